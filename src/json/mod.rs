@@ -1,0 +1,42 @@
+//! Bytes as they came: where the items, the sort keys and the facts of a page stand in an upstream's body.
+//!
+//! Nothing here builds a tree or copies an item. One scan ([`scan_page`]) checks the whole body for well-formedness
+//! and gives byte ranges ([`Span`]); everything above works on those. A [`Pointer`] says where to look, [`scalar`]
+//! reads the one value that stands there, [`mod@write`] writes the gateway's own strings. Duplicate members are read as
+//! their last, everywhere.
+
+mod plan;
+pub mod pointer;
+mod reader;
+pub mod scalar;
+pub mod scan;
+pub mod write;
+
+pub use pointer::{Pointer, PointerError};
+pub use scan::{JsonError, Limits, PageSpans, Shape, scan_page};
+
+/// A half-open byte range of a body; bodies are at most 4 GiB.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    /// First byte.
+    pub start: u32,
+    /// One past the last byte.
+    pub end: u32,
+}
+
+impl Span {
+    /// What stands for a member that is not there: no JSON value is empty.
+    pub const ABSENT: Self = Self { start: 0, end: 0 };
+
+    /// Whether this stands for a missing member.
+    #[must_use]
+    pub const fn is_absent(self) -> bool {
+        self.start == self.end
+    }
+
+    /// The bytes of this range in the body it was found in.
+    #[must_use]
+    pub fn of(self, body: &[u8]) -> &[u8] {
+        &body[self.start as usize..self.end as usize]
+    }
+}

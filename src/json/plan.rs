@@ -1,0 +1,177 @@
+//! What a scan looks for, as two trees of steps: one from the root of the body, one from each element.
+//!
+//! Pointers that begin alike share their first steps, so that a member's name is compared once with each name that
+//! could matter where it stands.
+
+use super::pointer::{Pointer, Step};
+use super::reader::Name;
+use super::scan::Shape;
+
+/// A place in one of the trees, as an index into its plan.
+pub(super) type Place = usize;
+
+/// The body itself.
+pub(super) const BODY: Place = 0;
+/// An element of the items array.
+pub(super) const ELEMENT: Place = 1;
+
+/// What the range of a value is wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    /// What is served of an element.
+    Item,
+    /// The column of this number, in an element.
+    Column(usize),
+    /// The fact of this number, in the body.
+    Fact(usize),
+}
+
+/// Both trees. They are chained through flat vectors, because a plan is made for each body.
+pub(super) struct Plan<'a> {
+    nodes: Vec<Node<'a>>,
+    /// Each target, and the next one at the same place.
+    targets: Vec<(Target, Option<usize>)>,
+    items: Option<Place>,
+}
+
+/// One place, and the beginnings of two chains: the places one step further, and what its value is wanted for.
+#[derive(Default)]
+struct Node<'a> {
+    step: Option<&'a Step>,
+    first_child: Option<Place>,
+    next_sibling: Option<Place>,
+    first_target: Option<usize>,
+    /// A bit for each length that a member wanted here may have as a name, the last for all lengths from 63 on.
+    name_lengths: u64,
+}
+
+impl<'a> Plan<'a> {
+    /// What is looked for in a page.
+    pub(super) fn of_page(shape: &'a Shape) -> Self {
+        let pointers = || {
+            [&shape.items, &shape.item]
+                .into_iter()
+                .chain(&shape.columns)
+                .chain(&shape.facts)
+        };
+        let mut plan = Self::with_capacity(pointers().map(|pointer| pointer.steps.len()).sum(), pointers().count());
+        plan.items = Some(plan.grow(BODY, &shape.items));
+        plan.want(ELEMENT, &shape.item, Target::Item);
+        for (number, column) in shape.columns.iter().enumerate() {
+            plan.want(ELEMENT, column, Target::Column(number));
+        }
+        for (number, fact) in shape.facts.iter().enumerate() {
+            plan.want(BODY, fact, Target::Fact(number));
+        }
+        plan
+    }
+
+    /// One place in a value, as fact 0.
+    pub(super) fn of_fact(pointer: &'a Pointer) -> Self {
+        let mut plan = Self::with_capacity(pointer.steps.len(), 1);
+        plan.want(BODY, pointer, Target::Fact(0));
+        plan
+    }
+
+    /// Whether the items array is to stand here.
+    #[inline]
+    pub(super) fn is_items(&self, place: Place) -> bool {
+        self.items == Some(place)
+    }
+
+    /// Whether anything is wanted below this place.
+    #[inline]
+    pub(super) fn has_children(&self, place: Place) -> bool {
+        self.nodes[place].first_child.is_some()
+    }
+
+    /// The places one step further.
+    pub(super) fn children(&self, place: Place) -> impl Iterator<Item = (Place, &'a Step)> {
+        let mut next = self.nodes[place].first_child;
+        std::iter::from_fn(move || {
+            let child = next?;
+            next = self.nodes[child].next_sibling;
+            Some((child, self.nodes[child].step?))
+        })
+    }
+
+    /// The place that a member of the object here leads to.
+    #[inline]
+    pub(super) fn member(&self, place: Place, name: Name<'_>) -> Option<Place> {
+        // Most members are not wanted, and most of them are told by their length alone.
+        if name
+            .plain_length()
+            .is_some_and(|length| self.nodes[place].name_lengths & length_bit(length) == 0)
+        {
+            return None;
+        }
+        let leads = |step: &Step| matches!(step, Step::Member(wanted) if name.is(wanted));
+        self.children(place)
+            .find(|(_, step)| leads(step))
+            .map(|(child, _)| child)
+    }
+
+    /// The place that an element of the array here leads to by its number.
+    pub(super) fn element(&self, place: Place, index: usize) -> Option<Place> {
+        self.children(place)
+            .find(|(_, step)| step.index() == Some(index))
+            .map(|(child, _)| child)
+    }
+
+    /// What the value at this place is wanted for.
+    #[inline]
+    pub(super) fn targets(&self, place: Place) -> impl Iterator<Item = Target> {
+        let mut next = self.nodes[place].first_target;
+        std::iter::from_fn(move || {
+            let (target, following) = self.targets[next?];
+            next = following;
+            Some(target)
+        })
+    }
+
+    fn with_capacity(steps: usize, targets: usize) -> Self {
+        let mut nodes = Vec::with_capacity(steps + 2);
+        nodes.extend([Node::default(), Node::default()]);
+        Self {
+            nodes,
+            targets: Vec::with_capacity(targets),
+            items: None,
+        }
+    }
+
+    fn want(&mut self, root: Place, pointer: &'a Pointer, target: Target) {
+        let place = self.grow(root, pointer);
+        let first = self.nodes[place].first_target.replace(self.targets.len());
+        self.targets.push((target, first));
+    }
+
+    /// The place a pointer leads to; steps that are not there yet are added.
+    fn grow(&mut self, root: Place, pointer: &'a Pointer) -> Place {
+        let mut place = root;
+        for step in &pointer.steps {
+            let known = self
+                .children(place)
+                .find(|(_, known)| *known == step)
+                .map(|(child, _)| child);
+            place = known.unwrap_or_else(|| {
+                let child = self.nodes.len();
+                if let Step::Member(name) = step {
+                    self.nodes[place].name_lengths |= length_bit(name.len());
+                }
+                let next_sibling = self.nodes[place].first_child.replace(child);
+                self.nodes.push(Node {
+                    step: Some(step),
+                    next_sibling,
+                    ..Node::default()
+                });
+                child
+            });
+        }
+        place
+    }
+}
+
+/// The bit of a name's length.
+const fn length_bit(length: usize) -> u64 {
+    if length < 63 { 1 << length } else { 1 << 63 }
+}

@@ -1,0 +1,338 @@
+//! The one pass over a page: is it JSON, and where in it is what a dialect and an order ask for?
+//!
+//! The pass walks down only where something is wanted, as its plan says, and has the reader pass over all other values.
+//! So its own recursion is as deep as the longest pointer, whatever the input.
+
+use super::plan::{BODY, ELEMENT, Place, Plan, Target};
+use super::pointer::Step;
+use super::reader::Reader;
+use super::scalar::{self, ScalarKind};
+use super::{Pointer, Span};
+
+/// What is looked for in a body.
+#[derive(Clone, Debug, Default)]
+pub struct Shape {
+    /// The array of elements.
+    pub items: Pointer,
+    /// What is served of an element, from the element on; the default is the element itself.
+    pub item: Pointer,
+    /// Places in an element, from the element on: one column each.
+    pub columns: Vec<Pointer>,
+    /// Places in the body. One that leads into the array's elements costs a second look at the array.
+    pub facts: Vec<Pointer>,
+}
+
+/// Bounds.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How many arrays and objects may stand in each other.
+    pub depth: u16,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { depth: 128 }
+    }
+}
+
+/// What was found. All ranges are of the whole body, and hold no whitespace around a value.
+#[derive(Clone, Debug, Default)]
+pub struct PageSpans {
+    /// What is served of each element, or nothing where the array is missing or null.
+    pub items: Option<Vec<Span>>,
+    /// `columns.len()` ranges for each item, row after row; [`Span::ABSENT`] where an element lacks the place.
+    pub columns: Vec<Span>,
+    /// One range for each fact; [`Span::ABSENT`] where the body lacks the place.
+    pub facts: Vec<Span>,
+}
+
+/// Why a body can't be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JsonError {
+    /// Not JSON (RFC 8259) in UTF-8, or longer than 4 GiB.
+    Malformed {
+        /// The first byte that can't stand where it does.
+        at: usize,
+    },
+    /// Nested deeper than allowed.
+    TooDeep,
+    /// What stands at the items' place is no array.
+    NotAnArray,
+    /// An element lacks what is to be served of it.
+    ItemMissing {
+        /// Which element, counted from 0.
+        index: usize,
+    },
+}
+
+impl std::fmt::Display for JsonError {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Malformed { at } => write!(formatter, "not JSON at byte {at}"),
+            Self::TooDeep => formatter.write_str("nested too deep"),
+            Self::NotAnArray => formatter.write_str("what stands at the items' place is no array"),
+            Self::ItemMissing { index } => write!(formatter, "element {index} lacks what is to be served of it"),
+        }
+    }
+}
+
+impl std::error::Error for JsonError {}
+
+/// Scans a body once: its well-formedness, its items with their columns, and its facts.
+///
+/// Of members given twice the last counts, whatever the earlier one held. One leading byte order mark is passed over.
+///
+/// # Errors
+/// [`JsonError::Malformed`] and [`JsonError::TooDeep`] wherever in the body the fault is; what is well-formed, but has
+/// another shape, is one of the others.
+pub fn scan_page(body: &[u8], shape: &Shape, limits: Limits) -> Result<PageSpans, JsonError> {
+    let plan = Plan::of_page(shape);
+    let mut scan = Scan::new(body, &plan, limits);
+    scan.found.facts = vec![Span::ABSENT; shape.facts.len()];
+    scan.width = shape.columns.len();
+    scan.whole(body)?;
+    match scan.items_place {
+        ItemsPlace::Empty => scan.found.items = None,
+        ItemsPlace::Array {
+            first_without_item: None,
+        } => {}
+        ItemsPlace::Array {
+            first_without_item: Some(index),
+        } => return Err(JsonError::ItemMissing { index }),
+        ItemsPlace::Other => return Err(JsonError::NotAnArray),
+    }
+    Ok(scan.found)
+}
+
+/// Where one place is in one value; nothing where it is missing or the value is not JSON.
+pub(super) fn find(value: &[u8], pointer: &Pointer) -> Option<Span> {
+    let plan = Plan::of_fact(pointer);
+    let mut scan = Scan::new(value, &plan, Limits { depth: u16::MAX });
+    scan.found.facts.push(Span::ABSENT);
+    scan.whole(value).ok()?;
+    scan.found.facts.first().copied().filter(|span| !span.is_absent())
+}
+
+/// What stands at the items' place, as far as it was seen.
+#[derive(Clone, Copy)]
+enum ItemsPlace {
+    /// Nothing, or null.
+    Empty,
+    /// An array.
+    Array { first_without_item: Option<usize> },
+    /// Another value.
+    Other,
+}
+
+/// A pass on its way.
+struct Scan<'a, 'p> {
+    reader: Reader<'a>,
+    plan: &'p Plan<'p>,
+    found: PageSpans,
+    items_place: ItemsPlace,
+    /// How many columns a row has.
+    width: usize,
+    /// Where the row of the element at hand begins in the columns.
+    row: usize,
+    /// What is served of the element at hand.
+    item: Span,
+}
+
+impl<'a, 'p> Scan<'a, 'p> {
+    fn new(body: &'a [u8], plan: &'p Plan<'p>, limits: Limits) -> Self {
+        Self {
+            reader: Reader::new(body, limits.depth),
+            plan,
+            found: PageSpans::default(),
+            items_place: ItemsPlace::Empty,
+            width: 0,
+            row: 0,
+            item: Span::ABSENT,
+        }
+    }
+
+    /// The whole text: one value, in UTF-8, with whitespace around it.
+    fn whole(&mut self, body: &[u8]) -> Result<(), JsonError> {
+        if u32::try_from(body.len()).is_err() {
+            return Err(JsonError::Malformed { at: u32::MAX as usize });
+        }
+        if let Err(error) = std::str::from_utf8(body) {
+            return Err(JsonError::Malformed {
+                at: error.valid_up_to(),
+            });
+        }
+        self.value(BODY)?;
+        self.reader.end()
+    }
+
+    /// The value at a place, whose first byte is the next.
+    fn value(&mut self, place: Place) -> Result<(), JsonError> {
+        let start = self.reader.at();
+        let wanted_inside = self.plan.has_children(place);
+        if wanted_inside && place != ELEMENT {
+            // What an earlier member of the same name held is not there any more. An element has none: its row is new.
+            self.forget_below(place);
+        }
+        match self.reader.byte() {
+            b'[' if self.plan.is_items(place) => {
+                self.items()?;
+                if wanted_inside {
+                    self.reader.return_to(start);
+                    self.array(place)?;
+                }
+            }
+            b'[' if wanted_inside => self.array(place)?,
+            b'{' if wanted_inside => self.object(place)?,
+            _ => self.reader.skip()?,
+        }
+        let span = self.reader.span_from(start);
+        if self.plan.is_items(place) {
+            self.note_items(scalar::kind(self.reader.since(start)));
+        }
+        for target in self.plan.targets(place) {
+            self.note(target, span);
+        }
+        Ok(())
+    }
+
+    /// An object on the way to something.
+    fn object(&mut self, place: Place) -> Result<(), JsonError> {
+        let mut more = self.reader.enter(b'}')?;
+        while more {
+            let name = self.reader.name()?;
+            match self.plan.member(place, name) {
+                Some(child) => self.value(child)?,
+                None => self.reader.skip()?,
+            }
+            more = self.reader.another()?;
+        }
+        Ok(())
+    }
+
+    /// An array on the way to something: elements by number as they pass, elements by a member in a second look.
+    fn array(&mut self, place: Place) -> Result<(), JsonError> {
+        let start = self.reader.at();
+        let mut more = self.reader.enter(b']')?;
+        let mut index = 0;
+        while more {
+            match self.plan.element(place, index) {
+                Some(child) => self.value(child)?,
+                None => self.reader.skip()?,
+            }
+            index += 1;
+            more = self.reader.another()?;
+        }
+        let end = self.reader.at();
+        for (child, step) in self.plan.children(place) {
+            let Step::Matching { member, value } = step else {
+                continue;
+            };
+            self.reader.return_to(start);
+            if let Some(element) = self.first_matching(member, value)? {
+                self.reader.return_to(element);
+                self.value(child)?;
+            }
+            self.reader.return_to(end);
+        }
+        Ok(())
+    }
+
+    /// Passes an array, and gives the beginning of its first object in which `member` is the string `value`.
+    fn first_matching(&mut self, member: &str, value: &str) -> Result<Option<usize>, JsonError> {
+        let mut found = None;
+        let mut more = self.reader.enter(b']')?;
+        while more {
+            let element = self.reader.at();
+            if self.reader.byte() == b'{' {
+                let text = self.member(member)?.and_then(scalar::text);
+                if text.is_some_and(|text| *text == *value.as_bytes()) {
+                    found = found.or(Some(element));
+                }
+            } else {
+                self.reader.skip()?;
+            }
+            more = self.reader.another()?;
+        }
+        Ok(found)
+    }
+
+    /// Passes an object, and gives its last member of this name.
+    fn member(&mut self, wanted: &str) -> Result<Option<&'a [u8]>, JsonError> {
+        let mut last = None;
+        let mut more = self.reader.enter(b'}')?;
+        while more {
+            let name = self.reader.name()?;
+            let start = self.reader.at();
+            self.reader.skip()?;
+            if name.is(wanted) {
+                last = Some(self.reader.since(start));
+            }
+            more = self.reader.another()?;
+        }
+        Ok(last)
+    }
+
+    /// The array of elements.
+    fn items(&mut self) -> Result<(), JsonError> {
+        let mut items = self.found.items.take().unwrap_or_default();
+        items.clear();
+        self.found.columns.clear();
+        let mut first_without_item = None;
+        let mut more = self.reader.enter(b']')?;
+        while more {
+            self.item = Span::ABSENT;
+            self.row = self.found.columns.len();
+            self.found.columns.resize(self.row + self.width, Span::ABSENT);
+            self.value(ELEMENT)?;
+            if self.item.is_absent() {
+                first_without_item = first_without_item.or(Some(items.len()));
+            }
+            items.push(self.item);
+            more = self.reader.another()?;
+        }
+        self.found.items = Some(items);
+        self.items_place = ItemsPlace::Array { first_without_item };
+        Ok(())
+    }
+
+    /// What stands at the items' place, once it is passed.
+    fn note_items(&mut self, kind: ScalarKind) {
+        match kind {
+            ScalarKind::Array => {}
+            ScalarKind::Null => self.forget_items(ItemsPlace::Empty),
+            _ => self.forget_items(ItemsPlace::Other),
+        }
+    }
+
+    fn forget_items(&mut self, place: ItemsPlace) {
+        self.items_place = place;
+        self.found.columns.clear();
+    }
+
+    #[inline]
+    fn note(&mut self, target: Target, span: Span) {
+        match target {
+            Target::Item => self.item = span,
+            Target::Column(number) => self.found.columns[self.row + number] = span,
+            Target::Fact(number) => self.found.facts[number] = span,
+        }
+    }
+
+    /// Takes back what was found below a place.
+    fn forget_below(&mut self, place: Place) {
+        for (child, _) in self.plan.children(place) {
+            for target in self.plan.targets(child) {
+                self.note(target, Span::ABSENT);
+            }
+            if self.plan.is_items(child) {
+                self.forget_items(ItemsPlace::Empty);
+            }
+            self.forget_below(child);
+        }
+    }
+}
+
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,95 @@
+//! The gateway's own strings and numbers as JSON. Items are never written by this: they are sliced.
+
+/// Hexadecimal digits, by value.
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
+/// Appends `text` as a JSON string, quotes included.
+///
+/// Beside what RFC 8259 (section 7) demands, `<`, `>` and `&` are escaped, so that the string is inert where a client
+/// writes a body into HTML, and U+2028 and U+2029, which end a line in older JavaScript.
+pub fn push_text(out: &mut Vec<u8>, text: &str) {
+    let bytes = text.as_bytes();
+    out.reserve(bytes.len() + 2);
+    out.push(b'"');
+    let mut copied = 0;
+    for (at, &byte) in bytes.iter().enumerate() {
+        let (escape, length): (u16, usize) = match byte {
+            b'"' | b'\\' | b'<' | b'>' | b'&' | 0..=0x1f | 0x7f => (byte.into(), 1),
+            0xe2 if bytes[at..].starts_with("\u{2028}".as_bytes()) => (0x2028, 3),
+            0xe2 if bytes[at..].starts_with("\u{2029}".as_bytes()) => (0x2029, 3),
+            _ => continue,
+        };
+        out.extend_from_slice(&bytes[copied..at]);
+        match byte {
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            _ => {
+                let digit = |shift: u16| DIGITS[usize::from(escape >> shift & 0xf)];
+                out.extend_from_slice(&[b'\\', b'u', digit(12), digit(8), digit(4), digit(0)]);
+            }
+        }
+        copied = at + length;
+    }
+    out.extend_from_slice(&bytes[copied..]);
+    out.push(b'"');
+}
+
+/// Appends `number` in decimal.
+pub fn push_number(out: &mut Vec<u8>, number: u64) {
+    let mut digits = [0; 20];
+    let mut first = digits.len();
+    let mut rest = number;
+    loop {
+        first -= 1;
+        digits[first] = DIGITS[(rest % 10) as usize];
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[first..]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(text: &str) -> String {
+        let mut out = Vec::new();
+        push_text(&mut out, text);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn what_must_be_escaped_is() {
+        assert_eq!(written(""), r#""""#);
+        assert_eq!(written("a\"b\\c/"), r#""a\"b\\c/""#);
+        assert_eq!(
+            written("\n\r\t\u{0}\u{8}\u{1f}\u{7f}"),
+            r#""\n\r\t\u0000\u0008\u001f\u007f""#
+        );
+        assert_eq!(written("</script>&"), r#""\u003c/script\u003e\u0026""#);
+        assert_eq!(written("a\u{2028}\u{2029}b"), r#""a\u2028\u2029b""#);
+        assert_eq!(written("\u{2027}é\u{202a}😀"), "\"\u{2027}é\u{202a}😀\"");
+    }
+
+    #[test]
+    fn every_character_comes_back() {
+        for character in (0..=0x3000).chain(0xfff0..=0x1_0010).filter_map(char::from_u32) {
+            let text = format!("{character}x{character}");
+            let json = written(&text);
+            assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text, "{json}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_decimal() {
+        for number in [0, 1, 9, 10, 1_003, 9_007_199_254_740_993, u64::MAX] {
+            let mut out = b"x".to_vec();
+            push_number(&mut out, number);
+            assert_eq!(out, format!("x{number}").into_bytes());
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! cursorgate: signed cursor pagination in front of APIs that paginate by page or offset.
+
+pub mod json;
