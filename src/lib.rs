@@ -1,3 +1,4 @@
 //! cursorgate: signed cursor pagination in front of APIs that paginate by page or offset.
 
 pub mod json;
+pub mod pagination;

@@ -1,0 +1,70 @@
+//! One upstream response, read: what the core needs to know of it, and nothing believed beyond that.
+
+use crate::json::Span;
+
+/// What an answer says about the size of the collection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Total {
+    /// How many items.
+    pub value: u64,
+    /// Exact, or a lower bound.
+    pub exact: bool,
+}
+
+/// Whether the upstream gave a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// A list, possibly empty.
+    Listed,
+    /// The dialect's past-the-end answer (a 404 "Invalid page.", a 416): it says where to look, never that there is no more.
+    PastEnd,
+}
+
+/// One upstream response, read.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The body, decoded, as it came. Items and keys are ranges of it.
+    pub body: Vec<u8>,
+    /// The items in the upstream's order: what is served of each element.
+    pub items: Vec<Span>,
+    /// For each item [`super::order::Order::columns`] ranges, row after row: the strong keys, then the id, each the raw
+    /// JSON value as it stands, or [`Span::ABSENT`].
+    pub keys: Vec<Span>,
+    /// Whether this is a list.
+    pub standing: Standing,
+    /// What it says about the size of the collection.
+    pub total: Option<Total>,
+    /// Whether it says that there is more behind it.
+    pub more: Option<bool>,
+    /// The offset at which it says it begins.
+    pub offset: Option<u64>,
+    /// The page it says it is, counted from 0.
+    pub page: Option<u64>,
+    /// The page size it says it used.
+    pub size: Option<u32>,
+}
+
+impl Answer {
+    /// The bytes of the item at `index`.
+    #[must_use]
+    pub fn item(&self, index: usize) -> &[u8] {
+        self.items[index].of(&self.body)
+    }
+
+    /// Puts the items of another answer behind those of this one; what the other says of itself counts.
+    pub fn append(&mut self, later: Self) {
+        let shift = u32::try_from(self.body.len()).unwrap_or(u32::MAX);
+        let moved = |span: Span| match span.is_absent() {
+            true => Span::ABSENT,
+            false => Span {
+                start: span.start.saturating_add(shift),
+                end: span.end.saturating_add(shift),
+            },
+        };
+        self.body.extend_from_slice(&later.body);
+        self.items.extend(later.items.into_iter().map(moved));
+        self.keys.extend(later.keys.into_iter().map(moved));
+        self.total = later.total.or(self.total);
+        self.more = later.more;
+    }
+}

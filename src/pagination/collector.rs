@@ -1,0 +1,619 @@
+//! What a page has so far: the boundary that the next answer must prove, the items taken, what is known of both sides.
+
+use std::{borrow::Cow, collections::HashSet, sync::Arc};
+
+use super::{
+    answer::Total,
+    order::Order,
+    page::{ItemPlace, Level, Page, Unproven},
+    paging::Learnt,
+    plan::{Growth, Window},
+    position::{Anchor, Hint, Position, Target},
+    proof::{Unsorted, View, loose},
+    window::Offset,
+};
+
+/// What an answer must prove before anything of it is taken.
+#[derive(Clone, Debug)]
+enum Boundary {
+    /// The page begins with the first item.
+    Start,
+    /// The page goes on right after this item.
+    After(Anchor),
+    /// The page goes back from right before this item.
+    Before(Anchor),
+    /// The page begins at this offset, whatever is there.
+    At(u64),
+    /// The page is the end of the list, which is believed to be at this offset.
+    Tail(u64),
+}
+
+/// What came of an answer.
+#[derive(Debug)]
+pub(super) enum Progress {
+    /// The page is complete.
+    Done,
+    /// The answer was used, and more is needed.
+    More,
+    /// The boundary was seen, but the run of ties beside it is cut by the edge of the answer.
+    Cut,
+    /// The boundary is not in it.
+    Missed(Box<View>),
+}
+
+/// By how many items a window is wider than the page needs on either side, where the upstream gives them in the same
+/// answer: changes that move the boundary by no more cost nothing.
+const MARGIN: u64 = 10;
+
+/// Where ties are unordered, an answer is asked to hold so many items at least: it must reach past whole runs.
+const LOOSE_LEAST: u64 = 100;
+
+/// Where even that cuts a run, this many on either side are wished for.
+const LOOSE_MOST: u64 = 1_000;
+
+/// An item taken: in which view, at which place of its arrangement.
+#[derive(Clone, Copy, Debug)]
+struct Taken {
+    view: usize,
+    place: usize,
+}
+
+/// A page under way.
+#[derive(Debug)]
+pub(super) struct Collector {
+    order: Arc<Order>,
+    limit: usize,
+    boundary: Boundary,
+    /// Where the boundary is believed to be, and how many items beside it share the anchor's strong keys.
+    offset: u64,
+    run: u64,
+    /// Everything up to the end is taken, of which the last `limit` are kept.
+    to_the_end: bool,
+    /// Answers are taken as they came, by offset alone.
+    unchecked: bool,
+    views: Vec<View>,
+    taken: Vec<Taken>,
+    more_before: Option<bool>,
+    more_behind: Option<bool>,
+    drift: Option<i64>,
+    total: Option<Total>,
+    hint: Hint,
+}
+
+impl Collector {
+    /// Begins a page of `limit` items at a target.
+    pub(super) fn new(order: Arc<Order>, target: &Target, limit: u32) -> Self {
+        let hint = target.hint;
+        let (boundary, offset) = match &target.position {
+            Position::Start | Position::At(Offset(0)) => (Boundary::Start, 0),
+            Position::End => {
+                let end = hint.total.unwrap_or(hint.offset.0);
+                (Boundary::Tail(end), end)
+            }
+            Position::After(anchor) => (Boundary::After(anchor.clone()), hint.offset.0),
+            Position::Before(anchor) => (Boundary::Before(anchor.clone()), hint.offset.0),
+            Position::At(offset) => (Boundary::At(offset.0), offset.0),
+        };
+        Self {
+            order,
+            limit: limit as usize,
+            to_the_end: matches!(boundary, Boundary::Tail(_)),
+            boundary,
+            offset,
+            run: u64::from(hint.run),
+            unchecked: false,
+            views: Vec::new(),
+            taken: Vec::new(),
+            more_before: None,
+            more_behind: None,
+            drift: None,
+            total: None,
+            hint,
+        }
+    }
+
+    /// Begins anew at an offset, taking answers as they come where `unchecked`.
+    pub(super) fn restart_at(&mut self, offset: u64, unchecked: bool) {
+        let target = Target {
+            position: Position::At(Offset(offset)),
+            hint: self.hint,
+        };
+        let limit = u32::try_from(self.limit).unwrap_or(u32::MAX);
+        *self = Self {
+            unchecked,
+            ..Self::new(Arc::clone(&self.order), &target, limit)
+        };
+    }
+
+    /// Whether answers are taken as they came.
+    pub(super) fn is_unchecked(&self) -> bool {
+        self.unchecked
+    }
+
+    /// Whether the page begins with the first item, and nothing of it is there yet.
+    pub(super) fn is_at_start(&self) -> bool {
+        matches!(self.boundary, Boundary::Start)
+    }
+
+    /// How many items the page has.
+    pub(super) fn len(&self) -> usize {
+        self.taken.len()
+    }
+
+    /// The offset at which a page that can't be proven would begin.
+    pub(super) fn nearest(&self) -> u64 {
+        match self.boundary {
+            Boundary::Before(_) => self.offset.saturating_sub(self.limit as u64),
+            Boundary::Tail(end) => end.saturating_sub(self.limit as u64),
+            _ => self.offset,
+        }
+    }
+
+    /// Which way a chain of answers grows.
+    pub(super) fn growth(&self) -> Growth {
+        match self.boundary {
+            Boundary::Before(_) => Growth::Leftward,
+            _ => Growth::Rightward,
+        }
+    }
+
+    /// Where the two neighbours of the boundary are believed to be, if an answer must show both: the one before it.
+    pub(super) fn seam(&self) -> Option<u64> {
+        match self.boundary {
+            Boundary::After(_) | Boundary::Before(_) => self.offset.checked_sub(1),
+            Boundary::Start | Boundary::At(_) | Boundary::Tail(_) => None,
+        }
+    }
+
+    /// How many more items the page needs.
+    pub(super) fn need(&self) -> u64 {
+        if self.to_the_end {
+            self.limit as u64
+        } else {
+            (self.limit - self.taken.len()) as u64
+        }
+    }
+
+    /// The window of believed offsets to ask for: the anchor (or its whole run), the items needed, and one beyond.
+    pub(super) fn window(&self, margin: bool, widened: bool) -> Window {
+        let loose = loose(&self.order) && !self.unchecked;
+        let need = self.need();
+        let anchor = if loose { self.run.max(1) + 1 } else { 1 };
+        let margin = if margin || loose { MARGIN } else { 0 };
+        let (from, to) = match self.boundary {
+            Boundary::Start => (0, need + 1),
+            Boundary::After(_) => (self.offset.saturating_sub(anchor), self.offset.saturating_add(need + 1)),
+            Boundary::Before(_) => (self.offset.saturating_sub(need + 1), self.offset.saturating_add(anchor)),
+            Boundary::At(offset) => (offset, offset.saturating_add(need + 1)),
+            Boundary::Tail(end) => (end.saturating_sub(need + 1), end.saturating_add(1)),
+        };
+        let mut window = Window {
+            from,
+            to,
+            before: margin,
+            behind: margin,
+        };
+        if matches!(self.boundary, Boundary::Start) {
+            // As large as later windows are, so that the size is seen to be honoured before the end depends on it.
+            window.behind = 2 * margin + anchor;
+        }
+        if loose {
+            let wish = if widened {
+                LOOSE_MOST
+            } else {
+                LOOSE_LEAST.saturating_sub(to - from).max(MARGIN)
+            };
+            match self.growth() {
+                Growth::Rightward => window.behind = wish,
+                Growth::Leftward => window.before = wish,
+            }
+            if widened {
+                (window.before, window.behind) = (LOOSE_MOST, LOOSE_MOST);
+            }
+        }
+        window
+    }
+
+    /// Looks for the end elsewhere: at a total, or left of an answer that lies behind it.
+    pub(super) fn aim_tail(&mut self, total: Option<u64>, begins: u64) -> bool {
+        let Boundary::Tail(end) = self.boundary else {
+            return false;
+        };
+        let aim = match total {
+            Some(total) if total != end => total,
+            _ => begins.min(end.saturating_sub(1)),
+        };
+        self.boundary = Boundary::Tail(aim);
+        self.offset = aim;
+        true
+    }
+
+    /// Takes what an answer proves to belong to the page.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsorted`] where the answer can't be compared with the boundary, or holds an id twice.
+    pub(super) fn take(&mut self, view: View) -> Result<Progress, Unsorted> {
+        self.total = view.answer.total.or(self.total);
+        match &self.boundary {
+            Boundary::Start => {
+                if !view.from_start {
+                    return Ok(Progress::Missed(Box::new(view)));
+                }
+                self.more_before = Some(false);
+                self.take_forward(view, 0)
+            }
+            Boundary::After(anchor) => {
+                let (Some(begins), Some(reaches), Some(through)) = (
+                    view.begins_at_or_before(&self.order, anchor),
+                    view.reaches_beyond(&self.order, anchor),
+                    view.count_through(&self.order, anchor),
+                ) else {
+                    return Err(strange_anchor());
+                };
+                if !(begins && reaches) {
+                    return Ok(Progress::Missed(Box::new(view)));
+                }
+                self.note_drift(&view, through);
+                if self.more_before.is_none() {
+                    self.more_before = Some(through > 0);
+                }
+                self.take_forward(view, through)
+            }
+            Boundary::Before(anchor) => {
+                let (Some(begins), Some(reaches), Some(before)) = (
+                    view.begins_before(&self.order, anchor),
+                    view.reaches(&self.order, anchor),
+                    view.count_before(&self.order, anchor),
+                ) else {
+                    return Err(strange_anchor());
+                };
+                if !(begins && reaches) {
+                    return Ok(Progress::Missed(Box::new(view)));
+                }
+                self.note_drift(&view, before);
+                if self.more_behind.is_none() {
+                    self.more_behind = Some(view.len() > before);
+                }
+                self.take_backward(view, before)
+            }
+            Boundary::At(offset) => {
+                let offset = *offset;
+                if self.more_before.is_none() {
+                    self.more_before = Some(offset > 0);
+                }
+                let counted_out = view
+                    .answer
+                    .total
+                    .is_some_and(|total| total.exact && offset >= total.value);
+                if counted_out || offset >= view.begins.saturating_add(view.len() as u64) {
+                    self.more_behind = Some(false);
+                    return Ok(Progress::Done);
+                }
+                let place = usize::try_from(offset.saturating_sub(view.begins)).unwrap_or(usize::MAX);
+                self.take_forward(view, place)
+            }
+            Boundary::Tail(end) => {
+                let end = *end;
+                let behind = view.begins.saturating_add(view.len() as u64);
+                let far = view
+                    .answer
+                    .total
+                    .is_some_and(|total| total.value > behind.saturating_add(self.limit as u64) && total.value != end);
+                if !view.ends && (view.is_empty() || far) {
+                    return Ok(Progress::Missed(Box::new(view)));
+                }
+                self.take_forward(view, 0)
+            }
+        }
+    }
+
+    fn take_forward(&mut self, view: View, first: usize) -> Result<Progress, Unsorted> {
+        let candidates = first.max(view.usable.start)..view.usable.end.max(first);
+        let need = if self.to_the_end {
+            usize::MAX
+        } else {
+            self.limit - self.taken.len()
+        };
+        let (accepted, looked_at) = self.accept(&view, candidates.clone(), need)?;
+        let passed = looked_at.map_or(candidates.start, |place| place + 1);
+        let done_here = passed == view.len() && view.ends;
+        let more_behind = if passed < view.len() {
+            Some(true)
+        } else {
+            view.ends.then_some(false)
+        };
+        let cut_at_the_end = self.to_the_end && self.views.is_empty() && candidates.start > 0;
+        if looked_at.is_none() && (!done_here || cut_at_the_end) && !(need == 0 && more_behind.is_some()) {
+            return Ok(if view.is_empty() {
+                Progress::Missed(Box::new(view))
+            } else {
+                Progress::Cut
+            });
+        }
+        if self.to_the_end && self.views.is_empty() {
+            self.more_before = Some(candidates.start > 0 || !view.from_start);
+        }
+        if passed > 0 && !done_here {
+            self.advance(&view, passed)?;
+        }
+        self.more_behind = more_behind;
+        let index = self.views.len();
+        self.views.push(view);
+        self.taken
+            .extend(accepted.into_iter().map(|place| Taken { view: index, place }));
+        if self.to_the_end {
+            return self.trim(done_here);
+        }
+        let full = self.taken.len() == self.limit && self.more_behind.is_some();
+        Ok(if done_here || full {
+            Progress::Done
+        } else {
+            Progress::More
+        })
+    }
+
+    fn take_backward(&mut self, view: View, end: usize) -> Result<Progress, Unsorted> {
+        let candidates = view.usable.start.min(end)..end.min(view.usable.end);
+        let need = self.limit - self.taken.len();
+        let (mut accepted, looked_at) = self.accept(&view, candidates.clone().rev(), need)?;
+        let passed = looked_at.unwrap_or(candidates.end);
+        let done_here = passed == 0 && view.from_start;
+        let more_before = if passed > 0 {
+            Some(true)
+        } else {
+            view.from_start.then_some(false)
+        };
+        if looked_at.is_none() && !done_here && !(need == 0 && more_before.is_some()) {
+            return Ok(Progress::Cut);
+        }
+        if passed < view.len() && !done_here {
+            self.retreat(&view, passed)?;
+        }
+        self.more_before = more_before;
+        let index = self.views.len();
+        self.views.push(view);
+        accepted.reverse();
+        let mut taken: Vec<Taken> = accepted.into_iter().map(|place| Taken { view: index, place }).collect();
+        taken.append(&mut self.taken);
+        self.taken = taken;
+        let full = self.taken.len() == self.limit && self.more_before.is_some();
+        Ok(if done_here || full {
+            Progress::Done
+        } else {
+            Progress::More
+        })
+    }
+
+    /// Of what was taken up to the end keeps the last `limit`; where that is too little, the page goes on backward.
+    fn trim(&mut self, at_the_end: bool) -> Result<Progress, Unsorted> {
+        let surplus = self.taken.len().saturating_sub(self.limit);
+        if surplus > 0 {
+            self.taken.drain(..surplus);
+            self.more_before = Some(true);
+        }
+        if !at_the_end {
+            return Ok(Progress::More);
+        }
+        self.to_the_end = false;
+        match self.taken.first().copied() {
+            Some(first) if self.taken.len() < self.limit && self.more_before == Some(true) => {
+                let view = &self.views[first.view];
+                self.offset = view.begins + first.place as u64;
+                self.run = u64::from(view.run_from(&self.order, first.place));
+                self.boundary = Boundary::Before(anchor(view, &self.order, first.place)?);
+                self.more_before = None;
+                Ok(Progress::More)
+            }
+            _ => Ok(Progress::Done),
+        }
+    }
+
+    /// Of the places in this sequence the first `need` that can be taken, and the last place looked at. An id that the
+    /// page has already is an item that was moved between two answers: it is passed over.
+    fn accept(
+        &self,
+        view: &View,
+        places: impl Iterator<Item = usize>,
+        need: usize,
+    ) -> Result<(Vec<usize>, Option<usize>), Unsorted> {
+        let had: HashSet<Cow<'_, [u8]>> = self
+            .taken
+            .iter()
+            .map(|taken| self.views[taken.view].id(&self.order, taken.place))
+            .collect();
+        let mut here = HashSet::new();
+        let mut accepted = Vec::with_capacity(need.min(view.len()));
+        let mut looked_at = None;
+        for place in places {
+            if accepted.len() == need {
+                break;
+            }
+            looked_at = Some(place);
+            let id = view.id(&self.order, place);
+            let known = !id.is_empty();
+            let had_before = known && had.contains(&id);
+            let twice_here = known && !here.insert(id);
+            if twice_here && !self.unchecked {
+                return Err(Unsorted(format!(
+                    "the id of item {} stands twice in one answer",
+                    view.item(place) + 1
+                )));
+            }
+            if !twice_here && !had_before {
+                accepted.push(place);
+            }
+        }
+        Ok((accepted, looked_at))
+    }
+
+    /// Moves the boundary behind the item before `passed`.
+    fn advance(&mut self, view: &View, passed: usize) -> Result<(), Unsorted> {
+        self.offset = view.begins + passed as u64;
+        if self.unchecked {
+            self.boundary = Boundary::At(self.offset);
+            return Ok(());
+        }
+        self.run = u64::from(view.run_through(&self.order, passed - 1));
+        self.boundary = Boundary::After(anchor(view, &self.order, passed - 1)?);
+        Ok(())
+    }
+
+    /// Moves the boundary before the item at `passed`.
+    fn retreat(&mut self, view: &View, passed: usize) -> Result<(), Unsorted> {
+        self.offset = view.begins + passed as u64;
+        self.run = u64::from(view.run_from(&self.order, passed));
+        self.boundary = Boundary::Before(anchor(view, &self.order, passed)?);
+        Ok(())
+    }
+
+    /// How far from its hint the boundary of the cursor was found.
+    fn note_drift(&mut self, view: &View, place: usize) {
+        if self.views.is_empty() {
+            let found = view.begins.saturating_add(place as u64);
+            let drift =
+                i64::try_from(found).unwrap_or(i64::MAX) - i64::try_from(self.hint.offset.0).unwrap_or(i64::MAX);
+            self.drift = (drift != 0).then_some(drift);
+        }
+    }
+
+    /// The page as it stands.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsorted`] where the keys of its first or last item can't be kept.
+    pub(super) fn finish(mut self, verdict: Verdict) -> Result<Page, Unsorted> {
+        if verdict.short {
+            match self.growth() {
+                Growth::Rightward => self.more_behind = Some(true),
+                Growth::Leftward => self.more_before = Some(true),
+            }
+        }
+        let total = self.total;
+        let counted = total.filter(|total| total.exact).map(|total| total.value);
+        let end = Target {
+            position: Position::End,
+            hint: Hint {
+                total: counted,
+                ..self.hint
+            },
+        };
+        let first = self
+            .taken
+            .first()
+            .map(|first| self.before(*first, counted))
+            .transpose()?;
+        let last = self.taken.last().map(|last| self.after(*last, counted)).transpose()?;
+        let start = Target {
+            position: Position::Start,
+            hint: Hint::default(),
+        };
+        let items = self.taken.iter().map(|taken| ItemPlace {
+            answer: u32::try_from(taken.view).unwrap_or(u32::MAX),
+            item: u32::try_from(self.views[taken.view].item(taken.place)).unwrap_or(u32::MAX),
+        });
+        let level = if verdict.unproven.is_some() {
+            Level::Positional
+        } else if self.views.iter().any(|view| view.checked) {
+            Level::Checked
+        } else {
+            Level::Exact
+        };
+        Ok(Page {
+            items: items.collect(),
+            edges: edge(first.as_ref()).zip(edge(last.as_ref())),
+            offset: self.taken.first().map_or(self.offset, |first| self.offset_of(*first)),
+            next: (self.more_behind == Some(true)).then(|| last.unwrap_or(start)),
+            previous: (self.more_before == Some(true)).then(|| first.unwrap_or_else(|| end.clone())),
+            last: counted.filter(|total| *total > 0).map(|_| end),
+            total,
+            level,
+            unproven: verdict.unproven,
+            short: verdict.short,
+            drift: self.drift,
+            learnt: verdict.learnt,
+            requests: verdict.requests,
+            answers: self.views.into_iter().map(|view| view.answer).collect(),
+        })
+    }
+
+    /// The position right before an item.
+    fn before(&self, taken: Taken, total: Option<u64>) -> Result<Target, Unsorted> {
+        let offset = self.offset_of(taken);
+        if self.unchecked {
+            let offset = Offset(offset.saturating_sub(self.limit as u64));
+            return Ok(Target {
+                position: Position::At(offset),
+                hint: Hint { offset, run: 0, total },
+            });
+        }
+        let view = &self.views[taken.view];
+        let run = view.run_from(&self.order, taken.place);
+        let position = Position::Before(anchor(view, &self.order, taken.place)?);
+        Ok(Target {
+            position,
+            hint: Hint {
+                offset: Offset(offset),
+                run,
+                total,
+            },
+        })
+    }
+
+    /// The position right after an item.
+    fn after(&self, taken: Taken, total: Option<u64>) -> Result<Target, Unsorted> {
+        let offset = Offset(self.offset_of(taken) + 1);
+        if self.unchecked {
+            return Ok(Target {
+                position: Position::At(offset),
+                hint: Hint { offset, run: 0, total },
+            });
+        }
+        let view = &self.views[taken.view];
+        let run = view.run_through(&self.order, taken.place);
+        let position = Position::After(anchor(view, &self.order, taken.place)?);
+        Ok(Target {
+            position,
+            hint: Hint { offset, run, total },
+        })
+    }
+
+    fn offset_of(&self, taken: Taken) -> u64 {
+        self.views[taken.view].begins + taken.place as u64
+    }
+}
+
+/// How a page is served.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Verdict {
+    /// Why it is not proven.
+    pub(super) unproven: Option<Unproven>,
+    /// The budget ended before it was full.
+    pub(super) short: bool,
+    /// What is known of the upstream now.
+    pub(super) learnt: Learnt,
+    /// How many upstream requests it took.
+    pub(super) requests: u32,
+}
+
+/// The anchor of an edge.
+fn edge(target: Option<&Target>) -> Option<Anchor> {
+    match &target?.position {
+        Position::After(anchor) | Position::Before(anchor) => Some(anchor.clone()),
+        Position::Start | Position::End | Position::At(_) => None,
+    }
+}
+
+/// The item at a place as an anchor.
+fn anchor(view: &View, order: &Order, place: usize) -> Result<Anchor, Unsorted> {
+    view.anchor(order, place).ok_or_else(|| {
+        Unsorted(format!(
+            "the keys of item {} of an answer are no text or number",
+            view.item(place) + 1
+        ))
+    })
+}
+
+fn strange_anchor() -> Unsorted {
+    Unsorted("the items can't be compared with the item that the cursor names: its keys are of another type".to_owned())
+}

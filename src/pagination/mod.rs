@@ -1,0 +1,36 @@
+//! The core: facts in, decisions out. It never awaits, reads a clock, draws a random number or touches a socket.
+//!
+//! What it promises of every page that it serves unflagged:
+//!
+//! - **none skipped**: every item that is there in every state that the upstream showed is delivered;
+//! - **none repeated**: nothing comes twice with the same keys, and no id twice in one page;
+//! - **in order**: each page goes on in the declared order, ties by id;
+//! - **it moves**: each page moves strictly on, ends the walk, or is refused;
+//! - **verbatim**: an item's bytes are the upstream's bytes;
+//! - **honest**: a page is as sure as it says.
+//!
+//! One rule keeps them. For a page after an item *A*, an answer is used only if it *begins at or before* *A* (its first
+//! item does not come after *A*, or it was asked from the very start) and *reaches beyond* it (an item comes after *A*, or
+//! the answer ends the collection). The items after *A* are taken; if they are too few, the last one taken becomes the
+//! anchor, and the next answer is held to the same rule. Before *A*: the mirror image. Only keys decide; offsets, totals
+//! and links are beliefs that aim. An answer ends the collection only by evidence of the statement that made it:
+//! [`proof`] has that.
+//!
+//! Callers say what they want by a [`resolver::PageRequest`] and get [`resolver::Step`]s: fetch these, serve this page,
+//! or refuse. The modules, from facts to decisions: [`order`] and [`key`] (what a list is sorted by, and how values
+//! compare), [`window`] and [`paging`] (what can be asked), [`answer`] (what came), [`proof`] (what it proves),
+//! [`plan`] (what to ask), `collector` (what a page has so far), [`resolver`] (the loop), [`page`] and [`refusal`] (how it ends).
+
+pub mod answer;
+mod collector;
+mod instant;
+pub mod key;
+pub mod order;
+pub mod page;
+pub mod paging;
+pub mod plan;
+pub mod position;
+pub mod proof;
+pub mod refusal;
+pub mod resolver;
+pub mod window;

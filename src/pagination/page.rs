@@ -1,0 +1,80 @@
+//! What the core hands to the envelope.
+
+use super::{
+    answer::{Answer, Total},
+    paging::Learnt,
+    position::{Anchor, Target},
+};
+
+/// Where an item of a page stands: in which answer, at which place in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ItemPlace {
+    /// Index into [`Page::answers`].
+    pub answer: u32,
+    /// Index into that answer's items.
+    pub item: u32,
+}
+
+/// How sure a page is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// By offset alone.
+    Positional,
+    /// As exact, but something could only be seen in two answers.
+    Checked,
+    /// None skipped, none repeated, however much the collection changes.
+    Exact,
+}
+
+/// Why a page that is served flagged is not proven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unproven {
+    /// Its place was not in the answers.
+    Position,
+    /// The items contradict the declared order, or lack its keys.
+    Order,
+    /// A run of equal keys was longer than the answer.
+    TieRun,
+}
+
+/// A page of items in order.
+#[derive(Debug)]
+pub struct Page {
+    /// The answers that the items are slices of.
+    pub answers: Vec<Answer>,
+    /// The items, in order; at most the limit.
+    pub items: Vec<ItemPlace>,
+    /// Where the next page begins; none at the end of the collection.
+    pub next: Option<Target>,
+    /// Where the previous page ends; none at the start.
+    pub previous: Option<Target>,
+    /// The last page, where the total is exact and not 0.
+    pub last: Option<Target>,
+    /// The size of the collection as of the last answer.
+    pub total: Option<Total>,
+    /// The offset at which the first item is believed to stand.
+    pub offset: u64,
+    /// How sure it is.
+    pub level: Level,
+    /// Why it is not sure.
+    pub unproven: Option<Unproven>,
+    /// The budget ended before the page was full, and the route serves short pages.
+    pub short: bool,
+    /// How far from its hint the boundary was found; none where there was no hint, or no drift.
+    pub drift: Option<i64>,
+    /// What is known of the upstream now.
+    pub learnt: Learnt,
+    /// How many upstream requests it took.
+    pub requests: u32,
+    /// The anchors of the first and the last item; none on an empty page, or where the keys can't be read.
+    pub edges: Option<(Anchor, Anchor)>,
+}
+
+impl Page {
+    /// The bytes of the item at `index`, as the upstream sent them.
+    #[must_use]
+    pub fn item(&self, index: usize) -> &[u8] {
+        let place = self.items[index];
+        self.answers[place.answer as usize].item(place.item as usize)
+    }
+}

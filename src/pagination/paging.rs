@@ -1,0 +1,62 @@
+//! What an upstream can be asked, and what of its answers can be believed: facts of its dialect.
+
+/// How a place is named to the upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// By offset and size: any window is one request.
+    Offset,
+    /// By page number and size: only aligned slices.
+    Page,
+}
+
+/// Which sizes can be asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sizes {
+    /// Any size in a range; `most` is the upstream's cap, where it is known.
+    Free {
+        /// The least size that is accepted, at least 1.
+        least: u32,
+        /// The cap.
+        most: Option<u32>,
+    },
+    /// One of these, ascending, never empty.
+    Listed(Vec<u32>),
+    /// This one alone: it can't be asked for.
+    Fixed(u32),
+}
+
+/// What proves an end beside an answer shorter than a size seen to be honoured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndEvidence {
+    /// Nothing else.
+    Unvouched,
+    /// What the answer says of `more` comes from the slice itself (limit + 1), not from a count.
+    Flag,
+    /// Every size up to the cap is always honoured.
+    ShortPage,
+}
+
+/// The facts of a dialect that the core decides with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paging {
+    /// How a place is named.
+    pub family: Family,
+    /// Which sizes can be asked for.
+    pub sizes: Sizes,
+    /// offset + size may not pass this.
+    pub max_depth: Option<u64>,
+    /// What proves an end.
+    pub end: EndEvidence,
+    /// Past the end the last page comes again.
+    pub repeats_last_page: bool,
+}
+
+/// What was learnt of an upstream's route so far, in this process. Facts only grow; merging is taking the greatest
+/// `largest` and the newest `cap`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Learnt {
+    /// The largest number of items that one answer ever had: sizes up to it are honoured.
+    pub largest: u32,
+    /// A cap that the upstream applies in silence, once it was seen: more was asked, and more was there.
+    pub cap: Option<u32>,
+}

@@ -1,0 +1,28 @@
+//! Why no page can be served: an outcome, not an error.
+
+use super::window::Offset;
+
+/// Why no page can be served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The boundary is not where it is believed to be.
+    PositionLost {
+        /// Where it was believed to be.
+        nearest: Offset,
+    },
+    /// A run of equal keys is longer than an answer.
+    TieRun {
+        /// Where it was met.
+        nearest: Offset,
+    },
+    /// The upstream answers no deeper than this.
+    TooDeep,
+    /// The page could not be filled within the requests allowed.
+    BudgetExceeded,
+    /// The items contradict the declared order, or lack its keys. Says which, for the operator.
+    Unsorted(String),
+    /// Different offsets gave the same items: the upstream ignores its paging parameter.
+    Stuck,
+    /// The upstream said "past the end" of its very start.
+    NoList,
+}

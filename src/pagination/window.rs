@@ -1,0 +1,51 @@
+//! Places in a collection as upstreams name them. Offsets are beliefs: they aim, they never prove.
+
+/// A place in the collection, counted from 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Offset(pub u64);
+
+/// A page number, counted from 0 whatever the upstream calls its first page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PageNumber(pub u64);
+
+/// How many items an upstream is asked for; at least 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PageSize(pub u32);
+
+/// What is asked of an upstream in one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fetch {
+    /// `size` items from `from` on.
+    Slice {
+        /// The first item asked for.
+        from: Offset,
+        /// How many.
+        size: PageSize,
+    },
+    /// The page `number` of pages of `size`.
+    Page {
+        /// Which page.
+        number: PageNumber,
+        /// How large the pages are.
+        size: PageSize,
+    },
+}
+
+impl Fetch {
+    /// The offset at which the answer is believed to begin.
+    #[must_use]
+    pub fn begins(self) -> Offset {
+        match self {
+            Self::Slice { from, .. } => from,
+            Self::Page { number, size } => Offset(number.0.saturating_mul(u64::from(size.0))),
+        }
+    }
+
+    /// How many items are asked for.
+    #[must_use]
+    pub fn size(self) -> PageSize {
+        match self {
+            Self::Slice { size, .. } | Self::Page { size, .. } => size,
+        }
+    }
+}
