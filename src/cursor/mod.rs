@@ -1,0 +1,129 @@
+//! A position as a token: opaque to clients, signed, and bound to the list that it came from.
+//!
+//! There are two kinds. A *page cursor* is a position with what helps to aim at it; it is a function of the request
+//! and the upstream's answers, and expires where its route says so. An *item cursor* is an item and nothing else: the
+//! same characters for as long as the item's keys are, because clients splice pages by comparing them.
+//!
+//! Text that comes from outside becomes a position in [`open`] and nowhere else, and nothing of a cursor is decoded
+//! beyond its key's id before its signature is verified. A signature hides nothing: whoever holds a cursor can read
+//! the keys of the item in it.
+//!
+//! `token` frames and signs, `codec` writes and reads what is signed, `context` says what a cursor is bound to,
+//! `expiry` how old it is, `keyring` with what it is signed; `inspect` shows a cursor to an operator. Time is an
+//! argument, and nothing here is random: equal arguments make equal cursors.
+
+mod codec;
+mod context;
+mod expiry;
+mod inspect;
+mod keyring;
+mod token;
+
+#[cfg(test)]
+mod tests;
+
+pub use codec::Opened;
+pub use context::{Context, ContextParts, Part};
+pub use expiry::Expiry;
+pub use inspect::{Finding, Inspection, Unverified, inspect};
+pub use keyring::{KeyRing, KeyRingError, SHORTEST_KEY};
+pub use token::TooLong;
+
+use crate::pagination::position::{Anchor, Target};
+use codec::Head;
+use expiry::Age;
+use token::Token;
+
+/// Why a cursor can't be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CursorError {
+    /// It is not one of ours, or not whole; or it was made in the future. Nothing says which.
+    #[error("the cursor is not valid")]
+    Invalid,
+    /// It is ours, and too old, or of a time when its route's cursors had no age.
+    #[error("the cursor has expired")]
+    Expired,
+    /// It is ours, of another list.
+    #[error("the cursor belongs to another list")]
+    Mismatch {
+        /// What is not the same, in the sequence of [`Part::ALL`]. One difference in 256 can't be named, so this may
+        /// be empty.
+        differs: Vec<Part>,
+    },
+}
+
+/// Makes a page cursor. The same target, context and bucket of time make the same characters.
+///
+/// Of [`Position::At`](crate::pagination::position::Position::At) only the offset is carried: opened again, the hint
+/// is that offset and nothing else.
+///
+/// # Errors
+///
+/// The cursor would be longer than `longest` characters, and so be refused when it comes back.
+pub fn seal(
+    keys: &KeyRing,
+    context: &Context,
+    target: &Target,
+    expiry: Option<Expiry>,
+    longest: usize,
+) -> Result<String, TooLong> {
+    let key = keys.signing();
+    let fingerprint = context.fingerprint(key);
+    let bucket = expiry.map(|expiry| expiry.bucket(fingerprint.number()));
+    token::mint(key, &fingerprint, longest, |out| codec::write_page(out, target, bucket))
+}
+
+/// Makes an item cursor: the item's keys and id, without direction, hint or time.
+///
+/// # Errors
+///
+/// The cursor would be longer than `longest` characters, and so be refused when it comes back.
+pub fn seal_item(keys: &KeyRing, context: &Context, anchor: &Anchor, longest: usize) -> Result<String, TooLong> {
+    let key = keys.signing();
+    let fingerprint = context.fingerprint(key);
+    token::mint(key, &fingerprint, longest, |out| codec::write_item(out, anchor))
+}
+
+/// Opens a cursor that a client sent, at `now` (seconds since 1970), on a route whose cursors live for `ttl` seconds.
+///
+/// Its length is looked at first, then its alphabet, version and key; then its signature, its context, its age, and
+/// last what it says. A page cursor without an age has expired where the route has a ttl; an age counts for nothing
+/// where the route has none. Item cursors have no age.
+///
+/// # Errors
+///
+/// [`CursorError::Invalid`] for whatever has no good signature; the others only for what has one.
+pub fn open(
+    keys: &KeyRing,
+    context: &Context,
+    text: &str,
+    now: u64,
+    ttl: Option<u64>,
+    longest: usize,
+) -> Result<Opened, CursorError> {
+    if text.len() > longest {
+        return Err(CursorError::Invalid);
+    }
+    let bytes = token::decode(text).ok_or(CursorError::Invalid)?;
+    let token = Token::parse(&bytes).ok_or(CursorError::Invalid)?;
+    let key = keys.find(token.key).ok_or(CursorError::Invalid)?;
+    let verified = token.verify(key).ok_or(CursorError::Invalid)?;
+
+    let here = context.fingerprint(key);
+    if verified.fingerprint != here {
+        return Err(CursorError::Mismatch {
+            differs: verified.fingerprint.differs(&here),
+        });
+    }
+    let head = Head::read(verified.payload).ok_or(CursorError::Invalid)?;
+    if let Some(ttl) = ttl
+        && !head.is_item()
+    {
+        match head.bucket.map_or(Age::Expired, |begin| expiry::age(begin, now, ttl)) {
+            Age::Live => {}
+            Age::Expired => return Err(CursorError::Expired),
+            Age::Future => return Err(CursorError::Invalid),
+        }
+    }
+    head.open().ok_or(CursorError::Invalid)
+}
