@@ -73,10 +73,7 @@ pub(super) fn write_page(out: &mut Vec<u8>, target: &Target, bucket: Option<u64>
     };
     // An offset is its own hint, and nothing else can help to find it.
     let hint = match target.position {
-        Position::At(offset) => Hint {
-            offset,
-            ..Hint::default()
-        },
+        Position::At(offset) => Hint { offset, ..Hint::default() },
         _ => target.hint,
     };
     let flags = if bucket.is_some() { BUCKET } else { 0 } | if hint.total.is_some() { TOTAL } else { 0 };
@@ -128,12 +125,7 @@ impl<'a> Head<'a> {
             return None;
         }
         let bucket = if byte & BUCKET == 0 { None } else { Some(rest.varint()?) };
-        Some(Self {
-            form,
-            total: byte & TOTAL != 0,
-            rest,
-            bucket,
-        })
+        Some(Self { form, total: byte & TOTAL != 0, rest, bucket })
     }
 
     /// Whether this is an item cursor, which has no age.
@@ -143,22 +135,14 @@ impl<'a> Head<'a> {
 
     /// Reads the rest, to its last byte; `None` where it is not what was written.
     pub(super) fn open(self) -> Option<Opened> {
-        let Self {
-            form, total, mut rest, ..
-        } = self;
+        let Self { form, total, mut rest, .. } = self;
         let opened = if form == ITEM {
             Opened::Item(rest.anchor()?)
         } else {
             let offset = Offset(rest.varint()?);
             if form == AT {
-                let hint = Hint {
-                    offset,
-                    ..Hint::default()
-                };
-                Opened::Page(Target {
-                    position: Position::At(offset),
-                    hint,
-                })
+                let hint = Hint { offset, ..Hint::default() };
+                Opened::Page(Target { position: Position::At(offset), hint })
             } else {
                 let run = u32::try_from(rest.varint()?).ok()?;
                 let total = if total { Some(rest.varint()?) } else { None };
@@ -168,10 +152,7 @@ impl<'a> Head<'a> {
                     AFTER => Position::After(rest.anchor()?),
                     _ => Position::Before(rest.anchor()?),
                 };
-                Opened::Page(Target {
-                    position,
-                    hint: Hint { offset, run, total },
-                })
+                Opened::Page(Target { position, hint: Hint { offset, run, total } })
             }
         };
         rest.0.is_empty().then_some(opened)
@@ -342,10 +323,7 @@ impl<'a> Reader<'a> {
         for _ in 0..count {
             keys.push(self.value()?);
         }
-        Some(Anchor {
-            keys,
-            id: self.value()?,
-        })
+        Some(Anchor { keys, id: self.value()? })
     }
 
     fn value(&mut self) -> Option<KeyValue> {

@@ -27,14 +27,7 @@ pub enum Part {
 
 impl Part {
     /// All parts, in the sequence in which a cursor carries their fingerprints.
-    pub const ALL: [Self; 6] = [
-        Self::Route,
-        Self::Host,
-        Self::Path,
-        Self::Filters,
-        Self::Order,
-        Self::Headers,
-    ];
+    pub const ALL: [Self; 6] = [Self::Route, Self::Host, Self::Path, Self::Filters, Self::Order, Self::Headers];
 
     /// The word for clients.
     #[must_use]
@@ -107,21 +100,13 @@ impl Context {
             }
             *end = bytes.len();
         }
-        Self {
-            bytes,
-            ends,
-            remembered: OnceLock::new(),
-        }
+        Self { bytes, ends, remembered: OnceLock::new() }
     }
 
     /// The fingerprint of this context under a key.
     pub(super) fn fingerprint(&self, key: &Key) -> Fingerprint {
         let (identity, fingerprint) = self.remembered.get_or_init(|| (key.identity, self.compute(key)));
-        if *identity == key.identity {
-            *fingerprint
-        } else {
-            self.compute(key)
-        }
+        if *identity == key.identity { *fingerprint } else { self.compute(key) }
     }
 
     fn compute(&self, key: &Key) -> Fingerprint {
@@ -163,10 +148,7 @@ impl Fingerprint {
 
     /// Reads one back.
     pub(super) fn from_bytes(bytes: &[u8; Self::SIZE]) -> Self {
-        let mut fingerprint = Self {
-            whole: [0; 8],
-            parts: [0; Part::ALL.len()],
-        };
+        let mut fingerprint = Self { whole: [0; 8], parts: [0; Part::ALL.len()] };
         let (whole, parts) = bytes.split_at(8);
         fingerprint.whole.copy_from_slice(whole);
         fingerprint.parts.copy_from_slice(parts);

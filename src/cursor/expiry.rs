@@ -45,11 +45,7 @@ pub(super) fn age(begin: u64, now: u64, ttl: u64) -> Age {
     }
     // What would expire after the end of time never does.
     let expires = begin.checked_add(width(ttl)).and_then(|end| end.checked_add(ttl));
-    if expires.is_some_and(|expires| now >= expires) {
-        Age::Expired
-    } else {
-        Age::Live
-    }
+    if expires.is_some_and(|expires| now >= expires) { Age::Expired } else { Age::Live }
 }
 
 /// How long a bucket lasts: a quarter of the ttl, and a second where that is less.
@@ -67,10 +63,7 @@ mod tests {
             for phase in [0, 1, 99, 12_345, u64::MAX] {
                 for now in [0, 1, 1_000, 1_700_000_000, u64::MAX - 1, u64::MAX] {
                     let begin = Expiry { now, ttl }.bucket(phase);
-                    assert!(
-                        begin <= now && now - begin < (ttl / 4).max(1),
-                        "{ttl} {phase} {now}: {begin}"
-                    );
+                    assert!(begin <= now && now - begin < (ttl / 4).max(1), "{ttl} {phase} {now}: {begin}");
                     assert_eq!(Expiry { now: begin, ttl }.bucket(phase), begin, "{ttl} {phase} {now}");
                 }
             }

@@ -68,14 +68,8 @@ pub enum Unverified {
 #[must_use]
 pub fn inspect(keys: Option<&KeyRing>, text: &str) -> Inspection {
     let bytes = token::decode(text);
-    let finding = bytes
-        .as_deref()
-        .and_then(Token::parse)
-        .map_or(Finding::Foreign, |token| look(keys, &token));
-    Inspection {
-        length: text.len(),
-        finding,
-    }
+    let finding = bytes.as_deref().and_then(Token::parse).map_or(Finding::Foreign, |token| look(keys, &token));
+    Inspection { length: text.len(), finding }
 }
 
 fn look(keys: Option<&KeyRing>, token: &Token<'_>) -> Finding {
@@ -96,12 +90,7 @@ fn look(keys: Option<&KeyRing>, token: &Token<'_>) -> Finding {
     let Some(says) = head.open() else {
         return Finding::Unreadable { key: key.id };
     };
-    Finding::Verified {
-        key: key.id,
-        context: verified.fingerprint.number(),
-        issued,
-        says,
-    }
+    Finding::Verified { key: key.id, context: verified.fingerprint.number(), issued, says }
 }
 
 impl Display for Inspection {
@@ -117,18 +106,9 @@ impl Display for Inspection {
             Finding::Unreadable { key } => {
                 line(formatter, "form", "signed")?;
                 line(formatter, "key", key)?;
-                line(
-                    formatter,
-                    "signature",
-                    "good, but what it says can't be read: another version made it",
-                )
+                line(formatter, "signature", "good, but what it says can't be read: another version made it")
             }
-            Finding::Verified {
-                key,
-                context,
-                issued,
-                says,
-            } => {
+            Finding::Verified { key, context, issued, says } => {
                 let form = match says {
                     Opened::Page(_) => "signed page cursor",
                     Opened::Item(_) => "signed item cursor",
@@ -138,11 +118,7 @@ impl Display for Inspection {
                 line(formatter, "signature", "good")?;
                 line(formatter, "context", format_args!("{context:016x}"))?;
                 if let Some(begin) = issued {
-                    line(
-                        formatter,
-                        "issued",
-                        format_args!("in the bucket that began at {}", Instant(*begin)),
-                    )?;
+                    line(formatter, "issued", format_args!("in the bucket that began at {}", Instant(*begin)))?;
                 }
                 write_opened(formatter, says)
             }
@@ -180,16 +156,10 @@ fn write_opened(formatter: &mut Formatter<'_>, says: &Opened) -> fmt::Result {
     }
     let hint = target.hint;
     match hint.total {
-        Some(total) => line(
-            formatter,
-            "hint",
-            format_args!("offset {}, run {}, total {total}", hint.offset.0, hint.run),
-        ),
-        None => line(
-            formatter,
-            "hint",
-            format_args!("offset {}, run {}", hint.offset.0, hint.run),
-        ),
+        Some(total) => {
+            line(formatter, "hint", format_args!("offset {}, run {}, total {total}", hint.offset.0, hint.run))
+        }
+        None => line(formatter, "hint", format_args!("offset {}, run {}", hint.offset.0, hint.run)),
     }
 }
 
@@ -240,10 +210,7 @@ impl Display for Instant {
         let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
         let year = era * 400 + year_of_era + next;
         let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-        write!(
-            formatter,
-            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"
-        )
+        write!(formatter, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
     }
 }
 

@@ -72,20 +72,14 @@ impl KeyRing {
                     return Err(KeyRingError::DuplicateId { id });
                 }
                 if other == key {
-                    return Err(KeyRingError::DuplicateKey {
-                        first: earlier,
-                        second: id,
-                    });
+                    return Err(KeyRingError::DuplicateKey { first: earlier, second: id });
                 }
             }
         }
         let Some(position) = keys.iter().position(|&(id, _)| id == signing) else {
             return Err(KeyRingError::NoSigningKey { id: signing });
         };
-        Ok(Self {
-            keys: keys.iter().map(|&(id, key)| Key::derive(id, key)).collect(),
-            signing: position,
-        })
+        Ok(Self { keys: keys.iter().map(|&(id, key)| Key::derive(id, key)).collect(), signing: position })
     }
 
     /// The key that signs.
@@ -148,22 +142,14 @@ impl Key {
 
     /// The keyed fingerprint of a label and some bytes.
     pub(super) fn fingerprint(&self, label: u8, bytes: &[u8]) -> [u8; 32] {
-        self.fingerprint
-            .clone()
-            .chain_update([label])
-            .chain_update(bytes)
-            .finalize()
-            .into_bytes()
-            .into()
+        self.fingerprint.clone().chain_update([label]).chain_update(bytes).finalize().into_bytes().into()
     }
 }
 
 fn subkey(source: &Hkdf<Sha256>, purpose: &[u8]) -> Zeroizing<[u8; 32]> {
     let mut bytes = Zeroizing::new([0; 32]);
     #[expect(clippy::expect_used, reason = "HKDF-SHA-256 gives up to 8,160 bytes")]
-    source
-        .expand(purpose, bytes.as_mut_slice())
-        .expect("32 bytes are within HKDF's length");
+    source.expand(purpose, bytes.as_mut_slice()).expect("32 bytes are within HKDF's length");
     bytes
 }
 
@@ -183,18 +169,10 @@ mod tests {
         let cases = [
             (1, &[] as &[(u32, &[u8])], KeyRingError::NoSigningKey { id: 1 }),
             (3, &[(1, &first), (2, &second)], KeyRingError::NoSigningKey { id: 3 }),
-            (
-                1,
-                &[(1, &first), (7, &short)],
-                KeyRingError::Short { id: 7, length: 31 },
-            ),
+            (1, &[(1, &first), (7, &short)], KeyRingError::Short { id: 7, length: 31 }),
             (1, &[(1, &[])], KeyRingError::Short { id: 1, length: 0 }),
             (1, &[(1, &first), (1, &second)], KeyRingError::DuplicateId { id: 1 }),
-            (
-                1,
-                &[(1, &first), (2, &second), (9, &first)],
-                KeyRingError::DuplicateKey { first: 1, second: 9 },
-            ),
+            (1, &[(1, &first), (2, &second), (9, &first)], KeyRingError::DuplicateKey { first: 1, second: 9 }),
         ];
         for (signing, keys, expected) in cases {
             assert_eq!(KeyRing::new(signing, keys).err(), Some(expected), "{keys:?}");

@@ -111,9 +111,7 @@ pub fn open(
 
     let here = context.fingerprint(key);
     if verified.fingerprint != here {
-        return Err(CursorError::Mismatch {
-            differs: verified.fingerprint.differs(&here),
-        });
+        return Err(CursorError::Mismatch { differs: verified.fingerprint.differs(&here) });
     }
     let head = Head::read(verified.payload).ok_or(CursorError::Invalid)?;
     if let Some(ttl) = ttl

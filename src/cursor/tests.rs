@@ -63,12 +63,7 @@ pub(super) fn random_value(random: &mut Random, longest_text: usize) -> KeyValue
         6 => {
             let [a, b] = [random.next(), random.next()];
             let (b, c) = (b >> 48, b & 0xffff_ffff_ffff);
-            let uuid = format!(
-                "{:08x}-{:04x}-{:04x}-{b:04x}-{c:012x}",
-                a >> 32,
-                a >> 16 & 0xffff,
-                a & 0xffff
-            );
+            let uuid = format!("{:08x}-{:04x}-{:04x}-{b:04x}-{c:012x}", a >> 32, a >> 16 & 0xffff, a & 0xffff);
             KeyValue::Text(uuid.into_bytes())
         }
         7 => KeyValue::Text(b"2026-01-15T10:30:00.123456Z".to_vec()),
@@ -81,10 +76,7 @@ pub(super) fn random_value(random: &mut Random, longest_text: usize) -> KeyValue
 
 pub(super) fn random_anchor(random: &mut Random) -> Anchor {
     let keys = (0..random.below(4)).map(|_| random_value(random, 64)).collect();
-    Anchor {
-        keys,
-        id: random_value(random, 300),
-    }
+    Anchor { keys, id: random_value(random, 300) }
 }
 
 pub(super) fn random_target(random: &mut Random) -> Target {
@@ -97,14 +89,7 @@ pub(super) fn random_target(random: &mut Random) -> Target {
     };
     let run = u32::try_from(random.number() >> 32).unwrap();
     let total = random.chance(2).then(|| random.number());
-    Target {
-        position,
-        hint: Hint {
-            offset: Offset(random.number()),
-            run,
-            total,
-        },
-    }
+    Target { position, hint: Hint { offset: Offset(random.number()), run, total } }
 }
 
 pub(super) fn ring() -> &'static KeyRing {
@@ -113,12 +98,7 @@ pub(super) fn ring() -> &'static KeyRing {
 }
 
 pub(super) fn sort_key(name: &str, direction: Direction) -> SortKey {
-    SortKey {
-        name: name.to_owned(),
-        direction,
-        kind: Kind::Inferred,
-        nulls: Nulls::Unsaid,
-    }
+    SortKey { name: name.to_owned(), direction, kind: Kind::Inferred, nulls: Nulls::Unsaid }
 }
 
 pub(super) fn newest_first() -> Order {
@@ -146,18 +126,8 @@ pub(super) fn context() -> &'static Context {
 }
 
 pub(super) fn after(key: &str, id: &str) -> Target {
-    let anchor = Anchor {
-        keys: vec![text(key)],
-        id: KeyValue::Number(id.to_owned()),
-    };
-    Target {
-        position: Position::After(anchor),
-        hint: Hint {
-            offset: Offset(20),
-            run: 1,
-            total: Some(1_003),
-        },
-    }
+    let anchor = Anchor { keys: vec![text(key)], id: KeyValue::Number(id.to_owned()) };
+    Target { position: Position::After(anchor), hint: Hint { offset: Offset(20), run: 1, total: Some(1_003) } }
 }
 
 pub(super) fn text(text: &str) -> KeyValue {
@@ -190,26 +160,17 @@ fn cursors_open_as_they_were_sealed() {
     for _ in 0..2_000 {
         let mut target = random_target(&mut random);
         if let Position::At(offset) = target.position {
-            target.hint = Hint {
-                offset,
-                ..Hint::default()
-            };
+            target.hint = Hint { offset, ..Hint::default() };
         }
         let ttl = random.chance(2).then(|| 4 + random.number() / 8);
         let expiry = ttl.map(|ttl| Expiry { now: NOW, ttl });
         let cursor = seal(keys, context, &target, expiry, LONGEST).unwrap();
         assert_eq!(seal(keys, context, &target, expiry, LONGEST), Ok(cursor.clone()));
-        assert_eq!(
-            open(keys, context, &cursor, NOW, ttl, LONGEST),
-            Ok(Opened::Page(target))
-        );
+        assert_eq!(open(keys, context, &cursor, NOW, ttl, LONGEST), Ok(Opened::Page(target)));
 
         let anchor = random_anchor(&mut random);
         let cursor = seal_item(keys, context, &anchor, LONGEST).unwrap();
-        assert_eq!(
-            open(keys, context, &cursor, NOW, ttl, LONGEST),
-            Ok(Opened::Item(anchor))
-        );
+        assert_eq!(open(keys, context, &cursor, NOW, ttl, LONGEST), Ok(Opened::Item(anchor)));
     }
 }
 
@@ -218,14 +179,8 @@ fn cursors_open_as_they_were_sealed() {
 fn the_format_stays() {
     let target = after("2026-01-15T10:30:00Z", "1003");
     let page = "AQHx4Bf-F3vMBS7zU0q3iDLbk4bLBhQB6wcBVDIwMjYtMDEtMTVUMTA6MzA6MDBaA-sHfBNr9ydABGeZHnfitLVGXA";
-    assert_eq!(
-        seal(ring(), context(), &target, Some(Expiry { now: NOW, ttl: 400 }), LONGEST).as_deref(),
-        Ok(page)
-    );
-    let anchor = Anchor {
-        keys: vec![KeyValue::Null],
-        id: text("0b9c6f3e-4a51-4d7b-8a55-1c2d3e4f5a6b"),
-    };
+    assert_eq!(seal(ring(), context(), &target, Some(Expiry { now: NOW, ttl: 400 }), LONGEST).as_deref(), Ok(page));
+    let anchor = Anchor { keys: vec![KeyValue::Null], id: text("0b9c6f3e-4a51-4d7b-8a55-1c2d3e4f5a6b") };
     let item = "AQHx4Bf-F3vMBS7zU0q3iAUBAAYLnG8-SlFNe4pVHC0-T1pr6vihWRzIvmxcdb4Z8fCBeA";
     assert_eq!(seal_item(ring(), context(), &anchor, LONGEST).as_deref(), Ok(item));
 }
@@ -235,27 +190,9 @@ fn cursors_are_short() {
     let (keys, here) = (ring(), context());
     let expiry = Some(Expiry { now: NOW, ttl: 86_400 });
     let length = |key: &str, id: KeyValue, expiry| {
-        let anchor = Anchor {
-            keys: vec![text(key)],
-            id,
-        };
-        let hint = Hint {
-            offset: Offset(12_340),
-            run: 1,
-            total: Some(100_003),
-        };
-        seal(
-            keys,
-            here,
-            &Target {
-                position: Position::After(anchor),
-                hint,
-            },
-            expiry,
-            LONGEST,
-        )
-        .unwrap()
-        .len()
+        let anchor = Anchor { keys: vec![text(key)], id };
+        let hint = Hint { offset: Offset(12_340), run: 1, total: Some(100_003) };
+        seal(keys, here, &Target { position: Position::After(anchor), hint }, expiry, LONGEST).unwrap().len()
     };
     let number = || KeyValue::Number("1003".to_owned());
     let uuid = || text("0b9c6f3e-4a51-4d7b-8a55-1c2d3e4f5a6b");
@@ -271,32 +208,17 @@ fn cursors_are_short() {
 fn what_would_be_refused_is_not_minted() {
     let (keys, here) = (ring(), context());
     for length in 0..200 {
-        let anchor = Anchor {
-            keys: Vec::new(),
-            id: text(&"x".repeat(length)),
-        };
-        let target = Target {
-            position: Position::Before(anchor.clone()),
-            hint: Hint::default(),
-        };
+        let anchor = Anchor { keys: Vec::new(), id: text(&"x".repeat(length)) };
+        let target = Target { position: Position::Before(anchor.clone()), hint: Hint::default() };
         let page = seal(keys, here, &target, None, LONGEST).unwrap();
         let item = seal_item(keys, here, &anchor, LONGEST).unwrap();
         for (cursor, again) in [
-            (
-                &page,
-                &(|longest| seal(keys, here, &target, None, longest)) as &dyn Fn(usize) -> _,
-            ),
+            (&page, &(|longest| seal(keys, here, &target, None, longest)) as &dyn Fn(usize) -> _),
             (&item, &|longest| seal_item(keys, here, &anchor, longest)),
         ] {
             let fits = cursor.len();
             assert_eq!(again(fits).as_ref(), Ok(cursor));
-            assert_eq!(
-                again(fits - 1),
-                Err(TooLong {
-                    length: fits,
-                    longest: fits - 1
-                })
-            );
+            assert_eq!(again(fits - 1), Err(TooLong { length: fits, longest: fits - 1 }));
             assert!(open(keys, here, cursor, NOW, None, fits).is_ok());
             assert_eq!(open(keys, here, cursor, NOW, None, fits - 1), Err(CursorError::Invalid));
         }

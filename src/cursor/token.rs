@@ -83,20 +83,12 @@ impl<'a> Token<'a> {
         }
         let key = u32::try_from(rest.varint()?).ok()?;
         let (fingerprint, payload) = rest.0.split_first_chunk()?;
-        Some(Self {
-            key,
-            signed,
-            tag,
-            fingerprint,
-            payload,
-        })
+        Some(Self { key, signed, tag, fingerprint, payload })
     }
 
     /// Checks the tag, in constant time. There is no other way to what the cursor holds.
     pub(super) fn verify(&self, key: &Key) -> Option<Verified<'a>> {
-        key.verify(self.signed, self.tag).then(|| Verified {
-            fingerprint: Fingerprint::from_bytes(self.fingerprint),
-            payload: self.payload,
-        })
+        key.verify(self.signed, self.tag)
+            .then(|| Verified { fingerprint: Fingerprint::from_bytes(self.fingerprint), payload: self.payload })
     }
 }

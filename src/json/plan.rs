@@ -48,12 +48,7 @@ struct Node<'a> {
 impl<'a> Plan<'a> {
     /// What is looked for in a page.
     pub(super) fn of_page(shape: &'a Shape) -> Self {
-        let pointers = || {
-            [&shape.items, &shape.item]
-                .into_iter()
-                .chain(&shape.columns)
-                .chain(&shape.facts)
-        };
+        let pointers = || [&shape.items, &shape.item].into_iter().chain(&shape.columns).chain(&shape.facts);
         let mut plan = Self::with_capacity(pointers().map(|pointer| pointer.steps.len()).sum(), pointers().count());
         plan.items = Some(plan.grow(BODY, &shape.items));
         plan.want(ELEMENT, &shape.item, Target::Item);
@@ -99,23 +94,16 @@ impl<'a> Plan<'a> {
     #[inline]
     pub(super) fn member(&self, place: Place, name: Name<'_>) -> Option<Place> {
         // Most members are not wanted, and most of them are told by their length alone.
-        if name
-            .plain_length()
-            .is_some_and(|length| self.nodes[place].name_lengths & length_bit(length) == 0)
-        {
+        if name.plain_length().is_some_and(|length| self.nodes[place].name_lengths & length_bit(length) == 0) {
             return None;
         }
         let leads = |step: &Step| matches!(step, Step::Member(wanted) if name.is(wanted));
-        self.children(place)
-            .find(|(_, step)| leads(step))
-            .map(|(child, _)| child)
+        self.children(place).find(|(_, step)| leads(step)).map(|(child, _)| child)
     }
 
     /// The place that an element of the array here leads to by its number.
     pub(super) fn element(&self, place: Place, index: usize) -> Option<Place> {
-        self.children(place)
-            .find(|(_, step)| step.index() == Some(index))
-            .map(|(child, _)| child)
+        self.children(place).find(|(_, step)| step.index() == Some(index)).map(|(child, _)| child)
     }
 
     /// What the value at this place is wanted for.
@@ -132,11 +120,7 @@ impl<'a> Plan<'a> {
     fn with_capacity(steps: usize, targets: usize) -> Self {
         let mut nodes = Vec::with_capacity(steps + 2);
         nodes.extend([Node::default(), Node::default()]);
-        Self {
-            nodes,
-            targets: Vec::with_capacity(targets),
-            items: None,
-        }
+        Self { nodes, targets: Vec::with_capacity(targets), items: None }
     }
 
     fn want(&mut self, root: Place, pointer: &'a Pointer, target: Target) {
@@ -149,21 +133,14 @@ impl<'a> Plan<'a> {
     fn grow(&mut self, root: Place, pointer: &'a Pointer) -> Place {
         let mut place = root;
         for step in &pointer.steps {
-            let known = self
-                .children(place)
-                .find(|(_, known)| *known == step)
-                .map(|(child, _)| child);
+            let known = self.children(place).find(|(_, known)| *known == step).map(|(child, _)| child);
             place = known.unwrap_or_else(|| {
                 let child = self.nodes.len();
                 if let Step::Member(name) = step {
                     self.nodes[place].name_lengths |= length_bit(name.len());
                 }
                 let next_sibling = self.nodes[place].first_child.replace(child);
-                self.nodes.push(Node {
-                    step: Some(step),
-                    next_sibling,
-                    ..Node::default()
-                });
+                self.nodes.push(Node { step: Some(step), next_sibling, ..Node::default() });
                 child
             });
         }

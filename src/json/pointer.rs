@@ -51,14 +51,10 @@ impl Pointer {
             return Ok(Self::default());
         }
         let Some(steps) = text.strip_prefix('/') else {
-            return Err(PointerError {
-                message: suggestion(text),
-            });
+            return Err(PointerError { message: suggestion(text) });
         };
         if steps.split('/').count() > MAX_STEPS {
-            return Err(PointerError {
-                message: format!("a pointer has at most {MAX_STEPS} steps"),
-            });
+            return Err(PointerError { message: format!("a pointer has at most {MAX_STEPS} steps") });
         }
         let steps = steps.split('/').map(Step::parse).collect::<Result<_, _>>()?;
         Ok(Self { steps })
@@ -98,14 +94,10 @@ impl Step {
         let Some(condition) = text.strip_prefix('[') else {
             return Ok(Self::Member(unescaped(text)?));
         };
-        match condition
-            .strip_suffix(']')
-            .and_then(|condition| condition.split_once('='))
-        {
-            Some((member, value)) if !member.is_empty() => Ok(Self::Matching {
-                member: unescaped(member)?,
-                value: unescaped(value)?,
-            }),
+        match condition.strip_suffix(']').and_then(|condition| condition.split_once('=')) {
+            Some((member, value)) if !member.is_empty() => {
+                Ok(Self::Matching { member: unescaped(member)?, value: unescaped(value)? })
+            }
             _ => Err(PointerError {
                 message: format!(
                     "write \"{text}\" like \"[rel=next]\", which takes the first element with that member, or as a \
@@ -137,10 +129,8 @@ fn unescaped(text: &str) -> Result<String, PointerError> {
 fn suggestion(text: &str) -> String {
     let path = text.trim().trim_start_matches(['$', '#']);
     let mut pointer = String::new();
-    for step in path
-        .split(['.', '/', '[', ']'])
-        .map(|step| step.trim_matches(['"', '\'']))
-        .filter(|step| !step.is_empty())
+    for step in
+        path.split(['.', '/', '[', ']']).map(|step| step.trim_matches(['"', '\''])).filter(|step| !step.is_empty())
     {
         pointer.push('/');
         pointer.push_str(&step.replace('~', "~0"));
@@ -162,18 +152,9 @@ mod tests {
 
     #[test]
     fn text_comes_back() {
-        for text in [
-            "",
-            "/",
-            "/a",
-            "/a/b",
-            "/a~1b/~0/0",
-            "/links/[rel=next]/href",
-            "/[rel=http:~1~1x]",
-            "/a/",
-            "//",
-            "/é",
-        ] {
+        for text in
+            ["", "/", "/a", "/a/b", "/a~1b/~0/0", "/links/[rel=next]/href", "/[rel=http:~1~1x]", "/a/", "//", "/é"]
+        {
             let pointer = Pointer::parse(text).unwrap();
             assert_eq!(pointer.to_string(), text);
             assert_eq!(pointer.is_root(), text.is_empty());
@@ -183,42 +164,15 @@ mod tests {
     #[test]
     fn mistakes_are_told_what_is_right() {
         let cases = [
-            (
-                "data.users",
-                r#"for this member write "/data/users" (JSON Pointer); "" is the whole body"#,
-            ),
-            (
-                "users",
-                r#"for this member write "/users" (JSON Pointer); "" is the whole body"#,
-            ),
-            (
-                "data/users",
-                r#"for this member write "/data/users" (JSON Pointer); "" is the whole body"#,
-            ),
-            (
-                "$.data[0]['x']",
-                r#"for this member write "/data/0/x" (JSON Pointer); "" is the whole body"#,
-            ),
-            (
-                "#/data/users",
-                r#"for this member write "/data/users" (JSON Pointer); "" is the whole body"#,
-            ),
-            (
-                "$",
-                r#"write "" for the whole body, "/name" for a member (JSON Pointer)"#,
-            ),
-            (
-                "/a~b",
-                r#"write "~" as "~0" and "/" inside a name as "~1" in "a~b" (JSON Pointer)"#,
-            ),
-            (
-                "/~",
-                r#"write "~" as "~0" and "/" inside a name as "~1" in "~" (JSON Pointer)"#,
-            ),
-            (
-                "/~~1",
-                r#"write "~" as "~0" and "/" inside a name as "~1" in "~~1" (JSON Pointer)"#,
-            ),
+            ("data.users", r#"for this member write "/data/users" (JSON Pointer); "" is the whole body"#),
+            ("users", r#"for this member write "/users" (JSON Pointer); "" is the whole body"#),
+            ("data/users", r#"for this member write "/data/users" (JSON Pointer); "" is the whole body"#),
+            ("$.data[0]['x']", r#"for this member write "/data/0/x" (JSON Pointer); "" is the whole body"#),
+            ("#/data/users", r#"for this member write "/data/users" (JSON Pointer); "" is the whole body"#),
+            ("$", r#"write "" for the whole body, "/name" for a member (JSON Pointer)"#),
+            ("/a~b", r#"write "~" as "~0" and "/" inside a name as "~1" in "a~b" (JSON Pointer)"#),
+            ("/~", r#"write "~" as "~0" and "/" inside a name as "~1" in "~" (JSON Pointer)"#),
+            ("/~~1", r#"write "~" as "~0" and "/" inside a name as "~1" in "~~1" (JSON Pointer)"#),
             (
                 "/links/[next]",
                 r#"write "[next]" like "[rel=next]", which takes the first element with that member, or as a number, counted from 0"#,
@@ -268,23 +222,12 @@ mod tests {
         assert_eq!(found("/[rel=next]/href", links), Some("\"/b\""));
         assert_eq!(found("/[rel=self]/href", links), Some("\"/a\""));
         assert_eq!(found("/[rel=prev]/href", links), None);
-        assert_eq!(
-            found("/[rel=next]/missing", links),
-            None,
-            "the first match is the one that is looked into"
-        );
+        assert_eq!(found("/[rel=next]/missing", links), None, "the first match is the one that is looked into");
         let twice = r#"[{"rel":"next","rel":"prev","n":1},{"rel":"prev","rel":"next","n":2}]"#;
-        assert_eq!(
-            found("/[rel=next]/n", twice),
-            Some("2"),
-            "the last of two members counts"
-        );
+        assert_eq!(found("/[rel=next]/n", twice), Some("2"), "the last of two members counts");
         assert_eq!(found("/[rel=next]", r#"{"rel":"next"}"#), None, "an object is no list");
         assert_eq!(found("/[rel=1]", r#"[{"rel":1}]"#), None, "a number is no string");
-        assert_eq!(
-            found("/[a=x]/l/[b=y]/v", r#"[{"a":"x","l":[{"b":"y","v":[7]}]}]"#),
-            Some("[7]")
-        );
+        assert_eq!(found("/[a=x]/l/[b=y]/v", r#"[{"a":"x","l":[{"b":"y","v":[7]}]}]"#), Some("[7]"));
     }
 
     #[test]

@@ -27,11 +27,7 @@ impl Name<'_> {
     /// How long the name is, where it is spelled as it is.
     #[inline]
     pub(super) const fn plain_length(self) -> Option<usize> {
-        if self.escaped {
-            None
-        } else {
-            Some(self.quoted.len() - 2)
-        }
+        if self.escaped { None } else { Some(self.quoted.len() - 2) }
     }
 
     /// Whether this is the name, once decoded. Nothing is decoded where nothing is escaped.
@@ -50,11 +46,7 @@ impl<'a> Reader<'a> {
         let at = if bytes.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
         let mut tokens = Tokens { bytes, at };
         tokens.token();
-        Self {
-            tokens,
-            open: Vec::with_capacity(32),
-            depth: depth.into(),
-        }
+        Self { tokens, open: Vec::with_capacity(32), depth: depth.into() }
     }
 
     /// Where the next byte is.
@@ -72,10 +64,7 @@ impl<'a> Reader<'a> {
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "no text longer than u32::MAX is read")]
     pub(super) const fn span_from(&self, start: usize) -> Span {
-        Span {
-            start: start as u32,
-            end: self.tokens.at as u32,
-        }
+        Span { start: start as u32, end: self.tokens.at as u32 }
     }
 
     /// The bytes from `start` to here.
@@ -161,11 +150,7 @@ impl<'a> Reader<'a> {
     /// Passes whitespace up to the end of the text; anything else there is an error.
     pub(super) fn end(&mut self) -> Result<(), JsonError> {
         self.tokens.token();
-        if self.tokens.at == self.tokens.bytes.len() {
-            Ok(())
-        } else {
-            self.tokens.malformed()
-        }
+        if self.tokens.at == self.tokens.bytes.len() { Ok(()) } else { self.tokens.malformed() }
     }
 
     #[inline(always)]

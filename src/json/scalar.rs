@@ -127,10 +127,7 @@ fn code_unit(digits: &[u8]) -> Option<(u32, &[u8])> {
 
 /// The value of a JSON number, where it is a non-negative integer that fits.
 fn exact(raw: &[u8]) -> Option<u64> {
-    let mantissa_end = raw
-        .iter()
-        .position(|byte| matches!(byte, b'e' | b'E'))
-        .unwrap_or(raw.len());
+    let mantissa_end = raw.iter().position(|byte| matches!(byte, b'e' | b'E')).unwrap_or(raw.len());
     let (mantissa, exponent) = raw.split_at(mantissa_end);
     let (whole, fraction) = match mantissa.iter().position(|byte| *byte == b'.') {
         Some(dot) => (&mantissa[..dot], &mantissa[dot + 1..]),
@@ -156,9 +153,9 @@ fn exact(raw: &[u8]) -> Option<u64> {
 fn exponent_value(exponent: &[u8]) -> Option<i64> {
     match exponent {
         [] => Some(0),
-        [_, b'-', digits @ ..] => append_digits(0, digits)
-            .and_then(|value| i64::try_from(value).ok())
-            .map(|value| -value),
+        [_, b'-', digits @ ..] => {
+            append_digits(0, digits).and_then(|value| i64::try_from(value).ok()).map(|value| -value)
+        }
         [_, b'+', digits @ ..] | [_, digits @ ..] => {
             append_digits(0, digits).and_then(|value| i64::try_from(value).ok())
         }

@@ -93,12 +93,8 @@ pub fn scan_page(body: &[u8], shape: &Shape, limits: Limits) -> Result<PageSpans
     scan.whole(body)?;
     match scan.items_place {
         ItemsPlace::Empty => scan.found.items = None,
-        ItemsPlace::Array {
-            first_without_item: None,
-        } => {}
-        ItemsPlace::Array {
-            first_without_item: Some(index),
-        } => return Err(JsonError::ItemMissing { index }),
+        ItemsPlace::Array { first_without_item: None } => {}
+        ItemsPlace::Array { first_without_item: Some(index) } => return Err(JsonError::ItemMissing { index }),
         ItemsPlace::Other => return Err(JsonError::NotAnArray),
     }
     Ok(scan.found)
@@ -157,9 +153,7 @@ impl<'a, 'p> Scan<'a, 'p> {
             return Err(JsonError::Malformed { at: u32::MAX as usize });
         }
         if let Err(error) = std::str::from_utf8(body) {
-            return Err(JsonError::Malformed {
-                at: error.valid_up_to(),
-            });
+            return Err(JsonError::Malformed { at: error.valid_up_to() });
         }
         self.value(BODY)?;
         self.reader.end()

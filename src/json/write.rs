@@ -5,8 +5,9 @@ const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 /// Appends `text` as a JSON string, quotes included.
 ///
-/// Beside what RFC 8259 (section 7) demands, `<`, `>` and `&` are escaped, so that the string is inert where a client
-/// writes a body into HTML, and U+2028 and U+2029, which end a line in older JavaScript.
+/// Beside what RFC 8259 (section 7) demands, `<` and `>` are escaped, so that no element begins where a client writes a
+/// body into HTML, and U+2028 and U+2029, which end a line in older JavaScript. `&` stays: without the others it opens
+/// nothing, and links are there to be read and pasted.
 pub fn push_text(out: &mut Vec<u8>, text: &str) {
     let bytes = text.as_bytes();
     out.reserve(bytes.len() + 2);
@@ -14,7 +15,7 @@ pub fn push_text(out: &mut Vec<u8>, text: &str) {
     let mut copied = 0;
     for (at, &byte) in bytes.iter().enumerate() {
         let (escape, length): (u16, usize) = match byte {
-            b'"' | b'\\' | b'<' | b'>' | b'&' | 0..=0x1f | 0x7f => (byte.into(), 1),
+            b'"' | b'\\' | b'<' | b'>' | 0..=0x1f | 0x7f => (byte.into(), 1),
             0xe2 if bytes[at..].starts_with("\u{2028}".as_bytes()) => (0x2028, 3),
             0xe2 if bytes[at..].starts_with("\u{2029}".as_bytes()) => (0x2029, 3),
             _ => continue,
@@ -66,11 +67,8 @@ mod tests {
     fn what_must_be_escaped_is() {
         assert_eq!(written(""), r#""""#);
         assert_eq!(written("a\"b\\c/"), r#""a\"b\\c/""#);
-        assert_eq!(
-            written("\n\r\t\u{0}\u{8}\u{1f}\u{7f}"),
-            r#""\n\r\t\u0000\u0008\u001f\u007f""#
-        );
-        assert_eq!(written("</script>&"), r#""\u003c/script\u003e\u0026""#);
+        assert_eq!(written("\n\r\t\u{0}\u{8}\u{1f}\u{7f}"), r#""\n\r\t\u0000\u0008\u001f\u007f""#);
+        assert_eq!(written("</script>&"), r#""\u003c/script\u003e&""#);
         assert_eq!(written("a\u{2028}\u{2029}b"), r#""a\u2028\u2029b""#);
         assert_eq!(written("\u{2027}é\u{202a}😀"), "\"\u{2027}é\u{202a}😀\"");
     }

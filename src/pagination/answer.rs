@@ -56,10 +56,7 @@ impl Answer {
         let shift = u32::try_from(self.body.len()).unwrap_or(u32::MAX);
         let moved = |span: Span| match span.is_absent() {
             true => Span::ABSENT,
-            false => Span {
-                start: span.start.saturating_add(shift),
-                end: span.end.saturating_add(shift),
-            },
+            false => Span { start: span.start.saturating_add(shift), end: span.end.saturating_add(shift) },
         };
         self.body.extend_from_slice(&later.body);
         self.items.extend(later.items.into_iter().map(moved));

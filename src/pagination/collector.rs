@@ -1,17 +1,20 @@
 //! What a page has so far: the boundary that the next answer must prove, the items taken, what is known of both sides.
 
+mod assembly;
+
 use std::{borrow::Cow, collections::HashSet, sync::Arc};
 
 use super::{
     answer::Total,
     order::Order,
-    page::{ItemPlace, Level, Page, Unproven},
-    paging::Learnt,
     plan::{Growth, Window},
     position::{Anchor, Hint, Position, Target},
-    proof::{Unsorted, View, loose},
+    proof::{View, loose},
+    rows::Unsorted,
     window::Offset,
 };
+
+pub(super) use assembly::Verdict;
 
 /// What an answer must prove before anything of it is taken.
 #[derive(Clone, Debug)]
@@ -114,15 +117,9 @@ impl Collector {
 
     /// Begins anew at an offset, taking answers as they come where `unchecked`.
     pub(super) fn restart_at(&mut self, offset: u64, unchecked: bool) {
-        let target = Target {
-            position: Position::At(Offset(offset)),
-            hint: self.hint,
-        };
+        let target = Target { position: Position::At(Offset(offset)), hint: self.hint };
         let limit = u32::try_from(self.limit).unwrap_or(u32::MAX);
-        *self = Self {
-            unchecked,
-            ..Self::new(Arc::clone(&self.order), &target, limit)
-        };
+        *self = Self { unchecked, ..Self::new(Arc::clone(&self.order), &target, limit) };
     }
 
     /// Whether answers are taken as they came.
@@ -133,6 +130,11 @@ impl Collector {
     /// Whether the page begins with the first item, and nothing of it is there yet.
     pub(super) fn is_at_start(&self) -> bool {
         matches!(self.boundary, Boundary::Start)
+    }
+
+    /// The believed offset of the boundary.
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
     }
 
     /// How many items the page has.
@@ -167,11 +169,7 @@ impl Collector {
 
     /// How many more items the page needs.
     pub(super) fn need(&self) -> u64 {
-        if self.to_the_end {
-            self.limit as u64
-        } else {
-            (self.limit - self.taken.len()) as u64
-        }
+        if self.to_the_end { self.limit as u64 } else { (self.limit - self.taken.len()) as u64 }
     }
 
     /// The window of believed offsets to ask for: the anchor (or its whole run), the items needed, and one beyond.
@@ -187,22 +185,13 @@ impl Collector {
             Boundary::At(offset) => (offset, offset.saturating_add(need + 1)),
             Boundary::Tail(end) => (end.saturating_sub(need + 1), end.saturating_add(1)),
         };
-        let mut window = Window {
-            from,
-            to,
-            before: margin,
-            behind: margin,
-        };
+        let mut window = Window { from, to, before: margin, behind: margin };
         if matches!(self.boundary, Boundary::Start) {
             // As large as later windows are, so that the size is seen to be honoured before the end depends on it.
             window.behind = 2 * margin + anchor;
         }
         if loose {
-            let wish = if widened {
-                LOOSE_MOST
-            } else {
-                LOOSE_LEAST.saturating_sub(to - from).max(MARGIN)
-            };
+            let wish = if widened { LOOSE_MOST } else { LOOSE_LEAST.saturating_sub(to - from).max(MARGIN) };
             match self.growth() {
                 Growth::Rightward => window.behind = wish,
                 Growth::Leftward => window.before = wish,
@@ -282,10 +271,7 @@ impl Collector {
                 if self.more_before.is_none() {
                     self.more_before = Some(offset > 0);
                 }
-                let counted_out = view
-                    .answer
-                    .total
-                    .is_some_and(|total| total.exact && offset >= total.value);
+                let counted_out = view.answer.total.is_some_and(|total| total.exact && offset >= total.value);
                 if counted_out || offset >= view.begins.saturating_add(view.len() as u64) {
                     self.more_behind = Some(false);
                     return Ok(Progress::Done);
@@ -310,26 +296,14 @@ impl Collector {
 
     fn take_forward(&mut self, view: View, first: usize) -> Result<Progress, Unsorted> {
         let candidates = first.max(view.usable.start)..view.usable.end.max(first);
-        let need = if self.to_the_end {
-            usize::MAX
-        } else {
-            self.limit - self.taken.len()
-        };
+        let need = if self.to_the_end { usize::MAX } else { self.limit - self.taken.len() };
         let (accepted, looked_at) = self.accept(&view, candidates.clone(), need)?;
         let passed = looked_at.map_or(candidates.start, |place| place + 1);
         let done_here = passed == view.len() && view.ends;
-        let more_behind = if passed < view.len() {
-            Some(true)
-        } else {
-            view.ends.then_some(false)
-        };
+        let more_behind = if passed < view.len() { Some(true) } else { view.ends.then_some(false) };
         let cut_at_the_end = self.to_the_end && self.views.is_empty() && candidates.start > 0;
         if looked_at.is_none() && (!done_here || cut_at_the_end) && !(need == 0 && more_behind.is_some()) {
-            return Ok(if view.is_empty() {
-                Progress::Missed(Box::new(view))
-            } else {
-                Progress::Cut
-            });
+            return Ok(if view.is_empty() { Progress::Missed(Box::new(view)) } else { Progress::Cut });
         }
         if self.to_the_end && self.views.is_empty() {
             self.more_before = Some(candidates.start > 0 || !view.from_start);
@@ -340,17 +314,12 @@ impl Collector {
         self.more_behind = more_behind;
         let index = self.views.len();
         self.views.push(view);
-        self.taken
-            .extend(accepted.into_iter().map(|place| Taken { view: index, place }));
+        self.taken.extend(accepted.into_iter().map(|place| Taken { view: index, place }));
         if self.to_the_end {
             return self.trim(done_here);
         }
         let full = self.taken.len() == self.limit && self.more_behind.is_some();
-        Ok(if done_here || full {
-            Progress::Done
-        } else {
-            Progress::More
-        })
+        Ok(if done_here || full { Progress::Done } else { Progress::More })
     }
 
     fn take_backward(&mut self, view: View, end: usize) -> Result<Progress, Unsorted> {
@@ -359,11 +328,7 @@ impl Collector {
         let (mut accepted, looked_at) = self.accept(&view, candidates.clone().rev(), need)?;
         let passed = looked_at.unwrap_or(candidates.end);
         let done_here = passed == 0 && view.from_start;
-        let more_before = if passed > 0 {
-            Some(true)
-        } else {
-            view.from_start.then_some(false)
-        };
+        let more_before = if passed > 0 { Some(true) } else { view.from_start.then_some(false) };
         if looked_at.is_none() && !done_here && !(need == 0 && more_before.is_some()) {
             return Ok(Progress::Cut);
         }
@@ -378,11 +343,7 @@ impl Collector {
         taken.append(&mut self.taken);
         self.taken = taken;
         let full = self.taken.len() == self.limit && self.more_before.is_some();
-        Ok(if done_here || full {
-            Progress::Done
-        } else {
-            Progress::More
-        })
+        Ok(if done_here || full { Progress::Done } else { Progress::More })
     }
 
     /// Of what was taken up to the end keeps the last `limit`; where that is too little, the page goes on backward.
@@ -417,11 +378,8 @@ impl Collector {
         places: impl Iterator<Item = usize>,
         need: usize,
     ) -> Result<(Vec<usize>, Option<usize>), Unsorted> {
-        let had: HashSet<Cow<'_, [u8]>> = self
-            .taken
-            .iter()
-            .map(|taken| self.views[taken.view].id(&self.order, taken.place))
-            .collect();
+        let had: HashSet<Cow<'_, [u8]>> =
+            self.taken.iter().map(|taken| self.views[taken.view].id(&self.order, taken.place)).collect();
         let mut here = HashSet::new();
         let mut accepted = Vec::with_capacity(need.min(view.len()));
         let mut looked_at = None;
@@ -435,10 +393,7 @@ impl Collector {
             let had_before = known && had.contains(&id);
             let twice_here = known && !here.insert(id);
             if twice_here && !self.unchecked {
-                return Err(Unsorted(format!(
-                    "the id of item {} stands twice in one answer",
-                    view.item(place) + 1
-                )));
+                return Err(Unsorted(format!("the id of item {} stands twice in one answer", view.item(place) + 1)));
             }
             if !twice_here && !had_before {
                 accepted.push(place);
@@ -476,141 +431,12 @@ impl Collector {
             self.drift = (drift != 0).then_some(drift);
         }
     }
-
-    /// The page as it stands.
-    ///
-    /// # Errors
-    ///
-    /// [`Unsorted`] where the keys of its first or last item can't be kept.
-    pub(super) fn finish(mut self, verdict: Verdict) -> Result<Page, Unsorted> {
-        if verdict.short {
-            match self.growth() {
-                Growth::Rightward => self.more_behind = Some(true),
-                Growth::Leftward => self.more_before = Some(true),
-            }
-        }
-        let total = self.total;
-        let counted = total.filter(|total| total.exact).map(|total| total.value);
-        let end = Target {
-            position: Position::End,
-            hint: Hint {
-                total: counted,
-                ..self.hint
-            },
-        };
-        let first = self
-            .taken
-            .first()
-            .map(|first| self.before(*first, counted))
-            .transpose()?;
-        let last = self.taken.last().map(|last| self.after(*last, counted)).transpose()?;
-        let start = Target {
-            position: Position::Start,
-            hint: Hint::default(),
-        };
-        let items = self.taken.iter().map(|taken| ItemPlace {
-            answer: u32::try_from(taken.view).unwrap_or(u32::MAX),
-            item: u32::try_from(self.views[taken.view].item(taken.place)).unwrap_or(u32::MAX),
-        });
-        let level = if verdict.unproven.is_some() {
-            Level::Positional
-        } else if self.views.iter().any(|view| view.checked) {
-            Level::Checked
-        } else {
-            Level::Exact
-        };
-        Ok(Page {
-            items: items.collect(),
-            edges: edge(first.as_ref()).zip(edge(last.as_ref())),
-            offset: self.taken.first().map_or(self.offset, |first| self.offset_of(*first)),
-            next: (self.more_behind == Some(true)).then(|| last.unwrap_or(start)),
-            previous: (self.more_before == Some(true)).then(|| first.unwrap_or_else(|| end.clone())),
-            last: counted.filter(|total| *total > 0).map(|_| end),
-            total,
-            level,
-            unproven: verdict.unproven,
-            short: verdict.short,
-            drift: self.drift,
-            learnt: verdict.learnt,
-            requests: verdict.requests,
-            answers: self.views.into_iter().map(|view| view.answer).collect(),
-        })
-    }
-
-    /// The position right before an item.
-    fn before(&self, taken: Taken, total: Option<u64>) -> Result<Target, Unsorted> {
-        let offset = self.offset_of(taken);
-        if self.unchecked {
-            let offset = Offset(offset.saturating_sub(self.limit as u64));
-            return Ok(Target {
-                position: Position::At(offset),
-                hint: Hint { offset, run: 0, total },
-            });
-        }
-        let view = &self.views[taken.view];
-        let run = view.run_from(&self.order, taken.place);
-        let position = Position::Before(anchor(view, &self.order, taken.place)?);
-        Ok(Target {
-            position,
-            hint: Hint {
-                offset: Offset(offset),
-                run,
-                total,
-            },
-        })
-    }
-
-    /// The position right after an item.
-    fn after(&self, taken: Taken, total: Option<u64>) -> Result<Target, Unsorted> {
-        let offset = Offset(self.offset_of(taken) + 1);
-        if self.unchecked {
-            return Ok(Target {
-                position: Position::At(offset),
-                hint: Hint { offset, run: 0, total },
-            });
-        }
-        let view = &self.views[taken.view];
-        let run = view.run_through(&self.order, taken.place);
-        let position = Position::After(anchor(view, &self.order, taken.place)?);
-        Ok(Target {
-            position,
-            hint: Hint { offset, run, total },
-        })
-    }
-
-    fn offset_of(&self, taken: Taken) -> u64 {
-        self.views[taken.view].begins + taken.place as u64
-    }
-}
-
-/// How a page is served.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Verdict {
-    /// Why it is not proven.
-    pub(super) unproven: Option<Unproven>,
-    /// The budget ended before it was full.
-    pub(super) short: bool,
-    /// What is known of the upstream now.
-    pub(super) learnt: Learnt,
-    /// How many upstream requests it took.
-    pub(super) requests: u32,
-}
-
-/// The anchor of an edge.
-fn edge(target: Option<&Target>) -> Option<Anchor> {
-    match &target?.position {
-        Position::After(anchor) | Position::Before(anchor) => Some(anchor.clone()),
-        Position::Start | Position::End | Position::At(_) => None,
-    }
 }
 
 /// The item at a place as an anchor.
 fn anchor(view: &View, order: &Order, place: usize) -> Result<Anchor, Unsorted> {
     view.anchor(order, place).ok_or_else(|| {
-        Unsorted(format!(
-            "the keys of item {} of an answer are no text or number",
-            view.item(place) + 1
-        ))
+        Unsorted(format!("the keys of item {} of an answer are no text or number", view.item(place) + 1))
     })
 }
 

@@ -23,10 +23,7 @@ impl<'a> Instant<'a> {
         }
         let days = days_since_1970(year, month, day);
         if rest.is_empty() {
-            return Some(Self {
-                seconds: days * 86_400,
-                fraction: &[],
-            });
+            return Some(Self { seconds: days * 86_400, fraction: &[] });
         }
         let (hour, rest) = number(expect(rest, b"Tt ")?, 2)?;
         let (minute, rest) = number(expect(rest, b":")?, 2)?;
@@ -57,9 +54,7 @@ impl<'a> Instant<'a> {
 
     /// Which of two points in time is earlier.
     pub(super) fn cmp(&self, other: &Self) -> Ordering {
-        self.seconds
-            .cmp(&other.seconds)
-            .then_with(|| self.fraction.cmp(other.fraction))
+        self.seconds.cmp(&other.seconds).then_with(|| self.fraction.cmp(other.fraction))
     }
 }
 
@@ -88,9 +83,9 @@ fn zone(text: &[u8]) -> Option<i64> {
 /// Takes exactly so many digits.
 fn number(text: &[u8], digits: usize) -> Option<(i64, &[u8])> {
     let (number, rest) = text.split_at_checked(digits)?;
-    let value = number.iter().try_fold(0, |value, digit| {
-        digit.is_ascii_digit().then(|| value * 10 + i64::from(digit - b'0'))
-    })?;
+    let value = number
+        .iter()
+        .try_fold(0, |value, digit| digit.is_ascii_digit().then(|| value * 10 + i64::from(digit - b'0')))?;
     Some((value, rest))
 }
 
@@ -103,11 +98,7 @@ fn expect<'a>(text: &'a [u8], bytes: &[u8]) -> Option<&'a [u8]> {
 /// Days from 1970-01-01 to a date of the proleptic Gregorian calendar, by counting years from March on, so that the leap
 /// day ends a year.
 fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
-    let (year, month) = if month > 2 {
-        (year, month - 3)
-    } else {
-        (year - 1, month + 9)
-    };
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
     let day_of_year = (153 * month + 2) / 5 + day - 1;
     year * 365 + leap_days + day_of_year - 719_468

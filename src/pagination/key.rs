@@ -7,6 +7,7 @@
 use std::{borrow::Cow, cmp::Ordering};
 
 use super::{
+    decimal::{compare_decimals, plain_decimal},
     instant::Instant,
     order::{Direction, Kind, Nulls, SortKey},
 };
@@ -119,26 +120,6 @@ pub fn identity<'a>(key: &SortKey, raw: &'a [u8]) -> Cow<'a, [u8]> {
     }
 }
 
-/// The plain spelling of a decimal that is not spelt as a plain integer; `None` where it is, or is no decimal.
-fn plain_decimal(text: &[u8]) -> Option<Vec<u8>> {
-    let digits = text.strip_prefix(b"-").unwrap_or(text);
-    if digits.iter().all(u8::is_ascii_digit) && (digits.first() != Some(&b'0') || text == b"0") {
-        return None;
-    }
-    let decimal = Decimal::parse(text)?;
-    let digits = String::from_utf8(decimal.whole.iter().chain(decimal.fraction).copied().collect()).ok()?;
-    let sign = if decimal.sign() < 0 { "-" } else { "" };
-    let width = usize::try_from(decimal.exponent)
-        .ok()
-        .filter(|width| *width >= digits.len() && *width <= 64);
-    let plain = match width {
-        _ if digits.is_empty() => "0".to_owned(),
-        Some(width) => format!("{sign}{digits:0<width$}"),
-        None => format!("{sign}0.{digits}e{}", decimal.exponent),
-    };
-    Some(plain.into_bytes())
-}
-
 /// How much of a string counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
@@ -211,127 +192,17 @@ fn compare_values(kind: &Kind, extent: Extent, left: &Scalar<'_>, right: &Scalar
     }
 }
 
-/// Compares two decimals as JSON writes them (RFC 8259, section 6), exactly, whatever their length. `None` where one of
-/// them is none.
-fn compare_decimals(left: &[u8], right: &[u8]) -> Option<Ordering> {
-    let (left, right) = (Decimal::parse(left)?, Decimal::parse(right)?);
-    Some(match (left.sign(), right.sign()) {
-        (one, other) if one != other => one.cmp(&other),
-        (0, _) => Ordering::Equal,
-        (-1, _) => right.compare_magnitude(&left),
-        _ => left.compare_magnitude(&right),
-    })
-}
-
-/// A decimal, taken apart: `0.DIGITS × 10^exponent`, where the digits neither begin nor end with a zero.
-struct Decimal<'a> {
-    negative: bool,
-    whole: &'a [u8],
-    fraction: &'a [u8],
-    exponent: i64,
-}
-
-impl<'a> Decimal<'a> {
-    fn parse(text: &'a [u8]) -> Option<Self> {
-        let (negative, text) = match text.split_first()? {
-            (b'-', rest) => (true, rest),
-            _ => (false, text),
-        };
-        let (mantissa, exponent) = match text.iter().position(|byte| matches!(byte, b'e' | b'E')) {
-            Some(at) => (&text[..at], parse_exponent(&text[at + 1..])?),
-            None => (text, 0),
-        };
-        let (whole, fraction) = match mantissa.iter().position(|byte| *byte == b'.') {
-            Some(at) if at + 1 < mantissa.len() => (&mantissa[..at], &mantissa[at + 1..]),
-            Some(_) => return None,
-            None => (mantissa, &[][..]),
-        };
-        if whole.is_empty() || !whole.iter().chain(fraction).all(u8::is_ascii_digit) {
-            return None;
-        }
-        let whole = &whole[whole.iter().take_while(|digit| **digit == b'0').count()..];
-        let trailing = fraction.iter().rev().take_while(|digit| **digit == b'0').count();
-        let fraction = &fraction[..fraction.len() - trailing];
-        let mut decimal = Self {
-            negative,
-            whole,
-            fraction,
-            exponent,
-        };
-        if whole.is_empty() {
-            let leading = fraction.iter().take_while(|digit| **digit == b'0').count();
-            decimal.fraction = &fraction[leading..];
-            decimal.exponent = exponent.saturating_sub(i64::try_from(leading).ok()?);
-        } else {
-            decimal.exponent = exponent.saturating_add(i64::try_from(whole.len()).ok()?);
-            if fraction.is_empty() {
-                let trailing = whole.iter().rev().take_while(|digit| **digit == b'0').count();
-                decimal.whole = &whole[..whole.len() - trailing];
-            }
-        }
-        Some(decimal)
-    }
-
-    fn sign(&self) -> i8 {
-        match (self.whole.is_empty() && self.fraction.is_empty(), self.negative) {
-            (true, _) => 0,
-            (false, true) => -1,
-            (false, false) => 1,
-        }
-    }
-
-    fn compare_magnitude(&self, other: &Self) -> Ordering {
-        self.exponent.cmp(&other.exponent).then_with(|| {
-            self.whole
-                .iter()
-                .chain(self.fraction)
-                .cmp(other.whole.iter().chain(other.fraction))
-        })
-    }
-}
-
-/// Exponents beyond ±10^17 count as that: no upstream sorts by them.
-fn parse_exponent(text: &[u8]) -> Option<i64> {
-    let (negative, digits) = match text.split_first()? {
-        (b'-', rest) => (true, rest),
-        (b'+', rest) => (false, rest),
-        _ => (false, text),
-    };
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let digits = &digits[digits.iter().take_while(|digit| **digit == b'0').count()..];
-    let value = if digits.len() > 17 {
-        100_000_000_000_000_000
-    } else {
-        digits
-            .iter()
-            .fold(0, |value, digit| value * 10 + i64::from(digit - b'0'))
-    };
-    Some(if negative { -value } else { value })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn key(kind: Kind, direction: Direction, nulls: Nulls) -> SortKey {
-        SortKey {
-            name: "key".into(),
-            direction,
-            kind,
-            nulls,
-        }
+        SortKey { name: "key".into(), direction, kind, nulls }
     }
 
     fn raw(kind: Kind, left: &str, right: &str) -> Option<Ordering> {
         let key = key(kind, Direction::Ascending, Nulls::Unsaid);
-        compare(
-            &key,
-            Extent::Kept,
-            Key::Raw(left.as_bytes()),
-            Key::Raw(right.as_bytes()),
-        )
+        compare(&key, Extent::Kept, Key::Raw(left.as_bytes()), Key::Raw(right.as_bytes()))
     }
 
     #[test]
@@ -360,14 +231,9 @@ mod tests {
                 assert_eq!(raw(Kind::Inferred, left, right), Some(at.cmp(&other)), "{left} {right}");
             }
         }
-        for (left, right) in [
-            ("25.0", "25"),
-            ("1E2", "100"),
-            ("0.10e1", "1"),
-            ("-0", "0"),
-            ("0e9", "0"),
-            ("100e-2", "1"),
-        ] {
+        for (left, right) in
+            [("25.0", "25"), ("1E2", "100"), ("0.10e1", "1"), ("-0", "0"), ("0e9", "0"), ("100e-2", "1")]
+        {
             assert_eq!(raw(Kind::Number, left, right), Some(Ordering::Equal), "{left} {right}");
         }
     }
@@ -381,14 +247,9 @@ mod tests {
 
     #[test]
     fn other_types_never_compare() {
-        for (left, right) in [
-            ("1", "\"1\""),
-            ("true", "1"),
-            ("", "1"),
-            ("{}", "{}"),
-            ("[]", "1"),
-            ("\"\\ud800\"", "\"a\""),
-        ] {
+        for (left, right) in
+            [("1", "\"1\""), ("true", "1"), ("", "1"), ("{}", "{}"), ("[]", "1"), ("\"\\ud800\"", "\"a\"")]
+        {
             assert_eq!(raw(Kind::Inferred, left, right), None, "{left} {right}");
         }
         assert_eq!(raw(Kind::Number, "\"a\"", "\"b\""), None);
@@ -400,28 +261,17 @@ mod tests {
         assert_eq!(raw(Kind::Inferred, "\"Z\"", "\"a\""), Some(Ordering::Less));
         assert_eq!(raw(Kind::Uuid, "\"AB\"", "\"ab\""), Some(Ordering::Equal));
         let long = "x".repeat(TEXT_KEPT);
-        assert_eq!(
-            raw(Kind::Text, &format!("\"{long}a\""), &format!("\"{long}b\"")),
-            Some(Ordering::Equal)
-        );
+        assert_eq!(raw(Kind::Text, &format!("\"{long}a\""), &format!("\"{long}b\"")), Some(Ordering::Equal));
     }
 
     #[test]
     fn datetimes_compare_as_instants() {
         assert_eq!(
-            raw(
-                Kind::Datetime,
-                "\"2026-01-01T01:00:00+01:00\"",
-                "\"2026-01-01T00:00:00.000Z\""
-            ),
+            raw(Kind::Datetime, "\"2026-01-01T01:00:00+01:00\"", "\"2026-01-01T00:00:00.000Z\""),
             Some(Ordering::Equal)
         );
         assert_eq!(
-            raw(
-                Kind::Datetime,
-                "\"2026-01-01T00:00:00.1Z\"",
-                "\"2026-01-01T00:00:00.09Z\""
-            ),
+            raw(Kind::Datetime, "\"2026-01-01T00:00:00.1Z\"", "\"2026-01-01T00:00:00.09Z\""),
             Some(Ordering::Greater)
         );
     }
@@ -452,10 +302,7 @@ mod tests {
             let key = key(Kind::Inferred, direction, nulls);
             let null = Key::Kept(&KeyValue::Null);
             assert_eq!(compare(&key, Extent::Kept, null, Key::Raw(b"1")), expected);
-            assert_eq!(
-                compare(&key, Extent::Kept, Key::Raw(b"1"), null),
-                expected.map(Ordering::reverse)
-            );
+            assert_eq!(compare(&key, Extent::Kept, Key::Raw(b"1"), null), expected.map(Ordering::reverse));
             let both = compare(&key, Extent::Kept, Key::Raw(b"null"), Key::Raw(b"null"));
             assert_eq!(both, (nulls != Nulls::None).then_some(Ordering::Equal));
         }
@@ -463,30 +310,27 @@ mod tests {
 
     #[test]
     fn an_id_is_known_again_however_it_is_spelt() {
-        let identity = |kind, raw: &str| {
+        let spelt = |kind, raw: &str| {
             let key = key(kind, Direction::Ascending, Nulls::None);
-            String::from_utf8(super::identity(&key, raw.as_bytes()).into_owned()).unwrap()
+            String::from_utf8(identity(&key, raw.as_bytes()).into_owned()).unwrap()
         };
         for spelling in ["100", "100.0", "1e2", "0.1E3", "100.000e0"] {
-            assert_eq!(identity(Kind::Inferred, spelling), "100", "{spelling}");
+            assert_eq!(spelt(Kind::Inferred, spelling), "100", "{spelling}");
         }
-        assert_eq!(identity(Kind::Inferred, "-0.0"), "0");
-        assert_eq!(identity(Kind::Inferred, "0"), "0");
-        assert_eq!(identity(Kind::Inferred, "1.50"), identity(Kind::Inferred, "15e-1"));
-        assert_ne!(identity(Kind::Inferred, "-1.5"), identity(Kind::Inferred, "1.5"));
-        assert_eq!(identity(Kind::Inferred, r#""\u0061""#), "a");
-        assert_eq!(identity(Kind::Uuid, r#""AB""#), "ab");
-        assert_eq!(identity(Kind::NumberInString, r#""007""#), "7");
+        assert_eq!(spelt(Kind::Inferred, "-0.0"), "0");
+        assert_eq!(spelt(Kind::Inferred, "0"), "0");
+        assert_eq!(spelt(Kind::Inferred, "1.50"), spelt(Kind::Inferred, "15e-1"));
+        assert_ne!(spelt(Kind::Inferred, "-1.5"), spelt(Kind::Inferred, "1.5"));
+        assert_eq!(spelt(Kind::Inferred, r#""\u0061""#), "a");
+        assert_eq!(spelt(Kind::Uuid, r#""AB""#), "ab");
+        assert_eq!(spelt(Kind::NumberInString, r#""007""#), "7");
     }
 
     #[test]
     fn ids_are_kept_whole_and_are_never_null() {
         let long = format!("\"{}\"", "x".repeat(100));
         assert_eq!(KeyValue::of_id(long.as_bytes()), Some(KeyValue::Text(vec![b'x'; 100])));
-        assert_eq!(
-            KeyValue::of_strong(long.as_bytes()),
-            Some(KeyValue::Text(vec![b'x'; TEXT_KEPT]))
-        );
+        assert_eq!(KeyValue::of_strong(long.as_bytes()), Some(KeyValue::Text(vec![b'x'; TEXT_KEPT])));
         assert_eq!(KeyValue::of_id(b"null"), None);
         assert_eq!(KeyValue::of_id(b""), None);
     }

@@ -14,23 +14,27 @@
 //! the answer ends the collection). The items after *A* are taken; if they are too few, the last one taken becomes the
 //! anchor, and the next answer is held to the same rule. Before *A*: the mirror image. Only keys decide; offsets, totals
 //! and links are beliefs that aim. An answer ends the collection only by evidence of the statement that made it:
-//! [`proof`] has that.
+//! `end` has that.
 //!
 //! Callers say what they want by a [`resolver::PageRequest`] and get [`resolver::Step`]s: fetch these, serve this page,
 //! or refuse. The modules, from facts to decisions: [`order`] and [`key`] (what a list is sorted by, and how values
-//! compare), [`window`] and [`paging`] (what can be asked), [`answer`] (what came), [`proof`] (what it proves),
-//! [`plan`] (what to ask), `collector` (what a page has so far), [`resolver`] (the loop), [`page`] and [`refusal`] (how it ends).
+//! compare), [`window`] and [`paging`] (what can be asked), [`answer`] (what came), `rows`, `end` and `proof` (what it
+//! proves), `plan` (what to ask), `collector` (what a page has so far), [`resolver`] (the loop), [`page`] and [`refusal`]
+//! (how it ends).
 
 pub mod answer;
 mod collector;
+mod decimal;
+mod end;
 mod instant;
 pub mod key;
 pub mod order;
 pub mod page;
 pub mod paging;
-pub mod plan;
+mod plan;
 pub mod position;
-pub mod proof;
+mod proof;
 pub mod refusal;
 pub mod resolver;
+mod rows;
 pub mod window;

@@ -9,15 +9,15 @@ use super::{
 /// A window of believed offsets, `[from, to)`: what must be seen, and what is wished for around it where the upstream
 /// gives it in the same answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Window {
+pub(super) struct Window {
     /// The first offset that must be seen.
-    pub from: u64,
+    pub(super) from: u64,
     /// One past the last offset that must be seen.
-    pub to: u64,
+    pub(super) to: u64,
     /// How many offsets before are welcome.
-    pub before: u64,
+    pub(super) before: u64,
     /// How many offsets behind are welcome.
-    pub behind: u64,
+    pub(super) behind: u64,
 }
 
 impl Window {
@@ -32,7 +32,7 @@ impl Window {
 
 /// In which direction a chain of answers grows: the first one holds the boundary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Growth {
+pub(super) enum Growth {
     /// From the window's first offset on.
     Rightward,
     /// From the window's last offset back.
@@ -49,7 +49,7 @@ const UNCAPPED: u32 = 1_000;
 /// Plans the requests that cover a window: one where one can hold it, else a chain of at most `most` that overlap, the
 /// one with the boundary first. Never empty; a chain may end short of the window.
 #[must_use]
-pub fn plan(paging: &Paging, cap: Option<u32>, window: Window, growth: Growth, most: usize) -> Vec<Fetch> {
+pub(super) fn plan(paging: &Paging, cap: Option<u32>, window: Window, growth: Growth, most: usize) -> Vec<Fetch> {
     let sizes = Askable::new(paging, cap);
     if let Some(fetch) = sizes.one(paging.family, window) {
         return vec![fetch];
@@ -58,15 +58,8 @@ pub fn plan(paging: &Paging, cap: Option<u32>, window: Window, growth: Growth, m
     let mut chain: Vec<Fetch> = Vec::new();
     let (mut from, mut to) = (window.from, window.to);
     while chain.len() < most.max(1) && from < to {
-        let rest = Window {
-            from,
-            to,
-            before: 0,
-            behind: 0,
-        };
-        let fetch = sizes
-            .one(paging.family, rest)
-            .unwrap_or_else(|| sizes.farthest(paging.family, from, to, growth));
+        let rest = Window { from, to, before: 0, behind: 0 };
+        let fetch = sizes.one(paging.family, rest).unwrap_or_else(|| sizes.farthest(paging.family, from, to, growth));
         let (begins, ends) = reach(fetch);
         if !chain.is_empty() && chain.contains(&fetch) {
             break;
@@ -84,14 +77,13 @@ pub fn plan(paging: &Paging, cap: Option<u32>, window: Window, growth: Growth, m
 /// A small request at the end of a short answer: it holds the place of that answer's last item and the one behind it,
 /// and its size has been seen to be honoured. `None` where no page can have both.
 #[must_use]
-pub fn confirmation(paging: &Paging, cap: Option<u32>, honoured: u32, last: u64) -> Option<Fetch> {
+pub(super) fn confirmation(paging: &Paging, cap: Option<u32>, honoured: u32, last: u64) -> Option<Fetch> {
     let sizes = Askable::new(paging, cap);
     let most = sizes.most.min(honoured.max(2));
     match paging.family {
-        Family::Offset => Some(Fetch::Slice {
-            from: Offset(last),
-            size: PageSize(sizes.nearest(u64::from(most)).max(2)),
-        }),
+        Family::Offset => {
+            Some(Fetch::Slice { from: Offset(last), size: PageSize(sizes.nearest(u64::from(most)).max(2)) })
+        }
         Family::Page => sizes
             .all()
             .filter(|size| (2..=most).contains(size))
@@ -103,7 +95,7 @@ pub fn confirmation(paging: &Paging, cap: Option<u32>, honoured: u32, last: u64)
 
 /// Two neighbouring pages with a seam right behind the item at `last`, for upstreams where no page shows both sides.
 #[must_use]
-pub fn seam(paging: &Paging, cap: Option<u32>, last: u64, want: u64) -> Option<(Fetch, Fetch)> {
+pub(super) fn seam(paging: &Paging, cap: Option<u32>, last: u64, want: u64) -> Option<(Fetch, Fetch)> {
     let sizes = Askable::new(paging, cap);
     if paging.family == Family::Offset {
         return None;
@@ -111,53 +103,40 @@ pub fn seam(paging: &Paging, cap: Option<u32>, last: u64, want: u64) -> Option<(
     let behind = last + 1;
     let aligned = |size: &u32| behind.is_multiple_of(u64::from(*size));
     let earlier = sizes.all().filter(aligned).min()?;
-    let later = sizes
-        .all()
-        .filter(aligned)
-        .filter(|size| u64::from(*size) >= want)
-        .min();
+    let later = sizes.all().filter(aligned).filter(|size| u64::from(*size) >= want).min();
     let later = later.or_else(|| sizes.all().filter(aligned).max())?;
     Some((page_with(last, earlier), page_with(behind, later)))
 }
 
 /// A fetch that does not pass the depth that an upstream answers; `None` where too little would be left of it.
 #[must_use]
-pub fn within(paging: &Paging, fetch: Fetch, depth: u64) -> Option<Fetch> {
+pub(super) fn within(paging: &Paging, fetch: Fetch, depth: u64) -> Option<Fetch> {
     let (begins, ends) = reach(fetch);
     if ends <= depth {
         return Some(fetch);
     }
     let Fetch::Slice { from, .. } = fetch else { return None };
-    let size = Askable::new(paging, None)
-        .all()
-        .take_while(|size| begins + u64::from(*size) <= depth)
-        .last()?;
-    (size >= 2).then_some(Fetch::Slice {
-        from,
-        size: PageSize(size),
-    })
+    let size = Askable::new(paging, None).all().take_while(|size| begins + u64::from(*size) <= depth).last()?;
+    (size >= 2).then_some(Fetch::Slice { from, size: PageSize(size) })
 }
 
 /// Whether a fetch covers an offset and the next one.
 #[must_use]
-pub fn shows_both_sides(fetch: Fetch, last: u64) -> bool {
+pub(super) fn shows_both_sides(fetch: Fetch, last: u64) -> bool {
     let (begins, ends) = reach(fetch);
     begins <= last && ends > last.saturating_add(1)
 }
 
 /// The believed offsets that a fetch covers.
 #[must_use]
-pub fn reach(fetch: Fetch) -> (u64, u64) {
+pub(super) fn reach(fetch: Fetch) -> (u64, u64) {
     let begins = fetch.begins().0;
     (begins, begins.saturating_add(u64::from(fetch.size().0)))
 }
 
 /// The page of this size that holds an offset.
 fn page_with(offset: u64, size: u32) -> Fetch {
-    Fetch::Page {
-        number: PageNumber(offset / u64::from(size)),
-        size: PageSize(size),
-    }
+    Fetch::Page { number: PageNumber(offset / u64::from(size)), size: PageSize(size) }
 }
 
 /// The sizes that can be asked for, with the cap that is believed.
@@ -176,19 +155,10 @@ impl<'a> Askable<'a> {
         };
         let capped = cap.map_or(most, |cap| most.min(cap)).max(least).max(1);
         let most = match &paging.sizes {
-            Sizes::Listed(sizes) => sizes
-                .iter()
-                .copied()
-                .filter(|size| *size <= capped)
-                .max()
-                .unwrap_or(least),
+            Sizes::Listed(sizes) => sizes.iter().copied().filter(|size| *size <= capped).max().unwrap_or(least),
             Sizes::Free { .. } | Sizes::Fixed(_) => capped,
         };
-        Self {
-            sizes: &paging.sizes,
-            least: least.max(1),
-            most,
-        }
+        Self { sizes: &paging.sizes, least: least.max(1), most }
     }
 
     /// Every size, ascending.
@@ -214,15 +184,10 @@ impl<'a> Askable<'a> {
             Family::Offset => {
                 let size = self.nearest(wished.end - wished.start);
                 let spare = u64::from(size) - window.len();
-                let before = (window.from - wished.start).min(spare - spare / 2).max(
-                    spare
-                        .saturating_sub(wished.end - window.to)
-                        .min(window.from - wished.start),
-                );
-                Some(Fetch::Slice {
-                    from: Offset(window.from - before),
-                    size: PageSize(size),
-                })
+                let before = (window.from - wished.start)
+                    .min(spare - spare / 2)
+                    .max(spare.saturating_sub(wished.end - window.to).min(window.from - wished.start));
+                Some(Fetch::Slice { from: Offset(window.from - before), size: PageSize(size) })
             }
             Family::Page => {
                 let covered = |size: u32| {
@@ -249,14 +214,10 @@ impl<'a> Askable<'a> {
     /// The request that holds one end of a window and reaches farthest into it.
     fn farthest(&self, family: Family, from: u64, to: u64, growth: Growth) -> Fetch {
         match (family, growth) {
-            (Family::Offset, Growth::Rightward) => Fetch::Slice {
-                from: Offset(from),
-                size: PageSize(self.most),
-            },
-            (Family::Offset, Growth::Leftward) => Fetch::Slice {
-                from: Offset(to.saturating_sub(u64::from(self.most))),
-                size: PageSize(self.most),
-            },
+            (Family::Offset, Growth::Rightward) => Fetch::Slice { from: Offset(from), size: PageSize(self.most) },
+            (Family::Offset, Growth::Leftward) => {
+                Fetch::Slice { from: Offset(to.saturating_sub(u64::from(self.most))), size: PageSize(self.most) }
+            }
             (Family::Page, Growth::Rightward) => {
                 let size = self.all().max_by_key(|size| u64::from(*size) - from % u64::from(*size));
                 page_with(from, size.unwrap_or(self.most))
@@ -276,65 +237,27 @@ mod tests {
     use crate::pagination::paging::EndEvidence;
 
     fn paging(family: Family, sizes: Sizes) -> Paging {
-        Paging {
-            family,
-            sizes,
-            max_depth: None,
-            end: EndEvidence::Unvouched,
-            repeats_last_page: false,
-        }
+        Paging { family, sizes, max_depth: None, end: EndEvidence::Unvouched, repeats_last_page: false }
     }
 
     fn free(family: Family, most: u32) -> Paging {
-        paging(
-            family,
-            Sizes::Free {
-                least: 1,
-                most: Some(most),
-            },
-        )
+        paging(family, Sizes::Free { least: 1, most: Some(most) })
     }
 
     fn window(from: u64, to: u64) -> Window {
-        Window {
-            from,
-            to,
-            before: 0,
-            behind: 0,
-        }
+        Window { from, to, before: 0, behind: 0 }
     }
 
     #[test]
     fn a_slice_takes_what_is_left_of_the_cap_around_its_window() {
-        let wish = Window {
-            before: 10,
-            behind: 10,
-            ..window(99, 121)
-        };
+        let wish = Window { before: 10, behind: 10, ..window(99, 121) };
         for (cap, from, size) in [(100, 89, 42), (42, 89, 42), (32, 94, 32), (22, 99, 22)] {
             let planned = plan(&free(Family::Offset, cap), None, wish, Growth::Rightward, 8);
-            assert_eq!(
-                planned,
-                [Fetch::Slice {
-                    from: Offset(from),
-                    size: PageSize(size)
-                }],
-                "cap {cap}"
-            );
+            assert_eq!(planned, [Fetch::Slice { from: Offset(from), size: PageSize(size) }], "cap {cap}");
         }
-        let at_start = Window {
-            before: 10,
-            behind: 21,
-            ..window(0, 21)
-        };
+        let at_start = Window { before: 10, behind: 21, ..window(0, 21) };
         let planned = plan(&free(Family::Offset, 100), None, at_start, Growth::Rightward, 8);
-        assert_eq!(
-            planned,
-            [Fetch::Slice {
-                from: Offset(0),
-                size: PageSize(42)
-            }]
-        );
+        assert_eq!(planned, [Fetch::Slice { from: Offset(0), size: PageSize(42) }]);
     }
 
     #[test]
@@ -365,10 +288,7 @@ mod tests {
                         chain.reverse();
                     }
                     let reaches: Vec<(u64, u64)> = chain.into_iter().map(reach).collect();
-                    assert!(
-                        reaches[0].0 <= want.from && reaches[reaches.len() - 1].1 >= want.to,
-                        "{reaches:?}"
-                    );
+                    assert!(reaches[0].0 <= want.from && reaches[reaches.len() - 1].1 >= want.to, "{reaches:?}");
                     for pair in reaches.windows(2) {
                         assert!(pair[1].0 < pair[0].1, "{family:?} {growth:?} from {from}: {reaches:?}");
                     }
@@ -394,10 +314,7 @@ mod tests {
     #[test]
     fn a_seam_is_two_pages_with_nothing_between() {
         let fixed = paging(Family::Page, Sizes::Fixed(15));
-        let page = |number, size| Fetch::Page {
-            number: PageNumber(number),
-            size: PageSize(size),
-        };
+        let page = |number, size| Fetch::Page { number: PageNumber(number), size: PageSize(size) };
         assert_eq!(seam(&fixed, None, 29, 16), Some((page(1, 15), page(2, 15))));
         assert_eq!(seam(&fixed, None, 30, 16), None);
         let listed = paging(Family::Page, Sizes::Listed(vec![10, 25, 50, 100]));

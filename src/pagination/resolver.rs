@@ -9,13 +9,15 @@ use std::sync::Arc;
 use super::{
     answer::{Answer, Standing},
     collector::{Collector, Progress, Verdict},
+    end::Belief,
     order::Order,
     page::{Page, Unproven},
     paging::{Family, Learnt, Paging},
     plan::{self, Growth},
     position::{Position, Target},
-    proof::{Belief, Unsorted, View},
+    proof::{View, loose},
     refusal::Refusal,
+    rows::Unsorted,
     window::{Fetch, Offset, PageNumber},
 };
 
@@ -178,12 +180,9 @@ impl State {
                 None => self.lost(),
             },
             Purpose::Start(elsewhere) => {
-                let always_the_same = pairs.pop().is_some_and(|(_, start)| elsewhere.same_items(&start));
-                if always_the_same {
-                    Step::Refuse(Refusal::Stuck)
-                } else {
-                    self.lost()
-                }
+                let start = pairs.pop().and_then(|(fetch, start)| self.view(start, fetch, false).ok());
+                let always_the_same = start.is_some_and(|start| elsewhere.same_items(&start));
+                if always_the_same { Step::Refuse(Refusal::Stuck) } else { self.lost() }
             }
         }
     }
@@ -226,9 +225,8 @@ impl State {
                 && let Some(cap) = self.suspected_cap.take()
             {
                 self.cap = Some(cap);
-                // Only pages are misplaced by a cap that is not known. An insertion behind a short last page looks the
-                // same, once; a cap shows in every large answer.
-                if self.request.paging.family == Family::Page && cap == self.request.learnt.largest {
+                // An insertion behind a short last page looks the same, once; a cap shows in every large answer.
+                if cap == self.request.learnt.largest {
                     self.learnt.cap = Some(cap);
                 }
             }
@@ -240,7 +238,7 @@ impl State {
                     self.suspected_cap = if short { u32::try_from(count).ok() } else { None };
                 }
                 Progress::Cut | Progress::Missed(_) if used_any => break,
-                Progress::Cut => return self.widen(),
+                Progress::Cut => return self.widen(fetch, last, short),
                 Progress::Missed(view) => return self.missed(*view, fetch),
             }
         }
@@ -251,10 +249,7 @@ impl State {
     }
 
     fn view(&self, answer: Answer, fetch: Fetch, confirming: bool) -> Result<View, Unsorted> {
-        let belief = Belief {
-            learnt: self.learnt,
-            confirming,
-        };
+        let belief = Belief { learnt: self.learnt, largest_before: self.request.learnt.largest, confirming };
         if self.collector.is_unchecked() {
             return Ok(View::unchecked(answer, fetch, &self.request.paging, belief));
         }
@@ -268,71 +263,52 @@ impl State {
         let left = self.request.budget.saturating_sub(self.requests);
         let fetches = plan::plan(&paging, self.cap, window, self.collector.growth(), left as usize);
         if let Some(last) = self.collector.seam()
-            && fetches
-                .first()
-                .is_some_and(|fetch| !plan::shows_both_sides(*fetch, last))
+            && fetches.first().is_some_and(|fetch| !plan::shows_both_sides(*fetch, last))
             && let Some((earlier, later)) = plan::seam(&paging, self.cap, last, self.collector.need() + 1)
         {
-            return self.ask(
-                vec![earlier],
-                Purpose::Seam(Box::new(Seam {
-                    earlier,
-                    later,
-                    read: SeamRead::Nothing,
-                })),
-            );
+            return self.ask(vec![earlier], Purpose::Seam(Box::new(Seam { earlier, later, read: SeamRead::Nothing })));
         }
         self.ask(fetches, Purpose::Window)
     }
 
-    /// Asks whether a short answer was the end: by a small request at its end whose size is known to be honoured, or,
-    /// where no page can show that, by reading on and reading again.
+    /// Asks whether a short answer was the end: by a small request at its end whose size is known to be honoured, or by
+    /// reading on and reading again, where no page can show that, or the small answer would cut a run of ties.
     fn confirm(self: Box<Self>, fetch: Fetch, last: u64) -> Step {
         let paging = Arc::clone(&self.request.paging);
-        if let Some(small) = plan::confirmation(&paging, self.cap, self.learnt.largest, last) {
-            return self.ask(vec![small], Purpose::Confirm);
+        match plan::confirmation(&paging, self.cap, self.learnt.largest, last) {
+            Some(small) if !loose(&self.request.order) => self.ask(vec![small], Purpose::Confirm),
+            _ => self.read_on(fetch, last),
         }
-        match fetch {
-            Fetch::Page { number, size } => {
-                let later = Fetch::Page {
-                    number: PageNumber(number.0 + 1),
-                    size,
-                };
-                self.ask(
-                    vec![fetch],
-                    Purpose::Seam(Box::new(Seam {
-                        earlier: fetch,
-                        later,
-                        read: SeamRead::Nothing,
-                    })),
-                )
+    }
+
+    /// Reads what lies behind an answer, and then that answer again.
+    fn read_on(self: Box<Self>, fetch: Fetch, last: u64) -> Step {
+        let paging = &self.request.paging;
+        let (earlier, later) = match fetch {
+            // Where the last page comes again, only a full page tells whether there is another.
+            Fetch::Page { .. } if paging.repeats_last_page => {
+                let Some(seam) = plan::seam(paging, Some(self.learnt.largest), last, 1) else { return self.lost() };
+                seam
             }
-            Fetch::Slice { .. } => self.lost(),
-        }
+            Fetch::Page { number, size } => (fetch, Fetch::Page { number: PageNumber(number.0 + 1), size }),
+            Fetch::Slice { size, .. } => (fetch, Fetch::Slice { from: Offset(last + 1), size }),
+        };
+        self.ask(vec![earlier], Purpose::Seam(Box::new(Seam { earlier, later, read: SeamRead::Nothing })))
     }
 
     /// Goes on with a seam: after the later page the earlier is read again, and both count only if it is the same.
     fn sew(mut self: Box<Self>, seam: Seam, answer: Answer) -> Step {
         let Seam { earlier, later, read } = seam;
         match read {
-            SeamRead::Nothing => self.ask(
-                vec![later],
-                Purpose::Seam(Box::new(Seam {
-                    earlier,
-                    later,
-                    read: SeamRead::Earlier(answer),
-                })),
-            ),
+            SeamRead::Nothing => {
+                self.ask(vec![later], Purpose::Seam(Box::new(Seam { earlier, later, read: SeamRead::Earlier(answer) })))
+            }
             SeamRead::Earlier(first) => self.ask(
                 vec![earlier],
-                Purpose::Seam(Box::new(Seam {
-                    earlier,
-                    later,
-                    read: SeamRead::Both(first, answer),
-                })),
+                Purpose::Seam(Box::new(Seam { earlier, later, read: SeamRead::Both(first, answer) })),
             ),
             SeamRead::Both(first, second) => {
-                let joined = self.join((earlier, first), (later, second), &answer);
+                let joined = self.join((earlier, first), (later, second), answer);
                 let Some(view) = joined else { return self.again() };
                 match self.collector.take(view) {
                     Ok(Progress::Done) => self.serve(false),
@@ -340,35 +316,30 @@ impl State {
                         self.misses = 0;
                         self.ask_window()
                     }
-                    Ok(Progress::Cut | Progress::Missed(_)) => self.again(),
-                    Err(unsorted) => self.contradicted(unsorted),
+                    Ok(Progress::Cut) => self.tie_run(),
+                    // What moved between the two pages can contradict the order without any of them doing so.
+                    Ok(Progress::Missed(_)) | Err(_) => self.again(),
                 }
             }
         }
     }
 
     /// The two pages of a seam as one view; `None` where they do not fit together.
-    fn join(&self, earlier: (Fetch, Answer), later: (Fetch, Answer), again: &Answer) -> Option<View> {
+    fn join(&self, earlier: (Fetch, Answer), later: (Fetch, Answer), again: Answer) -> Option<View> {
+        let again = self.view(again, earlier.0, false).ok()?;
         let first = self.view(earlier.1, earlier.0, false).ok()?;
         let second = self.view(later.1, later.0, false).ok()?;
-        if !first.same_items(again) {
+        // Where the last page comes again, a short one may be cut by a cap, and the same items once more no end.
+        let repeats = self.request.paging.repeats_last_page;
+        if !first.same_items(&again) || (repeats && first.short) {
             return None;
         }
-        View::join(
-            first,
-            second,
-            &self.request.order,
-            self.request.paging.repeats_last_page,
-        )
-        .ok()
+        View::join(first, second, &self.request.order, repeats).ok()
     }
 
     /// The boundary is not in the answer that was asked for it.
     fn missed(mut self: Box<Self>, view: View, fetch: Fetch) -> Step {
-        if self
-            .collector
-            .aim_tail(view.answer.total.map(|total| total.value), view.begins)
-        {
+        if self.collector.aim_tail(view.answer.total.map(|total| total.value), view.begins) {
             return self.ask_window();
         }
         let count = u32::try_from(view.len()).unwrap_or(u32::MAX);
@@ -378,14 +349,15 @@ impl State {
             // Nothing came of the very start, and a count says that there is something: asked again, the list decides.
             return self.ask(vec![fetch], Purpose::Confirm);
         }
-        if first_miss && (view.short || self.cap.is_some_and(|cap| cap < fetch.size().0)) && count > 0 {
+        if first_miss && count > 0 && (view.short || self.cap.is_some_and(|cap| cap < fetch.size().0)) {
             let last = view.begins.saturating_add(u64::from(count) - 1);
-            if self.request.paging.family == Family::Offset {
-                // The places of a slice do not depend on how much of it came: what is missing lies behind its end.
+            let placed = self.request.paging.family == Family::Offset || fetch.begins().0 == 0;
+            if placed && self.collector.offset() <= last + 1 {
+                // The boundary is believed to be right here: what is missing lies behind the answer's end, or nothing.
                 self.suspected_cap = Some(count);
                 return self.confirm(fetch, last);
             }
-            // The place of a page does: under a silent cap it is another page, of another size.
+            // Under a silent cap a page is another page, of another size; and a wide slice ends before its boundary.
             self.cap = Some(count.max(2));
             return self.ask_window();
         }
@@ -393,10 +365,7 @@ impl State {
         if whole && self.requests < self.request.budget {
             let start = match fetch {
                 Fetch::Slice { size, .. } => Fetch::Slice { from: Offset(0), size },
-                Fetch::Page { size, .. } => Fetch::Page {
-                    number: PageNumber(0),
-                    size,
-                },
+                Fetch::Page { size, .. } => Fetch::Page { number: PageNumber(0), size },
             };
             return self.ask(vec![start], Purpose::Start(Box::new(view)));
         }
@@ -407,11 +376,7 @@ impl State {
     /// settled. A boundary that was never found is lost.
     fn again(mut self: Box<Self>) -> Step {
         self.misses += 1;
-        if self.collector.len() > 0 && self.misses <= 2 {
-            self.ask_window()
-        } else {
-            self.lost()
-        }
+        if self.collector.len() > 0 && self.misses <= 2 { self.ask_window() } else { self.lost() }
     }
 
     fn lost(self: Box<Self>) -> Step {
@@ -419,12 +384,17 @@ impl State {
         self.flag(Unproven::Position, false, Refusal::PositionLost { nearest })
     }
 
-    /// A run of ties is cut by the edge of the answer: asks for the most that one answer can hold, once.
-    fn widen(mut self: Box<Self>) -> Step {
+    /// A run of ties is cut by the edge of the answer: asks for the most that one answer can hold, once; and whether a
+    /// short answer was the end, which closes its last run.
+    fn widen(mut self: Box<Self>, fetch: Fetch, last: u64, short: bool) -> Step {
         if !self.widened {
             self.widened = true;
             return self.ask_window();
         }
+        if short { self.read_on(fetch, last) } else { self.tie_run() }
+    }
+
+    fn tie_run(self: Box<Self>) -> Step {
         let nearest = Offset(self.collector.nearest());
         self.flag(Unproven::TieRun, true, Refusal::TieRun { nearest })
     }
@@ -450,11 +420,7 @@ impl State {
         let left = self.request.budget.saturating_sub(self.requests) as usize;
         if left == 0 {
             let serve = self.request.short_pages == ShortPages::Serve && self.collector.len() > 0;
-            return if serve {
-                self.serve(true)
-            } else {
-                Step::Refuse(Refusal::BudgetExceeded)
-            };
+            return if serve { self.serve(true) } else { Step::Refuse(Refusal::BudgetExceeded) };
         }
         fetches.truncate(left);
         if let Some(depth) = self.request.paging.max_depth {
@@ -472,12 +438,7 @@ impl State {
     }
 
     fn serve(self: Box<Self>, short: bool) -> Step {
-        let verdict = Verdict {
-            unproven: self.flagged,
-            short,
-            learnt: self.learnt,
-            requests: self.requests,
-        };
+        let verdict = Verdict { unproven: self.flagged, short, learnt: self.learnt, requests: self.requests };
         match self.collector.finish(verdict) {
             Ok(page) => Step::Serve(Box::new(page)),
             Err(Unsorted(reason)) => Step::Refuse(Refusal::Unsorted(reason)),

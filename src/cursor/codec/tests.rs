@@ -48,10 +48,7 @@ fn claims_come_back_as_they_were() {
         let bucket = random.chance(2).then(|| random.number());
         let mut expected = target.clone();
         if let Position::At(offset) = target.position {
-            expected.hint = Hint {
-                offset,
-                ..Hint::default()
-            };
+            expected.hint = Hint { offset, ..Hint::default() };
         }
         assert_eq!(read(&page(&target, bucket)), Some((bucket, Opened::Page(expected))));
         let anchor = random_anchor(&mut random);
@@ -61,20 +58,8 @@ fn claims_come_back_as_they_were() {
 
 #[test]
 fn an_offset_is_its_own_hint() {
-    let hint = Hint {
-        offset: Offset(7),
-        run: 3,
-        total: Some(9),
-    };
-    let at = |hint| {
-        page(
-            &Target {
-                position: Position::At(Offset(40)),
-                hint,
-            },
-            None,
-        )
-    };
+    let hint = Hint { offset: Offset(7), run: 3, total: Some(9) };
+    let at = |hint| page(&Target { position: Position::At(Offset(40)), hint }, None);
     assert_eq!(at(hint), at(Hint::default()));
     assert_eq!(at(hint), [AT, 40]);
 }
@@ -113,20 +98,14 @@ fn there_is_one_encoding_for_each_claim() {
         }
         check(&payload);
     }
-    assert!(
-        accepted > 10_000,
-        "only {accepted} were accepted: this test tries nothing"
-    );
+    assert!(accepted > 10_000, "only {accepted} were accepted: this test tries nothing");
 }
 
 #[test]
 fn left_over_and_missing_bytes_are_refused() {
     let mut random = Random::new(21);
     for _ in 0..2_000 {
-        for payload in [
-            page(&random_target(&mut random), Some(1_700_000_000)),
-            item(&random_anchor(&mut random)),
-        ] {
+        for payload in [page(&random_target(&mut random), Some(1_700_000_000)), item(&random_anchor(&mut random))] {
             for extra in [0, 1, 0x40, 0x80, 0xff] {
                 assert_eq!(read(&[&payload[..], &[extra]].concat()), None);
             }
@@ -161,20 +140,10 @@ fn spellings_of_numbers_are_kept() {
         "1_0",
     ];
     for spelling in spellings {
-        let anchor = Anchor {
-            keys: vec![number(spelling)],
-            id: number(spelling),
-        };
-        assert_eq!(
-            read(&item(&anchor)),
-            Some((None, Opened::Item(anchor.clone()))),
-            "{spelling:?}"
-        );
+        let anchor = Anchor { keys: vec![number(spelling)], id: number(spelling) };
+        assert_eq!(read(&item(&anchor)), Some((None, Opened::Item(anchor.clone()))), "{spelling:?}");
     }
-    let short = item(&Anchor {
-        keys: Vec::new(),
-        id: number("1003"),
-    });
+    let short = item(&Anchor { keys: Vec::new(), id: number("1003") });
     assert_eq!(short.len(), 5, "an integer takes as few bytes as it needs: {short:?}");
 }
 
@@ -202,10 +171,7 @@ fn kinds_of_values_do_not_run_into_each_other() {
     let mut seen = std::collections::HashSet::new();
     for key in &values {
         for id in &values {
-            let anchor = Anchor {
-                keys: vec![key.clone()],
-                id: id.clone(),
-            };
+            let anchor = Anchor { keys: vec![key.clone()], id: id.clone() };
             let payload = item(&anchor);
             assert_eq!(read(&payload), Some((None, Opened::Item(anchor))));
             assert!(seen.insert(payload), "{key:?} {id:?}");
@@ -215,10 +181,7 @@ fn kinds_of_values_do_not_run_into_each_other() {
 
 #[test]
 fn a_uuid_takes_seventeen_bytes() {
-    let anchor = Anchor {
-        keys: Vec::new(),
-        id: text("0b9c6f3e-4a51-4d7b-8a55-1c2d3e4f5a6b"),
-    };
+    let anchor = Anchor { keys: Vec::new(), id: text("0b9c6f3e-4a51-4d7b-8a55-1c2d3e4f5a6b") };
     assert_eq!(item(&anchor).len(), 2 + 17);
 }
 
@@ -236,14 +199,8 @@ fn other_encodings_are_refused() {
         ("an item cursor with a total", &[ITEM | TOTAL, 0, 0]),
         ("an over-long offset", &[AT, 0x80, 0]),
         ("an over-long bucket", &[AT | BUCKET, 0x81, 0x80, 0, 1]),
-        (
-            "an offset of 65 bits",
-            &[AT, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02],
-        ),
-        (
-            "an offset without end",
-            &[AT, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x81, 0],
-        ),
+        ("an offset of 65 bits", &[AT, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02]),
+        ("an offset without end", &[AT, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x81, 0]),
         ("a run of 33 bits", &[0, 0, 0xff, 0xff, 0xff, 0xff, 0x1f]),
         ("an integer as a spelling", &[ITEM, 0, 5, 2, b'1', b'7']),
         ("a negative integer as a spelling", &[ITEM, 0, 5, 2, b'-', b'7']),
@@ -259,10 +216,7 @@ fn other_encodings_are_refused() {
     for (what, payload) in cases {
         assert_eq!(read(payload), None, "{what}");
     }
-    assert!(
-        read(&[AT, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01]).is_some(),
-        "the greatest offset"
-    );
+    assert!(read(&[AT, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01]).is_some(), "the greatest offset");
 }
 
 /// Lengths and counts that claim more than there is end where the bytes end.
@@ -270,14 +224,7 @@ fn other_encodings_are_refused() {
 fn hostile_lengths_are_refused() {
     let mut greatest = Vec::new();
     write_varint(&mut greatest, u64::MAX);
-    for head in [
-        &[ITEM][..],
-        &[ITEM, 0, 5],
-        &[ITEM, 0, 7],
-        &[ITEM, 1, 0, 7],
-        &[AFTER, 0, 0],
-        &[AFTER, 0, 0, 0, 7],
-    ] {
+    for head in [&[ITEM][..], &[ITEM, 0, 5], &[ITEM, 0, 7], &[ITEM, 1, 0, 7], &[AFTER, 0, 0], &[AFTER, 0, 0, 0, 7]] {
         for rest in [&[][..], &[0], &[0; 64]] {
             assert_eq!(read(&[head, &greatest, rest].concat()), None, "{head:?}");
         }
@@ -286,17 +233,7 @@ fn hostile_lengths_are_refused() {
 
 #[test]
 fn varints_are_minimal() {
-    for number in [
-        0,
-        1,
-        127,
-        128,
-        16_383,
-        16_384,
-        u64::from(u32::MAX),
-        u64::MAX >> 1,
-        u64::MAX,
-    ] {
+    for number in [0, 1, 127, 128, 16_383, 16_384, u64::from(u32::MAX), u64::MAX >> 1, u64::MAX] {
         let mut out = Vec::new();
         write_varint(&mut out, number);
         let mut reader = Reader(&out);

@@ -32,19 +32,11 @@ fn a_page_cursor_is_shown_with_its_keys() {
 
 #[test]
 fn an_item_cursor_is_shown_without_a_place() {
-    let anchor = Anchor {
-        keys: vec![KeyValue::Null, KeyValue::Text(b"\x1b[2J\xff\n".to_vec())],
-        id: text("a\u{202e}b"),
-    };
+    let anchor =
+        Anchor { keys: vec![KeyValue::Null, KeyValue::Text(b"\x1b[2J\xff\n".to_vec())], id: text("a\u{202e}b") };
     let cursor = seal_item(ring(), context(), &anchor, LONGEST).unwrap();
     let inspection = inspect(Some(ring()), &cursor);
-    let Finding::Verified {
-        key: 1,
-        issued: None,
-        ref says,
-        ..
-    } = inspection.finding
-    else {
+    let Finding::Verified { key: 1, issued: None, ref says, .. } = inspection.finding else {
         panic!("{inspection:?}");
     };
     assert_eq!(*says, Opened::Item(anchor));
@@ -67,19 +59,10 @@ fn what_is_not_verified_is_not_shown() {
     ] {
         let inspection = inspect(keys, &cursor);
         assert_eq!(inspection.length, cursor.len());
-        assert_eq!(
-            inspection.finding,
-            Finding::Unverified {
-                key: 1,
-                reason: expected
-            }
-        );
+        assert_eq!(inspection.finding, Finding::Unverified { key: 1, reason: expected });
         let shown = inspection.to_string();
         assert!(shown.contains("what it says is not shown"), "{shown}");
-        assert!(
-            !shown.contains("secret") && !shown.contains("4711") && !shown.contains("position"),
-            "{shown}"
-        );
+        assert!(!shown.contains("secret") && !shown.contains("4711") && !shown.contains("position"), "{shown}");
     }
 }
 
@@ -90,11 +73,7 @@ fn a_good_signature_around_nonsense_is_said_to_be_one() {
         let cursor = token::mint(key, &context().fingerprint(key), LONGEST, |out| {
             out.extend_from_slice(payload);
         });
-        assert_eq!(
-            inspect(Some(ring()), &cursor.unwrap()).finding,
-            Finding::Unreadable { key: 1 },
-            "{payload:?}"
-        );
+        assert_eq!(inspect(Some(ring()), &cursor.unwrap()).finding, Finding::Unreadable { key: 1 }, "{payload:?}");
     }
 }
 
@@ -114,10 +93,7 @@ fn every_position_can_be_shown() {
         assert!(inspect(Some(ring()), &cursor).to_string().contains("position "));
     }
     let shown = |position| {
-        let target = Target {
-            position,
-            hint: Hint::default(),
-        };
+        let target = Target { position, hint: Hint::default() };
         inspect(Some(ring()), &seal(ring(), context(), &target, None, LONGEST).unwrap()).to_string()
     };
     assert!(shown(Position::End).ends_with("position   end\nhint       offset 0, run 0\n"));

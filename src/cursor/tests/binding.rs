@@ -12,56 +12,17 @@ use crate::pagination::{
 #[test]
 fn the_part_of_the_context_that_differs_is_named() {
     let order = newest_first();
-    let other_order = Order {
-        strong: Vec::new(),
-        ..order.clone()
-    };
+    let other_order = Order { strong: Vec::new(), ..order.clone() };
     let own = parts(&order);
     let changed = [
         (Part::Route, ContextParts { route: "orders", ..own }),
-        (
-            Part::Host,
-            ContextParts {
-                host: "api.example.org",
-                ..own
-            },
-        ),
-        (
-            Part::Path,
-            ContextParts {
-                path: "/api/users/7",
-                ..own
-            },
-        ),
+        (Part::Host, ContextParts { host: "api.example.org", ..own }),
+        (Part::Path, ContextParts { path: "/api/users/7", ..own }),
         (Part::Filters, ContextParts { filters: b"", ..own }),
-        (
-            Part::Order,
-            ContextParts {
-                order: &other_order,
-                ..own
-            },
-        ),
-        (
-            Part::Headers,
-            ContextParts {
-                headers: &[("x-tenant", b"8")],
-                ..own
-            },
-        ),
-        (
-            Part::Headers,
-            ContextParts {
-                headers: &[("x-tenan", b"t7")],
-                ..own
-            },
-        ),
-        (
-            Part::Headers,
-            ContextParts {
-                headers: &[("x-tenant", b"7"), ("x-tenant", b"")],
-                ..own
-            },
-        ),
+        (Part::Order, ContextParts { order: &other_order, ..own }),
+        (Part::Headers, ContextParts { headers: &[("x-tenant", b"8")], ..own }),
+        (Part::Headers, ContextParts { headers: &[("x-tenan", b"t7")], ..own }),
+        (Part::Headers, ContextParts { headers: &[("x-tenant", b"7"), ("x-tenant", b"")], ..own }),
         (Part::Headers, ContextParts { headers: &[], ..own }),
     ];
     for (part, there) in changed {
@@ -70,44 +31,22 @@ fn the_part_of_the_context_that_differs_is_named() {
             assert_eq!(opened, Err(CursorError::Mismatch { differs: vec![part] }));
         }
     }
-    let several = ContextParts {
-        route: "orders",
-        filters: b"",
-        headers: &[],
-        ..own
-    };
+    let several = ContextParts { route: "orders", filters: b"", headers: &[], ..own };
     let cursor = &random_cursors(7, 1)[0];
     assert_eq!(
         open(ring(), &Context::new(several), cursor, NOW, None, LONGEST),
-        Err(CursorError::Mismatch {
-            differs: vec![Part::Route, Part::Filters, Part::Headers]
-        })
+        Err(CursorError::Mismatch { differs: vec![Part::Route, Part::Filters, Part::Headers] })
     );
 }
 
 #[test]
 fn parts_do_not_run_into_their_neighbours() {
     let order = newest_first();
-    let cursor = seal(
-        ring(),
-        context(),
-        &Target {
-            position: Position::End,
-            hint: Hint::default(),
-        },
-        None,
-        LONGEST,
-    );
-    let there = ContextParts {
-        host: "api.example.com/api",
-        path: "/users",
-        ..parts(&order)
-    };
+    let cursor = seal(ring(), context(), &Target { position: Position::End, hint: Hint::default() }, None, LONGEST);
+    let there = ContextParts { host: "api.example.com/api", path: "/users", ..parts(&order) };
     assert_eq!(
         open(ring(), &Context::new(there), &cursor.unwrap(), NOW, None, LONGEST),
-        Err(CursorError::Mismatch {
-            differs: vec![Part::Host, Part::Path]
-        })
+        Err(CursorError::Mismatch { differs: vec![Part::Host, Part::Path] })
     );
 }
 
@@ -159,10 +98,7 @@ fn whatever_the_order_means_is_part_of_the_context() {
             }
         }
     }
-    let ties = Order {
-        ties: Ties::Ordered,
-        ..own
-    };
+    let ties = Order { ties: Ties::Ordered, ..own };
     let cursor = seal(ring(), context(), &after("x", "1"), None, LONGEST).unwrap();
     assert!(open(ring(), &Context::new(parts(&ties)), &cursor, NOW, None, LONGEST).is_ok());
 }
@@ -197,11 +133,7 @@ fn keys_rotate_in_two_steps() {
         );
         for (opening, expected) in rings.iter().zip(expected) {
             let opened = open(opening, here, &cursor, NOW, None, LONGEST);
-            let wanted = if expected {
-                Ok(Opened::Page(target.clone()))
-            } else {
-                Err(CursorError::Invalid)
-            };
+            let wanted = if expected { Ok(Opened::Page(target.clone())) } else { Err(CursorError::Invalid) };
             assert_eq!(opened, wanted, "{sealing:?} {opening:?}");
         }
     }
@@ -231,41 +163,22 @@ fn page_cursors_expire_and_item_cursors_do_not() {
 
     let ageless = seal(keys, here, &target, None, LONGEST).unwrap();
     assert!(opened(&ageless, NOW, None).is_ok());
-    assert_eq!(
-        opened(&ageless, NOW, Some(ttl)),
-        Err(CursorError::Expired),
-        "the route got its ttl later"
-    );
+    assert_eq!(opened(&ageless, NOW, Some(ttl)), Err(CursorError::Expired), "the route got its ttl later");
 
-    let anchor = Anchor {
-        keys: Vec::new(),
-        id: text("a"),
-    };
+    let anchor = Anchor { keys: Vec::new(), id: text("a") };
     let item = seal_item(keys, here, &anchor, LONGEST).unwrap();
     assert_eq!(opened(&item, u64::MAX, Some(ttl)), Ok(Opened::Item(anchor)));
 
     let order = newest_first();
-    let elsewhere = Context::new(ContextParts {
-        path: "/api/users/7",
-        ..parts(&order)
-    });
+    let elsewhere = Context::new(ContextParts { path: "/api/users/7", ..parts(&order) });
     let mismatch = open(keys, &elsewhere, &cursor, u64::MAX, Some(ttl), LONGEST);
-    assert_eq!(
-        mismatch,
-        Err(CursorError::Mismatch {
-            differs: vec![Part::Path]
-        }),
-        "the context comes before the age"
-    );
+    assert_eq!(mismatch, Err(CursorError::Mismatch { differs: vec![Part::Path] }), "the context comes before the age");
 }
 
 #[test]
 fn buckets_of_different_lists_tick_at_different_times() {
     let (keys, order) = (ring(), newest_first());
-    let target = Target {
-        position: Position::Start,
-        hint: Hint::default(),
-    };
+    let target = Target { position: Position::Start, hint: Hint::default() };
     let tick = |path: &str| {
         let here = Context::new(ContextParts { path, ..parts(&order) });
         let sealed = |now| seal(keys, &here, &target, Some(Expiry { now, ttl: 1_000 }), LONGEST).unwrap();

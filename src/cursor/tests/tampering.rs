@@ -37,11 +37,7 @@ fn every_flipped_bit_is_noticed() {
         for bit in 0..bytes.len() * 8 {
             let mut changed = bytes.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(
-                open_here(&BASE64_URL_SAFE_NO_PAD.encode(changed)),
-                Err(CursorError::Invalid),
-                "bit {bit}"
-            );
+            assert_eq!(open_here(&BASE64_URL_SAFE_NO_PAD.encode(changed)), Err(CursorError::Invalid), "bit {bit}");
         }
         for bit in 0..cursor.len() * 7 {
             let mut changed = cursor.clone().into_bytes();
@@ -97,17 +93,10 @@ fn random_texts_are_invalid() {
         let text: String = match round % 3 {
             0 => (0..length).map(|_| char::from(ALPHABET[random.below(64)])).collect(),
             // These pass for a cursor of the first key, but for the signature.
-            1 => "AQE"
-                .chars()
-                .chain((0..length).map(|_| char::from(ALPHABET[random.below(64)])))
-                .collect(),
+            1 => "AQE".chars().chain((0..length).map(|_| char::from(ALPHABET[random.below(64)]))).collect(),
             _ => (0..length).map(|_| char::from(random.byte())).collect(),
         };
-        assert_eq!(
-            open(keys, context, &text, NOW, Some(60), LONGEST),
-            Err(CursorError::Invalid),
-            "{text:?}"
-        );
+        assert_eq!(open(keys, context, &text, NOW, Some(60), LONGEST), Err(CursorError::Invalid), "{text:?}");
     }
 }
 
@@ -134,11 +123,7 @@ fn a_cursor_has_one_spelling() {
         }
     }
     remainders.sort_unstable();
-    assert_eq!(
-        remainders,
-        [0, 2, 3],
-        "the last character is tried with each number of bits that say nothing"
-    );
+    assert_eq!(remainders, [0, 2, 3], "the last character is tried with each number of bits that say nothing");
 }
 
 #[test]
@@ -147,21 +132,9 @@ fn only_the_known_version_and_a_minimal_key_id_are_read() {
     let bytes = bytes_of(&cursor);
     let (_, body) = bytes[..bytes.len() - 16].split_first_chunk::<2>().unwrap();
     for version in 0..=u8::MAX {
-        for key in [
-            &[1][..],
-            &[2],
-            &[0x81, 0],
-            &[0x80],
-            &[0xff; 5],
-            &[0xff, 0xff, 0xff, 0xff, 0x1f],
-            &[],
-        ] {
+        for key in [&[1][..], &[2], &[0x81, 0], &[0x80], &[0xff; 5], &[0xff, 0xff, 0xff, 0xff, 0x1f], &[]] {
             let forged = forge_frame(&[&[version], key, body].concat());
-            assert_eq!(
-                open_here(&forged).is_ok(),
-                version == 1 && key == [1],
-                "{version} {key:?}"
-            );
+            assert_eq!(open_here(&forged).is_ok(), version == 1 && key == [1], "{version} {key:?}");
         }
     }
 }
@@ -173,11 +146,7 @@ fn hostile_payloads_with_a_good_signature_do_no_harm() {
     let mut greatest = Vec::new();
     codec::write_varint(&mut greatest, u64::MAX);
     for head in 0..=u8::MAX {
-        for payload in [
-            vec![head],
-            [&[head][..], &greatest].concat(),
-            [&[head][..], &greatest.repeat(8)].concat(),
-        ] {
+        for payload in [vec![head], [&[head][..], &greatest].concat(), [&[head][..], &greatest.repeat(8)].concat()] {
             for now in [0, NOW, u64::MAX] {
                 for ttl in [None, Some(0), Some(400), Some(u64::MAX)] {
                     let _ = open(ring(), context(), &forge(&payload), now, ttl, LONGEST);
@@ -190,31 +159,13 @@ fn hostile_payloads_with_a_good_signature_do_no_harm() {
         let payload: Vec<u8> = (0..length).map(|_| random.byte()).collect();
         let _ = open(ring(), context(), &forge(&payload), NOW, Some(400), LONGEST);
     }
-    let at = |offset| Target {
-        position: Position::At(offset),
-        hint: Hint {
-            offset,
-            ..Hint::default()
-        },
-    };
+    let at = |offset| Target { position: Position::At(offset), hint: Hint { offset, ..Hint::default() } };
     let farthest = forge(&[&[4][..], &greatest].concat());
     assert_eq!(open_here(&farthest), Ok(Opened::Page(at(Offset(u64::MAX)))));
     assert_eq!(open_here(&forge(&[4, 7])), Ok(Opened::Page(at(Offset(7)))));
-    assert_eq!(
-        open_here(&forge(&[4, 7, 0])),
-        Err(CursorError::Invalid),
-        "a byte is left over"
-    );
-    assert_eq!(
-        open_here(&forge(&[4, 0x87, 0])),
-        Err(CursorError::Invalid),
-        "a varint is over-long"
-    );
+    assert_eq!(open_here(&forge(&[4, 7, 0])), Err(CursorError::Invalid), "a byte is left over");
+    assert_eq!(open_here(&forge(&[4, 0x87, 0])), Err(CursorError::Invalid), "a varint is over-long");
     assert_eq!(open_here(&forge(&[])), Err(CursorError::Invalid));
-    assert_eq!(
-        open_here(&forge_frame(&[1, 1])),
-        Err(CursorError::Invalid),
-        "there is no fingerprint"
-    );
+    assert_eq!(open_here(&forge_frame(&[1, 1])), Err(CursorError::Invalid), "there is no fingerprint");
     assert_eq!(open_here(&forge_frame(&[])), Err(CursorError::Invalid));
 }

@@ -13,13 +13,7 @@ fn shapes() -> [Shape; 2] {
         facts: vec![pointer("/0/[a=a]/a"), pointer("/a/a")],
         ..Shape::default()
     };
-    [
-        Shape {
-            items: pointer("/nowhere"),
-            ..Shape::default()
-        },
-        walking,
-    ]
+    [Shape { items: pointer("/nowhere"), ..Shape::default() }, walking]
 }
 
 fn is_json(body: &[u8], shape: &Shape) -> bool {
@@ -53,12 +47,7 @@ fn compare_all(alphabet: &[u8], length: usize, before: &[u8], after: &[u8]) {
         chosen[..length].fill(0);
         loop {
             let middle = chosen[..length].iter().map(|letter| alphabet[*letter]);
-            let body: Vec<u8> = before
-                .iter()
-                .copied()
-                .chain(middle)
-                .chain(after.iter().copied())
-                .collect();
+            let body: Vec<u8> = before.iter().copied().chain(middle).chain(after.iter().copied()).collect();
             compare(&body, &shapes);
             let Some(place) = chosen[..length].iter().rposition(|letter| letter + 1 < alphabet.len()) else {
                 break;
@@ -270,9 +259,7 @@ fn the_byte_at_fault_is_named() {
 #[test]
 fn nesting_is_bounded_and_never_costs_the_stack() {
     let judge = || {
-        for depth in [
-            1, 2, 63, 64, 65, 127, 128, 129, 1_000, 10_000, 65_535, 65_536, 1_000_000,
-        ] {
+        for depth in [1, 2, 63, 64, 65, 127, 128, 129, 1_000, 10_000, 65_535, 65_536, 1_000_000] {
             let bodies = [
                 "[".repeat(depth) + &"]".repeat(depth),
                 "[".repeat(depth) + "1" + &"]".repeat(depth),
@@ -306,10 +293,5 @@ fn nesting_is_bounded_and_never_costs_the_stack() {
             }
         }
     };
-    std::thread::Builder::new()
-        .stack_size(2 << 20)
-        .spawn(judge)
-        .unwrap()
-        .join()
-        .unwrap();
+    std::thread::Builder::new().stack_size(2 << 20).spawn(judge).unwrap().join().unwrap();
 }

@@ -83,9 +83,9 @@ fn look<'v>(value: &'v Value, pointer: &Pointer) -> Option<&'v Value> {
         (Step::Member(name), Value::Array(elements)) if !name.starts_with('0') || name == "0" => {
             elements.get(name.parse::<usize>().ok()?)
         }
-        (Step::Matching { member, value: wanted }, Value::Array(elements)) => elements
-            .iter()
-            .find(|element| element.get(member).and_then(Value::as_str) == Some(wanted)),
+        (Step::Matching { member, value: wanted }, Value::Array(elements)) => {
+            elements.iter().find(|element| element.get(member).and_then(Value::as_str) == Some(wanted))
+        }
         _ => None,
     })
 }
@@ -95,24 +95,14 @@ fn look<'v>(value: &'v Value, pointer: &Pointer) -> Option<&'v Value> {
 fn assert_holds(body: &[u8], span: Span, expected: Option<&Value>) {
     let slice = span.of(body);
     assert_eq!(slice.trim_ascii(), slice);
-    assert_eq!(
-        serde_json::from_slice::<Value>(slice).ok().as_ref(),
-        expected,
-        "{}",
-        String::from_utf8_lossy(body)
-    );
+    assert_eq!(serde_json::from_slice::<Value>(slice).ok().as_ref(), expected, "{}", String::from_utf8_lossy(body));
 }
 
 /// Compares one scan with the model; false where the body is no JSON, or holds what a tree can't.
 fn compare(body: &[u8], shape: &Shape) -> bool {
     let scanned = scan_page(body, shape, Limits::default());
     let malformed = matches!(scanned, Err(JsonError::Malformed { .. }));
-    assert_eq!(
-        !malformed,
-        serde_json_accepts(body),
-        "{:?}",
-        String::from_utf8_lossy(body)
-    );
+    assert_eq!(!malformed, serde_json_accepts(body), "{:?}", String::from_utf8_lossy(body));
     let Ok(tree) = serde_json::from_slice::<Value>(body) else {
         return false;
     };
@@ -132,24 +122,12 @@ fn compare(body: &[u8], shape: &Shape) -> bool {
     }
     let found = scanned.unwrap();
     let rows = elements.map_or(0, Vec::len);
-    assert_eq!(
-        found.items.as_ref().map(Vec::len),
-        elements.map(Vec::len),
-        "{}",
-        String::from_utf8_lossy(body)
-    );
-    assert_eq!(
-        (found.columns.len(), found.facts.len()),
-        (rows * shape.columns.len(), shape.facts.len())
-    );
+    assert_eq!(found.items.as_ref().map(Vec::len), elements.map(Vec::len), "{}", String::from_utf8_lossy(body));
+    assert_eq!((found.columns.len(), found.facts.len()), (rows * shape.columns.len(), shape.facts.len()));
     for (row, element) in elements.into_iter().flatten().enumerate() {
         assert_holds(body, found.items.as_ref().unwrap()[row], look(element, &shape.item));
         for (number, column) in shape.columns.iter().enumerate() {
-            assert_holds(
-                body,
-                found.columns[row * shape.columns.len() + number],
-                look(element, column),
-            );
+            assert_holds(body, found.columns[row * shape.columns.len() + number], look(element, column));
         }
     }
     for (span, fact) in found.facts.iter().zip(&shape.facts) {
@@ -168,11 +146,7 @@ fn random_pages_and_their_mutations_are_read_as_a_tree_is() {
         push_value(&mut text, &mut random, 5, &mut 100);
         let shape = Shape {
             items: pointer(&mut random, 2),
-            item: if random.below(3) > 0 {
-                Pointer::default()
-            } else {
-                pointer(&mut random, 1)
-            },
+            item: if random.below(3) > 0 { Pointer::default() } else { pointer(&mut random, 1) },
             columns: (0..random.below(4)).map(|_| pointer(&mut random, 3)).collect(),
             facts: (0..random.below(4)).map(|_| pointer(&mut random, 4)).collect(),
         };

@@ -22,21 +22,13 @@ fn scanned(body: &str, shape: &Shape) -> Found {
         bytes => String::from_utf8(bytes.to_vec()).unwrap(),
     };
     let texts = |spans: &[Span]| spans.iter().map(text).collect::<Vec<_>>();
-    Ok((
-        found.items.as_deref().map(texts),
-        texts(&found.columns),
-        texts(&found.facts),
-    ))
+    Ok((found.items.as_deref().map(texts), texts(&found.columns), texts(&found.facts)))
 }
 
 #[track_caller]
 fn finds(body: &str, shape: &Shape, items: Option<&[&str]>, columns: &[&str], facts: &[&str]) {
     let (found_items, found_columns, found_facts) = scanned(body, shape).unwrap();
-    assert_eq!(
-        found_items,
-        items.map(|items| items.iter().map(|item| (*item).to_owned()).collect()),
-        "{body}"
-    );
+    assert_eq!(found_items, items.map(|items| items.iter().map(|item| (*item).to_owned()).collect()), "{body}");
     assert_eq!(found_columns, columns, "{body}");
     assert_eq!(found_facts, facts, "{body}");
 }
@@ -44,14 +36,8 @@ fn finds(body: &str, shape: &Shape, items: Option<&[&str]>, columns: &[&str], fa
 #[test]
 fn items_leave_as_they_came() {
     let body = "\u{feff} { \"data\" : [ {\"n\" : 25.0, \"b\":1e400} ,9007199254740993,\n\"\\/\\u00e9é\\ud800\" , {\"k\":1,\"k\":2},-0,\t[ ] ] } ";
-    let items = [
-        "{\"n\" : 25.0, \"b\":1e400}",
-        "9007199254740993",
-        "\"\\/\\u00e9é\\ud800\"",
-        "{\"k\":1,\"k\":2}",
-        "-0",
-        "[ ]",
-    ];
+    let items =
+        ["{\"n\" : 25.0, \"b\":1e400}", "9007199254740993", "\"\\/\\u00e9é\\ud800\"", "{\"k\":1,\"k\":2}", "-0", "[ ]"];
     finds(body, &shape("/data", "", &[], &[]), Some(&items), &[], &[]);
 }
 
@@ -71,9 +57,7 @@ fn bare_arrays() {
 fn columns_go_row_after_row() {
     let body = r#"{"data":[{"id":1,"at":"x","o":{"p":[10,20]}},{"at":null},{"\u0069d":3,"o":{"p":[30]}},7]}"#;
     let shape = shape("/data", "", &["/id", "/at", "/o/p/1", "/id"], &[]);
-    let columns = [
-        "1", "\"x\"", "20", "1", "-", "null", "-", "-", "3", "-", "-", "3", "-", "-", "-", "-",
-    ];
+    let columns = ["1", "\"x\"", "20", "1", "-", "null", "-", "-", "3", "-", "-", "3", "-", "-", "-", "-"];
     let found = scanned(body, &shape).unwrap();
     assert_eq!(found.1, columns);
     assert_eq!(found.0.unwrap().len(), 4);
@@ -84,23 +68,11 @@ fn items_inside_elements() {
     let body = r#"{"edges":[{"cursor":"a","node":{"id":1}},{"node":null},{"node":{},"node":{"id":3}}]}"#;
     let items = ["{\"id\":1}", "null", "{\"id\":3}"];
     let columns = ["1", "\"a\"", "-", "-", "3", "-"];
-    finds(
-        body,
-        &shape("/edges", "/node", &["/node/id", "/cursor"], &[]),
-        Some(&items),
-        &columns,
-        &[],
-    );
-    for (body, index) in [
-        ("[{\"node\":1},{}]", 1),
-        ("[3]", 0),
-        ("[{\"a\":{\"node\":1},\"node\":1},{\"nodes\":1},{}]", 1),
-    ] {
-        assert_eq!(
-            scanned(body, &shape("", "/node", &[], &[])),
-            Err(JsonError::ItemMissing { index }),
-            "{body}"
-        );
+    finds(body, &shape("/edges", "/node", &["/node/id", "/cursor"], &[]), Some(&items), &columns, &[]);
+    for (body, index) in
+        [("[{\"node\":1},{}]", 1), ("[3]", 0), ("[{\"a\":{\"node\":1},\"node\":1},{\"nodes\":1},{}]", 1)]
+    {
+        assert_eq!(scanned(body, &shape("", "/node", &[], &[])), Err(JsonError::ItemMissing { index }), "{body}");
     }
 }
 
@@ -119,11 +91,7 @@ fn an_array_that_is_missing_or_null_is_no_error_and_another_value_is() {
         finds(body, &shape, None, &[], &[fact]);
     }
     for value in ["{}", "1", "\"\"", "false", "{\"data\":[]}"] {
-        assert_eq!(
-            scanned(&format!("{{\"a\":{{\"data\":{value}}}}}"), &shape),
-            Err(JsonError::NotAnArray),
-            "{value}"
-        );
+        assert_eq!(scanned(&format!("{{\"a\":{{\"data\":{value}}}}}"), &shape), Err(JsonError::NotAnArray), "{value}");
     }
     assert_eq!(scanned("{}", &Shape::default()), Err(JsonError::NotAnArray));
     assert_eq!(scanned("null", &Shape::default()), Ok((None, vec![], vec![])));
@@ -145,47 +113,18 @@ fn facts_stand_before_after_and_beside_the_array() {
         "/meta/page",
         "",
     ];
-    let expected = [
-        "3",
-        "2",
-        "true",
-        "\"n\"",
-        "\"s\"",
-        "null",
-        "-",
-        "[{\"total\":9}]",
-        "9",
-        "{\"n\":2}",
-        body,
-    ];
-    finds(
-        body,
-        &shape("/data/rows", "", &["/total"], &facts),
-        Some(&["{\"total\":9}"]),
-        &["9"],
-        &expected,
-    );
+    let expected = ["3", "2", "true", "\"n\"", "\"s\"", "null", "-", "[{\"total\":9}]", "9", "{\"n\":2}", body];
+    finds(body, &shape("/data/rows", "", &["/total"], &facts), Some(&["{\"total\":9}"]), &["9"], &expected);
 }
 
 #[test]
 fn items_inside_arrays() {
     let body = r#"[{"page":1,"total":9},[{"id":1},{"id":2}]]"#;
-    finds(
-        body,
-        &shape("/1", "", &["/id"], &["/0/total"]),
-        Some(&["{\"id\":1}", "{\"id\":2}"]),
-        &["1", "2"],
-        &["9"],
-    );
+    finds(body, &shape("/1", "", &["/id"], &["/0/total"]), Some(&["{\"id\":1}", "{\"id\":2}"]), &["1", "2"], &["9"]);
     let body = r#"{"parts":[{"kind":"meta","total":1},{"rows":[5],"kind":"rows","n":7}]}"#;
     finds(
         body,
-        &shape(
-            "/parts/[kind=rows]/rows",
-            "",
-            &[""],
-            &["/parts/[kind=rows]/n", "/parts/[kind=meta]/total"],
-        ),
+        &shape("/parts/[kind=rows]/rows", "", &[""], &["/parts/[kind=rows]/n", "/parts/[kind=meta]/total"]),
         Some(&["5"]),
         &["5"],
         &["7", "1"],
@@ -217,101 +156,45 @@ fn the_last_of_two_members_counts_everywhere() {
             &["3", "3"],
             &["-", "-"],
         ),
-        (
-            format!(r#"{{"d":{{"rows":[{}],"rows":null}}}}"#, row(1)),
-            None,
-            &[],
-            &["-", "-"],
-        ),
-        (
-            format!(r#"{{"d":{{"rows":7,"rows":[{}]}}}}"#, row(1)),
-            Some(&[r#"{"id":1}"#]),
-            &["1", "1"],
-            &["-", "-"],
-        ),
-        (
-            format!(r#"{{"d":{{"rows":[1],"rows":[{}]}}}}"#, row(1)),
-            Some(&[r#"{"id":1}"#]),
-            &["1", "1"],
-            &["-", "-"],
-        ),
-        (
-            format!(r#"{{"d":{{"t":1,"rows":[{}]}},"d":{{"t":null}}}}"#, row(1)),
-            None,
-            &[],
-            &["-", "null"],
-        ),
-        (
-            format!(r#"{{"d":{{"t":1,"rows":[{}]}},"d":5}}"#, row(1)),
-            None,
-            &[],
-            &["-", "-"],
-        ),
+        (format!(r#"{{"d":{{"rows":[{}],"rows":null}}}}"#, row(1)), None, &[], &["-", "-"]),
+        (format!(r#"{{"d":{{"rows":7,"rows":[{}]}}}}"#, row(1)), Some(&[r#"{"id":1}"#]), &["1", "1"], &["-", "-"]),
+        (format!(r#"{{"d":{{"rows":[1],"rows":[{}]}}}}"#, row(1)), Some(&[r#"{"id":1}"#]), &["1", "1"], &["-", "-"]),
+        (format!(r#"{{"d":{{"t":1,"rows":[{}]}},"d":{{"t":null}}}}"#, row(1)), None, &[], &["-", "null"]),
+        (format!(r#"{{"d":{{"t":1,"rows":[{}]}},"d":5}}"#, row(1)), None, &[], &["-", "-"]),
         (
             format!(r#"{{"d":{{"t":1,"rows":{{}}}},"\u0064":{{"rows":[{}]}}}}"#, row(1)),
             Some(&[r#"{"id":1}"#]),
             &["1", "1"],
             &["-", "-"],
         ),
-        (
-            r#"{"d":{"rows":[{"n":{"id":1},"n":2}]}}"#.to_owned(),
-            Some(&["2"]),
-            &["-", "-"],
-            &["-", "-"],
-        ),
+        (r#"{"d":{"rows":[{"n":{"id":1},"n":2}]}}"#.to_owned(), Some(&["2"]), &["-", "-"], &["-", "-"]),
         (
             r#"{"d":{"rows":[{"n":{"id":1},"k":1,"n":{"id":2,"id":3},"k":{"x":4}}]}}"#.to_owned(),
             Some(&[r#"{"id":2,"id":3}"#]),
             &["3", "{\"x\":4}"],
             &["-", "-"],
         ),
-        (
-            r#"{"d":{"rows":[{"n":1,"\u006e":[]}],"r\u006fws":[]}}"#.to_owned(),
-            Some(&[]),
-            &[],
-            &["-", "-"],
-        ),
+        (r#"{"d":{"rows":[{"n":1,"\u006e":[]}],"r\u006fws":[]}}"#.to_owned(), Some(&[]), &[], &["-", "-"]),
     ];
     for (body, items, columns, facts) in cases {
         finds(&body, &shape, items, columns, facts);
     }
-    assert_eq!(
-        scanned(r#"{"d":{"rows":[],"rows":{}}}"#, &shape),
-        Err(JsonError::NotAnArray)
-    );
-    assert_eq!(
-        scanned(r#"{"d":{"rows":[]},"d":{"rows":[{}]}}"#, &shape),
-        Err(JsonError::ItemMissing { index: 0 })
-    );
+    assert_eq!(scanned(r#"{"d":{"rows":[],"rows":{}}}"#, &shape), Err(JsonError::NotAnArray));
+    assert_eq!(scanned(r#"{"d":{"rows":[]},"d":{"rows":[{}]}}"#, &shape), Err(JsonError::ItemMissing { index: 0 }));
 }
 
 #[test]
 fn what_is_no_json_is_told_before_what_has_another_shape() {
-    assert_eq!(
-        scanned("{\"a\":1}", &shape("/a", "", &[], &[])),
-        Err(JsonError::NotAnArray)
-    );
-    assert_eq!(
-        scanned("{\"a\":1]", &shape("/a", "", &[], &[])),
-        Err(JsonError::Malformed { at: 6 })
-    );
-    assert_eq!(
-        scanned("[{}", &shape("", "/n", &[], &[])),
-        Err(JsonError::Malformed { at: 3 })
-    );
+    assert_eq!(scanned("{\"a\":1}", &shape("/a", "", &[], &[])), Err(JsonError::NotAnArray));
+    assert_eq!(scanned("{\"a\":1]", &shape("/a", "", &[], &[])), Err(JsonError::Malformed { at: 6 }));
+    assert_eq!(scanned("[{}", &shape("", "/n", &[], &[])), Err(JsonError::Malformed { at: 3 }));
 }
 
 #[test]
 fn names_are_compared_decoded_and_whole() {
     let body = r#"{"ids":1,"i":2,"":3,"a/b":4,"\ud800":5,"\u00e9":6,"É":7,"ID":8,"q\"":9}"#;
     let facts = ["/id", "/i", "/", "/a~1b", "/é", "/É", "/q\"", "/�"];
-    finds(
-        body,
-        &shape("/none", "", &[], &facts),
-        None,
-        &[],
-        &["-", "2", "3", "4", "6", "7", "9", "-"],
-    );
+    finds(body, &shape("/none", "", &[], &facts), None, &[], &["-", "2", "3", "4", "6", "7", "9", "-"]);
 }
 
 #[test]
@@ -320,12 +203,6 @@ fn names_of_any_length_are_found() {
         let name = "n".repeat(length);
         let body = format!(r#"{{"{name}n":0,"{name}":{{"{name}":1}},"{name}nn":2}}"#);
         let nested = format!("/{name}/{name}");
-        finds(
-            &body,
-            &shape("/none", "", &[], &[&nested, &format!("/{name}nnn")]),
-            None,
-            &[],
-            &["1", "-"],
-        );
+        finds(&body, &shape("/none", "", &[], &[&nested, &format!("/{name}nnn")]), None, &[], &["1", "-"]);
     }
 }

@@ -1,0 +1,161 @@
+//! `cursorgate demo`: a legacy API and the gateway in front of it, in one process.
+
+mod people;
+mod upstream;
+
+use std::{
+    io::{Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use super::{Failure, keygen::new_key, logging, report, run};
+use crate::{
+    config::{self, Environment},
+    gateway::{
+        lifecycle::{self, Vitals},
+        live::Live,
+    },
+};
+
+/// What is run, with addresses that are replaced.
+const CONFIGURATION: &str = include_str!("../../../config/demo.toml");
+
+/// Where the configuration as it is written says that the gateway listens.
+const WRITTEN_LISTENER: &str = "127.0.0.1:8080";
+
+/// Where it says that the legacy API is.
+const WRITTEN_UPSTREAM: &str = "127.0.0.1:8081";
+
+/// The first port that is tried, and how many.
+const PORTS: std::ops::Range<u16> = 8_080..8_180;
+
+/// How often it is tried to reach the gateway that was just started, and what lies between.
+const TRIES: usize = 250;
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// How long one answer of the demo may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Runs both until a signal ends them.
+pub(super) fn run(listen: Option<SocketAddr>) -> Result<(), Failure> {
+    let address = match listen {
+        Some(address) => address,
+        None => free_port()?,
+    };
+    let upstream = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+    let text = configuration(address, upstream);
+    let (settings, diagnostics) = config::load_text("demo.toml", &text, &KeyOfThisRun(new_key()?));
+    let run::Built { settings, snapshot, .. } = run::compile(settings, diagnostics)?;
+    logging::begin(settings.log)?;
+    let vitals = Vitals::default();
+    let mut servers = run::servers(&settings, Arc::new(Live::new(snapshot)), &vitals)?;
+    servers.companion.add_service(upstream::service(upstream));
+    std::thread::spawn(move || {
+        let text = match introduction(address, upstream) {
+            Ok(text) => text,
+            Err(error) => format!("the gateway on {address} does not answer: {error}\n"),
+        };
+        // There is nobody to tell where standard output is closed.
+        let _ = report::output(&text);
+    });
+    lifecycle::run(servers, &vitals, settings.server.shutdown_timeout, None)?;
+    Ok(())
+}
+
+/// The configuration with the addresses of this run.
+fn configuration(address: SocketAddr, upstream: SocketAddr) -> String {
+    CONFIGURATION
+        .replace(WRITTEN_LISTENER, "{listener}")
+        .replace(WRITTEN_UPSTREAM, &upstream.to_string())
+        .replace("{listener}", &address.to_string())
+}
+
+/// The first free port from 8080 on.
+fn free_port() -> Result<SocketAddr, Failure> {
+    let mut candidates = PORTS.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    candidates.find(|address| TcpListener::bind(address).is_ok()).ok_or_else(|| {
+        let message = format!("no port from {} to {} is free: say --listen ADDRESS", PORTS.start, PORTS.end - 1);
+        Failure::failed(message)
+    })
+}
+
+/// The key of this run, and no file.
+struct KeyOfThisRun(String);
+
+impl Environment for KeyOfThisRun {
+    fn variable(&self, name: &str) -> Option<String> {
+        (name == "CURSORGATE_KEY").then(|| self.0.clone())
+    }
+
+    fn read(&self, _path: &Path) -> std::io::Result<Vec<u8>> {
+        Err(std::io::ErrorKind::NotFound.into())
+    }
+}
+
+/// What is printed once the gateway answers: three lines to paste, of which the second goes on where the first ended.
+fn introduction(address: SocketAddr, upstream: SocketAddr) -> std::io::Result<String> {
+    let first = "/users?limit=3";
+    let body = ask(address, first)?;
+    let page: serde_json::Value = serde_json::from_str(&body)?;
+    let next = page.pointer("/links/next").and_then(serde_json::Value::as_str);
+    let next = next.ok_or_else(|| std::io::Error::other("the first page has no next link"))?;
+    Ok(format!(
+        "A legacy API with {} users by page= and limit= is on {upstream}; cursorgate is in front of it.\n\n\
+         The first page, by cursor:\n\n  curl -i 'http://{address}{first}'\n\n\
+         The page after it, wherever it has moved to:\n\n  curl '{next}'\n\n\
+         What old clients get, as ever, with a word about when that ends:\n\n  \
+         curl -i 'http://{address}/users?page=2&limit=3'\n\n\
+         Ctrl-C ends both.\n\n",
+        people::COUNT
+    ))
+}
+
+/// The body of an answer, once somebody listens.
+fn ask(address: SocketAddr, target: &str) -> std::io::Result<String> {
+    let mut tries = 0;
+    let mut stream = loop {
+        match TcpStream::connect_timeout(&address, PATIENCE) {
+            Ok(stream) => break stream,
+            Err(error) if tries == TRIES => return Err(error),
+            Err(_) => tries += 1,
+        }
+        std::thread::sleep(PAUSE);
+    };
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let request = format!("GET {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    match answer.split_once("\r\n\r\n") {
+        Some((head, body)) if head.starts_with("HTTP/1.1 200") => Ok(body.to_owned()),
+        Some((head, _)) => Err(std::io::Error::other(head.lines().next().unwrap_or_default().to_owned())),
+        None => Err(std::io::Error::other("this is no HTTP")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_addresses_of_the_run_are_in_its_configuration() {
+        let text = configuration("127.0.0.1:8081".parse().unwrap(), "127.0.0.1:9".parse().unwrap());
+        assert!(text.contains("address = \"127.0.0.1:8081\""));
+        assert!(text.contains("public_url = \"http://127.0.0.1:8081\""));
+        assert!(text.contains("peers = [\"127.0.0.1:9\"]"));
+    }
+
+    #[test]
+    fn the_configuration_has_no_fault() {
+        let key = KeyOfThisRun(new_key().unwrap());
+        for text in
+            [CONFIGURATION.to_owned(), configuration("[::1]:9".parse().unwrap(), "127.0.0.1:1".parse().unwrap())]
+        {
+            let (settings, diagnostics) = config::load_text("demo.toml", &text, &key);
+            assert!(run::compile(settings, diagnostics).is_ok_and(|built| built.warnings == 0));
+        }
+    }
+}

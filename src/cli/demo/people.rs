@@ -1,0 +1,144 @@
+//! The people of the demo: the same 1,003 every time, with what makes real lists hard. Many were created at the same
+//! instant, some never logged in, names are of all alphabets, and some values are spelt as no serializer would.
+
+use std::cmp::Ordering;
+
+/// How many there are.
+pub(super) const COUNT: usize = 1_003;
+
+/// Seconds from 1970 to 2024-01-01.
+const FIRST_DAY: u64 = 1_704_067_200;
+
+const NAMES: [&str; 12] = [
+    "Ada Lovelace",
+    "Zo\\u00eb Br\\u00fcckner",
+    "王小明",
+    "Søren Kierkegaard",
+    "Ольга Ладыженская",
+    "José Ñandú",
+    "محمد الخوارزمي",
+    "AC\\/DC Fan",
+    "İpek Çelik",
+    "Γεωργία 😀",
+    "O'Brien \\\"Bo\\\"",
+    "नीलम शर्मा",
+];
+
+/// One of them, as the API knows it.
+#[derive(Clone, Debug)]
+pub(super) struct Person {
+    /// From 1 on.
+    pub(super) id: u64,
+    /// Its name, unescaped, for sorting.
+    pub(super) name: String,
+    /// RFC 3339; up to 13 people share one.
+    pub(super) created_at: String,
+    /// RFC 3339; null where it never logged in.
+    pub(super) last_login: Option<String>,
+    /// The item, as the API spells it.
+    pub(super) json: String,
+}
+
+/// A field that the API sorts by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Field {
+    Id,
+    Name,
+    CreatedAt,
+    LastLogin,
+}
+
+impl Field {
+    /// The field of a name.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "id" => Self::Id,
+            "name" => Self::Name,
+            "created_at" => Self::CreatedAt,
+            "last_login" => Self::LastLogin,
+            _ => return None,
+        })
+    }
+}
+
+/// All of them, by id.
+pub(super) fn everyone() -> Vec<Person> {
+    (1..=COUNT as u64).map(person).collect()
+}
+
+/// How two people compare by a field, in a direction. Nulls come last in both.
+pub(super) fn compare(left: &Person, right: &Person, field: Field, descending: bool) -> Ordering {
+    let directed = |ordering: Ordering| if descending { ordering.reverse() } else { ordering };
+    match field {
+        Field::Id => directed(left.id.cmp(&right.id)),
+        Field::Name => directed(left.name.cmp(&right.name)),
+        Field::CreatedAt => directed(left.created_at.cmp(&right.created_at)),
+        Field::LastLogin => match (&left.last_login, &right.last_login) {
+            (Some(left), Some(right)) => directed(left.cmp(right)),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => Ordering::Equal,
+        },
+    }
+}
+
+fn person(id: u64) -> Person {
+    let spelling = NAMES[(scatter(id) % 12) as usize];
+    // 13 people share an instant where the quotient is even, else each has its own.
+    let group = id / 13;
+    let created = FIRST_DAY + group * 86_400 + if group.is_multiple_of(2) { 0 } else { id % 13 * 3_600 };
+    let created_at = crate::gateway::clock::rfc3339(created);
+    let last_login = (!scatter(id).is_multiple_of(5))
+        .then(|| crate::gateway::clock::rfc3339(created + 86_400 * (scatter(id) % 300 / 7 * 7)));
+    let serial = if id == 7 { 9_007_199_254_740_993 } else { id * 1_000_003 };
+    let balance = match id % 4 {
+        0 => "25.0".to_owned(),
+        1 => format!("{}.50", scatter(id) % 1_000),
+        2 => "-0.0".to_owned(),
+        _ => format!("{}e2", id % 90),
+    };
+    let login = last_login.as_ref().map_or_else(|| "null".to_owned(), |login| format!("\"{login}\""));
+    let json = format!(
+        "{{\"id\": {id}, \"name\": \"{spelling}\", \"created_at\": \"{created_at}\", \"last_login\": {login}, \
+         \"serial\": {serial}, \"balance\": {balance}, \"avatar\": \"https:\\/\\/example.com\\/a\\/{id}.png\"}}"
+    );
+    let name = serde_json::from_str(&format!("\"{spelling}\"")).unwrap_or_default();
+    Person { id, name, created_at, last_login, json }
+}
+
+/// A number that looks drawn, and is the same every time.
+fn scatter(id: u64) -> u64 {
+    id.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29) % 1_000_000_007
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_people_have_what_makes_lists_hard() {
+        let everyone = everyone();
+        assert_eq!(everyone.len(), COUNT);
+        for person in &everyone {
+            let value: serde_json::Value = serde_json::from_str(&person.json).unwrap();
+            assert_eq!(value["name"], person.name.as_str());
+            assert_eq!(value["created_at"], person.created_at.as_str());
+        }
+        let of_first = everyone.iter().filter(|person| person.created_at == everyone[0].created_at).count();
+        assert!(of_first > 5, "{of_first} share the first instant");
+        assert!(everyone.iter().filter(|person| person.last_login.is_none()).count() > 100);
+        for spelling in ["9007199254740993", "25.0", "\\/", "\\u00eb", "😀"] {
+            assert!(everyone.iter().any(|person| person.json.contains(spelling)), "{spelling}");
+        }
+    }
+
+    #[test]
+    fn nulls_come_last_whichever_way() {
+        let everyone = everyone();
+        let never = everyone.iter().find(|person| person.last_login.is_none()).unwrap();
+        let once = everyone.iter().find(|person| person.last_login.is_some()).unwrap();
+        for descending in [false, true] {
+            assert_eq!(compare(once, never, Field::LastLogin, descending), Ordering::Less);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The legacy API of the demo: `GET /users?page=1&limit=20&sort=-created_at,id`, as thousands of home-made APIs are.
+
+use std::{cmp::Ordering, net::SocketAddr};
+
+use async_trait::async_trait;
+use http::{Method, Response, StatusCode, header};
+use percent_encoding::percent_decode_str;
+use pingora::{apps::http_app::ServeHttp, protocols::http::ServerSession, services::listening::Service};
+
+use super::people::{Field, Person, compare, everyone};
+
+/// How many are given where the client doesn't say.
+const DEFAULT_LIMIT: usize = 20;
+
+/// More are never given, whatever is asked.
+const LARGEST_LIMIT: usize = 100;
+
+/// The API.
+#[derive(Debug)]
+pub(super) struct LegacyApi {
+    people: Vec<Person>,
+}
+
+/// The API as a service of the server.
+pub(super) fn service(address: SocketAddr) -> Service<LegacyApi> {
+    let mut service = Service::new("legacy API".to_owned(), LegacyApi { people: everyone() });
+    service.threads = Some(1);
+    service.add_tcp(&address.to_string());
+    service
+}
+
+#[async_trait]
+impl ServeHttp for LegacyApi {
+    async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
+        let head = session.req_header();
+        let (status, body) = match (&head.method, head.uri.path().trim_end_matches('/')) {
+            (&Method::GET | &Method::HEAD, "/users") => self.users(head.uri.query().unwrap_or_default()),
+            (&Method::GET | &Method::HEAD, path) => match path.strip_prefix("/users/").map(str::parse::<u64>) {
+                Some(Ok(id)) => self.user(id),
+                _ => missing(),
+            },
+            _ => (StatusCode::METHOD_NOT_ALLOWED, "{\"error\":\"this is a demo\"}".to_owned()),
+        };
+        let length = body.len();
+        let body = if head.method == Method::HEAD { String::new() } else { body };
+        let mut response = Response::new(body.into_bytes());
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+        headers.insert(header::CONTENT_LENGTH, http::HeaderValue::from(length));
+        response
+    }
+}
+
+impl LegacyApi {
+    fn users(&self, query: &str) -> (StatusCode, String) {
+        let (mut page, mut limit, mut sort) = (1_usize, DEFAULT_LIMIT, Vec::new());
+        for (name, value) in pairs(query) {
+            match name.as_str() {
+                "page" => page = value.parse().unwrap_or(1).max(1),
+                "limit" => limit = value.parse().unwrap_or(DEFAULT_LIMIT).clamp(1, LARGEST_LIMIT),
+                "sort" => {
+                    let Some(terms) = read_sort(&value) else {
+                        return (StatusCode::BAD_REQUEST, "{\"error\":\"unknown sort\"}".to_owned());
+                    };
+                    sort = terms;
+                }
+                _ => {}
+            }
+        }
+        let mut people: Vec<&Person> = self.people.iter().collect();
+        people.sort_by(|left, right| {
+            let by_term = |ordering: Ordering, &(field, descending): &(Field, bool)| {
+                ordering.then_with(|| compare(left, right, field, descending))
+            };
+            sort.iter().fold(Ordering::Equal, by_term)
+        });
+        let from = page.saturating_sub(1).saturating_mul(limit);
+        let items: Vec<&str> = people.iter().skip(from).take(limit).map(|person| person.json.as_str()).collect();
+        let (items, total) = (items.join(","), people.len());
+        (StatusCode::OK, format!("{{\"data\":[{items}],\"total\":{total},\"page\":{page},\"limit\":{limit}}}"))
+    }
+
+    fn user(&self, id: u64) -> (StatusCode, String) {
+        let person = self.people.iter().find(|person| person.id == id);
+        person.map_or_else(missing, |person| (StatusCode::OK, person.json.clone()))
+    }
+}
+
+fn missing() -> (StatusCode, String) {
+    (StatusCode::NOT_FOUND, "{\"error\":\"not found\"}".to_owned())
+}
+
+fn pairs(query: &str) -> impl Iterator<Item = (String, String)> {
+    query.split('&').filter_map(|pair| {
+        let (name, value) = pair.split_once('=')?;
+        let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
+        Some((decode(name), decode(value)))
+    })
+}
+
+/// `-created_at,id`: fields, and whether each is descending.
+fn read_sort(text: &str) -> Option<Vec<(Field, bool)>> {
+    text.split(',')
+        .map(|term| match term.strip_prefix('-') {
+            Some(field) => Some((Field::named(field)?, true)),
+            None => Some((Field::named(term)?, false)),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(query: &str) -> (usize, Vec<u64>) {
+        let api = LegacyApi { people: everyone() };
+        let (status, body) = api.users(query);
+        assert_eq!(status, StatusCode::OK);
+        let value: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(value["total"], 1_003);
+        let ids: Vec<u64> = value["data"].as_array().unwrap().iter().map(|item| item["id"].as_u64().unwrap()).collect();
+        (usize::try_from(value["limit"].as_u64().unwrap()).unwrap(), ids)
+    }
+
+    #[test]
+    fn pages_and_limits() {
+        assert_eq!(ids(""), (20, (1..=20).collect()));
+        assert_eq!(ids("page=2&limit=3"), (3, vec![4, 5, 6]));
+        assert_eq!(ids("page=335&limit=3"), (3, vec![1_003]));
+        assert_eq!(ids("page=336&limit=3"), (3, vec![]));
+        assert_eq!(ids("limit=9999").0, 100);
+        assert_eq!(ids("page=18446744073709551615"), (20, vec![]));
+    }
+
+    #[test]
+    fn sorts() {
+        assert_eq!(ids("limit=2&sort=-id"), (2, vec![1_003, 1_002]));
+        let newest = ids("limit=100&sort=-created_at%2Cid").1;
+        let api = LegacyApi { people: everyone() };
+        let created: Vec<&str> =
+            newest.iter().map(|id| api.people[usize::try_from(*id).unwrap() - 1].created_at.as_str()).collect();
+        assert!(created.is_sorted_by(|left, right| left >= right));
+        assert_eq!(api.users("sort=secret").0, StatusCode::BAD_REQUEST);
+    }
+}

@@ -1,0 +1,103 @@
+//! `cursorgate health`
+
+use std::{
+    io::{Read, Write},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
+    path::Path,
+    time::Duration,
+};
+
+use super::{Failure, report};
+use crate::{
+    admin::HEALTH_PATH,
+    config::{self, ProcessEnvironment},
+};
+
+/// How long the gateway may take to say how it is.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Asks a running gateway whether it is ready.
+pub(super) fn run(config: &Path, address: Option<SocketAddr>) -> Result<(), Failure> {
+    let address = match address {
+        Some(address) => address,
+        None => configured(config)?,
+    };
+    let status = ask(here(address)).map_err(|error| Failure::failed(format!("{address}: {error}")))?;
+    match status {
+        200 => report::output("ready\n"),
+        503 => Err(Failure::failed(format!("{address}: stopping"))),
+        _ => Err(Failure::failed(format!("{address}: not a cursorgate, or another version: status {status}"))),
+    }
+}
+
+/// The admin listener of a configuration.
+fn configured(path: &Path) -> Result<SocketAddr, Failure> {
+    let (settings, diagnostics) = config::load(path, &ProcessEnvironment);
+    let Some(settings) = settings else {
+        report::diagnostics(&diagnostics);
+        return Err(Failure::mistaken(""));
+    };
+    let admin = settings.admin.ok_or_else(|| {
+        let path = path.display();
+        Failure::mistaken(format!("{path} has no [admin] listener: add address = \"127.0.0.1:9180\" under [admin]"))
+    })?;
+    Ok(admin.address)
+}
+
+/// Where to reach a listener on this machine: one on all addresses is asked on the loopback.
+fn here(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+/// The status of `/healthz`.
+fn ask(address: SocketAddr) -> std::io::Result<u16> {
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let request = format!("GET {HEALTH_PATH} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
+    let mut line = [0; 12];
+    stream.read_exact(&mut line)?;
+    let status = std::str::from_utf8(&line).ok().and_then(|line| line.strip_prefix("HTTP/1.1 ")?.parse().ok());
+    status.ok_or_else(|| std::io::Error::other("this is no HTTP"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_addresses_are_asked_on_the_loopback() {
+        for (listens, asked) in [("0.0.0.0:1", "127.0.0.1:1"), ("[::]:2", "[::1]:2"), ("192.0.2.1:3", "192.0.2.1:3")] {
+            assert_eq!(here(listens.parse().unwrap()).to_string(), asked);
+        }
+    }
+
+    #[test]
+    fn the_status_is_read_from_the_wire() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = std::thread::spawn(move || {
+            for answer in ["HTTP/1.1 503 Service Unavailable\r\n\r\n", "SSH-2.0-x 200\r\n"] {
+                let mut stream = listener.accept().unwrap().0;
+                let mut request = Vec::new();
+                while !request.ends_with(b"\r\n\r\n") {
+                    let mut byte = [0];
+                    stream.read_exact(&mut byte).unwrap();
+                    request.extend(byte);
+                }
+                assert!(request.starts_with(b"GET /healthz "));
+                stream.write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        assert_eq!(ask(address).unwrap(), 503);
+        assert!(ask(address).is_err());
+        server.join().unwrap();
+        assert!(ask(address).is_err());
+    }
+}

@@ -1,0 +1,49 @@
+//! What is written to a terminal.
+
+use std::io::{self, IsTerminal, Write};
+
+use super::Failure;
+use crate::config::Diagnostics;
+
+/// Writes what was asked for to standard output. Who closes it early, as `head` does, has read enough.
+pub(super) fn output(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Writes something that nobody asked for to standard error.
+pub(super) fn note(text: &str) {
+    // There is nowhere to say that this can't be written.
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Writes why a command failed.
+pub(super) fn failure(failure: &Failure) {
+    if !failure.message.is_empty() {
+        note(&format!("cursorgate: {}\n", failure.message));
+    }
+}
+
+/// Writes all diagnostics to standard error.
+pub(super) fn diagnostics(diagnostics: &Diagnostics) {
+    let color = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
+    let mut text = diagnostics.render(color);
+    if !text.is_empty() {
+        if !text.ends_with('\n') {
+            text.push('\n');
+        }
+        note(&text);
+    }
+}
+
+/// "1 route", "2 routes", "no errors".
+pub(super) fn count(number: usize, one: &str) -> String {
+    match number {
+        0 => format!("no {one}s"),
+        1 => format!("1 {one}"),
+        _ => format!("{number} {one}s"),
+    }
+}

@@ -1,0 +1,107 @@
+//! From what was written to what it means: defaults are merged, names resolved, secrets opened, and what only shows when
+//! two values are looked at together is reported. What one value alone shows, [`super::form`] has reported before; here
+//! it reads as not written.
+
+mod cost;
+mod dialect;
+mod envelope;
+mod keyring;
+mod legacy;
+mod list;
+mod path;
+mod route;
+mod server;
+mod upstream;
+
+use std::path::{Path, PathBuf};
+
+use super::{
+    Environment, FILE_SIZE_MAX,
+    diagnostic::{Diagnostics, Located, Location},
+    secret::Secret,
+    settings::Settings,
+    syntax,
+    written::Written,
+};
+
+/// What every part of the check needs.
+pub(super) struct Context<'a> {
+    pub(super) diagnostics: &'a mut Diagnostics,
+    pub(super) environment: &'a dyn Environment,
+    /// Where relative paths begin.
+    pub(super) folder: PathBuf,
+    /// Whether the whole file could be read. Where a part was lost to a syntax error, nothing is said to be missing.
+    pub(super) whole: bool,
+}
+
+/// Builds the settings of a file; nothing where there is any error.
+pub(super) fn settings(root: &Written, context: &mut Context<'_>) -> Option<Settings> {
+    for table in ["listeners", "upstreams", "routes", "dialects", "envelopes"] {
+        for (name, _) in root.table(table).members() {
+            if let Err(wrong) = syntax::table_name(&name.value) {
+                wrong.report(name.at, &name.value, context.diagnostics);
+            }
+        }
+    }
+    let server = server::server(&root.table("server"));
+    let listeners = server::listeners(root, context);
+    let admin = server::admin(root, &listeners, context);
+    let log = server::log(&root.table("log"));
+    let cursor = keyring::keys(root, context);
+    let upstreams = upstream::upstreams(root, context);
+    let routes = route::routes(root, context);
+    if context.diagnostics.has_errors() {
+        return None;
+    }
+    Some(Settings { server, listeners, admin, log, cursor, upstreams, routes })
+}
+
+impl Context<'_> {
+    /// Reports that something was not written.
+    fn missing(&mut self, at: Location, message: impl Into<String>, help: impl Into<String>) {
+        if self.whole {
+            self.diagnostics.error(at, message, help);
+        }
+    }
+
+    /// Opens `env:NAME` or `file:PATH`: its bytes without the line end.
+    fn secret(&mut self, reference: &Located<String>) -> Option<Secret> {
+        let opened = match reference.value.split_once(':') {
+            Some(("env", name)) => self.environment.variable(name).map(String::into_bytes).ok_or_else(|| {
+                (format!("the environment has no {name}"), format!("set {name}; `cursorgate keygen` makes a key"))
+            }),
+            Some(("file", path)) => self.file(path),
+            _ => return None,
+        };
+        match opened {
+            Ok(mut bytes) => {
+                if bytes.last() == Some(&b'\n') {
+                    bytes.pop();
+                    if bytes.last() == Some(&b'\r') {
+                        bytes.pop();
+                    }
+                }
+                Some(Secret::new(bytes))
+            }
+            Err((message, help)) => {
+                self.diagnostics.error(reference.at, message, help);
+                None
+            }
+        }
+    }
+
+    /// A path as it is opened: relative ones begin at the folder of the configuration.
+    fn path(&self, path: &str) -> String {
+        self.folder.join(path).display().to_string()
+    }
+
+    /// Reads a file that the configuration names; what is wrong and what would be right, if it can't be read.
+    fn file(&self, path: &str) -> Result<Vec<u8>, (String, String)> {
+        let whole = self.path(path);
+        match self.environment.read(Path::new(&whole)) {
+            Ok(bytes) if bytes.len() <= FILE_SIZE_MAX => Ok(bytes),
+            Ok(_) => Err((format!("{path} is larger than {} MiB", FILE_SIZE_MAX >> 20), "name another file".into())),
+            Err(error) => Err((format!("{path} can't be read: {error}"), format!("it is looked for at {whole}"))),
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! `[cursor]`: the keys that sign and verify. Whoever knows or guesses one writes cursors of their own, so what is short
+//! or was plainly not drawn at random is refused.
+
+use super::Context;
+use crate::config::{
+    secret::Secret,
+    settings::CursorKeySettings,
+    written::{Value, Written},
+};
+
+/// The least bytes of a key.
+const LENGTH_MIN: usize = 32;
+/// The least different bytes in a key. Of 32 random hexadecimal digits, one set in a thousand million has fewer.
+const DIFFERENT_MIN: usize = 8;
+
+pub(super) fn keys(root: &Written, context: &mut Context<'_>) -> Option<CursorKeySettings> {
+    let cursor = root.find("cursor")?;
+    let mut keys: Vec<(u32, Secret)> = Vec::new();
+    let mut ids = Vec::new();
+    for (name, value) in cursor.table("keys").members() {
+        let Some(id) = name.value.parse::<u32>().ok().filter(|id| id.to_string() == name.value) else {
+            let message = format!("{:?} is no number of a key", name.value);
+            context.diagnostics.error(name.at, message, "write keys = { 1 = \"env:NAME\" }");
+            continue;
+        };
+        ids.push(id);
+        let Some(reference) = value.as_text() else { continue };
+        let Some(key) = context.secret(&reference) else {
+            continue;
+        };
+        let length = key.reveal().len();
+        if length < LENGTH_MIN {
+            let message = format!("cursor key {id} has {length} bytes, {LENGTH_MIN} are needed");
+            context.diagnostics.error(value.at, message, "`cursorgate keygen` makes one");
+        } else if is_guessable(key.reveal()) {
+            let message = format!("cursor key {id} can be guessed");
+            context.diagnostics.error(value.at, message, "it was not drawn at random; `cursorgate keygen` makes one");
+        } else if let Some((other, _)) = keys.iter().find(|(_, other)| other.reveal() == key.reveal()) {
+            let message = format!("cursor keys {other} and {id} are the same");
+            context.diagnostics.error(value.at, message, "`cursorgate keygen` makes another");
+        }
+        keys.push((id, key));
+    }
+    let signing_key = cursor.find("signing_key");
+    if ids.is_empty() {
+        let nothing_written = cursor.find("keys").is_none_or(|keys| keys.value == Value::Table(Vec::new()));
+        if nothing_written && signing_key.is_some() {
+            let help = "keys = { 1 = \"env:NAME\" }; `cursorgate keygen` makes one";
+            context.missing(cursor.at, "[cursor] has no keys", help);
+        }
+        return None;
+    }
+    let Some(signing_key) = signing_key else {
+        let newest = ids.iter().max().copied().unwrap_or(1);
+        context.missing(cursor.at, "[cursor] does not say which key signs", format!("signing_key = {newest}"));
+        return None;
+    };
+    let id = signing_key.as_count::<u32>()?;
+    if !ids.contains(&id) {
+        let known = ids.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+        context.diagnostics.error(signing_key.at, format!("there is no cursor key {id}"), format!("keys: {known}"));
+    }
+    Some(CursorKeySettings { signing_key: id, keys })
+}
+
+/// Whether a key has so little in it that it was not drawn at random: few different bytes, a short piece again and
+/// again, a row such as `abcd…`, or the words of an example.
+fn is_guessable(key: &[u8]) -> bool {
+    let mut seen = [false; 256];
+    key.iter().for_each(|byte| seen[usize::from(*byte)] = true);
+    let different = seen.iter().filter(|seen| **seen).count();
+    let repeats =
+        (1..=key.len() / 2).any(|piece| key.iter().skip(piece).zip(key).all(|(later, earlier)| later == earlier));
+    let steps = key.windows(2).filter(|pair| pair[1].wrapping_sub(pair[0]) == 1 || pair[0].wrapping_sub(pair[1]) == 1);
+    let is_row = steps.count() * 4 >= key.len() * 3;
+    let text = String::from_utf8_lossy(key).to_lowercase();
+    let words = [
+        "changeme",
+        "change-me",
+        "change_me",
+        "password",
+        "example",
+        "insecure",
+        "yoursecret",
+        "your-secret",
+        "your_secret",
+    ];
+    different < DIFFERENT_MIN || repeats || is_row || words.iter().any(|word| text.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_nobody_drew_at_random_can_be_guessed() {
+        let guessable = [
+            "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+            "0123456789abcdef0123456789abcdef",
+            "abcdefghijklmnopqrstuvwxyz0123456789",
+            "correct-horse-correct-horse-correct-horse",
+            "please-ChangeMe-before-you-go-live-ok",
+            "00000000000000000000000000000001",
+        ];
+        for key in guessable {
+            assert!(is_guessable(key.as_bytes()), "{key}");
+        }
+        let random = [
+            "nXwGm3k9Zp0sVb2Qe7LrTyUa5HdJf8Cx1oWiKvN4MgE",
+            "9f86d081884c7d659a2feaa0c55ad015",
+            "d41d8cd98f00b204e9800998ecf8427e",
+        ];
+        for key in random {
+            assert!(!is_guessable(key.as_bytes()), "{key}");
+        }
+    }
+}

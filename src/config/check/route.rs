@@ -1,0 +1,212 @@
+//! `[routes]`: each merged with its defaults, and held against the others.
+
+use super::{Context, dialect::Dialects, envelope::Envelopes, list, path};
+use crate::config::{
+    diagnostic::{Located, Location, nearest},
+    settings::{Action, RouteSettings},
+    written::{Value, Written},
+};
+
+/// What a route's requests look like, and whose they are.
+struct Claim {
+    route: String,
+    hosts: Vec<String>,
+    pattern: String,
+    at: Location,
+}
+
+/// What routes name, and what those before have claimed.
+struct Known<'a> {
+    root: &'a Written,
+    dialects: Dialects<'a>,
+    envelopes: Envelopes,
+    claims: Vec<Claim>,
+}
+
+pub(super) fn routes(root: &Written, context: &mut Context<'_>) -> Vec<RouteSettings> {
+    let (own_dialects, own_envelopes) = (root.table("dialects"), root.table("envelopes"));
+    let dialects = Dialects::new(&own_dialects, context);
+    let envelopes = Envelopes::new(&own_envelopes, context);
+    let mut known = Known { root, dialects, envelopes, claims: Vec::new() };
+    if root.find("routes").is_none_or(|routes| routes.value == Value::Table(Vec::new())) {
+        context.missing(root.at, "there are no routes", "add [routes.NAME] with path and upstream");
+    }
+    let (defaults, upstreams) = (root.table("defaults"), root.table("upstreams"));
+    let upstreams_are_known = root.find("upstreams").is_none_or(|written| matches!(written.value, Value::Table(_)));
+    let mut routes = Vec::new();
+    let mut has_list = false;
+    for (name, own) in root.table("routes").tables() {
+        let upstream = own.text("upstream").or_else(|| defaults.text("upstream"));
+        let index = upstream
+            .as_ref()
+            .and_then(|name| upstreams.members().iter().position(|(known, _)| known.value == name.value));
+        let near = index.map(|index| upstreams.members()[index].1.table("defaults"));
+        let merged = near.map_or_else(|| defaults.clone(), |near| defaults.under(&near, &[])).under(own, &[]);
+        match &upstream {
+            None if merged.find("upstream").is_none() => {
+                let message = format!("routes.{} names no upstream", name.value);
+                context.missing(own.at, message, "upstream = \"NAME\" of an [upstreams.NAME]");
+            }
+            Some(upstream) if index.is_none() && upstreams_are_known => unknown_upstream(upstream, &upstreams, context),
+            _ => {}
+        }
+        let route = Route { name, at: own.at, written: merged };
+        if route.action() == Some(Action::Paginate) && !std::mem::replace(&mut has_list, true) {
+            route.check_key(root, context);
+        }
+        routes.extend(route.read(index, &mut known, context));
+    }
+    routes
+}
+
+fn unknown_upstream(name: &Located<String>, upstreams: &Written, context: &mut Context<'_>) {
+    let names: Vec<&str> = upstreams.members().iter().map(|(known, _)| known.value.as_str()).collect();
+    let meant = nearest(&name.value, names.iter().copied());
+    let help = match meant {
+        Some(meant) => format!("did you mean {meant:?}? upstreams: {}", names.join(", ")),
+        None => format!("add [upstreams.{}] with its peers", name.value),
+    };
+    context.diagnostics.error(name.at, format!("there is no upstream {:?}", name.value), help);
+}
+
+/// A route with its defaults merged in.
+struct Route<'a> {
+    name: &'a Located<String>,
+    at: Location,
+    written: Written,
+}
+
+impl Route<'_> {
+    fn read(&self, upstream: Option<usize>, known: &mut Known<'_>, context: &mut Context<'_>) -> Option<RouteSettings> {
+        let action = self.action();
+        let hosts: Vec<String> = self.written.strings("hosts").iter().map(|host| host.to_lowercase()).collect();
+        let path = self.written.text("path");
+        if self.written.find("path").is_none() {
+            let message = format!("routes.{} has no path", self.name.value);
+            context.missing(self.at, message, "path = \"/api/users\"; \"/{*rest}\" for all of them, if it forwards");
+        }
+        let segments = path.as_ref().and_then(|path| self.segments(path, action, context));
+        if let (Some(path), Some(segments)) = (&path, &segments) {
+            self.claim(path, &hosts, segments, &mut known.claims, context);
+        }
+        self.check_methods(context);
+        let list = match action? {
+            Action::Forward => None,
+            Action::Paginate => {
+                let collection = segments.as_ref().and_then(|segments| self.collection(segments, context));
+                let route = list::Route { name: &self.name.value, at: self.at, written: &self.written };
+                let list = route.read(collection, &mut known.dialects, &mut known.envelopes, known.root, context)?;
+                Some(Box::new(list))
+            }
+        };
+        Some(RouteSettings {
+            name: self.name.clone(),
+            hosts,
+            path: path?,
+            upstream: upstream?,
+            upstream_path: self.written.text("upstream_path"),
+            public_url: self.written.string("public_url").map(|url| url.trim_end_matches('/').to_owned()),
+            list,
+        })
+    }
+
+    /// What the route does; nothing where something else was written.
+    fn action(&self) -> Option<Action> {
+        match (self.written.find("action"), self.written.string("action").as_deref()) {
+            (None, _) | (_, Some("paginate")) => Some(Action::Paginate),
+            (_, Some("forward")) => Some(Action::Forward),
+            _ => None,
+        }
+    }
+
+    /// Said once, of the first route that needs a key.
+    fn check_key(&self, root: &Written, context: &mut Context<'_>) {
+        let cursor = root.table("cursor");
+        if cursor.find("keys").is_none() && cursor.find("signing_key").is_none() {
+            let message = format!("routes.{} serves a list, and there is no key for its cursors", self.name.value);
+            let help = "[cursor] signing_key = 1, keys = { 1 = \"env:CURSORGATE_KEY\" }; `cursorgate keygen` makes one";
+            context.missing(self.at, message, help);
+        }
+    }
+
+    fn segments<'p>(
+        &self,
+        path: &'p Located<String>,
+        action: Option<Action>,
+        context: &mut Context<'_>,
+    ) -> Option<Vec<path::Segment<'p>>> {
+        match path::read(&path.value) {
+            Ok(segments) => {
+                if let Some(path::Segment::Rest(rest)) = segments.last().filter(|_| action == Some(Action::Paginate)) {
+                    let at = context.diagnostics.part(
+                        path.at,
+                        &path.value,
+                        path.value.len() - rest.len() - 3..path.value.len(),
+                    );
+                    let message = format!("routes.{} serves a list, and its path has no end", self.name.value);
+                    context.diagnostics.error(at, message, "name the list's path, or write action = \"forward\"");
+                }
+                Some(segments)
+            }
+            Err(wrong) => {
+                wrong.report(path.at, &path.value, context.diagnostics);
+                None
+            }
+        }
+    }
+
+    /// What the path calls the list: its last fixed segment.
+    fn collection(&self, segments: &[path::Segment<'_>], context: &mut Context<'_>) -> Option<String> {
+        let fixed = segments.iter().rev().find_map(|segment| match segment {
+            path::Segment::Fixed(text) => Some((*text).to_owned()),
+            _ => None,
+        });
+        if fixed.is_none() && self.written.find("collection").is_none() {
+            let message = format!("routes.{} does not say what its list is called", self.name.value);
+            let help = "collection = \"users\"; the path has no fixed segment to take it from";
+            context.missing(self.at, message, help);
+        }
+        fixed
+    }
+
+    fn claim(
+        &self,
+        path: &Located<String>,
+        hosts: &[String],
+        segments: &[path::Segment<'_>],
+        claims: &mut Vec<Claim>,
+        context: &mut Context<'_>,
+    ) {
+        let pattern = path::pattern(segments);
+        let meets = |claim: &&Claim| {
+            let same_host = claim.hosts.iter().any(|host| hosts.contains(host));
+            claim.pattern == pattern && (same_host || (claim.hosts.is_empty() && hosts.is_empty()))
+        };
+        if let Some(other) = claims.iter().find(meets) {
+            let (_, line, _) = context.diagnostics.place(other.at);
+            let message = format!("routes.{} and routes.{} answer the same requests", other.route, self.name.value);
+            context.diagnostics.error(
+                path.at,
+                message,
+                format!("the other path is in line {line}; tell them apart by path or hosts"),
+            );
+        }
+        claims.push(Claim { route: self.name.value.clone(), hosts: hosts.to_vec(), pattern, at: path.at });
+    }
+
+    /// A list route takes GET and HEAD, and any other method is forwarded.
+    fn check_methods(&self, context: &mut Context<'_>) {
+        let methods = self.written.strings("methods");
+        let Some(written) = self.written.find("methods") else {
+            return;
+        };
+        let whole = ["GET", "HEAD"].iter().all(|method| methods.iter().any(|known| known == method));
+        if matches!(written.value, Value::List(_))
+            && !whole
+            && methods.iter().all(|method| method == "GET" || method == "HEAD")
+        {
+            let message = "a list route takes GET and HEAD, and nothing else in this version";
+            context.diagnostics.error(written.at, message, "write [\"GET\", \"HEAD\"], or remove `methods`");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! `[server]`, `[listeners]`, `[admin]`, `[log]`.
+
+use std::{net::SocketAddr, time::Duration};
+
+use super::Context;
+use crate::config::{
+    settings::{AdminSettings, ListenerSettings, ListenerTls, LogFormat, LogLevel, LogSettings, ServerSettings},
+    syntax,
+    written::Written,
+};
+
+pub(super) fn server(server: &Written) -> ServerSettings {
+    ServerSettings {
+        public_url: server.string("public_url").map(|url| url.trim_end_matches('/').to_owned()),
+        problem_types: server.string("problem_types"),
+        trusted_proxies: server
+            .strings("trusted_proxies")
+            .iter()
+            .filter_map(|text| syntax::read_network(text))
+            .collect(),
+        threads: server
+            .count("threads")
+            .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get)),
+        head_size: server.size("head_size").unwrap_or(16 << 10),
+        shutdown_timeout: server.duration("shutdown_timeout").unwrap_or(Duration::from_secs(25)),
+    }
+}
+
+pub(super) fn listeners(root: &Written, context: &mut Context<'_>) -> Vec<ListenerSettings> {
+    let mut listeners: Vec<ListenerSettings> = Vec::new();
+    let table = root.table("listeners");
+    for (name, listener) in table.tables() {
+        let Some(written) = listener.text("address") else {
+            if listener.find("address").is_none() {
+                let message = format!("listeners.{} has no address", name.value);
+                context.missing(listener.at, message, "address = \"127.0.0.1:8080\"");
+            }
+            continue;
+        };
+        let tls = listener.find("tls").and_then(|tls| listener_tls(tls, context));
+        let Ok(address) = written.value.parse::<SocketAddr>() else {
+            continue;
+        };
+        if let Some(other) = listeners.iter().find(|other| other.address == address && address.port() != 0) {
+            let message = format!("listeners.{} has this address already", other.name);
+            context.diagnostics.error(written.at, message, "a listener needs an address of its own");
+        }
+        listeners.push(ListenerSettings { name: name.value.clone(), address, tls });
+    }
+    if table.members().is_empty() {
+        let address = SocketAddr::from(([127, 0, 0, 1], 8080));
+        listeners.push(ListenerSettings { name: "public".into(), address, tls: None });
+    }
+    listeners
+}
+
+fn listener_tls(tls: &Written, context: &mut Context<'_>) -> Option<ListenerTls> {
+    for key in ["certificate", "key"] {
+        if tls.find(key).is_none() {
+            let help = "tls = { certificate = \"PATH\", key = \"file:PATH\" }";
+            context.missing(tls.at, format!("TLS needs a {key}"), help);
+        }
+    }
+    let (certificate, key) = (tls.string("certificate")?, tls.text("key")?);
+    let Some(path) = key.value.strip_prefix("file:") else {
+        if key.value.starts_with("env:") {
+            context.diagnostics.error(key.at, "a private key is read from a file", "write \"file:PATH\"");
+        }
+        return None;
+    };
+    Some(ListenerTls { certificate: context.path(&certificate), key: context.path(path) })
+}
+
+pub(super) fn admin(
+    root: &Written,
+    listeners: &[ListenerSettings],
+    context: &mut Context<'_>,
+) -> Option<AdminSettings> {
+    let (_, admin) = root.tables().find(|(name, _)| name.value == "admin")?;
+    let Some(written) = admin.text("address") else {
+        if admin.find("address").is_none() {
+            context.missing(admin.at, "[admin] has no address", "address = \"127.0.0.1:9180\"");
+        }
+        return None;
+    };
+    let address = written.value.parse::<SocketAddr>().ok()?;
+    if let Some(other) = listeners.iter().find(|other| other.address == address && address.port() != 0) {
+        let message = format!("listeners.{} has this address already", other.name);
+        context.diagnostics.error(written.at, message, "what operators ask needs an address of its own");
+    }
+    Some(AdminSettings { address })
+}
+
+pub(super) fn log(log: &Written) -> LogSettings {
+    LogSettings {
+        format: match log.string("format").as_deref() {
+            Some("text") => LogFormat::Text,
+            _ => LogFormat::Json,
+        },
+        level: match log.string("level").as_deref() {
+            Some("error") => LogLevel::Error,
+            Some("warn") => LogLevel::Warn,
+            Some("debug") => LogLevel::Debug,
+            _ => LogLevel::Info,
+        },
+    }
+}

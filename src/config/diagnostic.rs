@@ -1,0 +1,250 @@
+//! What is wrong with a configuration, where, and what would be right. All faults of a load are collected and reported
+//! at once, in the form of rustc's diagnostics.
+
+mod render;
+
+use std::ops::Range;
+
+/// How many faults are kept; what comes after them is counted and not shown.
+const KEPT: usize = 1_000;
+
+/// A place in one of the files that a configuration was read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Location {
+    /// Index into [`Diagnostics`]' sources.
+    pub source: u32,
+    /// First byte.
+    pub start: u32,
+    /// One past the last byte.
+    pub end: u32,
+}
+
+/// A value and where it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Located<T> {
+    /// The value.
+    pub value: T,
+    /// Where it stands.
+    pub at: Location,
+}
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Severity {
+    /// There are no settings.
+    Error,
+    /// There are, and somebody may be surprised by them.
+    Warning,
+}
+
+/// One fault.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
+    /// Where.
+    pub at: Location,
+    /// What is wrong.
+    pub message: String,
+    /// What would be right; may be empty.
+    pub help: String,
+}
+
+/// All faults of a load, and the texts they point into. At most 1,000 are kept; the same fault at the same place is
+/// kept once, so that what several routes take from one default is said once.
+#[derive(Debug, Default)]
+pub struct Diagnostics {
+    sources: Vec<Source>,
+    kept: Vec<Diagnostic>,
+    seen: std::collections::HashSet<Diagnostic>,
+    errors: usize,
+    warnings: usize,
+}
+
+/// One text that was read.
+#[derive(Debug)]
+struct Source {
+    name: String,
+    text: String,
+    /// Byte ranges that are never shown.
+    masked: Vec<Range<usize>>,
+}
+
+impl Diagnostics {
+    /// Takes a text that locations may point into, and gives its index. Only its first 4 GiB can be pointed at.
+    pub fn add_source(&mut self, name: String, text: String) -> u32 {
+        self.sources.push(Source { name, text, masked: Vec::new() });
+        u32::try_from(self.sources.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    /// Reports an error: `message` says what is wrong, `help` what would be right.
+    pub fn error(&mut self, at: Location, message: impl Into<String>, help: impl Into<String>) {
+        self.push(Severity::Error, at, message.into(), help.into());
+    }
+
+    /// Reports a warning: `message` says what may surprise, `help` what can be done.
+    pub fn warning(&mut self, at: Location, message: impl Into<String>, help: impl Into<String>) {
+        self.push(Severity::Warning, at, message.into(), help.into());
+    }
+
+    /// Whether anything keeps the configuration from being used.
+    #[must_use]
+    pub fn has_errors(&self) -> bool {
+        self.errors > 0
+    }
+
+    /// How many errors and warnings there are.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize) {
+        (self.errors, self.warnings)
+    }
+
+    /// The faults, sorted by file and place. Files stand in the order in which they were read.
+    pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
+        let mut sorted: Vec<&Diagnostic> = self.kept.iter().collect();
+        sorted.sort_by_key(|fault| (fault.at.source, fault.at.start));
+        sorted.into_iter()
+    }
+
+    /// The name of the file, the line and the column (in characters) of a place, both from 1.
+    #[must_use]
+    pub fn place(&self, at: Location) -> (&str, usize, usize) {
+        let Some(source) = self.source(at) else {
+            return ("", 1, 1);
+        };
+        let before = source.text.get(..at.start as usize).unwrap_or(&source.text);
+        let line_start = before.rfind('\n').map_or(0, |end| end + 1);
+        (&source.name, before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+    }
+
+    /// The place of a part of a text value: `part` is a byte range of the value that was written at `at`. Where the
+    /// value is not written as it is (with escapes, or over several lines) the whole place is given.
+    #[must_use]
+    pub fn part(&self, at: Location, value: &str, part: Range<usize>) -> Location {
+        let written = self
+            .source(at)
+            .and_then(|source| source.text.get(at.start as usize + 1..(at.end as usize).saturating_sub(1)));
+        if written != Some(value) || part.end > value.len() || part.is_empty() {
+            return at;
+        }
+        let (Ok(start), Ok(end)) = (u32::try_from(part.start), u32::try_from(part.end)) else {
+            return at;
+        };
+        Location { source: at.source, start: at.start + 1 + start, end: at.start + 1 + end }
+    }
+
+    /// What is written there is never shown, whichever fault points at its line.
+    pub fn mask(&mut self, at: Location) {
+        if let Some(source) = self.sources.get_mut(at.source as usize) {
+            source.masked.push(at.start as usize..at.end as usize);
+        }
+    }
+
+    /// The report for people: each fault with its number, its place, its line and what would be right.
+    #[must_use]
+    pub fn render(&self, color: bool) -> String {
+        render::report(self, color)
+    }
+
+    fn push(&mut self, severity: Severity, at: Location, message: String, help: String) {
+        let fault = Diagnostic { severity, at, message, help };
+        if self.seen.contains(&fault) {
+            return;
+        }
+        match severity {
+            Severity::Error => self.errors += 1,
+            Severity::Warning => self.warnings += 1,
+        }
+        if self.kept.len() < KEPT {
+            self.seen.insert(fault.clone());
+            self.kept.push(fault);
+        }
+    }
+
+    fn source(&self, at: Location) -> Option<&Source> {
+        self.sources.get(at.source as usize)
+    }
+}
+
+/// The candidate that was probably meant by `word`: the same without regard to case, one that begins as the word does
+/// (or the other way round, from three letters on), or the nearest within a third of its letters by insertions,
+/// deletions, replacements and swaps.
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let word = word.to_lowercase();
+    let mut best: Option<(usize, &str)> = None;
+    for candidate in candidates {
+        let lower = candidate.to_lowercase();
+        let prefix = lower.len().min(word.len()) >= 3 && (lower.starts_with(&word) || word.starts_with(&lower));
+        let distance = if lower == word { 0 } else { edits(&word, &lower) };
+        let near = distance <= (word.chars().count() / 3).max(1);
+        if (near || prefix) && best.is_none_or(|(least, _)| distance < least) {
+            best = Some((distance, candidate));
+        }
+    }
+    best.map(|(_, candidate)| candidate)
+}
+
+/// The number of insertions, deletions, replacements and swaps of neighbours between two words, of which the first 64
+/// letters count.
+fn edits(from: &str, to: &str) -> usize {
+    let from: Vec<char> = from.chars().take(64).collect();
+    let to: Vec<char> = to.chars().take(64).collect();
+    let mut two_rows_up: Vec<usize> = Vec::new();
+    let mut row_up: Vec<usize> = (0..=to.len()).collect();
+    for (i, a) in from.iter().enumerate() {
+        let mut row = vec![i + 1];
+        for (j, b) in to.iter().enumerate() {
+            let mut least = (row_up[j] + usize::from(a != b)).min(row_up[j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && *a == to[j - 1] && from[i - 1] == *b {
+                least = least.min(two_rows_up[j - 1] + 1);
+            }
+            row.push(least);
+        }
+        two_rows_up = std::mem::replace(&mut row_up, row);
+    }
+    row_up[to.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_word_is_the_one_that_was_meant() {
+        let keys = ["default", "max", "over_max"];
+        let cases = [
+            ("maximum", Some("max")),
+            ("defualt", Some("default")),
+            ("MAX", Some("max")),
+            ("overmax", Some("over_max")),
+            ("sealed", None),
+            ("", None),
+        ];
+        for (word, meant) in cases {
+            assert_eq!(nearest(word, keys), meant, "{word}");
+        }
+    }
+
+    #[test]
+    fn the_same_fault_at_the_same_place_is_one_fault() {
+        let mut diagnostics = Diagnostics::default();
+        let source = diagnostics.add_source("a.toml".into(), "a = 1\nb = 2\n".into());
+        let at = Location { source, start: 6, end: 7 };
+        diagnostics.error(at, "wrong", "write c");
+        diagnostics.error(at, "wrong", "write c");
+        diagnostics.warning(Location { start: 0, end: 1, ..at }, "odd", "");
+        assert_eq!(diagnostics.counts(), (1, 1));
+        assert_eq!(diagnostics.iter().map(|fault| fault.message.as_str()).collect::<Vec<_>>(), ["odd", "wrong"]);
+        assert_eq!(diagnostics.place(at), ("a.toml", 2, 1));
+    }
+
+    #[test]
+    fn a_part_of_a_text_has_its_own_place_unless_it_is_escaped() {
+        let mut diagnostics = Diagnostics::default();
+        let source = diagnostics.add_source("a.toml".into(), r#"a = "/x/:id" "\u002Fab""#.into());
+        let plain = Location { source, start: 4, end: 12 };
+        assert_eq!(diagnostics.part(plain, "/x/:id", 3..6), Location { source, start: 8, end: 11 });
+        let escaped = Location { source, start: 13, end: 23 };
+        assert_eq!(diagnostics.part(escaped, "/ab", 1..3), escaped);
+    }
+}

@@ -1,0 +1,118 @@
+//! What may be written for a route, in `[defaults]` and in an upstream's `defaults`.
+
+use super::{TTL, duration, key, size};
+use crate::config::{
+    form::{Form, Form::*, Key},
+    syntax,
+};
+
+/// `[routes.NAME]`
+pub(in crate::config) const ROUTE: &[Key] = &[
+    key("hosts", List(&Text(syntax::host))),
+    key("path", Text(syntax::name)),
+    key("methods", List(&Word(&["GET", "HEAD"], &[("POST", "batch routes")]))),
+    key("upstream", Text(syntax::name)),
+    key("upstream_path", Text(syntax::name)),
+    key("action", Word(&["paginate", "forward"], &[("observe", "the observer")])),
+    key("dialect", Text(syntax::name)),
+    key("envelope", Text(syntax::name)),
+    key("envelopes", Later("the choice of envelopes by the client")),
+    key("collection", Text(syntax::name)),
+    key("order", List(&Text(syntax::sort_term))),
+    key("id", Text(syntax::member_pointer)),
+    key("ties", Word(&["unordered", "ordered"], &[])),
+    key("fields", Named(&FIELD, "write fields = { NAME = { type = \"datetime\" } }")),
+    key("sortable", List(&Text(syntax::field))),
+    key("filterable", EmptyList("range filters come with keyset mode")),
+    key("mode", Word(&["auto", "offset"], LATER_MODES)),
+    key("verify", Word(&["always"], &[("when-cheap", "skipped proofs"), ("never", "skipped proofs")])),
+    key("unproven", Word(&["refuse", "flag"], &[])),
+    key("errors", Word(&["envelope"], LATER_ERRORS)),
+    key("short_pages", Word(&["refuse", "serve"], &[])),
+    key("page_size", PAGE_SIZE),
+    key("total", Word(&["upstream", "omit"], LATER_TOTALS)),
+    key("principal", List(&Text(syntax::header_name))),
+    key("cursor", CURSOR),
+    key("parameters", PARAMETERS),
+    key("legacy", LEGACY),
+    key("page_cache", Later("the page cache")),
+    key("prefetch", Later("the page cache")),
+    key("rate_limit", Later("rate limits")),
+    key("cors", Later("answers to preflights")),
+    key("budgets", BUDGETS),
+    key("public_url", Text(syntax::base_url)),
+];
+
+const LATER_MODES: &[(&str, &str)] =
+    &[("keyset", "range filters"), ("seek", "range filters"), ("token", "dialects by token")];
+
+const LATER_ERRORS: &[(&str, &str)] = &[
+    ("problem", "the choice of error forms"),
+    ("jsonapi", "the choice of error forms"),
+    ("flat", "the choice of error forms"),
+];
+
+const LATER_TOTALS: &[(&str, &str)] =
+    &[("count", "totals by a request of their own"), ("first-page", "totals in cursors")];
+
+const FIELD: Form = Table(&[
+    key(
+        "type",
+        Word(
+            &["number", "number-in-string", "string", "datetime", "boolean", "uuid", "rank"],
+            &[("opaque", "keys that can only be told apart")],
+        ),
+    ),
+    key("ranks", List(&Text(syntax::line))),
+    key("grain", Later("keys that are shown more coarsely than they are sorted")),
+    key("nulls", Word(&["none", "smallest", "largest", "first", "last"], &[])),
+    key("collation", Later("keys sorted by a language's rules")),
+    key("at", Text(syntax::member_pointer)),
+    key("upstream", Text(syntax::name)),
+]);
+
+const PAGE_SIZE: Form = Table(&[
+    key("default", Count(1, 1_000_000)),
+    key("max", Count(1, 1_000_000)),
+    key("over_max", Word(&["clamp", "reject"], &[])),
+]);
+
+const CURSOR: Form = Table(&[
+    key("sealed", Later("sealed cursors")),
+    key("ttl", TTL),
+    key("bind", List(&Text(syntax::header_name))),
+    key("length", Count(256, 8_192)),
+]);
+
+const PARAMETERS: Form = Table(&[
+    key("limit", Text(syntax::name)),
+    key("limit_backward", Text(syntax::name)),
+    key("cursor", Text(syntax::name)),
+    key("after", Text(syntax::name)),
+    key("before", Text(syntax::name)),
+    key("after_id", Later("seek mode")),
+    key("before_id", Later("seek mode")),
+    key("sort", Text(syntax::name)),
+    key("private", List(&Text(syntax::name))),
+    key("ignored", List(&Text(syntax::name))),
+]);
+
+const LEGACY: Form = Table(&[
+    key("policy", Word(&["passthrough", "translate", "reject"], &[("redirect", "redirects")])),
+    key("unmarked", Word(&["new", "legacy"], &[])),
+    key("client", Later("policies by client")),
+    key("deprecation", Day),
+    key("sunset", Day),
+    key("after_sunset", Later("policies by date")),
+    key("documentation", Text(syntax::url)),
+]);
+
+const BUDGETS: Form = Table(&[
+    key("time", duration("1ms", "1h")),
+    key("upstream_requests", Count(1, 1_000)),
+    key("search_requests", Later("searching")),
+    key("search_items", Later("searching")),
+    key("answer_size", size("1KiB", "1GiB")),
+    key("answer_depth", Count(1, 1_024)),
+    key("link_length", size("256B", "64KiB")),
+]);

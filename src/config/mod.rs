@@ -1,0 +1,112 @@
+//! Configuration: what was written, and what it means.
+//!
+//! A file is read in two stages. `written` and `form` read the TOML into a tree in which every part knows its place,
+//! and hold it against the closed list of what may be written (`keys`): unknown keys, wrong types and missing units
+//! are faults there, once, wherever they stand. `check` then merges `[defaults]`, an upstream's `defaults` and the
+//! route, follows `extends`, opens secrets and builds [`settings::Settings`], in which every value is typed and means
+//! something. The rest of the program sees settings only.
+//!
+//! All faults are collected in one [`Diagnostics`], to which the compilers of dialects and envelopes add theirs.
+//! This module and the shell are the only readers of files and of the environment; nothing here resolves a name or
+//! reads a clock.
+
+mod check;
+pub mod diagnostic;
+mod form;
+mod keys;
+pub mod presets;
+pub mod secret;
+pub mod settings;
+mod syntax;
+mod toml_text;
+pub mod tree;
+mod units;
+mod written;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    io::{self, Read as _},
+    path::Path,
+};
+
+pub use diagnostic::Diagnostics;
+use diagnostic::Location;
+pub use presets::{preset_dialects, preset_envelopes};
+use settings::Settings;
+
+/// The largest configuration file, dialect or envelope that is read, in bytes.
+pub const FILE_SIZE_MAX: usize = 4 * 1024 * 1024;
+
+/// What a configuration takes from outside the file: an argument, so that tests need no environment of their own.
+pub trait Environment {
+    /// An environment variable; nothing where it is not set or is no Unicode.
+    fn variable(&self, name: &str) -> Option<String>;
+
+    /// The bytes of a file; of one larger than [`FILE_SIZE_MAX`] at least one byte more than that.
+    ///
+    /// # Errors
+    ///
+    /// Whatever kept the file from being read.
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+}
+
+/// The environment and the files of this process.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ProcessEnvironment;
+
+impl Environment for ProcessEnvironment {
+    fn variable(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let most = u64::try_from(FILE_SIZE_MAX).unwrap_or(u64::MAX);
+        std::fs::File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+/// Reads a configuration file and everything it names. There are settings only where there is no error; there may be
+/// warnings beside them.
+#[must_use]
+pub fn load(path: &Path, environment: &dyn Environment) -> (Option<Settings>, Diagnostics) {
+    let name = path.display().to_string();
+    let unreadable = |message: String, help: &str| {
+        let mut diagnostics = Diagnostics::default();
+        let source = diagnostics.add_source(name.clone(), String::new());
+        diagnostics.error(Location { source, start: 0, end: 0 }, message, help);
+        (None, diagnostics)
+    };
+    match environment.read(path).map(String::from_utf8) {
+        Err(error) => unreadable(format!("the configuration can't be read: {error}"), "name another file by --config"),
+        Ok(Err(error)) => {
+            let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
+            unreadable(format!("line {line} is no UTF-8 text"), "save the file as UTF-8")
+        }
+        Ok(Ok(text)) => load_text(&name, &text, environment),
+    }
+}
+
+/// Reads a configuration from its text. `name` is what diagnostics call it; relative paths in it are taken from the
+/// folder of that name.
+#[must_use]
+pub fn load_text(name: &str, text: &str, environment: &dyn Environment) -> (Option<Settings>, Diagnostics) {
+    let mut diagnostics = Diagnostics::default();
+    let fits = text.len() <= FILE_SIZE_MAX;
+    let source = diagnostics.add_source(name.to_owned(), if fits { text.to_owned() } else { String::new() });
+    if !fits {
+        let message = format!("the configuration is larger than {} MiB", FILE_SIZE_MAX >> 20);
+        diagnostics.error(Location { source, start: 0, end: 0 }, message, "name another file");
+        return (None, diagnostics);
+    }
+    let (root, whole) = toml_text::read(source, text, &mut diagnostics);
+    form::inspect(&root, &keys::FILE, "", &mut diagnostics);
+    let folder = Path::new(name).parent().map(Path::to_owned).unwrap_or_default();
+    let mut context = check::Context { diagnostics: &mut diagnostics, environment, folder, whole };
+    let settings = check::settings(&root, &mut context);
+    (settings, diagnostics)
+}

@@ -1,0 +1,38 @@
+//! The dialects and envelopes that come with the program: the files of `config/dialects` and `config/envelopes`.
+
+/// Every built-in dialect, by name and TOML text, sorted by name.
+pub fn preset_dialects() -> impl Iterator<Item = (&'static str, &'static str)> {
+    DIALECTS.iter().copied()
+}
+
+/// Every built-in envelope, by name and JSON text, sorted by name.
+pub fn preset_envelopes() -> impl Iterator<Item = (&'static str, &'static str)> {
+    ENVELOPES.iter().copied()
+}
+
+macro_rules! dialect {
+    ($name:literal) => {
+        ($name, include_str!(concat!("../../config/dialects/", $name, ".toml")))
+    };
+}
+
+macro_rules! envelope {
+    ($name:literal) => {
+        ($name, include_str!(concat!("../../config/envelopes/", $name, ".json")))
+    };
+}
+
+const DIALECTS: &[(&str, &str)] = &[
+    dialect!("drf-limit-offset"),
+    dialect!("drf-page"),
+    dialect!("json-server-0.17"),
+    dialect!("json-server-1"),
+    dialect!("laravel"),
+    dialect!("offset-limit"),
+    dialect!("page-limit"),
+    dialect!("postgrest"),
+    dialect!("postgrest-range"),
+    dialect!("spring-data"),
+];
+
+const ENVELOPES: &[(&str, &str)] = &[envelope!("bare"), envelope!("standard")];

@@ -1,0 +1,331 @@
+//! What texts must look like: addresses, paths, places in an answer, names. Each function says what is wrong with a
+//! text and what would be right, without looking at anything else.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::{form::Wrong, settings::Network};
+use crate::pagination::order::Direction;
+
+type Checked = Result<(), Wrong>;
+
+/// Any text in one line.
+pub(super) fn line(text: &str) -> Checked {
+    match text.find(char::is_control) {
+        Some(_) => Err(Wrong::new("a control character stands in this text", "write it in one line, without tabs")),
+        None => Ok(()),
+    }
+}
+
+/// Some text in one line.
+pub(super) fn name(text: &str) -> Checked {
+    if text.is_empty() {
+        return Err(Wrong::new("this is empty", "write a name, or remove the key"));
+    }
+    line(text)
+}
+
+/// What a listener, an upstream, a route, a dialect or an envelope is called: it stands in cursors, logs and metrics.
+pub(super) fn table_name(text: &str) -> Checked {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+    if text.is_empty() || text.len() > 64 || !text.bytes().all(allowed) {
+        return Err(Wrong::new(
+            format!("{text:?} is no name"),
+            "write at most 64 of the letters a-z A-Z, digits, `_`, `-` and `.`",
+        ));
+    }
+    Ok(())
+}
+
+/// Where to listen.
+pub(super) fn address(text: &str) -> Checked {
+    if text.parse::<SocketAddr>().is_ok() {
+        return Ok(());
+    }
+    let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
+    let port = if port.parse::<u16>().is_ok() { port } else { "8080" };
+    let meant = match host {
+        "localhost" => format!("127.0.0.1:{port}"),
+        host if host.parse::<IpAddr>().is_ok() => format!("{host}:{port}"),
+        _ => format!("0.0.0.0:{port}"),
+    };
+    Err(Wrong::new(
+        format!("{text:?} is no address to listen on"),
+        format!("write numbers, such as \"{meant}\"; names are not resolved"),
+    ))
+}
+
+/// `host:port`.
+pub(super) fn peer(text: &str) -> Checked {
+    let fault = |help: String| Err(Wrong::new("a peer is host:port", help));
+    if let Some((scheme, rest)) = text.split_once("://") {
+        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let authority = authority.rsplit('@').next().unwrap_or(authority);
+        let secure = scheme.eq_ignore_ascii_case("https");
+        let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        let port = match (has_port, secure) {
+            (true, _) => "",
+            (false, true) => ":443",
+            (false, false) => ":80",
+        };
+        let tls = if secure { " and add tls = {}" } else { "" };
+        let path = path.trim_end_matches('/');
+        let base = if path.is_empty() { String::new() } else { format!("; base_path = \"/{path}\"") };
+        return fault(format!("write \"{authority}{port}\"{tls}{base}"));
+    }
+    if text.contains('@') {
+        return fault("leave out what stands before the `@`; credentials go into `headers`".into());
+    }
+    if let Some((authority, path)) = text.split_once('/') {
+        return fault(format!("write \"{authority}\", and base_path = \"/{path}\""));
+    }
+    let Some((host, port)) = text.rsplit_once(':') else {
+        return fault(format!("write \"{text}:8000\" with its port"));
+    };
+    if !port.parse::<u16>().is_ok_and(|port| port > 0) {
+        return fault("a port is a number from 1 to 65535".into());
+    }
+    let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let is_host = match bracketed {
+        Some(inner) => inner.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => is_host_name(host),
+    };
+    if is_host {
+        Ok(())
+    } else {
+        fault("a host is a name such as people.internal, or an address; IPv6 in brackets".into())
+    }
+}
+
+/// A host that a route answers for.
+pub(super) fn host(text: &str) -> Checked {
+    if is_host_name(text) || text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).is_some() {
+        return Ok(());
+    }
+    let help = if text.contains("://") || text.contains('/') {
+        "leave out the scheme and the path"
+    } else if text.contains(':') {
+        "leave out the port: a route answers for its host on every port"
+    } else if text.contains('*') {
+        "name each host; a route without `hosts` answers for all"
+    } else {
+        "write a name such as api.example.com"
+    };
+    Err(Wrong::new(format!("{text:?} is no host"), help))
+}
+
+/// What goes into `Host`.
+pub(super) fn host_header(text: &str) -> Checked {
+    let (host, port) = text.rsplit_once(':').map_or((text, None), |(host, port)| (host, Some(port)));
+    if is_host_name(host) && port.is_none_or(|port| port.parse::<u16>().is_ok()) {
+        return Ok(());
+    }
+    Err(Wrong::new(format!("{text:?} is no host"), "write a name such as api.example.com, with its port if it has one"))
+}
+
+fn is_host_name(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    !text.is_empty() && text.len() <= 253 && text.bytes().all(allowed) && !text.starts_with(['.', '-'])
+}
+
+/// An absolute URL with neither query nor fragment, that links begin with.
+pub(super) fn base_url(text: &str) -> Checked {
+    if text.contains(['?', '#']) {
+        return Err(Wrong::new(
+            format!("{text:?} is nothing that links can begin with"),
+            "leave out the query and `#`",
+        ));
+    }
+    url(text)
+}
+
+/// An absolute URL.
+pub(super) fn url(text: &str) -> Checked {
+    let fault = |help: &str| Err(Wrong::new(format!("{text:?} is no address of the web"), help));
+    let Some(rest) = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")) else {
+        return fault("write https:// and the host first");
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let port = authority.rsplit_once(':').filter(|(host, _)| !host.is_empty() && !host.ends_with(':'));
+    let host = port.map_or(authority, |(host, _)| host);
+    if authority.is_empty() || authority.contains('@') || port.is_some_and(|(_, port)| port.parse::<u16>().is_err()) {
+        return fault("after https:// comes a host, and maybe a port");
+    }
+    let is_bracketed = host.starts_with('[') && authority.contains(']');
+    if !is_host_name(host) && !is_bracketed {
+        return fault("after https:// comes a host, and maybe a port");
+    }
+    let allowed = |byte: u8| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte);
+    if text.bytes().all(allowed) { Ok(()) } else { fault("write what a URL can't hold as %XX") }
+}
+
+/// What problem types begin with: a URL or another URI.
+pub(super) fn uri(text: &str) -> Checked {
+    let scheme = text.split_once(':').map_or("", |(scheme, _)| scheme);
+    let is_scheme =
+        !scheme.is_empty() && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    let allowed = |byte: u8| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte);
+    if is_scheme && text.bytes().all(allowed) {
+        return Ok(());
+    }
+    Err(Wrong::new(
+        format!("{text:?} is no URI"),
+        "write such as \"https://docs.example.com/problems/\"; a code is appended",
+    ))
+}
+
+/// What every path of an upstream begins with.
+pub(super) fn base_path(text: &str) -> Checked {
+    let allowed = |byte: u8| byte.is_ascii_graphic() && !b"?#{}\"<>\\^`|".contains(&byte);
+    if text.is_empty() || (text.starts_with('/') && text.bytes().all(allowed)) {
+        return Ok(());
+    }
+    Err(Wrong::new(format!("{text:?} is no path"), "write such as \"/v1\"; it begins with `/`"))
+}
+
+/// An address prefix.
+pub(super) fn network(text: &str) -> Checked {
+    let Some(network) = read_network(text) else {
+        return Err(Wrong::new(format!("{text:?} is no network"), "write such as \"10.20.0.0/16\" or \"::1/128\""));
+    };
+    let bits = match network.address {
+        IpAddr::V4(address) => u128::from(address.to_bits()) << 96,
+        IpAddr::V6(address) => address.to_bits(),
+    };
+    let kept = bits & u128::MAX.checked_shl(128 - u32::from(network.prefix)).unwrap_or(0);
+    if kept == bits {
+        return Ok(());
+    }
+    let first = match network.address {
+        IpAddr::V4(_) => IpAddr::V4(std::net::Ipv4Addr::from_bits(u32::try_from(kept >> 96).unwrap_or(0))),
+        IpAddr::V6(_) => IpAddr::V6(std::net::Ipv6Addr::from_bits(kept)),
+    };
+    let message = format!("{text:?} has bits behind its prefix");
+    Err(Wrong::new(message, format!("write \"{first}/{}\", or a longer prefix", network.prefix)))
+}
+
+/// Reads an address prefix; an address alone is a network of one.
+pub(super) fn read_network(text: &str) -> Option<Network> {
+    let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
+    let address: IpAddr = address.parse().ok()?;
+    let longest = if address.is_ipv4() { 32 } else { 128 };
+    let prefix = prefix.map_or(Some(longest), |prefix| prefix.parse().ok())?;
+    (prefix <= longest).then_some(Network { address, prefix })
+}
+
+/// The name of a header field.
+pub(super) fn header_name(text: &str) -> Checked {
+    match http::HeaderName::from_bytes(text.as_bytes()) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Wrong::new(format!("{text:?} is no header"), "write a name such as \"X-Tenant-Id\"")),
+    }
+}
+
+/// A JSON Pointer (RFC 6901), with steps such as `[rel=next]`.
+pub(super) fn pointer(text: &str) -> Checked {
+    if text.is_empty() || text.starts_with('/') {
+        return Ok(());
+    }
+    let meant = pointer_meant(text);
+    Err(Wrong::new(
+        format!("{text:?} is no place in an answer"),
+        format!("for this member write {meant:?} (JSON Pointer); \"\" is the whole body"),
+    ))
+}
+
+/// A pointer to a member, not to the whole.
+pub(super) fn member_pointer(text: &str) -> Checked {
+    if text.is_empty() {
+        return Err(Wrong::new(
+            "this is the whole of it, not a member",
+            "write such as \"/created_at\" (JSON Pointer)",
+        ));
+    }
+    if text.starts_with('/') {
+        return Ok(());
+    }
+    let message = format!("{text:?} is no place in an element");
+    Err(Wrong::new(message, format!("for this member write {:?} (JSON Pointer)", pointer_meant(text))))
+}
+
+/// A place in an answer: a pointer, `header:NAME`, `link:REL`, `content-range:PART`.
+pub(super) fn place(text: &str) -> Checked {
+    let Some((kind, name)) = text.split_once(':').filter(|_| !text.starts_with('/')) else {
+        return pointer(text);
+    };
+    match kind {
+        "header" => header_name(name),
+        "link" if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(()),
+        "content-range" if ["start", "end", "total"].contains(&name) => Ok(()),
+        "content-range" => {
+            Err(Wrong::new(format!("{text:?} is no place in an answer"), "Content-Range has start, end and total"))
+        }
+        _ => Err(Wrong::new(
+            format!("{text:?} is no place in an answer"),
+            "write \"/a/b\" (JSON Pointer), \"header:NAME\", \"link:REL\" or \"content-range:total\"",
+        )),
+    }
+}
+
+/// `data.users`, `$.data.users[0]` as a pointer.
+fn pointer_meant(text: &str) -> String {
+    let path = text.trim_start_matches('$').replace('[', ".").replace([']', '"', '\''], "");
+    let steps = path.split(['.', '/']).filter(|step| !step.is_empty());
+    steps.map(|step| format!("/{step}")).collect()
+}
+
+/// A term of an order: `-created_at`.
+pub(super) fn sort_term(text: &str) -> Checked {
+    let field = read_sort_term(text).0;
+    if is_field(field) && !has_direction(field) {
+        return Ok(());
+    }
+    let lower = text.to_lowercase();
+    let mut words =
+        lower.split(|character: char| !(character.is_alphanumeric() || character == '_' || character == '-'));
+    let descending = words.any(|word| word.starts_with("desc"));
+    let field = text
+        .split(|character: char| !(character.is_alphanumeric() || character == '_'))
+        .find(|word| {
+            !word.is_empty() && !["asc", "desc", "ascending", "descending"].contains(&word.to_lowercase().as_str())
+        })
+        .unwrap_or("created_at");
+    let help = if descending {
+        format!("write \"-{field}\" for descending")
+    } else {
+        format!("write \"{field}\" for ascending, \"-{field}\" for descending")
+    };
+    Err(Wrong::new(format!("{text:?} is no sort key"), help))
+}
+
+/// The field and the direction of a term that [`sort_term`] has nothing against.
+pub(super) fn read_sort_term(text: &str) -> (&str, Direction) {
+    match text.strip_prefix('-') {
+        Some(field) => (field, Direction::Descending),
+        None => (text.strip_prefix('+').unwrap_or(text), Direction::Ascending),
+    }
+}
+
+/// A field's name, without a direction.
+pub(super) fn field(text: &str) -> Checked {
+    if is_field(text) && !has_direction(text) {
+        return Ok(());
+    }
+    let help = match text.strip_prefix(['-', '+']) {
+        Some(field) => format!("write \"{field}\": clients may sort by it both ways"),
+        None => "write its name alone: clients may sort by it both ways".to_owned(),
+    };
+    Err(Wrong::new(format!("{text:?} is no field"), help))
+}
+
+fn is_field(text: &str) -> bool {
+    let allowed = |character: char| character.is_alphanumeric() || "_-./@:$".contains(character);
+    !text.is_empty() && text.len() <= 128 && !text.starts_with(['-', '+']) && text.chars().all(allowed)
+}
+
+fn has_direction(field: &str) -> bool {
+    let last = field.rsplit(['.', ':', '/']).next().filter(|last| last.len() < field.len());
+    last.is_some_and(|last| ["asc", "desc"].contains(&last.to_lowercase().as_str()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,216 @@
+//! TOML text to a tree of what was written, with all its syntax errors.
+//!
+//! After a syntax error the parser loses what follows. So the statement at fault is blanked, which moves nothing, and the
+//! text is parsed again, until nothing is wrong or so many statements were that more would not help.
+
+use std::ops::Range;
+
+use toml::de::{DeTable, DeValue};
+
+use super::{
+    diagnostic::{Diagnostics, Located, Location},
+    units,
+    written::{Members, Value, Written},
+};
+
+/// How many syntax errors of one text are reported.
+const SYNTAX_ERRORS: usize = 20;
+
+/// Reads a text that was added as `source`. Gives the root table, which holds what could be read, and whether
+/// there was no syntax error.
+pub(super) fn read(source: u32, text: &str, diagnostics: &mut Diagnostics) -> (Written, bool) {
+    let mut remaining = text.to_owned();
+    for attempt in 0..=SYNTAX_ERRORS {
+        let (table, errors) = DeTable::parse_recoverable(&remaining);
+        let first = errors.iter().min_by_key(|error| error.span().map_or(usize::MAX, |span| span.start));
+        let Some(first) = first.filter(|_| attempt < SYNTAX_ERRORS) else {
+            let at = Location { source, start: 0, end: 0 };
+            let root = Written { value: Value::Table(members(source, table.get_ref())), at };
+            return (root, attempt == 0);
+        };
+        let span = first.span().unwrap_or(text.len()..text.len());
+        let lines = statement(&remaining, span.start);
+        for line in lines.clone() {
+            mask_line(source, text, line, diagnostics);
+        }
+        let at = location(source, &span);
+        let (_, line, _) = diagnostics.place(at);
+        let (message, help) = match first.message().split_once(", expected ") {
+            _ if lines.start + 1 < line => {
+                (first.message(), format!("is the bracket that line {} opens closed?", lines.start + 1))
+            }
+            Some((message, expected)) => (message, format!("here can stand {expected}")),
+            None => (first.message(), String::new()),
+        };
+        diagnostics.error(at, message, help);
+        let blank = |(number, line): (usize, &str)| {
+            if lines.contains(&number) { " ".repeat(line.len()) } else { line.into() }
+        };
+        remaining = remaining.split('\n').enumerate().map(blank).collect::<Vec<String>>().join("\n");
+    }
+    (Written::nothing(Location { source, start: 0, end: 0 }), false)
+}
+
+/// The lines, counted from 0, of the statement that is at fault at `at`: usually one; all from the one on that opened a
+/// bracket which is not closed; and a whole table, where its header is at fault.
+fn statement(text: &str, at: usize) -> Range<usize> {
+    let lines: Vec<&str> = text.split('\n').collect();
+    let fault = text.get(..at).unwrap_or(text).matches('\n').count().min(lines.len() - 1);
+    let is_header = |line: &usize| lines[*line].starts_with('[');
+    let opened = (0..fault)
+        .rev()
+        .take_while(|line| !is_header(line))
+        .scan(0_usize, |closed, line| {
+            // Read upwards, a bracket is closed before it is opened.
+            *closed += lines[line].matches([']', '}']).count();
+            let open = lines[line].matches(['[', '{']).count();
+            let unclosed = open > *closed;
+            *closed = closed.saturating_sub(open);
+            Some((line, unclosed))
+        })
+        .find_map(|(line, unclosed)| unclosed.then_some(line));
+    match (opened, is_header(&fault)) {
+        (Some(opened), true) => opened..fault,
+        (Some(opened), false) => opened..fault + 1,
+        (None, false) => fault..fault + 1,
+        (None, true) => fault..(fault + 1..lines.len()).find(is_header).unwrap_or(lines.len()),
+    }
+}
+
+fn members(source: u32, table: &DeTable<'_>) -> Members {
+    let mut members: Members = table
+        .iter()
+        .map(|(key, value)| {
+            let name = Located { value: key.get_ref().to_string(), at: location(source, &key.span()) };
+            let value = Written { value: read_value(source, value.get_ref()), at: location(source, &value.span()) };
+            (name, value)
+        })
+        .collect();
+    members.sort_by_key(|(key, _)| key.at.start);
+    members
+}
+
+fn read_value(source: u32, value: &DeValue<'_>) -> Value {
+    match value {
+        DeValue::String(text) => Value::Text(text.to_string()),
+        DeValue::Boolean(value) => Value::Boolean(*value),
+        DeValue::Integer(number) => {
+            let spelling = number.as_str();
+            let decimal = i128::from_str_radix(spelling, number.radix()).map(|number| number.to_string());
+            Value::Number(decimal.unwrap_or_else(|_| spelling.trim_start_matches('+').to_owned()))
+        }
+        DeValue::Float(number) => Value::Number(number.as_str().trim_start_matches('+').to_owned()),
+        DeValue::Datetime(moment) => Value::Day(match (moment.date, moment.time, moment.offset) {
+            (Some(date), None, None) => Some(units::midnight(date.year, date.month, date.day)),
+            _ => None,
+        }),
+        DeValue::Array(elements) => {
+            let written = |element: &toml::Spanned<DeValue<'_>>| Written {
+                value: read_value(source, element.get_ref()),
+                at: location(source, &element.span()),
+            };
+            Value::List(elements.iter().map(written).collect())
+        }
+        DeValue::Table(table) => Value::Table(members(source, table)),
+    }
+}
+
+fn location(source: u32, span: &Range<usize>) -> Location {
+    let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+    Location { source, start: place(span.start), end: place(span.end) }
+}
+
+/// Hides what may be a secret in a line with a syntax error. Where a text can't be parsed nobody knows what a secret in
+/// it is; so wherever keys, tokens, passwords or headers were spoken of since the table's header, only punctuation,
+/// short numbers, names before a `=` and references such as `env:NAME` stay.
+fn mask_line(source: u32, text: &str, line: usize, diagnostics: &mut Diagnostics) {
+    let begins = text.split('\n').take(line).map(|line| line.len() + 1).sum::<usize>();
+    let Some(shown) = text.get(begins..).and_then(|rest| rest.split('\n').next()) else {
+        return;
+    };
+    let header = text[..begins].rfind("\n[").map_or(0, |at| at + 1);
+    let spoken = text[header..begins + shown.len()].to_lowercase();
+    let words = ["key", "token", "secret", "password", "header", "cursor", "admin"];
+    if !words.iter().any(|word| spoken.contains(word)) || shown.trim_start().starts_with('[') {
+        return;
+    }
+    let is_word = |character: char| !character.is_whitespace() && !"{}[]=,\"'".contains(character);
+    let mut at = 0;
+    while let Some(start) = shown[at..].find(is_word).map(|found| at + found) {
+        let end = shown[start..].find(|character| !is_word(character)).map_or(shown.len(), |found| start + found);
+        let word = &shown[start..end];
+        let is_name = shown[end..].trim_start_matches(['"', '\'', ' ', '\t']).starts_with('=');
+        let is_short_number = word.len() <= 3 && word.bytes().all(|byte| byte.is_ascii_digit());
+        if !is_name && !is_short_number && !word.starts_with("env:") && !word.starts_with("file:") {
+            diagnostics.mask(location(source, &(begins + start..begins + end)));
+        }
+        at = end;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn messages(text: &str) -> (Written, Vec<(usize, String)>, String) {
+        let mut diagnostics = Diagnostics::default();
+        let source = diagnostics.add_source("a.toml".into(), text.into());
+        let (root, whole) = read(source, text, &mut diagnostics);
+        assert_eq!(whole, !diagnostics.has_errors());
+        let messages = diagnostics.iter().map(|fault| (diagnostics.place(fault.at).1, fault.message.clone())).collect();
+        (root, messages, diagnostics.render(false))
+    }
+
+    #[test]
+    fn members_keep_the_order_of_the_file_and_numbers_their_value() {
+        let (root, faults, _) = messages("z = 1_000\na = 0x1f\nm = 2026-01-15\n[k]\nb = +1.50\n");
+        assert_eq!(faults, []);
+        let names: Vec<&str> = root.members().iter().map(|(key, _)| key.value.as_str()).collect();
+        assert_eq!(names, ["z", "a", "m", "k"]);
+        assert_eq!(root.count("z"), Some(1_000_u32));
+        assert_eq!(root.count("a"), Some(31_u32));
+        assert_eq!(root.day("m").map(|day| day.value), Some(1_768_435_200));
+        assert_eq!(root.table("k").find("b").map(|b| b.value.clone()), Some(Value::Number("1.50".into())));
+    }
+
+    #[test]
+    fn what_stands_after_a_syntax_error_is_read_all_the_same() {
+        let (root, faults, _) =
+            messages("[a]\nx = \"unterminated\ny 3\nz = 1\n[b\nq = 1\n[c]\nk = [1, 2\nm = 5\nn = 6\n");
+        let lines: Vec<usize> = faults.iter().map(|(line, _)| *line).collect();
+        assert_eq!(lines, [2, 3, 5, 9], "{faults:?}");
+        assert_eq!(root.table("a").count("z"), Some(1_u8));
+        assert_eq!(root.table("a").find("q"), None, "what stands under a broken header belongs to nothing");
+        assert_eq!(root.table("c").count("n"), Some(6_u8));
+    }
+
+    #[test]
+    fn an_unclosed_bracket_does_not_swallow_the_next_table() {
+        let (root, faults, _) = messages("[a]\nk = [\n  1,\n[b]\nq = 1\n");
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert_eq!(root.table("b").count("q"), Some(1_u8));
+    }
+
+    #[test]
+    fn a_hopeless_text_ends() {
+        let (_, faults, _) = messages(&"= \"\n".repeat(1_000));
+        assert_eq!(faults.len(), SYNTAX_ERRORS);
+    }
+
+    #[test]
+    fn a_secret_beside_a_syntax_error_is_not_shown() {
+        let texts = [
+            "[cursor]\nkeys = { 1 = \"hunter2hunter2\" 2 = \"env:B\" }\n",
+            "[cursor]\nkeys = { 1 = \"hunter2hunter2\n",
+            "[cursor]\nkeys = { 1 = hunter2hunter2 }\n",
+            "cursor = {\n keys = {\n 1 = 'hunter2hunter2\n",
+            "[upstreams.a]\nheaders = { X-Api-Key: \"hunter2hunter2\" }\n",
+        ];
+        for text in texts {
+            let (_, faults, shown) = messages(text);
+            assert!(!faults.is_empty() && !shown.contains("hunter2"), "{shown}");
+        }
+        let (_, _, shown) = messages("[routes.a]\npath = \"/a\n");
+        assert!(shown.contains("\"/a"), "{shown}");
+    }
+}

@@ -1,0 +1,28 @@
+//! A JSON value with the place of each of its parts: what skeletons and match values are read into, from JSON files and
+//! from TOML alike. Members keep the order of the file.
+
+mod read;
+
+pub use read::read;
+
+use super::diagnostic::Located;
+
+/// A value and where it was written.
+pub type LocatedTree = Located<Tree>;
+
+/// A JSON value. Numbers keep their spelling.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tree {
+    /// `null`
+    Null,
+    /// `true`, `false`
+    Boolean(bool),
+    /// A number as written.
+    Number(String),
+    /// A string, decoded.
+    Text(String),
+    /// An array.
+    Array(Vec<LocatedTree>),
+    /// An object; no name twice.
+    Object(Vec<(Located<String>, LocatedTree)>),
+}

@@ -1,0 +1,191 @@
+//! What caches are told of a page that was made from several answers: the strictest of what each of them says
+//! (RFC 9111).
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{AGE, CACHE_CONTROL, SET_COOKIE, VARY},
+};
+
+/// What is said where an answer says nothing.
+const SILENT: &str = "private, no-cache";
+
+/// Directives that hold as soon as one answer has them, in the order in which they are written.
+const STRICT: [&str; 7] =
+    ["no-store", "private", "no-cache", "must-revalidate", "proxy-revalidate", "must-understand", "no-transform"];
+
+/// Directives that hold only if every answer has them; those with a number have the least.
+const LAX: [&str; 4] = ["public", "immutable", "stale-while-revalidate", "stale-if-error"];
+
+/// What one answer says.
+#[derive(Debug, Default)]
+struct Directives {
+    named: Vec<(String, Option<u64>)>,
+}
+
+impl Directives {
+    fn read(headers: &HeaderMap) -> Self {
+        let mut read = Self::default();
+        let mut said = false;
+        for value in headers.get_all(CACHE_CONTROL) {
+            said = true;
+            for directive in split(&String::from_utf8_lossy(value.as_bytes())) {
+                let (name, argument) = directive.split_once('=').unwrap_or((directive, ""));
+                let digits = argument.trim().trim_matches('"');
+                let number = match digits.parse() {
+                    Ok(number) => Some(number),
+                    Err(_) if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) => Some(u64::MAX),
+                    Err(_) => None,
+                };
+                read.named.push((name.trim().to_ascii_lowercase(), number));
+            }
+        }
+        if !said {
+            read.named = split(SILENT).map(|name| (name.to_owned(), None)).collect();
+        }
+        if headers.contains_key(SET_COOKIE) {
+            // A cookie is one client's own.
+            read.named.extend([("private".to_owned(), None), ("no-store".to_owned(), None)]);
+        }
+        read
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.named.iter().any(|(other, _)| other == name)
+    }
+
+    /// The least number of a directive; one without a number that can be read counts as 0.
+    fn number(&self, name: &str) -> Option<u64> {
+        self.named.iter().filter(|(other, _)| other == name).map(|(_, number)| number.unwrap_or(0)).min()
+    }
+}
+
+/// The directives of a `Cache-Control` value: split at commas that stand in no quoted text.
+fn split(value: &str) -> impl Iterator<Item = &str> {
+    let mut quoted = false;
+    let parts = value.split(move |letter| {
+        quoted ^= letter == '"';
+        letter == ',' && !quoted
+    });
+    parts.map(str::trim).filter(|part| !part.is_empty())
+}
+
+/// The `Cache-Control` of a page made from these answers.
+#[must_use]
+pub fn cache_control(answers: &[&HeaderMap]) -> HeaderValue {
+    let all: Vec<Directives> = answers.iter().map(|headers| Directives::read(headers)).collect();
+    let any = |name: &str| all.iter().any(|one| one.has(name));
+    let mut written: Vec<String> = Vec::new();
+    written.extend(STRICT.iter().filter(|name| any(name)).map(|&name| name.to_owned()));
+    for name in LAX {
+        let contradicted = name == "public" && any("private");
+        if all.is_empty() || contradicted || !all.iter().all(|one| one.has(name)) {
+            continue;
+        }
+        match all.iter().filter_map(|one| one.number(name)).min() {
+            Some(least) if name.starts_with("stale") => written.push(format!("{name}={least}")),
+            _ => written.push(name.to_owned()),
+        }
+    }
+    if let Some(least) = all.iter().filter_map(|one| one.number("max-age")).min() {
+        written.push(format!("max-age={least}"));
+    }
+    if any("s-maxage") {
+        // For a shared cache an answer without s-maxage is as fresh as its max-age says.
+        let shared = all.iter().filter_map(|one| one.number("s-maxage").or_else(|| one.number("max-age")));
+        written.extend(shared.min().map(|least| format!("s-maxage={least}")));
+    }
+    let text = if written.is_empty() { SILENT.to_owned() } else { written.join(", ") };
+    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(SILENT))
+}
+
+/// The greatest `Age` of these answers.
+#[must_use]
+pub fn age(answers: &[&HeaderMap]) -> Option<HeaderValue> {
+    let ages = answers.iter().flat_map(|headers| headers.get_all(AGE));
+    let seconds = ages.filter_map(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
+    seconds.max().map(HeaderValue::from)
+}
+
+/// What the response varies by: what the upstream says, and the headers that say whose view it is.
+#[must_use]
+pub fn vary(answers: &[&HeaderMap], principal: &[HeaderName]) -> Option<HeaderValue> {
+    let said = answers.iter().flat_map(|headers| headers.get_all(VARY)).filter_map(|value| value.to_str().ok());
+    let said = said.flat_map(|value| value.split(',')).map(str::trim).filter(|name| !name.is_empty());
+    let mut names: Vec<String> = Vec::new();
+    for name in said.chain(principal.iter().map(HeaderName::as_str)) {
+        if name == "*" {
+            return Some(HeaderValue::from_static("*"));
+        }
+        if !names.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+            names.push(name.to_owned());
+        }
+    }
+    (!names.is_empty()).then(|| HeaderValue::from_str(&names.join(", ")).ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answers(values: &[&[(&'static str, &'static str)]]) -> Vec<HeaderMap> {
+        let one = |pairs: &&[(&'static str, &'static str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in *pairs {
+                headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+            }
+            headers
+        };
+        values.iter().map(one).collect()
+    }
+
+    #[test]
+    fn the_strictest_answer_decides() {
+        const CC: &str = "cache-control";
+        type Said = &'static [&'static [(&'static str, &'static str)]];
+        let cases: [(Said, &str); 15] = [
+            (&[], "private, no-cache"),
+            (&[&[]], "private, no-cache"),
+            (&[&[(CC, "max-age=60")]], "max-age=60"),
+            (&[&[(CC, "public, max-age=60")]], "public, max-age=60"),
+            (&[&[(CC, "max-age=60")], &[]], "private, no-cache, max-age=60"),
+            (&[&[(CC, "max-age=60")], &[(CC, "Max-Age=\"30\", public")]], "max-age=30"),
+            (&[&[(CC, "public, max-age=60")], &[(CC, "private, max-age=90")]], "private, max-age=60"),
+            (&[&[(CC, "max-age=60")], &[(CC, "no-store")]], "no-store, max-age=60"),
+            (&[&[(CC, "max-age=abc")]], "max-age=0"),
+            (&[&[(CC, "max-age=99999999999999999999")]], "max-age=18446744073709551615"),
+            (&[&[(CC, "s-maxage=90, max-age=5")], &[(CC, "max-age=20")]], "max-age=5, s-maxage=20"),
+            (&[&[(CC, "no-cache=\"set-cookie, x\", max-age=5")]], "no-cache, max-age=5"),
+            (
+                &[&[(CC, "max-age=9, stale-if-error=7")], &[(CC, "max-age=9, stale-if-error=5")]],
+                "stale-if-error=5, max-age=9",
+            ),
+            (&[&[(CC, "max-age=9"), ("set-cookie", "a=b")]], "no-store, private, max-age=9"),
+            (
+                &[&[(CC, "no-transform, max-age=1"), (CC, "must-revalidate")]],
+                "must-revalidate, no-transform, max-age=1",
+            ),
+        ];
+        for (said, strictest) in cases {
+            let owned = answers(said);
+            let all: Vec<&HeaderMap> = owned.iter().collect();
+            assert_eq!(cache_control(&all), strictest, "{said:?}");
+        }
+    }
+
+    #[test]
+    fn age_is_the_greatest_and_vary_the_union() {
+        let owned = answers(&[
+            &[("age", "7"), ("vary", "Accept, X-A")],
+            &[("age", "90"), ("vary", "x-a, authorization")],
+            &[("age", "x")],
+        ]);
+        let all: Vec<&HeaderMap> = owned.iter().collect();
+        assert_eq!(age(&all).unwrap(), "90");
+        assert_eq!(age(&all[2..]), None);
+        let principal = [http::header::AUTHORIZATION, http::header::COOKIE];
+        assert_eq!(vary(&all, &principal).unwrap(), "Accept, X-A, authorization, cookie");
+        assert_eq!(vary(&[], &[]), None);
+        let star = answers(&[&[("vary", "Accept")], &[("vary", "*")]]);
+        assert_eq!(vary(&star.iter().collect::<Vec<_>>(), &principal).unwrap(), "*");
+    }
+}

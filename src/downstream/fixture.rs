@@ -1,0 +1,145 @@
+//! Pages and envelopes for the tests of this module.
+
+use std::path::Path;
+
+use super::{envelope::Facts, links::LinkSet};
+use crate::{
+    config::{
+        diagnostic::{Diagnostics, Located},
+        settings::{EnvelopeSettings, OverMax},
+        tree::{self, LocatedTree, Tree},
+    },
+    json::Span,
+    pagination::{
+        answer::{Answer, Standing},
+        page::{ItemPlace, Level, Page},
+        paging::Learnt,
+    },
+};
+
+fn answer(items: &[(&str, Option<&str>)]) -> Answer {
+    let mut body = Vec::new();
+    let mut put = |text: &str| {
+        let start = u32::try_from(body.len()).unwrap();
+        body.extend_from_slice(text.as_bytes());
+        Span { start, end: start + u32::try_from(text.len()).unwrap() }
+    };
+    put("[");
+    let spans = items.iter().map(|(item, _)| put(item)).collect();
+    // Two columns: a strong key that no test reads, then the id.
+    let keys = items.iter().flat_map(|(_, id)| [Span::ABSENT, id.map_or(Span::ABSENT, &mut put)]).collect();
+    Answer {
+        body,
+        items: spans,
+        keys,
+        standing: Standing::Listed,
+        total: None,
+        more: None,
+        offset: None,
+        page: None,
+        size: None,
+    }
+}
+
+/// A page of these items (each with its id, where it has one), of which the first `in_first` came in one answer and the
+/// others in a second.
+pub(super) fn page(items: &[(&str, Option<&str>)], in_first: usize) -> Page {
+    let (one, other) = items.split_at(in_first.min(items.len()));
+    let places = |answer: u32, count: usize| {
+        (0..count).map(move |item| ItemPlace { answer, item: u32::try_from(item).unwrap() })
+    };
+    Page {
+        answers: vec![answer(one), answer(other)],
+        items: places(0, one.len()).chain(places(1, other.len())).collect(),
+        next: None,
+        previous: None,
+        last: None,
+        total: None,
+        offset: 0,
+        level: Level::Exact,
+        unproven: None,
+        short: false,
+        drift: None,
+        learnt: Learnt::default(),
+        requests: 1,
+        edges: None,
+    }
+}
+
+/// Facts of which all that can be unknown is unknown.
+pub(super) fn facts(links: &LinkSet) -> Facts<'_> {
+    Facts {
+        limit: 20,
+        path: "/api/users",
+        level: "exact",
+        now: Some("2026-01-15T00:00:00Z"),
+        has_next: false,
+        has_prev: false,
+        has_more: false,
+        total: None,
+        page: None,
+        pages: None,
+        next_cursor: None,
+        prev_cursor: None,
+        start_cursor: None,
+        end_cursor: None,
+        links,
+        item_cursor: None,
+    }
+}
+
+/// An envelope from the text of its file; `source` of all its places is 0.
+pub(super) fn envelope(text: &str, diagnostics: &mut Diagnostics) -> EnvelopeSettings {
+    let source = diagnostics.add_source("mine.json".to_owned(), text.to_owned());
+    let file = tree::read(source, text, diagnostics).expect("the test's JSON is well formed");
+    let at = file.at;
+    let Tree::Object(members) = file.value else { panic!("an envelope is an object") };
+    let member = |name: &str| members.iter().find(|(own, _)| own.value == name).map(|(_, value)| value.clone());
+    let text = |tree: Option<LocatedTree>| match tree.map(|tree| tree.value) {
+        Some(Tree::Text(text)) => Some(text),
+        _ => None,
+    };
+    let headers = match member("headers").map(|tree| tree.value) {
+        Some(Tree::Object(headers)) => headers
+            .into_iter()
+            .map(|(name, value)| match value.value {
+                Tree::Text(text) => (name, Located { value: text, at: value.at }),
+                _ => panic!("a header is a text"),
+            })
+            .collect(),
+        _ => Vec::new(),
+    };
+    EnvelopeSettings {
+        name: "mine".to_owned(),
+        at,
+        description: None,
+        documentation: None,
+        content_type: text(member("content_type")).unwrap_or_else(|| "application/json".to_owned()),
+        parameters: Vec::new(),
+        over_max: OverMax::Clamp,
+        zero_limit_is_default: false,
+        empty_cursor_is_first_page: false,
+        headers,
+        body: member("body").expect("an envelope has a body"),
+        error: member("error"),
+        error_content_type: text(member("error_content_type")),
+    }
+}
+
+/// The built-in envelopes.
+pub(super) const STANDARD: &str = include_str!("../../config/envelopes/standard.json");
+/// The array alone.
+pub(super) const BARE: &str = include_str!("../../config/envelopes/bare.json");
+
+/// Compares with `tests/snapshots/NAME`; with `UPDATE_SNAPSHOTS` set, writes it.
+pub(super) fn assert_snapshot(name: &str, text: &str) {
+    let root = Path::new(file!()).ancestors().nth(3).unwrap();
+    let path = root.join("tests/snapshots").join(name);
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+        std::fs::write(&path, text).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let differing = text.lines().zip(expected.lines()).find(|(now, before)| now != before);
+    assert_eq!(differing, None, "{name} (now, before): set UPDATE_SNAPSHOTS to accept what is rendered now");
+    assert_eq!(text.len(), expected.len(), "{name}");
+}

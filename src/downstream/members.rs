@@ -1,0 +1,105 @@
+//! The top-level members of an item, as slices.
+
+/// Appends an object without some of its top-level members; the bytes of the others stay, the blanks between them do
+/// not. The object is well-formed JSON: it was scanned when the answer was read.
+pub(super) fn push_without(out: &mut Vec<u8>, object: &[u8], names: &[&str]) {
+    out.push(b'{');
+    let mut first = true;
+    for (name, member) in members(object) {
+        if names.iter().any(|other| is_named(name, other)) {
+            continue;
+        }
+        if !first {
+            out.push(b',');
+        }
+        first = false;
+        out.extend_from_slice(member);
+    }
+    out.push(b'}');
+}
+
+/// Whether a JSON string, quotes included, says `name`.
+fn is_named(string: &[u8], name: &str) -> bool {
+    if !string.contains(&b'\\') {
+        return string.len() == name.len() + 2 && &string[1..string.len() - 1] == name.as_bytes();
+    }
+    serde_json::from_slice::<String>(string).is_ok_and(|decoded| decoded == name)
+}
+
+/// The members of an object: each name with its quotes, and each whole member from its name to the end of its value.
+fn members(object: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let mut at = 1;
+    std::iter::from_fn(move || {
+        let start = at + object.get(at..)?.iter().position(|&byte| byte == b'"')?;
+        let name_end = string_end(object, start)?;
+        let end = value_end(object, name_end)?;
+        at = end + 1;
+        Some((&object[start..name_end], object[start..end].trim_ascii_end()))
+    })
+}
+
+/// One past the quote that ends the string that begins at `start`.
+fn string_end(text: &[u8], start: usize) -> Option<usize> {
+    let mut at = start + 1;
+    loop {
+        match text.get(at)? {
+            b'"' => return Some(at + 1),
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+}
+
+/// Where the value behind a name ends: at the comma or the brace that is not part of it.
+fn value_end(text: &[u8], from: usize) -> Option<usize> {
+    let mut at = from;
+    let mut depth = 0_usize;
+    loop {
+        match text.get(at)? {
+            b'"' => {
+                at = string_end(text, at)?;
+                continue;
+            }
+            b'{' | b'[' => depth += 1,
+            b',' | b'}' if depth == 0 => return Some(at),
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        at += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_left_out_and_the_others_keep_their_bytes() {
+        let cases: [(&str, &str); 8] = [
+            (r#"{}"#, r#"{}"#),
+            (r#"{"id":1}"#, r#"{}"#),
+            (r#"{ "id" : 1 , "a" : 25.0 }"#, r#"{"a" : 25.0}"#),
+            (r#"{"a":{"id":1,"b":[{"id":2}]},"id":3}"#, r#"{"a":{"id":1,"b":[{"id":2}]}}"#),
+            (r#"{"a":"\",\"id\":1","type":"x","b":"}"}"#, r#"{"a":"\",\"id\":1","b":"}"}"#),
+            (r#"{"\u0069d":1,"ID":2,"idx":3}"#, r#"{"ID":2,"idx":3}"#),
+            (r#"{"a":1,"a":2,"id":1,"id":2}"#, r#"{"a":1,"a":2}"#),
+            (r#"{"a\\":"\\","id":"\\"}"#, r#"{"a\\":"\\"}"#),
+        ];
+        for (object, kept) in cases {
+            let mut out = Vec::new();
+            push_without(&mut out, object.as_bytes(), &["id", "type"]);
+            assert_eq!(String::from_utf8_lossy(&out), kept, "{object}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_object_is_no_panic() {
+        for text in
+            ["", "{", "{\"", "{\"a", "{\"a\"", "{\"a\\", "{\"a\":", "{\"a\":[", "{\"a\":\"\\", "1", "]", "{\"a\":]]}"]
+        {
+            let mut out = Vec::new();
+            push_without(&mut out, text.as_bytes(), &["id"]);
+            assert_eq!(out.first(), Some(&b'{'), "{text}");
+        }
+    }
+}

@@ -1,0 +1,574 @@
+use std::{fmt::Write as _, time::Duration};
+
+use super::*;
+use crate::{
+    config::{
+        diagnostic::Located,
+        settings::{
+            Budgets, CursorSettings, DialectRequest, DialectResponse, DialectSettings, DialectSize, EnvelopeSettings,
+            PageSizeSettings, ParameterSettings, TotalPolicy,
+        },
+        tree::Tree,
+    },
+    downstream::{fixture, legacy, legacy::LegacyDecision},
+    pagination::resolver::{ShortPages, WhenUnproven},
+};
+
+fn strings(names: &[&str]) -> Vec<String> {
+    names.iter().map(|&name| name.to_owned()).collect()
+}
+
+/// `limit`, `cursor`, `sort` in front of a dialect that pages by `page` and `limit`, and sorts by `ordering`.
+fn parameters() -> Parameters {
+    Parameters {
+        roles: [(Role::Limit, "limit"), (Role::Cursor, "cursor"), (Role::Sort, "sort")]
+            .map(|(role, name)| (role, name.to_owned()))
+            .to_vec(),
+        paging: ReservedNames::new(&strings(&["page", "limit"])),
+        sorting: ReservedNames::new(&strings(&["ordering"])),
+        private: strings(&["token"]),
+        ignored: strings(&["trace"]),
+        sortable: strings(&["created_at", "email", "id"]),
+        id_direction: Direction::Descending,
+        default_limit: 20,
+        max_limit: 90,
+        over_max: OverMax::Clamp,
+        zero_limit_is_default: false,
+        empty_cursor_is_first_page: false,
+        legacy: LegacySettings::default(),
+    }
+}
+
+fn code(parameters: &Parameters, query: &str) -> Option<(Code, Option<String>)> {
+    parameters.read(Some(query)).err().map(|problem| (problem.code, problem.parameter))
+}
+
+fn assert_refused(parameters: &Parameters, query: &str, expected: Code, parameter: &str) {
+    assert_eq!(code(parameters, query), Some((expected, Some(parameter.to_owned()))), "{query}");
+}
+
+#[test]
+fn limits_are_whole_numbers_of_at_least_one() {
+    let clamping = parameters();
+    for (query, limit, written) in [
+        ("", 20, None),
+        ("limit=1", 1, Some("1")),
+        ("limit=00020", 20, Some("00020")),
+        ("limit=90", 90, Some("90")),
+        ("limit=91", 90, Some("91")),
+        ("limit=9999", 90, Some("9999")),
+        ("limit=4294967297", 90, Some("4294967297")),
+        ("limit=99999999999999999999", 90, Some("99999999999999999999")),
+        ("l%69mit=5", 5, Some("5")),
+        ("limit=%35", 5, Some("5")),
+        ("limit=5&limit=5", 5, Some("5")),
+        ("limit=5&limit=%35", 5, Some("5")),
+    ] {
+        let read = clamping.read(Some(query)).unwrap();
+        assert_eq!((read.limit, read.limit_written.as_deref()), (limit, written), "{query}");
+    }
+    for value in ["", "0", "000", "-1", "+5", "%2B5", "abc", "5x", "5.0", "1e1", "%20", "0x5", "٥", "%zz", "%", "%ff"]
+    {
+        assert_refused(&clamping, &format!("limit={value}"), Code::LimitInvalid, "limit");
+    }
+    assert_refused(&clamping, "limit", Code::LimitInvalid, "limit");
+    for query in ["limit=5&limit=6", "limit=5&a=b&l%69mit=6", "limit=5&limit=05", "limit=5&limit="] {
+        assert_refused(&clamping, query, Code::ParameterConflict, "limit");
+    }
+    let rejecting = Parameters { over_max: OverMax::Reject, ..parameters() };
+    assert_eq!(rejecting.read(Some("limit=90")).unwrap().limit, 90);
+    assert_refused(&rejecting, "limit=91", Code::LimitTooLarge, "limit");
+    assert_eq!(rejecting.read(Some("limit=91")).unwrap_err().max_limit, Some(90));
+    let lenient = Parameters { zero_limit_is_default: true, ..parameters() };
+    assert_eq!(lenient.read(Some("limit=0")).unwrap().limit, 20);
+}
+
+#[test]
+fn no_answer_repeats_more_of_a_value_than_can_be_read() {
+    let long = "9".repeat(10_000);
+    let rejecting = Parameters { over_max: OverMax::Reject, ..parameters() };
+    for query in
+        [format!("limit={long}"), format!("limit=x{long}"), format!("sort={long}"), format!("ordering[{long}]=1")]
+    {
+        let problem = rejecting.read(Some(&query)).unwrap_err();
+        assert!(problem.detail.len() < 300, "{}", problem.detail);
+        assert!(problem.parameter.unwrap().chars().count() < 80);
+    }
+}
+
+#[test]
+fn places_are_said_once() {
+    let known = parameters();
+    assert_eq!(known.read(None).unwrap().place, Place::First);
+    for query in ["cursor=abc", "c%75rsor=%61bc", "cursor=abc&cursor=abc", "x=1&cursor=abc&y"] {
+        assert_eq!(known.read(Some(query)).unwrap().place, Place::Cursor("abc".to_owned()), "{query}");
+    }
+    for query in ["cursor=", "cursor", "cursor=%zz", "cursor=%ff"] {
+        assert_refused(&known, query, Code::CursorInvalid, "cursor");
+    }
+    assert_refused(&known, "cursor=a&cursor=b", Code::ParameterConflict, "cursor");
+    assert_refused(&known, "cursor=a&cursor=", Code::ParameterConflict, "cursor");
+    assert_refused(&known, "cursor=a&page=2", Code::ParameterConflict, "page");
+    assert_refused(&known, "Page[]=2&cursor=a", Code::ParameterConflict, "Page[]");
+    assert_refused(&known, "cursor=a&LIMIT=2", Code::ParameterConflict, "LIMIT");
+    let lenient = Parameters { empty_cursor_is_first_page: true, ..parameters() };
+    assert_eq!(lenient.read(Some("cursor=")).unwrap().place, Place::First);
+    assert_eq!(lenient.read(Some("cursor=")).unwrap().kind, RequestKind::Cursor);
+}
+
+#[test]
+fn item_cursors_exclude_each_other() {
+    let mut relay = parameters();
+    relay.roles.extend([(Role::After, "after".to_owned()), (Role::Before, "before".to_owned())]);
+    assert_eq!(relay.read(Some("after=a")).unwrap().place, Place::After("a".to_owned()));
+    assert_eq!(relay.read(Some("before=a")).unwrap().place, Place::Before("a".to_owned()));
+    assert_refused(&relay, "before=b&after=a", Code::RangeUnsupported, "before");
+    assert_refused(&relay, "cursor=a&after=a", Code::ParameterConflict, "after");
+    assert_refused(&relay, "cursor=a&before=a", Code::ParameterConflict, "before");
+    assert_refused(&relay, "after=", Code::CursorInvalid, "after");
+    assert_refused(&relay, "after=a&page=3", Code::ParameterConflict, "page");
+}
+
+#[test]
+fn a_request_is_legacy_unmarked_or_by_cursor() {
+    let known = Parameters {
+        legacy: LegacySettings { policy: Some(LegacyPolicy::Passthrough), ..LegacySettings::default() },
+        ..parameters()
+    };
+    let legacy = [
+        ("page=2", "page", vec![("page", "2")]),
+        ("PAGE=2", "PAGE", vec![("page", "2")]),
+        ("%70age=2", "page", vec![("page", "2")]),
+        ("p%61ge[]=2", "page[]", vec![("page", "2")]),
+        ("page[x][y]=2", "page[x][y]", vec![("page", "2")]),
+        ("+page=2", " page", vec![("page", "2")]),
+        ("page%00x=2", "page\0x", vec![("page", "2")]),
+        ("page=2&limit=7", "page", vec![("page", "2"), ("limit", "7")]),
+        ("limit=7&page=%zz", "page", vec![("limit", "7"), ("page", "%zz")]),
+        ("Limit=7", "Limit", vec![("limit", "7")]),
+        ("limit[]=7", "limit[]", vec![("limit", "7")]),
+        ("page=1&page=2", "page", vec![("page", "1"), ("page", "2")]),
+        ("page", "page", vec![("page", "")]),
+    ];
+    for (query, parameter, pairs) in legacy {
+        let pairs = pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let kind = RequestKind::Legacy { parameter: parameter.to_owned(), pairs };
+        assert_eq!(known.read(Some(query)).unwrap().kind, kind, "{query}");
+    }
+    for query in ["limit=7", "cursor=x", "l%69mit=7&x=1"] {
+        assert_eq!(known.read(Some(query)).unwrap().kind, RequestKind::Cursor, "{query}");
+    }
+    for query in [
+        "",
+        "x=1",
+        "pages=2",
+        "my_page=2",
+        "x[page]=2",
+        "sort=email",
+        "cursors=1",
+        "Cursor=1",
+        "x;page=2",
+        "x=1;page=2",
+    ] {
+        assert_eq!(known.read(Some(query)).unwrap().kind, RequestKind::Unmarked, "{query}");
+    }
+}
+
+#[test]
+fn careless_spellings_reach_a_reserved_name() {
+    let reserved = ReservedNames::new(&strings(&["page_size", "page[number]", "$top", "per.page"]));
+    for name in [
+        "page_size",
+        "page.size",
+        "page size",
+        "Page_Size",
+        "page_size[]",
+        "page[size",
+        "  page_size",
+        "page_\u{17f}ize",
+    ] {
+        assert_eq!(reserved.find(name.as_bytes()), Some("page_size"), "{name}");
+    }
+    for name in ["page[number]", "PAGE[Number]", "page[number][0]"] {
+        assert_eq!(reserved.find(name.as_bytes()), Some("page[number]"), "{name}");
+    }
+    assert_eq!(reserved.find(b"per_page"), Some("per.page"));
+    assert_eq!(reserved.find(b"$TOP"), Some("$top"));
+    for name in ["page", "page[size]", "page[numbers]", "pagesize", "top", "x[page_size]", "", "\u{0}page_size"] {
+        assert_eq!(reserved.find(name.as_bytes()), None, "{name}");
+    }
+}
+
+#[test]
+fn what_the_gateway_does_not_page_is_the_upstreams_to_judge() {
+    let with = |policy, unmarked| Parameters {
+        legacy: LegacySettings { policy, unmarked, ..LegacySettings::default() },
+        ..parameters()
+    };
+    let passing = with(Some(LegacyPolicy::Passthrough), Unmarked::Legacy);
+    for query in ["page=2&limit=abc", "page=2&ordering=email", "ordering=email", "sort=whatever", "page=1&limit=0"] {
+        let read = passing.read(Some(query)).unwrap();
+        assert_eq!((read.limit, read.sort), (20, None), "{query}");
+    }
+    assert_eq!(passing.read(Some("page=2&limit=7&sort=whatever")).unwrap().limit, 7);
+    let new = with(Some(LegacyPolicy::Passthrough), Unmarked::New);
+    assert_refused(&new, "ordering=email", Code::SortInvalid, "ordering");
+    let translating = with(Some(LegacyPolicy::Translate), Unmarked::New);
+    assert_refused(&translating, "page=2&limit=abc", Code::LimitInvalid, "limit");
+    assert_refused(&translating, "page=2&ordering=email", Code::SortInvalid, "ordering");
+    let unset = with(None, Unmarked::New);
+    assert!(unset.read(Some("page=2&limit=abc")).is_ok(), "refused as a whole, for its page");
+}
+
+#[test]
+fn the_upstreams_own_sort_never_passes() {
+    let known = parameters();
+    for name in ["ordering", "Ordering", "ordering[]", "order%69ng"] {
+        let problem = known.read(Some(&format!("cursor=x&{name}=email"))).unwrap_err();
+        assert_eq!(problem.code, Code::SortInvalid, "{name}");
+        assert!(problem.detail.contains("sorted by `sort`") && problem.detail.contains("email"), "{}", problem.detail);
+    }
+    // Where the client's parameter has the dialect's name it is the client's own; only the exact spelling is.
+    let same = Parameters { sorting: ReservedNames::new(&strings(&["sort"])), ..parameters() };
+    let read = same.read(Some("sort=-email")).unwrap();
+    assert_eq!(read.sort, Some(vec![SortTerm { field: "email".to_owned(), direction: Direction::Descending }]));
+    assert_refused(&same, "Sort=email", Code::SortInvalid, "Sort");
+}
+
+#[test]
+fn a_sort_is_kept_as_written_and_as_meant() {
+    let known = parameters();
+    assert_eq!(known.read(None).unwrap().id_direction, Direction::Descending);
+    let read = known.read(Some("sort=-created_at,+email&limit=5")).unwrap();
+    assert_eq!((read.sort.unwrap().len(), read.id_direction), (2, Direction::Ascending));
+    assert_eq!(read.sort_written.as_deref(), Some("-created_at, email"));
+    assert_refused(&known, "sort=email&sort=-email", Code::ParameterConflict, "sort");
+    assert_refused(&known, "sort=", Code::SortInvalid, "sort");
+    assert_refused(&known, "sort=name", Code::SortInvalid, "sort");
+}
+
+#[test]
+fn filters_keep_their_order_and_their_bytes() {
+    let known = parameters();
+    let forwarded = |query: &str| known.filters(Some(query)).forwarded;
+    for (query, sent) in [
+        ("b=2&a=1&cursor=x&limit=5&sort=email&a=0", "b=2&a=1&a=0"),
+        ("a=%2c%2C%zz&b=+%20&c=[x]&d[]={1}|^`", "a=%2c%2C%zz&b=+%20&c=[x]&d[]={1}|^`"),
+        ("a=1;page=2&b;c", "a=1%3Bpage=2&b%3Bc"),
+        ("q=\u{e9}\"<a b>\u{7f}#", "q=%C3%A9%22%3Ca%20b%3E%7F%23"),
+        ("page=2&PAGE=3&limit[]=1&ordering=x&a=1", "a=1"),
+        ("&&a=1&&b", "a=1&b"),
+        ("token=t&trace=1", "token=t&trace=1"),
+        ("", ""),
+    ] {
+        assert_eq!(forwarded(query), sent, "{query}");
+    }
+}
+
+#[test]
+fn the_context_sees_what_filters_mean() {
+    let known = parameters();
+    let canonical = |query: &str| known.filters(Some(query)).canonical;
+    let same = [
+        ("a=1&b=2", "b=2&a=1"),
+        ("a=%31", "a=1"),
+        ("a=1&a=1", "a=1"),
+        ("a=1&a=2&a=1", "a=1&a=2"),
+        ("a=1&trace=7&token=8", "a=1"),
+        ("a=x+y", "a=x%20y"),
+        ("a=1&cursor=x&limit=7&sort=email", "a=1"),
+        ("a=1;b", "a=1%3Bb"),
+        ("a", "a="),
+        ("a=%zz", "a=%25zz"),
+        ("", "&"),
+    ];
+    for (one, other) in same {
+        assert_eq!(canonical(one), canonical(other), "{one} {other}");
+    }
+    let different = [
+        ("a=1&a=2", "a=2&a=1"),
+        ("a=1", "A=1"),
+        ("a=b=c", "a%3Db=c"),
+        ("a=1b=2", "a=1&b=2"),
+        ("a=", ""),
+        ("ab=c", "a=bc"),
+    ];
+    for (one, other) in different {
+        assert_ne!(canonical(one), canonical(other), "{one} {other}");
+    }
+}
+
+#[test]
+fn links_keep_what_the_client_said() {
+    let known = parameters();
+    let link = |query: &str, cursor: Option<&str>| known.link_query(&known.read(Some(query)).unwrap(), cursor);
+    for (query, cursor, written) in [
+        ("", None, ""),
+        ("", Some("abc"), "cursor=abc"),
+        ("limit=00020&cursor=x&b=2&a=1", Some("y"), "b=2&a=1&limit=00020&cursor=y"),
+        ("limit=9999", None, "limit=9999"),
+        ("a=1,2;3&token=secret&trace=7", None, "a=1%2C2%3B3&trace=7"),
+        ("sort=-created_at,+email&l%69mit=5", Some("z"), "sort=-created_at%2C%20email&limit=5&cursor=z"),
+        ("a=\u{e9}<\">[x]\\^`{|}%zz%41", None, "a=%C3%A9%3C%22%3E%5Bx%5D%5C%5E%60%7B%7C%7D%25zz%41"),
+    ] {
+        assert_eq!(link(query, cursor), written, "{query}");
+    }
+    let read = known.read(Some("t%6Fken=s&cursor=x&a=1,2&limit=5")).unwrap();
+    assert_eq!(read.self_query, "cursor=x&a=1%2C2&limit=5");
+    assert_eq!(known.restart_query(Some("cursor=bad&limit=abc&sort=email&a=1&page=3")), "a=1&sort=email");
+    assert_eq!(known.restart_query(Some("cursor=a&cursor=b&limit=7&sort=nothing")), "limit=7");
+    assert_eq!(known.restart_query(None), "");
+}
+
+/// Following a link must reach the same list: what a link says reads back as what the request said.
+#[test]
+fn links_of_any_query_read_back_as_the_same_request() {
+    let known = parameters();
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut below = |end: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % 1_000_003).unwrap() % end
+    };
+    let pieces = [
+        "&",
+        "&",
+        "=",
+        "=",
+        "%",
+        "%4",
+        "%41",
+        "%2c",
+        "%3B",
+        "%C3%A9",
+        "%ff",
+        "%00",
+        "%0d%0a",
+        ";",
+        ",",
+        "+",
+        " ",
+        "\"",
+        "<",
+        ">",
+        "\\",
+        "[",
+        "]",
+        "a",
+        "b",
+        "limit",
+        "=7&",
+        "cursor",
+        "sort=email&",
+        "page",
+        "token",
+        "trace",
+        "é",
+        "\u{1}",
+        "#",
+        "?",
+        "'",
+    ];
+    for _ in 0..20_000 {
+        let query: String = (0..below(12)).map(|_| pieces[below(pieces.len())]).collect();
+        let filters = known.filters(Some(&query));
+        for text in [&filters.links, &filters.forwarded] {
+            assert!(text.bytes().all(|byte| byte.is_ascii_graphic()), "{query:?} → {text}");
+            assert!(!text.contains(';'), "{query:?} → {text}");
+        }
+        assert_eq!(known.filters(Some(&filters.links)).canonical, filters.canonical, "{query:?} → {}", filters.links);
+        assert_eq!(known.filters(Some(&filters.forwarded)).canonical, filters.canonical, "{query:?}");
+        let Ok(read) = known.read(Some(&query)) else { continue };
+        assert!(
+            read.self_query.bytes().all(|byte| byte.is_ascii_graphic() && !b",;<>\"\\".contains(&byte)),
+            "{query:?}"
+        );
+        let link = known.link_query(&read, Some("next"));
+        let again = known.read(Some(&link)).unwrap();
+        assert_eq!(again.place, Place::Cursor("next".to_owned()), "{query:?} → {link}");
+        assert_eq!(
+            (again.limit, again.limit_written, again.sort, again.id_direction, again.filters.canonical),
+            (read.limit, read.limit_written, read.sort, read.id_direction, read.filters.canonical),
+            "{query:?} → {link}"
+        );
+    }
+}
+
+const NOWHERE: Location = Location { source: 0, start: 0, end: 0 };
+
+fn located<T>(value: T) -> Located<T> {
+    Located { value, at: NOWHERE }
+}
+
+/// A list with these parameters of its envelope, renamed so by its route.
+fn list(envelope: &[(Role, &str)], renamed: &[(Role, &str)]) -> ListSettings {
+    let roles = |names: &[(Role, &str)]| names.iter().map(|&(role, name)| (role, located(name.to_owned()))).collect();
+    ListSettings {
+        dialect: DialectSettings {
+            name: "page-limit".to_owned(),
+            at: NOWHERE,
+            description: None,
+            documentation: None,
+            request: DialectRequest {
+                query: located("page={page}&limit={size}".to_owned()),
+                headers: Vec::new(),
+                first_page: 1,
+                also: Vec::new(),
+                max_depth: None,
+            },
+            size: DialectSize::default(),
+            response: DialectResponse {
+                items: located("/data".to_owned()),
+                items_optional: false,
+                item: None,
+                id: None,
+                total: None,
+                total_exact_when: Vec::new(),
+                has_more: None,
+                is_last: None,
+                next_url: None,
+                prev_url: None,
+                next_page: None,
+                last_page: None,
+                page: None,
+                offset: None,
+                size: None,
+                end: None,
+                repeats_last_page: false,
+                past_end: Vec::new(),
+                error: Vec::new(),
+            },
+            sort: None,
+        },
+        envelope: EnvelopeSettings {
+            name: "mine".to_owned(),
+            at: NOWHERE,
+            description: None,
+            documentation: None,
+            content_type: "application/json".to_owned(),
+            parameters: roles(envelope),
+            over_max: OverMax::Reject,
+            zero_limit_is_default: true,
+            empty_cursor_is_first_page: true,
+            headers: Vec::new(),
+            body: located(Tree::Null),
+            error: None,
+            error_content_type: None,
+        },
+        collection: "users".to_owned(),
+        order: Vec::new(),
+        id_direction: Direction::Ascending,
+        id: None,
+        ties: None,
+        fields: Vec::new(),
+        sortable: vec![located("email".to_owned())],
+        unproven: WhenUnproven::Refuse,
+        short_pages: ShortPages::Refuse,
+        page_size: PageSizeSettings { default: 20, max: 100, over_max: None },
+        total: TotalPolicy::Upstream,
+        principal: Vec::new(),
+        cursor: CursorSettings { ttl: None, bind: Vec::new(), length: 2048 },
+        parameters: ParameterSettings { renamed: roles(renamed), private: strings(&["token"]), ignored: Vec::new() },
+        legacy: LegacySettings::default(),
+        budgets: Budgets {
+            time: Duration::from_secs(30),
+            upstream_requests: 8,
+            answer_size: 1 << 20,
+            answer_depth: 128,
+            link_length: 4096,
+        },
+    }
+}
+
+#[test]
+fn a_route_renames_and_its_own_word_on_large_limits_counts() {
+    let mut settings =
+        list(&[(Role::Limit, "limit"), (Role::Cursor, "cursor")], &[(Role::Cursor, "after"), (Role::Sort, "by")]);
+    settings.page_size.over_max = Some(OverMax::Clamp);
+    let mut diagnostics = Diagnostics::default();
+    let parameters =
+        Parameters::compile(&settings, &strings(&["page", "limit"]), &strings(&["by"]), &mut diagnostics).unwrap();
+    assert_eq!(parameters.name(Role::Cursor), Some("after"));
+    assert_eq!(parameters.name(Role::Limit), Some("limit"));
+    let read = parameters.read(Some("limit=500&after=x&by=-email&cursor=y&token=t")).unwrap();
+    assert_eq!((read.limit, read.kind, read.place), (100, RequestKind::Cursor, Place::Cursor("x".to_owned())));
+    assert_eq!((read.filters.forwarded.as_str(), read.filters.links.as_str()), ("cursor=y&token=t", "cursor=y"));
+    assert_eq!(parameters.read(Some("after=&limit=0")).unwrap().limit, 20, "as the envelope says");
+    settings.page_size.over_max = None;
+    let parameters = Parameters::compile(&settings, &[], &[], &mut diagnostics).unwrap();
+    assert_eq!(code(&parameters, "limit=500").unwrap().0, Code::LimitTooLarge, "as the envelope says");
+}
+
+#[test]
+fn parameters_that_can_not_be_told_apart_are_faults() {
+    use Role::{After, Cursor, Limit, Sort};
+    type Named = &'static [(Role, &'static str)];
+    let cases: [(Named, Named, Option<&str>); 9] = [
+        (&[(Limit, "limit"), (Cursor, "cursor"), (Sort, "ordering")], &[], None),
+        (&[(Cursor, "cursor")], &[], None),
+        (&[(Limit, "limit")], &[], Some("no parameter to go on with")),
+        (&[(Limit, "x"), (Cursor, "x")], &[], Some("two roles")),
+        (&[(Limit, "limit"), (Cursor, "x")], &[(Sort, "x")], Some("two roles")),
+        (&[(Limit, "limit"), (Cursor, "page")], &[], Some("`page` is a parameter of the dialect `page-limit`")),
+        (&[(Limit, "ordering"), (Cursor, "x")], &[], Some("`ordering` is a parameter of the dialect")),
+        (&[(Cursor, "cursor"), (After, "after")], &[], Some("this version can't aim")),
+        (&[(Cursor, "")], &[], Some("needs a name")),
+    ];
+    for (envelope, renamed, fault) in cases {
+        let mut diagnostics = Diagnostics::default();
+        let settings = list(envelope, renamed);
+        let compiled =
+            Parameters::compile(&settings, &strings(&["page", "limit"]), &strings(&["ordering"]), &mut diagnostics);
+        let messages: Vec<_> = diagnostics.iter().map(|one| one.message.clone()).collect();
+        assert_eq!(compiled.is_some(), fault.is_none(), "{envelope:?} {messages:?}");
+        assert_eq!(messages.len(), usize::from(fault.is_some()), "{messages:?}");
+        assert!(fault.is_none_or(|fault| messages[0].contains(fault)), "{messages:?}");
+    }
+}
+
+/// What a client reads who made a mistake: the query, then the problem.
+#[test]
+fn mistakes_are_answered_with_what_would_be_right() {
+    let clamping = parameters();
+    let rejecting = Parameters { over_max: OverMax::Reject, ..parameters() };
+    let unsortable = Parameters { sortable: Vec::new(), ..parameters() };
+    let mut relay = parameters();
+    relay.roles.extend([(Role::After, "after".to_owned()), (Role::Before, "before".to_owned())]);
+    let cases = [
+        (&clamping, "limit=abc"),
+        (&clamping, "limit=0"),
+        (&clamping, "limit=%zz"),
+        (&rejecting, "limit=9999"),
+        (&clamping, "limit=5&limit=6"),
+        (&clamping, "cursor="),
+        (&clamping, "cursor=a&page=2"),
+        (&relay, "cursor=a&after=b"),
+        (&relay, "after=a&before=b"),
+        (&clamping, "sort=-name"),
+        (&clamping, "sort=email,email"),
+        (&clamping, "sort=id,email"),
+        (&clamping, "sort="),
+        (&clamping, "ordering=email"),
+        (&unsortable, "sort=name"),
+    ];
+    let mut text = String::new();
+    for (parameters, query) in cases {
+        let problem = parameters.read(Some(query)).unwrap_err();
+        let body = problem.render(None, "r-1", None).body;
+        let _ = writeln!(text, "{query}\n{}\n", String::from_utf8(body).unwrap());
+    }
+    let policies = [(None, "page=2"), (Some(LegacyPolicy::Reject), "page=2"), (Some(LegacyPolicy::Reject), "team=a")];
+    for (policy, query) in policies {
+        let legacy = LegacySettings { policy, unmarked: Unmarked::Legacy, ..LegacySettings::default() };
+        let kind = clamping.read(Some(query)).unwrap().kind;
+        let (LegacyDecision::Refuse(problem) | LegacyDecision::Reject(problem)) =
+            legacy::decide(&kind, &legacy, || format!("/users?{}", clamping.restart_query(Some(query))))
+        else {
+            panic!("{query} is not served");
+        };
+        let body = problem.render(None, "r-1", None).body;
+        let _ = writeln!(text, "{query}\n{}\n", String::from_utf8(body).unwrap());
+    }
+    fixture::assert_snapshot("parameters.txt", &text);
+}

@@ -1,0 +1,192 @@
+//! A query string as it came: pairs with decoded names, nothing reordered, and what may be written back.
+//!
+//! A query is split at `&` alone. A raw `;` is part of a value here, and is never sent on raw, because some servers
+//! split at it as well (CVE-2021-23336).
+
+use std::borrow::Cow;
+
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode};
+
+/// One `name=value` of a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pair<'q> {
+    /// All of it, as it came.
+    pub raw: &'q str,
+    /// What stands before the first `=`.
+    pub raw_name: &'q str,
+    /// What stands after it; empty where there is none.
+    pub raw_value: &'q str,
+}
+
+impl<'q> Pair<'q> {
+    /// The name, decoded. A `%` that begins no escape stands for itself.
+    #[must_use]
+    pub fn name(&self) -> Cow<'q, [u8]> {
+        decode(self.raw_name)
+    }
+
+    /// The value, decoded likewise.
+    #[must_use]
+    pub fn value(&self) -> Cow<'q, [u8]> {
+        decode(self.raw_value)
+    }
+
+    /// The value as text, for parameters that the gateway itself reads: none where an escape is malformed or what it
+    /// says is not UTF-8.
+    #[must_use]
+    pub fn text(&self) -> Option<String> {
+        if has_malformed_escape(self.raw_value) {
+            return None;
+        }
+        String::from_utf8(self.value().into_owned()).ok()
+    }
+}
+
+/// The pairs of a query, in order; empty ones are skipped.
+pub fn pairs(query: &str) -> impl Iterator<Item = Pair<'_>> {
+    query.split('&').filter(|raw| !raw.is_empty()).map(|raw| {
+        let (raw_name, raw_value) = raw.split_once('=').unwrap_or((raw, ""));
+        Pair { raw, raw_name, raw_value }
+    })
+}
+
+/// Decodes a name or value of a query: `+` is a blank, `%XX` a byte.
+fn decode(text: &str) -> Cow<'_, [u8]> {
+    if !text.bytes().any(|byte| matches!(byte, b'+' | b'%')) {
+        return Cow::Borrowed(text.as_bytes());
+    }
+    let blanks: Vec<u8> = text.bytes().map(|byte| if byte == b'+' { b' ' } else { byte }).collect();
+    Cow::Owned(percent_decode(&blanks).collect())
+}
+
+fn has_malformed_escape(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.iter().enumerate().any(|(at, &byte)| byte == b'%' && !begins_escape(&bytes[at..]))
+}
+
+/// Whether these bytes begin with `%` and two hexadecimal digits.
+fn begins_escape(bytes: &[u8]) -> bool {
+    matches!(bytes, [b'%', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit())
+}
+
+/// What leaves encoded towards the upstream: what no browser sends raw in a query (the query percent-encode set of the
+/// URL standard), and `;`. Everything else goes on byte for byte, malformed escapes included.
+const FORWARDED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>').add(b';');
+
+/// What leaves encoded in links: all that RFC 3986 (section 3.4) does not allow in a query, and `,` and `;`, at which
+/// simple readers of `Link` lines split. `%` is looked at apart.
+const LINKED: &AsciiSet =
+    &FORWARDED.add(b',').add(b'[').add(b'\\').add(b']').add(b'^').add(b'`').add(b'{').add(b'|').add(b'}');
+
+/// What leaves encoded of a value that the gateway writes: all but the unreserved characters of RFC 3986.
+const COMPONENT: &AsciiSet = &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Appends a pair for the upstream.
+pub(super) fn push_forwarded(out: &mut String, raw: &str) {
+    push_separator(out);
+    out.extend(percent_encoding::utf8_percent_encode(raw, FORWARDED));
+}
+
+/// Appends a pair for a link.
+pub(super) fn push_linked(out: &mut String, raw: &str) {
+    push_separator(out);
+    push_url(out, raw.as_bytes());
+}
+
+/// Appends `name=value`, both encoded.
+pub(super) fn push_written(out: &mut String, name: &str, value: &str) {
+    push_separator(out);
+    out.extend(percent_encoding::utf8_percent_encode(name, COMPONENT));
+    out.push('=');
+    out.extend(percent_encoding::utf8_percent_encode(value, COMPONENT));
+}
+
+fn push_separator(out: &mut String) {
+    if !out.is_empty() {
+        out.push('&');
+    }
+}
+
+/// What leaves encoded in a path: also what would end it.
+const LINKED_PATH: &AsciiSet = &LINKED.add(b'?');
+
+/// Appends a path for a link, with [`push_url`]'s care.
+pub(super) fn push_path(out: &mut String, path: &str) {
+    push_encoded(out, path.as_bytes(), LINKED_PATH);
+}
+
+/// A whole URL as it may stand in a link; a fragment stays one.
+pub(super) fn encoded_url(url: &str) -> String {
+    const WHOLE: &AsciiSet = &LINKED.remove(b'#');
+    let mut encoded = String::with_capacity(url.len());
+    push_encoded(&mut encoded, url.as_bytes(), WHOLE);
+    encoded
+}
+
+/// Appends part of a URL, so that what is written is visible ASCII and inert in a `Link` line: what is not allowed is
+/// encoded, and so is a `%` that begins no escape.
+pub(super) fn push_url(out: &mut String, text: &[u8]) {
+    push_encoded(out, text, LINKED);
+}
+
+fn push_encoded(out: &mut String, text: &[u8], set: &'static AsciiSet) {
+    let mut rest = text;
+    while let Some(at) = memchr::memchr(b'%', rest) {
+        out.extend(percent_encoding::percent_encode(&rest[..at], set));
+        out.push_str(if begins_escape(&rest[at..]) { "%" } else { "%25" });
+        rest = &rest[at + 1..];
+    }
+    out.extend(percent_encoding::percent_encode(rest, set));
+}
+
+/// A parameter's name as careless servers read it, for comparing: without regard to case, `.` and blank as `_`, nothing
+/// after a NUL, no blanks before it. PHP does all of this.
+#[must_use]
+pub fn fold_name(name: &[u8]) -> String {
+    let name = String::from_utf8_lossy(name);
+    let name = name.split('\0').next().unwrap_or_default().trim_start_matches(' ');
+    let mut folded = String::with_capacity(name.len());
+    for letter in name.chars() {
+        match letter {
+            '.' | ' ' => folded.push('_'),
+            _ if letter.is_ascii() => folded.push(letter.to_ascii_lowercase()),
+            // Upper case first, so that letters with a second lower case (ſ, K) meet their plain form.
+            _ => folded.extend(letter.to_uppercase().flat_map(char::to_lowercase)),
+        }
+    }
+    folded
+}
+
+/// The names by which a dialect pages or sorts, and whether a client's name would reach one of them.
+#[derive(Clone, Debug, Default)]
+pub struct ReservedNames {
+    /// As written, and folded.
+    names: Vec<(String, String)>,
+}
+
+impl ReservedNames {
+    /// Takes decoded names.
+    #[must_use]
+    pub fn new(names: &[String]) -> Self {
+        Self { names: names.iter().map(|name| (name.clone(), fold_name(name.as_bytes()))).collect() }
+    }
+
+    /// The dialect's name that a client's decoded name would reach, if any: compared folded, and cut before `[` unless
+    /// the dialect's own name has one. PHP reads a `[` that is never closed as `_`, so that is tried as well.
+    #[must_use]
+    pub fn find(&self, name: &[u8]) -> Option<&str> {
+        if self.names.is_empty() {
+            return None;
+        }
+        let whole = fold_name(name);
+        let cut = whole.split('[').next().unwrap_or_default();
+        let unclosed = (whole.contains('[') && !whole.contains(']')).then(|| whole.replacen('[', "_", 1));
+        let reached = |own: &str| {
+            if own.contains('[') {
+                return whole == own || whole.strip_prefix(own).is_some_and(|rest| rest.starts_with('['));
+            }
+            cut == own || unclosed.as_deref() == Some(own)
+        };
+        self.names.iter().find(|(_, folded)| reached(folded)).map(|(name, _)| name.as_str())
+    }
+}

@@ -1,0 +1,222 @@
+//! Responses that the gateway itself makes, and what of the upstream's headers goes back with them.
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{
+        AGE, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, ETAG, EXPIRES, IF_NONE_MATCH, LINK, VARY,
+        X_CONTENT_TYPE_OPTIONS,
+    },
+};
+
+use super::{
+    caching,
+    envelope::{EnvelopeTemplate, Facts},
+    etag,
+};
+use crate::pagination::page::{Level, Page, Unproven};
+
+/// A whole response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// The status.
+    pub status: u16,
+    /// The headers, `Content-Length` included; of the answer to HEAD that of the body which is not sent.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// What the response with a page is made from.
+pub struct PageResponse<'a> {
+    /// The form.
+    pub template: &'a EnvelopeTemplate,
+    /// What it says.
+    pub facts: &'a Facts<'a>,
+    /// The items.
+    pub page: &'a Page,
+    /// The response headers of the upstream answers used, in their order.
+    pub upstream: &'a [&'a HeaderMap],
+    /// The request headers that say whose view this is.
+    pub principal: &'a [HeaderName],
+    /// The longest `Link` line, in bytes.
+    pub link_length: usize,
+    /// Links beside those of paging: relation and encoded URL.
+    pub extra_links: &'a [(&'a str, &'a str)],
+    /// Headers of a legacy answer.
+    pub legacy_headers: &'a [(HeaderName, HeaderValue)],
+}
+
+impl PageResponse<'_> {
+    /// 200 with the page.
+    #[must_use]
+    pub fn render(&self) -> Response {
+        let mut body = Vec::with_capacity(self.body_size());
+        let times = self.template.render(self.facts, self.page, &mut body);
+        let tag = etag::weak(&body, &times);
+        let mut response = Response::new(200, body);
+        let headers = &mut response.headers;
+        kept_headers(headers, self.upstream, self.principal);
+        for name in self.template.header_names() {
+            headers.remove(name);
+        }
+        for (name, value) in self.template.headers(self.facts, self.page) {
+            headers.append(name, value);
+        }
+        for (name, value) in self.legacy_headers {
+            headers.insert(name.clone(), value.clone());
+        }
+        headers.insert(CONTENT_TYPE, self.template.content_type().clone());
+        headers.insert(ETAG, tag);
+        let link = self.facts.links.header(self.link_length, self.extra_links);
+        if let Some(value) = link.and_then(|line| HeaderValue::from_str(&line).ok()) {
+            headers.insert(LINK, value);
+        }
+        self.push_standing(headers);
+        response
+    }
+
+    /// About as large as the body will be, so that it is allocated once.
+    fn body_size(&self) -> usize {
+        let items: usize = (0..self.page.items.len()).map(|index| self.page.item(index).len() + 1).sum();
+        let links = self.facts.links;
+        let urls = [&links.self_, &links.first, &links.prev, &links.next, &links.last];
+        let urls: usize = urls.into_iter().flatten().map(String::len).sum();
+        items + urls + 1024
+    }
+
+    /// How sure the page is.
+    fn push_standing(&self, headers: &mut HeaderMap) {
+        let name = HeaderName::from_static;
+        headers.insert(name("cursorgate-level"), HeaderValue::from_static(level_word(self.page.level)));
+        if let Some(drift) = self.page.drift {
+            headers.insert(name("cursorgate-drift"), HeaderValue::from(drift));
+        }
+        if let Some(reason) = self.page.unproven {
+            headers.insert(name("cursorgate-unproven"), HeaderValue::from_static(unproven_word(reason)));
+        }
+        if self.page.short {
+            headers.insert(name("cursorgate-short"), HeaderValue::from_static("budget"));
+        }
+    }
+}
+
+/// A level as clients read it.
+#[must_use]
+pub const fn level_word(level: Level) -> &'static str {
+    match level {
+        Level::Exact => "exact",
+        Level::Checked => "checked",
+        Level::Positional => "positional",
+    }
+}
+
+const fn unproven_word(reason: Unproven) -> &'static str {
+    match reason {
+        Unproven::Position => "position",
+        Unproven::Order => "order",
+        Unproven::TieRun => "tie-run",
+    }
+}
+
+impl Response {
+    /// A response with a body, its length, and `X-Content-Type-Options: nosniff`.
+    #[must_use]
+    pub fn new(status: u16, body: Vec<u8>) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        Self { status, headers, body }
+    }
+
+    /// An upstream's 4xx as it passes: status, body and content type as they are, and its other headers as those of any
+    /// answer, `WWW-Authenticate` and `Retry-After` among them.
+    #[must_use]
+    pub fn upstream_refusal(status: u16, upstream: &HeaderMap, body: Vec<u8>, principal: &[HeaderName]) -> Self {
+        let mut response = Self::new(status, body);
+        kept_headers(&mut response.headers, &[upstream], principal);
+        if let Some(value) = upstream.get(CONTENT_TYPE) {
+            response.headers.insert(CONTENT_TYPE, value.clone());
+        }
+        response
+    }
+
+    /// 304 without a body where `If-None-Match` of a GET or HEAD request names this response's tag (RFC 9110, sections
+    /// 13.1.2 and 15.4.5). What is not in the body stays: a client that reads `Link` gets the new one.
+    #[must_use]
+    pub fn unless_matched(mut self, request: &HeaderMap) -> Self {
+        let matched = self.status == 200
+            && self.headers.get(ETAG).is_some_and(|tag| etag::is_matched(tag, request.get_all(IF_NONE_MATCH).iter()));
+        if matched {
+            self.status = 304;
+            self.headers.remove(CONTENT_TYPE);
+            self.headers.remove(CONTENT_LENGTH);
+            self.body = Vec::new();
+        }
+        self
+    }
+
+    /// The answer to HEAD: the same headers, `Content-Length` included, and no body.
+    #[must_use]
+    pub fn without_body(mut self) -> Self {
+        self.body = Vec::new();
+        self
+    }
+}
+
+/// Headers of an upstream's answer that say nothing about the gateway's: those of the connection (RFC 9110, section
+/// 7.6.1), and those about the bytes of a body that is not sent on. Beside them all that begin with [`DROPPED_PREFIXES`].
+const DROPPED: [&str; 20] = [
+    "accept-ranges",
+    "age",
+    "cache-control",
+    "connection",
+    "digest",
+    "etag",
+    "keep-alive",
+    "last-modified",
+    "link",
+    "proxy-connection",
+    "repr-digest",
+    "server",
+    "signature",
+    "signature-input",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "vary",
+    "x-content-type-options",
+];
+
+/// `Cursorgate-*` is the gateway's own to say; `Proxy-Authenticate` and its like end at the connection.
+const DROPPED_PREFIXES: [&str; 3] = ["content-", "cursorgate-", "proxy-auth"];
+
+/// Adds what goes back of the answers' headers: those of the first, what caches are told of all, and what it varies by.
+fn kept_headers(headers: &mut HeaderMap, answers: &[&HeaderMap], principal: &[HeaderName]) {
+    if let Some(first) = answers.first() {
+        let nominated: Vec<&str> = first.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok()).collect();
+        let is_nominated = |name: &str| {
+            nominated.iter().flat_map(|line| line.split(',')).any(|word| word.trim().eq_ignore_ascii_case(name))
+        };
+        for (name, value) in *first {
+            let text = name.as_str();
+            let dropped = DROPPED.contains(&text) || DROPPED_PREFIXES.iter().any(|prefix| text.starts_with(prefix));
+            if !dropped && !is_nominated(text) {
+                headers.append(name.clone(), value.clone());
+            }
+        }
+    }
+    if answers.len() > 1 {
+        // The first answer's date would speak for the others too; their `Cache-Control` does.
+        headers.remove(EXPIRES);
+    }
+    headers.insert(CACHE_CONTROL, caching::cache_control(answers));
+    for (name, value) in [(AGE, caching::age(answers)), (VARY, caching::vary(answers, principal))] {
+        if let Some(value) = value {
+            headers.insert(name, value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

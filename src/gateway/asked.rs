@@ -1,0 +1,96 @@
+//! A request for a list, freed of the session it came by, so that the client can be watched while it is answered.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    time::Instant,
+};
+
+use http::{HeaderMap, Version};
+use pingora::{protocols::http::ServerSession, protocols::l4::socket::SocketAddr};
+
+use super::{
+    front::Target,
+    snapshot::{Route, Snapshot},
+};
+use crate::{downstream::LinkBase, upstream::ClientOrigin};
+
+/// What a client asked, and who it is.
+#[derive(Debug)]
+pub(super) struct Asked {
+    /// What it asked for.
+    pub target: Target,
+    /// The parameters of the route's path, percent-encoded.
+    pub parameters: Vec<(String, String)>,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Who it is.
+    pub client: Client,
+    /// The time, in seconds since 1970.
+    pub now: u64,
+    /// When the request began.
+    pub began: Instant,
+}
+
+/// Who asks, by what.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Client {
+    /// The other end of the connection.
+    pub address: IpAddr,
+    /// Whether its `X-Forwarded-*` are believed.
+    pub trusted: bool,
+    /// `http` or `https`, as the client sees it.
+    pub scheme: &'static str,
+    /// The protocol's version.
+    pub version: Version,
+}
+
+impl Client {
+    /// Who is at the other end of a session.
+    #[must_use]
+    pub(super) fn of(session: &ServerSession, snapshot: &Snapshot) -> Self {
+        let address = match session.client_addr() {
+            Some(SocketAddr::Inet(address)) => address.ip(),
+            // Only TCP listeners are made.
+            _ => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        };
+        let trusted = snapshot.trusts(address);
+        let encrypted = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
+        let head = session.req_header();
+        let forwarded = head.headers.get("x-forwarded-proto").filter(|_| trusted).map(http::HeaderValue::as_bytes);
+        let scheme = match forwarded {
+            Some(scheme) if scheme.eq_ignore_ascii_case(b"https") => "https",
+            Some(scheme) if scheme.eq_ignore_ascii_case(b"http") => "http",
+            _ if encrypted => "https",
+            _ => "http",
+        };
+        Self { address, trusted, scheme, version: head.version }
+    }
+
+    /// The same, for the headers that go upstream.
+    #[must_use]
+    pub(super) fn origin<'a>(&self, target: &'a Target) -> ClientOrigin<'a> {
+        ClientOrigin {
+            address: self.address,
+            trusted: self.trusted,
+            host: target.authority.as_deref(),
+            scheme: self.scheme,
+            version: self.version,
+        }
+    }
+}
+
+impl Asked {
+    /// The query as it came.
+    #[must_use]
+    pub(super) fn query(&self) -> Option<&str> {
+        self.target.query.as_deref()
+    }
+
+    /// What the links of the answer begin with.
+    #[must_use]
+    pub(super) fn link_base(&self, route: &Route, snapshot: &Snapshot) -> LinkBase {
+        let public = route.public_url.as_deref().or(snapshot.server.public_url.as_deref());
+        let authority = self.target.authority.as_deref();
+        LinkBase::new(public, self.client.scheme, authority, &route.hosts, &self.target.path)
+    }
+}

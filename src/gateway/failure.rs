@@ -1,0 +1,210 @@
+//! The one table of what goes wrong and what the client is told. What only an operator may know goes to the log.
+
+use http::{HeaderMap, header::RETRY_AFTER};
+
+use crate::{
+    cursor::{CursorError, TooLong},
+    downstream::{Code, Problem, Response},
+    pagination::{refusal::Refusal, window::Offset},
+    upstream::{HeaderRefusal, LegacyFault, ReadingError, fetch::FetchError},
+};
+
+/// Why a request gets no page.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The gateway says why.
+    Refused {
+        /// What the client is told.
+        problem: Box<Problem>,
+        /// What the log is told beside it.
+        detail: Option<String>,
+    },
+    /// The upstream refused, and its answer passes as it is.
+    Passed(Box<Response>),
+}
+
+impl Failure {
+    /// A failure whose client learns `said` and whose log learns `detail`.
+    pub(super) fn logged(code: Code, said: &str, detail: String) -> Self {
+        Self::Refused { problem: Box::new(Problem::new(code, said)), detail: Some(detail) }
+    }
+
+    /// What an upstream's response is where it is no answer; `headers` are its own.
+    pub(super) fn reading(error: ReadingError, headers: &HeaderMap, principal: &[http::HeaderName]) -> Self {
+        let detail = error.to_string();
+        let (code, said) = match error {
+            ReadingError::Failed { status, body } => {
+                return Self::Passed(Box::new(Response::upstream_refusal(status, headers, body, principal)));
+            }
+            ReadingError::Unavailable(_) => (Code::UpstreamUnavailable, "the upstream failed"),
+            ReadingError::Redirected { location, .. } => {
+                let detail = match location {
+                    Some(location) => format!("{detail} to {location}: does upstream_path say what it asks for?"),
+                    None => detail,
+                };
+                return Self::logged(Code::UpstreamRedirected, "the upstream answered with a redirect", detail);
+            }
+            ReadingError::Malformed(_) => (Code::UpstreamMalformed, "the upstream's answer is not the list expected"),
+            ReadingError::TooDeep(_) => (Code::UpstreamMalformed, "the upstream's answer is nested too deep"),
+        };
+        let mut problem = Problem::new(code, said);
+        problem.retry_after = headers.get(RETRY_AFTER).cloned();
+        Self::Refused { problem: Box::new(problem), detail: Some(detail) }
+    }
+
+    /// What a refusal of the core is. `nearest` makes the link to a believed place.
+    pub(super) fn refusal(refusal: Refusal, nearest: impl FnOnce(Offset) -> Option<String>) -> Self {
+        let with_nearest = |code, said: &str, place| {
+            let mut problem = Problem::new(code, said);
+            problem.nearest = nearest(place);
+            Self::from(problem)
+        };
+        match refusal {
+            Refusal::PositionLost { nearest } => with_nearest(
+                Code::PositionLost,
+                "the list has changed so much that this place can't be found: begin again at `restart`, or go on at \
+                 `nearest`, where items may be skipped or repeated",
+                nearest,
+            ),
+            Refusal::TieRun { nearest } => with_nearest(
+                Code::TieRun,
+                "more items share their sort keys here than one answer of the upstream can hold: begin again at \
+                 `restart` with another sort, or go on at `nearest`, where items may be skipped or repeated",
+                nearest,
+            ),
+            Refusal::TooDeep => Problem::new(Code::TooDeep, "the upstream answers no deeper than this").into(),
+            Refusal::BudgetExceeded => {
+                Problem::new(Code::BudgetExceeded, "the page took more upstream requests than are allowed").into()
+            }
+            Refusal::Unsorted(detail) => {
+                Self::logged(Code::UpstreamUnsorted, "the upstream's list is not in its declared order", detail)
+            }
+            Refusal::Stuck => {
+                Problem::new(Code::UpstreamStuck, "the upstream gives the same items at different places").into()
+            }
+            Refusal::NoList => Problem::new(Code::UpstreamMalformed, "the upstream has no list here").into(),
+        }
+    }
+
+    /// What a cursor is that can't be used; `parameter` brought it.
+    pub(super) fn cursor(error: CursorError, parameter: &str) -> Self {
+        let (code, said) = match &error {
+            CursorError::Invalid => (
+                Code::CursorInvalid,
+                "this is no cursor of ours, or it was changed or cut: begin again at `restart`".to_owned(),
+            ),
+            CursorError::Expired => {
+                (Code::CursorExpired, "this cursor is too old: begin again at `restart`".to_owned())
+            }
+            CursorError::Mismatch { differs } => {
+                let parts: Vec<String> = differs.iter().map(ToString::to_string).collect();
+                let parts = if parts.is_empty() { "list".to_owned() } else { parts.join(" and ") };
+                let said = format!("this cursor was made for another {parts}: keep them, or begin again at `restart`");
+                (Code::CursorMismatch, said)
+            }
+        };
+        let mut problem = Problem::new(code, said).with_parameter(parameter);
+        if let CursorError::Mismatch { differs } = error {
+            problem.differs = differs.into_iter().map(crate::cursor::Part::name).collect();
+        }
+        problem.into()
+    }
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self::Refused { problem: Box::new(problem), detail: None }
+    }
+}
+
+impl From<Box<Problem>> for Failure {
+    fn from(problem: Box<Problem>) -> Self {
+        Self::Refused { problem, detail: None }
+    }
+}
+
+impl From<FetchError> for Failure {
+    fn from(error: FetchError) -> Self {
+        let (code, said) = match &error {
+            FetchError::Unavailable(_) => (Code::UpstreamUnavailable, "the upstream can't be reached"),
+            FetchError::Timeout(_) => (Code::UpstreamTimeout, "the upstream did not answer in time"),
+            FetchError::TooLarge(_) => (Code::UpstreamTooLarge, "the upstream's answer is larger than allowed"),
+            FetchError::Malformed(_) => (Code::UpstreamMalformed, "the upstream's answer broke off or can't be read"),
+        };
+        Self::logged(code, said, error.to_string())
+    }
+}
+
+impl From<TooLong> for Failure {
+    fn from(error: TooLong) -> Self {
+        // A page whose cursor nobody could use would end the walk in silence.
+        Self::logged(Code::Internal, "the next page's cursor would be longer than allowed", error.to_string())
+    }
+}
+
+impl From<HeaderRefusal> for Failure {
+    fn from(refusal: HeaderRefusal) -> Self {
+        Problem::new(Code::RequestInvalid, refusal.to_string()).into()
+    }
+}
+
+impl From<LegacyFault> for Failure {
+    fn from(fault: LegacyFault) -> Self {
+        let code = if fault.conflict { Code::ParameterConflict } else { Code::PageInvalid };
+        Problem::new(code, fault.to_string()).with_parameter(fault.parameter).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cursor::Part;
+
+    fn code(failure: Failure) -> (&'static str, Option<String>) {
+        match failure {
+            Failure::Refused { problem, .. } => (problem.code.as_str(), problem.nearest),
+            Failure::Passed(_) => ("passed", None),
+        }
+    }
+
+    #[test]
+    fn the_table() {
+        let nearest = |Offset(at): Offset| Some(format!("/users?cursor={at}"));
+        let lost = Failure::refusal(Refusal::PositionLost { nearest: Offset(7) }, nearest);
+        assert_eq!(code(lost), ("position_lost", Some("/users?cursor=7".to_owned())));
+        let run = Failure::refusal(Refusal::TieRun { nearest: Offset(8) }, nearest);
+        assert_eq!(code(run), ("tie_run", Some("/users?cursor=8".to_owned())));
+        for (failure, expected) in [
+            (Failure::refusal(Refusal::TooDeep, nearest), "too_deep"),
+            (Failure::refusal(Refusal::BudgetExceeded, nearest), "budget_exceeded"),
+            (Failure::refusal(Refusal::Unsorted(String::new()), nearest), "upstream_unsorted"),
+            (Failure::refusal(Refusal::Stuck, nearest), "upstream_stuck"),
+            (FetchError::Unavailable(String::new()).into(), "upstream_unavailable"),
+            (FetchError::Timeout(String::new()).into(), "upstream_timeout"),
+            (FetchError::TooLarge(String::new()).into(), "upstream_too_large"),
+            (FetchError::Malformed(String::new()).into(), "upstream_malformed"),
+            (Failure::cursor(CursorError::Invalid, "cursor"), "cursor_invalid"),
+            (Failure::cursor(CursorError::Expired, "cursor"), "cursor_expired"),
+            (Failure::reading(ReadingError::TooDeep(128), &HeaderMap::new(), &[]), "upstream_malformed"),
+        ] {
+            assert_eq!(code(failure), (expected, None));
+        }
+    }
+
+    #[test]
+    fn a_cursor_of_another_list_says_what_differs() {
+        let mismatch = CursorError::Mismatch { differs: vec![Part::Filters, Part::Order] };
+        let Failure::Refused { problem, .. } = Failure::cursor(mismatch, "cursor") else { panic!() };
+        assert_eq!((problem.code, problem.differs), (Code::CursorMismatch, vec!["filters", "order"]));
+        assert_eq!(problem.parameter.as_deref(), Some("cursor"));
+    }
+
+    #[test]
+    fn an_upstream_that_fails_says_when_to_come_back() {
+        let headers = HeaderMap::from_iter([(RETRY_AFTER, http::HeaderValue::from_static("7"))]);
+        let failure = Failure::reading(ReadingError::Unavailable("503".into()), &headers, &[]);
+        let Failure::Refused { problem, detail } = failure else { panic!() };
+        assert_eq!(problem.retry_after, headers.get(RETRY_AFTER).cloned());
+        assert_eq!(detail.as_deref(), Some("503"));
+    }
+}

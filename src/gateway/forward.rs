@@ -1,0 +1,149 @@
+//! Everything that the upstream answers itself, streamed through Pingora's proxy path: other methods, routes without a
+//! list, uploads, WebSockets, event streams, and legacy requests that pass.
+
+use std::time::Duration;
+
+use http::{HeaderMap, header};
+use pingora::{
+    Error, ErrorSource, ErrorType,
+    http::{RequestHeader, ResponseHeader},
+    protocols::http::ServerSession,
+    proxy::{FailToProxy, Session},
+    upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy},
+};
+
+use super::{Context, Forwarded, answer, clock, respond, upstream::set_timeouts};
+use crate::{
+    downstream::{Code, Problem, legacy},
+    upstream::{fetch::FetchError, headers},
+};
+
+/// How long a connection may be silent that was made to be: WebSockets and event streams.
+const STREAM_SILENCE: Duration = Duration::from_secs(3_600);
+
+/// Whether a request asks for a connection that may be silent for long.
+pub(super) fn is_stream(session: &ServerSession) -> bool {
+    let accepts = session.req_header().headers.get_all(header::ACCEPT);
+    session.is_upgrade_req() || accepts.iter().any(|accept| accept.as_bytes().starts_with(b"text/event-stream"))
+}
+
+/// The peer for a request, with every timeout set.
+pub(super) async fn peer(session: &Session, context: &Context) -> pingora::Result<Box<HttpPeer>> {
+    let forwarded = context.forwarded()?;
+    let upstream = &forwarded.found.route.upstream;
+    let mut peer = upstream
+        .peers
+        .at(upstream.peers.turn(), clock::instant(), upstream.timeouts.connect)
+        .await
+        .map_err(|error| unresolved(&error))?;
+    if is_stream(session) {
+        set_timeouts(&mut peer.options, upstream.timeouts, STREAM_SILENCE);
+    }
+    if forwarded.successor.is_some() {
+        peer.options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
+    }
+    Ok(Box::new(peer))
+}
+
+/// Points a request at the upstream: its path, its `Host`, where it came from, and what the operator adds.
+pub(super) fn request(upstream_request: &mut RequestHeader, context: &Context) -> pingora::Result<()> {
+    let Forwarded { found, target, client, .. } = context.forwarded()?;
+    let query = target.query.as_deref().unwrap_or_default();
+    let path = found.route.target(&target.path, &found.parameters, query);
+    upstream_request.set_raw_path(path.as_bytes())?;
+    let upstream = &found.route.upstream;
+    upstream_request.insert_header(header::HOST, upstream.host_for(target.authority.as_deref()))?;
+    let (untrusted, ours) = headers::provenance(&upstream_request.headers, client.origin(target));
+    for name in &untrusted {
+        upstream_request.remove_header(name);
+    }
+    for (name, value) in ours.iter().chain(upstream.headers.iter().map(|(name, value)| (name, value))) {
+        upstream_request.insert_header(name.clone(), value.clone())?;
+    }
+    Ok(())
+}
+
+/// Adds to a legacy answer what says that it is one. Everything else stays as it came.
+pub(super) fn response(upstream_response: &mut ResponseHeader, context: &Context) -> pingora::Result<()> {
+    let Ok(Forwarded { found, successor: Some(successor), .. }) = context.forwarded() else { return Ok(()) };
+    let Some(list) = &found.route.list else { return Ok(()) };
+    for (name, value) in &list.legacy_headers {
+        upstream_response.insert_header(name.clone(), value.clone())?;
+    }
+    let links = legacy::links(list.legacy.documentation.as_deref(), successor);
+    let mut line = HeaderMap::new();
+    for value in upstream_response.headers.get_all(header::LINK) {
+        line.append(header::LINK, value.clone());
+    }
+    legacy::append_link(&mut line, &link_line(&links));
+    if let Some(value) = line.get(header::LINK) {
+        upstream_response.insert_header(header::LINK, value.clone())?;
+    }
+    Ok(())
+}
+
+fn link_line(links: &[(&str, &str)]) -> String {
+    let written: Vec<String> = links.iter().map(|(relation, url)| format!("<{url}>; rel=\"{relation}\"")).collect();
+    written.join(", ")
+}
+
+/// Tells the client, where it can still be told, that there is no answer.
+pub(super) async fn fail(session: &mut Session, error: &Error, context: &mut Context) -> FailToProxy {
+    let Context { snapshot, outcome, .. } = context;
+    let problem = problem(error);
+    let begun = session.response_written().is_some_and(|head| !head.status.is_informational());
+    // Pingora's text quotes what could not be parsed: the kind is enough for the log.
+    outcome.detail.get_or_insert_with(|| format!("{} at {}", error.etype().as_str(), error.esource().as_str()));
+    session.set_keepalive(None);
+    match problem {
+        Some(problem) if !begun => {
+            let response = answer::refuse(&problem, None, snapshot, outcome);
+            respond::write(session, response, outcome).await;
+        }
+        Some(_) if *error.esource() == ErrorSource::Upstream => outcome.code = Some("upstream_truncated"),
+        _ => outcome.code = Some("client_gone"),
+    }
+    FailToProxy { error_code: outcome.status, can_reuse_downstream: false }
+}
+
+/// What an error of Pingora's proxy path is; nothing where the client itself is gone.
+fn problem(error: &Error) -> Option<Problem> {
+    let timed_out = matches!(
+        error.root_etype(),
+        ErrorType::ConnectTimedout
+            | ErrorType::TLSHandshakeTimedout
+            | ErrorType::ReadTimedout
+            | ErrorType::WriteTimedout
+    );
+    let (code, said) = match error.esource() {
+        ErrorSource::Upstream if timed_out => (Code::UpstreamTimeout, "the upstream did not answer in time"),
+        ErrorSource::Upstream if *error.etype() == ErrorType::InvalidHTTPHeader => {
+            (Code::UpstreamMalformed, "the upstream's answer can't be read")
+        }
+        ErrorSource::Upstream => (Code::UpstreamUnavailable, "the upstream can't be reached"),
+        ErrorSource::Downstream => match error.etype() {
+            ErrorType::WriteError | ErrorType::ReadError | ErrorType::ConnectionClosed => return None,
+            _ => (Code::RequestInvalid, "the request's body can't be read"),
+        },
+        // What Pingora's own checks of a request refuse.
+        _ if *error.etype() == ErrorType::InvalidHTTPHeader => {
+            (Code::RequestInvalid, "the request's headers can't be passed on")
+        }
+        _ => (Code::Internal, "the gateway failed; the request id helps to find out why"),
+    };
+    Some(Problem::new(code, said))
+}
+
+fn unresolved(error: &FetchError) -> Box<Error> {
+    let kind = match error {
+        FetchError::Timeout(_) => ErrorType::ConnectTimedout,
+        _ => ErrorType::ConnectNoRoute,
+    };
+    Error::explain(kind, error.to_string()).into_up()
+}
+
+impl Context {
+    fn forwarded(&self) -> pingora::Result<&Forwarded> {
+        self.forwarded.as_ref().ok_or_else(|| Error::explain(ErrorType::InternalError, "nothing is to be forwarded"))
+    }
+}

@@ -1,0 +1,168 @@
+//! What is refused before anything is looked up: requests that the gateway and an upstream could read differently, and
+//! heads that are too large.
+
+use std::borrow::Cow;
+
+use http::{Method, Version, header};
+use pingora::http::RequestHeader;
+
+use super::{path, route::host_of};
+use crate::downstream::{Code, Problem};
+
+/// The head of a request, as far as all requests are alike.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Target {
+    /// The path as it came, without the query.
+    pub path: String,
+    /// The path for looking up routes.
+    pub normal_path: String,
+    /// The query as it came.
+    pub query: Option<String>,
+    /// The authority as it came: of the target, else of `Host`.
+    pub authority: Option<String>,
+    /// Its host: lower case, without port.
+    pub host: Option<String>,
+}
+
+/// Reads the head of a request. `raw` is the head as it came, where the protocol has one: what the parser mends in
+/// silence can only be seen there.
+///
+/// # Errors
+///
+/// 400 `request_invalid`, 414 `target_too_long`, 431 `headers_too_large`.
+pub(super) fn read(head: &RequestHeader, raw: &[u8], head_size: usize) -> Result<Target, Box<Problem>> {
+    let target = head.raw_path();
+    if target.len() > head_size {
+        let detail = format!("the request target has {} bytes, {head_size} are allowed", target.len());
+        return Err(Box::new(Problem::new(Code::TargetTooLong, detail)));
+    }
+    if raw.len() > head_size {
+        let detail = format!("the request's head has {} bytes, {head_size} are allowed", raw.len());
+        return Err(Box::new(Problem::new(Code::HeadersTooLarge, detail)));
+    }
+    if matches!(head.method, Method::CONNECT | Method::TRACE) {
+        return Err(invalid(format!("the method {} is not answered here", head.method)));
+    }
+    if head.headers.contains_key(header::TRANSFER_ENCODING) && names_content_length(raw) {
+        return Err(invalid("Transfer-Encoding and Content-Length exclude each other"));
+    }
+    let (authority, target) = split_target(target)?;
+    let authority = match authority.map(Cow::Borrowed).or_else(|| head_host(head)) {
+        Some(authority) => Some(authority.into_owned()),
+        None if head.version == Version::HTTP_11 => return Err(invalid("the Host header is missing")),
+        None => None,
+    };
+    let (path, query) = match target.iter().position(|byte| *byte == b'?') {
+        Some(at) => (&target[..at], Some(&target[at + 1..])),
+        None => (target, None),
+    };
+    let normal_path = path::normalize(path).map_err(invalid)?.into_owned();
+    let query = query.map(|query| match std::str::from_utf8(query) {
+        Ok(text) if !text.bytes().any(|byte| byte <= b' ' || byte == 0x7f || byte == b'#') => Ok(text.to_owned()),
+        _ => Err(invalid("the query holds a byte that no query can hold")),
+    });
+    Ok(Target {
+        path: String::from_utf8_lossy(path).into_owned(),
+        normal_path,
+        query: query.transpose()?,
+        host: authority.as_deref().map(host_of).filter(|host| !host.is_empty()),
+        authority,
+    })
+}
+
+fn invalid(detail: impl Into<String>) -> Box<Problem> {
+    Box::new(Problem::new(Code::RequestInvalid, detail))
+}
+
+fn head_host(head: &RequestHeader) -> Option<Cow<'_, str>> {
+    head.headers.get(header::HOST).map(|host| String::from_utf8_lossy(host.as_bytes()))
+}
+
+/// The authority and the rest of a target in absolute form (RFC 9112 section 3.2.2).
+fn split_target(target: &[u8]) -> Result<(Option<&str>, &[u8]), Box<Problem>> {
+    if target.first() == Some(&b'/') {
+        return Ok((None, target));
+    }
+    let absolute = target.split_first_chunk::<7>().filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"http://"));
+    let rest = absolute.map(|(_, rest)| rest).or_else(|| {
+        let (scheme, rest) = target.split_first_chunk::<8>()?;
+        scheme.eq_ignore_ascii_case(b"https://").then_some(rest)
+    });
+    let Some(rest) = rest else {
+        return Err(invalid("the request target is neither a path nor a URL"));
+    };
+    let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
+    let authority = std::str::from_utf8(&rest[..end]).map_err(|_| invalid("the target's authority is not text"))?;
+    match rest.get(end) {
+        Some(b'/') => Ok((Some(authority), &rest[end..])),
+        None => Ok((Some(authority), b"/")),
+        Some(_) => Err(invalid("the request target has no path")),
+    }
+}
+
+/// Whether a line of the head is a `Content-Length`. The parser drops it where there is a `Transfer-Encoding`.
+fn names_content_length(raw: &[u8]) -> bool {
+    raw.split(|byte| *byte == b'\n').any(|line| {
+        line.split_first_chunk::<15>().is_some_and(|(name, _)| name.eq_ignore_ascii_case(b"content-length:"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZE: usize = 1_024;
+
+    fn head(method: &str, target: &str, headers: &[(&'static str, &str)]) -> RequestHeader {
+        let mut head = RequestHeader::build(method, target.as_bytes(), None).unwrap();
+        for (name, value) in headers {
+            head.append_header(*name, *value).unwrap();
+        }
+        head
+    }
+
+    #[test]
+    fn targets() {
+        for (target, path, query, host) in [
+            ("/users", "/users", None, "people.example"),
+            ("/%75sers/?a=%20&b", "/users/", Some("a=%20&b"), "people.example"),
+            ("/users?", "/users", Some(""), "people.example"),
+            ("/users?a=//../%2f", "/users", Some("a=//../%2f"), "people.example"),
+            ("http://Other.example:81/users?x", "/users", Some("x"), "other.example"),
+            ("HTTPS://other.example", "/", None, "other.example"),
+        ] {
+            let read = read(&head("GET", target, &[("host", "People.example.:8080")]), b"", SIZE).unwrap();
+            assert_eq!(read.normal_path, path, "{target}");
+            assert_eq!(read.query.as_deref(), query, "{target}");
+            assert_eq!(read.host.as_deref(), Some(host), "{target}");
+        }
+    }
+
+    #[test]
+    fn what_two_servers_could_read_differently_is_refused() {
+        let host = ("host", "people");
+        let chunked = ("transfer-encoding", "chunked");
+        let both: &[u8] = b"POST / HTTP/1.1\r\nHost: people\r\ncontent-LENGTH: 3\r\nTransfer-Encoding: chunked\r\n\r\n";
+        for (head, raw, code) in [
+            (head("GET", "/users", &[]), &b""[..], Code::RequestInvalid),
+            (head("TRACE", "/users", &[host]), b"", Code::RequestInvalid),
+            (head("CONNECT", "people:80", &[host]), b"", Code::RequestInvalid),
+            (head("OPTIONS", "*", &[host]), b"", Code::RequestInvalid),
+            (head("GET", "/a/../b", &[host]), b"", Code::RequestInvalid),
+            (head("GET", "http://people?x", &[host]), b"", Code::RequestInvalid),
+            (head("POST", "/", &[host, chunked]), both, Code::RequestInvalid),
+            (head("GET", &format!("/{}", "a".repeat(SIZE)), &[host]), b"", Code::TargetTooLong),
+            (head("GET", "/", &[host]), &[b'a'; SIZE + 1], Code::HeadersTooLarge),
+        ] {
+            assert_eq!(read(&head, raw, SIZE).map_err(|problem| problem.code), Err(code), "{head:?}");
+        }
+        assert!(read(&head("POST", "/", &[host, chunked]), b"POST / HTTP/1.1\r\n\r\n", SIZE).is_ok());
+    }
+
+    #[test]
+    fn an_old_client_needs_no_host() {
+        let mut old = head("GET", "/users", &[]);
+        old.set_version(Version::HTTP_10);
+        assert_eq!(read(&old, b"", SIZE).unwrap().host, None);
+    }
+}

@@ -1,0 +1,83 @@
+//! Waiting for several futures, and for one that may panic.
+
+use std::{
+    any::Any,
+    future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::{Pin, pin},
+    task::Poll,
+};
+
+/// What all of these give, in their order. There are few of them: all are polled whenever one of them wakes.
+pub(super) async fn join_all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
+    let mut waiting: Vec<Pin<Box<F>>> = futures.into_iter().map(Box::pin).collect();
+    let mut done: Vec<Option<F::Output>> = waiting.iter().map(|_| None).collect();
+    poll_fn(|context| {
+        let mut all = true;
+        for (future, output) in waiting.iter_mut().zip(&mut done) {
+            if output.is_none() {
+                match future.as_mut().poll(context) {
+                    Poll::Ready(ready) => *output = Some(ready),
+                    Poll::Pending => all = false,
+                }
+            }
+        }
+        if all { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    done.into_iter().flatten().collect()
+}
+
+/// What a future gives, or what it panicked with. It must not be used after a panic, and is not: it is dropped here.
+///
+/// # Errors
+///
+/// The panic's message.
+pub(super) async fn caught<F: Future>(future: F) -> Result<F::Output, String> {
+    let mut future = pin!(future);
+    poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
+        Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
+        Ok(Poll::Pending) => Poll::Pending,
+        Err(payload) => Poll::Ready(Err(message(payload.as_ref()))),
+    })
+    .await
+}
+
+fn message(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("a panic without a message").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn outputs_keep_the_order_of_their_futures() {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let late = async move { told.await.unwrap() };
+        let early = async move {
+            tell.send(1).unwrap();
+            2
+        };
+        let futures: [Pin<Box<dyn Future<Output = i32>>>; 2] = [Box::pin(late), Box::pin(early)];
+        assert_eq!(join_all(futures).await, [1, 2]);
+        assert!(join_all(Vec::<std::future::Ready<i32>>::new()).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_value() {
+        assert_eq!(caught(async { 1 }).await, Ok(1));
+        let panicking = async {
+            tokio::task::yield_now().await;
+            panic!("broken {}", 7)
+        };
+        assert_eq!(
+            caught(async {
+                panicking.await;
+            })
+            .await,
+            Err("broken 7".to_owned())
+        );
+    }
+}

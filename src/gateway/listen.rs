@@ -1,0 +1,127 @@
+//! Pingora's server, set up in code: no file of its own, nothing in world-writable places, no retries but one.
+
+use std::net::SocketAddr;
+
+use pingora::{
+    apps::HttpServerOptions,
+    listeners::{L4BufferSettings, ListenerConfig, tls::TlsSettings},
+    proxy::http_proxy_service_with_name,
+    server::{Server, configuration::ServerConf},
+};
+
+use super::Gateway;
+use crate::config::settings::{ListenerSettings, ListenerTls, Settings};
+
+/// What is read at once from a client. The default of 64 KiB is what a process with many idle connections is made of.
+const READ_BUFFER: usize = 4 * 1024;
+
+/// How many requests one connection may bring, so that its memory is given back now and then.
+const REQUESTS_PER_CONNECTION: u32 = 10_000;
+
+/// How often a request is tried on the proxy path: once more only where a pooled connection turns out to be dead.
+const TRIES: usize = 2;
+
+/// Idle upstream connections that each thread's share of the pool may hold, on the proxy path.
+const POOL_PER_THREAD: usize = 128;
+
+/// Why the server can't listen. Names the key of the configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum Unready {
+    /// The address is taken, or is not one of this machine.
+    #[error("listeners.{listener}: can't listen on {address}: {error}")]
+    Address {
+        /// The listener's name.
+        listener: String,
+        /// Its address.
+        address: SocketAddr,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// Certificate and key can't be used.
+    #[error("listeners.{listener}: {certificate} and {key} can't be used: {error}")]
+    Certificate {
+        /// The listener's name.
+        listener: String,
+        /// The certificate's path.
+        certificate: String,
+        /// The key's path.
+        key: String,
+        /// What OpenSSL says.
+        error: String,
+    },
+}
+
+/// A server with all listeners of a configuration, which answers by this gateway.
+///
+/// # Errors
+///
+/// Where one of them could not listen: Pingora itself would only notice on a thread of its own, and go on without.
+pub fn server(settings: &Settings, gateway: Gateway) -> Result<Server, Unready> {
+    let mut server = Server::new_with_opt_and_conf(None, configuration(settings));
+    let mut service = http_proxy_service_with_name(&server.configuration, gateway, "gateway");
+    if let Some(proxy) = service.app_logic_mut() {
+        let mut options = HttpServerOptions::default();
+        // Refused all the same, but by a problem document.
+        options.allow_connect_method_proxying = true;
+        options.keepalive_request_limit = Some(REQUESTS_PER_CONNECTION);
+        proxy.server_options = Some(options);
+    }
+    for listener in &settings.listeners {
+        probe(&listener.name, listener.address)?;
+        let buffer = L4BufferSettings::default().read(READ_BUFFER);
+        let mut endpoint = ListenerConfig::tcp(listener.address.to_string()).l4_buffer(buffer);
+        if let Some(tls) = certificate(listener)? {
+            endpoint = endpoint.tls(tls);
+        }
+        service.add_listener(endpoint);
+    }
+    server.add_service(service);
+    Ok(server)
+}
+
+/// A server without listeners, for what goes on until the process leaves.
+#[must_use]
+pub fn companion(settings: &Settings) -> Server {
+    Server::new_with_opt_and_conf(None, configuration(settings))
+}
+
+/// Whether an address can be listened on.
+///
+/// # Errors
+///
+/// [`Unready::Address`].
+pub fn probe(listener: &str, address: SocketAddr) -> Result<(), Unready> {
+    let bound = std::net::TcpListener::bind(address);
+    bound.map(drop).map_err(|error| Unready::Address { listener: listener.to_owned(), address, error })
+}
+
+/// What a listener's TLS needs; nothing where it speaks none.
+///
+/// # Errors
+///
+/// [`Unready::Certificate`].
+pub fn certificate(listener: &ListenerSettings) -> Result<Option<TlsSettings>, Unready> {
+    let Some(ListenerTls { certificate, key }) = &listener.tls else { return Ok(None) };
+    let settings = TlsSettings::intermediate(certificate, key).map_err(|error| Unready::Certificate {
+        listener: listener.name.clone(),
+        certificate: certificate.clone(),
+        key: key.clone(),
+        error: error.to_string(),
+    });
+    settings.map(Some)
+}
+
+fn configuration(settings: &Settings) -> ServerConf {
+    let grace = settings.server.shutdown_timeout;
+    ServerConf {
+        // Pingora would put both into a world-writable folder, where others can put theirs first; neither is used.
+        pid_file: String::new(),
+        upgrade_sock: String::new(),
+        threads: settings.server.threads,
+        grace_period_seconds: Some(grace.as_secs() + u64::from(grace.subsec_nanos() > 0)),
+        graceful_shutdown_timeout_seconds: Some(0),
+        max_retries: TRIES,
+        upstream_keepalive_pool_size: POOL_PER_THREAD,
+        ..ServerConf::default()
+    }
+}

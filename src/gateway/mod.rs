@@ -1,0 +1,113 @@
+//! The shell: Pingora in front, upstreams behind, and one function in between that serves a page.
+//!
+//! ```text
+//! answer      request_filter: front (is the head sound?), route (who covers it?)
+//!   │           ├─ no list, or another method, or a legacy request that passes ──► forward: Pingora's own proxy path
+//!   ▼
+//! serve       downstream::Parameters   query → ListRequest
+//!   │         tokens                   token → position
+//!   │         exchange                 pagination::resolve ◄─► upstream::Dialect, upstream::fetch
+//!   │         tokens, downstream       page → cursors, links, envelope → Response
+//!   ▼
+//! respond     written with its exact length; access_log: one line
+//! ```
+//!
+//! A request keeps the [`Snapshot`] that was in force when it began. Pages are never made in Pingora's body filters:
+//! those run after the headers are gone, can't wait, and see no empty body.
+
+pub mod access_log;
+mod answer;
+mod asked;
+pub mod clock;
+mod exchange;
+mod failure;
+mod forward;
+mod front;
+mod join;
+mod learning;
+pub mod lifecycle;
+mod listen;
+pub mod live;
+mod path;
+mod proxy;
+pub mod reload;
+mod respond;
+pub mod route;
+mod serve;
+pub mod snapshot;
+mod tokens;
+mod upstream;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use access_log::Outcome;
+use front::Target;
+use lifecycle::{InFlight, Vitals};
+pub use listen::{Unready, certificate, companion, probe, server};
+use live::Live;
+pub use pingora::server::Server;
+use route::Found;
+pub use snapshot::Snapshot;
+
+use crate::upstream::fetch::Fetcher;
+
+/// The gateway: what is in force, and the connections to upstreams.
+#[derive(Debug)]
+pub struct Gateway {
+    live: Arc<Live>,
+    fetcher: Fetcher,
+    vitals: Vitals,
+    ids: RequestIds,
+}
+
+impl Gateway {
+    /// A gateway over what is in force.
+    ///
+    /// # Errors
+    ///
+    /// Where the system gives no random bytes.
+    pub fn new(live: Arc<Live>, vitals: Vitals) -> Result<Self, getrandom::Error> {
+        Ok(Self { live, fetcher: Fetcher::new(), vitals, ids: RequestIds::new()? })
+    }
+}
+
+/// What is kept for one request: the snapshot it began with, the route that covers it, and what becomes of it.
+#[derive(Debug)]
+pub struct Context {
+    snapshot: Arc<Snapshot>,
+    forwarded: Option<Forwarded>,
+    outcome: Outcome,
+    _in_flight: InFlight,
+}
+
+/// A request that the upstream answers itself.
+#[derive(Debug)]
+struct Forwarded {
+    found: Found,
+    target: Target,
+    client: asked::Client,
+    /// The first page of the same list by cursor, where the request is a legacy one for a list.
+    successor: Option<String>,
+}
+
+/// Ids of requests: random for each process, counted within it. Those that clients send are not trusted.
+#[derive(Debug)]
+struct RequestIds {
+    process: String,
+    next: AtomicU64,
+}
+
+impl RequestIds {
+    fn new() -> Result<Self, getrandom::Error> {
+        let mut bytes = [0; 8];
+        getrandom::fill(&mut bytes)?;
+        Ok(Self { process: format!("{:016x}", u64::from_be_bytes(bytes)), next: AtomicU64::new(1) })
+    }
+
+    fn next(&self) -> String {
+        format!("{}-{:x}", self.process, self.next.fetch_add(1, Ordering::Relaxed))
+    }
+}

@@ -1,0 +1,119 @@
+//! Pingora's hooks, each a line or two: what they do stands in the modules they name.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pingora::{
+    Error,
+    http::{RequestHeader, ResponseHeader},
+    modules::http::HttpModules,
+    proxy::{FailToProxy, ProxyHttp, Session},
+    upstreams::peer::HttpPeer,
+};
+
+use super::{Context, Gateway, access_log::Outcome, answer, forward};
+
+/// How long one write to a client may take: a client that reads nothing gives its connection back.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a body that nobody wants is read, so that the connection can be used on.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a client may be silent within a body.
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The same, on connections made to be silent.
+const STREAM_READ_TIMEOUT: Duration = Duration::from_secs(3_600);
+
+#[async_trait]
+impl ProxyHttp for Gateway {
+    type CTX = Context;
+
+    fn new_ctx(&self) -> Context {
+        Context {
+            snapshot: self.live.pin(),
+            forwarded: None,
+            outcome: Outcome::begin(self.ids.next()),
+            _in_flight: self.vitals.enter(),
+        }
+    }
+
+    /// Pingora's compression module would look at every response; nothing is compressed here.
+    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
+
+    async fn early_request_filter(&self, session: &mut Session, context: &mut Context) -> pingora::Result<()> {
+        let silence = if forward::is_stream(session) { STREAM_READ_TIMEOUT } else { READ_TIMEOUT };
+        session.set_read_timeout(Some(silence));
+        session.set_write_timeout(Some(WRITE_TIMEOUT));
+        session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
+        let head = session.req_header();
+        context.outcome.asked(&head.method, path_of(head));
+        Ok(())
+    }
+
+    async fn request_filter(&self, session: &mut Session, context: &mut Context) -> pingora::Result<bool> {
+        answer::answer(self, session, context).await
+    }
+
+    async fn upstream_peer(&self, session: &mut Session, context: &mut Context) -> pingora::Result<Box<HttpPeer>> {
+        context.outcome.upstream_requests += 1;
+        forward::peer(session, context).await
+    }
+
+    /// Nothing was sent yet, so another peer may be tried, whatever the method.
+    fn fail_to_connect(
+        &self,
+        _session: &mut Session,
+        _peer: &HttpPeer,
+        _context: &mut Context,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        error.set_retry(true);
+        error
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        _session: &mut Session,
+        upstream_request: &mut RequestHeader,
+        context: &mut Context,
+    ) -> pingora::Result<()> {
+        forward::request(upstream_request, context)
+    }
+
+    async fn response_filter(
+        &self,
+        _session: &mut Session,
+        upstream_response: &mut ResponseHeader,
+        context: &mut Context,
+    ) -> pingora::Result<()> {
+        forward::response(upstream_response, context)
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Context) -> FailToProxy {
+        forward::fail(session, error, context).await
+    }
+
+    /// Pingora's own summary holds the query.
+    fn request_summary(&self, session: &Session, context: &Context) -> String {
+        format!("{} {}", session.req_header().method, context.outcome.request_id)
+    }
+
+    /// The access log has a line for each request, with what went wrong.
+    fn suppress_error_log(&self, _session: &Session, _context: &Context, _error: &Error) -> bool {
+        true
+    }
+
+    async fn logging(&self, session: &mut Session, _error: Option<&Error>, context: &mut Context) {
+        if let Some(head) = session.response_written() {
+            context.outcome.status = head.status.as_u16();
+        }
+        context.outcome.bytes = session.body_bytes_sent();
+    }
+}
+
+/// The path of a request's target, without its query.
+fn path_of(head: &RequestHeader) -> &[u8] {
+    let target = head.raw_path();
+    target.iter().position(|byte| *byte == b'?').map_or(target, |end| &target[..end])
+}

@@ -1,0 +1,67 @@
+//! Whether an answer ends the collection: only the evidence of its own statement counts.
+
+use super::{
+    answer::{Answer, Standing},
+    paging::{EndEvidence, Learnt, Paging},
+    window::Fetch,
+};
+
+/// Two items are taken to be asked for honestly by any upstream: a size of 2 counts as honoured without having been seen.
+const HONOURED_UNSEEN: usize = 2;
+
+/// What is believed of sizes when an answer is judged.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Belief {
+    /// What was learnt so far, this answer included.
+    pub(super) learnt: Learnt,
+    /// The largest answer of all requests before this one.
+    pub(super) largest_before: u32,
+    /// A short answer at this place was asked about before, so that what counts say no longer weighs against it.
+    pub(super) confirming: bool,
+}
+
+/// What an answer says about the end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct End {
+    /// It ends the collection.
+    pub(super) ends: bool,
+    /// It has fewer items than were asked for, and that proves nothing.
+    pub(super) short: bool,
+    /// It ends the collection although a count said otherwise, also when asked again.
+    pub(super) checked: bool,
+}
+
+impl End {
+    /// Whether an answer ends the collection.
+    ///
+    /// An end is proven only by evidence of the statement that made the answer: fewer items than a size that this upstream
+    /// has been seen to honour or that its dialect vouches for, or a flag that the dialect marks as coming from the slice
+    /// itself. Totals, a `next` computed from a count, a past-the-end status, and an empty answer that was not asked from
+    /// the start only say where to look; they may say that there is more, never that there is no more.
+    pub(super) fn judge(
+        answer: &Answer,
+        fetch: Fetch,
+        begins: u64,
+        from_start: bool,
+        paging: &Paging,
+        belief: Belief,
+    ) -> Self {
+        let count = answer.items.len();
+        if answer.standing == Standing::PastEnd || (count == 0 && !from_start) {
+            return Self { ends: false, short: false, checked: false };
+        }
+        if paging.end == EndEvidence::Flag && answer.more == Some(false) {
+            return Self { ends: true, short: false, checked: false };
+        }
+        let used = answer.size.unwrap_or(u32::MAX).min(fetch.size().0) as usize;
+        let honoured = match paging.end {
+            EndEvidence::ShortPage => usize::MAX,
+            EndEvidence::Unvouched | EndEvidence::Flag => HONOURED_UNSEEN.max(belief.learnt.largest as usize),
+        };
+        let more_is_said = answer.more == Some(true)
+            || answer.total.is_some_and(|total| total.value > begins.saturating_add(count as u64));
+        let overruled = belief.confirming && paging.end == EndEvidence::Unvouched;
+        let ends = count < used.min(honoured) && (!more_is_said || overruled);
+        Self { ends, short: count < used && !ends, checked: ends && more_is_said }
+    }
+}

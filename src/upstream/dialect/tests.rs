@@ -1,0 +1,254 @@
+//! What goes on the wire, and which order is asked for.
+
+mod faults;
+
+use crate::{
+    config::settings::{EndWord, FieldSettings, ListSettings},
+    pagination::{
+        order::{Direction, Kind, Nulls, Ties},
+        paging::{EndEvidence, Family, Sizes},
+        window::{Fetch, Offset, PageNumber, PageSize},
+    },
+    upstream::testing::{at, compile, sort, term},
+};
+
+fn page(number: u64, size: u32) -> Fetch {
+    Fetch::Page { number: PageNumber(number), size: PageSize(size) }
+}
+
+fn slice(from: u64, size: u32) -> Fetch {
+    Fetch::Slice { from: Offset(from), size: PageSize(size) }
+}
+
+/// The query of a fetch without a sort.
+fn query(template: &str, first_page: u64, fetch: Fetch, filters: &str) -> String {
+    let dialect = compile(|list| {
+        list.dialect.request.query = at(template);
+        list.dialect.request.first_page = first_page;
+        list.dialect.size.default = Some(at(15_u32));
+        list.dialect.sort = None;
+    });
+    dialect.ask(dialect.default_sorted(), fetch, filters).query
+}
+
+#[test]
+fn queries_are_as_written() {
+    for (template, first_page, fetch, filters, expected) in [
+        ("page={page}&per_page={size}", 1, page(0, 20), "", "page=1&per_page=20"),
+        ("page={page}&size={size}", 0, page(3, 20), "", "page=3&size=20"),
+        ("p={page}", 7, page(2, 15), "a=1&b=%2f", "a=1&b=%2f&p=9"),
+        ("limit={size}&offset={offset}", 1, slice(40, 20), "q=x", "q=x&limit=20&offset=40"),
+        ("_start={offset}&_end={end}", 1, slice(40, 20), "", "_start=40&_end=60"),
+        ("range={offset}-{last}", 1, slice(40, 20), "", "range=40-59"),
+        ("$skip={offset}&$top={size}", 1, slice(0, 5), "", "$skip=0&$top=5"),
+        ("page[number]={page}&page[size]={size}", 1, page(0, 5), "", "page%5Bnumber%5D=1&page%5Bsize%5D=5"),
+        ("flag&x=%C3%A9 é{{}}\"&p={page}", 1, page(0, 15), "", "flag&x=%C3%A9%20%C3%A9%7B%7D%22&p=1"),
+        ("x=100%&y=a+b;c:@/?!'()*,=z&p={page}", 1, page(0, 15), "", "x=100%25&y=a+b;c:@/?!'()*,=z&p=1"),
+        ("x=#&p={page}", 1, page(0, 15), "", "x=%23&p=1"),
+        ("p={page}", u64::MAX, page(u64::MAX, 15), "", "p=18446744073709551615"),
+    ] {
+        assert_eq!(query(template, first_page, fetch, filters), expected, "{template}");
+    }
+}
+
+#[test]
+fn headers_are_templates_too() {
+    let dialect = compile(|list| {
+        list.dialect.request.query = at("");
+        list.dialect.request.headers =
+            vec![(at("Range"), at("items={offset}-{last}")), (at("Prefer"), at("count={{exact}}"))];
+    });
+    let ask = dialect.ask(dialect.default_sorted(), slice(25, 25), "a=1");
+    assert_eq!(ask.query, "a=1&sort=-created_at,id");
+    let headers: Vec<(&str, &str)> =
+        ask.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
+    assert_eq!(headers, [("range", "items=25-49"), ("prefer", "count={exact}")]);
+}
+
+#[test]
+fn the_variables_decide_the_family_and_the_sizes() {
+    let paging = |template: &str, change: &dyn Fn(&mut ListSettings)| {
+        let dialect = compile(|list| {
+            list.dialect.request.query = at(template);
+            change(list);
+        });
+        (dialect.paging().family, dialect.paging().sizes.clone())
+    };
+    let free = Sizes::Free { least: 1, most: None };
+    assert_eq!(paging("p={page}&s={size}", &|_| ()), (Family::Page, free.clone()));
+    assert_eq!(paging("o={offset}&s={size}", &|_| ()), (Family::Offset, free.clone()));
+    assert_eq!(paging("a={offset}&b={end}", &|_| ()), (Family::Offset, free.clone()));
+    assert_eq!(paging("a={offset}-{last}", &|_| ()), (Family::Offset, free));
+    let bounded = |list: &mut ListSettings| {
+        list.dialect.size.min = Some(at(5_u32));
+        list.dialect.size.max = Some(at(50_u32));
+    };
+    assert_eq!(paging("p={page}&s={size}", &bounded).1, Sizes::Free { least: 5, most: Some(50) });
+    let listed = |list: &mut ListSettings| {
+        list.dialect.size.choices = vec![50, 10, 25, 10, 100];
+        list.dialect.size.max = Some(at(50_u32));
+    };
+    assert_eq!(paging("p={page}&s={size}", &listed).1, Sizes::Listed(vec![10, 25, 50]));
+    let fixed = |list: &mut ListSettings| list.dialect.size.default = Some(at(15_u32));
+    assert_eq!(paging("p={page}", &fixed), (Family::Page, Sizes::Fixed(15)));
+}
+
+#[test]
+fn ends_are_vouched_for_as_said() {
+    let end = |word| {
+        let dialect = compile(|list| {
+            list.dialect.response.has_more = Some(at("/more"));
+            list.dialect.response.end = word;
+        });
+        dialect.paging().end
+    };
+    assert_eq!(end(None), EndEvidence::Unvouched);
+    assert_eq!(end(Some(at(EndWord::EmptyPage))), EndEvidence::Unvouched);
+    assert_eq!(end(Some(at(EndWord::Flag))), EndEvidence::Flag);
+    assert_eq!(end(Some(at(EndWord::ShortPage))), EndEvidence::ShortPage);
+}
+
+/// The sort that a route asks for by default, how many keys, and what is known of ties.
+fn asked(change: impl FnOnce(&mut ListSettings)) -> (String, usize, Ties) {
+    let dialect = compile(change);
+    let sorted = dialect.default_sorted();
+    (sorted.query.clone(), sorted.asked, sorted.order.ties)
+}
+
+#[test]
+fn the_order_is_asked_for_where_all_of_it_can_be() {
+    let all = "sort=-created_at,id".to_owned();
+    assert_eq!(asked(|_| ()), (all.clone(), 2, Ties::Ordered));
+    assert_eq!(asked(|list| list.sortable = vec![at("created_at")]), (String::new(), 0, Ties::Unordered));
+    assert_eq!(asked(|list| list.sortable = vec![at("id")]), (String::new(), 0, Ties::Unordered));
+    assert_eq!(asked(|list| list.dialect.sort = None), (String::new(), 0, Ties::Unordered));
+    assert_eq!(asked(|list| list.ties = Some(Ties::Unordered)), (all, 2, Ties::Unordered));
+    let believed = |list: &mut ListSettings| {
+        list.sortable.clear();
+        list.ties = Some(Ties::Ordered);
+    };
+    assert_eq!(asked(believed), (String::new(), 0, Ties::Ordered));
+    let by_id = |list: &mut ListSettings| {
+        list.order.clear();
+        list.sortable.clear();
+        list.ties = Some(Ties::Unordered);
+    };
+    assert_eq!(asked(by_id), (String::new(), 0, Ties::Ordered), "an order by the id alone has no ties");
+}
+
+#[test]
+fn what_does_not_fit_max_keys_is_believed() {
+    let max_keys = |keys| {
+        asked(|list| {
+            let sort = list.dialect.sort.as_mut().unwrap();
+            sort.max_keys = Some(keys);
+        })
+    };
+    assert_eq!(max_keys(1), ("sort=-created_at".to_owned(), 1, Ties::Unordered));
+    assert_eq!(max_keys(2), ("sort=-created_at,id".to_owned(), 2, Ties::Ordered));
+    assert_eq!(max_keys(9), ("sort=-created_at,id".to_owned(), 2, Ties::Ordered));
+}
+
+#[test]
+fn sorts_are_written_as_each_upstream_reads_them() {
+    for (template, join, expected) in [
+        ("ordering={direction}{field}", Some(","), "ordering=-created_at,id"),
+        ("_sort={field}&_order={direction}", Some(","), "_sort=created_at,id&_order=-,"),
+        ("sort={field},{direction}", None, "sort=created_at,-&sort=id,"),
+        ("$sort[{field}]={direction}", None, "$sort%5Bcreated_at%5D=-&$sort%5Bid%5D="),
+        ("s={field} {direction}", Some(" ; "), "s=created_at%20-%20;%20id%20"),
+        ("by={field}&dir={direction}&v=2", None, "by=created_at&dir=-&by=id&dir=&v=2"),
+        ("by={field}{direction}&v=2", Some(","), "by=created_at-,id&v=2"),
+    ] {
+        let (query, ..) = asked(|list| list.dialect.sort = Some(sort(template, join)));
+        assert_eq!(query, expected, "{template}");
+    }
+}
+
+fn field(name: &str, nulls: Nulls, upstream: Option<&str>) -> FieldSettings {
+    let upstream = upstream.map(str::to_owned);
+    FieldSettings { name: name.to_owned(), kind: Kind::Inferred, nulls, at: None, upstream }
+}
+
+#[test]
+fn nulls_are_said_where_the_route_knows_them() {
+    let words = |nulls, direction: &str| {
+        let (query, ..) = asked(|list| {
+            let mut sort = sort("order={field}.{direction}{nulls}", Some(","));
+            sort.nulls_first = Some(".first".to_owned());
+            sort.nulls_last = Some(".last".to_owned());
+            list.dialect.sort = Some(sort);
+            list.order = vec![at(term(direction))];
+            list.sortable = vec![at("a"), at("id")];
+            list.fields = vec![field("a", nulls, None)];
+        });
+        query.strip_prefix("order=a.").and_then(|rest| rest.strip_suffix(",id.")).unwrap().to_owned()
+    };
+    for (nulls, ascending, descending) in [
+        (Nulls::Unsaid, "", "-"),
+        (Nulls::None, "", "-"),
+        (Nulls::First, ".first", "-.first"),
+        (Nulls::Last, ".last", "-.last"),
+        (Nulls::Smallest, ".first", "-.last"),
+        (Nulls::Largest, ".last", "-.first"),
+    ] {
+        assert_eq!(words(nulls, "a"), ascending, "{nulls:?}");
+        assert_eq!(words(nulls, "-a"), descending, "{nulls:?}");
+    }
+}
+
+#[test]
+fn fields_go_by_the_upstreams_names() {
+    let (query, ..) = asked(|list| {
+        list.fields = vec![field("created_at", Nulls::Unsaid, Some("meta created/at"))];
+        list.dialect.response.id = Some(at("/keys/user~1id"));
+    });
+    assert_eq!(query, "sort=-meta%20created%2Fat,user%2Fid");
+    let (query, ..) = asked(|list| {
+        list.dialect.response.id = Some(at("/keys/id"));
+        list.id = Some(at("/uuid"));
+    });
+    assert_eq!(query, "sort=-created_at,uuid", "the route's word for the id comes before the dialect's");
+    let (query, ..) = asked(|list| {
+        list.id = Some(at("/attributes/id"));
+        list.fields = vec![field("id", Nulls::Unsaid, Some("pk"))];
+    });
+    assert_eq!(query, "sort=-created_at,pk");
+}
+
+#[test]
+fn clients_choose_an_order() {
+    let dialect = compile(|list| list.sortable = vec![at("created_at"), at("name"), at("id")]);
+    assert!(dialect.can_sort());
+    let sorted = dialect.sorted(&[term("name"), term("-created_at")], Direction::Descending);
+    assert_eq!(sorted.query, "sort=name,-created_at,-id");
+    assert_eq!(sorted.order.ties, Ties::Ordered);
+    assert_eq!(sorted.order.columns(), 3);
+    let sorted = dialect.sorted(&[term("name"), term("-id"), term("created_at")], Direction::Ascending);
+    assert_eq!(sorted.query, "sort=name,-id", "what follows the id decides nothing");
+    let same = dialect.sorted(&[term("-created_at")], Direction::Ascending);
+    assert_eq!(same.order, dialect.default_sorted().order);
+
+    let dialect = compile(|list| {
+        list.sortable = vec![at("name")];
+        list.ties = Some(Ties::Ordered);
+    });
+    assert!(!dialect.asks_for_order());
+    let sorted = dialect.sorted(&[term("name")], Direction::Ascending);
+    assert_eq!(sorted.query, "sort=name");
+    assert_eq!(sorted.order.ties, Ties::Unordered, "the route spoke of its own order");
+
+    assert!(!compile(|list| list.dialect.sort = None).can_sort());
+    assert!(!compile(|list| list.sortable.clear()).can_sort());
+}
+
+#[test]
+fn names_are_decoded_and_each_said_once() {
+    let dialect = compile(|list| {
+        list.dialect.request.query = at("page%5Bnumber%5D={page}&limit={size}&expand=all");
+        list.dialect.request.also = vec![at("start={offset}&limit={size}"), at("a b={page}")];
+        list.dialect.sort = Some(sort("$sort[{field}]={direction}", None));
+    });
+    assert_eq!(dialect.paging_names(), ["page[number]", "limit", "start", "a b"]);
+    assert_eq!(dialect.sort_names(), ["$sort"]);
+}

@@ -1,0 +1,211 @@
+//! Every fault of a dialect, each with what would be right.
+
+use crate::{
+    config::{
+        settings::{DialectMatch, EndWord, ListSettings},
+        tree::Tree,
+    },
+    upstream::testing::{AT, at, faults, sort},
+};
+
+/// Makes a route wrong in one way.
+type Change = fn(&mut ListSettings);
+
+/// Holds each change to the one fault that it should cause, by how that begins.
+fn tell(cases: &[(Change, &str)]) {
+    for (change, expected) in cases {
+        let told = faults(change);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].starts_with(expected), "{told:?}\n{expected}");
+    }
+}
+
+#[test]
+fn of_query_templates() {
+    tell(&[
+        (
+            |l| query(l, "p={pages}"),
+            "unknown variable {pages}; did you mean {page}? variables here: {page} {offset} {size",
+        ),
+        (|l| query(l, "p={token}"), "unknown variable {token}; variables here: {page} {offset} {size} {end} {last}"),
+        (|l| query(l, "p={page"), "a brace stands alone in \"{page\"; variables are written {name}, braces {{ and }}"),
+        (|l| query(l, "p={page}}"), "a brace stands alone in \"{page}}\""),
+        (|l| query(l, "p=}{page}"), "a brace stands alone in \"}{page}\""),
+        (|l| query(l, "?p={page}"), "a query template has no question mark; leave out the leading `?`"),
+        (|l| query(l, "p={page}&"), "a parameter without a name in \"p={page}&\""),
+        (|l| query(l, "={page}"), "a parameter without a name in \"={page}\""),
+        (|l| query(l, "p={page}&p={size}"), "the parameter p stands twice; say each parameter once"),
+        (|l| query(l, "p={page}&%70={size}"), "the parameter p stands twice; say each parameter once"),
+        (|l| query(l, "{page}={size}"), "the name of a paging parameter can't hold a variable"),
+        (
+            |l| query(l, "p={page}&o={offset}&s={size}"),
+            "one request can't name a page and an offset; use {page}, or {off",
+        ),
+        (
+            |l| query(l, "limit={size}"),
+            "the request never says which part of the list it wants; put {page} or {offset}",
+        ),
+    ]);
+}
+
+#[test]
+fn of_other_ways_by_which_clients_page() {
+    tell(&[
+        (|l| also(l, "p={page}&o={offset}"), "one request can't name a page and an offset"),
+        (|l| also(l, "p={pag}"), "unknown variable {pag}; did you mean {page}?"),
+        (|l| also(l, "{page}=1"), "the name of a paging parameter can't hold a variable"),
+        (
+            |l| also(l, "page={offset}"),
+            "page means one thing in `query` and another in `also`; give each parameter one",
+        ),
+    ]);
+}
+
+#[test]
+fn of_headers() {
+    tell(&[
+        (|l| header(l, "X", "a\r\nb"), "\"a\\r\\nb\" can't stand in a header; a header's value is one line"),
+        (|l| header(l, "X Y", "a"), "\"X Y\" is no header name"),
+        (|l| header(l, "X", "{field}"), "unknown variable {field}; variables here: {page}"),
+        (|l| header(l, "Host", "a"), "a dialect can't set Host; the gateway sets this header itself: leave it out"),
+        (|l| header(l, "Connection", "a"), "a dialect can't set Connection"),
+        (|l| header(l, "Content-Length", "1"), "a dialect can't set Content-Length"),
+        (|l| header(l, "X_Forwarded_For", "a"), "a dialect can't set X_Forwarded_For"),
+        (|l| header(l, "X", "{offset}"), "one request can't name a page and an offset"),
+    ]);
+}
+
+#[test]
+fn of_sizes_and_ends() {
+    tell(&[
+        (|l| query(l, "p={page}"), "how large is a page? the request never says it; say size.default"),
+        (|l| l.dialect.size.min = Some(at(0_u32)), "size.min is at least 1"),
+        (|l| l.dialect.size.max = Some(at(0_u32)), "size.max is at least 1"),
+        (|l| l.dialect.size.default = Some(at(0_u32)), "size.default is at least 1"),
+        (
+            |l| (l.dialect.size.min, l.dialect.size.max) = (Some(at(9_u32)), Some(at(5_u32))),
+            "size.min is larger than size.max; min is 9, max is 5",
+        ),
+        (|l| l.dialect.size.choices = vec![0], "none of size.choices can be asked for"),
+        (
+            |l| {
+                query(l, "p={page}");
+                l.dialect.size.default = Some(at(5_u32));
+                l.dialect.size.choices = vec![5, 10];
+            },
+            "the request never says a size, so min, max and choices mean nothing",
+        ),
+        (|l| l.dialect.response.end = Some(at(EndWord::Flag)), "end = \"flag\", and no flag is read; say has_more"),
+        (
+            |l| {
+                l.dialect.response.last_page = Some(at("/pages"));
+                l.dialect.response.end = Some(at(EndWord::Flag));
+            },
+            "end = \"flag\", and no flag is read",
+        ),
+    ]);
+}
+
+#[test]
+fn of_places() {
+    tell(&[
+        (|l| l.dialect.response.items = at("data.users"), "\"data.users\" is no place in an answer; for this member w"),
+        (|l| l.dialect.response.items = at("/"), "\"/\" is the member with the empty name; write \"\" for the whole"),
+        (|l| l.dialect.response.items = at("header:X"), "\"header:X\" is no place in an answer"),
+        (|l| l.dialect.response.items = at("/{colection}"), "unknown variable {colection}; did you mean {collection}?"),
+        (
+            |l| l.dialect.response.item = Some(at("node")),
+            "\"node\" is no place in an answer; for this member write \"/n",
+        ),
+        (|l| l.dialect.response.id = Some(at("id")), "\"id\" is no place in an answer; for this member write \"/id\""),
+        (|l| l.id = Some(at("id")), "\"id\" is no place in an answer; for this member write \"/id\""),
+        (|l| total(l, "total"), "\"total\" is no place in an answer; for this member write \"/total\""),
+        (|l| total(l, "headers:X"), "\"headers:X\" is no place in an answer; did you mean header:X?"),
+        (|l| total(l, "header:a b"), "\"header:a b\" is no place in an answer; write header: and a header's name"),
+        (|l| total(l, "header:"), "\"header:\" is no place in an answer; write header: and a header's name"),
+        (
+            |l| total(l, "content-range:first"),
+            "\"content-range:first\" is no place in an answer; write content-range:st",
+        ),
+        (|l| total(l, "/a/[b]"), "\"/a/[b]\" is no place in an answer; write \"[b]\" like \"[rel=next]\""),
+        (|l| l.dialect.response.next_url = Some(at("link:")), "\"link:\" is no place in an answer; write link: and a"),
+        (
+            |l| l.dialect.response.next_url = Some(at("links:next")),
+            "\"links:next\" is no place in an answer; did you mean",
+        ),
+        (|l| l.dialect.response.prev_url = Some(at("prev")), "\"prev\" is no place in an answer"),
+    ]);
+}
+
+#[test]
+fn of_matches() {
+    tell(&[
+        (|l| l.dialect.response.past_end = vec![matching(None, &[])], "an empty match would match every answer"),
+        (|l| l.dialect.response.error = vec![matching(Some(700), &[])], "no answer has status 700"),
+        (
+            |l| l.dialect.response.past_end = vec![matching(None, &[("/", Tree::Null)])],
+            "\"/\" is the member with the empty name; write \"\" for the whole body",
+        ),
+        (
+            |l| l.dialect.response.error = vec![matching(None, &[("/e", Tree::Array(Vec::new()))])],
+            "only single values can be compared",
+        ),
+        (|l| l.dialect.response.total_exact_when = vec![(at("eq"), at(Tree::Null))], "\"eq\" is no place in an answer"),
+    ]);
+}
+
+#[test]
+fn of_sorts() {
+    tell(&[
+        (|l| l.dialect.sort = Some(sort("sort={direction}", Some(","))), "the sort never says which key it is; put {f"),
+        (|l| l.dialect.sort = Some(sort("sort={field}", Some(","))), "the sort never says which way a key runs; put"),
+        (|l| l.dialect.sort = Some(sort("s={dir}{field}", None)), "unknown variable {dir}; did you mean {direction}?"),
+        (|l| l.dialect.sort = Some(sort("s[{field}]={direction}", Some(","))), "values can't be joined where the name"),
+        (|l| l.dialect.sort = Some(sort("s={field}{direction}{nulls}", None)), "{nulls} has no words; say nulls_first"),
+        (|l| l.dialect.sort = Some(sort("page={field}{direction}", None)), "the parameter page both pages and sorts"),
+        (
+            |l| l.dialect.sort.as_mut().unwrap().nulls_last = Some("x".to_owned()),
+            "nulls_first and nulls_last are never said; put {nulls} into",
+        ),
+        (
+            |l| l.dialect.sort.as_mut().unwrap().descending = String::new(),
+            "both directions of the sort have the same word",
+        ),
+        (|l| l.dialect.sort.as_mut().unwrap().max_keys = Some(0), "max_keys is at least 1"),
+    ]);
+}
+
+#[test]
+fn all_at_once() {
+    let told = faults(|list| {
+        query(list, "p={pag}");
+        also(list, "p={siz}");
+        list.dialect.response.items = at("data");
+        list.dialect.response.total = Some(at("total"));
+        list.dialect.response.past_end = vec![matching(None, &[])];
+        list.dialect.sort = Some(sort("sort=", None));
+        list.id = Some(at("uuid"));
+    });
+    assert_eq!(told.len(), 8, "{told:#?}");
+}
+
+fn query(list: &mut ListSettings, template: &str) {
+    list.dialect.request.query = at(template);
+}
+
+fn also(list: &mut ListSettings, template: &str) {
+    list.dialect.request.also = vec![at(template)];
+}
+
+fn header(list: &mut ListSettings, name: &str, value: &str) {
+    list.dialect.request.headers = vec![(at(name), at(value))];
+}
+
+fn total(list: &mut ListSettings, place: &str) {
+    list.dialect.response.total = Some(at(place));
+}
+
+fn matching(status: Option<u16>, body: &[(&str, Tree)]) -> DialectMatch {
+    let body = body.iter().map(|(place, value)| (at(*place), at(value.clone()))).collect();
+    DialectMatch { at: AT, status, body, present: None }
+}

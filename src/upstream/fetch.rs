@@ -1,0 +1,293 @@
+//! One request to the legacy API, on a pooled connection, with every bound that there is: connecting, the first byte,
+//! the whole fetch, the size of the answer.
+//!
+//! The body is read whole: a page can only be judged when all of it is there. A connection goes back to the pool only
+//! after a complete answer with nothing behind it.
+
+use std::{
+    io::Read,
+    time::{Duration, Instant},
+};
+
+use flate2::bufread::MultiGzDecoder;
+use http::{HeaderMap, StatusCode, header};
+use pingora::{
+    BError, ErrorType,
+    connectors::{ConnectorOptions, http::v1::Connector},
+    http::RequestHeader,
+    protocols::http::v1::client::HttpSession,
+    upstreams::peer::HttpPeer,
+};
+
+use super::resolve::Peers;
+use crate::config::settings::Timeouts;
+
+/// How many idle connections are kept for all upstreams together.
+const POOL_SIZE: usize = 1024;
+
+/// How long an idle connection is kept where the upstream does not say how long it keeps it.
+pub const IDLE: Duration = Duration::from_secs(30);
+
+/// How many informational answers may come before the final one (RFC 9110 section 15.2 sets no number).
+const MOST_INFORMATIONAL: usize = 8;
+
+/// How many peers are tried for one fetch, where one can't be reached.
+const MOST_PEERS: usize = 3;
+
+/// How much is reserved at once for a body whose length is not said.
+const FIRST_RESERVE: usize = 16 * 1024;
+
+/// Pooled HTTP/1.1 connections to upstreams, plain and TLS. One for the process, so that reloads keep the pool.
+pub struct Fetcher {
+    connector: Connector,
+}
+
+/// What bounds one fetch.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Connecting and the first byte.
+    pub timeouts: Timeouts,
+    /// All of it: the least of the upstream's `timeouts.whole` and what is left of the client's request.
+    pub whole: Duration,
+    /// The largest body, decoded, in bytes.
+    pub answer_size: usize,
+    /// When it begins.
+    pub now: Instant,
+}
+
+/// An answer, complete and decoded.
+#[derive(Debug)]
+pub struct Fetched {
+    /// Its status, never informational.
+    pub status: StatusCode,
+    /// Its headers, as they came.
+    pub headers: HeaderMap,
+    /// Its body, without content coding.
+    pub body: Vec<u8>,
+}
+
+/// Why there is no answer. The text is for the log alone.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FetchError {
+    /// No connection, or it broke before the answer began.
+    #[error("unavailable: {0}")]
+    Unavailable(String),
+    /// One of the deadlines passed.
+    #[error("timeout: {0}")]
+    Timeout(String),
+    /// The body is larger than the budget.
+    #[error("too large: {0}")]
+    TooLarge(String),
+    /// It is no HTTP answer, or broke off, or has a content coding that was not asked for.
+    #[error("malformed: {0}")]
+    Malformed(String),
+}
+
+impl Default for Fetcher {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl std::fmt::Debug for Fetcher {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Fetcher")
+    }
+}
+
+impl Fetcher {
+    /// An empty pool.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { connector: Connector::new(Some(ConnectorOptions::new(POOL_SIZE))) }
+    }
+
+    /// Sends a GET and reads the whole answer. Dropping the future closes the connection.
+    ///
+    /// # Errors
+    ///
+    /// [`FetchError`]; a pooled connection that turns out to be dead is replaced once, in silence.
+    pub async fn fetch(&self, peers: &Peers, request: &RequestHeader, bounds: Bounds) -> Result<Fetched, FetchError> {
+        match tokio::time::timeout(bounds.whole, self.ask(peers, request, bounds)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(FetchError::Timeout(format!("no whole answer within {:?}", bounds.whole))),
+        }
+    }
+
+    async fn ask(&self, peers: &Peers, request: &RequestHeader, bounds: Bounds) -> Result<Fetched, FetchError> {
+        let (peer, mut session, reused) = self.connect(peers, bounds).await?;
+        if let Err(error) = begin(&mut session, request, bounds).await {
+            if !(reused && is_stale(&error)) {
+                return Err(broken(&error));
+            }
+            // Another group means another pool: what comes out of it is a new connection.
+            let mut fresh = peer.clone();
+            fresh.group_key ^= 1;
+            session = self.connector.get_http_session(&fresh).await.map_err(|error| unavailable(&error))?.0;
+            begin(&mut session, request, bounds).await.map_err(|error| broken(&error))?;
+        }
+        self.finish(session, &peer, bounds).await
+    }
+
+    /// A connection to the peer whose turn it is, or to the next one where that can't be reached: nothing was sent yet.
+    async fn connect(&self, peers: &Peers, bounds: Bounds) -> Result<(HttpPeer, HttpSession, bool), FetchError> {
+        let mut turn = peers.turn();
+        let mut left = peers.turns().min(MOST_PEERS);
+        loop {
+            let unreached = match peers.at(turn, bounds.now, bounds.timeouts.connect).await {
+                Ok(peer) => match self.connector.get_http_session(&peer).await {
+                    Ok((session, reused)) => return Ok((peer, session, reused)),
+                    Err(error) => unavailable(&error),
+                },
+                Err(error) => error,
+            };
+            if left <= 1 {
+                return Err(unreached);
+            }
+            turn = turn.wrapping_add(1);
+            left -= 1;
+        }
+    }
+
+    /// Reads the body and gives the connection back.
+    async fn finish(&self, mut session: HttpSession, peer: &HttpPeer, bounds: Bounds) -> Result<Fetched, FetchError> {
+        let Some(head) = session.resp_header() else {
+            return Err(FetchError::Malformed("no answer".to_owned()));
+        };
+        let (status, headers) = (head.status, head.headers.clone());
+        let coding = Coding::of(&headers)?;
+        let body = read_body(&mut session, &headers, bounds.answer_size).await?;
+        let idle = kept_for(&headers);
+        self.connector.release_http_session(session, peer, Some(idle)).await;
+        let body = match coding {
+            Coding::Identity => body,
+            Coding::Gzip => gunzip(&body, bounds.answer_size)?,
+        };
+        Ok(Fetched { status, headers, body })
+    }
+}
+
+/// Sends the request and reads up to the final head.
+async fn begin(session: &mut HttpSession, request: &RequestHeader, bounds: Bounds) -> Result<(), BError> {
+    session.read_timeout = Some(bounds.timeouts.first_byte);
+    session.write_timeout = Some(bounds.timeouts.whole);
+    session.write_request_header(Box::new(request.clone())).await?;
+    for _ in 0..=MOST_INFORMATIONAL {
+        session.read_response().await?;
+        match session.get_status() {
+            Some(StatusCode::SWITCHING_PROTOCOLS) => {
+                return Err(pingora::Error::explain(ErrorType::InvalidHTTPHeader, "it switched protocols unasked"));
+            }
+            Some(status) if status.is_informational() => {}
+            _ => return Ok(()),
+        }
+    }
+    Err(pingora::Error::explain(ErrorType::InvalidHTTPHeader, "too many informational answers"))
+}
+
+async fn read_body(session: &mut HttpSession, headers: &HeaderMap, most: usize) -> Result<Vec<u8>, FetchError> {
+    let said = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.trim().parse::<usize>().ok());
+    if let Some(said) = said
+        && said > most
+    {
+        return Err(FetchError::TooLarge(format!("{said} bytes are announced, {most} are allowed")));
+    }
+    let mut body = Vec::with_capacity(said.unwrap_or_else(|| FIRST_RESERVE.min(most)));
+    loop {
+        match session.read_body_ref().await {
+            Ok(Some(bytes)) if bytes.len() > most - body.len() => {
+                return Err(FetchError::TooLarge(format!("more than {most} bytes")));
+            }
+            Ok(Some(bytes)) => body.extend_from_slice(bytes),
+            Ok(None) => return Ok(body),
+            Err(error) if is_timeout(&error) => {
+                return Err(FetchError::Timeout(format!("the answer stopped after {} bytes", body.len())));
+            }
+            Err(error) => {
+                let (got, kind) = (body.len(), error.etype().as_str());
+                return Err(FetchError::Malformed(format!("the answer broke off after {got} bytes: {kind}")));
+            }
+        }
+    }
+}
+
+/// The content codings that are understood. Answers are asked for without one; gzip comes all the same from some.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Coding {
+    Identity,
+    Gzip,
+}
+
+impl Coding {
+    fn of(headers: &HeaderMap) -> Result<Self, FetchError> {
+        let mut found = Self::Identity;
+        for value in headers.get_all(header::CONTENT_ENCODING) {
+            for coding in value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+                if coding.is_empty() || coding.eq_ignore_ascii_case(b"identity") {
+                    continue;
+                }
+                let gzip = coding.eq_ignore_ascii_case(b"gzip") || coding.eq_ignore_ascii_case(b"x-gzip");
+                if !gzip || found == Self::Gzip {
+                    return Err(FetchError::Malformed(format!("content coding {value:?}")));
+                }
+                found = Self::Gzip;
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn gunzip(body: &[u8], most: usize) -> Result<Vec<u8>, FetchError> {
+    let mut decoded = Vec::with_capacity(body.len().saturating_mul(4).min(most));
+    let bound = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
+    let outcome = MultiGzDecoder::new(body).take(bound).read_to_end(&mut decoded);
+    if decoded.len() > most {
+        return Err(FetchError::TooLarge(format!("more than {most} bytes of gzip's content")));
+    }
+    match outcome {
+        Ok(_) => Ok(decoded),
+        Err(error) => Err(FetchError::Malformed(format!("gzip: {error}"))),
+    }
+}
+
+/// How long to keep the connection: a second less than the upstream's `Keep-Alive: timeout=…`, so that it is not used
+/// at the moment at which the upstream closes it.
+fn kept_for(headers: &HeaderMap) -> Duration {
+    let said = headers.get("keep-alive").and_then(|value| {
+        let parts = value.to_str().ok()?.split(',');
+        parts.filter_map(|part| part.trim().strip_prefix("timeout=")).find_map(|seconds| seconds.parse::<u64>().ok())
+    });
+    said.map_or(IDLE, |seconds| Duration::from_secs(seconds.saturating_sub(1).max(1)).min(IDLE))
+}
+
+/// Whether this is how a connection fails that the upstream closed while it was idle.
+fn is_stale(error: &BError) -> bool {
+    matches!(error.etype(), ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError)
+}
+
+fn is_timeout(error: &BError) -> bool {
+    matches!(
+        error.root_etype(),
+        ErrorType::ConnectTimedout
+            | ErrorType::TLSHandshakeTimedout
+            | ErrorType::ReadTimedout
+            | ErrorType::WriteTimedout
+    )
+}
+
+fn unavailable(error: &BError) -> FetchError {
+    let detail = error.to_string().trim().to_owned();
+    if is_timeout(error) { FetchError::Timeout(detail) } else { FetchError::Unavailable(detail) }
+}
+
+/// What a failure between the request's first byte and the answer's head means.
+fn broken(error: &BError) -> FetchError {
+    if matches!(error.etype(), ErrorType::InvalidHTTPHeader) {
+        // The error's own text quotes the head, which may hold cookies.
+        return FetchError::Malformed("its head is not HTTP/1.1".to_owned());
+    }
+    unavailable(error)
+}
+
+#[cfg(test)]
+mod tests;

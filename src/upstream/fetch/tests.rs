@@ -1,0 +1,230 @@
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use flate2::{Compression, write::GzEncoder};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+use super::*;
+use crate::upstream::resolve::Name;
+
+const SECOND: Duration = Duration::from_secs(1);
+const SIZE: usize = 1_000;
+
+/// A server that gives one prepared answer to each request, in turn, and how many connections it has seen. An answer
+/// that ends in `close` ends its connection.
+async fn server(answers: Vec<Vec<u8>>) -> (Peers, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&connections);
+    tokio::spawn(async move {
+        let mut answers = answers.into_iter();
+        'connections: while let Ok((mut stream, _)) = listener.accept().await {
+            counted.fetch_add(1, Ordering::SeqCst);
+            while read_head(&mut stream).await {
+                let Some(answer) = answers.next() else { break 'connections };
+                let (answer, close) = match answer.strip_suffix(b"close") {
+                    Some(answer) => (answer, true),
+                    None => (answer.as_slice(), false),
+                };
+                stream.write_all(answer).await.unwrap();
+                if close {
+                    continue 'connections;
+                }
+            }
+        }
+        // Whoever still asks is left waiting.
+        std::future::pending::<()>().await;
+    });
+    (peers(address), connections)
+}
+
+fn peers(address: SocketAddr) -> Peers {
+    let name = Arc::new(Name::parse(&address.to_string()).unwrap());
+    Peers::new(vec![name], HttpPeer::new(address, false, String::new()))
+}
+
+async fn read_head(stream: &mut TcpStream) -> bool {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        match stream.read_u8().await {
+            Ok(byte) => head.push(byte),
+            Err(_) => return false,
+        }
+    }
+    true
+}
+
+fn request() -> RequestHeader {
+    let mut request = RequestHeader::build("GET", b"/users", None).unwrap();
+    request.insert_header("host", "people").unwrap();
+    request
+}
+
+fn bounds() -> Bounds {
+    let timeouts = Timeouts { connect: 5 * SECOND, first_byte: 5 * SECOND, whole: 5 * SECOND };
+    Bounds { timeouts, whole: timeouts.whole, answer_size: SIZE, now: tokio::time::Instant::now().into_std() }
+}
+
+async fn fetch_once(answer: impl Into<Vec<u8>>) -> Result<Fetched, FetchError> {
+    let (peers, _) = server(vec![answer.into()]).await;
+    Fetcher::new().fetch(&peers, &request(), bounds()).await
+}
+
+fn kind(outcome: &Result<Fetched, FetchError>) -> &'static str {
+    match outcome {
+        Ok(_) => "fetched",
+        Err(FetchError::Unavailable(_)) => "unavailable",
+        Err(FetchError::Timeout(_)) => "timeout",
+        Err(FetchError::TooLarge(_)) => "too large",
+        Err(FetchError::Malformed(_)) => "malformed",
+    }
+}
+
+fn gzip(content: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    std::io::Write::write_all(&mut encoder, content).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn gzipped(content: &[u8]) -> Vec<u8> {
+    let body = gzip(content);
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n", body.len());
+    [head.into_bytes(), body].concat()
+}
+
+#[tokio::test]
+async fn whole_answers_of_every_framing() {
+    for answer in [
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n[\r\n1\r\n]\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\n\r\n[]close",
+        "HTTP/1.0 200 OK\r\n\r\n[]close",
+        "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]",
+    ] {
+        let fetched = fetch_once(answer).await.unwrap();
+        assert_eq!((fetched.status.as_u16(), fetched.body.as_slice()), (200, &b"[]"[..]), "{answer}");
+    }
+    let empty = fetch_once("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+    assert_eq!((empty.status.as_u16(), empty.body.len()), (404, 0));
+}
+
+#[tokio::test]
+async fn what_breaks_off_or_is_no_http_is_no_answer() {
+    for answer in [
+        "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n[{}close",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n[{}close",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n[]\r\nclose",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n[]\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n[]",
+        "HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 2\r\n\r\n[]",
+        "HTTP/1.1 200 OK\r\nContent-Encoding: gzip, gzip\r\nContent-Length: 2\r\n\r\n[]",
+        "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n[]",
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n",
+        "SSH-2.0-OpenSSH_9.9\r\n\r\n",
+    ] {
+        assert_eq!(kind(&fetch_once(answer).await), "malformed", "{answer}");
+    }
+    let hints = "HTTP/1.1 100 Continue\r\n\r\n".repeat(10) + "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    assert_eq!(kind(&fetch_once(hints).await), "malformed");
+}
+
+#[tokio::test]
+async fn the_size_is_bounded_on_the_wire_and_decoded() {
+    let of_length =
+        |length: usize| format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{}", "x".repeat(length));
+    assert_eq!(kind(&fetch_once(of_length(SIZE)).await), "fetched");
+    assert_eq!(kind(&fetch_once(of_length(SIZE + 1)).await), "too large");
+    let unsaid = format!("HTTP/1.1 200 OK\r\n\r\n{}close", "x".repeat(SIZE + 1));
+    assert_eq!(kind(&fetch_once(unsaid).await), "too large");
+    assert_eq!(fetch_once(gzipped(&[b'x'; SIZE])).await.unwrap().body.len(), SIZE);
+    assert_eq!(kind(&fetch_once(gzipped(&[b'x'; SIZE + 1])).await), "too large");
+    assert_eq!(kind(&fetch_once(gzipped(&vec![b'x'; 1 << 20])).await), "too large");
+}
+
+#[tokio::test]
+async fn a_connection_is_used_again_after_a_whole_answer_only() {
+    let whole = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]".as_bytes().to_vec();
+    let large = "HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n[]".as_bytes().to_vec();
+    let (peers, connections) = server(vec![whole.clone(), whole.clone(), large, whole]).await;
+    let fetcher = Fetcher::new();
+    for (expected, connection) in [("fetched", 1), ("fetched", 1), ("too large", 1), ("fetched", 2)] {
+        assert_eq!(kind(&fetcher.fetch(&peers, &request(), bounds()).await), expected);
+        assert_eq!(connections.load(Ordering::SeqCst), connection, "{expected}");
+    }
+}
+
+#[tokio::test]
+async fn a_pooled_connection_that_died_is_replaced_in_silence() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let peers = peers(listener.local_addr().unwrap());
+    let server = tokio::spawn(async move {
+        let whole = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]";
+        let (mut first, _) = listener.accept().await.unwrap();
+        read_head(&mut first).await;
+        first.write_all(whole).await.unwrap();
+        // The connection ends when the next request has come, as where it crosses the upstream's idle timeout.
+        read_head(&mut first).await;
+        drop(first);
+        let (mut second, _) = listener.accept().await.unwrap();
+        read_head(&mut second).await;
+        second.write_all(whole).await.unwrap();
+        second
+    });
+    let fetcher = Fetcher::new();
+    for _ in 0..2 {
+        assert_eq!(kind(&fetcher.fetch(&peers, &request(), bounds()).await), "fetched");
+    }
+    drop(server.await.unwrap());
+}
+
+#[tokio::test]
+async fn nobody_there_and_nobody_answering() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let soon = Duration::from_millis(20);
+    let whole = Bounds { whole: soon, ..bounds() };
+    assert_eq!(kind(&Fetcher::new().fetch(&peers(address), &request(), whole).await), "timeout");
+    let first_byte = Bounds { timeouts: Timeouts { first_byte: soon, ..bounds().timeouts }, ..bounds() };
+    assert_eq!(kind(&Fetcher::new().fetch(&peers(address), &request(), first_byte).await), "timeout");
+    drop(listener);
+    assert_eq!(kind(&Fetcher::new().fetch(&peers(address), &request(), bounds()).await), "unavailable");
+    let closes = fetch_once("close").await;
+    assert_eq!(kind(&closes), "unavailable");
+}
+
+#[tokio::test]
+async fn a_peer_that_is_not_there_is_passed_over() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let nobody = listener.local_addr().unwrap();
+    drop(listener);
+    let (there, _) = server(vec![b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]".to_vec(); 4]).await;
+    let names = vec![Arc::new(Name::parse(&nobody.to_string()).unwrap()), Arc::clone(&there.names()[0])];
+    let both = Peers::new(names, HttpPeer::new(nobody, false, String::new()));
+    let fetcher = Fetcher::new();
+    for _ in 0..4 {
+        assert_eq!(kind(&fetcher.fetch(&both, &request(), bounds()).await), "fetched");
+    }
+}
+
+#[test]
+fn idle_connections_are_let_go_before_the_upstream_closes_them() {
+    for (said, kept) in
+        [("timeout=5", 4), ("timeout=5, max=100", 4), ("max=7, timeout=1", 1), ("timeout=900", 30), ("x", 30)]
+    {
+        let headers = HeaderMap::from_iter([(
+            http::HeaderName::from_static("keep-alive"),
+            http::HeaderValue::from_str(said).unwrap(),
+        )]);
+        assert_eq!(kept_for(&headers), Duration::from_secs(kept), "{said}");
+    }
+    assert_eq!(kept_for(&HeaderMap::new()), IDLE);
+}

@@ -1,0 +1,195 @@
+//! Which headers go upstream, and what is said of where a request came from.
+
+use super::*;
+
+const ORIGIN: ClientOrigin<'static> = ClientOrigin {
+    address: IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7)),
+    trusted: false,
+    host: Some("api.example.com"),
+    scheme: "https",
+    version: Version::HTTP_11,
+};
+
+fn map(fields: &[(&str, &str)]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in fields {
+        headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+    }
+    headers
+}
+
+fn forwarded(fields: &[(&str, &str)], origin: ClientOrigin<'_>) -> Vec<(String, String)> {
+    let headers = request_headers(&map(fields), origin, &[], &[]).unwrap();
+    headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect()
+}
+
+fn value_of<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    let mut found = headers.iter().filter(|(known, _)| known == name);
+    let value = found.next().map(|(_, value)| value.as_str());
+    assert!(found.next().is_none(), "{name} twice");
+    value
+}
+
+#[test]
+fn what_is_end_to_end_passes() {
+    let fields = [
+        ("accept", "application/json"),
+        ("authorization", "Bearer x"),
+        ("cookie", "a=1"),
+        ("accept-language", "de"),
+        ("cache-control", "no-cache"),
+        ("traceparent", "00-1-2-01"),
+        ("x-tenant-id", "7"),
+    ];
+    let sent = forwarded(&fields, ORIGIN);
+    for (name, value) in fields {
+        assert_eq!(value_of(&sent, name), Some(value), "{name}");
+    }
+}
+
+#[test]
+fn what_would_change_the_answer_stays_behind() {
+    let withheld = [
+        "host",
+        "range",
+        "if-none-match",
+        "if-modified-since",
+        "if-range",
+        "expect",
+        "x-http-method-override",
+        "x-http-method",
+        "x-method-override",
+        "x_http_method_override",
+        "content-type",
+        "content-length",
+        "content-encoding",
+        "connection",
+        "keep-alive",
+        "proxy-connection",
+        "proxy-authorization",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "http2-settings",
+    ];
+    for name in withheld {
+        let sent = forwarded(&[(name, "x")], ORIGIN);
+        assert_eq!(value_of(&sent, name), None, "{name}");
+    }
+    let sent = forwarded(&[("accept-encoding", "br, gzip")], ORIGIN);
+    assert_eq!(value_of(&sent, "accept-encoding"), Some("identity"));
+}
+
+#[test]
+fn what_connection_nominates_is_dropped_in_every_spelling() {
+    let sent = forwarded(&[("connection", "close, X-Hop"), ("x-hop", "1"), ("x_hop", "2"), ("x-end", "3")], ORIGIN);
+    assert_eq!(value_of(&sent, "x-hop"), None);
+    assert_eq!(value_of(&sent, "x_hop"), None);
+    assert_eq!(value_of(&sent, "x-end"), Some("3"));
+}
+
+#[test]
+fn what_decides_cant_be_nominated() {
+    let tenant = HeaderName::from_static("x-tenant-id");
+    for name in [
+        "Host",
+        "authorization",
+        "Cookie",
+        "X-Forwarded-For",
+        "x-forwarded-anything",
+        "X_Forwarded_Host",
+        "Forwarded",
+        "x-real-ip",
+        "X-Tenant-Id",
+        "x_tenant_id",
+    ] {
+        for field in [name.to_owned(), format!("close ,\t{name}")] {
+            let client = map(&[("connection", "keep-alive"), ("connection", &field)]);
+            let refused = request_headers(&client, ORIGIN, std::slice::from_ref(&tenant), &[]);
+            assert!(matches!(refused, Err(HeaderRefusal::Nominated(_))), "{field}");
+        }
+    }
+    let refused = request_headers(&map(&[("connection", "a b")]), ORIGIN, &[], &[]);
+    assert_eq!(refused, Err(HeaderRefusal::Connection));
+}
+
+#[test]
+fn strangers_cant_say_where_they_come_from() {
+    let claims = [
+        ("x-forwarded-for", "10.0.0.1"),
+        ("x_forwarded_for", "10.0.0.2"),
+        ("x-forwarded-host", "evil.example"),
+        ("x-forwarded-proto", "http"),
+        ("x-forwarded-prefix", "/evil"),
+        ("forwarded", "for=10.0.0.1"),
+        ("x-real-ip", "10.0.0.1"),
+    ];
+    let sent = forwarded(&claims, ORIGIN);
+    assert_eq!(value_of(&sent, "x-forwarded-for"), Some("192.0.2.7"));
+    assert_eq!(value_of(&sent, "x-forwarded-host"), Some("api.example.com"));
+    assert_eq!(value_of(&sent, "x-forwarded-proto"), Some("https"));
+    for name in ["x_forwarded_for", "x-forwarded-prefix", "forwarded", "x-real-ip"] {
+        assert_eq!(value_of(&sent, name), None, "{name}");
+    }
+}
+
+#[test]
+fn trusted_proxies_are_added_to() {
+    let origin = ClientOrigin { trusted: true, ..ORIGIN };
+    let claims = [
+        ("x-forwarded-for", "203.0.113.9"),
+        ("x-forwarded-for", "10.0.0.1"),
+        ("x-forwarded-host", "public.example"),
+        ("x-forwarded-proto", "http"),
+        ("x-forwarded-port", "80"),
+    ];
+    let sent = forwarded(&claims, origin);
+    assert_eq!(value_of(&sent, "x-forwarded-for"), Some("203.0.113.9, 10.0.0.1, 192.0.2.7"));
+    assert_eq!(value_of(&sent, "x-forwarded-host"), Some("public.example"));
+    assert_eq!(value_of(&sent, "x-forwarded-proto"), Some("http"));
+    assert_eq!(value_of(&sent, "x-forwarded-port"), Some("80"));
+    let sent = forwarded(&[], origin);
+    assert_eq!(value_of(&sent, "x-forwarded-host"), Some("api.example.com"));
+}
+
+#[test]
+fn via_is_appended_with_the_protocol_it_came_by() {
+    let headers = request_headers(&map(&[("via", "1.0 front")]), ORIGIN, &[], &[]).unwrap();
+    assert_eq!(headers.get_all(VIA).iter().collect::<Vec<_>>(), ["1.0 front", "1.1 cursorgate"]);
+    let origin = ClientOrigin { version: Version::HTTP_2, ..ORIGIN };
+    assert_eq!(value_of(&forwarded(&[], origin), "via"), Some("2 cursorgate"));
+}
+
+#[test]
+fn the_dialect_has_the_last_word() {
+    let dialect = [
+        (HeaderName::from_static("range"), HeaderValue::from_static("0-24")),
+        (HeaderName::from_static("prefer"), HeaderValue::from_static("count=exact")),
+    ];
+    let client = map(&[("range", "bytes=0-1"), ("prefer", "a"), ("prefer", "b")]);
+    let headers = request_headers(&client, ORIGIN, &[], &dialect).unwrap();
+    assert_eq!(headers.get_all("range").iter().collect::<Vec<_>>(), ["0-24"]);
+    assert_eq!(headers.get_all("prefer").iter().collect::<Vec<_>>(), ["count=exact"]);
+}
+
+#[test]
+fn a_forwarded_request_says_where_it_came_from() {
+    let client = map(&[
+        ("x-forwarded-for", "203.0.113.9"),
+        ("x_forwarded_host", "evil.example"),
+        ("x-real-ip", "203.0.113.9"),
+        ("via", "1.0 edge"),
+        ("accept", "*/*"),
+    ]);
+    let text = |headers: &HeaderMap, name: &str| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+    let (untrusted, ours) = provenance(&client, ORIGIN);
+    assert_eq!(untrusted, ["x-forwarded-for", "x_forwarded_host", "x-real-ip"]);
+    assert_eq!(text(&ours, "x-forwarded-for").as_deref(), Some("192.0.2.7"));
+    assert_eq!(text(&ours, "x-forwarded-host").as_deref(), Some("api.example.com"));
+    assert_eq!(text(&ours, "x-forwarded-proto").as_deref(), Some("https"));
+    assert_eq!(text(&ours, "via").as_deref(), Some("1.0 edge, 1.1 cursorgate"));
+    let (untrusted, ours) = provenance(&client, ClientOrigin { trusted: true, ..ORIGIN });
+    assert!(untrusted.is_empty());
+    assert_eq!(text(&ours, "x-forwarded-for").as_deref(), Some("203.0.113.9, 192.0.2.7"));
+}

@@ -1,0 +1,189 @@
+//! An order as the upstream is asked for it.
+
+use std::{borrow::Cow, sync::Arc};
+
+use super::template::{Parameter, QueryTemplate, Variable, append_pair, encode_literal};
+use crate::{
+    config::{
+        diagnostic::{Diagnostics, Location},
+        settings::DialectSort,
+    },
+    json::Shape,
+    pagination::order::{Direction, Nulls, Order},
+};
+
+/// An order, compiled for one dialect: what is asked, and which places of an answer are read.
+#[derive(Clone, Debug)]
+pub struct Sorted {
+    /// The order that answers are held to.
+    pub order: Arc<Order>,
+    /// The sort as it goes into the query; empty where the order is believed and not asked for.
+    pub query: String,
+    /// How many keys are asked for, from the first on; the id counts as the last.
+    pub asked: usize,
+    /// The columns are the strong keys, then the id.
+    pub(super) shape: Shape,
+}
+
+/// One key as the upstream's sort is told of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct UpstreamKey<'a> {
+    /// What the upstream calls it.
+    pub(super) field: &'a str,
+    /// Which way it runs.
+    pub(super) direction: Direction,
+    /// Where its nulls stand.
+    pub(super) nulls: Nulls,
+}
+
+/// How an upstream is asked for an order.
+#[derive(Clone, Debug)]
+pub(super) struct SortTemplate {
+    query: QueryTemplate,
+    /// Between the values of several keys; none: each key has parameters of its own.
+    join: Option<String>,
+    ascending: String,
+    descending: String,
+    nulls_first: String,
+    nulls_last: String,
+    max_keys: usize,
+}
+
+impl SortTemplate {
+    /// Compiles `[sort]`. `at` is where the route names the dialect.
+    pub(super) fn compile(sort: &DialectSort, at: Location, diagnostics: &mut Diagnostics) -> Option<Self> {
+        let query = QueryTemplate::parse(&sort.query, Variable::SORTING, diagnostics)?;
+        let uses = |variable| query.variables().any(|used| used == variable);
+        let mut faults = Vec::new();
+        for (variable, why) in [(Variable::Field, "which key it is"), (Variable::Direction, "which way a key runs")] {
+            if !uses(variable) {
+                let help = format!("put {{{}}} where the upstream reads {why}", variable.name());
+                faults.push((sort.query.at, format!("the sort never says {why}"), help));
+            }
+        }
+        let says_nulls = sort.nulls_first.is_some() || sort.nulls_last.is_some();
+        if uses(Variable::Nulls) && !says_nulls {
+            let help = "say nulls_first and nulls_last, the words for {nulls}".to_owned();
+            faults.push((sort.query.at, "{nulls} has no words".to_owned(), help));
+        }
+        if says_nulls && !uses(Variable::Nulls) {
+            let help = "put {nulls} into sort.query, or leave nulls_first and nulls_last out".to_owned();
+            faults.push((sort.query.at, "nulls_first and nulls_last are never said".to_owned(), help));
+        }
+        if sort.ascending == sort.descending {
+            let help = "say ascending and descending as the upstream writes them".to_owned();
+            faults.push((at, "both directions of the sort have the same word".to_owned(), help));
+        }
+        let named = |parameter: &Parameter| parameter.name.variables().next().is_some();
+        if sort.join.is_some() && query.parameters.iter().any(named) {
+            let help = "leave join out: then each key has a parameter of its own".to_owned();
+            faults.push((sort.query.at, "values can't be joined where the name holds a variable".to_owned(), help));
+        }
+        if sort.max_keys == Some(0) {
+            let help = "leave [sort] out where the upstream can't be asked for an order".to_owned();
+            faults.push((at, "max_keys is at least 1".to_owned(), help));
+        }
+        if !faults.is_empty() {
+            for (at, message, help) in faults {
+                diagnostics.error(at, message, help);
+            }
+            return None;
+        }
+        Some(Self {
+            query,
+            join: sort.join.as_deref().map(encode_literal),
+            ascending: sort.ascending.clone(),
+            descending: sort.descending.clone(),
+            nulls_first: sort.nulls_first.clone().unwrap_or_default(),
+            nulls_last: sort.nulls_last.clone().unwrap_or_default(),
+            max_keys: sort.max_keys.unwrap_or(usize::MAX),
+        })
+    }
+
+    /// The decoded names of its parameters.
+    pub(super) fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for name in self.query.parameters.iter().map(Parameter::decoded_name) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+
+    /// How many of so many keys can be asked for.
+    pub(super) fn asked(&self, keys: usize) -> usize {
+        keys.min(self.max_keys)
+    }
+
+    /// The query that asks for these keys, or for as many of them as it can.
+    pub(super) fn render(&self, keys: &[UpstreamKey<'_>]) -> String {
+        let keys = &keys[..self.asked(keys.len())];
+        let mut query = String::new();
+        if let Some(join) = &self.join {
+            for parameter in &self.query.parameters {
+                append_pair(&mut query, &self.joined(parameter, keys, join));
+            }
+        } else {
+            let (per_key, fixed): (Vec<&Parameter>, Vec<&Parameter>) =
+                self.query.parameters.iter().partition(|parameter| parameter.variables().next().is_some());
+            for key in keys {
+                for pair in
+                    per_key.iter().filter_map(|parameter| parameter.render(&|variable| self.word(variable, *key)))
+                {
+                    append_pair(&mut query, &pair);
+                }
+            }
+            for pair in fixed.iter().filter_map(|parameter| parameter.render(&|_| None)) {
+                append_pair(&mut query, &pair);
+            }
+        }
+        query
+    }
+
+    /// One parameter with the values of all keys.
+    fn joined(&self, parameter: &Parameter, keys: &[UpstreamKey<'_>], join: &str) -> String {
+        let repeated = if parameter.variables().next().is_some() { keys } else { &keys[..1.min(keys.len())] };
+        let mut rendered = String::new();
+        for key in repeated {
+            let Some(pair) = parameter.render(&|variable| self.word(variable, *key)) else {
+                continue;
+            };
+            if rendered.is_empty() {
+                rendered = pair;
+            } else {
+                rendered.push_str(join);
+                rendered.push_str(pair.split_once('=').map_or("", |(_, value)| value));
+            }
+        }
+        rendered
+    }
+
+    fn word<'a>(&'a self, variable: Variable, key: UpstreamKey<'a>) -> Option<Cow<'a, str>> {
+        let word = match variable {
+            Variable::Field => key.field,
+            Variable::Direction => match key.direction {
+                Direction::Ascending => &self.ascending,
+                Direction::Descending => &self.descending,
+            },
+            Variable::Nulls => match nulls_first(key.nulls, key.direction) {
+                Some(true) => &self.nulls_first,
+                Some(false) => &self.nulls_last,
+                None => "",
+            },
+            _ => return None,
+        };
+        Some(Cow::Borrowed(word))
+    }
+}
+
+/// Whether nulls come first; nothing where the route doesn't say, or where there are none.
+fn nulls_first(nulls: Nulls, direction: Direction) -> Option<bool> {
+    match nulls {
+        Nulls::Unsaid | Nulls::None => None,
+        Nulls::First => Some(true),
+        Nulls::Last => Some(false),
+        Nulls::Smallest => Some(direction == Direction::Ascending),
+        Nulls::Largest => Some(direction == Direction::Descending),
+    }
+}

@@ -1,0 +1,323 @@
+//! Templates: text as it stands on the wire, with variables in braces. `{{` and `}}` are braces.
+
+use std::borrow::Cow;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+use crate::config::diagnostic::{Diagnostics, Located, nearest};
+
+/// What a variable's value keeps as it is: the unreserved characters of RFC 3986 section 2.3.
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Everything that a template can be asked to fill in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Variable {
+    /// The page, as the upstream counts.
+    Page,
+    /// The first item, counted from 0.
+    Offset,
+    /// How many items.
+    Size,
+    /// One past the last item.
+    End,
+    /// The last item.
+    Last,
+    /// What the upstream's sort calls a key.
+    Field,
+    /// Which way the key runs.
+    Direction,
+    /// Where the key's nulls stand.
+    Nulls,
+    /// The collection's name.
+    Collection,
+}
+
+impl Variable {
+    /// What a query or header that pages may use.
+    pub(super) const PAGING: &'static [Self] = &[Self::Page, Self::Offset, Self::Size, Self::End, Self::Last];
+    /// What a sort may use.
+    pub(super) const SORTING: &'static [Self] = &[Self::Field, Self::Direction, Self::Nulls];
+
+    /// How it is written between the braces.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Page => "page",
+            Self::Offset => "offset",
+            Self::Size => "size",
+            Self::End => "end",
+            Self::Last => "last",
+            Self::Field => "field",
+            Self::Direction => "direction",
+            Self::Nulls => "nulls",
+            Self::Collection => "collection",
+        }
+    }
+}
+
+/// A part of a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Piece {
+    /// Text that stays.
+    Literal(String),
+    /// Text that is filled in.
+    Variable(Variable),
+}
+
+/// Text with variables.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Text {
+    pieces: Vec<Piece>,
+}
+
+impl Text {
+    /// Compiles a part of what was written, in which only the variables `allowed` may stand.
+    pub(super) fn parse(
+        part: &str,
+        written: &Located<String>,
+        allowed: &[Variable],
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Self> {
+        let mut pieces = Vec::new();
+        let mut literal = String::new();
+        let mut rest = part;
+        while let Some(brace) = rest.find(['{', '}']) {
+            literal.push_str(&rest[..brace]);
+            rest = &rest[brace..];
+            if let Some(after) = rest.strip_prefix("{{") {
+                literal.push('{');
+                rest = after;
+            } else if let Some(after) = rest.strip_prefix("}}") {
+                literal.push('}');
+                rest = after;
+            } else if let Some((name, after)) = rest.strip_prefix('{').and_then(|inside| inside.split_once('}')) {
+                let Some(&variable) = allowed.iter().find(|variable| variable.name() == name) else {
+                    report_unknown(name, written, allowed, diagnostics);
+                    return None;
+                };
+                if !literal.is_empty() {
+                    pieces.push(Piece::Literal(std::mem::take(&mut literal)));
+                }
+                pieces.push(Piece::Variable(variable));
+                rest = after;
+            } else {
+                let message = format!("a brace stands alone in {part:?}");
+                diagnostics.error(written.at, message, "variables are written {name}, braces {{ and }}");
+                return None;
+            }
+        }
+        literal.push_str(rest);
+        if !literal.is_empty() {
+            pieces.push(Piece::Literal(literal));
+        }
+        Some(Self { pieces })
+    }
+
+    /// Its parts, in order.
+    pub(super) fn pieces(&self) -> &[Piece] {
+        &self.pieces
+    }
+
+    /// The variables it uses.
+    pub(super) fn variables(&self) -> impl Iterator<Item = Variable> + '_ {
+        self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Variable(variable) => Some(*variable),
+            Piece::Literal(_) => None,
+        })
+    }
+
+    /// Filled in with values as they are; none where one of them is unknown.
+    pub(super) fn render<'v>(&self, value: &dyn Fn(Variable) -> Option<Cow<'v, str>>) -> Option<String> {
+        let mut out = String::new();
+        for piece in &self.pieces {
+            match piece {
+                Piece::Literal(literal) => out.push_str(literal),
+                Piece::Variable(variable) => out.push_str(&value(*variable)?),
+            }
+        }
+        Some(out)
+    }
+
+    /// The same with its literals as a query holds them.
+    fn encoded(mut self) -> Self {
+        for piece in &mut self.pieces {
+            if let Piece::Literal(literal) = piece {
+                *literal = encode_literal(literal);
+            }
+        }
+        self
+    }
+}
+
+/// One parameter of a query template. Literals are as they go on the wire.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Parameter {
+    /// Before the first `=`.
+    pub(super) name: Text,
+    /// Behind it; none where there is no `=`.
+    pub(super) value: Option<Text>,
+}
+
+impl Parameter {
+    /// The variables it uses.
+    pub(super) fn variables(&self) -> impl Iterator<Item = Variable> + '_ {
+        self.name.variables().chain(self.value.iter().flat_map(Text::variables))
+    }
+
+    /// Its name as a server reads it. Where the name holds a variable, what stands before that, without an open bracket:
+    /// `$sort` of `$sort[{field}]`.
+    pub(super) fn decoded_name(&self) -> String {
+        match self.name.pieces() {
+            [Piece::Literal(name)] => decode(name),
+            [Piece::Literal(name), ..] => decode(name).trim_end_matches('[').to_owned(),
+            _ => String::new(),
+        }
+    }
+
+    /// `name=value` with encoded values; none where a variable is unknown.
+    pub(super) fn render<'v>(&self, value: &dyn Fn(Variable) -> Option<Cow<'v, str>>) -> Option<String> {
+        let encoded = |variable| value(variable).map(|plain| Cow::Owned(encode_value(&plain)));
+        let mut out = self.name.render(&encoded)?;
+        if let Some(text) = &self.value {
+            out.push('=');
+            out.push_str(&text.render(&encoded)?);
+        }
+        Some(out)
+    }
+}
+
+/// A query as it looks on the wire, without its `?`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct QueryTemplate {
+    /// Its parameters, in order.
+    pub(super) parameters: Vec<Parameter>,
+}
+
+impl QueryTemplate {
+    /// Compiles a query template; `""` has no parameters.
+    pub(super) fn parse(source: &Located<String>, allowed: &[Variable], diagnostics: &mut Diagnostics) -> Option<Self> {
+        let Located { value: text, at } = source;
+        if text.is_empty() {
+            return Some(Self::default());
+        }
+        if text.starts_with('?') {
+            diagnostics.error(*at, "a query template has no question mark", "leave out the leading `?`");
+            return None;
+        }
+        let mut parameters = Vec::new();
+        for part in text.split('&') {
+            let (name, value) = part.split_once('=').map_or((part, None), |(name, value)| (name, Some(value)));
+            if name.is_empty() {
+                let message = format!("a parameter without a name in {text:?}");
+                diagnostics.error(*at, message, "write name=value, joined by single `&`");
+                return None;
+            }
+            let name = Text::parse(name, source, allowed, diagnostics)?.encoded();
+            let value = match value {
+                Some(value) => Some(Text::parse(value, source, allowed, diagnostics)?.encoded()),
+                None => None,
+            };
+            parameters.push(Parameter { name, value });
+        }
+        Some(Self { parameters })
+    }
+
+    /// The variables it uses.
+    pub(super) fn variables(&self) -> impl Iterator<Item = Variable> + '_ {
+        self.parameters.iter().flat_map(Parameter::variables)
+    }
+
+    /// Appends the parameters whose variables are all known.
+    pub(super) fn append_to<'v>(&self, query: &mut String, value: &dyn Fn(Variable) -> Option<Cow<'v, str>>) {
+        for parameter in &self.parameters {
+            if let Some(pair) = parameter.render(value) {
+                append_pair(query, &pair);
+            }
+        }
+    }
+}
+
+/// Appends a pair, or several, to a query.
+pub(super) fn append_pair(query: &mut String, pair: &str) {
+    if pair.is_empty() {
+        return;
+    }
+    if !query.is_empty() {
+        query.push('&');
+    }
+    query.push_str(pair);
+}
+
+/// Text as a server reads it from a query: `%XX` decoded, `+` a blank.
+pub(super) fn decode(text: &str) -> String {
+    percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
+}
+
+/// A literal of a query: what RFC 3986 section 3.4 lets a query hold stays, `%XX` too; everything else is encoded.
+pub(super) fn encode_literal(literal: &str) -> String {
+    let bytes = literal.as_bytes();
+    let is_hex = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_hexdigit);
+    let mut out = String::with_capacity(bytes.len());
+    for (at, &byte) in bytes.iter().enumerate() {
+        let kept = byte.is_ascii_alphanumeric()
+            || b"-._~!$&'()*+,;=:@/?".contains(&byte)
+            || (byte == b'%' && is_hex(at + 1) && is_hex(at + 2));
+        if kept {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(percent_encoding::percent_encode_byte(byte));
+        }
+    }
+    out
+}
+
+/// A value of a query.
+fn encode_value(value: &str) -> String {
+    utf8_percent_encode(value, UNRESERVED).to_string()
+}
+
+fn report_unknown(name: &str, written: &Located<String>, allowed: &[Variable], diagnostics: &mut Diagnostics) {
+    let names: Vec<&str> = allowed.iter().map(|variable| variable.name()).collect();
+    let known = names.iter().map(|name| format!("{{{name}}}")).collect::<Vec<_>>().join(" ");
+    let help = match nearest(name, names.iter().copied()) {
+        Some(near) => format!("did you mean {{{near}}}? variables here: {known}"),
+        None => format!("variables here: {known}"),
+    };
+    let variable = format!("{{{name}}}");
+    let start = written.value.find(&variable).unwrap_or_default();
+    let at = diagnostics.part(written.at, &written.value, start..start + variable.len());
+    diagnostics.error(at, format!("unknown variable {variable}"), help);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::diagnostic::Location;
+
+    #[test]
+    fn an_unknown_variable_is_pointed_at() {
+        let mut diagnostics = Diagnostics::default();
+        let source = diagnostics.add_source("a.toml".to_owned(), "query = \"p={page}&s={sise}\"".to_owned());
+        let at = Location { source, start: 8, end: 27 };
+        let written = Located { value: "p={page}&s={sise}".to_owned(), at };
+        assert!(QueryTemplate::parse(&written, Variable::PAGING, &mut diagnostics).is_none());
+        let fault = diagnostics.iter().next().unwrap();
+        assert_eq!(diagnostics.place(fault.at), ("a.toml", 1, 21));
+        assert_eq!(fault.at.end - fault.at.start, 6);
+        assert!(fault.help.starts_with("did you mean {size}?"), "{}", fault.help);
+    }
+
+    #[test]
+    fn literals_keep_what_a_query_can_hold() {
+        for (literal, encoded) in [
+            ("a%20b+c", "a%20b+c"),
+            ("100%", "100%25"),
+            ("%4", "%254"),
+            ("%zz", "%25zz"),
+            ("é", "%C3%A9"),
+            ("[<\"#>]", "%5B%3C%22%23%3E%5D"),
+            ("a\tb\n", "a%09b%0A"),
+        ] {
+            assert_eq!(encode_literal(literal), encoded);
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What is said about configurations. Each `config/NAME.toml` is loaded, and what is reported about it stands beside it
+//! in `config/NAME.txt`; `UPDATE_SNAPSHOTS=1` writes those files anew.
+
+#![expect(clippy::expect_used, reason = "a test without its cases fails")]
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use cursorgate::config::{self, Environment};
+
+/// A good key, a second one, and what is wrong with others.
+const VARIABLES: &[(&str, &str)] = &[
+    ("KEY", "nXwGm3k9Zp0sVb2Qe7LrTyUa5HdJf8Cx1oWiKvN4MgE"),
+    ("NEWER_KEY", "Yw8rTq1ZbLx6Vn3Ks0PdMf5Hc9Gj2Ea7RuIoXt4BvNk"),
+    ("KEY_AGAIN", "nXwGm3k9Zp0sVb2Qe7LrTyUa5HdJf8Cx1oWiKvN4MgE\n"),
+    ("SHORT_KEY", "CANARY-14bytes"),
+    ("SAMPLE_KEY", "CANARYCANARYCANARYCANARYCANARYCANARY"),
+    ("TWO_LINES", "CANARY\nCANARY"),
+];
+
+/// The variables above, and the files of the folder of cases.
+struct Cases;
+
+impl Environment for Cases {
+    fn variable(&self, name: &str) -> Option<String> {
+        VARIABLES.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        std::fs::read(folder().join(path))
+    }
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config")
+}
+
+fn names(extension: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(folder()).expect("the folder of cases");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    let mut names: Vec<String> = paths
+        .filter(|path| path.extension().is_some_and(|found| found == extension))
+        .map(|path| path.file_stem().expect("a name").to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+/// What people read about a configuration.
+fn report(name: &str, text: &str) -> String {
+    let (settings, diagnostics) = config::load_text(name, text, &Cases);
+    let (errors, warnings) = diagnostics.counts();
+    assert_eq!(settings.is_some(), errors == 0, "{name}: there are settings exactly where there is no error");
+    let report = format!("{}{errors} errors, {warnings} warnings\n", diagnostics.render(false));
+    for secret in ["CANARY", "hunter2"] {
+        assert!(!report.contains(secret), "{name} shows a secret:\n{report}");
+        assert!(!diagnostics.render(true).contains(secret), "{name} shows a secret in color");
+    }
+    report
+}
+
+#[test]
+fn what_is_said_about_each_case_is_as_before() {
+    let update = std::env::var_os("UPDATE_SNAPSHOTS").is_some();
+    let cases = names("toml");
+    let mut differing = Vec::new();
+    let mut faulty = 0;
+    for case in &cases {
+        let text = std::fs::read_to_string(folder().join(format!("{case}.toml"))).expect("a case");
+        let report = report(&format!("{case}.toml"), &text);
+        faulty += usize::from(report.contains("-->"));
+        let expected = folder().join(format!("{case}.txt"));
+        if update {
+            std::fs::write(&expected, &report).expect("the folder of cases");
+        } else if std::fs::read_to_string(&expected).unwrap_or_default() != report {
+            differing.push(format!("{case}:\n{report}"));
+        }
+    }
+    assert!(differing.is_empty(), "UPDATE_SNAPSHOTS=1 accepts these:\n\n{}", differing.join("\n"));
+    assert!(faulty >= 20, "the cases of faults are read");
+    let leftover: Vec<String> = names("txt").into_iter().filter(|name| !cases.contains(name)).collect();
+    assert!(leftover.is_empty(), "reports without a case: {leftover:?}");
+}

@@ -1,0 +1,194 @@
+//! The commands beside `run`, as a person at a terminal has them.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Command, Output, Stdio},
+    sync::{Arc, Mutex},
+    thread,
+};
+
+use crate::harness::{
+    Directory, eventually,
+    gateway::{Gateway, command, free_port, signal},
+    http,
+    list::{PLAIN, serve, users},
+    upstream::Upstream,
+};
+
+fn run(arguments: &[&str]) -> Output {
+    command().args(arguments).output().expect("it runs")
+}
+
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+fn checked(text: &str) -> Output {
+    let directory = Directory::new();
+    let file = directory.file("cursorgate.toml");
+    std::fs::write(&file, text).expect("a file in the test's directory");
+    let mut command = command();
+    command.args(["check", "--config"]).arg(&file);
+    command.output().expect("it runs")
+}
+
+const GOOD: &str = r#"version = 1
+
+[listeners.public]
+address = "127.0.0.1:8080"
+
+[cursor]
+signing_key = 1
+keys = { 1 = "env:CURSORGATE_KEY_1" }
+
+[upstreams.people]
+peers = ["people.internal:8000"]
+
+[routes.users]
+path = "/api/users"
+upstream = "people"
+dialect = "drf-page"
+order = ["-created_at", "id"]
+sortable = ["created_at", "id"]
+page_size = { default = 20, max = 40 }
+"#;
+
+#[test]
+fn check_shows_what_each_route_does() {
+    let output = checked(GOOD);
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    for word in ["users", "GET /api/users", "people", "drf-page", "created_at", "exact", "no errors"] {
+        assert!(text.contains(word), "{word} in:\n{text}");
+    }
+}
+
+#[test]
+fn five_mistakes_get_five_messages_with_their_lines() {
+    let bad = GOOD
+        .replace("signing_key = 1", "signing_key = 3")
+        .replace("peers = [\"people.internal:8000\"]", "peers = [\"https://people.internal:8000\"]")
+        .replace("dialect = \"drf-page\"", "dialect = \"drf-pag\"")
+        .replace("order = [\"-created_at\", \"id\"]", "order = [\"created_at desc\", \"id\"]")
+        .replace("max = 40", "maximum = 40");
+    let output = checked(&bad);
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    for changed in ["signing_key = 3", "https://", "\"drf-pag\"", "created_at desc", "maximum"] {
+        let line = 1 + bad.lines().position(|line| line.contains(changed)).expect("it was put there");
+        assert!(text.contains(&format!("cursorgate.toml:{line}:")), "line {line}, {changed}, in:\n{text}");
+    }
+    assert_eq!(text.matches("cursorgate.toml:").count(), 5, "{text}");
+    assert!(text.contains("did you mean") && text.contains("drf-page"), "{text}");
+}
+
+#[test]
+fn without_a_key_run_and_check_name_keygen() {
+    let directory = Directory::new();
+    let file = directory.file("cursorgate.toml");
+    for text in
+        [GOOD.to_owned(), GOOD.replace("[cursor]\nsigning_key = 1\nkeys = { 1 = \"env:CURSORGATE_KEY_1\" }\n", "")]
+    {
+        std::fs::write(&file, text).expect("a file in the test's directory");
+        for verb in ["run", "check"] {
+            let mut command = command();
+            let output = command.env_remove("CURSORGATE_KEY_1").args([verb, "--config"]).arg(&file).output();
+            let output = output.expect("it runs");
+            assert_eq!(output.status.code(), Some(2), "{verb}: {}", said(&output));
+            assert!(said(&output).contains("cursorgate keygen"), "{verb}: {}", said(&output));
+        }
+    }
+}
+
+#[test]
+fn keygen_makes_another_key_each_time() {
+    let keys = [run(&["keygen"]), run(&["keygen"])].map(|output| String::from_utf8(output.stdout).expect("text"));
+    assert_ne!(keys[0], keys[1]);
+    for key in keys {
+        let key = key.trim_end();
+        let alphabet = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+        assert!(key.len() == 43 && alphabet, "{key}");
+    }
+}
+
+#[test]
+fn dialects_lists_what_is_built_in() {
+    let text = said(&run(&["dialects"]));
+    for name in
+        ["json-server-0.17", "drf-page", "drf-limit-offset", "spring-data", "laravel", "postgrest", "page-limit"]
+    {
+        assert!(text.contains(name), "{name} in:\n{text}");
+    }
+}
+
+#[test]
+fn health_asks_the_running_gateway() {
+    let upstream = Upstream::start(serve(users(3)));
+    let gateway = Gateway::start(&PLAIN.configuration(upstream.address));
+    let directory = Directory::new();
+    let file = directory.file("cursorgate.toml");
+    std::fs::write(&file, gateway.configuration()).expect("a file in the test's directory");
+    let health = || command().args(["health", "--config"]).arg(&file).output().expect("it runs");
+    assert_eq!(health().status.code(), Some(0), "{}", said(&health()));
+    drop(gateway);
+    let output = health();
+    assert!(output.status.code().is_some_and(|code| code != 0), "{}", said(&output));
+}
+
+#[test]
+fn help_and_mistakes_are_told_in_the_right_place() {
+    let help = run(&["--help"]);
+    assert_eq!(help.status.code(), Some(0));
+    let text = String::from_utf8_lossy(&help.stdout).into_owned();
+    for verb in ["run", "check", "keygen", "cursor", "dialects", "demo", "health"] {
+        assert!(text.contains(verb), "{verb} in:\n{text}");
+        assert_eq!(run(&[verb, "--help"]).status.code(), Some(0), "{verb}");
+    }
+    let wrong = run(&["rnu"]);
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(wrong.stdout.is_empty() && !wrong.stderr.is_empty());
+    assert!(run(&["--version"]).status.success());
+}
+
+/// The three lines that the demo prints work as pasted, and Ctrl-C ends the gateway and its upstream.
+#[test]
+fn the_demo_works_as_it_says() {
+    let port = free_port();
+    let mut demo = command()
+        .args(["demo", "--listen", &format!("127.0.0.1:{port}")])
+        .env_remove("CURSORGATE_KEY_1")
+        .env_remove("CURSORGATE_KEY_2")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it runs");
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let (printed, stdout) = (Arc::clone(&lines), demo.stdout.take().expect("it is piped"));
+    thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            printed.lock().expect("nobody panics with it").push(line);
+        }
+    });
+    let curls = eventually("three curl lines", || {
+        let lines = lines.lock().expect("nobody panics with it");
+        let curls = lines.iter().map(|line| line.trim()).filter(|line| line.starts_with("curl ")).map(str::to_owned);
+        let curls = curls.collect::<Vec<_>>();
+        (curls.len() >= 3).then_some(curls)
+    });
+    for line in &curls {
+        let url = line.split(['\'', '"', ' ']).find(|word| word.starts_with("http://")).expect("a URL");
+        let target = url.strip_prefix(&format!("http://127.0.0.1:{port}")).unwrap_or_else(|| panic!("{line}"));
+        let response = http::get(([127, 0, 0, 1], port).into(), target);
+        assert_eq!(response.status, 200, "{line}: {response:?}");
+        let curl = Command::new("sh").args(["-c", line]).output().expect("a shell");
+        if curl.status.code() == Some(127) {
+            // There is no curl here; its URL was asked above.
+            continue;
+        }
+        assert!(curl.status.success() && !curl.stdout.is_empty(), "{line}: {}", said(&curl));
+    }
+    signal(demo.id(), "INT");
+    let ended = eventually("Ctrl-C ends it", || demo.try_wait().expect("it is our child"));
+    assert!(ended.success() || ended.code().is_none(), "{ended}");
+    assert!(http::Connection::open(([127, 0, 0, 1], port).into()).is_err(), "nobody listens any more");
+}

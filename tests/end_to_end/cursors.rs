@@ -1,0 +1,248 @@
+//! Cursors that were tampered with, moved elsewhere, outlived, or never were any: refused with the right code, and
+//! nothing is asked upstream for them.
+
+use std::thread;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use crate::harness::{
+    Numbers, eventually,
+    gateway::{Gateway, Keys},
+    http::{Connection, Response, encode},
+    list::{PLAIN, Setup, serve, users},
+    upstream::Upstream,
+};
+
+/// Lists beside `/users`: another route on the same collection, and one with a parameter in its path.
+const LISTS: Setup = Setup {
+    upstream: "",
+    route: "sortable = [\"id\"]\nparameters = { ignored = [\"trace\"], private = [\"secret\"] }",
+    more: r#"
+[routes.people]
+path = "/people"
+upstream = "legacy"
+dialect = "scripted"
+order = ["id"]
+
+[routes.members]
+path = "/teams/{team}/members"
+upstream = "legacy"
+dialect = "scripted"
+order = ["id"]
+"#,
+};
+
+fn started(setup: &Setup) -> (Upstream, Gateway) {
+    let upstream = Upstream::start(serve(users(60)));
+    let gateway = Gateway::start(&setup.configuration(upstream.address));
+    (upstream, gateway)
+}
+
+fn next_cursor(gateway: &Gateway, target: &str) -> String {
+    let page = gateway.get(target);
+    assert_eq!(page.outcome(), "200", "{target}: {}", page.text());
+    page.json()["pagination"]["nextCursor"].as_str().expect("a next page").to_owned()
+}
+
+fn ask(connection: &mut Connection, cursor: &[u8]) -> Response {
+    let target = format!("/users?limit=5&cursor={}", encode(cursor));
+    connection.request("GET", &target, &[], b"").unwrap_or_else(|fault| panic!("{target}: {fault}"))
+}
+
+fn assert_invalid(what: &str, response: &Response) {
+    assert_eq!(response.outcome(), "400 cursor_invalid", "{what}: {response:?}");
+    assert!(response.json()["restart"].as_str().is_some_and(|link| !link.contains("cursor=")), "{what}: {response:?}");
+}
+
+#[test]
+fn every_single_flipped_bit_is_refused() {
+    let (upstream, gateway) = started(&PLAIN);
+    let cursor = next_cursor(&gateway, "/users?limit=5");
+    let mut connection = gateway.connect();
+    assert_eq!(ask(&mut connection, cursor.as_bytes()).outcome(), "200", "as it was");
+    let asked = upstream.count();
+
+    let bytes = URL_SAFE_NO_PAD.decode(&cursor).expect("base64url without padding");
+    for bit in 0..bytes.len() * 8 {
+        let mut flipped = bytes.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        let response = ask(&mut connection, URL_SAFE_NO_PAD.encode(flipped).as_bytes());
+        assert_invalid(&format!("bit {bit} of its bytes"), &response);
+    }
+    for bit in 0..cursor.len() * 8 {
+        let mut flipped = cursor.clone().into_bytes();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        let response = ask(&mut connection, &flipped);
+        assert_invalid(&format!("bit {bit} of its text"), &response);
+    }
+    assert_eq!(upstream.count(), asked, "nothing is asked upstream for a bad cursor");
+}
+
+#[test]
+fn cut_and_lengthened_cursors_are_refused() {
+    let (upstream, gateway) = started(&PLAIN);
+    let cursor = next_cursor(&gateway, "/users?limit=5");
+    let asked = upstream.count();
+    let mut connection = gateway.connect();
+    for length in 0..cursor.len() {
+        assert_invalid(&format!("its first {length}"), &ask(&mut connection, &cursor.as_bytes()[..length]));
+        assert_invalid(
+            &format!("without its first {}", length + 1),
+            &ask(&mut connection, &cursor.as_bytes()[length + 1..]),
+        );
+    }
+    for byte in 0..=u8::MAX {
+        let mut longer = cursor.clone().into_bytes();
+        longer.push(byte);
+        assert_invalid(&format!("with byte {byte} behind"), &ask(&mut connection, &longer));
+        longer.rotate_right(1);
+        assert_invalid(&format!("with byte {byte} before"), &ask(&mut connection, &longer));
+    }
+    for length in [2_048, 2_049, 8_000] {
+        let longer = cursor.clone() + &"A".repeat(length - cursor.len());
+        assert_invalid(&format!("{length} characters"), &ask(&mut connection, longer.as_bytes()));
+    }
+    let twice = cursor.clone() + &cursor;
+    assert_invalid("twice in one", &ask(&mut connection, twice.as_bytes()));
+    assert_eq!(upstream.count(), asked, "nothing is asked upstream for a bad cursor");
+}
+
+/// A cursor belongs to its route, path, filters and order; what the route ignores or keeps private may change.
+#[test]
+fn a_cursor_moved_elsewhere_is_refused_with_what_differs() {
+    let (upstream, gateway) = started(&LISTS);
+    let users = next_cursor(&gateway, "/users?limit=5&team=a");
+    let members = next_cursor(&gateway, "/teams/red/members?limit=5");
+    let asked = upstream.count();
+    for (target, differs) in [
+        (format!("/people?team=a&cursor={users}"), "route"),
+        (format!("/users?team=b&cursor={users}"), "filters"),
+        (format!("/users?team=a&more=1&cursor={users}"), "filters"),
+        (format!("/users?cursor={users}"), "filters"),
+        (format!("/users?team=a&sort=-id&cursor={users}"), "order"),
+        (format!("/teams/blue/members?cursor={members}"), "path"),
+        (format!("/teams/red%20/members?cursor={members}"), "path"),
+    ] {
+        let response = gateway.get(&target);
+        assert_eq!(response.outcome(), "400 cursor_mismatch", "{target}: {response:?}");
+        let problem = response.json();
+        let told = problem["differs"].to_string();
+        assert!(told.contains(differs), "{target}: differs is {told}, and should name {differs}");
+        let restart = problem["restart"].as_str().expect("a way to start over");
+        assert_eq!(gateway.get(restart).outcome(), "200", "{restart}");
+    }
+    assert!(upstream.count() <= asked + 7, "only the restarts were asked upstream");
+
+    for target in [
+        format!("/users?limit=9&team=a&cursor={users}"),
+        format!("/users?team=a&trace=123&cursor={users}"),
+        format!("/users?team=a&secret=s3cret&cursor={users}"),
+        format!("/users/?team=a&cursor={users}"),
+        format!("/teams/red/members?cursor={members}"),
+    ] {
+        let response = gateway.get(&target);
+        assert_eq!(response.outcome(), "200", "{target}: {response:?}");
+        assert_eq!(response.json()["data"][0]["id"], 6, "{target}");
+    }
+}
+
+#[test]
+fn a_hundred_thousand_random_strings_are_no_cursors() {
+    const THREADS: u64 = 4;
+    const EACH: u64 = 100_000 / THREADS;
+    let (upstream, gateway) = started(&PLAIN);
+    let cursor = next_cursor(&gateway, "/users?limit=5");
+    let asked = upstream.count();
+    thread::scope(|scope| {
+        for seed in 1..=THREADS {
+            let (gateway, cursor) = (&gateway, cursor.as_bytes());
+            scope.spawn(move || {
+                let mut numbers = Numbers::new(seed);
+                let mut connection = gateway.connect();
+                for round in 0..EACH {
+                    let text = random(&mut numbers, cursor);
+                    let response = ask(&mut connection, &text);
+                    assert_eq!(
+                        response.outcome(),
+                        "400 cursor_invalid",
+                        "round {round} of seed {seed}: {:?}",
+                        String::from_utf8_lossy(&text)
+                    );
+                }
+            });
+        }
+    });
+    assert_eq!(upstream.count(), asked, "nothing is asked upstream for them");
+}
+
+/// A text that is no cursor: any characters of its alphabet, any bytes, or a good one with some characters replaced.
+fn random(numbers: &mut Numbers, cursor: &[u8]) -> Vec<u8> {
+    const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    match numbers.below(3) {
+        0 => (0..numbers.below(300)).map(|_| ALPHABET[numbers.below(ALPHABET.len())]).collect(),
+        1 => (0..numbers.below(100)).map(|_| numbers.draw().to_le_bytes()[0]).collect(),
+        _ => {
+            let mut text = cursor.to_vec();
+            for _ in 0..=numbers.below(4) {
+                let place = numbers.below(text.len());
+                // Another character than the one that stood in the good cursor.
+                let others = ALPHABET.iter().filter(|other| **other != cursor[place]).collect::<Vec<_>>();
+                text[place] = *others[numbers.below(others.len())];
+            }
+            text
+        }
+    }
+}
+
+#[test]
+fn an_expired_cursor_is_gone_and_says_where_to_start_over() {
+    let setup = Setup { upstream: "", route: "cursor = { ttl = \"1s\" }", more: "" };
+    let (_upstream, gateway) = started(&setup);
+    let target = format!("/users?limit=5&cursor={}", next_cursor(&gateway, "/users?limit=5"));
+    assert_eq!(gateway.get(&target).outcome(), "200", "while it lives");
+    let gone = eventually("the cursor expires", || {
+        let response = gateway.get(&target);
+        (response.status != 200).then_some(response)
+    });
+    assert_eq!(gone.outcome(), "410 cursor_expired", "{gone:?}");
+    let restart = gone.json()["restart"].as_str().expect("a way to start over").to_owned();
+    assert_eq!(gateway.get(&restart).outcome(), "200", "{restart}");
+}
+
+#[test]
+fn keys_rotate_without_loss_and_a_removed_key_ends_its_cursors() {
+    let upstream = Upstream::start(serve(users(60)));
+    let configuration = PLAIN.configuration(upstream.address);
+    let gateway = Gateway::start_with(Keys::One, &configuration);
+    let old = format!("/users?limit=5&cursor={}", next_cursor(&gateway, "/users?limit=5"));
+    let first = next_cursor(&gateway, "/users?limit=5");
+
+    gateway.rewrite(Keys::Both, &configuration);
+    gateway.signal("HUP");
+    eventually("the other key signs", || (next_cursor(&gateway, "/users?limit=5") != first).then_some(()));
+    assert_eq!(gateway.get(&old).outcome(), "200", "the old key is still good");
+    let new = format!("/users?limit=5&cursor={}", next_cursor(&gateway, "/users?limit=5"));
+
+    gateway.rewrite(Keys::Two, &configuration);
+    gateway.signal("HUP");
+    eventually("the old key is gone", || (gateway.get(&old).outcome() == "400 cursor_invalid").then_some(()));
+    assert_eq!(gateway.get(&new).outcome(), "200", "the new key's cursors stay good");
+}
+
+/// The same answers give the same bytes, and a cursor can be used again, with any limit, to go on and to go back.
+#[test]
+fn cursors_are_stable_and_reusable() {
+    let (_upstream, gateway) = started(&PLAIN);
+    let cursor = next_cursor(&gateway, "/users?limit=5");
+    assert_eq!(cursor, next_cursor(&gateway, "/users?limit=5"));
+    for limit in [1, 5, 50] {
+        for _ in 0..2 {
+            let page = gateway.get(&format!("/users?limit={limit}&cursor={cursor}"));
+            assert_eq!(page.json()["data"][0]["id"], 6, "{page:?}");
+        }
+    }
+    let page = gateway.get(&format!("/users?limit=5&cursor={cursor}"));
+    let back = page.json()["pagination"]["prevCursor"].as_str().expect("a page before").to_owned();
+    let first = gateway.get(&format!("/users?limit=5&cursor={back}"));
+    assert_eq!(first.json()["data"][0]["id"], 1, "{first:?}");
+}

@@ -1,0 +1,308 @@
+//! What is no list passes through untouched: methods and bodies, large transfers in flat memory, WebSockets, and events
+//! as they come.
+
+use std::io::{self, Write};
+
+use crate::harness::{
+    gateway::Gateway,
+    http,
+    list::{Setup, serve, users},
+    upstream::{After, Exchange, Gate, Upstream},
+};
+
+const FORWARD: Setup = Setup {
+    upstream: "",
+    route: "",
+    more: "[routes.everything_else]\npath = \"/{*rest}\"\nupstream = \"legacy\"\naction = \"forward\"",
+};
+
+/// The size of the large transfers.
+const LARGE: usize = 100 << 20;
+/// How much more memory a large transfer may take than a small one did.
+const FLAT: u64 = 24 << 20;
+/// Piece by piece it is sent.
+const PIECE: usize = 64 << 10;
+
+fn started(answer: impl Fn(&mut Exchange) -> io::Result<After> + Send + Sync + 'static) -> (Upstream, Gateway) {
+    let upstream = Upstream::start(answer);
+    let gateway = Gateway::start(&FORWARD.configuration(upstream.address));
+    (upstream, gateway)
+}
+
+/// Byte `at` of a body that repeats in no power of two.
+fn pattern(at: usize) -> u8 {
+    u8::try_from(at % 251).expect("below 251")
+}
+
+fn piece(from: usize, length: usize) -> Vec<u8> {
+    (from..from + length).map(pattern).collect()
+}
+
+#[test]
+fn all_methods_and_bodies_are_forwarded_byte_for_byte() {
+    let (upstream, gateway) = started(|exchange| {
+        let mut told = exchange.request.method.clone().into_bytes();
+        told.extend(exchange.body()?);
+        exchange.reply("200 OK", &[("Content-Type", "application/octet-stream"), ("X-Echo", "yes")], &told)
+    });
+    let every_byte = (0..=u8::MAX).collect::<Vec<_>>();
+    for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"] {
+        for body in [&b""[..], &every_byte] {
+            if method == "GET" && !body.is_empty() {
+                continue;
+            }
+            let target = "/files/a%20b/c;d?x=%zz&y=1;2&cursor=abc&limit=0";
+            let response = gateway.send(method, target, &[("X-Client", "kept")], body);
+            assert_eq!(response.status, 200, "{method}: {response:?}");
+            assert_eq!(response.body, [method.as_bytes(), body].concat(), "{method}");
+            assert_eq!(response.header("x-echo"), Some("yes"));
+            let request = upstream.requests().pop().expect("it was asked");
+            assert_eq!(request.target, target, "{method}");
+            assert_eq!(request.header("x-client"), Some("kept"), "{method}");
+            assert_eq!(request.header("host"), Some("gateway.test"), "{method}");
+        }
+    }
+    let head = gateway.send("HEAD", "/files/a", &[], b"");
+    assert_eq!((head.status, head.header("content-length")), (200, Some("4")));
+}
+
+#[test]
+fn statuses_and_headers_of_the_upstream_pass() {
+    let (upstream, gateway) = started(serve(users(1)));
+    for status in [
+        "201 Created",
+        "204 No Content",
+        "301 Moved Permanently",
+        "404 Not Found",
+        "418 Teapot",
+        "500 Oops",
+        "503 Busy",
+    ] {
+        upstream.answer(move |exchange| {
+            let headers = [("Location", "/elsewhere?page=2"), ("Link", "</x?page=2>; rel=\"next\""), ("ETag", "\"1\"")];
+            if status.starts_with("204") {
+                exchange.send(b"HTTP/1.1 204 No Content\r\nLocation: /elsewhere?page=2\r\nLink: </x?page=2>; rel=\"next\"\r\nETag: \"1\"\r\n\r\n")?;
+                return Ok(After::KeepOpen);
+            }
+            exchange.reply(status, &headers, b"<html>not json</html>")
+        });
+        let response = gateway.get("/anything?page=1");
+        assert_eq!(response.status.to_string(), status[..3]);
+        assert_eq!(response.header("location"), Some("/elsewhere?page=2"), "{status}");
+        assert_eq!(response.header("link"), Some("</x?page=2>; rel=\"next\""), "{status}");
+        assert_eq!(response.header("etag"), Some("\"1\""), "{status}");
+        if !status.starts_with("204") {
+            assert_eq!(response.text(), "<html>not json</html>", "{status}");
+        }
+    }
+}
+
+#[test]
+fn a_large_download_holds_memory_flat() {
+    let (_upstream, gateway) = started(|exchange| {
+        let length: usize = exchange.request.parameter("length").map_or(0, |text| text.parse().unwrap_or(0));
+        exchange.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n").as_bytes())?;
+        let mut at = 0;
+        while at < length {
+            let part = PIECE.min(length - at);
+            exchange.send(&piece(at, part))?;
+            at += part;
+        }
+        Ok(After::KeepOpen)
+    });
+    let download = |length: usize| {
+        let mut connection = gateway.connect();
+        let request = format!("GET /large?length={length} HTTP/1.1\r\nHost: gateway.test\r\n\r\n");
+        connection.send(request.as_bytes()).expect("it is sent");
+        let (status, headers) = connection.head().expect("a head");
+        assert_eq!(status, 200);
+        let mut at = 0;
+        let mut same = true;
+        connection
+            .body("GET", status, &headers, &mut |part| {
+                same &= part.iter().enumerate().all(|(n, byte)| *byte == pattern(at + n));
+                at += part.len();
+            })
+            .expect("the whole body");
+        assert!(same && at == length, "{at} bytes of {length}, the same: {same}");
+    };
+    download(1 << 20);
+    let before = gateway.peak_memory();
+    download(LARGE);
+    let grown = gateway.peak_memory() - before;
+    assert!(grown < FLAT, "{LARGE} bytes through, and the memory grew by {grown}");
+}
+
+#[test]
+fn a_large_upload_holds_memory_flat() {
+    let (_upstream, gateway) = started(|exchange| {
+        let length: usize = exchange.request.header("content-length").map_or(0, |text| text.parse().unwrap_or(0));
+        let mut buffer = vec![0; PIECE];
+        let (mut at, mut same) = (0, true);
+        while at < length {
+            let count = exchange.receive(&mut buffer)?;
+            if count == 0 {
+                return Ok(After::Close);
+            }
+            same &= buffer[..count].iter().enumerate().all(|(n, byte)| *byte == pattern(at + n));
+            at += count;
+        }
+        exchange.reply("200 OK", &[], format!("{at} {same}").as_bytes())
+    });
+    let upload = |length: usize| {
+        let mut connection = gateway.connect();
+        let head = format!("PUT /large HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: {length}\r\n\r\n");
+        connection.send(head.as_bytes()).expect("it is sent");
+        let mut at = 0;
+        while at < length {
+            let part = PIECE.min(length - at);
+            connection.send(&piece(at, part)).expect("it is sent");
+            at += part;
+        }
+        let response = connection.response("PUT").expect("a response");
+        assert_eq!(response.text(), format!("{length} true"));
+    };
+    upload(1 << 20);
+    let before = gateway.peak_memory();
+    upload(LARGE);
+    let grown = gateway.peak_memory() - before;
+    assert!(grown < FLAT, "{LARGE} bytes through, and the memory grew by {grown}");
+}
+
+#[test]
+fn chunked_bodies_pass_in_both_directions() {
+    let (_upstream, gateway) = started(|exchange| {
+        let body = exchange.body()?;
+        exchange.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+        for part in body.chunks(1_000) {
+            exchange.send(format!("{:x}\r\n", part.len()).as_bytes())?;
+            exchange.send(part)?;
+            exchange.send(b"\r\n")?;
+        }
+        exchange.send(b"0\r\n\r\n")?;
+        Ok(After::KeepOpen)
+    });
+    let mut connection = gateway.connect();
+    let body = piece(0, 100_000);
+    connection
+        .send(b"POST /echo HTTP/1.1\r\nHost: gateway.test\r\nTransfer-Encoding: chunked\r\n\r\n")
+        .expect("it is sent");
+    for part in body.chunks(777) {
+        connection.send(&[format!("{:x}\r\n", part.len()).as_bytes(), part, b"\r\n"].concat()).expect("it is sent");
+    }
+    connection.send(b"0\r\n\r\n").expect("it is sent");
+    let response = connection.response("POST").expect("a response");
+    assert_eq!(response.status, 200);
+    assert!(response.body == body, "{} bytes back", response.body.len());
+}
+
+/// An event is delivered before the next one exists: the upstream writes it only once the client has the one before.
+#[test]
+fn server_sent_events_arrive_one_by_one() {
+    let delivered = (0..5).map(|_| Gate::default()).collect::<Vec<_>>();
+    let gates = delivered.clone();
+    let (_upstream, gateway) = started(move |exchange| {
+        exchange.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+        for (number, gate) in gates.iter().enumerate() {
+            let event = format!("data: {number}\n\n");
+            exchange.send(format!("{:x}\r\n{event}\r\n", event.len()).as_bytes())?;
+            gate.wait();
+        }
+        exchange.send(b"0\r\n\r\n")?;
+        Ok(After::KeepOpen)
+    });
+    let mut connection = gateway.connect();
+    connection
+        .send(b"GET /events HTTP/1.1\r\nHost: gateway.test\r\nAccept: text/event-stream\r\n\r\n")
+        .expect("it is sent");
+    let (status, headers) = connection.head().expect("a head");
+    assert_eq!(status, 200);
+    assert_eq!(http::find(&headers, "content-type"), Some("text/event-stream"));
+    let mut text = String::new();
+    let mut next = 0;
+    connection
+        .body("GET", status, &headers, &mut |part| {
+            text.push_str(&String::from_utf8_lossy(part));
+            while text.contains(&format!("data: {next}\n\n")) {
+                delivered[next].open();
+                next += 1;
+            }
+        })
+        .expect("the whole stream");
+    assert_eq!(next, delivered.len(), "{text:?}");
+}
+
+/// The sample handshake of RFC 6455, section 1.3.
+const HANDSHAKE: &str = "GET /socket HTTP/1.1\r\nHost: gateway.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+/// What a server answers to its key.
+const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+
+/// A text frame of at most 125 bytes (RFC 6455, section 5.2); frames of clients are masked.
+fn frame(text: &str, mask: Option<[u8; 4]>) -> Vec<u8> {
+    let length = u8::try_from(text.len()).expect("a short frame");
+    let mut frame = vec![0x81, length | if mask.is_some() { 0x80 } else { 0 }];
+    frame.extend(mask.unwrap_or_default().iter().take(if mask.is_some() { 4 } else { 0 }));
+    let mask = mask.unwrap_or_default();
+    frame.extend(text.bytes().enumerate().map(|(at, byte)| byte ^ mask[at % 4]));
+    frame
+}
+
+#[test]
+fn a_websocket_echoes_through_the_gateway() {
+    let (_upstream, gateway) = started(|exchange| {
+        if exchange.request.header("sec-websocket-key") != Some("dGhlIHNhbXBsZSBub25jZQ==") {
+            return exchange.reply("400 Bad Request", &[], b"no key");
+        }
+        exchange.send(
+            format!("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {ACCEPT}\r\n\r\n")
+                .as_bytes(),
+        )?;
+        loop {
+            let head = exchange.receive_exactly(2)?;
+            if head[0] != 0x81 {
+                // The client says goodbye.
+                return Ok(After::Close);
+            }
+            let mask = exchange.receive_exactly(4)?;
+            let payload = exchange.receive_exactly(usize::from(head[1] & 0x7f))?;
+            let text = payload.iter().enumerate().map(|(at, byte)| byte ^ mask[at % 4]).collect::<Vec<_>>();
+            exchange.send(&frame(&String::from_utf8_lossy(&text), None))?;
+        }
+    });
+    let mut connection = gateway.connect();
+    connection.send(HANDSHAKE.as_bytes()).expect("it is sent");
+    let (status, headers) = connection.head().expect("a head");
+    assert_eq!(status, 101, "{headers:?}");
+    assert_eq!(http::find(&headers, "sec-websocket-accept"), Some(ACCEPT));
+    for round in 0..50 {
+        let text = format!("message {round}: zażółć 🦀");
+        connection.send(&frame(&text, Some([7, round, 0xff, 0x80]))).expect("it is sent");
+        let expected = frame(&text, None);
+        assert_eq!(connection.receive(expected.len()).expect("the echo"), expected, "round {round}");
+    }
+    connection.send(&[0x88, 0x80, 0, 0, 0, 0]).expect("it is sent");
+    assert!(connection.is_closed(), "the upstream's close reaches the client");
+    let mut stream = connection.stream();
+    let _ = stream.flush();
+    assert_eq!(gateway.get("/socket").status, 400, "the gateway serves on");
+}
+
+/// A client that went away in the middle of a stream is noticed: the upstream's connection ends too.
+#[test]
+fn a_client_that_goes_away_ends_the_stream() {
+    let ended = Gate::default();
+    let gate = ended.clone();
+    let (_upstream, gateway) = started(move |exchange| {
+        exchange.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+        exchange.send(b"5\r\nhello\r\n")?;
+        exchange.wait_for_close()?;
+        gate.open();
+        Ok(After::Close)
+    });
+    let mut connection = gateway.connect();
+    connection.send(b"GET /stream HTTP/1.1\r\nHost: gateway.test\r\n\r\n").expect("it is sent");
+    assert_eq!(connection.head().expect("a head").0, 200);
+    drop(connection);
+    ended.wait();
+}

@@ -1,0 +1,141 @@
+//! Old clients, who page by offset: passed through, translated, turned away, or told what to do.
+
+use crate::harness::{
+    gateway::Gateway,
+    list::{PLAIN, Setup, body, users},
+    upstream::Upstream,
+};
+
+const PASSTHROUGH: &str = r#"legacy = { policy = "passthrough", unmarked = "legacy", deprecation = 2026-01-15, sunset = 2036-12-31, documentation = "https://docs.example.com/cursors" }"#;
+
+fn started(route: &'static str) -> (Upstream, Gateway) {
+    let items = users(300);
+    let upstream = Upstream::start(move |exchange| {
+        let body = body(exchange, &items);
+        let link =
+            format!("<http://{}/users?offset=20>; rel=\"next\"", exchange.request.header("host").unwrap_or_default());
+        let headers = [
+            ("Content-Type", "application/legacy+json; charset=utf-8"),
+            ("ETag", "\"legacy\""),
+            ("X-Total-Count", "300"),
+            ("Link", link.as_str()),
+        ];
+        exchange.reply("200 OK", &headers, format!(" {body}\n").as_bytes())
+    });
+    let gateway = Gateway::start(&Setup { route, ..PLAIN }.configuration(upstream.address));
+    (upstream, gateway)
+}
+
+#[test]
+fn passthrough_gives_the_old_answer_byte_for_byte() {
+    let (upstream, gateway) = started(PASSTHROUGH);
+    for target in ["/users?offset=40&limit=3", "/users?offset=40&a=%zz", "/users?OFFSET=7", "/users?offset=x", "/users"]
+    {
+        let response = gateway.get(target);
+        assert_eq!(response.status, 200, "{target}: {response:?}");
+        let request = upstream.requests().pop().expect("it was asked");
+        assert_eq!(request.target, target, "as the client wrote it");
+        let direct = crate::harness::http::get(upstream.address, target);
+        assert_eq!(response.body, direct.body, "{target}");
+        for name in ["content-type", "etag", "x-total-count"] {
+            assert_eq!(response.header(name), direct.header(name), "{name} of {target}");
+        }
+
+        assert_eq!(response.header("deprecation"), Some("@1768435200"), "{target}");
+        assert_eq!(response.header("sunset"), Some("Wed, 31 Dec 2036 00:00:00 GMT"), "{target}");
+        let lines = response.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("link")).count();
+        assert_eq!(lines, 1, "ours stand in the same line: {response:?}");
+        assert_eq!(response.link("next").as_deref(), Some("http://gateway.test/users?offset=20"), "the upstream's own");
+        assert_eq!(response.link("deprecation").as_deref(), Some("https://docs.example.com/cursors"), "{response:?}");
+        let successor = response.link("successor-version").unwrap_or_else(|| panic!("{target}: {response:?}"));
+        let page = gateway.get(&successor);
+        assert_eq!(page.outcome(), "200", "{successor}: {page:?}");
+        assert!(page.json()["pagination"].is_object(), "{successor} leads to the new list: {page:?}");
+    }
+
+    let head = gateway.send("HEAD", "/users?offset=40", &[], b"");
+    assert_eq!((head.status, head.header("deprecation")), (200, Some("@1768435200")));
+
+    // New clients get the new answer, without a word about the old one.
+    let page = gateway.get("/users?limit=5");
+    assert!(page.json()["pagination"].is_object(), "{page:?}");
+    assert!(page.header("deprecation").is_none() && page.header("sunset").is_none(), "{page:?}");
+}
+
+/// Where an unmarked request is an old one, every link that the gateway makes is marked: it leads to the new list.
+#[test]
+fn links_lead_to_the_new_list() {
+    let (_upstream, gateway) = started(PASSTHROUGH);
+    let page = gateway.get("/users?limit=5&a=1");
+    let cursor = page.json()["pagination"]["nextCursor"].as_str().expect("a next page").to_owned();
+    // Without a limit of its own to hand on.
+    let page = gateway.get(&format!("/users?a=1&cursor={cursor}"));
+    assert_eq!(page.outcome(), "200", "{page:?}");
+    let mut links = ["first", "prev", "next", "last"].map(|relation| (relation, page.link(relation))).to_vec();
+    let refused = gateway.get("/users?a=1&cursor=none");
+    links.push(("restart", refused.json()["restart"].as_str().map(str::to_owned)));
+    for (relation, link) in links {
+        let link = link.unwrap_or_else(|| panic!("no {relation}: {page:?}"));
+        let led = gateway.get(&link);
+        assert!(led.status == 200 && led.json()["pagination"].is_object(), "{relation}: {link}: {led:?}");
+    }
+}
+
+#[test]
+fn unmarked_requests_are_new_where_the_route_says_so() {
+    let (_upstream, gateway) = started(r#"legacy = { policy = "passthrough", unmarked = "new" }"#);
+    let page = gateway.get("/users?a=1");
+    assert!(page.json()["pagination"].is_object(), "{page:?}");
+    let old = gateway.get("/users?offset=3");
+    assert!(old.json()["items"].is_array(), "{old:?}");
+}
+
+#[test]
+fn translate_serves_the_page_with_cursors_that_lead_on() {
+    let (_upstream, gateway) = started(r#"legacy = { policy = "translate", deprecation = 2026-01-15 }"#);
+    let page = gateway.get("/users?offset=40&limit=10&a=1");
+    assert_eq!(page.outcome(), "200", "{page:?}");
+    let ids = |page: &crate::harness::http::Response| {
+        page.json()["data"].as_array().expect("items").iter().filter_map(|item| item["id"].as_u64()).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(&page), (41..=50).collect::<Vec<_>>());
+    assert_eq!(page.header("deprecation"), Some("@1768435200"));
+    let next = page.link("next").expect("a next page");
+    assert!(next.contains("cursor=") && next.contains("a=1") && !next.contains("offset"), "{next}");
+    assert_eq!(ids(&gateway.get(&next)), (51..=60).collect::<Vec<_>>());
+    let prev = page.link("prev").expect("a page before");
+    assert_eq!(ids(&gateway.get(&prev)), (31..=40).collect::<Vec<_>>());
+
+    let far = gateway.get("/users?offset=4000&limit=10");
+    assert_eq!(far.outcome(), "200", "{far:?}");
+    assert!(ids(&far).is_empty() && far.link("next").is_none(), "{far:?}");
+    assert_eq!(ids(&gateway.get(&far.link("prev").expect("the last page"))), (291..=300).collect::<Vec<_>>());
+
+    for target in ["/users?offset=abc", "/users?offset=-1", "/users?offset=99999999999999999999999"] {
+        let response = gateway.get(target);
+        assert!((400..500).contains(&response.status), "{target}: {response:?}");
+        assert_eq!(response.code(), "page_invalid", "{target}: {response:?}");
+    }
+}
+
+#[test]
+fn reject_says_where_to_go() {
+    let (upstream, gateway) = started(r#"legacy = { policy = "reject", sunset = 2026-06-30 }"#);
+    let response = gateway.get("/users?offset=40&a=1");
+    assert_eq!(response.outcome(), "410 legacy_rejected", "{response:?}");
+    assert_eq!(upstream.count(), 0);
+    let restart = response.json()["restart"].as_str().expect("a way to start over").to_owned();
+    assert!(restart.contains("a=1") && !restart.contains("offset"), "{restart}");
+    assert_eq!(gateway.get(&restart).outcome(), "200");
+    assert_eq!(response.header("sunset"), Some("Tue, 30 Jun 2026 00:00:00 GMT"), "{response:?}");
+}
+
+#[test]
+fn without_a_policy_the_parameter_is_named() {
+    let (upstream, gateway) = started("");
+    let response = gateway.get("/users?offset=40");
+    assert_eq!(response.outcome(), "400 parameter_invalid", "{response:?}");
+    assert_eq!(response.json()["parameter"], "offset");
+    assert!(response.json()["restart"].is_string());
+    assert_eq!(upstream.count(), 0);
+}

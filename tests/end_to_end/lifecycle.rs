@@ -1,0 +1,207 @@
+//! The life of the process: reloads under load, the end with and without work in hand, and clients that go away.
+
+use std::{
+    io,
+    net::Shutdown,
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    thread,
+    time::Duration,
+};
+
+use crate::harness::{
+    eventually,
+    gateway::{Gateway, Keys},
+    http,
+    list::{PLAIN, Setup, body, serve, users},
+    now,
+    upstream::{After, Gate, Upstream},
+};
+
+/// Half of the reloads are of a file that is wrong in a way of its own each time, and says so on the log with its line.
+#[test]
+fn fifty_reloads_under_load_fail_no_request() {
+    const RELOADS: usize = 50;
+    let upstream = Upstream::start(serve(users(60)));
+    let good = PLAIN.configuration(upstream.address);
+    let gateway = Gateway::start(&good);
+    let ended = AtomicBool::new(false);
+    let served = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let mut connection = gateway.connect();
+                while !ended.load(Ordering::Relaxed) {
+                    for target in ["/users?limit=5", "/users?limit=50"] {
+                        let page = connection.request("GET", target, &[], b"").expect("a response under reload");
+                        assert_eq!(page.outcome(), "200", "{target} under reload: {page:?}");
+                        let next = page.link("next").expect("a next page");
+                        let page = connection.request("GET", &next, &[], b"").expect("a response under reload");
+                        assert_eq!(page.outcome(), "200", "a cursor under reload: {page:?}");
+                    }
+                    served.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        // An assertion that fails below must still end the clients, or the scope waits for ever.
+        let end = EndOnDrop(&ended);
+        for reload in 0..RELOADS / 2 {
+            // Good: another default, so that it can be seen when it is in force.
+            let size = 20 + reload % 2;
+            gateway.rewrite(Keys::One, &good.replace("default = 20", &format!("default = {size}")));
+            gateway.signal("HUP");
+            eventually("the new configuration is in force", || {
+                let page = gateway.get("/users");
+                assert_eq!(page.outcome(), "200", "under reload: {page:?}");
+                (page.json()["pagination"]["pageSize"] == size).then_some(())
+            });
+
+            let fault = format!("mistake_{reload}");
+            let bad = match reload % 3 {
+                0 => good.replace("order = [\"id\"]", &format!("{fault} = [\"id\"]")),
+                1 => good.replace("dialect = \"scripted\"", &format!("dialect = \"{fault}\"")),
+                _ => format!("{good}\n{fault} = = nonsense"),
+            };
+            gateway.rewrite(Keys::One, &bad);
+            gateway.signal("HUP");
+            eventually("the mistake is reported", || {
+                gateway.log().iter().any(|line| line.contains(&fault)).then_some(())
+            });
+            let page = gateway.get("/users");
+            assert_eq!(page.json()["pagination"]["pageSize"], size, "a bad file changes nothing: {page:?}");
+            let log = gateway.log().join("\n");
+            assert!(log.contains("cursorgate.toml:"), "reported with file and line:\n{log}");
+        }
+        let before = served.load(Ordering::Relaxed);
+        eventually("the load goes on", || (served.load(Ordering::Relaxed) > before + 3).then_some(()));
+        drop(end);
+    });
+}
+
+struct EndOnDrop<'flag>(&'flag AtomicBool);
+
+impl Drop for EndOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// What can't change while it runs is named, and the rest is in force.
+#[test]
+fn a_reload_names_what_needs_a_restart() {
+    let upstream = Upstream::start(serve(users(60)));
+    let gateway = Gateway::start(&PLAIN.configuration(upstream.address));
+    let moved = crate::harness::gateway::free_port();
+    let text = gateway.configuration().replace("default = 20", "default = 7");
+    gateway.rewrite_raw(&text.replace(&gateway.public.to_string(), &format!("127.0.0.1:{moved}")));
+    gateway.signal("HUP");
+    eventually("the rest is in force", || (gateway.get("/users").json()["pagination"]["pageSize"] == 7).then_some(()));
+    let named = eventually("what needs a restart is named", || {
+        gateway.log().into_iter().find(|line| line.contains("listeners.public.address"))
+    });
+    assert!(named.contains("restart"), "{named}");
+}
+
+#[test]
+fn an_idle_gateway_leaves_at_once() {
+    let grace = Duration::from_secs(120);
+    let upstream = Upstream::start(serve(users(60)));
+    let setup = Setup { more: "[server]\nshutdown_timeout = \"120s\"", ..PLAIN };
+    let mut gateway = Gateway::start(&setup.configuration(upstream.address));
+    // A client that keeps its connection and asks nothing is no work.
+    let mut kept = gateway.connect();
+    assert_eq!(kept.request("GET", "/users", &[], b"").expect("a response").outcome(), "200");
+    let told = now();
+    gateway.signal("TERM");
+    assert!(gateway.ended().success(), "{}", gateway.log().join("\n"));
+    assert!(told.elapsed() < grace / 4, "it waited, with nothing to do");
+}
+
+#[test]
+fn requests_in_hand_are_finished_before_the_end() {
+    let setup = Setup {
+        more: "[server]\nshutdown_timeout = \"60s\"\n[routes.rest]\npath = \"/{*rest}\"\nupstream = \"legacy\"\naction = \"forward\"",
+        ..PLAIN
+    };
+    for target in ["/users?limit=5", "/slow"] {
+        let (asked, release) = (Gate::default(), Gate::default());
+        let (entered, gate, items) = (asked.clone(), release.clone(), users(60));
+        let upstream = Upstream::start(move |exchange| {
+            entered.open();
+            gate.wait();
+            let body = body(exchange, &items);
+            exchange.reply("200 OK", &[], body.as_bytes())
+        });
+        let mut gateway = Gateway::start(&setup.configuration(upstream.address));
+        let mut connection = gateway.connect();
+        connection.send(format!("GET {target} HTTP/1.1\r\nHost: gateway.test\r\n\r\n").as_bytes()).expect("it is sent");
+        asked.wait();
+        gateway.signal("TERM");
+        eventually("it says that it leaves", || (!gateway.is_healthy()).then_some(()));
+        assert!(gateway.runs(), "with a request in hand");
+        release.open();
+        let response = connection.response("GET").unwrap_or_else(|fault| panic!("{target}: {fault}"));
+        assert_eq!(response.status, 200, "{target}: {response:?}");
+        assert!(gateway.ended().success(), "{target}");
+    }
+}
+
+#[test]
+fn ctrl_c_ends_it() {
+    let upstream = Upstream::start(serve(users(60)));
+    let mut gateway = Gateway::start(&PLAIN.configuration(upstream.address));
+    gateway.signal("INT");
+    gateway.ended();
+}
+
+/// While a page is fetched, a client that goes away cancels the fetch: the upstream sees its connection close.
+#[test]
+fn a_client_that_goes_away_cancels_the_upstream_work() {
+    let (asked, cancelled) = (Gate::default(), Gate::default());
+    let (entered, closed) = (asked.clone(), cancelled.clone());
+    let upstream = Upstream::start(move |exchange| {
+        entered.open();
+        exchange.wait_for_close()?;
+        closed.open();
+        Ok(After::Close)
+    });
+    let setup = Setup { upstream: "timeouts = { first_byte = \"50s\", whole = \"55s\" }", ..PLAIN };
+    let gateway = Gateway::start(&setup.configuration(upstream.address));
+    let mut connection = gateway.connect();
+    connection.send(b"GET /users?limit=5 HTTP/1.1\r\nHost: gateway.test\r\n\r\n").expect("it is sent");
+    asked.wait();
+    connection.stream().shutdown(Shutdown::Both).expect("it is open");
+    let started = now();
+    cancelled.wait();
+    assert!(started.elapsed() < Duration::from_secs(40), "it was the timeout that ended it");
+    eventually("its line is in the log all the same", || gateway.access_log().pop());
+
+    upstream.answer(serve(users(60)));
+    assert_eq!(gateway.get("/users").outcome(), "200", "the next request works");
+}
+
+#[test]
+fn many_clients_at_once_get_their_own_pages() {
+    let upstream = Upstream::start(serve(users(300)));
+    let gateway = Gateway::start(&PLAIN.configuration(upstream.address));
+    thread::scope(|scope| {
+        for client in 1..=16_usize {
+            let gateway = &gateway;
+            scope.spawn(move || -> io::Result<()> {
+                let mut connection = http::Connection::open(gateway.public)?;
+                let mut target = Some(format!("/users?limit={client}&client={client}"));
+                let mut next = 1;
+                while let Some(asked) = target {
+                    let page = connection.request("GET", &asked, &[], b"")?;
+                    assert_eq!(page.outcome(), "200", "{asked}: {page:?}");
+                    for item in page.json()["data"].as_array().expect("items") {
+                        assert_eq!(item["id"], next, "{asked}");
+                        next += 1;
+                    }
+                    target = page.link("next");
+                }
+                assert_eq!(next, 301, "client {client}");
+                Ok(())
+            });
+        }
+    });
+}

@@ -1,0 +1,160 @@
+//! Real third-party servers as upstreams: json-server from npm, and a Django REST framework application from PyPI. They
+//! are installed below the target directory by `make test-env`; each test starts its own, on a free port.
+
+use std::{
+    io::{BufRead, BufReader},
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, Command, Stdio},
+};
+
+use crate::harness::{Directory, http};
+
+/// Which server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// json-server 0.17: windows by `_start` and `_end`, no cap.
+    JsonServer,
+    /// Django REST framework, `PageNumberPagination`: `page` and `page_size` up to 100.
+    Django,
+}
+
+/// A running server.
+pub(crate) struct ThirdParty {
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    kind: Kind,
+    child: Child,
+    // The server ends when its standard input does, so it goes with this process however that ends.
+    _input: ChildStdin,
+    _directory: Directory,
+}
+
+impl Kind {
+    /// The name that the walkers know.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::JsonServer => "json-server",
+            Self::Django => "django",
+        }
+    }
+
+    /// The path of the users at the upstream.
+    pub(crate) fn users(self) -> &'static str {
+        match self {
+            Self::JsonServer => "/users",
+            Self::Django => "/api/users/",
+        }
+    }
+
+    /// The path of one user's orders at the upstream.
+    pub(crate) fn orders(self, user: u32) -> String {
+        match self {
+            Self::JsonServer => format!("/users/{user}/orders"),
+            Self::Django => format!("/api/users/{user}/orders/"),
+        }
+    }
+
+    /// The gateway's configuration in front of it: `/v2/users` and `/v2/users/{user}/orders`.
+    pub(crate) fn configuration(self, address: SocketAddr) -> String {
+        let (dialect, users, orders) = match self {
+            Self::JsonServer => ("json-server-0.17", "/users", "/users/{user}/orders"),
+            Self::Django => ("drf-page", "/api/users/", "/api/users/{user}/orders/"),
+        };
+        format!(
+            r#"
+[upstreams.legacy]
+peers = ["{address}"]
+
+[defaults]
+upstream = "legacy"
+dialect = "{dialect}"
+page_size = {{ default = 20, max = 250 }}
+
+[routes.users]
+path = "/v2/users"
+upstream_path = "{users}"
+order = ["-created_at", "id"]
+sortable = ["created_at", "id"]
+fields = {{ created_at = {{ type = "datetime", nulls = "none" }} }}
+
+[routes.orders]
+path = "/v2/users/{{user}}/orders"
+upstream_path = "{orders}"
+order = ["id"]
+sortable = ["id"]
+"#
+        )
+    }
+}
+
+impl ThirdParty {
+    /// Starts a server and waits until it listens.
+    pub(crate) fn start(kind: Kind) -> Self {
+        let directory = Directory::new();
+        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/end_to_end/upstreams");
+        let mut command = match kind {
+            Kind::JsonServer => {
+                let mut command = Command::new("node");
+                command
+                    .env("NODE_PATH", environment("json-server/node_modules"))
+                    .arg(sources.join("json-server/server.js"));
+                command
+            }
+            Kind::Django => {
+                let mut command = Command::new(python());
+                command.arg(sources.join("django/app.py")).arg(directory.path());
+                command
+            }
+        };
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|fault| panic!("{command:?}: {fault}; `make test-env` installs what it needs"));
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("it is piped")).read_line(&mut line).expect("text");
+        let port = line.trim().strip_prefix("port ").and_then(|port| port.parse().ok());
+        let port: u16 = port.unwrap_or_else(|| panic!("{} says {line:?} instead of its port", kind.name()));
+        let input = child.stdin.take().expect("it is piped");
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        Self { address, kind, child, _input: input, _directory: directory }
+    }
+
+    /// Where a client finds a path of it.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// The gateway's configuration in front of it.
+    pub(crate) fn configuration(&self) -> String {
+        self.kind.configuration(self.address)
+    }
+
+    /// How many requests it has counted.
+    pub(crate) fn count(&self) -> u64 {
+        http::get(self.address, "/__count").json()["requests"].as_u64().expect("a count")
+    }
+}
+
+impl Drop for ThirdParty {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The Python that has the packages of `requirements.txt`.
+pub(crate) fn python() -> PathBuf {
+    environment("python/bin/python")
+}
+
+/// A file that `make test-env` has put there.
+fn environment(path: &str) -> PathBuf {
+    let root = std::env::var_os("CURSORGATE_TEST_ENV")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-env"), PathBuf::from);
+    let path = root.join(path);
+    assert!(path.exists(), "{} is not there: `make test-env` installs it", path.display());
+    path
+}

@@ -1,0 +1,189 @@
+//! Whole lists, walked through the gateway by plain clients: forward to the end and back to the start, compared with the
+//! upstream's own listing; and what a page costs at the upstream.
+
+use std::process::Command;
+
+use crate::{
+    harness::gateway::Gateway,
+    third_party::{Kind, ThirdParty, python},
+};
+
+const LIMITS: [&str; 5] = ["1", "7", "20", "100", "250"];
+
+/// Runs the walker in `walkers/walk.py`.
+fn walk(kind: Kind, style: &str) {
+    let upstream = ThirdParty::start(kind);
+    let gateway = Gateway::start(&upstream.configuration());
+    walk_list(kind, style, &upstream.url(kind.users()), &gateway.url("/v2/users"), &LIMITS);
+}
+
+fn walk_list(kind: Kind, style: &str, upstream: &str, gateway: &str, limits: &[&str]) {
+    let mut walker = Command::new(python());
+    walker.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/end_to_end/walkers/walk.py")).args([
+        "--kind",
+        kind.name(),
+        "--style",
+        style,
+        "--upstream",
+        upstream,
+        "--gateway",
+        gateway,
+    ]);
+    for limit in limits {
+        walker.args(["--limit", limit]);
+    }
+    let output = walker.output().expect("python runs");
+    assert!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let lines = String::from_utf8_lossy(&output.stdout).lines().count();
+    assert_eq!(lines, limits.len(), "one line a limit: {}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[test]
+fn json_server_by_links() {
+    walk(Kind::JsonServer, "links");
+}
+
+#[test]
+fn json_server_by_next_cursor() {
+    walk(Kind::JsonServer, "cursor");
+}
+
+#[test]
+fn django_by_links() {
+    walk(Kind::Django, "links");
+}
+
+#[test]
+fn django_by_next_cursor() {
+    walk(Kind::Django, "cursor");
+}
+
+/// Pages of a list in forward order, by `Link`; the targets that were asked.
+fn follow(gateway: &Gateway, first: &str, relation: &str) -> Vec<String> {
+    let mut connection = gateway.connect();
+    let mut targets = vec![first.to_owned()];
+    loop {
+        let target = targets.last().expect("there is a first");
+        let page = connection.request("GET", target, &[], b"").expect("a response");
+        assert_eq!(page.outcome(), "200", "{target}: {}", page.text());
+        match page.link(relation) {
+            Some(next) => targets.push(next),
+            None => return targets,
+        }
+        assert!(targets.len() < 3_000, "the walk doesn't end");
+    }
+}
+
+/// One request a page, forward and back. Before it is counted, the gateway has seen the list once: what it learns from
+/// the largest answer spares it the confirmation of an end.
+fn one_request_a_page(kind: Kind, limits: &[usize]) {
+    let upstream = ThirdParty::start(kind);
+    let gateway = Gateway::start(&upstream.configuration());
+    for limit in limits {
+        let first = format!("/v2/users?limit={limit}");
+        let warm = gateway.get(&first);
+        assert_eq!(warm.outcome(), "200", "{}", warm.text());
+
+        for relation in ["next", "prev"] {
+            let start = if relation == "next" {
+                first.clone()
+            } else {
+                follow(&gateway, &first, "next").pop().expect("a last page")
+            };
+            let before = upstream.count();
+            let pages = follow(&gateway, &start, relation).len();
+            let asked = upstream.count() - before;
+            assert_eq!(asked, pages as u64, "{} by {relation}, limit {limit}: upstream requests, pages", kind.name());
+        }
+    }
+}
+
+#[test]
+fn json_server_is_asked_once_a_page() {
+    one_request_a_page(Kind::JsonServer, &[250, 100, 20, 7, 1]);
+}
+
+#[test]
+fn django_is_asked_once_a_page() {
+    // The upstream gives at most 100 at a time, and aligned pages: 40 is the largest limit with one request a page.
+    one_request_a_page(Kind::Django, &[40, 20, 7, 1]);
+}
+
+/// A fresh process knows nothing of its upstream; all the same it asks at most once more than it has pages.
+#[test]
+fn a_fresh_process_asks_little_more_than_once_a_page() {
+    let upstream = ThirdParty::start(Kind::JsonServer);
+    let gateway = Gateway::start(&upstream.configuration());
+    let before = upstream.count();
+    let pages = follow(&gateway, "/v2/users?limit=100", "next").len() as u64;
+    let asked = upstream.count() - before;
+    assert!(asked <= pages + 2, "{asked} upstream requests for {pages} pages");
+}
+
+/// A collection within another: other users' orders are other lists, and one that is empty is a list too.
+fn nested(kind: Kind) {
+    let upstream = ThirdParty::start(kind);
+    let gateway = Gateway::start(&upstream.configuration());
+    for (user, expected) in [(7, 57), (8, 20), (9, 0)] {
+        let mut connection = gateway.connect();
+        let mut items = Vec::new();
+        let mut target = Some(format!("/v2/users/{user}/orders?limit=20"));
+        while let Some(asked) = target {
+            let page = connection.request("GET", &asked, &[], b"").expect("a response");
+            assert_eq!(page.outcome(), "200", "{asked}: {}", page.text());
+            let body = page.json();
+            let owners = body["data"].as_array().expect("items");
+            items.extend(
+                owners
+                    .iter()
+                    .map(|order| (order["id"].clone(), order.get("user").or_else(|| order.get("userId")).cloned())),
+            );
+            target = page.link("next");
+        }
+        assert_eq!(items.len(), expected, "orders of user {user} at {}", kind.name());
+        assert!(items.iter().all(|(_, owner)| owner.as_ref().is_some_and(|owner| owner == user)), "{items:?}");
+        let direct = crate::harness::http::get(upstream.address, &kind.orders(user));
+        assert_eq!(direct.status, 200);
+    }
+
+    let page = gateway.get("/v2/users/7/orders?limit=20");
+    let cursor = page.json()["pagination"]["nextCursor"].as_str().expect("a next page").to_owned();
+    let moved = gateway.get(&format!("/v2/users/8/orders?limit=20&cursor={cursor}"));
+    assert_eq!(moved.outcome(), "400 cursor_mismatch", "{}", moved.text());
+}
+
+#[test]
+fn json_server_nested_collection() {
+    nested(Kind::JsonServer);
+}
+
+#[test]
+fn django_nested_collection() {
+    nested(Kind::Django);
+}
+
+/// A filter of the client's goes along from page to page, and another filter is another list.
+#[test]
+fn filters_stay_in_force_along_the_walk() {
+    for kind in [Kind::JsonServer, Kind::Django] {
+        let upstream = ThirdParty::start(kind);
+        let gateway = Gateway::start(&upstream.configuration());
+        let mut connection = gateway.connect();
+        let mut teams = Vec::new();
+        let mut target = Some("/v2/users?limit=40&team=green".to_owned());
+        while let Some(asked) = target {
+            assert!(asked.contains("team=green"), "{asked}");
+            let page = connection.request("GET", &asked, &[], b"").expect("a response");
+            assert_eq!(page.outcome(), "200", "{asked}: {}", page.text());
+            teams.extend(page.json()["data"].as_array().expect("items").iter().map(|user| user["team"].clone()));
+            target = page.link("next");
+        }
+        assert_eq!(teams.len(), 335, "a third of 1,003, at {}", kind.name());
+        assert!(teams.iter().all(|team| team == "green"));
+    }
+}

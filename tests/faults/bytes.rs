@@ -1,0 +1,131 @@
+//! Answers that are complete, say 200, and are no page.
+
+use crate::{
+    harness::list::{PLAIN, Setup, body, users},
+    harness::upstream::After,
+    recovery::{Rig, refused},
+};
+
+/// What each body is, and the body.
+const MALFORMED: &[(&str, &str)] = &[
+    ("nothing", ""),
+    ("blanks", " \r\n"),
+    ("an HTML page", "<!DOCTYPE html><html><body>SECRET login</body></html>"),
+    ("text", "SECRET"),
+    ("JSON that ends early", r#"{"total":60,"items":[{"id":1}"#),
+    ("JSON with something behind", r#"{"total":60,"items":[]} SECRET"#),
+    ("two documents", r#"{"total":60,"items":[]}{"total":60,"items":[]}"#),
+    ("null", "null"),
+    ("a number", "42"),
+    ("an array where an object is meant", r#"[{"id":1}]"#),
+    ("an object without the items", r#"{"total":60,"rows":[{"id":1}]}"#),
+    ("items that are null", r#"{"total":60,"items":null}"#),
+    ("items that are an object", r#"{"total":60,"items":{"0":{"id":1}}}"#),
+    ("items that are text", r#"{"total":60,"items":"[]"}"#),
+    ("a trailing comma", r#"{"total":60,"items":[{"id":1},]}"#),
+    ("single quotes", "{'total':60,'items':[]}"),
+    ("a bad number", r#"{"total":60,"items":[{"id":01}]}"#),
+    ("a bad escape", r#"{"total":60,"items":[{"id":1,"a":"\x"}]}"#),
+    ("a control byte in text", "{\"total\":60,\"items\":[{\"id\":1,\"a\":\"\n\"}]}"),
+    ("NaN", r#"{"total":60,"items":[{"id":1,"a":NaN}]}"#),
+    ("an error with the status of a success", r#"{"error":"SECRET"}"#),
+];
+
+#[test]
+fn bodies_of_another_shape_are_malformed() {
+    for (what, text) in MALFORMED {
+        // Shown where the row fails.
+        println!("{what}");
+        refused(&PLAIN, "502 upstream_malformed", |exchange| {
+            exchange.reply("200 OK", &[("Content-Type", "application/json")], text.as_bytes())
+        });
+    }
+}
+
+/// Nothing can be proven with items that lack what the order names.
+#[test]
+fn items_without_their_keys_are_unsorted() {
+    for text in [r#"{"total":1,"items":[{"name":"a"}]}"#, r#"{"total":2,"items":[1,2]}"#] {
+        refused(&PLAIN, "502 upstream_unsorted", |exchange| exchange.reply("200 OK", &[], text.as_bytes()));
+    }
+}
+
+#[test]
+fn bytes_that_are_no_utf_8_are_malformed() {
+    refused(&PLAIN, "502 upstream_malformed", |exchange| {
+        exchange.reply("200 OK", &[], b"{\"total\":1,\"items\":[{\"id\":1,\"a\":\"\xff\xfe\"}]}")
+    });
+}
+
+/// A deep answer is refused, and never takes the process with it.
+#[test]
+fn deep_nesting_is_refused() {
+    for depth in [200, 100_000] {
+        for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
+            let inner = if open == "[" { "" } else { "1" };
+            let text = format!(
+                r#"{{"total":1,"items":[{{"id":1,"deep":{}{inner}{}}}]}}"#,
+                open.repeat(depth),
+                close.repeat(depth)
+            );
+            refused(&PLAIN, "502 upstream_malformed", move |exchange| exchange.reply("200 OK", &[], text.as_bytes()));
+        }
+    }
+}
+
+/// The bound is on what the route says, and it holds while the answer comes in, however its end is told.
+#[test]
+fn large_answers_are_refused() {
+    const SMALL: Setup = Setup { upstream: "", route: "budgets = { answer_size = \"64KiB\" }", more: "" };
+    let large = format!(r#"{{"total":1,"items":[{{"id":1,"a":"{}"}}]}}"#, "x".repeat(64 << 10));
+    let text = large.clone();
+    refused(&SMALL, "502 upstream_too_large", move |exchange| exchange.reply("200 OK", &[], text.as_bytes()));
+    refused(&SMALL, "502 upstream_too_large", move |exchange| {
+        exchange.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+        for part in large.as_bytes().chunks(4_000) {
+            exchange.send(&[format!("{:x}\r\n", part.len()).as_bytes(), part, b"\r\n"].concat())?;
+        }
+        exchange.send(b"0\r\n\r\n")?;
+        Ok(After::KeepOpen)
+    });
+    // A length that is only claimed: nothing is set aside for it.
+    refused(&SMALL, "502 upstream_too_large", |exchange| {
+        exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n{\"total\"")?;
+        Ok(After::KeepOpen)
+    });
+}
+
+/// JSON is known by its bytes: what type it is said to be does not matter.
+#[test]
+fn json_under_another_name_is_a_page() {
+    let rig = Rig::start();
+    for content_type in ["text/plain", "text/html", "application/octet-stream"] {
+        let items = users(60);
+        let page = rig.page_during(move |exchange| {
+            let body = body(exchange, &items);
+            exchange.reply("200 OK", &[("Content-Type", content_type)], body.as_bytes())
+        });
+        assert_eq!(page.outcome(), "200", "{content_type}: {page:?}");
+        assert_eq!(page.header("content-type"), Some("application/json"), "{content_type}");
+    }
+    rig.recovers();
+}
+
+/// Totals that are none are no reason to refuse a page, and are not passed on.
+#[test]
+fn nonsense_as_a_total_is_no_total() {
+    let rig = Rig::start();
+    for total in ["-1", "\"60\"", "1e308", "null", "[]", "1.5", "99999999999999999999999"] {
+        let page = rig.page_during(move |exchange| {
+            let items = users(60);
+            let text = body(exchange, &items).replace("\"total\":60", &format!("\"total\":{total}"));
+            exchange.reply("200 OK", &[], text.as_bytes())
+        });
+        assert_eq!(page.outcome(), "200", "{total}: {page:?}");
+        assert_eq!(page.json()["data"].as_array().map(Vec::len), Some(5), "{total}: {page:?}");
+        assert!(page.link("next").is_some(), "{total}: {page:?}");
+        let told = page.json()["pagination"]["total"].clone();
+        assert!(told.is_null() || told == 60, "{total}: {page:?}");
+    }
+    rig.recovers();
+}

@@ -1,0 +1,100 @@
+//! An upstream that can't be reached.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+
+use crate::{
+    harness::{
+        gateway::{Gateway, free_port},
+        http,
+        list::{PLAIN, Setup, serve, users},
+        upstream::{After, Upstream},
+    },
+    recovery::{SHORT, refused},
+};
+
+const FORWARD: &str = "[routes.rest]\npath = \"/rest/{*rest}\"\nupstream = \"legacy\"\naction = \"forward\"";
+const SETUP: Setup = Setup { upstream: "", route: "", more: FORWARD };
+
+#[test]
+fn nobody_listens() {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+    let gateway = Gateway::start(&SETUP.configuration(address));
+    for _ in 0..3 {
+        let response = gateway.get("/users?limit=5");
+        assert_eq!(response.outcome(), "502 upstream_unavailable", "{response:?}");
+        assert!(!format!("{response:?}").contains(&address.port().to_string()), "{response:?}");
+        let response = gateway.get("/rest/of/it");
+        assert_eq!(response.outcome(), "502 upstream_unavailable", "{response:?}");
+    }
+    assert!(gateway.is_healthy());
+}
+
+#[test]
+fn the_connection_is_closed_at_once() {
+    refused(&SETUP, "502 upstream_unavailable", |_| Ok(After::Close));
+    refused(&SETUP, "502 upstream_unavailable", |_| Ok(After::Reset));
+}
+
+/// One of two upstreams is down: routes to the other don't notice.
+#[test]
+fn other_routes_go_on() {
+    let upstream = Upstream::start(serve(users(60)));
+    let down = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+    let configuration = PLAIN.configuration(upstream.address)
+        + &format!(
+            "[upstreams.down]\npeers = [\"{down}\"]\n[routes.down]\npath = \"/down\"\nupstream = \"down\"\ndialect = \"scripted\"\norder = [\"id\"]\n"
+        );
+    let gateway = Gateway::start(&configuration);
+    for _ in 0..3 {
+        assert_eq!(gateway.get("/down").outcome(), "502 upstream_unavailable");
+        assert_eq!(gateway.get("/users").outcome(), "200");
+    }
+}
+
+/// A name that can't be resolved fails the request, and never the process or its start.
+#[test]
+fn a_name_that_nobody_knows() {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+    let configuration = SETUP.configuration(address).replace(&address.to_string(), "no-such-host.invalid:80");
+    let gateway = Gateway::start(&configuration);
+    for target in ["/users?limit=5", "/rest/of/it", "/users?limit=5"] {
+        let response = gateway.get(target);
+        assert!(
+            ["502 upstream_unavailable", "504 upstream_timeout"].contains(&response.outcome().as_str()),
+            "{target}: {response:?}"
+        );
+        assert!(!format!("{response:?}").contains("no-such-host"), "{response:?}");
+    }
+    assert!(gateway.is_healthy());
+}
+
+/// A peer with a full backlog never answers the handshake: the deadline for connecting ends it.
+#[test]
+fn nobody_answers_the_handshake() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    // Nobody accepts: beyond the backlog, handshakes are dropped.
+    let mut waiting = Vec::new();
+    for _ in 0..5_000 {
+        match std::net::TcpStream::connect_timeout(&address, std::time::Duration::from_millis(50)) {
+            Ok(stream) => waiting.push(stream),
+            Err(_) => break,
+        }
+    }
+    let setup = Setup { upstream: SHORT, ..PLAIN };
+    let gateway = Gateway::start(&setup.configuration(address));
+    let response = gateway.get("/users?limit=5");
+    assert_eq!(response.outcome(), "504 upstream_timeout", "with {} waiting: {response:?}", waiting.len());
+    assert!(gateway.is_healthy());
+}
+
+/// It was down when the gateway started, and is up now.
+#[test]
+fn an_upstream_that_comes_up_later() {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+    let gateway = Gateway::start(&SETUP.configuration(address));
+    assert_eq!(gateway.get("/users?limit=5").outcome(), "502 upstream_unavailable");
+    let _upstream = Upstream::start_at(address, serve(users(60)));
+    assert_eq!(gateway.get("/users?limit=5").outcome(), "200");
+    assert_eq!(http::get(gateway.public, "/rest/of/it").status, 200);
+}

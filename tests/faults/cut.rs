@@ -1,0 +1,113 @@
+//! Answers that end too early: at every byte of a small page, by a close and by a reset, with a length and in chunks.
+
+use crate::{
+    harness::{
+        list::{PLAIN, Setup, body, users},
+        upstream::{After, message},
+    },
+    recovery::{Rig, SHORT, refused},
+};
+
+/// A small page, framed by its length or in chunks of seven bytes.
+fn page(text: &str, chunked: bool) -> Vec<u8> {
+    if !chunked {
+        return message("200 OK", &[("Content-Type", "application/json")], text.as_bytes());
+    }
+    let mut bytes = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+    for part in text.as_bytes().chunks(7) {
+        bytes.extend(format!("{:x}\r\n", part.len()).bytes().chain(part.iter().copied()).chain(*b"\r\n"));
+    }
+    bytes.extend(b"0\r\n\r\n");
+    bytes
+}
+
+fn cut_everywhere(chunked: bool, after: After) {
+    let rig = Rig::start();
+    let text = r#"{"total":2,"items":[{"id":1,"name":"a"},{"id":2,"name":"b"}]}"#;
+    let whole = page(text, chunked);
+    // Once it has given twenty, two are known to be all there is; before, its end would be asked for.
+    assert_eq!(rig.gateway.get("/users?limit=20").outcome(), "200");
+    let complete = whole.clone();
+    let good = rig.page_during(move |exchange| exchange.send(&complete).map(|()| After::KeepOpen));
+    assert_eq!(good.outcome(), "200", "uncut: {good:?}");
+    for length in 0..whole.len() {
+        let part = whole[..length].to_vec();
+        let response = rig.page_during(move |exchange| exchange.send(&part).map(|()| after));
+        assert!(
+            ["502 upstream_unavailable", "502 upstream_malformed"].contains(&response.outcome().as_str()),
+            "cut behind byte {length} of {}: {response:?}",
+            whole.len()
+        );
+    }
+    rig.recovers();
+}
+
+#[test]
+fn a_page_with_a_length_closed_at_every_byte() {
+    cut_everywhere(false, After::Close);
+}
+
+#[test]
+fn a_page_with_a_length_reset_at_every_byte() {
+    cut_everywhere(false, After::Reset);
+}
+
+#[test]
+fn a_page_in_chunks_closed_at_every_byte() {
+    cut_everywhere(true, After::Close);
+}
+
+#[test]
+fn a_page_in_chunks_reset_at_every_byte() {
+    cut_everywhere(true, After::Reset);
+}
+
+/// Without a length the end can only be believed: a page is used if its JSON is whole, and the connection is not.
+#[test]
+fn a_page_that_ends_with_its_connection() {
+    let rig = Rig::start();
+    let items = users(60);
+    let page = rig.page_during(move |exchange| {
+        let body = body(exchange, &items);
+        exchange.send(format!("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{body}").as_bytes())?;
+        Ok(After::Close)
+    });
+    assert_eq!(page.outcome(), "200", "{page:?}");
+    rig.recovers();
+    refused(&PLAIN, "502 upstream_malformed", |exchange| {
+        exchange.send(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{\"total\":60,\"items\":[{\"id\":1}")?;
+        Ok(After::Close)
+    });
+}
+
+/// Fewer bytes than promised, and then silence.
+#[test]
+fn a_page_that_stops_in_the_middle() {
+    refused(&Setup { upstream: SHORT, ..PLAIN }, "504 upstream_timeout", |exchange| {
+        exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"total\"")?;
+        // Whoever gives up first closes; an error here is the gateway's reset.
+        exchange.wait_for_close()?;
+        Ok(After::Close)
+    });
+}
+
+/// More bytes than promised belong to no page: this one is served or refused, and the next request doesn't see them.
+#[test]
+fn bytes_behind_the_end_reach_nobody() {
+    let rig = Rig::start();
+    for extra in
+        [&b"garbage"[..], b"HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\n{\"total\":1,\"items\":[{\"id\":99}]}"]
+    {
+        for _ in 0..20 {
+            let items = users(60);
+            let page = rig.page_during(move |exchange| {
+                let body = body(exchange, &items);
+                exchange.send(&[&message("200 OK", &[], body.as_bytes())[..], extra].concat())?;
+                Ok(After::KeepOpen)
+            });
+            assert!(page.status == 200 || page.status == 502, "{page:?}");
+            assert!(!page.text().contains("99"), "another response's items: {page:?}");
+            rig.recovers();
+        }
+    }
+}

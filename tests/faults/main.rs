@@ -1,0 +1,15 @@
+//! What breaks around the gateway: an upstream that is down, slow, cut, talking nonsense or lying. Each fault fails the
+//! request with its status and code, or costs nothing; the process lives, and the next request works.
+#![cfg(test)]
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod bytes;
+mod connecting;
+mod cut;
+mod encoding;
+mod paging;
+mod recovery;
+mod statuses;
+mod timing;

@@ -1,0 +1,78 @@
+//! Statuses that are no page.
+
+use crate::{
+    harness::list::{PLAIN, Setup},
+    recovery::{Rig, refused},
+};
+
+#[test]
+fn server_errors_are_unavailable() {
+    for status in ["500 Oops", "502 Bad Gateway", "503 Busy", "504 Late", "599 Odd"] {
+        refused(&PLAIN, "502 upstream_unavailable", move |exchange| exchange.reply(status, &[], b"SECRET stack trace"));
+    }
+}
+
+#[test]
+fn a_server_errors_retry_after_is_kept() {
+    let rig = Rig::start();
+    let response = rig.page_during(|exchange| exchange.reply("503 Busy", &[("Retry-After", "7")], b""));
+    assert_eq!(response.outcome(), "502 upstream_unavailable");
+    assert_eq!(response.header("retry-after"), Some("7"), "{response:?}");
+    rig.recovers();
+}
+
+#[test]
+fn redirects_are_not_followed() {
+    for status in ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"] {
+        refused(&PLAIN, "502 upstream_redirected", move |exchange| {
+            exchange.reply(status, &[("Location", "http://SECRET.internal/users")], b"")
+        });
+    }
+}
+
+#[test]
+fn answers_to_questions_that_were_not_asked_are_malformed() {
+    refused(&PLAIN, "502 upstream_malformed", |exchange| {
+        exchange.send(b"HTTP/1.1 304 Not Modified\r\nETag: \"1\"\r\n\r\n")?;
+        Ok(crate::harness::upstream::After::KeepOpen)
+    });
+    refused(&PLAIN, "502 upstream_malformed", |exchange| {
+        exchange.send(b"HTTP/1.1 204 No Content\r\n\r\n")?;
+        Ok(crate::harness::upstream::After::KeepOpen)
+    });
+}
+
+/// What the client may have done wrong itself passes as it is, with what tells it how to do better.
+#[test]
+fn client_errors_pass_as_they_are() {
+    let rig = Rig::start();
+    for (status, header) in [
+        ("400 Bad Request", ("X-Reason", "filter")),
+        ("401 Unauthorized", ("WWW-Authenticate", "Bearer realm=\"people\"")),
+        ("403 Forbidden", ("X-Reason", "scope")),
+        ("404 Not Found", ("X-Reason", "tenant")),
+        ("422 Unprocessable", ("X-Reason", "filter")),
+        ("429 Too Many", ("Retry-After", "30")),
+    ] {
+        let body = b"{\"detail\": \"as the upstream\\/says\", \"n\": 1.0}";
+        let response = rig.page_during(move |exchange| {
+            exchange.reply(status, &[("Content-Type", "application/legacy+json"), header], body)
+        });
+        assert_eq!(response.status.to_string(), status[..3], "{response:?}");
+        assert_eq!(response.body, body, "{status}");
+        assert_eq!(response.header("content-type"), Some("application/legacy+json"), "{status}");
+        assert_eq!(response.header(header.0), Some(header.1), "{status}");
+        rig.recovers();
+    }
+}
+
+/// A client error in the middle of a walk fails that page and no other.
+#[test]
+fn a_walk_goes_on_after_a_failed_page() {
+    let rig = Rig::start();
+    let next = rig.gateway.get("/users?limit=5").link("next").expect("a next page");
+    rig.upstream.answer(|exchange| exchange.reply("401 Unauthorized", &[], b"token expired"));
+    assert_eq!(rig.gateway.get(&next).status, 401);
+    rig.recovers();
+    assert_eq!(rig.gateway.get(&next).json()["data"][0]["id"], 6);
+}

@@ -1,0 +1,295 @@
+//! The real binary behind a guard: started with a configuration, waited for, signalled, and gone with the test.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    thread,
+};
+
+use serde_json::Value;
+
+use super::{
+    Directory, eventually,
+    http::{self, Response},
+    now,
+};
+
+/// The secret with which the gateway under test signs; any text of at least 32 bytes.
+pub(crate) const KEY: &str = "a-key-of-the-tests-and-of-nothing-else";
+/// A second one, for rotation.
+pub(crate) const OTHER_KEY: &str = "another-key-of-the-tests-and-nothing-else";
+/// How often a start is tried again because somebody else took a port in between.
+const STARTS: usize = 5;
+
+/// A running gateway.
+pub(crate) struct Gateway {
+    /// Where clients connect.
+    pub(crate) public: SocketAddr,
+    /// Where operators connect.
+    pub(crate) admin: SocketAddr,
+    child: Child,
+    output: Output,
+    directory: Directory,
+}
+
+/// What the process has written so far, both streams, line by line.
+#[derive(Clone, Default)]
+struct Output(Arc<Mutex<Vec<String>>>);
+
+impl Output {
+    fn collect(&self, stream: impl Read + Send + 'static) {
+        let lines = self.clone();
+        thread::spawn(move || {
+            for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
+                let line = String::from_utf8_lossy(&line).into_owned();
+                lines.0.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+            }
+        });
+    }
+
+    fn lines(&self) -> Vec<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// The binary under test: the one that cargo built for this test, unless `CURSORGATE_BIN` names another.
+pub(crate) fn binary() -> PathBuf {
+    std::env::var_os("CURSORGATE_BIN")
+        .or_else(|| option_env!("CARGO_BIN_EXE_cursorgate").map(Into::into))
+        .map(PathBuf::from)
+        .expect("cargo builds the binary for its integration tests; elsewhere CURSORGATE_BIN names one")
+}
+
+/// The binary with the keys of the tests in its environment and nothing on its standard input.
+pub(crate) fn command() -> Command {
+    let mut command = Command::new(binary());
+    command.env("CURSORGATE_KEY_1", KEY).env("CURSORGATE_KEY_2", OTHER_KEY).stdin(Stdio::null());
+    command
+}
+
+/// A port that nobody listens on at this moment. It is below the range from which the system takes ports of outgoing
+/// connections, and each call gives another one, so it is seldom lost before it is used; who uses it tries again.
+pub(crate) fn free_port() -> u16 {
+    const FIRST: u32 = 20_000;
+    const COUNT: u32 = 12_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Test binaries that run side by side begin at different places.
+    let start = std::process::id().wrapping_mul(97) % COUNT;
+    loop {
+        let port = FIRST + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT;
+        let port = u16::try_from(port).expect("below 32,000");
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+impl Gateway {
+    /// Starts a gateway with that configuration, to which listeners, log and cursor keys are added, and waits until it
+    /// serves.
+    pub(crate) fn start(configuration: &str) -> Self {
+        Self::start_with(Keys::One, configuration)
+    }
+
+    /// The same with other cursor keys.
+    pub(crate) fn start_with(keys: Keys, configuration: &str) -> Self {
+        for _ in 0..STARTS {
+            let public = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+            let admin = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+            let directory = Directory::new();
+            let file = directory.file("cursorgate.toml");
+            std::fs::write(&file, whole(public, admin, keys, configuration)).expect("a file in the test's directory");
+            let mut child = command()
+                .args(["run", "--config"])
+                .arg(&file)
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap_or_else(|fault| panic!("{}: {fault}", binary().display()));
+            let output = Output::default();
+            output.collect(child.stdout.take().expect("it is piped"));
+            output.collect(child.stderr.take().expect("it is piped"));
+            let mut gateway = Self { public, admin, child, output, directory };
+            if gateway.wait_until_it_serves() {
+                return gateway;
+            }
+        }
+        panic!("no gateway after {STARTS} starts, each on other ports");
+    }
+
+    /// False where another process has one of the ports.
+    fn wait_until_it_serves(&mut self) -> bool {
+        let deadline = now() + super::PATIENCE;
+        loop {
+            let taken = self.log().iter().any(|line| line.contains("os error 98"));
+            if taken {
+                return false;
+            }
+            if let Some(status) = self.child.try_wait().expect("it is our child") {
+                panic!("the gateway ended with {status}:\n{}", self.log().join("\n"));
+            }
+            if self.listens(self.public) && self.listens(self.admin) && self.is_healthy() {
+                return true;
+            }
+            assert!(now() < deadline, "the gateway doesn't serve:\n{}", self.log().join("\n"));
+            thread::sleep(std::time::Duration::from_millis(2));
+        }
+    }
+
+    /// Whether the admin listener says that all is well.
+    pub(crate) fn is_healthy(&self) -> bool {
+        http::Connection::open(self.admin)
+            .and_then(|mut connection| connection.request("GET", "/healthz", &[("Connection", "close")], b""))
+            .is_ok_and(|response| response.status == 200)
+    }
+
+    /// Whether it is this process that listens there, and not another one that took the port first.
+    fn listens(&self, address: SocketAddr) -> bool {
+        let process = PathBuf::from(format!("/proc/{}", self.child.id()));
+        let wanted = format!("0100007F:{:04X}", address.port());
+        let Ok(table) = std::fs::read_to_string(process.join("net/tcp")) else {
+            return false;
+        };
+        let Some(inode) = table.lines().find_map(|line| {
+            let columns = line.split_whitespace().collect::<Vec<_>>();
+            (columns.get(1) == Some(&wanted.as_str()) && columns.get(3) == Some(&"0A"))
+                .then(|| columns.get(9).copied())?
+        }) else {
+            return false;
+        };
+        let Ok(descriptors) = std::fs::read_dir(process.join("fd")) else {
+            return false;
+        };
+        let socket = format!("socket:[{inode}]");
+        descriptors
+            .filter_map(|descriptor| std::fs::read_link(descriptor.ok()?.path()).ok())
+            .any(|target| target.to_string_lossy() == socket)
+    }
+
+    /// One GET.
+    pub(crate) fn get(&self, target: &str) -> Response {
+        http::get(self.public, target)
+    }
+
+    /// One request.
+    pub(crate) fn send(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
+        http::send(self.public, method, target, headers, body)
+    }
+
+    /// A connection to keep.
+    pub(crate) fn connect(&self) -> http::Connection {
+        http::Connection::open(self.public).expect("the gateway listens")
+    }
+
+    /// Where a client outside finds a path.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.public)
+    }
+
+    /// All that it has written so far.
+    pub(crate) fn log(&self) -> Vec<String> {
+        self.output.lines()
+    }
+
+    /// The access-log lines so far: those that are JSON and have a status.
+    pub(crate) fn access_log(&self) -> Vec<Value> {
+        self.log()
+            .iter()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .filter(|line| line.get("status").is_some())
+            .collect()
+    }
+
+    /// The largest memory that the process has had resident, in bytes.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux says it");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number of KiB") * 1024
+    }
+
+    /// Writes another configuration into the file that it was started with; listeners and keys stay.
+    pub(crate) fn rewrite(&self, keys: Keys, configuration: &str) {
+        self.rewrite_raw(&whole(self.public, self.admin, keys, configuration));
+    }
+
+    /// The text of the file that it was started with.
+    pub(crate) fn configuration(&self) -> String {
+        std::fs::read_to_string(self.directory.file("cursorgate.toml")).expect("it was written")
+    }
+
+    /// Writes any text into the file that it was started with.
+    pub(crate) fn rewrite_raw(&self, text: &str) {
+        // Renamed into place: a reload never sees half a file.
+        let draft = self.directory.file("draft.toml");
+        std::fs::write(&draft, text).expect("a file in the test's directory");
+        std::fs::rename(&draft, self.directory.file("cursorgate.toml")).expect("a file in the test's directory");
+    }
+
+    /// Sends a signal, as `kill -NAME` does.
+    pub(crate) fn signal(&self, name: &str) {
+        signal(self.child.id(), name);
+    }
+
+    /// Whether it still runs.
+    pub(crate) fn runs(&mut self) -> bool {
+        self.child.try_wait().expect("it is our child").is_none()
+    }
+
+    /// Waits for its end.
+    pub(crate) fn ended(&mut self) -> ExitStatus {
+        let child = &mut self.child;
+        eventually("the gateway ends", || child.try_wait().expect("it is our child"))
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            let log = self.log();
+            let last = &log[log.len().saturating_sub(40)..];
+            eprintln!("--- the gateway's last words\n{}\n---", last.join("\n"));
+        }
+    }
+}
+
+/// Which cursor keys a configuration holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keys {
+    /// Key 1, which signs.
+    One,
+    /// Key 2 signs, key 1 is still good.
+    Both,
+    /// Key 2 alone.
+    Two,
+}
+
+/// Sends a signal to a process.
+pub(crate) fn signal(process: u32, name: &str) {
+    let status = Command::new("sh").args(["-c", &format!("kill -{name} {process}")]).status().expect("a shell");
+    assert!(status.success(), "kill -{name} {process}");
+}
+
+fn whole(public: SocketAddr, admin: SocketAddr, keys: Keys, rest: &str) -> String {
+    let (signing, keys) = match keys {
+        Keys::One => (1, r#"{ 1 = "env:CURSORGATE_KEY_1" }"#),
+        Keys::Both => (2, r#"{ 1 = "env:CURSORGATE_KEY_1", 2 = "env:CURSORGATE_KEY_2" }"#),
+        Keys::Two => (2, r#"{ 2 = "env:CURSORGATE_KEY_2" }"#),
+    };
+    format!(
+        r#"version = 1
+listeners = {{ public = {{ address = "{public}" }} }}
+admin = {{ address = "{admin}" }}
+log = {{ format = "json", level = "info" }}
+cursor = {{ signing_key = {signing}, keys = {keys} }}
+{rest}"#
+    )
+}

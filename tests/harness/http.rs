@@ -1,0 +1,283 @@
+//! HTTP/1.1 as bytes on a socket: nothing is normalised, followed, decoded or retried on the way.
+
+use std::{
+    fmt,
+    io::{self, Read, Write},
+    net::{SocketAddr, TcpStream},
+};
+
+use serde_json::Value;
+
+use super::PATIENCE;
+
+/// The largest head that is read, so that a runaway peer fails a test instead of filling the memory.
+const HEAD_LIMIT: usize = 1 << 20;
+
+/// A response, complete.
+#[derive(Clone)]
+pub(crate) struct Response {
+    /// The status code.
+    pub(crate) status: u16,
+    /// Header fields as they came: names keep their case.
+    pub(crate) headers: Vec<(String, String)>,
+    /// The body, with the transfer coding taken off.
+    pub(crate) body: Vec<u8>,
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(formatter, "{}", self.status)?;
+        for (name, value) in &self.headers {
+            writeln!(formatter, "{name}: {value}")?;
+        }
+        write!(formatter, "\n{}", String::from_utf8_lossy(&self.body))
+    }
+}
+
+impl Response {
+    /// The first field of that name.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        find(&self.headers, name)
+    }
+
+    /// The body as text.
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("a body in UTF-8")
+    }
+
+    /// The body as JSON; only for what no test compares byte by byte.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|fault| panic!("{fault} in {self:?}"))
+    }
+
+    /// `code` of a problem document, and empty for anything else.
+    pub(crate) fn code(&self) -> String {
+        if self.header("content-type") != Some("application/problem+json") {
+            return String::new();
+        }
+        self.json()["code"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Status and code in one, as tables of expectations have them: `400 limit_invalid`, `200`.
+    pub(crate) fn outcome(&self) -> String {
+        format!("{} {}", self.status, self.code()).trim_end().to_owned()
+    }
+
+    /// The target of that relation in the `Link` line.
+    pub(crate) fn link(&self, relation: &str) -> Option<String> {
+        let line = self.header("link")?;
+        let link = line.split(", ").find(|link| link.contains(&format!("; rel=\"{relation}\"")))?;
+        Some(link.strip_prefix('<')?.split_once('>')?.0.to_owned())
+    }
+}
+
+/// The first field of that name.
+pub(crate) fn find<'headers>(headers: &'headers [(String, String)], name: &str) -> Option<&'headers str> {
+    headers.iter().find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+}
+
+/// The head of a message: its first line and its fields.
+pub(crate) type Head = (String, Vec<(String, String)>);
+
+/// Splits the text of a head, which ends before the blank line.
+pub(crate) fn parse_head(text: &[u8]) -> io::Result<Head> {
+    let text = String::from_utf8_lossy(text);
+    let mut lines = text.split("\r\n");
+    let first = lines.next().unwrap_or_default().to_owned();
+    let mut headers = Vec::new();
+    for line in lines.filter(|line| !line.is_empty()) {
+        let Some((name, value)) = line.split_once(':') else {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("not a header field: {line:?}")));
+        };
+        headers.push((name.to_owned(), value.trim().to_owned()));
+    }
+    Ok((first, headers))
+}
+
+/// A connection as a client has it, kept for any number of requests.
+pub(crate) struct Connection {
+    address: SocketAddr,
+    stream: TcpStream,
+    unread: Vec<u8>,
+    /// The last response said that the connection ends with it.
+    ends: bool,
+}
+
+impl Connection {
+    /// Connects.
+    pub(crate) fn open(address: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        Ok(Self { address, stream, unread: Vec::new(), ends: false })
+    }
+
+    /// The socket itself.
+    pub(crate) fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// Sends bytes as they are.
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes)
+    }
+
+    /// One request and its response. `Host` and, with a body, `Content-Length` are added. Where the last response said
+    /// that the connection ends, there is another one.
+    pub(crate) fn request(
+        &mut self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> io::Result<Response> {
+        let mut message = format!("{method} {target} HTTP/1.1\r\n").into_bytes();
+        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+            message.extend_from_slice(b"Host: gateway.test\r\n");
+        }
+        for (name, value) in headers {
+            message.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+        }
+        if !body.is_empty() {
+            message.extend_from_slice(format!("Content-Length: {}\r\n", body.len()).as_bytes());
+        }
+        message.extend_from_slice(b"\r\n");
+        message.extend_from_slice(body);
+        if self.ends {
+            *self = Self::open(self.address)?;
+        }
+        self.send(&message)?;
+        self.response(method)
+    }
+
+    /// Reads the response to a request with that method.
+    pub(crate) fn response(&mut self, method: &str) -> io::Result<Response> {
+        let (status, headers) = self.head()?;
+        self.ends = find(&headers, "connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
+        let mut body = Vec::new();
+        self.body(method, status, &headers, &mut |part| body.extend_from_slice(part))?;
+        Ok(Response { status, headers, body })
+    }
+
+    /// Reads the head of a response.
+    pub(crate) fn head(&mut self) -> io::Result<(u16, Vec<(String, String)>)> {
+        let end = loop {
+            if let Some(end) = self.unread.windows(4).position(|window| window == b"\r\n\r\n") {
+                break end;
+            }
+            if self.unread.len() > HEAD_LIMIT {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "the head of the response doesn't end"));
+            }
+            self.fill()?;
+        };
+        let (first, headers) = parse_head(&self.unread[..end])?;
+        self.unread.drain(..end + 4);
+        let Some(status) = first.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)?.parse().ok()) else {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("not a status line: {first:?}")));
+        };
+        Ok((status, headers))
+    }
+
+    /// Reads a body and hands its parts over as they come. A body whose end can't be told from a cut is an error: all
+    /// that the gateway sends is framed.
+    pub(crate) fn body(
+        &mut self,
+        method: &str,
+        status: u16,
+        headers: &[(String, String)],
+        take: &mut dyn FnMut(&[u8]),
+    ) -> io::Result<()> {
+        if method == "HEAD" || status == 204 || status == 304 || status < 200 {
+            return Ok(());
+        }
+        if find(headers, "transfer-encoding").is_some_and(|coding| coding.eq_ignore_ascii_case("chunked")) {
+            loop {
+                let size = self.chunk_size()?;
+                self.exactly(size, take)?;
+                self.exactly(2, &mut |_| ())?;
+                if size == 0 {
+                    return Ok(());
+                }
+            }
+        }
+        let Some(length) = find(headers, "content-length") else {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "neither Content-Length nor chunked"));
+        };
+        let length = length.parse().map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "bad Content-Length"))?;
+        self.exactly(length, take)
+    }
+
+    /// Bytes of the stream as they come, for what is no HTTP any more; empty at its end.
+    pub(crate) fn receive(&mut self, count: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.exactly(count, &mut |part| bytes.extend_from_slice(part))?;
+        Ok(bytes)
+    }
+
+    /// Whether the other side has closed; waits until it says something.
+    pub(crate) fn is_closed(&mut self) -> bool {
+        self.unread.is_empty() && self.fill().is_err_and(|fault| fault.kind() != io::ErrorKind::WouldBlock)
+    }
+
+    fn chunk_size(&mut self) -> io::Result<usize> {
+        loop {
+            if let Some(end) = self.unread.windows(2).position(|window| window == b"\r\n") {
+                let line = String::from_utf8_lossy(&self.unread[..end]).into_owned();
+                self.unread.drain(..end + 2);
+                return usize::from_str_radix(line.trim(), 16)
+                    .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, format!("not a chunk size: {line:?}")));
+            }
+            self.fill()?;
+        }
+    }
+
+    fn exactly(&mut self, mut count: usize, take: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+        while count > 0 {
+            if self.unread.is_empty() {
+                self.fill()?;
+            }
+            let part = count.min(self.unread.len());
+            take(&self.unread[..part]);
+            self.unread.drain(..part);
+            count -= part;
+        }
+        Ok(())
+    }
+
+    fn fill(&mut self) -> io::Result<()> {
+        let mut buffer = [0; 64 << 10];
+        match self.stream.read(&mut buffer)? {
+            0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the connection was closed")),
+            count => {
+                self.unread.extend_from_slice(&buffer[..count]);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// One GET on a connection of its own.
+pub(crate) fn get(address: SocketAddr, target: &str) -> Response {
+    send(address, "GET", target, &[], b"")
+}
+
+/// One request on a connection of its own.
+pub(crate) fn send(address: SocketAddr, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
+    Connection::open(address)
+        .and_then(|mut connection| connection.request(method, target, headers, body))
+        .unwrap_or_else(|fault| panic!("{method} {target}: {fault}"))
+}
+
+/// A value as a query holds it, with everything encoded that may need it.
+pub(crate) fn encode(value: &[u8]) -> String {
+    let mut text = String::with_capacity(value.len());
+    for byte in value {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(byte) {
+            text.push(char::from(*byte));
+        } else {
+            text.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    text
+}

@@ -1,0 +1,74 @@
+//! A list as scripted upstreams serve it: `offset` and `limit`, a total, items in the order of their ids or, with
+//! `sort=-id`, against it; and the configuration that puts the gateway in front of it.
+
+use std::{io, net::SocketAddr};
+
+use super::upstream::{After, Exchange};
+
+/// A route `/users` on the list, with what a test adds to the upstream's and to the route's table.
+pub(crate) struct Setup {
+    /// Lines for `[upstreams.legacy]`.
+    pub(crate) upstream: &'static str,
+    /// Lines for `[routes.users]`.
+    pub(crate) route: &'static str,
+    /// Further tables.
+    pub(crate) more: &'static str,
+}
+
+/// Nothing added.
+pub(crate) const PLAIN: Setup = Setup { upstream: "", route: "", more: "" };
+
+impl Setup {
+    /// The configuration in front of an upstream.
+    pub(crate) fn configuration(&self, address: SocketAddr) -> String {
+        let Self { upstream, route, more } = self;
+        format!(
+            r#"
+[upstreams.legacy]
+peers = ["{address}"]
+{upstream}
+
+[routes.users]
+path = "/users"
+upstream = "legacy"
+dialect = "scripted"
+order = ["id"]
+page_size = {{ default = 20, max = 200 }}
+{route}
+
+[dialects.scripted]
+request = {{ query = "offset={{offset}}&limit={{size}}" }}
+response = {{ items = "/items", total = "/total" }}
+sort = {{ query = "sort={{direction}}{{field}}", ascending = "", descending = "-", join = "," }}
+
+{more}
+"#
+        )
+    }
+}
+
+/// The items of a list of `count` users.
+pub(crate) fn users(count: usize) -> Vec<String> {
+    (1..=count).map(|id| format!(r#"{{"id":{id},"name":"user {id}"}}"#)).collect()
+}
+
+/// The body for a request with `offset`, `limit` and maybe `sort`.
+pub(crate) fn body(exchange: &Exchange, items: &[String]) -> String {
+    let number = |name, otherwise| exchange.request.parameter(name).map_or(otherwise, |text| text.parse().unwrap_or(0));
+    let from = number("offset", 0).min(items.len());
+    let to = (from + number("limit", 20)).min(items.len());
+    let slice = if exchange.request.parameter("sort") == Some("-id") {
+        items.iter().rev().skip(from).take(to - from).map(String::as_str).collect::<Vec<_>>().join(",")
+    } else {
+        items[from..to].join(",")
+    };
+    format!(r#"{{"total":{},"items":[{slice}]}}"#, items.len())
+}
+
+/// An upstream that serves these items.
+pub(crate) fn serve(items: Vec<String>) -> impl Fn(&mut Exchange) -> io::Result<After> {
+    move |exchange| {
+        let body = body(exchange, &items);
+        exchange.reply("200 OK", &[("Content-Type", "application/json")], body.as_bytes())
+    }
+}

@@ -1,0 +1,293 @@
+//! An upstream inside the test: each request is given to a closure that writes any bytes it likes, at its own pace, and
+//! says how the connection goes on. Every request is remembered.
+
+use std::{
+    io::{self, Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+
+use super::{PATIENCE, http};
+
+/// The largest request head that is understood.
+const HEAD_LIMIT: usize = 64 << 10;
+
+/// A listening upstream. It ends with the test.
+pub(crate) struct Upstream {
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+type Answer = dyn Fn(&mut Exchange) -> io::Result<After> + Send + Sync;
+
+struct Shared {
+    answer: Mutex<Arc<Answer>>,
+    requests: Mutex<Vec<Request>>,
+    ended: AtomicBool,
+}
+
+/// The head of a request, as it came.
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
+    /// The method.
+    pub(crate) method: String,
+    /// Path and query.
+    pub(crate) target: String,
+    /// Header fields, names in their own case.
+    pub(crate) headers: Vec<(String, String)>,
+}
+
+impl Request {
+    /// The first field of that name.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        http::find(&self.headers, name)
+    }
+
+    /// The path alone.
+    pub(crate) fn path(&self) -> &str {
+        self.target.split('?').next().unwrap_or_default()
+    }
+
+    /// The query as it came; empty where there is none.
+    pub(crate) fn query(&self) -> &str {
+        self.target.split_once('?').map_or("", |(_, query)| query)
+    }
+
+    /// The value of a query parameter, as written.
+    pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
+        self.query().split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, v)| v)
+    }
+}
+
+/// One request and the connection that it came on.
+pub(crate) struct Exchange {
+    /// What was asked.
+    pub(crate) request: Request,
+    stream: TcpStream,
+    /// Bytes of the request that are still in the socket.
+    unread_head: usize,
+}
+
+/// What becomes of the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum After {
+    /// It waits for the next request.
+    KeepOpen,
+    /// It is closed (FIN).
+    Close,
+    /// It is reset (RST): closing a socket with unread bytes in it does that.
+    Reset,
+}
+
+impl Exchange {
+    /// Writes bytes as they are.
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes)
+    }
+
+    /// Writes a whole response with its length.
+    pub(crate) fn reply(&mut self, status: &str, headers: &[(&str, &str)], body: &[u8]) -> io::Result<After> {
+        let message = message(status, headers, body);
+        let shown = if self.request.method == "HEAD" { message.len() - body.len() } else { message.len() };
+        self.send(&message[..shown])?;
+        Ok(After::KeepOpen)
+    }
+
+    /// Where the connection comes from.
+    pub(crate) fn peer(&self) -> io::Result<SocketAddr> {
+        self.stream.peer_addr()
+    }
+
+    /// Reads some of the request's body, or of whatever follows the head; 0 at the end.
+    pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.take_head()?;
+        self.stream.read(buffer)
+    }
+
+    /// Reads exactly that many bytes.
+    pub(crate) fn receive_exactly(&mut self, count: usize) -> io::Result<Vec<u8>> {
+        self.take_head()?;
+        let mut bytes = vec![0; count];
+        self.stream.read_exact(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Reads the whole body of the request.
+    pub(crate) fn body(&mut self) -> io::Result<Vec<u8>> {
+        if self.request.header("transfer-encoding").is_some() {
+            let mut body = Vec::new();
+            loop {
+                let mut line = Vec::new();
+                while !line.ends_with(b"\r\n") {
+                    line.extend(self.receive_exactly(1)?);
+                }
+                let size = usize::from_str_radix(String::from_utf8_lossy(&line).trim(), 16)
+                    .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "not a chunk size"))?;
+                body.extend(self.receive_exactly(size)?);
+                self.receive_exactly(2)?;
+                if size == 0 {
+                    return Ok(body);
+                }
+            }
+        }
+        let length = self.request.header("content-length").map_or(Ok(0), str::parse);
+        self.receive_exactly(length.map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "bad Content-Length"))?)
+    }
+
+    /// Waits until the other side closes; an error where it says something instead.
+    pub(crate) fn wait_for_close(&mut self) -> io::Result<()> {
+        self.take_head()?;
+        match self.stream.read(&mut [0; 1]) {
+            Ok(0) => Ok(()),
+            Ok(_) => Err(io::Error::new(io::ErrorKind::InvalidData, "more bytes instead of a close")),
+            Err(fault) if fault.kind() == io::ErrorKind::ConnectionReset => Ok(()),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    fn take_head(&mut self) -> io::Result<()> {
+        let mut head = vec![0; std::mem::take(&mut self.unread_head)];
+        self.stream.read_exact(&mut head)
+    }
+}
+
+/// A response with its length, as bytes.
+pub(crate) fn message(status: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
+    let mut message = format!("HTTP/1.1 {status}\r\n").into_bytes();
+    for (name, value) in headers {
+        message.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+    }
+    message.extend_from_slice(format!("Content-Length: {}\r\n\r\n", body.len()).as_bytes());
+    message.extend_from_slice(body);
+    message
+}
+
+impl Upstream {
+    /// Listens on a free port.
+    pub(crate) fn start(answer: impl Fn(&mut Exchange) -> io::Result<After> + Send + Sync + 'static) -> Self {
+        Self::start_at((Ipv4Addr::LOCALHOST, 0).into(), answer)
+    }
+
+    /// Listens there.
+    pub(crate) fn start_at(
+        address: SocketAddr,
+        answer: impl Fn(&mut Exchange) -> io::Result<After> + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind(address).expect("the port is free");
+        let address = listener.local_addr().expect("it is bound");
+        let shared = Arc::new(Shared {
+            answer: Mutex::new(Arc::new(answer)),
+            requests: Mutex::new(Vec::new()),
+            ended: AtomicBool::new(false),
+        });
+        let server = Arc::clone(&shared);
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                if server.ended.load(Ordering::SeqCst) {
+                    return;
+                }
+                let server = Arc::clone(&server);
+                // A connection that breaks is the test's doing; what the client saw of it is what the test looks at.
+                thread::spawn(move || drop(serve(&server, &stream)));
+            }
+        });
+        Self { address, shared }
+    }
+
+    /// From the next request on, answers otherwise.
+    pub(crate) fn answer(&self, answer: impl Fn(&mut Exchange) -> io::Result<After> + Send + Sync + 'static) {
+        *locked(&self.shared.answer) = Arc::new(answer);
+    }
+
+    /// The requests that have come in so far.
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        locked(&self.shared.requests).clone()
+    }
+
+    /// How many requests have come in so far.
+    pub(crate) fn count(&self) -> usize {
+        locked(&self.shared.requests).len()
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        self.shared.ended.store(true, Ordering::SeqCst);
+        // Wakes the listening thread, so that it sees the end.
+        drop(TcpStream::connect(self.address));
+    }
+}
+
+/// Something that happens once, and that others wait for.
+#[derive(Clone, Default)]
+pub(crate) struct Gate(Arc<(Mutex<bool>, Condvar)>);
+
+impl Gate {
+    /// Lets everybody through, now and later.
+    pub(crate) fn open(&self) {
+        *locked(&self.0.0) = true;
+        self.0.1.notify_all();
+    }
+
+    /// Waits until it is open.
+    pub(crate) fn wait(&self) {
+        let (gate, opened) = &*self.0;
+        let waited = opened.wait_timeout_while(locked(gate), PATIENCE, |open| !*open);
+        assert!(*waited.unwrap_or_else(PoisonError::into_inner).0, "the gate stays shut");
+    }
+}
+
+fn serve(shared: &Shared, stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    loop {
+        let Some((request, unread_head)) = peek_head(stream)? else {
+            return Ok(());
+        };
+        locked(&shared.requests).push(request.clone());
+        let answer = Arc::clone(&locked(&shared.answer));
+        let mut exchange = Exchange { request, stream: stream.try_clone()?, unread_head };
+        match answer(&mut exchange)? {
+            After::KeepOpen => exchange.take_head()?,
+            After::Close => {
+                exchange.take_head()?;
+                return stream.shutdown(std::net::Shutdown::Both);
+            }
+            After::Reset => return Ok(()),
+        }
+    }
+}
+
+/// The next request's head, left in the socket: only its length is known to be there. Nothing where the client has
+/// closed.
+fn peek_head(stream: &TcpStream) -> io::Result<Option<(Request, usize)>> {
+    let mut buffer = vec![0; HEAD_LIMIT];
+    loop {
+        let count = stream.peek(&mut buffer)?;
+        if count == 0 {
+            return Ok(None);
+        }
+        if let Some(end) = buffer[..count].windows(4).position(|window| window == b"\r\n\r\n") {
+            let (first, headers) = http::parse_head(&buffer[..end])?;
+            let mut words = first.split(' ');
+            let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+            let request = Request { method: method.to_owned(), target: target.to_owned(), headers };
+            return Ok(Some((request, end + 4)));
+        }
+        if count == HEAD_LIMIT {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the head of the request doesn't end"));
+        }
+        // The rest of the head is on its way.
+        thread::yield_now();
+    }
+}
+
+fn locked<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

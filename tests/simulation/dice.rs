@@ -1,0 +1,42 @@
+//! A small deterministic generator (SplitMix64, Steele, Lea and Flood 2014): the same seed is the same walk on every
+//! machine and in every version of the toolchain.
+
+/// A stream of numbers that a seed decides.
+#[derive(Clone, Debug)]
+pub(crate) struct Dice(u64);
+
+impl Dice {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub(crate) fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        scramble(self.0)
+    }
+
+    /// A number below `bound`, which is at least 1.
+    pub(crate) fn below(&mut self, bound: u32) -> u32 {
+        (((self.roll() >> 32) * u64::from(bound)) >> 32) as u32
+    }
+
+    /// True `percent` times of a hundred.
+    pub(crate) fn chance(&mut self, percent: u32) -> bool {
+        self.below(100) < percent
+    }
+
+    pub(crate) fn pick<T: Clone>(&mut self, choices: &[T]) -> T {
+        choices[self.below(choices.len() as u32) as usize].clone()
+    }
+}
+
+/// A number that depends on all bits of both.
+pub(crate) fn mix(left: u64, right: u64) -> u64 {
+    scramble(left ^ scramble(right.wrapping_add(0x9e37_79b9_7f4a_7c15)))
+}
+
+fn scramble(bits: u64) -> u64 {
+    let bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ (bits >> 31)
+}

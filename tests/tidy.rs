@@ -1,0 +1,286 @@
+//! What holds the house together, and no compiler checks: who may import whom, who may do I/O, how long a file may be,
+//! and that everything under `config/` loads.
+
+#![expect(clippy::unwrap_used, reason = "a repository that can't be read is a failed test")]
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use cursorgate::{
+    config::{Environment, load_text, preset_dialects, preset_envelopes},
+    gateway::Snapshot,
+};
+
+/// The longest a Rust file may be, in lines.
+const LONGEST: usize = 600;
+
+/// What each module may import; all of it stands left of it.
+const MAY_IMPORT: [(&str, &[&str]); 9] = [
+    ("json", &[]),
+    ("pagination", &["json"]),
+    ("cursor", &["json", "pagination"]),
+    ("config", &["json", "pagination", "cursor"]),
+    ("upstream", &["json", "pagination", "config"]),
+    ("downstream", &["json", "pagination", "cursor", "config"]),
+    ("gateway", &["json", "pagination", "cursor", "config", "upstream", "downstream"]),
+    ("admin", &["json", "pagination", "cursor", "config", "upstream", "downstream", "gateway"]),
+    ("cli", &["json", "pagination", "cursor", "config", "upstream", "downstream", "gateway", "admin"]),
+];
+
+/// What is sans-IO: facts come in, decisions and bytes go out.
+const PURE: [&str; 5] = ["json", "pagination", "cursor", "downstream", "upstream"];
+
+/// The files of those that are not.
+const IMPURE: [&str; 2] = ["upstream/fetch.rs", "upstream/resolve.rs"];
+
+/// What only the shell may name.
+const IO: [&str; 16] = [
+    "tokio",
+    "pingora",
+    "arc_swap",
+    "tracing",
+    "getrandom",
+    "rand::",
+    "async fn",
+    ".await",
+    "std::fs",
+    "std::env",
+    "std::process",
+    "std::thread",
+    "TcpStream",
+    "TcpListener",
+    "UdpSocket",
+    "thread_local!",
+];
+
+/// Who may name Pingora.
+const PINGORA: [&str; 5] = ["gateway/", "admin/", "upstream/fetch.rs", "upstream/resolve.rs", "cli/demo/upstream.rs"];
+
+/// Built-in dialects that can't serve as they are, because their upstream decides how many items a page has, and what
+/// makes them serve.
+const TO_BE_EXTENDED: [(&str, &str); 1] = [("laravel", "page={page}&per_page={size}")];
+
+/// A Rust file: its path below `src` or `tests`, and its text.
+struct Source {
+    path: String,
+    text: String,
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn files(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path, extension, found);
+        } else if path.extension().is_some_and(|own| own == extension) {
+            found.push(path);
+        }
+    }
+    found.sort();
+}
+
+fn rust_files(folder: &str) -> Vec<Source> {
+    let base = root().join(folder);
+    let mut found = Vec::new();
+    files(&base, "rs", &mut found);
+    let read = |path: PathBuf| Source {
+        text: fs::read_to_string(&path).unwrap(),
+        path: path.strip_prefix(&base).unwrap().to_string_lossy().replace('\\', "/"),
+    };
+    found.into_iter().map(read).collect()
+}
+
+/// The files under `src` without what is compiled for tests alone, and without comments.
+fn code() -> Vec<Source> {
+    let all = rust_files("src");
+    let mut for_tests: BTreeSet<String> = BTreeSet::new();
+    for source in &all {
+        let folder = source
+            .path
+            .strip_suffix("mod.rs")
+            .map_or_else(|| source.path.strip_suffix(".rs").unwrap().to_owned() + "/", str::to_owned);
+        let lines: Vec<&str> = source.text.lines().map(str::trim).collect();
+        for pair in lines.windows(2).filter(|pair| pair[0] == "#[cfg(test)]") {
+            let name = pair[1].rsplit("mod ").next().and_then(|name| name.strip_suffix(';'));
+            if let Some(name) = name {
+                for_tests.insert(format!("{folder}{name}.rs"));
+                for_tests.insert(format!("{folder}{name}/"));
+            }
+        }
+    }
+    let is_test =
+        |path: &str| for_tests.iter().any(|test| path == test || (test.ends_with('/') && path.starts_with(test)));
+    let strip = |source: Source| {
+        let end = source.text.find("#[cfg(test)]\nmod tests {").unwrap_or(source.text.len());
+        let lines = source.text[..end].lines().filter(|line| !line.trim_start().starts_with("//"));
+        Source { text: lines.collect::<Vec<_>>().join("\n"), path: source.path }
+    };
+    all.into_iter().filter(|source| !is_test(&source.path)).map(strip).collect()
+}
+
+/// The modules that a text reaches by `crate::name` or `crate::{name::…, …}`.
+fn imports(text: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for (at, _) in text.match_indices("crate::") {
+        let rest = &text[at + "crate::".len()..];
+        let Some(group) = rest.strip_prefix('{') else {
+            found.insert(word(rest));
+            continue;
+        };
+        let (mut depth, mut begins) = (0_i32, true);
+        for (index, character) in group.char_indices() {
+            match character {
+                '{' => depth += 1,
+                '}' if depth == 0 => break,
+                '}' => depth -= 1,
+                ',' if depth == 0 => begins = true,
+                _ if begins && character.is_alphabetic() => {
+                    found.insert(word(&group[index..]));
+                    begins = false;
+                }
+                _ => {}
+            }
+        }
+    }
+    found
+}
+
+fn word(text: &str) -> String {
+    text.chars().take_while(|character| character.is_alphanumeric() || *character == '_').collect()
+}
+
+#[test]
+fn imports_are_read() {
+    let text = "use crate::json;\nuse crate::{config::{settings::{A, B}, diagnostic}, cursor, upstream::Dialect};\n\
+                fn f(x: crate::pagination::page::Page) {}";
+    let found: Vec<String> = imports(text).into_iter().collect();
+    assert_eq!(found, ["config", "cursor", "json", "pagination", "upstream"]);
+}
+
+#[test]
+fn imports_go_strictly_downwards() {
+    let mut faults = Vec::new();
+    for source in code() {
+        let Some((module, _)) = source.path.split_once('/') else { continue };
+        let (_, allowed) = MAY_IMPORT.iter().find(|(name, _)| *name == module).unwrap_or_else(|| {
+            panic!("src/{module} has no row in the table of who may import whom");
+        });
+        for import in imports(&source.text) {
+            if import != module && !allowed.contains(&import.as_str()) {
+                faults.push(format!("{} imports {import}", source.path));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+#[test]
+fn the_core_does_no_io() {
+    let mut faults = Vec::new();
+    for source in code() {
+        let module = source.path.split('/').next().unwrap();
+        if !PURE.contains(&module) || IMPURE.contains(&source.path.as_str()) {
+            continue;
+        }
+        faults.extend(
+            IO.iter().filter(|word| source.text.contains(**word)).map(|word| format!("{}: {word}", source.path)),
+        );
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+#[test]
+fn one_file_reads_the_clock() {
+    for source in code() {
+        let reads = source.text.contains("SystemTime::now") || source.text.contains("Instant::now");
+        assert!(!reads || source.path == "gateway/clock.rs", "{}", source.path);
+    }
+}
+
+#[test]
+fn pingora_is_named_by_the_shell_alone() {
+    for source in code() {
+        let may = PINGORA.iter().any(|place| source.path.starts_with(place));
+        assert!(may || !source.text.contains("pingora::"), "{}", source.path);
+    }
+}
+
+#[test]
+fn files_can_be_read_at_a_sitting() {
+    for folder in ["src", "tests", "benches"] {
+        for source in rust_files(folder) {
+            let lines = source.text.lines().count();
+            assert!(lines <= LONGEST, "{folder}/{} has {lines} lines", source.path);
+        }
+    }
+}
+
+/// A key for every variable, and the files of this package.
+struct Anything;
+
+impl Environment for Anything {
+    fn variable(&self, name: &str) -> Option<String> {
+        Some(format!("{name} with enough behind it to be a key"))
+    }
+
+    fn read(&self, path: &Path) -> std::io::Result<Vec<u8>> {
+        fs::read(path)
+    }
+}
+
+/// What is wrong with a configuration: the number of errors, and the report with its warnings.
+fn faults(name: &str, text: &str) -> (usize, String) {
+    let (settings, mut diagnostics) = load_text(name, text, &Anything);
+    if let Some(settings) = settings {
+        Snapshot::build(&settings, None, &mut diagnostics);
+    }
+    (diagnostics.counts().0, diagnostics.render(false))
+}
+
+#[test]
+fn every_built_in_dialect_and_envelope_is_a_file_and_serves_a_route() {
+    let built_in: BTreeSet<String> = preset_dialects().map(|(name, _)| format!("{name}.toml")).collect();
+    let envelopes: BTreeSet<String> = preset_envelopes().map(|(name, _)| format!("{name}.json")).collect();
+    for (folder, extension, known) in [("dialects", "toml", built_in), ("envelopes", "json", envelopes)] {
+        let mut found = Vec::new();
+        files(&root().join("config").join(folder), extension, &mut found);
+        let names = found.iter().map(|path| path.file_name().unwrap().to_string_lossy().into_owned());
+        assert_eq!(names.collect::<BTreeSet<_>>(), known, "config/{folder}");
+    }
+    for (dialect, _) in preset_dialects() {
+        let extended = TO_BE_EXTENDED.iter().find(|(name, _)| *name == dialect);
+        let own = extended.map_or_else(String::new, |(name, query)| {
+            format!("[dialects.own]\nextends = {name:?}\nrequest = {{ query = {query:?} }}\n")
+        });
+        let dialect = if extended.is_some() { "own" } else { dialect };
+        for (envelope, _) in preset_envelopes() {
+            let text = format!(
+                "version = 1\n[listeners.public]\naddress = \"127.0.0.1:0\"\n\
+                 [cursor]\nsigning_key = 1\nkeys = {{ 1 = \"env:KEY\" }}\n\
+                 [upstreams.people]\npeers = [\"127.0.0.1:1\"]\n\
+                 [routes.users]\npath = \"/users\"\nupstream = \"people\"\ndialect = {dialect:?}\n\
+                 envelope = {envelope:?}\norder = [\"id\"]\n{own}"
+            );
+            let (errors, report) = faults("a.toml", &text);
+            assert_eq!(errors, 0, "{dialect} {envelope}\n{report}");
+        }
+    }
+}
+
+#[test]
+fn every_configuration_in_the_repository_loads() {
+    let mut found = Vec::new();
+    files(&root().join("config"), "toml", &mut found);
+    found.retain(|path| path.parent().is_some_and(|folder| folder.ends_with("config")));
+    assert!(found.iter().any(|path| path.ends_with("demo.toml")));
+    for path in found {
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(faults(&path.to_string_lossy(), &text).1, "");
+    }
+}
