@@ -3,6 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, header::LINK};
 
 use super::{
+    links::LinkSet,
     params::RequestKind,
     problem::{Code, Problem, shown},
 };
@@ -84,6 +85,13 @@ fn http_date(seconds: i64) -> Option<HeaderValue> {
 #[must_use]
 pub fn links<'a>(documentation: Option<&'a str>, successor: &'a str) -> Vec<(&'static str, &'a str)> {
     documentation.map(|url| ("deprecation", url)).into_iter().chain([("successor-version", successor)]).collect()
+}
+
+/// Adds the links of a legacy answer to the `Link` line of its headers.
+pub fn add_links(headers: &mut HeaderMap, documentation: Option<&str>, successor: &str) {
+    if let Some(line) = LinkSet::default().header(usize::MAX, &links(documentation, successor)) {
+        append_link(headers, &line);
+    }
 }
 
 /// Puts `ours` into the one `Link` line of an answer that passes through, behind the upstream's own links, whose bytes

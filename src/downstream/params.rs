@@ -105,7 +105,7 @@ struct Sifted<'q> {
 
 impl Parameters {
     /// Compiles what a route takes. `paging_names` and `sort_names` are the decoded parameters with which its dialect
-    /// pages and sorts. A name of the client's that is one of them is the client's own, if it is the limit or the sort;
+    /// pages and sorts; without any of the latter there is no sorting. A name of the client's that is one of them is the client's own, if it is the limit or the sort;
     /// for any other role it is a fault, because old requests could not be told from new ones.
     pub fn compile(
         list: &ListSettings,
@@ -154,7 +154,12 @@ impl Parameters {
             sorting: ReservedNames::new(sort_names),
             private: list.parameters.private.clone(),
             ignored: list.parameters.ignored.clone(),
-            sortable: list.sortable.iter().map(|field| field.value.clone()).collect(),
+            sortable: list
+                .sortable
+                .iter()
+                .filter(|_| !sort_names.is_empty())
+                .map(|field| field.value.clone())
+                .collect(),
             id_direction: list.id_direction,
             default_limit: list.page_size.default,
             max_limit: list.page_size.max,
@@ -236,6 +241,10 @@ impl Parameters {
 
     fn write_link(&self, filters: String, sort: Option<&str>, limit: Option<&str>, cursor: Option<&str>) -> String {
         let mut link = filters;
+        // Where requests without any paging parameter are legacy ones, a link to the first page must not look like one.
+        let marked = self.default_limit.to_string();
+        let unmarked_is_legacy = self.legacy.policy.is_some() && self.legacy.unmarked == Unmarked::Legacy;
+        let limit = limit.or_else(|| (cursor.is_none() && unmarked_is_legacy).then_some(marked.as_str()));
         for (role, value) in [(Role::Sort, sort), (Role::Limit, limit), (Role::Cursor, cursor)] {
             if let (Some(name), Some(value)) = (self.name(role), value) {
                 query::push_written(&mut link, name, value);

@@ -21,7 +21,7 @@ use super::{
     serve::{Served, serve},
     snapshot::{List, Route, Snapshot},
 };
-use crate::downstream::{Code, EnvelopeTemplate, LinkBase, Problem, Response};
+use crate::downstream::{Code, EnvelopeTemplate, LinkBase, Problem, Response, legacy};
 
 /// What is to be done.
 enum Verdict {
@@ -143,7 +143,13 @@ fn fail(
             if problem.restart.is_none() && problem.code.restarts() {
                 problem.restart = Some(first_page(&asked.link_base(route, snapshot), list, asked));
             }
-            refuse(&problem, Some(&list.envelope), snapshot, outcome)
+            let mut response = refuse(&problem, Some(&list.envelope), snapshot, outcome);
+            if problem.code == Code::LegacyRejected {
+                response.headers.extend(list.legacy_headers.iter().cloned());
+                let successor = first_page(&asked.link_base(route, snapshot), list, asked);
+                legacy::add_links(&mut response.headers, list.legacy.documentation.as_deref(), &successor);
+            }
+            response
         }
     }
 }

@@ -45,6 +45,9 @@ impl Failure {
                 return Self::logged(Code::UpstreamRedirected, "the upstream answered with a redirect", detail);
             }
             ReadingError::Malformed(_) => (Code::UpstreamMalformed, "the upstream's answer is not the list expected"),
+            ReadingError::TooManyItems(_) => {
+                (Code::UpstreamTooLarge, "the upstream's answer has more items than allowed")
+            }
             ReadingError::TooDeep(_) => (Code::UpstreamMalformed, "the upstream's answer is nested too deep"),
         };
         let mut problem = Problem::new(code, said);

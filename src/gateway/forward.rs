@@ -70,21 +70,15 @@ pub(super) fn response(upstream_response: &mut ResponseHeader, context: &Context
     for (name, value) in &list.legacy_headers {
         upstream_response.insert_header(name.clone(), value.clone())?;
     }
-    let links = legacy::links(list.legacy.documentation.as_deref(), successor);
     let mut line = HeaderMap::new();
     for value in upstream_response.headers.get_all(header::LINK) {
         line.append(header::LINK, value.clone());
     }
-    legacy::append_link(&mut line, &link_line(&links));
+    legacy::add_links(&mut line, list.legacy.documentation.as_deref(), successor);
     if let Some(value) = line.get(header::LINK) {
         upstream_response.insert_header(header::LINK, value.clone())?;
     }
     Ok(())
-}
-
-fn link_line(links: &[(&str, &str)]) -> String {
-    let written: Vec<String> = links.iter().map(|(relation, url)| format!("<{url}>; rel=\"{relation}\"")).collect();
-    written.join(", ")
 }
 
 /// Tells the client, where it can still be told, that there is no answer.

@@ -18,11 +18,12 @@ use crate::{
     config::settings::TotalPolicy,
     cursor::TooLong,
     downstream::{
-        Facts, LegacyDecision, LinkBase, LinkSet, ListRequest, RequestKind, Response, legacy, response::PageResponse,
+        Facts, LegacyDecision, LinkBase, LinkSet, ListRequest, RequestKind, Response, legacy,
+        response::{PageResponse, level_word},
     },
     pagination::{
         order::Order,
-        page::{Level, Page},
+        page::Page,
         position::{Position, Target},
         window::Offset,
     },
@@ -46,14 +47,20 @@ pub(super) async fn serve(
     list: &List,
     outcome: &mut Outcome,
 ) -> Result<Served, Failure> {
-    let request = list.parameters.read(asked.query())?;
-    let links = Links { base: asked.link_base(route, snapshot), list, request: &request };
-    let legacy_page = match legacy::decide(&request.kind, &list.legacy, || links.to(None)) {
+    let mut request = list.parameters.read(asked.query())?;
+    let base = asked.link_base(route, snapshot);
+    let restart = || base.url(&list.parameters.link_query(&request, None));
+    let legacy_page = match legacy::decide(&request.kind, &list.legacy, restart) {
         LegacyDecision::Serve => None,
         LegacyDecision::Pass => return Ok(Served::Forward),
         LegacyDecision::Translate => Some(LegacyPage::read(list, &request)?),
         LegacyDecision::Reject(problem) | LegacyDecision::Refuse(problem) => return Err(problem.into()),
     };
+    if let Some(page) = &legacy_page {
+        // A walk that begins with a page by number goes on with pages of its size.
+        request.limit_written.get_or_insert_with(|| page.limit.to_string());
+    }
+    let links = Links { base, list, request: &request };
     let sorted = match &request.sort {
         Some(terms) => Arc::new(list.dialect.sorted(terms, request.id_direction)),
         None => Arc::clone(list.dialect.default_sorted()),
@@ -74,21 +81,12 @@ pub(super) async fn serve(
         }
     };
     list.learning.add(page.learnt);
-    outcome.level = Some(level_name(page.level));
+    outcome.level = Some(level_word(page.level));
     outcome.drift = page.drift;
 
     let written = Written { asked, list, order: &sorted.order, page: &page, headers: &headers };
     let response = written.render(&links, &tokens, limit, backward, legacy_page.as_ref())?;
     Ok(Served::Response(response.unless_matched(&asked.headers)))
-}
-
-/// The word for how sure a page is.
-fn level_name(level: Level) -> &'static str {
-    match level {
-        Level::Positional => "positional",
-        Level::Checked => "checked",
-        Level::Exact => "exact",
-    }
 }
 
 /// The links of one request.
@@ -180,7 +178,7 @@ impl Written<'_> {
         let facts = Facts {
             limit,
             path: &asked.target.path,
-            level: level_name(page.level),
+            level: level_word(page.level),
             now: now.as_deref(),
             has_next: next.is_some(),
             has_prev: prev.is_some(),

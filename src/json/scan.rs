@@ -27,11 +27,13 @@ pub struct Shape {
 pub struct Limits {
     /// How many arrays and objects may stand in each other.
     pub depth: u16,
+    /// How many elements the array may have.
+    pub items: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { depth: 128 }
+        Self { depth: 128, items: 100_000 }
     }
 }
 
@@ -56,6 +58,8 @@ pub enum JsonError {
     },
     /// Nested deeper than allowed.
     TooDeep,
+    /// More elements than allowed.
+    TooManyItems,
     /// What stands at the items' place is no array.
     NotAnArray,
     /// An element lacks what is to be served of it.
@@ -70,6 +74,7 @@ impl std::fmt::Display for JsonError {
         match self {
             Self::Malformed { at } => write!(formatter, "not JSON at byte {at}"),
             Self::TooDeep => formatter.write_str("nested too deep"),
+            Self::TooManyItems => formatter.write_str("too many elements"),
             Self::NotAnArray => formatter.write_str("what stands at the items' place is no array"),
             Self::ItemMissing { index } => write!(formatter, "element {index} lacks what is to be served of it"),
         }
@@ -83,7 +88,7 @@ impl std::error::Error for JsonError {}
 /// Of members given twice the last counts, whatever the earlier one held. One leading byte order mark is passed over.
 ///
 /// # Errors
-/// [`JsonError::Malformed`] and [`JsonError::TooDeep`] wherever in the body the fault is; what is well-formed, but has
+/// [`JsonError::Malformed`], [`JsonError::TooDeep`] and [`JsonError::TooManyItems`] wherever in the body the fault is; what is well-formed, but has
 /// another shape, is one of the others.
 pub fn scan_page(body: &[u8], shape: &Shape, limits: Limits) -> Result<PageSpans, JsonError> {
     let plan = Plan::of_page(shape);
@@ -103,7 +108,7 @@ pub fn scan_page(body: &[u8], shape: &Shape, limits: Limits) -> Result<PageSpans
 /// Where one place is in one value; nothing where it is missing or the value is not JSON.
 pub(super) fn find(value: &[u8], pointer: &Pointer) -> Option<Span> {
     let plan = Plan::of_fact(pointer);
-    let mut scan = Scan::new(value, &plan, Limits { depth: u16::MAX });
+    let mut scan = Scan::new(value, &plan, Limits { depth: u16::MAX, ..Limits::default() });
     scan.found.facts.push(Span::ABSENT);
     scan.whole(value).ok()?;
     scan.found.facts.first().copied().filter(|span| !span.is_absent())
@@ -126,6 +131,8 @@ struct Scan<'a, 'p> {
     plan: &'p Plan<'p>,
     found: PageSpans,
     items_place: ItemsPlace,
+    /// How many elements there may be.
+    most_items: usize,
     /// How many columns a row has.
     width: usize,
     /// Where the row of the element at hand begins in the columns.
@@ -141,6 +148,7 @@ impl<'a, 'p> Scan<'a, 'p> {
             plan,
             found: PageSpans::default(),
             items_place: ItemsPlace::Empty,
+            most_items: limits.items,
             width: 0,
             row: 0,
             item: Span::ABSENT,
@@ -274,6 +282,9 @@ impl<'a, 'p> Scan<'a, 'p> {
         let mut first_without_item = None;
         let mut more = self.reader.enter(b']')?;
         while more {
+            if items.len() == self.most_items {
+                return Err(JsonError::TooManyItems);
+            }
             self.item = Span::ABSENT;
             self.row = self.found.columns.len();
             self.found.columns.resize(self.row + self.width, Span::ABSENT);

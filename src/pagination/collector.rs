@@ -272,7 +272,11 @@ impl Collector {
                     self.more_before = Some(offset > 0);
                 }
                 let counted_out = view.answer.total.is_some_and(|total| total.exact && offset >= total.value);
-                if counted_out || offset >= view.begins.saturating_add(view.len() as u64) {
+                let behind = offset >= view.begins.saturating_add(view.len() as u64);
+                if behind && view.short && !counted_out {
+                    return Ok(Progress::Missed(Box::new(view)));
+                }
+                if behind || counted_out {
                     self.more_behind = Some(false);
                     return Ok(Progress::Done);
                 }

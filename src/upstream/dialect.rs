@@ -58,6 +58,13 @@ impl Dialect {
             diagnostics.error(settings.at, format!("the parameter {name} both pages and sorts"), help);
             return None;
         }
+        if sort.is_none()
+            && let Some(field) = list.sortable.first()
+        {
+            let message =
+                format!("the dialect {:?} can't be told an order, so clients can't choose one", settings.name);
+            diagnostics.warning(field.at, message, "remove `sortable`, or give the dialect a [sort]");
+        }
         let terms: Vec<SortTerm> = list.order.iter().map(|term| term.value.clone()).collect();
         let orders = Orders::new(sort, fields, &reading);
         let declared = Arc::new(orders.declared(&terms, list.id_direction, list.ties));

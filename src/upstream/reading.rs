@@ -45,6 +45,9 @@ pub enum ReadingError {
     /// Nested deeper than the route allows.
     #[error("the body is nested deeper than {0} levels")]
     TooDeep(u16),
+    /// More items than any page needs.
+    #[error("the body has more than {0} items")]
+    TooManyItems(usize),
 }
 
 /// How answers are read.
@@ -135,12 +138,13 @@ impl Reading {
         body: Vec<u8>,
         depth: u16,
     ) -> Result<Answer, ReadingError> {
-        let scanned = matches!(status, 200 | 203 | 206).then(|| scan_page(&body, shape, Limits { depth }));
+        let limits = Limits { depth, ..Limits::default() };
+        let scanned = matches!(status, 200 | 203 | 206).then(|| scan_page(&body, shape, limits));
         // What is no list may still say what it is: an error, or that the end has been passed.
         let found;
         let facts = match &scanned {
             Some(Ok(page)) => page.facts.as_slice(),
-            Some(Err(JsonError::Malformed { .. } | JsonError::TooDeep)) => &[],
+            Some(Err(JsonError::Malformed { .. } | JsonError::TooDeep | JsonError::TooManyItems)) => &[],
             Some(Err(_)) | None => {
                 found = self.find_facts(status, &body);
                 found.as_slice()
@@ -226,6 +230,7 @@ impl Reading {
         let kind = kind_of_document(headers, body);
         ReadingError::Malformed(match error {
             JsonError::TooDeep => return ReadingError::TooDeep(depth),
+            JsonError::TooManyItems => return ReadingError::TooManyItems(Limits::default().items),
             JsonError::Malformed { at } => format!("{kind}: no JSON from byte {at} of {} on", body.len()),
             JsonError::NotAnArray => format!("what stands at {:?} of {kind} is no array", self.items.to_string()),
             JsonError::ItemMissing { index } => {

@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader},
-    process::{Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
     sync::{Arc, Mutex},
     thread,
 };
@@ -150,11 +150,22 @@ fn help_and_mistakes_are_told_in_the_right_place() {
     assert!(run(&["--version"]).status.success());
 }
 
+/// A child that goes with its test.
+struct Owned(Child);
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// The three lines that the demo prints work as pasted, and Ctrl-C ends the gateway and its upstream.
 #[test]
 fn the_demo_works_as_it_says() {
     let port = free_port();
-    let mut demo = command()
+    let demo = command()
         .args(["demo", "--listen", &format!("127.0.0.1:{port}")])
         .env_remove("CURSORGATE_KEY_1")
         .env_remove("CURSORGATE_KEY_2")
@@ -162,8 +173,9 @@ fn the_demo_works_as_it_says() {
         .stderr(Stdio::null())
         .spawn()
         .expect("it runs");
+    let mut demo = Owned(demo);
     let lines = Arc::new(Mutex::new(Vec::new()));
-    let (printed, stdout) = (Arc::clone(&lines), demo.stdout.take().expect("it is piped"));
+    let (printed, stdout) = (Arc::clone(&lines), demo.0.stdout.take().expect("it is piped"));
     thread::spawn(move || {
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
             printed.lock().expect("nobody panics with it").push(line);
@@ -187,8 +199,8 @@ fn the_demo_works_as_it_says() {
         }
         assert!(curl.status.success() && !curl.stdout.is_empty(), "{line}: {}", said(&curl));
     }
-    signal(demo.id(), "INT");
-    let ended = eventually("Ctrl-C ends it", || demo.try_wait().expect("it is our child"));
+    signal(demo.0.id(), "INT");
+    let ended = eventually("Ctrl-C ends it", || demo.0.try_wait().expect("it is our child"));
     assert!(ended.success() || ended.code().is_none(), "{ended}");
     assert!(http::Connection::open(([127, 0, 0, 1], port).into()).is_err(), "nobody listens any more");
 }

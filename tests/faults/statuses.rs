@@ -1,7 +1,7 @@
 //! Statuses that are no page.
 
 use crate::{
-    harness::list::{PLAIN, Setup},
+    harness::list::PLAIN,
     recovery::{Rig, refused},
 };
 

@@ -17,13 +17,13 @@ fn shapes() -> [Shape; 2] {
 }
 
 fn is_json(body: &[u8], shape: &Shape) -> bool {
-    match scan_page(body, shape, Limits { depth: u16::MAX }) {
+    match scan_page(body, shape, Limits { depth: u16::MAX, ..Limits::default() }) {
         Ok(_) | Err(JsonError::NotAnArray | JsonError::ItemMissing { .. }) => true,
         Err(JsonError::Malformed { at }) => {
             assert!(at <= body.len());
             false
         }
-        Err(JsonError::TooDeep) => panic!("{}", String::from_utf8_lossy(body)),
+        Err(JsonError::TooDeep | JsonError::TooManyItems) => panic!("{}", String::from_utf8_lossy(body)),
     }
 }
 
@@ -276,7 +276,7 @@ fn nesting_is_bounded_and_never_costs_the_stack() {
                 let unclosed = &body[..body.len() / 2];
                 for shape in shapes() {
                     for limit in [0, 1, 64, 128, u16::MAX] {
-                        let scanned = scan_page(body.as_bytes(), &shape, Limits { depth: limit });
+                        let scanned = scan_page(body.as_bytes(), &shape, Limits { depth: limit, ..Limits::default() });
                         let too_deep = scanned.as_ref().err() == Some(&JsonError::TooDeep);
                         assert_eq!(
                             too_deep,
@@ -284,7 +284,10 @@ fn nesting_is_bounded_and_never_costs_the_stack() {
                             "{depth} levels, {limit} allowed: {scanned:?}"
                         );
                         assert!(!matches!(scanned, Err(JsonError::Malformed { .. })));
-                        assert!(scan_page(unclosed.as_bytes(), &shape, Limits { depth: limit }).is_err());
+                        assert!(
+                            scan_page(unclosed.as_bytes(), &shape, Limits { depth: limit, ..Limits::default() })
+                                .is_err()
+                        );
                     }
                 }
                 assert_eq!(Pointer::parse("/a/0").unwrap().find(body.as_bytes()).is_some(), {

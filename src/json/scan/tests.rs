@@ -206,3 +206,12 @@ fn names_of_any_length_are_found() {
         finds(&body, &shape("/none", "", &[], &[&nested, &format!("/{name}nnn")]), None, &[], &["1", "-"]);
     }
 }
+
+#[test]
+fn the_number_of_elements_is_bounded() {
+    let shape = shape("/data", "", &["/id"], &[]);
+    let body = br#"{"data":[1,2,3],"data":[{},{}]}"#;
+    let scanned = |items| scan_page(body, &shape, Limits { items, ..Limits::default() });
+    assert_eq!(scanned(2).unwrap_err(), JsonError::TooManyItems);
+    assert_eq!(scanned(3).unwrap().items.map(|items| items.len()), Some(2));
+}
