@@ -284,3 +284,25 @@ fn every_configuration_in_the_repository_loads() {
         assert_eq!(faults(&path.to_string_lossy(), &text).1, "");
     }
 }
+
+/// The blocks of a Markdown document that are fenced as TOML.
+fn toml_blocks(markdown: &str) -> Vec<&str> {
+    markdown.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect()
+}
+
+#[test]
+fn what_the_readme_shows_loads_and_what_it_names_is_there() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let blocks = toml_blocks(&readme);
+    assert!(!blocks.is_empty());
+    for block in blocks {
+        assert_eq!(faults("README.md", block).1, "");
+    }
+    let makefile = fs::read_to_string(root().join("Makefile")).unwrap();
+    for target in readme.split("\nmake ").skip(1).filter_map(|rest| rest.split_whitespace().next()) {
+        assert!(makefile.contains(&format!("\n{target}:")), "make {target}");
+    }
+    for (name, _) in preset_dialects().chain(preset_envelopes()) {
+        assert!(readme.contains(&format!("`{name}`")), "the README does not name {name}");
+    }
+}

@@ -46,6 +46,9 @@ const OVERLAP: u64 = 10;
 /// An upstream that names no cap is asked for at most so many items in one request.
 const UNCAPPED: u32 = 1_000;
 
+/// So many sizes of pages are tried for one window, at most.
+const TRIED: usize = 4_096;
+
 /// Plans the requests that cover a window: one where one can hold it, else a chain of at most `most` that overlap, the
 /// one with the boundary first. Never empty; a chain may end short of the window.
 #[must_use]
