@@ -15,11 +15,12 @@ impl Learning {
         unpack(self.0.load(Ordering::Relaxed))
     }
 
-    /// Adds what a page taught: the largest answer only grows, the newest cap counts.
+    /// Adds what a page taught: the size that was honoured only grows; the newest cap counts, unless more came.
     pub fn add(&self, learnt: Learnt) {
         let merge = |known: u64| {
             let known = unpack(known);
-            pack(Learnt { largest: known.largest.max(learnt.largest), cap: learnt.cap.or(known.cap) })
+            let cap = learnt.cap.or_else(|| known.cap.filter(|cap| learnt.honoured <= *cap));
+            pack(Learnt { honoured: known.honoured.max(learnt.honoured), cap })
         };
         let known = self.0.load(Ordering::Relaxed);
         if merge(known) != known {
@@ -30,13 +31,13 @@ impl Learning {
 }
 
 fn pack(learnt: Learnt) -> u64 {
-    u64::from(learnt.largest) << 32 | u64::from(learnt.cap.unwrap_or(0))
+    u64::from(learnt.honoured) << 32 | u64::from(learnt.cap.unwrap_or(0))
 }
 
 fn unpack(word: u64) -> Learnt {
     let [a, b, c, d, e, f, g, h] = word.to_be_bytes();
     let cap = u32::from_be_bytes([e, f, g, h]);
-    Learnt { largest: u32::from_be_bytes([a, b, c, d]), cap: (cap > 0).then_some(cap) }
+    Learnt { honoured: u32::from_be_bytes([a, b, c, d]), cap: (cap > 0).then_some(cap) }
 }
 
 #[cfg(test)]
@@ -47,11 +48,11 @@ mod tests {
     fn what_is_learnt_only_grows_and_the_newest_cap_counts() {
         let learning = Learning::default();
         assert_eq!(learning.read(), Learnt::default());
-        for (largest, cap) in [(20, None), (100, Some(100)), (7, None), (50, Some(50))] {
-            learning.add(Learnt { largest, cap });
+        for (honoured, cap) in [(20, None), (100, Some(100)), (7, None), (50, Some(50))] {
+            learning.add(Learnt { honoured, cap });
         }
-        assert_eq!(learning.read(), Learnt { largest: 100, cap: Some(50) });
-        learning.add(Learnt { largest: u32::MAX, cap: Some(u32::MAX) });
-        assert_eq!(learning.read(), Learnt { largest: u32::MAX, cap: Some(u32::MAX) });
+        assert_eq!(learning.read(), Learnt { honoured: 100, cap: Some(50) });
+        learning.add(Learnt { honoured: u32::MAX, cap: Some(u32::MAX) });
+        assert_eq!(learning.read(), Learnt { honoured: u32::MAX, cap: Some(u32::MAX) });
     }
 }

@@ -9,7 +9,7 @@ use super::{
     order::Order,
     plan::{Growth, Window},
     position::{Anchor, Hint, Position, Target},
-    proof::{View, loose},
+    proof::{View, loose, loose_at},
     rows::Unsorted,
     window::Offset,
 };
@@ -51,7 +51,7 @@ const MARGIN: u64 = 10;
 /// Where ties are unordered, an answer is asked to hold so many items at least: it must reach past whole runs.
 const LOOSE_LEAST: u64 = 100;
 
-/// Where even that cuts a run, this many on either side are wished for.
+/// Where even that cuts a run, this many are wished for: first in the direction of reading, then on both sides.
 const LOOSE_MOST: u64 = 1_000;
 
 /// An item taken: in which view, at which place of its arrangement.
@@ -70,6 +70,8 @@ pub(super) struct Collector {
     /// Where the boundary is believed to be, and how many items beside it share the anchor's strong keys.
     offset: u64,
     run: u64,
+    /// Where the page begins if it can only be served by offset.
+    nearest: u64,
     /// Everything up to the end is taken, of which the last `limit` are kept.
     to_the_end: bool,
     /// Answers are taken as they came, by offset alone.
@@ -86,7 +88,12 @@ pub(super) struct Collector {
 impl Collector {
     /// Begins a page of `limit` items at a target.
     pub(super) fn new(order: Arc<Order>, target: &Target, limit: u32) -> Self {
-        let hint = target.hint;
+        let believed = |offset: u64| Offset(offset).believed().0;
+        let hint = Hint {
+            offset: target.hint.offset.believed(),
+            run: target.hint.run,
+            total: target.hint.total.map(believed),
+        };
         let (boundary, offset) = match &target.position {
             Position::Start | Position::At(Offset(0)) => (Boundary::Start, 0),
             Position::End => {
@@ -95,11 +102,16 @@ impl Collector {
             }
             Position::After(anchor) => (Boundary::After(anchor.clone()), hint.offset.0),
             Position::Before(anchor) => (Boundary::Before(anchor.clone()), hint.offset.0),
-            Position::At(offset) => (Boundary::At(offset.0), offset.0),
+            Position::At(offset) => (Boundary::At(offset.believed().0), offset.believed().0),
+        };
+        let nearest = match boundary {
+            Boundary::Before(_) | Boundary::Tail(_) => offset.saturating_sub(u64::from(limit)),
+            Boundary::Start | Boundary::After(_) | Boundary::At(_) => offset,
         };
         Self {
             order,
             limit: limit as usize,
+            nearest,
             to_the_end: matches!(boundary, Boundary::Tail(_)),
             boundary,
             offset,
@@ -142,13 +154,24 @@ impl Collector {
         self.taken.len()
     }
 
-    /// The offset at which a page that can't be proven would begin.
+    /// The offset at which a page that can't be proven would begin, wherever the reading has got to since.
     pub(super) fn nearest(&self) -> u64 {
-        match self.boundary {
-            Boundary::Before(_) => self.offset.saturating_sub(self.limit as u64),
-            Boundary::Tail(end) => end.saturating_sub(self.limit as u64),
-            _ => self.offset,
-        }
+        self.nearest
+    }
+
+    /// Whether everything up to the end is being read, so that nothing short of it can be served.
+    pub(super) fn seeks_the_end(&self) -> bool {
+        self.to_the_end
+    }
+
+    /// Whether the page is asked for by an offset at which nothing was found.
+    pub(super) fn is_nothing_by_offset(&self) -> bool {
+        matches!(self.boundary, Boundary::At(_)) && self.taken.is_empty()
+    }
+
+    /// Whether the page has all the items it can have.
+    pub(super) fn is_full(&self) -> bool {
+        self.taken.len() >= self.limit
     }
 
     /// Which way a chain of answers grows.
@@ -173,8 +196,12 @@ impl Collector {
     }
 
     /// The window of believed offsets to ask for: the anchor (or its whole run), the items needed, and one beyond.
-    pub(super) fn window(&self, margin: bool, widened: bool) -> Window {
-        let loose = loose(&self.order) && !self.unchecked;
+    pub(super) fn window(&self, margin: bool, widened: u32) -> Window {
+        let loose = !self.unchecked
+            && match &self.boundary {
+                Boundary::After(anchor) | Boundary::Before(anchor) => loose_at(&self.order, anchor),
+                Boundary::Start | Boundary::At(_) | Boundary::Tail(_) => loose(&self.order),
+            };
         let need = self.need();
         let anchor = if loose { self.run.max(1) + 1 } else { 1 };
         let margin = if margin || loose { MARGIN } else { 0 };
@@ -191,14 +218,16 @@ impl Collector {
             window.behind = 2 * margin + anchor;
         }
         if loose {
-            let wish = if widened { LOOSE_MOST } else { LOOSE_LEAST.saturating_sub(to - from).max(MARGIN) };
-            match self.growth() {
-                Growth::Rightward => window.behind = wish,
-                Growth::Leftward => window.before = wish,
-            }
-            if widened {
-                (window.before, window.behind) = (LOOSE_MOST, LOOSE_MOST);
-            }
+            let least = LOOSE_LEAST.saturating_sub(to - from).max(MARGIN);
+            let (ahead, back) = match widened {
+                0 => (least, MARGIN),
+                1 => (LOOSE_MOST, MARGIN),
+                _ => (LOOSE_MOST, LOOSE_MOST),
+            };
+            (window.before, window.behind) = match self.growth() {
+                Growth::Rightward => (back, ahead),
+                Growth::Leftward => (ahead, back),
+            };
         }
         window
     }
@@ -209,7 +238,7 @@ impl Collector {
             return false;
         };
         let aim = match total {
-            Some(total) if total != end => total,
+            Some(total) if total != end => Offset(total).believed().0,
             _ => begins.min(end.saturating_sub(1)),
         };
         self.boundary = Boundary::Tail(aim);
@@ -223,14 +252,16 @@ impl Collector {
     ///
     /// [`Unsorted`] where the answer can't be compared with the boundary, or holds an id twice.
     pub(super) fn take(&mut self, view: View) -> Result<Progress, Unsorted> {
-        self.total = view.answer.total.or(self.total);
+        let seen = view.begins.saturating_add(view.len() as u64);
+        self.total = view.answer.total.or(self.total).filter(|total| total.value >= seen || !total.exact);
         match &self.boundary {
             Boundary::Start => {
                 if !view.from_start {
                     return Ok(Progress::Missed(Box::new(view)));
                 }
+                let progress = self.take_forward(view, 0)?;
                 self.more_before = Some(false);
-                self.take_forward(view, 0)
+                Ok(progress)
             }
             Boundary::After(anchor) => {
                 let (Some(begins), Some(reaches), Some(through)) = (
@@ -241,13 +272,16 @@ impl Collector {
                     return Err(strange_anchor());
                 };
                 if !(begins && reaches) {
-                    return Ok(Progress::Missed(Box::new(view)));
+                    let cut = view.cuts_run_of(&self.order, anchor);
+                    return Ok(if cut { Progress::Cut } else { Progress::Missed(Box::new(view)) });
                 }
                 self.note_drift(&view, through);
-                if self.more_before.is_none() {
+                let first = self.views.is_empty();
+                let progress = self.take_forward(view, through)?;
+                if first && !self.views.is_empty() {
                     self.more_before = Some(through > 0);
                 }
-                self.take_forward(view, through)
+                Ok(progress)
             }
             Boundary::Before(anchor) => {
                 let (Some(begins), Some(reaches), Some(before)) = (
@@ -258,13 +292,16 @@ impl Collector {
                     return Err(strange_anchor());
                 };
                 if !(begins && reaches) {
-                    return Ok(Progress::Missed(Box::new(view)));
+                    let cut = view.cuts_run_of(&self.order, anchor);
+                    return Ok(if cut { Progress::Cut } else { Progress::Missed(Box::new(view)) });
                 }
                 self.note_drift(&view, before);
-                if self.more_behind.is_none() {
-                    self.more_behind = Some(view.len() > before);
+                let (first, behind) = (self.views.is_empty(), view.len() > before);
+                let progress = self.take_backward(view, before)?;
+                if first && !self.views.is_empty() {
+                    self.more_behind = Some(behind);
                 }
-                self.take_backward(view, before)
+                Ok(progress)
             }
             Boundary::At(offset) => {
                 let offset = *offset;

@@ -14,8 +14,8 @@ const HONOURED_UNSEEN: usize = 2;
 pub(super) struct Belief {
     /// What was learnt so far, this answer included.
     pub(super) learnt: Learnt,
-    /// The largest answer of all requests before this one.
-    pub(super) largest_before: u32,
+    /// The largest size that was honoured in all requests before this one.
+    pub(super) honoured_before: u32,
     /// A short answer at this place was asked about before, so that what counts say no longer weighs against it.
     pub(super) confirming: bool,
 }
@@ -56,11 +56,15 @@ impl End {
         let used = answer.size.unwrap_or(u32::MAX).min(fetch.size().0) as usize;
         let honoured = match paging.end {
             EndEvidence::ShortPage => usize::MAX,
-            EndEvidence::Unvouched | EndEvidence::Flag => HONOURED_UNSEEN.max(belief.learnt.largest as usize),
+            EndEvidence::Unvouched | EndEvidence::Flag => HONOURED_UNSEEN.max(belief.learnt.honoured as usize),
         };
-        let more_is_said = answer.more == Some(true)
-            || answer.total.is_some_and(|total| total.value > begins.saturating_add(count as u64));
-        let overruled = belief.confirming && paging.end == EndEvidence::Unvouched;
+        // A count made by another statement may be off by what changed in between, never by more than was asked for.
+        let reached = begins.saturating_add(count as u64);
+        let asked_for = begins.saturating_add(used.min(honoured) as u64);
+        let counted = answer.total.map_or(0, |total| total.value);
+        let more_is_said = answer.more == Some(true) || counted > reached;
+        let overruled =
+            belief.confirming && paging.end == EndEvidence::Unvouched && counted > reached && counted <= asked_for;
         let ends = count < used.min(honoured) && (!more_is_said || overruled);
         Self { ends, short: count < used && !ends, checked: ends && more_is_said }
     }

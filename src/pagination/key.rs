@@ -17,6 +17,9 @@ use crate::json::scalar::{self, ScalarKind};
 /// agree in so many bytes are a tie run. Ids are never cut.
 pub const TEXT_KEPT: usize = 64;
 
+/// The longest spelling of a number, date-time, UUID or rank that an anchor carries, in bytes.
+pub const SPELLING_KEPT: usize = 256;
+
 /// The value of a key of an anchor, owned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyValue {
@@ -32,16 +35,34 @@ pub enum KeyValue {
 
 impl KeyValue {
     /// Reads a raw JSON value as the value of a strong key; `None` for what can't be a key: a missing member, an object,
-    /// an array, a string that is no Unicode.
+    /// an array, a string that is no Unicode, and a spelling beyond [`SPELLING_KEPT`] of a key that compares as a whole.
     #[must_use]
-    pub fn of_strong(raw: &[u8]) -> Option<Self> {
-        Self::read(raw, TEXT_KEPT)
+    pub fn of_strong(kind: &Kind, raw: &[u8]) -> Option<Self> {
+        match kind {
+            Kind::Inferred | Kind::Text => Self::read(raw, TEXT_KEPT),
+            _ => Self::read(raw, usize::MAX),
+        }
+        .filter(|value| value.len() <= SPELLING_KEPT)
     }
 
     /// Reads a raw JSON value as an id, whole; `None` for what can't be an id: null too.
     #[must_use]
     pub fn of_id(raw: &[u8]) -> Option<Self> {
         Self::read(raw, usize::MAX).filter(|value| *value != Self::Null)
+    }
+
+    /// Whether this is a text of which the rest may have been cut: items with the same value are a run of ties, whatever
+    /// is said of ties.
+    pub(super) fn is_cut(&self, kind: &Kind) -> bool {
+        matches!((kind, self), (Kind::Inferred | Kind::Text, Self::Text(text)) if text.len() >= TEXT_KEPT)
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Null | Self::Boolean(_) => 0,
+            Self::Number(digits) => digits.len(),
+            Self::Text(text) => text.len(),
+        }
     }
 
     fn read(raw: &[u8], kept: usize) -> Option<Self> {
@@ -135,15 +156,18 @@ pub enum Extent {
 pub fn compare(key: &SortKey, extent: Extent, left: Key<'_>, right: Key<'_>) -> Option<Ordering> {
     if let (Key::Raw(left), Key::Raw(right)) = (left, right)
         && left == right
-        && !left.is_empty()
-        && !matches!(left[0], b'{' | b'[')
-        && (left != b"null" || !matches!(key.nulls, Nulls::None))
+        && matches!(
+            (&key.kind, left.first()),
+            (Kind::Inferred | Kind::Text, Some(b'"')) | (Kind::Inferred | Kind::Number, Some(b'-' | b'0'..=b'9'))
+        )
     {
         return Some(Ordering::Equal);
     }
     let (left, right) = (left.scalar()?, right.scalar()?);
     let ascending = match (&left, &right) {
-        (Scalar::Null, Scalar::Null) => return (key.nulls != Nulls::None).then_some(Ordering::Equal),
+        (Scalar::Null, Scalar::Null) => {
+            return (!matches!(key.nulls, Nulls::None | Nulls::Unsaid)).then_some(Ordering::Equal);
+        }
         (Scalar::Null, _) => match key.nulls {
             Nulls::First => return Some(Ordering::Less),
             Nulls::Last => return Some(Ordering::Greater),
@@ -304,8 +328,29 @@ mod tests {
             assert_eq!(compare(&key, Extent::Kept, null, Key::Raw(b"1")), expected);
             assert_eq!(compare(&key, Extent::Kept, Key::Raw(b"1"), null), expected.map(Ordering::reverse));
             let both = compare(&key, Extent::Kept, Key::Raw(b"null"), Key::Raw(b"null"));
-            assert_eq!(both, (nulls != Nulls::None).then_some(Ordering::Equal));
+            assert_eq!(both, expected.map(|_| Ordering::Equal));
         }
+    }
+
+    #[test]
+    fn only_text_is_cut_and_only_text_is_compared_cut() {
+        let digits = format!("\"{}\"", "1".repeat(100));
+        assert_eq!(
+            KeyValue::of_strong(&Kind::NumberInString, digits.as_bytes()),
+            Some(KeyValue::Text(vec![b'1'; 100]))
+        );
+        let endless = format!("\"{}\"", "1".repeat(SPELLING_KEPT + 1));
+        assert_eq!(KeyValue::of_strong(&Kind::NumberInString, endless.as_bytes()), None);
+        let text = KeyValue::of_strong(&Kind::Text, digits.as_bytes()).unwrap();
+        assert!(text.is_cut(&Kind::Text) && !text.is_cut(&Kind::NumberInString));
+    }
+
+    #[test]
+    fn what_is_not_of_its_kind_is_not_even_equal_to_itself() {
+        assert_eq!(raw(Kind::Datetime, "\"n/a\"", "\"n/a\""), None);
+        assert_eq!(raw(Kind::Rank(vec![]), "\"new\"", "\"new\""), None);
+        assert_eq!(raw(Kind::Number, "\"1\"", "\"1\""), None);
+        assert_eq!(raw(Kind::Inferred, "[1]", "[1]"), None);
     }
 
     #[test]
@@ -330,7 +375,7 @@ mod tests {
     fn ids_are_kept_whole_and_are_never_null() {
         let long = format!("\"{}\"", "x".repeat(100));
         assert_eq!(KeyValue::of_id(long.as_bytes()), Some(KeyValue::Text(vec![b'x'; 100])));
-        assert_eq!(KeyValue::of_strong(long.as_bytes()), Some(KeyValue::Text(vec![b'x'; TEXT_KEPT])));
+        assert_eq!(KeyValue::of_strong(&Kind::Inferred, long.as_bytes()), Some(KeyValue::Text(vec![b'x'; TEXT_KEPT])));
         assert_eq!(KeyValue::of_id(b"null"), None);
         assert_eq!(KeyValue::of_id(b""), None);
     }

@@ -38,3 +38,6 @@ pub mod refusal;
 pub mod resolver;
 mod rows;
 pub mod window;
+
+#[cfg(test)]
+mod tests;

@@ -52,11 +52,12 @@ pub struct Paging {
 }
 
 /// What was learnt of an upstream's route so far, in this process. Facts only grow; merging is taking the greatest
-/// `largest` and the newest `cap`.
+/// `honoured` and the newest `cap`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Learnt {
-    /// The largest number of items that one answer ever had: sizes up to it are honoured.
-    pub largest: u32,
+    /// The largest size that an answer ever filled exactly: sizes up to it are honoured. An answer of another number of
+    /// items than was asked for, larger ones too, shows nothing.
+    pub honoured: u32,
     /// A cap that the upstream applies in silence, once it was seen: more was asked, and more was there.
     pub cap: Option<u32>,
 }

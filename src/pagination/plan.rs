@@ -46,8 +46,15 @@ const OVERLAP: u64 = 10;
 /// An upstream that names no cap is asked for at most so many items in one request.
 const UNCAPPED: u32 = 1_000;
 
-/// So many sizes of pages are tried for one window, at most.
-const TRIED: usize = 4_096;
+/// The largest size ever asked for: answers of more items are not read.
+const LARGEST: u32 = 100_000;
+
+/// A page that holds a window is looked for among sizes up to so many times the window's, and up to 100: practically each
+/// window is held by a page of twice its size.
+const STRETCH: u64 = 4;
+
+/// So many of the largest sizes are tried where no page holds the window.
+const TRIED: usize = 1_000;
 
 /// Plans the requests that cover a window: one where one can hold it, else a chain of at most `most` that overlap, the
 /// one with the boundary first. Never empty; a chain may end short of the window.
@@ -78,19 +85,21 @@ pub(super) fn plan(paging: &Paging, cap: Option<u32>, window: Window, growth: Gr
 }
 
 /// A small request at the end of a short answer: it holds the place of that answer's last item and the one behind it,
-/// and its size has been seen to be honoured. `None` where no page can have both.
-#[must_use]
+/// and if nothing is there, fewer items come of it than a size that has been seen to be honoured. `None` where no page
+/// is like that.
 pub(super) fn confirmation(paging: &Paging, cap: Option<u32>, honoured: u32, last: u64) -> Option<Fetch> {
     let sizes = Askable::new(paging, cap);
-    let most = sizes.most.min(honoured.max(2));
+    let honoured = honoured.max(2);
     match paging.family {
         Family::Offset => {
-            Some(Fetch::Slice { from: Offset(last), size: PageSize(sizes.nearest(u64::from(most)).max(2)) })
+            let size = sizes.nearest(u64::from(honoured.min(sizes.most))).max(2);
+            Some(Fetch::Slice { from: Offset(last), size: PageSize(size) })
         }
         Family::Page => sizes
-            .all()
-            .filter(|size| (2..=most).contains(size))
-            .filter(|size| last % u64::from(*size) != u64::from(*size) - 1)
+            .between(2, u32::try_from(last.max(u64::from(honoured))).unwrap_or(LARGEST))
+            .rev()
+            .take(TRIED)
+            .filter(|size| last % u64::from(*size) + 1 < u64::from(honoured.min(*size)))
             .max_by_key(|size| u64::from(*size) - last % u64::from(*size))
             .map(|size| page_with(last, size)),
     }
@@ -105,9 +114,10 @@ pub(super) fn seam(paging: &Paging, cap: Option<u32>, last: u64, want: u64) -> O
     }
     let behind = last + 1;
     let aligned = |size: &u32| behind.is_multiple_of(u64::from(*size));
-    let earlier = sizes.all().filter(aligned).min()?;
-    let later = sizes.all().filter(aligned).filter(|size| u64::from(*size) >= want).min();
-    let later = later.or_else(|| sizes.all().filter(aligned).max())?;
+    let earlier = sizes.between(1, LARGEST).take(TRIED).find(aligned)?;
+    let wanted = u32::try_from(want).unwrap_or(LARGEST);
+    let later = sizes.between(wanted, LARGEST).take(TRIED).find(aligned);
+    let later = later.or_else(|| sizes.between(1, wanted).rev().take(TRIED).find(aligned)).unwrap_or(earlier);
     Some((page_with(last, earlier), page_with(behind, later)))
 }
 
@@ -119,7 +129,8 @@ pub(super) fn within(paging: &Paging, fetch: Fetch, depth: u64) -> Option<Fetch>
         return Some(fetch);
     }
     let Fetch::Slice { from, .. } = fetch else { return None };
-    let size = Askable::new(paging, None).all().take_while(|size| begins + u64::from(*size) <= depth).last()?;
+    let room = u32::try_from(depth.checked_sub(begins)?).unwrap_or(LARGEST);
+    let size = Askable::new(paging, None).between(1, room).next_back()?;
     (size >= 2).then_some(Fetch::Slice { from, size: PageSize(size) })
 }
 
@@ -159,22 +170,25 @@ impl<'a> Askable<'a> {
         let capped = cap.map_or(most, |cap| most.min(cap)).max(least).max(1);
         let most = match &paging.sizes {
             Sizes::Listed(sizes) => sizes.iter().copied().filter(|size| *size <= capped).max().unwrap_or(least),
-            Sizes::Free { .. } | Sizes::Fixed(_) => capped,
+            Sizes::Free { .. } | Sizes::Fixed(_) => capped.min(LARGEST),
         };
         Self { sizes: &paging.sizes, least: least.max(1), most }
     }
 
-    /// Every size, ascending.
-    fn all(&self) -> Box<dyn Iterator<Item = u32> + '_> {
-        match self.sizes {
-            Sizes::Free { .. } | Sizes::Fixed(_) => Box::new(self.least..=self.most),
-            Sizes::Listed(sizes) => Box::new(sizes.iter().copied().filter(|size| *size <= self.most)),
-        }
+    /// The sizes in a range, ascending.
+    fn between(&self, least: u32, most: u32) -> impl DoubleEndedIterator<Item = u32> + '_ {
+        let (low, high) = (least.max(self.least), most.min(self.most));
+        let (any, listed) = match self.sizes {
+            Sizes::Free { .. } | Sizes::Fixed(_) => (low..high.saturating_add(1), &[][..]),
+            Sizes::Listed(sizes) => (0..0, sizes.as_slice()),
+        };
+        any.chain(listed.iter().copied().filter(move |size| (low..=high).contains(size)))
     }
 
     /// The least size that is at least this, or the largest.
     fn nearest(&self, wanted: u64) -> u32 {
-        self.all().find(|size| u64::from(*size) >= wanted).unwrap_or(self.most)
+        let wanted = u32::try_from(wanted).unwrap_or(LARGEST);
+        self.between(wanted, LARGEST).next().unwrap_or(self.most)
     }
 
     /// The one request that holds a window and most of what is wished for around it, with the fewest items.
@@ -199,7 +213,9 @@ impl<'a> Askable<'a> {
                     (ends >= window.to).then(|| ends.min(wished.end) - begins.max(wished.start))
                 };
                 let mut best: Option<(u64, u32)> = None;
-                for size in self.all() {
+                let stretched = (wished.end - wished.start).saturating_mul(STRETCH).max(100);
+                let largest = u32::try_from(stretched).unwrap_or(LARGEST).max(self.least);
+                for size in self.between(u32::try_from(window.len()).unwrap_or(LARGEST), largest) {
                     if let Some(rows) = covered(size)
                         && best.is_none_or(|(most, _)| rows > most)
                     {
@@ -222,12 +238,14 @@ impl<'a> Askable<'a> {
                 Fetch::Slice { from: Offset(to.saturating_sub(u64::from(self.most))), size: PageSize(self.most) }
             }
             (Family::Page, Growth::Rightward) => {
-                let size = self.all().max_by_key(|size| u64::from(*size) - from % u64::from(*size));
+                let sizes = self.between(1, LARGEST).rev().take(TRIED);
+                let size = sizes.max_by_key(|size| u64::from(*size) - from % u64::from(*size));
                 page_with(from, size.unwrap_or(self.most))
             }
             (Family::Page, Growth::Leftward) => {
                 let last = to.saturating_sub(1);
-                let size = self.all().max_by_key(|size| last % u64::from(*size));
+                let sizes = self.between(1, LARGEST).rev().take(TRIED);
+                let size = sizes.max_by_key(|size| last % u64::from(*size));
                 page_with(last, size.unwrap_or(self.most))
             }
         }
@@ -307,7 +325,10 @@ mod tests {
                 let slice = confirmation(&free(Family::Offset, 100), None, honoured, last).expect("slices always can");
                 assert!(shows_both_sides(slice, last));
                 if let Some(page) = confirmation(&free(Family::Page, 100), None, honoured, last) {
-                    assert!(shows_both_sides(page, last) && page.size().0 <= honoured.max(2));
+                    assert!(shows_both_sides(page, last));
+                    assert!(last + 1 - page.begins().0 < u64::from(honoured.max(2)));
+                } else {
+                    assert!(last == 1 || last > 100, "{last}");
                 }
             }
         }

@@ -15,7 +15,7 @@ use super::{
     plan,
     position::Anchor,
     rows::{self, Relation, Unsorted},
-    window::Fetch,
+    window::{Fetch, Offset},
 };
 
 /// An answer, checked against the order and arranged by it.
@@ -27,6 +27,8 @@ pub(super) struct View {
     pub(super) answer: Answer,
     /// Where it is believed to begin.
     pub(super) begins: u64,
+    /// One past the last offset that was asked for.
+    pub(super) asked_to: u64,
     /// It was asked from the very start, so that nothing comes before it.
     pub(super) from_start: bool,
     /// It ends the collection, by its own evidence.
@@ -58,7 +60,8 @@ impl View {
         let from_start = fetch.begins().0 == 0 && begins == 0;
         let End { ends, short, checked } = End::judge(&answer, fetch, begins, from_start, paging, belief);
         let usable = 0..answer.items.len();
-        let mut view = Self { answer, begins, from_start, ends, short, checked, arrangement: None, usable };
+        let asked_to = begins.saturating_add(u64::from(fetch.size().0));
+        let mut view = Self { answer, begins, asked_to, from_start, ends, short, checked, arrangement: None, usable };
         view.arrange(order)?;
         Ok(view)
     }
@@ -71,18 +74,21 @@ impl View {
     ///
     /// As [`View::new`].
     pub(super) fn join(earlier: Self, later: Self, order: &Order, repeats: bool) -> Result<Self, Unsorted> {
-        let Self { mut answer, begins, from_start, .. } = earlier;
+        let Self { mut answer, begins, asked_to, from_start, .. } = earlier;
         let counted = later.answer.total.or(answer.total).map_or(0, |total| total.value);
-        let all_counted = counted <= begins.saturating_add(answer.items.len() as u64);
+        // A count made by another statement may be off by what changed in between, never by more than was asked for.
+        let all_counted = counted <= asked_to;
         let last = |answer: &Answer| answer.items.last().map(|span| span.of(&answer.body).to_vec());
         let nothing_behind = if repeats { last(&later.answer) == last(&answer) } else { later.is_empty() };
-        let ends = later.ends || (nothing_behind && all_counted);
+        let ends = later.ends || (nothing_behind && all_counted && (!answer.items.is_empty() || from_start));
         if !nothing_behind {
             answer.append(later.answer);
         }
         let usable = 0..answer.items.len();
         let short = later.short && !ends;
-        let mut view = Self { answer, begins, from_start, ends, short, checked: true, arrangement: None, usable };
+        let asked_to = later.asked_to.max(asked_to);
+        let mut view =
+            Self { answer, begins, asked_to, from_start, ends, short, checked: true, arrangement: None, usable };
         view.arrange(order)?;
         Ok(view)
     }
@@ -90,10 +96,11 @@ impl View {
     /// Takes an answer as it came, by its offsets alone.
     #[must_use]
     pub(super) fn unchecked(answer: Answer, fetch: Fetch, paging: &Paging, belief: Belief) -> Self {
-        let begins = fetch.begins().0;
+        let begins = fetch.begins().believed().0;
         let End { ends, short, checked } = End::judge(&answer, fetch, begins, begins == 0, paging, belief);
         let usable = 0..answer.items.len();
-        Self { answer, begins, from_start: begins == 0, ends, short, checked, arrangement: None, usable }
+        let asked_to = begins.saturating_add(u64::from(fetch.size().0));
+        Self { answer, begins, asked_to, from_start: begins == 0, ends, short, checked, arrangement: None, usable }
     }
 
     /// How many items there are.
@@ -119,7 +126,8 @@ impl View {
     pub(super) fn anchor(&self, order: &Order, place: usize) -> Option<Anchor> {
         let row = rows::row(&self.answer, order, self.item(place));
         let (id, strong) = row.split_last()?;
-        let keys = strong.iter().map(|span| KeyValue::of_strong(span.of(&self.answer.body)));
+        let kinds = order.strong.iter().map(|key| &key.kind);
+        let keys = strong.iter().zip(kinds).map(|(span, kind)| KeyValue::of_strong(kind, span.of(&self.answer.body)));
         Some(Anchor { keys: keys.collect::<Option<_>>()?, id: KeyValue::of_id(id.of(&self.answer.body))? })
     }
 
@@ -127,7 +135,10 @@ impl View {
     #[must_use]
     pub(super) fn id(&self, order: &Order, place: usize) -> Cow<'_, [u8]> {
         let span = rows::row(&self.answer, order, self.item(place)).last().copied().unwrap_or_default();
-        key::identity(&order.id, span.of(&self.answer.body))
+        match span.of(&self.answer.body) {
+            b"null" | [b'{' | b'[', ..] => Cow::Borrowed(&[]),
+            id => key::identity(&order.id, id),
+        }
     }
 
     /// How many of the items come at or before an anchor. `None` where one can't be compared with it.
@@ -153,7 +164,7 @@ impl View {
             return Some(false);
         }
         let first = self.relate(order, 0, anchor)?;
-        Some(if loose(order) { first.strong == Ordering::Less } else { first.whole != Ordering::Greater })
+        Some(if loose_at(order, anchor) { first.strong == Ordering::Less } else { first.whole != Ordering::Greater })
     }
 
     /// The mirror image: whether the answer begins strictly before an anchor.
@@ -166,7 +177,7 @@ impl View {
             return Some(false);
         }
         let first = self.relate(order, 0, anchor)?;
-        Some(if loose(order) { first.strong == Ordering::Less } else { first.whole == Ordering::Less })
+        Some(if loose_at(order, anchor) { first.strong == Ordering::Less } else { first.whole == Ordering::Less })
     }
 
     /// Whether the answer reaches beyond an anchor: an item comes after it, or the answer ends the collection. Unordered
@@ -180,7 +191,7 @@ impl View {
             return Some(false);
         }
         let last = self.relate(order, self.len() - 1, anchor)?;
-        Some(if loose(order) { last.strong == Ordering::Greater } else { last.whole == Ordering::Greater })
+        Some(if loose_at(order, anchor) { last.strong == Ordering::Greater } else { last.whole == Ordering::Greater })
     }
 
     /// The mirror image: whether the answer reaches an anchor or beyond.
@@ -193,13 +204,20 @@ impl View {
             return Some(false);
         }
         let last = self.relate(order, self.len() - 1, anchor)?;
-        Some(if loose(order) { last.strong == Ordering::Greater } else { last.whole != Ordering::Less })
+        Some(if loose_at(order, anchor) { last.strong == Ordering::Greater } else { last.whole != Ordering::Less })
+    }
+
+    /// Whether a run of unordered ties with an anchor is cut by an edge of the answer, so that the boundary is there but
+    /// not to be seen.
+    pub(super) fn cuts_run_of(&self, order: &Order, anchor: &Anchor) -> bool {
+        let ties = |place| self.relate(order, place, anchor).is_some_and(|relation| relation.strong == Ordering::Equal);
+        loose_at(order, anchor) && !self.is_empty() && (ties(0) || ties(self.len() - 1))
     }
 
     /// How many items up to a place, itself included, share its strong keys; 0 where ties are ordered.
     #[must_use]
     pub(super) fn run_through(&self, order: &Order, place: usize) -> u32 {
-        if !loose(order) {
+        if !self.ties_are_loose(order, place) {
             return 0;
         }
         let run = (0..=place).rev().take_while(|other| self.ties(order, *other, place)).count();
@@ -209,7 +227,7 @@ impl View {
     /// How many items from a place on, itself included, share its strong keys; 0 where ties are ordered.
     #[must_use]
     pub(super) fn run_from(&self, order: &Order, place: usize) -> u32 {
-        if !loose(order) {
+        if !self.ties_are_loose(order, place) {
             return 0;
         }
         let run = (place..self.len()).take_while(|other| self.ties(order, *other, place)).count();
@@ -221,6 +239,11 @@ impl View {
     pub(super) fn same_items(&self, other: &Self) -> bool {
         self.len() == other.len()
             && (0..self.len()).all(|place| self.answer.item(self.item(place)) == other.answer.item(other.item(place)))
+    }
+
+    /// Whether the upstream may give the ties of the item at a place in any order.
+    fn ties_are_loose(&self, order: &Order, place: usize) -> bool {
+        loose(order) || rows::is_cut(&self.answer, order, self.item(place))
     }
 
     fn ties(&self, order: &Order, left: usize, right: usize) -> bool {
@@ -266,11 +289,12 @@ impl View {
             if place - run > 1 {
                 self.arrange_run(order, run..place)?;
             }
-            if loose(order) {
-                if run == 0 && !self.from_start {
+            let (first, last) = (run == 0 && !self.from_start, place == count && !self.ends);
+            if (first || last) && self.ties_are_loose(order, run) {
+                if first {
                     self.usable.start = place;
                 }
-                if place == count && !self.ends {
+                if last {
                     self.usable.end = run.max(self.usable.start);
                 }
             }
@@ -294,7 +318,7 @@ impl View {
         if in_order {
             return Ok(());
         }
-        if !loose(order) {
+        if !self.ties_are_loose(order, run.start) {
             return Err(Unsorted(format!(
                 "items {} to {} of an answer have equal keys and are not in the order of {}: say ties = \"unordered\"",
                 run.start + 1,
@@ -332,23 +356,29 @@ pub(super) fn loose(order: &Order) -> bool {
     order.ties == Ties::Unordered && !order.strong.is_empty()
 }
 
+/// Whether ties with an anchor are used as whole runs: always, or because its text may have been cut.
+pub(super) fn loose_at(order: &Order, anchor: &Anchor) -> bool {
+    loose(order) || order.strong.iter().zip(&anchor.keys).any(|(key, value)| value.is_cut(&key.kind))
+}
+
 /// Where an answer is believed to begin: where it says so itself; else, of a page, by the size that was used. Where
-/// fewer items came than were asked for, as many as came at most in all requests before, and the answer says that there
-/// is more, that number is the size.
+/// fewer items came than were asked for, as many as were honoured in requests before, and the answer says that there is
+/// more, that number is the size.
 fn believed_begin(answer: &Answer, fetch: Fetch, belief: Belief) -> u64 {
     if let Some(offset) = answer.offset {
-        return offset;
+        return Offset(offset).believed().0;
     }
     let (begins, ends) = plan::reach(fetch);
     let asked = fetch.size().0;
     let more = answer.more == Some(true) || answer.total.is_some_and(|total| total.value >= ends);
     let capped = u32::try_from(answer.items.len())
         .ok()
-        .filter(|count| more && (1..asked).contains(count) && *count == belief.largest_before);
+        .filter(|count| more && (1..asked).contains(count) && *count == belief.honoured_before);
     let size = u64::from(answer.size.or(capped).unwrap_or(asked));
-    match (answer.page, fetch) {
+    let begins = match (answer.page, fetch) {
         (Some(page), _) => page.saturating_mul(size),
         (None, Fetch::Page { number, .. }) => number.0.saturating_mul(size),
         (None, Fetch::Slice { .. }) => begins,
-    }
+    };
+    Offset(begins).believed().0
 }

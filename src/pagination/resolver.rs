@@ -113,16 +113,20 @@ struct State {
     learnt: Learnt,
     /// The cap believed in this request.
     cap: Option<u32>,
-    /// A run of ties was cut by the edge of an answer, and the window was widened.
-    widened: bool,
+    /// A run of ties was cut by the edge of an answer, and the window was widened so often.
+    widened: u32,
     /// Windows asked in vain since the last progress.
     misses: u32,
+    /// The smallest page that should have held the boundary did not: a wider one was asked for.
+    strayed: bool,
     /// How many items a short answer had, until more come from behind it: then that number is a silent cap.
     suspected_cap: Option<u32>,
     /// The greatest total that an answer of this request told.
     total_seen: Option<u64>,
     /// Why the page is served by offset alone.
     flagged: Option<Unproven>,
+    /// The client itself asked by offset.
+    by_offset: bool,
 }
 
 /// Begins a page.
@@ -138,11 +142,13 @@ pub fn resolve(request: PageRequest) -> Step {
         asked: Vec::new(),
         purpose: Purpose::Window,
         requests: 0,
-        widened: false,
+        widened: 0,
         misses: 0,
+        strayed: false,
         suspected_cap: None,
         total_seen: None,
         flagged: by_offset.then_some(Unproven::Position),
+        by_offset,
         request,
     };
     Box::new(state).ask_window()
@@ -190,12 +196,15 @@ impl State {
     /// What answers teach whatever becomes of them: the sizes that are honoured, the cap that they tell of themselves.
     fn learn(&mut self, fetch: Fetch, answer: &Answer) {
         let count = u32::try_from(answer.items.len()).unwrap_or(u32::MAX);
-        self.learnt.largest = self.learnt.largest.max(count);
+        let asked = fetch.size().0;
+        if count == answer.size.unwrap_or(asked).min(asked) {
+            self.learnt.honoured = self.learnt.honoured.max(count);
+        }
         if self.learnt.cap.is_some_and(|cap| cap < count) {
             self.learnt.cap = None;
         }
         if let Some(size) = answer.size
-            && (1..fetch.size().0).contains(&size)
+            && (1..asked).contains(&size)
         {
             self.cap = Some(size);
             self.learnt.cap = Some(size);
@@ -225,15 +234,11 @@ impl State {
                 && let Some(cap) = self.suspected_cap.take()
             {
                 self.cap = Some(cap);
-                // An insertion behind a short last page looks the same, once; a cap shows in every large answer.
-                if cap == self.request.learnt.largest {
-                    self.learnt.cap = Some(cap);
-                }
             }
             match progress {
                 Progress::Done => return self.serve(false),
                 Progress::More => {
-                    (used_any, self.misses, self.widened) = (true, 0, false);
+                    (used_any, self.misses, self.widened) = (true, 0, 0);
                     unended = short.then_some((fetch, last));
                     self.suspected_cap = if short { u32::try_from(count).ok() } else { None };
                 }
@@ -249,7 +254,7 @@ impl State {
     }
 
     fn view(&self, answer: Answer, fetch: Fetch, confirming: bool) -> Result<View, Unsorted> {
-        let belief = Belief { learnt: self.learnt, largest_before: self.request.learnt.largest, confirming };
+        let belief = Belief { learnt: self.learnt, honoured_before: self.request.learnt.honoured, confirming };
         if self.collector.is_unchecked() {
             return Ok(View::unchecked(answer, fetch, &self.request.paging, belief));
         }
@@ -259,7 +264,7 @@ impl State {
     /// Asks for the window around the boundary.
     fn ask_window(self: Box<Self>) -> Step {
         let paging = Arc::clone(&self.request.paging);
-        let window = self.collector.window(paging.family == Family::Offset, self.widened);
+        let window = self.collector.window(paging.family == Family::Offset || self.strayed, self.widened);
         let left = self.request.budget.saturating_sub(self.requests);
         let fetches = plan::plan(&paging, self.cap, window, self.collector.growth(), left as usize);
         if let Some(last) = self.collector.seam()
@@ -275,7 +280,7 @@ impl State {
     /// reading on and reading again, where no page can show that, or the small answer would cut a run of ties.
     fn confirm(self: Box<Self>, fetch: Fetch, last: u64) -> Step {
         let paging = Arc::clone(&self.request.paging);
-        match plan::confirmation(&paging, self.cap, self.learnt.largest, last) {
+        match plan::confirmation(&paging, self.cap, self.learnt.honoured, last) {
             Some(small) if !loose(&self.request.order) => self.ask(vec![small], Purpose::Confirm),
             _ => self.read_on(fetch, last),
         }
@@ -287,7 +292,7 @@ impl State {
         let (earlier, later) = match fetch {
             // Where the last page comes again, only a full page tells whether there is another.
             Fetch::Page { .. } if paging.repeats_last_page => {
-                let Some(seam) = plan::seam(paging, Some(self.learnt.largest), last, 1) else { return self.lost() };
+                let Some(seam) = plan::seam(paging, Some(self.learnt.honoured), last, 1) else { return self.lost() };
                 seam
             }
             Fetch::Page { number, size } => (fetch, Fetch::Page { number: PageNumber(number.0 + 1), size }),
@@ -326,12 +331,18 @@ impl State {
 
     /// The two pages of a seam as one view; `None` where they do not fit together.
     fn join(&self, earlier: (Fetch, Answer), later: (Fetch, Answer), again: Answer) -> Option<View> {
+        let elsewhere = |(fetch, answer): &(Fetch, Answer)| answer.offset.is_some_and(|said| said != fetch.begins().0);
+        if elsewhere(&earlier) || elsewhere(&later) {
+            return None;
+        }
         let again = self.view(again, earlier.0, false).ok()?;
         let first = self.view(earlier.1, earlier.0, false).ok()?;
         let second = self.view(later.1, later.0, false).ok()?;
-        // Where the last page comes again, a short one may be cut by a cap, and the same items once more no end.
+        // Where the last page comes again, the same items once more are an end only at sizes that are known to be
+        // honoured: under a silent cap another page number is the same page.
         let repeats = self.request.paging.repeats_last_page;
-        if !first.same_items(&again) || (repeats && first.short) {
+        let honoured = earlier.0.size().0.max(later.0.size().0) <= self.learnt.honoured;
+        if !first.same_items(&again) || (repeats && (first.short || !honoured)) {
             return None;
         }
         View::join(first, second, &self.request.order, repeats).ok()
@@ -361,6 +372,11 @@ impl State {
             self.cap = Some(count.max(2));
             return self.ask_window();
         }
+        if first_miss && count > 0 && self.request.paging.family == Family::Page {
+            // The smallest page that holds a window leaves no room for changes: a wider one is asked for, once.
+            self.strayed = true;
+            return self.ask_window();
+        }
         let whole = !view.short && count > 1 && fetch.begins().0 > 0 && !self.request.paging.repeats_last_page;
         if whole && self.requests < self.request.budget {
             let start = match fetch {
@@ -380,23 +396,33 @@ impl State {
     }
 
     fn lost(self: Box<Self>) -> Step {
-        let nearest = Offset(self.collector.nearest());
+        let nearest = self.nearest();
         self.flag(Unproven::Position, false, Refusal::PositionLost { nearest })
     }
 
-    /// A run of ties is cut by the edge of the answer: asks for the most that one answer can hold, once; and whether a
+    /// A run of ties is cut by the edge of the answer: asks for the most that one answer can hold, ahead and then around; and whether a
     /// short answer was the end, which closes its last run.
     fn widen(mut self: Box<Self>, fetch: Fetch, last: u64, short: bool) -> Step {
-        if !self.widened {
-            self.widened = true;
+        if self.widened < 2 {
+            self.widened += 1;
             return self.ask_window();
         }
         if short { self.read_on(fetch, last) } else { self.tie_run() }
     }
 
     fn tie_run(self: Box<Self>) -> Step {
-        let nearest = Offset(self.collector.nearest());
+        let nearest = self.nearest();
         self.flag(Unproven::TieRun, true, Refusal::TieRun { nearest })
+    }
+
+    /// Where a page begins that is served by offset instead: where the cursor's place is believed to be, and never behind
+    /// the end that a total tells.
+    fn nearest(&self) -> Offset {
+        let nearest = self.collector.nearest();
+        Offset(match self.total_seen {
+            Some(total) if total <= nearest => total.saturating_sub(u64::from(self.request.limit)),
+            _ => nearest,
+        })
     }
 
     fn contradicted(self: Box<Self>, Unsorted(reason): Unsorted) -> Step {
@@ -410,19 +436,25 @@ impl State {
         }
         let unchecked = unchecked || self.flagged == Some(reason);
         self.flagged = Some(reason);
-        self.widened = false;
-        let nearest = self.collector.nearest();
-        self.collector.restart_at(nearest, unchecked);
+        self.widened = 0;
+        let nearest = self.nearest();
+        self.collector.restart_at(nearest.0, unchecked);
         self.ask_window()
     }
 
     fn ask(mut self: Box<Self>, mut fetches: Vec<Fetch>, purpose: Purpose) -> Step {
         let left = self.request.budget.saturating_sub(self.requests) as usize;
         if left == 0 {
-            let serve = self.request.short_pages == ShortPages::Serve && self.collector.len() > 0;
+            let serve = self.request.short_pages == ShortPages::Serve
+                && self.collector.len() > 0
+                && !self.collector.seeks_the_end();
             return if serve { self.serve(true) } else { Step::Refuse(Refusal::BudgetExceeded) };
         }
         fetches.truncate(left);
+        if fetches.is_empty() {
+            // A plan without a request would go on for ever.
+            return Step::Refuse(Refusal::BudgetExceeded);
+        }
         if let Some(depth) = self.request.paging.max_depth {
             for fetch in &mut fetches {
                 let Some(shallow) = plan::within(&self.request.paging, *fetch, depth) else {
@@ -437,11 +469,20 @@ impl State {
         Step::Fetch(fetches, Pending(self))
     }
 
-    fn serve(self: Box<Self>, short: bool) -> Step {
-        let verdict = Verdict { unproven: self.flagged, short, learnt: self.learnt, requests: self.requests };
+    /// Serves the page as it stands: complete, or `cut_off` by the budget.
+    fn serve(mut self: Box<Self>, cut_off: bool) -> Step {
+        // An insertion behind a short last page looks like a cap, once; a cap is a size that answers then fill.
+        if self.cap == Some(self.learnt.honoured) {
+            self.learnt.cap = self.cap;
+        }
+        if self.collector.is_nothing_by_offset() && !self.by_offset {
+            // What is served instead of a place that can't be found must not end the list: nothing shows that it does.
+            return Step::Refuse(Refusal::PositionLost { nearest: self.nearest() });
+        }
+        let verdict = Verdict { unproven: self.flagged, cut_off, learnt: self.learnt, requests: self.requests };
         match self.collector.finish(verdict) {
             Ok(page) => Step::Serve(Box::new(page)),
-            Err(Unsorted(reason)) => Step::Refuse(Refusal::Unsorted(reason)),
+            Err(unsorted) => self.contradicted(unsorted),
         }
     }
 }

@@ -5,8 +5,8 @@ use std::cmp::Ordering;
 
 use super::{
     answer::Answer,
-    key::{self, Extent, Key},
-    order::{Order, SortKey},
+    key::{self, Extent, Key, KeyValue},
+    order::{Nulls, Order, SortKey},
     position::Anchor,
 };
 use crate::json::Span;
@@ -72,16 +72,26 @@ pub(super) fn compare_ids(answer: &Answer, order: &Order, left: usize, right: us
 
 /// A single item has no neighbour to be compared with: its keys must be readable all the same.
 pub(super) fn check_alone(answer: &Answer, order: &Order) -> Result<(), Unsorted> {
-    let row = row(answer, order, 0);
     let readable = |key: &SortKey, span: &Span| {
         let raw = span.of(&answer.body);
-        key::compare(key, Extent::Kept, Key::Raw(raw), Key::Raw(raw)).is_some()
+        let nulls_stand_somewhere = !matches!(key.nulls, Nulls::None | Nulls::Unsaid);
+        if raw == b"null" { nulls_stand_somewhere } else { KeyValue::of_strong(&key.kind, raw).is_some() }
     };
-    if order.strong.iter().chain([&order.id]).zip(row).all(|(key, span)| readable(key, span)) {
+    if order.strong.iter().chain([&order.id]).zip(row(answer, order, 0)).all(|(key, span)| readable(key, span)) {
         Ok(())
     } else {
         Err(incomparable(answer, order, 0))
     }
+}
+
+/// Whether a strong key of an item is a text so long that only its beginning is compared: the upstream sorts such items
+/// by the rest, so that those that look equal are a run of ties, whatever is said of ties.
+pub(super) fn is_cut(answer: &Answer, order: &Order, item: usize) -> bool {
+    order.strong.iter().zip(row(answer, order, item)).any(|(key, span)| {
+        let raw = span.of(&answer.body);
+        // The raw value is never shorter than its text: most rows need no second look.
+        raw.len() >= key::TEXT_KEPT && KeyValue::of_strong(&key.kind, raw).is_some_and(|value| value.is_cut(&key.kind))
+    })
 }
 
 pub(super) fn contradiction(order: &Order, place: usize) -> Unsorted {

@@ -4,6 +4,18 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Offset(pub u64);
 
+impl Offset {
+    /// The farthest place that is ever believed: whatever cursors and upstreams say, sums of places and counts don't
+    /// overflow.
+    pub const FARTHEST: Self = Self(1 << 62);
+
+    /// This place, or the farthest.
+    #[must_use]
+    pub fn believed(self) -> Self {
+        self.min(Self::FARTHEST)
+    }
+}
+
 /// A page number, counted from 0 whatever the upstream calls its first page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PageNumber(pub u64);

@@ -22,7 +22,7 @@ impl Exchange<'_> {
         let vouched = match self.traits.end {
             EndEvidence::ShortPage => true,
             EndEvidence::Flag => self.traits.more == More::Slice,
-            EndEvidence::Unvouched => self.before.largest >= self.traits.cap,
+            EndEvidence::Unvouched => self.before.honoured >= self.traits.cap,
         };
         let (hint, limit) = (self.aim.target.hint.offset.0, u64::from(self.limit));
         let window = match self.aim.bound {

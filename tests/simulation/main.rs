@@ -58,7 +58,7 @@ const WALKS: u64 = 100_000;
 /// Of a hundred thousand walks in reach of one class, with room beside the limit, so many may be refused at most: whether
 /// the collection changes, whether ties must be closed as runs, how many.
 const REFUSED: [(bool, bool, u64); 4] =
-    [(false, false, 2_000), (true, false, 18_000), (false, true, 28_000), (true, true, 28_000)];
+    [(false, false, 2_500), (true, false, 9_000), (false, true, 13_000), (true, true, 24_000)];
 /// A run stops looking after so many failing walks.
 const ENOUGH: u64 = 500;
 

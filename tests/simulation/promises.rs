@@ -115,10 +115,11 @@ impl Exchange<'_> {
         })?;
         require(self.answers <= self.budget, "requests", || format!("{} of {}", self.answers, self.budget))?;
         require(page.items.len() <= self.limit as usize, "fullness", || format!("{} items", page.items.len()))?;
-        let largest = self.shown.iter().map(|showing| showing.items).max().unwrap_or(0);
         let learnt = page.learnt;
-        require(learnt.largest == largest.max(self.before.largest), "learnt", || {
-            format!("largest was {:?}, an answer had {largest}, now {learnt:?}", self.before)
+        let filled = learnt.honoured == self.before.honoured
+            || self.shown.iter().any(|showing| showing.items == learnt.honoured);
+        require(filled && learnt.honoured >= self.before.honoured, "learnt", || {
+            format!("honoured was {:?}, and no answer had as many as now: {learnt:?}", self.before)
         })?;
         // A cap is a suspicion: a false one costs requests until the next first page, and must never be larger.
         require(!self.undisturbed || learnt.cap.is_none_or(|cap| cap <= self.traits.cap), "learnt", || {

@@ -15,8 +15,8 @@ use crate::pagination::{
 pub(in crate::pagination) struct Verdict {
     /// Why it is not proven.
     pub(in crate::pagination) unproven: Option<Unproven>,
-    /// The budget ended before it was full.
-    pub(in crate::pagination) short: bool,
+    /// The budget ended before it was complete.
+    pub(in crate::pagination) cut_off: bool,
     /// What is known of the upstream now.
     pub(in crate::pagination) learnt: Learnt,
     /// How many upstream requests it took.
@@ -29,8 +29,8 @@ impl Collector {
     /// # Errors
     ///
     /// [`Unsorted`] where the keys of its first or last item can't be kept.
-    pub(in crate::pagination) fn finish(mut self, verdict: Verdict) -> Result<Page, Unsorted> {
-        if verdict.short {
+    pub(in crate::pagination) fn finish(&mut self, verdict: Verdict) -> Result<Page, Unsorted> {
+        if verdict.cut_off {
             match self.growth() {
                 Growth::Rightward => self.more_behind = Some(true),
                 Growth::Leftward => self.more_before = Some(true),
@@ -63,11 +63,11 @@ impl Collector {
             total,
             level,
             unproven: verdict.unproven,
-            short: verdict.short,
+            short: verdict.cut_off && !self.is_full(),
             drift: self.drift,
             learnt: verdict.learnt,
             requests: verdict.requests,
-            answers: self.views.into_iter().map(|view| view.answer).collect(),
+            answers: std::mem::take(&mut self.views).into_iter().map(|view| view.answer).collect(),
         })
     }
 

@@ -1,0 +1,360 @@
+//! Walks over small static lists, each after a fault that was found. What changes, and everything random, is the
+//! simulator's.
+
+use std::sync::Arc;
+
+use super::{
+    answer::{Answer, Standing, Total},
+    order::{Direction, Kind, Nulls, Order, SortKey, Ties},
+    page::{Page, Unproven},
+    paging::{EndEvidence, Family, Learnt, Paging, Sizes},
+    position::{Hint, Position, Target},
+    refusal::Refusal,
+    resolver::{PageRequest, ShortPages, Step, WhenUnproven, resolve},
+    window::{Fetch, Offset},
+};
+use crate::json::Span;
+
+fn key(name: &str) -> SortKey {
+    SortKey { name: name.into(), direction: Direction::Ascending, kind: Kind::Inferred, nulls: Nulls::None }
+}
+
+/// A list of rows, each a raw strong key and a raw id, and how it is asked for.
+struct List {
+    rows: Vec<(String, String)>,
+    paging: Paging,
+    /// The most rows that come, whatever is asked for.
+    cap: u32,
+    /// What it says its total is.
+    total: Option<u64>,
+    unproven: WhenUnproven,
+    short_pages: ShortPages,
+    /// The kind of the strong key, and whether the upstream is said to order ties.
+    kind: Kind,
+    ties: Ties,
+    learnt: Learnt,
+}
+
+impl List {
+    fn new(family: Family, rows: impl Iterator<Item = (String, String)>) -> Self {
+        let sizes = Sizes::Free { least: 1, most: None };
+        let paging = Paging { family, sizes, max_depth: None, end: EndEvidence::Unvouched, repeats_last_page: false };
+        Self {
+            rows: rows.collect(),
+            paging,
+            cap: u32::MAX,
+            total: None,
+            unproven: WhenUnproven::Refuse,
+            short_pages: ShortPages::Refuse,
+            kind: Kind::Inferred,
+            ties: Ties::Unordered,
+            learnt: Learnt::default(),
+        }
+    }
+
+    fn answer(&self, fetch: Fetch) -> Answer {
+        let size = fetch.size().0.min(self.cap);
+        let begins = match fetch {
+            Fetch::Slice { from, .. } => from.0,
+            Fetch::Page { number, .. } => number.0.saturating_mul(u64::from(size)),
+        };
+        let begins = usize::try_from(begins).unwrap_or(usize::MAX);
+        let (mut body, mut items, mut keys) = (Vec::new(), Vec::new(), Vec::new());
+        let mut push = |text: &str| {
+            let start = u32::try_from(body.len()).unwrap();
+            body.extend_from_slice(text.as_bytes());
+            Span { start, end: u32::try_from(body.len()).unwrap() }
+        };
+        for (strong, id) in self.rows.iter().skip(begins).take(size as usize) {
+            let (strong, id) = (push(strong), push(id));
+            items.push(Span { start: strong.start, end: id.end });
+            keys.extend([strong, id]);
+        }
+        let total = self.total.map(|value| Total { value, exact: true });
+        let standing = Standing::Listed;
+        Answer { body, items, keys, standing, total, more: None, offset: None, page: None, size: None }
+    }
+
+    fn page(&mut self, target: Target, limit: u32) -> Result<Box<Page>, Refusal> {
+        self.page_of(target, limit, Self::answer)
+    }
+
+    /// A page from answers that are not what the list would give.
+    fn page_of(
+        &mut self,
+        target: Target,
+        limit: u32,
+        mut answer: impl FnMut(&Self, Fetch) -> Answer,
+    ) -> Result<Box<Page>, Refusal> {
+        let strong = SortKey { kind: self.kind.clone(), ..key("rank") };
+        let mut step = resolve(PageRequest {
+            target,
+            limit,
+            order: Arc::new(Order { strong: vec![strong], id: key("id"), ties: self.ties }),
+            paging: Arc::new(self.paging.clone()),
+            learnt: self.learnt,
+            budget: 8,
+            unproven: self.unproven,
+            short_pages: self.short_pages,
+        });
+        loop {
+            step = match step {
+                Step::Fetch(fetches, pending) => {
+                    pending.resume(fetches.into_iter().map(|fetch| answer(self, fetch)).collect())
+                }
+                Step::Serve(page) => {
+                    self.learnt = page.learnt;
+                    return Ok(page);
+                }
+                Step::Refuse(refusal) => return Err(refusal),
+            }
+        }
+    }
+
+    /// Everything that a walk to the end gives, and its pages.
+    fn walk(&mut self, limit: u32) -> Result<(Vec<String>, Vec<Box<Page>>), Refusal> {
+        self.walk_of(limit, Self::answer)
+    }
+
+    fn walk_of(
+        &mut self,
+        limit: u32,
+        mut answer: impl FnMut(&Self, Fetch) -> Answer,
+    ) -> Result<(Vec<String>, Vec<Box<Page>>), Refusal> {
+        let (mut items, mut pages): (Vec<String>, Vec<Box<Page>>) = (Vec::new(), Vec::new());
+        let mut target = Some(start());
+        while let Some(at) = target {
+            let page = self.page_of(at, limit, &mut answer)?;
+            items.extend((0..page.items.len()).map(|at| String::from_utf8(page.item(at).to_vec()).unwrap()));
+            target = page.next.clone();
+            pages.push(page);
+            assert!(pages.len() <= self.rows.len() + 2, "the walk has no end");
+        }
+        Ok((items, pages))
+    }
+
+    fn all(&self) -> Vec<String> {
+        self.rows.iter().map(|(strong, id)| format!("{strong}{id}")).collect()
+    }
+}
+
+fn start() -> Target {
+    Target { position: Position::Start, hint: Hint::default() }
+}
+
+#[test]
+fn a_flagged_walk_over_items_without_ids_gives_each_once() {
+    for id in ["", "null", "{\"$oid\":1}"] {
+        for family in [Family::Offset, Family::Page] {
+            let mut list = List::new(family, (100..300).map(|rank| (rank.to_string(), id.to_owned())));
+            list.unproven = WhenUnproven::Flag;
+            let (items, pages) = list.walk(20).unwrap();
+            assert_eq!(items, list.all(), "{id:?} {family:?}");
+            assert!(pages.iter().all(|page| page.unproven == Some(Unproven::Order)));
+            let back = list.page(pages[9].previous.clone().unwrap(), 20).unwrap();
+            assert_eq!(back.item(0), list.all()[160].as_bytes());
+        }
+    }
+}
+
+#[test]
+fn one_item_without_an_id_takes_nothing_from_a_flagged_walk() {
+    let ids = (100..300).map(|id| (id.to_string(), if id == 139 { "null".to_owned() } else { id.to_string() }));
+    let mut list = List::new(Family::Offset, ids);
+    list.unproven = WhenUnproven::Flag;
+    assert_eq!(list.walk(20).unwrap().0, list.all());
+}
+
+#[test]
+fn runs_as_long_as_the_first_page_could_close_are_closed_later_too() {
+    for length in [1, 60, 99, 100, 101, 150, 400] {
+        let rows = (0..1_200).map(|id| ((id / length).to_string(), (1_000_000 + id).to_string()));
+        let mut list = List::new(Family::Offset, rows);
+        assert_eq!(list.walk(20).unwrap().0.len(), 1_200, "runs of {length}");
+    }
+}
+
+#[test]
+fn a_run_longer_than_any_answer_is_said_to_be_one() {
+    let mut list = List::new(Family::Offset, (0..300).map(|id| ("1".to_owned(), (1_000 + id).to_string())));
+    list.cap = 50;
+    assert!(matches!(list.walk(20), Err(Refusal::TieRun { .. })));
+}
+
+#[test]
+fn one_deleted_row_is_found_again_by_page_number() {
+    for limit in [5, 7, 20] {
+        for pages in 1..8 {
+            let mut list = List::new(Family::Page, (1_000..1_400).map(|rank| (rank.to_string(), rank.to_string())));
+            let mut target = start();
+            for _ in 0..pages {
+                target = list.page(target, limit).unwrap().next.clone().unwrap();
+            }
+            list.rows.remove(0);
+            let page = list.page(target, limit).unwrap();
+            assert_eq!(page.item(0), list.all()[(limit * pages) as usize - 1].as_bytes(), "{limit} {pages}");
+            assert_eq!(page.drift, Some(-1));
+        }
+    }
+}
+
+#[test]
+fn the_nearest_place_is_never_behind_the_end() {
+    let mut list = List::new(Family::Offset, (1_000..1_500).map(|rank| (rank.to_string(), rank.to_string())));
+    list.total = Some(500);
+    let mut target = start();
+    for _ in 0..7 {
+        target = list.page(target, 50).unwrap().next.clone().unwrap();
+    }
+    list.rows.drain(..250);
+    list.total = Some(250);
+    let Err(Refusal::PositionLost { nearest }) = list.page(target, 50) else { panic!("it is not lost") };
+    assert_eq!(nearest, Offset(200));
+}
+
+#[test]
+fn a_total_that_the_items_disprove_is_not_told() {
+    for (told, expected) in [(50, Some(50)), (60, Some(60)), (10, None), (0, None)] {
+        let mut list = List::new(Family::Offset, (1_000..1_050).map(|rank| (rank.to_string(), rank.to_string())));
+        list.total = Some(told);
+        let page = list.page(start(), 60).unwrap();
+        assert_eq!(page.total.map(|total| total.value), expected);
+    }
+}
+
+/// Sixty rows with these keys, by which the upstream sorts.
+fn keyed(kind: Kind, key: impl Fn(usize) -> String) -> List {
+    let list = List::new(Family::Offset, (0..60).map(|row| (key(row), (100 + row).to_string())));
+    List { kind, ..list }
+}
+
+#[test]
+fn long_keys_that_are_no_text_are_kept_whole() {
+    for ties in [Ties::Ordered, Ties::Unordered] {
+        for mut list in [
+            keyed(Kind::NumberInString, |row| format!("\"1{row:070}\"")),
+            keyed(Kind::NumberInString, |row| format!("\"{}.{}\"", row / 3, "3".repeat(80))),
+            keyed(Kind::Uuid, |row| format!("\"{:064}{row:03}\"", row / 4)),
+            keyed(Kind::Datetime, |row| format!("\"2026-01-{:02}T10:00:00.{}-09:00\"", 1 + row / 3, "1".repeat(60))),
+        ] {
+            list.ties = ties;
+            assert_eq!(list.walk(5).unwrap().0, list.all(), "{:?}", list.rows[0]);
+        }
+    }
+}
+
+#[test]
+fn long_texts_are_runs_of_ties_whatever_is_said_of_ties() {
+    let long = "x".repeat(64);
+    let rows =
+        [("a", 0), ("b", 7), (&format!("{long}a"), 5), (&format!("{long}b"), 9), (&format!("{long}c"), 2), ("y", 1)];
+    let rows = rows.map(|(text, id)| (format!("\"{text}\""), id.to_string()));
+    let mut list = List::new(Family::Offset, rows.into_iter().chain([("\"z\"".to_owned(), "3".to_owned())]));
+    (list.kind, list.ties, list.cap) = (Kind::Text, Ties::Ordered, 3);
+    let (mut target, mut seen) = (Some(start()), Vec::new());
+    for number in 0..10 {
+        let Some(at) = target else { break };
+        let Ok(page) = list.page(at, 1) else { return };
+        seen.push(String::from_utf8(page.item(0).to_vec()).unwrap());
+        if number == 2 {
+            list.rows.drain(..2);
+        }
+        target = page.next.clone();
+    }
+    for (text, id) in &list.rows {
+        assert!(seen.contains(&format!("{text}{id}")), "{id} was there throughout");
+    }
+}
+
+#[test]
+fn a_total_far_beyond_what_comes_is_no_end() {
+    let mut list = List::new(Family::Offset, (1_000..1_200).map(|rank| (rank.to_string(), rank.to_string())));
+    (list.cap, list.total) = (100, Some(2_000));
+    assert!(list.walk(20).is_err(), "the upstream shows nothing beyond its first 200 of 2,000");
+    list.rows.clear();
+    assert!(list.page(start(), 20).is_err(), "an empty list of 2,000");
+}
+
+#[test]
+fn hidden_rows_are_no_end_while_a_total_says_more() {
+    let mut list = List::new(Family::Offset, (1_000..1_100).map(|rank| (rank.to_string(), rank.to_string())));
+    (list.cap, list.total) = (100, Some(100));
+    let visible = |list: &List, fetch| {
+        let mut answer = list.answer(fetch);
+        let rows: Vec<[Span; 3]> =
+            answer.items.iter().zip(answer.keys.chunks(2)).map(|(i, k)| [*i, k[0], k[1]]).collect();
+        let kept = rows.iter().filter(|row| row[1].of(&answer.body)[3] % 3 == 0).collect::<Vec<_>>();
+        let (items, keys) =
+            (kept.iter().map(|row| row[0]).collect(), kept.iter().flat_map(|row| [row[1], row[2]]).collect());
+        (answer.items, answer.keys) = (items, keys);
+        answer
+    };
+    if let Ok((items, _)) = list.walk_of(20, visible) {
+        assert_eq!(items.len(), 40, "a shorter list than there is");
+    }
+}
+
+#[test]
+fn more_items_than_were_asked_for_show_no_size_to_be_honoured() {
+    let mut list = List::new(Family::Offset, (1_000..1_100).map(|rank| (rank.to_string(), rank.to_string())));
+    let sticky = |list: &List, fetch: Fetch| {
+        let size = super::window::PageSize(if fetch.begins().0 == 0 { 12 } else { fetch.size().0.min(10) });
+        list.answer(Fetch::Slice { from: fetch.begins(), size })
+    };
+    if let Ok((items, _)) = list.walk_of(9, sticky) {
+        assert_eq!(items, list.all());
+    }
+}
+
+#[test]
+fn an_echo_that_lies_neither_skips_nor_ends() {
+    for lie in [1, 10] {
+        let mut list = List::new(Family::Offset, (100..200).map(|rank| (rank.to_string(), rank.to_string())));
+        list.cap = 20;
+        let echo = |list: &List, fetch: Fetch| {
+            let begins = fetch.begins().0;
+            Answer { offset: Some(if begins == 0 { 0 } else { begins * lie + 1 }), ..list.answer(fetch) }
+        };
+        if let Ok((items, _)) = list.walk_of(30, echo) {
+            assert_eq!(items, list.all(), "{lie}");
+        }
+    }
+}
+
+#[test]
+fn a_short_page_is_never_served_as_the_last() {
+    let mut list = List::new(Family::Offset, (100..200).map(|rank| (rank.to_string(), rank.to_string())));
+    (list.cap, list.short_pages) = (10, ShortPages::Serve);
+    list.learnt.honoured = 10;
+    let stale = Hint { total: Some(10), ..Hint::default() };
+    if let Ok(page) = list.page(Target { position: Position::End, hint: stale }, 5) {
+        assert_eq!(page.item(4), list.all()[99].as_bytes());
+    }
+}
+
+#[test]
+fn hostile_places_neither_overflow_nor_loop() {
+    for family in [Family::Offset, Family::Page] {
+        for total in [None, Some(50), Some(u64::MAX)] {
+            let mut list = List::new(family, (0..50).map(|rank| ((1_000 + rank).to_string(), rank.to_string())));
+            list.total = total;
+            let real = list.page(start(), 5).unwrap();
+            let (first, last) = real.edges.clone().unwrap();
+            for offset in [0, 1, u64::MAX / 2, u64::MAX - 1, u64::MAX] {
+                for run in [0, u32::MAX] {
+                    let hint = Hint { offset: Offset(offset), run, total: Some(offset) };
+                    for position in [
+                        Position::After(last.clone()),
+                        Position::Before(first.clone()),
+                        Position::End,
+                        Position::At(Offset(offset)),
+                    ] {
+                        for limit in [1, 100, u32::MAX] {
+                            let _ = list.page(Target { position: position.clone(), hint }, limit);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
