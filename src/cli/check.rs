@@ -49,14 +49,15 @@ fn describe(out: &mut String, settings: &Settings, route: &RouteSettings, compil
     let name = &route.name.value;
     let _ = writeln!(out, "{name:<16} {methods} {hosts}{path} → {} {}{asked}", upstream.name, upstream.base_path);
     match (&route.list, &compiled.list) {
-        (Some(list), Some(compiled)) => {
-            let dialect = &compiled.dialect;
+        (Some(list), Some(serving)) => {
+            let by_host = compiled.serves_by_host();
+            let dialect = &serving.dialect;
             let order = &dialect.default_sorted().order;
             line(out, "asks", &asks(list, dialect.paging(), dialect.paging_names()));
             line(out, "promises", &promises(list, dialect.paging(), order, dialect.asks_for_order()));
             line(out, "costs", &costs(list, dialect.paging()));
-            line(out, "clients", &clients(list, |role| compiled.parameters.name(role).map(str::to_owned)));
-            line(out, "cursors", &cursors(list, !route.hosts.is_empty()));
+            line(out, "clients", &clients(list, |role| serving.parameters.name(role).map(str::to_owned)));
+            line(out, "cursors", &cursors(list, by_host));
             if let Some(legacy) = legacy(&list.legacy, dialect.paging_names(), now) {
                 line(out, "legacy", &legacy);
             }
@@ -92,6 +93,13 @@ fn promises(list: &ListSettings, paging: &Paging, order: &Order, asked: bool) ->
         Sizes::Fixed(_) => "checked: none skipped, none repeated, unless changes cancel out between two answers",
         Sizes::Free { .. } | Sizes::Listed(_) => "exact: none skipped, none repeated",
     };
+    let seams = match (&paging.sizes, paging.family) {
+        (Sizes::Listed(sizes), Family::Page) => {
+            let place = sizes.iter().fold(1, |multiple, size| least_common_multiple(multiple, u64::from(*size)));
+            format!("; checked at every {place}th item, where no page of these sizes shows both sides")
+        }
+        _ => String::new(),
+    };
     let mut terms: Vec<SortTerm> = list.order.iter().map(|term| term.value.clone()).collect();
     terms.push(SortTerm { field: "id".to_owned(), direction: list.id_direction });
     let how = if asked { "asked for" } else { "believed, and checked" };
@@ -103,7 +111,16 @@ fn promises(list: &ListSettings, paging: &Paging, order: &Order, asked: bool) ->
         WhenUnproven::Refuse => "",
         WhenUnproven::Flag => "; what can't be proven is served flagged",
     };
-    format!("{level}, in order {} ({how}){ties}{unproven}", terms_text(&terms))
+    format!("{level}, in order {} ({how}){ties}{seams}{unproven}", terms_text(&terms))
+}
+
+/// The smallest place that both divide.
+fn least_common_multiple(left: u64, right: u64) -> u64 {
+    let (mut greatest, mut rest) = (left.max(1), right.max(1));
+    while rest > 0 {
+        (greatest, rest) = (rest, greatest % rest);
+    }
+    (left / greatest).saturating_mul(right)
 }
 
 fn terms_text(terms: &[SortTerm]) -> String {
@@ -125,14 +142,15 @@ fn costs(list: &ListSettings, paging: &Paging) -> String {
     };
     let one = "1 upstream request a page without drift";
     let Some(cap) = cap else { return one.to_owned() };
-    let within = match paging.family {
-        Family::Offset => cap.saturating_sub(2),
-        Family::Page => cap * 2 / 5,
+    let within = match (paging.family, &paging.sizes) {
+        (Family::Offset, _) => cap.saturating_sub(2),
+        (Family::Page, Sizes::Listed(_)) => 0,
+        (Family::Page, _) => cap * 2 / 5,
     };
     let budget = list.budgets.upstream_requests;
     match (within >= largest, within) {
         (true, _) => one.to_owned(),
-        (false, 0) => format!("at most {budget} upstream requests a page"),
+        (false, 0) => format!("1 to {budget} upstream requests a page"),
         (false, _) => format!("1 upstream request a page of up to {within} items without drift, at most {budget}"),
     }
 }

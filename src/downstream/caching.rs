@@ -9,9 +9,9 @@ use http::{
 /// What is said where an answer says nothing.
 const SILENT: &str = "private, no-cache";
 
-/// Directives that hold as soon as one answer has them, in the order in which they are written.
-const STRICT: [&str; 7] =
-    ["no-store", "private", "no-cache", "must-revalidate", "proxy-revalidate", "must-understand", "no-transform"];
+/// Directives that hold as soon as one answer has them, in the order in which they are written. `must-understand` is
+/// not among them: caches that know it forget `no-store` over it (RFC 9111, section 5.2.2.3).
+const STRICT: [&str; 6] = ["no-store", "private", "no-cache", "must-revalidate", "proxy-revalidate", "no-transform"];
 
 /// Directives that hold only if every answer has them; those with a number have the least.
 const LAX: [&str; 4] = ["public", "immutable", "stale-while-revalidate", "stale-if-error"];
@@ -106,13 +106,14 @@ pub fn age(answers: &[&HeaderMap]) -> Option<HeaderValue> {
     seconds.max().map(HeaderValue::from)
 }
 
-/// What the response varies by: what the upstream says, and the headers that say whose view it is.
+/// What the response varies by: what the upstream says, the headers that say whose view it is, and those that cursors
+/// are bound to.
 #[must_use]
-pub fn vary(answers: &[&HeaderMap], principal: &[HeaderName]) -> Option<HeaderValue> {
+pub fn vary(answers: &[&HeaderMap], protected: &[HeaderName]) -> Option<HeaderValue> {
     let said = answers.iter().flat_map(|headers| headers.get_all(VARY)).filter_map(|value| value.to_str().ok());
     let said = said.flat_map(|value| value.split(',')).map(str::trim).filter(|name| !name.is_empty());
     let mut names: Vec<String> = Vec::new();
-    for name in said.chain(principal.iter().map(HeaderName::as_str)) {
+    for name in said.chain(protected.iter().map(HeaderName::as_str)) {
         if name == "*" {
             return Some(HeaderValue::from_static("*"));
         }
@@ -142,7 +143,7 @@ mod tests {
     fn the_strictest_answer_decides() {
         const CC: &str = "cache-control";
         type Said = &'static [&'static [(&'static str, &'static str)]];
-        let cases: [(Said, &str); 15] = [
+        let cases: [(Said, &str); 16] = [
             (&[], "private, no-cache"),
             (&[&[]], "private, no-cache"),
             (&[&[(CC, "max-age=60")]], "max-age=60"),
@@ -151,6 +152,7 @@ mod tests {
             (&[&[(CC, "max-age=60")], &[(CC, "Max-Age=\"30\", public")]], "max-age=30"),
             (&[&[(CC, "public, max-age=60")], &[(CC, "private, max-age=90")]], "private, max-age=60"),
             (&[&[(CC, "max-age=60")], &[(CC, "no-store")]], "no-store, max-age=60"),
+            (&[&[(CC, "must-understand, no-store, max-age=60")]], "no-store, max-age=60"),
             (&[&[(CC, "max-age=abc")]], "max-age=0"),
             (&[&[(CC, "max-age=99999999999999999999")]], "max-age=18446744073709551615"),
             (&[&[(CC, "s-maxage=90, max-age=5")], &[(CC, "max-age=20")]], "max-age=5, s-maxage=20"),
@@ -182,10 +184,10 @@ mod tests {
         let all: Vec<&HeaderMap> = owned.iter().collect();
         assert_eq!(age(&all).unwrap(), "90");
         assert_eq!(age(&all[2..]), None);
-        let principal = [http::header::AUTHORIZATION, http::header::COOKIE];
-        assert_eq!(vary(&all, &principal).unwrap(), "Accept, X-A, authorization, cookie");
+        let protected = [http::header::AUTHORIZATION, http::header::COOKIE];
+        assert_eq!(vary(&all, &protected).unwrap(), "Accept, X-A, authorization, cookie");
         assert_eq!(vary(&[], &[]), None);
         let star = answers(&[&[("vary", "Accept")], &[("vary", "*")]]);
-        assert_eq!(vary(&star.iter().collect::<Vec<_>>(), &principal).unwrap(), "*");
+        assert_eq!(vary(&star.iter().collect::<Vec<_>>(), &protected).unwrap(), "*");
     }
 }

@@ -24,7 +24,8 @@ pub struct Parameters {
     paging: ReservedNames,
     /// The parameters with which the dialect sorts.
     sorting: ReservedNames,
-    private: Vec<String>,
+    /// What appears in no link, log or context.
+    private: ReservedNames,
     ignored: Vec<String>,
     sortable: Vec<String>,
     id_direction: Direction,
@@ -105,8 +106,9 @@ struct Sifted<'q> {
 
 impl Parameters {
     /// Compiles what a route takes. `paging_names` and `sort_names` are the decoded parameters with which its dialect
-    /// pages and sorts; without any of the latter there is no sorting. A name of the client's that is one of them is the client's own, if it is the limit or the sort;
-    /// for any other role it is a fault, because old requests could not be told from new ones.
+    /// pages and sorts; without any of the latter there is no sorting. A name of the client's that is one of them is the
+    /// client's own, if it is the limit or the sort; for any other role it is a fault, because old requests could not be
+    /// told from new ones.
     pub fn compile(
         list: &ListSettings,
         paging_names: &[String],
@@ -152,7 +154,7 @@ impl Parameters {
             roles: named.into_iter().map(|(role, name, _)| (role, name.to_owned())).collect(),
             paging: ReservedNames::new(paging_names),
             sorting: ReservedNames::new(sort_names),
-            private: list.parameters.private.clone(),
+            private: ReservedNames::new(&list.parameters.private),
             ignored: list.parameters.ignored.clone(),
             sortable: list
                 .sortable
@@ -209,12 +211,6 @@ impl Parameters {
         let id_direction = sort.as_ref().map_or(self.id_direction, |sort| sort.id_direction);
         let sort = sort.map(|sort| sort.strong);
         Ok(ListRequest { kind, limit, limit_written, place, sort, id_direction, sort_written, filters, self_query })
-    }
-
-    /// The filters of a query, whatever else is wrong with it.
-    #[must_use]
-    pub fn filters(&self, query: Option<&str>) -> Filters {
-        self.write_filters(&self.sift(query.unwrap_or_default()))
     }
 
     /// The query of the link to the first page with the filters, sort and limit of a query; what can't be read of sort

@@ -3,8 +3,9 @@
 use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{
-        AGE, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, ETAG, EXPIRES, IF_NONE_MATCH, LINK, VARY,
-        X_CONTENT_TYPE_OPTIONS,
+        ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, AGE,
+        CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, EXPIRES, IF_NONE_MATCH, LINK,
+        VARY, X_CONTENT_TYPE_OPTIONS,
     },
 };
 
@@ -36,8 +37,8 @@ pub struct PageResponse<'a> {
     pub page: &'a Page,
     /// The response headers of the upstream answers used, in their order.
     pub upstream: &'a [&'a HeaderMap],
-    /// The request headers that say whose view this is.
-    pub principal: &'a [HeaderName],
+    /// The request headers that say whose view this is, and those that cursors are bound to.
+    pub protected: &'a [HeaderName],
     /// The longest `Link` line, in bytes.
     pub link_length: usize,
     /// Links beside those of paging: relation and encoded URL.
@@ -55,7 +56,7 @@ impl PageResponse<'_> {
         let tag = etag::weak(&body, &times);
         let mut response = Response::new(200, body);
         let headers = &mut response.headers;
-        kept_headers(headers, self.upstream, self.principal);
+        kept_headers(headers, self.upstream, self.protected);
         for name in self.template.header_names() {
             headers.remove(name);
         }
@@ -72,6 +73,9 @@ impl PageResponse<'_> {
             headers.insert(LINK, value);
         }
         self.push_standing(headers);
+        if let Some(names) = exposed(headers, self.template.header_names().map(HeaderName::as_str)) {
+            headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, names);
+        }
         response
     }
 
@@ -128,14 +132,18 @@ impl Response {
         Self { status, headers, body }
     }
 
-    /// An upstream's 4xx as it passes: status, body and content type as they are, and its other headers as those of any
-    /// answer, `WWW-Authenticate` and `Retry-After` among them.
+    /// An upstream's 4xx as it passes: status, body, content type and coding as they are, and its other headers as those of
+    /// any answer, `WWW-Authenticate` and `Retry-After` among them.
     #[must_use]
-    pub fn upstream_refusal(status: u16, upstream: &HeaderMap, body: Vec<u8>, principal: &[HeaderName]) -> Self {
+    pub fn upstream_refusal(status: u16, upstream: &HeaderMap, body: Vec<u8>, protected: &[HeaderName]) -> Self {
         let mut response = Self::new(status, body);
-        kept_headers(&mut response.headers, &[upstream], principal);
-        if let Some(value) = upstream.get(CONTENT_TYPE) {
-            response.headers.insert(CONTENT_TYPE, value.clone());
+        kept_headers(&mut response.headers, &[upstream], protected);
+        response.headers.extend(upstream.get(CONTENT_TYPE).map(|value| (CONTENT_TYPE, value.clone())));
+        for value in upstream.get_all(CONTENT_ENCODING) {
+            response.headers.append(CONTENT_ENCODING, value.clone());
+        }
+        if let Some(names) = exposed(&response.headers, std::iter::empty()) {
+            response.headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, names);
         }
         response
     }
@@ -152,13 +160,6 @@ impl Response {
             self.headers.remove(CONTENT_LENGTH);
             self.body = Vec::new();
         }
-        self
-    }
-
-    /// The answer to HEAD: the same headers, `Content-Length` included, and no body.
-    #[must_use]
-    pub fn without_body(mut self) -> Self {
-        self.body = Vec::new();
         self
     }
 }
@@ -188,11 +189,48 @@ const DROPPED: [&str; 20] = [
     "x-content-type-options",
 ];
 
+/// What an upstream says to caches beside `Cache-Control` (RFC 9213, Edge Architecture): they would believe it before the
+/// page's own.
+fn speaks_to_caches(name: &str) -> bool {
+    name.ends_with("-cache-control") || name == "surrogate-control"
+}
+
 /// `Cursorgate-*` is the gateway's own to say; `Proxy-Authenticate` and its like end at the connection.
 const DROPPED_PREFIXES: [&str; 3] = ["content-", "cursorgate-", "proxy-auth"];
 
+/// What a script of another origin may read of a page beside what it always may, and the headers of the envelope.
+const EXPOSED: [&str; 9] = [
+    "Link",
+    "ETag",
+    "Retry-After",
+    "Deprecation",
+    "Sunset",
+    "Cursorgate-Level",
+    "Cursorgate-Drift",
+    "Cursorgate-Unproven",
+    "Cursorgate-Short",
+];
+
+/// What scripts may read where the upstream allows their origin: what it says, and what the gateway adds (Fetch standard,
+/// section 3.3.4). `*` stands for everything, but with credentials for a header of that name.
+fn exposed<'n>(headers: &'n HeaderMap, of_envelope: impl Iterator<Item = &'n str>) -> Option<HeaderValue> {
+    headers.get(ACCESS_CONTROL_ALLOW_ORIGIN)?;
+    let said = headers.get_all(ACCESS_CONTROL_EXPOSE_HEADERS).iter().filter_map(|value| value.to_str().ok());
+    let said: Vec<&str> = said.flat_map(|value| value.split(',')).map(str::trim).collect();
+    if said.contains(&"*") && !headers.contains_key(ACCESS_CONTROL_ALLOW_CREDENTIALS) {
+        return Some(HeaderValue::from_static("*"));
+    }
+    let mut names: Vec<&str> = Vec::with_capacity(said.len() + EXPOSED.len());
+    for name in said.into_iter().chain(EXPOSED).chain(of_envelope).filter(|name| !matches!(*name, "" | "*")) {
+        if !names.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+            names.push(name);
+        }
+    }
+    HeaderValue::from_str(&names.join(", ")).ok()
+}
+
 /// Adds what goes back of the answers' headers: those of the first, what caches are told of all, and what it varies by.
-fn kept_headers(headers: &mut HeaderMap, answers: &[&HeaderMap], principal: &[HeaderName]) {
+fn kept_headers(headers: &mut HeaderMap, answers: &[&HeaderMap], protected: &[HeaderName]) {
     if let Some(first) = answers.first() {
         let nominated: Vec<&str> = first.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok()).collect();
         let is_nominated = |name: &str| {
@@ -201,7 +239,7 @@ fn kept_headers(headers: &mut HeaderMap, answers: &[&HeaderMap], principal: &[He
         for (name, value) in *first {
             let text = name.as_str();
             let dropped = DROPPED.contains(&text) || DROPPED_PREFIXES.iter().any(|prefix| text.starts_with(prefix));
-            if !dropped && !is_nominated(text) {
+            if !dropped && !speaks_to_caches(text) && !is_nominated(text) {
                 headers.append(name.clone(), value.clone());
             }
         }
@@ -211,7 +249,7 @@ fn kept_headers(headers: &mut HeaderMap, answers: &[&HeaderMap], principal: &[He
         headers.remove(EXPIRES);
     }
     headers.insert(CACHE_CONTROL, caching::cache_control(answers));
-    for (name, value) in [(AGE, caching::age(answers)), (VARY, caching::vary(answers, principal))] {
+    for (name, value) in [(AGE, caching::age(answers)), (VARY, caching::vary(answers, protected))] {
         if let Some(value) = value {
             headers.insert(name, value);
         }

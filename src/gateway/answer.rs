@@ -21,7 +21,10 @@ use super::{
     serve::{Served, serve},
     snapshot::{List, Route, Snapshot},
 };
-use crate::downstream::{Code, EnvelopeTemplate, LinkBase, Problem, Response, legacy};
+use crate::{
+    downstream::{Code, EnvelopeTemplate, LinkBase, Problem, Response, legacy},
+    upstream::headers,
+};
 
 /// What is to be done.
 enum Verdict {
@@ -79,7 +82,13 @@ async fn decide(gateway: &Gateway, session: &mut Session, snapshot: &Snapshot, o
     outcome.route = Some(found.route.name.clone());
     let client = Client::of(session, snapshot);
     let head = session.req_header();
-    let list = found.route.list.as_ref().filter(|_| matches!(head.method, Method::GET | Method::HEAD));
+    let list = found.route.list.as_ref();
+    let protected = list.map_or(&[][..], |list| list.protected.as_slice());
+    let list = list.filter(|_| matches!(head.method, Method::GET | Method::HEAD));
+    if let Err(refusal) = headers::nominations(&head.headers, protected) {
+        let problem = Problem::new(Code::RequestInvalid, refusal.to_string());
+        return Verdict::Respond(refuse(&problem, list.map(|list| &list.envelope), snapshot, outcome));
+    }
     let Some(list) = list else {
         return Verdict::Forward(Box::new(Forwarded { found, target, client, successor: None }));
     };

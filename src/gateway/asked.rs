@@ -56,13 +56,8 @@ impl Client {
         let trusted = snapshot.trusts(address);
         let encrypted = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
         let head = session.req_header();
-        let forwarded = head.headers.get("x-forwarded-proto").filter(|_| trusted).map(http::HeaderValue::as_bytes);
-        let scheme = match forwarded {
-            Some(scheme) if scheme.eq_ignore_ascii_case(b"https") => "https",
-            Some(scheme) if scheme.eq_ignore_ascii_case(b"http") => "http",
-            _ if encrypted => "https",
-            _ => "http",
-        };
+        let own = if encrypted { "https" } else { "http" };
+        let scheme = if trusted { forwarded_scheme(&head.headers).unwrap_or(own) } else { own };
         Self { address, trusted, scheme, version: head.version }
     }
 
@@ -79,6 +74,13 @@ impl Client {
     }
 }
 
+/// What the nearest proxy says that it was asked by: the last of all values, where each proxy adds its own.
+fn forwarded_scheme(headers: &HeaderMap) -> Option<&'static str> {
+    let last = headers.get_all("x-forwarded-proto").iter().next_back()?;
+    let nearest = last.to_str().ok()?.rsplit(',').next()?.trim();
+    ["https", "http"].into_iter().find(|scheme| scheme.eq_ignore_ascii_case(nearest))
+}
+
 impl Asked {
     /// The query as it came.
     #[must_use]
@@ -92,5 +94,30 @@ impl Asked {
         let public = route.public_url.as_deref().or(snapshot.server.public_url.as_deref());
         let authority = self.target.authority.as_deref();
         LinkBase::new(public, self.client.scheme, authority, &route.hosts, &self.target.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_schemes_the_nearest_proxys_counts() {
+        for (lines, scheme) in [
+            (&["https"][..], Some("https")),
+            (&["HTTP"], Some("http")),
+            (&["https, http"], Some("http")),
+            (&["http,https "], Some("https")),
+            (&["https", "http"], Some("http")),
+            (&["https", "ftp"], None),
+            (&[""], None),
+            (&[], None),
+        ] {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append("x-forwarded-proto", line.parse().unwrap());
+            }
+            assert_eq!(forwarded_scheme(&headers), scheme, "{lines:?}");
+        }
     }
 }

@@ -79,9 +79,9 @@ impl Exchange<'_> {
                     for fetched in self.fetch_all(&fetches).await {
                         let (answer, status, of_answer) = fetched?;
                         if answer.standing == Standing::PastEnd && past_end.is_none() {
-                            let principal = &self.list.principal;
+                            let protected = &self.list.protected;
                             let body = answer.body.clone();
-                            past_end = Some(Box::new(Response::upstream_refusal(status, &of_answer, body, principal)));
+                            past_end = Some(Box::new(Response::upstream_refusal(status, &of_answer, body, protected)));
                         }
                         answers.push(answer);
                         headers.push(of_answer);
@@ -121,7 +121,7 @@ impl Exchange<'_> {
         let read = self.list.dialect.read(self.sorted, fetch, status, &fetched.headers, fetched.body, depth);
         match read {
             Ok(answer) => Ok((answer, status, fetched.headers)),
-            Err(error) => Err(Failure::reading(error, &fetched.headers, &self.list.principal)),
+            Err(error) => Err(Failure::reading(error, &fetched.headers, &self.list.protected)),
         }
     }
 
@@ -130,7 +130,8 @@ impl Exchange<'_> {
         let asked = self.asked;
         let ask = self.list.dialect.ask(self.sorted, fetch, self.filters);
         let origin = asked.client.origin(&asked.target);
-        let headers = upstream::request_headers(&asked.headers, origin, &self.list.protected, &ask.headers)?;
+        let added = &self.route.upstream.headers;
+        let headers = upstream::request_headers(&asked.headers, origin, &self.list.protected, &ask.headers, added)?;
         let target = self.route.target(&asked.target.path, &asked.parameters, &ask.query);
         let mut request = RequestHeader::build_no_case("GET", target.as_bytes(), Some(headers.len() + 4))
             .map_err(|error| unsendable(&error))?;
@@ -138,9 +139,6 @@ impl Exchange<'_> {
         request.insert_header(http::header::HOST, host).map_err(|error| unsendable(&error))?;
         for (name, value) in &headers {
             request.append_header(name, value).map_err(|error| unsendable(&error))?;
-        }
-        for (name, value) in &self.route.upstream.headers {
-            request.insert_header(name, value).map_err(|error| unsendable(&error))?;
         }
         Ok(request)
     }

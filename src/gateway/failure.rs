@@ -30,11 +30,11 @@ impl Failure {
     }
 
     /// What an upstream's response is where it is no answer; `headers` are its own.
-    pub(super) fn reading(error: ReadingError, headers: &HeaderMap, principal: &[http::HeaderName]) -> Self {
+    pub(super) fn reading(error: ReadingError, headers: &HeaderMap, protected: &[http::HeaderName]) -> Self {
         let detail = error.to_string();
         let (code, said) = match error {
             ReadingError::Failed { status, body } => {
-                return Self::Passed(Box::new(Response::upstream_refusal(status, headers, body, principal)));
+                return Self::Passed(Box::new(Response::upstream_refusal(status, headers, body, protected)));
             }
             ReadingError::Unavailable(_) => (Code::UpstreamUnavailable, "the upstream failed"),
             ReadingError::Redirected { location, .. } => {

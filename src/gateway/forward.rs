@@ -1,7 +1,10 @@
 //! Everything that the upstream answers itself, streamed through Pingora's proxy path: other methods, routes without a
 //! list, uploads, WebSockets, event streams, and legacy requests that pass.
 
-use std::time::Duration;
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    time::Duration,
+};
 
 use http::{HeaderMap, header};
 use pingora::{
@@ -12,7 +15,7 @@ use pingora::{
     upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy},
 };
 
-use super::{Context, Forwarded, answer, clock, respond, upstream::set_timeouts};
+use super::{Context, Forwarded, answer, clock, proxy::READ_TIMEOUT, respond, upstream::set_timeouts};
 use crate::{
     downstream::{Code, Problem, legacy},
     upstream::{fetch::FetchError, headers},
@@ -28,7 +31,7 @@ pub(super) fn is_stream(session: &ServerSession) -> bool {
 }
 
 /// The peer for a request, with every timeout set.
-pub(super) async fn peer(session: &Session, context: &Context) -> pingora::Result<Box<HttpPeer>> {
+pub(super) async fn peer(session: &mut Session, context: &Context) -> pingora::Result<Box<HttpPeer>> {
     let forwarded = context.forwarded()?;
     let upstream = &forwarded.found.route.upstream;
     let mut peer = upstream
@@ -38,6 +41,15 @@ pub(super) async fn peer(session: &Session, context: &Context) -> pingora::Resul
         .map_err(|error| unresolved(&error))?;
     if is_stream(session) {
         set_timeouts(&mut peer.options, upstream.timeouts, STREAM_SILENCE);
+    } else if !session.as_downstream_mut().is_body_empty() {
+        // The upstream says nothing while the client still sends, and the client may pause.
+        set_timeouts(&mut peer.options, upstream.timeouts, READ_TIMEOUT + upstream.timeouts.first_byte);
+    }
+    if headers::authenticates_connection(&session.req_header().headers) {
+        // Whoever got this connection next would be the same user: another group for each request means that nobody does.
+        let mut hasher = DefaultHasher::new();
+        context.outcome.request_id.hash(&mut hasher);
+        peer.group_key ^= hasher.finish();
     }
     if forwarded.successor.is_some() {
         peer.options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
@@ -47,14 +59,18 @@ pub(super) async fn peer(session: &Session, context: &Context) -> pingora::Resul
 
 /// Points a request at the upstream: its path, its `Host`, where it came from, and what the operator adds.
 pub(super) fn request(upstream_request: &mut RequestHeader, context: &Context) -> pingora::Result<()> {
-    let Forwarded { found, target, client, .. } = context.forwarded()?;
+    let Forwarded { found, target, client, successor } = context.forwarded()?;
     let query = target.query.as_deref().unwrap_or_default();
     let path = found.route.target(&target.path, &found.parameters, query);
     upstream_request.set_raw_path(path.as_bytes())?;
     let upstream = &found.route.upstream;
     upstream_request.insert_header(header::HOST, upstream.host_for(target.authority.as_deref()))?;
-    let (untrusted, ours) = headers::provenance(&upstream_request.headers, client.origin(target));
-    for name in &untrusted {
+    let (mut dropped, ours) = headers::provenance(&upstream_request.headers, client.origin(target), &upstream.headers);
+    if successor.is_some() {
+        // It was judged as a GET of this path, and so it is to be answered.
+        dropped.extend(headers::overrides(&upstream_request.headers));
+    }
+    for name in &dropped {
         upstream_request.remove_header(name);
     }
     for (name, value) in ours.iter().chain(upstream.headers.iter().map(|(name, value)| (name, value))) {
@@ -95,6 +111,7 @@ pub(super) async fn fail(session: &mut Session, error: &Error, context: &mut Con
             respond::write(session, response, outcome).await;
         }
         Some(_) if *error.esource() == ErrorSource::Upstream => outcome.code = Some("upstream_truncated"),
+        _ if *error.root_etype() == ErrorType::WriteTimedout => outcome.code = Some("client_stalled"),
         _ => outcome.code = Some("client_gone"),
     }
     FailToProxy { error_code: outcome.status, can_reuse_downstream: false }

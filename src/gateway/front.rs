@@ -1,7 +1,7 @@
 //! What is refused before anything is looked up: requests that the gateway and an upstream could read differently, and
 //! heads that are too large.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, net::Ipv6Addr};
 
 use http::{Method, Version, header};
 use pingora::http::RequestHeader;
@@ -47,6 +47,11 @@ pub(super) fn read(head: &RequestHeader, raw: &[u8], head_size: usize) -> Result
         return Err(invalid("Transfer-Encoding and Content-Length exclude each other"));
     }
     let (authority, target) = split_target(target)?;
+    for named in authority.map(Cow::Borrowed).into_iter().chain(head_host(head)) {
+        if !is_authority(&named) {
+            return Err(invalid("the host is no host name or address with a port"));
+        }
+    }
     let authority = match authority.map(Cow::Borrowed).or_else(|| head_host(head)) {
         Some(authority) => Some(authority.into_owned()),
         None if head.version == Version::HTTP_11 => return Err(invalid("the Host header is missing")),
@@ -98,6 +103,30 @@ fn split_target(target: &[u8]) -> Result<(Option<&str>, &[u8]), Box<Problem>> {
         None => Ok((Some(authority), b"/")),
         Some(_) => Err(invalid("the request target has no path")),
     }
+}
+
+/// Whether this is an authority without userinfo (RFC 3986 section 3.2), or nothing: a host, and maybe a port. Of what a
+/// host may hold, commas and quotes are left out: they would make a list or a text of it where it is written.
+fn is_authority(text: &str) -> bool {
+    let (host, port) = match text.rfind(':').filter(|at| !text[*at..].contains(']')) {
+        Some(at) => (&text[..at], &text[at + 1..]),
+        None => (text, ""),
+    };
+    let is_port = port.bytes().all(|byte| byte.is_ascii_digit()) && (port.is_empty() || port.parse::<u16>().is_ok());
+    let in_brackets = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let is_host = match in_brackets {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => is_name(host) && (!host.is_empty() || text.is_empty()),
+    };
+    is_host && is_port
+}
+
+/// Whether all of a text may stand in a host's name: unreserved characters, escapes, and delimiters.
+fn is_name(host: &str) -> bool {
+    let mut escapes = host.split('%');
+    let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&()*+;=".contains(&byte));
+    let begins_with_digits = |text: &str| text.len() >= 2 && text.bytes().take(2).all(|byte| byte.is_ascii_hexdigit());
+    escapes.next().is_none_or(plain) && escapes.all(|escape| begins_with_digits(escape) && plain(escape))
 }
 
 /// Whether a line of the head is a `Content-Length`. The parser drops it where there is a `Transfer-Encoding`.
@@ -157,6 +186,52 @@ mod tests {
             assert_eq!(read(&head, raw, SIZE).map_err(|problem| problem.code), Err(code), "{head:?}");
         }
         assert!(read(&head("POST", "/", &[host, chunked]), b"POST / HTTP/1.1\r\n\r\n", SIZE).is_ok());
+    }
+
+    #[test]
+    fn hosts_are_names_or_addresses_with_a_port() {
+        for (host, is_sound) in [
+            ("people.example", true),
+            ("People_1.example.:8080", true),
+            ("192.0.2.1:1", true),
+            ("[2001:db8::1]", true),
+            ("[::1]:65535", true),
+            ("b%C3%BCcher.example", true),
+            ("people.example:", true),
+            ("", true),
+            ("people.example:65536", false),
+            ("people.example:8a", false),
+            ("people.example:+80", false),
+            (":80", false),
+            ("a:b:80", false),
+            ("user@people.example", false),
+            ("people.example, evil.example", false),
+            ("people.example evil.example", false),
+            ("people.example/x", false),
+            ("people.example?x", false),
+            ("people.example#x", false),
+            ("people\\evil", false),
+            ("\"people\"", false),
+            ("'people'", false),
+            ("<people>", false),
+            ("people%zz", false),
+            ("people%2", false),
+            ("[::1", false),
+            ("::1", false),
+            ("[people]", false),
+            ("[::1]x:80", false),
+        ] {
+            assert_eq!(is_authority(host), is_sound, "{host}");
+            let asked = read(&head("GET", "/users", &[("host", host)]), b"", SIZE);
+            assert_eq!(asked.is_ok(), is_sound, "{host}");
+            let absolute = read(&head("GET", "http://people.example/users", &[("host", host)]), b"", SIZE);
+            assert_eq!(absolute.is_ok(), is_sound, "{host} beside another");
+        }
+        let bytes = http::HeaderValue::from_bytes(b"people\xff").unwrap();
+        let mut odd = head("GET", "/users", &[]);
+        odd.insert_header("host", bytes).unwrap();
+        assert!(read(&odd, b"", SIZE).is_err());
+        assert!(read(&head("GET", "http://user@people.example/", &[]), b"", SIZE).is_err());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::config::diagnostic::{Diagnostics, Located};
 /// # Errors
 ///
 /// What is wrong with it, where servers disagree on what it means: control bytes, backslashes, encoded slashes, empty
-/// segments, `.` and `..`, and `%` without two digits behind it.
+/// segments, `.` and `..`, both also with a `;` behind them, and `%` without two digits behind it.
 pub(super) fn normalize(path: &[u8]) -> Result<Cow<'_, str>, &'static str> {
     let text = std::str::from_utf8(path).map_err(|_| "the path is not UTF-8")?;
     if !text.starts_with('/') {
@@ -22,13 +22,19 @@ pub(super) fn normalize(path: &[u8]) -> Result<Cow<'_, str>, &'static str> {
     let normal = if text.contains('%') { Cow::Owned(decode_unreserved(text)?) } else { Cow::Borrowed(text) };
     let inner = normal.strip_suffix('/').unwrap_or(&normal);
     for segment in inner.split('/').skip(1) {
-        match segment {
+        match without_parameters(segment) {
             "" => return Err("the path has an empty segment"),
             "." | ".." => return Err("the path has a dot segment"),
             _ => {}
         }
     }
     Ok(normal)
+}
+
+/// A segment as servers read it that take what follows a `;` for parameters of their own (RFC 3986 section 3.3).
+fn without_parameters(segment: &str) -> &str {
+    let end = [";", "%3B"].iter().filter_map(|mark| segment.find(mark)).min();
+    end.map_or(segment, |end| &segment[..end])
 }
 
 fn decode_unreserved(text: &str) -> Result<String, &'static str> {
@@ -157,6 +163,13 @@ mod tests {
             "/a/../b",
             "/a/%2e%2E/b",
             "/a/%2E",
+            "/a/..;/b",
+            "/a/..;x=1/b",
+            "/a/.;",
+            "/a/..%3b/b",
+            "/a/%2e.%3Bx",
+            "/;x/users",
+            "/a/%3b/b",
             "/a%2Fb",
             "/a%2fb",
             "/a%5cb",
@@ -188,6 +201,7 @@ mod tests {
             ("/a%7eb", "/a~b"),
             ("/a%20b%c3%a9", "/a%20b%C3%A9"),
             ("/a.b/...", "/a.b/..."),
+            ("/a;v=1/..a;b", "/a;v=1/..a;b"),
             ("/a%252fb", "/a%252fb"),
             ("/é", "/é"),
         ] {

@@ -20,7 +20,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a client may be silent within a body.
-const READ_TIMEOUT: Duration = Duration::from_secs(60);
+pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The same, on connections made to be silent.
 const STREAM_READ_TIMEOUT: Duration = Duration::from_secs(3_600);

@@ -77,6 +77,9 @@ impl Reloader {
         for key in self.fixed.differs(&Fixed::of(settings)) {
             tracing::warn!(key, "{key} changed: needs a restart; everything else is in force");
         }
+        if settings.listeners.iter().any(|listener| listener.tls.is_some()) {
+            tracing::info!("the listeners' certificates are those read at the start: a renewed one needs a restart");
+        }
         tracing::info!(%path, routes = settings.routes.len(), "configuration reloaded");
     }
 }

@@ -203,7 +203,7 @@ impl Written<'_> {
             facts: &facts,
             page,
             upstream: &upstream,
-            principal: &list.principal,
+            protected: &list.protected,
             link_length: list.budgets.link_length,
             extra_links: &extra_links,
             legacy_headers,

@@ -84,9 +84,8 @@ pub struct List {
     pub page_size: PageSizeSettings,
     /// Whether totals are passed on.
     pub total: TotalPolicy,
-    /// Headers that say whose view an answer is.
-    pub principal: Vec<HeaderName>,
-    /// The principal's headers and those that cursors are bound to: no client may have them dropped on the way.
+    /// The principal's headers and those that cursors are bound to: answers vary by them, and no client may have them
+    /// dropped on the way.
     pub protected: Vec<HeaderName>,
     /// How cursors are made.
     pub cursor: CursorSettings,
@@ -203,6 +202,13 @@ impl Route {
         })
     }
 
+    /// Whether the host that a client asks for may decide what it gets: the route is one of some hosts, or the upstream
+    /// is told the client's. Elsewhere a cursor lives on under another name of the gateway.
+    #[must_use]
+    pub fn serves_by_host(&self) -> bool {
+        !self.hosts.is_empty() || self.upstream.host.is_none()
+    }
+
     /// The path and query asked upstream: `path` as the client sent it, and its parameters.
     #[must_use]
     pub fn target(&self, path: &str, parameters: &[(String, String)], query: &str) -> String {
@@ -243,7 +249,6 @@ impl List {
             short_pages: settings.short_pages,
             page_size: settings.page_size,
             total: settings.total,
-            principal: settings.principal.clone(),
             protected,
             cursor: settings.cursor.clone(),
             legacy_headers: legacy::headers(&settings.legacy),
@@ -326,7 +331,7 @@ mod tests {
     #[test]
     fn what_was_learnt_outlives_a_reload_of_the_same_route() {
         let first = build("127.0.0.1:1", "", None).unwrap();
-        let learnt = Learnt { largest: 100, cap: Some(100) };
+        let learnt = Learnt { honoured: 100, cap: Some(100) };
         first.routes[0].list.as_ref().unwrap().learning.add(learnt);
         for (peer, known) in [("127.0.0.1:1", learnt), ("127.0.0.1:2", Learnt::default())] {
             let next = build(peer, "", Some(&first)).unwrap();

@@ -36,8 +36,7 @@ impl<'a> Tokens<'a> {
         }
         let context = Context::new(ContextParts {
             route: &route.name,
-            // Where no route names hosts, a cursor lives on under another name of the gateway.
-            host: asked.target.host.as_deref().filter(|_| !route.hosts.is_empty()).unwrap_or_default(),
+            host: asked.target.host.as_deref().filter(|_| route.serves_by_host()).unwrap_or_default(),
             path: path.strip_suffix('/').unwrap_or(path),
             filters: &request.filters.canonical,
             order,
@@ -113,6 +112,8 @@ fn anchor(page: &Page, order: &Order, index: usize) -> Option<Anchor> {
     let columns = order.columns();
     let row = answer.keys.get(place.item as usize * columns..)?.get(..columns)?;
     let (id, strong) = row.split_last()?;
-    let keys = strong.iter().map(|span| KeyValue::of_strong(span.of(&answer.body))).collect::<Option<Vec<_>>>()?;
+    let kinds = order.strong.iter().map(|key| &key.kind);
+    let keys = strong.iter().zip(kinds).map(|(span, kind)| KeyValue::of_strong(kind, span.of(&answer.body)));
+    let keys = keys.collect::<Option<Vec<_>>>()?;
     Some(Anchor { keys, id: KeyValue::of_id(id.of(&answer.body))? })
 }

@@ -2,7 +2,7 @@
 //! the whole fetch, the size of the answer.
 //!
 //! The body is read whole: a page can only be judged when all of it is there. A connection goes back to the pool only
-//! after a complete answer with nothing behind it.
+//! after a complete answer with nothing behind it, and never where it was itself authenticated (NTLM, Negotiate).
 
 use std::{
     io::Read,
@@ -19,7 +19,7 @@ use pingora::{
     upstreams::peer::HttpPeer,
 };
 
-use super::resolve::Peers;
+use super::{headers::authenticates_connection, resolve::Peers};
 use crate::config::settings::Timeouts;
 
 /// How many idle connections are kept for all upstreams together.
@@ -55,14 +55,14 @@ pub struct Bounds {
     pub now: Instant,
 }
 
-/// An answer, complete and decoded.
+/// An answer, complete.
 #[derive(Debug)]
 pub struct Fetched {
     /// Its status, never informational.
     pub status: StatusCode,
-    /// Its headers, as they came.
+    /// Its headers, as they came, but for `Content-Encoding` where the body was decoded.
     pub headers: HeaderMap,
-    /// Its body, without content coding.
+    /// Its body, without content coding; of an answer that is no success, and can't be decoded, as it came.
     pub body: Vec<u8>,
 }
 
@@ -126,7 +126,8 @@ impl Fetcher {
             session = self.connector.get_http_session(&fresh).await.map_err(|error| unavailable(&error))?.0;
             begin(&mut session, request, bounds).await.map_err(|error| broken(&error))?;
         }
-        self.finish(session, &peer, bounds).await
+        let shared = !authenticates_connection(&request.headers);
+        self.finish(session, &peer, bounds, shared).await
     }
 
     /// A connection to the peer whose turn it is, or to the next one where that can't be reached: nothing was sent yet.
@@ -149,20 +150,32 @@ impl Fetcher {
         }
     }
 
-    /// Reads the body and gives the connection back.
-    async fn finish(&self, mut session: HttpSession, peer: &HttpPeer, bounds: Bounds) -> Result<Fetched, FetchError> {
+    /// Reads the body and gives the connection back where others may use it.
+    async fn finish(
+        &self,
+        mut session: HttpSession,
+        peer: &HttpPeer,
+        bounds: Bounds,
+        shared: bool,
+    ) -> Result<Fetched, FetchError> {
         let Some(head) = session.resp_header() else {
             return Err(FetchError::Malformed("no answer".to_owned()));
         };
-        let (status, headers) = (head.status, head.headers.clone());
-        let coding = Coding::of(&headers)?;
-        let body = read_body(&mut session, &headers, bounds.answer_size).await?;
-        let idle = kept_for(&headers);
-        self.connector.release_http_session(session, peer, Some(idle)).await;
-        let body = match coding {
-            Coding::Identity => body,
-            Coding::Gzip => gunzip(&body, bounds.answer_size)?,
-        };
+        let (status, mut headers) = (head.status, head.headers.clone());
+        let mut body = read_body(&mut session, &headers, bounds.answer_size).await?;
+        if shared && !authenticates_connection(&headers) {
+            let idle = kept_for(&headers);
+            self.connector.release_http_session(session, peer, Some(idle)).await;
+        }
+        match decode(&headers, &body, bounds.answer_size) {
+            Ok(decoded) => {
+                body = decoded.unwrap_or(body);
+                headers.remove(header::CONTENT_ENCODING);
+            }
+            Err(error) if status.is_success() => return Err(error),
+            // What the status says counts, whatever the body is: it passes as it came, or nobody reads it.
+            Err(_) => {}
+        }
         Ok(Fetched { status, headers, body })
     }
 }
@@ -234,6 +247,17 @@ impl Coding {
             }
         }
         Ok(found)
+    }
+}
+
+/// A body without its content coding; nothing where it has none, or is empty.
+fn decode(headers: &HeaderMap, body: &[u8], most: usize) -> Result<Option<Vec<u8>>, FetchError> {
+    if body.is_empty() {
+        return Ok(None);
+    }
+    match Coding::of(headers)? {
+        Coding::Identity => Ok(None),
+        Coding::Gzip => gunzip(body, most).map(Some),
     }
 }
 

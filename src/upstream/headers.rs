@@ -1,15 +1,16 @@
 //! Which headers of a client's request go upstream with a list request, and what the gateway adds to them.
 //!
 //! All end-to-end headers go, except those that would make the answer something else than the whole list as it is
-//! (`Range`, `If-*`, `Accept-Encoding`, `Expect`, method overrides), those that speak of a body (`Content-*`: lists are
-//! asked for by GET), and `Host`, which the upstream's settings decide. Names are compared with `_` read as `-`, because
-//! CGI-like servers hand both to the application under one name.
+//! (`Range`, `If-*`, `Accept-Encoding`, `Expect`, an `Accept` without JSON, and what makes another request of it), those
+//! that speak of a body (`Content-*`: lists are asked for by GET), and `Host`, which the upstream's settings decide. Names
+//! are compared with `_` read as `-`, because CGI-like servers hand both to the application under one name; for the same
+//! reason no client's header passes that is such a twin of one that the gateway answers for.
 
 use std::{borrow::Cow, net::IpAddr};
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Version,
-    header::{ACCEPT_ENCODING, CONNECTION, VIA},
+    header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, VIA, WWW_AUTHENTICATE},
 };
 use thiserror::Error;
 
@@ -31,8 +32,15 @@ const HOP_BY_HOP: [&str; 10] = [
 ];
 
 /// End-to-end, and not for the upstream of a list. `content-` and `if-` are left out as prefixes.
-const WITHHELD: [&str; 7] =
-    ["accept-encoding", "expect", "host", "range", "x-http-method", "x-http-method-override", "x-method-override"];
+const WITHHELD: [&str; 4] = ["accept-encoding", "expect", "host", "range"];
+
+/// What makes some servers answer another request than the one that they read: with another method, of another path
+/// (Zend and IIS rewriting), or by way of another proxy (CVE-2016-5385).
+const OVERRIDES: [&str; 6] =
+    ["proxy", "x-http-method", "x-http-method-override", "x-method-override", "x-original-url", "x-rewrite-url"];
+
+/// Schemes that authenticate the connection instead of the request (RFC 4559 section 6).
+const OF_THE_CONNECTION: [&str; 3] = ["kerberos", "negotiate", "ntlm"];
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -65,7 +73,8 @@ pub enum HeaderRefusal {
 }
 
 /// The headers of a list request to the upstream, `Host` aside. `protected` are the principal's headers and those that
-/// cursors are bound to; `dialect` is [`Ask::headers`](super::Ask::headers), which replace the client's.
+/// cursors are bound to; `dialect` is [`Ask::headers`](super::Ask::headers), which replace the client's, and `added` what
+/// the operator adds to every request, which replaces both.
 ///
 /// # Errors
 /// Where `Connection` would take a header away that decides whose view the answer is, or where it came from.
@@ -74,14 +83,18 @@ pub fn request_headers(
     origin: ClientOrigin<'_>,
     protected: &[HeaderName],
     dialect: &[(HeaderName, HeaderValue)],
+    added: &[(HeaderName, HeaderValue)],
 ) -> Result<HeaderMap, HeaderRefusal> {
     let nominated = nominations(client, protected)?;
-    let mut headers = HeaderMap::with_capacity(client.len() + 6);
+    let ours = [&ACCEPT, &VIA].into_iter().chain(protected);
+    let ours: Vec<&HeaderName> = ours.chain(dialect.iter().chain(added).map(|(name, _)| name)).collect();
+    let mut headers = HeaderMap::with_capacity(client.len() + dialect.len() + added.len() + 7);
     for (name, value) in client {
         let folded = fold(name.as_str());
         let dropped = is_hop_by_hop(&folded)
             || is_withheld(&folded)
             || (is_forwarding(&folded) && !origin.trusted)
+            || is_twin(name, &folded, &ours)
             || nominated.iter().any(|name| *name == folded);
         if !dropped {
             headers.append(name, value.clone());
@@ -90,18 +103,30 @@ pub fn request_headers(
     add_forwarding(&mut headers, origin);
     headers.append(VIA, via(origin.version));
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    for (name, value) in dialect {
+    if !accepts_json(&headers) {
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    }
+    for (name, value) in dialect.iter().chain(added) {
         headers.insert(name, value.clone());
     }
     Ok(headers)
 }
 
-/// What says where a request came from that is forwarded as it is: the names of the client's own headers about it that
-/// are not believed, and the headers to set.
+/// What a request says of where it came from that is forwarded as it is: the names of the client's own headers that do
+/// not go on, because they are not believed or are twins of those that the gateway or the operator (`added`) sets, and the
+/// headers to set.
 #[must_use]
-pub fn provenance(client: &HeaderMap, origin: ClientOrigin<'_>) -> (Vec<HeaderName>, HeaderMap) {
-    let claims = client.keys().filter(|name| is_forwarding(&fold(name.as_str())));
-    let untrusted: Vec<HeaderName> = claims.filter(|_| !origin.trusted).cloned().collect();
+pub fn provenance(
+    client: &HeaderMap,
+    origin: ClientOrigin<'_>,
+    added: &[(HeaderName, HeaderValue)],
+) -> (Vec<HeaderName>, HeaderMap) {
+    let ours: Vec<&HeaderName> = std::iter::once(&VIA).chain(added.iter().map(|(name, _)| name)).collect();
+    let is_false = |name: &&HeaderName| {
+        let folded = fold(name.as_str());
+        (is_forwarding(&folded) && !origin.trusted) || is_twin(name, &folded, &ours)
+    };
+    let untrusted: Vec<HeaderName> = client.keys().filter(is_false).cloned().collect();
     let mut headers = HeaderMap::with_capacity(4);
     if origin.trusted {
         for name in [FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO] {
@@ -126,8 +151,27 @@ pub(super) fn is_ours(name: &HeaderName) -> bool {
     is_hop_by_hop(&folded) || is_forwarding(&folded) || body || ["accept-encoding", "host", "via"].contains(&&*folded)
 }
 
+/// The names of a client's headers that would make another request of it, in every spelling.
+#[must_use]
+pub fn overrides(client: &HeaderMap) -> Vec<HeaderName> {
+    client.keys().filter(|name| is_override(&fold(name.as_str()))).cloned().collect()
+}
+
+/// Whether the credentials of a request or the challenge of an answer are for the connection: whoever used that one next
+/// would be the same user.
+#[must_use]
+pub fn authenticates_connection(headers: &HeaderMap) -> bool {
+    let said = headers.get_all(AUTHORIZATION).iter().chain(headers.get_all(WWW_AUTHENTICATE));
+    let schemes = said.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    let mut schemes = schemes.filter_map(|part| part.trim_ascii().split(u8::is_ascii_whitespace).next());
+    schemes.any(|scheme| OF_THE_CONNECTION.iter().any(|known| scheme.eq_ignore_ascii_case(known.as_bytes())))
+}
+
 /// The names that `Connection` nominates, lower case and folded.
-fn nominations(client: &HeaderMap, protected: &[HeaderName]) -> Result<Vec<String>, HeaderRefusal> {
+///
+/// # Errors
+/// Where `Connection` would take a header away that decides whose view the answer is, or where it came from.
+pub fn nominations(client: &HeaderMap, protected: &[HeaderName]) -> Result<Vec<String>, HeaderRefusal> {
     let mut nominated = Vec::new();
     for field in client.get_all(CONNECTION) {
         let text = field.to_str().map_err(|_| HeaderRefusal::Connection)?;
@@ -182,7 +226,25 @@ fn is_hop_by_hop(folded: &str) -> bool {
 }
 
 fn is_withheld(folded: &str) -> bool {
-    folded.starts_with("if-") || folded.starts_with("content-") || WITHHELD.contains(&folded)
+    let by_prefix = folded.starts_with("if-") || folded.starts_with("content-");
+    by_prefix || WITHHELD.contains(&folded) || is_override(folded)
+}
+
+fn is_override(folded: &str) -> bool {
+    OVERRIDES.contains(&folded)
+}
+
+/// Whether a header is one of those that the gateway answers for, spelt with `_`.
+fn is_twin(name: &HeaderName, folded: &str, ours: &[&HeaderName]) -> bool {
+    let is_ours = || is_forwarding(folded) || ours.iter().any(|own| fold(own.as_str()) == folded);
+    name.as_str().contains('_') && !ours.contains(&name) && is_ours()
+}
+
+/// Whether a client names a media type of JSON: an upstream could answer any other with a page for people.
+fn accepts_json(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let mut types = accepted.flat_map(|value| value.split(',')).filter_map(|range| range.split(';').next());
+    types.any(|name| name.to_ascii_lowercase().contains("json"))
 }
 
 /// What says where a request came from; believed of trusted proxies alone.

@@ -13,7 +13,7 @@ use crate::{
     json::{JsonError, Limits, PageSpans, Pointer, Shape, Span, scan_page},
     pagination::{
         answer::{Answer, Standing, Total},
-        window::Fetch,
+        window::{Fetch, Offset},
     },
 };
 
@@ -156,7 +156,10 @@ impl Reading {
             return Err(ReadingError::Unavailable(detail));
         }
         if self.past_end.iter().any(|matched| matched.holds(status, response)) {
-            return Ok(past_end(self.total(response), body));
+            // At the very start nothing was passed: what is said with success is that the list is empty.
+            let is_empty = (200..300).contains(&status) && fetch.begins() == Offset(0);
+            let standing = if is_empty { Standing::Listed } else { Standing::PastEnd };
+            return Ok(without_items(standing, self.total(response), body));
         }
         let page = match scanned {
             Some(Ok(page)) => page,
@@ -240,12 +243,12 @@ impl Reading {
     }
 }
 
-fn past_end(total: Option<Total>, body: Vec<u8>) -> Answer {
+fn without_items(standing: Standing, total: Option<Total>, body: Vec<u8>) -> Answer {
     Answer {
         body,
         items: Vec::new(),
         keys: Vec::new(),
-        standing: Standing::PastEnd,
+        standing,
         total,
         more: None,
         offset: None,

@@ -111,6 +111,16 @@ fn keygen_makes_another_key_each_time() {
     }
 }
 
+/// Where the upstream is told the client's host, that is a part of what cursors are bound to.
+#[test]
+fn check_says_what_cursors_are_bound_to() {
+    let one_host = GOOD.replace("[routes.users]", "host_header = \"people.internal\"\n\n[routes.users]");
+    for (text, bound) in [(GOOD, "bound to host, path, filters, order"), (&one_host, "bound to path, filters, order")] {
+        let said = said(&checked(text));
+        assert!(said.contains(bound), "{said}");
+    }
+}
+
 #[test]
 fn dialects_lists_what_is_built_in() {
     let text = said(&run(&["dialects"]));

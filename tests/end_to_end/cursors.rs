@@ -54,6 +54,21 @@ fn assert_invalid(what: &str, response: &Response) {
     assert!(response.json()["restart"].as_str().is_some_and(|link| !link.contains("cursor=")), "{what}: {response:?}");
 }
 
+/// An upstream that is told the client's `Host` may serve another tenant for each: a cursor stays with the host that it
+/// came from, unless all hosts are one to the upstream.
+#[test]
+fn a_cursor_stays_with_the_host_that_the_upstream_is_told() {
+    for (upstream, elsewhere) in [("", "400 cursor_mismatch"), ("host_header = \"people.internal\"", "200")] {
+        let (_upstream, gateway) = started(&Setup { upstream, ..PLAIN });
+        let first = gateway.send("GET", "/users?limit=5", &[("Host", "one.example")], b"");
+        let next = first.link("next").expect("a next page");
+        for (host, outcome) in [("one.example", "200"), ("ONE.example.:81", "200"), ("two.example", elsewhere)] {
+            let response = gateway.send("GET", &next, &[("Host", host)], b"");
+            assert_eq!(response.outcome(), outcome, "{host}, {upstream:?}: {response:?}");
+        }
+    }
+}
+
 #[test]
 fn every_single_flipped_bit_is_refused() {
     let (upstream, gateway) = started(&PLAIN);

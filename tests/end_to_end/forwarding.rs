@@ -4,7 +4,7 @@
 use std::io::{self, Write};
 
 use crate::harness::{
-    gateway::Gateway,
+    gateway::{Gateway, KEY},
     http,
     list::{Setup, serve, users},
     upstream::{After, Exchange, Gate, Upstream},
@@ -64,6 +64,54 @@ fn all_methods_and_bodies_are_forwarded_byte_for_byte() {
     }
     let head = gateway.send("HEAD", "/files/a", &[], b"");
     assert_eq!((head.status, head.header("content-length")), (200, Some("4")));
+}
+
+/// A header spelt with `_` is the same one to CGI-like servers: no client can speak in the operator's name.
+#[test]
+fn twins_of_the_operators_headers_stay_behind() {
+    let upstream = Upstream::start(serve(users(1)));
+    let setup = Setup { upstream: "headers = { X-Api-Key = \"env:CURSORGATE_KEY_1\" }", ..FORWARD };
+    let gateway = Gateway::start(&setup.configuration(upstream.address));
+    for target in ["/users?limit=1", "/anything"] {
+        let sent = [("X_Api_Key", "forged"), ("X-API-Key", "forged"), ("X_Other", "kept")];
+        assert_eq!(gateway.send("GET", target, &sent, b"").status, 200, "{target}");
+        let request = upstream.requests().pop().expect("it was asked");
+        let keys = request.headers.iter().filter(|(name, _)| name.to_lowercase().replace('_', "-") == "x-api-key");
+        assert_eq!(keys.map(|(_, value)| value.as_str()).collect::<Vec<_>>(), [KEY], "{target}: {request:?}");
+        assert_eq!(request.header("x_other"), Some("kept"), "{target}");
+    }
+}
+
+/// What decides where a request goes and whose it is can't be dropped on the way.
+#[test]
+fn what_decides_cant_be_nominated_on_any_path() {
+    let (upstream, gateway) = started(serve(users(1)));
+    for name in ["Host", "Authorization", "cookie", "X-Forwarded-For", "X_Forwarded_Host"] {
+        let response = gateway.send("POST", "/anything", &[("Connection", &format!("keep-alive, {name}"))], b"x");
+        assert_eq!(response.outcome(), "400 request_invalid", "{name}: {response:?}");
+    }
+    assert_eq!(upstream.count(), 0);
+}
+
+/// A connection that a client has authenticated for itself is nobody else's.
+#[test]
+fn connections_that_are_authenticated_themselves_are_not_shared() {
+    let (_upstream, gateway) = started(|exchange| {
+        let from = exchange.peer()?.to_string();
+        exchange.reply("200 OK", &[], from.as_bytes())
+    });
+    let mut connection = gateway.connect();
+    let mut from = |headers: &[(&str, &str)]| {
+        let response = connection.request("GET", "/anything", headers, b"").expect("a response");
+        assert_eq!(response.status, 200, "{response:?}");
+        response.text().to_owned()
+    };
+    let shared = from(&[]);
+    assert_eq!(from(&[]), shared, "connections are kept");
+    let own = from(&[("Authorization", "NTLM TlR=")]);
+    assert_ne!(own, shared);
+    assert_eq!(from(&[]), shared);
+    assert_ne!(from(&[("Authorization", "NTLM TlR=")]), own);
 }
 
 #[test]

@@ -26,6 +26,26 @@ fn started(route: &'static str) -> (Upstream, Gateway) {
     (upstream, gateway)
 }
 
+/// It was judged as a GET of its path, and is answered as one.
+#[test]
+fn passthrough_makes_no_other_request_of_it() {
+    let (upstream, gateway) = started(PASSTHROUGH);
+    let headers = [
+        ("X-HTTP-Method-Override", "DELETE"),
+        ("X_Method_Override", "DELETE"),
+        ("X-Original-URL", "/admin"),
+        ("X-Rewrite-URL", "/admin"),
+        ("Proxy", "http://evil.example"),
+        ("X-Other", "kept"),
+    ];
+    assert_eq!(gateway.send("GET", "/users?offset=40&limit=3", &headers, b"").status, 200);
+    let request = upstream.requests().pop().expect("it was asked");
+    for (name, _) in &headers[..5] {
+        assert_eq!(request.header(name), None, "{request:?}");
+    }
+    assert_eq!(request.header("x-other"), Some("kept"));
+}
+
 #[test]
 fn passthrough_gives_the_old_answer_byte_for_byte() {
     let (upstream, gateway) = started(PASSTHROUGH);

@@ -60,6 +60,29 @@ fn broken_and_unknown_codings_are_malformed() {
     }
 }
 
+/// What the status says counts before the coding: nobody needs to read the body of a failure.
+#[test]
+fn statuses_count_before_codings() {
+    for (status, outcome) in [("503 Busy", "502 upstream_unavailable"), ("302 Found", "502 upstream_redirected")] {
+        refused(&PLAIN, outcome, move |exchange| exchange.reply(status, &[("Content-Encoding", "br")], b"SECRET"));
+    }
+    let rig = Rig::start();
+    let whole = gzip(b"no such tenant");
+    let cut = whole[..whole.len() - 3].to_vec();
+    for (sent, coding, body, passed) in [
+        (whole, "gzip", b"no such tenant".to_vec(), None),
+        (cut.clone(), "gzip", cut, Some("gzip")),
+        (b"br".to_vec(), "br", b"br".to_vec(), Some("br")),
+        (Vec::new(), "gzip", Vec::new(), None),
+    ] {
+        let response =
+            rig.page_during(move |exchange| exchange.reply("404 Not Found", &[("Content-Encoding", coding)], &sent));
+        assert_eq!((response.status, &response.body), (404, &body), "{coding}: {response:?}");
+        assert_eq!(response.header("content-encoding"), passed, "{response:?}");
+    }
+    rig.recovers();
+}
+
 /// A gzip that decodes to far more than the route allows is stopped where the allowance ends.
 #[test]
 fn a_decompression_bomb_is_too_large_and_takes_no_memory() {

@@ -1,7 +1,11 @@
 //! Statuses that are no page.
 
 use crate::{
-    harness::list::PLAIN,
+    harness::{
+        gateway::Gateway,
+        list::PLAIN,
+        upstream::{After, Upstream},
+    },
     recovery::{Rig, refused},
 };
 
@@ -34,12 +38,33 @@ fn redirects_are_not_followed() {
 fn answers_to_questions_that_were_not_asked_are_malformed() {
     refused(&PLAIN, "502 upstream_malformed", |exchange| {
         exchange.send(b"HTTP/1.1 304 Not Modified\r\nETag: \"1\"\r\n\r\n")?;
-        Ok(crate::harness::upstream::After::KeepOpen)
+        Ok(After::KeepOpen)
     });
     refused(&PLAIN, "502 upstream_malformed", |exchange| {
         exchange.send(b"HTTP/1.1 204 No Content\r\n\r\n")?;
-        Ok(crate::harness::upstream::After::KeepOpen)
+        Ok(After::KeepOpen)
     });
+}
+
+/// Where the dialect calls 204 the end, an empty list says it from the start; a refusal there stays one.
+#[test]
+fn an_end_at_the_start_is_an_empty_list() {
+    let upstream = Upstream::start(|exchange| {
+        exchange.send(b"HTTP/1.1 204 No Content\r\n\r\n")?;
+        Ok(After::KeepOpen)
+    });
+    let configuration = PLAIN.configuration(upstream.address).replace(
+        r#"response = { items = "/items", total = "/total" }"#,
+        r#"response = { items = "/items", past_end = [{ status = 204 }, { status = 404 }] }"#,
+    );
+    let gateway = Gateway::start(&configuration);
+    let page = gateway.get("/users?limit=5");
+    assert_eq!(page.outcome(), "200", "{page:?}");
+    assert_eq!(page.json()["data"].as_array().map(Vec::len), Some(0), "{page:?}");
+    assert_eq!(page.json()["pagination"]["hasMore"], false, "{page:?}");
+    upstream.answer(|exchange| exchange.reply("404 Not Found", &[], b"no such tenant"));
+    let page = gateway.get("/users?limit=5");
+    assert_eq!((page.status, page.text()), (404, "no such tenant"), "{page:?}");
 }
 
 /// What the client may have done wrong itself passes as it is, with what tells it how to do better.

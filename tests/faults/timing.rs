@@ -30,6 +30,25 @@ fn half_a_head() {
     });
 }
 
+/// An upstream that waits for the rest of an upload is not late: the client may pause for longer than the first byte may
+/// take.
+#[test]
+fn a_client_may_pause_within_its_upload() {
+    const PAUSE: Duration = Duration::from_millis(600);
+    let setup = Setup { upstream: "timeouts = { connect = \"1s\", first_byte = \"200ms\", whole = \"30s\" }", ..PLAIN };
+    let upstream = Upstream::start(|exchange| {
+        let body = exchange.body()?;
+        exchange.reply("200 OK", &[], &body)
+    });
+    let gateway = Gateway::start(&setup.configuration(upstream.address));
+    let mut connection = gateway.connect();
+    connection.send(b"POST /users HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: 4\r\n\r\nab").expect("it is sent");
+    thread::sleep(PAUSE);
+    connection.send(b"cd").expect("it is sent");
+    let response = connection.response("POST").expect("a response");
+    assert_eq!((response.status, response.text()), (200, "abcd"), "{response:?}");
+}
+
 /// Every byte comes well within the time for one read, and the whole never ends.
 #[test]
 fn a_drip() {

@@ -13,10 +13,15 @@ pub(super) enum Places {
     Slices,
     /// Only whole pages.
     Pages,
+    /// Only whole pages, of a few sizes.
+    PagesOfSomeSizes,
 }
 
 /// What of each further answer is not new: it overlaps the one before it, and has a margin.
 const OVERLAP: u64 = 12;
+
+/// How many requests a seam takes that no page shows both sides of: one page, the next, the first again.
+const SEAM: u64 = 3;
 
 /// How this dialect names places: by pages, if any template of its request does.
 pub(super) fn places(dialect: &DialectSettings) -> Places {
@@ -46,7 +51,11 @@ pub(super) fn check(
     let Some(cap) = dialect.size.max.as_ref().map(|max| max.value).into_iter().chain(largest_choice).min() else {
         return;
     };
-    let (places, cap, max) = (places(dialect), u64::from(cap), u64::from(page_size.max));
+    let places = match places(dialect) {
+        Places::Pages if !dialect.size.choices.is_empty() => Places::PagesOfSomeSizes,
+        places => places,
+    };
+    let (cap, max) = (u64::from(cap), u64::from(page_size.max));
     let (requests, budget) = (requests(places, cap, max), u64::from(budgets.upstream_requests));
     let gives = format!("{} gives at most {cap} at a time", dialect.name);
     if requests > budget {
@@ -61,7 +70,7 @@ pub(super) fn check(
         return;
     }
     let single = single(places, cap);
-    if max > single {
+    if max > single && places != Places::PagesOfSomeSizes {
         let message = format!("limits above {single} double the upstream requests");
         let help = match single {
             0 => gives,
@@ -77,6 +86,7 @@ fn single(places: Places, cap: u64) -> u64 {
     match places {
         Places::Slices => cap.saturating_sub(2),
         Places::Pages => cap * 2 / 5,
+        Places::PagesOfSomeSizes => 0,
     }
 }
 
@@ -86,6 +96,8 @@ fn requests(places: Places, cap: u64, max: u64) -> u64 {
         _ if max <= single(places, cap) => 1,
         Places::Slices => 1 + (max - single(places, cap)).div_ceil(further(cap)),
         Places::Pages => 1 + max.div_ceil(cap),
+        // Where all sizes divide a place, no page shows both sides of it: that takes three requests.
+        Places::PagesOfSomeSizes => SEAM * (1 + max.div_ceil(cap)),
     }
 }
 
@@ -93,9 +105,10 @@ fn requests(places: Places, cap: u64, max: u64) -> u64 {
 fn largest(places: Places, cap: u64, requests: u64) -> u64 {
     match (places, requests) {
         (_, 0) => 0,
-        (_, 1) => single(places, cap),
+        (Places::Slices | Places::Pages, 1) => single(places, cap),
         (Places::Slices, _) => single(places, cap) + (requests - 1) * further(cap),
         (Places::Pages, _) => (requests - 1) * cap,
+        (Places::PagesOfSomeSizes, _) => (requests / SEAM).saturating_sub(1) * cap,
     }
 }
 
@@ -110,7 +123,7 @@ mod tests {
 
     #[test]
     fn the_numbers_to_lower_to_and_to_raise_to_agree() {
-        for places in [Places::Slices, Places::Pages] {
+        for places in [Places::Slices, Places::Pages, Places::PagesOfSomeSizes] {
             for cap in [1, 2, 5, 10, 24, 25, 100, 1_000] {
                 for budget in 1..12 {
                     let lower = largest(places, cap, budget);

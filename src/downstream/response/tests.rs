@@ -87,7 +87,7 @@ fn rendered(template: &EnvelopeTemplate, case: Case, upstream: &[&HeaderMap]) ->
         facts: &facts,
         page: &fixture::page(&ITEMS[..case.items], 2),
         upstream,
-        principal: &[http::header::AUTHORIZATION, http::header::COOKIE],
+        protected: &[http::header::AUTHORIZATION, http::header::COOKIE],
         link_length: 4096,
         extra_links: &extra_links,
         legacy_headers: &legacy_headers,
@@ -182,6 +182,9 @@ fn of_the_upstreams_headers_those_of_the_first_go_back() {
         ("date", "Mon, 01 Jan 2024 00:00:00 GMT"),
         ("expires", "Mon, 01 Jan 2024 00:00:00 GMT"),
         ("cache-control", "public, max-age=60"),
+        ("cdn-cache-control", "max-age=600"),
+        ("cloudflare-cdn-cache-control", "max-age=600"),
+        ("surrogate-control", "max-age=600"),
         ("age", "5"),
         ("vary", "Accept"),
     ]);
@@ -189,7 +192,7 @@ fn of_the_upstreams_headers_those_of_the_first_go_back() {
     let case = Case { items: 3, ..Case::default() };
     let said = |template: &EnvelopeTemplate, upstream: &[&HeaderMap]| {
         let response = rendered(template, case, upstream);
-        let own = [CONTENT_LENGTH, CONTENT_TYPE, ETAG, LINK, X_CONTENT_TYPE_OPTIONS];
+        let own = [ACCESS_CONTROL_EXPOSE_HEADERS, CONTENT_LENGTH, CONTENT_TYPE, ETAG, LINK, X_CONTENT_TYPE_OPTIONS];
         let mut lines: Vec<_> = response
             .headers
             .iter()
@@ -241,7 +244,7 @@ fn what_a_page_is_worth_is_said() {
         facts: &facts,
         page: &page,
         upstream: &[],
-        principal: &[],
+        protected: &[],
         link_length: 4096,
         extra_links: &[],
         legacy_headers: &[],
@@ -254,7 +257,7 @@ fn what_a_page_is_worth_is_said() {
 }
 
 #[test]
-fn a_known_page_is_not_sent_again_and_head_has_no_body() {
+fn a_known_page_is_not_sent_again() {
     let template = template(BARE);
     let case = Case { items: 3, next: true, ..Case::default() };
     let response = rendered(&template, case, &[]);
@@ -271,8 +274,6 @@ fn a_known_page_is_not_sent_again_and_head_has_no_body() {
     for name in [ETAG, CACHE_CONTROL, VARY, LINK] {
         assert_eq!(known.headers[&name], response.headers[&name]);
     }
-    let head = response.clone().without_body();
-    assert_eq!((head.headers, head.body.len()), (response.headers.clone(), 0));
     let refusal = Response::upstream_refusal(404, &headers(&[("etag", "\"x\"")]), Vec::new(), &[]);
     assert_eq!(refusal.clone().unless_matched(&headers(&[("if-none-match", "*")])), refusal);
 }
@@ -291,9 +292,31 @@ fn an_upstreams_refusal_passes_as_it_is() {
     let response = Response::upstream_refusal(401, &upstream, b"<p>no".to_vec(), &[http::header::AUTHORIZATION]);
     assert_eq!((response.status, response.body.as_slice()), (401, b"<p>no".as_slice()));
     let text = written(&response);
-    let expected = "401\ncache-control: no-store, private, no-cache\ncontent-length: 5\ncontent-type: text/html; charset=latin1\n\
+    let expected = "401\ncache-control: no-store, private, no-cache\ncontent-encoding: gzip\ncontent-length: 5\ncontent-type: text/html; charset=latin1\n\
                     retry-after: 120\nset-cookie: a=1\nvary: authorization\nwww-authenticate: Basic realm=\"a\"\n\
                     www-authenticate: Bearer\nx-content-type-options: nosniff\n\n<p>no\n";
     assert_eq!(text, expected);
     assert!(!response.headers.contains_key(AGE) && response.headers.contains_key(SET_COOKIE));
+}
+
+#[test]
+fn scripts_may_read_what_the_gateway_says_where_the_upstream_allows_their_origin() {
+    let ours = "Link, ETag, Retry-After, Deprecation, Sunset, Cursorgate-Level, Cursorgate-Drift, Cursorgate-Unproven, \
+                Cursorgate-Short, x-total-count";
+    let exposed = |upstream: &[(&'static str, &'static str)]| {
+        let response = rendered(&template(BARE), Case { items: 1, ..Case::default() }, &[&headers(upstream)]);
+        let value = response.headers.get("access-control-expose-headers");
+        value.map(|value| value.to_str().unwrap().to_owned())
+    };
+    const ORIGIN: (&str, &str) = ("access-control-allow-origin", "https://a.example");
+    const CREDENTIALS: (&str, &str) = ("access-control-allow-credentials", "true");
+    const EXPOSE: &str = "access-control-expose-headers";
+    assert_eq!(exposed(&[]), None);
+    assert_eq!(exposed(&[ORIGIN]).as_deref(), Some(ours));
+    assert_eq!(exposed(&[ORIGIN, (EXPOSE, "*")]).as_deref(), Some("*"));
+    assert_eq!(exposed(&[ORIGIN, CREDENTIALS, (EXPOSE, "*")]).as_deref(), Some(ours));
+    let merged = exposed(&[ORIGIN, CREDENTIALS, (EXPOSE, "X-A, link"), (EXPOSE, "X-B")]).unwrap();
+    assert_eq!(merged, format!("X-A, link, X-B, {}", ours.trim_start_matches("Link, ")));
+    let refusal = Response::upstream_refusal(429, &headers(&[ORIGIN]), Vec::new(), &[]);
+    assert!(refusal.headers[EXPOSE].to_str().unwrap().contains("Retry-After"));
 }

@@ -162,6 +162,36 @@ async fn a_connection_is_used_again_after_a_whole_answer_only() {
     }
 }
 
+/// RFC 4559 section 6: such credentials are the connection's, and the next request on it would be the same user's.
+#[tokio::test]
+async fn a_connection_that_is_authenticated_itself_is_not_used_again() {
+    let whole = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]";
+    let challenge = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: NTLM TlR=\r\nContent-Length: 2\r\n\r\n{}";
+    let (peers, connections) = server(vec![whole.into(), whole.into(), challenge.into(), whole.into()]).await;
+    let fetcher = Fetcher::new();
+    let mut negotiates = request();
+    negotiates.insert_header("authorization", "Negotiate YII=").unwrap();
+    for (request, connection) in [(&negotiates, 1), (&request(), 2), (&request(), 2), (&request(), 3)] {
+        assert_eq!(kind(&fetcher.fetch(&peers, request, bounds()).await), "fetched");
+        assert_eq!(connections.load(Ordering::SeqCst), connection);
+    }
+}
+
+#[tokio::test]
+async fn the_status_counts_before_the_coding() {
+    for (answer, status, body, coding) in [
+        ("503 Busy\r\nContent-Encoding: br\r\nContent-Length: 2\r\n\r\n{}", 503, "{}", Some("br")),
+        ("404 Gone\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}", 404, "{}", Some("gzip")),
+        ("302 Found\r\nContent-Encoding: gzip\r\nContent-Length: 0\r\n\r\n", 302, "", None),
+        ("204 No Content\r\nContent-Encoding: zstd\r\n\r\n", 204, "", None),
+        ("403 No\r\nContent-Encoding: identity\r\nContent-Length: 2\r\n\r\n{}", 403, "{}", None),
+    ] {
+        let fetched = fetch_once(format!("HTTP/1.1 {answer}")).await.unwrap();
+        let said = fetched.headers.get(header::CONTENT_ENCODING).map(|value| value.to_str().unwrap());
+        assert_eq!((fetched.status.as_u16(), fetched.body.as_slice(), said), (status, body.as_bytes(), coding));
+    }
+}
+
 #[tokio::test]
 async fn a_pooled_connection_that_died_is_replaced_in_silence() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

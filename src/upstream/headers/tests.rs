@@ -19,7 +19,7 @@ fn map(fields: &[(&str, &str)]) -> HeaderMap {
 }
 
 fn forwarded(fields: &[(&str, &str)], origin: ClientOrigin<'_>) -> Vec<(String, String)> {
-    let headers = request_headers(&map(fields), origin, &[], &[]).unwrap();
+    let headers = request_headers(&map(fields), origin, &[], &[], &[]).unwrap();
     headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect()
 }
 
@@ -60,6 +60,9 @@ fn what_would_change_the_answer_stays_behind() {
         "x-http-method",
         "x-method-override",
         "x_http_method_override",
+        "proxy",
+        "x-original-url",
+        "X_Rewrite_Url",
         "content-type",
         "content-length",
         "content-encoding",
@@ -106,11 +109,11 @@ fn what_decides_cant_be_nominated() {
     ] {
         for field in [name.to_owned(), format!("close ,\t{name}")] {
             let client = map(&[("connection", "keep-alive"), ("connection", &field)]);
-            let refused = request_headers(&client, ORIGIN, std::slice::from_ref(&tenant), &[]);
+            let refused = request_headers(&client, ORIGIN, std::slice::from_ref(&tenant), &[], &[]);
             assert!(matches!(refused, Err(HeaderRefusal::Nominated(_))), "{field}");
         }
     }
-    let refused = request_headers(&map(&[("connection", "a b")]), ORIGIN, &[], &[]);
+    let refused = request_headers(&map(&[("connection", "a b")]), ORIGIN, &[], &[], &[]);
     assert_eq!(refused, Err(HeaderRefusal::Connection));
 }
 
@@ -155,7 +158,7 @@ fn trusted_proxies_are_added_to() {
 
 #[test]
 fn via_is_appended_with_the_protocol_it_came_by() {
-    let headers = request_headers(&map(&[("via", "1.0 front")]), ORIGIN, &[], &[]).unwrap();
+    let headers = request_headers(&map(&[("via", "1.0 front")]), ORIGIN, &[], &[], &[]).unwrap();
     assert_eq!(headers.get_all(VIA).iter().collect::<Vec<_>>(), ["1.0 front", "1.1 cursorgate"]);
     let origin = ClientOrigin { version: Version::HTTP_2, ..ORIGIN };
     assert_eq!(value_of(&forwarded(&[], origin), "via"), Some("2 cursorgate"));
@@ -168,7 +171,7 @@ fn the_dialect_has_the_last_word() {
         (HeaderName::from_static("prefer"), HeaderValue::from_static("count=exact")),
     ];
     let client = map(&[("range", "bytes=0-1"), ("prefer", "a"), ("prefer", "b")]);
-    let headers = request_headers(&client, ORIGIN, &[], &dialect).unwrap();
+    let headers = request_headers(&client, ORIGIN, &[], &dialect, &[]).unwrap();
     assert_eq!(headers.get_all("range").iter().collect::<Vec<_>>(), ["0-24"]);
     assert_eq!(headers.get_all("prefer").iter().collect::<Vec<_>>(), ["count=exact"]);
 }
@@ -183,13 +186,73 @@ fn a_forwarded_request_says_where_it_came_from() {
         ("accept", "*/*"),
     ]);
     let text = |headers: &HeaderMap, name: &str| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
-    let (untrusted, ours) = provenance(&client, ORIGIN);
+    let (untrusted, ours) = provenance(&client, ORIGIN, &[]);
     assert_eq!(untrusted, ["x-forwarded-for", "x_forwarded_host", "x-real-ip"]);
     assert_eq!(text(&ours, "x-forwarded-for").as_deref(), Some("192.0.2.7"));
     assert_eq!(text(&ours, "x-forwarded-host").as_deref(), Some("api.example.com"));
     assert_eq!(text(&ours, "x-forwarded-proto").as_deref(), Some("https"));
     assert_eq!(text(&ours, "via").as_deref(), Some("1.0 edge, 1.1 cursorgate"));
-    let (untrusted, ours) = provenance(&client, ClientOrigin { trusted: true, ..ORIGIN });
-    assert!(untrusted.is_empty());
+    let (untrusted, ours) = provenance(&client, ClientOrigin { trusted: true, ..ORIGIN }, &[]);
+    assert_eq!(untrusted, ["x_forwarded_host"], "a proxy's own headers are spelt with hyphens");
     assert_eq!(text(&ours, "x-forwarded-for").as_deref(), Some("203.0.113.9, 192.0.2.7"));
+}
+
+#[test]
+fn lists_are_asked_for_as_json() {
+    let dialect = [(ACCEPT, HeaderValue::from_static("application/vnd.people+json"))];
+    for (accepted, sent) in [
+        (&[][..], "application/json"),
+        (&["text/html,application/xhtml+xml,*/*;q=0.8"], "application/json"),
+        (&["*/*"], "application/json"),
+        (&["text/html;profile=json"], "application/json"),
+        (&["Application/JSON;q=0.9"], "Application/JSON;q=0.9"),
+        (&["application/vnd.api+json"], "application/vnd.api+json"),
+        (&["text/html, application/json"], "text/html, application/json"),
+    ] {
+        let fields: Vec<_> = accepted.iter().map(|value| ("accept", *value)).collect();
+        assert_eq!(value_of(&forwarded(&fields, ORIGIN), "accept"), Some(sent), "{accepted:?}");
+        let headers = request_headers(&map(&fields), ORIGIN, &[], &dialect, &[]).unwrap();
+        assert_eq!(headers.get_all(ACCEPT).iter().collect::<Vec<_>>(), ["application/vnd.people+json"]);
+    }
+}
+
+#[test]
+fn twins_of_what_the_gateway_answers_for_stay_behind() {
+    let tenant = [HeaderName::from_static("x-tenant-id"), HeaderName::from_static("x_own_name")];
+    let dialect = [(HeaderName::from_static("x-page-size"), HeaderValue::from_static("5"))];
+    let added = [(HeaderName::from_static("x-api-key"), HeaderValue::from_static("ours"))];
+    let client = map(&[
+        ("x_tenant_id", "7"),
+        ("X-Tenant_Id", "8"),
+        ("x_page_size", "9"),
+        ("x_api_key", "theirs"),
+        ("x-api-key", "theirs"),
+        ("x_forwarded_for", "10.0.0.1"),
+        ("x_own_name", "itself"),
+        ("x_other", "passes"),
+    ]);
+    let origin = ClientOrigin { trusted: true, ..ORIGIN };
+    let headers = request_headers(&client, origin, &tenant, &dialect, &added).unwrap();
+    let mut twins: Vec<_> = headers.keys().map(HeaderName::as_str).filter(|name| name.contains('_')).collect();
+    twins.sort_unstable();
+    assert_eq!(twins, ["x_other", "x_own_name"]);
+    assert_eq!(headers.get_all("x-api-key").iter().collect::<Vec<_>>(), ["ours"]);
+    let (untrusted, _) = provenance(&client, origin, &added);
+    assert_eq!(untrusted, ["x_api_key", "x_forwarded_for"]);
+}
+
+#[test]
+fn credentials_of_connections_are_told_from_those_of_requests() {
+    for (name, value, of_connection) in [
+        ("authorization", "Negotiate YII=", true),
+        ("authorization", "NTLM TlR=", true),
+        ("authorization", "Bearer negotiate", false),
+        ("authorization", "Basic bnRsbQ==", false),
+        ("www-authenticate", "Basic realm=\"a\", negotiate", true),
+        ("www-authenticate", "NTLM", true),
+        ("www-authenticate", "Bearer realm=\"people\"", false),
+        ("x-other", "NTLM", false),
+    ] {
+        assert_eq!(authenticates_connection(&map(&[(name, value)])), of_connection, "{name}: {value}");
+    }
 }

@@ -22,12 +22,23 @@ fn read(
     headers: &[(&str, &str)],
     body: &str,
 ) -> Result<Answer, ReadingError> {
+    read_page(1, change, status, headers, body)
+}
+
+/// Reads a response to that page, counted from 0.
+fn read_page(
+    number: u64,
+    change: impl FnOnce(&mut ListSettings),
+    status: u16,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Result<Answer, ReadingError> {
     let dialect = compile(change);
     let mut map = HeaderMap::new();
     for (name, value) in headers {
         map.append(http::HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
     }
-    let fetch = Fetch::Page { number: PageNumber(1), size: PageSize(2) };
+    let fetch = Fetch::Page { number: PageNumber(number), size: PageSize(2) };
     dialect.read(dialect.default_sorted(), fetch, status, &map, body.as_bytes().to_vec(), 8)
 }
 
@@ -155,6 +166,10 @@ fn matches_come_before_the_status() {
 
     let empty = |list: &mut ListSettings| list.dialect.response.past_end = vec![matching(Some(204), None, None)];
     assert_eq!(read(empty, 204, &[], "").unwrap().standing, Standing::PastEnd);
+    let first = read_page(0, empty, 204, &[], "").unwrap();
+    assert_eq!((first.standing, first.items.len()), (Standing::Listed, 0), "nothing is passed at the start");
+    let first = read_page(0, gone, 404, &[], r#"{"detail":"Invalid page."}"#).unwrap();
+    assert_eq!(first.standing, Standing::PastEnd, "a refusal stays one");
 
     let error = |list: &mut ListSettings| list.dialect.response.error = vec![matching(None, None, Some("/error"))];
     for body in [r#"{"error":"x","data":[]}"#, r#"{"error":{"code":1},"data":3}"#, r#"{"error":false}"#] {
