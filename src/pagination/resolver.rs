@@ -4,7 +4,11 @@
 //! the contract with whoever fetches is checked by the compiler; dropping it is cancelling. Every turn spends budget, so
 //! the loop ends.
 
+mod seam;
+
 use std::sync::Arc;
+
+use seam::Seam;
 
 use super::{
     answer::{Answer, Standing},
@@ -86,21 +90,6 @@ enum Purpose {
     Seam(Box<Seam>),
     /// To learn whether an answer that lies elsewhere is what the upstream always gives.
     Start(Box<View>),
-}
-
-/// Two neighbouring pages, and how far the reading of them has come.
-#[derive(Debug)]
-struct Seam {
-    earlier: Fetch,
-    later: Fetch,
-    read: SeamRead,
-}
-
-#[derive(Debug)]
-enum SeamRead {
-    Nothing,
-    Earlier(Answer),
-    Both(Answer, Answer),
 }
 
 #[derive(Debug)]
@@ -271,7 +260,7 @@ impl State {
             && fetches.first().is_some_and(|fetch| !plan::shows_both_sides(*fetch, last))
             && let Some((earlier, later)) = plan::seam(&paging, self.cap, last, self.collector.need() + 1)
         {
-            return self.ask(vec![earlier], Purpose::Seam(Box::new(Seam { earlier, later, read: SeamRead::Nothing })));
+            return self.ask(vec![earlier], Purpose::Seam(Seam::new(earlier, later)));
         }
         self.ask(fetches, Purpose::Window)
     }
@@ -284,68 +273,6 @@ impl State {
             Some(small) if !loose(&self.request.order) => self.ask(vec![small], Purpose::Confirm),
             _ => self.read_on(fetch, last),
         }
-    }
-
-    /// Reads what lies behind an answer, and then that answer again.
-    fn read_on(self: Box<Self>, fetch: Fetch, last: u64) -> Step {
-        let paging = &self.request.paging;
-        let (earlier, later) = match fetch {
-            // Where the last page comes again, only a full page tells whether there is another.
-            Fetch::Page { .. } if paging.repeats_last_page => {
-                let Some(seam) = plan::seam(paging, Some(self.learnt.honoured), last, 1) else { return self.lost() };
-                seam
-            }
-            Fetch::Page { number, size } => (fetch, Fetch::Page { number: PageNumber(number.0 + 1), size }),
-            Fetch::Slice { size, .. } => (fetch, Fetch::Slice { from: Offset(last + 1), size }),
-        };
-        self.ask(vec![earlier], Purpose::Seam(Box::new(Seam { earlier, later, read: SeamRead::Nothing })))
-    }
-
-    /// Goes on with a seam: after the later page the earlier is read again, and both count only if it is the same.
-    fn sew(mut self: Box<Self>, seam: Seam, answer: Answer) -> Step {
-        let Seam { earlier, later, read } = seam;
-        match read {
-            SeamRead::Nothing => {
-                self.ask(vec![later], Purpose::Seam(Box::new(Seam { earlier, later, read: SeamRead::Earlier(answer) })))
-            }
-            SeamRead::Earlier(first) => self.ask(
-                vec![earlier],
-                Purpose::Seam(Box::new(Seam { earlier, later, read: SeamRead::Both(first, answer) })),
-            ),
-            SeamRead::Both(first, second) => {
-                let joined = self.join((earlier, first), (later, second), answer);
-                let Some(view) = joined else { return self.again() };
-                match self.collector.take(view) {
-                    Ok(Progress::Done) => self.serve(false),
-                    Ok(Progress::More) => {
-                        self.misses = 0;
-                        self.ask_window()
-                    }
-                    Ok(Progress::Cut) => self.tie_run(),
-                    // What moved between the two pages can contradict the order without any of them doing so.
-                    Ok(Progress::Missed(_)) | Err(_) => self.again(),
-                }
-            }
-        }
-    }
-
-    /// The two pages of a seam as one view; `None` where they do not fit together.
-    fn join(&self, earlier: (Fetch, Answer), later: (Fetch, Answer), again: Answer) -> Option<View> {
-        let elsewhere = |(fetch, answer): &(Fetch, Answer)| answer.offset.is_some_and(|said| said != fetch.begins().0);
-        if elsewhere(&earlier) || elsewhere(&later) {
-            return None;
-        }
-        let again = self.view(again, earlier.0, false).ok()?;
-        let first = self.view(earlier.1, earlier.0, false).ok()?;
-        let second = self.view(later.1, later.0, false).ok()?;
-        // Where the last page comes again, the same items once more are an end only at sizes that are known to be
-        // honoured: under a silent cap another page number is the same page.
-        let repeats = self.request.paging.repeats_last_page;
-        let honoured = earlier.0.size().0.max(later.0.size().0) <= self.learnt.honoured;
-        if !first.same_items(&again) || (repeats && (first.short || !honoured)) {
-            return None;
-        }
-        View::join(first, second, &self.request.order, repeats).ok()
     }
 
     /// The boundary is not in the answer that was asked for it.
