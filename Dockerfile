@@ -1,7 +1,7 @@
 # A small image that runs cursorgate as nobody in particular:
 #
 #   docker build -t cursorgate .
-#   docker run -p 8080:8080 -e CURSORGATE_KEY_1 -v "$PWD/cursorgate.toml:/etc/cursorgate/cursorgate.toml:ro" cursorgate
+#   docker run -p 8080:8080 -e CURSORGATE_KEY -v "$PWD/cursorgate.toml:/etc/cursorgate/cursorgate.toml:ro" cursorgate
 #
 # Inside a container listeners are at 0.0.0.0, and the admin listener, which the health check asks, at 127.0.0.1.
 

@@ -68,7 +68,7 @@ pub(super) enum Command {
     /// List the built-in dialects, or show one.
     ///
     /// A dialect says how a kind of upstream is asked and read. Routes name one; your own go under [dialects.NAME], and
-    /// `extends = \"NAME\"` takes a built-in one and changes some of it.
+    /// `extends = "NAME"` takes a built-in one and changes some of it.
     #[command(after_help = "EXAMPLES:\n  cursorgate dialects\n  cursorgate dialects drf-page")]
     Dialects {
         /// The dialect to show, as it is written.

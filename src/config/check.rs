@@ -50,10 +50,16 @@ pub(super) fn settings(root: &Written, context: &mut Context<'_>) -> Option<Sett
     let cursor = keyring::keys(root, context);
     let upstreams = upstream::upstreams(root, context);
     let routes = route::routes(root, context);
+    // A mistake is not to be found on the day it is used: what no route names is looked at as well.
+    let (dialects, envelopes) = (root.table("dialects"), root.table("envelopes"));
+    let mut finder = dialect::Dialects::new(&dialects, context);
+    let own_dialects = dialects.members().iter().filter_map(|(name, _)| finder.find(name, context)).collect();
+    let mut finder = envelope::Envelopes::new(&envelopes, context);
+    let own_envelopes = envelopes.members().iter().filter_map(|(name, _)| finder.find(name, context)).collect();
     if context.diagnostics.has_errors() {
         return None;
     }
-    Some(Settings { server, listeners, admin, log, cursor, upstreams, routes })
+    Some(Settings { server, listeners, admin, log, cursor, upstreams, routes, own_dialects, own_envelopes })
 }
 
 impl Context<'_> {

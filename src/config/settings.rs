@@ -32,6 +32,10 @@ pub struct Settings {
     pub upstreams: Vec<UpstreamSettings>,
     /// The routes, in the order of the file.
     pub routes: Vec<RouteSettings>,
+    /// The dialects that the file itself defines, whether a route uses them or not.
+    pub own_dialects: Vec<DialectSettings>,
+    /// The envelopes that the file itself defines, likewise.
+    pub own_envelopes: Vec<EnvelopeSettings>,
 }
 
 /// `[server]`.

@@ -98,7 +98,7 @@ impl Drop for Outcome {
             upstream_requests = self.upstream_requests,
             bytes = self.bytes,
             duration_ms,
-            level = self.level,
+            page_level = self.level,
             drift = self.drift,
         );
     }

@@ -80,6 +80,10 @@ async fn decide(gateway: &Gateway, session: &mut Session, snapshot: &Snapshot, o
         return Verdict::Respond(refuse(&problem, None, snapshot, outcome));
     };
     outcome.route = Some(found.route.name.clone());
+    if let (Some(doubt), true) = (target.doubt, found.route.list.is_some()) {
+        let problem = Problem::new(Code::RequestInvalid, doubt);
+        return Verdict::Respond(refuse(&problem, None, snapshot, outcome));
+    }
     let client = Client::of(session, snapshot);
     let head = session.req_header();
     let list = found.route.list.as_ref();

@@ -6,7 +6,10 @@ use std::{borrow::Cow, net::Ipv6Addr};
 use http::{Method, Version, header};
 use pingora::http::RequestHeader;
 
-use super::{path, route::host_of};
+use super::{
+    path::{self, NormalPath},
+    route::host_of,
+};
 use crate::downstream::{Code, Problem};
 
 /// The head of a request, as far as all requests are alike.
@@ -16,6 +19,8 @@ pub(super) struct Target {
     pub path: String,
     /// The path for looking up routes.
     pub normal_path: String,
+    /// What servers disagree on in it, which no list's path may hold.
+    pub doubt: Option<&'static str>,
     /// The query as it came.
     pub query: Option<String>,
     /// The authority as it came: of the target, else of `Host`.
@@ -61,14 +66,15 @@ pub(super) fn read(head: &RequestHeader, raw: &[u8], head_size: usize) -> Result
         Some(at) => (&target[..at], Some(&target[at + 1..])),
         None => (target, None),
     };
-    let normal_path = path::normalize(path).map_err(invalid)?.into_owned();
+    let NormalPath { text: normal_path, doubt } = path::normalize(path).map_err(invalid)?;
     let query = query.map(|query| match std::str::from_utf8(query) {
         Ok(text) if !text.bytes().any(|byte| byte <= b' ' || byte == 0x7f || byte == b'#') => Ok(text.to_owned()),
         _ => Err(invalid("the query holds a byte that no query can hold")),
     });
     Ok(Target {
         path: String::from_utf8_lossy(path).into_owned(),
-        normal_path,
+        normal_path: normal_path.into_owned(),
+        doubt,
         query: query.transpose()?,
         host: authority.as_deref().map(host_of).filter(|host| !host.is_empty()),
         authority,

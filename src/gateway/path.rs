@@ -5,13 +5,23 @@ use std::borrow::Cow;
 
 use crate::config::diagnostic::{Diagnostics, Located};
 
-/// A path without its ambiguities: percent-encoded unreserved characters are decoded (RFC 3986 section 6.2.2.2).
+/// A path without its ambiguities.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct NormalPath<'a> {
+    /// Percent-encoded unreserved characters are decoded (RFC 3986 section 6.2.2.2).
+    pub(super) text: Cow<'a, str>,
+    /// What servers disagree on all the same: encoded slashes and empty segments. What passes through untouched may hold
+    /// them, the path of a list may not.
+    pub(super) doubt: Option<&'static str>,
+}
+
+/// Normalizes a path.
 ///
 /// # Errors
 ///
-/// What is wrong with it, where servers disagree on what it means: control bytes, backslashes, encoded slashes, empty
-/// segments, `.` and `..`, both also with a `;` behind them, and `%` without two digits behind it.
-pub(super) fn normalize(path: &[u8]) -> Result<Cow<'_, str>, &'static str> {
+/// What is wrong with it, where servers disagree on where it leads: control bytes, backslashes, `.` and `..`, both also
+/// between encoded slashes and with a `;` behind them, and `%` without two digits behind it.
+pub(super) fn normalize(path: &[u8]) -> Result<NormalPath<'_>, &'static str> {
     let text = std::str::from_utf8(path).map_err(|_| "the path is not UTF-8")?;
     if !text.starts_with('/') {
         return Err("the path does not begin with a slash");
@@ -19,16 +29,18 @@ pub(super) fn normalize(path: &[u8]) -> Result<Cow<'_, str>, &'static str> {
     if text.bytes().any(|byte| byte <= b' ' || byte == 0x7f || byte == b'\\' || byte == b'#') {
         return Err("the path holds a character that no path can hold");
     }
-    let normal = if text.contains('%') { Cow::Owned(decode_unreserved(text)?) } else { Cow::Borrowed(text) };
-    let inner = normal.strip_suffix('/').unwrap_or(&normal);
+    let text = if text.contains('%') { Cow::Owned(decode_unreserved(text)?) } else { Cow::Borrowed(text) };
+    let inner = text.strip_suffix('/').unwrap_or(&text);
+    let mut doubt = text.contains("%2F").then_some("the path has an encoded slash");
     for segment in inner.split('/').skip(1) {
-        match without_parameters(segment) {
-            "" => return Err("the path has an empty segment"),
-            "." | ".." => return Err("the path has a dot segment"),
-            _ => {}
+        if segment.split("%2F").any(|part| matches!(without_parameters(part), "." | "..")) {
+            return Err("the path has a dot segment");
+        }
+        if without_parameters(segment).is_empty() {
+            doubt = doubt.or(Some("the path has an empty segment"));
         }
     }
-    Ok(normal)
+    Ok(NormalPath { text, doubt })
 }
 
 /// A segment as servers read it that take what follows a `;` for parameters of their own (RFC 3986 section 3.3).
@@ -45,7 +57,7 @@ fn decode_unreserved(text: &str) -> Result<String, &'static str> {
         let escape = rest.get(at..at + 3).ok_or("the path has a % without two hexadecimal digits")?;
         let byte = u8::from_str_radix(&escape[1..], 16).ok().filter(|_| !escape.contains('+'));
         match byte.ok_or("the path has a % without two hexadecimal digits")? {
-            b'/' | b'\\' => return Err("the path has an encoded slash"),
+            b'\\' => return Err("the path has an encoded backslash"),
             0..=0x1f | 0x7f => return Err("the path has an encoded control character"),
             byte if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) => decoded.push(char::from(byte)),
             _ => decoded.push_str(&escape.to_ascii_uppercase()),
@@ -154,12 +166,9 @@ mod tests {
             "",
             "users",
             "*",
-            "http://people/users",
-            "//users",
-            "/users//",
-            "/a//b",
             "/./users",
             "/users/..",
+            "http://people/users",
             "/a/../b",
             "/a/%2e%2E/b",
             "/a/%2E",
@@ -168,10 +177,9 @@ mod tests {
             "/a/.;",
             "/a/..%3b/b",
             "/a/%2e.%3Bx",
-            "/;x/users",
-            "/a/%3b/b",
-            "/a%2Fb",
-            "/a%2fb",
+            "/a%2f..%2Fb",
+            "/a/%2e%2e%2fb",
+            "/a%2F..;x/b",
             "/a%5cb",
             "/a\\b",
             "/a%00",
@@ -205,7 +213,21 @@ mod tests {
             ("/a%252fb", "/a%252fb"),
             ("/é", "/é"),
         ] {
-            assert_eq!(normalize(path.as_bytes()).as_deref(), Ok(normal), "{path}");
+            assert_eq!(normalize(path.as_bytes()), Ok(NormalPath { text: normal.into(), doubt: None }), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_servers_disagree_on_is_told() {
+        for (path, normal) in [
+            ("/a%2fb", "/a%2Fb"),
+            ("//users", "//users"),
+            ("/proxy/http://example.com/x", "/proxy/http://example.com/x"),
+            ("/;x/users", "/;x/users"),
+            ("/a/%3b/b", "/a/%3B/b"),
+        ] {
+            let NormalPath { text, doubt } = normalize(path.as_bytes()).unwrap();
+            assert_eq!((text.as_ref(), doubt.is_some()), (normal, true));
         }
     }
 

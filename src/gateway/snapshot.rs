@@ -117,6 +117,12 @@ impl Snapshot {
                 routes.push(Arc::new(route));
             }
         }
+        for dialect in &settings.own_dialects {
+            Dialect::check(dialect, diagnostics);
+        }
+        for envelope in &settings.own_envelopes {
+            EnvelopeTemplate::compile(envelope, "items", diagnostics);
+        }
         let table = RouteTable::compile(&routes, diagnostics);
         (!diagnostics.has_errors()).then(|| Self { table, routes, server: settings.server.clone(), keys })
     }
@@ -236,8 +242,10 @@ impl List {
     ) -> Option<Self> {
         let dialect = Dialect::compile(settings, diagnostics);
         let envelope = EnvelopeTemplate::compile(&settings.envelope, &settings.collection, diagnostics);
-        let (dialect, envelope) = (dialect?, envelope?);
-        let parameters = Parameters::compile(settings, dialect.paging_names(), dialect.sort_names(), diagnostics)?;
+        let names = |names: fn(&Dialect) -> &[String]| dialect.as_ref().map_or(&[][..], names);
+        let parameters =
+            Parameters::compile(settings, names(Dialect::paging_names), names(Dialect::sort_names), diagnostics);
+        let (dialect, envelope, parameters) = (dialect?, envelope?, parameters?);
         let mut protected = settings.principal.clone();
         protected.extend(settings.cursor.bind.iter().cloned());
         Some(Self {

@@ -7,8 +7,8 @@ use super::{
 };
 use crate::{
     config::settings::Role,
-    cursor::{self, Context, ContextParts, CursorError, Expiry, Opened, TooLong},
-    downstream::{ListRequest, Place},
+    cursor::{self, Context, ContextParts, Expiry, Opened, TooLong},
+    downstream::{Code, ListRequest, Place, Problem},
     pagination::{
         key::KeyValue,
         order::Order,
@@ -64,8 +64,10 @@ impl<'a> Tokens<'a> {
             (Role::Cursor, Ok(Opened::Page(target))) => return Ok(target),
             (Role::After, Ok(Opened::Item(anchor))) => Position::After(anchor),
             (Role::Before, Ok(Opened::Item(anchor))) => Position::Before(anchor),
-            // The right token in the wrong parameter.
-            (_, Ok(_)) => return Err(Failure::cursor(CursorError::Invalid, self.parameter(role))),
+            (_, Ok(_)) => {
+                let said = "this cursor is ours, and made for another parameter: begin again at `restart`";
+                return Err(Problem::new(Code::CursorInvalid, said).with_parameter(self.parameter(role)).into());
+            }
             (_, Err(error)) => return Err(Failure::cursor(error, self.parameter(role))),
         };
         Ok(Target { position, hint: Hint::default() })

@@ -11,7 +11,7 @@ use super::{
     plan::Growth,
     position::{Anchor, Hint, Position, Target},
     proof::View,
-    rows::Unsorted,
+    rows::{self, Unsorted},
     window::Offset,
 };
 
@@ -430,9 +430,7 @@ impl Collector {
 
 /// The item at a place as an anchor.
 fn anchor(view: &View, order: &Order, place: usize) -> Result<Anchor, Unsorted> {
-    view.anchor(order, place).ok_or_else(|| {
-        Unsorted(format!("the keys of item {} of an answer are no text or number", view.item(place) + 1))
-    })
+    view.anchor(order, place).ok_or_else(|| rows::unkept(&view.answer, order, view.item(place)))
 }
 
 fn strange_anchor() -> Unsorted {

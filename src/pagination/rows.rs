@@ -128,3 +128,22 @@ pub(super) fn incomparable(answer: &Answer, order: &Order, place: usize) -> Unso
         place.max(1) + 1
     ))
 }
+
+/// Names the first key of an item that no cursor can hold, and why.
+pub(super) fn unkept(answer: &Answer, order: &Order, item: usize) -> Unsorted {
+    let number = item + 1;
+    let keys = order.strong.iter().map(|key| (key, false)).chain([(&order.id, true)]);
+    for ((key, is_id), span) in keys.zip(row(answer, order, item)) {
+        let (name, raw) = (&key.name, span.of(&answer.body));
+        let kept = if is_id { KeyValue::of_id(raw) } else { KeyValue::of_strong(&key.kind, raw) };
+        if kept.is_none() {
+            let said = match raw {
+                [] => "is missing",
+                b"null" => "is null",
+                _ => "is no text or number that a cursor can hold",
+            };
+            return Unsorted(format!("{name} {said} in item {number} of an answer"));
+        }
+    }
+    Unsorted(format!("item {number} of an answer can't be named in a cursor"))
+}

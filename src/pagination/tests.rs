@@ -112,7 +112,7 @@ impl List {
     }
 
     /// Everything that a walk to the end gives, and its pages.
-    fn walk(&mut self, limit: u32) -> Result<(Vec<String>, Vec<Box<Page>>), Refusal> {
+    fn walk(&mut self, limit: u32) -> Result<(Vec<String>, Vec<Page>), Refusal> {
         self.walk_of(limit, Self::answer)
     }
 
@@ -120,14 +120,14 @@ impl List {
         &mut self,
         limit: u32,
         mut answer: impl FnMut(&Self, Fetch) -> Answer,
-    ) -> Result<(Vec<String>, Vec<Box<Page>>), Refusal> {
-        let (mut items, mut pages): (Vec<String>, Vec<Box<Page>>) = (Vec::new(), Vec::new());
+    ) -> Result<(Vec<String>, Vec<Page>), Refusal> {
+        let (mut items, mut pages): (Vec<String>, Vec<Page>) = (Vec::new(), Vec::new());
         let mut target = Some(start());
         while let Some(at) = target {
             let page = self.page_of(at, limit, &mut answer)?;
             items.extend((0..page.items.len()).map(|at| String::from_utf8(page.item(at).to_vec()).unwrap()));
             target = page.next.clone();
-            pages.push(page);
+            pages.push(*page);
             assert!(pages.len() <= self.rows.len() + 2, "the walk has no end");
         }
         Ok((items, pages))

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     config::{
         diagnostic::Diagnostics,
-        settings::{ListSettings, SortTerm},
+        settings::{DialectSettings, ListSettings, SortTerm},
     },
     pagination::{answer::Answer, order::Direction, paging::Paging, window::Fetch},
 };
@@ -36,6 +36,18 @@ pub struct Dialect {
 }
 
 impl Dialect {
+    /// Reports the faults of a dialect that show without a route.
+    pub fn check(settings: &DialectSettings, diagnostics: &mut Diagnostics) {
+        if let Some(request) = RequestTemplate::compile(&settings.request, diagnostics) {
+            compile_paging(settings, &request, diagnostics);
+        }
+        let places = PlaceCompiler { collection: "items", facts: Vec::new(), diagnostics };
+        Reading::compile(&settings.response, settings.request.first_page, places);
+        if let Some(sort) = &settings.sort {
+            SortTemplate::compile(sort, settings.at, diagnostics);
+        }
+    }
+
     /// Compiles a route's dialect. All its faults are reported; there is none where there was one.
     pub fn compile(list: &ListSettings, diagnostics: &mut Diagnostics) -> Option<Self> {
         let settings = &list.dialect;

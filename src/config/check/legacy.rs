@@ -16,7 +16,12 @@ pub(super) fn legacy(route: &Written, paging: &[String], context: &mut Context<'
     let unmarked = written.find("unmarked");
     match (policy.as_deref(), unmarked) {
         (Some("passthrough"), None) => {
-            let message = format!("say what a request is that has neither {}", paging.join(" nor "));
+            let none = if paging.len() > 1 {
+                format!("neither {}", paging.join(" nor "))
+            } else {
+                "no paging parameter".into()
+            };
+            let message = format!("say what a request is that has {none}");
             let help = "unmarked = \"legacy\" keeps old clients as they are; \"new\" gives them the envelope";
             context.missing(written.at, message, help);
         }
