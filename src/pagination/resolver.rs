@@ -157,14 +157,17 @@ impl State {
         let mut pairs: Vec<(Fetch, Answer)> = asked.into_iter().zip(answers).collect();
         for (fetch, answer) in &pairs {
             self.learn(*fetch, answer);
-            if answer.standing == Standing::PastEnd {
-                let begins = fetch.begins().0;
-                if begins == 0 {
-                    return Step::Refuse(Refusal::NoList);
-                }
-                if self.total_seen.is_some_and(|total| total > begins) {
-                    return Step::Refuse(Refusal::TooDeep);
-                }
+        }
+        // Further answers are speculation: where they are needed, they are asked for again and come first.
+        if let Some((fetch, answer)) = pairs.first()
+            && answer.standing == Standing::PastEnd
+        {
+            let begins = fetch.begins().0;
+            if begins == 0 {
+                return Step::Refuse(Refusal::NoList);
+            }
+            if self.total_seen.is_some_and(|total| total > begins) {
+                return Step::Refuse(Refusal::TooDeep);
             }
         }
         match std::mem::replace(&mut self.purpose, Purpose::Window) {
