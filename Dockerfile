@@ -6,7 +6,7 @@
 # Inside a container listeners are at 0.0.0.0, and the admin listener, which the health check asks, at 127.0.0.1.
 
 FROM rust:1.95-bookworm AS build
-# zlib-ng is built with CMake; OpenSSL's headers and a C compiler are in the image.
+# zlib-ng is built with CMake, OpenSSL from source; Perl, make and a C compiler are in the image.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends cmake \
@@ -24,7 +24,7 @@ COPY src src
 # Newer than what was built above, whatever times the checkout gave them.
 RUN touch src/lib.rs src/main.rs && cargo build --release --locked
 
-# glibc, OpenSSL's library, certificates and a user; no shell and no package manager.
+# glibc, certificates and a user; no shell and no package manager.
 FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /build/target/release/cursorgate /usr/local/bin/cursorgate
 COPY LICENSE /usr/share/doc/cursorgate/LICENSE

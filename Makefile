@@ -73,13 +73,13 @@ test-env: $(TEST_ENV)/python.installed $(TEST_ENV)/json-server.installed
 clean-test-env:
 	rm -rf "$(TEST_ENV)"
 
-# What building takes beside Rust: OpenSSL's headers for TLS, CMake and a C compiler for zlib-ng.
+# What building takes beside Rust: a C compiler, CMake for zlib-ng, and Perl for OpenSSL, which is built from source.
 .PHONY: build-needs
 build-needs:
 	@command -v cargo >/dev/null || { echo "Rust is missing: https://rustup.rs" >&2; exit 1; }
 	@$(call need,command -v cc && command -v make,build-essential)
 	@$(call need,command -v cmake,cmake)
-	@$(call need,command -v pkg-config && pkg-config --exists openssl,pkg-config libssl-dev)
+	@$(call need,perl -MFindBin -MIPC::Cmd -e 1,perl)
 
 .PHONY: python-needs
 python-needs:
