@@ -320,23 +320,20 @@ impl Collector {
     fn take_backward(&mut self, view: View, end: usize) -> Result<Progress, Unsorted> {
         let candidates = view.usable.start.min(end)..end.min(view.usable.end);
         let need = self.limit - self.taken.len();
-        let (mut accepted, looked_at) = self.accept(&view, candidates.clone().rev(), need)?;
+        let (accepted, looked_at) = self.accept(&view, candidates.clone().rev(), need)?;
         let passed = looked_at.unwrap_or(candidates.end);
         let done_here = passed == 0 && view.from_start;
         let more_before = if passed > 0 { Some(true) } else { view.from_start.then_some(false) };
         if looked_at.is_none() && !done_here && !(need == 0 && more_before.is_some()) {
             return Ok(Progress::Cut);
         }
-        if passed < view.len() && !done_here {
-            self.retreat(&view, passed)?;
-        }
         self.more_before = more_before;
         let index = self.views.len();
         self.views.push(view);
-        accepted.reverse();
-        let mut taken: Vec<Taken> = accepted.into_iter().map(|place| Taken { view: index, place }).collect();
-        taken.append(&mut self.taken);
-        self.taken = taken;
+        if passed < self.views[index].len() && !done_here {
+            self.retreat(Taken { view: index, place: passed })?;
+        }
+        self.taken.splice(..0, accepted.into_iter().rev().map(|place| Taken { view: index, place }));
         let full = self.taken.len() == self.limit && self.more_before.is_some();
         Ok(if done_here || full { Progress::Done } else { Progress::More })
     }
@@ -354,10 +351,7 @@ impl Collector {
         self.to_the_end = false;
         match self.taken.first().copied() {
             Some(first) if self.taken.len() < self.limit && self.more_before == Some(true) => {
-                let view = &self.views[first.view];
-                self.offset = view.begins + first.place as u64;
-                self.run = u64::from(view.run_from(&self.order, first.place));
-                self.boundary = Boundary::Before(anchor(view, &self.order, first.place)?);
+                self.retreat(first)?;
                 self.more_before = None;
                 Ok(Progress::More)
             }
@@ -409,11 +403,12 @@ impl Collector {
         Ok(())
     }
 
-    /// Moves the boundary before the item at `passed`.
-    fn retreat(&mut self, view: &View, passed: usize) -> Result<(), Unsorted> {
-        self.offset = view.begins + passed as u64;
-        self.run = u64::from(view.run_from(&self.order, passed));
-        self.boundary = Boundary::Before(anchor(view, &self.order, passed)?);
+    /// Moves the boundary before an item.
+    fn retreat(&mut self, before: Taken) -> Result<(), Unsorted> {
+        let view = &self.views[before.view];
+        self.offset = view.begins + before.place as u64;
+        self.run = u64::from(view.run_from(&self.order, before.place));
+        self.boundary = Boundary::Before(anchor(view, &self.order, before.place)?);
         Ok(())
     }
 

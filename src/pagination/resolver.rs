@@ -114,14 +114,11 @@ struct State {
     total_seen: Option<u64>,
     /// Why the page is served by offset alone.
     flagged: Option<Unproven>,
-    /// The client itself asked by offset.
-    by_offset: bool,
 }
 
 /// Begins a page.
 #[must_use]
 pub fn resolve(request: PageRequest) -> Step {
-    let by_offset = matches!(request.target.position, Position::At(offset) if offset.0 > 0);
     let collector = Collector::new(Arc::clone(&request.order), &request.target, request.limit.max(1));
     let state = State {
         // The first page is asked for in full every time: a cap that was misread, or has been lifted, is forgotten.
@@ -136,8 +133,7 @@ pub fn resolve(request: PageRequest) -> Step {
         strayed: false,
         suspected_cap: None,
         total_seen: None,
-        flagged: by_offset.then_some(Unproven::Position),
-        by_offset,
+        flagged: asks_by_offset(&request).then_some(Unproven::Position),
         request,
     };
     Box::new(state).ask_window()
@@ -405,7 +401,7 @@ impl State {
         if self.cap == Some(self.learnt.honoured) {
             self.learnt.cap = self.cap;
         }
-        if self.collector.is_nothing_by_offset() && !self.by_offset {
+        if self.collector.is_nothing_by_offset() && !asks_by_offset(&self.request) {
             // What is served instead of a place that can't be found must not end the list: nothing shows that it does.
             return Step::Refuse(Refusal::PositionLost { nearest: self.nearest() });
         }
@@ -415,4 +411,9 @@ impl State {
             Err(unsorted) => self.contradicted(unsorted),
         }
     }
+}
+
+/// Whether the client itself asks by offset, other than the start.
+fn asks_by_offset(request: &PageRequest) -> bool {
+    matches!(request.target.position, Position::At(offset) if offset.0 > 0)
 }
