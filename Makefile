@@ -67,7 +67,7 @@ soak: build-needs
 		cargo test --locked --release --test simulation soak -- --nocapture
 
 .PHONY: test-env
-test-env: $(TEST_ENV)/python.installed $(TEST_ENV)/json-server.installed
+test-env: $(TEST_ENV)/python.installed $(TEST_ENV)/json-server.installed | postgres-needs
 
 .PHONY: clean-test-env
 clean-test-env:
@@ -84,6 +84,10 @@ build-needs:
 .PHONY: python-needs
 python-needs:
 	@$(call need,python3 -c 'import ensurepip$(comma) venv',python3 python3-venv)
+
+.PHONY: postgres-needs
+postgres-needs:
+	@$(call need,command -v postgres || ls /usr/lib/postgresql/*/bin/postgres,postgresql)
 
 .PHONY: node-needs
 node-needs:

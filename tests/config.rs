@@ -1,5 +1,5 @@
-//! What is said about configurations. Each `config/NAME.toml` is loaded, and what is reported about it stands beside it
-//! in `config/NAME.txt`; `UPDATE_SNAPSHOTS=1` writes those files anew.
+//! What is said about configurations. Each `config/NAME.toml` is loaded, its dialects are compiled, and what is reported
+//! about it stands beside it in `config/NAME.txt`; `UPDATE_SNAPSHOTS=1` writes those files anew.
 
 #![expect(clippy::expect_used, reason = "a test without its cases fails")]
 
@@ -8,7 +8,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use cursorgate::config::{self, Environment};
+use cursorgate::{
+    config::{self, Environment},
+    upstream::Dialect,
+};
 
 /// A good key, a second one, and what is wrong with others.
 const VARIABLES: &[(&str, &str)] = &[
@@ -50,9 +53,16 @@ fn names(extension: &str) -> Vec<String> {
 
 /// What people read about a configuration.
 fn report(name: &str, text: &str) -> String {
-    let (settings, diagnostics) = config::load_text(name, text, &Cases);
-    let (errors, warnings) = diagnostics.counts();
+    let (settings, mut diagnostics) = config::load_text(name, text, &Cases);
+    let (errors, _) = diagnostics.counts();
     assert_eq!(settings.is_some(), errors == 0, "{name}: there are settings exactly where there is no error");
+    if let Some(settings) = &settings {
+        for list in settings.routes.iter().filter_map(|route| route.list.as_ref()) {
+            let _ = Dialect::compile(list, &mut diagnostics);
+        }
+        settings.own_dialects.iter().for_each(|dialect| Dialect::check(dialect, &mut diagnostics));
+    }
+    let (errors, warnings) = diagnostics.counts();
     let report = format!("{}{errors} errors, {warnings} warnings\n", diagnostics.render(false));
     for secret in ["CANARY", "hunter2"] {
         assert!(!report.contains(secret), "{name} shows a secret:\n{report}");

@@ -6,14 +6,18 @@
 
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test says by a panic that it fails")]
 
-use std::{collections::BTreeSet, io, path::Path};
+use std::{collections::BTreeSet, io, path::Path, sync::Arc};
 
 use cursorgate::{
-    config::{self, Environment},
+    config::{self, Environment, settings::Mode},
     pagination::{
         answer::{Answer, Standing},
+        fetch::{Fetch, Listing, Token, TokenFetch},
+        filter::{Comparison, Comparisons, Filter},
+        key::KeyValue,
         order::Ties,
-        window::{Fetch, Offset, PageNumber, PageSize},
+        paging::Family,
+        window::{Offset, PageNumber, PageSize, Slice},
     },
     upstream::Dialect,
 };
@@ -33,16 +37,30 @@ macro_rules! contracts {
 }
 
 contracts! {
+    confluence_cloud_v1: "confluence-cloud-v1",
+    confluence_v1: "confluence-v1",
+    drf_cursor: "drf-cursor",
     drf_limit_offset: "drf-limit-offset",
     drf_page: "drf-page",
+    feathers: "feathers",
+    github: "github",
+    gitlab_keyset: "gitlab-keyset",
     json_server_0_17: "json-server-0.17",
     json_server_1: "json-server-1",
     laravel: "laravel",
+    mediawiki: "mediawiki",
+    odata_v4: "odata-v4",
     offset_limit: "offset-limit",
+    ogc_features: "ogc-features",
     page_limit: "page-limit",
     postgrest: "postgrest",
     postgrest_range: "postgrest-range",
+    shopify: "shopify",
+    solr_cursor_mark: "solr-cursor-mark",
     spring_data: "spring-data",
+    stripe: "stripe",
+    wordpress: "wordpress",
+    zendesk_cursor: "zendesk-cursor",
 }
 
 #[test]
@@ -71,7 +89,13 @@ fn hold(name: &str, contract: &str) {
     hold_facts(&dialect, contract.table("facts").unwrap());
     let exchanges = contract.tables("exchange");
     let named: BTreeSet<&str> = exchanges.iter().map(|exchange| exchange.text("name").unwrap()).collect();
-    for needed in ["first", "middle", "last", "past the end", "empty"] {
+    let by_place = dialect.paging().family != Family::Token;
+    let needed = if by_place {
+        &["first", "middle", "last", "past the end", "empty"][..]
+    } else {
+        &["first", "middle", "last", "empty"]
+    };
+    for needed in needed {
         assert!(named.contains(needed), "{name}: no exchange {needed:?}");
     }
     for exchange in exchanges {
@@ -129,32 +153,106 @@ fn hold_facts(dialect: &Dialect, facts: Doc<'_>) {
     assert_eq!(format!("{:?}", paging.sizes), facts.text("sizes").unwrap());
     assert_eq!(format!("{:?}", paging.end), facts.text("end").unwrap());
     assert_eq!(paging.repeats_last_page, facts.boolean("repeats_last_page").unwrap_or_default());
+    assert_eq!(paging.hidden, facts.boolean("hidden").unwrap_or_default());
+    assert_eq!(paging.tokens.backward, facts.boolean("tokens_lead_back").unwrap_or_default());
+    assert_eq!(paging.tokens.by_item, facts.boolean("by_item").unwrap_or_default());
     assert_eq!(dialect.paging_names(), facts.texts("paging_names"));
     assert_eq!(dialect.sort_names(), facts.texts("sort_names"));
     assert_eq!(dialect.asks_for_order(), facts.boolean("asks_for_order").unwrap());
+    let sorted = dialect.default_sorted();
     let ties = if facts.boolean("ties_ordered").unwrap() { Ties::Ordered } else { Ties::Unordered };
-    assert_eq!(dialect.default_sorted().order.ties, ties);
+    assert_eq!(sorted.order.ties, ties);
+    assert_eq!(sorted.flips, facts.boolean("flips").unwrap_or_default(), "flips");
+    let usual = if paging.family == Family::Token { Mode::Token } else { Mode::Offset };
+    assert_eq!(sorted.mode.word(), facts.text("mode").unwrap_or_else(|| usual.word()));
+    let filters = sorted.filters.as_ref().map_or_else(Vec::new, |filters| {
+        let columns = filters.columns.iter().map(|column| comparisons(*column));
+        columns
+            .chain(
+                [filters.both.then(|| "and".to_owned()), filters.either.then(|| "or".to_owned())].into_iter().flatten(),
+            )
+            .collect()
+    });
+    assert_eq!(filters, facts.texts("filters"), "filters");
+}
+
+/// The comparisons of a column, by their words.
+fn comparisons(column: Comparisons) -> String {
+    let words = [
+        (column.less, "lt"),
+        (column.less_or_equal, "lte"),
+        (column.greater, "gt"),
+        (column.greater_or_equal, "gte"),
+        (column.equal, "eq"),
+        (column.nulls, "null"),
+    ];
+    words.iter().filter(|(has, _)| *has).map(|(_, word)| *word).collect::<Vec<_>>().join(" ")
+}
+
+/// What an exchange asks for: a page, a slice, what a token leads to, an item, or the count.
+fn fetch(exchange: Doc<'_>, place: &str) -> Fetch {
+    let number = |key| exchange.number(key);
+    let size = || PageSize(u32::try_from(number("size").unwrap()).unwrap());
+    let slice = match (number("page"), number("from"), exchange.text("item"), exchange.boolean("count")) {
+        (Some(page), None, None, None) => Slice::Page { number: PageNumber(page), size: size() },
+        (None, Some(from), None, None) => Slice::Offset { from: Offset(from), size: size() },
+        (None, None, Some(id), None) => return Fetch::Item(KeyValue::of_id(id.as_bytes()).unwrap()),
+        (None, None, None, Some(true)) => return Fetch::Count,
+        (None, None, None, None) => {
+            let token = exchange.text("token").map(|token| Token(token.into()));
+            let backward = exchange.boolean("backward").unwrap_or_default();
+            return Fetch::Token(TokenFetch { token, backward, size: size() });
+        }
+        _ => panic!("{place}: what is asked?"),
+    };
+    let filters: Vec<Filter> = exchange.texts("filter").iter().map(|text| filter(text)).collect();
+    let filter = match filters.len() {
+        0 => None,
+        1 => filters.into_iter().next(),
+        _ => Some(Filter::And(filters)),
+    };
+    let flipped = exchange.boolean("flipped").unwrap_or_default();
+    let by_id = exchange.boolean("by_id").unwrap_or_default();
+    Fetch::Slice(slice, Listing { filter: filter.map(Arc::new), flipped, by_id })
+}
+
+/// A filter: `0 <= VALUE` compares the first column, `VALUE` is a raw JSON value; `A | B` holds where one does.
+fn filter(text: &str) -> Filter {
+    if text.contains(" | ") {
+        return Filter::Or(text.split(" | ").map(filter).collect());
+    }
+    let (column, rest) = text.split_once(' ').unwrap();
+    let (comparison, value) = rest.split_once(' ').unwrap_or((rest, ""));
+    let comparison = match comparison {
+        "<" => Comparison::Less,
+        "<=" => Comparison::LessOrEqual,
+        ">" => Comparison::Greater,
+        ">=" => Comparison::GreaterOrEqual,
+        "=" => Comparison::Equal,
+        "null" => Comparison::Null,
+        "not-null" => Comparison::NotNull,
+        other => panic!("{other}"),
+    };
+    Filter::Compare { column: column.parse().unwrap(), comparison, value: KeyValue::of_id(value.as_bytes()) }
 }
 
 fn hold_exchange(dialect: &Dialect, exchange: Doc<'_>, place: &str) {
     let sorted = dialect.default_sorted();
-    let number = |key| exchange.number(key);
-    let size = PageSize(u32::try_from(number("size").unwrap()).unwrap());
-    let fetch = match (number("page"), number("from")) {
-        (Some(page), None) => Fetch::Page { number: PageNumber(page), size },
-        (None, Some(from)) => Fetch::Slice { from: Offset(from), size },
-        _ => panic!("{place}: a page, or from"),
-    };
-    let ask = dialect.ask(sorted, fetch, exchange.text("filters").unwrap_or_default());
+    let fetch = fetch(exchange, place);
+    let filters = exchange.text("filters").unwrap_or_default();
+    let list = exchange.text("list").unwrap_or("/items/");
+    let ask = dialect.ask(sorted, &fetch, filters, list).unwrap_or_else(|error| panic!("{place}: {error}"));
+    assert_eq!(ask.method.as_str(), exchange.text("method").unwrap_or("GET"), "{place}: method");
+    assert_eq!(ask.path, exchange.text("path").unwrap_or(list), "{place}: path");
     assert_eq!(ask.query, exchange.text("query").unwrap(), "{place}: query");
-    assert_eq!(sorted_by_name(ask.headers), headers(exchange.table("headers")), "{place}: headers");
+    assert_eq!(sorted_by_name(ask.headers.clone()), headers(exchange.table("headers")), "{place}: headers");
 
     let answered = exchange.table("answer").unwrap();
     let status = u16::try_from(answered.number("status").unwrap()).unwrap();
     let response_headers: HeaderMap = headers(answered.table("headers")).into_iter().collect();
     let body = answered.text("body").unwrap().as_bytes().to_vec();
     let answer = dialect
-        .read(sorted, fetch, status, &response_headers, body, 128)
+        .read(sorted, &ask, status, &response_headers, body, 128)
         .unwrap_or_else(|error| panic!("{place}: {error}"));
     hold_reading(&answer, sorted.order.columns(), exchange.table("reading").unwrap(), place);
 }
@@ -163,6 +261,7 @@ fn hold_reading(answer: &Answer, columns: usize, reading: Doc<'_>, place: &str) 
     let standing = match reading.text("standing") {
         None => Standing::Listed,
         Some("past-end") => Standing::PastEnd,
+        Some("gone") => Standing::Gone,
         Some(other) => panic!("{place}: {other}"),
     };
     assert_eq!(answer.standing, standing, "{place}: standing");
@@ -175,6 +274,11 @@ fn hold_reading(answer: &Answer, columns: usize, reading: Doc<'_>, place: &str) 
             answer.keys[answer.keys.len() - columns..].iter().map(|span| text(span.of(&answer.body))).collect();
         assert_eq!(keys, expected, "{place}: keys of the last item");
     }
+    let token = |token: &Option<Token>| token.as_ref().map(|token| token.0.to_string());
+    assert_eq!(token(&answer.next).as_deref(), reading.text("next"), "{place}: next");
+    assert_eq!(token(&answer.previous).as_deref(), reading.text("previous"), "{place}: previous");
+    let item_tokens: Vec<String> = answer.item_tokens.iter().map(|span| text(span.of(&answer.body))).collect();
+    assert_eq!(item_tokens, reading.texts("item_tokens"), "{place}: item tokens");
     assert_eq!(answer.total.map(|total| total.value), reading.number("total"), "{place}: total");
     assert!(answer.total.is_none_or(|total| total.exact), "{place}: total");
     assert_eq!(answer.more, reading.boolean("more"), "{place}: more");

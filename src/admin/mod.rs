@@ -1,5 +1,9 @@
 //! Towards operators: a listener of its own, never a path among the clients' ones.
 
 mod health;
+mod metrics;
+mod service;
 
-pub use health::{HEALTH_PATH, service};
+pub use health::HEALTH_PATH;
+pub use metrics::METRICS_PATH;
+pub use service::{Admin, service};

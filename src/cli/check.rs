@@ -8,15 +8,16 @@ use super::{
 };
 use crate::{
     config::settings::{
-        LegacyPolicy, LegacySettings, ListSettings, OverMax, Role, RouteSettings, Settings, SortTerm, TotalPolicy,
-        Unmarked,
+        LegacyPolicy, LegacySettings, ListSettings, Mode, OverMax, Role, RouteSettings, Settings, SortTerm, Unmarked,
     },
     gateway::{self, clock, snapshot::Route},
     pagination::{
-        order::{Direction, Order, Ties},
+        order::{Direction, Ties},
+        page::Level,
         paging::{Family, Paging, Sizes},
-        resolver::WhenUnproven,
+        resolver::{Totals, Verify, WhenUnproven},
     },
+    upstream::{Promise, Sorted},
 };
 
 const DAY: u64 = 86_400;
@@ -52,12 +53,19 @@ fn describe(out: &mut String, settings: &Settings, route: &RouteSettings, compil
         (Some(list), Some(serving)) => {
             let by_host = compiled.serves_by_host();
             let dialect = &serving.dialect;
-            let order = &dialect.default_sorted().order;
-            line(out, "asks", &asks(list, dialect.paging(), dialect.paging_names()));
-            line(out, "promises", &promises(list, dialect.paging(), order, dialect.asks_for_order()));
-            line(out, "costs", &costs(list, dialect.paging()));
+            let sorted = dialect.default_sorted();
+            let promise = dialect.promise(sorted, list);
+            line(out, "asks", &asks(list, &promise, dialect.paging(), dialect.paging_names()));
+            if list.mode.value == Mode::Auto && promise.mode != Mode::Token {
+                line(out, "because", &promise.why);
+            }
+            line(out, "promises", &promises(list, &promise, dialect.paging(), sorted));
+            if let Some((next, why)) = next_level(promise.level).zip(promise.keeps_from_next.as_deref()) {
+                line(out, "short of", &format!("{next}: {why}"));
+            }
+            line(out, "costs", &costs(&promise));
             line(out, "clients", &clients(list, |role| serving.parameters.name(role).map(str::to_owned)));
-            line(out, "cursors", &cursors(list, by_host));
+            line(out, "cursors", &cursors(list, &promise, by_host));
             if let Some(legacy) = legacy(&list.legacy, dialect.paging_names(), now) {
                 line(out, "legacy", &legacy);
             }
@@ -70,10 +78,23 @@ fn line(out: &mut String, word: &str, text: &str) {
     let _ = writeln!(out, "  {word:<9} {text}");
 }
 
-fn asks(list: &ListSettings, paging: &Paging, names: &[String]) -> String {
+fn asks(list: &ListSettings, promise: &Promise, paging: &Paging, names: &[String]) -> String {
+    let names = if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
     let family = match paging.family {
         Family::Page => "page",
         Family::Offset => "offset",
+        Family::Token => "token",
+    };
+    let how = match promise.mode {
+        Mode::Keyset | Mode::Seek => {
+            let fields: Vec<&str> = list.filterable.iter().map(|field| field.value.as_str()).collect();
+            format!(
+                "range filter ({}): {} can be filtered by; else by {family}{names}",
+                promise.mode.word(),
+                fields.join(", ")
+            )
+        }
+        Mode::Offset | Mode::Token | Mode::Auto => format!("{family}{names}"),
     };
     let sizes = match &paging.sizes {
         Sizes::Free { most: Some(most), .. } => format!("at most {most} at a time"),
@@ -84,34 +105,54 @@ fn asks(list: &ListSettings, paging: &Paging, names: &[String]) -> String {
         }
         Sizes::Fixed(size) => format!("always {size} at a time"),
     };
-    let names = if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
-    format!("{} by {family}{names}, {sizes}", list.dialect.name)
+    format!("{} by {how}, {sizes}", list.dialect.name)
 }
 
-fn promises(list: &ListSettings, paging: &Paging, order: &Order, asked: bool) -> String {
-    let level = match paging.sizes {
-        Sizes::Fixed(_) => "checked: none skipped, none repeated, unless changes cancel out between two answers",
-        Sizes::Free { .. } | Sizes::Listed(_) => "exact: none skipped, none repeated",
+fn promises(list: &ListSettings, promise: &Promise, paging: &Paging, sorted: &Sorted) -> String {
+    let level = match promise.level {
+        Level::Exact => "exact: none skipped, none repeated",
+        Level::Checked => "checked: none skipped, none repeated, unless changes cancel out between two answers",
+        Level::Anchored => "anchored: none skipped, none repeated of what keeps its place among its neighbours",
+        Level::Positional => "positional: offsets, no more",
     };
-    let seams = match (&paging.sizes, paging.family) {
-        (Sizes::Listed(sizes), Family::Page) => {
-            let place = sizes.iter().fold(1, |multiple, size| least_common_multiple(multiple, u64::from(*size)));
-            format!("; checked at every {place}th item, where no page of these sizes shows both sides")
-        }
-        _ => String::new(),
-    };
-    let mut terms: Vec<SortTerm> = list.order.iter().map(|term| term.value.clone()).collect();
-    terms.push(SortTerm { field: "id".to_owned(), direction: list.id_direction });
-    let how = if asked { "asked for" } else { "believed, and checked" };
-    let ties = match order.ties {
-        Ties::Unordered if !order.strong.is_empty() => "; equal keys only as whole runs",
-        _ => "",
-    };
-    let unproven = match list.unproven {
-        WhenUnproven::Refuse => "",
-        WhenUnproven::Flag => "; what can't be proven is served flagged",
-    };
-    format!("{level}, in order {} ({how}){ties}{seams}{unproven}", terms_text(&terms))
+    let (order, by_filter) = (&sorted.order, matches!(promise.mode, Mode::Keyset | Mode::Seek));
+    let mut text = level.to_owned();
+    if order.declared {
+        let mut terms: Vec<SortTerm> = list.order.iter().map(|term| term.value.clone()).collect();
+        terms.push(SortTerm { field: "id".to_owned(), direction: list.id_direction });
+        let how = match (sorted.asked, promise.level) {
+            (0, Level::Positional) => "believed",
+            (0, _) => "believed, and checked",
+            _ => "asked for",
+        };
+        let _ = write!(text, ", in order {} ({how})", terms_text(&terms));
+    }
+    if order.ties == Ties::Unordered && !order.strong.is_empty() {
+        text.push_str("; equal keys only as whole runs");
+    }
+    if let (Sizes::Listed(sizes), Family::Page, false, Level::Exact) =
+        (&paging.sizes, paging.family, by_filter, promise.level)
+    {
+        let place = sizes.iter().fold(1, |multiple, size| least_common_multiple(multiple, u64::from(*size)));
+        let _ = write!(text, "; at every {place}th item by the flipped order");
+    }
+    if list.unproven == WhenUnproven::Flag {
+        text.push_str("; what can't be proven is served flagged");
+    }
+    if list.verify == Verify::WhenCheap {
+        text.push_str("; proofs that take a further request are left out, and flagged");
+    }
+    text
+}
+
+/// The level above one.
+const fn next_level(level: Level) -> Option<&'static str> {
+    match level {
+        Level::Exact => None,
+        Level::Checked => Some("exact"),
+        Level::Anchored => Some("checked"),
+        Level::Positional => Some("anchored"),
+    }
 }
 
 /// The smallest place that both divide.
@@ -131,33 +172,20 @@ fn terms_text(terms: &[SortTerm]) -> String {
     terms.collect::<Vec<_>>().join(", ")
 }
 
-/// How many upstream requests a page takes while nothing moves: an offset's window has one item more on each side than
-/// the page, an aligned page that holds it is up to two and a half times as large.
-fn costs(list: &ListSettings, paging: &Paging) -> String {
-    let largest = u64::from(list.page_size.max);
-    let cap = match &paging.sizes {
-        Sizes::Free { most, .. } => most.map(u64::from),
-        Sizes::Listed(sizes) => sizes.last().copied().map(u64::from),
-        Sizes::Fixed(size) => Some(u64::from(*size)),
-    };
-    let one = "1 upstream request a page without drift";
-    let Some(cap) = cap else { return one.to_owned() };
-    let within = match (paging.family, &paging.sizes) {
-        (Family::Offset, _) => cap.saturating_sub(2),
-        (Family::Page, Sizes::Listed(_)) => 0,
-        (Family::Page, _) => cap * 2 / 5,
-    };
-    let budget = list.budgets.upstream_requests;
-    match (within >= largest, within) {
-        (true, _) => one.to_owned(),
-        (false, 0) => format!("1 to {budget} upstream requests a page"),
-        (false, _) => format!("1 upstream request a page of up to {within} items without drift, at most {budget}"),
+fn costs(promise: &Promise) -> String {
+    let Promise { first, later, .. } = promise;
+    match later.as_str() {
+        "1 upstream request" if first == later => format!("{later} a page without drift"),
+        _ if first == later => format!("{later}, without drift"),
+        _ => format!("{first} for the first page; then {later}, without drift"),
     }
 }
 
 fn clients(list: &ListSettings, name: impl Fn(Role) -> Option<String>) -> String {
+    let seeks = list.mode.value == Mode::Seek;
     let roles = [Role::Limit, Role::LimitBackward, Role::Cursor, Role::After, Role::Before];
-    let mut parts: Vec<String> = roles.into_iter().filter_map(&name).collect();
+    let ids = [Role::AfterId, Role::BeforeId].into_iter().filter(|_| seeks);
+    let mut parts: Vec<String> = roles.into_iter().chain(ids).filter_map(&name).collect();
     if let Some(sort) = name(Role::Sort).filter(|_| !list.sortable.is_empty()) {
         let fields: Vec<&str> = list.sortable.iter().map(|field| field.value.as_str()).collect();
         parts.push(format!("{sort} by {}", fields.join(" ")));
@@ -167,8 +195,10 @@ fn clients(list: &ListSettings, name: impl Fn(Role) -> Option<String>) -> String
         OverMax::Reject => "refused",
     };
     let total = match list.total {
-        TotalPolicy::Upstream => "",
-        TotalPolicy::Omit => "; without totals",
+        Totals::Upstream => "",
+        Totals::Omit => "; without totals",
+        Totals::Count => "; totals counted by a request of their own",
+        Totals::FirstPage => "; totals as of the walk's first page",
     };
     format!(
         "{}; {} items, at most {} (above: {over}); envelope {}{total}",
@@ -179,14 +209,17 @@ fn clients(list: &ListSettings, name: impl Fn(Role) -> Option<String>) -> String
     )
 }
 
-fn cursors(list: &ListSettings, by_host: bool) -> String {
+fn cursors(list: &ListSettings, promise: &Promise, by_host: bool) -> String {
     let life = list.cursor.ttl.map_or_else(|| "for as long as its key".to_owned(), duration);
     let mut bound = vec!["path", "filters", "order"];
     if by_host {
         bound.insert(0, "host");
     }
     bound.extend(list.cursor.bind.iter().map(http::HeaderName::as_str));
-    format!("signed, {life}; bound to {}", bound.join(", "))
+    // What an upstream hands out is nobody's to read.
+    let form = if list.cursor.sealed || promise.mode == Mode::Token { "sealed" } else { "signed" };
+    let of_item = if promise.mode == Mode::Seek { ", with ids alone" } else { "" };
+    format!("{form}{of_item}, {life}; bound to {}", bound.join(", "))
 }
 
 /// What becomes of old clients; nothing where their requests are simply refused.

@@ -31,10 +31,10 @@ pub(super) fn run(path: &Path) -> Result<(), Failure> {
     let live = Arc::new(Live::new(snapshot));
     let reloader = Reloader::new(path.to_owned(), Arc::clone(&live), Fixed::of(&settings));
     let vitals = Vitals::default();
-    let mut servers = servers(&settings, live, &vitals)?;
+    let mut servers = servers(&settings, Arc::clone(&live), &vitals)?;
     if let Some(admin) = &settings.admin {
         gateway::probe("admin", admin.address).map_err(|error| Failure::failed(error.to_string()))?;
-        servers.companion.add_service(admin::service(admin.address, vitals.clone()));
+        servers.companion.add_service(admin::service(admin.address, vitals.clone(), live));
     }
     for listener in &settings.listeners {
         tracing::info!(name = listener.name, address = %listener.address, tls = listener.tls.is_some(), "listening");

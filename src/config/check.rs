@@ -5,9 +5,11 @@
 mod cost;
 mod dialect;
 mod envelope;
+mod field;
 mod keyring;
 mod legacy;
 mod list;
+mod mode;
 mod path;
 mod route;
 mod server;
@@ -48,6 +50,7 @@ pub(super) fn settings(root: &Written, context: &mut Context<'_>) -> Option<Sett
     let admin = server::admin(root, &listeners, context);
     let log = server::log(&root.table("log"));
     let cursor = keyring::keys(root, context);
+    let caches = server::caches(&root.table("caches"));
     let upstreams = upstream::upstreams(root, context);
     let routes = route::routes(root, context);
     // A mistake is not to be found on the day it is used: what no route names is looked at as well.
@@ -59,7 +62,7 @@ pub(super) fn settings(root: &Written, context: &mut Context<'_>) -> Option<Sett
     if context.diagnostics.has_errors() {
         return None;
     }
-    Some(Settings { server, listeners, admin, log, cursor, upstreams, routes, own_dialects, own_envelopes })
+    Some(Settings { server, listeners, admin, log, cursor, caches, upstreams, routes, own_dialects, own_envelopes })
 }
 
 impl Context<'_> {

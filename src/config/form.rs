@@ -34,8 +34,6 @@ pub(super) enum Form {
     /// Values of headers sent upstream: text, or a secret. Never shown.
     SentHeaders,
     List(&'static Self),
-    /// A list that can only be empty, since its elements come with this part, which is not in this version.
-    EmptyList(&'static str),
     /// A table with these keys.
     Table(&'static [Key]),
     /// A table of any names, with what is said where a list was written instead.
@@ -82,12 +80,6 @@ pub(super) fn inspect(written: &Written, form: &Form, path: &str, diagnostics: &
         (Form::Later(part), _) => later(written.at, name, part, diagnostics),
         (Form::List(form), Value::List(elements)) => {
             elements.iter().for_each(|element| inspect(element, form, path, diagnostics));
-        }
-        (Form::EmptyList(part), Value::List(elements)) => {
-            if let Some(first) = elements.first() {
-                let message = format!("{part}, which this version does not have");
-                diagnostics.error(first.at, message, format!("write `{name} = []`, or remove the key"));
-            }
         }
         (Form::Table(keys), Value::Table(members)) => table(members, keys, path, diagnostics),
         (Form::Named(form, _), Value::Table(members)) => {
@@ -168,7 +160,7 @@ impl Form {
             Self::Day => ("a date", "write 2026-12-31, without quotes"),
             Self::Text(_) | Self::Word(..) => ("text", "write it in quotes"),
             Self::Secret => ("a secret", "write \"env:NAME\" or \"file:PATH\"; `cursorgate keygen` makes one"),
-            Self::List(_) | Self::EmptyList(_) => ("a list", "write [\"…\"]"),
+            Self::List(_) => ("a list", "write [\"…\"]"),
             Self::Table(_) | Self::Named(..) | Self::SentHeaders | Self::JsonMembers => ("a table", "write { … }"),
             Self::Json | Self::Later(_) => ("anything", ""),
         }

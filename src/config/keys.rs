@@ -35,7 +35,7 @@ pub(super) static FILE: Form = Table(&[
     key("admin", ADMIN),
     key("log", LOG),
     key("cursor", CURSOR),
-    key("caches", Later("the caches of pivots and pages")),
+    key("caches", CACHES),
     key("telemetry", Later("metrics and traces")),
     key("defaults", Table(ROUTE)),
     key("upstreams", Named(&UPSTREAM, "write [upstreams.NAME]; routes name it")),
@@ -63,11 +63,17 @@ const ADMIN: Form = Table(&[key("address", Text(syntax::address)), key("token", 
 const LOG: Form =
     Table(&[key("format", Word(&["json", "text"], &[])), key("level", Word(&["error", "warn", "info", "debug"], &[]))]);
 
+const CACHES: Form = Table(&[
+    key("pivots", Table(&[key("size", size("64KiB", "64GiB")), key("ttl", duration("1s", "30d"))])),
+    key("pages", Later("the page cache")),
+    key("shared", Later("caches that replicas share")),
+]);
+
 const CURSOR: Form = Table(&[
     key("signing_key", Count(0, u32::MAX as u64)),
     key("keys", Named(&Secret, "write keys = { 1 = \"env:NAME\" }; the number is in every cursor")),
     key("ttl", TTL),
-    key("sealed", Later("sealed cursors")),
+    key("sealed", Boolean),
 ]);
 
 /// How long cursors live.
@@ -99,6 +105,6 @@ const UPSTREAM: Form = Table(&[
     ),
     key("connections", Later("limits of connections")),
     key("retries", Later("retries")),
-    key("origins", Later("the link family of dialects")),
+    key("origins", Later("the rewriting of links in items")),
     key("defaults", Table(ROUTE)),
 ]);

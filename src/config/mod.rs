@@ -14,6 +14,7 @@ mod check;
 pub mod diagnostic;
 mod form;
 mod keys;
+pub mod mode;
 pub mod presets;
 pub mod secret;
 pub mod settings;

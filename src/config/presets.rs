@@ -23,16 +23,30 @@ macro_rules! envelope {
 }
 
 const DIALECTS: &[(&str, &str)] = &[
+    dialect!("confluence-cloud-v1"),
+    dialect!("confluence-v1"),
+    dialect!("drf-cursor"),
     dialect!("drf-limit-offset"),
     dialect!("drf-page"),
+    dialect!("feathers"),
+    dialect!("github"),
+    dialect!("gitlab-keyset"),
     dialect!("json-server-0.17"),
     dialect!("json-server-1"),
     dialect!("laravel"),
+    dialect!("mediawiki"),
+    dialect!("odata-v4"),
     dialect!("offset-limit"),
+    dialect!("ogc-features"),
     dialect!("page-limit"),
     dialect!("postgrest"),
     dialect!("postgrest-range"),
+    dialect!("shopify"),
+    dialect!("solr-cursor-mark"),
     dialect!("spring-data"),
+    dialect!("stripe"),
+    dialect!("wordpress"),
+    dialect!("zendesk-cursor"),
 ];
 
 const ENVELOPES: &[(&str, &str)] = &[envelope!("bare"), envelope!("standard")];

@@ -3,17 +3,21 @@
 
 mod dialect;
 mod envelope;
+mod list;
 
 use std::{net::SocketAddr, time::Duration};
 
-pub use dialect::{DialectMatch, DialectRequest, DialectResponse, DialectSettings, DialectSize, DialectSort, EndWord};
+pub use dialect::{
+    DialectCount, DialectFilter, DialectItem, DialectMatch, DialectRequest, DialectResponse, DialectSettings,
+    DialectSize, DialectSort, DialectTerms, EndWord, Quote, QuotedKind,
+};
 pub use envelope::EnvelopeSettings;
+pub use list::{
+    Budgets, CursorSettings, FieldSettings, LegacyPolicy, LegacySettings, ListSettings, Mode, OverMax,
+    PageSizeSettings, ParameterSettings, Role, SortTerm, Unmarked,
+};
 
 use super::{diagnostic::Located, secret::Secret};
-use crate::pagination::{
-    order::{Direction, Kind, Nulls, Ties},
-    resolver::{ShortPages, WhenUnproven},
-};
 
 /// A whole configuration.
 #[derive(Debug)]
@@ -28,6 +32,8 @@ pub struct Settings {
     pub log: LogSettings,
     /// The keys of cursors; there whenever a route paginates.
     pub cursor: Option<CursorKeySettings>,
+    /// What is kept in memory.
+    pub caches: CacheSettings,
     /// The upstreams that routes name.
     pub upstreams: Vec<UpstreamSettings>,
     /// The routes, in the order of the file.
@@ -131,6 +137,22 @@ pub struct CursorKeySettings {
     pub keys: Vec<(u32, Secret)>,
 }
 
+/// `[caches]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CacheSettings {
+    /// Keys of items, for routes whose cursors carry ids alone.
+    pub pivots: PivotCacheSettings,
+}
+
+/// `caches.pivots`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PivotCacheSettings {
+    /// How many bytes it may take; 64 MiB.
+    pub size: usize,
+    /// How long an item's keys are kept; 10 min.
+    pub ttl: Duration,
+}
+
 /// `[upstreams.NAME]`.
 #[derive(Debug)]
 pub struct UpstreamSettings {
@@ -197,188 +219,4 @@ pub struct RouteSettings {
     pub public_url: Option<String>,
     /// Only forwarded, or with everything that serving a list needs.
     pub list: Option<Box<ListSettings>>,
-}
-
-/// What serving a list needs.
-#[derive(Debug)]
-pub struct ListSettings {
-    /// How the upstream is asked and read, with `extends` followed.
-    pub dialect: DialectSettings,
-    /// What clients get.
-    pub envelope: EnvelopeSettings,
-    /// The collection's name: said, or the last fixed segment of the path.
-    pub collection: String,
-    /// The strong keys of the declared order, in sequence, without the id.
-    pub order: Vec<Located<SortTerm>>,
-    /// Which way the id runs: the last term of `order`.
-    pub id_direction: Direction,
-    /// The place of the id in an element, as the route says it instead of the dialect.
-    pub id: Option<Located<String>>,
-    /// Whether ties are ordered, where the route says it.
-    pub ties: Option<Ties>,
-    /// What is known of fields.
-    pub fields: Vec<FieldSettings>,
-    /// Fields that this endpoint can sort by; `id` is the item's id.
-    pub sortable: Vec<Located<String>>,
-    /// What is done where a page can't be proven.
-    pub unproven: WhenUnproven,
-    /// What is done where a page can't be filled.
-    pub short_pages: ShortPages,
-    /// The limits of clients.
-    pub page_size: PageSizeSettings,
-    /// Whether totals are passed on.
-    pub total: TotalPolicy,
-    /// Headers that say whose view an answer is; lower case.
-    pub principal: Vec<http::HeaderName>,
-    /// How cursors are made.
-    pub cursor: CursorSettings,
-    /// What the client's parameters are called, where not as the envelope says, and how others are treated.
-    pub parameters: ParameterSettings,
-    /// What becomes of requests by page or offset.
-    pub legacy: LegacySettings,
-    /// Bounds.
-    pub budgets: Budgets,
-}
-
-/// One term of an order or a sort.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SortTerm {
-    /// The field, or `id`.
-    pub field: String,
-    /// Which way.
-    pub direction: Direction,
-}
-
-/// `fields.NAME`.
-#[derive(Debug, Clone)]
-pub struct FieldSettings {
-    /// Its name.
-    pub name: String,
-    /// How its values compare.
-    pub kind: Kind,
-    /// Where nulls stand.
-    pub nulls: Nulls,
-    /// Its place in an element; `/NAME` where it is not said.
-    pub at: Option<Located<String>>,
-    /// What the upstream's sort calls it, where that is another name.
-    pub upstream: Option<String>,
-}
-
-/// `page_size`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PageSizeSettings {
-    /// The limit where the client says none; 20.
-    pub default: u32,
-    /// The largest limit; 100.
-    pub max: u32,
-    /// What becomes of larger ones, where the route says it instead of the envelope.
-    pub over_max: Option<OverMax>,
-}
-
-/// `over_max`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OverMax {
-    /// Lowered.
-    Clamp,
-    /// Refused with `limit_too_large`.
-    Reject,
-}
-
-/// `total` of a route.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TotalPolicy {
-    /// The upstream's, where it says one.
-    Upstream,
-    /// None.
-    Omit,
-}
-
-/// `cursor` of a route.
-#[derive(Debug, Clone)]
-pub struct CursorSettings {
-    /// How long cursors live; for ever where it is not said.
-    pub ttl: Option<Duration>,
-    /// Request headers that a cursor is bound to.
-    pub bind: Vec<http::HeaderName>,
-    /// The longest cursor minted and accepted, in characters; 2,048.
-    pub length: usize,
-}
-
-/// `parameters` of a route. Names are as decoded.
-#[derive(Debug, Clone, Default)]
-pub struct ParameterSettings {
-    /// Renamed roles, as `limit = "count"`.
-    pub renamed: Vec<(Role, Located<String>)>,
-    /// Forwarded, and in no link, log or context.
-    pub private: Vec<String>,
-    /// Forwarded, and no part of the context.
-    pub ignored: Vec<String>,
-}
-
-/// What a client's parameter is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Role {
-    /// How many items.
-    Limit,
-    /// How many items, read backward from the end or from `before`.
-    LimitBackward,
-    /// A page cursor.
-    Cursor,
-    /// After this item.
-    After,
-    /// Before this item.
-    Before,
-    /// The order.
-    Sort,
-}
-
-/// `legacy` of a route.
-#[derive(Debug, Clone, Default)]
-pub struct LegacySettings {
-    /// What becomes of requests with a paging parameter of the dialect; none set: 400.
-    pub policy: Option<LegacyPolicy>,
-    /// What a request with no paging parameter at all is.
-    pub unmarked: Unmarked,
-    /// Since when this is deprecated: seconds since 1970 (RFC 9745).
-    pub deprecation: Option<i64>,
-    /// Until when it works: seconds since 1970 (RFC 8594).
-    pub sunset: Option<i64>,
-    /// Where the change is explained.
-    pub documentation: Option<String>,
-}
-
-/// `legacy.policy`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LegacyPolicy {
-    /// The upstream's answer, byte for byte.
-    Passthrough,
-    /// The page in the envelope.
-    Translate,
-    /// 410.
-    Reject,
-}
-
-/// `legacy.unmarked`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Unmarked {
-    /// Served by cursor.
-    #[default]
-    New,
-    /// Treated as the policy says.
-    Legacy,
-}
-
-/// `budgets` of a route.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Budgets {
-    /// The whole client request; 30 s.
-    pub time: Duration,
-    /// Upstream requests for one client request; 8.
-    pub upstream_requests: u32,
-    /// The largest upstream answer, decoded, in bytes; 10 MiB.
-    pub answer_size: usize,
-    /// How deep an answer may be nested; 128.
-    pub answer_depth: u16,
-    /// The longest `Link` line, in bytes; 4 KiB.
-    pub link_length: usize,
 }

@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::{form::Wrong, settings::Network};
-use crate::pagination::order::Direction;
+use crate::pagination::order::{Direction, Grain};
 
 type Checked = Result<(), Wrong>;
 
@@ -311,10 +311,37 @@ pub(super) fn field(text: &str) -> Checked {
         return Ok(());
     }
     let help = match text.strip_prefix(['-', '+']) {
-        Some(field) => format!("write \"{field}\": clients may sort by it both ways"),
-        None => "write its name alone: clients may sort by it both ways".to_owned(),
+        Some(field) => format!("write \"{field}\": a direction is no part of it"),
+        None => "write its name alone: a direction is no part of it".to_owned(),
     };
     Err(Wrong::new(format!("{text:?} is no field"), help))
+}
+
+/// How coarsely a key is shown: `day`, `s`, `ms`, `us`, or as a number of one digit behind the point, `0.01`.
+pub(super) fn grain(text: &str) -> Checked {
+    if read_grain(text).is_some() {
+        return Ok(());
+    }
+    let meant = text.strip_prefix('1').filter(|unit| read_grain(unit).is_some());
+    let meant = meant.map(|unit| format!("write \"{unit}\"; ")).unwrap_or_default();
+    let help =
+        format!("{meant}for dates and times \"day\", \"s\", \"ms\" or \"us\", for numbers such as \"1\" or \"0.01\"");
+    Err(Wrong::new(format!("{text:?} is no grain"), help))
+}
+
+/// The grain that a text says which [`grain`] has nothing against.
+pub(super) fn read_grain(text: &str) -> Option<Grain> {
+    Some(match text {
+        "day" => Grain::Day,
+        "s" | "1" => Grain::Digits(0),
+        "ms" => Grain::Digits(3),
+        "us" => Grain::Digits(6),
+        _ => {
+            let zeros = text.strip_prefix("0.")?.strip_suffix('1')?;
+            let plain = zeros.len() < 12 && zeros.bytes().all(|digit| digit == b'0');
+            Grain::Digits(u8::try_from(zeros.len()).ok().filter(|_| plain)? + 1)
+        }
+    })
 }
 
 fn is_field(text: &str) -> bool {

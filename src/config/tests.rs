@@ -9,14 +9,14 @@ use super::{
     keys, load, load_text,
     settings::{
         Action, EnvelopeSettings, LegacyPolicy, LogFormat, LogLevel, OverMax, PageSizeSettings, Role, RouteSettings,
-        Settings, Timeouts, TotalPolicy, Unmarked,
+        Settings, Timeouts, Unmarked,
     },
     toml_text,
     written::Written,
 };
 use crate::pagination::{
     order::{Direction, Kind, Nulls},
-    resolver::{ShortPages, WhenUnproven},
+    resolver::{ShortPages, Totals, WhenUnproven},
 };
 
 const REFERENCE: &str = include_str!("../../config/cursorgate.toml");
@@ -88,7 +88,13 @@ fn compare(written: &Written, form: &Form, table: &str, all: &mut BTreeSet<Strin
                     } else {
                         table
                     };
-                    compare(value, form, &format!("{outer}.{same}"), all, shown);
+                    let inner = match *name {
+                        // These have the same form wherever they stand.
+                        "gone" | "past_end" | "error" => ".matches".to_owned(),
+                        "fields" if table.ends_with(".filter") => table.to_owned(),
+                        _ => format!("{outer}.{same}"),
+                    };
+                    compare(value, form, &inner, all, shown);
                 }
             }
         }
@@ -148,7 +154,7 @@ fn what_is_not_written_has_its_default() {
     assert_eq!(list.page_size, PageSizeSettings { default: 20, max: 100, over_max: None });
     assert_eq!(
         (list.unproven, list.short_pages, list.total),
-        (WhenUnproven::Refuse, ShortPages::Refuse, TotalPolicy::Upstream)
+        (WhenUnproven::Refuse, ShortPages::Refuse, Totals::Upstream)
     );
     assert_eq!(list.principal, ["authorization", "cookie"]);
     assert_eq!((list.cursor.ttl, list.cursor.length), (None, 2_048));

@@ -5,21 +5,33 @@
 //! claims make equal cursors, on which relay clients, HTTP caches and logs rely.
 //!
 //! ```text
-//! payload = form [begin] offset                        At
-//!         / form [begin] offset run [total]            Start, End
-//!         / form [begin] offset run [total] anchor     After, Before
-//!         / form anchor                                an item cursor
-//! form    = 1 byte: which of these, and the flags BUCKET and TOTAL
+//! payload = kind [flags] [begin] hint place            a page cursor
+//!         / kind place                                 an item cursor
+//! kind    = 1 byte: of which position or item, and in its upper half the flags that are common
+//! flags   = 1 byte: those that are rare; where FURTHER is set
 //! begin   = when the bucket of time began that the cursor was made in, in seconds since 1970; where BUCKET is set
+//! hint    = offset [run] [within] [total] [first] [ahead]   run: not of At, whose offset is its place too
+//! within  = where WITHIN is set                        else it is the run where WITHIN_RUN is set, and else 0
 //! total   = where TOTAL is set
-//! anchor  = count *value value                         the strong keys, then the id
+//! first   = where FIRST_TOTAL is set
+//! ahead   = a mark; where AHEAD is set, of a place in a page of the upstream's
 //! ```
 //!
-//! Integers are LEB128 varints. A value begins with a byte that says its kind, and for most texts their length too.
+//! Integers are LEB128 varints. `place` has what is specific to each kind, `value` the values of keys.
+
+mod bytes;
+mod place;
+mod value;
+
+pub(super) use bytes::{Reader, write_varint};
+use place::{
+    read_anchor, read_mark, read_marked_item, read_marks, read_pivot, read_token_place, write_anchor, write_mark,
+    write_marked_item, write_marks, write_pivot, write_token_place,
+};
 
 use crate::pagination::{
-    key::KeyValue,
-    position::{Anchor, Hint, Position, Target},
+    answer::Total,
+    position::{Hint, Item, Pivot, Position, Target},
     window::Offset,
 };
 
@@ -29,81 +41,147 @@ const AFTER: u8 = 2;
 const BEFORE: u8 = 3;
 const AT: u8 = 4;
 const ITEM: u8 = 5;
+const AFTER_PIVOT: u8 = 6;
+const BEFORE_PIVOT: u8 = 7;
+/// After a pivot without a fingerprint: after that item wherever it is now.
+const AFTER_ID: u8 = 8;
+/// Before a pivot without a fingerprint.
+const BEFORE_ID: u8 = 9;
+const AFTER_MARKS: u8 = 10;
+const BEFORE_MARKS: u8 = 11;
+const TOKEN: u8 = 12;
+const MARKED_ITEM: u8 = 13;
 
-/// The form's flag for a begin of a bucket.
-const BUCKET: u8 = 0x10;
-/// The form's flag for a total.
-const TOTAL: u8 = 0x20;
-
-const NULL: u8 = 0;
-const FALSE: u8 = 1;
-const TRUE: u8 = 2;
-/// An integer from 0 to 2^64 - 1, as a varint.
-const NATURAL: u8 = 3;
-/// An integer from -1 down to 1 - 2^64, as a varint of -1 - n.
-const NEGATIVE: u8 = 4;
-/// Any other number, as its spelling.
-const NUMBER: u8 = 5;
-/// A text that is a UUID in its canonical form (RFC 9562, section 4, in lower case), as its 16 bytes.
-const UUID: u8 = 6;
-/// A text that is too long for its first byte to say how long: a varint of what is beyond [`SHORT_TEXTS`].
-const LONG_TEXT: u8 = 7;
-/// From here on the first byte is that of a text, and says its length.
-const TEXT: u8 = 0x40;
-/// How many lengths of text the first byte can say.
-const SHORT_TEXTS: usize = (u8::MAX - TEXT) as usize + 1;
+/// There is a begin of a bucket.
+const BUCKET: u16 = 0x10;
+/// There is a total.
+const TOTAL: u16 = 0x20;
+/// The hint's `within` is its run, which is not 0.
+const WITHIN_RUN: u16 = 0x40;
+/// The kind's byte says that a byte of rare flags follows: those from [`FROM_END`] on.
+const FURTHER: u8 = 0x80;
+/// The hint's offset is counted from the end.
+const FROM_END: u16 = 0x0100;
+/// The hint's `within` is neither 0 nor its run, and follows.
+const WITHIN: u16 = 0x0200;
+/// There is a total of the walk's first page.
+const FIRST_TOTAL: u16 = 0x0400;
+/// That total is a lower bound.
+const FIRST_BOUND: u16 = 0x0800;
+/// There is the mark of the item beyond the place.
+const AHEAD: u16 = 0x1000;
 
 /// What a cursor says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Opened {
+pub enum Claims {
     /// A page cursor: a position and what helps to aim at it.
     Page(Target),
     /// An item cursor: the item and nothing else. The parameter that brought it gives the direction.
-    Item(Anchor),
+    Item(Item),
+}
+
+/// Whether a page cursor with this position is sealed whatever its route says: what an upstream hands out may name its
+/// host, or hold its secrets.
+pub(super) fn is_secret(position: &Position) -> bool {
+    kind(position) == TOKEN
 }
 
 /// Appends a page cursor's payload. `bucket` is when the bucket that it is made in began.
 pub(super) fn write_page(out: &mut Vec<u8>, target: &Target, bucket: Option<u64>) {
-    let (form, anchor) = match &target.position {
-        Position::Start => (START, None),
-        Position::End => (END, None),
-        Position::After(anchor) => (AFTER, Some(anchor)),
-        Position::Before(anchor) => (BEFORE, Some(anchor)),
-        Position::At(_) => (AT, None),
-    };
-    // An offset is its own hint, and nothing else can help to find it.
+    let kind = kind(&target.position);
     let hint = match target.position {
-        Position::At(offset) => Hint { offset, ..Hint::default() },
-        _ => target.hint,
+        // An offset is its own hint, and nothing else can help to find it.
+        Position::At(offset) => Hint { offset, first_total: target.hint.first_total, ..Hint::default() },
+        Position::Token(_) => target.hint,
+        _ => Hint { ahead: None, ..target.hint },
     };
-    let flags = if bucket.is_some() { BUCKET } else { 0 } | if hint.total.is_some() { TOTAL } else { 0 };
-    out.push(form | flags);
+    let flags = flags(&hint) | if bucket.is_some() { BUCKET } else { 0 };
+    let [rare, common] = flags.to_be_bytes();
+    if rare == 0 {
+        out.push(kind | common);
+    } else {
+        out.extend_from_slice(&[kind | common | FURTHER, rare]);
+    }
     if let Some(begin) = bucket {
         write_varint(out, begin);
     }
     write_varint(out, hint.offset.0);
-    if form == AT {
-        return;
+    if kind != AT {
+        write_varint(out, u64::from(hint.run));
     }
-    write_varint(out, u64::from(hint.run));
+    if flags & WITHIN != 0 {
+        write_varint(out, u64::from(hint.within));
+    }
     if let Some(total) = hint.total {
         write_varint(out, total);
     }
-    if let Some(anchor) = anchor {
-        write_anchor(out, anchor);
+    if let Some(first) = hint.first_total {
+        write_varint(out, first.value);
+    }
+    if let Some(ahead) = hint.ahead {
+        write_mark(out, ahead);
+    }
+    match &target.position {
+        Position::Start | Position::End | Position::At(_) => {}
+        Position::After(anchor) | Position::Before(anchor) => write_anchor(out, anchor),
+        Position::AfterPivot(pivot) | Position::BeforePivot(pivot) => write_pivot(out, pivot),
+        Position::AfterMarks(marks) | Position::BeforeMarks(marks) => write_marks(out, marks),
+        Position::Token(place) => write_token_place(out, place),
     }
 }
 
 /// Appends an item cursor's payload.
-pub(super) fn write_item(out: &mut Vec<u8>, anchor: &Anchor) {
-    out.push(ITEM);
-    write_anchor(out, anchor);
+pub(super) fn write_item(out: &mut Vec<u8>, item: &Item) {
+    match item {
+        Item::Keyed(anchor) => {
+            out.push(ITEM);
+            write_anchor(out, anchor);
+        }
+        Item::Marked(marked) => {
+            out.push(MARKED_ITEM);
+            write_marked_item(out, marked);
+        }
+    }
+}
+
+/// The kind of a position's cursor.
+fn kind(position: &Position) -> u8 {
+    match position {
+        Position::Start => START,
+        Position::End => END,
+        Position::After(_) => AFTER,
+        Position::Before(_) => BEFORE,
+        Position::At(_) => AT,
+        Position::AfterPivot(Pivot { fingerprint: Some(_), .. }) => AFTER_PIVOT,
+        Position::BeforePivot(Pivot { fingerprint: Some(_), .. }) => BEFORE_PIVOT,
+        Position::AfterPivot(_) => AFTER_ID,
+        Position::BeforePivot(_) => BEFORE_ID,
+        Position::AfterMarks(_) => AFTER_MARKS,
+        Position::BeforeMarks(_) => BEFORE_MARKS,
+        Position::Token(_) => TOKEN,
+    }
+}
+
+/// The flags by which a hint is written.
+fn flags(hint: &Hint) -> u16 {
+    let within = match hint.within {
+        0 => 0,
+        within if within == hint.run => WITHIN_RUN,
+        _ => WITHIN,
+    };
+    let first = match hint.first_total {
+        None => 0,
+        Some(Total { exact: true, .. }) => FIRST_TOTAL,
+        Some(Total { exact: false, .. }) => FIRST_TOTAL | FIRST_BOUND,
+    };
+    let set = |said: bool, flag| if said { flag } else { 0 };
+    within | first | set(hint.total.is_some(), TOTAL) | set(hint.from_end, FROM_END) | set(hint.ahead.is_some(), AHEAD)
 }
 
 /// The head of a payload: what is needed to tell whether the rest still counts.
 pub(super) struct Head<'a> {
-    form: u8,
-    total: bool,
+    kind: u8,
+    flags: u16,
     rest: Reader<'a>,
     /// When the bucket began that a page cursor was made in.
     pub(super) bucket: Option<u64>,
@@ -114,245 +192,94 @@ impl<'a> Head<'a> {
     pub(super) fn read(payload: &'a [u8]) -> Option<Self> {
         let mut rest = Reader(payload);
         let byte = rest.byte()?;
-        let form = byte & !(BUCKET | TOTAL);
-        let allowed = match form {
-            START | END | AFTER | BEFORE => BUCKET | TOTAL,
-            AT => BUCKET,
-            ITEM => 0,
+        let kind = byte & 0x0f;
+        let mut flags = u16::from(byte & 0x70);
+        if byte & FURTHER != 0 {
+            let rare = rest.byte()?;
+            if rare == 0 {
+                return None;
+            }
+            flags |= u16::from(rare) << 8;
+        }
+        let allowed = match kind {
+            ITEM | MARKED_ITEM => 0,
+            AT => BUCKET | FIRST_TOTAL | FIRST_BOUND,
+            TOKEN => BUCKET | TOTAL | WITHIN_RUN | FROM_END | WITHIN | FIRST_TOTAL | FIRST_BOUND | AHEAD,
+            START..TOKEN => BUCKET | TOTAL | WITHIN_RUN | FROM_END | WITHIN | FIRST_TOTAL | FIRST_BOUND,
             _ => return None,
         };
-        if byte & !form & !allowed != 0 {
+        if flags & !allowed != 0 {
             return None;
         }
-        let bucket = if byte & BUCKET == 0 { None } else { Some(rest.varint()?) };
-        Some(Self { form, total: byte & TOTAL != 0, rest, bucket })
+        let bucket = if flags & BUCKET == 0 { None } else { Some(rest.varint()?) };
+        Some(Self { kind, flags, rest, bucket })
     }
 
     /// Whether this is an item cursor, which has no age.
     pub(super) fn is_item(&self) -> bool {
-        self.form == ITEM
+        matches!(self.kind, ITEM | MARKED_ITEM)
+    }
+
+    /// Whether the position is one that [`is_secret`].
+    pub(super) fn is_secret(&self) -> bool {
+        self.kind == TOKEN
     }
 
     /// Reads the rest, to its last byte; `None` where it is not what was written.
-    pub(super) fn open(self) -> Option<Opened> {
-        let Self { form, total, mut rest, .. } = self;
-        let opened = if form == ITEM {
-            Opened::Item(rest.anchor()?)
-        } else {
-            let offset = Offset(rest.varint()?);
-            if form == AT {
-                let hint = Hint { offset, ..Hint::default() };
-                Opened::Page(Target { position: Position::At(offset), hint })
-            } else {
-                let run = u32::try_from(rest.varint()?).ok()?;
-                let total = if total { Some(rest.varint()?) } else { None };
-                let position = match form {
-                    START => Position::Start,
-                    END => Position::End,
-                    AFTER => Position::After(rest.anchor()?),
-                    _ => Position::Before(rest.anchor()?),
-                };
-                Opened::Page(Target { position, hint: Hint { offset, run, total } })
+    pub(super) fn open(mut self) -> Option<Claims> {
+        let claims = match self.kind {
+            ITEM => Claims::Item(Item::Keyed(read_anchor(&mut self.rest)?)),
+            MARKED_ITEM => Claims::Item(Item::Marked(read_marked_item(&mut self.rest)?)),
+            _ => {
+                let hint = self.hint()?;
+                Claims::Page(Target { position: self.position(hint.offset)?, hint })
             }
         };
-        rest.0.is_empty().then_some(opened)
+        self.rest.0.is_empty().then_some(claims)
     }
-}
 
-/// Appends a varint (LEB128).
-pub(super) fn write_varint(out: &mut Vec<u8>, mut number: u64) {
-    loop {
-        let low = (number & 0x7f) as u8;
-        number >>= 7;
-        if number == 0 {
-            out.push(low);
-            return;
+    fn hint(&mut self) -> Option<Hint> {
+        let Self { kind, flags, rest, .. } = self;
+        let set = |flag| *flags & flag != 0;
+        let mut hint = Hint { offset: Offset(rest.varint()?), from_end: set(FROM_END), ..Hint::default() };
+        if *kind != AT {
+            hint.run = rest.number()?;
         }
-        out.push(low | 0x80);
-    }
-}
-
-fn write_anchor(out: &mut Vec<u8>, anchor: &Anchor) {
-    write_varint(out, anchor.keys.len() as u64);
-    for key in &anchor.keys {
-        write_value(out, key);
-    }
-    write_value(out, &anchor.id);
-}
-
-fn write_value(out: &mut Vec<u8>, value: &KeyValue) {
-    match value {
-        KeyValue::Null => out.push(NULL),
-        KeyValue::Boolean(false) => out.push(FALSE),
-        KeyValue::Boolean(true) => out.push(TRUE),
-        KeyValue::Number(spelling) => match Integer::from_spelling(spelling) {
-            Some(Integer::Natural(number)) => {
-                out.push(NATURAL);
-                write_varint(out, number);
-            }
-            Some(Integer::Negative(number)) => {
-                out.push(NEGATIVE);
-                write_varint(out, number);
-            }
-            None => {
-                out.push(NUMBER);
-                write_varint(out, spelling.len() as u64);
-                out.extend_from_slice(spelling.as_bytes());
-            }
-        },
-        KeyValue::Text(text) => write_text(out, text),
-    }
-}
-
-fn write_text(out: &mut Vec<u8>, text: &[u8]) {
-    if let Some(uuid) = pack_uuid(text) {
-        out.push(UUID);
-        out.extend_from_slice(&uuid);
-        return;
-    }
-    match u8::try_from(text.len()) {
-        Ok(length) if text.len() < SHORT_TEXTS => out.push(TEXT + length),
-        _ => {
-            out.push(LONG_TEXT);
-            write_varint(out, (text.len() - SHORT_TEXTS) as u64);
+        if set(WITHIN_RUN) {
+            hint.within = hint.run;
         }
-    }
-    out.extend_from_slice(text);
-}
-
-/// An integer that is spelt the one way in which integers are written back.
-enum Integer {
-    /// The number.
-    Natural(u64),
-    /// -1 minus the number.
-    Negative(u64),
-}
-
-impl Integer {
-    fn from_spelling(spelling: &str) -> Option<Self> {
-        let digits = spelling.strip_prefix('-').unwrap_or(spelling);
-        let plain = digits.bytes().all(|byte| byte.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
-        let magnitude: u64 = if plain { digits.parse().ok()? } else { return None };
-        if digits.len() == spelling.len() {
-            Some(Self::Natural(magnitude))
-        } else {
-            magnitude.checked_sub(1).map(Self::Negative)
+        if set(WITHIN) {
+            hint.within = rest.number()?;
         }
-    }
-}
-
-/// Where the canonical form of a UUID has its hyphens.
-const HYPHENS: [usize; 4] = [8, 13, 18, 23];
-/// How long the canonical form of a UUID is.
-const UUID_TEXT: usize = 36;
-
-fn pack_uuid(text: &[u8]) -> Option<[u8; 16]> {
-    if text.len() != UUID_TEXT {
-        return None;
-    }
-    let mut packed = [0; 16];
-    let mut digits = 0;
-    for (index, &byte) in text.iter().enumerate() {
-        if HYPHENS.contains(&index) {
-            if byte != b'-' {
-                return None;
-            }
-            continue;
+        if set(TOTAL) {
+            hint.total = Some(rest.varint()?);
         }
-        let digit = match byte {
-            b'0'..=b'9' => byte - b'0',
-            b'a'..=b'f' => byte - b'a' + 10,
+        if set(FIRST_TOTAL) {
+            hint.first_total = Some(Total { value: rest.varint()?, exact: !set(FIRST_BOUND) });
+        }
+        if set(AHEAD) {
+            hint.ahead = Some(read_mark(rest)?);
+        }
+        // Flags that say what others say, or nothing, are not those that this hint is written by.
+        (self::flags(&hint) == *flags & !BUCKET).then_some(hint)
+    }
+
+    fn position(&mut self, offset: Offset) -> Option<Position> {
+        let rest = &mut self.rest;
+        Some(match self.kind {
+            START => Position::Start,
+            END => Position::End,
+            AT => Position::At(offset),
+            AFTER => Position::After(read_anchor(rest)?),
+            BEFORE => Position::Before(read_anchor(rest)?),
+            AFTER_PIVOT => Position::AfterPivot(read_pivot(rest, true)?),
+            BEFORE_PIVOT => Position::BeforePivot(read_pivot(rest, true)?),
+            AFTER_ID => Position::AfterPivot(read_pivot(rest, false)?),
+            BEFORE_ID => Position::BeforePivot(read_pivot(rest, false)?),
+            AFTER_MARKS => Position::AfterMarks(read_marks(rest)?),
+            BEFORE_MARKS => Position::BeforeMarks(read_marks(rest)?),
+            TOKEN => Position::Token(Box::new(read_token_place(rest)?)),
             _ => return None,
-        };
-        packed[digits / 2] = packed[digits / 2] << 4 | digit;
-        digits += 1;
-    }
-    Some(packed)
-}
-
-fn unpack_uuid(packed: &[u8]) -> Vec<u8> {
-    let mut text = Vec::with_capacity(UUID_TEXT);
-    for byte in packed {
-        if HYPHENS.contains(&text.len()) {
-            text.push(b'-');
-        }
-        for digit in [byte >> 4, byte & 0x0f] {
-            text.push(if digit < 10 { b'0' + digit } else { b'a' + digit - 10 });
-        }
-    }
-    text
-}
-
-/// What is left of some bytes. Nothing is allocated before the bytes that fill it were seen.
-pub(super) struct Reader<'a>(pub(super) &'a [u8]);
-
-impl<'a> Reader<'a> {
-    /// The next byte.
-    pub(super) fn byte(&mut self) -> Option<u8> {
-        let (&byte, rest) = self.0.split_first()?;
-        self.0 = rest;
-        Some(byte)
-    }
-
-    /// The next varint, refused where it is longer than its number needs.
-    pub(super) fn varint(&mut self) -> Option<u64> {
-        let mut number = 0;
-        for shift in (0..u64::BITS).step_by(7) {
-            let byte = self.byte()?;
-            let low = u64::from(byte & 0x7f);
-            if low << shift >> shift != low || (byte == 0 && shift > 0) {
-                return None;
-            }
-            number |= low << shift;
-            if byte & 0x80 == 0 {
-                return Some(number);
-            }
-        }
-        None
-    }
-
-    fn take(&mut self, length: u64) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(usize::try_from(length).ok()?)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    fn anchor(&mut self) -> Option<Anchor> {
-        let count = self.varint()?;
-        let mut keys = Vec::new();
-        for _ in 0..count {
-            keys.push(self.value()?);
-        }
-        Some(Anchor { keys, id: self.value()? })
-    }
-
-    fn value(&mut self) -> Option<KeyValue> {
-        Some(match self.byte()? {
-            NULL => KeyValue::Null,
-            FALSE => KeyValue::Boolean(false),
-            TRUE => KeyValue::Boolean(true),
-            NATURAL => KeyValue::Number(self.varint()?.to_string()),
-            NEGATIVE => KeyValue::Number(format!("-{}", self.varint()?.checked_add(1)?)),
-            NUMBER => {
-                let length = self.varint()?;
-                let spelling = std::str::from_utf8(self.take(length)?).ok()?;
-                if Integer::from_spelling(spelling).is_some() {
-                    return None;
-                }
-                KeyValue::Number(spelling.to_owned())
-            }
-            UUID => KeyValue::Text(unpack_uuid(self.take(16)?)),
-            LONG_TEXT => {
-                let length = self.varint()?.checked_add(SHORT_TEXTS as u64)?;
-                KeyValue::Text(self.take(length)?.to_vec())
-            }
-            byte => {
-                let text = self.take(u64::from(byte.checked_sub(TEXT)?))?;
-                if pack_uuid(text).is_some() {
-                    return None;
-                }
-                KeyValue::Text(text.to_vec())
-            }
         })
     }
 }

@@ -181,6 +181,10 @@ fn write_order(out: &mut Vec<u8>, order: &Order) {
     for key in order.strong.iter().chain(std::iter::once(&order.id)) {
         write_key(out, key);
     }
+    // Without a declared order positions are marks, which mean nothing where there is one, and the other way round.
+    if !order.declared {
+        out.push(0);
+    }
 }
 
 fn write_key(out: &mut Vec<u8>, key: &SortKey) {
@@ -210,6 +214,7 @@ fn write_key(out: &mut Vec<u8>, key: &SortKey) {
         Kind::Boolean => 5,
         Kind::Uuid => 6,
         Kind::Rank(_) => 7,
+        Kind::Opaque => 8,
     });
     write_length(out, ranks.len());
     for rank in ranks {

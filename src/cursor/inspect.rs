@@ -3,13 +3,15 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::{
-    codec::{Head, Opened},
+    codec::{Claims, Head},
+    frame::{self, Form, Frame},
     keyring::KeyRing,
-    token::{self, Token},
 };
 use crate::pagination::{
+    fetch::Token,
     key::KeyValue,
-    position::{Anchor, Position},
+    mark::Mark,
+    position::{Anchor, Hint, Item, Marks, Pivot, Position, TokenPlace, Within},
 };
 
 /// What there is to see of a cursor. Displayed as lines for a terminal, each a word and what it says; texts in them
@@ -27,29 +29,35 @@ pub struct Inspection {
 pub enum Finding {
     /// No cursor: not base64url, too short, or of a version that is not known here.
     Foreign,
-    /// It has the frame of a cursor; its signature is not verified. Nothing of it but the key's id was read, and that
+    /// It has the frame of a cursor, and is not verified. Nothing of it but its form and the key's id was read, and they
     /// may be a lie.
     Unverified {
-        /// The id of the key that is said to have signed it.
+        /// How it is said to be kept.
+        form: Form,
+        /// The id of the key that is said to have made it.
         key: u32,
         /// Why it is not verified.
         reason: Unverified,
     },
-    /// Its signature is good, and what it says can't be read: another version of cursorgate made it.
+    /// Its tag is good, and what it says can't be read: another version of cursorgate made it.
     Unreadable {
-        /// The id of the key that signed it.
+        /// How it is kept.
+        form: Form,
+        /// The id of the key that made it.
         key: u32,
     },
-    /// Its signature is good. Whether it has expired, or fits a request, is for the route to say.
+    /// Its tag is good. Whether it has expired, or fits a request, is for the route to say.
     Verified {
-        /// The id of the key that signed it.
+        /// How it is kept.
+        form: Form,
+        /// The id of the key that made it.
         key: u32,
         /// The keyed fingerprint of what it is bound to: equal for cursors of one list with one key.
         context: u64,
         /// When the bucket of time began that it was made in, in seconds since 1970.
         issued: Option<u64>,
         /// What it says.
-        says: Opened,
+        says: Claims,
     },
 }
 
@@ -60,131 +68,233 @@ pub enum Unverified {
     NoKeys,
     /// The key is not among those at hand.
     UnknownKey,
-    /// The signature is not that of the key.
-    BadSignature,
+    /// The tag is not that of the key.
+    BadTag,
 }
 
-/// Looks at a cursor. Without keys, or without a good signature, nothing of what it says is decoded.
+/// Looks at a cursor. Without keys, or without a good tag, nothing of what it says is decoded.
 #[must_use]
 pub fn inspect(keys: Option<&KeyRing>, text: &str) -> Inspection {
-    let bytes = token::decode(text);
-    let finding = bytes.as_deref().and_then(Token::parse).map_or(Finding::Foreign, |token| look(keys, &token));
+    let bytes = frame::decode(text);
+    let finding = bytes.as_deref().and_then(Frame::parse).map_or(Finding::Foreign, |frame| look(keys, &frame));
     Inspection { length: text.len(), finding }
 }
 
-fn look(keys: Option<&KeyRing>, token: &Token<'_>) -> Finding {
-    let unverified = |reason| Finding::Unverified { key: token.key, reason };
+fn look(keys: Option<&KeyRing>, frame: &Frame<'_>) -> Finding {
+    let form = frame.form;
+    let unverified = |reason| Finding::Unverified { form, key: frame.key, reason };
     let Some(keys) = keys else {
         return unverified(Unverified::NoKeys);
     };
-    let Some(key) = keys.find(token.key) else {
+    let Some(key) = keys.find(frame.key) else {
         return unverified(Unverified::UnknownKey);
     };
-    let Some(verified) = token.verify(key) else {
-        return unverified(Unverified::BadSignature);
+    let Some(verified) = frame.verify(key) else {
+        return unverified(Unverified::BadTag);
     };
-    let Some(head) = Head::read(verified.payload) else {
-        return Finding::Unreadable { key: key.id };
+    let Some(head) = Head::read(&verified.payload) else {
+        return Finding::Unreadable { form, key: key.id };
     };
     let issued = head.bucket;
     let Some(says) = head.open() else {
-        return Finding::Unreadable { key: key.id };
+        return Finding::Unreadable { form, key: key.id };
     };
-    Finding::Verified { key: key.id, context: verified.fingerprint.number(), issued, says }
+    Finding::Verified { form, key: key.id, context: verified.fingerprint.number(), issued, says }
 }
 
 impl Display for Inspection {
-    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
-        line(formatter, "length", format_args!("{} characters", self.length))?;
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        line(out, "length", format_args!("{} characters", self.length))?;
         match &self.finding {
-            Finding::Foreign => line(formatter, "form", "no cursor of this version of cursorgate"),
-            Finding::Unverified { key, reason } => {
-                line(formatter, "form", "signed")?;
-                line(formatter, "key", key)?;
-                line(formatter, "signature", reason)
+            Finding::Foreign => line(out, "form", "no cursor of this version of cursorgate"),
+            Finding::Unverified { form, key, reason } => {
+                line(out, "form", form)?;
+                line(out, "key", key)?;
+                line(out, form.tag(), reason)
             }
-            Finding::Unreadable { key } => {
-                line(formatter, "form", "signed")?;
-                line(formatter, "key", key)?;
-                line(formatter, "signature", "good, but what it says can't be read: another version made it")
+            Finding::Unreadable { form, key } => {
+                line(out, "form", form)?;
+                line(out, "key", key)?;
+                line(out, form.tag(), "good, but what it says can't be read: another version made it")
             }
-            Finding::Verified { key, context, issued, says } => {
-                let form = match says {
-                    Opened::Page(_) => "signed page cursor",
-                    Opened::Item(_) => "signed item cursor",
+            Finding::Verified { form, key, context, issued, says } => {
+                let kind = match says {
+                    Claims::Page(_) => "page cursor",
+                    Claims::Item(_) => "item cursor",
                 };
-                line(formatter, "form", form)?;
-                line(formatter, "key", key)?;
-                line(formatter, "signature", "good")?;
-                line(formatter, "context", format_args!("{context:016x}"))?;
+                line(out, "form", format_args!("{form} {kind}"))?;
+                line(out, "key", key)?;
+                line(out, form.tag(), "good")?;
+                line(out, "context", format_args!("{context:016x}"))?;
                 if let Some(begin) = issued {
-                    line(formatter, "issued", format_args!("in the bucket that began at {}", Instant(*begin)))?;
+                    line(out, "issued", format_args!("in the bucket that began at {}", Instant(*begin)))?;
                 }
-                write_opened(formatter, says)
+                write_claims(out, says)
             }
         }
     }
 }
 
-impl Display for Unverified {
-    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::NoKeys => "not verified, as no keys are at hand; what it says is not shown",
-            Self::UnknownKey => "not verified, as this key is not at hand; what it says is not shown",
-            Self::BadSignature => "BAD: it was changed, cut, or signed with other keys; what it says is not shown",
+impl Form {
+    /// What its tag is called.
+    const fn tag(self) -> &'static str {
+        match self {
+            Self::Signed => "signature",
+            Self::Sealed => "seal",
+        }
+    }
+}
+
+impl Display for Form {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Signed => "signed",
+            Self::Sealed => "sealed",
         })
     }
 }
 
-fn write_opened(formatter: &mut Formatter<'_>, says: &Opened) -> fmt::Result {
-    let target = match says {
-        Opened::Item(anchor) => return write_anchor(formatter, anchor),
-        Opened::Page(target) => target,
-    };
-    match &target.position {
-        Position::Start => line(formatter, "position", "start")?,
-        Position::End => line(formatter, "position", "end")?,
-        Position::After(anchor) => {
-            line(formatter, "position", "after")?;
-            write_anchor(formatter, anchor)?;
-        }
-        Position::Before(anchor) => {
-            line(formatter, "position", "before")?;
-            write_anchor(formatter, anchor)?;
-        }
-        Position::At(offset) => return line(formatter, "position", format_args!("at offset {}", offset.0)),
-    }
-    let hint = target.hint;
-    match hint.total {
-        Some(total) => {
-            line(formatter, "hint", format_args!("offset {}, run {}, total {total}", hint.offset.0, hint.run))
-        }
-        None => line(formatter, "hint", format_args!("offset {}, run {}", hint.offset.0, hint.run)),
+impl Display for Unverified {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::NoKeys => "not verified, as no keys are at hand; what it says is not shown",
+            Self::UnknownKey => "not verified, as this key is not at hand; what it says is not shown",
+            Self::BadTag => "BAD: it was changed, cut, or made with other keys; what it says is not shown",
+        })
     }
 }
 
-fn write_anchor(formatter: &mut Formatter<'_>, anchor: &Anchor) -> fmt::Result {
+fn write_claims(out: &mut Formatter<'_>, says: &Claims) -> fmt::Result {
+    match says {
+        Claims::Item(Item::Keyed(anchor)) => write_anchor(out, anchor),
+        Claims::Item(Item::Marked(marked)) => {
+            line(out, "item", ShownMarks(&[marked.item]))?;
+            write_marks(out, &marked.around)
+        }
+        Claims::Page(target) => {
+            write_position(out, &target.position)?;
+            write_hint(out, &target.position, &target.hint)
+        }
+    }
+}
+
+fn write_position(out: &mut Formatter<'_>, position: &Position) -> fmt::Result {
+    match position {
+        Position::Start => line(out, "position", "start"),
+        Position::End => line(out, "position", "end"),
+        Position::At(offset) => line(out, "position", format_args!("at offset {}", offset.0)),
+        Position::After(anchor) => line(out, "position", "after").and_then(|()| write_anchor(out, anchor)),
+        Position::Before(anchor) => line(out, "position", "before").and_then(|()| write_anchor(out, anchor)),
+        Position::AfterPivot(pivot) => write_pivot(out, "after", pivot),
+        Position::BeforePivot(pivot) => write_pivot(out, "before", pivot),
+        Position::AfterMarks(marks) => {
+            line(out, "position", "amid marks, reading forward").and_then(|()| write_marks(out, marks))
+        }
+        Position::BeforeMarks(marks) => {
+            line(out, "position", "amid marks, reading backward").and_then(|()| write_marks(out, marks))
+        }
+        Position::Token(place) => write_token_place(out, place),
+    }
+}
+
+fn write_pivot(out: &mut Formatter<'_>, side: &str, pivot: &Pivot) -> fmt::Result {
+    line(out, "position", format_args!("{side} the item with this id, whose keys are looked up"))?;
+    line(out, "id", Value(&pivot.id))?;
+    match pivot.fingerprint {
+        Some(mark) => line(out, "keys", format_args!("those with the fingerprint {}", ShownMarks(&[mark]))),
+        None => line(out, "keys", "whatever they are now"),
+    }
+}
+
+/// What the upstream's token says is not shown: it may hold credentials, and this output may be passed on.
+fn write_token_place(out: &mut Formatter<'_>, place: &TokenPlace) -> fmt::Result {
+    let way = |backward| if backward { "backward" } else { "forward" };
+    line(out, "position", format_args!("in a page of the upstream's, reading {}", way(place.backward)))?;
+    match &place.token {
+        Some(Token(text)) => {
+            let (length, way) = (text.len(), way(place.token_backward));
+            line(out, "token", format_args!("{length} bytes, not shown, which lead {way}"))?;
+        }
+        None => line(out, "token", "none: the first page")?,
+    }
+    match &place.within {
+        Within::Whole => line(out, "within", "the whole page")?,
+        Within::Keys(anchor) => {
+            line(out, "within", "beyond this item")?;
+            write_anchor(out, anchor)?;
+        }
+        Within::Marks(marks) => {
+            line(out, "within", "amid marks")?;
+            write_marks(out, marks)?;
+        }
+    }
+    let circle = place.circle;
+    line(out, "circle", format_args!("power {}, steps {}, hash {:x}", circle.power, circle.steps, circle.hash))
+}
+
+/// The hint, in so far as the position is not the hint itself.
+fn write_hint(out: &mut Formatter<'_>, position: &Position, hint: &Hint) -> fmt::Result {
+    let mut says = Vec::new();
+    if !matches!(position, Position::At(_)) {
+        says.push(format!("offset {}{}", hint.offset.0, if hint.from_end { " from the end" } else { "" }));
+        says.push(format!("run {}", hint.run));
+    }
+    if hint.within != 0 {
+        says.push(format!("within {}", hint.within));
+    }
+    if let Some(total) = hint.total {
+        says.push(format!("total {total}"));
+    }
+    if let Some(first) = hint.first_total {
+        says.push(format!("first total {}{}", if first.exact { "" } else { "at least " }, first.value));
+    }
+    if let Some(ahead) = hint.ahead {
+        says.push(format!("ahead {:010x}", ahead.number()));
+    }
+    if says.is_empty() { Ok(()) } else { line(out, "hint", says.join(", ")) }
+}
+
+fn write_anchor(out: &mut Formatter<'_>, anchor: &Anchor) -> fmt::Result {
     for key in &anchor.keys {
-        line(formatter, "key value", Value(key))?;
+        line(out, "key value", Value(key))?;
     }
-    line(formatter, "id", Value(&anchor.id))
+    line(out, "id", Value(&anchor.id))
 }
 
-fn line(formatter: &mut Formatter<'_>, word: &str, says: impl Display) -> fmt::Result {
-    writeln!(formatter, "{word:<10} {says}")
+fn write_marks(out: &mut Formatter<'_>, marks: &Marks) -> fmt::Result {
+    line(out, "marks", format_args!("{} | {}", ShownMarks(&marks.before), ShownMarks(&marks.after)))
+}
+
+fn line(out: &mut Formatter<'_>, word: &str, says: impl Display) -> fmt::Result {
+    writeln!(out, "{word:<10} {says}")
 }
 
 /// A key's value, with nothing in it that a terminal would obey.
 struct Value<'a>(&'a KeyValue);
 
 impl Display for Value<'_> {
-    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         match self.0 {
-            KeyValue::Null => formatter.write_str("null"),
-            KeyValue::Boolean(value) => value.fmt(formatter),
-            KeyValue::Number(spelling) => spelling.escape_debug().fmt(formatter),
-            KeyValue::Text(text) => write!(formatter, "{:?}", String::from_utf8_lossy(text)),
+            KeyValue::Null => out.write_str("null"),
+            KeyValue::Boolean(value) => value.fmt(out),
+            KeyValue::Number(spelling) => spelling.escape_debug().fmt(out),
+            KeyValue::Text(text) => write!(out, "{:?}", String::from_utf8_lossy(text)),
         }
+    }
+}
+
+/// Marks, one after the other.
+struct ShownMarks<'a>(&'a [Mark]);
+
+impl Display for ShownMarks<'_> {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return out.write_str("none");
+        }
+        for (index, mark) in self.0.iter().enumerate() {
+            write!(out, "{}{:010x}", if index == 0 { "" } else { " " }, mark.number())?;
+        }
+        Ok(())
     }
 }
 
@@ -192,10 +302,10 @@ impl Display for Value<'_> {
 struct Instant(u64);
 
 impl Display for Instant {
-    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         const YEAR_10000: u64 = 253_402_300_800;
         if self.0 >= YEAR_10000 {
-            return write!(formatter, "{} seconds since 1970", self.0);
+            return write!(out, "{} seconds since 1970", self.0);
         }
         let (days, second) = (self.0 / 86_400, self.0 % 86_400);
         // Days are counted from 0000-03-01, so that the day of a leap year comes last in its year, its four years
@@ -210,7 +320,7 @@ impl Display for Instant {
         let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
         let year = era * 400 + year_of_era + next;
         let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-        write!(formatter, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+        write!(out, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
     }
 }
 

@@ -1,17 +1,21 @@
 //! The keys of cursors: one signs, all verify.
 //!
-//! No configured key is used as it is. HKDF-SHA-256 (RFC 5869) derives a subkey for each purpose, so that what one of
-//! them gives away says nothing of the others, and their HMAC states are computed once, when the ring is made.
+//! No configured key is used as it is. HKDF-SHA-256 (RFC 5869) derives a subkey for each purpose (signing, sealing,
+//! fingerprints of contexts, marks of items), so that what one of them gives away says nothing of the others, and their
+//! HMAC states are computed once, when the ring is made.
 
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
+use super::sealed::{self, Sealer};
+use crate::pagination::mark::{Mark, Marker};
+
 /// The fewest bytes of a key.
 pub const SHORTEST_KEY: usize = 32;
 
-/// How many bytes of the HMAC a cursor carries.
+/// How many bytes a cursor's tag has: so many of the HMAC, or the whole of AES-SIV's.
 pub(super) const TAG: usize = 16;
 
 /// What separates these subkeys from whatever else might be derived from the same secret.
@@ -82,6 +86,24 @@ impl KeyRing {
         Ok(Self { keys: keys.iter().map(|&(id, key)| Key::derive(id, key)).collect(), signing: position })
     }
 
+    /// What makes marks with the key of this id: those that its cursors carry can be known again with no other.
+    #[must_use]
+    pub fn marker(&self, id: u32) -> Option<Marker> {
+        self.find(id).map(|key| key.marker.clone())
+    }
+
+    /// What makes marks for new cursors: that of the key that signs.
+    #[must_use]
+    pub fn signing_marker(&self) -> Marker {
+        self.signing().marker.clone()
+    }
+
+    /// Whether new cursors are made with the key of this id.
+    #[must_use]
+    pub fn signs_with(&self, id: u32) -> bool {
+        self.signing().id == id
+    }
+
     /// The key that signs.
     pub(super) fn signing(&self) -> &Key {
         &self.keys[self.signing]
@@ -105,26 +127,31 @@ impl std::fmt::Debug for KeyRing {
     }
 }
 
-/// One key, as its subkeys' HMAC states.
+/// One key, as its subkeys.
 pub(super) struct Key {
     /// Its id, which its cursors carry.
     pub(super) id: u32,
     /// Tells this key from another one with the same id, as after a reload that replaced it.
     pub(super) identity: [u8; 16],
+    /// Seals and opens payloads.
+    pub(super) sealer: Sealer,
     sign: Hmac<Sha256>,
     fingerprint: Hmac<Sha256>,
+    marker: Marker,
 }
 
 impl Key {
     fn derive(id: u32, key: &[u8]) -> Self {
         let source = Hkdf::<Sha256>::new(Some(SALT), key);
         let mut identity = [0; 16];
-        identity.copy_from_slice(&subkey(&source, b"identity")[..16]);
+        identity.copy_from_slice(&subkey::<32>(&source, b"identity")[..16]);
         Self {
             id,
             identity,
+            sealer: Sealer::new(subkey::<{ sealed::KEY }>(&source, b"seal")),
             sign: keyed(&subkey(&source, b"sign")),
             fingerprint: keyed(&subkey(&source, b"fingerprint")),
+            marker: marker(keyed(&subkey(&source, b"mark"))),
         }
     }
 
@@ -146,11 +173,21 @@ impl Key {
     }
 }
 
-fn subkey(source: &Hkdf<Sha256>, purpose: &[u8]) -> Zeroizing<[u8; 32]> {
-    let mut bytes = Zeroizing::new([0; 32]);
+fn subkey<const LENGTH: usize>(source: &Hkdf<Sha256>, purpose: &[u8]) -> Zeroizing<[u8; LENGTH]> {
+    let mut bytes = Zeroizing::new([0; LENGTH]);
     #[expect(clippy::expect_used, reason = "HKDF-SHA-256 gives up to 8,160 bytes")]
-    source.expand(purpose, bytes.as_mut_slice()).expect("32 bytes are within HKDF's length");
+    source.expand(purpose, bytes.as_mut_slice()).expect("a subkey is within HKDF's length");
     bytes
+}
+
+/// Marks are the first bits of an HMAC.
+fn marker(state: Hmac<Sha256>) -> Marker {
+    Marker::new(move |bytes| {
+        let digest = state.clone().chain_update(bytes).finalize().into_bytes();
+        let mut first = [0; 8];
+        first.copy_from_slice(&digest[..8]);
+        Mark::of(u64::from_le_bytes(first))
+    })
 }
 
 fn keyed(key: &[u8; 32]) -> Hmac<Sha256> {

@@ -5,34 +5,46 @@
 //! same characters for as long as the item's keys are, because clients splice pages by comparing them.
 //!
 //! Text that comes from outside becomes a position in [`open`] and nowhere else, and nothing of a cursor is decoded
-//! beyond its key's id before its signature is verified. A signature hides nothing: whoever holds a cursor can read
-//! the keys of the item in it.
+//! beyond its form and its key's id before it is verified. A signature hides nothing: whoever holds a signed cursor can
+//! read the keys of the item in it. On routes that seal their cursors, they are encrypted instead; and so is on any
+//! route what an upstream handed out to continue its list by.
 //!
-//! `token` frames and signs, `codec` writes and reads what is signed, `context` says what a cursor is bound to,
-//! `expiry` how old it is, `keyring` with what it is signed; `inspect` shows a cursor to an operator. Time is an
-//! argument, and nothing here is random: equal arguments make equal cursors.
+//! `frame` is the outermost layer, with what signs or seals; `codec` writes and reads what is inside, `sealed` encrypts
+//! it, `context` says what a cursor is bound to, `expiry` how old it is, `keyring` with which keys all of this is done;
+//! `inspect` shows a cursor to an operator. Time is an argument, and nothing here is random: equal arguments make equal
+//! cursors.
 
 mod codec;
 mod context;
 mod expiry;
+mod frame;
 mod inspect;
 mod keyring;
-mod token;
+mod sealed;
 
 #[cfg(test)]
 mod tests;
 
-pub use codec::Opened;
+pub use codec::Claims;
 pub use context::{Context, ContextParts, Part};
 pub use expiry::Expiry;
+pub use frame::{Form, TooLong};
 pub use inspect::{Finding, Inspection, Unverified, inspect};
 pub use keyring::{KeyRing, KeyRingError, SHORTEST_KEY};
-pub use token::TooLong;
 
-use crate::pagination::position::{Anchor, Target};
+use crate::pagination::position::{Item, Target};
 use codec::Head;
 use expiry::Age;
-use token::Token;
+use frame::Frame;
+
+/// A cursor, opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// The id of the key that it was made with, and so that of [`KeyRing::marker`] which made the marks in it.
+    pub key: u32,
+    /// What it says.
+    pub claims: Claims,
+}
 
 /// Why a cursor can't be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,10 +64,11 @@ pub enum CursorError {
     },
 }
 
-/// Makes a page cursor. The same target, context and bucket of time make the same characters.
+/// Makes a page cursor: sealed where the route says so, and wherever the upstream's token is in it. The same target,
+/// context and bucket of time make the same characters.
 ///
-/// Of [`Position::At`](crate::pagination::position::Position::At) only the offset is carried: opened again, the hint
-/// is that offset and nothing else.
+/// Of [`Position::At`](crate::pagination::position::Position::At) only the offset and the walk's first total are
+/// carried: opened again, the hint is those and nothing else.
 ///
 /// # Errors
 ///
@@ -66,33 +79,42 @@ pub fn seal(
     target: &Target,
     expiry: Option<Expiry>,
     longest: usize,
+    sealed: bool,
 ) -> Result<String, TooLong> {
     let key = keys.signing();
     let fingerprint = context.fingerprint(key);
     let bucket = expiry.map(|expiry| expiry.bucket(fingerprint.number()));
-    token::mint(key, &fingerprint, longest, |out| codec::write_page(out, target, bucket))
+    let form = form(sealed || codec::is_secret(&target.position));
+    frame::mint(key, form, &fingerprint, longest, |out| codec::write_page(out, target, bucket))
 }
 
-/// Makes an item cursor: the item's keys and id, without direction, hint or time.
+/// Makes an item cursor, sealed where the route says so: the item, without direction, hint or time.
 ///
 /// # Errors
 ///
 /// The cursor would be longer than `longest` characters, and so be refused when it comes back.
-pub fn seal_item(keys: &KeyRing, context: &Context, anchor: &Anchor, longest: usize) -> Result<String, TooLong> {
+pub fn seal_item(
+    keys: &KeyRing,
+    context: &Context,
+    item: &Item,
+    longest: usize,
+    sealed: bool,
+) -> Result<String, TooLong> {
     let key = keys.signing();
     let fingerprint = context.fingerprint(key);
-    token::mint(key, &fingerprint, longest, |out| codec::write_item(out, anchor))
+    frame::mint(key, form(sealed), &fingerprint, longest, |out| codec::write_item(out, item))
 }
 
-/// Opens a cursor that a client sent, at `now` (seconds since 1970), on a route whose cursors live for `ttl` seconds.
+/// Opens a cursor that a client sent, at `now` (seconds since 1970), on a route whose cursors live for `ttl` seconds and
+/// are `sealed` or signed: cursors of the form that is not the route's, and would not be made there, are not valid.
 ///
-/// Its length is looked at first, then its alphabet, version and key; then its signature, its context, its age, and
+/// Its length is looked at first, then its alphabet, version and key; then its tag, its context, its form, its age, and
 /// last what it says. A page cursor without an age has expired where the route has a ttl; an age counts for nothing
 /// where the route has none. Item cursors have no age.
 ///
 /// # Errors
 ///
-/// [`CursorError::Invalid`] for whatever has no good signature; the others only for what has one.
+/// [`CursorError::Invalid`] for whatever has no good tag; the others only for what has one.
 pub fn open(
     keys: &KeyRing,
     context: &Context,
@@ -100,20 +122,24 @@ pub fn open(
     now: u64,
     ttl: Option<u64>,
     longest: usize,
+    sealed: bool,
 ) -> Result<Opened, CursorError> {
     if text.len() > longest {
         return Err(CursorError::Invalid);
     }
-    let bytes = token::decode(text).ok_or(CursorError::Invalid)?;
-    let token = Token::parse(&bytes).ok_or(CursorError::Invalid)?;
-    let key = keys.find(token.key).ok_or(CursorError::Invalid)?;
-    let verified = token.verify(key).ok_or(CursorError::Invalid)?;
+    let bytes = frame::decode(text).ok_or(CursorError::Invalid)?;
+    let frame = Frame::parse(&bytes).ok_or(CursorError::Invalid)?;
+    let key = keys.find(frame.key).ok_or(CursorError::Invalid)?;
+    let verified = frame.verify(key).ok_or(CursorError::Invalid)?;
 
     let here = context.fingerprint(key);
     if verified.fingerprint != here {
         return Err(CursorError::Mismatch { differs: verified.fingerprint.differs(&here) });
     }
-    let head = Head::read(verified.payload).ok_or(CursorError::Invalid)?;
+    let head = Head::read(&verified.payload).ok_or(CursorError::Invalid)?;
+    if frame.form != form(sealed || head.is_secret()) {
+        return Err(CursorError::Invalid);
+    }
     if let Some(ttl) = ttl
         && !head.is_item()
     {
@@ -123,5 +149,10 @@ pub fn open(
             Age::Future => return Err(CursorError::Invalid),
         }
     }
-    head.open().ok_or(CursorError::Invalid)
+    let claims = head.open().ok_or(CursorError::Invalid)?;
+    Ok(Opened { key: key.id, claims })
+}
+
+fn form(sealed: bool) -> Form {
+    if sealed { Form::Sealed } else { Form::Signed }
 }

@@ -1,16 +1,22 @@
-//! Cursors as clients and operators of keys meet them; `tampering` and `binding` hold what must not open.
+//! Cursors as clients and operators of keys meet them; `tampering`, `binding` and `sealing` hold what must not open,
+//! `lengths` how long cursors are.
 
 use std::sync::LazyLock;
 
-use super::{Context, ContextParts, CursorError, Expiry, KeyRing, Opened, TooLong, open, seal, seal_item};
+use super::{Claims, Context, ContextParts, CursorError, Expiry, KeyRing, Opened, TooLong, open, seal, seal_item};
 use crate::pagination::{
+    answer::Total,
+    fetch::Token,
     key::KeyValue,
+    mark::Mark,
     order::{Direction, Kind, Nulls, Order, SortKey, Ties},
-    position::{Anchor, Hint, Position, Target},
+    position::{Anchor, Hint, Item, Loop, MarkedItem, Marks, Pivot, Position, Target, TokenPlace, Within},
     window::Offset,
 };
 
 mod binding;
+mod lengths;
+mod sealing;
 mod tampering;
 
 pub(super) const LONGEST: usize = 2_048;
@@ -79,17 +85,91 @@ pub(super) fn random_anchor(random: &mut Random) -> Anchor {
     Anchor { keys, id: random_value(random, 300) }
 }
 
+fn random_marks(random: &mut Random) -> Marks {
+    let mut side = |most| (0..random.below(most + 1)).map(|_| Mark::of(random.next())).collect();
+    Marks { before: side(Marks::BEHIND), after: side(Marks::BEHIND) }
+}
+
+fn random_pivot(random: &mut Random) -> Pivot {
+    Pivot { id: random_value(random, 64), fingerprint: random.chance(2).then(|| Mark::of(random.next())) }
+}
+
+fn random_token_place(random: &mut Random) -> TokenPlace {
+    let small = |random: &mut Random| u32::try_from(random.number() >> 32).unwrap();
+    TokenPlace {
+        token: random.chance(4).then(|| {
+            let length = random.below(300);
+            Token((0..length).map(|_| char::from(random.byte())).collect::<String>().into())
+        }),
+        token_backward: random.chance(2),
+        backward: random.chance(2),
+        within: match random.below(3) {
+            0 => Within::Whole,
+            1 => Within::Keys(random_anchor(random)),
+            _ => Within::Marks(random_marks(random)),
+        },
+        circle: match random.below(3) {
+            0 => Loop::default(),
+            1 => Loop { power: small(random), steps: small(random), hash: random.number() },
+            _ => Loop { hash: 1, ..Loop::default() },
+        },
+    }
+}
+
+fn random_hint(random: &mut Random) -> Hint {
+    // Often 0, often the run, often neither.
+    let run = if random.chance(3) { 0 } else { u32::try_from(random.number() >> 32).unwrap() };
+    let within = match random.below(3) {
+        0 => 0,
+        1 => run,
+        _ => u32::try_from(random.number() >> 32).unwrap(),
+    };
+    Hint {
+        offset: Offset(random.number()),
+        from_end: random.chance(4),
+        run,
+        within,
+        total: random.chance(2).then(|| random.number()),
+        first_total: random.chance(3).then(|| Total { value: random.number(), exact: random.chance(2) }),
+        ahead: random.chance(3).then(|| Mark::of(random.next())),
+    }
+}
+
 pub(super) fn random_target(random: &mut Random) -> Target {
-    let position = match random.below(6) {
+    let position = match random.below(12) {
         0 => Position::Start,
         1 => Position::End,
         2 => Position::At(Offset(random.number())),
         3 | 4 => Position::After(random_anchor(random)),
-        _ => Position::Before(random_anchor(random)),
+        5 => Position::Before(random_anchor(random)),
+        6 => Position::AfterPivot(random_pivot(random)),
+        7 => Position::BeforePivot(random_pivot(random)),
+        8 => Position::AfterMarks(random_marks(random)),
+        9 => Position::BeforeMarks(random_marks(random)),
+        _ => Position::Token(Box::new(random_token_place(random))),
     };
-    let run = u32::try_from(random.number() >> 32).unwrap();
-    let total = random.chance(2).then(|| random.number());
-    Target { position, hint: Hint { offset: Offset(random.number()), run, total } }
+    Target { position, hint: random_hint(random) }
+}
+
+pub(super) fn random_item(random: &mut Random) -> Item {
+    if random.chance(3) {
+        Item::Marked(MarkedItem { item: Mark::of(random.next()), around: random_marks(random) })
+    } else {
+        Item::Keyed(random_anchor(random))
+    }
+}
+
+/// What is left of a target once it was carried by a cursor.
+pub(super) fn as_carried(target: &Target) -> Target {
+    let mut carried = target.clone();
+    match target.position {
+        Position::At(offset) => {
+            carried.hint = Hint { offset, first_total: target.hint.first_total, ..Hint::default() };
+        }
+        Position::Token(_) => {}
+        _ => carried.hint.ahead = None,
+    }
+    carried
 }
 
 pub(super) fn ring() -> &'static KeyRing {
@@ -98,7 +178,7 @@ pub(super) fn ring() -> &'static KeyRing {
 }
 
 pub(super) fn sort_key(name: &str, direction: Direction) -> SortKey {
-    SortKey { name: name.to_owned(), direction, kind: Kind::Inferred, nulls: Nulls::Unsaid }
+    SortKey { name: name.to_owned(), direction, kind: Kind::Inferred, nulls: Nulls::Unsaid, grain: None }
 }
 
 pub(super) fn newest_first() -> Order {
@@ -106,6 +186,7 @@ pub(super) fn newest_first() -> Order {
         strong: vec![sort_key("created_at", Direction::Descending)],
         id: sort_key("id", Direction::Ascending),
         ties: Ties::Unordered,
+        declared: true,
     }
 }
 
@@ -127,28 +208,36 @@ pub(super) fn context() -> &'static Context {
 
 pub(super) fn after(key: &str, id: &str) -> Target {
     let anchor = Anchor { keys: vec![text(key)], id: KeyValue::Number(id.to_owned()) };
-    Target { position: Position::After(anchor), hint: Hint { offset: Offset(20), run: 1, total: Some(1_003) } }
+    let hint = Hint { offset: Offset(20), run: 1, total: Some(1_003), ..Hint::default() };
+    Target { position: Position::After(anchor), hint }
 }
 
 pub(super) fn text(text: &str) -> KeyValue {
     KeyValue::Text(text.as_bytes().to_vec())
 }
 
-pub(super) fn open_here(text: &str) -> Result<Opened, CursorError> {
-    open(ring(), context(), text, NOW, None, LONGEST)
+/// What a cursor of the first key says.
+pub(super) fn page(target: &Target) -> Opened {
+    Opened { key: 1, claims: Claims::Page(target.clone()) }
 }
 
-pub(super) fn random_cursors(seed: u64, count: usize) -> Vec<String> {
+/// Opens a cursor in its context, on a route that seals its cursors or not.
+pub(super) fn open_here(text: &str, sealed: bool) -> Result<Opened, CursorError> {
+    open(ring(), context(), text, NOW, None, LONGEST, sealed)
+}
+
+/// Cursors of a route that seals its cursors or not.
+pub(super) fn random_cursors(seed: u64, count: usize, sealed: bool) -> Vec<String> {
     let mut random = Random::new(seed);
     let (keys, context) = (ring(), context());
     (0..count)
         .map(|_| match random.below(4) {
-            0 => seal_item(keys, context, &random_anchor(&mut random), LONGEST).unwrap(),
+            0 => seal_item(keys, context, &random_item(&mut random), LONGEST, sealed).unwrap(),
             1 => {
                 let expiry = Some(Expiry { now: NOW, ttl: 86_400 });
-                seal(keys, context, &random_target(&mut random), expiry, LONGEST).unwrap()
+                seal(keys, context, &random_target(&mut random), expiry, LONGEST, sealed).unwrap()
             }
-            _ => seal(keys, context, &random_target(&mut random), None, LONGEST).unwrap(),
+            _ => seal(keys, context, &random_target(&mut random), None, LONGEST, sealed).unwrap(),
         })
         .collect()
 }
@@ -157,20 +246,20 @@ pub(super) fn random_cursors(seed: u64, count: usize) -> Vec<String> {
 fn cursors_open_as_they_were_sealed() {
     let mut random = Random::new(1);
     let (keys, context) = (ring(), context());
-    for _ in 0..2_000 {
-        let mut target = random_target(&mut random);
-        if let Position::At(offset) = target.position {
-            target.hint = Hint { offset, ..Hint::default() };
-        }
+    for round in 0..6_000 {
+        let sealed = round % 2 == 0;
+        let target = random_target(&mut random);
         let ttl = random.chance(2).then(|| 4 + random.number() / 8);
         let expiry = ttl.map(|ttl| Expiry { now: NOW, ttl });
-        let cursor = seal(keys, context, &target, expiry, LONGEST).unwrap();
-        assert_eq!(seal(keys, context, &target, expiry, LONGEST), Ok(cursor.clone()));
-        assert_eq!(open(keys, context, &cursor, NOW, ttl, LONGEST), Ok(Opened::Page(target)));
+        let cursor = seal(keys, context, &target, expiry, LONGEST, sealed).unwrap();
+        assert_eq!(seal(keys, context, &target, expiry, LONGEST, sealed), Ok(cursor.clone()));
+        assert_eq!(open(keys, context, &cursor, NOW, ttl, LONGEST, sealed), Ok(page(&as_carried(&target))));
 
-        let anchor = random_anchor(&mut random);
-        let cursor = seal_item(keys, context, &anchor, LONGEST).unwrap();
-        assert_eq!(open(keys, context, &cursor, NOW, ttl, LONGEST), Ok(Opened::Item(anchor)));
+        let item = random_item(&mut random);
+        let cursor = seal_item(keys, context, &item, LONGEST, sealed).unwrap();
+        assert_eq!(seal_item(keys, context, &item, LONGEST, sealed), Ok(cursor.clone()));
+        let expected = Opened { key: 1, claims: Claims::Item(item) };
+        assert_eq!(open(keys, context, &cursor, NOW, ttl, LONGEST, sealed), Ok(expected));
     }
 }
 
@@ -178,49 +267,81 @@ fn cursors_open_as_they_were_sealed() {
 #[test]
 fn the_format_stays() {
     let target = after("2026-01-15T10:30:00Z", "1003");
-    let page = "AQHx4Bf-F3vMBS7zU0q3iDLbk4bLBhQB6wcBVDIwMjYtMDEtMTVUMTA6MzA6MDBaA-sHfBNr9ydABGeZHnfitLVGXA";
-    assert_eq!(seal(ring(), context(), &target, Some(Expiry { now: NOW, ttl: 400 }), LONGEST).as_deref(), Ok(page));
+    let expiry = Some(Expiry { now: NOW, ttl: 400 });
+    let page = |sealed| seal(ring(), context(), &target, expiry, LONGEST, sealed).unwrap();
+    assert_eq!(
+        page(false),
+        "AQHx4Bf-F3vMBS7zU0q3iDLbk4bLBhQB6wcBVDIwMjYtMDEtMTVUMTA6MzA6MDBaA-sHfBNr9ydABGeZHnfitLVGXA"
+    );
+    assert_eq!(
+        page(true),
+        "AgHx4Bf-F3vMBS7zU0q3iMFRRAL22DXvR40o6PMVodcgXyDHZl6z68eQy0XUkbQlbVM8DwXhWkyK6zQzcykYg19ntKmXHpLmVdE0SD5KIqA"
+    );
     let anchor = Anchor { keys: vec![KeyValue::Null], id: text("0b9c6f3e-4a51-4d7b-8a55-1c2d3e4f5a6b") };
-    let item = "AQHx4Bf-F3vMBS7zU0q3iAUBAAYLnG8-SlFNe4pVHC0-T1pr6vihWRzIvmxcdb4Z8fCBeA";
-    assert_eq!(seal_item(ring(), context(), &anchor, LONGEST).as_deref(), Ok(item));
-}
-
-#[test]
-fn cursors_are_short() {
-    let (keys, here) = (ring(), context());
-    let expiry = Some(Expiry { now: NOW, ttl: 86_400 });
-    let length = |key: &str, id: KeyValue, expiry| {
-        let anchor = Anchor { keys: vec![text(key)], id };
-        let hint = Hint { offset: Offset(12_340), run: 1, total: Some(100_003) };
-        seal(keys, here, &Target { position: Position::After(anchor), hint }, expiry, LONGEST).unwrap().len()
-    };
-    let number = || KeyValue::Number("1003".to_owned());
-    let uuid = || text("0b9c6f3e-4a51-4d7b-8a55-1c2d3e4f5a6b");
-    assert_eq!(length("2026-01-15T10:30:00Z", number(), None), 86);
-    assert_eq!(length("2026-01-15T10:30:00Z", text("1003"), None), 88);
-    assert_eq!(length("2026-01-15T10:30:00.123456Z", number(), None), 95);
-    assert_eq!(length("2026-01-15T10:30:00.123456Z", text("1003"), expiry), 104);
-    assert_eq!(length("2026-01-15T10:30:00.123456+00:00", number(), expiry), 108);
-    assert_eq!(length("2026-01-15T10:30:00.123456Z", uuid(), expiry), 120);
+    let item = |sealed| seal_item(ring(), context(), &Item::Keyed(anchor.clone()), LONGEST, sealed).unwrap();
+    assert_eq!(item(false), "AQHx4Bf-F3vMBS7zU0q3iAUBAAYLnG8-SlFNe4pVHC0-T1pr6vihWRzIvmxcdb4Z8fCBeA");
+    assert_eq!(item(true), "AgHx4Bf-F3vMBS7zU0q3iGuNDHKYhtl5k6apzPC_x0C2PMy0KflZNKsSL9qL0f_8Tvk6371v4YVH1-iw-LoY2Q");
+    let marks: Vec<u64> = ["1003", "", "\u{fc}"].map(|id| ring().signing_marker().mark(id.as_bytes()).number()).into();
+    assert_eq!(marks, [0xfc16a0f0de, 0x6e7009dc43, 0x57df95dc8d]);
 }
 
 #[test]
 fn what_would_be_refused_is_not_minted() {
     let (keys, here) = (ring(), context());
-    for length in 0..200 {
+    for length in (0..200).chain(1_350..1_450) {
+        let token = Token("x".repeat(length).into());
+        let within = Within::Whole;
+        let place =
+            TokenPlace { token: Some(token), token_backward: false, backward: false, within, circle: Loop::default() };
+        let with_token = Target { position: Position::Token(Box::new(place)), hint: Hint::default() };
         let anchor = Anchor { keys: Vec::new(), id: text(&"x".repeat(length)) };
-        let target = Target { position: Position::Before(anchor.clone()), hint: Hint::default() };
-        let page = seal(keys, here, &target, None, LONGEST).unwrap();
-        let item = seal_item(keys, here, &anchor, LONGEST).unwrap();
-        for (cursor, again) in [
-            (&page, &(|longest| seal(keys, here, &target, None, longest)) as &dyn Fn(usize) -> _),
-            (&item, &|longest| seal_item(keys, here, &anchor, longest)),
-        ] {
-            let fits = cursor.len();
-            assert_eq!(again(fits).as_ref(), Ok(cursor));
-            assert_eq!(again(fits - 1), Err(TooLong { length: fits, longest: fits - 1 }));
-            assert!(open(keys, here, cursor, NOW, None, fits).is_ok());
-            assert_eq!(open(keys, here, cursor, NOW, None, fits - 1), Err(CursorError::Invalid));
+        let with_anchor = Target { position: Position::Before(anchor.clone()), hint: Hint::default() };
+        let item = Item::Keyed(anchor);
+        for sealed in [false, true] {
+            let mints = [
+                &(|longest| seal(keys, here, &with_anchor, None, longest, sealed)) as &dyn Fn(usize) -> _,
+                &|longest| seal(keys, here, &with_token, None, longest, sealed),
+                &|longest| seal_item(keys, here, &item, longest, sealed),
+            ];
+            for mint in mints {
+                let cursor = mint(LONGEST).unwrap();
+                let fits = cursor.len();
+                assert_eq!(mint(fits).as_ref(), Ok(&cursor));
+                assert_eq!(mint(fits - 1), Err(TooLong { length: fits, longest: fits - 1 }));
+                assert!(open(keys, here, &cursor, NOW, None, fits, sealed).is_ok());
+                assert_eq!(open(keys, here, &cursor, NOW, None, fits - 1, sealed), Err(CursorError::Invalid));
+            }
         }
     }
+}
+
+/// Marks are known again with the key that made them, and that key's id comes with the cursor.
+#[test]
+fn marks_are_those_of_their_key() {
+    let ring = |signing| KeyRing::new(signing, &[(1, FIRST_KEY), (2, SECOND_KEY)]).unwrap();
+    let (before, after) = (ring(1), ring(2));
+    let mark = before.signing_marker().mark(b"1003");
+    assert_eq!(before.marker(1).unwrap().mark(b"1003"), mark);
+    assert_eq!(after.marker(1).unwrap().mark(b"1003"), mark);
+    assert_ne!(after.signing_marker().mark(b"1003"), mark);
+    assert!(after.marker(3).is_none());
+    for (seals, key) in [(&before, 1), (&after, 2)] {
+        for sealed in [false, true] {
+            let marks = Marks { before: vec![mark], after: Vec::new() };
+            let target = Target { position: Position::AfterMarks(marks), hint: Hint::default() };
+            let cursor = seal(seals, context(), &target, None, LONGEST, sealed).unwrap();
+            let opened = open(&after, context(), &cursor, NOW, None, LONGEST, sealed);
+            assert_eq!(opened, Ok(Opened { key, claims: Claims::Page(target) }));
+        }
+    }
+}
+
+#[test]
+fn marks_of_many_ids_differ() {
+    let marker = ring().signing_marker();
+    let marks: std::collections::HashSet<_> =
+        (0..10_000).map(|id: u32| marker.mark(id.to_string().as_bytes())).collect();
+    assert_eq!(marks.len(), 10_000);
+    let bits = marks.iter().fold((0, u64::MAX), |(any, all), mark| (any | mark.number(), all & mark.number()));
+    assert_eq!(bits, ((1 << Mark::BITS) - 1, 0), "every bit is used");
 }

@@ -27,7 +27,7 @@ pub struct Facts<'a> {
     pub limit: u32,
     /// The path of the request, as it came.
     pub path: &'a str,
-    /// How sure the page is: `exact`, `checked`, `positional`.
+    /// How sure the page is: `exact`, `checked`, `anchored`, `positional`.
     pub level: &'a str,
     /// The time, RFC 3339; needed where [`Needs::now`].
     pub now: Option<&'a str>,

@@ -11,7 +11,7 @@ use crate::{
     },
     json::Span,
     pagination::{
-        answer::{Answer, Standing},
+        answer::Answer,
         page::{ItemPlace, Level, Page},
         paging::Learnt,
     },
@@ -28,17 +28,7 @@ fn answer(items: &[(&str, Option<&str>)]) -> Answer {
     let spans = items.iter().map(|(item, _)| put(item)).collect();
     // Two columns: a strong key that no test reads, then the id.
     let keys = items.iter().flat_map(|(_, id)| [Span::ABSENT, id.map_or(Span::ABSENT, &mut put)]).collect();
-    Answer {
-        body,
-        items: spans,
-        keys,
-        standing: Standing::Listed,
-        total: None,
-        more: None,
-        offset: None,
-        page: None,
-        size: None,
-    }
+    Answer { body, items: spans, keys, ..Answer::default() }
 }
 
 /// A page of these items (each with its id, where it has one), of which the first `in_first` came in one answer and the
@@ -63,6 +53,8 @@ pub(super) fn page(items: &[(&str, Option<&str>)], in_first: usize) -> Page {
         learnt: Learnt::default(),
         requests: 1,
         edges: None,
+        stragglers: 0,
+        looked_up: None,
     }
 }
 

@@ -26,6 +26,6 @@ mod sort;
 pub use envelope::{EnvelopeTemplate, Facts, Needs};
 pub use legacy::LegacyDecision;
 pub use links::{LinkBase, LinkSet};
-pub use params::{Filters, ListRequest, Parameters, Place, RequestKind};
+pub use params::{Filters, LinkTo, ListRequest, Parameters, Place, RequestKind};
 pub use problem::{Code, Problem};
 pub use response::Response;

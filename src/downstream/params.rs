@@ -1,5 +1,7 @@
 //! What a list request asks for: limit, place, order and filters, read from its query.
 
+mod place;
+
 pub use super::filters::Filters;
 use super::{
     filters,
@@ -10,10 +12,12 @@ use super::{
 use crate::{
     config::{
         diagnostic::{Diagnostics, Location},
-        settings::{LegacyPolicy, LegacySettings, ListSettings, OverMax, Role, SortTerm, Unmarked},
+        mode::Places,
+        settings::{LegacyPolicy, LegacySettings, ListSettings, Mode, OverMax, Role, SortTerm, Unmarked},
     },
     pagination::order::Direction,
 };
+pub use place::{LinkTo, Place};
 
 /// Which parameters a route takes, and what they mean; compiled once.
 #[derive(Clone, Debug)]
@@ -34,6 +38,8 @@ pub struct Parameters {
     over_max: OverMax,
     zero_limit_is_default: bool,
     empty_cursor_is_first_page: bool,
+    /// Items can be named by their ids.
+    seeks: bool,
     legacy: LegacySettings,
 }
 
@@ -52,19 +58,6 @@ pub enum RequestKind {
     },
     /// It holds no paging parameter at all.
     Unmarked,
-}
-
-/// Where the page lies; tokens are as the client sent them, decoded and not yet verified.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// The first page.
-    First,
-    /// Where a page cursor says.
-    Cursor(String),
-    /// After the item of an item cursor.
-    After(String),
-    /// Before the item of an item cursor.
-    Before(String),
 }
 
 /// What a client wants of a list.
@@ -134,18 +127,23 @@ impl Parameters {
                 fault(at, format!("`{name}` stands for two roles"), "each role needs a parameter of its own");
             }
             let taken = |names: &[String]| names.iter().any(|other| other == name);
-            if (taken(paging_names) && role != Role::Limit) || (taken(sort_names) && role != Role::Sort) {
+            // An upstream's own token is told from a cursor of ours by its signature.
+            let by_token = Places::of(&list.dialect) == Some(Places::Tokens);
+            let may_share = role == Role::Limit || (role == Role::Cursor && by_token);
+            if (taken(paging_names) && !may_share) || (taken(sort_names) && role != Role::Sort) {
                 let message = format!("`{name}` is a parameter of the dialect `{}` as well", list.dialect.name);
                 fault(at, message, "old requests could not be told from new ones: choose another name");
             }
-            if matches!(role, Role::LimitBackward | Role::After | Role::Before) {
-                let message = format!("`{name}`: this version can't aim from an item's own cursor");
-                fault(at, message, "name a `cursor` parameter for page cursors instead");
-            }
         }
-        if named.iter().all(|&(role, ..)| !matches!(role, Role::Cursor | Role::After)) {
+        let seeks = list.mode.value == Mode::Seek;
+        let leads_on = |role| matches!(role, Role::Cursor | Role::After) || (seeks && role == Role::AfterId);
+        if !named.iter().any(|&(role, ..)| leads_on(role)) {
             let message = format!("the envelope `{}` has no parameter to go on with", list.envelope.name);
-            fault(list.envelope.at, message, "among its `parameters`, name one for `cursor`");
+            let help = match named.iter().any(|&(role, ..)| role == Role::AfterId) {
+                true => "ids are taken in mode = \"seek\" alone: choose that, or name a parameter for `cursor`",
+                false => "among its `parameters`, name one for `cursor`",
+            };
+            fault(list.envelope.at, message, help);
         }
         if !sound {
             return None;
@@ -168,8 +166,15 @@ impl Parameters {
             over_max: list.page_size.over_max.unwrap_or(list.envelope.over_max),
             zero_limit_is_default: list.envelope.zero_limit_is_default,
             empty_cursor_is_first_page: list.envelope.empty_cursor_is_first_page,
+            seeks,
             legacy: list.legacy.clone(),
         })
+    }
+
+    /// Whether page cursors can be sent at all; else items are named by their ids alone.
+    #[must_use]
+    pub fn takes_cursors(&self) -> bool {
+        self.name(Role::Cursor).or_else(|| self.name(Role::After)).is_some()
     }
 
     /// What the client calls a parameter.
@@ -192,8 +197,7 @@ impl Parameters {
         let place = self.place(&sifted)?;
         let filters = self.write_filters(&sifted);
         let self_query = filters::public_query(text, &self.private);
-        let paged =
-            |role| matches!(role, Role::Limit | Role::LimitBackward | Role::Cursor | Role::After | Role::Before);
+        let paged = |role| role != Role::Sort;
         let kind = if let Some(parameter) = &sifted.legacy {
             RequestKind::Legacy { parameter: parameter.clone(), pairs: sifted.paging.clone() }
         } else if sifted.own.iter().any(|&(role, _)| paged(role)) {
@@ -224,24 +228,41 @@ impl Parameters {
         self.write_link(filters, sort.as_deref(), limit.as_deref(), None)
     }
 
-    /// The query of a link: filters, sort and limit as they came, and the cursor, where there is one, last.
+    /// The query of a link: filters, sort and limit as they came, and last what says where it leads; nothing does for the
+    /// first page.
     #[must_use]
-    pub fn link_query(&self, request: &ListRequest, cursor: Option<&str>) -> String {
+    pub fn link_query(&self, request: &ListRequest, to: Option<LinkTo<'_>>) -> String {
         let filters = request.filters.links.clone();
-        self.write_link(filters, request.sort_written.as_deref(), request.limit_written.as_deref(), cursor)
+        self.write_link(filters, request.sort_written.as_deref(), request.limit_written.as_deref(), to)
     }
 
     fn write_filters(&self, sifted: &Sifted<'_>) -> Filters {
         Filters::write(&sifted.filters, &self.private, &self.ignored)
     }
 
-    fn write_link(&self, filters: String, sort: Option<&str>, limit: Option<&str>, cursor: Option<&str>) -> String {
+    fn write_link(&self, filters: String, sort: Option<&str>, limit: Option<&str>, to: Option<LinkTo<'_>>) -> String {
         let mut link = filters;
         // Where requests without any paging parameter are legacy ones, a link to the first page must not look like one.
         let marked = self.default_limit.to_string();
         let unmarked_is_legacy = self.legacy.policy.is_some() && self.legacy.unmarked == Unmarked::Legacy;
-        let limit = limit.or_else(|| (cursor.is_none() && unmarked_is_legacy).then_some(marked.as_str()));
-        for (role, value) in [(Role::Sort, sort), (Role::Limit, limit), (Role::Cursor, cursor)] {
+        let says_nothing_else = to == Some(LinkTo::Last) || (to.is_none() && unmarked_is_legacy);
+        let limit = limit.or_else(|| says_nothing_else.then_some(marked.as_str()));
+        let backward = to.is_some_and(LinkTo::is_backward);
+        let limit_role = match backward && self.name(Role::LimitBackward).is_some() {
+            true => Role::LimitBackward,
+            false => Role::Limit,
+        };
+        let (place_role, place) = match to {
+            Some(LinkTo::Cursor { token, backward }) => match (self.name(Role::Cursor), backward) {
+                (Some(_), _) => (Role::Cursor, Some(token)),
+                (None, false) => (Role::After, Some(token)),
+                (None, true) => (Role::Before, Some(token)),
+            },
+            Some(LinkTo::Id { id, backward: false }) => (Role::AfterId, Some(id)),
+            Some(LinkTo::Id { id, backward: true }) => (Role::BeforeId, Some(id)),
+            Some(LinkTo::Last) | None => (Role::Cursor, None),
+        };
+        for (role, value) in [(Role::Sort, sort), (limit_role, limit), (place_role, place)] {
             if let (Some(name), Some(value)) = (self.name(role), value) {
                 query::push_written(&mut link, name, value);
             }
@@ -307,11 +328,16 @@ impl Parameters {
 
     /// The limit that counts, and as it was written.
     fn limit(&self, sifted: &Sifted<'_>) -> Result<(u32, Option<String>), Box<Problem>> {
-        let Some(written) = self.value(sifted, Role::Limit, Code::LimitInvalid)? else {
-            return Ok((self.default_limit, None));
-        };
+        for role in [Role::Limit, Role::LimitBackward] {
+            if let Some(written) = self.value(sifted, role, Code::LimitInvalid)? {
+                return self.read_limit(self.name(role).unwrap_or_default(), written);
+            }
+        }
+        Ok((self.default_limit, None))
+    }
+
+    fn read_limit(&self, name: &str, written: String) -> Result<(u32, Option<String>), Box<Problem>> {
         let max = self.max_limit;
-        let name = self.name(Role::Limit).unwrap_or_default();
         let refuse = |code: Code, detail: String| {
             let mut problem = Problem::new(code, detail).with_parameter(name);
             problem.max_limit = Some(max);
@@ -336,44 +362,6 @@ impl Parameters {
             }
         };
         Ok((limit, Some(written)))
-    }
-
-    /// Where the page lies. Only one parameter can say it.
-    fn place(&self, sifted: &Sifted<'_>) -> Result<Place, Box<Problem>> {
-        type MakePlace = fn(String) -> Place;
-        let roles: [(Role, MakePlace); 3] =
-            [(Role::Cursor, Place::Cursor), (Role::After, Place::After), (Role::Before, Place::Before)];
-        let refuse =
-            |code: Code, detail: String, name: &str| Err(Box::new(Problem::new(code, detail).with_parameter(name)));
-        let mut found: Option<(Role, &str, Place)> = None;
-        for (role, make) in roles {
-            let Some(token) = self.value(sifted, role, Code::CursorInvalid)? else { continue };
-            let name = self.name(role).unwrap_or_default();
-            if let Some((Role::After, other, _)) = found {
-                let detail = format!("`{other}` and `{name}` together ask for a range: give one of them, and a limit");
-                return refuse(Code::RangeUnsupported, detail, name);
-            }
-            if let Some((_, other, _)) = found {
-                let detail = format!("`{other}` and `{name}` both say where the page lies: give one of them");
-                return refuse(Code::ParameterConflict, detail, name);
-            }
-            if let Some(legacy) = sifted.legacy.as_deref().map(shown) {
-                let detail = format!("`{name}` and `{legacy}` both say where the page lies: leave out `{legacy}`");
-                return refuse(Code::ParameterConflict, detail, &legacy);
-            }
-            let place = match token.is_empty() {
-                false => make(token),
-                true if self.empty_cursor_is_first_page => Place::First,
-                true => {
-                    let detail = format!(
-                        "`{name}` is empty: a list that has ended has no cursor; for the first page leave `{name}` out"
-                    );
-                    return refuse(Code::CursorInvalid, detail, name);
-                }
-            };
-            found = Some((role, name, place));
-        }
-        Ok(found.map_or(Place::First, |(.., place)| place))
     }
 
     /// The client's sort, as written and as meant.

@@ -37,6 +37,8 @@ pub struct PageResponse<'a> {
     pub page: &'a Page,
     /// The response headers of the upstream answers used, in their order.
     pub upstream: &'a [&'a HeaderMap],
+    /// Those of what was asked beside them: they decide what caches may do, and nothing of them goes back.
+    pub beside: &'a [&'a HeaderMap],
     /// The request headers that say whose view this is, and those that cursors are bound to.
     pub protected: &'a [HeaderName],
     /// The longest `Link` line, in bytes.
@@ -56,7 +58,7 @@ impl PageResponse<'_> {
         let tag = etag::weak(&body, &times);
         let mut response = Response::new(200, body);
         let headers = &mut response.headers;
-        kept_headers(headers, self.upstream, self.protected);
+        kept_headers(headers, self.upstream, self.beside, self.protected);
         for name in self.template.header_names() {
             headers.remove(name);
         }
@@ -110,15 +112,20 @@ pub const fn level_word(level: Level) -> &'static str {
     match level {
         Level::Exact => "exact",
         Level::Checked => "checked",
+        Level::Anchored => "anchored",
         Level::Positional => "positional",
     }
 }
 
-const fn unproven_word(reason: Unproven) -> &'static str {
+/// Why a page is not proven, as clients read it.
+#[must_use]
+pub const fn unproven_word(reason: Unproven) -> &'static str {
     match reason {
         Unproven::Position => "position",
         Unproven::Order => "order",
         Unproven::TieRun => "tie-run",
+        Unproven::Pivot => "pivot",
+        Unproven::Seam => "seam",
     }
 }
 
@@ -137,7 +144,7 @@ impl Response {
     #[must_use]
     pub fn upstream_refusal(status: u16, upstream: &HeaderMap, body: Vec<u8>, protected: &[HeaderName]) -> Self {
         let mut response = Self::new(status, body);
-        kept_headers(&mut response.headers, &[upstream], protected);
+        kept_headers(&mut response.headers, &[upstream], &[], protected);
         response.headers.extend(upstream.get(CONTENT_TYPE).map(|value| (CONTENT_TYPE, value.clone())));
         for value in upstream.get_all(CONTENT_ENCODING) {
             response.headers.append(CONTENT_ENCODING, value.clone());
@@ -229,8 +236,9 @@ fn exposed<'n>(headers: &'n HeaderMap, of_envelope: impl Iterator<Item = &'n str
     HeaderValue::from_str(&names.join(", ")).ok()
 }
 
-/// Adds what goes back of the answers' headers: those of the first, what caches are told of all, and what it varies by.
-fn kept_headers(headers: &mut HeaderMap, answers: &[&HeaderMap], protected: &[HeaderName]) {
+/// Adds what goes back of the answers' headers: those of the first, what caches are told of all and of those `beside`
+/// them, and what it varies by.
+fn kept_headers(headers: &mut HeaderMap, answers: &[&HeaderMap], beside: &[&HeaderMap], protected: &[HeaderName]) {
     if let Some(first) = answers.first() {
         let nominated: Vec<&str> = first.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok()).collect();
         let is_nominated = |name: &str| {
@@ -244,12 +252,13 @@ fn kept_headers(headers: &mut HeaderMap, answers: &[&HeaderMap], protected: &[He
             }
         }
     }
-    if answers.len() > 1 {
+    let all = [answers, beside].concat();
+    if all.len() > 1 {
         // The first answer's date would speak for the others too; their `Cache-Control` does.
         headers.remove(EXPIRES);
     }
-    headers.insert(CACHE_CONTROL, caching::cache_control(answers));
-    for (name, value) in [(AGE, caching::age(answers)), (VARY, caching::vary(answers, protected))] {
+    headers.insert(CACHE_CONTROL, caching::cache_control(&all));
+    for (name, value) in [(AGE, caching::age(&all)), (VARY, caching::vary(&all, protected))] {
         if let Some(value) = value {
             headers.insert(name, value);
         }

@@ -3,9 +3,13 @@
 //!
 //! It names the path and never the query: cursors, filters and credentials stand there.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
-use super::clock;
+use super::{clock, metrics::RouteMetrics};
+use crate::{
+    downstream::response::{level_word, unproven_word},
+    pagination::page::Page,
+};
 
 /// The longest part of a path that is written, in characters.
 const PATH_LENGTH: usize = 1_024;
@@ -19,8 +23,10 @@ pub struct Outcome {
     pub method: Option<http::Method>,
     /// The path without the query.
     pub path: String,
-    /// The route that covers it.
-    pub route: Option<String>,
+    /// The counters of the route that covers it; of no route, until one is found.
+    pub metrics: Arc<RouteMetrics>,
+    /// The upstream answers it itself.
+    pub forwarded: bool,
     /// The status that was written; 0 where none was.
     pub status: u16,
     /// The code of the problem, where there is one; else what broke after the status was written.
@@ -33,27 +39,40 @@ pub struct Outcome {
     pub bytes: usize,
     /// How sure the page was.
     pub level: Option<&'static str>,
+    /// Why the page was served without a proof.
+    pub unproven: Option<&'static str>,
+    /// Why the upstream's answers made no page.
+    pub refusal: Option<&'static str>,
     /// How far from its hint the page was found.
     pub drift: Option<i64>,
+    /// How many marked items were out of their order.
+    pub stragglers: u32,
+    /// Where the keys came from of an item that the cursor names by its id alone.
+    pub pivot: Option<&'static str>,
     began: Instant,
 }
 
 impl Outcome {
-    /// The outcome of a request that just began.
+    /// The outcome of a request that just began; `metrics` are those of no route.
     #[must_use]
-    pub fn begin(request_id: String) -> Self {
+    pub fn begin(request_id: String, metrics: Arc<RouteMetrics>) -> Self {
         Self {
             request_id,
             method: None,
             path: String::new(),
-            route: None,
+            metrics,
+            forwarded: false,
             status: 0,
             code: None,
             detail: None,
             upstream_requests: 0,
             bytes: 0,
             level: None,
+            unproven: None,
+            refusal: None,
             drift: None,
+            stragglers: 0,
+            pivot: None,
             began: clock::instant(),
         }
     }
@@ -69,6 +88,26 @@ impl Outcome {
             .collect();
     }
 
+    /// Remembers what a page was like that is served.
+    pub fn served(&mut self, page: &Page) {
+        self.level = Some(level_word(page.level));
+        self.unproven = page.unproven.map(unproven_word);
+        self.drift = page.drift;
+        self.stragglers = page.stragglers;
+    }
+
+    /// What became of the request, in one word: the code, where there is one.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match (self.code, self.status) {
+            (Some(code), _) => code,
+            _ if self.forwarded => "forwarded",
+            (None, 200) => "page",
+            (None, 304) => "not_modified",
+            (None, _) => "passed",
+        }
+    }
+
     /// When it began.
     #[must_use]
     pub fn began(&self) -> Instant {
@@ -81,6 +120,8 @@ impl Drop for Outcome {
         if std::thread::panicking() {
             self.code = Some("panicked");
         }
+        self.metrics.count(self);
+        let route = self.metrics.route();
         let duration_ms = u64::try_from(self.began.elapsed().as_micros()).map_or(f64::MAX, |micros| {
             #[expect(clippy::cast_precision_loss, reason = "a request takes less than 2^53 microseconds")]
             let millis = micros as f64 / 1_000.0;
@@ -89,7 +130,7 @@ impl Drop for Outcome {
         tracing::info!(
             target: "cursorgate::access",
             request_id = self.request_id,
-            route = self.route.as_deref(),
+            route = (!route.is_empty()).then_some(route),
             method = self.method.as_ref().map(http::Method::as_str),
             path = self.path,
             status = self.status,
@@ -99,7 +140,11 @@ impl Drop for Outcome {
             bytes = self.bytes,
             duration_ms,
             page_level = self.level,
+            unproven = self.unproven,
+            refusal = self.refusal,
             drift = self.drift,
+            stragglers = (self.stragglers > 0).then_some(self.stragglers),
+            pivot = self.pivot,
         );
     }
 }
@@ -110,7 +155,7 @@ mod tests {
 
     #[test]
     fn a_path_is_cut_and_keeps_to_its_line() {
-        let mut outcome = Outcome::begin(String::new());
+        let mut outcome = Outcome::begin(String::new(), RouteMetrics::new(""));
         outcome.asked(&http::Method::GET, b"/a\r\nb\x1b[31m\xff");
         assert_eq!(outcome.path, "/a\u{fffd}\u{fffd}b\u{fffd}[31m\u{fffd}");
         outcome.asked(&http::Method::GET, "/é".repeat(5_000).as_bytes());

@@ -1,6 +1,6 @@
 //! What becomes of a request: a page, a refusal, or the upstream's own answer. Watches the client meanwhile.
 
-use std::{future::Future, pin::pin};
+use std::{future::Future, pin::pin, sync::Arc};
 
 use http::{HeaderValue, Method, header};
 use pingora::{
@@ -17,9 +17,10 @@ use super::{
     failure::Failure,
     front::{self, Target},
     join::caught,
+    list::List,
     respond,
     serve::{Served, serve},
-    snapshot::{List, Route, Snapshot},
+    snapshot::{Route, Snapshot},
 };
 use crate::{
     downstream::{Code, EnvelopeTemplate, LinkBase, Problem, Response, legacy},
@@ -51,7 +52,7 @@ pub(super) async fn answer(gateway: &Gateway, session: &mut Session, context: &m
     match verdict {
         Verdict::Respond(response) => respond::write(session, response, outcome).await,
         Verdict::Forward(forwarded) => {
-            context.forwarded = Some(*forwarded);
+            (context.outcome.forwarded, context.forwarded) = (true, Some(*forwarded));
             return Ok(false);
         }
         Verdict::Gone => {
@@ -79,7 +80,7 @@ async fn decide(gateway: &Gateway, session: &mut Session, snapshot: &Snapshot, o
         let problem = Problem::new(Code::RouteNotFound, "no route covers this path");
         return Verdict::Respond(refuse(&problem, None, snapshot, outcome));
     };
-    outcome.route = Some(found.route.name.clone());
+    outcome.metrics = Arc::clone(&found.route.metrics);
     if let (Some(doubt), true) = (target.doubt, found.route.list.is_some()) {
         let problem = Problem::new(Code::RequestInvalid, doubt);
         return Verdict::Respond(refuse(&problem, None, snapshot, outcome));

@@ -1,6 +1,6 @@
 //! The one loop of a page: the core says what to fetch, the upstream answers, until the core serves or refuses.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use http::HeaderMap;
 use pingora::http::RequestHeader;
@@ -10,21 +10,26 @@ use super::{
     access_log::Outcome,
     asked::Asked,
     clock,
-    failure::Failure,
+    failure::{Failure, cause},
+    flights::Found,
     join::join_all,
-    snapshot::{List, Route},
+    list::List,
+    pivots::{LookUp, Pivots},
+    snapshot::Route,
+    tokens::{Placed, Tokens},
 };
 use crate::{
     downstream::{Code, Problem, Response},
     pagination::{
         answer::{Answer, Standing},
+        fetch::Fetch,
+        key::KeyValue,
+        mark::Marker,
         page::Page,
-        position::Target,
         refusal::Refusal,
         resolver::{PageRequest, Step, resolve},
-        window::Fetch,
     },
-    upstream::{self, Sorted, fetch::Bounds},
+    upstream::{self, Ask, Sorted, Unaskable, fetch::Bounds},
 };
 
 /// Who is asked for a page, on whose behalf.
@@ -32,6 +37,8 @@ use crate::{
 pub(super) struct Exchange<'a> {
     /// The connections.
     pub gateway: &'a Gateway,
+    /// What is remembered of items.
+    pub pivots: &'a Pivots,
     /// What the client asked.
     pub asked: &'a Asked,
     /// The route that covers it.
@@ -42,14 +49,72 @@ pub(super) struct Exchange<'a> {
     pub sorted: &'a Arc<Sorted>,
     /// The client's filters, as they go upstream.
     pub filters: &'a str,
+    /// The request's cursors.
+    pub tokens: &'a Tokens<'a>,
+    /// What made the marks in the client's cursor, where it is not what makes new ones.
+    pub made_by: Option<&'a Marker>,
 }
 
 /// What the core decided.
 pub(super) enum Decision {
     /// This page, made from answers with these headers.
-    Serve(Box<Page>, Vec<HeaderMap>),
+    Serve(Box<Page>, Heads),
     /// No page.
     Refuse(Refusal),
+}
+
+/// The headers of the answers that a page was made from.
+#[derive(Debug, Default)]
+pub(super) struct Heads {
+    /// Of those that listed items.
+    pub listed: Vec<HeaderMap>,
+    /// Of an item's own resource, and of a count: they decide what caches may do, and nothing of them goes back.
+    pub beside: Vec<HeaderMap>,
+}
+
+/// Why a fetch gave no answer.
+enum Hitch {
+    /// The request fails.
+    Failed(Failure),
+    /// The place can't be asked for by filters: a key can't be written in the upstream's words, or the client's own filter
+    /// would be lost. It can be looked for without.
+    Unfiltered,
+}
+
+impl Hitch {
+    fn into_failure(self) -> Failure {
+        match self {
+            Self::Failed(failure) => failure,
+            Self::Unfiltered => {
+                Failure::logged(Code::Internal, "the page can't be asked for", "no filter can say a key".to_owned())
+            }
+        }
+    }
+}
+
+impl<F: Into<Failure>> From<F> for Hitch {
+    fn from(failure: F) -> Self {
+        Self::Failed(failure.into())
+    }
+}
+
+/// An answer that has come.
+struct Came {
+    answer: Answer,
+    status: u16,
+    headers: HeaderMap,
+    /// How many requests to the upstream it took: none, where another client's request was shared.
+    requests: u32,
+    /// What went wrong, and is served without.
+    fault: Option<String>,
+}
+
+impl Came {
+    /// What is known without asking.
+    fn unasked(standing: Standing) -> Self {
+        let answer = Answer { standing, ..Answer::default() };
+        Self { answer, status: 0, headers: HeaderMap::new(), requests: 0, fault: None }
+    }
 }
 
 impl Exchange<'_> {
@@ -58,82 +123,159 @@ impl Exchange<'_> {
     /// # Errors
     ///
     /// The first fetch, in the core's order, that gave no answer; or the time is over.
-    pub(super) async fn resolve(self, target: Target, limit: u32, outcome: &mut Outcome) -> Result<Decision, Failure> {
-        let mut step = resolve(PageRequest {
-            target,
-            limit,
-            order: Arc::clone(&self.sorted.order),
-            paging: Arc::clone(self.list.dialect.paging()),
-            learnt: self.list.learning.read(),
-            budget: self.list.budgets.upstream_requests,
-            unproven: self.list.unproven,
-            short_pages: self.list.short_pages,
-        });
-        let mut headers = Vec::new();
+    pub(super) async fn resolve(self, placed: Placed, limit: u32, outcome: &mut Outcome) -> Result<Decision, Failure> {
+        outcome.pivot = placed.pivot.is_some().then_some("cache");
+        let request = self.page_request(placed, limit);
+        let mut without_filters =
+            request.filters.is_some().then(|| Box::new(PageRequest { filters: None, ..request.clone() }));
+        let mut step = resolve(request);
+        let mut heads = Heads::default();
         let mut past_end = None;
         loop {
             match step {
                 Step::Fetch(fetches, pending) => {
-                    outcome.upstream_requests += u32::try_from(fetches.len()).unwrap_or(u32::MAX);
                     let mut answers = Vec::with_capacity(fetches.len());
-                    for fetched in self.fetch_all(&fetches).await {
-                        let (answer, status, of_answer) = fetched?;
-                        if answer.standing == Standing::PastEnd && past_end.is_none() {
+                    let all = self.fetch_all(&fetches).await;
+                    let is_unfiltered = all.iter().any(|came| matches!(came, Err(Hitch::Unfiltered)));
+                    if let (true, Some(request)) = (is_unfiltered, without_filters.take()) {
+                        step = resolve(*request);
+                        continue;
+                    }
+                    for (fetch, came) in fetches.iter().zip(all) {
+                        // What failed was asked all the same.
+                        outcome.upstream_requests += came.as_ref().map_or(1, |came| came.requests);
+                        let Came { answer, status, headers, requests, fault } = came.map_err(Hitch::into_failure)?;
+                        if let Fetch::Item(_) = fetch {
+                            outcome.pivot = Some(if requests == 0 { "shared" } else { "upstream" });
+                        }
+                        outcome.detail = fault.or_else(|| outcome.detail.take());
+                        let is_listed = matches!(fetch, Fetch::Slice(..) | Fetch::Token(_));
+                        if is_listed && answer.standing == Standing::PastEnd && past_end.is_none() {
                             let protected = &self.list.protected;
                             let body = answer.body.clone();
-                            past_end = Some(Box::new(Response::upstream_refusal(status, &of_answer, body, protected)));
+                            past_end = Some(Box::new(Response::upstream_refusal(status, &headers, body, protected)));
                         }
                         answers.push(answer);
-                        headers.push(of_answer);
+                        if is_listed { heads.listed.push(headers) } else { heads.beside.push(headers) }
                     }
                     step = pending.resume(answers);
                 }
-                Step::Serve(page) => return Ok(Decision::Serve(page, headers)),
+                Step::Serve(page) => return Ok(Decision::Serve(page, heads)),
                 Step::Refuse(Refusal::NoList) => {
+                    outcome.refusal = Some(cause(&Refusal::NoList));
                     let unlisted = || Failure::refusal(Refusal::NoList, |_| None);
                     return Err(past_end.map_or_else(unlisted, Failure::Passed));
                 }
-                Step::Refuse(refusal) => return Ok(Decision::Refuse(refusal)),
+                Step::Refuse(refusal) => {
+                    outcome.refusal = Some(cause(&refusal));
+                    return Ok(Decision::Refuse(refusal));
+                }
             }
         }
     }
 
-    /// All at once; one alone, as nearly always, without ado.
-    async fn fetch_all(self, fetches: &[Fetch]) -> Vec<Result<(Answer, u16, HeaderMap), Failure>> {
-        match fetches {
-            [one] => vec![self.fetch(*one).await],
-            several => join_all(several.iter().map(|fetch| self.fetch(*fetch))).await,
+    /// What the core is asked for.
+    fn page_request(self, placed: Placed, limit: u32) -> PageRequest {
+        let Placed { target, pivot } = placed;
+        let Self { list, sorted, .. } = self;
+        let (order, paging) = (Arc::clone(&sorted.order), Arc::clone(list.dialect.paging()));
+        PageRequest {
+            flips: sorted.flips,
+            filters: list.dialect.filters_for(sorted, self.filters),
+            counts: list.counts,
+            tells_total: list.tells_total,
+            pivot,
+            target_marker: self.made_by.cloned(),
+            learnt: list.learning.read(),
+            budget: list.budgets.upstream_requests,
+            search_budget: list.budgets.search_requests,
+            search_items: list.budgets.search_items,
+            verify: list.verify,
+            unproven: list.unproven,
+            short_pages: list.short_pages,
+            totals: list.total,
+            ..PageRequest::new(target, limit, order, paging, self.tokens.marker().clone())
         }
     }
 
-    async fn fetch(self, fetch: Fetch) -> Result<(Answer, u16, HeaderMap), Failure> {
-        let now = clock::instant();
-        let budgets = &self.list.budgets;
-        let Some(left) = budgets.time.checked_sub(now - self.asked.began).filter(|left| !left.is_zero()) else {
-            return Err(Problem::new(Code::BudgetExceeded, "the page was not found in the time allowed").into());
+    /// All at once; one alone, as nearly always, without ado.
+    async fn fetch_all(self, fetches: &[Fetch]) -> Vec<Result<Came, Hitch>> {
+        match fetches {
+            [one] => vec![self.fetch(one).await],
+            several => join_all(several.iter().map(|fetch| self.fetch(fetch))).await,
+        }
+    }
+
+    async fn fetch(self, fetch: &Fetch) -> Result<Came, Hitch> {
+        match fetch {
+            Fetch::Slice(..) | Fetch::Token(_) => self.ask(fetch).await,
+            Fetch::Item(id) => match self.tokens.scope() {
+                Some(scope) => self.look_up(fetch, id, scope.key(id, None)).await,
+                None => self.ask(fetch).await,
+            },
+            // A page without a total is worth more than none at all.
+            Fetch::Count => Ok(self.ask(fetch).await.unwrap_or_else(|hitch| {
+                let fault = Some(format!("no count: {}", hitch.into_failure().summary()));
+                Came { requests: 1, fault, ..Came::unasked(Standing::Listed) }
+            })),
+        }
+    }
+
+    /// An item's own resource, with the client's own credentials; one request for all who want the same with the same
+    /// ones at the same time.
+    async fn look_up(self, fetch: &Fetch, id: &KeyValue, key: u128) -> Result<Came, Hitch> {
+        // Boxed, for it holds all that `ask` does once more, and is seldom needed.
+        let look = Box::pin(async {
+            let Came { answer, headers, .. } = self.ask(fetch).await?;
+            // At once, so that whoever comes too late to share it finds it.
+            self.tokens.remember_item(id, &answer, self.made_by);
+            Ok::<_, Hitch>(LookUp { answer, headers })
+        });
+        let (found, requests) = match tokio::time::timeout(self.left()?, self.pivots.flights.join(key, look)).await {
+            Ok(Ok(Found::Asked(found))) => (found, 1),
+            Ok(Ok(Found::Shared(found))) => (found, 0),
+            Ok(Err(failure)) => return Err(failure),
+            Err(_) => return Err(out_of_time().into()),
         };
-        let request = self.request(fetch)?;
+        let LookUp { answer, headers } = &*found;
+        Ok(Came { answer: answer.clone(), status: 0, headers: headers.clone(), requests, fault: None })
+    }
+
+    /// How much time is left for the request.
+    fn left(self) -> Result<Duration, Failure> {
+        let spent = clock::instant() - self.asked.began;
+        self.list.budgets.time.checked_sub(spent).filter(|left| !left.is_zero()).ok_or_else(out_of_time)
+    }
+
+    async fn ask(self, fetch: &Fetch) -> Result<Came, Hitch> {
+        let (left, now) = (self.left()?, clock::instant());
+        let budgets = &self.list.budgets;
+        let path = self.route.target(&self.asked.target.path, &self.asked.parameters, "");
+        let ask = match self.list.dialect.ask(self.sorted, fetch, self.filters, &path) {
+            Ok(ask) => ask,
+            Err(Unaskable::Gone) => return Ok(Came::unasked(Standing::Gone)),
+            Err(Unaskable::Filter) => return Err(Hitch::Unfiltered),
+        };
+        let request = self.request(&ask)?;
         let timeouts = self.route.upstream.timeouts;
         let bounds = Bounds { timeouts, whole: timeouts.whole.min(left), answer_size: budgets.answer_size, now };
         let fetched = self.gateway.fetcher.fetch(&self.route.upstream.peers, &request, bounds).await?;
-        let status = fetched.status.as_u16();
-        let depth = budgets.answer_depth;
-        let read = self.list.dialect.read(self.sorted, fetch, status, &fetched.headers, fetched.body, depth);
+        let (status, headers) = (fetched.status.as_u16(), fetched.headers);
+        let read = self.list.dialect.read(self.sorted, &ask, status, &headers, fetched.body, budgets.answer_depth);
         match read {
-            Ok(answer) => Ok((answer, status, fetched.headers)),
-            Err(error) => Err(Failure::reading(error, &fetched.headers, &self.list.protected)),
+            Ok(answer) => Ok(Came { answer, status, headers, requests: 1, fault: None }),
+            Err(error) => Err(Failure::reading(error, &headers, &self.list.protected).into()),
         }
     }
 
     /// The request for a fetch: the client's headers as far as they concern the upstream, the dialect's, the operator's.
-    fn request(self, fetch: Fetch) -> Result<RequestHeader, Failure> {
+    fn request(self, ask: &Ask) -> Result<RequestHeader, Failure> {
         let asked = self.asked;
-        let ask = self.list.dialect.ask(self.sorted, fetch, self.filters);
         let origin = asked.client.origin(&asked.target);
         let added = &self.route.upstream.headers;
         let headers = upstream::request_headers(&asked.headers, origin, &self.list.protected, &ask.headers, added)?;
-        let target = self.route.target(&asked.target.path, &asked.parameters, &ask.query);
-        let mut request = RequestHeader::build_no_case("GET", target.as_bytes(), Some(headers.len() + 4))
+        let target = if ask.query.is_empty() { ask.path.clone() } else { format!("{}?{}", ask.path, ask.query) };
+        let mut request = RequestHeader::build_no_case(ask.method.as_str(), target.as_bytes(), Some(headers.len() + 4))
             .map_err(|error| unsendable(&error))?;
         let host = self.route.upstream.host_for(asked.target.authority.as_deref());
         request.insert_header(http::header::HOST, host).map_err(|error| unsendable(&error))?;
@@ -142,6 +284,10 @@ impl Exchange<'_> {
         }
         Ok(request)
     }
+}
+
+fn out_of_time() -> Failure {
+    Problem::new(Code::BudgetExceeded, "the page was not found in the time allowed").into()
 }
 
 /// What can't be written on the wire: a client's path or filters that no URL can hold.

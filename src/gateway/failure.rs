@@ -29,6 +29,14 @@ impl Failure {
         Self::Refused { problem: Box::new(Problem::new(code, said)), detail: Some(detail) }
     }
 
+    /// What went wrong in a few words, for the log.
+    pub(super) fn summary(&self) -> &str {
+        match self {
+            Self::Refused { problem, detail } => detail.as_deref().unwrap_or(problem.code.as_str()),
+            Self::Passed(_) => "the upstream refused",
+        }
+    }
+
     /// What an upstream's response is where it is no answer; `headers` are its own.
     pub(super) fn reading(error: ReadingError, headers: &HeaderMap, protected: &[http::HeaderName]) -> Self {
         let detail = error.to_string();
@@ -85,6 +93,20 @@ impl Failure {
             Refusal::Stuck => {
                 Problem::new(Code::UpstreamStuck, "the upstream gives the same items at different places").into()
             }
+            Refusal::PivotGone { nearest } => with_nearest(
+                Code::CursorGone,
+                "the item that this cursor names is gone or has changed, and its sort keys are not known any more: begin \
+                 again at `restart`, or go on at `nearest`, where items may be skipped or repeated",
+                nearest,
+            ),
+            Refusal::TokenGone => Problem::new(
+                Code::CursorGone,
+                "the upstream does not know this place any more: begin again at `restart`",
+            )
+            .into(),
+            Refusal::Unsupported => {
+                Problem::new(Code::RangeUnsupported, "this list can't be read in this direction from here").into()
+            }
             Refusal::NoList => Problem::new(Code::UpstreamMalformed, "the upstream has no list here").into(),
         }
     }
@@ -114,6 +136,22 @@ impl Failure {
     }
 }
 
+/// A refusal of the core in a word, for whoever counts them.
+pub(super) const fn cause(refusal: &Refusal) -> &'static str {
+    match refusal {
+        Refusal::PositionLost { .. } => "position_lost",
+        Refusal::TieRun { .. } => "tie_run",
+        Refusal::TooDeep => "too_deep",
+        Refusal::BudgetExceeded => "budget_exceeded",
+        Refusal::Unsorted(_) => "unsorted",
+        Refusal::Stuck => "stuck",
+        Refusal::PivotGone { .. } => "pivot_gone",
+        Refusal::TokenGone => "token_gone",
+        Refusal::Unsupported => "unsupported",
+        Refusal::NoList => "no_list",
+    }
+}
+
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
         Self::Refused { problem: Box::new(problem), detail: None }
@@ -140,8 +178,10 @@ impl From<FetchError> for Failure {
 
 impl From<TooLong> for Failure {
     fn from(error: TooLong) -> Self {
-        // A page whose cursor nobody could use would end the walk in silence.
-        Self::logged(Code::Internal, "the next page's cursor would be longer than allowed", error.to_string())
+        // A page whose cursor nobody could use would end the walk in silence. What makes a cursor long comes from the
+        // upstream: its token, or an item's id.
+        let said = "what the upstream continues its list by is longer than a cursor may be";
+        Self::logged(Code::UpstreamTooLarge, said, format!("{error}: cursor.length of the route allows more"))
     }
 }
 

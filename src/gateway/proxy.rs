@@ -1,6 +1,6 @@
 //! Pingora's hooks, each a line or two: what they do stands in the modules they name.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use pingora::{
@@ -30,12 +30,9 @@ impl ProxyHttp for Gateway {
     type CTX = Context;
 
     fn new_ctx(&self) -> Context {
-        Context {
-            snapshot: self.live.pin(),
-            forwarded: None,
-            outcome: Outcome::begin(self.ids.next()),
-            _in_flight: self.vitals.enter(),
-        }
+        let snapshot = self.live.pin();
+        let outcome = Outcome::begin(self.ids.next(), Arc::clone(&snapshot.metrics));
+        Context { snapshot, forwarded: None, outcome, _in_flight: self.vitals.enter() }
     }
 
     /// Pingora's compression module would look at every response; nothing is compressed here.

@@ -46,6 +46,7 @@ mod tests {
     use tokio::io::AsyncWriteExt as _;
 
     use super::*;
+    use crate::gateway::metrics::RouteMetrics;
 
     /// What was written counts, and who does not read is told from who went away.
     #[tokio::test]
@@ -55,7 +56,7 @@ mod tests {
         let mut session = Session::new_h1(Box::new(server));
         assert!(session.read_request().await.unwrap());
         session.set_write_timeout(Some(Duration::from_millis(50)));
-        let mut outcome = Outcome::begin(String::new());
+        let mut outcome = Outcome::begin(String::new(), RouteMetrics::new(""));
         write(&mut session, Response::new(200, vec![b'x'; 10 * PIECE]), &mut outcome).await;
         assert_eq!((outcome.status, outcome.code), (200, Some("client_stalled")));
         assert_eq!((outcome.bytes, session.body_bytes_sent()), (2 * PIECE, 2 * PIECE));

@@ -9,22 +9,23 @@ use super::{
     access_log::Outcome,
     asked::Asked,
     clock,
-    exchange::{Decision, Exchange},
+    exchange::{Decision, Exchange, Heads},
     failure::Failure,
-    snapshot::{List, Route, Snapshot},
-    tokens::{Tokens, at},
+    list::List,
+    snapshot::{Route, Snapshot},
+    tokens::{Tokens, at, id_text},
 };
 use crate::{
-    config::settings::TotalPolicy,
+    config::settings::Role,
     cursor::TooLong,
     downstream::{
-        Facts, LegacyDecision, LinkBase, LinkSet, ListRequest, RequestKind, Response, legacy,
+        Code, Facts, LegacyDecision, LinkBase, LinkSet, LinkTo, ListRequest, Problem, RequestKind, Response, legacy,
         response::{PageResponse, level_word},
     },
     pagination::{
-        order::Order,
         page::Page,
-        position::{Position, Target},
+        paging::Family,
+        position::{Item, Position, Target},
         window::Offset,
     },
 };
@@ -62,31 +63,54 @@ pub(super) async fn serve(
     }
     let links = Links { base, list, request: &request };
     let sorted = match &request.sort {
-        Some(terms) => Arc::new(list.dialect.sorted(terms, request.id_direction)),
+        Some(terms) => match list.dialect.sorted(terms, request.id_direction) {
+            Some(sorted) => Arc::new(sorted),
+            None => return Err(unprovable(list)),
+        },
         None => Arc::clone(list.dialect.default_sorted()),
     };
-    let tokens = Tokens::new(asked, route, list, &request, &sorted.order);
-    let (target, limit) = match &legacy_page {
-        Some(page) => (page.target(), page.limit),
+    let pivots = &*snapshot.pivots;
+    let tokens = Tokens::new(asked, route, list, &request, &sorted, pivots);
+    let ((placed, made_by), limit) = match &legacy_page {
+        Some(page) => ((at(Offset(page.offset)).into(), None), page.limit),
         None => (tokens.open(&request.place)?, request.limit),
     };
-    let backward = matches!(target.position, Position::End | Position::Before(_));
+    let backward = placed.target.position.is_backward();
 
-    let exchange = Exchange { gateway, asked, route, list, sorted: &sorted, filters: &request.filters.forwarded };
-    let (page, headers) = match exchange.resolve(target, limit, outcome).await? {
-        Decision::Serve(page, headers) => (page, headers),
+    let filters = &request.filters.forwarded;
+    let exchange = Exchange {
+        gateway,
+        pivots,
+        asked,
+        route,
+        list,
+        sorted: &sorted,
+        filters,
+        tokens: &tokens,
+        made_by: made_by.as_ref(),
+    };
+    let (page, heads) = match exchange.resolve(placed, limit, outcome).await? {
+        Decision::Serve(page, heads) => (page, heads),
         Decision::Refuse(refusal) => {
-            let nearest = |offset| tokens.seal_offset(offset).ok().map(|cursor| links.to(Some(&cursor)));
-            return Err(Failure::refusal(refusal, nearest));
+            return Err(Failure::refusal(refusal, |offset| links.to(&at(offset), &tokens.seal_offset(offset).ok()?)));
         }
     };
     list.learning.add(page.learnt);
-    outcome.level = Some(level_word(page.level));
-    outcome.drift = page.drift;
+    tokens.remember(&page);
+    outcome.served(&page);
 
-    let written = Written { asked, list, order: &sorted.order, page: &page, headers: &headers };
+    let written = Written { asked, list, page: &page, heads: &heads };
     let response = written.render(&links, &tokens, limit, backward, legacy_page.as_ref())?;
     Ok(Served::Response(response.unless_matched(&asked.headers)))
+}
+
+/// A sort behind whose first keys another one stands, although their values can't be compared.
+fn unprovable(list: &List) -> Failure {
+    let name = list.parameters.name(Role::Sort).unwrap_or("sort");
+    let said = format!(
+        "`{name}` names a field that the list is sorted by in a way of its own: such a field is the last one of a sort"
+    );
+    Problem::new(Code::SortInvalid, said).with_parameter(name).into()
 }
 
 /// The links of one request.
@@ -97,9 +121,25 @@ struct Links<'a> {
 }
 
 impl Links<'_> {
-    /// The link to the page of a cursor; to the first one without.
-    fn to(&self, cursor: Option<&str>) -> String {
-        self.base.url(&self.list.parameters.link_query(self.request, cursor))
+    /// The link to the first page.
+    fn first(&self) -> String {
+        self.base.url(&self.list.parameters.link_query(self.request, None))
+    }
+
+    /// The link to the page at a place, which a cursor says; none where the client's parameters can't say it.
+    fn to(&self, target: &Target, token: &str) -> Option<String> {
+        let backward = target.position.is_backward();
+        let id;
+        let to = match &target.position {
+            _ if self.list.parameters.takes_cursors() => LinkTo::Cursor { token, backward },
+            Position::After(anchor) | Position::Before(anchor) => {
+                id = id_text(&anchor.id)?;
+                LinkTo::Id { id: &id, backward }
+            }
+            Position::End if self.list.parameters.name(Role::LimitBackward).is_some() => LinkTo::Last,
+            _ => return None,
+        };
+        Some(self.base.url(&self.list.parameters.link_query(self.request, Some(to))))
     }
 }
 
@@ -130,19 +170,14 @@ impl LegacyPage {
         };
         Ok(Self { offset, limit, number: window.page })
     }
-
-    fn target(&self) -> Target {
-        at(Offset(self.offset))
-    }
 }
 
 /// A page on its way to the client.
 struct Written<'a> {
     asked: &'a Asked,
     list: &'a List,
-    order: &'a Order,
     page: &'a Page,
-    headers: &'a [HeaderMap],
+    heads: &'a Heads,
 }
 
 impl Written<'_> {
@@ -158,21 +193,31 @@ impl Written<'_> {
         let seal = |target: &Option<Target>| target.as_ref().map(|target| tokens.seal(target)).transpose();
         let (next, prev) = (seal(&page.next)?, seal(&page.previous)?);
         let last = page.last.as_ref().and_then(|target| tokens.seal(target).ok());
-        let first = links.to(None);
+        let link = |target: &Option<Target>, token: &Option<String>| {
+            target.as_ref().zip(token.as_deref()).and_then(|(target, token)| links.to(target, token))
+        };
+        let first = links.first();
         let link_set = LinkSet {
             self_: Some(links.base.url(&links.request.self_query)),
             first: Some(first.clone()),
-            prev: prev.as_deref().map(|cursor| links.to(Some(cursor))),
-            next: next.as_deref().map(|cursor| links.to(Some(cursor))),
-            last: last.as_deref().map(|cursor| links.to(Some(cursor))),
+            prev: link(&page.previous, &prev),
+            next: link(&page.next, &next),
+            last: link(&page.last, &last),
         };
         let needs = list.envelope.needs();
         let now = needs.now.then(|| clock::rfc3339(asked.now));
-        let edges = page.edges.as_ref().filter(|_| needs.edge_cursors);
-        let start_cursor = edges.and_then(|(first, _)| tokens.seal_item(first).ok());
-        let end_cursor = edges.and_then(|(_, last)| tokens.seal_item(last).ok());
-        let item_cursor = |index: usize| tokens.seal_nth(page, self.order, index);
-        let total = page.total.filter(|_| list.total == TotalPolicy::Upstream);
+        // An item says nothing of the token that leads to it.
+        let has_item_cursors = list.dialect.paging().family != Family::Token;
+        let edges = page.edges.as_ref().filter(|_| needs.edge_cursors && has_item_cursors);
+        let edge = |item: Option<&Item>, beyond: &Option<String>| match item {
+            Some(item) => tokens.seal_item(item),
+            // Where items have no cursors of their own, the page's leads on from its edge just as well.
+            None => beyond.clone().filter(|_| needs.edge_cursors && !page.items.is_empty()),
+        };
+        let start_cursor = edge(edges.map(|(first, _)| first), &prev);
+        let end_cursor = edge(edges.map(|(_, last)| last), &next);
+        let item_cursor = |index: usize| tokens.seal_nth(page, index);
+        let total = page.total;
         let number = legacy_page.and_then(|page| page.number);
         let exact = total.filter(|total| total.exact && number.is_some());
         let facts = Facts {
@@ -191,9 +236,10 @@ impl Written<'_> {
             start_cursor: start_cursor.as_deref(),
             end_cursor: end_cursor.as_deref(),
             links: &link_set,
-            item_cursor: needs.item_cursors.then_some(&item_cursor),
+            item_cursor: (needs.item_cursors && has_item_cursors).then_some(&item_cursor),
         };
-        let upstream: Vec<&HeaderMap> = self.headers.iter().collect();
+        let upstream: Vec<&HeaderMap> = self.heads.listed.iter().collect();
+        let beside: Vec<&HeaderMap> = self.heads.beside.iter().collect();
         let (extra_links, legacy_headers) = match legacy_page {
             Some(_) => (legacy::links(list.legacy.documentation.as_deref(), &first), list.legacy_headers.as_slice()),
             None => (Vec::new(), &[][..]),
@@ -203,6 +249,7 @@ impl Written<'_> {
             facts: &facts,
             page,
             upstream: &upstream,
+            beside: &beside,
             protected: &list.protected,
             link_length: list.budgets.link_length,
             extra_links: &extra_links,

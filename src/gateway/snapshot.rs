@@ -8,11 +8,12 @@ use std::{
     sync::Arc,
 };
 
-use http::{HeaderName, HeaderValue};
-
 use super::{
     learning::Learning,
+    list::List,
+    metrics::RouteMetrics,
     path::PathTemplate,
+    pivots::Pivots,
     route::{RouteTable, parameter_names},
     upstream::Upstream,
 };
@@ -20,14 +21,10 @@ use crate::{
     config::{
         Diagnostics,
         diagnostic::{Located, Location},
-        settings::{
-            Budgets, CursorKeySettings, CursorSettings, LegacySettings, ListSettings, Network, PageSizeSettings,
-            RouteSettings, ServerSettings, Settings, TotalPolicy, UpstreamSettings,
-        },
+        settings::{CursorKeySettings, Network, RouteSettings, ServerSettings, Settings, UpstreamSettings},
     },
     cursor::KeyRing,
-    downstream::{EnvelopeTemplate, Parameters, legacy},
-    pagination::resolver::{ShortPages, WhenUnproven},
+    downstream::EnvelopeTemplate,
     upstream::{Dialect, resolve::Name},
 };
 
@@ -42,6 +39,10 @@ pub struct Snapshot {
     pub server: ServerSettings,
     /// The keys of cursors.
     pub keys: Option<Arc<KeyRing>>,
+    /// What is remembered of items. Shared with the next snapshot, where its bounds stay the same.
+    pub pivots: Arc<Pivots>,
+    /// What is counted of requests that no route covers.
+    pub metrics: Arc<RouteMetrics>,
 }
 
 /// A route, compiled.
@@ -61,42 +62,10 @@ pub struct Route {
     pub public_url: Option<String>,
     /// What serving its list needs; none where everything is forwarded.
     pub list: Option<List>,
+    /// What is counted of it. Shared with the next snapshot's route of the same name.
+    pub metrics: Arc<RouteMetrics>,
     /// What tells whether another snapshot's route of the same name asks the same upstream in the same way.
-    fingerprint: u64,
-}
-
-/// What serving a list needs, compiled.
-#[derive(Debug)]
-pub struct List {
-    /// How the upstream is asked and read.
-    pub dialect: Dialect,
-    /// What a query means.
-    pub parameters: Parameters,
-    /// What clients get.
-    pub envelope: EnvelopeTemplate,
-    /// The keys of its cursors.
-    pub keys: Arc<KeyRing>,
-    /// What is done where a page can't be proven.
-    pub unproven: WhenUnproven,
-    /// What is done where a page can't be filled.
-    pub short_pages: ShortPages,
-    /// The limits of clients.
-    pub page_size: PageSizeSettings,
-    /// Whether totals are passed on.
-    pub total: TotalPolicy,
-    /// The principal's headers and those that cursors are bound to: answers vary by them, and no client may have them
-    /// dropped on the way.
-    pub protected: Vec<HeaderName>,
-    /// How cursors are made.
-    pub cursor: CursorSettings,
-    /// What becomes of requests by page or offset.
-    pub legacy: LegacySettings,
-    /// `Deprecation` and `Sunset` of legacy answers.
-    pub legacy_headers: Vec<(HeaderName, HeaderValue)>,
-    /// Bounds.
-    pub budgets: Budgets,
-    /// What was learnt of the upstream. Shared with the next snapshot, where the route stays the same.
-    pub learning: Arc<Learning>,
+    pub(super) fingerprint: u64,
 }
 
 impl Snapshot {
@@ -124,7 +93,14 @@ impl Snapshot {
             EnvelopeTemplate::compile(envelope, "items", diagnostics);
         }
         let table = RouteTable::compile(&routes, diagnostics);
-        (!diagnostics.has_errors()).then(|| Self { table, routes, server: settings.server.clone(), keys })
+        if diagnostics.has_errors() {
+            return None;
+        }
+        let metrics = previous.map_or_else(|| RouteMetrics::new(""), |previous| Arc::clone(&previous.metrics));
+        let pivots =
+            previous.map(|previous| &previous.pivots).filter(|pivots| pivots.settings() == settings.caches.pivots);
+        let pivots = pivots.map_or_else(|| Arc::new(Pivots::new(settings.caches.pivots)), Arc::clone);
+        Some(Self { table, routes, server: settings.server.clone(), keys, pivots, metrics })
     }
 
     /// Whether `X-Forwarded-*` of this address is believed.
@@ -139,8 +115,12 @@ impl Snapshot {
         names.into_iter().find(|name| name.text() == text).map(Arc::clone)
     }
 
+    fn route(&self, name: &str) -> Option<&Arc<Route>> {
+        self.routes.iter().find(|route| route.name == name)
+    }
+
     fn learning(&self, name: &str, fingerprint: u64) -> Option<Arc<Learning>> {
-        let route = self.routes.iter().find(|route| route.name == name && route.fingerprint == fingerprint)?;
+        let route = self.route(name).filter(|route| route.fingerprint == fingerprint)?;
         Some(Arc::clone(&route.list.as_ref()?.learning))
     }
 }
@@ -196,7 +176,9 @@ impl Route {
             }
             None => None,
         };
+        let known = previous.and_then(|previous| previous.route(&settings.name.value));
         Some(Self {
+            metrics: known.map_or_else(|| RouteMetrics::new(&settings.name.value), |known| Arc::clone(&known.metrics)),
             name: settings.name.value.clone(),
             hosts: settings.hosts.clone(),
             path: settings.path.clone(),
@@ -230,40 +212,6 @@ impl Route {
             target.push_str(query);
         }
         target
-    }
-}
-
-impl List {
-    fn compile(
-        settings: &ListSettings,
-        keys: Option<&Arc<KeyRing>>,
-        learning: Arc<Learning>,
-        diagnostics: &mut Diagnostics,
-    ) -> Option<Self> {
-        let dialect = Dialect::compile(settings, diagnostics);
-        let envelope = EnvelopeTemplate::compile(&settings.envelope, &settings.collection, diagnostics);
-        let names = |names: fn(&Dialect) -> &[String]| dialect.as_ref().map_or(&[][..], names);
-        let parameters =
-            Parameters::compile(settings, names(Dialect::paging_names), names(Dialect::sort_names), diagnostics);
-        let (dialect, envelope, parameters) = (dialect?, envelope?, parameters?);
-        let mut protected = settings.principal.clone();
-        protected.extend(settings.cursor.bind.iter().cloned());
-        Some(Self {
-            dialect,
-            parameters,
-            envelope,
-            keys: Arc::clone(keys?),
-            unproven: settings.unproven,
-            short_pages: settings.short_pages,
-            page_size: settings.page_size,
-            total: settings.total,
-            protected,
-            cursor: settings.cursor.clone(),
-            legacy_headers: legacy::headers(&settings.legacy),
-            legacy: settings.legacy.clone(),
-            budgets: settings.budgets,
-            learning,
-        })
     }
 }
 

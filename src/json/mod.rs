@@ -5,6 +5,7 @@
 //! reads the one value that stands there, [`mod@write`] writes the gateway's own strings. Duplicate members are read as
 //! their last, everywhere.
 
+mod members;
 mod plan;
 pub mod pointer;
 mod reader;
@@ -12,8 +13,9 @@ pub mod scalar;
 pub mod scan;
 pub mod write;
 
+pub use members::{Member, members};
 pub use pointer::{Pointer, PointerError};
-pub use scan::{JsonError, Limits, PageSpans, Shape, scan_page};
+pub use scan::{JsonError, Limits, PageSpans, Shape, scan_facts, scan_page};
 
 /// A half-open byte range of a body; bodies are at most 4 GiB.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

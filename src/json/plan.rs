@@ -61,10 +61,12 @@ impl<'a> Plan<'a> {
         plan
     }
 
-    /// One place in a value, as fact 0.
-    pub(super) fn of_fact(pointer: &'a Pointer) -> Self {
-        let mut plan = Self::with_capacity(pointer.steps.len(), 1);
-        plan.want(BODY, pointer, Target::Fact(0));
+    /// Places in a value.
+    pub(super) fn of_facts(facts: &'a [Pointer]) -> Self {
+        let mut plan = Self::with_capacity(facts.iter().map(|pointer| pointer.steps.len()).sum(), facts.len());
+        for (number, fact) in facts.iter().enumerate() {
+            plan.want(BODY, fact, Target::Fact(number));
+        }
         plan
     }
 

@@ -66,6 +66,12 @@ impl Pointer {
         self.steps.is_empty()
     }
 
+    /// The place that `further` leads to from this one on.
+    #[must_use]
+    pub fn then(&self, further: &Self) -> Self {
+        Self { steps: self.steps.iter().chain(&further.steps).cloned().collect() }
+    }
+
     /// Where this place is in one JSON value; the range is relative to the start of `value`. Members given twice are
     /// read as their last. Nothing where the place is missing, or `value` is not JSON.
     ///

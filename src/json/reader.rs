@@ -23,7 +23,12 @@ pub(super) struct Name<'a> {
     escaped: bool,
 }
 
-impl Name<'_> {
+impl<'a> Name<'a> {
+    /// The name as it stands, with its quotes.
+    pub(super) const fn quoted(self) -> &'a [u8] {
+        self.quoted
+    }
+
     /// How long the name is, where it is spelled as it is.
     #[inline]
     pub(super) const fn plain_length(self) -> Option<usize> {

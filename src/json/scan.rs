@@ -105,13 +105,24 @@ pub fn scan_page(body: &[u8], shape: &Shape, limits: Limits) -> Result<PageSpans
     Ok(scan.found)
 }
 
+/// Scans a body once for places in it: its well-formedness, and one range for each, [`Span::ABSENT`] where the body lacks
+/// it.
+///
+/// # Errors
+/// [`JsonError::Malformed`] and [`JsonError::TooDeep`], as of [`scan_page`].
+pub fn scan_facts(body: &[u8], facts: &[Pointer], limits: Limits) -> Result<Vec<Span>, JsonError> {
+    let plan = Plan::of_facts(facts);
+    let mut scan = Scan::new(body, &plan, limits);
+    scan.found.facts = vec![Span::ABSENT; facts.len()];
+    scan.whole(body)?;
+    Ok(scan.found.facts)
+}
+
 /// Where one place is in one value; nothing where it is missing or the value is not JSON.
 pub(super) fn find(value: &[u8], pointer: &Pointer) -> Option<Span> {
-    let plan = Plan::of_fact(pointer);
-    let mut scan = Scan::new(value, &plan, Limits { depth: u16::MAX, ..Limits::default() });
-    scan.found.facts.push(Span::ABSENT);
-    scan.whole(value).ok()?;
-    scan.found.facts.first().copied().filter(|span| !span.is_absent())
+    let limits = Limits { depth: u16::MAX, ..Limits::default() };
+    let found = scan_facts(value, std::slice::from_ref(pointer), limits).ok()?;
+    found.first().copied().filter(|span| !span.is_absent())
 }
 
 /// What stands at the items' place, as far as it was seen.

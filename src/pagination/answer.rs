@@ -1,5 +1,6 @@
 //! One upstream response, read: what the core needs to know of it, and nothing believed beyond that.
 
+use super::fetch::Token;
 use crate::json::Span;
 
 /// What an answer says about the size of the collection.
@@ -12,16 +13,19 @@ pub struct Total {
 }
 
 /// Whether the upstream gave a list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Standing {
-    /// A list, possibly empty.
+    /// A list, possibly empty; of [`super::fetch::Fetch::Item`] the one item.
+    #[default]
     Listed,
     /// The dialect's past-the-end answer (a 404 "Invalid page.", a 416): it says where to look, never that there is no more.
     PastEnd,
+    /// What was asked for by name is no more: the token, or the item.
+    Gone,
 }
 
 /// One upstream response, read.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Answer {
     /// The body, decoded, as it came. Items and keys are ranges of it.
     pub body: Vec<u8>,
@@ -42,6 +46,13 @@ pub struct Answer {
     pub page: Option<u64>,
     /// The page size it says it used.
     pub size: Option<u32>,
+    /// The token that leads on. What is the same token as was sent, where the dialect says that this is the end, and
+    /// what an answer says beside "there is no more", is none.
+    pub next: Option<Token>,
+    /// The token that leads back.
+    pub previous: Option<Token>,
+    /// For each item what continues the list from it, as a raw JSON value; empty but where the dialect pages by item.
+    pub item_tokens: Vec<Span>,
 }
 
 impl Answer {

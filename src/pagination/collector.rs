@@ -2,8 +2,9 @@
 
 mod aim;
 mod assembly;
+mod take;
 
-use std::{borrow::Cow, collections::HashSet, sync::Arc};
+use std::{ops::Range, sync::Arc};
 
 use super::{
     answer::Total,
@@ -11,8 +12,8 @@ use super::{
     plan::Growth,
     position::{Anchor, Hint, Position, Target},
     proof::View,
-    rows::{self, Unsorted},
     window::Offset,
+    windows::Ground,
 };
 
 pub(super) use assembly::Verdict;
@@ -22,14 +23,23 @@ pub(super) use assembly::Verdict;
 enum Boundary {
     /// The page begins with the first item.
     Start,
-    /// The page goes on right after this item.
-    After(Anchor),
-    /// The page goes back from right before this item.
-    Before(Anchor),
+    /// The page goes on right after this item; `whole`: after all that tie with it.
+    After { anchor: Anchor, whole: bool },
+    /// The page goes back from right before this item; `whole`: before all that tie with it.
+    Before { anchor: Anchor, whole: bool },
     /// The page begins at this offset, whatever is there.
     At(u64),
-    /// The page is the end of the list, which is believed to be at this offset.
-    Tail(u64),
+    /// The page is the end of the list.
+    Tail,
+}
+
+/// On which side of an answer something lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    /// Before it.
+    Left,
+    /// Behind it.
+    Right,
 }
 
 /// What came of an answer.
@@ -39,10 +49,24 @@ pub(super) enum Progress {
     Done,
     /// The answer was used, and more is needed.
     More,
-    /// The boundary was seen, but the run of ties beside it is cut by the edge of the answer.
-    Cut,
-    /// The boundary is not in it.
-    Missed(Box<View>),
+    /// The boundary was seen, but a run of ties beside it is cut by an edge of the answer.
+    Cut(Cut, Box<View>),
+    /// The boundary is not in it, but on this side of it.
+    Missed(Box<View>, Side),
+    /// The boundary has no place among its items, nor beside them.
+    Apart,
+}
+
+/// A run of ties that is cut by an edge of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Cut {
+    /// The offsets that one answer must hold so that the run may be seen closed; they are known to be needed, and may
+    /// not be enough.
+    pub(super) needed: Range<u64>,
+    /// It goes on before them.
+    pub(super) left: bool,
+    /// It goes on behind them.
+    pub(super) right: bool,
 }
 
 /// An item taken: in which view, at which place of its arrangement.
@@ -56,9 +80,10 @@ struct Taken {
 #[derive(Debug)]
 pub(super) struct Collector {
     order: Arc<Order>,
+    ground: Ground,
     limit: usize,
     boundary: Boundary,
-    /// Where the boundary is believed to be, and how many items beside it share the anchor's strong keys.
+    /// Where the boundary is believed to be, and how many items beside it tie with the anchor.
     offset: u64,
     run: u64,
     /// Where the page begins if it can only be served by offset.
@@ -71,50 +96,66 @@ pub(super) struct Collector {
     taken: Vec<Taken>,
     more_before: Option<bool>,
     more_behind: Option<bool>,
+    /// Something that the page rests on was seen in two answers only, or is trusted.
+    checked: bool,
+    /// Something that the page rests on is not shown at all.
+    assumed: bool,
     drift: Option<i64>,
     total: Option<Total>,
     hint: Hint,
+    /// How many empty answers were passed over behind the offset that is asked for.
+    skipped: u32,
 }
 
 impl Collector {
-    /// Begins a page of `limit` items at a target.
-    pub(super) fn new(order: Arc<Order>, target: &Target, limit: u32) -> Self {
+    /// Begins a page of `limit` items at a target, taking answers as they come where `unchecked`.
+    pub(super) fn new(order: Arc<Order>, target: &Target, limit: u32, ground: Ground, unchecked: bool) -> Self {
         let believed = |offset: u64| Offset(offset).believed().0;
-        let hint = Hint {
-            offset: target.hint.offset.believed(),
-            run: target.hint.run,
-            total: target.hint.total.map(believed),
+        let hint =
+            Hint { offset: target.hint.offset.believed(), total: target.hint.total.map(believed), ..target.hint };
+        let by_offset = |offset: u64| match offset {
+            0 => (Boundary::Start, 0),
+            _ => (Boundary::At(offset), offset),
         };
         let (boundary, offset) = match &target.position {
-            Position::Start | Position::At(Offset(0)) => (Boundary::Start, 0),
-            Position::End => {
-                let end = hint.total.unwrap_or(hint.offset.0);
-                (Boundary::Tail(end), end)
-            }
-            Position::After(anchor) => (Boundary::After(anchor.clone()), hint.offset.0),
-            Position::Before(anchor) => (Boundary::Before(anchor.clone()), hint.offset.0),
-            Position::At(offset) => (Boundary::At(offset.believed().0), offset.believed().0),
+            Position::Start => (Boundary::Start, 0),
+            Position::After(_) if unchecked => by_offset(hint.offset.0),
+            Position::Before(_) if unchecked => by_offset(hint.offset.0.saturating_sub(u64::from(limit))),
+            Position::At(offset) => by_offset(offset.believed().0),
+            Position::End => (Boundary::Tail, hint.total.unwrap_or(hint.offset.0)),
+            Position::After(anchor) => (Boundary::After { anchor: anchor.clone(), whole: false }, hint.offset.0),
+            Position::Before(anchor) => (Boundary::Before { anchor: anchor.clone(), whole: false }, hint.offset.0),
+            // Of these nothing is known here but the hint.
+            Position::AfterPivot(_)
+            | Position::BeforePivot(_)
+            | Position::AfterMarks(_)
+            | Position::BeforeMarks(_)
+            | Position::Token(_) => (Boundary::At(hint.offset.0), hint.offset.0),
         };
         let nearest = match boundary {
-            Boundary::Before(_) | Boundary::Tail(_) => offset.saturating_sub(u64::from(limit)),
-            Boundary::Start | Boundary::After(_) | Boundary::At(_) => offset,
+            Boundary::Before { .. } | Boundary::Tail => offset.saturating_sub(u64::from(limit)),
+            Boundary::Start | Boundary::After { .. } | Boundary::At(_) => offset,
         };
         Self {
             order,
+            ground,
             limit: limit as usize,
             nearest,
-            to_the_end: matches!(boundary, Boundary::Tail(_)),
+            to_the_end: matches!(boundary, Boundary::Tail),
             boundary,
             offset,
             run: u64::from(hint.run),
-            unchecked: false,
+            unchecked,
             views: Vec::new(),
             taken: Vec::new(),
             more_before: None,
             more_behind: None,
+            checked: false,
+            assumed: false,
             drift: None,
             total: None,
             hint,
+            skipped: 0,
         }
     }
 
@@ -122,7 +163,7 @@ impl Collector {
     pub(super) fn restart_at(&mut self, offset: u64, unchecked: bool) {
         let target = Target { position: Position::At(Offset(offset)), hint: self.hint };
         let limit = u32::try_from(self.limit).unwrap_or(u32::MAX);
-        *self = Self { unchecked, ..Self::new(Arc::clone(&self.order), &target, limit) };
+        *self = Self::new(Arc::clone(&self.order), &target, limit, self.ground, unchecked);
     }
 
     /// Whether answers are taken as they came.
@@ -140,9 +181,31 @@ impl Collector {
         self.offset
     }
 
+    /// Believes the boundary of an item, or the end, to be elsewhere.
+    pub(super) fn believe(&mut self, offset: u64) {
+        if self.can_be_searched_for() {
+            self.offset = Offset(offset).believed().0;
+        }
+    }
+
+    /// Whether the boundary is one that can stand anywhere: beside an item, or at the end.
+    pub(super) fn can_be_searched_for(&self) -> bool {
+        matches!(self.boundary, Boundary::After { .. } | Boundary::Before { .. } | Boundary::Tail)
+    }
+
+    /// What the target said that helps to aim.
+    pub(super) fn hint(&self) -> Hint {
+        self.hint
+    }
+
     /// How many items the page has.
     pub(super) fn len(&self) -> usize {
         self.taken.len()
+    }
+
+    /// The answer that items were taken from last.
+    pub(super) fn last_view(&self) -> Option<&View> {
+        self.views.last()
     }
 
     /// The offset at which a page that can't be proven would begin, wherever the reading has got to since.
@@ -160,6 +223,20 @@ impl Collector {
         matches!(self.boundary, Boundary::At(_)) && self.taken.is_empty()
     }
 
+    /// Says that there is more in the direction of reading, though nothing shows it.
+    pub(super) fn goes_on(&mut self) {
+        self.checked = true;
+        match self.growth() {
+            Growth::Rightward => self.more_behind = Some(true),
+            Growth::Leftward => self.more_before = Some(true),
+        }
+    }
+
+    /// Says that nothing is at the offset that was asked for, nor behind it.
+    pub(super) fn end_here(&mut self) {
+        self.more_behind = Some(false);
+    }
+
     /// Whether the page has all the items it can have.
     pub(super) fn is_full(&self) -> bool {
         self.taken.len() >= self.limit
@@ -168,16 +245,19 @@ impl Collector {
     /// Which way a chain of answers grows.
     pub(super) fn growth(&self) -> Growth {
         match self.boundary {
-            Boundary::Before(_) => Growth::Leftward,
+            Boundary::Before { .. } => Growth::Leftward,
             _ => Growth::Rightward,
         }
     }
 
-    /// Where the two neighbours of the boundary are believed to be, if an answer must show both: the one before it.
-    pub(super) fn seam(&self) -> Option<u64> {
+    /// Where what an answer must show together is believed to be: the two neighbours of the boundary, or the run of ties
+    /// around it and its neighbours.
+    pub(super) fn seam(&self) -> Option<Range<u64>> {
+        let offset = Some(self.offset).filter(|offset| *offset > 0)?;
         match self.boundary {
-            Boundary::After(_) | Boundary::Before(_) => self.offset.checked_sub(1),
-            Boundary::Start | Boundary::At(_) | Boundary::Tail(_) => None,
+            Boundary::After { .. } => Some(offset.saturating_sub(self.beside())..offset.saturating_add(1)),
+            Boundary::Before { .. } => Some(offset - 1..offset.saturating_add(self.beside())),
+            Boundary::Start | Boundary::At(_) | Boundary::Tail => None,
         }
     }
 
@@ -185,249 +265,4 @@ impl Collector {
     pub(super) fn need(&self) -> u64 {
         if self.to_the_end { self.limit as u64 } else { (self.limit - self.taken.len()) as u64 }
     }
-
-    /// Looks for the end elsewhere: at a total, or left of an answer that lies behind it.
-    pub(super) fn aim_tail(&mut self, total: Option<u64>, begins: u64) -> bool {
-        let Boundary::Tail(end) = self.boundary else {
-            return false;
-        };
-        let aim = match total {
-            Some(total) if total != end => Offset(total).believed().0,
-            _ => begins.min(end.saturating_sub(1)),
-        };
-        self.boundary = Boundary::Tail(aim);
-        self.offset = aim;
-        true
-    }
-
-    /// Takes what an answer proves to belong to the page.
-    ///
-    /// # Errors
-    ///
-    /// [`Unsorted`] where the answer can't be compared with the boundary, or holds an id twice.
-    pub(super) fn take(&mut self, view: View) -> Result<Progress, Unsorted> {
-        let seen = view.begins.saturating_add(view.len() as u64);
-        self.total = view.answer.total.or(self.total).filter(|total| total.value >= seen || !total.exact);
-        match &self.boundary {
-            Boundary::Start => {
-                if !view.from_start {
-                    return Ok(Progress::Missed(Box::new(view)));
-                }
-                let progress = self.take_forward(view, 0)?;
-                self.more_before = Some(false);
-                Ok(progress)
-            }
-            Boundary::After(anchor) => {
-                let (Some(begins), Some(reaches), Some(through)) = (
-                    view.begins_at_or_before(&self.order, anchor),
-                    view.reaches_beyond(&self.order, anchor),
-                    view.count_through(&self.order, anchor),
-                ) else {
-                    return Err(strange_anchor());
-                };
-                if !(begins && reaches) {
-                    let cut = view.cuts_run_of(&self.order, anchor);
-                    return Ok(if cut { Progress::Cut } else { Progress::Missed(Box::new(view)) });
-                }
-                self.note_drift(&view, through);
-                let first = self.views.is_empty();
-                let progress = self.take_forward(view, through)?;
-                if first && !self.views.is_empty() {
-                    self.more_before = Some(through > 0);
-                }
-                Ok(progress)
-            }
-            Boundary::Before(anchor) => {
-                let (Some(begins), Some(reaches), Some(before)) = (
-                    view.begins_before(&self.order, anchor),
-                    view.reaches(&self.order, anchor),
-                    view.count_before(&self.order, anchor),
-                ) else {
-                    return Err(strange_anchor());
-                };
-                if !(begins && reaches) {
-                    let cut = view.cuts_run_of(&self.order, anchor);
-                    return Ok(if cut { Progress::Cut } else { Progress::Missed(Box::new(view)) });
-                }
-                self.note_drift(&view, before);
-                let (first, behind) = (self.views.is_empty(), view.len() > before);
-                let progress = self.take_backward(view, before)?;
-                if first && !self.views.is_empty() {
-                    self.more_behind = Some(behind);
-                }
-                Ok(progress)
-            }
-            Boundary::At(offset) => {
-                let offset = *offset;
-                if self.more_before.is_none() {
-                    self.more_before = Some(offset > 0);
-                }
-                let counted_out = view.answer.total.is_some_and(|total| total.exact && offset >= total.value);
-                let behind = offset >= view.begins.saturating_add(view.len() as u64);
-                if behind && view.short && !counted_out {
-                    return Ok(Progress::Missed(Box::new(view)));
-                }
-                if behind || counted_out {
-                    self.more_behind = Some(false);
-                    return Ok(Progress::Done);
-                }
-                let place = usize::try_from(offset.saturating_sub(view.begins)).unwrap_or(usize::MAX);
-                self.take_forward(view, place)
-            }
-            Boundary::Tail(end) => {
-                let end = *end;
-                let behind = view.begins.saturating_add(view.len() as u64);
-                let far = view
-                    .answer
-                    .total
-                    .is_some_and(|total| total.value > behind.saturating_add(self.limit as u64) && total.value != end);
-                if !view.ends && (view.is_empty() || far) {
-                    return Ok(Progress::Missed(Box::new(view)));
-                }
-                self.take_forward(view, 0)
-            }
-        }
-    }
-
-    fn take_forward(&mut self, view: View, first: usize) -> Result<Progress, Unsorted> {
-        let candidates = first.max(view.usable.start)..view.usable.end.max(first);
-        let need = if self.to_the_end { usize::MAX } else { self.limit - self.taken.len() };
-        let (accepted, looked_at) = self.accept(&view, candidates.clone(), need)?;
-        let passed = looked_at.map_or(candidates.start, |place| place + 1);
-        let done_here = passed == view.len() && view.ends;
-        let more_behind = if passed < view.len() { Some(true) } else { view.ends.then_some(false) };
-        let cut_at_the_end = self.to_the_end && self.views.is_empty() && candidates.start > 0;
-        if looked_at.is_none() && (!done_here || cut_at_the_end) && !(need == 0 && more_behind.is_some()) {
-            return Ok(if view.is_empty() { Progress::Missed(Box::new(view)) } else { Progress::Cut });
-        }
-        if self.to_the_end && self.views.is_empty() {
-            self.more_before = Some(candidates.start > 0 || !view.from_start);
-        }
-        if passed > 0 && !done_here {
-            self.advance(&view, passed)?;
-        }
-        self.more_behind = more_behind;
-        let index = self.views.len();
-        self.views.push(view);
-        self.taken.extend(accepted.into_iter().map(|place| Taken { view: index, place }));
-        if self.to_the_end {
-            return self.trim(done_here);
-        }
-        let full = self.taken.len() == self.limit && self.more_behind.is_some();
-        Ok(if done_here || full { Progress::Done } else { Progress::More })
-    }
-
-    fn take_backward(&mut self, view: View, end: usize) -> Result<Progress, Unsorted> {
-        let candidates = view.usable.start.min(end)..end.min(view.usable.end);
-        let need = self.limit - self.taken.len();
-        let (accepted, looked_at) = self.accept(&view, candidates.clone().rev(), need)?;
-        let passed = looked_at.unwrap_or(candidates.end);
-        let done_here = passed == 0 && view.from_start;
-        let more_before = if passed > 0 { Some(true) } else { view.from_start.then_some(false) };
-        if looked_at.is_none() && !done_here && !(need == 0 && more_before.is_some()) {
-            return Ok(Progress::Cut);
-        }
-        self.more_before = more_before;
-        let index = self.views.len();
-        self.views.push(view);
-        if passed < self.views[index].len() && !done_here {
-            self.retreat(Taken { view: index, place: passed })?;
-        }
-        self.taken.splice(..0, accepted.into_iter().rev().map(|place| Taken { view: index, place }));
-        let full = self.taken.len() == self.limit && self.more_before.is_some();
-        Ok(if done_here || full { Progress::Done } else { Progress::More })
-    }
-
-    /// Of what was taken up to the end keeps the last `limit`; where that is too little, the page goes on backward.
-    fn trim(&mut self, at_the_end: bool) -> Result<Progress, Unsorted> {
-        let surplus = self.taken.len().saturating_sub(self.limit);
-        if surplus > 0 {
-            self.taken.drain(..surplus);
-            self.more_before = Some(true);
-        }
-        if !at_the_end {
-            return Ok(Progress::More);
-        }
-        self.to_the_end = false;
-        match self.taken.first().copied() {
-            Some(first) if self.taken.len() < self.limit && self.more_before == Some(true) => {
-                self.retreat(first)?;
-                self.more_before = None;
-                Ok(Progress::More)
-            }
-            _ => Ok(Progress::Done),
-        }
-    }
-
-    /// Of the places in this sequence the first `need` that can be taken, and the last place looked at. An id that the
-    /// page has already is an item that was moved between two answers: it is passed over.
-    fn accept(
-        &self,
-        view: &View,
-        places: impl Iterator<Item = usize>,
-        need: usize,
-    ) -> Result<(Vec<usize>, Option<usize>), Unsorted> {
-        let had: HashSet<Cow<'_, [u8]>> =
-            self.taken.iter().map(|taken| self.views[taken.view].id(&self.order, taken.place)).collect();
-        let mut here = HashSet::new();
-        let mut accepted = Vec::with_capacity(need.min(view.len()));
-        let mut looked_at = None;
-        for place in places {
-            if accepted.len() == need {
-                break;
-            }
-            looked_at = Some(place);
-            let id = view.id(&self.order, place);
-            let known = !id.is_empty();
-            let had_before = known && had.contains(&id);
-            let twice_here = known && !here.insert(id);
-            if twice_here && !self.unchecked {
-                return Err(Unsorted(format!("the id of item {} stands twice in one answer", view.item(place) + 1)));
-            }
-            if !twice_here && !had_before {
-                accepted.push(place);
-            }
-        }
-        Ok((accepted, looked_at))
-    }
-
-    /// Moves the boundary behind the item before `passed`.
-    fn advance(&mut self, view: &View, passed: usize) -> Result<(), Unsorted> {
-        self.offset = view.begins + passed as u64;
-        if self.unchecked {
-            self.boundary = Boundary::At(self.offset);
-            return Ok(());
-        }
-        self.run = u64::from(view.run_through(&self.order, passed - 1));
-        self.boundary = Boundary::After(anchor(view, &self.order, passed - 1)?);
-        Ok(())
-    }
-
-    /// Moves the boundary before an item.
-    fn retreat(&mut self, before: Taken) -> Result<(), Unsorted> {
-        let view = &self.views[before.view];
-        self.offset = view.begins + before.place as u64;
-        self.run = u64::from(view.run_from(&self.order, before.place));
-        self.boundary = Boundary::Before(anchor(view, &self.order, before.place)?);
-        Ok(())
-    }
-
-    /// How far from its hint the boundary of the cursor was found.
-    fn note_drift(&mut self, view: &View, place: usize) {
-        if self.views.is_empty() {
-            let found = view.begins.saturating_add(place as u64);
-            let drift =
-                i64::try_from(found).unwrap_or(i64::MAX) - i64::try_from(self.hint.offset.0).unwrap_or(i64::MAX);
-            self.drift = (drift != 0).then_some(drift);
-        }
-    }
-}
-
-/// The item at a place as an anchor.
-fn anchor(view: &View, order: &Order, place: usize) -> Result<Anchor, Unsorted> {
-    view.anchor(order, place).ok_or_else(|| rows::unkept(&view.answer, order, view.item(place)))
-}
-
-fn strange_anchor() -> Unsorted {
-    Unsorted("the items can't be compared with the item that the cursor names: its keys are of another type".to_owned())
 }

@@ -32,6 +32,110 @@ pub(super) fn plain_decimal(text: &[u8]) -> Option<Vec<u8>> {
     Some(plain.into_bytes())
 }
 
+/// How many digits a decimal shows behind its point, when its exponent is worked in: 2 for `25.10`, 0 for `2.5e1`.
+/// `None` where it is no decimal.
+pub(super) fn digits_behind_point(text: &[u8]) -> Option<u64> {
+    Spelling::parse(text).map(|spelling| u64::try_from(spelling.behind_point).unwrap_or(0))
+}
+
+/// A decimal moved by one in the digit at `place` behind the point: up or down by 1 at 0, by a hundredth at 2. It keeps
+/// the digits behind the point that it had. `None` where it is no decimal, or too long to be reckoned with.
+pub(super) fn moved_decimal(text: &[u8], place: u8, up: bool) -> Option<String> {
+    let Spelling { negative, mut digits, behind_point } = Spelling::parse(text)?;
+    let wanted = behind_point.max(i64::from(place));
+    let padding = usize::try_from(wanted - behind_point).ok()?;
+    let scale = usize::try_from(wanted).ok()?;
+    if digits.len().saturating_add(padding) > LONGEST_MOVED || scale > LONGEST_MOVED {
+        return None;
+    }
+    digits.resize(digits.len() + padding, 0);
+    let leading = (scale + 2).saturating_sub(digits.len()).max(1);
+    digits.splice(..0, std::iter::repeat_n(0, leading));
+    // What is moved is counted in whole steps; the digits of a smaller weight stay as they are.
+    let in_steps = digits.len() - (scale - usize::from(place));
+    let (steps, rest) = digits.split_at_mut(in_steps);
+    let towards_zero = negative == up;
+    if towards_zero && steps.iter().all(|digit| *digit == 0) {
+        if complement(rest) {
+            count_up(steps);
+        }
+        return Some(spell(!negative, &digits, scale));
+    }
+    if towards_zero {
+        count_down(steps);
+    } else {
+        count_up(steps);
+    }
+    Some(spell(negative, &digits, scale))
+}
+
+/// The longest decimal that is moved, in digits.
+const LONGEST_MOVED: usize = 256;
+
+/// A decimal as it is spelt, without its point and exponent.
+struct Spelling {
+    negative: bool,
+    /// Its digits by value, 0 to 9.
+    digits: Vec<u8>,
+    /// How many of them stand behind the point; less than none where the exponent adds zeros.
+    behind_point: i64,
+}
+
+impl Spelling {
+    fn parse(text: &[u8]) -> Option<Self> {
+        Decimal::parse(text)?;
+        let (mantissa, exponent) = match text.iter().position(|byte| matches!(byte, b'e' | b'E')) {
+            Some(at) => (&text[..at], parse_exponent(&text[at + 1..])?),
+            None => (text, 0),
+        };
+        let behind = mantissa.iter().position(|byte| *byte == b'.').map_or(0, |point| mantissa.len() - point - 1);
+        Some(Self {
+            negative: mantissa.first() == Some(&b'-'),
+            digits: mantissa.iter().filter(|byte| byte.is_ascii_digit()).map(|digit| digit - b'0').collect(),
+            behind_point: i64::try_from(behind).ok()?.checked_sub(exponent)?,
+        })
+    }
+}
+
+/// Adds one to the last digit. There is a leading zero to take the carry.
+fn count_up(digits: &mut [u8]) {
+    for digit in digits.iter_mut().rev() {
+        *digit = (*digit + 1) % 10;
+        if *digit != 0 {
+            return;
+        }
+    }
+}
+
+/// Takes one from the last digit of a number that is not zero.
+fn count_down(digits: &mut [u8]) {
+    for digit in digits.iter_mut().rev() {
+        *digit = (*digit + 9) % 10;
+        if *digit != 9 {
+            return;
+        }
+    }
+}
+
+/// What is missing to one; true where that is one itself, as there was nothing.
+fn complement(fraction: &mut [u8]) -> bool {
+    let Some(last) = fraction.iter().rposition(|digit| *digit != 0) else { return true };
+    for digit in &mut fraction[..last] {
+        *digit = 9 - *digit;
+    }
+    fraction[last] = 10 - fraction[last];
+    false
+}
+
+fn spell(negative: bool, digits: &[u8], scale: usize) -> String {
+    let (whole, fraction) = digits.split_at(digits.len() - scale);
+    let superfluous = whole.iter().take_while(|digit| **digit == 0).count().min(whole.len() - 1);
+    let letters = |digits: &[u8]| digits.iter().map(|digit| char::from(b'0' + digit)).collect::<String>();
+    let sign = if negative && digits.iter().any(|digit| *digit != 0) { "-" } else { "" };
+    let (whole, fraction) = (letters(&whole[superfluous..]), letters(fraction));
+    if fraction.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
+}
+
 /// A decimal, taken apart: `0.DIGITS × 10^exponent`, where the digits neither begin nor end with a zero.
 struct Decimal<'a> {
     negative: bool,
@@ -108,4 +212,48 @@ fn parse_exponent(text: &[u8]) -> Option<i64> {
         digits.iter().fold(0, |value, digit| value * 10 + i64::from(digit - b'0'))
     };
     Some(if negative { -value } else { value })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_behind_the_point_are_those_that_are_shown() {
+        for (text, digits) in
+            [("25", 0), ("25.10", 2), ("-0.0", 1), ("2.5e1", 0), ("2.55e1", 1), ("1E400", 0), ("1e-3", 3)]
+        {
+            assert_eq!(digits_behind_point(text.as_bytes()), Some(digits), "{text}");
+        }
+        assert_eq!(digits_behind_point(b"ten"), None);
+    }
+
+    #[test]
+    fn a_decimal_moves_by_one_in_a_digit_and_keeps_those_that_it_had() {
+        for (text, place, down, up) in [
+            ("25", 0, "24", "26"),
+            ("25.10", 2, "25.09", "25.11"),
+            ("25.10", 0, "24.10", "26.10"),
+            ("25.1", 3, "25.099", "25.101"),
+            ("0", 0, "-1", "1"),
+            ("-0.0", 1, "-0.1", "0.1"),
+            ("0.3", 0, "-0.7", "1.3"),
+            ("-0.3", 0, "-1.3", "0.7"),
+            ("-0.30", 0, "-1.30", "0.70"),
+            ("9.99", 2, "9.98", "10.00"),
+            ("-10", 0, "-11", "-9"),
+            ("1", 0, "0", "2"),
+            ("2.5e1", 0, "24", "26"),
+            ("1.25E-2", 4, "0.0124", "0.0126"),
+            ("-1", 0, "-2", "0"),
+            ("007", 0, "6", "8"),
+            ("99999999999999999999999", 0, "99999999999999999999998", "100000000000000000000000"),
+        ] {
+            assert_eq!(moved_decimal(text.as_bytes(), place, false).as_deref(), Some(down), "{text} down at {place}");
+            assert_eq!(moved_decimal(text.as_bytes(), place, true).as_deref(), Some(up), "{text} up at {place}");
+        }
+        assert_eq!(moved_decimal(b"1e400", 0, true), None);
+        assert_eq!(moved_decimal(b"1e-400", 0, true), None);
+        assert_eq!(moved_decimal(b"", 0, true), None);
+    }
 }

@@ -3,7 +3,8 @@
 use super::{
     answer::{Answer, Standing},
     paging::{EndEvidence, Learnt, Paging},
-    window::Fetch,
+    rules::{Rule, holds},
+    window::Slice,
 };
 
 /// Two items are taken to be asked for honestly by any upstream: a size of 2 counts as honoured without having been seen.
@@ -27,6 +28,8 @@ pub(super) struct End {
     pub(super) ends: bool,
     /// It has fewer items than were asked for, and that proves nothing.
     pub(super) short: bool,
+    /// So it seems that its size was capped: it is said that there is more.
+    pub(super) capped: bool,
     /// It ends the collection although a count said otherwise, also when asked again.
     pub(super) checked: bool,
 }
@@ -40,32 +43,48 @@ impl End {
     /// the start only say where to look; they may say that there is more, never that there is no more.
     pub(super) fn judge(
         answer: &Answer,
-        fetch: Fetch,
+        fetch: Slice,
         begins: u64,
         from_start: bool,
         paging: &Paging,
         belief: Belief,
     ) -> Self {
         let count = answer.items.len();
-        if answer.standing == Standing::PastEnd || (count == 0 && !from_start) {
-            return Self { ends: false, short: false, checked: false };
+        if answer.standing == Standing::PastEnd {
+            return Self::proven(!holds(Rule::StatusesOnlyAim));
         }
-        if paging.end == EndEvidence::Flag && answer.more == Some(false) {
-            return Self { ends: true, short: false, checked: false };
+        if count == 0 && !from_start {
+            return Self::proven(false);
+        }
+        let reached = begins.saturating_add(count as u64);
+        let counted_out = answer.more == Some(false) || answer.total.is_some_and(|total| total.value <= reached);
+        if (paging.end == EndEvidence::Flag && answer.more == Some(false))
+            || (counted_out && !holds(Rule::CountsOnlyAim))
+        {
+            return Self::proven(true);
+        }
+        if paging.hidden {
+            // How many were hidden, nobody tells.
+            return Self::proven(false);
         }
         let used = answer.size.unwrap_or(u32::MAX).min(fetch.size().0) as usize;
         let honoured = match paging.end {
             EndEvidence::ShortPage => usize::MAX,
+            _ if !holds(Rule::ShortProvesNothing) => usize::MAX,
             EndEvidence::Unvouched | EndEvidence::Flag => HONOURED_UNSEEN.max(belief.learnt.honoured as usize),
         };
         // A count made by another statement may be off by what changed in between, never by more than was asked for.
-        let reached = begins.saturating_add(count as u64);
         let asked_for = begins.saturating_add(used.min(honoured) as u64);
         let counted = answer.total.map_or(0, |total| total.value);
         let more_is_said = answer.more == Some(true) || counted > reached;
         let overruled =
             belief.confirming && paging.end == EndEvidence::Unvouched && counted > reached && counted <= asked_for;
         let ends = count < used.min(honoured) && (!more_is_said || overruled);
-        Self { ends, short: count < used && !ends, checked: ends && more_is_said }
+        let short = count < used && !ends;
+        Self { ends, short, capped: short && count > 0 && more_is_said, checked: ends && more_is_said }
+    }
+
+    fn proven(ends: bool) -> Self {
+        Self { ends, short: false, capped: false, checked: false }
     }
 }

@@ -58,6 +58,102 @@ impl<'a> Instant<'a> {
     }
 }
 
+/// How finely a date-time is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Unit {
+    /// A date.
+    Day,
+    /// Hours and minutes.
+    Minute,
+    /// So many digits behind the second; none: whole seconds.
+    Fraction(u8),
+}
+
+/// The unit in which a date-time is shown; `None` where it is none.
+pub(super) fn unit_shown(text: &[u8]) -> Option<Unit> {
+    Instant::parse(text)?;
+    Some(match Layout::of(text) {
+        Layout { seconds: None, fraction: 0, .. } if text.len() <= DATE => Unit::Day,
+        Layout { seconds: None, .. } => Unit::Minute,
+        Layout { fraction, .. } => Unit::Fraction(u8::try_from(fraction).unwrap_or(u8::MAX)),
+    })
+}
+
+/// A date-time moved by one unit, in the layout, with the zone and the digits that it has. `None` where it is none,
+/// shows no such unit, or would leave the years from 0000 to 9999.
+pub(super) fn moved_instant(text: &[u8], unit: Unit, later: bool) -> Option<String> {
+    if unit > unit_shown(text)? {
+        return None;
+    }
+    let layout = Layout::of(text);
+    let mut moved = text.to_vec();
+    let step = match unit {
+        Unit::Day => 86_400,
+        Unit::Minute => 60,
+        Unit::Fraction(digits) => {
+            let behind_second = layout.seconds.map_or(0, |at| at + 3);
+            let carry = roll(moved.get_mut(behind_second..behind_second + usize::from(digits))?, later);
+            i64::from(carry)
+        }
+    };
+    let step = if later { step } else { -step };
+    let two = |at: Option<usize>| at.and_then(|at| number(text.get(at..)?, 2)).map_or(0, |(value, _)| value);
+    let (year, month, day) = (number(text, 4)?.0, two(Some(5)), two(Some(8)));
+    let clock = two(layout.hours) * 3_600 + two(layout.hours.map(|at| at + 3)) * 60 + two(layout.seconds);
+    let local = days_since_1970(year, month, day) * 86_400 + clock + step;
+    let (year, month, day) = date_of(local.div_euclid(86_400));
+    if !(0..=9_999).contains(&year) {
+        return None;
+    }
+    let clock = local.rem_euclid(86_400);
+    moved.splice(..DATE, format!("{year:04}-{month:02}-{day:02}").into_bytes());
+    let mut write = |at: Option<usize>, value: i64| {
+        if let Some(at) = at {
+            moved.splice(at..at + 2, format!("{value:02}").into_bytes());
+        }
+    };
+    write(layout.hours, clock / 3_600);
+    write(layout.hours.map(|at| at + 3), clock / 60 % 60);
+    write(layout.seconds, clock % 60);
+    String::from_utf8(moved).ok()
+}
+
+/// How long `2026-01-15` is.
+const DATE: usize = 10;
+
+/// Where the parts of a date-time stand in its text.
+struct Layout {
+    hours: Option<usize>,
+    seconds: Option<usize>,
+    /// How many digits stand behind the second.
+    fraction: usize,
+}
+
+impl Layout {
+    /// Of a text that is a date-time.
+    fn of(text: &[u8]) -> Self {
+        let is = |at: usize, bytes: &[u8]| text.get(at).is_some_and(|byte| bytes.contains(byte));
+        let seconds = is(16, b":").then_some(17);
+        let point = seconds.map_or(16, |at| at + 2);
+        let digits = |from: usize| text[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let fraction = if is(point, b".,") { digits(point + 1) } else { 0 };
+        Self { hours: (text.len() > DATE).then_some(11), seconds, fraction }
+    }
+}
+
+/// Counts digits up or down by one; true where they went round.
+fn roll(digits: &mut [u8], up: bool) -> bool {
+    let (last, first) = if up { (b'9', b'0') } else { (b'0', b'9') };
+    for digit in digits.iter_mut().rev() {
+        if *digit != last {
+            *digit = if up { *digit + 1 } else { *digit - 1 };
+            return false;
+        }
+        *digit = first;
+    }
+    true
+}
+
 /// The offset from UTC in seconds: nothing, `Z`, `+01`, `+0100`, `+01:00`.
 fn zone(text: &[u8]) -> Option<i64> {
     let sign = match text.first() {
@@ -104,6 +200,18 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     year * 365 + leap_days + day_of_year - 719_468
 }
 
+/// The date so many days after 1970-01-01.
+fn date_of(days: i64) -> (i64, i64, i64) {
+    let shifted = days + 719_468;
+    let (era, day) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day_of_year = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let (year, month) = if month < 10 { (year, month + 3) } else { (year + 1, month - 9) };
+    (era * 400 + year, month, day)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,5 +256,44 @@ mod tests {
         let same = Instant::parse(b"2026-01-15T10:00:00.1234567890Z").expect("a date-time");
         assert_eq!(earlier.cmp(&later), Ordering::Less);
         assert_eq!(earlier.cmp(&same), Ordering::Equal);
+    }
+
+    #[test]
+    fn a_date_time_moves_by_a_unit_and_keeps_its_looks() {
+        use Unit::{Day, Fraction, Minute};
+        for (text, unit, earlier, later) in [
+            ("2026-01-15", Day, "2026-01-14", "2026-01-16"),
+            ("2028-02-28", Day, "2028-02-27", "2028-02-29"),
+            ("2027-12-31T23:59:59.999Z", Fraction(3), "2027-12-31T23:59:59.998Z", "2028-01-01T00:00:00.000Z"),
+            ("2028-03-01 00:00:00.000", Fraction(3), "2028-02-29 23:59:59.999", "2028-03-01 00:00:00.001"),
+            ("2026-01-15T10:00:00.1239Z", Fraction(3), "2026-01-15T10:00:00.1229Z", "2026-01-15T10:00:00.1249Z"),
+            ("2026-01-15T10:00:00.5+01:00", Fraction(0), "2026-01-15T09:59:59.5+01:00", "2026-01-15T10:00:01.5+01:00"),
+            ("2026-01-15T10:00-0530", Minute, "2026-01-15T09:59-0530", "2026-01-15T10:01-0530"),
+            ("2026-01-15T10:00:00Z", Day, "2026-01-14T10:00:00Z", "2026-01-16T10:00:00Z"),
+            ("1969-12-31t23:59:59z", Fraction(0), "1969-12-31t23:59:58z", "1970-01-01t00:00:00z"),
+        ] {
+            assert_eq!(moved_instant(text.as_bytes(), unit, false).as_deref(), Some(earlier), "{text}");
+            assert_eq!(moved_instant(text.as_bytes(), unit, true).as_deref(), Some(later), "{text}");
+        }
+        for (text, unit) in [
+            ("2026-01-15", Fraction(0)),
+            ("2026-01-15T10:00Z", Fraction(0)),
+            ("2026-01-15T10:00:00Z", Fraction(1)),
+            ("9999-12-31", Day),
+            ("n/a", Day),
+        ] {
+            assert_eq!(moved_instant(text.as_bytes(), unit, true), None, "{text}");
+        }
+        assert_eq!(unit_shown(b"2026-01-15"), Some(Day));
+        assert_eq!(unit_shown(b"2026-01-15T10:00+02"), Some(Minute));
+        assert_eq!(unit_shown(b"2026-01-15T10:00:00.120000Z"), Some(Fraction(6)));
+    }
+
+    #[test]
+    fn dates_and_days_are_each_others_inverse() {
+        for days in (-720_000..3_000_000).step_by(37) {
+            let (year, month, day) = date_of(days);
+            assert_eq!(days_since_1970(year, month, day), days);
+        }
     }
 }

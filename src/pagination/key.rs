@@ -212,6 +212,12 @@ fn compare_values(kind: &Kind, extent: Extent, left: &Scalar<'_>, right: &Scalar
             let rank = |value: &[u8]| ranks.iter().position(|rank| rank.as_bytes() == value);
             Some(rank(left)?.cmp(&rank(right)?))
         }
+        // What can only be told apart has no order: equal, or nothing is known.
+        (Kind::Opaque, Scalar::Boolean(left), Scalar::Boolean(right)) => (left == right).then_some(Ordering::Equal),
+        (Kind::Opaque, Scalar::Number(left), Scalar::Number(right)) => {
+            compare_decimals(left, right).filter(|ordering| ordering.is_eq())
+        }
+        (Kind::Opaque, Scalar::Text(left), Scalar::Text(right)) => (left == right).then_some(Ordering::Equal),
         _ => None,
     }
 }
@@ -221,7 +227,7 @@ mod tests {
     use super::*;
 
     fn key(kind: Kind, direction: Direction, nulls: Nulls) -> SortKey {
-        SortKey { name: "key".into(), direction, kind, nulls }
+        SortKey { name: "key".into(), direction, kind, nulls, grain: None }
     }
 
     fn raw(kind: Kind, left: &str, right: &str) -> Option<Ordering> {
@@ -305,6 +311,21 @@ mod tests {
         let kind = Kind::Rank(vec!["new".into(), "open".into(), "done".into()]);
         assert_eq!(raw(kind.clone(), "\"new\"", "\"done\""), Some(Ordering::Less));
         assert_eq!(raw(kind, "\"new\"", "\"else\""), None);
+    }
+
+    #[test]
+    fn opaque_values_are_equal_or_nothing() {
+        for (left, right, same) in [
+            (r#""\u00e9""#, "\"é\"", true),
+            ("\"a\"", "\"A\"", false),
+            ("1.0", "1", true),
+            ("1", "2", false),
+            ("true", "true", true),
+            ("true", "false", false),
+            ("1", "\"1\"", false),
+        ] {
+            assert_eq!(raw(Kind::Opaque, left, right), same.then_some(Ordering::Equal), "{left} {right}");
+        }
     }
 
     #[test]

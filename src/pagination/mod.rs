@@ -21,13 +21,26 @@
 //! compare), [`window`] and [`paging`] (what can be asked), [`answer`] (what came), `rows`, `end` and `proof` (what it
 //! proves), `plan` (what to ask), `collector` (what a page has so far), [`resolver`] (the loop), [`page`] and [`refusal`]
 //! (how it ends).
+//!
+//! The strategies: `windows` (slices of a list whose order is declared), `keyset` (what filters and the flipped order,
+//! which `mirror` reads, show of it at once; `attempt` goes back to the whole list), `seek` (keys that are looked up),
+//! `anchored` (no declared order), `token` (what the upstream hands out). Around each of them `totals` says how long the
+//! list is, as the route wants it said.
 
+mod anchored;
 pub mod answer;
+mod attempt;
 mod collector;
 mod decimal;
 mod end;
+pub mod fetch;
+pub mod filter;
+pub mod fingerprint;
 mod instant;
 pub mod key;
+mod keyset;
+pub mod mark;
+mod mirror;
 pub mod order;
 pub mod page;
 pub mod paging;
@@ -37,7 +50,14 @@ mod proof;
 pub mod refusal;
 pub mod resolver;
 mod rows;
+pub mod rules;
+mod seek;
+mod token;
+mod totals;
 pub mod window;
+mod windows;
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;

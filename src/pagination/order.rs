@@ -45,6 +45,17 @@ pub enum Kind {
     Uuid,
     /// Strings in the order of this list.
     Rank(Vec<String>),
+    /// Whatever the upstream sorts by: values can only be told apart. Always the last strong key.
+    Opaque,
+}
+
+/// How coarsely a key is shown compared with how it is sorted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grain {
+    /// Whole days, of a key that is sorted by the time of the day too.
+    Day,
+    /// So many digits behind the point: 0 whole numbers or seconds, 3 thousandths or milliseconds.
+    Digits(u8),
 }
 
 /// One key of an order.
@@ -58,6 +69,8 @@ pub struct SortKey {
     pub kind: Kind,
     /// Where nulls stand.
     pub nulls: Nulls,
+    /// How coarsely it is shown, where the route says so: items with equal values are then a run of ties in any order.
+    pub grain: Option<Grain>,
 }
 
 /// Whether the upstream orders items whose strong keys are equal.
@@ -69,7 +82,7 @@ pub enum Ties {
     Ordered,
 }
 
-/// A declared order. `strong` may be empty: then the id alone orders the list, and there are no ties.
+/// The order of a collection. `strong` may be empty: then the id alone orders the list, and there are no ties.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order {
     /// The keys by which the upstream sorts, most significant first.
@@ -78,9 +91,30 @@ pub struct Order {
     pub id: SortKey,
     /// Whether the upstream sorts ties by the id.
     pub ties: Ties,
+    /// The list is declared to be sorted so. Else nothing is known of its order: `strong` is empty, the id tells items
+    /// apart, and where an item has none, its bytes do.
+    pub declared: bool,
 }
 
 impl Order {
+    /// The same order from the last item to the first.
+    #[must_use]
+    pub fn flipped(&self) -> Self {
+        let mut flipped = self.clone();
+        for key in flipped.strong.iter_mut().chain([&mut flipped.id]) {
+            key.direction = match key.direction {
+                Direction::Ascending => Direction::Descending,
+                Direction::Descending => Direction::Ascending,
+            };
+            key.nulls = match key.nulls {
+                Nulls::First => Nulls::Last,
+                Nulls::Last => Nulls::First,
+                same => same,
+            };
+        }
+        flipped
+    }
+
     /// How many key columns an answer holds for each item: the strong keys, then the id.
     #[must_use]
     pub fn columns(&self) -> usize {

@@ -3,7 +3,7 @@
 use super::{
     answer::{Answer, Total},
     paging::Learnt,
-    position::{Anchor, Target},
+    position::{Anchor, Item, Target},
 };
 
 /// Where an item of a page stands: in which answer, at which place in it.
@@ -20,6 +20,9 @@ pub struct ItemPlace {
 pub enum Level {
     /// By offset alone.
     Positional,
+    /// By marks of the items around: what keeps its place relative to its neighbours is neither skipped nor repeated
+    /// while a mark is left within reach.
+    Anchored,
     /// As exact, but something could only be seen in two answers.
     Checked,
     /// None skipped, none repeated, however much the collection changes.
@@ -35,6 +38,10 @@ pub enum Unproven {
     Order,
     /// A run of equal keys was longer than the answer.
     TieRun,
+    /// The item that the cursor names is gone or changed, and its keys are not known.
+    Pivot,
+    /// A seam that only further requests would show was not looked at, as the route says.
+    Seam,
 }
 
 /// A page of items in order.
@@ -48,9 +55,9 @@ pub struct Page {
     pub next: Option<Target>,
     /// Where the previous page ends; none at the start.
     pub previous: Option<Target>,
-    /// The last page, where the total is exact and not 0.
+    /// The last page, where the list is not empty and its total is exact, or it can be read from its end.
     pub last: Option<Target>,
-    /// The size of the collection as of the last answer.
+    /// The size of the collection as of the last answer, or as the route wants it told.
     pub total: Option<Total>,
     /// The offset at which the first item is believed to stand.
     pub offset: u64,
@@ -66,8 +73,12 @@ pub struct Page {
     pub learnt: Learnt,
     /// How many upstream requests it took.
     pub requests: u32,
-    /// The anchors of the first and the last item; none on an empty page, or where the keys can't be read.
-    pub edges: Option<(Anchor, Anchor)>,
+    /// The first and the last item; none on an empty page, or where the keys can't be read.
+    pub edges: Option<(Item, Item)>,
+    /// How many marks were out of their order, and outvoted by the others.
+    pub stragglers: u32,
+    /// The item whose keys were looked up for this page, as they are now; whoever remembers pivots remembers it.
+    pub looked_up: Option<Anchor>,
 }
 
 impl Page {

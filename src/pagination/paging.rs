@@ -7,6 +7,21 @@ pub enum Family {
     Offset,
     /// By page number and size: only aligned slices.
     Page,
+    /// By what the upstream hands out: a token, the parameters of a link, or an item.
+    Token,
+}
+
+/// How an upstream's tokens work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tokens {
+    /// There are tokens that lead back.
+    pub backward: bool,
+    /// Every item is a token of its own: what continues the list from it ([`super::answer::Answer::item_tokens`]).
+    pub by_item: bool,
+    /// A token works only once, or expires soon: a page of the upstream is never asked for again.
+    pub single_use: bool,
+    /// Whether the answer says the end by having no token, or only by being empty.
+    pub ends_empty: bool,
 }
 
 /// Which sizes can be asked for.
@@ -49,6 +64,27 @@ pub struct Paging {
     pub end: EndEvidence,
     /// Past the end the last page comes again.
     pub repeats_last_page: bool,
+    /// Items are hidden after the limit: offsets are places in the list with them, and short or empty answers prove
+    /// nothing.
+    pub hidden: bool,
+    /// How tokens work, by [`Family::Token`].
+    pub tokens: Tokens,
+}
+
+impl Paging {
+    /// An upstream of which nothing else is known.
+    #[must_use]
+    pub fn new(family: Family, sizes: Sizes) -> Self {
+        Self {
+            family,
+            sizes,
+            max_depth: None,
+            end: EndEvidence::Unvouched,
+            repeats_last_page: false,
+            hidden: false,
+            tokens: Tokens::default(),
+        }
+    }
 }
 
 /// What was learnt of an upstream's route so far, in this process. Facts only grow; merging is taking the greatest

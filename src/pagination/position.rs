@@ -1,6 +1,14 @@
 //! Where a client stands in a collection.
 
-use super::{key::KeyValue, window::Offset};
+use super::{
+    answer::{Answer, Total},
+    fetch::Token,
+    key::KeyValue,
+    mark::Mark,
+    order::Order,
+    rows,
+    window::Offset,
+};
 
 /// The item that a position refers to: its keys and id as they were served. It need not exist any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,6 +17,99 @@ pub struct Anchor {
     pub keys: Vec<KeyValue>,
     /// The id.
     pub id: KeyValue,
+}
+
+impl Anchor {
+    /// An item of an answer, by its keys; `None` where they can't be kept.
+    #[must_use]
+    pub(super) fn of(answer: &Answer, order: &Order, item: usize) -> Option<Self> {
+        let (id, strong) = rows::row(answer, order, item).split_last()?;
+        let kinds = order.strong.iter().map(|key| &key.kind);
+        let keys = strong.iter().zip(kinds).map(|(span, kind)| KeyValue::of_strong(kind, span.of(&answer.body)));
+        Some(Self { keys: keys.collect::<Option<_>>()?, id: KeyValue::of_id(id.of(&answer.body))? })
+    }
+}
+
+/// An anchor without its keys, which are looked up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pivot {
+    /// The id.
+    pub id: KeyValue,
+    /// The mark of the keys as they were served: values with another are not used. None: whatever they are now.
+    pub fingerprint: Option<Mark>,
+}
+
+/// The items around a place where no order is declared.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// The items before the place, in the list's order, the nearest last; at most [`Marks::BEHIND`].
+    pub before: Vec<Mark>,
+    /// The items after it, the nearest first; at most [`Marks::BEHIND`].
+    pub after: Vec<Mark>,
+}
+
+impl Marks {
+    /// How many items already served are marked.
+    pub const BEHIND: usize = 3;
+    /// How many items seen and not yet served are marked.
+    pub const AHEAD: usize = 2;
+}
+
+/// An item of a list without a declared order, and its neighbours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MarkedItem {
+    /// The item.
+    pub item: Mark,
+    /// Its neighbours: before it, and after it.
+    pub around: Marks,
+}
+
+/// An item as an item cursor names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Item {
+    /// By its keys.
+    Keyed(Anchor),
+    /// By its mark and those of its neighbours.
+    Marked(MarkedItem),
+}
+
+/// Where within a page of the upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Within {
+    /// At its first item in the direction of reading.
+    Whole,
+    /// Beyond this item, in the direction of reading.
+    Keys(Anchor),
+    /// Amid these.
+    Marks(Marks),
+}
+
+/// What tells whether an upstream's tokens go round in a circle: Brent's two numbers and one hash, over the ids at the
+/// ends of its pages. It begins anew when the direction changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Loop {
+    /// The hash is replaced after so many pages; 0: nothing was read in this direction yet.
+    pub power: u32,
+    /// So many pages since it was.
+    pub steps: u32,
+    /// The mark of the page's first and last id.
+    pub hash: u64,
+}
+
+/// A place in a list that the upstream pages by token. Its hint's offset is how many items lie between where the token
+/// leads and the place: 0 where the token was handed out for the place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenPlace {
+    /// Leads to the upstream's page that holds the place; none: the first page.
+    pub token: Option<Token>,
+    /// The token leads back: it came as a previous one.
+    pub token_backward: bool,
+    /// The client's page is read backward from the place.
+    pub backward: bool,
+    /// Where within that page.
+    pub within: Within,
+    /// What tells a circle.
+    pub circle: Loop,
 }
 
 /// A place between items.
@@ -22,8 +123,30 @@ pub enum Position {
     After(Anchor),
     /// Right before this item; the page reads backward.
     Before(Anchor),
+    /// Right after the item with this id.
+    AfterPivot(Pivot),
+    /// Right before the item with this id.
+    BeforePivot(Pivot),
+    /// Amid these items; the page reads forward.
+    AfterMarks(Marks),
+    /// Amid these items; the page reads backward.
+    BeforeMarks(Marks),
+    /// In a page of the upstream's.
+    Token(Box<TokenPlace>),
     /// At this offset, as the upstream counts: nothing is proven of it but offset 0. The page reads forward.
     At(Offset),
+}
+
+impl Position {
+    /// Whether a page from here is read backward.
+    #[must_use]
+    pub fn is_backward(&self) -> bool {
+        match self {
+            Self::End | Self::Before(_) | Self::BeforePivot(_) | Self::BeforeMarks(_) => true,
+            Self::Token(place) => place.backward,
+            Self::Start | Self::After(_) | Self::AfterPivot(_) | Self::AfterMarks(_) | Self::At(_) => false,
+        }
+    }
 }
 
 /// What helps to aim, and never proves.
@@ -31,11 +154,49 @@ pub enum Position {
 pub struct Hint {
     /// The believed offset of the boundary: of the first item after it.
     pub offset: Offset,
+    /// The offset is counted from the end of the list: of the first item before the boundary, the last item being 0.
+    pub from_end: bool,
     /// How many items beside the boundary, on the anchor's side, share the anchor's strong keys, the anchor among them;
     /// 0 where ties are ordered. A window must begin (or end) beyond all of them to show the run closed.
     pub run: u32,
+    /// How many items on the anchor's side, the anchor among them, have its first strong key at its grain (without
+    /// strong keys: its id, so 1): where the boundary is in the list that is filtered by that key. 0: not known.
+    /// [`Hint::LONG_RUN`]: more than an answer holds.
+    pub within: u32,
     /// The collection's total when the page was served.
     pub total: Option<u64>,
+    /// The collection's total on the first page of the walk, where the route keeps that.
+    pub first_total: Option<Total>,
+    /// Of a place in a page of the upstream's, in a declared order: the mark of the item right beyond it, its keys and its
+    /// id, where one was seen. A page that begins with that item has lost nothing between, whatever was deleted before.
+    pub ahead: Option<Mark>,
+}
+
+impl Hint {
+    /// The anchor is one of a run of equal strong keys that is longer than an answer and was read by itself.
+    pub const LONG_RUN: u32 = u32::MAX;
+
+    /// The same place counted from the start of the list, where a total says how long that is.
+    #[must_use]
+    pub(super) fn counted_from_start(self, total: Option<u64>) -> Self {
+        match total {
+            Some(total) if self.from_end => {
+                Self { offset: Offset(total.saturating_sub(self.offset.0)), from_end: false, ..self }
+            }
+            _ => self,
+        }
+    }
+
+    /// The place so many items further on in the list.
+    #[must_use]
+    pub(super) fn moved_on(self, items: usize) -> Self {
+        let offset = self.offset.believed().0;
+        let offset = match self.from_end {
+            true => offset.saturating_sub(items as u64),
+            false => offset.saturating_add(items as u64),
+        };
+        Self { offset: Offset(offset), ..self }
+    }
 }
 
 /// A position and what helps to aim at it: what a page cursor says.

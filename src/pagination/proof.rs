@@ -4,19 +4,26 @@
 //! keys on both sides before any item of it counts, because the same items may come in another order in the next answer.
 //! Within a run the items are ordered by id here.
 
-use std::{borrow::Cow, cmp::Ordering, ops::Range};
+mod arrange;
+mod stand;
+
+use std::{borrow::Cow, ops::Range};
 
 use super::{
     answer::Answer,
+    collector::Side,
     end::{Belief, End},
     key::{self, KeyValue},
-    order::{Order, Ties},
+    order::{Kind, Order, SortKey, Ties},
     paging::Paging,
     plan,
     position::Anchor,
-    rows::{self, Relation, Unsorted},
-    window::{Fetch, Offset},
+    rows::{self, Next, Unsorted},
+    rules::{Rule, holds},
+    window::{Offset, Slice},
 };
+
+pub(super) use stand::Unplaced;
 
 /// An answer, checked against the order and arranged by it.
 ///
@@ -29,18 +36,28 @@ pub(super) struct View {
     pub(super) begins: u64,
     /// One past the last offset that was asked for.
     pub(super) asked_to: u64,
-    /// It was asked from the very start, so that nothing comes before it.
+    /// Where items are hidden: it surely covers all up to here.
+    covers_to: u64,
+    /// Nothing comes before it: it was asked from the very start, or it ends the flipped list.
     pub(super) from_start: bool,
     /// It ends the collection, by its own evidence.
     pub(super) ends: bool,
     /// It has fewer items than were asked for, and that proves nothing: either a silent cap or the end.
     pub(super) short: bool,
+    /// So it seems that its size was capped: it is said that there is more.
+    pub(super) capped: bool,
     /// Its end, or its seam, was seen in two answers that agree, not in one.
     pub(super) checked: bool,
+    /// Nothing shows it, but this edge of it is taken to be at the boundary, or to be the end.
+    pub(super) assumed: Option<Side>,
+    /// Of the offsets that it covers, more than it has items, the rest is hidden.
+    hides: bool,
     /// The items by place, where that is not the upstream's own sequence.
     arrangement: Option<Vec<u32>>,
     /// The places that can be used: all of them, or those in runs that are seen closed.
     pub(super) usable: Range<usize>,
+    /// Those of them that could be used if nothing was assumed.
+    sure: Range<usize>,
 }
 
 impl View {
@@ -51,56 +68,169 @@ impl View {
     /// [`Unsorted`] where the items contradict the order, lack its keys, or hold an id twice.
     pub(super) fn new(
         answer: Answer,
-        fetch: Fetch,
+        fetch: Slice,
         order: &Order,
         paging: &Paging,
         belief: Belief,
     ) -> Result<Self, Unsorted> {
-        let begins = believed_begin(&answer, fetch, belief);
-        let from_start = fetch.begins().0 == 0 && begins == 0;
-        let End { ends, short, checked } = End::judge(&answer, fetch, begins, from_start, paging, belief);
-        let usable = 0..answer.items.len();
-        let asked_to = begins.saturating_add(u64::from(fetch.size().0));
-        let mut view = Self { answer, begins, asked_to, from_start, ends, short, checked, arrangement: None, usable };
+        let mut view = Self::unchecked(answer, fetch, paging, belief);
         view.arrange(order)?;
         Ok(view)
     }
 
-    /// Joins two neighbouring answers that no single answer could replace: the earlier was read again after the later
-    /// one and was the same, so nothing moved across the seam in between. Nothing in the later answer, or the last page
-    /// once more where the upstream `repeats` it, is the end.
+    /// Checks and arranges an answer of the flipped list, turned round: what it shows of the flipped list's start is the
+    /// end of the list, and the other way round. `total` is what the list is believed to have where the answer does not
+    /// say.
     ///
     /// # Errors
     ///
     /// As [`View::new`].
-    pub(super) fn join(earlier: Self, later: Self, order: &Order, repeats: bool) -> Result<Self, Unsorted> {
-        let Self { mut answer, begins, asked_to, from_start, .. } = earlier;
+    pub(super) fn flipped(
+        mut answer: Answer,
+        fetch: Slice,
+        order: &Order,
+        paging: &Paging,
+        belief: Belief,
+        total: u64,
+    ) -> Result<Self, Unsorted> {
+        let columns = order.columns();
+        answer.items.reverse();
+        answer.keys = answer.keys.chunks(columns).rev().flatten().copied().collect();
+        let Self { answer, begins, from_start, ends, hides, asked_to, .. } =
+            Self::unchecked(answer, fetch, paging, belief);
+        let covers_to = 0;
+        let total = answer.total.filter(|total| total.exact).map_or(total, |total| total.value);
+        let covered = if hides { asked_to - begins } else { answer.items.len() as u64 };
+        let asked_to = total.saturating_sub(begins);
+        let begins = asked_to.saturating_sub(covered);
+        let usable = 0..answer.items.len();
+        let (from_start, ends) = (ends, from_start);
+        let mut view = Self {
+            answer,
+            begins,
+            asked_to,
+            covers_to,
+            from_start,
+            ends,
+            short: false,
+            capped: false,
+            checked: false,
+            assumed: None,
+            hides,
+            arrangement: None,
+            sure: usable.clone(),
+            usable,
+        };
+        view.arrange(order)?;
+        Ok(view)
+    }
+
+    /// Joins two neighbouring answers that no single answer could replace: one was read again after the other and was the
+    /// same, so nothing moved across the seam in between. Nothing in the later answer, or the last page that
+    /// `comes_again`, is the end, unless a count says otherwise: one that was `recounted` meanwhile may be off
+    /// by what changed, though never by more than was asked for.
+    ///
+    /// # Errors
+    ///
+    /// As [`View::new`].
+    pub(super) fn join(
+        earlier: Self,
+        later: Self,
+        order: &Order,
+        comes_again: bool,
+        recounted: bool,
+    ) -> Result<Self, Unsorted> {
+        let behind = earlier.behind();
+        let Self { mut answer, begins, asked_to, from_start, hides, .. } = earlier;
         let counted = later.answer.total.or(answer.total).map_or(0, |total| total.value);
-        // A count made by another statement may be off by what changed in between, never by more than was asked for.
-        let all_counted = counted <= asked_to;
-        let last = |answer: &Answer| answer.items.last().map(|span| span.of(&answer.body).to_vec());
-        let nothing_behind = if repeats { last(&later.answer) == last(&answer) } else { later.is_empty() };
-        let ends = later.ends || (nothing_behind && all_counted && (!answer.items.is_empty() || from_start));
+        let all_counted = counted
+            <= match (hides, recounted) {
+                (true, _) => later.covers_to,
+                (false, true) => asked_to,
+                (false, false) => behind,
+            };
+        let nothing_behind = later.is_empty() || comes_again;
+        let covered = hides && later.answer.total.is_some_and(|total| total.exact) && all_counted;
+        let shown = !answer.items.is_empty() || from_start;
+        let ends = later.ends || covered || (nothing_behind && all_counted && shown);
         if !nothing_behind {
             answer.append(later.answer);
         }
         let usable = 0..answer.items.len();
         let short = later.short && !ends;
-        let asked_to = later.asked_to.max(asked_to);
-        let mut view =
-            Self { answer, begins, asked_to, from_start, ends, short, checked: true, arrangement: None, usable };
+        let (asked_to, covers_to) = (later.asked_to.max(asked_to), later.covers_to);
+        let mut view = Self {
+            answer,
+            begins,
+            asked_to,
+            covers_to,
+            from_start,
+            ends,
+            short,
+            capped: false,
+            checked: true,
+            assumed: None,
+            hides,
+            arrangement: None,
+            sure: usable.clone(),
+            usable,
+        };
         view.arrange(order)?;
         Ok(view)
     }
 
     /// Takes an answer as it came, by its offsets alone.
     #[must_use]
-    pub(super) fn unchecked(answer: Answer, fetch: Fetch, paging: &Paging, belief: Belief) -> Self {
-        let begins = fetch.begins().believed().0;
-        let End { ends, short, checked } = End::judge(&answer, fetch, begins, begins == 0, paging, belief);
+    pub(super) fn unchecked(answer: Answer, fetch: Slice, paging: &Paging, belief: Belief) -> Self {
+        let begins = believed_begin(&answer, fetch, paging, belief);
+        // What is asked from the very start begins there, whatever the answer says.
+        let from_start = fetch.begins().0 == 0;
+        let End { ends, short, capped, checked } = End::judge(&answer, fetch, begins, from_start, paging, belief);
         let usable = 0..answer.items.len();
-        let asked_to = begins.saturating_add(u64::from(fetch.size().0));
-        Self { answer, begins, asked_to, from_start: begins == 0, ends, short, checked, arrangement: None, usable }
+        let used = answer.size.unwrap_or(u32::MAX).min(fetch.size().0);
+        let asked_to = begins.saturating_add(u64::from(if paging.hidden { used } else { fetch.size().0 }));
+        let sure = used.min(belief.learnt.honoured.max(2));
+        let covers_to = match fetch {
+            Slice::Page { number, .. } => (number.0.saturating_add(1)).saturating_mul(u64::from(sure)),
+            Slice::Offset { .. } => begins.saturating_add(u64::from(sure)),
+        };
+        Self {
+            answer,
+            begins,
+            asked_to,
+            covers_to,
+            from_start,
+            ends,
+            short,
+            capped,
+            checked,
+            assumed: None,
+            hides: paging.hidden,
+            arrangement: None,
+            sure: usable.clone(),
+            usable,
+        }
+    }
+
+    /// Takes an edge of the answer to be at the boundary, though nothing shows that.
+    pub(super) fn assume_edge(&mut self, side: Side) {
+        self.assumed = Some(side);
+        self.sure = self.usable.clone();
+        match side {
+            Side::Left => self.usable.start = 0,
+            Side::Right => self.usable.end = self.len(),
+        }
+    }
+
+    /// Takes the answer to end the collection, though nothing shows that.
+    pub(super) fn assume_end(&mut self) {
+        (self.ends, self.short) = (true, false);
+        self.assume_edge(Side::Right);
+    }
+
+    /// Whether the items at these places are there by assumption.
+    pub(super) fn assumes(&self, mut places: impl Iterator<Item = usize>) -> bool {
+        self.assumed.is_some() && places.any(|place| !self.sure.contains(&place))
     }
 
     /// How many items there are.
@@ -115,13 +245,40 @@ impl View {
         self.answer.items.is_empty()
     }
 
+    /// The offset behind what it shows.
+    #[must_use]
+    pub(super) fn behind(&self) -> u64 {
+        if self.hides { self.asked_to.max(self.begins) } else { self.begins.saturating_add(self.len() as u64) }
+    }
+
+    /// The offset at which the item at a place is believed to stand, or behind the item before it. What is hidden may be
+    /// anywhere: where a total says how far it goes, it is taken to be spread evenly.
+    #[must_use]
+    pub(super) fn offset(&self, place: usize) -> u64 {
+        let (place, count) = (place as u64, self.len() as u64);
+        let shown = self.begins.saturating_add(place);
+        match self.answer.total {
+            Some(total) if self.hides => {
+                let hidden = self.asked_to.min(total.value).saturating_sub(self.begins).saturating_sub(count);
+                shown.saturating_add(hidden.saturating_mul(place) / (count + 1))
+            }
+            _ => shown,
+        }
+    }
+
+    /// The last offset at which the item at a place can stand.
+    #[must_use]
+    pub(super) fn latest_offset(&self, place: usize) -> u64 {
+        self.behind().saturating_sub((self.len() - place) as u64)
+    }
+
     /// The answer's item at a place.
     #[must_use]
     pub(super) fn item(&self, place: usize) -> usize {
         self.arrangement.as_ref().map_or(place, |arrangement| arrangement[place] as usize)
     }
 
-    /// The item at a place as an anchor; `None` only where its keys can't be kept, which [`View::new`] has ruled out.
+    /// The item at a place as an anchor; `None` where no cursor can hold its keys.
     #[must_use]
     pub(super) fn anchor(&self, order: &Order, place: usize) -> Option<Anchor> {
         let row = rows::row(&self.answer, order, self.item(place));
@@ -141,97 +298,34 @@ impl View {
         }
     }
 
-    /// How many of the items come at or before an anchor. `None` where one can't be compared with it.
-    #[must_use]
-    pub(super) fn count_through(&self, order: &Order, anchor: &Anchor) -> Option<usize> {
-        self.partition(order, anchor, |ordering| ordering != Ordering::Greater)
-    }
-
-    /// How many of the items come before an anchor. `None` where one can't be compared with it.
-    #[must_use]
-    pub(super) fn count_before(&self, order: &Order, anchor: &Anchor) -> Option<usize> {
-        self.partition(order, anchor, |ordering| ordering == Ordering::Less)
-    }
-
-    /// Whether the answer begins at or before an anchor: nothing between the anchor and the answer's first item is
-    /// missing. Unordered ties: before the anchor's whole run.
-    #[must_use]
-    pub(super) fn begins_at_or_before(&self, order: &Order, anchor: &Anchor) -> Option<bool> {
-        if self.from_start {
-            return Some(true);
-        }
-        if self.is_empty() {
-            return Some(false);
-        }
-        let first = self.relate(order, 0, anchor)?;
-        Some(if loose_at(order, anchor) { first.strong == Ordering::Less } else { first.whole != Ordering::Greater })
-    }
-
-    /// The mirror image: whether the answer begins strictly before an anchor.
-    #[must_use]
-    pub(super) fn begins_before(&self, order: &Order, anchor: &Anchor) -> Option<bool> {
-        if self.from_start {
-            return Some(true);
-        }
-        if self.is_empty() {
-            return Some(false);
-        }
-        let first = self.relate(order, 0, anchor)?;
-        Some(if loose_at(order, anchor) { first.strong == Ordering::Less } else { first.whole == Ordering::Less })
-    }
-
-    /// Whether the answer reaches beyond an anchor: an item comes after it, or the answer ends the collection. Unordered
-    /// ties: beyond the anchor's whole run.
-    #[must_use]
-    pub(super) fn reaches_beyond(&self, order: &Order, anchor: &Anchor) -> Option<bool> {
-        if self.ends {
-            return Some(true);
-        }
-        if self.is_empty() {
-            return Some(false);
-        }
-        let last = self.relate(order, self.len() - 1, anchor)?;
-        Some(if loose_at(order, anchor) { last.strong == Ordering::Greater } else { last.whole == Ordering::Greater })
-    }
-
-    /// The mirror image: whether the answer reaches an anchor or beyond.
-    #[must_use]
-    pub(super) fn reaches(&self, order: &Order, anchor: &Anchor) -> Option<bool> {
-        if self.ends {
-            return Some(true);
-        }
-        if self.is_empty() {
-            return Some(false);
-        }
-        let last = self.relate(order, self.len() - 1, anchor)?;
-        Some(if loose_at(order, anchor) { last.strong == Ordering::Greater } else { last.whole != Ordering::Less })
-    }
-
-    /// Whether a run of unordered ties with an anchor is cut by an edge of the answer, so that the boundary is there but
-    /// not to be seen.
-    pub(super) fn cuts_run_of(&self, order: &Order, anchor: &Anchor) -> bool {
-        let ties = |place| self.relate(order, place, anchor).is_some_and(|relation| relation.strong == Ordering::Equal);
-        loose_at(order, anchor) && !self.is_empty() && (ties(0) || ties(self.len() - 1))
-    }
-
-    /// How many items up to a place, itself included, share its strong keys; 0 where ties are ordered.
+    /// How many items up to a place, itself included, are in one run with it; 0 where ties are ordered.
     #[must_use]
     pub(super) fn run_through(&self, order: &Order, place: usize) -> u32 {
-        if !self.ties_are_loose(order, place) {
+        if !self.is_loose(order, place) {
             return 0;
         }
-        let run = (0..=place).rev().take_while(|other| self.ties(order, *other, place)).count();
-        u32::try_from(run).unwrap_or(u32::MAX)
+        count((0..place).rev().take_while(|other| self.ties(order, *other, *other + 1)))
     }
 
-    /// How many items from a place on, itself included, share its strong keys; 0 where ties are ordered.
+    /// How many items from a place on, itself included, are in one run with it; 0 where ties are ordered.
     #[must_use]
     pub(super) fn run_from(&self, order: &Order, place: usize) -> u32 {
-        if !self.ties_are_loose(order, place) {
+        if !self.is_loose(order, place) {
             return 0;
         }
-        let run = (place..self.len()).take_while(|other| self.ties(order, *other, place)).count();
-        u32::try_from(run).unwrap_or(u32::MAX)
+        count((place + 1..self.len()).take_while(|other| self.ties(order, *other - 1, *other)))
+    }
+
+    /// How many items up to a place, itself included, share its first strong key.
+    #[must_use]
+    pub(super) fn within_through(&self, order: &Order, place: usize) -> u32 {
+        count((0..place).rev().take_while(|other| self.share_first_key(order, *other, place)))
+    }
+
+    /// How many items from a place on, itself included, share its first strong key.
+    #[must_use]
+    pub(super) fn within_from(&self, order: &Order, place: usize) -> u32 {
+        count((place + 1..self.len()).take_while(|other| self.share_first_key(order, place, *other)))
     }
 
     /// Whether this answer has the very items of another, in the same order but for ties.
@@ -241,133 +335,69 @@ impl View {
             && (0..self.len()).all(|place| self.answer.item(self.item(place)) == other.answer.item(other.item(place)))
     }
 
+    /// Whether another answer, asked for behind this one, is the end of the list once more. Where ties are shuffled, a part
+    /// of a run may come twice by chance: only what lies before another run can't come again behind it, or what a count
+    /// knows of no more.
+    #[must_use]
+    pub(super) fn comes_again(&self, order: &Order, later: &Self) -> bool {
+        let Some(before) = later.len().checked_sub(self.len()).filter(|_| !self.is_empty()) else { return false };
+        let same = |place: usize| self.answer.item(self.item(place)) == later.answer.item(later.item(before + place));
+        let is_one_run = (1..self.len()).all(|place| self.ties(order, place - 1, place));
+        let counted_out = later.answer.total.is_some_and(|total| total.exact && total.value <= self.behind());
+        (0..self.len()).all(same) && (self.ends || counted_out || !(is_one_run && self.is_loose(order, 0)))
+    }
+
+    /// Whether this answer ends with the same item as another.
+    #[must_use]
+    pub(super) fn ends_like(&self, other: &Self) -> bool {
+        let last = |view: &Self| view.answer.items.last().map(|span| span.of(&view.answer.body).to_vec());
+        last(self).is_some() && last(self) == last(other)
+    }
+
+    /// Whether the items at two neighbouring places are in one run.
+    #[must_use]
+    pub(super) fn ties(&self, order: &Order, left: usize, right: usize) -> bool {
+        // A run is arranged by the keys behind the one that decides, so its neighbours may look out of order.
+        match rows::follow(&self.answer, order, self.item(left), self.item(right)) {
+            Some(next) => next == Next::Tied,
+            None => false,
+        }
+    }
+
     /// Whether the upstream may give the ties of the item at a place in any order.
-    fn ties_are_loose(&self, order: &Order, place: usize) -> bool {
-        loose(order) || rows::is_cut(&self.answer, order, self.item(place))
+    fn is_loose(&self, order: &Order, place: usize) -> bool {
+        loose(order) || (holds(Rule::RunsAreClosed) && rows::is_cut(&self.answer, order, self.item(place)))
     }
 
-    fn ties(&self, order: &Order, left: usize, right: usize) -> bool {
-        rows::compare_strong(&self.answer, order, self.item(left), self.item(right)) == Some(Ordering::Equal)
-    }
-
-    fn relate(&self, order: &Order, place: usize, anchor: &Anchor) -> Option<Relation> {
-        rows::relate(&self.answer, order, self.item(place), anchor)
-    }
-
-    /// The first place whose item does not stand to the anchor as asked: the arrangement is sorted.
-    fn partition(&self, order: &Order, anchor: &Anchor, before: impl Fn(Ordering) -> bool) -> Option<usize> {
-        let (mut low, mut high) = (0, self.len());
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if before(self.relate(order, middle, anchor)?.whole) {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        Some(low)
-    }
-
-    /// Checks that strong keys never fall back, puts each run of equal ones in id order, and finds what can be used.
-    fn arrange(&mut self, order: &Order) -> Result<(), Unsorted> {
-        let count = self.len();
-        if count == 0 {
-            return Ok(());
-        }
-        let mut run = 0;
-        for place in 1..=count {
-            if place < count {
-                match rows::compare_strong(&self.answer, order, place - 1, place) {
-                    Some(Ordering::Equal) => continue,
-                    Some(Ordering::Less) => {}
-                    Some(Ordering::Greater) => return Err(rows::contradiction(order, place)),
-                    None => return Err(rows::incomparable(&self.answer, order, place)),
-                }
-            } else if count == 1 {
-                rows::check_alone(&self.answer, order)?;
-            }
-            if place - run > 1 {
-                self.arrange_run(order, run..place)?;
-            }
-            let (first, last) = (run == 0 && !self.from_start, place == count && !self.ends);
-            if (first || last) && self.ties_are_loose(order, run) {
-                if first {
-                    self.usable.start = place;
-                }
-                if last {
-                    self.usable.end = run.max(self.usable.start);
-                }
-            }
-            run = place;
-        }
-        Ok(())
-    }
-
-    /// Puts one run of equal strong keys in id order, or checks that the upstream did.
-    fn arrange_run(&mut self, order: &Order, run: Range<usize>) -> Result<(), Unsorted> {
-        let sorted = |left: usize, right: usize| rows::compare_ids(&self.answer, order, left, right);
-        let mut in_order = true;
-        for place in run.start + 1..run.end {
-            match sorted(place - 1, place) {
-                Some(Ordering::Less) => {}
-                Some(Ordering::Equal) => return Err(rows::twice(place)),
-                Some(Ordering::Greater) => in_order = false,
-                None => return Err(rows::incomparable(&self.answer, order, place)),
-            }
-        }
-        if in_order {
-            return Ok(());
-        }
-        if !self.ties_are_loose(order, run.start) {
-            return Err(Unsorted(format!(
-                "items {} to {} of an answer have equal keys and are not in the order of {}: say ties = \"unordered\"",
-                run.start + 1,
-                run.end,
-                order.id.name
-            )));
-        }
-        let count = self.answer.items.len();
-        let mut places: Vec<u32> = (run.start..run.end).filter_map(|place| u32::try_from(place).ok()).collect();
-        let mut comparable = true;
-        places.sort_by(|left, right| {
-            sorted(*left as usize, *right as usize).unwrap_or_else(|| {
-                comparable = false;
-                Ordering::Equal
-            })
-        });
-        if !comparable {
-            return Err(rows::incomparable(&self.answer, order, run.start + 1));
-        }
-        if let Some(pair) =
-            places.windows(2).find(|pair| sorted(pair[0] as usize, pair[1] as usize) == Some(Ordering::Equal))
-        {
-            return Err(rows::twice(pair[1] as usize));
-        }
-        let arrangement =
-            self.arrangement.get_or_insert_with(|| (0..count).filter_map(|place| u32::try_from(place).ok()).collect());
-        arrangement[run].copy_from_slice(&places);
-        Ok(())
+    fn share_first_key(&self, order: &Order, left: usize, right: usize) -> bool {
+        rows::share_first_key(&self.answer, order, self.item(left), self.item(right))
     }
 }
 
 /// Whether ties are used as whole runs.
 #[must_use]
 pub(super) fn loose(order: &Order) -> bool {
-    order.ties == Ties::Unordered && !order.strong.is_empty()
+    let coarse = |key: &SortKey| key.grain.is_some() || key.kind == Kind::Opaque;
+    holds(Rule::RunsAreClosed)
+        && !order.strong.is_empty()
+        && (order.ties == Ties::Unordered || order.strong.iter().any(coarse))
 }
 
 /// Whether ties with an anchor are used as whole runs: always, or because its text may have been cut.
 pub(super) fn loose_at(order: &Order, anchor: &Anchor) -> bool {
-    loose(order) || order.strong.iter().zip(&anchor.keys).any(|(key, value)| value.is_cut(&key.kind))
+    let cut = || order.strong.iter().zip(&anchor.keys).any(|(key, value)| value.is_cut(&key.kind));
+    loose(order) || (holds(Rule::RunsAreClosed) && cut())
 }
 
-/// Where an answer is believed to begin: where it says so itself; else, of a page, by the size that was used. Where
+/// So many neighbours, and the item itself.
+fn count(neighbours: impl Iterator<Item = usize>) -> u32 {
+    u32::try_from(neighbours.count() + 1).unwrap_or(u32::MAX)
+}
+
+/// Where an answer is believed to begin: where it says so itself; else, of a page the size that was used counts: where
 /// fewer items came than were asked for, as many as were honoured in requests before, and the answer says that there is
-/// more, that number is the size.
-fn believed_begin(answer: &Answer, fetch: Fetch, belief: Belief) -> u64 {
-    if let Some(offset) = answer.offset {
-        return Offset(offset).believed().0;
-    }
+/// more, that number is the size. An answer that says it begins behind the place asked for is not believed.
+fn believed_begin(answer: &Answer, fetch: Slice, paging: &Paging, belief: Belief) -> u64 {
     let (begins, ends) = plan::reach(fetch);
     let asked = fetch.size().0;
     let more = answer.more == Some(true) || answer.total.is_some_and(|total| total.value >= ends);
@@ -375,10 +405,14 @@ fn believed_begin(answer: &Answer, fetch: Fetch, belief: Belief) -> u64 {
         .ok()
         .filter(|count| more && (1..asked).contains(count) && *count == belief.honoured_before);
     let size = u64::from(answer.size.or(capped).unwrap_or(asked));
-    let begins = match (answer.page, fetch) {
-        (Some(page), _) => page.saturating_mul(size),
-        (None, Fetch::Page { number, .. }) => number.0.saturating_mul(size),
-        (None, Fetch::Slice { .. }) => begins,
+    let said = answer.offset.or_else(|| answer.page.map(|page| page.saturating_mul(size)));
+    let believed = match (said, fetch) {
+        (Some(said), _) => said,
+        (None, Slice::Page { number, .. }) => number.0.saturating_mul(size),
+        (None, Slice::Offset { .. }) => begins,
     };
-    Offset(begins).believed().0
+    let counted = answer.total.filter(|total| total.exact && paging.repeats_last_page && total.value <= begins);
+    // Where the last page comes again, it ends where the list does.
+    let last_page = counted.map(|total| total.value.saturating_sub(answer.items.len() as u64));
+    Offset(believed.min(begins).min(last_page.unwrap_or(u64::MAX))).believed().0
 }

@@ -25,4 +25,13 @@ pub enum Refusal {
     Stuck,
     /// The upstream said "past the end" of its very start.
     NoList,
+    /// The item that the cursor names is gone or has changed, and its keys as they were served are not known.
+    PivotGone {
+        /// Where it was believed to be.
+        nearest: Offset,
+    },
+    /// The upstream does not know its token any more.
+    TokenGone,
+    /// The upstream can't be asked for this: the end of a list by token, or a page back where tokens only lead on.
+    Unsupported,
 }

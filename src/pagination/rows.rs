@@ -1,12 +1,12 @@
 //! The items of an answer as rows of keys: how two of them, or one and an anchor, stand to each other, and what is said
 //! where that can't be told.
 
-use std::cmp::Ordering;
+use std::{borrow::Cow, cmp::Ordering};
 
 use super::{
     answer::Answer,
     key::{self, Extent, Key, KeyValue},
-    order::{Nulls, Order, SortKey},
+    order::{Kind, Nulls, Order, SortKey},
     position::Anchor,
 };
 use crate::json::Span;
@@ -18,27 +18,44 @@ pub(super) struct Unsorted(pub(super) String);
 /// How an item stands to an anchor.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Relation {
-    /// By the strong keys.
+    /// By the strong keys, as far as they tell runs apart.
     pub(super) strong: Ordering,
-    /// By the strong keys, then the id.
+    /// By all strong keys, then the id.
     pub(super) whole: Ordering,
 }
 
+/// How an item stands to the one before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// In the same run of ties.
+    Tied,
+    /// In a run that comes later.
+    Later,
+    /// In another run, and which comes first can only be seen: their opaque values differ.
+    Apart,
+    /// Before it: a contradiction.
+    Earlier,
+}
+
+/// How an item stands to an anchor; `None` where they can't be compared.
 pub(super) fn relate(answer: &Answer, order: &Order, item: usize, anchor: &Anchor) -> Option<Relation> {
     let row = row(answer, order, item);
     if anchor.keys.len() != order.strong.len() {
         return None;
     }
-    let mut strong = Ordering::Equal;
+    let mut coarse = false;
     for ((key, span), kept) in order.strong.iter().zip(row).zip(&anchor.keys) {
-        strong = key::compare(key, Extent::Kept, Key::Raw(span.of(&answer.body)), Key::Kept(kept))?;
-        if strong != Ordering::Equal {
-            return Some(Relation { strong, whole: strong });
+        if coarse && key.kind == Kind::Opaque {
+            continue;
         }
+        let ordering = key::compare(key, Extent::Kept, Key::Raw(span.of(&answer.body)), Key::Kept(kept))?;
+        if ordering != Ordering::Equal {
+            return Some(Relation { strong: if coarse { Ordering::Equal } else { ordering }, whole: ordering });
+        }
+        coarse |= is_coarse(key, kept);
     }
-    let id = row.last()?.of(&answer.body);
-    let whole = key::compare(&order.id, Extent::Whole, Key::Raw(id), Key::Kept(&anchor.id))?;
-    Some(Relation { strong, whole })
+    let whole = relate_id(answer, order, item, anchor)?;
+    Some(Relation { strong: Ordering::Equal, whole })
 }
 
 pub(super) fn row<'a>(answer: &'a Answer, order: &Order, item: usize) -> &'a [Span] {
@@ -46,18 +63,82 @@ pub(super) fn row<'a>(answer: &'a Answer, order: &Order, item: usize) -> &'a [Sp
     &answer.keys[item * columns..(item + 1) * columns]
 }
 
-/// Compares the strong keys of two items; without strong keys the id is the whole order.
-pub(super) fn compare_strong(answer: &Answer, order: &Order, left: usize, right: usize) -> Option<Ordering> {
+/// How the item `right` stands to `left`, the one before it; `None` where they can't be compared. Values that are shown
+/// more coarsely than they are sorted tell no more than that: what comes behind them is in one run, whatever its other
+/// keys. Without strong keys the id is the whole order.
+pub(super) fn follow(answer: &Answer, order: &Order, left: usize, right: usize) -> Option<Next> {
+    let named = |ordering| match ordering {
+        Ordering::Less => Next::Later,
+        Ordering::Equal => Next::Tied,
+        Ordering::Greater => Next::Earlier,
+    };
     if order.strong.is_empty() {
-        return match compare_ids(answer, order, left, right)? {
-            Ordering::Equal => None,
-            ordering => Some(ordering),
-        };
+        return compare_ids(answer, order, left, right).map(named).filter(|next| *next != Next::Tied);
     }
-    let columns = order.strong.iter().zip(row(answer, order, left)).zip(row(answer, order, right));
-    for ((key, left), right) in columns {
+    for ((key, left), right) in order.strong.iter().zip(row(answer, order, left)).zip(row(answer, order, right)) {
+        let (left, right) = (left.of(&answer.body), right.of(&answer.body));
+        match key::compare(key, Extent::Kept, Key::Raw(left), Key::Raw(right)) {
+            Some(Ordering::Equal) if key.grain.is_some() || is_long_text(key, left) => break,
+            Some(Ordering::Equal) => {}
+            Some(ordering) => return Some(named(ordering)),
+            None if key.kind == Kind::Opaque && is_opaque(left) && is_opaque(right) => return Some(Next::Apart),
+            None => return None,
+        }
+    }
+    Some(Next::Tied)
+}
+
+/// How two items of one run are ordered here: by all strong keys, then the id.
+pub(super) fn compare_tied(answer: &Answer, order: &Order, left: usize, right: usize) -> Option<Ordering> {
+    for ((key, left), right) in order.strong.iter().zip(row(answer, order, left)).zip(row(answer, order, right)) {
+        if key.kind == Kind::Opaque {
+            continue;
+        }
         let ordering =
             key::compare(key, Extent::Kept, Key::Raw(left.of(&answer.body)), Key::Raw(right.of(&answer.body)))?;
+        if ordering != Ordering::Equal {
+            return Some(ordering);
+        }
+    }
+    compare_ids(answer, order, left, right)
+}
+
+/// Compares the strong keys of two items; without strong keys the id is the whole order.
+pub(super) fn compare_strong(answer: &Answer, order: &Order, left: usize, right: usize) -> Option<Ordering> {
+    match follow(answer, order, left, right)? {
+        Next::Later => Some(Ordering::Less),
+        Next::Tied => Some(Ordering::Equal),
+        Next::Earlier => Some(Ordering::Greater),
+        Next::Apart => None,
+    }
+}
+
+/// Compares the ids of two items.
+pub(super) fn compare_ids(answer: &Answer, order: &Order, left: usize, right: usize) -> Option<Ordering> {
+    let id = |item| row(answer, order, item).last().copied().unwrap_or_default().of(&answer.body);
+    key::compare(&order.id, Extent::Whole, Key::Raw(id(left)), Key::Raw(id(right)))
+}
+
+/// Whether two items have the first strong key in common; without strong keys none have.
+pub(super) fn share_first_key(answer: &Answer, order: &Order, left: usize, right: usize) -> bool {
+    let Some(key) = order.strong.first() else { return false };
+    let first = |item| row(answer, order, item).first().copied().unwrap_or_default().of(&answer.body);
+    key::compare(key, Extent::Kept, Key::Raw(first(left)), Key::Raw(first(right))) == Some(Ordering::Equal)
+}
+
+/// The opaque key, where it tells runs apart from the anchor's: only equality says where the anchor stands among items
+/// whose other strong keys are the same.
+pub(super) fn opaque_at<'a>(order: &'a Order, anchor: &Anchor) -> Option<&'a SortKey> {
+    let (last, before) = order.strong.split_last()?;
+    let decided_before = before.iter().zip(&anchor.keys).any(|(key, kept)| is_coarse(key, kept));
+    (last.kind == Kind::Opaque && !decided_before).then_some(last)
+}
+
+/// How an item stands to an anchor by the strong keys before the opaque one.
+pub(super) fn relate_before_opaque(answer: &Answer, order: &Order, item: usize, anchor: &Anchor) -> Option<Ordering> {
+    let before = order.strong.len().checked_sub(1)?;
+    for ((key, span), kept) in order.strong.iter().zip(row(answer, order, item)).zip(&anchor.keys).take(before) {
+        let ordering = key::compare(key, Extent::Kept, Key::Raw(span.of(&answer.body)), Key::Kept(kept))?;
         if ordering != Ordering::Equal {
             return Some(ordering);
         }
@@ -65,9 +146,38 @@ pub(super) fn compare_strong(answer: &Answer, order: &Order, left: usize, right:
     Some(Ordering::Equal)
 }
 
-pub(super) fn compare_ids(answer: &Answer, order: &Order, left: usize, right: usize) -> Option<Ordering> {
-    let id = |item| row(answer, order, item).last().copied().unwrap_or_default().of(&answer.body);
-    key::compare(&order.id, Extent::Whole, Key::Raw(id(left)), Key::Raw(id(right)))
+/// How the opaque value of an item stands to the anchor's; `None` where they differ, so that only their places tell.
+pub(super) fn relate_opaque(answer: &Answer, order: &Order, item: usize, anchor: &Anchor) -> Option<Ordering> {
+    let (key, kept) = (order.strong.last()?, anchor.keys.last()?);
+    let span = row(answer, order, item).get(order.strong.len() - 1)?;
+    key::compare(key, Extent::Kept, Key::Raw(span.of(&answer.body)), Key::Kept(kept))
+}
+
+/// How an item stands to an anchor by the id.
+pub(super) fn relate_id(answer: &Answer, order: &Order, item: usize, anchor: &Anchor) -> Option<Ordering> {
+    let id = row(answer, order, item).last()?.of(&answer.body);
+    key::compare(&order.id, Extent::Whole, Key::Raw(id), Key::Kept(&anchor.id))
+}
+
+/// The opaque value of an item in the one spelling by which it is known again.
+pub(super) fn opaque_value<'a>(answer: &'a Answer, order: &Order, item: usize) -> Option<Cow<'a, [u8]>> {
+    let key = order.strong.last().filter(|key| key.kind == Kind::Opaque)?;
+    let span = row(answer, order, item).get(order.strong.len() - 1)?;
+    Some(key::identity(key, span.of(&answer.body)))
+}
+
+/// Whether items that agree in this value may stand in any order, whatever their other keys.
+fn is_coarse(key: &SortKey, value: &KeyValue) -> bool {
+    key.grain.is_some() || value.is_cut(&key.kind)
+}
+
+fn is_opaque(raw: &[u8]) -> bool {
+    !raw.is_empty() && raw != b"null" && KeyValue::of_strong(&Kind::Opaque, raw).is_some()
+}
+
+fn is_long_text(key: &SortKey, raw: &[u8]) -> bool {
+    // The raw value is never shorter than its text: most values need no second look.
+    raw.len() >= key::TEXT_KEPT && KeyValue::of_strong(&key.kind, raw).is_some_and(|value| value.is_cut(&key.kind))
 }
 
 /// A single item has no neighbour to be compared with: its keys must be readable all the same.
@@ -87,11 +197,7 @@ pub(super) fn check_alone(answer: &Answer, order: &Order) -> Result<(), Unsorted
 /// Whether a strong key of an item is a text so long that only its beginning is compared: the upstream sorts such items
 /// by the rest, so that those that look equal are a run of ties, whatever is said of ties.
 pub(super) fn is_cut(answer: &Answer, order: &Order, item: usize) -> bool {
-    order.strong.iter().zip(row(answer, order, item)).any(|(key, span)| {
-        let raw = span.of(&answer.body);
-        // The raw value is never shorter than its text: most rows need no second look.
-        raw.len() >= key::TEXT_KEPT && KeyValue::of_strong(&key.kind, raw).is_some_and(|value| value.is_cut(&key.kind))
-    })
+    order.strong.iter().zip(row(answer, order, item)).any(|(key, span)| is_long_text(key, span.of(&answer.body)))
 }
 
 pub(super) fn contradiction(order: &Order, place: usize) -> Unsorted {

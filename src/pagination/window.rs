@@ -24,11 +24,11 @@ pub struct PageNumber(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PageSize(pub u32);
 
-/// What is asked of an upstream in one request.
+/// Some neighbouring items of a list, as upstreams are asked for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fetch {
+pub enum Slice {
     /// `size` items from `from` on.
-    Slice {
+    Offset {
         /// The first item asked for.
         from: Offset,
         /// How many.
@@ -43,12 +43,12 @@ pub enum Fetch {
     },
 }
 
-impl Fetch {
+impl Slice {
     /// The offset at which the answer is believed to begin.
     #[must_use]
     pub fn begins(self) -> Offset {
         match self {
-            Self::Slice { from, .. } => from,
+            Self::Offset { from, .. } => from,
             Self::Page { number, size } => Offset(number.0.saturating_mul(u64::from(size.0))),
         }
     }
@@ -57,7 +57,7 @@ impl Fetch {
     #[must_use]
     pub fn size(self) -> PageSize {
         match self {
-            Self::Slice { size, .. } | Self::Page { size, .. } => size,
+            Self::Offset { size, .. } | Self::Page { size, .. } => size,
         }
     }
 }

@@ -1,25 +1,37 @@
 //! A dialect, compiled: everything that is asked and read is decided when the configuration is loaded.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use http::HeaderMap;
 
 use super::{
+    ask::{Ask, Unaskable},
     fields::Fields,
+    filter::FilterTemplate,
     legacy::{LegacyFault, LegacyReader, LegacyWindow},
     orders::Orders,
     paging::compile_paging,
     place::PlaceCompiler,
-    query::{Ask, RequestTemplate},
+    promise::{Modes, Promise, promise},
+    query::{Beside, RequestTemplate},
     reading::{Reading, ReadingError},
+    resource::{CountTemplate, ItemTemplate},
     sort::{SortTemplate, Sorted},
+    token,
 };
 use crate::{
     config::{
-        diagnostic::Diagnostics,
+        diagnostic::{Diagnostics, Located},
         settings::{DialectSettings, ListSettings, SortTerm},
     },
-    pagination::{answer::Answer, order::Direction, paging::Paging, window::Fetch},
+    pagination::{
+        answer::Answer,
+        fetch::Fetch,
+        filter::Filters,
+        order::Direction,
+        paging::{Paging, Sizes},
+        window::PageSize,
+    },
 };
 
 /// How one route's upstream is asked and read.
@@ -27,7 +39,10 @@ use crate::{
 pub struct Dialect {
     name: String,
     paging: Arc<Paging>,
+    tokens: Option<token::Style>,
     request: RequestTemplate,
+    item: Option<ItemTemplate>,
+    count: Option<CountTemplate>,
     reading: Reading,
     orders: Orders,
     sort_names: Vec<String>,
@@ -35,53 +50,120 @@ pub struct Dialect {
     declared: Arc<Sorted>,
 }
 
+/// The parts of a dialect that need no route.
+struct Parts {
+    request: RequestTemplate,
+    paging: Paging,
+    tokens: Option<token::Style>,
+    sort: Option<SortTemplate>,
+    filter: Option<FilterTemplate>,
+    item: Option<ItemTemplate>,
+    count: Option<CountTemplate>,
+}
+
+impl Parts {
+    /// Compiles them; all faults are reported.
+    fn compile(settings: &DialectSettings, collection: &str, diagnostics: &mut Diagnostics) -> Option<Self> {
+        let request = RequestTemplate::compile(&settings.request, diagnostics);
+        let paging = request.as_ref().and_then(|request| compile_paging(settings, request, diagnostics));
+        let sort = settings.sort.as_ref().map(|sort| SortTemplate::compile(sort, settings.at, diagnostics));
+        let filter = settings.filter.as_ref().map(|filter| FilterTemplate::compile(filter, diagnostics));
+        let item = settings.item.as_ref().map(|item| ItemTemplate::compile(item, collection, diagnostics));
+        let response = &settings.response;
+        let count = settings.count.as_ref();
+        let count = count.map(|count| CountTemplate::compile(count, response, collection, diagnostics));
+        let paging = paging?;
+        Some(Self {
+            request: request?,
+            paging: paging.paging,
+            tokens: paging.style,
+            sort: whole(sort)?,
+            filter: whole(filter)?,
+            item: whole(item)?,
+            count: whole(count)?,
+        })
+    }
+}
+
+/// A field whose filter would be written by a parameter with one of these names.
+fn filter_that_pages<'a>(
+    list: &'a ListSettings,
+    filter: Option<&FilterTemplate>,
+    fields: &Fields,
+    names: &[String],
+) -> Option<(&'a Located<String>, String)> {
+    let filter = filter?;
+    list.filterable.iter().find_map(|field| {
+        let own = filter.names(fields.upstream_name(&field.value));
+        own.into_iter().find(|name| names.contains(name)).map(|name| (field, name))
+    })
+}
+
+/// What was compiled, if it was written and has no fault.
+fn whole<T>(compiled: Option<Option<T>>) -> Option<Option<T>> {
+    match compiled {
+        Some(compiled) => compiled.map(Some),
+        None => Some(None),
+    }
+}
+
 impl Dialect {
     /// Reports the faults of a dialect that show without a route.
     pub fn check(settings: &DialectSettings, diagnostics: &mut Diagnostics) {
-        if let Some(request) = RequestTemplate::compile(&settings.request, diagnostics) {
-            compile_paging(settings, &request, diagnostics);
-        }
+        let parts = Parts::compile(settings, "items", diagnostics);
+        let style = parts.and_then(|parts| parts.tokens);
         let places = PlaceCompiler { collection: "items", facts: Vec::new(), diagnostics };
-        Reading::compile(&settings.response, settings.request.first_page, places);
-        if let Some(sort) = &settings.sort {
-            SortTemplate::compile(sort, settings.at, diagnostics);
-        }
+        Reading::compile(&settings.response, &settings.request, style, places);
     }
 
     /// Compiles a route's dialect. All its faults are reported; there is none where there was one.
     pub fn compile(list: &ListSettings, diagnostics: &mut Diagnostics) -> Option<Self> {
         let settings = &list.dialect;
-        let request = RequestTemplate::compile(&settings.request, diagnostics);
-        let paging = request.as_ref().and_then(|request| compile_paging(settings, request, diagnostics));
+        let parts = Parts::compile(settings, &list.collection, diagnostics);
         let mut places = PlaceCompiler { collection: &list.collection, facts: Vec::new(), diagnostics };
         let fields = Fields::compile(list, &mut places);
-        let reading = Reading::compile(&settings.response, settings.request.first_page, places);
-        let sort = match &settings.sort {
-            Some(sort) => SortTemplate::compile(sort, settings.at, diagnostics).map(Some),
-            None => Some(None),
-        };
-        let (request, paging, fields, reading, sort) = (request?, paging?, fields?, reading?, sort?);
+        let style = parts.as_ref().and_then(|parts| parts.tokens);
+        let reading = Reading::compile(&settings.response, &settings.request, style, places);
+        let (parts, fields, reading) = (parts?, fields?, reading?);
         let default_size = settings.size.default.as_ref().map(|size| size.value);
         let assumed_size = list.page_size.default;
+        let (request, paging) = (parts.request, parts.paging);
         let legacy = LegacyReader::compile(&request, &paging, default_size, assumed_size, settings.at, diagnostics)?;
-        let sort_names = sort.as_ref().map_or_else(Vec::new, SortTemplate::names);
+        let sort_names = parts.sort.as_ref().map_or_else(Vec::new, SortTemplate::names);
         if let Some(name) = sort_names.iter().find(|name| legacy.names().contains(name)) {
             let help = "the upstream can't read one parameter as both";
             diagnostics.error(settings.at, format!("the parameter {name} both pages and sorts"), help);
             return None;
         }
-        if sort.is_none()
+        if let Some((field, name)) =
+            filter_that_pages(list, parts.filter.as_ref(), &fields, &[legacy.names(), &sort_names].concat())
+        {
+            let message = format!("a filter on {} would be the parameter {name}, which pages or sorts", field.value);
+            diagnostics.error(field.at, message, "leave this out: the upstream can't read one parameter as both");
+            return None;
+        }
+        if parts.sort.is_none()
             && let Some(field) = list.sortable.first()
         {
             let message =
                 format!("the dialect {:?} can't be told an order, so clients can't choose one", settings.name);
             diagnostics.warning(field.at, message, "remove `sortable`, or give the dialect a [sort]");
         }
-        let terms: Vec<SortTerm> = list.order.iter().map(|term| term.value.clone()).collect();
-        let orders = Orders::new(sort, fields, &reading);
-        let declared = Arc::new(orders.declared(&terms, list.id_direction, list.ties));
-        let name = settings.name.clone();
-        Some(Self { name, paging: Arc::new(paging), request, reading, orders, sort_names, legacy, declared })
+        let orders = Orders::new(parts.sort, fields, parts.filter, Modes::new(list), &reading);
+        let declared = Arc::new(orders.declared(list));
+        Some(Self {
+            name: settings.name.clone(),
+            paging: Arc::new(paging),
+            tokens: parts.tokens,
+            request,
+            item: parts.item,
+            count: parts.count,
+            reading,
+            orders,
+            sort_names,
+            legacy,
+            declared,
+        })
     }
 
     /// The dialect's name.
@@ -96,7 +178,7 @@ impl Dialect {
         &self.paging
     }
 
-    /// The route's declared order.
+    /// The route's declared order; of a route without one, what is known all the same: where ids stand.
     #[must_use]
     pub fn default_sorted(&self) -> &Arc<Sorted> {
         &self.declared
@@ -115,33 +197,96 @@ impl Dialect {
     }
 
     /// An order that a client chose: strong keys, all of them in the route's `sortable`, without the id. Unless it is the
-    /// declared order, it is asked for; the id too, where the endpoint can sort by it.
+    /// declared order, it is asked for; the id too, where the endpoint can sort by it. Nothing where a key whose values
+    /// can only be told apart is not the last one: no page of such an order can be proven.
     #[must_use]
-    pub fn sorted(&self, terms: &[SortTerm], id_direction: Direction) -> Sorted {
+    pub fn sorted(&self, terms: &[SortTerm], id_direction: Direction) -> Option<Sorted> {
         self.orders.chosen(&self.declared, terms, id_direction)
     }
 
-    /// A fetch as it goes on the wire. `filters` are the client's raw query pairs joined by `&`; they go first, byte for
-    /// byte.
+    /// What the core may filter by in a request with these filters of the client's (raw query pairs joined by `&`):
+    /// [`Sorted::filters`], unless a key filter would write a parameter that the client sends, and the dialect does not
+    /// say how both stay in force.
     #[must_use]
-    pub fn ask(&self, sorted: &Sorted, fetch: Fetch, filters: &str) -> Ask {
-        self.request.render(fetch, filters, &sorted.query)
+    pub fn filters_for(&self, sorted: &Sorted, client_filters: &str) -> Option<Arc<Filters>> {
+        self.orders.filters_beside(sorted, client_filters)
     }
 
-    /// Reads the response to a fetch that was asked in an order; its body may be nested `depth` levels deep.
+    /// What a route of these settings, which this was compiled from, promises of the pages of an order.
+    #[must_use]
+    pub fn promise(&self, sorted: &Sorted, list: &ListSettings) -> Promise {
+        promise(list, &self.paging, sorted)
+    }
+
+    /// A fetch as it goes on the wire. `filters` are the client's raw query pairs joined by `&`; they go first, byte for
+    /// byte, but for an expression that a key filter is merged into. `path` is the list's path at the upstream.
     ///
     /// # Errors
-    /// Where it is no list and not what the dialect knows as past the end.
+    /// [`Unaskable::Gone`] for a token or an id that no upstream can have; [`Unaskable::Filter`] where a value of a key
+    /// can't be written, so that the page is to be found without filters.
+    pub fn ask(&self, sorted: &Sorted, fetch: &Fetch, filters: &str, path: &str) -> Result<Ask, Unaskable> {
+        match fetch {
+            Fetch::Slice(slice, listing) => {
+                let filters = match (&listing.filter, &self.orders.filter) {
+                    (None, _) => Cow::Borrowed(filters),
+                    (Some(_), None) => return Err(Unaskable::Filter),
+                    (Some(filter), Some(template)) => {
+                        Cow::Owned(template.write(filter, &sorted.order, &self.orders.fields, filters)?)
+                    }
+                };
+                let beside = Beside { path, filters: &filters, sort: sorted.sort(listing) };
+                self.request.ask_slice(fetch.clone(), *slice, beside)
+            }
+            Fetch::Token(token) => {
+                let beside = Beside { path, filters, sort: &sorted.query };
+                self.request.ask_token(self.tokens.unwrap_or(token::Style::Plain), token, beside)
+            }
+            Fetch::Item(id) => match &self.item {
+                Some(item) => item.ask(id, path),
+                None => Err(Unaskable::Gone),
+            },
+            Fetch::Count => match &self.count {
+                Some(count) => count.ask(path, filters),
+                None => self.request.ask_first(self.least_size(), Beside { path, filters, sort: "" }),
+            },
+        }
+    }
+
+    /// Reads the response to what was asked in an order; its body may be nested `depth` levels deep.
+    ///
+    /// # Errors
+    /// Where it is no list and not what the dialect knows as past the end; of an item or a count, where it is neither
+    /// that nor gone.
     pub fn read(
         &self,
         sorted: &Sorted,
-        fetch: Fetch,
+        ask: &Ask,
         status: u16,
         headers: &HeaderMap,
         body: Vec<u8>,
         depth: u16,
     ) -> Result<Answer, ReadingError> {
-        self.reading.read(&sorted.shape, fetch, status, headers, body, depth)
+        match (&ask.fetch, &self.item, &self.count) {
+            (Fetch::Item(_), Some(item), _) => {
+                let columns = &sorted.shape.columns[..sorted.order.columns()];
+                item.read(columns, &sorted.shape.item, status, headers, body, depth)
+            }
+            (Fetch::Count, _, Some(count)) => count.read(status, headers, body, depth),
+            (Fetch::Count, _, None) => {
+                let list = self.reading.read(&sorted.shape, ask, status, headers, body, depth)?;
+                Ok(Answer { total: list.total, ..Answer::default() })
+            }
+            _ => self.reading.read(&sorted.shape, ask, status, headers, body, depth),
+        }
+    }
+
+    /// The fewest items that may be asked for.
+    fn least_size(&self) -> PageSize {
+        PageSize(match &self.paging.sizes {
+            Sizes::Free { least, .. } => *least,
+            Sizes::Listed(sizes) => sizes.first().copied().unwrap_or(1),
+            Sizes::Fixed(size) => *size,
+        })
     }
 
     /// Decoded names of all parameters that page, of the query and of `also`: clients may not send them as filters, and
@@ -161,7 +306,7 @@ impl Dialect {
     /// of [`paging_names`](Self::paging_names).
     ///
     /// # Errors
-    /// Where a paging parameter is no number, is out of range, or contradicts another.
+    /// Where a paging parameter is no number, is out of range, contradicts another, or is a token.
     pub fn legacy_window(&self, pairs: &[(String, String)]) -> Result<Option<LegacyWindow>, LegacyFault> {
         self.legacy.window(pairs)
     }

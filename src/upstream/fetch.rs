@@ -10,7 +10,7 @@ use std::{
 };
 
 use flate2::bufread::MultiGzDecoder;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
 use pingora::{
     BError, ErrorType,
     connectors::{ConnectorOptions, http::v1::Connector},
@@ -102,7 +102,7 @@ impl Fetcher {
         Self { connector: Connector::new(Some(ConnectorOptions::new(POOL_SIZE))) }
     }
 
-    /// Sends a GET and reads the whole answer. Dropping the future closes the connection.
+    /// Sends a request without a body, GET or HEAD, and reads the whole answer. Dropping the future closes the connection.
     ///
     /// # Errors
     ///
@@ -126,8 +126,7 @@ impl Fetcher {
             session = self.connector.get_http_session(&fresh).await.map_err(|error| unavailable(&error))?.0;
             begin(&mut session, request, bounds).await.map_err(|error| broken(&error))?;
         }
-        let shared = !authenticates_connection(&request.headers);
-        self.finish(session, &peer, bounds, shared).await
+        self.finish(session, &peer, request, bounds).await
     }
 
     /// A connection to the peer whose turn it is, or to the next one where that can't be reached: nothing was sent yet.
@@ -155,15 +154,17 @@ impl Fetcher {
         &self,
         mut session: HttpSession,
         peer: &HttpPeer,
+        request: &RequestHeader,
         bounds: Bounds,
-        shared: bool,
     ) -> Result<Fetched, FetchError> {
         let Some(head) = session.resp_header() else {
             return Err(FetchError::Malformed("no answer".to_owned()));
         };
         let (status, mut headers) = (head.status, head.headers.clone());
-        let mut body = read_body(&mut session, &headers, bounds.answer_size).await?;
-        if shared && !authenticates_connection(&headers) {
+        // To HEAD the headers say how long the body would be.
+        let announced = if request.method == Method::HEAD { None } else { announced_length(&headers) };
+        let mut body = read_body(&mut session, announced, bounds.answer_size).await?;
+        if !authenticates_connection(&request.headers) && !authenticates_connection(&headers) {
             let idle = kept_for(&headers);
             self.connector.release_http_session(session, peer, Some(idle)).await;
         }
@@ -198,14 +199,17 @@ async fn begin(session: &mut HttpSession, request: &RequestHeader, bounds: Bound
     Err(pingora::Error::explain(ErrorType::InvalidHTTPHeader, "too many informational answers"))
 }
 
-async fn read_body(session: &mut HttpSession, headers: &HeaderMap, most: usize) -> Result<Vec<u8>, FetchError> {
-    let said = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.trim().parse::<usize>().ok());
-    if let Some(said) = said
-        && said > most
+fn announced_length(headers: &HeaderMap) -> Option<usize> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
+}
+
+async fn read_body(session: &mut HttpSession, announced: Option<usize>, most: usize) -> Result<Vec<u8>, FetchError> {
+    if let Some(announced) = announced
+        && announced > most
     {
-        return Err(FetchError::TooLarge(format!("{said} bytes are announced, {most} are allowed")));
+        return Err(FetchError::TooLarge(format!("{announced} bytes are announced, {most} are allowed")));
     }
-    let mut body = Vec::with_capacity(said.unwrap_or_else(|| FIRST_RESERVE.min(most)));
+    let mut body = Vec::with_capacity(announced.unwrap_or_else(|| FIRST_RESERVE.min(most)));
     loop {
         match session.read_body_ref().await {
             Ok(Some(bytes)) if bytes.len() > most - body.len() => {

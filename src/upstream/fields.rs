@@ -7,7 +7,7 @@ use crate::{
         settings::{FieldSettings, ListSettings, SortTerm},
     },
     json::Pointer,
-    pagination::order::{Direction, Kind, Nulls, Order, SortKey, Ties},
+    pagination::order::{Direction, Grain, Kind, Nulls, Order, SortKey, Ties},
 };
 
 /// What the id is called in `order`, `sortable` and `fields`, wherever it stands.
@@ -19,6 +19,7 @@ pub(super) struct Fields {
     id: Field,
     others: Vec<Field>,
     sortable: Vec<String>,
+    filterable: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -26,7 +27,8 @@ struct Field {
     name: String,
     kind: Kind,
     nulls: Nulls,
-    /// What the upstream's sort calls it.
+    grain: Option<Grain>,
+    /// What the upstream's sort and filters call it.
     upstream: String,
     /// Where it stands in an element.
     at: Pointer,
@@ -48,7 +50,8 @@ impl Fields {
         let id = compile_id(list, settings_of(ID), places);
         let others: Vec<Option<Field>> =
             names.iter().map(|name| Field::compile(name, settings_of(name.value), places)).collect();
-        Some(Self { id: id?, others: others.into_iter().collect::<Option<_>>()?, sortable })
+        let filterable = list.filterable.iter().map(|name| name.value.clone()).collect();
+        Some(Self { id: id?, others: others.into_iter().collect::<Option<_>>()?, sortable, filterable })
     }
 
     /// Whether the endpoint can sort by anything.
@@ -66,14 +69,28 @@ impl Fields {
         self.can_sort_by(ID)
     }
 
-    /// What the upstream's sort calls a field.
-    pub(super) fn upstream_name(&self, name: &str) -> &str {
-        &self.field(name).upstream
+    /// Whether the endpoint can be asked for ranges of this field.
+    pub(super) fn can_filter_by(&self, field: &str) -> bool {
+        self.filterable.iter().any(|name| name == field)
+    }
+
+    /// What the upstream's sort and filters call a field; its own name where nothing else is known of it.
+    pub(super) fn upstream_name<'a>(&'a self, name: &'a str) -> &'a str {
+        match self.others.iter().find(|field| field.name == name) {
+            Some(field) => &field.upstream,
+            None if name == ID => &self.id.upstream,
+            None => name,
+        }
     }
 
     /// Where a field stands in an element.
     pub(super) fn pointer(&self, name: &str) -> Pointer {
         self.field(name).at.clone()
+    }
+
+    /// Of a list whose order is not declared: nothing but the id tells items apart.
+    pub(super) fn no_order(&self) -> Order {
+        Order { strong: Vec::new(), id: self.id.key(Direction::Ascending), ties: Ties::Unordered, declared: false }
     }
 
     /// The order of these terms. What follows the id would decide nothing, and is left out.
@@ -85,6 +102,7 @@ impl Fields {
             strong: strong.iter().map(|term| self.field(&term.field).key(term.direction)).collect(),
             id: self.id.key(id_direction),
             ties: Ties::Unordered,
+            declared: true,
         }
     }
 
@@ -106,13 +124,14 @@ impl Field {
             name: name.value.to_owned(),
             kind: settings.map_or(Kind::Inferred, |settings| settings.kind.clone()),
             nulls: settings.map_or(Nulls::Unsaid, |settings| settings.nulls),
+            grain: settings.and_then(|settings| settings.grain),
             upstream: settings.and_then(|settings| settings.upstream.clone()).unwrap_or_else(|| name.value.to_owned()),
             at,
         })
     }
 
     fn key(&self, direction: Direction) -> SortKey {
-        SortKey { name: self.name.clone(), direction, kind: self.kind.clone(), nulls: self.nulls }
+        SortKey { name: self.name.clone(), direction, kind: self.kind.clone(), nulls: self.nulls, grain: self.grain }
     }
 }
 
@@ -133,6 +152,7 @@ fn compile_id(list: &ListSettings, settings: Option<&FieldSettings>, places: &mu
         kind: settings.map_or(Kind::Inferred, |settings| settings.kind.clone()),
         // An id that is null names nothing.
         nulls: Nulls::None,
+        grain: None,
         upstream: settings.and_then(|settings| settings.upstream.clone()).unwrap_or(last_step),
         at,
     })

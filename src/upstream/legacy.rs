@@ -168,6 +168,10 @@ impl LegacyReader {
             let Some(known) = self.parameters.iter().find(|known| known.name == *name) else {
                 continue;
             };
+            let is_token = |piece: &Piece| matches!(piece, Piece::Variable(variable) if variable.is_token());
+            if known.value.iter().any(is_token) {
+                return Err(fault(name, "is what the upstream handed out, and says no place in the list".to_owned()));
+            }
             let Some(read) = read_back(&known.value, value) else {
                 return Err(fault(name, "is a whole number".to_owned()));
             };

@@ -4,13 +4,18 @@ use std::sync::Arc;
 
 use super::{
     fields::Fields,
+    filter::FilterTemplate,
+    promise::Modes,
     reading::Reading,
     sort::{SortTemplate, Sorted, UpstreamKey},
 };
 use crate::{
-    config::settings::SortTerm,
-    json::Shape,
-    pagination::order::{Direction, Order, Ties},
+    config::settings::{ListSettings, Mode, SortTerm},
+    json::{Pointer, Shape},
+    pagination::{
+        filter::Filters,
+        order::{Direction, Kind, Nulls, Order, Ties},
+    },
 };
 
 /// Everything that an order is compiled with.
@@ -20,66 +25,132 @@ pub(super) struct Orders {
     pub(super) sort: Option<SortTemplate>,
     /// What orders may name.
     pub(super) fields: Fields,
-    /// What answers are read for, without the columns.
+    /// How the upstream is asked for ranges; none where it can't be.
+    pub(super) filter: Option<FilterTemplate>,
+    modes: Modes,
+    /// What answers are read for, without the columns of an order.
     shape: Shape,
+    /// What continues the list from an item, where that is not its id.
+    item_token: Option<Pointer>,
 }
 
 impl Orders {
     /// Takes the parts together.
-    pub(super) fn new(sort: Option<SortTemplate>, fields: Fields, reading: &Reading) -> Self {
+    pub(super) fn new(
+        sort: Option<SortTemplate>,
+        fields: Fields,
+        filter: Option<FilterTemplate>,
+        modes: Modes,
+        reading: &Reading,
+    ) -> Self {
         let shape = Shape {
             items: reading.items.clone(),
             item: reading.item.clone(),
             columns: Vec::new(),
             facts: reading.facts.clone(),
         };
-        Self { sort, fields, shape }
+        let item_token = reading.tokens.as_ref().and_then(|tokens| tokens.of_item.clone());
+        Self { sort, fields, filter, modes, shape, item_token }
     }
 
-    /// The declared order. It is asked for where every field of it, the id included, can be sorted by. `ties` is what
-    /// the route says of them.
-    pub(super) fn declared(&self, terms: &[SortTerm], id_direction: Direction, ties: Option<Ties>) -> Sorted {
-        let order = self.fields.order(terms, id_direction);
-        let can_sort = self.fields.can_sort_by_id() && terms.iter().all(|term| self.fields.can_sort_by(&term.field));
+    /// The declared order. It is asked for where every field of it can be sorted by, the id too if it could be said.
+    pub(super) fn declared(&self, list: &ListSettings) -> Sorted {
+        if !list.declared {
+            return self.compile(self.fields.no_order(), 0, None);
+        }
+        let terms: Vec<SortTerm> = list.order.iter().map(|term| term.value.clone()).collect();
+        let order = self.fields.order(&terms, list.id_direction);
+        let says_id = self.sort.as_ref().is_none_or(|sort| sort.asked(order.columns()) == order.columns());
+        let can_sort =
+            (self.fields.can_sort_by_id() || !says_id) && terms.iter().all(|term| self.fields.can_sort_by(&term.field));
         let keys = if can_sort { order.columns() } else { 0 };
-        let ties = ties.filter(|_| !order.strong.is_empty());
+        let ties = list.ties.filter(|_| !order.strong.is_empty());
         self.compile(order, keys, ties)
     }
 
     /// An order that a client chose, unless it is the declared one. The id is asked for where it can be sorted by.
-    pub(super) fn chosen(&self, declared: &Sorted, terms: &[SortTerm], id_direction: Direction) -> Sorted {
+    /// Nothing where a key that can only be told apart is not the last one.
+    pub(super) fn chosen(&self, declared: &Sorted, terms: &[SortTerm], id_direction: Direction) -> Option<Sorted> {
         let order = self.fields.order(terms, id_direction);
-        if order.strong == declared.order.strong && order.id == declared.order.id {
-            return declared.clone();
+        if declared.order.declared && order.strong == declared.order.strong && order.id == declared.order.id {
+            return Some(declared.clone());
+        }
+        if order.strong.iter().rev().skip(1).any(|key| key.kind == Kind::Opaque) {
+            return None;
         }
         let keys = order.strong.len() + usize::from(self.fields.can_sort_by_id());
-        self.compile(order, keys, None)
+        Some(self.compile(order, keys, None))
     }
 
     /// Compiles an order of which the first `keys` keys are to be asked for.
     fn compile(&self, mut order: Order, keys: usize, ties: Option<Ties>) -> Sorted {
-        let mut query = String::new();
-        let mut asked = 0;
-        if let Some(sort) = self.sort.as_ref().filter(|_| keys > 0) {
-            let wanted: Vec<UpstreamKey<'_>> = order
-                .strong
-                .iter()
-                .chain([&order.id])
-                .take(keys)
-                .map(|key| UpstreamKey {
-                    field: self.fields.upstream_name(&key.name),
-                    direction: key.direction,
-                    nulls: key.nulls,
-                })
-                .collect();
-            asked = sort.asked(wanted.len());
-            query = sort.render(&wanted);
-        }
+        let (query, asked) = self.sort_by(&order, 0..keys);
         // Ties are in order only where the id was asked for too; an order by the id alone has none.
         let id_decides = order.strong.is_empty() || asked == order.columns();
-        order.ties = ties.unwrap_or(if id_decides { Ties::Ordered } else { Ties::Unordered });
+        let ordered = if id_decides && order.declared { Ties::Ordered } else { Ties::Unordered };
+        order.ties = ties.unwrap_or(ordered);
         let mut shape = self.shape.clone();
         shape.columns = order.strong.iter().chain([&order.id]).map(|key| self.fields.pointer(&key.name)).collect();
-        Sorted { order: Arc::new(order), query, asked, shape }
+        shape.columns.extend(self.item_token.clone());
+        let flips = self.flips(&order, asked);
+        let id_at = order.strong.len();
+        let sorts_by_id = order.declared && self.sort.is_some() && self.fields.can_sort_by_id();
+        let [mut flipped, mut by_id, mut by_id_flipped] = [(); 3].map(|()| String::new());
+        if flips {
+            flipped = self.sort_by(&order.flipped(), 0..keys).0;
+        }
+        if sorts_by_id {
+            by_id = self.sort_by(&order, id_at..id_at + 1).0;
+            by_id_flipped = self.sort_by(&order.flipped(), id_at..id_at + 1).0;
+        }
+        let mode = self.modes.of(&order, flips);
+        let by_keys = matches!(mode, Mode::Keyset | Mode::Seek) && self.modes.filter_shows(&order).is_some();
+        let filters = self.filter.as_ref().filter(|_| by_keys);
+        let filters = filters.map(|filter| filter.filters(&order, &self.fields, sorts_by_id)).map(Arc::new);
+        let order = Arc::new(order);
+        Sorted { order, query, asked, flips, filters, mode, flipped, by_id, by_id_flipped, shape }
+    }
+
+    /// The query that asks for these of an order's keys, as far as it can, and how many of them it says.
+    fn sort_by(&self, order: &Order, keys: std::ops::Range<usize>) -> (String, usize) {
+        let Some(sort) = self.sort.as_ref().filter(|_| !keys.is_empty()) else {
+            return (String::new(), 0);
+        };
+        let all: Vec<UpstreamKey<'_>> = order
+            .strong
+            .iter()
+            .chain([&order.id])
+            .map(|key| UpstreamKey {
+                field: self.fields.upstream_name(&key.name),
+                direction: key.direction,
+                nulls: key.nulls,
+            })
+            .collect();
+        let wanted = &all[keys];
+        (sort.render(wanted), sort.asked(wanted.len()))
+    }
+
+    /// Whether the list can be asked for from its last item to its first: its order is asked for as far as it is
+    /// promised, and nulls can be asked for at the other end, where they stand at one end whatever the direction.
+    fn flips(&self, order: &Order, asked: usize) -> bool {
+        let Some(sort) = &self.sort else {
+            return false;
+        };
+        let promised = match order.ties {
+            Ties::Ordered => order.columns(),
+            Ties::Unordered => order.strong.len(),
+        };
+        let nulls_turn = |nulls: Nulls| !matches!(nulls, Nulls::First | Nulls::Last) || sort.places_nulls();
+        order.declared && asked > 0 && asked >= promised && order.strong.iter().all(|key| nulls_turn(key.nulls))
+    }
+
+    /// What of these filters can be asked for beside the client's own.
+    pub(super) fn filters_beside(&self, sorted: &Sorted, client: &str) -> Option<Arc<Filters>> {
+        let filters = sorted.filters.as_ref()?;
+        let agrees = || {
+            let filter = self.filter.as_ref()?;
+            filter.agrees_with(filters, &sorted.order, &self.fields, client).then_some(())
+        };
+        (client.is_empty() || agrees().is_some()).then(|| Arc::clone(filters))
     }
 }

@@ -1,5 +1,7 @@
 //! Places in a response: a JSON Pointer into its body, `header:NAME`, `link:REL`, `content-range:PART`.
 
+use std::borrow::Cow;
+
 use http::{HeaderMap, HeaderName};
 
 use super::{
@@ -118,7 +120,7 @@ fn pointer_help(text: &str) -> String {
 }
 
 /// What a place is looked for in.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Response<'a> {
     /// The headers.
     pub(super) headers: &'a HeaderMap,
@@ -168,6 +170,27 @@ impl Response<'_> {
             Place::Link(relation) => find_target(self.headers, relation).is_some_and(|target| !target.is_empty()),
             Place::ContentRange(part) => ContentRange::of(self.headers).part(*part).is_some(),
         }
+    }
+
+    /// What stands there as text: a string decoded, every other value as it is spelt; nothing where there is nothing.
+    pub(super) fn text(&self, place: &Place) -> Option<Cow<'_, str>> {
+        let text = match place {
+            Place::Fact(index) => {
+                let raw = self.fact(*index);
+                match scalar::kind(raw) {
+                    scalar::ScalarKind::Null => return None,
+                    scalar::ScalarKind::Text => match scalar::text(raw)? {
+                        Cow::Borrowed(bytes) => Cow::Borrowed(std::str::from_utf8(bytes).ok()?),
+                        Cow::Owned(bytes) => Cow::Owned(String::from_utf8(bytes).ok()?),
+                    },
+                    _ => Cow::Borrowed(std::str::from_utf8(raw).ok()?),
+                }
+            }
+            Place::Header(name) => Cow::Borrowed(self.header(name)?),
+            Place::Link(relation) => Cow::Owned(find_target(self.headers, relation)?),
+            Place::ContentRange(part) => Cow::Owned(ContentRange::of(self.headers).part(*part)?.to_string()),
+        };
+        Some(text).filter(|text| !text.is_empty())
     }
 
     fn header(&self, name: &HeaderName) -> Option<&str> {

@@ -1,41 +1,52 @@
-//! One fetch of the core as a query and headers.
+//! How a dialect asks for a part of its list.
 
 use std::borrow::Cow;
 
-use http::{HeaderName, HeaderValue};
+use http::Method;
 
 use super::{
-    headers::is_ours,
-    template::{Piece, QueryTemplate, Text, Variable, append_pair},
+    ask::{Ask, Unaskable},
+    header::HeaderTemplates,
+    pairs,
+    template::{QueryTemplate, Variable, append_pair},
+    token,
 };
 use crate::{
     config::{
         diagnostic::{Diagnostics, Located},
         settings::DialectRequest,
     },
-    pagination::window::Fetch,
+    pagination::{
+        fetch::{Fetch, TokenFetch},
+        window::{Offset, PageNumber, PageSize, Slice},
+    },
 };
 
-/// What is asked of an upstream, beside the path.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ask {
-    /// The query without its `?`: the client's filters as they came, then the paging parameters, then the sort. May be
-    /// empty.
-    pub query: String,
-    /// Headers of the dialect; they replace those of the client.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
-}
-
-/// How a slice is asked for.
+/// How parts of a list are asked for.
 #[derive(Clone, Debug)]
 pub(super) struct RequestTemplate {
     /// The query.
     pub(super) query: QueryTemplate,
     /// Other queries that mean the same, of which clients' requests are read.
     pub(super) also: Vec<QueryTemplate>,
-    headers: Vec<(HeaderName, Text)>,
+    headers: HeaderTemplates,
     /// What the first page is called.
     pub(super) first_page: u64,
+    /// Sent where there is no token yet.
+    first_token: Option<String>,
+    /// With a token, filters and sort are not sent.
+    token_alone: bool,
+}
+
+/// What goes into a query beside what pages.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Beside<'a> {
+    /// The list's path at the upstream.
+    pub(super) path: &'a str,
+    /// Filters: the client's, and those on keys.
+    pub(super) filters: &'a str,
+    /// The sort.
+    pub(super) sort: &'a str,
 }
 
 impl RequestTemplate {
@@ -44,43 +55,109 @@ impl RequestTemplate {
         let query = compile_query(&request.query, diagnostics);
         let also: Vec<Option<QueryTemplate>> =
             request.also.iter().map(|source| compile_query(source, diagnostics)).collect();
-        let headers: Vec<Option<(HeaderName, Text)>> =
-            request.headers.iter().map(|(name, value)| compile_header(name, value, diagnostics)).collect();
+        let headers = HeaderTemplates::compile(&request.headers, Variable::PAGING, diagnostics);
         Some(Self {
             query: query?,
             also: also.into_iter().collect::<Option<_>>()?,
-            headers: headers.into_iter().collect::<Option<_>>()?,
+            headers: headers?,
             first_page: request.first_page,
+            first_token: request.first_token.as_ref().map(|token| token.value.clone()),
+            token_alone: request.token_alone,
         })
     }
 
     /// The variables of what is sent.
     pub(super) fn variables(&self) -> impl Iterator<Item = Variable> + '_ {
-        self.query.variables().chain(self.headers.iter().flat_map(|(_, text)| text.variables()))
+        self.query.variables().chain(self.headers.variables())
     }
 
-    /// A fetch as it goes on the wire.
-    pub(super) fn render(&self, fetch: Fetch, filters: &str, sort: &str) -> Ask {
-        let value = |variable| self.value(fetch, variable).map(|number| Cow::Owned(number.to_string()));
-        let mut query = filters.to_owned();
-        self.query.append_to(&mut query, &value);
-        append_pair(&mut query, sort);
-        let headers = self
-            .headers
-            .iter()
-            .filter_map(|(name, text)| Some((name.clone(), HeaderValue::from_str(&text.render(&value)?).ok()?)))
-            .collect();
-        Ask { query, headers }
+    /// A slice as it goes on the wire.
+    pub(super) fn ask_slice(&self, fetch: Fetch, slice: Slice, beside: Beside<'_>) -> Result<Ask, Unaskable> {
+        let value = |variable| self.of_slice(slice, variable).map(|number| Cow::Owned(number.to_string()));
+        self.assemble(fetch, beside, &value)
     }
 
-    fn value(&self, fetch: Fetch, variable: Variable) -> Option<u64> {
-        let size = u64::from(fetch.size().0);
-        match (variable, fetch) {
+    /// The first items of the list, as few as may be asked for: for what its answers say beside items.
+    pub(super) fn ask_first(&self, least: PageSize, beside: Beside<'_>) -> Result<Ask, Unaskable> {
+        let value = |variable| {
+            match variable {
+                Variable::Page => self.of_slice(Slice::Page { number: PageNumber(0), size: least }, variable),
+                Variable::Token | Variable::NextToken => return self.first_token.as_deref().map(Cow::Borrowed),
+                _ => self.of_slice(Slice::Offset { from: Offset(0), size: least }, variable),
+            }
+            .map(|number| Cow::Owned(number.to_string()))
+        };
+        self.assemble(Fetch::Count, beside, &value)
+    }
+
+    /// What a token leads to, as it goes on the wire.
+    pub(super) fn ask_token(
+        &self,
+        style: token::Style,
+        fetch: &TokenFetch,
+        beside: Beside<'_>,
+    ) -> Result<Ask, Unaskable> {
+        let TokenFetch { token, backward, size } = fetch;
+        let token = token.as_ref().map(|token| token.0.as_ref());
+        let beside = match token.is_some() && self.token_alone {
+            true => Beside { filters: "", sort: "", ..beside },
+            false => beside,
+        };
+        let asked = Fetch::Token(fetch.clone());
+        let size = size.0.to_string();
+        let said = match (style, token) {
+            (token::Style::Item, Some(raw)) => Some(token::said_by_item(raw).ok_or(Unaskable::Gone)?),
+            (token::Style::Plain, Some(text)) => Some(Cow::Borrowed(text)),
+            (token::Style::Pairs, _) => None,
+            (_, None) => self.first_token.as_deref().map(Cow::Borrowed),
+        };
+        let value = |variable| match variable {
+            Variable::Size => Some(Cow::Borrowed(size.as_str())),
+            Variable::Token => said.clone(),
+            Variable::NextToken | Variable::After => said.clone().filter(|_| !backward),
+            Variable::PreviousToken | Variable::Before => said.clone().filter(|_| *backward),
+            _ => None,
+        };
+        let mut ask = self.assemble(asked, beside, &value)?;
+        if style == token::Style::Pairs {
+            // Links keep the size that they were made with: some count pages.
+            let without_size = |variable| value(variable).filter(|_| variable != Variable::Size);
+            ask.common = self.written(beside, &without_size);
+            if let Some(further) = token {
+                ask.query = pairs::replaced(&ask.query, further);
+            }
+        }
+        Ok(ask)
+    }
+
+    fn assemble<'v>(
+        &self,
+        fetch: Fetch,
+        beside: Beside<'_>,
+        value: &dyn Fn(Variable) -> Option<Cow<'v, str>>,
+    ) -> Result<Ask, Unaskable> {
+        let query = self.written(beside, value);
+        // What can't stand in a header is no number: a token, then.
+        let headers = self.headers.render(value).ok_or(Unaskable::Gone)?;
+        let path = beside.path.to_owned();
+        Ok(Ask { method: Method::GET, path, query, headers, fetch, common: String::new() })
+    }
+
+    fn written<'v>(&self, beside: Beside<'_>, value: &dyn Fn(Variable) -> Option<Cow<'v, str>>) -> String {
+        let mut query = beside.filters.to_owned();
+        self.query.append_to(&mut query, value);
+        append_pair(&mut query, beside.sort);
+        query
+    }
+
+    fn of_slice(&self, slice: Slice, variable: Variable) -> Option<u64> {
+        let size = u64::from(slice.size().0);
+        match (variable, slice) {
             (Variable::Size, _) => Some(size),
-            (Variable::Page, Fetch::Page { number, .. }) => Some(self.first_page.saturating_add(number.0)),
-            (Variable::Offset, Fetch::Slice { from, .. }) => Some(from.0),
-            (Variable::End, Fetch::Slice { from, .. }) => Some(from.0.saturating_add(size)),
-            (Variable::Last, Fetch::Slice { from, .. }) => Some(from.0.saturating_add(size).saturating_sub(1)),
+            (Variable::Page, Slice::Page { number, .. }) => Some(self.first_page.saturating_add(number.0)),
+            (Variable::Offset, Slice::Offset { from, .. }) => Some(from.0),
+            (Variable::End, Slice::Offset { from, .. }) => Some(from.0.saturating_add(size)),
+            (Variable::Last, Slice::Offset { from, .. }) => Some(from.0.saturating_add(size).saturating_sub(1)),
             _ => None,
         }
     }
@@ -106,37 +183,4 @@ fn compile_query(source: &Located<String>, diagnostics: &mut Diagnostics) -> Opt
         names.push(name);
     }
     Some(query)
-}
-
-fn compile_header(
-    name: &Located<String>,
-    value: &Located<String>,
-    diagnostics: &mut Diagnostics,
-) -> Option<(HeaderName, Text)> {
-    let compiled_name = compile_header_name(name, diagnostics);
-    let text = Text::parse(&value.value, value, Variable::PAGING, diagnostics)?;
-    let sendable = |piece: &Piece| match piece {
-        Piece::Literal(literal) => HeaderValue::from_str(literal).is_ok(),
-        Piece::Variable(_) => true,
-    };
-    if !text.pieces().iter().all(sendable) {
-        let message = format!("{:?} can't stand in a header", value.value);
-        diagnostics.error(value.at, message, "a header's value is one line without control characters");
-        return None;
-    }
-    Some((compiled_name?, text))
-}
-
-fn compile_header_name(source: &Located<String>, diagnostics: &mut Diagnostics) -> Option<HeaderName> {
-    let Ok(name) = HeaderName::from_bytes(source.value.as_bytes()) else {
-        let message = format!("{:?} is no header name", source.value);
-        diagnostics.error(source.at, message, "a name is letters, digits and hyphens, as Range-Unit");
-        return None;
-    };
-    if is_ours(&name) {
-        let help = "the gateway sets this header itself: leave it out";
-        diagnostics.error(source.at, format!("a dialect can't set {}", source.value), help);
-        return None;
-    }
-    Some(name)
 }

@@ -4,16 +4,19 @@ use http::{HeaderMap, header::LOCATION};
 use thiserror::Error;
 
 use super::{
+    ask::Ask,
     document::{is_object, kind_of_document},
     matching::{Equality, Match},
     place::{Place, PlaceCompiler, Response},
+    token::{Style, TokenReading},
 };
 use crate::{
-    config::settings::DialectResponse,
+    config::settings::{DialectRequest, DialectResponse},
     json::{JsonError, Limits, PageSpans, Pointer, Shape, Span, scan_page},
     pagination::{
         answer::{Answer, Standing, Total},
-        window::{Fetch, Offset},
+        fetch::{Fetch, Token},
+        window::{Offset, Slice},
     },
 };
 
@@ -69,8 +72,11 @@ pub(super) struct Reading {
     offset: Option<Place>,
     size: Option<Place>,
     past_end: Vec<Match>,
+    gone: Vec<Match>,
     error: Vec<Match>,
     first_page: u64,
+    /// What continues the list, where the upstream hands that out.
+    pub(super) tokens: Option<TokenReading>,
 }
 
 /// Something that says whether there is more.
@@ -85,8 +91,13 @@ enum More {
 }
 
 impl Reading {
-    /// Compiles `[response]`, apart from the id, which the route may say.
-    pub(super) fn compile(response: &DialectResponse, first_page: u64, mut places: PlaceCompiler<'_>) -> Option<Self> {
+    /// Compiles `[response]`, apart from the id, which the route may say. `style` is what tokens are, where there are any.
+    pub(super) fn compile(
+        response: &DialectResponse,
+        request: &DialectRequest,
+        style: Option<Style>,
+        mut places: PlaceCompiler<'_>,
+    ) -> Option<Self> {
         let items = places.pointer(&response.items);
         let item = response.item.as_ref().map_or_else(|| Some(Pointer::default()), |item| places.pointer(item));
         // Each is compiled before the first fault ends this, so that all faults are reported.
@@ -105,10 +116,15 @@ impl Reading {
         let page = place(&response.page, &mut places);
         let offset = place(&response.offset, &mut places);
         let size = place(&response.size, &mut places);
-        // Nothing here follows links back; a wrong place is wrong all the same.
+        // Only links that are followed lead back; a wrong place is wrong all the same.
         place(&response.prev_url, &mut places);
+        let tokens = style.map(|style| {
+            let first = request.first_token.as_ref().map(|token| token.value.as_str());
+            TokenReading::compile(style, first, response, &mut places)
+        });
         let total_exact_when = Equality::compile_all(&response.total_exact_when, &mut places);
         let past_end = Match::compile_all(&response.past_end, &mut places);
+        let gone = Match::compile_all(&response.gone, &mut places);
         let error = Match::compile_all(&response.error, &mut places);
         let reading = Self {
             facts: places.facts,
@@ -122,8 +138,13 @@ impl Reading {
             offset,
             size,
             past_end: past_end?,
+            gone: gone?,
             error: error?,
-            first_page,
+            first_page: request.first_page,
+            tokens: match tokens {
+                Some(tokens) => Some(tokens?),
+                None => None,
+            },
         };
         sound.then_some(reading)
     }
@@ -132,7 +153,7 @@ impl Reading {
     pub(super) fn read(
         &self,
         shape: &Shape,
-        fetch: Fetch,
+        ask: &Ask,
         status: u16,
         headers: &HeaderMap,
         body: Vec<u8>,
@@ -155,9 +176,13 @@ impl Reading {
             let detail = format!("the answer, a {status}, is what the dialect calls a failure");
             return Err(ReadingError::Unavailable(detail));
         }
+        let sent_token = matches!(&ask.fetch, Fetch::Token(fetch) if fetch.token.is_some());
+        if sent_token && self.gone.iter().any(|matched| matched.holds(status, response)) {
+            return Ok(without_items(Standing::Gone, None, body));
+        }
         if self.past_end.iter().any(|matched| matched.holds(status, response)) {
             // At the very start nothing was passed: what is said with success is that the list is empty.
-            let is_empty = (200..300).contains(&status) && fetch.begins() == Offset(0);
+            let is_empty = (200..300).contains(&status) && begins_at_start(&ask.fetch);
             let standing = if is_empty { Standing::Listed } else { Standing::PastEnd };
             return Ok(without_items(standing, self.total(response), body));
         }
@@ -176,43 +201,85 @@ impl Reading {
             let detail = format!("no array at {:?} of {kind}", self.items.to_string());
             return Err(ReadingError::Malformed(detail));
         }
-        Ok(self.answer(page, fetch, headers, body))
+        self.answer(page, ask, headers, body)
     }
 
-    fn answer(&self, page: PageSpans, fetch: Fetch, headers: &HeaderMap, body: Vec<u8>) -> Answer {
+    fn answer(&self, page: PageSpans, ask: &Ask, headers: &HeaderMap, body: Vec<u8>) -> Result<Answer, ReadingError> {
         let response = Response { headers, body: &body, facts: &page.facts };
         let number = |place: &Option<Place>| response.number(place.as_ref()?);
         let total = self.total(response);
         let said_page = number(&self.page).and_then(|page| page.checked_sub(self.first_page));
         let offset = number(&self.offset);
         let size = number(&self.size).and_then(|size| u32::try_from(size).ok()).filter(|size| *size > 0);
-        let more = self.more.iter().find_map(|source| match source {
+        let asked_page = match &ask.fetch {
+            Fetch::Slice(Slice::Page { number, .. }, _) => Some(number.0),
+            _ => None,
+        };
+        let mut more = self.more.iter().find_map(|source| match source {
             More::Flag(place, when_more) => response.boolean(place).map(|flag| flag == *when_more),
             More::Next(place) => Some(response.says_something(place)),
-            More::Pages(place) => {
-                let asked = match fetch {
-                    Fetch::Page { number, .. } => Some(number.0),
-                    Fetch::Slice { .. } => None,
-                };
-                Some(said_page.or(asked)?.saturating_add(1) < response.number(place)?)
-            }
+            More::Pages(place) => Some(said_page.or(asked_page)?.saturating_add(1) < response.number(place)?),
         });
-        Answer {
-            items: page.items.unwrap_or_default(),
-            keys: page.columns,
+        let items = page.items.unwrap_or_default();
+        let (keys, item_tokens) = self.columns(page.columns, items.len());
+        let (mut next, mut previous) = (None, None);
+        if let (Some(tokens), Fetch::Token(fetch)) = (&self.tokens, &ask.fetch) {
+            let handed_out = tokens.read(fetch, ask, response)?;
+            more = self.flag(response).or_else(|| tokens.says_more(&handed_out, fetch.backward));
+            (next, previous) = match tokens.style() {
+                Style::Item => {
+                    let token = |span: Option<&Span>| of_item(span?.of(&body));
+                    (token(item_tokens.last()), token(item_tokens.first()))
+                }
+                Style::Plain | Style::Pairs => handed_out,
+            };
+            // What leads further in the direction asked is worth nothing beside the word that nothing follows.
+            if more == Some(false) {
+                *if fetch.backward { &mut previous } else { &mut next } = None;
+            }
+        }
+        Ok(Answer {
+            items,
+            keys,
             standing: Standing::Listed,
             total,
             more,
             offset,
             page: said_page,
             size,
+            next,
+            previous,
+            item_tokens,
             body,
+        })
+    }
+
+    /// What a flag says of more, where there is one: it knows better than what is handed out beside it.
+    fn flag(&self, response: Response<'_>) -> Option<bool> {
+        self.more.iter().find_map(|source| match source {
+            More::Flag(place, when_more) => response.boolean(place).map(|flag| flag == *when_more),
+            More::Next(_) | More::Pages(_) => None,
+        })
+    }
+
+    /// The columns of an order, and those of what continues the list from each item: the last column, where the id does
+    /// not do it.
+    fn columns(&self, found: Vec<Span>, rows: usize) -> (Vec<Span>, Vec<Span>) {
+        let Some(tokens) = self.tokens.as_ref().filter(|tokens| tokens.style() == Style::Item && rows > 0) else {
+            return (found, Vec::new());
+        };
+        let width = found.len() / rows;
+        let last_of_each = found.chunks_exact(width).filter_map(|row| row.last().copied()).collect();
+        if tokens.of_item.is_none() {
+            return (found, last_of_each);
         }
+        let others = found.chunks_exact(width).flat_map(|row| &row[..width - 1]).copied().collect();
+        (others, last_of_each)
     }
 
     /// The facts of a body that is no list, as far as a match wants to look at them.
     fn find_facts(&self, status: u16, body: &[u8]) -> Vec<Span> {
-        if !self.error.iter().chain(&self.past_end).any(|matched| matched.looks_into(status)) {
+        if !self.error.iter().chain(&self.past_end).chain(&self.gone).any(|matched| matched.looks_into(status)) {
             return Vec::new();
         }
         self.facts.iter().map(|fact| fact.find(body).unwrap_or(Span::ABSENT)).collect()
@@ -243,22 +310,27 @@ impl Reading {
     }
 }
 
-fn without_items(standing: Standing, total: Option<Total>, body: Vec<u8>) -> Answer {
-    Answer {
-        body,
-        items: Vec::new(),
-        keys: Vec::new(),
-        standing,
-        total,
-        more: None,
-        offset: None,
-        page: None,
-        size: None,
+/// Whether a fetch asks for the first items.
+fn begins_at_start(fetch: &Fetch) -> bool {
+    match fetch {
+        Fetch::Slice(slice, _) => slice.begins() == Offset(0),
+        Fetch::Token(fetch) => fetch.token.is_none(),
+        Fetch::Item(_) | Fetch::Count => true,
     }
 }
 
+/// The token of an item; nothing where what should say it is missing.
+fn of_item(raw: &[u8]) -> Option<Token> {
+    let text = std::str::from_utf8(raw).ok().filter(|text| !text.is_empty())?;
+    Some(Token(text.into()))
+}
+
+fn without_items(standing: Standing, total: Option<Total>, body: Vec<u8>) -> Answer {
+    Answer { body, standing, total, ..Answer::default() }
+}
+
 /// What a status means that is no list's.
-fn refused(status: u16, headers: &HeaderMap, body: Vec<u8>) -> ReadingError {
+pub(super) fn refused(status: u16, headers: &HeaderMap, body: Vec<u8>) -> ReadingError {
     match status {
         204 => {
             let help = "response.past_end = [{ status = 204 }] says so where that is an empty list";

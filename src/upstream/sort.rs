@@ -6,10 +6,14 @@ use super::template::{Parameter, QueryTemplate, Variable, append_pair, encode_li
 use crate::{
     config::{
         diagnostic::{Diagnostics, Location},
-        settings::DialectSort,
+        settings::{DialectSort, Mode},
     },
     json::Shape,
-    pagination::order::{Direction, Nulls, Order},
+    pagination::{
+        fetch::Listing,
+        filter::Filters,
+        order::{Direction, Nulls, Order},
+    },
 };
 
 /// An order, compiled for one dialect: what is asked, and which places of an answer are read.
@@ -21,8 +25,31 @@ pub struct Sorted {
     pub query: String,
     /// How many keys are asked for, from the first on; the id counts as the last.
     pub asked: usize,
-    /// The columns are the strong keys, then the id.
+    /// The list can be asked for from its last item to its first.
+    pub flips: bool,
+    /// What the endpoint can filter by, where pages of this order are found by their keys.
+    pub filters: Option<Arc<Filters>>,
+    /// Whether pages of this order are found by places, by filters, or by tokens.
+    pub mode: Mode,
+    /// The other sorts, as they go into the query; empty where they can't be asked for.
+    pub(super) flipped: String,
+    pub(super) by_id: String,
+    pub(super) by_id_flipped: String,
+    /// The columns are the strong keys, then the id; behind them what continues the list from an item, where that is
+    /// something else.
     pub(super) shape: Shape,
+}
+
+impl Sorted {
+    /// The sort for a form of the list.
+    pub(super) fn sort(&self, listing: &Listing) -> &str {
+        match (listing.by_id, listing.flipped) {
+            (false, false) => &self.query,
+            (false, true) => &self.flipped,
+            (true, false) => &self.by_id,
+            (true, true) => &self.by_id_flipped,
+        }
+    }
 }
 
 /// One key as the upstream's sort is told of it.
@@ -109,6 +136,11 @@ impl SortTemplate {
             }
         }
         names
+    }
+
+    /// Whether nulls can be asked for at either end.
+    pub(super) fn places_nulls(&self) -> bool {
+        !self.nulls_first.is_empty() && !self.nulls_last.is_empty()
     }
 
     /// How many of so many keys can be asked for.

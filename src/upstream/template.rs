@@ -30,13 +30,57 @@ pub(super) enum Variable {
     Nulls,
     /// The collection's name.
     Collection,
+    /// The token, whichever way it leads.
+    Token,
+    /// The token that leads on.
+    NextToken,
+    /// The token that leads back.
+    PreviousToken,
+    /// The item after which to go on.
+    After,
+    /// The item before which to go back.
+    Before,
+    /// What a key is compared with.
+    Value,
+    /// The number of a group of comparisons.
+    Group,
+    /// The whole expression of a key filter.
+    Filter,
+    /// One of two expressions.
+    A,
+    /// The other of two expressions.
+    B,
+    /// The expression that the client sent.
+    Client,
+    /// The list's path at the upstream, without its final slash.
+    Path,
+    /// The same without its last segment.
+    Parent,
+    /// The item's id.
+    Id,
 }
 
 impl Variable {
     /// What a query or header that pages may use.
-    pub(super) const PAGING: &'static [Self] = &[Self::Page, Self::Offset, Self::Size, Self::End, Self::Last];
+    pub(super) const PAGING: &'static [Self] = &[
+        Self::Page,
+        Self::Offset,
+        Self::Size,
+        Self::End,
+        Self::Last,
+        Self::Token,
+        Self::NextToken,
+        Self::PreviousToken,
+        Self::After,
+        Self::Before,
+    ];
     /// What a sort may use.
     pub(super) const SORTING: &'static [Self] = &[Self::Field, Self::Direction, Self::Nulls];
+
+    /// Whether it stands for what an upstream hands out.
+    pub(super) const fn is_token(self) -> bool {
+        matches!(self, Self::Token | Self::NextToken | Self::PreviousToken | Self::After | Self::Before)
+    }
 
     /// How it is written between the braces.
     pub(super) const fn name(self) -> &'static str {
@@ -50,6 +94,20 @@ impl Variable {
             Self::Direction => "direction",
             Self::Nulls => "nulls",
             Self::Collection => "collection",
+            Self::Token => "token",
+            Self::NextToken => "next_token",
+            Self::PreviousToken => "prev_token",
+            Self::After => "after",
+            Self::Before => "before",
+            Self::Value => "value",
+            Self::Group => "group",
+            Self::Filter => "filter",
+            Self::A => "a",
+            Self::B => "b",
+            Self::Client => "client",
+            Self::Path => "path",
+            Self::Parent => "parent",
+            Self::Id => "id",
         }
     }
 }
@@ -137,11 +195,11 @@ impl Text {
         Some(out)
     }
 
-    /// The same with its literals as a query holds them.
-    fn encoded(mut self) -> Self {
+    /// The same with its literals written in another way.
+    pub(super) fn with_literals(mut self, write: fn(&str) -> String) -> Self {
         for piece in &mut self.pieces {
             if let Piece::Literal(literal) = piece {
-                *literal = encode_literal(literal);
+                *literal = write(literal);
             }
         }
         self
@@ -211,9 +269,9 @@ impl QueryTemplate {
                 diagnostics.error(*at, message, "write name=value, joined by single `&`");
                 return None;
             }
-            let name = Text::parse(name, source, allowed, diagnostics)?.encoded();
+            let name = Text::parse(name, source, allowed, diagnostics)?.with_literals(encode_literal);
             let value = match value {
-                Some(value) => Some(Text::parse(value, source, allowed, diagnostics)?.encoded()),
+                Some(value) => Some(Text::parse(value, source, allowed, diagnostics)?.with_literals(encode_literal)),
                 None => None,
             };
             parameters.push(Parameter { name, value });
@@ -270,8 +328,8 @@ pub(super) fn encode_literal(literal: &str) -> String {
     out
 }
 
-/// A value of a query.
-fn encode_value(value: &str) -> String {
+/// A value of a query, or a segment of a path.
+pub(super) fn encode_value(value: &str) -> String {
     utf8_percent_encode(value, UNRESERVED).to_string()
 }
 

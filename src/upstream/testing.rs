@@ -1,21 +1,21 @@
 //! Settings for the tests of this module: a route over a dialect by page and limit, to be changed by each test.
 
-use std::time::Duration;
-
-use super::Dialect;
+use super::{Ask, Dialect};
 use crate::{
     config::{
         diagnostic::{Diagnostics, Located, Location},
         settings::{
             Budgets, CursorSettings, DialectRequest, DialectResponse, DialectSettings, DialectSize, DialectSort,
-            EnvelopeSettings, LegacySettings, ListSettings, OverMax, PageSizeSettings, ParameterSettings, SortTerm,
-            TotalPolicy,
+            EnvelopeSettings, LegacySettings, ListSettings, Mode, OverMax, PageSizeSettings, ParameterSettings,
+            SortTerm,
         },
         tree::Tree,
     },
     pagination::{
+        fetch::{Fetch, Listing, Token, TokenFetch},
         order::Direction,
-        resolver::{ShortPages, WhenUnproven},
+        resolver::{ShortPages, Totals, Verify, WhenUnproven},
+        window::{Offset, PageNumber, PageSize, Slice},
     },
 };
 
@@ -34,19 +34,45 @@ pub(super) fn term(text: &str) -> SortTerm {
     SortTerm { field: field.to_owned(), direction }
 }
 
+/// A page, counted from 0.
+pub(super) fn page(number: u64, size: u32) -> Fetch {
+    Fetch::Slice(Slice::Page { number: PageNumber(number), size: PageSize(size) }, Listing::default())
+}
+
+/// A slice.
+pub(super) fn slice(from: u64, size: u32) -> Fetch {
+    Fetch::Slice(Slice::Offset { from: Offset(from), size: PageSize(size) }, Listing::default())
+}
+
+/// What a token leads to.
+pub(super) fn follow(token: Option<&str>, backward: bool, size: u32) -> Fetch {
+    let token = token.map(|text| Token(text.into()));
+    Fetch::Token(TokenFetch { token, backward, size: PageSize(size) })
+}
+
+/// A fetch of the list at `/items` in its declared order, as it goes on the wire.
+pub(super) fn ask(dialect: &Dialect, fetch: &Fetch, filters: &str) -> Ask {
+    dialect.ask(dialect.default_sorted(), fetch, filters, "/items").unwrap()
+}
+
 /// Compiles the route after a change.
 pub(super) fn compile(change: impl FnOnce(&mut ListSettings)) -> Dialect {
-    let mut list = route();
-    change(&mut list);
+    let list = changed(change);
     let mut diagnostics = Diagnostics::default();
     let dialect = Dialect::compile(&list, &mut diagnostics);
     dialect.unwrap_or_else(|| panic!("{}", diagnostics.render(false)))
 }
 
-/// What is said of the route after a change that makes it wrong: `message; help`, and nothing compiled.
-pub(super) fn faults(change: impl FnOnce(&mut ListSettings)) -> Vec<String> {
+/// The route after a change.
+pub(super) fn changed(change: impl FnOnce(&mut ListSettings)) -> ListSettings {
     let mut list = route();
     change(&mut list);
+    list
+}
+
+/// What is said of the route after a change that makes it wrong: `message; help`, and nothing compiled.
+pub(super) fn faults(change: impl FnOnce(&mut ListSettings)) -> Vec<String> {
+    let list = changed(change);
     let mut diagnostics = Diagnostics::default();
     let compiled = Dialect::compile(&list, &mut diagnostics).is_some();
     assert_eq!(compiled, !diagnostics.has_errors(), "compiled, or said why not");
@@ -59,27 +85,25 @@ fn route() -> ListSettings {
         dialect: dialect(),
         envelope: envelope(),
         collection: "users".to_owned(),
+        declared: true,
         order: vec![at(term("-created_at"))],
         id_direction: Direction::Ascending,
         id: None,
         ties: None,
         fields: Vec::new(),
         sortable: vec![at("created_at"), at("id")],
+        filterable: Vec::new(),
+        mode: at(Mode::Auto),
+        verify: Verify::Always,
         unproven: WhenUnproven::Refuse,
         short_pages: ShortPages::Refuse,
         page_size: PageSizeSettings { default: 20, max: 100, over_max: None },
-        total: TotalPolicy::Upstream,
+        total: Totals::Upstream,
         principal: Vec::new(),
-        cursor: CursorSettings { ttl: None, bind: Vec::new(), length: 2048 },
+        cursor: CursorSettings::default(),
         parameters: ParameterSettings::default(),
         legacy: LegacySettings::default(),
-        budgets: Budgets {
-            time: Duration::from_secs(30),
-            upstream_requests: 8,
-            answer_size: 10 << 20,
-            answer_depth: 128,
-            link_length: 4096,
-        },
+        budgets: Budgets::default(),
     }
 }
 
@@ -89,36 +113,13 @@ fn dialect() -> DialectSettings {
         at: AT,
         description: None,
         documentation: None,
-        request: DialectRequest {
-            query: at("page={page}&limit={size}"),
-            headers: Vec::new(),
-            first_page: 1,
-            also: Vec::new(),
-            max_depth: None,
-        },
+        request: DialectRequest::new(at("page={page}&limit={size}")),
         size: DialectSize::default(),
-        response: DialectResponse {
-            items: at("/data"),
-            items_optional: false,
-            item: None,
-            id: None,
-            total: None,
-            total_exact_when: Vec::new(),
-            has_more: None,
-            is_last: None,
-            next_url: None,
-            prev_url: None,
-            next_page: None,
-            last_page: None,
-            page: None,
-            offset: None,
-            size: None,
-            end: None,
-            repeats_last_page: false,
-            past_end: Vec::new(),
-            error: Vec::new(),
-        },
+        response: DialectResponse::new(at("/data")),
         sort: Some(sort("sort={direction}{field}", Some(","))),
+        filter: None,
+        item: None,
+        count: None,
     }
 }
 

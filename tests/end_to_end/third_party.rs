@@ -107,17 +107,7 @@ impl ThirdParty {
                 command
             }
         };
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|fault| panic!("{command:?}: {fault}; `make test-env` installs what it needs"));
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("it is piped")).read_line(&mut line).expect("text");
-        let port = line.trim().strip_prefix("port ").and_then(|port| port.parse().ok());
-        let port: u16 = port.unwrap_or_else(|| panic!("{} says {line:?} instead of its port", kind.name()));
-        let input = child.stdin.take().expect("it is piped");
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let (child, input, address) = launch(&mut command);
         Self { address, kind, child, _input: input, _directory: directory }
     }
 
@@ -143,6 +133,21 @@ impl Drop for ThirdParty {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Starts a server that prints `port N` once it listens, and ends when its standard input does.
+pub(crate) fn launch(command: &mut Command) -> (Child, ChildStdin, SocketAddr) {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|fault| panic!("{command:?}: {fault}; `make test-env` installs what it needs"));
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("it is piped")).read_line(&mut line).expect("text");
+    let port = line.trim().strip_prefix("port ").and_then(|port| port.parse().ok());
+    let port: u16 = port.unwrap_or_else(|| panic!("{command:?} says {line:?} instead of its port"));
+    let input = child.stdin.take().expect("it is piped");
+    (child, input, SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
 }
 
 /// The Python that has the packages of `requirements.txt`.

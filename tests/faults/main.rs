@@ -9,6 +9,7 @@ mod bytes;
 mod connecting;
 mod cut;
 mod encoding;
+mod look_ups;
 mod paging;
 mod recovery;
 mod statuses;

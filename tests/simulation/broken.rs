@@ -1,9 +1,10 @@
 //! Readings that lie, as a broken rule would accept them: proof that the simulator can fail.
 //!
-//! The core has no switch for its rules. But a core that is told that a count comes from the slice does what a core
-//! does that ends lists by counts, and so on: each lie stands for a rule that is not kept.
+//! A core that is told that a count comes from the slice does what a core does that ends lists by counts, and so on: each
+//! lie stands for something that an operator or a vendor says and that is not so. The core's own rules are switched off
+//! one at a time beside these, by their names.
 
-/// What a reading says of an upstream that is not so.
+/// What is said of an upstream that is not so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lie {
     /// Every size is honoured, where sizes are capped in silence: any short answer ends the list.
@@ -20,10 +21,12 @@ pub(crate) enum Lie {
     HidesRows,
     /// A lower bound is said to be the total.
     BoundIsTotal,
+    /// The list is sorted by a number, and the filter compares it as text.
+    FiltersCompareText,
 }
 
 impl Lie {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::ShortIsEnd,
         Self::CountIsEnd,
         Self::StatusIsEnd,
@@ -31,6 +34,7 @@ impl Lie {
         Self::CapShrinks,
         Self::HidesRows,
         Self::BoundIsTotal,
+        Self::FiltersCompareText,
     ];
 
     /// The promises that must catch it.
@@ -39,7 +43,7 @@ impl Lie {
             Self::ShortIsEnd | Self::CountIsEnd | Self::StatusIsEnd | Self::CapShrinks | Self::HidesRows => {
                 &["G1 none skipped", "ends"]
             }
-            Self::TiesAreOrdered => &["G1 none skipped"],
+            Self::TiesAreOrdered | Self::FiltersCompareText => &["G1 none skipped"],
             Self::BoundIsTotal => &["total"],
         }
     }

@@ -1,22 +1,51 @@
 //! A walk as plain data: all that decides it, and so small enough to be shrunk.
 
+use cursorgate::pagination::{
+    paging::{Family, Sizes},
+    rules::Rule,
+};
+
 use crate::{
+    broken::Lie,
     client::Client,
-    upstream::Traits,
-    world::{Mutation, RowPlan, Shape, State},
+    row::{RowPlan, Shape},
+    traits::Traits,
+    world::{Mutation, State},
 };
 
 /// How much may change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Regime {
-    /// The boundary stays within the answers that the core asks for: refusals must be rare.
+    /// What can be served must be: refusals without need are rare.
     InReach,
     /// Anything: refusals are fine, violations are not.
     Wild,
 }
 
+/// What a scenario is drawn for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Focus {
+    /// To be one of all worlds.
+    Any(Regime),
+    /// A lie can do its harm.
+    Lie(Lie),
+    /// It matters whether a rule is kept.
+    Rule(Rule),
+}
+
+/// How pages are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Mode {
+    Offset,
+    Page,
+    Listed,
+    Fixed,
+    Keyset,
+    Seek,
+}
+
 /// Everything that decides a walk.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Scenario {
     pub(crate) regime: Regime,
     pub(crate) shape: Shape,
@@ -30,22 +59,41 @@ pub(crate) struct Scenario {
 impl Scenario {
     /// More pages than a walk can need.
     pub(crate) fn most_pages(&self) -> u64 {
-        let arrivals: usize = self.plan.iter().map(Vec::len).sum();
+        let arrivals: usize = self.plan.iter().flatten().map(Mutation::arrivals).sum();
         (self.rows.len() + arrivals) as u64 * 2 + 8
+    }
+
+    /// Whether every row has keys that can be compared.
+    pub(crate) fn rows_are_sound(&self) -> bool {
+        self.rows.iter().all(|row| row.spoilt.is_none())
+    }
+
+    /// Whether one id may be there twice.
+    pub(crate) fn has_twins(&self) -> bool {
+        self.plan.iter().flatten().any(|mutation| matches!(mutation, Mutation::Twin(..)))
+    }
+
+    pub(crate) fn mode(&self) -> Mode {
+        match (&self.traits.filtering, &self.traits.sizes, self.traits.family) {
+            _ if self.client.seeks => Mode::Seek,
+            (Some(_), _, _) => Mode::Keyset,
+            (_, Sizes::Fixed(_), _) => Mode::Fixed,
+            (_, Sizes::Listed(_), _) => Mode::Listed,
+            (_, _, Family::Page) => Mode::Page,
+            _ => Mode::Offset,
+        }
     }
 
     /// The world as a person reads it.
     pub(crate) fn describe(&self, state: &State) -> Vec<String> {
-        let mut story = vec![format!("{:?}, {} rows:", self.regime, state.len())];
-        story.extend(state.iter().map(|row| format!("  {row}")));
+        let mut story = vec![format!("{:?}, {:?}, {} rows:", self.regime, self.mode(), state.raw().len())];
+        story.extend(state.raw().iter().take(200).map(|row| format!("  {row}")));
         story.push(format!("order: {:?}", self.shape.order()));
-        story.push(format!("stored more finely than shown: {:?}; ties: {:?}", self.grains(), self.shape.ties));
+        let columns: Vec<_> = self.shape.strong.iter().map(|column| (column.look, column.grain, column.unit)).collect();
+        story
+            .push(format!("looks, and how many stored values look the same: {columns:?}; ties: {:?}", self.shape.ties));
         story.push(format!("upstream: {:?}", self.traits));
         story.push(format!("client: {:?}", self.client));
         story
-    }
-
-    fn grains(&self) -> Vec<u32> {
-        self.shape.strong.iter().map(|column| column.grain).collect()
     }
 }

@@ -1,11 +1,20 @@
 //! Makes a walk small: less of everything, as long as the same comes of it.
 
+use std::sync::Arc;
+
+use cursorgate::pagination::{
+    order::{Grain, Nulls},
+    resolver::{ShortPages, Totals, Verify, WhenUnproven},
+};
+
 use crate::{
     client::Style,
+    row::TieOrder,
     scenario::Scenario,
-    upstream::{Counts, Echoes, More, Says},
+    traits::{Counts, Echoes, More, Outage, Past, Says},
     values::Look,
     walk::{Outcome, walk},
+    world::Mutation,
 };
 
 /// The most walks that one shrinking may take.
@@ -40,7 +49,8 @@ fn smaller(scenario: &Scenario) -> Vec<Scenario> {
     let mut with = |change: &dyn Fn(&mut Scenario)| {
         let mut candidate = scenario.clone();
         change(&mut candidate);
-        if format!("{candidate:?}") != format!("{scenario:?}") {
+        let told = candidate.traits.lie.is_some() || candidate.traits.gives_evidence();
+        if told && candidate != *scenario {
             candidates.push(candidate);
         }
     };
@@ -58,6 +68,14 @@ fn smaller(scenario: &Scenario) -> Vec<Scenario> {
             });
         }
     }
+    for (tick, due) in scenario.plan.iter().enumerate() {
+        for index in 0..due.len() {
+            with(&|it| match &mut it.plan[tick][index] {
+                Mutation::Flood { count, .. } | Mutation::Purge { count, .. } => *count /= 2,
+                _ => {}
+            });
+        }
+    }
     if let Style::Wander { choices } = &scenario.client.style {
         for part in chunks(choices.len()) {
             with(&|it| {
@@ -67,30 +85,68 @@ fn smaller(scenario: &Scenario) -> Vec<Scenario> {
             });
         }
     }
-    with(&|it| it.client.limits.truncate(1));
-    with(&|it| it.client.limits = it.client.limits.iter().map(|limit| (limit / 2).max(1)).collect());
-    with(&|it| it.client.style = Style::Forward { looks_back: false });
-    with(&|it| it.client.forgets = 0);
-    with(&|it| it.traits.echoes = Echoes::Nothing);
-    with(&|it| it.traits.total = Says::Nothing);
-    with(&|it| it.traits.more = More::Nothing);
-    with(&|it| it.traits.counts = Counts::Together);
-    with(&|it| it.traits.outages = 0);
-    with(&|it| it.traits.lags = false);
-    with(&|it| it.traits.ceiling = None);
-    with(&|it| it.traits.reorders = false);
+    simplify_client(&mut with);
+    simplify_traits(&mut with);
     with(&|it| it.shape.varied = false);
     with(&|it| it.shape.id.look = Look::Whole);
     with(&|it| it.shape.strong.truncate(1));
     with(&|it| it.shape.strong.clear());
     for index in 0..scenario.shape.strong.len() {
-        with(&|it| it.shape.strong[index].look = Look::Whole);
+        with(&|it| {
+            let column = &mut it.shape.strong[index];
+            column.look = Look::Whole;
+            column.unit = column.unit.map(|_| Grain::Digits(0));
+        });
         with(&|it| it.shape.strong[index].inferred = false);
         with(&|it| it.shape.strong[index].descending = false);
-        with(&|it| it.shape.strong[index].grain = 1);
+        with(&|it| (it.shape.strong[index].grain, it.shape.strong[index].unit) = (1, None));
+        with(&|it| it.shape.strong[index].nulls = Nulls::None);
     }
     with(&|it| it.shape.id.descending = false);
+    with(&|it| it.shape.ties = TieOrder::ById);
+    with(&|it| it.rows.iter_mut().for_each(|row| (row.parts, row.spoilt) = ([0; 2], None)));
     candidates
+}
+
+fn simplify_client(with: &mut impl FnMut(&dyn Fn(&mut Scenario))) {
+    with(&|it| it.client.limits.truncate(1));
+    with(&|it| it.client.limits = it.client.limits.iter().map(|limit| (limit / 2).max(1)).collect());
+    with(&|it| it.client.style = Style::Forward { looks_back: false });
+    with(&|it| it.client.forgets = 0);
+    with(&|it| it.client.replicas = 1);
+    with(&|it| it.client.seeks = false);
+    with(&|it| it.client.loses_hints = 0);
+    with(&|it| it.client.verify = Verify::Always);
+    with(&|it| it.client.unproven = WhenUnproven::Refuse);
+    with(&|it| it.client.short_pages = ShortPages::Refuse);
+    with(&|it| it.client.totals = Totals::Upstream);
+}
+
+fn simplify_traits(with: &mut impl FnMut(&dyn Fn(&mut Scenario))) {
+    with(&|it| it.traits.filtering = None);
+    with(&|it| it.traits.flips = false);
+    with(&|it| it.traits.echoes = Echoes::Nothing);
+    with(&|it| it.traits.total = Says::Nothing);
+    with(&|it| it.traits.more = More::Nothing);
+    with(&|it| it.traits.counts = Counts::Together);
+    with(&|it| it.traits.outage = Outage::Never);
+    with(&|it| it.traits.lags = false);
+    with(&|it| it.traits.ceiling = None);
+    with(&|it| it.traits.reorders = false);
+    with(&|it| it.traits.caps.truncate(1));
+    with(&|it| it.traits.surplus = 0);
+    with(&|it| it.traits.hidden = 0);
+    with(&|it| (it.traits.past, it.traits.repeats) = (Past::Empty, false));
+    for either in [true, false] {
+        with(&|it| {
+            if let Some(filtering) = &mut it.traits.filtering {
+                let mut filters = (*filtering.filters).clone();
+                *(if either { &mut filters.either } else { &mut filters.both }) = false;
+                filters.sorts_by_id &= either;
+                filtering.filters = Arc::new(filters);
+            }
+        });
+    }
 }
 
 /// The whole, its halves, quarters and so on down to single places.

@@ -2,22 +2,20 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use cursorgate::pagination::{
-    paging::{Family, Sizes},
-    refusal::Refusal,
-};
+use cursorgate::pagination::{paging::Sizes, refusal::Refusal};
 
 use crate::{
-    scenario::{Regime, Scenario},
+    need::Need,
+    scenario::{Mode, Regime, Scenario},
     walk::Outcome,
 };
 
 /// Walks that are counted together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Class {
+pub(crate) struct Class {
     wild: bool,
     changing: bool,
-    by_page: bool,
+    mode: Mode,
     runs: bool,
     tight: bool,
 }
@@ -28,8 +26,8 @@ struct Counts {
     walks: u64,
     pages: u64,
     answers: u64,
-    /// How often for which cause, and the first seed of it.
-    refused: BTreeMap<&'static str, (u64, u64)>,
+    /// How often, and the first seed of it, by cause and need.
+    refused: BTreeMap<(&'static str, Option<Need>), (u64, u64)>,
 }
 
 /// The numbers of a run.
@@ -44,6 +42,9 @@ pub(crate) struct Tally {
     classes: BTreeMap<Class, Counts>,
 }
 
+/// So many walks in a hundred of one class in reach may be refused without need.
+const NEEDLESS: u64 = 5;
+
 impl Tally {
     /// Counts a walk; `seed` is what replays it.
     pub(crate) fn add(&mut self, seed: u64, scenario: &Scenario, outcome: &Outcome) {
@@ -54,20 +55,20 @@ impl Tally {
         }
         self.flagged += outcome.flagged;
         self.checked += outcome.checked;
-        let most = scenario.client.limits.iter().max().copied().unwrap_or(1);
+        let most = scenario.client.greatest_limit();
         let class = Class {
             wild: scenario.regime == Regime::Wild,
             changing: outcome.mutations > 0,
-            by_page: scenario.traits.family == Family::Page,
+            mode: scenario.mode(),
             runs: !scenario.shape.is_orderly(),
-            tight: scenario.traits.cap < most + 2 || matches!(scenario.traits.sizes, Sizes::Fixed(_)),
+            tight: scenario.traits.least_cap() < most + 2 || matches!(scenario.traits.sizes, Sizes::Fixed(_)),
         };
         let counts = self.classes.entry(class).or_default();
         counts.walks += 1;
         counts.pages += outcome.pages;
         counts.answers += outcome.answers;
         if let Some(refusal) = &outcome.refusal {
-            counts.refused.entry(cause(refusal)).or_insert((0, seed)).0 += 1;
+            counts.refused.entry((cause(refusal), outcome.need)).or_insert((0, seed)).0 += 1;
         }
     }
 
@@ -85,7 +86,7 @@ impl Tally {
             counts.pages += theirs.pages;
             counts.answers += theirs.answers;
             for (cause, (times, seed)) in &theirs.refused {
-                let own = counts.refused.entry(cause).or_insert((0, *seed));
+                let own = counts.refused.entry(*cause).or_insert((0, *seed));
                 *own = (own.0 + times, own.1.min(*seed));
             }
         }
@@ -96,25 +97,24 @@ impl Tally {
     }
 
     pub(crate) fn refusals(&self) -> u64 {
-        self.classes.values().map(Counts::refusals).sum()
+        self.classes.values().map(|counts| counts.refused(|_| true)).sum()
     }
 
-    /// How many of 100,000 walks in reach are refused, of those with answers that leave room for more than the limit.
-    pub(crate) fn refused_in_reach(&self, changing: bool, runs: bool) -> u64 {
-        let (mut walks, mut refused) = (0, 0);
-        for (class, counts) in &self.classes {
-            if !class.wild && !class.tight && class.changing == changing && class.runs == runs {
-                walks += counts.walks;
-                refused += counts.refusals();
-            }
-        }
-        refused * 100_000 / u64::max(walks, 1)
+    /// The classes in reach in which more than [`NEEDLESS`] walks in a hundred are refused without need.
+    pub(crate) fn refused_without_need(&self) -> Vec<String> {
+        let needless = |counts: &Counts| counts.refused(|need| need.is_none());
+        let classes = self
+            .classes
+            .iter()
+            .filter(|(class, counts)| !class.wild && needless(counts) * 100 > NEEDLESS * counts.walks);
+        classes.map(|(class, counts)| format!("{class}: {} of {}", needless(counts), counts.walks)).collect()
     }
 }
 
 impl Counts {
-    fn refusals(&self) -> u64 {
-        self.refused.values().map(|(times, _)| times).sum()
+    fn refused(&self, counts: impl Fn(Option<Need>) -> bool) -> u64 {
+        let chosen = self.refused.iter().filter(|((_, need), _)| counts(*need));
+        chosen.map(|(_, (times, _))| times).sum()
     }
 }
 
@@ -128,6 +128,23 @@ pub(crate) fn cause(refusal: &Refusal) -> &'static str {
         Refusal::Unsorted(_) => "unsorted",
         Refusal::Stuck => "stuck",
         Refusal::NoList => "no list",
+        Refusal::PivotGone { .. } => "pivot gone",
+        Refusal::TokenGone => "token gone",
+        Refusal::Unsupported => "unsupported",
+    }
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            out,
+            "{:8} {:8} {:7} {:7} {:5}",
+            if self.wild { "wild" } else { "in reach" },
+            if self.changing { "changing" } else { "still" },
+            format!("{:?}", self.mode).to_lowercase(),
+            if self.runs { "runs" } else { "orderly" },
+            if self.tight { "tight" } else { "" },
+        )
     }
 }
 
@@ -143,16 +160,14 @@ impl fmt::Display for Tally {
             self.violations()
         )?;
         for (class, counts) in &self.classes {
+            let needless = counts.refused(|need| need.is_none());
             writeln!(
                 out,
-                "  {:8} {:8} {:9} {:7} {:5} {:7} walks, {:5.2} requests a page, refused: {}",
-                if class.wild { "wild" } else { "in reach" },
-                if class.changing { "changing" } else { "still" },
-                if class.by_page { "by page" } else { "by offset" },
-                if class.runs { "runs" } else { "orderly" },
-                if class.tight { "tight" } else { "" },
+                "  {class} {:7} walks, {:5.2} requests a page, refused {:5.2} % in need, {:5.2} % without: {}",
                 counts.walks,
                 counts.answers as f64 / counts.pages.max(1) as f64,
+                100.0 * counts.refused(|need| need.is_some()) as f64 / counts.walks as f64,
+                100.0 * needless as f64 / counts.walks as f64,
                 Refused(counts)
             )?;
         }
@@ -160,12 +175,15 @@ impl fmt::Display for Tally {
     }
 }
 
-/// The refusals of a class: how many, why, and the first seed of each.
+/// The refusals of a class: how many, why, and of those without need the first seed.
 struct Refused<'a>(&'a Counts);
 
 impl fmt::Display for Refused<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let said = self.0.refused.iter().map(|(cause, (times, seed))| format!("{times} {cause} ({seed})"));
+        let said = self.0.refused.iter().map(|((cause, need), (times, seed))| match need {
+            Some(need) => format!("{times} {cause} ({})", format!("{need:?}").to_lowercase()),
+            None => format!("{times} {cause} (seed {seed})"),
+        });
         out.write_str(&said.collect::<Vec<_>>().join(", "))
     }
 }

@@ -1,136 +1,23 @@
-//! A model of a legacy API: asked as the core asks, it answers as such APIs do.
+//! A model of a legacy API at work: asked as the core asks, it answers as such APIs do.
 
-use cursorgate::{
-    json::Span,
-    pagination::{
-        answer::{Answer, Standing, Total},
-        paging::{EndEvidence, Family, Paging, Sizes},
-        window::Fetch,
-    },
+use std::rc::Rc;
+
+use cursorgate::pagination::{
+    answer::{Answer, Standing, Total},
+    fetch::{Fetch, Listing},
+    key::KeyValue,
+    window::Slice as Asked,
 };
 
 use crate::{
     broken::Lie,
     dice::mix,
-    world::{Mutation, Place, State, World},
+    filtering::{self, Wanted},
+    listing::{render, told},
+    row::{Place, Row, Shape},
+    traits::{Beyond, Counts, Echoes, More, Outage, Past, Says, Traits},
+    world::{Mutation, State, World, is_hidden},
 };
-
-/// When the upstream counts, relative to the slice it gives; the collection may change in between.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Counts {
-    Before,
-    Together,
-    After,
-}
-
-/// What it says of the size of the collection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Says {
-    Nothing,
-    Exactly,
-    AtLeast,
-}
-
-/// Where its word on whether there is more comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum More {
-    Nothing,
-    Slice,
-    Count,
-}
-
-/// What it answers past its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Past {
-    Empty,
-    Status,
-    /// The last page once more; by page only.
-    Repeat,
-}
-
-/// What it repeats of the offset or page and the size.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Echoes {
-    Nothing,
-    /// What it used.
-    Used,
-    /// What it was asked for, whatever it used.
-    Asked,
-}
-
-/// How an upstream behaves.
-#[derive(Clone, Debug)]
-pub(crate) struct Traits {
-    pub(crate) family: Family,
-    /// Which sizes the dialect says can be asked for.
-    pub(crate) sizes: Sizes,
-    /// The cap that it really has, declared or not.
-    pub(crate) cap: u32,
-    pub(crate) counts: Counts,
-    pub(crate) total: Says,
-    pub(crate) more: More,
-    pub(crate) past: Past,
-    pub(crate) end: EndEvidence,
-    pub(crate) echoes: Echoes,
-    /// Deeper it gives its past-the-end status.
-    pub(crate) ceiling: Option<u64>,
-    /// The dialect knows the ceiling.
-    pub(crate) ceiling_declared: bool,
-    /// One answer in so many is a past-the-end status for no reason; 0: none.
-    pub(crate) outages: u32,
-    /// Answers may show an earlier state than the one before.
-    pub(crate) lags: bool,
-    /// Fetches of one step are answered in any order.
-    pub(crate) reorders: bool,
-    /// Decides tie orders, lags and outages.
-    pub(crate) salt: u64,
-    pub(crate) lie: Option<Lie>,
-}
-
-impl Traits {
-    pub(crate) fn paging(&self) -> Paging {
-        Paging {
-            family: self.family,
-            sizes: self.sizes.clone(),
-            max_depth: self.ceiling.filter(|_| self.ceiling_declared),
-            end: self.end,
-            repeats_last_page: self.past == Past::Repeat,
-        }
-    }
-
-    /// The cap as far as the dialect says it.
-    pub(crate) fn declared_cap(&self) -> Option<u32> {
-        match &self.sizes {
-            Sizes::Free { most, .. } => *most,
-            Sizes::Listed(sizes) => sizes.last().copied(),
-            Sizes::Fixed(size) => Some(*size),
-        }
-    }
-
-    fn forbids(&self, fetch: Fetch) -> Option<String> {
-        let size = fetch.size().0;
-        let allowed = match &self.sizes {
-            Sizes::Free { least, most } => size >= *least && most.is_none_or(|most| size <= most),
-            Sizes::Listed(sizes) => sizes.contains(&size),
-            Sizes::Fixed(fixed) => size == *fixed,
-        };
-        if !allowed {
-            return Some(format!("asked for a size of {size}, where the dialect says {:?}", self.sizes));
-        }
-        let depth = fetch.begins().0 + u64::from(size);
-        let ceiling = self.ceiling.filter(|_| self.ceiling_declared)?;
-        (depth > ceiling).then(|| format!("asked as deep as {depth}, where the dialect says {ceiling}"))
-    }
-}
-
-/// The slice that an answer gives, as the upstream reckons it.
-struct Slice {
-    from: usize,
-    size: usize,
-    reached: usize,
-    length: usize,
-    counted: usize,
-}
 
 /// What one answer showed, in truth.
 #[derive(Debug)]
@@ -140,42 +27,70 @@ pub(crate) struct Showing {
     pub(crate) items: u32,
     /// The least and the greatest place in it.
     pub(crate) places: Option<(Place, Place)>,
-    /// It was asked from the very start, and begins there.
+    /// Nothing comes before it in its state, and it was asked so that this can be known.
     pub(crate) from_start: bool,
     /// Nothing comes after it in its state.
     pub(crate) to_end: bool,
+    /// It begins where an inclusive filter on the first key begins in the list, so that it shows the run of its first
+    /// item (of its last, where the list was flipped) from that run's own edge on.
+    pub(crate) whole_run: bool,
+    pub(crate) flipped: bool,
+    /// It is a slice of the whole list as it is declared.
+    pub(crate) plain: bool,
+    /// It said "past the end" where there are items, or left some out at the end.
+    pub(crate) hoax: bool,
+}
+
+/// The slice that an answer gives, as the upstream reckons it.
+struct Cut {
+    from: usize,
+    size: usize,
+    reached: usize,
+    length: usize,
+    counted: usize,
 }
 
 /// An upstream at work, and a record of what it showed.
-pub(crate) struct Upstream {
-    pub(crate) traits: Traits,
+pub(crate) struct Upstream<'a> {
+    pub(crate) traits: &'a Traits,
+    pub(crate) shape: Rc<Shape>,
     pub(crate) world: World,
     /// What happens at each tick of the clock.
-    plan: Vec<Vec<Mutation>>,
-    ticks: usize,
-    queries: u64,
+    plan: &'a [Vec<Mutation>],
+    pub(crate) ticks: usize,
+    pub(crate) queries: u64,
     earlier: Vec<State>,
+    /// What it counted last, where it does not count each time.
+    cached: Option<(u64, usize, State)>,
     /// What the answers showed, since the record was begun.
     pub(crate) shown: Vec<Showing>,
     /// All states there were since then, with those that lag.
     pub(crate) passed: Vec<State>,
+    /// Where the item that was looked up stood.
+    pub(crate) looked_up: Option<Place>,
+    /// How many changes came with the worst tick since the record was begun.
+    pub(crate) burst: u64,
     /// What the core asked for against its dialect.
     pub(crate) fault: Option<String>,
     /// What happened, in words, where somebody reads.
     pub(crate) story: Option<Vec<String>>,
 }
 
-impl Upstream {
-    pub(crate) fn new(traits: &Traits, world: World, plan: &[Vec<Mutation>]) -> Self {
+impl<'a> Upstream<'a> {
+    pub(crate) fn new(traits: &'a Traits, shape: Rc<Shape>, world: World, plan: &'a [Vec<Mutation>]) -> Self {
         Self {
-            traits: traits.clone(),
+            traits,
+            shape,
             world,
-            plan: plan.to_vec(),
+            plan,
             ticks: 0,
             queries: 0,
             earlier: Vec::new(),
+            cached: None,
             shown: Vec::new(),
             passed: Vec::new(),
+            looked_up: None,
+            burst: 0,
             fault: None,
             story: None,
         }
@@ -192,105 +107,188 @@ impl Upstream {
         self.shown.clear();
         self.passed.clear();
         self.passed.push(State::clone(&self.world.state));
+        (self.looked_up, self.burst) = (None, 0);
     }
 
     /// Time goes on: what is planned for this tick happens.
     pub(crate) fn tick(&mut self) {
-        let due = self.plan.get_mut(self.ticks).map(std::mem::take).unwrap_or_default();
+        let plan = self.plan;
         let now = self.ticks;
         self.ticks += 1;
-        for mutation in due {
-            let said = self.world.mutate(mutation);
+        let Some(due) = plan.get(now).filter(|due| !due.is_empty()) else { return };
+        let before = self.world.mutations;
+        self.world.said = self.story.is_some().then(Vec::new);
+        self.world.change(due);
+        for said in self.world.said.take().unwrap_or_default() {
             self.tell(|| format!("      (tick {now}) somebody {said}"));
-            self.passed.push(State::clone(&self.world.state));
         }
+        self.burst = self.burst.max(self.world.mutations - before);
+        self.passed.push(State::clone(&self.world.state));
     }
 
     /// Answers the fetches of one step.
     pub(crate) fn answer(&mut self, fetches: &[Fetch]) -> Vec<Answer> {
         let backwards = self.traits.reorders && mix(self.traits.salt, self.queries) % 2 == 1;
-        let mut answers: Vec<(usize, Answer)> = Vec::with_capacity(fetches.len());
+        let mut answers: Vec<Answer> = fetches.iter().map(|_| Answer::default()).collect();
         for turn in 0..fetches.len() {
             let index = if backwards { fetches.len() - 1 - turn } else { turn };
-            let answer = self.ask(fetches[index]);
-            answers.push((index, answer));
+            self.queries += 1;
+            answers[index] = match &fetches[index] {
+                Fetch::Slice(slice, listing) => self.list(*slice, listing),
+                Fetch::Item(id) => self.look_up(id),
+                Fetch::Count => self.count(),
+                Fetch::Token(_) => {
+                    self.fault = Some("asked for a token".to_owned());
+                    Answer::default()
+                }
+            };
         }
-        answers.sort_by_key(|&(index, _)| index);
-        answers.into_iter().map(|(_, answer)| answer).collect()
+        answers
     }
 
-    fn ask(&mut self, fetch: Fetch) -> Answer {
-        if self.fault.is_none() {
-            self.fault = self.traits.forbids(fetch);
-        }
-        self.queries += 1;
-        let roll = mix(self.traits.salt, self.queries);
-        let traits = self.traits.clone();
-        if traits.counts == Counts::Before {
-            let counted = self.world.state.len();
-            self.tick();
-            return self.slice(fetch, Some(counted), roll);
-        }
-        let together = (traits.counts == Counts::Together).then(|| self.world.state.len());
-        self.slice(fetch, together, roll)
-    }
-
-    /// Cuts the slice; counts after it, where nothing was counted before.
-    fn slice(&mut self, fetch: Fetch, counted: Option<usize>, roll: u64) -> Answer {
-        let state = self.state_shown(roll);
-        let listed = self.world.listed(&state, self.queries, self.traits.salt);
-        let length = listed.len();
-        let size = self.honoured(fetch.size().0) as usize;
-        let mut from = match fetch {
-            Fetch::Slice { from, .. } => usize::try_from(from.0).unwrap_or(usize::MAX),
-            Fetch::Page { number, .. } => usize::try_from(number.0).unwrap_or(usize::MAX).saturating_mul(size),
-        };
-        let mut status = self.is_too_deep(fetch) || self.is_out(roll);
-        if from >= length && from > 0 {
-            match self.traits.past {
-                Past::Repeat if length > 0 => from = (length - 1) / size * size,
-                Past::Status => status = true,
-                Past::Empty | Past::Repeat => {}
+    /// What is counted now; told for a while, where the upstream does not count each time.
+    fn counted(&mut self) -> usize {
+        let now = self.world.state.raw().len();
+        let Counts::Cached(lasts) = self.traits.counts else { return now };
+        match &self.cached {
+            Some((since, counted, state)) if self.queries < since + u64::from(lasts) => {
+                if !self.passed.iter().any(|passed| Rc::ptr_eq(passed, state)) {
+                    self.passed.push(State::clone(state));
+                }
+                *counted
+            }
+            _ => {
+                self.cached = Some((self.queries, now, State::clone(&self.world.state)));
+                now
             }
         }
-        let wanted = if status { 0..0 } else { from.min(length)..from.saturating_add(size).min(length) };
-        let mut cut = listed[wanted].to_vec();
-        if self.traits.lie == Some(Lie::HidesRows) {
-            cut.retain(|row| row.plan.id % 5 != 0);
+    }
+
+    fn list(&mut self, asked: Asked, listing: &Listing) -> Answer {
+        if self.fault.is_none() {
+            let fault = self.traits.forbids(asked);
+            self.fault = fault.or_else(|| filtering::forbids(listing, self.traits, &self.shape));
         }
-        let reached = from.saturating_add(cut.len());
-        let places = cut.iter().map(|row| row.place);
+        let wanted = listing.filter.as_deref().and_then(|filter| self.read(filter));
+        let roll = mix(self.traits.salt, self.queries);
+        match self.traits.counts {
+            Counts::Before => {
+                let counted = self.count_of(wanted.as_ref(), None);
+                self.tick();
+                self.slice(asked, listing, wanted.as_ref(), Some(counted), roll)
+            }
+            Counts::Together | Counts::After => self.slice(asked, listing, wanted.as_ref(), None, roll),
+            Counts::Cached(_) => {
+                let counted = match wanted.as_ref() {
+                    Some(_) => self.count_of(wanted.as_ref(), None),
+                    None => self.counted(),
+                };
+                self.slice(asked, listing, wanted.as_ref(), Some(counted), roll)
+            }
+        }
+    }
+
+    /// Cuts the slice; counts with it or after it, where nothing was counted before.
+    fn slice(
+        &mut self,
+        asked: Asked,
+        listing: &Listing,
+        wanted: Option<&Wanted>,
+        counted: Option<usize>,
+        roll: u64,
+    ) -> Answer {
+        let state = self.state_shown(roll);
+        let sequence = self.sequence(&state, listing, wanted);
+        let length = sequence.as_ref().map_or_else(|| state.raw().len(), Vec::len);
+        let size = self.honoured(asked.size().0) as usize;
+        let mut from = match asked {
+            Asked::Offset { from, .. } => usize::try_from(from.0).unwrap_or(usize::MAX),
+            Asked::Page { number, .. } => usize::try_from(number.0).unwrap_or(usize::MAX).saturating_mul(size),
+        };
+        let out = self.is_out(roll);
+        let (deepest, too_deep) = self.depth(asked);
+        let mut status = out || too_deep;
+        if from >= length && from > 0 {
+            match (self.traits.past, asked) {
+                (Past::Repeat, Asked::Page { .. }) if length > 0 => from = (length - 1) / size * size,
+                (Past::Repeat, Asked::Offset { .. }) if length > 0 => from = length.saturating_sub(size),
+                (Past::Status, _) => status = true,
+                (Past::Empty | Past::Repeat, _) => {}
+            }
+        }
+        let end = from.saturating_add(size).saturating_add(self.traits.surplus as usize).min(length).min(deepest);
+        // What is cut off by less than was asked for looks like a count that was made a little earlier.
+        let truncated = end == deepest && length > end && length <= from.saturating_add(size);
+        let range = if status { 0..0 } else { from.min(end)..end };
+        let reached = from.saturating_add(range.len());
+        let (answer_begins, answer_ends) = (from == 0 && !status, reached >= length && !status);
+        let row = |index: usize| &state.raw()[sequence.as_ref().map_or(index, |order| order[index] as usize)];
+        let hidden = if self.traits.lie == Some(Lie::HidesRows) { 5 } else { self.traits.hidden };
+        let is_shown = |row: &&Rc<Row>| !is_hidden(row, hidden);
+        let rows = range.clone().map(row).filter(is_shown);
+        let mut answer = render(rows.clone(), range.len(), roll);
+        let places = rows.clone().fold(None, |places: Option<(Place, Place)>, row| {
+            let (least, greatest) = places.unwrap_or((row.place, row.place));
+            Some((least.min(row.place), greatest.max(row.place)))
+        });
+        // All of it is hidden, and no total tells that there is more.
+        let unseen = answer.items.is_empty() && !range.is_empty() && self.traits.total != Says::Exactly;
+        let serials: Option<Vec<u32>> = self.story.is_some().then(|| rows.map(|row| row.serial).collect());
+        let (from_start, to_end) = self.ends(listing, wanted, answer_begins, answer_ends, places);
         self.shown.push(Showing {
-            state,
-            items: cut.len() as u32,
-            places: places.clone().min().zip(places.max()),
-            from_start: from == 0 && !status,
-            to_end: reached >= length && !status,
+            state: State::clone(&state),
+            items: answer.items.len() as u32,
+            places,
+            from_start,
+            to_end,
+            whole_run: answer_begins && wanted.is_some_and(|wanted| wanted.is_inclusive(&self.shape)),
+            flipped: listing.flipped,
+            plain: *listing == Listing::default(),
+            hoax: (status && (out || too_deep)) || truncated || unseen,
         });
         let counted = counted.unwrap_or_else(|| {
+            if self.traits.counts == Counts::Together {
+                return length;
+            }
             self.tick();
-            self.world.state.len()
+            self.count_of(wanted, None)
         });
-        let mut answer = render(&cut, roll);
         if status {
             answer.standing = Standing::PastEnd;
             if self.traits.lie == Some(Lie::StatusIsEnd) {
                 (answer.standing, answer.more) = (Standing::Listed, Some(false));
             }
         } else {
-            self.annotate(&mut answer, fetch, &Slice { from, size, reached, length, counted });
+            self.annotate(&mut answer, asked, &Cut { from, size, reached, length, counted }, roll);
         }
-        self.tell(|| {
-            let serials: Vec<u32> = cut.iter().map(|row| row.serial).collect();
-            let Answer { standing, total, more, .. } = &answer;
-            format!(
-                "    asks {fetch:?}: {standing:?}, {} items from {from} of {length} (versions {serials:?}), \
-                 total {total:?}, more {more:?}",
-                serials.len()
-            )
-        });
+        self.tell(|| told(asked, listing, &answer, &range, length, &serials.unwrap_or_default()));
         self.tick();
         answer
+    }
+
+    /// The resource of an item, as it is now.
+    fn look_up(&mut self, id: &KeyValue) -> Answer {
+        self.tick();
+        let state = self.state_shown(mix(self.traits.salt, self.queries));
+        let id = self.shape.id.read(id);
+        let column = self.shape.strong.len();
+        let found = state.rows().iter().find(|row| id.as_ref() == Some(&row.stored(&self.shape)[column]));
+        let answer = match found.filter(|_| self.traits.has_items) {
+            Some(row) => {
+                self.looked_up = Some(row.place);
+                render(std::iter::once(row), 1, 0)
+            }
+            None => Answer { standing: Standing::Gone, ..Answer::default() },
+        };
+        self.tell(|| format!("    looks up {id:?}: {}", String::from_utf8_lossy(&answer.body)));
+        answer
+    }
+
+    fn count(&mut self) -> Answer {
+        self.tick();
+        let value = self.world.state.rows().len() as u64;
+        self.tell(|| format!("    counts: {value}"));
+        Answer { total: Some(Total { value, exact: true }), ..Answer::default() }
     }
 
     /// The state that an answer shows: an earlier one now and then, where the upstream lags.
@@ -308,80 +306,69 @@ impl Upstream {
         before
     }
 
-    fn is_too_deep(&self, fetch: Fetch) -> bool {
-        let depth = fetch.begins().0.saturating_add(u64::from(fetch.size().0));
-        self.traits.ceiling.is_some_and(|ceiling| depth > ceiling)
+    /// How deep the upstream answers, and whether this is deeper than it answers at all.
+    fn depth(&self, asked: Asked) -> (usize, bool) {
+        let Some(ceiling) = self.traits.ceiling else { return (usize::MAX, false) };
+        let begins = asked.begins().0;
+        match ceiling.beyond {
+            Beyond::Status => (usize::MAX, begins.saturating_add(u64::from(asked.size().0)) > ceiling.at),
+            Beyond::Truncates => (ceiling.at as usize, begins > ceiling.at),
+        }
     }
 
     fn is_out(&self, roll: u64) -> bool {
-        self.traits.outages > 0 && (roll >> 20).is_multiple_of(u64::from(self.traits.outages))
+        match self.traits.outage {
+            Outage::Never => false,
+            Outage::Often(one_in) => (roll >> 20).is_multiple_of(u64::from(one_in)),
+            Outage::While(from, lasts) => (from..from + lasts).contains(&self.queries),
+        }
     }
 
     /// What a list says of itself.
-    fn annotate(&self, answer: &mut Answer, fetch: Fetch, slice: &Slice) {
-        let &Slice { from, size, reached, length, counted } = slice;
+    fn annotate(&self, answer: &mut Answer, asked: Asked, cut: &Cut, roll: u64) {
+        let &Cut { from, size, reached, length, counted } = cut;
         answer.more = match self.traits.more {
             More::Nothing => None,
             More::Slice => Some(reached < length),
             More::Count => Some(reached < counted),
         };
-        let bound = counted.min(reached + 1) as u64;
         answer.total = match self.traits.total {
             Says::Nothing => None,
             Says::Exactly => Some(Total { value: counted as u64, exact: true }),
             Says::AtLeast => {
                 let exact = counted <= reached || self.traits.lie == Some(Lie::BoundIsTotal);
-                Some(Total { value: bound, exact })
+                Some(Total { value: counted.min(reached + 1) as u64, exact })
             }
         };
-        let used = match self.traits.echoes {
-            Echoes::Nothing => return,
-            Echoes::Used => true,
-            Echoes::Asked => false,
-        };
-        answer.size = Some(if used { size as u32 } else { fetch.size().0 });
-        match fetch {
-            Fetch::Slice { .. } => answer.offset = Some(from as u64),
-            Fetch::Page { number, .. } => answer.page = Some(if used { (from / size) as u64 } else { number.0 }),
+        let nonsense = |salt: u64| mix(roll, salt) % 9;
+        match (self.traits.echoes, asked) {
+            (Echoes::Nothing, _) => {}
+            (Echoes::Nonsense, _) => {
+                answer.size = (nonsense(1) > 2).then_some(nonsense(2) as u32 * 3 + 1);
+                answer.offset = (nonsense(3) > 5).then_some(nonsense(4) * 7);
+                answer.page = (nonsense(5) > 5).then_some(nonsense(6));
+            }
+            (Echoes::Used, Asked::Offset { .. }) => {
+                (answer.size, answer.offset) = (Some(size as u32), Some(from as u64));
+            }
+            (Echoes::Used, Asked::Page { .. }) => {
+                (answer.size, answer.page) = (Some(size as u32), Some((from / size) as u64));
+            }
+            (Echoes::Asked, Asked::Offset { from, size }) => {
+                (answer.size, answer.offset) = (Some(size.0), Some(from.0));
+            }
+            (Echoes::Asked, Asked::Page { number, size }) => {
+                (answer.size, answer.page) = (Some(size.0), Some(number.0));
+            }
         }
     }
 
     /// The size that the upstream really uses.
     fn honoured(&self, asked: u32) -> u32 {
         let cap = match self.traits.lie {
-            Some(Lie::CapShrinks) if self.queries > 2 => (self.traits.cap / 2).max(2),
-            _ => self.traits.cap,
+            Some(Lie::CapShrinks) if self.queries > 2 => (self.traits.caps[0] / 2).max(2),
+            _ => self.traits.cap_at(self.queries),
         };
         asked.min(cap).max(1)
     }
-}
-
-/// Writes rows as a JSON array.
-fn render(rows: &[std::rc::Rc<crate::world::Row>], roll: u64) -> Answer {
-    let mut answer = Answer {
-        body: Vec::with_capacity(rows.len() * 64 + 2),
-        items: Vec::with_capacity(rows.len()),
-        keys: Vec::with_capacity(rows.len() * 3),
-        standing: Standing::Listed,
-        total: None,
-        more: None,
-        offset: None,
-        page: None,
-        size: None,
-    };
-    answer.body.push(b'[');
-    for (index, row) in rows.iter().enumerate() {
-        if index > 0 {
-            answer.body.push(b',');
-        }
-        if (roll >> (index % 64)) & 7 == 0 {
-            answer.body.extend_from_slice(b"\n ");
-        }
-        let start = answer.body.len() as u32;
-        answer.body.extend_from_slice(&row.bytes);
-        answer.items.push(Span { start, end: answer.body.len() as u32 });
-        answer.keys.extend(row.spans.iter().map(|span| Span { start: start + span.start, end: start + span.end }));
-    }
-    answer.body.push(b']');
-    answer
 }

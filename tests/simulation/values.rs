@@ -1,22 +1,26 @@
 //! The sort keys of the model: a key is a number on a line (its ordinal), shown as JSON in the look of its column.
 //!
 //! The line decides the order, so the model needs no comparison of its own. Each look keeps the line's order under the
-//! comparison that its [`Kind`] promises, and one ordinal has many spellings, all of them equal.
+//! comparison that its [`Kind`] promises, and one ordinal has many spellings, all of them equal. `stored` has what the
+//! upstream holds of a key, for its filters.
 
 use std::fmt::Write as _;
 
 use cursorgate::pagination::{
     key::{KeyValue, TEXT_KEPT},
-    order::{Direction, Kind, Nulls, SortKey},
+    order::{Direction, Grain, Kind, Nulls, SortKey},
 };
 
-use crate::dice::mix;
+use crate::{
+    calendar::{DAY, civil},
+    dice::mix,
+};
 
 /// How the ordinals of a column are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Look {
     Whole,
-    /// Quarters around zero: `25.0`, `25.00`, `2.5e1`, `-0.25`.
+    /// Quarters around zero: `25.0`, `25.00`, `2.5e1`, `-0.25`; hundredths where there is a unit.
     Decimal,
     /// Integers that a double can't hold.
     Huge,
@@ -30,10 +34,12 @@ pub(crate) enum Look {
     Boolean,
     Uuid,
     Rank,
+    /// Sorted by something that the shown value does not tell.
+    Opaque,
 }
 
 /// One column of keys.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Column {
     pub(crate) look: Look,
     /// The kind is left to the core.
@@ -44,21 +50,26 @@ pub(crate) struct Column {
     pub(crate) width: u32,
     /// How many stored values look the same: the upstream sorts more finely than it shows. 1: it does not.
     pub(crate) grain: u32,
-}
-
-/// A key as it stands in a body, and as an anchor carries it.
-#[derive(Clone, Debug)]
-pub(crate) struct Shown {
-    pub(crate) raw: String,
-    pub(crate) value: KeyValue,
+    /// How coarsely it is shown, where that is a step of its values: they are one such step apart.
+    pub(crate) unit: Option<Grain>,
+    /// The route says so.
+    pub(crate) said: bool,
 }
 
 const LETTERS: [char; 8] = ['"', '/', '\\', 'a', 'é', '日', 'ﬁ', '🦀'];
-const RANKS: [&str; 6] = ["new", "open", "held", "äußerst", "closed", "archived"];
+pub(crate) const RANKS: [&str; 6] = ["new", "open", "held", "äußerst", "closed", "archived"];
+/// What opaque values show instead of their ordinals is its multiple modulo 2^32, and the way back.
+const SCRAMBLE: u32 = 0x9e37_79b1;
+const UNSCRAMBLE: u32 = 0x0e8b_2f51;
+/// The first instant of the calendar: the day before a leap day.
+pub(crate) const EPOCH: i64 = 21_242 * DAY;
+/// Without a unit instants are six hours apart.
+pub(crate) const QUARTER_DAY: i64 = DAY / 4;
 
 impl Column {
     pub(crate) fn plain(look: Look, width: u32) -> Self {
-        Self { look, inferred: false, descending: false, nulls: Nulls::None, width, grain: 1 }
+        let (inferred, descending, grain, unit, said) = (false, false, 1, None, false);
+        Self { look, inferred, descending, nulls: Nulls::None, width, grain, unit, said }
     }
 
     pub(crate) fn sort_key(&self, name: &str) -> SortKey {
@@ -71,9 +82,11 @@ impl Column {
             Look::Boolean => Kind::Boolean,
             Look::Uuid => Kind::Uuid,
             Look::Rank => Kind::Rank(RANKS.map(String::from).to_vec()),
+            Look::Opaque => Kind::Opaque,
         };
         let direction = if self.descending { Direction::Descending } else { Direction::Ascending };
-        SortKey { name: name.to_owned(), direction, kind, nulls: self.nulls }
+        let grain = self.unit.filter(|_| self.said);
+        SortKey { name: name.to_owned(), direction, kind, nulls: self.nulls, grain }
     }
 
     /// How many ordinals this look can show.
@@ -87,7 +100,12 @@ impl Column {
 
     /// Whether the kind can be left to the core: it infers the same order from the values.
     pub(crate) fn can_be_inferred(look: Look) -> bool {
-        !matches!(look, Look::WholeInString | Look::Datetime | Look::Uuid | Look::Rank)
+        !matches!(look, Look::WholeInString | Look::Datetime | Look::Uuid | Look::Rank | Look::Opaque)
+    }
+
+    /// A column may hold nulls only where their place is said.
+    pub(crate) fn has_nulls(&self) -> bool {
+        !matches!(self.nulls, Nulls::None | Nulls::Unsaid)
     }
 
     /// Where an ordinal (none for null) stands in the direction of the order.
@@ -102,119 +120,166 @@ impl Column {
         if first { i64::MIN } else { i64::MAX }
     }
 
-    /// Shows an ordinal. `part` is what the grain hides; `spelling` chooses among equal spellings, 0 the plainest.
-    pub(crate) fn show(&self, ordinal: Option<i64>, part: u32, spelling: u64) -> Shown {
+    /// Writes an ordinal as JSON. `part` is what the grain hides; `spelling` chooses among equal spellings, 0 the
+    /// plainest.
+    pub(crate) fn write(&self, ordinal: Option<i64>, part: u32, spelling: u64, out: &mut String) {
         let Some(ordinal) = ordinal else {
-            return Shown { raw: "null".into(), value: KeyValue::Null };
+            out.push_str("null");
+            return;
         };
         match self.look {
-            Look::Boolean => Shown { raw: (ordinal == 1).to_string(), value: KeyValue::Boolean(ordinal == 1) },
-            Look::Whole => number(quarters((ordinal - 3) * 4, if spelling.is_multiple_of(4) { spelling } else { 0 })),
-            Look::Decimal => number(quarters(ordinal - 9, spelling)),
-            Look::Huge => {
-                number((9_007_199_254_740_990 + ordinal).to_string() + ["", ".0", "e0"][spelling as usize % 3])
+            Look::WholeInString
+            | Look::Text
+            | Look::LongText
+            | Look::Datetime
+            | Look::Uuid
+            | Look::Rank
+            | Look::Opaque => {
+                let escapes = if matches!(self.look, Look::Datetime | Look::Uuid) { 0 } else { spelling };
+                quote(&self.text(ordinal, part, spelling), escapes, out);
             }
-            Look::Exponent => number(match spelling % 3 {
-                0 => format!("1e{}", 400 + ordinal),
-                1 => format!("10.0E+{}", 399 + ordinal),
-                _ => format!("0.01e{}", 402 + ordinal),
-            }),
-            Look::WholeInString => text(&(ordinal - 3).to_string(), spelling),
-            Look::Text => text(letters(ordinal, false).as_str(), spelling),
-            Look::LongText => {
-                let mut long = letters(ordinal, true);
-                while long.len() < TEXT_KEPT {
-                    long.push('é');
+            _ => self.bare(ordinal, spelling, out),
+        }
+    }
+
+    /// The key as an anchor carries it: texts cut where comparisons stop looking, unless it is the id (`whole`).
+    pub(crate) fn value(&self, ordinal: Option<i64>, part: u32, spelling: u64, whole: bool) -> KeyValue {
+        let Some(ordinal) = ordinal else {
+            return KeyValue::Null;
+        };
+        match self.look {
+            Look::Boolean => KeyValue::Boolean(ordinal == 1),
+            Look::Whole | Look::Decimal | Look::Huge | Look::Exponent => {
+                let mut digits = String::new();
+                self.bare(ordinal, spelling, &mut digits);
+                KeyValue::Number(digits)
+            }
+            _ => {
+                let mut text = self.text(ordinal, part, spelling).into_bytes();
+                if !whole && matches!(self.look, Look::Text | Look::LongText) {
+                    text.truncate(TEXT_KEPT);
                 }
-                let _ = write!(long, "{part:03}");
-                text(&long, spelling)
+                KeyValue::Text(text)
             }
-            Look::Datetime => text(&datetime(ordinal, spelling), 0),
+        }
+    }
+
+    /// What is written without quotes.
+    fn bare(&self, ordinal: i64, spelling: u64, out: &mut String) {
+        let _ = match (self.look, spelling % 3) {
+            (Look::Boolean, _) => write!(out, "{}", ordinal == 1),
+            (Look::Decimal, _) if self.unit.is_some() => {
+                let (sign, hundredths) = (if ordinal < 9 { "-" } else { "" }, (ordinal - 9).abs());
+                write!(out, "{sign}{}.{:02}", hundredths / 100, hundredths % 100)
+            }
+            (Look::Decimal, _) => quarters(ordinal - 9, spelling, out),
+            (Look::Huge, form) => {
+                write!(out, "{}{}", 9_007_199_254_740_990 + ordinal, ["", ".0", "e0"][form as usize])
+            }
+            (Look::Exponent, 0) => write!(out, "1e{}", 400 + ordinal),
+            (Look::Exponent, 1) => write!(out, "10.0E+{}", 399 + ordinal),
+            (Look::Exponent, _) => write!(out, "0.01e{}", 402 + ordinal),
+            _ => quarters((ordinal - 3) * 4, if spelling.is_multiple_of(4) { spelling } else { 0 }, out),
+        };
+    }
+
+    /// What stands between the quotes.
+    fn text(&self, ordinal: i64, part: u32, spelling: u64) -> String {
+        match self.look {
+            Look::Text => letters(ordinal, false),
+            Look::LongText => long_text(ordinal, part),
+            Look::Datetime => self.datetime(ordinal, spelling),
             Look::Uuid => {
-                let uuid = format!("{:08x}-ab{:02x}-4cde-8f01-{:012x}", ordinal >> 8, ordinal & 255, ordinal);
-                text(&if spelling % 3 == 1 { uuid.to_uppercase() } else { uuid }, 0)
+                let uuid = uuid(ordinal);
+                if spelling % 3 == 1 { uuid.to_uppercase() } else { uuid }
             }
-            Look::Rank => text(RANKS[ordinal as usize], spelling),
+            Look::Rank => RANKS[ordinal as usize].to_owned(),
+            Look::Opaque => format!("{:08x}", (ordinal as u32).wrapping_mul(SCRAMBLE)),
+            _ => (ordinal - 3).to_string(),
+        }
+    }
+
+    fn datetime(&self, ordinal: i64, spelling: u64) -> String {
+        let (seconds, digits, nanoseconds) = match self.unit {
+            Some(Grain::Day) => return civil(EPOCH + ordinal * DAY, 'T')[..10].to_owned(),
+            Some(Grain::Digits(digits)) => {
+                let most = 10_i64.pow(u32::from(digits));
+                let fraction = ordinal.rem_euclid(most) * (1_000_000_000 / most);
+                (EPOCH + ordinal.div_euclid(most), digits as usize, fraction)
+            }
+            None => (EPOCH + ordinal * QUARTER_DAY, [0, 1, 3, 6][spelling as usize / 8 % 4], 0),
+        };
+        let fraction = match digits {
+            0 => String::new(),
+            _ => format!(".{}", &format!("{nanoseconds:09}")[..digits]),
+        };
+        match spelling % 8 {
+            1 => format!("{}{fraction}+00:00", civil(seconds, 'T')),
+            2 => format!("{}{fraction}+02:00", civil(seconds + 7_200, 'T')),
+            3 => format!("{}{fraction}-09:30", civil(seconds - 34_200, 'T')),
+            4 => format!("{}{fraction}z", civil(seconds, 't')),
+            5 if self.unit.is_none() && seconds % DAY == 0 => civil(seconds, 'T')[..10].to_owned(),
+            _ => format!("{}{fraction}Z", civil(seconds, 'T')),
         }
     }
 }
 
-impl Shown {
-    /// As a strong key of an anchor: texts cut where comparisons stop looking.
-    pub(crate) fn kept(&self) -> KeyValue {
-        match &self.value {
-            KeyValue::Text(bytes) if bytes.len() > TEXT_KEPT => KeyValue::Text(bytes[..TEXT_KEPT].to_vec()),
-            value => value.clone(),
-        }
+/// The ordinal that an opaque value stands for.
+pub(crate) fn unscrambled(shown: u32) -> u32 {
+    shown.wrapping_mul(UNSCRAMBLE)
+}
+
+pub(crate) fn uuid(ordinal: i64) -> String {
+    format!("{:08x}-ab{:02x}-4cde-8f01-{:012x}", ordinal >> 8, ordinal & 255, ordinal)
+}
+
+pub(crate) fn long_text(ordinal: i64, part: u32) -> String {
+    let mut long = letters(ordinal, true);
+    while long.len() < TEXT_KEPT {
+        long.push('é');
     }
+    let _ = write!(long, "{part:03}");
+    long
 }
 
-fn number(raw: String) -> Shown {
-    Shown { value: KeyValue::Number(raw.clone()), raw }
-}
-
-fn text(decoded: &str, spelling: u64) -> Shown {
-    let mut raw = String::from('"');
+fn quote(decoded: &str, spelling: u64, out: &mut String) {
+    out.push('"');
+    if spelling == 0 && !decoded.contains(['"', '\\']) {
+        out.push_str(decoded);
+        out.push('"');
+        return;
+    }
     for (place, letter) in decoded.chars().enumerate() {
         let escape = if spelling == 0 { 0 } else { mix(spelling, place as u64) % 3 };
         match (escape, letter) {
-            (1, _) => letter.encode_utf16(&mut [0; 2]).iter().for_each(|unit| raw += &format!("\\u{unit:04x}")),
-            (_, '"' | '\\') => raw.extend(['\\', letter]),
-            (2, '/') => raw.push_str("\\/"),
-            _ => raw.push(letter),
+            (1, _) => letter.encode_utf16(&mut [0; 2]).iter().for_each(|unit| {
+                let _ = write!(out, "\\u{unit:04x}");
+            }),
+            (_, '"' | '\\') => out.extend(['\\', letter]),
+            (2, '/') => out.push_str("\\/"),
+            _ => out.push(letter),
         }
     }
-    raw.push('"');
-    Shown { raw, value: KeyValue::Text(decoded.as_bytes().to_vec()) }
+    out.push('"');
 }
 
 /// A number of quarters as a JSON number.
-fn quarters(count: i64, spelling: u64) -> String {
+fn quarters(count: i64, spelling: u64, out: &mut String) -> std::fmt::Result {
     let (sign, whole, rest) = (if count < 0 { "-" } else { "" }, count.abs() / 4, count.abs() % 4 * 25);
     match (spelling % 5, rest) {
-        (1, _) => format!("{sign}{whole}.{rest:02}000"),
-        (2, _) => format!("{sign}{}e-2", whole * 100 + rest),
-        (3, _) if whole < 100 => format!("{sign}0.0{:04}E+3", whole * 100 + rest),
-        (4, 0) if whole == 0 => "-0.0".into(),
-        (_, 0) => format!("{sign}{whole}"),
-        (_, 50) => format!("{sign}{whole}.5"),
-        _ => format!("{sign}{whole}.{rest:02}"),
+        (1, _) => write!(out, "{sign}{whole}.{rest:02}000"),
+        (2, _) => write!(out, "{sign}{}e-2", whole * 100 + rest),
+        (3, _) if whole < 100 => write!(out, "{sign}0.0{:04}E+3", whole * 100 + rest),
+        (4, 0) if whole == 0 => write!(out, "-0.0"),
+        (_, 0) => write!(out, "{sign}{whole}"),
+        (_, 50) => write!(out, "{sign}{whole}.5"),
+        _ => write!(out, "{sign}{whole}.{rest:02}"),
     }
 }
 
 /// Words that sort by their bytes as their ordinals do. Where they are not padded, letters of the lowest rank at the end
 /// are dropped: the empty text and prefixes of other texts are among them.
-fn letters(ordinal: i64, padded: bool) -> String {
+pub(crate) fn letters(ordinal: i64, padded: bool) -> String {
     let word: String = (0..6).rev().map(|digit| LETTERS[(ordinal >> (3 * digit)) as usize & 7]).collect();
     if padded { word } else { word.trim_end_matches(LETTERS[0]).to_owned() }
-}
-
-/// An instant every six hours, from shortly before a leap day on.
-fn datetime(ordinal: i64, spelling: u64) -> String {
-    let base = 21_242 * 86_400; // 2028-02-28
-    let instant = base + ordinal * 21_600;
-    let fraction = ["", ".0", ".000", ".000000"][spelling as usize / 8 % 4];
-    match spelling % 8 {
-        1 => format!("{}{fraction}+00:00", civil(instant, 'T')),
-        2 => format!("{}{fraction}+02:00", civil(instant + 7_200, 'T')),
-        3 => format!("{}{fraction}-09:30", civil(instant - 34_200, 'T')),
-        4 => format!("{}{fraction}z", civil(instant, 't')),
-        5 if instant % 86_400 == 0 => civil(instant, 'T')[..10].to_owned(),
-        _ => format!("{}{fraction}Z", civil(instant, 'T')),
-    }
-}
-
-/// The civil date and time of a Unix time (days from civil, Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
-fn civil(instant: i64, separator: char) -> String {
-    let (days, seconds) = (instant.div_euclid(86_400), instant.rem_euclid(86_400));
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
-    let year = era * 400 + year_of_era + i64::from(month <= 2);
-    let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02}{separator}{hour:02}:{minute:02}:{second:02}")
 }

@@ -1,4 +1,4 @@
-//! The walk itself: pages are asked for, their neighbours followed, and each page held to what is promised.
+//! The walk itself: pages are asked for, each held to what is promised, and refusals to what is so.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -12,19 +12,21 @@ use cursorgate::pagination::{
     paging::{Learnt, Paging},
     position::Position,
     refusal::Refusal,
-    resolver::{PageRequest, ShortPages, Step, resolve},
-    window::Offset,
+    resolver::{PageRequest, Step, Verify, WhenUnproven, resolve},
 };
 
 use crate::{
     aim::{Aim, Bound},
-    client::Style,
     dice::mix,
+    gateway::Gateways,
     leg::Leg,
+    need::Need,
     promises::{Exchange, Violation, rows_of},
-    scenario::Scenario,
+    row::{Row, Shape},
+    scenario::{Mode, Scenario},
+    traits::{Echoes, Says},
     upstream::Upstream,
-    world::{Place, Row, World},
+    world::World,
 };
 
 /// What came of a walk.
@@ -34,16 +36,25 @@ pub(crate) struct Outcome {
     pub(crate) pages: u64,
     pub(crate) answers: u64,
     pub(crate) mutations: u64,
+    /// How often time went on.
+    pub(crate) ticks: usize,
     pub(crate) flagged: u64,
     /// Pages that are less than exact without being flagged.
     pub(crate) checked: u64,
+    /// How many requests each page took.
+    pub(crate) costs: Vec<u32>,
+    pub(crate) rows_read: u64,
+    pub(crate) rows_served: u64,
     pub(crate) refusal: Option<Refusal>,
+    /// Why it had to be refused; none where the world gave no reason.
+    pub(crate) need: Option<Need>,
     pub(crate) story: Vec<String>,
 }
 
 /// Why a walk stops before its end.
-enum Stop {
-    Refused(Refusal),
+pub(crate) enum Stop {
+    Refused(Refusal, Option<Need>),
+    /// What comes after a page that was not proven is not promised anything.
     Unproven,
     Violated(Violation),
 }
@@ -55,29 +66,35 @@ impl From<Violation> for Stop {
 }
 
 /// A page that was served and kept its promises.
-struct Served {
-    page: Page,
-    rows: Vec<Rc<Row>>,
-    next: Option<Aim>,
-    previous: Option<Aim>,
-    limit: u32,
+pub(crate) struct Served {
+    pub(crate) page: Page,
+    pub(crate) rows: Vec<Rc<Row>>,
+    pub(crate) next: Option<Aim>,
+    pub(crate) previous: Option<Aim>,
+    pub(crate) last: Option<Aim>,
+    /// It is held to all that it says.
+    pub(crate) certain: bool,
+    pub(crate) limit: u32,
 }
 
-struct Walk<'a> {
-    scenario: &'a Scenario,
-    upstream: Upstream,
+pub(crate) struct Walk<'a> {
+    pub(crate) scenario: &'a Scenario,
+    pub(crate) shape: Rc<Shape>,
+    pub(crate) upstream: Upstream<'a>,
     order: Arc<Order>,
     paging: Arc<Paging>,
-    learnt: Learnt,
+    gateways: Gateways,
+    requests: u64,
     /// How many rows there were when the walk began.
-    first_rows: u64,
-    outcome: Outcome,
+    pub(crate) first_rows: u64,
+    pub(crate) outcome: Outcome,
 }
 
 /// Walks as the scenario says. `telling`: the outcome holds the whole story.
 pub(crate) fn walk(scenario: &Scenario, telling: bool) -> Outcome {
-    let world = World::new(&scenario.shape, &scenario.rows);
-    let mut upstream = Upstream::new(&scenario.traits, world, &scenario.plan);
+    let shape = Rc::new(scenario.shape.clone());
+    let world = World::new(&shape, &scenario.rows, scenario.traits.hidden);
+    let mut upstream = Upstream::new(&scenario.traits, Rc::clone(&shape), world, &scenario.plan);
     if telling {
         upstream.story = Some(scenario.describe(&upstream.world.state));
     }
@@ -85,8 +102,10 @@ pub(crate) fn walk(scenario: &Scenario, telling: bool) -> Outcome {
         scenario,
         order: scenario.shape.order(),
         paging: Arc::new(scenario.traits.paging()),
-        learnt: Learnt::default(),
-        first_rows: upstream.world.state.len() as u64,
+        gateways: Gateways::new(&scenario.client),
+        requests: 0,
+        first_rows: upstream.world.state.raw().len() as u64,
+        shape,
         upstream,
         outcome: Outcome::default(),
     };
@@ -98,204 +117,160 @@ pub(crate) fn walk(scenario: &Scenario, telling: bool) -> Outcome {
     let mut outcome = walk.outcome;
     match stop {
         Ok(()) | Err(Stop::Unproven) => {}
-        Err(Stop::Refused(refusal)) => outcome.refusal = Some(refusal),
+        Err(Stop::Refused(refusal, need)) => (outcome.refusal, outcome.need) = (Some(refusal), need),
         Err(Stop::Violated(violation)) => {
             walk.upstream.tell(|| format!("VIOLATED {}: {}", violation.promise, violation.what));
             outcome.violation = Some(violation);
         }
     }
-    outcome.mutations = walk.upstream.world.mutations;
+    (outcome.mutations, outcome.ticks) = (walk.upstream.world.mutations, walk.upstream.ticks);
     outcome.story = walk.upstream.story.unwrap_or_default();
     outcome
 }
 
-fn start() -> Aim {
-    Aim::bare(Position::Start, Bound::Start, Offset(0))
-}
-
-fn end() -> Aim {
-    Aim::bare(Position::End, Bound::End, Offset(0))
-}
-
 impl Walk<'_> {
-    fn go(&mut self) -> Result<(), Stop> {
-        match self.scenario.client.style.clone() {
-            Style::Forward { looks_back } => self.straight(start(), u32::MAX, looks_back, 0).map(|_| ()),
-            Style::Worker { share } => self.straight(start(), u32::MAX, false, share).map(|_| ()),
-            Style::Backward => self.straight(end(), u32::MAX, false, 0).map(|_| ()),
-            Style::ThereAndBack { turn } => {
-                let back = self.straight(start(), turn, false, 0)?;
-                back.map_or(Ok(()), |aim| self.straight(aim, u32::MAX, false, 0).map(|_| ()))
-            }
-            Style::Wander { choices } => self.wander(&choices),
-        }
-    }
-
-    /// Goes on in one direction to the end, or for so many pages. Gives the way back from the last page.
-    fn straight(&mut self, from: Aim, most: u32, looks_back: bool, share: u32) -> Result<Option<Aim>, Stop> {
-        let forward = from.bound.is_forward();
-        let mut leg = Leg::new(from.bound, self.upstream.world.arrivals);
-        let mut aim = from;
-        let mut before: Option<Served> = None;
-        for _ in 0..most {
-            let served = self.page(&aim, Some(&mut leg))?;
-            if let Some(before) =
-                before.as_ref().filter(|before| looks_back && before.rows.len() == before.limit as usize)
-            {
-                self.look_back(before, &served)?;
-            }
-            self.delete(&served.rows, share);
-            let (ahead, behind) =
-                if forward { (&served.next, &served.previous) } else { (&served.previous, &served.next) };
-            let Some(next) = ahead.clone() else {
-                let back = behind.clone();
-                return leg.finish().map(|()| back).map_err(Stop::from);
-            };
-            if self.outcome.pages > self.scenario.most_pages() {
-                let what = format!("{} pages and no end", self.outcome.pages);
-                return Err(Violation { promise: "G4 ends", what }.into());
-            }
-            aim = next;
-            before = Some(served);
-        }
-        Ok(before.and_then(|served| if forward { served.previous } else { served.next }))
-    }
-
-    /// The previous page of the next of a full page is that page, while nothing changes.
-    fn look_back(&mut self, page: &Served, next: &Served) -> Result<(), Stop> {
-        let Some(aim) = next.previous.clone() else {
-            return Ok(());
-        };
-        let again = self.limited_page(&aim, None, page.limit)?;
-        let places = |rows: &[Rc<Row>]| rows.iter().map(|row| row.place).collect::<Vec<Place>>();
-        if self.is_undisturbed() && places(&again.rows) != places(&page.rows) {
-            let what = format!("prev of next is {:?}, not {:?}", places(&again.rows), places(&page.rows));
-            return Err(Violation { promise: "G3 mirror", what }.into());
-        }
-        Ok(())
-    }
-
-    fn delete(&mut self, rows: &[Rc<Row>], share: u32) {
-        for row in rows {
-            if mix(self.scenario.traits.salt, u64::from(row.serial)) % 100 < u64::from(share) {
-                self.upstream.tell(|| format!("  the client deletes {row}"));
-                self.upstream.world.delete(row.place);
-            }
-        }
-    }
-
-    fn wander(&mut self, choices: &[u32]) -> Result<(), Stop> {
-        let mut seen = vec![start()];
-        let (mut next, mut previous, mut last): (Option<Aim>, Option<Aim>, Option<Aim>) = (None, None, None);
-        for &choice in choices {
-            let detail = choice >> 8;
-            let aim = match choice % 16 {
-                0..=5 => next.clone(),
-                6..=10 => previous.clone(),
-                11 | 12 => Some(seen[detail as usize % seen.len()].clone()),
-                13 => last.clone().or_else(|| Some(end())),
-                14 => {
-                    let offset = u64::from(detail) % (self.first_rows + 4);
-                    Some(Aim::bare(Position::At(Offset(offset)), Bound::At(offset), Offset(offset)))
-                }
-                _ => Some(start()),
-            };
-            let served = self.page(&aim.unwrap_or_else(start), None)?;
-            last = served.page.last.map(|target| Aim { target, bound: Bound::End });
-            (next, previous) = (served.next, served.previous);
-            seen.extend(next.iter().chain(&previous).cloned());
-        }
-        Ok(())
-    }
-
-    fn page(&mut self, aim: &Aim, leg: Option<&mut Leg>) -> Result<Served, Stop> {
+    /// Asks for a page with the limit whose turn it is.
+    pub(crate) fn page(&mut self, aim: &Aim, leg: Option<&mut Leg>) -> Result<Served, Stop> {
         let limits = &self.scenario.client.limits;
         let limit = limits[self.outcome.pages as usize % limits.len()];
         self.limited_page(aim, leg, limit)
     }
 
-    fn is_undisturbed(&self) -> bool {
+    /// Nothing has changed since the walk began.
+    pub(crate) fn is_undisturbed(&self) -> bool {
         self.upstream.world.mutations == 0
     }
 
-    fn limited_page(&mut self, aim: &Aim, leg: Option<&mut Leg>, limit: u32) -> Result<Served, Stop> {
+    pub(crate) fn limited_page(&mut self, aim: &Aim, leg: Option<&mut Leg>, limit: u32) -> Result<Served, Stop> {
         let client = &self.scenario.client;
-        self.upstream.tick();
-        if client.forgets > 0
-            && mix(self.scenario.traits.salt, self.outcome.pages).is_multiple_of(u64::from(client.forgets))
-        {
-            self.learnt = Learnt::default();
-        }
-        let (before, budget) = (self.learnt, client.budget);
-        self.upstream.begin_record();
-        let page_number = self.outcome.pages;
-        self.upstream.tell(|| {
-            format!("  page {page_number}: {} of {:?}, hint {:?}, {before:?}", limit, aim.bound, aim.target.hint)
-        });
-        let request = PageRequest {
-            target: aim.target.clone(),
-            limit,
-            order: Arc::clone(&self.order),
-            paging: Arc::clone(&self.paging),
-            learnt: before,
-            budget,
-            unproven: client.unproven,
-            short_pages: ShortPages::Refuse,
+        let number = self.requests;
+        self.requests += 1;
+        let loses = client.loses_hints > 0
+            && mix(self.scenario.traits.salt, number).is_multiple_of(u64::from(client.loses_hints));
+        let lost = loses.then(|| aim.clone().without_hint());
+        let aim = lost.as_ref().unwrap_or(aim);
+        let served = self.resolved(aim, limit, client.unproven, number);
+        let (page, answers, before, bound) = match served {
+            Ok(served) => served,
+            Err(Stop::Refused(refusal, need)) => {
+                self.ask_nearest(&refusal, limit)?;
+                return Err(Stop::Refused(refusal, need));
+            }
+            Err(other) => return Err(other),
         };
-        let (page, answers) = self.drive(request)?;
         self.outcome.pages += 1;
-        self.learnt = page.learnt;
+        self.outcome.costs.push(answers);
+        self.outcome.rows_read += self.upstream.shown.iter().map(|showing| u64::from(showing.items)).sum::<u64>();
+        self.outcome.rows_served += page.items.len() as u64;
         let rows = rows_of(&page, &self.upstream.world.registry)?;
-        let undisturbed = self.upstream.world.mutations == 0 && self.upstream.passed.len() == 1;
+        let still = self.upstream.passed.len() == 1;
         let exchange = Exchange {
             aim,
+            bound,
             limit,
-            budget,
+            client,
             before,
             page: &page,
             rows: &rows,
             shown: &self.upstream.shown,
             passed: &self.upstream.passed,
             answers,
-            undisturbed,
+            still,
+            undisturbed: self.upstream.world.mutations == 0 && still && aim.hinted,
             traits: &self.scenario.traits,
-            shape: &self.scenario.shape,
+            shape: &self.shape,
         };
         exchange.keeps_promises()?;
-        if page.unproven.is_some() {
-            self.outcome.flagged += 1;
+        self.outcome.checked += u64::from(page.level == Level::Checked);
+        self.outcome.flagged += u64::from(page.level == Level::Positional);
+        let positional = page.level == Level::Positional;
+        if positional && client.verify != Verify::Never {
             return Err(Stop::Unproven);
         }
-        self.outcome.checked += u64::from(page.level == Level::Checked);
-        if let Some(leg) = leg {
-            leg.take(&exchange, self.upstream.world.arrivals)?;
+        match leg {
+            Some(leg) if positional => leg.give_up(),
+            Some(leg) => leg.take(&exchange, self.upstream.world.arrivals)?,
+            None => {}
         }
         let next = page.next.as_ref().map(|target| exchange.aim_at(target)).transpose()?;
         let previous = page.previous.as_ref().map(|target| exchange.aim_at(target)).transpose()?;
+        let certain = exchange.is_certain();
+        let first_total = aim.first_total.or(page.total);
+        let last = page.last.clone().map(|target| Aim { target, first_total, ..Aim::end() });
         self.upstream.tell(|| {
             let serials: Vec<u32> = rows.iter().map(|row| row.serial).collect();
-            format!("  served versions {serials:?}, next {}, previous {}", next.is_some(), previous.is_some())
+            let level = page.level;
+            format!("  served {level:?} versions {serials:?}, next {}, previous {}", next.is_some(), previous.is_some())
         });
-        Ok(Served { page, rows, next, previous, limit })
+        Ok(Served { page, rows, next, previous, last, certain, limit })
+    }
+
+    /// Brings one request to its page. Gives what was learnt before it, and the bound that it turned out to mean.
+    fn resolved(
+        &mut self,
+        aim: &Aim,
+        limit: u32,
+        unproven: WhenUnproven,
+        number: u64,
+    ) -> Result<(Page, u32, Learnt, Bound), Stop> {
+        let client = &self.scenario.client;
+        self.upstream.world.anchor = aim.bound.place();
+        self.upstream.tick();
+        let target = if client.seeks { self.gateways.stripped(&aim.target) } else { aim.target.clone() };
+        let gateway = self.gateways.choose(client, self.scenario.traits.salt, number);
+        let (learnt, pivot) = (gateway.learnt, gateway.pivot(&target));
+        self.upstream.begin_record();
+        self.upstream.tell(|| format!("  page {number}: {limit} of {target:?}, {learnt:?}, pivot {pivot:?}"));
+        let traits = &self.scenario.traits;
+        let request = PageRequest {
+            learnt,
+            pivot,
+            budget: client.budget,
+            search_budget: client.search_budget,
+            unproven,
+            verify: client.verify,
+            short_pages: client.short_pages,
+            totals: client.totals,
+            flips: traits.flips,
+            filters: traits.filtering.as_ref().map(|filtering| Arc::clone(&filtering.filters)),
+            tells_total: traits.total == Says::Exactly,
+            ..PageRequest::new(
+                target,
+                limit,
+                Arc::clone(&self.order),
+                Arc::clone(&self.paging),
+                self.gateways.marker.clone(),
+            )
+        };
+        let (page, answers) = self.drive(request, aim, limit)?;
+        self.gateways.now().remember(&page, client.seeks);
+        let bound = match (self.upstream.looked_up, aim.bound) {
+            // An id without a fingerprint means the item where it is now.
+            (Some(place), Bound::After(_)) if is_bare(&aim.target.position) => Bound::After(place),
+            (Some(place), Bound::Before(_)) if is_bare(&aim.target.position) => Bound::Before(place),
+            (_, bound) => bound,
+        };
+        Ok((page, answers, learnt, bound))
     }
 
     /// The loop between the core and whoever fetches.
-    fn drive(&mut self, request: PageRequest) -> Result<(Page, u32), Stop> {
-        let budget = request.budget;
+    fn drive(&mut self, request: PageRequest, aim: &Aim, limit: u32) -> Result<(Page, u32), Stop> {
+        let most = request.search_budget.max(request.budget);
         let mut answered = 0;
         let mut step = resolve(request);
         loop {
             match step {
                 Step::Serve(page) => return Ok((*page, answered)),
                 Step::Refuse(refusal) => {
-                    self.upstream.tell(|| format!("  refused: {refusal:?}"));
-                    return Err(self.judge(refusal));
+                    let need = self.need(&refusal, aim, limit, answered)?;
+                    self.upstream.tell(|| format!("  refused: {refusal:?}, needed: {need:?}"));
+                    return Err(Stop::Refused(refusal, need));
                 }
                 Step::Fetch(fetches, pending) => {
                     answered += fetches.len() as u32;
                     self.outcome.answers += fetches.len() as u64;
-                    if fetches.is_empty() || answered > budget {
-                        let what = format!("{answered} requests of {budget}, {} of them now", fetches.len());
+                    if fetches.is_empty() || answered > most {
+                        let what = format!("{answered} requests of {most}, {} of them now", fetches.len());
                         return Err(Violation { promise: "requests", what }.into());
                     }
                     let answers = self.upstream.answer(&fetches);
@@ -308,24 +283,54 @@ impl Walk<'_> {
         }
     }
 
-    /// Refusals are honest: some can have no cause in this world.
-    fn judge(&self, refusal: Refusal) -> Stop {
-        let traits = &self.scenario.traits;
-        let truthful = traits.lie.is_none();
-        let still = self.upstream.passed.len() == 1;
-        let deep = traits.outages > 0 || traits.ceiling.is_some();
-        let (unfounded, promise) = match refusal {
-            Refusal::Unsorted(_) => (truthful, "refused as unsorted"),
-            Refusal::NoList => (truthful && !deep, "refused as no list"),
-            Refusal::TieRun { .. } => (truthful && self.scenario.shape.is_orderly(), "refused as tie run"),
-            Refusal::TooDeep => (truthful && !deep && still, "refused as too deep"),
-            Refusal::Stuck => (truthful && still, "refused as stuck"),
-            Refusal::PositionLost { .. } | Refusal::BudgetExceeded => (false, "refused"),
+    /// What a refusal names as the nearest place must be one: within the list, and a page there, flagged, is not empty
+    /// unless the list is; or at its end, and leads back.
+    fn ask_nearest(&mut self, refusal: &Refusal, limit: u32) -> Result<(), Stop> {
+        let (Refusal::PositionLost { nearest } | Refusal::TieRun { nearest } | Refusal::PivotGone { nearest }) =
+            refusal
+        else {
+            return Ok(());
         };
-        if unfounded {
-            let what = format!("{refusal:?}, where there is no cause");
-            return Stop::Violated(Violation { promise, what });
+        let traits = &self.scenario.traits;
+        // Where answers have other sizes than they say, or leave rows out, an offset is a row's at most by chance.
+        let steady = traits.caps.len() == 1 && traits.surplus == 0 && traits.hidden == 0;
+        let steady = steady && traits.echoes != Echoes::Nonsense;
+        // What a filtered list refuses knows the cursor's hint alone.
+        let steady = steady && !matches!(self.scenario.mode(), Mode::Keyset | Mode::Seek);
+        if !steady || traits.misleads() || traits.lie.is_some() || traits.lags || !self.scenario.rows_are_sound() {
+            return Ok(());
         }
-        Stop::Refused(refusal)
+        let most = self.upstream.passed.iter().map(|state| state.raw().len() as u64).max().unwrap_or(0);
+        // Where nothing tells how long the list is, an offset that was never looked at may lie behind it.
+        let seen = self.upstream.shown.iter().any(|showing| showing.items > 0);
+        if nearest.0 > most && seen {
+            let what = format!("{refusal:?}, in a list of {most}");
+            return Err(Violation { promise: "nearest", what }.into());
+        }
+        let number = self.requests;
+        self.requests += 1;
+        let aim = Aim::at(nearest.0);
+        let state_before = Rc::clone(&self.upstream.world.state);
+        match self.resolved(&aim, limit, WhenUnproven::Flag, number) {
+            Ok((page, ..)) => {
+                let still = self.upstream.passed.len() == 1 && Rc::ptr_eq(&state_before, &self.upstream.world.state);
+                let state = &self.upstream.world.state;
+                // Right at the end there is nothing but the way back.
+                let at_end = nearest.0 >= state.raw().len() as u64 && page.previous.is_some();
+                let empty = page.items.is_empty() && !state.rows().is_empty();
+                if still && empty && !at_end {
+                    let what = format!("nothing at {nearest:?}, where a refusal sent the client");
+                    return Err(Violation { promise: "nearest", what }.into());
+                }
+                Ok(())
+            }
+            Err(Stop::Violated(violation)) => Err(Stop::Violated(violation)),
+            Err(_) => Ok(()),
+        }
     }
+}
+
+/// Whether a position names its item without saying which keys it had.
+fn is_bare(position: &Position) -> bool {
+    matches!(position, Position::AfterPivot(pivot) | Position::BeforePivot(pivot) if pivot.fingerprint.is_none())
 }

@@ -1,96 +1,48 @@
-//! A collection that changes: rows, the order they are declared to have, and what happens to them.
+//! A collection that changes: the rows of each moment, and what happens to them.
 
-use std::{fmt::Write as _, rc::Rc, sync::Arc};
-
-use cursorgate::{
-    json::Span,
-    pagination::{
-        key::KeyValue,
-        order::{Nulls, Order, Ties},
-        position::Anchor,
-    },
-};
+use std::{collections::HashSet, rc::Rc};
 
 use crate::{
     dice::mix,
-    values::{Column, Look, Shown},
+    row::{Place, Row, RowPlan, Shape},
+    values::Column,
 };
 
-/// Where a row stands in the declared order: the strong keys as shown, then the id, each turned in its direction. Two
-/// versions with the same place are the same row with the same keys.
-pub(crate) type Place = [i64; 3];
-
 /// The rows of one moment, in the declared order.
-pub(crate) type State = Rc<Vec<Rc<Row>>>;
-
-/// How the upstream orders rows whose shown strong keys are equal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum TieOrder {
-    ById,
-    /// In some other order, always the same.
-    Fixed,
-    /// In another order with each query.
-    Shuffled,
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Moment {
+    rows: Vec<Rc<Row>>,
+    /// Those of them that anybody is ever shown; none: all.
+    seen: Option<Vec<Rc<Row>>>,
 }
 
-/// What the order of a collection is, and how its keys look.
-#[derive(Clone, Debug)]
-pub(crate) struct Shape {
-    /// At most two.
-    pub(crate) strong: Vec<Column>,
-    pub(crate) id: Column,
-    pub(crate) ties: TieOrder,
-    /// What the order says of ties; only a lie says ordered where they are not.
-    pub(crate) declared: Ties,
-    /// Equal values are spelt differently, and bodies hold blanks.
-    pub(crate) varied: bool,
-}
+/// One moment of the collection, shared by all who look at it.
+pub(crate) type State = Rc<Moment>;
 
-impl Shape {
-    pub(crate) fn order(&self) -> Arc<Order> {
-        let name = |index: usize| ["rank", "name"][index];
-        Arc::new(Order {
-            strong: self.strong.iter().enumerate().map(|(index, column)| column.sort_key(name(index))).collect(),
-            id: self.id.sort_key("id"),
-            ties: self.declared,
-        })
+impl Moment {
+    /// The rows that count: what is hidden is not there, as far as clients can tell.
+    pub(crate) fn rows(&self) -> &[Rc<Row>] {
+        self.seen.as_ref().unwrap_or(&self.rows)
     }
 
-    /// Whether every two rows can be told apart in order by what the core sees: there are no runs to be closed.
-    pub(crate) fn is_orderly(&self) -> bool {
-        let cut = self.strong.iter().any(|column| column.look == Look::LongText);
-        self.strong.is_empty() || (self.declared == Ties::Ordered && !cut)
+    /// All rows, hidden ones too: what offsets count.
+    pub(crate) fn raw(&self) -> &[Rc<Row>] {
+        &self.rows
     }
-}
 
-/// What decides where a row stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct RowPlan {
-    pub(crate) id: u32,
-    /// An ordinal for each strong column; none is null.
-    pub(crate) keys: [Option<i64>; 2],
-    /// What the grain of each strong column hides.
-    pub(crate) parts: [u32; 2],
-}
+    /// Whether a row with these keys and this id is there.
+    pub(crate) fn holds(&self, place: Place) -> bool {
+        self.rows().binary_search_by(|row| row.place.cmp(&place)).is_ok()
+    }
 
-/// A row in one version.
-#[derive(Debug)]
-pub(crate) struct Row {
-    /// Unique among all versions of all rows, and written in the item.
-    pub(crate) serial: u32,
-    pub(crate) plan: RowPlan,
-    pub(crate) place: Place,
-    /// What the upstream sorts by before ties.
-    pub(crate) fine: [(i64, u32); 2],
-    pub(crate) bytes: Vec<u8>,
-    /// Where the strong keys and the id stand in `bytes`.
-    pub(crate) spans: Vec<Span>,
-    /// The anchor that a cursor to this row carries.
-    pub(crate) anchor: Anchor,
+    /// How many rows stand before a place.
+    pub(crate) fn count_before(&self, place: Place) -> usize {
+        self.rows().partition_point(|row| row.place < place)
+    }
 }
 
 /// One change. Rows are chosen by a number modulo how many there are, so that a plan survives its shrinking.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Mutation {
     Insert(RowPlan),
     Delete(u32),
@@ -100,162 +52,264 @@ pub(crate) enum Mutation {
     Edit(u32),
     /// Brings back a row that was there once, as it was.
     Restore(u32),
+    /// Gives the row that the client's cursor names other keys, so many rows further on; negative: back.
+    MoveAnchor(i32),
+    /// Inserts so many rows: at the place of the one given, or anywhere (`spread`).
+    Flood {
+        like: RowPlan,
+        count: u32,
+        spread: bool,
+    },
+    /// Deletes so many neighbouring rows from one on.
+    Purge {
+        from: u32,
+        count: u32,
+    },
+    /// Inserts a row with the id of another, and other keys.
+    Twin(u32, RowPlan),
+}
+
+impl Mutation {
+    /// How many rows it brings at most.
+    pub(crate) fn arrivals(&self) -> usize {
+        match self {
+            Self::Flood { count, .. } => *count as usize,
+            Self::Delete(_) | Self::Purge { .. } => 0,
+            _ => 1,
+        }
+    }
 }
 
 /// The collection.
 pub(crate) struct World {
-    shape: Shape,
+    shape: Rc<Shape>,
     /// The rows now.
     pub(crate) state: State,
     /// Every version that ever was, by its serial.
     pub(crate) registry: Vec<Rc<Row>>,
+    /// One row in so many is hidden; 0: none.
+    hidden: u32,
+    ids: HashSet<u32, std::hash::BuildHasherDefault<Spread>>,
     deleted: Vec<RowPlan>,
     pub(crate) mutations: u64,
     /// How many rows came to places where they were not, so far.
     pub(crate) arrivals: u64,
+    /// The row that the client's cursor names.
+    pub(crate) anchor: Option<Place>,
+    /// What happened, in words, where somebody reads.
+    pub(crate) said: Option<Vec<String>>,
+}
+
+/// Hashes ids: they are numbers, and nobody attacks them.
+#[derive(Default)]
+pub(crate) struct Spread(u64);
+
+impl std::hash::Hasher for Spread {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u32(u32::from(*byte));
+        }
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.0 = (self.0 ^ u64::from(number)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
 }
 
 impl World {
-    pub(crate) fn new(shape: &Shape, rows: &[RowPlan]) -> Self {
+    pub(crate) fn new(shape: &Rc<Shape>, rows: &[RowPlan], hidden: u32) -> Self {
         let mut world = Self {
-            shape: shape.clone(),
+            shape: Rc::clone(shape),
             state: State::default(),
-            registry: Vec::new(),
+            registry: Vec::with_capacity(rows.len() * 2),
+            hidden,
+            ids: HashSet::with_capacity_and_hasher(rows.len() * 2, Default::default()),
             deleted: Vec::new(),
             mutations: 0,
             arrivals: 0,
+            anchor: None,
+            said: None,
         };
-        for &plan in rows {
-            world.insert(plan);
-        }
+        let mut first: Vec<Rc<Row>> = rows.iter().map(|&plan| world.created(plan)).collect();
+        first.sort_by_key(|row| row.place);
+        Rc::make_mut(&mut world.state).rows = first;
         world.arrivals = 0;
+        world.look();
         world
     }
 
-    /// Carries out a change and says in words what came of it.
-    pub(crate) fn mutate(&mut self, mutation: Mutation) -> String {
+    /// Carries out the changes of one tick.
+    pub(crate) fn change(&mut self, mutations: &[Mutation]) {
+        for &mutation in mutations {
+            self.mutate(mutation);
+        }
+        self.look();
+    }
+
+    fn mutate(&mut self, mutation: Mutation) {
         self.mutations += 1;
         match mutation {
             Mutation::Insert(plan) => self.insert(plan),
-            Mutation::Delete(choice) => self.remove(choice).map_or_else(nothing, |row| {
-                self.deleted.push(row.plan);
-                format!("deletes {row}")
-            }),
-            Mutation::Rekey(choice, plan) => self.remove(choice).map_or_else(nothing, |row| {
-                let (keys, parts) = (plan.keys, plan.parts);
-                format!("re-keys {row}: {}", self.insert(RowPlan { id: row.plan.id, keys, parts }))
-            }),
+            Mutation::Delete(choice) => {
+                if let Some(row) = self.remove(choice) {
+                    self.tell(|| format!("deletes {row}"));
+                    self.deleted.push(row.plan);
+                }
+            }
+            Mutation::Rekey(choice, plan) => {
+                if let Some(row) = self.remove(choice) {
+                    self.tell(|| format!("re-keys {row}"));
+                    self.insert(RowPlan { id: row.plan.id, ..plan });
+                }
+            }
             Mutation::Edit(choice) => {
-                self.remove(choice).map_or_else(nothing, |row| format!("edits {row}: {}", self.insert(row.plan)))
+                if let Some(row) = self.remove(choice) {
+                    self.tell(|| format!("edits {row}"));
+                    self.insert(row.plan);
+                }
             }
             Mutation::Restore(choice) => {
-                if self.deleted.is_empty() {
-                    return nothing();
+                if !self.deleted.is_empty() {
+                    let plan = self.deleted.swap_remove(choice as usize % self.deleted.len());
+                    self.insert(plan);
                 }
-                let plan = self.deleted.swap_remove(choice as usize % self.deleted.len());
-                self.insert(plan)
+            }
+            Mutation::MoveAnchor(by) => self.move_anchor(by),
+            Mutation::Flood { like, count, spread } => {
+                self.mutations += u64::from(count.saturating_sub(1));
+                self.flood(like, count, spread);
+            }
+            Mutation::Purge { from, count } => self.purge(from, count),
+            Mutation::Twin(choice, plan) => {
+                let rows = &self.state.rows;
+                if let Some(id) = (!rows.is_empty()).then(|| rows[choice as usize % rows.len()].plan.id) {
+                    let row = self.version(RowPlan { id, ..plan });
+                    if !self.state.holds(row.place) {
+                        self.tell(|| format!("inserts {row}, whose id is taken"));
+                        self.arrivals += 1;
+                        self.put(row);
+                    }
+                }
             }
         }
     }
 
-    /// Deletes the row at a place, if there is one.
-    pub(crate) fn delete(&mut self, place: Place) {
-        if let Ok(index) = self.state.binary_search_by(|row| row.place.cmp(&place)) {
-            let _ = self.mutate(Mutation::Delete(index as u32));
+    /// Deletes the rows at these places that are there.
+    pub(crate) fn delete(&mut self, places: impl Iterator<Item = Place>) {
+        for place in places {
+            if let Ok(index) = self.state.rows.binary_search_by(|row| row.place.cmp(&place)) {
+                self.mutate(Mutation::Delete(index as u32));
+            }
+        }
+        self.look();
+    }
+
+    fn move_anchor(&mut self, by: i32) {
+        let Some(index) = self.anchor.and_then(|place| self.state.rows.iter().position(|row| row.place == place))
+        else {
+            return;
+        };
+        let to = (index as i64 + i64::from(by)).clamp(0, self.state.rows.len() as i64 - 1) as usize;
+        let other = self.state.rows[to].plan;
+        if let Some(row) = self.remove(index as u32) {
+            self.tell(|| format!("moves the client's anchor {row}"));
+            self.insert(RowPlan { id: row.plan.id, ..other });
+        }
+    }
+
+    fn flood(&mut self, like: RowPlan, count: u32, spread: bool) {
+        let most = self.shape.strong.first().map_or(0, |column| i64::from(Column::most(column.look)) - 1);
+        let keys: Vec<[Option<i64>; 2]> = self.state.rows.iter().map(|row| row.plan.keys).collect();
+        let mut fresh: Vec<Rc<Row>> = (0..count)
+            .map(|index| {
+                let roll = mix(u64::from(like.id), u64::from(index));
+                if spread && !keys.is_empty() {
+                    let keys = keys[roll as usize % keys.len()];
+                    return self.created(RowPlan { id: roll as u32 % 100_000, keys, ..like });
+                }
+                let [first, second] = like.keys;
+                let keys = [first.map(|key| (key + i64::from(index / 3)).min(most)), second];
+                self.created(RowPlan { id: like.id + index, keys, ..like })
+            })
+            .collect();
+        self.tell(|| format!("inserts {count} rows"));
+        fresh.sort_by_key(|row| row.place);
+        let rows = &mut Rc::make_mut(&mut self.state).rows;
+        rows.extend(fresh);
+        rows.sort_by_key(|row| row.place);
+    }
+
+    fn purge(&mut self, from: u32, count: u32) {
+        let rows = &mut Rc::make_mut(&mut self.state).rows;
+        if rows.is_empty() {
+            return;
+        }
+        let from = from as usize % rows.len();
+        let to = (from + count as usize).min(rows.len());
+        let gone: Vec<Rc<Row>> = rows.drain(from..to).collect();
+        self.mutations += gone.len().saturating_sub(1) as u64;
+        self.tell(|| format!("deletes {} rows from place {from} on", gone.len()));
+        for row in gone {
+            self.ids.remove(&row.plan.id);
         }
     }
 
     fn remove(&mut self, choice: u32) -> Option<Rc<Row>> {
-        let rows = Rc::make_mut(&mut self.state);
-        (!rows.is_empty()).then(|| rows.remove(choice as usize % rows.len()))
+        let rows = &mut Rc::make_mut(&mut self.state).rows;
+        let row = (!rows.is_empty()).then(|| rows.remove(choice as usize % rows.len()))?;
+        self.ids.remove(&row.plan.id);
+        Some(row)
     }
 
     /// Puts a row in its place; where its id is taken, under the next free one.
-    fn insert(&mut self, mut plan: RowPlan) -> String {
-        while self.state.iter().any(|row| row.plan.id == plan.id) {
+    fn insert(&mut self, plan: RowPlan) {
+        let row = self.created(plan);
+        self.tell(|| format!("inserts {row}"));
+        self.put(row);
+    }
+
+    fn put(&mut self, row: Rc<Row>) {
+        let rows = &mut Rc::make_mut(&mut self.state).rows;
+        let at = rows.partition_point(|other| other.place < row.place);
+        rows.insert(at, row);
+    }
+
+    fn created(&mut self, mut plan: RowPlan) -> Rc<Row> {
+        while !self.ids.insert(plan.id) {
             plan.id += 1;
         }
+        self.arrivals += 1;
+        self.version(plan)
+    }
+
+    fn version(&mut self, plan: RowPlan) -> Rc<Row> {
         let row = Rc::new(Row::new(&self.shape, plan, self.registry.len() as u32));
         self.registry.push(Rc::clone(&row));
-        self.arrivals += 1;
-        let rows = Rc::make_mut(&mut self.state);
-        let at = rows.partition_point(|other| other.place < row.place);
-        let said = format!("inserts {row} at {at}");
-        rows.insert(at, row);
-        said
+        row
     }
 
-    /// The rows of a state in the order in which the upstream gives them to its `query`-th query.
-    pub(crate) fn listed(&self, state: &State, query: u64, salt: u64) -> State {
-        if self.shape.strong.is_empty() || (self.shape.ties == TieOrder::ById && !self.is_coarse()) {
-            return Rc::clone(state);
+    /// Sees what of the rows is not hidden.
+    fn look(&mut self) {
+        if self.hidden > 0 {
+            let hidden = self.hidden;
+            let moment = Rc::make_mut(&mut self.state);
+            let shown = moment.rows.iter().filter(|row| !is_hidden(row, hidden)).cloned().collect();
+            moment.seen = Some(shown);
         }
-        let turn = match self.shape.ties {
-            TieOrder::ById => None,
-            TieOrder::Fixed => Some(salt),
-            TieOrder::Shuffled => Some(mix(salt, query)),
-        };
-        let mut rows = state.as_ref().clone();
-        rows.sort_by_key(|row| (row.fine, turn.map_or(0, |turn| mix(turn, u64::from(row.plan.id))), row.place));
-        Rc::new(rows)
     }
 
-    fn is_coarse(&self) -> bool {
-        self.shape.strong.iter().any(|column| column.grain > 1)
-    }
-}
-
-fn nothing() -> String {
-    "nothing to change".to_owned()
-}
-
-impl Row {
-    fn new(shape: &Shape, plan: RowPlan, serial: u32) -> Self {
-        let spelling = |column: u64| {
-            if shape.varied { mix(u64::from(serial), column) >> 8 } else { 0 }
-        };
-        let (mut place, mut fine) = ([0; 3], [(0, 0); 2]);
-        let mut shown: Vec<Shown> = Vec::with_capacity(3);
-        for (index, column) in shape.strong.iter().enumerate() {
-            let (ordinal, part) = (plan.keys[index], plan.parts[index] % column.grain.max(1));
-            place[index] = column.rank(ordinal);
-            let part_rank = if column.descending { column.grain - part } else { part };
-            fine[index] = (place[index], if ordinal.is_none() { 0 } else { part_rank });
-            shown.push(column.show(ordinal, part, spelling(index as u64)));
+    fn tell(&mut self, line: impl FnOnce() -> String) {
+        if let Some(said) = &mut self.said {
+            said.push(line());
         }
-        place[2] = shape.id.rank(Some(i64::from(plan.id)));
-        shown.push(shape.id.show(Some(i64::from(plan.id)), 0, spelling(2)));
-        let gap = if spelling(3) % 3 == 1 { " " } else { "" };
-        let mut text = format!("{{{gap}\"v\":{serial}");
-        let mut spans = Vec::with_capacity(shown.len());
-        for (index, key) in shown.iter().enumerate() {
-            let _ = write!(text, ",\"{}\":{gap}", ["k", "l", "m"][index]);
-            let start = text.len() as u32;
-            text.push_str(&key.raw);
-            spans.push(Span { start, end: text.len() as u32 });
-        }
-        text.push_str(gap);
-        text.push('}');
-        let id = shown.pop().map_or(KeyValue::Null, |key| key.value);
-        let anchor = Anchor { keys: shown.iter().map(Shown::kept).collect(), id };
-        Self { serial, plan, place, fine, bytes: text.into_bytes(), spans, anchor }
-    }
-
-    /// The serial written in an item's bytes.
-    pub(crate) fn serial_in(item: &[u8]) -> Option<u32> {
-        let from = item.iter().position(|&byte| byte == b':')? + 1;
-        let length = item[from..].iter().position(|byte| !byte.is_ascii_digit())?;
-        std::str::from_utf8(&item[from..from + length]).ok()?.parse().ok()
     }
 }
 
-impl std::fmt::Display for Row {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "{}", String::from_utf8_lossy(&self.bytes))
-    }
-}
-
-/// A column may hold nulls only where their place is said.
-pub(crate) fn has_nulls(column: &Column) -> bool {
-    !matches!(column.nulls, Nulls::None | Nulls::Unsaid)
+/// Whether a row is hidden after the limit, where one in so many is.
+pub(crate) fn is_hidden(row: &Row, one_in: u32) -> bool {
+    one_in > 0 && mix(u64::from(row.plan.id), 77).is_multiple_of(u64::from(one_in))
 }

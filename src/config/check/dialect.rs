@@ -4,7 +4,10 @@ use super::Context;
 use crate::config::{
     diagnostic::{Located, nearest},
     form, keys, presets,
-    settings::{DialectMatch, DialectRequest, DialectResponse, DialectSettings, DialectSize, DialectSort, EndWord},
+    settings::{
+        DialectCount, DialectFilter, DialectItem, DialectMatch, DialectRequest, DialectResponse, DialectSettings,
+        DialectSize, DialectSort, DialectTerms, EndWord, Quote, QuotedKind,
+    },
     syntax, toml_text,
     written::Written,
 };
@@ -115,12 +118,10 @@ fn read(name: &Located<String>, written: &Written, context: &mut Context<'_>) ->
     let size = read_size(&size, context);
     let sort = written.find("sort").and_then(|sort| read_sort(sort, context));
     let query = request.text("query").unwrap_or(Located { value: String::new(), at: request.at });
-    let headers = request.text_members("headers");
-    for (header, _) in &headers {
-        if let Err(wrong) = syntax::header_name(&header.value) {
-            context.diagnostics.error(header.at, wrong.message, wrong.help);
-        }
-    }
+    let headers = read_headers(&request, context);
+    let filter = written.find("filter").map(read_filter);
+    let item = written.find("item").and_then(|item| read_item(item, context));
+    let count = written.find("count").map(|count| read_count(count, context));
     if query.value.is_empty() && headers.is_empty() {
         let message = format!("the dialect {:?} does not say how a page is asked for", name.value);
         context.missing(request.at, message, "request = { query = \"page={page}&page_size={size}\" }");
@@ -144,11 +145,27 @@ fn read(name: &Located<String>, written: &Written, context: &mut Context<'_>) ->
             first_page: request.count("first_page").unwrap_or(1),
             also: request.texts("also"),
             max_depth: request.count("max_depth"),
+            first_token: request.text("first_token"),
+            token_alone: request.boolean("token_alone"),
+            single_use: request.boolean("single_use"),
         },
         size,
         response: read_response(&response, context)?,
         sort,
+        filter,
+        item,
+        count,
     })
+}
+
+fn read_headers(table: &Written, context: &mut Context<'_>) -> Vec<(Located<String>, Located<String>)> {
+    let headers = table.text_members("headers");
+    for (header, _) in &headers {
+        if let Err(wrong) = syntax::header_name(&header.value) {
+            context.diagnostics.error(header.at, wrong.message, wrong.help);
+        }
+    }
+    headers
 }
 
 fn read_size(size: &Written, context: &mut Context<'_>) -> DialectSize {
@@ -171,6 +188,7 @@ fn read_response(response: &Written, context: &mut Context<'_>) -> Option<Dialec
             "flag" => EndWord::Flag,
             "short-page" => EndWord::ShortPage,
             "empty-page" => EndWord::EmptyPage,
+            "same-token" => EndWord::SameToken,
             _ => return None,
         };
         Some(Located { value, at: word.at })
@@ -180,27 +198,35 @@ fn read_response(response: &Written, context: &mut Context<'_>) -> Option<Dialec
         items_optional: response.boolean("items_optional"),
         item: response.text("item"),
         id: response.text("id"),
+        item_token: response.text("item_token"),
         total: response.text("total"),
         total_exact_when: values(response, "total_exact_when"),
         has_more: response.text("has_more"),
         is_last: response.text("is_last"),
         next_url: response.text("next_url"),
         prev_url: response.text("prev_url"),
+        url_base: response.text("url_base"),
+        next_token: response.text("next_token"),
+        prev_token: response.text("prev_token"),
+        token_param: response.text("token_param"),
+        next_params: response.text("next_params"),
         next_page: response.text("next_page"),
         last_page: response.text("last_page"),
         page: response.text("page"),
         offset: response.text("offset"),
         size: response.text("size"),
         end,
+        hidden: response.boolean("hidden"),
         repeats_last_page: response.boolean("repeats_last_page"),
         past_end: matches(response, "past_end", context),
+        gone: matches(response, "gone", context),
         error: matches(response, "error", context),
     })
 }
 
-fn matches(response: &Written, key: &str, context: &mut Context<'_>) -> Vec<DialectMatch> {
+fn matches(table: &Written, key: &str, context: &mut Context<'_>) -> Vec<DialectMatch> {
     let mut read = Vec::new();
-    for element in response.list(key) {
+    for element in table.list(key) {
         let body = values(element, "body");
         let found =
             DialectMatch { at: element.at, status: element.count("status"), body, present: element.text("present") };
@@ -233,4 +259,73 @@ fn read_sort(sort: &Written, context: &mut Context<'_>) -> Option<DialectSort> {
         nulls_last: sort.string("nulls_last"),
         max_keys: sort.count("max_keys"),
     })
+}
+
+fn read_filter(filter: &Written) -> DialectFilter {
+    let kinds = [
+        ("number", QuotedKind::Number),
+        ("string", QuotedKind::Text),
+        ("number-in-string", QuotedKind::NumberInString),
+        ("datetime", QuotedKind::Datetime),
+        ("boolean", QuotedKind::Boolean),
+        ("uuid", QuotedKind::Uuid),
+    ];
+    let quote = filter.table("quote");
+    let quote = kinds.iter().filter_map(|(key, kind)| {
+        let word = quote.text(key)?;
+        let value = match word.value.as_str() {
+            "none" => Quote::None,
+            "single" => Quote::Single,
+            "double" => Quote::Double,
+            "json" => Quote::Json,
+            _ => return None,
+        };
+        Some((*kind, Located { value, at: word.at }))
+    });
+    let fields = filter.table("fields");
+    let fields = fields.members().iter().map(|(name, terms)| (name.clone(), read_terms(terms)));
+    DialectFilter {
+        at: filter.at,
+        terms: read_terms(filter),
+        query: filter.text("query"),
+        and: filter.text("and"),
+        or: filter.text("or"),
+        merge: filter.text("merge"),
+        repeatable: filter.boolean("repeatable"),
+        quote: quote.collect(),
+        fields: fields.collect(),
+    }
+}
+
+fn read_terms(table: &Written) -> DialectTerms {
+    DialectTerms {
+        lt: table.text("lt"),
+        gt: table.text("gt"),
+        lte: table.text("lte"),
+        gte: table.text("gte"),
+        eq: table.text("eq"),
+        null: table.text("null"),
+        not_null: table.text("not_null"),
+    }
+}
+
+fn read_item(item: &Written, context: &mut Context<'_>) -> Option<DialectItem> {
+    let headers = read_headers(item, context);
+    let gone = matches(item, "gone", context);
+    let Some(path) = item.text("path") else {
+        context.missing(item.at, "[item] does not say where an item is", "path = \"{path}/{id}\"");
+        return None;
+    };
+    Some(DialectItem { at: item.at, path, query: item.text("query"), headers, value: item.text("value"), gone })
+}
+
+fn read_count(count: &Written, context: &mut Context<'_>) -> DialectCount {
+    DialectCount {
+        at: count.at,
+        by_head: count.string("method").as_deref() == Some("HEAD"),
+        path: count.text("path"),
+        query: count.text("query"),
+        headers: read_headers(count, context),
+        total: count.text("total"),
+    }
 }

@@ -17,6 +17,8 @@ pub(super) const ROLES: &[(&str, Role)] = &[
     ("cursor", Role::Cursor),
     ("after", Role::After),
     ("before", Role::Before),
+    ("after_id", Role::AfterId),
+    ("before_id", Role::BeforeId),
     ("sort", Role::Sort),
 ];
 

@@ -1,26 +1,24 @@
 //! What a route that serves a list needs beside its path.
 
-use std::time::Duration;
-
 use super::{
     Context, cost,
     dialect::Dialects,
     envelope::{self, Envelopes, ROLES},
-    legacy,
+    field, legacy, mode,
 };
 use crate::{
     config::{
         diagnostic::{Located, Location},
         settings::{
-            Budgets, CursorSettings, DialectSettings, FieldSettings, ListSettings, PageSizeSettings, ParameterSettings,
-            Role, SortTerm, TotalPolicy,
+            Budgets, CursorSettings, DialectSettings, ListSettings, Mode, PageSizeSettings, ParameterSettings, Role,
+            SortTerm,
         },
         syntax,
         written::{Value, Written},
     },
     pagination::{
-        order::{Direction, Kind, Nulls, Ties},
-        resolver::{ShortPages, WhenUnproven},
+        order::{Direction, Ties},
+        resolver::{ShortPages, Totals, Verify, WhenUnproven},
     },
 };
 
@@ -31,7 +29,7 @@ pub(super) struct Route<'a> {
     pub(super) written: &'a Written,
 }
 
-/// An order: the strong keys, and which way the id runs.
+/// A declared order: the strong keys, and which way the id runs.
 type Order = (Vec<Located<SortTerm>>, Direction);
 
 impl Route<'_> {
@@ -53,27 +51,29 @@ impl Route<'_> {
         let id = self.written.text("id");
         let order = self.order(id.as_ref(), dialect.as_ref(), context);
         let page_size = self.page_size(context);
-        let budgets = self.budgets();
-        if let Some(dialect) = &dialect {
-            let written = self.written.table("page_size").find("max").map(|max| max.at);
-            cost::check(written.unwrap_or(dialect.at), page_size, dialect, budgets, context);
-        }
+        let budgets = self.budgets(context);
         let parameters = self.parameters();
         let paging = legacy::paging_names(dialect.as_ref(), envelope.as_ref(), &parameters);
         let legacy = legacy::legacy(self.written, &paging, context);
         let collection = self.written.string("collection").or(collection);
-        let fields = self.fields(context);
-        let (order, id_direction) = order?;
-        Some(ListSettings {
+        let fields = field::fields(self.written, context);
+        let declared = self.written.find("order").is_some();
+        let (order, id_direction) = if declared { order? } else { (Vec::new(), Direction::Ascending) };
+        field::check_opaque(&order, &fields, context);
+        let list = ListSettings {
             dialect: dialect?,
             envelope: envelope?,
             collection: collection?,
+            declared,
             order,
             id_direction,
             id,
             ties: self.word("ties", &[("unordered", Ties::Unordered), ("ordered", Ties::Ordered)]),
             fields,
             sortable: self.written.texts("sortable"),
+            filterable: self.written.texts("filterable"),
+            mode: self.mode(),
+            verify: self.verify(context),
             unproven: self
                 .word("unproven", &[("refuse", WhenUnproven::Refuse), ("flag", WhenUnproven::Flag)])
                 .unwrap_or(WhenUnproven::Refuse),
@@ -82,14 +82,34 @@ impl Route<'_> {
                 .unwrap_or(ShortPages::Refuse),
             page_size,
             total: self
-                .word("total", &[("upstream", TotalPolicy::Upstream), ("omit", TotalPolicy::Omit)])
-                .unwrap_or(TotalPolicy::Upstream),
+                .word("total", &[("omit", Totals::Omit), ("count", Totals::Count), ("first-page", Totals::FirstPage)])
+                .unwrap_or(Totals::Upstream),
             principal: self.principal(),
             cursor: self.cursor(root),
             parameters,
             legacy,
             budgets,
-        })
+        };
+        mode::check(&list, self.written, context);
+        let written = self.written.table("page_size").find("max").map(|max| max.at);
+        cost::check(written.unwrap_or(list.dialect.at), &list, context);
+        Some(list)
+    }
+
+    fn mode(&self) -> Located<Mode> {
+        let said = self.word("mode", &Mode::WORDS);
+        let at = self.written.find("mode").map_or(self.at, |written| written.at);
+        Located { value: said.unwrap_or(Mode::Auto), at }
+    }
+
+    fn verify(&self, context: &mut Context<'_>) -> Verify {
+        let verify = self.word("verify", &[("when-cheap", Verify::WhenCheap), ("never", Verify::Never)]);
+        if verify == Some(Verify::Never) {
+            let at = self.written.find("verify").map_or(self.at, |written| written.at);
+            let help = "items are skipped and repeated as they are by page=; \"when-cheap\" proves what costs nothing";
+            context.diagnostics.warning(at, "nothing is proven: pages are served by their offsets", help);
+        }
+        verify.unwrap_or(Verify::Always)
     }
 
     fn word<T: Copy>(&self, key: &str, words: &[(&str, T)]) -> Option<T> {
@@ -106,20 +126,7 @@ impl Route<'_> {
             }
             return None;
         };
-        let dialect = dialects.find(&name, context)?;
-        if cost::places(&dialect) == cost::Places::Pages && !cost::size_is_asked(&dialect) {
-            let message = format!(
-                "{:?} has pages of a fixed size, and what proves the seams between them comes with a later version",
-                name.value
-            );
-            let query = &dialect.request.query.value;
-            let help = format!(
-                "if the upstream takes a size, say so: [dialects.NAME] extends = {:?}, request = {{ query = \"{query}&per_page={{size}}\" }}",
-                name.value
-            );
-            context.diagnostics.error(name.at, message, help);
-        }
-        Some(dialect)
+        dialects.find(&name, context)
     }
 
     fn order(
@@ -128,18 +135,14 @@ impl Route<'_> {
         dialect: Option<&DialectSettings>,
         context: &mut Context<'_>,
     ) -> Option<Order> {
-        let later = "lists without a declared order come with a later version";
-        let help = "say what the list is sorted by: order = [\"-created_at\", \"id\"]";
-        let Some(written) = self.written.find("order") else {
-            context.missing(self.at, format!("routes.{} declares no order, and {later}", self.name), help);
-            return None;
-        };
+        let written = self.written.find("order")?;
         let terms = self.written.texts("order");
         let Value::List(elements) = &written.value else {
             return None;
         };
         if elements.is_empty() {
-            context.diagnostics.error(written.at, format!("this order is empty, and {later}"), help);
+            let help = "[\"id\"] is sorted by the id; remove `order` where it is not known how the list is sorted";
+            context.diagnostics.error(written.at, "this order is empty", help);
             return None;
         }
         if terms.len() < elements.len() || terms.iter().any(|term| syntax::sort_term(&term.value).is_err()) {
@@ -178,11 +181,6 @@ impl Route<'_> {
         None
     }
 
-    fn fields(&self, context: &mut Context<'_>) -> Vec<FieldSettings> {
-        let table = self.written.table("fields");
-        table.members().iter().map(|(name, field)| read_field(name, field, context)).collect()
-    }
-
     fn page_size(&self, context: &mut Context<'_>) -> PageSizeSettings {
         let table = self.written.table("page_size");
         let default = table.located_count::<u32>("default");
@@ -196,14 +194,27 @@ impl Route<'_> {
         PageSizeSettings { default, max, over_max: envelope::over_max(&table) }
     }
 
-    fn budgets(&self) -> Budgets {
+    fn budgets(&self, context: &mut Context<'_>) -> Budgets {
         let table = self.written.table("budgets");
+        let usual = Budgets::default();
+        let upstream_requests = table.count("upstream_requests").unwrap_or(usual.upstream_requests);
+        let search = table.located_count::<u32>("search_requests");
+        if let Some(search) = search.as_ref().filter(|search| (1..upstream_requests).contains(&search.value)) {
+            let message = format!(
+                "budgets.search_requests is {}, and budgets.upstream_requests {upstream_requests}",
+                search.value
+            );
+            let help = "a page whose place must be searched for may take more requests than others, not fewer";
+            context.diagnostics.error(search.at, message, help);
+        }
         Budgets {
-            time: table.duration("time").unwrap_or(Duration::from_secs(30)),
-            upstream_requests: table.count("upstream_requests").unwrap_or(8),
-            answer_size: table.size("answer_size").unwrap_or(10 << 20),
-            answer_depth: table.count("answer_depth").unwrap_or(128),
-            link_length: table.size("link_length").unwrap_or(4 << 10),
+            time: table.duration("time").unwrap_or(usual.time),
+            upstream_requests,
+            search_requests: search.map_or(usual.search_requests, |search| search.value).max(upstream_requests),
+            search_items: table.count("search_items").unwrap_or(usual.search_items),
+            answer_size: table.size("answer_size").unwrap_or(usual.answer_size),
+            answer_depth: table.count("answer_depth").unwrap_or(usual.answer_depth),
+            link_length: table.size("link_length").unwrap_or(usual.link_length),
         }
     }
 
@@ -216,10 +227,12 @@ impl Route<'_> {
 
     fn cursor(&self, root: &Written) -> CursorSettings {
         let table = self.written.table("cursor");
+        let global = root.table("cursor");
         CursorSettings {
-            ttl: table.duration("ttl").or_else(|| root.table("cursor").duration("ttl")),
+            sealed: if table.find("sealed").is_some() { table.boolean("sealed") } else { global.boolean("sealed") },
+            ttl: table.duration("ttl").or_else(|| global.duration("ttl")),
             bind: header_names(&table, "bind"),
-            length: table.count("length").unwrap_or(2_048),
+            length: table.count("length").unwrap_or(CursorSettings::LENGTH),
         }
     }
 
@@ -228,48 +241,6 @@ impl Route<'_> {
         let renamed: Vec<(Role, Located<String>)> =
             ROLES.iter().filter_map(|(key, role)| Some((*role, table.text(key)?))).collect();
         ParameterSettings { renamed, private: table.strings("private"), ignored: table.strings("ignored") }
-    }
-}
-
-fn read_field(name: &Located<String>, field: &Written, context: &mut Context<'_>) -> FieldSettings {
-    let kind = field.string("type");
-    let ranks = field.find("ranks");
-    match (kind.as_deref(), ranks) {
-        (Some("rank"), None) => {
-            context.missing(
-                field.at,
-                format!("the ranks of {} are not said", name.value),
-                "ranks = [\"low\", \"high\"]",
-            );
-        }
-        (kind, Some(ranks)) if kind != Some("rank") => {
-            let help = "write type = \"rank\", or remove `ranks`";
-            context.diagnostics.error(ranks.at, format!("{} is no rank", name.value), help);
-        }
-        _ => {}
-    }
-    FieldSettings {
-        name: name.value.clone(),
-        kind: match kind.as_deref() {
-            Some("number") => Kind::Number,
-            Some("number-in-string") => Kind::NumberInString,
-            Some("string") => Kind::Text,
-            Some("datetime") => Kind::Datetime,
-            Some("boolean") => Kind::Boolean,
-            Some("uuid") => Kind::Uuid,
-            Some("rank") => Kind::Rank(field.strings("ranks")),
-            _ => Kind::Inferred,
-        },
-        nulls: match field.string("nulls").as_deref() {
-            Some("none") => Nulls::None,
-            Some("smallest") => Nulls::Smallest,
-            Some("largest") => Nulls::Largest,
-            Some("first") => Nulls::First,
-            Some("last") => Nulls::Last,
-            _ => Nulls::Unsaid,
-        },
-        at: field.text("at"),
-        upstream: field.string("upstream"),
     }
 }
 

@@ -1,10 +1,13 @@
-//! `[server]`, `[listeners]`, `[admin]`, `[log]`.
+//! `[server]`, `[listeners]`, `[admin]`, `[log]`, `[caches]`.
 
 use std::{net::SocketAddr, time::Duration};
 
 use super::Context;
 use crate::config::{
-    settings::{AdminSettings, ListenerSettings, ListenerTls, LogFormat, LogLevel, LogSettings, ServerSettings},
+    settings::{
+        AdminSettings, CacheSettings, ListenerSettings, ListenerTls, LogFormat, LogLevel, LogSettings,
+        PivotCacheSettings, ServerSettings,
+    },
     syntax,
     written::Written,
 };
@@ -102,6 +105,16 @@ pub(super) fn log(log: &Written) -> LogSettings {
             Some("warn") => LogLevel::Warn,
             Some("debug") => LogLevel::Debug,
             _ => LogLevel::Info,
+        },
+    }
+}
+
+pub(super) fn caches(caches: &Written) -> CacheSettings {
+    let pivots = caches.table("pivots");
+    CacheSettings {
+        pivots: PivotCacheSettings {
+            size: pivots.size("size").unwrap_or(64 << 20),
+            ttl: pivots.duration("ttl").unwrap_or(Duration::from_secs(600)),
         },
     }
 }

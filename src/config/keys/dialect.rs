@@ -2,7 +2,7 @@
 
 use super::key;
 use crate::config::{
-    form::{Form, Form::*, Key, Wrong},
+    form::{Form, Form::*, Key},
     syntax,
 };
 
@@ -15,23 +15,22 @@ pub(in crate::config) const DIALECT: &[Key] = &[
     key("size", SIZE),
     key("response", RESPONSE),
     key("sort", SORT),
-    key("filter", Later("keyset mode")),
-    key("item", Later("seek mode")),
-    key("count", Later("totals by a request of their own")),
+    key("filter", FILTER),
+    key("item", ITEM),
+    key("count", COUNT),
 ];
-
-const TOKENS: &str = "dialects by token";
 
 const REQUEST: Form = Table(&[
     key("method", Word(&["GET"], &[("POST", "batch routes")])),
-    key("query", Text(template)),
-    key("headers", Named(&Text(template), "write headers = { Range = \"{offset}-{last}\" }")),
+    key("query", Text(syntax::line)),
+    key("headers", Named(&Text(syntax::line), "write headers = { Range = \"{offset}-{last}\" }")),
     key("body", Later("batch routes")),
     key("first_page", Count(0, u32::MAX as u64)),
-    key("also", List(&Text(template))),
-    key("first_token", Later(TOKENS)),
+    key("also", List(&Text(syntax::line))),
+    key("first_token", Text(syntax::line)),
     key("max_depth", Count(1, u64::MAX)),
-    key("token_alone", Later(TOKENS)),
+    key("token_alone", Boolean),
+    key("single_use", Boolean),
 ]);
 
 const SIZE: Form = Table(&[
@@ -46,28 +45,28 @@ const RESPONSE: Form = Table(&[
     key("items_optional", Boolean),
     key("item", Text(syntax::pointer)),
     key("id", Text(syntax::member_pointer)),
-    key("item_token", Later("dialects by item")),
+    key("item_token", Text(syntax::pointer)),
     key("total", Text(syntax::place)),
     key("total_exact_when", JsonMembers),
     key("has_more", Text(syntax::place)),
     key("is_last", Text(syntax::place)),
     key("next_url", Text(syntax::place)),
     key("prev_url", Text(syntax::place)),
-    key("url_base", Later("dialects by link")),
-    key("next_token", Later(TOKENS)),
-    key("prev_token", Later(TOKENS)),
-    key("token_param", Later(TOKENS)),
-    key("next_params", Later(TOKENS)),
+    key("url_base", Text(syntax::place)),
+    key("next_token", Text(syntax::place)),
+    key("prev_token", Text(syntax::place)),
+    key("token_param", Text(syntax::name)),
+    key("next_params", Text(syntax::pointer)),
     key("next_page", Text(syntax::place)),
     key("last_page", Text(syntax::place)),
     key("page", Text(syntax::place)),
     key("offset", Text(syntax::place)),
     key("size", Text(syntax::place)),
-    key("end", Word(&["flag", "short-page", "empty-page"], &[("same-token", TOKENS)])),
-    key("hidden", Later("lists with hidden items")),
+    key("end", Word(&["flag", "short-page", "empty-page", "same-token"], &[])),
+    key("hidden", Boolean),
     key("repeats_last_page", Boolean),
     key("past_end", List(&MATCH)),
-    key("gone", Later("seek mode")),
+    key("gone", List(&MATCH)),
     key("error", List(&MATCH)),
 ]);
 
@@ -85,21 +84,56 @@ const SORT: Form = Table(&[
     key("max_keys", Count(1, 64)),
 ]);
 
-/// A template of a family that this version has.
-fn template(text: &str) -> Result<(), Wrong> {
-    let families = [
-        ("{token}", "token"),
-        ("{next_token}", "token"),
-        ("{prev_token}", "token"),
-        ("{after}", "item"),
-        ("{before}", "item"),
-    ];
-    for (variable, family) in families {
-        if let Some(start) = text.find(variable) {
-            let message = format!("dialects by {family} come with a later version: this one has no `{variable}`");
-            let help = "write {page}, or {offset}, with {size}";
-            return Err(Wrong::new(message, help).of(start..start + variable.len()));
-        }
-    }
-    syntax::line(text)
-}
+const FILTER: Form = Table(&[
+    key("lt", Text(syntax::line)),
+    key("gt", Text(syntax::line)),
+    key("lte", Text(syntax::line)),
+    key("gte", Text(syntax::line)),
+    key("eq", Text(syntax::line)),
+    key("null", Text(syntax::line)),
+    key("not_null", Text(syntax::line)),
+    key("query", Text(syntax::line)),
+    key("and", Text(syntax::line)),
+    key("or", Text(syntax::line)),
+    key("merge", Text(syntax::line)),
+    key("repeatable", Boolean),
+    key("quote", QUOTE),
+    key("fields", Named(&TERMS, "write [filter.fields.NAME]")),
+]);
+
+const TERMS: Form = Table(&[
+    key("lt", Text(syntax::line)),
+    key("gt", Text(syntax::line)),
+    key("lte", Text(syntax::line)),
+    key("gte", Text(syntax::line)),
+    key("eq", Text(syntax::line)),
+    key("null", Text(syntax::line)),
+    key("not_null", Text(syntax::line)),
+]);
+
+const QUOTE: Form = Table(&[
+    key("number", QUOTES),
+    key("string", QUOTES),
+    key("number-in-string", QUOTES),
+    key("datetime", QUOTES),
+    key("boolean", QUOTES),
+    key("uuid", QUOTES),
+]);
+
+const QUOTES: Form = Word(&["none", "single", "double", "json"], &[]);
+
+const ITEM: Form = Table(&[
+    key("path", Text(syntax::line)),
+    key("query", Text(syntax::line)),
+    key("headers", Named(&Text(syntax::line), "write headers = { NAME = \"TEXT\" }")),
+    key("value", Text(syntax::pointer)),
+    key("gone", List(&MATCH)),
+]);
+
+const COUNT: Form = Table(&[
+    key("method", Word(&["GET", "HEAD"], &[("POST", "batch routes")])),
+    key("path", Text(syntax::line)),
+    key("query", Text(syntax::line)),
+    key("headers", Named(&Text(syntax::line), "write headers = { NAME = \"TEXT\" }")),
+    key("total", Text(syntax::place)),
+]);

@@ -29,8 +29,8 @@ const PARAMETERS: Form = Table(&[
     key("cursor", Text(parameter)),
     key("after", Text(parameter)),
     key("before", Text(parameter)),
-    key("after_id", Later("seek mode")),
-    key("before_id", Later("seek mode")),
+    key("after_id", Text(parameter)),
+    key("before_id", Text(parameter)),
     key("sort", Text(parameter)),
 ]);
 

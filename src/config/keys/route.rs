@@ -23,14 +23,14 @@ pub(in crate::config) const ROUTE: &[Key] = &[
     key("ties", Word(&["unordered", "ordered"], &[])),
     key("fields", Named(&FIELD, "write fields = { NAME = { type = \"datetime\" } }")),
     key("sortable", List(&Text(syntax::field))),
-    key("filterable", EmptyList("range filters come with keyset mode")),
-    key("mode", Word(&["auto", "offset"], LATER_MODES)),
-    key("verify", Word(&["always"], &[("when-cheap", "skipped proofs"), ("never", "skipped proofs")])),
+    key("filterable", List(&Text(syntax::field))),
+    key("mode", Word(&["auto", "offset", "keyset", "seek", "token"], &[])),
+    key("verify", Word(&["always", "when-cheap", "never"], &[])),
     key("unproven", Word(&["refuse", "flag"], &[])),
     key("errors", Word(&["envelope"], LATER_ERRORS)),
     key("short_pages", Word(&["refuse", "serve"], &[])),
     key("page_size", PAGE_SIZE),
-    key("total", Word(&["upstream", "omit"], LATER_TOTALS)),
+    key("total", Word(&["upstream", "omit", "count", "first-page"], &[])),
     key("principal", List(&Text(syntax::header_name))),
     key("cursor", CURSOR),
     key("parameters", PARAMETERS),
@@ -43,30 +43,18 @@ pub(in crate::config) const ROUTE: &[Key] = &[
     key("public_url", Text(syntax::base_url)),
 ];
 
-const LATER_MODES: &[(&str, &str)] =
-    &[("keyset", "range filters"), ("seek", "range filters"), ("token", "dialects by token")];
-
 const LATER_ERRORS: &[(&str, &str)] = &[
     ("problem", "the choice of error forms"),
     ("jsonapi", "the choice of error forms"),
     ("flat", "the choice of error forms"),
 ];
 
-const LATER_TOTALS: &[(&str, &str)] =
-    &[("count", "totals by a request of their own"), ("first-page", "totals in cursors")];
-
 const FIELD: Form = Table(&[
-    key(
-        "type",
-        Word(
-            &["number", "number-in-string", "string", "datetime", "boolean", "uuid", "rank"],
-            &[("opaque", "keys that can only be told apart")],
-        ),
-    ),
+    key("type", Word(&["number", "number-in-string", "string", "datetime", "boolean", "uuid", "rank", "opaque"], &[])),
     key("ranks", List(&Text(syntax::line))),
-    key("grain", Later("keys that are shown more coarsely than they are sorted")),
+    key("grain", Text(syntax::grain)),
     key("nulls", Word(&["none", "smallest", "largest", "first", "last"], &[])),
-    key("collation", Later("keys sorted by a language's rules")),
+    key("collation", Text(syntax::name)),
     key("at", Text(syntax::member_pointer)),
     key("upstream", Text(syntax::name)),
 ]);
@@ -78,7 +66,7 @@ const PAGE_SIZE: Form = Table(&[
 ]);
 
 const CURSOR: Form = Table(&[
-    key("sealed", Later("sealed cursors")),
+    key("sealed", Boolean),
     key("ttl", TTL),
     key("bind", List(&Text(syntax::header_name))),
     key("length", Count(256, 8_192)),
@@ -90,8 +78,8 @@ const PARAMETERS: Form = Table(&[
     key("cursor", Text(syntax::name)),
     key("after", Text(syntax::name)),
     key("before", Text(syntax::name)),
-    key("after_id", Later("seek mode")),
-    key("before_id", Later("seek mode")),
+    key("after_id", Text(syntax::name)),
+    key("before_id", Text(syntax::name)),
     key("sort", Text(syntax::name)),
     key("private", List(&Text(syntax::name))),
     key("ignored", List(&Text(syntax::name))),
@@ -110,8 +98,8 @@ const LEGACY: Form = Table(&[
 const BUDGETS: Form = Table(&[
     key("time", duration("1ms", "1h")),
     key("upstream_requests", Count(1, 1_000)),
-    key("search_requests", Later("searching")),
-    key("search_items", Later("searching")),
+    key("search_requests", Count(1, 10_000)),
+    key("search_items", Count(1, 1_000_000)),
     key("answer_size", size("1KiB", "1GiB")),
     key("answer_depth", Count(1, 1_024)),
     key("link_length", size("256B", "64KiB")),

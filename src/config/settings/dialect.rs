@@ -24,6 +24,12 @@ pub struct DialectSettings {
     pub response: DialectResponse,
     /// How it is told the order.
     pub sort: Option<DialectSort>,
+    /// How it is asked for ranges.
+    pub filter: Option<DialectFilter>,
+    /// How it is asked for one item.
+    pub item: Option<DialectItem>,
+    /// How it is asked for the total alone.
+    pub count: Option<DialectCount>,
 }
 
 /// `[request]` of a dialect.
@@ -39,6 +45,29 @@ pub struct DialectRequest {
     pub also: Vec<Located<String>>,
     /// offset + size may not pass this.
     pub max_depth: Option<u64>,
+    /// What is sent where there is no token yet.
+    pub first_token: Option<Located<String>>,
+    /// With a token, the client's filters and the sort are not sent.
+    pub token_alone: bool,
+    /// A token works once, or only for a short time.
+    pub single_use: bool,
+}
+
+impl DialectRequest {
+    /// Asked by this query, and nothing else said.
+    #[must_use]
+    pub fn new(query: Located<String>) -> Self {
+        Self {
+            query,
+            headers: Vec::new(),
+            first_page: 1,
+            also: Vec::new(),
+            max_depth: None,
+            first_token: None,
+            token_alone: false,
+            single_use: false,
+        }
+    }
 }
 
 /// `[size]` of a dialect.
@@ -65,6 +94,8 @@ pub struct DialectResponse {
     pub item: Option<Located<String>>,
     /// An element's id.
     pub id: Option<Located<String>>,
+    /// What continues the list from an element; its id where it is not said.
+    pub item_token: Option<Located<String>>,
     /// The total.
     pub total: Option<Located<String>>,
     /// Pointer = value: else the total is a lower bound.
@@ -77,6 +108,16 @@ pub struct DialectResponse {
     pub next_url: Option<Located<String>>,
     /// A previous link.
     pub prev_url: Option<Located<String>>,
+    /// What relative links are relative to.
+    pub url_base: Option<Located<String>>,
+    /// The token that leads on.
+    pub next_token: Option<Located<String>>,
+    /// The token that leads back.
+    pub prev_token: Option<Located<String>>,
+    /// What stands at `next_token` and `prev_token` is a URL, and the token this parameter of it.
+    pub token_param: Option<Located<String>>,
+    /// An object whose members are added to the next query.
+    pub next_params: Option<Located<String>>,
     /// The next page's number.
     pub next_page: Option<Located<String>>,
     /// The last page's number, as a count of pages.
@@ -89,12 +130,52 @@ pub struct DialectResponse {
     pub size: Option<Located<String>>,
     /// What proves an end.
     pub end: Option<Located<EndWord>>,
+    /// Items are dropped after the limit.
+    pub hidden: bool,
     /// Past the end the last page comes again.
     pub repeats_last_page: bool,
     /// No items here.
     pub past_end: Vec<DialectMatch>,
+    /// The token is no more.
+    pub gone: Vec<DialectMatch>,
     /// A failure in spite of its status.
     pub error: Vec<DialectMatch>,
+}
+
+impl DialectResponse {
+    /// The items stand here, and nothing else is said.
+    #[must_use]
+    pub fn new(items: Located<String>) -> Self {
+        Self {
+            items,
+            items_optional: false,
+            item: None,
+            id: None,
+            item_token: None,
+            total: None,
+            total_exact_when: Vec::new(),
+            has_more: None,
+            is_last: None,
+            next_url: None,
+            prev_url: None,
+            url_base: None,
+            next_token: None,
+            prev_token: None,
+            token_param: None,
+            next_params: None,
+            next_page: None,
+            last_page: None,
+            page: None,
+            offset: None,
+            size: None,
+            end: None,
+            hidden: false,
+            repeats_last_page: false,
+            past_end: Vec::new(),
+            gone: Vec::new(),
+            error: Vec::new(),
+        }
+    }
 }
 
 /// `response.end`.
@@ -106,6 +187,8 @@ pub enum EndWord {
     ShortPage,
     /// `empty-page`
     EmptyPage,
+    /// `same-token`
+    SameToken,
 }
 
 /// One table of a list of matches: all of it must hold.
@@ -138,4 +221,110 @@ pub struct DialectSort {
     pub nulls_last: Option<String>,
     /// At most so many keys; the rest of the order is believed and checked.
     pub max_keys: Option<usize>,
+}
+
+/// `[filter]` of a dialect.
+#[derive(Debug, Clone)]
+pub struct DialectFilter {
+    /// Where it stands.
+    pub at: Location,
+    /// The words for every field.
+    pub terms: DialectTerms,
+    /// Given: the upstream takes one expression, in this parameter.
+    pub query: Option<Located<String>>,
+    /// Two expressions, both of which must hold.
+    pub and: Option<Located<String>>,
+    /// Two expressions, one of which must hold.
+    pub or: Option<Located<String>>,
+    /// The client's own expression and the filter, as one.
+    pub merge: Option<Located<String>>,
+    /// The parameter may come several times, and all are in force.
+    pub repeatable: bool,
+    /// How values stand in an expression, by their kind; as they are where it is not said.
+    pub quote: Vec<(QuotedKind, Located<Quote>)>,
+    /// Given: only these fields, by what the upstream calls them, each with its own words.
+    pub fields: Vec<(Located<String>, DialectTerms)>,
+}
+
+/// The words of comparisons: `name=value`, or an expression.
+#[derive(Debug, Clone, Default)]
+pub struct DialectTerms {
+    /// `<`
+    pub lt: Option<Located<String>>,
+    /// `>`
+    pub gt: Option<Located<String>>,
+    /// `<=`
+    pub lte: Option<Located<String>>,
+    /// `>=`
+    pub gte: Option<Located<String>>,
+    /// `=`
+    pub eq: Option<Located<String>>,
+    /// Is null.
+    pub null: Option<Located<String>>,
+    /// Is anything but null.
+    pub not_null: Option<Located<String>>,
+}
+
+/// What `filter.quote` tells apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QuotedKind {
+    /// `number`: JSON numbers.
+    Number,
+    /// `string`: strings that are nothing of the following, ranks and those sorted by a language's rules among them.
+    Text,
+    /// `number-in-string`
+    NumberInString,
+    /// `datetime`
+    Datetime,
+    /// `boolean`
+    Boolean,
+    /// `uuid`
+    Uuid,
+}
+
+/// How a value stands in an expression.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quote {
+    /// As it is.
+    None,
+    /// `'O''Neil'`
+    Single,
+    /// `"a\"b"`
+    Double,
+    /// As a JSON string.
+    Json,
+}
+
+/// `[item]` of a dialect: the item's own resource.
+#[derive(Debug, Clone)]
+pub struct DialectItem {
+    /// Where it stands.
+    pub at: Location,
+    /// The path template.
+    pub path: Located<String>,
+    /// The query template.
+    pub query: Option<Located<String>>,
+    /// Header templates.
+    pub headers: Vec<(Located<String>, Located<String>)>,
+    /// Where the element stands in the answer; it is the whole of it where this is not said.
+    pub value: Option<Located<String>>,
+    /// The item is no more; 404 and 410 say so anyway.
+    pub gone: Vec<DialectMatch>,
+}
+
+/// `[count]` of a dialect: a request that tells the total.
+#[derive(Debug, Clone)]
+pub struct DialectCount {
+    /// Where it stands.
+    pub at: Location,
+    /// HEAD instead of GET.
+    pub by_head: bool,
+    /// The path template; the list's own path where it is not said.
+    pub path: Option<Located<String>>,
+    /// The query template.
+    pub query: Option<Located<String>>,
+    /// Header templates.
+    pub headers: Vec<(Located<String>, Located<String>)>,
+    /// The total; where the list's answers say it, where it is not said.
+    pub total: Option<Located<String>>,
 }

@@ -79,7 +79,7 @@ fn sort_terms_say_their_direction_by_a_sign() {
     for (wrong, meant) in cases {
         assert_eq!(help(sort_term, wrong), meant, "{wrong}");
     }
-    assert_eq!(help(field, "-email"), "write \"email\": clients may sort by it both ways");
+    assert_eq!(help(field, "-email"), "write \"email\": a direction is no part of it");
 }
 
 #[test]

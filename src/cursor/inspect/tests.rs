@@ -2,19 +2,22 @@
 
 use super::{Finding, Instant, Unverified, inspect};
 use crate::cursor::{
-    Expiry, KeyRing, Opened, seal, seal_item,
-    tests::{LONGEST, NOW, Random, after, context, random_target, ring, text},
-    token,
+    Claims, Expiry, Form, KeyRing, frame, seal, seal_item,
+    tests::{LONGEST, NOW, Random, after, context, random_item, random_target, ring, text},
 };
 use crate::pagination::{
+    answer::Total,
+    fetch::Token,
     key::KeyValue,
-    position::{Anchor, Hint, Position, Target},
+    mark::Mark,
+    position::{Anchor, Hint, Item, Loop, MarkedItem, Marks, Pivot, Position, Target, TokenPlace, Within},
+    window::Offset,
 };
 
 #[test]
 fn a_page_cursor_is_shown_with_its_keys() {
     let target = after("2026-01-15T10:30:00Z", "1003");
-    let cursor = seal(ring(), context(), &target, Some(Expiry { now: NOW, ttl: 400 }), LONGEST).unwrap();
+    let cursor = seal(ring(), context(), &target, Some(Expiry { now: NOW, ttl: 400 }), LONGEST, false).unwrap();
     assert_eq!(
         inspect(Some(ring()), &cursor).to_string(),
         "length     90 characters\n\
@@ -34,12 +37,13 @@ fn a_page_cursor_is_shown_with_its_keys() {
 fn an_item_cursor_is_shown_without_a_place() {
     let anchor =
         Anchor { keys: vec![KeyValue::Null, KeyValue::Text(b"\x1b[2J\xff\n".to_vec())], id: text("a\u{202e}b") };
-    let cursor = seal_item(ring(), context(), &anchor, LONGEST).unwrap();
+    let item = Item::Keyed(anchor);
+    let cursor = seal_item(ring(), context(), &item, LONGEST, false).unwrap();
     let inspection = inspect(Some(ring()), &cursor);
-    let Finding::Verified { key: 1, issued: None, ref says, .. } = inspection.finding else {
+    let Finding::Verified { form: Form::Signed, key: 1, issued: None, ref says, .. } = inspection.finding else {
         panic!("{inspection:?}");
     };
-    assert_eq!(*says, Opened::Item(anchor));
+    assert_eq!(*says, Claims::Item(item));
     let shown = inspection.to_string();
     assert!(shown.contains("form       signed item cursor\n"), "{shown}");
     assert!(shown.contains("key value  null\n"), "{shown}");
@@ -49,31 +53,59 @@ fn an_item_cursor_is_shown_without_a_place() {
 
 #[test]
 fn what_is_not_verified_is_not_shown() {
-    let cursor = seal(ring(), context(), &after("a secret", "4711"), None, LONGEST).unwrap();
     let others = KeyRing::new(2, &[(2, &[7; 32])]).unwrap();
     let replaced = KeyRing::new(1, &[(1, &[7; 32])]).unwrap();
-    for (keys, expected) in [
-        (None, Unverified::NoKeys),
-        (Some(&others), Unverified::UnknownKey),
-        (Some(&replaced), Unverified::BadSignature),
-    ] {
-        let inspection = inspect(keys, &cursor);
-        assert_eq!(inspection.length, cursor.len());
-        assert_eq!(inspection.finding, Finding::Unverified { key: 1, reason: expected });
-        let shown = inspection.to_string();
-        assert!(shown.contains("what it says is not shown"), "{shown}");
-        assert!(!shown.contains("secret") && !shown.contains("4711") && !shown.contains("position"), "{shown}");
+    for form in [Form::Signed, Form::Sealed] {
+        let target = after("a secret", "4711");
+        let cursor = seal(ring(), context(), &target, None, LONGEST, form == Form::Sealed).unwrap();
+        for (keys, reason) in
+            [(None, Unverified::NoKeys), (Some(&others), Unverified::UnknownKey), (Some(&replaced), Unverified::BadTag)]
+        {
+            let inspection = inspect(keys, &cursor);
+            assert_eq!(inspection.length, cursor.len());
+            assert_eq!(inspection.finding, Finding::Unverified { form, key: 1, reason });
+            let shown = inspection.to_string();
+            assert!(shown.contains("what it says is not shown"), "{shown}");
+            assert!(!shown.contains("secret") && !shown.contains("4711") && !shown.contains("position"), "{shown}");
+        }
     }
 }
 
 #[test]
-fn a_good_signature_around_nonsense_is_said_to_be_one() {
+fn a_sealed_cursor_is_shown_with_its_keys() {
+    let cursor = seal(ring(), context(), &after("2026-01-15", "1003"), None, LONGEST, true).unwrap();
+    assert_eq!(
+        inspect(Some(ring()), &cursor).to_string(),
+        "length     86 characters\n\
+         form       sealed page cursor\n\
+         key        1\n\
+         seal       good\n\
+         context    05cc7b17fe17e0f1\n\
+         position   after\n\
+         key value  \"2026-01-15\"\n\
+         id         1003\n\
+         hint       offset 20, run 1, total 1003\n"
+    );
+    assert_eq!(
+        inspect(None, &cursor).to_string(),
+        "length     86 characters\n\
+         form       sealed\n\
+         key        1\n\
+         seal       not verified, as no keys are at hand; what it says is not shown\n"
+    );
+}
+
+#[test]
+fn a_good_tag_around_nonsense_is_said_to_be_one() {
     let key = ring().signing();
-    for payload in [&[][..], &[0xff], &[4, 0x80, 0], &[5, 0, 0, 0]] {
-        let cursor = token::mint(key, &context().fingerprint(key), LONGEST, |out| {
-            out.extend_from_slice(payload);
-        });
-        assert_eq!(inspect(Some(ring()), &cursor.unwrap()).finding, Finding::Unreadable { key: 1 }, "{payload:?}");
+    for form in [Form::Signed, Form::Sealed] {
+        for payload in [&[][..], &[0xff], &[4, 0x80, 0], &[5, 0, 0, 0]] {
+            let cursor = frame::mint(key, form, &context().fingerprint(key), LONGEST, |out| {
+                out.extend_from_slice(payload);
+            });
+            let finding = inspect(Some(ring()), &cursor.unwrap()).finding;
+            assert_eq!(finding, Finding::Unreadable { form, key: 1 }, "{payload:?}");
+        }
     }
 }
 
@@ -85,19 +117,87 @@ fn what_is_no_cursor_is_said_to_be_none() {
     }
 }
 
+fn shown(position: Position, hint: Hint) -> String {
+    let cursor = seal(ring(), context(), &Target { position, hint }, None, LONGEST, false).unwrap();
+    let shown = inspect(Some(ring()), &cursor).to_string();
+    let (_, says) = shown.split_once("05cc7b17fe17e0f1\n").unwrap();
+    says.to_owned()
+}
+
 #[test]
 fn every_position_can_be_shown() {
     let mut random = Random::new(9);
-    for _ in 0..200 {
-        let cursor = seal(ring(), context(), &random_target(&mut random), None, LONGEST).unwrap();
+    for round in 0..400 {
+        let sealed = round % 2 == 0;
+        let cursor = seal(ring(), context(), &random_target(&mut random), None, LONGEST, sealed).unwrap();
         assert!(inspect(Some(ring()), &cursor).to_string().contains("position "));
+        let cursor = seal_item(ring(), context(), &random_item(&mut random), LONGEST, sealed).unwrap();
+        assert!(inspect(Some(ring()), &cursor).to_string().contains(" item cursor\n"));
     }
-    let shown = |position| {
-        let target = Target { position, hint: Hint::default() };
-        inspect(Some(ring()), &seal(ring(), context(), &target, None, LONGEST).unwrap()).to_string()
+}
+
+#[test]
+fn positions_and_hints_are_told_in_words() {
+    let [a, b] = [Mark::of(0xab), Mark::of(0xff_0000_0001)];
+    let marks = || Marks { before: vec![a, b], after: Vec::new() };
+    let pivot = |fingerprint| Pivot { id: text("7"), fingerprint };
+    let first_total = Some(Total { value: 9, exact: false });
+    let place = |token, within| {
+        let circle = Loop { power: 4, steps: 1, hash: 0xbeef };
+        Position::Token(Box::new(TokenPlace { token, token_backward: true, backward: false, within, circle }))
     };
-    assert!(shown(Position::End).ends_with("position   end\nhint       offset 0, run 0\n"));
-    assert!(shown(Position::At(crate::pagination::window::Offset(40))).ends_with("position   at offset 40\n"));
+    let hint =
+        Hint { offset: Offset(4), from_end: true, run: 2, within: 3, total: None, first_total, ..Hint::default() };
+    let none = Hint::default();
+    let cases = [
+        (Position::End, none, "position   end\nhint       offset 0, run 0\n"),
+        (
+            Position::End,
+            hint,
+            "position   end\nhint       offset 4 from the end, run 2, within 3, first total at least 9\n",
+        ),
+        (Position::At(Offset(40)), none, "position   at offset 40\n"),
+        (Position::At(Offset(40)), hint, "position   at offset 40\nhint       first total at least 9\n"),
+        (
+            Position::AfterPivot(pivot(Some(a))),
+            none,
+            "position   after the item with this id, whose keys are looked up\nid         \"7\"\n\
+             keys       those with the fingerprint 00000000ab\nhint       offset 0, run 0\n",
+        ),
+        (
+            Position::BeforePivot(pivot(None)),
+            none,
+            "position   before the item with this id, whose keys are looked up\nid         \"7\"\n\
+             keys       whatever they are now\nhint       offset 0, run 0\n",
+        ),
+        (
+            Position::BeforeMarks(marks()),
+            none,
+            "position   amid marks, reading backward\nmarks      00000000ab ff00000001 | none\n\
+             hint       offset 0, run 0\n",
+        ),
+        (
+            place(Some(Token("https://internal/?key=secret".into())), Within::Marks(marks())),
+            none,
+            "position   in a page of the upstream's, reading forward\n\
+             token      28 bytes, not shown, which lead backward\n\
+             within     amid marks\nmarks      00000000ab ff00000001 | none\n\
+             circle     power 4, steps 1, hash beef\nhint       offset 0, run 0\n",
+        ),
+        (
+            place(None, Within::Whole),
+            none,
+            "position   in a page of the upstream's, reading forward\ntoken      none: the first page\n\
+             within     the whole page\ncircle     power 4, steps 1, hash beef\nhint       offset 0, run 0\n",
+        ),
+    ];
+    for (position, hint, expected) in cases {
+        assert_eq!(shown(position, hint), expected);
+    }
+    let item = Item::Marked(MarkedItem { item: a, around: marks() });
+    let cursor = seal_item(ring(), context(), &item, LONGEST, false).unwrap();
+    let says = inspect(Some(ring()), &cursor).to_string();
+    assert!(says.ends_with("item       00000000ab\nmarks      00000000ab ff00000001 | none\n"), "{says}");
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! A cursor opens with its keys, in its context, in its time.
 
 use super::{
-    FIRST_KEY, LONGEST, NOW, SECOND_KEY, after, context, newest_first, parts, random_cursors, ring, sort_key, text,
+    FIRST_KEY, LONGEST, NOW, SECOND_KEY, after, context, newest_first, page, parts, random_cursors, ring, sort_key,
+    text,
 };
-use crate::cursor::{Context, ContextParts, CursorError, Expiry, KeyRing, Opened, Part, open, seal, seal_item};
+use crate::cursor::{Claims, Context, ContextParts, CursorError, Expiry, KeyRing, Opened, Part, open, seal, seal_item};
 use crate::pagination::{
-    order::{Direction, Kind, Nulls, Order, Ties},
-    position::{Anchor, Hint, Position, Target},
+    order::{Direction, Grain, Kind, Nulls, Order, Ties},
+    position::{Anchor, Hint, Item, Position, Target},
 };
 
 #[test]
@@ -26,15 +27,18 @@ fn the_part_of_the_context_that_differs_is_named() {
         (Part::Headers, ContextParts { headers: &[], ..own }),
     ];
     for (part, there) in changed {
-        for cursor in random_cursors(6, 8) {
-            let opened = open(ring(), &Context::new(there), &cursor, NOW, None, LONGEST);
-            assert_eq!(opened, Err(CursorError::Mismatch { differs: vec![part] }));
+        // A route need not keep cursors as the cursor's own does, to say what differs.
+        for (made, opened) in [(false, false), (true, true), (false, true), (true, false)] {
+            for cursor in random_cursors(6, 8, made) {
+                let opened = open(ring(), &Context::new(there), &cursor, NOW, None, LONGEST, opened);
+                assert_eq!(opened, Err(CursorError::Mismatch { differs: vec![part] }));
+            }
         }
     }
     let several = ContextParts { route: "orders", filters: b"", headers: &[], ..own };
-    let cursor = &random_cursors(7, 1)[0];
+    let cursor = &random_cursors(7, 1, false)[0];
     assert_eq!(
-        open(ring(), &Context::new(several), cursor, NOW, None, LONGEST),
+        open(ring(), &Context::new(several), cursor, NOW, None, LONGEST, false),
         Err(CursorError::Mismatch { differs: vec![Part::Route, Part::Filters, Part::Headers] })
     );
 }
@@ -42,10 +46,11 @@ fn the_part_of_the_context_that_differs_is_named() {
 #[test]
 fn parts_do_not_run_into_their_neighbours() {
     let order = newest_first();
-    let cursor = seal(ring(), context(), &Target { position: Position::End, hint: Hint::default() }, None, LONGEST);
+    let cursor =
+        seal(ring(), context(), &Target { position: Position::End, hint: Hint::default() }, None, LONGEST, false);
     let there = ContextParts { host: "api.example.com/api", path: "/users", ..parts(&order) };
     assert_eq!(
-        open(ring(), &Context::new(there), &cursor.unwrap(), NOW, None, LONGEST),
+        open(ring(), &Context::new(there), &cursor.unwrap(), NOW, None, LONGEST, false),
         Err(CursorError::Mismatch { differs: vec![Part::Host, Part::Path] })
     );
 }
@@ -67,6 +72,10 @@ fn whatever_the_order_means_is_part_of_the_context() {
         with(&|order| order.strong.push(sort_key("name", Direction::Ascending))),
         with(&|order| order.strong.insert(0, sort_key("name", Direction::Ascending))),
         with(&|order| order.strong.clear()),
+        with(&|order| {
+            order.strong.clear();
+            order.declared = false;
+        }),
     ];
     for kind in [
         Kind::Number,
@@ -86,9 +95,9 @@ fn whatever_the_order_means_is_part_of_the_context() {
         orders.push(with(&|order| order.strong[0].nulls = nulls));
     }
     for (sealed_in, order) in orders.iter().enumerate() {
-        let cursor = seal(ring(), &Context::new(parts(order)), &after("x", "1"), None, LONGEST).unwrap();
+        let cursor = seal(ring(), &Context::new(parts(order)), &after("x", "1"), None, LONGEST, false).unwrap();
         for (opened_in, order) in orders.iter().enumerate() {
-            let opened = open(ring(), &Context::new(parts(order)), &cursor, NOW, None, LONGEST);
+            let opened = open(ring(), &Context::new(parts(order)), &cursor, NOW, None, LONGEST, false);
             match opened {
                 Ok(_) => assert_eq!(sealed_in, opened_in),
                 Err(CursorError::Mismatch { differs }) => {
@@ -98,9 +107,13 @@ fn whatever_the_order_means_is_part_of_the_context() {
             }
         }
     }
-    let ties = Order { ties: Ties::Ordered, ..own };
-    let cursor = seal(ring(), context(), &after("x", "1"), None, LONGEST).unwrap();
-    assert!(open(ring(), &Context::new(parts(&ties)), &cursor, NOW, None, LONGEST).is_ok());
+    // How the upstream treats ties, and how coarsely it shows a key, only tells how its answers are to be read.
+    let cursor = seal(ring(), context(), &after("x", "1"), None, LONGEST, false).unwrap();
+    for same in
+        [with(&|order| order.ties = Ties::Ordered), with(&|order| order.strong[0].grain = Some(Grain::Digits(3)))]
+    {
+        assert!(open(ring(), &Context::new(parts(&same)), &cursor, NOW, None, LONGEST, false).is_ok());
+    }
 }
 
 #[test]
@@ -124,17 +137,19 @@ fn keys_rotate_in_two_steps() {
         [false, false, false, false, false, true],
     ];
     for (sealing, expected) in rings.iter().zip(opens) {
-        let cursor = seal(sealing, here, &target, None, LONGEST).unwrap();
-        let fresh = Context::new(parts(&newest_first()));
-        assert_eq!(
-            seal(sealing, &fresh, &target, None, LONGEST).as_ref(),
-            Ok(&cursor),
-            "a context that was used with another key remembers nothing of it"
-        );
-        for (opening, expected) in rings.iter().zip(expected) {
-            let opened = open(opening, here, &cursor, NOW, None, LONGEST);
-            let wanted = if expected { Ok(Opened::Page(target.clone())) } else { Err(CursorError::Invalid) };
-            assert_eq!(opened, wanted, "{sealing:?} {opening:?}");
+        for sealed in [false, true] {
+            let cursor = seal(sealing, here, &target, None, LONGEST, sealed).unwrap();
+            let fresh = Context::new(parts(&newest_first()));
+            assert_eq!(
+                seal(sealing, &fresh, &target, None, LONGEST, sealed).as_ref(),
+                Ok(&cursor),
+                "a context that was used with another key remembers nothing of it"
+            );
+            for (opening, expected) in rings.iter().zip(expected) {
+                let opened = open(opening, here, &cursor, NOW, None, LONGEST, sealed).map(|opened| opened.claims);
+                let wanted = if expected { Ok(Claims::Page(target.clone())) } else { Err(CursorError::Invalid) };
+                assert_eq!(opened, wanted, "{sealing:?} {opening:?}");
+            }
         }
     }
 }
@@ -144,8 +159,8 @@ fn page_cursors_expire_and_item_cursors_do_not() {
     let (keys, here) = (ring(), context());
     let target = after("x", "1");
     let ttl = 400;
-    let sealed = |now| seal(keys, here, &target, Some(Expiry { now, ttl }), LONGEST).unwrap();
-    let opened = |cursor: &str, now, ttl| open(keys, here, cursor, now, ttl, LONGEST);
+    let sealed = |now| seal(keys, here, &target, Some(Expiry { now, ttl }), LONGEST, false).unwrap();
+    let opened = |cursor: &str, now, ttl| open(keys, here, cursor, now, ttl, LONGEST, false);
 
     let begin = (NOW..NOW + 100).find(|&now| sealed(now) != sealed(now - 1)).unwrap();
     let cursor = sealed(begin);
@@ -161,17 +176,17 @@ fn page_cursors_expire_and_item_cursors_do_not() {
     assert_eq!(opened(&cursor, 0, Some(ttl)), Err(CursorError::Invalid));
     assert!(opened(&cursor, u64::MAX, None).is_ok(), "the route has no ttl any more");
 
-    let ageless = seal(keys, here, &target, None, LONGEST).unwrap();
-    assert!(opened(&ageless, NOW, None).is_ok());
+    let ageless = seal(keys, here, &target, None, LONGEST, false).unwrap();
+    assert_eq!(opened(&ageless, NOW, None), Ok(page(&target)));
     assert_eq!(opened(&ageless, NOW, Some(ttl)), Err(CursorError::Expired), "the route got its ttl later");
 
-    let anchor = Anchor { keys: Vec::new(), id: text("a") };
-    let item = seal_item(keys, here, &anchor, LONGEST).unwrap();
-    assert_eq!(opened(&item, u64::MAX, Some(ttl)), Ok(Opened::Item(anchor)));
+    let item = Item::Keyed(Anchor { keys: Vec::new(), id: text("a") });
+    let edge = seal_item(keys, here, &item, LONGEST, false).unwrap();
+    assert_eq!(opened(&edge, u64::MAX, Some(ttl)), Ok(Opened { key: 1, claims: Claims::Item(item) }));
 
     let order = newest_first();
     let elsewhere = Context::new(ContextParts { path: "/api/users/7", ..parts(&order) });
-    let mismatch = open(keys, &elsewhere, &cursor, u64::MAX, Some(ttl), LONGEST);
+    let mismatch = open(keys, &elsewhere, &cursor, u64::MAX, Some(ttl), LONGEST, false);
     assert_eq!(mismatch, Err(CursorError::Mismatch { differs: vec![Part::Path] }), "the context comes before the age");
 }
 
@@ -181,7 +196,7 @@ fn buckets_of_different_lists_tick_at_different_times() {
     let target = Target { position: Position::Start, hint: Hint::default() };
     let tick = |path: &str| {
         let here = Context::new(ContextParts { path, ..parts(&order) });
-        let sealed = |now| seal(keys, &here, &target, Some(Expiry { now, ttl: 1_000 }), LONGEST).unwrap();
+        let sealed = |now| seal(keys, &here, &target, Some(Expiry { now, ttl: 1_000 }), LONGEST, false).unwrap();
         (NOW..NOW + 250).find(|&now| sealed(now) != sealed(now - 1)).unwrap()
     };
     let ticks: std::collections::BTreeSet<u64> = (0..20).map(|user| tick(&format!("/api/users/{user}"))).collect();

@@ -1,4 +1,4 @@
-use std::{fmt::Write as _, time::Duration};
+use std::fmt::Write as _;
 
 use super::*;
 use crate::{
@@ -6,12 +6,12 @@ use crate::{
         diagnostic::Located,
         settings::{
             Budgets, CursorSettings, DialectRequest, DialectResponse, DialectSettings, DialectSize, EnvelopeSettings,
-            PageSizeSettings, ParameterSettings, TotalPolicy,
+            Mode, PageSizeSettings, ParameterSettings,
         },
         tree::Tree,
     },
     downstream::{fixture, legacy, legacy::LegacyDecision},
-    pagination::resolver::{ShortPages, WhenUnproven},
+    pagination::resolver::{ShortPages, Totals, Verify, WhenUnproven},
 };
 
 fn strings(names: &[&str]) -> Vec<String> {
@@ -19,7 +19,7 @@ fn strings(names: &[&str]) -> Vec<String> {
 }
 
 /// `limit`, `cursor`, `sort` in front of a dialect that pages by `page` and `limit`, and sorts by `ordering`.
-fn parameters() -> Parameters {
+pub(super) fn parameters() -> Parameters {
     Parameters {
         roles: [(Role::Limit, "limit"), (Role::Cursor, "cursor"), (Role::Sort, "sort")]
             .map(|(role, name)| (role, name.to_owned()))
@@ -35,8 +35,13 @@ fn parameters() -> Parameters {
         over_max: OverMax::Clamp,
         zero_limit_is_default: false,
         empty_cursor_is_first_page: false,
+        seeks: false,
         legacy: LegacySettings::default(),
     }
+}
+
+fn leads_to(token: &str) -> LinkTo<'_> {
+    LinkTo::Cursor { token, backward: false }
 }
 
 fn code(parameters: &Parameters, query: &str) -> Option<(Code, Option<String>)> {
@@ -114,19 +119,6 @@ fn places_are_said_once() {
     let lenient = Parameters { empty_cursor_is_first_page: true, ..parameters() };
     assert_eq!(lenient.read(Some("cursor=")).unwrap().place, Place::First);
     assert_eq!(lenient.read(Some("cursor=")).unwrap().kind, RequestKind::Cursor);
-}
-
-#[test]
-fn item_cursors_exclude_each_other() {
-    let mut relay = parameters();
-    relay.roles.extend([(Role::After, "after".to_owned()), (Role::Before, "before".to_owned())]);
-    assert_eq!(relay.read(Some("after=a")).unwrap().place, Place::After("a".to_owned()));
-    assert_eq!(relay.read(Some("before=a")).unwrap().place, Place::Before("a".to_owned()));
-    assert_refused(&relay, "before=b&after=a", Code::RangeUnsupported, "before");
-    assert_refused(&relay, "cursor=a&after=a", Code::ParameterConflict, "after");
-    assert_refused(&relay, "cursor=a&before=a", Code::ParameterConflict, "before");
-    assert_refused(&relay, "after=", Code::CursorInvalid, "after");
-    assert_refused(&relay, "after=a&page=3", Code::ParameterConflict, "page");
 }
 
 #[test]
@@ -308,7 +300,8 @@ fn the_context_sees_what_filters_mean() {
 #[test]
 fn links_keep_what_the_client_said() {
     let known = parameters();
-    let link = |query: &str, cursor: Option<&str>| known.link_query(&known.read(Some(query)).unwrap(), cursor);
+    let link =
+        |query: &str, cursor: Option<&str>| known.link_query(&known.read(Some(query)).unwrap(), cursor.map(leads_to));
     for (query, cursor, written) in [
         ("", None, ""),
         ("", Some("abc"), "cursor=abc"),
@@ -392,7 +385,7 @@ fn links_of_any_query_read_back_as_the_same_request() {
             read.self_query.bytes().all(|byte| byte.is_ascii_graphic() && !b",;<>\"\\".contains(&byte)),
             "{query:?}"
         );
-        let link = known.link_query(&read, Some("next"));
+        let link = known.link_query(&read, Some(leads_to("next")));
         let again = known.read(Some(&link)).unwrap();
         assert_eq!(again.place, Place::Cursor("next".to_owned()), "{query:?} → {link}");
         assert_eq!(
@@ -418,36 +411,13 @@ fn list(envelope: &[(Role, &str)], renamed: &[(Role, &str)]) -> ListSettings {
             at: NOWHERE,
             description: None,
             documentation: None,
-            request: DialectRequest {
-                query: located("page={page}&limit={size}".to_owned()),
-                headers: Vec::new(),
-                first_page: 1,
-                also: Vec::new(),
-                max_depth: None,
-            },
+            request: DialectRequest::new(located("page={page}&limit={size}".to_owned())),
             size: DialectSize::default(),
-            response: DialectResponse {
-                items: located("/data".to_owned()),
-                items_optional: false,
-                item: None,
-                id: None,
-                total: None,
-                total_exact_when: Vec::new(),
-                has_more: None,
-                is_last: None,
-                next_url: None,
-                prev_url: None,
-                next_page: None,
-                last_page: None,
-                page: None,
-                offset: None,
-                size: None,
-                end: None,
-                repeats_last_page: false,
-                past_end: Vec::new(),
-                error: Vec::new(),
-            },
+            response: DialectResponse::new(located("/data".to_owned())),
             sort: None,
+            filter: None,
+            item: None,
+            count: None,
         },
         envelope: EnvelopeSettings {
             name: "mine".to_owned(),
@@ -465,27 +435,25 @@ fn list(envelope: &[(Role, &str)], renamed: &[(Role, &str)]) -> ListSettings {
             error_content_type: None,
         },
         collection: "users".to_owned(),
+        declared: true,
         order: Vec::new(),
         id_direction: Direction::Ascending,
         id: None,
         ties: None,
         fields: Vec::new(),
         sortable: vec![located("email".to_owned())],
+        filterable: Vec::new(),
+        mode: located(Mode::Auto),
+        verify: Verify::Always,
         unproven: WhenUnproven::Refuse,
         short_pages: ShortPages::Refuse,
         page_size: PageSizeSettings { default: 20, max: 100, over_max: None },
-        total: TotalPolicy::Upstream,
+        total: Totals::Upstream,
         principal: Vec::new(),
-        cursor: CursorSettings { ttl: None, bind: Vec::new(), length: 2048 },
+        cursor: CursorSettings::default(),
         parameters: ParameterSettings { renamed: roles(renamed), private: strings(&["token"]), ignored: Vec::new() },
         legacy: LegacySettings::default(),
-        budgets: Budgets {
-            time: Duration::from_secs(30),
-            upstream_requests: 8,
-            answer_size: 1 << 20,
-            answer_depth: 128,
-            link_length: 4096,
-        },
+        budgets: Budgets::default(),
     }
 }
 
@@ -510,9 +478,9 @@ fn a_route_renames_and_its_own_word_on_large_limits_counts() {
 
 #[test]
 fn parameters_that_can_not_be_told_apart_are_faults() {
-    use Role::{After, Cursor, Limit, Sort};
+    use Role::{After, AfterId, Cursor, Limit, Sort};
     type Named = &'static [(Role, &'static str)];
-    let cases: [(Named, Named, Option<&str>); 9] = [
+    let cases: [(Named, Named, Option<&str>); 10] = [
         (&[(Limit, "limit"), (Cursor, "cursor"), (Sort, "ordering")], &[], None),
         (&[(Cursor, "cursor")], &[], None),
         (&[(Limit, "limit")], &[], Some("no parameter to go on with")),
@@ -520,7 +488,8 @@ fn parameters_that_can_not_be_told_apart_are_faults() {
         (&[(Limit, "limit"), (Cursor, "x")], &[(Sort, "x")], Some("two roles")),
         (&[(Limit, "limit"), (Cursor, "page")], &[], Some("`page` is a parameter of the dialect `page-limit`")),
         (&[(Limit, "ordering"), (Cursor, "x")], &[], Some("`ordering` is a parameter of the dialect")),
-        (&[(Cursor, "cursor"), (After, "after")], &[], Some("this version can't aim")),
+        (&[(Limit, "first"), (After, "after")], &[], None),
+        (&[(Limit, "limit"), (AfterId, "starting_after")], &[], Some("no parameter to go on with")),
         (&[(Cursor, "")], &[], Some("needs a name")),
     ];
     for (envelope, renamed, fault) in cases {

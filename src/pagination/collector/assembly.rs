@@ -1,11 +1,11 @@
 //! The page made of what was collected: items, neighbours, and how sure it is.
 
-use super::{Collector, Taken, anchor};
+use super::{Collector, Taken};
 use crate::pagination::{
     page::{ItemPlace, Level, Page, Unproven},
     paging::Learnt,
     plan::Growth,
-    position::{Anchor, Hint, Position, Target},
+    position::{Hint, Item, Position, Target},
     rows::Unsorted,
     window::Offset,
 };
@@ -38,17 +38,18 @@ impl Collector {
         }
         let total = self.total;
         let counted = total.filter(|total| total.exact).map(|total| total.value);
-        let end = Target { position: Position::End, hint: Hint { total: counted, ..self.hint } };
+        let end = Target { position: Position::End, hint: Hint { total: counted, ..self.carried() } };
         let first = self.taken.first().map(|first| self.before(*first, counted)).transpose()?;
         let last = self.taken.last().map(|last| self.after(*last, counted)).transpose()?;
-        let start = Target { position: Position::Start, hint: Hint::default() };
+        let start = Target { position: Position::Start, hint: self.carried() };
         let items = self.taken.iter().map(|taken| ItemPlace {
             answer: u32::try_from(taken.view).unwrap_or(u32::MAX),
             item: u32::try_from(self.views[taken.view].item(taken.place)).unwrap_or(u32::MAX),
         });
-        let level = if verdict.unproven.is_some() {
+        let unproven = verdict.unproven.or_else(|| self.assumed.then_some(Unproven::Seam));
+        let level = if unproven.is_some() || self.unchecked {
             Level::Positional
-        } else if self.views.iter().any(|view| view.checked) {
+        } else if self.checked {
             Level::Checked
         } else {
             Level::Exact
@@ -62,11 +63,13 @@ impl Collector {
             last: counted.filter(|total| *total > 0).map(|_| end),
             total,
             level,
-            unproven: verdict.unproven,
+            unproven,
             short: verdict.cut_off && !self.is_full(),
             drift: self.drift,
             learnt: verdict.learnt,
             requests: verdict.requests,
+            stragglers: 0,
+            looked_up: None,
             answers: std::mem::take(&mut self.views).into_iter().map(|view| view.answer).collect(),
         })
     }
@@ -76,35 +79,40 @@ impl Collector {
         let offset = self.offset_of(taken);
         if self.unchecked {
             let offset = Offset(offset.saturating_sub(self.limit as u64));
-            return Ok(Target { position: Position::At(offset), hint: Hint { offset, run: 0, total } });
+            return Ok(Target { position: Position::At(offset), hint: Hint { offset, total, ..self.carried() } });
         }
         let view = &self.views[taken.view];
-        let run = view.run_from(&self.order, taken.place);
-        let position = Position::Before(anchor(view, &self.order, taken.place)?);
-        Ok(Target { position, hint: Hint { offset: Offset(offset), run, total } })
+        let (run, within) = (view.run_from(&self.order, taken.place), view.within_from(&self.order, taken.place));
+        let position = Position::Before(self.anchor(view, taken.place)?);
+        Ok(Target { position, hint: Hint { offset: Offset(offset), run, within, total, ..self.carried() } })
     }
 
     /// The position right after an item.
     fn after(&self, taken: Taken, total: Option<u64>) -> Result<Target, Unsorted> {
-        let offset = Offset(self.offset_of(taken) + 1);
+        let offset = Offset(self.offset_of(taken).saturating_add(1));
         if self.unchecked {
-            return Ok(Target { position: Position::At(offset), hint: Hint { offset, run: 0, total } });
+            return Ok(Target { position: Position::At(offset), hint: Hint { offset, total, ..self.carried() } });
         }
         let view = &self.views[taken.view];
-        let run = view.run_through(&self.order, taken.place);
-        let position = Position::After(anchor(view, &self.order, taken.place)?);
-        Ok(Target { position, hint: Hint { offset, run, total } })
+        let (run, within) = (view.run_through(&self.order, taken.place), view.within_through(&self.order, taken.place));
+        let position = Position::After(self.anchor(view, taken.place)?);
+        Ok(Target { position, hint: Hint { offset, run, within, total, ..self.carried() } })
+    }
+
+    /// What every hint of a walk carries on.
+    fn carried(&self) -> Hint {
+        Hint { first_total: self.hint.first_total, ..Hint::default() }
     }
 
     fn offset_of(&self, taken: Taken) -> u64 {
-        self.views[taken.view].begins + taken.place as u64
+        self.views[taken.view].offset(taken.place)
     }
 }
 
 /// The anchor of an edge.
-fn edge(target: Option<&Target>) -> Option<Anchor> {
+fn edge(target: Option<&Target>) -> Option<Item> {
     match &target?.position {
-        Position::After(anchor) | Position::Before(anchor) => Some(anchor.clone()),
-        Position::Start | Position::End | Position::At(_) => None,
+        Position::After(anchor) | Position::Before(anchor) => Some(Item::Keyed(anchor.clone())),
+        _ => None,
     }
 }

@@ -5,30 +5,22 @@ mod faults;
 use crate::{
     config::settings::{EndWord, FieldSettings, ListSettings},
     pagination::{
+        fetch::Fetch,
         order::{Direction, Kind, Nulls, Ties},
         paging::{EndEvidence, Family, Sizes},
-        window::{Fetch, Offset, PageNumber, PageSize},
     },
-    upstream::testing::{at, compile, sort, term},
+    upstream::testing::{ask, at, compile, page, slice, sort, term},
 };
 
-fn page(number: u64, size: u32) -> Fetch {
-    Fetch::Page { number: PageNumber(number), size: PageSize(size) }
-}
-
-fn slice(from: u64, size: u32) -> Fetch {
-    Fetch::Slice { from: Offset(from), size: PageSize(size) }
-}
-
 /// The query of a fetch without a sort.
-fn query(template: &str, first_page: u64, fetch: Fetch, filters: &str) -> String {
+fn query(template: &str, first_page: u64, fetch: &Fetch, filters: &str) -> String {
     let dialect = compile(|list| {
         list.dialect.request.query = at(template);
         list.dialect.request.first_page = first_page;
         list.dialect.size.default = Some(at(15_u32));
         list.dialect.sort = None;
     });
-    dialect.ask(dialect.default_sorted(), fetch, filters).query
+    ask(&dialect, fetch, filters).query
 }
 
 #[test]
@@ -47,7 +39,7 @@ fn queries_are_as_written() {
         ("x=#&p={page}", 1, page(0, 15), "", "x=%23&p=1"),
         ("p={page}", u64::MAX, page(u64::MAX, 15), "", "p=18446744073709551615"),
     ] {
-        assert_eq!(query(template, first_page, fetch, filters), expected, "{template}");
+        assert_eq!(query(template, first_page, &fetch, filters), expected, "{template}");
     }
 }
 
@@ -58,7 +50,7 @@ fn headers_are_templates_too() {
         list.dialect.request.headers =
             vec![(at("Range"), at("items={offset}-{last}")), (at("Prefer"), at("count={{exact}}"))];
     });
-    let ask = dialect.ask(dialect.default_sorted(), slice(25, 25), "a=1");
+    let ask = ask(&dialect, &slice(25, 25), "a=1");
     assert_eq!(ask.query, "a=1&sort=-created_at,id");
     let headers: Vec<(&str, &str)> =
         ask.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
@@ -167,7 +159,15 @@ fn sorts_are_written_as_each_upstream_reads_them() {
 
 fn field(name: &str, nulls: Nulls, upstream: Option<&str>) -> FieldSettings {
     let upstream = upstream.map(str::to_owned);
-    FieldSettings { name: name.to_owned(), kind: Kind::Inferred, nulls, at: None, upstream }
+    FieldSettings {
+        name: name.to_owned(),
+        kind: Kind::Inferred,
+        collation: None,
+        grain: None,
+        nulls,
+        at: None,
+        upstream,
+    }
 }
 
 #[test]
@@ -220,13 +220,13 @@ fn fields_go_by_the_upstreams_names() {
 fn clients_choose_an_order() {
     let dialect = compile(|list| list.sortable = vec![at("created_at"), at("name"), at("id")]);
     assert!(dialect.can_sort());
-    let sorted = dialect.sorted(&[term("name"), term("-created_at")], Direction::Descending);
+    let sorted = dialect.sorted(&[term("name"), term("-created_at")], Direction::Descending).unwrap();
     assert_eq!(sorted.query, "sort=name,-created_at,-id");
     assert_eq!(sorted.order.ties, Ties::Ordered);
     assert_eq!(sorted.order.columns(), 3);
-    let sorted = dialect.sorted(&[term("name"), term("-id"), term("created_at")], Direction::Ascending);
+    let sorted = dialect.sorted(&[term("name"), term("-id"), term("created_at")], Direction::Ascending).unwrap();
     assert_eq!(sorted.query, "sort=name,-id", "what follows the id decides nothing");
-    let same = dialect.sorted(&[term("-created_at")], Direction::Ascending);
+    let same = dialect.sorted(&[term("-created_at")], Direction::Ascending).unwrap();
     assert_eq!(same.order, dialect.default_sorted().order);
 
     let dialect = compile(|list| {
@@ -234,7 +234,7 @@ fn clients_choose_an_order() {
         list.ties = Some(Ties::Ordered);
     });
     assert!(!dialect.asks_for_order());
-    let sorted = dialect.sorted(&[term("name")], Direction::Ascending);
+    let sorted = dialect.sorted(&[term("name")], Direction::Ascending).unwrap();
     assert_eq!(sorted.query, "sort=name");
     assert_eq!(sorted.order.ties, Ties::Unordered, "the route spoke of its own order");
 

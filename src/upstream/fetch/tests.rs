@@ -258,3 +258,19 @@ fn idle_connections_are_let_go_before_the_upstream_closes_them() {
     }
     assert_eq!(kept_for(&HeaderMap::new()), IDLE);
 }
+
+/// To HEAD the length is that of a body which does not come, however large; the connection goes on.
+#[tokio::test]
+async fn an_answer_to_head_has_no_body() {
+    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 5000000\r\nX-Total: 7\r\n\r\n".to_vec();
+    let (peers, connections) = server(vec![answer.clone(), answer]).await;
+    let mut head = request();
+    head.set_method(Method::HEAD);
+    let fetcher = Fetcher::new();
+    for _ in 0..2 {
+        let fetched = fetcher.fetch(&peers, &head, bounds()).await.unwrap();
+        assert_eq!((fetched.status.as_u16(), fetched.body.len()), (200, 0));
+        assert_eq!(fetched.headers["x-total"], "7");
+    }
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
+}

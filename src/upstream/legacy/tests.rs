@@ -104,3 +104,15 @@ fn faults_name_the_parameter() {
         assert_eq!((fault.parameter.as_str(), fault.conflict), (parameter, conflict), "{pairs:?}");
     }
 }
+
+#[test]
+fn tokens_say_no_place() {
+    let dialect = compile(|list| {
+        list.dialect.request.query = at("limit={size}&cursor={token}");
+        list.dialect.response.next_token = Some(at("/next"));
+    });
+    let fault = window(&dialect, &[("limit", "5"), ("cursor", "7")]).unwrap_err();
+    assert_eq!((fault.parameter.as_str(), fault.conflict), ("cursor", false));
+    assert!(fault.detail.contains("no place"), "{}", fault.detail);
+    assert_eq!(window(&dialect, &[("limit", "5")]), found(0, Some(5), None));
+}

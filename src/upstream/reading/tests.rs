@@ -8,11 +8,8 @@ use crate::{
         settings::{DialectMatch, ListSettings},
         tree::Tree,
     },
-    pagination::{
-        answer::{Answer, Standing, Total},
-        window::{Fetch, PageNumber, PageSize},
-    },
-    upstream::testing::{AT, at, compile},
+    pagination::answer::{Answer, Standing, Total},
+    upstream::testing::{AT, ask, at, compile, page},
 };
 
 /// Reads a response to the second page of two.
@@ -38,8 +35,8 @@ fn read_page(
     for (name, value) in headers {
         map.append(http::HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
     }
-    let fetch = Fetch::Page { number: PageNumber(number), size: PageSize(2) };
-    dialect.read(dialect.default_sorted(), fetch, status, &map, body.as_bytes().to_vec(), 8)
+    let ask = ask(&dialect, &page(number, 2), "");
+    dialect.read(dialect.default_sorted(), &ask, status, &map, body.as_bytes().to_vec(), 8)
 }
 
 fn malformed(result: Result<Answer, ReadingError>) -> String {

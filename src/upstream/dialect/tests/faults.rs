@@ -27,7 +27,10 @@ fn of_query_templates() {
             |l| query(l, "p={pages}"),
             "unknown variable {pages}; did you mean {page}? variables here: {page} {offset} {size",
         ),
-        (|l| query(l, "p={token}"), "unknown variable {token}; variables here: {page} {offset} {size} {end} {last}"),
+        (
+            |l| query(l, "p={cursor}"),
+            "unknown variable {cursor}; variables here: {page} {offset} {size} {end} {last} {token} {next_token} {prev_t",
+        ),
         (|l| query(l, "p={page"), "a brace stands alone in \"{page\"; variables are written {name}, braces {{ and }}"),
         (|l| query(l, "p={page}}"), "a brace stands alone in \"{page}}\""),
         (|l| query(l, "p=}{page}"), "a brace stands alone in \"}{page}\""),
@@ -39,7 +42,7 @@ fn of_query_templates() {
         (|l| query(l, "{page}={size}"), "the name of a paging parameter can't hold a variable"),
         (
             |l| query(l, "p={page}&o={offset}&s={size}"),
-            "one request can't name a page and an offset; use {page}, or {off",
+            "one request can't name a place in two ways; use {page}, or {off",
         ),
         (
             |l| query(l, "limit={size}"),
@@ -51,7 +54,7 @@ fn of_query_templates() {
 #[test]
 fn of_other_ways_by_which_clients_page() {
     tell(&[
-        (|l| also(l, "p={page}&o={offset}"), "one request can't name a page and an offset"),
+        (|l| also(l, "p={page}&o={offset}"), "one request can't name a place in two ways"),
         (|l| also(l, "p={pag}"), "unknown variable {pag}; did you mean {page}?"),
         (|l| also(l, "{page}=1"), "the name of a paging parameter can't hold a variable"),
         (
@@ -71,7 +74,7 @@ fn of_headers() {
         (|l| header(l, "Connection", "a"), "a dialect can't set Connection"),
         (|l| header(l, "Content-Length", "1"), "a dialect can't set Content-Length"),
         (|l| header(l, "X_Forwarded_For", "a"), "a dialect can't set X_Forwarded_For"),
-        (|l| header(l, "X", "{offset}"), "one request can't name a page and an offset"),
+        (|l| header(l, "X", "{offset}"), "one request can't name a place in two ways"),
     ]);
 }
 

@@ -1,0 +1,82 @@
+//! `/metrics`: what the gateway counts, in Prometheus' text format
+//! (<https://prometheus.io/docs/instrumenting/exposition_formats/>, version 0.0.4).
+
+use std::fmt::Write as _;
+
+use crate::gateway::{
+    Snapshot,
+    metrics::{FAMILIES, RouteMetrics},
+};
+
+/// Where metrics are asked for.
+pub const METRICS_PATH: &str = "/metrics";
+
+/// The content type of the text format.
+pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// All that was counted of the routes in force, and of requests that no route covers: those have no route label.
+pub(super) fn render(snapshot: &Snapshot) -> String {
+    let routes = snapshot.routes.iter().map(|route| &*route.metrics);
+    let mut text = write(&routes.chain([&*snapshot.metrics]).collect::<Vec<_>>());
+    let name = "cursorgate_pivot_cache_bytes";
+    let help = "What remembered keys of items take in memory, about.";
+    let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {}\n", snapshot.pivots.size());
+    text
+}
+
+fn write(routes: &[&RouteMetrics]) -> String {
+    let mut text = String::with_capacity(4_096);
+    for (index, family) in FAMILIES.iter().enumerate() {
+        let name = format!("{}_total", family.name);
+        let _ = write!(text, "# HELP {name} {}\n# TYPE {name} counter\n", family.help);
+        for metrics in routes {
+            for (value, count) in metrics.counts(index) {
+                // Of closed sets with many values only those are told that came up; a number alone always is.
+                if count == 0 && family.label.is_some() {
+                    continue;
+                }
+                let route = (metrics.route(), "route");
+                let label = family.label.map_or("", |(label, _)| label);
+                let labels = [(route.1, route.0), (label, value)];
+                let labels = labels.iter().filter(|(_, value)| !value.is_empty());
+                let labels: Vec<String> =
+                    labels.map(|(label, value)| format!("{label}=\"{}\"", escaped(value))).collect();
+                let braced = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+                let _ = writeln!(text, "{name}{braced} {count}");
+            }
+        }
+    }
+    text
+}
+
+/// A label's value as the format wants it.
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every line is a comment of the two kinds or a sample, and every sample belongs to the family above it.
+    #[test]
+    fn the_text_is_what_prometheus_reads() {
+        let (users, none) = (RouteMetrics::new("users \"x\"\\"), RouteMetrics::new(""));
+        let text = write(&[&users, &none]);
+        let mut family = "";
+        for line in text.lines() {
+            if let Some(rest) = line.strip_prefix("# HELP ") {
+                family = rest.split(' ').next().unwrap();
+            } else if let Some(rest) = line.strip_prefix("# TYPE ") {
+                assert_eq!(rest, format!("{family} counter"));
+            } else {
+                let (sample, count) = line.rsplit_once(' ').unwrap();
+                assert!(sample == family || sample.starts_with(&format!("{family}{{")), "{line}");
+                assert!(count.parse::<u64>().is_ok(), "{line}");
+            }
+        }
+        assert!(text.contains("cursorgate_upstream_requests_total{route=\"users \\\"x\\\"\\\\\"} 0\n"), "{text}");
+        assert!(text.contains("\ncursorgate_upstream_requests_total 0\n"), "{text}");
+        assert!(!text.contains("outcome="), "{text}");
+    }
+}

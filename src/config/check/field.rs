@@ -1,0 +1,108 @@
+//! `fields` of a route: what is known of the members that orders and filters name.
+
+use super::Context;
+use crate::{
+    config::{
+        diagnostic::Located,
+        settings::{FieldSettings, SortTerm},
+        syntax,
+        written::Written,
+    },
+    pagination::order::{Kind, Nulls},
+};
+
+/// Reads `fields` of a merged route.
+pub(super) fn fields(route: &Written, context: &mut Context<'_>) -> Vec<FieldSettings> {
+    let table = route.table("fields");
+    table.members().iter().map(|(name, field)| read(name, field, context)).collect()
+}
+
+/// Reports a key of an order that others follow although its values can only be told apart.
+pub(super) fn check_opaque(order: &[Located<SortTerm>], fields: &[FieldSettings], context: &mut Context<'_>) {
+    let opaque = |name: &str| fields.iter().any(|field| field.name == name && field.kind == Kind::Opaque);
+    for pair in order.windows(2).filter(|pair| opaque(&pair[0].value.field)) {
+        let (field, next) = (&pair[0].value.field, &pair[1].value.field);
+        let message = format!("values of {field} can only be told apart, and {next} follows it in the order");
+        let help = format!("end the order with {field} and the id");
+        context.diagnostics.error(pair[0].at, message, help);
+    }
+}
+
+fn read(name: &Located<String>, field: &Written, context: &mut Context<'_>) -> FieldSettings {
+    let kind = field.string("type");
+    let ranks = field.find("ranks");
+    match (kind.as_deref(), ranks) {
+        (Some("rank"), None) => {
+            let message = format!("the ranks of {} are not said", name.value);
+            context.missing(field.at, message, "ranks = [\"low\", \"high\"]");
+        }
+        (kind, Some(ranks)) if kind != Some("rank") => {
+            let help = "write type = \"rank\", or remove `ranks`";
+            context.diagnostics.error(ranks.at, format!("{} is no rank", name.value), help);
+        }
+        _ => {}
+    }
+    let collation = field.text("collation");
+    let kind = match kind.as_deref() {
+        Some("number") => Kind::Number,
+        Some("number-in-string") => Kind::NumberInString,
+        Some("string") if collation.is_none() => Kind::Text,
+        Some("datetime") => Kind::Datetime,
+        Some("boolean") => Kind::Boolean,
+        Some("uuid") => Kind::Uuid,
+        Some("rank") => Kind::Rank(field.strings("ranks")),
+        Some("opaque" | "string") => Kind::Opaque,
+        _ if collation.is_some() => Kind::Opaque,
+        _ => Kind::Inferred,
+    };
+    if let Some(collation) = collation.as_ref().filter(|_| kind != Kind::Opaque) {
+        let help = "remove `collation`, or write type = \"string\"";
+        context.diagnostics.error(collation.at, "only strings are sorted by a language's rules", help);
+    }
+    let grain = field.text("grain").and_then(|text| {
+        let grain = syntax::read_grain(&text.value)?;
+        check_grain(name, &kind, &text, context);
+        Some(grain)
+    });
+    if name.value == "id" && kind == Kind::Opaque {
+        let help = "remove `type` and `collation`: the gateway compares ids by their bytes";
+        context.diagnostics.error(field.at, "items with equal keys are told apart by the id", help);
+    }
+    FieldSettings {
+        name: name.value.clone(),
+        kind,
+        collation: collation.map(|collation| collation.value),
+        grain,
+        nulls: match field.string("nulls").as_deref() {
+            Some("none") => Nulls::None,
+            Some("smallest") => Nulls::Smallest,
+            Some("largest") => Nulls::Largest,
+            Some("first") => Nulls::First,
+            Some("last") => Nulls::Last,
+            _ => Nulls::Unsaid,
+        },
+        at: field.text("at"),
+        upstream: field.string("upstream"),
+    }
+}
+
+/// Reports a grain that values of this kind can't have.
+fn check_grain(name: &Located<String>, kind: &Kind, text: &Located<String>, context: &mut Context<'_>) {
+    let of_numbers = text.value.starts_with(['0', '1']);
+    let (message, help) = match kind {
+        Kind::Inferred | Kind::Number | Kind::NumberInString if of_numbers => return,
+        Kind::Inferred | Kind::Datetime if !of_numbers => return,
+        Kind::Number | Kind::NumberInString => {
+            (format!("{} is a number, and {:?} a grain of times", name.value, text.value), "write such as \"0.01\"")
+        }
+        Kind::Datetime => {
+            let help = "write \"day\", \"s\", \"ms\" or \"us\"";
+            (format!("{} is a date and time, and {:?} a grain of numbers", name.value, text.value), help)
+        }
+        _ => {
+            let message = format!("{} has no grain", name.value);
+            (message, "remove `grain`: only numbers, dates and times are shown coarsely")
+        }
+    };
+    context.diagnostics.error(text.at, message, help);
+}

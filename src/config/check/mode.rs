@@ -1,0 +1,86 @@
+//! `mode` and `total` of a route, held against what its dialect can do; `filterable` against its orders.
+
+use super::Context;
+use crate::{
+    config::{
+        diagnostic::nearest,
+        mode::{Places, keyset_obstacle, seek_obstacle},
+        settings::{LegacyPolicy, ListSettings, Mode},
+        written::Written,
+    },
+    pagination::resolver::Totals,
+};
+
+/// Reports what can't work. `route` is what was written of it.
+pub(super) fn check(list: &ListSettings, route: &Written, context: &mut Context<'_>) {
+    check_filterable(list, context);
+    let Some(places) = Places::of(&list.dialect) else {
+        return;
+    };
+    let name = &list.dialect.name;
+    let first = list.order.first().map_or("id", |term| term.value.field.as_str());
+    let first = list.declared.then_some(first);
+    let obstacle = match list.mode.value {
+        Mode::Keyset => keyset_obstacle(list, first),
+        Mode::Seek => seek_obstacle(list, first),
+        Mode::Auto | Mode::Offset | Mode::Token => None,
+    };
+    let word = list.mode.value.word();
+    if let Some(obstacle) = obstacle {
+        let message = format!("mode = {word:?} needs {}", obstacle.needs);
+        context.diagnostics.error(list.mode.at, message, obstacle.help);
+    }
+    if list.mode.value == Mode::Token && places != Places::Tokens {
+        let by = if places == Places::Pages { "page number" } else { "offset" };
+        let help = "remove `mode`, or name a dialect whose upstream hands out tokens";
+        context.diagnostics.error(
+            list.mode.at,
+            format!("mode = \"token\" needs tokens, and {name} asks by {by}"),
+            help,
+        );
+    }
+    if list.mode.value == Mode::Offset && places == Places::Tokens {
+        let help = "remove `mode`, or name a dialect with {offset} or {page}";
+        let message = format!("mode = \"offset\" needs places, and {name} pages by what it hands out");
+        context.diagnostics.error(list.mode.at, message, help);
+    }
+    if list.legacy.policy == Some(LegacyPolicy::Translate) && places == Places::Tokens {
+        let at = route.table("legacy").find("policy").map_or(list.dialect.at, |policy| policy.at);
+        let message = format!("requests of {name} hold tokens, which say no place that could be translated");
+        context.diagnostics.error(at, message, "policy = \"passthrough\" or \"reject\"");
+    }
+    check_total(list, route, context);
+}
+
+/// Reports totals that can't be asked for.
+fn check_total(list: &ListSettings, route: &Written, context: &mut Context<'_>) {
+    let counts = list.dialect.count.is_some() || list.dialect.response.total.is_some();
+    if list.total == Totals::Count && !counts {
+        let at = route.find("total").map_or(list.dialect.at, |total| total.at);
+        let message = format!("{} can't be asked for a total", list.dialect.name);
+        context.diagnostics.error(
+            at,
+            message,
+            "give it [count] or response.total in a dialect of your own, or omit the total",
+        );
+    }
+}
+
+/// Reports fields that no order has: a slip where one has nearly that name.
+fn check_filterable(list: &ListSettings, context: &mut Context<'_>) {
+    let ordered = list.order.iter().map(|term| term.value.field.as_str());
+    let sortable = list.sortable.iter().map(|field| field.value.as_str());
+    let mut known: Vec<&str> = ordered.chain(sortable).chain(["id"]).collect();
+    known.sort_unstable();
+    known.dedup();
+    for field in list.filterable.iter().filter(|field| !known.contains(&field.value.as_str())) {
+        let message = format!("no order has a key {}", field.value);
+        match nearest(&field.value, known.iter().copied()) {
+            Some(near) => context.diagnostics.error(field.at, message, format!("did you mean {near:?}?")),
+            None => {
+                let help = format!("filters find pages by the keys of orders: {}", known.join(", "));
+                context.diagnostics.warning(field.at, message, help);
+            }
+        }
+    }
+}

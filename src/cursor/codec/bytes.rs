@@ -1,0 +1,55 @@
+//! Bytes taken one after the other, and varints.
+
+/// Appends a varint (LEB128).
+pub(in crate::cursor) fn write_varint(out: &mut Vec<u8>, mut number: u64) {
+    loop {
+        let low = (number & 0x7f) as u8;
+        number >>= 7;
+        if number == 0 {
+            out.push(low);
+            return;
+        }
+        out.push(low | 0x80);
+    }
+}
+
+/// What is left of some bytes. Nothing is allocated before the bytes that fill it were seen.
+pub(in crate::cursor) struct Reader<'a>(pub(in crate::cursor) &'a [u8]);
+
+impl<'a> Reader<'a> {
+    /// The next byte.
+    pub(in crate::cursor) fn byte(&mut self) -> Option<u8> {
+        let (&byte, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(byte)
+    }
+
+    /// The next varint, refused where it is longer than its number needs.
+    pub(in crate::cursor) fn varint(&mut self) -> Option<u64> {
+        let mut number = 0;
+        for shift in (0..u64::BITS).step_by(7) {
+            let byte = self.byte()?;
+            let low = u64::from(byte & 0x7f);
+            if low << shift >> shift != low || (byte == 0 && shift > 0) {
+                return None;
+            }
+            number |= low << shift;
+            if byte & 0x80 == 0 {
+                return Some(number);
+            }
+        }
+        None
+    }
+
+    /// The next varint of a number of 32 bits.
+    pub(in crate::cursor) fn number(&mut self) -> Option<u32> {
+        u32::try_from(self.varint()?).ok()
+    }
+
+    /// So many bytes.
+    pub(super) fn take(&mut self, length: u64) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(usize::try_from(length).ok()?)?;
+        self.0 = rest;
+        Some(taken)
+    }
+}

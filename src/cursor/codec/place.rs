@@ -1,0 +1,166 @@
+//! Where a position is: by keys, by an id, amid marks, or in a page of the upstream's.
+//!
+//! ```text
+//! anchor  = count *value value                         the strong keys, then the id
+//! pivot   = value [mark]                               the id, then the fingerprint; its kind says whether there is one
+//! marks   = counts *mark *mark                         those before the place, then those after
+//! counts  = 1 byte: how many before, and 4 times how many after
+//! mark    = 5 bytes
+//! marked  = mark marks                                 an item, then its neighbours
+//! token   = flags [length text] [anchor / marks] [power steps hash]
+//! ```
+
+use super::{
+    bytes::{Reader, write_varint},
+    value::{read_value, write_value},
+};
+use crate::pagination::{
+    fetch::Token,
+    mark::Mark,
+    position::{Anchor, Loop, MarkedItem, Marks, Pivot, TokenPlace, Within},
+};
+
+/// How many bytes a mark takes.
+const MARK: usize = Mark::BITS as usize / 8;
+/// The most marks on one side, as two bits of `counts` can say.
+const MOST_MARKS: usize = 3;
+const _: () = assert!(Marks::BEHIND <= MOST_MARKS && Marks::AHEAD <= MOST_MARKS);
+
+/// There is a token.
+const GIVEN: u8 = 0x01;
+/// It leads back.
+const TOKEN_BACKWARD: u8 = 0x02;
+/// The client's page is read backward.
+const BACKWARD: u8 = 0x04;
+/// The place within the page is said by keys.
+const WITHIN_KEYS: u8 = 0x08;
+/// The place within the page is said by marks.
+const WITHIN_MARKS: u8 = 0x10;
+/// There is something to tell a circle by.
+const CIRCLE: u8 = 0x20;
+
+pub(super) fn write_anchor(out: &mut Vec<u8>, anchor: &Anchor) {
+    write_varint(out, anchor.keys.len() as u64);
+    for key in &anchor.keys {
+        write_value(out, key);
+    }
+    write_value(out, &anchor.id);
+}
+
+pub(super) fn read_anchor(rest: &mut Reader<'_>) -> Option<Anchor> {
+    let count = rest.varint()?;
+    let mut keys = Vec::new();
+    for _ in 0..count {
+        keys.push(read_value(rest)?);
+    }
+    Some(Anchor { keys, id: read_value(rest)? })
+}
+
+pub(super) fn write_pivot(out: &mut Vec<u8>, pivot: &Pivot) {
+    write_value(out, &pivot.id);
+    if let Some(fingerprint) = pivot.fingerprint {
+        write_mark(out, fingerprint);
+    }
+}
+
+pub(super) fn read_pivot(rest: &mut Reader<'_>, fingerprinted: bool) -> Option<Pivot> {
+    let id = read_value(rest)?;
+    let fingerprint = if fingerprinted { Some(read_mark(rest)?) } else { None };
+    Some(Pivot { id, fingerprint })
+}
+
+/// Appends marks: of more than [`MOST_MARKS`] on one side those that are nearest.
+pub(super) fn write_marks(out: &mut Vec<u8>, marks: &Marks) {
+    let before = &marks.before[marks.before.len().saturating_sub(MOST_MARKS)..];
+    let after = &marks.after[..marks.after.len().min(MOST_MARKS)];
+    write_varint(out, (before.len() + (after.len() << 2)) as u64);
+    for &mark in before.iter().chain(after) {
+        write_mark(out, mark);
+    }
+}
+
+pub(super) fn read_marks(rest: &mut Reader<'_>) -> Option<Marks> {
+    let counts = rest.byte()?;
+    if counts >> 4 != 0 {
+        return None;
+    }
+    let mut side = |count| (0..count).map(|_| read_mark(rest)).collect::<Option<Vec<Mark>>>();
+    Some(Marks { before: side(counts & 3)?, after: side(counts >> 2)? })
+}
+
+pub(super) fn write_marked_item(out: &mut Vec<u8>, marked: &MarkedItem) {
+    write_mark(out, marked.item);
+    write_marks(out, &marked.around);
+}
+
+pub(super) fn read_marked_item(rest: &mut Reader<'_>) -> Option<MarkedItem> {
+    Some(MarkedItem { item: read_mark(rest)?, around: read_marks(rest)? })
+}
+
+pub(super) fn write_mark(out: &mut Vec<u8>, mark: Mark) {
+    out.extend_from_slice(&mark.number().to_le_bytes()[..MARK]);
+}
+
+pub(super) fn read_mark(rest: &mut Reader<'_>) -> Option<Mark> {
+    let mut number = [0; 8];
+    number[..MARK].copy_from_slice(rest.take(MARK as u64)?);
+    Some(Mark::of(u64::from_le_bytes(number)))
+}
+
+pub(super) fn write_token_place(out: &mut Vec<u8>, place: &TokenPlace) {
+    let circle = place.circle != Loop::default();
+    let within = match place.within {
+        Within::Whole => 0,
+        Within::Keys(_) => WITHIN_KEYS,
+        Within::Marks(_) => WITHIN_MARKS,
+    };
+    let flags = [
+        (place.token.is_some(), GIVEN),
+        (place.token_backward, TOKEN_BACKWARD),
+        (place.backward, BACKWARD),
+        (circle, CIRCLE),
+    ];
+    out.push(flags.iter().filter(|(set, _)| *set).fold(within, |flags, (_, flag)| flags | flag));
+    if let Some(Token(text)) = &place.token {
+        write_varint(out, text.len() as u64);
+        out.extend_from_slice(text.as_bytes());
+    }
+    match &place.within {
+        Within::Whole => {}
+        Within::Keys(anchor) => write_anchor(out, anchor),
+        Within::Marks(marks) => write_marks(out, marks),
+    }
+    if circle {
+        write_varint(out, u64::from(place.circle.power));
+        write_varint(out, u64::from(place.circle.steps));
+        write_varint(out, place.circle.hash);
+    }
+}
+
+pub(super) fn read_token_place(rest: &mut Reader<'_>) -> Option<TokenPlace> {
+    let flags = rest.byte()?;
+    if flags & !(GIVEN | TOKEN_BACKWARD | BACKWARD | WITHIN_KEYS | WITHIN_MARKS | CIRCLE) != 0 {
+        return None;
+    }
+    let set = |flag| flags & flag != 0;
+    let token = if set(GIVEN) {
+        let length = rest.varint()?;
+        Some(Token(std::str::from_utf8(rest.take(length)?).ok()?.into()))
+    } else {
+        None
+    };
+    let within = match (set(WITHIN_KEYS), set(WITHIN_MARKS)) {
+        (false, false) => Within::Whole,
+        (true, false) => Within::Keys(read_anchor(rest)?),
+        (false, true) => Within::Marks(read_marks(rest)?),
+        (true, true) => return None,
+    };
+    let mut circle = Loop::default();
+    if set(CIRCLE) {
+        circle = Loop { power: rest.number()?, steps: rest.number()?, hash: rest.varint()? };
+        if circle == Loop::default() {
+            return None;
+        }
+    }
+    Some(TokenPlace { token, token_backward: set(TOKEN_BACKWARD), backward: set(BACKWARD), within, circle })
+}

@@ -1,0 +1,155 @@
+//! Values of keys. A value begins with a byte that says its kind, and for most texts their length too.
+
+use super::bytes::{Reader, write_varint};
+use crate::pagination::key::KeyValue;
+
+const NULL: u8 = 0;
+const FALSE: u8 = 1;
+const TRUE: u8 = 2;
+/// An integer from 0 to 2^64 - 1, as a varint.
+const NATURAL: u8 = 3;
+/// An integer from -1 down to 1 - 2^64, as a varint of -1 - n.
+const NEGATIVE: u8 = 4;
+/// Any other number, as its spelling.
+const NUMBER: u8 = 5;
+/// A text that is a UUID in its canonical form (RFC 9562, section 4, in lower case), as its 16 bytes.
+const UUID: u8 = 6;
+/// A text that is too long for its first byte to say how long: a varint of what is beyond [`SHORT_TEXTS`].
+const LONG_TEXT: u8 = 7;
+/// From here on the first byte is that of a text, and says its length.
+const TEXT: u8 = 0x40;
+/// How many lengths of text the first byte can say.
+const SHORT_TEXTS: usize = (u8::MAX - TEXT) as usize + 1;
+
+pub(super) fn write_value(out: &mut Vec<u8>, value: &KeyValue) {
+    match value {
+        KeyValue::Null => out.push(NULL),
+        KeyValue::Boolean(false) => out.push(FALSE),
+        KeyValue::Boolean(true) => out.push(TRUE),
+        KeyValue::Number(spelling) => match Integer::from_spelling(spelling) {
+            Some(Integer::Natural(number)) => {
+                out.push(NATURAL);
+                write_varint(out, number);
+            }
+            Some(Integer::Negative(number)) => {
+                out.push(NEGATIVE);
+                write_varint(out, number);
+            }
+            None => {
+                out.push(NUMBER);
+                write_varint(out, spelling.len() as u64);
+                out.extend_from_slice(spelling.as_bytes());
+            }
+        },
+        KeyValue::Text(text) => write_text(out, text),
+    }
+}
+
+fn write_text(out: &mut Vec<u8>, text: &[u8]) {
+    if let Some(uuid) = pack_uuid(text) {
+        out.push(UUID);
+        out.extend_from_slice(&uuid);
+        return;
+    }
+    match u8::try_from(text.len()) {
+        Ok(length) if text.len() < SHORT_TEXTS => out.push(TEXT + length),
+        _ => {
+            out.push(LONG_TEXT);
+            write_varint(out, (text.len() - SHORT_TEXTS) as u64);
+        }
+    }
+    out.extend_from_slice(text);
+}
+
+/// An integer that is spelt the one way in which integers are written back.
+enum Integer {
+    /// The number.
+    Natural(u64),
+    /// -1 minus the number.
+    Negative(u64),
+}
+
+impl Integer {
+    fn from_spelling(spelling: &str) -> Option<Self> {
+        let digits = spelling.strip_prefix('-').unwrap_or(spelling);
+        let plain = digits.bytes().all(|byte| byte.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
+        let magnitude: u64 = if plain { digits.parse().ok()? } else { return None };
+        if digits.len() == spelling.len() {
+            Some(Self::Natural(magnitude))
+        } else {
+            magnitude.checked_sub(1).map(Self::Negative)
+        }
+    }
+}
+
+/// Where the canonical form of a UUID has its hyphens.
+const HYPHENS: [usize; 4] = [8, 13, 18, 23];
+/// How long the canonical form of a UUID is.
+const UUID_TEXT: usize = 36;
+
+fn pack_uuid(text: &[u8]) -> Option<[u8; 16]> {
+    if text.len() != UUID_TEXT {
+        return None;
+    }
+    let mut packed = [0; 16];
+    let mut digits = 0;
+    for (index, &byte) in text.iter().enumerate() {
+        if HYPHENS.contains(&index) {
+            if byte != b'-' {
+                return None;
+            }
+            continue;
+        }
+        let digit = match byte {
+            b'0'..=b'9' => byte - b'0',
+            b'a'..=b'f' => byte - b'a' + 10,
+            _ => return None,
+        };
+        packed[digits / 2] = packed[digits / 2] << 4 | digit;
+        digits += 1;
+    }
+    Some(packed)
+}
+
+fn unpack_uuid(packed: &[u8]) -> Vec<u8> {
+    let mut text = Vec::with_capacity(UUID_TEXT);
+    for byte in packed {
+        if HYPHENS.contains(&text.len()) {
+            text.push(b'-');
+        }
+        for digit in [byte >> 4, byte & 0x0f] {
+            text.push(if digit < 10 { b'0' + digit } else { b'a' + digit - 10 });
+        }
+    }
+    text
+}
+
+pub(super) fn read_value(rest: &mut Reader<'_>) -> Option<KeyValue> {
+    Some(match rest.byte()? {
+        NULL => KeyValue::Null,
+        FALSE => KeyValue::Boolean(false),
+        TRUE => KeyValue::Boolean(true),
+        NATURAL => KeyValue::Number(rest.varint()?.to_string()),
+        NEGATIVE => KeyValue::Number(format!("-{}", rest.varint()?.checked_add(1)?)),
+        NUMBER => {
+            let length = rest.varint()?;
+            let spelling = std::str::from_utf8(rest.take(length)?).ok()?;
+            if Integer::from_spelling(spelling).is_some() {
+                return None;
+            }
+            KeyValue::Number(spelling.to_owned())
+        }
+        UUID => KeyValue::Text(unpack_uuid(rest.take(16)?)),
+        LONG_TEXT => {
+            let length = rest.varint()?.checked_add(SHORT_TEXTS as u64)?;
+            KeyValue::Text(rest.take(length)?.to_vec())
+        }
+        byte => {
+            let text = rest.take(u64::from(byte.checked_sub(TEXT)?))?;
+            if pack_uuid(text).is_some() {
+                return None;
+            }
+            KeyValue::Text(text.to_vec())
+        }
+    })
+}

@@ -1,0 +1,138 @@
+//! The frame of a cursor: which form, which key, the context, and the tag around all of it.
+//!
+//! ```text
+//! cursor = base64url(version key fingerprint payload tag)        RFC 4648, section 5, without padding
+//! ```
+//!
+//! The version is one byte, so that other forms can follow; the key's id is a varint. The algorithm follows from the
+//! version: nothing in a cursor chooses it. Of a signed cursor (version 1) the tag is HMAC-SHA-256 over everything
+//! before it, cut to 128 bits. Of a sealed one (version 2) the payload is encrypted, and the tag is that of AES-SIV over
+//! the payload and what stands before it.
+
+use std::borrow::Cow;
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+
+use super::{
+    codec::{Reader, write_varint},
+    context::Fingerprint,
+    keyring::{Key, TAG},
+    sealed,
+};
+
+/// How what a cursor says is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Signed: whoever holds it can read it.
+    Signed,
+    /// Encrypted, and so signed too.
+    Sealed,
+}
+
+impl Form {
+    /// The first byte of its cursors.
+    const fn version(self) -> u8 {
+        match self {
+            Self::Signed => 1,
+            Self::Sealed => 2,
+        }
+    }
+
+    fn of_version(version: u8) -> Option<Self> {
+        [Self::Signed, Self::Sealed].into_iter().find(|form| form.version() == version)
+    }
+}
+
+/// The cursor would be longer than the route accepts. It is not minted, as it would be refused when it comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the cursor would have {length} characters, and {longest} are allowed")]
+pub struct TooLong {
+    /// The characters that it would have.
+    pub length: usize,
+    /// The characters that are allowed.
+    pub longest: usize,
+}
+
+/// Signs or seals a payload and frames it.
+pub(super) fn mint(
+    key: &Key,
+    form: Form,
+    fingerprint: &Fingerprint,
+    longest: usize,
+    write_payload: impl FnOnce(&mut Vec<u8>),
+) -> Result<String, TooLong> {
+    let mut bytes = Vec::with_capacity(128);
+    bytes.push(form.version());
+    write_varint(&mut bytes, u64::from(key.id));
+    fingerprint.write(&mut bytes);
+    let head = bytes.len();
+    write_payload(&mut bytes);
+    if form == Form::Sealed {
+        sealed::pad(&mut bytes, head);
+    }
+    let length = ((bytes.len() + TAG) * 4).div_ceil(3);
+    if length > longest {
+        return Err(TooLong { length, longest });
+    }
+    let tag = match form {
+        Form::Signed => key.sign(&bytes),
+        Form::Sealed => {
+            let (head, payload) = bytes.split_at_mut(head);
+            key.sealer.seal(head, payload)
+        }
+    };
+    bytes.extend_from_slice(&tag);
+    Ok(BASE64_URL_SAFE_NO_PAD.encode(&bytes))
+}
+
+/// The bytes of a cursor's text: strict base64url, so that one cursor has one text. Padding, blanks, characters of
+/// other alphabets and bits that say nothing are refused.
+pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
+    BASE64_URL_SAFE_NO_PAD.decode(text).ok()
+}
+
+/// A framed cursor, not verified.
+pub(super) struct Frame<'a> {
+    /// The id of the key that is said to have made it.
+    pub(super) key: u32,
+    /// How it is said to be kept.
+    pub(super) form: Form,
+    /// All but the tag.
+    body: &'a [u8],
+    tag: &'a [u8; TAG],
+    fingerprint: &'a [u8; Fingerprint::SIZE],
+    payload: &'a [u8],
+}
+
+/// What a verified cursor holds.
+pub(super) struct Verified<'a> {
+    /// The context that it was made in.
+    pub(super) fingerprint: Fingerprint,
+    /// What it says, for [`Head::read`](super::codec::Head::read).
+    pub(super) payload: Cow<'a, [u8]>,
+}
+
+impl<'a> Frame<'a> {
+    /// Finds the parts of a frame; `None` where it is none, or one of another version.
+    pub(super) fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let (body, tag) = bytes.split_last_chunk()?;
+        let mut rest = Reader(body);
+        let form = Form::of_version(rest.byte()?)?;
+        let key = rest.number()?;
+        let (fingerprint, payload) = rest.0.split_first_chunk()?;
+        Some(Self { key, form, body, tag, fingerprint, payload })
+    }
+
+    /// Checks the tag, in constant time. There is no other way to what the cursor holds.
+    pub(super) fn verify(&self, key: &Key) -> Option<Verified<'a>> {
+        let payload = match self.form {
+            Form::Signed if key.verify(self.body, self.tag) => Cow::Borrowed(self.payload),
+            Form::Signed => return None,
+            Form::Sealed => {
+                let head = &self.body[..self.body.len() - self.payload.len()];
+                Cow::Owned(key.sealer.open(head, self.payload, self.tag)?)
+            }
+        };
+        Some(Verified { fingerprint: Fingerprint::from_bytes(self.fingerprint), payload })
+    }
+}

@@ -1,0 +1,117 @@
+//! What a sealed cursor's payload is encrypted with: AES-SIV (RFC 5297, `AEAD_AES_SIV_CMAC_512`).
+//!
+//! It needs no nonce: the tag is a keyed function of the payload and of what stands before it in the cursor, and the
+//! payload is encrypted under the tag. So equal cursors have equal bytes, which is wanted, and nothing else can be seen
+//! of two of them; there is no number that must not come twice. The payload is padded to whole blocks, so that a
+//! cursor's length says little.
+
+use aes_siv::{
+    KeyInit, Tag,
+    siv::{Aes256Siv, IV_SIZE},
+};
+use zeroize::Zeroizing;
+
+/// How many bytes the key has: one half authenticates, the other encrypts.
+pub(super) const KEY: usize = 64;
+
+/// What a payload's length is a multiple of, once it is padded.
+const BLOCK: usize = 16;
+/// The first byte of the padding; those that follow are 0 (ISO/IEC 9797-1, padding method 2).
+const PADDING: u8 = 0x80;
+
+/// Pads what stands from `start` on to whole blocks, by 1 to 16 bytes.
+pub(super) fn pad(bytes: &mut Vec<u8>, start: usize) {
+    bytes.push(PADDING);
+    let length = (bytes.len() - start).next_multiple_of(BLOCK);
+    bytes.resize(start + length, 0);
+}
+
+/// Takes off the padding; `None` where it is not what [`pad`] writes.
+fn unpad(mut padded: Vec<u8>) -> Option<Vec<u8>> {
+    let end = padded.iter().rposition(|&byte| byte != 0)?;
+    if padded[end] != PADDING || padded.len() != (end + 1).next_multiple_of(BLOCK) {
+        return None;
+    }
+    padded.truncate(end);
+    Some(padded)
+}
+
+/// Encrypts payloads with one key.
+pub(super) struct Sealer(Zeroizing<[u8; KEY]>);
+
+impl Sealer {
+    /// Takes the key.
+    pub(super) fn new(key: Zeroizing<[u8; KEY]>) -> Self {
+        Self(key)
+    }
+
+    /// Encrypts a padded payload where it stands, and gives the tag of it and its head.
+    pub(super) fn seal(&self, head: &[u8], payload: &mut [u8]) -> [u8; IV_SIZE] {
+        #[expect(clippy::expect_used, reason = "AES-SIV refuses more than 126 heads, and nothing else")]
+        let tag = self.cipher().encrypt_inout_detached([head], payload.into()).expect("there is one head");
+        tag.into()
+    }
+
+    /// Decrypts a payload and takes off its padding; `None` where it is not what [`Self::seal`] made with this head,
+    /// which is found out in constant time.
+    pub(super) fn open(&self, head: &[u8], payload: &[u8], tag: &[u8; IV_SIZE]) -> Option<Vec<u8>> {
+        let mut payload = payload.to_vec();
+        self.cipher().decrypt_inout_detached([head], payload.as_mut_slice().into(), &Tag::from(*tag)).ok()?;
+        unpad(payload)
+    }
+
+    fn cipher(&self) -> Aes256Siv {
+        Aes256Siv::new((&*self.0).into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use zeroize::Zeroizing;
+
+    use super::{KEY, Sealer, pad, unpad};
+
+    #[test]
+    fn padding_fills_the_last_block_and_comes_off_again() {
+        for start in [0, 7, 16] {
+            for length in 0..50 {
+                let mut bytes = vec![0xaa; start];
+                // Zeros and the padding's own byte at the end are the payload's all the same.
+                bytes.extend((0..length).map(|index| if index % 3 == 0 { 0x80 } else { 0 }));
+                let payload = bytes[start..].to_vec();
+                pad(&mut bytes, start);
+                let added = bytes.len() - start - length;
+                assert!((1..=16).contains(&added) && (bytes.len() - start).is_multiple_of(16), "{start} {length}");
+                assert_eq!(unpad(bytes[start..].to_vec()), Some(payload), "{start} {length}");
+            }
+        }
+    }
+
+    #[test]
+    fn other_padding_is_refused() {
+        let with = |bytes: &[u8], length| {
+            let mut padded = bytes.to_vec();
+            padded.resize(length, 0);
+            unpad(padded)
+        };
+        assert_eq!(with(&[7, 0x80], 16), Some(vec![7]));
+        assert_eq!(with(&[7, 0x80], 32), None, "a block of nothing but padding");
+        assert_eq!(with(&[7, 0x80], 15), None, "no whole block");
+        assert_eq!(with(&[7, 0x81], 16), None, "another byte");
+        assert_eq!(with(&[], 16), None, "nothing but zeros");
+        assert_eq!(with(&[], 0), None, "nothing at all");
+    }
+
+    #[test]
+    fn the_head_is_sealed_too() {
+        let sealer = Sealer::new(Zeroizing::new([7; KEY]));
+        let mut payload = Vec::from(*b"payload");
+        pad(&mut payload, 0);
+        let tag = sealer.seal(b"head", &mut payload);
+        assert_eq!(sealer.open(b"head", &payload, &tag).as_deref(), Some(&b"payload"[..]));
+        for head in [&b"heaD"[..], b"hea", b"", b"head\0"] {
+            assert_eq!(sealer.open(head, &payload, &tag), None, "{head:?}");
+        }
+        assert_eq!(Sealer::new(Zeroizing::new([8; KEY])).open(b"head", &payload, &tag), None);
+    }
+}

@@ -1,0 +1,114 @@
+//! How long typical cursors are, in characters.
+
+use std::fmt::Write;
+
+use super::{LONGEST, NOW, context, ring, text};
+use crate::cursor::{Expiry, seal, seal_item};
+use crate::pagination::{
+    answer::Total,
+    fetch::Token,
+    key::KeyValue,
+    mark::Mark,
+    position::{Anchor, Hint, Item, Loop, MarkedItem, Marks, Pivot, Position, Target, TokenPlace, Within},
+    window::Offset,
+};
+
+const DAY: &str = "2026-01-15T10:30:00Z";
+const MICROSECONDS: &str = "2026-01-15T10:30:00.123456Z";
+const ID: &str = "0b9c6f3e-4a51-4d7b-8a55-1c2d3e4f5a6b";
+
+fn anchor(key: &str, id: KeyValue) -> Anchor {
+    Anchor { keys: vec![text(key)], id }
+}
+
+fn marks(before: u64, after: u64) -> Marks {
+    Marks { before: (0..before).map(Mark::of).collect(), after: (0..after).map(Mark::of).collect() }
+}
+
+fn token(length: usize, within: Within) -> Position {
+    let circle = Loop { power: 16, steps: 5, hash: (1 << 40) - 1 };
+    let token = Some(Token("x".repeat(length).into()));
+    Position::Token(Box::new(TokenPlace { token, token_backward: false, backward: false, within, circle }))
+}
+
+#[test]
+fn typical_cursors_are_short() {
+    let number = || KeyValue::Number("1003".to_owned());
+    let uuid = || text(ID);
+    let hint = Hint { offset: Offset(12_340), run: 1, within: 1, total: Some(100_003), ..Hint::default() };
+    let kept = Hint { first_total: Some(Total { value: 100_003, exact: true }), ..hint };
+    let pivot = |id| Position::AfterPivot(Pivot { id, fingerprint: Some(Mark::of(7)) });
+    let pages = [
+        ("start", Position::Start, Hint::default()),
+        ("offset 12,340", Position::At(Offset(12_340)), Hint::default()),
+        ("number id alone", Position::After(Anchor { keys: Vec::new(), id: number() }), hint),
+        ("UUID alone", Position::After(Anchor { keys: Vec::new(), id: uuid() }), hint),
+        ("date-time, number id", Position::After(anchor(DAY, number())), hint),
+        ("microseconds, number id", Position::After(anchor(MICROSECONDS, number())), hint),
+        ("microseconds, UUID", Position::After(anchor(MICROSECONDS, uuid())), hint),
+        ("the same, first total kept", Position::After(anchor(MICROSECONDS, uuid())), kept),
+        ("64 bytes of title, UUID", Position::After(anchor(&"x".repeat(64), uuid())), hint),
+        ("pivot, number id", pivot(number()), hint),
+        ("pivot, UUID", pivot(uuid()), hint),
+        ("three marks and two", Position::AfterMarks(marks(3, 2)), hint),
+        ("token of 40, whole page", token(40, Within::Whole), hint),
+        ("token of 40, microseconds, UUID", token(40, Within::Keys(anchor(MICROSECONDS, uuid()))), hint),
+        ("token of 40, marks", token(40, Within::Marks(marks(3, 2))), hint),
+        ("token of 1,400, marks", token(1_400, Within::Marks(marks(3, 2))), hint),
+    ];
+    let header = ["signed", "and ttl", "sealed", "and ttl"];
+    let mut table = format!("{:<32}{:>8}{:>8}{:>8}{:>8}\n", "page cursor", header[0], header[1], header[2], header[3]);
+    for (what, position, hint) in pages {
+        let target = Target { position, hint };
+        let length = |expiry, sealed| seal(ring(), context(), &target, expiry, LONGEST, sealed).unwrap().len();
+        let expiry = Some(Expiry { now: NOW, ttl: 86_400 });
+        write!(table, "{what:<32}").unwrap();
+        for sealed in [false, true] {
+            for expiry in [None, expiry] {
+                if !sealed && matches!(target.position, Position::Token(_)) {
+                    write!(table, "{:>8}", "-").unwrap();
+                } else {
+                    write!(table, "{:>8}", length(expiry, sealed)).unwrap();
+                }
+            }
+        }
+        table.push('\n');
+    }
+    let items = [
+        ("number id alone", Item::Keyed(Anchor { keys: Vec::new(), id: number() })),
+        ("microseconds, UUID", Item::Keyed(anchor(MICROSECONDS, uuid()))),
+        ("mark among five", Item::Marked(MarkedItem { item: Mark::of(7), around: marks(3, 2) })),
+    ];
+    writeln!(table, "{:<32}{:>8}{:>16}", "item cursor", "signed", "sealed").unwrap();
+    for (what, item) in items {
+        let [signed, sealed] =
+            [false, true].map(|sealed| seal_item(ring(), context(), &item, LONGEST, sealed).unwrap().len());
+        writeln!(table, "{what:<32}{signed:>8}{sealed:>16}").unwrap();
+    }
+    print!("{table}");
+    assert_eq!(table, EXPECTED);
+}
+
+const EXPECTED: &str = "\
+page cursor                       signed and ttl  sealed and ttl
+start                                 47      54      64      64
+offset 12,340                         47      54      64      64
+number id alone                       58      64      64      86
+UUID alone                            76      83      86      86
+date-time, number id                  86      92     107     107
+microseconds, number id               95     102     107     107
+microseconds, UUID                   114     120     128     128
+the same, first total kept           119     126     128     128
+64 bytes of title, UUID              163     170     171     171
+pivot, number id                      63      70      64      86
+pivot, UUID                           82      88      86     107
+three marks and two                   87      94     107     107
+token of 40, whole page                -       -     128     128
+token of 40, microseconds, UUID        -       -     192     192
+token of 40, marks                     -       -     171     171
+token of 1,400, marks                  -       -    1984    1984
+item cursor                       signed          sealed
+number id alone                       50              64
+microseconds, UUID                   106             107
+mark among five                       86             107
+";

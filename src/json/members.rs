@@ -1,0 +1,65 @@
+//! All members of one small object, for those whose names are not known before.
+
+use std::borrow::Cow;
+
+use super::{reader::Reader, scalar};
+
+/// A member of an object: its decoded name and its raw value.
+pub type Member<'a> = (Cow<'a, [u8]>, &'a [u8]);
+
+/// The most members that are read.
+const MOST: usize = 1_000;
+
+/// The decoded names and the raw values of an object's members, in their order; of names given twice the last counts.
+/// Nothing where `value` is no JSON object, where a name is no Unicode text, or where there are more than 1,000 members.
+#[must_use]
+pub fn members(value: &[u8]) -> Option<Vec<Member<'_>>> {
+    let mut reader = Reader::new(value, u16::MAX);
+    if reader.byte() != b'{' || std::str::from_utf8(value).is_err() {
+        return None;
+    }
+    let mut found: Vec<Member<'_>> = Vec::new();
+    let mut more = reader.enter(b'}').ok()?;
+    while more {
+        let name = scalar::text(reader.name().ok()?.quoted())?;
+        let start = reader.at();
+        reader.skip().ok()?;
+        let value = reader.since(start);
+        match found.iter().position(|(known, _)| *known == name) {
+            Some(earlier) => found[earlier].1 = value,
+            None if found.len() == MOST => return None,
+            None => found.push((name, value)),
+        }
+        more = reader.another().ok()?;
+    }
+    reader.end().ok()?;
+    Some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Option<Vec<(String, String)>> {
+        let text_of = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        Some(members(text.as_bytes())?.iter().map(|(name, value)| (text_of(name), text_of(value))).collect())
+    }
+
+    #[test]
+    fn members_come_in_order_and_the_last_of_a_name_counts() {
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let read_all = read(r#"{ "a" : 1, "b\u0041" : "x y", "a" : { "c" : [ ] } }"#);
+        assert_eq!(read_all, Some(vec![pair("a", "{ \"c\" : [ ] }"), pair("bA", "\"x y\"")]));
+        assert_eq!(read("{}"), Some(Vec::new()));
+    }
+
+    #[test]
+    fn what_is_no_object_has_none() {
+        for text in ["", "[]", "1", "{", "{\"a\"}", "{\"a\":1,}", "{} x", "{\"\\ud800\":1}"] {
+            assert_eq!(read(text), None, "{text}");
+        }
+        let many: Vec<String> = (0..=MOST).map(|number| format!("\"{number}\":1")).collect();
+        assert_eq!(read(&format!("{{{}}}", many.join(","))), None);
+        assert_eq!(members(b"{\"a\":\"\xff\"}"), None);
+    }
+}

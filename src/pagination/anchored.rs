@@ -1,0 +1,361 @@
+//! Lists without a declared order: the marks of the items around a place find it again.
+//!
+//! A cursor carries marks of the last three items served and of the next two seen. In what an answer shows, the marks
+//! that kept their order decide where the page begins (`place`), and what is marked as served is not served again. Each
+//! further answer of a page is held to the same rule, by the marks of what was read last. Where the marks are not where
+//! they are believed to be, they are searched for in growing windows (`search`).
+//!
+//! What never moved is neither skipped nor repeated as long as of the marks that are still there, and within reach, more
+//! stood still than moved. Nothing more can be known of a list that is sorted in a way that nobody says.
+//!
+//! Nothing bounds the length of a walk, and nothing needs to: a page goes on from where the majority of its neighbours
+//! stands, so that only what was put, or moved, ahead of the reader comes in its way, and a list that grows ahead of its
+//! reader faster than it is read has no end in any order. A count of what was served would end the walk of a reader who
+//! deletes what it reads from a list that is filled up again.
+
+mod asking;
+mod assembly;
+mod line;
+mod passed;
+mod place;
+mod seam;
+mod search;
+mod searching;
+mod sightings;
+mod sizes;
+mod tail;
+mod view;
+
+use self::{
+    line::Line,
+    passed::Passed,
+    seam::Seam,
+    search::{Probe, Search},
+    sightings::{Decision, Found, Sightings},
+    sizes::Sizes,
+    tail::Tail,
+    view::View,
+};
+use super::{
+    answer::{Answer, Standing, Total},
+    end::Belief,
+    mark::Mark,
+    page::Unproven,
+    plan::Growth,
+    position::{Hint, Position},
+    refusal::Refusal,
+    resolver::{Machine, PageRequest, Step, Verify},
+    window::{Offset, Slice},
+};
+
+/// What an answer must show before anything of it is taken.
+#[derive(Debug)]
+enum Boundary {
+    /// The very start.
+    Start,
+    /// This offset, whatever is there.
+    At(u64),
+    /// The end of the list.
+    Tail(Tail),
+    /// The marks around it.
+    Marks(Sightings),
+}
+
+/// Why requests were made, and so how their answers are looked at.
+#[derive(Debug)]
+enum Purpose {
+    /// To cover the window: a chain of answers, each proven by the marks of what was read before.
+    Window,
+    /// To learn whether a short answer was the end.
+    Confirm,
+    /// To find marks that are not where they are believed to be.
+    Search(Probe),
+    /// To see a seam that no single answer shows.
+    Seam(Box<Seam>),
+}
+
+/// What came of an answer.
+#[derive(Debug)]
+enum Progress {
+    /// It was used, and so many items of it were passed.
+    Used(usize),
+    /// The boundary is not in it.
+    Missed(Box<View>),
+    /// The marks that were seen decide nothing yet.
+    Unsettled,
+}
+
+#[derive(Debug)]
+struct State {
+    request: PageRequest,
+    hint: Hint,
+    boundary: Boundary,
+    /// Where the boundary is believed to be.
+    offset: u64,
+    /// Where it was believed to be when the last window was asked for.
+    aimed: u64,
+    /// Where the page begins if it can only be served by offset.
+    nearest: u64,
+    page: Passed,
+    /// Marks of what was served, by earlier pages or by this one, and may stand ahead.
+    served: Vec<Mark>,
+    search: Option<Search>,
+    /// A short answer was taken for capped.
+    guessed_cap: bool,
+    /// The search is over, and what decides is looked at once more.
+    closer: bool,
+    /// The place had to be searched for.
+    searched: bool,
+    asked: Vec<Slice>,
+    purpose: Purpose,
+    requests: u32,
+    sizes: Sizes,
+    /// How often the page was begun anew, as the place that its reading had got to could not be found again.
+    restarts: u32,
+    /// Answers in vain since the last progress.
+    misses: u32,
+    total: Option<Total>,
+    /// The greatest total that an answer of this request told.
+    total_seen: Option<u64>,
+    /// How far from its hint the cursor's place was found, once it was.
+    drift: Option<i64>,
+    stragglers: u32,
+    /// The client itself asks by offset.
+    by_offset: bool,
+    /// Why the page is served by offset alone.
+    flagged: Option<Unproven>,
+    /// The budget ended before the page was full.
+    cut_off: bool,
+}
+
+/// Begins a page.
+pub(super) fn resolve(mut request: PageRequest) -> Step {
+    request.limit = request.limit.max(1);
+    let believed = |offset: u64| Offset(offset).believed().0;
+    let total = request.target.hint.total.map(believed);
+    let mut hint = Hint { total, ..request.target.hint.counted_from_start(total) };
+    hint.offset = hint.offset.believed();
+    let backward = request.target.position.is_backward();
+    let unchecked = request.verify == Verify::Never;
+    let by_offset = match &request.target.position {
+        Position::Start | Position::End | Position::At(_) => None,
+        Position::AfterMarks(_) | Position::BeforeMarks(_) if !unchecked => None,
+        // Of these nothing is used but the hint.
+        _ if unchecked && backward => Some(hint.offset.0.saturating_sub(u64::from(request.limit))),
+        _ if unchecked => Some(hint.offset.0),
+        // Keys, and what a token leads to, say nothing of a place in a list that nobody knows the order of.
+        _ => return Step::Refuse(Refusal::Unsupported),
+    };
+    if let Some(offset) = by_offset {
+        if backward {
+            // What lies before the start is not there to be read.
+            request.limit = u32::try_from(hint.offset.0).unwrap_or(u32::MAX).clamp(1, request.limit);
+        }
+        request.target.position = Position::At(Offset(offset));
+    }
+    let at_start = matches!(request.target.position, Position::Start | Position::At(Offset(0)));
+    let by_client = !unchecked && matches!(request.target.position, Position::At(Offset(1..)));
+    let state = State {
+        sizes: Sizes::new(request.learnt, at_start),
+        page: Passed::new(Growth::Rightward, request.limit),
+        hint,
+        boundary: Boundary::Start,
+        offset: 0,
+        aimed: 0,
+        nearest: 0,
+        served: Vec::new(),
+        search: None,
+        guessed_cap: false,
+        closer: false,
+        searched: false,
+        restarts: 0,
+        asked: Vec::new(),
+        purpose: Purpose::Window,
+        requests: 0,
+        misses: 0,
+        total: None,
+        total_seen: None,
+        drift: None,
+        stragglers: 0,
+        by_offset: by_client,
+        flagged: by_client.then_some(Unproven::Position),
+        cut_off: false,
+        request,
+    };
+    Box::new(state).begin()
+}
+
+impl Machine for State {
+    fn resume(mut self: Box<Self>, answers: Vec<Answer>) -> Step {
+        let purpose = std::mem::replace(&mut self.purpose, Purpose::Window);
+        let pairs: Vec<(Slice, Answer)> = std::mem::take(&mut self.asked).into_iter().zip(answers).collect();
+        for (fetch, answer) in &pairs {
+            self.sizes.learn(*fetch, answer);
+            self.total_seen = self.total_seen.max(answer.total.map(|total| total.value));
+        }
+        // Further answers are speculation: where they are needed, they are asked for again and come first.
+        if let Some((fetch, answer)) = pairs.first()
+            && answer.standing == Standing::PastEnd
+        {
+            let begins = fetch.begins().0;
+            if begins == 0 {
+                return Step::Refuse(Refusal::NoList);
+            }
+            let looks_around = matches!(purpose, Purpose::Search(_)) || matches!(self.boundary, Boundary::Tail(_));
+            let total = answer.total.map(|total| total.value).or(self.total_seen);
+            // A count that another statement made may be off by what changed while the page was read.
+            let slack = if self.page.is_empty() { 0 } else { u64::from(fetch.size().0) };
+            if !looks_around && total.is_some_and(|total| total > begins.saturating_add(slack)) {
+                return Step::Refuse(Refusal::TooDeep);
+            }
+        }
+        match purpose {
+            Purpose::Search(probe) => self.probed(probe, pairs),
+            Purpose::Seam(seam) => self.sew(*seam, pairs),
+            Purpose::Confirm => self.examine(pairs, true),
+            Purpose::Window => self.examine(pairs, false),
+        }
+    }
+}
+
+impl State {
+    /// Begins the page, or begins it anew.
+    fn begin(mut self: Box<Self>) -> Step {
+        let position = &self.request.target.position;
+        let backward = position.is_backward();
+        let growth = if backward { Growth::Leftward } else { Growth::Rightward };
+        let hint = self.hint.offset.0;
+        self.served.clear();
+        (self.boundary, self.offset) = match position {
+            Position::Start | Position::At(Offset(0)) => (Boundary::Start, 0),
+            Position::AfterMarks(marks) | Position::BeforeMarks(marks) => {
+                let line = Line::new(marks, growth);
+                self.served = line.served().to_vec();
+                (Boundary::Marks(Sightings::new(line, growth, hint, false)), hint)
+            }
+            Position::At(offset) => (Boundary::At(offset.believed().0), offset.believed().0),
+            _ => {
+                let end = self.hint.total.unwrap_or(hint);
+                (Boundary::Tail(Tail::new(end)), end)
+            }
+        };
+        let back = if backward { u64::from(self.request.limit) } else { 0 };
+        self.nearest = self.offset.saturating_sub(back);
+        self.page = Passed::new(growth, self.request.limit);
+        (self.search, self.closer, self.misses) = (None, false, 0);
+        self.ask_window()
+    }
+
+    /// Looks at answers in turn. The first must show the boundary, each further one the place where the reading has got to
+    /// by then. What fails there was speculation, and is asked again.
+    fn examine(mut self: Box<Self>, pairs: Vec<(Slice, Answer)>, confirming: bool) -> Step {
+        let mut passed = None;
+        for (fetch, answer) in pairs {
+            let view = self.view(fetch, answer, confirming);
+            match self.read(view) {
+                Progress::Used(_) if self.page.is_done() => return self.serve(),
+                Progress::Used(items) => passed = Some(items),
+                Progress::Missed(_) | Progress::Unsettled if passed.is_some() => break,
+                Progress::Missed(view) => return self.missed(*view, confirming),
+                Progress::Unsettled => return self.unsettled(),
+            }
+        }
+        match passed {
+            Some(items) => self.go_on(items, confirming),
+            None => self.lost(),
+        }
+    }
+
+    fn view(&self, fetch: Slice, answer: Answer, confirming: bool) -> View {
+        let Sizes { learnt, honoured_before, cap, .. } = self.sizes;
+        View::new(answer, fetch, &self.request.paging, cap, Belief { learnt, honoured_before, confirming })
+    }
+
+    /// Uses an answer, if it shows the boundary.
+    fn read(&mut self, view: View) -> Progress {
+        let cut = match &mut self.boundary {
+            // An empty list ends every page.
+            _ if view.is_empty() && view.from_start && view.ends => 0,
+            Boundary::Start if view.from_start && (!view.is_empty() || self.request.paging.hidden) => 0,
+            Boundary::At(offset) => {
+                let behind = *offset >= view.reaches();
+                let counted_out = view.answer.total.is_some_and(|total| total.exact && *offset >= total.value);
+                if behind && !view.ends && !counted_out && !view.is_empty() {
+                    return Progress::Missed(Box::new(view));
+                }
+                let cut = view.place_at(*offset);
+                let passed = self.take(view, cut, &[], Line::default());
+                if behind {
+                    self.page.end();
+                }
+                return Progress::Used(passed);
+            }
+            Boundary::Tail(_) if view.ends && !view.is_empty() => view.len(),
+            Boundary::Start | Boundary::Tail(_) => return Progress::Missed(Box::new(view)),
+            Boundary::Marks(sightings) => {
+                let (order, marker) = (&self.request.order, self.request.marker_of_target());
+                return match sightings.look(view, order, marker) {
+                    Some(decision) => Progress::Used(self.find(&decision)),
+                    None => Progress::Unsettled,
+                };
+            }
+        };
+        Progress::Used(self.take(view, cut, &[], Line::default()))
+    }
+
+    /// Reads on from where the marks decide that the page begins, and gives how many items were passed.
+    fn find(&mut self, decision: &Decision) -> usize {
+        let Boundary::Marks(sightings) = &mut self.boundary else { return 0 };
+        let marked = sightings.line().served().to_vec();
+        let from_cursor = !sightings.is_fresh();
+        let none = Sightings::new(Line::default(), self.page.growth(), 0, true);
+        let Found { view, cut, served, stragglers, line } = std::mem::replace(sightings, none).find(decision);
+        if from_cursor {
+            let signed = |offset: u64| i64::try_from(offset).unwrap_or(i64::MAX);
+            self.drift = Some(signed(view.offset_of(cut)) - signed(self.hint.offset.0));
+        }
+        for mark in marked {
+            if !self.served.contains(&mark) {
+                self.served.push(mark);
+            }
+        }
+        self.stragglers = self.stragglers.max(stragglers);
+        (self.search, self.closer) = (None, false);
+        self.take(view, cut, &served, line)
+    }
+
+    /// Takes what an answer shows beyond the boundary, which is right before its item `cut`; `served` are the places of
+    /// marks in it that were served. Then the boundary is where the reading has got to.
+    fn take(&mut self, view: View, cut: usize, served: &[(Mark, usize)], line: Line) -> usize {
+        let Self { request, page, served: known, .. } = self;
+        let (order, marker) = (&request.order, request.marker_of_target());
+        let growth = page.growth();
+        let is_behind = |place: usize| (place < cut) == (growth == Growth::Rightward);
+        known.retain(|mark| !served.iter().any(|(sighted, place)| sighted == mark && is_behind(*place)));
+        let at_cut = view.offset_of(cut);
+        let seen = view.begins.saturating_add(view.len() as u64);
+        if let Some(total) = view.answer.total.or(self.total) {
+            self.total = (total.value >= seen || !total.exact).then_some(total);
+        }
+        // Items without ids may look the same: of several it is the one that was found among the marks.
+        let is_known = |view: &View, place: usize| {
+            let marks = view.marks(order, marker);
+            let alike = || marks.iter().filter(|mark| **mark == marks[place]).count() > 1;
+            known.contains(&marks[place])
+                && (view.id(order, place).is_some() || !alike() || served.iter().any(|(_, sighted)| *sighted == place))
+        };
+        let passed = page.take(view, cut, order, |view, place| !known.is_empty() && is_known(view, place));
+        self.offset = page.reached().filter(|_| passed > 0).unwrap_or(at_cut);
+        if request.verify == Verify::Never {
+            self.boundary = Boundary::At(self.offset);
+        } else if !page.is_empty() || matches!(self.boundary, Boundary::Marks(_)) {
+            let read = page.line(order, marker);
+            let line = if page.is_empty() { read.or(line) } else { read };
+            self.boundary = Boundary::Marks(Sightings::new(line, growth, self.offset, true));
+        }
+        if passed > 0 {
+            self.misses = 0;
+        }
+        passed
+    }
+}

@@ -1,0 +1,145 @@
+//! The marks around a boundary as a reader comes to them, and where they are seen again in an answer.
+
+use super::{
+    super::{
+        mark::{Mark, Marker},
+        order::Order,
+        plan::Growth,
+        position::Marks,
+    },
+    view::View,
+};
+
+/// The marks around a boundary in the direction of reading: those served already come first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Line {
+    /// The marks, in the direction of reading.
+    pub(super) marks: Vec<Mark>,
+    /// How many of them were served.
+    pub(super) behind: usize,
+}
+
+/// One of a line's marks, seen in an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Sight {
+    /// Which.
+    pub(super) rank: usize,
+    /// At which place of the answer.
+    pub(super) place: usize,
+}
+
+impl Line {
+    /// The marks of a position, as they are met when reading this way. A cursor has at most so many that are looked at.
+    pub(super) fn new(marks: &Marks, growth: Growth) -> Self {
+        let (mut served, mut ahead) = match growth {
+            Growth::Rightward => (marks.before.clone(), marks.after.clone()),
+            Growth::Leftward => {
+                (marks.after.iter().rev().copied().collect(), marks.before.iter().rev().copied().collect::<Vec<_>>())
+            }
+        };
+        served.drain(..served.len().saturating_sub(Marks::BEHIND));
+        ahead.truncate(Marks::AHEAD);
+        let behind = served.len();
+        served.extend(ahead);
+        Self { marks: served, behind }
+    }
+
+    /// These marks where they are of both sides, else those of the other line.
+    pub(super) fn or(self, other: Self) -> Self {
+        let (mut own, mut others) = (self.marks, other.marks);
+        let (ahead, others_ahead) = (own.split_off(self.behind), others.split_off(other.behind));
+        let mut marks = if own.is_empty() { others } else { own };
+        let behind = marks.len();
+        marks.extend(if ahead.is_empty() { others_ahead } else { ahead });
+        Self { marks, behind }
+    }
+
+    /// Those served already.
+    pub(super) fn served(&self) -> &[Mark] {
+        &self.marks[..self.behind]
+    }
+
+    /// Whether the first item not served is marked.
+    pub(super) fn leads_on(&self) -> bool {
+        self.behind < self.marks.len()
+    }
+
+    /// Which offset a mark had when the boundary was at this one.
+    fn expected(&self, rank: usize, boundary: u64, growth: Growth) -> Option<u64> {
+        let (rank, behind) = (rank as u64, self.behind as u64);
+        match growth {
+            Growth::Rightward => (boundary + rank).checked_sub(behind),
+            Growth::Leftward => (boundary + behind).checked_sub(rank + 1),
+        }
+    }
+
+    /// Whether a mark stands right where it is believed to.
+    pub(super) fn is_in_place(&self, rank: usize, at: u64, boundary: u64, growth: Growth) -> bool {
+        self.expected(rank, boundary, growth) == Some(at)
+    }
+
+    /// Which marks are seen in an answer, and where.
+    ///
+    /// Where all stand as they are believed to, nothing else is looked at. A mark that several items have (only items
+    /// without ids are like that, or lists that show an item twice) counts where it stands among the others as it did
+    /// when the cursor was made, and nowhere else.
+    pub(super) fn sight(
+        &self,
+        view: &View,
+        boundary: u64,
+        growth: Growth,
+        order: &Order,
+        marker: &Marker,
+    ) -> Vec<Sight> {
+        let expected = |rank: usize| -> Option<usize> {
+            let place = self.expected(rank, boundary, growth)?.checked_sub(view.begins)?;
+            usize::try_from(place).ok().filter(|place| *place < view.len())
+        };
+        let in_reach = || (0..self.marks.len()).filter_map(|rank| Some(Sight { rank, place: expected(rank)? }));
+        let is_there = |sight: Sight| view.mark(order, marker, sight.place) == self.marks[sight.rank];
+        if in_reach().count() * 2 > self.marks.len() && in_reach().all(is_there) {
+            return in_reach().collect();
+        }
+        let marks = view.marks(order, marker);
+        let places = |rank: usize| (0..marks.len()).filter(move |place| marks[*place] == self.marks[rank]);
+        if (0..self.marks.len()).all(|rank| places(rank).nth(1).is_none()) {
+            let sight = |rank| Some(Sight { rank, place: places(rank).next()? });
+            return (0..self.marks.len()).filter_map(sight).collect();
+        }
+        let Some(shift) = self.shift(view, boundary, growth, marks) else {
+            return Vec::new();
+        };
+        let sight = |rank: usize| {
+            let place = if places(rank).nth(1).is_none() {
+                places(rank).next()?
+            } else {
+                let at = i128::from(self.expected(rank, boundary, growth)?) + shift - i128::from(view.begins);
+                usize::try_from(at).ok().filter(|place| marks.get(*place) == Some(&self.marks[rank]))?
+            };
+            Some(Sight { rank, place })
+        };
+        (0..self.marks.len()).filter_map(sight).collect()
+    }
+
+    /// By how much the marks must be shifted so that most of them stand where an item has them; of several such shifts
+    /// the least.
+    fn shift(&self, view: &View, boundary: u64, growth: Growth, marks: &[Mark]) -> Option<i128> {
+        let expected = |rank: usize| self.expected(rank, boundary, growth).map(i128::from);
+        let begins = i128::from(view.begins);
+        let mut best: Option<(usize, i128)> = None;
+        for rank in 0..self.marks.len() {
+            for place in (0..marks.len()).filter(|place| marks[*place] == self.marks[rank]) {
+                let Some(shift) = expected(rank).map(|expected| begins + place as i128 - expected) else { continue };
+                let agrees = |rank: &usize| {
+                    let place = expected(*rank).and_then(|expected| usize::try_from(expected + shift - begins).ok());
+                    place.and_then(|place| marks.get(place)) == Some(&self.marks[*rank])
+                };
+                let score = (0..self.marks.len()).filter(agrees).count();
+                if best.is_none_or(|(most, least)| score > most || (score == most && shift.abs() < least.abs())) {
+                    best = Some((score, shift));
+                }
+            }
+        }
+        best.map(|(_, shift)| shift)
+    }
+}

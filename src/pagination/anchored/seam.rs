@@ -1,0 +1,184 @@
+//! Seams that no single answer shows: what lies beyond an answer counts only if that answer, read again after it, is the
+//! same, so that nothing moved across the seam in between.
+
+use super::{Boundary, Progress, Purpose, State, line::Line, view::View};
+use crate::pagination::{
+    answer::Answer,
+    mark::Mark,
+    page::Unproven,
+    plan::Growth,
+    refusal::Refusal,
+    resolver::{PageRequest, Step, Verify},
+    window::{Offset, PageNumber, PageSize, Slice},
+};
+
+/// Where items are hidden and nothing says how many there are, so many empty answers in a row are taken for the end.
+const EMPTY_ENOUGH: u32 = 2;
+
+/// After so many vain readings of a seam, the list changes too fast for it.
+const TRIES: u32 = 3;
+
+/// An answer, and what is read beyond it.
+#[derive(Debug)]
+pub(super) struct Seam {
+    toward: Growth,
+    earlier: Slice,
+    /// What the earlier answer showed.
+    marks: Vec<Mark>,
+    total: Option<u64>,
+    /// What is asked beyond it.
+    beyond: Slice,
+    empty: u32,
+    /// What was found there; `Some(None)` is nothing.
+    found: Option<Option<View>>,
+}
+
+impl Seam {
+    /// The seam at one edge of an answer; `None` where nothing can be asked for beyond it.
+    pub(super) fn new(view: &View, toward: Growth, request: &PageRequest) -> Option<Box<Self>> {
+        Some(Box::new(Self {
+            toward,
+            earlier: view.fetch,
+            marks: view.marks(&request.order, request.marker_of_target()).to_vec(),
+            total: view.answer.total.map(|total| total.value),
+            beyond: beyond(view.fetch, view.begins, view.reaches(), toward)?,
+            empty: 0,
+            found: None,
+        }))
+    }
+}
+
+/// What is asked for right beyond an answer.
+fn beyond(fetch: Slice, begins: u64, reaches: u64, toward: Growth) -> Option<Slice> {
+    Some(match (fetch, toward) {
+        (Slice::Page { number, size }, Growth::Rightward) => Slice::Page { number: PageNumber(number.0 + 1), size },
+        (Slice::Page { number, size }, Growth::Leftward) => {
+            Slice::Page { number: PageNumber(number.0.checked_sub(1)?), size }
+        }
+        (Slice::Offset { size, .. }, Growth::Rightward) => Slice::Offset { from: Offset(reaches), size },
+        (Slice::Offset { size, .. }, Growth::Leftward) => {
+            let size = u32::try_from(begins).unwrap_or(u32::MAX).min(size.0);
+            (size > 0).then_some(Slice::Offset { from: Offset(begins - u64::from(size)), size: PageSize(size) })?
+        }
+    })
+}
+
+impl State {
+    /// Asks for what a seam needs next.
+    pub(super) fn ask_seam(self: Box<Self>, seam: Box<Seam>) -> Step {
+        let slice = if seam.found.is_none() { seam.beyond } else { seam.earlier };
+        self.ask(vec![slice], Purpose::Seam(seam))
+    }
+
+    /// Goes on with a seam: after what lies beyond it the earlier answer is read again, and both count only if it is the
+    /// same.
+    pub(super) fn sew(mut self: Box<Self>, mut seam: Seam, pairs: Vec<(Slice, Answer)>) -> Step {
+        let Some((fetch, answer)) = pairs.into_iter().next() else { return self.lost() };
+        let view = self.view(fetch, answer, false);
+        let Some(found) = seam.found.take() else {
+            if view.is_empty() && self.request.paging.hidden && self.may_go_on(&seam, &view) {
+                let next = beyond(view.fetch, view.begins, view.reaches(), seam.toward);
+                if let Some(next) = next {
+                    (seam.beyond, seam.empty) = (next, seam.empty + 1);
+                    return self.ask_seam(Box::new(seam));
+                }
+            }
+            let found = (!view.is_empty()).then_some(view);
+            if self.request.verify == Verify::WhenCheap {
+                self.flagged = Some(Unproven::Seam);
+                return self.sewn(&seam, found, None);
+            }
+            seam.found = Some(found);
+            return self.ask_seam(Box::new(seam));
+        };
+        let (order, marker) = (&self.request.order, self.request.marker_of_target());
+        let total = view.answer.total.map(|total| total.value);
+        let counts_agree = total.is_none() || seam.total.is_none() || total == seam.total;
+        let beyond = view.reaches();
+        let more_is_said =
+            found.is_none() && seam.toward == Growth::Rightward && total.is_some_and(|total| total > beyond);
+        if view.marks(order, marker) == seam.marks && counts_agree && (!more_is_said || self.request.paging.hidden) {
+            return self.sewn(&seam, found, Some(view));
+        }
+        self.misses += 1;
+        if self.misses >= TRIES {
+            return self.lost();
+        }
+        match self.read(view) {
+            Progress::Used(_) if self.page.is_done() => self.serve(),
+            Progress::Used(passed) => self.go_on(passed, false),
+            Progress::Missed(view) => self.missed(*view, false),
+            Progress::Unsettled => self.unsettled(),
+        }
+    }
+
+    /// Whether something may lie beyond an empty answer, where items are hidden.
+    fn may_go_on(&self, seam: &Seam, view: &View) -> bool {
+        match seam.toward {
+            Growth::Leftward => view.begins > 0,
+            Growth::Rightward => match self.total_seen {
+                Some(total) => total > view.reaches(),
+                None => seam.empty + 1 < EMPTY_ENOUGH,
+            },
+        }
+    }
+
+    /// What lies beyond a seam is known.
+    fn sewn(mut self: Box<Self>, seam: &Seam, found: Option<View>, again: Option<View>) -> Step {
+        let (order, marker) = (&self.request.order, self.request.marker_of_target());
+        let hidden = self.request.paging.hidden;
+        let asked = u64::from(seam.beyond.size().0);
+        let repeated = found.as_ref().is_some_and(|view| !hidden && view.marks(order, marker) == seam.marks);
+        let mut found = found;
+        if repeated {
+            if !self.request.paging.repeats_last_page {
+                return Step::Refuse(Refusal::Stuck);
+            }
+            // Where the last page comes again, the same items once more are the end; looking back, it is the last page
+            // that was asked for by another number.
+            if seam.toward == Growth::Leftward {
+                let seam = found.and_then(|view| Seam::new(&view, seam.toward, &self.request));
+                return match seam {
+                    Some(seam) => self.ask_seam(seam),
+                    None => self.lost(),
+                };
+            }
+            found = None;
+        }
+        let passed = match (found, again, &self.boundary) {
+            (Some(view), _, Boundary::Tail(_)) if !view.ends => return self.missed_tail(view, false),
+            (Some(view), _, Boundary::Tail(_)) => {
+                let cut = view.len();
+                self.take(view, cut, &[], Line::default())
+            }
+            (Some(view), ..) => {
+                // Where items are hidden, the two may overlap; and they must where a silent cap may leave a gap.
+                let marks = view.marks(order, marker);
+                let mut known = (0..marks.len()).filter(|place| seam.marks.contains(&marks[*place]));
+                let cut = match seam.toward {
+                    Growth::Rightward => known.next_back().map_or(0, |last| last + 1),
+                    Growth::Leftward => match known.next() {
+                        None if hidden && view.reaches() < view.begins.saturating_add(asked) => return self.lost(),
+                        first => first.unwrap_or(view.len()),
+                    },
+                };
+                let line = match &self.boundary {
+                    Boundary::Marks(sightings) => sightings.line().clone(),
+                    _ => Line::default(),
+                };
+                self.take(view, cut, &[], line)
+            }
+            (None, Some(mut view), Boundary::Tail(_)) => {
+                view.ends = true;
+                let cut = view.len();
+                self.take(view, cut, &[], Line::default())
+            }
+            (None, _, Boundary::Tail(_)) => return self.lost(),
+            (None, ..) => {
+                self.page.end();
+                return self.serve();
+            }
+        };
+        if self.page.is_done() { self.serve() } else { self.go_on(passed, false) }
+    }
+}

@@ -1,0 +1,204 @@
+//! Where to look for marks that are not where they are believed to be: in growing windows on both sides, first around the
+//! hint, then also where the difference between the total now and the total then points.
+
+use super::super::plan::{Growth, Window};
+
+/// The first windows of a search have so many items; each pair of them has twice as many as the one before.
+const FIRST: u64 = 100;
+
+/// By how many items a window overlaps what was read beside it: the marks of a cursor stand in one answer then.
+const OVERLAP: u64 = 5;
+
+/// A stretch of the list that was read around an aim.
+#[derive(Clone, Copy, Debug)]
+struct Area {
+    aim: u64,
+    from: u64,
+    to: u64,
+    /// Nothing more comes on this side.
+    left_done: bool,
+    right_done: bool,
+}
+
+/// The next request of a search.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Probe {
+    /// What is to be covered.
+    pub(super) window: Window,
+    /// From which end on.
+    pub(super) growth: Growth,
+    /// An offset that was not seen yet.
+    pub(super) new: u64,
+    area: usize,
+    /// Which side of its area it extends; none of an area's first.
+    side: Option<Growth>,
+}
+
+/// What an answer showed of the list.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Covered {
+    /// The believed offsets that the answer covers.
+    pub(super) from: u64,
+    pub(super) to: u64,
+    /// It is the end of the list, or lies behind it: nothing is looked for further right.
+    pub(super) ends: bool,
+    /// It begins the list.
+    pub(super) starts: bool,
+}
+
+/// A search under way.
+#[derive(Debug)]
+pub(super) struct Search {
+    /// So far it looks each way.
+    bound: u64,
+    areas: Vec<Area>,
+    /// Whose turn it is.
+    turn: usize,
+    /// Where the difference of totals points, until it was looked at.
+    pointed: Option<u64>,
+    /// At and behind this nothing is believed to be.
+    end: u64,
+    /// How often it went left from behind the end without finding anything.
+    strides: u32,
+    probes: u32,
+}
+
+impl Search {
+    /// Begins where a first answer was asked for in vain.
+    pub(super) fn new(aim: u64, covered: Covered, bound: u64) -> Self {
+        let area = Area { aim, from: aim, to: aim, left_done: false, right_done: false };
+        let mut search =
+            Self { bound, areas: vec![area], turn: 0, pointed: None, end: u64::MAX, strides: 0, probes: 0 };
+        search.cover(0, None, covered);
+        search
+    }
+
+    /// Says where the list is believed to end.
+    pub(super) fn believe_end(&mut self, end: u64) {
+        self.end = self.end.min(end);
+    }
+
+    /// Says where the difference between two totals points.
+    pub(super) fn point(&mut self, offset: u64) {
+        self.pointed = Some(offset);
+    }
+
+    /// Takes in what a probe showed.
+    pub(super) fn saw(&mut self, probe: Probe, covered: Covered) {
+        self.cover(probe.area, probe.side, covered);
+    }
+
+    /// Nothing more can be asked for on that side.
+    pub(super) fn give_up(&mut self, probe: Probe) {
+        match probe.side {
+            Some(Growth::Leftward) => self.areas[probe.area].left_done = true,
+            Some(Growth::Rightward) => self.areas[probe.area].right_done = true,
+            None => {
+                self.areas[probe.area].left_done = true;
+                self.areas[probe.area].right_done = true;
+            }
+        }
+    }
+
+    /// The next window to look at; none when all that is in bounds was covered.
+    pub(super) fn next(&mut self) -> Option<Probe> {
+        self.probes += 1;
+        if let Some(aim) = self.pointed.take() {
+            let aim = aim.min(self.end);
+            let seen =
+                self.areas.iter().any(|area| area.from.saturating_add(OVERLAP) <= aim && aim + OVERLAP <= area.to);
+            if !seen {
+                self.areas.push(Area { aim, from: aim, to: aim, left_done: false, right_done: false });
+                let (from, to) = (aim.saturating_sub(OVERLAP), aim.saturating_add(OVERLAP));
+                let window = Window { from, to, before: FIRST / 2, behind: FIRST / 2 };
+                let area = self.areas.len() - 1;
+                return Some(Probe { window, growth: Growth::Leftward, new: aim.saturating_sub(1), area, side: None });
+            }
+        }
+        for _ in 0..self.areas.len() {
+            self.turn = (self.turn + 1) % self.areas.len();
+            if let Some(probe) = self.extend(self.turn) {
+                return Some(probe);
+            }
+        }
+        None
+    }
+
+    /// The next window beside an area, on the side that was looked at less.
+    fn extend(&mut self, index: usize) -> Option<Probe> {
+        let size = FIRST << (self.probes / 2).min(10);
+        let (end, bound) = (self.end, self.bound);
+        // What was read around another aim need not be read again.
+        for other in 0..self.areas.len() {
+            let Area { from, to, .. } = self.areas[other];
+            let area = &mut self.areas[index];
+            if from <= area.to && area.from <= to {
+                (area.from, area.to) = (area.from.min(from), area.to.max(to));
+            }
+        }
+        let area = &mut self.areas[index];
+        if area.from >= end {
+            // Nothing is here: the end of the list lies further left.
+            area.aim = end;
+            (area.from, area.to) = (end, end);
+            if area.left_done || end == 0 {
+                return None;
+            }
+            let stride = size << self.strides.min(20);
+            self.strides += 1;
+            let from = end.saturating_sub(stride);
+            let window = Window { from, to: from.saturating_add(size).min(end).max(from + 1), before: 0, behind: 0 };
+            return Some(Probe { window, growth: Growth::Rightward, new: from, area: index, side: None });
+        }
+        let right = area.to.saturating_sub(area.aim);
+        let left = area.aim.saturating_sub(area.from);
+        let may_right = !area.right_done && right < bound && area.to < end;
+        let may_left = !area.left_done && left < bound && area.from > 0;
+        let growth = match (may_left, may_right) {
+            (false, false) => return None,
+            (true, false) => Growth::Leftward,
+            (false, true) => Growth::Rightward,
+            (true, true) if left < right => Growth::Leftward,
+            (true, true) => Growth::Rightward,
+        };
+        let window = match growth {
+            Growth::Rightward => {
+                let from = area.to.saturating_sub(OVERLAP);
+                Window { from, to: area.to.saturating_add(size.min(bound - right)), before: 0, behind: 0 }
+            }
+            Growth::Leftward => {
+                let from = area.from.saturating_sub(size.min(bound - left));
+                Window { from, to: area.from.saturating_add(OVERLAP), before: 0, behind: 0 }
+            }
+        };
+        let new = if growth == Growth::Rightward { area.to } else { area.from - 1 };
+        Some(Probe { window, growth, new, area: index, side: Some(growth) })
+    }
+
+    fn cover(&mut self, index: usize, side: Option<Growth>, covered: Covered) {
+        let area = &mut self.areas[index];
+        if covered.ends {
+            self.end = if covered.from == covered.to { self.end.min(covered.from) } else { covered.to };
+        }
+        if covered.from == covered.to {
+            match side {
+                Some(Growth::Leftward) => area.left_done = true,
+                Some(Growth::Rightward) => area.right_done = true,
+                None => (),
+            }
+            return;
+        }
+        let (from, to) = (area.from, area.to);
+        match side {
+            None => (area.from, area.to) = (covered.from, covered.to),
+            Some(Growth::Rightward) => area.to = area.to.max(covered.to),
+            Some(Growth::Leftward) => area.from = area.from.min(covered.from),
+        }
+        if side.is_none() && !(area.from..=area.to).contains(&area.aim) {
+            area.aim = area.aim.clamp(area.from, area.to);
+        }
+        // An answer that shows nothing new goes no further.
+        area.right_done |= side == Some(Growth::Rightward) && area.to == to;
+        area.left_done |= (side == Some(Growth::Leftward) && area.from == from) || covered.starts;
+    }
+}

@@ -1,0 +1,162 @@
+//! The steps of a search for marks that are not where they are believed to be.
+
+use super::{
+    Boundary, Progress, Purpose, State,
+    asking::MARGIN,
+    search::{Covered, Probe, Search},
+    sizes::Sizes,
+    view::View,
+};
+use crate::pagination::{
+    answer::Answer,
+    paging::{Family, Sizes as Askable},
+    plan::{self, Growth, Window},
+    resolver::{Step, Verify},
+    window::Slice,
+};
+
+/// So many requests are kept back from a search, for the page that it finds.
+const RESERVE: u32 = 4;
+
+/// No upstream caps its answers at less: what is shorter is the end.
+const LEAST_CAP: u32 = 5;
+
+impl State {
+    /// The marks that were seen decide nothing: looks for them elsewhere.
+    pub(super) fn unsettled(mut self: Box<Self>) -> Step {
+        let Boundary::Marks(sightings) = &self.boundary else { return self.lost() };
+        let Some(view) = sightings.last() else { return self.lost() };
+        if self.request.verify == Verify::WhenCheap {
+            return self.lost();
+        }
+        if let Some(cap) = self.cap_of(view, self.offset) {
+            let is_elsewhere = view.fetch.begins().0 > 0 || self.request.paging.family == Family::Offset;
+            (self.sizes.cap, self.guessed_cap) = (Some(cap), true);
+            if is_elsewhere {
+                return self.ask_window();
+            }
+        }
+        if self.closer {
+            // All that is in reach was looked at: what was seen decides. Pages of one size show only one side of some places,
+            // however closely one looks. And where nothing came from behind an answer, though it was asked for, nothing
+            // stands there.
+            let is_fixed = matches!(self.request.paging.sizes, Askable::Fixed(_));
+            return match sightings.decide(!is_fixed).filter(|decision| !decision.open || view.short) {
+                Some(decision) => {
+                    let passed = self.find(&decision);
+                    if self.page.is_done() { self.serve() } else { self.go_on(passed, false) }
+                }
+                None => self.lost(),
+            };
+        }
+        if sightings.is_fresh() && self.request.paging.hidden && self.misses == 0 {
+            // What was read last may have nothing but hidden items beside it.
+            self.misses += 1;
+            let growth = self.page.growth();
+            return self.look_beyond(growth);
+        }
+        let covered = self.covered(view);
+        let total = view.answer.total.map(|total| total.value);
+        let mut search = Search::new(self.offset, covered, u64::from(self.request.search_items));
+        if let Some(total) = total.filter(|_| self.request.paging.hidden) {
+            // Empty answers don't tell where a list ends some of whose items are hidden.
+            search.believe_end(total.saturating_add(MARGIN));
+        }
+        if let (Some(now), Some(then)) = (total, self.hint.total)
+            && now != then
+            && !sightings.is_fresh()
+        {
+            search.point(self.offset.saturating_add(now).saturating_sub(then).min(now));
+        }
+        self.search = Some(search);
+        self.searched = true;
+        self.look_elsewhere()
+    }
+
+    /// A probe of the search was answered.
+    pub(super) fn probed(mut self: Box<Self>, probe: Probe, pairs: Vec<(Slice, Answer)>) -> Step {
+        let Some((fetch, answer)) = pairs.into_iter().next() else { return self.lost() };
+        let view = self.view(fetch, answer, false);
+        let (covered, cap) = (self.covered(&view), self.cap_of(&view, probe.new));
+        match self.read(view) {
+            Progress::Used(_) if self.page.is_done() => self.serve(),
+            Progress::Used(passed) => self.go_on(passed, false),
+            _ => {
+                if cap.is_some() {
+                    (self.sizes.cap, self.guessed_cap) = (cap, true);
+                } else if covered.ends && self.guessed_cap && self.sizes.cap > Some(self.sizes.learnt.honoured) {
+                    // It was the end that made an answer short.
+                    self.sizes.cap = self.request.learnt.cap;
+                }
+                let again = cap.and_then(|_| self.slice_of(probe)).filter(|slice| *slice != fetch);
+                match (&mut self.search, again) {
+                    (_, Some(slice)) => return self.ask(vec![slice], Purpose::Search(probe)),
+                    (Some(search), None) => search.saw(probe, covered),
+                    (None, None) => {}
+                }
+                self.look_elsewhere()
+            }
+        }
+    }
+
+    /// The silent cap that a short answer shows that ends before the offset that it was asked for; and any short page, for
+    /// under a cap a page that is not the first is another one, of another size. It must be asked for again.
+    fn cap_of(&self, view: &View, offset: u64) -> Option<u32> {
+        let count = u32::try_from(view.len()).ok()?;
+        let Sizes { learnt, cap, .. } = self.sizes;
+        let least = learnt.honoured.max(LEAST_CAP);
+        let is_new = cap.is_none_or(|cap| cap > count) && count >= least && !self.guessed_cap;
+        let falls_short = self.request.paging.family == Family::Page || view.reaches() <= offset;
+        let counted = view.answer.total.is_some_and(|total| total.value == view.reaches());
+        let is_fixed = counted || matches!(self.request.paging.sizes, Askable::Fixed(_));
+        (falls_short && view.short && !view.is_empty() && is_new && !is_fixed).then_some(count)
+    }
+
+    /// What an answer tells a search.
+    fn covered(&self, view: &View) -> Covered {
+        let nothing = view.is_empty() && !self.request.paging.hidden;
+        Covered { from: view.begins, to: view.reaches(), ends: view.ends || nothing, starts: view.from_start }
+    }
+
+    /// Asks for the next window of the search; where there is none, what was seen decides.
+    fn look_elsewhere(mut self: Box<Self>) -> Step {
+        while self.left() > RESERVE
+            && let Some(probe) = self.search.as_mut().and_then(Search::next)
+        {
+            match self.slice_of(probe) {
+                Some(slice) => return self.ask(vec![slice], Purpose::Search(probe)),
+                None => {
+                    if let Some(search) = &mut self.search {
+                        search.give_up(probe);
+                    }
+                }
+            }
+        }
+        let Boundary::Marks(sightings) = &self.boundary else { return self.lost() };
+        match sightings.decide(false) {
+            Some(decision) if self.left() > 0 => {
+                // Few marks are left: what stands around them, beyond the reach of the search too, is looked at once more.
+                (self.offset, self.closer) = (sightings.offset(&decision), true);
+                self.ask_window()
+            }
+            None if self.left() > RESERVE => self.lost(),
+            _ => self.spent(),
+        }
+    }
+
+    /// The one request that shows most of a probe's window, and what is new in it.
+    fn slice_of(&self, probe: Probe) -> Option<Slice> {
+        let paging = &self.request.paging;
+        let plan = |window| plan::plan(paging, self.sizes.cap, window, probe.growth, 1).into_iter().next();
+        let shows = |slice: &Slice| (plan::reach(*slice).0..plan::reach(*slice).1).contains(&probe.new);
+        let unread = match probe.growth {
+            Growth::Rightward => Window { from: probe.new, ..probe.window },
+            Growth::Leftward => Window { to: probe.new.saturating_add(1), ..probe.window },
+        };
+        let slice = plan(probe.window).filter(shows).or_else(|| plan(unread))?;
+        match paging.max_depth {
+            Some(depth) => plan::within(paging, slice, depth),
+            None => Some(slice),
+        }
+    }
+}

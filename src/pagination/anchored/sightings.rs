@@ -1,0 +1,202 @@
+//! In which answers a boundary's marks were seen, and what those say of its place.
+//!
+//! One answer decides, where it shows enough: what it shows is known to stand so. Only where all that is in reach was looked
+//! at, and no answer shows enough, they are taken together, by the offsets at which they are believed to lie.
+
+use super::{
+    super::{
+        mark::{Mark, Marker},
+        order::Order,
+        plan::Growth,
+        position::Marks,
+    },
+    line::{Line, Sight},
+    place::{self, Place, Seen},
+    view::View,
+};
+
+/// A boundary that is known by the marks around it, and what was seen of them.
+#[derive(Debug)]
+pub(super) struct Sightings {
+    line: Line,
+    growth: Growth,
+    /// Where the boundary is believed to be.
+    boundary: u64,
+    /// It was read in this request: a mark that stands where it did a moment ago has not moved.
+    fresh: bool,
+    /// The answers, and the marks that each shows.
+    views: Vec<(View, Vec<Sight>)>,
+}
+
+/// Where the boundary was found.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// The answer that shows it.
+    pub(super) view: View,
+    /// It is right before this item of the answer, as the list goes.
+    pub(super) cut: usize,
+    /// The marks of what was served that the answer shows, and where.
+    pub(super) served: Vec<(Mark, usize)>,
+    /// How many marks were out of their order.
+    pub(super) stragglers: u32,
+    /// Of the marks those that still stand beside the boundary, if nothing more of it is read.
+    pub(super) line: Line,
+}
+
+/// A place in one of the answers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Decision {
+    place: Place,
+    view: usize,
+    cut: usize,
+    /// Something that was not served may stand right before the page: it begins with its answer, and the mark there is not
+    /// the next one.
+    pub(super) open: bool,
+}
+
+impl Sightings {
+    /// Nothing is seen yet.
+    pub(super) fn new(line: Line, growth: Growth, boundary: u64, fresh: bool) -> Self {
+        Self { line, growth, boundary, fresh, views: Vec::new() }
+    }
+
+    /// The marks.
+    pub(super) fn line(&self) -> &Line {
+        &self.line
+    }
+
+    /// Whether the place was read in this request, and does not come from a cursor.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.fresh
+    }
+
+    /// The last answer that was looked at.
+    pub(super) fn last(&self) -> Option<&View> {
+        self.views.last().map(|(view, _)| view)
+    }
+
+    /// Looks at an answer, and says where the page begins if that stands without a look at more of the list.
+    pub(super) fn look(&mut self, view: View, order: &Order, marker: &Marker) -> Option<Decision> {
+        let sights = self.line.sight(&view, self.boundary, self.growth, order, marker);
+        self.views.push((view, sights));
+        let last = self.views.len() - 1;
+        self.decide_by(last).filter(|decision| self.is_settled(decision))
+    }
+
+    /// What all answers say together, where all that is in reach was looked at: of each mark the last one that showed it, in
+    /// the order in which they are believed to lie. `by_last`: the last answer must show the place.
+    pub(super) fn decide(&self, by_last: bool) -> Option<Decision> {
+        let mut seen: Vec<(Seen, usize, usize)> = Vec::new();
+        for (index, (view, sights)) in self.views.iter().enumerate() {
+            for sight in sights {
+                seen.retain(|(seen, ..)| seen.rank != sight.rank);
+                let at = self.along(view.begins.saturating_add(sight.place as u64));
+                seen.push((Seen { rank: sight.rank, at }, index, sight.place));
+            }
+        }
+        let place = place::decide(&seen.iter().map(|(seen, ..)| *seen).collect::<Vec<_>>(), self.line.behind)?;
+        // Beside the place there is a mark, or one on either side, each in an answer of its own.
+        let last = self.views.len() - 1;
+        let beside = seen.iter().filter(|(_, view, _)| !by_last || *view == last).filter_map(|(seen, view, at)| {
+            let (after, before) = (seen.at + 1 == place.cut, seen.at == place.cut);
+            let second = after == (self.growth == Growth::Rightward);
+            (after || before)
+                .then(|| self.decision(place, *view, at + usize::from(second), before.then_some(seen.rank)))
+        });
+        beside.max_by_key(|decision| (!decision.open, self.goes_on(decision), decision.view))
+    }
+
+    /// Where the place is believed to be that was decided for.
+    pub(super) fn offset(&self, decision: &Decision) -> u64 {
+        let (view, cut) = (&self.views[decision.view].0, decision.cut);
+        // Where items are hidden, those behind the last one that is shown are not known.
+        let behind = cut.checked_sub(1).map(|last| view.offset_of(last).saturating_add(1));
+        behind.unwrap_or(u64::MAX).min(view.offset_of(cut))
+    }
+
+    /// The answer in which a decision was made.
+    pub(super) fn find(mut self, decision: &Decision) -> Found {
+        let is_ahead = |sight: &Sight| sight.rank >= self.line.behind;
+        if self.views.iter().any(|(_, sights)| sights.iter().any(is_ahead)) {
+            // What was to come next is no longer what it was.
+            self.line.marks.truncate(self.line.behind);
+        }
+        let (view, sights) = self.views.swap_remove(decision.view);
+        let served = sights.iter().filter(|sight| sight.rank < self.line.behind);
+        let served = served.map(|sight| (self.line.marks[sight.rank], sight.place)).collect();
+        let stragglers = u32::try_from(sights.len().saturating_sub(decision.place.chain)).unwrap_or(0);
+        Found { view, cut: decision.cut, served, stragglers, line: self.line }
+    }
+
+    /// What one answer says.
+    fn decide_by(&self, index: usize) -> Option<Decision> {
+        let (view, sights) = &self.views[index];
+        let seen = |sight: &Sight| Seen { rank: sight.rank, at: self.along(sight.place as u64) };
+        let seen: Vec<Seen> = sights.iter().map(seen).collect();
+        let place = place::decide(&seen, self.line.behind)?;
+        let cut = match self.growth {
+            Growth::Rightward => place.cut,
+            Growth::Leftward => 1 - place.cut,
+        };
+        let cut = usize::try_from(cut).unwrap_or(0).min(view.len());
+        let at_cut = seen.iter().find(|seen| seen.at == place.cut).map(|seen| seen.rank);
+        Some(self.decision(place, index, cut, at_cut))
+    }
+
+    /// A place right before the item `cut` of an answer, and behind it, in the direction of reading, a mark.
+    fn decision(&self, place: Place, view: usize, cut: usize, at_cut: Option<usize>) -> Decision {
+        let answer = &self.views[view].0;
+        let at_edge = match self.growth {
+            Growth::Rightward => cut == 0 && !answer.from_start,
+            Growth::Leftward => cut == answer.len() && !answer.ends,
+        };
+        Decision { place, view, cut, open: at_edge && at_cut > Some(self.line.behind) }
+    }
+
+    /// Whether the answer shows something beyond the place.
+    fn goes_on(&self, decision: &Decision) -> bool {
+        match self.growth {
+            Growth::Rightward => decision.cut < self.views[decision.view].0.len(),
+            Growth::Leftward => decision.cut > 0,
+        }
+    }
+
+    /// A place in the list, or in an answer, as it is met in the direction of reading.
+    fn along(&self, place: u64) -> i64 {
+        let place = i64::try_from(place).unwrap_or(i64::MAX / 2);
+        if self.growth == Growth::Rightward { place } else { -place }
+    }
+
+    /// Whether a decision stands without a look at more of the list.
+    ///
+    /// It does when all marks are seen, or all of five but one in their order, or more than half with nothing in between. So
+    /// do two side by side, and one alone that was read a moment ago, where they are believed to be, right beside the
+    /// boundary. Else marks that are missing may stand beside those that were seen: with that looked at, more than half will
+    /// do, or two side by side.
+    fn is_settled(&self, decision: &Decision) -> bool {
+        let Decision { place, view, open, .. } = decision;
+        let (view, sights) = &self.views[*view];
+        let (all, behind) = (self.line.marks.len(), self.line.behind);
+        let is_in_place = |sight: &Sight| {
+            let at = view.begins.saturating_add(sight.place as u64);
+            (sight.rank == behind || sight.rank + 1 == behind)
+                && self.line.is_in_place(sight.rank, at, self.boundary, self.growth)
+        };
+        let in_place = sights.iter().any(is_in_place);
+        if *open || sights.len() == all || (self.fresh && in_place) {
+            return !open;
+        }
+        let places = || sights.iter().map(|sight| sight.place);
+        let around = places().min().is_some_and(|first| first >= all || view.from_start)
+            && places().max().is_some_and(|last| view.len() - last > all || view.ends);
+        let side_by_side = sights.iter().any(|one| {
+            let in_order = |other: &Sight| (one.rank < other.rank) == (self.growth == Growth::Rightward);
+            sights.iter().any(|other| one.place + 1 == other.place && in_order(other))
+        });
+        let most = place.chain * 2 > all;
+        if place.chain + 1 == Marks::BEHIND + Marks::AHEAD {
+            return true;
+        }
+        (place.unbroken && (most || (side_by_side && in_place))) || (around && (most || side_by_side))
+    }
+}

@@ -1,0 +1,65 @@
+//! What answers teach of the sizes that an upstream honours, whatever becomes of them.
+
+use super::super::{answer::Answer, paging::Learnt, window::Slice};
+
+/// What is believed of sizes in the course of one page.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sizes {
+    /// What was learnt so far.
+    pub(super) learnt: Learnt,
+    /// The largest size that was honoured before this page.
+    pub(super) honoured_before: u32,
+    /// The cap that is believed in.
+    pub(super) cap: Option<u32>,
+    /// How many items a short answer had, until more come from behind it: then that number is a silent cap.
+    suspected: Option<u32>,
+}
+
+impl Sizes {
+    /// What was learnt before; the cap is forgotten where the page is the first, which is asked for in full every time.
+    pub(super) fn new(learnt: Learnt, first_page: bool) -> Self {
+        let cap = learnt.cap.filter(|_| !first_page);
+        Self { learnt, honoured_before: learnt.honoured, cap, suspected: None }
+    }
+
+    /// Takes in an answer.
+    pub(super) fn learn(&mut self, fetch: Slice, answer: &Answer) {
+        let count = u32::try_from(answer.items.len()).unwrap_or(u32::MAX);
+        let asked = fetch.size().0;
+        if count == answer.size.unwrap_or(asked).min(asked) {
+            self.learnt.honoured = self.learnt.honoured.max(count);
+        }
+        if self.learnt.cap.is_some_and(|cap| cap < count) {
+            self.learnt.cap = None;
+        }
+        if let Some(size) = answer.size
+            && (1..asked).contains(&size)
+        {
+            self.cap = Some(size);
+            self.learnt.cap = Some(size);
+        }
+    }
+
+    /// A short answer may have been capped.
+    pub(super) fn suspect(&mut self, count: Option<u32>) {
+        self.suspected = count;
+    }
+
+    /// How many items the short answer had that may have been capped.
+    pub(super) fn suspected(&self) -> Option<u32> {
+        self.suspected
+    }
+
+    /// More came from behind the answer that was suspected: its number is a cap.
+    pub(super) fn confirm(&mut self) {
+        if let Some(cap) = self.suspected.take() {
+            self.cap = Some(cap.max(2));
+        }
+    }
+
+    /// What is known of the upstream at the end of a page: a cap is a size that answers then fill.
+    pub(super) fn known(&self) -> Learnt {
+        let cap = if self.cap == Some(self.learnt.honoured) { self.cap } else { self.learnt.cap };
+        Learnt { cap, ..self.learnt }
+    }
+}

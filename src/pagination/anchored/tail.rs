@@ -1,0 +1,124 @@
+//! Where the end of a list is looked for: at a total, further on where there is more, between what is there and what is
+//! not.
+
+use super::{Boundary, Purpose, State, seam::Seam, view::View};
+use crate::pagination::{
+    answer::Total,
+    plan::{self, Growth, Window},
+    resolver::Step,
+};
+
+/// What is wished for around the last page.
+const MARGIN: u64 = 2;
+
+/// Where nothing says how long the list is, it is looked for so many items further on, and then twice as many.
+const STRIDE: u64 = 100;
+
+/// What is known of where a list ends.
+#[derive(Debug, Default)]
+pub(super) struct Tail {
+    aim: u64,
+    /// Something was there up to here.
+    low: u64,
+    /// Nothing was here.
+    high: Option<u64>,
+    strides: u32,
+    /// The seam behind the last answer that something was in.
+    seam: Option<Box<Seam>>,
+}
+
+impl Tail {
+    /// It is believed to end at this offset.
+    pub(super) fn new(aim: u64) -> Self {
+        Self { aim, ..Self::default() }
+    }
+
+    /// The window that would show it, and so many items before.
+    pub(super) fn window(&self, need: u64) -> Window {
+        let from = self.aim.saturating_sub(need + 1);
+        Window { from, to: self.aim.saturating_add(1), before: MARGIN, behind: MARGIN }
+    }
+
+    /// Takes in an answer that does not show the end, of a list some of whose items are hidden and that is so long.
+    fn saw_some(&mut self, view: &View, total: u64) -> bool {
+        let aim = match view.reaches() < total {
+            true => total,
+            false if view.is_empty() => view.begins,
+            false => self.aim,
+        };
+        std::mem::replace(&mut self.aim, aim) != aim
+    }
+
+    /// Takes in an answer that does not show the end, and aims anew. `false` where there is nothing new to look at.
+    fn saw(&mut self, from: u64, to: u64, total: Option<Total>) -> bool {
+        if from == to {
+            self.high = Some(self.high.map_or(from, |high| high.min(from)));
+            self.low = self.low.min(from);
+        } else {
+            self.low = self.low.max(to);
+            self.high = self.high.filter(|high| *high >= self.low);
+        }
+        let counted = total
+            .map(|total| total.value)
+            .filter(|total| *total > self.low && self.high.is_none_or(|high| *total < high) && *total != self.aim);
+        let all_seen = total.is_some_and(|total| total.value <= self.low);
+        let aim = match (counted, self.high) {
+            (Some(total), _) => total,
+            (None, None) if all_seen => self.low,
+            (None, Some(high)) => self.low + (high - self.low) / 2,
+            (None, None) => {
+                self.strides += 1;
+                self.low.saturating_add(STRIDE << self.strides.min(20))
+            }
+        };
+        let moved = aim != self.aim;
+        self.aim = aim;
+        moved
+    }
+}
+
+impl State {
+    /// An answer does not show the end of the list.
+    #[expect(clippy::needless_pass_by_value, reason = "the answer has served its purpose")]
+    pub(super) fn missed_tail(mut self: Box<Self>, view: View, confirming: bool) -> Step {
+        self.searched = true;
+        let Boundary::Tail(tail) = &mut self.boundary else { return self.lost() };
+        let count = u32::try_from(view.len()).ok();
+        if confirming && count.is_some() && count == self.sizes.suspected() && count < Some(view.fetch.size().0) {
+            // As many once more: that is a cap, and under it a page is another page.
+            self.sizes.confirm();
+            *tail = Tail::new(tail.aim);
+            return self.ask_window();
+        }
+        let to = if view.is_empty() { view.begins } else { view.reaches() };
+        let moved = match view.answer.total {
+            Some(total) if self.request.paging.hidden => tail.saw_some(&view, total.value),
+            total => tail.saw(view.begins, to, total),
+        };
+        if confirming && !view.is_empty() {
+            self.sizes.confirm();
+        }
+        if view.short && !view.is_empty() {
+            self.sizes.suspect(u32::try_from(view.len()).ok());
+            let last = view.reaches() - 1;
+            let (cap, honoured) = (self.sizes.cap, self.sizes.learnt.honoured);
+            let small = plan::confirmation(&self.request.paging, cap, honoured, last).filter(|_| !confirming);
+            if let Some(small) = small {
+                return self.ask(vec![small], Purpose::Confirm);
+            }
+        }
+        let is_something = !view.is_empty() || view.from_start;
+        let seam = Seam::new(&view, Growth::Rightward, &self.request).filter(|_| is_something);
+        let Boundary::Tail(tail) = &mut self.boundary else { return self.lost() };
+        tail.seam = seam.or_else(|| tail.seam.take());
+        // Where the last page comes again, nothing lies behind what is short but that.
+        let repeats = view.short && self.request.paging.repeats_last_page;
+        if moved && !repeats {
+            return self.ask_window();
+        }
+        match tail.seam.take() {
+            Some(seam) => self.ask_seam(seam),
+            None => self.lost(),
+        }
+    }
+}

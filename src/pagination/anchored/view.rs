@@ -1,0 +1,138 @@
+//! One answer of a list without a declared order: where it is believed to stand, and what its items are known again by.
+
+use std::{borrow::Cow, cell::OnceCell};
+
+use super::super::{
+    answer::Answer,
+    end::{Belief, End},
+    key,
+    mark::{Mark, Marker},
+    order::Order,
+    paging::{EndEvidence, Paging, Sizes},
+    rows,
+    window::{Offset, Slice},
+};
+
+/// An answer, read.
+#[derive(Debug)]
+pub(super) struct View {
+    /// The answer.
+    pub(super) answer: Answer,
+    /// What was asked.
+    pub(super) fetch: Slice,
+    /// Where it is believed to begin.
+    pub(super) begins: u64,
+    /// It was asked from the very start, so that nothing comes before it.
+    pub(super) from_start: bool,
+    /// It ends the collection, by its own evidence.
+    pub(super) ends: bool,
+    /// It has fewer items than were asked for, and that proves nothing: either a silent cap or the end.
+    pub(super) short: bool,
+    /// How many places of the list it covers: more than it has items where some are hidden.
+    pub(super) span: u64,
+    marks: OnceCell<Vec<Mark>>,
+}
+
+impl View {
+    /// Reads an answer.
+    pub(super) fn new(answer: Answer, fetch: Slice, paging: &Paging, cap: Option<u32>, belief: Belief) -> Self {
+        let begins = believed_begin(&answer, fetch, paging, cap);
+        let from_start = fetch.begins().0 == 0 && begins == 0;
+        let count = answer.items.len() as u64;
+        let End { ends, short, .. } = End::judge(&answer, fetch, begins, from_start, paging, belief);
+        let (ends, short, span) = if paging.hidden {
+            // Short and empty answers prove nothing where items are hidden after the limit.
+            let ends = paging.end == EndEvidence::Flag && answer.more == Some(false) && ends;
+            // A silent cap can't be told from hidden items: only a size that is known to be honoured is covered.
+            let declared =
+                matches!(&paging.sizes, Sizes::Free { most: Some(_), .. } | Sizes::Listed(_) | Sizes::Fixed(_));
+            let honoured = if declared { u32::MAX } else { belief.learnt.honoured };
+            let covered = u64::from(answer.size.unwrap_or(honoured).min(fetch.size().0));
+            let left = answer.total.map_or(u64::MAX, |total| total.value.saturating_sub(begins));
+            (ends, false, covered.min(left.max(1)).max(count))
+        } else {
+            (ends, short, count)
+        };
+        Self { answer, fetch, begins, from_start, ends, short, span, marks: OnceCell::new() }
+    }
+
+    /// How many items there are.
+    pub(super) fn len(&self) -> usize {
+        self.answer.items.len()
+    }
+
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.answer.items.is_empty()
+    }
+
+    /// Where the answer ends: one past the last offset that it covers.
+    pub(super) fn reaches(&self) -> u64 {
+        self.begins.saturating_add(self.span)
+    }
+
+    /// Where the item at a place is believed to stand. Where items are hidden, they are taken to stand evenly.
+    pub(super) fn offset_of(&self, place: usize) -> u64 {
+        let (place, count) = (place as u64, self.len() as u64);
+        if self.span == count || count == 0 {
+            return self.begins.saturating_add(place);
+        }
+        self.begins.saturating_add(place.saturating_mul(self.span) / count)
+    }
+
+    /// The first item that is believed to stand at an offset or behind it.
+    pub(super) fn place_at(&self, offset: u64) -> usize {
+        let from = offset.saturating_sub(self.begins);
+        let (span, count) = (self.span.max(1), self.len() as u64);
+        let place = if span == count { from } else { from.saturating_mul(count).div_ceil(span) };
+        usize::try_from(place.min(count)).unwrap_or(0)
+    }
+
+    /// The id of an item, in the one spelling by which it is known again; `None` where it has none.
+    pub(super) fn id(&self, order: &Order, place: usize) -> Option<Cow<'_, [u8]>> {
+        let raw = rows::row(&self.answer, order, place).last()?.of(&self.answer.body);
+        (!raw.is_empty() && raw != b"null").then(|| key::identity(&order.id, raw))
+    }
+
+    /// The mark of an item: of its id, else of its bytes.
+    pub(super) fn mark(&self, order: &Order, marker: &Marker, place: usize) -> Mark {
+        if let Some(marks) = self.marks.get() {
+            return marks[place];
+        }
+        self.mark_with(order, marker, place)
+    }
+
+    /// The mark that a marker makes of an item, whichever made those that are known already.
+    pub(super) fn mark_with(&self, order: &Order, marker: &Marker, place: usize) -> Mark {
+        match self.id(order, place) {
+            Some(id) => marker.mark(&id),
+            None => marker.mark(self.answer.item(place)),
+        }
+    }
+
+    /// The marks of all items.
+    pub(super) fn marks(&self, order: &Order, marker: &Marker) -> &[Mark] {
+        self.marks.get_or_init(|| (0..self.len()).map(|place| self.mark_with(order, marker, place)).collect())
+    }
+}
+
+/// Where an answer is believed to begin: where it says so itself, else where it was asked to; a page, by the size that it
+/// says it used, or that is believed to be the most. Where the last page comes again past the end, a total tells which
+/// page that is.
+fn believed_begin(answer: &Answer, fetch: Slice, paging: &Paging, cap: Option<u32>) -> u64 {
+    let capped = cap
+        .filter(|cap| answer.items.len() <= *cap as usize)
+        .map_or_else(|| fetch.size().0, |cap| cap.min(fetch.size().0));
+    let size = u64::from(answer.size.unwrap_or(capped));
+    let begins = match (answer.offset, answer.page, fetch) {
+        (Some(offset), _, _) => offset,
+        (None, Some(page), _) => page.saturating_mul(size),
+        (None, None, Slice::Page { number, .. }) => {
+            let total = answer.total.filter(|total| paging.repeats_last_page && total.exact && total.value > 0);
+            let last = total.map_or(u64::MAX, |total| (total.value - 1) / size.max(1));
+            number.0.min(last).saturating_mul(size)
+        }
+        (None, None, Slice::Offset { from, .. }) => from.0,
+    };
+    Offset(begins).believed().0
+}

@@ -1,0 +1,375 @@
+//! What an answer gives to a page: it proves the boundary, and then its items count, or it says where to look.
+
+use std::{borrow::Cow, collections::HashSet};
+
+use super::{Boundary, Collector, Cut, Progress, Side, Taken};
+use crate::pagination::{
+    position::Anchor,
+    proof::{Unplaced, View},
+    rows::{self, Unsorted},
+    rules::{Rule, holds},
+    windows::Ground,
+};
+
+/// Where a boundary stands among the items of a view.
+#[derive(Clone, Copy, Debug)]
+struct Standing {
+    /// So many items come before it.
+    place: usize,
+    /// What must be seen on both sides of: the boundary, or the whole run of ties around it.
+    low: usize,
+    high: usize,
+}
+
+impl Collector {
+    /// Takes what an answer proves to belong to the page.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsorted`] where the answer can't be compared with the boundary, or holds an id twice.
+    pub(in crate::pagination) fn take(&mut self, view: View) -> Result<Progress, Unsorted> {
+        if self.ground == Ground::Whole {
+            let seen = view.behind();
+            self.total = view.answer.total.or(self.total).filter(|total| total.value >= seen || !total.exact);
+        }
+        match self.boundary.clone() {
+            Boundary::Start => {
+                if !view.from_start {
+                    return Ok(Progress::Missed(Box::new(view), Side::Left));
+                }
+                let progress = self.take_forward(view, 0)?;
+                self.more_before = Some(false);
+                Ok(progress)
+            }
+            Boundary::After { anchor, whole } => self.take_beside(view, &anchor, whole, true),
+            Boundary::Before { anchor, whole } => self.take_beside(view, &anchor, whole, false),
+            Boundary::At(offset) => self.take_at(view, offset),
+            Boundary::Tail => self.take_tail(view),
+        }
+    }
+
+    /// Takes what comes after an anchor, or before it, if the answer shows both sides of it.
+    fn take_beside(
+        &mut self,
+        mut view: View,
+        anchor: &Anchor,
+        whole: bool,
+        forward: bool,
+    ) -> Result<Progress, Unsorted> {
+        let stand = match view.stand(&self.order, anchor) {
+            Ok(stand) => stand,
+            Err(Unplaced::Apart) => return Ok(Progress::Apart),
+            Err(Unplaced::Incomparable) => return Err(strange_anchor()),
+        };
+        let mut at = match (whole, forward) {
+            (true, true) => Standing::at(stand.run.end),
+            (true, false) => Standing::at(stand.run.start),
+            (false, true) => Standing::at(stand.through),
+            (false, false) => Standing::at(stand.before),
+        };
+        if !whole && stand.loose {
+            (at.low, at.high) = (stand.run.start, stand.run.end);
+        }
+        let count = view.len();
+        let nothing_follows = count == 0 && view.ends && !holds(Rule::StatusesOnlyAim);
+        let (mut begins, mut reaches) =
+            (at.low > 0 || view.from_start || nothing_follows, at.high < count || view.ends);
+        let assumed = match view.assumed.filter(|_| count > 0) {
+            Some(Side::Left) => !std::mem::replace(&mut begins, true),
+            Some(Side::Right) => !std::mem::replace(&mut reaches, true) || at.high == count,
+            None => false,
+        };
+        if let Some(place) = self.unproven_place(&view, anchor, forward) {
+            (at, begins, reaches) = (Standing::at(place), true, true);
+        }
+        if !(begins && reaches) {
+            return Ok(if count == 0 || at.high == 0 {
+                Progress::Missed(Box::new(view), Side::Left)
+            } else if at.low == count {
+                Progress::Missed(Box::new(view), Side::Right)
+            } else {
+                let needed = view.offset(at.low).saturating_sub(1)..view.offset(at.high + 1);
+                Progress::Cut(Cut { needed, left: !begins, right: !reaches }, Box::new(view))
+            });
+        }
+        if self.ground == Ground::Filtered && at.high == 0 {
+            // That nothing passes the filter between the anchor and the first item is trusted, not seen.
+            view.checked = true;
+        }
+        self.assumed |= assumed;
+        self.note_drift(&view, at.place);
+        let first = self.views.is_empty();
+        if forward {
+            let more_before = at.place > 0 || self.ground == Ground::Filtered;
+            let progress = self.take_forward(view, at.place)?;
+            if first && !self.views.is_empty() {
+                self.more_before = Some(more_before);
+            }
+            Ok(progress)
+        } else {
+            let more_behind = count > at.place;
+            let progress = self.take_backward(view, at.place)?;
+            if first && !self.views.is_empty() {
+                self.more_behind = Some(more_behind);
+            }
+            Ok(progress)
+        }
+    }
+
+    /// Where the boundary is, if keys need not decide, or a further answer of the page need not prove it.
+    fn unproven_place(&self, view: &View, anchor: &Anchor, forward: bool) -> Option<usize> {
+        if !holds(Rule::KeysDecide)
+            && let Some(place) =
+                (0..view.len()).find(|place| view.anchor(&self.order, *place).is_some_and(|item| item.id == anchor.id))
+        {
+            return if forward { Some(place + 1).filter(|next| *next < view.len()) } else { Some(place) };
+        }
+        if !holds(Rule::SeamsAreProven) && !self.views.is_empty() {
+            let place = usize::try_from(self.offset.checked_sub(view.begins)?).ok()?;
+            return (place < view.len()).then_some(place);
+        }
+        None
+    }
+
+    /// Takes what is at an offset, whatever is there.
+    fn take_at(&mut self, mut view: View, offset: u64) -> Result<Progress, Unsorted> {
+        // What an offset cuts is nothing that an answer cuts.
+        view.usable.start = 0;
+        if self.more_before.is_none() {
+            self.more_before = Some(offset > 0);
+        }
+        let counted_out = view.answer.total.is_some_and(|total| total.exact && offset >= total.value);
+        let behind = offset >= view.behind();
+        let may_hold = view.short || (!view.is_empty() && !view.ends && offset < view.asked_to);
+        if behind && may_hold && !counted_out {
+            return Ok(Progress::Missed(Box::new(view), Side::Right));
+        }
+        if behind || counted_out {
+            self.more_behind = Some(false);
+            return Ok(Progress::Done);
+        }
+        let place = (0..view.len()).find(|place| view.latest_offset(*place) >= offset).unwrap_or(view.len());
+        if place >= view.len() {
+            let counted = view.answer.total.map_or(0, |total| total.value);
+            self.skipped += u32::from(view.is_empty());
+            if self.skipped > 1 && counted <= view.behind() {
+                self.more_behind = Some(false);
+                return Ok(Progress::Done);
+            }
+            // What is there is hidden: what comes behind it is taken instead.
+            (self.boundary, self.offset) = (Boundary::At(view.behind()), view.behind());
+            return Ok(Progress::More);
+        }
+        self.take_forward(view, place)
+    }
+
+    /// Takes everything up to the end, if the answer ends the list or comes close to that.
+    fn take_tail(&mut self, view: View) -> Result<Progress, Unsorted> {
+        if (view.ends && (!view.is_empty() || view.from_start)) || self.is_near_the_end(&view) {
+            return self.take_forward(view, 0);
+        }
+        let side = if view.is_empty() { Side::Left } else { Side::Right };
+        Ok(Progress::Missed(Box::new(view), side))
+    }
+
+    fn is_near_the_end(&self, view: &View) -> bool {
+        match view.answer.total {
+            _ if view.is_empty() => false,
+            Some(total) if total.exact => total.value <= view.behind().saturating_add(self.limit as u64),
+            _ => view.short,
+        }
+    }
+
+    fn take_forward(&mut self, view: View, first: usize) -> Result<Progress, Unsorted> {
+        if self.to_the_end && !self.views.is_empty() && !view.ends && !self.is_near_the_end(&view) {
+            // The end is not where it was believed to be: it is searched for, not walked to.
+            (self.boundary, self.more_before) = (Boundary::Tail, None);
+            self.views.clear();
+            self.taken.clear();
+            return Ok(Progress::Missed(Box::new(view), Side::Right));
+        }
+        let candidates = first.max(view.usable.start)..view.usable.end.max(first);
+        let need = if self.to_the_end { usize::MAX } else { self.limit - self.taken.len() };
+        let (accepted, looked_at) = self.accept(&view, candidates.clone(), need)?;
+        let passed = looked_at.map_or(candidates.start, |place| place + 1);
+        let done_here = passed == view.len() && view.ends;
+        let more_behind = if passed < view.len() { Some(true) } else { view.ends.then_some(false) };
+        let cut_at_the_end = self.to_the_end && self.views.is_empty() && candidates.start > 0;
+        if looked_at.is_none() && (!done_here || cut_at_the_end) && !(need == 0 && more_behind.is_some()) {
+            return Ok(if view.is_empty() {
+                Progress::Missed(Box::new(view), Side::Left)
+            } else {
+                Progress::Cut(self.cut_forward(&view, first), Box::new(view))
+            });
+        }
+        if self.to_the_end && self.views.is_empty() {
+            self.more_before = Some(candidates.start > 0 || !view.from_start);
+        }
+        if passed > 0 && !done_here {
+            self.advance(&view, passed)?;
+        }
+        self.more_behind = more_behind;
+        self.checked |= view.checked;
+        self.assumed |= (done_here && view.assumed.is_some()) || view.assumes(accepted.iter().copied());
+        let index = self.views.len();
+        self.views.push(view);
+        self.taken.extend(accepted.into_iter().map(|place| Taken { view: index, place }));
+        if self.to_the_end {
+            return self.trim(done_here);
+        }
+        let full = self.taken.len() == self.limit && self.more_behind.is_some();
+        Ok(if done_here || full { Progress::Done } else { Progress::More })
+    }
+
+    fn take_backward(&mut self, view: View, end: usize) -> Result<Progress, Unsorted> {
+        let candidates = view.usable.start.min(end)..end.min(view.usable.end);
+        let need = self.limit - self.taken.len();
+        let (accepted, looked_at) = self.accept(&view, candidates.clone().rev(), need)?;
+        let passed = looked_at.unwrap_or(candidates.end);
+        let done_here = passed == 0 && view.from_start;
+        let more_before = if passed > 0 { Some(true) } else { view.from_start.then_some(false) };
+        if looked_at.is_none() && !done_here && !(need == 0 && more_before.is_some()) {
+            return Ok(Progress::Cut(self.cut_backward(&view, end), Box::new(view)));
+        }
+        self.more_before = more_before;
+        self.checked |= view.checked;
+        self.assumed |= view.assumes(accepted.iter().copied());
+        let index = self.views.len();
+        self.views.push(view);
+        if passed < self.views[index].len() && !done_here {
+            self.retreat(Taken { view: index, place: passed })?;
+        }
+        self.taken.splice(..0, accepted.into_iter().rev().map(|place| Taken { view: index, place }));
+        let full = self.taken.len() == self.limit && self.more_before.is_some();
+        Ok(if done_here || full { Progress::Done } else { Progress::More })
+    }
+
+    /// The boundary is proven, and the run behind it goes on behind the view. What ties with the anchor is all passed, so
+    /// that nothing of it need be seen again.
+    fn cut_forward(&mut self, view: &View, first: usize) -> Cut {
+        let begins = view.offset(first);
+        if let Boundary::After { whole, .. } = &mut self.boundary
+            && first > 0
+        {
+            (*whole, self.offset, self.run) = (true, begins, 0);
+            self.checked |= view.checked;
+        }
+        let left = self.to_the_end && view.usable.start > 0;
+        Cut { needed: begins.saturating_sub(1)..view.behind() + 1, left, right: !view.ends }
+    }
+
+    /// The mirror image.
+    fn cut_backward(&mut self, view: &View, end: usize) -> Cut {
+        let ends = view.offset(end);
+        if let Boundary::Before { whole, .. } = &mut self.boundary
+            && end < view.len()
+        {
+            (*whole, self.offset, self.run) = (true, ends, 0);
+            self.checked |= view.checked;
+        }
+        Cut { needed: view.begins.saturating_sub(1)..ends + 1, left: true, right: false }
+    }
+
+    /// Of what was taken up to the end keeps the last `limit`; where that is too little, the page goes on backward.
+    fn trim(&mut self, at_the_end: bool) -> Result<Progress, Unsorted> {
+        let surplus = self.taken.len().saturating_sub(self.limit);
+        if surplus > 0 {
+            self.taken.drain(..surplus);
+            self.more_before = Some(true);
+        }
+        if !at_the_end {
+            return Ok(Progress::More);
+        }
+        self.to_the_end = false;
+        match self.taken.first().copied() {
+            Some(first) if self.taken.len() < self.limit && self.more_before == Some(true) => {
+                self.retreat(first)?;
+                self.more_before = None;
+                Ok(Progress::More)
+            }
+            _ => Ok(Progress::Done),
+        }
+    }
+
+    /// Of the places in this sequence the first `need` that can be taken, and the last place looked at. An id that the
+    /// page has already is an item that was moved between two answers: it is passed over.
+    fn accept(
+        &self,
+        view: &View,
+        places: impl Iterator<Item = usize>,
+        need: usize,
+    ) -> Result<(Vec<usize>, Option<usize>), Unsorted> {
+        let had: HashSet<Cow<'_, [u8]>> =
+            self.taken.iter().map(|taken| self.views[taken.view].id(&self.order, taken.place)).collect();
+        let mut here = HashSet::new();
+        let mut accepted = Vec::with_capacity(need.min(view.len()));
+        let mut looked_at = None;
+        for place in places {
+            if accepted.len() == need {
+                break;
+            }
+            looked_at = Some(place);
+            let id = view.id(&self.order, place);
+            let known = !id.is_empty();
+            let had_before = known && had.contains(&id);
+            let twice_here = known && !here.insert(id);
+            if twice_here && !self.unchecked {
+                return Err(rows::twice(view.item(place)));
+            }
+            if !twice_here && !had_before {
+                accepted.push(place);
+            }
+        }
+        Ok((accepted, looked_at))
+    }
+
+    /// Moves the boundary behind the item before `passed`.
+    fn advance(&mut self, view: &View, passed: usize) -> Result<(), Unsorted> {
+        self.offset = view.offset(passed);
+        if self.unchecked {
+            self.boundary = Boundary::At(self.offset);
+            return Ok(());
+        }
+        let whole = passed < view.len() && !view.ties(&self.order, passed - 1, passed);
+        self.run = if whole { 0 } else { u64::from(view.run_through(&self.order, passed - 1)) };
+        self.boundary = Boundary::After { anchor: self.anchor(view, passed - 1)?, whole };
+        Ok(())
+    }
+
+    /// Moves the boundary before an item.
+    fn retreat(&mut self, before: Taken) -> Result<(), Unsorted> {
+        let Taken { view, place } = before;
+        let view = &self.views[view];
+        let anchor = self.anchor(view, place)?;
+        let whole = place > 0 && !view.ties(&self.order, place - 1, place);
+        let run = if whole { 0 } else { u64::from(view.run_from(&self.order, place)) };
+        self.offset = view.offset(place);
+        self.run = run;
+        self.boundary = Boundary::Before { anchor, whole };
+        Ok(())
+    }
+
+    /// How far from its hint the boundary of the cursor was found.
+    fn note_drift(&mut self, view: &View, place: usize) {
+        if self.views.is_empty() && self.hint.offset.0 > 0 {
+            let [found, hinted] =
+                [view.offset(place), self.hint.offset.0].map(|offset| i64::try_from(offset).unwrap_or(i64::MAX));
+            self.drift = Some(found - hinted).filter(|drift| *drift != 0);
+        }
+    }
+
+    /// The item at a place as an anchor.
+    pub(super) fn anchor(&self, view: &View, place: usize) -> Result<Anchor, Unsorted> {
+        view.anchor(&self.order, place).ok_or_else(|| rows::unkept(&view.answer, &self.order, view.item(place)))
+    }
+}
+
+impl Standing {
+    fn at(place: usize) -> Self {
+        Self { place, low: place, high: place }
+    }
+}
+
+fn strange_anchor() -> Unsorted {
+    Unsorted("the items can't be compared with the item that the cursor names: its keys are of another type".to_owned())
+}

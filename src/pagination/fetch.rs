@@ -1,0 +1,48 @@
+//! What is asked of an upstream in one request.
+
+use std::sync::Arc;
+
+use super::{
+    filter::Filter,
+    key::KeyValue,
+    window::{PageSize, Slice},
+};
+
+/// What is asked of an upstream in one request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fetch {
+    /// Neighbouring items of the list, by their place in it.
+    Slice(Slice, Listing),
+    /// The items that a token leads to.
+    Token(TokenFetch),
+    /// The resource of the item with this id, for its keys as they are now.
+    Item(KeyValue),
+    /// How many items the list has.
+    Count,
+}
+
+/// Which form of the list a slice is cut from; the default is the list as it is declared.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// Only the items that pass this.
+    pub filter: Option<Arc<Filter>>,
+    /// The last item first: every key the other way round, the id too.
+    pub flipped: bool,
+    /// Sorted by the id alone: within a filter in which all strong keys are equal.
+    pub by_id: bool,
+}
+
+/// What an upstream hands out so that its list can be continued: opaque to the core, written and read by the dialect.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Token(pub Arc<str>);
+
+/// A fetch by token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenFetch {
+    /// Where to go on; none: at the start.
+    pub token: Option<Token>,
+    /// The token leads back: it came as a previous one.
+    pub backward: bool,
+    /// How many items.
+    pub size: PageSize,
+}

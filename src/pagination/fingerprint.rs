@@ -1,0 +1,68 @@
+//! What a pivot's keys were when they were served, in 40 bits: enough to tell whether values that a cache or the item's
+//! own resource gives now are still those.
+
+use super::{
+    decimal::plain_decimal,
+    key::KeyValue,
+    mark::{Mark, Marker},
+};
+
+/// The mark of the values of an item's strong keys. Numbers count by their value, however they are spelt; all else as it
+/// is written.
+#[must_use]
+pub fn fingerprint(marker: &Marker, keys: &[KeyValue]) -> Mark {
+    marker.mark(&canonical(keys))
+}
+
+/// One spelling of some values, from which they can be told apart: for each a letter for its type, its length, and its
+/// bytes.
+fn canonical(keys: &[KeyValue]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for key in keys {
+        let plain;
+        let (letter, bytes): (u8, &[u8]) = match key {
+            KeyValue::Null => (b'0', b""),
+            KeyValue::Boolean(false) => (b'b', b"0"),
+            KeyValue::Boolean(true) => (b'b', b"1"),
+            KeyValue::Number(digits) => {
+                plain = plain_decimal(digits.as_bytes());
+                (b'n', plain.as_deref().unwrap_or(digits.as_bytes()))
+            }
+            KeyValue::Text(text) => (b't', text),
+        };
+        out.push(letter);
+        out.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
+        out.extend_from_slice(bytes);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_values_have_another_spelling() {
+        let number = |digits: &str| KeyValue::Number(digits.into());
+        let text = |text: &str| KeyValue::Text(text.into());
+        let rows = [
+            vec![],
+            vec![KeyValue::Null],
+            vec![KeyValue::Boolean(false)],
+            vec![KeyValue::Boolean(true)],
+            vec![number("0")],
+            vec![number("1")],
+            vec![text("1")],
+            vec![text("")],
+            vec![text(""), text("")],
+            vec![text("t"), text("")],
+            vec![text(""), text("t")],
+        ];
+        for (at, row) in rows.iter().enumerate() {
+            for other in &rows[at + 1..] {
+                assert_ne!(canonical(row), canonical(other), "{row:?} {other:?}");
+            }
+        }
+        assert_eq!(canonical(&[number("25.0")]), canonical(&[number("2.5e1")]));
+    }
+}

@@ -1,0 +1,74 @@
+//! Pages put behind one another.
+
+use std::{cmp::Ordering, collections::HashSet};
+
+use crate::pagination::{
+    answer::Answer,
+    key,
+    order::Order,
+    page::{ItemPlace, Page},
+    position::{Anchor, Hint, Item, Position, Target},
+    rows,
+    window::Offset,
+};
+
+/// Whether a filtered list shows its anchor, or, where those are let through as well, one that is equal to it, so that
+/// nothing between the two can be missing. `None` where they can't be compared.
+pub(super) fn shows(page: &Page, order: &Order, equals_too: bool, anchor: &Anchor) -> Option<bool> {
+    let equals_too = equals_too && !order.strong.is_empty();
+    for answer in page.answers.iter().filter(|answer| !answer.items.is_empty()) {
+        for item in 0..answer.items.len() {
+            let relation = rows::relate(answer, order, item, anchor)?;
+            if relation.whole != Ordering::Greater || (equals_too && relation.strong == Ordering::Equal) {
+                return Some(true);
+            }
+            if relation.strong == Ordering::Greater || order.strong.is_empty() {
+                break;
+            }
+        }
+    }
+    Some(false)
+}
+
+/// Where a page of the whole list begins.
+pub(super) fn boundary_of(page: &Page) -> Hint {
+    let total = page.total.filter(|total| total.exact).map(|total| total.value);
+    Hint { offset: Offset(page.offset), total, ..Hint::default() }
+}
+
+pub(super) fn last_of(page: &Page) -> Option<&Anchor> {
+    match &page.edges {
+        Some((_, Item::Keyed(last))) => Some(last),
+        _ => None,
+    }
+}
+
+pub(super) fn after(anchor: &Anchor) -> Target {
+    Target { position: Position::After(anchor.clone()), hint: Hint::default() }
+}
+
+/// Puts a page behind another. An item that the page has already was moved between two parts, and is passed over.
+pub(super) fn append(page: &mut Page, later: Page, order: &Order) {
+    let mut had: HashSet<Vec<u8>> = page.items.iter().map(|place| id(&page.answers, order, *place)).collect();
+    let shift = u32::try_from(page.answers.len()).unwrap_or(u32::MAX);
+    for place in later.items {
+        if had.insert(id(&later.answers, order, place)) {
+            page.items.push(ItemPlace { answer: place.answer.saturating_add(shift), ..place });
+        }
+    }
+    page.answers.extend(later.answers);
+    page.edges = match (page.edges.take(), later.edges) {
+        (Some((first, _)), Some((_, last))) => Some((first, last)),
+        (one, other) => one.or(other),
+    };
+    (page.next, page.learnt) = (later.next, later.learnt);
+    page.level = page.level.min(later.level);
+    page.short |= later.short;
+}
+
+/// The id of an item, in the spelling by which it is known again.
+fn id(answers: &[Answer], order: &Order, place: ItemPlace) -> Vec<u8> {
+    let Some(answer) = answers.get(place.answer as usize) else { return Vec::new() };
+    let span = rows::row(answer, order, place.item as usize).last().copied().unwrap_or_default();
+    key::identity(&order.id, span.of(&answer.body)).into_owned()
+}

@@ -1,0 +1,194 @@
+//! Runs of equal strong keys that are longer than an answer: the run itself, sorted by the id, then what comes after it,
+//! key by key from the least significant one up.
+
+use std::sync::Arc;
+
+use super::{
+    range::{self, NullsStand, Part},
+    widen,
+};
+use crate::pagination::{
+    filter::{Comparison, Filter, Filters},
+    key::KeyValue,
+    order::{Order, SortKey, Ties},
+    paging::{Learnt, Paging, Sizes},
+    position::{Anchor, Position},
+};
+
+/// An upstream that names no cap gives so many items at most.
+const UNCAPPED: u32 = 1_000;
+
+/// The most items that an answer is believed to hold.
+pub(super) fn longest_answer(paging: &Paging, learnt: Learnt) -> u32 {
+    let most = match &paging.sizes {
+        Sizes::Free { most, .. } => most.unwrap_or(UNCAPPED),
+        Sizes::Listed(sizes) => sizes.last().copied().unwrap_or(1),
+        Sizes::Fixed(size) => *size,
+    };
+    learnt.cap.map_or(most, |cap| most.min(cap)).max(1)
+}
+
+/// Whether the endpoint can give a run by itself, sorted by the id: needed only where the list does not sort it so.
+pub(super) fn can_give_runs(order: &Order, filters: &Filters) -> bool {
+    let strong = order.strong.len();
+    order.ties == Ties::Unordered
+        && filters.sorts_by_id
+        && strong > 0
+        && (strong == 1 || filters.both)
+        && filters.columns.len() > strong
+        && filters.columns[..strong].iter().all(|can| can.equal)
+}
+
+/// The parts that hold a run and everything after it. In the run the page goes on after `id`, or begins with its first
+/// item. Nothing where the endpoint can't be asked for them, or the keys may be stored otherwise than they are shown.
+pub(super) fn parts_from_run(
+    order: &Order,
+    filters: &Filters,
+    keys: &[KeyValue],
+    id: Option<&KeyValue>,
+    seen: u32,
+) -> Option<Vec<Part>> {
+    if !can_give_runs(order, filters) || keys.len() != order.strong.len() {
+        return None;
+    }
+    let equal =
+        order.strong.iter().zip(keys).enumerate().map(|(column, (key, value))| equals(key, value, column, filters));
+    let equal: Vec<Filter> = equal.collect::<Option<_>>()?;
+    let mut parts = vec![run(order, filters, keys, id, seen, equal.clone())];
+    for column in (0..keys.len()).rev() {
+        let within = &equal[..column];
+        for beyond in beyond(&order.strong[column], &keys[column], column, filters)? {
+            parts.push(Part::from_its_start(all(within.iter().cloned().chain([beyond]))));
+        }
+    }
+    Some(parts)
+}
+
+/// All that comes from an anchor on as one filter of alternatives, key by key: what is equal in all keys but the last and
+/// from the anchor on in that, what is beyond it in the key before, and so on. So what shares the anchor's first keys
+/// and comes long before it is left out. `None` as with [`parts_from_run`].
+pub(super) fn alternatives(order: &Order, filters: &Filters, anchor: &Anchor) -> Option<Filter> {
+    let last = order.strong.len().checked_sub(1).filter(|last| *last > 0)?;
+    if !filters.either || !filters.both || filters.columns.len() <= last || anchor.keys.len() <= last {
+        return None;
+    }
+    let keys = || order.strong.iter().zip(&anchor.keys).enumerate();
+    let equal = keys().take(last).map(|(column, (key, value))| equals(key, value, column, filters));
+    let equal: Vec<Filter> = equal.collect::<Option<_>>()?;
+    let behind = |column: usize, filter: Filter| all(equal[..column].iter().cloned().chain([filter]));
+    let mut alternatives = Vec::new();
+    for (column, (key, value)) in keys().rev() {
+        let one_key = if column == last { from_on } else { beyond };
+        alternatives.extend(one_key(key, value, column, filters)?.into_iter().map(|filter| behind(column, filter)));
+    }
+    Some(Filter::Or(alternatives))
+}
+
+/// What comes from a value of a key on, that value among it.
+fn from_on(key: &SortKey, value: &KeyValue, column: usize, filters: &Filters) -> Option<Vec<Filter>> {
+    let can = filters.columns[column];
+    let null = |comparison| Filter::Compare { column, comparison, value: None };
+    let nulls = range::nulls_stand(key)?;
+    let from_on = match value {
+        KeyValue::Null => null(Comparison::Null),
+        _ => range::from_on(key, value, column, can, (false, false))?.0,
+    };
+    let behind = match (value, nulls) {
+        (KeyValue::Null, NullsStand::Before) => Some(null(Comparison::NotNull)),
+        (KeyValue::Null, _) | (_, NullsStand::Nowhere | NullsStand::Before) => None,
+        (_, NullsStand::Behind) => Some(null(Comparison::Null)),
+    };
+    let asks_for_nulls = *value == KeyValue::Null || behind.is_some();
+    (can.nulls || !asks_for_nulls).then(|| [Some(from_on), behind].into_iter().flatten().collect())
+}
+
+/// The run itself.
+fn run(
+    order: &Order,
+    filters: &Filters,
+    keys: &[KeyValue],
+    id: Option<&KeyValue>,
+    seen: u32,
+    mut equal: Vec<Filter>,
+) -> Part {
+    let Some(id) = id else {
+        return Part { by_id: true, ..Part::from_its_start(all(equal)) };
+    };
+    let column = order.strong.len();
+    let can = filters.columns[column];
+    let ((inclusive, can_inclusive), _) = range::comparisons(order.id.direction, can);
+    let narrowed = filters.both && can_inclusive && widen::can_be_filtered(&order.id, id);
+    if narrowed {
+        equal.push(Filter::Compare { column, comparison: inclusive, value: Some(id.clone()) });
+    }
+    Part {
+        filter: Some(Arc::new(all(equal))),
+        by_id: true,
+        position: Position::After(Anchor { keys: keys.to_vec(), id: id.clone() }),
+        before: if narrowed { 1 } else { u64::from(seen.max(1)) },
+        left_out: 0,
+        inclusive: true,
+    }
+}
+
+fn equals(key: &SortKey, value: &KeyValue, column: usize, filters: &Filters) -> Option<Filter> {
+    if *value == KeyValue::Null {
+        return filters.columns[column].nulls.then_some(Filter::Compare {
+            column,
+            comparison: Comparison::Null,
+            value: None,
+        });
+    }
+    widen::is_stored_as_shown(key, value).then(|| Filter::Compare {
+        column,
+        comparison: Comparison::Equal,
+        value: Some(value.clone()),
+    })
+}
+
+/// What comes after a value of a key, in the sequence of the list: up to two parts. Nothing where it can't be asked for.
+fn beyond(key: &SortKey, value: &KeyValue, column: usize, filters: &Filters) -> Option<Vec<Filter>> {
+    let can = filters.columns[column];
+    let null = |comparison| Filter::Compare { column, comparison, value: None };
+    let nulls = range::nulls_stand(key)?;
+    if *value == KeyValue::Null {
+        return Some(if nulls == NullsStand::Before { vec![null(Comparison::NotNull)] } else { Vec::new() });
+    }
+    let ((inclusive, can_inclusive), (exclusive, can_exclusive)) = range::comparisons(key.direction, can);
+    let (comparison, value) = if *value == KeyValue::Boolean(last_boolean(key)) {
+        (None, None)
+    } else if let KeyValue::Boolean(value) = value {
+        // There is one other value.
+        (Some(Comparison::Equal), Some(KeyValue::Boolean(!value)))
+    } else if !widen::can_be_filtered(key, value) {
+        return None;
+    } else if can_exclusive {
+        (Some(exclusive), Some(value.clone()))
+    } else if can_inclusive {
+        (Some(inclusive), Some(widen::just_after(key, value)?))
+    } else {
+        return None;
+    };
+    let mut filters: Vec<Filter> =
+        comparison.map(|comparison| Filter::Compare { column, comparison, value }).into_iter().collect();
+    if nulls == NullsStand::Behind {
+        if !can.nulls {
+            return None;
+        }
+        filters.push(null(Comparison::Null));
+    }
+    Some(filters)
+}
+
+/// The boolean that comes last in the list.
+fn last_boolean(key: &SortKey) -> bool {
+    !widen::outwards_is_up(key.direction)
+}
+
+fn all(filters: impl IntoIterator<Item = Filter>) -> Filter {
+    let mut filters: Vec<Filter> = filters.into_iter().collect();
+    match filters.len() {
+        1 => filters.remove(0),
+        _ => Filter::And(filters),
+    }
+}

@@ -1,0 +1,95 @@
+//! Where a run begins that is too long for an answer, and what comes before it.
+
+use std::cmp::Ordering;
+
+use crate::pagination::{
+    answer::Answer,
+    fetch::{Fetch, Listing},
+    key::KeyValue,
+    order::Order,
+    paging::{Learnt, Paging},
+    plan::{self, Growth, Window},
+    position::Anchor,
+    rows,
+    window::Slice,
+};
+
+/// One answer as large as can be, at the boundary.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Look(Slice);
+
+/// A run that the end of an answer cuts.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// Its strong keys.
+    pub(super) keys: Vec<KeyValue>,
+    /// The anchor is, or was, one of it.
+    pub(super) holds_anchor: bool,
+    /// How many items stand between the boundary and the run, and the last of them.
+    pub(super) before: Option<(u32, Anchor)>,
+}
+
+impl Look {
+    /// Looks from the boundary on, which is believed to be behind so many items, of which some share its keys.
+    pub(super) fn new(paging: &Paging, learnt: Learnt, before: u64, run: u32) -> Option<(Self, Fetch)> {
+        let most = u64::from(super::legs::longest_answer(paging, learnt));
+        let from = before.saturating_sub(u64::from(run) + 2);
+        let window = Window { from, to: before.saturating_add(2), before: 0, behind: most };
+        let slice = *plan::plan(paging, learnt.cap, window, Growth::Rightward, 1).first()?;
+        Some((Self(slice), Fetch::Slice(slice, Listing::default())))
+    }
+
+    /// The run that is cut by the end of the answer, if all between the boundary and the run is there too. `None` where
+    /// the answer shows no such thing.
+    pub(super) fn find(self, answer: &Answer, order: &Order, anchor: Option<&Anchor>) -> Option<Found> {
+        let count = answer.items.len();
+        let last = count.checked_sub(1)?;
+        let mut run = 0;
+        for item in 1..count {
+            match rows::compare_strong(answer, order, item - 1, item)? {
+                Ordering::Less => run = item,
+                Ordering::Equal => {}
+                Ordering::Greater => return None,
+            }
+        }
+        let keys = Anchor::of(answer, order, run)?.keys;
+        let from_start = begins_at_start(self.0, answer);
+        let Some(anchor) = anchor else {
+            return from_start.then(|| Found { keys, holds_anchor: false, before: before(answer, order, 0..run) });
+        };
+        let first = rows::relate(answer, order, 0, anchor)?.strong;
+        match rows::relate(answer, order, last, anchor)?.strong {
+            Ordering::Less => None,
+            Ordering::Greater if first == Ordering::Greater && !from_start => None,
+            Ordering::Equal => Some(Found { keys: anchor.keys.clone(), holds_anchor: true, before: None }),
+            // Where its beginning is not to be seen, it is read by itself too, and what comes after it.
+            Ordering::Greater if first == Ordering::Equal && !from_start => {
+                Some(Found { keys: anchor.keys.clone(), holds_anchor: true, before: None })
+            }
+            Ordering::Greater => {
+                let mut behind = Vec::new();
+                for item in 0..run {
+                    if rows::relate(answer, order, item, anchor)?.whole == Ordering::Greater {
+                        behind.push(item);
+                    }
+                }
+                Some(Found { keys, holds_anchor: false, before: before(answer, order, behind.into_iter()) })
+            }
+        }
+    }
+}
+
+/// Whether an answer was asked from the start, and does not say that it begins elsewhere.
+pub(super) fn begins_at_start(slice: Slice, answer: &Answer) -> bool {
+    slice.begins().0 == 0 && answer.offset.unwrap_or(0) == 0 && answer.page.unwrap_or(0) == 0
+}
+
+/// How many items these are, and the one that comes last in the order.
+fn before(answer: &Answer, order: &Order, items: impl Iterator<Item = usize> + Clone) -> Option<(u32, Anchor)> {
+    let count = u32::try_from(items.clone().count()).ok()?;
+    let last = items.max_by(|left, right| {
+        let strong = rows::compare_strong(answer, order, *left, *right).unwrap_or(Ordering::Equal);
+        strong.then_with(|| rows::compare_ids(answer, order, *left, *right).unwrap_or(Ordering::Equal))
+    })?;
+    Some((count, Anchor::of(answer, order, last)?))
+}

@@ -1,0 +1,191 @@
+//! Which filters show what comes after an item: one that lets the item itself through where there is such a one, and
+//! where nulls stand behind it, another for them.
+
+use std::sync::Arc;
+
+use super::widen::{self, Widened};
+use crate::pagination::{
+    filter::{Comparison, Comparisons, Filter, Filters},
+    key::KeyValue,
+    order::{Direction, Nulls, Order, SortKey},
+    position::{Anchor, Hint, Position},
+    rules::{self, Rule},
+};
+
+/// A part of the list that one filter shows; parts follow one another in the order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Part {
+    /// What lets it through; none: the whole list.
+    pub(super) filter: Option<Arc<Filter>>,
+    /// It is sorted by the id alone: a run of equal strong keys.
+    pub(super) by_id: bool,
+    /// Where in it the page goes on.
+    pub(super) position: Position,
+    /// How many items of the part are believed to stand before that.
+    pub(super) before: u64,
+    /// How many items that a filter on the first key alone would let through are left out besides.
+    pub(super) left_out: u64,
+    /// The filter lets everything equal to the position's own keys through, as it compares with them.
+    pub(super) inclusive: bool,
+}
+
+impl Part {
+    /// All of the list.
+    pub(super) fn whole(position: Position) -> Self {
+        Self { filter: None, by_id: false, position, before: 0, left_out: 0, inclusive: true }
+    }
+
+    /// What passes a filter, from its first item on.
+    pub(super) fn from_its_start(filter: Filter) -> Self {
+        Self { filter: Some(Arc::new(filter)), inclusive: false, ..Self::whole(Position::Start) }
+    }
+}
+
+/// Where nulls stand among the values of a key, in the direction of the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NullsStand {
+    Nowhere,
+    Before,
+    Behind,
+}
+
+/// The first key by which a list is sorted: a strong one, or the id.
+pub(super) fn first_key(order: &Order) -> &SortKey {
+    order.strong.first().unwrap_or(&order.id)
+}
+
+/// The value of the first key.
+pub(super) fn first_value(anchor: &Anchor) -> &KeyValue {
+    anchor.keys.first().unwrap_or(&anchor.id)
+}
+
+/// Where nulls of a key stand; nothing where the route does not say.
+pub(super) fn nulls_stand(key: &SortKey) -> Option<NullsStand> {
+    let ascending = key.direction == Direction::Ascending;
+    match key.nulls {
+        Nulls::Unsaid => None,
+        Nulls::None => Some(NullsStand::Nowhere),
+        Nulls::First => Some(NullsStand::Before),
+        Nulls::Last => Some(NullsStand::Behind),
+        Nulls::Smallest => Some(if ascending { NullsStand::Before } else { NullsStand::Behind }),
+        Nulls::Largest => Some(if ascending { NullsStand::Behind } else { NullsStand::Before }),
+    }
+}
+
+/// The parts of the list that hold everything after an anchor, the first of which should show the anchor. Nothing where
+/// the endpoint has no filters that would surely show all of it.
+pub(super) fn parts_after(order: &Order, filters: &Filters, anchor: &Anchor, hint: &Hint) -> Option<Vec<Part>> {
+    if anchor.keys.len() != order.strong.len() {
+        return None;
+    }
+    let (key, value) = (first_key(order), first_value(anchor));
+    let can = filters.columns.first().copied()?;
+    let nulls = if order.strong.is_empty() { NullsStand::Nowhere } else { nulls_stand(key)? };
+    let null = |comparison| Filter::Compare { column: 0, comparison, value: None };
+    let after = |filter: Filter, before: u64, inclusive: bool| Part {
+        filter: Some(Arc::new(filter)),
+        by_id: false,
+        position: Position::After(anchor.clone()),
+        before,
+        left_out: 0,
+        inclusive,
+    };
+    let within = if hint.within == Hint::LONG_RUN { 0 } else { hint.within };
+    let believed = u64::from(within.max(hint.run).max(1));
+    if *value == KeyValue::Null {
+        let here = after(null(Comparison::Null), believed, false);
+        return match nulls {
+            _ if !can.nulls => None,
+            NullsStand::Nowhere => None,
+            NullsStand::Behind => Some(vec![here]),
+            NullsStand::Before => Some(vec![here, Part::from_its_start(null(Comparison::NotNull))]),
+        };
+    }
+    let (from_here_on, lets_through) = from_on(key, value, 0, can, (filters.either, order.strong.is_empty()))?;
+    let before = if lets_through == Lets::NothingEqual { 0 } else { believed };
+    let inclusive = lets_through == Lets::Equal;
+    match nulls {
+        NullsStand::Nowhere | NullsStand::Before => Some(vec![after(from_here_on, before, inclusive)]),
+        NullsStand::Behind if !can.nulls => None,
+        NullsStand::Behind if filters.either => {
+            let either = match from_here_on {
+                Filter::Or(mut alternatives) => {
+                    alternatives.push(null(Comparison::Null));
+                    alternatives
+                }
+                one => vec![one, null(Comparison::Null)],
+            };
+            Some(vec![after(Filter::Or(either), before, false)])
+        }
+        NullsStand::Behind => {
+            Some(vec![after(from_here_on, before, inclusive), Part::from_its_start(null(Comparison::Null))])
+        }
+    }
+}
+
+/// What a filter from a value on says of the value itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lets {
+    /// It is let through, being compared with as equal.
+    Equal,
+    /// It is let through, being beyond another value, or by another comparison than what comes after it.
+    Beyond,
+    /// It is not let through.
+    NothingEqual,
+}
+
+/// What lets through everything from a value of a key on.
+pub(super) fn from_on(
+    key: &SortKey,
+    value: &KeyValue,
+    column: usize,
+    can: Comparisons,
+    (either, is_id): (bool, bool),
+) -> Option<(Filter, Lets)> {
+    if !widen::can_be_filtered(key, value) {
+        return None;
+    }
+    let compare = |comparison, value| Filter::Compare { column, comparison, value: Some(value) };
+    let ((inclusive, can_inclusive), (exclusive, can_exclusive)) = comparisons(key.direction, can);
+    // Ids are not cut, and are what they are.
+    let is_cut = !is_id && value.is_cut(&key.kind);
+    if is_cut && key.direction == Direction::Descending {
+        // What begins like the anchor comes after its beginning, so its beginning does not show the anchor.
+        return None;
+    }
+    let shown = match value {
+        KeyValue::Text(text) if is_cut => KeyValue::Text(widen::whole_characters(text).to_vec()),
+        _ => value.clone(),
+    };
+    let widened =
+        if is_id || !rules::holds(Rule::FiltersAreWidened) { Widened::AsShown } else { widen::widened(key, value)? };
+    match widened {
+        Widened::To(moved) if can_inclusive => Some((compare(inclusive, moved), Lets::Equal)),
+        Widened::To(moved) if can_exclusive => Some((compare(exclusive, moved), Lets::Beyond)),
+        Widened::AsShown if can_inclusive => Some((compare(inclusive, shown), Lets::Equal)),
+        Widened::AsShown if can_exclusive => {
+            if either && can.equal && !is_cut {
+                let alternatives = vec![compare(exclusive, shown.clone()), compare(Comparison::Equal, shown)];
+                return Some((Filter::Or(alternatives), Lets::Beyond));
+            }
+            match widen::just_before(key, value) {
+                Some(before) => Some((compare(exclusive, before), Lets::Beyond)),
+                // Only of the id is nothing lost that is equal to the anchor.
+                None if is_id => Some((compare(exclusive, shown), Lets::NothingEqual)),
+                None => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+/// How what comes from a value on is asked for, in the direction of the list: inclusively, exclusively; and whether the
+/// endpoint can be asked so.
+pub(super) fn comparisons(direction: Direction, can: Comparisons) -> ((Comparison, bool), (Comparison, bool)) {
+    match direction {
+        Direction::Ascending => {
+            ((Comparison::GreaterOrEqual, can.greater_or_equal), (Comparison::Greater, can.greater))
+        }
+        Direction::Descending => ((Comparison::LessOrEqual, can.less_or_equal), (Comparison::Less, can.less)),
+    }
+}

@@ -1,0 +1,526 @@
+//! Walks over small lists whose endpoint can filter, flip, and sort by id.
+
+mod chance;
+
+use crate::pagination::{
+    fetch::Fetch,
+    filter::{Comparison, Comparisons, Filter, Filters},
+    key::KeyValue,
+    model::{self, ALL, EXCLUSIVE, INCLUSIVE, List, Stored, end, ids, start},
+    order::{Direction, Grain, Kind, Nulls, Ties},
+    page::{Level, Page},
+    paging::{Family, Sizes},
+    position::{Hint, Item, Position, Target},
+    refusal::Refusal,
+    resolver::WhenUnproven,
+    window::Offset,
+};
+
+use Direction::{Ascending, Descending};
+
+type Cell = (Stored, String);
+
+/// Both ways through a list in pages of this size: everything once and in order, and mirrored.
+fn walks_both_ways(list: &mut List, limit: u32, said: &str) {
+    let expected = list.expected();
+    let there = list.walk(start(), limit);
+    assert_eq!(there.iter().flat_map(ids).collect::<Vec<_>>(), expected, "{said}, pages of {limit}");
+    let mut back = list.walk(end(), limit);
+    back.reverse();
+    assert_eq!(back.iter().flat_map(ids).collect::<Vec<_>>(), expected, "{said}, backward, pages of {limit}");
+    for page in there.iter().chain(&back) {
+        assert_eq!(page.total.map_or(expected.len() as u64, |total| total.value), expected.len() as u64);
+    }
+}
+
+fn word(words: &[&str], row: i64) -> Cell {
+    model::text(words[usize::try_from(row).unwrap() % words.len()])
+}
+
+/// Sixty rows of one strong key.
+fn by(kind: Kind, direction: Direction, cell: impl Fn(i64) -> Cell) -> List {
+    List::new(vec![model::key("rank", kind, direction)], (0..60).map(|row| vec![cell(row)]))
+}
+
+fn uuid(row: i64) -> Cell {
+    model::text(&format!("{:08x}-aaaa-4bbb-8ccc-0123456789ab", row * 7 % 61))
+}
+
+#[test]
+fn every_kind_in_both_directions_one_request_a_page() {
+    for direction in [Ascending, Descending] {
+        for limit in [1, 7, 20] {
+            for (said, mut list) in [
+                ("whole", by(Kind::Number, direction, |row| model::whole(row * 7 % 31 - 9))),
+                ("inferred", by(Kind::Inferred, direction, |row| model::whole(row / 4))),
+                ("cut off", by(Kind::Number, direction, |row| model::coarse(row * 3_331 - 70_000, 2, false))),
+                ("rounded", by(Kind::Number, direction, |row| model::coarse(row * 3_331 - 70_000, 2, true))),
+                ("times", by(Kind::Datetime, direction, |row| model::instant(row * 333, false))),
+                ("rounded times", by(Kind::Datetime, direction, |row| model::instant(row * 333, true))),
+                ("inferred times", by(Kind::Inferred, direction, |row| model::instant(row * 333, false))),
+                ("texts", by(Kind::Text, direction, |row| word(&["", "a", "aé", "b", "日本"], row))),
+                ("uuids", by(Kind::Uuid, direction, uuid)),
+                ("inferred uuids", by(Kind::Inferred, direction, uuid)),
+            ] {
+                walks_both_ways(&mut list, limit, &format!("{said} {direction:?}"));
+                for page in list.walk(start(), limit).into_iter().skip(1) {
+                    assert_eq!((page.level, page.requests), (Level::Exact, 1), "{said} {direction:?} {limit}");
+                }
+                assert!(list.filters_asked().iter().all(Option::is_some), "{said} {direction:?} {limit}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_filter_that_is_not_widened_loses_what_is_stored_more_finely() {
+    use crate::pagination::rules::{Rule, without};
+    let lists = || {
+        [
+            by(Kind::Number, Ascending, |row| model::coarse(row * 3_331, 2, true)),
+            by(Kind::Number, Descending, |row| model::coarse(row * 3_331, 2, false)),
+            by(Kind::Datetime, Ascending, |row| model::instant(row * 333, true)),
+            by(Kind::Datetime, Descending, |row| model::instant(row * 333, false)),
+        ]
+    };
+    for (number, mut list) in lists().into_iter().enumerate() {
+        let expected = list.expected();
+        let got = without(Rule::FiltersAreWidened, || list.walk(start(), 1)).iter().flat_map(ids).collect::<Vec<_>>();
+        assert_ne!(got, expected, "{number}");
+    }
+    for mut list in lists() {
+        walks_both_ways(&mut list, 1, "widened");
+    }
+}
+
+#[test]
+fn a_declared_grain_widens_what_looks_whole() {
+    for direction in [Ascending, Descending] {
+        for (grain, cell) in [
+            (Grain::Digits(0), (|row| model::coarse(row * 333_331, 0, true)) as fn(i64) -> Cell),
+            (Grain::Day, |row| {
+                let (_, shown) = model::instant(0, false);
+                let day = 15 + row / 20;
+                let stored = format!("2026-01-{day:02}T{:02}:00:00Z", row % 20);
+                (Some(model::Value::Instant(stored)), format!("{}{day:02}\"", &shown[..9]))
+            }),
+        ] {
+            let kind = if grain == Grain::Day { Kind::Datetime } else { Kind::Number };
+            let mut list = by(kind, direction, cell);
+            list.order.strong[0].grain = Some(grain);
+            walks_both_ways(&mut list, 3, &format!("{grain:?} {direction:?}"));
+        }
+    }
+}
+
+#[test]
+fn composite_orders_with_mixed_directions() {
+    for first in [Ascending, Descending] {
+        for second in [Ascending, Descending] {
+            for limit in [2, 7] {
+                let keys = vec![model::key("a", Kind::Number, first), model::key("b", Kind::Text, second)];
+                let cells = |row: i64| vec![model::whole(row % 4), model::text(&format!("{}", row * 5 % 7))];
+                let mut list = List::new(keys, (0..80).map(cells));
+                list.order.id.direction = second;
+                walks_both_ways(&mut list, limit, &format!("{first:?} {second:?}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn far_behind_the_first_key_the_others_are_filtered_by_too() {
+    for nulls in [Nulls::None, Nulls::First, Nulls::Last] {
+        for (first, second) in [(Ascending, Ascending), (Ascending, Descending), (Descending, Ascending)] {
+            let mut keys = vec![model::key("a", Kind::Number, first), model::key("b", Kind::Number, second)];
+            keys[1].nulls = nulls;
+            let cells = |row: i64| {
+                let second = if nulls != Nulls::None && row % 9 == 0 { model::null() } else { model::whole(row / 2) };
+                vec![model::whole(row % 2), second]
+            };
+            let mut list = List::new(keys, (0..600).map(cells));
+            list.filters = Some(Filters { columns: vec![ALL; 3], either: true, both: true, sorts_by_id: false });
+            walks_both_ways(&mut list, 20, &format!("{nulls:?} {first:?} {second:?}"));
+            let pages = list.walk(start(), 20);
+            for page in &pages[1..] {
+                assert_eq!(page.requests, 1, "{nulls:?} {first:?} {second:?}");
+            }
+            let far = list.page(pages[10].next.clone().unwrap(), 20).unwrap();
+            let offsets = |fetch: &Fetch| matches!(fetch, Fetch::Slice(slice, _) if slice.begins().0 < 20);
+            assert!(list.asked.iter().all(offsets) && far.level == Level::Exact, "{:?}", list.asked);
+        }
+    }
+}
+
+#[test]
+fn without_strong_keys_the_id_is_filtered_by() {
+    for direction in [Ascending, Descending] {
+        for comparisons in [INCLUSIVE, EXCLUSIVE] {
+            let mut list = List::new(Vec::new(), (0..50).map(|_| Vec::new()));
+            list.order.id.direction = direction;
+            list.filters = Some(Filters { columns: vec![comparisons], ..Filters::default() });
+            walks_both_ways(&mut list, 7, &format!("{direction:?} {comparisons:?}"));
+            assert!(list.filters_asked().iter().all(Option::is_some));
+        }
+    }
+}
+
+#[test]
+fn nulls_wherever_they_stand() {
+    for nulls in [Nulls::First, Nulls::Last, Nulls::Smallest, Nulls::Largest] {
+        for direction in [Ascending, Descending] {
+            for either in [false, true] {
+                for limit in [1, 4, 20] {
+                    let mut list =
+                        by(
+                            Kind::Number,
+                            direction,
+                            |row| {
+                                if row % 5 == 0 { model::null() } else { model::whole(row / 3) }
+                            },
+                        );
+                    list.order.strong[0].nulls = nulls;
+                    list.filters = Some(Filters { columns: vec![ALL; 2], either, ..Filters::default() });
+                    walks_both_ways(&mut list, limit, &format!("{nulls:?} {direction:?} {either}"));
+                    let filters = list.filters_asked();
+                    assert!(filters.iter().all(Option::is_some), "{nulls:?} {direction:?} {either}: {filters:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn nulls_that_come_behind_and_can_not_be_asked_for_are_read_from_the_whole_list() {
+    for nulls in [Nulls::First, Nulls::Last] {
+        let mut list = by(Kind::Number, Ascending, |row| if row % 5 == 0 { model::null() } else { model::whole(row) });
+        list.order.strong[0].nulls = nulls;
+        walks_both_ways(&mut list, 7, &format!("{nulls:?}"));
+        let pages = list.walk(start(), 7);
+        let second = list.page(pages[1].next.clone().unwrap(), 7).unwrap();
+        assert_eq!(second.level, Level::Exact);
+        let filtered = list.filters_asked().iter().all(Option::is_some);
+        assert_eq!(filtered, nulls == Nulls::First && pages[1].edges.as_ref().is_some_and(|(_, last)| !is_null(last)));
+    }
+}
+
+fn is_null(item: &Item) -> bool {
+    matches!(item, Item::Keyed(anchor) if anchor.keys[0] == KeyValue::Null)
+}
+
+#[test]
+fn where_filters_can_not_be_right_none_is_asked_for() {
+    let long = |row: i64| model::text(&format!("{}{:03}", "x".repeat(64), row));
+    let letter = |row: i64| word(&["b", "a", "c"], row);
+    let ranks = || Kind::Rank(["a", "b", "c"].map(String::from).to_vec());
+    for (said, kind, direction, nulls, cell) in [
+        ("long texts descending", Kind::Text, Descending, Nulls::None, long as fn(i64) -> Cell),
+        ("texts of no kind", Kind::Inferred, Ascending, Nulls::None, letter),
+        ("ranks", ranks(), Ascending, Nulls::None, letter),
+        ("nulls may stand anywhere", Kind::Text, Ascending, Nulls::Unsaid, letter),
+        ("booleans", Kind::Boolean, Ascending, Nulls::None, |row| {
+            (Some(model::Value::Boolean(row % 2 == 0)), (row % 2 == 0).to_string())
+        }),
+    ] {
+        let mut list = by(kind, direction, cell);
+        list.order.strong[0].nulls = nulls;
+        list.filters = Some(Filters { columns: vec![ALL; 2], either: true, ..Filters::default() });
+        walks_both_ways(&mut list, 7, said);
+        let pages = list.walk(start(), 7);
+        for page in pages.iter().filter(|page| page.next.is_some()) {
+            let _ = list.page(page.next.clone().unwrap(), 7).unwrap();
+            assert!(list.filters_asked().iter().all(Option::is_none), "{said}");
+        }
+    }
+}
+
+#[test]
+fn long_texts_ascending_are_filtered_by_their_beginning() {
+    for comparisons in [INCLUSIVE, EXCLUSIVE] {
+        let mut list = by(Kind::Text, Ascending, |row| {
+            model::text(&format!("{}{}{:03}", ["", "a", "b"][usize::try_from(row % 3).unwrap()], "é".repeat(32), row))
+        });
+        list.flips = false;
+        list.filters = Some(Filters { columns: vec![comparisons; 2], ..Filters::default() });
+        walks_both_ways(&mut list, 7, "long texts");
+        let page = list.page(start(), 7).unwrap();
+        let page = list.page(page.next.unwrap(), 7).unwrap();
+        assert!(page.level == Level::Exact && list.filters_asked().iter().all(Option::is_some));
+    }
+}
+
+#[test]
+fn exclusive_filters_are_moved_to_where_they_show_the_anchor() {
+    for direction in [Ascending, Descending] {
+        for (said, kind, cell, filtered) in [
+            ("whole", Kind::Number, (|row| model::whole(row / 3)) as fn(i64) -> Cell, true),
+            ("coarse", Kind::Number, |row| model::coarse(row * 3_331, 2, true), true),
+            ("times", Kind::Datetime, |row| model::instant(row * 333, false), true),
+            ("texts", Kind::Text, |row| word(&["a", "aé", "b"], row), direction == Ascending),
+            ("uuids", Kind::Uuid, uuid, false),
+        ] {
+            let mut list = by(kind, direction, cell);
+            list.filters = Some(Filters { columns: vec![EXCLUSIVE; 2], ..Filters::default() });
+            walks_both_ways(&mut list, 7, &format!("{said} {direction:?}"));
+            let page = list.page(start(), 7).unwrap();
+            let page = list.page(page.next.unwrap(), 7).unwrap();
+            assert_eq!(page.level, Level::Exact);
+            assert_eq!(list.filters_asked()[0].is_some(), filtered, "{said} {direction:?}");
+        }
+    }
+}
+
+#[test]
+fn exclusive_or_equal_is_inclusive() {
+    let mut list = by(Kind::Uuid, Ascending, uuid);
+    let can = filter_of_equal(EXCLUSIVE);
+    list.filters = Some(Filters { columns: vec![can; 2], either: true, ..Filters::default() });
+    walks_both_ways(&mut list, 7, "or");
+    let page = list.page(start(), 7).unwrap();
+    let _ = list.page(page.next.unwrap(), 7).unwrap();
+    let Some(Filter::Or(alternatives)) = &list.filters_asked()[0] else { panic!("{:?}", list.asked) };
+    assert!(matches!(alternatives[1], Filter::Compare { comparison: Comparison::Equal, .. }));
+}
+
+fn filter_of_equal(can: Comparisons) -> Comparisons {
+    Comparisons { equal: true, ..can }
+}
+
+#[test]
+fn an_exclusive_filter_that_shows_no_anchor_is_trusted_and_said_to_be() {
+    let mut list = List::new(Vec::new(), (0..50).map(|_| Vec::new()));
+    for (number, row) in list.rows.iter_mut().enumerate() {
+        row.cells = vec![uuid(i64::try_from(number).unwrap())];
+    }
+    list.order.id.kind = Kind::Uuid;
+    list.filters = Some(Filters { columns: vec![EXCLUSIVE], ..Filters::default() });
+    walks_both_ways(&mut list, 7, "uuids");
+    let page = list.page(start(), 7).unwrap();
+    let page = list.page(page.next.unwrap(), 7).unwrap();
+    assert_eq!((page.level, page.requests), (Level::Checked, 1));
+}
+
+#[test]
+fn filters_that_are_ignored_are_a_longer_way_and_no_wrong_one() {
+    for direction in [Ascending, Descending] {
+        for family in [Family::Offset, Family::Page] {
+            let mut list = by(Kind::Number, direction, |row| model::whole(row * 10));
+            (list.ignores, list.paging.family) = (true, family);
+            walks_both_ways(&mut list, 7, &format!("{direction:?} {family:?}"));
+        }
+    }
+}
+
+#[test]
+fn a_filter_for_nulls_that_is_ignored_adds_nothing() {
+    let mut list = by(Kind::Number, Descending, |row| if row < 3 { model::null() } else { model::whole(row) });
+    list.order.strong[0].nulls = Nulls::Smallest;
+    list.filters = Some(Filters { columns: vec![ALL; 2], ..Filters::default() });
+    list.ignores = true;
+    walks_both_ways(&mut list, 7, "ignored");
+}
+
+#[test]
+fn page_numbers_within_a_filter() {
+    for sizes in [Sizes::Free { least: 1, most: Some(40) }, Sizes::Listed(vec![10, 25, 50]), Sizes::Fixed(10)] {
+        for direction in [Ascending, Descending] {
+            let run = if sizes == Sizes::Fixed(10) { 1 } else { 4 };
+            let mut list = by(Kind::Number, direction, |row| model::whole(row / run));
+            (list.paging.family, list.paging.sizes) = (Family::Page, sizes.clone());
+            list.order.ties = if run == 1 { Ties::Ordered } else { Ties::Unordered };
+            walks_both_ways(&mut list, 7, &format!("{sizes:?} {direction:?}"));
+        }
+    }
+}
+
+/// What an endpoint can do that gives runs by themselves.
+fn runs_by_id(columns: usize) -> Option<Filters> {
+    Some(Filters { columns: vec![ALL; columns], either: false, both: true, sorts_by_id: true })
+}
+
+#[test]
+fn runs_longer_than_an_answer_are_read_by_their_ids() {
+    for direction in [Ascending, Descending] {
+        for ids in [Ascending, Descending] {
+            for (said, cell) in [
+                ("from the start", (|row| model::whole(row / 70)) as fn(i64) -> Cell),
+                ("in the middle", |row| model::whole(if row % 2 == 0 { 40 } else { row })),
+            ] {
+                for limit in [3, 10] {
+                    let keys = vec![model::key("rank", Kind::Number, direction)];
+                    let mut list = List::new(keys, (0..160).map(|row| vec![cell(row)]));
+                    list.order.id.direction = ids;
+                    list.paging.sizes = Sizes::Free { least: 1, most: Some(20) };
+                    (list.cap, list.filters) = (20, runs_by_id(2));
+                    walks_both_ways(&mut list, limit, &format!("{said} {direction:?} {ids:?}"));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_run_once_known_to_be_long_costs_one_request_a_page() {
+    let mut list =
+        List::new(vec![model::key("rank", Kind::Number, Ascending)], (0..200).map(|_| vec![model::whole(1)]));
+    list.paging.sizes = Sizes::Free { least: 1, most: Some(20) };
+    (list.cap, list.filters) = (20, runs_by_id(2));
+    let pages = list.walk(start(), 5);
+    assert!(
+        pages[2..pages.len() - 1].iter().all(|page| page.requests == 1),
+        "{:?}",
+        pages.iter().map(|p| p.requests).collect::<Vec<_>>()
+    );
+    assert!(pages[2..pages.len() - 1].iter().all(|page| page.level == Level::Exact));
+}
+
+#[test]
+fn long_runs_of_composite_orders_with_nulls() {
+    for nulls in [Nulls::First, Nulls::Last] {
+        for (first, second) in [(Ascending, Descending), (Descending, Ascending)] {
+            let mut keys = vec![model::key("a", Kind::Number, first), model::key("b", Kind::Text, second)];
+            keys[1].nulls = nulls;
+            let cells = |row: i64| {
+                let second = if row % 3 == 0 { model::null() } else { word(&["u", "v"], row) };
+                vec![model::whole(row % 2), second]
+            };
+            let mut list = List::new(keys, (0..180).map(cells));
+            list.paging.sizes = Sizes::Free { least: 1, most: Some(20) };
+            (list.cap, list.filters) = (20, runs_by_id(3));
+            walks_both_ways(&mut list, 9, &format!("{nulls:?} {first:?}"));
+        }
+    }
+}
+
+/// A run that is shuffled with every request looks like one that moves.
+fn is_refused_for_its_run(page: &Result<Page, Refusal>) -> bool {
+    matches!(page, Err(Refusal::TieRun { .. } | Refusal::PositionLost { .. }))
+}
+
+fn asks_for_runs(list: &List) -> bool {
+    list.asked.iter().any(|fetch| matches!(fetch, Fetch::Slice(_, listing) if listing.by_id))
+}
+
+#[test]
+fn a_long_run_is_refused_where_the_endpoint_can_not_give_it() {
+    let mut list =
+        List::new(vec![model::key("rank", Kind::Number, Ascending)], (0..200).map(|_| vec![model::whole(1)]));
+    list.paging.sizes = Sizes::Free { least: 1, most: Some(20) };
+    list.cap = 20;
+    let refused = list.page(start(), 5);
+    assert!(is_refused_for_its_run(&refused) && !asks_for_runs(&list), "{refused:?} {:?}", list.asked);
+    // A value that may be stored otherwise than it is shown is never asked for by equality.
+    let mut list = List::new(
+        vec![model::key("rank", Kind::Number, Ascending)],
+        (0..200).map(|row| vec![model::coarse(row, 2, false)]),
+    );
+    list.paging.sizes = Sizes::Free { least: 1, most: Some(20) };
+    (list.cap, list.filters) = (20, runs_by_id(2));
+    let refused = list.page(start(), 5);
+    assert!(is_refused_for_its_run(&refused) && !asks_for_runs(&list), "{refused:?} {:?}", list.asked);
+}
+
+#[test]
+fn deletes_between_pages_neither_skip_nor_repeat() {
+    for direction in [Ascending, Descending] {
+        for said in ["the anchor", "its run", "all that was served", "all up to there", "everything behind"] {
+            let mut list = by(Kind::Number, direction, |row| model::whole(row / 3));
+            let expected = list.expected();
+            let mut served = Vec::new();
+            let mut target = Some(start());
+            let mut pages = 0;
+            while let Some(at) = target {
+                let page = list.page(at, 7).unwrap_or_else(|refusal| panic!("{said}: {refusal:?} {:?}", list.asked));
+                served.extend(ids(&page));
+                let last = served.last().cloned().unwrap_or_default();
+                let run = list.rows.iter().find(|row| row.id() == last).map(|row| row.cells[0].clone());
+                list.rows.retain(|row| match said {
+                    "the anchor" => row.id() != last,
+                    "its run" => Some(&row.cells[0]) != run.as_ref() || !served.contains(&row.id().to_owned()),
+                    "all that was served" => !served.contains(&row.id().to_owned()),
+                    "all up to there" => {
+                        expected.iter().position(|id| id == row.id()) > expected.iter().position(|id| *id == last)
+                    }
+                    _ => pages < 3 || served.contains(&row.id().to_owned()),
+                });
+                target = page.next;
+                pages += 1;
+                assert!(pages < 20, "{said}");
+            }
+            if said == "everything behind" {
+                assert_eq!(served, expected[..28], "{said}");
+            } else {
+                assert_eq!(served, expected, "{said} {direction:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_empty_filtered_answer_is_no_end() {
+    // The filter compares by another value than the list is sorted by: nothing passes any more.
+    let mut list = by(Kind::Number, Ascending, model::whole);
+    let first = list.page(start(), 7).unwrap();
+    for row in &mut list.rows {
+        row.cells[0].0 = Some(model::Value::Decimal(format!("-1{:03}", 999 - row.id().parse::<i64>().unwrap() % 500)));
+    }
+    list.rows.sort_by_key(|row| row.cells[0].1.parse::<i64>().unwrap());
+    for (number, row) in list.rows.iter_mut().enumerate() {
+        row.cells[0].0 = Some(model::Value::Decimal((i64::try_from(number).unwrap() - 1_000).to_string()));
+    }
+    let page = list.page(first.next.unwrap(), 7).unwrap();
+    assert_eq!(ids(&page), list.expected()[7..14]);
+    assert!(list.filters_asked().last().unwrap().is_none());
+}
+
+#[test]
+fn the_last_page_is_the_first_of_the_flipped_list() {
+    for totals in [true, false] {
+        let mut list = by(Kind::Number, Ascending, |row| model::whole(row / 3));
+        (list.totals, list.filters) = (totals, None);
+        let first = list.page(start(), 7).unwrap();
+        assert_eq!(first.last.as_ref().map(|last| last.position.clone()), Some(Position::End));
+        let last = list.page(first.last.unwrap(), 7).unwrap();
+        assert_eq!((ids(&last), last.requests, last.level), (list.expected()[53..].to_vec(), 1, Level::Exact));
+        assert!(last.next.is_none());
+        let hint = last.previous.clone().unwrap().hint;
+        assert_eq!((hint.offset, hint.from_end), if totals { (Offset(53), false) } else { (Offset(7), true) });
+        assert_eq!(last.total.map(|total| total.value), totals.then_some(60));
+        // And back to the start from there, with places that are counted from the end.
+        walks_both_ways(&mut list, 7, "from the end");
+        for page in list.walk(end(), 7) {
+            assert!(page.requests <= 1 || page.previous.is_none(), "{:?}", page.requests);
+        }
+    }
+}
+
+#[test]
+fn a_page_without_its_filter_is_aimed_at_by_its_hint() {
+    let mut list = by(Kind::Number, Ascending, |row| model::whole(row / 3));
+    let mut target = start();
+    for number in 1..6 {
+        let page = list.page(target, 7).unwrap();
+        target = page.next.unwrap();
+        let hint = target.hint;
+        assert_eq!((hint.offset, hint.from_end, hint.total), (Offset(7 * number), false, Some(60)));
+        let previous = page.previous.map(|previous| previous.hint.offset);
+        assert_eq!(previous, (number > 1).then_some(Offset(7 * number - 7)));
+        assert_eq!(page.offset, 7 * number - 7);
+    }
+    list.filters = None;
+    let page = list.page(target, 7).unwrap();
+    assert_eq!((page.requests, page.drift), (1, None));
+}
+
+#[test]
+fn what_a_flipped_list_can_not_show_is_served_flagged_from_the_other_end() {
+    let mut list =
+        List::new(vec![model::key("rank", Kind::Number, Ascending)], (0..200).map(|_| vec![model::whole(1)]));
+    list.paging.sizes = Sizes::Free { least: 1, most: Some(20) };
+    list.cap = 20;
+    let mut request =
+        list.request(Target { position: Position::End, hint: Hint { total: Some(200), ..Hint::default() } }, 5);
+    request.unproven = WhenUnproven::Flag;
+    let page = list.resolve(request).unwrap();
+    assert!(page.unproven.is_some() && page.items.len() == 5 && page.level == Level::Positional);
+}

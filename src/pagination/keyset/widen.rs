@@ -1,0 +1,164 @@
+//! The values that a filter is asked for: those that an anchor shows, moved outwards as far as they may be stored
+//! elsewhere.
+//!
+//! A shown value may be coarser than the one by which the upstream sorts: cut off (date-times mostly are) or rounded
+//! (numbers mostly are). The stored value then lies less than one grain from the shown one, on either side, so a filter
+//! that is moved outwards by a whole grain lets everything through that looks like the anchor, and a little more, which is
+//! dropped here.
+
+use crate::pagination::{
+    decimal::{digits_behind_point, moved_decimal},
+    instant::{Instant, Unit, moved_instant, unit_shown},
+    key::KeyValue,
+    order::{Direction, Grain, Kind, SortKey},
+};
+
+/// What a value is, for filters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Nature {
+    Number,
+    Datetime,
+    Text,
+    Uuid,
+}
+
+/// Which way values grow on the way to the start of the list, for one that runs this way.
+pub(super) fn outwards_is_up(direction: Direction) -> bool {
+    direction == Direction::Descending
+}
+
+/// Whether an endpoint can be asked for what comes from this value on and answer as the list is sorted. Not where only
+/// the upstream knows how values compare (`opaque`, text of no declared kind, which may follow a collation), where their
+/// sequence is not that of their spelling (`rank`), and not of two values, which divide nothing.
+pub(super) fn can_be_filtered(key: &SortKey, value: &KeyValue) -> bool {
+    nature(key, value).is_some()
+}
+
+/// A value moved outwards by the grain in which it is shown; nothing where it is shown as it is stored.
+///
+/// The grain is the coarser of what the route declares and of what the value shows: serializers leave out zeros at the
+/// end. A number without digits behind its point, and a date, count as stored so unless the route says otherwise.
+pub(super) fn widened(key: &SortKey, value: &KeyValue) -> Option<Widened> {
+    let up = outwards_is_up(key.direction);
+    match (nature(key, value)?, value) {
+        (Nature::Number, KeyValue::Number(digits)) => Some(
+            number(key, digits.as_bytes(), up)?.map_or(Widened::AsShown, |moved| Widened::To(KeyValue::Number(moved))),
+        ),
+        (Nature::Number, KeyValue::Text(digits)) => Some(
+            number(key, digits, up)?.map_or(Widened::AsShown, |moved| Widened::To(KeyValue::Text(moved.into_bytes()))),
+        ),
+        (Nature::Datetime, KeyValue::Text(text)) => {
+            let shown = unit_shown(text)?;
+            let unit = match key.grain {
+                Some(Grain::Day) => Unit::Day,
+                Some(Grain::Digits(digits)) => shown.min(Unit::Fraction(digits)),
+                None if shown == Unit::Day => return Some(Widened::AsShown),
+                None => shown,
+            };
+            Some(Widened::To(KeyValue::Text(moved_instant(text, unit, up)?.into_bytes())))
+        }
+        _ => Some(Widened::AsShown),
+    }
+}
+
+/// What became of a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Widened {
+    /// It is stored as it is shown.
+    AsShown,
+    /// It may be stored up to one grain away.
+    To(KeyValue),
+}
+
+/// A value that surely comes before this one, which is stored as it is shown, and nearly all that comes before this one
+/// comes before it too: for endpoints that only compare exclusively. Nothing where there is none: before a UUID, or
+/// after a text.
+pub(super) fn just_before(key: &SortKey, value: &KeyValue) -> Option<KeyValue> {
+    let up = outwards_is_up(key.direction);
+    match (nature(key, value)?, value) {
+        (Nature::Number, KeyValue::Number(digits)) => Some(KeyValue::Number(moved_decimal(digits.as_bytes(), 0, up)?)),
+        (Nature::Number, KeyValue::Text(digits)) => Some(KeyValue::Text(moved_decimal(digits, 0, up)?.into_bytes())),
+        (Nature::Datetime, KeyValue::Text(text)) => {
+            Some(KeyValue::Text(moved_instant(text, unit_shown(text)?, up)?.into_bytes()))
+        }
+        (Nature::Text, KeyValue::Text(text)) if !up => {
+            let shown = std::str::from_utf8(whole_characters(text)).ok()?;
+            let last = shown.chars().next_back()?;
+            Some(KeyValue::Text(shown[..shown.len() - last.len_utf8()].into()))
+        }
+        _ => None,
+    }
+}
+
+/// The value that comes right after one that has a successor, on the way through the list: whole numbers.
+pub(super) fn just_after(key: &SortKey, value: &KeyValue) -> Option<KeyValue> {
+    let on = !outwards_is_up(key.direction);
+    match (nature(key, value)?, value) {
+        (Nature::Number, KeyValue::Number(digits)) => Some(KeyValue::Number(moved_decimal(digits.as_bytes(), 0, on)?)),
+        (Nature::Number, KeyValue::Text(digits)) => Some(KeyValue::Text(moved_decimal(digits, 0, on)?.into_bytes())),
+        _ => None,
+    }
+}
+
+/// Whether a value is stored as it is shown, so that equality finds all that look like it and nothing else.
+pub(super) fn is_stored_as_shown(key: &SortKey, value: &KeyValue) -> bool {
+    if key.grain.is_some() || value.is_cut(&key.kind) {
+        return false;
+    }
+    match (&key.kind, value) {
+        (Kind::Rank(_) | Kind::Opaque, _) => false,
+        (_, KeyValue::Null | KeyValue::Boolean(_)) => true,
+        (_, KeyValue::Number(digits)) => digits_behind_point(digits.as_bytes()) == Some(0),
+        (Kind::NumberInString, KeyValue::Text(digits)) => digits_behind_point(digits) == Some(0),
+        (Kind::Datetime | Kind::Inferred, KeyValue::Text(text)) => match unit_shown(text) {
+            Some(unit) => unit == Unit::Day,
+            None => key.kind == Kind::Inferred,
+        },
+        (_, KeyValue::Text(_)) => true,
+    }
+}
+
+/// A text cut back to whole characters: what was kept of a long one may end within one.
+pub(super) fn whole_characters(text: &[u8]) -> &[u8] {
+    match std::str::from_utf8(text) {
+        Ok(_) => text,
+        Err(cut) => &text[..cut.valid_up_to()],
+    }
+}
+
+fn nature(key: &SortKey, value: &KeyValue) -> Option<Nature> {
+    match (&key.kind, value) {
+        (Kind::Number | Kind::NumberInString | Kind::Inferred, KeyValue::Number(digits)) => {
+            digits_behind_point(digits.as_bytes()).map(|_| Nature::Number)
+        }
+        (Kind::NumberInString, KeyValue::Text(digits)) => digits_behind_point(digits).map(|_| Nature::Number),
+        (Kind::Datetime, KeyValue::Text(text)) => Instant::parse(text).map(|_| Nature::Datetime),
+        (Kind::Text, KeyValue::Text(_)) => Some(Nature::Text),
+        (Kind::Uuid, KeyValue::Text(_)) => Some(Nature::Uuid),
+        (Kind::Inferred, KeyValue::Text(text)) if Instant::parse(text).is_some() => Some(Nature::Datetime),
+        (Kind::Inferred, KeyValue::Text(text)) if is_uuid(text) => Some(Nature::Uuid),
+        _ => None,
+    }
+}
+
+/// Whether this is a UUID in lower case (RFC 9562, section 4): all collations agree with the bytes on these.
+fn is_uuid(text: &[u8]) -> bool {
+    text.len() == 36
+        && text.iter().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => *byte == b'-',
+            _ => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
+        })
+}
+
+/// A number moved by its grain; nothing within where it has none, nothing at all where it can't be moved.
+#[expect(clippy::option_option, reason = "whether it can be known, and then whether it has a grain")]
+fn number(key: &SortKey, digits: &[u8], up: bool) -> Option<Option<String>> {
+    let shown = u8::try_from(digits_behind_point(digits)?).unwrap_or(u8::MAX);
+    let place = match key.grain {
+        Some(Grain::Digits(declared)) => shown.min(declared),
+        Some(Grain::Day) => return None,
+        None if shown == 0 => return Some(None),
+        None => shown,
+    };
+    Some(Some(moved_decimal(digits, place, up)?))
+}

@@ -1,0 +1,69 @@
+//! Where a boundary is in the list that is filtered by the first key of its anchor.
+
+use std::cmp::Ordering;
+
+use super::{
+    range,
+    widen::{self, Widened},
+};
+use crate::pagination::{
+    answer::Answer,
+    key::{self, Extent, Key, KeyValue},
+    order::{Direction, Order, SortKey},
+    page::ItemPlace,
+    rows,
+};
+
+/// On which side of the boundary the items are counted: that of the anchor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    /// The item at the place and those before it.
+    Before,
+    /// The item at the place and those behind it.
+    Behind,
+}
+
+/// How many items a filter lets through from the first key of the item at a place on, up to that item, and whether
+/// the answer shows where they begin.
+pub(super) fn count(answers: &[Answer], order: &Order, place: ItemPlace, side: Side) -> (u32, bool) {
+    if order.strong.is_empty() {
+        return (1, true);
+    }
+    let Some(answer) = answers.get(place.answer as usize) else { return (0, false) };
+    let (key, place) = (range::first_key(order), place.item as usize);
+    let raw = |item: usize| rows::row(answer, order, item)[0].of(&answer.body);
+    let Some(value) = KeyValue::of_strong(&key.kind, raw(place)) else { return (0, false) };
+    let bound = bound(key, &value, side);
+    let passes = |item: usize| {
+        let ordering = key::compare(key, Extent::Kept, Key::Raw(raw(item)), Key::Kept(&bound));
+        ordering.is_some_and(|ordering| match side {
+            Side::Before => ordering != Ordering::Less,
+            Side::Behind => ordering != Ordering::Greater,
+        })
+    };
+    let (passed, all) = match side {
+        Side::Before => ((0..place).rev().take_while(|item| passes(*item)).count(), place),
+        Side::Behind => {
+            ((place + 1..answer.items.len()).take_while(|item| passes(*item)).count(), answer.items.len() - place - 1)
+        }
+    };
+    (u32::try_from(passed).unwrap_or(u32::MAX).saturating_add(1), passed < all)
+}
+
+/// The value from which a filter is asked for.
+fn bound(key: &SortKey, value: &KeyValue, side: Side) -> KeyValue {
+    let key = match side {
+        Side::Before => key.clone(),
+        Side::Behind => SortKey {
+            direction: match key.direction {
+                Direction::Ascending => Direction::Descending,
+                Direction::Descending => Direction::Ascending,
+            },
+            ..key.clone()
+        },
+    };
+    match widen::widened(&key, value) {
+        Some(Widened::To(moved)) => moved,
+        Some(Widened::AsShown) | None => value.clone(),
+    }
+}

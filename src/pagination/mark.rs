@@ -1,0 +1,51 @@
+//! Marks: keyed fingerprints by which items are known again where keys can't say their place.
+
+use std::{fmt, sync::Arc};
+
+/// A keyed fingerprint of 40 bits: of an item's id, of its bytes where it has none, or of a pivot's key values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Mark(u64);
+
+impl Mark {
+    /// How many bits a mark has.
+    pub const BITS: u32 = 40;
+
+    /// The lowest [`Mark::BITS`] bits of a number.
+    #[must_use]
+    pub const fn of(number: u64) -> Self {
+        Self(number & ((1 << Self::BITS) - 1))
+    }
+
+    /// As a number below 2^40.
+    #[must_use]
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+}
+
+/// What makes marks: the core holds no key, so it is given the function.
+#[derive(Clone)]
+pub struct Marker(Arc<Marking>);
+
+/// How marks are made.
+type Marking = dyn Fn(&[u8]) -> Mark + Send + Sync;
+
+impl Marker {
+    /// Takes the function.
+    #[must_use]
+    pub fn new(mark: impl Fn(&[u8]) -> Mark + Send + Sync + 'static) -> Self {
+        Self(Arc::new(mark))
+    }
+
+    /// The mark of some bytes.
+    #[must_use]
+    pub fn mark(&self, bytes: &[u8]) -> Mark {
+        (self.0)(bytes)
+    }
+}
+
+impl fmt::Debug for Marker {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Marker")
+    }
+}

@@ -1,0 +1,147 @@
+//! The sizes that can be asked for, and the one request that holds most.
+
+use super::{Growth, LARGEST, Window};
+use crate::pagination::{
+    paging::{Family, Paging, Sizes},
+    window::{Offset, PageNumber, PageSize, Slice},
+};
+
+/// An upstream that names no cap is asked for at most so many items in one request.
+const UNCAPPED: u32 = 1_000;
+
+/// A page that holds a window is looked for among sizes up to so many times the window's, and up to 100: practically each
+/// window is held by a page of twice its size.
+const STRETCH: u64 = 4;
+
+/// So many of the largest sizes are tried where no page holds the window.
+pub(super) const TRIED: usize = 1_000;
+
+/// The page of this size that holds an offset.
+pub(super) fn page_with(offset: u64, size: u32) -> Slice {
+    Slice::Page { number: PageNumber(offset / u64::from(size)), size: PageSize(size) }
+}
+
+/// The sizes that can be asked for, with the cap that is believed.
+pub(super) struct Askable<'a> {
+    sizes: &'a Sizes,
+    /// The least.
+    pub(super) least: u32,
+    /// The largest.
+    pub(super) most: u32,
+    /// What is asked for may not reach behind this offset.
+    depth: u64,
+}
+
+impl<'a> Askable<'a> {
+    pub(super) fn new(paging: &'a Paging, cap: Option<u32>) -> Self {
+        let (least, most) = match &paging.sizes {
+            Sizes::Free { least, most } => (*least, most.unwrap_or(UNCAPPED)),
+            Sizes::Listed(sizes) => (sizes.first().copied().unwrap_or(1), sizes.last().copied().unwrap_or(1)),
+            Sizes::Fixed(size) => (*size, *size),
+        };
+        let capped = cap.map_or(most, |cap| most.min(cap)).max(least).max(1);
+        let most = match &paging.sizes {
+            Sizes::Listed(sizes) => sizes.iter().copied().filter(|size| *size <= capped).max().unwrap_or(least),
+            Sizes::Free { .. } | Sizes::Fixed(_) => capped.min(LARGEST),
+        };
+        Self { sizes: &paging.sizes, least: least.max(1), most, depth: paging.max_depth.unwrap_or(u64::MAX) }
+    }
+
+    /// The sizes in a range, ascending.
+    pub(super) fn between(&self, least: u32, most: u32) -> impl DoubleEndedIterator<Item = u32> + '_ {
+        let (low, high) = (least.max(self.least), most.min(self.most));
+        let (any, listed) = match self.sizes {
+            Sizes::Free { .. } | Sizes::Fixed(_) => (low..high.saturating_add(1), &[][..]),
+            Sizes::Listed(sizes) => (0..0, sizes.as_slice()),
+        };
+        any.chain(listed.iter().copied().filter(move |size| (low..=high).contains(size)))
+    }
+
+    /// The least size that is at least this, or the largest.
+    pub(super) fn nearest(&self, wanted: u64) -> u32 {
+        let wanted = u32::try_from(wanted).unwrap_or(LARGEST);
+        self.between(wanted, LARGEST).next().unwrap_or(self.most)
+    }
+
+    /// The sizes of pages that hold an offset and do not reach too deep, ascending.
+    fn within_depth(&self, offset: u64) -> impl DoubleEndedIterator<Item = u32> + '_ {
+        let ends = move |size: u32| (offset / u64::from(size) + 1).saturating_mul(u64::from(size));
+        self.between(1, LARGEST).filter(move |size| ends(*size) <= self.depth)
+    }
+
+    /// The widest request around an offset.
+    pub(super) fn widest(&self, family: Family, middle: u64) -> Slice {
+        match family {
+            Family::Offset | Family::Token => {
+                let from = middle.saturating_sub(u64::from(self.most / 2));
+                let from = from.min(self.depth.saturating_sub(u64::from(self.most)));
+                Slice::Offset { from: Offset(from), size: PageSize(self.most) }
+            }
+            Family::Page => page_with(middle, self.within_depth(middle).next_back().unwrap_or(self.most)),
+        }
+    }
+
+    /// The one request that holds a window and most of what is wished for around it, with the fewest items.
+    pub(super) fn one(&self, family: Family, window: Window) -> Option<Slice> {
+        if window.len() > u64::from(self.most) {
+            return None;
+        }
+        let wished = window.wished();
+        let wished = wished.start..wished.end.min(self.depth.max(window.to));
+        match family {
+            Family::Offset | Family::Token => {
+                let size = self.nearest(wished.end - wished.start);
+                let spare = u64::from(size) - window.len();
+                let before = (window.from - wished.start)
+                    .min(spare - spare / 2)
+                    .max(spare.saturating_sub(wished.end - window.to).min(window.from - wished.start));
+                Some(Slice::Offset { from: Offset(window.from - before), size: PageSize(size) })
+            }
+            Family::Page => {
+                let covered = |size: u32| {
+                    let begins = window.from - window.from % u64::from(size);
+                    let ends = begins + u64::from(size);
+                    (ends >= window.to && (ends <= self.depth || size == self.least))
+                        .then(|| ends.min(wished.end) - begins.max(wished.start))
+                };
+                let mut best: Option<(u64, u32)> = None;
+                let stretched = (wished.end - wished.start).saturating_mul(STRETCH).max(100);
+                let largest = u32::try_from(stretched).unwrap_or(LARGEST).max(self.least);
+                for size in self.between(u32::try_from(window.len()).unwrap_or(LARGEST), largest) {
+                    if let Some(rows) = covered(size)
+                        && best.is_none_or(|(most, _)| rows > most)
+                    {
+                        best = Some((rows, size));
+                        if rows == wished.end - wished.start {
+                            break;
+                        }
+                    }
+                }
+                best.map(|(_, size)| page_with(window.from, size))
+            }
+        }
+    }
+
+    /// The request that holds one end of a window and reaches farthest into it.
+    pub(super) fn farthest(&self, family: Family, from: u64, to: u64, growth: Growth) -> Slice {
+        match (family, growth) {
+            (Family::Offset | Family::Token, Growth::Rightward) => {
+                Slice::Offset { from: Offset(from), size: PageSize(self.most) }
+            }
+            (Family::Offset | Family::Token, Growth::Leftward) => {
+                Slice::Offset { from: Offset(to.saturating_sub(u64::from(self.most))), size: PageSize(self.most) }
+            }
+            (Family::Page, Growth::Rightward) => {
+                let sizes = self.within_depth(from).rev().take(TRIED);
+                let size = sizes.max_by_key(|size| u64::from(*size) - from % u64::from(*size));
+                page_with(from, size.unwrap_or(self.most))
+            }
+            (Family::Page, Growth::Leftward) => {
+                let last = to.saturating_sub(1);
+                let sizes = self.within_depth(last).rev().take(TRIED);
+                let size = sizes.max_by_key(|size| last % u64::from(*size));
+                page_with(last, size.unwrap_or(self.most))
+            }
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! What is asked for, and what it holds.
+
+use super::*;
+use crate::pagination::{
+    paging::{Family, Sizes},
+    window::{Offset, PageNumber, PageSize},
+};
+
+fn paging(family: Family, sizes: Sizes) -> Paging {
+    Paging::new(family, sizes)
+}
+
+fn free(family: Family, most: u32) -> Paging {
+    paging(family, Sizes::Free { least: 1, most: Some(most) })
+}
+
+fn window(from: u64, to: u64) -> Window {
+    Window { from, to, before: 0, behind: 0 }
+}
+
+#[test]
+fn a_slice_takes_what_is_left_of_the_cap_around_its_window() {
+    let wish = Window { before: 10, behind: 10, ..window(99, 121) };
+    for (cap, from, size) in [(100, 89, 42), (42, 89, 42), (32, 94, 32), (22, 99, 22)] {
+        let planned = plan(&free(Family::Offset, cap), None, wish, Growth::Rightward, 8);
+        assert_eq!(planned, [Slice::Offset { from: Offset(from), size: PageSize(size) }], "cap {cap}");
+    }
+    let at_start = Window { before: 10, behind: 21, ..window(0, 21) };
+    let planned = plan(&free(Family::Offset, 100), None, at_start, Growth::Rightward, 8);
+    assert_eq!(planned, [Slice::Offset { from: Offset(0), size: PageSize(42) }]);
+}
+
+#[test]
+fn one_page_holds_every_window_where_the_cap_is_two_and_a_half_times_the_limit() {
+    for limit in [20_u32, 40, 50, 100] {
+        let paging = free(Family::Page, (limit * 5).div_ceil(2));
+        for page in 0..200 {
+            let from = (u64::from(limit) * page).saturating_sub(1);
+            let want = window(from, from + u64::from(limit) + 2);
+            let planned = plan(&paging, None, want, Growth::Rightward, 8);
+            let (begins, ends) = reach(planned[0]);
+            assert!(
+                planned.len() == 1 && begins <= want.from && ends >= want.to,
+                "limit {limit}, page {page}: {planned:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_chain_overlaps_and_covers_its_window_in_both_directions() {
+    for family in [Family::Offset, Family::Page] {
+        for growth in [Growth::Rightward, Growth::Leftward] {
+            for from in 0..300 {
+                let want = window(from, from + 252);
+                let mut chain = plan(&free(family, 100), None, want, growth, 20);
+                if growth == Growth::Leftward {
+                    chain.reverse();
+                }
+                let reaches: Vec<(u64, u64)> = chain.into_iter().map(reach).collect();
+                assert!(reaches[0].0 <= want.from && reaches[reaches.len() - 1].1 >= want.to, "{reaches:?}");
+                for pair in reaches.windows(2) {
+                    assert!(pair[1].0 < pair[0].1, "{family:?} {growth:?} from {from}: {reaches:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_confirmation_shows_the_last_item_and_the_place_behind_it() {
+    for family in [Family::Offset, Family::Page] {
+        for last in 0..200_u64 {
+            for honoured in [1, 2, 3, 5, 20] {
+                for from in [last, last.saturating_sub(1), last.saturating_sub(7)] {
+                    let Some(slices) = confirmations(&free(family, 100), None, honoured, from, last) else { continue };
+                    let small = slices[slices.len() - 1];
+                    let (begins, ends) = reach(small);
+                    assert!(begins <= from && ends > last + 1, "{small:?} for {from}..={last}");
+                    // If nothing is behind, the answer is shorter than a size that was seen to be honoured, or is now.
+                    let shown = u32::try_from(last + 1 - begins).unwrap();
+                    let filled =
+                        slices.len() == 2 && slices[0].size() == small.size() && reach(slices[0]).1 <= last + 1;
+                    assert!(shown < small.size().0 && (shown < honoured.max(2) || filled), "{slices:?}");
+                }
+            }
+        }
+    }
+    assert_eq!(confirmation(&free(Family::Page, 100), None, 2, 1), None);
+    assert!(confirmation(&free(Family::Offset, 100), None, 0, 5).is_some());
+}
+
+#[test]
+fn a_seam_is_two_pages_with_nothing_between() {
+    let fixed = paging(Family::Page, Sizes::Fixed(15));
+    let page = |number, size| Slice::Page { number: PageNumber(number), size: PageSize(size) };
+    assert_eq!(seam(&fixed, None, 29, 1, 16), Some((page(1, 15), page(2, 15))));
+    assert_eq!(seam(&fixed, None, 30, 1, 16), None);
+    let listed = paging(Family::Page, Sizes::Listed(vec![10, 25, 50, 100]));
+    assert_eq!(seam(&listed, None, 99, 1, 21), Some((page(9, 10), page(4, 25))));
+}
+
+#[test]
+fn only_listed_sizes_are_asked_for() {
+    let sizes = vec![10, 25, 50, 100];
+    for family in [Family::Offset, Family::Page] {
+        let listed = paging(family, Sizes::Listed(sizes.clone()));
+        for from in 0..500 {
+            for fetch in plan(&listed, Some(60), window(from, from + 70), Growth::Rightward, 8) {
+                assert!(sizes.contains(&fetch.size().0) && fetch.size().0 <= 60, "{fetch:?}");
+            }
+        }
+    }
+}

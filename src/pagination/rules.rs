@@ -1,0 +1,84 @@
+//! The rules that keep the promises, by name, so that the simulator can switch one off and see that it would notice.
+//!
+//! Without the feature `rules`, which no deployed build has, every rule holds and nothing is looked up.
+
+/// A rule of the core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// A total, a last page, a `next` computed from a count never end a list.
+    CountsOnlyAim,
+    /// A past-the-end status never ends a list.
+    StatusesOnlyAim,
+    /// A short answer ends a list only against a size that was seen to be honoured.
+    ShortProvesNothing,
+    /// With a declared order only keys decide, never that the anchor's id is there.
+    KeysDecide,
+    /// Ties that the upstream does not order are used as whole runs.
+    RunsAreClosed,
+    /// Every further answer of a page is proven against the last item taken.
+    SeamsAreProven,
+    /// A key filter is widened by the grain in which the key is shown.
+    FiltersAreWidened,
+    /// Values of a pivot count only if they are those that were served.
+    PivotsAreKnownAgain,
+    /// Without a declared order the longest chain of marks decides, not the nearest mark.
+    MarksAreChained,
+    /// What tells a circle of tokens begins anew when the direction changes.
+    LoopsBeginAnew,
+}
+
+impl Rule {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::CountsOnlyAim,
+        Self::StatusesOnlyAim,
+        Self::ShortProvesNothing,
+        Self::KeysDecide,
+        Self::RunsAreClosed,
+        Self::SeamsAreProven,
+        Self::FiltersAreWidened,
+        Self::PivotsAreKnownAgain,
+        Self::MarksAreChained,
+        Self::LoopsBeginAnew,
+    ];
+}
+
+#[cfg(feature = "rules")]
+mod switch {
+    use std::cell::Cell;
+
+    use super::Rule;
+
+    thread_local! {
+        static OFF: Cell<Option<Rule>> = const { Cell::new(None) };
+    }
+
+    /// Does some work on this thread without a rule.
+    pub fn without<T>(rule: Rule, work: impl FnOnce() -> T) -> T {
+        OFF.set(Some(rule));
+        let result = work();
+        OFF.set(None);
+        result
+    }
+
+    pub(super) fn holds(rule: Rule) -> bool {
+        OFF.get() != Some(rule)
+    }
+}
+
+#[cfg(feature = "rules")]
+pub use switch::without;
+
+/// Whether a rule is kept.
+#[cfg(feature = "rules")]
+#[must_use]
+pub(super) fn holds(rule: Rule) -> bool {
+    switch::holds(rule)
+}
+
+/// Whether a rule is kept: always.
+#[cfg(not(feature = "rules"))]
+#[must_use]
+pub(super) const fn holds(_rule: Rule) -> bool {
+    true
+}

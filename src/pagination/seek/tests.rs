@@ -1,0 +1,138 @@
+//! Walks whose cursors carry an id and a fingerprint, with caches that remember, forget, and are out of date.
+
+use crate::pagination::{
+    fetch::Fetch,
+    fingerprint::fingerprint,
+    key::KeyValue,
+    model::{self, List, ids, start},
+    order::{Direction, Kind},
+    page::{Level, Page, Unproven},
+    position::{Anchor, Hint, Pivot, Position, Target},
+    refusal::Refusal,
+    resolver::WhenUnproven,
+    rules::{Rule, without},
+    window::Offset,
+};
+
+fn list() -> List {
+    let keys = vec![model::key("score", Kind::Number, Direction::Ascending)];
+    List::new(keys, (0..60).map(|row| vec![model::whole(row * 10)]))
+}
+
+/// A target as a cursor in this mode carries it, and the keys that are not in it.
+fn sought(list: &List, target: Target) -> (Target, Vec<KeyValue>) {
+    let pivot = |Anchor { keys, id }: Anchor| {
+        let marker = list.request(start(), 1).marker;
+        (Pivot { fingerprint: Some(fingerprint(&marker, &keys)), id }, keys)
+    };
+    let (position, keys) = match target.position {
+        Position::After(anchor) => {
+            let (pivot, keys) = pivot(anchor);
+            (Position::AfterPivot(pivot), keys)
+        }
+        Position::Before(anchor) => {
+            let (pivot, keys) = pivot(anchor);
+            (Position::BeforePivot(pivot), keys)
+        }
+        position => (position, Vec::new()),
+    };
+    (Target { position, ..target }, keys)
+}
+
+/// The page at a target, with what a cache has.
+fn page(list: &mut List, target: Target, cached: Option<Vec<KeyValue>>) -> Result<Page, Refusal> {
+    let mut request = list.request(target, 7);
+    request.pivot = cached;
+    list.resolve(request)
+}
+
+fn second(list: &mut List) -> (Target, Vec<KeyValue>) {
+    let first = list.page(start(), 7).unwrap();
+    sought(list, first.next.unwrap())
+}
+
+#[test]
+fn a_pivot_in_the_cache_costs_nothing_and_one_that_is_not_a_look() {
+    for filtered in [true, false] {
+        for backward in [true, false] {
+            let mut list = list();
+            if !filtered {
+                list.filters = None;
+            }
+            let third = list.walk(start(), 7).remove(2);
+            let target = if backward { third.previous } else { third.next };
+            let (target, keys) = sought(&list, target.unwrap());
+            let expected = if backward { list.expected()[7..14].to_vec() } else { list.expected()[21..28].to_vec() };
+            let warm = page(&mut list, target.clone(), Some(keys)).unwrap();
+            assert_eq!((ids(&warm), warm.requests, warm.level), (expected.clone(), 1, Level::Exact));
+            assert_eq!(warm.looked_up, None);
+            let cold = page(&mut list, target, None).unwrap();
+            assert_eq!((ids(&cold), cold.requests, cold.level), (expected, 2, Level::Exact));
+            assert!(matches!(list.asked[0], Fetch::Item(_)));
+            assert!(cold.looked_up.is_some());
+        }
+    }
+}
+
+#[test]
+fn a_changed_pivot_is_not_believed_by_whoever_remembers_it() {
+    for cached in [true, false] {
+        let mut list = list();
+        let (target, keys) = second(&mut list);
+        let moved = vec![KeyValue::Number("595".into())];
+        list.rows[6].cells[0] = model::whole(595);
+        let cache = cached.then(|| moved.clone());
+        let refused = page(&mut list, target.clone(), cache.clone());
+        assert_eq!(refused.unwrap_err(), Refusal::PivotGone { nearest: Offset(7) });
+        // With the values of then the walk goes on where it was.
+        let right = page(&mut list, target.clone(), Some(keys)).unwrap();
+        assert_eq!(ids(&right)[0], list.rows[7].id());
+        let believed = without(Rule::PivotsAreKnownAgain, || page(&mut list, target.clone(), cache.clone())).unwrap();
+        assert!(believed.items.is_empty(), "skips everything");
+        let mut request = list.request(target, 7);
+        (request.pivot, request.unproven) = (cache, WhenUnproven::Flag);
+        let flagged = list.resolve(request).unwrap();
+        assert_eq!((flagged.unproven, flagged.level), (Some(Unproven::Pivot), Level::Positional));
+        assert_eq!(flagged.items.len(), 7);
+        assert_eq!(flagged.looked_up.map(|now| now.keys), Some(moved));
+    }
+}
+
+#[test]
+fn a_deleted_pivot_is_found_by_what_a_cache_remembers_alone() {
+    let mut list = list();
+    let (target, keys) = second(&mut list);
+    list.rows.remove(6);
+    assert_eq!(page(&mut list, target.clone(), None).unwrap_err(), Refusal::PivotGone { nearest: Offset(7) });
+    let remembered = page(&mut list, target, Some(keys)).unwrap();
+    assert_eq!(ids(&remembered)[0], list.rows[6].id());
+}
+
+#[test]
+fn an_id_alone_means_where_the_item_is_now() {
+    let mut list = list();
+    let id = KeyValue::Number(list.rows[30].id().to_owned());
+    let pivot = Pivot { id: id.clone(), fingerprint: None };
+    let after = |pivot: &Pivot| Target { position: Position::AfterPivot(pivot.clone()), hint: Hint::default() };
+    let stale = vec![KeyValue::Number("0".into())];
+    let found = page(&mut list, after(&pivot), Some(stale)).unwrap();
+    assert_eq!((ids(&found), found.requests), (list.expected()[31..38].to_vec(), 2));
+    let before = Target { position: Position::BeforePivot(pivot.clone()), hint: Hint::default() };
+    let found = page(&mut list, before, None).unwrap();
+    assert_eq!(ids(&found), list.expected()[23..30]);
+    list.rows.remove(30);
+    let mut request = list.request(after(&pivot), 7);
+    request.unproven = WhenUnproven::Flag;
+    assert!(matches!(list.resolve(request), Err(Refusal::PivotGone { .. })));
+}
+
+#[test]
+fn where_the_id_is_the_whole_order_nothing_is_looked_up() {
+    let mut list = List::new(Vec::new(), (0..60).map(|_| Vec::new()));
+    let (target, _) = second(&mut list);
+    let expected = list.expected()[7..14].to_vec();
+    list.rows.retain(|row| expected.contains(&row.id().to_owned()));
+    let next = page(&mut list, target, None).unwrap();
+    assert_eq!(ids(&next), expected);
+    assert!(!list.asked.iter().any(|fetch| matches!(fetch, Fetch::Item(_))));
+}

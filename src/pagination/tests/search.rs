@@ -1,0 +1,229 @@
+//! How many requests it takes to find a boundary that is not where it was believed to be.
+
+use std::sync::Arc;
+
+use super::{key, start};
+use crate::{
+    json::Span,
+    pagination::{
+        answer::{Answer, Standing, Total},
+        fetch::Fetch,
+        key::KeyValue,
+        mark::{Mark, Marker},
+        order::{Order, Ties},
+        page::{Level, Page},
+        paging::{Family, Learnt, Paging, Sizes},
+        position::{Anchor, Hint, Position, Target},
+        refusal::Refusal,
+        resolver::{PageRequest, Step, resolve},
+        window::{Offset, PageNumber, Slice},
+    },
+};
+
+/// What comes past the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Past {
+    Nothing,
+    Status,
+    LastPage,
+}
+
+/// A list of the even numbers from 0 on, which need not be kept anywhere.
+#[derive(Clone, Debug)]
+struct Numbers {
+    count: u64,
+    cap: u32,
+    family: Family,
+    past: Past,
+    counts: bool,
+}
+
+impl Numbers {
+    fn answer(&self, fetch: Slice) -> Answer {
+        let size = u64::from(fetch.size().0.min(self.cap));
+        let mut from = match fetch {
+            Slice::Offset { from, .. } => from.0,
+            Slice::Page { number, .. } => number.0 * size,
+        };
+        let total = self.counts.then_some(Total { value: self.count, exact: true });
+        if from >= self.count && from > 0 {
+            match self.past {
+                Past::Nothing => {}
+                Past::Status => return Answer { standing: Standing::PastEnd, ..Answer::default() },
+                Past::LastPage => from = self.count.saturating_sub(1) / size * size,
+            }
+        }
+        let (mut body, mut items) = (Vec::new(), Vec::new());
+        for number in from..self.count.min(from.saturating_add(size)) {
+            let start = u32::try_from(body.len()).unwrap();
+            body.extend_from_slice((number * 2).to_string().as_bytes());
+            items.push(Span { start, end: u32::try_from(body.len()).unwrap() });
+        }
+        Answer { keys: items.clone(), body, items, total, ..Answer::default() }
+    }
+
+    fn page(&self, position: Position, hint: Hint, limit: u32) -> Result<Box<Page>, Refusal> {
+        self.page_of(position, hint, limit, Self::answer)
+    }
+
+    fn page_of(
+        &self,
+        position: Position,
+        hint: Hint,
+        limit: u32,
+        answer: impl Fn(&Self, Slice) -> Answer,
+    ) -> Result<Box<Page>, Refusal> {
+        let order = Arc::new(Order { strong: vec![], id: key("id"), ties: Ties::Ordered, declared: true });
+        let paging = Paging {
+            repeats_last_page: self.past == Past::LastPage,
+            ..Paging::new(self.family, Sizes::Free { least: 1, most: Some(self.cap) })
+        };
+        let request = PageRequest {
+            learnt: Learnt { honoured: self.cap, cap: None },
+            ..PageRequest::new(Target { position, hint }, limit, order, Arc::new(paging), Marker::new(|_| Mark::of(0)))
+        };
+        let mut step = resolve(request);
+        loop {
+            step = match step {
+                Step::Fetch(fetches, pending) => {
+                    let answer = |fetch: &Fetch| match fetch {
+                        Fetch::Slice(slice, _) => answer(self, *slice),
+                        other => panic!("{other:?} of a list by offset"),
+                    };
+                    pending.resume(fetches.iter().map(answer).collect())
+                }
+                Step::Serve(page) => return Ok(page),
+                Step::Refuse(refusal) => return Err(refusal),
+            }
+        }
+    }
+}
+
+/// The anchor of the number that stands at a place, or, between two, of the odd one that does not exist any more.
+fn anchor(place: u64, gone: bool) -> Anchor {
+    Anchor { keys: vec![], id: KeyValue::Number((place * 2 + u64::from(gone)).to_string()) }
+}
+
+fn numbers(count: u64) -> impl Iterator<Item = Numbers> {
+    let pasts = [
+        (Family::Offset, Past::Nothing),
+        (Family::Offset, Past::Status),
+        (Family::Page, Past::Nothing),
+        (Family::Page, Past::Status),
+        (Family::Page, Past::LastPage),
+    ];
+    pasts
+        .into_iter()
+        .flat_map(move |(family, past)| [true, false].map(|counts| Numbers { count, cap: 100, family, past, counts }))
+}
+
+/// Twice the binary logarithm of the drift in answers, rounded up, and four.
+fn bound(drift: u64, cap: u32) -> u32 {
+    let answers = drift.div_ceil(u64::from(cap)).max(1);
+    2 * (u64::BITS - (answers - 1).leading_zeros()) + 4
+}
+
+#[test]
+fn a_boundary_is_found_within_the_bound_wherever_it_has_gone() {
+    const COUNT: u64 = 2_100_000;
+    for list in numbers(COUNT) {
+        for drift in [1, 5, 23, 27, 60, 99, 100, 101, 180, 250, 1_000, 3_333, 10_000, 77_777, 1_000_000] {
+            for (place, hinted) in [(1_050_000, 1_050_000 - drift), (1_050_000 - drift, 1_050_000)] {
+                for gone in [false, true] {
+                    for (position, expected) in [
+                        (Position::After(anchor(place, gone)), place + 1),
+                        (Position::Before(anchor(place, gone)), place + u64::from(gone) - 20),
+                    ] {
+                        // What the total was tells nothing: as much came on the one side as went on the other.
+                        let total = list.counts.then_some(COUNT);
+                        let hint = Hint { offset: Offset(hinted + 1), total, ..Hint::default() };
+                        let page = list.page(position.clone(), hint, 20).unwrap();
+                        let said = format!("{list:?} {position:?} from {hinted}: {}", page.requests);
+                        assert_eq!(page.item(0), (expected * 2).to_string().as_bytes(), "{said}");
+                        assert_eq!((page.items.len(), page.level), (20, Level::Exact), "{said}");
+                        assert!(page.requests <= 1 + bound(drift, list.cap), "{said}, {}", bound(drift, list.cap));
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_changed_on_one_side_is_found_by_the_difference_of_totals() {
+    for list in numbers(2_100_000).filter(|list| list.counts) {
+        for drift in [1_u64, 23, 100, 1_000, 10_000, 1_000_000] {
+            for (hinted, before) in [(1_050_000 - drift, 2_100_000 - drift), (1_050_000 + drift, 2_100_000 + drift)] {
+                let hint = Hint { offset: Offset(hinted + 1), total: Some(before), ..Hint::default() };
+                let page = list.page(Position::After(anchor(1_050_000, false)), hint, 20).unwrap();
+                assert_eq!(page.item(0), b"2100002");
+                assert!(page.requests <= 2, "{list:?} {drift}: {}", page.requests);
+            }
+        }
+    }
+}
+
+#[test]
+fn an_item_without_a_hint_is_found_from_the_start() {
+    for list in numbers(100_000) {
+        for place in [0, 50, 5_000, 99_998] {
+            let page = list.page(Position::After(anchor(place, false)), Hint::default(), 20).unwrap();
+            assert_eq!(page.item(0), ((place + 1) * 2).to_string().as_bytes());
+            assert_eq!(page.drift, None);
+            assert!(page.requests <= 1 + bound(place, list.cap), "{list:?} {place}: {}", page.requests);
+        }
+    }
+}
+
+#[test]
+fn the_end_is_found_with_and_without_a_total() {
+    for count in [0, 1, 19, 20, 21, 99, 100, 101, 200, 5_000, 123_456] {
+        for list in numbers(count) {
+            for hint in [Hint::default(), Hint { total: list.counts.then_some(count + 40), ..Hint::default() }] {
+                let page = list
+                    .page(Position::End, hint, 20)
+                    .unwrap_or_else(|refusal| panic!("{refusal:?} {list:?} {hint:?}"));
+                let said = format!("{list:?} {hint:?}: {} requests", page.requests);
+                assert_eq!(page.items.len() as u64, count.min(20), "{said}");
+                assert!(page.next.is_none() && page.previous.is_some() == (count > 20), "{said}");
+                // Without a count a last page that comes again looks like any other, and is looked at from both sides.
+                let again = if list.past == Past::LastPage { 3 } else { 0 };
+                let most = if list.counts { 4 } else { 1 + bound(count.max(1), list.cap) + again };
+                assert!(page.requests <= most, "{said}, at most {most}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_was_at_the_end_is_gone_with_everything_before_it() {
+    for count in [0, 1, 5, 100, 120] {
+        for list in numbers(count) {
+            let hint = Hint { offset: Offset(5_001), total: Some(10_000), ..Hint::default() };
+            let page = list.page(Position::After(anchor(5_000, false)), hint, 20).unwrap();
+            assert_eq!((page.items.len(), page.next), (0, None), "{list:?}");
+            assert_eq!(page.previous.is_some(), count > 0, "{list:?}");
+            let page = list.page(Position::Before(anchor(5_000, false)), hint, 20).unwrap();
+            assert_eq!((page.items.len() as u64, page.next.is_none()), (count.min(20), true), "{list:?}");
+            let start = list.page(start().position, Hint::default(), 20).unwrap();
+            assert_eq!(start.items.len() as u64, count.min(20));
+        }
+    }
+}
+
+#[test]
+fn an_upstream_that_ignores_its_parameter_is_said_to_be_stuck() {
+    for family in [Family::Offset, Family::Page] {
+        let list = Numbers { count: 100, cap: 100, family, past: Past::Nothing, counts: false };
+        let ignored = |list: &Numbers, fetch: Slice| {
+            let from_start = match fetch {
+                Slice::Offset { size, .. } => Slice::Offset { from: Offset(0), size },
+                Slice::Page { size, .. } => Slice::Page { number: PageNumber(0), size },
+            };
+            Answer { total: None, ..list.answer(from_start) }
+        };
+        let hint = Hint { offset: Offset(501), ..Hint::default() };
+        let page = list.page_of(Position::After(anchor(500, false)), hint, 20, ignored);
+        assert!(matches!(page, Err(Refusal::Stuck)), "{page:?}");
+    }
+}

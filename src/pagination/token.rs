@@ -1,0 +1,328 @@
+//! Lists that the upstream pages by what it hands out: tokens, next-links, last items.
+//!
+//! A client's page is put together from the upstream's pages (*sheets*). Its cursor carries the token that leads to the
+//! sheet which holds the place, and the place within it: beyond an item, by its keys where the order is declared, else
+//! amid marks. Where a page ends with its sheet, that is the sheet's own token to the next, so that sizes which align
+//! take one request a page; the item or the marks go along all the same, because tokens of many upstreams are offsets in
+//! disguise: what was served already and comes again is passed over.
+//!
+//! What the upstream's own tokens skip, nobody can see: a page is `checked` where the order is declared, else `anchored`.
+//! The rest can be seen:
+//!
+//! - **keys** decide the place, and each item must come after the one before it, so that a list that goes round is
+//!   refused before it repeats anything. Items that the upstream does not order among themselves keep its own sequence;
+//!   a page that begins amid such a run is `anchored`.
+//! - **marks** decide where no order is declared ([`chain`]), and [`circle`] finds what goes round.
+//! - A sheet that no longer reaches back to the item of the cursor may have lost what came after it: the sheet before it
+//!   is read too, where tokens lead back; else the place is lost.
+//! - **Ends** are the upstream's word: no token, "there is no more", or for some only an empty page. An answer that says
+//!   there is more and has no token is a fault.
+//!
+//! Everything is done once, in the direction of reading: a page backward is the mirror image ([`sheet::Way`]).
+//!
+//! Upstreams that take a token once (`single_use`) are never asked for a sheet again: a client's page then ends where a
+//! sheet ends. It has the limit rounded down to whole sheets of a fixed size, at least one sheet, which may be more than
+//! the limit; and the page before it is only to be had by a token that leads back.
+
+mod chain;
+mod circle;
+mod gather;
+mod seek;
+mod served;
+mod sheet;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
+
+use chain::Around;
+use gather::Reached;
+use seek::{Seek, Side};
+use sheet::{Asked, Sheet, Way};
+
+use super::{
+    answer::{Answer, Standing, Total},
+    fetch::{Fetch, Token, TokenFetch},
+    key::KeyValue,
+    mark::Mark,
+    page::Unproven,
+    paging::{Sizes, Tokens},
+    position::{Anchor, Loop, Marks, Pivot, Position, Within},
+    refusal::Refusal,
+    resolver::{Machine, PageRequest, Pending, ShortPages, Step, Verify, WhenUnproven},
+    rows::Unsorted,
+    window::{Offset, PageSize},
+};
+use crate::json::write;
+
+/// An item of the page.
+#[derive(Clone, Copy, Debug)]
+struct Taken {
+    sheet: usize,
+    /// Its index in the sheet, in the list's order.
+    index: usize,
+}
+
+/// A page under way.
+#[derive(Debug)]
+struct Walk {
+    request: PageRequest,
+    way: Way,
+    /// The declared order is relied on.
+    keyed: bool,
+    /// The first token is an item's id, on the assumption that such upstreams continue their lists by ids.
+    by_id: bool,
+    /// What was asked last, and on which side of what was read.
+    asked: Asked,
+    side: Side,
+    /// The place, while it is not found.
+    seek: Option<Seek>,
+    /// What was read and gone through, in the direction of reading.
+    sheets: Vec<Sheet>,
+    /// What was read beyond that while the place was looked for; the nearest last.
+    ahead: Vec<Sheet>,
+    /// How many items of the last sheet are gone through.
+    consumed: usize,
+    /// The last item gone by, and how many items before it, itself included, share its strong keys.
+    anchor: Option<Anchor>,
+    run: u32,
+    /// The marks of the last items gone by.
+    trail: Vec<Mark>,
+    /// Marks of items that were served before.
+    known: Vec<Mark>,
+    /// How far the sheets have come, and how many sheets in a row came no farther.
+    reached: Option<Reached>,
+    idle: u32,
+    taken: Vec<Taken>,
+    ids: HashSet<Vec<u8>>,
+    /// What tells a circle, before the last sheet and with it.
+    circle_before: Loop,
+    circle: Loop,
+    requests: u32,
+    /// More requests than usual are made, because the list moved.
+    searching: bool,
+    /// The page begins amid ties that the upstream does not order.
+    amid_ties: bool,
+    flagged: Option<Unproven>,
+    stragglers: u32,
+    total: Option<Total>,
+}
+
+/// Begins a page.
+pub(super) fn resolve(request: PageRequest) -> Step {
+    let tokens = request.paging.tokens;
+    let start = Begin { token: None, token_way: Way::Forward, way: Way::Forward, within: Within::Whole, by_id: false };
+    let by_item = |id: &KeyValue, way: Way, within: Within| {
+        let possible = tokens.by_item && (tokens.backward || way == Way::Forward);
+        let token = spelt(id).filter(|_| possible).map(|text| Token(text.into()))?;
+        Some(Begin { token: Some(token), token_way: way, way, within, by_id: true })
+    };
+    let begin = match &request.target.position {
+        Position::Start | Position::At(Offset(0)) => Some(start),
+        Position::Token(place) => Some(Begin {
+            token: place.token.clone(),
+            token_way: Way::of(place.token_backward),
+            way: Way::of(place.backward),
+            within: place.within.clone(),
+            by_id: false,
+        }),
+        Position::After(anchor) => by_item(&anchor.id, Way::Forward, Within::Keys(anchor.clone())),
+        Position::Before(anchor) => by_item(&anchor.id, Way::Backward, Within::Keys(anchor.clone())),
+        Position::AfterPivot(Pivot { id, .. }) => by_item(id, Way::Forward, Within::Whole),
+        Position::BeforePivot(Pivot { id, .. }) => by_item(id, Way::Backward, Within::Whole),
+        Position::End | Position::AfterMarks(_) | Position::BeforeMarks(_) | Position::At(_) => None,
+    };
+    match begin {
+        Some(begin) => Walk::new(request, begin).begin(),
+        None => Step::Refuse(Refusal::Unsupported),
+    }
+}
+
+/// Where a page begins.
+struct Begin {
+    token: Option<Token>,
+    token_way: Way,
+    way: Way,
+    within: Within,
+    by_id: bool,
+}
+
+/// An id as the raw JSON value that it was.
+fn spelt(id: &KeyValue) -> Option<String> {
+    match id {
+        KeyValue::Number(digits) => Some(digits.clone()),
+        KeyValue::Text(text) => {
+            let mut out = Vec::new();
+            write::push_text(&mut out, std::str::from_utf8(text).ok()?);
+            String::from_utf8(out).ok()
+        }
+        KeyValue::Null | KeyValue::Boolean(_) => None,
+    }
+}
+
+impl Machine for Walk {
+    fn resume(mut self: Box<Self>, answers: Vec<Answer>) -> Step {
+        self.requests += 1;
+        match answers.into_iter().next() {
+            Some(answer) => self.receive(answer).unwrap_or_else(Step::Refuse),
+            None => Step::Refuse(Refusal::PositionLost { nearest: Offset(0) }),
+        }
+    }
+}
+
+impl Walk {
+    fn new(request: PageRequest, begin: Begin) -> Box<Self> {
+        let hint = request.target.hint;
+        let depth = usize::try_from(hint.offset.0).unwrap_or(usize::MAX);
+        // What was marked with another key tells nothing of marks made with this one.
+        let known_again = request.target_marker.is_none();
+        let circle = match &request.target.position {
+            Position::Token(place) if known_again => place.circle,
+            _ => Loop::default(),
+        };
+        let anchor = match &begin.within {
+            Within::Keys(anchor) => Some(anchor.clone()),
+            Within::Whole | Within::Marks(_) => None,
+        };
+        let around = match &begin.within {
+            Within::Marks(marks) => around(begin.way, marks),
+            Within::Whole | Within::Keys(_) => Around::default(),
+        };
+        let known = around.passed.clone();
+        let trail = if known_again { known.clone() } else { Vec::new() };
+        let seek = match begin.within {
+            Within::Whole => None,
+            Within::Keys(_) => Some(Seek::new(None, depth, begin.way == begin.token_way)),
+            Within::Marks(_) => Some(Seek::new(Some(around), depth, begin.way == begin.token_way)),
+        };
+        Box::new(Self {
+            way: begin.way,
+            keyed: request.order.declared && request.verify != Verify::Never,
+            by_id: begin.by_id,
+            asked: Asked { token: begin.token, way: begin.token_way, size: 0 },
+            side: Side::Onward,
+            seek,
+            sheets: Vec::new(),
+            ahead: Vec::new(),
+            consumed: 0,
+            anchor,
+            run: hint.run,
+            trail,
+            known,
+            reached: None,
+            idle: 0,
+            taken: Vec::new(),
+            ids: HashSet::new(),
+            circle_before: circle,
+            circle,
+            requests: 0,
+            searching: false,
+            amid_ties: false,
+            flagged: None,
+            stragglers: 0,
+            total: None,
+            request,
+        })
+    }
+
+    fn begin(self: Box<Self>) -> Step {
+        let Asked { token, way, .. } = self.asked.clone();
+        let depth = usize::try_from(self.request.target.hint.offset.0).unwrap_or(usize::MAX);
+        self.ask(token, way, Side::Onward, depth)
+    }
+
+    fn tokens(&self) -> Tokens {
+        self.request.paging.tokens
+    }
+
+    fn limit(&self) -> usize {
+        self.request.limit.max(1) as usize
+    }
+
+    /// Asks for the sheet that a token leads to. The place is so deep in it.
+    fn ask(mut self: Box<Self>, token: Option<Token>, way: Way, side: Side, depth: usize) -> Step {
+        let allowed = if self.searching { self.request.search_budget } else { self.request.budget };
+        if self.requests >= allowed.max(1) {
+            let servable = self.request.short_pages == ShortPages::Serve && !self.taken.is_empty();
+            return if servable { self.serve(true) } else { Step::Refuse(Refusal::BudgetExceeded) };
+        }
+        let size = self.size(way, depth);
+        self.side = side;
+        self.asked = Asked { token: token.clone(), way, size };
+        let fetch = TokenFetch { token, backward: way.is_backward(), size: PageSize(size) };
+        Step::Fetch(vec![Fetch::Token(fetch)], Pending(self))
+    }
+
+    /// With which size: what is needed; more only where the place would not be within it.
+    fn size(&self, way: Way, depth: usize) -> u32 {
+        let need = self.limit().saturating_sub(self.taken.len()).max(1);
+        let fit = |wanted: usize| {
+            let wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
+            match &self.request.paging.sizes {
+                Sizes::Free { least, most } => wanted.max(*least).min(most.unwrap_or(u32::MAX)).max(1),
+                Sizes::Listed(sizes) => {
+                    sizes.iter().copied().find(|size| *size >= wanted).or_else(|| sizes.last().copied()).unwrap_or(1)
+                }
+                Sizes::Fixed(size) => *size,
+            }
+        };
+        let usual = fit(need);
+        if depth < usual as usize {
+            usual
+        } else if way == self.way {
+            fit(depth.saturating_add(need))
+        } else {
+            fit(depth.saturating_add(1))
+        }
+    }
+
+    fn receive(mut self: Box<Self>, answer: Answer) -> Result<Step, Refusal> {
+        if answer.standing != Standing::Listed {
+            // Of the very start nothing can be gone; and what a status says to be past the end was promised by a token.
+            return Err(if self.asked.token.is_none() { Refusal::NoList } else { Refusal::TokenGone });
+        }
+        self.total = answer.total.or(self.total);
+        let sheet = Sheet { answer, asked: self.asked.clone() };
+        if std::mem::take(&mut self.by_id) && !sheet.is_continued_by_ids(&self.request.order) {
+            return Err(Refusal::Unsupported);
+        }
+        if self.keyed
+            && let Err(unsorted) = sheet.check(&self.request.order).and_then(|()| sheet.check_ids(&self.request.order))
+        {
+            self.contradicted(unsorted)?;
+        }
+        match self.seek.take() {
+            Some(seek) => self.look_for_place(seek, sheet),
+            None => self.go_through(sheet),
+        }
+    }
+
+    /// The order can't be relied on: the page is refused, or served by its marks, flagged.
+    fn contradicted(&mut self, unsorted: Unsorted) -> Result<(), Refusal> {
+        if !self.may_flag() {
+            return Err(Refusal::Unsorted(unsorted.0));
+        }
+        self.keyed = false;
+        self.flagged = Some(Unproven::Order);
+        Ok(())
+    }
+
+    /// Whether what can't be proven is served flagged.
+    fn may_flag(&self) -> bool {
+        self.request.unproven == WhenUnproven::Flag || self.request.verify != Verify::Always
+    }
+}
+
+/// Marks of a cursor, in the direction of reading.
+fn around(way: Way, marks: &Marks) -> Around {
+    let reversed = |marks: &[Mark]| marks.iter().rev().copied().collect();
+    match way {
+        Way::Forward => Around { passed: marks.before.clone(), ahead: marks.after.clone() },
+        Way::Backward => Around { passed: reversed(&marks.after), ahead: reversed(&marks.before) },
+    }
+}
+
+fn strange_anchor() -> Unsorted {
+    Unsorted("the items can't be compared with the item that the cursor names: its keys are of another type".to_owned())
+}

@@ -1,0 +1,167 @@
+//! A place amid marked items, found again in a page of the upstream's whose items may have changed.
+//!
+//! Everything here is in the direction of reading: the items *passed* come before the place, those *ahead* after it.
+
+use crate::pagination::mark::Mark;
+
+/// Marks around a place, in the direction of reading.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Around {
+    /// Gone by, the nearest last.
+    pub(super) passed: Vec<Mark>,
+    /// To come, the nearest first.
+    pub(super) ahead: Vec<Mark>,
+}
+
+/// Where the place is among some items.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sighting {
+    /// After so many of them.
+    At {
+        /// How many are gone by.
+        passed: usize,
+        /// How many marks were seen out of their order.
+        stragglers: u32,
+    },
+    /// None of the marks is here.
+    Nowhere,
+    /// There is no order that most of the marks that are here have kept.
+    Disagreed,
+}
+
+impl Around {
+    /// The longest chain of marks that keep their order decides: the place is right after its last mark passed, or right
+    /// before its first mark ahead. Where several places are as good, the one nearest to `hint`.
+    #[must_use]
+    pub(super) fn find(&self, items: &[Mark], hint: usize) -> Sighting {
+        let behind = self.lengths_behind(items);
+        let ahead = self.lengths_ahead(items);
+        let best = behind.iter().zip(&ahead).map(|(behind, ahead)| behind + ahead).max().unwrap_or(0);
+        let seen = self.passed.iter().chain(&self.ahead).filter(|mark| items.contains(mark)).count();
+        if best == 0 {
+            return Sighting::Nowhere;
+        }
+        if best * 2 <= seen {
+            return Sighting::Disagreed;
+        }
+        let is_best = |place: &usize| behind[*place] + ahead[*place] == best;
+        let nearest = |places: &mut dyn Iterator<Item = usize>| places.min_by_key(|place| place.abs_diff(hint));
+        let after_one =
+            nearest(&mut (1..=items.len()).filter(is_best).filter(|at| self.passed.contains(&items[*at - 1])));
+        let before_one =
+            || nearest(&mut (0..items.len()).filter(is_best).filter(|at| self.ahead.contains(&items[*at])));
+        let passed = after_one.or_else(before_one).unwrap_or(0);
+        Sighting::At { passed, stragglers: u32::try_from(seen.saturating_sub(best)).unwrap_or(u32::MAX) }
+    }
+
+    /// The same for a page that was handed out as the one that begins at the place. Items passed can be here only where
+    /// the list moved on under its tokens; then the last of them come first. One that turns up farther on, without those
+    /// that were beside it, was moved itself.
+    #[must_use]
+    pub(super) fn find_from_start(&self, items: &[Mark]) -> Sighting {
+        if let Sighting::At { passed, stragglers } = self.find(items, 0) {
+            let expected = self.passed.len().min(passed);
+            let found = self.lengths_behind(&items[..passed]).last().copied().unwrap_or(0);
+            if found * 2 > expected {
+                return Sighting::At { passed, stragglers };
+            }
+        }
+        let moved = self.passed.iter().filter(|mark| items.contains(mark)).count();
+        Sighting::At { passed: 0, stragglers: u32::try_from(moved).unwrap_or(u32::MAX) }
+    }
+
+    /// For each place, the longest chain of passed marks among the items before it.
+    fn lengths_behind(&self, items: &[Mark]) -> Vec<usize> {
+        let mut lengths = vec![0; self.passed.len() + 1];
+        let mut all = Vec::with_capacity(items.len() + 1);
+        all.push(0);
+        for item in items {
+            extend(&mut lengths, self.passed.iter(), *item);
+            all.push(lengths[self.passed.len()]);
+        }
+        all
+    }
+
+    /// For each place, the longest chain of marks ahead among the items after it.
+    fn lengths_ahead(&self, items: &[Mark]) -> Vec<usize> {
+        let mut lengths = vec![0; self.ahead.len() + 1];
+        let mut all = Vec::with_capacity(items.len() + 1);
+        all.push(0);
+        for item in items.iter().rev() {
+            extend(&mut lengths, self.ahead.iter().rev(), *item);
+            all.push(lengths[self.ahead.len()]);
+        }
+        all.reverse();
+        all
+    }
+}
+
+/// One more item behind the others: `lengths[n]` is the longest chain of the first `n` marks so far.
+fn extend<'a>(lengths: &mut [usize], marks: impl DoubleEndedIterator<Item = &'a Mark> + ExactSizeIterator, item: Mark) {
+    for (place, mark) in marks.enumerate().rev() {
+        if *mark == item {
+            lengths[place + 1] = lengths[place] + 1;
+        }
+    }
+    for place in 1..lengths.len() {
+        lengths[place] = lengths[place].max(lengths[place - 1]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn marks(numbers: &[u64]) -> Vec<Mark> {
+        numbers.iter().copied().map(Mark::of).collect()
+    }
+
+    fn at(passed: usize, stragglers: u32) -> Sighting {
+        Sighting::At { passed, stragglers }
+    }
+
+    #[test]
+    fn the_longest_chain_decides() {
+        let around = Around { passed: marks(&[1, 2, 3]), ahead: marks(&[4, 5]) };
+        for (items, hint, expected) in [
+            (&[0, 1, 2, 3, 4, 5, 6][..], 4, at(4, 0)),
+            (&[4, 5, 6], 0, at(0, 0)),
+            (&[7, 8, 4, 5], 0, at(2, 0)),
+            (&[1, 2, 9, 4, 5], 2, at(2, 0)),
+            (&[1, 2, 3, 8, 9], 3, at(3, 0)),
+            (&[3, 8, 9], 3, at(1, 0)),
+            (&[1, 2, 4, 5, 7, 8, 9, 3], 3, at(2, 1)),
+            (&[1, 2, 4, 3, 5], 3, at(2, 1)),
+            (&[5, 4, 1, 2, 3, 6], 3, at(5, 2)),
+            (&[4, 3], 0, Sighting::Disagreed),
+            (&[5, 4, 3, 2, 1], 0, Sighting::Disagreed),
+            (&[6, 7], 0, Sighting::Nowhere),
+            (&[], 0, Sighting::Nowhere),
+        ] {
+            assert_eq!(around.find(&marks(items), hint), expected, "{items:?}");
+        }
+    }
+
+    #[test]
+    fn among_equal_items_the_hint_decides() {
+        let around = Around { passed: marks(&[1, 1, 1]), ahead: marks(&[1, 1]) };
+        let items = marks(&[1; 20]);
+        assert_eq!(around.find(&items, 10), at(10, 0));
+        assert_eq!(around.find(&items, 3), at(3, 0));
+    }
+
+    #[test]
+    fn a_page_that_begins_at_the_place_is_not_skipped_for_one_moved_item() {
+        let around = Around { passed: marks(&[1, 2, 3]), ahead: vec![] };
+        for (items, expected) in [
+            (&[4, 5, 6][..], at(0, 0)),
+            (&[3, 4, 5], at(1, 0)),
+            (&[1, 2, 3, 4, 5], at(3, 0)),
+            (&[0, 1, 3, 4], at(3, 0)),
+            (&[4, 5, 6, 7, 3, 8], at(0, 1)),
+            (&[4, 3, 5, 6, 7, 2], at(0, 2)),
+        ] {
+            assert_eq!(around.find_from_start(&marks(items)), expected, "{items:?}");
+        }
+    }
+}

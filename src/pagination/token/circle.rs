@@ -1,0 +1,63 @@
+//! Whether tokens go round in a circle, told by a gateway that remembers nothing.
+//!
+//! Brent's algorithm ("An improved Monte Carlo factorization algorithm", 1980) keeps one page to compare with, replaces it
+//! after 1, 2, 4, 8… pages, and so meets every circle. Its three numbers travel in the cursor. What is compared are the
+//! ids at the ends of the upstream's pages, not tokens: those may be new every time.
+
+use crate::pagination::position::Loop;
+
+/// Counts a page; `None` where it is the one that was kept: the tokens go round.
+#[must_use]
+pub(super) fn count(circle: Loop, hash: u64) -> Option<Loop> {
+    if circle.power == 0 {
+        return Some(Loop { power: 1, steps: 0, hash });
+    }
+    if circle.hash == hash {
+        return None;
+    }
+    let steps = circle.steps.saturating_add(1);
+    Some(if steps >= circle.power {
+        Loop { power: circle.power.saturating_mul(2), steps: 0, hash }
+    } else {
+        Loop { steps, ..circle }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many pages are read until a list that goes back from page `end` to page `back` is refused.
+    fn met_after(back: u64, end: u64) -> u64 {
+        let (mut circle, mut page) = (Loop::default(), 0);
+        for read in 1.. {
+            match count(circle, page) {
+                Some(next) => circle = next,
+                None => return read,
+            }
+            page = if page == end { back } else { page + 1 };
+        }
+        unreachable!("every circle is met");
+    }
+
+    #[test]
+    fn every_circle_is_met_soon() {
+        for end in 0..40 {
+            for back in 0..=end {
+                let around = end - back + 1;
+                let read = met_after(back, end);
+                assert!(
+                    read > end + 1,
+                    "pages 0 to {end}, back to {back}: refused at page {read}, before any came twice"
+                );
+                assert!(read <= 3 * (back + around) + around + 1, "pages 0 to {end}, back to {back}: {read} pages");
+            }
+        }
+    }
+
+    #[test]
+    fn a_list_that_ends_is_never_a_circle() {
+        let circle = (0..100_000).try_fold(Loop::default(), count);
+        assert!(circle.is_some());
+    }
+}

@@ -1,0 +1,218 @@
+//! Going through sheets, one after the other: what the page takes of each, and when it is full or stuck.
+
+use std::{cmp::Ordering, ops::Range};
+
+use super::{
+    Taken, Walk,
+    chain::{Around, Sighting},
+    circle,
+    seek::Side,
+    sheet::{Basis, Lead, Sheet},
+    strange_anchor,
+};
+use crate::pagination::{
+    page::Unproven,
+    paging::Sizes,
+    position::{Anchor, Marks, Position, Within},
+    proof,
+    refusal::Refusal,
+    resolver::Step,
+    rows::{self, Unsorted},
+    window::Offset,
+};
+
+/// So many sheets in a row, all read for one page, may come no farther than those before them.
+const IDLE_MOST: u32 = 3;
+
+/// How far the sheets have come.
+#[derive(Debug)]
+pub(super) struct Reached {
+    /// The last item, where the order is declared.
+    last: Option<Anchor>,
+    /// What tells the sheet from others, where keys don't.
+    hash: Option<u64>,
+}
+
+impl Walk {
+    /// Which of some ties were served can't be told: the page is refused, or served flagged.
+    fn cut_by_ties(&mut self) -> Result<(), Refusal> {
+        if !self.may_flag() {
+            return Err(Refusal::TieRun { nearest: Offset(0) });
+        }
+        self.flagged = Some(Unproven::TieRun);
+        Ok(())
+    }
+
+    /// Goes through the next sheet: what comes at or before the last item gone by is passed over.
+    pub(super) fn go_through(mut self: Box<Self>, sheet: Sheet) -> Result<Step, Refusal> {
+        let from = match &self.anchor {
+            Some(anchor) if self.keyed => match sheet.passed(self.way, &self.request.order, anchor, self.run, true) {
+                Some(passed) => {
+                    if matches!(passed.basis, Basis::Guess { .. }) {
+                        self.cut_by_ties()?;
+                    }
+                    self.amid_ties |= passed.amid_ties;
+                    passed.count
+                }
+                None => {
+                    self.contradicted(strange_anchor())?;
+                    0
+                }
+            },
+            _ => self.passed_by_marks(&sheet),
+        };
+        // An item inserted just now may push one sheet back; a list that goes round does it again and again.
+        if !sheet.is_empty() {
+            self.idle = if self.stands_still(&sheet, from) { self.idle + 1 } else { 0 };
+        }
+        if self.idle > IDLE_MOST {
+            return Err(Refusal::Stuck);
+        }
+        self.take(sheet, from)
+    }
+
+    /// How many items of the next sheet are known to have gone by.
+    fn passed_by_marks(&mut self, sheet: &Sheet) -> usize {
+        if self.trail.is_empty() {
+            return 0;
+        }
+        let around = Around { passed: self.trail.clone(), ahead: Vec::new() };
+        match around.find_from_start(&sheet.marks(&self.request.order, &self.request.marker, self.way)) {
+            Sighting::At { passed, stragglers } => {
+                self.stragglers = self.stragglers.max(stragglers);
+                passed
+            }
+            Sighting::Nowhere | Sighting::Disagreed => 0,
+        }
+    }
+
+    /// Whether a sheet, of which so many items are gone by, leads no farther than those before it.
+    fn stands_still(&self, sheet: &Sheet, passed: usize) -> bool {
+        let Some(reached) = &self.reached else {
+            return false;
+        };
+        let order = &self.request.order;
+        let same = || Some(sheet.hash(order, &self.request.marker)) == reached.hash;
+        match reached.last.as_ref().filter(|_| self.keyed).map(|last| sheet.reaches(self.way, order, last)) {
+            Some(Some(Ordering::Greater)) => false,
+            Some(Some(Ordering::Less)) => true,
+            Some(Some(Ordering::Equal)) if !self.may_go_round() => true,
+            Some(_) => same(),
+            None => passed == sheet.len() || same(),
+        }
+    }
+
+    /// Takes what the page still needs from a sheet of which some items are gone by, and goes on.
+    pub(super) fn take(mut self: Box<Self>, sheet: Sheet, from: usize) -> Result<Step, Refusal> {
+        let (count, had) = (sheet.len(), self.taken.len());
+        let number = self.sheets.len();
+        let whole = self.tokens().single_use;
+        let mut place = from.min(count);
+        while place < count && (whole || self.taken.len() < self.limit()) {
+            let index = self.way.index(place, count);
+            if self.is_new(&sheet, index) {
+                self.taken.push(Taken { sheet: number, index });
+            }
+            place += 1;
+        }
+        if !self.keyed {
+            let last = self.taken[had..].iter().rev().take(Marks::BEHIND).rev();
+            self.trail.extend(last.map(|taken| sheet.mark(&self.request.order, &self.request.marker, taken.index)));
+            self.trail.drain(..self.trail.len().saturating_sub(Marks::BEHIND));
+        }
+        self.consumed = place;
+        self.circle_before = self.circle;
+        let hash = self.may_go_round().then(|| sheet.hash(&self.request.order, &self.request.marker));
+        if let Some(hash) = hash
+            && self.taken.len() > had
+        {
+            self.circle = circle::count(self.circle, hash).ok_or(Refusal::Stuck)?;
+        }
+        self.searching |= self.taken.is_empty() && count > 0;
+        let last = self.note_passed(&sheet, from.min(count)..place)?;
+        if count > 0 && self.idle == 0 {
+            self.reached = Some(Reached { last, hash });
+        }
+        self.sheets.push(sheet);
+        if self.is_full() {
+            return Ok(self.serve(false));
+        }
+        match self.ahead.pop() {
+            Some(next) => self.go_through(next),
+            None => self.go_on(),
+        }
+    }
+
+    /// Whether an item was not served before, as far as ids and marks tell. Items without ids may well be alike.
+    fn is_new(&mut self, sheet: &Sheet, index: usize) -> bool {
+        let order = &self.request.order;
+        let id = sheet.id(order, index);
+        if id.is_empty() {
+            return true;
+        }
+        // Amid ties the item that the cursor names may come behind others that were put before it.
+        if let Position::Token(place) = &self.request.target.position
+            && let (true, Within::Keys(anchor)) = (self.keyed && self.may_go_round(), &place.within)
+            && rows::relate(&sheet.answer, order, index, anchor).is_some_and(|relation| relation.whole.is_eq())
+        {
+            return false;
+        }
+        let known = !self.known.is_empty() && self.known.contains(&self.request.marker_of_target().mark(&id));
+        !known && self.ids.insert(id.into_owned())
+    }
+
+    /// Keys alone show that a list moves on, but amid ties that the upstream does not order.
+    fn may_go_round(&self) -> bool {
+        !self.keyed || proof::loose(&self.request.order)
+    }
+
+    /// Remembers the last of the items that were just gone by; gives the sheet's last item, where the order is declared.
+    fn note_passed(&mut self, sheet: &Sheet, places: Range<usize>) -> Result<Option<Anchor>, Refusal> {
+        let (order, count) = (&self.request.order, sheet.len());
+        if !self.keyed || count == 0 {
+            return Ok(None);
+        }
+        let index = |place| self.way.index(place, count);
+        let anchor =
+            |place| sheet.anchor(order, index(place)).map_err(|unsorted: Unsorted| Refusal::Unsorted(unsorted.0));
+        if let Some(last) = places.clone().last() {
+            let ties = |place: usize| sheet.ties(order, index(place).min(index(last)), index(place).max(index(last)));
+            let tied = places.clone().rev().take_while(|place| *place == last || ties(*place)).count();
+            let latest = anchor(last)?;
+            let goes_on = tied == places.len() && self.anchor.as_ref().is_some_and(|old| old.keys == latest.keys);
+            let tied = u32::try_from(tied).unwrap_or(u32::MAX);
+            self.run = if goes_on { self.run.saturating_add(tied) } else { tied };
+            self.anchor = Some(latest);
+        }
+        anchor(count - 1).map(Some)
+    }
+
+    /// Whether the page has all that it can have.
+    fn is_full(&self) -> bool {
+        let (taken, limit) = (self.taken.len(), self.limit());
+        match self.request.paging.sizes {
+            Sizes::Fixed(size) if self.tokens().single_use && taken > 0 => taken + size as usize > limit,
+            _ => taken >= limit,
+        }
+    }
+
+    /// Asks for what follows the last sheet.
+    fn go_on(self: Box<Self>) -> Result<Step, Refusal> {
+        let Some(last) = self.sheets.last() else {
+            return Err(Refusal::PositionLost { nearest: Offset(0) });
+        };
+        match last.lead(self.way, self.tokens(), self.request.paging.end) {
+            Lead::Token(token) if last.asked.way == self.way && last.asked.token.as_ref() == Some(&token) => {
+                Err(Refusal::Stuck)
+            }
+            Lead::Token(token) => {
+                let way = self.way;
+                Ok(self.ask(Some(token), way, Side::Onward, 0))
+            }
+            Lead::Edge => Ok(self.serve(false)),
+            Lead::Broken => Err(Refusal::Stuck),
+            Lead::Unknown if self.tokens().backward => Err(Refusal::PositionLost { nearest: Offset(0) }),
+            Lead::Unknown => Err(Refusal::Unsupported),
+        }
+    }
+}

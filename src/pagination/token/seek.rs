@@ -1,0 +1,223 @@
+//! Finding the place of a cursor in the sheet that its token leads to, and in those around it.
+
+use std::cmp::Ordering;
+
+use super::{
+    Walk,
+    chain::{Around, Sighting},
+    sheet::{Basis, Lead, Sheet, Way},
+    strange_anchor,
+};
+use crate::pagination::{
+    fetch::Token,
+    page::Unproven,
+    position::Loop,
+    refusal::Refusal,
+    resolver::{Step, Verify},
+    window::Offset,
+};
+
+/// On which side of what was read a sheet lies, in the direction of reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    /// It comes next.
+    Onward,
+    /// It comes before.
+    Back,
+}
+
+/// A place that is looked for.
+#[derive(Debug)]
+pub(super) struct Seek {
+    /// Amid these marks; none: beyond the anchor.
+    around: Option<Around>,
+    /// The sheet was handed out as the one that begins at the place.
+    aligned: bool,
+    /// How many items lay between where the token leads and the place when the cursor was made.
+    depth: usize,
+    /// What was read in vain, in the direction of reading.
+    window: Vec<Sheet>,
+    /// Which of these the token of the cursor led to.
+    origin: usize,
+    /// The anchor is looked for among ties, some of which were served.
+    in_ties: bool,
+    /// How many items were looked at, onward and back.
+    looked_at: [u32; 2],
+}
+
+impl Seek {
+    #[must_use]
+    pub(super) fn new(around: Option<Around>, depth: usize, same_way: bool) -> Self {
+        // Of a place amid marks there are marks ahead, if it is in a sheet that was read.
+        let aligned = around.as_ref().map_or(same_way && depth == 0, |around| around.ahead.is_empty());
+        Self { around, aligned, depth, window: Vec::new(), origin: 0, in_ties: false, looked_at: [0; 2] }
+    }
+
+    /// How many items of a sheet come before the place as it was.
+    fn believed(&self, sheet: usize, way: Way) -> usize {
+        let sheet = &self.window[sheet];
+        sheet.depth(way, self.depth.min(sheet.len()))
+    }
+}
+
+impl Walk {
+    /// Looks for the place in a sheet that was just read.
+    pub(super) fn look_for_place(self: Box<Self>, mut seek: Seek, sheet: Sheet) -> Result<Step, Refusal> {
+        let items = u32::try_from(sheet.len()).unwrap_or(u32::MAX);
+        let latest = match self.side {
+            Side::Onward => {
+                seek.looked_at[0] = seek.looked_at[0].saturating_add(items);
+                seek.window.push(sheet);
+                seek.window.len() - 1
+            }
+            Side::Back => {
+                seek.looked_at[1] = seek.looked_at[1].saturating_add(items);
+                seek.window.insert(0, sheet);
+                seek.origin += 1;
+                0
+            }
+        };
+        match seek.around.take() {
+            Some(around) => self.look_for_marks(seek, around, latest),
+            None if self.keyed => self.look_for_anchor(seek, latest),
+            None => {
+                let place = seek.believed(latest, self.way);
+                self.found(seek, latest, place)
+            }
+        }
+    }
+
+    fn look_for_anchor(mut self: Box<Self>, mut seek: Seek, latest: usize) -> Result<Step, Refusal> {
+        let sheet = &seek.window[latest];
+        let aligned = seek.aligned && latest == seek.origin;
+        let passed = self
+            .anchor
+            .as_ref()
+            .and_then(|anchor| sheet.passed(self.way, &self.request.order, anchor, self.run, aligned));
+        let Some(passed) = passed else {
+            self.contradicted(strange_anchor())?;
+            let place = seek.believed(latest, self.way);
+            return self.found(seek, latest, place);
+        };
+        // What begins with the item that was next has lost nothing between.
+        let begins_next = self.request.target.hint.ahead.is_some_and(|ahead| {
+            let (order, marker) = (&self.request.order, self.request.marker_of_target());
+            !sheet.is_empty() && sheet.fingerprint(order, marker, self.way.index(0, sheet.len())) == ahead
+        });
+        let guessed = matches!(passed.basis, Basis::Guess { .. });
+        if begins_next && (passed.count == 0 || guessed) {
+            self.amid_ties = passed.amid_ties || guessed;
+            return self.found(seek, latest, 0);
+        }
+        let lead = sheet.lead(self.way.reversed(), self.tokens(), self.request.paging.end);
+        let may_ask = self.request.verify == Verify::Always;
+        match (passed.basis, lead) {
+            // The anchor may be among the ties in the sheet before.
+            (Basis::Guess { from_edge: true }, Lead::Token(token)) if may_ask => {
+                seek.in_ties = true;
+                self.ask_back(seek, token)
+            }
+            (Basis::Keys, _) if seek.in_ties => self.lost(seek, Unproven::TieRun),
+            (Basis::Guess { .. }, _) => self.lost(seek, Unproven::TieRun),
+            (_, lead) if passed.count > 0 || seek.aligned || lead == Lead::Edge => {
+                self.amid_ties = passed.amid_ties;
+                self.found(seek, latest, passed.count)
+            }
+            // The sheet held the anchor, and does not reach back to it any more. What stood between may have moved out.
+            (_, Lead::Token(token)) if may_ask => self.ask_back(seek, token),
+            _ => self.lost(seek, Unproven::Position),
+        }
+    }
+
+    fn look_for_marks(mut self: Box<Self>, mut seek: Seek, around: Around, latest: usize) -> Result<Step, Refusal> {
+        let sheet = &seek.window[latest];
+        let marks = sheet.marks(&self.request.order, self.request.marker_of_target(), self.way);
+        let sighting = match seek.aligned {
+            true => around.find_from_start(&marks),
+            false => around.find(&marks, seek.believed(latest, self.way)),
+        };
+        match sighting {
+            Sighting::At { passed, stragglers } => {
+                self.stragglers = stragglers;
+                return self.found(seek, latest, passed);
+            }
+            Sighting::Disagreed => return self.lost(seek, Unproven::Position),
+            Sighting::Nowhere => {}
+        }
+        seek.around = Some(around);
+        let bound = self.request.search_items;
+        let lead =
+            |sheet: Option<&Sheet>, way| sheet.map(|sheet| sheet.lead(way, self.tokens(), self.request.paging.end));
+        // What was inserted before the place has moved it onward, what was deleted, back.
+        if self.side == Side::Onward
+            && seek.looked_at[0] < bound
+            && let Some(Lead::Token(token)) = lead(seek.window.last(), self.way)
+        {
+            self.searching = true;
+            let way = self.way;
+            self.seek = Some(seek);
+            return Ok(self.ask(Some(token), way, Side::Onward, 0));
+        }
+        match lead(seek.window.first(), self.way.reversed()) {
+            Some(Lead::Token(token)) if seek.looked_at[1] < bound => self.ask_back(seek, token),
+            _ => self.lost(seek, Unproven::Position),
+        }
+    }
+
+    fn ask_back(mut self: Box<Self>, seek: Seek, token: Token) -> Result<Step, Refusal> {
+        if let [latest, before, ..] = &seek.window[..]
+            && self.side == Side::Back
+            && !self.leads_back(latest, before)
+        {
+            return Err(Refusal::Stuck);
+        }
+        self.searching = true;
+        self.seek = Some(seek);
+        let way = self.way.reversed();
+        Ok(self.ask(Some(token), way, Side::Back, 0))
+    }
+
+    /// Whether a sheet lies before another, as it should, or goes round.
+    fn leads_back(&self, sheet: &Sheet, before: &Sheet) -> bool {
+        if sheet.is_empty() || before.is_empty() {
+            return true;
+        }
+        let order = &self.request.order;
+        let first = before.anchor(order, self.way.index(0, before.len())).ok().filter(|_| self.keyed);
+        match first.and_then(|first| sheet.begins(self.way, order, &first)) {
+            Some(Ordering::Less) => true,
+            Some(Ordering::Greater) => false,
+            _ => sheet.hash(order, &self.request.marker) != before.hash(order, &self.request.marker),
+        }
+    }
+
+    /// The place is not to be found: the page is refused, or served from where it was believed to be, flagged.
+    fn lost(mut self: Box<Self>, seek: Seek, unproven: Unproven) -> Result<Step, Refusal> {
+        if !self.may_flag() {
+            let nearest = Offset(0);
+            return Err(match unproven {
+                Unproven::TieRun => Refusal::TieRun { nearest },
+                _ => Refusal::PositionLost { nearest },
+            });
+        }
+        self.flagged = Some(unproven);
+        let (origin, place) = (seek.origin, seek.believed(seek.origin, self.way));
+        self.found(seek, origin, place)
+    }
+
+    /// The place is in this sheet, after so many of its items: what was read beyond it comes next.
+    fn found(mut self: Box<Self>, seek: Seek, sheet: usize, passed: usize) -> Result<Step, Refusal> {
+        let mut window = seek.window;
+        if sheet < seek.origin {
+            // What was read on the way here is read again, and no circle.
+            self.circle = Loop::default();
+        }
+        self.ahead = window.split_off(sheet + 1);
+        self.ahead.reverse();
+        let Some(sheet) = window.pop() else {
+            return Err(Refusal::PositionLost { nearest: Offset(0) });
+        };
+        self.sheets = window;
+        self.take(sheet, passed)
+    }
+}

@@ -1,0 +1,293 @@
+//! The page made of what was taken: items, neighbours, and how sure it is.
+
+use super::{
+    Taken, Walk,
+    sheet::{Lead, Sheet, Way},
+};
+use crate::pagination::{
+    fetch::Token,
+    mark::Mark,
+    page::{ItemPlace, Level, Page},
+    position::{Hint, Item, Loop, MarkedItem, Marks, Position, Target, TokenPlace, Within},
+    refusal::Refusal,
+    resolver::{Step, Verify},
+    rules::{self, Rule},
+    window::Offset,
+};
+
+/// A place at the edge of the page.
+struct Edge {
+    token: Option<Token>,
+    token_way: Way,
+    /// The direction in which the page beyond is read.
+    way: Way,
+    /// How many items of the sheet lie between where the token leads and the place.
+    depth: usize,
+    within: Within,
+    circle: Loop,
+    run: u32,
+    /// The mark of the item beyond it, where the order is declared.
+    ahead: Option<Mark>,
+}
+
+/// How a place is reached: by a token that was handed out for it, or amid a sheet that is read again.
+struct Place<'a> {
+    token: Option<Token>,
+    token_way: Way,
+    depth: usize,
+    /// The sheet, and how many of its items come before the place.
+    beyond: Option<(&'a Sheet, usize)>,
+}
+
+impl<'a> Place<'a> {
+    fn handed_out(token: Token, way: Way) -> Self {
+        Self { token: Some(token), token_way: way, depth: 0, beyond: None }
+    }
+
+    fn amid(sheet: &'a Sheet, way: Way, passed: usize) -> Self {
+        let (token, token_way) = (sheet.asked.token.clone(), sheet.asked.way);
+        Self { token, token_way, depth: sheet.depth(way, passed), beyond: Some((sheet, passed)) }
+    }
+}
+
+impl Walk {
+    /// The page as it stands; `short` where the budget ended before it was full.
+    pub(super) fn serve(mut self: Box<Self>, short: bool) -> Step {
+        match self.page(short) {
+            Ok(page) => Step::Serve(Box::new(page)),
+            Err(refusal) => Step::Refuse(refusal),
+        }
+    }
+
+    fn page(&mut self, short: bool) -> Result<Page, Refusal> {
+        let backward = self.way.is_backward();
+        let onward = self.onward()?.map(|edge| self.target(edge));
+        let back = match self.taken.is_empty() {
+            false => self.back()?.map(|edge| self.target(edge)),
+            true if backward => Some(Target { position: Position::Start, hint: Hint::default() }),
+            true => self.back_from_the_end().map(|edge| self.target(edge)),
+        };
+        let (next, previous) = if backward { (back, onward) } else { (onward, back) };
+        let mut taken = std::mem::take(&mut self.taken);
+        if backward {
+            taken.reverse();
+        }
+        let edges = self.edges(&taken)?;
+        let unproven = self.flagged;
+        let level = if unproven.is_some() || self.request.verify == Verify::Never {
+            Level::Positional
+        } else if self.keyed && !self.amid_ties {
+            Level::Checked
+        } else {
+            Level::Anchored
+        };
+        let offset = taken
+            .first()
+            .and_then(|first| Some(self.sheets[first.sheet].answer.offset?.saturating_add(first.index as u64)));
+        Ok(Page {
+            items: taken
+                .iter()
+                .map(|taken| ItemPlace { answer: narrow(taken.sheet), item: narrow(taken.index) })
+                .collect(),
+            next,
+            previous,
+            last: None,
+            total: self.total,
+            offset: offset.unwrap_or(0),
+            level,
+            unproven,
+            short: short && taken.len() < self.limit(),
+            drift: None,
+            learnt: self.request.learnt,
+            requests: self.requests,
+            edges,
+            stragglers: self.stragglers,
+            looked_up: None,
+            answers: std::mem::take(&mut self.sheets).into_iter().map(|sheet| sheet.answer).collect(),
+        })
+    }
+
+    /// Where the page beyond the last item begins; `None` at the end of what can be read in this direction.
+    fn onward(&self) -> Result<Option<Edge>, Refusal> {
+        let (Some(sheet), way) = (self.sheets.last(), self.way) else {
+            return Ok(None);
+        };
+        let (rest, circle) = (self.consumed..sheet.len(), self.circle);
+        let item = rest.start.checked_sub(1).filter(|_| self.tokens().by_item && !rest.is_empty());
+        let (place, circle) = if let Some(last) = item {
+            let token = sheet.item_token(way.index(last, sheet.len())).ok_or(Refusal::Stuck)?;
+            (Some(Place::handed_out(token, way)), circle)
+        } else if rest.is_empty() {
+            match sheet.lead(way, self.tokens(), self.request.paging.end) {
+                Lead::Token(token) => (Some(Place::handed_out(token, way)), circle),
+                // What was read while the place was looked for may lie there.
+                Lead::Unknown => (self.ahead.last().and_then(|next| self.again(next, way, 0)), circle),
+                Lead::Edge => (None, circle),
+                Lead::Broken => return Err(Refusal::Stuck),
+            }
+        } else {
+            (self.again(sheet, way, rest.start), self.circle_before)
+        };
+        let Some(Place { token, token_way, depth, beyond }) = place else {
+            return Ok(None);
+        };
+        let within = match &self.anchor {
+            Some(anchor) if self.keyed => Within::Keys(anchor.clone()),
+            _ => self.marked(way, &self.trail, beyond),
+        };
+        let ahead = self.next_beyond(way, beyond);
+        Ok(Some(Edge { token, token_way, way, depth, within, circle, run: self.run, ahead }))
+    }
+
+    /// Where the page before the first item (in the direction of reading) ends; `None` where nothing is there, or where
+    /// the upstream can't be asked for it.
+    fn back(&self) -> Result<Option<Edge>, Refusal> {
+        let Some(Taken { sheet: number, index }) = self.taken.first().copied() else {
+            return Ok(None);
+        };
+        let (sheet, way) = (&self.sheets[number], self.way.reversed());
+        // Read in the other direction, these items come first: the page's own, then those before it.
+        let passed = way.index(index, sheet.len()) + 1;
+        let Some(Place { token, token_way, depth, beyond }) = self.way_back(number, passed)? else {
+            return Ok(None);
+        };
+        let circle = if rules::holds(Rule::LoopsBeginAnew) { Loop::default() } else { self.circle };
+        let (within, run) = if self.keyed {
+            let order = &self.request.order;
+            let anchor = sheet.anchor(order, index).map_err(|unsorted| Refusal::Unsorted(unsorted.0))?;
+            let tied = self.taken.iter().take_while(|taken| {
+                taken.sheet == number && sheet.ties(order, index.min(taken.index), index.max(taken.index))
+            });
+            (Within::Keys(anchor), narrow(tied.count().max(1)))
+        } else {
+            let first = self.taken.iter().take(Marks::BEHIND).rev();
+            let trail: Vec<Mark> = first.map(|taken| self.mark_of(*taken)).collect();
+            (self.marked(way, &trail, beyond), 0)
+        };
+        let ahead = self.next_beyond(way, beyond);
+        Ok(Some(Edge { token, token_way, way, depth, within, circle, run, ahead }))
+    }
+
+    /// The place before so many items of a sheet, read in the other direction; `None` where nothing is there, or where
+    /// the upstream can't be asked for it.
+    fn way_back(&self, number: usize, passed: usize) -> Result<Option<Place<'_>>, Refusal> {
+        let (sheet, way, tokens) = (&self.sheets[number], self.way.reversed(), self.tokens());
+        let before = sheet.len() - passed;
+        if tokens.by_item {
+            let at_the_start = sheet.asked.token.is_none() && before == 0;
+            if way.is_backward() && (at_the_start || !tokens.backward) {
+                return Ok(None);
+            }
+            let token = sheet.item_token(way.index(passed - 1, sheet.len())).ok_or(Refusal::Stuck)?;
+            return Ok(Some(Place::handed_out(token, way)));
+        }
+        if before > 0 {
+            if tokens.single_use && way == Way::Forward {
+                // There is a next page, and what leads to it was used.
+                return Err(Refusal::Unsupported);
+            }
+            return Ok(self.again(sheet, way, passed));
+        }
+        Ok(match sheet.lead(way, tokens, self.request.paging.end) {
+            Lead::Token(token) => Some(Place::handed_out(token, way)),
+            Lead::Unknown => number.checked_sub(1).and_then(|number| self.again(&self.sheets[number], way, 0)),
+            Lead::Edge => None,
+            Lead::Broken => return Err(Refusal::Stuck),
+        })
+    }
+
+    /// A place in a sheet that is to be read again. Where tokens only lead on, a page back must be all in one sheet, or at
+    /// the start.
+    fn again<'a>(&self, sheet: &'a Sheet, way: Way, passed: usize) -> Option<Place<'a>> {
+        let tokens = self.tokens();
+        let alone = way.is_backward() && !tokens.backward;
+        let enough = !alone || sheet.len() - passed >= self.limit() || sheet.asked.token.is_none();
+        (enough && !tokens.single_use).then(|| Place::amid(sheet, way, passed))
+    }
+
+    /// The page before an empty one behind the end of the list.
+    fn back_from_the_end(&self) -> Option<Edge> {
+        let (tokens, way) = (self.tokens(), Way::Backward);
+        let (token, token_way, depth) = match self.sheets.last()? {
+            _ if tokens.by_item => return None,
+            sheet if sheet.is_empty() => match sheet.lead(way, tokens, self.request.paging.end) {
+                Lead::Token(token) => (Some(token), way, 0),
+                Lead::Edge | Lead::Unknown | Lead::Broken => return None,
+            },
+            sheet => {
+                let Place { token, token_way, depth, .. } = self.again(sheet, way, 0)?;
+                (token, token_way, depth)
+            }
+        };
+        let (within, circle) = (Within::Whole, Loop::default());
+        Some(Edge { token, token_way, way, depth, within, circle, run: 0, ahead: None })
+    }
+
+    fn target(&self, edge: Edge) -> Target {
+        let place = TokenPlace {
+            token: edge.token,
+            token_backward: edge.token_way.is_backward(),
+            backward: edge.way.is_backward(),
+            within: edge.within,
+            circle: edge.circle,
+        };
+        // Of a place in a sheet the hint's offset is how many items lie between where the token leads and the place.
+        let run = if self.keyed && !self.request.order.strong.is_empty() { edge.run } else { 0 };
+        let hint = Hint { offset: Offset(edge.depth as u64), run, ahead: edge.ahead, ..Hint::default() };
+        Target { position: Position::Token(Box::new(place)), hint }
+    }
+
+    /// The mark of the item that comes right after so many of a sheet.
+    fn next_beyond(&self, way: Way, beyond: Option<(&Sheet, usize)>) -> Option<Mark> {
+        let (sheet, passed) = beyond.filter(|(sheet, passed)| self.keyed && *passed < sheet.len())?;
+        Some(sheet.fingerprint(&self.request.order, &self.request.marker, way.index(passed, sheet.len())))
+    }
+
+    /// The marks around a place: those gone by, the nearest last, and those of the sheet that it is in.
+    fn marked(&self, way: Way, trail: &[Mark], beyond: Option<(&Sheet, usize)>) -> Within {
+        let ahead: Vec<Mark> = beyond.map_or_else(Vec::new, |(sheet, passed)| {
+            let places = (passed..sheet.len()).take(Marks::AHEAD);
+            places.map(|place| self.mark(sheet, way.index(place, sheet.len()))).collect()
+        });
+        if trail.is_empty() && ahead.is_empty() {
+            return Within::Whole;
+        }
+        Within::Marks(match way {
+            Way::Forward => Marks { before: trail.to_vec(), after: ahead },
+            Way::Backward => {
+                Marks { before: ahead.into_iter().rev().collect(), after: trail.iter().rev().copied().collect() }
+            }
+        })
+    }
+
+    fn mark(&self, sheet: &Sheet, index: usize) -> Mark {
+        sheet.mark(&self.request.order, &self.request.marker, index)
+    }
+
+    fn mark_of(&self, taken: Taken) -> Mark {
+        self.mark(&self.sheets[taken.sheet], taken.index)
+    }
+
+    /// The first and the last of the items, which are in the list's order.
+    fn edges(&self, taken: &[Taken]) -> Result<Option<(Item, Item)>, Refusal> {
+        let item = |number: usize| {
+            let Taken { sheet, index } = taken[number];
+            if self.keyed {
+                let anchor = self.sheets[sheet].anchor(&self.request.order, index);
+                return anchor.map(Item::Keyed).map_err(|unsorted| Refusal::Unsorted(unsorted.0));
+            }
+            let marks = |some: &[Taken]| some.iter().map(|taken| self.mark_of(*taken)).collect();
+            let before = marks(&taken[number.saturating_sub(Marks::BEHIND)..number]);
+            let after = marks(&taken[number + 1..(number + 1 + Marks::AHEAD).min(taken.len())]);
+            Ok(Item::Marked(MarkedItem { item: self.mark_of(taken[number]), around: Marks { before, after } }))
+        };
+        match taken.len() {
+            0 => Ok(None),
+            count => Ok(Some((item(0)?, item(count - 1)?))),
+        }
+    }
+}
+
+fn narrow(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}

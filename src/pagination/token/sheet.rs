@@ -1,0 +1,357 @@
+//! One page of the upstream's: what it proves of its order, where a place is in it, and where its tokens lead.
+
+use std::{borrow::Cow, cmp::Ordering, collections::HashSet, sync::Arc};
+
+use crate::{
+    json::Span,
+    pagination::{
+        answer::Answer,
+        fetch::Token,
+        key::{self, KeyValue},
+        mark::{Mark, Marker},
+        order::{Order, Ties},
+        paging::{EndEvidence, Tokens},
+        position::Anchor,
+        proof, rows,
+        rows::Unsorted,
+    },
+};
+
+/// Which way a list is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// From its start to its end.
+    Forward,
+    /// From its end to its start.
+    Backward,
+}
+
+impl Way {
+    #[must_use]
+    pub(super) fn of(backward: bool) -> Self {
+        if backward { Self::Backward } else { Self::Forward }
+    }
+
+    #[must_use]
+    pub(super) fn is_backward(self) -> bool {
+        self == Self::Backward
+    }
+
+    #[must_use]
+    pub(super) fn reversed(self) -> Self {
+        Self::of(!self.is_backward())
+    }
+
+    /// The index in the list's order of what is read as number `place` of `count`.
+    #[must_use]
+    pub(super) fn index(self, place: usize, count: usize) -> usize {
+        if self.is_backward() { count - 1 - place } else { place }
+    }
+
+    /// How two items that stand so in the list are read.
+    fn read(self, ordering: Ordering) -> Ordering {
+        if self.is_backward() { ordering.reverse() } else { ordering }
+    }
+}
+
+/// How a page of the upstream's was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Asked {
+    /// By this token; none: the first page.
+    pub(super) token: Option<Token>,
+    /// The token leads back.
+    pub(super) way: Way,
+    /// With this size.
+    pub(super) size: u32,
+}
+
+/// Where the list goes on beyond a page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Lead {
+    /// Where this token leads.
+    Token(Token),
+    /// Nowhere: the list is at its end, or at its start.
+    Edge,
+    /// The upstream has no token for this direction.
+    Unknown,
+    /// The answer says that there is more, and not where.
+    Broken,
+}
+
+/// How many items of a page come before a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Passed {
+    /// So many, in the direction of reading.
+    pub(super) count: usize,
+    /// How that is known.
+    pub(super) basis: Basis,
+    /// What comes next ties with the anchor, and the upstream does not order ties.
+    pub(super) amid_ties: bool,
+}
+
+/// How the number of items that come before a place is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Basis {
+    /// Keys decide.
+    Keys,
+    /// The anchor itself is in view, amid ties that the upstream does not order.
+    Sight,
+    /// Some of the ties in view were served, and which ones can't be told.
+    Guess {
+        /// The ties begin with the page: there may be more of them before it.
+        from_edge: bool,
+    },
+}
+
+/// One page of the upstream's.
+#[derive(Debug)]
+pub(super) struct Sheet {
+    pub(super) answer: Answer,
+    pub(super) asked: Asked,
+}
+
+impl Sheet {
+    #[must_use]
+    pub(super) fn len(&self) -> usize {
+        self.answer.items.len()
+    }
+
+    #[must_use]
+    pub(super) fn is_empty(&self) -> bool {
+        self.answer.items.is_empty()
+    }
+
+    /// How many items lie between where the token leads and a place before which so many are read in a direction.
+    #[must_use]
+    pub(super) fn depth(&self, way: Way, passed: usize) -> usize {
+        if self.asked.way == way { passed } else { self.len() - passed }
+    }
+
+    /// Checks that the items are in the declared order. Ties that the upstream does not order may come in any sequence.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsorted`] where the items contradict the order or lack its keys.
+    pub(super) fn check(&self, order: &Order) -> Result<(), Unsorted> {
+        let answer = &self.answer;
+        if self.len() == 1 {
+            return rows::check_alone(answer, order);
+        }
+        for place in 1..self.len() {
+            match rows::compare_strong(answer, order, place - 1, place) {
+                Some(Ordering::Less) => {}
+                Some(Ordering::Greater) => return Err(rows::contradiction(order, place)),
+                None => return Err(rows::incomparable(answer, order, place)),
+                Some(Ordering::Equal) => match rows::compare_ids(answer, order, place - 1, place) {
+                    Some(Ordering::Less) => {}
+                    Some(Ordering::Equal) => return Err(rows::twice(place)),
+                    None => return Err(rows::incomparable(answer, order, place)),
+                    Some(Ordering::Greater) if order.ties == Ties::Ordered && !rows::is_cut(answer, order, place) => {
+                        return Err(Unsorted(format!(
+                            "items {place} and {} of an answer have equal keys and are not in the order of {}: say \
+                             ties = \"unordered\"",
+                            place + 1,
+                            order.id.name
+                        )));
+                    }
+                    Some(Ordering::Greater) => {}
+                },
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the list goes on in a direction.
+    #[must_use]
+    pub(super) fn lead(&self, way: Way, tokens: Tokens, end: EndEvidence) -> Lead {
+        let asked_so = self.asked.way == way;
+        if way.is_backward() && self.asked.token.is_none() {
+            return Lead::Edge;
+        }
+        if asked_so && if tokens.ends_empty { self.is_empty() } else { self.answer.more == Some(false) } {
+            return Lead::Edge;
+        }
+        if tokens.by_item {
+            let short = end == EndEvidence::ShortPage && self.len() < self.asked.size as usize;
+            return match self.len() {
+                _ if way.is_backward() && !tokens.backward => Lead::Unknown,
+                0 => Lead::Edge,
+                _ if asked_so && short => Lead::Edge,
+                count => self.item_token(way.index(count - 1, count)).map_or(Lead::Broken, Lead::Token),
+            };
+        }
+        let token = if way.is_backward() { &self.answer.previous } else { &self.answer.next };
+        match token {
+            Some(token) => Lead::Token(token.clone()),
+            None if way.is_backward() && !tokens.backward => Lead::Unknown,
+            // An empty page does not say where it is.
+            None if !asked_so && self.is_empty() => Lead::Unknown,
+            None if asked_so && self.answer.more == Some(true) => Lead::Broken,
+            None => Lead::Edge,
+        }
+    }
+
+    /// What continues the list from an item, where the dialect pages by item.
+    #[must_use]
+    pub(super) fn item_token(&self, index: usize) -> Option<Token> {
+        let raw = self.answer.item_tokens.get(index)?.of(&self.answer.body);
+        let text = std::str::from_utf8(raw).ok().filter(|text| !matches!(*text, "" | "null"))?;
+        Some(Token(Arc::from(text)))
+    }
+
+    /// Whether what continues the list from each item is its id.
+    #[must_use]
+    pub(super) fn is_continued_by_ids(&self, order: &Order) -> bool {
+        (0..self.len()).all(|index| {
+            let token = self.answer.item_tokens.get(index).copied().unwrap_or_default();
+            key::identity(&order.id, token.of(&self.answer.body)) == self.id(order, index)
+        })
+    }
+
+    /// The id of an item, in the spelling by which it is known again; empty where it has none.
+    #[must_use]
+    pub(super) fn id(&self, order: &Order, index: usize) -> Cow<'_, [u8]> {
+        match self.raw_id(order, index) {
+            b"null" | [b'{' | b'[', ..] => Cow::Borrowed(&[]),
+            raw => key::identity(&order.id, raw),
+        }
+    }
+
+    /// The mark of an item: of its id, or of its bytes where it has none.
+    #[must_use]
+    pub(super) fn mark(&self, order: &Order, marker: &Marker, index: usize) -> Mark {
+        let id = self.id(order, index);
+        marker.mark(if id.is_empty() { self.answer.item(index) } else { &id })
+    }
+
+    /// The mark of an item as it is: of its keys and its id.
+    #[must_use]
+    pub(super) fn fingerprint(&self, order: &Order, marker: &Marker, index: usize) -> Mark {
+        let row = rows::row(&self.answer, order, index).iter().map(|span| span.of(&self.answer.body));
+        marker.mark(&row.collect::<Vec<_>>().join(&b','))
+    }
+
+    /// The marks of all items, in the direction of reading.
+    #[must_use]
+    pub(super) fn marks(&self, order: &Order, marker: &Marker, way: Way) -> Vec<Mark> {
+        (0..self.len()).map(|place| self.mark(order, marker, way.index(place, self.len()))).collect()
+    }
+
+    /// What tells this page from another: its first and its last item, by their ids, and by their keys where there are
+    /// any; of items without ids all of them.
+    #[must_use]
+    pub(super) fn hash(&self, order: &Order, marker: &Marker) -> u64 {
+        let ends = [0, self.len().saturating_sub(1)];
+        let mut told = Vec::new();
+        if self.is_empty() || ends.iter().any(|index| self.id(order, *index).is_empty()) {
+            (0..self.len()).for_each(|index| told.extend(self.mark(order, marker, index).number().to_le_bytes()));
+        } else {
+            ends.iter().for_each(|index| told.extend(self.fingerprint(order, marker, *index).number().to_le_bytes()));
+        }
+        marker.mark(&told).number()
+    }
+
+    /// An item as an anchor.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsorted`] where no cursor can hold its keys.
+    pub(super) fn anchor(&self, order: &Order, index: usize) -> Result<Anchor, Unsorted> {
+        let body = &self.answer.body;
+        let anchor = rows::row(&self.answer, order, index).split_last().and_then(|(id, strong)| {
+            let values =
+                strong.iter().zip(&order.strong).map(|(span, key)| KeyValue::of_strong(&key.kind, span.of(body)));
+            Some(Anchor { keys: values.collect::<Option<_>>()?, id: KeyValue::of_id(id.of(body))? })
+        });
+        anchor.ok_or_else(|| rows::unkept(&self.answer, order, index))
+    }
+
+    /// Whether two items of this page have equal strong keys.
+    #[must_use]
+    pub(super) fn ties(&self, order: &Order, left: usize, right: usize) -> bool {
+        !order.strong.is_empty() && rows::compare_strong(&self.answer, order, left, right) == Some(Ordering::Equal)
+    }
+
+    /// How the item that is read last stands to an anchor, in the direction of reading; by the strong keys alone where
+    /// ties are unordered. `None` where that can't be said.
+    #[must_use]
+    pub(super) fn reaches(&self, way: Way, order: &Order, anchor: &Anchor) -> Option<Ordering> {
+        self.stands(way, order, self.len().checked_sub(1)?, anchor)
+    }
+
+    /// The same of the item that is read first.
+    #[must_use]
+    pub(super) fn begins(&self, way: Way, order: &Order, anchor: &Anchor) -> Option<Ordering> {
+        if self.is_empty() { None } else { self.stands(way, order, 0, anchor) }
+    }
+
+    fn stands(&self, way: Way, order: &Order, place: usize, anchor: &Anchor) -> Option<Ordering> {
+        let relation = rows::relate(&self.answer, order, way.index(place, self.len()), anchor)?;
+        Some(way.read(if proof::loose_at(order, anchor) { relation.strong } else { relation.whole }))
+    }
+
+    /// How many of the items come before the place right beyond an anchor. Keys decide; amid ties that the upstream does
+    /// not order, its own sequence does: the place is beyond the anchor itself. Where that is not to be seen, the number
+    /// of the run's items that were served (`run`), or that this page was handed out as the one that begins at the place
+    /// (`aligned`). `None` where an item can't be compared.
+    #[must_use]
+    pub(super) fn passed(&self, way: Way, order: &Order, anchor: &Anchor, run: u32, aligned: bool) -> Option<Passed> {
+        let loose = proof::loose_at(order, anchor);
+        let relation = |index| {
+            let relation = rows::relate(&self.answer, order, index, anchor)?;
+            Some(if loose { relation.strong } else { relation.whole })
+        };
+        let from = self.partition(|index| Some(relation(index)? == Ordering::Less))?;
+        let to = self.partition(|index| Some(relation(index)? != Ordering::Greater))?;
+        let (before, through) = if way.is_backward() { (self.len() - to, self.len() - from) } else { (from, to) };
+        let known = |count, basis| Some(Passed { count, basis, amid_ties: count < through });
+        if from == to || !loose {
+            return known(through, Basis::Keys);
+        }
+        let itself = (before..through).find(|place| self.is(order, way.index(*place, self.len()), anchor));
+        if let Some(place) = itself {
+            return known(place + 1, Basis::Sight);
+        }
+        if run <= 1 || (aligned && before == 0) {
+            return known(before, Basis::Keys);
+        }
+        let served = before.saturating_add(run as usize - 1).min(through);
+        known(served, Basis::Guess { from_edge: before == 0 })
+    }
+
+    /// The items whose ids stand twice in this answer contradict that it shows one state.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsorted`] naming the second of them.
+    pub(super) fn check_ids(&self, order: &Order) -> Result<(), Unsorted> {
+        let mut had = HashSet::with_capacity(self.len());
+        match (0..self.len()).find(|index| !had.insert(self.id(order, *index))) {
+            Some(index) => Err(rows::twice(index)),
+            None => Ok(()),
+        }
+    }
+
+    fn is(&self, order: &Order, index: usize, anchor: &Anchor) -> bool {
+        let id = key::Key::Raw(self.raw_id(order, index));
+        key::compare(&order.id, key::Extent::Whole, id, key::Key::Kept(&anchor.id)) == Some(Ordering::Equal)
+    }
+
+    fn raw_id(&self, order: &Order, index: usize) -> &[u8] {
+        rows::row(&self.answer, order, index).last().copied().unwrap_or(Span::ABSENT).of(&self.answer.body)
+    }
+
+    /// The first index of which something is not so that is so of all items before it.
+    fn partition(&self, holds: impl Fn(usize) -> Option<bool>) -> Option<usize> {
+        let (mut low, mut high) = (0, self.len());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if holds(middle)? {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Some(low)
+    }
+}

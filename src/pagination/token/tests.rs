@@ -1,0 +1,472 @@
+//! Pages of small lists that stand still, each after a statement of the module's. What changes, and everything random,
+//! is the simulator's.
+
+use std::sync::Arc;
+
+use crate::{
+    json::Span,
+    pagination::{
+        answer::{Answer, Standing},
+        fetch::{Fetch, Token, TokenFetch},
+        key::KeyValue,
+        mark::{Mark, Marker},
+        order::{Direction, Kind, Nulls, Order, SortKey, Ties},
+        page::{Level, Page, Unproven},
+        paging::{EndEvidence, Family, Paging, Sizes, Tokens},
+        position::{Anchor, Hint, Item, Marks, Pivot, Position, Target, Within},
+        refusal::Refusal,
+        resolver::{PageRequest, ShortPages, Step, WhenUnproven, resolve},
+        window::Offset,
+    },
+};
+
+/// One page of the upstream's: how it is asked for, and what it answers. Items are raw JSON: a key and an id, or an id.
+#[derive(Clone, Default)]
+struct Given {
+    asked: (&'static str, bool),
+    items: Vec<(&'static str, &'static str)>,
+    next: Option<&'static str>,
+    previous: Option<&'static str>,
+    more: Option<bool>,
+    standing: Standing,
+}
+
+/// A page asked for by a token that leads on; "" is the first page.
+fn given(token: &'static str, items: &[&'static str], next: Option<&'static str>) -> Given {
+    let items = items.iter().map(|id| ("", *id)).collect();
+    Given { asked: (token, false), items, next, ..Given::default() }
+}
+
+struct Upstream {
+    pages: Vec<Given>,
+    paging: Paging,
+    order: Order,
+    request: PageRequest,
+    asked: Vec<TokenFetch>,
+}
+
+fn key(name: &str) -> SortKey {
+    SortKey {
+        name: name.into(),
+        direction: Direction::Ascending,
+        kind: Kind::Inferred,
+        nulls: Nulls::None,
+        grain: None,
+    }
+}
+
+fn start() -> Target {
+    Target { position: Position::Start, hint: Hint::default() }
+}
+
+fn marker() -> Marker {
+    Marker::new(|bytes| {
+        Mark::of(bytes.iter().fold(7_u64, |hash, byte| hash.wrapping_mul(0x100_0000_01b3) ^ u64::from(*byte)))
+    })
+}
+
+impl Upstream {
+    /// Sorted by the id alone, pages of two.
+    fn new(pages: Vec<Given>) -> Self {
+        let order = Order { strong: vec![], id: key("id"), ties: Ties::Unordered, declared: true };
+        let paging = Paging::new(Family::Token, Sizes::Fixed(2));
+        let request = PageRequest::new(start(), 2, Arc::new(order.clone()), Arc::new(paging.clone()), marker());
+        Self { pages, paging, order, request, asked: Vec::new() }
+    }
+
+    fn undeclared(mut self) -> Self {
+        self.order.declared = false;
+        self
+    }
+
+    fn sorted_by_rank(mut self) -> Self {
+        self.order.strong = vec![key("rank")];
+        self
+    }
+
+    fn tokens(mut self, change: impl FnOnce(&mut Tokens)) -> Self {
+        change(&mut self.paging.tokens);
+        self
+    }
+
+    fn page(&mut self, target: &Target, limit: u32) -> Result<Box<Page>, Refusal> {
+        self.asked.clear();
+        let mut step = resolve(PageRequest {
+            target: target.clone(),
+            limit,
+            order: Arc::new(self.order.clone()),
+            paging: Arc::new(self.paging.clone()),
+            ..self.request.clone()
+        });
+        loop {
+            step = match step {
+                Step::Fetch(fetches, pending) => {
+                    pending.resume(fetches.iter().map(|fetch| self.answer(fetch)).collect())
+                }
+                Step::Serve(page) => return Ok(page),
+                Step::Refuse(refusal) => return Err(refusal),
+            }
+        }
+    }
+
+    fn answer(&mut self, fetch: &Fetch) -> Answer {
+        let Fetch::Token(fetch) = fetch else { panic!("{fetch:?} of a list by token") };
+        self.asked.push(fetch.clone());
+        let token = fetch.token.as_ref().map_or("", |token| &token.0);
+        let page = self.pages.iter().find(|page| page.asked == (token, fetch.backward));
+        let Some(page) = page else { return Answer { standing: Standing::Gone, ..Answer::default() } };
+        let handed_out = |token: &Option<&str>| token.map(|token| Token(token.into()));
+        let mut answer = Answer {
+            next: handed_out(&page.next),
+            previous: handed_out(&page.previous),
+            more: page.more,
+            standing: page.standing,
+            ..Answer::default()
+        };
+        for (rank, id) in &page.items {
+            let body = &mut answer.body;
+            let mut push = |text: &str| {
+                let start = u32::try_from(body.len()).unwrap();
+                body.extend_from_slice(text.as_bytes());
+                Span { start, end: u32::try_from(body.len()).unwrap() }
+            };
+            let (rank, id) = (push(rank), push(id));
+            answer.items.push(Span { start: rank.start, end: id.end });
+            let strong = if self.order.strong.is_empty() { None } else { Some(rank) };
+            answer.keys.extend(strong.into_iter().chain([id]));
+            if self.paging.tokens.by_item {
+                answer.item_tokens.push(id);
+            }
+        }
+        answer
+    }
+
+    /// The tokens that were asked for, those that lead back with a `<`.
+    fn asked(&self) -> Vec<String> {
+        let text = |token: &Option<Token>| token.as_ref().map_or(String::new(), |token| token.0.to_string());
+        self.asked
+            .iter()
+            .map(|fetch| format!("{}{}", if fetch.backward { "<" } else { "" }, text(&fetch.token)))
+            .collect()
+    }
+
+    /// The items of each page to the end.
+    fn walk(&mut self, limit: u32) -> Result<Vec<Vec<String>>, Refusal> {
+        let (mut pages, mut target) = (Vec::new(), Some(start()));
+        while let Some(at) = target {
+            let page = self.page(&at, limit)?;
+            pages.push(ids(&page));
+            target = page.next;
+        }
+        Ok(pages)
+    }
+}
+
+fn ids(page: &Page) -> Vec<String> {
+    (0..page.items.len()).map(|index| String::from_utf8(page.item(index).to_vec()).unwrap()).collect()
+}
+
+fn three_pages() -> Vec<Given> {
+    vec![given("", &["1", "2"], Some("a")), given("a", &["3", "4"], Some("b")), given("b", &["5"], None)]
+}
+
+#[test]
+fn sizes_that_align_take_one_request_a_page() {
+    for declared in [true, false] {
+        let mut list = Upstream::new(three_pages());
+        list.order.declared = declared;
+        let first = list.page(&start(), 2).unwrap();
+        let second = list.page(&first.next.clone().unwrap(), 2).unwrap();
+        assert_eq!(
+            (ids(&second), list.asked()),
+            (vec!["3".into(), "4".into()], vec!["a".into()]),
+            "declared: {declared}"
+        );
+        assert_eq!(first.level, if declared { Level::Checked } else { Level::Anchored });
+        assert_eq!(list.walk(2).unwrap(), [vec!["1", "2"], vec!["3", "4"], vec!["5"]]);
+    }
+}
+
+#[test]
+fn pages_straddle_where_sizes_do_not_align() {
+    for declared in [true, false] {
+        let mut list = Upstream::new(three_pages());
+        list.order.declared = declared;
+        assert_eq!(list.walk(3).unwrap(), [vec!["1", "2", "3"], vec!["4", "5"]]);
+        assert_eq!(list.walk(1).unwrap().len(), 5);
+        assert_eq!(list.walk(9).unwrap(), [["1", "2", "3", "4", "5"]]);
+    }
+}
+
+#[test]
+fn what_was_served_and_comes_again_is_passed_over() {
+    for declared in [true, false] {
+        let mut list = Upstream::new(three_pages());
+        list.order.declared = declared;
+        let next = list.page(&start(), 2).unwrap().next.unwrap();
+        list.pages[1] = given("a", &["2", "3"], Some("b"));
+        list.pages[2] = given("b", &["4", "5"], None);
+        assert_eq!(ids(&list.page(&next, 2).unwrap()), ["3", "4"], "declared: {declared}");
+    }
+}
+
+#[test]
+fn a_reader_that_deletes_what_it_read_goes_on() {
+    for declared in [true, false] {
+        let page = |items| given("a", items, None);
+        let mut list = Upstream::new(vec![given("", &["1", "2"], Some("a")), page(&["3", "4", "5", "6"])]);
+        list.order.declared = declared;
+        let next = list.page(&start(), 4).unwrap().next.unwrap();
+        list.pages[1] = page(&["5", "6"]);
+        assert_eq!(ids(&list.page(&next, 4).unwrap()), ["5", "6"], "declared: {declared}");
+        // What begins beyond the item that was next may have lost what stood between.
+        list.pages[1] = page(&["7"]);
+        assert_eq!(list.page(&next, 4).unwrap_err(), Refusal::PositionLost { nearest: Offset(0) });
+    }
+}
+
+#[test]
+fn a_page_that_lost_its_place_is_looked_for_in_the_page_before() {
+    for declared in [true, false] {
+        let mut list = Upstream::new(three_pages()).tokens(|tokens| tokens.backward = true);
+        list.order.declared = declared;
+        list.pages[1].previous = Some("p");
+        let next = list.page(&start(), 3).unwrap().next.unwrap();
+        list.pages[1].items = vec![("", "6"), ("", "7")];
+        list.pages[2] = given("b", &["8"], None);
+        list.pages.push(Given { asked: ("p", true), ..given("", &["2", "3", "4", "5"], Some("a")) });
+        list.pages.last_mut().unwrap().asked = ("p", true);
+        assert_eq!(ids(&list.page(&next, 3).unwrap()), ["4", "5", "6"], "declared: {declared}");
+        let expected: &[&str] = if declared { &["a", "<p"] } else { &["a", "b", "<p"] };
+        assert_eq!(list.asked(), expected, "declared: {declared}");
+    }
+}
+
+#[test]
+fn a_list_that_goes_round_is_refused_before_anything_comes_twice() {
+    let circle = || {
+        let mut pages = three_pages();
+        pages[2] = given("b", &["5"], Some("a"));
+        pages
+    };
+    let mut list = Upstream::new(circle());
+    assert_eq!(list.walk(2), Err(Refusal::Stuck));
+    let last = list.page(&start(), 5).unwrap();
+    assert_eq!(ids(&last), ["1", "2", "3", "4", "5"]);
+    assert_eq!(list.page(&last.next.unwrap(), 5).unwrap_err(), Refusal::Stuck);
+    // Without an order only what comes again shows it.
+    assert_eq!(Upstream::new(circle()).undeclared().walk(2), Err(Refusal::Stuck));
+    let mut same = Upstream::new(vec![given("", &["1"], Some("a")), given("a", &["2"], Some("a"))]);
+    assert_eq!(same.walk(2), Err(Refusal::Stuck));
+}
+
+#[test]
+fn going_back_and_forth_is_no_circle() {
+    let mut list = Upstream::new(three_pages()).undeclared().tokens(|tokens| tokens.backward = true);
+    list.pages[1].previous = Some("p");
+    list.pages.push(Given { asked: ("p", true), ..given("", &["1", "2"], Some("a")) });
+    let mut at = list.page(&start(), 2).unwrap().next.unwrap();
+    for turn in 0..20 {
+        let page = list.page(&at, 2).unwrap();
+        assert_eq!(ids(&page), if turn % 2 == 0 { ["3", "4"] } else { ["1", "2"] }, "turn {turn}");
+        at = if turn % 2 == 0 { page.previous.unwrap() } else { page.next.unwrap() };
+    }
+}
+
+#[test]
+fn the_end_is_the_upstreams_word() {
+    let mut list = Upstream::new(three_pages());
+    // There is more, it says, and not where.
+    list.pages[2].more = Some(true);
+    assert_eq!(list.walk(2), Err(Refusal::Stuck));
+    // There is no more, whatever token comes with it.
+    list.pages[1].more = Some(false);
+    assert_eq!(list.walk(2).unwrap(), [["1", "2"], ["3", "4"]]);
+    // A token may lead to nothing; such a page has no next, and none is left out after an empty one with a token.
+    let pages = vec![given("", &["1", "2"], Some("a")), given("a", &[], Some("b")), given("b", &[], None)];
+    assert_eq!(Upstream::new(pages.clone()).walk(2).unwrap(), [vec!["1", "2"], vec![]]);
+    let more = [pages, vec![given("b", &["3"], None)]].concat();
+    let mut list = Upstream::new(more);
+    list.pages.remove(2);
+    assert_eq!(list.walk(2).unwrap(), [vec!["1", "2"], vec!["3"]]);
+    // For some only an empty page is the end, though it has a token, and "there is no more" is not.
+    let mut list = Upstream::new(three_pages()).tokens(|tokens| tokens.ends_empty = true);
+    list.pages[1].more = Some(false);
+    list.pages[2] = given("b", &[], Some("c"));
+    assert_eq!(list.walk(4).unwrap(), [vec!["1", "2", "3", "4"], vec![]]);
+}
+
+#[test]
+fn a_spent_budget_ends_no_list() {
+    let mut list =
+        Upstream::new(vec![given("", &["1"], Some("a")), given("a", &[], Some("b")), given("b", &["2"], None)]);
+    list.request.budget = 2;
+    assert_eq!(list.page(&start(), 2).unwrap_err(), Refusal::BudgetExceeded);
+    list.request.short_pages = ShortPages::Serve;
+    let page = list.page(&start(), 2).unwrap();
+    assert_eq!((ids(&page), page.short), (vec!["1".into()], true));
+    assert_eq!(ids(&list.page(&page.next.unwrap(), 2).unwrap()), ["2"]);
+    // Nothing is no page.
+    list.pages[0].items.clear();
+    assert_eq!(list.page(&start(), 2).unwrap_err(), Refusal::BudgetExceeded);
+}
+
+#[test]
+fn without_tokens_that_lead_back_a_previous_page_is_one_that_a_sheet_holds() {
+    let pages = vec![given("", &["1", "2"], Some("a")), given("a", &["3", "4", "5", "6"], None)];
+    let mut list = Upstream::new(pages);
+    let first = list.page(&start(), 3).unwrap();
+    assert!(first.previous.is_none());
+    let second = list.page(&first.next.unwrap(), 2).unwrap();
+    assert_eq!(ids(&second), ["4", "5"]);
+    // Of two items before it one is in its sheet, the other in a sheet whose token is not known any more.
+    assert!(second.previous.is_none());
+    let third = list.page(&second.next.unwrap(), 2).unwrap();
+    assert_eq!(ids(&third), ["6"]);
+    let back = list.page(&third.previous.clone().unwrap(), 2).unwrap();
+    assert_eq!((ids(&back), list.asked()), (vec!["4".into(), "5".into()], vec!["a".into()]));
+    assert_eq!(ids(&list.page(&back.next.unwrap(), 2).unwrap()), ["6"]);
+    assert_eq!(list.page(&third.previous.unwrap(), 9).unwrap_err(), Refusal::Unsupported);
+}
+
+/// The ids "1" to "4", each of which continues the list after it, or before it.
+fn by_item() -> Upstream {
+    let by = |token, items, more| Given { more: Some(more), ..given(token, items, None) };
+    let mut before = by("\"3\"", &["\"1\"", "\"2\""], false);
+    before.asked.1 = true;
+    let pages = vec![
+        by("", &["\"1\"", "\"2\""], true),
+        by("\"2\"", &["\"3\"", "\"4\""], false),
+        by("\"3\"", &["\"4\""], false),
+        before,
+    ];
+    Upstream::new(pages).tokens(|tokens| (tokens.by_item, tokens.backward) = (true, true))
+}
+
+#[test]
+fn items_continue_their_list() {
+    let mut list = by_item();
+    list.paging.end = EndEvidence::Flag;
+    let first = list.page(&start(), 2).unwrap();
+    assert!(first.previous.is_none());
+    let second = list.page(&first.next.unwrap(), 2).unwrap();
+    assert_eq!((ids(&second), list.asked()), (vec!["\"3\"".into(), "\"4\"".into()], vec!["\"2\"".into()]));
+    assert!(second.next.is_none());
+    let back = list.page(&second.previous.unwrap(), 2).unwrap();
+    assert_eq!((ids(&back), list.asked()), (vec!["\"1\"".into(), "\"2\"".into()], vec!["<\"3\"".into()]));
+    assert!(back.previous.is_none());
+    // By any item, as item cursors and ids name it.
+    let id = || KeyValue::Text(b"3".to_vec());
+    let anchor = Anchor { keys: vec![], id: id() };
+    let pivot = Pivot { id: id(), fingerprint: None };
+    for position in [Position::After(anchor.clone()), Position::AfterPivot(pivot.clone())] {
+        assert_eq!(ids(&list.page(&Target { position, ..start() }, 2).unwrap()), ["\"4\""]);
+    }
+    for position in [Position::Before(anchor), Position::BeforePivot(pivot)] {
+        assert_eq!(ids(&list.page(&Target { position, ..start() }, 2).unwrap()), ["\"1\"", "\"2\""]);
+    }
+    // An item that is gone leads nowhere.
+    list.pages.remove(1);
+    let next = list.page(&start(), 2).unwrap().next.unwrap();
+    assert_eq!(list.page(&next, 2).unwrap_err(), Refusal::TokenGone);
+}
+
+#[test]
+fn an_upstream_that_ignores_its_item_is_stuck() {
+    for declared in [true, false] {
+        let mut list = by_item();
+        list.order.declared = declared;
+        list.pages[1].items = list.pages[0].items.clone();
+        list.pages[1].more = Some(true);
+        assert_eq!(list.walk(2), Err(Refusal::Stuck), "declared: {declared}");
+    }
+}
+
+#[test]
+fn a_token_for_once_is_asked_once() {
+    let pages = vec![given("", &["1", "2"], Some("a")), given("a", &["3", "4"], Some("b")), given("b", &["5"], None)];
+    let mut list = Upstream::new(pages).tokens(|tokens| tokens.single_use = true);
+    assert_eq!(list.walk(1).unwrap(), [vec!["1", "2"], vec!["3", "4"], vec!["5"]]);
+    assert_eq!(list.walk(3).unwrap(), [vec!["1", "2"], vec!["3", "4"], vec!["5"]]);
+    assert_eq!(list.walk(5).unwrap(), [vec!["1", "2", "3", "4"], vec!["5"]]);
+    list.paging.sizes = Sizes::Free { least: 1, most: None };
+    list.page(&start(), 7).unwrap();
+    assert_eq!(list.asked.iter().map(|fetch| fetch.size.0).collect::<Vec<_>>(), [7, 5, 3]);
+}
+
+#[test]
+fn what_tokens_cannot_say_is_unsupported() {
+    let anchor = Anchor { keys: vec![], id: KeyValue::Number("3".into()) };
+    for position in [
+        Position::End,
+        Position::At(Offset(2)),
+        Position::After(anchor.clone()),
+        Position::Before(anchor),
+        Position::AfterMarks(Marks::default()),
+        Position::BeforeMarks(Marks::default()),
+    ] {
+        let target = Target { position, ..start() };
+        assert_eq!(Upstream::new(three_pages()).page(&target, 2).unwrap_err(), Refusal::Unsupported);
+    }
+    let target = Target { position: Position::At(Offset(0)), ..start() };
+    assert_eq!(ids(&Upstream::new(three_pages()).page(&target, 2).unwrap()), ["1", "2"]);
+}
+
+#[test]
+fn items_that_contradict_the_order_are_refused_or_served_by_their_marks() {
+    let pages = vec![given("", &["2", "1"], Some("a")), given("a", &["4", "3"], None)];
+    let mut list = Upstream::new(pages);
+    assert!(matches!(list.page(&start(), 2), Err(Refusal::Unsorted(_))));
+    list.request.unproven = WhenUnproven::Flag;
+    let page = list.page(&start(), 3).unwrap();
+    assert_eq!((page.level, page.unproven), (Level::Positional, Some(Unproven::Order)));
+    assert_eq!(ids(&list.page(&page.next.unwrap(), 3).unwrap()), ["3"]);
+}
+
+#[test]
+fn ties_that_are_not_ordered_keep_the_upstreams_sequence() {
+    let tied = |token: &'static str, items: &[(&'static str, &'static str)], next| Given {
+        asked: (token, false),
+        items: items.to_vec(),
+        next,
+        ..Given::default()
+    };
+    let pages = vec![
+        tied("", &[("7", "31"), ("7", "35"), ("7", "32")], Some("a")),
+        tied("a", &[("7", "33"), ("8", "34")], None),
+    ];
+    let mut list = Upstream::new(pages).sorted_by_rank();
+    assert_eq!(list.walk(2).unwrap(), [vec!["731", "735"], vec!["732", "733"], vec!["834"]]);
+    let first = list.page(&start(), 2).unwrap();
+    let second = list.page(&first.next.clone().unwrap(), 2).unwrap();
+    assert_eq!((first.level, second.level), (Level::Checked, Level::Anchored));
+    assert_eq!(list.page(&second.next.unwrap(), 2).unwrap().level, Level::Checked);
+    // The item served last is gone: which of its ties were served can't be told.
+    list.pages[0].items.remove(1);
+    list.pages[0].items[1].1 = "36";
+    assert_eq!(list.page(&first.next.unwrap(), 2).unwrap_err(), Refusal::TieRun { nearest: Offset(0) });
+}
+
+#[test]
+fn marks_made_with_an_older_key_are_compared_with_that_key() {
+    let mut list = Upstream::new(three_pages()).undeclared();
+    let next = list.page(&start(), 1).unwrap().next.unwrap();
+    list.request.marker = Marker::new(|bytes| Mark::of(bytes.len() as u64 + 900));
+    assert!(list.page(&next, 1).is_err());
+    list.request.target_marker = Some(marker());
+    assert_eq!(ids(&list.page(&next, 1).unwrap()), ["2"]);
+}
+
+#[test]
+fn edges_are_named_as_the_order_allows() {
+    let page = Upstream::new(three_pages()).page(&start(), 3).unwrap();
+    let keyed = |id: &str| Item::Keyed(Anchor { keys: vec![], id: KeyValue::Number(id.into()) });
+    assert_eq!(page.edges, Some((keyed("1"), keyed("3"))));
+    let page = Upstream::new(three_pages()).undeclared().page(&start(), 3).unwrap();
+    let Some((Item::Marked(first), Item::Marked(last))) = page.edges else { panic!("not marked") };
+    assert_eq!((first.around.before.len(), first.around.after.len()), (0, 2));
+    assert_eq!((last.around.before.len(), last.around.after.len()), (2, 0));
+    let Position::Token(place) = page.next.unwrap().position else { panic!("not by token") };
+    let Within::Marks(marks) = place.within else { panic!("not amid marks") };
+    assert_eq!((marks.before.len(), marks.after.len()), (3, 1));
+}

@@ -1,0 +1,91 @@
+//! What is said about the size of a collection whose pages are mostly read through filters.
+
+use crate::pagination::{
+    answer::Total,
+    fetch::Fetch,
+    model::{self, List, end, start},
+    order::{Direction, Kind},
+    page::Page,
+    position::Target,
+    resolver::Totals,
+};
+
+fn list(tells: bool) -> List {
+    let keys = vec![model::key("score", Kind::Number, Direction::Ascending)];
+    let mut list = List::new(keys, (0..60).map(|row| vec![model::whole(row)]));
+    list.totals = tells;
+    list
+}
+
+fn page(list: &mut List, target: Target, totals: Totals, counts: bool) -> Page {
+    let mut request = list.request(target, 7);
+    (request.totals, request.counts, request.tells_total) = (totals, counts, list.totals);
+    list.resolve(request).unwrap()
+}
+
+fn told(page: &Page) -> Option<u64> {
+    page.total.map(|total| total.value)
+}
+
+#[test]
+fn a_filtered_answer_tells_nothing_of_the_whole() {
+    let mut list = list(true);
+    let first = page(&mut list, start(), Totals::Upstream, false);
+    assert_eq!(told(&first), Some(60));
+    let second = page(&mut list, first.next.unwrap(), Totals::Upstream, false);
+    assert_eq!((told(&second), second.requests), (None, 1));
+    // The total of then helps to aim, and is not told.
+    assert_eq!(second.next.unwrap().hint.total, Some(60));
+    assert_eq!(told(&page(&mut list, end(), Totals::Upstream, false)), Some(60), "the flipped list is the whole list");
+}
+
+#[test]
+fn nothing_is_told_where_nothing_is_wanted() {
+    let mut list = list(true);
+    let first = page(&mut list, start(), Totals::Omit, true);
+    assert_eq!((told(&first), first.next.unwrap().hint.total), (None, Some(60)));
+    assert_eq!(list.asked.len(), 1);
+}
+
+#[test]
+fn a_count_goes_beside_the_first_request_where_no_answer_will_tell() {
+    for tells in [true, false] {
+        let mut list = list(tells);
+        let first = page(&mut list, start(), Totals::Count, false);
+        assert_eq!((told(&first), first.requests), (Some(60), if tells { 1 } else { 2 }));
+        list.rows.truncate(50);
+        let second = page(&mut list, first.next.unwrap(), Totals::Count, false);
+        assert_eq!((told(&second), second.requests), (Some(50), 2));
+        assert_eq!(list.asked.iter().filter(|fetch| **fetch == Fetch::Count).count(), 1);
+        assert!(second.last.is_some());
+    }
+}
+
+#[test]
+fn the_first_page_tells_for_the_whole_walk() {
+    for (tells, counts, expected) in [(true, false, Some(60)), (false, true, Some(60)), (false, false, None)] {
+        let mut list = list(tells);
+        let first = page(&mut list, start(), Totals::FirstPage, counts);
+        assert_eq!(told(&first), expected, "{tells} {counts}");
+        let next = first.next.unwrap();
+        assert_eq!(next.hint.first_total, expected.map(|value| Total { value, exact: true }));
+        list.rows.truncate(50);
+        let second = page(&mut list, next, Totals::FirstPage, counts);
+        assert_eq!((told(&second), second.requests), (expected, 1), "{tells} {counts}");
+        for target in [second.next.unwrap(), second.previous.unwrap(), second.last.unwrap()] {
+            let there = page(&mut list, target, Totals::FirstPage, counts);
+            assert_eq!(told(&there), expected, "{tells} {counts}");
+        }
+    }
+}
+
+#[test]
+fn an_empty_list_has_no_last_page() {
+    for flips in [true, false] {
+        let mut list = list(true);
+        list.rows.clear();
+        list.flips = flips;
+        let first = page(&mut list, start(), Totals::Count, true);
+        assert_eq!((told(&first), first.last), (Some(0), None));
+    }
+}

@@ -1,0 +1,105 @@
+//! Boundaries of which no slice of the list shows both sides: with pages of one fixed size, every multiple of it.
+//!
+//! Three ways across, the best first. The flipped list has its seams elsewhere, unless the size divides the total: one
+//! answer shows the boundary, `exact`. Two neighbouring slices, one of them read again behind the other: `checked`. And
+//! where the route wants only proofs that cost nothing, the boundary is taken to be where it is believed to be.
+
+use std::ops::Range;
+
+use super::{Asked, Purpose, State, seam::Held};
+use crate::pagination::{
+    collector::Side,
+    plan::{self, Growth, Window},
+    resolver::{Step, Verify},
+    window::Slice,
+};
+
+/// The flipped list is read so often for one boundary: its total may move meanwhile.
+const FLIPS: u32 = 2;
+
+impl State {
+    /// Asks for the offsets on both sides of the boundary that must be seen together, which none of these slices holds.
+    pub(super) fn ask_across(mut self: Box<Self>, seam: &Range<u64>, window: Window, slices: Vec<Slice>) -> Step {
+        if let Some(fetches) = self.flipped(seam, window) {
+            self.flips += 1;
+            return self.ask(fetches, Purpose::Window);
+        }
+        if self.is_full_and_goes_on() {
+            return self.serve_and_go_on();
+        }
+        let paging = &self.request.paging;
+        let forward = self.collector.growth() == Growth::Rightward;
+        // Where the last page comes again, only pages of one size tell whether there is another.
+        let wide = if self.repeats || self.one_size { 1 } else { self.collector.need() + 1 };
+        let (before, behind) = if forward { (1, wide) } else { (wide, 1) };
+        let pair = match seam.end - seam.start {
+            2 => plan::seam(paging, self.cap, seam.start, before, behind),
+            _ => plan::pair(paging, self.cap, seam),
+        };
+        let Some((earlier, later)) = pair else {
+            return self.ask(slices.into_iter().map(Asked::from).collect(), Purpose::Window);
+        };
+        let (wanted, other, side) = if forward { (later, earlier, Side::Left) } else { (earlier, later, Side::Right) };
+        if self.request.verify == Verify::WhenCheap {
+            return self.ask(vec![Asked { assumed: Some(side), ..wanted.into() }], Purpose::Window);
+        }
+        if self.taken_from == Some(other) {
+            return self.read_between(other, Held::Taken, vec![wanted]);
+        }
+        // Where nothing says whether there is more behind a page that just fills the client's, that is read too.
+        let mut between = vec![other];
+        if forward && self.collector.need() >= u64::from(wanted.size().0) && self.may_end_at(plan::reach(wanted).1) {
+            between.push(plan::next(wanted));
+        }
+        self.read_seam(wanted, between)
+    }
+
+    /// Whether the list may end at an offset, as far as is told.
+    fn may_end_at(&self, offset: u64) -> bool {
+        self.total.or_else(|| self.collector.hint().total).is_none_or(|total| total == offset)
+    }
+
+    /// The slice of the flipped list that shows the boundary, and the first of those of the list that fill the page then.
+    fn flipped(&self, seam: &Range<u64>, window: Window) -> Option<Vec<Asked>> {
+        let total = self.total.or_else(|| self.collector.hint().total)?;
+        if !self.request.flips || self.flips >= FLIPS || seam.start >= total {
+            return None;
+        }
+        let (paging, wish) = (&self.request.paging, self.collector.need() + 1);
+        let growth = self.collector.growth();
+        let (before, behind) = if growth == Growth::Rightward { (wish, 0) } else { (0, wish) };
+        let flipped = Window { from: total.saturating_sub(seam.end), to: total - seam.start, before, behind };
+        let slice = plan::holding(paging, self.cap, flipped)?;
+        let (begins, ends) = plan::reach(slice);
+        let shown = total.saturating_sub(ends)..total.saturating_sub(begins);
+        let rest = match growth {
+            Growth::Rightward => Window { from: shown.end.saturating_sub(1), ..window },
+            Growth::Leftward => Window { to: shown.start + 1, ..window },
+        };
+        let mut fetches = vec![Asked { flipped: Some(total), ..slice.into() }];
+        if rest.from + 1 < rest.to && shown.end < total {
+            fetches.extend(plan::plan(paging, self.cap, rest, growth, 1).into_iter().map(Asked::from));
+        }
+        Some(fetches)
+    }
+
+    /// Whether nothing is missing but whether there is more, and that is said: by a count, or by the offset that the page
+    /// begins at.
+    pub(super) fn is_full_and_goes_on(&self) -> bool {
+        let said = match (self.collector.growth(), self.collector.last_view()) {
+            (Growth::Leftward, _) => self.collector.offset() > 0,
+            (Growth::Rightward, Some(view)) => {
+                let counted = view.answer.total.is_some_and(|total| total.value > view.behind());
+                view.answer.more == Some(true) || counted
+            }
+            (Growth::Rightward, None) => false,
+        };
+        said && !self.search.has_begun() && self.collector.is_full() && !self.collector.seeks_the_end()
+    }
+
+    /// Serves a full page as one that is not the last, which no more than a count tells.
+    pub(super) fn serve_and_go_on(mut self: Box<Self>) -> Step {
+        self.collector.goes_on();
+        self.serve(false)
+    }
+}

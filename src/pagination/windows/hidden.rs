@@ -1,0 +1,146 @@
+//! Items that are hidden after the limit: an answer with few items, or none, says nothing of what is behind it.
+//!
+//! Offsets count what is hidden. An empty answer moves a search on in the direction it was going, up to the total. Where
+//! what is hidden separates a boundary's two sides farther than an answer reaches, or hides the end, nothing but a chain
+//! of neighbouring slices shows it, the first of which is read again behind the others: `checked`. Its slices are no
+//! larger than sizes that were seen to be honoured, so that nothing is between them.
+
+use super::{Missed, State, Step};
+use crate::pagination::{
+    collector::{Cut, Side},
+    plan::{self, Growth},
+    proof::View,
+    window::{Offset, PageSize, Slice},
+};
+
+/// So often is a run of ties looked at that is cut by what is hidden.
+const TORN: u32 = 6;
+
+/// A slice that lies before the boundary.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Edge {
+    slice: Slice,
+    /// Nothing was found from its end on up to here.
+    to: u64,
+}
+
+impl State {
+    /// The boundary is not in an answer that may hide what is beside it.
+    pub(super) fn missed_among_hidden(mut self: Box<Self>, view: Box<View>, slice: Slice, side: Side) -> Step {
+        // Pages of one size are neighbours whatever the cap.
+        let trusted = matches!(slice, Slice::Page { .. }) || slice.size() <= self.trusted_size();
+        if self.collector.is_at_start() {
+            // Nothing is shown of the start.
+            self.torn += 1;
+            let to = u64::from(self.trusted_size().0);
+            return if self.torn > TORN { self.lost() } else { self.read_chain(slice, to) };
+        }
+        let is_first = !self.search.has_begun();
+        self.cut = None;
+        let side = if view.is_empty() { self.side_of_nothing(&view) } else { side };
+        let behind = view.behind();
+        match (side, self.edge) {
+            (Side::Right, _) if trusted && (!view.is_empty() || view.from_start) => {
+                self.edge = Some(Edge { slice, to: behind });
+            }
+            (Side::Right, Some(edge)) if trusted && view.begins <= edge.to => {
+                self.edge = Some(Edge { to: edge.to.max(behind), ..edge });
+            }
+            (Side::Left, Some(edge)) if trusted && view.begins <= edge.to => {
+                return self.read_chain(edge.slice, behind);
+            }
+            _ => {}
+        }
+        if let Some(edge) = self.edge
+            && self.total.map_or(view.is_empty(), |total| edge.to >= total)
+        {
+            return self.read_chain(edge.slice, edge.to);
+        }
+        let before = self.search;
+        // Of a size that may be capped no more is sure than what is shown.
+        let sure = if trusted { behind } else { view.begins + view.len() as u64 };
+        self.search.missed(side, view.begins, sure);
+        if side == Side::Right && !view.is_empty() && trusted {
+            let missed = Missed { slice, view, search: before };
+            match self.last_missed.take() {
+                // The last page comes again: nothing is behind the one that came first.
+                Some(last) if self.repeats && self.is_repeated(&last, &missed) => {
+                    let near = if last.slice.begins() < missed.slice.begins() { last } else { missed };
+                    let to = near.view.behind();
+                    return self.read_chain(near.slice, to);
+                }
+                _ => self.last_missed = Some(missed),
+            }
+        }
+        if matches!(slice, Slice::Offset { .. }) {
+            self.cap = Some(self.trusted_size().0);
+        }
+        if is_first { self.ask_shifted() } else { self.ask_window() }
+    }
+
+    /// A run of ties goes on behind an answer, or what is behind it is hidden.
+    pub(super) fn cut_among_hidden(mut self: Box<Self>, cut: &Cut, slice: Slice) -> Step {
+        self.searching = true;
+        self.torn += 1;
+        if self.torn > TORN {
+            return self.tie_run(cut, None);
+        }
+        let edge = match slice {
+            Slice::Page { .. } => slice,
+            Slice::Offset { size, .. } => Slice::Offset { from: Offset(cut.needed.start), size },
+        };
+        // Where no total tells how far, farther each time.
+        let farther = u64::from(self.trusted_size().0) << self.torn;
+        let to = self.total.unwrap_or_else(|| plan::reach(edge).0 + farther);
+        self.read_chain(edge, to)
+    }
+
+    /// The largest size that is surely honoured.
+    fn trusted_size(&self) -> PageSize {
+        plan::size_within(&self.request.paging, self.learnt.honoured.max(2))
+    }
+
+    /// On which side of an empty answer the boundary is: where the search was going, but not behind the total.
+    fn side_of_nothing(&self, view: &View) -> Side {
+        let is_behind = match self.total {
+            Some(total) => view.begins >= total,
+            None => self.edge.is_none(),
+        };
+        match (self.search.side(), self.collector.growth()) {
+            _ if view.from_start => Side::Right,
+            _ if is_behind => Side::Left,
+            (Some(side), _) => side,
+            (None, Growth::Rightward) => Side::Right,
+            (None, Growth::Leftward) => Side::Left,
+        }
+    }
+
+    /// Reads a slice, its neighbours up to an offset, and the slice again.
+    fn read_chain(mut self: Box<Self>, slice: Slice, to: u64) -> Step {
+        self.edge = None;
+        let trusted = self.trusted_size();
+        let edge = match slice {
+            Slice::Page { .. } => slice,
+            Slice::Offset { from, size } => Slice::Offset { from, size: size.min(trusted) },
+        };
+        // How far it reaches at least.
+        let reached = |slice: Slice| match slice {
+            Slice::Page { number, size } => (number.0 + 1).saturating_mul(u64::from(size.min(trusted).0)),
+            Slice::Offset { .. } => plan::reach(slice).1,
+        };
+        let mut last = plan::next(edge);
+        let mut between = vec![last];
+        while reached(last) < to && between.len() + 2 < self.requests_left() {
+            last = plan::next(last);
+            between.push(last);
+        }
+        if !self.repeats
+            && let Some(Slice::Offset { size, .. }) = between.last_mut()
+            && let Ok(most) = u32::try_from(plan::most(&self.request.paging, None))
+        {
+            // The wider it is, the more it says if nothing is there.
+            *size = PageSize(most);
+        }
+        self.read_seam(edge, between)
+    }
+}

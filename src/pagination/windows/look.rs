@@ -1,0 +1,242 @@
+//! What answers give: to the page, and to what is known of the upstream.
+
+use super::{Asked, Doubt, Purpose, Search, Short, State, Step, seam::Held};
+use crate::pagination::{
+    answer::{Answer, Standing},
+    collector::{Cut, Progress, Side},
+    end::Belief,
+    plan::{self, Growth},
+    proof::View,
+    refusal::Refusal,
+    resolver::Verify,
+    rows::Unsorted,
+    rules::{Rule, holds},
+    window::Slice,
+};
+
+/// A count may say so much more than there is, where the list changed between the count and the slice.
+const OVERTAKEN: u64 = 2;
+
+/// So often is it asked for one page whether a short answer was the end, as the list changes.
+const DOUBTS: u32 = 10;
+
+impl State {
+    pub(super) fn look(mut self: Box<Self>, answers: Vec<Answer>) -> Step {
+        let asked = std::mem::take(&mut self.asked);
+        let mut pairs: Vec<(Asked, Answer)> = asked.into_iter().zip(answers).collect();
+        for (fetch, answer) in &pairs {
+            self.learn(fetch.slice, answer);
+        }
+        // Further answers are speculation: where they are needed, they are asked for again and come first.
+        if let Some((fetch, answer)) = pairs.first()
+            && answer.standing == Standing::PastEnd
+            && holds(Rule::StatusesOnlyAim)
+        {
+            let begins = fetch.slice.begins().0;
+            if begins == 0 {
+                return Step::Refuse(Refusal::NoList);
+            }
+            self.ceilings += u32::from(self.total.is_some_and(|total| total > begins));
+            if self.ceilings > 1 {
+                return Step::Refuse(Refusal::TooDeep);
+            }
+        }
+        match std::mem::replace(&mut self.purpose, Purpose::Window) {
+            Purpose::Window => {
+                let views = self.views(pairs, false);
+                self.examine(views, false)
+            }
+            // Of two, the first was asked so that the size of the second is seen to be honoured.
+            Purpose::Confirm => {
+                let last = pairs.split_off(pairs.len().saturating_sub(1));
+                let views = self.views(last, true);
+                self.examine(views, true)
+            }
+            Purpose::Seam(seam) => self.sew(*seam, pairs.into_iter().map(|(_, answer)| answer).collect()),
+            Purpose::Start(near) => {
+                let start = pairs.pop().and_then(|(fetch, start)| self.view(start, fetch, false).ok());
+                if start.is_some_and(|start| near.view.same_items(&start) && !start.ends) {
+                    return Step::Refuse(Refusal::Stuck);
+                }
+                self.repeats = true;
+                self.ends_before(near)
+            }
+        }
+    }
+
+    /// What answers teach whatever becomes of them: the sizes that are honoured, the cap that they tell of themselves.
+    fn learn(&mut self, fetch: Slice, answer: &Answer) {
+        let count = u32::try_from(answer.items.len()).unwrap_or(u32::MAX);
+        let asked = fetch.size().0;
+        // Where items are hidden, no fewer than come are looked at.
+        let filled = self.request.paging.hidden && count <= asked;
+        if filled || count == answer.size.unwrap_or(asked).min(asked) {
+            self.learnt.honoured = self.learnt.honoured.max(count);
+        }
+        if self.learnt.cap.is_some_and(|cap| cap < count) {
+            self.learnt.cap = None;
+        }
+        if let Some(size) = answer.size
+            && (1..asked).contains(&size)
+        {
+            self.cap = Some(size);
+            self.learnt.cap = Some(size);
+        }
+        if let Some(total) = answer.total.filter(|total| total.exact) {
+            self.recounted = self.total.is_some_and(|before| before != total.value);
+            self.total = Some(total.value);
+        }
+    }
+
+    /// Looks at answers in turn. The first must prove the boundary, each further one the last item taken before it. What
+    /// fails there was speculation, and is asked again from where the page stands.
+    pub(super) fn examine(mut self: Box<Self>, views: Vec<(Asked, Result<View, Unsorted>)>, confirming: bool) -> Step {
+        let mut used_any = false;
+        let mut unended = None;
+        for (fetch, view) in views {
+            let mut view = match view {
+                Ok(view) => view,
+                Err(_) if used_any => break,
+                Err(unsorted) => return self.contradicted(unsorted),
+            };
+            if self.request.verify == Verify::WhenCheap && view.short && !view.capped {
+                view.assume_end();
+            }
+            self.suspect(&view, confirming);
+            let (short, growth) = (Short::of(&view, fetch.slice), self.collector.growth());
+            if self.may_be_repeated(&view) {
+                return self.missed(Box::new(view), fetch.slice, Side::Left);
+            }
+            let progress = match self.collector.take(view) {
+                Ok(progress) => progress,
+                Err(_) if used_any => break,
+                Err(unsorted) => return self.contradicted(unsorted),
+            };
+            match progress {
+                Progress::Done => return self.serve(false),
+                Progress::More => {
+                    used_any = true;
+                    self.progressed();
+                    self.taken_from = Some(fetch.slice).filter(|_| fetch.flipped.is_none());
+                    unended = short.filter(|_| growth == Growth::Rightward);
+                }
+                Progress::Cut(..) | Progress::Missed(..) | Progress::Apart if used_any => break,
+                Progress::Cut(cut, view) => return self.cut(cut, short, (fetch.slice, view)),
+                Progress::Missed(view, side) => return self.missed(view, fetch.slice, side),
+                Progress::Apart => return self.lost(),
+            }
+        }
+        match unended {
+            Some(short) if self.may_doubt(&short) => {
+                let from = self.collector.offset().saturating_sub(1);
+                self.doubt(short, from, Held::Taken)
+            }
+            _ => self.ask_window(),
+        }
+    }
+
+    /// Whether an answer may be the last page that comes again, asked for from behind the end while the end is searched
+    /// for: it would be taken for a place where it is not.
+    fn may_be_repeated(&self, view: &View) -> bool {
+        let room = match view.answer.total {
+            Some(_) => view.begins == 0 && !view.from_start,
+            None => self.search.leaves_room_before(view.begins),
+        };
+        room && view.ends && self.repeats && self.collector.seeks_the_end() && self.collector.len() == 0
+    }
+
+    /// A cap that is applied in silence: an answer is short although there is more, as it says or as is seen.
+    fn suspect(&mut self, view: &View, confirming: bool) {
+        let capped = |count: usize| u32::try_from(count.max(2)).ok();
+        // A count that a change has overtaken is off by a little.
+        let counted = view.answer.total.is_none_or(|total| total.value > view.behind() + OVERTAKEN);
+        if view.capped && counted && !confirming {
+            self.cap = capped(view.len());
+        }
+        if let Some(Doubt { short, .. }) = self.doubted.filter(|it| confirming && view.behind() > it.short.last + 1) {
+            self.cap = capped(short.count);
+        }
+    }
+
+    fn views(&self, pairs: Vec<(Asked, Answer)>, confirming: bool) -> Vec<(Asked, Result<View, Unsorted>)> {
+        pairs.into_iter().map(|(asked, answer)| (asked, self.view(answer, asked, confirming))).collect()
+    }
+
+    pub(super) fn view(&self, answer: Answer, asked: Asked, confirming: bool) -> Result<View, Unsorted> {
+        // A count that says the same twice was not overtaken by a change.
+        let confirming = confirming && self.recounted;
+        let (learnt, honoured_before) = (self.learnt, self.request.learnt.honoured);
+        let belief = Belief { learnt, honoured_before, confirming };
+        let Asked { slice, flipped, assumed } = asked;
+        let (order, paging) = (&self.request.order, &self.request.paging);
+        if self.collector.is_unchecked() {
+            return Ok(View::unchecked(answer, slice, paging, belief));
+        }
+        let mut view = match flipped {
+            Some(total) => View::flipped(answer, slice, order, paging, belief, total)?,
+            None => View::new(answer, slice, order, paging, belief)?,
+        };
+        if let Some(side) = assumed {
+            view.assume_edge(side);
+        }
+        Ok(view)
+    }
+
+    /// Asks whether a short answer was the end: by a small request at its end whose size is known to be honoured, or is
+    /// shown to be by another at the same time; or, where no page can show that, by reading on and reading again. It must
+    /// hold what comes `from` an offset on: the boundary, and the last run of unordered ties, which is not closed yet.
+    pub(super) fn doubt(mut self: Box<Self>, short: Short, from: u64, held: Held) -> Step {
+        let Short { slice, last, .. } = short;
+        let times = self.doubted.map_or(0, |doubt| doubt.times);
+        self.doubted = Some(Doubt { short, times: times + 1 });
+        match plan::confirmations(&self.request.paging, self.cap, self.learnt.honoured, from.min(last), last) {
+            // What is inconclusive one way, as the list changes meanwhile, is asked the other way.
+            Some(fetches) if fetches.len() <= self.requests_left() && times.is_multiple_of(2) => {
+                self.ask(fetches.into_iter().map(Asked::from).collect(), Purpose::Confirm)
+            }
+            _ => self.read_on(slice, held, last),
+        }
+    }
+
+    /// Whether it may be asked once more if a short answer was the end.
+    pub(super) fn may_doubt(&self, short: &Short) -> bool {
+        self.doubted.is_none_or(|doubt| doubt.times < if doubt.short.last == short.last { 4 } else { DOUBTS })
+    }
+
+    /// A run of ties is cut by an edge of the answer. Where that is short, it may be the end, which closes its last run.
+    fn cut(mut self: Box<Self>, cut: Cut, short: Option<Short>, seen: (Slice, Box<View>)) -> Step {
+        if cut.right && self.request.paging.hidden {
+            return self.cut_among_hidden(&cut, seen.0);
+        }
+        if cut.right
+            && !cut.left
+            && let Some(short) = short.filter(|short| self.may_doubt(short))
+        {
+            (self.cut, self.searching) = (None, true);
+            return self.doubt(short, cut.needed.start, Held::Here(seen.1));
+        }
+        if self.cut.as_ref() == Some(&cut) {
+            return self.tie_run(&cut, Some(seen));
+        }
+        self.widen(cut)
+    }
+
+    /// Asks for the whole of a run of ties that was cut.
+    pub(super) fn widen(mut self: Box<Self>, cut: Cut) -> Step {
+        if self.cut.as_ref() == Some(&cut) {
+            return self.tie_run(&cut, None);
+        }
+        self.searching = true;
+        self.search = Search::default();
+        self.cut = Some(cut);
+        self.ask_window()
+    }
+}
+
+impl Short {
+    /// An answer that is short without ending the list.
+    pub(super) fn of(view: &View, slice: Slice) -> Option<Self> {
+        let last = view.behind().checked_sub(1)?;
+        view.short.then_some(Self { slice, count: view.len(), last })
+    }
+}

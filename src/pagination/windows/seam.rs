@@ -1,0 +1,187 @@
+//! Seams that no single answer shows: neighbouring slices, one of which is read again after the others.
+//!
+//! They count only if that one is the same the second time, so that nothing moved across the seams in between. Such a
+//! page is `checked`, and no more.
+
+use super::{Asked, Purpose, State, Step};
+use crate::pagination::{
+    answer::Answer,
+    collector::Progress,
+    plan,
+    proof::View,
+    window::{Offset, Slice},
+};
+
+/// A seam is read so often before its place is given up.
+const TRIES: u32 = 6;
+
+/// A slice that is read twice, the neighbours of it that are read in between, and how far the reading has come.
+#[derive(Debug)]
+pub(super) struct Seam {
+    twice: Slice,
+    between: Vec<Slice>,
+    read: Read,
+}
+
+#[derive(Debug)]
+enum Read {
+    Nothing,
+    Once(Held),
+    Between(Held, Vec<Answer>),
+}
+
+/// An answer as it was read first.
+#[derive(Debug)]
+pub(super) enum Held {
+    /// It is the last that the page took items from.
+    Taken,
+    /// It is here.
+    Here(Box<View>),
+}
+
+impl State {
+    /// Reads a slice, its neighbours, and the slice again.
+    pub(super) fn read_seam(self: Box<Self>, twice: Slice, between: Vec<Slice>) -> Step {
+        self.ask(vec![twice.into()], Purpose::Seam(Box::new(Seam { twice, between, read: Read::Nothing })))
+    }
+
+    /// Reads the neighbours of a slice whose answer is there already, and the slice again.
+    pub(super) fn read_between(self: Box<Self>, twice: Slice, held: Held, mut between: Vec<Slice>) -> Step {
+        between.truncate(self.requests_left().saturating_sub(1).max(1));
+        let fetches = between.iter().copied().map(Asked::from).collect();
+        self.ask(fetches, Purpose::Seam(Box::new(Seam { twice, between, read: Read::Once(held) })))
+    }
+
+    /// Reads what lies behind an answer whose last item is at the offset `last`, and then that answer again.
+    pub(super) fn read_on(self: Box<Self>, slice: Slice, held: Held, last: u64) -> Step {
+        let later = match slice {
+            Slice::Page { .. } => plan::next(slice),
+            // What came, not what was asked for, says where the next item is.
+            Slice::Offset { size, .. } => Slice::Offset { from: Offset(last + 1), size },
+        };
+        self.read_between(slice, held, vec![later])
+    }
+
+    /// Goes on with a seam.
+    pub(super) fn sew(mut self: Box<Self>, seam: Seam, mut answers: Vec<Answer>) -> Step {
+        let Seam { twice, between, read } = seam;
+        match read {
+            Read::Nothing => {
+                let first = answers.pop().map(|answer| self.view(answer, twice.into(), false));
+                match first {
+                    Some(Ok(view)) => self.read_between(twice, Held::Here(Box::new(view)), between),
+                    Some(Err(unsorted)) => self.contradicted(unsorted),
+                    None => self.lost(),
+                }
+            }
+            Read::Once(held) if answers.len() == between.len() => {
+                let read = Read::Between(held, answers);
+                self.ask(vec![twice.into()], Purpose::Seam(Box::new(Seam { twice, between, read })))
+            }
+            // The budget did not allow for all of them.
+            Read::Once(_) => self.again(),
+            Read::Between(held, middle) => {
+                let again = answers.pop().and_then(|answer| self.view(answer, twice.into(), false).ok());
+                let Some(again) = again else { return self.again() };
+                if !self.is_the_same(&held, &again) {
+                    return self.torn(twice, again);
+                }
+                match self.join(twice, again, &between, middle) {
+                    Some(joined) => self.take_joined(joined, twice),
+                    None => {
+                        // Only of pages of one size is it sure that nothing is between them.
+                        self.one_size = true;
+                        self.again()
+                    }
+                }
+            }
+        }
+    }
+
+    /// Something moved between the two readings: the second is looked at by itself.
+    fn torn(mut self: Box<Self>, twice: Slice, again: View) -> Step {
+        self.searching = true;
+        self.torn += 1;
+        if self.torn > TRIES {
+            return self.lost();
+        }
+        self.examine(vec![(twice.into(), Ok(again))], false)
+    }
+
+    fn take_joined(mut self: Box<Self>, joined: View, twice: Slice) -> Step {
+        match self.collector.take(joined) {
+            Ok(Progress::Done) => self.serve(false),
+            Ok(Progress::More) => {
+                self.progressed();
+                self.taken_from = None;
+                self.ask_window()
+            }
+            Ok(Progress::Cut(cut, _)) if cut.right && self.request.paging.hidden => self.cut_among_hidden(&cut, twice),
+            Ok(Progress::Cut(cut, _)) => self.widen(cut),
+            Ok(Progress::Missed(view, side)) => {
+                self.searching = true;
+                self.torn += 1;
+                if self.torn > TRIES {
+                    return self.lost();
+                }
+                self.search.missed(side, view.begins, view.behind());
+                self.ask_window()
+            }
+            // What moved between two slices can contradict the order without any of them doing so.
+            Ok(Progress::Apart) | Err(_) => self.again(),
+        }
+    }
+
+    /// Asks once more: what moved between two answers may have settled.
+    fn again(mut self: Box<Self>) -> Step {
+        self.searching = true;
+        self.torn += 1;
+        if self.torn <= TRIES { self.ask_window() } else { self.lost() }
+    }
+
+    /// Whether a slice is the same as it was read first.
+    fn is_the_same(&self, first: &Held, again: &View) -> bool {
+        match first {
+            Held::Taken => self.collector.last_view().is_some_and(|first| first.same_items(again)),
+            Held::Here(first) => first.same_items(again),
+        }
+    }
+
+    /// All slices of a seam as one view; `None` where they do not fit together.
+    fn join(&self, twice: Slice, again: View, between: &[Slice], answers: Vec<Answer>) -> Option<View> {
+        let mut parts = vec![(twice, again)];
+        for (slice, answer) in between.iter().zip(answers) {
+            parts.push((*slice, self.view(answer, (*slice).into(), false).ok()?));
+        }
+        parts.sort_by_key(|(slice, _)| slice.begins());
+        let order = &self.request.order;
+        let mut steps = Vec::with_capacity(parts.len());
+        for pair in parts.windows(2) {
+            let [(earlier, before), (later, behind)] = pair else { continue };
+            // Only of pages of one size does the same once more say that there is no other.
+            let comes_again = self.repeats && earlier.size() == later.size() && before.comes_again(order, behind);
+            if !comes_again && !self.are_neighbours((*earlier, before), (*later, behind)) {
+                return None;
+            }
+            steps.push(comes_again);
+        }
+        let mut parts = parts.into_iter().map(|(_, view)| view);
+        let first = parts.next()?;
+        let join = |joined, (view, comes_again)| View::join(joined, view, order, comes_again, self.recounted).ok();
+        parts.zip(steps).try_fold(first, join)
+    }
+
+    /// Whether nothing is between two slices. Under a silent cap only pages of one size are neighbours.
+    fn are_neighbours(&self, earlier: (Slice, &View), later: (Slice, &View)) -> bool {
+        let elsewhere = |slice: Slice, view: &View| view.answer.offset.is_some_and(|said| said != slice.begins().0);
+        let filled = |(slice, view): (Slice, &View)| view.len() == slice.size().0 as usize;
+        let (slice, view) = later;
+        let size = slice.size().0;
+        let in_place = filled(later) || (size <= self.learnt.honoured.max(2) && !view.capped);
+        let adjoining = match slice {
+            Slice::Offset { from, .. } => from.0 == earlier.1.behind(),
+            Slice::Page { .. } => earlier.0.size() == slice.size() || (filled(earlier) && in_place),
+        };
+        adjoining && !elsewhere(slice, view)
+    }
+}

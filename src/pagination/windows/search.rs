@@ -1,0 +1,128 @@
+//! Where a boundary is that is not where it was believed to be: brackets, galloping, halving.
+//!
+//! Everything here is a belief: an answer that shows the boundary proves it, wherever it was found. So when the
+//! collection moves under a search, what no longer fits is dropped, and the search goes on.
+
+use crate::pagination::collector::Side;
+
+/// What the answers that did not hold a boundary say of where it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Search {
+    /// It is believed to be at this offset or behind it.
+    low: Option<u64>,
+    /// It is believed to be at this offset or before it.
+    high: Option<u64>,
+    /// On which side of the first answer it was: the search gallops that way.
+    side: Option<Side>,
+    /// How many strides were taken.
+    strides: u32,
+}
+
+/// Where the next answer should lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Aim {
+    /// The boundary is believed to be right here.
+    At(u64),
+    /// The answer should tell whether it is at one of these offsets, the last included, or on which side of them.
+    Among {
+        /// The first of them.
+        first: u64,
+        /// The last of them.
+        last: u64,
+        /// Where one answer can't tell of all: the side that it should begin from.
+        nearest: Option<Side>,
+    },
+}
+
+impl Search {
+    /// Whether any answer was looked at in vain.
+    pub(super) fn has_begun(&self) -> bool {
+        self.side.is_some()
+    }
+
+    /// On which side of the first answer it was.
+    pub(super) fn side(&self) -> Option<Side> {
+        self.side
+    }
+
+    /// The boundary is on this side of an answer between these offsets.
+    pub(super) fn missed(&mut self, side: Side, begins: u64, behind: u64) {
+        let before = (self.low, self.high);
+        match side {
+            Side::Right => {
+                self.low = Some(behind);
+                self.high = self.high.filter(|high| *high >= behind);
+            }
+            Side::Left => {
+                self.high = Some(begins);
+                self.low = self.low.filter(|low| *low <= begins);
+            }
+        }
+        let contradicted = before.0.is_some() && self.low.is_none() || before.1.is_some() && self.high.is_none();
+        if self.side.is_none() || contradicted {
+            (self.side, self.strides) = (Some(side), 0);
+        }
+    }
+
+    /// The boundary is the end of the list, and an answer that was asked for between these offsets ends there. It stands
+    /// where it was asked for only if the list is known to go on up to it.
+    pub(super) fn ends_with(&mut self, begins: u64, behind: u64) {
+        if self.low.is_some_and(|low| low >= begins) {
+            (self.low, self.high) = (Some(behind), Some(behind));
+        } else {
+            self.missed(Side::Left, begins, begins);
+        }
+    }
+
+    /// Whether the boundary is believed to be behind some offset that is before this one.
+    pub(super) fn leaves_room_before(&self, offset: u64) -> bool {
+        self.low.is_some_and(|low| low < offset)
+    }
+
+    /// Whether the boundary may be at an offset.
+    pub(super) fn allows(&self, offset: u64) -> bool {
+        self.low.is_none_or(|low| low <= offset) && self.high.is_none_or(|high| offset <= high)
+    }
+
+    /// Where to look next, with answers of `size` items each of which tells whether the boundary is at one of `reach`
+    /// offsets and the next. It is not behind `total`, unless answers were.
+    pub(super) fn aim(&mut self, size: u64, reach: u64, total: Option<u64>) -> Aim {
+        let total = total.filter(|total| self.low.is_some_and(|low| low <= *total));
+        let high = [self.high, total].into_iter().flatten().min();
+        let stride = match self.strides {
+            0 => 0,
+            strides => size.saturating_mul(1 << (strides - 1).min(40)),
+        };
+        self.strides += 1;
+        let (low, high) = match (self.low, high) {
+            (Some(low), Some(high)) if low >= high => return Aim::At(low),
+            (Some(low), Some(high)) if high - low <= reach => {
+                return Aim::Among { first: low, last: high, nearest: self.side };
+            }
+            (low, None) => {
+                let first = low.unwrap_or(0).saturating_add(stride);
+                return Aim::Among { first, last: first.saturating_add(reach), nearest: Some(Side::Left) };
+            }
+            (None, Some(high)) => {
+                let last = high.saturating_sub(stride);
+                return Aim::Among { first: last.saturating_sub(reach), last, nearest: Some(Side::Right) };
+            }
+            (Some(low), Some(high)) => (low, high),
+        };
+        let middle = low + (high - low) / 2;
+        match self.side {
+            Some(Side::Right) if low.saturating_add(stride) < middle => {
+                let first = low + stride;
+                Aim::Among { first, last: first + reach, nearest: Some(Side::Left) }
+            }
+            Some(Side::Left) if high - stride.min(high) > middle => {
+                let last = high - stride;
+                Aim::Among { first: last.saturating_sub(reach), last, nearest: Some(Side::Right) }
+            }
+            _ => {
+                let first = middle.saturating_sub(reach / 2);
+                Aim::Among { first, last: first + reach, nearest: None }
+            }
+        }
+    }
+}

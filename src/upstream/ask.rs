@@ -1,0 +1,36 @@
+//! What is asked of an upstream in one request.
+
+use http::{HeaderName, HeaderValue, Method};
+use thiserror::Error;
+
+use crate::pagination::fetch::Fetch;
+
+/// What is asked of an upstream in one request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// GET; HEAD where a count is asked for that way.
+    pub method: Method,
+    /// The path, as it goes on the wire.
+    pub path: String,
+    /// The query without its `?`: the client's filters as they came, then the filter on keys, then what pages, then the
+    /// sort. May be empty.
+    pub query: String,
+    /// Headers of the dialect; they replace those of the client.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// What it is asked for: the answer is read for that.
+    pub(super) fetch: Fetch,
+    /// Where links are followed: what every request for this list has, without its size and what links add to it.
+    pub(super) common: String,
+}
+
+/// Why a fetch can't be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Unaskable {
+    /// No upstream can have handed out such a token, or have an item of such an id: it counts as gone.
+    #[error("no upstream has such a token or id")]
+    Gone,
+    /// A value that can't be written so that nothing in it changes the query, or a filter beside which the client's own
+    /// can't stay in force: the page is to be found without filters.
+    #[error("a key can't be filtered by")]
+    Filter,
+}

@@ -1,0 +1,242 @@
+//! Filters on keys: what an endpoint can be asked to leave out, in the words of its dialect.
+//!
+//! Two forms: parameters that all hold (or, numbered by `{group}`, in groups of which one holds), and one expression in
+//! one parameter. Every value is written so that nothing in it can end the value, the expression or the parameter; what
+//! can't be written so makes the filter unusable for that value, which [`Unaskable::Filter`] says.
+
+mod expression;
+mod parameters;
+mod quote;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+
+use self::{expression::Expression, parameters::Parameters};
+use super::{ask::Unaskable, fields::Fields, pairs, template::append_pair};
+use crate::{
+    config::{
+        diagnostic::{Diagnostics, Located},
+        settings::{DialectFilter, DialectTerms},
+    },
+    pagination::{
+        filter::{Comparison, Comparisons, Filter, Filters},
+        key::KeyValue,
+        order::{Kind, Order, SortKey},
+    },
+};
+
+/// How an upstream is asked for ranges.
+#[derive(Clone, Debug)]
+pub(super) struct FilterTemplate {
+    form: Form,
+}
+
+#[derive(Clone, Debug)]
+enum Form {
+    Parameters(Parameters),
+    Expression(Box<Expression>),
+}
+
+/// The words of comparisons, for every field or by what the upstream calls it.
+#[derive(Clone, Debug)]
+struct Words<T> {
+    /// For all fields; none where only some can be filtered by.
+    general: Terms<T>,
+    fields: Vec<(String, Terms<T>)>,
+}
+
+/// The words of the comparisons with one field.
+#[derive(Clone, Debug)]
+struct Terms<T> {
+    terms: Vec<(Comparison, T)>,
+}
+
+/// One comparison, as it is to be written.
+#[derive(Clone, Copy, Debug)]
+struct Compared<'a> {
+    /// What the upstream calls the field.
+    field: &'a str,
+    key: &'a SortKey,
+    comparison: Comparison,
+    value: Option<&'a KeyValue>,
+}
+
+impl FilterTemplate {
+    /// Compiles `[filter]`.
+    pub(super) fn compile(filter: &DialectFilter, diagnostics: &mut Diagnostics) -> Option<Self> {
+        if let Some(fault) = lonely_term(filter) {
+            diagnostics.error(filter.at, fault.0, fault.1);
+            return None;
+        }
+        let form = match &filter.query {
+            Some(query) => Form::Expression(Box::new(Expression::compile(filter, query, diagnostics)?)),
+            None => Form::Parameters(Parameters::compile(filter, diagnostics)?),
+        };
+        Some(Self { form })
+    }
+
+    /// What an order's columns can be filtered by: those of its keys that are in `filterable`.
+    pub(super) fn filters(&self, order: &Order, fields: &Fields, sorts_by_id: bool) -> Filters {
+        let columns = order.strong.iter().chain([&order.id]).map(|key| {
+            let may = fields.can_filter_by(&key.name);
+            if may { self.comparisons(fields.upstream_name(&key.name), key) } else { Comparisons::default() }
+        });
+        let (either, both) = match &self.form {
+            Form::Parameters(parameters) => (parameters.grouped(), true),
+            Form::Expression(expression) => (expression.has_or(), expression.has_and()),
+        };
+        Filters { columns: columns.collect(), either, both, sorts_by_id }
+    }
+
+    /// The decoded names of the parameters that a filter on a field may write.
+    pub(super) fn names(&self, field: &str) -> Vec<String> {
+        match &self.form {
+            Form::Parameters(parameters) => parameters.names(field),
+            Form::Expression(expression) => vec![expression.name.clone()],
+        }
+    }
+
+    /// Whether a filter on these columns can be asked for beside the client's own filters, so that both hold.
+    pub(super) fn agrees_with(&self, filters: &Filters, order: &Order, fields: &Fields, client: &str) -> bool {
+        match &self.form {
+            Form::Parameters(parameters) => {
+                let keys = order.strong.iter().chain([&order.id]).zip(&filters.columns);
+                let used = keys.filter(|(_, comparisons)| **comparisons != Comparisons::default());
+                let names = used.flat_map(|(key, _)| parameters.names(fields.upstream_name(&key.name)));
+                parameters.agree_with(&names.collect::<Vec<_>>(), client)
+            }
+            Form::Expression(expression) => expression.merged(client, "").is_some(),
+        }
+    }
+
+    /// The client's filters and the one on keys, as they go into the query.
+    pub(super) fn write(
+        &self,
+        filter: &Filter,
+        order: &Order,
+        fields: &Fields,
+        client: &str,
+    ) -> Result<String, Unaskable> {
+        let compared = |column: usize, comparison, value| {
+            let key = order.strong.get(column).unwrap_or(&order.id);
+            Compared { field: fields.upstream_name(&key.name), key, comparison, value }
+        };
+        match &self.form {
+            Form::Parameters(parameters) => {
+                let pairs = parameters.write(filter, &compared).ok_or(Unaskable::Filter)?;
+                let names: Vec<String> = pairs.iter().map(|pair| pairs::name(pair)).collect();
+                if !parameters.agree_with(&names, client) {
+                    return Err(Unaskable::Filter);
+                }
+                let mut query = client.to_owned();
+                pairs.iter().for_each(|pair| append_pair(&mut query, pair));
+                Ok(query)
+            }
+            Form::Expression(expression) => match expression.write(filter, &compared).ok_or(Unaskable::Filter)? {
+                Some(written) => expression.merged(client, &written).ok_or(Unaskable::Filter),
+                None => Ok(client.to_owned()),
+            },
+        }
+    }
+
+    fn comparisons(&self, field: &str, key: &SortKey) -> Comparisons {
+        let has = |comparison| match &self.form {
+            Form::Parameters(parameters) => parameters.words.find(field, comparison).is_some(),
+            Form::Expression(expression) => expression.words.find(field, comparison).is_some(),
+        };
+        let written = match &self.form {
+            Form::Parameters(_) => true,
+            Form::Expression(expression) => expression.quotes.can_write(&key.kind),
+        };
+        // The upstream sorts these by rules of its own, and may compare them by others.
+        let ordered = written && !matches!(key.kind, Kind::Opaque | Kind::Rank(_));
+        Comparisons {
+            less: ordered && has(Comparison::Less),
+            less_or_equal: ordered && has(Comparison::LessOrEqual),
+            greater: ordered && has(Comparison::Greater),
+            greater_or_equal: ordered && has(Comparison::GreaterOrEqual),
+            equal: written && has(Comparison::Equal),
+            nulls: has(Comparison::Null) && has(Comparison::NotNull),
+        }
+    }
+}
+
+impl<T> Words<T> {
+    /// Compiles all terms by `compile`; all faults are reported.
+    fn compile(filter: &DialectFilter, compile: &mut dyn FnMut(&Located<String>) -> Option<T>) -> Option<Self> {
+        let general = Terms::compile(&filter.terms, compile);
+        let fields: Vec<Option<(String, Terms<T>)>> = filter
+            .fields
+            .iter()
+            .map(|(name, terms)| Some((name.value.clone(), Terms::compile(terms, compile)?)))
+            .collect();
+        Some(Self { general: general?, fields: fields.into_iter().collect::<Option<_>>()? })
+    }
+
+    /// The words for a comparison with a field.
+    fn find(&self, field: &str, comparison: Comparison) -> Option<&T> {
+        self.terms(field)?.terms.iter().find(|(known, _)| *known == comparison).map(|(_, term)| term)
+    }
+
+    fn terms(&self, field: &str) -> Option<&Terms<T>> {
+        if self.fields.is_empty() {
+            return Some(&self.general);
+        }
+        self.fields.iter().find(|(name, _)| name == field).map(|(_, terms)| terms)
+    }
+
+    /// All terms there are.
+    fn all(&self) -> impl Iterator<Item = (Comparison, &T)> {
+        let fields = self.fields.iter().map(|(_, terms)| terms);
+        [&self.general].into_iter().chain(fields).flat_map(|terms| terms.terms.iter().map(|(how, term)| (*how, term)))
+    }
+}
+
+impl<T> Terms<T> {
+    fn compile(terms: &DialectTerms, compile: &mut dyn FnMut(&Located<String>) -> Option<T>) -> Option<Self> {
+        let sources = [
+            (Comparison::Less, &terms.lt),
+            (Comparison::Greater, &terms.gt),
+            (Comparison::LessOrEqual, &terms.lte),
+            (Comparison::GreaterOrEqual, &terms.gte),
+            (Comparison::Equal, &terms.eq),
+            (Comparison::Null, &terms.null),
+            (Comparison::NotNull, &terms.not_null),
+        ];
+        let said = sources.iter().filter_map(|(comparison, source)| Some((*comparison, source.as_ref()?)));
+        let compiled: Vec<Option<(Comparison, T)>> =
+            said.map(|(comparison, source)| Some((comparison, compile(source)?))).collect();
+        Some(Self { terms: compiled.into_iter().collect::<Option<_>>()? })
+    }
+}
+
+/// A comparison that has no counterpart, or a part that belongs to another form: what is wrong, and what would be right.
+fn lonely_term(filter: &DialectFilter) -> Option<(Cow<'static, str>, Cow<'static, str>)> {
+    let all = [&filter.terms].into_iter().chain(filter.fields.iter().map(|(_, terms)| terms));
+    for terms in all {
+        for (one, other, names) in [
+            (&terms.lt, &terms.gt, ("lt", "gt")),
+            (&terms.lte, &terms.gte, ("lte", "gte")),
+            (&terms.null, &terms.not_null, ("null", "not_null")),
+        ] {
+            let (here, missing) = match (one, other) {
+                (Some(_), None) => names,
+                (None, Some(_)) => (names.1, names.0),
+                _ => continue,
+            };
+            let message = format!("the filter has {here} and no {missing}");
+            let help = format!("say {missing} as well: pages are read in both directions");
+            return Some((message.into(), help.into()));
+        }
+    }
+    if filter.query.is_none() && (filter.and.is_some() || filter.or.is_some() || filter.merge.is_some()) {
+        let help = "say query, the parameter that takes the expression: query = \"filter={filter}\"";
+        return Some(("and, or and merge are for expressions".into(), help.into()));
+    }
+    if filter.query.is_none() && !filter.quote.is_empty() {
+        let help = "remove `quote`: values of parameters are encoded";
+        return Some(("quote is for expressions".into(), help.into()));
+    }
+    None
+}

@@ -1,0 +1,192 @@
+//! Which mode finds the pages of an order and why, and what a route can promise.
+
+use super::sort::Sorted;
+use crate::{
+    config::{
+        mode::{Obstacle, Places, keyset_obstacle, shows_its_end},
+        settings::{ListSettings, Mode},
+    },
+    pagination::{
+        order::{Kind, Order},
+        page::Level,
+        paging::{Family, Paging, Sizes},
+        resolver::{Totals, Verify},
+    },
+};
+
+/// What a route can promise of the pages of an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Promise {
+    /// How pages are found: never [`Mode::Auto`].
+    pub mode: Mode,
+    /// Why so: `created_at can be filtered by, and the order flipped`.
+    pub why: String,
+    /// The best level that a page can have.
+    pub level: Level,
+    /// What keeps pages from the next level; none at the highest.
+    pub keeps_from_next: Option<String>,
+    /// What the first page takes: `1 upstream request`.
+    pub first: String,
+    /// What later pages take, while the list holds still.
+    pub later: String,
+}
+
+/// What decides the mode of each order of a route, told once.
+#[derive(Clone, Debug)]
+pub(super) struct Modes {
+    wanted: Mode,
+    by_token: bool,
+    /// Ids can be looked up.
+    looks_up: bool,
+    /// The fields by which pages can be found where they are the first key, and whether by ranges that show their end.
+    first_keys: Vec<(String, bool)>,
+}
+
+impl Modes {
+    /// Looks at every field that an order of this route may begin with.
+    pub(super) fn new(list: &ListSettings) -> Self {
+        let ordered = list.order.iter().map(|term| term.value.field.as_str());
+        let sortable = list.sortable.iter().map(|field| field.value.as_str());
+        let names = ordered.chain(sortable).chain(["id"]);
+        let usable = names.filter(|name| keyset_obstacle(list, Some(name)).is_none());
+        Self {
+            wanted: list.mode.value,
+            by_token: Places::of(&list.dialect) == Some(Places::Tokens),
+            looks_up: list.dialect.item.is_some(),
+            first_keys: usable.map(|name| (name.to_owned(), shows_its_end(list, name))).collect(),
+        }
+    }
+
+    /// How pages of this order are found. Where filters were asked for and this order has none, by place.
+    pub(super) fn of(&self, order: &Order, flips: bool) -> Mode {
+        if self.by_token {
+            return Mode::Token;
+        }
+        match (self.wanted, self.filter_shows(order)) {
+            (Mode::Seek, _) if order.declared && (self.looks_up || order.strong.is_empty()) => Mode::Seek,
+            (Mode::Keyset, Some(_)) => Mode::Keyset,
+            (Mode::Auto, Some(true)) if flips => Mode::Keyset,
+            _ => Mode::Offset,
+        }
+    }
+
+    /// Whether pages of this order can be found by filters, and then, whether these show the item to begin after.
+    pub(super) fn filter_shows(&self, order: &Order) -> Option<bool> {
+        let first = &order.strong.first().unwrap_or(&order.id).name;
+        let usable = self.first_keys.iter().find(|(name, _)| name == first).filter(|_| order.declared);
+        usable.map(|(_, shows)| *shows)
+    }
+}
+
+/// What is promised of the pages of an order.
+pub(super) fn promise(list: &ListSettings, paging: &Paging, sorted: &Sorted) -> Promise {
+    let (level, keeps_from_next) = level(list, paging, sorted);
+    let (first, later) = costs(list, paging, sorted);
+    Promise { mode: sorted.mode, why: why(list, sorted), level, keeps_from_next, first, later }
+}
+
+fn why(list: &ListSettings, sorted: &Sorted) -> String {
+    let order = &sorted.order;
+    let first = order.strong.first().unwrap_or(&order.id).name.as_str();
+    let dialect = &list.dialect.name;
+    let obstacle = keyset_obstacle(list, order.declared.then_some(first));
+    let missing = |Obstacle { needs, help }: Obstacle| format!("filters would need {needs}: {help}");
+    let word = list.mode.value.word();
+    match sorted.mode {
+        Mode::Token => format!("{dialect} pages by what it hands out"),
+        Mode::Keyset if list.mode.value == Mode::Keyset => format!("mode = {word:?}; {first} can be filtered by"),
+        Mode::Keyset => format!("{first} can be filtered by, and the order asked for from its end"),
+        Mode::Seek => match obstacle {
+            None => format!("mode = {word:?}; {first} can be filtered by"),
+            Some(obstacle) => format!("mode = {word:?}; places are searched for, as {}", missing(obstacle)),
+        },
+        Mode::Offset | Mode::Auto if list.mode.value == Mode::Offset => format!("mode = {word:?}"),
+        Mode::Offset | Mode::Auto => match obstacle {
+            Some(obstacle) => missing(obstacle),
+            None if !sorted.flips => {
+                format!("{first} can be filtered by, and {dialect} can't be asked for the order from its end")
+            }
+            None => format!("{dialect} has no ranges of {first} that hold their own end: lte and gte, or eq and or"),
+        },
+    }
+}
+
+/// The best level of a page, and what keeps it from the next one.
+fn level(list: &ListSettings, paging: &Paging, sorted: &Sorted) -> (Level, Option<String>) {
+    let order = &sorted.order;
+    let name = &list.dialect.name;
+    if list.verify == Verify::Never {
+        return (Level::Positional, Some("verify = \"never\": nothing is proven".to_owned()));
+    }
+    if !order.declared {
+        let help = "the route declares no order: order = [\"-created_at\", \"id\"] says how its list is sorted";
+        return (Level::Anchored, Some(help.to_owned()));
+    }
+    if let Some(key) = order.strong.iter().find(|key| key.kind == Kind::Opaque) {
+        let collation =
+            list.fields.iter().find(|field| field.name == key.name).and_then(|field| field.collation.as_ref());
+        let rules =
+            collation.map_or_else(|| "rules of its own".to_owned(), |collation| format!("its collation {collation:?}"));
+        let why = format!("the upstream sorts {} by {rules}, which is checked and not guessed", key.name);
+        return (Level::Anchored, Some(why));
+    }
+    let checked = |why: String| (Level::Checked, Some(why));
+    if paging.family == Family::Token {
+        return checked(format!("{name} hands out tokens, and no answer shows both sides of where one leads"));
+    }
+    if paging.hidden {
+        return checked(format!("{name} hides items after the limit, so that an end is only seen by asking twice"));
+    }
+    let by_filter = sorted.filters.is_some();
+    let first = &order.strong.first().unwrap_or(&order.id).name;
+    if by_filter && !shows_its_end(list, first) {
+        return checked(format!(
+            "{name} filters {first} without its own value, so that no answer shows where it begins"
+        ));
+    }
+    let aligned = paging.family == Family::Page && !by_filter && !sorted.flips;
+    match &paging.sizes {
+        Sizes::Fixed(size) if aligned => checked(format!(
+            "pages of {size} never show both sides of where they meet, and the order can't be asked for from its end"
+        )),
+        Sizes::Listed(_) if aligned => {
+            checked("where pages of all its sizes meet, no page shows both sides".to_owned())
+        }
+        _ => (Level::Exact, None),
+    }
+}
+
+/// What the first page and later pages take while the list holds still.
+fn costs(list: &ListSettings, paging: &Paging, sorted: &Sorted) -> (String, String) {
+    let by_filter = sorted.filters.is_some();
+    let cap = match &paging.sizes {
+        Sizes::Free { most, .. } => *most,
+        Sizes::Listed(sizes) => sizes.last().copied(),
+        Sizes::Fixed(size) => Some(*size),
+    };
+    let single = match (paging.family, &paging.sizes) {
+        (Family::Token, _) => cap,
+        (Family::Page, Sizes::Fixed(_) | Sizes::Listed(_)) if !by_filter => Some(0),
+        (Family::Page, _) if !by_filter => cap.map(|cap| cap / 5 * 2),
+        _ => cap.map(|cap| cap.saturating_sub(2)),
+    };
+    let most = list.page_size.max;
+    let budget = list.budgets.upstream_requests;
+    let pages = |single: Option<u32>| match single {
+        None => "1 upstream request".to_owned(),
+        Some(single) if most <= single => "1 upstream request".to_owned(),
+        Some(0) => format!("1 to {budget} upstream requests"),
+        Some(single) => format!("1 upstream request for up to {single} items, at most {budget}"),
+    };
+    let look_up = match sorted.mode {
+        Mode::Seek => ", and 1 where the item's keys are not remembered",
+        _ => "",
+    };
+    let count = if list.total == Totals::Count && by_filter { ", and 1 for the total" } else { "" };
+    // From the start on, a page of any size shows all it must.
+    let from_start = cap.map(|cap| if paging.family == Family::Token { cap } else { cap.saturating_sub(1) });
+    (pages(from_start), format!("{}{look_up}{count}", pages(single)))
+}
+
+#[cfg(test)]
+mod tests;

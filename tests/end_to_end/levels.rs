@@ -1,0 +1,179 @@
+//! How sure pages are, and what is said of it: to clients in headers, to operators in the log and in metrics.
+
+use crate::harness::{
+    gateway::Gateway,
+    http,
+    rows::{BY_OFFSET, BY_SCORE, BY_TEN, Reading, Row, Rows, configuration, ids, walk},
+    upstream::Upstream,
+};
+
+fn start(rows: &Rows, reading: Reading, route: &str) -> (Upstream, Gateway) {
+    let served = rows.clone();
+    let upstream = Upstream::start(move |exchange| served.answer(exchange));
+    let gateway = Gateway::start(&configuration(upstream.address, reading, route));
+    (upstream, gateway)
+}
+
+const BELIEVED: &str = "order = [\"score\", \"id\"]";
+
+#[test]
+fn drift_is_told() {
+    let rows = Rows::count(500);
+    let (_upstream, gateway) = start(&rows, BY_OFFSET, BELIEVED);
+    let first = gateway.get("/users?limit=10");
+    for (drift, removed, inserted) in [(3, 0, 900..903), (-2, 5, 0..0), (198, 0, 1_000..1_200)] {
+        rows.change(|rows| drop(rows.splice(0..removed, inserted.map(|id| Row::new(id, 0)))));
+        let page = gateway.get(&first.link("next").expect("a next page"));
+        assert_eq!(ids(&page), (11..=20).collect::<Vec<_>>(), "{page:?}");
+        assert_eq!(page.header("cursorgate-drift"), Some(drift.to_string().as_str()), "{page:?}");
+        assert_eq!(page.header("cursorgate-level"), Some("exact"));
+    }
+    let log = crate::harness::eventually("all lines", || Some(gateway.access_log()).filter(|log| log.len() == 4));
+    assert_eq!(log.last().expect("a line")["drift"], 198);
+}
+
+/// Pages of ten never show both sides of where they meet: read from the other end, of a list whose length is no multiple
+/// of ten, they do; else they are read again.
+#[test]
+fn fixed_page_sizes() {
+    for (route, level) in [(BY_SCORE, "exact"), (BELIEVED, "checked")] {
+        let rows = Rows::count(53);
+        let (_upstream, gateway) =
+            start(&rows, BY_TEN, &format!("{route}\nmode = \"offset\"\npage_size = {{ default = 10, max = 20 }}"));
+        let pages = walk(&gateway, "/users?limit=10", "next", &[], |_, _| {});
+        let mut delivered: Vec<u64> = pages.iter().flat_map(ids).collect();
+        if route == BY_SCORE {
+            delivered.reverse();
+        }
+        assert_eq!(delivered, (1..=53).collect::<Vec<_>>(), "{route}");
+        for page in &pages[1..4] {
+            assert_eq!(page.header("cursorgate-level"), Some(level), "{route}: {page:?}");
+        }
+    }
+}
+
+/// Nothing is known of the order; a worker deletes what it was given. Offsets would skip every other page.
+#[test]
+fn who_reads_and_deletes_gets_everything() {
+    let rows = Rows::new((1..=60).map(|id| Row::new(id, id * 7_919 % 61)));
+    let order: Vec<u64> = (1..=60).collect();
+    let (_upstream, gateway) = start(&rows, BY_OFFSET, "");
+    let pages = walk(&gateway, "/users?limit=7", "next", &[], |_, page| {
+        let served = ids(page);
+        rows.change(|rows| rows.retain(|row| !served[..served.len() - 1].contains(&row.id)));
+    });
+    assert_eq!(pages.iter().flat_map(ids).collect::<Vec<_>>(), order);
+    for page in &pages[1..] {
+        assert_eq!(page.header("cursorgate-level"), Some("anchored"), "{page:?}");
+    }
+}
+
+#[test]
+fn nothing_is_proven_where_the_route_wants_nothing() {
+    let rows = Rows::count(50);
+    let (_upstream, gateway) = start(&rows, BY_OFFSET, &format!("{BELIEVED}\nverify = \"never\""));
+    let first = gateway.get("/users?limit=10");
+    rows.change(|rows| rows.insert(0, Row::new(99, 0)));
+    let page = gateway.get(&first.link("next").expect("a next page"));
+    assert_eq!(ids(&page), (10..=19).collect::<Vec<_>>(), "{page:?}");
+    assert_eq!(page.header("cursorgate-level"), Some("positional"));
+}
+
+/// What is said of the size of a collection whose pages come from a filtered list.
+#[test]
+fn totals_by_policy() {
+    let rows = Rows::count(50);
+    for (policy, first, later, counts) in [
+        ("upstream", Some(50), None, 0),
+        ("omit", None, None, 0),
+        ("count", Some(50), Some(49), 4),
+        ("first-page", Some(50), Some(50), 0),
+    ] {
+        rows.change(|rows| *rows = (1..=50).map(|id| Row::new(id, id * 10)).collect());
+        let route = format!("{BY_SCORE}\ntotal = \"{policy}\"");
+        let served = rows.clone();
+        let upstream = Upstream::start(move |exchange| served.answer(exchange));
+        let settings = configuration(upstream.address, BY_OFFSET, &route);
+        let gateway = Gateway::start(&format!(
+            "{settings}\n[dialects.rows.count]\npath = \"{{path}}/count\"\ntotal = \"/count\"\n"
+        ));
+        let pages = walk(&gateway, "/users?limit=10", "next", &[], |number, _| {
+            if number == 0 {
+                rows.change(|rows| rows.retain(|row| row.id != 50));
+            }
+        });
+        let total = |page: &http::Response| page.json()["pagination"]["total"].as_u64();
+        assert_eq!(pages.iter().flat_map(ids).count(), 50, "{policy}");
+        assert_eq!(total(&pages[0]), first, "{policy}: {:?}", pages[0]);
+        for page in &pages[1..] {
+            assert_eq!(total(page), later, "{policy}: {page:?}");
+        }
+        let counted = upstream.requests().iter().filter(|request| request.path().ends_with("/count")).count();
+        assert_eq!(counted, counts, "{policy}");
+    }
+}
+
+/// A count that fails is a total that is not known, and no reason to serve nothing.
+#[test]
+fn a_failing_count_fails_no_page() {
+    let rows = Rows::count(50);
+    let served = rows.clone();
+    let upstream = Upstream::start(move |exchange| {
+        if exchange.request.path().ends_with("/count") {
+            return exchange.reply("500 Internal Server Error", &[], b"");
+        }
+        served.answer(exchange)
+    });
+    let settings = configuration(upstream.address, BY_OFFSET, &format!("{BY_SCORE}\ntotal = \"count\""));
+    let gateway =
+        Gateway::start(&format!("{settings}\n[dialects.rows.count]\npath = \"{{path}}/count\"\ntotal = \"/count\"\n"));
+    let first = gateway.get("/users?limit=10");
+    let page = gateway.get(&first.link("next").expect("a next page"));
+    assert_eq!((page.outcome().as_str(), ids(&page).len()), ("200", 10), "{page:?}");
+    assert_eq!(page.json()["pagination"]["total"], serde_json::Value::Null);
+    let log = crate::harness::eventually("both lines", || Some(gateway.access_log()).filter(|log| log.len() == 2));
+    let detail = log.last().expect("a line")["detail"].as_str().unwrap_or_default().to_owned();
+    assert!(detail.contains("no count"), "{log:#?}");
+}
+
+#[test]
+fn metrics_count_what_was_served() {
+    let rows = Rows::count(60);
+    let (_upstream, gateway) = start(&rows, BY_OFFSET, BELIEVED);
+    let first = gateway.get("/users?limit=10");
+    rows.change(|rows| drop(rows.splice(0..0, (900..903).map(|id| Row::new(id, 0)))));
+    assert_eq!(gateway.get(&first.link("next").expect("a next page")).outcome(), "200");
+    assert_eq!(gateway.get("/users?limit=x").outcome(), "400 limit_invalid");
+    assert_eq!(gateway.get("/nowhere").outcome(), "404 route_not_found");
+    for method in ["PUT", "BREW", "X-1"] {
+        gateway.send(method, "/users", &[], b"");
+    }
+    // A request is counted when its log line is written.
+    crate::harness::eventually("the log", || (gateway.access_log().len() == 7).then_some(()));
+    let metrics = http::get(gateway.admin, "/metrics");
+    assert_eq!(metrics.status, 200);
+    assert_eq!(metrics.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    let text = metrics.text();
+    for line in [
+        "cursorgate_requests_total{route=\"users\",outcome=\"page\"} 2",
+        "cursorgate_requests_total{route=\"users\",outcome=\"forwarded\"} 3",
+        "cursorgate_requests_total{route=\"users\",outcome=\"limit_invalid\"} 1",
+        "cursorgate_requests_total{outcome=\"route_not_found\"} 1",
+        "cursorgate_pages_total{route=\"users\",level=\"exact\"} 2",
+        "cursorgate_drifted_pages_total{route=\"users\"} 1",
+        "cursorgate_drift_items_total{route=\"users\"} 3",
+        "# TYPE cursorgate_upstream_requests_total counter",
+        "# TYPE cursorgate_pivot_cache_bytes gauge",
+    ] {
+        assert!(text.lines().any(|known| known == line), "{line}\n{text}");
+    }
+    assert!(!text.contains("BREW") && !text.contains("nowhere"), "{text}");
+
+    // What was counted outlives a reload.
+    gateway.signal("HUP");
+    crate::harness::eventually("the reload", || {
+        gateway.log().iter().any(|line| line.contains("configuration reloaded")).then_some(())
+    });
+    let text = http::get(gateway.admin, "/metrics");
+    assert!(text.text().contains("cursorgate_pages_total{route=\"users\",level=\"exact\"} 2\n"), "{text:?}");
+}

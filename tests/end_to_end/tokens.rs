@@ -1,0 +1,111 @@
+//! Upstreams that hand out how to go on: tokens in the body, next-links in a header.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use crate::harness::{
+    gateway::Gateway,
+    rows::{BY_LINK, BY_OFFSET, BY_TOKEN, Reading, Rows, configuration, ids, walk},
+    upstream::Upstream,
+};
+
+const TOKENS: &str = "order = [\"-score\", \"id\"]\nsortable = [\"score\", \"id\"]\nupstream_path = \"{path}/tokens\"";
+const LINKS: &str = "order = [\"-score\", \"id\"]\nsortable = [\"score\", \"id\"]\nupstream_path = \"{path}/linked\"";
+
+fn start(rows: &Rows, reading: Reading, route: &str) -> (Upstream, Gateway) {
+    let served = rows.clone();
+    let upstream = Upstream::start(move |exchange| served.answer(exchange));
+    let gateway = Gateway::start(&configuration(upstream.address, reading, route));
+    (upstream, gateway)
+}
+
+#[test]
+fn tokens_and_links_lead_to_the_end() {
+    for (reading, route) in [(BY_TOKEN, TOKENS), (BY_LINK, LINKS)] {
+        let rows = Rows::count(53);
+        let (_upstream, gateway) = start(&rows, reading, route);
+        for limit in [1, 7, 10, 53, 100] {
+            let pages = walk(&gateway, &format!("/users?limit={limit}"), "next", &[], |_, _| {});
+            let delivered: Vec<u64> = pages.iter().flat_map(ids).collect();
+            assert_eq!(delivered, (1..=53).rev().collect::<Vec<_>>(), "{route}, limit {limit}");
+            assert_eq!(pages.len(), 53_usize.div_ceil(limit), "{route}, limit {limit}");
+        }
+    }
+}
+
+/// Rows that go and come between two pages move what a page of the upstream's holds, and nothing else.
+#[test]
+fn the_place_is_kept_while_rows_change() {
+    let rows = Rows::count(60);
+    let (_upstream, gateway) = start(&rows, BY_TOKEN, TOKENS);
+    let pages = walk(&gateway, "/users?limit=7", "next", &[], |_, page| {
+        let served = ids(page);
+        rows.change(|rows| rows.retain(|row| row.id != served[1]));
+    });
+    let delivered: Vec<u64> = pages.iter().flat_map(ids).collect();
+    assert_eq!(delivered, (1..=60).rev().collect::<Vec<_>>());
+    assert!(pages.iter().all(|page| matches!(page.header("cursorgate-level"), Some("checked" | "exact"))));
+}
+
+/// Where the upstream's tokens lead back, so do the gateway's; where they don't, no page offers it.
+#[test]
+fn pages_lead_back_where_the_upstream_does() {
+    let rows = Rows::count(40);
+    let (_upstream, gateway) = start(&rows, BY_TOKEN, TOKENS);
+    let forward = walk(&gateway, "/users?limit=8", "next", &[], |_, _| {});
+    let back = forward[4].link("prev").expect("it leads back");
+    let mut backward: Vec<_> = walk(&gateway, &back, "prev", &[], |_, _| {}).iter().map(ids).collect();
+    backward.reverse();
+    assert_eq!(backward, forward[..4].iter().map(ids).collect::<Vec<_>>());
+
+    let (_upstream, gateway) = start(&rows, BY_LINK, LINKS);
+    let forward = walk(&gateway, "/users?limit=8", "next", &[], |_, _| {});
+    for page in &forward {
+        assert_eq!(page.link("prev"), None, "{page:?}");
+        assert_eq!(page.json()["pagination"]["prevCursor"], serde_json::Value::Null);
+    }
+}
+
+/// What an upstream hands out is in no cursor that can be read, and neither are keys where the route says so.
+#[test]
+fn cursors_are_sealed() {
+    let rows = Rows::count(40);
+    let contains = |cursor: &str, needle: &[u8]| {
+        let bytes = URL_SAFE_NO_PAD.decode(cursor).expect("base64url");
+        bytes.windows(needle.len()).any(|window| window == needle)
+    };
+    let cursor = |page: crate::harness::http::Response| {
+        page.json()["pagination"]["nextCursor"].as_str().expect("a next page").to_owned()
+    };
+    let (_upstream, gateway) = start(&rows, BY_TOKEN, TOKENS);
+    let of_token = cursor(gateway.get("/users?limit=8"));
+    assert!(!contains(&of_token, b"t-"), "{of_token}");
+
+    // A text key that is easily told: the note.
+    let by_note = "order = [\"note\", \"id\"]";
+    let (_upstream, gateway) = start(&rows, BY_OFFSET, by_note);
+    rows.change(|rows| rows.sort_by(|one, other| one.note.cmp(&other.note)));
+    let signed = cursor(gateway.get("/users?limit=8"));
+    assert!(contains(&signed, b"row "), "{signed}");
+    let (_upstream, gateway) = start(&rows, BY_OFFSET, &format!("{by_note}\ncursor = {{ sealed = true }}"));
+    let page = gateway.get("/users?limit=8");
+    let sealed = cursor(page.clone());
+    assert!(!contains(&sealed, b"row "), "{sealed}");
+    let next = gateway.get(&page.link("next").expect("a next page"));
+    assert_eq!((next.outcome().as_str(), ids(&next).len()), ("200", 8));
+    assert_eq!(gateway.get(&format!("/users?limit=8&cursor={signed}")).outcome(), "400 cursor_invalid");
+}
+
+/// A cursor that would be refused when it comes back is not made.
+#[test]
+fn tokens_too_long_for_a_cursor_are_said() {
+    let upstream = Upstream::start(|exchange| {
+        let body = format!(r#"{{"items":[{{"id":1,"score":1}}],"next":"{}","previous":null}}"#, "x".repeat(4_000));
+        exchange.reply("200 OK", &[("Content-Type", "application/json")], body.as_bytes())
+    });
+    let gateway = Gateway::start(&configuration(upstream.address, BY_TOKEN, TOKENS));
+    let page = gateway.get("/users?limit=1");
+    assert_eq!(page.outcome(), "502 upstream_too_large", "{page:?}");
+    let route = format!("{TOKENS}\ncursor = {{ length = 8192 }}");
+    let gateway = Gateway::start(&configuration(upstream.address, BY_TOKEN, &route));
+    assert_eq!(gateway.get("/users?limit=1").outcome(), "200");
+}

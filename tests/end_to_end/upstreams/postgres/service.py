@@ -1,0 +1,222 @@
+"""A legacy list service on a PostgreSQL server of its own, on free ports.
+
+    python service.py [--rows N] [--index] [--uncounted]
+
+`GET /items?page=N&per_page=M` counts, then cuts its slice, in two statements, as web frameworks do; at most 500 items a
+page. `sort=created_at` turns the list round, `created_at__gte=`, `__gt`, `__lte` and `__lt` filter it. It sorts by
+`created_at` alone, in microseconds, of which it shows milliseconds: forty items share each timestamp, and nothing says
+in which order they come. `GET /items/ID` is one item. `--index` has the database keep the order ready, `--uncounted`
+tells no total: then depth alone decides what a page costs. `POST /changes` inserts, deletes and moves items: [["insert", "TIME"], ["delete", ID],
+["move", ID, "TIME"], ["edit", ID]]. `GET /all` gives ids and timestamps of all items in no order.
+
+Prints `port N` once it listens, and ends when its standard input does, with its database, which lives in a temporary
+directory. PostgreSQL refuses to run as root: then it runs as the user postgres, or nobody.
+"""
+
+import argparse
+import contextlib
+import glob
+import http.server
+import json
+import os
+import pwd
+import shutil
+import signal
+import socketserver
+import subprocess
+import sys
+import tempfile
+import threading
+from urllib.parse import parse_qsl, urlsplit
+
+import psycopg
+
+# So many rows share a timestamp, and so many timestamps a millisecond.
+TIE_RUN = 40
+TIMES_A_MILLISECOND = 3
+MOST = 500
+
+SHOWN = """to_char(created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"""
+ITEM = f"id, {SHOWN} as created_at, name, edits"
+OPERATORS = {"gte": ">=", "gt": ">", "lte": "<=", "lt": "<"}
+
+
+def program(name):
+    """A program of the PostgreSQL server: on the path, or where Debian has it."""
+    found = shutil.which(name)
+    installed = sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{name}"))
+    if not found and not installed:
+        sys.exit(f"{name} is not installed: `make test-env` installs PostgreSQL")
+    return found or installed[-1]
+
+
+def account():
+    """Whose process the server is: another's where this is root's."""
+    if os.geteuid() != 0:
+        return {}
+    for name in ("postgres", "nobody"):
+        with contextlib.suppress(KeyError):
+            entry = pwd.getpwnam(name)
+            return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+    sys.exit("PostgreSQL does not run as root, and there is neither postgres nor nobody")
+
+
+class Server:
+    """A PostgreSQL server behind a socket in a directory of its own."""
+
+    def __init__(self):
+        self.directory = tempfile.mkdtemp(prefix="cursorgate-")
+        run_as = account()
+        if run_as:
+            os.chown(self.directory, run_as["user"], run_as["group"])
+        data = os.path.join(self.directory, "data")
+        initialise = [program("initdb"), "--auth=trust", "--username=legacy", "--encoding=UTF8", "--no-sync", data]
+        subprocess.run(initialise, check=True, stdout=subprocess.DEVNULL, cwd=self.directory, **run_as)
+        options = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={self.directory}"]
+        options += ["-c", "fsync=off", "-c", "max_connections=100", "-c", "log_min_messages=panic"]
+        command = [program("postgres"), "-D", data, *options]
+        self.process = subprocess.Popen(command, stdout=sys.stderr, cwd=self.directory, **run_as)
+        self.address = f"host={self.directory} user=legacy dbname=postgres"
+        while True:
+            with contextlib.suppress(psycopg.OperationalError):
+                psycopg.connect(self.address).close()
+                return
+            if self.process.poll() is not None:
+                sys.exit("PostgreSQL did not start")
+
+    def stop(self):
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def fill(connection):
+    connection.execute(
+        """create table items (id bigserial primary key, created_at timestamptz not null, name text not null,
+           edits integer not null default 0)"""
+    )
+    # In an order of their own on disk, so that neither ids nor ties follow the time.
+    connection.execute(
+        """insert into items (created_at, name)
+           select timestamptz '2026-01-01 00:00:00+00'
+                  + (number / %(run)s / %(times)s) * interval '1 millisecond'
+                  + (number / %(run)s %% %(times)s) * interval '137 microseconds',
+                  'item ' || number
+           from generate_series(0, %(rows)s - 1) number order by md5(number::text)""",
+        {"rows": options.rows, "run": TIE_RUN, "times": TIMES_A_MILLISECOND},
+    )
+    if options.index:
+        connection.execute("create index on items (created_at)")
+    connection.execute("vacuum analyze items")
+
+
+local = threading.local()
+
+
+def database():
+    """This thread's connection."""
+    if not hasattr(local, "connection"):
+        local.connection = psycopg.connect(server.address, autocommit=True)
+    return local.connection
+
+
+def listed(query):
+    conditions, values = [], []
+    for name, value in query.items():
+        field, _, operator = name.partition("__")
+        if field == "created_at" and operator in OPERATORS:
+            conditions.append(f"created_at {OPERATORS[operator]} %s::timestamptz")
+            values.append(value)
+    where = " where " + " and ".join(conditions) if conditions else ""
+    direction = "asc" if query.get("sort") == "created_at" else "desc"
+    size = max(1, min(MOST, int(query.get("per_page", 20))))
+    offset = (max(1, int(query.get("page", 1))) - 1) * size
+    total = "null"
+    if not options.uncounted:
+        total = database().execute(f"select count(*) from items{where}", values).fetchone()[0]
+    rows = f"select {ITEM} from items{where} order by items.created_at {direction}"
+    sliced = f"select coalesce(json_agg(row_to_json(slice)), '[]')::text from ({rows} limit %s offset %s) slice"
+    items = database().execute(sliced, [*values, size, offset]).fetchone()[0]
+    return f'{{"items":{items},"total":{total}}}'
+
+
+def one(item):
+    """One item as JSON; nothing where there is none."""
+    row = database().execute(f"select row_to_json(row)::text from (select {ITEM} from items where id = %s) row", [item])
+    found = row.fetchone()
+    return found and found[0]
+
+
+def change(changes):
+    for what, *details in changes:
+        match what:
+            case "insert":
+                database().execute("insert into items (created_at, name) values (%s, 'new')", details)
+            case "delete":
+                database().execute("delete from items where id = %s", details)
+            case "move":
+                database().execute("update items set created_at = %s where id = %s", details[::-1])
+            case "edit":
+                database().execute("update items set edits = edits + 1 where id = %s", details)
+    return "{}"
+
+
+def everything():
+    rows = f"select json_agg(json_build_array(id, {SHOWN}))::text from items"
+    return database().execute(rows).fetchone()[0]
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def answer(self, respond):
+        try:
+            status, body = 200, respond()
+        except (psycopg.Error, ValueError) as fault:
+            status, body = 400, json.dumps({"error": str(fault)})
+        if body is None:
+            status, body = 404, "{}"
+        body = body.encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self):
+        url = urlsplit(self.path)
+        if url.path == "/all":
+            self.answer(everything)
+        elif url.path.startswith("/items/"):
+            self.answer(lambda: one(int(url.path.removeprefix("/items/"))))
+        else:
+            self.answer(lambda: listed(dict(parse_qsl(url.query))))
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.answer(lambda: change(json.loads(body)))
+
+    def log_message(self, *_):
+        pass
+
+
+class Service(socketserver.ThreadingMixIn, http.server.HTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+
+arguments = argparse.ArgumentParser()
+arguments.add_argument("--rows", type=int, default=20_000)
+arguments.add_argument("--index", action="store_true")
+arguments.add_argument("--uncounted", action="store_true")
+options = arguments.parse_args()
+server = Server()
+try:
+    fill(database())
+    service = Service(("127.0.0.1", 0), Handler)
+    threading.Thread(target=service.serve_forever, daemon=True).start()
+    print(f"port {service.server_address[1]}", flush=True)
+    sys.stdin.read()
+finally:
+    server.stop()
