@@ -1,54 +1,125 @@
 #!/usr/bin/env python3
 """Measures what the gateway costs, side by side with what one would do instead, in one run on one machine.
 
-    python3 benches/bench.py [PART ...] [--rounds N] [--seconds N]
+    python3 benches/bench.py [--quick] [PART ...]
 
-PART is page, depth, memory; all of them where none is named. `make bench` installs what it needs and builds what it
-starts. Writes target/bench/results.json and target/bench/results.md, and the charts that the README shows.
+PART is page, depth, drift, memory, micro; all of them where none is named. `make bench` installs what it needs and
+builds what it starts. Writes target/bench/results.json and results.md, and the charts that the README
+shows; those of a quick run stay in target/bench. benches/README.md says how each thing is measured.
 """
 
 import argparse
+import dataclasses
+import datetime
+import glob
 import json
+import time
 
+import chart
+import depth
+import drift
 import machine
+import memory
+import micro
 import page
+import servers
+from report import Report
 
-PARTS = ("page",)
+PARTS = {"page": page.run, "depth": depth.run, "drift": drift.run, "memory": memory.run, "micro": micro.run}
+
+
+@dataclasses.dataclass
+class Plan:
+    """How much is measured."""
+
+    quick: bool
+    sizes: list
+    # Rounds of everything that is measured in rounds, and seconds of each under load.
+    rounds: int
+    seconds: int
+    rows: int
+    # Whole walks of the table in each way.
+    walks: int
+    # Connections that are held idle, and requests that are held in flight.
+    idle: int
+    in_flight: int
+    # Seconds of load after which memory is looked at.
+    load: int
+
+
+FULL = Plan(False, list(servers.SIZES), 5, 3, 1_000_000, 2, 10_000, 1_000, 120)
+QUICK = Plan(True, list(servers.SIZES), 3, 1, 100_000, 1, 10_000, 1_000, 15)
 
 
 def versions():
+    postgres = sorted(glob.glob("/usr/lib/postgresql/*/bin/postgres"))
     return {
-        "cursorgate": machine.version(str(machine.ROOT / "target/release/cursorgate"), "--version"),
+        "cursorgate": machine.version(machine.GATEWAY, "--version"),
+        "commit": machine.commit(),
         "rustc": machine.version("rustc", "--version"),
+        "pingora": pingora(),
         "nginx": machine.version("nginx", "-v"),
+        "lua-nginx-module": machine.debian("libnginx-mod-http-lua"),
+        "lua-cjson": machine.debian("lua-cjson"),
         "node": machine.version("node", "--version"),
+        "express": json.loads((machine.ROOT / "benches/peers/express/package.json").read_text())["dependencies"]["express"],
+        "postgres": machine.version(postgres[-1] if postgres else "postgres", "--version"),
         "wrk": machine.version("wrk", "-v"),
     }
 
 
-def main():
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="PART")
-    arguments.add_argument("--rounds", type=int, default=7)
-    arguments.add_argument("--seconds", type=int, default=3)
-    arguments.add_argument("--sizes", default=",".join(page.SIZES))
-    chosen = arguments.parse_args()
-    parts = chosen.parts or PARTS
-    machine.WORK.mkdir(parents=True, exist_ok=True)
-    results = {"machine": machine.machine(), "versions": versions(), "comparisons": []}
-    lines = [", ".join(str(value) for value in results["machine"].values())]
-    lines += [", ".join(f"{name}: {value}" for name, value in results["versions"].items())]
-    if "page" in parts:
-        measured = page.run(chosen.sizes.split(","), chosen.rounds, chosen.seconds)
-        lines += page.table(measured)
-        results["comparisons"] += page.comparisons(measured)
-    lines += ["\n| comparison | median | lowest | highest |", "| --- | --- | --- | --- |"]
+def pingora():
+    """From the lock file."""
+    lines = iter((machine.ROOT / "Cargo.lock").read_text().splitlines())
+    for line in lines:
+        if line == 'name = "pingora"':
+            return next(lines).removeprefix("version = ").strip('"')
+    return "not known"
+
+
+def overview(results):
+    """The head of the report: where it was measured, and the ratios."""
+    lines = ["# What cursorgate costs\n", ", ".join(f"{key} {value}" for key, value in results["machine"].items()), ""]
+    lines += [", ".join(f"{name} {value}" for name, value in results["versions"].items()), ""]
+    lines += ["| comparison | median | lowest | highest |", "| --- | ---: | ---: | ---: |"]
     for entry in results["comparisons"]:
         lines.append("| {name} | {median:.2f} | {lowest:.2f} | {highest:.2f} |".format(**entry))
-    text = "\n".join(lines) + "\n"
+    return [*lines, ""]
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("parts", nargs="*", metavar="PART")
+    arguments.add_argument("--quick", action="store_true", help="fewer rounds, a smaller table")
+    chosen = arguments.parse_args()
+    unknown = [part for part in chosen.parts if part not in PARTS]
+    if unknown:
+        arguments.error(f"there is no part {unknown[0]}: {', '.join(PARTS)}")
+    plan = QUICK if chosen.quick else FULL
+    machine.WORK.mkdir(parents=True, exist_ok=True)
+    most = machine.allow_many_connections()
+    # Some are needed for other things than connections.
+    plan.idle, plan.in_flight = min(plan.idle, most - 500), min(plan.in_flight, (most - 500) // 2)
+    results = {
+        "machine": machine.machine(),
+        "versions": versions(),
+        "when": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "quick": plan.quick,
+        "seconds": {},
+    }
+    whole = Report()
+    for part, run in PARTS.items():
+        if part in (chosen.parts or PARTS):
+            print(f"{part}:", flush=True)
+            began = time.monotonic()
+            whole.take(run(plan))
+            results["seconds"][part] = round(time.monotonic() - began)
+    results |= {"comparisons": whole.comparisons, "measurements": whole.measurements}
+    text = "\n".join([*overview(results), *whole.lines]) + "\n"
     print(text)
     (machine.WORK / "results.md").write_text(text)
     (machine.WORK / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+    print(f"written: {machine.WORK}/results.md, results.json; charts in {chart.QUICK if plan.quick else chart.COMMITTED}")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ import atexit
 import os
 import pathlib
 import platform
+import re
+import resource
 import shutil
 import socket
 import subprocess
@@ -14,6 +16,18 @@ import urllib.request
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 WORK = ROOT / "target" / "bench"
 TICKS = os.sysconf("SC_CLK_TCK")
+# Where the Makefile puts what it has built; other binaries can be measured by naming them.
+GATEWAY = os.environ.get("CURSORGATE_BIN", str(WORK / "bin/cursorgate"))
+BARE_PINGORA = os.environ.get("BARE_PINGORA_BIN", str(WORK / "bin/bare-pingora"))
+# Where the Makefile installs what Python servers need.
+PYTHON = os.environ.get("CURSORGATE_TEST_ENV", str(ROOT / "target/test-env")) + "/python/bin/python"
+
+
+def allow_many_connections():
+    """As many open files as this user may have, for this process and all that it starts. Gives their number."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return most
 
 
 def free_port():
@@ -72,6 +86,16 @@ class Process:
         """Resident memory of all of it, in bytes."""
         return sum(int(status(process).get("VmRSS", "0 kB").split()[0]) * 1024 for process in self.tree())
 
+    def settled(self, most=15.0):
+        """Resident memory once it has stayed within 1 % for two seconds; after `most` seconds whatever it is then."""
+        ends, since, level = time.monotonic() + most, time.monotonic(), self.resident()
+        while time.monotonic() < ends and time.monotonic() - since < 2:
+            time.sleep(0.1)
+            now = self.resident()
+            if abs(now - level) > level / 100:
+                since, level = time.monotonic(), now
+        return self.resident()
+
     def stop(self):
         if self.child.poll() is None:
             self.child.stdin.close()
@@ -82,6 +106,14 @@ class Process:
                 self.child.kill()
                 self.child.wait()
         self.log.close()
+
+
+def gateway(name, text, port):
+    """The gateway with a configuration of its own."""
+    path = WORK / f"{name}.toml"
+    path.write_text(text)
+    environment = {**os.environ, "CURSORGATE_KEY": "a-key-of-the-benchmark-and-of-nothing-else"}
+    return Process(name, [GATEWAY, "run", "--config", str(path)], port, env=environment)
 
 
 def status(process):
@@ -122,9 +154,27 @@ def machine():
     }
 
 
-def version(*command):
-    """The first line that a program says of its version."""
+def said_by(*command):
+    """What a program says, on both of its outputs; nothing where there is no such program."""
     if not shutil.which(command[0]):
-        return "not installed"
-    said = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
-    return next((line.strip() for line in said.splitlines() if any(letter.isdigit() for letter in line)), said.strip())
+        return ""
+    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
+
+
+def version(*command):
+    """The first version number that a program says."""
+    found = re.search(r"\d+(?:\.\d+)+[^\s,)]*", said_by(*command))
+    return found.group() if found else "not installed"
+
+
+def commit():
+    """Of this repository, and whether anything in it has changed since."""
+    said = said_by("git", "-C", str(ROOT), "describe", "--always", "--exclude=*", "--dirty")
+    found = re.fullmatch(r"[0-9a-f]{7,}(-dirty)?", said.strip())
+    return found.group() if found else "not known"
+
+
+def debian(package):
+    """The version of a Debian package."""
+    found = re.fullmatch(r"[\w.:+~-]+", said_by("dpkg-query", "-W", "-f", "${Version}", package))
+    return found.group() if found else "not installed"

@@ -1,219 +1,61 @@
 """Cost of a page: CPU time per request of the proxy's process, throughput and latency, side by side in one run."""
 
 import json
-import os
 import re
 import statistics
 import subprocess
 
-from machine import ROOT, WORK, Process, free_port, get
+import chart
+import servers
+from machine import get
+from report import Report, amount, between
+from servers import ENVELOPES, SIZES
 
-# name -> items in the upstream's answer, bytes of an item about
-SIZES = {"5k": (20, 250), "100k": (100, 1_000), "1m": (1_000, 1_000)}
-FIRST = 100_000
-
-
-def items(count, about):
-    """`count` items of about `about` bytes: numbers, text that needs escapes, nesting, as APIs have them."""
-    made = []
-    for number in range(FIRST, FIRST + count):
-        item = {
-            "id": number,
-            "created_at": "2026-01-01T00:%02d:%02d.%03dZ" % (number // 60_000 % 60, number // 1_000 % 60, number % 1_000),
-            "name": "User \u00e9 \"%d\"" % number,
-            "email": "user%d@example.com" % number,
-            "active": number % 3 > 0,
-            "balance": number * 1.25,
-            "address": {"street": "Main Street %d" % (number % 99), "city": "Berlin", "geo": [52.5, 13.4]},
-        }
-        short = about - len(json.dumps(item)) - 12
-        if short > 0:
-            item["notes"] = ("The quick brown fox \\ jumps / over the lazy dog. " * (short // 40 + 1))[:short]
-        made.append(item)
-    return made
-
-
-def upstream_body(count, about):
-    page = {"data": items(count, about), "total": 1_000_000}
-    return json.dumps(page, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-NGINX_PASS = """
-    upstream legacy {{ server 127.0.0.1:{upstream}; keepalive 64; }}
-    server {{
-        listen 127.0.0.1:{port} reuseport;
-        location / {{
-            proxy_pass http://legacy;
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-            proxy_buffers 64 64k;
-            proxy_buffer_size 64k;
-            proxy_busy_buffers_size 256k;
-        }}
-    }}
-"""
-
-NGINX_LUA = """
-    lua_package_path "{lua}/?.lua;;";
-    lua_code_cache on;
-    upstream legacy {{ server 127.0.0.1:{upstream}; keepalive 64; }}
-    server {{
-        listen 127.0.0.1:{port} reuseport;
-        location /upstream/ {{
-            internal;
-            proxy_pass http://legacy/;
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-            proxy_pass_request_headers off;
-            proxy_buffers 64 64k;
-            proxy_buffer_size 64k;
-            proxy_busy_buffers_size 256k;
-        }}
-        location / {{ content_by_lua_file {rewrite}; }}
-    }}
-"""
-
-NGINX_UPSTREAM = """
-    server {{
-        listen 127.0.0.1:{port} reuseport;
-        root {root};
-        location / {{ try_files $uri.json =404; }}
-        location = /health {{ return 204; }}
-    }}
-    open_file_cache max=100;
-    sendfile on;
-    tcp_nopush on;
-"""
-
-CURSORGATE = """
-version = 1
-listeners = {{ public = {{ address = "127.0.0.1:{port}" }} }}
-server = {{ threads = 1 }}
-log = {{ level = "error" }}
-cursor = {{ signing_key = 1, keys = {{ 1 = "env:CURSORGATE_KEY" }} }}
-
-[upstreams.legacy]
-peers = ["127.0.0.1:{upstream}"]
-host_header = "legacy"
-
-[dialects.legacy]
-request = {{ query = "offset={{offset}}&limit={{size}}" }}
-response = {{ items = "/data", total = "/total" }}
-
-[envelopes.page_info]
-parameters = {{ limit = "limit", cursor = "cursor", after = "after", before = "before" }}
-body = {{ data = ["{{item}}"], pageInfo = {{ hasNextPage = "{{has_next}}", hasPreviousPage = "{{has_prev}}", startCursor = "{{start.cursor}}", endCursor = "{{end.cursor}}", totalCount = "{{total}}" }} }}
-
-[envelopes.relay]
-parameters = {{ limit = "first", cursor = "cursor", after = "after", before = "before" }}
-body = {{ edges = [{{ cursor = "{{item.cursor}}", node = "{{item}}" }}], pageInfo = {{ hasNextPage = "{{has_next}}", hasPreviousPage = "{{has_prev}}", startCursor = "{{start.cursor}}", endCursor = "{{end.cursor}}" }} }}
-
-[defaults]
-upstream = "legacy"
-
-[routes.forward]
-path = "/forward/{{*rest}}"
-upstream_path = "/{{rest}}"
-action = "forward"
-"""
-
-ROUTE = """
-[routes.{name}-{envelope}]
-path = "/{name}-{envelope}"
-upstream_path = "/{name}"
-dialect = "legacy-{name}"
-order = ["id"]
-fields = {{ id = {{ type = "number" }} }}
-envelope = "{written}"
-page_size = {{ default = {limit}, max = {limit} }}
-"""
-
-DIALECT = """
-[dialects.legacy-{name}]
-extends = "legacy"
-size = {{ max = {count} }}
-"""
-
-
-ENVELOPES = {"standard": "limit", "page-info": "limit", "relay": "first"}
 CONNECTIONS = 32
-# Where Debian has the modules of its nginx.
-MODULES = "/usr/lib/nginx/modules"
+# What the table calls them, in its order.
+PEERS = {
+    "nginx": "nginx, passing through",
+    "bare-pingora": "bare Pingora, passing through",
+    "forward": "cursorgate, passing through",
+    "standard": "cursorgate, `standard`",
+    "page-info": "cursorgate, `page-info`",
+    "relay": "cursorgate, `relay`",
+    "nginx-lua": "nginx + Lua + cjson",
+    "express": "Express",
+}
 
 
 class Peer:
     """One way to the same items: a process, and the target that it is asked for."""
 
-    def __init__(self, name, process, target, rewrites=True):
-        self.name, self.process, self.target, self.rewrites = name, process, target, rewrites
+    def __init__(self, name, process, target, envelope=None):
+        self.name, self.process, self.target, self.envelope = name, process, target, envelope
 
     def url(self):
         return f"http://127.0.0.1:{self.process.port}{self.target}"
 
 
-def nginx(role, body, **values):
-    port = free_port()
-    wanted = [f"load_module {MODULES}/{module}.so;\n" for module in ("ndk_http_module", "ngx_http_lua_module") if role == "lua"]
-    template = (ROOT / "benches/peers/nginx.conf").read_text()
-    filled = body.format(port=port, **values)
-    for name, value in {"role": role, "directory": str(WORK), "modules": "".join(wanted), "body": filled}.items():
-        template = template.replace("{" + name + "}", value)
-    path = WORK / f"{role}.conf"
-    path.write_text(template)
-    return Process(f"nginx-{role}", ["nginx", "-c", str(path), "-p", str(WORK)], port)
-
-
-def cursorgate(upstream):
-    port = free_port()
-    text = CURSORGATE.format(port=port, upstream=upstream)
-    for name, (count, _) in SIZES.items():
-        text += DIALECT.format(name=name, count=count)
-        for envelope in ENVELOPES:
-            text += ROUTE.format(name=name, envelope=envelope, written=envelope.replace("-", "_"), limit=count - 2)
-    path = WORK / "cursorgate.toml"
-    path.write_text(text)
-    binary = ROOT / "target/release/cursorgate"
-    environment = {**os.environ, "CURSORGATE_KEY": "a-key-of-the-benchmark-and-of-nothing-else"}
-    return Process("cursorgate", [str(binary), "run", "--config", str(path)], port, env=environment)
-
-
-def start(names):
-    """All servers, and for each size its peers."""
-    root = WORK / "pages"
-    root.mkdir(parents=True, exist_ok=True)
-    for name, (count, about) in SIZES.items():
-        (root / f"{name}.json").write_bytes(upstream_body(count, about))
-    upstream = nginx("upstream", NGINX_UPSTREAM, root=root)
-    passing = nginx("pass", NGINX_PASS, upstream=upstream.port)
-    lua = nginx(
-        "lua", NGINX_LUA, upstream=upstream.port, lua=ROOT / "benches/peers", rewrite=ROOT / "benches/peers/rewrite.lua"
-    )
-    bare_port = free_port()
-    bare_command = [str(ROOT / "target/release/examples/bare-pingora"), f"127.0.0.1:{bare_port}"]
-    bare = Process("bare-pingora", [*bare_command, f"127.0.0.1:{upstream.port}"], bare_port)
-    gateway = cursorgate(upstream.port)
-    express = Process(
-        "express",
-        ["node", str(ROOT / "benches/peers/express/server.js"), f"http://127.0.0.1:{upstream.port}"],
-        env={**os.environ, "NODE_PATH": str(WORK / "express/node_modules"), "NODE_ENV": "production"},
-    )
-    sizes = {}
-    for size in names:
-        limit = SIZES[size][0] - 2
+def start(sizes):
+    """All servers; for each size its peers, each of which was seen to give what it should."""
+    upstream = servers.upstream()
+    passing, lua = servers.nginx_pass(upstream), servers.nginx_lua(upstream)
+    bare, gateway, express = servers.bare_pingora(upstream), servers.cursorgate(upstream), servers.express(upstream)
+    found = {}
+    for size in sizes:
+        limit = servers.limit_of(size)
         peers = [
-            Peer("nginx", passing, f"/{size}", rewrites=False),
-            Peer("bare-pingora", bare, f"/{size}", rewrites=False),
-            Peer("forward", gateway, f"/forward/{size}", rewrites=False),
+            Peer("nginx", passing, f"/{size}"),
+            Peer("forward", gateway, f"/forward/{size}"),
+            Peer("bare-pingora", bare, f"/{size}"),
         ]
         for envelope, parameter in ENVELOPES.items():
-            path = f"/{size}-{envelope}"
-            peers.append(Peer(f"cursorgate-{envelope}", gateway, begin(gateway, path, parameter, limit)))
-        peers.append(Peer("nginx-lua", lua, begin(lua, f"/{size}", "limit", limit)))
-        peers.append(Peer("express", express, begin(express, f"/{size}", "limit", limit)))
+            peers.append(Peer(envelope, gateway, begin(gateway, f"/{size}-{envelope}", parameter, limit), envelope))
+        for name, process in (("nginx-lua", lua), ("express", express)):
+            peers.append(Peer(name, process, begin(process, f"/{size}", "limit", limit), "standard"))
         for peer in peers:
             check(peer, size, limit)
-        sizes[size] = peers
-    return sizes
+        found[size] = peers
+    return found
 
 
 def begin(process, path, parameter, limit):
@@ -221,38 +63,68 @@ def begin(process, path, parameter, limit):
     status, _, body = get(f"http://127.0.0.1:{process.port}{path}?{parameter}=1")
     assert status == 200, (process.name, path, status, body[:300])
     page = json.loads(body)
-    if "edges" in page or "pageInfo" in page:
+    if "pageInfo" in page:
         return f"{path}?{parameter}={limit}&after={page['pageInfo']['endCursor']}"
     return f"{path}?{parameter}={limit}&cursor={page['pagination']['nextCursor']}"
 
 
 def check(peer, size, limit):
-    """Every peer gives the same items, and those that rewrite give what leads on."""
+    """Every peer gives the same items, those that don't decode them byte for byte; and those that rewrite the same facts,
+    links and header."""
     status, headers, body = get(peer.url())
-    assert status == 200, (peer.name, size, status, body[:300])
-    page = json.loads(body)
-    given = [edge["node"] for edge in page["edges"]] if "edges" in page else page["data"]
-    truth = items(*SIZES[size])
-    assert given == (truth[1 : limit + 1] if peer.rewrites else truth), (peer.name, size)
-    if peer.rewrites and "pagination" in page:
-        assert page["pagination"]["nextCursor"] and page["links"]["next"] and 'rel="next"' in headers["Link"], peer.name
+    who = (peer.name, size, status, body[:300])
+    assert status == 200, who
+    if not peer.envelope:
+        assert body == servers.upstream_body(size), who
+        return
+    page, truth = json.loads(body), servers.items(*SIZES[size])[1 : limit + 1]
+    given = [edge["node"] for edge in page["edges"]] if peer.envelope == "relay" else page["data"]
+    assert given == truth, who
+    if peer.process.name == "cursorgate":
+        pieces = [servers.written(item) for item in truth]
+        whole = [b'"node":' + piece + b"}" for piece in pieces] if peer.envelope == "relay" else [b",".join(pieces)]
+        assert all(piece in body for piece in whole), who
+    if peer.envelope != "standard":
+        info = page["pageInfo"]
+        assert info["hasNextPage"] and info["hasPreviousPage"] and info["startCursor"] and info["endCursor"], who
+        if peer.envelope == "relay":
+            cursors = [edge["cursor"] for edge in page["edges"]]
+            assert len(set(cursors)) == limit and cursors[-1] == info["endCursor"], who
+        return
+    facts = page["pagination"]
+    assert (facts["total"], facts["pageSize"], facts["hasMore"]) == (1_000_000, limit, True), who
+    path = peer.target.partition("?")[0]
+    links = {name: without_cursor(link) for name, link in page["links"].items()}
+    onward = f"{path}?limit={limit}&cursor="
+    assert links.pop("first") == onward.removesuffix("&cursor="), who
+    assert links == dict.fromkeys(("self", "prev", "next", "last"), onward), who
+    assert facts["nextCursor"] in page["links"]["next"] and facts["prevCursor"] in page["links"]["prev"], who
+    for relation in ("next", "prev", "first", "last"):
+        assert f'<{page["links"][relation]}>; rel="{relation}"' in headers["Link"], who
+
+
+def without_cursor(link):
+    return re.sub(r"(?<=cursor=).*", "", link)
 
 
 def load(peer, seconds):
-    """One round of wrk: CPU microseconds per request, requests per second, p50 and p99 in milliseconds."""
-    before = peer.process.cpu_seconds()
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", peer.url()]
-    said = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
-    cpu = peer.process.cpu_seconds() - before
-    requests = int(re.search(r"(\d+) requests in", said).group(1))
-    failed = re.search(r"Non-2xx or 3xx responses: (\d+)", said)
-    assert requests and not failed, (peer.name, said)
-    return {
-        "cpu": cpu / requests * 1e6,
-        "rate": float(re.search(r"Requests/sec:\s+([\d.]+)", said).group(1)),
-        "p50": milliseconds(re.search(r"(?m)^ +50% +(\S+) *$", said).group(1)),
-        "p99": milliseconds(re.search(r"(?m)^ +99% +(\S+) *$", said).group(1)),
-    }
+    """One round of wrk: CPU microseconds per request, requests per second, p50 and p99 in milliseconds. A round in which
+    the machine gave nobody a chance is tried again."""
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "30s", "--latency", peer.url()]
+    for _ in range(3):
+        before = peer.process.cpu_seconds()
+        said = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+        cpu = peer.process.cpu_seconds() - before
+        assert "Non-2xx" not in said, (peer.name, said)
+        requests = int(re.search(r"(\d+) requests in", said).group(1))
+        if requests and cpu and "Socket errors" not in said:
+            return {
+                "cpu": cpu / requests * 1e6,
+                "rate": float(re.search(r"Requests/sec:\s+([\d.]+)", said).group(1)),
+                "p50": milliseconds(re.search(r"(?m)^ +50% +(\S+) *$", said).group(1)),
+                "p99": milliseconds(re.search(r"(?m)^ +99% +(\S+) *$", said).group(1)),
+            }
+    raise SystemExit(f"{peer.name} answers nothing:\n{said}")
 
 
 def milliseconds(text):
@@ -262,48 +134,48 @@ def milliseconds(text):
     raise ValueError(text)
 
 
-def run(names, rounds, seconds):
+def run(plan):
     """Rounds of all peers in turn, so that a slow minute of the machine slows all of them."""
-    sizes = start(names)
+    sizes = start(plan.sizes)
     measured = {size: {peer.name: [] for peer in peers} for size, peers in sizes.items()}
     for size, peers in sizes.items():
         for peer in peers:
             load(peer, 1)
-        for number in range(rounds):
-            for peer in peers:
-                measured[size][peer.name].append(load(peer, seconds))
-            print(f"  {size}: round {number + 1} of {rounds}", flush=True)
-    return measured
+        for number in range(plan.rounds):
+            # There and back: what is measured early in one round is measured late in the next.
+            for peer in peers if number % 2 == 0 else peers[::-1]:
+                measured[size][peer.name].append(load(peer, plan.seconds))
+            print(f"  page {size}: round {number + 1} of {plan.rounds}", flush=True)
+    for process in {peer.process for peers in sizes.values() for peer in peers}:
+        process.stop()
+    return reported(plan, measured)
 
 
-def table(measured):
-    lines = []
+def reported(plan, measured):
+    report = Report()
+    report.title("Cost of a page")
     for size, peers in measured.items():
-        count, _ = SIZES[size]
-        length = len(upstream_body(*SIZES[size]))
-        lines += [f"\n{size}: {count} items, {length:,} bytes of the upstream's\n"]
-        lines += ["| | CPU a request, \u00b5s | requests a second | p50, ms | p99, ms |", "| --- | --- | --- | --- | --- |"]
-        for name, rounds in peers.items():
+        kilobytes = len(servers.upstream_body(size)) / 1e3
+        report.say(f"{size}: {SIZES[size][0]} items, {kilobytes:,.0f} KB from the upstream; {CONNECTIONS} connections")
+        rows = []
+        for name in PEERS:
+            rounds = peers[name]
+            for key, unit in (("cpu", "\u00b5s"), ("rate", "1/s"), ("p50", "ms"), ("p99", "ms")):
+                report.measured(f"page-{size}/{name}/{key}", unit, [entry[key] for entry in rounds])
             middle = {key: statistics.median(entry[key] for entry in rounds) for key in rounds[0]}
-            spread = f"{min(entry['cpu'] for entry in rounds):.0f} to {max(entry['cpu'] for entry in rounds):.0f}"
-            lines.append(
-                f"| {name} | {middle['cpu']:.0f} ({spread}) | {middle['rate']:,.0f} | {middle['p50']:.2f} | {middle['p99']:.2f} |"
-            )
-    return lines
-
-
-def comparisons(measured):
-    """Ratios of CPU time, round by round: the gateway's page against each peer."""
-    pairs = []
+            cpu = between([entry["cpu"] for entry in rounds])
+            rows.append([PEERS[name], cpu, amount(middle["rate"]), f"{middle['p50']:.2f}", f"{middle['p99']:.2f}"])
+        report.table(["", "CPU a request, \u00b5s", "requests a second", "p50, ms", "p99, ms"], rows)
     for size, peers in measured.items():
+        cpu = {name: [entry["cpu"] for entry in rounds] for name, rounds in peers.items()}
         for other in ("bare-pingora", "nginx", "nginx-lua", "express"):
-            pairs.append((f"page-{size}/{other}", peers["cursorgate-standard"], peers[other]))
-        pairs.append((f"forward-{size}/bare-pingora", peers["forward"], peers["bare-pingora"]))
+            report.compared(f"page-{size}/{other}", cpu["standard"], cpu[other])
+        report.compared(f"forward-{size}/bare-pingora", cpu["forward"], cpu["bare-pingora"])
         for envelope in ("page-info", "relay"):
-            pairs.append((f"{envelope}-{size}/standard", peers[f"cursorgate-{envelope}"], peers["cursorgate-standard"]))
-    return [ratio(name, ours, theirs) for name, ours, theirs in pairs]
-
-
-def ratio(name, ours, theirs):
-    ratios = [one["cpu"] / other["cpu"] for one, other in zip(ours, theirs)]
-    return {"name": name, "median": statistics.median(ratios), "lowest": min(ratios), "highest": max(ratios)}
+            report.compared(f"{envelope}-{size}/standard", cpu[envelope], cpu["standard"])
+    medians = {
+        size: {name: statistics.median(entry["cpu"] for entry in rounds) for name, rounds in peers.items()}
+        for size, peers in measured.items()
+    }
+    chart.cost(medians, plan.quick)
+    return report

@@ -43,10 +43,11 @@ local items = {}
 for _, item in ipairs(page.data) do
     if item.id > after and #items < limit then items[#items + 1] = item end
 end
-local base = "http://" .. ngx.var.http_host .. ngx.var.uri .. "?limit=" .. limit
+local base = ngx.var.uri .. "?limit=" .. limit
 local next_cursor, prev_cursor = seal(items[#items].id), seal(items[1].id)
 local links = {
-    self = base, first = base, next = base .. "&cursor=" .. next_cursor, prev = base .. "&cursor=" .. prev_cursor,
+    self = ngx.var.request_uri, first = base, last = base .. "&cursor=" .. seal(page.total - limit),
+    next = base .. "&cursor=" .. next_cursor, prev = base .. "&cursor=" .. prev_cursor,
 }
 local body = cjson.encode {
     data = items,
@@ -57,5 +58,6 @@ local body = cjson.encode {
 }
 ngx.header["Content-Type"] = "application/json"
 ngx.header["Content-Length"] = #body
-ngx.header["Link"] = "<" .. links.next .. '>; rel="next", <' .. links.prev .. '>; rel="prev", <' .. links.first .. '>; rel="first"'
+ngx.header["Link"] = "<" .. links.next .. '>; rel="next", <' .. links.prev .. '>; rel="prev", <' .. links.first
+    .. '>; rel="first", <' .. links.last .. '>; rel="last"'
 ngx.print(body)

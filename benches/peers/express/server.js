@@ -30,11 +30,17 @@ app.use(async (request, response, next) => {
     const answer = await upstream.request({ path: `${request.path}?offset=${after}&limit=${limit + 2}`, method: 'GET' })
     const page = await answer.body.json()
     const data = page.data.filter((item) => item.id > after).slice(0, limit)
-    const base = `http://${request.headers.host}${request.path}?limit=${limit}`
+    const base = `${request.path}?limit=${limit}`
     const nextCursor = seal(data[data.length - 1].id)
     const prevCursor = seal(data[0].id)
-    const links = { self: base, first: base, next: `${base}&cursor=${nextCursor}`, prev: `${base}&cursor=${prevCursor}` }
-    response.set('Link', `<${links.next}>; rel="next", <${links.prev}>; rel="prev", <${links.first}>; rel="first"`)
+    const links = {
+      self: request.originalUrl,
+      first: base,
+      prev: `${base}&cursor=${prevCursor}`,
+      next: `${base}&cursor=${nextCursor}`,
+      last: `${base}&cursor=${seal(page.total - limit)}`
+    }
+    response.set('Link', ['next', 'prev', 'first', 'last'].map((rel) => `<${links[rel]}>; rel="${rel}"`).join(', '))
     response.json({ data, pagination: { total: page.total, pageSize: limit, nextCursor, prevCursor, hasMore: true }, links })
   } catch (fault) {
     next(fault)

@@ -1,0 +1,182 @@
+"""Memory: resident size at rest, with many idle connections, with many pages in flight, and after much load; and what is
+given back. Beside it bare Pingora in the same states, where it has them."""
+
+import contextlib
+import socket
+import statistics
+import subprocess
+import time
+
+import servers
+from machine import WORK
+from report import Report, amount
+
+MB = 1e6
+# Of clients that read nothing: the smallest buffers and segments, so that what they are sent waits in the proxy.
+RECEIVE_BUFFER, SEGMENT = 4_096, 1_460
+
+
+def connected(port, patient=True):
+    connection = socket.socket()
+    if not patient:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SEGMENT)
+    connection.settimeout(60)
+    connection.connect(("127.0.0.1", port))
+    return connection
+
+
+def ask(connection, target):
+    connection.sendall(f"GET {target} HTTP/1.1\r\nHost: bench\r\n\r\n".encode())
+
+
+def read(connection):
+    """One whole answer, by its Content-Length; its body's length."""
+    head = b""
+    while b"\r\n\r\n" not in head:
+        piece = connection.recv(65_536)
+        assert piece, "the connection ended within a head"
+        head += piece
+    head, _, body = head.partition(b"\r\n\r\n")
+    lines = head.decode("latin-1").split("\r\n")
+    assert lines[0].startswith("HTTP/1.1 200"), lines[0]
+    length = next(int(line.split(":")[1]) for line in lines if line.lower().startswith("content-length:"))
+    missing = length - len(body)
+    while missing:
+        piece = connection.recv(min(missing, 1 << 20))
+        assert piece, "the connection ended within a body"
+        missing -= len(piece)
+    return length
+
+
+def is_open(connection):
+    """Whether the other side has neither said anything more nor closed."""
+    connection.setblocking(False)
+    try:
+        connection.recv(1)
+        return False
+    except BlockingIOError:
+        return True
+
+
+def idle(process, target, count):
+    """Bytes with so many idle connections, each of which has had one answer; and after they were closed."""
+    with contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(connected(process.port)) for _ in range(count)]
+        for connection in connections:
+            ask(connection, target)
+            read(connection)
+        held = process.settled()
+        assert all(map(is_open, connections)), "idle connections were closed before they were measured"
+    return held, process.settled()
+
+
+def in_flight(process, target, count, least):
+    """Bytes while so many clients have asked for a page of a megabyte and read nothing; and after they have read it
+    and gone."""
+    with contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(connected(process.port, patient=False)) for _ in range(count)]
+        for connection in connections:
+            ask(connection, target)
+        held = process.settled()
+        for connection in connections:
+            assert read(connection) > least
+    return held, process.settled()
+
+
+# Each connection asks for all sizes in turn.
+ROTATE = """
+local targets = {{ {targets} }}
+local at = 0
+request = function()
+  at = at % #targets + 1
+  return wrk.format("GET", targets[at])
+end
+"""
+
+
+def under_load(process, targets, seconds):
+    """Bytes each half second while 32 connections ask for all these in turn; how many requests that were; and the bytes
+    after it."""
+    script = WORK / "rotate.lua"
+    script.write_text(ROTATE.format(targets=", ".join(f'"{target}"' for target in targets)))
+    url = f"http://127.0.0.1:{process.port}"
+    command = ["wrk", "-t1", "-c32", f"-d{seconds}s", "--timeout", "30s", "-s", str(script), url]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    seen = []
+    while child.poll() is None:
+        seen.append(process.resident())
+        time.sleep(0.5)
+    said = child.stdout.read()
+    assert child.returncode == 0 and "Non-2xx" not in said, said
+    requests = next(int(line.split()[0]) for line in said.splitlines() if " requests in " in line)
+    return seen, requests, process.settled()
+
+
+def run(plan):
+    upstream = servers.upstream()
+    starts = {"cursorgate": servers.cursorgate, "bare-pingora": servers.bare_pingora}
+    targets = {"cursorgate": ("/5k-standard", "/1m-standard"), "bare-pingora": ("/5k", "/1m")}
+    states = ("idle", "connections", "closed", "in-flight", "read")
+    measured = {name: {state: [] for state in states} for name in starts}
+    for number in range(1 if plan.quick else 3):
+        for name, begin in starts.items():
+            process, of = begin(upstream), measured[name]
+            small, large = targets[name]
+            of["idle"].append(process.settled())
+            held, closed = idle(process, small, plan.idle)
+            of["connections"].append(held)
+            of["closed"].append(closed)
+            process.stop()
+            process = begin(upstream)
+            held, after = in_flight(process, large, plan.in_flight, 900_000)
+            of["in-flight"].append(held)
+            of["read"].append(after)
+            process.stop()
+            print(f"  {name}: round {number + 1}", flush=True)
+    process = servers.cursorgate(upstream)
+    all_targets = [f"/{size}-{envelope}" for size in servers.SIZES for envelope in servers.ENVELOPES] + ["/forward/100k"]
+    load = under_load(process, all_targets, plan.load)
+    process.stop()
+    upstream.stop()
+    return reported(plan, measured, load)
+
+
+def reported(plan, measured, load):
+    report = Report()
+    report.title("Memory")
+    report.say("Resident size of the process, MB; one worker thread each.")
+    heads = {
+        "idle": "started",
+        "connections": f"{plan.idle:,} idle connections",
+        "closed": "after they closed",
+        "in-flight": f"{plan.in_flight:,} pages of 1 MB in flight",
+        "read": "after they were read",
+    }
+    rows = []
+    for name, states in measured.items():
+        for state, values in states.items():
+            report.measured(f"rss/{name}/{state}", "MB", [value / MB for value in values])
+        grown = [(held - before) / plan.idle / 1e3 for held, before in zip(states["connections"], states["idle"])]
+        each = report.measured(f"rss/{name}/idle-connection", "KB", grown)
+        cells = [amount(statistics.median(states[state]) / MB) for state in heads]
+        rows.append(["cursorgate" if name == "cursorgate" else "bare Pingora", *cells, amount(each)])
+    report.table(["", *heads.values(), "KB a connection"], rows)
+    seen, requests, after = load
+    # By then everything that grows once has grown.
+    warm = max(seen[: max(1, len(seen) // 4)])
+    late = seen[-max(1, len(seen) // 4) :]
+    report.measured("rss/cursorgate/under-load", "MB", [value / MB for value in late])
+    report.measured("rss/cursorgate/after-load", "MB", [after / MB])
+    report.say(
+        f"Load: {requests:,} requests in {plan.load} s for pages of all sizes and envelopes in turn, as many as an hour at "
+        f"{requests / 3_600:,.0f} requests a second. At most {amount(warm / MB)} MB in its first quarter, "
+        f"{amount(statistics.median(late) / MB)} MB in its last, {amount(after / MB)} MB after it."
+    )
+    ours, bare = measured["cursorgate"], measured["bare-pingora"]
+    report.compared("rss/10k-idle-to-bare-pingora", ours["connections"], bare["connections"])
+    report.compared("rss/closed-to-connections", ours["closed"], ours["connections"])
+    report.compared("rss/in-flight-to-bare-pingora", ours["in-flight"], bare["in-flight"])
+    report.compared("rss/read-to-in-flight", ours["read"], ours["in-flight"])
+    report.compared("rss/load-last-to-first-quarter", late, [warm] * len(late))
+    return report

@@ -1,0 +1,348 @@
+//! What single steps of a page cost, each alone and without input or output: slicing, cursors, envelopes, routes,
+//! configuration.
+//!
+//!     cargo bench --bench micro [FILTER]
+//!
+//! Fixtures come from a configuration, as in the binary: its snapshot's own dialect, order and envelopes are measured.
+#![expect(clippy::expect_used, reason = "a fixture that can't be made ends the benchmark")]
+
+use std::{cell::RefCell, fmt::Write as _, hint::black_box, path::Path, sync::Arc};
+
+use cursorgate::{
+    config::{Environment, load_text},
+    cursor::{self, Context, ContextParts, ItemMint},
+    downstream::{EnvelopeTemplate, Facts, ItemCursors, LinkSet, response::PageResponse},
+    gateway::{Snapshot, list::List, live::Live, snapshot::Route},
+    json::{Limits, Pointer, Shape, scan_page},
+    pagination::{
+        answer::Answer,
+        key::KeyRef,
+        page::Page,
+        position::{Hint, Item, Position, Target},
+        resolver::{PageRequest, Step, resolve},
+    },
+    upstream::Sorted,
+};
+use divan::{Bencher, counter::BytesCount};
+use http::{HeaderMap, HeaderValue};
+
+fn main() {
+    divan::main();
+}
+
+/// The sizes of the page benchmark.
+const SIZES: [&str; 3] = ["5k", "100k", "1m"];
+const ENVELOPES: [&str; 3] = ["standard", "page-info", "relay"];
+
+/// One key for every variable, and no files.
+struct OneKey;
+
+impl Environment for OneKey {
+    fn variable(&self, _name: &str) -> Option<String> {
+        Some("a-key-of-the-benchmark-and-of-nothing-else".to_owned())
+    }
+
+    fn read(&self, _path: &Path) -> std::io::Result<Vec<u8>> {
+        Err(std::io::ErrorKind::NotFound.into())
+    }
+}
+
+/// A configuration of so many list routes, by fixed paths and by paths with a parameter in turn.
+fn configuration(routes: usize, envelope: &str) -> String {
+    let mut text = format!(
+        "version = 1\n\
+         cursor = {{ signing_key = 1, keys = {{ 1 = \"env:KEY\" }} }}\n\
+         [upstreams.legacy]\npeers = [\"127.0.0.1:9\"]\nhost_header = \"legacy\"\n\
+         [dialects.legacy]\nsize = {{ max = 1000 }}\n\
+         request = {{ query = \"offset={{offset}}&limit={{size}}\" }}\n\
+         response = {{ items = \"/data\", total = \"/total\" }}\n\
+         [defaults]\nupstream = \"legacy\"\ndialect = \"legacy\"\norder = [\"id\"]\nenvelope = \"{envelope}\"\n\
+         fields = {{ id = {{ type = \"number\" }} }}\npage_size = {{ default = 20, max = 998 }}\n"
+    );
+    for route in 0..routes {
+        let parameter = if route % 2 == 0 { "" } else { "/{tenant}" };
+        write!(text, "[routes.r{route}]\npath = \"/api/v1/resource-{route}{parameter}/items\"\n")
+            .expect("a string takes all");
+    }
+    text
+}
+
+fn snapshot(text: &str) -> Snapshot {
+    let (settings, mut diagnostics) = load_text("bench.toml", text, &OneKey);
+    let built = settings.and_then(|settings| Snapshot::build(&settings, None, &mut diagnostics));
+    built.expect("the configuration is a good one")
+}
+
+/// Items of the upstream's answer, and about how many bytes one has.
+fn items_of(size: &str) -> (usize, usize) {
+    match size {
+        "5k" => (20, 250),
+        "100k" => (100, 1_000),
+        _ => (1_000, 1_000),
+    }
+}
+
+/// An upstream's answer, as APIs have them: numbers, text with escapes, nesting.
+fn body(size: &str) -> Vec<u8> {
+    let (count, about) = items_of(size);
+    let mut text = String::from("{\"data\":[");
+    for item in 0..count {
+        let id = 100_000 + item;
+        let comma = if item == 0 { "" } else { "," };
+        let start = text.len();
+        write!(
+            text,
+            "{comma}{{\"id\":{id},\"created_at\":\"2026-01-01T00:01:40.{:03}Z\",\"name\":\"User \u{e9} \\\"{id}\\\"\",\
+             \"email\":\"user{id}@example.com\",\"active\":true,\"balance\":{id}.25,\
+             \"address\":{{\"street\":\"Main Street 9\",\"city\":\"Berlin\",\"geo\":[52.5,13.4]}}",
+            item % 1_000
+        )
+        .expect("a string takes all");
+        let short = about.saturating_sub(text.len() - start + 12);
+        if short > 0 {
+            let sentence = "The quick brown fox \\\\ jumps / over the lazy dog. ";
+            let notes = sentence.repeat(short / sentence.len() + 1);
+            write!(text, ",\"notes\":\"{}\"", &notes[..short / sentence.len() * sentence.len()])
+                .expect("a string takes all");
+        }
+        text.push('}');
+    }
+    text.push_str("],\"total\":1000000}");
+    text.into_bytes()
+}
+
+/// A list route, the answer of its upstream, and the page that is made from it.
+struct Fixture {
+    snapshot: Snapshot,
+    limit: u32,
+    body: Vec<u8>,
+}
+
+impl Fixture {
+    fn new(size: &str, envelope: &str) -> Self {
+        let limit = u32::try_from(items_of(size).0 - 2).expect("pages are small");
+        Self { snapshot: snapshot(&configuration(1, envelope)), limit, body: body(size) }
+    }
+
+    fn route(&self) -> &Arc<Route> {
+        self.snapshot.routes.first().expect("there is one route")
+    }
+
+    fn list(&self) -> &List {
+        self.route().list.as_ref().expect("the route serves a list")
+    }
+
+    fn sorted(&self) -> &Arc<Sorted> {
+        self.list().dialect.default_sorted()
+    }
+
+    fn envelope(&self) -> &EnvelopeTemplate {
+        &self.list().conventions.own().envelope
+    }
+
+    fn context(&self) -> Context {
+        let order = &*self.sorted().order;
+        Context::new(ContextParts { route: "r0", host: "", path: "/", filters: b"", order, headers: &[] })
+    }
+
+    /// From the bytes of the upstream's answer to the page that may be served: all that the gateway does between its two
+    /// sockets, but for rendering.
+    fn page(&self, body: Vec<u8>) -> Box<Page> {
+        let (list, sorted) = (self.list(), self.sorted());
+        let target = Target { position: Position::Start, hint: Hint::default() };
+        let (order, paging) = (Arc::clone(&sorted.order), Arc::clone(list.dialect.paging()));
+        let mut step = resolve(PageRequest::new(target, self.limit, order, paging, list.keys.signing_marker()));
+        let mut body = Some(body);
+        loop {
+            match step {
+                Step::Serve(page) => return page,
+                Step::Fetch(fetches, pending) => {
+                    let answers = fetches.iter().map(|fetch| {
+                        let ask = list.dialect.ask(sorted, fetch, "", "/").expect("slices can be asked for");
+                        let body = body.take().expect("one answer makes a page");
+                        self.read(&ask, body)
+                    });
+                    let answers = answers.collect();
+                    step = pending.resume(answers);
+                }
+                Step::Refuse(refusal) => unreachable!("{refusal:?}"),
+            }
+        }
+    }
+
+    fn read(&self, ask: &cursorgate::upstream::Ask, body: Vec<u8>) -> Answer {
+        let read = self.list().dialect.read(self.sorted(), ask, 200, &HeaderMap::new(), body, 128);
+        read.expect("the answer is a list")
+    }
+}
+
+/// What the envelope says of a page whose links are typical.
+fn facts<'a>(links: &'a LinkSet, item_cursors: Option<&'a dyn ItemCursors>) -> Facts<'a> {
+    let token = Some("AQHmzoimPTlCHc4ePJ2rZ6ICEwABwIQ9AAOyjQaRr78lQasYUQrNe2cuzbv5");
+    Facts {
+        limit: 100,
+        path: "/api/v1/resource-0/items",
+        level: "exact",
+        now: None,
+        has_next: true,
+        has_prev: true,
+        has_more: true,
+        total: None,
+        page: None,
+        pages: None,
+        next_cursor: token,
+        prev_cursor: token,
+        start_cursor: token,
+        end_cursor: token,
+        links,
+        request: &[],
+        item_cursors,
+    }
+}
+
+fn links() -> LinkSet {
+    let link = |token: &str| Some(format!("/api/v1/resource-0/items?limit=100{token}"));
+    let cursor = "&cursor=AQHmzoimPTlCHc4ePJ2rZ6ICEwABwIQ9AAOyjQaRr78lQasYUQrNe2cuzbv5";
+    LinkSet { self_: link(cursor), first: link(""), prev: link(cursor), next: link(cursor), last: link(cursor) }
+}
+
+/// Cursors of items by their ids, as the gateway makes them for an order by id.
+struct Mint<'a> {
+    page: &'a Page,
+    mint: RefCell<ItemMint<'a>>,
+}
+
+impl ItemCursors for Mint<'_> {
+    fn push(&self, index: usize, out: &mut Vec<u8>) -> bool {
+        let place = self.page.items[index];
+        let answer = &self.page.answers[place.answer as usize];
+        let id = answer.keys[place.item as usize].of(&answer.body);
+        self.mint.borrow_mut().push_keyed(0, std::iter::once(KeyRef::of_id(id)), out)
+    }
+}
+
+/// The one pass over a body: items, ids, total.
+#[divan::bench(args = SIZES)]
+fn slice(bencher: Bencher<'_, '_>, size: &str) {
+    let body = body(size);
+    let place = |text| Pointer::parse(text).expect("a pointer");
+    let shape = Shape {
+        items: place("/data"),
+        item: Pointer::default(),
+        columns: vec![place("/id")],
+        facts: vec![place("/total")],
+    };
+    bencher
+        .counter(BytesCount::new(body.len()))
+        .bench(|| scan_page(black_box(&body), &shape, Limits::default()).expect("the body is well-formed"));
+}
+
+/// From the bytes of an answer to the page that it proves.
+#[divan::bench(args = SIZES)]
+fn prove(bencher: Bencher<'_, '_>, size: &str) {
+    let fixture = Fixture::new(size, "standard");
+    bencher
+        .counter(BytesCount::new(fixture.body.len()))
+        .with_inputs(|| fixture.body.clone())
+        .bench_values(|body| fixture.page(body));
+}
+
+/// A page in its envelope: the body alone, cursors of items made where the envelope has them.
+#[divan::bench(args = ENVELOPES)]
+fn envelope_of_100_items(bencher: Bencher<'_, '_>, envelope: &str) {
+    let fixture = Fixture::new(SIZES[1], envelope);
+    let (page, links, context) = (fixture.page(fixture.body.clone()), links(), fixture.context());
+    let mut out = Vec::with_capacity(2 * fixture.body.len());
+    bencher.bench_local(|| {
+        let mint = RefCell::new(ItemMint::new(&fixture.list().keys, &context, 2_048, false));
+        let cursors = Mint { page: &page, mint };
+        let needs = fixture.envelope().needs();
+        let cursors = needs.item_cursors.then_some(&cursors as &dyn ItemCursors);
+        out.clear();
+        fixture.envelope().render(&facts(&links, cursors), black_box(&page), &mut out);
+        black_box(out.len())
+    });
+}
+
+/// The whole response: body, validator, `Link`, headers.
+#[divan::bench(args = SIZES)]
+fn response(bencher: Bencher<'_, '_>, size: &str) {
+    let fixture = Fixture::new(size, "standard");
+    let (page, links) = (fixture.page(fixture.body.clone()), links());
+    let mut upstream = HeaderMap::new();
+    upstream.insert("content-type", HeaderValue::from_static("application/json"));
+    upstream.insert("date", HeaderValue::from_static("Thu, 01 Jan 2026 00:00:00 GMT"));
+    let facts = facts(&links, None);
+    bencher.counter(BytesCount::new(fixture.body.len())).bench_local(|| {
+        PageResponse {
+            template: fixture.envelope(),
+            facts: &facts,
+            page: black_box(&page),
+            upstream: &[&upstream],
+            beside: &[],
+            varies: &fixture.list().varies,
+            preference_applied: None,
+            link_length: 4_096,
+            extra_links: &[],
+            legacy_headers: &[],
+        }
+        .render()
+    });
+}
+
+/// A page cursor made, its context with it, as each request does at least twice.
+#[divan::bench]
+fn cursor_sign(bencher: Bencher<'_, '_>) {
+    let fixture = Fixture::new(SIZES[0], "standard");
+    let next = fixture.page(fixture.body.clone()).next.expect("there is a next page");
+    let context = fixture.context();
+    bencher.bench_local(|| cursor::seal(&fixture.list().keys, &context, black_box(&next), None, 2_048, false));
+}
+
+/// A page cursor verified and read, with a context that has just been made.
+#[divan::bench]
+fn cursor_verify(bencher: Bencher<'_, '_>) {
+    let fixture = Fixture::new(SIZES[0], "standard");
+    let next = fixture.page(fixture.body.clone()).next.expect("there is a next page");
+    let keys = &fixture.list().keys;
+    let token = cursor::seal(keys, &fixture.context(), &next, None, 2_048, false).expect("a short cursor");
+    bencher.with_inputs(|| fixture.context()).bench_local_refs(|context| {
+        cursor::open(keys, context, black_box(&token), 0, None, 2_048, false).expect("our own cursor")
+    });
+}
+
+/// The cursor of one item, of which an envelope with cursors for all items makes a page full.
+#[divan::bench]
+fn cursor_of_an_item(bencher: Bencher<'_, '_>) {
+    let fixture = Fixture::new(SIZES[0], "relay");
+    let page = fixture.page(fixture.body.clone());
+    let (first, _): &(Item, Item) = page.edges.as_ref().expect("the page has items");
+    let context = fixture.context();
+    let mut mint = ItemMint::new(&fixture.list().keys, &context, 2_048, false);
+    let mut out = Vec::with_capacity(256);
+    bencher.bench_local(|| {
+        out.clear();
+        assert!(mint.push(black_box(first), &mut out), "a short cursor");
+    });
+}
+
+/// One request's route, found among 200: by a fixed path, by one with a parameter, and none.
+#[divan::bench(args = ["/api/v1/resource-120/items", "/api/v1/resource-121/acme/items", "/api/v2/nothing"])]
+fn route_match(bencher: Bencher<'_, '_>, path: &str) {
+    let snapshot = snapshot(&configuration(200, "standard"));
+    bencher.bench(|| snapshot.table.find(black_box(Some("api.example.com")), black_box(path)));
+}
+
+/// The snapshot that a request begins with: one load of a pointer.
+#[divan::bench]
+fn snapshot_pin(bencher: Bencher<'_, '_>) {
+    let live = Live::new(snapshot(&configuration(200, "standard")));
+    bencher.bench(|| live.pin());
+}
+
+/// A configuration of so many routes, read, checked and compiled: what a reload costs.
+#[divan::bench(args = [1, 10, 200], sample_count = 20)]
+fn snapshot_load(bencher: Bencher<'_, '_>, routes: usize) {
+    let text = configuration(routes, "standard");
+    bencher.bench(|| snapshot(black_box(&text)));
+}

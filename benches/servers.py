@@ -1,0 +1,202 @@
+"""The servers of the page and memory benchmarks: the upstream's answers, and each way to pass them on."""
+
+import grp
+import json
+import os
+import pwd
+
+from machine import BARE_PINGORA, ROOT, WORK, Process, free_port, gateway
+
+# name -> items in the upstream's answer, bytes of an item about
+SIZES = {"5k": (20, 250), "100k": (100, 1_000), "1m": (1_000, 1_000)}
+# name -> the parameter that says how many items
+ENVELOPES = {"standard": "limit", "page-info": "limit", "relay": "first"}
+FIRST = 100_000
+# Where Debian has the modules of its nginx.
+MODULES = "/usr/lib/nginx/modules"
+
+
+def items(count, about):
+    """`count` items of about `about` bytes: numbers, text that needs escapes, nesting, as APIs have them."""
+    made = []
+    for number in range(FIRST, FIRST + count):
+        item = {
+            "id": number,
+            "created_at": "2026-01-01T00:%02d:%02d.%03dZ" % (number // 60_000 % 60, number // 1_000 % 60, number % 1_000),
+            "name": "User \u00e9 \"%d\"" % number,
+            "email": "user%d@example.com" % number,
+            "active": number % 3 > 0,
+            "balance": number * 1.25,
+            "address": {"street": "Main Street %d" % (number % 99), "city": "Berlin", "geo": [52.5, 13.4]},
+        }
+        short = about - len(json.dumps(item)) - 12
+        if short > 0:
+            item["notes"] = ("The quick brown fox \\ jumps / over the lazy dog. " * (short // 40 + 1))[:short]
+        made.append(item)
+    return made
+
+
+def written(value):
+    """JSON as the upstream writes it."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def upstream_body(size):
+    return written({"data": items(*SIZES[size]), "total": 1_000_000})
+
+
+NGINX_UPSTREAM = """
+    server {{
+        listen 127.0.0.1:{port} reuseport;
+        root {root};
+        location / {{ try_files $uri.json =404; }}
+    }}
+    open_file_cache max=100;
+    sendfile on;
+    tcp_nopush on;
+"""
+
+# What both peers in nginx need to ask the upstream over kept connections, in buffers that hold a page.
+NGINX_ASK = """
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_buffers 64 64k;
+            proxy_buffer_size 64k;
+            proxy_busy_buffers_size 256k;
+"""
+
+NGINX_PASS = """
+    upstream legacy {{ server 127.0.0.1:{upstream}; keepalive 64; }}
+    server {{
+        listen 127.0.0.1:{port} reuseport;
+        location / {{
+            proxy_pass http://legacy;
+            {ask}
+        }}
+    }}
+"""
+
+NGINX_LUA = """
+    upstream legacy {{ server 127.0.0.1:{upstream}; keepalive 64; }}
+    server {{
+        listen 127.0.0.1:{port} reuseport;
+        location /upstream/ {{
+            internal;
+            proxy_pass http://legacy/;
+            proxy_pass_request_headers off;
+            {ask}
+        }}
+        location / {{ content_by_lua_file {rewrite}; }}
+    }}
+"""
+
+CURSORGATE = """
+version = 1
+listeners = {{ public = {{ address = "127.0.0.1:{port}" }} }}
+server = {{ threads = 1 }}
+log = {{ level = "error" }}
+cursor = {{ signing_key = 1, keys = {{ 1 = "env:CURSORGATE_KEY" }} }}
+
+[upstreams.legacy]
+peers = ["127.0.0.1:{upstream}"]
+host_header = "legacy"
+timeouts = {{ first_byte = "60s", whole = "60s" }}
+
+[dialects.legacy]
+request = {{ query = "offset={{offset}}&limit={{size}}" }}
+response = {{ items = "/data", total = "/total" }}
+
+[defaults]
+upstream = "legacy"
+budgets = {{ time = "60s" }}
+
+[routes.forward]
+path = "/forward/{{*rest}}"
+upstream_path = "/{{rest}}"
+action = "forward"
+"""
+
+ROUTE = """
+[routes.{size}-{envelope}]
+path = "/{size}-{envelope}"
+upstream_path = "/{size}"
+dialect = "legacy-{size}"
+order = ["id"]
+fields = {{ id = {{ type = "number" }} }}
+envelope = "{envelope}"
+page_size = {{ default = {limit}, max = {limit} }}
+"""
+
+DIALECT = """
+[dialects.legacy-{size}]
+extends = "legacy"
+size = {{ max = {count} }}
+"""
+
+
+def limit_of(size):
+    """Items of a page: one before them and one behind them prove both of its edges."""
+    return SIZES[size][0] - 2
+
+
+def own_user():
+    """Whose workers nginx starts: root's, where it is started by root, because others may not read the files."""
+    if os.geteuid() != 0:
+        return ""
+    return f"user {pwd.getpwuid(0).pw_name} {grp.getgrgid(os.getegid()).gr_name};"
+
+
+def nginx(role, body, modules=(), **values):
+    port = free_port()
+    template = (ROOT / "benches/peers/nginx.conf").read_text()
+    filled = {
+        "role": role,
+        "directory": str(WORK),
+        "user": own_user(),
+        "modules": "".join(f"load_module {MODULES}/{module}.so;\n" for module in modules),
+        "body": body.format(port=port, ask=NGINX_ASK.strip(), **values),
+    }
+    for name, value in filled.items():
+        template = template.replace("{" + name + "}", value)
+    path = WORK / f"{role}.conf"
+    path.write_text(template)
+    return Process(f"nginx-{role}", ["nginx", "-c", str(path), "-p", str(WORK)], port)
+
+
+def upstream():
+    """The legacy API: answers of three sizes, each a file."""
+    root = WORK / "pages"
+    root.mkdir(parents=True, exist_ok=True)
+    for size in SIZES:
+        (root / f"{size}.json").write_bytes(upstream_body(size))
+    return nginx("upstream", NGINX_UPSTREAM, root=root)
+
+
+def nginx_pass(upstream):
+    return nginx("pass", NGINX_PASS, upstream=upstream.port)
+
+
+def nginx_lua(upstream):
+    modules = ("ndk_http_module", "ngx_http_lua_module")
+    return nginx("lua", NGINX_LUA, modules, upstream=upstream.port, rewrite=ROOT / "benches/peers/rewrite.lua")
+
+
+def bare_pingora(upstream):
+    port = free_port()
+    return Process("bare-pingora", [BARE_PINGORA, f"127.0.0.1:{port}", f"127.0.0.1:{upstream.port}"], port)
+
+
+def express(upstream):
+    command = ["node", str(ROOT / "benches/peers/express/server.js"), f"http://127.0.0.1:{upstream.port}"]
+    environment = {**os.environ, "NODE_PATH": str(WORK / "express/node_modules"), "NODE_ENV": "production"}
+    return Process("express", command, env=environment)
+
+
+def cursorgate(upstream):
+    port = free_port()
+    text = CURSORGATE.format(port=port, upstream=upstream.port)
+    for size, (count, _) in SIZES.items():
+        text += DIALECT.format(size=size, count=count)
+        for envelope in ENVELOPES:
+            text += ROUTE.format(size=size, envelope=envelope, limit=limit_of(size))
+    return gateway("cursorgate", text, port)
