@@ -4,6 +4,7 @@
 #   make demo              a legacy API with the gateway in front of it, and three lines to paste
 #   make test              all that must hold: lint, and every test
 #   make lint              formatting, clippy, rustdoc, dependencies
+#   make bench             what a page costs, side by side with what one would do instead; QUICK=1 takes minutes
 #   make soak SECONDS=60   the simulator for so long, from a seed that it prints
 #   make test-env          the third-party servers and client libraries of the end-to-end tests, below target/
 #   make clean-test-env    removes them
@@ -14,6 +15,10 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := test
 
 SECONDS ?= 60
+# Not empty: fewer rounds, a smaller table.
+QUICK ?=
+# Of the benchmark: page, depth, drift, memory, micro; empty: all of them.
+PARTS ?=
 # Empty: another one each time.
 SEED ?=
 
@@ -27,6 +32,8 @@ export CURSORGATE_TEST_ENV := $(TEST_ENV)
 # The version is in the path, so that another one is another file.
 DENY_ROOT := $(CURDIR)/target/tools/cargo-deny-$(CARGO_DENY_VERSION)
 CARGO_DENY := $(DENY_ROOT)/bin/cargo-deny
+
+BENCH_EXPRESS := $(CURDIR)/target/bench/express
 
 # $(call need,PROBE,PACKAGES): where the probe fails, installs Debian packages; elsewhere says which are missing.
 define need
@@ -66,8 +73,19 @@ soak: build-needs
 	SOAK_SECONDS=$(SECONDS) SEED="$${SEED:-$$(date +%s)}" \
 		cargo test --locked --release --test simulation soak -- --nocapture
 
+# What is measured, and how, is said in benches/README.md; benches/compare.py compares two runs. The binaries are kept
+# apart: what cargo builds for benches and examples has the feature `rules`, and takes the binary's place.
+.PHONY: bench
+bench: build-needs bench-needs $(TEST_ENV)/python.installed $(BENCH_EXPRESS).installed | postgres-needs
+	cargo bench --locked --bench micro --no-run
+	cargo build --release --locked --example bare-pingora
+	cargo build --release --locked --bin cursorgate
+	mkdir -p target/bench/bin
+	cp -f target/release/cursorgate target/release/examples/bare-pingora target/bench/bin
+	python3 benches/bench.py $(if $(filter-out 0,$(QUICK)),--quick) $(PARTS)
+
 .PHONY: test-env
-test-env: $(TEST_ENV)/python.installed $(TEST_ENV)/json-server.installed | postgres-needs
+test-env: $(TEST_ENV)/python.installed $(TEST_ENV)/json-server.installed $(TEST_ENV)/walkers.installed | postgres-needs
 
 .PHONY: clean-test-env
 clean-test-env:
@@ -93,18 +111,42 @@ postgres-needs:
 node-needs:
 	@$(call need,command -v node && command -v npm,nodejs npm)
 
+.PHONY: bench-needs
+bench-needs: node-needs
+	@$(call need,command -v nginx,nginx-light)
+	@$(call need,ls /usr/lib/nginx/modules/ngx_http_lua_module.so,libnginx-mod-http-lua)
+	@$(call need,ls /usr/lib/*/lua/5.1/cjson.so,lua-cjson)
+	@$(call need,command -v wrk,wrk)
+
 $(TEST_ENV)/python.installed: tests/end_to_end/requirements.txt | python-needs
 	rm -rf "$(TEST_ENV)/python"
 	python3 -m venv "$(TEST_ENV)/python"
 	"$(TEST_ENV)/python/bin/pip" install --quiet --disable-pip-version-check --requirement $<
 	touch $@
 
+# $(call npm-packages,NAME): what a package.json and its lock name, below the environment.
+define npm-packages
+	rm -rf "$(TEST_ENV)/$(1)"
+	mkdir -p "$(TEST_ENV)/$(1)"
+	cp $^ "$(TEST_ENV)/$(1)"
+	cd "$(TEST_ENV)/$(1)" && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error
+	touch $@
+endef
+
 JSON_SERVER := tests/end_to_end/upstreams/json-server
 $(TEST_ENV)/json-server.installed: $(JSON_SERVER)/package.json $(JSON_SERVER)/package-lock.json | node-needs
-	rm -rf "$(TEST_ENV)/json-server"
-	mkdir -p "$(TEST_ENV)/json-server"
-	cp $^ "$(TEST_ENV)/json-server"
-	cd "$(TEST_ENV)/json-server" && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error
+	$(call npm-packages,json-server)
+
+WALKERS := tests/end_to_end/walkers
+$(TEST_ENV)/walkers.installed: $(WALKERS)/package.json $(WALKERS)/package-lock.json | node-needs
+	$(call npm-packages,walkers)
+
+EXPRESS := benches/peers/express
+$(BENCH_EXPRESS).installed: $(EXPRESS)/package.json $(EXPRESS)/package-lock.json | node-needs
+	rm -rf "$(BENCH_EXPRESS)"
+	mkdir -p "$(BENCH_EXPRESS)"
+	cp $^ "$(BENCH_EXPRESS)"
+	cd "$(BENCH_EXPRESS)" && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error
 	touch $@
 
 $(CARGO_DENY): | build-needs

@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// Keeps the large buffers of pages warm, and gives them back when they are not needed any more.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     cursorgate::cli::main()
 }

@@ -37,11 +37,14 @@ macro_rules! contracts {
 }
 
 contracts! {
+    batch_post: "batch-post",
     confluence_cloud_v1: "confluence-cloud-v1",
     confluence_v1: "confluence-v1",
     drf_cursor: "drf-cursor",
     drf_limit_offset: "drf-limit-offset",
     drf_page: "drf-page",
+    elasticsearch: "elasticsearch",
+    elasticsearch_search_after: "elasticsearch-search-after",
     feathers: "feathers",
     github: "github",
     gitlab_keyset: "gitlab-keyset",
@@ -158,6 +161,8 @@ fn hold_facts(dialect: &Dialect, facts: Doc<'_>) {
     assert_eq!(paging.tokens.by_item, facts.boolean("by_item").unwrap_or_default());
     assert_eq!(dialect.paging_names(), facts.texts("paging_names"));
     assert_eq!(dialect.sort_names(), facts.texts("sort_names"));
+    assert_eq!(dialect.paging_places(), facts.texts("paging_places"));
+    assert_eq!(dialect.sort_places(), facts.texts("sort_places"));
     assert_eq!(dialect.asks_for_order(), facts.boolean("asks_for_order").unwrap());
     let sorted = dialect.default_sorted();
     let ties = if facts.boolean("ties_ordered").unwrap() { Ties::Ordered } else { Ties::Unordered };
@@ -245,6 +250,9 @@ fn hold_exchange(dialect: &Dialect, exchange: Doc<'_>, place: &str) {
     assert_eq!(ask.method.as_str(), exchange.text("method").unwrap_or("GET"), "{place}: method");
     assert_eq!(ask.path, exchange.text("path").unwrap_or(list), "{place}: path");
     assert_eq!(ask.query, exchange.text("query").unwrap(), "{place}: query");
+    let body = ask.body(exchange.text("client").map(str::as_bytes)).unwrap();
+    let body = body.map(|body| String::from_utf8(body).unwrap());
+    assert_eq!(body.as_deref(), exchange.text("body"), "{place}: body");
     assert_eq!(sorted_by_name(ask.headers.clone()), headers(exchange.table("headers")), "{place}: headers");
 
     let answered = exchange.table("answer").unwrap();

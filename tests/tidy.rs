@@ -62,9 +62,12 @@ const FOR_TESTS: (&str, &str) = ("pagination/rules.rs", "thread_local!");
 /// Who may name Pingora.
 const PINGORA: [&str; 5] = ["gateway/", "admin/", "upstream/fetch.rs", "upstream/resolve.rs", "cli/demo/upstream.rs"];
 
-/// Built-in dialects that can't serve as they are, because their upstream decides how many items a page has, and what
-/// makes them serve.
-const TO_BE_EXTENDED: [(&str, &str); 1] = [("laravel", "page={page}&per_page={size}")];
+/// Built-in dialects whose upstream decides how many items a page has, and how many a client may ask for within the usual
+/// budget of requests.
+const FEW_AT_A_TIME: [(&str, u32); 1] = [("laravel", 45)];
+
+/// Built-in envelopes whose clients know ids alone: they serve where an item can be looked up.
+const BY_IDS: [&str; 1] = ["stripe"];
 
 /// A Rust file: its path below `src` or `tests`, and its text.
 struct Source {
@@ -216,6 +219,17 @@ fn pingora_is_named_by_the_shell_alone() {
     }
 }
 
+/// The compiler denies it everywhere else; this holds that nobody allows it in a second place.
+#[test]
+fn one_file_has_unsafe_code() {
+    for source in code() {
+        let has = source.text.lines().any(|line| line.contains("unsafe ") && !line.trim_start().starts_with("//"));
+        assert!(!has || source.path == "json/vector.rs", "{}", source.path);
+        let allows = source.text.contains("(unsafe_code");
+        assert!(!allows || source.path == "json/mod.rs", "{}", source.path);
+    }
+}
+
 #[test]
 fn files_can_be_read_at_a_sitting() {
     for folder in ["src", "tests", "benches"] {
@@ -258,24 +272,31 @@ fn every_built_in_dialect_and_envelope_is_a_file_and_serves_a_route() {
         let names = found.iter().map(|path| path.file_name().unwrap().to_string_lossy().into_owned());
         assert_eq!(names.collect::<BTreeSet<_>>(), known, "config/{folder}");
     }
+    let mut by_ids = 0;
     for (dialect, _) in preset_dialects() {
-        let extended = TO_BE_EXTENDED.iter().find(|(name, _)| *name == dialect);
-        let own = extended.map_or_else(String::new, |(name, query)| {
-            format!("[dialects.own]\nextends = {name:?}\nrequest = {{ query = {query:?} }}\n")
-        });
-        let dialect = if extended.is_some() { "own" } else { dialect };
-        for (envelope, _) in preset_envelopes() {
+        let few = FEW_AT_A_TIME.iter().find(|(name, _)| *name == dialect);
+        let own = few.map_or_else(String::new, |(_, most)| format!("page_size = {{ max = {most} }}\n"));
+        for (envelope, text) in preset_envelopes() {
+            // Parameters that are places in a body come by POST.
+            let methods = if text.contains(": \"/") { "methods = [\"POST\"]\n" } else { "" };
+            let is_by_ids = BY_IDS.contains(&envelope);
+            let mode = if is_by_ids { "mode = \"seek\"\n" } else { "" };
             let text = format!(
                 "version = 1\n[listeners.public]\naddress = \"127.0.0.1:0\"\n\
                  [cursor]\nsigning_key = 1\nkeys = {{ 1 = \"env:KEY\" }}\n\
                  [upstreams.people]\npeers = [\"127.0.0.1:1\"]\n\
                  [routes.users]\npath = \"/users\"\nupstream = \"people\"\ndialect = {dialect:?}\n\
-                 envelope = {envelope:?}\norder = [\"id\"]\n{own}"
+                 envelope = {envelope:?}\norder = [\"id\"]\n{methods}{mode}{own}"
             );
             let (errors, report) = faults("a.toml", &text);
+            if is_by_ids && report.contains("mode = \"seek\" needs") {
+                continue;
+            }
+            by_ids += usize::from(is_by_ids);
             assert_eq!(errors, 0, "{dialect} {envelope}\n{report}");
         }
     }
+    assert!(by_ids > 0, "nothing can be walked by ids");
 }
 
 #[test]

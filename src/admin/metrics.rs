@@ -1,11 +1,14 @@
 //! `/metrics`: what the gateway counts, in Prometheus' text format
 //! (<https://prometheus.io/docs/instrumenting/exposition_formats/>, version 0.0.4).
 
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
-use crate::gateway::{
-    Snapshot,
-    metrics::{FAMILIES, RouteMetrics},
+use crate::{
+    downstream::legacy,
+    gateway::{
+        Snapshot,
+        metrics::{FAMILIES, RouteMetrics},
+    },
 };
 
 /// Where metrics are asked for.
@@ -14,14 +17,48 @@ pub const METRICS_PATH: &str = "/metrics";
 /// The content type of the text format.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// All that was counted of the routes in force, and of requests that no route covers: those have no route label.
-pub(super) fn render(snapshot: &Snapshot) -> String {
+/// All that was counted of the routes in force, and of requests that no route covers: those have no route label. `now` is
+/// in seconds since 1970.
+pub(super) fn render(snapshot: &Snapshot, now: u64) -> String {
     let routes = snapshot.routes.iter().map(|route| &*route.metrics);
     let mut text = write(&routes.chain([&*snapshot.metrics]).collect::<Vec<_>>());
     let name = "cursorgate_pivot_cache_bytes";
     let help = "What remembered keys of items take in memory, about.";
     let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {}\n", snapshot.pivots.size());
+    write_legacy(&mut text, snapshot, now);
     text
+}
+
+/// Who still pages by number or offset, and where that should have ended. What clients are called comes from outside, and
+/// their number is bounded by the configuration.
+fn write_legacy(text: &mut String, snapshot: &Snapshot, now: u64) {
+    let lists = || snapshot.routes.iter().filter_map(|route| Some((route.name.as_str(), route.list.as_ref()?)));
+    let name = "cursorgate_legacy_requests_total";
+    let help = "Requests by the upstream's own paging parameters, by client where the route says how to tell.";
+    let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} counter\n");
+    for (route, list) in lists() {
+        let route = escaped(route);
+        let Some(clients) = list.usage.clients() else {
+            let _ = writeln!(text, "{name}{{route=\"{route}\"}} {}", list.usage.total().requests);
+            continue;
+        };
+        // A client may be called like those that have no name.
+        let mut counts: BTreeMap<&str, u64> =
+            clients.named.iter().map(|(name, count)| (&**name, count.requests)).collect();
+        for (rest, count) in [("other", clients.other), ("unidentified", clients.unidentified)] {
+            *counts.entry(rest).or_default() += count.requests;
+        }
+        for (client, count) in counts {
+            let _ = writeln!(text, "{name}{{route=\"{route}\",client=\"{}\"}} {count}", escaped(client));
+        }
+    }
+    let name = "cursorgate_legacy_sunset_passed";
+    let help = "1 where the sunset of a route's legacy requests has passed.";
+    let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n");
+    for (route, list) in lists().filter(|(_, list)| list.legacy.sunset.is_some()) {
+        let passed = u8::from(legacy::is_past_sunset(&list.legacy, now));
+        let _ = writeln!(text, "{name}{{route=\"{}\"}} {passed}", escaped(route));
+    }
 }
 
 fn write(routes: &[&RouteMetrics]) -> String {

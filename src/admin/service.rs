@@ -9,8 +9,10 @@ use pingora::{apps::http_app::ServeHttp, protocols::http::ServerSession, service
 use super::{
     health::{self, HEALTH_PATH},
     metrics::{self, METRICS_PATH},
+    migration::{self, MIGRATION_PATH},
+    openapi::{self, OPENAPI_PATH},
 };
-use crate::gateway::{lifecycle::Vitals, live::Live};
+use crate::gateway::{clock, lifecycle::Vitals, live::Live};
 
 /// How long an operator's tool may be silent.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
@@ -37,17 +39,30 @@ type Answer = (StatusCode, &'static str, String);
 const TEXT: &str = "text/plain; charset=utf-8";
 
 impl Admin {
-    fn answer(&self, method: &Method, path: &str) -> Answer {
+    fn answer(&self, method: &Method, path: &str, query: Option<&str>) -> Answer {
         match path {
-            HEALTH_PATH | METRICS_PATH if !matches!(*method, Method::GET | Method::HEAD) => {
+            HEALTH_PATH | METRICS_PATH | MIGRATION_PATH | OPENAPI_PATH
+                if !matches!(*method, Method::GET | Method::HEAD) =>
+            {
                 (StatusCode::METHOD_NOT_ALLOWED, TEXT, "GET only\n".to_owned())
             }
             HEALTH_PATH => {
                 let (status, body) = health::answer(self.vitals.is_stopping());
                 (status, TEXT, body.to_owned())
             }
-            METRICS_PATH => (StatusCode::OK, metrics::CONTENT_TYPE, metrics::render(&self.live.pin())),
-            _ => (StatusCode::NOT_FOUND, TEXT, format!("there are {HEALTH_PATH} and {METRICS_PATH}\n")),
+            METRICS_PATH => {
+                let text = metrics::render(&self.live.pin(), clock::unix_seconds());
+                (StatusCode::OK, metrics::CONTENT_TYPE, text)
+            }
+            MIGRATION_PATH => {
+                let board = migration::render(&self.live.pin(), clock::unix_seconds());
+                (StatusCode::OK, migration::CONTENT_TYPE, board)
+            }
+            OPENAPI_PATH => (StatusCode::OK, openapi::CONTENT_TYPE, openapi::render(&self.live.pin(), query)),
+            _ => {
+                let known = format!("there are {HEALTH_PATH}, {METRICS_PATH}, {MIGRATION_PATH} and {OPENAPI_PATH}\n");
+                (StatusCode::NOT_FOUND, TEXT, known)
+            }
         }
     }
 }
@@ -58,7 +73,7 @@ impl ServeHttp for Admin {
         session.set_read_timeout(Some(READ_TIMEOUT));
         session.set_write_timeout(Some(READ_TIMEOUT));
         let head = session.req_header();
-        let (status, content_type, body) = self.answer(&head.method, head.uri.path());
+        let (status, content_type, body) = self.answer(&head.method, head.uri.path(), head.uri.query());
         let length = body.len();
         let body = if head.method == Method::HEAD { Vec::new() } else { body.into_bytes() };
         let mut response = Response::new(body);
@@ -93,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn there_are_two_paths_to_read() {
+    fn there_are_three_paths_to_read() {
         let text = "version = 1\n[listeners.public]\naddress = \"127.0.0.1:0\"\n[upstreams.people]\n\
                     peers = [\"127.0.0.1:1\"]\n[routes.rest]\npath = \"/{*rest}\"\nupstream = \"people\"\n\
                     action = \"forward\"\n";
@@ -104,14 +119,18 @@ mod tests {
             (Method::GET, "/healthz", 200),
             (Method::HEAD, "/healthz", 200),
             (Method::GET, "/metrics", 200),
+            (Method::GET, "/openapi.json", 200),
+            (Method::PUT, "/openapi.json", 405),
+            (Method::GET, "/migration", 200),
+            (Method::POST, "/migration", 405),
             (Method::POST, "/healthz", 405),
             (Method::DELETE, "/metrics", 405),
             (Method::GET, "/", 404),
             (Method::GET, "/healthz/", 404),
         ] {
-            assert_eq!(admin.answer(&method, path).0, status, "{method} {path}");
+            assert_eq!(admin.answer(&method, path, None).0, status, "{method} {path}");
         }
-        assert!(admin.answer(&Method::GET, "/metrics").2.contains("_total{route=\"rest\"} 0\n"));
+        assert!(admin.answer(&Method::GET, "/metrics", None).2.contains("_total{route=\"rest\"} 0\n"));
     }
 
     #[test]

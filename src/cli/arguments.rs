@@ -53,6 +53,21 @@ pub(super) enum Command {
         #[arg(long, short, value_name = "PATH", default_value = "cursorgate.toml")]
         config: PathBuf,
     },
+    /// Describe the routes of a configuration to clients, as an OpenAPI 3.1 document in JSON.
+    ///
+    /// Parameters, bodies, headers and problems of every list, as they are served. What a list holds is described where
+    /// its route names the upstream's own document (`openapi`). The admin listener has the same at /openapi.json.
+    #[command(after_help = "EXAMPLES:\n  cursorgate openapi --config cursorgate.toml > openapi.json\n  \
+                            cursorgate openapi --host api.example.com\n\n\
+                            EXIT CODES:\n  0  it is described\n  2  the configuration can't be served")]
+    Openapi {
+        /// The configuration file.
+        #[arg(long, short, value_name = "PATH", default_value = "cursorgate.toml")]
+        config: PathBuf,
+        /// Only what this host has, where routes are told apart by hosts.
+        #[arg(long, value_name = "HOST")]
+        host: Option<String>,
+    },
     /// Make a key for cursors.
     ///
     /// Prints 32 random bytes as 43 characters of base64url, which is what `cursor.keys` takes from `env:NAME` or

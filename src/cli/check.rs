@@ -8,7 +8,8 @@ use super::{
 };
 use crate::{
     config::settings::{
-        LegacyPolicy, LegacySettings, ListSettings, Mode, OverMax, Role, RouteSettings, Settings, SortTerm, Unmarked,
+        AfterSunset, CorsSettings, KnownBy, LegacyPolicy, LegacySettings, ListSettings, Methods, Mode, ObserveSettings,
+        OverMax, Role, RouteSettings, Settings, SortTerm, Unmarked,
     },
     gateway::{self, clock, snapshot::Route},
     pagination::{
@@ -45,17 +46,27 @@ fn describe(out: &mut String, settings: &Settings, route: &RouteSettings, compil
         Some(template) => template.value.replace("{path}", path.strip_suffix('/').unwrap_or(path)),
         None => path.clone(),
     };
-    let methods = if route.list.is_some() { "GET" } else { "every method" };
+    let served = compiled.list.as_ref();
+    let methods = match (served, route.methods) {
+        (None, _) => "every method",
+        (Some(_), Methods { get: true, post: true }) => "GET and POST",
+        (Some(_), Methods { post: true, .. }) => "POST",
+        (Some(_), _) => "GET",
+    };
     let hosts = if route.hosts.is_empty() { String::new() } else { format!("{} ", route.hosts.join(" ")) };
     let name = &route.name.value;
     let _ = writeln!(out, "{name:<16} {methods} {hosts}{path} → {} {}{asked}", upstream.name, upstream.base_path);
-    match (&route.list, &compiled.list) {
+    if let Some(observe) = route.observe {
+        line(out, "observes", &observes(observe));
+    }
+    match (&route.list, served.or_else(|| compiled.observed.as_ref().map(|observed| &observed.list))) {
         (Some(list), Some(serving)) => {
             let by_host = compiled.serves_by_host();
             let dialect = &serving.dialect;
             let sorted = dialect.default_sorted();
             let promise = dialect.promise(sorted, list);
-            line(out, "asks", &asks(list, &promise, dialect.paging(), dialect.paging_names()));
+            let names = [dialect.paging_names(), &dialect.paging_places()].concat();
+            line(out, "asks", &asks(list, &promise, dialect.paging(), &names));
             if list.mode.value == Mode::Auto && promise.mode != Mode::Token {
                 line(out, "because", &promise.why);
             }
@@ -64,7 +75,14 @@ fn describe(out: &mut String, settings: &Settings, route: &RouteSettings, compil
                 line(out, "short of", &format!("{next}: {why}"));
             }
             line(out, "costs", &costs(&promise));
-            line(out, "clients", &clients(list, |role| serving.parameters.name(role).map(str::to_owned)));
+            line(
+                out,
+                "clients",
+                &clients(list, |role| serving.conventions.own().parameters.name(role).map(str::to_owned)),
+            );
+            if route.methods.post {
+                line(out, "bodies", &bodies(list, dialect.sends_bodies()));
+            }
             line(out, "cursors", &cursors(list, &promise, by_host));
             if let Some(legacy) = legacy(&list.legacy, dialect.paging_names(), now) {
                 line(out, "legacy", &legacy);
@@ -72,6 +90,28 @@ fn describe(out: &mut String, settings: &Settings, route: &RouteSettings, compil
         }
         _ => line(out, "forwards", "everything, untouched"),
     }
+    if let Some(settings) = &route.cors {
+        line(out, "cors", &cors(settings));
+    }
+}
+
+/// Who may read the route from other origins.
+fn cors(settings: &CorsSettings) -> String {
+    let origins = match settings.origins.as_slice() {
+        [any] if any == "*" => "all origins".to_owned(),
+        origins => origins.join(", "),
+    };
+    let credentials = if settings.credentials { ", with credentials" } else { "" };
+    format!("{origins}{credentials}; browsers ask again after {}", duration(settings.max_age))
+}
+
+/// What becomes of requests to a route whose list is not served yet.
+fn observes(observe: ObserveSettings) -> String {
+    let which = match observe.every {
+        1 => "every answer to an old client".to_owned(),
+        every => format!("one of {every} answers to old clients"),
+    };
+    format!("all passes untouched, and {which} is read and counted; action = \"paginate\" does what follows")
 }
 
 fn line(out: &mut String, word: &str, text: &str) {
@@ -200,8 +240,9 @@ fn clients(list: &ListSettings, name: impl Fn(Role) -> Option<String>) -> String
         Totals::Count => "; totals counted by a request of their own",
         Totals::FirstPage => "; totals as of the walk's first page",
     };
+    let others: String = list.envelopes.iter().map(|envelope| format!(", or {}", envelope.name)).collect();
     format!(
-        "{}; {} items, at most {} (above: {over}); envelope {}{total}",
+        "{}; {} items, at most {} (above: {over}); envelope {}{others}{total}",
         parts.join(", "),
         list.page_size.default,
         list.page_size.max,
@@ -222,11 +263,28 @@ fn cursors(list: &ListSettings, promise: &Promise, by_host: bool) -> String {
     format!("{form}{of_item}, {life}; bound to {}", bound.join(", "))
 }
 
+/// What becomes of the bodies of requests by POST.
+fn bodies(list: &ListSettings, goes_along: bool) -> String {
+    let mut text = format!("JSON objects of at most {} bytes; ", list.budgets.body_size);
+    let names: Vec<&str> = list.parameters.query.iter().map(|(name, _)| name.value.as_str()).collect();
+    text.push_str(match (goes_along, names.is_empty()) {
+        (true, _) => "what is not a parameter of the client's goes along",
+        (false, true) => "nothing of them goes along, for the upstream is asked by GET",
+        (false, false) => "the upstream is asked by GET, and told ",
+    });
+    if !names.is_empty() {
+        text.push_str(if goes_along { ", and in the query " } else { "" });
+        text.push_str(&names.join(", "));
+    }
+    text
+}
+
 /// What becomes of old clients; nothing where their requests are simply refused.
 fn legacy(legacy: &LegacySettings, names: &[String], now: u64) -> Option<String> {
     let policy = match legacy.policy? {
         LegacyPolicy::Passthrough => "passed through",
         LegacyPolicy::Translate => "translated",
+        LegacyPolicy::Redirect => "redirected",
         LegacyPolicy::Reject => "refused",
     };
     let neither = match legacy.unmarked {
@@ -243,6 +301,14 @@ fn legacy(legacy: &LegacySettings, names: &[String], now: u64) -> Option<String>
             None => "which has passed".to_owned(),
         };
         let _ = write!(text, "; sunset {year:04}-{month:02}-{day:02}, {when}");
+        if legacy.after_sunset == AfterSunset::Reject {
+            text.push_str(", refused from then on");
+        }
+    }
+    match legacy.client.as_ref().map(|client| &client.known_by) {
+        Some(KnownBy::Header(name)) => drop(write!(text, "; counted by {name}")),
+        Some(KnownBy::Parameter(name)) => drop(write!(text, "; counted by {name}=")),
+        None => {}
     }
     Some(text)
 }
@@ -261,6 +327,7 @@ fn duration(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::settings::LegacyClient;
 
     #[test]
     fn durations_have_the_unit_people_write() {
@@ -288,5 +355,32 @@ mod tests {
             assert_eq!(legacy(&settings, &names, now).unwrap(), expected);
         }
         assert_eq!(legacy(&LegacySettings::default(), &names, 0), None);
+        let known_by = KnownBy::Header(http::HeaderName::from_static("x-api-key"));
+        let client = LegacyClient { known_by, shows_value: false, names: Vec::new(), max: 100 };
+        let settings = LegacySettings {
+            policy: Some(LegacyPolicy::Redirect),
+            after_sunset: AfterSunset::Reject,
+            client: Some(client),
+            ..settings
+        };
+        assert_eq!(
+            legacy(&settings, &names, SUNSET - 41 * DAY).unwrap(),
+            "page, page_size: redirected; neither: new; sunset 2026-12-31, in 41 days, refused from then on; counted by \
+             x-api-key"
+        );
+    }
+
+    #[test]
+    fn who_may_read_from_other_origins() {
+        let settings = |origins: &[&str], credentials| CorsSettings {
+            origins: origins.iter().map(|&origin| origin.to_owned()).collect(),
+            credentials,
+            max_age: Duration::from_secs(600),
+        };
+        assert_eq!(cors(&settings(&["*"], false)), "all origins; browsers ask again after 10m");
+        assert_eq!(
+            cors(&settings(&["https://a.example", "https://b.example"], true)),
+            "https://a.example, https://b.example, with credentials; browsers ask again after 10m"
+        );
     }
 }

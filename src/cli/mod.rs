@@ -11,6 +11,7 @@ mod dialects;
 mod health;
 mod keygen;
 mod logging;
+mod openapi;
 mod report;
 mod run;
 
@@ -32,6 +33,7 @@ pub fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Run { config } => run::run(&config),
         Command::Check { config } => check::run(&config),
+        Command::Openapi { config, host } => openapi::run(&config, host.as_deref()),
         Command::Keygen => keygen::run(),
         Command::Cursor(CursorCommand::Inspect { config, token }) => cursor::inspect(config.as_deref(), &token),
         Command::Dialects { name } => dialects::run(name.as_deref()),

@@ -2,6 +2,7 @@
 //! two values are looked at together is reported. What one value alone shows, [`super::form`] has reported before; here
 //! it reads as not written.
 
+mod cors;
 mod cost;
 mod dialect;
 mod envelope;
@@ -9,7 +10,9 @@ mod field;
 mod keyring;
 mod legacy;
 mod list;
+mod methods;
 mod mode;
+mod openapi;
 mod path;
 mod route;
 mod server;

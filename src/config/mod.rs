@@ -18,6 +18,7 @@ pub mod mode;
 pub mod presets;
 pub mod secret;
 pub mod settings;
+pub mod sort_form;
 mod syntax;
 mod toml_text;
 pub mod tree;

@@ -1,6 +1,9 @@
 //! Whether a route's pages can be found in a mode: what it takes, and what is missing.
 
-use super::settings::{DialectFilter, DialectSettings, DialectTerms, FieldSettings, ListSettings, Quote, QuotedKind};
+use super::{
+    settings::{DialectFilter, DialectSettings, DialectTerms, FieldSettings, ListSettings, Quote, QuotedKind},
+    tree::{LocatedTree, Tree},
+};
 use crate::pagination::order::{Kind, Nulls};
 
 /// What the id is called in `order`, `sortable`, `filterable` and `fields`, wherever it stands.
@@ -45,7 +48,18 @@ fn mentions(dialect: &DialectSettings, variables: &[&str]) -> bool {
     variables.iter().any(|variable| {
         request.query.value.contains(variable)
             || request.headers.iter().any(|(_, value)| value.value.contains(variable))
+            || request.body.as_ref().is_some_and(|body| mentioned_in(body, &variable[..variable.len() - 1]))
     })
+}
+
+/// Whether a text of a skeleton has a placeholder that begins like this, and ends or goes on with `|null`.
+fn mentioned_in(tree: &LocatedTree, placeholder: &str) -> bool {
+    match &tree.value {
+        Tree::Text(text) => ["}", "|null}"].iter().any(|end| text.contains(&format!("{placeholder}{end}"))),
+        Tree::Array(elements) => elements.iter().any(|element| mentioned_in(element, placeholder)),
+        Tree::Object(members) => members.iter().any(|(_, value)| mentioned_in(value, placeholder)),
+        Tree::Null | Tree::Boolean(_) | Tree::Number(_) => false,
+    }
 }
 
 /// What keeps a mode from working.

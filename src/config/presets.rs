@@ -10,6 +10,9 @@ pub fn preset_envelopes() -> impl Iterator<Item = (&'static str, &'static str)> 
     ENVELOPES.iter().copied()
 }
 
+/// The form of `errors = "flat"`: the file's name, and its text.
+pub(super) const FLAT_ERRORS: (&str, &str) = ("config/errors/flat.json", include_str!("../../config/errors/flat.json"));
+
 macro_rules! dialect {
     ($name:literal) => {
         ($name, include_str!(concat!("../../config/dialects/", $name, ".toml")))
@@ -23,11 +26,14 @@ macro_rules! envelope {
 }
 
 const DIALECTS: &[(&str, &str)] = &[
+    dialect!("batch-post"),
     dialect!("confluence-cloud-v1"),
     dialect!("confluence-v1"),
     dialect!("drf-cursor"),
     dialect!("drf-limit-offset"),
     dialect!("drf-page"),
+    dialect!("elasticsearch"),
+    dialect!("elasticsearch-search-after"),
     dialect!("feathers"),
     dialect!("github"),
     dialect!("gitlab-keyset"),
@@ -49,4 +55,17 @@ const DIALECTS: &[(&str, &str)] = &[
     dialect!("zendesk-cursor"),
 ];
 
-const ENVELOPES: &[(&str, &str)] = &[envelope!("bare"), envelope!("standard")];
+const ENVELOPES: &[(&str, &str)] = &[
+    envelope!("aip"),
+    envelope!("bare"),
+    envelope!("batch"),
+    envelope!("drf"),
+    envelope!("hal"),
+    envelope!("jsonapi"),
+    envelope!("odata"),
+    envelope!("ogc"),
+    envelope!("page-info"),
+    envelope!("relay"),
+    envelope!("standard"),
+    envelope!("stripe"),
+];

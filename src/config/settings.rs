@@ -3,7 +3,9 @@
 
 mod dialect;
 mod envelope;
+mod legacy;
 mod list;
+mod openapi;
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -11,11 +13,13 @@ pub use dialect::{
     DialectCount, DialectFilter, DialectItem, DialectMatch, DialectRequest, DialectResponse, DialectSettings,
     DialectSize, DialectSort, DialectTerms, EndWord, Quote, QuotedKind,
 };
-pub use envelope::EnvelopeSettings;
+pub use envelope::{EnvelopeSettings, ErrorSettings};
+pub use legacy::{AfterSunset, KnownBy, LegacyClient, LegacyPolicy, LegacySettings, Unmarked};
 pub use list::{
-    Budgets, CursorSettings, FieldSettings, LegacyPolicy, LegacySettings, ListSettings, Mode, OverMax,
-    PageSizeSettings, ParameterSettings, Role, SortTerm, Unmarked,
+    Budgets, CursorSettings, FieldSettings, ListSettings, Mode, OverMax, PageSizeSettings, ParameterSettings, Role,
+    SortTerm,
 };
+pub use openapi::{ItemSchema, OpenApiSettings};
 
 use super::{diagnostic::Located, secret::Secret};
 
@@ -192,13 +196,47 @@ pub struct Timeouts {
     pub whole: Duration,
 }
 
+/// `cors` of a route: which scripts of other origins may read its answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CorsSettings {
+    /// Scheme, host and port as browsers send them; `*` alone for all. At least one.
+    pub origins: Vec<String>,
+    /// Whether they may send cookies and the like; never with `*`.
+    pub credentials: bool,
+    /// How long a browser may keep the answer to a preflight; 10 min.
+    pub max_age: Duration,
+}
+
 /// What a route does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     /// Serves its list by cursor.
     Paginate,
+    /// Passes everything through, and reads the answers for its list.
+    Observe,
     /// Passes everything through.
     Forward,
+}
+
+/// `methods` of a route: what its list is asked for by. All others are forwarded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Methods {
+    /// GET, and HEAD with it.
+    pub get: bool,
+    /// POST.
+    pub post: bool,
+}
+
+impl Methods {
+    /// Whether a list is answered by this method.
+    #[must_use]
+    pub fn take(self, method: &http::Method) -> bool {
+        match *method {
+            http::Method::GET | http::Method::HEAD => self.get,
+            http::Method::POST => self.post,
+            _ => false,
+        }
+    }
 }
 
 /// `[routes.NAME]`, with its defaults merged in.
@@ -212,11 +250,26 @@ pub struct RouteSettings {
     pub path: Located<String>,
     /// Index into [`Settings::upstreams`].
     pub upstream: usize,
+    /// What its list takes.
+    pub methods: Methods,
     /// The path asked upstream: `{path}` is the client's path, other names are the path's parameters; `{path}` where it
     /// is not said.
     pub upstream_path: Option<Located<String>>,
     /// What links begin with, instead of the server's.
     pub public_url: Option<String>,
+    /// Who may read it from another origin, where the gateway is to say so instead of the upstream.
+    pub cors: Option<CorsSettings>,
     /// Only forwarded, or with everything that serving a list needs.
     pub list: Option<Box<ListSettings>>,
+    /// The list is not served: the upstream's own answers pass, and are read. Only where there is a `list`.
+    pub observe: Option<ObserveSettings>,
+    /// The upstream's own description, where the route names it.
+    pub openapi: Option<OpenApiSettings>,
+}
+
+/// `observe` of a route whose action is that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ObserveSettings {
+    /// Of so many answers one is read; 1.
+    pub every: u32,
 }

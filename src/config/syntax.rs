@@ -113,6 +113,48 @@ pub(super) fn host(text: &str) -> Checked {
     Err(Wrong::new(format!("{text:?} is no host"), help))
 }
 
+/// An origin as browsers send it (RFC 6454 section 6.2), or `*`.
+pub(super) fn origin(text: &str) -> Checked {
+    if text == "*" {
+        return Ok(());
+    }
+    let fault = |help: String| Err(Wrong::new(format!("{text:?} is no origin"), help));
+    let Some((scheme, authority)) = text.split_once("://") else {
+        let help = match text {
+            "null" => "pages without an origin, as of files and sandboxes, all say null: it can't be told who they are",
+            _ => "write https:// and the host, or \"*\" for all",
+        };
+        return fault(help.to_owned());
+    };
+    if text.contains('*') {
+        return fault("name each origin, or write \"*\" for all".to_owned());
+    }
+    if let Some((host, _)) = authority.split_once(['/', '?', '#']) {
+        return fault(format!("an origin has no path: write \"{scheme}://{host}\""));
+    }
+    let lower = text.to_ascii_lowercase();
+    let usual = match lower.split_once(':') {
+        Some(("https", _)) => lower.strip_suffix(":443"),
+        Some(("http", _)) => lower.strip_suffix(":80"),
+        _ => None,
+    };
+    if let Some(short) = usual {
+        return fault(format!("browsers leave the usual port out: write {short:?}"));
+    }
+    let (host, port) = match authority.rsplit_once(':').filter(|(_, port)| !port.contains(']')) {
+        Some((host, port)) => (host, Some(port)),
+        None => (authority, None),
+    };
+    let in_brackets = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let is_host = in_brackets.map_or_else(|| is_host_name(host), |host| host.parse::<std::net::Ipv6Addr>().is_ok());
+    let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    if is_host && is_scheme && port.is_none_or(|port| port.parse::<u16>().is_ok()) {
+        return Ok(());
+    }
+    fault("write the scheme, the host, and its port if that is not the usual one".to_owned())
+}
+
 /// What goes into `Host`.
 pub(super) fn host_header(text: &str) -> Checked {
     let (host, port) = text.rsplit_once(':').map_or((text, None), |(host, port)| (host, Some(port)));
@@ -244,6 +286,15 @@ pub(super) fn member_pointer(text: &str) -> Checked {
         return Ok(());
     }
     let message = format!("{text:?} is no place in an element");
+    Err(Wrong::new(message, format!("for this member write {:?} (JSON Pointer)", pointer_meant(text))))
+}
+
+/// A member of a request's body.
+pub(super) fn body_pointer(text: &str) -> Checked {
+    if text.starts_with('/') {
+        return Ok(());
+    }
+    let message = format!("{text:?} is no member of a body");
     Err(Wrong::new(message, format!("for this member write {:?} (JSON Pointer)", pointer_meant(text))))
 }
 

@@ -5,6 +5,8 @@ mod read;
 
 pub use read::read;
 
+use std::hash::{Hash, Hasher};
+
 use super::diagnostic::Located;
 
 /// A value and where it was written.
@@ -25,4 +27,21 @@ pub enum Tree {
     Array(Vec<LocatedTree>),
     /// An object; no name twice.
     Object(Vec<(Located<String>, LocatedTree)>),
+}
+
+impl Tree {
+    /// What it says, wherever it was written.
+    pub fn hash_value(&self, hasher: &mut impl Hasher) {
+        std::mem::discriminant(self).hash(hasher);
+        match self {
+            Self::Null => {}
+            Self::Boolean(value) => value.hash(hasher),
+            Self::Number(text) | Self::Text(text) => text.hash(hasher),
+            Self::Array(elements) => elements.iter().for_each(|element| element.value.hash_value(hasher)),
+            Self::Object(members) => members.iter().for_each(|(name, value)| {
+                name.value.hash(hasher);
+                value.value.hash_value(hasher);
+            }),
+        }
+    }
 }

@@ -29,9 +29,13 @@ use place::{
     write_marked_item, write_marks, write_pivot, write_token_place,
 };
 
+use value::write_value;
+
 use crate::pagination::{
     answer::Total,
-    position::{Hint, Item, Pivot, Position, Target},
+    key::KeyRef,
+    mark::Mark,
+    position::{Hint, Item, MarkedItem, Pivot, Position, Target},
     window::Offset,
 };
 
@@ -137,11 +141,30 @@ pub(super) fn write_item(out: &mut Vec<u8>, item: &Item) {
             out.push(ITEM);
             write_anchor(out, anchor);
         }
-        Item::Marked(marked) => {
-            out.push(MARKED_ITEM);
-            write_marked_item(out, marked);
-        }
+        Item::Marked(MarkedItem { item, around }) => write_marked(out, *item, &around.before, &around.after),
     }
+}
+
+/// Appends the payload of an item's cursor, the item being known by its keys: as many as `count` says, then the id. False,
+/// where one of them can't be read; then what was appended is no payload.
+pub(super) fn write_keyed<'a>(
+    out: &mut Vec<u8>,
+    count: usize,
+    values: impl Iterator<Item = Option<KeyRef<'a>>>,
+) -> bool {
+    out.push(ITEM);
+    write_varint(out, count as u64);
+    for value in values {
+        let Some(value) = value else { return false };
+        write_value(out, &value);
+    }
+    true
+}
+
+/// Appends the payload of an item's cursor, the item being known by its mark and those around it.
+pub(super) fn write_marked(out: &mut Vec<u8>, item: Mark, before: &[Mark], after: &[Mark]) {
+    out.push(MARKED_ITEM);
+    write_marked_item(out, item, before, after);
 }
 
 /// The kind of a position's cursor.

@@ -17,7 +17,7 @@ use super::{
     codec::{Reader, write_varint},
     context::Fingerprint,
     keyring::{Key, TAG},
-    sealed,
+    sealed::{self, Cipher},
 };
 
 /// How what a cursor says is kept.
@@ -61,28 +61,63 @@ pub(super) fn mint(
     longest: usize,
     write_payload: impl FnOnce(&mut Vec<u8>),
 ) -> Result<String, TooLong> {
-    let mut bytes = Vec::with_capacity(128);
-    bytes.push(form.version());
-    write_varint(&mut bytes, u64::from(key.id));
-    fingerprint.write(&mut bytes);
-    let head = bytes.len();
-    write_payload(&mut bytes);
-    if form == Form::Sealed {
-        sealed::pad(&mut bytes, head);
+    let mut text = Vec::new();
+    Mint::new(key, form, fingerprint, longest).push(&mut text, write_payload)?;
+    #[expect(clippy::expect_used, reason = "base64 is ASCII")]
+    Ok(String::from_utf8(text).expect("base64 is ASCII"))
+}
+
+/// What makes cursors of one form in one context, one after the other: what they have in common is made once, and nothing
+/// is allocated for a single one.
+pub(super) struct Mint<'a> {
+    key: &'a Key,
+    /// For sealed ones.
+    cipher: Option<Cipher>,
+    longest: usize,
+    /// What all of them begin with, and the rest of the last one.
+    bytes: Vec<u8>,
+    /// How long that beginning is.
+    head: usize,
+}
+
+impl<'a> Mint<'a> {
+    /// Makes none yet.
+    pub(super) fn new(key: &'a Key, form: Form, fingerprint: &Fingerprint, longest: usize) -> Self {
+        let mut bytes = Vec::with_capacity(128);
+        bytes.push(form.version());
+        write_varint(&mut bytes, u64::from(key.id));
+        fingerprint.write(&mut bytes);
+        let head = bytes.len();
+        let cipher = (form == Form::Sealed).then(|| key.sealer.cipher());
+        Self { key, cipher, longest, bytes, head }
     }
-    let length = ((bytes.len() + TAG) * 4).div_ceil(3);
-    if length > longest {
-        return Err(TooLong { length, longest });
-    }
-    let tag = match form {
-        Form::Signed => key.sign(&bytes),
-        Form::Sealed => {
-            let (head, payload) = bytes.split_at_mut(head);
-            key.sealer.seal(head, payload)
+
+    /// Appends the cursor with a payload to `text`; nothing, where it would be too long.
+    pub(super) fn push(&mut self, text: &mut Vec<u8>, write_payload: impl FnOnce(&mut Vec<u8>)) -> Result<(), TooLong> {
+        let Self { key, cipher, longest, bytes, head } = self;
+        bytes.truncate(*head);
+        write_payload(bytes);
+        if cipher.is_some() {
+            sealed::pad(bytes, *head);
         }
-    };
-    bytes.extend_from_slice(&tag);
-    Ok(BASE64_URL_SAFE_NO_PAD.encode(&bytes))
+        let length = ((bytes.len() + TAG) * 4).div_ceil(3);
+        if length > *longest {
+            return Err(TooLong { length, longest: *longest });
+        }
+        let tag = match cipher {
+            None => key.sign(bytes),
+            Some(cipher) => {
+                let (head, payload) = bytes.split_at_mut(*head);
+                cipher.seal(head, payload)
+            }
+        };
+        bytes.extend_from_slice(&tag);
+        let start = text.len();
+        text.resize(start + length, 0);
+        #[expect(clippy::expect_used, reason = "the room is exactly as much as the length of the bytes takes")]
+        BASE64_URL_SAFE_NO_PAD.encode_slice(bytes, &mut text[start..]).expect("there is room");
+        Ok(())
+    }
 }
 
 /// The bytes of a cursor's text: strict base64url, so that one cursor has one text. Padding, blanks, characters of

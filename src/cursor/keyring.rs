@@ -9,7 +9,10 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::sealed::{self, Sealer};
+use super::{
+    context::Part,
+    sealed::{self, Sealer},
+};
 use crate::pagination::mark::{Mark, Marker};
 
 /// The fewest bytes of a key.
@@ -104,6 +107,15 @@ impl KeyRing {
         self.signing().id == id
     }
 
+    /// A keyed hash of what a client is known by, for whoever counts clients and may not keep their secrets.
+    #[must_use]
+    pub fn client_mark(&self, known_by: &[u8]) -> u64 {
+        let digest = self.signing().client.clone().chain_update(known_by).finalize().into_bytes();
+        let mut first = [0; 8];
+        first.copy_from_slice(&digest[..8]);
+        u64::from_be_bytes(first)
+    }
+
     /// The key that signs.
     pub(super) fn signing(&self) -> &Key {
         &self.keys[self.signing]
@@ -137,12 +149,22 @@ pub(super) struct Key {
     pub(super) sealer: Sealer,
     sign: Hmac<Sha256>,
     fingerprint: Hmac<Sha256>,
+    client: Hmac<Sha256>,
+    /// The fingerprints of nothing, by their labels: most parts of most contexts are empty.
+    empty: [[u8; 32]; LABELS],
     marker: Marker,
 }
+
+/// How many labels have their fingerprint of nothing at hand.
+const LABELS: usize = Part::ALL.len();
 
 impl Key {
     fn derive(id: u32, key: &[u8]) -> Self {
         let source = Hkdf::<Sha256>::new(Some(SALT), key);
+        let fingerprint = keyed(&subkey(&source, b"fingerprint"));
+        let empty = std::array::from_fn(|label| {
+            fingerprint.clone().chain_update([u8::try_from(label).unwrap_or(u8::MAX)]).finalize().into_bytes().into()
+        });
         let mut identity = [0; 16];
         identity.copy_from_slice(&subkey::<32>(&source, b"identity")[..16]);
         Self {
@@ -150,7 +172,9 @@ impl Key {
             identity,
             sealer: Sealer::new(subkey::<{ sealed::KEY }>(&source, b"seal")),
             sign: keyed(&subkey(&source, b"sign")),
-            fingerprint: keyed(&subkey(&source, b"fingerprint")),
+            fingerprint,
+            empty,
+            client: keyed(&subkey(&source, b"client")),
             marker: marker(keyed(&subkey(&source, b"mark"))),
         }
     }
@@ -169,6 +193,9 @@ impl Key {
 
     /// The keyed fingerprint of a label and some bytes.
     pub(super) fn fingerprint(&self, label: u8, bytes: &[u8]) -> [u8; 32] {
+        if let (true, Some(known)) = (bytes.is_empty(), self.empty.get(usize::from(label))) {
+            return *known;
+        }
         self.fingerprint.clone().chain_update([label]).chain_update(bytes).finalize().into_bytes().into()
     }
 }

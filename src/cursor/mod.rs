@@ -32,10 +32,14 @@ pub use frame::{Form, TooLong};
 pub use inspect::{Finding, Inspection, Unverified, inspect};
 pub use keyring::{KeyRing, KeyRingError, SHORTEST_KEY};
 
-use crate::pagination::position::{Item, Target};
+use crate::pagination::{
+    key::KeyRef,
+    mark::Mark,
+    position::{Item, Target},
+};
 use codec::Head;
 use expiry::Age;
-use frame::Frame;
+use frame::{Frame, Mint};
 
 /// A cursor, opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,6 +107,47 @@ pub fn seal_item(
     let key = keys.signing();
     let fingerprint = context.fingerprint(key);
     frame::mint(key, form(sealed), &fingerprint, longest, |out| codec::write_item(out, item))
+}
+
+/// Makes the item cursors of a page, one after the other, each into the caller's buffer: [`seal_item`] without what is the
+/// same for all of them.
+pub struct ItemMint<'a>(Mint<'a>);
+
+impl<'a> ItemMint<'a> {
+    /// Makes none yet; the arguments are those of [`seal_item`].
+    #[must_use]
+    pub fn new(keys: &'a KeyRing, context: &Context, longest: usize, sealed: bool) -> Self {
+        let key = keys.signing();
+        Self(Mint::new(key, form(sealed), &context.fingerprint(key), longest))
+    }
+
+    /// Appends the cursor of an item. False, and nothing appended, where it would be too long.
+    pub fn push(&mut self, item: &Item, out: &mut Vec<u8>) -> bool {
+        self.0.push(out, |payload| codec::write_item(payload, item)).is_ok()
+    }
+
+    /// Appends the cursor of an item that is known by its keys: `count` strong ones, and its id behind them. False, and
+    /// nothing appended, where one of them can't be read, or the cursor would be too long.
+    pub fn push_keyed<'k>(
+        &mut self,
+        count: usize,
+        values: impl Iterator<Item = Option<KeyRef<'k>>>,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let start = out.len();
+        let mut readable = false;
+        let made = self.0.push(out, |payload| readable = codec::write_keyed(payload, count, values));
+        if !readable {
+            out.truncate(start);
+        }
+        readable && made.is_ok()
+    }
+
+    /// Appends the cursor of an item that is known by its mark and its neighbours'. False, and nothing appended, where it
+    /// would be too long.
+    pub fn push_marked(&mut self, item: Mark, before: &[Mark], after: &[Mark], out: &mut Vec<u8>) -> bool {
+        self.0.push(out, |payload| codec::write_marked(payload, item, before, after)).is_ok()
+    }
 }
 
 /// Opens a cursor that a client sent, at `now` (seconds since 1970), on a route whose cursors live for `ttl` seconds and

@@ -45,23 +45,29 @@ impl Sealer {
         Self(key)
     }
 
-    /// Encrypts a padded payload where it stands, and gives the tag of it and its head.
-    pub(super) fn seal(&self, head: &[u8], payload: &mut [u8]) -> [u8; IV_SIZE] {
-        #[expect(clippy::expect_used, reason = "AES-SIV refuses more than 126 heads, and nothing else")]
-        let tag = self.cipher().encrypt_inout_detached([head], payload.into()).expect("there is one head");
-        tag.into()
+    /// What encrypts: the keys of its rounds are computed once, however many payloads follow.
+    pub(super) fn cipher(&self) -> Cipher {
+        Cipher(Aes256Siv::new((&*self.0).into()))
     }
 
-    /// Decrypts a payload and takes off its padding; `None` where it is not what [`Self::seal`] made with this head,
+    /// Decrypts a payload and takes off its padding; `None` where it is not what [`Cipher::seal`] made with this head,
     /// which is found out in constant time.
     pub(super) fn open(&self, head: &[u8], payload: &[u8], tag: &[u8; IV_SIZE]) -> Option<Vec<u8>> {
         let mut payload = payload.to_vec();
-        self.cipher().decrypt_inout_detached([head], payload.as_mut_slice().into(), &Tag::from(*tag)).ok()?;
+        self.cipher().0.decrypt_inout_detached([head], payload.as_mut_slice().into(), &Tag::from(*tag)).ok()?;
         unpad(payload)
     }
+}
 
-    fn cipher(&self) -> Aes256Siv {
-        Aes256Siv::new((&*self.0).into())
+/// A key, made ready to encrypt.
+pub(super) struct Cipher(Aes256Siv);
+
+impl Cipher {
+    /// Encrypts a padded payload where it stands, and gives the tag of it and its head.
+    pub(super) fn seal(&mut self, head: &[u8], payload: &mut [u8]) -> [u8; IV_SIZE] {
+        #[expect(clippy::expect_used, reason = "AES-SIV refuses more than 126 heads, and nothing else")]
+        let tag = self.0.encrypt_inout_detached([head], payload.into()).expect("there is one head");
+        tag.into()
     }
 }
 
@@ -107,7 +113,7 @@ mod tests {
         let sealer = Sealer::new(Zeroizing::new([7; KEY]));
         let mut payload = Vec::from(*b"payload");
         pad(&mut payload, 0);
-        let tag = sealer.seal(b"head", &mut payload);
+        let tag = sealer.cipher().seal(b"head", &mut payload);
         assert_eq!(sealer.open(b"head", &payload, &tag).as_deref(), Some(&b"payload"[..]));
         for head in [&b"heaD"[..], b"hea", b"", b"head\0"] {
             assert_eq!(sealer.open(head, &payload, &tag), None, "{head:?}");

@@ -72,6 +72,10 @@ fn split(value: &str) -> impl Iterator<Item = &str> {
 /// The `Cache-Control` of a page made from these answers.
 #[must_use]
 pub fn cache_control(answers: &[&HeaderMap]) -> HeaderValue {
+    let is_silent = |headers: &&HeaderMap| !headers.contains_key(CACHE_CONTROL) && !headers.contains_key(SET_COOKIE);
+    if answers.iter().all(is_silent) {
+        return HeaderValue::from_static(SILENT);
+    }
     let all: Vec<Directives> = answers.iter().map(|headers| Directives::read(headers)).collect();
     let any = |name: &str| all.iter().any(|one| one.has(name));
     let mut written: Vec<String> = Vec::new();

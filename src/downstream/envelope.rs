@@ -6,17 +6,19 @@ use std::ops::Range;
 use http::{HeaderName, HeaderValue};
 
 use super::{
-    facts::{Slot, Source, Value},
+    error_form::ErrorForm,
+    facts::Slot,
     links::LinkSet,
-    members,
-    problem::Problem,
+    page_source::PageSource,
+    preference::MediaRange,
     skeleton::{Output, Presence, Skeleton, holds},
 };
 use crate::{
     config::{
-        diagnostic::{Diagnostics, Located},
+        diagnostic::{Diagnostics, Located, Location},
         settings::EnvelopeSettings,
     },
+    json::Pointer,
     pagination::{answer::Total, page::Page},
 };
 
@@ -53,9 +55,17 @@ pub struct Facts<'a> {
     pub end_cursor: Option<&'a str>,
     /// The links.
     pub links: &'a LinkSet,
-    /// The item cursor of the item at an index; needed where [`Needs::item_cursors`], and asked at most once for each
-    /// place that it is written at.
-    pub item_cursor: Option<&'a dyn Fn(usize) -> String>,
+    /// What the envelope repeats of the request's body, in the sequence of [`EnvelopeTemplate::request_places`]; empty
+    /// where there was no body.
+    pub request: &'a [Option<&'a [u8]>],
+    /// What makes the cursors of items; needed where [`Needs::item_cursors`].
+    pub item_cursors: Option<&'a dyn ItemCursors>,
+}
+
+/// What makes the cursors of a page's items.
+pub trait ItemCursors {
+    /// Appends the cursor of the item at an index; false, and nothing appended, where it has none.
+    fn push(&self, index: usize, out: &mut Vec<u8>) -> bool;
 }
 
 /// What an envelope uses that costs something to have.
@@ -74,43 +84,33 @@ pub struct Needs {
 pub struct EnvelopeTemplate {
     body: Skeleton,
     content_type: HeaderValue,
+    media_type: MediaRange,
     headers: Vec<(HeaderName, Presence, Skeleton)>,
     needs: Needs,
+    size_around_items: usize,
+    request_places: Vec<Pointer>,
     error: Option<ErrorForm>,
-}
-
-/// The compiled error form of an envelope.
-#[derive(Debug)]
-pub struct ErrorForm {
-    body: Skeleton,
-    content_type: HeaderValue,
 }
 
 impl EnvelopeTemplate {
     /// Compiles an envelope for a collection. Every fault is reported; then there is none.
     pub fn compile(settings: &EnvelopeSettings, collection: &str, diagnostics: &mut Diagnostics) -> Option<Self> {
-        let mut content_type = |text: &str| {
-            let value = HeaderValue::from_str(text).ok().filter(|_| text.contains('/'));
-            if value.is_none() {
-                let message = format!("\"{text}\" is no content type of the envelope `{}`", settings.name);
-                diagnostics.error(settings.at, message, "write a media type, as \"application/json\"");
-            }
-            value
-        };
-        let body_type = content_type(&settings.content_type);
-        let error_type = content_type(settings.error_content_type.as_deref().unwrap_or("application/json"));
+        let body_type = content_type(&settings.content_type, settings.at, diagnostics);
+        let mut requests = Vec::new();
         let mut headers = Some(Vec::with_capacity(settings.headers.len()));
         for (name, value) in &settings.headers {
-            match (compile_header(name, value, collection, diagnostics), &mut headers) {
+            match (compile_header(name, value, collection, &mut requests, diagnostics), &mut headers) {
                 (Some(header), Some(headers)) => headers.push(header),
                 _ => headers = None,
             }
         }
-        let body = Skeleton::compile_body(&settings.body, collection, diagnostics);
-        let error = settings.error.as_ref().map(|tree| Skeleton::compile_error(tree, collection, diagnostics));
-        let (body, content_type, error_type, headers) = (body?, body_type?, error_type?, headers?);
+        let body = Skeleton::compile_body(&settings.body, collection, &mut requests, diagnostics);
+        let error =
+            settings.error.as_ref().map(|error| ErrorForm::compile(error, settings.at, collection, diagnostics));
+        let (body, content_type, headers) = (body?, body_type?, headers?);
+        let media_type = MediaRange::parse(&settings.content_type)?;
         let error = match error {
-            Some(body) => Some(ErrorForm { body: body?, content_type: error_type }),
+            Some(form) => Some(form?),
             None => None,
         };
         let uses = |slot| body.uses(slot) || headers.iter().any(|(_, _, value)| value.uses(slot));
@@ -119,13 +119,16 @@ impl EnvelopeTemplate {
             edge_cursors: uses(Slot::StartCursor) || uses(Slot::EndCursor),
             now: uses(Slot::Now),
         };
-        Some(Self { body, content_type, headers, needs, error })
+        let cursor = if needs.item_cursors { TYPICAL_CURSOR } else { 0 };
+        let size_around_items = body.size_around_items() + cursor;
+        let request_places = requests;
+        Some(Self { body, content_type, media_type, headers, needs, size_around_items, request_places, error })
     }
 
     /// Appends the body. Gives the ranges of `out` that the time takes, which no validator covers.
     pub fn render(&self, facts: &Facts<'_>, page: &Page, out: &mut Vec<u8>) -> Vec<Range<usize>> {
         let mut output = Output { bytes: std::mem::take(out), times: Vec::new() };
-        self.body.render(&PageSource { facts, page }, &mut output);
+        self.body.render(&PageSource::new(facts, page), &mut output);
         *out = output.bytes;
         output.times
     }
@@ -136,10 +139,16 @@ impl EnvelopeTemplate {
         &self.content_type
     }
 
+    /// The same, to be held against what clients accept.
+    #[must_use]
+    pub(super) fn media_type(&self) -> &MediaRange {
+        &self.media_type
+    }
+
     /// The envelope's own headers; those with something unknown in them are left out.
     #[must_use]
     pub fn headers(&self, facts: &Facts<'_>, page: &Page) -> Vec<(HeaderName, HeaderValue)> {
-        let source = PageSource { facts, page };
+        let source = PageSource::new(facts, page);
         let known = |presence: &Presence| match presence {
             Presence::Always => true,
             Presence::If(condition) => holds(condition, &source, 0),
@@ -158,10 +167,22 @@ impl EnvelopeTemplate {
         self.headers.iter().map(|(name, ..)| name)
     }
 
+    /// About how many bytes stand around each item in the body, its cursor among them.
+    #[must_use]
+    pub(super) fn size_around_items(&self) -> usize {
+        self.size_around_items
+    }
+
     /// What has to be there to render.
     #[must_use]
     pub fn needs(&self) -> Needs {
         self.needs
+    }
+
+    /// The places of the request's body that it repeats.
+    #[must_use]
+    pub fn request_places(&self) -> &[Pointer] {
+        &self.request_places
     }
 
     /// The form of errors, where the envelope has its own.
@@ -171,19 +192,17 @@ impl EnvelopeTemplate {
     }
 }
 
-impl ErrorForm {
-    /// Appends the error body.
-    pub fn render(&self, problem: &Problem, problem_type: Option<&str>, request_id: &str, out: &mut Vec<u8>) {
-        let mut output = Output { bytes: std::mem::take(out), times: Vec::new() };
-        self.body.render(&ProblemSource { problem, problem_type, request_id }, &mut output);
-        *out = output.bytes;
-    }
+/// About how many characters the cursor of an item has.
+const TYPICAL_CURSOR: usize = 96;
 
-    /// Its content type.
-    #[must_use]
-    pub fn content_type(&self) -> &HeaderValue {
-        &self.content_type
+/// A content type; what is none was found when the file was read, unless the settings were made in another way.
+pub(super) fn content_type(text: &str, at: Location, diagnostics: &mut Diagnostics) -> Option<HeaderValue> {
+    let value = HeaderValue::from_str(text).ok().filter(|_| text.contains('/'));
+    if value.is_none() {
+        let message = format!("\"{text}\" is no content type");
+        diagnostics.error(at, message, "write a media type, as \"application/json\"");
     }
+    value
 }
 
 /// Headers that an envelope can't write, because the gateway does.
@@ -206,6 +225,7 @@ fn compile_header(
     name: &Located<String>,
     value: &Located<String>,
     collection: &str,
+    requests: &mut Vec<Pointer>,
     diagnostics: &mut Diagnostics,
 ) -> Option<(HeaderName, Presence, Skeleton)> {
     let parsed = name.value.parse::<HeaderName>().ok();
@@ -221,142 +241,8 @@ fn compile_header(
         diagnostics.error(value.at, "a header is one line of text", "leave out line ends and control characters");
         return None;
     }
-    let (presence, value) = Skeleton::compile_header(value, collection, diagnostics)?;
+    let (presence, value) = Skeleton::compile_header(value, collection, requests, diagnostics)?;
     Some((parsed?, presence, value))
-}
-
-/// The values of a page.
-struct PageSource<'a> {
-    facts: &'a Facts<'a>,
-    page: &'a Page,
-}
-
-impl<'a> PageSource<'a> {
-    /// The values that are known or not, and cost nothing to have.
-    fn value(&self, slot: Slot) -> Option<Value<'a>> {
-        let facts = self.facts;
-        let links = facts.links;
-        let exact = facts.total.filter(|total| total.exact);
-        let text = |text: &'a Option<String>| text.as_deref().map(Value::Text);
-        match slot {
-            Slot::Count => Some(Value::Number(self.page.items.len() as u64)),
-            Slot::Limit => Some(Value::Number(facts.limit.into())),
-            Slot::Path => Some(Value::Text(facts.path)),
-            Slot::Level => Some(Value::Text(facts.level)),
-            Slot::Now => facts.now.map(Value::Text),
-            Slot::HasNext => Some(Value::Boolean(facts.has_next)),
-            Slot::HasPrev => Some(Value::Boolean(facts.has_prev)),
-            Slot::HasMore => Some(Value::Boolean(facts.has_more)),
-            Slot::Total => exact.map(|total| Value::Number(total.value)),
-            Slot::TotalAtLeast => facts.total.map(|total| Value::Number(total.value)),
-            Slot::Page => facts.page.map(Value::Number),
-            Slot::Pages => facts.pages.map(Value::Number),
-            Slot::NextCursor => facts.next_cursor.map(Value::Text),
-            Slot::PrevCursor => facts.prev_cursor.map(Value::Text),
-            Slot::StartCursor => facts.start_cursor.map(Value::Text),
-            Slot::EndCursor => facts.end_cursor.map(Value::Text),
-            Slot::LinkSelf => text(&links.self_),
-            Slot::LinkFirst => text(&links.first),
-            Slot::LinkPrev => text(&links.prev),
-            Slot::LinkNext => text(&links.next),
-            Slot::LinkLast => text(&links.last),
-            _ => None,
-        }
-    }
-
-    /// The id of an item as it came: the last key column of its row.
-    fn id(&self, item: usize) -> Option<&'a [u8]> {
-        let place = self.page.items.get(item)?;
-        let answer = self.page.answers.get(place.answer as usize)?;
-        let columns = answer.keys.len().checked_div(answer.items.len())?;
-        let last = ((place.item as usize + 1) * columns).checked_sub(1)?;
-        let span = answer.keys.get(last).filter(|span| !span.is_absent())?;
-        Some(span.of(&answer.body))
-    }
-}
-
-impl Source for PageSource<'_> {
-    fn knows(&self, slot: Slot, item: usize) -> bool {
-        match slot {
-            Slot::Item => true,
-            Slot::ItemFields => self.page.item(item).starts_with(b"{"),
-            Slot::ItemId => self.id(item).is_some(),
-            Slot::ItemCursor => self.facts.item_cursor.is_some(),
-            _ => self.value(slot).is_some(),
-        }
-    }
-
-    fn tell(&self, slot: Slot, item: usize, write: &mut dyn FnMut(Value<'_>)) {
-        match slot {
-            Slot::Item => write(Value::Json(self.page.item(item))),
-            Slot::ItemFields if self.knows(slot, item) => {
-                let object = self.page.item(item);
-                let mut fields = Vec::with_capacity(object.len());
-                members::push_without(&mut fields, object, &["id", "type"]);
-                write(Value::Json(&fields));
-            }
-            Slot::ItemId => {
-                if let Some(id) = self.id(item) {
-                    write(Value::Json(id));
-                }
-            }
-            Slot::ItemCursor => {
-                if let Some(cursor) = self.facts.item_cursor {
-                    write(Value::Text(&cursor(item)));
-                }
-            }
-            _ => {
-                if let Some(value) = self.value(slot) {
-                    write(value);
-                }
-            }
-        }
-    }
-
-    fn items(&self) -> usize {
-        self.page.items.len()
-    }
-}
-
-/// The values of a problem.
-struct ProblemSource<'a> {
-    problem: &'a Problem,
-    problem_type: Option<&'a str>,
-    request_id: &'a str,
-}
-
-impl ProblemSource<'_> {
-    fn value(&self, slot: Slot) -> Option<Value<'_>> {
-        let problem = self.problem;
-        match slot {
-            Slot::Status => Some(Value::Number(problem.status.into())),
-            Slot::Code => Some(Value::Text(problem.code.as_str())),
-            Slot::Title => Some(Value::Text(problem.code.title())),
-            Slot::Detail => Some(Value::Text(&problem.detail)),
-            Slot::RequestId => Some(Value::Text(self.request_id)),
-            Slot::Type => self.problem_type.map(Value::Text),
-            Slot::Parameter => problem.parameter.as_deref().map(Value::Text),
-            Slot::Restart => problem.restart.as_deref().map(Value::Text),
-            Slot::MaxLimit => problem.max_limit.map(|limit| Value::Number(limit.into())),
-            _ => None,
-        }
-    }
-}
-
-impl Source for ProblemSource<'_> {
-    fn knows(&self, slot: Slot, _item: usize) -> bool {
-        self.value(slot).is_some()
-    }
-
-    fn tell(&self, slot: Slot, _item: usize, write: &mut dyn FnMut(Value<'_>)) {
-        if let Some(value) = self.value(slot) {
-            write(value);
-        }
-    }
-
-    fn items(&self) -> usize {
-        0
-    }
 }
 
 #[cfg(test)]

@@ -28,10 +28,11 @@ impl Digest {
         self.0[0] = fold(self.0[0] ^ part.len() as u64, ROOTS[0]) ^ self.0[0].rotate_left(29);
     }
 
+    #[inline(always)]
     fn mix(&mut self, stripe: &[u8; 64]) {
         let (words, _) = stripe.as_chunks::<8>();
         for (lane, state) in self.0.iter_mut().enumerate() {
-            let [low, high] = [words[2 * lane], words[2 * lane + 1]].map(u64::from_le_bytes);
+            let (low, high) = (u64::from_le_bytes(words[2 * lane]), u64::from_le_bytes(words[2 * lane + 1]));
             // What was there goes in beside the product as well, so that a factor of 0 does not wipe it out.
             *state = fold(low ^ ROOTS[lane], high ^ *state) ^ state.rotate_left(29);
         }
@@ -61,9 +62,12 @@ pub fn weak(body: &[u8], without: &[Range<usize>]) -> HeaderValue {
         at = range.end;
     }
     digest.take(body.get(at..).unwrap_or_default());
-    let [one, other] = digest.finish();
-    let text = format!("W/\"{one:016x}{other:016x}\"");
-    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("W/\"\""))
+    let mut text = *b"W/\"................................\"";
+    let numbers = digest.finish().map(u64::to_be_bytes);
+    for (byte, digits) in numbers.as_flattened().iter().zip(text[3..35].as_chunks_mut::<2>().0) {
+        *digits = [byte >> 4, byte & 0xf].map(|digit| b"0123456789abcdef"[usize::from(digit)]);
+    }
+    HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("W/\"\""))
 }
 
 /// Whether a tag is among the values of `If-None-Match`, compared weakly; `*` names every one.

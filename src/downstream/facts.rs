@@ -5,6 +5,7 @@
 pub(super) enum Slot {
     Item,
     ItemFields,
+    ItemReserved,
     ItemId,
     ItemCursor,
     Count,
@@ -30,13 +31,19 @@ pub(super) enum Slot {
     LinkLast,
     Status,
     Code,
+    Reason,
     Title,
+    Phrase,
     Detail,
     RequestId,
+    Retryable,
     Type,
     Parameter,
     Restart,
+    Nearest,
     MaxLimit,
+    /// A member of the request's body, by its number among those that the envelope repeats.
+    Request(u16),
 }
 
 /// Where a placeholder may stand.
@@ -63,15 +70,17 @@ pub(super) struct Placeholder {
 }
 
 const fn row(slot: Slot, name: &'static str, scope: Scope, certain: bool) -> Placeholder {
-    Placeholder { slot, name, scope, json: matches!(slot, Slot::Item | Slot::ItemFields | Slot::ItemId), certain }
+    let json = matches!(slot, Slot::Item | Slot::ItemFields | Slot::ItemReserved | Slot::ItemId);
+    Placeholder { slot, name, scope, json, certain }
 }
 
 /// Every placeholder but `{collection}`, which is known when a skeleton is compiled.
-const PLACEHOLDERS: [Placeholder; 34] = [
+const PLACEHOLDERS: [Placeholder; 39] = [
     row(Slot::Item, "item", Scope::Item, true),
     row(Slot::ItemFields, "item.fields", Scope::Item, false),
+    row(Slot::ItemReserved, "item.reserved", Scope::Item, false),
     row(Slot::ItemId, "item.id", Scope::Item, false),
-    row(Slot::ItemCursor, "item.cursor", Scope::Item, true),
+    row(Slot::ItemCursor, "item.cursor", Scope::Item, false),
     row(Slot::Count, "count", Scope::Page, true),
     row(Slot::Limit, "limit", Scope::Page, true),
     row(Slot::Path, "path", Scope::Page, true),
@@ -95,14 +104,23 @@ const PLACEHOLDERS: [Placeholder; 34] = [
     row(Slot::LinkLast, "links.last", Scope::Page, false),
     row(Slot::Status, "status", Scope::Error, true),
     row(Slot::Code, "code", Scope::Error, true),
+    row(Slot::Reason, "reason", Scope::Error, true),
     row(Slot::Title, "title", Scope::Error, true),
+    row(Slot::Phrase, "phrase", Scope::Error, true),
     row(Slot::Detail, "detail", Scope::Error, true),
     row(Slot::RequestId, "request_id", Scope::Error, true),
+    row(Slot::Retryable, "retryable", Scope::Error, true),
     row(Slot::Type, "type", Scope::Error, false),
     row(Slot::Parameter, "parameter", Scope::Error, false),
     row(Slot::Restart, "restart", Scope::Error, false),
+    row(Slot::Nearest, "nearest", Scope::Error, false),
     row(Slot::MaxLimit, "max_limit", Scope::Error, false),
 ];
+
+/// The placeholder of a member of the request's body.
+pub(super) const fn of_request(number: u16) -> Placeholder {
+    Placeholder { slot: Slot::Request(number), name: "request", scope: Scope::Page, json: true, certain: false }
+}
 
 /// The placeholder of this name, wherever it may stand.
 pub(super) fn find(name: &str) -> Option<Placeholder> {
@@ -131,6 +149,10 @@ pub(super) trait Source {
 
     /// Hands the value to `write`; not at all where there is none.
     fn tell(&self, slot: Slot, item: usize, write: &mut dyn FnMut(Value<'_>));
+
+    /// Appends the cursor of an item, which is base64url and needs no escapes; false, and nothing appended, where the item
+    /// has none.
+    fn push_cursor(&self, item: usize, out: &mut Vec<u8>) -> bool;
 
     /// How many items there are.
     fn items(&self) -> usize;

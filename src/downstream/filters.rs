@@ -7,10 +7,12 @@ use super::query::{self, Pair, ReservedNames};
 pub struct Filters {
     /// For the upstream: in order and byte for byte, but for a raw `;` (`%3B`) and bytes that no query may hold.
     pub forwarded: String,
-    /// For the cursor's context: the decoded pairs, sorted by name, those of one name in their order, exact duplicates
+    /// For the cursor's context: of the query the decoded pairs, sorted by name, those of one name in their order, exact duplicates
     /// behind each other once, without private and ignored ones; each name and value behind its length (8 bytes,
-    /// little-endian).
+    /// little-endian). Of a body, behind eight bytes 0xff, one spelling for all bodies that say the same.
     pub canonical: Vec<u8>,
+    /// For the upstream, of a request by POST: its body without the client's own parameters.
+    pub body: Option<Vec<u8>>,
     /// For links: without private ones; `,` and `;` as `%2C` and `%3B`.
     pub links: String,
 }

@@ -6,7 +6,7 @@ use super::{envelope::Facts, links::LinkSet};
 use crate::{
     config::{
         diagnostic::{Diagnostics, Located},
-        settings::{EnvelopeSettings, OverMax},
+        settings::{EnvelopeSettings, ErrorSettings, OverMax},
         tree::{self, LocatedTree, Tree},
     },
     json::Span,
@@ -76,7 +76,8 @@ pub(super) fn facts(links: &LinkSet) -> Facts<'_> {
         start_cursor: None,
         end_cursor: None,
         links,
-        item_cursor: None,
+        request: &[],
+        item_cursors: None,
     }
 }
 
@@ -91,12 +92,12 @@ pub(super) fn envelope(text: &str, diagnostics: &mut Diagnostics) -> EnvelopeSet
         Some(Tree::Text(text)) => Some(text),
         _ => None,
     };
-    let headers = match member("headers").map(|tree| tree.value) {
-        Some(Tree::Object(headers)) => headers
+    let texts = |tree: Option<LocatedTree>| match tree.map(|tree| tree.value) {
+        Some(Tree::Object(members)) => members
             .into_iter()
             .map(|(name, value)| match value.value {
                 Tree::Text(text) => (name, Located { value: text, at: value.at }),
-                _ => panic!("a header is a text"),
+                _ => panic!("a text"),
             })
             .collect(),
         _ => Vec::new(),
@@ -111,10 +112,13 @@ pub(super) fn envelope(text: &str, diagnostics: &mut Diagnostics) -> EnvelopeSet
         over_max: OverMax::Clamp,
         zero_limit_is_default: false,
         empty_cursor_is_first_page: false,
-        headers,
+        headers: texts(member("headers")),
         body: member("body").expect("an envelope has a body"),
-        error: member("error"),
-        error_content_type: text(member("error_content_type")),
+        error: member("error").map(|body| ErrorSettings {
+            body,
+            content_type: text(member("error_content_type")).unwrap_or_else(|| "application/json".to_owned()),
+            types: texts(member("error_types")),
+        }),
     }
 }
 
@@ -124,7 +128,7 @@ pub(super) const STANDARD: &str = include_str!("../../config/envelopes/standard.
 pub(super) const BARE: &str = include_str!("../../config/envelopes/bare.json");
 
 /// Compares with `tests/snapshots/NAME`; with `UPDATE_SNAPSHOTS` set, writes it.
-pub(super) fn assert_snapshot(name: &str, text: &str) {
+pub(crate) fn assert_snapshot(name: &str, text: &str) {
     let root = Path::new(file!()).ancestors().nth(3).unwrap();
     let path = root.join("tests/snapshots").join(name);
     if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {

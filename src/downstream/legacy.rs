@@ -1,13 +1,17 @@
 //! Requests by page or offset: what becomes of them, and what their answers say about it.
 
-use http::{HeaderMap, HeaderName, HeaderValue, header::LINK};
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{CACHE_CONTROL, LINK, LOCATION},
+};
 
 use super::{
     links::LinkSet,
     params::RequestKind,
     problem::{Code, Problem, shown},
+    response::Response,
 };
-use crate::config::settings::{LegacyPolicy, LegacySettings, Unmarked};
+use crate::config::settings::{AfterSunset, LegacyPolicy, LegacySettings, Unmarked};
 
 /// What becomes of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,14 +22,44 @@ pub enum LegacyDecision {
     Pass,
     /// The page is served in the envelope, at its offset.
     Translate,
+    /// 307 to the same page by cursor.
+    Redirect,
     /// 410 `legacy_rejected`.
     Reject(Box<Problem>),
     /// 400 `parameter_invalid`: the route says nothing about requests by page.
     Refuse(Box<Problem>),
 }
 
-/// Decides what becomes of a request. `restart` makes the link to the first page with the same filters.
-pub fn decide(kind: &RequestKind, settings: &LegacySettings, restart: impl FnOnce() -> String) -> LegacyDecision {
+/// Whether a request counts as one of an old client.
+#[must_use]
+pub fn is_legacy(kind: &RequestKind, settings: &LegacySettings) -> bool {
+    match kind {
+        RequestKind::Cursor => false,
+        RequestKind::Unmarked => settings.policy.is_some() && settings.unmarked == Unmarked::Legacy,
+        RequestKind::Legacy { .. } => true,
+    }
+}
+
+/// Whether the sunset has passed, `now` in seconds since 1970.
+#[must_use]
+pub fn is_past_sunset(settings: &LegacySettings, now: u64) -> bool {
+    settings.sunset.is_some_and(|sunset| i64::try_from(now).unwrap_or(i64::MAX) >= sunset)
+}
+
+/// The policy in force, `now` in seconds since 1970.
+fn policy(settings: &LegacySettings, now: u64) -> Option<LegacyPolicy> {
+    let ends = settings.after_sunset == AfterSunset::Reject && is_past_sunset(settings, now);
+    settings.policy.map(|policy| if ends { LegacyPolicy::Reject } else { policy })
+}
+
+/// Decides what becomes of a request, `now` in seconds since 1970. `restart` makes the link to the first page with the
+/// same filters.
+pub fn decide(
+    kind: &RequestKind,
+    settings: &LegacySettings,
+    now: u64,
+    restart: impl FnOnce() -> String,
+) -> LegacyDecision {
     let parameter = match kind {
         RequestKind::Cursor => return LegacyDecision::Serve,
         RequestKind::Unmarked if settings.unmarked == Unmarked::New => return LegacyDecision::Serve,
@@ -36,9 +70,10 @@ pub fn decide(kind: &RequestKind, settings: &LegacySettings, restart: impl FnOnc
         problem.parameter = parameter.as_deref().map(str::to_owned);
         Box::new(problem.with_restart(restart()))
     };
-    match (settings.policy, &parameter) {
+    match (policy(settings, now), &parameter) {
         (Some(LegacyPolicy::Passthrough), _) => LegacyDecision::Pass,
         (Some(LegacyPolicy::Translate), _) => LegacyDecision::Translate,
+        (Some(LegacyPolicy::Redirect), _) => LegacyDecision::Redirect,
         (Some(LegacyPolicy::Reject), Some(name)) => LegacyDecision::Reject(named(Problem::new(
             Code::LegacyRejected,
             format!("this list is no longer answered by `{name}`: begin at `restart` and follow its links"),
@@ -80,6 +115,15 @@ fn http_date(seconds: i64) -> Option<HeaderValue> {
     HeaderValue::from_str(&httpdate::fmt_http_date(time)).ok()
 }
 
+/// 307 to the same page by cursor: the method stays, and nobody keeps it, because the list moves on.
+#[must_use]
+pub fn redirect(location: &str) -> Option<Response> {
+    let mut response = Response::new(307, Vec::new());
+    response.headers.insert(LOCATION, HeaderValue::from_str(location).ok()?);
+    response.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Some(response)
+}
+
 /// The links of a legacy answer: where the change is explained, and the same list by cursor (`successor` is its first
 /// page).
 #[must_use]
@@ -116,7 +160,7 @@ mod tests {
 
     #[test]
     fn the_policy_decides() {
-        use LegacyPolicy::{Passthrough, Reject, Translate};
+        use LegacyPolicy::{Passthrough, Redirect, Reject, Translate};
         let legacy =
             RequestKind::Legacy { parameter: "Page".to_owned(), pairs: vec![("page".to_owned(), "2".to_owned())] };
         let cases = [
@@ -124,29 +168,71 @@ mod tests {
             (&RequestKind::Unmarked, Some(Reject), Unmarked::New, "serve"),
             (&RequestKind::Unmarked, Some(Passthrough), Unmarked::Legacy, "pass"),
             (&RequestKind::Unmarked, Some(Translate), Unmarked::Legacy, "translate"),
+            (&RequestKind::Unmarked, Some(Redirect), Unmarked::Legacy, "redirect"),
             (&RequestKind::Unmarked, Some(Reject), Unmarked::Legacy, "legacy_rejected 410"),
             (&RequestKind::Unmarked, None, Unmarked::Legacy, "serve"),
             (&legacy, Some(Passthrough), Unmarked::New, "pass"),
             (&legacy, Some(Translate), Unmarked::New, "translate"),
+            (&legacy, Some(Redirect), Unmarked::New, "redirect"),
             (&legacy, Some(Reject), Unmarked::New, "legacy_rejected 410 Page"),
             (&legacy, None, Unmarked::New, "parameter_invalid 400 Page"),
         ];
         for (kind, policy, unmarked, expected) in cases {
             let settings = LegacySettings { policy, unmarked, ..LegacySettings::default() };
-            let said = match decide(kind, &settings, || "/users".to_owned()) {
-                LegacyDecision::Serve => "serve".to_owned(),
-                LegacyDecision::Pass => "pass".to_owned(),
-                LegacyDecision::Translate => "translate".to_owned(),
-                LegacyDecision::Reject(problem) | LegacyDecision::Refuse(problem) => {
-                    assert_eq!(problem.restart.as_deref(), Some("/users"));
-                    [problem.code.as_str(), &problem.status.to_string(), &problem.parameter.unwrap_or_default()]
-                        .join(" ")
-                        .trim()
-                        .to_owned()
-                }
-            };
-            assert_eq!(said, expected, "{kind:?} {policy:?} {unmarked:?}");
+            assert_eq!(said(kind, &settings, 0), expected, "{kind:?} {policy:?} {unmarked:?}");
+            let is_new = expected == "serve";
+            assert_eq!(is_legacy(kind, &settings), !is_new, "{kind:?} {policy:?} {unmarked:?}");
         }
+    }
+
+    fn said(kind: &RequestKind, settings: &LegacySettings, now: u64) -> String {
+        match decide(kind, settings, now, || "/users".to_owned()) {
+            LegacyDecision::Serve => "serve".to_owned(),
+            LegacyDecision::Pass => "pass".to_owned(),
+            LegacyDecision::Translate => "translate".to_owned(),
+            LegacyDecision::Redirect => "redirect".to_owned(),
+            LegacyDecision::Reject(problem) | LegacyDecision::Refuse(problem) => {
+                assert_eq!(problem.restart.as_deref(), Some("/users"));
+                [problem.code.as_str(), &problem.status.to_string(), &problem.parameter.unwrap_or_default()]
+                    .join(" ")
+                    .trim()
+                    .to_owned()
+            }
+        }
+    }
+
+    /// The sunset is the moment at which its day begins, and only where the route says so anything ends with it.
+    #[test]
+    fn after_the_sunset_what_the_route_says() {
+        const SUNSET: u64 = 1_798_675_200;
+        let legacy = RequestKind::Legacy { parameter: "page".to_owned(), pairs: Vec::new() };
+        let settings = |policy, after_sunset| LegacySettings {
+            policy,
+            after_sunset,
+            unmarked: Unmarked::Legacy,
+            sunset: i64::try_from(SUNSET).ok(),
+            ..LegacySettings::default()
+        };
+        for policy in [LegacyPolicy::Passthrough, LegacyPolicy::Translate, LegacyPolicy::Redirect] {
+            let (same, reject) =
+                (settings(Some(policy), AfterSunset::Same), settings(Some(policy), AfterSunset::Reject));
+            let before = said(&legacy, &reject, SUNSET - 1);
+            assert_eq!(said(&legacy, &same, SUNSET + 1), before);
+            assert_eq!(said(&legacy, &reject, SUNSET), "legacy_rejected 410 page");
+            assert_eq!(said(&RequestKind::Unmarked, &reject, SUNSET), "legacy_rejected 410");
+            assert_eq!(said(&RequestKind::Cursor, &reject, SUNSET), "serve");
+        }
+        let unset = settings(None, AfterSunset::Reject);
+        assert_eq!(said(&legacy, &unset, SUNSET), "parameter_invalid 400 page");
+        assert!(is_past_sunset(&unset, SUNSET) && !is_past_sunset(&unset, SUNSET - 1));
+        assert!(!is_past_sunset(&LegacySettings::default(), u64::MAX));
+    }
+
+    #[test]
+    fn a_redirect_has_no_body() {
+        let response = redirect("/users?limit=20&cursor=x").unwrap();
+        assert_eq!((response.status, response.body.len()), (307, 0));
+        assert_eq!(response.headers[LOCATION], "/users?limit=20&cursor=x");
     }
 
     #[test]

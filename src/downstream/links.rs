@@ -87,14 +87,19 @@ impl LinkSet {
         };
         let extra = &extra[..fitting(&extra, 0)];
         let kept = fitting(&paging, extra.iter().map(|link| link.len() + ", ".len()).sum());
-        let line = [&paging[..kept], extra].concat().join(", ");
+        let kept = || paging[..kept].iter().chain(extra);
+        let mut line = String::with_capacity(kept().map(|link| link.len() + ", ".len()).sum());
+        for link in kept() {
+            line.push_str(if line.is_empty() { "" } else { ", " });
+            line.push_str(link);
+        }
         (!line.is_empty()).then_some(line)
     }
 }
 
 /// One link; its URL is encoded already.
 fn written(rel: &str, url: &str) -> String {
-    format!("<{url}>; rel=\"{rel}\"")
+    ["<", url, ">; rel=\"", rel, "\""].concat()
 }
 
 #[cfg(test)]

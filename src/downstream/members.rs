@@ -18,6 +18,25 @@ pub(super) fn push_without(out: &mut Vec<u8>, object: &[u8], names: &[&str]) {
     out.push(b'}');
 }
 
+/// Appends an object with only those top-level members of an object that have one of these names; not at all where there
+/// is none. What [`push_without`] leaves out, but for one whose value is `but`.
+pub(super) fn push_only(out: &mut Vec<u8>, object: &[u8], names: &[&str], but: Option<&[u8]>) -> bool {
+    let start = out.len();
+    for (name, member) in members(object) {
+        let value = member[name.len()..].trim_ascii_start().strip_prefix(b":").unwrap_or_default().trim_ascii_start();
+        if but == Some(value) || !names.iter().any(|other| is_named(name, other)) {
+            continue;
+        }
+        out.push(if out.len() == start { b'{' } else { b',' });
+        out.extend_from_slice(member);
+    }
+    let found = out.len() > start;
+    if found {
+        out.push(b'}');
+    }
+    found
+}
+
 /// Whether a JSON string, quotes included, says `name`.
 fn is_named(string: &[u8], name: &str) -> bool {
     if !string.contains(&b'\\') {
@@ -93,11 +112,29 @@ mod tests {
     }
 
     #[test]
+    fn what_is_left_out_can_be_said_apart() {
+        let cases: [(&str, Option<&str>, &str); 6] = [
+            (r#"{"id":1,"a":2}"#, Some("1"), ""),
+            (r#"{"id":1,"a":2}"#, None, r#"{"id":1}"#),
+            (r#"{"id" : 1, "type": "x", "a":1}"#, Some("1"), r#"{"type": "x"}"#),
+            (r#"{"type":"x","id":7,"uuid":"u"}"#, Some("\"u\""), r#"{"type":"x","id":7}"#),
+            (r#"{"a":{"type":1}}"#, None, ""),
+            (r#"{}"#, None, ""),
+        ];
+        for (object, id, said) in cases {
+            let mut out = Vec::new();
+            let found = push_only(&mut out, object.as_bytes(), &["id", "type"], id.map(str::as_bytes));
+            assert_eq!((String::from_utf8_lossy(&out).as_ref(), found), (said, !said.is_empty()), "{object}");
+        }
+    }
+
+    #[test]
     fn what_is_no_object_is_no_panic() {
         for text in
             ["", "{", "{\"", "{\"a", "{\"a\"", "{\"a\\", "{\"a\":", "{\"a\":[", "{\"a\":\"\\", "1", "]", "{\"a\":]]}"]
         {
             let mut out = Vec::new();
+            push_only(&mut Vec::new(), text.as_bytes(), &["id", "a", ""], None);
             push_without(&mut out, text.as_bytes(), &["id"]);
             assert_eq!(out.first(), Some(&b'{'), "{text}");
         }

@@ -1,37 +1,50 @@
 //! What a list request asks for: limit, place, order and filters, read from its query.
 
+mod body;
+mod observed;
 mod place;
+mod sorting;
 
 pub use super::filters::Filters;
 use super::{
+    body::RequestBody,
     filters,
+    preference::Preferences,
     problem::{Code, Problem, shown},
     query::{self, Pair, ReservedNames},
-    sort,
 };
 use crate::{
     config::{
-        diagnostic::{Diagnostics, Location},
+        diagnostic::{Diagnostics, Located, Location},
         mode::Places,
-        settings::{LegacyPolicy, LegacySettings, ListSettings, Mode, OverMax, Role, SortTerm, Unmarked},
+        settings::{
+            EnvelopeSettings, LegacyPolicy, LegacySettings, ListSettings, Mode, OverMax, Role, SortTerm, Unmarked,
+        },
+        sort_form::SortForm,
     },
     pagination::order::Direction,
 };
+use body::BodyPlaces;
+pub use observed::{LegacyQuery, LegacySort};
 pub use place::{LinkTo, Place};
+use sorting::{Sort, Sorting};
 
 /// Which parameters a route takes, and what they mean; compiled once.
 #[derive(Clone, Debug)]
 pub struct Parameters {
-    /// The client's own parameters.
+    /// The client's own parameters, in the query, or by a pointer in the body.
     roles: Vec<(Role, String)>,
+    /// The preference by which a limit is asked for, where it is no parameter.
+    preferred_limit: Option<String>,
+    /// What means something in a body.
+    in_body: BodyPlaces,
     /// The parameters with which the dialect pages.
     paging: ReservedNames,
-    /// The parameters with which the dialect sorts.
-    sorting: ReservedNames,
+    /// The parameters that say an order.
+    sorting: Sorting,
     /// What appears in no link, log or context.
     private: ReservedNames,
     ignored: Vec<String>,
-    sortable: Vec<String>,
     id_direction: Direction,
     default_limit: u32,
     max_limit: u32,
@@ -75,8 +88,8 @@ pub struct ListRequest {
     pub sort: Option<Vec<SortTerm>>,
     /// Which way the id runs: of the client's sort, else of the route's order.
     pub id_direction: Direction,
-    /// The sort as the client wrote it, decoded, for links.
-    pub sort_written: Option<String>,
+    /// The sort as the client wrote it: names and values, decoded, for links.
+    pub sort_written: Vec<(String, String)>,
     /// Everything else.
     pub filters: Filters,
     /// The query of the `self` link: the target's, encoded for links, without private parameters.
@@ -88,31 +101,46 @@ pub struct ListRequest {
 struct Sifted<'q> {
     /// The client's own parameters.
     own: Vec<(Role, Pair<'q>)>,
+    /// Those in the body.
+    in_body: Vec<(Role, String)>,
     /// What [`RequestKind::Legacy`] gives.
     paging: Vec<(String, String)>,
     /// The first of them that is not the client's own, as the client wrote it.
     legacy: Option<String>,
-    /// A parameter with which the dialect sorts, as the client wrote it.
-    dialect_sort: Option<String>,
+    /// The parameters that say an order.
+    sorts: Vec<Pair<'q>>,
     filters: Vec<Pair<'q>>,
 }
 
+impl Sifted<'_> {
+    /// Whether a parameter is there.
+    fn gives(&self, role: Role) -> bool {
+        self.own.iter().any(|&(own, _)| own == role) || self.in_body.iter().any(|&(own, _)| own == role)
+    }
+}
+
 impl Parameters {
-    /// Compiles what a route takes. `paging_names` and `sort_names` are the decoded parameters with which its dialect
-    /// pages and sorts; without any of the latter there is no sorting. A name of the client's that is one of them is the
-    /// client's own, if it is the limit or the sort; for any other role it is a fault, because old requests could not be
-    /// told from new ones.
+    /// Compiles what a route takes from clients of an envelope, some of whose roles it may have `renamed`. `paging_names` and
+    /// `sort_names` are the decoded parameters with which its dialect pages and sorts; without any of the latter there is
+    /// no sorting. `sort_form` is how the latter are read back. A name of the client's that is one of them is the client's
+    /// own, if it is the limit or the sort; for any other role it is a fault, because old requests could not be told from
+    /// new ones.
     pub fn compile(
         list: &ListSettings,
+        envelope: &EnvelopeSettings,
+        renamed: &[(Role, Located<String>)],
         paging_names: &[String],
-        sort_names: &[String],
+        (sort_names, sort_form): (&[String], Option<SortForm>),
         diagnostics: &mut Diagnostics,
     ) -> Option<Self> {
         let mut named: Vec<(Role, &str, Location)> = Vec::new();
-        let renamed = &list.parameters.renamed;
-        let kept = list.envelope.parameters.iter().filter(|(role, _)| renamed.iter().all(|(other, _)| other != role));
+        let kept = envelope.parameters.iter().filter(|(role, _)| renamed.iter().all(|(other, _)| other != role));
+        let mut preferred_limit = None;
         for (role, name) in kept.chain(renamed) {
-            named.push((*role, &name.value, name.at));
+            match name.value.strip_prefix("prefer:") {
+                Some(preference) => preferred_limit = Some(preference.to_owned()),
+                None => named.push((*role, &name.value, name.at)),
+            }
         }
         let mut sound = true;
         let mut fault = |at: Location, message: String, help: &str| {
@@ -129,7 +157,8 @@ impl Parameters {
             let taken = |names: &[String]| names.iter().any(|other| other == name);
             // An upstream's own token is told from a cursor of ours by its signature.
             let by_token = Places::of(&list.dialect) == Some(Places::Tokens);
-            let may_share = role == Role::Limit || (role == Role::Cursor && by_token);
+            let says_place = matches!(role, Role::Cursor | Role::After | Role::Before);
+            let may_share = role == Role::Limit || (says_place && by_token);
             if (taken(paging_names) && !may_share) || (taken(sort_names) && role != Role::Sort) {
                 let message = format!("`{name}` is a parameter of the dialect `{}` as well", list.dialect.name);
                 fault(at, message, "old requests could not be told from new ones: choose another name");
@@ -138,34 +167,47 @@ impl Parameters {
         let seeks = list.mode.value == Mode::Seek;
         let leads_on = |role| matches!(role, Role::Cursor | Role::After) || (seeks && role == Role::AfterId);
         if !named.iter().any(|&(role, ..)| leads_on(role)) {
-            let message = format!("the envelope `{}` has no parameter to go on with", list.envelope.name);
+            let message = format!("the envelope `{}` has no parameter to go on with", envelope.name);
             let help = match named.iter().any(|&(role, ..)| role == Role::AfterId) {
                 true => "ids are taken in mode = \"seek\" alone: choose that, or name a parameter for `cursor`",
                 false => "among its `parameters`, name one for `cursor`",
             };
-            fault(list.envelope.at, message, help);
+            fault(envelope.at, message, help);
         }
+        if preferred_limit.is_some() && list.legacy.policy.is_some() && list.legacy.unmarked == Unmarked::Legacy {
+            let message = format!("a first page of the envelope `{}` can't be told from an old request", envelope.name);
+            fault(envelope.at, message, "its limit is a preference, and no parameter: say unmarked = \"new\"");
+        }
+        let in_body = BodyPlaces::compile(list, &named, diagnostics);
+        let sorts_in_body = list.dialect.sort.as_ref().is_some_and(|sort| sort.body.is_some());
         if !sound {
             return None;
         }
+        let own_sort = named.iter().find(|(role, name, _)| *role == Role::Sort && !name.starts_with('/'));
+        let own_sort = own_sort.map(|&(_, name, _)| name.to_owned());
+        let others = named.iter().filter(|(role, ..)| *role != Role::Sort).map(|&(_, name, _)| name);
+        let taken: Vec<&str> = others.chain(paging_names.iter().map(String::as_str)).collect();
+        let sortable = list
+            .sortable
+            .iter()
+            .filter(|_| !sort_names.is_empty() || sorts_in_body)
+            .map(|field| field.value.clone())
+            .collect();
+        let reserved = ReservedNames::new(sort_names);
         Some(Self {
+            in_body: in_body?,
+            sorting: Sorting::new(own_sort, sortable, reserved, sort_form.unwrap_or_default(), &taken),
             roles: named.into_iter().map(|(role, name, _)| (role, name.to_owned())).collect(),
+            preferred_limit,
             paging: ReservedNames::new(paging_names),
-            sorting: ReservedNames::new(sort_names),
             private: ReservedNames::new(&list.parameters.private),
             ignored: list.parameters.ignored.clone(),
-            sortable: list
-                .sortable
-                .iter()
-                .filter(|_| !sort_names.is_empty())
-                .map(|field| field.value.clone())
-                .collect(),
             id_direction: list.id_direction,
             default_limit: list.page_size.default,
             max_limit: list.page_size.max,
-            over_max: list.page_size.over_max.unwrap_or(list.envelope.over_max),
-            zero_limit_is_default: list.envelope.zero_limit_is_default,
-            empty_cursor_is_first_page: list.envelope.empty_cursor_is_first_page,
+            over_max: list.page_size.over_max.unwrap_or(envelope.over_max),
+            zero_limit_is_default: envelope.zero_limit_is_default,
+            empty_cursor_is_first_page: envelope.empty_cursor_is_first_page,
             seeks,
             legacy: list.legacy.clone(),
         })
@@ -177,10 +219,50 @@ impl Parameters {
         self.name(Role::Cursor).or_else(|| self.name(Role::After)).is_some()
     }
 
+    /// Whether page cursors stand in the body, so that no URL leads to a page.
+    #[must_use]
+    pub fn takes_cursors_in_body(&self) -> bool {
+        self.name(Role::Cursor).or_else(|| self.name(Role::After)).is_some_and(|name| name.starts_with('/'))
+    }
+
+    /// The preference by which a limit is asked for (RFC 7240), where it is no parameter.
+    #[must_use]
+    pub fn preferred_limit(&self) -> Option<&str> {
+        self.preferred_limit.as_deref()
+    }
+
+    /// Takes the limit that a client prefers, where that is how a limit is said; lowered to the largest. Gives what was
+    /// applied, for `Preference-Applied`. What is no limit is ignored, as every preference may be; so is one on a request
+    /// that pages in another way.
+    pub fn prefer(&self, request: &mut ListRequest, preferences: &Preferences) -> Option<String> {
+        let name = self.preferred_limit()?;
+        let asked: u32 = preferences.value(name)?.parse().ok().filter(|&limit| limit > 0)?;
+        if request.kind == RequestKind::Unmarked {
+            request.kind = RequestKind::Cursor;
+        }
+        if request.kind != RequestKind::Cursor || request.limit_written.is_some() {
+            return None;
+        }
+        request.limit = asked.min(self.max_limit);
+        Some(format!("{name}={}", request.limit))
+    }
+
     /// What the client calls a parameter.
     #[must_use]
     pub fn name(&self, role: Role) -> Option<&str> {
         self.roles.iter().find(|(own, _)| *own == role).map(|(_, name)| name.as_str())
+    }
+
+    /// The same where it stands in a query; none where it is in the body.
+    #[must_use]
+    pub fn query_name(&self, role: Role) -> Option<&str> {
+        self.name(role).filter(|name| !name.starts_with('/'))
+    }
+
+    /// Whether `sort_by` and `order_by` say an order.
+    #[must_use]
+    pub fn takes_sort_pair(&self) -> bool {
+        self.sorting.takes_pair
     }
 
     /// Reads a query.
@@ -192,15 +274,30 @@ impl Parameters {
     ///
     /// What the client did wrong, naming the parameter.
     pub fn read(&self, query: Option<&str>) -> Result<ListRequest, Box<Problem>> {
+        self.read_with(query, None)
+    }
+
+    /// The same of a request by POST, with its body.
+    ///
+    /// # Errors
+    ///
+    /// What the client did wrong, naming the parameter.
+    pub fn read_with(&self, query: Option<&str>, body: Option<&RequestBody>) -> Result<ListRequest, Box<Problem>> {
         let text = query.unwrap_or_default();
-        let sifted = self.sift(text);
+        let mut sifted = self.sift(text);
+        if let Some(body) = body {
+            sifted.in_body = self.in_body.own(body)?;
+            self.in_body.check_reserved(body, self.legacy.policy, self.name(Role::Sort))?;
+        }
         let place = self.place(&sifted)?;
-        let filters = self.write_filters(&sifted);
+        let mut filters = self.write_filters(&sifted);
+        if let Some(body) = body {
+            self.in_body.add_filters(body, &mut filters)?;
+        }
         let self_query = filters::public_query(text, &self.private);
-        let paged = |role| role != Role::Sort;
         let kind = if let Some(parameter) = &sifted.legacy {
             RequestKind::Legacy { parameter: parameter.clone(), pairs: sifted.paging.clone() }
-        } else if sifted.own.iter().any(|&(role, _)| paged(role)) {
+        } else if !sifted.own.is_empty() || (body.is_some() && self.in_body.has_roles()) {
             RequestKind::Cursor
         } else {
             RequestKind::Unmarked
@@ -212,9 +309,26 @@ impl Parameters {
             Err(_) => (self.limit(&sifted).unwrap_or((self.default_limit, None)), None),
         };
         let (sort_written, sort) = sort.unzip();
+        let sort_written = sort_written.unwrap_or_default();
         let id_direction = sort.as_ref().map_or(self.id_direction, |sort| sort.id_direction);
         let sort = sort.map(|sort| sort.strong);
         Ok(ListRequest { kind, limit, limit_written, place, sort, id_direction, sort_written, filters, self_query })
+    }
+
+    /// Whether a request by POST with this query is the upstream's own to answer, whatever its body says.
+    #[must_use]
+    pub fn passes(&self, query: Option<&str>) -> bool {
+        if self.legacy.policy != Some(LegacyPolicy::Passthrough) {
+            return false;
+        }
+        let sifted = self.sift(query.unwrap_or_default());
+        // Who says a place in the list as well contradicts himself, and is told so.
+        let says_place = |role| !matches!(role, Role::Limit | Role::LimitBackward | Role::Sort);
+        if sifted.own.iter().any(|&(role, _)| says_place(role)) {
+            return false;
+        }
+        let is_unmarked = !self.in_body.has_roles() && sifted.own.iter().all(|&(role, _)| role == Role::Sort);
+        sifted.legacy.is_some() || (is_unmarked && self.legacy.unmarked == Unmarked::Legacy)
     }
 
     /// The query of the link to the first page with the filters, sort and limit of a query; what can't be read of sort
@@ -222,10 +336,10 @@ impl Parameters {
     #[must_use]
     pub fn restart_query(&self, query: Option<&str>) -> String {
         let sifted = self.sift(query.unwrap_or_default());
-        let sort = self.sort(&sifted).ok().flatten().map(|(written, _)| written);
+        let sort = self.sort(&sifted).ok().flatten().map(|(written, _)| written).unwrap_or_default();
         let limit = self.limit(&sifted).ok().and_then(|(_, written)| written);
         let filters = self.write_filters(&sifted).links;
-        self.write_link(filters, sort.as_deref(), limit.as_deref(), None)
+        self.write_link(filters, &sort, limit.as_deref(), None)
     }
 
     /// The query of a link: filters, sort and limit as they came, and last what says where it leads; nothing does for the
@@ -233,20 +347,29 @@ impl Parameters {
     #[must_use]
     pub fn link_query(&self, request: &ListRequest, to: Option<LinkTo<'_>>) -> String {
         let filters = request.filters.links.clone();
-        self.write_link(filters, request.sort_written.as_deref(), request.limit_written.as_deref(), to)
+        self.write_link(filters, &request.sort_written, request.limit_written.as_deref(), to)
     }
 
     fn write_filters(&self, sifted: &Sifted<'_>) -> Filters {
         Filters::write(&sifted.filters, &self.private, &self.ignored)
     }
 
-    fn write_link(&self, filters: String, sort: Option<&str>, limit: Option<&str>, to: Option<LinkTo<'_>>) -> String {
+    fn write_link(
+        &self,
+        filters: String,
+        sort: &[(String, String)],
+        limit: Option<&str>,
+        to: Option<LinkTo<'_>>,
+    ) -> String {
         let mut link = filters;
+        for (name, value) in sort {
+            query::push_written(&mut link, name, value);
+        }
         // Where requests without any paging parameter are legacy ones, a link to the first page must not look like one.
-        let marked = self.default_limit.to_string();
         let unmarked_is_legacy = self.legacy.policy.is_some() && self.legacy.unmarked == Unmarked::Legacy;
         let says_nothing_else = to == Some(LinkTo::Last) || (to.is_none() && unmarked_is_legacy);
-        let limit = limit.or_else(|| says_nothing_else.then_some(marked.as_str()));
+        let marked = (says_nothing_else && limit.is_none()).then(|| self.default_limit.to_string());
+        let limit = limit.or(marked.as_deref());
         let backward = to.is_some_and(LinkTo::is_backward);
         let limit_role = match backward && self.name(Role::LimitBackward).is_some() {
             true => Role::LimitBackward,
@@ -262,8 +385,11 @@ impl Parameters {
             Some(LinkTo::Id { id, backward: true }) => (Role::BeforeId, Some(id)),
             Some(LinkTo::Last) | None => (Role::Cursor, None),
         };
-        for (role, value) in [(Role::Sort, sort), (limit_role, limit), (place_role, place)] {
-            if let (Some(name), Some(value)) = (self.name(role), value) {
+        let values = [(limit_role, limit), (place_role, place)];
+        // Names, signs, and room for what has to be escaped.
+        link.reserve(values.iter().filter_map(|(_, value)| *value).map(|value| value.len() + 32).sum());
+        for (role, value) in values {
+            if let (Some(name), Some(value)) = (self.query_name(role), value) {
                 query::push_written(&mut link, name, value);
             }
         }
@@ -275,7 +401,9 @@ impl Parameters {
         match kind {
             RequestKind::Cursor => true,
             RequestKind::Unmarked if self.legacy.unmarked == Unmarked::New || self.legacy.policy.is_none() => true,
-            RequestKind::Unmarked | RequestKind::Legacy { .. } => self.legacy.policy == Some(LegacyPolicy::Translate),
+            RequestKind::Unmarked | RequestKind::Legacy { .. } => {
+                matches!(self.legacy.policy, Some(LegacyPolicy::Translate | LegacyPolicy::Redirect))
+            }
         }
     }
 
@@ -283,7 +411,9 @@ impl Parameters {
         let mut sifted = Sifted::default();
         for pair in query::pairs(query) {
             let name = pair.name();
-            let own = self.roles.iter().find(|(_, own)| own.as_bytes() == &*name);
+            let is_own =
+                |role: Role, own: &str| role != Role::Sort && own.as_bytes() == &*name && !own.starts_with('/');
+            let own = self.roles.iter().find(|(role, own)| is_own(*role, own));
             let pages = self.paging.find(&name);
             if let Some(dialect_name) = pages {
                 if own.is_none() && sifted.legacy.is_none() {
@@ -295,12 +425,8 @@ impl Parameters {
             if let Some((role, _)) = own {
                 sifted.own.push((*role, pair));
             } else if pages.is_none() {
-                if self.sorting.find(&name).is_some() {
-                    let written = || String::from_utf8_lossy(&name).into_owned();
-                    sifted.dialect_sort.get_or_insert_with(written);
-                } else {
-                    sifted.filters.push(pair);
-                }
+                let into = if self.sorting.covers(&name) { &mut sifted.sorts } else { &mut sifted.filters };
+                into.push(pair);
             }
         }
         sifted
@@ -308,6 +434,9 @@ impl Parameters {
 
     /// The one value of a parameter, decoded; the same value twice is tolerated.
     fn value(&self, sifted: &Sifted<'_>, role: Role, code: Code) -> Result<Option<String>, Box<Problem>> {
+        if let Some((_, value)) = sifted.in_body.iter().find(|(own, _)| *own == role) {
+            return Ok(Some(value.clone()));
+        }
         let mut values = sifted.own.iter().filter(|&&(own, _)| own == role).map(|(_, pair)| pair);
         let Some(first) = values.next() else { return Ok(None) };
         let name = self.name(role).unwrap_or_default();
@@ -365,23 +494,21 @@ impl Parameters {
     }
 
     /// The client's sort, as written and as meant.
-    fn sort(&self, sifted: &Sifted<'_>) -> Result<Option<(String, sort::ClientSort)>, Box<Problem>> {
-        let own = self.name(Role::Sort);
-        if let Some(dialect_name) = &sifted.dialect_sort {
-            let dialect_name = shown(dialect_name);
-            let detail = match own {
-                Some(own) => format!("`{dialect_name}` is not taken here: this list is sorted by `{own}`"),
-                None => format!("`{dialect_name}` is not taken here"),
-            };
-            let allowed: &[String] = if own.is_some() { &self.sortable } else { &[] };
-            return Err(sort::invalid(&detail, &dialect_name, allowed));
+    fn sort(&self, sifted: &Sifted<'_>) -> Result<Option<Sort>, Box<Problem>> {
+        match sifted.in_body.iter().find(|(role, _)| *role == Role::Sort) {
+            Some((_, written)) => {
+                let sort = self.sorting.read_body(written, self.name(Role::Sort).unwrap_or("sort"), &sifted.sorts)?;
+                Ok(Some((Vec::new(), sort)))
+            }
+            None => self.sorting.read(&sifted.sorts),
         }
-        let Some(name) = own else { return Ok(None) };
-        let Some(written) = self.value(sifted, Role::Sort, Code::SortInvalid)? else {
-            return Ok(None);
-        };
-        let sort = sort::parse(&written, name, &self.sortable)?;
-        Ok(Some((written, sort)))
+    }
+
+    /// The refusal of an order that the upstream can't be asked for; it lists what may be named.
+    #[must_use]
+    pub fn unsortable(&self, request: &ListRequest, detail: &str) -> Box<Problem> {
+        let said = request.sort_written.first().map(|(name, _)| name.as_str());
+        self.sorting.refuse(detail, said.or(self.sorting.own.as_deref()).unwrap_or("sort"))
     }
 }
 

@@ -6,7 +6,10 @@ use super::{
     facts::{self, Placeholder, Scope},
     skeleton::Presence,
 };
-use crate::config::diagnostic::{Diagnostics, Location, nearest};
+use crate::{
+    config::diagnostic::{Diagnostics, Location, nearest},
+    json::Pointer,
+};
 
 /// How a value is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +53,7 @@ impl Text {
         at: Location,
         collection: &str,
         scopes: &[Scope],
+        requests: &mut Vec<Pointer>,
         diagnostics: &mut Diagnostics,
     ) -> Option<Self> {
         let pieces = match split(text) {
@@ -81,7 +85,18 @@ impl Text {
                 diagnostics.error(place, message, help);
                 sound = false;
             };
-            let Some(placeholder) = facts::find(name).filter(|found| scopes.contains(&found.scope)) else {
+            let of_request = name.strip_prefix("request").filter(|rest| rest.is_empty() || rest.starts_with('/'));
+            let found = match of_request.filter(|_| scopes.contains(&Scope::Page)) {
+                None => facts::find(name),
+                Some(place) => match request_place(place, requests) {
+                    Ok(placeholder) => Some(placeholder),
+                    Err(message) => {
+                        fault(format!("{{{name}}} is no place in a request's body"), message);
+                        continue;
+                    }
+                },
+            };
+            let Some(placeholder) = found.filter(|found| scopes.contains(&found.scope)) else {
                 let (message, help) = unknown(name, scopes);
                 fault(message, help);
                 continue;
@@ -176,12 +191,20 @@ fn split(text: &str) -> Result<Vec<Piece<'_>>, usize> {
     Ok(pieces)
 }
 
+/// The placeholder of a place in the request's body, which has a number among those that are repeated.
+fn request_place(place: &str, requests: &mut Vec<Pointer>) -> Result<Placeholder, String> {
+    let pointer = Pointer::parse(place).map_err(|error| error.message)?;
+    let known = requests.iter().position(|known| *known == pointer);
+    let number = known.unwrap_or(requests.len());
+    let placeholder = u16::try_from(number).map(facts::of_request).map_err(|_| "leave out some of them".to_owned())?;
+    if known.is_none() {
+        requests.push(pointer);
+    }
+    Ok(placeholder)
+}
+
 /// What is said of a placeholder that can't stand here.
 fn unknown(name: &str, scopes: &[Scope]) -> (String, String) {
-    if name == "request" || name.starts_with("request/") {
-        let help = "it says what a POST request asked; routes by POST come with a later version";
-        return (format!("{{{name}}} is not known in this version"), help.to_owned());
-    }
     if scopes.is_empty() {
         return (format!("{{{name}}} can't stand in a member's name"), "only {collection} can".to_owned());
     }
@@ -194,6 +217,7 @@ fn unknown(name: &str, scopes: &[Scope]) -> (String, String) {
             (format!("{{{name}}} stands outside of the array of items"), help.to_owned())
         }
         Some(Scope::Page | Scope::Item) => (format!("{{{name}}} is not known in errors"), known),
+        None if name.starts_with("request/") => (format!("{{{name}}} is not known in errors"), known),
         Some(Scope::Error) => (format!("{{{name}}} is known in errors alone"), known),
         None => {
             let meant = nearest(name, facts::names(listed)).map(|meant| format!("did you mean {{{meant}}}? "));

@@ -70,6 +70,23 @@ impl Problem {
         self
     }
 
+    /// What HTTP calls the status.
+    #[must_use]
+    pub(super) fn phrase(&self) -> &'static str {
+        let phrase = http::StatusCode::from_u16(self.status).ok().and_then(|status| status.canonical_reason());
+        phrase.unwrap_or_else(|| self.code.title())
+    }
+
+    /// Makes it fit an answer without links, as all to POST are: it says how to begin again, `begins`, where a link would.
+    pub fn leave_out_links(&mut self, begins: &str) {
+        (self.restart, self.nearest) = (None, None);
+        self.detail = self
+            .detail
+            .replace(", or go on at `nearest`, where items may be skipped or repeated", "")
+            .replace("begin again at `restart`", begins)
+            .replace("begin at `restart` and follow its links", begins);
+    }
+
     /// The response: the envelope's own error form where it has one, else `application/problem+json`.
     ///
     /// `types` is what problem types begin with; without it the type is `about:blank`, and the title then is the
@@ -98,9 +115,8 @@ impl Problem {
     }
 
     fn render_document(&self, problem_type: Option<&str>, request_id: &str, out: &mut Vec<u8>) {
-        let phrase = http::StatusCode::from_u16(self.status).ok().and_then(|status| status.canonical_reason());
         let title = match problem_type {
-            None => phrase.unwrap_or_else(|| self.code.title()),
+            None => self.phrase(),
             Some(_) => self.code.title(),
         };
         out.extend_from_slice(b"{\"type\":");
@@ -173,6 +189,19 @@ mod tests {
         };
         assert_eq!(title(None), ("about:blank".into(), "Gone".into()));
         assert_eq!(title(Some("/problems/")), ("/problems/cursor_expired".into(), "The cursor has expired".into()));
+    }
+
+    #[test]
+    fn without_links_it_says_how_to_begin_again() {
+        let mut problem = Problem::new(
+            Code::PositionLost,
+            "lost: begin again at `restart`, or go on at `nearest`, where items may be skipped or repeated",
+        )
+        .with_restart("/a");
+        problem.nearest = Some("/b".to_owned());
+        problem.leave_out_links("begin again without `/cursor`");
+        assert_eq!((problem.restart, problem.nearest), (None, None));
+        assert_eq!(problem.detail, "lost: begin again without `/cursor`");
     }
 
     #[test]

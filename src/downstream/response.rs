@@ -13,6 +13,7 @@ use super::{
     caching,
     envelope::{EnvelopeTemplate, Facts},
     etag,
+    preference::PREFERENCE_APPLIED,
 };
 use crate::pagination::page::{Level, Page, Unproven};
 
@@ -39,8 +40,11 @@ pub struct PageResponse<'a> {
     pub upstream: &'a [&'a HeaderMap],
     /// Those of what was asked beside them: they decide what caches may do, and nothing of them goes back.
     pub beside: &'a [&'a HeaderMap],
-    /// The request headers that say whose view this is, and those that cursors are bound to.
-    pub protected: &'a [HeaderName],
+    /// The request headers that it varies by: those that say whose view this is, those that cursors are bound to, and those
+    /// by which the client chose its form.
+    pub varies: &'a [HeaderName],
+    /// `Preference-Applied`: what was done as the client prefers.
+    pub preference_applied: Option<&'a HeaderValue>,
     /// The longest `Link` line, in bytes.
     pub link_length: usize,
     /// Links beside those of paging: relation and encoded URL.
@@ -58,7 +62,10 @@ impl PageResponse<'_> {
         let tag = etag::weak(&body, &times);
         let mut response = Response::new(200, body);
         let headers = &mut response.headers;
-        kept_headers(headers, self.upstream, self.beside, self.protected);
+        kept_headers(headers, self.upstream, self.beside, self.varies);
+        if let Some(applied) = self.preference_applied {
+            headers.append(PREFERENCE_APPLIED, applied.clone());
+        }
         for name in self.template.header_names() {
             headers.remove(name);
         }
@@ -75,15 +82,15 @@ impl PageResponse<'_> {
             headers.insert(LINK, value);
         }
         self.push_standing(headers);
-        if let Some(names) = exposed(headers, self.template.header_names().map(HeaderName::as_str)) {
-            headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, names);
-        }
+        let applied = self.preference_applied.map(|_| PREFERENCE_APPLIED);
+        expose(headers, self.template.header_names().chain(&applied).map(HeaderName::as_str));
         response
     }
 
     /// About as large as the body will be, so that it is allocated once.
     fn body_size(&self) -> usize {
-        let items: usize = (0..self.page.items.len()).map(|index| self.page.item(index).len() + 1).sum();
+        let around = self.template.size_around_items();
+        let items: usize = (0..self.page.items.len()).map(|index| self.page.item(index).len() + around).sum();
         let links = self.facts.links;
         let urls = [&links.self_, &links.first, &links.prev, &links.next, &links.last];
         let urls: usize = urls.into_iter().flatten().map(String::len).sum();
@@ -149,10 +156,15 @@ impl Response {
         for value in upstream.get_all(CONTENT_ENCODING) {
             response.headers.append(CONTENT_ENCODING, value.clone());
         }
-        if let Some(names) = exposed(&response.headers, std::iter::empty()) {
-            response.headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, names);
-        }
+        expose(&mut response.headers, std::iter::empty());
         response
+    }
+
+    /// The same without its tag.
+    #[must_use]
+    pub fn without_validator(mut self) -> Self {
+        self.headers.remove(ETAG);
+        self
     }
 
     /// 304 without a body where `If-None-Match` of a GET or HEAD request names this response's tag (RFC 9110, sections
@@ -218,15 +230,23 @@ const EXPOSED: [&str; 9] = [
     "Cursorgate-Short",
 ];
 
-/// What scripts may read where the upstream allows their origin: what it says, and what the gateway adds (Fetch standard,
+/// Adds to an answer that allows an origin which headers its scripts may read; `of_envelope` are those of the envelope.
+pub fn expose<'n>(headers: &mut HeaderMap, of_envelope: impl Iterator<Item = &'n str>) {
+    if let Some(names) = exposed(headers, of_envelope) {
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, names);
+    }
+}
+
+/// What scripts may read where their origin is allowed: what the upstream says, and what the gateway adds (Fetch standard,
 /// section 3.3.4). `*` stands for everything, but with credentials for a header of that name.
-fn exposed<'n>(headers: &'n HeaderMap, of_envelope: impl Iterator<Item = &'n str>) -> Option<HeaderValue> {
+fn exposed<'h, 'n: 'h>(headers: &'h HeaderMap, of_envelope: impl Iterator<Item = &'n str>) -> Option<HeaderValue> {
     headers.get(ACCESS_CONTROL_ALLOW_ORIGIN)?;
     let said = headers.get_all(ACCESS_CONTROL_EXPOSE_HEADERS).iter().filter_map(|value| value.to_str().ok());
     let said: Vec<&str> = said.flat_map(|value| value.split(',')).map(str::trim).collect();
     if said.contains(&"*") && !headers.contains_key(ACCESS_CONTROL_ALLOW_CREDENTIALS) {
         return Some(HeaderValue::from_static("*"));
     }
+    let of_envelope = of_envelope.map(|name| -> &'h str { name });
     let mut names: Vec<&str> = Vec::with_capacity(said.len() + EXPOSED.len());
     for name in said.into_iter().chain(EXPOSED).chain(of_envelope).filter(|name| !matches!(*name, "" | "*")) {
         if !names.iter().any(|known| known.eq_ignore_ascii_case(name)) {

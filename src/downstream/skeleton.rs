@@ -15,7 +15,10 @@ use crate::{
         diagnostic::{Diagnostics, Located, Location},
         tree::{LocatedTree, Tree},
     },
-    json::write::{push_number, push_text},
+    json::{
+        Pointer,
+        write::{push_number, push_text},
+    },
 };
 
 /// One step of writing.
@@ -59,9 +62,15 @@ pub(super) struct Skeleton {
 
 impl Skeleton {
     /// Compiles the body of an envelope: it must hold an array of items.
-    pub(super) fn compile_body(tree: &LocatedTree, collection: &str, diagnostics: &mut Diagnostics) -> Option<Self> {
-        let mut compiler = Compiler { collection, diagnostics, scopes: &[Scope::Page], sound: true, arrays: 0 };
-        let (_, segments) = compiler.node(tree);
+    pub(super) fn compile_body(
+        tree: &LocatedTree,
+        collection: &str,
+        requests: &mut Vec<Pointer>,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Self> {
+        let mut compiler =
+            Compiler { collection, requests, diagnostics, scopes: &[Scope::Page], sound: true, arrays: 0 };
+        let Compiled { segments, .. } = compiler.node(tree);
         if compiler.sound && compiler.arrays == 0 {
             compiler.fault(tree.at, "the body has no place for the items", "write [\"{item}\"] where their array goes");
         }
@@ -70,8 +79,10 @@ impl Skeleton {
 
     /// Compiles the error body of an envelope: something in it must be always known.
     pub(super) fn compile_error(tree: &LocatedTree, collection: &str, diagnostics: &mut Diagnostics) -> Option<Self> {
-        let mut compiler = Compiler { collection, diagnostics, scopes: &[Scope::Error], sound: true, arrays: 0 };
-        let (presence, segments) = compiler.node(tree);
+        let requests = &mut Vec::new();
+        let mut compiler =
+            Compiler { collection, requests, diagnostics, scopes: &[Scope::Error], sound: true, arrays: 0 };
+        let Compiled { presence, segments, .. } = compiler.node(tree);
         if compiler.sound && presence != Presence::Always {
             let help = "add something that is always known: {code}, {status}, {title}, {detail} or {request_id}";
             compiler.fault(tree.at, "the error body may have nothing to say", help);
@@ -83,9 +94,10 @@ impl Skeleton {
     pub(super) fn compile_header(
         text: &Located<String>,
         collection: &str,
+        requests: &mut Vec<Pointer>,
         diagnostics: &mut Diagnostics,
     ) -> Option<(Presence, Self)> {
-        let read = Text::parse(&text.value, text.at, collection, &[Scope::Page], diagnostics)?;
+        let read = Text::parse(&text.value, text.at, collection, &[Scope::Page], requests, diagnostics)?;
         if read.or_null {
             diagnostics.error(text.at, "a header can't say null", "without `|null` it is left out where it is unknown");
             return None;
@@ -110,6 +122,20 @@ impl Skeleton {
             })
         }
         within(&self.segments, slot)
+    }
+
+    /// How many bytes of literals stand around each item, and one for a comma.
+    pub(super) fn size_around_items(&self) -> usize {
+        fn literals(segments: &[Segment], in_items: bool) -> usize {
+            let size = |segment: &Segment| match segment {
+                Segment::Literal(bytes) if in_items => bytes.len(),
+                Segment::Literal(_) | Segment::Value(..) => 0,
+                Segment::If(_, inner) => literals(inner, in_items),
+                Segment::Items(_, inner) => literals(inner, true) + 1,
+            };
+            segments.iter().map(size).sum()
+        }
+        literals(&self.segments, false)
     }
 
     /// Writes it.
@@ -152,6 +178,9 @@ pub(super) fn holds(condition: &Condition, source: &dyn Source, item: usize) -> 
 }
 
 fn push_value(slot: Slot, form: Form, source: &dyn Source, item: usize, out: &mut Output) {
+    if slot == Slot::ItemCursor {
+        return push_cursor(form, source, item, &mut out.bytes);
+    }
     let start = out.bytes.len();
     let mut told = false;
     source.tell(slot, item, &mut |value| {
@@ -163,6 +192,22 @@ fn push_value(slot: Slot, form: Form, source: &dyn Source, item: usize, out: &mu
     }
     if slot == Slot::Now {
         out.times.push(start..out.bytes.len());
+    }
+}
+
+/// The cursor of an item, straight into the body.
+fn push_cursor(form: Form, source: &dyn Source, item: usize, out: &mut Vec<u8>) {
+    if !matches!(form, Form::Typed | Form::Text) {
+        source.push_cursor(item, out);
+        return;
+    }
+    let start = out.len();
+    out.push(b'"');
+    if source.push_cursor(item, out) {
+        out.push(b'"');
+    } else {
+        out.truncate(start);
+        out.extend_from_slice(b"null");
     }
 }
 
@@ -213,6 +258,8 @@ fn append(segments: &mut Vec<Segment>, more: Vec<Segment>) {
 
 struct Compiler<'a> {
     collection: &'a str,
+    /// The places of the request's body that are repeated.
+    requests: &'a mut Vec<Pointer>,
     diagnostics: &'a mut Diagnostics,
     /// What may stand here: [`Scope::Item`] is added inside an array of items.
     scopes: &'static [Scope],
@@ -228,7 +275,7 @@ impl Compiler<'_> {
     }
 
     fn node(&mut self, tree: &LocatedTree) -> Compiled {
-        let literal = |text: &str| (Presence::Always, vec![Segment::Literal(text.as_bytes().to_vec())]);
+        let literal = |text: &str| Compiled::literal(vec![Segment::Literal(text.as_bytes().to_vec())]);
         match &tree.value {
             Tree::Null => literal("null"),
             Tree::Boolean(flag) => literal(if *flag { "true" } else { "false" }),
@@ -257,7 +304,8 @@ impl Compiler<'_> {
 
     /// A member's name: only `{collection}` can stand in it.
     fn name(&mut self, name: &Located<String>, before: &[String]) -> Option<String> {
-        let Some(text) = Text::parse(&name.value, name.at, self.collection, &[], self.diagnostics) else {
+        let Some(text) = Text::parse(&name.value, name.at, self.collection, &[], self.requests, self.diagnostics)
+        else {
             self.sound = false;
             return None;
         };
@@ -274,9 +322,9 @@ impl Compiler<'_> {
     }
 
     fn text(&mut self, text: &str, at: Location) -> Compiled {
-        let Some(text) = Text::parse(text, at, self.collection, self.scopes, self.diagnostics) else {
+        let Some(text) = Text::parse(text, at, self.collection, self.scopes, self.requests, self.diagnostics) else {
             self.sound = false;
-            return (Presence::Always, Vec::new());
+            return Compiled::literal(Vec::new());
         };
         let mut segments = Vec::new();
         if let [Part::Value(placeholder, form)] = text.parts[..] {
@@ -295,7 +343,9 @@ impl Compiler<'_> {
             }
             push_literal(&mut segments, b"\"");
         }
-        (text.presence(), segments)
+        let says =
+            if text.parts.iter().any(|part| matches!(part, Part::Value(..))) { Says::Facts } else { Says::Literals };
+        Compiled { presence: text.presence(), says, segments }
     }
 
     /// Whether an array is the array of items: it mentions one, and is not within one.
@@ -313,9 +363,13 @@ impl Compiler<'_> {
         let element = elements.iter().map(|element| self.node(element)).next();
         self.scopes = outside;
         let mut segments = vec![Segment::Literal(b"[".to_vec())];
-        segments.extend(element.map(|(presence, inner)| Segment::Items(presence, inner)));
+        // What is said of an item by literals alone says that it is there: no item is lost because nothing is known of it.
+        segments.extend(element.map(|element| match element.says {
+            Says::Facts => Segment::Items(element.presence, element.segments),
+            Says::Both | Says::Literals => Segment::Items(Presence::Always, element.segments),
+        }));
         segments.push(Segment::Literal(b"]".to_vec()));
-        (Presence::Always, segments)
+        Compiled { presence: Presence::Always, says: Says::Facts, segments }
     }
 }
 
@@ -328,17 +382,49 @@ fn mentions_item(tree: &LocatedTree) -> bool {
     }
 }
 
-/// A part of a skeleton: when it goes out, and how it is written.
-type Compiled = (Presence, Vec<Segment>);
+/// A part of a skeleton: when it goes out, what it says, and how it is written.
+struct Compiled {
+    presence: Presence,
+    says: Says,
+    segments: Vec<Segment>,
+}
 
-/// An object or array of parts, each with its prefix (a member's name).
+/// What a part says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Says {
+    /// Nothing that depends on the page: it goes with what stands beside it.
+    Literals,
+    /// What is known.
+    Facts,
+    /// Literals, and what is known.
+    Both,
+}
+
+impl Says {
+    /// What is said by all of these together.
+    pub(super) fn of(mut parts: impl Iterator<Item = Self>) -> Self {
+        let Some(first) = parts.next() else { return Self::Literals };
+        if parts.all(|part| part == first) { first } else { Self::Both }
+    }
+}
+
+impl Compiled {
+    fn literal(segments: Vec<Segment>) -> Self {
+        Self { presence: Presence::Always, says: Says::Literals, segments }
+    }
+}
+
+/// An object or array of parts, each with its prefix (a member's name). It goes out if one of its parts does; literals
+/// among others don't count, as they would say something of what is not there.
 fn joined(open: u8, parts: Vec<(Vec<u8>, Compiled)>, close: u8) -> Compiled {
     let mut segments = vec![Segment::Literal(vec![open])];
     // One of the parts so far is there always, or if this holds. Nothing is there before the first.
     let mut before = Presence::If(Vec::new());
+    let mut whole = Presence::If(Vec::new());
     let mut first = true;
-    let count = parts.len();
-    for (prefix, (presence, value)) in parts {
+    let facts = parts.iter().filter(|(_, part)| part.says != Says::Literals).count();
+    let says = Says::of(parts.iter().map(|(_, part)| part.says));
+    for (prefix, Compiled { presence, says, segments: value }) in parts {
         let mut part = Vec::new();
         match &before {
             Presence::Always => push_literal(&mut part, b","),
@@ -352,14 +438,17 @@ fn joined(open: u8, parts: Vec<(Vec<u8>, Compiled)>, close: u8) -> Compiled {
         append(&mut part, value);
         match &presence {
             Presence::Always => append(&mut segments, part),
-            // The whole goes out under the condition of its one part.
-            Presence::If(_) if count == 1 => append(&mut segments, part),
+            // The whole goes out under the condition of the one part that has one.
+            Presence::If(_) if facts == 1 => append(&mut segments, part),
             Presence::If(condition) => segments.push(Segment::If(condition.clone(), part)),
         }
-        before = before.or(presence);
+        if says != Says::Literals {
+            whole = whole.or(presence.clone());
+        }
+        before = if facts == 1 { Presence::Always } else { before.or(presence) };
     }
     push_literal(&mut segments, &[close]);
-    (if count == 0 { Presence::Always } else { before }, segments)
+    Compiled { presence: if facts == 0 { Presence::Always } else { whole }, says, segments }
 }
 
 impl Presence {

@@ -49,7 +49,16 @@ pub struct Outcome {
     pub stragglers: u32,
     /// Where the keys came from of an item that the cursor names by its id alone.
     pub pivot: Option<&'static str>,
+    /// What was seen of an answer that passed on a route that observes: `servable`, or the first cause against it.
+    pub observed: Option<&'static str>,
+    /// Why an answer that passed there was not looked at.
+    pub unobserved: Option<&'static str>,
+    /// How a request for a list pages: by `cursor`, as `legacy` ones do, or `unmarked`.
+    pub paging: Option<&'static str>,
     began: Instant,
+    ended: Option<Instant>,
+    /// The rest of what becomes of the request is told elsewhere.
+    left: bool,
 }
 
 impl Outcome {
@@ -73,7 +82,12 @@ impl Outcome {
             drift: None,
             stragglers: 0,
             pivot: None,
+            observed: None,
+            unobserved: None,
+            paging: None,
             began: clock::instant(),
+            ended: None,
+            left: false,
         }
     }
 
@@ -81,11 +95,9 @@ impl Outcome {
     pub fn asked(&mut self, method: &http::Method, path: &[u8]) {
         self.method = Some(method.clone());
         let text = String::from_utf8_lossy(path);
-        self.path = text
-            .chars()
-            .take(PATH_LENGTH)
-            .map(|character| if character.is_control() { char::REPLACEMENT_CHARACTER } else { character })
-            .collect();
+        let shown = |character: char| if character.is_control() { char::REPLACEMENT_CHARACTER } else { character };
+        self.path = String::with_capacity(text.len().min(PATH_LENGTH));
+        self.path.extend(text.chars().take(PATH_LENGTH).map(shown));
     }
 
     /// Remembers what a page was like that is served.
@@ -104,8 +116,20 @@ impl Outcome {
             _ if self.forwarded => "forwarded",
             (None, 200) => "page",
             (None, 304) => "not_modified",
+            (None, 307) => "redirected",
+            (None, 204) => "preflight",
             (None, _) => "passed",
         }
+    }
+
+    /// Takes the telling over from a request that has ended: its line is written when this is dropped, and says how long
+    /// the request took, not how long it took to tell.
+    pub(super) fn leave(&mut self) -> Self {
+        let mut rest = Self::begin(String::new(), Arc::clone(&self.metrics));
+        rest.left = true;
+        let mut taken = std::mem::replace(self, rest);
+        taken.ended = Some(clock::instant());
+        taken
     }
 
     /// When it began.
@@ -117,16 +141,21 @@ impl Outcome {
 
 impl Drop for Outcome {
     fn drop(&mut self) {
+        if self.left {
+            return;
+        }
         if std::thread::panicking() {
             self.code = Some("panicked");
         }
         self.metrics.count(self);
         let route = self.metrics.route();
-        let duration_ms = u64::try_from(self.began.elapsed().as_micros()).map_or(f64::MAX, |micros| {
-            #[expect(clippy::cast_precision_loss, reason = "a request takes less than 2^53 microseconds")]
-            let millis = micros as f64 / 1_000.0;
-            millis
-        });
+        let ended = self.ended.unwrap_or_else(clock::instant);
+        let duration_ms =
+            u64::try_from(ended.saturating_duration_since(self.began).as_micros()).map_or(f64::MAX, |micros| {
+                #[expect(clippy::cast_precision_loss, reason = "a request takes less than 2^53 microseconds")]
+                let millis = micros as f64 / 1_000.0;
+                millis
+            });
         tracing::info!(
             target: "cursorgate::access",
             request_id = self.request_id,
@@ -145,6 +174,9 @@ impl Drop for Outcome {
             drift = self.drift,
             stragglers = (self.stragglers > 0).then_some(self.stragglers),
             pivot = self.pivot,
+            observed = self.observed,
+            unobserved = self.unobserved,
+            paging = self.paging,
         );
     }
 }

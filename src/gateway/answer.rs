@@ -13,7 +13,8 @@ use super::{
     Context, Forwarded, Gateway,
     access_log::Outcome,
     asked::{Asked, Client},
-    clock,
+    body, clock,
+    crossing::Crossing,
     failure::Failure,
     front::{self, Target},
     join::caught,
@@ -23,7 +24,8 @@ use super::{
     snapshot::{Route, Snapshot},
 };
 use crate::{
-    downstream::{Code, EnvelopeTemplate, LinkBase, Problem, Response, legacy},
+    config::settings::Role,
+    downstream::{Code, Convention, EnvelopeTemplate, LinkBase, Problem, Response},
     upstream::headers,
 };
 
@@ -31,6 +33,8 @@ use crate::{
 enum Verdict {
     /// Write this.
     Respond(Response),
+    /// Write this, and nothing beside it: it tells a browser what it may send.
+    Preflight(Response),
     /// Let Pingora proxy the request.
     Forward(Box<Forwarded>),
     /// Nobody is there any more.
@@ -39,8 +43,8 @@ enum Verdict {
 
 /// Answers a request, unless it is to be forwarded: then the result is false.
 pub(super) async fn answer(gateway: &Gateway, session: &mut Session, context: &mut Context) -> pingora::Result<bool> {
-    let Context { snapshot, outcome, .. } = context;
-    let verdict = match caught(decide(gateway, session, snapshot, outcome)).await {
+    let Context { snapshot, outcome, crossing, .. } = context;
+    let verdict = match caught(decide(gateway, session, snapshot, outcome, crossing)).await {
         Ok(verdict) => verdict,
         Err(panic) => {
             outcome.detail = Some(panic);
@@ -50,7 +54,13 @@ pub(super) async fn answer(gateway: &Gateway, session: &mut Session, context: &m
         }
     };
     match verdict {
-        Verdict::Respond(response) => respond::write(session, response, outcome).await,
+        Verdict::Respond(mut response) => {
+            if let Some(crossing) = crossing {
+                crossing.apply(&mut response.headers);
+            }
+            respond::write(session, response, outcome).await;
+        }
+        Verdict::Preflight(response) => respond::write(session, response, outcome).await,
         Verdict::Forward(forwarded) => {
             (context.outcome.forwarded, context.forwarded) = (true, Some(*forwarded));
             return Ok(false);
@@ -63,7 +73,13 @@ pub(super) async fn answer(gateway: &Gateway, session: &mut Session, context: &m
     Ok(true)
 }
 
-async fn decide(gateway: &Gateway, session: &mut Session, snapshot: &Snapshot, outcome: &mut Outcome) -> Verdict {
+async fn decide(
+    gateway: &Gateway,
+    session: &mut Session,
+    snapshot: &Snapshot,
+    outcome: &mut Outcome,
+    crossing: &mut Option<Crossing>,
+) -> Verdict {
     let session = session.as_downstream_mut();
     let target = match read_head(session, snapshot) {
         Ok(target) => target,
@@ -81,39 +97,66 @@ async fn decide(gateway: &Gateway, session: &mut Session, snapshot: &Snapshot, o
         return Verdict::Respond(refuse(&problem, None, snapshot, outcome));
     };
     outcome.metrics = Arc::clone(&found.route.metrics);
-    if let (Some(doubt), true) = (target.doubt, found.route.list.is_some()) {
+    let head = session.req_header();
+    *crossing = Crossing::of(&found.route, &head.headers);
+    if let Some(response) = crossing.as_ref().and_then(|crossing| crossing.preflight(&head.method, &head.headers)) {
+        return Verdict::Preflight(response);
+    }
+    if let (Some(doubt), Some(list)) = (target.doubt, &found.route.list) {
         let problem = Problem::new(Code::RequestInvalid, doubt);
-        return Verdict::Respond(refuse(&problem, None, snapshot, outcome));
+        let envelope = &list.conventions.choose(&session.req_header().headers).convention.envelope;
+        return Verdict::Respond(refuse(&problem, Some(envelope), snapshot, outcome));
     }
     let client = Client::of(session, snapshot);
     let head = session.req_header();
     let list = found.route.list.as_ref();
     let protected = list.map_or(&[][..], |list| list.protected.as_slice());
-    let list = list.filter(|_| matches!(head.method, Method::GET | Method::HEAD));
+    let list = list.filter(|_| found.route.methods.take(&head.method));
+    let by_post = head.method == Method::POST;
     if let Err(refusal) = headers::nominations(&head.headers, protected) {
         let problem = Problem::new(Code::RequestInvalid, refusal.to_string());
-        return Verdict::Respond(refuse(&problem, list.map(|list| &list.envelope), snapshot, outcome));
+        let envelope = list.map(|list| &list.conventions.choose(&head.headers).convention.envelope);
+        return Verdict::Respond(refuse(&problem, envelope, snapshot, outcome));
     }
     let Some(list) = list else {
         return Verdict::Forward(Box::new(Forwarded { found, target, client, successor: None }));
     };
-    let headers = head.headers.clone();
-    if !session.is_body_empty() {
+    let mut headers = head.headers.clone();
+    let chosen = list.conventions.choose(&headers);
+    list.conventions.take_from(&mut headers, chosen.convention);
+    if !by_post && !session.is_body_empty() {
         session.set_keepalive(None);
         let problem = Problem::new(Code::RequestInvalid, "a list is asked for without a body");
-        return Verdict::Respond(refuse(&problem, Some(&list.envelope), snapshot, outcome));
+        return Verdict::Respond(refuse(&problem, Some(&chosen.convention.envelope), snapshot, outcome));
     }
     let parameters = found.parameters.clone();
-    let asked = Asked { target, parameters, headers, client, now: clock::unix_seconds(), began: outcome.began() };
-    let page = serve(gateway, snapshot, &asked, &found.route, list, outcome);
+    let (now, began) = (clock::unix_seconds(), outcome.began());
+    let mut asked = Asked { target, parameters, headers, body: None, client, now, began };
+    if by_post {
+        let Convention { parameters, envelope, .. } = chosen.convention;
+        // What passes does so before anything of its body is read: all of it goes on.
+        if parameters.passes(asked.query()) {
+            let successor = Some(first_page(&asked.link_base(&found.route, snapshot), chosen.convention, &asked));
+            return Verdict::Forward(Box::new(Forwarded { found, target: asked.target, client, successor }));
+        }
+        match body::read(session, &list.budgets).await {
+            Ok(body) => asked.body = Some(body),
+            Err(problem) => return Verdict::Respond(refuse(&problem, Some(envelope), snapshot, outcome)),
+        }
+        // How long the client took to send it is not the page's time.
+        asked.began = clock::instant();
+    }
+    let page = serve(gateway, snapshot, &asked, &found.route, list, &chosen, outcome);
     let Some(served) = unless_gone(session, Box::pin(page)).await else { return Verdict::Gone };
     match served {
         Ok(Served::Response(response)) => Verdict::Respond(response),
         Ok(Served::Forward) => {
-            let successor = Some(first_page(&asked.link_base(&found.route, snapshot), list, &asked));
+            let successor = Some(first_page(&asked.link_base(&found.route, snapshot), chosen.convention, &asked));
             Verdict::Forward(Box::new(Forwarded { found, target: asked.target, client, successor }))
         }
-        Err(failure) => Verdict::Respond(fail(failure, &asked, &found.route, list, snapshot, outcome)),
+        Err(failure) => {
+            Verdict::Respond(fail(failure, &asked, &found.route, (list, chosen.convention), snapshot, outcome))
+        }
     }
 }
 
@@ -146,7 +189,7 @@ fn fail(
     failure: Failure,
     asked: &Asked,
     route: &Route,
-    list: &List,
+    (list, convention): (&List, &Convention),
     snapshot: &Snapshot,
     outcome: &mut Outcome,
 ) -> Response {
@@ -154,14 +197,20 @@ fn fail(
         Failure::Passed(response) => *response,
         Failure::Refused { mut problem, detail } => {
             outcome.detail = detail;
-            if problem.restart.is_none() && problem.code.restarts() {
-                problem.restart = Some(first_page(&asked.link_base(route, snapshot), list, asked));
+            if asked.body.is_some() {
+                let parameters = &convention.parameters;
+                let begins = match parameters.name(Role::Cursor).or_else(|| parameters.name(Role::After)) {
+                    Some(name) => format!("begin again without `{name}`"),
+                    None => "begin again at the first page".to_owned(),
+                };
+                problem.leave_out_links(&begins);
+            } else if problem.restart.is_none() && problem.code.restarts() {
+                problem.restart = Some(first_page(&asked.link_base(route, snapshot), convention, asked));
             }
-            let mut response = refuse(&problem, Some(&list.envelope), snapshot, outcome);
-            if problem.code == Code::LegacyRejected {
-                response.headers.extend(list.legacy_headers.iter().cloned());
-                let successor = first_page(&asked.link_base(route, snapshot), list, asked);
-                legacy::add_links(&mut response.headers, list.legacy.documentation.as_deref(), &successor);
+            let mut response = refuse(&problem, Some(&convention.envelope), snapshot, outcome);
+            if problem.code == Code::LegacyRejected && asked.body.is_none() {
+                let successor = first_page(&asked.link_base(route, snapshot), convention, asked);
+                list.mark_legacy(&mut response.headers, &successor);
             }
             response
         }
@@ -169,8 +218,8 @@ fn fail(
 }
 
 /// The link to the first page, whatever is wrong with the query.
-fn first_page(base: &LinkBase, list: &List, asked: &Asked) -> String {
-    base.url(&list.parameters.restart_query(asked.query()))
+fn first_page(base: &LinkBase, convention: &Convention, asked: &Asked) -> String {
+    base.url(&convention.parameters.restart_query(asked.query()))
 }
 
 /// A problem as a response, remembered for the log.

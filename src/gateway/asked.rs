@@ -12,7 +12,10 @@ use super::{
     front::Target,
     snapshot::{Route, Snapshot},
 };
-use crate::{downstream::LinkBase, upstream::ClientOrigin};
+use crate::{
+    downstream::{LinkBase, RequestBody},
+    upstream::ClientOrigin,
+};
 
 /// What a client asked, and who it is.
 #[derive(Debug)]
@@ -23,6 +26,8 @@ pub(super) struct Asked {
     pub parameters: Vec<(String, String)>,
     /// Its headers.
     pub headers: HeaderMap,
+    /// Its body, of a request by POST.
+    pub body: Option<RequestBody>,
     /// Who it is.
     pub client: Client,
     /// The time, in seconds since 1970.

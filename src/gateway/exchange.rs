@@ -2,7 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::HeaderMap;
+use http::{
+    HeaderMap, HeaderValue,
+    header::{CONTENT_LENGTH, CONTENT_TYPE, HOST},
+    request::Parts,
+};
 use pingora::http::RequestHeader;
 
 use super::{
@@ -20,6 +24,7 @@ use super::{
 };
 use crate::{
     downstream::{Code, Problem, Response},
+    json::JsonError,
     pagination::{
         answer::{Answer, Standing},
         fetch::Fetch,
@@ -49,6 +54,8 @@ pub(super) struct Exchange<'a> {
     pub sorted: &'a Arc<Sorted>,
     /// The client's filters, as they go upstream.
     pub filters: &'a str,
+    /// What of its body goes along, where the upstream is asked by POST.
+    pub body: Option<&'a [u8]>,
     /// The request's cursors.
     pub tokens: &'a Tokens<'a>,
     /// What made the marks in the client's cursor, where it is not what makes new ones.
@@ -256,10 +263,12 @@ impl Exchange<'_> {
             Err(Unaskable::Gone) => return Ok(Came::unasked(Standing::Gone)),
             Err(Unaskable::Filter) => return Err(Hitch::Unfiltered),
         };
-        let request = self.request(&ask)?;
+        let body = ask.body(self.body).map_err(|error| unwritable(&error))?;
+        let request = self.request(&ask, body.as_deref())?;
         let timeouts = self.route.upstream.timeouts;
         let bounds = Bounds { timeouts, whole: timeouts.whole.min(left), answer_size: budgets.answer_size, now };
-        let fetched = self.gateway.fetcher.fetch(&self.route.upstream.peers, &request, bounds).await?;
+        let fetched =
+            self.gateway.fetcher.fetch(&self.route.upstream.peers, &request, &body.unwrap_or_default(), bounds).await?;
         let (status, headers) = (fetched.status.as_u16(), fetched.headers);
         let read = self.list.dialect.read(self.sorted, &ask, status, &headers, fetched.body, budgets.answer_depth);
         match read {
@@ -269,25 +278,40 @@ impl Exchange<'_> {
     }
 
     /// The request for a fetch: the client's headers as far as they concern the upstream, the dialect's, the operator's.
-    fn request(self, ask: &Ask) -> Result<RequestHeader, Failure> {
+    fn request(self, ask: &Ask, body: Option<&[u8]>) -> Result<RequestHeader, Failure> {
         let asked = self.asked;
         let origin = asked.client.origin(&asked.target);
         let added = &self.route.upstream.headers;
-        let headers = upstream::request_headers(&asked.headers, origin, &self.list.protected, &ask.headers, added)?;
-        let target = if ask.query.is_empty() { ask.path.clone() } else { format!("{}?{}", ask.path, ask.query) };
-        let mut request = RequestHeader::build_no_case(ask.method.as_str(), target.as_bytes(), Some(headers.len() + 4))
-            .map_err(|error| unsendable(&error))?;
-        let host = self.route.upstream.host_for(asked.target.authority.as_deref());
-        request.insert_header(http::header::HOST, host).map_err(|error| unsendable(&error))?;
-        for (name, value) in &headers {
-            request.append_header(name, value).map_err(|error| unsendable(&error))?;
+        let passed = upstream::request_headers(&asked.headers, origin, &self.list.protected, &ask.headers, added)?;
+        let mut headers = HeaderMap::with_capacity(passed.len() + 3);
+        headers.insert(HOST, self.route.upstream.host_for(asked.target.authority.as_deref()));
+        headers.extend(passed);
+        if let Some(body) = body {
+            headers.insert(CONTENT_LENGTH, body.len().into());
+            headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
         }
-        Ok(request)
+        let with_query;
+        let target = match ask.query.as_str() {
+            "" => ask.path.as_str(),
+            query => {
+                with_query = [ask.path.as_str(), "?", query].concat();
+                with_query.as_str()
+            }
+        };
+        let request = RequestHeader::build_no_case(ask.method.clone(), target.as_bytes(), Some(0));
+        let mut parts = Parts::from(request.map_err(|error| unsendable(&error))?);
+        parts.headers = headers;
+        Ok(RequestHeader::from(parts))
     }
 }
 
 fn out_of_time() -> Failure {
     Problem::new(Code::BudgetExceeded, "the page was not found in the time allowed").into()
+}
+
+/// A client's body that is no object, which has been refused before.
+fn unwritable(error: &JsonError) -> Failure {
+    Failure::logged(Code::Internal, "the request can't be passed on to the upstream", error.to_string())
 }
 
 /// What can't be written on the wire: a client's path or filters that no URL can hold.

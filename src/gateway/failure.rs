@@ -123,8 +123,13 @@ impl Failure {
             }
             CursorError::Mismatch { differs } => {
                 let parts: Vec<String> = differs.iter().map(ToString::to_string).collect();
-                let parts = if parts.is_empty() { "list".to_owned() } else { parts.join(" and ") };
-                let said = format!("this cursor was made for another {parts}: keep them, or begin again at `restart`");
+                let other = match parts.is_empty() {
+                    true => "belongs to another list: go back to that".to_owned(),
+                    false => {
+                        format!("belongs to a list that differs in its {}: keep it as it was", parts.join(" and "))
+                    }
+                };
+                let said = format!("this cursor {other}, or begin again at `restart`");
                 (Code::CursorMismatch, said)
             }
         };

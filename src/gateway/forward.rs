@@ -17,7 +17,7 @@ use pingora::{
 
 use super::{Context, Forwarded, answer, clock, proxy::READ_TIMEOUT, respond, upstream::set_timeouts};
 use crate::{
-    downstream::{Code, Problem, legacy},
+    downstream::{Code, Problem, cors, response::expose},
     upstream::{fetch::FetchError, headers},
 };
 
@@ -79,27 +79,56 @@ pub(super) fn request(upstream_request: &mut RequestHeader, context: &Context) -
     Ok(())
 }
 
-/// Adds to a legacy answer what says that it is one. Everything else stays as it came.
+/// Adds to a legacy answer what says that it is one, and what browsers are to know. Everything else stays as it came.
 pub(super) fn response(upstream_response: &mut ResponseHeader, context: &Context) -> pingora::Result<()> {
+    mark_legacy(upstream_response, context)?;
+    share(upstream_response, context)
+}
+
+fn mark_legacy(upstream_response: &mut ResponseHeader, context: &Context) -> pingora::Result<()> {
     let Ok(Forwarded { found, successor: Some(successor), .. }) = context.forwarded() else { return Ok(()) };
     let Some(list) = &found.route.list else { return Ok(()) };
-    for (name, value) in &list.legacy_headers {
-        upstream_response.insert_header(name.clone(), value.clone())?;
-    }
-    let mut line = HeaderMap::new();
+    let mut added = HeaderMap::new();
     for value in upstream_response.headers.get_all(header::LINK) {
-        line.append(header::LINK, value.clone());
+        added.append(header::LINK, value.clone());
     }
-    legacy::add_links(&mut line, list.legacy.documentation.as_deref(), successor);
-    if let Some(value) = line.get(header::LINK) {
-        upstream_response.insert_header(header::LINK, value.clone())?;
+    list.mark_legacy(&mut added, successor);
+    for (name, value) in &added {
+        upstream_response.insert_header(name, value.clone())?;
+    }
+    Ok(())
+}
+
+/// Says which scripts may read the answer: as the route does, else, of a legacy answer, what the upstream allows and what
+/// was added to it.
+fn share(upstream_response: &mut ResponseHeader, context: &Context) -> pingora::Result<()> {
+    let is_legacy = context.forwarded().is_ok_and(|forwarded| forwarded.successor.is_some());
+    if upstream_response.status.is_informational() || (context.crossing.is_none() && !is_legacy) {
+        return Ok(());
+    }
+    let mut said = HeaderMap::new();
+    for name in cors::SAID {
+        for value in upstream_response.headers.get_all(&name) {
+            said.append(name.clone(), value.clone());
+        }
+    }
+    let before = said.clone();
+    match &context.crossing {
+        Some(crossing) => crossing.apply(&mut said),
+        None => expose(&mut said, std::iter::empty()),
+    }
+    for name in cors::SAID.iter().filter(|name| !before.get_all(*name).iter().eq(said.get_all(*name))) {
+        upstream_response.remove_header(name);
+        for value in said.get_all(name) {
+            upstream_response.append_header(name, value.clone())?;
+        }
     }
     Ok(())
 }
 
 /// Tells the client, where it can still be told, that there is no answer.
 pub(super) async fn fail(session: &mut Session, error: &Error, context: &mut Context) -> FailToProxy {
-    let Context { snapshot, outcome, .. } = context;
+    let Context { snapshot, outcome, crossing, .. } = context;
     let problem = problem(error);
     let begun = session.response_written().is_some_and(|head| !head.status.is_informational());
     // Pingora's text quotes what could not be parsed: the kind is enough for the log.
@@ -107,7 +136,10 @@ pub(super) async fn fail(session: &mut Session, error: &Error, context: &mut Con
     session.set_keepalive(None);
     match problem {
         Some(problem) if !begun => {
-            let response = answer::refuse(&problem, None, snapshot, outcome);
+            let mut response = answer::refuse(&problem, None, snapshot, outcome);
+            if let Some(crossing) = crossing {
+                crossing.apply(&mut response.headers);
+            }
             respond::write(session, response, outcome).await;
         }
         Some(_) if *error.esource() == ErrorSource::Upstream => outcome.code = Some("upstream_truncated"),

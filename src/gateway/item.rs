@@ -1,45 +1,97 @@
 //! Items of a page as their own cursors name them, and the places beside them.
 
-use crate::pagination::{
-    answer::Answer,
-    key::{KeyValue, identity},
-    mark::{Mark, Marker},
-    order::Order,
-    page::Page,
-    position::{Anchor, Item, MarkedItem, Marks, Position},
+use std::cell::{OnceCell, RefCell};
+
+use crate::{
+    cursor::ItemMint,
+    downstream::ItemCursors,
+    json::Span,
+    pagination::{
+        answer::Answer,
+        key::{KeyRef, KeyValue, identity},
+        mark::{Mark, Marker},
+        order::Order,
+        page::Page,
+        position::{Anchor, MarkedItem, Marks, Position},
+    },
 };
+
+/// What makes the cursors of a page's items.
+pub(super) struct PageCursors<'a> {
+    page: &'a Page,
+    order: &'a Order,
+    marker: &'a Marker,
+    mint: RefCell<ItemMint<'a>>,
+    /// The marks of all items, where nothing is known of the order: each is its neighbours' neighbour.
+    marks: OnceCell<Option<Vec<Mark>>>,
+}
+
+impl<'a> PageCursors<'a> {
+    /// Makes none yet.
+    pub(super) fn new(page: &'a Page, order: &'a Order, marker: &'a Marker, mint: ItemMint<'a>) -> Self {
+        Self { page, order, marker, mint: RefCell::new(mint), marks: OnceCell::new() }
+    }
+
+    fn push_keyed(&self, index: usize, out: &mut Vec<u8>) -> Option<bool> {
+        let place = self.page.items.get(index)?;
+        let answer = self.page.answers.get(place.answer as usize)?;
+        let (id, strong) = row(answer, self.order, place.item as usize)?.split_last()?;
+        let kinds = self.order.strong.iter().map(|key| &key.kind);
+        let keys = strong.iter().zip(kinds).map(|(span, kind)| KeyRef::of_strong(kind, span.of(&answer.body)));
+        let values = keys.chain(std::iter::once_with(|| KeyRef::of_id(id.of(&answer.body))));
+        Some(self.mint.borrow_mut().push_keyed(strong.len(), values, out))
+    }
+
+    /// By its mark and those of its neighbours on the page; at the page's edges the core has seen more of them.
+    fn push_marked(&self, index: usize, out: &mut Vec<u8>) -> Option<bool> {
+        let last = self.page.items.len().checked_sub(1)?;
+        let edge = self.page.edges.as_ref().and_then(|(first, end)| match index {
+            0 => Some(first),
+            _ if index == last => Some(end),
+            _ => None,
+        });
+        let mut mint = self.mint.borrow_mut();
+        if let Some(edge) = edge {
+            return Some(mint.push(edge, out));
+        }
+        let marks = self
+            .marks
+            .get_or_init(|| (0..=last).map(|index| mark(self.page, self.order, self.marker, index)).collect());
+        let marks = marks.as_deref()?;
+        let before = &marks[index.saturating_sub(Marks::AHEAD)..index];
+        let after = &marks[index + 1..(index + 1 + Marks::AHEAD).min(marks.len())];
+        Some(mint.push_marked(*marks.get(index)?, before, after, out))
+    }
+}
+
+impl ItemCursors for PageCursors<'_> {
+    fn push(&self, index: usize, out: &mut Vec<u8>) -> bool {
+        let pushed = if self.order.declared { self.push_keyed(index, out) } else { self.push_marked(index, out) };
+        pushed.unwrap_or(false)
+    }
+}
+
+/// The places of an item's strong keys, and last that of its id.
+fn row<'a>(answer: &'a Answer, order: &Order, index: usize) -> Option<&'a [Span]> {
+    let columns = order.columns();
+    answer.keys.get(index * columns..)?.get(..columns)
+}
 
 /// The keys and id of an item of an answer; none where they can't be read, or where nothing is known of the order.
 pub(super) fn anchor(answer: &Answer, order: &Order, index: usize) -> Option<Anchor> {
-    let columns = order.columns();
-    let row = answer.keys.get(index * columns..)?.get(..columns).filter(|_| order.declared)?;
-    let (id, strong) = row.split_last()?;
+    let (id, strong) = row(answer, order, index).filter(|_| order.declared)?.split_last()?;
     let kinds = order.strong.iter().map(|key| &key.kind);
     let keys = strong.iter().zip(kinds).map(|(span, kind)| KeyValue::of_strong(kind, span.of(&answer.body)));
     let keys = keys.collect::<Option<Vec<_>>>()?;
     Some(Anchor { keys, id: KeyValue::of_id(id.of(&answer.body))? })
 }
 
-/// The item at an index of a page: by its keys, or where nothing is known of the order, by its mark and those of its
-/// neighbours on the page.
-pub(super) fn nth(page: &Page, order: &Order, marker: &Marker, index: usize) -> Option<Item> {
-    if order.declared {
-        let place = page.items.get(index)?;
-        return anchor(page.answers.get(place.answer as usize)?, order, place.item as usize).map(Item::Keyed);
-    }
-    let marked = |index: usize| mark(page, order, marker, index);
-    let before = index.saturating_sub(Marks::AHEAD)..index;
-    let after = index + 1..(index + 1 + Marks::AHEAD).min(page.items.len());
-    let around = Marks { before: before.filter_map(marked).collect(), after: after.filter_map(marked).collect() };
-    Some(Item::Marked(MarkedItem { item: marked(index)?, around }))
-}
-
 /// The mark of an item of a page: of its id, else of its bytes.
 fn mark(page: &Page, order: &Order, marker: &Marker, index: usize) -> Option<Mark> {
     let place = page.items.get(index)?;
     let answer = page.answers.get(place.answer as usize)?;
-    let (item, columns) = (place.item as usize, order.columns());
-    let id = answer.keys.get((item + 1) * columns - 1)?.of(&answer.body);
+    let item = place.item as usize;
+    let id = row(answer, order, item)?.last()?.of(&answer.body);
     Some(match id {
         b"" | b"null" => marker.mark(answer.item(item)),
         raw => marker.mark(&identity(&order.id, raw)),

@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::learning::Learning;
+use super::{clock, learning::Learning, migration::Usage};
 use crate::{
     config::{
         Diagnostics,
-        settings::{Budgets, CursorSettings, LegacySettings, ListSettings, Mode, PageSizeSettings},
+        settings::{Budgets, CursorSettings, EnvelopeSettings, LegacySettings, ListSettings, Mode, PageSizeSettings},
     },
     cursor::KeyRing,
-    downstream::{EnvelopeTemplate, Parameters, legacy},
+    downstream::{Convention, Conventions, EnvelopeTemplate, Parameters, legacy},
     pagination::{
         page::Level,
         paging::{Family, Sizes},
@@ -25,10 +25,8 @@ use crate::{
 pub struct List {
     /// How the upstream is asked and read.
     pub dialect: Dialect,
-    /// What a query means.
-    pub parameters: Parameters,
-    /// What clients get.
-    pub envelope: EnvelopeTemplate,
+    /// What clients send and get.
+    pub conventions: Conventions,
     /// The keys of its cursors.
     pub keys: Arc<KeyRing>,
     /// Items on the edges of pages are remembered: cursors carry ids alone, and their keys are looked up, or items have
@@ -48,9 +46,10 @@ pub struct List {
     pub counts: bool,
     /// The upstream's lists say how many items there are.
     pub tells_total: bool,
-    /// The principal's headers and those that cursors are bound to: answers vary by them, and no client may have them
-    /// dropped on the way.
+    /// The principal's headers and those that cursors are bound to: no client may have them dropped on the way.
     pub protected: Vec<HeaderName>,
+    /// What pages vary by: those, and the headers by which clients choose what they get.
+    pub varies: Vec<HeaderName>,
     /// How cursors are made.
     pub cursor: CursorSettings,
     /// What becomes of requests by page or offset.
@@ -61,34 +60,41 @@ pub struct List {
     pub budgets: Budgets,
     /// What was learnt of the upstream. Shared with the next snapshot, where the route stays the same.
     pub learning: Arc<Learning>,
+    /// Who sends legacy requests. Shared with the next snapshot, where they are counted alike.
+    pub usage: Arc<Usage>,
 }
 
 impl List {
-    /// Compiles what a route says of its list; `learning` is what is known already. Gives nothing where there was an error.
+    /// Compiles what a route says of its list; `learning` is what is known already, `usage` what was counted. Gives nothing
+    /// where there was an error.
     pub(super) fn compile(
         settings: &ListSettings,
         keys: Option<&Arc<KeyRing>>,
         learning: Arc<Learning>,
+        usage: Option<&Arc<Usage>>,
         diagnostics: &mut Diagnostics,
     ) -> Option<Self> {
         let dialect = Dialect::compile(settings, diagnostics);
-        let envelope = EnvelopeTemplate::compile(&settings.envelope, &settings.collection, diagnostics);
-        let names = |names: fn(&Dialect) -> &[String]| dialect.as_ref().map_or(&[][..], names);
-        let parameters =
-            Parameters::compile(settings, names(Dialect::paging_names), names(Dialect::sort_names), diagnostics);
-        let (dialect, envelope, parameters) = (dialect?, envelope?, parameters?);
+        let conventions = conventions(settings, dialect.as_ref(), diagnostics);
+        let (dialect, conventions) = (dialect?, conventions?);
         warn(&dialect, settings, diagnostics);
-        let needs = envelope.needs();
+        warn_of_cursors(&dialect, settings, &conventions, diagnostics);
+        let names_items = |convention: &Convention| {
+            let needs = convention.envelope.needs();
+            needs.item_cursors || needs.edge_cursors
+        };
         let seeks = settings.mode.value == Mode::Seek;
         let tells_total = settings.dialect.response.total.is_some();
         let mut protected = settings.principal.clone();
         protected.extend(settings.cursor.bind.iter().cloned());
+        let varies = protected.iter().cloned().chain(conventions.varies_by()).collect();
+        let (keys, client) = (keys?, settings.legacy.client.as_ref());
+        let usage = usage.filter(|usage| usage.counts_like(client, keys)).map(Arc::clone);
         Some(Self {
             dialect,
-            parameters,
-            envelope,
-            keys: Arc::clone(keys?),
-            remembers: seeks || needs.item_cursors || needs.edge_cursors,
+            keys: Arc::clone(keys),
+            remembers: seeks || conventions.all().any(names_items),
+            conventions,
             verify: settings.verify,
             unproven: settings.unproven,
             short_pages: settings.short_pages,
@@ -97,12 +103,70 @@ impl List {
             counts: settings.dialect.count.is_some() || tells_total,
             tells_total,
             protected,
+            varies,
             cursor: settings.cursor.clone(),
             legacy_headers: legacy::headers(&settings.legacy),
             legacy: settings.legacy.clone(),
             budgets: settings.budgets,
             learning,
+            usage: usage.unwrap_or_else(|| Arc::new(Usage::new(client, keys, clock::unix_seconds()))),
         })
+    }
+
+    /// Says in a legacy answer that it is one; `successor` is the first page of the same list by cursor.
+    pub(super) fn mark_legacy(&self, headers: &mut HeaderMap, successor: &str) {
+        for (name, value) in &self.legacy_headers {
+            headers.insert(name.clone(), value.clone());
+        }
+        legacy::add_links(headers, self.legacy.documentation.as_deref(), successor);
+    }
+}
+
+/// The route's own convention, and those that its clients may choose. Only its own parameters can be renamed: who asks for
+/// another convention by its name means that one's words.
+fn conventions(
+    settings: &ListSettings,
+    dialect: Option<&Dialect>,
+    diagnostics: &mut Diagnostics,
+) -> Option<Conventions> {
+    let names = |names: fn(&Dialect) -> &[String]| dialect.map_or(&[][..], names);
+    let (paging, sorting) = (names(Dialect::paging_names), names(Dialect::sort_names));
+    let form = dialect.and_then(Dialect::sort_form);
+    let places = |places: fn(&Dialect) -> Vec<String>| dialect.map(places).unwrap_or_default();
+    let (paging_places, sort_places) = (places(Dialect::paging_places), places(Dialect::sort_places));
+    let mut compile = |envelope: &EnvelopeSettings, renamed| {
+        let template = EnvelopeTemplate::compile(envelope, &settings.collection, diagnostics);
+        let parameters = Parameters::compile(settings, envelope, renamed, paging, (sorting, form.clone()), diagnostics);
+        let parameters = parameters.and_then(|parameters| {
+            parameters.reserve_places(settings, envelope, &paging_places, &sort_places, diagnostics)
+        });
+        Some(Convention { name: envelope.name.clone(), parameters: parameters?, envelope: template? })
+    };
+    let own = compile(&settings.envelope, &settings.parameters.renamed);
+    let others: Vec<Option<Convention>> = settings.envelopes.iter().map(|other| compile(other, &[])).collect();
+    Some(Conventions::new(own?, others.into_iter().collect::<Option<_>>()?))
+}
+
+/// Says where items have no cursors: what an upstream hands out leads to a page, and an item says nothing of it.
+fn warn_of_cursors(
+    dialect: &Dialect,
+    settings: &ListSettings,
+    conventions: &Conventions,
+    diagnostics: &mut Diagnostics,
+) {
+    if dialect.paging().family != Family::Token {
+        return;
+    }
+    let envelopes = std::iter::once(&settings.envelope).chain(&settings.envelopes);
+    for (envelope, convention) in envelopes.zip(conventions.all()) {
+        if convention.envelope.needs().item_cursors {
+            let said = format!(
+                "items have no cursors of their own in a list that {} pages by token: {{item.cursor}} of {} is unknown",
+                settings.dialect.name, envelope.name
+            );
+            let help = "pages lead on all the same; {start.cursor} and {end.cursor} are those of the page";
+            diagnostics.warning(envelope.at, said, help);
+        }
     }
 }
 
@@ -124,3 +188,6 @@ fn warn(dialect: &Dialect, settings: &ListSettings, diagnostics: &mut Diagnostic
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,10 @@ use crate::config::settings::{ListenerSettings, ListenerTls, Settings};
 /// What is read at once from a client. The default of 64 KiB is what a process with many idle connections is made of.
 const READ_BUFFER: usize = 4 * 1024;
 
+/// What is collected before it is written to a client, so that the head of a response and a small page leave in one write.
+/// Chunks of what is streamed are written at once all the same. Every connection that was ever used keeps so much.
+const WRITE_BUFFER: usize = 8 * 1024;
+
 /// How many requests one connection may bring, so that its memory is given back now and then.
 const REQUESTS_PER_CONNECTION: u32 = 10_000;
 
@@ -68,7 +72,7 @@ pub fn server(settings: &Settings, gateway: Gateway) -> Result<Server, Unready> 
     }
     for listener in &settings.listeners {
         probe(&listener.name, listener.address)?;
-        let buffer = L4BufferSettings::default().read(READ_BUFFER);
+        let buffer = L4BufferSettings::new(READ_BUFFER, WRITE_BUFFER);
         let mut endpoint = ListenerConfig::tcp(listener.address.to_string()).l4_buffer(buffer);
         if let Some(tls) = certificate(listener)? {
             endpoint = endpoint.tls(tls);

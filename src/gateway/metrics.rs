@@ -8,12 +8,22 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use super::access_log::Outcome;
+use super::{access_log::Outcome, observe};
 use crate::downstream::Code;
 
 /// How requests end that no problem's code says.
-const PLAIN_OUTCOMES: [&str; 8] =
-    ["page", "not_modified", "passed", "forwarded", "client_gone", "client_stalled", "upstream_truncated", "panicked"];
+const PLAIN_OUTCOMES: [&str; 10] = [
+    "page",
+    "not_modified",
+    "passed",
+    "forwarded",
+    "redirected",
+    "preflight",
+    "client_gone",
+    "client_stalled",
+    "upstream_truncated",
+    "panicked",
+];
 
 /// How requests end: the codes of problems, and what has none.
 const OUTCOMES: [&str; PLAIN_OUTCOMES.len() + Code::ALL.len()] = {
@@ -47,7 +57,7 @@ impl Family {
 }
 
 /// All that is counted, in the order in which it is shown.
-pub const FAMILIES: [Family; 9] = [
+pub const FAMILIES: [Family; 12] = [
     Family {
         name: "cursorgate_requests",
         help: "Requests, by what became of them: page, forwarded, or the code of the problem.",
@@ -104,6 +114,21 @@ pub const FAMILIES: [Family; 9] = [
                another request's look-up.",
         label: Some(("source", &["cache", "upstream", "shared"])),
     },
+    Family {
+        name: "cursorgate_observed",
+        help: "Answers read on routes that observe, by verdict: servable, or the first cause against it.",
+        label: Some(("verdict", &observe::VERDICTS)),
+    },
+    Family {
+        name: "cursorgate_unobserved",
+        help: "Answers not read on routes that observe, by reason.",
+        label: Some(("reason", &observe::REASONS)),
+    },
+    Family {
+        name: "cursorgate_list_requests",
+        help: "Requests for lists, by how they page: by the gateway's cursors, by the upstream's parameters, or by neither.",
+        label: Some(("paging", &["cursor", "legacy", "unmarked"])),
+    },
 ];
 
 const REQUESTS: usize = 0;
@@ -115,6 +140,9 @@ const DRIFT: usize = 5;
 const STRAGGLERS: usize = 6;
 const UPSTREAM_REQUESTS: usize = 7;
 const PIVOTS: usize = 8;
+const OBSERVED: usize = 9;
+const UNOBSERVED: usize = 10;
+const PAGING: usize = 11;
 
 /// What is counted of one route.
 #[derive(Debug)]
@@ -152,7 +180,13 @@ impl RouteMetrics {
     /// Counts a request that has ended.
     pub(super) fn count(&self, outcome: &Outcome) {
         self.add_labelled(REQUESTS, outcome.word(), 1);
-        for (family, word) in [(PAGES, outcome.level), (UNPROVEN, outcome.unproven), (REFUSALS, outcome.refusal)] {
+        for (family, word) in [
+            (PAGES, outcome.level),
+            (UNPROVEN, outcome.unproven),
+            (REFUSALS, outcome.refusal),
+            (OBSERVED, outcome.observed),
+            (UNOBSERVED, outcome.unobserved),
+        ] {
             if let Some(word) = word {
                 self.add_labelled(family, word, 1);
             }
@@ -163,9 +197,16 @@ impl RouteMetrics {
         }
         self.add(STRAGGLERS, 0, outcome.stragglers.into());
         self.add(UPSTREAM_REQUESTS, 0, outcome.upstream_requests.into());
-        if let Some(source) = outcome.pivot {
-            self.add_labelled(PIVOTS, source, 1);
+        for (family, word) in [(PIVOTS, outcome.pivot), (PAGING, outcome.paging)] {
+            if let Some(word) = word {
+                self.add_labelled(family, word, 1);
+            }
         }
+    }
+
+    /// How many requests for the list paged in each way.
+    pub fn paging(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.counts(PAGING)
     }
 
     fn add_labelled(&self, family: usize, value: &str, count: u64) {

@@ -9,7 +9,8 @@
 //!   │         exchange                 pagination::resolve ◄─► upstream::Dialect, upstream::fetch
 //!   │         tokens, downstream       page → cursors, links, envelope → Response
 //!   ▼
-//! respond     written with its exact length; access_log: one line
+//! respond     crossing: who may read it from other origins; written with its exact length; access_log: one line
+//! observe     beside forward: what passed is read afterwards, as serve would have, and counted
 //! ```
 //!
 //! A request keeps the [`Snapshot`] that was in force when it began. Pages are never made in Pingora's body filters:
@@ -18,7 +19,9 @@
 pub mod access_log;
 mod answer;
 mod asked;
+mod body;
 pub mod clock;
+mod crossing;
 mod exchange;
 mod failure;
 mod flights;
@@ -32,6 +35,9 @@ pub mod list;
 mod listen;
 pub mod live;
 pub mod metrics;
+pub mod migration;
+pub mod observe;
+pub mod openapi;
 mod path;
 pub mod pivots;
 mod proxy;
@@ -49,6 +55,7 @@ use std::sync::{
 };
 
 use access_log::Outcome;
+use crossing::Crossing;
 use front::Target;
 use lifecycle::{InFlight, Vitals};
 pub use listen::{Unready, certificate, companion, probe, server};
@@ -64,6 +71,7 @@ use crate::upstream::fetch::Fetcher;
 pub struct Gateway {
     live: Arc<Live>,
     fetcher: Fetcher,
+    readers: observe::Readers,
     vitals: Vitals,
     ids: RequestIds,
 }
@@ -75,15 +83,20 @@ impl Gateway {
     ///
     /// Where the system gives no random bytes.
     pub fn new(live: Arc<Live>, vitals: Vitals) -> Result<Self, getrandom::Error> {
-        Ok(Self { live, fetcher: Fetcher::new(), vitals, ids: RequestIds::new()? })
+        let readers = observe::Readers::default();
+        Ok(Self { live, fetcher: Fetcher::new(), readers, vitals, ids: RequestIds::new()? })
     }
 }
 
-/// What is kept for one request: the snapshot it began with, the route that covers it, and what becomes of it.
+/// What is kept for one request: the snapshot it began with, the route that covers it, who may read the answer, and what
+/// becomes of it.
 #[derive(Debug)]
 pub struct Context {
     snapshot: Arc<Snapshot>,
     forwarded: Option<Forwarded>,
+    /// The answer that passes, where it is read too.
+    observation: Option<Box<observe::Observation>>,
+    crossing: Option<Crossing>,
     outcome: Outcome,
     _in_flight: InFlight,
 }

@@ -153,6 +153,8 @@ pub(super) struct ScopeParts<'a> {
     pub(super) path: &'a str,
     /// The client's filters, private ones too, as they go upstream.
     pub(super) filters: &'a str,
+    /// What of the body goes upstream.
+    pub(super) body: Option<&'a [u8]>,
     /// The order.
     pub(super) order: &'a Order,
     /// The request's headers.
@@ -174,6 +176,7 @@ impl Scope {
         for text in [parts.host, parts.path, parts.filters] {
             add(text.as_bytes());
         }
+        add(parts.body.unwrap_or_default());
         for key in parts.order.strong.iter().chain([&parts.order.id]) {
             add(key.name.as_bytes());
             add(&[u8::from(key.direction == Direction::Descending)]);
@@ -278,6 +281,7 @@ mod tests {
             host: "a",
             path: "/one",
             filters: "b=1",
+            body: None,
             order: &up,
             headers: &none,
             principal: &principal,
@@ -295,6 +299,8 @@ mod tests {
             ScopeParts { route: &snapshot.routes[1], ..base },
             ScopeParts { host: "", ..base },
             ScopeParts { path: "/oneb", filters: "=1", ..base },
+            ScopeParts { body: Some(b"{}"), ..base },
+            ScopeParts { body: Some(br#"{"a":1}"#), ..base },
             ScopeParts { filters: "b=2", ..base },
             ScopeParts { order: &down, ..base },
         ];

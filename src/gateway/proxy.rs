@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use pingora::{
     Error,
     http::{RequestHeader, ResponseHeader},
@@ -11,7 +12,7 @@ use pingora::{
     upstreams::peer::HttpPeer,
 };
 
-use super::{Context, Gateway, access_log::Outcome, answer, forward};
+use super::{Context, Gateway, access_log::Outcome, answer, forward, observe};
 
 /// How long one write to a client may take: a client that reads nothing gives its connection back.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -32,7 +33,14 @@ impl ProxyHttp for Gateway {
     fn new_ctx(&self) -> Context {
         let snapshot = self.live.pin();
         let outcome = Outcome::begin(self.ids.next(), Arc::clone(&snapshot.metrics));
-        Context { snapshot, forwarded: None, outcome, _in_flight: self.vitals.enter() }
+        Context {
+            snapshot,
+            forwarded: None,
+            observation: None,
+            crossing: None,
+            outcome,
+            _in_flight: self.vitals.enter(),
+        }
     }
 
     /// Pingora's compression module would look at every response; nothing is compressed here.
@@ -80,11 +88,25 @@ impl ProxyHttp for Gateway {
 
     async fn response_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         upstream_response: &mut ResponseHeader,
         context: &mut Context,
     ) -> pingora::Result<()> {
+        observe::begin(&self.readers, session.req_header(), upstream_response, context);
         forward::response(upstream_response, context)
+    }
+
+    fn response_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        _end_of_stream: bool,
+        context: &mut Context,
+    ) -> pingora::Result<Option<Duration>> {
+        if let (Some(observation), Some(bytes)) = (&mut context.observation, body) {
+            observation.push(bytes);
+        }
+        Ok(None)
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Context) -> FailToProxy {
@@ -101,11 +123,12 @@ impl ProxyHttp for Gateway {
         true
     }
 
-    async fn logging(&self, session: &mut Session, _error: Option<&Error>, context: &mut Context) {
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, context: &mut Context) {
         if let Some(head) = session.response_written() {
             context.outcome.status = head.status.as_u16();
         }
         context.outcome.bytes = session.body_bytes_sent();
+        observe::end(self, context, error.is_none());
     }
 }
 

@@ -1,15 +1,15 @@
 //! A response onto the wire, with its exact length.
 
 use bytes::Bytes;
-use http::Method;
-use pingora::{ErrorType, http::ResponseHeader, proxy::Session};
+use http::{Method, StatusCode};
+use pingora::{ErrorType, OrErr, http::ResponseHeader, proxy::Session};
 
 use super::access_log::Outcome;
 use crate::downstream::Response;
 
 /// How much of a body is written at once. Each write has the whole time that one may take, so that a slow client which
 /// reads on gets all of it, and one that reads nothing is let go.
-const PIECE: usize = 64 * 1024;
+const PIECE: usize = 128 * 1024;
 
 /// Writes a response. The connection stays open for the next request, 4xx or not: only who is in doubt about framing
 /// closes it before. A client that can't be written to is gone, and one that does not read is stalled: the log says it,
@@ -18,11 +18,10 @@ pub(super) async fn write(session: &mut Session, response: Response, outcome: &m
     outcome.status = response.status;
     let without_body = session.req_header().method == Method::HEAD || response.body.is_empty();
     let written = async {
-        let mut head = ResponseHeader::build_no_case(response.status, Some(response.headers.len() + 2))?;
-        for (name, value) in &response.headers {
-            head.append_header(name, value)?;
-        }
-        session.write_response_header(Box::new(head), without_body).await?;
+        let (mut head, ()) = http::Response::new(()).into_parts();
+        head.status = StatusCode::from_u16(response.status).or_err(ErrorType::InternalError, "no status")?;
+        head.headers = response.headers;
+        session.write_response_header(Box::new(ResponseHeader::from(head)), without_body).await?;
         let mut left = if without_body { Bytes::new() } else { Bytes::from(response.body) };
         while !left.is_empty() {
             let piece = left.split_to(left.len().min(PIECE));

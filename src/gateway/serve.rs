@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 
 use super::{
     Gateway,
@@ -16,10 +16,11 @@ use super::{
     tokens::{Tokens, at, id_text},
 };
 use crate::{
-    config::settings::Role,
+    config::settings::{Mode, Role},
     cursor::TooLong,
     downstream::{
-        Code, Facts, LegacyDecision, LinkBase, LinkSet, LinkTo, ListRequest, Problem, RequestKind, Response, legacy,
+        Chosen, EnvelopeTemplate, Facts, ItemCursors, LegacyDecision, LinkBase, LinkSet, LinkTo, ListRequest,
+        Parameters, RequestKind, Response, legacy,
         response::{PageResponse, level_word},
     },
     pagination::{
@@ -28,6 +29,7 @@ use crate::{
         position::{Item, Position, Target},
         window::Offset,
     },
+    upstream::Unsortable,
 };
 
 /// How a request for a list is answered.
@@ -46,31 +48,47 @@ pub(super) async fn serve(
     asked: &Asked,
     route: &Route,
     list: &List,
+    chosen: &Chosen<'_>,
     outcome: &mut Outcome,
 ) -> Result<Served, Failure> {
-    let mut request = list.parameters.read(asked.query())?;
+    let parameters = &chosen.convention.parameters;
+    let mut request = parameters.read_with(asked.query(), asked.body.as_ref())?;
+    let preferred = parameters.prefer(&mut request, &chosen.preferences);
     let base = asked.link_base(route, snapshot);
-    let restart = || base.url(&list.parameters.link_query(&request, None));
-    let legacy_page = match legacy::decide(&request.kind, &list.legacy, restart) {
+    let restart = || base.url(&parameters.link_query(&request, None));
+    let decision = legacy::decide(&request.kind, &list.legacy, asked.now, restart);
+    note(list, asked, &request.kind, outcome);
+    let redirects = decision == LegacyDecision::Redirect;
+    let legacy_page = match decision {
         LegacyDecision::Serve => None,
         LegacyDecision::Pass => return Ok(Served::Forward),
-        LegacyDecision::Translate => Some(LegacyPage::read(list, &request)?),
+        LegacyDecision::Translate | LegacyDecision::Redirect => Some(LegacyPage::read(list, &request)?),
         LegacyDecision::Reject(problem) | LegacyDecision::Refuse(problem) => return Err(problem.into()),
     };
+    if let Some(problem) = &chosen.refused {
+        return Err(problem.clone().into());
+    }
     if let Some(page) = &legacy_page {
         // A walk that begins with a page by number goes on with pages of its size.
         request.limit_written.get_or_insert_with(|| page.limit.to_string());
     }
-    let links = Links { base, list, request: &request };
+    let links = Links { base, parameters, request: &request };
     let sorted = match &request.sort {
         Some(terms) => match list.dialect.sorted(terms, request.id_direction) {
-            Some(sorted) => Arc::new(sorted),
-            None => return Err(unprovable(list)),
+            Ok(sorted) => Arc::new(sorted),
+            Err(unsortable) => return Err(parameters.unsortable(&request, &detail(&unsortable)).into()),
         },
         None => Arc::clone(list.dialect.default_sorted()),
     };
     let pivots = &*snapshot.pivots;
-    let tokens = Tokens::new(asked, route, list, &request, &sorted, pivots);
+    let tokens = Tokens::new(asked, route, list, parameters, &request, &sorted, pivots);
+    // Where only tokens lead to places, no cursor would: the page itself says that it can't be had.
+    let leads = |page: &&LegacyPage| page.offset == 0 || sorted.mode != Mode::Token;
+    if let Some(page) = legacy_page.as_ref().filter(|page| redirects && leads(page))
+        && let Some(response) = redirected(list, &links, &tokens, Offset(page.offset))?
+    {
+        return Ok(Served::Response(response));
+    }
     let ((placed, made_by), limit) = match &legacy_page {
         Some(page) => ((at(Offset(page.offset)).into(), None), page.limit),
         None => (tokens.open(&request.place)?, request.limit),
@@ -78,6 +96,7 @@ pub(super) async fn serve(
     let backward = placed.target.position.is_backward();
 
     let filters = &request.filters.forwarded;
+    let body = request.filters.body.as_deref();
     let exchange = Exchange {
         gateway,
         pivots,
@@ -86,6 +105,7 @@ pub(super) async fn serve(
         list,
         sorted: &sorted,
         filters,
+        body,
         tokens: &tokens,
         made_by: made_by.as_ref(),
     };
@@ -99,31 +119,66 @@ pub(super) async fn serve(
     tokens.remember(&page);
     outcome.served(&page);
 
-    let written = Written { asked, list, page: &page, heads: &heads };
+    let preferred = chosen.preference_applied(preferred.as_deref());
+    let envelope = &chosen.convention.envelope;
+    let written = Written { asked, list, envelope, preferred, page: &page, heads: &heads };
     let response = written.render(&links, &tokens, limit, backward, legacy_page.as_ref())?;
-    Ok(Served::Response(response.unless_matched(&asked.headers)))
+    // A validator is of what GET would give (RFC 9110 section 8.8), and conditions are for GET and HEAD.
+    Ok(Served::Response(match asked.body {
+        None => response.unless_matched(&asked.headers),
+        Some(_) => response.without_validator(),
+    }))
 }
 
-/// A sort behind whose first keys another one stands, although their values can't be compared.
-fn unprovable(list: &List) -> Failure {
-    let name = list.parameters.name(Role::Sort).unwrap_or("sort");
-    let said = format!(
-        "`{name}` names a field that the list is sorted by in a way of its own: such a field is the last one of a sort"
-    );
-    Problem::new(Code::SortInvalid, said).with_parameter(name).into()
+/// Remembers how a request pages, and, of an old client's, whose it is.
+fn note(list: &List, asked: &Asked, kind: &RequestKind, outcome: &mut Outcome) {
+    outcome.paging = Some(match kind {
+        RequestKind::Cursor => "cursor",
+        RequestKind::Legacy { .. } => "legacy",
+        RequestKind::Unmarked => "unmarked",
+    });
+    if legacy::is_legacy(kind, &list.legacy) {
+        list.usage.count(&asked.headers, asked.query().unwrap_or_default(), &list.keys, asked.now);
+    }
+}
+
+/// The way from a page by number to the same page by cursor; none where the client's parameters can't say it.
+fn redirected(
+    list: &List,
+    links: &Links<'_>,
+    tokens: &Tokens<'_>,
+    offset: Offset,
+) -> Result<Option<Response>, TooLong> {
+    let location = links.to(&at(offset), &tokens.seal_offset(offset)?);
+    let mut response = location.and_then(|location| legacy::redirect(&location));
+    if let Some(response) = &mut response {
+        list.mark_legacy(&mut response.headers, &links.first());
+    }
+    Ok(response)
+}
+
+/// Why the upstream can't be asked for an order, for the client.
+fn detail(unsortable: &Unsortable) -> String {
+    match unsortable {
+        Unsortable::Opaque(field) => {
+            format!("this list is sorted by `{field}` in a way of its own: it is the last field of a sort")
+        }
+        Unsortable::TooManyKeys(1) => "this list can be sorted by one field at a time".to_owned(),
+        Unsortable::TooManyKeys(most) => format!("this list can be sorted by {most} fields at a time"),
+    }
 }
 
 /// The links of one request.
 struct Links<'a> {
     base: LinkBase,
-    list: &'a List,
+    parameters: &'a Parameters,
     request: &'a ListRequest,
 }
 
 impl Links<'_> {
     /// The link to the first page.
     fn first(&self) -> String {
-        self.base.url(&self.list.parameters.link_query(self.request, None))
+        self.base.url(&self.parameters.link_query(self.request, None))
     }
 
     /// The link to the page at a place, which a cursor says; none where the client's parameters can't say it.
@@ -131,15 +186,16 @@ impl Links<'_> {
         let backward = target.position.is_backward();
         let id;
         let to = match &target.position {
-            _ if self.list.parameters.takes_cursors() => LinkTo::Cursor { token, backward },
+            _ if self.parameters.takes_cursors_in_body() => return None,
+            _ if self.parameters.takes_cursors() => LinkTo::Cursor { token, backward },
             Position::After(anchor) | Position::Before(anchor) => {
                 id = id_text(&anchor.id)?;
                 LinkTo::Id { id: &id, backward }
             }
-            Position::End if self.list.parameters.name(Role::LimitBackward).is_some() => LinkTo::Last,
+            Position::End if self.parameters.name(Role::LimitBackward).is_some() => LinkTo::Last,
             _ => return None,
         };
-        Some(self.base.url(&self.list.parameters.link_query(self.request, Some(to))))
+        Some(self.base.url(&self.parameters.link_query(self.request, Some(to))))
     }
 }
 
@@ -176,6 +232,9 @@ impl LegacyPage {
 struct Written<'a> {
     asked: &'a Asked,
     list: &'a List,
+    envelope: &'a EnvelopeTemplate,
+    /// `Preference-Applied`.
+    preferred: Option<HeaderValue>,
     page: &'a Page,
     heads: &'a Heads,
 }
@@ -189,7 +248,7 @@ impl Written<'_> {
         backward: bool,
         legacy_page: Option<&LegacyPage>,
     ) -> Result<Response, TooLong> {
-        let Self { asked, list, page, .. } = *self;
+        let Self { asked, list, envelope, page, .. } = *self;
         let seal = |target: &Option<Target>| target.as_ref().map(|target| tokens.seal(target)).transpose();
         let (next, prev) = (seal(&page.next)?, seal(&page.previous)?);
         let last = page.last.as_ref().and_then(|target| tokens.seal(target).ok());
@@ -197,14 +256,20 @@ impl Written<'_> {
             target.as_ref().zip(token.as_deref()).and_then(|(target, token)| links.to(target, token))
         };
         let first = links.first();
-        let link_set = LinkSet {
-            self_: Some(links.base.url(&links.request.self_query)),
-            first: Some(first.clone()),
-            prev: link(&page.previous, &prev),
-            next: link(&page.next, &next),
-            last: link(&page.last, &last),
+        // No link leads where a body does.
+        let link_set = if asked.body.is_some() {
+            LinkSet::default()
+        } else {
+            LinkSet {
+                self_: Some(links.base.url(&links.request.self_query)),
+                first: Some(first.clone()),
+                prev: link(&page.previous, &prev),
+                next: link(&page.next, &next),
+                last: link(&page.last, &last),
+            }
         };
-        let needs = list.envelope.needs();
+        let echoed = asked.body.as_ref().map(|body| body.find(envelope.request_places())).unwrap_or_default();
+        let needs = envelope.needs();
         let now = needs.now.then(|| clock::rfc3339(asked.now));
         // An item says nothing of the token that leads to it.
         let has_item_cursors = list.dialect.paging().family != Family::Token;
@@ -216,7 +281,7 @@ impl Written<'_> {
         };
         let start_cursor = edge(edges.map(|(first, _)| first), &prev);
         let end_cursor = edge(edges.map(|(_, last)| last), &next);
-        let item_cursor = |index: usize| tokens.seal_nth(page, index);
+        let item_cursors = (needs.item_cursors && has_item_cursors).then(|| tokens.of_items(page));
         let total = page.total;
         let number = legacy_page.and_then(|page| page.number);
         let exact = total.filter(|total| total.exact && number.is_some());
@@ -236,21 +301,24 @@ impl Written<'_> {
             start_cursor: start_cursor.as_deref(),
             end_cursor: end_cursor.as_deref(),
             links: &link_set,
-            item_cursor: (needs.item_cursors && has_item_cursors).then_some(&item_cursor),
+            request: &echoed,
+            item_cursors: item_cursors.as_ref().map(|cursors| cursors as &dyn ItemCursors),
         };
         let upstream: Vec<&HeaderMap> = self.heads.listed.iter().collect();
         let beside: Vec<&HeaderMap> = self.heads.beside.iter().collect();
         let (extra_links, legacy_headers) = match legacy_page {
+            Some(_) if asked.body.is_some() => (Vec::new(), list.legacy_headers.as_slice()),
             Some(_) => (legacy::links(list.legacy.documentation.as_deref(), &first), list.legacy_headers.as_slice()),
             None => (Vec::new(), &[][..]),
         };
         Ok(PageResponse {
-            template: &list.envelope,
+            template: envelope,
             facts: &facts,
             page,
             upstream: &upstream,
             beside: &beside,
-            protected: &list.protected,
+            varies: &list.varies,
+            preference_applied: self.preferred.as_ref(),
             link_length: list.budgets.link_length,
             extra_links: &extra_links,
             legacy_headers,

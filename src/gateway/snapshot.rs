@@ -12,6 +12,8 @@ use super::{
     learning::Learning,
     list::List,
     metrics::RouteMetrics,
+    observe::Observed,
+    openapi::OpenApi,
     path::PathTemplate,
     pivots::Pivots,
     route::{RouteTable, parameter_names},
@@ -21,10 +23,10 @@ use crate::{
     config::{
         Diagnostics,
         diagnostic::{Located, Location},
-        settings::{CursorKeySettings, Network, RouteSettings, ServerSettings, Settings, UpstreamSettings},
+        settings::{CursorKeySettings, Methods, Network, RouteSettings, ServerSettings, Settings, UpstreamSettings},
     },
     cursor::KeyRing,
-    downstream::EnvelopeTemplate,
+    downstream::{CorsPolicy, EnvelopeTemplate},
     upstream::{Dialect, resolve::Name},
 };
 
@@ -43,6 +45,8 @@ pub struct Snapshot {
     pub pivots: Arc<Pivots>,
     /// What is counted of requests that no route covers.
     pub metrics: Arc<RouteMetrics>,
+    /// What all routes look like to clients.
+    pub openapi: OpenApi,
 }
 
 /// A route, compiled.
@@ -54,14 +58,20 @@ pub struct Route {
     pub hosts: Vec<String>,
     /// Its path, as written.
     pub path: Located<String>,
+    /// What its list is asked for by.
+    pub methods: Methods,
     /// Who answers.
     pub upstream: Arc<Upstream>,
     /// The path asked upstream, where it is not the client's own.
     pub(super) upstream_path: Option<PathTemplate>,
     /// What links begin with.
     pub public_url: Option<String>,
+    /// Who may read it from other origins; none where the upstream says so.
+    pub cors: Option<CorsPolicy>,
     /// What serving its list needs; none where everything is forwarded.
     pub list: Option<List>,
+    /// The list that its answers are read for, where they pass as they come.
+    pub observed: Option<Box<Observed>>,
     /// What is counted of it. Shared with the next snapshot's route of the same name.
     pub metrics: Arc<RouteMetrics>,
     /// What tells whether another snapshot's route of the same name asks the same upstream in the same way.
@@ -92,6 +102,7 @@ impl Snapshot {
         for envelope in &settings.own_envelopes {
             EnvelopeTemplate::compile(envelope, "items", diagnostics);
         }
+        let openapi = OpenApi::compile(settings, &routes, diagnostics);
         let table = RouteTable::compile(&routes, diagnostics);
         if diagnostics.has_errors() {
             return None;
@@ -100,7 +111,7 @@ impl Snapshot {
         let pivots =
             previous.map(|previous| &previous.pivots).filter(|pivots| pivots.settings() == settings.caches.pivots);
         let pivots = pivots.map_or_else(|| Arc::new(Pivots::new(settings.caches.pivots)), Arc::clone);
-        Some(Self { table, routes, server: settings.server.clone(), keys, pivots, metrics })
+        Some(Self { table, routes, server: settings.server.clone(), keys, pivots, metrics, openapi })
     }
 
     /// Whether `X-Forwarded-*` of this address is believed.
@@ -121,7 +132,8 @@ impl Snapshot {
 
     fn learning(&self, name: &str, fingerprint: u64) -> Option<Arc<Learning>> {
         let route = self.route(name).filter(|route| route.fingerprint == fingerprint)?;
-        Some(Arc::clone(&route.list.as_ref()?.learning))
+        let list = route.list.as_ref().or_else(|| route.observed.as_ref().map(|observed| &observed.list));
+        Some(Arc::clone(&list?.learning))
     }
 }
 
@@ -172,9 +184,15 @@ impl Route {
         let list = match &settings.list {
             Some(list) => {
                 let learning = previous.and_then(|previous| previous.learning(&settings.name.value, fingerprint));
-                Some(List::compile(list, keys, learning.unwrap_or_default(), diagnostics)?)
+                let known = previous.and_then(|previous| previous.route(&settings.name.value)?.list.as_ref());
+                let usage = known.map(|known| &known.usage);
+                Some(List::compile(list, keys, learning.unwrap_or_default(), usage, diagnostics)?)
             }
             None => None,
+        };
+        let (list, observed) = match settings.observe {
+            Some(observe) => (None, list.map(|list| Box::new(Observed::new(list, observe)))),
+            None => (list, None),
         };
         let known = previous.and_then(|previous| previous.route(&settings.name.value));
         Some(Self {
@@ -182,10 +200,13 @@ impl Route {
             name: settings.name.value.clone(),
             hosts: settings.hosts.clone(),
             path: settings.path.clone(),
+            methods: settings.methods,
             upstream: upstream?,
             upstream_path,
             public_url: settings.public_url.clone(),
+            cors: settings.cors.as_ref().map(CorsPolicy::new),
             list,
+            observed,
             fingerprint,
         })
     }
@@ -229,6 +250,10 @@ fn fingerprint(settings: &RouteSettings, upstream: Option<&UpstreamSettings>) ->
     }
     if let Some(list) = &settings.list {
         list.dialect.request.query.value.hash(&mut hasher);
+        list.dialect.request.method.hash(&mut hasher);
+        if let Some(body) = &list.dialect.request.body {
+            body.value.hash_value(&mut hasher);
+        }
         list.dialect.response.items.value.hash(&mut hasher);
         list.dialect.size.max.as_ref().map(|max| max.value).hash(&mut hasher);
         list.dialect.size.choices.hash(&mut hasher);

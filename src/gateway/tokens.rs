@@ -5,15 +5,15 @@ use std::{sync::Arc, time::Instant};
 use super::{
     asked::Asked,
     failure::Failure,
-    item,
+    item::{self, PageCursors},
     list::List,
     pivots::{Known, Pivots, Scope, ScopeParts, Sighting},
     snapshot::Route,
 };
 use crate::{
     config::settings::{Mode, Role},
-    cursor::{self, Claims, Context, ContextParts, Expiry, Opened, TooLong},
-    downstream::{Code, ListRequest, Place, Problem},
+    cursor::{self, Claims, Context, ContextParts, Expiry, ItemMint, Opened, TooLong},
+    downstream::{Code, ListRequest, Parameters, Place, Problem},
     pagination::{
         answer::Answer,
         fingerprint::fingerprint,
@@ -30,6 +30,7 @@ use crate::{
 /// Opens and seals the cursors of one request.
 pub(super) struct Tokens<'a> {
     list: &'a List,
+    parameters: &'a Parameters,
     order: &'a Order,
     /// Page cursors carry the id of their item alone; its keys are looked up.
     seeks: bool,
@@ -64,6 +65,7 @@ impl<'a> Tokens<'a> {
         asked: &Asked,
         route: &Route,
         list: &'a List,
+        parameters: &'a Parameters,
         request: &ListRequest,
         sorted: &'a Sorted,
         pivots: &'a Pivots,
@@ -80,12 +82,13 @@ impl<'a> Tokens<'a> {
         let parts = ContextParts { route: &route.name, host, path, filters, order, headers: &headers };
         let scope = list.remembers.then(|| {
             let (filters, headers) = (&request.filters.forwarded, &asked.headers);
-            Scope::new(ScopeParts { route, host, path, filters, order, headers, principal: &list.protected })
+            let body = request.filters.body.as_deref();
+            Scope::new(ScopeParts { route, host, path, filters, body, order, headers, principal: &list.protected })
         });
         let marker = list.keys.signing_marker();
         let (context, now, instant) = (Context::new(parts), asked.now, asked.began);
         let seeks = sorted.mode == Mode::Seek;
-        Self { list, order, seeks, context, scope, pivots, marker, now, instant }
+        Self { list, parameters, order, seeks, context, scope, pivots, marker, now, instant }
     }
 
     /// What makes the marks of new cursors.
@@ -125,7 +128,8 @@ impl<'a> Tokens<'a> {
             (Role::Cursor, Claims::Page(target)) => self.placed(target),
             // Where there is no parameter for page cursors, `after` and `before` take them, each in its own direction.
             (_, Claims::Page(target)) if target.position.is_backward() == (role == Role::Before) => self.placed(target),
-            (Role::After | Role::Before, Claims::Item(item)) => self.beside(item, role == Role::Before),
+            // A convention without a parameter for items reads on from one that another convention named.
+            (_, Claims::Item(item)) => self.beside(item, role == Role::Before),
             _ => {
                 let said = "this cursor is ours, and made for another parameter: begin again at `restart`";
                 return Err(Problem::new(Code::CursorInvalid, said).with_parameter(self.parameter(role)).into());
@@ -198,15 +202,12 @@ impl<'a> Tokens<'a> {
         cursor::seal_item(keys, &self.context, item, cursor.length, cursor.sealed).ok()
     }
 
-    /// The item cursor of the item at an index of a page; empty where its keys can't be read or are too long.
+    /// What makes the cursors of a page's items.
     #[must_use]
-    pub(super) fn seal_nth(&self, page: &Page, index: usize) -> String {
-        let item = match &page.edges {
-            Some((first, _)) if index == 0 => Some(first.clone()),
-            Some((_, last)) if index + 1 == page.items.len() => Some(last.clone()),
-            _ => item::nth(page, self.order, &self.marker, index),
-        };
-        item.and_then(|item| self.seal_item(&item)).unwrap_or_default()
+    pub(super) fn of_items(&'a self, page: &'a Page) -> PageCursors<'a> {
+        let List { keys, cursor, .. } = self.list;
+        let mint = ItemMint::new(keys, &self.context, cursor.length, cursor.sealed);
+        PageCursors::new(page, self.order, &self.marker, mint)
     }
 
     /// Remembers the items on the edges of a page, which cursors lead on from.
@@ -235,7 +236,7 @@ impl<'a> Tokens<'a> {
     }
 
     fn parameter(&self, role: Role) -> &str {
-        self.list.parameters.name(role).unwrap_or("cursor")
+        self.parameters.name(role).unwrap_or("cursor")
     }
 }
 

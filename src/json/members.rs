@@ -1,4 +1,4 @@
-//! All members of one small object, for those whose names are not known before.
+//! All members of one small object, for those whose names are not known before, and all elements of a small array.
 
 use std::borrow::Cow;
 
@@ -36,6 +36,28 @@ pub fn members(value: &[u8]) -> Option<Vec<Member<'_>>> {
     Some(found)
 }
 
+/// The raw elements of an array; nothing where `value` is no JSON array, or has more than 1,000 elements.
+#[must_use]
+pub fn elements(value: &[u8]) -> Option<Vec<&[u8]>> {
+    let mut reader = Reader::new(value, u16::MAX);
+    if reader.byte() != b'[' {
+        return None;
+    }
+    let mut found = Vec::new();
+    let mut more = reader.enter(b']').ok()?;
+    while more {
+        let start = reader.at();
+        reader.skip().ok()?;
+        if found.len() == MOST {
+            return None;
+        }
+        found.push(reader.since(start));
+        more = reader.another().ok()?;
+    }
+    reader.end().ok()?;
+    Some(found)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,6 +73,15 @@ mod tests {
         let read_all = read(r#"{ "a" : 1, "b\u0041" : "x y", "a" : { "c" : [ ] } }"#);
         assert_eq!(read_all, Some(vec![pair("a", "{ \"c\" : [ ] }"), pair("bA", "\"x y\"")]));
         assert_eq!(read("{}"), Some(Vec::new()));
+    }
+
+    #[test]
+    fn elements_come_in_order() {
+        assert_eq!(elements(b"[ 1, \"x\" ,[2] ]"), Some(vec![&b"1"[..], b"\"x\"", b"[2]"]));
+        assert_eq!(elements(b"[]"), Some(Vec::new()));
+        for text in ["", "{}", "[1", "[1,]", "[] x"] {
+            assert_eq!(elements(text.as_bytes()), None, "{text}");
+        }
     }
 
     #[test]

@@ -3,17 +3,27 @@
 //! Nothing here builds a tree or copies an item. One scan ([`scan_page`]) checks the whole body for well-formedness
 //! and gives byte ranges ([`Span`]); everything above works on those. A [`Pointer`] says where to look, [`scalar`]
 //! reads the one value that stands there, [`mod@write`] writes the gateway's own strings. Duplicate members are read as
-//! their last, everywhere.
+//! their last, everywhere. A [`Document`] is for what the gateway writes of itself, its description.
 
+mod canonical;
+pub mod document;
+mod edit;
 mod members;
 mod plan;
 pub mod pointer;
 mod reader;
 pub mod scalar;
 pub mod scan;
+mod stops;
+#[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "what is compiled for an instruction set has to be called, and given its bytes")]
+mod vector;
 pub mod write;
 
-pub use members::{Member, members};
+pub use canonical::{CanonicalError, canonical};
+pub use document::Document;
+pub use edit::{Edit, Edits, add_edit, edited};
+pub use members::{Member, elements, members};
 pub use pointer::{Pointer, PointerError};
 pub use scan::{JsonError, Limits, PageSpans, Shape, scan_facts, scan_page};
 

@@ -4,7 +4,7 @@
 //! could matter where it stands.
 
 use super::pointer::{Pointer, Step};
-use super::reader::Name;
+use super::reader::{Lengths, Name};
 use super::scan::Shape;
 
 /// A place in one of the trees, as an index into its plan.
@@ -41,8 +41,8 @@ struct Node<'a> {
     first_child: Option<Place>,
     next_sibling: Option<Place>,
     first_target: Option<usize>,
-    /// A bit for each length that a member wanted here may have as a name, the last for all lengths from 63 on.
-    name_lengths: u64,
+    /// The lengths that the names of members wanted here have.
+    name_lengths: Lengths,
 }
 
 impl<'a> Plan<'a> {
@@ -92,13 +92,15 @@ impl<'a> Plan<'a> {
         })
     }
 
+    /// The lengths that the names of members wanted here have.
+    #[inline]
+    pub(super) fn name_lengths(&self, place: Place) -> Lengths {
+        self.nodes[place].name_lengths
+    }
+
     /// The place that a member of the object here leads to.
     #[inline]
     pub(super) fn member(&self, place: Place, name: Name<'_>) -> Option<Place> {
-        // Most members are not wanted, and most of them are told by their length alone.
-        if name.plain_length().is_some_and(|length| self.nodes[place].name_lengths & length_bit(length) == 0) {
-            return None;
-        }
         let leads = |step: &Step| matches!(step, Step::Member(wanted) if name.is(wanted));
         self.children(place).find(|(_, step)| leads(step)).map(|(child, _)| child)
     }
@@ -139,7 +141,7 @@ impl<'a> Plan<'a> {
             place = known.unwrap_or_else(|| {
                 let child = self.nodes.len();
                 if let Step::Member(name) = step {
-                    self.nodes[place].name_lengths |= length_bit(name.len());
+                    self.nodes[place].name_lengths.add(name.len());
                 }
                 let next_sibling = self.nodes[place].first_child.replace(child);
                 self.nodes.push(Node { step: Some(step), next_sibling, ..Node::default() });
@@ -148,9 +150,4 @@ impl<'a> Plan<'a> {
         }
         place
     }
-}
-
-/// The bit of a name's length.
-const fn length_bit(length: usize) -> u64 {
-    if length < 63 { 1 << length } else { 1 << 63 }
 }

@@ -72,6 +72,18 @@ impl Pointer {
         Self { steps: self.steps.iter().chain(&further.steps).cloned().collect() }
     }
 
+    /// The names of the members that it leads through; nothing where a step looks for an element.
+    #[must_use]
+    pub fn names(&self) -> Option<Vec<&str>> {
+        self.steps
+            .iter()
+            .map(|step| match step {
+                Step::Member(name) => Some(name.as_str()),
+                Step::Matching { .. } => None,
+            })
+            .collect()
+    }
+
     /// Where this place is in one JSON value; the range is relative to the start of `value`. Members given twice are
     /// read as their last. Nothing where the place is missing, or `value` is not JSON.
     ///

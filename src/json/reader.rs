@@ -1,19 +1,45 @@
 //! Tokens of a JSON text, and whole values passed over: the inner loop of every scan.
 //!
 //! It accepts RFC 8259 and nothing else. Containers are kept on a stack of its own, so that nesting costs one byte a
-//! level and never the thread's stack. Everything that looks at bytes in bulk is in this file.
+//! level and never the thread's stack. What looks at the bytes of strings in bulk is [`stops`](super::stops).
 
-use super::{JsonError, Span, scalar};
+use super::{
+    JsonError, Span, scalar,
+    stops::{Sought, Stops},
+};
 
 /// What [`Tokens::byte`] gives at the end of the text; no token begins with it.
 const END: u8 = 0;
 
 /// A place in a JSON text, and the containers that are open there.
-pub(super) struct Reader<'a> {
+pub(super) struct Reader<'a, S = Sought> {
     tokens: Tokens<'a>,
+    stops: S,
     /// The byte that closes each open container, outermost first.
     open: Vec<u8>,
     depth: usize,
+}
+
+/// Lengths of names: a bit for each, the last for all from 63 on. Most members are not wanted, and most of them are told
+/// by the length of their name alone.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Lengths(u64);
+
+impl Lengths {
+    /// Adds the length of a name.
+    pub(super) const fn add(&mut self, length: usize) {
+        self.0 |= Self::bit(length);
+    }
+
+    #[inline(always)]
+    const fn has(self, length: usize) -> bool {
+        self.0 & Self::bit(length) != 0
+    }
+
+    #[inline(always)]
+    const fn bit(length: usize) -> u64 {
+        1 << if length < 63 { length } else { 63 }
+    }
 }
 
 /// A member's name as it is spelled, quotes included.
@@ -29,10 +55,10 @@ impl<'a> Name<'a> {
         self.quoted
     }
 
-    /// How long the name is, where it is spelled as it is.
-    #[inline]
-    pub(super) const fn plain_length(self) -> Option<usize> {
-        if self.escaped { None } else { Some(self.quoted.len() - 2) }
+    /// Whether the name may have one of these lengths, once decoded.
+    #[inline(always)]
+    const fn may_be(self, lengths: Lengths) -> bool {
+        self.escaped || lengths.has(self.quoted.len() - 2)
     }
 
     /// Whether this is the name, once decoded. Nothing is decoded where nothing is escaped.
@@ -46,18 +72,30 @@ impl<'a> Name<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Begins at the first token after a byte order mark, if there is one.
+    /// Begins at the first token after a byte order mark, if there is one. The text must be UTF-8.
     pub(super) fn new(bytes: &'a [u8], depth: u16) -> Self {
+        Self::by(Sought, bytes, depth)
+    }
+}
+
+impl<'a, S: Stops> Reader<'a, S> {
+    /// The same, with a way to find where strings stop.
+    pub(super) fn by(stops: S, bytes: &'a [u8], depth: u16) -> Self {
         let at = if bytes.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
         let mut tokens = Tokens { bytes, at };
         tokens.token();
-        Self { tokens, open: Vec::with_capacity(32), depth: depth.into() }
+        Self { tokens, stops, open: Vec::with_capacity(32), depth: depth.into() }
     }
 
     /// Where the next byte is.
     #[inline]
     pub(super) const fn at(&self) -> usize {
         self.tokens.at
+    }
+
+    /// How many bytes were not passed.
+    pub(super) const fn left(&self) -> usize {
+        self.tokens.bytes.len() - self.tokens.at
     }
 
     /// Goes back to a place that was passed before, at the same nesting.
@@ -107,9 +145,33 @@ impl<'a> Reader<'a> {
     #[inline]
     pub(super) fn name(&mut self) -> Result<Name<'a>, JsonError> {
         let mut tokens = self.tokens;
-        let name = tokens.name()?;
+        let name = tokens.name(&mut self.stops)?;
         self.tokens = tokens;
         Ok(name)
+    }
+
+    /// From the beginning of a member on: passes members up to one whose name may have one of these lengths, its name and
+    /// its colon. Nothing where there is none: then the object is passed.
+    pub(super) fn name_of(&mut self, lengths: Lengths) -> Result<Option<Name<'a>>, JsonError> {
+        let mut tokens = self.tokens;
+        loop {
+            let name = tokens.name(&mut self.stops)?;
+            if name.may_be(lengths) {
+                self.tokens = tokens;
+                return Ok(Some(name));
+            }
+            if matches!(tokens.byte(), b'{' | b'[') {
+                self.tokens = tokens;
+                self.skip_container()?;
+                tokens = self.tokens;
+            } else {
+                tokens.scalar(&mut self.stops)?;
+            }
+            if !self.go_on(&mut tokens)? {
+                self.tokens = tokens;
+                return Ok(None);
+            }
+        }
     }
 
     /// Passes the value whose first byte is the next.
@@ -119,37 +181,58 @@ impl<'a> Reader<'a> {
         if matches!(tokens.byte(), b'{' | b'[') {
             return self.skip_container();
         }
-        tokens.scalar()?;
+        tokens.scalar(&mut self.stops)?;
         self.tokens = tokens;
         Ok(())
     }
 
     /// Passes the container whose opening byte is the next.
     fn skip_container(&mut self) -> Result<(), JsonError> {
-        // The place is kept in a value of its own through this loop, so that it stays in registers.
+        // The place is kept in a value of its own through this loop, and what closes the innermost container in another,
+        // so that they stay in registers.
         let mut tokens = self.tokens;
+        let mut close = 0;
         let outside = self.open.len();
         loop {
             let entered = match tokens.byte() {
-                b'{' => self.open_container(&mut tokens, b'}')?,
-                b'[' => self.open_container(&mut tokens, b']')?,
+                b'{' => self.open_container(&mut tokens, b'}')?.then_some(b'}'),
+                b'[' => self.open_container(&mut tokens, b']')?.then_some(b']'),
                 _ => {
-                    tokens.scalar()?;
-                    false
+                    tokens.scalar(&mut self.stops)?;
+                    None
                 }
             };
-            if !entered {
+            match entered {
+                Some(entered) => close = entered,
                 // A value has ended, and with it perhaps the containers around it.
-                while self.open.len() > outside && !self.go_on(&mut tokens)? {}
-                if self.open.len() == outside {
-                    self.tokens = tokens;
-                    return Ok(());
-                }
+                None => loop {
+                    if self.open.len() == outside {
+                        self.tokens = tokens;
+                        return Ok(());
+                    }
+                    let byte = tokens.token();
+                    if byte == b',' {
+                        tokens.at += 1;
+                        tokens.token();
+                        break;
+                    }
+                    if byte != close {
+                        return tokens.malformed();
+                    }
+                    tokens.at += 1;
+                    self.open.pop();
+                    close = self.open.last().copied().unwrap_or_default();
+                },
             }
-            if self.open.last() == Some(&b'}') {
-                tokens.name()?;
+            if close == b'}' {
+                tokens.name(&mut self.stops)?;
             }
         }
+    }
+
+    /// Whether the text is UTF-8, as far as it was read.
+    pub(super) fn is_utf8(&self) -> bool {
+        self.stops.is_utf8()
     }
 
     /// Passes whitespace up to the end of the text; anything else there is an error.
@@ -223,12 +306,12 @@ impl<'a> Tokens<'a> {
 
     /// Passes a member's name and colon; the next byte is the first one of its value.
     #[inline(always)]
-    fn name(&mut self) -> Result<Name<'a>, JsonError> {
+    fn name(&mut self, stops: &mut impl Stops) -> Result<Name<'a>, JsonError> {
         if self.byte() != b'"' {
             return self.malformed();
         }
         let start = self.at;
-        let escaped = self.string()?;
+        let escaped = self.string(stops)?;
         let quoted = &self.bytes[start..self.at];
         if self.token() != b':' {
             return self.malformed();
@@ -240,9 +323,9 @@ impl<'a> Tokens<'a> {
 
     /// Passes a string, number or word.
     #[inline(always)]
-    fn scalar(&mut self) -> Result<(), JsonError> {
+    fn scalar(&mut self, stops: &mut impl Stops) -> Result<(), JsonError> {
         match self.byte() {
-            b'"' => self.string().map(|_| ()),
+            b'"' => self.string(stops).map(|_| ()),
             b'-' | b'0'..=b'9' => self.number(),
             b't' => self.word(b"true"),
             b'f' => self.word(b"false"),
@@ -253,26 +336,19 @@ impl<'a> Tokens<'a> {
 
     /// Passes a string, whose opening quote is the next byte; true where it has an escape.
     #[inline(always)]
-    fn string(&mut self) -> Result<bool, JsonError> {
-        // Most strings are short: eight bytes at a time reach their end soonest. All else is not worth its place here.
-        let long = self.at + 32;
-        self.at += 1;
-        while self.at < long
-            && let Some(chunk) = self.bytes.get(self.at..).and_then(<[u8]>::first_chunk)
-        {
-            let stop = first_stop(chunk);
-            self.at += stop;
-            if stop < 8 {
-                break;
-            }
-        }
+    fn string(&mut self, stops: &mut impl Stops) -> Result<bool, JsonError> {
+        self.at = stops.next(self.bytes, self.at + 1);
         if self.byte() == b'"' {
             self.at += 1;
             return Ok(false);
         }
-        let (at, escaped) = string_end(self.bytes, self.at)?;
-        self.at = at;
-        Ok(escaped)
+        match escaped_end(self.bytes, self.at, stops) {
+            Ok(end) => {
+                self.at = end;
+                Ok(true)
+            }
+            Err(at) => Err(JsonError::Malformed { at }),
+        }
     }
 
     /// Passes a number.
@@ -304,6 +380,13 @@ impl<'a> Tokens<'a> {
     #[inline(always)]
     fn digits(&mut self) -> Result<(), JsonError> {
         let start = self.at;
+        while let Some(chunk) = self.bytes.get(self.at..).and_then(<[u8]>::first_chunk) {
+            let digits = leading_digits(chunk);
+            self.at += digits;
+            if digits < 8 {
+                return if self.at == start { self.malformed() } else { Ok(()) };
+            }
+        }
         while self.byte().is_ascii_digit() {
             self.at += 1;
         }
@@ -321,50 +404,30 @@ impl<'a> Tokens<'a> {
     }
 }
 
-/// From a place inside a string to the one behind its closing quote; true where there is an escape between.
+/// From the first stop in a string, which is not its end, to behind its closing quote; else the place of what is wrong.
 ///
 /// Half a surrogate pair is well-formed: such a string is no text, but an item that holds one leaves as it came.
-fn string_end(bytes: &[u8], mut at: usize) -> Result<(usize, bool), JsonError> {
-    let mut escaped = false;
+#[inline(never)]
+fn escaped_end(bytes: &[u8], mut at: usize, stops: &mut impl Stops) -> Result<usize, usize> {
     loop {
-        at = plain_end(bytes, at);
         match bytes[at..] {
-            [b'"', ..] => return Ok((at + 1, escaped)),
+            [b'"', ..] => return Ok(at + 1),
             [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => at += 2,
             [b'\\', b'u', a, b, c, d, ..] if [a, b, c, d].iter().all(u8::is_ascii_hexdigit) => at += 6,
-            _ => return Err(JsonError::Malformed { at }),
+            _ => return Err(at),
         }
-        escaped = true;
+        at = stops.next(bytes, at);
     }
 }
 
-/// The first place from `at` on where a string ends, or is more than its own spelling; else the end of the text.
-fn plain_end(bytes: &[u8], mut at: usize) -> usize {
-    // No way out in the middle of a block, no branch on a byte: so the compiler makes vector instructions of it.
-    let stops = |byte: &u8| u8::from(*byte == b'"') | u8::from(*byte == b'\\') | u8::from(*byte < b' ');
-    while let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk::<32>)
-        && block.iter().fold(0, |any, byte| any | stops(byte)) == 0
-    {
-        at += 32;
-    }
-    let rest = bytes.get(at..).unwrap_or_default();
-    at + rest.iter().position(|byte| stops(byte) != 0).unwrap_or(rest.len())
-}
-
-/// The place of the first stop among eight bytes, or 8.
-#[inline]
-const fn first_stop(chunk: &[u8; 8]) -> usize {
+/// How many of eight bytes are digits, up to the first that is none.
+#[inline(always)]
+const fn leading_digits(chunk: &[u8; 8]) -> usize {
     const ONES: u64 = u64::MAX / 0xff;
-    /// A lane's highest bit is set where it is below the limit. A borrow can set it wrongly in lanes above such a one,
-    /// never in lanes below, and only the lowest is looked at.
-    const fn below(lanes: u64, limit: u64) -> u64 {
-        lanes.wrapping_sub(ONES * limit) & !lanes
-    }
-    let lanes = u64::from_le_bytes(*chunk);
-    let quotes = below(lanes ^ (ONES * b'"' as u64), 1);
-    let backslashes = below(lanes ^ (ONES * b'\\' as u64), 1);
-    let controls = below(lanes, b' ' as u64);
-    ((quotes | backslashes | controls) & (ONES << 7)).trailing_zeros() as usize / 8
+    // Digits become their values, and in all other lanes the highest bit is set; no lane reaches into another.
+    let lanes = u64::from_le_bytes(*chunk) ^ (ONES * b'0' as u64);
+    let others = ((lanes & (ONES * 0x7f)) + ONES * (0x80 - 10)) | lanes;
+    (others & (ONES << 7)).trailing_zeros() as usize / 8
 }
 
 #[cfg(test)]

@@ -7,7 +7,10 @@ use super::plan::{BODY, ELEMENT, Place, Plan, Target};
 use super::pointer::Step;
 use super::reader::Reader;
 use super::scalar::{self, ScalarKind};
+use super::stops::{Sought, Stops};
 use super::{Pointer, Span};
+#[cfg(target_arch = "x86_64")]
+use super::{stops::Marked, vector::Avx2};
 
 /// What is looked for in a body.
 #[derive(Clone, Debug, Default)]
@@ -38,7 +41,7 @@ impl Default for Limits {
 }
 
 /// What was found. All ranges are of the whole body, and hold no whitespace around a value.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PageSpans {
     /// What is served of each element, or nothing where the array is missing or null.
     pub items: Option<Vec<Span>>,
@@ -92,17 +95,7 @@ impl std::error::Error for JsonError {}
 /// another shape, is one of the others.
 pub fn scan_page(body: &[u8], shape: &Shape, limits: Limits) -> Result<PageSpans, JsonError> {
     let plan = Plan::of_page(shape);
-    let mut scan = Scan::new(body, &plan, limits);
-    scan.found.facts = vec![Span::ABSENT; shape.facts.len()];
-    scan.width = shape.columns.len();
-    scan.whole(body)?;
-    match scan.items_place {
-        ItemsPlace::Empty => scan.found.items = None,
-        ItemsPlace::Array { first_without_item: None } => {}
-        ItemsPlace::Array { first_without_item: Some(index) } => return Err(JsonError::ItemMissing { index }),
-        ItemsPlace::Other => return Err(JsonError::NotAnArray),
-    }
-    Ok(scan.found)
+    scan(body, &plan, shape.columns.len(), shape.facts.len(), limits)
 }
 
 /// Scans a body once for places in it: its well-formedness, and one range for each, [`Span::ABSENT`] where the body lacks
@@ -112,10 +105,7 @@ pub fn scan_page(body: &[u8], shape: &Shape, limits: Limits) -> Result<PageSpans
 /// [`JsonError::Malformed`] and [`JsonError::TooDeep`], as of [`scan_page`].
 pub fn scan_facts(body: &[u8], facts: &[Pointer], limits: Limits) -> Result<Vec<Span>, JsonError> {
     let plan = Plan::of_facts(facts);
-    let mut scan = Scan::new(body, &plan, limits);
-    scan.found.facts = vec![Span::ABSENT; facts.len()];
-    scan.whole(body)?;
-    Ok(scan.found.facts)
+    Ok(scan(body, &plan, 0, facts.len(), limits)?.facts)
 }
 
 /// Where one place is in one value; nothing where it is missing or the value is not JSON.
@@ -124,6 +114,46 @@ pub(super) fn find(value: &[u8], pointer: &Pointer) -> Option<Span> {
     let found = scan_facts(value, std::slice::from_ref(pointer), limits).ok()?;
     found.first().copied().filter(|span| !span.is_absent())
 }
+
+/// Scans a body, by vector instructions where there are some. What they find wrong, and where, is for the plain way to
+/// say, which tells first whether it is text at all.
+fn scan(body: &[u8], plan: &Plan<'_>, columns: usize, facts: usize, limits: Limits) -> Result<PageSpans, JsonError> {
+    if u32::try_from(body.len()).is_err() {
+        return Err(JsonError::Malformed { at: u32::MAX as usize });
+    }
+    #[cfg(target_arch = "x86_64")]
+    if let Some(found) = marked(body, plan, columns, facts, limits) {
+        return found;
+    }
+    sought(body, plan, columns, facts, limits)
+}
+
+/// The way by vector instructions; nothing where there are none, or the body is no JSON within the limits.
+#[cfg(target_arch = "x86_64")]
+fn marked(
+    body: &[u8],
+    plan: &Plan<'_>,
+    columns: usize,
+    facts: usize,
+    limits: Limits,
+) -> Option<Result<PageSpans, JsonError>> {
+    let mut scan = Scan::new(body, plan, columns, facts, limits, Marked::new(Avx2::detect()?));
+    scan.whole().ok()?;
+    scan.reader.is_utf8().then(|| scan.finish())
+}
+
+/// The plain way.
+fn sought(body: &[u8], plan: &Plan<'_>, columns: usize, facts: usize, limits: Limits) -> Result<PageSpans, JsonError> {
+    if let Err(error) = std::str::from_utf8(body) {
+        return Err(JsonError::Malformed { at: error.valid_up_to() });
+    }
+    let mut scan = Scan::new(body, plan, columns, facts, limits, Sought);
+    scan.whole()?;
+    scan.finish()
+}
+
+/// How many bytes an element has that is smaller than most.
+const ORDINARY_ELEMENT: usize = 128;
 
 /// What stands at the items' place, as far as it was seen.
 #[derive(Clone, Copy)]
@@ -137,8 +167,8 @@ enum ItemsPlace {
 }
 
 /// A pass on its way.
-struct Scan<'a, 'p> {
-    reader: Reader<'a>,
+struct Scan<'a, 'p, S> {
+    reader: Reader<'a, S>,
     plan: &'p Plan<'p>,
     found: PageSpans,
     items_place: ItemsPlace,
@@ -152,30 +182,35 @@ struct Scan<'a, 'p> {
     item: Span,
 }
 
-impl<'a, 'p> Scan<'a, 'p> {
-    fn new(body: &'a [u8], plan: &'p Plan<'p>, limits: Limits) -> Self {
+impl<'a, 'p, S: Stops> Scan<'a, 'p, S> {
+    fn new(body: &'a [u8], plan: &'p Plan<'p>, columns: usize, facts: usize, limits: Limits, stops: S) -> Self {
         Self {
-            reader: Reader::new(body, limits.depth),
+            reader: Reader::by(stops, body, limits.depth),
             plan,
-            found: PageSpans::default(),
+            found: PageSpans { facts: vec![Span::ABSENT; facts], ..PageSpans::default() },
             items_place: ItemsPlace::Empty,
             most_items: limits.items,
-            width: 0,
+            width: columns,
             row: 0,
             item: Span::ABSENT,
         }
     }
 
-    /// The whole text: one value, in UTF-8, with whitespace around it.
-    fn whole(&mut self, body: &[u8]) -> Result<(), JsonError> {
-        if u32::try_from(body.len()).is_err() {
-            return Err(JsonError::Malformed { at: u32::MAX as usize });
-        }
-        if let Err(error) = std::str::from_utf8(body) {
-            return Err(JsonError::Malformed { at: error.valid_up_to() });
-        }
+    /// The whole text: one value, with whitespace around it.
+    fn whole(&mut self) -> Result<(), JsonError> {
         self.value(BODY)?;
         self.reader.end()
+    }
+
+    /// What was found, where it has the shape that is looked for.
+    fn finish(mut self) -> Result<PageSpans, JsonError> {
+        match self.items_place {
+            ItemsPlace::Empty => self.found.items = None,
+            ItemsPlace::Array { first_without_item: None } => {}
+            ItemsPlace::Array { first_without_item: Some(index) } => return Err(JsonError::ItemMissing { index }),
+            ItemsPlace::Other => return Err(JsonError::NotAnArray),
+        }
+        Ok(self.found)
     }
 
     /// The value at a place, whose first byte is the next.
@@ -210,9 +245,9 @@ impl<'a, 'p> Scan<'a, 'p> {
 
     /// An object on the way to something.
     fn object(&mut self, place: Place) -> Result<(), JsonError> {
+        let lengths = self.plan.name_lengths(place);
         let mut more = self.reader.enter(b'}')?;
-        while more {
-            let name = self.reader.name()?;
+        while more && let Some(name) = self.reader.name_of(lengths)? {
             match self.plan.member(place, name) {
                 Some(child) => self.value(child)?,
                 None => self.reader.skip()?,
@@ -290,6 +325,10 @@ impl<'a, 'p> Scan<'a, 'p> {
         let mut items = self.found.items.take().unwrap_or_default();
         items.clear();
         self.found.columns.clear();
+        // About as many as there may be of ordinary elements, so that small pages are not moved as they grow.
+        let room = self.reader.left() / ORDINARY_ELEMENT;
+        items.reserve(room);
+        self.found.columns.reserve(room * self.width);
         let mut first_without_item = None;
         let mut more = self.reader.enter(b']')?;
         while more {

@@ -112,6 +112,8 @@ struct State {
     sizes: Sizes,
     /// How often the page was begun anew, as the place that its reading had got to could not be found again.
     restarts: u32,
+    /// How many answers in a row had the items of the one before them, though they were asked for elsewhere.
+    alike: u32,
     /// Answers in vain since the last progress.
     misses: u32,
     total: Option<Total>,
@@ -172,6 +174,7 @@ pub(super) fn resolve(mut request: PageRequest) -> Step {
         asked: Vec::new(),
         purpose: Purpose::Window,
         requests: 0,
+        alike: 0,
         misses: 0,
         total: None,
         total_seen: None,
@@ -359,3 +362,6 @@ impl State {
         passed
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -223,9 +223,9 @@ impl Collector {
         matches!(self.boundary, Boundary::At(_)) && self.taken.is_empty()
     }
 
-    /// Says that there is more in the direction of reading, though nothing shows it.
+    /// Says that there is more in the direction of reading, as a count does: what proves no end may say that there is
+    /// none.
     pub(super) fn goes_on(&mut self) {
-        self.checked = true;
         match self.growth() {
             Growth::Rightward => self.more_behind = Some(true),
             Growth::Leftward => self.more_before = Some(true),

@@ -5,6 +5,9 @@ use std::cmp::Ordering;
 /// Compares two decimals as JSON writes them (RFC 8259, section 6), exactly, whatever their length. `None` where one of
 /// them is none.
 pub(super) fn compare_decimals(left: &[u8], right: &[u8]) -> Option<Ordering> {
+    if is_counted(left) && is_counted(right) {
+        return Some(left.len().cmp(&right.len()).then_with(|| left.cmp(right)));
+    }
     let (left, right) = (Decimal::parse(left)?, Decimal::parse(right)?);
     Some(match (left.sign(), right.sign()) {
         (one, other) if one != other => one.cmp(&other),
@@ -12,6 +15,11 @@ pub(super) fn compare_decimals(left: &[u8], right: &[u8]) -> Option<Ordering> {
         (-1, _) => right.compare_magnitude(&left),
         _ => left.compare_magnitude(&right),
     })
+}
+
+/// Whether a number is spelt as most ids and counts are: digits alone, the first of which is not 0.
+fn is_counted(text: &[u8]) -> bool {
+    matches!(text, [b'1'..=b'9', rest @ ..] if rest.iter().all(u8::is_ascii_digit))
 }
 
 /// The plain spelling of a decimal that is not spelt as a plain integer; `None` where it is, or is no decimal.

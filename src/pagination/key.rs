@@ -38,6 +38,39 @@ impl KeyValue {
     /// an array, a string that is no Unicode, and a spelling beyond [`SPELLING_KEPT`] of a key that compares as a whole.
     #[must_use]
     pub fn of_strong(kind: &Kind, raw: &[u8]) -> Option<Self> {
+        KeyRef::of_strong(kind, raw).map(KeyRef::into_owned)
+    }
+
+    /// Reads a raw JSON value as an id, whole; `None` for what can't be an id: null too.
+    #[must_use]
+    pub fn of_id(raw: &[u8]) -> Option<Self> {
+        KeyRef::of_id(raw).map(KeyRef::into_owned)
+    }
+
+    /// Whether this is a text of which the rest may have been cut: items with the same value are a run of ties, whatever
+    /// is said of ties.
+    pub(super) fn is_cut(&self, kind: &Kind) -> bool {
+        matches!((kind, self), (Kind::Inferred | Kind::Text, Self::Text(text)) if text.len() >= TEXT_KEPT)
+    }
+}
+
+/// The value of a key where it stands: in an answer, or in an anchor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyRef<'a> {
+    /// JSON null.
+    Null,
+    /// A boolean.
+    Boolean(bool),
+    /// A number, spelt as the upstream spelt it.
+    Number(&'a str),
+    /// A string, as in [`KeyValue::Text`]; borrowed wherever the upstream wrote it without escapes.
+    Text(Cow<'a, [u8]>),
+}
+
+impl<'a> KeyRef<'a> {
+    /// What [`KeyValue::of_strong`] reads.
+    #[must_use]
+    pub fn of_strong(kind: &Kind, raw: &'a [u8]) -> Option<Self> {
         match kind {
             Kind::Inferred | Kind::Text => Self::read(raw, TEXT_KEPT),
             _ => Self::read(raw, usize::MAX),
@@ -45,16 +78,10 @@ impl KeyValue {
         .filter(|value| value.len() <= SPELLING_KEPT)
     }
 
-    /// Reads a raw JSON value as an id, whole; `None` for what can't be an id: null too.
+    /// What [`KeyValue::of_id`] reads.
     #[must_use]
-    pub fn of_id(raw: &[u8]) -> Option<Self> {
+    pub fn of_id(raw: &'a [u8]) -> Option<Self> {
         Self::read(raw, usize::MAX).filter(|value| *value != Self::Null)
-    }
-
-    /// Whether this is a text of which the rest may have been cut: items with the same value are a run of ties, whatever
-    /// is said of ties.
-    pub(super) fn is_cut(&self, kind: &Kind) -> bool {
-        matches!((kind, self), (Kind::Inferred | Kind::Text, Self::Text(text)) if text.len() >= TEXT_KEPT)
     }
 
     fn len(&self) -> usize {
@@ -65,13 +92,37 @@ impl KeyValue {
         }
     }
 
-    fn read(raw: &[u8], kept: usize) -> Option<Self> {
+    fn read(raw: &'a [u8], kept: usize) -> Option<Self> {
         Some(match Scalar::read(raw)? {
             Scalar::Null => Self::Null,
             Scalar::Boolean(value) => Self::Boolean(value),
-            Scalar::Number(digits) => Self::Number(String::from_utf8(digits.to_vec()).ok()?),
-            Scalar::Text(text) => Self::Text(text[..text.len().min(kept)].to_vec()),
+            Scalar::Number(digits) => Self::Number(std::str::from_utf8(digits).ok()?),
+            Scalar::Text(Cow::Borrowed(text)) => Self::Text(Cow::Borrowed(&text[..text.len().min(kept)])),
+            Scalar::Text(Cow::Owned(mut text)) => {
+                text.truncate(kept);
+                Self::Text(Cow::Owned(text))
+            }
         })
+    }
+
+    fn into_owned(self) -> KeyValue {
+        match self {
+            Self::Null => KeyValue::Null,
+            Self::Boolean(value) => KeyValue::Boolean(value),
+            Self::Number(digits) => KeyValue::Number(digits.to_owned()),
+            Self::Text(text) => KeyValue::Text(text.into_owned()),
+        }
+    }
+}
+
+impl<'a> From<&'a KeyValue> for KeyRef<'a> {
+    fn from(value: &'a KeyValue) -> Self {
+        match value {
+            KeyValue::Null => Self::Null,
+            KeyValue::Boolean(value) => Self::Boolean(*value),
+            KeyValue::Number(digits) => Self::Number(digits),
+            KeyValue::Text(text) => Self::Text(Cow::Borrowed(text)),
+        }
     }
 }
 

@@ -26,6 +26,8 @@
 //! which `mirror` reads, show of it at once; `attempt` goes back to the whole list), `seek` (keys that are looked up),
 //! `anchored` (no declared order), `token` (what the upstream hands out). Around each of them `totals` says how long the
 //! list is, as the route wants it said.
+//!
+//! [`observed`] holds answers that others asked for against the same declarations, before a route serves them.
 
 mod anchored;
 pub mod answer;
@@ -41,6 +43,7 @@ pub mod key;
 mod keyset;
 pub mod mark;
 mod mirror;
+pub mod observed;
 pub mod order;
 pub mod page;
 pub mod paging;

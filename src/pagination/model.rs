@@ -292,8 +292,13 @@ impl List {
         match fetch {
             Fetch::Slice(slice, listing) => self.slice(*slice, listing),
             Fetch::Item(id) => {
-                let wanted = |row: &&Row| matches!(id, KeyValue::Number(id) if id == row.id());
-                match self.rows.iter().find(wanted) {
+                // As in a path, where an id has no type.
+                let written = match id {
+                    KeyValue::Number(id) => id.as_bytes(),
+                    KeyValue::Text(id) => id,
+                    KeyValue::Null | KeyValue::Boolean(_) => b"",
+                };
+                match self.rows.iter().find(|row| row.id().as_bytes() == written) {
                     Some(row) => answer([row]),
                     None => Answer { standing: Standing::Gone, ..Answer::default() },
                 }

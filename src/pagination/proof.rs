@@ -13,7 +13,7 @@ use super::{
     answer::Answer,
     collector::Side,
     end::{Belief, End},
-    key::{self, KeyValue},
+    key,
     order::{Kind, Order, SortKey, Ties},
     paging::Paging,
     plan,
@@ -189,7 +189,9 @@ impl View {
         let usable = 0..answer.items.len();
         let used = answer.size.unwrap_or(u32::MAX).min(fetch.size().0);
         let asked_to = begins.saturating_add(u64::from(if paging.hidden { used } else { fetch.size().0 }));
-        let sure = used.min(belief.learnt.honoured.max(2));
+        // No dialect says a least size that its upstream would not honour.
+        let honoured = belief.learnt.honoured.max(2);
+        let sure = used.min(honoured.max(plan::size_within(paging, honoured).0));
         let covers_to = match fetch {
             Slice::Page { number, .. } => (number.0.saturating_add(1)).saturating_mul(u64::from(sure)),
             Slice::Offset { .. } => begins.saturating_add(u64::from(sure)),
@@ -281,20 +283,16 @@ impl View {
     /// The item at a place as an anchor; `None` where no cursor can hold its keys.
     #[must_use]
     pub(super) fn anchor(&self, order: &Order, place: usize) -> Option<Anchor> {
-        let row = rows::row(&self.answer, order, self.item(place));
-        let (id, strong) = row.split_last()?;
-        let kinds = order.strong.iter().map(|key| &key.kind);
-        let keys = strong.iter().zip(kinds).map(|(span, kind)| KeyValue::of_strong(kind, span.of(&self.answer.body)));
-        Some(Anchor { keys: keys.collect::<Option<_>>()?, id: KeyValue::of_id(id.of(&self.answer.body))? })
+        rows::anchor(&self.answer, order, self.item(place))
     }
 
-    /// The id of the item at a place, in the spelling by which it is known again; empty where it has none.
+    /// The id of the item at a place, in the spelling by which it is known again, where it has one.
     #[must_use]
-    pub(super) fn id(&self, order: &Order, place: usize) -> Cow<'_, [u8]> {
+    pub(super) fn id(&self, order: &Order, place: usize) -> Option<Cow<'_, [u8]>> {
         let span = rows::row(&self.answer, order, self.item(place)).last().copied().unwrap_or_default();
         match span.of(&self.answer.body) {
-            b"null" | [b'{' | b'[', ..] => Cow::Borrowed(&[]),
-            id => key::identity(&order.id, id),
+            b"" | b"null" | [b'{' | b'[', ..] => None,
+            id => Some(key::identity(&order.id, id)),
         }
     }
 

@@ -170,7 +170,12 @@ pub fn resolve(request: PageRequest) -> Step {
 }
 
 /// Begins a page by the strategy that its list and its target ask for.
-fn read(request: PageRequest) -> Step {
+fn read(mut request: PageRequest) -> Step {
+    let paging = &request.paging;
+    if request.verify == Verify::Never && (paging.hidden || (paging.repeats_last_page && !request.order.declared)) {
+        // A place by offset alone would come again for ever: offsets count what is hidden, and the end is not one.
+        request.verify = Verify::Always;
+    }
     if request.paging.family == Family::Token {
         return token::resolve(request);
     }

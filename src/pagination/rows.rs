@@ -58,6 +58,14 @@ pub(super) fn relate(answer: &Answer, order: &Order, item: usize, anchor: &Ancho
     Some(Relation { strong: Ordering::Equal, whole })
 }
 
+/// An item as an anchor; `None` where no cursor can hold its keys.
+pub(super) fn anchor(answer: &Answer, order: &Order, item: usize) -> Option<Anchor> {
+    let (id, strong) = row(answer, order, item).split_last()?;
+    let body = &answer.body;
+    let keys = strong.iter().zip(&order.strong).map(|(span, key)| KeyValue::of_strong(&key.kind, span.of(body)));
+    Some(Anchor { keys: keys.collect::<Option<_>>()?, id: KeyValue::of_id(id.of(body))? })
+}
+
 pub(super) fn row<'a>(answer: &'a Answer, order: &Order, item: usize) -> &'a [Span] {
     let columns = order.columns();
     &answer.keys[item * columns..(item + 1) * columns]

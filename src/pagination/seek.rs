@@ -7,6 +7,8 @@
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
 use super::{
     answer::{Answer, Standing},
     attempt,
@@ -29,7 +31,7 @@ pub(super) fn resolve(request: PageRequest) -> Step {
         Position::AfterPivot(pivot) | Position::BeforePivot(pivot) => pivot.clone(),
         _ => return keyset::resolve(request),
     };
-    if request.order.strong.is_empty() {
+    if request.order.strong.is_empty() && pivot.fingerprint.is_some() {
         // The id is the whole order: there is nothing to look up.
         return go_on(request, Anchor { keys: Vec::new(), id: pivot.id });
     }
@@ -63,17 +65,30 @@ impl Machine for LookUp {
         let Some(now) = Anchor::of(&answer, &request.order, 0) else {
             return Step::Refuse(Refusal::Unsorted(rows::unkept(&answer, &request.order, 0).0));
         };
-        let is_the_item = key::compare(&request.order.id, Extent::Whole, Key::Kept(&now.id), Key::Kept(&pivot.id))
-            .is_some_and(std::cmp::Ordering::is_eq);
-        if !is_the_item {
+        if !is_the_item(&request, &pivot, &answer, &now) {
             return gone(request, &pivot, None);
         }
         if !is_known_again(&request, &pivot, &now.keys) {
             return gone(request, &pivot, Some(now));
         }
-        let anchor = Anchor { keys: now.keys.clone(), id: pivot.id };
+        let anchor = now.clone();
         LookedUp { anchor: Some(now), unproven: None }.follow(go_on(request, anchor))
     }
+}
+
+/// Whether an item's resource is the pivot's own. An id that the client wrote has no type: it is compared as it is written.
+fn is_the_item(request: &PageRequest, pivot: &Pivot, answer: &Answer, now: &Anchor) -> bool {
+    let id = &request.order.id;
+    let written = match &pivot.id {
+        KeyValue::Number(written) => key::identity(id, written.as_bytes()),
+        KeyValue::Text(written) => Cow::Borrowed(written.as_slice()),
+        KeyValue::Null | KeyValue::Boolean(_) => return false,
+    };
+    if pivot.fingerprint.is_none() {
+        let raw = rows::row(answer, &request.order, 0).last().copied().unwrap_or_default().of(&answer.body);
+        return key::identity(id, raw) == written;
+    }
+    key::compare(id, Extent::Whole, Key::Kept(&now.id), Key::Kept(&pivot.id)).is_some_and(std::cmp::Ordering::is_eq)
 }
 
 /// Whether these are the keys with which the pivot was served.

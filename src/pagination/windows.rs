@@ -135,6 +135,8 @@ struct State {
     torn: u32,
     /// Only pages of one size are joined: those of different sizes did not fit.
     one_size: bool,
+    /// Where the list ended, as the last answer that was short of what was asked for made believe.
+    end_seen: Option<u64>,
     /// The exact total that was told last, and whether that was another than the one before.
     total: Option<u64>,
     recounted: bool,
@@ -171,6 +173,7 @@ pub(super) fn resolve(request: PageRequest, ground: Ground) -> Step {
         flips: 0,
         torn: 0,
         one_size: false,
+        end_seen: None,
         total: None,
         recounted: false,
         flagged: (asks_by_offset(&request) && !unverified).then_some(Unproven::Position),

@@ -3,12 +3,15 @@
 use http::{HeaderName, HeaderValue, Method};
 use thiserror::Error;
 
-use crate::pagination::fetch::Fetch;
+use crate::{
+    json::{Edits, JsonError, edited},
+    pagination::fetch::Fetch,
+};
 
 /// What is asked of an upstream in one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ask {
-    /// GET; HEAD where a count is asked for that way.
+    /// GET or POST, as the dialect says; HEAD where a count is asked for that way.
     pub method: Method,
     /// The path, as it goes on the wire.
     pub path: String,
@@ -17,10 +20,25 @@ pub struct Ask {
     pub query: String,
     /// Headers of the dialect; they replace those of the client.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// What is set in the body, and what is left out of it, one after the other; none where there is no body.
+    pub(super) edits: Option<Vec<Edits>>,
     /// What it is asked for: the answer is read for that.
     pub(super) fetch: Fetch,
     /// Where links are followed: what every request for this list has, without its size and what links add to it.
     pub(super) common: String,
+}
+
+impl Ask {
+    /// The body: what the client sent without its own parameters, or an empty object, with what the dialect sets in it.
+    /// None where there is no body to send.
+    ///
+    /// # Errors
+    /// Where `client` is no JSON object.
+    pub fn body(&self, client: Option<&[u8]>) -> Result<Option<Vec<u8>>, JsonError> {
+        let Some(edits) = &self.edits else { return Ok(None) };
+        let begun = client.unwrap_or(b"{}").to_vec();
+        edits.iter().try_fold(begun, |body, edits| edited(&body, edits)).map(Some)
+    }
 }
 
 /// Why a fetch can't be asked for.

@@ -6,6 +6,7 @@ use http::HeaderMap;
 
 use super::{
     ask::{Ask, Unaskable},
+    body::BodyTemplate,
     fields::Fields,
     filter::FilterTemplate,
     legacy::{LegacyFault, LegacyReader, LegacyWindow},
@@ -16,17 +17,19 @@ use super::{
     query::{Beside, RequestTemplate},
     reading::{Reading, ReadingError},
     resource::{CountTemplate, ItemTemplate},
-    sort::{SortTemplate, Sorted},
+    sort::{SortTemplate, Sorted, Unsortable},
     token,
 };
 use crate::{
     config::{
         diagnostic::{Diagnostics, Located},
         settings::{DialectSettings, ListSettings, SortTerm},
+        sort_form::SortForm,
     },
+    json::{Edits, Pointer},
     pagination::{
         answer::Answer,
-        fetch::Fetch,
+        fetch::{Fetch, Listing},
         filter::Filters,
         order::Direction,
         paging::{Paging, Sizes},
@@ -43,10 +46,10 @@ pub struct Dialect {
     request: RequestTemplate,
     item: Option<ItemTemplate>,
     count: Option<CountTemplate>,
-    reading: Reading,
+    pub(super) reading: Reading,
     orders: Orders,
     sort_names: Vec<String>,
-    legacy: LegacyReader,
+    pub(super) legacy: LegacyReader,
     declared: Arc<Sorted>,
 }
 
@@ -197,10 +200,11 @@ impl Dialect {
     }
 
     /// An order that a client chose: strong keys, all of them in the route's `sortable`, without the id. Unless it is the
-    /// declared order, it is asked for; the id too, where the endpoint can sort by it. Nothing where a key whose values
-    /// can only be told apart is not the last one: no page of such an order can be proven.
-    #[must_use]
-    pub fn sorted(&self, terms: &[SortTerm], id_direction: Direction) -> Option<Sorted> {
+    /// declared order, it is asked for; the id too, where the endpoint can sort by it.
+    ///
+    /// # Errors
+    /// Where no page of such an order could be proven, or the upstream can't be asked for it.
+    pub fn sorted(&self, terms: &[SortTerm], id_direction: Direction) -> Result<Sorted, Unsortable> {
         self.orders.chosen(&self.declared, terms, id_direction)
     }
 
@@ -234,11 +238,13 @@ impl Dialect {
                         Cow::Owned(template.write(filter, &sorted.order, &self.orders.fields, filters)?)
                     }
                 };
-                let beside = Beside { path, filters: &filters, sort: sorted.sort(listing) };
+                let (sort, sort_edits) = (sorted.sort(listing), sorted.sort_edits(listing));
+                let beside = Beside { path, filters: &filters, sort, sort_edits };
                 self.request.ask_slice(fetch.clone(), *slice, beside)
             }
             Fetch::Token(token) => {
-                let beside = Beside { path, filters, sort: &sorted.query };
+                let sort_edits = sorted.sort_edits(&Listing::default());
+                let beside = Beside { path, filters, sort: &sorted.query, sort_edits };
                 self.request.ask_token(self.tokens.unwrap_or(token::Style::Plain), token, beside)
             }
             Fetch::Item(id) => match &self.item {
@@ -247,7 +253,10 @@ impl Dialect {
             },
             Fetch::Count => match &self.count {
                 Some(count) => count.ask(path, filters),
-                None => self.request.ask_first(self.least_size(), Beside { path, filters, sort: "" }),
+                None => {
+                    let beside = Beside { path, filters, sort: "", sort_edits: &Edits::new() };
+                    self.request.ask_first(self.least_size(), beside)
+                }
             },
         }
     }
@@ -280,8 +289,20 @@ impl Dialect {
         }
     }
 
+    /// Where the array of items stands in an answer's body.
+    #[must_use]
+    pub fn items_place(&self) -> &Pointer {
+        &self.reading.items
+    }
+
+    /// What of an element is served.
+    #[must_use]
+    pub fn item_place(&self) -> &Pointer {
+        &self.reading.item
+    }
+
     /// The fewest items that may be asked for.
-    fn least_size(&self) -> PageSize {
+    pub(super) fn least_size(&self) -> PageSize {
         PageSize(match &self.paging.sizes {
             Sizes::Free { least, .. } => *least,
             Sizes::Listed(sizes) => sizes.first().copied().unwrap_or(1),
@@ -300,6 +321,30 @@ impl Dialect {
     #[must_use]
     pub fn sort_names(&self) -> &[String] {
         &self.sort_names
+    }
+
+    /// JSON Pointers to what pages in the body of a request by POST.
+    #[must_use]
+    pub fn paging_places(&self) -> Vec<String> {
+        self.request.body.as_ref().map(BodyTemplate::places).unwrap_or_default()
+    }
+
+    /// JSON Pointers to what sorts there.
+    #[must_use]
+    pub fn sort_places(&self) -> Vec<String> {
+        self.orders.sort.as_ref().map(SortTemplate::places).unwrap_or_default()
+    }
+
+    /// Whether lists are asked for by POST, and what the client's body says goes along.
+    #[must_use]
+    pub fn sends_bodies(&self) -> bool {
+        self.request.sends_bodies()
+    }
+
+    /// How clients say an order in the upstream's own words; none where the dialect has no sort.
+    #[must_use]
+    pub fn sort_form(&self) -> Option<SortForm> {
+        self.orders.form()
     }
 
     /// The slice that a legacy request with these decoded pairs asks for; none where no parameter pages. Names are those

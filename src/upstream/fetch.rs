@@ -102,21 +102,34 @@ impl Fetcher {
         Self { connector: Connector::new(Some(ConnectorOptions::new(POOL_SIZE))) }
     }
 
-    /// Sends a request without a body, GET or HEAD, and reads the whole answer. Dropping the future closes the connection.
+    /// Sends a request, whose head says how long its body is, and reads the whole answer. Dropping the future closes the
+    /// connection. What is asked is a read, also by POST, and may be sent once more.
     ///
     /// # Errors
     ///
     /// [`FetchError`]; a pooled connection that turns out to be dead is replaced once, in silence.
-    pub async fn fetch(&self, peers: &Peers, request: &RequestHeader, bounds: Bounds) -> Result<Fetched, FetchError> {
-        match tokio::time::timeout(bounds.whole, self.ask(peers, request, bounds)).await {
+    pub async fn fetch(
+        &self,
+        peers: &Peers,
+        request: &RequestHeader,
+        body: &[u8],
+        bounds: Bounds,
+    ) -> Result<Fetched, FetchError> {
+        match tokio::time::timeout(bounds.whole, self.ask(peers, request, body, bounds)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(FetchError::Timeout(format!("no whole answer within {:?}", bounds.whole))),
         }
     }
 
-    async fn ask(&self, peers: &Peers, request: &RequestHeader, bounds: Bounds) -> Result<Fetched, FetchError> {
+    async fn ask(
+        &self,
+        peers: &Peers,
+        request: &RequestHeader,
+        body: &[u8],
+        bounds: Bounds,
+    ) -> Result<Fetched, FetchError> {
         let (peer, mut session, reused) = self.connect(peers, bounds).await?;
-        if let Err(error) = begin(&mut session, request, bounds).await {
+        if let Err(error) = begin(&mut session, request, body, bounds).await {
             if !(reused && is_stale(&error)) {
                 return Err(broken(&error));
             }
@@ -124,7 +137,7 @@ impl Fetcher {
             let mut fresh = peer.clone();
             fresh.group_key ^= 1;
             session = self.connector.get_http_session(&fresh).await.map_err(|error| unavailable(&error))?.0;
-            begin(&mut session, request, bounds).await.map_err(|error| broken(&error))?;
+            begin(&mut session, request, body, bounds).await.map_err(|error| broken(&error))?;
         }
         self.finish(session, &peer, request, bounds).await
     }
@@ -182,10 +195,14 @@ impl Fetcher {
 }
 
 /// Sends the request and reads up to the final head.
-async fn begin(session: &mut HttpSession, request: &RequestHeader, bounds: Bounds) -> Result<(), BError> {
+async fn begin(session: &mut HttpSession, request: &RequestHeader, body: &[u8], bounds: Bounds) -> Result<(), BError> {
     session.read_timeout = Some(bounds.timeouts.first_byte);
     session.write_timeout = Some(bounds.timeouts.whole);
     session.write_request_header(Box::new(request.clone())).await?;
+    if !body.is_empty() {
+        session.write_body(body).await?;
+        session.finish_body().await?;
+    }
     for _ in 0..=MOST_INFORMATIONAL {
         session.read_response().await?;
         match session.get_status() {
@@ -254,8 +271,12 @@ impl Coding {
     }
 }
 
-/// A body without its content coding; nothing where it has none, or is empty.
-fn decode(headers: &HeaderMap, body: &[u8], most: usize) -> Result<Option<Vec<u8>>, FetchError> {
+/// A body without its content coding, at most `most` bytes; nothing where it has none, or is empty.
+///
+/// # Errors
+///
+/// [`FetchError::TooLarge`]; [`FetchError::Malformed`] for codings other than gzip, and for what is no gzip.
+pub fn decode(headers: &HeaderMap, body: &[u8], most: usize) -> Result<Option<Vec<u8>>, FetchError> {
     if body.is_empty() {
         return Ok(None);
     }

@@ -59,6 +59,11 @@ impl Fields {
         !self.sortable.is_empty()
     }
 
+    /// The fields that the endpoint can sort by, with the place of their nulls.
+    pub(super) fn sortable(&self) -> impl Iterator<Item = (&str, Nulls)> {
+        self.sortable.iter().map(|name| (name.as_str(), self.field(name).nulls))
+    }
+
     /// Whether the endpoint can sort by this field.
     pub(super) fn can_sort_by(&self, field: &str) -> bool {
         self.sortable.iter().any(|name| name == field)

@@ -2,7 +2,7 @@
 //!
 //! All end-to-end headers go, except those that would make the answer something else than the whole list as it is
 //! (`Range`, `If-*`, `Accept-Encoding`, `Expect`, an `Accept` without JSON, and what makes another request of it), those
-//! that speak of a body (`Content-*`: lists are asked for by GET), and `Host`, which the upstream's settings decide. Names
+//! that speak of a body (`Content-*`: a body that is sent is the gateway's own), and `Host`, which the upstream's settings decide. Names
 //! are compared with `_` read as `-`, because CGI-like servers hand both to the application under one name; for the same
 //! reason no client's header passes that is such a twin of one that the gateway answers for.
 
@@ -13,9 +13,6 @@ use http::{
     header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, VIA, WWW_AUTHENTICATE},
 };
 use thiserror::Error;
-
-/// What the gateway is called in `Via` (RFC 9110 section 7.6.3).
-const PSEUDONYM: &str = "cursorgate";
 
 /// Hop-by-hop by definition, nominated or not (RFC 9110 section 7.6.1, and what was before it).
 const HOP_BY_HOP: [&str; 10] = [
@@ -206,15 +203,15 @@ fn add_forwarding(headers: &mut HeaderMap, origin: ClientOrigin<'_>) {
     }
 }
 
+/// The protocol that a request came by, and what the gateway is called in `Via` (RFC 9110 section 7.6.3).
 fn via(version: Version) -> HeaderValue {
-    let protocol = match version {
-        Version::HTTP_09 => "0.9",
-        Version::HTTP_10 => "1.0",
-        Version::HTTP_2 => "2",
-        Version::HTTP_3 => "3",
-        _ => "1.1",
-    };
-    HeaderValue::from_str(&format!("{protocol} {PSEUDONYM}")).unwrap_or_else(|_| HeaderValue::from_static(PSEUDONYM))
+    HeaderValue::from_static(match version {
+        Version::HTTP_09 => "0.9 cursorgate",
+        Version::HTTP_10 => "1.0 cursorgate",
+        Version::HTTP_2 => "2 cursorgate",
+        Version::HTTP_3 => "3 cursorgate",
+        _ => "1.1 cursorgate",
+    })
 }
 
 fn fold(name: &str) -> Cow<'_, str> {

@@ -117,6 +117,25 @@ impl LegacyReader {
         Ok(Some(window))
     }
 
+    /// The pairs without those that hold what the upstream handed out, which says no place.
+    pub(super) fn without_tokens(&self, pairs: &[(String, String)]) -> Vec<(String, String)> {
+        let is_token = |piece: &Piece| matches!(piece, Piece::Variable(variable) if variable.is_token());
+        let holds_token =
+            |name: &str| self.parameters.iter().any(|known| known.name == name && known.value.iter().any(is_token));
+        pairs.iter().filter(|(name, _)| !holds_token(name)).cloned().collect()
+    }
+
+    /// Whether these pairs say how many items they ask for.
+    pub(super) fn says_size(&self, pairs: &[(String, String)]) -> bool {
+        let sizes = [Variable::Size, Variable::End, Variable::Last];
+        self.said(pairs).is_ok_and(|said| sizes.into_iter().any(|size| said.of(size).is_some()))
+    }
+
+    /// What the upstream gives where it isn't asked, where the dialect says it.
+    pub(super) fn default_size(&self) -> Option<u32> {
+        self.default_size
+    }
+
     fn by_page(&self, said: &Said, page: Option<(u64, &str)>) -> Result<LegacyWindow, LegacyFault> {
         let number = match page {
             Some((page, name)) => match page.checked_sub(self.first_page) {

@@ -90,7 +90,15 @@ mod tests {
 
     fn ask(path: &str, query: &str) -> Ask {
         let (path, query) = (path.to_owned(), query.to_owned());
-        Ask { method: Method::GET, path, common: query.clone(), query, headers: Vec::new(), fetch: Fetch::Count }
+        Ask {
+            method: Method::GET,
+            path,
+            common: query.clone(),
+            query,
+            headers: Vec::new(),
+            edits: None,
+            fetch: Fetch::Count,
+        }
     }
 
     #[test]

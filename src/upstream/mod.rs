@@ -5,6 +5,7 @@
 //! [`Answer`](crate::pagination::answer::Answer). Everything here but [`fetch`] and [`resolve`] is free of I/O.
 
 mod ask;
+mod body;
 mod content_range;
 pub mod dialect;
 mod document;
@@ -17,6 +18,7 @@ pub mod legacy;
 mod link;
 pub mod link_header;
 mod matching;
+pub mod observed;
 mod orders;
 mod paging;
 mod pairs;
@@ -38,4 +40,4 @@ pub use headers::{ClientOrigin, HeaderRefusal, request_headers};
 pub use legacy::{LegacyFault, LegacyWindow};
 pub use promise::Promise;
 pub use reading::ReadingError;
-pub use sort::Sorted;
+pub use sort::{Sorted, Unsortable};

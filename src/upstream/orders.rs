@@ -7,11 +7,14 @@ use super::{
     filter::FilterTemplate,
     promise::Modes,
     reading::Reading,
-    sort::{SortTemplate, Sorted, UpstreamKey},
+    sort::{SortTemplate, Sorted, Unsortable, UpstreamKey},
 };
 use crate::{
-    config::settings::{ListSettings, Mode, SortTerm},
-    json::{Pointer, Shape},
+    config::{
+        settings::{ListSettings, Mode, SortTerm},
+        sort_form::SortForm,
+    },
+    json::{Edits, Pointer, Shape},
     pagination::{
         filter::Filters,
         order::{Direction, Kind, Nulls, Order, Ties},
@@ -69,17 +72,43 @@ impl Orders {
     }
 
     /// An order that a client chose, unless it is the declared one. The id is asked for where it can be sorted by.
-    /// Nothing where a key that can only be told apart is not the last one.
-    pub(super) fn chosen(&self, declared: &Sorted, terms: &[SortTerm], id_direction: Direction) -> Option<Sorted> {
+    ///
+    /// # Errors
+    /// Where a key that can only be told apart is not the last one, and where the upstream can't be asked for all of the
+    /// strong keys: what it did not sort by would contradict the order on every page.
+    pub(super) fn chosen(
+        &self,
+        declared: &Sorted,
+        terms: &[SortTerm],
+        id_direction: Direction,
+    ) -> Result<Sorted, Unsortable> {
         let order = self.fields.order(terms, id_direction);
         if declared.order.declared && order.strong == declared.order.strong && order.id == declared.order.id {
-            return Some(declared.clone());
+            return Ok(declared.clone());
         }
-        if order.strong.iter().rev().skip(1).any(|key| key.kind == Kind::Opaque) {
-            return None;
+        if let Some(key) = order.strong.iter().rev().skip(1).find(|key| key.kind == Kind::Opaque) {
+            return Err(Unsortable::Opaque(key.name.clone()));
+        }
+        let most = self.sort.as_ref().map_or(0, |sort| sort.asked(order.strong.len()));
+        if most < order.strong.len() {
+            return Err(Unsortable::TooManyKeys(most));
         }
         let keys = order.strong.len() + usize::from(self.fields.can_sort_by_id());
-        Some(self.compile(order, keys, None))
+        Ok(self.compile(order, keys, None))
+    }
+
+    /// How the keys that clients may ask for are said in the dialect's own words; none where there are no words.
+    pub(super) fn form(&self) -> Option<SortForm> {
+        let sort = self.sort.as_ref()?;
+        let keys: Vec<(&str, UpstreamKey<'_>)> = self
+            .fields
+            .sortable()
+            .map(|(name, nulls)| {
+                let field = self.fields.upstream_name(name);
+                (name, UpstreamKey { field, direction: Direction::Ascending, nulls })
+            })
+            .collect();
+        Some(sort.form(&keys))
     }
 
     /// Compiles an order of which the first `keys` keys are to be asked for.
@@ -96,19 +125,23 @@ impl Orders {
         let id_at = order.strong.len();
         let sorts_by_id = order.declared && self.sort.is_some() && self.fields.can_sort_by_id();
         let [mut flipped, mut by_id, mut by_id_flipped] = [(); 3].map(|()| String::new());
+        let mut edits = [self.edits_by(&order, 0..asked), Edits::new(), Edits::new(), Edits::new()];
         if flips {
             flipped = self.sort_by(&order.flipped(), 0..keys).0;
+            edits[1] = self.edits_by(&order.flipped(), 0..asked);
         }
         if sorts_by_id {
             by_id = self.sort_by(&order, id_at..id_at + 1).0;
             by_id_flipped = self.sort_by(&order.flipped(), id_at..id_at + 1).0;
+            edits[2] = self.edits_by(&order, id_at..id_at + 1);
+            edits[3] = self.edits_by(&order.flipped(), id_at..id_at + 1);
         }
         let mode = self.modes.of(&order, flips);
         let by_keys = matches!(mode, Mode::Keyset | Mode::Seek) && self.modes.filter_shows(&order).is_some();
         let filters = self.filter.as_ref().filter(|_| by_keys);
         let filters = filters.map(|filter| filter.filters(&order, &self.fields, sorts_by_id)).map(Arc::new);
         let order = Arc::new(order);
-        Sorted { order, query, asked, flips, filters, mode, flipped, by_id, by_id_flipped, shape }
+        Sorted { order, query, asked, flips, filters, mode, flipped, by_id, by_id_flipped, edits, shape }
     }
 
     /// The query that asks for these of an order's keys, as far as it can, and how many of them it says.
@@ -116,18 +149,27 @@ impl Orders {
         let Some(sort) = self.sort.as_ref().filter(|_| !keys.is_empty()) else {
             return (String::new(), 0);
         };
-        let all: Vec<UpstreamKey<'_>> = order
-            .strong
-            .iter()
-            .chain([&order.id])
-            .map(|key| UpstreamKey {
-                field: self.fields.upstream_name(&key.name),
-                direction: key.direction,
-                nulls: key.nulls,
-            })
-            .collect();
-        let wanted = &all[keys];
+        let wanted = &self.upstream_keys(order)[keys];
         (sort.render(wanted), sort.asked(wanted.len()))
+    }
+
+    /// What a body says to ask for these of an order's keys, as far as it can.
+    fn edits_by(&self, order: &Order, keys: std::ops::Range<usize>) -> Edits {
+        match self.sort.as_ref().filter(|_| !keys.is_empty()) {
+            Some(sort) => sort.edits(&self.upstream_keys(order)[keys]),
+            None => Edits::new(),
+        }
+    }
+
+    /// The keys of an order, the id last, as the upstream's sort is told of them.
+    fn upstream_keys<'a>(&'a self, order: &'a Order) -> Vec<UpstreamKey<'a>> {
+        let keys = order.strong.iter().chain([&order.id]);
+        keys.map(|key| UpstreamKey {
+            field: self.fields.upstream_name(&key.name),
+            direction: key.direction,
+            nulls: key.nulls,
+        })
+        .collect()
     }
 
     /// Whether the list can be asked for from its last item to its first: its order is asked for as far as it is

@@ -60,6 +60,7 @@ pub(super) fn compile_paging(
     let (family, style) = match way {
         Way::Page => (Family::Page, None),
         Way::Offset => (Family::Offset, None),
+        Way::Token if request.token_in_body() => (Family::Token, Some(Style::Json)),
         Way::Token => (Family::Token, Some(Style::Plain)),
         Way::Item => (Family::Token, Some(Style::Item)),
         Way::Link => (Family::Token, Some(Style::Pairs)),

@@ -6,6 +6,7 @@ use http::Method;
 
 use super::{
     ask::{Ask, Unaskable},
+    body::{BodyTemplate, Values},
     header::HeaderTemplates,
     pairs,
     template::{QueryTemplate, Variable, append_pair},
@@ -16,6 +17,7 @@ use crate::{
         diagnostic::{Diagnostics, Located},
         settings::DialectRequest,
     },
+    json::Edits,
     pagination::{
         fetch::{Fetch, TokenFetch},
         window::{Offset, PageNumber, PageSize, Slice},
@@ -25,11 +27,14 @@ use crate::{
 /// How parts of a list are asked for.
 #[derive(Clone, Debug)]
 pub(super) struct RequestTemplate {
+    method: Method,
     /// The query.
     pub(super) query: QueryTemplate,
     /// Other queries that mean the same, of which clients' requests are read.
     pub(super) also: Vec<QueryTemplate>,
     headers: HeaderTemplates,
+    /// What is set in the body.
+    pub(super) body: Option<BodyTemplate>,
     /// What the first page is called.
     pub(super) first_page: u64,
     /// Sent where there is no token yet.
@@ -38,7 +43,7 @@ pub(super) struct RequestTemplate {
     token_alone: bool,
 }
 
-/// What goes into a query beside what pages.
+/// What goes into a request beside what pages.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Beside<'a> {
     /// The list's path at the upstream.
@@ -47,6 +52,8 @@ pub(super) struct Beside<'a> {
     pub(super) filters: &'a str,
     /// The sort.
     pub(super) sort: &'a str,
+    /// The sort as the body says it.
+    pub(super) sort_edits: &'a Edits,
 }
 
 impl RequestTemplate {
@@ -56,10 +63,20 @@ impl RequestTemplate {
         let also: Vec<Option<QueryTemplate>> =
             request.also.iter().map(|source| compile_query(source, diagnostics)).collect();
         let headers = HeaderTemplates::compile(&request.headers, Variable::PAGING, diagnostics);
+        let body = request.body.as_ref().map(|body| BodyTemplate::compile(body, Variable::PAGING, &[], diagnostics));
+        if let Some(body) = request.body.as_ref().filter(|_| request.method != Method::POST) {
+            diagnostics.error(body.at, "a request by GET has no body", "say method = \"POST\"");
+            return None;
+        }
         Some(Self {
+            method: request.method.clone(),
             query: query?,
             also: also.into_iter().collect::<Option<_>>()?,
             headers: headers?,
+            body: match body {
+                Some(body) => Some(body?),
+                None => None,
+            },
             first_page: request.first_page,
             first_token: request.first_token.as_ref().map(|token| token.value.clone()),
             token_alone: request.token_alone,
@@ -68,13 +85,24 @@ impl RequestTemplate {
 
     /// The variables of what is sent.
     pub(super) fn variables(&self) -> impl Iterator<Item = Variable> + '_ {
-        self.query.variables().chain(self.headers.variables())
+        let in_body = self.body.iter().flat_map(BodyTemplate::variables);
+        self.query.variables().chain(self.headers.variables()).chain(in_body)
+    }
+
+    /// Whether there is a body.
+    pub(super) fn sends_bodies(&self) -> bool {
+        self.method == Method::POST
+    }
+
+    /// Whether the body says the token.
+    pub(super) fn token_in_body(&self) -> bool {
+        self.body.iter().flat_map(BodyTemplate::variables).any(Variable::is_token)
     }
 
     /// A slice as it goes on the wire.
     pub(super) fn ask_slice(&self, fetch: Fetch, slice: Slice, beside: Beside<'_>) -> Result<Ask, Unaskable> {
         let value = |variable| self.of_slice(slice, variable).map(|number| Cow::Owned(number.to_string()));
-        self.assemble(fetch, beside, &value)
+        self.assemble(fetch, beside, &value, None)
     }
 
     /// The first items of the list, as few as may be asked for: for what its answers say beside items.
@@ -87,7 +115,7 @@ impl RequestTemplate {
             }
             .map(|number| Cow::Owned(number.to_string()))
         };
-        self.assemble(Fetch::Count, beside, &value)
+        self.assemble(Fetch::Count, beside, &value, self.first_json().as_deref())
     }
 
     /// What a token leads to, as it goes on the wire.
@@ -100,13 +128,15 @@ impl RequestTemplate {
         let TokenFetch { token, backward, size } = fetch;
         let token = token.as_ref().map(|token| token.0.as_ref());
         let beside = match token.is_some() && self.token_alone {
-            true => Beside { filters: "", sort: "", ..beside },
+            true => Beside { filters: "", sort: "", sort_edits: &NO_EDITS, ..beside },
             false => beside,
         };
         let asked = Fetch::Token(fetch.clone());
         let size = size.0.to_string();
         let said = match (style, token) {
-            (token::Style::Item, Some(raw)) => Some(token::said_by_item(raw).ok_or(Unaskable::Gone)?),
+            (token::Style::Item | token::Style::Json, Some(raw)) => {
+                Some(token::said_by_item(raw).ok_or(Unaskable::Gone)?)
+            }
             (token::Style::Plain, Some(text)) => Some(Cow::Borrowed(text)),
             (token::Style::Pairs, _) => None,
             (_, None) => self.first_token.as_deref().map(Cow::Borrowed),
@@ -118,7 +148,12 @@ impl RequestTemplate {
             Variable::PreviousToken | Variable::Before => said.clone().filter(|_| *backward),
             _ => None,
         };
-        let mut ask = self.assemble(asked, beside, &value)?;
+        let json = match (style, token) {
+            (token::Style::Item | token::Style::Json, Some(raw)) => Some(Cow::Borrowed(raw.as_bytes())),
+            (_, Some(text)) => Some(Cow::Owned(token::quoted(text).into_bytes())),
+            (_, None) => self.first_json().map(Cow::Owned),
+        };
+        let mut ask = self.assemble(asked, beside, &value, json.as_deref())?;
         if style == token::Style::Pairs {
             // Links keep the size that they were made with: some count pages.
             let without_size = |variable| value(variable).filter(|_| variable != Variable::Size);
@@ -135,12 +170,37 @@ impl RequestTemplate {
         fetch: Fetch,
         beside: Beside<'_>,
         value: &dyn Fn(Variable) -> Option<Cow<'v, str>>,
+        token: Option<&[u8]>,
     ) -> Result<Ask, Unaskable> {
         let query = self.written(beside, value);
         // What can't stand in a header is no number: a token, then.
         let headers = self.headers.render(value).ok_or(Unaskable::Gone)?;
         let path = beside.path.to_owned();
-        Ok(Ask { method: Method::GET, path, query, headers, fetch, common: String::new() })
+        let edits = (self.method == Method::POST).then(|| self.edits(beside, value, token));
+        Ok(Ask { method: self.method.clone(), path, query, headers, edits, fetch, common: String::new() })
+    }
+
+    /// What is set in a body: what pages, then the sort. `token` is the token as JSON.
+    fn edits<'v>(
+        &self,
+        beside: Beside<'_>,
+        value: &dyn Fn(Variable) -> Option<Cow<'v, str>>,
+        token: Option<&[u8]>,
+    ) -> Vec<Edits> {
+        let text = |variable| value(variable).map(|text| Cow::Owned(text.into_owned()));
+        let json = |variable: Variable| match (value(variable)?, token) {
+            (_, Some(token)) if variable.is_token() => Some(Cow::Owned(token.to_vec())),
+            // All else that pages is a number.
+            (number, _) => Some(Cow::Owned(number.into_owned().into_bytes())),
+        };
+        let values = Values { text: &text, json: &json };
+        let paging = self.body.as_ref().map(|body| body.edits(&[values], None));
+        paging.into_iter().chain([beside.sort_edits.clone()]).filter(|edits| !edits.is_empty()).collect()
+    }
+
+    /// What is sent where there is no token yet, as JSON.
+    fn first_json(&self) -> Option<Vec<u8>> {
+        self.first_token.as_deref().map(|text| token::quoted(text).into_bytes())
     }
 
     fn written<'v>(&self, beside: Beside<'_>, value: &dyn Fn(Variable) -> Option<Cow<'v, str>>) -> String {
@@ -162,6 +222,9 @@ impl RequestTemplate {
         }
     }
 }
+
+/// Nothing.
+static NO_EDITS: Edits = Vec::new();
 
 /// Compiles a query that pages. Its parameters have fixed names, each once: else a client's request could not be told
 /// from a filter.

@@ -231,7 +231,7 @@ impl Reading {
                     let token = |span: Option<&Span>| of_item(span?.of(&body));
                     (token(item_tokens.last()), token(item_tokens.first()))
                 }
-                Style::Plain | Style::Pairs => handed_out,
+                Style::Plain | Style::Json | Style::Pairs => handed_out,
             };
             // What leads further in the direction asked is worth nothing beside the word that nothing follows.
             if more == Some(false) {
@@ -283,6 +283,16 @@ impl Reading {
             return Vec::new();
         }
         self.facts.iter().map(|fact| fact.find(body).unwrap_or(Span::ABSENT)).collect()
+    }
+
+    /// What the dialect says that every list tells, and an answer did not: its total, or its flag of more.
+    pub(super) fn untold(&self, answer: &Answer) -> Option<&'static str> {
+        let has_flag = self.more.iter().any(|source| matches!(source, More::Flag(..)));
+        match answer.standing {
+            Standing::Listed if self.total.is_some() && answer.total.is_none() => Some("response.total"),
+            Standing::Listed if has_flag && answer.more.is_none() => Some("response.has_more or is_last"),
+            _ => None,
+        }
     }
 
     fn total(&self, response: Response<'_>) -> Option<Total> {

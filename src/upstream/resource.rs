@@ -68,6 +68,7 @@ impl Address {
 
     /// The request for it. `list` is the list's path, `filters` the client's filters.
     fn ask(&self, method: Method, fetch: Fetch, list: &str, filters: &str, id: Option<&str>) -> Result<Ask, Unaskable> {
+        let edits = (method == Method::POST).then(Vec::new);
         let plain = list.trim_end_matches('/');
         let parent = plain.rsplit_once('/').map_or("", |(parent, _)| parent);
         let of_id = |encode: fn(&str) -> String| id.map(|id| Cow::Owned(encode(id)));
@@ -89,7 +90,7 @@ impl Address {
         append_pair(&mut query, filters);
         self.query.append_to(&mut query, &elsewhere);
         let headers = self.headers.render(&elsewhere).ok_or(Unaskable::Gone)?;
-        Ok(Ask { method, path, query, headers, fetch, common: String::new() })
+        Ok(Ask { method, path, query, headers, edits, fetch, common: String::new() })
     }
 }
 
@@ -108,6 +109,14 @@ fn compile_path(source: &Located<String>, allowed: &[Variable], diagnostics: &mu
     if source.value.contains(['?', '#']) {
         let help = "what stands behind the `?` goes into `query`";
         diagnostics.error(source.at, "a path has no query", help);
+        return None;
+    }
+    let pieces = text.pieces().iter();
+    let runs_on =
+        pieces.clone().zip(pieces.skip(1)).any(|pair| matches!(pair, (Piece::Variable(_), Piece::Variable(_))));
+    if runs_on {
+        let help = "{path} and {parent} end without a slash: write \"{path}/{id}\"";
+        diagnostics.error(source.at, format!("{:?} runs two names into one", source.value), help);
         return None;
     }
     Some(text.with_literals(encode_literal))
@@ -235,13 +244,12 @@ impl CountTemplate {
             None => Equality::compile_all(&response.total_exact_when, &mut places),
         };
         let facts = places.facts;
-        if count.by_head && matches!(total, Some(Place::Fact(_))) {
+        if count.method == Method::HEAD && matches!(total, Some(Place::Fact(_))) {
             let help = "the answer to HEAD has no body: read header:NAME or content-range:total, or ask by GET";
             diagnostics.error(source.at, "the total of a HEAD request can't stand in its body", help);
             return None;
         }
-        let method = if count.by_head { Method::HEAD } else { Method::GET };
-        Some(Self { address: address?, method, total: total?, exact_when: exact_when?, facts })
+        Some(Self { address: address?, method: count.method.clone(), total: total?, exact_when: exact_when?, facts })
     }
 
     /// The request for the total of what the client's filters leave.

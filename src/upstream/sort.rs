@@ -2,13 +2,18 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use super::template::{Parameter, QueryTemplate, Variable, append_pair, encode_literal};
+use super::{
+    body::{BodyTemplate, Values},
+    template::{Parameter, Piece, QueryTemplate, Text, Variable, append_pair, decode, encode_literal},
+    token::quoted,
+};
 use crate::{
     config::{
         diagnostic::{Diagnostics, Location},
-        settings::{DialectSort, Mode},
+        settings::{DialectSort, Mode, SortTerm},
+        sort_form::{SortForm, SortWords},
     },
-    json::Shape,
+    json::{Edits, Shape},
     pagination::{
         fetch::Listing,
         filter::Filters,
@@ -35,6 +40,8 @@ pub struct Sorted {
     pub(super) flipped: String,
     pub(super) by_id: String,
     pub(super) by_id_flipped: String,
+    /// The sorts as the body says them: as declared, flipped, by the id, and by the id flipped.
+    pub(super) edits: [Edits; 4],
     /// The columns are the strong keys, then the id; behind them what continues the list from an item, where that is
     /// something else.
     pub(super) shape: Shape,
@@ -50,6 +57,20 @@ impl Sorted {
             (true, true) => &self.by_id_flipped,
         }
     }
+
+    /// The same as the body says it.
+    pub(super) fn sort_edits(&self, listing: &Listing) -> &Edits {
+        &self.edits[usize::from(listing.flipped) + 2 * usize::from(listing.by_id)]
+    }
+}
+
+/// Why the upstream can't be asked for an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unsortable {
+    /// The values of this field can only be told apart, and another key stands behind it: no page could be proven.
+    Opaque(String),
+    /// It sorts by so many keys at most.
+    TooManyKeys(usize),
 }
 
 /// One key as the upstream's sort is told of it.
@@ -67,6 +88,9 @@ pub(super) struct UpstreamKey<'a> {
 #[derive(Clone, Debug)]
 pub(super) struct SortTemplate {
     query: QueryTemplate,
+    body: Option<BodyTemplate>,
+    /// Between the values of several keys in a body.
+    body_join: Option<String>,
     /// Between the values of several keys; none: each key has parameters of its own.
     join: Option<String>,
     ascending: String,
@@ -80,7 +104,12 @@ impl SortTemplate {
     /// Compiles `[sort]`. `at` is where the route names the dialect.
     pub(super) fn compile(sort: &DialectSort, at: Location, diagnostics: &mut Diagnostics) -> Option<Self> {
         let query = QueryTemplate::parse(&sort.query, Variable::SORTING, diagnostics)?;
-        let uses = |variable| query.variables().any(|used| used == variable);
+        let body = match &sort.body {
+            Some(body) => Some(BodyTemplate::compile(body, Variable::SORTING, &[Variable::Field], diagnostics)?),
+            None => None,
+        };
+        let in_body = body.as_ref().map(BodyTemplate::variables).unwrap_or_default();
+        let uses = |variable| query.variables().any(|used| used == variable) || in_body.contains(&variable);
         let mut faults = Vec::new();
         for (variable, why) in [(Variable::Field, "which key it is"), (Variable::Direction, "which way a key runs")] {
             if !uses(variable) {
@@ -116,14 +145,18 @@ impl SortTemplate {
             }
             return None;
         }
+        let repeats = body.as_ref().is_none_or(|body| body.repeats(sort.join.is_some()));
+        let most = if repeats { usize::MAX } else { 1 };
         Some(Self {
             query,
+            body,
+            body_join: sort.join.clone(),
             join: sort.join.as_deref().map(encode_literal),
             ascending: sort.ascending.clone(),
             descending: sort.descending.clone(),
             nulls_first: sort.nulls_first.clone().unwrap_or_default(),
             nulls_last: sort.nulls_last.clone().unwrap_or_default(),
-            max_keys: sort.max_keys.unwrap_or(usize::MAX),
+            max_keys: sort.max_keys.unwrap_or(usize::MAX).min(most),
         })
     }
 
@@ -136,6 +169,49 @@ impl SortTemplate {
             }
         }
         names
+    }
+
+    /// JSON Pointers to what it says in a body.
+    pub(super) fn places(&self) -> Vec<String> {
+        self.body.as_ref().map(BodyTemplate::places).unwrap_or_default()
+    }
+
+    /// How these keys, by their names and ascending, are said in a query. Where nulls have words, a key is also known
+    /// without them; where field and direction share a value, a field alone is ascending, as all upstreams of this form
+    /// have it.
+    pub(super) fn form(&self, keys: &[(&str, UpstreamKey<'_>)]) -> SortForm {
+        let mut form = SortForm { join: self.join.as_deref().map(decode), keys: Vec::new() };
+        for (name, key) in keys {
+            for direction in [Direction::Ascending, Direction::Descending] {
+                let key = UpstreamKey { direction, ..*key };
+                let mut said = vec![self.words(key), self.words(UpstreamKey { nulls: Nulls::Unsaid, ..key })];
+                if direction == Direction::Ascending {
+                    said.extend(self.bare(key.field).map(|pair| vec![pair]));
+                }
+                said.dedup();
+                let term = SortTerm { field: (*name).to_owned(), direction };
+                form.keys.extend(said.into_iter().map(|pairs| SortWords { term: term.clone(), pairs }));
+            }
+        }
+        form
+    }
+
+    /// The decoded parameters that say one key.
+    fn words(&self, key: UpstreamKey<'_>) -> Vec<(String, String)> {
+        let said = self.query.parameters.iter().filter(|parameter| parameter.variables().next().is_some());
+        said.filter_map(|parameter| parameter.render(&|variable| self.word(variable, key)))
+            .map(|pair| pair.split_once('=').map_or_else(|| (decode(&pair), String::new()), decoded_pair))
+            .collect()
+    }
+
+    /// A key by its field alone, where one value says both field and direction.
+    fn bare(&self, field: &str) -> Option<(String, String)> {
+        let mut said = self.query.parameters.iter().filter(|parameter| parameter.variables().next().is_some());
+        let (parameter, None) = (said.next()?, said.next()) else { return None };
+        let pieces = parameter.value.as_ref().map_or(&[][..], Text::pieces);
+        let holds = |variable| pieces.contains(&Piece::Variable(variable));
+        let shares = holds(Variable::Field) && holds(Variable::Direction);
+        shares.then(|| (parameter.decoded_name(), field.to_owned()))
     }
 
     /// Whether nulls can be asked for at either end.
@@ -173,6 +249,23 @@ impl SortTemplate {
         query
     }
 
+    /// What the body says to ask for these keys, or for as many of them as it can.
+    pub(super) fn edits(&self, keys: &[UpstreamKey<'_>]) -> Edits {
+        let Some(body) = &self.body else { return Edits::new() };
+        let words: Vec<_> = keys[..self.asked(keys.len())]
+            .iter()
+            .map(|key| {
+                move |variable| self.word(variable, *key).filter(|word| !word.is_empty() || variable != Variable::Nulls)
+            })
+            .collect();
+        let quoted: Vec<_> = words
+            .iter()
+            .map(|word| move |variable| word(variable).map(|word| Cow::Owned(quoted(&word).into_bytes())))
+            .collect();
+        let values = words.iter().zip(&quoted).map(|(text, json)| Values { text, json });
+        body.edits(&values.collect::<Vec<_>>(), self.body_join.as_deref())
+    }
+
     /// One parameter with the values of all keys.
     fn joined(&self, parameter: &Parameter, keys: &[UpstreamKey<'_>], join: &str) -> String {
         let repeated = if parameter.variables().next().is_some() { keys } else { &keys[..1.min(keys.len())] };
@@ -207,6 +300,10 @@ impl SortTemplate {
         };
         Some(Cow::Borrowed(word))
     }
+}
+
+fn decoded_pair((name, value): (&str, &str)) -> (String, String) {
+    (decode(name), decode(value))
 }
 
 /// Whether nulls come first; nothing where the route doesn't say, or where there are none.

@@ -337,6 +337,7 @@ fn report_unknown(name: &str, written: &Located<String>, allowed: &[Variable], d
     let names: Vec<&str> = allowed.iter().map(|variable| variable.name()).collect();
     let known = names.iter().map(|name| format!("{{{name}}}")).collect::<Vec<_>>().join(" ");
     let help = match nearest(name, names.iter().copied()) {
+        None if names.is_empty() => "no variable can stand here; {{ and }} are braces".to_owned(),
         Some(near) => format!("did you mean {{{near}}}? variables here: {known}"),
         None => format!("variables here: {known}"),
     };

@@ -84,6 +84,7 @@ fn route() -> ListSettings {
     ListSettings {
         dialect: dialect(),
         envelope: envelope(),
+        envelopes: Vec::new(),
         collection: "users".to_owned(),
         declared: true,
         order: vec![at(term("-created_at"))],
@@ -127,6 +128,7 @@ fn dialect() -> DialectSettings {
 pub(super) fn sort(query: &str, join: Option<&str>) -> DialectSort {
     DialectSort {
         query: at(query),
+        body: None,
         join: join.map(str::to_owned),
         ascending: String::new(),
         descending: "-".to_owned(),
@@ -150,6 +152,5 @@ fn envelope() -> EnvelopeSettings {
         headers: Vec::new(),
         body: Located { value: Tree::Null, at: AT },
         error: None,
-        error_content_type: None,
     }
 }

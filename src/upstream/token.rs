@@ -15,6 +15,7 @@ use crate::{
     json::{
         Pointer,
         scalar::{self, ScalarKind},
+        write::push_text,
     },
     pagination::fetch::{Token, TokenFetch},
 };
@@ -27,6 +28,8 @@ const LONGEST: usize = 8 << 10;
 pub(super) enum Style {
     /// The upstream's own token, decoded.
     Plain,
+    /// The same as raw JSON, for bodies: a number stays a number.
+    Json,
     /// What stands for an item, as a raw JSON value.
     Item,
     /// Encoded parameters, to be added to the query.
@@ -78,7 +81,7 @@ impl TokenReading {
         };
         let base = place(&response.url_base);
         let (next, previous) = match style {
-            Style::Plain => (place(&response.next_token), place(&response.prev_token)),
+            Style::Plain | Style::Json => (place(&response.next_token), place(&response.prev_token)),
             Style::Pairs if response.next_params.is_none() => (place(&response.next_url), place(&response.prev_url)),
             Style::Item | Style::Pairs => (None, None),
         };
@@ -86,7 +89,7 @@ impl TokenReading {
         sound &= !matches!(of_item, Some(None));
         let members = response.next_params.as_ref().map(|source| places.fact(source));
         sound &= !matches!(members, Some(None));
-        let of_place = if style == Style::Plain { Source::Text } else { Source::Link };
+        let of_place = if style == Style::Pairs { Source::Link } else { Source::Text };
         let next = next.map(of_place).or_else(|| members.flatten().map(Source::Members));
         sound.then_some(Self {
             style,
@@ -95,7 +98,10 @@ impl TokenReading {
             parameter: response.token_param.as_ref().map(|name| name.value.clone()),
             base,
             same_at_end: matches!(&response.end, Some(end) if end.value == EndWord::SameToken),
-            first: first.map(|first| Token(first.into())),
+            first: first.map(|first| match style {
+                Style::Json => Token(quoted(first).into()),
+                Style::Plain | Style::Item | Style::Pairs => Token(first.into()),
+            }),
             of_item: of_item.flatten(),
         })
     }
@@ -138,8 +144,9 @@ impl TokenReading {
                         let detail = format!("the link that leads on has no parameter {name}");
                         return Err(ReadingError::Malformed(detail));
                     }
-                    token
+                    if self.style == Style::Json { token.map(|token| quoted(&token)) } else { token }
                 }
+                (text, _) if self.style == Style::Json => text.map(|text| json_of(response, place, &text)),
                 (text, _) => text.map(Cow::into_owned),
             },
             Some(Source::Link(place)) => match response.text(place) {
@@ -163,6 +170,21 @@ impl TokenReading {
             text => Ok(text.map(|text| Token(text.into()))),
         }
     }
+}
+
+/// What stands at a place of the body as the JSON that it is; elsewhere the text that stands there.
+fn json_of(response: Response<'_>, place: &Place, text: &str) -> String {
+    match place {
+        Place::Fact(index) => String::from_utf8_lossy(response.fact(*index)).into_owned(),
+        Place::Header(_) | Place::Link(_) | Place::ContentRange(_) => quoted(text),
+    }
+}
+
+/// A text as JSON.
+pub(super) fn quoted(text: &str) -> String {
+    let mut json = Vec::with_capacity(text.len() + 2);
+    push_text(&mut json, text);
+    String::from_utf8_lossy(&json).into_owned()
 }
 
 /// What a token by item says in a query; nothing where it is no value that could stand there.

@@ -5,8 +5,13 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod batch;
+mod clients;
 mod command_line;
+mod conventions;
+mod cors;
 mod cursors;
+mod envelopes;
 mod exchange;
 mod forwarding;
 mod items;
@@ -15,10 +20,15 @@ mod legacy;
 mod levels;
 mod lifecycle;
 mod logs;
+mod migration;
+mod observe;
+mod openapi;
 mod parameters;
 mod postgres;
 mod relay;
+mod search_engine;
 mod seek;
+mod sorting;
 mod third_party;
 mod tokens;
 mod walks;

@@ -21,7 +21,7 @@ use crate::{
 };
 
 const CLIENTS: usize = 10;
-const LIMIT: usize = 100;
+const LIMIT: usize = 250;
 
 const CONFIGURATION: &str = r#"
 [upstreams.legacy]
@@ -42,7 +42,7 @@ order = ["-created_at", "id"]
 sortable = ["created_at", "id"]
 ties = "unordered"
 fields = { created_at = { type = "datetime", nulls = "none", grain = "ms" } }
-page_size = { default = 100, max = 200 }
+page_size = { default = 100, max = 250 }
 
 [routes.offset]
 path = "/offset"

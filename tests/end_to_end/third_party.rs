@@ -156,7 +156,7 @@ pub(crate) fn python() -> PathBuf {
 }
 
 /// A file that `make test-env` has put there.
-fn environment(path: &str) -> PathBuf {
+pub(crate) fn environment(path: &str) -> PathBuf {
     let root = std::env::var_os("CURSORGATE_TEST_ENV")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-env"), PathBuf::from);
     let path = root.join(path);

@@ -6,6 +6,7 @@ pub(crate) mod gateway;
 pub(crate) mod http;
 pub(crate) mod list;
 pub(crate) mod rows;
+pub(crate) mod schema;
 pub(crate) mod upstream;
 
 use std::{

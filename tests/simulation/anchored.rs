@@ -18,14 +18,15 @@ use std::{collections::BTreeMap, fmt};
 use scenario::Scenario;
 use walk::Outcome;
 
-use crate::tally::cause;
+use crate::{run::Account, tally::cause};
 
 /// Of a thousand walks so many may be refused without need at most.
 const REFUSED_OF_THOUSAND: u64 = 10;
 
 /// Walks with a seed; says which promise was broken, and how.
-pub(crate) fn walk(seed: u64) -> Option<String> {
-    walk::walk(&Scenario::from_seed(seed), false).violation
+pub(crate) fn walk(seed: u64) -> Account {
+    let Outcome { violation, changes, refusal, .. } = walk::walk(&Scenario::from_seed(seed), false);
+    Account { violation, mutations: changes, refusals: u64::from(refusal.is_some()) }
 }
 
 /// Walks with so many seeds.
@@ -36,13 +37,7 @@ pub(crate) fn walk_many(walks: u64) {
         let outcome = walk::walk(&Scenario::from_seed(seed), false);
         if let Some(violation) = &outcome.violation {
             let promise = violation.split(':').next().unwrap_or_default().to_owned();
-            if std::env::var("ANCHORED_ALL").is_ok() {
-                println!("{seed}: {violation}");
-            }
             broken.entry(promise).or_insert((0, seed)).0 += 1;
-        }
-        if outcome.unneeded && std::env::var("ANCHORED_ALL").is_ok() {
-            println!("unneeded {seed} {:?}", outcome.refusal);
         }
         tally.add(seed, &outcome);
     }
@@ -71,7 +66,7 @@ fn tell(seed: u64) {
 fn replay() {
     if let Some(seed) = crate::run::number_from("ANCHORED_SEED") {
         tell(seed);
-        assert_eq!(walk(seed), None);
+        assert_eq!(walk(seed).violation, None);
     }
 }
 

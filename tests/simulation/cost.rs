@@ -22,8 +22,8 @@ impl Exchange<'_> {
         let known = self.traits.declared_cap() == Some(self.traits.least_cap()) && self.traits.caps.len() == 1;
         let listed = self.traits.filtering.is_none() && !self.client.seeks && !self.shape.is_coarse();
         let counts = self.client.totals == Totals::Count;
-        // Where the end comes again without a word, hints are wrong for good.
-        let placed = self.traits.past != Past::Repeat || self.traits.repeats;
+        // Where the end comes again without a word, or no total tells where it is, hints are wrong for good.
+        let placed = self.traits.past != Past::Repeat || (self.traits.repeats && self.traits.total == Says::Exactly);
         if !plain || !known || !listed || counts || !placed || self.answers == 1 {
             return Ok(());
         }
@@ -39,7 +39,9 @@ impl Exchange<'_> {
             return Ok(());
         }
         let drift = drift(self.traits, self.aim, self.bound, &self.passed[0]);
-        let most = cover(self.traits, self.shape, self.limit) + further(drift, self.traits.least_cap()) + 1;
+        // What was asked for around the place where the boundary was not is lost.
+        let cover = cover(self.traits, self.shape, self.limit);
+        let most = 2 * cover + further(drift, self.traits.least_cap());
         require(u64::from(self.answers) <= most, "search bound", || {
             let Self { answers, limit, traits, .. } = self;
             format!("{answers} requests at a drift of {drift}, at most {most}: limit {limit}, sizes {:?}", traits.sizes)

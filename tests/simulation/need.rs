@@ -11,7 +11,7 @@ use crate::{
     cost::is_beyond_budget,
     promises::Violation,
     row::Row,
-    traits::{Beyond, Echoes, Past, Traits},
+    traits::{Beyond, Echoes, Past, Says, Traits},
     values::Look,
     walk::Walk,
     world::Moment,
@@ -160,6 +160,10 @@ impl Walk<'_> {
         if self.shape.is_orderly() {
             return false;
         }
+        if self.scenario.traits.hidden > 0 && self.scenario.traits.total != Says::Exactly {
+            // Where neither an answer nor a count tells where the list ends, a run beside hidden rows may go on for ever.
+            return true;
+        }
         let (rows, keys) = (state.raw(), self.shape.run_keys());
         let reach = limit as usize * if self.scenario.traits.hidden > 0 { 3 } else { 1 } + 1;
         let at = match bound {
@@ -177,7 +181,10 @@ impl Walk<'_> {
             let same = |row: &std::rc::Rc<Row>| row.place[..keys] == rows[from].place[..keys];
             let begins = rows[..from].iter().rposition(|row| !same(row)).map_or(0, |index| index + 1);
             let ends = rows[from..].iter().position(|row| !same(row)).map_or(rows.len(), |index| from + index);
-            if !self.can_show(begins, ends, rows.len(), &rows[begins]) {
+            // Where the last page comes again, and no total tells which one it is, ties at the end may be others.
+            let traits = &self.scenario.traits;
+            let endless = ends == rows.len() && traits.past == Past::Repeat && traits.total != Says::Exactly;
+            if endless || !self.can_show(begins, ends, rows.len(), &rows[begins]) {
                 return true;
             }
             from = ends.max(from + 1);

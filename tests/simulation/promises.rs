@@ -15,7 +15,7 @@ use cursorgate::pagination::{
 use crate::{
     aim::{Aim, Bound},
     client::Client,
-    row::{Place, Row, Shape},
+    row::{Place, Row, Shape, TieOrder},
     traits::{Echoes, Past, Says, Traits},
     upstream::Showing,
     world::State,
@@ -187,7 +187,14 @@ impl Exchange<'_> {
         let first = &self.shown[0].state;
         let one_state = self.shown.iter().all(|showing| Rc::ptr_eq(&showing.state, first));
         let hoax = self.shown.iter().any(|showing| showing.hoax);
-        self.page.level == Level::Exact || (one_state && !hoax)
+        // Ties that come in another order with each query are a change to the list: what is hidden of a run may hide the
+        // same item wherever it is looked for.
+        let reshuffled = self.traits.hidden > 0
+            && !self.shape.is_orderly()
+            && (self.traits.reorders || self.shape.ties == TieOrder::Shuffled);
+        // So is a cap that changes without a word: pages of one size are no neighbours then.
+        let recapped = self.traits.caps.len() > 1;
+        self.page.level == Level::Exact || (one_state && !hoax && !reshuffled && !recapped)
     }
 
     /// What is said of the size of the collection was true, and is what the route wants said.

@@ -21,10 +21,14 @@ impl Edge {
     /// Whether an answer shows all that there is between this and a later one. What an answer shows reaches from its
     /// first item to its last; of a filtered list nothing is known before the first but the run that this belongs to,
     /// where the filter includes its value, for nobody sees what the filter leaves out.
-    fn seen_with(self, later: Self, showing: &Showing) -> bool {
+    fn seen_with(self, later: Self, showing: &Showing, run_keys: Option<usize>) -> bool {
+        // Of ties that come in any order, one shows where their run ends as well as another, once the run is passed.
+        let tied = |least: Place, place: Place| {
+            matches!(later, Self::End) && run_keys.is_some_and(|keys| least[..keys] == place[..keys])
+        };
         let begins = match self {
             Self::Row(place) => showing.places.is_some_and(|(least, _)| {
-                least <= place || (showing.whole_run && !showing.flipped && least[0] == place[0])
+                least <= place || tied(least, place) || (showing.whole_run && !showing.flipped && least[0] == place[0])
             }),
             Self::Start | Self::End => false,
         };
@@ -60,8 +64,9 @@ impl Exchange<'_> {
             _ if self.page.next.is_none() => Some(Edge::End),
             _ => None,
         });
-        let unseen =
-            edges.windows(2).find(|pair| !self.shown.iter().any(|showing| pair[0].seen_with(pair[1], showing)));
+        let run_keys = Some(self.shape.run_keys()).filter(|_| !self.shape.is_orderly());
+        let seen = |pair: &[Edge], showing: &Showing| pair[0].seen_with(pair[1], showing, run_keys);
+        let unseen = edges.windows(2).find(|pair| !self.shown.iter().any(|showing| seen(pair, showing)));
         // A row whose id is there twice is passed over the second time.
         let twice = |showing: &Showing| {
             showing

@@ -30,12 +30,21 @@ pub(crate) struct OtherWalk {
     pub(crate) kind: &'static str,
     /// One walk in so many is of this kind.
     pub(crate) one_in: u64,
-    /// Walks with a seed, and says what broke.
-    pub(crate) walk: fn(u64) -> Option<String>,
+    /// Walks with a seed.
+    pub(crate) walk: fn(u64) -> Account,
+}
+
+/// What a walk of another kind gives an account of.
+#[derive(Debug, Default)]
+pub(crate) struct Account {
+    /// Which promise was broken, and how.
+    pub(crate) violation: Option<String>,
+    pub(crate) mutations: u64,
+    pub(crate) refusals: u64,
 }
 
 /// A rule of theirs, and who walks where it matters.
-pub(crate) type OtherRule = (Rule, fn(u64) -> Option<String>);
+pub(crate) type OtherRule = (Rule, fn(u64) -> Account);
 
 /// A number of the environment.
 pub(crate) fn number_from(variable: &str) -> Option<u64> {
@@ -63,8 +72,15 @@ pub(crate) fn quietly<T>(work: impl FnOnce() -> T) -> T {
     result
 }
 
-/// Walks of another kind: how many, and the seeds of those that broke something, with what.
-type Others = (u64, Vec<(u64, String)>);
+/// Walks of another kind.
+#[derive(Debug, Default)]
+pub(crate) struct Others {
+    walks: u64,
+    mutations: u64,
+    refusals: u64,
+    /// The seeds of those that broke something, with what.
+    broken: Vec<(u64, String)>,
+}
 
 /// What came of walks of all kinds.
 #[derive(Debug, Default)]
@@ -76,27 +92,37 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn walks(&self) -> u64 {
-        self.tally.walks + self.others.values().map(|(walks, _)| walks).sum::<u64>()
+        self.tally.walks + self.others.values().map(|others| others.walks).sum::<u64>()
+    }
+
+    pub(crate) fn mutations(&self) -> u64 {
+        self.tally.mutations + self.others.values().map(|others| others.mutations).sum::<u64>()
+    }
+
+    pub(crate) fn refusals(&self) -> u64 {
+        self.tally.refusals() + self.others.values().map(|others| others.refusals).sum::<u64>()
     }
 
     pub(crate) fn violations(&self) -> u64 {
-        self.tally.violations() + self.others.values().map(|(_, broken)| broken.len() as u64).sum::<u64>()
+        self.tally.violations() + self.others.values().map(|others| others.broken.len() as u64).sum::<u64>()
     }
 
     fn merge(&mut self, other: Self) {
         self.tally.merge(&other.tally);
-        for (kind, (walks, broken)) in other.others {
+        for (kind, Others { walks, mutations, refusals, broken }) in other.others {
             let own = self.others.entry(kind).or_default();
-            own.0 += walks;
-            own.1.extend(broken);
+            own.walks += walks;
+            own.mutations += mutations;
+            own.refusals += refusals;
+            own.broken.extend(broken);
         }
     }
 
     /// Says of failing walks what a person needs to go on: of each broken promise the first seed and its story, shrunk.
     pub(crate) fn print(&self) {
         println!("{}", self.tally);
-        for (kind, (walks, broken)) in &self.others {
-            println!("  {kind}: {walks} walks, {} violations", broken.len());
+        for (kind, Others { walks, refusals, broken, .. }) in &self.others {
+            println!("  {kind}: {walks} walks, {refusals} refusals, {} violations", broken.len());
             if let Some((seed, what)) = broken.iter().min() {
                 println!("  the first, of seed {seed}: {what}");
             }
@@ -132,11 +158,15 @@ fn walk_some(others: &[OtherWalk], next: impl Fn() -> Option<u64>, failed: &Atom
     while let Some(seed) = next() {
         let broken = match others.iter().find(|other| mix(seed, other.one_in).is_multiple_of(other.one_in)) {
             Some(OtherWalk { kind, walk, .. }) => {
-                let (walks, broken) = own.others.entry(kind).or_default();
-                *walks += 1;
-                let what = panic::catch_unwind(|| walk(seed)).unwrap_or_else(|_| Some("panics".to_owned()));
-                let fails = what.is_some();
-                broken.extend(what.map(|what| (seed, what)));
+                let panics = |_| Account { violation: Some("panics".to_owned()), ..Account::default() };
+                let Account { violation, mutations, refusals } =
+                    panic::catch_unwind(|| walk(seed)).unwrap_or_else(panics);
+                let others = own.others.entry(kind).or_default();
+                others.walks += 1;
+                others.mutations += mutations;
+                others.refusals += refusals;
+                let fails = violation.is_some();
+                others.broken.extend(violation.map(|what| (seed, what)));
                 fails
             }
             None => {

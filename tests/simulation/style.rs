@@ -5,7 +5,6 @@ use std::rc::Rc;
 use cursorgate::pagination::{
     page::Level,
     position::{Hint, Pivot, Position},
-    resolver::Verify,
 };
 
 use crate::{
@@ -54,10 +53,11 @@ impl Walk<'_> {
                 return leg.finish().map(|()| back).map_err(Stop::from);
             };
             if self.outcome.pages > self.scenario.most_pages() {
-                // By offsets alone nobody can tell the end from the last page that comes again, or keep a place under a
-                // cap that changes.
-                let (client, traits) = (&self.scenario.client, &self.scenario.traits);
-                if client.verify == Verify::Never && (traits.past == Past::Repeat || traits.caps.len() > 1) {
+                // By offsets alone nobody can tell the end from the last page that comes again, keep a place under a
+                // cap that changes, or know a false status.
+                let traits = &self.scenario.traits;
+                let unsteady = traits.past == Past::Repeat || traits.caps.len() > 1 || traits.misleads();
+                if self.scenario.is_unverified() && unsteady {
                     return Err(Stop::Unproven);
                 }
                 let what = format!("{} pages and no end", self.outcome.pages);

@@ -43,7 +43,7 @@ pub(crate) struct Tally {
 }
 
 /// So many walks in a hundred of one class in reach may be refused without need.
-const NEEDLESS: u64 = 5;
+const NEEDLESS: u64 = 1;
 
 impl Tally {
     /// Counts a walk; `seed` is what replays it.

@@ -18,12 +18,15 @@ use std::collections::BTreeMap;
 use scenario::Scenario;
 use walk::Outcome;
 
+use crate::run::Account;
+
 /// Of a thousand walks over tokens that never lose their place, so many may be refused at most.
 const REFUSED_OF_THOUSAND: u64 = 10;
 
 /// Walks with a seed; says which promise was broken, and how.
-pub(crate) fn walk(seed: u64) -> Option<String> {
-    walk::walk(&Scenario::from_seed(seed), false).violation
+pub(crate) fn walk(seed: u64) -> Account {
+    let Outcome { violation, changes, refused, .. } = walk::walk(&Scenario::from_seed(seed), false);
+    Account { violation, mutations: changes, refusals: refused.values().sum() }
 }
 
 /// Walks with so many seeds.

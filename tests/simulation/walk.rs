@@ -12,7 +12,7 @@ use cursorgate::pagination::{
     paging::{Learnt, Paging},
     position::Position,
     refusal::Refusal,
-    resolver::{PageRequest, Step, Verify, WhenUnproven, resolve},
+    resolver::{PageRequest, Step, WhenUnproven, resolve},
 };
 
 use crate::{
@@ -24,7 +24,7 @@ use crate::{
     promises::{Exchange, Violation, rows_of},
     row::{Row, Shape},
     scenario::{Mode, Scenario},
-    traits::{Echoes, Says},
+    traits::{Echoes, Past, Says},
     upstream::Upstream,
     world::World,
 };
@@ -153,7 +153,10 @@ impl Walk<'_> {
         let (page, answers, before, bound) = match served {
             Ok(served) => served,
             Err(Stop::Refused(refusal, need)) => {
-                self.ask_nearest(&refusal, limit)?;
+                // Where the client itself said an offset, that is as near as any.
+                if !matches!(aim.bound, Bound::At(_)) {
+                    self.ask_nearest(&refusal, limit)?;
+                }
                 return Err(Stop::Refused(refusal, need));
             }
             Err(other) => return Err(other),
@@ -184,7 +187,7 @@ impl Walk<'_> {
         self.outcome.checked += u64::from(page.level == Level::Checked);
         self.outcome.flagged += u64::from(page.level == Level::Positional);
         let positional = page.level == Level::Positional;
-        if positional && client.verify != Verify::Never {
+        if positional && !self.scenario.is_unverified() {
             return Err(Stop::Unproven);
         }
         match leg {
@@ -295,6 +298,8 @@ impl Walk<'_> {
         // Where answers have other sizes than they say, or leave rows out, an offset is a row's at most by chance.
         let steady = traits.caps.len() == 1 && traits.surplus == 0 && traits.hidden == 0;
         let steady = steady && traits.echoes != Echoes::Nonsense;
+        // Where the last page comes again, and no total tells which one it is, it seems to stand wherever it was asked for.
+        let steady = steady && (traits.past != Past::Repeat || traits.total == Says::Exactly);
         // What a filtered list refuses knows the cursor's hint alone.
         let steady = steady && !matches!(self.scenario.mode(), Mode::Keyset | Mode::Seek);
         if !steady || traits.misleads() || traits.lie.is_some() || traits.lags || !self.scenario.rows_are_sound() {

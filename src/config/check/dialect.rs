@@ -122,7 +122,8 @@ fn read(name: &Located<String>, written: &Written, context: &mut Context<'_>) ->
     let filter = written.find("filter").map(read_filter);
     let item = written.find("item").and_then(|item| read_item(item, context));
     let count = written.find("count").map(|count| read_count(count, context));
-    if query.value.is_empty() && headers.is_empty() {
+    let body = request.find("body").and_then(|body| body.as_json().ok());
+    if query.value.is_empty() && headers.is_empty() && request.find("body").is_none() {
         let message = format!("the dialect {:?} does not say how a page is asked for", name.value);
         context.missing(request.at, message, "request = { query = \"page={page}&page_size={size}\" }");
     }
@@ -140,8 +141,10 @@ fn read(name: &Located<String>, written: &Written, context: &mut Context<'_>) ->
         description: written.string("description"),
         documentation: written.string("documentation"),
         request: DialectRequest {
+            method: method(&request),
             query,
             headers,
+            body,
             first_page: request.count("first_page").unwrap_or(1),
             also: request.texts("also"),
             max_depth: request.count("max_depth"),
@@ -156,6 +159,15 @@ fn read(name: &Located<String>, written: &Written, context: &mut Context<'_>) ->
         item,
         count,
     })
+}
+
+/// `method` of a table: GET where it is not said.
+fn method(table: &Written) -> http::Method {
+    match table.string("method").as_deref() {
+        Some("POST") => http::Method::POST,
+        Some("HEAD") => http::Method::HEAD,
+        _ => http::Method::GET,
+    }
 }
 
 fn read_headers(table: &Written, context: &mut Context<'_>) -> Vec<(Located<String>, Located<String>)> {
@@ -246,12 +258,15 @@ fn values(table: &Written, key: &str) -> Vec<(Located<String>, crate::config::tr
 }
 
 fn read_sort(sort: &Written, context: &mut Context<'_>) -> Option<DialectSort> {
-    let Some(query) = sort.text("query") else {
+    let body = sort.find("body").and_then(|body| body.as_json().ok());
+    let unsaid = body.as_ref().map(|body| Located { value: String::new(), at: body.at });
+    let Some(query) = sort.text("query").or(unsaid) else {
         context.missing(sort.at, "the sort has no query", "query = \"ordering={direction}{field}\"");
         return None;
     };
     Some(DialectSort {
         query,
+        body,
         join: sort.string("join"),
         ascending: sort.string("ascending").unwrap_or_else(|| "asc".into()),
         descending: sort.string("descending").unwrap_or_else(|| "desc".into()),
@@ -322,7 +337,7 @@ fn read_item(item: &Written, context: &mut Context<'_>) -> Option<DialectItem> {
 fn read_count(count: &Written, context: &mut Context<'_>) -> DialectCount {
     DialectCount {
         at: count.at,
-        by_head: count.string("method").as_deref() == Some("HEAD"),
+        method: method(count),
         path: count.text("path"),
         query: count.text("query"),
         headers: read_headers(count, context),

@@ -5,7 +5,7 @@ use super::Context;
 use crate::config::{
     diagnostic::{Located, nearest},
     form, keys, presets,
-    settings::{EnvelopeSettings, OverMax, Role},
+    settings::{EnvelopeSettings, ErrorSettings, OverMax, Role},
     syntax, tree,
     written::Written,
 };
@@ -48,6 +48,30 @@ impl Envelopes {
         }
         let (_, written) = self.read.iter().find(|(known, _)| *known == name.value)?;
         read(name, written.as_ref()?, context)
+    }
+
+    /// The same for a route, whose `errors` may be of another form than the envelope's.
+    pub(super) fn of_route(
+        &mut self,
+        name: &Located<String>,
+        errors: Option<&Located<String>>,
+        context: &mut Context<'_>,
+    ) -> Option<EnvelopeSettings> {
+        let mut envelope = self.find(name, context)?;
+        let Some(form) = errors else { return Some(envelope) };
+        match form.value.as_str() {
+            "problem" => envelope.error = None,
+            "jsonapi" => {
+                let preset = Located { value: "jsonapi".to_owned(), at: form.at };
+                envelope.error = self.find(&preset, context)?.error;
+            }
+            "flat" => {
+                let (name, text) = presets::FLAT_ERRORS;
+                envelope.error = error(&json(name, text, context)?, context);
+            }
+            _ => {}
+        }
+        Some(envelope)
     }
 
     fn unknown(&self, name: &Located<String>, context: &mut Context<'_>) {
@@ -121,8 +145,25 @@ fn read(name: &Located<String>, written: &Written, context: &mut Context<'_>) ->
         empty_cursor_is_first_page: written.string("empty_cursor").as_deref() == Some("first-page"),
         headers,
         body: body.as_json().ok()?,
-        error: written.find("error").and_then(|error| error.as_json().ok()),
-        error_content_type: written.string("error_content_type"),
+        error: error(written, context),
+    })
+}
+
+/// The form of errors of an envelope, or of a file that says nothing else.
+pub(super) fn error(written: &Written, context: &mut Context<'_>) -> Option<ErrorSettings> {
+    let Some(body) = written.find("error") else {
+        for key in ["error_content_type", "error_types"] {
+            if let Some((name, _)) = written.members().iter().find(|(name, _)| name.value == key) {
+                let help = "add `error`, the body; without it errors are problem documents (RFC 9457)";
+                context.missing(name.at, format!("`{key}` stands without `error`"), help);
+            }
+        }
+        return None;
+    };
+    Some(ErrorSettings {
+        body: body.as_json().ok()?,
+        content_type: written.string("error_content_type").unwrap_or_else(|| "application/json".into()),
+        types: written.text_members("error_types"),
     })
 }
 

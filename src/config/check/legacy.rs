@@ -3,12 +3,24 @@
 use super::Context;
 use crate::config::{
     diagnostic::Located,
-    settings::{DialectSettings, EnvelopeSettings, LegacyPolicy, LegacySettings, ParameterSettings, Role, Unmarked},
+    settings::{
+        AfterSunset, DialectSettings, EnvelopeSettings, KnownBy, LegacyClient, LegacyPolicy, LegacySettings,
+        ParameterSettings, Role, Unmarked,
+    },
     written::Written,
 };
 
-/// Reads `legacy` of a merged route. `paging` are the parameters by which its clients page.
-pub(super) fn legacy(route: &Written, paging: &[String], context: &mut Context<'_>) -> LegacySettings {
+/// How many clients are counted apart where the route doesn't say.
+const CLIENTS: usize = 100;
+
+/// Reads `legacy` of a merged route. `paging` are the parameters by which its clients page, `takes_cursors` is whether
+/// one of them takes a page cursor.
+pub(super) fn legacy(
+    route: &Written,
+    paging: &[String],
+    takes_cursors: bool,
+    context: &mut Context<'_>,
+) -> LegacySettings {
     let Some(written) = route.find("legacy") else {
         return LegacySettings::default();
     };
@@ -26,8 +38,14 @@ pub(super) fn legacy(route: &Written, paging: &[String], context: &mut Context<'
             context.missing(written.at, message, help);
         }
         (None, Some(unmarked)) if written.find("policy").is_none() => {
-            let help = "policy = \"passthrough\", \"translate\" or \"reject\"; or remove `unmarked`";
+            let help = "policy = \"passthrough\", \"translate\", \"redirect\" or \"reject\"; or remove `unmarked`";
             context.missing(unmarked.at, "`unmarked` needs a policy", help);
+        }
+        (Some("redirect"), _) if !takes_cursors => {
+            let at = written.find("policy").map_or(written.at, |policy| policy.at);
+            let help = "policy = \"translate\" answers at once; or name a parameter for `cursor`";
+            let message = "a redirect leads to a cursor, and the envelope has no parameter for one";
+            context.diagnostics.error(at, message, help);
         }
         _ => {}
     }
@@ -38,10 +56,16 @@ pub(super) fn legacy(route: &Written, paging: &[String], context: &mut Context<'
         let help = "what is deprecated works until its sunset: the sunset is the later day";
         context.diagnostics.error(sunset.at, "the sunset is before the deprecation", help);
     }
+    let after_sunset = written.find("after_sunset");
+    let rejects = after_sunset.and_then(Written::as_text).is_some_and(|word| word.value == "reject");
+    if let Some(after) = after_sunset.filter(|_| written.find("sunset").is_none()) {
+        context.missing(after.at, "`after_sunset` needs a sunset", "sunset = 2026-12-31, or remove `after_sunset`");
+    }
     LegacySettings {
         policy: match policy.as_deref() {
             Some("passthrough") => Some(LegacyPolicy::Passthrough),
             Some("translate") => Some(LegacyPolicy::Translate),
+            Some("redirect") => Some(LegacyPolicy::Redirect),
             Some("reject") => Some(LegacyPolicy::Reject),
             _ => None,
         },
@@ -51,8 +75,53 @@ pub(super) fn legacy(route: &Written, paging: &[String], context: &mut Context<'
         },
         deprecation: deprecation.map(|day| day.value),
         sunset: sunset.map(|day| day.value),
+        after_sunset: if rejects { AfterSunset::Reject } else { AfterSunset::Same },
         documentation: written.string("documentation"),
+        client: written.find("client").and_then(|written| client(written, route, context)),
     }
+}
+
+/// Reads `legacy.client` of a merged route.
+fn client(written: &Written, route: &Written, context: &mut Context<'_>) -> Option<LegacyClient> {
+    let (header, parameter) = (written.text("header"), written.text("parameter"));
+    let shown = written.find("shown").filter(|shown| shown.as_text().is_some_and(|word| word.value == "value"));
+    let private = route.table("parameters").strings("private");
+    let is_private = |name: &str| holds_secrets(name) || private.iter().any(|known| known == name);
+    if let (Some(shown), Some(name)) = (shown, header.as_ref().or(parameter.as_ref()))
+        && is_private(&name.value)
+    {
+        let message = format!("{} holds secrets, and would be shown", name.value);
+        context.diagnostics.error(shown.at, message, "\"hash\" tells clients apart; `names` says who they are");
+    }
+    let known_by = match (&header, &parameter) {
+        (Some(header), None) => KnownBy::Header(http::HeaderName::from_bytes(header.value.as_bytes()).ok()?),
+        (None, Some(parameter)) => KnownBy::Parameter(parameter.value.clone()),
+        (Some(_), Some(parameter)) => {
+            let message = "a client is known by a header or by a parameter";
+            context.diagnostics.error(parameter.at, message, "remove one of them");
+            return None;
+        }
+        (None, None) => {
+            if written.find("header").is_none() && written.find("parameter").is_none() {
+                let help = "header = \"X-Api-Key\", or parameter = \"api_key\"";
+                context.missing(written.at, "it is not said what a client is known by", help);
+            }
+            return None;
+        }
+    };
+    let named = written.text_members("names");
+    let names = named.into_iter().filter_map(|(name, reference)| Some((name.value, context.secret(&reference)?)));
+    let names = names.collect();
+    let max = written.count("max").unwrap_or(CLIENTS);
+    Some(LegacyClient { known_by, shows_value: shown.is_some(), names, max })
+}
+
+/// Whether a header or a parameter is called like one by which clients prove who they are.
+fn holds_secrets(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    ["authoriz", "authent", "-auth", "cookie", "key", "token", "secret", "password", "session"]
+        .iter()
+        .any(|word| lower.contains(word))
 }
 
 /// The parameters by which a client pages: the dialect's, and the one that takes a cursor.

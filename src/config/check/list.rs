@@ -10,8 +10,8 @@ use crate::{
     config::{
         diagnostic::{Located, Location},
         settings::{
-            Budgets, CursorSettings, DialectSettings, ListSettings, Mode, PageSizeSettings, ParameterSettings, Role,
-            SortTerm,
+            Budgets, CursorSettings, DialectSettings, EnvelopeSettings, ListSettings, Mode, PageSizeSettings,
+            ParameterSettings, Role, SortTerm,
         },
         syntax,
         written::{Value, Written},
@@ -44,17 +44,25 @@ impl Route<'_> {
     ) -> Option<ListSettings> {
         let dialect = self.dialect(dialects, context);
         let default = Located { value: "standard".into(), at: self.at };
+        let errors = self.written.text("errors");
         let envelope = match self.written.find("envelope") {
-            Some(_) => self.written.text("envelope").and_then(|name| envelopes.find(&name, context)),
-            None => envelopes.find(&default, context),
+            Some(_) => {
+                self.written.text("envelope").and_then(|name| envelopes.of_route(&name, errors.as_ref(), context))
+            }
+            None => envelopes.of_route(&default, errors.as_ref(), context),
         };
+        let offered = self.offered(envelope.as_ref(), envelopes, context);
         let id = self.written.text("id");
         let order = self.order(id.as_ref(), dialect.as_ref(), context);
         let page_size = self.page_size(context);
         let budgets = self.budgets(context);
         let parameters = self.parameters();
         let paging = legacy::paging_names(dialect.as_ref(), envelope.as_ref(), &parameters);
-        let legacy = legacy::legacy(self.written, &paging, context);
+        let takes_cursors = envelope.as_ref().is_none_or(|envelope| {
+            let roles = envelope.parameters.iter().chain(&parameters.renamed);
+            roles.into_iter().any(|(role, _)| matches!(role, Role::Cursor | Role::After))
+        });
+        let legacy = legacy::legacy(self.written, &paging, takes_cursors, context);
         let collection = self.written.string("collection").or(collection);
         let fields = field::fields(self.written, context);
         let declared = self.written.find("order").is_some();
@@ -63,6 +71,7 @@ impl Route<'_> {
         let list = ListSettings {
             dialect: dialect?,
             envelope: envelope?,
+            envelopes: offered,
             collection: collection?,
             declared,
             order,
@@ -94,6 +103,27 @@ impl Route<'_> {
         let written = self.written.table("page_size").find("max").map(|max| max.at);
         cost::check(written.unwrap_or(list.dialect.at), &list, context);
         Some(list)
+    }
+
+    /// The envelopes that clients can ask for, without the route's own.
+    fn offered(
+        &self,
+        own: Option<&EnvelopeSettings>,
+        envelopes: &mut Envelopes,
+        context: &mut Context<'_>,
+    ) -> Vec<EnvelopeSettings> {
+        let errors = self.written.text("errors");
+        let names = self.written.texts("envelopes");
+        let mut offered = Vec::new();
+        for (index, name) in names.iter().enumerate() {
+            if names[..index].iter().any(|other| other.value == name.value) {
+                let message = format!("the envelope {:?} is offered twice", name.value);
+                context.diagnostics.error(name.at, message, "remove one of them");
+            } else if own.is_none_or(|own| own.name != name.value) {
+                offered.extend(envelopes.of_route(name, errors.as_ref(), context));
+            }
+        }
+        offered
     }
 
     fn mode(&self) -> Located<Mode> {
@@ -215,6 +245,8 @@ impl Route<'_> {
             answer_size: table.size("answer_size").unwrap_or(usual.answer_size),
             answer_depth: table.count("answer_depth").unwrap_or(usual.answer_depth),
             link_length: table.size("link_length").unwrap_or(usual.link_length),
+            body_size: table.size("body_size").unwrap_or(usual.body_size),
+            body_depth: table.count("body_depth").unwrap_or(usual.body_depth),
         }
     }
 
@@ -240,7 +272,12 @@ impl Route<'_> {
         let table = self.written.table("parameters");
         let renamed: Vec<(Role, Located<String>)> =
             ROLES.iter().filter_map(|(key, role)| Some((*role, table.text(key)?))).collect();
-        ParameterSettings { renamed, private: table.strings("private"), ignored: table.strings("ignored") }
+        ParameterSettings {
+            renamed,
+            private: table.strings("private"),
+            ignored: table.strings("ignored"),
+            query: table.text_members("query"),
+        }
     }
 }
 

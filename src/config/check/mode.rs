@@ -8,7 +8,7 @@ use crate::{
         settings::{LegacyPolicy, ListSettings, Mode},
         written::Written,
     },
-    pagination::resolver::Totals,
+    pagination::resolver::{Totals, Verify},
 };
 
 /// Reports what can't work. `route` is what was written of it.
@@ -44,12 +44,29 @@ pub(super) fn check(list: &ListSettings, route: &Written, context: &mut Context<
         let message = format!("mode = \"offset\" needs places, and {name} pages by what it hands out");
         context.diagnostics.error(list.mode.at, message, help);
     }
-    if list.legacy.policy == Some(LegacyPolicy::Translate) && places == Places::Tokens {
+    let by_place = matches!(list.legacy.policy, Some(LegacyPolicy::Translate | LegacyPolicy::Redirect));
+    if by_place && places == Places::Tokens {
         let at = route.table("legacy").find("policy").map_or(list.dialect.at, |policy| policy.at);
         let message = format!("requests of {name} hold tokens, which say no place that could be translated");
         context.diagnostics.error(at, message, "policy = \"passthrough\" or \"reject\"");
     }
+    check_verify(list, route, context);
     check_total(list, route, context);
+}
+
+/// Reports places that can't be trusted unproven.
+fn check_verify(list: &ListSettings, route: &Written, context: &mut Context<'_>) {
+    let response = &list.dialect.response;
+    let why = match list.verify {
+        Verify::Never if response.hidden => "whose offsets count items that it hides",
+        Verify::Never if response.repeats_last_page && !list.declared => {
+            "which gives its last page for whatever is behind its end"
+        }
+        _ => return,
+    };
+    let at = route.find("verify").map_or(list.dialect.at, |verify| verify.at);
+    let message = format!("verify = \"never\" would walk for ever over {}, {why}", list.dialect.name);
+    context.diagnostics.error(at, message, "remove `verify`, or write \"when-cheap\"");
 }
 
 /// Reports totals that can't be asked for.

@@ -1,9 +1,9 @@
 //! `[routes]`: each merged with its defaults, and held against the others.
 
-use super::{Context, dialect::Dialects, envelope::Envelopes, list, path};
+use super::{Context, cors, dialect::Dialects, envelope::Envelopes, list, methods, openapi::Described, path};
 use crate::config::{
     diagnostic::{Located, Location, nearest},
-    settings::{Action, RouteSettings},
+    settings::{Action, ObserveSettings, OpenApiSettings, RouteSettings},
     written::{Value, Written},
 };
 
@@ -20,6 +20,7 @@ struct Known<'a> {
     root: &'a Written,
     dialects: Dialects<'a>,
     envelopes: Envelopes,
+    described: Described,
     claims: Vec<Claim>,
 }
 
@@ -27,7 +28,7 @@ pub(super) fn routes(root: &Written, context: &mut Context<'_>) -> Vec<RouteSett
     let (own_dialects, own_envelopes) = (root.table("dialects"), root.table("envelopes"));
     let dialects = Dialects::new(&own_dialects, context);
     let envelopes = Envelopes::new(&own_envelopes, context);
-    let mut known = Known { root, dialects, envelopes, claims: Vec::new() };
+    let mut known = Known { root, dialects, envelopes, described: Described::default(), claims: Vec::new() };
     if root.find("routes").is_none_or(|routes| routes.value == Value::Table(Vec::new())) {
         context.missing(root.at, "there are no routes", "add [routes.NAME] with path and upstream");
     }
@@ -41,7 +42,9 @@ pub(super) fn routes(root: &Written, context: &mut Context<'_>) -> Vec<RouteSett
             .as_ref()
             .and_then(|name| upstreams.members().iter().position(|(known, _)| known.value == name.value));
         let near = index.map(|index| upstreams.members()[index].1.table("defaults"));
-        let merged = near.map_or_else(|| defaults.clone(), |near| defaults.under(&near, &[])).under(own, &[]);
+        // Two ways of telling clients apart would make no third one.
+        let whole = ["client"];
+        let merged = near.map_or_else(|| defaults.clone(), |near| defaults.under(&near, &whole)).under(own, &whole);
         match &upstream {
             None if merged.find("upstream").is_none() => {
                 let message = format!("routes.{} names no upstream", name.value);
@@ -50,8 +53,8 @@ pub(super) fn routes(root: &Written, context: &mut Context<'_>) -> Vec<RouteSett
             Some(upstream) if index.is_none() && upstreams_are_known => unknown_upstream(upstream, &upstreams, context),
             _ => {}
         }
-        let route = Route { name, at: own.at, written: merged };
-        if route.action() == Some(Action::Paginate) && !std::mem::replace(&mut has_list, true) {
+        let route = Route { name, at: own.at, own, written: merged };
+        if route.has_list() && !std::mem::replace(&mut has_list, true) {
             route.check_key(root, context);
         }
         routes.extend(route.read(index, &mut known, context));
@@ -73,6 +76,8 @@ fn unknown_upstream(name: &Located<String>, upstreams: &Written, context: &mut C
 struct Route<'a> {
     name: &'a Located<String>,
     at: Location,
+    /// What the route itself says.
+    own: &'a Written,
     written: Written,
 }
 
@@ -85,17 +90,18 @@ impl Route<'_> {
             let message = format!("routes.{} has no path", self.name.value);
             context.missing(self.at, message, "path = \"/api/users\"; \"/{*rest}\" for all of them, if it forwards");
         }
-        let segments = path.as_ref().and_then(|path| self.segments(path, action, context));
+        let segments = path.as_ref().and_then(|path| self.segments(path, context));
         if let (Some(path), Some(segments)) = (&path, &segments) {
             self.claim(path, &hosts, segments, &mut known.claims, context);
         }
-        self.check_methods(context);
+        let methods = methods::methods(&self.written, context);
         let list = match action? {
             Action::Forward => None,
-            Action::Paginate => {
+            Action::Paginate | Action::Observe => {
                 let collection = segments.as_ref().and_then(|segments| self.collection(segments, context));
                 let route = list::Route { name: &self.name.value, at: self.at, written: &self.written };
                 let list = route.read(collection, &mut known.dialects, &mut known.envelopes, known.root, context)?;
+                methods::check(&list, methods, &self.written, context);
                 Some(Box::new(list))
             }
         };
@@ -103,17 +109,54 @@ impl Route<'_> {
             name: self.name.clone(),
             hosts,
             path: path?,
+            methods,
             upstream: upstream?,
             upstream_path: self.written.text("upstream_path"),
             public_url: self.written.string("public_url").map(|url| url.trim_end_matches('/').to_owned()),
+            cors: cors::cors(&self.written, context),
             list,
+            observe: self.observe(action?, context),
+            openapi: self.openapi(known, context),
         })
+    }
+
+    /// What the upstream says of its items; said in vain where there are none.
+    fn openapi(&self, known: &mut Known<'_>, context: &mut Context<'_>) -> Option<OpenApiSettings> {
+        self.written.find("openapi")?;
+        if self.has_list() {
+            return known.described.find(&self.written.table("openapi"), context);
+        }
+        self.check_unused("openapi", "has no items", "remove this: what is forwarded is not described", context);
+        None
+    }
+
+    /// Reports a key of the route's own that does nothing there.
+    fn check_unused(&self, key: &str, what: &str, help: &str, context: &mut Context<'_>) {
+        if let Some((key, _)) = self.own.members().iter().find(|(own, _)| own.value == key) {
+            context.diagnostics.error(key.at, format!("routes.{} {what}", self.name.value), help);
+        }
+    }
+
+    /// How answers are observed; said in vain where none are.
+    fn observe(&self, action: Action, context: &mut Context<'_>) -> Option<ObserveSettings> {
+        if action == Action::Observe {
+            let every = self.written.table("observe").count("every").unwrap_or(1);
+            return Some(ObserveSettings { every });
+        }
+        self.check_unused("observe", "observes nothing", "action = \"observe\" does, or remove this", context);
+        None
+    }
+
+    /// Whether the route says everything that serving a list needs.
+    fn has_list(&self) -> bool {
+        matches!(self.action(), Some(Action::Paginate | Action::Observe))
     }
 
     /// What the route does; nothing where something else was written.
     fn action(&self) -> Option<Action> {
         match (self.written.find("action"), self.written.string("action").as_deref()) {
             (None, _) | (_, Some("paginate")) => Some(Action::Paginate),
+            (_, Some("observe")) => Some(Action::Observe),
             (_, Some("forward")) => Some(Action::Forward),
             _ => None,
         }
@@ -129,15 +172,10 @@ impl Route<'_> {
         }
     }
 
-    fn segments<'p>(
-        &self,
-        path: &'p Located<String>,
-        action: Option<Action>,
-        context: &mut Context<'_>,
-    ) -> Option<Vec<path::Segment<'p>>> {
+    fn segments<'p>(&self, path: &'p Located<String>, context: &mut Context<'_>) -> Option<Vec<path::Segment<'p>>> {
         match path::read(&path.value) {
             Ok(segments) => {
-                if let Some(path::Segment::Rest(rest)) = segments.last().filter(|_| action == Some(Action::Paginate)) {
+                if let Some(path::Segment::Rest(rest)) = segments.last().filter(|_| self.has_list()) {
                     let at = context.diagnostics.part(
                         path.at,
                         &path.value,
@@ -192,21 +230,5 @@ impl Route<'_> {
             );
         }
         claims.push(Claim { route: self.name.value.clone(), hosts: hosts.to_vec(), pattern, at: path.at });
-    }
-
-    /// A list route takes GET and HEAD, and any other method is forwarded.
-    fn check_methods(&self, context: &mut Context<'_>) {
-        let methods = self.written.strings("methods");
-        let Some(written) = self.written.find("methods") else {
-            return;
-        };
-        let whole = ["GET", "HEAD"].iter().all(|method| methods.iter().any(|known| known == method));
-        if matches!(written.value, Value::List(_))
-            && !whole
-            && methods.iter().all(|method| method == "GET" || method == "HEAD")
-        {
-            let message = "a list route takes GET and HEAD, and nothing else in this version";
-            context.diagnostics.error(written.at, message, "write [\"GET\", \"HEAD\"], or remove `methods`");
-        }
     }
 }

@@ -21,10 +21,10 @@ pub(in crate::config) const DIALECT: &[Key] = &[
 ];
 
 const REQUEST: Form = Table(&[
-    key("method", Word(&["GET"], &[("POST", "batch routes")])),
+    key("method", Word(&["GET", "POST"], &[])),
     key("query", Text(syntax::line)),
     key("headers", Named(&Text(syntax::line), "write headers = { Range = \"{offset}-{last}\" }")),
-    key("body", Later("batch routes")),
+    key("body", Json),
     key("first_page", Count(0, u32::MAX as u64)),
     key("also", List(&Text(syntax::line))),
     key("first_token", Text(syntax::line)),
@@ -75,7 +75,7 @@ const MATCH: Form =
 
 const SORT: Form = Table(&[
     key("query", Text(syntax::line)),
-    key("body", Later("batch routes")),
+    key("body", Json),
     key("join", Text(syntax::line)),
     key("ascending", Text(syntax::line)),
     key("descending", Text(syntax::line)),
@@ -131,7 +131,7 @@ const ITEM: Form = Table(&[
 ]);
 
 const COUNT: Form = Table(&[
-    key("method", Word(&["GET", "HEAD"], &[("POST", "batch routes")])),
+    key("method", Word(&["GET", "HEAD", "POST"], &[])),
     key("path", Text(syntax::line)),
     key("query", Text(syntax::line)),
     key("headers", Named(&Text(syntax::line), "write headers = { NAME = \"TEXT\" }")),

@@ -20,11 +20,11 @@ pub(in crate::config) const ENVELOPE: &[Key] = &[
     key("body", Json),
     key("error", Json),
     key("error_content_type", Text(media_type)),
-    key("error_types", Later("the choice of error forms")),
+    key("error_types", Named(&Text(syntax::line), "write error_types = { cursor_expired = \"https://…\" }")),
 ];
 
 const PARAMETERS: Form = Table(&[
-    key("limit", Text(parameter)),
+    key("limit", Text(limit)),
     key("limit_backward", Text(parameter)),
     key("cursor", Text(parameter)),
     key("after", Text(parameter)),
@@ -34,14 +34,23 @@ const PARAMETERS: Form = Table(&[
     key("sort", Text(parameter)),
 ]);
 
-/// The name of a query parameter.
+/// The name of a query parameter, a pointer into the body, or a preference by which a page size is asked for (RFC 7240),
+/// as OData has one.
+fn limit(text: &str) -> Result<(), Wrong> {
+    match text.strip_prefix("prefer:") {
+        Some(name) if syntax::header_name(name).is_ok() => Ok(()),
+        Some(_) => Err(Wrong::new(format!("{text:?} is no preference"), "write \"prefer:odata.maxpagesize\"")),
+        None => parameter(text),
+    }
+}
+
+/// The name of a query parameter, or a pointer into the body.
 fn parameter(text: &str) -> Result<(), Wrong> {
-    let part = match text {
-        _ if text.starts_with('/') => "a place in the request's body comes with batch routes",
-        _ if text.starts_with("prefer:") => "a preference comes with the choice of envelopes by the client",
-        _ => return syntax::name(text),
-    };
-    Err(Wrong::new(format!("{part}, which this version does not have"), "write the name of a query parameter"))
+    if text.starts_with("prefer:") {
+        let help = "write the name of a query parameter; `limit` alone can be a preference";
+        return Err(Wrong::new("no place in a list is asked for by a preference", help));
+    }
+    syntax::name(text)
 }
 
 fn media_type(text: &str) -> Result<(), Wrong> {

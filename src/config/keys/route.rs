@@ -10,13 +10,14 @@ use crate::config::{
 pub(in crate::config) const ROUTE: &[Key] = &[
     key("hosts", List(&Text(syntax::host))),
     key("path", Text(syntax::name)),
-    key("methods", List(&Word(&["GET", "HEAD"], &[("POST", "batch routes")]))),
+    key("methods", List(&Word(&["GET", "HEAD", "POST"], &[]))),
     key("upstream", Text(syntax::name)),
     key("upstream_path", Text(syntax::name)),
-    key("action", Word(&["paginate", "forward"], &[("observe", "the observer")])),
+    key("action", Word(&["paginate", "observe", "forward"], &[])),
+    key("observe", Table(&[key("every", Count(1, 1_000_000))])),
     key("dialect", Text(syntax::name)),
     key("envelope", Text(syntax::name)),
-    key("envelopes", Later("the choice of envelopes by the client")),
+    key("envelopes", List(&Text(syntax::name))),
     key("collection", Text(syntax::name)),
     key("order", List(&Text(syntax::sort_term))),
     key("id", Text(syntax::member_pointer)),
@@ -27,7 +28,7 @@ pub(in crate::config) const ROUTE: &[Key] = &[
     key("mode", Word(&["auto", "offset", "keyset", "seek", "token"], &[])),
     key("verify", Word(&["always", "when-cheap", "never"], &[])),
     key("unproven", Word(&["refuse", "flag"], &[])),
-    key("errors", Word(&["envelope"], LATER_ERRORS)),
+    key("errors", Word(&["envelope", "problem", "jsonapi", "flat"], &[])),
     key("short_pages", Word(&["refuse", "serve"], &[])),
     key("page_size", PAGE_SIZE),
     key("total", Word(&["upstream", "omit", "count", "first-page"], &[])),
@@ -38,15 +39,10 @@ pub(in crate::config) const ROUTE: &[Key] = &[
     key("page_cache", Later("the page cache")),
     key("prefetch", Later("the page cache")),
     key("rate_limit", Later("rate limits")),
-    key("cors", Later("answers to preflights")),
+    key("cors", CORS),
     key("budgets", BUDGETS),
+    key("openapi", OPENAPI),
     key("public_url", Text(syntax::base_url)),
-];
-
-const LATER_ERRORS: &[(&str, &str)] = &[
-    ("problem", "the choice of error forms"),
-    ("jsonapi", "the choice of error forms"),
-    ("flat", "the choice of error forms"),
 ];
 
 const FIELD: Form = Table(&[
@@ -83,16 +79,34 @@ const PARAMETERS: Form = Table(&[
     key("sort", Text(syntax::name)),
     key("private", List(&Text(syntax::name))),
     key("ignored", List(&Text(syntax::name))),
+    key("query", Named(&Text(syntax::body_pointer), "write query = { NAME = \"/payload/NAME\" }")),
 ]);
 
 const LEGACY: Form = Table(&[
-    key("policy", Word(&["passthrough", "translate", "reject"], &[("redirect", "redirects")])),
+    key("policy", Word(&["passthrough", "translate", "redirect", "reject"], &[])),
     key("unmarked", Word(&["new", "legacy"], &[])),
-    key("client", Later("policies by client")),
+    key("client", LEGACY_CLIENT),
     key("deprecation", Day),
     key("sunset", Day),
-    key("after_sunset", Later("policies by date")),
+    key("after_sunset", Word(&["same", "reject"], &[])),
     key("documentation", Text(syntax::url)),
+]);
+
+const OPENAPI: Form =
+    Table(&[key("file", Text(syntax::name)), key("operation", Text(syntax::line)), key("schema", Text(syntax::line))]);
+
+const LEGACY_CLIENT: Form = Table(&[
+    key("header", Text(syntax::header_name)),
+    key("parameter", Text(syntax::name)),
+    key("shown", Word(&["hash", "value"], &[])),
+    key("names", Named(&Secret, "write names = { mobile = \"env:NAME\" }: what the client is known by is a secret")),
+    key("max", Count(1, 10_000)),
+]);
+
+const CORS: Form = Table(&[
+    key("origins", List(&Text(syntax::origin))),
+    key("credentials", Boolean),
+    key("max_age", duration("0s", "1d")),
 ]);
 
 const BUDGETS: Form = Table(&[
@@ -103,4 +117,6 @@ const BUDGETS: Form = Table(&[
     key("answer_size", size("1KiB", "1GiB")),
     key("answer_depth", Count(1, 1_024)),
     key("link_length", size("256B", "64KiB")),
+    key("body_size", size("1KiB", "64MiB")),
+    key("body_depth", Count(1, 256)),
 ]);

@@ -35,10 +35,14 @@ pub struct DialectSettings {
 /// `[request]` of a dialect.
 #[derive(Debug, Clone)]
 pub struct DialectRequest {
+    /// GET or POST.
+    pub method: http::Method,
     /// The query template, as on the wire.
     pub query: Located<String>,
     /// Header templates.
     pub headers: Vec<(Located<String>, Located<String>)>,
+    /// The skeleton of the body.
+    pub body: Option<LocatedTree>,
     /// What the first page is called.
     pub first_page: u64,
     /// Other query templates by which clients page it.
@@ -58,8 +62,10 @@ impl DialectRequest {
     #[must_use]
     pub fn new(query: Located<String>) -> Self {
         Self {
+            method: http::Method::GET,
             query,
             headers: Vec::new(),
+            body: None,
             first_page: 1,
             also: Vec::new(),
             max_depth: None,
@@ -207,8 +213,10 @@ pub struct DialectMatch {
 /// `[sort]` of a dialect.
 #[derive(Debug, Clone)]
 pub struct DialectSort {
-    /// The template, once for each key.
+    /// The template, once for each key; empty where the body alone says it.
     pub query: Located<String>,
+    /// The skeleton of what the body says, likewise.
+    pub body: Option<LocatedTree>,
     /// Given: the values of all keys joined into one parameter each.
     pub join: Option<String>,
     /// The word for `{direction}`.
@@ -317,8 +325,8 @@ pub struct DialectItem {
 pub struct DialectCount {
     /// Where it stands.
     pub at: Location,
-    /// HEAD instead of GET.
-    pub by_head: bool,
+    /// GET, HEAD, or POST with the client's own body.
+    pub method: http::Method,
     /// The path template; the list's own path where it is not said.
     pub path: Option<Located<String>>,
     /// The query template.

@@ -19,7 +19,8 @@ pub struct EnvelopeSettings {
     pub documentation: Option<String>,
     /// `application/json` where it is not said.
     pub content_type: String,
-    /// What the client's parameters are called: a query parameter's decoded name.
+    /// What the client's parameters are called: a query parameter's decoded name; the limit may be a preference instead
+    /// (RFC 7240), `prefer:NAME`.
     pub parameters: Vec<(Role, Located<String>)>,
     /// What becomes of limits above the route's largest.
     pub over_max: OverMax,
@@ -31,8 +32,17 @@ pub struct EnvelopeSettings {
     pub headers: Vec<(Located<String>, Located<String>)>,
     /// The body's skeleton.
     pub body: LocatedTree,
-    /// The error body's skeleton; problem documents where there is none.
-    pub error: Option<LocatedTree>,
-    /// The error body's content type.
-    pub error_content_type: Option<String>,
+    /// How errors are said; by problem documents where it is not said.
+    pub error: Option<ErrorSettings>,
+}
+
+/// The form of errors, as written.
+#[derive(Debug, Clone)]
+pub struct ErrorSettings {
+    /// The error body's skeleton.
+    pub body: LocatedTree,
+    /// `application/json` where it is not said.
+    pub content_type: String,
+    /// What `{type}` says, by a problem's code or its status.
+    pub types: Vec<(Located<String>, Located<String>)>,
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{DialectSettings, EnvelopeSettings};
+use super::{DialectSettings, EnvelopeSettings, LegacySettings};
 use crate::{
     config::diagnostic::Located,
     pagination::{
@@ -18,6 +18,8 @@ pub struct ListSettings {
     pub dialect: DialectSettings,
     /// What clients get.
     pub envelope: EnvelopeSettings,
+    /// What clients can ask for instead.
+    pub envelopes: Vec<EnvelopeSettings>,
     /// The collection's name: said, or the last fixed segment of the path.
     pub collection: String,
     /// Whether the route declares an order. Else `order` is empty, and nothing is known of how the list is sorted.
@@ -179,6 +181,8 @@ pub struct ParameterSettings {
     pub private: Vec<String>,
     /// Forwarded, and no part of the context.
     pub ignored: Vec<String>,
+    /// Parameters of the upstream's query, and where in the body of a request by POST their values stand.
+    pub query: Vec<(Located<String>, Located<String>)>,
 }
 
 /// What a client's parameter is for.
@@ -202,42 +206,6 @@ pub enum Role {
     Sort,
 }
 
-/// `legacy` of a route.
-#[derive(Debug, Clone, Default)]
-pub struct LegacySettings {
-    /// What becomes of requests with a paging parameter of the dialect; none set: 400.
-    pub policy: Option<LegacyPolicy>,
-    /// What a request with no paging parameter at all is.
-    pub unmarked: Unmarked,
-    /// Since when this is deprecated: seconds since 1970 (RFC 9745).
-    pub deprecation: Option<i64>,
-    /// Until when it works: seconds since 1970 (RFC 8594).
-    pub sunset: Option<i64>,
-    /// Where the change is explained.
-    pub documentation: Option<String>,
-}
-
-/// `legacy.policy`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LegacyPolicy {
-    /// The upstream's answer, byte for byte.
-    Passthrough,
-    /// The page in the envelope.
-    Translate,
-    /// 410.
-    Reject,
-}
-
-/// `legacy.unmarked`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Unmarked {
-    /// Served by cursor.
-    #[default]
-    New,
-    /// Treated as the policy says.
-    Legacy,
-}
-
 /// `budgets` of a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budgets {
@@ -255,6 +223,10 @@ pub struct Budgets {
     pub answer_depth: u16,
     /// The longest `Link` line, in bytes; 4 KiB.
     pub link_length: usize,
+    /// The largest body of a request, in bytes; 1 MiB.
+    pub body_size: usize,
+    /// How deep a request's body may be nested; 64.
+    pub body_depth: u16,
 }
 
 impl Default for Budgets {
@@ -267,6 +239,8 @@ impl Default for Budgets {
             answer_size: 10 << 20,
             answer_depth: 128,
             link_length: 4 << 10,
+            body_size: 1 << 20,
+            body_depth: 64,
         }
     }
 }

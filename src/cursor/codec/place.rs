@@ -41,10 +41,9 @@ const CIRCLE: u8 = 0x20;
 
 pub(super) fn write_anchor(out: &mut Vec<u8>, anchor: &Anchor) {
     write_varint(out, anchor.keys.len() as u64);
-    for key in &anchor.keys {
-        write_value(out, key);
+    for key in anchor.keys.iter().chain([&anchor.id]) {
+        write_value(out, &key.into());
     }
-    write_value(out, &anchor.id);
 }
 
 pub(super) fn read_anchor(rest: &mut Reader<'_>) -> Option<Anchor> {
@@ -57,7 +56,7 @@ pub(super) fn read_anchor(rest: &mut Reader<'_>) -> Option<Anchor> {
 }
 
 pub(super) fn write_pivot(out: &mut Vec<u8>, pivot: &Pivot) {
-    write_value(out, &pivot.id);
+    write_value(out, &(&pivot.id).into());
     if let Some(fingerprint) = pivot.fingerprint {
         write_mark(out, fingerprint);
     }
@@ -69,10 +68,14 @@ pub(super) fn read_pivot(rest: &mut Reader<'_>, fingerprinted: bool) -> Option<P
     Some(Pivot { id, fingerprint })
 }
 
-/// Appends marks: of more than [`MOST_MARKS`] on one side those that are nearest.
 pub(super) fn write_marks(out: &mut Vec<u8>, marks: &Marks) {
-    let before = &marks.before[marks.before.len().saturating_sub(MOST_MARKS)..];
-    let after = &marks.after[..marks.after.len().min(MOST_MARKS)];
+    write_around(out, &marks.before, &marks.after);
+}
+
+/// Appends marks: of more than [`MOST_MARKS`] on one side those that are nearest.
+fn write_around(out: &mut Vec<u8>, before: &[Mark], after: &[Mark]) {
+    let before = &before[before.len().saturating_sub(MOST_MARKS)..];
+    let after = &after[..after.len().min(MOST_MARKS)];
     write_varint(out, (before.len() + (after.len() << 2)) as u64);
     for &mark in before.iter().chain(after) {
         write_mark(out, mark);
@@ -88,9 +91,9 @@ pub(super) fn read_marks(rest: &mut Reader<'_>) -> Option<Marks> {
     Some(Marks { before: side(counts & 3)?, after: side(counts >> 2)? })
 }
 
-pub(super) fn write_marked_item(out: &mut Vec<u8>, marked: &MarkedItem) {
-    write_mark(out, marked.item);
-    write_marks(out, &marked.around);
+pub(super) fn write_marked_item(out: &mut Vec<u8>, item: Mark, before: &[Mark], after: &[Mark]) {
+    write_mark(out, item);
+    write_around(out, before, after);
 }
 
 pub(super) fn read_marked_item(rest: &mut Reader<'_>) -> Option<MarkedItem> {

@@ -1,7 +1,7 @@
 //! Values of keys. A value begins with a byte that says its kind, and for most texts their length too.
 
 use super::bytes::{Reader, write_varint};
-use crate::pagination::key::KeyValue;
+use crate::pagination::key::{KeyRef, KeyValue};
 
 const NULL: u8 = 0;
 const FALSE: u8 = 1;
@@ -21,12 +21,12 @@ const TEXT: u8 = 0x40;
 /// How many lengths of text the first byte can say.
 const SHORT_TEXTS: usize = (u8::MAX - TEXT) as usize + 1;
 
-pub(super) fn write_value(out: &mut Vec<u8>, value: &KeyValue) {
+pub(super) fn write_value(out: &mut Vec<u8>, value: &KeyRef<'_>) {
     match value {
-        KeyValue::Null => out.push(NULL),
-        KeyValue::Boolean(false) => out.push(FALSE),
-        KeyValue::Boolean(true) => out.push(TRUE),
-        KeyValue::Number(spelling) => match Integer::from_spelling(spelling) {
+        KeyRef::Null => out.push(NULL),
+        KeyRef::Boolean(false) => out.push(FALSE),
+        KeyRef::Boolean(true) => out.push(TRUE),
+        KeyRef::Number(spelling) => match Integer::from_spelling(spelling) {
             Some(Integer::Natural(number)) => {
                 out.push(NATURAL);
                 write_varint(out, number);
@@ -41,7 +41,7 @@ pub(super) fn write_value(out: &mut Vec<u8>, value: &KeyValue) {
                 out.extend_from_slice(spelling.as_bytes());
             }
         },
-        KeyValue::Text(text) => write_text(out, text),
+        KeyRef::Text(text) => write_text(out, text),
     }
 }
 

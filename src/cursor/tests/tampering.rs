@@ -24,7 +24,7 @@ fn forge_frame(body: &[u8]) -> String {
 /// Seals any bytes behind any head.
 fn forge_sealed_frame(head: &[u8], payload: &[u8]) -> String {
     let mut payload = payload.to_vec();
-    let tag = ring().signing().sealer.seal(head, &mut payload);
+    let tag = ring().signing().sealer.cipher().seal(head, &mut payload);
     BASE64_URL_SAFE_NO_PAD.encode([head, &payload, &tag].concat())
 }
 

@@ -1,3 +1,5 @@
+mod batch;
+
 use serde_json::{Value as Json, json};
 
 use super::*;
@@ -6,13 +8,13 @@ use crate::{
     downstream::{
         etag,
         fixture::{self, BARE, STANDARD},
-        problem::Code,
+        problem::{Code, Problem},
         skeleton::Segment,
     },
 };
 
 const RELAY: &str = r#"{ "body": {
-    "edges": [{ "cursor": "{item.cursor}", "node": "{item}" }],
+    "edges": [{ "cursor": "{item.cursor|null}", "node": "{item}" }],
     "pageInfo": {
         "hasNextPage": "{has_next}", "hasPreviousPage": "{has_prev}",
         "startCursor": "{start.cursor|null}", "endCursor": "{end.cursor|null}"
@@ -33,10 +35,15 @@ const NESTED: &str = r#"{ "body": {
     "a": { "b": { "c": ["{next.cursor}", "{prev.cursor}"] } },
     "where": "page {page} of {pages}",
     "d": [["{total}"], [], {}, "{total_at_least}", { "e": "{page}", "f": null }],
-    "list": [{ "id": "{item.id:string}", "links": ["{item.id}", { "at": "{path}/{item.id:string}" }], "fields": "{item.fields}" }],
+    "list": [{ "kind": "{collection}", "id": "{item.id:string}", "cursor": "{item.cursor}", "reserved": "{item.reserved}", "links": ["{item.id}", { "at": "{path}/{item.id:string}" }], "fields": "{item.fields}" }],
     "g": ["{pages}"],
     "{{literal}} {collection}": "{{}} \" \u2028 {collection} é",
-    "h": [true, -1.50, "{links.next|null}"]
+    "h": [true, -1.50, "{links.next|null}"],
+    "i": [
+        { "rel": "prev", "href": "{links.prev}" }, { "href": "{links.last}", "rel": "last", "type": [] },
+        { "rel": "next", "type": { "a": 1 }, "href": "{links.next}", "title": "{page}" }
+    ],
+    "j": { "k": { "l": 1, "m": "{links.first}" }, "n": "{{}}" }
 } }"#;
 
 const TEXTS: &str = r#"{ "body": {
@@ -72,6 +79,18 @@ fn counts(segments: &[Segment]) -> [usize; 3] {
 fn what_is_certain_is_part_of_a_literal() {
     for (text, expected) in [(STANDARD, [14, 13, 2]), (RELAY, [10, 7, 0]), (HAL, [24, 10, 14]), (BARE, [2, 1, 0])] {
         assert_eq!(counts(&template(text).body.segments), expected, "{text}");
+    }
+}
+
+/// Cursors that say the index; the second item has none.
+struct Numbered;
+
+impl ItemCursors for Numbered {
+    fn push(&self, index: usize, out: &mut Vec<u8>) -> bool {
+        if index != 1 {
+            out.extend_from_slice(format!("i{index}").as_bytes());
+        }
+        index != 1
     }
 }
 
@@ -115,7 +134,7 @@ impl Known {
             total: self.has(9).then_some(Total { value: 1003, exact: self.has(10) }),
             page: self.has(11).then_some(3),
             pages: self.has(12).then_some(51),
-            item_cursor: Some(&|index| format!("i{index}")),
+            item_cursors: Some(&Numbered),
             ..fixture::facts(links)
         }
     }
@@ -128,7 +147,18 @@ impl Known {
         match name {
             "item" => Some(whole),
             "item.id" => id.map(|id| serde_json::from_str(id).unwrap()),
-            "item.cursor" => Some(format!("i{item}").into()),
+            "item.cursor" => (item != 1).then(|| format!("i{item}").into()),
+            "item.reserved" => {
+                let id = id.and_then(|id| serde_json::from_str::<Json>(id).ok());
+                let of_id = |name: &str, value: &Json| name == "id" && id.as_ref() == Some(value);
+                let said: serde_json::Map<_, _> = whole
+                    .as_object()?
+                    .iter()
+                    .filter(|(name, value)| ["id", "type"].contains(&name.as_str()) && !of_id(name, value))
+                    .map(|(name, value)| (name.clone(), value.clone()))
+                    .collect();
+                (!said.is_empty()).then(|| said.into())
+            }
             "item.fields" => whole.as_object().map(|object| {
                 object
                     .iter()
@@ -192,7 +222,31 @@ impl Known {
         Some(said.replace('\u{1}', "{").replace('\u{2}', "}").into())
     }
 
-    /// The oracle: what a skeleton says, built as a tree.
+    /// The oracle: whether anything in a skeleton is said of the page.
+    fn says_facts(tree: &LocatedTree) -> bool {
+        match &tree.value {
+            Tree::Text(text) => text.replace("{{", "").replace("{collection}", "").contains('{'),
+            Tree::Array(elements) => elements.iter().any(Self::says_facts),
+            Tree::Object(members) => members.iter().any(|(_, value)| Self::says_facts(value)),
+            Tree::Null | Tree::Boolean(_) | Tree::Number(_) => false,
+        }
+    }
+
+    /// The oracle: what a skeleton says, built as a tree. What says nothing but literals is left out with the rest, if
+    /// there is a rest.
+    fn expected_of(self, tree: &LocatedTree, item: Option<usize>) -> Option<Json> {
+        let parts: Vec<&LocatedTree> = match &tree.value {
+            Tree::Array(elements) => elements.iter().collect(),
+            Tree::Object(members) => members.iter().map(|(_, value)| value).collect(),
+            _ => return self.expected(tree, item),
+        };
+        let mut facts = parts.into_iter().filter(|part| Self::says_facts(part)).peekable();
+        let is_silent = facts.peek().is_some() && facts.all(|part| self.expected_of(part, item).is_none());
+        let is_items = item.is_none() && matches!(tree.value, Tree::Array(_)) && format!("{tree:?}").contains("{item");
+        if is_silent && !is_items { None } else { self.expected(tree, item) }
+    }
+
+    /// The same without a look at what is silent in it.
     fn expected(self, tree: &LocatedTree, item: Option<usize>) -> Option<Json> {
         match &tree.value {
             Tree::Null => Some(Json::Null),
@@ -204,7 +258,7 @@ impl Known {
                 Some((0..count).filter_map(|index| self.expected(&elements[0], Some(index))).collect())
             }
             Tree::Array(elements) => {
-                let said: Vec<Json> = elements.iter().filter_map(|element| self.expected(element, item)).collect();
+                let said: Vec<Json> = elements.iter().filter_map(|element| self.expected_of(element, item)).collect();
                 (!said.is_empty() || elements.is_empty()).then(|| said.into())
             }
             Tree::Object(members) => {
@@ -212,7 +266,7 @@ impl Known {
                     .iter()
                     .filter_map(|(name, value)| {
                         let name = self.expected_text(&name.value, 0)?;
-                        Some((name.as_str()?.to_owned(), self.expected(value, item)?))
+                        Some((name.as_str()?.to_owned(), self.expected_of(value, item)?))
                     })
                     .collect();
                 (!said.is_empty() || members.is_empty()).then(|| said.into())
@@ -369,7 +423,10 @@ fn faults_point_at_what_is_wrong() {
         (body(r#"["{item}", "{item}"]"#), "\"{item}\"", "second element", ""),
         (body(r#"["{itme}"]"#), "{itme}", "no placeholder {itme}", "did you mean {item}?"),
         (body(r#"{ "a": "n: {totl}", "b": ["{item}"] }"#), "{totl}", "no placeholder", "did you mean {total}?"),
-        (body(r#"{ "a": "{request/x}", "b": ["{item}"] }"#), "{request/x}", "not known in this version", "POST"),
+        (body(r#"{ "a": "{request/~2}", "b": ["{item}"] }"#), "{request/~2}", "no place in a request", "JSON Pointer"),
+        (body(r#"{ "a": "x{request/x}", "b": ["{item}"] }"#), "{request/x}", "is JSON", "{request/x:string}"),
+        (body(r#"{ "a": "{requested}", "b": ["{item}"] }"#), "{requested}", "no placeholder {requested}", ""),
+        (r#"{ "body": ["{item}"], "error": "{request/x}" }"#.into(), "{request/x}", "not known in errors", ""),
         (body(r#"{ "a": "{status}", "b": ["{item}"] }"#), "{status}", "in errors alone", "known here"),
         (body(r#"["{item} x"]"#), "{item}", "is JSON", "{item:string}"),
         (body(r#"["/{item.id}"]"#), "{item.id}", "is JSON", "{item.id:string}"),

@@ -62,7 +62,7 @@ impl Parameters {
     /// Where the page lies. Only one parameter can say it, and the direction of the limit must be its own.
     pub(super) fn place(&self, sifted: &Sifted<'_>) -> Result<Place, Box<Problem>> {
         let said = self.said(sifted)?;
-        let is_given = |role| sifted.own.iter().any(|&(own, _)| own == role);
+        let is_given = |role| sifted.gives(role);
         let (forward, backward) = (self.name(Role::Limit), self.name(Role::LimitBackward));
         if let (Some(forward), Some(backward), true, true) =
             (forward, backward, is_given(Role::Limit), is_given(Role::LimitBackward))

@@ -1,21 +1,19 @@
+mod list;
+
 use std::fmt::Write as _;
 
-use super::*;
-use crate::{
-    config::{
-        diagnostic::Located,
-        settings::{
-            Budgets, CursorSettings, DialectRequest, DialectResponse, DialectSettings, DialectSize, EnvelopeSettings,
-            Mode, PageSizeSettings, ParameterSettings,
-        },
-        tree::Tree,
-    },
-    downstream::{fixture, legacy, legacy::LegacyDecision},
-    pagination::resolver::{ShortPages, Totals, Verify, WhenUnproven},
-};
+pub(super) use list::{list, located};
 
-fn strings(names: &[&str]) -> Vec<String> {
+use super::*;
+use crate::downstream::{fixture, legacy, legacy::LegacyDecision};
+
+pub(super) fn strings(names: &[&str]) -> Vec<String> {
     names.iter().map(|&name| name.to_owned()).collect()
+}
+
+/// `sort`, in front of a dialect that sorts by these parameters, none of which is read back.
+fn sorting(sortable: Vec<String>, reserved: &[&str]) -> Sorting {
+    Sorting::new(Some("sort".to_owned()), sortable, ReservedNames::new(&strings(reserved)), SortForm::default(), &[])
 }
 
 /// `limit`, `cursor`, `sort` in front of a dialect that pages by `page` and `limit`, and sorts by `ordering`.
@@ -24,11 +22,12 @@ pub(super) fn parameters() -> Parameters {
         roles: [(Role::Limit, "limit"), (Role::Cursor, "cursor"), (Role::Sort, "sort")]
             .map(|(role, name)| (role, name.to_owned()))
             .to_vec(),
+        preferred_limit: None,
+        in_body: BodyPlaces::default(),
         paging: ReservedNames::new(&strings(&["page", "limit"])),
-        sorting: ReservedNames::new(&strings(&["ordering"])),
+        sorting: sorting(strings(&["created_at", "email", "id"]), &["ordering"]),
         private: ReservedNames::new(&strings(&["token"])),
         ignored: strings(&["trace"]),
-        sortable: strings(&["created_at", "email", "id"]),
         id_direction: Direction::Descending,
         default_limit: 20,
         max_limit: 90,
@@ -38,6 +37,17 @@ pub(super) fn parameters() -> Parameters {
         seeks: false,
         legacy: LegacySettings::default(),
     }
+}
+
+/// What the route's own clients send.
+fn compile(
+    settings: &ListSettings,
+    paging_names: &[String],
+    sort_names: &[String],
+    diagnostics: &mut Diagnostics,
+) -> Option<Parameters> {
+    let renamed = &settings.parameters.renamed;
+    Parameters::compile(settings, &settings.envelope, renamed, paging_names, (sort_names, None), diagnostics)
 }
 
 fn leads_to(token: &str) -> LinkTo<'_> {
@@ -221,7 +231,7 @@ fn the_upstreams_own_sort_never_passes() {
         assert!(problem.detail.contains("sorted by `sort`") && problem.detail.contains("email"), "{}", problem.detail);
     }
     // Where the client's parameter has the dialect's name it is the client's own; only the exact spelling is.
-    let same = Parameters { sorting: ReservedNames::new(&strings(&["sort"])), ..parameters() };
+    let same = Parameters { sorting: sorting(strings(&["email"]), &["sort"]), ..parameters() };
     let read = same.read(Some("sort=-email")).unwrap();
     assert_eq!(read.sort, Some(vec![SortTerm { field: "email".to_owned(), direction: Direction::Descending }]));
     assert_refused(&same, "Sort=email", Code::SortInvalid, "Sort");
@@ -233,7 +243,7 @@ fn a_sort_is_kept_as_written_and_as_meant() {
     assert_eq!(known.read(None).unwrap().id_direction, Direction::Descending);
     let read = known.read(Some("sort=-created_at,+email&limit=5")).unwrap();
     assert_eq!((read.sort.unwrap().len(), read.id_direction), (2, Direction::Ascending));
-    assert_eq!(read.sort_written.as_deref(), Some("-created_at, email"));
+    assert_eq!(read.sort_written, [("sort".to_owned(), "-created_at, email".to_owned())]);
     assert_refused(&known, "sort=email&sort=-email", Code::ParameterConflict, "sort");
     assert_refused(&known, "sort=", Code::SortInvalid, "sort");
     assert_refused(&known, "sort=name", Code::SortInvalid, "sort");
@@ -396,75 +406,13 @@ fn links_of_any_query_read_back_as_the_same_request() {
     }
 }
 
-const NOWHERE: Location = Location { source: 0, start: 0, end: 0 };
-
-fn located<T>(value: T) -> Located<T> {
-    Located { value, at: NOWHERE }
-}
-
-/// A list with these parameters of its envelope, renamed so by its route.
-fn list(envelope: &[(Role, &str)], renamed: &[(Role, &str)]) -> ListSettings {
-    let roles = |names: &[(Role, &str)]| names.iter().map(|&(role, name)| (role, located(name.to_owned()))).collect();
-    ListSettings {
-        dialect: DialectSettings {
-            name: "page-limit".to_owned(),
-            at: NOWHERE,
-            description: None,
-            documentation: None,
-            request: DialectRequest::new(located("page={page}&limit={size}".to_owned())),
-            size: DialectSize::default(),
-            response: DialectResponse::new(located("/data".to_owned())),
-            sort: None,
-            filter: None,
-            item: None,
-            count: None,
-        },
-        envelope: EnvelopeSettings {
-            name: "mine".to_owned(),
-            at: NOWHERE,
-            description: None,
-            documentation: None,
-            content_type: "application/json".to_owned(),
-            parameters: roles(envelope),
-            over_max: OverMax::Reject,
-            zero_limit_is_default: true,
-            empty_cursor_is_first_page: true,
-            headers: Vec::new(),
-            body: located(Tree::Null),
-            error: None,
-            error_content_type: None,
-        },
-        collection: "users".to_owned(),
-        declared: true,
-        order: Vec::new(),
-        id_direction: Direction::Ascending,
-        id: None,
-        ties: None,
-        fields: Vec::new(),
-        sortable: vec![located("email".to_owned())],
-        filterable: Vec::new(),
-        mode: located(Mode::Auto),
-        verify: Verify::Always,
-        unproven: WhenUnproven::Refuse,
-        short_pages: ShortPages::Refuse,
-        page_size: PageSizeSettings { default: 20, max: 100, over_max: None },
-        total: Totals::Upstream,
-        principal: Vec::new(),
-        cursor: CursorSettings::default(),
-        parameters: ParameterSettings { renamed: roles(renamed), private: strings(&["token"]), ignored: Vec::new() },
-        legacy: LegacySettings::default(),
-        budgets: Budgets::default(),
-    }
-}
-
 #[test]
 fn a_route_renames_and_its_own_word_on_large_limits_counts() {
     let mut settings =
         list(&[(Role::Limit, "limit"), (Role::Cursor, "cursor")], &[(Role::Cursor, "after"), (Role::Sort, "by")]);
     settings.page_size.over_max = Some(OverMax::Clamp);
     let mut diagnostics = Diagnostics::default();
-    let parameters =
-        Parameters::compile(&settings, &strings(&["page", "limit"]), &strings(&["by"]), &mut diagnostics).unwrap();
+    let parameters = compile(&settings, &strings(&["page", "limit"]), &strings(&["by"]), &mut diagnostics).unwrap();
     assert_eq!(parameters.name(Role::Cursor), Some("after"));
     assert_eq!(parameters.name(Role::Limit), Some("limit"));
     let read = parameters.read(Some("limit=500&after=x&by=-email&cursor=y&token=t")).unwrap();
@@ -472,7 +420,7 @@ fn a_route_renames_and_its_own_word_on_large_limits_counts() {
     assert_eq!((read.filters.forwarded.as_str(), read.filters.links.as_str()), ("cursor=y&token=t", "cursor=y"));
     assert_eq!(parameters.read(Some("after=&limit=0")).unwrap().limit, 20, "as the envelope says");
     settings.page_size.over_max = None;
-    let parameters = Parameters::compile(&settings, &[], &[], &mut diagnostics).unwrap();
+    let parameters = compile(&settings, &[], &[], &mut diagnostics).unwrap();
     assert_eq!(code(&parameters, "limit=500").unwrap().0, Code::LimitTooLarge, "as the envelope says");
 }
 
@@ -495,8 +443,7 @@ fn parameters_that_can_not_be_told_apart_are_faults() {
     for (envelope, renamed, fault) in cases {
         let mut diagnostics = Diagnostics::default();
         let settings = list(envelope, renamed);
-        let compiled =
-            Parameters::compile(&settings, &strings(&["page", "limit"]), &strings(&["ordering"]), &mut diagnostics);
+        let compiled = compile(&settings, &strings(&["page", "limit"]), &strings(&["ordering"]), &mut diagnostics);
         let messages: Vec<_> = diagnostics.iter().map(|one| one.message.clone()).collect();
         assert_eq!(compiled.is_some(), fault.is_none(), "{envelope:?} {messages:?}");
         assert_eq!(messages.len(), usize::from(fault.is_some()), "{messages:?}");
@@ -509,7 +456,7 @@ fn parameters_that_can_not_be_told_apart_are_faults() {
 fn mistakes_are_answered_with_what_would_be_right() {
     let clamping = parameters();
     let rejecting = Parameters { over_max: OverMax::Reject, ..parameters() };
-    let unsortable = Parameters { sortable: Vec::new(), ..parameters() };
+    let unsortable = Parameters { sorting: sorting(Vec::new(), &["ordering"]), ..parameters() };
     let mut relay = parameters();
     relay.roles.extend([(Role::After, "after".to_owned()), (Role::Before, "before".to_owned())]);
     let cases = [
@@ -540,7 +487,7 @@ fn mistakes_are_answered_with_what_would_be_right() {
         let legacy = LegacySettings { policy, unmarked: Unmarked::Legacy, ..LegacySettings::default() };
         let kind = clamping.read(Some(query)).unwrap().kind;
         let (LegacyDecision::Refuse(problem) | LegacyDecision::Reject(problem)) =
-            legacy::decide(&kind, &legacy, || format!("/users?{}", clamping.restart_query(Some(query))))
+            legacy::decide(&kind, &legacy, 0, || format!("/users?{}", clamping.restart_query(Some(query))))
         else {
             panic!("{query} is not served");
         };
@@ -548,4 +495,35 @@ fn mistakes_are_answered_with_what_would_be_right() {
         let _ = writeln!(text, "{query}\n{}\n", String::from_utf8(body).unwrap());
     }
     fixture::assert_snapshot("parameters.txt", &text);
+}
+
+/// A limit that is a preference is followed where it can be, and stands in no link.
+#[test]
+fn a_limit_may_be_a_preference() {
+    let said = |line: &'static str| {
+        let mut headers = http::HeaderMap::new();
+        headers.append("prefer", http::HeaderValue::from_static(line));
+        Preferences::read(&headers)
+    };
+    let taken = Parameters {
+        roles: vec![(Role::Cursor, "cursor".to_owned())],
+        preferred_limit: Some("maxpagesize".to_owned()),
+        ..parameters()
+    };
+    for (query, line, limit, applied, kind) in [
+        ("", "maxpagesize=7", 7, Some("maxpagesize=7"), RequestKind::Cursor),
+        ("", "MaxPageSize=700", 90, Some("maxpagesize=90"), RequestKind::Cursor),
+        ("", "maxpagesize=0", 20, None, RequestKind::Unmarked),
+        ("", "maxpagesize=-1", 20, None, RequestKind::Unmarked),
+        ("", "other=7", 20, None, RequestKind::Unmarked),
+        ("cursor=a", "maxpagesize=\"7\"", 7, Some("maxpagesize=7"), RequestKind::Cursor),
+    ] {
+        let mut request = taken.read(Some(query)).unwrap();
+        assert_eq!(taken.prefer(&mut request, &said(line)).as_deref(), applied, "{query} {line}");
+        assert_eq!((request.limit, &request.kind), (limit, &kind), "{query} {line}");
+        assert_eq!(taken.link_query(&request, Some(leads_to("t"))), "cursor=t");
+    }
+    let mut old = taken.read(Some("page=2")).unwrap();
+    assert_eq!(taken.prefer(&mut old, &said("maxpagesize=7")), None, "an old request is left alone");
+    assert_eq!(parameters().prefer(&mut parameters().read(None).unwrap(), &said("maxpagesize=7")), None);
 }

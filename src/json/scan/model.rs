@@ -98,9 +98,25 @@ fn assert_holds(body: &[u8], span: Span, expected: Option<&Value>) {
     assert_eq!(serde_json::from_slice::<Value>(slice).ok().as_ref(), expected, "{}", String::from_utf8_lossy(body));
 }
 
+/// Whether both ways to find the ends of strings find the same, and the one by vector instructions leaves to the other
+/// only what is wrong.
+fn compare_ways(body: &[u8], shape: &Shape) {
+    let plan = Plan::of_page(shape);
+    let (columns, facts, limits) = (shape.columns.len(), shape.facts.len(), Limits::default());
+    let plain = sought(body, &plan, columns, facts, limits);
+    #[cfg(target_arch = "x86_64")]
+    if Avx2::detect().is_some() {
+        let quick = marked(body, &plan, columns, facts, limits);
+        let is_wrong = matches!(plain, Err(JsonError::Malformed { .. } | JsonError::TooDeep | JsonError::TooManyItems));
+        assert_eq!(quick, (!is_wrong).then(|| plain.clone()), "{}", String::from_utf8_lossy(body));
+    }
+    assert_eq!(scan(body, &plan, columns, facts, limits), plain);
+}
+
 /// Compares one scan with the model; false where the body is no JSON, or holds what a tree can't.
 fn compare(body: &[u8], shape: &Shape) -> bool {
     let scanned = scan_page(body, shape, Limits::default());
+    compare_ways(body, shape);
     let malformed = matches!(scanned, Err(JsonError::Malformed { .. }));
     assert_eq!(!malformed, serde_json_accepts(body), "{:?}", String::from_utf8_lossy(body));
     let Ok(tree) = serde_json::from_slice::<Value>(body) else {

@@ -17,6 +17,10 @@ use crate::pagination::{
 /// answer: changes that move the boundary by no more cost nothing.
 pub(super) const MARGIN: u64 = 10;
 
+/// So often do answers from different places have the same items before they are taken to come from anywhere: an end may
+/// come again.
+const ALIKE: u32 = 2;
+
 /// An answer shows so many items of those already served, and so many of those to come, where that costs nothing more:
 /// the marks of the cursor that it came with, and of the one that it is left with.
 const BESIDE: u64 = 2;
@@ -102,6 +106,18 @@ impl State {
             self.sizes.suspect(u32::try_from(view.len()).ok());
             let last = view.reaches().saturating_sub(1);
             return self.confirm(last);
+        }
+        if passed == 0
+            && let [.., before, last] = self.page.views.as_slice()
+            && before.fetch.begins() != last.fetch.begins()
+            && !last.is_empty()
+            && last.same_items(before)
+        {
+            // Wherever they are asked to begin, the same items come.
+            self.alike += 1;
+            if self.alike > ALIKE {
+                return Step::Refuse(Refusal::Stuck);
+            }
         }
         let no_further = passed == 0 && (self.offset == self.aimed || self.request.paging.hidden);
         if no_further { self.look_beyond(growth) } else { self.ask_window() }

@@ -108,10 +108,14 @@ impl State {
         Marks { before, after }
     }
 
-    /// The marks of the first items of a sequence, each once, and without those on the other side.
+    /// The marks of the first items of a sequence.
     fn nearest<'a>(&self, spots: impl Iterator<Item = &'a Spot>, most: usize, other: &[Mark]) -> Vec<Mark> {
         let (order, marker) = (&self.request.order, &self.request.marker);
-        nearest(spots.map(|spot| self.page.views[spot.view].mark_with(order, marker, spot.place)), most, other)
+        let mark = |spot: &'a Spot| {
+            let view = &self.page.views[spot.view];
+            (view.mark_with(order, marker, spot.place), view.id(order, spot.place).is_some())
+        };
+        nearest(spots.map(mark), most, other)
     }
 
     /// An item as an item cursor names it.

@@ -102,7 +102,9 @@ impl Line {
         }
         let marks = view.marks(order, marker);
         let places = |rank: usize| (0..marks.len()).filter(move |place| marks[*place] == self.marks[rank]);
-        if (0..self.marks.len()).all(|rank| places(rank).nth(1).is_none()) {
+        let alone = |rank: usize| self.marks.iter().filter(|mark| **mark == self.marks[rank]).count() == 1;
+        let is_unique = |rank: usize| places(rank).nth(1).is_none() && alone(rank);
+        if (0..self.marks.len()).all(is_unique) {
             let sight = |rank| Some(Sight { rank, place: places(rank).next()? });
             return (0..self.marks.len()).filter_map(sight).collect();
         }
@@ -110,7 +112,7 @@ impl Line {
             return Vec::new();
         };
         let sight = |rank: usize| {
-            let place = if places(rank).nth(1).is_none() {
+            let place = if is_unique(rank) {
                 places(rank).next()?
             } else {
                 let at = i128::from(self.expected(rank, boundary, growth)?) + shift - i128::from(view.begins);

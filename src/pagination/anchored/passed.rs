@@ -171,7 +171,10 @@ impl Passed {
     /// The marks around the place where the reading has got to.
     pub(super) fn line(&self, order: &Order, marker: &Marker) -> Line {
         let (seen, _, end) = self.seen();
-        let mark = |spot: &Spot| self.views[spot.view].mark(order, marker, spot.place);
+        let mark = |spot: &Spot| {
+            let view = &self.views[spot.view];
+            (view.mark(order, marker, spot.place), view.id(order, spot.place).is_some())
+        };
         let mut marks = nearest(seen[..end].iter().rev().map(mark), Marks::BEHIND, &[]);
         marks.reverse();
         let behind = marks.len();
@@ -190,15 +193,16 @@ impl Passed {
     }
 }
 
-/// The first marks of a sequence, each once, and without those on the other side: what was moved while it was read may have
-/// been read twice.
-pub(super) fn nearest(sequence: impl Iterator<Item = Mark>, most: usize, other: &[Mark]) -> Vec<Mark> {
+/// The first marks of a sequence, each with whether it is of an id. Those are taken once, and not where they are on the
+/// other side: what was moved while it was read may have been read twice. Items without ids may look the same, and then
+/// it is their number that tells a place from the one before it.
+pub(super) fn nearest(sequence: impl Iterator<Item = (Mark, bool)>, most: usize, other: &[Mark]) -> Vec<Mark> {
     let mut marks = Vec::with_capacity(most);
-    for mark in sequence {
+    for (mark, is_of_id) in sequence {
         if marks.len() == most {
             break;
         }
-        if !marks.contains(&mark) && !other.contains(&mark) {
+        if !is_of_id || (!marks.contains(&mark) && !other.contains(&mark)) {
             marks.push(mark);
         }
     }

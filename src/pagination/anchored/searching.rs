@@ -11,6 +11,7 @@ use crate::pagination::{
     answer::Answer,
     paging::{Family, Sizes as Askable},
     plan::{self, Growth, Window},
+    refusal::Refusal,
     resolver::{Step, Verify},
     window::Slice,
 };
@@ -82,6 +83,12 @@ impl State {
             Progress::Used(_) if self.page.is_done() => self.serve(),
             Progress::Used(passed) => self.go_on(passed, false),
             _ => {
+                if let Boundary::Marks(sightings) = &self.boundary
+                    && sightings.begin_anywhere()
+                    && !self.request.paging.repeats_last_page
+                {
+                    return Step::Refuse(Refusal::Stuck);
+                }
                 if cap.is_some() {
                     (self.sizes.cap, self.guessed_cap) = (cap, true);
                 } else if covered.ends && self.guessed_cap && self.sizes.cap > Some(self.sizes.learnt.honoured) {

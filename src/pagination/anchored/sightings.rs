@@ -75,6 +75,17 @@ impl Sightings {
         self.views.last().map(|(view, _)| view)
     }
 
+    /// Whether the upstream ignores where its answers are asked to begin: what was asked for behind the first of them is
+    /// that one again, which does not end the list.
+    pub(super) fn begin_anywhere(&self) -> bool {
+        let views = || self.views.iter().map(|(view, _)| view).filter(|view| !view.is_empty());
+        let start = views().find(|view| view.fetch.begins().0 == 0 && !view.ends && !view.short);
+        start.is_some_and(|start| {
+            let mut behind = views().filter(|view| view.fetch.begins().0 >= start.reaches()).peekable();
+            behind.peek().is_some() && behind.all(|view| view.same_items(start))
+        })
+    }
+
     /// Looks at an answer, and says where the page begins if that stands without a look at more of the list.
     pub(super) fn look(&mut self, view: View, order: &Order, marker: &Marker) -> Option<Decision> {
         let sights = self.line.sight(&view, self.boundary, self.growth, order, marker);

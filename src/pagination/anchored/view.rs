@@ -56,6 +56,11 @@ impl View {
         Self { answer, fetch, begins, from_start, ends, short, span, marks: OnceCell::new() }
     }
 
+    /// Whether another answer has the very same items.
+    pub(super) fn same_items(&self, other: &Self) -> bool {
+        self.len() == other.len() && (0..self.len()).all(|place| self.answer.item(place) == other.answer.item(place))
+    }
+
     /// How many items there are.
     pub(super) fn len(&self) -> usize {
         self.answer.items.len()

@@ -213,6 +213,9 @@ impl Collector {
         self.assumed |= (done_here && view.assumed.is_some()) || view.assumes(accepted.iter().copied());
         let index = self.views.len();
         self.views.push(view);
+        if self.to_the_end {
+            self.give_way(index, &accepted);
+        }
         self.taken.extend(accepted.into_iter().map(|place| Taken { view: index, place }));
         if self.to_the_end {
             return self.trim(done_here);
@@ -296,11 +299,23 @@ impl Collector {
     fn accept(
         &self,
         view: &View,
-        places: impl Iterator<Item = usize>,
+        places: impl Iterator<Item = usize> + Clone,
         need: usize,
     ) -> Result<(Vec<usize>, Option<usize>), Unsorted> {
+        // Of what is read up to the end the last items are kept: there it is the earlier one that gives way.
+        let taken = self.taken.iter().filter(|_| !self.to_the_end);
+        if taken.clone().next().is_none() {
+            // Nothing was had before: where no two of these are the same, as nearly always, all are taken.
+            let fitting: Vec<usize> = places.clone().take(need).collect();
+            let mut ids: Vec<_> = fitting.iter().filter_map(|place| view.id(&self.order, *place)).collect();
+            ids.sort_unstable();
+            if ids.windows(2).all(|pair| pair[0] != pair[1]) {
+                let last = fitting.last().copied();
+                return Ok((fitting, last));
+            }
+        }
         let had: HashSet<Cow<'_, [u8]>> =
-            self.taken.iter().map(|taken| self.views[taken.view].id(&self.order, taken.place)).collect();
+            taken.filter_map(|taken| self.views[taken.view].id(&self.order, taken.place)).collect();
         let mut here = HashSet::new();
         let mut accepted = Vec::with_capacity(need.min(view.len()));
         let mut looked_at = None;
@@ -310,9 +325,8 @@ impl Collector {
             }
             looked_at = Some(place);
             let id = view.id(&self.order, place);
-            let known = !id.is_empty();
-            let had_before = known && had.contains(&id);
-            let twice_here = known && !here.insert(id);
+            let had_before = id.as_ref().is_some_and(|id| had.contains(id));
+            let twice_here = id.is_some_and(|id| !here.insert(id));
             if twice_here && !self.unchecked {
                 return Err(rows::twice(view.item(place)));
             }
@@ -321,6 +335,13 @@ impl Collector {
             }
         }
         Ok((accepted, looked_at))
+    }
+
+    /// Drops what was taken and stands farther on, too, by now.
+    fn give_way(&mut self, view: usize, places: &[usize]) {
+        let Self { views, order, taken, .. } = self;
+        let here: HashSet<Cow<'_, [u8]>> = places.iter().filter_map(|place| views[view].id(order, *place)).collect();
+        taken.retain(|earlier| views[earlier.view].id(order, earlier.place).is_none_or(|id| !here.contains(&id)));
     }
 
     /// Moves the boundary behind the item before `passed`.

@@ -57,9 +57,12 @@ pub(super) fn append(page: &mut Page, later: Page, order: &Order) {
         }
     }
     page.answers.extend(later.answers);
-    page.edges = match (page.edges.take(), later.edges) {
-        (Some((first, _)), Some((_, last))) => Some((first, last)),
-        (one, other) => one.or(other),
+    let last = page.items.last().and_then(|place| {
+        rows::anchor(page.answers.get(place.answer as usize)?, order, place.item as usize).map(Item::Keyed)
+    });
+    page.edges = match (page.edges.take(), last) {
+        (Some((first, _)), Some(last)) => Some((first, last)),
+        (first, _) => first.or(later.edges),
     };
     (page.next, page.learnt) = (later.next, later.learnt);
     page.level = page.level.min(later.level);

@@ -139,7 +139,7 @@ fn equals(key: &SortKey, value: &KeyValue, column: usize, filters: &Filters) -> 
             value: None,
         });
     }
-    widen::is_stored_as_shown(key, value).then(|| Filter::Compare {
+    (filters.columns[column].equal && widen::is_stored_as_shown(key, value)).then(|| Filter::Compare {
         column,
         comparison: Comparison::Equal,
         value: Some(value.clone()),

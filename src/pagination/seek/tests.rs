@@ -136,3 +136,20 @@ fn where_the_id_is_the_whole_order_nothing_is_looked_up() {
     assert_eq!(ids(&next), expected);
     assert!(!list.asked.iter().any(|fetch| matches!(fetch, Fetch::Item(_))));
 }
+
+#[test]
+fn an_id_alone_is_looked_up_where_it_is_the_whole_order_too() {
+    let mut list = List::new(Vec::new(), (0..60).map(|_| Vec::new()));
+    let written = list.rows[30].id().trim_matches('"').to_owned();
+    let after = |id: KeyValue| Target {
+        position: Position::AfterPivot(Pivot { id, fingerprint: None }),
+        hint: Hint::default(),
+    };
+    // What a client writes has no type.
+    for id in [KeyValue::Number(written.clone()), KeyValue::Text(written.clone().into_bytes())] {
+        let found = page(&mut list, after(id), None).unwrap();
+        assert_eq!(ids(&found), list.expected()[31..38]);
+    }
+    let nobody = KeyValue::Number("999999".into());
+    assert!(matches!(page(&mut list, after(nobody), None), Err(Refusal::PivotGone { .. })));
+}

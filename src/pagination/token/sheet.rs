@@ -7,7 +7,7 @@ use crate::{
     pagination::{
         answer::Answer,
         fetch::Token,
-        key::{self, KeyValue},
+        key,
         mark::{Mark, Marker},
         order::{Order, Ties},
         paging::{EndEvidence, Tokens},
@@ -257,13 +257,7 @@ impl Sheet {
     ///
     /// [`Unsorted`] where no cursor can hold its keys.
     pub(super) fn anchor(&self, order: &Order, index: usize) -> Result<Anchor, Unsorted> {
-        let body = &self.answer.body;
-        let anchor = rows::row(&self.answer, order, index).split_last().and_then(|(id, strong)| {
-            let values =
-                strong.iter().zip(&order.strong).map(|(span, key)| KeyValue::of_strong(&key.kind, span.of(body)));
-            Some(Anchor { keys: values.collect::<Option<_>>()?, id: KeyValue::of_id(id.of(body))? })
-        });
-        anchor.ok_or_else(|| rows::unkept(&self.answer, order, index))
+        rows::anchor(&self.answer, order, index).ok_or_else(|| rows::unkept(&self.answer, order, index))
     }
 
     /// Whether two items of this page have equal strong keys.

@@ -20,12 +20,12 @@ const FLIPS: u32 = 2;
 impl State {
     /// Asks for the offsets on both sides of the boundary that must be seen together, which none of these slices holds.
     pub(super) fn ask_across(mut self: Box<Self>, seam: &Range<u64>, window: Window, slices: Vec<Slice>) -> Step {
+        if self.is_full_and_goes_on() {
+            return self.serve_and_go_on();
+        }
         if let Some(fetches) = self.flipped(seam, window) {
             self.flips += 1;
             return self.ask(fetches, Purpose::Window);
-        }
-        if self.is_full_and_goes_on() {
-            return self.serve_and_go_on();
         }
         let paging = &self.request.paging;
         let forward = self.collector.growth() == Growth::Rightward;
@@ -97,7 +97,7 @@ impl State {
         said && !self.search.has_begun() && self.collector.is_full() && !self.collector.seeks_the_end()
     }
 
-    /// Serves a full page as one that is not the last, which no more than a count tells.
+    /// Serves a full page as one that is not the last, as is told.
     pub(super) fn serve_and_go_on(mut self: Box<Self>) -> Step {
         self.collector.goes_on();
         self.serve(false)

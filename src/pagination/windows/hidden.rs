@@ -87,6 +87,8 @@ impl State {
         }
         let edge = match slice {
             Slice::Page { .. } => slice,
+            // What the slice shows of the boundary must be shown again.
+            Slice::Offset { .. } if !cut.left => slice,
             Slice::Offset { size, .. } => Slice::Offset { from: Offset(cut.needed.start), size },
         };
         // Where no total tells how far, farther each time.

@@ -52,7 +52,7 @@ impl State {
                 let views = self.views(last, true);
                 self.examine(views, true)
             }
-            Purpose::Seam(seam) => self.sew(*seam, pairs.into_iter().map(|(_, answer)| answer).collect()),
+            Purpose::Seam(seam) => self.sew(*seam, pairs),
             Purpose::Start(near) => {
                 let start = pairs.pop().and_then(|(fetch, start)| self.view(start, fetch, false).ok());
                 if start.is_some_and(|start| near.view.same_items(&start) && !start.ends) {
@@ -103,6 +103,11 @@ impl State {
                 view.assume_end();
             }
             self.suspect(&view, confirming);
+            if !view.is_empty() && (view.ends || view.short) && !view.capped {
+                self.end_seen = Some(view.behind());
+            } else if view.is_empty() && !self.request.paging.hidden {
+                self.end_seen = Some(self.end_seen.map_or(view.begins, |end| end.min(view.begins)));
+            }
             let (short, growth) = (Short::of(&view, fetch.slice), self.collector.growth());
             if self.may_be_repeated(&view) {
                 return self.missed(Box::new(view), fetch.slice, Side::Left);

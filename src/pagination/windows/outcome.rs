@@ -89,11 +89,11 @@ impl State {
     }
 
     /// Where a page begins that is served by offset instead: where the cursor's place is believed to be, and never behind
-    /// the end that a total tells.
+    /// the end that a total tells, or an answer.
     fn nearest(&self) -> Offset {
         let nearest = self.collector.nearest();
-        Offset(match self.total {
-            Some(total) if total <= nearest => total.saturating_sub(u64::from(self.request.limit)),
+        Offset(match self.total.or(self.end_seen) {
+            Some(end) if end <= nearest => end.saturating_sub(u64::from(self.request.limit)),
             _ => nearest,
         })
     }

@@ -63,8 +63,16 @@ impl State {
     }
 
     /// Goes on with a seam.
-    pub(super) fn sew(mut self: Box<Self>, seam: Seam, mut answers: Vec<Answer>) -> Step {
-        let Seam { twice, between, read } = seam;
+    pub(super) fn sew(mut self: Box<Self>, seam: Seam, pairs: Vec<(Asked, Answer)>) -> Step {
+        let Seam { mut twice, mut between, read } = seam;
+        // A slice is judged by what was asked for in the end: a declared depth may have cut it.
+        let (asked, mut answers): (Vec<Slice>, Vec<Answer>) =
+            pairs.into_iter().map(|(asked, answer)| (asked.slice, answer)).unzip();
+        match (&read, asked.first()) {
+            (Read::Once(_), _) if asked.len() == between.len() => between = asked,
+            (Read::Once(_), _) | (_, None) => {}
+            (_, Some(first)) => twice = *first,
+        }
         match read {
             Read::Nothing => {
                 let first = answers.pop().map(|answer| self.view(answer, twice.into(), false));

@@ -3,13 +3,16 @@
 mod faults;
 
 use crate::{
-    config::settings::{EndWord, FieldSettings, ListSettings},
+    config::settings::{DialectSort, EndWord, FieldSettings, ListSettings},
     pagination::{
         fetch::Fetch,
         order::{Direction, Kind, Nulls, Ties},
         paging::{EndEvidence, Family, Sizes},
     },
-    upstream::testing::{ask, at, compile, page, slice, sort, term},
+    upstream::{
+        Unsortable,
+        testing::{ask, at, compile, page, slice, sort, term},
+    },
 };
 
 /// The query of a fetch without a sort.
@@ -240,6 +243,23 @@ fn clients_choose_an_order() {
 
     assert!(!compile(|list| list.dialect.sort = None).can_sort());
     assert!(!compile(|list| list.sortable.clear()).can_sort());
+}
+
+/// What an upstream sorts by one key at a time can't be asked of it, unless the operator vouches for the rest.
+#[test]
+fn more_keys_than_can_be_asked_for_are_refused() {
+    let dialect = compile(|list| {
+        list.sortable = vec![at("created_at"), at("name"), at("id")];
+        list.order = vec![at(term("-created_at")), at(term("name"))];
+        list.dialect.sort = Some(DialectSort { max_keys: Some(1), ..sort("sort={direction}{field}", None) });
+    });
+    let sorted = |terms: &[&str]| {
+        let terms: Vec<_> = terms.iter().map(|text| term(text)).collect();
+        dialect.sorted(&terms, Direction::Ascending).map(|sorted| sorted.query)
+    };
+    assert_eq!(sorted(&["name"]), Ok("sort=name".to_owned()), "the gateway orders by the id itself");
+    assert_eq!(sorted(&["name", "created_at"]), Err(Unsortable::TooManyKeys(1)));
+    assert_eq!(sorted(&["-created_at", "name"]), Ok("sort=-created_at".to_owned()), "the declared order");
 }
 
 #[test]

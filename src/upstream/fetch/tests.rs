@@ -76,7 +76,7 @@ fn bounds() -> Bounds {
 
 async fn fetch_once(answer: impl Into<Vec<u8>>) -> Result<Fetched, FetchError> {
     let (peers, _) = server(vec![answer.into()]).await;
-    Fetcher::new().fetch(&peers, &request(), bounds()).await
+    Fetcher::new().fetch(&peers, &request(), b"", bounds()).await
 }
 
 fn kind(outcome: &Result<Fetched, FetchError>) -> &'static str {
@@ -157,7 +157,7 @@ async fn a_connection_is_used_again_after_a_whole_answer_only() {
     let (peers, connections) = server(vec![whole.clone(), whole.clone(), large, whole]).await;
     let fetcher = Fetcher::new();
     for (expected, connection) in [("fetched", 1), ("fetched", 1), ("too large", 1), ("fetched", 2)] {
-        assert_eq!(kind(&fetcher.fetch(&peers, &request(), bounds()).await), expected);
+        assert_eq!(kind(&fetcher.fetch(&peers, &request(), b"", bounds()).await), expected);
         assert_eq!(connections.load(Ordering::SeqCst), connection, "{expected}");
     }
 }
@@ -172,7 +172,7 @@ async fn a_connection_that_is_authenticated_itself_is_not_used_again() {
     let mut negotiates = request();
     negotiates.insert_header("authorization", "Negotiate YII=").unwrap();
     for (request, connection) in [(&negotiates, 1), (&request(), 2), (&request(), 2), (&request(), 3)] {
-        assert_eq!(kind(&fetcher.fetch(&peers, request, bounds()).await), "fetched");
+        assert_eq!(kind(&fetcher.fetch(&peers, request, b"", bounds()).await), "fetched");
         assert_eq!(connections.load(Ordering::SeqCst), connection);
     }
 }
@@ -211,7 +211,7 @@ async fn a_pooled_connection_that_died_is_replaced_in_silence() {
     });
     let fetcher = Fetcher::new();
     for _ in 0..2 {
-        assert_eq!(kind(&fetcher.fetch(&peers, &request(), bounds()).await), "fetched");
+        assert_eq!(kind(&fetcher.fetch(&peers, &request(), b"", bounds()).await), "fetched");
     }
     drop(server.await.unwrap());
 }
@@ -222,11 +222,11 @@ async fn nobody_there_and_nobody_answering() {
     let address = listener.local_addr().unwrap();
     let soon = Duration::from_millis(20);
     let whole = Bounds { whole: soon, ..bounds() };
-    assert_eq!(kind(&Fetcher::new().fetch(&peers(address), &request(), whole).await), "timeout");
+    assert_eq!(kind(&Fetcher::new().fetch(&peers(address), &request(), b"", whole).await), "timeout");
     let first_byte = Bounds { timeouts: Timeouts { first_byte: soon, ..bounds().timeouts }, ..bounds() };
-    assert_eq!(kind(&Fetcher::new().fetch(&peers(address), &request(), first_byte).await), "timeout");
+    assert_eq!(kind(&Fetcher::new().fetch(&peers(address), &request(), b"", first_byte).await), "timeout");
     drop(listener);
-    assert_eq!(kind(&Fetcher::new().fetch(&peers(address), &request(), bounds()).await), "unavailable");
+    assert_eq!(kind(&Fetcher::new().fetch(&peers(address), &request(), b"", bounds()).await), "unavailable");
     let closes = fetch_once("close").await;
     assert_eq!(kind(&closes), "unavailable");
 }
@@ -241,7 +241,7 @@ async fn a_peer_that_is_not_there_is_passed_over() {
     let both = Peers::new(names, HttpPeer::new(nobody, false, String::new()));
     let fetcher = Fetcher::new();
     for _ in 0..4 {
-        assert_eq!(kind(&fetcher.fetch(&both, &request(), bounds()).await), "fetched");
+        assert_eq!(kind(&fetcher.fetch(&both, &request(), b"", bounds()).await), "fetched");
     }
 }
 
@@ -268,7 +268,7 @@ async fn an_answer_to_head_has_no_body() {
     head.set_method(Method::HEAD);
     let fetcher = Fetcher::new();
     for _ in 0..2 {
-        let fetched = fetcher.fetch(&peers, &head, bounds()).await.unwrap();
+        let fetched = fetcher.fetch(&peers, &head, b"", bounds()).await.unwrap();
         assert_eq!((fetched.status.as_u16(), fetched.body.len()), (200, 0));
         assert_eq!(fetched.headers["x-total"], "7");
     }

@@ -10,7 +10,7 @@ use crate::{
         window::{Offset, PageSize, Slice},
     },
     upstream::{
-        Dialect, Promise,
+        Dialect, Promise, Unsortable,
         testing::{AT, at, changed, compile, sort, term},
     },
 };
@@ -138,10 +138,11 @@ fn an_order_that_a_client_chose_has_a_mode_of_its_own() {
         dialect.sorted(&terms, Direction::Ascending)
     };
     let mode = |terms: &[&str]| sorted(terms).map(|sorted| (sorted.mode, sorted.filters.is_some()));
-    assert_eq!(mode(&["created_at"]), Some((Mode::Keyset, true)));
-    assert_eq!(mode(&["created_at", "name"]), Some((Mode::Keyset, true)));
-    assert_eq!(mode(&["name"]), Some((Mode::Offset, false)));
-    assert_eq!(mode(&["name", "created_at"]), None, "no page of it could be proven");
+    assert_eq!(mode(&["created_at"]), Ok((Mode::Keyset, true)));
+    assert_eq!(mode(&["created_at", "name"]), Ok((Mode::Keyset, true)));
+    assert_eq!(mode(&["name"]), Ok((Mode::Offset, false)));
+    let unprovable = Unsortable::Opaque("name".to_owned());
+    assert_eq!(mode(&["name", "created_at"]), Err(unprovable), "no page of it could be proven");
 }
 
 /// Whether the declared order can be flipped, and what is asked for then.

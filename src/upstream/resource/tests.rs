@@ -20,7 +20,7 @@ fn item(path: &str) -> DialectItem {
 }
 
 fn count() -> DialectCount {
-    DialectCount { at: AT, by_head: false, path: None, query: None, headers: Vec::new(), total: None }
+    DialectCount { at: AT, method: Method::GET, path: None, query: None, headers: Vec::new(), total: None }
 }
 
 fn with_item(path: &str) -> Dialect {
@@ -150,7 +150,7 @@ type Change = fn(&mut ListSettings);
 
 #[test]
 fn faults_say_what_would_be_right() {
-    let cases: [(Change, &str); 7] = [
+    let cases: [(Change, &str); 8] = [
         (
             |l| l.dialect.item = Some(item("{path}/latest")),
             "the item is asked for without its id; put {id} into the path",
@@ -159,6 +159,10 @@ fn faults_say_what_would_be_right() {
             |l| l.dialect.item = Some(item("items/{id}")),
             "\"items/{id}\" is no path; begin with {path}, {parent} or a slash",
         ),
+        (
+            |l| l.dialect.item = Some(item("{path}{id}/")),
+            "\"{path}{id}/\" runs two names into one; {path} and {parent} end without a slash: write \"{path}/{id}\"",
+        ),
         (|l| l.dialect.item = Some(item("{path}?id={id}")), "a path has no query; what stands behind the `?` goes"),
         (
             |l| l.dialect.item = Some(item("{path}/{key}")),
@@ -166,7 +170,7 @@ fn faults_say_what_would_be_right() {
         ),
         (|l| l.dialect.count = Some(count()), "[count] does not say where the total stands; total = \"/total\""),
         (
-            |l| l.dialect.count = Some(DialectCount { by_head: true, total: Some(at("/total")), ..count() }),
+            |l| l.dialect.count = Some(DialectCount { method: Method::HEAD, total: Some(at("/total")), ..count() }),
             "the total of a HEAD request can't stand in its body; the answer to HEAD has no body",
         ),
         (

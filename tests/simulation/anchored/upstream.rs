@@ -78,6 +78,8 @@ pub(crate) struct Upstream {
     pub(crate) shown: Vec<Showing>,
     /// What happens before each of the coming answers.
     pub(crate) during: Vec<Change>,
+    /// How much has happened.
+    pub(crate) changes: u64,
     dice: Dice,
     pub(crate) story: Option<Vec<String>>,
 }
@@ -85,7 +87,7 @@ pub(crate) struct Upstream {
 impl Upstream {
     pub(crate) fn new(traits: Traits, world: World, seed: u64, tells: bool) -> Self {
         let story = tells.then(Vec::new);
-        Self { traits, world, shown: Vec::new(), during: Vec::new(), dice: Dice::new(seed), story }
+        Self { traits, world, shown: Vec::new(), during: Vec::new(), changes: 0, dice: Dice::new(seed), story }
     }
 
     pub(crate) fn tell(&mut self, line: impl FnOnce() -> String) {
@@ -96,6 +98,7 @@ impl Upstream {
 
     pub(crate) fn happen(&mut self, change: Change) {
         self.tell(|| format!("{change:?}"));
+        self.changes += 1;
         self.world.change(change);
     }
 

@@ -28,6 +28,7 @@ const WEATHER: u32 = 25;
 pub(crate) struct Outcome {
     pub(crate) pages: u64,
     pub(crate) requests: u64,
+    pub(crate) changes: u64,
     /// Pages of which nothing could be promised: too many of the rows around them had been moved.
     pub(crate) unpromised: u64,
     pub(crate) stragglers: u64,
@@ -42,6 +43,7 @@ pub(crate) struct Outcome {
 pub(crate) fn walk(scenario: &Scenario, tells: bool) -> Outcome {
     let mut walker = Walker::new(scenario, tells);
     walker.walk();
+    walker.outcome.changes = walker.upstream.changes;
     walker.outcome.story = walker.upstream.story.take().unwrap_or_default();
     walker.outcome
 }

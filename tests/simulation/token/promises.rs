@@ -83,7 +83,7 @@ pub(crate) fn check_refusal(
         // Of a list that grows with every answer, pages of one item may show the same one again and again.
         Refusal::Stuck => ("stuck", traits.circle.is_some() || (drifts && changes > 0), traits.circle.is_none()),
         Refusal::Unsupported => ("no way back", at.backward && no_way_back, false),
-        Refusal::PositionLost { .. } => ("position lost", changed, true),
+        Refusal::PositionLost { .. } => ("position lost", changed || traits.circle.is_some(), traits.circle.is_none()),
         Refusal::TieRun { .. } => {
             ("tie run", (changed || traits.circle.is_some()) && scenario.shape == Shape::Loose, true)
         }
@@ -338,6 +338,10 @@ impl Visit<'_> {
             let behind = items.iter().rposition(|item| self.at.trail.contains(item)).map_or(0, |place| place + 1);
             marked(&items) * 2 <= behind.min(self.at.trail.len())
         });
+        // Or alone on a page behind others that show none: it may have been moved there as well as they.
+        let mut sheets =
+            self.visited.shown.iter().filter(|shown| !shown.items.is_empty()).map(|shown| marked(&shown.items));
+        let outvoted = outvoted || (sheets.next() == Some(0) && sheets.sum::<usize>() == 1);
         let place = match ahead {
             Some(ahead) if behind == 0 || outvoted => ahead,
             // Or the place was found by the end of the sheet before.

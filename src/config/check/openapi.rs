@@ -1,0 +1,91 @@
+//! `openapi` of a route: the upstream's own description, read from a file.
+
+use std::sync::Arc;
+
+use super::Context;
+use crate::config::{
+    diagnostic::Located,
+    settings::{ItemSchema, OpenApiSettings},
+    tree::{self, LocatedTree},
+    written::Written,
+};
+
+/// The files that routes name, each read once.
+#[derive(Default)]
+pub(super) struct Described {
+    /// What could not be read is there as well, so that its faults are told once.
+    read: Vec<(String, Option<Arc<LocatedTree>>)>,
+}
+
+impl Described {
+    /// `table` is the route's `openapi`.
+    pub(super) fn find(&mut self, table: &Written, context: &mut Context<'_>) -> Option<OpenApiSettings> {
+        let Some(file) = table.text("file") else {
+            if table.find("file").is_none() {
+                let help = "file = \"upstream.openapi.json\", with operation or schema beside it";
+                context.missing(table.at, "openapi names no file", help);
+            }
+            return None;
+        };
+        let item = item(table, context);
+        let document = match self.read.iter().find(|(known, _)| *known == file.value) {
+            Some((_, document)) => document.clone(),
+            None => {
+                let document = read(&file, context).map(Arc::new);
+                self.read.push((file.value.clone(), document.clone()));
+                document
+            }
+        };
+        Some(OpenApiSettings { document: document?, item: item?, file })
+    }
+}
+
+fn item(table: &Written, context: &mut Context<'_>) -> Option<ItemSchema> {
+    match (table.text("operation"), table.text("schema")) {
+        (Some(_), Some(schema)) => {
+            let message = "openapi names an operation and a schema";
+            context.diagnostics.error(schema.at, message, "remove one of them: the schema is the item's own");
+            None
+        }
+        (None, Some(schema)) if schema.value.starts_with("#/") => Some(ItemSchema::At(schema)),
+        (None, Some(schema)) => {
+            let message = format!("{:?} is no place in this file", schema.value);
+            context.diagnostics.error(schema.at, message, "write \"#/components/schemas/User\"");
+            None
+        }
+        (Some(operation), None) => match operation.value.split_once(' ') {
+            Some((method, path)) if path.trim_start().starts_with('/') => {
+                let value = (method.to_ascii_lowercase(), path.trim().to_owned());
+                Some(ItemSchema::Operation(Located { value, at: operation.at }))
+            }
+            _ => {
+                let message = format!("{:?} is no operation", operation.value);
+                context.diagnostics.error(operation.at, message, "write \"GET /api/users/\", as the file has it");
+                None
+            }
+        },
+        (None, None) => {
+            if table.find("operation").is_none() && table.find("schema").is_none() {
+                let help = "operation = \"GET /api/users/\", or schema = \"#/components/schemas/User\"";
+                context.missing(table.at, "openapi does not say where the items are described", help);
+            }
+            None
+        }
+    }
+}
+
+fn read(file: &Located<String>, context: &mut Context<'_>) -> Option<LocatedTree> {
+    let bytes = match context.file(&file.value) {
+        Ok(bytes) => bytes,
+        Err((message, help)) => {
+            context.diagnostics.error(file.at, message, help);
+            return None;
+        }
+    };
+    let Ok(text) = String::from_utf8(bytes) else {
+        context.diagnostics.error(file.at, format!("{} is no UTF-8 text", file.value), "save it as UTF-8");
+        return None;
+    };
+    let source = context.diagnostics.add_source(context.path(&file.value), text.clone());
+    tree::read(source, &text, context.diagnostics)
+}

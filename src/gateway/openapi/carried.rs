@@ -1,0 +1,224 @@
+//! Schemas of an upstream's document, taken over into the gateway's: as JSON Schema 2020-12 wherever OpenAPI 3.0 wrote
+//! them otherwise, with all that they refer to under names of their own.
+
+use super::{
+    imported::{Source, member, members, text},
+    names::{Names, component, pascal},
+};
+use crate::{
+    config::{
+        settings::{ItemSchema, OpenApiSettings},
+        tree::{LocatedTree, Tree},
+    },
+    json::Document,
+};
+
+/// How many schemas one item may reach.
+const MOST_COMPONENTS: usize = 1_000;
+
+/// How many values all that is taken over for one item may have.
+const MOST_VALUES: usize = 200_000;
+
+/// Names and schemas, and the references that lead out of the document.
+type Taken = (Vec<(String, Document)>, Vec<String>);
+
+/// Takes schemas over.
+pub(super) struct Carried<'a> {
+    source: Source<'a>,
+    /// Schemas are written as OpenAPI 3.0 has them.
+    old: bool,
+    names: &'a mut Names,
+    /// References, the names of what they lead to, and that, once it was reached.
+    known: Vec<(String, String, Option<&'a LocatedTree>)>,
+    /// References to what is not in the document.
+    elsewhere: Vec<String>,
+    values: usize,
+}
+
+impl<'a> Carried<'a> {
+    pub(super) fn new(source: Source<'a>, old: bool, names: &'a mut Names) -> Self {
+        Self { source, old, names, known: Vec::new(), elsewhere: Vec::new(), values: 0 }
+    }
+
+    /// A schema as it stands in the document; of a place that the route names, a reference to what stands there.
+    pub(super) fn schema_at(&mut self, schema: &LocatedTree, settings: &OpenApiSettings) -> Document {
+        match &settings.item {
+            ItemSchema::At(place) => self.reference(&place.value),
+            ItemSchema::Operation(_) => self.schema(schema),
+        }
+    }
+
+    /// Everything that was referred to, and what that refers to.
+    pub(super) fn finish(mut self) -> Result<Taken, String> {
+        let mut components: Vec<(String, Document)> = Vec::new();
+        while let Some((_, name, tree)) = self.known.get(components.len()).cloned() {
+            let schema = tree.map_or_else(|| Document::Object(Vec::new()), |tree| self.schema(tree));
+            components.push((name, schema));
+            if self.known.len() > MOST_COMPONENTS || self.values > MOST_VALUES {
+                return Err(format!("the items reach more than {MOST_COMPONENTS} schemas or {MOST_VALUES} values"));
+            }
+        }
+        self.elsewhere.sort();
+        self.elsewhere.dedup();
+        Ok((components, self.elsewhere))
+    }
+
+    /// A reference under the name that what it leads to has here.
+    fn reference(&mut self, reference: &str) -> Document {
+        let name = match self.known.iter().find(|(known, ..)| known == reference) {
+            Some((_, name, _)) => name.clone(),
+            None => {
+                let Some(tree) = self.source.at(reference) else {
+                    self.elsewhere.push(reference.to_owned());
+                    return Document::Object(Vec::new());
+                };
+                let file = self.source.file.rsplit('/').next().unwrap_or_default();
+                let stem = pascal(file.split('.').next().unwrap_or_default());
+                let last = reference.rsplit('/').next().unwrap_or_default();
+                let name = self.names.claim(&format!("{stem}_{}", component(last)));
+                self.known.push((reference.to_owned(), name.clone(), Some(tree)));
+                name
+            }
+        };
+        Document::object([("$ref", format!("#/components/schemas/{name}").into())])
+    }
+
+    fn schema(&mut self, tree: &LocatedTree) -> Document {
+        self.values += 1;
+        let Tree::Object(own) = &tree.value else {
+            // `true` and `false` are schemas; in 3.0 they are none.
+            return if matches!(tree.value, Tree::Boolean(_)) { self.copy(tree) } else { Document::Object(Vec::new()) };
+        };
+        if let Some(reference) = text(member(tree, "$ref")).filter(|_| self.old) {
+            // What stands beside it counts for nothing in 3.0.
+            return self.reference(reference);
+        }
+        let mut schema: Vec<(String, Document)> = Vec::with_capacity(own.len());
+        for (name, value) in own {
+            let name = name.value.as_str();
+            let taken = match name {
+                "$ref" => match text(Some(value)).map(|reference| self.reference(reference)) {
+                    Some(Document::Object(mut members)) if !members.is_empty() => members.swap_remove(0).1,
+                    _ => continue,
+                },
+                // Where they stand, references would mean something else.
+                "$id" | "$anchor" | "$schema" | "$dynamicRef" | "$dynamicAnchor" | "$vocabulary" | "xml" => continue,
+                _ if name.starts_with("x-") => continue,
+                "nullable" if self.old => continue,
+                "exclusiveMinimum" | "exclusiveMaximum" | "minimum" | "maximum" if self.old => {
+                    match self.bound(tree, name, value) {
+                        Some((name, value)) => {
+                            schema.push((name.to_owned(), value));
+                            continue;
+                        }
+                        None => continue,
+                    }
+                }
+                "properties" | "patternProperties" | "dependentSchemas" | "$defs" | "definitions" => {
+                    let named = members(Some(value)).iter();
+                    Document::Object(named.map(|(name, value)| (name.value.clone(), self.schema(value))).collect())
+                }
+                "items"
+                | "not"
+                | "additionalProperties"
+                | "contains"
+                | "propertyNames"
+                | "if"
+                | "then"
+                | "else"
+                | "unevaluatedItems"
+                | "unevaluatedProperties"
+                | "contentSchema" => self.schema(value),
+                "allOf" | "anyOf" | "oneOf" | "prefixItems" => match &value.value {
+                    Tree::Array(parts) => Document::Array(parts.iter().map(|part| self.schema(part)).collect()),
+                    _ => continue,
+                },
+                "discriminator" => self.discriminator(value),
+                _ => self.copy(value),
+            };
+            schema.push((name.to_owned(), taken));
+        }
+        let is_nullable =
+            self.old && matches!(member(tree, "nullable").map(|tree| &tree.value), Some(Tree::Boolean(true)));
+        let schema = Document::Object(schema);
+        if is_nullable { or_null(schema) } else { schema }
+    }
+
+    /// A bound of 3.0, where `exclusiveMinimum` is a flag beside `minimum`.
+    fn bound(&mut self, schema: &LocatedTree, name: &str, value: &LocatedTree) -> Option<(&'static str, Document)> {
+        let (inclusive, exclusive) = match name {
+            "minimum" | "exclusiveMinimum" => ("minimum", "exclusiveMinimum"),
+            _ => ("maximum", "exclusiveMaximum"),
+        };
+        let is_exclusive = matches!(member(schema, exclusive).map(|flag| &flag.value), Some(Tree::Boolean(true)));
+        match (name == inclusive, is_exclusive) {
+            (true, false) => Some((inclusive, self.copy(value))),
+            (true, true) => Some((exclusive, self.copy(value))),
+            // The flag itself.
+            (false, _) => None,
+        }
+    }
+
+    /// Which schema a value means: the names of schemas are other ones here.
+    fn discriminator(&mut self, tree: &LocatedTree) -> Document {
+        let mut taken = Vec::new();
+        for (name, value) in members(Some(tree)) {
+            let copied = match (name.value.as_str(), &value.value) {
+                ("mapping", Tree::Object(mapping)) => {
+                    let mut named = Vec::with_capacity(mapping.len());
+                    for (meant, value) in mapping {
+                        let said = text(Some(value)).unwrap_or_default();
+                        let local = format!("#/components/schemas/{said}");
+                        let reference = if said.starts_with("#/") { said } else { local.as_str() };
+                        if let Some(Document::Text(reference)) = self.reference(reference).member("$ref") {
+                            named.push((meant.value.clone(), reference.as_str().into()));
+                        }
+                    }
+                    Document::Object(named)
+                }
+                _ => self.copy(value),
+            };
+            taken.push((name.value.clone(), copied));
+        }
+        Document::Object(taken)
+    }
+
+    /// A value that is no schema.
+    fn copy(&mut self, tree: &LocatedTree) -> Document {
+        self.values += 1;
+        match &tree.value {
+            Tree::Null => Document::Null,
+            Tree::Boolean(flag) => Document::Boolean(*flag),
+            Tree::Number(spelling) => Document::Number(spelling.clone()),
+            Tree::Text(text) => Document::Text(text.clone()),
+            Tree::Array(elements) => Document::Array(elements.iter().map(|element| self.copy(element)).collect()),
+            Tree::Object(members) => {
+                Document::Object(members.iter().map(|(name, value)| (name.value.clone(), self.copy(value))).collect())
+            }
+        }
+    }
+}
+
+/// What `nullable` meant.
+fn or_null(schema: Document) -> Document {
+    let null = || Document::object([("type", "null".into())]);
+    match schema {
+        Document::Object(mut members)
+            if matches!(members.iter().find(|(name, _)| name == "type"), Some((_, Document::Text(_)))) =>
+        {
+            for (name, value) in &mut members {
+                match (name.as_str(), &mut *value) {
+                    ("type", Document::Text(said)) => {
+                        *value = Document::texts([std::mem::take(said).as_str(), "null"]);
+                    }
+                    ("enum", Document::Array(values)) if !values.contains(&Document::Null) => {
+                        values.push(Document::Null);
+                    }
+                    _ => {}
+                }
+            }
+            Document::Object(members)
+        }
+        schema => Document::object([("anyOf", vec![schema, null()].into())]),
+    }
+}

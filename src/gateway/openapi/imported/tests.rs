@@ -1,0 +1,155 @@
+//! What is taken over of an upstream's document, and what is said where it can't be.
+
+use serde_json::{Value, json};
+
+use crate::gateway::openapi::tests::{built, document};
+
+fn route(openapi: &str, more: &str) -> String {
+    format!(
+        "[routes.users]\npath = \"/users\"\ndialect = \"own\"\nopenapi = {openapi}\n[dialects.own]\nextends = \"offset-limit\"\n{more}"
+    )
+}
+
+/// A document whose one path answers with this schema.
+fn people(version: &str, schema: &Value, components: &Value) -> String {
+    json!({
+        "openapi": version,
+        "paths": { "/users": { "get": { "responses": { "2XX": { "$ref": "#/components/responses/Users" } } } } },
+        "components": {
+            "responses": { "Users": { "content": { "application/hal+json": { "schema": schema } } } },
+            "schemas": components,
+        },
+    })
+    .to_string()
+}
+
+const BY_OPERATION: &str = "{ file = \"people.json\", operation = \"GET /users\" }";
+
+/// The schema of an item, and the components of the document.
+fn imported(openapi: &str, more: &str, people: &str) -> (Value, Value) {
+    let document = document(&route(openapi, more), &[("people.json", people)], None);
+    let schemas = document["components"]["schemas"].clone();
+    (schemas["UsersPage"]["properties"]["data"]["items"].clone(), schemas)
+}
+
+#[test]
+fn items_are_found_where_the_dialect_reads_them() {
+    let item = json!({ "type": "object", "properties": { "id": { "type": "integer" } } });
+    let list = json!({ "type": "array", "items": { "$ref": "#/components/schemas/User" } });
+    let named = json!({ "$ref": "#/components/schemas/People_User" });
+    let within = |schema: Value| json!({ "type": "object", "properties": { "page": { "type": "object", "properties": { "rows": schema } } } });
+    for (items, schema) in [
+        ("", list.clone()),
+        ("/page/rows", within(list.clone())),
+        ("/page/rows", json!({ "allOf": [{ "type": "object" }, within(list.clone())] })),
+        ("/page/rows", within(json!({ "$ref": "#/components/schemas/Users" }))),
+    ] {
+        let text = people("3.1.0", &schema, &json!({ "User": item, "Users": list }));
+        let more = format!("response = {{ items = {items:?} }}");
+        let (found, schemas) = imported(BY_OPERATION, &more, &text);
+        assert_eq!(found, named, "{items}");
+        assert_eq!(schemas["People_User"], item, "{items}");
+        assert!(schemas.get("People_Users").is_none(), "what items don't reach stays behind");
+    }
+    // What is served of an element, and an item that stands in the array itself.
+    let wrapped = json!({ "type": "array", "items": { "properties": { "resource": item } } });
+    let text = people("3.1.0", &wrapped, &json!({}));
+    let (found, schemas) = imported(BY_OPERATION, "response = { items = \"\", item = \"/resource\" }", &text);
+    assert_eq!((found, &schemas["UsersItem"]), (json!({ "$ref": "#/components/schemas/UsersItem" }), &item));
+    let (found, _) = imported(
+        "{ file = \"people.json\", schema = \"#/components/schemas/User\" }",
+        "",
+        &people("3.0.1", &json!({}), &json!({ "User": item })),
+    );
+    assert_eq!(found, named);
+}
+
+#[test]
+fn schemas_of_3_0_become_json_schema() {
+    let user = json!({
+        "type": "object",
+        "x-internal": true,
+        "properties": {
+            "nullable": { "type": "string", "nullable": true, "enum": ["a", "b"], "example": { "nullable": 1 } },
+            "age": { "type": "number", "minimum": 0, "exclusiveMinimum": true, "maximum": 9, "exclusiveMaximum": false },
+            "boss": { "$ref": "#/components/schemas/User", "description": "counts for nothing here" },
+            "pet": {
+                "oneOf": [{ "$ref": "#/components/schemas/Big%20Cat" }],
+                "discriminator": { "propertyName": "kind", "mapping": { "cat": "#/components/schemas/Big%20Cat" } },
+                "nullable": true,
+            },
+        },
+        "additionalProperties": false,
+    });
+    let text = people(
+        "3.0.3",
+        &json!({ "type": "array", "items": { "$ref": "#/components/schemas/User" } }),
+        &json!({ "User": user, "Big Cat": { "type": "object" } }),
+    );
+    let (_, schemas) = imported(BY_OPERATION, "response = { items = \"\" }", &text);
+    let cat = "#/components/schemas/People_Big_20Cat";
+    assert_eq!(
+        schemas["People_User"],
+        json!({
+            "type": "object",
+            "properties": {
+                "nullable": { "type": ["string", "null"], "enum": ["a", "b", null], "example": { "nullable": 1 } },
+                "age": { "type": "number", "exclusiveMinimum": 0, "maximum": 9 },
+                "boss": { "$ref": "#/components/schemas/People_User" },
+                "pet": { "anyOf": [
+                    { "oneOf": [{ "$ref": cat }], "discriminator": { "propertyName": "kind", "mapping": { "cat": cat } } },
+                    { "type": "null" },
+                ] },
+            },
+            "additionalProperties": false,
+        })
+    );
+    assert_eq!(schemas["People_Big_20Cat"], json!({ "type": "object" }));
+}
+
+#[test]
+fn what_is_elsewhere_is_said_and_described_by_nothing() {
+    let user = json!({ "properties": { "a": { "$ref": "https://elsewhere.example/a.json" }, "b": { "$ref": "#/components/schemas/B" } } });
+    let text = people("3.1.0", &json!({ "type": "array", "items": user }), &json!({}));
+    let (snapshot, said) = built(&route(BY_OPERATION, "response = { items = \"\" }"), &[("people.json", &text)]);
+    assert_eq!(said.matches("warning").count(), 2, "{said}");
+    assert!(said.contains("https://elsewhere.example/a.json") && said.contains("#/components/schemas/B"), "{said}");
+    let document: Value = serde_json::from_str(&snapshot.unwrap().openapi.render(None)).unwrap();
+    assert_eq!(document["components"]["schemas"]["UsersItem"], json!({ "properties": { "a": {}, "b": {} } }));
+}
+
+#[test]
+fn what_can_t_be_found_is_said_with_what_there_is() {
+    let list = json!({ "type": "array", "items": {} });
+    let good = people("3.1.0", &list, &json!({}));
+    let circle = json!({ "A": { "$ref": "#/components/schemas/B" }, "B": { "$ref": "#/components/schemas/A" } });
+    for (openapi, people, expected) in [
+        (BY_OPERATION, good.replace("3.1.0", "2.0"), "no OpenAPI document of version 3.0 or 3.1"),
+        (BY_OPERATION, good.clone(), "describes no array at \"/items\" of GET /users"),
+        (BY_OPERATION, people("3.1.0", &json!({ "$ref": "#/components/schemas/A" }), &circle), "describes no array"),
+        (BY_OPERATION, good.replace("\"schema\"", "\"schemas\""), "says nothing of the answer to GET /users"),
+        ("{ file = \"people.json\", operation = \"GET /user\" }", good.clone(), "did you mean \"/users\"?"),
+        ("{ file = \"people.json\", operation = \"post /users\" }", good.clone(), "has no POST /users"),
+        ("{ file = \"people.json\", operation = \"/users\" }", good.clone(), "is no operation"),
+        ("{ file = \"people.json\", schema = \"#/x\" }", good.clone(), "has nothing at \"#/x\""),
+        ("{ file = \"people.json\", schema = \"User\" }", good.clone(), "write \"#/components/schemas/User\""),
+        ("{ file = \"people.json\" }", good.clone(), "does not say where the items are described"),
+        ("{ schema = \"#/x\" }", good.clone(), "openapi names no file"),
+        ("{ file = \"others.json\", schema = \"#/x\" }", good.clone(), "can't be read"),
+        ("{ file = \"people.json\", schema = \"#/x\" }", "{".to_owned(), "people.json:1:"),
+    ] {
+        let (snapshot, said) = built(&route(openapi, "response = { items = \"/items\" }"), &[("people.json", &people)]);
+        assert!(snapshot.is_none() && said.contains(expected), "{openapi}: {expected} in\n{said}");
+    }
+}
+
+#[test]
+fn what_items_reach_is_bounded() {
+    let reference = |number: usize| json!({ "$ref": format!("#/components/schemas/S{number}") });
+    let chain: serde_json::Map<String, Value> = (0..1_100)
+        .map(|number| (format!("S{number}"), json!({ "properties": { "next": reference(number + 1) } })))
+        .collect();
+    let text = people("3.1.0", &json!({ "type": "array", "items": reference(0) }), &Value::Object(chain));
+    let (snapshot, said) = built(&route(BY_OPERATION, "response = { items = \"\" }"), &[("people.json", &text)]);
+    assert!(snapshot.is_none() && said.contains("the items reach more than"), "{said}");
+}

@@ -1,0 +1,172 @@
+//! What all routes look like to clients, as an OpenAPI 3.1 document (<https://spec.openapis.org/oas/v3.1.1>): made with the
+//! snapshot, from the same settings, so that it can't say anything else than is served.
+//!
+//! Security is left to the upstreams: credentials pass, and what they need is theirs to say.
+
+mod carried;
+mod imported;
+mod names;
+mod operation;
+mod request_body;
+mod responses;
+
+use std::sync::Arc;
+
+use names::{Names, pascal};
+
+use super::snapshot::Route;
+use crate::{
+    config::{
+        Diagnostics,
+        settings::{RouteSettings, Settings},
+    },
+    downstream::schema,
+    json::Document,
+};
+
+/// A description of all routes.
+#[derive(Debug)]
+pub struct OpenApi {
+    server: String,
+    entries: Vec<Entry>,
+}
+
+/// One route, described.
+#[derive(Debug)]
+struct Entry {
+    route: String,
+    hosts: Vec<String>,
+    /// Its path as OpenAPI writes it.
+    path: String,
+    /// The same with all parameters alike: no two paths of a document may differ in their names alone.
+    pattern: String,
+    item: Document,
+    schemas: Vec<(String, Document)>,
+}
+
+impl OpenApi {
+    /// Describes routes; each with the settings that it was compiled from. Faults of documents that routes name are
+    /// reported.
+    pub(super) fn compile(settings: &Settings, routes: &[Arc<Route>], diagnostics: &mut Diagnostics) -> Self {
+        let mut names = Names::default();
+        names.claim("Problem");
+        let described = routes.iter().filter_map(|route| {
+            let own = settings.routes.iter().find(|own| own.name.value == route.name)?;
+            Some(describe(own, route, &mut names, diagnostics))
+        });
+        let server = settings.server.public_url.clone().unwrap_or_else(|| "/".to_owned());
+        Self { entries: described.collect(), server }
+    }
+
+    /// The document, as JSON text: of all routes, or of those that a host (lower case, without port) has.
+    #[must_use]
+    pub fn render(&self, host: Option<&str>) -> String {
+        let has_host = |entry: &Entry| host.is_some_and(|host| entry.hosts.iter().any(|own| own == host));
+        let concerns = |entry: &&Entry| host.is_none() || entry.hosts.is_empty() || has_host(entry);
+        let concerned: Vec<&Entry> = self.entries.iter().filter(concerns).collect();
+        // A document has one of each path: of a host, its own one; of all, the one that is for every host.
+        let comes_first = |entry: &Entry| if host.is_some() { has_host(entry) } else { entry.hosts.is_empty() };
+        let is_shown = |entry: &&Entry| {
+            let mut same = concerned.iter().filter(|other| other.pattern == entry.pattern);
+            let first = same.clone().find(|other| comes_first(other)).or_else(|| same.next());
+            first.is_some_and(|first| first.route == entry.route)
+        };
+        let (shown, hidden): (Vec<&Entry>, Vec<&Entry>) = concerned.iter().partition(|entry| is_shown(entry));
+        let paths = shown.iter().map(|entry| (entry.path.clone(), entry.item.clone()));
+        let mut schemas = vec![("Problem".to_owned(), schema::of_problem())];
+        schemas.extend(shown.iter().flat_map(|entry| entry.schemas.iter().cloned()));
+        Document::object([
+            ("openapi", "3.1.0".into()),
+            ("info", info(&hidden)),
+            ("servers", vec![Document::object([("url", self.server.as_str().into())])].into()),
+            ("paths", Document::object(paths)),
+            (
+                "components",
+                Document::object([("schemas", Document::Object(schemas)), ("headers", responses::headers())]),
+            ),
+        ])
+        .render()
+    }
+}
+
+fn info(hidden: &[&Entry]) -> Document {
+    let mut description = "Lists are read by cursor: a page names the next one and the one before, in its body and in \
+                           `Link`. Cursors are opaque, and good for the list that they come from. Credentials pass to \
+                           the upstream, which decides what they are good for."
+        .to_owned();
+    for Entry { route, hosts, path, .. } in hidden {
+        description.push_str(&format!(
+            "\n\nAnother route, `{route}`, answers {path} on {}: ask for the document of that host.",
+            hosts.join(", ")
+        ));
+    }
+    Document::object([
+        ("title", "APIs behind cursorgate".into()),
+        ("version", env!("CARGO_PKG_VERSION").into()),
+        ("description", description.into()),
+    ])
+}
+
+fn describe(settings: &RouteSettings, route: &Route, names: &mut Names, diagnostics: &mut Diagnostics) -> Entry {
+    let stem = names.claim(&pascal(&settings.name.value));
+    let path = settings.path.value.replace("{*", "{");
+    let mut item = Vec::new();
+    let server = match (&settings.public_url, settings.hosts.as_slice()) {
+        (Some(url), _) => vec![url.clone()],
+        (None, hosts) => hosts.iter().map(|host| format!("//{host}")).collect(),
+    };
+    if !server.is_empty() {
+        let servers = server.into_iter().map(|url| Document::object([("url", url.into())]));
+        item.push(("servers", Document::Array(servers.collect())));
+    }
+    let parameters = path_parameters(&settings.path.value);
+    if !parameters.is_empty() {
+        item.push(("parameters", parameters.into()));
+    }
+    let mut schemas = Vec::new();
+    match (&settings.list, &route.list) {
+        (Some(settings_of_list), Some(list)) => {
+            let described = operation::Described { settings, list_settings: settings_of_list, list, stem: &stem };
+            let (operations, own) = described.operations(names, diagnostics);
+            item.extend(operations);
+            schemas = own;
+        }
+        _ => item.insert(0, ("description", "Passes to the upstream as it comes, whatever the method.".into())),
+    }
+    Entry {
+        route: settings.name.value.clone(),
+        hosts: settings.hosts.clone(),
+        pattern: pattern(&path),
+        path,
+        item: Document::object(item),
+        schemas,
+    }
+}
+
+/// The path with the names of its parameters left out.
+fn pattern(path: &str) -> String {
+    let mut pattern = String::with_capacity(path.len());
+    for (index, part) in path.split('{').enumerate() {
+        let fixed = if index == 0 { part } else { part.split_once('}').map_or("", |(_, rest)| rest) };
+        pattern.push_str(if index == 0 { "" } else { "{}" });
+        pattern.push_str(fixed);
+    }
+    pattern
+}
+
+fn path_parameters(path: &str) -> Vec<Document> {
+    let named = path.split('{').skip(1).filter_map(|tail| tail.split_once('}'));
+    let parameter = |(name, _): (&str, &str)| {
+        let (name, rest) = name.strip_prefix('*').map_or((name, false), |name| (name, true));
+        let mut members = vec![("name", name.into()), ("in", "path".into()), ("required", true.into())];
+        if rest {
+            members.push(("description", "The rest of the path, with its slashes".into()));
+        }
+        members.push(("schema", schema::kind("string")));
+        Document::object(members)
+    };
+    named.map(parameter).collect()
+}
+
+#[cfg(test)]
+mod tests;

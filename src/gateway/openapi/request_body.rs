@@ -1,0 +1,140 @@
+//! The body of a request by POST: what stands at the places of the client's own parameters, and what passes on.
+
+use super::operation::Described;
+use crate::{
+    config::settings::Role,
+    downstream::schema,
+    json::{Document, Pointer},
+};
+
+/// Whose body is described.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    /// What a client may send.
+    Asked,
+    /// What an answer repeats of it: as it came, so that a limit may be larger than any page is.
+    Echoed,
+}
+
+/// The schema of a body.
+pub(super) fn schema(described: &Described<'_>, side: Side) -> Document {
+    let mut root = Object::default();
+    for (envelope, own) in described.conventions() {
+        for role in super::responses::ROLES {
+            let Some(place) = own.name(role).filter(|name| name.starts_with('/')) else { continue };
+            let Some((text, wanted)) = described.parameter(role, envelope) else { continue };
+            let leaf = match side {
+                Side::Asked => value(role, wanted).with("description", text.into()),
+                Side::Echoed => value(role, schema::any()),
+            };
+            root.put(place, leaf);
+        }
+    }
+    for (name, place) in &described.list_settings.parameters.query {
+        let text = format!("Passes to the upstream as its parameter `{}`", name.value);
+        let leaf = match side {
+            Side::Asked => passed_on().with("description", text.into()),
+            Side::Echoed => passed_on(),
+        };
+        root.put(&place.value, leaf);
+    }
+    let body = root.into_schema("object".into());
+    match side {
+        Side::Asked => {
+            let text = match described.list.dialect.sends_bodies() {
+                true => "All other members are filters, which pass to the upstream: a cursor is good for the same ones",
+                false => "No other member passes to the upstream, and a cursor is good for the same ones",
+            };
+            body.with("description", text.into())
+        }
+        Side::Echoed => body,
+    }
+}
+
+/// The body itself, of this schema.
+pub(super) fn request_body(described: &Described<'_>, reference: Document) -> Document {
+    let budgets = &described.list_settings.budgets;
+    let text = format!(
+        "A JSON object of at most {} bytes, nested at most {} levels deep, in which no member stands twice. Every media \
+         type that ends in `+json` will do",
+        budgets.body_size, budgets.body_depth
+    );
+    Document::object([
+        ("description", text.into()),
+        ("required", true.into()),
+        ("content", Document::object([("application/json", Document::object([("schema", reference)]))])),
+    ])
+}
+
+/// The value of a role: null is as good as none. Numbers may be written as text, for some languages have no others.
+fn value(role: Role, wanted: Document) -> Document {
+    let kinds = match role {
+        Role::Limit | Role::LimitBackward => vec!["integer", "string", "null"],
+        Role::AfterId | Role::BeforeId => vec!["string", "number", "null"],
+        Role::Cursor | Role::After | Role::Before | Role::Sort => vec!["string", "null"],
+    };
+    let is_limit = matches!(role, Role::Limit | Role::LimitBackward);
+    let mut members = vec![("type".to_owned(), Document::texts(kinds))];
+    if is_limit {
+        members.push(("pattern".to_owned(), "^[0-9]+$".into()));
+    }
+    if let Document::Object(wanted) = wanted {
+        members.extend(wanted.into_iter().filter(|(name, _)| name != "type"));
+    }
+    Document::Object(members)
+}
+
+/// What becomes the values of one parameter.
+fn passed_on() -> Document {
+    let scalars = ["string", "number", "boolean"];
+    let kinds = scalars.into_iter().chain(["null", "array"]);
+    Document::object([
+        ("type", Document::texts(kinds)),
+        ("items", Document::object([("type", Document::texts(scalars))])),
+    ])
+}
+
+/// An object whose members are described one after the other.
+#[derive(Default)]
+struct Object(Vec<(String, Member)>);
+
+enum Member {
+    Value(Document),
+    Object(Object),
+}
+
+impl Object {
+    /// Describes the value at a place; what was said of it first stands.
+    fn put(&mut self, place: &str, leaf: Document) {
+        let Ok(pointer) = Pointer::parse(place) else { return };
+        let names = pointer.names().unwrap_or_default();
+        let Some((last, parents)) = names.split_last() else { return };
+        let mut object = self;
+        for name in parents {
+            let index = object.index(name, || Member::Object(Self::default()));
+            match &mut object.0[index].1 {
+                Member::Object(inner) => object = inner,
+                Member::Value(_) => return,
+            }
+        }
+        object.index(last, || Member::Value(leaf));
+    }
+
+    fn index(&mut self, name: &str, member: impl FnOnce() -> Member) -> usize {
+        self.0.iter().position(|(known, _)| known == name).unwrap_or_else(|| {
+            self.0.push((name.to_owned(), member()));
+            self.0.len() - 1
+        })
+    }
+
+    /// Its schema. Objects within a body may be null, which is as good as none.
+    fn into_schema(self, kind: Document) -> Document {
+        let within = || Document::texts(["object", "null"]);
+        let schema = |member: Member| match member {
+            Member::Value(schema) => schema,
+            Member::Object(object) => object.into_schema(within()),
+        };
+        let properties = self.0.into_iter().map(|(name, member)| (name, schema(member)));
+        Document::object([("type", kind), ("properties", Document::Object(properties.collect()))])
+    }
+}

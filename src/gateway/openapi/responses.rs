@@ -1,0 +1,290 @@
+//! The responses of an operation: the page, and everything that can be wrong.
+
+use super::{
+    names::{Names, pascal},
+    operation::{Described, Method},
+};
+use crate::{
+    config::settings::{AfterSunset, EnvelopeSettings, LegacyPolicy, Mode, OverMax, Role},
+    downstream::{Code, schema},
+    gateway::list::List,
+    json::Document,
+    pagination::{order::Direction, paging::Family, resolver::ShortPages},
+};
+
+/// What clients can say.
+pub(super) const ROLES: [Role; 8] = [
+    Role::Limit,
+    Role::LimitBackward,
+    Role::Cursor,
+    Role::After,
+    Role::Before,
+    Role::AfterId,
+    Role::BeforeId,
+    Role::Sort,
+];
+
+const PROBLEM: &str = "application/problem+json";
+
+/// A header that the gateway sends.
+struct Header {
+    name: &'static str,
+    text: &'static str,
+    schema: fn() -> Document,
+}
+
+const HEADERS: [Header; 11] = [
+    Header { name: "Link", text: "The same links as in the body, one relation each (RFC 8288)", schema: string },
+    Header { name: "ETag", text: "A weak validator of this page (RFC 9110, section 8.8.3)", schema: string },
+    Header {
+        name: "Cursorgate-Level",
+        text: "How sure this page is",
+        schema: || string().with("enum", Document::texts(schema::LEVELS)),
+    },
+    Header {
+        name: "Cursorgate-Drift",
+        text: "How many items from where its cursor believed it the page was found",
+        schema: || schema::integer(None),
+    },
+    Header {
+        name: "Cursorgate-Unproven",
+        text: "Why the place of this page is not proven",
+        schema: || string().with("enum", Document::texts(["position", "order", "tie-run", "pivot", "seam"])),
+    },
+    Header {
+        name: "Cursorgate-Short",
+        text: "The page could not be filled",
+        schema: || string().with("enum", Document::texts(["budget"])),
+    },
+    Header {
+        name: "Preference-Applied",
+        text: "Which of the client's preferences were followed (RFC 7240, section 3)",
+        schema: string,
+    },
+    Header {
+        name: "Deprecation",
+        text: "On answers to old clients: since when they are told to change (RFC 9745)",
+        schema: || string().with("pattern", "^@-?[0-9]+$".into()),
+    },
+    Header {
+        name: "Sunset",
+        text: "On answers to old clients: until when they are answered (RFC 8594)",
+        schema: string,
+    },
+    Header {
+        name: "Location",
+        text: "Where to go on (RFC 9110, section 10.2.2)",
+        schema: || string().with("format", "uri-reference".into()),
+    },
+    Header { name: "Retry-After", text: "When to ask again, in seconds or as a date", schema: string },
+];
+
+fn string() -> Document {
+    schema::kind("string")
+}
+
+/// All headers, as components.
+pub(super) fn headers() -> Document {
+    let described = |header: &Header| {
+        let members = [("description", header.text.into()), ("schema", (header.schema)())];
+        (header.name, Document::object(members))
+    };
+    Document::object(HEADERS.iter().map(described))
+}
+
+fn referred(names: &[&str]) -> Vec<(String, Document)> {
+    let refer = |name: &&str| {
+        let reference = format!("#/components/headers/{name}");
+        ((*name).to_owned(), Document::object([("$ref", reference.into())]))
+    };
+    names.iter().map(refer).collect()
+}
+
+/// `-created_at`
+pub(super) fn term(field: &str, direction: Direction) -> String {
+    match direction {
+        Direction::Ascending => field.to_owned(),
+        Direction::Descending => format!("-{field}"),
+    }
+}
+
+/// The pages of a list, in all forms that clients can ask for.
+pub(super) struct Pages {
+    contents: Document,
+    /// The headers of their envelopes.
+    headers: Vec<(String, Document)>,
+}
+
+impl Pages {
+    /// Describes them; with their schemas, by name. `echoed` is the body of a request that they repeat.
+    pub(super) fn describe(
+        described: &Described<'_>,
+        item: &Document,
+        echoed: Option<&Document>,
+        names: &mut Names,
+    ) -> (Self, Vec<(String, Document)>) {
+        let Described { list_settings, stem, .. } = described;
+        let (mut bodies, mut contents) = (Vec::new(), Contents::default());
+        let mut headers: Vec<(String, Document)> = Vec::new();
+        for (index, (envelope, _)) in described.conventions().enumerate() {
+            let form = if index == 0 { String::new() } else { pascal(&envelope.name) };
+            let name = names.claim(&format!("{stem}{form}Page"));
+            let reference = Document::object([("$ref", format!("#/components/schemas/{name}").into())]);
+            contents.push(&envelope.content_type, reference);
+            bodies.push((name, schema::of_body(&envelope.body, &list_settings.collection, item, echoed)));
+            for (name, value) in &envelope.headers {
+                if !headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(&name.value)) {
+                    let members = [("description", format!("`{}`", value.value).into()), ("schema", string())];
+                    headers.push((name.value.clone(), Document::object(members)));
+                }
+            }
+        }
+        (Self { contents: contents.into_document(), headers }, bodies)
+    }
+}
+
+/// The responses of an operation.
+pub(super) fn responses(described: &Described<'_>, method: Method, pages: &Pages) -> Document {
+    let Described { list_settings, list, .. } = described;
+    let mut known = vec!["Cursorgate-Level", "Cursorgate-Drift", "Cursorgate-Unproven"];
+    if method == Method::Get {
+        known.splice(0..0, ["Link", "ETag"]);
+    }
+    if list_settings.short_pages == ShortPages::Serve {
+        known.push("Cursorgate-Short");
+    }
+    let of_legacy = of_legacy(list);
+    known.extend(&of_legacy);
+    if list.conventions.all().count() > 1 || list.conventions.own().parameters.preferred_limit().is_some() {
+        known.push("Preference-Applied");
+    }
+    let own = |header: &&(String, Document)| !known.iter().any(|known| header.0.eq_ignore_ascii_case(known));
+    let headers = [referred(&known), pages.headers.iter().filter(own).cloned().collect()].concat();
+    let mut responses = vec![(
+        "200".to_owned(),
+        Document::object([
+            ("description", format!("A page of {}", list_settings.collection).into()),
+            ("headers", Document::Object(headers)),
+            ("content", pages.contents.clone()),
+        ]),
+    )];
+    if method == Method::Get {
+        responses.push(bare("304", "The page is the one that If-None-Match names", &["Link", "ETag"]));
+    }
+    if list_settings.legacy.policy == Some(LegacyPolicy::Redirect) && described.redirects() {
+        let headers = [&["Location", "Link"][..], &of_legacy].concat();
+        responses.insert(1, bare("307", "Where the page that an old client asked for is, by its cursor", &headers));
+    }
+    let possible = Code::ALL.iter().filter(|code| can_be(**code, described, method));
+    let mut statuses: Vec<u16> = possible.map(|code| code.status()).collect();
+    statuses.sort_unstable();
+    statuses.dedup();
+    responses.extend(statuses.into_iter().map(|status| (status.to_string(), problem(status, described, method))));
+    let passed = "The upstream's own refusal, as it came";
+    responses.push(("4XX".to_owned(), Document::object([("description", passed.into())])));
+    Document::Object(responses)
+}
+
+/// The headers that answers to old clients have.
+fn of_legacy(list: &List) -> Vec<&'static str> {
+    let is_sent = |known: &&str| list.legacy_headers.iter().any(|(name, _)| name == *known);
+    ["Deprecation", "Sunset"].into_iter().filter(is_sent).collect()
+}
+
+/// A response without a body.
+fn bare(status: &str, text: &str, headers: &[&str]) -> (String, Document) {
+    let members = [("description", text.into()), ("headers", Document::Object(referred(headers)))];
+    (status.to_owned(), Document::object(members))
+}
+
+/// Everything that is answered with one status.
+fn problem(status: u16, described: &Described<'_>, method: Method) -> Document {
+    let codes = Code::ALL.iter().filter(|code| code.status() == status && can_be(**code, described, method));
+    let codes: Vec<Code> = codes.copied().collect();
+    let words: Vec<&str> = codes.iter().map(|code| code.as_str()).collect();
+    let titles: Vec<String> = codes.iter().map(|code| format!("`{}`: {}", code.as_str(), code.title())).collect();
+    let collection = &described.list_settings.collection;
+    let mut contents = Contents::default();
+    for (envelope, _) in described.conventions() {
+        // What is refused before any route is looked for knows no envelope.
+        match envelope.error.as_ref().filter(|_| !matches!(status, 414 | 431)) {
+            Some(error) => contents.push(&error.content_type, schema::of_error(&error.body, collection, &words)),
+            None => contents.push(PROBLEM, problem_document(status, &words)),
+        }
+    }
+    let mut members = vec![("description", titles.join("; ").into())];
+    let headers = match status {
+        429 | 502 | 503 => vec!["Retry-After"],
+        410 if codes.contains(&Code::LegacyRejected) && method == Method::Get => {
+            [vec!["Link"], of_legacy(described.list)].concat()
+        }
+        _ => Vec::new(),
+    };
+    if !headers.is_empty() {
+        members.push(("headers", Document::Object(referred(&headers))));
+    }
+    members.push(("content", contents.into_document()));
+    Document::object(members)
+}
+
+fn problem_document(status: u16, words: &[&str]) -> Document {
+    let known = Document::object([
+        ("status", Document::object([("const", u32::from(status).into())])),
+        ("code", Document::object([("enum", Document::texts(words.iter().copied()))])),
+    ]);
+    let parts = vec![
+        Document::object([("$ref", "#/components/schemas/Problem".into())]),
+        Document::object([("properties", known)]),
+    ];
+    Document::object([("allOf", parts.into())])
+}
+
+/// What is answered, by media types; of one type there may be several forms.
+#[derive(Default)]
+struct Contents(Vec<(String, Vec<Document>)>);
+
+impl Contents {
+    fn push(&mut self, media_type: &str, schema: Document) {
+        match self.0.iter_mut().find(|(known, _)| known == media_type) {
+            Some((_, schemas)) if schemas.contains(&schema) => {}
+            Some((_, schemas)) => schemas.push(schema),
+            None => self.0.push((media_type.to_owned(), vec![schema])),
+        }
+    }
+
+    fn into_document(self) -> Document {
+        Document::object(self.0.into_iter().map(|(media_type, mut schemas)| {
+            let schema = match schemas.len() {
+                1 => schemas.swap_remove(0),
+                _ => Document::object([("anyOf", schemas.into())]),
+            };
+            (media_type, Document::object([("schema", schema)]))
+        }))
+    }
+}
+
+/// Whether a request for this list can be answered with a code.
+fn can_be(code: Code, described: &Described<'_>, method: Method) -> bool {
+    let list = described.list_settings;
+    let by_token = described.list.dialect.paging().family == Family::Token;
+    match code {
+        Code::LimitTooLarge => {
+            let over = |envelope: &EnvelopeSettings| list.page_size.over_max.unwrap_or(envelope.over_max);
+            described.conventions().any(|(envelope, _)| over(envelope) == OverMax::Reject)
+        }
+        Code::EnvelopeUnknown => !list.envelopes.is_empty(),
+        Code::PageInvalid => {
+            !matches!(list.legacy.policy, None | Some(LegacyPolicy::Passthrough | LegacyPolicy::Reject))
+        }
+        Code::CursorExpired => list.cursor.ttl.is_some(),
+        Code::CursorGone => by_token || list.mode.value == Mode::Seek,
+        Code::LegacyRejected => {
+            let ends = list.legacy.after_sunset == AfterSunset::Reject && list.legacy.policy.is_some();
+            ends || list.legacy.policy == Some(LegacyPolicy::Reject)
+        }
+        Code::BodyInvalid | Code::BodyTooLarge | Code::MediaTypeUnsupported => method == Method::Post,
+        // What is said of paths that nobody covers; of what this version does not do.
+        Code::RouteNotFound | Code::RateLimited => false,
+        _ => true,
+    }
+}

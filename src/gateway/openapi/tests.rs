@@ -1,0 +1,237 @@
+//! The whole document, as it is written, and which of two routes on one path it shows.
+
+use std::path::Path;
+
+use super::{path_parameters, pattern};
+use crate::{
+    config::{Environment, load_text},
+    gateway::Snapshot,
+};
+
+/// A key, and the files given.
+pub(super) struct Files<'a>(pub(super) &'a [(&'a str, &'a str)]);
+
+impl Environment for Files<'_> {
+    fn variable(&self, _name: &str) -> Option<String> {
+        Some("8mEJ0qzKcQ1nH7vXwY2rT5uB9dFgLpZaSxC3kVtNjRo".to_owned())
+    }
+
+    fn read(&self, path: &Path) -> std::io::Result<Vec<u8>> {
+        let file = self.0.iter().find(|(name, _)| path == Path::new(name));
+        file.map(|(_, text)| text.as_bytes().to_vec()).ok_or_else(|| std::io::ErrorKind::NotFound.into())
+    }
+}
+
+/// What is before the routes.
+const HEAD: &str = "version = 1\n[listeners.public]\naddress = \"127.0.0.1:0\"\n\
+                    [cursor]\nsigning_key = 1\nkeys = { 1 = \"env:KEY\" }\n\
+                    [upstreams.people]\npeers = [\"127.0.0.1:1\"]\n[defaults]\nupstream = \"people\"\n";
+
+/// The snapshot of these routes, or what is said against them; with warnings either way.
+pub(super) fn built(routes: &str, files: &[(&str, &str)]) -> (Option<Snapshot>, String) {
+    let (settings, mut diagnostics) = load_text("a.toml", &format!("{HEAD}{routes}"), &Files(files));
+    let snapshot = settings.and_then(|settings| Snapshot::build(&settings, None, &mut diagnostics));
+    (snapshot, diagnostics.render(false))
+}
+
+/// The document of these routes.
+pub(super) fn document(routes: &str, files: &[(&str, &str)], host: Option<&str>) -> serde_json::Value {
+    let (snapshot, said) = built(routes, files);
+    let snapshot = snapshot.unwrap_or_else(|| panic!("{said}"));
+    serde_json::from_str(&snapshot.openapi.render(host)).unwrap()
+}
+
+const ROUTES: &str = r#"
+[routes.users]
+path = "/users"
+dialect = "drf-page"
+order = ["-created_at", "id"]
+sortable = ["created_at", "id"]
+page_size = { default = 20, max = 40, over_max = "reject" }
+cursor = { ttl = "1h" }
+legacy = { policy = "translate", deprecation = 2026-01-15, sunset = 2026-12-31 }
+openapi = { file = "people.openapi.json", operation = "GET /api/users/" }
+
+[routes.user_orders]
+path = "/users/{user}/orders"
+dialect = "offset-limit"
+envelope = "house"
+order = ["id"]
+short_pages = "serve"
+
+[routes.watched]
+path = "/watched"
+dialect = "offset-limit"
+action = "observe"
+
+[routes.files]
+path = "/files/{*rest}"
+action = "forward"
+
+[envelopes.house]
+content_type = "application/vnd.house+json"
+parameters = { limit = "first", limit_backward = "last", after = "after", before = "before" }
+zero_limit = "default"
+headers = { X-Total = "{total}" }
+body = { edges = [{ cursor = "{item.cursor}", node = "{item}" }], total = "{total}", at = "{now}" }
+error = { statusCode = "{status}", message = "{detail}", error = "{code}" }
+"#;
+
+const PEOPLE: &str = r##"{
+  "openapi": "3.0.3",
+  "paths": {
+    "/api/users/": {
+      "get": {
+        "responses": { "200": { "content": { "application/json": { "schema": { "$ref": "#/components/schemas/PaginatedUserList" } } } } }
+      }
+    }
+  },
+  "components": {
+    "schemas": {
+      "PaginatedUserList": {
+        "type": "object",
+        "properties": { "count": { "type": "integer" }, "results": { "type": "array", "items": { "$ref": "#/components/schemas/User" } } }
+      },
+      "User": {
+        "type": "object",
+        "required": ["id", "name"],
+        "properties": {
+          "id": { "type": "integer", "minimum": 0, "exclusiveMinimum": true },
+          "name": { "type": "string", "nullable": true, "maxLength": 200 },
+          "manager": { "nullable": true, "allOf": [{ "$ref": "#/components/schemas/User" }] }
+        }
+      }
+    }
+  }
+}"##;
+
+#[test]
+fn the_document_is_as_before() {
+    let (snapshot, said) = built(ROUTES, &[("people.openapi.json", PEOPLE)]);
+    let snapshot = snapshot.unwrap_or_else(|| panic!("{said}"));
+    let text = snapshot.openapi.render(None);
+    assert_eq!(text, snapshot.openapi.render(None), "the same bytes each time");
+    let version = format!("\"version\": {:?}", env!("CARGO_PKG_VERSION"));
+    let text = text.replacen(&version, "\"version\": \"VERSION\"", 1);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots/openapi.json");
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+        std::fs::write(&path, &text).unwrap();
+    }
+    assert_eq!(text, std::fs::read_to_string(&path).unwrap(), "UPDATE_SNAPSHOTS=1 accepts it");
+}
+
+#[test]
+fn of_routes_on_one_path_each_host_sees_its_own() {
+    let routes = r#"
+        [routes.eu]
+        path = "/users/{id}/orders"
+        hosts = ["eu.example"]
+        dialect = "offset-limit"
+        [routes.all]
+        path = "/users/{user}/orders"
+        dialect = "offset-limit"
+        [routes.us]
+        path = "/users/{id}/orders"
+        hosts = ["us.example"]
+        dialect = "offset-limit"
+    "#;
+    for (host, path, operation, others) in [
+        (None, "/users/{user}/orders", "listAll", 2),
+        (Some("eu.example"), "/users/{id}/orders", "listEu", 1),
+        (Some("us.example"), "/users/{id}/orders", "listUs", 1),
+        (Some("elsewhere.example"), "/users/{user}/orders", "listAll", 0),
+    ] {
+        let document = document(routes, &[], host);
+        let paths = document["paths"].as_object().unwrap();
+        assert_eq!(paths.keys().collect::<Vec<_>>(), [path], "{host:?}");
+        assert_eq!(paths[path]["get"]["operationId"], operation, "{host:?}");
+        assert_eq!(paths[path]["parameters"][0]["in"], "path");
+        let told = document["info"]["description"].as_str().unwrap().matches("Another route").count();
+        assert_eq!(told, others, "{host:?}");
+    }
+}
+
+#[test]
+fn names_that_look_alike_stay_apart() {
+    let routes = "[routes.user-list]\npath = \"/a\"\ndialect = \"offset-limit\"\n\
+                  [routes.user_list]\npath = \"/b\"\ndialect = \"offset-limit\"\n";
+    let document = document(routes, &[], None);
+    assert_eq!(document["paths"]["/a"]["get"]["operationId"], "listUserList");
+    assert_eq!(document["paths"]["/b"]["get"]["operationId"], "listUserList2");
+    assert!(document["components"]["schemas"]["UserListPage"].is_object());
+    assert!(document["components"]["schemas"]["UserList2Page"].is_object());
+}
+
+/// What a body may say, and what of it an answer repeats.
+#[test]
+fn a_batch_route_is_asked_by_its_body() {
+    let routes = r#"
+        [routes.courses]
+        path = "/batch/courses"
+        methods = ["POST"]
+        dialect = "offset-limit"
+        envelope = "batch"
+        page_size = { default = 10, max = 50 }
+        budgets = { body_size = "4KiB" }
+        legacy = { policy = "redirect" }
+        parameters = { query = { team = "/payload/team" } }
+    "#;
+    let document = document(routes, &[], None);
+    let item = &document["paths"]["/batch/courses"];
+    assert_eq!(item.get("get"), None);
+    let operation = &item["post"];
+    assert_eq!(operation["operationId"], "batchCourses");
+    let names: Vec<_> = operation["parameters"].as_array().unwrap().iter().map(|own| &own["name"]).collect();
+    assert_eq!(names, ["offset", "limit", "filters"], "what stands in the body is no parameter");
+    let body = &operation["requestBody"];
+    assert!(body["description"].as_str().unwrap().contains("4096 bytes"), "{body}");
+    assert_eq!(body["required"], true);
+    let asked = &document["components"]["schemas"]["CoursesRequest"]["properties"]["payload"];
+    let size = &asked["properties"]["page_size"];
+    assert_eq!((&size["maximum"], &size["default"]), (&50.into(), &10.into()));
+    assert_eq!(asked["properties"]["cursor"]["type"], serde_json::json!(["string", "null"]));
+    assert!(asked["properties"]["team"]["description"].as_str().unwrap().contains("`team`"));
+    let echoed = &document["components"]["schemas"]["CoursesPage"]["properties"]["payload"];
+    assert_eq!(echoed["properties"]["cursor"]["type"], serde_json::json!(["string", "null"]));
+    assert_eq!(echoed["properties"]["page_size"].get("maximum"), None, "it comes back as it came");
+    let responses = operation["responses"].as_object().unwrap();
+    for (status, is_described) in [("413", true), ("415", true), ("304", false), ("307", false)] {
+        assert_eq!(responses.contains_key(status), is_described, "{status}");
+    }
+    assert!(responses["400"]["description"].as_str().unwrap().contains("body_invalid"));
+    let headers = responses["200"]["headers"].as_object().unwrap();
+    assert!(!headers.contains_key("Link") && !headers.contains_key("ETag"));
+}
+
+#[test]
+fn old_clients_are_told_what_becomes_of_them() {
+    let routes = r#"
+        [routes.moved]
+        path = "/moved"
+        dialect = "offset-limit"
+        legacy = { policy = "redirect", deprecation = 2026-01-15 }
+        [routes.ended]
+        path = "/ended"
+        dialect = "offset-limit"
+        legacy = { policy = "translate", sunset = 2026-01-15, after_sunset = "reject" }
+    "#;
+    let document = document(routes, &[], None);
+    let of = |path: &str, status: &str| document["paths"][path]["get"]["responses"][status].clone();
+    let moved = of("/moved", "307");
+    let headers: Vec<_> = moved["headers"].as_object().unwrap().keys().collect();
+    assert_eq!(headers, ["Deprecation", "Link", "Location"]);
+    assert!(of("/moved", "410").is_null() && of("/ended", "307").is_null());
+    assert!(of("/ended", "410")["headers"].get("Sunset").is_some());
+}
+
+#[test]
+fn paths_are_templates() {
+    assert_eq!(pattern("/a/{x}/b/{rest}"), "/a/{}/b/{}");
+    assert_eq!(pattern("/a"), "/a");
+    let names: Vec<String> = path_parameters("/a/{x}/{*rest}")
+        .iter()
+        .filter_map(|parameter| parameter.member("name").cloned())
+        .map(|name| name.render())
+        .collect();
+    assert_eq!(names, ["\"x\"\n", "\"rest\"\n"]);
+}

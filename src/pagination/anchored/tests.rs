@@ -1,0 +1,406 @@
+//! Walks over small lists of which nobody says how they are sorted. What changes at random is the simulator's.
+
+use std::sync::Arc;
+
+use super::super::{
+    answer::{Answer, Total},
+    fetch::Fetch,
+    key::KeyValue,
+    mark::{Mark, Marker},
+    order::{Direction, Kind, Nulls, Order, SortKey, Ties},
+    page::{Level, Page, Unproven},
+    paging::{Family, Learnt, Paging, Sizes},
+    position::{Anchor, Hint, Item, Marks, Position, Target},
+    refusal::Refusal,
+    resolver::{PageRequest, ShortPages, Step, Verify, WhenUnproven, resolve},
+    window::{Offset, Slice},
+};
+use crate::json::Span;
+
+const FAMILIES: [Family; 2] = [Family::Offset, Family::Page];
+
+/// Makes marks of bytes, other ones with another key.
+fn marker(key: u64) -> Marker {
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+    Marker::new(move |bytes| Mark::of(bytes.iter().fold(key ^ 0xcbf2_9ce4_8422_2325, |hash, byte| step(hash, *byte))))
+}
+
+fn start() -> Target {
+    Target { position: Position::Start, hint: Hint::default() }
+}
+
+/// Items, as they are written, and how they are asked for.
+struct List {
+    /// Each the raw id, if it has one, and the rest of its bytes.
+    items: Vec<(Option<String>, String)>,
+    cap: u32,
+    total: bool,
+    /// Whatever is asked for, the first items come.
+    ignores: bool,
+    learnt: Learnt,
+    /// How many requests the last page took.
+    requests: u32,
+    /// How pages are asked for.
+    request: PageRequest,
+}
+
+impl List {
+    fn new(family: Family, items: impl IntoIterator<Item = (Option<String>, String)>) -> Self {
+        let id = SortKey {
+            name: "id".into(),
+            direction: Direction::Ascending,
+            kind: Kind::Inferred,
+            nulls: Nulls::None,
+            grain: None,
+        };
+        let order = Arc::new(Order { strong: Vec::new(), id, ties: Ties::Ordered, declared: false });
+        let paging = Arc::new(Paging::new(family, Sizes::Free { least: 1, most: Some(100) }));
+        let request = PageRequest::new(start(), 1, order, paging, marker(1));
+        let items = items.into_iter().collect();
+        Self { items, cap: 100, total: true, ignores: false, learnt: Learnt::default(), requests: 0, request }
+    }
+
+    /// Items with the ids of a range.
+    fn numbered(family: Family, numbers: std::ops::Range<u32>) -> Self {
+        Self::new(family, numbers.map(|number| (Some(number.to_string()), String::new())))
+    }
+
+    /// Items without ids, one for each letter.
+    fn letters(family: Family, letters: &str) -> Self {
+        Self::new(family, letters.chars().map(|letter| (None, letter.to_string())))
+    }
+
+    /// The same, of an upstream that says its cap.
+    fn capped(mut self, family: Family, cap: u32) -> Self {
+        self.request.paging = Arc::new(Paging::new(family, Sizes::Free { least: 1, most: Some(cap) }));
+        Self { cap, ..self }
+    }
+
+    fn answer(&self, slice: Slice) -> Answer {
+        let size = slice.size().0.min(self.cap);
+        let begins = match slice {
+            _ if self.ignores => 0,
+            Slice::Offset { from, .. } => from.0,
+            Slice::Page { number, .. } => number.0.saturating_mul(u64::from(size)),
+        };
+        let (mut body, mut items, mut keys) = (Vec::new(), Vec::new(), Vec::new());
+        let mut push = |text: &str| {
+            let start = u32::try_from(body.len()).unwrap();
+            body.extend_from_slice(text.as_bytes());
+            Span { start, end: u32::try_from(body.len()).unwrap() }
+        };
+        let begins = usize::try_from(begins).unwrap_or(usize::MAX);
+        for (id, rest) in self.items.iter().skip(begins).take(size as usize) {
+            let key = id.as_deref().map_or(Span::ABSENT, &mut push);
+            let rest = push(rest);
+            items.push(Span { start: if key.is_absent() { rest.start } else { key.start }, end: rest.end });
+            keys.push(key);
+        }
+        let total = self.total.then_some(Total { value: self.items.len() as u64, exact: true });
+        Answer { body, items, keys, total, ..Answer::default() }
+    }
+
+    fn page(&mut self, target: Target, limit: u32) -> Result<Box<Page>, Refusal> {
+        let mut step = resolve(PageRequest { target, limit, learnt: self.learnt, ..self.request.clone() });
+        self.requests = 0;
+        loop {
+            step = match step {
+                Step::Fetch(fetches, pending) => {
+                    self.requests += u32::try_from(fetches.len()).unwrap();
+                    let answers = fetches.into_iter().map(|fetch| match fetch {
+                        Fetch::Slice(slice, _) => self.answer(slice),
+                        other => panic!("{other:?} of a list by offset"),
+                    });
+                    pending.resume(answers.collect())
+                }
+                Step::Serve(page) => {
+                    self.learnt = page.learnt;
+                    return Ok(page);
+                }
+                Step::Refuse(refusal) => return Err(refusal),
+            }
+        }
+    }
+
+    /// All pages from the start to the end, with what is done between them.
+    fn walk(&mut self, limit: u32, mut between: impl FnMut(&mut Self, &Page)) -> Vec<Vec<String>> {
+        let (mut pages, mut target) = (Vec::new(), start());
+        loop {
+            let page = self.page(target, limit).unwrap();
+            assert_eq!((page.level, page.unproven), (Level::Anchored, None));
+            pages.push(texts(&page));
+            assert!(pages.len() <= 1_000, "it goes on for ever: {:?}", &pages[..10]);
+            between(self, &page);
+            let Some(next) = page.next else { return pages };
+            target = next;
+        }
+    }
+}
+
+fn texts(page: &Page) -> Vec<String> {
+    (0..page.items.len()).map(|index| String::from_utf8(page.item(index).to_vec()).unwrap()).collect()
+}
+
+fn numbers(range: std::ops::Range<u32>) -> Vec<String> {
+    range.map(|number| number.to_string()).collect()
+}
+
+#[test]
+fn who_deletes_what_it_reads_goes_on() {
+    for family in FAMILIES {
+        for limit in [1, 2, 3, 7, 20, 50, 98] {
+            for total in [true, false] {
+                let mut list = List { total, ..List::numbered(family, 0..400) };
+                let pages = list.walk(limit, |list, page| {
+                    let read = texts(page);
+                    list.items.retain(|(id, _)| !read.contains(id.as_ref().unwrap()));
+                });
+                assert_eq!(pages.concat(), numbers(0..400), "{family:?}, limit {limit}");
+                assert!(list.items.is_empty());
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_put_at_the_head_moves_nothing() {
+    for family in FAMILIES {
+        for inserted in [1_u32, 25, 300] {
+            let mut list = List::numbered(family, 10_000..10_200);
+            let mut next = 0;
+            let pages = list.walk(20, |list, _| {
+                let new = (next..next + inserted).map(|number| (Some(number.to_string()), String::new()));
+                drop(list.items.splice(..0, new));
+                next += inserted;
+            });
+            assert_eq!(pages.concat(), numbers(10_000..10_200), "{family:?}, {inserted} a page");
+        }
+    }
+}
+
+#[test]
+fn a_page_back_is_the_page_before() {
+    for family in FAMILIES {
+        for limit in [1, 2, 5, 20] {
+            let mut list = List::numbered(family, 0..60);
+            let first = list.page(start(), limit).unwrap();
+            let second = list.page(first.next.unwrap(), limit).unwrap();
+            let third = list.page(second.next.clone().unwrap(), limit).unwrap();
+            let back = list.page(third.previous.clone().unwrap(), limit).unwrap();
+            assert_eq!(texts(&back), texts(&second), "{family:?}, limit {limit}");
+            assert_eq!(texts(&list.page(back.next.unwrap(), limit).unwrap()), texts(&third));
+        }
+    }
+}
+
+#[test]
+fn the_last_page_is_read_from_the_end() {
+    for (total, hint) in [(true, Some(60)), (true, Some(3)), (false, None)] {
+        let mut list = List { total, ..List::numbered(Family::Offset, 0..60) };
+        let end = Target { position: Position::End, hint: Hint { total: hint, ..Hint::default() } };
+        let last = list.page(end, 7).unwrap();
+        assert_eq!(texts(&last), numbers(53..60), "{hint:?}");
+        assert!(last.next.is_none());
+        assert_eq!(texts(&list.page(last.previous.unwrap(), 7).unwrap()), numbers(46..53));
+    }
+}
+
+#[test]
+fn what_is_gone_altogether_is_an_end_only_of_an_empty_list() {
+    let mut list = List::numbered(Family::Offset, 0..60);
+    let next = list.page(start(), 20).unwrap().next.unwrap();
+    list.items.clear();
+    let nothing = list.page(next.clone(), 20).unwrap();
+    assert!(nothing.items.is_empty() && nothing.next.is_none() && nothing.previous.is_none());
+
+    list.items = List::numbered(Family::Offset, 100..160).items;
+    assert_eq!(list.page(next.clone(), 20).unwrap_err(), Refusal::PositionLost { nearest: Offset(20) });
+    list.request.unproven = WhenUnproven::Flag;
+    let flagged = list.page(next, 20).unwrap();
+    assert_eq!((flagged.level, flagged.unproven), (Level::Positional, Some(Unproven::Position)));
+    assert_eq!(texts(&flagged), numbers(120..140));
+    // From there it goes on by marks.
+    list.items.remove(0);
+    let after = list.page(flagged.next.unwrap(), 20).unwrap();
+    assert_eq!((texts(&after), after.level, after.drift), (numbers(140..160), Level::Anchored, Some(-1)));
+}
+
+#[test]
+fn behind_the_end_the_way_back_is_the_last_page() {
+    let mut list = List::numbered(Family::Offset, 0..60);
+    let first = list.page(start(), 30).unwrap();
+    list.items.truncate(30);
+    let nothing = list.page(first.next.unwrap(), 30).unwrap();
+    assert!(nothing.items.is_empty() && nothing.next.is_none());
+    assert_eq!(texts(&list.page(nothing.previous.unwrap(), 10).unwrap()), numbers(20..30));
+}
+
+#[test]
+fn items_without_ids_are_known_by_their_bytes() {
+    for family in FAMILIES {
+        // Many of them look the same; nothing changes, so that each is delivered once.
+        for letters in ["aaaaaaaaaaaaaaaaaaaa", "abababababababababab", "okokkokokkoookkkokok", "abcdefghijklmnopqrst"]
+        {
+            for limit in [1, 2, 3, 7] {
+                let mut list = List::letters(family, letters);
+                assert_eq!(list.walk(limit, |_, _| {}).concat().concat(), letters, "{family:?}, limit {limit}");
+            }
+        }
+        let mut list = List::letters(family, "bcdefghijklmnopqrst");
+        let first = list.page(start(), 5).unwrap();
+        list.items.insert(0, (None, "a".to_owned()));
+        assert_eq!(texts(&list.page(first.next.unwrap(), 5).unwrap()).concat(), "ghijk");
+    }
+}
+
+#[test]
+fn an_id_is_known_in_any_spelling_and_served_once() {
+    let ids = ["1", "2", "\"k\"", "4", "5", "6", "7", "8"];
+    let mut list = List::new(Family::Offset, ids.map(|id| (Some(id.to_owned()), String::new())));
+    let first = list.page(start(), 3).unwrap();
+    list.items[1].0 = Some("2.0".to_owned());
+    list.items[2].0 = Some("\"\\u006b\"".to_owned());
+    list.items.insert(0, (Some("0".to_owned()), String::new()));
+    // Shown twice, as by a join.
+    list.items.insert(6, (Some("5".to_owned()), String::new()));
+    let second = list.page(first.next.unwrap(), 3).unwrap();
+    assert_eq!(texts(&second), ["4", "5", "6"]);
+    assert_eq!((second.drift, second.stragglers), (Some(1), 0));
+}
+
+#[test]
+fn a_straggler_is_counted_and_not_served_again() {
+    let mut list = List::numbered(Family::Offset, 0..60);
+    let first = list.page(start(), 10).unwrap();
+    let moved = list.items.remove(9);
+    list.items.insert(14, moved);
+    let second = list.page(first.next.unwrap(), 10).unwrap();
+    assert_eq!((texts(&second), second.stragglers), (numbers(10..20), 1));
+    assert_eq!(second.drift, Some(-1));
+}
+
+#[test]
+fn an_item_cursor_has_its_neighbours() {
+    let mut list = List::numbered(Family::Offset, 0..60);
+    let first = list.page(start(), 10).unwrap();
+    let second = list.page(first.next.unwrap(), 10).unwrap();
+    let Some((Item::Marked(from), Item::Marked(to))) = second.edges else { panic!("{:?}", second.edges) };
+    let mark = |number: u32| marker(1).mark(number.to_string().as_bytes());
+    let around = |numbers: [u32; 4]| {
+        let [far, near, next, last] = numbers.map(mark);
+        Marks { before: vec![far, near], after: vec![next, last] }
+    };
+    assert_eq!((from.item, from.around), (mark(10), around([8, 9, 11, 12])));
+    assert_eq!((to.item, to.around), (mark(19), around([17, 18, 20, 21])));
+}
+
+#[test]
+fn marks_are_read_with_the_key_that_made_them() {
+    let mut list = List::numbered(Family::Offset, 0..60);
+    let first = list.page(start(), 10).unwrap();
+    list.items.remove(3);
+    (list.request.marker, list.request.target_marker) = (marker(2), Some(marker(1)));
+    let second = list.page(first.next.unwrap(), 10).unwrap();
+    assert_eq!(texts(&second), numbers(10..20));
+    list.items.remove(3);
+    list.request.target_marker = None;
+    assert_eq!(texts(&list.page(second.next.unwrap(), 10).unwrap()), numbers(20..30));
+}
+
+#[test]
+fn an_offset_proves_nothing_and_leads_on_by_marks() {
+    let mut list = List::numbered(Family::Offset, 0..60);
+    let at = |offset| Target { position: Position::At(Offset(offset)), hint: Hint::default() };
+    let page = list.page(at(25), 10).unwrap();
+    assert_eq!((texts(&page), page.level), (numbers(25..35), Level::Positional));
+    assert_eq!(page.unproven, Some(Unproven::Position));
+    list.items.remove(0);
+    let next = list.page(page.next.unwrap(), 10).unwrap();
+    assert_eq!((texts(&next), next.level), (numbers(35..45), Level::Anchored));
+    assert_eq!(texts(&list.page(page.previous.unwrap(), 10).unwrap()), numbers(15..25));
+    let behind = list.page(at(100), 10).unwrap();
+    assert!(behind.items.is_empty() && behind.next.is_none());
+    assert_eq!(texts(&list.page(behind.previous.unwrap(), 10).unwrap()), numbers(50..60));
+}
+
+#[test]
+fn nothing_verified_is_one_request_a_page() {
+    for family in FAMILIES {
+        let mut list = List::numbered(family, 0..60);
+        list.request.verify = Verify::Never;
+        let (mut target, mut read) = (start(), Vec::new());
+        loop {
+            let page = list.page(target, 20).unwrap();
+            assert_eq!((page.level, page.unproven, list.requests), (Level::Positional, None, 1), "{family:?}");
+            read.extend(texts(&page));
+            let Some(next) = page.next else { break };
+            assert!(matches!(next.position, Position::At(_)));
+            target = next;
+        }
+        assert_eq!(read, numbers(0..60), "{family:?}");
+    }
+}
+
+#[test]
+fn what_would_cost_a_search_is_flagged_where_only_cheap_proofs_are_wanted() {
+    let mut list = List::numbered(Family::Offset, 100..160);
+    let next = list.page(start(), 20).unwrap().next.unwrap();
+    drop(list.items.splice(..0, List::numbered(Family::Offset, 0..50).items));
+    list.request.verify = Verify::WhenCheap;
+    let page = list.page(next.clone(), 20).unwrap();
+    assert_eq!((page.unproven, texts(&page)), (Some(Unproven::Position), numbers(20..40)));
+    list.request.verify = Verify::Always;
+    let page = list.page(next, 20).unwrap();
+    assert_eq!((texts(&page), page.drift, list.requests), (numbers(120..140), Some(50), 2));
+}
+
+#[test]
+fn an_upstream_that_ignores_its_parameters_is_found_out() {
+    for family in FAMILIES {
+        let mut list = List { ignores: true, total: false, ..List::numbered(family, 0..60).capped(family, 20) };
+        let (mut target, mut pages) = (start(), 0);
+        let refusal = loop {
+            match list.page(target, 7) {
+                Ok(page) => target = page.next.expect("it says that there is more for ever"),
+                Err(refusal) => break refusal,
+            }
+            pages += 1;
+            assert!(pages < 10);
+        };
+        assert_eq!(refusal, Refusal::Stuck, "{family:?}");
+    }
+}
+
+#[test]
+fn where_the_upstream_answers_no_deeper_what_it_shows_is_served() {
+    let mut list = List::numbered(Family::Offset, 0..60);
+    let paging = Paging::new(Family::Offset, Sizes::Free { least: 1, most: Some(100) });
+    list.request.paging = Arc::new(Paging { max_depth: Some(40), ..paging });
+    let first = list.page(start(), 20).unwrap();
+    let second = list.page(first.next.unwrap(), 20).unwrap();
+    assert_eq!(texts(&second), numbers(20..40));
+    assert_eq!(list.page(second.next.unwrap(), 20).unwrap_err(), Refusal::TooDeep);
+}
+
+#[test]
+fn a_page_that_the_budget_cuts_off_is_refused_or_short() {
+    for (short_pages, expected) in [(ShortPages::Refuse, None), (ShortPages::Serve, Some(10))] {
+        let mut list = List::numbered(Family::Offset, 0..60).capped(Family::Offset, 10);
+        (list.request.budget, list.request.search_budget) = (1, 1);
+        list.request.short_pages = short_pages;
+        let page = list.page(start(), 20);
+        assert_eq!(page.as_ref().ok().map(|page| (page.items.len(), page.short)), expected.map(|count| (count, true)));
+        if let Ok(page) = page {
+            list.request.budget = 8;
+            assert_eq!(texts(&list.page(page.next.unwrap(), 5).unwrap()), numbers(10..15));
+        }
+    }
+}
+
+#[test]
+fn keys_are_no_place_in_a_list_without_an_order() {
+    let mut list = List::numbered(Family::Offset, 0..60);
+    let anchor = Anchor { keys: Vec::new(), id: KeyValue::Number("5".to_owned()) };
+    let target = Target { position: Position::After(anchor), hint: Hint::default() };
+    assert_eq!(list.page(target, 5).unwrap_err(), Refusal::Unsupported);
+}

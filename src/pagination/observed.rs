@@ -1,0 +1,257 @@
+//! Whether an answer that the core did not ask for, a legacy client's own, could have been used: held against the order,
+//! the ids, the kinds and the sizes that are declared, with the very checks that answers of its own go through.
+//!
+//! It says what a switch to cursors would meet, before the switch. What it says names places and fields, never values.
+
+use std::{borrow::Cow, collections::HashSet};
+
+use super::{
+    answer::{Answer, Standing},
+    end::Belief,
+    key::{self, KeyValue},
+    order::{Nulls, Order},
+    paging::{Learnt, Paging},
+    proof::View,
+    rows,
+    window::{Offset, PageSize, Slice},
+};
+
+/// Why an answer could not have been used; the text is for the operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    /// An id is missing, is no text or number, or stands twice.
+    Ids(String),
+    /// A key can't be read or compared as it is declared.
+    Kinds(String),
+    /// The items contradict the declared order.
+    Order(String),
+    /// Another number of items came than was asked for.
+    Size(String),
+}
+
+/// What the answer was asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct AskedFor {
+    /// Where it is believed to begin.
+    pub begins: Offset,
+    /// How many items; none where neither the request nor the dialect says it.
+    pub size: Option<PageSize>,
+    /// It was asked for in the order that it is held against, or comes in it unasked.
+    pub in_order: bool,
+}
+
+/// Judges an answer.
+///
+/// # Errors
+///
+/// The first [`Doubt`]: of ids, of kinds, of the order, of the size, in this sequence.
+pub fn judge(answer: Answer, asked: AskedFor, order: &Order, paging: &Paging) -> Result<(), Doubt> {
+    if answer.standing != Standing::Listed {
+        return Ok(());
+    }
+    check_ids(&answer, order)?;
+    let size = check_size(&answer, asked, paging);
+    if order.declared {
+        check_kinds(&answer, order)?;
+    }
+    if order.declared && asked.in_order {
+        let slice = Slice::Offset { from: asked.begins, size: asked.size.unwrap_or(PageSize(u32::MAX)) };
+        let belief = Belief { learnt: Learnt::default(), honoured_before: 0, confirming: false };
+        View::new(answer, slice, order, paging, belief).map_err(|unsorted| Doubt::Order(unsorted.0))?;
+    }
+    size
+}
+
+/// With an order every item has an id; without one its bytes do as well, if no item has one.
+fn check_ids(answer: &Answer, order: &Order) -> Result<(), Doubt> {
+    let mut seen: HashSet<Cow<'_, [u8]>> = HashSet::with_capacity(answer.items.len());
+    let id = |item: usize| {
+        let span = rows::row(answer, order, item).last().copied().unwrap_or_default();
+        span.of(&answer.body)
+    };
+    let count = answer.items.len();
+    if !order.declared && (0..count).all(|item| matches!(id(item), b"" | b"null")) {
+        return Ok(());
+    }
+    for item in 0..count {
+        let number = item + 1;
+        let raw = id(item);
+        if KeyValue::of_id(raw).is_none() {
+            let said = match raw {
+                b"" => "has no id",
+                b"null" => "has an id that is null",
+                _ => "has an id that is no text or number",
+            };
+            return Err(Doubt::Ids(format!("item {number} of {count} {said}")));
+        }
+        if !seen.insert(key::identity(&order.id, raw)) {
+            return Err(Doubt::Ids(format!("the id of item {number} of {count} stands twice in the answer")));
+        }
+    }
+    Ok(())
+}
+
+/// Each key must be readable as what it is declared to be, and comparable with its neighbour's.
+fn check_kinds(answer: &Answer, order: &Order) -> Result<(), Doubt> {
+    let count = answer.items.len();
+    for item in 0..count {
+        for (key, span) in order.strong.iter().zip(rows::row(answer, order, item)) {
+            let raw = span.of(&answer.body);
+            let wrong = match raw {
+                b"" => Some("is missing"),
+                b"null" if matches!(key.nulls, Nulls::None | Nulls::Unsaid) => {
+                    Some("is null, and where nulls stand is not declared: say fields.NAME.nulls")
+                }
+                b"null" => None,
+                _ if KeyValue::of_strong(&key.kind, raw).is_none() => Some("is nothing that a cursor can hold"),
+                _ => None,
+            };
+            if let Some(wrong) = wrong {
+                return Err(Doubt::Kinds(format!("{} {wrong}, in item {} of {count}", key.name, item + 1)));
+            }
+        }
+    }
+    for item in 1..count {
+        if rows::follow(answer, order, item - 1, item).is_none() {
+            return Err(Doubt::Kinds(rows::incomparable(answer, order, item).0));
+        }
+    }
+    Ok(())
+}
+
+/// More items than were asked for, or fewer though more follow: a size that is ignored, or capped in silence.
+fn check_size(answer: &Answer, asked: AskedFor, paging: &Paging) -> Result<(), Doubt> {
+    let Some(PageSize(size)) = asked.size else { return Ok(()) };
+    let count = answer.items.len() as u64;
+    if count > u64::from(size) {
+        return Err(Doubt::Size(format!("{count} items came where {size} were asked for")));
+    }
+    let reached = asked.begins.0.saturating_add(count);
+    let counted = answer.total.is_some_and(|total| total.exact && total.value > reached);
+    let more = answer.more == Some(true) || (answer.more.is_none() && counted);
+    if count < u64::from(size) && more && !paging.hidden {
+        let help = "say size.default and size.max in the dialect as they are, or hidden where items are left out";
+        return Err(Doubt::Size(format!("{count} items came where {size} were asked for, and more follow: {help}")));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        json::Span,
+        pagination::{
+            answer::Total,
+            order::{Direction, Kind, SortKey, Ties},
+            paging::{Family, Sizes},
+        },
+    };
+
+    fn key(name: &str, kind: Kind) -> SortKey {
+        SortKey { name: name.to_owned(), direction: Direction::Ascending, kind, nulls: Nulls::Unsaid, grain: None }
+    }
+
+    fn order() -> Order {
+        let strong = vec![key("age", Kind::Inferred)];
+        Order { strong, id: key("id", Kind::Inferred), ties: Ties::Unordered, declared: true }
+    }
+
+    /// An answer whose rows are raw values: the age, if there is one, then the id. The empty text is a missing member.
+    fn answer(rows: &[&[&str]]) -> Answer {
+        let mut body = b" ".to_vec();
+        let mut answer = Answer::default();
+        for row in rows {
+            let start = u32::try_from(body.len()).unwrap();
+            for value in *row {
+                let start = u32::try_from(body.len()).unwrap();
+                body.extend_from_slice(value.as_bytes());
+                let end = u32::try_from(body.len()).unwrap();
+                answer.keys.push(if start == end { Span::ABSENT } else { Span { start, end } });
+            }
+            answer.items.push(Span { start, end: u32::try_from(body.len()).unwrap() });
+        }
+        answer.body = body;
+        answer
+    }
+
+    fn judged(answer: Answer, order: &Order, size: Option<u32>) -> Result<(), Doubt> {
+        let paging = Paging::new(Family::Offset, Sizes::Free { least: 1, most: None });
+        let asked = AskedFor { begins: Offset(0), size: size.map(PageSize), in_order: true };
+        judge(answer, asked, order, &paging)
+    }
+
+    #[test]
+    fn the_first_doubt_is_named_by_its_cause() {
+        type Case<'a> = (&'a [&'a [&'a str]], Option<&'a str>);
+        let cases: [Case<'_>; 10] = [
+            (&[&["1", "7"], &["1", "3"], &["2", "1"]], None),
+            (&[], None),
+            (&[&["1", "7"]], None),
+            (&[&["1", "7"], &["2", ""]], Some("ids: item 2 of 2 has no id")),
+            (&[&["1", "7"], &["2", "{}"]], Some("ids: item 2 of 2 has an id that is no text or number")),
+            (&[&["1", "7"], &["2", "7.0"]], Some("ids: the id of item 2 of 2 stands twice in the answer")),
+            (&[&["1", "7"], &["", "8"]], Some("kinds: age is missing, in item 2 of 2")),
+            (
+                &[&["1", "7"], &["\"x\"", "8"]],
+                Some(
+                    "kinds: items 1 and 2 of an answer have keys that can't be compared, or the same id: declare the type by fields.NAME.type",
+                ),
+            ),
+            (&[&["[1]", "7"]], Some("kinds: age is nothing that a cursor can hold, in item 1 of 1")),
+            (
+                &[&["2", "7"], &["1", "8"]],
+                Some("order: item 2 of an answer comes before the one it follows, by age, id"),
+            ),
+        ];
+        for (rows, expected) in cases {
+            let said = match judged(answer(rows), &order(), None) {
+                Ok(()) => None,
+                Err(Doubt::Ids(text)) => Some(format!("ids: {text}")),
+                Err(Doubt::Kinds(text)) => Some(format!("kinds: {text}")),
+                Err(Doubt::Order(text)) => Some(format!("order: {text}")),
+                Err(Doubt::Size(text)) => Some(format!("size: {text}")),
+            };
+            assert_eq!(said.as_deref(), expected, "{rows:?}");
+        }
+    }
+
+    #[test]
+    fn without_an_order_nothing_is_out_of_it_and_bytes_do_for_ids() {
+        let loose = Order { strong: Vec::new(), declared: false, ..order() };
+        assert_eq!(judged(answer(&[&["3"], &["1"]]), &loose, None), Ok(()));
+        assert_eq!(judged(answer(&[&[""], &["null"]]), &loose, None), Ok(()));
+        assert!(matches!(judged(answer(&[&[""], &["1"]]), &loose, None), Err(Doubt::Ids(_))));
+        assert!(matches!(judged(answer(&[&["1"], &["1"]]), &loose, None), Err(Doubt::Ids(_))));
+    }
+
+    #[test]
+    fn an_order_that_nobody_asked_for_is_not_missed() {
+        let paging = Paging::new(Family::Offset, Sizes::Free { least: 1, most: None });
+        let asked = AskedFor { begins: Offset(0), size: None, in_order: false };
+        assert_eq!(judge(answer(&[&["2", "7"], &["1", "8"]]), asked, &order(), &paging), Ok(()));
+        assert!(matches!(judge(answer(&[&["2", "7"], &["", "8"]]), asked, &order(), &paging), Err(Doubt::Kinds(_))));
+    }
+
+    #[test]
+    fn a_size_that_is_ignored_or_capped_in_silence_is_seen() {
+        let rows: [&[&str]; 2] = [&["1", "1"], &["2", "2"]];
+        let with = |more: Option<bool>, total: Option<u64>| Answer {
+            more,
+            total: total.map(|value| Total { value, exact: true }),
+            ..answer(&rows)
+        };
+        for (size, more, total, is_good) in [
+            (2, None, None, true),
+            (1, None, None, false),
+            (5, None, None, true),
+            (5, Some(true), None, false),
+            (5, None, Some(9), false),
+            (5, None, Some(2), true),
+            (5, Some(false), Some(9), true),
+        ] {
+            let judged = judged(with(more, total), &order(), Some(size));
+            assert_eq!(judged.is_ok(), is_good, "{size} {more:?} {total:?}: {judged:?}");
+        }
+    }
+}

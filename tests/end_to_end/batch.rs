@@ -1,0 +1,567 @@
+//! Batch routes: POST with the cursor in the body, in front of services that are asked by POST and by GET.
+
+use std::io;
+
+use serde_json::{Value, json};
+
+use crate::{
+    envelopes::contract,
+    harness::{
+        gateway::Gateway,
+        http::{Connection, Response},
+        rows::{Row, Rows},
+        schema,
+        upstream::{After, Exchange, Upstream},
+    },
+};
+
+/// A service as many companies have one: `payload.cursor` and `payload.page_size` in, everything repeated out. Its
+/// cursors are the ids of the last records; `payload.parity` filters.
+fn service(rows: &Rows, exchange: &mut Exchange) -> io::Result<After> {
+    let body: Value = serde_json::from_slice(&exchange.body()?).unwrap_or_default();
+    let json = [("Content-Type", "application/json")];
+    let length = exchange.request.header("content-length").is_some();
+    let is_json = exchange.request.header("content-type") == Some("application/json");
+    if exchange.request.method != "POST" || !length || !is_json || !body["requester_service"].is_string() {
+        return exchange.reply("422 Unprocessable Content", &json, br#"{"message":"who asks?"}"#);
+    }
+    let payload = &body["payload"];
+    let parity = payload["parity"].as_f64();
+    let rows: Vec<Row> =
+        rows.all().into_iter().filter(|row| parity.is_none_or(|wanted| (row.id % 2 == 1) == (wanted == 1.0))).collect();
+    let size = payload["page_size"].as_u64().and_then(|size| usize::try_from(size).ok()).unwrap_or(10);
+    let from = match (payload["page"].as_u64(), payload["cursor"].as_str()) {
+        (Some(page), _) => usize::try_from(page.saturating_sub(1)).unwrap_or(0) * size,
+        (None, Some(cursor)) => {
+            let last: u64 = cursor.trim_start_matches("c-").parse().unwrap_or(0);
+            rows.iter().position(|row| row.id > last).unwrap_or(rows.len())
+        }
+        (None, None) => 0,
+    };
+    let page = &rows[from.min(rows.len())..(from + size).min(rows.len())];
+    let more = from + size < rows.len();
+    let next = page.last().filter(|_| more).map(|row| format!("c-{}", row.id));
+    let items: Vec<String> = page.iter().map(Row::json).collect();
+    let pagination = json!({
+        "total_records": rows.len(), "returned_records": page.len(), "next_cursor": next, "has_more": more,
+    });
+    let answer = format!(r#"{{"response":{{"pagination":{pagination},"courses":[{}]}}}}"#, items.join(","));
+    exchange.reply("200 OK", &json, answer.as_bytes())
+}
+
+fn service_of(rows: &Rows) -> Upstream {
+    let rows = rows.clone();
+    Upstream::start(move |exchange| service(&rows, exchange))
+}
+
+/// A route by POST with these lines in its table, and dialects behind it.
+fn configuration(upstream: &Upstream, route: &str) -> String {
+    format!(
+        r#"
+[upstreams.legacy]
+peers = ["{}"]
+host_header = "courses.test"
+
+[routes.courses]
+path = "/batch/courses"
+methods = ["POST"]
+upstream = "legacy"
+envelope = "batch"
+order = ["id"]
+fields = {{ id = {{ type = "number", nulls = "none" }} }}
+page_size = {{ default = 100, max = 1000 }}
+{route}
+
+[dialects.paged-post.request]
+method = "POST"
+body = {{ payload = {{ page = "{{page}}", page_size = "{{size}}" }} }}
+[dialects.paged-post.size]
+max = 2500
+[dialects.paged-post.response]
+items = "/response/courses"
+total = "/response/pagination/total_records"
+
+[dialects.rows]
+request = {{ query = "offset={{offset}}&limit={{size}}" }}
+response = {{ items = "/items", total = "/total" }}
+"#,
+        upstream.address
+    )
+}
+
+const BY_TOKEN: &str = "dialect = \"batch-post\"";
+const BY_PAGE: &str = "dialect = \"paged-post\"";
+const BY_GET: &str = "dialect = \"rows\"\nparameters = { query = { parity = \"/payload/parity\" } }";
+
+const JSON: [(&str, &str); 1] = [("Content-Type", "application/json")];
+
+fn start(rows: &Rows, route: &str) -> (Upstream, Gateway) {
+    let upstream = if route == BY_GET {
+        let rows = rows.clone();
+        Upstream::start(move |exchange| rows.answer(exchange))
+    } else {
+        service_of(rows)
+    };
+    let gateway = Gateway::start(&configuration(&upstream, route));
+    (upstream, gateway)
+}
+
+fn post(gateway: &Gateway, body: &Value) -> Response {
+    gateway.send("POST", "/batch/courses", &JSON, body.to_string().as_bytes())
+}
+
+/// Status and code of an answer in the envelope's own form.
+fn outcome(response: &Response) -> String {
+    match response.status {
+        200 => "200".to_owned(),
+        status => format!("{status} {}", response.json()["code"].as_str().unwrap_or_default()),
+    }
+}
+
+fn ids(page: &Value) -> Vec<u64> {
+    let records = page["response"]["courses"].as_array().expect("records");
+    records.iter().map(|record| record["id"].as_u64().expect("an id")).collect()
+}
+
+/// The loop of a batch client: null, next, next, null.
+fn walk(gateway: &Gateway, payload: &Value) -> Vec<Value> {
+    let mut connection = gateway.connect();
+    let contract = contract("batch");
+    let mut pages = Vec::new();
+    let mut seen = vec![Value::Null];
+    loop {
+        let mut payload = payload.clone();
+        payload["cursor"] = seen.last().cloned().unwrap_or_default();
+        let body = json!({ "requester_service": "planner", "payload": payload }).to_string();
+        let response = connection.request("POST", "/batch/courses", &JSON, body.as_bytes()).expect("a response");
+        assert_eq!(outcome(&response), "200", "{response:?}");
+        let page = response.json();
+        assert_eq!(response.header("content-type"), contract["content_type"].as_str());
+        assert_eq!(schema::faults(&contract["page"], &page), Vec::<String>::new(), "{page}");
+        assert_eq!(page["payload"], payload, "what was asked comes back");
+        let pagination = page["response"]["pagination"].clone();
+        assert_eq!(pagination["returned_records"], ids(&page).len());
+        assert_eq!(pagination["has_more"], !pagination["next_cursor"].is_null(), "{pagination}");
+        pages.push(page);
+        let next = pagination["next_cursor"].clone();
+        if next.is_null() {
+            return pages;
+        }
+        assert!(!seen.contains(&next), "a cursor comes twice");
+        seen.push(next);
+        assert!(pages.len() < 1_000, "the walk doesn't end");
+    }
+}
+
+#[test]
+fn every_record_once_whatever_is_behind() {
+    for route in [BY_TOKEN, BY_PAGE, BY_GET] {
+        let (_upstream, gateway) = start(&Rows::count(1_003), route);
+        for size in [7, 100, 1_000] {
+            let pages = walk(&gateway, &json!({ "page_size": size }));
+            let delivered: Vec<u64> = pages.iter().flat_map(ids).collect();
+            assert_eq!(delivered, (1..=1_003).collect::<Vec<_>>(), "{route}, {size}");
+            assert_eq!(pages.len(), 1_003_usize.div_ceil(size), "{route}, {size}");
+        }
+    }
+}
+
+#[test]
+fn five_thousand_records_in_pages_of_a_thousand() {
+    for route in [BY_TOKEN, BY_PAGE, BY_GET] {
+        let (upstream, gateway) = start(&Rows::count(5_000), route);
+        let pages = walk(&gateway, &json!({ "page_size": 1_000 }));
+        assert_eq!(pages.iter().flat_map(ids).collect::<Vec<_>>(), (1..=5_000).collect::<Vec<_>>(), "{route}");
+        assert_eq!(pages.len(), 5, "{route}");
+        assert!(upstream.count() <= 16, "{route}: {} requests", upstream.count());
+        for page in &pages {
+            assert_eq!(page["response"]["pagination"]["total_records"], 5_000, "{route}");
+        }
+    }
+}
+
+/// Filters in the body reach the upstream, and another filter is another list.
+#[test]
+fn what_is_left_of_the_body_is_a_filter() {
+    for route in [BY_TOKEN, BY_PAGE, BY_GET] {
+        let (_upstream, gateway) = start(&Rows::count(60), route);
+        let pages = walk(&gateway, &json!({ "page_size": 7, "parity": 1 }));
+        assert_eq!(pages.iter().flat_map(ids).collect::<Vec<_>>(), (1..=60).step_by(2).collect::<Vec<_>>(), "{route}");
+
+        let asked = json!({ "requester_service": "planner", "payload": { "page_size": 7, "parity": 1 } });
+        let first = post(&gateway, &asked).json();
+        let cursor = &first["response"]["pagination"]["next_cursor"];
+        // The same body in another spelling, and with another page size, is the same list.
+        let text = format!(
+            "{{ \"payload\" : {{\"parity\": 1, \"cursor\":{cursor}, \"page_size\":5}}, \"requester\\u005fservice\":\"planner\"}}"
+        );
+        let next = gateway.send("POST", "/batch/courses", &JSON, text.as_bytes());
+        assert_eq!(outcome(&next), "200", "{next:?}");
+        assert_eq!(ids(&next.json()), [15, 17, 19, 21, 23], "{route}");
+        let other = json!({ "requester_service": "planner", "payload": { "cursor": cursor, "parity": 0 } });
+        let refused = post(&gateway, &other);
+        assert_eq!(outcome(&refused), "400 cursor_mismatch", "{refused:?}");
+        let message = refused.json()["message"].as_str().expect("a message").to_owned();
+        assert!(message.contains("filters") && message.contains("`/payload/cursor`"), "{message}");
+        assert!(!message.contains("restart") && refused.header("link").is_none(), "{refused:?}");
+    }
+}
+
+/// `requester_service` and `payload` come back as the bytes that they were.
+#[test]
+fn the_request_comes_back_verbatim() {
+    let (_upstream, gateway) = start(&Rows::count(3), BY_TOKEN);
+    let payload = r#"{ "x" : 1.50, "page_size":2, "n\u0061me":"\u00e9\/", "big":12345678901234567890123 }"#;
+    let body = format!(r#"{{"payload": {payload}, "requester_service":"planner", "trace": 7}}"#);
+    let page = gateway.send("POST", "/batch/courses", &JSON, body.as_bytes());
+    assert_eq!(outcome(&page), "200", "{page:?}");
+    assert!(
+        page.text().starts_with(&format!(
+            r#"{{"requester_service":"planner","payload":{payload},"response":{{"version":"1.0","fetched_at":"20"#
+        )),
+        "{}",
+        page.text()
+    );
+    assert_eq!(page.header("link"), None);
+    assert_eq!(page.header("etag"), None);
+    assert!(page.header("cache-control").is_some_and(|value| value.contains("no-cache")), "{page:?}");
+}
+
+/// A total that is asked for once, and one that follows the upstream.
+#[test]
+fn the_total_stays_or_follows() {
+    for (total, expected) in [("upstream", [20, 19, 18]), ("first-page", [20, 20, 20])] {
+        for route in [BY_TOKEN, BY_PAGE] {
+            let rows = Rows::count(20);
+            let (_upstream, gateway) = start(&rows, &format!("{route}\ntotal = \"{total}\""));
+            let mut cursor = Value::Null;
+            for expected in expected {
+                let body = json!({ "requester_service": "planner", "payload": { "page_size": 5, "cursor": cursor } });
+                let page = post(&gateway, &body).json();
+                assert_eq!(page["response"]["pagination"]["total_records"], expected, "{route} {total}");
+                cursor = page["response"]["pagination"]["next_cursor"].clone();
+                rows.change(|rows| drop(rows.pop()));
+            }
+        }
+    }
+}
+
+/// Records that come and go between pages move nothing, where the order can be proven.
+#[test]
+fn the_walk_holds_while_records_come_and_go() {
+    for route in [BY_PAGE, BY_GET] {
+        let rows = Rows::new((1..=200).map(|id| Row::new(id * 2, id)));
+        let (_upstream, gateway) = start(&rows, route);
+        let (mut cursor, mut delivered) = (Value::Null, Vec::new());
+        loop {
+            let body = json!({ "requester_service": "planner", "payload": { "page_size": 30, "cursor": cursor } });
+            let response = post(&gateway, &body);
+            assert_eq!(outcome(&response), "200", "{response:?}");
+            let page = response.json();
+            delivered.extend(ids(&page));
+            cursor = page["response"]["pagination"]["next_cursor"].clone();
+            let first = delivered[0];
+            rows.change(|rows| {
+                rows.retain(|row| row.id != first);
+                rows.splice(0..0, [Row::new(1, 0)]);
+            });
+            if cursor.is_null() {
+                break;
+            }
+        }
+        assert_eq!(delivered, (1..=200).map(|id| id * 2).collect::<Vec<_>>(), "{route}");
+    }
+}
+
+/// An envelope of one's own: service-specific names, a way back, a sort in the body.
+#[test]
+fn names_of_ones_own_and_a_way_back() {
+    let rows = Rows::count(45);
+    let upstream = {
+        let rows = rows.clone();
+        Upstream::start(move |exchange| rows.answer(exchange))
+    };
+    let gateway = Gateway::start(&format!(
+        r#"
+[upstreams.legacy]
+peers = ["{}"]
+[routes.courses]
+path = "/batch/courses"
+methods = ["POST"]
+upstream = "legacy"
+dialect = "rows"
+envelope = "mine"
+order = ["-score", "id"]
+sortable = ["score", "id"]
+fields = {{ id = {{ type = "number", nulls = "none" }}, score = {{ type = "number", nulls = "none" }} }}
+[dialects.rows]
+request = {{ query = "offset={{offset}}&limit={{size}}" }}
+response = {{ items = "/items", total = "/total" }}
+sort = {{ query = "sort={{direction}}{{field}}", ascending = "", descending = "-", join = "," }}
+[envelopes.mine]
+parameters = {{ limit = "/page/size", cursor = "/page/cursor", sort = "/page/sort" }}
+[envelopes.mine.body]
+asked = "{{request/page/sort|null}}"
+"total_{{collection}}" = "{{total}}"
+next = "{{next.cursor|null}}"
+prev = "{{prev.cursor|null}}"
+"{{collection}}" = ["{{item}}"]
+"#,
+        upstream.address
+    ));
+    for (sort, expected) in [(json!("score"), (1..=45).collect::<Vec<u64>>()), (Value::Null, (1..=45).rev().collect())]
+    {
+        let mut pages = Vec::new();
+        let mut cursor = Value::Null;
+        let ids = |page: &Value| -> Vec<u64> {
+            let courses = page["courses"].as_array().expect("records");
+            courses.iter().filter_map(|record| record["id"].as_u64()).collect()
+        };
+        let ask = |cursor: &Value| {
+            let response = post(&gateway, &json!({ "page": { "size": 10, "cursor": cursor, "sort": sort } }));
+            assert_eq!(response.outcome(), "200", "{response:?}");
+            response.json()
+        };
+        loop {
+            let page = ask(&cursor);
+            assert_eq!((&page["total_courses"], &page["asked"]), (&json!(45), &sort));
+            cursor = page["next"].clone();
+            pages.push(page);
+            if cursor.is_null() {
+                break;
+            }
+        }
+        assert_eq!(pages.iter().flat_map(ids).collect::<Vec<_>>(), expected);
+        let mut back = Vec::new();
+        let mut cursor = pages.last().expect("a last page")["prev"].clone();
+        while !cursor.is_null() {
+            let page = ask(&cursor);
+            back.push(ids(&page));
+            cursor = page["prev"].clone();
+        }
+        back.reverse();
+        assert_eq!(back, pages[..pages.len() - 1].iter().map(ids).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_body_is_said() {
+    let (upstream, gateway) = start(&Rows::count(3), &format!("{BY_PAGE}\nbudgets = {{ body_depth = 4 }}"));
+    let (before, contract) = (upstream.count(), contract("batch"));
+    for (headers, body, expected) in [
+        (&JSON[..], "", "400 body_invalid"),
+        (&JSON, "[]", "400 body_invalid"),
+        (&JSON, "{\"payload\":{", "400 body_invalid"),
+        (&JSON, "{} {}", "400 body_invalid"),
+        (&JSON, r#"{"payload":{"a":1,"\u0061":2}}"#, "400 body_invalid"),
+        (&JSON, r#"{"a":[[[[]]]]}"#, "400 body_invalid"),
+        (&JSON, r#"{"payload":[1]}"#, "400 body_invalid"),
+        (&JSON, r#"{"payload":{"cursor":""}}"#, "400 cursor_invalid"),
+        (&JSON, r#"{"payload":{"cursor":7}}"#, "400 cursor_invalid"),
+        (&JSON, r#"{"payload":{"cursor":"forged"}}"#, "400 cursor_invalid"),
+        (&JSON, r#"{"payload":{"page_size":0}}"#, "400 limit_invalid"),
+        (&JSON, r#"{"payload":{"page_size":"many"}}"#, "400 limit_invalid"),
+        (&JSON, r#"{"payload":{"page_size":[5]}}"#, "400 limit_invalid"),
+        (&JSON, r#"{"payload":{"page":2}}"#, "400 parameter_invalid"),
+        (&[], "{}", "415 media_type_unsupported"),
+        (&[("Content-Type", "text/plain")], "{}", "415 media_type_unsupported"),
+        (&[JSON[0], ("Content-Encoding", "gzip")], "{}", "415 media_type_unsupported"),
+    ] {
+        let response = gateway.send("POST", "/batch/courses", headers, body.as_bytes());
+        assert_eq!(outcome(&response), expected, "{body}: {response:?}");
+        let problem = response.json();
+        assert_eq!(schema::faults(&contract["error"], &problem), Vec::<String>::new(), "{problem}");
+        assert!(!response.text().contains("restart"), "{response:?}");
+    }
+    assert_eq!(upstream.count(), before, "nothing of it reaches the upstream");
+}
+
+/// The largest body is read, and one byte more is not, said or in chunks; who asks first is answered first.
+#[test]
+fn bodies_have_a_bound() {
+    const MOST: usize = 1 << 20;
+    let (_upstream, gateway) = start(&Rows::count(3), BY_TOKEN);
+    let body = |length: usize| {
+        let begin = r#"{"requester_service":"planner","filler":""#;
+        format!("{begin}{}\"}}", "x".repeat(length - begin.len() - 2)).into_bytes()
+    };
+    let mut connection = gateway.connect();
+    let read = connection.request("POST", "/batch/courses", &JSON, &body(MOST)).expect("a response");
+    assert_eq!(outcome(&read), "200");
+    let refused = connection.request("POST", "/batch/courses", &JSON, &body(MOST + 1)).expect("a response");
+    assert_eq!(outcome(&refused), "413 body_too_large", "{refused:?}");
+
+    let chunked = |length: usize| {
+        let mut message = b"POST /batch/courses HTTP/1.1\r\nHost: gateway.test\r\nContent-Type: application/json\r\n\
+            Transfer-Encoding: chunked\r\n\r\n"
+            .to_vec();
+        for part in body(length).chunks(100_000) {
+            message.extend_from_slice(format!("{:x}\r\n", part.len()).as_bytes());
+            message.extend_from_slice(part);
+            message.extend_from_slice(b"\r\n");
+        }
+        message.extend_from_slice(b"0\r\n\r\n");
+        let mut connection = gateway.connect();
+        connection.send(&message).expect("it is read");
+        connection.response("POST").expect("a response")
+    };
+    assert_eq!(outcome(&chunked(MOST)), "200");
+    assert_eq!(outcome(&chunked(MOST + 1)), "413 body_too_large");
+}
+
+fn head(length: usize, more: &str) -> String {
+    format!(
+        "POST /batch/courses HTTP/1.1\r\nHost: gateway.test\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n{more}\r\n"
+    )
+}
+
+/// A client that waits for a word gets it before it sends, and a refusal instead of it.
+#[test]
+fn who_expects_to_go_on_is_told() {
+    const EXPECTS: &str = "Expect: 100-continue\r\n";
+    let (_upstream, gateway) = start(&Rows::count(3), BY_TOKEN);
+    let body = br#"{"requester_service":"planner"}"#;
+    let mut connection: Connection = gateway.connect();
+    connection.send(head(body.len(), EXPECTS).as_bytes()).expect("it is read");
+    assert_eq!(connection.receive(25).expect("a word"), b"HTTP/1.1 100 Continue\r\n\r\n");
+    connection.send(body).expect("it is read");
+    let page = connection.response("POST").expect("a response");
+    assert_eq!(outcome(&page), "200", "{page:?}");
+
+    let mut connection = gateway.connect();
+    connection.send(head(2 << 20, EXPECTS).as_bytes()).expect("it is read");
+    let refused = connection.response("POST").expect("a response");
+    assert_eq!(outcome(&refused), "413 body_too_large", "{refused:?}");
+}
+
+/// A body that breaks off, and one that does not come.
+#[test]
+fn bodies_that_break_off_are_nobodys() {
+    let (upstream, gateway) = start(&Rows::count(3), &format!("{BY_TOKEN}\nbudgets = {{ time = \"300ms\" }}"));
+    let mut connection = gateway.connect();
+    connection.send(format!("{}{{\"requester", head(100, "")).as_bytes()).expect("it is read");
+    connection.stream().shutdown(std::net::Shutdown::Write).expect("it is open");
+    let refused = connection.response("POST").expect("a response");
+    assert_eq!(outcome(&refused), "400 body_invalid", "{refused:?}");
+
+    let mut slow = gateway.connect();
+    slow.send(format!("{}{{\"requester", head(100, "")).as_bytes()).expect("it is read");
+    let refused = slow.response("POST").expect("a response");
+    assert_eq!(outcome(&refused), "400 body_invalid", "{refused:?}");
+    assert!(slow.is_closed(), "nothing else is read from it");
+    assert_eq!(upstream.count(), 0);
+    let page = post(&gateway, &json!({ "requester_service": "planner" }));
+    assert_eq!(outcome(&page), "200", "and the next one is served");
+}
+
+/// What the service itself refuses comes through, and other methods go to it.
+#[test]
+fn the_rest_is_the_services_own() {
+    let (upstream, gateway) = start(&Rows::count(3), BY_TOKEN);
+    let refused = post(&gateway, &json!({ "payload": {} }));
+    assert_eq!((refused.status, refused.text()), (422, r#"{"message":"who asks?"}"#));
+    let forwarded = gateway.get("/batch/courses?x=1");
+    assert_eq!(forwarded.status, 422);
+    let last = upstream.requests().pop().expect("a request");
+    assert_eq!((last.method.as_str(), last.target.as_str()), ("GET", "/batch/courses?x=1"));
+}
+
+/// A dead connection of the pool is replaced in silence: what is asked is a read.
+#[test]
+fn a_read_by_post_may_be_sent_again() {
+    let rows = Rows::count(3);
+    let served = rows.clone();
+    let upstream = Upstream::start(move |exchange| {
+        service(&served, exchange)?;
+        Ok(After::Close)
+    });
+    let gateway = Gateway::start(&configuration(&upstream, BY_TOKEN));
+    for _ in 0..5 {
+        let page = post(&gateway, &json!({ "requester_service": "planner" }));
+        assert_eq!(outcome(&page), "200", "{page:?}");
+    }
+}
+
+/// One route by GET and by POST: the cursor in the query, the search in the body.
+#[test]
+fn a_search_pages_by_its_query() {
+    let rows = Rows::count(25);
+    let upstream = service_of(&rows);
+    let text = configuration(&upstream, BY_PAGE)
+        .replace("methods = [\"POST\"]", "methods = [\"GET\", \"HEAD\", \"POST\"]")
+        .replace("envelope = \"batch\"", "envelope = \"standard\"");
+    let gateway = Gateway::start(&text);
+    let body = br#"{"requester_service":"planner","payload":{"parity":0}}"#;
+    let mut delivered = Vec::new();
+    let mut target = "/batch/courses?limit=5".to_owned();
+    loop {
+        let page = gateway.send("POST", &target, &JSON, body);
+        assert_eq!(page.outcome(), "200", "{page:?}");
+        let page = page.json();
+        delivered.extend(page["data"].as_array().expect("items").iter().filter_map(|item| item["id"].as_u64()));
+        assert_eq!(page["links"]["next"], Value::Null, "answers to POST have no links");
+        let Some(cursor) = page["pagination"]["nextCursor"].as_str() else { break };
+        let other = gateway.send("POST", &format!("/batch/courses?cursor={cursor}"), &JSON, b"{}");
+        assert_eq!(other.outcome(), "400 cursor_mismatch");
+        target = format!("/batch/courses?limit=5&cursor={cursor}");
+    }
+    assert_eq!(delivered, (1..=12).map(|half| half * 2).collect::<Vec<u64>>());
+    // The service wants to know who asks: a GET has no body to say it in.
+    assert_eq!(gateway.get("/batch/courses?limit=5").status, 422);
+}
+
+/// Requests that page as the service does, in their query: what the route says of them holds for POST too.
+#[test]
+fn old_requests_are_told_by_their_query() {
+    let rows = Rows::count(30);
+    let legacy = "legacy = { policy = \"passthrough\", unmarked = \"new\", deprecation = 2026-01-15 }";
+    let route = format!("{BY_GET}\n{legacy}");
+    let upstream = Upstream::start(move |exchange| {
+        if exchange.request.method == "POST" {
+            let body = exchange.body()?;
+            return exchange.reply("200 OK", &[("Content-Type", "text/plain")], &body);
+        }
+        rows.answer(exchange)
+    });
+    let gateway = Gateway::start(&configuration(&upstream, &route));
+    let passed = gateway.send("POST", "/batch/courses?offset=10", &[("Content-Type", "text/plain")], b"as it came");
+    assert_eq!((passed.status, passed.text()), (200, "as it came"));
+    assert_eq!(passed.header("deprecation"), Some("@1768435200"));
+    let page = post(&gateway, &json!({ "payload": { "page_size": 4 } }));
+    assert_eq!((outcome(&page).as_str(), ids(&page.json())), ("200", vec![1, 2, 3, 4]));
+
+    let followed = gateway.send("POST", "/batch/courses?offset=10", &JSON, br#"{"payload":{"page_size":3}}"#);
+    let successor = followed.header("link").map(str::to_owned);
+    assert_eq!(successor.as_deref(), Some("</batch/courses>; rel=\"successor-version\""), "places are no parameters");
+
+    // No URL says a cursor that stands in a body, so that who would be sent on gets the page itself.
+    for policy in ["redirect", "translate"] {
+        let legacy = format!("legacy = {{ policy = \"{policy}\", unmarked = \"new\", sunset = 2036-01-15 }}");
+        let gateway = Gateway::start(&configuration(&upstream, &format!("{BY_GET}\n{legacy}")));
+        let page = gateway.send("POST", "/batch/courses?offset=10", &JSON, br#"{"payload":{"page_size":3}}"#);
+        assert_eq!((page.status, page.header("location")), (200, None), "{policy}: {page:?}");
+        assert_eq!(ids(&page.json()), [11, 12, 13], "{policy}");
+    }
+
+    gateway.rewrite(
+        crate::harness::gateway::Keys::One,
+        &configuration(&upstream, &route.replace("passthrough", "translate")),
+    );
+    gateway.signal("HUP");
+    let translated = crate::harness::eventually("the new configuration is in force", || {
+        let page = gateway.send("POST", "/batch/courses?offset=10", &JSON, br#"{"payload":{"page_size":3}}"#);
+        page.header("cursorgate-level").is_some().then_some(page)
+    });
+    assert_eq!(ids(&translated.json()), [11, 12, 13]);
+    assert!(translated.header("link").is_none() && translated.header("deprecation").is_some(), "{translated:?}");
+    let cursor = translated.json()["response"]["pagination"]["next_cursor"].clone();
+    let next = post(&gateway, &json!({ "payload": { "page_size": 3, "cursor": cursor } }));
+    assert_eq!(ids(&next.json()), [14, 15, 16]);
+    let both = gateway.send(
+        "POST",
+        "/batch/courses?offset=10",
+        &JSON,
+        json!({ "payload": { "cursor": cursor } }).to_string().as_bytes(),
+    );
+    assert_eq!(outcome(&both), "400 parameter_conflict", "{both:?}");
+}

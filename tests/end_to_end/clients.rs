@@ -1,0 +1,251 @@
+//! Lists of 1,003 items, walked by client libraries from their registries as they are, each in the envelope that is made
+//! for it. A walker in `walkers/` prints what its library saw, in the order of the list, for each way of walking that the
+//! library has; this compares that with what the upstream itself lists: all items, each once, in order, with every value.
+
+use std::{
+    fs::File,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+use serde_json::{Map, Value};
+
+use crate::{
+    harness::{
+        gateway::Gateway,
+        http,
+        list::{PLAIN, Setup, serve},
+        rows::{BY_OFFSET, BY_SCORE, Row, Rows, configuration},
+        upstream::Upstream,
+    },
+    third_party::{environment, python},
+};
+
+const COUNT: u64 = 1_003;
+
+/// How each list is asked for: the limit, and a line for the route, by which its pages are read by filters and by offset.
+/// 1,003 is 17 times 59: there the last page is a full one.
+const WAYS: [(&str, &str); 2] = [("100", "mode = \"keyset\""), ("59", "mode = \"offset\"")];
+
+/// The libraries that are walked, by the names of their packages.
+const CLIENTS: [&str; 10] = [
+    "@apollo/client",
+    "@octokit/plugin-paginate-rest",
+    "@tanstack/query-core",
+    "dlt",
+    "google-api-core",
+    "halfred",
+    "ketting",
+    "kitsu",
+    "requests",
+    "stripe",
+];
+
+/// Whom Stripe's library speaks for. The list is the same.
+const STRIPE_KEY: &str = "Bearer sk_test_walker";
+
+/// Rows of which up to eight share a score, neither in the order of the list nor in that of their ids.
+fn rows() -> Rows {
+    let some: Vec<Row> = (1..=COUNT).map(|place| place * 397 % 1_009).map(|id| Row::new(id, id * 31 % 131)).collect();
+    let rows = Rows::new(some.clone());
+    rows.change_of(STRIPE_KEY, |own| own.extend(some));
+    rows
+}
+
+/// A gateway in front of the rows, sorted by descending score. Its host is named, so that links are absolute, as where a
+/// gateway has a public name.
+fn start(envelope: &str, path: &str, more: &str) -> (Upstream, Gateway) {
+    let rows = rows();
+    let upstream = Upstream::start(move |exchange| rows.answer(exchange));
+    let route = format!(
+        "{BY_SCORE}\nenvelope = \"{envelope}\"\nhosts = [\"127.0.0.1\"]\nupstream_path = \"/users\"\npage_size = {{ max = 200 }}\n{more}"
+    );
+    let users = configuration(upstream.address, BY_OFFSET, &route);
+    let gateway = Gateway::start(&users.replace("\npath = \"/users\"\n", &format!("\npath = \"{path}\"\n")));
+    (upstream, gateway)
+}
+
+/// The list as the upstream tells it, in the order that the route declares.
+fn listing(upstream: &Upstream, sort: &str) -> Vec<Value> {
+    let answer = http::get(upstream.address, &format!("/users?offset=0&limit=2000&sort={sort}"));
+    let body: Value = answer.json();
+    let items = body["items"].as_array().expect("items").clone();
+    assert_eq!(items.len() as u64, COUNT);
+    items
+}
+
+fn walker(file: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/end_to_end/walkers").join(file)
+}
+
+/// What a walker saw, by way of walking.
+fn run(file: &str, arguments: &[&str]) -> Map<String, Value> {
+    // A walk that doesn't end is ended.
+    let mut command = Command::new("timeout");
+    command.arg("300");
+    // Nothing but the gateway is asked, and not by way of a proxy; what a runtime has to say of itself is no complaint.
+    command.env("RUNTIME__DLTHUB_TELEMETRY", "false").env("NO_PROXY", "127.0.0.1").env("no_proxy", "127.0.0.1");
+    command.env("NODE_NO_WARNINGS", "1").env("PYTHONWARNINGS", "ignore");
+    if file.ends_with(".py") {
+        command.arg(python()).arg(walker(file)).stdin(Stdio::null());
+    } else {
+        // Modules that a program on standard input names are looked for from the working directory on.
+        command.args(["node", "--input-type=module", "-"]).current_dir(environment("walkers"));
+        command.stdin(File::open(walker(file)).expect("a walker"));
+    }
+    let output = command.args(arguments).output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{file} {arguments:?}: {}\n{said}{complaints}", output.status);
+    assert_eq!(complaints, "", "{file} {arguments:?}");
+    serde_json::from_str(&said).unwrap_or_else(|fault| panic!("{file} {arguments:?}: {fault}\n{said}"))
+}
+
+/// Compares each walk with the list.
+fn compare(file: &str, arguments: &[&str], walks: &[&str], expected: &[Value]) {
+    let saw = run(file, arguments);
+    assert_eq!(saw.keys().collect::<Vec<_>>(), walks, "{file} {arguments:?}");
+    for (name, items) in &saw {
+        let at = format!("{file} {arguments:?}, {name}");
+        let items = items.as_array().unwrap_or_else(|| panic!("{at}: {items}"));
+        let differing = items.iter().zip(expected).enumerate().find(|(_, (walked, listed))| walked != listed);
+        assert_eq!(differing, None, "{at}: place, walked, listed");
+        assert_eq!(items.len(), expected.len(), "{at}");
+    }
+}
+
+/// Runs a walker in each way.
+fn walk(file: &str, envelope: &str, walks: &[&str]) {
+    for (limit, mode) in WAYS {
+        let (upstream, gateway) = start(envelope, "/users", mode);
+        compare(file, &[&gateway.url(""), limit, envelope], walks, &listing(&upstream, "-score,id"));
+    }
+}
+
+#[test]
+fn octokit_on_arrays_with_links() {
+    walk("octokit.mjs", "bare", &["paginate", "paginate.iterator"]);
+}
+
+#[test]
+fn halfred_on_hal() {
+    walk("halfred.mjs", "hal", &["next", "prev"]);
+}
+
+#[test]
+fn kitsu_on_json_api() {
+    let walks = ["cursors of first items", "cursors of last items", "links.next", "links.prev"];
+    walk("kitsu.mjs", "jsonapi", &walks);
+}
+
+#[test]
+fn tanstack_query_on_page_info() {
+    let walks = [
+        "both ways",
+        "both ways, refetched",
+        "fetchInfiniteQuery",
+        "fetchNextPage",
+        "fetchNextPage, refetched",
+        "fetchPreviousPage",
+    ];
+    walk("tanstack.mjs", "page-info", &walks);
+}
+
+#[test]
+fn apollo_on_connections() {
+    walk("apollo.mjs", "relay", &["first, after", "last, before", "spliced"]);
+}
+
+#[test]
+fn dlt_on_standard() {
+    let walks = [
+        "cursor in the body",
+        "detected",
+        "header link",
+        "header link, back",
+        "link in the body",
+        "link in the body, back",
+    ];
+    walk("dlt_rest.py", "standard", &walks);
+}
+
+#[test]
+fn dlt_on_django_pages() {
+    let walks = ["detected", "header link", "header link, back", "link in the body", "link in the body, back"];
+    walk("dlt_rest.py", "drf", &walks);
+}
+
+#[test]
+fn dlt_on_odata() {
+    walk("dlt_rest.py", "odata", &["detected", "header link", "header link, back", "link in the body"]);
+}
+
+#[test]
+fn dlt_on_arrays_with_links() {
+    walk("dlt_rest.py", "bare", &["detected", "header link", "header link, back"]);
+}
+
+#[test]
+fn google_api_core_on_aip() {
+    walk("google_api.py", "aip", &["items", "pages"]);
+}
+
+#[test]
+fn stripe_by_ids() {
+    let (upstream, gateway) = start("stripe", "/v1/customers", "mode = \"seek\"");
+    let expected = listing(&upstream, "-score,id");
+    for (limit, _) in WAYS {
+        compare("stripe.mjs", &[&gateway.url(""), limit], &["ending_before", "starting_after"], &expected);
+    }
+}
+
+/// JSON:API of one's own, for clients that can't read the null links of the profile: a link that isn't there is left out.
+const WITHOUT_NULL: &str = r#"
+[envelopes.people]
+content_type = "application/vnd.api+json"
+parameters = { limit = "size", after = "page[after]", before = "page[before]" }
+
+[envelopes.people.body]
+jsonapi = { version = "1.1" }
+links = { self = "{links.self}", first = "{links.first}", prev = "{links.prev}", next = "{links.next}" }
+data = [{ type = "{collection}", id = "{item.id:string}", attributes = "{item.fields}" }]
+"#;
+
+/// Follows relations with ketting, over items that have links of their own.
+fn follow(setup: &Setup) {
+    let items: Vec<String> = (1..=COUNT)
+        .map(|id| format!(r#"{{"id":{id},"name":"user {id}","_links":{{"self":{{"href":"/users/{id}"}}}}}}"#))
+        .collect();
+    let upstream = Upstream::start(serve(items));
+    let gateway = Gateway::start(&setup.configuration(upstream.address));
+    let expected = listing(&upstream, "id");
+    for (limit, _) in WAYS {
+        compare("ketting.mjs", &[&gateway.url(""), limit], &["follow next", "follow prev"], &expected);
+    }
+}
+
+#[test]
+fn ketting_on_hal() {
+    follow(&Setup { route: "envelope = \"hal\"\nhosts = [\"127.0.0.1\"]", ..PLAIN });
+}
+
+#[test]
+fn ketting_on_json_api_without_null() {
+    follow(&Setup { route: "envelope = \"people\"\nhosts = [\"127.0.0.1\"]", more: WITHOUT_NULL, ..PLAIN });
+}
+
+/// The table in README.md says which versions are walked.
+#[test]
+fn the_readme_names_these_clients() {
+    let read = |path: &str| {
+        std::fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)).expect("a file of the repository")
+    };
+    let (readme, python) = (read("README.md"), read("tests/end_to_end/requirements.txt"));
+    let node: Value = serde_json::from_str(&read("tests/end_to_end/walkers/package.json")).expect("JSON");
+    for name in CLIENTS {
+        let pinned = python.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix("=="));
+        let version = pinned.or_else(|| node["dependencies"][name].as_str()).unwrap_or_else(|| panic!("no {name}"));
+        let row = format!("| `{name}` {version} |");
+        assert!(readme.contains(&row), "{row}");
+    }
+}

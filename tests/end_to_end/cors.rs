@@ -1,0 +1,170 @@
+//! Scripts of other origins: what their browsers ask beforehand, what they may read, and what the upstream says where the
+//! route says nothing.
+
+use crate::harness::{
+    gateway::Gateway,
+    http::Response,
+    list::{PLAIN, Setup, body, users},
+    upstream::Upstream,
+};
+
+const APP: &str = "https://app.example.com";
+const EVIL: &str = "https://evil.example";
+const LISTED: &str = "cors = { origins = [\"https://app.example.com\", \"http://localhost:3000\"], credentials = true }\n\
+                      legacy = { policy = \"passthrough\", unmarked = \"new\", deprecation = 2026-01-15 }";
+const EVERYBODY: &str = "cors = { origins = [\"*\"], max_age = \"1h\" }\n\
+                         legacy = { policy = \"redirect\" }";
+const UPSTREAMS: &str = "legacy = { policy = \"passthrough\", unmarked = \"new\" }";
+
+/// A list whose upstream has an opinion of its own about other origins.
+fn started(route: &'static str) -> (Upstream, Gateway) {
+    let items = users(60);
+    let upstream = Upstream::start(move |exchange| {
+        let headers = [
+            ("Access-Control-Allow-Origin", "https://old.example"),
+            ("Access-Control-Allow-Methods", "GET, PURGE"),
+            ("Access-Control-Expose-Headers", "X-Total-Count"),
+            ("X-Total-Count", "60"),
+            ("Vary", "Accept-Language"),
+        ];
+        if exchange.request.path() == "/users" && exchange.request.method == "GET" {
+            let body = body(exchange, &items);
+            return exchange.reply("200 OK", &headers, body.as_bytes());
+        }
+        exchange.reply("200 OK", &headers, b"{}")
+    });
+    let more = "[routes.rest]\npath = \"/{*rest}\"\nupstream = \"legacy\"\naction = \"forward\"\n\
+                cors = { origins = [\"https://app.example.com\"] }";
+    let gateway = Gateway::start(&Setup { route, more, ..PLAIN }.configuration(upstream.address));
+    (upstream, gateway)
+}
+
+fn asked(gateway: &Gateway, target: &str, origin: &str) -> Response {
+    gateway.send("GET", target, &[("Origin", origin)], b"")
+}
+
+/// All values of a header.
+fn all(response: &Response, name: &str) -> String {
+    let values = response.headers.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name));
+    values.map(|(_, value)| value.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// Whether a browser hands an answer to a script (Fetch standard, section 4.10, the CORS check).
+fn may_read(response: &Response, origin: &str, with_credentials: bool) -> bool {
+    let allowed = all(response, "access-control-allow-origin");
+    let exact = allowed == origin && (!with_credentials || all(response, "access-control-allow-credentials") == "true");
+    exact || (allowed == "*" && !with_credentials)
+}
+
+#[test]
+fn preflights_are_answered_for_listed_origins() {
+    let (upstream, gateway) = started(LISTED);
+    let preflight = |target: &str, origin: &str| {
+        let headers = [
+            ("Origin", origin),
+            ("Access-Control-Request-Method", "GET"),
+            ("Access-Control-Request-Headers", "authorization,x-tenant-id"),
+        ];
+        gateway.send("OPTIONS", target, &headers, b"")
+    };
+    for target in ["/users", "/users/?limit=3&cursor=x", "/other/path"] {
+        let answer = preflight(target, APP);
+        assert_eq!((answer.status, answer.body.len()), (204, 0), "{target}: {answer:?}");
+        assert!(may_read(&answer, APP, target.starts_with("/users")), "{target}: {answer:?}");
+        assert_eq!(all(&answer, "access-control-allow-headers"), "authorization, x-tenant-id", "{target}");
+        assert!(all(&answer, "access-control-allow-methods").contains("DELETE"), "{target}");
+        assert_eq!(all(&answer, "access-control-max-age"), "600", "{target}");
+        assert_eq!(answer.header("content-length"), None, "{answer:?}");
+        assert_eq!(all(&answer, "vary"), "Origin, Access-Control-Request-Method, Access-Control-Request-Headers");
+        let refused = preflight(target, EVIL);
+        assert_eq!(refused.status, 204, "{target}: {refused:?}");
+        assert_eq!(all(&refused, "access-control-allow-origin"), "", "{target}: {refused:?}");
+        assert_eq!(all(&refused, "access-control-allow-methods"), "", "{target}: {refused:?}");
+    }
+    assert_eq!(upstream.count(), 0, "no preflight is the upstream's");
+    // The connection goes on after one.
+    let mut connection = gateway.connect();
+    for _ in 0..2 {
+        let headers = [("Origin", APP), ("Access-Control-Request-Method", "GET")];
+        assert_eq!(connection.request("OPTIONS", "/users", &headers, b"").expect("an answer").status, 204);
+        assert_eq!(connection.request("GET", "/users", &[("Origin", APP)], b"").expect("a page").status, 200);
+    }
+    // What is no preflight is forwarded as ever, and its answer is told who may read it.
+    let options = gateway.send("OPTIONS", "/users", &[("Origin", APP)], b"");
+    assert_eq!(upstream.requests().pop().expect("it was asked").method, "OPTIONS");
+    assert!(may_read(&options, APP, true) && all(&options, "access-control-allow-methods").is_empty(), "{options:?}");
+}
+
+#[test]
+fn every_answer_says_who_may_read_it() {
+    let (_upstream, gateway) = started(LISTED);
+    let page = asked(&gateway, "/users?limit=3", APP);
+    let tag = page.header("etag").expect("a tag").to_owned();
+    let unchanged = gateway.send("GET", "/users?limit=3", &[("Origin", APP), ("If-None-Match", &tag)], b"");
+    assert_eq!(unchanged.status, 304, "{unchanged:?}");
+    let answers = [
+        ("a page", page),
+        ("an unchanged page", unchanged),
+        ("a problem", asked(&gateway, "/users?limit=abc", APP)),
+        ("a cursor problem", asked(&gateway, "/users?cursor=abc", APP)),
+        ("an ambiguous path", asked(&gateway, "/%2Fusers", APP)),
+        ("an old answer", asked(&gateway, "/users?offset=3", APP)),
+        ("a POST", gateway.send("POST", "/users", &[("Origin", APP)], b"{}")),
+    ];
+    for (what, answer) in answers {
+        assert!(may_read(&answer, APP, what != "an ambiguous path"), "{what}: {answer:?}");
+        assert_eq!(all(&answer, "access-control-allow-origin"), APP, "once, and instead of the upstream's: {what}");
+        assert!(all(&answer, "vary").contains("Origin"), "{what}: {answer:?}");
+        let exposed = all(&answer, "access-control-expose-headers");
+        for name in ["Link", "ETag", "Retry-After", "Deprecation", "Sunset", "Cursorgate-Level"] {
+            assert!(exposed.contains(name), "{what}: {exposed}");
+        }
+    }
+    for origin in [EVIL, "null", "https://app.example.com:444", "HTTPS://APP.EXAMPLE.COM"] {
+        for target in ["/users?limit=3", "/users?limit=abc", "/users?offset=3"] {
+            let answer = asked(&gateway, target, origin);
+            assert_eq!(all(&answer, "access-control-allow-origin"), "", "{origin} {target}: {answer:?}");
+            assert_eq!(all(&answer, "access-control-expose-headers"), "", "{origin} {target}: {answer:?}");
+            assert!(all(&answer, "vary").contains("Origin"), "{origin} {target}: caches are told: {answer:?}");
+        }
+    }
+    assert!(all(&gateway.get("/users?limit=3"), "vary").contains("Origin"), "also who sends none");
+    let twice = gateway.send("GET", "/users?limit=3", &[("Origin", APP), ("Origin", EVIL)], b"");
+    assert_eq!(all(&twice, "access-control-allow-origin"), "", "{twice:?}");
+}
+
+#[test]
+fn everybody_is_everybody_without_credentials() {
+    let (_upstream, gateway) = started(EVERYBODY);
+    for target in ["/users?limit=3", "/users?limit=abc", "/users?offset=3"] {
+        let answer = asked(&gateway, target, EVIL);
+        assert!(may_read(&answer, EVIL, false) && !may_read(&answer, EVIL, true), "{target}: {answer:?}");
+        assert_eq!(all(&answer, "access-control-allow-credentials"), "", "{target}: {answer:?}");
+    }
+    assert_eq!(asked(&gateway, "/users?offset=3", EVIL).status, 307, "a redirect can be followed");
+    let headers = [("Origin", EVIL), ("Access-Control-Request-Method", "GET")];
+    let preflight = gateway.send("OPTIONS", "/users", &headers, b"");
+    assert_eq!(all(&preflight, "access-control-allow-origin"), "*");
+    assert_eq!(all(&preflight, "access-control-max-age"), "3600");
+    assert_eq!(all(&preflight, "access-control-allow-headers"), "", "none was asked for");
+}
+
+/// Where the route says nothing, the upstream does: its preflights, its origins, and the gateway's headers beside its own.
+#[test]
+fn without_cors_the_upstream_decides() {
+    let (upstream, gateway) = started(UPSTREAMS);
+    let headers = [("Origin", EVIL), ("Access-Control-Request-Method", "GET")];
+    let preflight = gateway.send("OPTIONS", "/users", &headers, b"");
+    assert_eq!(upstream.requests().pop().expect("it was asked").method, "OPTIONS");
+    assert_eq!(all(&preflight, "access-control-allow-methods"), "GET, PURGE", "{preflight:?}");
+    assert_eq!(all(&preflight, "access-control-expose-headers"), "X-Total-Count", "untouched: {preflight:?}");
+    for target in ["/users?limit=3", "/users?offset=3"] {
+        let answer = asked(&gateway, target, EVIL);
+        assert_eq!(all(&answer, "access-control-allow-origin"), "https://old.example", "{target}: {answer:?}");
+        let exposed = all(&answer, "access-control-expose-headers");
+        assert!(exposed.starts_with("X-Total-Count, Link, ETag"), "{target}: {exposed}");
+        assert!(!all(&answer, "vary").contains("Origin"), "{target}: {answer:?}");
+    }
+    let own = asked(&gateway, "/users?limit=abc", EVIL);
+    assert_eq!(all(&own, "access-control-allow-origin"), "", "nobody said that it may be read: {own:?}");
+}

@@ -1,0 +1,292 @@
+//! The road from `page=` to `cursor=`: redirects, the sunset, what walks from a page by number reach, and who still asks
+//! for one.
+
+use serde_json::{Value, json};
+
+use crate::{
+    harness::{
+        gateway::{Gateway, Keys},
+        http,
+        rows::{BY_OFFSET, BY_SCORE, Row, Rows, configuration, ids, walk},
+        upstream::Upstream,
+    },
+    third_party::{Kind, ThirdParty},
+};
+
+const BY_OFFSETS: &str = "mode = \"offset\"\norder = [\"-score\", \"id\"]\nsortable = [\"score\", \"id\"]";
+const SEEKING: &str = "mode = \"seek\"\norder = [\"-score\", \"id\"]\nsortable = [\"score\", \"id\"]\n\
+                       filterable = [\"score\", \"id\"]";
+
+/// The ids of 203 rows in the order of the list: three rows share each score, the highest first.
+fn in_order() -> Vec<u64> {
+    let mut ids: Vec<u64> = (1..=203).collect();
+    ids.sort_by_key(|id| (std::cmp::Reverse(id.div_ceil(3)), *id));
+    ids
+}
+
+/// An upstream that pages by `page` and `limit`.
+fn upstream() -> Upstream {
+    let rows = Rows::new((1..=203).map(|id| Row::new(id, id.div_ceil(3))));
+    Upstream::start(move |exchange| {
+        exchange.request.target = exchange.request.target.replace("limit=", "per_page=");
+        rows.answer(exchange)
+    })
+}
+
+fn text(upstream: &Upstream, route: &str) -> String {
+    configuration(upstream.address, BY_OFFSET, route).replace("offset={offset}&limit", "page={page}&limit")
+}
+
+fn started(route: &str) -> (Upstream, Gateway) {
+    let upstream = upstream();
+    let gateway = Gateway::start(&text(&upstream, route));
+    (upstream, gateway)
+}
+
+/// From `page=3&limit=20`, `next` and `prev` reach everything after it and before it exactly once.
+#[test]
+fn from_a_page_by_number_every_item_is_reached_once() {
+    let all = in_order();
+    for mode in [BY_OFFSETS, BY_SCORE, SEEKING] {
+        for policy in ["translate", "redirect"] {
+            let route = format!("{mode}\nlegacy = {{ policy = \"{policy}\" }}");
+            let (_upstream, gateway) = started(&route);
+            for (query, from) in [("page=3&limit=20", 40), ("page=1&limit=7", 0), ("limit=20&page=11", 200)] {
+                let mut first = format!("/users?{query}");
+                if policy == "redirect" {
+                    let redirect = gateway.get(&first);
+                    assert_eq!(redirect.status, 307, "{query}: {redirect:?}");
+                    first = redirect.header("location").expect("a location").to_owned();
+                }
+                let onward = walk(&gateway, &first, "next", &[], |_, _| {});
+                let back = walk(&gateway, &first, "prev", &[], |_, _| {});
+                let after: Vec<u64> = onward.iter().flat_map(ids).collect();
+                assert_eq!(after, all[from..], "{mode} {policy} {query}: onward");
+                let mut before: Vec<Vec<u64>> = back[1..].iter().map(ids).collect();
+                before.reverse();
+                assert_eq!(before.concat(), all[..from], "{mode} {policy} {query}: back");
+            }
+        }
+    }
+}
+
+/// The same in front of real servers, whose old parameters are their own.
+#[test]
+fn real_servers_are_walked_from_a_page_by_number() {
+    for (kind, query) in [(Kind::Django, "page=3&page_size=20"), (Kind::JsonServer, "_page=3&_limit=20")] {
+        let server = ThirdParty::start(kind);
+        for policy in ["translate", "redirect"] {
+            let legacy = format!("[defaults]\nlegacy = {{ policy = \"{policy}\" }}");
+            let gateway = Gateway::start(&server.configuration().replace("[defaults]", &legacy));
+            let all: Vec<u64> =
+                walk(&gateway, "/v2/users?limit=90", "next", &[], |_, _| {}).iter().flat_map(ids).collect();
+            assert!(all.len() > 1_000, "{kind:?}: {}", all.len());
+            let mut first = format!("/v2/users?{query}");
+            if policy == "redirect" {
+                first = gateway.get(&first).header("location").expect("a location").to_owned();
+            }
+            let onward = walk(&gateway, &first, "next", &[], |_, _| {});
+            assert_eq!(onward.iter().flat_map(ids).collect::<Vec<_>>(), all[40..], "{kind:?} {policy}: onward");
+            let mut before: Vec<Vec<u64>> =
+                walk(&gateway, &first, "prev", &[], |_, _| {})[1..].iter().map(ids).collect();
+            before.reverse();
+            assert_eq!(before.concat(), all[..40], "{kind:?} {policy}: back");
+        }
+    }
+}
+
+#[test]
+fn far_past_the_end_there_is_a_way_back() {
+    let all = in_order();
+    for mode in [BY_OFFSETS, BY_SCORE] {
+        for policy in ["translate", "redirect"] {
+            let (_upstream, gateway) = started(&format!("{mode}\nlegacy = {{ policy = \"{policy}\" }}"));
+            let mut target = "/users?page=999&limit=20".to_owned();
+            if policy == "redirect" {
+                target = gateway.get(&target).header("location").expect("a location").to_owned();
+            }
+            let far = gateway.get(&target);
+            assert_eq!(far.outcome(), "200", "{mode} {policy}: {far:?}");
+            assert!(ids(&far).is_empty() && far.link("next").is_none(), "{mode} {policy}: {far:?}");
+            let last = gateway.get(&far.link("prev").expect("the last page"));
+            assert_eq!(ids(&last), all[183..], "{mode} {policy}: {last:?}");
+            assert_eq!(last.link("next"), None, "{mode} {policy}: {last:?}");
+        }
+    }
+}
+
+#[test]
+fn a_redirect_keeps_the_filters_and_says_that_it_is_legacy() {
+    let route = format!(
+        "{BY_OFFSETS}\nparameters = {{ private = [\"key\"] }}\n\
+         legacy = {{ policy = \"redirect\", unmarked = \"legacy\", deprecation = 2026-01-15, sunset = 2036-12-31, \
+         documentation = \"https://docs.example.com/cursors\" }}"
+    );
+    let (upstream, gateway) = started(&route);
+    let redirect = gateway.get("/users?parity=0&page=3&limit=20&sort=desc(id)&q=a,b");
+    assert_eq!(redirect.status, 307, "{redirect:?}");
+    assert!(redirect.body.is_empty() && redirect.header("content-length") == Some("0"), "{redirect:?}");
+    assert_eq!(upstream.count(), 0, "nobody is asked for it");
+    let location = redirect.header("location").expect("a location");
+    assert!(location.starts_with("/users?parity=0&q=a%2Cb&sort=desc%28id%29&limit=20&cursor="), "{location}");
+    assert_eq!(redirect.header("deprecation"), Some("@1768435200"));
+    assert_eq!(redirect.header("sunset"), Some("Wed, 31 Dec 2036 00:00:00 GMT"));
+    assert_eq!(redirect.header("cache-control"), Some("no-store"));
+    assert_eq!(redirect.link("deprecation").as_deref(), Some("https://docs.example.com/cursors"));
+    let successor = redirect.link("successor-version").expect("a successor");
+    assert_eq!(successor, "/users?parity=0&q=a%2Cb&sort=desc%28id%29&limit=20");
+    let page = gateway.get(location);
+    assert_eq!(ids(&page)[..3], [122, 120, 118], "{page:?}");
+    assert_eq!(page.header("deprecation"), None, "who came by cursor is new: {page:?}");
+
+    // What says nothing at all leads to the first page, and nowhere round in a circle.
+    let unmarked = gateway.get("/users");
+    let location = unmarked.header("location").expect("a location").to_owned();
+    assert_eq!((unmarked.status, gateway.get(&location).outcome()), (307, "200".to_owned()), "{location}");
+    let head = gateway.send("HEAD", "/users?page=2", &[], b"");
+    assert_eq!((head.status, head.header("location").is_some()), (307, true), "{head:?}");
+
+    for (query, outcome) in [
+        ("page=0", "400 page_invalid"),
+        ("page=x", "400 page_invalid"),
+        ("page=2&page=3", "400 parameter_conflict"),
+        ("page=2&cursor=abc", "400 parameter_conflict"),
+        ("page=2&sort=nothing", "400 sort_invalid"),
+        ("page=2&limit=abc", "400 limit_invalid"),
+    ] {
+        assert_eq!(gateway.get(&format!("/users?{query}")).outcome(), outcome, "{query}");
+    }
+}
+
+/// Whatever the policy, a page and a cursor in one request say two places.
+#[test]
+fn a_page_and_a_cursor_contradict_each_other() {
+    for policy in ["passthrough", "translate", "redirect", "reject"] {
+        let (upstream, gateway) =
+            started(&format!("{BY_OFFSETS}\nlegacy = {{ policy = \"{policy}\", unmarked = \"new\" }}"));
+        let response = gateway.get("/users?page=2&cursor=abc");
+        assert_eq!(response.outcome(), "400 parameter_conflict", "{policy}: {response:?}");
+        assert_eq!((response.json()["parameter"].as_str(), upstream.count()), (Some("page"), 0), "{policy}");
+    }
+}
+
+#[test]
+fn the_sunset_ends_what_it_is_to_end() {
+    for policy in ["passthrough", "translate", "redirect"] {
+        let legacy =
+            |rest: &str| format!("{BY_OFFSETS}\nlegacy = {{ policy = \"{policy}\", unmarked = \"legacy\", {rest} }}");
+        let (upstream, gateway) = started(&legacy("sunset = 2020-06-30, after_sunset = \"reject\""));
+        for target in ["/users?page=2&parity=0", "/users"] {
+            let gone = gateway.get(target);
+            assert_eq!(gone.outcome(), "410 legacy_rejected", "{policy} {target}: {gone:?}");
+            assert_eq!(gone.header("sunset"), Some("Tue, 30 Jun 2020 00:00:00 GMT"));
+            let restart = gone.json()["restart"].as_str().expect("a way to start over").to_owned();
+            assert_eq!(gateway.get(&restart).outcome(), "200", "{policy} {restart}");
+        }
+        // Put off, it works again, without a restart of anything.
+        for rest in ["sunset = 2036-06-30, after_sunset = \"reject\"", "sunset = 2020-06-30"] {
+            gateway.rewrite(Keys::One, &text(&upstream, &legacy(rest)));
+            gateway.signal("HUP");
+            crate::harness::eventually("the new file is in force", || {
+                (gateway.get("/users?page=2").status != 410).then_some(())
+            });
+        }
+    }
+}
+
+fn board(gateway: &Gateway) -> Value {
+    let board = http::get(gateway.admin, "/migration");
+    assert_eq!((board.status, board.header("content-type")), (200, Some("application/json")), "{board:?}");
+    board.json()["routes"][0].clone()
+}
+
+fn requests(of: &Value) -> Vec<(String, u64)> {
+    let clients = of["clients"].as_array().expect("clients");
+    clients
+        .iter()
+        .map(|one| (one["client"].as_str().unwrap_or_default().to_owned(), one["requests"].as_u64().unwrap_or(0)))
+        .collect()
+}
+
+#[test]
+fn who_still_sends_pages_has_an_answer() {
+    let route = format!(
+        "{BY_OFFSETS}\n[routes.users.legacy]\npolicy = \"translate\"\nsunset = 2020-12-31\n\
+         client = {{ header = \"X-Api-Key\", names = {{ mobile = \"env:CURSORGATE_KEY_2\" }}, max = 1 }}"
+    );
+    let (upstream, gateway) = started(&route);
+    let mobile = crate::harness::gateway::OTHER_KEY;
+    for (target, key) in [
+        ("/users?page=2", mobile),
+        ("/users?page=3", mobile),
+        ("/users?page=4", mobile),
+        ("/users?page=2", "canary-one"),
+        ("/users?page=3", "canary-one"),
+        ("/users?page=2", "canary-two"),
+        ("/users?page=x", "canary-three"),
+        ("/users?page=2", ""),
+        ("/users?limit=3", mobile),
+        ("/users?limit=3", "canary-one"),
+        ("/users", "canary-one"),
+        ("/users?page=2&cursor=x", "canary-one"),
+    ] {
+        let headers: &[(&str, &str)] = if key.is_empty() { &[] } else { &[("X-Api-Key", key)] };
+        gateway.send("GET", target, headers, b"");
+    }
+    // A request is counted when it is over, which is a moment after its client has the answer.
+    let all = json!({ "cursor": 2, "legacy": 8, "unmarked": 1 });
+    let row =
+        crate::harness::eventually("all are counted", || Some(board(&gateway)).filter(|row| row["requests"] == all));
+    assert_eq!(row["route"], "users");
+    assert_eq!((row["sunset_passed"].as_bool(), row["days_left"].as_u64()), (Some(true), Some(0)), "{row}");
+    assert_eq!((row["policy"].as_str(), row["sunset"].as_str()), (Some("translate"), Some("2020-12-31")), "{row}");
+    assert_eq!(row["legacy"]["requests"], 8, "{row}");
+    let clients = requests(&row);
+    assert_eq!(clients.iter().map(|(_, count)| *count).collect::<Vec<_>>(), [3, 2], "{row}");
+    assert_eq!(clients[0].0, "mobile", "{row}");
+    assert_eq!(
+        (row["other_clients"]["requests"].as_u64(), row["unidentified"]["requests"].as_u64()),
+        (Some(2), Some(1))
+    );
+    assert!(row["clients"][0]["last_seen"].as_str().is_some_and(|seen| seen.ends_with('Z')), "{row}");
+
+    let metrics = http::get(gateway.admin, "/metrics").text().to_owned();
+    for line in [
+        "cursorgate_legacy_requests_total{route=\"users\",client=\"mobile\"} 3".to_owned(),
+        format!("cursorgate_legacy_requests_total{{route=\"users\",client=\"{}\"}} 2", clients[1].0),
+        "cursorgate_legacy_requests_total{route=\"users\",client=\"other\"} 2".to_owned(),
+        "cursorgate_legacy_requests_total{route=\"users\",client=\"unidentified\"} 1".to_owned(),
+        "cursorgate_legacy_sunset_passed{route=\"users\"} 1".to_owned(),
+        "cursorgate_list_requests_total{route=\"users\",paging=\"legacy\"} 8".to_owned(),
+    ] {
+        assert!(metrics.contains(&line), "{line}\n{metrics}");
+    }
+    for told in [metrics, row.to_string(), gateway.log().join("\n")] {
+        assert!(!told.contains("canary") && !told.contains(mobile), "a secret: {told}");
+    }
+
+    // What was counted outlives a reload that counts alike, and another way of counting begins anew.
+    gateway.rewrite(Keys::One, &text(&upstream, &route.replace("2020-12-31", "2036-12-31")));
+    gateway.signal("HUP");
+    let row = crate::harness::eventually("the new file is in force", || {
+        Some(board(&gateway)).filter(|row| row["sunset_passed"] == false)
+    });
+    assert_eq!(requests(&row), clients, "{row}");
+    assert!(row["days_left"].as_u64().is_some_and(|days| days > 3_000), "{row}");
+}
+
+#[test]
+fn clients_that_keep_nothing_secret_are_called_what_they_call_themselves() {
+    let route = format!(
+        "{BY_OFFSETS}\n[routes.users.legacy]\npolicy = \"passthrough\"\nunmarked = \"legacy\"\n\
+         client = {{ parameter = \"app\", shown = \"value\" }}"
+    );
+    let (_upstream, gateway) = started(&route);
+    for target in ["/users?app=shop&page=2", "/users?app=shop", "/users?%61pp=ba%22ck&page=3", "/users?page=9"] {
+        assert_eq!(gateway.get(target).status, 200, "{target}");
+    }
+    let row = board(&gateway);
+    assert_eq!(requests(&row), [("shop".to_owned(), 2), ("ba\"ck".to_owned(), 1)], "{row}");
+    assert_eq!(row["unidentified"]["requests"], 1, "{row}");
+    assert_eq!(row["legacy"]["requests"], 4, "unmarked ones are old ones here: {row}");
+}

@@ -1,0 +1,257 @@
+//! Routes that observe: what passes is the upstream's, byte for byte, and what was read of it is counted and logged.
+
+use std::{
+    io::Write as _,
+    sync::{Arc, Condvar, Mutex, PoisonError},
+};
+
+use flate2::{Compression, write::GzEncoder};
+use serde_json::Value;
+
+use crate::harness::{
+    eventually,
+    gateway::{Gateway, command},
+    http,
+    list::{Setup, body, serve, users},
+    upstream::{After, Upstream},
+};
+
+const ROUTE: Setup = Setup {
+    upstream: "",
+    route: "action = \"observe\"\nlegacy = { policy = \"passthrough\", unmarked = \"legacy\", sunset = 2027-01-01 }\n\
+            budgets = { answer_size = \"64KiB\" }",
+    more: "",
+};
+
+/// The access-log line of the next request, once it is told what was seen.
+struct Watched {
+    gateway: Gateway,
+    lines: usize,
+}
+
+impl Watched {
+    fn start(configuration: &str) -> Self {
+        Self { gateway: Gateway::start(configuration), lines: 0 }
+    }
+
+    fn next_line(&mut self) -> Value {
+        self.lines += 1;
+        let wanted = self.lines;
+        eventually("its line", || self.gateway.access_log().get(wanted - 1).cloned())
+    }
+
+    /// `observed`, `unobserved` and `detail` of the line of one GET.
+    fn seen(&mut self, target: &str) -> (Option<String>, Option<String>, Option<String>) {
+        self.gateway.get(target);
+        let line = self.next_line();
+        let text = |name: &str| line[name].as_str().map(str::to_owned);
+        (text("observed"), text("unobserved"), text("detail"))
+    }
+
+    fn verdict(&mut self, target: &str) -> String {
+        let (observed, unobserved, _) = self.seen(target);
+        assert!(observed.is_some() != unobserved.is_some(), "one of them: {observed:?} {unobserved:?}");
+        observed.or(unobserved).unwrap_or_default()
+    }
+
+    fn count(&self, sample: &str) -> u64 {
+        let metrics = http::get(self.gateway.admin, "/metrics");
+        let line = metrics.text().lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
+        line.map_or(0, |count| count.parse().expect("a count"))
+    }
+}
+
+#[test]
+fn what_passes_is_the_upstreams_and_what_was_seen_is_counted() {
+    let upstream = Upstream::start(serve(users(60)));
+    let mut watched = Watched::start(&ROUTE.configuration(upstream.address));
+    for target in ["/users?offset=20&limit=10", "/users", "/users?offset=59&limit=10&q=x", "/users?offset=90"] {
+        let (direct, through) = (http::get(upstream.address, target), watched.gateway.get(target));
+        assert_eq!((through.status, &through.body), (direct.status, &direct.body), "{target}");
+        for name in ["link", "deprecation", "sunset", "cursorgate-level"] {
+            assert_eq!(through.header(name), None, "{target} {name}");
+        }
+        let line = watched.next_line();
+        assert_eq!((line["observed"].as_str(), line["code"].as_str()), (Some("servable"), None), "{target}: {line}");
+    }
+    // What only new clients send is the upstream's too, and no legacy request.
+    assert_eq!(watched.verdict("/users?limit=10&cursor=abc"), "request");
+    watched.gateway.send("HEAD", "/users?offset=20", &[], b"");
+    let line = watched.next_line();
+    assert!(line["observed"].is_null() && line["unobserved"].is_null(), "{line}");
+    watched.gateway.send("GET", "/users?offset=20", &[("Range", "bytes=0-9")], b"");
+    assert_eq!(watched.next_line()["unobserved"], "request");
+
+    assert_eq!(watched.count("cursorgate_observed_total{route=\"users\",verdict=\"servable\"}"), 4);
+    assert_eq!(watched.count("cursorgate_unobserved_total{route=\"users\",reason=\"request\"}"), 2);
+    assert_eq!(watched.count("cursorgate_requests_total{route=\"users\",outcome=\"forwarded\"}"), 7);
+}
+
+#[test]
+fn every_cause_is_named_once_with_an_example_and_never_with_a_value() {
+    const CANARY: &str = "c4n4ry";
+    let upstream = Upstream::start(serve(users(60)));
+    let mut watched = Watched::start(&ROUTE.configuration(upstream.address));
+    let list = |items: &str| format!(r#"{{"total":2,"items":[{items}]}}"#);
+    let deep = format!(r#"{{"total":1,"items":[{}1{}]}}"#, "[".repeat(200), "]".repeat(200));
+    let cases: [(&str, String, &str, &str); 12] = [
+        ("200 OK", format!("<html>{CANARY}"), "shape", "no JSON"),
+        ("200 OK", format!(r#"{{"data":["{CANARY}"]}}"#), "shape", "no array at"),
+        ("200 OK", r#"{"items":[{"id":1}]}"#.to_owned(), "facts", "response.total"),
+        ("200 OK", list(&format!(r#"{{"id":1}},{{"name":"{CANARY}"}}"#)), "ids", "item 2 of 2 has no id"),
+        ("200 OK", list(&format!(r#"{{"id":"{CANARY}"}},{{"id":"{CANARY}"}}"#)), "ids", "item 2 of 2 stands twice"),
+        ("200 OK", list(&format!(r#"{{"id":"{CANARY}"}},{{"id":1}}"#)), "kinds", "can't be compared"),
+        ("200 OK", list(r#"{"id":2},{"id":1}"#), "order", "item 2 of an answer comes before"),
+        ("200 OK", list(r#"{"id":1},{"id":2},{"id":3},{"id":4}"#), "size", "4 items came where 3"),
+        ("200 OK", deep, "too_large", "nested deeper"),
+        ("200 OK", format!("{{\"items\":[\"{}\"]}}", "x".repeat(70_000)), "too_large", "budgets.answer_size"),
+        ("404 Not Found", format!("{{\"e\":\"{CANARY}\"}}"), "status", "404"),
+        ("503 Oops", CANARY.to_owned(), "status", "503"),
+    ];
+    for (status, body, verdict, detail) in cases {
+        let sent = body.clone();
+        upstream.answer(move |exchange| exchange.reply(status, &[], sent.as_bytes()));
+        let through = watched.gateway.get("/users?offset=0&limit=3");
+        assert_eq!(through.body, body.as_bytes(), "{verdict}: it passes all the same");
+        let line = watched.next_line();
+        assert_eq!(line["observed"], verdict, "{line}");
+        assert!(line["detail"].as_str().is_some_and(|text| text.contains(detail)), "{detail}: {line}");
+    }
+    upstream.answer(|exchange| exchange.reply("304 Not Modified", &[], b""));
+    assert_eq!(watched.verdict("/users?offset=0"), "unchanged");
+    upstream.answer(serve(users(60)));
+    assert_eq!(watched.verdict("/users?offset=x"), "parameters");
+    assert_eq!(watched.verdict("/users?sort=name"), "sort");
+
+    let log = watched.gateway.log();
+    assert!(!log.join("\n").contains(CANARY), "{log:#?}");
+    let examples = |cause: &str| {
+        let lines = log.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        lines.filter(|line| line["level"] == "WARN" && line["cause"] == cause).count()
+    };
+    for cause in ["shape", "facts", "ids", "kinds", "order", "size", "too_large", "status", "parameters"] {
+        assert_eq!(examples(cause), 1, "one example of {cause}: {log:#?}");
+    }
+}
+
+#[test]
+fn what_is_encoded_passes_as_it_is_and_is_decoded_for_reading_alone() {
+    let upstream = Upstream::start(serve(users(60)));
+    let mut watched = Watched::start(&ROUTE.configuration(upstream.address));
+    upstream.answer(|exchange| {
+        let body = body(exchange, &users(60));
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(body.as_bytes())?;
+        exchange.reply("200 OK", &[("Content-Encoding", "gzip")], &encoder.finish()?)
+    });
+    let (direct, through) = (http::get(upstream.address, "/users"), watched.gateway.get("/users"));
+    assert_eq!(through.body, direct.body);
+    assert_eq!(through.header("content-encoding"), Some("gzip"));
+    assert_eq!(watched.next_line()["observed"], "servable");
+    // A small body that unfolds to more than is read.
+    upstream.answer(|exchange| {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(&vec![b' '; 1 << 20])?;
+        exchange.reply("200 OK", &[("Content-Encoding", "gzip")], &encoder.finish()?)
+    });
+    assert_eq!(watched.verdict("/users"), "too_large");
+    upstream.answer(|exchange| exchange.reply("200 OK", &[("Content-Encoding", "br")], b"\x0b\x02\x80[]\x03"));
+    assert_eq!(watched.verdict("/users"), "encoding");
+    upstream.answer(|exchange| exchange.reply("200 OK", &[("Content-Encoding", "gzip")], b"no gzip"));
+    assert_eq!(watched.verdict("/users"), "encoding");
+}
+
+/// An order that the gateway would ask for is expected of answers to those who ask for it, and of no others.
+#[test]
+fn answers_are_held_against_the_order_that_was_asked_for() {
+    let upstream = Upstream::start(serve(users(60)));
+    let route = "action = \"observe\"\nsortable = [\"id\"]";
+    let mut watched = Watched::start(&Setup { route, ..ROUTE }.configuration(upstream.address));
+    assert_eq!(watched.verdict("/users?offset=0&limit=5&sort=-id"), "servable");
+    upstream.answer(|exchange| exchange.reply("200 OK", &[], br#"{"total":2,"items":[{"id":2},{"id":1}]}"#));
+    assert_eq!(watched.verdict("/users?offset=0&limit=5&sort=-id"), "servable");
+    assert_eq!(watched.verdict("/users?offset=0&limit=5&sort=id"), "order");
+    assert_eq!(watched.verdict("/users?offset=0&limit=5"), "servable");
+}
+
+/// However many answers wait to be complete, the next client gets its own; it is not looked at.
+#[test]
+fn more_answers_than_are_kept_pass_unread() {
+    const KEPT: usize = 16;
+    let upstream = Upstream::start(serve(users(60)));
+    let mut watched = Watched::start(&ROUTE.configuration(upstream.address));
+    let gate = Arc::new((Mutex::new(false), Condvar::new()));
+    let opened = Arc::clone(&gate);
+    upstream.answer(move |exchange| {
+        exchange.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{\"t\r\n")?;
+        let (is_open, changed) = &*opened;
+        let closed = is_open.lock().unwrap_or_else(PoisonError::into_inner);
+        let _open = changed.wait_while(closed, |is_open| !*is_open);
+        exchange.send(b"1b\r\notal\":1,\"items\":[{\"id\":7}]}\r\n0\r\n\r\n")?;
+        Ok(After::KeepOpen)
+    });
+    let mut waiting: Vec<http::Connection> = (0..KEPT).map(|_| watched.gateway.connect()).collect();
+    for client in &mut waiting {
+        client.send(b"GET /users HTTP/1.1\r\nHost: people\r\n\r\n").expect("it is connected");
+        client.head().expect("the head, and with it a place among those kept");
+    }
+    upstream.answer(serve(users(60)));
+    assert_eq!(watched.verdict("/users?offset=0"), "busy");
+    *gate.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+    gate.1.notify_all();
+    for _ in 0..KEPT {
+        assert_eq!(watched.next_line()["observed"], "servable");
+    }
+    assert_eq!(watched.verdict("/users?offset=0"), "servable");
+}
+
+/// The client has the first part of an answer while the upstream still writes the second, and an answer that breaks off is
+/// judged by nobody.
+#[test]
+fn answers_stream_while_they_are_kept() {
+    let upstream = Upstream::start(serve(users(60)));
+    let mut watched = Watched::start(&ROUTE.configuration(upstream.address));
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
+    upstream.answer(move |exchange| {
+        exchange.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nf\r\n{\"total\":1,\"ite\r\n")?;
+        // Not before the client has what came so far.
+        let _ = wait.lock().map(|wait| wait.recv());
+        exchange.send(b"10\r\nms\":[{\"id\":7}]}\n\r\n0\r\n\r\n")?;
+        Ok(After::KeepOpen)
+    });
+    let mut client = watched.gateway.connect();
+    client.send(b"GET /users HTTP/1.1\r\nHost: people\r\n\r\n").expect("it is connected");
+    let (status, _) = client.head().expect("the head");
+    let first = client.receive(20).expect("the first part");
+    assert_eq!((status, first.as_slice()), (200, &b"F\r\n{\"total\":1,\"ite\r\n"[..]));
+    go.send(()).expect("the upstream waits");
+    assert_eq!(watched.next_line()["observed"], "servable");
+
+    upstream.answer(|exchange| {
+        exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"total\":1,\"ite")?;
+        Ok(After::Close)
+    });
+    let mut client = watched.gateway.connect();
+    client.send(b"GET /users HTTP/1.1\r\nHost: people\r\n\r\n").expect("it is connected");
+    assert!(client.response("GET").is_err(), "it breaks off for the client too");
+    let line = watched.next_line();
+    assert_eq!((line["observed"].as_str(), line["unobserved"].as_str()), (None, Some("cut")), "{line}");
+}
+
+#[test]
+fn one_of_so_many_is_read_and_check_says_so() {
+    let upstream = Upstream::start(serve(users(60)));
+    let setup = Setup { route: "action = \"observe\"\nobserve = { every = 3 }", ..ROUTE };
+    let mut watched = Watched::start(&setup.configuration(upstream.address));
+    let verdicts: Vec<String> = (0..7).map(|_| watched.verdict("/users?offset=0&limit=5")).collect();
+    assert_eq!(verdicts, ["servable", "sample", "sample", "servable", "sample", "sample", "servable"]);
+
+    let directory = crate::harness::Directory::new();
+    let file = directory.file("cursorgate.toml");
+    std::fs::write(&file, watched.gateway.configuration()).expect("a file in the test's directory");
+    let output = command().arg("check").arg("--config").arg(&file).output().expect("it runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("observes  all passes untouched, and one of 3 answers to old clients is read"), "{text}");
+    assert!(text.contains("promises  exact"), "{text}");
+}

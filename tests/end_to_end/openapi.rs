@@ -1,0 +1,277 @@
+//! The description that clients are made from: valid, and what the gateway really answers.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use cursorgate::config::preset_envelopes;
+use serde_json::{Value, json};
+
+use crate::{
+    harness::{
+        Directory,
+        gateway::{Gateway, command},
+        http::{self, Response},
+        list::{serve, users},
+        upstream::Upstream,
+    },
+    third_party::python,
+};
+
+/// What `cursorgate openapi` prints for a file.
+fn described(file: &Path) -> String {
+    let mut command = command();
+    command.env("CURSORGATE_KEY", "a-key-of-the-tests-and-of-nothing-else");
+    let output = command.args(["openapi", "--config"]).arg(file).output().expect("it runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("JSON is UTF-8")
+}
+
+/// Validates a document, and holds answers against it.
+fn validate(document: &str, samples: &[Value]) {
+    let directory = Directory::new();
+    let (file, answers) = (directory.file("openapi.json"), directory.file("samples.json"));
+    std::fs::write(&file, document).expect("a file in the test's directory");
+    std::fs::write(&answers, Value::from(samples).to_string()).expect("a file in the test's directory");
+    let mut validator = Command::new(python());
+    validator.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/end_to_end/validators/describe.py"));
+    let output = validator.args([file, answers]).output().expect("python runs");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains(&format!("{} answers", samples.len())), "{said}");
+}
+
+#[test]
+fn what_comes_with_the_program_is_described_validly() {
+    for name in ["demo.toml", "cursorgate.toml"] {
+        let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("config").join(name);
+        let document = described(&file);
+        assert!(document.contains("\"operationId\": \"listUsers\""), "{name}");
+        validate(&document, &[]);
+    }
+}
+
+/// An answer to be held against the document.
+fn sample(path: &str, response: &Response, is_described: bool) -> Value {
+    let names = response.headers.iter().map(|(name, _)| name.to_lowercase());
+    let own = |name: &String| {
+        let names = ["link", "etag", "deprecation", "sunset", "retry-after", "preference-applied", "location"];
+        name.starts_with("cursorgate-") || name.starts_with("x-total") || names.contains(&name.as_str())
+    };
+    json!({
+        "path": path,
+        "method": "get",
+        "asked": null,
+        "status": response.status,
+        "content_type": response.header("content-type"),
+        "headers": names.filter(own).collect::<Vec<_>>(),
+        "body": if response.body.is_empty() { Value::Null } else { response.json() },
+        "is_described": is_described,
+    })
+}
+
+/// The answer to a request by POST, and what was asked.
+fn sample_of_post(path: &str, asked: &Value, response: &Response, is_described: bool) -> Value {
+    let mut sample = sample(path, response, is_described);
+    sample["method"] = json!("post");
+    sample["asked"] = asked.clone();
+    sample
+}
+
+/// A route for each envelope that there is, and one whose form of errors is its own.
+fn every_envelope(upstream: &Upstream, document: &Path) -> String {
+    let mut text = format!(
+        r#"
+[upstreams.legacy]
+peers = ["{}"]
+
+[defaults]
+upstream = "legacy"
+upstream_path = "/users"
+dialect = "scripted"
+order = ["id"]
+sortable = ["id"]
+legacy = {{ policy = "translate", deprecation = 2026-01-15 }}
+openapi = {{ file = "{}", operation = "GET /users" }}
+
+[dialects.scripted]
+request = {{ query = "offset={{offset}}&limit={{size}}" }}
+response = {{ items = "/items", total = "/total" }}
+sort = {{ query = "sort={{direction}}{{field}}", ascending = "", descending = "-", join = "," }}
+
+[dialects.by-id]
+extends = "scripted"
+filter = {{ gt = "id_gt={{value}}", gte = "id_gte={{value}}", lt = "id_lt={{value}}", lte = "id_lte={{value}}", eq = "id={{value}}" }}
+item = {{ path = "{{path}}/{{id}}" }}
+
+[envelopes.house]
+content_type = "application/vnd.house+json"
+parameters = {{ limit = "first", limit_backward = "last", after = "after", before = "before" }}
+over_max = "reject"
+headers = {{ X-Total = "{{total}}" }}
+body = {{ edges = [{{ cursor = "{{item.cursor}}", node = "{{item}}" }}], page = {{ total = "{{total}}", end = "{{end.cursor}}" }}, at = "{{now}}", links = [{{ rel = "next", href = "{{links.next}}" }}, {{ rel = "prev", href = "{{links.prev}}" }}] }}
+error = {{ statusCode = "{{status}}", message = "{{detail}}", error = "{{code}}", parameter = "{{parameter}}" }}
+"#,
+        upstream.address,
+        document.display()
+    );
+    for name in preset_envelopes().map(|(name, _)| name).chain(["house"]) {
+        text.push_str(&format!("\n[routes.{name}]\npath = \"/{name}\"\nenvelope = \"{name}\"\n"));
+        if name == "stripe" {
+            // Its clients know ids alone.
+            text.push_str("mode = \"seek\"\ndialect = \"by-id\"\nfilterable = [\"id\"]\n");
+        }
+        if name == "batch" {
+            text.push_str("methods = [\"POST\"]\nbudgets = { body_size = \"4KiB\" }\n");
+        }
+    }
+    text.push_str("\n[routes.search]\npath = \"/search\"\nmethods = [\"GET\", \"HEAD\", \"POST\"]\n");
+    text.push_str("\n[routes.sent_on]\npath = \"/sent-on\"\nlegacy = { policy = \"redirect\", sunset = 2036-01-15 }\n");
+    text.push_str(
+        "\n[routes.ended]\npath = \"/ended\"\n\
+         legacy = { policy = \"translate\", sunset = 2026-01-16, after_sunset = \"reject\" }\n",
+    );
+    text.push_str("\n[routes.chosen]\npath = \"/chosen\"\nenvelopes = [\"relay\", \"hal\", \"jsonapi\"]\n");
+    text
+}
+
+const JSON: [(&str, &str); 1] = [("Content-Type", "application/json")];
+
+/// A walk by POST, with numbers in every spelling that is taken, what old clients ask there, and all that can be wrong with
+/// a body; then an answer that is not as described.
+fn batches(gateway: &Gateway) -> Vec<Value> {
+    let mut samples = Vec::new();
+    let mut post = |target: &str, asked: &Value| {
+        let response = gateway.send("POST", target, &JSON, asked.to_string().as_bytes());
+        samples.push(sample_of_post(target.split('?').next().expect("a path"), asked, &response, true));
+        response
+    };
+    let mut cursor = Value::Null;
+    for size in [json!(25), json!("25"), json!(100)] {
+        let payload = json!({ "cursor": cursor, "page_size": size, "team": ["a", 1, null] });
+        let page = post("/batch", &json!({ "requester_service": { "name": "planner" }, "payload": payload }));
+        assert_eq!(page.status, 200, "{page:?}");
+        assert_eq!(page.json()["payload"], payload);
+        cursor = page.json()["response"]["pagination"]["next_cursor"].clone();
+    }
+    assert_eq!(cursor, Value::Null, "60 items are three pages");
+    for (target, asked, status) in [
+        ("/batch", json!({}), 200),
+        ("/batch", json!({ "payload": null, "requester_service": 7 }), 200),
+        ("/batch", json!({ "payload": { "cursor": null, "page_size": null } }), 200),
+        ("/batch?offset=20", json!({}), 200),
+        ("/batch?sort=-id", json!({}), 200),
+        ("/batch", json!({ "payload": { "cursor": "garbage" } }), 400),
+        ("/batch", json!({ "payload": { "page_size": "many" } }), 400),
+        ("/batch", json!({ "payload": [] }), 400),
+        ("/batch", json!({ "payload": "x".repeat(5_000) }), 413),
+        ("/search?limit=7", json!({ "team": "a" }), 200),
+        ("/search?limit=x", json!({}), 400),
+    ] {
+        let response = post(target, &asked);
+        assert_eq!(response.status, status, "{target} {asked}: {response:?}");
+    }
+    // More than is described is lowered, and repeated as it came.
+    let lowered = gateway.send("POST", "/batch", &JSON, br#"{"payload":{"page_size":900}}"#);
+    assert_eq!(lowered.status, 200);
+    samples.push(sample_of_post("/batch", &Value::Null, &lowered, true));
+    let plain = gateway.send("POST", "/batch", &[("Content-Type", "text/plain")], b"{}");
+    assert_eq!(plain.status, 415);
+    samples.push(sample_of_post("/batch", &Value::Null, &plain, true));
+    let mut odd = gateway.send("POST", "/batch", &JSON, br#"{"payload":{"cursor":null}}"#);
+    odd.body = odd.text().replacen("\"payload\":{\"cursor\":null}", "\"payload\":{\"cursor\":1}", 1).into_bytes();
+    samples.push(sample_of_post("/batch", &json!({}), &odd, false));
+    samples
+}
+
+/// Every envelope that comes with the program, as answered: the first page, one in the middle, the last, an empty one, one
+/// by `page=`, and what is refused. The items are those of the upstream's own document.
+#[test]
+fn answers_are_as_they_are_described() {
+    let upstream = Upstream::start(serve(users(60)));
+    let directory = Directory::new();
+    let own = directory.file("people.json");
+    let schema = json!({ "type": "object", "properties": { "items": { "type": "array", "items": { "$ref": "#/components/schemas/User" } } } });
+    let user = json!({ "type": "object", "required": ["id", "name"], "properties": { "id": { "type": "integer" }, "name": { "type": "string" } } });
+    let text = json!({
+        "openapi": "3.0.3",
+        "paths": { "/users": { "get": { "responses": { "200": { "content": { "application/json": { "schema": schema } } } } } } },
+        "components": { "schemas": { "User": user } },
+    });
+    std::fs::write(&own, text.to_string()).expect("a file in the test's directory");
+    let gateway = Gateway::start(&every_envelope(&upstream, &own));
+    let document = http::get(gateway.admin, "/openapi.json");
+    assert_eq!((document.status, document.header("content-type")), (200, Some("application/json")));
+
+    let parsed = document.json();
+    let mut samples = Vec::new();
+    let paths = parsed["paths"].as_object().expect("paths");
+    assert!(paths["/batch"].get("get").is_none() && paths["/search"].get("post").is_some());
+    for (path, item) in paths.iter().filter(|(_, item)| item.get("get").is_some()) {
+        let parameters = item["get"]["parameters"].as_array().expect("parameters");
+        let limit = parameters.iter().find(|parameter| parameter["schema"].get("default").is_some());
+        let limit = limit.and_then(|parameter| parameter["name"].as_str());
+        let deprecated = parameters.iter().filter(|parameter| parameter["deprecated"] == true);
+        assert!(deprecated.count() >= 1, "{path}: the dialect's own parameters are deprecated ones");
+        let mut ask = |target: &str| {
+            let prefers = [("Prefer", "odata.maxpagesize=25")];
+            let response = gateway.send("GET", target, if limit.is_none() { &prefers } else { &[] }, b"");
+            samples.push(sample(path, &response, true));
+            response
+        };
+        let mut page = ask(&limit.map_or_else(|| path.clone(), |limit| format!("{path}?{limit}=25")));
+        assert!(page.link("next").is_some(), "{path}: {page:?}");
+        // Where items are looked up by their ids, this upstream has none of them alone.
+        let further = if path == "/stripe" { 0 } else { 2 };
+        for _ in 0..further {
+            page = ask(&page.link("next").unwrap_or_else(|| panic!("{path}: {page:?}")));
+        }
+        assert_eq!(page.link("next").is_none(), further > 0, "{path}: the last of three pages");
+        let old = ask(&format!("{path}?offset=20"));
+        let expected = [("/sent-on", 307), ("/ended", 410)].into_iter().find(|(known, _)| known == path);
+        assert_eq!(old.status, expected.map_or(200, |(_, status)| status), "{old:?}");
+        let wrong = limit.map(|limit| format!("{path}?{limit}=x"));
+        for wrong in wrong.into_iter().chain([format!("{path}?offset=x")]) {
+            let status = if wrong == "/ended?offset=x" { 410 } else { 400 };
+            assert_eq!(ask(&wrong).status, status, "{wrong}");
+        }
+    }
+    samples.extend(batches(&gateway));
+    for (prefer, content_type) in [
+        ("envelope=relay", "application/json"),
+        ("envelope=hal", "application/hal+json"),
+        ("envelope=nothing, handling=strict", "application/problem+json"),
+    ] {
+        let response = gateway.send("GET", "/chosen", &[("Prefer", prefer)], b"");
+        assert_eq!(response.header("content-type"), Some(content_type), "{prefer}");
+        samples.push(sample("/chosen", &response, true));
+    }
+    // A body that is not as described is found, so what is held against the document is more than nothing.
+    let mut odd = gateway.get("/standard");
+    odd.body = odd.text().replacen("\"id\":1,", "\"id\":\"one\",", 1).into_bytes();
+    samples.push(sample("/standard", &odd, false));
+    let ask = |path: &str, item: &Value| match item.get("get") {
+        Some(_) => sample(path, &gateway.get(path), true),
+        None => {
+            let (response, asked) = (gateway.send("POST", path, &JSON, b"{}"), json!({}));
+            sample_of_post(path, &asked, &response, true)
+        }
+    };
+    upstream.answer(serve(Vec::new()));
+    for (path, item) in paths {
+        samples.push(ask(path, item));
+    }
+    upstream.answer(|exchange| exchange.reply("503 Oops", &[], b""));
+    for (path, item) in paths {
+        let sample = ask(path, item);
+        assert_eq!(sample["status"], 502, "{path}");
+        samples.push(sample);
+    }
+    validate(document.text(), &samples);
+
+    // The command says the same of the same file.
+    let file = directory.file("cursorgate.toml");
+    std::fs::write(&file, gateway.configuration()).expect("a file in the test's directory");
+    assert_eq!(described(&file), document.text());
+}

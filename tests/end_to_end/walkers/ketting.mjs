@@ -1,0 +1,28 @@
+// HAL and JSON:API by ketting, which follows relations. Of each embedded item of HAL it makes a resource, for which it
+// wants the item's own `self` link: the upstream writes one, as Spring Data REST does.
+
+import { Client } from "ketting";
+
+const [base, limit] = process.argv.slice(2);
+const client = new Client(base);
+
+const items = (state) =>
+  state.data.jsonapi
+    ? state.data.data.map(({ id, attributes }) => ({ id: Number(id), ...attributes }))
+    : state.getEmbedded().map(({ uri, data }) => ({ ...data, _links: { self: { href: new URL(uri).pathname } } }));
+
+const forward = [];
+let state = await client.go(`/users?size=${limit}`).get();
+for (;;) {
+  forward.push(items(state));
+  if (!state.links.has("next")) break;
+  state = await (await state.follow("next")).get();
+}
+
+const backward = [items(state)];
+while (state.links.has("prev")) {
+  state = await (await state.follow("prev")).get();
+  backward.unshift(items(state));
+}
+
+console.log(JSON.stringify({ "follow next": forward.flat(), "follow prev": backward.flat() }));

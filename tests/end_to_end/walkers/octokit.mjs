@@ -1,0 +1,13 @@
+// GET lists by the plugin that pages for Octokit: `rel="next"` of `Link`, bodies that are arrays. It knows no way back.
+
+import { Octokit } from "@octokit/core";
+import { paginateRest } from "@octokit/plugin-paginate-rest";
+
+const [base, limit] = process.argv.slice(2);
+const octokit = new (Octokit.plugin(paginateRest))({ baseUrl: base });
+
+const whole = await octokit.paginate("GET /users", { limit });
+const pages = [];
+for await (const { data } of octokit.paginate.iterator("GET /users", { limit })) pages.push(data);
+
+console.log(JSON.stringify({ "paginate": whole, "paginate.iterator": pages.flat() }));
