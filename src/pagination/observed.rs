@@ -111,6 +111,9 @@ fn check_kinds(answer: &Answer, order: &Order) -> Result<(), Doubt> {
             }
         }
     }
+    if count == 1 {
+        rows::check_alone(answer, order).map_err(|unsorted| Doubt::Kinds(unsorted.0))?;
+    }
     for item in 1..count {
         if rows::follow(answer, order, item - 1, item).is_none() {
             return Err(Doubt::Kinds(rows::incomparable(answer, order, item).0));
@@ -214,6 +217,17 @@ mod tests {
             };
             assert_eq!(said.as_deref(), expected, "{rows:?}");
         }
+    }
+
+    #[test]
+    fn an_item_alone_is_held_against_the_kind_that_is_declared() {
+        let mut order = order();
+        assert_eq!(judged(answer(&[&["\"x\"", "8"]]), &order, None), Ok(()));
+        order.strong[0].kind = Kind::Number;
+        assert!(matches!(judged(answer(&[&["\"x\"", "8"]]), &order, None), Err(Doubt::Kinds(_))));
+        order.id.kind = Kind::Number;
+        assert!(matches!(judged(answer(&[&["1", "\"x\""]]), &order, None), Err(Doubt::Kinds(_))));
+        assert_eq!(judged(answer(&[&["1", "8"]]), &order, None), Ok(()));
     }
 
     #[test]

@@ -188,14 +188,17 @@ fn is_long_text(key: &SortKey, raw: &[u8]) -> bool {
     raw.len() >= key::TEXT_KEPT && KeyValue::of_strong(&key.kind, raw).is_some_and(|value| value.is_cut(&key.kind))
 }
 
-/// A single item has no neighbour to be compared with: its keys must be readable all the same.
+/// A single item has no neighbour to be compared with: its keys must be readable and of their kinds all the same, as they
+/// are where they compare with themselves.
 pub(super) fn check_alone(answer: &Answer, order: &Order) -> Result<(), Unsorted> {
-    let readable = |key: &SortKey, span: &Span| {
+    let of_its_kind = |(key, span): (&SortKey, &Span), extent: Extent| {
         let raw = span.of(&answer.body);
-        let nulls_stand_somewhere = !matches!(key.nulls, Nulls::None | Nulls::Unsaid);
-        if raw == b"null" { nulls_stand_somewhere } else { KeyValue::of_strong(&key.kind, raw).is_some() }
+        let kept = if extent == Extent::Whole { KeyValue::of_id(raw) } else { KeyValue::of_strong(&key.kind, raw) };
+        kept.is_some() && key::compare(key, extent, Key::Raw(raw), Key::Raw(raw)).is_some()
     };
-    if order.strong.iter().chain([&order.id]).zip(row(answer, order, 0)).all(|(key, span)| readable(key, span)) {
+    let row = row(answer, order, 0);
+    let strong = order.strong.iter().zip(row).all(|column| of_its_kind(column, Extent::Kept));
+    if strong && row.last().is_some_and(|id| of_its_kind((&order.id, id), Extent::Whole)) {
         Ok(())
     } else {
         Err(incomparable(answer, order, 0))
@@ -235,12 +238,11 @@ pub(super) fn incomparable(answer: &Answer, order: &Order, place: usize) -> Unso
             }
         }
     }
-    Unsorted(format!(
-        "items {} and {} of an answer have keys that can't be compared, or the same id: declare the type by \
-         fields.NAME.type",
-        place.max(1),
-        place.max(1) + 1
-    ))
+    let items = match place {
+        0 => "item 1 of an answer has a key that can't be compared".to_owned(),
+        _ => format!("items {place} and {} of an answer have keys that can't be compared, or the same id", place + 1),
+    };
+    Unsorted(format!("{items}: declare the type by fields.NAME.type"))
 }
 
 /// Names the first key of an item that no cursor can hold, and why.

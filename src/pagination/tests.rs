@@ -10,7 +10,7 @@ use super::{
     fetch::Fetch,
     mark::{Mark, Marker},
     order::{Direction, Kind, Nulls, Order, SortKey, Ties},
-    page::{Page, Unproven},
+    page::{Level, Page, Unproven},
     paging::{Family, Learnt, Paging, Sizes},
     position::{Hint, Item, Position, Target},
     refusal::Refusal,
@@ -285,6 +285,29 @@ fn long_texts_are_runs_of_ties_whatever_is_said_of_ties() {
     }
     for (text, id) in &list.rows {
         assert!(seen.contains(&format!("{text}{id}")), "{id} was there throughout");
+    }
+}
+
+#[test]
+fn an_item_alone_must_be_of_its_kind() {
+    let alone = |kind: Kind, key: &str| {
+        let rows = [(key.to_owned(), "7".to_owned())];
+        let mut list = List { kind, ..List::new(Family::Offset, rows.into_iter()) };
+        list.page(start(), 20).map(|page| page.level)
+    };
+    for (kind, of_it, other) in [
+        (Kind::Number, "17", "\"n/a\""),
+        (Kind::NumberInString, "\"17\"", "\"n/a\""),
+        (Kind::Text, "\"n/a\"", "17"),
+        (Kind::Datetime, "\"2028-02-28\"", "\"n/a\""),
+        (Kind::Boolean, "true", "7"),
+        (Kind::Uuid, "\"00000000-ab00-4cde-8f01-000000000000\"", "17"),
+        (Kind::Rank(vec!["new".into()]), "\"new\"", "\"n/a\""),
+        (Kind::Inferred, "\"n/a\"", "[1]"),
+        (Kind::Inferred, "17", "null"),
+    ] {
+        assert_eq!(alone(kind.clone(), of_it), Ok(Level::Exact), "{kind:?}");
+        assert!(matches!(alone(kind.clone(), other), Err(Refusal::Unsorted(_))), "{kind:?}: {other}");
     }
 }
 

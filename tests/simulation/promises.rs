@@ -171,7 +171,10 @@ impl Exchange<'_> {
         for pair in rows.windows(2) {
             require(pair[0].place < pair[1].place, "G3 order", || format!("{} before {}", pair[0], pair[1]))?;
         }
-        let spoilt = rows.iter().find(|row| row.plan.spoilt.is_some());
+        // What is alone in all that was seen contradicts nothing, unless it is said of what type it is to be.
+        let alone = self.bound.place().is_none() && self.shown.iter().all(|showing| showing.items <= 1);
+        let sound = |row: &Row| row.plan.spoilt.is_none() || (alone && row.is_sound_alone(self.shape));
+        let spoilt = rows.iter().find(|row| !sound(row));
         require(spoilt.is_none(), "G6 proof", || format!("proven with an item that can't be compared: {spoilt:?}"))?;
         let beyond = match self.bound {
             Bound::After(anchor) => rows.first().is_none_or(|row| row.place > anchor),

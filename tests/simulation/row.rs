@@ -9,7 +9,8 @@ use std::{
 use cursorgate::{
     json::Span,
     pagination::{
-        order::{Order, Ties},
+        key::KeyValue,
+        order::{Kind, Order, Ties},
         position::Anchor,
     },
 };
@@ -171,6 +172,12 @@ impl Row {
         &self.spans[..self.columns]
     }
 
+    /// Whether it compares with itself and its like, though with no other row: nothing says of what type its first key
+    /// is to be.
+    pub(crate) fn is_sound_alone(&self, shape: &Shape) -> bool {
+        self.plan.spoilt == Some(Spoilt::OtherType) && shape.column(0).is_some_and(|column| column.inferred)
+    }
+
     /// The anchor that a cursor to this row carries.
     pub(crate) fn anchor(&self, shape: &Shape) -> Anchor {
         let spelt = |index: usize| spelling(shape, self.serial, index as u64);
@@ -179,7 +186,13 @@ impl Row {
             column.value(self.plan.keys[index], part, spelt(index), false)
         });
         let id = shape.id.value(Some(i64::from(self.plan.id)), 0, spelt(shape.strong.len()), true);
-        Anchor { keys: keys.collect(), id }
+        let mut anchor = Anchor { keys: keys.collect(), id };
+        if self.is_sound_alone(shape)
+            && let Some(other) = KeyValue::of_strong(&Kind::Inferred, self.spans[0].of(&self.bytes))
+        {
+            *anchor.keys.first_mut().unwrap_or(&mut anchor.id) = other;
+        }
+        anchor
     }
 
     /// What the upstream holds of its keys.
