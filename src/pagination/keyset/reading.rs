@@ -40,6 +40,8 @@ pub(super) struct Reading {
     shows_before: bool,
     /// How many items of the part that is read are believed to stand before the page's end.
     reached: u32,
+    /// The page is full, and an answer showed an item that comes after it.
+    pub(super) goes_on: bool,
     /// The first item, and the last one, came out of a run that was read by itself.
     ends_in_run: (bool, bool),
     /// The slice that was asked for last, of several the first.
@@ -62,6 +64,7 @@ struct Waiting(Box<Reading>, Pending);
 impl Machine for Waiting {
     fn resume(self: Box<Self>, answers: Vec<Answer>) -> Step {
         let Self(mut reading, inner) = *self;
+        reading.goes_on |= reading.is_full() && answers.iter().any(|answer| reading.shows_more(answer));
         match reading.run_among(&answers) {
             Some(run) => reading.turn_to(run, inner, answers),
             None => reading.follow(inner.resume(answers)),
@@ -85,6 +88,7 @@ impl Reading {
             before_run: None,
             shows_before: true,
             reached: 0,
+            goes_on: false,
             ends_in_run: (false, false),
             asked: None,
             is_of_the_whole,
@@ -172,6 +176,7 @@ impl Reading {
             return Step::Refuse(refusal);
         }
         (self.page, self.before_run, self.gave_up, self.looked) = (None, None, true, true);
+        self.goes_on = false;
         self.rest.clear();
         self.part = Part::whole(self.request.target.position.clone());
         self.begin()
@@ -191,6 +196,20 @@ impl Reading {
 
     pub(super) fn count(&self) -> u32 {
         self.page.as_ref().map_or(0, |page| u32::try_from(page.items.len()).unwrap_or(u32::MAX))
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.count() >= self.request.limit
+    }
+
+    /// Whether an answer holds an item that comes after the last one of the page.
+    fn shows_more(&self, answer: &Answer) -> bool {
+        self.page.as_ref().and_then(last_of).is_some_and(|last| {
+            (0..answer.items.len()).any(|item| {
+                rows::relate(answer, &self.request.order, item, last)
+                    .is_some_and(|relation| relation.whole == Ordering::Greater)
+            })
+        })
     }
 
     /// Takes what a part gave.
@@ -384,7 +403,7 @@ impl Reading {
         Step::Serve(Box::new(page))
     }
 
-    fn lost(self: Box<Self>) -> Step {
+    pub(super) fn lost(self: Box<Self>) -> Step {
         let nearest = self.request.target.hint.offset;
         self.refused(Refusal::PositionLost { nearest })
     }

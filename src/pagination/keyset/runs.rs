@@ -103,8 +103,11 @@ impl Reading {
 
     /// A run is too long for an answer: looks where it begins, where the endpoint can give it by itself.
     pub(super) fn too_long(mut self: Box<Self>, refusal: Refusal) -> Step {
-        if self.count() >= self.request.limit {
-            // Whether there is more is all that was asked.
+        if self.is_full() {
+            // Whether there is more is all that was asked; a filter that is ignored shows what was read before.
+            if !self.goes_on {
+                return self.lost();
+            }
             if let Some(page) = &mut self.page {
                 page.next = last_of(page).map(after);
             }

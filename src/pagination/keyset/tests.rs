@@ -10,7 +10,7 @@ use crate::pagination::{
     order::{Direction, Grain, Kind, Nulls, Ties},
     page::{Level, Page},
     paging::{Family, Sizes},
-    position::{Hint, Item, Position, Target},
+    position::{Anchor, Hint, Item, Position, Target},
     refusal::Refusal,
     resolver::WhenUnproven,
     window::Offset,
@@ -308,6 +308,30 @@ fn filters_that_are_ignored_are_a_longer_way_and_no_wrong_one() {
             (list.ignores, list.paging.family) = (true, family);
             walks_both_ways(&mut list, 7, &format!("{direction:?} {family:?}"));
         }
+    }
+}
+
+#[test]
+fn a_filter_for_nulls_that_shows_the_list_again_promises_nothing() {
+    for (ignores, nulls, more) in
+        [(true, 0, false), (true, 1, true), (false, 0, false), (false, 1, true), (false, 9, true)]
+    {
+        // The list begins with a run that no answer can hold.
+        let mut list = by(Kind::Number, Ascending, |row| match row {
+            20.. => model::null(),
+            _ => model::whole(row.max(9)),
+        });
+        list.rows.truncate(20 + nulls);
+        list.order.strong[0].nulls = Nulls::Last;
+        list.filters.as_mut().unwrap().columns[0].nulls = true;
+        (list.cap, list.paging.sizes) = (8, Sizes::Free { least: 1, most: Some(8) });
+        list.ignores = ignores;
+        let row = &list.rows[18];
+        let anchor = Anchor { keys: vec![KeyValue::Number("18".into())], id: KeyValue::Number(row.id().into()) };
+        let last = list.rows[19].id().to_owned();
+        let hint = Hint { offset: Offset(19), run: 1, within: 1, ..Hint::default() };
+        let page = list.page(Target { position: Position::After(anchor), hint }, 1).unwrap();
+        assert_eq!((ids(&page), page.next.is_some()), (vec![last], more), "{ignores} {nulls}: {:?}", list.asked);
     }
 }
 
