@@ -17,24 +17,61 @@ enum Edge {
     End,
 }
 
+/// Ties that come in any order, as a page met them: all that share so many leading keys are one run.
+#[derive(Clone, Copy)]
+struct Runs<'a> {
+    keys: usize,
+    shown: &'a [Showing],
+}
+
+impl Runs<'_> {
+    fn are_one(self, left: Place, right: Place) -> bool {
+        left[..self.keys] == right[..self.keys]
+    }
+
+    /// Whether an answer shows the run of a place from there to its end.
+    fn is_seen_behind(self, place: Place) -> bool {
+        self.shown.iter().any(|showing| {
+            let begins = showing.from_start || showing.places.is_some_and(|(least, _)| least <= place);
+            let ends = showing.places.is_some_and(|(_, greatest)| greatest[..self.keys] > place[..self.keys]);
+            begins && (ends || showing.to_end)
+        })
+    }
+
+    /// Whether an answer shows it from its beginning to there.
+    fn is_seen_before(self, place: Place) -> bool {
+        self.shown.iter().any(|showing| {
+            let ends = showing.to_end || showing.places.is_some_and(|(_, greatest)| greatest >= place);
+            let begins = showing.places.is_some_and(|(least, _)| least[..self.keys] < place[..self.keys]);
+            ends && (begins || showing.from_start)
+        })
+    }
+}
+
 impl Edge {
     /// Whether an answer shows all that there is between this and a later one. What an answer shows reaches from its
     /// first item to its last; of a filtered list nothing is known before the first but the run that this belongs to,
-    /// where the filter includes its value, for nobody sees what the filter leaves out.
-    fn seen_with(self, later: Self, showing: &Showing, run_keys: Option<usize>) -> bool {
-        // Of ties that come in any order, one shows where their run ends as well as another, once the run is passed.
-        let tied = |least: Place, place: Place| {
-            matches!(later, Self::End) && run_keys.is_some_and(|keys| least[..keys] == place[..keys])
+    /// where the filter includes its value, for nobody sees what the filter leaves out. A run of ties that was passed is
+    /// as good as its last item: one that came into it since shows where it ends as well as another.
+    fn seen_with(self, later: Self, showing: &Showing, runs: Option<Runs<'_>>) -> bool {
+        let apart = |runs: Runs<'_>| match (self, later) {
+            (Self::Row(place), Self::Row(later)) => !runs.are_one(place, later),
+            _ => true,
         };
+        let runs = runs.filter(|runs| apart(*runs));
         let begins = match self {
             Self::Row(place) => showing.places.is_some_and(|(least, _)| {
-                least <= place || tied(least, place) || (showing.whole_run && !showing.flipped && least[0] == place[0])
+                least <= place
+                    || runs.is_some_and(|runs| runs.are_one(least, place) && runs.is_seen_behind(place))
+                    || (showing.whole_run && !showing.flipped && least[0] == place[0])
             }),
             Self::Start | Self::End => false,
         };
         let reaches = match later {
             Self::Row(place) => showing.places.is_some_and(|(_, greatest)| {
-                greatest >= place || (showing.whole_run && showing.flipped && greatest[0] == place[0])
+                greatest >= place
+                    || runs.is_some_and(|runs| runs.are_one(greatest, place) && runs.is_seen_before(place))
+                    || (showing.whole_run && showing.flipped && greatest[0] == place[0])
             }),
             Self::Start | Self::End => false,
         };
@@ -64,8 +101,9 @@ impl Exchange<'_> {
             _ if self.page.next.is_none() => Some(Edge::End),
             _ => None,
         });
-        let run_keys = Some(self.shape.run_keys()).filter(|_| !self.shape.is_orderly());
-        let seen = |pair: &[Edge], showing: &Showing| pair[0].seen_with(pair[1], showing, run_keys);
+        let runs = Runs { keys: self.shape.run_keys(), shown: self.shown };
+        let runs = Some(runs).filter(|_| !self.shape.is_orderly());
+        let seen = |pair: &[Edge], showing: &Showing| pair[0].seen_with(pair[1], showing, runs);
         let unseen = edges.windows(2).find(|pair| !self.shown.iter().any(|showing| seen(pair, showing)));
         // A row whose id is there twice is passed over the second time.
         let twice = |showing: &Showing| {
