@@ -227,11 +227,9 @@ pub(super) fn pair(paging: &Paging, cap: Option<u32>, offsets: &Range<u64>) -> O
 
 /// A fetch that does not pass the depth that an upstream answers; `None` where too little would be left of it.
 #[must_use]
-pub(super) fn within(paging: &Paging, fetch: Slice, depth: u64) -> Option<Slice> {
+pub(super) fn within(paging: &Paging, fetch: Slice) -> Option<Slice> {
     let (begins, ends) = reach(fetch);
-    if ends <= depth {
-        return Some(fetch);
-    }
+    let Some(depth) = paging.max_depth.filter(|depth| ends > *depth) else { return Some(fetch) };
     let Slice::Offset { from, .. } = fetch else { return None };
     let room = u32::try_from(depth.checked_sub(begins)?).unwrap_or(LARGEST);
     let size = Askable::new(paging, None).between(1, room).next_back()?;

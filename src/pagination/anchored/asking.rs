@@ -179,12 +179,9 @@ impl State {
         if fetches.is_empty() {
             return self.spent();
         }
-        if let Some(depth) = self.request.paging.max_depth {
-            let within = |fetch: &Slice| plan::within(&self.request.paging, *fetch, depth);
-            fetches = fetches.iter().map_while(within).collect();
-            if fetches.is_empty() {
-                return self.too_deep();
-            }
+        fetches = fetches.iter().map_while(|fetch| plan::within(&self.request.paging, *fetch)).collect();
+        if fetches.is_empty() {
+            return self.too_deep();
         }
         self.requests += u32::try_from(fetches.len()).unwrap_or(u32::MAX);
         self.purpose = purpose;

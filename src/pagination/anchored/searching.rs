@@ -160,10 +160,6 @@ impl State {
             Growth::Rightward => Window { from: probe.new, ..probe.window },
             Growth::Leftward => Window { to: probe.new.saturating_add(1), ..probe.window },
         };
-        let slice = plan(probe.window).filter(shows).or_else(|| plan(unread))?;
-        match paging.max_depth {
-            Some(depth) => plan::within(paging, slice, depth),
-            None => Some(slice),
-        }
+        plan::within(paging, plan(probe.window).filter(shows).or_else(|| plan(unread))?)
     }
 }

@@ -36,6 +36,7 @@ impl Look {
         let from = before.saturating_sub(u64::from(run) + 2);
         let window = Window { from, to: before.saturating_add(2), before: 0, behind: most };
         let slice = *plan::plan(paging, learnt.cap, window, Growth::Rightward, 1).first()?;
+        let slice = plan::within(paging, slice)?;
         Some((Self(slice), Fetch::Slice(slice, Listing::default())))
     }
 

@@ -548,3 +548,20 @@ fn what_a_flipped_list_can_not_show_is_served_flagged_from_the_other_end() {
     let page = list.resolve(request).unwrap();
     assert!(page.unproven.is_some() && page.items.len() == 5 && page.level == Level::Positional);
 }
+
+#[test]
+fn nothing_is_asked_for_deeper_than_is_answered_where_a_run_is_looked_at() {
+    let mut list = List::new(vec![model::key("rank", Kind::Number, Ascending)], (0..40).map(|_| vec![model::whole(1)]));
+    list.paging.sizes = Sizes::Listed(vec![3, 7, 11, 15]);
+    list.paging.max_depth = Some(9);
+    (list.cap, list.filters) = (15, runs_by_id(2));
+    let more = list.rows.split_off(3);
+    let first = list.page(start(), 1).unwrap();
+    list.rows.extend(more);
+    let _ = list.page(first.next.unwrap(), 1);
+    assert!(list.asked.len() > 1);
+    for fetch in &list.asked {
+        let Fetch::Slice(slice, _) = fetch else { panic!("{fetch:?}") };
+        assert!(slice.begins().0 + u64::from(slice.size().0) <= 9, "{:?}", list.asked);
+    }
+}

@@ -99,17 +99,15 @@ impl State {
             // A plan without a request would go on for ever.
             return Step::Refuse(Refusal::BudgetExceeded);
         }
-        if let Some(depth) = self.request.paging.max_depth {
-            for fetch in &mut fetches {
-                let Some(shallow) = plan::within(&self.request.paging, fetch.slice, depth) else {
-                    return if self.is_full_and_goes_on() {
-                        self.serve_and_go_on()
-                    } else {
-                        Step::Refuse(Refusal::TooDeep)
-                    };
+        for fetch in &mut fetches {
+            let Some(shallow) = plan::within(&self.request.paging, fetch.slice) else {
+                return if self.is_full_and_goes_on() {
+                    self.serve_and_go_on()
+                } else {
+                    Step::Refuse(Refusal::TooDeep)
                 };
-                fetch.slice = shallow;
-            }
+            };
+            fetch.slice = shallow;
         }
         self.requests += u32::try_from(fetches.len()).unwrap_or(u32::MAX);
         self.purpose = purpose;
