@@ -14,7 +14,7 @@ use super::{
     paging::{Family, Learnt, Paging, Sizes},
     position::{Hint, Item, Position, Target},
     refusal::Refusal,
-    resolver::{PageRequest, ShortPages, Step, WhenUnproven, resolve},
+    resolver::{PageRequest, ShortPages, Step, Verify, WhenUnproven, resolve},
     window::{Offset, Slice},
 };
 use crate::json::Span;
@@ -38,6 +38,7 @@ struct List {
     /// What it says its total is.
     total: Option<u64>,
     unproven: WhenUnproven,
+    verify: Verify,
     short_pages: ShortPages,
     /// The kind of the strong key, and whether the upstream is said to order ties.
     kind: Kind,
@@ -55,6 +56,7 @@ impl List {
             cap: u32::MAX,
             total: None,
             unproven: WhenUnproven::Refuse,
+            verify: Verify::Always,
             short_pages: ShortPages::Refuse,
             kind: Kind::Inferred,
             ties: Ties::Unordered,
@@ -102,6 +104,7 @@ impl List {
         let mut step = resolve(PageRequest {
             learnt: self.learnt,
             unproven: self.unproven,
+            verify: self.verify,
             short_pages: self.short_pages,
             ..PageRequest::new(target, limit, order, paging, Marker::new(|_| Mark::of(0)))
         });
@@ -402,4 +405,56 @@ fn hostile_places_neither_overflow_nor_loop() {
             }
         }
     }
+}
+
+/// Goes back from the end by offsets alone, a page of one at a time, and gives what comes; each page before the one that
+/// led to it.
+fn walk_back_by_offset(
+    list: &mut List,
+    mut answer: impl FnMut(&List, Slice) -> Answer,
+) -> Result<Vec<String>, Refusal> {
+    list.verify = Verify::Never;
+    let (mut items, mut before) = (Vec::new(), u64::MAX);
+    let mut target = Some(Target { position: Position::End, hint: Hint::default() });
+    while let Some(at) = target {
+        let page = list.page_of(at, 1, &mut answer)?;
+        items.extend((0..page.items.len()).map(|item| String::from_utf8(page.item(item).to_vec()).unwrap()));
+        target = page.previous.clone();
+        if let Some(Target { position, .. }) = &target {
+            let Position::At(offset) = position else { panic!("back at {position:?} after {items:?}") };
+            assert!(offset.0 < before, "{offset:?} after {before}");
+            before = offset.0;
+        }
+    }
+    items.reverse();
+    Ok(items)
+}
+
+#[test]
+fn a_walk_back_by_offsets_does_not_begin_anew_where_a_count_says_that_there_is_more() {
+    let numbers = || (100..214).map(|rank| (rank.to_string(), rank.to_string()));
+    let mut list = List::new(Family::Offset, numbers());
+    list.total = Some(114);
+    assert_eq!(walk_back_by_offset(&mut list, List::answer).unwrap(), list.all());
+    // One that says of a place in the middle, however it is asked, that it is another.
+    let elsewhere = |list: &List, fetch: Slice| {
+        let offset = (fetch.begins().0 == 106).then_some(52);
+        Answer { offset, ..list.answer(fetch) }
+    };
+    let mut list = List { total: Some(114), ..List::new(Family::Offset, numbers()) };
+    list.paging.sizes = Sizes::Fixed(105);
+    assert!(matches!(walk_back_by_offset(&mut list, elsewhere), Err(Refusal::PositionLost { .. })));
+}
+
+#[test]
+fn an_end_that_a_silent_cap_makes_seem_farther_is_where_it_is_counted() {
+    let mut list = List::new(Family::Page, (100..166).map(|rank| (rank.to_string(), rank.to_string())));
+    (list.cap, list.total) = (33, Some(66));
+    list.paging.sizes = Sizes::Free { least: 1, most: Some(66) };
+    assert_eq!(walk_back_by_offset(&mut list, List::answer).unwrap(), list.all());
+    let status = |list: &List, fetch: Slice| match list.answer(fetch) {
+        answer if answer.items.is_empty() => Answer { standing: Standing::PastEnd, ..Answer::default() },
+        answer => answer,
+    };
+    assert_eq!(walk_back_by_offset(&mut list, status).unwrap(), list.all());
 }

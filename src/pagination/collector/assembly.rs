@@ -42,6 +42,11 @@ impl Collector {
         let first = self.taken.first().map(|first| self.before(*first, counted)).transpose()?;
         let last = self.taken.last().map(|last| self.after(*last, counted)).transpose()?;
         let start = Target { position: Position::Start, hint: self.carried() };
+        let back = || match counted {
+            // Where offsets alone count, the end may be believed behind the page, and a walk back would begin there again.
+            Some(total) if self.unchecked && self.offset > 0 => self.ending_at(self.offset.min(total), counted),
+            _ => end.clone(),
+        };
         let items = self.taken.iter().map(|taken| ItemPlace {
             answer: u32::try_from(taken.view).unwrap_or(u32::MAX),
             item: u32::try_from(self.views[taken.view].item(taken.place)).unwrap_or(u32::MAX),
@@ -59,7 +64,7 @@ impl Collector {
             edges: edge(first.as_ref()).zip(edge(last.as_ref())),
             offset: self.taken.first().map_or(self.offset, |first| self.offset_of(*first)),
             next: (self.more_behind == Some(true)).then(|| last.unwrap_or(start)),
-            previous: (self.more_before == Some(true)).then(|| first.unwrap_or_else(|| end.clone())),
+            previous: (self.more_before == Some(true)).then(|| first.unwrap_or_else(back)),
             last: counted.filter(|total| *total > 0).map(|_| end),
             total,
             level,
@@ -78,8 +83,7 @@ impl Collector {
     fn before(&self, taken: Taken, total: Option<u64>) -> Result<Target, Unsorted> {
         let offset = self.offset_of(taken);
         if self.unchecked {
-            let offset = Offset(offset.saturating_sub(self.limit as u64));
-            return Ok(Target { position: Position::At(offset), hint: Hint { offset, total, ..self.carried() } });
+            return Ok(self.ending_at(offset, total));
         }
         let view = &self.views[taken.view];
         let (run, within) = (view.run_from(&self.order, taken.place), view.within_from(&self.order, taken.place));
@@ -97,6 +101,12 @@ impl Collector {
         let (run, within) = (view.run_through(&self.order, taken.place), view.within_through(&self.order, taken.place));
         let position = Position::After(self.anchor(view, taken.place)?);
         Ok(Target { position, hint: Hint { offset, run, within, total, ..self.carried() } })
+    }
+
+    /// The page before an offset, whatever is there.
+    fn ending_at(&self, offset: u64, total: Option<u64>) -> Target {
+        let offset = Offset(offset.saturating_sub(self.limit as u64));
+        Target { position: Position::At(offset), hint: Hint { offset, total, ..self.carried() } }
     }
 
     /// What every hint of a walk carries on.

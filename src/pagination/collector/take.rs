@@ -29,7 +29,8 @@ impl Collector {
     /// [`Unsorted`] where the answer can't be compared with the boundary, or holds an id twice.
     pub(in crate::pagination) fn take(&mut self, view: View) -> Result<Progress, Unsorted> {
         if self.ground == Ground::Whole {
-            let seen = view.behind();
+            // Nothing that came disproves what an empty answer says.
+            let seen = if view.is_empty() { 0 } else { view.behind() };
             self.total = view.answer.total.or(self.total).filter(|total| total.value >= seen || !total.exact);
         }
         match self.boundary.clone() {

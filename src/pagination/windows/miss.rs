@@ -83,8 +83,10 @@ impl State {
             return self.ask_window();
         }
         let by_offset = self.request.verify == Verify::Never || super::asks_by_offset(&self.request);
-        if by_offset && self.flagged.is_none_or(|reason| reason == Unproven::Position) {
-            // Whoever asks by offset, behind the end too, is shown what is there.
+        let counted_in = self.total.is_some_and(|total| total > self.collector.offset());
+        if by_offset && !counted_in && self.flagged.is_none_or(|reason| reason == Unproven::Position) {
+            // Whoever asks by offset, behind the end too, is shown what is there. An empty page leads back to the end of the
+            // list: where a count says that the offset is before it, a walk back would begin anew for ever.
             self.collector.end_here();
             return self.serve(false);
         }
