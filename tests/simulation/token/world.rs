@@ -84,6 +84,8 @@ pub(crate) struct World {
     /// How many items were deleted or moved, and how many changes there were at all.
     pub(crate) losses: u64,
     pub(crate) changes: u64,
+    /// How many items came to stand where none stood, the first ones among them.
+    pub(crate) arrivals: u64,
     hidden: u32,
     next_id: u32,
 }
@@ -91,7 +93,7 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(shape: Shape, count: u32, hidden: u32, dice: &mut Dice) -> Self {
         let (rows, now, next_id) = (Vec::new(), 0, 1);
-        let mut world = Self { shape, rows, now, losses: 0, changes: 0, hidden, next_id };
+        let mut world = Self { shape, rows, now, losses: 0, changes: 0, arrivals: 0, hidden, next_id };
         for _ in 0..count {
             world.insert(false, dice);
         }
@@ -171,6 +173,7 @@ impl World {
             Shape::Undeclared | Shape::Anonymous => row.rank,
         };
         let at = self.rows.partition_point(|other| other.rank < row.rank);
+        self.arrivals += 1;
         self.rows.insert(at, row);
     }
 }
