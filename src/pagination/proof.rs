@@ -150,7 +150,9 @@ impl View {
                 (false, false) => behind,
             };
         let nothing_behind = later.is_empty() || comes_again;
-        let covered = hides && later.answer.total.is_some_and(|total| total.exact) && all_counted;
+        // A count of fewer than come is of another time, and says nothing of what is hidden.
+        let counts_all = later.answer.total.is_some_and(|total| total.exact && total.value >= later.shown_to());
+        let covered = hides && counts_all && all_counted;
         let shown = !answer.items.is_empty() || from_start;
         let ends = later.ends || covered || (nothing_behind && all_counted && shown);
         if !nothing_behind {
@@ -251,6 +253,11 @@ impl View {
     #[must_use]
     pub(super) fn behind(&self) -> u64 {
         if self.hides { self.asked_to.max(self.begins) } else { self.begins.saturating_add(self.len() as u64) }
+    }
+
+    /// At least so far the list goes, as far as anything came.
+    fn shown_to(&self) -> u64 {
+        if self.is_empty() { 0 } else { self.begins.saturating_add(self.len() as u64) }
     }
 
     /// The offset at which the item at a place is believed to stand, or behind the item before it. What is hidden may be
