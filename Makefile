@@ -52,7 +52,7 @@ demo: build-needs
 
 .PHONY: test
 test: lint test-env
-	cargo test --locked
+	tests/all.sh
 
 .PHONY: lint
 lint: build-needs $(CARGO_DENY)

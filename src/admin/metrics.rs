@@ -19,12 +19,15 @@ pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8"
 
 /// All that was counted of the routes in force, and of requests that no route covers: those have no route label. `now` is
 /// in seconds since 1970.
-pub(super) fn render(snapshot: &Snapshot, now: u64) -> String {
+pub(super) fn render(snapshot: &Snapshot, in_flight: usize, now: u64) -> String {
     let routes = snapshot.routes.iter().map(|route| &*route.metrics);
     let mut text = write(&routes.chain([&*snapshot.metrics]).collect::<Vec<_>>());
-    let name = "cursorgate_pivot_cache_bytes";
-    let help = "What remembered keys of items take in memory, about.";
-    let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {}\n", snapshot.pivots.size());
+    let mut gauge = |name, help, value: u64| {
+        let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n");
+    };
+    let help = "Requests that have begun and not ended.";
+    gauge("cursorgate_requests_in_flight", help, u64::try_from(in_flight).unwrap_or(u64::MAX));
+    gauge("cursorgate_pivot_cache_bytes", "What remembered keys of items take in memory, about.", snapshot.pivots.size());
     write_legacy(&mut text, snapshot, now);
     text
 }

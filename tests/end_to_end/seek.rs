@@ -248,6 +248,10 @@ fn one_look_up_serves_all_who_wait() {
     for client in &mut clients {
         ask(client, &target);
     }
+    // Who comes when the look-up has ended, and before its page is remembered, would rightly ask once more.
+    let waiting = format!("cursorgate_requests_in_flight {CLIENTS}\n");
+    let all_wait = || crate::harness::http::get(gateway.admin, "/metrics").text().contains(&waiting).then_some(());
+    crate::harness::eventually("all clients", all_wait);
     crate::harness::eventually("the look-up", || (look_ups(&upstream) > 0).then_some(()));
     gate.open();
     let pages: Vec<Response> = thread::scope(|scope| {
