@@ -27,7 +27,11 @@ pub(super) fn render(snapshot: &Snapshot, in_flight: usize, now: u64) -> String 
     };
     let help = "Requests that have begun and not ended.";
     gauge("cursorgate_requests_in_flight", help, u64::try_from(in_flight).unwrap_or(u64::MAX));
-    gauge("cursorgate_pivot_cache_bytes", "What remembered keys of items take in memory, about.", snapshot.pivots.size());
+    gauge(
+        "cursorgate_pivot_cache_bytes",
+        "What remembered keys of items take in memory, about.",
+        snapshot.pivots.size(),
+    );
     write_legacy(&mut text, snapshot, now);
     text
 }

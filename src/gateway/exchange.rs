@@ -18,7 +18,7 @@ use super::{
     flights::Found,
     join::join_all,
     list::List,
-    pivots::{LookUp, Pivots},
+    pivots::{Known, LookUp, Pivots},
     snapshot::Route,
     tokens::{Placed, Tokens},
 };
@@ -29,8 +29,9 @@ use crate::{
         answer::{Answer, Standing},
         fetch::Fetch,
         key::KeyValue,
-        mark::Marker,
+        mark::{Mark, Marker},
         page::Page,
+        position::Position,
         refusal::Refusal,
         resolver::{PageRequest, Step, resolve},
     },
@@ -86,14 +87,27 @@ enum Hitch {
     /// The place can't be asked for by filters: a key can't be written in the upstream's words, or the client's own filter
     /// would be lost. It can be looked for without.
     Unfiltered,
+    /// The pivot's keys came to be known while this request was about to look them up.
+    Known(Arc<Known>),
 }
 
 impl Hitch {
+    /// The keys that came to be known.
+    fn keys(came: &Result<Came, Self>) -> Option<Vec<KeyValue>> {
+        match came {
+            Err(Self::Known(known)) => Some(known.keys.clone()),
+            _ => None,
+        }
+    }
+
     fn into_failure(self) -> Failure {
         match self {
             Self::Failed(failure) => failure,
             Self::Unfiltered => {
                 Failure::logged(Code::Internal, "the page can't be asked for", "no filter can say a key".to_owned())
+            }
+            Self::Known(_) => {
+                Failure::logged(Code::Internal, "the page can't be asked for", "its pivot was known twice".to_owned())
             }
         }
     }
@@ -133,6 +147,11 @@ impl Exchange<'_> {
     pub(super) async fn resolve(self, placed: Placed, limit: u32, outcome: &mut Outcome) -> Result<Decision, Failure> {
         outcome.pivot = placed.pivot.is_some().then_some("cache");
         let request = self.page_request(placed, limit);
+        let mark = match &request.target.position {
+            Position::AfterPivot(pivot) | Position::BeforePivot(pivot) if request.pivot.is_none() => pivot.fingerprint,
+            _ => None,
+        };
+        let mut unknown = mark.map(|mark| (mark, Box::new(request.clone())));
         let mut without_filters =
             request.filters.is_some().then(|| Box::new(PageRequest { filters: None, ..request.clone() }));
         let mut step = resolve(request);
@@ -142,7 +161,14 @@ impl Exchange<'_> {
             match step {
                 Step::Fetch(fetches, pending) => {
                     let mut answers = Vec::with_capacity(fetches.len());
-                    let all = self.fetch_all(&fetches).await;
+                    let all = self.fetch_all(&fetches, unknown.as_ref().map(|(mark, _)| *mark)).await;
+                    if let Some(keys) = all.iter().find_map(Hitch::keys)
+                        && let Some((_, request)) = unknown.take()
+                    {
+                        outcome.pivot = Some("cache");
+                        step = resolve(PageRequest { pivot: Some(keys), ..*request });
+                        continue;
+                    }
                     let is_unfiltered = all.iter().any(|came| matches!(came, Err(Hitch::Unfiltered)));
                     if let (true, Some(request)) = (is_unfiltered, without_filters.take()) {
                         step = resolve(*request);
@@ -206,18 +232,19 @@ impl Exchange<'_> {
     }
 
     /// All at once; one alone, as nearly always, without ado.
-    async fn fetch_all(self, fetches: &[Fetch]) -> Vec<Result<Came, Hitch>> {
+    async fn fetch_all(self, fetches: &[Fetch], mark: Option<Mark>) -> Vec<Result<Came, Hitch>> {
         match fetches {
-            [one] => vec![self.fetch(one).await],
-            several => join_all(several.iter().map(|fetch| self.fetch(fetch))).await,
+            [one] => vec![self.fetch(one, mark).await],
+            several => join_all(several.iter().map(|fetch| self.fetch(fetch, mark))).await,
         }
     }
 
-    async fn fetch(self, fetch: &Fetch) -> Result<Came, Hitch> {
+    /// `mark` is that of the pivot's keys, where they are not known yet.
+    async fn fetch(self, fetch: &Fetch, mark: Option<Mark>) -> Result<Came, Hitch> {
         match fetch {
             Fetch::Slice(..) | Fetch::Token(_) => self.ask(fetch).await,
             Fetch::Item(id) => match self.tokens.scope() {
-                Some(scope) => self.look_up(fetch, id, scope.key(id, None)).await,
+                Some(scope) => self.look_up(fetch, id, mark, scope.key(id, None)).await,
                 None => self.ask(fetch).await,
             },
             // A page without a total is worth more than none at all.
@@ -230,9 +257,13 @@ impl Exchange<'_> {
 
     /// An item's own resource, with the client's own credentials; one request for all who want the same with the same
     /// ones at the same time.
-    async fn look_up(self, fetch: &Fetch, id: &KeyValue, key: u128) -> Result<Came, Hitch> {
+    async fn look_up(self, fetch: &Fetch, id: &KeyValue, mark: Option<Mark>, key: u128) -> Result<Came, Hitch> {
         // Boxed, for it holds all that `ask` does once more, and is seldom needed.
         let look = Box::pin(async {
+            // Another look-up may have ended since this request found that the keys are not known.
+            if let Some(known) = mark.and_then(|mark| self.tokens.known(id, mark)) {
+                return Err(Hitch::Known(known));
+            }
             let Came { answer, headers, .. } = self.ask(fetch).await?;
             // At once, so that whoever comes too late to share it finds it.
             self.tokens.remember_item(id, &answer, self.made_by);

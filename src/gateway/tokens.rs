@@ -162,7 +162,7 @@ impl<'a> Tokens<'a> {
     }
 
     /// What is remembered of an item whose keys had this mark.
-    fn known(&self, id: &KeyValue, mark: Mark) -> Option<Arc<Known>> {
+    pub(super) fn known(&self, id: &KeyValue, mark: Mark) -> Option<Arc<Known>> {
         self.pivots.find(self.scope.as_ref()?, id, mark, self.instant)
     }
 

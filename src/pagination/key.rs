@@ -175,7 +175,26 @@ impl<'a> Key<'a> {
             Self::Kept(value) => Some(Scalar::of(value)),
         }
     }
+
+    /// The value, where it is a number spelt as most ids and counts are: a few digits, the first of which is not 0.
+    pub(super) fn counted(self) -> Option<u64> {
+        let digits = match self {
+            Self::Raw(raw) => raw,
+            Self::Kept(KeyValue::Number(digits)) => digits.as_bytes(),
+            Self::Kept(_) => return None,
+        };
+        if digits.len() > MOST_COUNTED || !matches!(digits.first(), Some(b'1'..=b'9')) {
+            return None;
+        }
+        digits.iter().try_fold(0, |value: u64, byte| {
+            let digit = byte.wrapping_sub(b'0');
+            (digit < 10).then(|| value * 10 + u64::from(digit))
+        })
+    }
 }
+
+/// Numbers of so many digits fit into 64 bits.
+const MOST_COUNTED: usize = 19;
 
 /// The one spelling of an id by which it is known again in another answer: strings decoded, numbers without blanks and
 /// superfluous zeros. Borrowed wherever the upstream spells it so.
@@ -214,6 +233,9 @@ pub fn compare(key: &SortKey, extent: Extent, left: Key<'_>, right: Key<'_>) -> 
     {
         return Some(Ordering::Equal);
     }
+    if let (Kind::Inferred | Kind::Number, Some(left), Some(right)) = (&key.kind, left.counted(), right.counted()) {
+        return Some(directed(key, left.cmp(&right)));
+    }
     let (left, right) = (left.scalar()?, right.scalar()?);
     let ascending = match (&left, &right) {
         (Scalar::Null, Scalar::Null) => {
@@ -235,10 +257,15 @@ pub fn compare(key: &SortKey, extent: Extent, left: Key<'_>, right: Key<'_>) -> 
         },
         (left, right) => compare_values(&key.kind, extent, left, right)?,
     };
-    Some(match key.direction {
+    Some(directed(key, ascending))
+}
+
+/// How values that compare like this stand in a list with a direction.
+pub(super) fn directed(key: &SortKey, ascending: Ordering) -> Ordering {
+    match key.direction {
         Direction::Ascending => ascending,
         Direction::Descending => ascending.reverse(),
-    })
+    }
 }
 
 /// Compares two values that are no nulls, ascending.

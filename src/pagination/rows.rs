@@ -121,6 +121,21 @@ pub(super) fn compare_strong(answer: &Answer, order: &Order, left: usize, right:
     }
 }
 
+/// Whether the ids are the whole order, are plain numbers, and each comes after the one before it: of most lists by id
+/// that is so, and nothing else about their order has to be looked at.
+pub(super) fn are_counted(answer: &Answer, order: &Order) -> bool {
+    if !order.strong.is_empty() || !matches!(order.id.kind, Kind::Inferred | Kind::Number) {
+        return false;
+    }
+    let mut ids = answer.keys.iter().map(|id| Key::Raw(id.of(&answer.body)).counted());
+    let Some(Some(mut before)) = ids.next() else { return false };
+    ids.all(|id| {
+        let follows = id.is_some_and(|id| key::directed(&order.id, before.cmp(&id)) == Ordering::Less);
+        before = id.unwrap_or(before);
+        follows
+    })
+}
+
 /// Compares the ids of two items.
 pub(super) fn compare_ids(answer: &Answer, order: &Order, left: usize, right: usize) -> Option<Ordering> {
     let id = |item| row(answer, order, item).last().copied().unwrap_or_default().of(&answer.body);

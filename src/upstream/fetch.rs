@@ -6,6 +6,7 @@
 
 use std::{
     io::Read,
+    pin::pin,
     time::{Duration, Instant},
 };
 
@@ -115,9 +116,14 @@ impl Fetcher {
         body: &[u8],
         bounds: Bounds,
     ) -> Result<Fetched, FetchError> {
-        match tokio::time::timeout(bounds.whole, self.ask(peers, request, body, bounds)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(FetchError::Timeout(format!("no whole answer within {:?}", bounds.whole))),
+        // Not by `timeout`, which would move what is asked into itself: it is large.
+        let asking = pin!(self.ask(peers, request, body, bounds));
+        tokio::select! {
+            biased;
+            outcome = asking => outcome,
+            () = tokio::time::sleep(bounds.whole) => {
+                Err(FetchError::Timeout(format!("no whole answer within {:?}", bounds.whole)))
+            }
         }
     }
 

@@ -308,6 +308,11 @@ impl Collector {
         if taken.clone().next().is_none() {
             // Nothing was had before: where no two of these are the same, as nearly always, all are taken.
             let fitting: Vec<usize> = places.clone().take(need).collect();
+            // Where the ids are the whole order, each was seen to come after the one before it.
+            if self.order.strong.is_empty() && self.order.declared && !self.unchecked {
+                let last = fitting.last().copied();
+                return Ok((fitting, last));
+            }
             let mut ids: Vec<_> = fitting.iter().filter_map(|place| view.id(&self.order, *place)).collect();
             ids.sort_unstable();
             if ids.windows(2).all(|pair| pair[0] != pair[1]) {

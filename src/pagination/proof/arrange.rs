@@ -18,6 +18,9 @@ impl View {
         }
         if count == 1 {
             rows::check_alone(&self.answer, order)?;
+        } else if rows::are_counted(&self.answer, order) {
+            self.close_run(order, 0..1)?;
+            return self.close_run(order, count - 1..count);
         }
         let (mut run, mut group) = (0, 0);
         let mut apart = false;

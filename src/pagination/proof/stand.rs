@@ -37,6 +37,8 @@ impl View {
         let run = match rows::opaque_at(order, anchor) {
             Some(_) if anchor.keys.len() != order.strong.len() => return Err(Unplaced::Incomparable),
             Some(_) => self.opaque_run(order, anchor)?,
+            // Without strong keys nothing tells runs apart.
+            None if order.strong.is_empty() => 0..self.len(),
             None => {
                 let by_run = |place| self.relate(order, place, anchor).map(|relation| relation.strong);
                 self.between(0..self.len(), by_run).ok_or(Unplaced::Incomparable)?
