@@ -50,6 +50,8 @@ pub(super) struct View {
     pub(super) checked: bool,
     /// Nothing shows it, but this edge of it is taken to be at the boundary, or to be the end.
     pub(super) assumed: Option<Side>,
+    /// It is the page that was asked for, of a smaller size than was asked for, and so stands before that place.
+    pub(super) falls_short: bool,
     /// Of the offsets that it covers, more than it has items, the rest is hidden.
     hides: bool,
     /// The items by place, where that is not the upstream's own sequence.
@@ -116,6 +118,7 @@ impl View {
             capped: false,
             checked: false,
             assumed: None,
+            falls_short: false,
             hides,
             arrangement: None,
             sure: usable.clone(),
@@ -172,6 +175,7 @@ impl View {
             capped: false,
             checked: true,
             assumed: None,
+            falls_short: false,
             hides,
             arrangement: None,
             sure: usable.clone(),
@@ -209,6 +213,9 @@ impl View {
             capped,
             checked,
             assumed: None,
+            falls_short: matches!(fetch, Slice::Page { number, .. } if used < fetch.size().0
+                && begins < fetch.begins().0
+                && begins == number.0.saturating_mul(u64::from(used))),
             hides: paging.hidden,
             arrangement: None,
             sure: usable.clone(),

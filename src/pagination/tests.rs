@@ -11,7 +11,7 @@ use super::{
     mark::{Mark, Marker},
     order::{Direction, Kind, Nulls, Order, SortKey, Ties},
     page::{Level, Page, Unproven},
-    paging::{Family, Learnt, Paging, Sizes},
+    paging::{EndEvidence, Family, Learnt, Paging, Sizes},
     position::{Hint, Item, Position, Target},
     refusal::Refusal,
     resolver::{PageRequest, ShortPages, Step, Verify, WhenUnproven, resolve},
@@ -311,6 +311,39 @@ fn an_item_alone_must_be_of_its_kind() {
     ] {
         assert_eq!(alone(kind.clone(), of_it), Ok(Level::Exact), "{kind:?}");
         assert!(matches!(alone(kind.clone(), other), Err(Refusal::Unsorted(_))), "{kind:?}: {other}");
+    }
+}
+
+#[test]
+fn a_page_of_a_smaller_size_is_not_the_place_that_was_asked_for() {
+    for total in [None, Some(123)] {
+        for offset in [26, 60, 120, 122] {
+            let rows = (1_000..1_123).map(|rank| (rank.to_string(), rank.to_string()));
+            let mut list = List { cap: 10, total, ..List::new(Family::Page, rows) };
+            let echoing = |list: &List, fetch: Slice| {
+                let size = fetch.size().0.min(list.cap);
+                Answer { size: Some(size), ..list.answer(fetch) }
+            };
+            let at = Target { position: Position::At(Offset(offset)), hint: Hint::default() };
+            let page = list.page_of(at, 1, echoing).unwrap();
+            assert_eq!(page.items.len(), 1, "nothing at {offset}, {total:?}");
+            assert_eq!(page.item(0), list.all()[usize::try_from(offset).unwrap()].as_bytes(), "{total:?}");
+        }
+    }
+}
+
+#[test]
+fn a_seam_behind_the_end_is_looked_for_before_it() {
+    for left in 1..6 {
+        let mut list = List::new(Family::Offset, (1_000..1_006).map(|rank| (rank.to_string(), rank.to_string())));
+        (list.cap, list.paging.sizes) = (2, Sizes::Fixed(2));
+        list.paging.end = EndEvidence::ShortPage;
+        let first = list.page(start(), 2).unwrap();
+        let second = list.page(first.next.clone().unwrap(), 2).unwrap();
+        list.rows.drain(..6 - left);
+        let page = list.page(second.next.clone().unwrap(), 2).unwrap();
+        let expected = if left > 1 { "10041004" } else { "10051005" };
+        assert_eq!(page.item(0), expected.as_bytes(), "{left} left");
     }
 }
 

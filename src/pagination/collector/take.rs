@@ -141,7 +141,8 @@ impl Collector {
         }
         let counted_out = view.answer.total.is_some_and(|total| total.exact && offset >= total.value);
         let behind = offset >= view.behind();
-        let may_hold = view.short || (!view.is_empty() && !view.ends && offset < view.asked_to);
+        let elsewhere = offset < view.asked_to || view.falls_short;
+        let may_hold = view.short || (!view.is_empty() && !view.ends && elsewhere);
         if behind && may_hold && !counted_out {
             return Ok(Progress::Missed(Box::new(view), Side::Right));
         }

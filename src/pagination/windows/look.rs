@@ -103,11 +103,7 @@ impl State {
                 view.assume_end();
             }
             self.suspect(&view, confirming);
-            if !view.is_empty() && (view.ends || view.short) && !view.capped {
-                self.end_seen = Some(view.behind());
-            } else if view.is_empty() && !self.request.paging.hidden {
-                self.end_seen = Some(self.end_seen.map_or(view.begins, |end| end.min(view.begins)));
-            }
+            self.note_end(&view);
             let (short, growth) = (Short::of(&view, fetch.slice), self.collector.growth());
             if let Some(cap) = self.cap_disproved_by_count(&view, fetch.slice) {
                 (self.cap, self.searching) = (Some(cap), true);
@@ -163,6 +159,15 @@ impl State {
         let reaches_too_far = total.value.saturating_add(OVERTAKEN) < view.behind();
         let is_new = (2..slice.size().0).contains(&count) && self.cap.is_none_or(|cap| count < cap);
         (reaches_too_far && is_new).then_some(count)
+    }
+
+    /// Where the list is believed to end.
+    pub(super) fn note_end(&mut self, view: &View) {
+        if !view.is_empty() && (view.ends || view.short) && !view.capped {
+            self.end_seen = Some(view.behind());
+        } else if view.is_empty() && !self.request.paging.hidden {
+            self.end_seen = Some(self.end_seen.map_or(view.begins, |end| end.min(view.begins)));
+        }
     }
 
     /// A cap that is applied in silence: an answer is short although there is more, as it says or as is seen.

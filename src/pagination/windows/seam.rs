@@ -6,7 +6,7 @@
 use super::{Asked, Purpose, State, Step};
 use crate::pagination::{
     answer::Answer,
-    collector::Progress,
+    collector::{Progress, Side},
     plan,
     proof::View,
     window::{Offset, Slice},
@@ -91,14 +91,20 @@ impl State {
             Read::Between(held, middle) => {
                 let again = answers.pop().and_then(|answer| self.view(answer, twice.into(), false).ok());
                 let Some(again) = again else { return self.again() };
+                self.note_end(&again);
                 if !self.is_the_same(&held, &again) {
                     return self.torn(twice, again);
                 }
+                let nothing_from = Some(again.begins).filter(|_| again.is_empty() && !again.from_start);
                 match self.join(twice, again, &between, middle) {
                     Some(joined) => self.take_joined(joined, twice),
                     None => {
                         // Only of pages of one size is it sure that nothing is between them.
                         self.one_size = true;
+                        if let Some(end) = nothing_from.filter(|_| !self.request.paging.hidden) {
+                            // What comes before it does not reach so far either: the list ends somewhere before.
+                            self.search.missed(Side::Left, end, end);
+                        }
                         self.again()
                     }
                 }
@@ -162,6 +168,12 @@ impl State {
             parts.push((*slice, self.view(answer, (*slice).into(), false).ok()?));
         }
         parts.sort_by_key(|(slice, _)| slice.begins());
+        if let Some(end) = parts.iter().position(|(_, view)| view.ends)
+            && parts[end + 1..].iter().all(|(_, view)| view.is_empty())
+        {
+            // Behind the end nothing was to be expected, wherever it was asked for.
+            parts.truncate(end + 1);
+        }
         let order = &self.request.order;
         let mut steps = Vec::with_capacity(parts.len());
         for pair in parts.windows(2) {
