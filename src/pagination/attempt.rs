@@ -5,6 +5,7 @@
 
 use super::{
     answer::Answer,
+    fetch::Fetch,
     position::Position,
     refusal::Refusal,
     resolver::{Machine, PageRequest, Pending, Step, WhenUnproven},
@@ -17,7 +18,7 @@ type Way = fn(PageRequest) -> Step;
 /// Looks for a page one way and, where that proves nothing, the other way.
 pub(super) fn resolve(request: PageRequest, first: impl FnOnce(PageRequest) -> Step, other: Way) -> Step {
     let careful = PageRequest { unproven: WhenUnproven::Refuse, ..request.clone() };
-    Attempt { request, other: Some(other), spent: 0, requests: 0 }.follow(first(careful))
+    Attempt { request, other: Some(other), total: None, spent: 0, requests: 0 }.follow(first(careful))
 }
 
 #[derive(Debug)]
@@ -25,17 +26,25 @@ struct Attempt {
     request: PageRequest,
     /// The way that was not tried yet.
     other: Option<Way>,
+    /// How long the list is, as the last answer said that was not filtered.
+    total: Option<u64>,
     /// How many requests the way that is given up took, and how many all have taken.
     spent: u32,
     requests: u32,
 }
 
+/// Answers are awaited, to fetches which are of the whole list or not.
 #[derive(Debug)]
-struct Waiting(Attempt, Pending);
+struct Waiting(Attempt, Pending, Vec<bool>);
 
 impl Machine for Waiting {
     fn resume(self: Box<Self>, answers: Vec<Answer>) -> Step {
-        let Self(attempt, inner) = *self;
+        let Self(mut attempt, inner, of_the_whole) = *self;
+        for (answer, of_the_whole) in answers.iter().zip(of_the_whole) {
+            if let Some(total) = answer.total.filter(|total| of_the_whole && total.exact) {
+                attempt.total = Some(total.value);
+            }
+        }
         attempt.follow(inner.resume(answers))
     }
 }
@@ -45,7 +54,12 @@ impl Attempt {
         match step {
             Step::Fetch(fetches, inner) => {
                 self.requests = self.requests.saturating_add(u32::try_from(fetches.len()).unwrap_or(u32::MAX));
-                Step::Fetch(fetches, Pending(Box::new(Waiting(self, inner))))
+                let of_the_whole = |fetch: &Fetch| match fetch {
+                    Fetch::Slice(_, listing) => listing.filter.is_none(),
+                    _ => false,
+                };
+                let of_the_whole = fetches.iter().map(of_the_whole).collect();
+                Step::Fetch(fetches, Pending(Box::new(Waiting(self, inner, of_the_whole))))
             }
             Step::Serve(mut page) => {
                 page.requests = page.requests.saturating_add(self.spent);
@@ -79,9 +93,13 @@ impl Attempt {
         self.follow(other(rest))
     }
 
-    /// A refusal that says where the page is in the whole list.
+    /// A refusal that says where the page is in the whole list: never behind its end, where that was told.
     fn place(&self, refusal: Refusal) -> Refusal {
         let nearest = nearest(&self.request);
+        let nearest = match self.total {
+            Some(total) if total <= nearest.0 => Offset(total.saturating_sub(u64::from(self.request.limit))),
+            _ => nearest,
+        };
         match refusal {
             Refusal::PositionLost { .. } => Refusal::PositionLost { nearest },
             Refusal::TieRun { .. } => Refusal::TieRun { nearest },

@@ -8,11 +8,12 @@ use std::sync::Arc;
 use super::{
     answer::{Answer, Standing, Total},
     fetch::Fetch,
+    key::KeyValue,
     mark::{Mark, Marker},
     order::{Direction, Kind, Nulls, Order, SortKey, Ties},
     page::{Level, Page, Unproven},
     paging::{EndEvidence, Family, Learnt, Paging, Sizes},
-    position::{Hint, Item, Position, Target},
+    position::{Anchor, Hint, Item, Position, Target},
     refusal::Refusal,
     resolver::{PageRequest, ShortPages, Step, Verify, WhenUnproven, resolve},
     window::{Offset, Slice},
@@ -344,6 +345,23 @@ fn a_seam_behind_the_end_is_looked_for_before_it() {
         let page = list.page(second.next.clone().unwrap(), 2).unwrap();
         let expected = if left > 1 { "10041004" } else { "10051005" };
         assert_eq!(page.item(0), expected.as_bytes(), "{left} left");
+    }
+}
+
+#[test]
+fn what_is_refused_is_nearest_to_a_place_in_the_list() {
+    for hinted in [21, 40, 105] {
+        let rows = (0..14).map(|row| ((row / 4).to_string(), (100 + row).to_string()));
+        let mut list = List { cap: 2, ..List::new(Family::Page, rows) };
+        list.learnt = Learnt { honoured: 2, cap: Some(2) };
+        let anchor = Anchor { keys: vec![KeyValue::Number("2".into())], id: KeyValue::Number("109".into()) };
+        let hint = Hint { offset: Offset(hinted), run: 2, ..Hint::default() };
+        match list.page(Target { position: Position::After(anchor), hint }, 1) {
+            Err(Refusal::TieRun { nearest } | Refusal::PositionLost { nearest }) => {
+                assert!(nearest.0 < 14, "{nearest:?}")
+            }
+            other => panic!("{other:?}"),
+        }
     }
 }
 

@@ -137,6 +137,8 @@ struct State {
     one_size: bool,
     /// Where the list ended, as the last answer that was short of what was asked for made believe.
     end_seen: Option<u64>,
+    /// As far as items were seen.
+    seen_to: u64,
     /// The exact total that was told last, and whether that was another than the one before.
     total: Option<u64>,
     recounted: bool,
@@ -174,6 +176,7 @@ pub(super) fn resolve(request: PageRequest, ground: Ground) -> Step {
         torn: 0,
         one_size: false,
         end_seen: None,
+        seen_to: 0,
         total: None,
         recounted: false,
         flagged: (asks_by_offset(&request) && !unverified).then_some(Unproven::Position),

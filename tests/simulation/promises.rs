@@ -250,6 +250,8 @@ impl Exchange<'_> {
         let counted = self.undisturbed && self.traits.family == Family::Offset && !self.traits.lags && plain;
         // Where the end comes again without a word, nobody knows where an answer begins.
         let counted = counted && self.traits.past != Past::Repeat;
+        // What a false status hides of a run may come before what is shown of it.
+        let counted = counted && !self.shown.iter().any(|showing| showing.hoax);
         let honest = !matches!(self.traits.echoes, Echoes::Nonsense | Echoes::Asked);
         if let (true, true, Some(first)) = (counted, honest || self.answers == 1, rows.first()) {
             let truth = self.passed[0].count_before(first.place) as u64;

@@ -312,6 +312,16 @@ fn filters_that_are_ignored_are_a_longer_way_and_no_wrong_one() {
 }
 
 #[test]
+fn the_end_that_is_refused_is_where_the_list_ends_by_now() {
+    let mut list = by(Kind::Number, Ascending, |_| model::whole(7));
+    list.rows.truncate(8);
+    (list.cap, list.paging.sizes) = (4, Sizes::Fixed(4));
+    let hint = Hint { total: Some(20), ..Hint::default() };
+    let refused = list.page(Target { position: Position::End, hint }, 1).map(|page| ids(&page));
+    assert_eq!(refused, Err(Refusal::TieRun { nearest: Offset(7) }));
+}
+
+#[test]
 fn a_filter_for_nulls_that_shows_the_list_again_promises_nothing() {
     for (ignores, nulls, more) in
         [(true, 0, false), (true, 1, true), (false, 0, false), (false, 1, true), (false, 9, true)]

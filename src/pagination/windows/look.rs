@@ -163,6 +163,10 @@ impl State {
 
     /// Where the list is believed to end.
     pub(super) fn note_end(&mut self, view: &View) {
+        if !view.is_empty() && !view.short {
+            // Where a page of another size than was asked for stands, nothing says.
+            self.seen_to = self.seen_to.max(view.behind());
+        }
         if !view.is_empty() && (view.ends || view.short) && !view.capped {
             self.end_seen = Some(view.behind());
         } else if view.is_empty() && !self.request.paging.hidden {

@@ -89,10 +89,16 @@ impl State {
     }
 
     /// Where a page begins that is served by offset instead: where the cursor's place is believed to be, and never behind
-    /// the end that a total tells, or an answer.
+    /// the end that a total tells, or an answer. Where the end was met, but not where it is, that place may be behind it,
+    /// unless items were seen there.
     fn nearest(&self) -> Offset {
         let nearest = self.collector.nearest();
-        Offset(match self.total.or(self.end_seen) {
+        let end = match (self.total, self.end_seen) {
+            (Some(total), _) => Some(total),
+            (None, Some(end)) => Some(if self.seen_to > 0 { end.min(self.seen_to) } else { end }),
+            (None, None) => None,
+        };
+        Offset(match end {
             Some(end) if end <= nearest => end.saturating_sub(u64::from(self.request.limit)),
             _ => nearest,
         })
