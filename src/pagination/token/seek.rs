@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use super::{
     Walk,
     chain::{Around, Sighting},
-    sheet::{Basis, Lead, Sheet, Way},
+    sheet::{Basis, Lead, Passed, Sheet, Way},
     strange_anchor,
 };
 use crate::pagination::{
@@ -41,6 +41,10 @@ pub(super) struct Seek {
     origin: usize,
     /// The anchor is looked for among ties, some of which were served.
     in_ties: bool,
+    /// The anchor is not in view, and its ties go on beyond what was read.
+    ties_go_on: bool,
+    /// Where the place is if the anchor is gone: in which sheet, after so many items; and whether that is amid ties.
+    unless_seen: Option<((usize, usize), bool)>,
     /// How many items were looked at, onward and back.
     looked_at: [u32; 2],
 }
@@ -50,7 +54,17 @@ impl Seek {
     pub(super) fn new(around: Option<Around>, depth: usize, same_way: bool) -> Self {
         // Of a place amid marks there are marks ahead, if it is in a sheet that was read.
         let aligned = around.as_ref().map_or(same_way && depth == 0, |around| around.ahead.is_empty());
-        Self { around, aligned, depth, window: Vec::new(), origin: 0, in_ties: false, looked_at: [0; 2] }
+        Self {
+            around,
+            aligned,
+            depth,
+            window: Vec::new(),
+            origin: 0,
+            in_ties: false,
+            ties_go_on: false,
+            unless_seen: None,
+            looked_at: [0; 2],
+        }
     }
 
     /// How many items of a sheet come before the place as it was.
@@ -111,7 +125,11 @@ impl Walk {
         }
         let lead = sheet.lead(self.way.reversed(), self.tokens(), self.request.paging.end);
         let may_ask = self.request.verify == Verify::Always;
+        if self.side == Side::Onward {
+            seek.ties_go_on = passed.basis == Basis::Unseen;
+        }
         match (passed.basis, lead) {
+            _ if seek.unless_seen.is_some() => self.found_by_keys(seek, latest, passed),
             // The anchor may be among the ties in the sheet before.
             (Basis::Guess { from_edge: true }, Lead::Token(token)) if may_ask => {
                 seek.in_ties = true;
@@ -120,13 +138,35 @@ impl Walk {
             (Basis::Keys, _) if seek.in_ties => self.lost(seek, Unproven::TieRun),
             (Basis::Guess { .. }, _) => self.lost(seek, Unproven::TieRun),
             (_, lead) if passed.count > 0 || seek.aligned || lead == Lead::Edge => {
-                self.amid_ties = passed.amid_ties;
-                self.found(seek, latest, passed.count)
+                self.found_by_keys(seek, latest, passed)
             }
             // The sheet held the anchor, and does not reach back to it any more. What stood between may have moved out.
             (_, Lead::Token(token)) if may_ask => self.ask_back(seek, token),
             _ => self.lost(seek, Unproven::Position),
         }
+    }
+
+    /// The place is in this sheet, unless the anchor is found in its run beyond it: what came before that since stands
+    /// before the place, and the anchor would be served once more behind it.
+    fn found_by_keys(mut self: Box<Self>, mut seek: Seek, sheet: usize, passed: Passed) -> Result<Step, Refusal> {
+        if passed.basis == Basis::Sight {
+            self.amid_ties = passed.amid_ties;
+            return self.found(seek, sheet, passed.count);
+        }
+        let amid_ties = passed.amid_ties || seek.ties_go_on;
+        let (place, amid_ties) = *seek.unless_seen.get_or_insert(((sheet, passed.count), amid_ties));
+        let onward = seek.window.last().map(|last| last.lead(self.way, self.tokens(), self.request.paging.end));
+        let may_ask = self.request.verify == Verify::Always
+            && seek.looked_at[0] < self.request.search_items
+            && self.requests + 1 < self.request.search_budget;
+        if let Some(Lead::Token(token)) = onward.filter(|_| seek.ties_go_on && may_ask) {
+            self.searching = true;
+            self.seek = Some(seek);
+            let way = self.way;
+            return Ok(self.ask(Some(token), way, Side::Onward, 0));
+        }
+        self.amid_ties = amid_ties;
+        self.found(seek, place.0, place.1)
     }
 
     fn look_for_marks(mut self: Box<Self>, mut seek: Seek, around: Around, latest: usize) -> Result<Step, Refusal> {

@@ -96,6 +96,9 @@ pub(super) enum Basis {
     Keys,
     /// The anchor itself is in view, amid ties that the upstream does not order.
     Sight,
+    /// The anchor alone was served of its ties, and is not in view: it is gone, or stands beyond this page, which the ties
+    /// go on from.
+    Unseen,
     /// Some of the ties in view were served, and which ones can't be told.
     Guess {
         /// The ties begin with the page: there may be more of them before it.
@@ -307,7 +310,8 @@ impl Sheet {
             return known(place + 1, Basis::Sight);
         }
         if run <= 1 || (aligned && before == 0) {
-            return known(before, Basis::Keys);
+            let goes_on = through == self.len() && !aligned;
+            return known(before, if goes_on { Basis::Unseen } else { Basis::Keys });
         }
         let served = before.saturating_add(run as usize - 1).min(through);
         known(served, Basis::Guess { from_edge: before == 0 })

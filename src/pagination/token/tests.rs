@@ -448,6 +448,32 @@ fn ties_that_are_not_ordered_keep_the_upstreams_sequence() {
 }
 
 #[test]
+fn what_came_before_the_last_item_of_a_run_does_not_bring_it_again() {
+    let tied = |token: &'static str, items: &[(&'static str, &'static str)], next| Given {
+        asked: (token, false),
+        items: items.to_vec(),
+        next,
+        ..Given::default()
+    };
+    let mut list = Upstream::new(vec![tied("", &[("7", "31"), ("7", "32")], None)]).sorted_by_rank();
+    let first = list.page(&start(), 1).unwrap();
+    assert_eq!(ids(&first), ["731"]);
+    // The run has grown before the item that was served, which is on the next sheet, or on the one after that.
+    let next = first.next.unwrap();
+    let ahead = tied("", &[("7", "35"), ("7", "33")], Some("a"));
+    list.pages = vec![ahead.clone(), tied("a", &[("7", "31"), ("7", "32")], None)];
+    let page = list.page(&next, 1).unwrap();
+    assert_eq!((ids(&page), page.requests, page.level), (vec!["732".to_owned()], 2, Level::Anchored));
+    let more = tied("a", &[("7", "36"), ("7", "34")], Some("b"));
+    list.pages = vec![ahead.clone(), more, tied("b", &[("7", "31"), ("8", "37")], None)];
+    assert_eq!(ids(&list.page(&next, 1).unwrap()), ["837"]);
+    // Where it is gone, none of its run was served.
+    list.pages = vec![ahead, tied("a", &[("7", "36"), ("8", "37")], None)];
+    let page = list.page(&next, 1).unwrap();
+    assert_eq!((ids(&page), page.level), (vec!["735".to_owned()], Level::Anchored));
+}
+
+#[test]
 fn marks_made_with_an_older_key_are_compared_with_that_key() {
     let mut list = Upstream::new(three_pages()).undeclared();
     let next = list.page(&start(), 1).unwrap().next.unwrap();
