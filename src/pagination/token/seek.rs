@@ -113,13 +113,17 @@ impl Walk {
             let place = seek.believed(latest, self.way);
             return self.found(seek, latest, place);
         };
-        // What begins with the item that was next has lost nothing between.
-        let begins_next = self.request.target.hint.ahead.is_some_and(|ahead| {
-            let (order, marker) = (&self.request.order, self.request.marker_of_target());
-            !sheet.is_empty() && sheet.fingerprint(order, marker, self.way.index(0, sheet.len())) == ahead
-        });
+        // What begins with the item that was next has lost nothing between; nor has what shows it behind others that come
+        // after the anchor, which are new.
         let guessed = matches!(passed.basis, Basis::Guess { .. });
-        if begins_next && (passed.count == 0 || guessed) {
+        let within = if guessed { sheet.len().min(1) } else { sheet.len() };
+        let shows_next = (guessed || passed.count == 0)
+            && self.request.target.hint.ahead.is_some_and(|ahead| {
+                let (order, marker) = (&self.request.order, self.request.marker_of_target());
+                let is_next = |place| sheet.fingerprint(order, marker, self.way.index(place, sheet.len())) == ahead;
+                (0..within).any(is_next)
+            });
+        if shows_next {
             self.amid_ties = passed.amid_ties || guessed;
             return self.found(seek, latest, 0);
         }

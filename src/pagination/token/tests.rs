@@ -243,6 +243,17 @@ fn a_page_that_lost_its_place_is_looked_for_in_the_page_before() {
 }
 
 #[test]
+fn what_came_before_the_next_item_is_served_from_where_that_is_seen() {
+    let mut list = Upstream::new(three_pages()).tokens(|tokens| tokens.backward = true);
+    let next = list.page(&start(), 3).unwrap().next.unwrap();
+    // 3 is gone, something came before 4, and what lay before that stands behind it by the time it is asked for.
+    list.pages[1] = Given { previous: Some("p"), ..given("a", &["3.5", "4"], Some("b")) };
+    list.pages.push(Given { asked: ("p", true), ..given("", &["4", "5"], Some("a")) });
+    let page = list.page(&next, 1).unwrap();
+    assert_eq!((ids(&page), page.requests), (vec!["3.5".to_owned()], 1));
+}
+
+#[test]
 fn a_list_that_goes_round_is_refused_before_anything_comes_twice() {
     let circle = || {
         let mut pages = three_pages();
