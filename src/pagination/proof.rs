@@ -354,9 +354,14 @@ impl View {
     pub(super) fn comes_again(&self, order: &Order, later: &Self) -> bool {
         let Some(before) = later.len().checked_sub(self.len()).filter(|_| !self.is_empty()) else { return false };
         let same = |place: usize| self.answer.item(self.item(place)) == later.answer.item(later.item(before + place));
-        let is_one_run = (1..self.len()).all(|place| self.ties(order, place - 1, place));
         let counted_out = later.answer.total.is_some_and(|total| total.exact && total.value <= self.behind());
-        (0..self.len()).all(same) && (self.ends || counted_out || !(is_one_run && self.is_loose(order, 0)))
+        (0..self.len()).all(same) && (self.ends || counted_out || !self.is_loose_run(order))
+    }
+
+    /// Whether all of it is one run of ties that come in any order: a part of such a run may come twice by chance.
+    #[must_use]
+    pub(super) fn is_loose_run(&self, order: &Order) -> bool {
+        !self.is_empty() && self.is_loose(order, 0) && (1..self.len()).all(|place| self.ties(order, place - 1, place))
     }
 
     /// Whether this answer ends with the same item as another.

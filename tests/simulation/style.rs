@@ -14,7 +14,7 @@ use crate::{
     leg::Leg,
     promises::Violation,
     row::{Place, Row},
-    traits::Past,
+    traits::{Echoes, Past},
     walk::{Served, Stop, Walk},
 };
 
@@ -54,9 +54,10 @@ impl Walk<'_> {
             };
             if self.outcome.pages > self.scenario.most_pages() {
                 // By offsets alone nobody can tell the end from the last page that comes again, keep a place under a
-                // cap that changes, or know a false status.
+                // cap that changes, or know a false status or offset.
                 let traits = &self.scenario.traits;
-                let unsteady = traits.past == Past::Repeat || traits.caps.len() > 1 || traits.misleads();
+                let misled = traits.misleads() || traits.echoes == Echoes::Nonsense;
+                let unsteady = traits.past == Past::Repeat || traits.caps.len() > 1 || misled;
                 if self.scenario.is_unverified() && unsteady {
                     return Err(Stop::Unproven);
                 }

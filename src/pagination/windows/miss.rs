@@ -96,7 +96,8 @@ impl State {
     /// Whether the same items came from two places.
     pub(super) fn is_repeated(&self, last: &Missed, missed: &Missed) -> bool {
         let (one, other) = (&last.view, &missed.view);
-        let same = one.same_items(other) || (self.repeats && one.ends_like(other));
+        let same = (one.same_items(other) && (self.repeats || !one.is_loose_run(&self.request.order)))
+            || (self.repeats && one.ends_like(other));
         last.slice.begins() != missed.slice.begins() && !one.is_empty() && same
     }
 
