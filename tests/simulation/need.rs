@@ -200,8 +200,12 @@ impl Walk<'_> {
         if let Some(filtering) = &traits.filtering {
             let (filters, keys) = (&filtering.filters, self.shape.run_keys());
             let known: Vec<Comparisons> = filters.columns.iter().take(keys).copied().collect();
-            let legs =
-                (0..keys).all(|key| if row.plan.keys[key].is_none() { known[key].nulls } else { known[key].equal });
+            // What comes after a value is known only of what compares exclusively.
+            let beyond = |key: usize| known[key].less && known[key].greater;
+            let legs = (0..keys).all(|key| match row.plan.keys[key] {
+                None => known[key].nulls,
+                Some(_) => known[key].equal && beyond(key),
+            });
             if legs && (keys == 1 || filters.both) && filters.sorts_by_id && run + 2 < cap {
                 return true;
             }

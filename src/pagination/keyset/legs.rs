@@ -154,19 +154,16 @@ fn beyond(key: &SortKey, value: &KeyValue, column: usize, filters: &Filters) -> 
     if *value == KeyValue::Null {
         return Some(if nulls == NullsStand::Before { vec![null(Comparison::NotNull)] } else { Vec::new() });
     }
-    let ((inclusive, can_inclusive), (exclusive, can_exclusive)) = range::comparisons(key.direction, can);
+    let (_, (exclusive, can_exclusive)) = range::comparisons(key.direction, can);
     let (comparison, value) = if *value == KeyValue::Boolean(last_boolean(key)) {
         (None, None)
     } else if let KeyValue::Boolean(value) = value {
         // There is one other value.
         (Some(Comparison::Equal), Some(KeyValue::Boolean(!value)))
-    } else if !widen::can_be_filtered(key, value) {
-        return None;
-    } else if can_exclusive {
+    } else if can_exclusive && widen::can_be_filtered(key, value) {
         (Some(exclusive), Some(value.clone()))
-    } else if can_inclusive {
-        (Some(inclusive), Some(widen::just_after(key, value)?))
     } else {
+        // Which value comes next nothing says: not even between two whole numbers is nothing.
         return None;
     };
     let mut filters: Vec<Filter> =

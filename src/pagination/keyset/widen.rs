@@ -90,16 +90,6 @@ pub(super) fn just_before(key: &SortKey, value: &KeyValue) -> Option<KeyValue> {
     }
 }
 
-/// The value that comes right after one that has a successor, on the way through the list: whole numbers.
-pub(super) fn just_after(key: &SortKey, value: &KeyValue) -> Option<KeyValue> {
-    let on = !outwards_is_up(key.direction);
-    match (nature(key, value)?, value) {
-        (Nature::Number, KeyValue::Number(digits)) => Some(KeyValue::Number(moved_decimal(digits.as_bytes(), 0, on)?)),
-        (Nature::Number, KeyValue::Text(digits)) => Some(KeyValue::Text(moved_decimal(digits, 0, on)?.into_bytes())),
-        _ => None,
-    }
-}
-
 /// Whether a value is stored as it is shown, so that equality finds all that look like it and nothing else.
 pub(super) fn is_stored_as_shown(key: &SortKey, value: &KeyValue) -> bool {
     if key.grain.is_some() || value.is_cut(&key.kind) {
