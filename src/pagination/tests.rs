@@ -514,8 +514,8 @@ fn an_end_that_a_silent_cap_makes_seem_farther_is_where_it_is_counted() {
 #[test]
 fn a_count_of_fewer_than_come_is_no_end_of_what_is_hidden() {
     let mut list = List::new(Family::Offset, (1_000..1_062).map(|rank| (rank.to_string(), rank.to_string())));
-    (list.paging.hidden, list.cap) = (true, 33);
-    let last = list.page_of(start(), 12, visible).unwrap();
+    (list.paging.hidden, list.cap, list.ties) = (true, 33, Ties::Ordered);
+    let last = list.page_of(start(), 22, visible).unwrap();
     let Some((_, Item::Keyed(last))) = last.edges.clone() else { panic!("{:?}", last.edges) };
     for total in [0, 1, 20] {
         list.total = Some(total);
