@@ -1,6 +1,6 @@
 //! Links: the URLs in a body, and one RFC 8288 `Link` line with the same.
 
-use super::query;
+use super::query::{self, LinkQuery};
 
 /// Where the links of a request begin: an origin (or nothing) and the path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,14 +16,15 @@ impl LinkBase {
     /// `scheme` is `http` or `https`; `path` the path of the request target as it came.
     #[must_use]
     pub fn new(public_url: Option<&str>, scheme: &str, host: Option<&str>, hosts: &[String], path: &str) -> Self {
-        let mut prefix = String::new();
+        let origin = public_url.map_or_else(|| host.map_or(0, |host| host.len() + "https://".len()), str::len);
+        let mut prefix = String::with_capacity(origin + path.len() + 1);
         if let Some(url) = public_url {
-            query::push_url(&mut prefix, url.trim_end_matches('/').as_bytes());
-        } else if let Some(host) = host.filter(|host| is_named(host, hosts)) {
+            query::push_url(&mut prefix, url.trim_end_matches('/'));
+        } else if let Some(host) = host.filter(|host| !hosts.is_empty() && is_named(host, hosts)) {
             prefix.push_str(scheme);
             prefix.push_str("://");
             // Nothing in it needs encoding: it is a configured name and digits.
-            prefix.push_str(&host.to_ascii_lowercase());
+            prefix.extend(host.chars().map(|letter| letter.to_ascii_lowercase()));
         }
         // Where the link begins with the path, a second slash would make an authority of what follows.
         let path =
@@ -40,6 +41,14 @@ impl LinkBase {
             return self.prefix.clone();
         }
         [self.prefix.as_str(), "?", query].concat()
+    }
+
+    /// The beginning of a link whose query is about `size` bytes long.
+    #[must_use]
+    pub fn begin(&self, size: usize) -> LinkQuery {
+        let mut text = String::with_capacity(self.prefix.len() + size);
+        text.push_str(&self.prefix);
+        LinkQuery::behind(text)
     }
 }
 
@@ -74,32 +83,38 @@ impl LinkSet {
     #[must_use]
     pub fn header(&self, max_length: usize, extra: &[(&str, &str)]) -> Option<String> {
         let paging = [("next", &self.next), ("prev", &self.prev), ("first", &self.first), ("last", &self.last)];
-        let paging: Vec<String> =
-            paging.into_iter().filter_map(|(rel, url)| Some(written(rel, url.as_deref()?))).collect();
-        let extra: Vec<String> = extra.iter().map(|(rel, url)| written(rel, &query::encoded_url(url))).collect();
+        let paging = paging.into_iter().filter_map(|(rel, url)| Some((rel, url.as_deref()?)));
+        let extra: Vec<(&str, String)> = extra.iter().map(|(rel, url)| (*rel, query::encoded_url(url))).collect();
+        let extra = extra.iter().map(|(rel, url)| (*rel, url.as_str()));
         // What is left out first stands last, so a prefix of the list is kept.
-        let fitting = |links: &[String], mut length: usize| {
-            let fits = |link: &&String| {
-                length += link.len() + ", ".len();
-                length - ", ".len() <= max_length
-            };
-            links.iter().take_while(fits).count()
-        };
-        let extra = &extra[..fitting(&extra, 0)];
-        let kept = fitting(&paging, extra.iter().map(|link| link.len() + ", ".len()).sum());
-        let kept = || paging[..kept].iter().chain(extra);
-        let mut line = String::with_capacity(kept().map(|link| link.len() + ", ".len()).sum());
-        for link in kept() {
-            line.push_str(if line.is_empty() { "" } else { ", " });
-            line.push_str(link);
+        let extra = extra.clone().take(fitting(extra, max_length));
+        let room = extra.clone().fold(max_length, |room, link| room.saturating_sub(size(link) + SEPARATOR.len()));
+        let links = paging.clone().take(fitting(paging, room)).chain(extra);
+        let mut line = String::with_capacity(links.clone().map(|link| size(link) + SEPARATOR.len()).sum());
+        for (rel, url) in links {
+            let separator = if line.is_empty() { "" } else { SEPARATOR };
+            line.extend([separator, "<", url, ">; rel=\"", rel, "\""]);
         }
         (!line.is_empty()).then_some(line)
     }
 }
 
-/// One link; its URL is encoded already.
-fn written(rel: &str, url: &str) -> String {
-    ["<", url, ">; rel=\"", rel, "\""].concat()
+/// What stands between two links of a line.
+const SEPARATOR: &str = ", ";
+
+/// How many bytes a link takes: relation and URL, which is encoded already.
+fn size((rel, url): (&str, &str)) -> usize {
+    url.len() + rel.len() + "<>; rel=\"\"".len()
+}
+
+/// How many of these links fit into a line of so many bytes.
+fn fitting<'l>(links: impl Iterator<Item = (&'l str, &'l str)>, room: usize) -> usize {
+    let mut length = 0;
+    let fits = |link: &(&str, &str)| {
+        length += size(*link) + SEPARATOR.len();
+        length - SEPARATOR.len() <= room
+    };
+    links.take_while(fits).count()
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::{
     filters,
     preference::Preferences,
     problem::{Code, Problem, shown},
-    query::{self, Pair, ReservedNames},
+    query::{self, LinkQuery, Pair, ReservedNames},
 };
 use crate::{
     config::{
@@ -339,15 +339,20 @@ impl Parameters {
         let sort = self.sort(&sifted).ok().flatten().map(|(written, _)| written).unwrap_or_default();
         let limit = self.limit(&sifted).ok().and_then(|(_, written)| written);
         let filters = self.write_filters(&sifted).links;
-        self.write_link(filters, &sort, limit.as_deref(), None)
+        self.write_link(LinkQuery::behind(String::new()), &filters, &sort, limit.as_deref(), None)
     }
 
     /// The query of a link: filters, sort and limit as they came, and last what says where it leads; nothing does for the
     /// first page.
     #[must_use]
     pub fn link_query(&self, request: &ListRequest, to: Option<LinkTo<'_>>) -> String {
-        let filters = request.filters.links.clone();
-        self.write_link(filters, &request.sort_written, request.limit_written.as_deref(), to)
+        self.link(LinkQuery::behind(String::new()), request, to)
+    }
+
+    /// The whole link that begins with `link`, with [`Self::link_query`] behind it.
+    #[must_use]
+    pub fn link(&self, link: LinkQuery, request: &ListRequest, to: Option<LinkTo<'_>>) -> String {
+        self.write_link(link, &request.filters.links, &request.sort_written, request.limit_written.as_deref(), to)
     }
 
     fn write_filters(&self, sifted: &Sifted<'_>) -> Filters {
@@ -356,14 +361,15 @@ impl Parameters {
 
     fn write_link(
         &self,
-        filters: String,
+        mut link: LinkQuery,
+        filters: &str,
         sort: &[(String, String)],
         limit: Option<&str>,
         to: Option<LinkTo<'_>>,
     ) -> String {
-        let mut link = filters;
+        link.push_pairs(filters);
         for (name, value) in sort {
-            query::push_written(&mut link, name, value);
+            link.push_written(name, value);
         }
         // Where requests without any paging parameter are legacy ones, a link to the first page must not look like one.
         let unmarked_is_legacy = self.legacy.policy.is_some() && self.legacy.unmarked == Unmarked::Legacy;
@@ -385,15 +391,12 @@ impl Parameters {
             Some(LinkTo::Id { id, backward: true }) => (Role::BeforeId, Some(id)),
             Some(LinkTo::Last) | None => (Role::Cursor, None),
         };
-        let values = [(limit_role, limit), (place_role, place)];
-        // Names, signs, and room for what has to be escaped.
-        link.reserve(values.iter().filter_map(|(_, value)| *value).map(|value| value.len() + 32).sum());
-        for (role, value) in values {
+        for (role, value) in [(limit_role, limit), (place_role, place)] {
             if let (Some(name), Some(value)) = (self.query_name(role), value) {
-                query::push_written(&mut link, name, value);
+                link.push_written(name, value);
             }
         }
-        link
+        link.into_text()
     }
 
     /// Whether what is wrong with limit or sort is the gateway's to say.

@@ -178,7 +178,18 @@ struct Links<'a> {
 impl Links<'_> {
     /// The link to the first page.
     fn first(&self) -> String {
-        self.base.url(&self.parameters.link_query(self.request, None))
+        self.written(None)
+    }
+
+    fn written(&self, to: Option<LinkTo<'_>>) -> String {
+        let place = match to {
+            Some(LinkTo::Cursor { token, .. }) => token.len(),
+            Some(LinkTo::Id { id, .. }) => id.len(),
+            Some(LinkTo::Last) | None => 0,
+        };
+        // Names, signs, limit and sort; filters and sorts that are long grow.
+        let link = self.base.begin(self.request.filters.links.len() + place + 64);
+        self.parameters.link(link, self.request, to)
     }
 
     /// The link to the page at a place, which a cursor says; none where the client's parameters can't say it.
@@ -195,7 +206,7 @@ impl Links<'_> {
             Position::End if self.parameters.name(Role::LimitBackward).is_some() => LinkTo::Last,
             _ => return None,
         };
-        Some(self.base.url(&self.parameters.link_query(self.request, Some(to))))
+        Some(self.written(Some(to)))
     }
 }
 
