@@ -134,4 +134,8 @@ impl Source for ProblemSource<'_> {
     fn items(&self) -> usize {
         0
     }
+
+    fn item(&self, _item: usize) -> &[u8] {
+        &[]
+    }
 }

@@ -138,6 +138,8 @@ pub(super) enum Value<'a> {
     Number(u64),
     Boolean(bool),
     Text(&'a str),
+    /// A text that needs no escapes in JSON, as links and cursors are.
+    Inert(&'a str),
     /// A JSON value as it came.
     Json(&'a [u8]),
 }
@@ -156,4 +158,7 @@ pub(super) trait Source {
 
     /// How many items there are.
     fn items(&self) -> usize;
+
+    /// An item as it came.
+    fn item(&self, item: usize) -> &[u8];
 }

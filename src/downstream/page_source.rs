@@ -43,7 +43,7 @@ impl<'a> PageSource<'a> {
         let facts = self.facts;
         let links = facts.links;
         let exact = facts.total.filter(|total| total.exact);
-        let text = |text: &'a Option<String>| text.as_deref().map(Value::Text);
+        let link = |url: &'a Option<String>| url.as_deref().map(Value::Inert);
         match slot {
             Slot::Count => Some(Value::Number(self.page.items.len() as u64)),
             Slot::Limit => Some(Value::Number(facts.limit.into())),
@@ -57,15 +57,15 @@ impl<'a> PageSource<'a> {
             Slot::TotalAtLeast => facts.total.map(|total| Value::Number(total.value)),
             Slot::Page => facts.page.map(Value::Number),
             Slot::Pages => facts.pages.map(Value::Number),
-            Slot::NextCursor => facts.next_cursor.map(Value::Text),
-            Slot::PrevCursor => facts.prev_cursor.map(Value::Text),
-            Slot::StartCursor => facts.start_cursor.map(Value::Text),
-            Slot::EndCursor => facts.end_cursor.map(Value::Text),
-            Slot::LinkSelf => text(&links.self_),
-            Slot::LinkFirst => text(&links.first),
-            Slot::LinkPrev => text(&links.prev),
-            Slot::LinkNext => text(&links.next),
-            Slot::LinkLast => text(&links.last),
+            Slot::NextCursor => facts.next_cursor.map(Value::Inert),
+            Slot::PrevCursor => facts.prev_cursor.map(Value::Inert),
+            Slot::StartCursor => facts.start_cursor.map(Value::Inert),
+            Slot::EndCursor => facts.end_cursor.map(Value::Inert),
+            Slot::LinkSelf => link(&links.self_),
+            Slot::LinkFirst => link(&links.first),
+            Slot::LinkPrev => link(&links.prev),
+            Slot::LinkNext => link(&links.next),
+            Slot::LinkLast => link(&links.last),
             Slot::Request(number) => facts.request.get(usize::from(number)).copied().flatten().map(Value::Json),
             _ => None,
         }
@@ -135,6 +135,10 @@ impl Source for PageSource<'_> {
 
     fn items(&self) -> usize {
         self.page.items.len()
+    }
+
+    fn item(&self, item: usize) -> &[u8] {
+        self.page.item(item)
     }
 }
 

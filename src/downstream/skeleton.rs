@@ -154,6 +154,17 @@ fn render(segments: &[Segment], source: &dyn Source, item: usize, out: &mut Outp
                     render(inner, source, item, out);
                 }
             }
+            // Items as they came, with nothing around them.
+            Segment::Items(Presence::Always, inner)
+                if matches!(inner[..], [Segment::Value(Slot::Item, Form::Typed)]) =>
+            {
+                for index in 0..source.items() {
+                    if index > 0 {
+                        out.bytes.push(b',');
+                    }
+                    out.bytes.extend_from_slice(source.item(index));
+                }
+            }
             Segment::Items(presence, inner) => {
                 let mut first = true;
                 for index in 0..source.items() {
@@ -178,8 +189,10 @@ pub(super) fn holds(condition: &Condition, source: &dyn Source, item: usize) -> 
 }
 
 fn push_value(slot: Slot, form: Form, source: &dyn Source, item: usize, out: &mut Output) {
-    if slot == Slot::ItemCursor {
-        return push_cursor(form, source, item, &mut out.bytes);
+    match (slot, form) {
+        (Slot::Item, Form::Typed) => return out.bytes.extend_from_slice(source.item(item)),
+        (Slot::ItemCursor, _) => return push_cursor(form, source, item, &mut out.bytes),
+        _ => {}
     }
     let start = out.bytes.len();
     let mut told = false;
@@ -214,18 +227,27 @@ fn push_cursor(form: Form, source: &dyn Source, item: usize, out: &mut Vec<u8>) 
 fn push_formed(value: Value<'_>, form: Form, out: &mut Vec<u8>) {
     match (form, value) {
         (Form::Typed | Form::Plain, Value::Number(number)) => push_number(out, number),
-        (Form::Typed | Form::Plain, Value::Boolean(flag)) => out.extend_from_slice(flag.to_string().as_bytes()),
+        (Form::Typed | Form::Plain, Value::Boolean(flag)) => {
+            out.extend_from_slice(if flag { "true" } else { "false" }.as_bytes());
+        }
         (Form::Typed, Value::Json(json)) => out.extend_from_slice(json),
         (Form::Text, Value::Json(json @ [b'"', ..])) => out.extend_from_slice(json),
         (Form::Inside, Value::Json([b'"', inner @ .., b'"'])) => out.extend_from_slice(inner),
         (Form::Typed | Form::Text, Value::Text(text)) => push_text(out, text),
-        (Form::Plain, Value::Text(text)) => out.extend_from_slice(text.as_bytes()),
+        (Form::Typed | Form::Text, Value::Inert(text)) => {
+            out.push(b'"');
+            out.extend_from_slice(text.as_bytes());
+            out.push(b'"');
+        }
+        (Form::Plain, Value::Text(text)) | (Form::Plain | Form::Inside, Value::Inert(text)) => {
+            out.extend_from_slice(text.as_bytes());
+        }
         (Form::Plain, Value::Json(json)) => out.extend_from_slice(json),
         (Form::Text | Form::Inside, value) => {
             let text = match value {
                 Value::Number(number) => number.to_string(),
                 Value::Boolean(flag) => flag.to_string(),
-                Value::Text(text) => text.to_owned(),
+                Value::Text(text) | Value::Inert(text) => text.to_owned(),
                 Value::Json(json) => String::from_utf8_lossy(json).into_owned(),
             };
             let mut quoted = Vec::with_capacity(text.len() + 2);
