@@ -110,22 +110,46 @@ pub fn age(answers: &[&HeaderMap]) -> Option<HeaderValue> {
     seconds.max().map(HeaderValue::from)
 }
 
-/// What the response varies by: what the upstream says, the headers that say whose view it is, and those that cursors
-/// are bound to.
+/// The request headers that the pages of a route vary by, compiled.
+#[derive(Clone, Debug, Default)]
+pub struct Varies {
+    names: Vec<HeaderName>,
+    /// What is said where no answer says anything.
+    line: Option<HeaderValue>,
+}
+
+impl Varies {
+    /// Pages that vary by these: the headers that say whose view it is, those that cursors are bound to, and those by which
+    /// clients choose its form.
+    #[must_use]
+    pub fn new(names: Vec<HeaderName>) -> Self {
+        Self { line: line(std::iter::empty(), &names), names }
+    }
+}
+
+/// What the response varies by: what the upstream says, and its own.
 #[must_use]
-pub fn vary(answers: &[&HeaderMap], protected: &[HeaderName]) -> Option<HeaderValue> {
+pub fn vary(answers: &[&HeaderMap], own: &Varies) -> Option<HeaderValue> {
+    if !answers.iter().any(|headers| headers.contains_key(VARY)) {
+        return own.line.clone();
+    }
     let said = answers.iter().flat_map(|headers| headers.get_all(VARY)).filter_map(|value| value.to_str().ok());
     let said = said.flat_map(|value| value.split(',')).map(str::trim).filter(|name| !name.is_empty());
-    let mut names: Vec<String> = Vec::new();
-    for name in said.chain(protected.iter().map(HeaderName::as_str)) {
+    line(said, &own.names)
+}
+
+/// All of these names, each once.
+fn line<'s>(said: impl Iterator<Item = &'s str>, own: &'s [HeaderName]) -> Option<HeaderValue> {
+    let mut names: Vec<&str> = Vec::with_capacity(own.len() + 4);
+    for name in said.chain(own.iter().map(HeaderName::as_str)) {
         if name == "*" {
             return Some(HeaderValue::from_static("*"));
         }
         if !names.iter().any(|known| known.eq_ignore_ascii_case(name)) {
-            names.push(name.to_owned());
+            names.push(name);
         }
     }
-    (!names.is_empty()).then(|| HeaderValue::from_str(&names.join(", ")).ok()).flatten()
+    (!names.is_empty()).then(|| HeaderValue::try_from(names.join(", ")).ok()).flatten()
 }
 
 #[cfg(test)]
@@ -188,9 +212,10 @@ mod tests {
         let all: Vec<&HeaderMap> = owned.iter().collect();
         assert_eq!(age(&all).unwrap(), "90");
         assert_eq!(age(&all[2..]), None);
-        let protected = [http::header::AUTHORIZATION, http::header::COOKIE];
+        let protected = Varies::new(vec![http::header::AUTHORIZATION, http::header::COOKIE]);
         assert_eq!(vary(&all, &protected).unwrap(), "Accept, X-A, authorization, cookie");
-        assert_eq!(vary(&[], &[]), None);
+        assert_eq!(vary(&all[2..], &protected).unwrap(), "authorization, cookie");
+        assert_eq!(vary(&[], &Varies::default()), None);
         let star = answers(&[&[("vary", "Accept")], &[("vary", "*")]]);
         assert_eq!(vary(&star.iter().collect::<Vec<_>>(), &protected).unwrap(), "*");
     }

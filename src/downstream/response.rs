@@ -10,12 +10,21 @@ use http::{
 };
 
 use super::{
-    caching,
+    caching::{self, Varies},
     envelope::{EnvelopeTemplate, Facts},
     etag,
     preference::PREFERENCE_APPLIED,
 };
 use crate::pagination::page::{Level, Page, Unproven};
+
+/// What the gateway says of a page.
+const LEVEL: HeaderName = HeaderName::from_static("cursorgate-level");
+const DRIFT: HeaderName = HeaderName::from_static("cursorgate-drift");
+const UNPROVEN: HeaderName = HeaderName::from_static("cursorgate-unproven");
+const SHORT: HeaderName = HeaderName::from_static("cursorgate-short");
+
+/// How many headers most responses have at most.
+const MOST_HEADERS: usize = 12;
 
 /// A whole response.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +51,7 @@ pub struct PageResponse<'a> {
     pub beside: &'a [&'a HeaderMap],
     /// The request headers that it varies by: those that say whose view this is, those that cursors are bound to, and those
     /// by which the client chose its form.
-    pub varies: &'a [HeaderName],
+    pub varies: &'a Varies,
     /// `Preference-Applied`: what was done as the client prefers.
     pub preference_applied: Option<&'a HeaderValue>,
     /// The longest `Link` line, in bytes.
@@ -78,7 +87,7 @@ impl PageResponse<'_> {
         headers.insert(CONTENT_TYPE, self.template.content_type().clone());
         headers.insert(ETAG, tag);
         let link = self.facts.links.header(self.link_length, self.extra_links);
-        if let Some(value) = link.and_then(|line| HeaderValue::from_str(&line).ok()) {
+        if let Some(value) = link.and_then(|line| HeaderValue::try_from(line).ok()) {
             headers.insert(LINK, value);
         }
         self.push_standing(headers);
@@ -99,16 +108,15 @@ impl PageResponse<'_> {
 
     /// How sure the page is.
     fn push_standing(&self, headers: &mut HeaderMap) {
-        let name = HeaderName::from_static;
-        headers.insert(name("cursorgate-level"), HeaderValue::from_static(level_word(self.page.level)));
+        headers.insert(LEVEL, HeaderValue::from_static(level_word(self.page.level)));
         if let Some(drift) = self.page.drift {
-            headers.insert(name("cursorgate-drift"), HeaderValue::from(drift));
+            headers.insert(DRIFT, HeaderValue::from(drift));
         }
         if let Some(reason) = self.page.unproven {
-            headers.insert(name("cursorgate-unproven"), HeaderValue::from_static(unproven_word(reason)));
+            headers.insert(UNPROVEN, HeaderValue::from_static(unproven_word(reason)));
         }
         if self.page.short {
-            headers.insert(name("cursorgate-short"), HeaderValue::from_static("budget"));
+            headers.insert(SHORT, HeaderValue::from_static("budget"));
         }
     }
 }
@@ -140,7 +148,7 @@ impl Response {
     /// A response with a body, its length, and `X-Content-Type-Options: nosniff`.
     #[must_use]
     pub fn new(status: u16, body: Vec<u8>) -> Self {
-        let mut headers = HeaderMap::new();
+        let mut headers = HeaderMap::with_capacity(MOST_HEADERS);
         headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         Self { status, headers, body }
@@ -151,7 +159,7 @@ impl Response {
     #[must_use]
     pub fn upstream_refusal(status: u16, upstream: &HeaderMap, body: Vec<u8>, protected: &[HeaderName]) -> Self {
         let mut response = Self::new(status, body);
-        kept_headers(&mut response.headers, &[upstream], &[], protected);
+        kept_headers(&mut response.headers, &[upstream], &[], &Varies::new(protected.to_vec()));
         response.headers.extend(upstream.get(CONTENT_TYPE).map(|value| (CONTENT_TYPE, value.clone())));
         for value in upstream.get_all(CONTENT_ENCODING) {
             response.headers.append(CONTENT_ENCODING, value.clone());
@@ -258,11 +266,12 @@ fn exposed<'h, 'n: 'h>(headers: &'h HeaderMap, of_envelope: impl Iterator<Item =
 
 /// Adds what goes back of the answers' headers: those of the first, what caches are told of all and of those `beside`
 /// them, and what it varies by.
-fn kept_headers(headers: &mut HeaderMap, answers: &[&HeaderMap], beside: &[&HeaderMap], protected: &[HeaderName]) {
+fn kept_headers(headers: &mut HeaderMap, answers: &[&HeaderMap], beside: &[&HeaderMap], varies: &Varies) {
     if let Some(first) = answers.first() {
-        let nominated: Vec<&str> = first.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok()).collect();
+        let nominated = first.get_all(CONNECTION);
         let is_nominated = |name: &str| {
-            nominated.iter().flat_map(|line| line.split(',')).any(|word| word.trim().eq_ignore_ascii_case(name))
+            let lines = nominated.iter().filter_map(|value| value.to_str().ok());
+            lines.flat_map(|line| line.split(',')).any(|word| word.trim().eq_ignore_ascii_case(name))
         };
         for (name, value) in *first {
             let text = name.as_str();
@@ -272,13 +281,20 @@ fn kept_headers(headers: &mut HeaderMap, answers: &[&HeaderMap], beside: &[&Head
             }
         }
     }
-    let all = [answers, beside].concat();
+    let both;
+    let all = match beside {
+        [] => answers,
+        _ => {
+            both = [answers, beside].concat();
+            &both
+        }
+    };
     if all.len() > 1 {
         // The first answer's date would speak for the others too; their `Cache-Control` does.
         headers.remove(EXPIRES);
     }
-    headers.insert(CACHE_CONTROL, caching::cache_control(&all));
-    for (name, value) in [(AGE, caching::age(&all)), (VARY, caching::vary(&all, protected))] {
+    headers.insert(CACHE_CONTROL, caching::cache_control(all));
+    for (name, value) in [(AGE, caching::age(all)), (VARY, caching::vary(all, varies))] {
         if let Some(value) = value {
             headers.insert(name, value);
         }

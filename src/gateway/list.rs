@@ -11,7 +11,7 @@ use crate::{
         settings::{Budgets, CursorSettings, EnvelopeSettings, LegacySettings, ListSettings, Mode, PageSizeSettings},
     },
     cursor::KeyRing,
-    downstream::{Convention, Conventions, EnvelopeTemplate, Parameters, legacy},
+    downstream::{Convention, Conventions, EnvelopeTemplate, Parameters, caching::Varies, legacy},
     pagination::{
         page::Level,
         paging::{Family, Sizes},
@@ -49,7 +49,7 @@ pub struct List {
     /// The principal's headers and those that cursors are bound to: no client may have them dropped on the way.
     pub protected: Vec<HeaderName>,
     /// What pages vary by: those, and the headers by which clients choose what they get.
-    pub varies: Vec<HeaderName>,
+    pub varies: Varies,
     /// How cursors are made.
     pub cursor: CursorSettings,
     /// What becomes of requests by page or offset.
@@ -87,7 +87,7 @@ impl List {
         let tells_total = settings.dialect.response.total.is_some();
         let mut protected = settings.principal.clone();
         protected.extend(settings.cursor.bind.iter().cloned());
-        let varies = protected.iter().cloned().chain(conventions.varies_by()).collect();
+        let varies = Varies::new(protected.iter().cloned().chain(conventions.varies_by()).collect());
         let (keys, client) = (keys?, settings.legacy.client.as_ref());
         let usage = usage.filter(|usage| usage.counts_like(client, keys)).map(Arc::clone);
         Some(Self {
