@@ -1,10 +1,13 @@
 //! The one loop of a page: the core says what to fetch, the upstream answers, until the core serves or refuses.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use http::{
     HeaderMap, HeaderValue,
-    header::{CONTENT_LENGTH, CONTENT_TYPE, HOST},
+    header::{CONTENT_LENGTH, CONTENT_TYPE},
     request::Parts,
 };
 use pingora::http::RequestHeader;
@@ -269,24 +272,26 @@ impl Exchange<'_> {
             self.tokens.remember_item(id, &answer, self.made_by);
             Ok::<_, Hitch>(LookUp { answer, headers })
         });
-        let (found, requests) = match tokio::time::timeout(self.left()?, self.pivots.flights.join(key, look)).await {
-            Ok(Ok(Found::Asked(found))) => (found, 1),
-            Ok(Ok(Found::Shared(found))) => (found, 0),
-            Ok(Err(failure)) => return Err(failure),
-            Err(_) => return Err(out_of_time().into()),
-        };
+        let (found, requests) =
+            match tokio::time::timeout(self.left(clock::instant())?, self.pivots.flights.join(key, look)).await {
+                Ok(Ok(Found::Asked(found))) => (found, 1),
+                Ok(Ok(Found::Shared(found))) => (found, 0),
+                Ok(Err(failure)) => return Err(failure),
+                Err(_) => return Err(out_of_time().into()),
+            };
         let LookUp { answer, headers } = &*found;
         Ok(Came { answer: answer.clone(), status: 0, headers: headers.clone(), requests, fault: None })
     }
 
     /// How much time is left for the request.
-    fn left(self) -> Result<Duration, Failure> {
-        let spent = clock::instant() - self.asked.began;
+    fn left(self, now: Instant) -> Result<Duration, Failure> {
+        let spent = now - self.asked.began;
         self.list.budgets.time.checked_sub(spent).filter(|left| !left.is_zero()).ok_or_else(out_of_time)
     }
 
     async fn ask(self, fetch: &Fetch) -> Result<Came, Hitch> {
-        let (left, now) = (self.left()?, clock::instant());
+        let now = clock::instant();
+        let left = self.left(now)?;
         let budgets = &self.list.budgets;
         let path = self.route.target(&self.asked.target.path, &self.asked.parameters, "");
         let ask = match self.list.dialect.ask(self.sorted, fetch, self.filters, &path) {
@@ -313,10 +318,9 @@ impl Exchange<'_> {
         let asked = self.asked;
         let origin = asked.client.origin(&asked.target);
         let added = &self.route.upstream.headers;
-        let passed = upstream::request_headers(&asked.headers, origin, &self.list.protected, &ask.headers, added)?;
-        let mut headers = HeaderMap::with_capacity(passed.len() + 3);
-        headers.insert(HOST, self.route.upstream.host_for(asked.target.authority.as_deref()));
-        headers.extend(passed);
+        let host = self.route.upstream.host_for(asked.target.authority.as_deref());
+        let protected = &self.list.protected;
+        let mut headers = upstream::request_headers(host, &asked.headers, origin, protected, &ask.headers, added)?;
         if let Some(body) = body {
             headers.insert(CONTENT_LENGTH, body.len().into());
             headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));

@@ -10,9 +10,11 @@ use std::{borrow::Cow, net::IpAddr};
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Version,
-    header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, VIA, WWW_AUTHENTICATE},
+    header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, HOST, VIA, WWW_AUTHENTICATE},
 };
 use thiserror::Error;
+
+use crate::json::write::push_number;
 
 /// Hop-by-hop by definition, nominated or not (RFC 9110 section 7.6.1, and what was before it).
 const HOP_BY_HOP: [&str; 10] = [
@@ -69,13 +71,14 @@ pub enum HeaderRefusal {
     Connection,
 }
 
-/// The headers of a list request to the upstream, `Host` aside. `protected` are the principal's headers and those that
+/// The headers of a list request to the upstream, first of them `Host`, which says `host`. `protected` are the principal's headers and those that
 /// cursors are bound to; `dialect` is [`Ask::headers`](super::Ask::headers), which replace the client's, and `added` what
 /// the operator adds to every request, which replaces both.
 ///
 /// # Errors
 /// Where `Connection` would take a header away that decides whose view the answer is, or where it came from.
 pub fn request_headers(
+    host: HeaderValue,
     client: &HeaderMap,
     origin: ClientOrigin<'_>,
     protected: &[HeaderName],
@@ -83,15 +86,16 @@ pub fn request_headers(
     added: &[(HeaderName, HeaderValue)],
 ) -> Result<HeaderMap, HeaderRefusal> {
     let nominated = nominations(client, protected)?;
-    let ours = [&ACCEPT, &VIA].into_iter().chain(protected);
-    let ours: Vec<&HeaderName> = ours.chain(dialect.iter().chain(added).map(|(name, _)| name)).collect();
-    let mut headers = HeaderMap::with_capacity(client.len() + dialect.len() + added.len() + 7);
+    let set = dialect.iter().chain(added);
+    let ours = [&ACCEPT, &VIA].into_iter().chain(protected).chain(set.clone().map(|(name, _)| name));
+    let mut headers = HeaderMap::with_capacity(client.len() + dialect.len() + added.len() + 8);
+    headers.insert(HOST, host);
     for (name, value) in client {
         let folded = fold(name.as_str());
         let dropped = is_hop_by_hop(&folded)
             || is_withheld(&folded)
             || (is_forwarding(&folded) && !origin.trusted)
-            || is_twin(name, &folded, &ours)
+            || is_twin(name, &folded, ours.clone())
             || nominated.iter().any(|name| *name == folded);
         if !dropped {
             headers.append(name, value.clone());
@@ -103,7 +107,7 @@ pub fn request_headers(
     if !accepts_json(&headers) {
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     }
-    for (name, value) in dialect.iter().chain(added) {
+    for (name, value) in set {
         headers.insert(name, value.clone());
     }
     Ok(headers)
@@ -118,10 +122,10 @@ pub fn provenance(
     origin: ClientOrigin<'_>,
     added: &[(HeaderName, HeaderValue)],
 ) -> (Vec<HeaderName>, HeaderMap) {
-    let ours: Vec<&HeaderName> = std::iter::once(&VIA).chain(added.iter().map(|(name, _)| name)).collect();
+    let ours = std::iter::once(&VIA).chain(added.iter().map(|(name, _)| name));
     let is_false = |name: &&HeaderName| {
         let folded = fold(name.as_str());
-        (is_forwarding(&folded) && !origin.trusted) || is_twin(name, &folded, &ours)
+        (is_forwarding(&folded) && !origin.trusted) || is_twin(name, &folded, ours.clone())
     };
     let untrusted: Vec<HeaderName> = client.keys().filter(is_false).cloned().collect();
     let mut headers = HeaderMap::with_capacity(4);
@@ -185,21 +189,40 @@ pub fn nominations(client: &HeaderMap, protected: &[HeaderName]) -> Result<Vec<S
     Ok(nominated)
 }
 
-/// Adds where the request came from: to what a trusted proxy said, else instead of it.
+/// Adds where the request came from: to what a trusted proxy said; of any other, nothing is among `headers`.
 fn add_forwarding(headers: &mut HeaderMap, origin: ClientOrigin<'_>) {
-    let address = origin.address.to_canonical().to_string();
-    let earlier: Vec<&str> = headers.get_all(&FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()).collect();
-    let chain = if earlier.is_empty() { address } else { format!("{}, {address}", earlier.join(", ")) };
-    let said = [
-        (FORWARDED_FOR, Some(chain.as_str())),
-        (FORWARDED_HOST, origin.host.filter(|_| !headers.contains_key(&FORWARDED_HOST))),
-        (FORWARDED_PROTO, Some(origin.scheme).filter(|_| !headers.contains_key(&FORWARDED_PROTO))),
-    ]
-    .map(|(name, text)| (name, text.and_then(|text| HeaderValue::from_str(text).ok())));
-    for (name, value) in said {
-        if let Some(value) = value {
-            headers.insert(name, value);
+    // Longer than any address.
+    let mut chain = Vec::with_capacity(48);
+    if origin.trusted {
+        for earlier in headers.get_all(&FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()) {
+            chain.extend_from_slice(earlier.as_bytes());
+            chain.extend_from_slice(b", ");
         }
+    }
+    push_address(&mut chain, origin.address);
+    if let Ok(chain) = HeaderValue::try_from(chain) {
+        headers.insert(FORWARDED_FOR, chain);
+    }
+    let is_said = |name: &HeaderName| origin.trusted && headers.contains_key(name);
+    let (says_host, says_proto) = (is_said(&FORWARDED_HOST), is_said(&FORWARDED_PROTO));
+    if let Some(host) = origin.host.filter(|_| !says_host).and_then(|host| HeaderValue::from_str(host).ok()) {
+        headers.insert(FORWARDED_HOST, host);
+    }
+    if !says_proto {
+        headers.insert(FORWARDED_PROTO, HeaderValue::from_static(origin.scheme));
+    }
+}
+
+/// Appends an address; one of IPv4 as it is, even where it came in the form of IPv6.
+fn push_address(out: &mut Vec<u8>, address: IpAddr) {
+    match address.to_canonical() {
+        IpAddr::V4(address) => {
+            for (index, octet) in address.octets().into_iter().enumerate() {
+                out.extend_from_slice(if index == 0 { b"" } else { b"." });
+                push_number(out, octet.into());
+            }
+        }
+        IpAddr::V6(address) => out.extend_from_slice(address.to_string().as_bytes()),
     }
 }
 
@@ -232,9 +255,11 @@ fn is_override(folded: &str) -> bool {
 }
 
 /// Whether a header is one of those that the gateway answers for, spelt with `_`.
-fn is_twin(name: &HeaderName, folded: &str, ours: &[&HeaderName]) -> bool {
-    let is_ours = || is_forwarding(folded) || ours.iter().any(|own| fold(own.as_str()) == folded);
-    name.as_str().contains('_') && !ours.contains(&name) && is_ours()
+fn is_twin<'o>(name: &HeaderName, folded: &str, ours: impl Iterator<Item = &'o HeaderName> + Clone) -> bool {
+    // A name without `_` is its own folded form.
+    name.as_str() != folded
+        && !ours.clone().any(|own| own == name)
+        && (is_forwarding(folded) || ours.map(|own| fold(own.as_str())).any(|own| own == folded))
 }
 
 /// Whether a client names a media type of JSON: an upstream could answer any other with a page for people.

@@ -204,7 +204,9 @@ impl RequestTemplate {
     }
 
     fn written<'v>(&self, beside: Beside<'_>, value: &dyn Fn(Variable) -> Option<Cow<'v, str>>) -> String {
-        let mut query = beside.filters.to_owned();
+        // What pages is nearly always shorter than this.
+        let mut query = String::with_capacity(beside.filters.len() + beside.sort.len() + 64);
+        query.push_str(beside.filters);
         self.query.append_to(&mut query, value);
         append_pair(&mut query, beside.sort);
         query

@@ -186,13 +186,27 @@ impl Text {
     /// Filled in with values as they are; none where one of them is unknown.
     pub(super) fn render<'v>(&self, value: &dyn Fn(Variable) -> Option<Cow<'v, str>>) -> Option<String> {
         let mut out = String::new();
+        self.push(&mut out, value, String::push_str).then_some(out)
+    }
+
+    /// Appends the same, its values written by `write`; false where one of them is unknown: then what was appended is not
+    /// whole.
+    fn push<'v>(
+        &self,
+        out: &mut String,
+        value: &dyn Fn(Variable) -> Option<Cow<'v, str>>,
+        write: fn(&mut String, &str),
+    ) -> bool {
         for piece in &self.pieces {
             match piece {
                 Piece::Literal(literal) => out.push_str(literal),
-                Piece::Variable(variable) => out.push_str(&value(*variable)?),
+                Piece::Variable(variable) => match value(*variable) {
+                    Some(plain) => write(out, &plain),
+                    None => return false,
+                },
             }
         }
-        Some(out)
+        true
     }
 
     /// The same with its literals written in another way.
@@ -233,13 +247,17 @@ impl Parameter {
 
     /// `name=value` with encoded values; none where a variable is unknown.
     pub(super) fn render<'v>(&self, value: &dyn Fn(Variable) -> Option<Cow<'v, str>>) -> Option<String> {
-        let encoded = |variable| value(variable).map(|plain| Cow::Owned(encode_value(&plain)));
-        let mut out = self.name.render(&encoded)?;
-        if let Some(text) = &self.value {
-            out.push('=');
-            out.push_str(&text.render(&encoded)?);
-        }
-        Some(out)
+        let mut out = String::new();
+        self.push(&mut out, value).then_some(out)
+    }
+
+    /// Appends the same; false where a variable is unknown: then what was appended is not whole.
+    fn push<'v>(&self, out: &mut String, value: &dyn Fn(Variable) -> Option<Cow<'v, str>>) -> bool {
+        self.name.push(out, value, push_value)
+            && self.value.as_ref().is_none_or(|text| {
+                out.push('=');
+                text.push(out, value, push_value)
+            })
     }
 }
 
@@ -287,8 +305,13 @@ impl QueryTemplate {
     /// Appends the parameters whose variables are all known.
     pub(super) fn append_to<'v>(&self, query: &mut String, value: &dyn Fn(Variable) -> Option<Cow<'v, str>>) {
         for parameter in &self.parameters {
-            if let Some(pair) = parameter.render(value) {
-                append_pair(query, &pair);
+            let before = query.len();
+            if before > 0 {
+                query.push('&');
+            }
+            let start = query.len();
+            if !parameter.push(query, value) || query.len() == start {
+                query.truncate(before);
             }
         }
     }
@@ -331,6 +354,10 @@ pub(super) fn encode_literal(literal: &str) -> String {
 /// A value of a query, or a segment of a path.
 pub(super) fn encode_value(value: &str) -> String {
     utf8_percent_encode(value, UNRESERVED).to_string()
+}
+
+fn push_value(out: &mut String, value: &str) {
+    out.extend(utf8_percent_encode(value, UNRESERVED));
 }
 
 fn report_unknown(name: &str, written: &Located<String>, allowed: &[Variable], diagnostics: &mut Diagnostics) {
