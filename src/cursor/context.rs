@@ -3,9 +3,9 @@
 //! A cursor carries a keyed fingerprint of its context, 64 bits of the whole and 8 bits of each part. The whole
 //! decides whether it belongs; the parts only tell a client what it changed.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
-use super::keyring::Key;
+use super::keyring::{Key, KeyRing};
 use crate::pagination::order::{Direction, Kind, Nulls, Order, SortKey};
 
 /// A part of the context.
@@ -75,7 +75,18 @@ pub struct Context {
     /// Where each part ends in `bytes`.
     ends: [usize; Part::ALL.len()],
     /// A request opens one cursor and seals a few, nearly always with one key: its fingerprint is computed once.
-    remembered: OnceLock<([u8; 16], Fingerprint)>,
+    remembered: OnceLock<Computed>,
+    /// What it has in common with this one need not be computed at all.
+    usual: Option<Arc<Self>>,
+}
+
+/// What was computed with a key.
+#[derive(Clone, Copy)]
+struct Computed {
+    /// Which key that was.
+    identity: [u8; 16],
+    digests: [[u8; 32]; Part::ALL.len()],
+    fingerprint: Fingerprint,
 }
 
 impl Context {
@@ -100,32 +111,57 @@ impl Context {
             }
             *end = bytes.len();
         }
-        Self { bytes, ends, remembered: OnceLock::new() }
+        Self { bytes, ends, remembered: OnceLock::new(), usual: None }
+    }
+
+    /// The context that most requests of a route share, for [`Self::beside`]: its fingerprint under the key that signs is
+    /// computed at once.
+    #[must_use]
+    pub fn usual(parts: ContextParts<'_>, keys: &KeyRing) -> Arc<Self> {
+        let usual = Self::new(parts);
+        usual.fingerprint(keys.signing());
+        Arc::new(usual)
+    }
+
+    /// The same context, beside the usual one of its route: what the two have in common is not computed again.
+    #[must_use]
+    pub fn beside(self, usual: &Arc<Self>) -> Self {
+        Self { usual: Some(Arc::clone(usual)), ..self }
     }
 
     /// The fingerprint of this context under a key.
     pub(super) fn fingerprint(&self, key: &Key) -> Fingerprint {
-        let (identity, fingerprint) = self.remembered.get_or_init(|| (key.identity, self.compute(key)));
-        if *identity == key.identity { *fingerprint } else { self.compute(key) }
+        let computed = self.remembered.get_or_init(|| self.compute(key));
+        if computed.identity == key.identity { computed.fingerprint } else { self.compute(key).fingerprint }
     }
 
-    fn compute(&self, key: &Key) -> Fingerprint {
+    fn compute(&self, key: &Key) -> Computed {
         const WHOLE: u8 = u8::MAX;
-        let mut digests = [0; 32 * Part::ALL.len()];
-        let mut parts = [0; Part::ALL.len()];
-        let mut start = 0;
-        for (label, ((&end, digest), byte)) in
-            (0..).zip(self.ends.iter().zip(digests.chunks_exact_mut(32)).zip(&mut parts))
-        {
-            let fingerprint = key.fingerprint(label, &self.bytes[start..end]);
-            digest.copy_from_slice(&fingerprint);
-            *byte = fingerprint[0];
-            start = end;
+        let usual = self.usual.as_deref().and_then(|usual| Some((usual, usual.remembered.get()?)));
+        let usual = usual.filter(|(_, computed)| computed.identity == key.identity);
+        let mut is_usual = usual.is_some();
+        let digests = std::array::from_fn(|part| match usual {
+            Some((usual, computed)) if usual.part(part) == self.part(part) => computed.digests[part],
+            _ => {
+                is_usual = false;
+                // A label for each part: their numbers are below 6.
+                key.fingerprint(u8::try_from(part).unwrap_or(WHOLE), self.part(part))
+            }
+        });
+        if let (Some((_, computed)), true) = (usual, is_usual) {
+            return *computed;
         }
         // The whole is taken over the digests: they have one length, so no part can be mistaken for its neighbour.
         let mut whole = [0; 8];
-        whole.copy_from_slice(&key.fingerprint(WHOLE, &digests)[..8]);
-        Fingerprint { whole, parts }
+        whole.copy_from_slice(&key.fingerprint(WHOLE, digests.as_flattened())[..8]);
+        let fingerprint = Fingerprint { whole, parts: digests.map(|digest: [u8; 32]| digest[0]) };
+        Computed { identity: key.identity, digests, fingerprint }
+    }
+
+    /// The bytes of a part, by its place in [`Part::ALL`].
+    fn part(&self, part: usize) -> &[u8] {
+        let start = part.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.bytes[start..self.ends[part]]
     }
 }
 

@@ -25,7 +25,7 @@ use crate::{
         diagnostic::{Located, Location},
         settings::{CursorKeySettings, Methods, Network, RouteSettings, ServerSettings, Settings, UpstreamSettings},
     },
-    cursor::KeyRing,
+    cursor::{self, KeyRing},
     downstream::{CorsPolicy, EnvelopeTemplate},
     upstream::{Dialect, resolve::Name},
 };
@@ -70,6 +70,8 @@ pub struct Route {
     pub cors: Option<CorsPolicy>,
     /// What serving its list needs; none where everything is forwarded.
     pub list: Option<List>,
+    /// What cursors are bound to where a request asks for the list as it is: without filters, and in its own order.
+    pub(super) usual: Option<Arc<cursor::Context>>,
     /// The list that its answers are read for, where they pass as they come.
     pub observed: Option<Box<Observed>>,
     /// What is counted of it. Shared with the next snapshot's route of the same name.
@@ -195,6 +197,13 @@ impl Route {
             None => (list, None),
         };
         let known = previous.and_then(|previous| previous.route(&settings.name.value));
+        let usual = list.as_ref().map(|list| {
+            let (route, path) = (settings.name.value.as_str(), settings.path.value.as_str());
+            let path = path.strip_suffix('/').unwrap_or(path);
+            let order = &list.dialect.default_sorted().order;
+            let parts = cursor::ContextParts { route, host: "", path, filters: &[], order, headers: &[] };
+            cursor::Context::usual(parts, &list.keys)
+        });
         Some(Self {
             metrics: known.map_or_else(|| RouteMetrics::new(&settings.name.value), |known| Arc::clone(&known.metrics)),
             name: settings.name.value.clone(),
@@ -206,6 +215,7 @@ impl Route {
             public_url: settings.public_url.clone(),
             cors: settings.cors.as_ref().map(CorsPolicy::new),
             list,
+            usual,
             observed,
             fingerprint,
         })

@@ -86,7 +86,12 @@ impl<'a> Tokens<'a> {
             Scope::new(ScopeParts { route, host, path, filters, body, order, headers, principal: &list.protected })
         });
         let marker = list.keys.signing_marker();
-        let (context, now, instant) = (Context::new(parts), asked.now, asked.began);
+        let context = Context::new(parts);
+        let context = match &route.usual {
+            Some(usual) => context.beside(usual),
+            None => context,
+        };
+        let (now, instant) = (asked.now, asked.began);
         let seeks = sorted.mode == Mode::Seek;
         Self { list, parameters, order, seeks, context, scope, pivots, marker, now, instant }
     }

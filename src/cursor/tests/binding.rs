@@ -10,6 +10,39 @@ use crate::pagination::{
     position::{Anchor, Hint, Item, Position, Target},
 };
 
+/// What is known of the usual context saves work, and changes nothing.
+#[test]
+fn beside_the_usual_context_cursors_are_the_same() {
+    let order = newest_first();
+    let other_order = Order { strong: Vec::new(), ..order.clone() };
+    let usual = ContextParts { host: "", filters: b"", headers: &[], ..parts(&order) };
+    let after_rotation = KeyRing::new(2, &[(1, FIRST_KEY), (2, SECOND_KEY)]).unwrap();
+    let known = Context::usual(usual, ring());
+    for differing in 0..1 << Part::ALL.len() {
+        let differs = |part: Part| differing >> part as usize & 1 == 1;
+        let here = ContextParts {
+            route: if differs(Part::Route) { "orders" } else { usual.route },
+            host: if differs(Part::Host) { "api.example.org" } else { usual.host },
+            path: if differs(Part::Path) { "/api/users/7" } else { usual.path },
+            filters: if differs(Part::Filters) { b"active=true" } else { usual.filters },
+            order: if differs(Part::Order) { &other_order } else { usual.order },
+            headers: if differs(Part::Headers) { &[("x-tenant", b"7")] } else { usual.headers },
+        };
+        for keys in [ring(), &after_rotation] {
+            let target = after("2026-01-01", "7");
+            let (alone, beside) = (Context::new(here), Context::new(here).beside(&known));
+            let cursor = seal(keys, &alone, &target, None, LONGEST, false).unwrap();
+            assert_eq!(seal(keys, &beside, &target, None, LONGEST, false), Ok(cursor.clone()), "{differing:b}");
+            let opened = open(keys, &known, &cursor, NOW, None, LONGEST, false);
+            let expected = Part::ALL.into_iter().filter(|part| differs(*part)).collect::<Vec<_>>();
+            match differing {
+                0 => assert!(opened.is_ok()),
+                _ => assert_eq!(opened, Err(CursorError::Mismatch { differs: expected })),
+            }
+        }
+    }
+}
+
 #[test]
 fn the_part_of_the_context_that_differs_is_named() {
     let order = newest_first();
