@@ -95,6 +95,10 @@ impl Outcome {
     pub fn asked(&mut self, method: &http::Method, path: &[u8]) {
         self.method = Some(method.clone());
         let text = String::from_utf8_lossy(path);
+        if text.len() <= PATH_LENGTH && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            self.path = text.into_owned();
+            return;
+        }
         let shown = |character: char| if character.is_control() { char::REPLACEMENT_CHARACTER } else { character };
         self.path = String::with_capacity(text.len().min(PATH_LENGTH));
         self.path.extend(text.chars().take(PATH_LENGTH).map(shown));

@@ -49,9 +49,12 @@ pub mod snapshot;
 mod tokens;
 mod upstream;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    fmt::Write as _,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use access_log::Outcome;
@@ -126,6 +129,11 @@ impl RequestIds {
     }
 
     fn next(&self) -> String {
-        format!("{}-{:x}", self.process, self.next.fetch_add(1, Ordering::Relaxed))
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut id = String::with_capacity(self.process.len() + 1 + 16);
+        id.push_str(&self.process);
+        id.push('-');
+        let _ = write!(id, "{number:x}");
+        id
     }
 }
