@@ -3,7 +3,7 @@
 
 use super::{
     JsonError,
-    reader::Reader,
+    reader::{Read, Reader},
     scalar::{self, ScalarKind},
 };
 

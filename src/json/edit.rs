@@ -1,6 +1,10 @@
 //! Objects written again with some of their members changed. Everything else keeps its bytes and its place.
 
-use super::{JsonError, reader::Reader, write::push_text};
+use super::{
+    JsonError,
+    reader::{Read, Reader},
+    write::push_text,
+};
 
 /// What becomes of a member.
 #[derive(Clone, Debug, PartialEq, Eq)]

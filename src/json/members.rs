@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::{reader::Reader, scalar};
+use super::{
+    reader::{Read, Reader},
+    scalar,
+};
 
 /// A member of an object: its decoded name and its raw value.
 pub type Member<'a> = (Cow<'a, [u8]>, &'a [u8]);

@@ -1,20 +1,25 @@
 //! Bytes as they came: where the items, the sort keys and the facts of a page stand in an upstream's body.
 //!
-//! Nothing here builds a tree or copies an item. One scan ([`scan_page`]) checks the whole body for well-formedness
-//! and gives byte ranges ([`Span`]); everything above works on those. A [`Pointer`] says where to look, [`scalar`]
-//! reads the one value that stands there, [`mod@write`] writes the gateway's own strings. Duplicate members are read as
+//! Nothing here builds a tree or copies an item. One scan ([`scan_page`]) gives byte ranges ([`Span`]), and everything
+//! above works on those. It reads what it looks for, and of all else judges [the outline](self::outline): nothing in an
+//! item can break out of its place. A [`Pointer`] says where to look, [`scalar`] reads the one value that stands there,
+//! [`mod@write`] writes the gateway's own strings. Duplicate members are read as
 //! their last, everywhere. A [`Document`] is for what the gateway writes of itself, its description.
 
+mod blocks;
 mod canonical;
 pub mod document;
 mod edit;
 mod members;
+mod name;
+mod outline;
 mod plan;
 pub mod pointer;
 mod reader;
 pub mod scalar;
 pub mod scan;
-mod stops;
+mod strings;
+mod tokens;
 #[cfg(target_arch = "x86_64")]
 #[expect(unsafe_code, reason = "what is compiled for an instruction set has to be called, and given its bytes")]
 mod vector;

@@ -3,8 +3,8 @@
 //! Pointers that begin alike share their first steps, so that a member's name is compared once with each name that
 //! could matter where it stands.
 
+use super::name::{Name, Wanted};
 use super::pointer::{Pointer, Step};
-use super::reader::{Lengths, Name};
 use super::scan::Shape;
 
 /// A place in one of the trees, as an index into its plan.
@@ -32,6 +32,32 @@ pub(super) struct Plan<'a> {
     /// Each target, and the next one at the same place.
     targets: Vec<(Target, Option<usize>)>,
     items: Option<Place>,
+    direct: Option<Direct<'a>>,
+}
+
+/// Columns of an element that are nothing but members of it, where the element is served itself: the common case, for which
+/// there is a way through elements that is as short as possible.
+pub(super) struct Direct<'a> {
+    /// The name of each column.
+    pub(super) names: Vec<&'a [u8]>,
+    /// What tells other names from these.
+    pub(super) wanted: Wanted,
+}
+
+impl<'a> Direct<'a> {
+    fn of(shape: &'a Shape) -> Option<Self> {
+        let mut direct = Self { names: Vec::with_capacity(shape.columns.len()), wanted: Wanted::default() };
+        for column in &shape.columns {
+            let [Step::Member(name)] = column.steps.as_slice() else { return None };
+            // A name with a backslash is spelled otherwise.
+            if name.contains('\\') {
+                return None;
+            }
+            direct.names.push(name.as_bytes());
+            direct.wanted.add(name);
+        }
+        shape.item.steps.is_empty().then_some(direct)
+    }
 }
 
 /// One place, and the beginnings of two chains: the places one step further, and what its value is wanted for.
@@ -41,8 +67,8 @@ struct Node<'a> {
     first_child: Option<Place>,
     next_sibling: Option<Place>,
     first_target: Option<usize>,
-    /// The lengths that the names of members wanted here have.
-    name_lengths: Lengths,
+    /// What tells the names of members that are wanted here.
+    wanted: Wanted,
 }
 
 impl<'a> Plan<'a> {
@@ -51,6 +77,7 @@ impl<'a> Plan<'a> {
         let pointers = || [&shape.items, &shape.item].into_iter().chain(&shape.columns).chain(&shape.facts);
         let mut plan = Self::with_capacity(pointers().map(|pointer| pointer.steps.len()).sum(), pointers().count());
         plan.items = Some(plan.grow(BODY, &shape.items));
+        plan.direct = Direct::of(shape);
         plan.want(ELEMENT, &shape.item, Target::Item);
         for (number, column) in shape.columns.iter().enumerate() {
             plan.want(ELEMENT, column, Target::Column(number));
@@ -76,10 +103,27 @@ impl<'a> Plan<'a> {
         self.items == Some(place)
     }
 
+    /// The columns, where they are direct members of each element, and that is served.
+    pub(super) fn direct(&self) -> Option<&Direct<'a>> {
+        self.direct.as_ref()
+    }
+
     /// Whether anything is wanted below this place.
     #[inline]
     pub(super) fn has_children(&self, place: Place) -> bool {
         self.nodes[place].first_child.is_some()
+    }
+
+    /// Whether the value here is served as it came, and nothing else is done with it.
+    #[inline]
+    pub(super) fn is_served(&self, place: Place) -> bool {
+        self.targets(place).all(|target| target == Target::Item)
+    }
+
+    /// Whether only the value here is looked for, to be read.
+    #[inline]
+    pub(super) fn is_leaf(&self, place: Place) -> bool {
+        !self.has_children(place) && !self.is_items(place) && !self.is_served(place)
     }
 
     /// The places one step further.
@@ -92,10 +136,10 @@ impl<'a> Plan<'a> {
         })
     }
 
-    /// The lengths that the names of members wanted here have.
+    /// What tells the names of members that are wanted here.
     #[inline]
-    pub(super) fn name_lengths(&self, place: Place) -> Lengths {
-        self.nodes[place].name_lengths
+    pub(super) fn wanted(&self, place: Place) -> &Wanted {
+        &self.nodes[place].wanted
     }
 
     /// The place that a member of the object here leads to.
@@ -124,7 +168,7 @@ impl<'a> Plan<'a> {
     fn with_capacity(steps: usize, targets: usize) -> Self {
         let mut nodes = Vec::with_capacity(steps + 2);
         nodes.extend([Node::default(), Node::default()]);
-        Self { nodes, targets: Vec::with_capacity(targets), items: None }
+        Self { nodes, targets: Vec::with_capacity(targets), items: None, direct: None }
     }
 
     fn want(&mut self, root: Place, pointer: &'a Pointer, target: Target) {
@@ -141,7 +185,7 @@ impl<'a> Plan<'a> {
             place = known.unwrap_or_else(|| {
                 let child = self.nodes.len();
                 if let Step::Member(name) = step {
-                    self.nodes[place].name_lengths.add(name.len());
+                    self.nodes[place].wanted.add(name);
                 }
                 let next_sibling = self.nodes[place].first_child.replace(child);
                 self.nodes.push(Node { step: Some(step), next_sibling, ..Node::default() });

@@ -1,189 +1,103 @@
-//! Tokens of a JSON text, and whole values passed over: the inner loop of every scan.
+//! How a scan goes through a text, and the reader that reads all that it passes.
 //!
-//! It accepts RFC 8259 and nothing else. Containers are kept on a stack of its own, so that nesting costs one byte a
-//! level and never the thread's stack. What looks at the bytes of strings in bulk is [`stops`](super::stops).
+//! That accepts RFC 8259 and nothing else. Containers are kept on a stack of its own, so that nesting costs one byte a
+//! level and never the thread's stack.
 
 use super::{
-    JsonError, Span, scalar,
-    stops::{Sought, Stops},
+    JsonError, Span,
+    name::{Name, Wanted},
+    plan::Direct,
+    tokens::Tokens,
 };
 
-/// What [`Tokens::byte`] gives at the end of the text; no token begins with it.
-const END: u8 = 0;
+/// Elements that were found.
+pub(super) struct Elements {
+    /// How many there may be.
+    pub(super) most: usize,
+    /// What is served of each.
+    pub(super) items: Vec<Span>,
+    /// So many for each, row after row.
+    pub(super) columns: Vec<Span>,
+}
 
-/// A place in a JSON text, and the containers that are open there.
-pub(super) struct Reader<'a, S = Sought> {
+/// Goes through a text from token to token.
+pub(super) trait Read<'a> {
+    /// Where the next byte is.
+    fn at(&self) -> usize;
+
+    /// How many bytes were not passed.
+    fn left(&self) -> usize;
+
+    /// Goes back to a place that was passed before, at the same nesting.
+    fn return_to(&mut self, at: usize);
+
+    /// The bytes from `start` to here.
+    fn since(&self, start: usize) -> &'a [u8];
+
+    /// From `start` to here. Bodies beyond the reach of a [`Span`] are refused before any is made.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "no text longer than u32::MAX is read")]
+    fn span_from(&self, start: usize) -> Span {
+        Span { start: start as u32, end: self.at() as u32 }
+    }
+
+    /// The next byte, which begins a value where one is due.
+    fn byte(&self) -> u8;
+
+    /// Passes the bracket or brace that opens a container closed by `close`; the next byte is its first token.
+    /// False where the container is empty: then it is passed whole.
+    fn enter(&mut self, close: u8) -> Result<bool, JsonError>;
+
+    /// After a value in a container: whether another one follows. Its first token is the next byte; else the container
+    /// is passed.
+    fn another(&mut self) -> Result<bool, JsonError>;
+
+    /// Passes a member's name and colon; the next byte is the first one of its value.
+    fn name(&mut self) -> Result<Name<'a>, JsonError>;
+
+    /// From the beginning of a member on: passes members up to one whose name may be wanted, its name and
+    /// its colon. Nothing where there is none: then the object is passed.
+    fn name_of(&mut self, wanted: &Wanted) -> Result<Option<Name<'a>>, JsonError>;
+
+    /// Passes the value whose first byte is the next, which nobody asked for: perhaps without reading it, and with what is
+    /// behind it up to the next sign.
+    fn skip(&mut self) -> Result<(), JsonError>;
+
+    /// Passes the value whose first byte is the next, which is asked for as a whole: perhaps without reading what is in it.
+    fn skip_item(&mut self) -> Result<(), JsonError>;
+
+    /// Passes the value whose first byte is the next, and reads all of it.
+    fn read(&mut self) -> Result<(), JsonError>;
+
+    /// From the beginning of an element on: passes elements as fast as can be, as many as are like most, and adds them and
+    /// their columns. False where that were all; else the next byte is the first of one that was not passed.
+    fn pass_elements(&mut self, _direct: &Direct<'_>, _found: &mut Elements) -> Result<bool, JsonError> {
+        Ok(true)
+    }
+
+    /// Passes whitespace up to the end of the text; anything else there is an error.
+    fn end(&mut self) -> Result<(), JsonError>;
+}
+
+/// A place in a JSON text, and the containers that are open there. It reads all that it passes.
+pub(super) struct Reader<'a> {
     tokens: Tokens<'a>,
-    stops: S,
     /// The byte that closes each open container, outermost first.
     open: Vec<u8>,
     depth: usize,
 }
 
-/// Lengths of names: a bit for each, the last for all from 63 on. Most members are not wanted, and most of them are told
-/// by the length of their name alone.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Lengths(u64);
-
-impl Lengths {
-    /// Adds the length of a name.
-    pub(super) const fn add(&mut self, length: usize) {
-        self.0 |= Self::bit(length);
-    }
-
-    #[inline(always)]
-    const fn has(self, length: usize) -> bool {
-        self.0 & Self::bit(length) != 0
-    }
-
-    #[inline(always)]
-    const fn bit(length: usize) -> u64 {
-        1 << if length < 63 { length } else { 63 }
-    }
-}
-
-/// A member's name as it is spelled, quotes included.
-#[derive(Clone, Copy)]
-pub(super) struct Name<'a> {
-    quoted: &'a [u8],
-    escaped: bool,
-}
-
-impl<'a> Name<'a> {
-    /// The name as it stands, with its quotes.
-    pub(super) const fn quoted(self) -> &'a [u8] {
-        self.quoted
-    }
-
-    /// Whether the name may have one of these lengths, once decoded.
-    #[inline(always)]
-    const fn may_be(self, lengths: Lengths) -> bool {
-        self.escaped || lengths.has(self.quoted.len() - 2)
-    }
-
-    /// Whether this is the name, once decoded. Nothing is decoded where nothing is escaped.
-    #[inline]
-    pub(super) fn is(self, wanted: &str) -> bool {
-        if self.escaped {
-            return scalar::text(self.quoted).is_some_and(|text| *text == *wanted.as_bytes());
-        }
-        self.quoted.len() == wanted.len() + 2 && &self.quoted[1..=wanted.len()] == wanted.as_bytes()
-    }
-}
-
 impl<'a> Reader<'a> {
     /// Begins at the first token after a byte order mark, if there is one. The text must be UTF-8.
     pub(super) fn new(bytes: &'a [u8], depth: u16) -> Self {
-        Self::by(Sought, bytes, depth)
-    }
-}
-
-impl<'a, S: Stops> Reader<'a, S> {
-    /// The same, with a way to find where strings stop.
-    pub(super) fn by(stops: S, bytes: &'a [u8], depth: u16) -> Self {
-        let at = if bytes.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-        let mut tokens = Tokens { bytes, at };
+        let mut tokens = Tokens::new(bytes);
         tokens.token();
-        Self { tokens, stops, open: Vec::with_capacity(32), depth: depth.into() }
+        Self { tokens, open: Vec::with_capacity(32), depth: depth.into() }
     }
 
-    /// Where the next byte is.
-    #[inline]
-    pub(super) const fn at(&self) -> usize {
-        self.tokens.at
-    }
-
-    /// How many bytes were not passed.
-    pub(super) const fn left(&self) -> usize {
-        self.tokens.bytes.len() - self.tokens.at
-    }
-
-    /// Goes back to a place that was passed before, at the same nesting.
-    pub(super) const fn return_to(&mut self, at: usize) {
-        self.tokens.at = at;
-    }
-
-    /// From `start` to here. Bodies beyond the reach of a [`Span`] are refused before any is made.
-    #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "no text longer than u32::MAX is read")]
-    pub(super) const fn span_from(&self, start: usize) -> Span {
-        Span { start: start as u32, end: self.tokens.at as u32 }
-    }
-
-    /// The bytes from `start` to here.
-    pub(super) fn since(&self, start: usize) -> &'a [u8] {
-        &self.tokens.bytes[start..self.tokens.at]
-    }
-
-    /// The next byte, which begins a value where one is due.
-    #[inline]
-    pub(super) fn byte(&self) -> u8 {
-        self.tokens.byte()
-    }
-
-    /// Passes the bracket or brace that opens a container closed by `close`; the next byte is its first token.
-    /// False where the container is empty: then it is passed whole.
-    #[inline]
-    pub(super) fn enter(&mut self, close: u8) -> Result<bool, JsonError> {
-        let mut tokens = self.tokens;
-        let entered = self.open_container(&mut tokens, close)?;
-        self.tokens = tokens;
-        Ok(entered)
-    }
-
-    /// After a value in a container: whether another one follows. Its first token is the next byte; else the container
-    /// is passed.
-    #[inline]
-    pub(super) fn another(&mut self) -> Result<bool, JsonError> {
-        let mut tokens = self.tokens;
-        let follows = self.go_on(&mut tokens)?;
-        self.tokens = tokens;
-        Ok(follows)
-    }
-
-    /// Passes a member's name and colon; the next byte is the first one of its value.
-    #[inline]
-    pub(super) fn name(&mut self) -> Result<Name<'a>, JsonError> {
-        let mut tokens = self.tokens;
-        let name = tokens.name(&mut self.stops)?;
-        self.tokens = tokens;
-        Ok(name)
-    }
-
-    /// From the beginning of a member on: passes members up to one whose name may have one of these lengths, its name and
-    /// its colon. Nothing where there is none: then the object is passed.
-    pub(super) fn name_of(&mut self, lengths: Lengths) -> Result<Option<Name<'a>>, JsonError> {
-        let mut tokens = self.tokens;
-        loop {
-            let name = tokens.name(&mut self.stops)?;
-            if name.may_be(lengths) {
-                self.tokens = tokens;
-                return Ok(Some(name));
-            }
-            if matches!(tokens.byte(), b'{' | b'[') {
-                self.tokens = tokens;
-                self.skip_container()?;
-                tokens = self.tokens;
-            } else {
-                tokens.scalar(&mut self.stops)?;
-            }
-            if !self.go_on(&mut tokens)? {
-                self.tokens = tokens;
-                return Ok(None);
-            }
-        }
-    }
-
-    /// Passes the value whose first byte is the next.
-    #[inline]
-    pub(super) fn skip(&mut self) -> Result<(), JsonError> {
-        let mut tokens = self.tokens;
-        if matches!(tokens.byte(), b'{' | b'[') {
-            return self.skip_container();
-        }
-        tokens.scalar(&mut self.stops)?;
-        self.tokens = tokens;
-        Ok(())
+    /// Begins at a value in a text, which may be nested so many levels deep.
+    pub(super) const fn of_value(tokens: Tokens<'a>, depth: usize) -> Self {
+        Self { tokens, open: Vec::new(), depth }
     }
 
     /// Passes the container whose opening byte is the next.
@@ -198,7 +112,7 @@ impl<'a, S: Stops> Reader<'a, S> {
                 b'{' => self.open_container(&mut tokens, b'}')?.then_some(b'}'),
                 b'[' => self.open_container(&mut tokens, b']')?.then_some(b']'),
                 _ => {
-                    tokens.scalar(&mut self.stops)?;
+                    tokens.scalar()?;
                     None
                 }
             };
@@ -225,20 +139,9 @@ impl<'a, S: Stops> Reader<'a, S> {
                 },
             }
             if close == b'}' {
-                tokens.name(&mut self.stops)?;
+                tokens.name()?;
             }
         }
-    }
-
-    /// Whether the text is UTF-8, as far as it was read.
-    pub(super) fn is_utf8(&self) -> bool {
-        self.stops.is_utf8()
-    }
-
-    /// Passes whitespace up to the end of the text; anything else there is an error.
-    pub(super) fn end(&mut self) -> Result<(), JsonError> {
-        self.tokens.token();
-        if self.tokens.at == self.tokens.bytes.len() { Ok(()) } else { self.tokens.malformed() }
     }
 
     #[inline(always)]
@@ -272,162 +175,100 @@ impl<'a, S: Stops> Reader<'a, S> {
     }
 }
 
-/// A place in a JSON text. What steps over tokens is inlined, so that a loop of them keeps the place in registers.
-#[derive(Clone, Copy)]
-struct Tokens<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
+impl<'a> Read<'a> for Reader<'a> {
+    #[inline]
+    fn at(&self) -> usize {
+        self.tokens.at
+    }
 
-impl<'a> Tokens<'a> {
-    /// The next byte, [`END`] at the end.
-    #[inline(always)]
+    fn left(&self) -> usize {
+        self.tokens.bytes.len() - self.tokens.at
+    }
+
+    fn return_to(&mut self, at: usize) {
+        self.tokens.at = at;
+    }
+
+    fn since(&self, start: usize) -> &'a [u8] {
+        &self.tokens.bytes[start..self.tokens.at]
+    }
+
+    #[inline]
     fn byte(&self) -> u8 {
-        self.bytes.get(self.at).copied().unwrap_or(END)
+        self.tokens.byte()
     }
 
-    /// The next byte that is no whitespace, which is now the next one.
-    #[inline(always)]
-    fn token(&mut self) -> u8 {
+    #[inline]
+    fn enter(&mut self, close: u8) -> Result<bool, JsonError> {
+        let mut tokens = self.tokens;
+        let entered = self.open_container(&mut tokens, close)?;
+        self.tokens = tokens;
+        Ok(entered)
+    }
+
+    #[inline]
+    fn another(&mut self) -> Result<bool, JsonError> {
+        let mut tokens = self.tokens;
+        let follows = self.go_on(&mut tokens)?;
+        self.tokens = tokens;
+        Ok(follows)
+    }
+
+    #[inline]
+    fn name(&mut self) -> Result<Name<'a>, JsonError> {
+        let mut tokens = self.tokens;
+        let name = tokens.name()?;
+        self.tokens = tokens;
+        Ok(name)
+    }
+
+    fn name_of(&mut self, wanted: &Wanted) -> Result<Option<Name<'a>>, JsonError> {
+        let mut tokens = self.tokens;
         loop {
-            let byte = self.byte();
-            if byte > b' ' || !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
-                return byte;
+            let name = tokens.name()?;
+            if name.may_be(wanted) {
+                self.tokens = tokens;
+                return Ok(Some(name));
             }
-            self.at += 1;
-        }
-    }
-
-    /// That the text is no JSON from the next byte on.
-    #[inline(always)]
-    const fn malformed<T>(&self) -> Result<T, JsonError> {
-        Err(JsonError::Malformed { at: self.at })
-    }
-
-    /// Passes a member's name and colon; the next byte is the first one of its value.
-    #[inline(always)]
-    fn name(&mut self, stops: &mut impl Stops) -> Result<Name<'a>, JsonError> {
-        if self.byte() != b'"' {
-            return self.malformed();
-        }
-        let start = self.at;
-        let escaped = self.string(stops)?;
-        let quoted = &self.bytes[start..self.at];
-        if self.token() != b':' {
-            return self.malformed();
-        }
-        self.at += 1;
-        self.token();
-        Ok(Name { quoted, escaped })
-    }
-
-    /// Passes a string, number or word.
-    #[inline(always)]
-    fn scalar(&mut self, stops: &mut impl Stops) -> Result<(), JsonError> {
-        match self.byte() {
-            b'"' => self.string(stops).map(|_| ()),
-            b'-' | b'0'..=b'9' => self.number(),
-            b't' => self.word(b"true"),
-            b'f' => self.word(b"false"),
-            b'n' => self.word(b"null"),
-            _ => self.malformed(),
-        }
-    }
-
-    /// Passes a string, whose opening quote is the next byte; true where it has an escape.
-    #[inline(always)]
-    fn string(&mut self, stops: &mut impl Stops) -> Result<bool, JsonError> {
-        self.at = stops.next(self.bytes, self.at + 1);
-        if self.byte() == b'"' {
-            self.at += 1;
-            return Ok(false);
-        }
-        match escaped_end(self.bytes, self.at, stops) {
-            Ok(end) => {
-                self.at = end;
-                Ok(true)
+            if matches!(tokens.byte(), b'{' | b'[') {
+                self.tokens = tokens;
+                self.skip_container()?;
+                tokens = self.tokens;
+            } else {
+                tokens.scalar()?;
             }
-            Err(at) => Err(JsonError::Malformed { at }),
+            if !self.go_on(&mut tokens)? {
+                self.tokens = tokens;
+                return Ok(None);
+            }
         }
     }
 
-    /// Passes a number.
-    #[inline(always)]
-    fn number(&mut self) -> Result<(), JsonError> {
-        if self.byte() == b'-' {
-            self.at += 1;
+    #[inline]
+    fn skip(&mut self) -> Result<(), JsonError> {
+        let mut tokens = self.tokens;
+        if matches!(tokens.byte(), b'{' | b'[') {
+            return self.skip_container();
         }
-        if self.byte() == b'0' {
-            self.at += 1;
-        } else {
-            self.digits()?;
-        }
-        if self.byte() == b'.' {
-            self.at += 1;
-            self.digits()?;
-        }
-        if matches!(self.byte(), b'e' | b'E') {
-            self.at += 1;
-            if matches!(self.byte(), b'+' | b'-') {
-                self.at += 1;
-            }
-            self.digits()?;
-        }
+        tokens.scalar()?;
+        self.tokens = tokens;
         Ok(())
     }
 
-    /// Passes digits, of which there must be one.
-    #[inline(always)]
-    fn digits(&mut self) -> Result<(), JsonError> {
-        let start = self.at;
-        while let Some(chunk) = self.bytes.get(self.at..).and_then(<[u8]>::first_chunk) {
-            let digits = leading_digits(chunk);
-            self.at += digits;
-            if digits < 8 {
-                return if self.at == start { self.malformed() } else { Ok(()) };
-            }
-        }
-        while self.byte().is_ascii_digit() {
-            self.at += 1;
-        }
-        if self.at == start { self.malformed() } else { Ok(()) }
+    fn end(&mut self) -> Result<(), JsonError> {
+        self.tokens.token();
+        if self.tokens.at == self.tokens.bytes.len() { Ok(()) } else { self.tokens.malformed() }
     }
 
-    /// Passes `true`, `false` or `null`.
-    #[inline(always)]
-    fn word(&mut self, word: &[u8]) -> Result<(), JsonError> {
-        if !self.bytes[self.at..].starts_with(word) {
-            return self.malformed();
-        }
-        self.at += word.len();
-        Ok(())
+    #[inline]
+    fn skip_item(&mut self) -> Result<(), JsonError> {
+        self.skip()
     }
-}
 
-/// From the first stop in a string, which is not its end, to behind its closing quote; else the place of what is wrong.
-///
-/// Half a surrogate pair is well-formed: such a string is no text, but an item that holds one leaves as it came.
-#[inline(never)]
-fn escaped_end(bytes: &[u8], mut at: usize, stops: &mut impl Stops) -> Result<usize, usize> {
-    loop {
-        match bytes[at..] {
-            [b'"', ..] => return Ok(at + 1),
-            [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => at += 2,
-            [b'\\', b'u', a, b, c, d, ..] if [a, b, c, d].iter().all(u8::is_ascii_hexdigit) => at += 6,
-            _ => return Err(at),
-        }
-        at = stops.next(bytes, at);
+    #[inline]
+    fn read(&mut self) -> Result<(), JsonError> {
+        self.skip()
     }
-}
-
-/// How many of eight bytes are digits, up to the first that is none.
-#[inline(always)]
-const fn leading_digits(chunk: &[u8; 8]) -> usize {
-    const ONES: u64 = u64::MAX / 0xff;
-    // Digits become their values, and in all other lanes the highest bit is set; no lane reaches into another.
-    let lanes = u64::from_le_bytes(*chunk) ^ (ONES * b'0' as u64);
-    let others = ((lanes & (ONES * 0x7f)) + ONES * (0x80 - 10)) | lanes;
-    (others & (ONES << 7)).trailing_zeros() as usize / 8
 }
 
 #[cfg(test)]

@@ -1,16 +1,18 @@
-//! The one pass over a page: is it JSON, and where in it is what a dialect and an order ask for?
+//! The one pass over a page: where in it is what a dialect and an order ask for?
 //!
 //! The pass walks down only where something is wanted, as its plan says, and has the reader pass over all other values.
-//! So its own recursion is as deep as the longest pointer, whatever the input.
+//! So its own recursion is as deep as the longest pointer, whatever the input. There are two readers: pages are read by
+//! their [outline](super::outline), and what that refuses is read once more in full, for what is wrong with it.
 
 use super::plan::{BODY, ELEMENT, Place, Plan, Target};
 use super::pointer::Step;
-use super::reader::Reader;
+use super::reader::{Elements, Read, Reader};
 use super::scalar::{self, ScalarKind};
-use super::stops::{Sought, Stops};
-use super::{Pointer, Span};
-#[cfg(target_arch = "x86_64")]
-use super::{stops::Marked, vector::Avx2};
+use super::{
+    Pointer, Span,
+    blocks::{Marker, Marks},
+    outline::Outline,
+};
 
 /// What is looked for in a body.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +53,9 @@ pub struct PageSpans {
     pub facts: Vec<Span>,
 }
 
+/// What comes of a scan.
+pub(super) type Found = Result<PageSpans, JsonError>;
+
 /// Why a body can't be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JsonError {
@@ -86,26 +91,51 @@ impl std::fmt::Display for JsonError {
 
 impl std::error::Error for JsonError {}
 
-/// Scans a body once: its well-formedness, its items with their columns, and its facts.
+/// Scans a body once: its items with their columns, and its facts.
 ///
-/// Of members given twice the last counts, whatever the earlier one held. One leading byte order mark is passed over.
+/// What is looked for is read, and so is what stands between that and the beginning of the body; of the rest
+/// [the outline](super::outline) alone is judged, and what is in an item leaves as it came, in its place. Of members given
+/// twice the last counts, whatever the earlier one held. One leading byte order mark is passed over.
 ///
 /// # Errors
-/// [`JsonError::Malformed`], [`JsonError::TooDeep`] and [`JsonError::TooManyItems`] wherever in the body the fault is; what is well-formed, but has
-/// another shape, is one of the others.
+/// Of a body whose outline has a fault, or another shape, the first fault that is found as all of it is read:
+/// [`JsonError::Malformed`], [`JsonError::TooDeep`] and [`JsonError::TooManyItems`], wherever in the body they are, before the
+/// others.
 pub fn scan_page(body: &[u8], shape: &Shape, limits: Limits) -> Result<PageSpans, JsonError> {
-    let plan = Plan::of_page(shape);
-    scan(body, &plan, shape.columns.len(), shape.facts.len(), limits)
+    if u32::try_from(body.len()).is_ok()
+        && let Some(found) = outline_page(Marker::best(), body, shape, limits)
+    {
+        return Ok(found);
+    }
+    // The outline does not say what is wrong, and where.
+    read_page(body, shape, limits)
 }
 
-/// Scans a body once for places in it: its well-formedness, and one range for each, [`Span::ABSENT`] where the body lacks
-/// it.
+/// The same by the outline, marked in one way. Nothing where the body has to be refused for whatever reason.
+pub(super) fn outline_page(marker: Marker, body: &[u8], shape: &Shape, limits: Limits) -> Option<PageSpans> {
+    if !marker.judges_utf8() && std::str::from_utf8(body).is_err() {
+        return None;
+    }
+    let plan = Plan::of_page(shape);
+    let mut marks = Marks::new();
+    let reader = Outline::new(marker, &mut marks, body, limits.depth);
+    let mut scan = Scan::new(reader, &plan, shape.columns.len(), shape.facts.len(), limits);
+    scan.whole().ok()?;
+    if scan.reader.is_sound() { scan.finish().ok() } else { None }
+}
+
+/// The same, with all of the body read and judged.
+pub(super) fn read_page(body: &[u8], shape: &Shape, limits: Limits) -> Found {
+    read(body, &Plan::of_page(shape), shape.columns.len(), shape.facts.len(), limits)
+}
+
+/// Scans a body once for places in it: its well-formedness, all of it, and one range for each place, [`Span::ABSENT`] where
+/// the body lacks it.
 ///
 /// # Errors
 /// [`JsonError::Malformed`] and [`JsonError::TooDeep`], as of [`scan_page`].
 pub fn scan_facts(body: &[u8], facts: &[Pointer], limits: Limits) -> Result<Vec<Span>, JsonError> {
-    let plan = Plan::of_facts(facts);
-    Ok(scan(body, &plan, 0, facts.len(), limits)?.facts)
+    Ok(read(body, &Plan::of_facts(facts), 0, facts.len(), limits)?.facts)
 }
 
 /// Where one place is in one value; nothing where it is missing or the value is not JSON.
@@ -115,39 +145,14 @@ pub(super) fn find(value: &[u8], pointer: &Pointer) -> Option<Span> {
     found.first().copied().filter(|span| !span.is_absent())
 }
 
-/// Scans a body, by vector instructions where there are some. What they find wrong, and where, is for the plain way to
-/// say, which tells first whether it is text at all.
-fn scan(body: &[u8], plan: &Plan<'_>, columns: usize, facts: usize, limits: Limits) -> Result<PageSpans, JsonError> {
+fn read(body: &[u8], plan: &Plan<'_>, columns: usize, facts: usize, limits: Limits) -> Found {
     if u32::try_from(body.len()).is_err() {
         return Err(JsonError::Malformed { at: u32::MAX as usize });
     }
-    #[cfg(target_arch = "x86_64")]
-    if let Some(found) = marked(body, plan, columns, facts, limits) {
-        return found;
-    }
-    sought(body, plan, columns, facts, limits)
-}
-
-/// The way by vector instructions; nothing where there are none, or the body is no JSON within the limits.
-#[cfg(target_arch = "x86_64")]
-fn marked(
-    body: &[u8],
-    plan: &Plan<'_>,
-    columns: usize,
-    facts: usize,
-    limits: Limits,
-) -> Option<Result<PageSpans, JsonError>> {
-    let mut scan = Scan::new(body, plan, columns, facts, limits, Marked::new(Avx2::detect()?));
-    scan.whole().ok()?;
-    scan.reader.is_utf8().then(|| scan.finish())
-}
-
-/// The plain way.
-fn sought(body: &[u8], plan: &Plan<'_>, columns: usize, facts: usize, limits: Limits) -> Result<PageSpans, JsonError> {
     if let Err(error) = std::str::from_utf8(body) {
         return Err(JsonError::Malformed { at: error.valid_up_to() });
     }
-    let mut scan = Scan::new(body, plan, columns, facts, limits, Sought);
+    let mut scan = Scan::new(Reader::new(body, limits.depth), plan, columns, facts, limits);
     scan.whole()?;
     scan.finish()
 }
@@ -167,8 +172,8 @@ enum ItemsPlace {
 }
 
 /// A pass on its way.
-struct Scan<'a, 'p, S> {
-    reader: Reader<'a, S>,
+struct Scan<'p, R> {
+    reader: R,
     plan: &'p Plan<'p>,
     found: PageSpans,
     items_place: ItemsPlace,
@@ -182,10 +187,10 @@ struct Scan<'a, 'p, S> {
     item: Span,
 }
 
-impl<'a, 'p, S: Stops> Scan<'a, 'p, S> {
-    fn new(body: &'a [u8], plan: &'p Plan<'p>, columns: usize, facts: usize, limits: Limits, stops: S) -> Self {
+impl<'a, 'p, R: Read<'a>> Scan<'p, R> {
+    fn new(reader: R, plan: &'p Plan<'p>, columns: usize, facts: usize, limits: Limits) -> Self {
         Self {
-            reader: Reader::by(stops, body, limits.depth),
+            reader,
             plan,
             found: PageSpans { facts: vec![Span::ABSENT; facts], ..PageSpans::default() },
             items_place: ItemsPlace::Empty,
@@ -231,7 +236,8 @@ impl<'a, 'p, S: Stops> Scan<'a, 'p, S> {
             }
             b'[' if wanted_inside => self.array(place)?,
             b'{' if wanted_inside => self.object(place)?,
-            _ => self.reader.skip()?,
+            _ if self.plan.is_served(place) => self.reader.skip_item()?,
+            _ => self.reader.read()?,
         }
         let span = self.reader.span_from(start);
         if self.plan.is_items(place) {
@@ -245,14 +251,27 @@ impl<'a, 'p, S: Stops> Scan<'a, 'p, S> {
 
     /// An object on the way to something.
     fn object(&mut self, place: Place) -> Result<(), JsonError> {
-        let lengths = self.plan.name_lengths(place);
+        let wanted = self.plan.wanted(place);
         let mut more = self.reader.enter(b'}')?;
-        while more && let Some(name) = self.reader.name_of(lengths)? {
+        while more && let Some(name) = self.reader.name_of(wanted)? {
             match self.plan.member(place, name) {
+                Some(child) if self.plan.is_leaf(child) => self.leaf(child)?,
                 Some(child) => self.value(child)?,
                 None => self.reader.skip()?,
             }
             more = self.reader.another()?;
+        }
+        Ok(())
+    }
+
+    /// The value at a place that is a key or a fact, and no way to another.
+    #[inline]
+    fn leaf(&mut self, place: Place) -> Result<(), JsonError> {
+        let start = self.reader.at();
+        self.reader.read()?;
+        let span = self.reader.span_from(start);
+        for target in self.plan.targets(place) {
+            self.note(target, span);
         }
         Ok(())
     }
@@ -309,11 +328,12 @@ impl<'a, 'p, S: Stops> Scan<'a, 'p, S> {
         let mut last = None;
         let mut more = self.reader.enter(b'}')?;
         while more {
-            let name = self.reader.name()?;
-            let start = self.reader.at();
-            self.reader.skip()?;
-            if name.is(wanted) {
+            if self.reader.name()?.is(wanted) {
+                let start = self.reader.at();
+                self.reader.read()?;
                 last = Some(self.reader.since(start));
+            } else {
+                self.reader.skip()?;
             }
             more = self.reader.another()?;
         }
@@ -332,6 +352,15 @@ impl<'a, 'p, S: Stops> Scan<'a, 'p, S> {
         let mut first_without_item = None;
         let mut more = self.reader.enter(b']')?;
         while more {
+            if let Some(direct) = self.plan.direct() {
+                let columns = std::mem::take(&mut self.found.columns);
+                let mut elements = Elements { most: self.most_items, items, columns };
+                more = self.reader.pass_elements(direct, &mut elements)?;
+                (items, self.found.columns) = (elements.items, elements.columns);
+                if !more {
+                    break;
+                }
+            }
             if items.len() == self.most_items {
                 return Err(JsonError::TooManyItems);
             }

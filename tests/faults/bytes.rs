@@ -25,9 +25,11 @@ const MALFORMED: &[(&str, &str)] = &[
     ("a trailing comma", r#"{"total":60,"items":[{"id":1},]}"#),
     ("single quotes", "{'total':60,'items':[]}"),
     ("a bad number", r#"{"total":60,"items":[{"id":01}]}"#),
-    ("a bad escape", r#"{"total":60,"items":[{"id":1,"a":"\x"}]}"#),
+    ("a bad escape in a key", r#"{"total":60,"items":[{"id":"\x"}]}"#),
+    ("a bracket too many in an item", r#"{"total":60,"items":[{"id":1,"a":]}]}"#),
+    ("a quote too many in an item", r#"{"total":60,"items":[{"id":1,"a":"b"c"}]}"#),
     ("a control byte in text", "{\"total\":60,\"items\":[{\"id\":1,\"a\":\"\n\"}]}"),
-    ("NaN", r#"{"total":60,"items":[{"id":1,"a":NaN}]}"#),
+    ("NaN as a key", r#"{"total":60,"items":[{"id":NaN}]}"#),
     ("an error with the status of a success", r#"{"error":"SECRET"}"#),
 ];
 
@@ -39,6 +41,22 @@ fn bodies_of_another_shape_are_malformed() {
         refused(&PLAIN, "502 upstream_malformed", |exchange| {
             exchange.reply("200 OK", &[("Content-Type", "application/json")], text.as_bytes())
         });
+    }
+}
+
+/// What is in an item leaves as it came, in its place, whether it is JSON or not.
+#[test]
+fn what_is_in_an_item_is_passed_on() {
+    let rig = Rig::start();
+    for inside in ["NaN", "01", r#""\x""#, r#"{"a" 1}"#, "[1,,]", r#""]},{\"id\":7""#] {
+        let page = rig.page_during(move |exchange| {
+            let items = [format!(r#"{{"id":1,"a":{inside}}}"#), r#"{"id":2}"#.to_owned()];
+            exchange.reply("200 OK", &[], body(exchange, &items).as_bytes())
+        });
+        assert_eq!(page.outcome(), "200", "{inside}: {page:?}");
+        let served = format!(r#"{{"data":[{{"id":1,"a":{inside}}},{{"id":2}}],"#);
+        assert!(page.text().starts_with(&served), "{inside}: {page:?}");
+        rig.recovers();
     }
 }
 

@@ -1,8 +1,8 @@
-//! What counts as JSON: the verdict of serde_json's strict parser, and UTF-8, and nothing else.
+//! What counts as JSON where all of it is read: the verdict of serde_json's strict parser, and UTF-8, and nothing else.
 
 use serde::de::IgnoredAny;
 
-use crate::json::{JsonError, Limits, Pointer, Shape, scan_page};
+use crate::json::{JsonError, Limits, Pointer, Shape, scan::read_page, scan_page};
 
 /// A shape that walks into objects and arrays, so that both ways over a value are judged: on the way, and passed over.
 fn shapes() -> [Shape; 2] {
@@ -17,7 +17,7 @@ fn shapes() -> [Shape; 2] {
 }
 
 fn is_json(body: &[u8], shape: &Shape) -> bool {
-    match scan_page(body, shape, Limits { depth: u16::MAX, ..Limits::default() }) {
+    match read_page(body, shape, Limits { depth: u16::MAX, ..Limits::default() }) {
         Ok(_) | Err(JsonError::NotAnArray | JsonError::ItemMissing { .. }) => true,
         Err(JsonError::Malformed { at }) => {
             assert!(at <= body.len());

@@ -215,3 +215,93 @@ fn the_number_of_elements_is_bounded() {
     assert_eq!(scanned(2).unwrap_err(), JsonError::TooManyItems);
     assert_eq!(scanned(3).unwrap().items.map(|items| items.len()), Some(2));
 }
+
+/// What stands in an item, and is not JSON, may leave as it came: it is in its place, and can't break out of it.
+#[test]
+fn what_is_not_asked_for_is_not_read() {
+    let shape = shape("/data", "", &["/id"], &["/total"]);
+    for inside in [
+        "01",
+        "nul",
+        "NaN",
+        "-",
+        "1 2",
+        "\"\\x\"",
+        "\"\\u12\"",
+        "[1,,2]",
+        "[,]",
+        "{\"a\" 1}",
+        "{\"a\":}",
+        "{1:2}",
+        "[\"a\":\"id\":1]",
+        "{,}",
+        "\"a\" \"b\"",
+        "\"}],\\\"id\\\":2,[{\"",
+        "[{\"id\":2}]",
+        "'it'",
+        "/**/1",
+    ] {
+        let item = format!("{{\"id\":1,\"x\":{inside}}}");
+        let body = format!("{{\"data\":[{item},{{\"x\":{inside},\"id\":3}},{{}}],\"y\":{inside},\"total\":9}}");
+        let items = [item, format!("{{\"x\":{inside},\"id\":3}}"), "{}".to_owned()];
+        finds(&body, &shape, Some(&items.each_ref().map(String::as_str)), &["1", "3", "-"], &["9"]);
+    }
+}
+
+#[test]
+fn what_could_break_out_of_its_place_is_refused() {
+    let shape = shape("/data", "", &["/id"], &["/total"]);
+    for inside in [
+        "]",
+        "}",
+        "[",
+        "{",
+        "[}",
+        "{]",
+        "[[}]",
+        "\"",
+        "\"\\\"",
+        "\"a\nb\"",
+        "\"\u{0}\"",
+        "\u{0}",
+        "\u{b}",
+        "é",
+        "\u{feff}1",
+        "\\\"\"",
+        "\\",
+        "1]},{\"id\":[2",
+    ] {
+        let body = format!("{{\"data\":[{{\"id\":1,\"x\":{inside}}}],\"total\":9}}");
+        assert!(matches!(scanned(&body, &shape), Err(JsonError::Malformed { .. })), "{body}");
+    }
+}
+
+#[test]
+fn what_is_asked_for_is_read() {
+    let shape = shape("/data", "", &["/id"], &["/total"]);
+    for value in ["01", "nul", "", "1 2", "\"\\x\"", "[1,,2]", "{\"a\" 1}", "\"a\" \"b\"", "'it'"] {
+        for body in [
+            format!("{{\"data\":[{{\"id\":{value}}}],\"total\":9}}"),
+            format!("{{\"data\":[{{\"id\":1}}],\"total\":{value}}}"),
+            format!("{{\"data\":[{{\"id\":1}} {{\"x\":{value}}}],\"total\":9}}"),
+            format!("{{\"data\":[{{\"id\":1}}],\"total\":9}} {value},"),
+        ] {
+            assert!(matches!(scanned(&body, &shape), Err(JsonError::Malformed { .. })), "{body}");
+        }
+    }
+}
+
+#[test]
+fn names_are_found_wherever_they_are_in_a_window_and_however_they_are_spelled() {
+    let shape = shape("", "", &["/id", "/größe", "/"], &[]);
+    for padding in (0..70).chain(950..1_100) {
+        let padding = "x".repeat(padding);
+        let item = format!(
+            "{{\"valid\":0,\"{padding}\\\"id\":1,\"id\" :\"{padding}\",\"gr\\u00f6\\u00dfe\":2,\"\":3,\"{padding}\":4,\"i\\u0064\"\n: 5}}"
+        );
+        let plain = format!("{{\"{padding}-id\":1,\"größe\":[{{\"id\":6}}],\"id\":7,\"x\":{{\"id\":8}}}}");
+        let body = format!("[{item},{plain}]");
+        let empty = if padding.is_empty() { "4" } else { "3" };
+        finds(&body, &shape, Some(&[&item, &plain]), &["5", "2", empty, "7", "[{\"id\":6}]", "-"], &[]);
+    }
+}

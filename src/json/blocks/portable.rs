@@ -1,0 +1,42 @@
+//! Blocks marked by instructions that every processor has.
+
+use super::{Before, Blocks, Marks, Met};
+
+/// Marks a window. The text is known to be UTF-8.
+pub(super) fn mark(blocks: &Blocks, before: &mut Before, marks: &mut Marks) -> Met {
+    let mut met = Met::default();
+    for (index, block) in blocks.iter().enumerate() {
+        let (quotes, backslashes) = (marked(block, |byte| byte == b'"'), marked(block, |byte| byte == b'\\'));
+        let escaped = before.escaped(backslashes);
+        let strings = before.strings(odd(quotes & !escaped));
+        let signs = marked(block, |byte| matches!(byte, b'{' | b'}' | b'[' | b']' | b':'));
+        marks.signs.push(index, signs & !strings);
+        marks.strings[index] = strings;
+        met.misplaced |= (backslashes | marked(block, |byte| !byte.is_ascii())) & !strings;
+        met.controls |= marked(block, |byte| byte < b' ') != 0;
+    }
+    met
+}
+
+/// Each bit is whether so many bits as are at its place or below it are odd.
+const fn odd(mut bits: u64) -> u64 {
+    let mut distance = 1;
+    while distance < 64 {
+        bits ^= bits << distance;
+        distance *= 2;
+    }
+    bits
+}
+
+/// A bit for each byte of a block of which this is true.
+#[inline(always)]
+fn marked(block: &[u8; 64], is_meant: impl Fn(u8) -> bool) -> u64 {
+    // Eight bytes of 0 and 1 are gathered in the highest of their product: no other bits of it meet there.
+    const GATHERING: u64 = 0x0102_0408_1020_4080;
+    let bytes = block.map(|byte| u8::from(is_meant(byte)));
+    let (lanes, _) = bytes.as_chunks();
+    lanes
+        .iter()
+        .enumerate()
+        .fold(0, |word, (place, lane)| word | (u64::from_le_bytes(*lane).wrapping_mul(GATHERING) >> 56) << (8 * place))
+}

@@ -1,0 +1,78 @@
+//! Names of members as they are spelled, and what tells them from those that are wanted.
+
+use super::scalar;
+
+/// What tells most names from those that are wanted, without looking at all of them.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Wanted {
+    /// A bit for each length, the last for all from 63 on.
+    lengths: u64,
+    /// A bit for each last byte of a name as it is spelled; of an empty one the quote before it.
+    last_bytes: [u64; 4],
+}
+
+impl Wanted {
+    /// Adds a name.
+    pub(super) fn add(&mut self, name: &str) {
+        let last = name.as_bytes().last().copied().unwrap_or(b'"');
+        self.lengths |= 1 << name.len().min(63);
+        self.last_bytes[usize::from(last >> 6)] |= 1 << (last & 63);
+    }
+
+    /// Whether a name that is spelled without escapes may be wanted, by its length.
+    #[inline(always)]
+    const fn has_length(&self, length: usize) -> bool {
+        self.lengths >> (if length < 63 { length } else { 63 }) & 1 != 0
+    }
+
+    /// Whether a name may be wanted, by its last byte as it is spelled.
+    #[inline(always)]
+    pub(super) fn has_last_byte(&self, last: u8) -> bool {
+        self.last_bytes[usize::from(last >> 6)] >> (last & 63) & 1 != 0
+    }
+}
+
+/// A member's name as it is spelled, quotes included.
+#[derive(Clone, Copy)]
+pub(super) struct Name<'a> {
+    pub(super) quoted: &'a [u8],
+    /// Whether it has an escape, or may have.
+    pub(super) escaped: bool,
+}
+
+impl<'a> Name<'a> {
+    /// What stands between these places, quotes included, and may have an escape.
+    #[inline]
+    pub(super) fn of(text: &'a [u8], start: usize, end: usize) -> Self {
+        Self { quoted: &text[start..end], escaped: true }
+    }
+
+    /// The name as it stands, with its quotes.
+    pub(super) const fn quoted(self) -> &'a [u8] {
+        self.quoted
+    }
+
+    /// Whether the name may be wanted.
+    #[inline(always)]
+    pub(super) const fn may_be(self, wanted: &Wanted) -> bool {
+        self.escaped || wanted.has_length(self.quoted.len() - 2)
+    }
+
+    /// Whether this is the name, once decoded. Nothing is decoded where nothing is escaped.
+    #[inline(always)]
+    pub(super) fn is(self, wanted: &str) -> bool {
+        let is_spelled_so =
+            self.quoted.len() == wanted.len() + 2 && &self.quoted[1..=wanted.len()] == wanted.as_bytes();
+        if self.escaped { self.is_decoded(wanted, is_spelled_so) } else { is_spelled_so }
+    }
+
+    /// The same for a name that may have an escape.
+    #[inline]
+    fn is_decoded(self, wanted: &str, is_spelled_so: bool) -> bool {
+        // What is decoded gets shorter.
+        match memchr::memchr(b'\\', self.quoted) {
+            None => is_spelled_so,
+            Some(_) => !is_spelled_so && scalar::text(self.quoted).is_some_and(|text| *text == *wanted.as_bytes()),
+        }
+    }
+}

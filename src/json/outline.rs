@@ -1,0 +1,340 @@
+//! The outline of a JSON text: what is asked for is read, all else is passed over without being read.
+//!
+//! What is passed over is told by [the marks of its blocks](super::blocks) alone: which of its bytes are in strings, and
+//! which of the others are brackets, braces and colons. So of a value that nothing is looked for in, and of what stands
+//! beside what is looked for, this much holds, and no more:
+//!
+//! - Its strings are closed, and hold no control characters.
+//! - Outside of strings there is nothing but ASCII, without backslashes, and of control characters only whitespace.
+//! - All of it is UTF-8.
+//! - Each bracket and brace is closed by its own kind, within the value, and they are nested as deep as allowed at most.
+//!
+//! So it ends where every reader of JSON ends it, what follows it can't be taken for a part of it, nor what is in it for
+//! something else. Not judged is the rest of the grammar: whether the words are spelt well (`01`, `nul`, `NaN`), the
+//! escapes in strings (`"\x"`), and whether names, colons and commas are where they should be (`{"a" 1}`, `[1,,2]`).
+
+use super::{
+    JsonError,
+    blocks::{Before, Marker, Marks, WINDOW_BYTES},
+    name::{Name, Wanted},
+    plan::Direct,
+    reader::{Elements, Read, Reader},
+    tokens::Tokens,
+};
+
+mod elements;
+
+/// A place in the outline of a text, and the containers that are open there.
+pub(super) struct Outline<'a, 'm> {
+    text: &'a [u8],
+    at: usize,
+    marker: Marker,
+    marks: &'m mut Marks,
+    /// Where the window begins that is marked.
+    begin: usize,
+    /// The next sign of the window, but for those before the place here.
+    next: usize,
+    /// What is before each window that was marked yet, and before the one behind them.
+    before: Vec<Before>,
+    is_sound: bool,
+    /// The byte that closes each open container, outermost first.
+    open: Vec<u8>,
+    depth: usize,
+}
+
+impl<'a, 'm> Outline<'a, 'm> {
+    /// Begins at the first token after a byte order mark, if there is one.
+    pub(super) fn new(marker: Marker, marks: &'m mut Marks, text: &'a [u8], depth: u16) -> Self {
+        let mut tokens = Tokens::new(text);
+        tokens.token();
+        let mut before = Vec::with_capacity(text.len() / WINDOW_BYTES + 2);
+        before.push(Before::default());
+        let (open, depth) = (Vec::with_capacity(32), depth.into());
+        let mut outline =
+            Self { text, at: tokens.at, marker, marks, begin: 0, next: 0, before, is_sound: true, open, depth };
+        outline.mark(0);
+        outline
+    }
+
+    /// Whether nothing that was marked has to be refused. Once the end is passed, all of the text was.
+    pub(super) const fn is_sound(&self) -> bool {
+        self.is_sound
+    }
+
+    const fn tokens(&self) -> Tokens<'a> {
+        Tokens { bytes: self.text, at: self.at }
+    }
+
+    const fn malformed<T>(&self) -> Result<T, JsonError> {
+        self.tokens().malformed()
+    }
+
+    /// The next sign, which is passed: where it is, and what it is. The place here is left to the caller.
+    #[inline(always)]
+    fn sign(&mut self) -> Option<(usize, u8)> {
+        loop {
+            match self.marks.signs.get(self.next) {
+                Some(place) => {
+                    self.next += 1;
+                    let at = self.begin + place;
+                    if at >= self.at {
+                        return Some((at, *self.text.get(at)?));
+                    }
+                }
+                None => self.next_window()?,
+            }
+        }
+    }
+
+    /// Goes on to the next window, if there is one.
+    #[inline(never)]
+    fn next_window(&mut self) -> Option<()> {
+        let begin = self.begin + WINDOW_BYTES;
+        (begin < self.text.len()).then(|| self.mark(begin / WINDOW_BYTES))
+    }
+
+    /// Marks a window that was marked before, or is the first that was not.
+    #[inline(never)]
+    fn mark(&mut self, window: usize) {
+        let Some(before) = self.before.get(window) else { return };
+        let mut before = *before;
+        let is_sound = self.marker.judge(self.text, window, &mut before, self.marks);
+        if self.before.len() == window + 1 {
+            self.is_sound &= is_sound;
+            self.before.push(before);
+        }
+        self.begin = window * WINDOW_BYTES;
+        self.next = 0;
+    }
+
+    /// The closing quote of the name before a colon.
+    #[inline(always)]
+    fn quote_before(&self, colon: usize) -> Option<usize> {
+        let end = colon.checked_sub(1)?;
+        if *self.text.get(end)? == b'"' { Some(end) } else { self.far_quote_before(colon) }
+    }
+
+    /// The same, with whitespace between them.
+    #[inline(never)]
+    fn far_quote_before(&self, colon: usize) -> Option<usize> {
+        let before = self.text.get(..colon)?;
+        let end = before.iter().rposition(|byte| !matches!(byte, b' ' | b'\n' | b'\r' | b'\t'))?;
+        (before[end] == b'"').then_some(end)
+    }
+
+    /// Whether the name that ends here may be wanted: it ends as one of those, or with an escape.
+    #[inline(always)]
+    fn may_be(&self, wanted: &Wanted, end: usize) -> bool {
+        let before = |bytes: usize| self.text.get(end.wrapping_sub(bytes)).copied().unwrap_or_default();
+        wanted.has_last_byte(before(1)) || before(2) == b'\\' || before(6) == b'\\'
+    }
+
+    /// The opening quote of the name that ends here.
+    #[inline(always)]
+    fn name_start(&self, end: usize) -> Option<usize> {
+        // The bits of 64 bytes, the highest for the last one before the closing quote.
+        let place = end.wrapping_sub(self.begin);
+        if let Some([before, word]) =
+            self.marks.strings.get((place / 64).wrapping_sub(1)..).and_then(<[u64]>::first_chunk)
+        {
+            let bits = before >> (place % 64) | word << 1 << (63 - place % 64);
+            let length = bits.leading_ones() as usize;
+            if length < 64 {
+                return (length > 0).then_some(end - length);
+            }
+        }
+        self.far_name_start(end)
+    }
+
+    /// The same, where it is far, or near the beginning of the window.
+    #[inline(never)]
+    fn far_name_start(&self, end: usize) -> Option<usize> {
+        let before = self.text.get(..end)?;
+        let mut start = end;
+        loop {
+            start = memchr::memrchr(b'"', &before[..start])?;
+            // The opening quote is not escaped, for no backslash is outside of strings.
+            if start == 0 || before[start - 1] != b'\\' {
+                return Some(start);
+            }
+        }
+    }
+
+    /// Passes over the container whose opening byte is the next.
+    #[inline(never)]
+    fn pass_container(&mut self) -> Result<(), JsonError> {
+        let outside = self.open.len();
+        let mut close = 0;
+        loop {
+            let Some((at, sign)) = self.sign() else { return self.malformed() };
+            if sign == b':' {
+                continue;
+            }
+            if sign == close {
+                self.open.pop();
+                if self.open.len() <= outside {
+                    self.at = at + 1;
+                    return Ok(());
+                }
+                close = self.open.last().copied().unwrap_or_default();
+            } else if matches!(sign, b'{' | b'[') {
+                if self.open.len() == self.depth {
+                    return Err(JsonError::TooDeep);
+                }
+                // In ASCII what closes is two behind what opens.
+                close = sign + 2;
+                self.open.push(close);
+            } else {
+                return Err(JsonError::Malformed { at });
+            }
+        }
+    }
+}
+
+impl<'a> Read<'a> for Outline<'a, '_> {
+    #[inline]
+    fn at(&self) -> usize {
+        self.at
+    }
+
+    fn left(&self) -> usize {
+        self.text.len() - self.at
+    }
+
+    fn return_to(&mut self, at: usize) {
+        if at < self.begin {
+            self.mark(at / WINDOW_BYTES);
+        }
+        self.next = 0;
+        self.at = at;
+    }
+
+    fn since(&self, start: usize) -> &'a [u8] {
+        &self.text[start..self.at]
+    }
+
+    #[inline]
+    fn byte(&self) -> u8 {
+        self.tokens().byte()
+    }
+
+    #[inline]
+    fn enter(&mut self, close: u8) -> Result<bool, JsonError> {
+        if self.open.len() == self.depth {
+            return Err(JsonError::TooDeep);
+        }
+        let mut tokens = self.tokens();
+        tokens.at += 1;
+        let is_empty = tokens.token() == close;
+        self.at = tokens.at + usize::from(is_empty);
+        if !is_empty {
+            self.open.push(close);
+        }
+        Ok(!is_empty)
+    }
+
+    #[inline]
+    fn another(&mut self) -> Result<bool, JsonError> {
+        let mut tokens = self.tokens();
+        let token = tokens.token();
+        tokens.at += 1;
+        if token == b',' {
+            tokens.token();
+            self.at = tokens.at;
+            return Ok(true);
+        }
+        self.at = tokens.at;
+        if self.open.pop() == Some(token) { Ok(false) } else { self.malformed() }
+    }
+
+    fn name(&mut self) -> Result<Name<'a>, JsonError> {
+        let mut tokens = self.tokens();
+        let name = tokens.name()?;
+        self.at = tokens.at;
+        Ok(name)
+    }
+
+    #[inline(never)]
+    fn name_of(&mut self, wanted: &Wanted) -> Result<Option<Name<'a>>, JsonError> {
+        loop {
+            let Some((at, sign)) = self.sign() else { return self.malformed() };
+            if sign == b':' {
+                let Some(end) = self.quote_before(at) else { return self.malformed() };
+                if !self.may_be(wanted, end) {
+                    continue;
+                }
+                let Some(start) = self.name_start(end) else { return self.malformed() };
+                let mut tokens = Tokens { bytes: self.text, at: at + 1 };
+                tokens.token();
+                self.at = tokens.at;
+                return Ok(Some(Name::of(self.text, start, end + 1)));
+            }
+            if matches!(sign, b'{' | b'[') {
+                self.at = at;
+                self.next -= 1;
+                self.pass_container()?;
+            } else {
+                self.at = at + 1;
+                return if self.open.pop() == Some(sign) { Ok(None) } else { self.malformed() };
+            }
+        }
+    }
+
+    #[inline]
+    fn skip(&mut self) -> Result<(), JsonError> {
+        self.skip_item()
+    }
+
+    #[inline]
+    fn skip_item(&mut self) -> Result<(), JsonError> {
+        if matches!(self.byte(), b'{' | b'[') {
+            return self.pass_container();
+        }
+        let mut tokens = self.tokens();
+        tokens.scalar()?;
+        self.at = tokens.at;
+        Ok(())
+    }
+
+    #[inline]
+    fn read(&mut self) -> Result<(), JsonError> {
+        let mut tokens = self.tokens();
+        if matches!(tokens.byte(), b'{' | b'[') {
+            let mut reader = Reader::of_value(tokens, self.depth - self.open.len());
+            reader.skip()?;
+            self.at = reader.at();
+            return Ok(());
+        }
+        tokens.scalar()?;
+        self.at = tokens.at;
+        Ok(())
+    }
+
+    fn pass_elements(&mut self, direct: &Direct<'_>, found: &mut Elements) -> Result<bool, JsonError> {
+        while self.byte() == b'{' && found.items.len() < found.most {
+            let (start, row) = (self.at, found.columns.len());
+            if self.pass_element(direct, &mut found.columns).is_none() {
+                found.columns.truncate(row);
+                self.return_to(start);
+                return Ok(true);
+            }
+            found.items.push(self.span_from(start));
+            if !self.another()? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn end(&mut self) -> Result<(), JsonError> {
+        let mut tokens = self.tokens();
+        tokens.token();
+        self.at = tokens.at;
+        if tokens.at < self.text.len() {
+            return tokens.malformed();
+        }
+        // What was read where nothing was passed over was not marked.
+        while self.next_window().is_some() {}
+        Ok(())
+    }
+}

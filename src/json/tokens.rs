@@ -1,0 +1,191 @@
+//! Tokens of a JSON text, one after the other: RFC 8259 and nothing else.
+
+use super::{JsonError, name::Name, strings::string_end};
+
+/// What may stand before a text.
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// What [`Tokens::byte`] gives at the end of the text; no token begins with it.
+const END: u8 = 0;
+
+/// A place in a JSON text. What steps over tokens is inlined, so that a loop of them keeps the place in registers.
+#[derive(Clone, Copy)]
+pub(super) struct Tokens<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) at: usize,
+}
+
+impl<'a> Tokens<'a> {
+    /// The beginning of a text, after a byte order mark if there is one.
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: if bytes.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 } }
+    }
+
+    /// The next byte, [`END`] at the end.
+    #[inline(always)]
+    pub(super) fn byte(&self) -> u8 {
+        self.bytes.get(self.at).copied().unwrap_or(END)
+    }
+
+    /// The next byte that is no whitespace, which is now the next one.
+    #[inline(always)]
+    pub(super) fn token(&mut self) -> u8 {
+        loop {
+            let byte = self.byte();
+            if byte > b' ' || !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
+                return byte;
+            }
+            self.at += 1;
+        }
+    }
+
+    /// That the text is no JSON from the next byte on.
+    #[inline(always)]
+    pub(super) const fn malformed<T>(&self) -> Result<T, JsonError> {
+        Err(JsonError::Malformed { at: self.at })
+    }
+
+    /// Passes a member's name and colon; the next byte is the first one of its value.
+    #[inline(always)]
+    pub(super) fn name(&mut self) -> Result<Name<'a>, JsonError> {
+        if self.byte() != b'"' {
+            return self.malformed();
+        }
+        let start = self.at;
+        let escaped = self.string()?;
+        let quoted = &self.bytes[start..self.at];
+        if self.token() != b':' {
+            return self.malformed();
+        }
+        self.at += 1;
+        self.token();
+        Ok(Name { quoted, escaped })
+    }
+
+    /// Passes a string, number or word.
+    #[inline(always)]
+    pub(super) fn scalar(&mut self) -> Result<(), JsonError> {
+        match self.byte() {
+            b'"' => self.string().map(|_| ()),
+            b'-' | b'0'..=b'9' => self.number(),
+            b't' => self.word(b"true"),
+            b'f' => self.word(b"false"),
+            b'n' => self.word(b"null"),
+            _ => self.malformed(),
+        }
+    }
+
+    /// Passes a string, whose opening quote is the next byte; true where it has an escape.
+    #[inline(always)]
+    pub(super) fn string(&mut self) -> Result<bool, JsonError> {
+        match string_end(self.bytes, self.at + 1) {
+            Ok((end, is_escaped)) => {
+                self.at = end + 1;
+                Ok(is_escaped)
+            }
+            Err(at) => Err(JsonError::Malformed { at }),
+        }
+    }
+
+    /// Passes a number.
+    #[inline(always)]
+    fn number(&mut self) -> Result<(), JsonError> {
+        if let Some(length) = self.short_number() {
+            self.at += length;
+            return Ok(());
+        }
+        self.long_number()
+    }
+
+    /// How many bytes the number here has, where it is short and plain: less than eight digits, and perhaps so many more
+    /// behind a point. Nothing for all others, and for what is no number.
+    #[inline(always)]
+    fn short_number(&self) -> Option<usize> {
+        let whole = self.at + usize::from(self.byte() == b'-');
+        let (digits, mut behind) = self.few_digits(whole)?;
+        if self.bytes[whole] == b'0' && digits > 1 {
+            return None;
+        }
+        let mut end = whole + digits;
+        if behind == b'.' {
+            let (digits, follows) = self.few_digits(end + 1)?;
+            end += 1 + digits;
+            behind = follows;
+        }
+        (behind | 0x20 != b'e').then_some(end - self.at)
+    }
+
+    /// How many digits there are from a place on, and the byte behind them; nothing where there are none, or more than
+    /// seven.
+    #[inline(always)]
+    fn few_digits(&self, at: usize) -> Option<(usize, u8)> {
+        let chunk = self.bytes.get(at..)?.first_chunk()?;
+        let digits = leading_digits(chunk);
+        if digits == 0 {
+            return None;
+        }
+        Some((digits, *chunk.get(digits)?))
+    }
+
+    /// Passes any number.
+    #[inline(never)]
+    fn long_number(&mut self) -> Result<(), JsonError> {
+        if self.byte() == b'-' {
+            self.at += 1;
+        }
+        if self.byte() == b'0' {
+            self.at += 1;
+        } else {
+            self.digits()?;
+        }
+        if self.byte() == b'.' {
+            self.at += 1;
+            self.digits()?;
+        }
+        if matches!(self.byte(), b'e' | b'E') {
+            self.at += 1;
+            if matches!(self.byte(), b'+' | b'-') {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        Ok(())
+    }
+
+    /// Passes digits, of which there must be one.
+    #[inline(always)]
+    fn digits(&mut self) -> Result<(), JsonError> {
+        let start = self.at;
+        while let Some(chunk) = self.bytes.get(self.at..).and_then(<[u8]>::first_chunk) {
+            let digits = leading_digits(chunk);
+            self.at += digits;
+            if digits < 8 {
+                return if self.at == start { self.malformed() } else { Ok(()) };
+            }
+        }
+        while self.byte().is_ascii_digit() {
+            self.at += 1;
+        }
+        if self.at == start { self.malformed() } else { Ok(()) }
+    }
+
+    /// Passes `true`, `false` or `null`.
+    #[inline(always)]
+    fn word(&mut self, word: &[u8]) -> Result<(), JsonError> {
+        if !self.bytes[self.at..].starts_with(word) {
+            return self.malformed();
+        }
+        self.at += word.len();
+        Ok(())
+    }
+}
+
+/// How many of eight bytes are digits, up to the first that is none.
+#[inline(always)]
+const fn leading_digits(chunk: &[u8; 8]) -> usize {
+    const ONES: u64 = u64::MAX / 0xff;
+    // Digits become their values, and in all other lanes the highest bit is set; no lane reaches into another.
+    let lanes = u64::from_le_bytes(*chunk) ^ (ONES * b'0' as u64);
+    let others = ((lanes & (ONES * 0x7f)) + ONES * (0x80 - 10)) | lanes;
+    (others & (ONES << 7)).trailing_zeros() as usize / 8
+}
