@@ -6,7 +6,7 @@ use std::{borrow::Cow, cmp::Ordering};
 use super::{
     answer::Answer,
     key::{self, Extent, Key, KeyValue},
-    order::{Kind, Nulls, Order, SortKey},
+    order::{Kind, Order, SortKey},
     position::Anchor,
 };
 use crate::json::Span;
@@ -56,6 +56,13 @@ pub(super) fn relate(answer: &Answer, order: &Order, item: usize, anchor: &Ancho
     }
     let whole = relate_id(answer, order, item, anchor)?;
     Some(Relation { strong: Ordering::Equal, whole })
+}
+
+/// Whether an item has these strong keys.
+pub(super) fn has_keys(answer: &Answer, order: &Order, item: usize, keys: &[KeyValue]) -> bool {
+    order.strong.iter().zip(row(answer, order, item)).zip(keys).all(|((key, span), kept)| {
+        key::compare(key, Extent::Kept, Key::Raw(span.of(&answer.body)), Key::Kept(kept)) == Some(Ordering::Equal)
+    })
 }
 
 /// An item as an anchor; `None` where no cursor can hold its keys.

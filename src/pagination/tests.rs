@@ -358,7 +358,7 @@ fn what_is_refused_is_nearest_to_a_place_in_the_list() {
         let hint = Hint { offset: Offset(hinted), run: 2, ..Hint::default() };
         match list.page(Target { position: Position::After(anchor), hint }, 1) {
             Err(Refusal::TieRun { nearest } | Refusal::PositionLost { nearest }) => {
-                assert!(nearest.0 < 14, "{nearest:?}")
+                assert!(nearest.0 < 14, "{nearest:?}");
             }
             other => panic!("{other:?}"),
         }

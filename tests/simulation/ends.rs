@@ -8,7 +8,7 @@ use crate::{
     aim::Bound,
     promises::{Exchange, Kept, Violation, require},
     row::Row,
-    traits::{Counts, Echoes},
+    traits::{Counts, Echoes, Says},
     world::State,
 };
 
@@ -41,7 +41,9 @@ impl Exchange<'_> {
         let spent = self.is_spent() || self.traits.echoes == Echoes::Nonsense || self.traits.hidden > 0;
         // A count that is taken by another statement may know of what no answer shows.
         let spoken = !self.still && self.traits.counts != Counts::Together;
-        let excused = spent || spoken;
+        // Where the last page comes again and nothing is counted, nothing shows where it begins: a full page promises more.
+        let again = self.traits.repeats && self.traits.total == Says::Nothing && ahead.is_some();
+        let excused = spent || spoken || again;
         require(
             ahead.is_none() || excused || self.passed.iter().any(|state| exists_ahead(state, true)),
             "ends",
@@ -51,7 +53,7 @@ impl Exchange<'_> {
         if self.still && !spent && !(rows.is_empty() && matches!(self.bound, Bound::At(_))) {
             let state = &self.passed[0];
             let (least, most) = (exists_ahead(state, false), exists_ahead(state, true));
-            require(ahead.is_some() == least || ahead.is_some() == most, "ends", || {
+            require(ahead.is_some() == least || ahead.is_some() == most || again, "ends", || {
                 format!("ahead {ahead:?}, in truth {most}")
             })?;
             // A filtered list shows nothing of what is behind the place it begins at: there was something once.

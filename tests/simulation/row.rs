@@ -173,9 +173,10 @@ impl Row {
     }
 
     /// Whether it compares with itself and its like, though with no other row: nothing says of what type its first key
-    /// is to be.
+    /// is to be, or it is the number that others have in strings.
     pub(crate) fn is_sound_alone(&self, shape: &Shape) -> bool {
-        self.plan.spoilt == Some(Spoilt::OtherType) && shape.column(0).is_some_and(|column| column.inferred)
+        let fits = |column: &Column| column.inferred || column.look == Look::WholeInString;
+        self.plan.spoilt == Some(Spoilt::OtherType) && shape.column(0).is_some_and(fits)
     }
 
     /// The anchor that a cursor to this row carries.

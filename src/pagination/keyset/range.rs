@@ -19,6 +19,8 @@ pub(super) struct Part {
     pub(super) filter: Option<Arc<Filter>>,
     /// It is sorted by the id alone: a run of equal strong keys.
     pub(super) by_id: bool,
+    /// The strong keys of that run.
+    pub(super) keys: Vec<KeyValue>,
     /// Where in it the page goes on.
     pub(super) position: Position,
     /// How many items of the part are believed to stand before that.
@@ -32,7 +34,7 @@ pub(super) struct Part {
 impl Part {
     /// All of the list.
     pub(super) fn whole(position: Position) -> Self {
-        Self { filter: None, by_id: false, position, before: 0, left_out: 0, inclusive: true }
+        Self { filter: None, by_id: false, keys: Vec::new(), position, before: 0, left_out: 0, inclusive: true }
     }
 
     /// What passes a filter, from its first item on.
@@ -85,6 +87,7 @@ pub(super) fn parts_after(order: &Order, filters: &Filters, anchor: &Anchor, hin
     let after = |filter: Filter, before: u64, inclusive: bool| Part {
         filter: Some(Arc::new(filter)),
         by_id: false,
+        keys: Vec::new(),
         position: Position::After(anchor.clone()),
         before,
         left_out: 0,

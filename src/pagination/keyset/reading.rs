@@ -346,12 +346,10 @@ impl Reading {
         })
     }
 
-    /// Whether all that a run gave are of the run.
+    /// Whether all that a run gave are of the run that was asked for.
     fn is_all_run(&self, page: &Page) -> bool {
-        page.answers.iter().all(|answer| {
-            (1..answer.items.len())
-                .all(|item| rows::compare_strong(answer, &self.request.order, 0, item).is_some_and(Ordering::is_eq))
-        })
+        let is_of_it = |answer, item| rows::has_keys(answer, &self.request.order, item, &self.part.keys);
+        page.answers.iter().all(|answer| (0..answer.items.len()).all(|item| is_of_it(answer, item)))
     }
 
     /// The page that was gathered, in terms of the whole list.

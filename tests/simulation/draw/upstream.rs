@@ -76,6 +76,10 @@ pub(super) fn draw(dice: &mut Dice, draft: &Draft, shape: &Shape) -> Traits {
     if wild {
         run_wild(dice, &mut traits);
     }
+    if traits.hidden > 0 && traits.past == Past::Repeat && matches!(traits.counts, Counts::Cached(_)) {
+        // What was passed over is not seen: nothing tells a stale count from a last page that comes again.
+        traits.counts = Counts::Together;
+    }
     deceit::deceive(dice, &mut traits, draft);
     if draft.lie().is_none() && !traits.gives_evidence() {
         traits.caps.truncate(1);
