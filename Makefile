@@ -6,6 +6,7 @@
 #   make lint              formatting, clippy, rustdoc, dependencies
 #   make bench             what a page costs, side by side with what one would do instead; QUICK=1 takes minutes
 #   make soak SECONDS=60   the simulator for so long, from a seed that it prints
+#   make fuzz SECONDS=60   whatever comes from outside and is read byte by byte, for so long
 #   make test-env          the third-party servers and client libraries of the end-to-end tests, below target/
 #   make clean-test-env    removes them
 
@@ -25,6 +26,7 @@ SEED ?=
 comma := ,
 
 CARGO_DENY_VERSION := 0.20.2
+CARGO_FUZZ_VERSION := 0.13.2
 
 TEST_ENV := $(CURDIR)/target/test-env
 export CURSORGATE_TEST_ENV := $(TEST_ENV)
@@ -32,6 +34,10 @@ export CURSORGATE_TEST_ENV := $(TEST_ENV)
 # The version is in the path, so that another one is another file.
 DENY_ROOT := $(CURDIR)/target/tools/cargo-deny-$(CARGO_DENY_VERSION)
 CARGO_DENY := $(DENY_ROOT)/bin/cargo-deny
+
+FUZZ_ROOT := $(CURDIR)/target/tools/cargo-fuzz-$(CARGO_FUZZ_VERSION)
+CARGO_FUZZ := $(FUZZ_ROOT)/bin/cargo-fuzz
+FUZZED := scan cursor link
 
 BENCH_EXPRESS := $(CURDIR)/target/bench/express
 
@@ -72,6 +78,19 @@ lint: build-needs $(CARGO_DENY)
 soak: build-needs
 	SOAK_SECONDS=$(SECONDS) SEED="$${SEED:-$$(date +%s)}" \
 		cargo test --locked --release --test simulation soak -- --nocapture
+
+# What was found before is below target/ and tried again first; an input that fails is printed, and kept there. Address
+# sanitizers take a nightly compiler: without them, coverage guides the search all the same.
+.PHONY: fuzz
+fuzz: build-needs $(CARGO_FUZZ)
+	@$(call need,command -v c++,build-essential)
+	for target in $(FUZZED); do \
+		mkdir -p target/fuzz/corpus/$$target target/fuzz/failed/$$target; \
+		PATH="$(FUZZ_ROOT)/bin:$$PATH" cargo fuzz run --sanitizer none --fuzz-dir fuzz --target-dir target/fuzz $$target \
+			target/fuzz/corpus/$$target fuzz/seeds/$$target -- -dict=fuzz/json.dict -max_len=8192 -len_control=20 \
+			-artifact_prefix=target/fuzz/failed/$$target/ -max_total_time=$$(($(SECONDS) / $(words $(FUZZED)) + 1)) \
+			-verbosity=0 -print_final_stats=1 2>&1 | sed "/^#* Recommended/,/^#* End of recommended/d"; \
+	done
 
 # What is measured, and how, is said in benches/README.md; benches/compare.py compares two runs. The binaries are kept
 # apart: what cargo builds for benches and examples has the feature `rules`, and takes the binary's place.
@@ -151,3 +170,6 @@ $(BENCH_EXPRESS).installed: $(EXPRESS)/package.json $(EXPRESS)/package-lock.json
 
 $(CARGO_DENY): | build-needs
 	cargo install --quiet --locked --root "$(DENY_ROOT)" --version $(CARGO_DENY_VERSION) cargo-deny
+
+$(CARGO_FUZZ): | build-needs
+	cargo install --quiet --locked --root "$(FUZZ_ROOT)" --version $(CARGO_FUZZ_VERSION) cargo-fuzz

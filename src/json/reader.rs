@@ -272,4 +272,4 @@ impl<'a> Read<'a> for Reader<'a> {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+mod tests;

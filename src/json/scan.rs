@@ -416,6 +416,10 @@ impl<'a, 'p, R: Read<'a>> Scan<'p, R> {
     }
 }
 
+#[cfg(any(test, fuzzing))]
+#[expect(clippy::expect_used, reason = "these are tests")]
+#[doc(hidden)]
+pub mod compare;
 #[cfg(test)]
 mod model;
 #[cfg(test)]

@@ -136,9 +136,11 @@ fn every_two_bytes_and_every_telling_sequence_are_judged_as_the_standard_library
     for sequence in sequences {
         // Across the halves of a register, of blocks, and of windows, and behind other characters.
         let edge = [0, 32, 64, 96, 128, WINDOW_BYTES][below(&mut random, 6)];
-        let mut text = vec![b'x'; edge + below(&mut random, 6)];
+        let mut text = vec![b'x'; edge + 1 - edge.min(5) + below(&mut random, 6)];
         text.insert(0, b'"');
         text.extend_from_slice(&sequence);
+        // The block behind may be ASCII, or not.
+        text.extend_from_slice(&[b'x'; 70][..70 * below(&mut random, 2)]);
         text.extend_from_slice("x€x".as_bytes());
         let (_, _, is_sound) = marked(Marker::best(), &text);
         // A quote among them closes the string, outside of which the last characters are no text.

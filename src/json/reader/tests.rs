@@ -1,8 +1,10 @@
 //! What counts as JSON where all of it is read: the verdict of serde_json's strict parser, and UTF-8, and nothing else.
 
-use serde::de::IgnoredAny;
-
-use crate::json::{JsonError, Limits, Pointer, Shape, scan::read_page, scan_page};
+use crate::json::{
+    JsonError, Limits, Pointer, Shape,
+    scan::{compare::serde_json_accepts, read_page},
+    scan_page,
+};
 
 /// A shape that walks into objects and arrays, so that both ways over a value are judged: on the way, and passed over.
 fn shapes() -> [Shape; 2] {
@@ -25,11 +27,6 @@ fn is_json(body: &[u8], shape: &Shape) -> bool {
         }
         Err(JsonError::TooDeep | JsonError::TooManyItems) => panic!("{}", String::from_utf8_lossy(body)),
     }
-}
-
-pub(in crate::json) fn serde_json_accepts(body: &[u8]) -> bool {
-    let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    std::str::from_utf8(body).is_ok() && serde_json::from_slice::<IgnoredAny>(text).is_ok()
 }
 
 fn compare(body: &[u8], shapes: &[Shape]) {

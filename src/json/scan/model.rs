@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::super::pointer::Step;
-use super::super::reader::tests::serde_json_accepts;
+use super::compare::{compare_ways, serde_json_accepts};
 use super::*;
 
 /// Marsaglia's xorshift: small, and the same everywhere.
@@ -103,75 +103,6 @@ fn assert_holds(body: &[u8], span: Span, expected: Option<&Value>) {
     let slice = span.of(body);
     assert_eq!(slice.trim_ascii(), slice);
     assert_eq!(serde_json::from_slice::<Value>(slice).ok().as_ref(), expected, "{}", String::from_utf8_lossy(body));
-}
-
-/// Whether what is well-formed is found the same in every way, and what is not is accepted by the outline only where it
-/// can't break out of its place: then gives how many items that has.
-fn compare_ways(body: &[u8], shape: &Shape) -> Option<usize> {
-    let limits = Limits::default();
-    let plain = read_page(body, shape, limits);
-    let outlined = outline_page(Marker::Portable, body, shape, limits);
-    assert_eq!(outline_page(Marker::best(), body, shape, limits), outlined, "{}", String::from_utf8_lossy(body));
-    assert_eq!(scan_page(body, shape, limits), outlined.clone().map_or_else(|| plain.clone(), Ok));
-    if plain.is_ok() || serde_json_accepts(body) {
-        assert_eq!(outlined, plain.ok(), "{}", String::from_utf8_lossy(body));
-        return None;
-    }
-    let found = outlined?;
-    assert!(is_closed(body), "{}", String::from_utf8_lossy(body));
-    let items = found.items.unwrap_or_default();
-    for item in &items {
-        assert!(is_closed(item.of(body)), "{:?} of {:?}", item, String::from_utf8_lossy(body));
-    }
-    // Whatever is in the items, with something else in their places the rest is what it was.
-    let mut other = Vec::new();
-    let mut copied = 0;
-    for item in &items {
-        other.extend_from_slice(&body[copied..item.start as usize]);
-        other.extend_from_slice(b"null");
-        copied = item.end as usize;
-    }
-    other.extend_from_slice(&body[copied..]);
-    if shape.item == Pointer::default() {
-        let again = outline_page(Marker::Portable, &other, shape, limits).unwrap().items.unwrap_or_default();
-        assert_eq!(again.len(), items.len());
-        assert!(again.iter().all(|item| item.of(&other) == b"null"));
-    }
-    // Keys are read, and so are JSON, but for those that others are in.
-    for (number, span) in found.columns.iter().enumerate() {
-        let steps = &shape.columns[number % shape.columns.len()].steps;
-        let mut wanted = shape.columns.iter().chain([&shape.item]);
-        if !wanted.any(|other| other.steps.len() > steps.len() && other.steps.starts_with(steps))
-            && *steps != shape.item.steps
-        {
-            assert!(span.is_absent() || serde_json_accepts(span.of(body)), "{}", String::from_utf8_lossy(body));
-        }
-    }
-    Some(items.len())
-}
-
-/// Whether strings and brackets are closed within these bytes: told byte after byte, as simply as can be.
-fn is_closed(bytes: &[u8]) -> bool {
-    let mut open = Vec::new();
-    let mut rest = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).iter();
-    while let Some(byte) = rest.next() {
-        match byte {
-            b'"' => loop {
-                match rest.next() {
-                    Some(b'"') => break,
-                    Some(b'\\') => drop(rest.next()),
-                    None | Some(0..b' ') => return false,
-                    Some(_) => {}
-                }
-            },
-            b'{' | b'[' => open.push(byte + 2),
-            b'}' | b']' if open.pop() != Some(*byte) => return false,
-            b'\\' | 0x80.. => return false,
-            0..b' ' if !b"\n\r\t".contains(byte) => return false,
-            _ => {}
-        }
-    }
-    open.is_empty() && std::str::from_utf8(bytes).is_ok()
 }
 
 /// Compares one scan with the model; false where the body is no JSON, or holds what a tree can't.

@@ -297,11 +297,48 @@ fn names_are_found_wherever_they_are_in_a_window_and_however_they_are_spelled() 
     for padding in (0..70).chain(950..1_100) {
         let padding = "x".repeat(padding);
         let item = format!(
-            "{{\"valid\":0,\"{padding}\\\"id\":1,\"id\" :\"{padding}\",\"gr\\u00f6\\u00dfe\":2,\"\":3,\"{padding}\":4,\"i\\u0064\"\n: 5}}"
+            "{{\"valid\":0,\"{padding}\\\"id\":1,\"id\" :\"{padding}\",\"gr\\u00f6\\u00dfe\":2,\"\":3,\"{padding}\":4,\"i\\u0064\"\n: 5,\"{padding}\\\"id\":9,\"größ\\\"id\":9}}"
         );
-        let plain = format!("{{\"{padding}-id\":1,\"größe\":[{{\"id\":6}}],\"id\":7,\"x\":{{\"id\":8}}}}");
-        let body = format!("[{item},{plain}]");
+        let plain =
+            format!("{{\"{padding}-id\":1,\"größe\":[{{\"id\":6}}],\"id\":7,\"x\":{{\"id\":8}},\"x\\\"id\":9}}");
+        let simple = format!("{{\"{padding}-id\":1,\"id\":7,\"{padding}\\\"id\":9}}");
+        let body = format!("[{item},{plain},{simple}]");
         let empty = if padding.is_empty() { "4" } else { "3" };
-        finds(&body, &shape, Some(&[&item, &plain]), &["5", "2", empty, "7", "[{\"id\":6}]", "-"], &[]);
+        let columns = ["5", "2", empty, "7", "[{\"id\":6}]", "-", "7", "-", "-"];
+        finds(&body, &shape, Some(&[&item, &plain, &simple]), &columns, &[]);
+    }
+}
+
+#[test]
+fn all_of_a_body_is_utf8_whatever_of_it_is_looked_at() {
+    let shape = shape("", "", &[], &[]);
+    for before in [0, 1_000, 1_020, 3_000] {
+        for (open, close) in [("[\"", "\"]"), ("[{\"a\":\"", "\"}]"), ("[[\"", "\"]]")] {
+            let body = |byte: u8| [open.as_bytes(), &vec![b'x'; before], &[byte], close.as_bytes()].concat();
+            assert!(scan_page(&body(b'y'), &shape, Limits::default()).is_ok());
+            let at = open.len() + before;
+            let found = scan_page(&body(0xff), &shape, Limits::default());
+            assert_eq!(found, Err(JsonError::Malformed { at }), "{before} bytes behind {open}");
+        }
+    }
+}
+
+#[test]
+fn items_are_nested_as_deep_as_allowed_at_most() {
+    let shape = shape("/data", "", &["/id"], &[]);
+    for levels in [0, 1, 2, 60, 61, 62, 63, 64, 65, 120, 125, 126, 200] {
+        for (open, close) in [("[", "]"), ("{\"a\":", "}"), ("[{\"id\":", "}]")] {
+            let inside = format!("{}1{}", open.repeat(levels), close.repeat(levels));
+            let body = format!("{{\"data\":[{{\"x\":{inside},\"id\":2}}]}}");
+            let deepest = u16::try_from(3 + levels * close.len()).unwrap();
+            for depth in [3, 4, 64, 65, 66, 67, 128, deepest - 1, deepest] {
+                let found = scan_page(body.as_bytes(), &shape, Limits { depth, ..Limits::default() });
+                if depth < deepest {
+                    assert_eq!(found, Err(JsonError::TooDeep), "{depth} of {body}");
+                } else {
+                    assert_eq!(found.unwrap().columns.len(), 1, "{depth} of {body}");
+                }
+            }
+        }
     }
 }

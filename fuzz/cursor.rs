@@ -1,0 +1,41 @@
+//! What a client sends as a cursor, and what one of ours could say: nothing panics, no cursor opens that was not made here,
+//! and what opens says the same when it is made again.
+#![no_main]
+
+use std::sync::LazyLock;
+
+use cursorgate_fuzz::{
+    cursor::{Claims, Context, ContextParts, KeyRing, inspect, open, seal, seal_item, sign_anything},
+    pagination::order::{Direction, Kind, Nulls, Order, SortKey, Ties},
+};
+use libfuzzer_sys::fuzz_target;
+
+const LONGEST: usize = 4_096;
+
+static KEYS: LazyLock<KeyRing> =
+    LazyLock::new(|| KeyRing::new(1, &[(1, b"a key of the fuzzer, and of nothing else")]).expect("it is long enough"));
+
+fuzz_target!(|input: &[u8]| {
+    let key = |name: &str| SortKey {
+        name: name.to_owned(),
+        direction: Direction::Ascending,
+        kind: Kind::Inferred,
+        nulls: Nulls::Unsaid,
+        grain: None,
+    };
+    let order = Order { strong: vec![key("at")], id: key("id"), ties: Ties::Ordered, declared: true };
+    let parts = ContextParts { route: "r", host: "", path: "/", filters: b"", order: &order, headers: &[] };
+    let context = Context::new(parts);
+    if let Ok(text) = std::str::from_utf8(input) {
+        _ = inspect(Some(&KEYS), text);
+        assert!(open(&KEYS, &context, text, 0, None, LONGEST, false).is_err(), "{text}");
+    }
+    let Some(ours) = sign_anything(&KEYS, &context, input) else { return };
+    let Ok(opened) = open(&KEYS, &context, &ours, 0, None, usize::MAX, false) else { return };
+    let again = match &opened.claims {
+        Claims::Page(target) => seal(&KEYS, &context, target, None, usize::MAX, false),
+        Claims::Item(item) => seal_item(&KEYS, &context, item, usize::MAX, false),
+    };
+    let again = again.expect("no length is too long");
+    assert_eq!(open(&KEYS, &context, &again, 0, None, usize::MAX, false).as_ref(), Ok(&opened), "{again}");
+});
