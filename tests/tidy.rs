@@ -221,10 +221,10 @@ fn pingora_is_named_by_the_shell_alone() {
 
 /// The compiler denies it everywhere else; this holds that nobody allows it in a second place.
 #[test]
-fn one_file_has_unsafe_code() {
+fn one_module_has_unsafe_code() {
     for source in code() {
         let has = source.text.lines().any(|line| line.contains("unsafe ") && !line.trim_start().starts_with("//"));
-        assert!(!has || source.path == "json/vector.rs", "{}", source.path);
+        assert!(!has || source.path.starts_with("json/vector/"), "{}", source.path);
         let allows = source.text.contains("(unsafe_code");
         assert!(!allows || source.path == "json/mod.rs", "{}", source.path);
     }

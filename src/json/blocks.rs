@@ -120,8 +120,8 @@ impl Before {
 #[derive(Clone, Copy)]
 pub(super) enum Marker {
     /// By vector instructions.
-    #[cfg(target_arch = "x86_64")]
-    Vector(super::vector::Avx2),
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    Vector(super::vector::Vector),
     /// By instructions that every processor has. The text must be known to be UTF-8.
     Portable,
 }
@@ -129,8 +129,8 @@ pub(super) enum Marker {
 impl Marker {
     /// The best there is on this processor.
     pub(super) fn best() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        if let Some(instructions) = super::vector::Avx2::detect() {
+        #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+        if let Some(instructions) = super::vector::Vector::detect() {
             return Self::Vector(instructions);
         }
         Self::Portable
@@ -145,7 +145,7 @@ impl Marker {
     fn mark(self, blocks: &Blocks, previous: &[u8; 32], before: &mut Before, marks: &mut Marks) -> Met {
         marks.signs.count = 0;
         match self {
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
             Self::Vector(instructions) => instructions.mark(blocks, previous, before, marks),
             Self::Portable => portable::mark(blocks, before, marks),
         }
@@ -178,6 +178,16 @@ fn padded(text: &[u8], begin: usize) -> Blocks {
         blocks[0][..BYTE_ORDER_MARK.len()].fill(b' ');
     }
     blocks
+}
+
+/// Each bit is whether so many bits as are at its place or below it are odd.
+pub(super) const fn odd(mut bits: u64) -> u64 {
+    let mut distance = 1;
+    while distance < 64 {
+        bits ^= bits << distance;
+        distance *= 2;
+    }
+    bits
 }
 
 /// Whether the control characters of a window are whitespace, and outside of strings.

@@ -20,7 +20,7 @@ pub mod scalar;
 pub mod scan;
 mod strings;
 mod tokens;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 #[expect(unsafe_code, reason = "what is compiled for an instruction set has to be called, and given its bytes")]
 mod vector;
 pub mod write;

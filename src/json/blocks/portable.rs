@@ -1,6 +1,6 @@
 //! Blocks marked by instructions that every processor has.
 
-use super::{Before, Blocks, Marks, Met};
+use super::{Before, Blocks, Marks, Met, odd};
 
 /// Marks a window. The text is known to be UTF-8.
 pub(super) fn mark(blocks: &Blocks, before: &mut Before, marks: &mut Marks) -> Met {
@@ -16,16 +16,6 @@ pub(super) fn mark(blocks: &Blocks, before: &mut Before, marks: &mut Marks) -> M
         met.controls |= marked(block, |byte| byte < b' ') != 0;
     }
     met
-}
-
-/// Each bit is whether so many bits as are at its place or below it are odd.
-const fn odd(mut bits: u64) -> u64 {
-    let mut distance = 1;
-    while distance < 64 {
-        bits ^= bits << distance;
-        distance *= 2;
-    }
-    bits
 }
 
 /// A bit for each byte of a block of which this is true.

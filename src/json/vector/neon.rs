@@ -1,0 +1,162 @@
+//! What processors of AArch64 have: NEON, all of them that Linux runs on.
+
+use std::arch::{aarch64::*, is_aarch64_feature_detected};
+
+use super::{FIRST_HIGH, FIRST_LOW, SECOND_HIGH, SIGNS};
+use crate::json::blocks::{Before, Blocks, Marks, Met, odd};
+
+/// That this processor has NEON.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::json) struct Vector(());
+
+/// The four quarters of a block.
+type Quarters = [uint8x16_t; 4];
+
+impl Vector {
+    /// The proof, where it is true.
+    #[inline]
+    pub(in crate::json) fn detect() -> Option<Self> {
+        is_aarch64_feature_detected!("neon").then_some(Self(()))
+    }
+
+    /// Marks a window, by the bytes that are before it in the text.
+    #[inline]
+    pub(in crate::json) fn mark(
+        self,
+        blocks: &Blocks,
+        previous: &[u8; 32],
+        before: &mut Before,
+        marks: &mut Marks,
+    ) -> Met {
+        // SAFETY: the function may be called where there are these instructions, and `self` was only made where they are.
+        unsafe { mark(blocks, previous, before, marks) }
+    }
+}
+
+#[target_feature(enable = "neon")]
+fn mark(blocks: &Blocks, previous: &[u8; 32], carried: &mut Before, marks: &mut Marks) -> Met {
+    let mut before = *carried;
+    let mut met = Met::default();
+    let mut faults = vdupq_n_u8(0);
+    // The least byte of each lane, or a blank.
+    let mut least = vdupq_n_u8(b' ');
+    let mut previous = load(previous.last_chunk().unwrap_or(&[0xff; 16]));
+    // Whether no character may be cut by the end of the block before.
+    let mut is_plain_before = is_plain(previous);
+    for (index, (block, strings)) in blocks.iter().zip(&mut marks.strings).enumerate() {
+        let quarters = quarters(block);
+        let [one, two, three, four] = quarters;
+        least = vminq_u8(least, vminq_u8(vminq_u8(one, two), vminq_u8(three, four)));
+        let quotes = quarters.map(|bytes| equal(bytes, b'"'));
+        let all = any(quarters);
+        // Most text is ASCII in strings that neither begin nor end within the block: of that there is nothing to be told,
+        // unless its last byte may escape the next one.
+        if is_plain_before && before.open != 0 && vmaxvq_u8(vorrq_u8(any(quotes), all)) < 0x80 && block[63] != b'\\' {
+            *strings = u64::MAX;
+            before.escaped = 0;
+            previous = four;
+            continue;
+        }
+        let backslashes = bits(quarters.map(|bytes| equal(bytes, b'\\')));
+        let escaped = before.escaped(backslashes);
+        *strings = before.strings(odd(bits(quotes) & !escaped));
+        marks.signs.push(index, bits(quarters.map(|bytes| signs(bytes))) & !*strings);
+        met.misplaced |= backslashes & !*strings;
+        if !is_plain_before || vmaxvq_u8(all) >= 0x80 {
+            for (before, bytes) in [(previous, one), (one, two), (two, three), (three, four)] {
+                faults = vorrq_u8(faults, utf8_faults(before, bytes));
+            }
+            let non_ascii = bits(quarters.map(|bytes| vcgeq_u8(bytes, vdupq_n_u8(0x80))));
+            met.misplaced |= non_ascii & !*strings;
+            is_plain_before = is_plain(four);
+        }
+        previous = four;
+    }
+    *carried = before;
+    met.not_utf8 = vmaxvq_u8(faults) != 0;
+    met.controls = vminvq_u8(least) < b' ';
+    met
+}
+
+/// Whether no character that these bytes end in goes on behind them.
+#[inline]
+#[target_feature(enable = "neon")]
+fn is_plain(bytes: uint8x16_t) -> bool {
+    vgetq_lane_u32(vreinterpretq_u32_u8(bytes), 3) & 0x8080_8000 == 0
+}
+
+/// All bits of the bytes that are brackets, braces and colons; and of a control character, which is refused anyway.
+#[inline]
+#[target_feature(enable = "neon")]
+fn signs(bytes: uint8x16_t) -> uint8x16_t {
+    // In ASCII a bracket and a brace are one bit apart, which colons have set.
+    vceqq_u8(looked_up(&SIGNS, vandq_u8(bytes, vdupq_n_u8(0x0f))), vorrq_u8(bytes, vdupq_n_u8(b' ')))
+}
+
+/// All bits of the bytes that are this one.
+#[inline]
+#[target_feature(enable = "neon")]
+fn equal(bytes: uint8x16_t, byte: u8) -> uint8x16_t {
+    vceqq_u8(bytes, vdupq_n_u8(byte))
+}
+
+#[inline]
+#[target_feature(enable = "neon")]
+fn any([one, two, three, four]: Quarters) -> uint8x16_t {
+    vorrq_u8(vorrq_u8(one, two), vorrq_u8(three, four))
+}
+
+/// A bit for each byte of a block, of which each has all bits or none.
+#[inline]
+#[target_feature(enable = "neon")]
+fn bits(quarters: Quarters) -> u64 {
+    // Each byte keeps the bit of its place in eight, and neighbours are added until eight of them are one byte.
+    let places = load(&[1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128]);
+    let [one, two, three, four] = quarters.map(|bytes| vandq_u8(bytes, places));
+    let sums = vpaddq_u8(vpaddq_u8(one, two), vpaddq_u8(three, four));
+    vgetq_lane_u64(vreinterpretq_u64_u8(vpaddq_u8(sums, sums)), 0)
+}
+
+/// What is wrong with 16 bytes, the characters that end in them included; none is 0. It is the check of the other
+/// architecture.
+#[inline]
+#[target_feature(enable = "neon")]
+fn utf8_faults(previous: uint8x16_t, bytes: uint8x16_t) -> uint8x16_t {
+    let first = vextq_u8(previous, bytes, 15);
+    let two = vandq_u8(
+        vandq_u8(
+            looked_up(&FIRST_HIGH, vshrq_n_u8(first, 4)),
+            looked_up(&FIRST_LOW, vandq_u8(first, vdupq_n_u8(0x0f))),
+        ),
+        looked_up(&SECOND_HIGH, vshrq_n_u8(bytes, 4)),
+    );
+    // The highest bit is left where a byte at least so high stood two or three places before.
+    let third = vqsubq_u8(vextq_u8(previous, bytes, 14), vdupq_n_u8(0xe0 - 0x80));
+    let fourth = vqsubq_u8(vextq_u8(previous, bytes, 13), vdupq_n_u8(0xf0 - 0x80));
+    let due = vandq_u8(vorrq_u8(third, fourth), vdupq_n_u8(0x80));
+    veorq_u8(two, due)
+}
+
+/// What a table has for each byte, all of them below 16.
+#[inline]
+#[target_feature(enable = "neon")]
+fn looked_up(table: &[u8; 32], bytes: uint8x16_t) -> uint8x16_t {
+    vqtbl1q_u8(load(table.first_chunk().unwrap_or(&[0xff; 16])), bytes)
+}
+
+/// The quarters of a block.
+#[inline]
+#[target_feature(enable = "neon")]
+fn quarters(block: &[u8; 64]) -> Quarters {
+    match block.as_chunks() {
+        ([one, two, three, four], _) => [load(one), load(two), load(three), load(four)],
+        _ => [vdupq_n_u8(0xff); 4],
+    }
+}
+
+#[inline]
+#[target_feature(enable = "neon")]
+fn load(bytes: &[u8; 16]) -> uint8x16_t {
+    // SAFETY: the reference is to as many bytes as are read, and they need not be aligned.
+    unsafe { vld1q_u8(bytes.as_ptr()) }
+}
