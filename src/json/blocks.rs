@@ -21,7 +21,7 @@ pub(super) type Blocks = [[u8; 64]; WINDOW];
 pub(super) type Words = [u64; WINDOW];
 
 /// So many places are written at once, and then so many counted as there are.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 4;
 
 /// What is known of the bytes of a window.
 pub(super) struct Marks {

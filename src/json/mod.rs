@@ -1,7 +1,7 @@
 //! Bytes as they came: where the items, the sort keys and the facts of a page stand in an upstream's body.
 //!
 //! Nothing here builds a tree or copies an item. One scan ([`scan_page`]) gives byte ranges ([`Span`]), and everything
-//! above works on those. It reads what it looks for, and of all else judges [the outline](self::outline): nothing in an
+//! above works on those. It reads what it looks for, and of all else judges the outline (`outline.rs`): nothing in an
 //! item can break out of its place. A [`Pointer`] says where to look, [`scalar`] reads the one value that stands there,
 //! [`mod@write`] writes the gateway's own strings. Duplicate members are read as
 //! their last, everywhere. A [`Document`] is for what the gateway writes of itself, its description.

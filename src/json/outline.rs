@@ -125,8 +125,11 @@ impl<'a, 'm> Outline<'a, 'm> {
     /// Whether the name that ends here may be wanted: it ends as one of those, or with an escape.
     #[inline(always)]
     fn may_be(&self, wanted: &Wanted, end: usize) -> bool {
-        let before = |bytes: usize| self.text.get(end.wrapping_sub(bytes)).copied().unwrap_or_default();
-        wanted.has_last_byte(before(1)) || before(2) == b'\\' || before(6) == b'\\'
+        let before = end.checked_sub(6).and_then(|begin| self.text.get(begin..)?.first_chunk::<6>());
+        // Names that the beginning of the body is so near to are not worth a look of their own.
+        before.is_none_or(|&[sixth, _, _, _, second, last]| {
+            wanted.has_last_byte(last) || second == b'\\' || sixth == b'\\'
+        })
     }
 
     /// The opening quote of the name that ends here.

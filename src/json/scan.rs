@@ -2,7 +2,7 @@
 //!
 //! The pass walks down only where something is wanted, as its plan says, and has the reader pass over all other values.
 //! So its own recursion is as deep as the longest pointer, whatever the input. There are two readers: pages are read by
-//! their [outline](super::outline), and what that refuses is read once more in full, for what is wrong with it.
+//! their outline (`outline.rs`), and what that refuses is read once more in full, for what is wrong with it.
 
 use super::plan::{BODY, ELEMENT, Place, Plan, Target};
 use super::pointer::Step;
@@ -94,7 +94,7 @@ impl std::error::Error for JsonError {}
 /// Scans a body once: its items with their columns, and its facts.
 ///
 /// What is looked for is read, and so is what stands between that and the beginning of the body; of the rest
-/// [the outline](super::outline) alone is judged, and what is in an item leaves as it came, in its place. Of members given
+/// the outline (`outline.rs`) alone is judged, and what is in an item leaves as it came, in its place. Of members given
 /// twice the last counts, whatever the earlier one held. One leading byte order mark is passed over.
 ///
 /// # Errors
