@@ -112,7 +112,7 @@ fn run(
     mut equal: Vec<Filter>,
 ) -> Part {
     let Some(id) = id else {
-        return Part { by_id: true, keys: keys.to_vec(), ..Part::from_its_start(all(equal)) };
+        return Part { run: Some(keys.to_vec()), ..Part::from_its_start(all(equal)) };
     };
     let column = order.strong.len();
     let can = filters.columns[column];
@@ -123,8 +123,7 @@ fn run(
     }
     Part {
         filter: Some(Arc::new(all(equal))),
-        by_id: true,
-        keys: keys.to_vec(),
+        run: Some(keys.to_vec()),
         position: Position::After(Anchor { keys: keys.to_vec(), id: id.clone() }),
         before: if narrowed { 1 } else { u64::from(seen.max(1)) },
         left_out: 0,

@@ -17,10 +17,8 @@ use crate::pagination::{
 pub(super) struct Part {
     /// What lets it through; none: the whole list.
     pub(super) filter: Option<Arc<Filter>>,
-    /// It is sorted by the id alone: a run of equal strong keys.
-    pub(super) by_id: bool,
-    /// The strong keys of that run.
-    pub(super) keys: Vec<KeyValue>,
+    /// It is sorted by the id alone: a run of items that have these strong keys.
+    pub(super) run: Option<Vec<KeyValue>>,
     /// Where in it the page goes on.
     pub(super) position: Position,
     /// How many items of the part are believed to stand before that.
@@ -34,7 +32,7 @@ pub(super) struct Part {
 impl Part {
     /// All of the list.
     pub(super) fn whole(position: Position) -> Self {
-        Self { filter: None, by_id: false, keys: Vec::new(), position, before: 0, left_out: 0, inclusive: true }
+        Self { filter: None, run: None, position, before: 0, left_out: 0, inclusive: true }
     }
 
     /// What passes a filter, from its first item on.
@@ -86,8 +84,7 @@ pub(super) fn parts_after(order: &Order, filters: &Filters, anchor: &Anchor, hin
     let null = |comparison| Filter::Compare { column: 0, comparison, value: None };
     let after = |filter: Filter, before: u64, inclusive: bool| Part {
         filter: Some(Arc::new(filter)),
-        by_id: false,
-        keys: Vec::new(),
+        run: None,
         position: Position::After(anchor.clone()),
         before,
         left_out: 0,

@@ -111,7 +111,7 @@ impl Reading {
                 let most = u64::from(legs::longest_answer(&request.paging, request.learnt));
                 let run = if self.part.before.saturating_add(u64::from(request.limit) + 2) <= most {
                     u32::try_from(self.part.before).unwrap_or(u32::MAX)
-                } else if first && !self.part.by_id {
+                } else if first && self.part.run.is_none() {
                     request.target.hint.run
                 } else {
                     0
@@ -135,8 +135,8 @@ impl Reading {
             target: Target { position: self.part.position.clone(), hint },
             // At the end of a full page one item tells whether there is more.
             limit: limit.max(1),
-            order: Arc::clone(if self.part.by_id { &self.run_order } else { &request.order }),
-            flips: request.flips && !self.part.by_id,
+            order: Arc::clone(if self.part.run.is_some() { &self.run_order } else { &request.order }),
+            flips: request.flips && self.part.run.is_none(),
             filters: None,
             unproven,
             // Beside a run that is too long the page is searched for.
@@ -187,7 +187,7 @@ impl Reading {
         match fetch {
             Fetch::Slice(slice, mut listing) => {
                 listing.filter.clone_from(&self.part.filter);
-                listing.by_id = self.part.by_id;
+                listing.by_id = self.part.run.is_some();
                 Fetch::Slice(slice, listing)
             }
             other => other,
@@ -221,7 +221,7 @@ impl Reading {
         if !is_whole {
             let shows = match &self.part.position {
                 Position::After(anchor) => {
-                    shows(&page, &self.request.order, self.part.inclusive && !self.part.by_id, anchor)
+                    shows(&page, &self.request.order, self.part.inclusive && self.part.run.is_none(), anchor)
                 }
                 _ => Some(false),
             };
@@ -233,7 +233,7 @@ impl Reading {
                 }
                 page.level = page.level.min(Level::Checked);
             }
-            if !self.is_behind_the_last(&page) || (self.part.by_id && !self.is_all_run(&page)) {
+            if !self.is_behind_the_last(&page) || !self.is_all_run(&page) {
                 return self.lost();
             }
             (page.total, page.last, page.drift) = (None, None, None);
@@ -247,8 +247,8 @@ impl Reading {
         let part_next = part.next.clone();
         let room = self.request.limit.saturating_sub(self.count());
         if !part.items.is_empty() && room > 0 {
-            let first = if self.count() == 0 { self.part.by_id } else { self.ends_in_run.0 };
-            self.ends_in_run = (first, self.part.by_id);
+            let first = if self.count() == 0 { self.part.run.is_some() } else { self.ends_in_run.0 };
+            self.ends_in_run = (first, self.part.run.is_some());
             // Of the whole list that says nothing of where the place is in a filtered one.
             let reached =
                 part.next.as_ref().filter(|_| self.part.filter.is_some()).map_or(0, |next| next.hint.offset.0);
@@ -307,7 +307,7 @@ impl Reading {
             None => {
                 if let Some(page) = &mut self.page {
                     page.next = None;
-                    if self.part.by_id {
+                    if self.part.run.is_some() {
                         // That nothing comes after a run is known of its keys alone, not seen.
                         page.level = page.level.min(Level::Checked);
                     }
@@ -346,9 +346,10 @@ impl Reading {
         })
     }
 
-    /// Whether all that a run gave are of the run that was asked for.
+    /// Whether all that a part gave are of the run that was asked for, if it was one.
     fn is_all_run(&self, page: &Page) -> bool {
-        let is_of_it = |answer, item| rows::has_keys(answer, &self.request.order, item, &self.part.keys);
+        let Some(keys) = &self.part.run else { return true };
+        let is_of_it = |answer, item| rows::has_keys(answer, &self.request.order, item, keys);
         page.answers.iter().all(|answer| (0..answer.items.len()).all(|item| is_of_it(answer, item)))
     }
 

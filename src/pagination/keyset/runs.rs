@@ -166,7 +166,7 @@ impl Reading {
     /// Whether runs of the part that is read can be read by themselves.
     pub(super) fn can_give_runs(&self) -> bool {
         let filters = self.request.filters.as_ref();
-        !self.part.by_id
+        self.part.run.is_none()
             && !self.gave_up
             && matches!(self.part.position, Position::Start | Position::At(Offset(0)) | Position::After(_))
             && filters.is_some_and(|filters| legs::can_give_runs(&self.request.order, filters))
