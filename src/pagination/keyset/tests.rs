@@ -1,6 +1,7 @@
 //! Walks over small lists whose endpoint can filter, flip, and sort by id.
 
 mod chance;
+mod ignored_runs;
 
 use crate::pagination::{
     fetch::Fetch,
@@ -391,17 +392,6 @@ fn runs_longer_than_an_answer_are_read_by_their_ids() {
             }
         }
     }
-}
-
-#[test]
-fn a_run_is_held_against_the_keys_that_it_was_asked_for_by() {
-    // By id, what an ignored filter lets through begins with another run, and shows nothing else.
-    let rows = (0..80).map(|row| vec![model::whole(row / 40)]);
-    let mut list = List::new(vec![model::key("rank", Kind::Number, Descending)], rows);
-    list.paging.sizes = Sizes::Free { least: 1, most: Some(20) };
-    (list.cap, list.filters, list.ignores) = (20, runs_by_id(2), true);
-    let page = list.page(start(), 5);
-    assert!(asks_for_runs(&list) && is_refused_for_its_run(&page), "{page:?} {:?}", list.asked);
 }
 
 #[test]
