@@ -26,8 +26,6 @@ pub(super) struct Place {
     pub(super) cut: i64,
     /// How many marks the longest chain has that keeps its order.
     pub(super) chain: usize,
-    /// Nothing stands between the marks that were seen. Else something was put there, or one of them has moved.
-    pub(super) unbroken: bool,
 }
 
 /// What a set of marks says, taken to have stood still.
@@ -52,8 +50,9 @@ pub(super) fn decide(seen: &[Seen], behind: usize) -> Option<Place> {
     }
     let chains: Vec<Chain> = (1..1_u32 << seen.len()).filter_map(|set| chain(&seen, set, behind)).collect();
     let longest = chains.iter().map(|chain| chain.size).max()?;
+    // Nothing stands between the marks that were seen. Else something was put there, or one of them has moved.
     let unbroken = last - first + 1 == i64::try_from(seen.len()).unwrap_or(i64::MAX);
-    let place = |cut| Some(Place { cut, chain: longest, unbroken });
+    let place = |cut| Some(Place { cut, chain: longest });
     // The last of the chains is all of them, where that is one.
     let majorities = || chains.iter().filter(|chain| chain.size * 2 > seen.len());
     let least = majorities().map(|chain| chain.least).max();
@@ -74,9 +73,75 @@ pub(super) fn decide(seen: &[Seen], behind: usize) -> Option<Place> {
 /// The most marks that are looked at: a cursor has five.
 const MOST: usize = 8;
 
+/// What marks that an answer does not show could be up to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unseen {
+    /// Some may stand before what it shows, in the direction of reading.
+    pub(super) before: bool,
+    /// Some may stand behind it.
+    pub(super) behind: bool,
+    /// They may be the ones that stood still, and all that is seen may have moved.
+    pub(super) alone: bool,
+}
+
+/// Whether a page that begins at `cut` does no harm wherever the marks are that were not seen, of so many at all: gone,
+/// or, as far as that can be, beyond what was looked at, where any majority that they make with some of those that were
+/// seen may be the one that stood still.
+pub(super) fn is_certain(seen: &[Seen], behind: usize, marks: usize, cut: i64, unseen: Unseen) -> bool {
+    let mut seen: Vec<Seen> = seen.iter().copied().take(MOST).collect();
+    seen.sort_by_key(|seen| seen.at);
+    let missing: Vec<usize> = (0..marks.min(MOST)).filter(|rank| seen.iter().all(|seen| seen.rank != *rank)).collect();
+    let sides = 3_u32.pow(u32::try_from(missing.len()).unwrap_or(0));
+    (0..1_u32 << seen.len()).all(|set| {
+        let still: Vec<Seen> = members(&seen, set).collect();
+        let is_chain = still.windows(2).all(|pair| pair[0].rank < pair[1].rank && pair[0].at < pair[1].at);
+        !is_chain
+            || (!unseen.alone && still.is_empty())
+            || (0..sides).all(|sides| {
+                let side = |number: usize| sides / 3_u32.pow(u32::try_from(number).unwrap_or(0)) % 3;
+                let on = |wanted: u32| {
+                    let missing = missing.iter().enumerate();
+                    missing.filter(move |(number, _)| side(*number) == wanted).map(|(_, rank)| *rank)
+                };
+                let (before, after) = (on(1), on(2));
+                let stood = still.len() + before.clone().count() + after.clone().count();
+                let possible = (unseen.before || before.clone().next().is_none())
+                    && (unseen.behind || after.clone().next().is_none())
+                    && stood > seen.len() - still.len()
+                    && before.clone().max()
+                        < still.first().map(|seen| seen.rank).or(after.clone().min()).or(Some(MOST))
+                    && still.last().map(|seen| seen.rank).or(before.clone().max()) < after.clone().min().or(Some(MOST));
+                !possible || !harms(&seen, &still, (before.max(), after.min()), behind, cut)
+            })
+    })
+}
+
+/// Whether a page that begins at `cut` skips or repeats what stood still, if the marks that did are these: some of those
+/// that were seen, the last of those before what was looked at, the first of those behind it.
+fn harms(seen: &[Seen], still: &[Seen], beyond: (Option<usize>, Option<usize>), behind: usize, cut: i64) -> bool {
+    let (before, after) = beyond;
+    // Marks were put between no others: what is served again is known, and what moved is nobody's loss.
+    let only_marks = |from: i64, to: i64| (from..to).all(|at| seen.iter().any(|seen| seen.at == at));
+    let repeats = before.is_none() && still.first().is_none_or(|first| cut < first.at && !only_marks(cut, first.at));
+    let next = still.iter().find(|seen| seen.rank >= behind);
+    let skips = match (next, still.last()) {
+        _ if before >= Some(behind) => true,
+        (Some(next), _) => next.at < cut,
+        _ if after.is_some() => false,
+        (None, Some(last)) => last.at + 1 < cut && !only_marks(last.at + 1, cut),
+        (None, None) => true,
+    };
+    repeats || skips
+}
+
+/// The marks of a set.
+fn members(seen: &[Seen], set: u32) -> impl Iterator<Item = Seen> {
+    seen.iter().enumerate().filter(move |(bit, _)| set & (1 << bit) != 0).map(|(_, seen)| *seen)
+}
+
 /// A set of the marks, sorted by place, as a chain; `None` where they are not in their order.
 fn chain(seen: &[Seen], set: u32, behind: usize) -> Option<Chain> {
-    let mut members = seen.iter().enumerate().filter(|(bit, _)| set & (1 << bit) != 0).map(|(_, seen)| *seen);
+    let mut members = members(seen, set);
     let first = members.next()?;
     let (mut size, mut last) = (1, first);
     let mut served = (first.rank < behind).then_some(first.at);
@@ -102,7 +167,7 @@ fn newest(seen: &[Seen], behind: usize) -> Option<Place> {
     let served = seen.iter().filter(|seen| seen.rank < behind).max_by_key(|seen| seen.rank);
     let ahead = seen.iter().min_by_key(|seen| seen.rank);
     let cut = served.map(|seen| seen.at + 1).or_else(|| ahead.map(|seen| seen.at))?;
-    Some(Place { cut, chain: seen.len(), unbroken: true })
+    Some(Place { cut, chain: seen.len() })
 }
 
 #[cfg(test)]
@@ -174,13 +239,10 @@ mod tests {
         }
     }
 
-    /// Every way in which any minority of the marks moves, or marks go, among other items: what stood still is neither
-    /// skipped nor repeated.
-    #[test]
-    fn no_minority_of_moved_marks_does_harm() {
+    /// Every way in which any minority of the marks moves, or marks go, among other items; with who stood still.
+    fn each_minority(check: &mut dyn FnMut(&[char], &dyn Fn(char) -> bool)) {
         // Served: S a b c, to come: d e T. The marks are a to e.
         let still = "SabcdeT";
-        let mut decided = 0;
         for gone in 0..1_u32 << 5 {
             for moved in 0..1_u32 << 5 {
                 let stays = |item: char| match "abcde".find(item) {
@@ -198,20 +260,78 @@ mod tests {
                     continue;
                 }
                 let base: Vec<char> = still.chars().filter(|&item| stays(item)).collect();
-                each_insertion(&base, &movers, &mut |list| {
-                    let text: String = list.iter().collect();
-                    let page = page(&text);
-                    if page == "lost" {
-                        return;
-                    }
-                    decided += 1;
-                    let (before, after) = page.split_once('|').unwrap();
-                    assert!(!before.chars().any(|item| "deT".contains(item) && stays(item)), "skipped: {page}");
-                    assert!(!after.contains('S'), "repeated: {page}");
-                });
+                each_insertion(&base, &movers, &mut |list| check(list, &stays));
             }
         }
+    }
+
+    /// What stood still is neither skipped nor repeated.
+    fn check_harmless(before: &[char], after: &[char], stays: &dyn Fn(char) -> bool) {
+        assert!(!before.iter().any(|&item| "deT".contains(item) && stays(item)), "skipped: {before:?}|{after:?}");
+        assert!(!after.contains(&'S'), "repeated: {before:?}|{after:?}");
+    }
+
+    #[test]
+    fn no_minority_of_moved_marks_does_harm() {
+        let mut decided = 0;
+        each_minority(&mut |list, stays| {
+            let text: String = list.iter().collect();
+            let page = page(&text);
+            if let Some((before, _)) = page.split_once('|') {
+                decided += 1;
+                let (before, after) = list.split_at(before.len());
+                check_harmless(before, after, stays);
+            }
+        });
         assert!(decided > 100, "{decided}");
+    }
+
+    #[test]
+    fn what_is_certain_by_a_part_of_the_list_is_so_wherever_the_rest_of_the_marks_is() {
+        let (mut certain, mut uncertain) = (0, 0);
+        each_minority(&mut |list, stays| {
+            for from in 0..list.len() {
+                for to in from + 1..=list.len() {
+                    let part = (0..).zip(&list[from..to]);
+                    let seen = part.filter_map(|(at, item)| Some(Seen { rank: "abcde".find(*item)?, at }));
+                    let seen: Vec<Seen> = seen.collect();
+                    let Some(place) = decide(&seen, 3) else { continue };
+                    let unseen = Unseen { before: from > 0, behind: to < list.len(), alone: true };
+                    if is_certain(&seen, 3, 5, place.cut, unseen) {
+                        certain += 1;
+                        let (before, after) = list.split_at(from + usize::try_from(place.cut).unwrap());
+                        check_harmless(before, after, stays);
+                    } else {
+                        uncertain += 1;
+                    }
+                }
+            }
+        });
+        assert!(certain > 1_000 && uncertain > 1_000, "{certain} {uncertain}");
+    }
+
+    /// Reads a part of a list, of which there is more on both sides, as [`page`] does, and says whether that is certain:
+    /// where not all that is seen can have moved, and where it can.
+    fn certain(list: &str) -> (bool, bool) {
+        let seen: Vec<Seen> =
+            list.chars().zip(0..).filter_map(|(item, at)| Some(Seen { rank: "abcde".find(item)?, at })).collect();
+        let cut = decide(&seen, 3).unwrap().cut;
+        let is_certain = |alone| is_certain(&seen, 3, 5, cut, Unseen { before: true, behind: true, alone });
+        (is_certain(false), is_certain(true))
+    }
+
+    #[test]
+    fn three_marks_in_their_order_are_certain_and_fewer_are_not() {
+        for list in ["xabcdex", "xabcx", "bcd", "cde", "axbxcxde", "abxdxe", "bcxdxe", "abcxxe"] {
+            assert_eq!(certain(list), (true, true), "{list}");
+        }
+        for list in ["de", "xdex", "xcdx", "xbcx"] {
+            assert_eq!(certain(list), (true, false), "{list}");
+        }
+        // Those that are not seen may be the majority with one of these.
+        for list in ["ebc", "becd", "exbcx", "xcxdex"] {
+            assert_eq!(certain(list), (false, false), "{list}");
+        }
     }
 
     fn each_insertion(list: &[char], movers: &[char], check: &mut dyn FnMut(&[char])) {

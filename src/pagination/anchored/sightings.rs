@@ -11,7 +11,7 @@ use super::{
         position::Marks,
     },
     line::{Line, Sight},
-    place::{self, Place, Seen},
+    place::{self, Place, Seen, Unseen},
     view::View,
 };
 
@@ -91,7 +91,7 @@ impl Sightings {
         let sights = self.line.sight(&view, self.boundary, self.growth, order, marker);
         self.views.push((view, sights));
         let last = self.views.len() - 1;
-        self.decide_by(last).filter(|decision| self.is_settled(decision))
+        self.decide_by(last).filter(|decision| self.is_settled(last, decision))
     }
 
     /// What all answers say together, where all that is in reach was looked at: of each mark the last one that showed it, in
@@ -139,11 +139,16 @@ impl Sightings {
         Found { view, cut: decision.cut, served, stragglers, line: self.line }
     }
 
+    /// Which marks one answer shows, and where in it.
+    fn seen_in(&self, index: usize) -> Vec<Seen> {
+        let seen = |sight: &Sight| Seen { rank: sight.rank, at: self.along(sight.place as u64) };
+        self.views[index].1.iter().map(seen).collect()
+    }
+
     /// What one answer says.
     fn decide_by(&self, index: usize) -> Option<Decision> {
-        let (view, sights) = &self.views[index];
-        let seen = |sight: &Sight| Seen { rank: sight.rank, at: self.along(sight.place as u64) };
-        let seen: Vec<Seen> = sights.iter().map(seen).collect();
+        let view = &self.views[index].0;
+        let seen = self.seen_in(index);
         let place = place::decide(&seen, self.line.behind)?;
         let cut = match self.growth {
             Growth::Rightward => place.cut,
@@ -180,34 +185,46 @@ impl Sightings {
 
     /// Whether a decision stands without a look at more of the list.
     ///
-    /// It does when all marks are seen, or all of five but one in their order, or more than half with nothing in between. So
-    /// do two side by side, and one alone that was read a moment ago, where they are believed to be, right beside the
-    /// boundary. Else marks that are missing may stand beside those that were seen: with that looked at, more than half will
-    /// do, or two side by side.
-    fn is_settled(&self, decision: &Decision) -> bool {
-        let Decision { place, view, open, .. } = decision;
-        let (view, sights) = &self.views[*view];
+    /// It does when all marks are seen, or one alone that was read a moment ago, where it is believed to be, right beside
+    /// the boundary; and when those that are missing could not change it, wherever they are. Two neighbours that stand side
+    /// by side, where they are believed to be, have not moved both. Else marks that are missing may stand beside those that
+    /// were seen: with that looked at, and where no other answer shows them, more than half will do, or two such neighbours.
+    fn is_settled(&self, index: usize, decision: &Decision) -> bool {
+        let (view, sights) = &self.views[index];
         let (all, behind) = (self.line.marks.len(), self.line.behind);
         let is_in_place = |sight: &Sight| {
             let at = view.begins.saturating_add(sight.place as u64);
-            (sight.rank == behind || sight.rank + 1 == behind)
-                && self.line.is_in_place(sight.rank, at, self.boundary, self.growth)
+            self.line.is_in_place(sight.rank, at, self.boundary, self.growth)
         };
-        let in_place = sights.iter().any(is_in_place);
-        if *open || sights.len() == all || (self.fresh && in_place) {
-            return !open;
+        let is_beside = |sight: &Sight| sight.rank == behind || sight.rank + 1 == behind;
+        let read_now = self.fresh && sights.iter().any(|sight| is_beside(sight) && is_in_place(sight));
+        if decision.open || sights.len() == all || read_now {
+            return !decision.open;
         }
-        let places = || sights.iter().map(|sight| sight.place);
-        let around = places().min().is_some_and(|first| first >= all || view.from_start)
-            && places().max().is_some_and(|last| view.len() - last > all || view.ends);
-        let side_by_side = sights.iter().any(|one| {
-            let in_order = |other: &Sight| (one.rank < other.rank) == (self.growth == Growth::Rightward);
-            sights.iter().any(|other| one.place + 1 == other.place && in_order(other))
-        });
-        let most = place.chain * 2 > all;
-        if place.chain + 1 == Marks::BEHIND + Marks::AHEAD {
+        let (starts, ends) = (view.from_start, view.ends);
+        let (before, beyond) = if self.growth == Growth::Rightward { (!starts, !ends) } else { (!ends, !starts) };
+        let is_certain = |alone| {
+            let unseen = Unseen { before, behind: beyond, alone };
+            place::is_certain(&self.seen_in(index), behind, all, decision.place.cut, unseen)
+        };
+        if is_certain(true) {
             return true;
         }
-        (place.unbroken && (most || (side_by_side && in_place))) || (around && (most || side_by_side))
+        let is_missing = |sight: &Sight| sights.iter().all(|seen| seen.rank != sight.rank);
+        if self.views.iter().any(|(_, others)| others.iter().any(is_missing)) {
+            return false;
+        }
+        let seen = self.seen_in(index);
+        let in_pair = |sight: &&Sight| {
+            let at = self.along(sight.place as u64);
+            seen.iter().any(|next| next.rank == sight.rank + 1 && next.at == at + 1)
+        };
+        let (pair, in_place) =
+            (sights.iter().any(|sight| in_pair(&sight)), sights.iter().filter(in_pair).any(is_in_place));
+        let places = || sights.iter().map(|sight| sight.place);
+        let around = places().min().is_some_and(|first| first >= all || starts)
+            && places().max().is_some_and(|last| view.len() - last > all || ends);
+        let most = decision.place.chain * 2 > all;
+        (around && (most || pair)) || (in_place && is_certain(false))
     }
 }

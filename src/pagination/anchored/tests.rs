@@ -279,6 +279,27 @@ fn a_straggler_is_counted_and_not_served_again() {
     assert_eq!(second.drift, Some(-1));
 }
 
+/// Amid the marks of these numbers, believed to be at an offset.
+fn amid(before: &[u32], after: &[u32], offset: u64) -> Target {
+    let marks = |numbers: &[u32]| numbers.iter().map(|number| marker(1).mark(number.to_string().as_bytes())).collect();
+    let position = Position::AfterMarks(Marks { before: marks(before), after: marks(after) });
+    Target { position, hint: Hint { offset: Offset(offset), ..Hint::default() } }
+}
+
+#[test]
+fn two_that_moved_past_the_others_do_not_decide_where_those_may_stand_beside_them() {
+    // 13 and 14 went on, and stand where they are believed to be.
+    let list = [8, 1, 2, 4, 5, 7, 12, 11, 9, 3, 13, 14, 10, 6];
+    for family in FAMILIES {
+        for cap in [9, 12, 20, 100] {
+            let mut list =
+                List::new(family, list.iter().map(|id| (Some(id.to_string()), String::new()))).capped(family, cap);
+            let page = list.page(amid(&[11, 13, 14], &[9, 3], 12), 3).unwrap();
+            assert_eq!(texts(&page), ["9", "3", "10"], "{family:?}, cap {cap}");
+        }
+    }
+}
+
 #[test]
 fn an_item_cursor_has_its_neighbours() {
     let mut list = List::numbered(Family::Offset, 0..60);

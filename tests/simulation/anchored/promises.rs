@@ -198,6 +198,22 @@ impl<'a> Exchange<'a> {
         near(&self.at_first) && self.shown.iter().all(|showing| near(&showing.state))
     }
 
+    /// Whether two of the marked rows were moved so that they stand side by side again, as they did, and nothing was
+    /// shown of those that stood still: then they look like what is left where the others were deleted. Who reads a page,
+    /// deletes it and asks for the next leaves just that, page after page, so that it is not searched further.
+    fn looks_left_over(&self) -> bool {
+        let marks = self.marks();
+        let moved = |row: &Row| self.fate(row.number).moved;
+        let are_neighbours = |pair: &[Row]| {
+            let at = marks.iter().position(|mark| *mark == pair[0].number);
+            at.is_some_and(|at| marks.get(at + 1) == Some(&pair[1].number))
+        };
+        let is_pair = |pair: &[Row]| pair.iter().all(moved) && are_neighbours(pair);
+        let rows = || self.shown.iter().flat_map(|showing| &showing.rows);
+        !rows().any(|row| marks.contains(&row.number) && self.stood(row))
+            && self.shown.iter().any(|showing| showing.rows.windows(2).any(is_pair))
+    }
+
     /// Judges a page.
     pub(crate) fn judge(&self, page: &Page) -> Judgement {
         let rows = rows(page, self.shown);
@@ -208,7 +224,7 @@ impl<'a> Exchange<'a> {
             return Judgement::Broken(what);
         }
         let (stood, moved) = self.standing();
-        if self.cursor.place.is_some() && (stood <= moved || !self.is_near()) {
+        if self.cursor.place.is_some() && (stood <= moved || !self.is_near() || self.looks_left_over()) {
             return Judgement::NotPromised;
         }
         self.broken_promise(page, &rows).map_or(Judgement::Kept, Judgement::Broken)
