@@ -102,8 +102,8 @@ struct State {
     search: Option<Search>,
     /// A short answer was taken for capped.
     guessed_cap: bool,
-    /// The search is over, and what decides is looked at once more.
-    closer: bool,
+    /// The search is over, and what decides is looked at once more, by so many requests so far.
+    closer: u32,
     /// The place had to be searched for.
     searched: bool,
     asked: Vec<Slice>,
@@ -168,7 +168,7 @@ pub(super) fn resolve(mut request: PageRequest) -> Step {
         served: Vec::new(),
         search: None,
         guessed_cap: false,
-        closer: false,
+        closer: 0,
         searched: false,
         restarts: 0,
         asked: Vec::new(),
@@ -245,7 +245,7 @@ impl State {
         let back = if backward { u64::from(self.request.limit) } else { 0 };
         self.nearest = self.offset.saturating_sub(back);
         self.page = Passed::new(growth, self.request.limit);
-        (self.search, self.closer, self.misses) = (None, false, 0);
+        (self.search, self.closer, self.misses) = (None, 0, 0);
         self.ask_window()
     }
 
@@ -323,7 +323,7 @@ impl State {
             }
         }
         self.stragglers = self.stragglers.max(stragglers);
-        (self.search, self.closer) = (None, false);
+        (self.search, self.closer) = (None, 0);
         self.take(view, cut, &served, line)
     }
 

@@ -74,8 +74,16 @@ impl State {
     /// same.
     pub(super) fn sew(mut self: Box<Self>, mut seam: Seam, pairs: Vec<(Slice, Answer)>) -> Step {
         let Some((fetch, answer)) = pairs.into_iter().next() else { return self.lost() };
-        let view = self.view(fetch, answer, false);
+        let mut view = self.view(fetch, answer, false);
         let Some(found) = seam.found.take() else {
+            if seam.toward == Growth::Rightward && self.sizes.suspected().is_some() && !view.is_empty() {
+                let (order, marker) = (&self.request.order, self.request.marker_of_target());
+                if view.marks(order, marker) != seam.marks {
+                    // It was a cap that made the earlier answer short, and under it this page is another page.
+                    self.sizes.confirm();
+                    view = self.view(fetch, view.answer, false);
+                }
+            }
             if view.is_empty() && self.request.paging.hidden && self.may_go_on(&seam, &view) {
                 let next = beyond(view.fetch, view.begins, view.reaches(), seam.toward);
                 if let Some(next) = next {

@@ -189,8 +189,14 @@ impl Search {
             return;
         }
         let (from, to) = (area.from, area.to);
+        if side == Some(Growth::Leftward) && covered.ends && covered.to < from {
+            // All that was read so far lies behind the end, where the last items come again.
+            return;
+        }
         match side {
             None => (area.from, area.to) = (covered.from, covered.to),
+            // What lies between was not seen.
+            Some(_) if covered.from > to || covered.to < from => {}
             Some(Growth::Rightward) => area.to = area.to.max(covered.to),
             Some(Growth::Leftward) => area.from = area.from.min(covered.from),
         }

@@ -4,6 +4,7 @@ use super::{
     Boundary, Progress, Purpose, State,
     asking::MARGIN,
     search::{Covered, Probe, Search},
+    sightings::Beside,
     sizes::Sizes,
     view::View,
 };
@@ -18,6 +19,9 @@ use crate::pagination::{
 
 /// So many requests are kept back from a search, for the page that it finds.
 const RESERVE: u32 = 4;
+
+/// So many requests look at what decides once more, at most.
+const CLOSER: u32 = 8;
 
 /// No upstream caps its answers at less: what is shorter is the end.
 const LEAST_CAP: u32 = 5;
@@ -37,18 +41,8 @@ impl State {
                 return self.ask_window();
             }
         }
-        if self.closer {
-            // All that is in reach was looked at: what was seen decides. Pages of one size show only one side of some places,
-            // however closely one looks. And where nothing came from behind an answer, though it was asked for, nothing
-            // stands there.
-            let is_fixed = matches!(self.request.paging.sizes, Askable::Fixed(_));
-            return match sightings.decide(!is_fixed).filter(|decision| !decision.open || view.short) {
-                Some(decision) => {
-                    let passed = self.find(&decision);
-                    if self.page.is_done() { self.serve() } else { self.go_on(passed, false) }
-                }
-                None => self.lost(),
-            };
+        if self.closer > 0 {
+            return self.look_beside();
         }
         if sightings.is_fresh() && self.request.paging.hidden && self.misses == 0 {
             // What was read last may have nothing but hidden items beside it.
@@ -93,9 +87,11 @@ impl State {
                     (self.sizes.cap, self.guessed_cap) = (cap, true);
                 } else if covered.ends && self.guessed_cap && self.sizes.cap > Some(self.sizes.learnt.honoured) {
                     // It was the end that made an answer short.
-                    self.sizes.cap = self.request.learnt.cap;
+                    (self.sizes.cap, self.guessed_cap) = (self.request.learnt.cap, false);
                 }
-                let again = cap.and_then(|_| self.slice_of(probe)).filter(|slice| *slice != fetch);
+                // Under a cap what was to be shown may be in another slice.
+                let falls_short = !covered.ends && !(covered.from..covered.to).contains(&probe.new);
+                let again = self.slice_of(probe).filter(|slice| (cap.is_some() || falls_short) && *slice != fetch);
                 match (&mut self.search, again) {
                     (_, Some(slice)) => return self.ask(vec![slice], Purpose::Search(probe)),
                     (Some(search), None) => search.saw(probe, covered),
@@ -139,11 +135,13 @@ impl State {
                 }
             }
         }
-        let Boundary::Marks(sightings) = &self.boundary else { return self.lost() };
-        match sightings.decide(false) {
-            Some(decision) if self.left() > 0 => {
+        let left = self.left();
+        let Boundary::Marks(sightings) = &mut self.boundary else { return self.lost() };
+        match sightings.decide() {
+            Some(decision) if left > 0 => {
                 // Few marks are left: what stands around them, beyond the reach of the search too, is looked at once more.
-                (self.offset, self.closer) = (sightings.offset(&decision), true);
+                (self.offset, self.closer) = (sightings.offset(&decision), 1);
+                sightings.look_closer();
                 self.ask_window()
             }
             None if self.left() > RESERVE => self.lost(),
@@ -151,15 +149,50 @@ impl State {
         }
     }
 
-    /// The one request that shows most of a probe's window, and what is new in it.
+    /// All that is in reach was looked at, and what decides is looked at once more: with what stands beside it, for there
+    /// may be marks that were not seen because the list changed meanwhile. Then what was seen decides.
+    fn look_beside(mut self: Box<Self>) -> Step {
+        let Boundary::Marks(sightings) = &self.boundary else { return self.lost() };
+        let (decision, beside) = (sightings.decide(), sightings.beside());
+        if let Beside::Ask(growth, edge, items) = beside
+            && self.closer < CLOSER
+        {
+            let (window, new) = match growth {
+                Growth::Rightward => {
+                    (Window { from: edge, to: edge.saturating_add(items), before: 0, behind: 0 }, edge)
+                }
+                Growth::Leftward => {
+                    let window = Window { from: edge.saturating_sub(items), to: edge, before: 0, behind: 0 };
+                    (window, edge.saturating_sub(1))
+                }
+            };
+            if let Some(slice) = self.slice_showing(window, growth, new) {
+                self.closer += 1;
+                return self.ask(vec![slice], Purpose::Window);
+            }
+        }
+        match decision.filter(|decision| !decision.open || matches!(beside, Beside::Seen)) {
+            Some(decision) => {
+                let passed = self.find(&decision);
+                if self.page.is_done() { self.serve() } else { self.go_on(passed, false) }
+            }
+            None => self.lost(),
+        }
+    }
+
     fn slice_of(&self, probe: Probe) -> Option<Slice> {
+        self.slice_showing(probe.window, probe.growth, probe.new)
+    }
+
+    /// The one request that shows most of a window, and what is new in it.
+    fn slice_showing(&self, window: Window, growth: Growth, new: u64) -> Option<Slice> {
         let paging = &self.request.paging;
-        let plan = |window| plan::plan(paging, self.sizes.cap, window, probe.growth, 1).into_iter().next();
-        let shows = |slice: &Slice| (plan::reach(*slice).0..plan::reach(*slice).1).contains(&probe.new);
-        let unread = match probe.growth {
-            Growth::Rightward => Window { from: probe.new, ..probe.window },
-            Growth::Leftward => Window { to: probe.new.saturating_add(1), ..probe.window },
+        let plan = |window| plan::plan(paging, self.sizes.cap, window, growth, 1).into_iter().next();
+        let shows = |slice: &Slice| (plan::reach(*slice).0..plan::reach(*slice).1).contains(&new);
+        let unread = match growth {
+            Growth::Rightward => Window { from: new, ..window },
+            Growth::Leftward => Window { to: new.saturating_add(1), ..window },
         };
-        plan::within(paging, plan(probe.window).filter(shows).or_else(|| plan(unread))?)
+        plan::within(paging, plan(window).filter(shows).or_else(|| plan(unread))?)
     }
 }

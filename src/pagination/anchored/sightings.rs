@@ -26,6 +26,28 @@ pub(super) struct Sightings {
     fresh: bool,
     /// The answers, and the marks that each shows.
     views: Vec<(View, Vec<Sight>)>,
+    /// From this answer on, what decides is looked at once more.
+    closer: Option<usize>,
+}
+
+/// A stretch of the list that was looked at once more.
+#[derive(Clone, Copy, Debug)]
+struct Stretch {
+    from: u64,
+    to: u64,
+    left: Edge,
+    right: Edge,
+}
+
+/// What is known of what lies beyond one side of a stretch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Edge {
+    /// There may be more.
+    Open,
+    /// Nothing is there.
+    Reached,
+    /// What was asked for there lies elsewhere.
+    Unreachable,
 }
 
 /// Where the boundary was found.
@@ -43,6 +65,17 @@ pub(super) struct Found {
     pub(super) line: Line,
 }
 
+/// What is known of what stands right beside the marks that were looked at once more.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Beside {
+    /// It was seen.
+    Seen,
+    /// On this side, from this offset on, so many items are to be seen.
+    Ask(Growth, u64, u64),
+    /// It can't be seen.
+    Unreachable,
+}
+
 /// A place in one of the answers.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Decision {
@@ -57,7 +90,7 @@ pub(super) struct Decision {
 impl Sightings {
     /// Nothing is seen yet.
     pub(super) fn new(line: Line, growth: Growth, boundary: u64, fresh: bool) -> Self {
-        Self { line, growth, boundary, fresh, views: Vec::new() }
+        Self { line, growth, boundary, fresh, views: Vec::new(), closer: None }
     }
 
     /// The marks.
@@ -94,27 +127,87 @@ impl Sightings {
         self.decide_by(last).filter(|decision| self.is_settled(last, decision))
     }
 
+    /// What decides is looked at once more.
+    pub(super) fn look_closer(&mut self) {
+        self.closer = Some(self.views.len());
+    }
+
     /// What all answers say together, where all that is in reach was looked at: of each mark the last one that showed it, in
-    /// the order in which they are believed to lie. `by_last`: the last answer must show the place.
-    pub(super) fn decide(&self, by_last: bool) -> Option<Decision> {
+    /// the order in which they are believed to lie. Where what decides was looked at once more, that must show the place, and
+    /// of what it covers nothing counts that was seen before.
+    pub(super) fn decide(&self) -> Option<Decision> {
+        let (stretch, since) = (self.stretch(), self.closer.unwrap_or(0));
+        let is_stale = |index: usize, at: u64| {
+            index < since && stretch.is_some_and(|stretch| (stretch.from..stretch.to).contains(&at))
+        };
         let mut seen: Vec<(Seen, usize, usize)> = Vec::new();
         for (index, (view, sights)) in self.views.iter().enumerate() {
             for sight in sights {
-                seen.retain(|(seen, ..)| seen.rank != sight.rank);
-                let at = self.along(view.begins.saturating_add(sight.place as u64));
-                seen.push((Seen { rank: sight.rank, at }, index, sight.place));
+                let at = view.begins.saturating_add(sight.place as u64);
+                if !is_stale(index, at) {
+                    seen.retain(|(seen, ..)| seen.rank != sight.rank);
+                    seen.push((Seen { rank: sight.rank, at: self.along(at) }, index, sight.place));
+                }
             }
         }
         let place = place::decide(&seen.iter().map(|(seen, ..)| *seen).collect::<Vec<_>>(), self.line.behind)?;
         // Beside the place there is a mark, or one on either side, each in an answer of its own.
-        let last = self.views.len() - 1;
-        let beside = seen.iter().filter(|(_, view, _)| !by_last || *view == last).filter_map(|(seen, view, at)| {
+        let beside = seen.iter().filter(|(_, view, _)| *view >= since).filter_map(|(seen, view, at)| {
             let (after, before) = (seen.at + 1 == place.cut, seen.at == place.cut);
             let second = after == (self.growth == Growth::Rightward);
             (after || before)
                 .then(|| self.decision(place, *view, at + usize::from(second), before.then_some(seen.rank)))
         });
         beside.max_by_key(|decision| (!decision.open, self.goes_on(decision), decision.view))
+    }
+
+    /// What was looked at once more.
+    fn stretch(&self) -> Option<Stretch> {
+        let mut views = self.views.get(self.closer?..)?.iter().map(|(view, _)| view);
+        let first = views.next()?;
+        let mut stretch = Stretch {
+            from: first.begins,
+            to: first.reaches(),
+            left: if first.from_start { Edge::Reached } else { Edge::Open },
+            right: if first.ends || first.is_empty() { Edge::Reached } else { Edge::Open },
+        };
+        for view in views {
+            let (from, to) = (view.begins, view.reaches());
+            if view.from_start || (view.is_empty() && to <= stretch.from) {
+                stretch.left = Edge::Reached;
+            } else if to < stretch.from {
+                stretch.left = Edge::Unreachable;
+            }
+            if view.ends || (view.is_empty() && from >= stretch.to) {
+                stretch.right = Edge::Reached;
+            } else if from > stretch.to {
+                stretch.right = Edge::Unreachable;
+            }
+            if from <= stretch.to && stretch.from <= to {
+                (stretch.from, stretch.to) = (stretch.from.min(from), stretch.to.max(to));
+            }
+        }
+        Some(stretch)
+    }
+
+    /// What must still be looked at once more: beside marks that were seen there may be others, or those that came between
+    /// them since.
+    pub(super) fn beside(&self) -> Beside {
+        let (Some(stretch), Some(since)) = (self.stretch(), self.closer) else { return Beside::Unreachable };
+        let items = self.line.marks.len() as u64;
+        let seen = |(view, sights): &(View, Vec<Sight>)| -> Vec<u64> {
+            sights.iter().map(|sight| view.begins.saturating_add(sight.place as u64)).collect()
+        };
+        let places: Vec<u64> = self.views[since..].iter().flat_map(seen).collect();
+        let (Some(first), Some(last)) = (places.iter().min(), places.iter().max()) else { return Beside::Unreachable };
+        let left = stretch.left != Edge::Reached && *first < stretch.from.saturating_add(items);
+        let right = stretch.right != Edge::Reached && stretch.to <= last.saturating_add(items);
+        match (left, right) {
+            (false, false) => Beside::Seen,
+            (true, _) if stretch.left == Edge::Open => Beside::Ask(Growth::Leftward, stretch.from, items),
+            (_, true) if stretch.right == Edge::Open => Beside::Ask(Growth::Rightward, stretch.to, items),
+            _ => Beside::Unreachable,
+        }
     }
 
     /// Where the place is believed to be that was decided for.
@@ -186,9 +279,9 @@ impl Sightings {
     /// Whether a decision stands without a look at more of the list.
     ///
     /// It does when all marks are seen, or one alone that was read a moment ago, where it is believed to be, right beside
-    /// the boundary; and when those that are missing could not change it, wherever they are. Two neighbours that stand side
-    /// by side, where they are believed to be, have not moved both. Else marks that are missing may stand beside those that
-    /// were seen: with that looked at, and where no other answer shows them, more than half will do, or two such neighbours.
+    /// the boundary; and when those that are missing could not change it, wherever they are. Else, where no other answer
+    /// shows them, two neighbours will do that stand side by side: with those missing that others could stand beside, or
+    /// where they are believed to be. That is what is left where the others were deleted; both together have not moved.
     fn is_settled(&self, index: usize, decision: &Decision) -> bool {
         let (view, sights) = &self.views[index];
         let (all, behind) = (self.line.marks.len(), self.line.behind);
@@ -224,7 +317,6 @@ impl Sightings {
         let places = || sights.iter().map(|sight| sight.place);
         let around = places().min().is_some_and(|first| first >= all || starts)
             && places().max().is_some_and(|last| view.len() - last > all || ends);
-        let most = decision.place.chain * 2 > all;
-        (around && (most || pair)) || (in_place && is_certain(false))
+        pair && (around || in_place) && is_certain(false)
     }
 }

@@ -37,6 +37,8 @@ struct List {
     total: bool,
     /// Whatever is asked for, the first items come.
     ignores: bool,
+    /// Before the second answer for a page so many items come to the head.
+    arrivals: u32,
     learnt: Learnt,
     /// How many requests the last page took.
     requests: u32,
@@ -57,7 +59,16 @@ impl List {
         let paging = Arc::new(Paging::new(family, Sizes::Free { least: 1, most: Some(100) }));
         let request = PageRequest::new(start(), 1, order, paging, marker(1));
         let items = items.into_iter().collect();
-        Self { items, cap: 100, total: true, ignores: false, learnt: Learnt::default(), requests: 0, request }
+        Self {
+            items,
+            cap: 100,
+            total: true,
+            ignores: false,
+            arrivals: 0,
+            learnt: Learnt::default(),
+            requests: 0,
+            request,
+        }
     }
 
     /// Items with the ids of a range.
@@ -68,6 +79,12 @@ impl List {
     /// Items without ids, one for each letter.
     fn letters(family: Family, letters: &str) -> Self {
         Self::new(family, letters.chars().map(|letter| (None, letter.to_string())))
+    }
+
+    /// The same, of an upstream that keeps its cap to itself.
+    fn capped_in_silence(mut self, family: Family, cap: u32) -> Self {
+        self.request.paging = Arc::new(Paging::new(family, Sizes::Free { least: 1, most: None }));
+        Self { cap, ..self }
     }
 
     /// The same, of an upstream that says its cap.
@@ -106,12 +123,17 @@ impl List {
         loop {
             step = match step {
                 Step::Fetch(fetches, pending) => {
-                    self.requests += u32::try_from(fetches.len()).unwrap();
-                    let answers = fetches.into_iter().map(|fetch| match fetch {
-                        Fetch::Slice(slice, _) => self.answer(slice),
-                        other => panic!("{other:?} of a list by offset"),
-                    });
-                    pending.resume(answers.collect())
+                    let mut answers = Vec::new();
+                    for fetch in fetches {
+                        let Fetch::Slice(slice, _) = fetch else { panic!("{fetch:?} of a list by offset") };
+                        self.requests += 1;
+                        if self.requests == 2 {
+                            let new = (1_000..1_000 + self.arrivals).map(|id| (Some(id.to_string()), String::new()));
+                            drop(self.items.splice(..0, new));
+                        }
+                        answers.push(self.answer(slice));
+                    }
+                    pending.resume(answers)
                 }
                 Step::Serve(page) => {
                     self.learnt = page.learnt;
@@ -296,6 +318,53 @@ fn two_that_moved_past_the_others_do_not_decide_where_those_may_stand_beside_the
                 List::new(family, list.iter().map(|id| (Some(id.to_string()), String::new()))).capped(family, cap);
             let page = list.page(amid(&[11, 13, 14], &[9, 3], 12), 3).unwrap();
             assert_eq!(texts(&page), ["9", "3", "10"], "{family:?}, cap {cap}");
+        }
+    }
+}
+
+#[test]
+fn what_a_search_did_not_see_because_the_list_changed_is_seen_beside_what_it_found() {
+    for family in FAMILIES {
+        for arrivals in 0..20 {
+            let items = [11, 52, 12].into_iter().chain(14..40).map(|id| (Some(id.to_string()), String::new()));
+            let mut list = List { arrivals, ..List::new(family, items).capped(family, 5) };
+            match list.page(amid(&[8, 9, 10], &[11, 12], 5), 5) {
+                Ok(page) => assert_eq!(texts(&page), ["11", "52", "12", "14", "15"], "{family:?}, {arrivals}"),
+                // All marks came to stand where no mark was.
+                Err(refusal) => assert!((4..7).contains(&arrivals), "{family:?}, {arrivals}: {refusal:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_silent_cap_leaves_out_of_a_search_is_asked_for_again() {
+    for family in FAMILIES {
+        for cap in [10, 14, 20] {
+            for (total, hint) in [(false, 44), (false, 55), (false, 59), (true, 44), (true, 55), (true, 59)] {
+                // 32 was moved to the end, and all stands far before its hint.
+                let items = (1..32).chain(33..46).chain([32]).map(|id| (Some(id.to_string()), String::new()));
+                let mut list = List { total, ..List::new(family, items).capped_in_silence(family, cap) };
+                let page = list.page(amid(&[28, 29, 30], &[31, 32], hint), 4).unwrap();
+                assert_eq!(texts(&page), ["31", "33", "34", "35"], "{family:?}, cap {cap}, total {total}, at {hint}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_place_behind_a_page_that_was_capped_in_silence_is_believed_where_it_is() {
+    for total in [false, true] {
+        for cap in [8, 10, 13, 20] {
+            let mut list = List { total, ..List::numbered(Family::Page, 0..60) }.capped_in_silence(Family::Page, cap);
+            let mut target = amid(&[7, 8, 9], &[10, 11], 10);
+            for first in (10..50).step_by(10) {
+                let page = list.page(target, 10).unwrap();
+                assert_eq!(texts(&page), numbers(first..first + 10), "cap {cap}, total {total}");
+                target = page.next.unwrap();
+                assert_eq!(target.hint.offset.0, u64::from(first) + 10, "cap {cap}, total {total}");
+                list.learnt = Learnt::default();
+            }
         }
     }
 }
