@@ -89,8 +89,8 @@ struct Walk {
     run: u32,
     /// The marks of the last items gone by.
     trail: Vec<Mark>,
-    /// Marks of items that were served before.
-    known: Vec<Mark>,
+    /// The marks of the cursor.
+    around: Around,
     /// How far the sheets have come, and how many sheets in a row came no farther.
     reached: Option<Reached>,
     idle: u32,
@@ -189,12 +189,11 @@ impl Walk {
             Within::Marks(marks) => around(begin.way, marks),
             Within::Whole | Within::Keys(_) => Around::default(),
         };
-        let known = around.passed.clone();
-        let trail = if known_again { known.clone() } else { Vec::new() };
+        let trail = if known_again { around.passed.clone() } else { Vec::new() };
         let seek = match begin.within {
             Within::Whole => None,
             Within::Keys(_) => Some(Seek::new(None, depth, begin.way == begin.token_way)),
-            Within::Marks(_) => Some(Seek::new(Some(around), depth, begin.way == begin.token_way)),
+            Within::Marks(_) => Some(Seek::new(Some(around.clone()), depth, begin.way == begin.token_way)),
         };
         Box::new(Self {
             way: begin.way,
@@ -209,7 +208,7 @@ impl Walk {
             anchor,
             run: hint.run,
             trail,
-            known,
+            around,
             reached: None,
             idle: 0,
             taken: Vec::new(),

@@ -11,6 +11,7 @@ use super::{
     strange_anchor,
 };
 use crate::pagination::{
+    mark::Mark,
     page::Unproven,
     paging::Sizes,
     position::{Anchor, Marks, Position, Within},
@@ -46,19 +47,21 @@ impl Walk {
     /// Goes through the next sheet: what comes at or before the last item gone by is passed over.
     pub(super) fn go_through(mut self: Box<Self>, sheet: Sheet) -> Result<Step, Refusal> {
         let from = match &self.anchor {
-            Some(anchor) if self.keyed => match sheet.passed(self.way, &self.request.order, anchor, self.run, true) {
-                Some(passed) => {
-                    if matches!(passed.basis, Basis::Guess { .. }) {
-                        self.cut_by_ties()?;
+            Some(anchor) if self.keyed => {
+                match sheet.passed(self.way, &self.request.order, anchor, self.run, self.begins_at(anchor)) {
+                    Some(passed) => {
+                        if matches!(passed.basis, Basis::Guess { .. }) {
+                            self.cut_by_ties()?;
+                        }
+                        self.amid_ties |= passed.amid_ties;
+                        passed.count
                     }
-                    self.amid_ties |= passed.amid_ties;
-                    passed.count
+                    None => {
+                        self.contradicted(strange_anchor())?;
+                        0
+                    }
                 }
-                None => {
-                    self.contradicted(strange_anchor())?;
-                    0
-                }
-            },
+            }
             _ => self.passed_by_marks(&sheet),
         };
         // An item inserted just now may push one sheet back; a list that goes round does it again and again.
@@ -71,8 +74,22 @@ impl Walk {
         self.take(sheet, from)
     }
 
+    /// Whether the next sheet begins at the place beyond an anchor: if what was gone through does not reach to its ties, all
+    /// of those may be in the next.
+    fn begins_at(&self, anchor: &Anchor) -> bool {
+        let last = self.sheets.iter().rev().find(|sheet| !sheet.is_empty());
+        last.is_none_or(|last| last.reaches(self.way, &self.request.order, anchor) != Some(Ordering::Less))
+    }
+
     /// How many items of the next sheet are known to have gone by.
     fn passed_by_marks(&mut self, sheet: &Sheet) -> usize {
+        if let Some(passed) = self.place_farther_on(sheet) {
+            // What was taken came before the place, and was served by an earlier page or put there since.
+            self.taken.clear();
+            self.ids.clear();
+            self.trail = if self.request.target_marker.is_none() { self.around.passed.clone() } else { Vec::new() };
+            return passed;
+        }
         if self.trail.is_empty() {
             return 0;
         }
@@ -83,6 +100,29 @@ impl Walk {
                 passed
             }
             Sighting::Nowhere | Sighting::Disagreed => 0,
+        }
+    }
+
+    /// Where the place of the cursor is in the next sheet, if the marks that it shows and those that were seen on the way
+    /// here say together that it is not where the page was begun: sheets may be too short to show enough of them.
+    fn place_farther_on(&self, sheet: &Sheet) -> Option<usize> {
+        let (order, marker) = (&self.request.order, self.request.marker_of_target());
+        if self.taken.is_empty() || self.around.passed.is_empty() {
+            return None;
+        }
+        let next = sheet.marks(order, marker, self.way);
+        next.iter().find(|mark| self.around.passed.contains(mark))?;
+        let mut marks: Vec<Mark> = self.sheets.iter().flat_map(|sheet| sheet.marks(order, marker, self.way)).collect();
+        let gone_by = marks.len();
+        marks.extend(next);
+        let sighting = if self.around.ahead.is_empty() {
+            self.around.find_from_start(&marks)
+        } else {
+            self.around.find(&marks, gone_by)
+        };
+        match sighting {
+            Sighting::At { passed, .. } => passed.checked_sub(gone_by).filter(|passed| *passed > 0),
+            Sighting::Nowhere | Sighting::Disagreed => None,
         }
     }
 
@@ -114,6 +154,9 @@ impl Walk {
                 self.taken.push(Taken { sheet: number, index });
             }
             place += 1;
+        }
+        if self.keyed && !whole {
+            place -= self.moved_on(&sheet, had, from.min(count)..place);
         }
         if !self.keyed {
             let last = self.taken[had..].iter().rev().take(Marks::BEHIND).rev();
@@ -157,8 +200,26 @@ impl Walk {
         {
             return false;
         }
-        let known = !self.known.is_empty() && self.known.contains(&self.request.marker_of_target().mark(&id));
+        let known =
+            !self.around.passed.is_empty() && self.around.passed.contains(&self.request.marker_of_target().mark(&id));
         !known && self.ids.insert(id.into_owned())
+    }
+
+    /// How many of the last items that were just gone by are on the page already by keys that they have no more: they are
+    /// left to the next page, which begins before them, if there is one.
+    fn moved_on(&self, sheet: &Sheet, had: usize, places: Range<usize>) -> usize {
+        let (order, count) = (&self.request.order, sheet.len());
+        let is_taken =
+            |place: &usize| self.taken[had..].iter().any(|taken| taken.index == self.way.index(*place, count));
+        let last = places.clone().rev().find(is_taken);
+        let anchor = last.and_then(|last| sheet.anchor(order, self.way.index(last, count)).ok());
+        let Some(anchor) = anchor.as_ref().or(self.anchor.as_ref()) else { return 0 };
+        let is_moved = |place: &usize| {
+            !is_taken(place)
+                && self.ids.contains(&*sheet.id(order, self.way.index(*place, count)))
+                && sheet.stands(self.way, order, *place, anchor) == Some(Ordering::Greater)
+        };
+        places.rev().take_while(is_moved).count()
     }
 
     /// Keys alone show that a list moves on, but amid ties that the upstream does not order.
@@ -197,7 +258,7 @@ impl Walk {
     }
 
     /// Asks for what follows the last sheet.
-    fn go_on(self: Box<Self>) -> Result<Step, Refusal> {
+    fn go_on(mut self: Box<Self>) -> Result<Step, Refusal> {
         let Some(last) = self.sheets.last() else {
             return Err(Refusal::PositionLost { nearest: Offset(0) });
         };
@@ -209,7 +270,11 @@ impl Walk {
                 let way = self.way;
                 Ok(self.ask(Some(token), way, Side::Onward, 0))
             }
-            Lead::Edge => Ok(self.serve(false)),
+            Lead::Edge => {
+                // A page that is not full has no next.
+                self.consumed = last.len();
+                Ok(self.serve(false))
+            }
             Lead::Broken => Err(Refusal::Stuck),
             Lead::Unknown if self.tokens().backward => Err(Refusal::PositionLost { nearest: Offset(0) }),
             Lead::Unknown => Err(Refusal::Unsupported),

@@ -135,7 +135,7 @@ impl Walk {
             Some(anchor) if self.keyed => Within::Keys(anchor.clone()),
             _ => self.marked(way, &self.trail, beyond),
         };
-        let ahead = self.next_beyond(way, beyond);
+        let ahead = self.next_beyond(way, beyond, &within);
         Ok(Some(Edge { token, token_way, way, depth, within, circle, run: self.run, ahead }))
     }
 
@@ -164,7 +164,7 @@ impl Walk {
             let trail: Vec<Mark> = first.map(|taken| self.mark_of(*taken)).collect();
             (self.marked(way, &trail, beyond), 0)
         };
-        let ahead = self.next_beyond(way, beyond);
+        let ahead = self.next_beyond(way, beyond, &within);
         Ok(Some(Edge { token, token_way, way, depth, within, circle, run, ahead }))
     }
 
@@ -237,10 +237,16 @@ impl Walk {
         Target { position: Position::Token(Box::new(place)), hint }
     }
 
-    /// The mark of the item that comes right after so many of a sheet.
-    fn next_beyond(&self, way: Way, beyond: Option<(&Sheet, usize)>) -> Option<Mark> {
+    /// The mark of the item that comes right after so many of a sheet, beyond an anchor; `None` where another sheet shows
+    /// one between the two.
+    fn next_beyond(&self, way: Way, beyond: Option<(&Sheet, usize)>, within: &Within) -> Option<Mark> {
+        let Within::Keys(anchor) = within else { return None };
         let (sheet, passed) = beyond.filter(|(sheet, passed)| self.keyed && *passed < sheet.len())?;
-        Some(sheet.fingerprint(&self.request.order, &self.request.marker, way.index(passed, sheet.len())))
+        let (order, index) = (&self.request.order, way.index(passed, sheet.len()));
+        let next = sheet.anchor(order, index).ok()?;
+        let is_between = |sheet: &Sheet| sheet.shows_between(way, order, anchor, &next);
+        let between = self.sheets.iter().any(is_between);
+        (!between).then(|| sheet.fingerprint(order, &self.request.marker, index))
     }
 
     /// The marks around a place: those gone by, the nearest last, and those of the sheet that it is in.

@@ -282,7 +282,17 @@ impl Sheet {
         if self.is_empty() { None } else { self.stands(way, order, 0, anchor) }
     }
 
-    fn stands(&self, way: Way, order: &Order, place: usize, anchor: &Anchor) -> Option<Ordering> {
+    /// Whether an item is read after one anchor and before another, as far as that can be said.
+    #[must_use]
+    pub(super) fn shows_between(&self, way: Way, order: &Order, one: &Anchor, other: &Anchor) -> bool {
+        let stands = |place: usize, anchor: &Anchor| self.stands(way, order, place, anchor);
+        (0..self.len())
+            .any(|place| stands(place, one) == Some(Ordering::Greater) && stands(place, other) == Some(Ordering::Less))
+    }
+
+    /// How an item stands to an anchor, in the direction of reading.
+    #[must_use]
+    pub(super) fn stands(&self, way: Way, order: &Order, place: usize, anchor: &Anchor) -> Option<Ordering> {
         let relation = rows::relate(&self.answer, order, way.index(place, self.len()), anchor)?;
         Some(way.read(if proof::loose_at(order, anchor) { relation.strong } else { relation.whole }))
     }

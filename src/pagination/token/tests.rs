@@ -211,6 +211,49 @@ fn what_was_served_and_comes_again_is_passed_over() {
 }
 
 #[test]
+fn what_was_served_long_ago_is_passed_over_where_later_sheets_show_the_marks() {
+    let mut list = Upstream::new(three_pages()).undeclared();
+    let next = list.page(&start(), 4).unwrap().next.unwrap();
+    list.pages[2] = given("b", &["1"], Some("c"));
+    list.pages.extend([given("c", &["2"], Some("d")), given("d", &["3", "4"], Some("e")), given("e", &["5"], None)]);
+    assert_eq!(ids(&list.page(&next, 3).unwrap()), ["5"]);
+    // One that turns up alone was moved itself.
+    list.pages[2..].clone_from_slice(&[
+        given("b", &["5"], Some("c")),
+        given("c", &["6"], Some("d")),
+        given("d", &["4"], Some("e")),
+        given("e", &["7"], None),
+    ]);
+    assert_eq!(ids(&list.page(&next, 3).unwrap()), ["5", "6", "7"]);
+}
+
+#[test]
+fn what_is_shown_late_before_the_page_is_on_the_page_before() {
+    let mut list = Upstream::new(three_pages());
+    let next = list.page(&start(), 3).unwrap().next.unwrap();
+    list.pages[1] = given("a", &["1", "2", "3"], Some("b"));
+    list.pages[2] = given("b", &["5", "6"], Some("c"));
+    // By then 4 has come.
+    list.pages.push(given("c", &["4", "5", "6"], None));
+    let page = list.page(&next, 3).unwrap();
+    assert_eq!(ids(&page), ["5", "6"]);
+    list.pages[2] = given("b", &["4", "5"], Some("c"));
+    assert_eq!(ids(&list.page(&page.previous.clone().unwrap(), 3).unwrap()), ["2", "3", "4"]);
+}
+
+#[test]
+fn an_item_that_moved_on_while_its_page_was_read_is_on_the_next_page_too() {
+    let pages = [("", "1", Some("a")), ("a", "3", Some("b")), ("b", "4", None)];
+    let ranked = |(token, rank, next)| Given { items: vec![(rank, "0")], ..given(token, &[], next) };
+    let mut list = Upstream::new(pages.map(ranked).to_vec()).sorted_by_rank();
+    list.pages[2].items = vec![("4", "1")];
+    (list.request.budget, list.request.short_pages) = (2, ShortPages::Serve);
+    let first = list.page(&start(), 2).unwrap();
+    assert_eq!((ids(&first), first.short), (vec!["10".to_owned()], true));
+    assert_eq!(ids(&list.page(&first.next.unwrap(), 2).unwrap()), ["30", "41"]);
+}
+
+#[test]
 fn a_reader_that_deletes_what_it_read_goes_on() {
     for declared in [true, false] {
         let page = |items| given("a", items, None);
@@ -456,6 +499,23 @@ fn ties_that_are_not_ordered_keep_the_upstreams_sequence() {
     list.pages[0].items.remove(1);
     list.pages[0].items[1].1 = "36";
     assert_eq!(list.page(&first.next.unwrap(), 2).unwrap_err(), Refusal::TieRun { nearest: Offset(0) });
+}
+
+#[test]
+fn ties_that_a_later_page_begins_with_may_have_been_served() {
+    let ranked = |token, items: &[(&'static str, &'static str)], next| Given {
+        items: items.to_vec(),
+        ..given(token, &[], next)
+    };
+    let pages = vec![ranked("", &[("1", "0"), ("6", "1")], Some("a")), ranked("a", &[("6", "2"), ("7", "3")], None)];
+    let mut list = Upstream::new(pages).sorted_by_rank();
+    let first = list.page(&start(), 2).unwrap();
+    let second = list.page(&first.next.unwrap(), 1).unwrap();
+    assert_eq!(ids(&second), ["62"]);
+    // What came at the head has moved both of the run out of the page that held the place.
+    list.pages[1] = ranked("a", &[("1", "0"), ("5", "4")], Some("b"));
+    list.pages.extend([ranked("b", &[("6", "1")], Some("c")), ranked("c", &[("6", "2"), ("7", "3")], None)]);
+    assert_eq!(list.page(&second.next.unwrap(), 1).unwrap_err(), Refusal::TieRun { nearest: Offset(0) });
 }
 
 #[test]

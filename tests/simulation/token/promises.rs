@@ -82,7 +82,8 @@ pub(crate) fn check_refusal(
         Refusal::TokenGone => ("token gone", gone && forgets, false),
         // Of a list that grows with every answer, pages of one item may show the same one again and again.
         Refusal::Stuck => ("stuck", traits.circle.is_some() || (drifts && changes > 0), traits.circle.is_none()),
-        Refusal::Unsupported => ("no way back", at.backward && no_way_back, false),
+        // In a circle what was served lies before the place too, so that a sheet may hold too little of a page.
+        Refusal::Unsupported => ("no way back", at.backward && (no_way_back || traits.circle.is_some()), false),
         Refusal::PositionLost { .. } => ("position lost", changed || traits.circle.is_some(), traits.circle.is_none()),
         Refusal::TieRun { .. } => {
             ("tie run", (changed || traits.circle.is_some()) && scenario.shape == Shape::Loose, true)
@@ -294,6 +295,8 @@ impl Visit<'_> {
         let (items, traits) = (self.read(), &self.scenario.traits);
         let astray = traits.place == Place::Item && self.scenario.churn.moves > 0;
         let changed = self.visited.shown.first().is_some_and(|shown| shown.changes != self.world.changes);
+        // What a token leads past looks as if it were gone.
+        let astray = astray || traits.circle.is_some_and(|(to, from)| to > from);
         if !self.shape().is_declared() || self.at.target.hint.offset.0 == 0 || astray || changed {
             return Ok(());
         }

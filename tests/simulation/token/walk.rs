@@ -155,8 +155,11 @@ impl Client<'_> {
         }
         // A list that grows ahead of its reader faster than it is read has no end.
         let grown = pages <= self.world.arrivals.div_ceil(least.max(1)) + 1;
+        // A page that goes round is known again as a whole: whoever asks for other sizes each time may not meet it for long.
+        let limits = &self.scenario.limits;
+        let may_meet = self.scenario.shape.is_declared() || limits.iter().all(|limit| *limit == limits[0]);
         match self.scenario.traits.circle {
-            Some(_) if !grown => Err("G4: goes round for ever".to_owned()),
+            Some(_) if !grown && may_meet => Err("G4: goes round for ever".to_owned()),
             _ => Ok(()),
         }
     }
