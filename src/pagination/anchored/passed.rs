@@ -127,9 +127,8 @@ impl Passed {
                 Growth::Rightward => (cut.saturating_sub(Marks::BEHIND)..cut).collect::<Vec<_>>(),
                 Growth::Leftward => (cut..count.min(cut + Marks::BEHIND)).rev().collect(),
             };
-            if !lead.is_empty() {
-                self.lead = lead.into_iter().map(|place| Spot { view: index, place }).collect();
-            }
+            // What another answer showed last need not be what stands right before this one by now.
+            self.lead = lead.into_iter().map(|place| Spot { view: index, place }).collect();
             self.closed |= closed;
         }
         self.spots.extend(spots);

@@ -91,28 +91,28 @@ pub(super) fn is_certain(seen: &[Seen], behind: usize, marks: usize, cut: i64, u
     let mut seen: Vec<Seen> = seen.iter().copied().take(MOST).collect();
     seen.sort_by_key(|seen| seen.at);
     let missing: Vec<usize> = (0..marks.min(MOST)).filter(|rank| seen.iter().all(|seen| seen.rank != *rank)).collect();
-    let sides = 3_u32.pow(u32::try_from(missing.len()).unwrap_or(0));
+    // Each is gone, or before what was looked at, or behind it.
+    let ways = 3_u32.pow(u32::try_from(missing.len()).unwrap_or(0));
+    let ranks = |way: u32, side: u32| -> Vec<usize> {
+        let places = (0..).zip(&missing);
+        places.filter(|(place, _)| way / 3_u32.pow(*place) % 3 == side).map(|(_, rank)| *rank).collect()
+    };
     (0..1_u32 << seen.len()).all(|set| {
         let still: Vec<Seen> = members(&seen, set).collect();
-        let is_chain = still.windows(2).all(|pair| pair[0].rank < pair[1].rank && pair[0].at < pair[1].at);
-        !is_chain
-            || (!unseen.alone && still.is_empty())
-            || (0..sides).all(|sides| {
-                let side = |number: usize| sides / 3_u32.pow(u32::try_from(number).unwrap_or(0)) % 3;
-                let on = |wanted: u32| {
-                    let missing = missing.iter().enumerate();
-                    missing.filter(move |(number, _)| side(*number) == wanted).map(|(_, rank)| *rank)
-                };
-                let (before, after) = (on(1), on(2));
-                let stood = still.len() + before.clone().count() + after.clone().count();
-                let possible = (unseen.before || before.clone().next().is_none())
-                    && (unseen.behind || after.clone().next().is_none())
-                    && stood > seen.len() - still.len()
-                    && before.clone().max()
-                        < still.first().map(|seen| seen.rank).or(after.clone().min()).or(Some(MOST))
-                    && still.last().map(|seen| seen.rank).or(before.clone().max()) < after.clone().min().or(Some(MOST));
-                !possible || !harms(&seen, &still, (before.max(), after.min()), behind, cut)
-            })
+        if !unseen.alone && still.is_empty() {
+            return true;
+        }
+        (0..ways).all(|way| {
+            let (before, after) = (ranks(way, 1), ranks(way, 2));
+            let in_view = || still.iter().map(|seen| seen.rank);
+            let line: Vec<usize> = before.iter().copied().chain(in_view()).chain(after.iter().copied()).collect();
+            let possible = (unseen.before || before.is_empty())
+                && (unseen.behind || after.is_empty())
+                && line.is_sorted_by(|one, other| one < other)
+                && still.is_sorted_by(|one, other| one.at < other.at)
+                && line.len() + still.len() > seen.len();
+            !possible || !harms(&seen, &still, (before.last().copied(), after.first().copied()), behind, cut)
+        })
     })
 }
 
@@ -240,7 +240,7 @@ mod tests {
     }
 
     /// Every way in which any minority of the marks moves, or marks go, among other items; with who stood still.
-    fn each_minority(check: &mut dyn FnMut(&[char], &dyn Fn(char) -> bool)) {
+    fn each_minority(mut check: impl FnMut(&[char], &dyn Fn(char) -> bool)) {
         // Served: S a b c, to come: d e T. The marks are a to e.
         let still = "SabcdeT";
         for gone in 0..1_u32 << 5 {
@@ -274,7 +274,7 @@ mod tests {
     #[test]
     fn no_minority_of_moved_marks_does_harm() {
         let mut decided = 0;
-        each_minority(&mut |list, stays| {
+        each_minority(|list, stays| {
             let text: String = list.iter().collect();
             let page = page(&text);
             if let Some((before, _)) = page.split_once('|') {
@@ -289,7 +289,7 @@ mod tests {
     #[test]
     fn what_is_certain_by_a_part_of_the_list_is_so_wherever_the_rest_of_the_marks_is() {
         let (mut certain, mut uncertain) = (0, 0);
-        each_minority(&mut |list, stays| {
+        each_minority(|list, stays| {
             for from in 0..list.len() {
                 for to in from + 1..=list.len() {
                     let part = (0..).zip(&list[from..to]);

@@ -8,7 +8,6 @@ use super::{
         mark::{Mark, Marker},
         order::Order,
         plan::Growth,
-        position::Marks,
     },
     line::{Line, Sight},
     place::{self, Place, Seen, Unseen},

@@ -117,30 +117,37 @@ impl Walk {
         // after the anchor, which are new.
         let guessed = matches!(passed.basis, Basis::Guess { .. });
         let within = if guessed { sheet.len().min(1) } else { sheet.len() };
-        let shows_next = (guessed || passed.count == 0)
-            && self.request.target.hint.ahead.is_some_and(|ahead| {
-                let (order, marker) = (&self.request.order, self.request.marker_of_target());
-                let is_next = |place| sheet.fingerprint(order, marker, self.way.index(place, sheet.len())) == ahead;
-                (0..within).any(is_next)
-            });
+        let shows_next = (guessed || passed.count == 0) && self.shows_next(&seek, latest, within);
         if shows_next {
             self.amid_ties = passed.amid_ties || guessed;
             return self.found(seek, latest, 0);
         }
-        let lead = sheet.lead(self.way.reversed(), self.tokens(), self.request.paging.end);
+        let first = seek.window.first().unwrap_or(sheet);
+        let lead = first.lead(self.way.reversed(), self.tokens(), self.request.paging.end);
         let may_ask = self.request.verify == Verify::Always;
+        let onward = match sheet.lead(self.way, self.tokens(), self.request.paging.end) {
+            Lead::Token(token) if self.side == Side::Onward && self.may_look_onward(&seek) => Some(token),
+            _ => None,
+        };
         if self.side == Side::Onward {
             seek.ties_go_on = passed.basis == Basis::Unseen;
         }
         match (passed.basis, lead) {
             _ if seek.unless_seen.is_some() => self.found_by_keys(seek, latest, passed),
             // The anchor may be among the ties in the sheet before.
-            (Basis::Guess { from_edge: true }, Lead::Token(token)) if may_ask => {
+            (Basis::Guess { from_edge: true, .. }, Lead::Token(token)) if may_ask => {
                 seek.in_ties = true;
                 self.ask_back(seek, token)
             }
             (Basis::Keys, _) if seek.in_ties => self.lost(seek, Unproven::TieRun),
-            (Basis::Guess { .. }, _) => self.lost(seek, Unproven::TieRun),
+            // Or in the one that comes next.
+            (Basis::Guess { to_edge, .. }, _) => match onward.filter(|_| to_edge) {
+                Some(token) => {
+                    seek.in_ties = true;
+                    self.look_onward(seek, token)
+                }
+                None => self.lost(seek, Unproven::TieRun),
+            },
             (_, lead) if passed.count > 0 || seek.aligned || lead == Lead::Edge => {
                 self.found_by_keys(seek, latest, passed)
             }
@@ -148,6 +155,18 @@ impl Walk {
             (_, Lead::Token(token)) if may_ask => self.ask_back(seek, token),
             _ => self.lost(seek, Unproven::Position),
         }
+    }
+
+    /// Whether a sheet shows, among the first of its items, the one that was next when the cursor was made, and no other sheet
+    /// one that comes before it and after the anchor.
+    fn shows_next(&self, seek: &Seek, latest: usize, within: usize) -> bool {
+        let (Some(ahead), Some(anchor)) = (self.request.target.hint.ahead, &self.anchor) else { return false };
+        let (order, marker, sheet) = (&self.request.order, self.request.marker_of_target(), &seek.window[latest]);
+        let index = |place| self.way.index(place, sheet.len());
+        let next = (0..within).map(index).find(|index| sheet.fingerprint(order, marker, *index) == ahead);
+        let Some(next) = next.and_then(|index| sheet.anchor(order, index).ok()) else { return false };
+        let mut others = seek.window.iter().enumerate().filter(|(number, _)| *number != latest);
+        !others.any(|(_, other)| other.shows_between(self.way, order, anchor, &next))
     }
 
     /// The place is in this sheet, unless the anchor is found in its run beyond it: what came before that since stands
@@ -160,17 +179,25 @@ impl Walk {
         let amid_ties = passed.amid_ties || seek.ties_go_on;
         let (place, amid_ties) = *seek.unless_seen.get_or_insert(((sheet, passed.count), amid_ties));
         let onward = seek.window.last().map(|last| last.lead(self.way, self.tokens(), self.request.paging.end));
-        let may_ask = self.request.verify == Verify::Always
-            && seek.looked_at[0] < self.request.search_items
-            && self.requests + 1 < self.request.search_budget;
+        let may_ask = self.may_look_onward(&seek);
         if let Some(Lead::Token(token)) = onward.filter(|_| seek.ties_go_on && may_ask) {
-            self.searching = true;
-            self.seek = Some(seek);
-            let way = self.way;
-            return Ok(self.ask(Some(token), way, Side::Onward, 0));
+            return self.look_onward(seek, token);
         }
         self.amid_ties = amid_ties;
         self.found(seek, place.0, place.1)
+    }
+
+    fn may_look_onward(&self, seek: &Seek) -> bool {
+        self.request.verify == Verify::Always
+            && seek.looked_at[0] < self.request.search_items
+            && self.requests + 1 < self.request.search_budget
+    }
+
+    fn look_onward(mut self: Box<Self>, seek: Seek, token: Token) -> Result<Step, Refusal> {
+        self.searching = true;
+        self.seek = Some(seek);
+        let way = self.way;
+        Ok(self.ask(Some(token), way, Side::Onward, 0))
     }
 
     fn look_for_marks(mut self: Box<Self>, mut seek: Seek, around: Around, latest: usize) -> Result<Step, Refusal> {
@@ -197,10 +224,7 @@ impl Walk {
             && seek.looked_at[0] < bound
             && let Some(Lead::Token(token)) = lead(seek.window.last(), self.way)
         {
-            self.searching = true;
-            let way = self.way;
-            self.seek = Some(seek);
-            return Ok(self.ask(Some(token), way, Side::Onward, 0));
+            return self.look_onward(seek, token);
         }
         match lead(seek.window.first(), self.way.reversed()) {
             Some(Lead::Token(token)) if seek.looked_at[1] < bound => self.ask_back(seek, token),

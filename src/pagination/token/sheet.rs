@@ -103,6 +103,8 @@ pub(super) enum Basis {
     Guess {
         /// The ties begin with the page: there may be more of them before it.
         from_edge: bool,
+        /// They end with it: there may be more behind it.
+        to_edge: bool,
     },
 }
 
@@ -324,7 +326,7 @@ impl Sheet {
             return known(before, if goes_on { Basis::Unseen } else { Basis::Keys });
         }
         let served = before.saturating_add(run as usize - 1).min(through);
-        known(served, Basis::Guess { from_edge: before == 0 })
+        known(served, Basis::Guess { from_edge: before == 0, to_edge: through == self.len() })
     }
 
     /// The items whose ids stand twice in this answer contradict that it shows one state.

@@ -297,6 +297,15 @@ fn what_came_before_the_next_item_is_served_from_where_that_is_seen() {
 }
 
 #[test]
+fn the_next_item_is_not_where_the_page_begins_if_another_sheet_shows_one_before_it() {
+    let mut list = Upstream::new(three_pages()).tokens(|tokens| tokens.backward = true);
+    let next = list.page(&start(), 3).unwrap().next.unwrap();
+    list.pages[1] = Given { previous: Some("p"), ..given("a", &["3.5", "6"], Some("b")) };
+    list.pages.push(Given { asked: ("p", true), previous: Some("q"), ..given("", &["4", "5"], Some("a")) });
+    assert_eq!(list.page(&next, 2).unwrap_err(), Refusal::Stuck);
+}
+
+#[test]
 fn a_list_that_goes_round_is_refused_before_anything_comes_twice() {
     let circle = || {
         let mut pages = three_pages();
@@ -499,6 +508,19 @@ fn ties_that_are_not_ordered_keep_the_upstreams_sequence() {
     list.pages[0].items.remove(1);
     list.pages[0].items[1].1 = "36";
     assert_eq!(list.page(&first.next.unwrap(), 2).unwrap_err(), Refusal::TieRun { nearest: Offset(0) });
+}
+
+#[test]
+fn the_last_item_of_a_run_is_looked_for_where_the_run_goes_on() {
+    let run = |token, ids: [&'static str; 2], next| Given {
+        items: ids.map(|id| ("6", id)).to_vec(),
+        ..given(token, &[], next)
+    };
+    let mut list = Upstream::new(vec![run("", ["0", "1"], Some("a")), run("a", ["2", "3"], None)]).sorted_by_rank();
+    let next = list.page(&start(), 3).unwrap().next.unwrap();
+    list.pages[1] = run("a", ["9", "1"], Some("b"));
+    list.pages.push(run("b", ["2", "3"], None));
+    assert_eq!(ids(&list.page(&next, 3).unwrap()), ["63"]);
 }
 
 #[test]
