@@ -1,17 +1,16 @@
 //! The form in which clients get a page: a configured JSON skeleton, compiled for a route. Items are copied into it as
 //! the bytes that the upstream sent.
 
-use std::ops::Range;
-
 use http::{HeaderName, HeaderValue};
 
 use super::{
     error_form::ErrorForm,
     facts::Slot,
     links::LinkSet,
+    output::Output,
     page_source::PageSource,
     preference::MediaRange,
-    skeleton::{Output, Presence, Skeleton, holds},
+    skeleton::{Presence, Skeleton, holds},
 };
 use crate::{
     config::{
@@ -88,6 +87,7 @@ pub struct EnvelopeTemplate {
     headers: Vec<(HeaderName, Presence, Skeleton)>,
     needs: Needs,
     size_around_items: usize,
+    runs_through: bool,
     request_places: Vec<Pointer>,
     error: Option<ErrorForm>,
 }
@@ -121,16 +121,24 @@ impl EnvelopeTemplate {
         };
         let cursor = if needs.item_cursors { TYPICAL_CURSOR } else { 0 };
         let size_around_items = body.size_around_items() + cursor;
+        let runs_through = body.has_bare_items();
         let request_places = requests;
-        Some(Self { body, content_type, media_type, headers, needs, size_around_items, request_places, error })
+        Some(Self {
+            body,
+            content_type,
+            media_type,
+            headers,
+            needs,
+            size_around_items,
+            runs_through,
+            request_places,
+            error,
+        })
     }
 
-    /// Appends the body. Gives the ranges of `out` that the time takes, which no validator covers.
-    pub fn render(&self, facts: &Facts<'_>, page: &Page, out: &mut Vec<u8>) -> Vec<Range<usize>> {
-        let mut output = Output { bytes: std::mem::take(out), times: Vec::new() };
-        self.body.render(&PageSource::new(facts, page), &mut output);
-        *out = output.bytes;
-        output.times
+    /// Appends the body.
+    pub fn render(&self, facts: &Facts<'_>, page: &Page, out: &mut Output) {
+        self.body.render(&PageSource::new(facts, page), out);
     }
 
     /// The body's content type.
@@ -171,6 +179,12 @@ impl EnvelopeTemplate {
     #[must_use]
     pub(super) fn size_around_items(&self) -> usize {
         self.size_around_items
+    }
+
+    /// Whether items stand in the body as they came, one behind the other, so that whole runs of them go out at once.
+    #[must_use]
+    pub(super) fn runs_through(&self) -> bool {
+        self.runs_through
     }
 
     /// What has to be there to render.

@@ -5,12 +5,16 @@ use http::{HeaderValue, StatusCode};
 use super::{
     envelope,
     facts::{Slot, Source, Value},
+    output::Output,
     problem::{Code, Problem},
-    skeleton::{Output, Skeleton},
+    skeleton::Skeleton,
 };
-use crate::config::{
-    diagnostic::{Diagnostics, Location, nearest},
-    settings::ErrorSettings,
+use crate::{
+    config::{
+        diagnostic::{Diagnostics, Location, nearest},
+        settings::ErrorSettings,
+    },
+    pagination::page::Page,
 };
 
 /// A compiled form of errors.
@@ -71,7 +75,7 @@ impl ErrorForm {
     pub fn render(&self, problem: &Problem, problem_type: Option<&str>, request_id: &str, out: &mut Vec<u8>) {
         let of = |of: Of| self.types.iter().find(|(known, _)| *known == of).map(|(_, said)| said.as_str());
         let own = of(Of::Code(problem.code)).or_else(|| of(Of::Status(problem.status)));
-        let mut output = Output { bytes: std::mem::take(out), times: Vec::new() };
+        let mut output = Output::from(std::mem::take(out));
         let reason = problem.code.as_str().to_ascii_uppercase();
         let problem_type = own.or(problem_type);
         self.body.render(&ProblemSource { problem, problem_type, reason: &reason, request_id }, &mut output);
@@ -131,11 +135,7 @@ impl Source for ProblemSource<'_> {
         false
     }
 
-    fn items(&self) -> usize {
-        0
-    }
-
-    fn item(&self, _item: usize) -> &[u8] {
-        &[]
+    fn page(&self) -> Option<&Page> {
+        None
     }
 }

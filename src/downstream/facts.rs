@@ -1,5 +1,7 @@
 //! What placeholders can say: their names, their types, and where and when each is known.
 
+use crate::pagination::page::Page;
+
 /// What a placeholder stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Slot {
@@ -156,9 +158,6 @@ pub(super) trait Source {
     /// has none.
     fn push_cursor(&self, item: usize, out: &mut Vec<u8>) -> bool;
 
-    /// How many items there are.
-    fn items(&self) -> usize;
-
-    /// An item as it came.
-    fn item(&self, item: usize) -> &[u8];
+    /// The page whose items there are, if this is one.
+    fn page(&self) -> Option<&Page>;
 }

@@ -24,8 +24,12 @@ fn answer(items: &[(&str, Option<&str>)]) -> Answer {
         body.extend_from_slice(text.as_bytes());
         Span { start, end: start + u32::try_from(text.len()).unwrap() }
     };
-    put("[");
-    let spans = items.iter().map(|(item, _)| put(item)).collect();
+    let mut before = "[";
+    let mut put_item = |item: &str| {
+        put(std::mem::replace(&mut before, ","));
+        put(item)
+    };
+    let spans = items.iter().map(|(item, _)| put_item(item)).collect();
     // Two columns: a strong key that no test reads, then the id.
     let keys = items.iter().flat_map(|(_, id)| [Span::ABSENT, id.map_or(Span::ABSENT, &mut put)]).collect();
     Answer { body, items: spans, keys, ..Answer::default() }

@@ -9,6 +9,7 @@
 pub mod body;
 pub mod caching;
 mod code;
+mod content;
 mod convention;
 pub mod cors;
 pub mod envelope;
@@ -21,6 +22,7 @@ pub(crate) mod fixture;
 pub mod legacy;
 pub mod links;
 mod members;
+pub mod output;
 mod page_source;
 pub mod params;
 mod placeholder;
@@ -33,6 +35,7 @@ mod skeleton;
 mod sort;
 
 pub use body::RequestBody;
+pub use content::Content;
 pub use convention::{Chosen, Convention, Conventions};
 pub use cors::CorsPolicy;
 pub use envelope::{EnvelopeTemplate, Facts, ItemCursors, Needs};

@@ -133,12 +133,8 @@ impl Source for PageSource<'_> {
         }
     }
 
-    fn items(&self) -> usize {
-        self.page.items.len()
-    }
-
-    fn item(&self, item: usize) -> &[u8] {
-        self.page.item(item)
+    fn page(&self) -> Option<&Page> {
+        Some(self.page)
     }
 }
 

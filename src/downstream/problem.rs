@@ -184,7 +184,7 @@ mod tests {
     fn the_title_of_a_blank_type_is_the_statuss_phrase() {
         let title = |types| {
             let response = Problem::new(Code::CursorExpired, "x").render(types, "r", None);
-            let document: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
+            let document: serde_json::Value = serde_json::from_slice(&response.body.into_parts().concat()).unwrap();
             (document["type"].clone(), document["title"].clone())
         };
         assert_eq!(title(None), ("about:blank".into(), "Gone".into()));

@@ -11,11 +11,16 @@ use http::{
 
 use super::{
     caching::{self, Varies},
+    content::Content,
     envelope::{EnvelopeTemplate, Facts},
     etag,
+    output::Output,
     preference::PREFERENCE_APPLIED,
 };
-use crate::pagination::page::{Level, Page, Unproven};
+use crate::pagination::{
+    answer::Answer,
+    page::{Level, Page, Unproven},
+};
 
 /// What the gateway says of a page.
 const LEVEL: HeaderName = HeaderName::from_static("cursorgate-level");
@@ -34,7 +39,7 @@ pub struct Response {
     /// The headers, `Content-Length` included; of the answer to HEAD that of the body which is not sent.
     pub headers: HeaderMap,
     /// The body.
-    pub body: Vec<u8>,
+    pub body: Content,
 }
 
 /// What the response with a page is made from.
@@ -63,15 +68,14 @@ pub struct PageResponse<'a> {
 }
 
 impl PageResponse<'_> {
-    /// 200 with the page.
+    /// 200 with the page, once the answers that it was made from are given up for it.
     #[must_use]
-    pub fn render(&self) -> Response {
-        let mut body = Vec::with_capacity(self.body_size());
-        let times = self.template.render(self.facts, self.page, &mut body);
-        let tag = etag::weak(&body, &times);
-        let mut response = Response::new(200, body);
-        let headers = &mut response.headers;
-        kept_headers(headers, self.upstream, self.beside, self.varies);
+    pub fn render(&self) -> PageDraft {
+        let mut output = Output::from(Vec::with_capacity(self.body_size()));
+        self.template.render(self.facts, self.page, &mut output);
+        let tag = etag::weak(&output.lasting(self.page));
+        let mut headers = first_headers(output.length());
+        kept_headers(&mut headers, self.upstream, self.beside, self.varies);
         if let Some(applied) = self.preference_applied {
             headers.append(PREFERENCE_APPLIED, applied.clone());
         }
@@ -90,10 +94,10 @@ impl PageResponse<'_> {
         if let Some(value) = link.and_then(|line| HeaderValue::try_from(line).ok()) {
             headers.insert(LINK, value);
         }
-        self.push_standing(headers);
+        self.push_standing(&mut headers);
         let applied = self.preference_applied.map(|_| PREFERENCE_APPLIED);
-        expose(headers, self.template.header_names().chain(&applied).map(HeaderName::as_str));
-        response
+        expose(&mut headers, self.template.header_names().chain(&applied).map(HeaderName::as_str));
+        PageDraft { headers, output }
     }
 
     /// About as large as the body will be, so that it is allocated once.
@@ -103,7 +107,8 @@ impl PageResponse<'_> {
         let links = self.facts.links;
         let urls = [&links.self_, &links.first, &links.prev, &links.next, &links.last];
         let urls: usize = urls.into_iter().flatten().map(String::len).sum();
-        items + urls + 1024
+        let left = self.template.runs_through().then(|| Output::left_of(self.page)).unwrap_or_default();
+        items + urls + 1024 - left
     }
 
     /// How sure the page is.
@@ -118,6 +123,21 @@ impl PageResponse<'_> {
         if self.page.short {
             headers.insert(SHORT, HeaderValue::from_static("budget"));
         }
+    }
+}
+
+/// The response with a page, but for what of its body still lies in the upstream's answers.
+#[derive(Debug)]
+pub struct PageDraft {
+    headers: HeaderMap,
+    output: Output,
+}
+
+impl PageDraft {
+    /// The response. The answers are those of its page.
+    #[must_use]
+    pub fn finish(self, answers: Vec<Answer>) -> Response {
+        Response { status: 200, headers: self.headers, body: self.output.into_content(answers) }
     }
 }
 
@@ -148,10 +168,7 @@ impl Response {
     /// A response with a body, its length, and `X-Content-Type-Options: nosniff`.
     #[must_use]
     pub fn new(status: u16, body: Vec<u8>) -> Self {
-        let mut headers = HeaderMap::with_capacity(MOST_HEADERS);
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        Self { status, headers, body }
+        Self { status, headers: first_headers(body.len()), body: body.into() }
     }
 
     /// An upstream's 4xx as it passes: status, body, content type and coding as they are, and its other headers as those of
@@ -185,10 +202,18 @@ impl Response {
             self.status = 304;
             self.headers.remove(CONTENT_TYPE);
             self.headers.remove(CONTENT_LENGTH);
-            self.body = Vec::new();
+            self.body = Content::default();
         }
         self
     }
+}
+
+/// What each response with a body of so many bytes has.
+fn first_headers(length: usize) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(MOST_HEADERS);
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers
 }
 
 /// Headers of an upstream's answer that say nothing about the gateway's: those of the connection (RFC 9110, section

@@ -4,10 +4,9 @@
 //! A comma is part of a literal wherever a member before it is certain to be there; else it has the condition that one
 //! of the members before it is. So what is written is JSON, whatever is known.
 
-use std::ops::Range;
-
 use super::{
     facts::{Scope, Slot, Source, Value},
+    output::Output,
     placeholder::{Form, Part, Text},
 };
 use crate::{
@@ -19,6 +18,7 @@ use crate::{
         Pointer,
         write::{push_number, push_text},
     },
+    pagination::page::Page,
 };
 
 /// One step of writing.
@@ -34,6 +34,13 @@ pub(super) enum Segment {
     Items(Presence, Vec<Self>),
 }
 
+impl Segment {
+    /// Whether this is the items as they came, with nothing around them.
+    fn is_bare_items(&self) -> bool {
+        matches!(self, Self::Items(Presence::Always, inner) if matches!(inner[..], [Self::Value(Slot::Item, Form::Typed)]))
+    }
+}
+
 /// Alternatives: it holds if all slots of one of them are known.
 pub(super) type Condition = Vec<Vec<Slot>>;
 
@@ -44,14 +51,6 @@ pub(super) enum Presence {
     Always,
     /// If this holds.
     If(Condition),
-}
-
-/// What was written.
-#[derive(Debug, Default)]
-pub(super) struct Output {
-    pub(super) bytes: Vec<u8>,
-    /// The ranges that `{now}` takes.
-    pub(super) times: Vec<Range<usize>>,
 }
 
 /// A whole skeleton.
@@ -124,6 +123,17 @@ impl Skeleton {
         within(&self.segments, slot)
     }
 
+    /// Whether items stand in it as they came, with nothing around them.
+    pub(super) fn has_bare_items(&self) -> bool {
+        fn within(segments: &[Segment]) -> bool {
+            segments.iter().any(|segment| match segment {
+                Segment::If(_, inner) => within(inner),
+                other => other.is_bare_items(),
+            })
+        }
+        within(&self.segments)
+    }
+
     /// How many bytes of literals stand around each item, and one for a comma.
     pub(super) fn size_around_items(&self) -> usize {
         fn literals(segments: &[Segment], in_items: bool) -> usize {
@@ -155,19 +165,14 @@ fn render(segments: &[Segment], source: &dyn Source, item: usize, out: &mut Outp
                 }
             }
             // Items as they came, with nothing around them.
-            Segment::Items(Presence::Always, inner)
-                if matches!(inner[..], [Segment::Value(Slot::Item, Form::Typed)]) =>
-            {
-                for index in 0..source.items() {
-                    if index > 0 {
-                        out.bytes.push(b',');
-                    }
-                    out.bytes.extend_from_slice(source.item(index));
+            bare if bare.is_bare_items() => {
+                if let Some(page) = source.page() {
+                    push_items(page, out);
                 }
             }
             Segment::Items(presence, inner) => {
                 let mut first = true;
-                for index in 0..source.items() {
+                for index in 0..source.page().map_or(0, |page| page.items.len()) {
                     if let Presence::If(condition) = presence
                         && !holds(condition, source, index)
                     {
@@ -184,13 +189,28 @@ fn render(segments: &[Segment], source: &dyn Source, item: usize, out: &mut Outp
     }
 }
 
+/// Appends the items of a page, run by run.
+fn push_items(page: &Page, out: &mut Output) {
+    let mut index = 0;
+    while index < page.items.len() {
+        if index > 0 {
+            out.bytes.push(b',');
+        }
+        let run = page.run(index);
+        index += run.items;
+        out.push_run(page, run);
+    }
+}
+
 pub(super) fn holds(condition: &Condition, source: &dyn Source, item: usize) -> bool {
     condition.iter().any(|all| all.iter().all(|&slot| source.knows(slot, item)))
 }
 
 fn push_value(slot: Slot, form: Form, source: &dyn Source, item: usize, out: &mut Output) {
     match (slot, form) {
-        (Slot::Item, Form::Typed) => return out.bytes.extend_from_slice(source.item(item)),
+        (Slot::Item, Form::Typed) if let Some(page) = source.page() => {
+            return out.bytes.extend_from_slice(page.item(item));
+        }
         (Slot::ItemCursor, _) => return push_cursor(form, source, item, &mut out.bytes),
         _ => {}
     }

@@ -1,6 +1,5 @@
 //! A response onto the wire, with its exact length.
 
-use bytes::Bytes;
 use http::{Method, StatusCode};
 use pingora::{ErrorType, OrErr, http::ResponseHeader, proxy::Session};
 
@@ -22,12 +21,15 @@ pub(super) async fn write(session: &mut Session, response: Response, outcome: &m
         head.status = StatusCode::from_u16(response.status).or_err(ErrorType::InternalError, "no status")?;
         head.headers = response.headers;
         session.write_response_header(Box::new(ResponseHeader::from(head)), without_body).await?;
-        let mut left = if without_body { Bytes::new() } else { Bytes::from(response.body) };
-        while !left.is_empty() {
-            let piece = left.split_to(left.len().min(PIECE));
-            let length = piece.len();
-            session.write_response_body(Some(piece), left.is_empty()).await?;
-            outcome.bytes += length;
+        let mut left = if without_body { 0 } else { response.body.len() };
+        for mut part in response.body.into_parts() {
+            while left > 0 && !part.is_empty() {
+                let piece = part.split_to(part.len().min(PIECE));
+                let length = piece.len();
+                left -= length;
+                session.write_response_body(Some(piece), left == 0).await?;
+                outcome.bytes += length;
+            }
         }
         Ok::<(), pingora::BError>(())
     };

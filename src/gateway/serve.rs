@@ -21,7 +21,7 @@ use crate::{
     downstream::{
         Chosen, EnvelopeTemplate, Facts, ItemCursors, LegacyDecision, LinkBase, LinkSet, LinkTo, ListRequest,
         Parameters, RequestKind, Response, legacy,
-        response::{PageResponse, level_word},
+        response::{PageDraft, PageResponse, level_word},
     },
     pagination::{
         page::Page,
@@ -122,7 +122,8 @@ pub(super) async fn serve(
     let preferred = chosen.preference_applied(preferred.as_deref());
     let envelope = &chosen.convention.envelope;
     let written = Written { asked, list, envelope, preferred, page: &page, heads: &heads };
-    let response = written.render(&links, &tokens, limit, backward, legacy_page.as_ref())?;
+    let draft = written.render(&links, &tokens, limit, backward, legacy_page.as_ref())?;
+    let response = draft.finish(page.answers);
     // A validator is of what GET would give (RFC 9110 section 8.8), and conditions are for GET and HEAD.
     Ok(Served::Response(match asked.body {
         None => response.unless_matched(&asked.headers),
@@ -258,7 +259,7 @@ impl Written<'_> {
         limit: u32,
         backward: bool,
         legacy_page: Option<&LegacyPage>,
-    ) -> Result<Response, TooLong> {
+    ) -> Result<PageDraft, TooLong> {
         let Self { asked, list, envelope, page, .. } = *self;
         let seal = |target: &Option<Target>| target.as_ref().map(|target| tokens.seal(target)).transpose();
         let (next, prev) = (seal(&page.next)?, seal(&page.previous)?);

@@ -1,10 +1,13 @@
 //! What the core hands to the envelope.
 
+use std::ops::Range;
+
 use super::{
     answer::{Answer, Total},
     paging::Learnt,
     position::{Anchor, Item, Target},
 };
+use crate::json::Span;
 
 /// Where an item of a page stands: in which answer, at which place in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +16,17 @@ pub struct ItemPlace {
     pub answer: u32,
     /// Index into that answer's items.
     pub item: u32,
+}
+
+/// Items of a page that stand in an answer as they would be written: one after the other, with nothing but a comma between.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// How many items; at least one.
+    pub items: usize,
+    /// Index into [`Page::answers`].
+    pub answer: usize,
+    /// Where they are in that answer's body.
+    pub range: Range<usize>,
 }
 
 /// How sure a page is.
@@ -87,5 +101,21 @@ impl Page {
     pub fn item(&self, index: usize) -> &[u8] {
         let place = self.items[index];
         self.answers[place.answer as usize].item(place.item as usize)
+    }
+
+    /// The longest run that begins with the item at `index`.
+    #[must_use]
+    pub fn run(&self, index: usize) -> Run {
+        let first = self.items[index];
+        let answer = &self.answers[first.answer as usize];
+        let spans = &answer.items[first.item as usize..];
+        let goes_on = |(place, (before, span)): (&ItemPlace, (&Span, &Span))| {
+            let is_next = place.answer == first.answer && answer.items.get(place.item as usize) == Some(span);
+            is_next && span.start == before.end + 1 && answer.body[before.end as usize] == b','
+        };
+        let behind = self.items[index + 1..].iter().zip(spans.iter().zip(&spans[1..]));
+        let items = 1 + behind.take_while(|next| goes_on(*next)).count();
+        let range = spans[0].start as usize..spans[items - 1].end as usize;
+        Run { items, answer: first.answer as usize, range }
     }
 }

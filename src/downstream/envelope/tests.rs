@@ -302,8 +302,9 @@ fn whatever_is_known_the_body_says_exactly_that() {
             let items = known.0 as usize >> 13;
             let page = fixture::page(&ITEMS[..items], items / 2);
             let links = known.links();
-            let mut body = Vec::new();
-            compiled.render(&known.facts(&links), &page, &mut body);
+            let mut output = Output::default();
+            compiled.render(&known.facts(&links), &page, &mut output);
+            let body = output.bytes;
             let said: Json = serde_json::from_slice(&body)
                 .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&body)));
             assert_eq!(Some(said), known.expected(&skeleton, None), "{:b} {}", known.0, String::from_utf8_lossy(&body));
@@ -320,10 +321,10 @@ fn items_are_copied_byte_for_byte() {
     ];
     let links = LinkSet::default();
     for in_first in 0..=items.len() {
-        let mut body = b"before".to_vec();
-        template(BARE).render(&fixture::facts(&links), &fixture::page(&items, in_first), &mut body);
+        let mut output = Output::from(b"before".to_vec());
+        template(BARE).render(&fixture::facts(&links), &fixture::page(&items, in_first), &mut output);
         let expected = format!("before[{},{},{}]", items[0].0, items[1].0, items[2].0);
-        assert_eq!(String::from_utf8(body).unwrap(), expected);
+        assert_eq!(String::from_utf8(output.bytes).unwrap(), expected);
     }
 }
 
@@ -346,9 +347,9 @@ fn the_time_is_no_part_of_the_tag() {
     let links = LinkSet::default();
     let page = fixture::page(&ITEMS, 1);
     let rendered = |now, limit| {
-        let mut body = Vec::new();
-        let times = compiled.render(&Facts { now: Some(now), limit, ..fixture::facts(&links) }, &page, &mut body);
-        (etag::weak(&body, &times), body)
+        let mut output = Output::default();
+        compiled.render(&Facts { now: Some(now), limit, ..fixture::facts(&links) }, &page, &mut output);
+        (etag::weak(&output.lasting(&page)), output.bytes)
     };
     let (tag, body) = rendered("2026-01-01T00:00:00Z", 1);
     let (later_tag, later_body) = rendered("2027-02-03T04:05:06Z", 1);
@@ -396,7 +397,7 @@ fn an_error_form_says_what_applies() {
         let response = problem.render(types, "r1", Some(&compiled));
         assert_eq!(response.headers["content-type"], "application/vnd.api+json");
         assert_eq!(response.headers["content-length"], response.body.len().to_string().as_str());
-        serde_json::from_slice::<Json>(&response.body).unwrap()
+        serde_json::from_slice::<Json>(&response.body.into_parts().concat()).unwrap()
     };
     let error = json!({ "status": "400", "code": "limit_too_large", "detail": "too \"large\"", "about": "users" });
     assert_eq!(render(&problem, None), json!({ "errors": [error], "id": "r1" }));

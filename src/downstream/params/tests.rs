@@ -480,7 +480,7 @@ fn mistakes_are_answered_with_what_would_be_right() {
     for (parameters, query) in cases {
         let problem = parameters.read(Some(query)).unwrap_err();
         let body = problem.render(None, "r-1", None).body;
-        let _ = writeln!(text, "{query}\n{}\n", String::from_utf8(body).unwrap());
+        let _ = writeln!(text, "{query}\n{}\n", String::from_utf8(body.into_parts().concat()).unwrap());
     }
     let policies = [(None, "page=2"), (Some(LegacyPolicy::Reject), "page=2"), (Some(LegacyPolicy::Reject), "team=a")];
     for (policy, query) in policies {
@@ -492,7 +492,7 @@ fn mistakes_are_answered_with_what_would_be_right() {
             panic!("{query} is not served");
         };
         let body = problem.render(None, "r-1", None).body;
-        let _ = writeln!(text, "{query}\n{}\n", String::from_utf8(body).unwrap());
+        let _ = writeln!(text, "{query}\n{}\n", String::from_utf8(body.into_parts().concat()).unwrap());
     }
     fixture::assert_snapshot("parameters.txt", &text);
 }

@@ -82,10 +82,11 @@ fn rendered(template: &EnvelopeTemplate, case: Case, upstream: &[&HeaderMap]) ->
     let extra_links =
         if case.legacy { legacy::links(settings.documentation.as_deref(), &successor) } else { Vec::new() };
     let legacy_headers = if case.legacy { legacy::headers(&settings) } else { Vec::new() };
+    let page = fixture::page(&ITEMS[..case.items], 2);
     let response = PageResponse {
         template,
         facts: &facts,
-        page: &fixture::page(&ITEMS[..case.items], 2),
+        page: &page,
         upstream,
         beside: &[],
         varies: &Varies::new(vec![http::header::AUTHORIZATION, http::header::COOKIE]),
@@ -94,7 +95,7 @@ fn rendered(template: &EnvelopeTemplate, case: Case, upstream: &[&HeaderMap]) ->
         extra_links: &extra_links,
         legacy_headers: &legacy_headers,
     };
-    response.render()
+    response.render().finish(page.answers)
 }
 
 /// A response as it is read: status, headers by name, body.
@@ -103,7 +104,8 @@ fn written(response: &Response) -> String {
     let mut lines: Vec<_> =
         response.headers.iter().map(|(name, value)| format!("{name}: {}\n", value.to_str().unwrap())).collect();
     lines.sort();
-    let _ = write!(text, "{}\n{}\n", lines.concat(), String::from_utf8_lossy(&response.body));
+    let _ =
+        write!(text, "{}\n{}\n", lines.concat(), String::from_utf8_lossy(&response.body.clone().into_parts().concat()));
     text
 }
 
@@ -253,7 +255,7 @@ fn what_a_page_is_worth_is_said() {
         extra_links: &[],
         legacy_headers: &[],
     };
-    let response = response.render();
+    let response = response.render().finish(Vec::new());
     for (name, value) in [("level", "positional"), ("drift", "-3"), ("unproven", "tie-run"), ("short", "budget")] {
         assert_eq!(response.headers[format!("cursorgate-{name}")], value);
     }
@@ -294,7 +296,7 @@ fn an_upstreams_refusal_passes_as_it_is() {
         ("set-cookie", "a=1"),
     ]);
     let response = Response::upstream_refusal(401, &upstream, b"<p>no".to_vec(), &[http::header::AUTHORIZATION]);
-    assert_eq!((response.status, response.body.as_slice()), (401, b"<p>no".as_slice()));
+    assert_eq!((response.status, response.body.clone().into_parts().concat()), (401, b"<p>no".to_vec()));
     let text = written(&response);
     let expected = "401\ncache-control: no-store, private, no-cache\ncontent-encoding: gzip\ncontent-length: 5\ncontent-type: text/html; charset=latin1\n\
                     retry-after: 120\nset-cookie: a=1\nvary: authorization\nwww-authenticate: Basic realm=\"a\"\n\

@@ -22,9 +22,9 @@ fn rendered(template: &EnvelopeTemplate, body: &str, next: Option<&str>, total: 
     };
     let items = [(r#"{"id":1,"title":"Algebra"}"#, Some("1")), (r#"{"id":2.0}"#, Some("2.0"))];
     let items = if total == Some(0) { &[][..] } else { &items };
-    let mut out = Vec::new();
+    let mut out = Output::default();
     template.render(&facts, &fixture::page(items, 2), &mut out);
-    let text = String::from_utf8(out).unwrap();
+    let text = String::from_utf8(out.bytes).unwrap();
     serde_json::from_str::<Json>(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
     text
 }
