@@ -21,7 +21,7 @@ pub(crate) struct Aim {
     pub(crate) bound: Bound,
     /// What the first page of the walk told of the size of the collection, where the cursor still knows.
     pub(crate) first_total: Option<Total>,
-    /// The hint came from a page; a cursor of an item has none.
+    /// The hint came from a page that saw where it stands; a cursor of an item has none.
     pub(crate) hinted: bool,
 }
 
@@ -117,8 +117,12 @@ impl Exchange<'_> {
             what: format!("{target:?} is not beside the page's own {} items", self.rows.len()),
         })?;
         let first_total = self.aim.first_total.or(self.page.total);
-        // Of a filtered list an answer does not tell where it stands in the whole.
-        let hinted = self.aim.hinted || self.shown.iter().any(|showing| showing.plain);
+        // Of a filtered list an answer does not tell where it stands in the whole. And of a run of ties that a false status
+        // made seem to end, what it hid may come before the item, by its id: the page is `checked`, by two readings that
+        // agree (DESIGN 7.1), and its count of what comes before it is no better than they are.
+        let hoax = self.shown.iter().any(|showing| showing.hoax);
+        let misled = hoax && self.page.level != Level::Exact && !self.shape.is_orderly();
+        let hinted = !misled && (self.aim.hinted || self.shown.iter().any(|showing| showing.plain));
         Ok(Aim { target: target.clone(), bound, first_total, hinted })
     }
 }
