@@ -227,3 +227,25 @@ fn an_upstream_that_ignores_its_parameter_is_said_to_be_stuck() {
         assert!(matches!(page, Err(Refusal::Stuck)), "{page:?}");
     }
 }
+
+/// Where a page takes two requests, both are lost where the boundary was believed to be, but only one more where the
+/// difference of totals says that it is.
+#[test]
+fn a_boundary_is_found_within_the_bound_where_a_page_takes_two_requests() {
+    const COUNT: u64 = 40;
+    for cap in [2, 3, 5] {
+        let list = Numbers { count: COUNT, cap, family: Family::Offset, past: Past::Nothing, counts: true };
+        for place in 0..COUNT - u64::from(cap) - 1 {
+            for hinted in 1..COUNT {
+                for before in COUNT - 12..COUNT + 12 {
+                    let hint = Hint { offset: Offset(hinted), total: Some(before), ..Hint::default() };
+                    let page = list.page(Position::After(anchor(place, false)), hint, cap - 1).unwrap();
+                    let drift = hinted.abs_diff(place + 1);
+                    let said = format!("{list:?} {place} from {hint:?}: {} at {drift}", page.requests);
+                    assert_eq!(page.item(0), ((place + 1) * 2).to_string().as_bytes(), "{said}");
+                    assert!(page.requests <= 2 * 2 + bound(drift, cap), "{said}, {}", 4 + bound(drift, cap));
+                }
+            }
+        }
+    }
+}

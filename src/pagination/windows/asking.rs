@@ -41,12 +41,13 @@ impl State {
             (false, Family::Offset) => self.collector.window(plan::MARGIN),
             (false, _) => self.collector.window(0),
         };
-        self.ask_around(window)
+        let left = self.requests_left();
+        self.ask_around(window, left)
     }
 
-    /// Asks for a window around where the boundary is believed to be.
-    pub(super) fn ask_around(self: Box<Self>, window: Window) -> Step {
-        let left = self.requests_left();
+    /// Asks for a window around where the boundary is believed to be, in so many requests at most.
+    pub(super) fn ask_around(self: Box<Self>, window: Window, most: usize) -> Step {
+        let left = self.requests_left().min(most);
         let slices = plan::plan(&self.request.paging, self.cap, window, self.collector.growth(), left);
         if let Some(seam) = self.collector.seam()
             && slices.first().is_some_and(|slice| !plan::holds(*slice, &seam))

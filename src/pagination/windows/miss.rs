@@ -55,7 +55,8 @@ impl State {
         };
         self.collector.believe(offset);
         let window = self.collector.window(plan::most(&self.request.paging, self.cap));
-        self.ask_around(window)
+        // The total may have changed on both sides: further answers around the wrong place would be lost once more.
+        self.ask_around(window, 1)
     }
 
     /// Where the boundary is if all that changed since the cursor was made changed on one side of it: by as much as the
