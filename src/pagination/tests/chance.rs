@@ -1,0 +1,36 @@
+//! Ties that come in another order with every query, and so may come twice by chance.
+
+use super::List;
+use crate::pagination::{
+    key::KeyValue,
+    paging::{Family, Sizes},
+    position::{Anchor, Hint, Position, Target},
+    window::{Offset, PageNumber, Slice},
+};
+
+#[test]
+fn ties_that_come_alike_by_chance_are_no_upstream_that_ignores_its_parameter() {
+    for family in [Family::Offset, Family::Page] {
+        for hinted in [5, 11, 18, 26] {
+            // Forty rows that tie, then others: the place that is looked for is behind the run, its hint within.
+            let rows = (100..150).map(|id| (id.max(139).to_string(), id.to_string()));
+            let mut list = List { cap: 4, ..List::new(family, rows) };
+            (list.learnt.honoured, list.paging.sizes) = (4, Sizes::Free { least: 1, most: Some(4) });
+            // Wherever the run is looked at, the same of its rows come.
+            let alike = |list: &List, fetch: Slice| match fetch {
+                Slice::Offset { from, size } if from.0 + u64::from(size.0) <= 40 => {
+                    list.answer(Slice::Offset { from: Offset(0), size })
+                }
+                Slice::Page { number, size } if (number.0 + 1) * u64::from(size.0) <= 40 => {
+                    list.answer(Slice::Page { number: PageNumber(0), size })
+                }
+                _ => list.answer(fetch),
+            };
+            let anchor = Anchor { keys: vec![KeyValue::Number("145".into())], id: KeyValue::Number("145".into()) };
+            let hint = Hint { offset: Offset(hinted), run: 1, ..Hint::default() };
+            let page = list.page_of(Target { position: Position::After(anchor), hint }, 2, alike);
+            let page = page.unwrap_or_else(|refusal| panic!("{family:?} from {hinted}: {refusal:?}"));
+            assert_eq!(page.item(0), b"146146", "{family:?} from {hinted}");
+        }
+    }
+}
