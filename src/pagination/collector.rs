@@ -53,8 +53,8 @@ pub(super) enum Progress {
     Cut(Cut, Box<View>),
     /// The boundary is not in it, but on this side of it.
     Missed(Box<View>, Side),
-    /// The boundary has no place among its items, nor beside them.
-    Apart,
+    /// The boundary has no place among its items. If there is one beside them, it is on this side, as far as is believed.
+    Apart(Box<View>, Option<Side>),
 }
 
 /// A run of ties that is cut by an edge of an answer.

@@ -1,6 +1,7 @@
 //! Walks over small static lists, each after a fault that was found. What changes, and everything random, is the
 //! simulator's.
 
+mod apart;
 mod chance;
 mod search;
 

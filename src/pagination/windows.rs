@@ -133,6 +133,8 @@ struct State {
     /// How often the flipped list, or two slices, were read in vain since the last progress.
     flips: u32,
     torn: u32,
+    /// How often an answer told nothing of the boundary, since the last progress.
+    apart: u32,
     /// Only pages of one size are joined: those of different sizes did not fit.
     one_size: bool,
     /// Where the list ended, as the last answer that was short of what was asked for made believe.
@@ -174,6 +176,7 @@ pub(super) fn resolve(request: PageRequest, ground: Ground) -> Step {
         ceilings: 0,
         flips: 0,
         torn: 0,
+        apart: 0,
         one_size: false,
         end_seen: None,
         seen_to: 0,
@@ -195,7 +198,7 @@ impl State {
     /// The page has come on: what was looked for is found.
     fn progressed(&mut self) {
         (self.search, self.cut, self.last_missed, self.edge) = (Search::default(), None, None, None);
-        (self.shifted, self.flips, self.torn) = (true, 0, 0);
+        (self.shifted, self.flips, self.torn, self.apart) = (true, 0, 0, 0);
     }
 }
 

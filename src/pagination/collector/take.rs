@@ -59,7 +59,10 @@ impl Collector {
     ) -> Result<Progress, Unsorted> {
         let stand = match view.stand(&self.order, anchor) {
             Ok(stand) => stand,
-            Err(Unplaced::Apart) => return Ok(Progress::Apart),
+            Err(Unplaced::Apart { left, right }) => {
+                let side = self.side_beyond(&view, forward, left, right);
+                return Ok(Progress::Apart(Box::new(view), side));
+            }
             Err(Unplaced::Incomparable) => return Err(strange_anchor()),
         };
         let mut at = match (whole, forward) {
@@ -114,6 +117,19 @@ impl Collector {
                 self.more_behind = Some(more_behind);
             }
             Ok(progress)
+        }
+    }
+
+    /// On which side of an answer an anchor is of which nothing in it tells, if it can only be beyond these edges: where
+    /// both are open, on that on which it is believed to be.
+    fn side_beyond(&self, view: &View, forward: bool, left: bool, right: bool) -> Option<Side> {
+        let believed = self.offset.saturating_sub(u64::from(forward));
+        match (left, right) {
+            (true, false) => Some(Side::Left),
+            (false, true) => Some(Side::Right),
+            (true, true) if believed < view.begins => Some(Side::Left),
+            (true, true) if believed >= view.behind() => Some(Side::Right),
+            _ => None,
         }
     }
 

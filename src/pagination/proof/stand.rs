@@ -27,8 +27,9 @@ pub(in crate::pagination) struct Stand {
 pub(in crate::pagination) enum Unplaced {
     /// Its keys can't be compared with theirs.
     Incomparable,
-    /// They have its keys but for the opaque one, none has that, and so nothing tells on which side of them it stands.
-    Apart,
+    /// They have its keys but for the opaque one, none has that, and so nothing tells on which side of them it stands: as
+    /// far as these edges of the answer, behind which there may be more of them.
+    Apart { left: bool, right: bool },
 }
 
 impl View {
@@ -63,7 +64,9 @@ impl View {
             return Ok(start..end);
         }
         // Nulls have a place of their own, so that without an equal value all may still be said.
-        self.between(tied, value).ok_or(Unplaced::Apart)
+        let apart =
+            Unplaced::Apart { left: tied.start == 0 && !self.from_start, right: tied.end == self.len() && !self.ends };
+        self.between(tied, value).ok_or(apart)
     }
 
     /// The places whose items stand equal to an anchor, among `places`, which are sorted by how they stand to it. `None`

@@ -1,6 +1,6 @@
 //! What answers give: to the page, and to what is known of the upstream.
 
-use super::{Asked, Doubt, Purpose, Search, Short, State, Step, seam::Held};
+use super::{Asked, Doubt, Ground, Purpose, Search, Short, State, Step, seam::Held};
 use crate::pagination::{
     answer::{Answer, Standing},
     collector::{Cut, Progress, Side},
@@ -16,6 +16,9 @@ use crate::pagination::{
 
 /// A count may say so much more than there is, where the list changed between the count and the slice.
 const OVERTAKEN: u64 = 2;
+
+/// So often is a boundary of which an answer tells nothing looked for beside that answer.
+const APART: u32 = 4;
 
 /// So often is it asked for one page whether a short answer was the end, as the list changes.
 const DOUBTS: u32 = 10;
@@ -125,10 +128,14 @@ impl State {
                     self.taken_from = Some(fetch.slice).filter(|_| fetch.flipped.is_none());
                     unended = short.filter(|_| growth == Growth::Rightward);
                 }
-                Progress::Cut(..) | Progress::Missed(..) | Progress::Apart if used_any => break,
+                Progress::Cut(..) | Progress::Missed(..) | Progress::Apart(..) if used_any => break,
                 Progress::Cut(cut, view) => return self.cut(cut, short, (fetch.slice, view)),
                 Progress::Missed(view, side) => return self.missed(view, fetch.slice, side),
-                Progress::Apart => return self.lost(),
+                Progress::Apart(view, Some(side)) if self.ground == Ground::Whole && self.apart < APART => {
+                    self.apart += 1;
+                    return self.missed(view, fetch.slice, side);
+                }
+                Progress::Apart(..) => return self.lost(),
             }
         }
         match unended {

@@ -123,6 +123,7 @@ impl State {
     }
 
     fn take_joined(mut self: Box<Self>, joined: View, twice: Slice) -> Step {
+        self.note_end(&joined);
         match self.collector.take(joined) {
             Ok(Progress::Done) => self.serve(false),
             Ok(Progress::More) => {
@@ -142,7 +143,7 @@ impl State {
                 self.ask_window()
             }
             // What moved between two slices can contradict the order without any of them doing so.
-            Ok(Progress::Apart) | Err(_) => self.again(),
+            Ok(Progress::Apart(..)) | Err(_) => self.again(),
         }
     }
 

@@ -1,0 +1,59 @@
+//! Boundaries of which an answer tells nothing: items beside an opaque value that is not in it.
+
+use super::{List, start};
+use crate::pagination::{
+    answer::Answer,
+    key::KeyValue,
+    order::Kind,
+    paging::Family,
+    position::{Anchor, Hint, Position, Target},
+    refusal::Refusal,
+    window::{Offset, Slice},
+};
+
+/// Rows sorted by values that nothing compares, each its own.
+fn opaque(family: Family, count: usize) -> List {
+    let row = |row: usize| (format!("\"{:02}\"", row * 37 % 100), (100 + row).to_string());
+    List { kind: Kind::Opaque, ..List::new(family, (0..count).map(row)) }
+}
+
+/// The place behind a row that is there, or was.
+fn after(value: &str, id: &str, hinted: u64) -> Target {
+    let anchor = Anchor { keys: vec![KeyValue::Text(value.into())], id: KeyValue::Number(id.into()) };
+    Target { position: Position::After(anchor), hint: Hint { offset: Offset(hinted), run: 1, ..Hint::default() } }
+}
+
+#[test]
+fn a_value_that_a_silent_cap_kept_out_of_an_answer_is_looked_for_where_it_was() {
+    for family in [Family::Offset, Family::Page] {
+        for cap in [4, 7, 18] {
+            let mut list = opaque(family, 60);
+            list.cap = cap;
+            let said = |list: &List, fetch: Slice| {
+                let answer = list.answer(fetch);
+                let behind = fetch.begins().0 + answer.items.len() as u64;
+                Answer { more: Some(behind < 60), ..answer }
+            };
+            assert_eq!(list.walk_of(1, said).map(|(items, _)| items), Ok(list.all()), "{family:?} {cap}");
+        }
+    }
+}
+
+#[test]
+fn a_value_that_is_gone_is_refused_with_a_place_in_the_list() {
+    for family in [Family::Offset, Family::Page] {
+        for left in 1..20 {
+            for more in [None, Some(true)] {
+                let mut list = opaque(family, left);
+                let stale = |list: &List, fetch: Slice| Answer { more, ..list.answer(fetch) };
+                match list.page_of(after("gone", "99", 20), 5, stale) {
+                    Err(Refusal::PositionLost { nearest }) => {
+                        assert!(nearest.0 < left as u64, "{nearest:?} of {left}, {family:?}");
+                    }
+                    other => panic!("{left} left, {family:?}: {other:?}"),
+                }
+                assert!(list.page(start(), 5).is_ok());
+            }
+        }
+    }
+}
