@@ -3,6 +3,7 @@
 
 mod apart;
 mod chance;
+mod flipped;
 mod search;
 
 use std::sync::Arc;

@@ -113,7 +113,7 @@ impl State {
                 return self.ask_shifted();
             }
             if self.may_be_repeated(&view) {
-                return self.missed(Box::new(view), fetch.slice, Side::Left);
+                return self.missed(Box::new(view), fetch, Side::Left);
             }
             let progress = match self.collector.take(view) {
                 Ok(progress) => progress,
@@ -130,10 +130,10 @@ impl State {
                 }
                 Progress::Cut(..) | Progress::Missed(..) | Progress::Apart(..) if used_any => break,
                 Progress::Cut(cut, view) => return self.cut(cut, short, (fetch.slice, view)),
-                Progress::Missed(view, side) => return self.missed(view, fetch.slice, side),
+                Progress::Missed(view, side) => return self.missed(view, fetch, side),
                 Progress::Apart(view, Some(side)) if self.ground == Ground::Whole && self.apart < APART => {
                     self.apart += 1;
-                    return self.missed(view, fetch.slice, side);
+                    return self.missed(view, fetch, side);
                 }
                 Progress::Apart(..) => return self.lost(),
             }

@@ -1,6 +1,6 @@
 //! An answer that does not hold the boundary: what it says of where to look.
 
-use super::{Missed, Purpose, Short, State, Step, seam::Held};
+use super::{Asked, Missed, Purpose, Short, State, Step, seam::Held};
 use crate::pagination::{
     collector::Side,
     page::Unproven,
@@ -12,7 +12,8 @@ use crate::pagination::{
 
 impl State {
     /// The boundary is not in the answer that was asked for it.
-    pub(super) fn missed(mut self: Box<Self>, view: Box<View>, slice: Slice, side: Side) -> Step {
+    pub(super) fn missed(mut self: Box<Self>, view: Box<View>, asked: Asked, side: Side) -> Step {
+        let slice = asked.slice;
         if view.is_empty() && view.from_start && !self.request.paging.hidden {
             // Nothing came of the very start, and a count says that there is something: asked again, the list decides.
             return if !std::mem::replace(&mut self.begun_again, true) {
@@ -38,7 +39,8 @@ impl State {
         }
         let before = self.search;
         self.search.missed(side, view.begins, view.behind());
-        if side == Side::Right {
+        // What the flipped list shows stands at another place of the list, which may well show the same.
+        if side == Side::Right && asked.flipped.is_none() {
             let missed = Missed { slice, view, search: before };
             match self.last_missed.take() {
                 Some(last) if self.is_repeated(&last, &missed) => return self.repeated(last, missed),

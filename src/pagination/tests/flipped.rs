@@ -1,0 +1,33 @@
+//! Boundaries that only the flipped list shows: with pages of one fixed size, every multiple of it.
+
+use crate::pagination::{
+    key::KeyValue,
+    model::{List, end, ids, key, whole},
+    order::{Direction, Kind, Ties},
+    paging::{EndEvidence, Family, Paging, Sizes},
+    position::{Anchor, Hint, Position, Target},
+    window::Offset,
+};
+
+#[test]
+fn a_page_that_the_flipped_list_shows_too_is_no_page_that_comes_again() {
+    for (size, count) in [(5, 12), (5, 15), (20, 50), (20, 60)] {
+        for before in count - 3..count + 4 {
+            let strong = vec![key("rank", Kind::Number, Direction::Ascending)];
+            let mut list = List::new(strong, (0..count).map(|row| vec![whole(row)]));
+            (list.filters, list.order.ties) = (None, Ties::Ordered);
+            list.paging = Paging { end: EndEvidence::ShortPage, ..Paging::new(Family::Page, Sizes::Fixed(size)) };
+            let all = list.expected();
+            assert!(list.page(end(), size).is_ok(), "{count}");
+            for place in (size as usize..all.len()).step_by(size as usize) {
+                let id = KeyValue::Number(all[place].clone());
+                let anchor = Anchor { keys: vec![KeyValue::Number(place.to_string())], id };
+                let total = u64::try_from(before).ok();
+                let hint = Hint { offset: Offset(place as u64), total, ..Hint::default() };
+                let page = list.page(Target { position: Position::Before(anchor), hint }, size);
+                let said = format!("before {place} of {count}, which were {before}: {:?}", list.asked);
+                assert_eq!(page.map(|page| ids(&page)), Ok(all[place - size as usize..place].to_vec()), "{said}");
+            }
+        }
+    }
+}
