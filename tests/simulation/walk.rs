@@ -9,7 +9,7 @@ use std::{
 use cursorgate::pagination::{
     order::Order,
     page::{Level, Page},
-    paging::{Learnt, Paging},
+    paging::{Family, Learnt, Paging},
     position::Position,
     refusal::Refusal,
     resolver::{PageRequest, Step, WhenUnproven, resolve},
@@ -308,7 +308,12 @@ impl Walk<'_> {
         let most = self.upstream.passed.iter().map(|state| state.raw().len() as u64).max().unwrap_or(0);
         // Where nothing tells how long the list is, an offset that was never looked at may lie behind it.
         let seen = self.upstream.shown.iter().any(|showing| showing.items > 0);
-        if nearest.0 > most && seen {
+        // Pages of a size that is capped in silence stand before the place that they were asked for, and where no total
+        // tells, the gateway counts by what it asked for all along: offsets are beliefs (DESIGN 7.1), and what is nearest
+        // is what the hint says (8). It leads to the same page again, which is asserted below.
+        let silent = traits.family == Family::Page && traits.declared_cap() != Some(traits.least_cap());
+        let counted = !silent || traits.echoes == Echoes::Used || traits.total == Says::Exactly;
+        if nearest.0 > most && seen && counted {
             let what = format!("{refusal:?}, in a list of {most}");
             return Err(Violation { promise: "nearest", what }.into());
         }
