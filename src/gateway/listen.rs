@@ -12,8 +12,10 @@ use pingora::{
 use super::Gateway;
 use crate::config::settings::{ListenerSettings, ListenerTls, Settings};
 
-/// What is read at once from a client. The default of 64 KiB is what a process with many idle connections is made of.
-const READ_BUFFER: usize = 4 * 1024;
+/// What is kept to read ahead from a client by TLS, whose records are read in two pieces each. Without TLS nothing is:
+/// heads and bodies are read into larger buffers than this anyway, past it. The default of 64 KiB is what a process with
+/// many idle connections is made of.
+const READ_AHEAD: usize = 4 * 1024;
 
 /// What is collected before it is written to a client, so that the head of a response and a small page leave in one write.
 /// Chunks of what is streamed are written at once all the same. Every connection that was ever used keeps so much.
@@ -72,7 +74,8 @@ pub fn server(settings: &Settings, gateway: Gateway) -> Result<Server, Unready> 
     }
     for listener in &settings.listeners {
         probe(&listener.name, listener.address)?;
-        let buffer = L4BufferSettings::new(READ_BUFFER, WRITE_BUFFER);
+        let read_ahead = if listener.tls.is_some() { READ_AHEAD } else { 0 };
+        let buffer = L4BufferSettings::new(read_ahead, WRITE_BUFFER);
         let mut endpoint = ListenerConfig::tcp(listener.address.to_string()).l4_buffer(buffer);
         if let Some(tls) = certificate(listener)? {
             endpoint = endpoint.tls(tls);

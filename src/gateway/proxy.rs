@@ -28,25 +28,26 @@ const STREAM_READ_TIMEOUT: Duration = Duration::from_secs(3_600);
 
 #[async_trait]
 impl ProxyHttp for Gateway {
-    type CTX = Context;
+    /// Boxed, as Pingora's own state of a connection holds it several times over.
+    type CTX = Box<Context>;
 
-    fn new_ctx(&self) -> Context {
+    fn new_ctx(&self) -> Box<Context> {
         let snapshot = self.live.pin();
         let outcome = Outcome::begin(self.ids.next(), Arc::clone(&snapshot.metrics));
-        Context {
+        Box::new(Context {
             snapshot,
             forwarded: None,
             observation: None,
             crossing: None,
             outcome,
             _in_flight: self.vitals.enter(),
-        }
+        })
     }
 
     /// Pingora's compression module would look at every response; nothing is compressed here.
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
-    async fn early_request_filter(&self, session: &mut Session, context: &mut Context) -> pingora::Result<()> {
+    async fn early_request_filter(&self, session: &mut Session, context: &mut Self::CTX) -> pingora::Result<()> {
         let silence = if forward::is_stream(session) { STREAM_READ_TIMEOUT } else { READ_TIMEOUT };
         session.set_read_timeout(Some(silence));
         session.set_write_timeout(Some(WRITE_TIMEOUT));
@@ -56,11 +57,11 @@ impl ProxyHttp for Gateway {
         Ok(())
     }
 
-    async fn request_filter(&self, session: &mut Session, context: &mut Context) -> pingora::Result<bool> {
+    async fn request_filter(&self, session: &mut Session, context: &mut Self::CTX) -> pingora::Result<bool> {
         answer::answer(self, session, context).await
     }
 
-    async fn upstream_peer(&self, session: &mut Session, context: &mut Context) -> pingora::Result<Box<HttpPeer>> {
+    async fn upstream_peer(&self, session: &mut Session, context: &mut Self::CTX) -> pingora::Result<Box<HttpPeer>> {
         context.outcome.upstream_requests += 1;
         forward::peer(session, context).await
     }
@@ -70,7 +71,7 @@ impl ProxyHttp for Gateway {
         &self,
         _session: &mut Session,
         _peer: &HttpPeer,
-        _context: &mut Context,
+        _context: &mut Self::CTX,
         mut error: Box<Error>,
     ) -> Box<Error> {
         error.set_retry(true);
@@ -81,7 +82,7 @@ impl ProxyHttp for Gateway {
         &self,
         _session: &mut Session,
         upstream_request: &mut RequestHeader,
-        context: &mut Context,
+        context: &mut Self::CTX,
     ) -> pingora::Result<()> {
         forward::request(upstream_request, context)
     }
@@ -90,7 +91,7 @@ impl ProxyHttp for Gateway {
         &self,
         session: &mut Session,
         upstream_response: &mut ResponseHeader,
-        context: &mut Context,
+        context: &mut Self::CTX,
     ) -> pingora::Result<()> {
         observe::begin(&self.readers, session.req_header(), upstream_response, context);
         forward::response(upstream_response, context)
@@ -101,7 +102,7 @@ impl ProxyHttp for Gateway {
         _session: &mut Session,
         body: &mut Option<Bytes>,
         _end_of_stream: bool,
-        context: &mut Context,
+        context: &mut Self::CTX,
     ) -> pingora::Result<Option<Duration>> {
         if let (Some(observation), Some(bytes)) = (&mut context.observation, body) {
             observation.push(bytes);
@@ -109,21 +110,21 @@ impl ProxyHttp for Gateway {
         Ok(None)
     }
 
-    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Context) -> FailToProxy {
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Self::CTX) -> FailToProxy {
         forward::fail(session, error, context).await
     }
 
     /// Pingora's own summary holds the query.
-    fn request_summary(&self, session: &Session, context: &Context) -> String {
+    fn request_summary(&self, session: &Session, context: &Self::CTX) -> String {
         format!("{} {}", session.req_header().method, context.outcome.request_id)
     }
 
     /// The access log has a line for each request, with what went wrong.
-    fn suppress_error_log(&self, _session: &Session, _context: &Context, _error: &Error) -> bool {
+    fn suppress_error_log(&self, _session: &Session, _context: &Self::CTX, _error: &Error) -> bool {
         true
     }
 
-    async fn logging(&self, session: &mut Session, error: Option<&Error>, context: &mut Context) {
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, context: &mut Self::CTX) {
         if let Some(head) = session.response_written() {
             context.outcome.status = head.status.as_u16();
         }
