@@ -107,7 +107,7 @@ impl PageResponse<'_> {
         let links = self.facts.links;
         let urls = [&links.self_, &links.first, &links.prev, &links.next, &links.last];
         let urls: usize = urls.into_iter().flatten().map(String::len).sum();
-        let left = self.template.runs_through().then(|| Output::left_of(self.page)).unwrap_or_default();
+        let left = if self.template.runs_through() { Output::left_of(self.page) } else { 0 };
         items + urls + 1024 - left
     }
 
