@@ -34,6 +34,36 @@ fn head_is_get_without_the_body() {
     assert!(upstream.requests().iter().all(|request| request.method == "GET"), "a page is read from a body");
 }
 
+/// Items that are not copied on their way stand in their place, on one connection after the other.
+#[test]
+fn a_large_page_goes_out_byte_for_byte() {
+    let items = users(400).into_iter().zip(0..);
+    let items: Vec<String> = items
+        .map(|(user, number)| user.replace('}', &format!(",\"text\":\"{}\"}}", "text ".repeat(number * 7))))
+        .collect();
+    let upstream = Upstream::start(serve(items.clone()));
+    let gateway = Gateway::start(&PLAIN.configuration(upstream.address));
+    let mut connection = Connection::open(gateway.public).expect("it listens");
+    let mut get = |target: &str, headers: &[(&str, &str)]| {
+        connection.request("GET", target, headers, b"").expect("it is answered")
+    };
+    let mut target = "/users?limit=150".to_owned();
+    for expected in items.chunks(150) {
+        let page = get(&target, &[]);
+        assert_eq!(page.outcome(), "200");
+        let begin = format!(r#"{{"data":[{}],""#, expected.join(","));
+        assert!(page.text().starts_with(&begin) && page.json().is_object(), "{target}");
+        assert_eq!(page.header("content-length"), Some(page.body.len().to_string().as_str()));
+        let tag = page.header("etag").expect("pages have one").to_owned();
+        assert_eq!(get(&target, &[("If-None-Match", &tag)]).status, 304);
+        target = page.link("next").unwrap_or_default();
+    }
+    assert!(target.is_empty());
+    let last = gateway.get("/users?limit=150").link("last").expect("the total is known");
+    let back = gateway.get(&last);
+    assert!(back.text().starts_with(&format!(r#"{{"data":[{}],""#, items[250..].join(","))));
+}
+
 #[test]
 fn a_page_that_did_not_change_is_not_sent_again() {
     let (upstream, gateway) = started();
