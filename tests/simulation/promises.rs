@@ -18,6 +18,7 @@ use crate::{
     row::{Place, Row, Shape, TieOrder},
     traits::{Echoes, Past, Says, Traits},
     upstream::Showing,
+    values::Look,
     world::State,
 };
 
@@ -169,7 +170,8 @@ impl Exchange<'_> {
     fn order(&self) -> Kept {
         let rows = self.rows;
         for pair in rows.windows(2) {
-            require(pair[0].place < pair[1].place, "G3 order", || format!("{} before {}", pair[0], pair[1]))?;
+            let in_order = pair[0].place < pair[1].place || self.met_by_cancelling(&pair[0], &pair[1]);
+            require(in_order, "G3 order", || format!("{} before {}", pair[0], pair[1]))?;
         }
         // What is alone in all that was seen contradicts nothing, unless it is said of what type it is to be.
         let alone = self.bound.place().is_none() && self.shown.iter().all(|showing| showing.items <= 1);
@@ -182,6 +184,17 @@ impl Exchange<'_> {
             Bound::Start | Bound::End | Bound::At(_) => true,
         };
         require(beyond, "G4 strictly on", || format!("{} .. of {:?}", rows[0], self.bound))
+    }
+
+    /// Whether two rows that no state ever held together stand side by side by their opaque keys alone, on a page that is
+    /// `checked`: the change that brought the one was undone before the other was read again, which that level leaves open
+    /// (DESIGN 7), and nothing tells how opaque keys are sorted. What can be compared is held to its order all the same.
+    fn met_by_cancelling(&self, left: &Row, right: &Row) -> bool {
+        let together = |showing: &Showing| showing.state.holds(left.place) && showing.state.holds(right.place);
+        // An opaque key is the last strong one.
+        let opaque = self.shape.strong.iter().position(|column| column.look == Look::Opaque);
+        let alone = opaque.is_some_and(|keys| left.place[..keys] == right.place[..keys]);
+        alone && !self.is_certain() && !self.shown.iter().any(together)
     }
 
     /// Whether a page is held to all that it says. One that was checked in two readings may be wrong if its own answers
