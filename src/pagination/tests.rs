@@ -19,7 +19,7 @@ use super::{
     position::{Anchor, Hint, Item, Position, Target},
     refusal::Refusal,
     resolver::{PageRequest, ShortPages, Step, Verify, WhenUnproven, resolve},
-    window::{Offset, Slice},
+    window::{self, Offset, Slice},
 };
 use crate::json::Span;
 
@@ -401,7 +401,7 @@ fn hidden_rows_are_no_end_while_a_total_says_more() {
 fn more_items_than_were_asked_for_show_no_size_to_be_honoured() {
     let mut list = List::new(Family::Offset, (1_000..1_100).map(|rank| (rank.to_string(), rank.to_string())));
     let sticky = |list: &List, fetch: Slice| {
-        let size = super::window::PageSize(if fetch.begins().0 == 0 { 12 } else { fetch.size().0.min(10) });
+        let size = window::PageSize(if fetch.begins().0 == 0 { 12 } else { fetch.size().0.min(10) });
         list.answer(Slice::Offset { from: fetch.begins(), size })
     };
     if let Ok((items, _)) = list.walk_of(9, sticky) {
@@ -529,5 +529,21 @@ fn a_count_of_fewer_than_come_is_no_end_of_what_is_hidden() {
             let page = list.page_of(target, 1, visible);
             assert!(page.as_ref().map_or(true, |page| !page.items.is_empty()), "{total}: {page:?}");
         }
+    }
+}
+
+#[test]
+fn a_last_page_that_comes_again_unsaid_promises_nothing_before_it() {
+    for count in 2..8_u32 {
+        let rows = (1_000..1_000 + count).map(|rank| (rank.to_string(), rank.to_string()));
+        let mut list = List { total: Some(u64::from(count)), ..List::new(Family::Page, rows) };
+        (list.paging.sizes, list.ties) = (Sizes::Fixed(18), Ties::Ordered);
+        let again =
+            |list: &List, _| list.answer(Slice::Page { number: window::PageNumber(0), size: window::PageSize(18) });
+        let last = (999 + count).to_string();
+        let anchor = Anchor { keys: vec![KeyValue::Number(last.clone())], id: KeyValue::Number(last) };
+        let hint = Hint { offset: Offset(20), total: Some(21), ..Hint::default() };
+        let page = list.page_of(Target { position: Position::Before(anchor), hint }, count - 1, again).unwrap();
+        assert_eq!((page.items.len(), page.previous), (count as usize - 1, None), "{count}");
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     aim::Bound,
     promises::{Exchange, Kept, Violation, require},
     row::Row,
-    traits::{Counts, Echoes, Says},
+    traits::{Counts, Echoes, Past, Says},
     world::State,
 };
 
@@ -42,7 +42,10 @@ impl Exchange<'_> {
         // A count that is taken by another statement may know of what no answer shows.
         let spoken = !self.still && self.traits.counts != Counts::Together;
         // Where the last page comes again and nothing is counted, nothing shows where it begins: a full page promises more.
-        let again = self.traits.repeats && self.traits.total == Says::Nothing && ahead.is_some();
+        // Where nobody even says that it comes again, and no total where it ends, a page that was asked for at a later
+        // offset seems to have others before it: what is no proof may say that there is more (DESIGN 7.1).
+        let unsaid = self.traits.past == Past::Repeat && self.traits.total != Says::Exactly && !forward;
+        let again = ((self.traits.repeats && self.traits.total == Says::Nothing) || unsaid) && ahead.is_some();
         let excused = spent || spoken || again;
         require(
             ahead.is_none() || excused || self.passed.iter().any(|state| exists_ahead(state, true)),

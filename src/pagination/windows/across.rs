@@ -20,6 +20,10 @@ const FLIPS: u32 = 2;
 impl State {
     /// Asks for the offsets on both sides of the boundary that must be seen together, which none of these slices holds.
     pub(super) fn ask_across(mut self: Box<Self>, seam: &Range<u64>, window: Window, slices: Vec<Slice>) -> Step {
+        if let Some(offset) = self.offset_by_count() {
+            self.collector.believe(offset);
+            return self.ask_window();
+        }
         if self.is_full_and_goes_on() {
             return self.serve_and_go_on();
         }
@@ -52,6 +56,17 @@ impl State {
             between.push(plan::next(wanted));
         }
         self.read_seam(wanted, between)
+    }
+
+    /// Where the boundary of a page that is read backward stands if the last answer, which came from behind the end that it
+    /// counts itself, is the last page once more.
+    fn offset_by_count(&self) -> Option<u64> {
+        let leftward = self.collector.growth() == Growth::Leftward && !self.search.has_begun();
+        let view = self.collector.last_view().filter(|_| leftward)?;
+        let total = view.answer.total.filter(|total| total.exact && total.value > 0)?.value;
+        let (begins, offset) = (total.saturating_sub(view.len() as u64), self.collector.offset());
+        let counted = begins + offset.saturating_sub(view.begins);
+        Some(counted).filter(|counted| view.begins >= total && *counted < offset)
     }
 
     /// Whether the list may end at an offset, as far as is told.
