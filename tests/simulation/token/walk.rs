@@ -230,7 +230,8 @@ impl Client<'_> {
         // Without an order that places every item, a place of long ago may be amid what came since.
         let placed = matches!(self.scenario.shape, Shape::Ids | Shape::Ordered);
         let fresh = placed || at.changes == changes || at.changes == u64::MAX;
-        let left = (fresh && visited.items.len() == limit as usize).then(|| {
+        let whole = visited.items.len() == limit as usize && !self.passed_over(at, &visited);
+        let left = (fresh && whole).then(|| {
             let items = visited.items.clone();
             Left { items, limit, changes }
         });
@@ -276,6 +277,14 @@ impl Client<'_> {
         }
     }
 
+    /// Whether a page was read past an item that was served long ago and stands elsewhere now, so that a walk back, which
+    /// goes through the list as it is, meets it in another place.
+    fn passed_over(&self, at: &Node, visited: &Visited) -> bool {
+        let mut shown = visited.shown.iter().flat_map(|shown| &shown.items);
+        let last = shown.rfind(|item| at.trail.contains(item));
+        !self.scenario.shape.is_declared() && last.is_some_and(|item| at.trail.last() != Some(item))
+    }
+
     fn node(&self, visit: &Visit<'_>, left: Option<&Left>, backward: bool) -> Option<Node> {
         let Visit { at, limit, visited, .. } = *visit;
         let page = &visited.page;
@@ -292,7 +301,7 @@ impl Client<'_> {
             let place = items.iter().position(|item| Some(*item) == anchor)?;
             Some(items[place + 1..].iter().take(2).copied().collect())
         });
-        let back_to = at.left.clone().filter(|_| at.backward != backward);
+        let back_to = at.left.clone().filter(|_| at.backward != backward && !self.passed_over(at, visited));
         let left = left.cloned().filter(|_| at.backward == backward);
         let (changes, by, ahead) = (visited.changes, self.outcome.pages, sheet.unwrap_or_default());
         let (pending, when) = (visit.pending(backward), visited.since);
