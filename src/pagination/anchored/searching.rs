@@ -171,7 +171,9 @@ impl State {
                 return self.ask(vec![slice], Purpose::Window);
             }
         }
-        match decision.filter(|decision| !decision.open || matches!(beside, Beside::Seen)) {
+        // Where the last page comes again, nothing tells how the answers lie to each other.
+        let seen = matches!(beside, Beside::Seen) && !self.request.paging.repeats_last_page;
+        match decision.filter(|decision| !decision.open || seen) {
             Some(decision) => {
                 let passed = self.find(&decision);
                 if self.page.is_done() { self.serve() } else { self.go_on(passed, false) }
