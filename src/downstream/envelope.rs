@@ -1,4 +1,4 @@
-//! The form in which clients get a page: a configured JSON skeleton, compiled for a route. Items are copied into it as
+//! The form in which clients get a page: a configured JSON skeleton, compiled for a route. Items stand in it as
 //! the bytes that the upstream sent.
 
 use http::{HeaderName, HeaderValue};

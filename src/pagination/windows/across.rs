@@ -20,6 +20,7 @@ const FLIPS: u32 = 2;
 impl State {
     /// Asks for the offsets on both sides of the boundary that must be seen together, which none of these slices holds.
     pub(super) fn ask_across(mut self: Box<Self>, seam: &Range<u64>, window: Window, slices: Vec<Slice>) -> Step {
+        // It only ever falls, so that the way round ends.
         if let Some(offset) = self.offset_by_count() {
             self.collector.believe(offset);
             return self.ask_window();
