@@ -175,7 +175,7 @@ impl View {
             capped: false,
             checked: true,
             assumed: None,
-            falls_short: false,
+            falls_short: later.falls_short,
             hides,
             arrangement: None,
             sure: usable.clone(),

@@ -337,6 +337,21 @@ fn a_page_of_a_smaller_size_is_not_the_place_that_was_asked_for() {
 }
 
 #[test]
+fn a_size_that_answers_say_they_used_is_not_doubted_for_a_run_of_ties() {
+    let rows = (1_000..1_010).map(|rank| (rank.to_string(), rank.to_string()));
+    let mut list = List { cap: 2, unproven: WhenUnproven::Flag, ..List::new(Family::Page, rows) };
+    list.paging.sizes = Sizes::Free { least: 2, most: Some(3) };
+    let echoing = |list: &List, fetch: Slice| {
+        let size = fetch.size().0.min(list.cap);
+        Answer { size: Some(size), ..list.answer(fetch) }
+    };
+    let at = Target { position: Position::At(Offset(9)), hint: Hint::default() };
+    let page = list.page_of(at, 2, echoing).unwrap();
+    assert_eq!(page.items.len(), 1);
+    assert_eq!(page.item(0), b"10091009");
+}
+
+#[test]
 fn a_seam_behind_the_end_is_looked_for_before_it() {
     for left in 1..6 {
         let mut list = List::new(Family::Offset, (1_000..1_006).map(|rank| (rank.to_string(), rank.to_string())));

@@ -43,7 +43,7 @@ impl State {
     /// neighbouring slices may hold it, of the whole list: whoever filters it has better ways.
     pub(super) fn tie_run(mut self: Box<Self>, cut: &Cut, seen: Option<(Slice, Box<View>)>) -> Step {
         self.searching = true;
-        if self.cap != self.request.learnt.cap && self.cap.is_some() && !self.uncapped {
+        if self.cap != self.learnt.cap && self.cap.is_some() && !self.uncapped {
             (self.cap, self.uncapped) = (None, true);
             self.cut = Some(cut.clone());
             return self.ask_window();

@@ -222,7 +222,7 @@ impl Client<'_> {
             && self.scenario.traits.circle.is_none()
             && !(self.scenario.traits.single_use && self.scenario.traits.hidden > 0)
             // What is asked once is served in whole pages of the upstream's, which are others the other way round.
-            && !(self.scenario.traits.single_use && visited.items.len() > limit as usize)
+            && !(self.scenario.traits.single_use && visited.items.len() != limit as usize)
             && (self.scenario.traits.place != Place::Snapshot || left.changes == 0)
         {
             check_back(&left.items, &visited)?;
