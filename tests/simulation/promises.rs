@@ -170,7 +170,7 @@ impl Exchange<'_> {
     fn order(&self) -> Kept {
         let rows = self.rows;
         for pair in rows.windows(2) {
-            let in_order = pair[0].place < pair[1].place || self.met_by_cancelling(&pair[0], &pair[1]);
+            let in_order = pair[0].place < pair[1].place || self.met_by_cancelling(pair[0].place, pair[1].place);
             require(in_order, "G3 order", || format!("{} before {}", pair[0], pair[1]))?;
         }
         // What is alone in all that was seen contradicts nothing, unless it is said of what type it is to be.
@@ -179,21 +179,29 @@ impl Exchange<'_> {
         let spoilt = rows.iter().find(|row| !sound(row));
         require(spoilt.is_none(), "G6 proof", || format!("proven with an item that can't be compared: {spoilt:?}"))?;
         let beyond = match self.bound {
-            Bound::After(anchor) => rows.first().is_none_or(|row| row.place > anchor),
-            Bound::Before(anchor) => rows.last().is_none_or(|row| row.place < anchor),
+            Bound::After(anchor) => {
+                rows.first().is_none_or(|row| row.place > anchor || self.met_by_cancelling(anchor, row.place))
+            }
+            Bound::Before(anchor) => {
+                rows.last().is_none_or(|row| row.place < anchor || self.met_by_cancelling(row.place, anchor))
+            }
             Bound::Start | Bound::End | Bound::At(_) => true,
         };
         require(beyond, "G4 strictly on", || format!("{} .. of {:?}", rows[0], self.bound))
     }
 
-    /// Whether two rows that no state ever held together stand side by side by their opaque keys alone, on a page that is
-    /// `checked`: the change that brought the one was undone before the other was read again, which that level leaves open
-    /// (DESIGN 7), and nothing tells how opaque keys are sorted. What can be compared is held to its order all the same.
-    fn met_by_cancelling(&self, left: &Row, right: &Row) -> bool {
-        let together = |showing: &Showing| showing.state.holds(left.place) && showing.state.holds(right.place);
+    /// Whether two places whose rows no answer showed together are side by side by their opaque keys alone, for a page
+    /// that is `checked`: what moved between two answers moved back before the one was read again, which that level leaves
+    /// open (DESIGN 7), and nothing tells how opaque keys are sorted. What can be compared is held to its order all the
+    /// same.
+    fn met_by_cancelling(&self, left: Place, right: Place) -> bool {
+        let together = |showing: &Showing| {
+            let spans = |(least, greatest)| [left, right].iter().all(|place| (least..=greatest).contains(place));
+            showing.places.is_some_and(spans) && showing.state.holds(left) && showing.state.holds(right)
+        };
         // An opaque key is the last strong one.
         let opaque = self.shape.strong.iter().position(|column| column.look == Look::Opaque);
-        let alone = opaque.is_some_and(|keys| left.place[..keys] == right.place[..keys]);
+        let alone = opaque.is_some_and(|keys| left[..keys] == right[..keys]);
         alone && !self.is_certain() && !self.shown.iter().any(together)
     }
 
