@@ -518,15 +518,17 @@ fn a_walk_back_by_offsets_does_not_begin_anew_where_a_count_says_that_there_is_m
 
 #[test]
 fn an_end_that_a_silent_cap_makes_seem_farther_is_where_it_is_counted() {
-    let mut list = List::new(Family::Page, (100..166).map(|rank| (rank.to_string(), rank.to_string())));
-    (list.cap, list.total) = (33, Some(66));
-    list.paging.sizes = Sizes::Free { least: 1, most: Some(66) };
-    assert_eq!(walk_back_by_offset(&mut list, List::answer).unwrap(), list.all());
-    let status = |list: &List, fetch: Slice| match list.answer(fetch) {
-        answer if answer.items.is_empty() => Answer { standing: Standing::PastEnd, ..Answer::default() },
-        answer => answer,
-    };
-    assert_eq!(walk_back_by_offset(&mut list, status).unwrap(), list.all());
+    for (count, cap, least, most) in [(66, 33, 1, 66), (34, 15, 2, 16)] {
+        let mut list = List::new(Family::Page, (100..100 + count).map(|rank| (rank.to_string(), rank.to_string())));
+        (list.cap, list.total) = (cap, Some(count));
+        list.paging.sizes = Sizes::Free { least, most: Some(most) };
+        assert_eq!(walk_back_by_offset(&mut list, List::answer).unwrap(), list.all());
+        let status = |list: &List, fetch: Slice| match list.answer(fetch) {
+            answer if answer.items.is_empty() => Answer { standing: Standing::PastEnd, ..Answer::default() },
+            answer => answer,
+        };
+        assert_eq!(walk_back_by_offset(&mut list, status).unwrap(), list.all());
+    }
 }
 
 #[test]

@@ -108,10 +108,6 @@ impl State {
             self.suspect(&view, confirming);
             self.note_end(&view);
             let (short, growth) = (Short::of(&view, fetch.slice), self.collector.growth());
-            if let Some(cap) = self.cap_disproved_by_count(&view, fetch.slice) {
-                (self.cap, self.searching) = (Some(cap), true);
-                return self.ask_shifted();
-            }
             if self.may_be_repeated(&view) {
                 return self.missed(Box::new(view), fetch, Side::Left);
             }
@@ -155,17 +151,6 @@ impl State {
             None => self.search.leaves_room_before(view.begins),
         };
         room && view.ends && self.repeats && self.collector.seeks_the_end() && self.collector.len() == 0
-    }
-
-    /// Under a silent cap a page is another page, and nothing but its own count tells, where offsets alone say what is the
-    /// end: it reaches farther than there are items. As many came as the cap is.
-    fn cap_disproved_by_count(&self, view: &View, slice: Slice) -> Option<u32> {
-        let count = u32::try_from(view.len()).ok()?;
-        let is_page = matches!(slice, Slice::Page { .. }) && self.collector.is_unchecked();
-        let total = view.answer.total.filter(|total| total.exact && is_page && self.collector.seeks_the_end())?;
-        let reaches_too_far = total.value.saturating_add(OVERTAKEN) < view.behind();
-        let is_new = (2..slice.size().0).contains(&count) && self.cap.is_none_or(|cap| count < cap);
-        (reaches_too_far && is_new).then_some(count)
     }
 
     /// Where the list is believed to end.
