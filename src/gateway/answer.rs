@@ -1,6 +1,10 @@
 //! What becomes of a request: a page, a refusal, or the upstream's own answer. Watches the client meanwhile.
 
-use std::{future::Future, pin::pin, sync::Arc};
+use std::{
+    future::Future,
+    pin::{Pin, pin},
+    sync::Arc,
+};
 
 use http::{HeaderValue, Method, header};
 use pingora::{
@@ -44,7 +48,12 @@ enum Verdict {
 /// Answers a request, unless it is to be forwarded: then the result is false.
 pub(super) async fn answer(gateway: &Gateway, session: &mut Session, context: &mut Context) -> pingora::Result<bool> {
     let Context { snapshot, outcome, crossing, .. } = context;
-    let verdict = match caught(decide(gateway, session, snapshot, outcome, crossing)).await {
+    // Both futures are large, and pinned where they are made: nothing of them is moved.
+    let decided = {
+        let deciding = pin!(decide(gateway, session, snapshot, outcome, crossing));
+        caught(deciding).await
+    };
+    let verdict = match decided {
         Ok(verdict) => verdict,
         Err(panic) => {
             outcome.detail = Some(panic);
@@ -146,8 +155,11 @@ async fn decide(
         // How long the client took to send it is not the page's time.
         asked.began = clock::instant();
     }
-    let page = serve(gateway, snapshot, &asked, &found.route, list, &chosen, outcome);
-    let Some(served) = unless_gone(session, Box::pin(page)).await else { return Verdict::Gone };
+    let served = {
+        let page = pin!(serve(gateway, snapshot, &asked, &found.route, list, &chosen, outcome));
+        unless_gone(session, page).await
+    };
+    let Some(served) = served else { return Verdict::Gone };
     match served {
         Ok(Served::Response(response)) => Verdict::Respond(response),
         Ok(Served::Forward) => {
@@ -167,8 +179,7 @@ fn read_head(session: &ServerSession, snapshot: &Snapshot) -> Result<Target, Box
 
 /// What the work gives, or nothing once the client is gone: then the work is dropped, and with it what it asked of the
 /// upstream.
-async fn unless_gone<W: Future>(session: &mut ServerSession, work: W) -> Option<W::Output> {
-    let mut work = pin!(work);
+async fn unless_gone<W: Future>(session: &mut ServerSession, mut work: Pin<&mut W>) -> Option<W::Output> {
     let heard = tokio::select! {
         biased;
         output = &mut work => return Some(output),

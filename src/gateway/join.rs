@@ -4,7 +4,7 @@ use std::{
     any::Any,
     future::{Future, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::{Pin, pin},
+    pin::Pin,
     task::Poll,
 };
 
@@ -28,13 +28,12 @@ pub(super) async fn join_all<F: Future>(futures: impl IntoIterator<Item = F>) ->
     done.into_iter().flatten().collect()
 }
 
-/// What a future gives, or what it panicked with. It must not be used after a panic, and is not: it is dropped here.
+/// What a future gives, or what it panicked with: then nothing is left to do with it but to drop it.
 ///
 /// # Errors
 ///
 /// The panic's message.
-pub(super) async fn caught<F: Future>(future: F) -> Result<F::Output, String> {
-    let mut future = pin!(future);
+pub(super) async fn caught<F: Future>(mut future: Pin<&mut F>) -> Result<F::Output, String> {
     poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
         Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
         Ok(Poll::Pending) => Poll::Pending,
@@ -50,6 +49,8 @@ fn message(payload: &(dyn Any + Send)) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
     use super::*;
 
     #[tokio::test]
@@ -67,17 +68,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_a_value() {
-        assert_eq!(caught(async { 1 }).await, Ok(1));
+        assert_eq!(caught(pin!(async { 1 })).await, Ok(1));
         let panicking = async {
             tokio::task::yield_now().await;
-            panic!("broken {}", 7)
+            panic!("broken {}", 7);
         };
-        assert_eq!(
-            caught(async {
-                panicking.await;
-            })
-            .await,
-            Err("broken 7".to_owned())
-        );
+        assert_eq!(caught(pin!(panicking)).await, Err("broken 7".to_owned()));
     }
 }
