@@ -52,8 +52,12 @@ define need
 	fi
 endef
 
+# What is only run here links Debian's OpenSSL where that can be had: building it takes longer than all else together.
+# Tests, and whatever cargo builds without this file, have it built in.
+demo soak bench: export OPENSSL_NO_VENDOR = $(shell pkg-config --exists openssl 2>/dev/null && echo 1 || echo 0)
+
 .PHONY: demo
-demo: build-needs
+demo: build-needs openssl-needs
 	cargo run --release --locked -- demo
 
 .PHONY: test
@@ -75,7 +79,7 @@ lint: build-needs $(CARGO_DENY)
 	fi
 
 .PHONY: soak
-soak: build-needs
+soak: build-needs openssl-needs
 	SOAK_SECONDS=$(SECONDS) SEED="$${SEED:-$$(date +%s)}" \
 		cargo test --locked --release --test simulation soak -- --nocapture
 
@@ -95,9 +99,8 @@ fuzz: build-needs $(CARGO_FUZZ)
 # What is measured, and how, is said in benches/README.md; benches/compare.py compares two runs. The binaries are kept
 # apart: what cargo builds for benches and examples has the feature `rules`, and takes the binary's place.
 .PHONY: bench
-bench: build-needs bench-needs $(TEST_ENV)/python.installed $(BENCH_EXPRESS).installed | postgres-needs
-	cargo bench --locked --bench micro --no-run
-	cargo build --release --locked --example bare-pingora
+bench: build-needs openssl-needs bench-needs $(TEST_ENV)/python.installed $(BENCH_EXPRESS).installed | postgres-needs
+	cargo build --release --locked --bench micro --example bare-pingora
 	cargo build --release --locked --bin cursorgate
 	mkdir -p target/bench/bin
 	cp -f target/release/cursorgate target/release/examples/bare-pingora target/bench/bin
@@ -117,6 +120,11 @@ build-needs:
 	@$(call need,command -v cc && command -v make,build-essential)
 	@$(call need,command -v cmake,cmake)
 	@$(call need,perl -MFindBin -MIPC::Cmd -e 1,perl)
+
+# Elsewhere than on Debian it is looked for, and else built.
+.PHONY: openssl-needs
+openssl-needs:
+	@if command -v apt-get >/dev/null; then $(call need,pkg-config --exists openssl,pkg-config libssl-dev) fi
 
 .PHONY: python-needs
 python-needs:

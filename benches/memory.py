@@ -14,6 +14,8 @@ from report import Report, amount
 MB = 1e6
 # Of clients that read nothing: the smallest buffers and segments, so that what they are sent waits in the proxy.
 RECEIVE_BUFFER, SEGMENT = 4_096, 1_460
+# Pages that are asked for once many connections have closed.
+A_FEW = 10
 
 
 def connected(port, patient=True):
@@ -60,8 +62,8 @@ def is_open(connection):
 
 
 def idle(process, target, count):
-    """Bytes with so many idle connections, each of which has had one answer; and after they were closed, and one more
-    page was asked for: an allocator gives back what was freed a moment ago when it is used next, not by itself."""
+    """Bytes with so many idle connections, each of which has had one answer; and after they were closed, and a few more
+    pages were asked for: an allocator gives back what was freed a moment ago when it is used next, not by itself."""
     with contextlib.ExitStack() as stack:
         connections = [stack.enter_context(connected(process.port)) for _ in range(count)]
         for connection in connections:
@@ -70,9 +72,10 @@ def idle(process, target, count):
         held = process.settled()
         assert all(map(is_open, connections)), "idle connections were closed before they were measured"
     process.settled()
-    with connected(process.port) as connection:
-        ask(connection, target)
-        read(connection)
+    for _ in range(A_FEW):
+        with connected(process.port) as connection:
+            ask(connection, target)
+            read(connection)
     return held, process.settled()
 
 
