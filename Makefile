@@ -52,7 +52,7 @@ define need
 	fi
 endef
 
-# What is only run here links Debian's OpenSSL where that can be had: building it takes longer than all else together.
+# What is only run here links Debian's OpenSSL where that can be had: building it takes minutes.
 # Tests, and whatever cargo builds without this file, have it built in.
 demo soak bench: export OPENSSL_NO_VENDOR = $(shell pkg-config --exists openssl 2>/dev/null && echo 1 || echo 0)
 

@@ -48,7 +48,7 @@ enum Verdict {
 /// Answers a request, unless it is to be forwarded: then the result is false.
 pub(super) async fn answer(gateway: &Gateway, session: &mut Session, context: &mut Context) -> pingora::Result<bool> {
     let Context { snapshot, outcome, crossing, .. } = context;
-    // Both futures are large, and pinned where they are made: nothing of them is moved.
+    // A large future, as that of the page in it: pinned where it is made, it is never moved.
     let decided = {
         let deciding = pin!(decide(gateway, session, snapshot, outcome, crossing));
         caught(deciding).await
