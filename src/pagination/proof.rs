@@ -48,8 +48,8 @@ pub(super) struct View {
     pub(super) capped: bool,
     /// Its end, or its seam, was seen in two answers that agree, not in one.
     pub(super) checked: bool,
-    /// Nothing shows it, but this edge of it is taken to be at the boundary, or to be the end.
-    pub(super) assumed: Option<Side>,
+    /// Nothing shows it, but these edges of it are taken to be at the boundary, or to be the end.
+    pub(super) assumed: Assumed,
     /// It is the page that was asked for, of a smaller size than was asked for, and so stands before that place.
     pub(super) falls_short: bool,
     /// Of the offsets that it covers, more than it has items, the rest is hidden.
@@ -60,6 +60,20 @@ pub(super) struct View {
     pub(super) usable: Range<usize>,
     /// Those of them that could be used if nothing was assumed.
     sure: Range<usize>,
+}
+
+/// Edges of an answer of which something is taken to be so that nothing shows.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Assumed {
+    pub(super) left: bool,
+    pub(super) right: bool,
+}
+
+impl Assumed {
+    /// Whether anything is.
+    pub(super) fn any(self) -> bool {
+        self.left || self.right
+    }
 }
 
 impl View {
@@ -117,7 +131,7 @@ impl View {
             short: false,
             capped: false,
             checked: false,
-            assumed: None,
+            assumed: Assumed::default(),
             falls_short: false,
             hides,
             arrangement: None,
@@ -174,7 +188,7 @@ impl View {
             short,
             capped: false,
             checked: true,
-            assumed: None,
+            assumed: Assumed::default(),
             falls_short: later.falls_short,
             hides,
             arrangement: None,
@@ -212,7 +226,7 @@ impl View {
             short,
             capped,
             checked,
-            assumed: None,
+            assumed: Assumed::default(),
             falls_short: matches!(fetch, Slice::Page { number, .. } if used < fetch.size().0
                 && begins < fetch.begins().0
                 && begins == number.0.saturating_mul(u64::from(used))),
@@ -225,11 +239,12 @@ impl View {
 
     /// Takes an edge of the answer to be at the boundary, though nothing shows that.
     pub(super) fn assume_edge(&mut self, side: Side) {
-        self.assumed = Some(side);
-        self.sure = self.usable.clone();
+        if !self.assumed.any() {
+            self.sure = self.usable.clone();
+        }
         match side {
-            Side::Left => self.usable.start = 0,
-            Side::Right => self.usable.end = self.len(),
+            Side::Left => (self.assumed.left, self.usable.start) = (true, 0),
+            Side::Right => (self.assumed.right, self.usable.end) = (true, self.len()),
         }
     }
 
@@ -241,7 +256,7 @@ impl View {
 
     /// Whether the items at these places are there by assumption.
     pub(super) fn assumes(&self, mut places: impl Iterator<Item = usize>) -> bool {
-        self.assumed.is_some() && places.any(|place| !self.sure.contains(&place))
+        self.assumed.any() && places.any(|place| !self.sure.contains(&place))
     }
 
     /// How many items there are.

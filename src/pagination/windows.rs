@@ -135,6 +135,8 @@ struct State {
     torn: u32,
     /// How often an answer told nothing of the boundary, since the last progress.
     apart: u32,
+    /// What was asked for last to be taken without a proof of where it stands.
+    assumed: Option<Slice>,
     /// Only pages of one size are joined: those of different sizes did not fit.
     one_size: bool,
     /// Where the list ended, as the last answer that was short of what was asked for made believe.
@@ -177,6 +179,7 @@ pub(super) fn resolve(request: PageRequest, ground: Ground) -> Step {
         flips: 0,
         torn: 0,
         apart: 0,
+        assumed: None,
         one_size: false,
         end_seen: None,
         seen_to: 0,

@@ -78,11 +78,13 @@ impl Collector {
         let nothing_follows = count == 0 && view.ends && !holds(Rule::StatusesOnlyAim);
         let (mut begins, mut reaches) =
             (at.low > 0 || view.from_start || nothing_follows, at.high < count || view.ends);
-        let assumed = match view.assumed.filter(|_| count > 0) {
-            Some(Side::Left) => !std::mem::replace(&mut begins, true),
-            Some(Side::Right) => !std::mem::replace(&mut reaches, true) || at.high == count,
-            None => false,
-        };
+        let mut assumed = false;
+        if view.assumed.left && (count > 0 || view.ends) {
+            assumed |= !std::mem::replace(&mut begins, true);
+        }
+        if view.assumed.right && count > 0 {
+            assumed |= !std::mem::replace(&mut reaches, true) || at.high == count;
+        }
         if let Some(place) = self.unproven_place(&view, anchor, forward) {
             (at, begins, reaches) = (Standing::at(place), true, true);
         }
@@ -228,7 +230,7 @@ impl Collector {
         }
         self.more_behind = more_behind;
         self.checked |= view.checked;
-        self.assumed |= (done_here && view.assumed.is_some()) || view.assumes(accepted.iter().copied());
+        self.assumed |= (done_here && view.assumed.any()) || view.assumes(accepted.iter().copied());
         let index = self.views.len();
         self.views.push(view);
         if self.to_the_end {

@@ -45,7 +45,9 @@ impl State {
             return self.ask(slices.into_iter().map(Asked::from).collect(), Purpose::Window);
         };
         let (wanted, other, side) = if forward { (later, earlier, Side::Left) } else { (earlier, later, Side::Right) };
-        if self.request.verify == Verify::WhenCheap {
+        // What was no use so once, as the last page came again perhaps, is read twice after all.
+        if self.request.verify == Verify::WhenCheap && self.assumed != Some(wanted) {
+            self.assumed = Some(wanted);
             return self.ask(vec![Asked { assumed: Some(side), ..wanted.into() }], Purpose::Window);
         }
         if self.taken_from == Some(other) {

@@ -102,8 +102,8 @@ impl State {
                 Err(_) if used_any => break,
                 Err(unsorted) => return self.contradicted(unsorted),
             };
-            if self.request.verify == Verify::WhenCheap && view.short && !view.capped {
-                view.assume_end();
+            if self.request.verify == Verify::WhenCheap {
+                self.assume_end_of(&mut view);
             }
             self.suspect(&view, confirming);
             self.note_end(&view);
@@ -140,6 +140,17 @@ impl State {
                 self.doubt(short, from, Held::Taken)
             }
             _ => self.ask_window(),
+        }
+    }
+
+    /// Where no request is spent on it, a short answer is taken to be the end, and so is nothing behind an item that came.
+    fn assume_end_of(&self, view: &mut View) {
+        let came = self.collector.last_view().is_some() || self.search.is_at(view.begins);
+        let more = view.answer.more == Some(true) || view.answer.total.is_some_and(|total| total.value > view.begins);
+        if view.short && !view.capped {
+            view.assume_end();
+        } else if view.is_empty() && view.assumed.left && came && !more && !self.request.paging.hidden {
+            view.ends = true;
         }
     }
 

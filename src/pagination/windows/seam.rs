@@ -179,8 +179,11 @@ impl State {
         let mut steps = Vec::with_capacity(parts.len());
         for pair in parts.windows(2) {
             let [(earlier, before), (later, behind)] = pair else { continue };
-            // Only of pages of one size does the same once more say that there is no other.
-            let comes_again = self.repeats && earlier.size() == later.size() && before.comes_again(order, behind);
+            // Only of pages of one size does the same once more say that there is no other. Of one place it says nothing:
+            // an answer that says falsely where it begins leads back to itself.
+            let elsewhere = earlier.begins() < later.begins();
+            let same_size = earlier.size() == later.size();
+            let comes_again = self.repeats && elsewhere && same_size && before.comes_again(order, behind);
             if !comes_again && !self.are_neighbours((*earlier, before), (*later, behind)) {
                 return None;
             }

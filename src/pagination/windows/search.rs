@@ -84,6 +84,11 @@ impl Search {
         self.low.is_none_or(|low| low <= offset) && self.high.is_none_or(|high| offset <= high)
     }
 
+    /// Whether answers on both sides say that the boundary is at this offset.
+    pub(super) fn is_at(&self, offset: u64) -> bool {
+        self.low == Some(offset) && self.high == Some(offset)
+    }
+
     /// Where to look next, with answers of `size` items each of which tells whether the boundary is at one of `reach`
     /// offsets and the next. It is not behind `total`, unless answers were.
     pub(super) fn aim(&mut self, size: u64, reach: u64, total: Option<u64>) -> Aim {
