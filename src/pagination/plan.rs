@@ -89,25 +89,25 @@ pub(super) fn plan(paging: &Paging, cap: Option<u32>, window: Window, growth: Gr
 }
 
 /// The request that tells most about where in a window a boundary is: one that holds all of it, if there is one, else
-/// one that holds the end on the side named, or the middle.
+/// one that shows both sides of the `nearest` place where it may be and most of what is before that, or behind; where no
+/// page does, one that has that edge. Without such a place, one that holds the middle.
 #[must_use]
-pub(super) fn probe(paging: &Paging, cap: Option<u32>, window: Window, nearest: Option<Side>) -> Slice {
+pub(super) fn probe(paging: &Paging, cap: Option<u32>, window: Window, nearest: Option<(Side, u64)>) -> Slice {
     let sizes = Askable::new(paging, cap);
     let Window { from, to, .. } = window;
-    let length = to - from;
     let wider = Window { before: u64::from(sizes.most), behind: u64::from(sizes.most), ..window };
     if let Some(fetch) = sizes.one(paging.family, wider) {
         return fetch;
     }
-    let end = match nearest {
-        Some(Side::Left) => Some(Window { from, to: to.min(from + 2), before: 0, behind: length.saturating_sub(2) }),
-        Some(Side::Right) => {
-            Some(Window { from: from.max(to - to.min(2)), to, before: length.saturating_sub(2), behind: 0 })
-        }
-        None => None,
+    let Some((side, place)) = nearest else {
+        return sizes.widest(paging.family, from + (to - from) / 2);
     };
-    let middle = from + length / 2;
-    end.and_then(|end| sizes.one(paging.family, end)).unwrap_or_else(|| sizes.widest(paging.family, middle))
+    let (low, high) = (place.saturating_sub(1).max(from), (place + 1).min(to));
+    let shown = Window { from: low, to: high, before: low - from, behind: to - high };
+    sizes.one(paging.family, shown).unwrap_or_else(|| match side {
+        Side::Left => sizes.farthest(paging.family, place, to, Growth::Rightward),
+        Side::Right => sizes.farthest(paging.family, from, place, Growth::Leftward),
+    })
 }
 
 /// The one request that holds a window, and most of what is wished for around it.

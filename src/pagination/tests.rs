@@ -3,6 +3,7 @@
 
 mod apart;
 mod chance;
+mod fixed;
 mod flipped;
 mod search;
 

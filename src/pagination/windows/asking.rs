@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Asked, Purpose, State, search::Aim};
 use crate::pagination::{
+    collector::Side,
     fetch::{Fetch, Listing},
     paging::Family,
     plan::{self, Window},
@@ -71,6 +72,7 @@ impl State {
             Aim::Among { first, last, nearest } => {
                 let (from, to) = (first.saturating_sub(lead), last.saturating_add(tail));
                 let window = Window { from, to, before: 0, behind: 0 };
+                let nearest = nearest.map(|side| (side, if side == Side::Left { first } else { last }));
                 Next::Probe(plan::probe(&self.request.paging, self.cap, window, nearest))
             }
         }

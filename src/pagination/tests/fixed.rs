@@ -1,0 +1,81 @@
+//! Pages of one fixed size, or of a few, whose edges no other page spans.
+
+use super::*;
+
+/// Two pages of two rows each, or as many as these.
+fn list(rows: u64, verify: Verify) -> List {
+    let rows = (1_000..1_000 + rows).map(|rank| (rank.to_string(), rank.to_string()));
+    let list = List { verify, cap: 2, ties: Ties::Ordered, ..List::new(Family::Page, rows) };
+    List { paging: Paging { end: EndEvidence::ShortPage, ..Paging::new(Family::Page, Sizes::Fixed(2)) }, ..list }
+}
+
+#[test]
+fn the_end_behind_a_full_page_is_taken_for_granted_where_proofs_must_cost_nothing() {
+    for repeats in [false, true] {
+        for rows in [2, 4, 6] {
+            let mut list = list(rows, Verify::WhenCheap);
+            list.paging.repeats_last_page = repeats;
+            list.total = repeats.then_some(rows);
+            let (items, pages) = list
+                .walk_of(1, |list, fetch| {
+                    let answer = list.answer(fetch);
+                    let Slice::Page { size, .. } = fetch else { panic!("{fetch:?}") };
+                    let last = Slice::Page { number: window::PageNumber(rows / 2 - 1), size };
+                    if repeats && answer.items.is_empty() { list.answer(last) } else { answer }
+                })
+                .unwrap();
+            assert_eq!(items, list.all(), "{rows} rows");
+            assert!(pages.iter().all(|page| page.requests <= 5), "{rows} rows, {repeats}");
+        }
+    }
+}
+
+#[test]
+fn a_short_page_behind_a_seam_is_taken_for_granted_at_both_its_edges() {
+    let mut list = List { cap: 20, ..list(22, Verify::WhenCheap) };
+    list.paging = Paging { end: EndEvidence::Unvouched, ..Paging::new(Family::Page, Sizes::Fixed(20)) };
+    let page = list.page(after(19), 5).unwrap();
+    assert_eq!((page.items.len(), page.item(0), page.requests), (2, b"10201020".as_slice(), 1));
+    assert_eq!((page.unproven, page.next.is_none()), (Some(Unproven::Seam), true));
+}
+
+#[test]
+fn an_answer_that_leads_back_to_itself_is_no_end() {
+    // Ranks that rise where a bit is set; two rows come at a time, and some answers say that they begin at the very start.
+    for rises in 0..16_u64 {
+        for says in 0..8 {
+            let rank = |row: u64| (rises & ((1 << row) - 1)).count_ones().to_string();
+            let mut list = List { cap: 2, ..List::new(Family::Offset, (0..5).map(|row| (rank(row), row.to_string()))) };
+            list.paging.repeats_last_page = true;
+            let mut asked = 0;
+            let walk = list.walk_of(1, |list, fetch| {
+                asked += 1;
+                let offset = (says >> (asked % 3) & 1 == 1).then_some(0);
+                Answer { offset, size: (asked % 2 == 0).then_some(4), ..list.answer(fetch) }
+            });
+            if let Ok((items, _)) = walk {
+                assert_eq!(items, list.all(), "{rises:b} {says:b}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_place_that_every_size_ends_at_is_found_by_the_page_before_it() {
+    let mut list = list(60, Verify::Always);
+    list.cap = u32::MAX;
+    list.paging = Paging { end: EndEvidence::ShortPage, ..Paging::new(Family::Page, Sizes::Listed(vec![9, 18, 36])) };
+    let mut target = after(36);
+    target.hint.offset = Offset(37);
+    list.rows.remove(0);
+    let page = list.page(target, 1).unwrap();
+    assert_eq!((page.item(0), page.drift), (b"10371037".as_slice(), Some(-1)));
+    assert_eq!(page.requests, 5);
+}
+
+/// The place behind a row.
+fn after(row: u64) -> Target {
+    let key = || KeyValue::Number((1_000 + row).to_string());
+    let hint = Hint { offset: Offset(row + 1), ..Hint::default() };
+    Target { position: Position::After(Anchor { keys: vec![key()], id: key() }), hint }
+}
