@@ -445,11 +445,11 @@ fn believed_begin(answer: &Answer, fetch: Slice, paging: &Paging, belief: Belief
     };
     let count = answer.items.len() as u64;
     // Where the last page comes again, it ends where the list does. So does a page that reaches farther than there are
-    // items: one that was cut short in silence is a page of another size, before the place that was asked for.
-    let is_last = |total: u64| {
-        let beyond = total < begins.saturating_add(count) && (1..u64::from(asked)).contains(&count);
-        (paging.repeats_last_page && total <= begins) || (matches!(fetch, Slice::Page { .. }) && beyond)
-    };
+    // items: one that was cut short in silence is a page of another size, before the place that was asked for. Where
+    // items are hidden, few of them say nothing.
+    let is_cut = matches!(fetch, Slice::Page { .. }) && !paging.hidden && (1..u64::from(asked)).contains(&count);
+    let is_last =
+        |total: u64| (paging.repeats_last_page && total <= begins) || (is_cut && total < begins.saturating_add(count));
     let counted = answer.total.filter(|total| total.exact && is_last(total.value));
     let last_page = counted.map(|total| total.value.saturating_sub(count));
     Offset(believed.min(begins).min(last_page.unwrap_or(u64::MAX))).believed().0

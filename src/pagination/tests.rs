@@ -5,6 +5,7 @@ mod apart;
 mod chance;
 mod fixed;
 mod flipped;
+mod hidden;
 mod search;
 
 use std::sync::Arc;
@@ -393,26 +394,6 @@ fn a_total_far_beyond_what_comes_is_no_end() {
     assert!(list.page(start(), 20).is_err(), "an empty list of 2,000");
 }
 
-/// What is left of an answer where rows are hidden after the limit: those of which the last digit is divisible by 3.
-fn visible(list: &List, fetch: Slice) -> Answer {
-    let mut answer = list.answer(fetch);
-    let rows: Vec<[Span; 3]> = answer.items.iter().zip(answer.keys.chunks(2)).map(|(i, k)| [*i, k[0], k[1]]).collect();
-    let kept = rows.iter().filter(|row| row[1].of(&answer.body)[3] % 3 == 0).collect::<Vec<_>>();
-    let (items, keys) =
-        (kept.iter().map(|row| row[0]).collect(), kept.iter().flat_map(|row| [row[1], row[2]]).collect());
-    (answer.items, answer.keys) = (items, keys);
-    answer
-}
-
-#[test]
-fn hidden_rows_are_no_end_while_a_total_says_more() {
-    let mut list = List::new(Family::Offset, (1_000..1_100).map(|rank| (rank.to_string(), rank.to_string())));
-    (list.cap, list.total) = (100, Some(100));
-    if let Ok((items, _)) = list.walk_of(20, visible) {
-        assert_eq!(items.len(), 40, "a shorter list than there is");
-    }
-}
-
 #[test]
 fn more_items_than_were_asked_for_show_no_size_to_be_honoured() {
     let mut list = List::new(Family::Offset, (1_000..1_100).map(|rank| (rank.to_string(), rank.to_string())));
@@ -529,24 +510,6 @@ fn an_end_that_a_silent_cap_makes_seem_farther_is_where_it_is_counted() {
             answer => answer,
         };
         assert_eq!(walk_back_by_offset(&mut list, status).unwrap(), list.all());
-    }
-}
-
-#[test]
-fn a_count_of_fewer_than_come_is_no_end_of_what_is_hidden() {
-    let mut list = List::new(Family::Offset, (1_000..1_062).map(|rank| (rank.to_string(), rank.to_string())));
-    (list.paging.hidden, list.cap, list.ties) = (true, 33, Ties::Ordered);
-    let last = list.page_of(start(), 22, visible).unwrap();
-    let Some((_, Item::Keyed(last))) = last.edges.clone() else { panic!("{:?}", last.edges) };
-    for total in [0, 1, 20] {
-        list.total = Some(total);
-        let hint = Hint { offset: Offset(1), ..Hint::default() };
-        let before = Target { position: Position::Before(last.clone()), hint };
-        let after = Target { position: Position::After(last.clone()), hint };
-        for target in [before, after] {
-            let page = list.page_of(target, 1, visible);
-            assert!(page.as_ref().map_or(true, |page| !page.items.is_empty()), "{total}: {page:?}");
-        }
     }
 }
 
