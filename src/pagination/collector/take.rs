@@ -223,7 +223,12 @@ impl Collector {
             });
         }
         if self.to_the_end && self.views.is_empty() {
-            self.more_before = Some(candidates.start > 0 || !view.from_start);
+            self.more_before = match candidates.start > 0 {
+                false if view.from_start => Some(false),
+                // A count says that it begins at the very start, though it was asked for elsewhere: that is looked at.
+                false if view.begins == 0 => None,
+                _ => Some(true),
+            };
         }
         if passed > 0 && !done_here {
             self.advance(&view, passed)?;
@@ -305,7 +310,9 @@ impl Collector {
         }
         self.to_the_end = false;
         match self.taken.first().copied() {
-            Some(first) if self.taken.len() < self.limit && self.more_before == Some(true) => {
+            Some(first)
+                if self.more_before != Some(false) && (self.taken.len() < self.limit || self.more_before.is_none()) =>
+            {
                 self.retreat(first)?;
                 self.more_before = None;
                 Ok(Progress::More)

@@ -73,6 +73,20 @@ fn a_place_that_every_size_ends_at_is_found_by_the_page_before_it() {
     assert_eq!(page.requests, 5);
 }
 
+#[test]
+fn a_last_page_that_is_all_there_is_promises_nothing_before_it() {
+    for limit in [1, 2, 3, 5] {
+        let mut list = List { total: Some(3), ..list(3, Verify::Always) };
+        (list.cap, list.learnt.honoured) = (100, 7);
+        list.paging = Paging::new(Family::Page, Sizes::Free { least: 2, most: Some(200) });
+        let again =
+            |list: &List, fetch: Slice| list.answer(Slice::Page { number: window::PageNumber(0), size: fetch.size() });
+        let hint = Hint { total: Some(13), ..Hint::default() };
+        let page = list.page_of(Target { position: Position::End, hint }, limit, again).unwrap();
+        assert_eq!((page.items.len(), page.previous.is_some()), (limit.min(3) as usize, limit < 3), "{limit}");
+    }
+}
+
 /// The place behind a row.
 fn after(row: u64) -> Target {
     let key = || KeyValue::Number((1_000 + row).to_string());
