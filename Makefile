@@ -68,7 +68,7 @@ test: lint test-env
 lint: build-needs $(CARGO_DENY)
 	@cargo fmt --version >/dev/null && cargo clippy --version >/dev/null || rustup component add rustfmt clippy
 	cargo fmt --check
-	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --all-targets --features benches -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
 	"$(CARGO_DENY)" --locked check bans licenses sources
 	@# The advisory database is a Git repository: the one thing here that can't come from a package registry.
@@ -96,15 +96,19 @@ fuzz: build-needs $(CARGO_FUZZ)
 			-verbosity=0 -print_final_stats=1 2>&1 | sed "/^#* Recommended/,/^#* End of recommended/d"; \
 	done
 
-# What is measured, and how, is said in benches/README.md; benches/compare.py compares two runs. The binaries are kept
-# apart: what cargo builds for benches and examples has the feature `rules`, and takes the binary's place.
+# What is measured, and how, is said in benches/README.md; benches/compare.py compares two runs. The servers are installed
+# while the binaries are built; these are kept apart, for cargo builds others in their place.
 .PHONY: bench
-bench: build-needs openssl-needs bench-needs $(TEST_ENV)/python.installed $(BENCH_EXPRESS).installed | postgres-needs
-	cargo build --release --locked --bench micro --example bare-pingora
-	cargo build --release --locked --bin cursorgate
+bench: build-needs openssl-needs
+	$(MAKE) --no-print-directory bench-servers & servers=$$!; \
+	cargo build --release --locked --features benches --bins; \
+	wait $$servers
 	mkdir -p target/bench/bin
-	cp -f target/release/cursorgate target/release/examples/bare-pingora target/bench/bin
+	cp -f target/release/cursorgate target/release/bare-pingora target/bench/bin
 	python3 benches/bench.py $(if $(filter-out 0,$(QUICK)),--quick) $(PARTS)
+
+.PHONY: bench-servers
+bench-servers: bench-needs $(TEST_ENV)/python.installed $(BENCH_EXPRESS).installed | postgres-needs
 
 .PHONY: test-env
 test-env: $(TEST_ENV)/python.installed $(TEST_ENV)/json-server.installed $(TEST_ENV)/walkers.installed | postgres-needs

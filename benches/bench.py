@@ -3,8 +3,8 @@
 
     python3 benches/bench.py [--quick] [PART ...]
 
-PART is page, depth, drift, memory, micro; all of them where none is named. `make bench` installs what it needs and
-builds what it starts. Writes target/bench/results.json and results.md, and the charts that the README
+PART is page, depth, drift, memory, micro; all of them where none is named, but for micro in a quick run. `make bench`
+installs what it needs and builds what it starts. Writes target/bench/results.json and results.md, and the charts that the README
 shows; those of a quick run stay in target/bench. benches/README.md says how each thing is measured.
 """
 
@@ -33,8 +33,11 @@ class Plan:
     """How much is measured."""
 
     quick: bool
+    # What is measured where nothing is named.
+    parts: list
     sizes: list
-    # Rounds of everything that is measured in rounds, and seconds of each under load.
+    # Seconds under load before anything is measured, rounds of everything that is measured in rounds, and seconds of each.
+    warm_up: int
     rounds: int
     seconds: int
     rows: int
@@ -47,8 +50,9 @@ class Plan:
     load: int
 
 
-FULL = Plan(False, list(servers.SIZES), 5, 3, 1_000_000, 2, 10_000, 1_000, 120)
-QUICK = Plan(True, list(servers.SIZES), 3, 1, 100_000, 1, 10_000, 1_000, 15)
+FULL = Plan(False, list(PARTS), list(servers.SIZES), 1, 5, 3, 1_000_000, 2, 10_000, 1_000, 120)
+# Single steps take a build of their own.
+QUICK = Plan(True, [part for part in PARTS if part != "micro"], list(servers.SIZES), 0, 2, 1, 100_000, 1, 10_000, 100, 8)
 
 
 def versions():
@@ -109,7 +113,7 @@ def main():
     }
     whole = Report()
     for part, run in PARTS.items():
-        if part in (chosen.parts or PARTS):
+        if part in (chosen.parts or plan.parts):
             print(f"{part}:", flush=True)
             began = time.monotonic()
             whole.take(run(plan))

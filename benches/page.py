@@ -139,8 +139,8 @@ def run(plan):
     sizes = start(plan.sizes)
     measured = {size: {peer.name: [] for peer in peers} for size, peers in sizes.items()}
     for size, peers in sizes.items():
-        for peer in peers:
-            load(peer, 1)
+        for peer in peers if plan.warm_up else ():
+            load(peer, plan.warm_up)
         for number in range(plan.rounds):
             # There and back: what is measured early in one round is measured late in the next.
             for peer in peers if number % 2 == 0 else peers[::-1]:
