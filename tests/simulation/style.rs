@@ -53,11 +53,12 @@ impl Walk<'_> {
                 return leg.finish().map(|()| back).map_err(Stop::from);
             };
             if self.outcome.pages > self.scenario.most_pages() {
-                // By offsets alone nobody can tell the end from the last page that comes again, keep a place under a
-                // cap that changes, or know a false status or offset, or that a replica lags, whose list ends early.
+                // By offsets alone nobody can tell the end from the last page that comes again, keep a place under a cap
+                // that changes or where more comes than was asked for, or know a false status or offset, or that a
+                // replica lags, whose list ends early.
                 let traits = &self.scenario.traits;
                 let misled = traits.misleads() || traits.lags || traits.echoes == Echoes::Nonsense;
-                let unsteady = traits.past == Past::Repeat || traits.caps.len() > 1 || misled;
+                let unsteady = traits.past == Past::Repeat || traits.caps.len() > 1 || traits.surplus > 0 || misled;
                 if self.scenario.is_unverified() && unsteady {
                     return Err(Stop::Unproven);
                 }

@@ -87,6 +87,26 @@ fn a_last_page_that_is_all_there_is_promises_nothing_before_it() {
     }
 }
 
+#[test]
+fn what_two_pages_do_not_hold_of_an_offset_is_not_nothing() {
+    // A cap that each answer tells makes two pages of another size stand before the place that was asked for.
+    for (run, most) in (1..6).flat_map(|run| [(run, 6), (run, 7), (run, 9)]) {
+        let rows = (0..60).map(|row: u64| ((100 - (59 - row) / run).to_string(), (1_000 + row).to_string()));
+        let mut list = List { cap: 5, unproven: WhenUnproven::Flag, ..List::new(Family::Page, rows) };
+        list.paging = Paging::new(Family::Page, Sizes::Free { least: 2, most: Some(most) });
+        for offset in 1..60 {
+            list.learnt = Learnt::default();
+            let target = Target { position: Position::At(Offset(offset)), hint: Hint::default() };
+            let said = |list: &List, fetch: Slice| {
+                let size = fetch.size().0.min(list.cap);
+                Answer { size: Some(size), ..list.answer(fetch) }
+            };
+            let page = list.page_of(target, 1, said).unwrap();
+            assert_eq!(page.items.len(), 1, "at {offset} of runs of {run}, at most {most}");
+        }
+    }
+}
+
 /// The place behind a row.
 fn after(row: u64) -> Target {
     let key = || KeyValue::Number((1_000 + row).to_string());

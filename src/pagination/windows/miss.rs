@@ -78,7 +78,7 @@ impl State {
 
     /// Nothing is at an offset that was asked for, as far as the answer goes. Under a silent cap a page is another page, of
     /// another size.
-    fn missed_by_offset(mut self: Box<Self>, view: &View) -> Step {
+    pub(super) fn missed_by_offset(mut self: Box<Self>, view: &View) -> Step {
         let cap = u32::try_from(view.len()).unwrap_or(u32::MAX).max(2);
         self.torn += 1;
         if !view.is_empty() && self.torn <= 2 {

@@ -133,6 +133,7 @@ impl State {
             }
             Ok(Progress::Cut(cut, _)) if cut.right && self.request.paging.hidden => self.cut_among_hidden(&cut, twice),
             Ok(Progress::Cut(cut, _)) => self.widen(cut),
+            Ok(Progress::Missed(view, _)) if !self.collector.can_be_searched_for() => self.missed_by_offset(&view),
             Ok(Progress::Missed(view, side)) => {
                 self.searching = true;
                 self.torn += 1;
