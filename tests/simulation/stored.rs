@@ -79,7 +79,10 @@ impl Column {
             (_, KeyValue::Null) => Stored::Null,
             (Look::Boolean, KeyValue::Boolean(value)) => Stored::Number(i128::from(*value) * ONE),
             (Look::Exponent, KeyValue::Number(digits)) => Stored::Power(power(digits)?),
-            (Look::Whole | Look::Decimal | Look::Huge, KeyValue::Number(digits)) => Stored::Number(billionths(digits)?),
+            // In a query a number is what it is in a string.
+            (Look::Whole | Look::Decimal | Look::Huge | Look::WholeInString, KeyValue::Number(digits)) => {
+                Stored::Number(billionths(digits)?)
+            }
             (Look::WholeInString, KeyValue::Text(bytes)) => Stored::Number(billionths(&text(bytes)?)?),
             (Look::Text | Look::LongText, KeyValue::Text(bytes)) => Stored::Bytes(bytes.clone()),
             (Look::Uuid, KeyValue::Text(bytes)) => Stored::Bytes(bytes.to_ascii_lowercase()),
