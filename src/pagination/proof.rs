@@ -202,10 +202,12 @@ impl View {
     /// Takes an answer as it came, by its offsets alone.
     #[must_use]
     pub(super) fn unchecked(answer: Answer, fetch: Slice, paging: &Paging, belief: Belief) -> Self {
-        let begins = believed_begin(&answer, fetch, paging, belief);
+        let (begins, counted) = believed_begin(&answer, fetch, paging, belief);
         // What is asked from the very start begins there, whatever the answer says.
         let from_start = fetch.begins().0 == 0;
         let End { ends, short, capped, checked } = End::judge(&answer, fetch, begins, from_start, paging, belief);
+        // A count that places an answer says itself that nothing is behind it: that is no second witness.
+        let checked = checked || (ends && counted);
         let usable = 0..answer.items.len();
         let used = answer.size.unwrap_or(u32::MAX).min(fetch.size().0);
         let asked_to = begins.saturating_add(u64::from(if paging.hidden { used } else { fetch.size().0 }));
@@ -428,8 +430,9 @@ fn count(neighbours: impl Iterator<Item = usize>) -> u32 {
 
 /// Where an answer is believed to begin: where it says so itself; else, of a page the size that was used counts: where
 /// fewer items came than were asked for, as many as were honoured in requests before, and the answer says that there is
-/// more, that number is the size. An answer that says it begins behind the place asked for is not believed.
-fn believed_begin(answer: &Answer, fetch: Slice, paging: &Paging, belief: Belief) -> u64 {
+/// more, that number is the size. An answer that says it begins behind the place asked for is not believed. Beside it,
+/// whether a count says that a page was cut short in silence, and so places it.
+fn believed_begin(answer: &Answer, fetch: Slice, paging: &Paging, belief: Belief) -> (u64, bool) {
     let (begins, ends) = plan::reach(fetch);
     let asked = fetch.size().0;
     let more = answer.more == Some(true) || answer.total.is_some_and(|total| total.value >= ends);
@@ -451,6 +454,7 @@ fn believed_begin(answer: &Answer, fetch: Slice, paging: &Paging, belief: Belief
     let is_last =
         |total: u64| (paging.repeats_last_page && total <= begins) || (is_cut && total < begins.saturating_add(count));
     let counted = answer.total.filter(|total| total.exact && is_last(total.value));
-    let last_page = counted.map(|total| total.value.saturating_sub(count));
-    Offset(believed.min(begins).min(last_page.unwrap_or(u64::MAX))).believed().0
+    let last_page = counted.map_or(u64::MAX, |total| total.value.saturating_sub(count));
+    let believed = believed.min(begins);
+    (Offset(believed.min(last_page)).believed().0, is_cut && last_page < believed)
 }
