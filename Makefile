@@ -100,6 +100,7 @@ fuzz: build-needs $(CARGO_FUZZ)
 # while the binaries are built; these are kept apart, for cargo builds others in their place.
 .PHONY: bench
 bench: build-needs openssl-needs
+	if pkg-config --exists libzstd; then export ZSTD_SYS_USE_PKG_CONFIG=1; fi; \
 	$(MAKE) --no-print-directory bench-servers & servers=$$!; \
 	cargo build --release --locked --features benches --bins; \
 	wait $$servers
@@ -128,7 +129,7 @@ build-needs:
 # Elsewhere than on Debian it is looked for, and else built.
 .PHONY: openssl-needs
 openssl-needs:
-	@if command -v apt-get >/dev/null; then $(call need,pkg-config --exists openssl,pkg-config libssl-dev) fi
+	@if command -v apt-get >/dev/null; then $(call need,pkg-config --exists openssl libzstd,pkg-config libssl-dev libzstd-dev) fi
 
 .PHONY: python-needs
 python-needs:

@@ -43,16 +43,46 @@ class Plan:
     rows: int
     # Whole walks of the table in each way.
     walks: int
+    # Whether our other envelopes are measured beside `standard`, and passing through.
+    every_peer: bool
     # Connections that are held idle, and requests that are held in flight.
     idle: int
     in_flight: int
-    # Seconds of load after which memory is looked at.
+    # Seconds of load after which memory is looked at, and seconds in which it must stay the same.
     load: int
+    still: float
 
 
-FULL = Plan(False, list(PARTS), list(servers.SIZES), 1, 5, 3, 1_000_000, 2, 10_000, 1_000, 120)
+FULL = Plan(
+    quick=False,
+    parts=list(PARTS),
+    sizes=list(servers.SIZES),
+    warm_up=1,
+    rounds=5,
+    seconds=3,
+    rows=1_000_000,
+    walks=2,
+    every_peer=True,
+    idle=10_000,
+    in_flight=1_000,
+    load=120,
+    still=2,
+)
 # Single steps take a build of their own.
-QUICK = Plan(True, [part for part in PARTS if part != "micro"], list(servers.SIZES), 0, 2, 1, 100_000, 1, 10_000, 100, 8)
+QUICK = dataclasses.replace(
+    FULL,
+    quick=True,
+    parts=[part for part in PARTS if part != "micro"],
+    warm_up=0,
+    rounds=2,
+    seconds=1,
+    rows=100_000,
+    walks=1,
+    every_peer=False,
+    in_flight=100,
+    load=5,
+    still=0.5,
+)
 
 
 def versions():

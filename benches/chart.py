@@ -93,12 +93,13 @@ class Scale:
 def cost(medians, quick):
     """`medians`: size -> peer -> CPU microseconds a request."""
     sizes = list(medians)
+    shown = {name: label for name, label in ROWS.items() if any(name in values for values in medians.values())}
     left, top, row, panel, gap = 226, 78, 26, 210, 26
     width = left + len(sizes) * (panel + gap) + 10
-    height = top + row * len(ROWS) + 46
+    height = top + row * len(shown) + 46
     drawing = Drawing(width, height, "CPU time of the proxy for a page, in microseconds (logarithmic scale; less is better)")
-    bottom = top + row * len(ROWS)
-    for index, (name, label) in enumerate(ROWS.items()):
+    bottom = top + row * len(shown)
+    for index, (name, label) in enumerate(shown.items()):
         ours = name in OUR_ROWS
         y = top + row * (index + 0.5) + 4
         drawing.text(left - 14, y, label, "end", INK if ours else MUTED, weight=600 if ours else 400)
@@ -110,7 +111,7 @@ def cost(medians, quick):
         for tick in scale.ticks():
             drawing.line(scale(tick), top, scale(tick), bottom)
             drawing.text(scale(tick), bottom + 18, f"{tick:,.0f}", "middle", MUTED, 11)
-        for index, name in enumerate(ROWS):
+        for index, name in enumerate(shown):
             y = top + row * (index + 0.5)
             drawing.line(begin, y, begin + panel, y)
             if name in values:

@@ -86,10 +86,10 @@ class Process:
         """Resident memory of all of it, in bytes."""
         return sum(int(status(process).get("VmRSS", "0 kB").split()[0]) * 1024 for process in self.tree())
 
-    def settled(self, most=15.0):
-        """Resident memory once it has stayed within 1 % for two seconds; after `most` seconds whatever it is then."""
+    def settled(self, still=2.0, most=15.0):
+        """Resident memory once it has stayed within 1 % for `still` seconds; after `most` seconds whatever it is then."""
         ends, since, level = time.monotonic() + most, time.monotonic(), self.resident()
-        while time.monotonic() < ends and time.monotonic() - since < 2:
+        while time.monotonic() < ends and time.monotonic() - since < still:
             time.sleep(0.1)
             now = self.resident()
             if abs(now - level) > level / 100:

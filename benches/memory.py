@@ -61,7 +61,7 @@ def is_open(connection):
         return True
 
 
-def idle(process, target, count):
+def idle(process, target, count, still):
     """Bytes with so many idle connections, each of which has had one answer; and after they were closed, and a few more
     pages were asked for: an allocator gives back what was freed a moment ago when it is used next, not by itself."""
     with contextlib.ExitStack() as stack:
@@ -69,27 +69,27 @@ def idle(process, target, count):
         for connection in connections:
             ask(connection, target)
             read(connection)
-        held = process.settled()
+        held = process.settled(still)
         assert all(map(is_open, connections)), "idle connections were closed before they were measured"
-    process.settled()
+    process.settled(still)
     for _ in range(A_FEW):
         with connected(process.port) as connection:
             ask(connection, target)
             read(connection)
-    return held, process.settled()
+    return held, process.settled(still)
 
 
-def in_flight(process, target, count, least):
+def in_flight(process, target, count, least, still):
     """Bytes while so many clients have asked for a page of a megabyte and read nothing; and after they have read it
     and gone."""
     with contextlib.ExitStack() as stack:
         connections = [stack.enter_context(connected(process.port, patient=False)) for _ in range(count)]
         for connection in connections:
             ask(connection, target)
-        held = process.settled()
+        held = process.settled(still)
         for connection in connections:
             assert read(connection) > least
-    return held, process.settled()
+    return held, process.settled(still)
 
 
 # Each connection asks for all sizes in turn.
@@ -103,7 +103,7 @@ end
 """
 
 
-def under_load(process, targets, seconds):
+def under_load(process, targets, seconds, still):
     """Bytes each half second while 32 connections ask for all these in turn; how many requests that were; and the bytes
     after it."""
     script = WORK / "rotate.lua"
@@ -118,7 +118,7 @@ def under_load(process, targets, seconds):
     said = child.stdout.read()
     assert child.returncode == 0 and "Non-2xx" not in said, said
     requests = next(int(line.split()[0]) for line in said.splitlines() if " requests in " in line)
-    return seen, requests, process.settled()
+    return seen, requests, process.settled(still)
 
 
 def run(plan):
@@ -131,20 +131,20 @@ def run(plan):
         for name, begin in starts.items():
             process, of = begin(upstream), measured[name]
             small, large = targets[name]
-            of["idle"].append(process.settled())
-            held, closed = idle(process, small, plan.idle)
+            of["idle"].append(process.settled(plan.still))
+            held, closed = idle(process, small, plan.idle, plan.still)
             of["connections"].append(held)
             of["closed"].append(closed)
             process.stop()
             process = begin(upstream)
-            held, after = in_flight(process, large, plan.in_flight, 900_000)
+            held, after = in_flight(process, large, plan.in_flight, 900_000, plan.still)
             of["in-flight"].append(held)
             of["read"].append(after)
             process.stop()
             print(f"  {name}: round {number + 1}", flush=True)
     process = servers.cursorgate(upstream)
     all_targets = [f"/{size}-{envelope}" for size in servers.SIZES for envelope in servers.ENVELOPES] + ["/forward/100k"]
-    load = under_load(process, all_targets, plan.load)
+    load = under_load(process, all_targets, plan.load, plan.still)
     process.stop()
     upstream.stop()
     return reported(plan, measured, load)

@@ -25,6 +25,10 @@ PEERS = {
 }
 
 
+# Ours that a quick run leaves out.
+BESIDE = ("forward", "page-info", "relay")
+
+
 class Peer:
     """One way to the same items: a process, and the target that it is asked for."""
 
@@ -35,8 +39,9 @@ class Peer:
         return f"http://127.0.0.1:{self.process.port}{self.target}"
 
 
-def start(sizes):
-    """All servers; for each size its peers, each of which was seen to give what it should."""
+def start(sizes, every_peer):
+    """All servers; for each size its peers, each of which was seen to give what it should. What the gateway does beside
+    `standard` is left out where not `every_peer` is measured."""
     upstream = servers.upstream()
     passing, lua = servers.nginx_pass(upstream), servers.nginx_lua(upstream)
     bare, gateway, express = servers.bare_pingora(upstream), servers.cursorgate(upstream), servers.express(upstream)
@@ -54,7 +59,7 @@ def start(sizes):
             peers.append(Peer(name, process, begin(process, f"/{size}", "limit", limit), "standard"))
         for peer in peers:
             check(peer, size, limit)
-        found[size] = peers
+        found[size] = [peer for peer in peers if every_peer or peer.name not in BESIDE]
     return found
 
 
@@ -136,8 +141,8 @@ def milliseconds(text):
 
 def run(plan):
     """Rounds of all peers in turn, so that a slow minute of the machine slows all of them."""
-    sizes = start(plan.sizes)
-    measured = {size: {peer.name: [] for peer in peers} for size, peers in sizes.items()}
+    sizes = start(plan.sizes, plan.every_peer)
+    measured = {size: {name: [] for name in PEERS if name in {peer.name for peer in peers}} for size, peers in sizes.items()}
     for size, peers in sizes.items():
         for peer in peers if plan.warm_up else ():
             load(peer, plan.warm_up)
@@ -158,8 +163,7 @@ def reported(plan, measured):
         kilobytes = len(servers.upstream_body(size)) / 1e3
         report.say(f"{size}: {SIZES[size][0]} items, {kilobytes:,.0f} KB from the upstream; {CONNECTIONS} connections")
         rows = []
-        for name in PEERS:
-            rounds = peers[name]
+        for name, rounds in peers.items():
             for key, unit in (("cpu", "\u00b5s"), ("rate", "1/s"), ("p50", "ms"), ("p99", "ms")):
                 report.measured(f"page-{size}/{name}/{key}", unit, [entry[key] for entry in rounds])
             middle = {key: statistics.median(entry[key] for entry in rounds) for key in rounds[0]}
@@ -170,9 +174,9 @@ def reported(plan, measured):
         cpu = {name: [entry["cpu"] for entry in rounds] for name, rounds in peers.items()}
         for other in ("bare-pingora", "nginx", "nginx-lua", "express"):
             report.compared(f"page-{size}/{other}", cpu["standard"], cpu[other])
-        report.compared(f"forward-{size}/bare-pingora", cpu["forward"], cpu["bare-pingora"])
-        for envelope in ("page-info", "relay"):
-            report.compared(f"{envelope}-{size}/standard", cpu[envelope], cpu["standard"])
+        for ours, other in (("forward", "bare-pingora"), ("page-info", "standard"), ("relay", "standard")):
+            if ours in cpu:
+                report.compared(f"{ours}-{size}/{other}", cpu[ours], cpu[other])
     medians = {
         size: {name: statistics.median(entry["cpu"] for entry in rounds) for name, rounds in peers.items()}
         for size, peers in measured.items()
