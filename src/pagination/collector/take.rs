@@ -223,11 +223,11 @@ impl Collector {
             });
         }
         if self.to_the_end && self.views.is_empty() {
-            self.more_before = match candidates.start > 0 {
-                false if view.from_start => Some(false),
-                // A count says that it begins at the very start, though it was asked for elsewhere: that is looked at.
-                false if view.begins == 0 => None,
-                _ => Some(true),
+            self.more_before = if candidates.start == 0 && view.from_start {
+                Some(false)
+            } else {
+                // Where a count says that it begins at the very start, though it was asked for elsewhere, that is looked at.
+                Some(true).filter(|_| candidates.start > 0 || view.begins > 0)
             };
         }
         if passed > 0 && !done_here {
@@ -310,9 +310,7 @@ impl Collector {
         }
         self.to_the_end = false;
         match self.taken.first().copied() {
-            Some(first)
-                if self.more_before != Some(false) && (self.taken.len() < self.limit || self.more_before.is_none()) =>
-            {
+            Some(first) if self.more_before.is_none_or(|more| more && self.taken.len() < self.limit) => {
                 self.retreat(first)?;
                 self.more_before = None;
                 Ok(Progress::More)
