@@ -265,9 +265,12 @@ impl World {
         Some(row)
     }
 
-    /// Puts a row in its place; where its id is taken, under the next free one.
+    /// Puts a row in its place; where its id is taken, under the next free one. Two rows with one id never have one place.
     fn insert(&mut self, plan: RowPlan) {
-        let row = self.created(plan);
+        let mut row = self.created(plan);
+        while self.state.rows.binary_search_by(|other| other.place.cmp(&row.place)).is_ok() {
+            row = self.created(row.plan);
+        }
         self.tell(|| format!("inserts {row}"));
         self.put(row);
     }

@@ -31,3 +31,23 @@ fn a_page_that_the_flipped_list_shows_too_is_no_page_that_comes_again() {
         }
     }
 }
+
+#[test]
+fn where_the_flipped_list_does_not_show_a_boundary_it_is_looked_for_where_it_was() {
+    for (count, before, place) in [(2_504, 4, 69), (2_504, 4, 3), (3_000, 600, 300), (3_000, 600, 330)] {
+        let strong = vec![key("rank", Kind::Number, Direction::Ascending)];
+        let mut list = List::new(strong, (0..count).map(|row| vec![whole(row)]));
+        (list.filters, list.order.ties) = (None, Ties::Ordered);
+        list.paging = Paging { end: EndEvidence::ShortPage, ..Paging::new(Family::Page, Sizes::Fixed(3)) };
+        let all = list.expected();
+        let anchor = Anchor {
+            keys: vec![KeyValue::Number((place - 1).to_string())],
+            id: KeyValue::Number(all[place - 1].clone()),
+        };
+        // All that came stands behind the place, or nearly all.
+        let hint = Hint { offset: Offset(place as u64 / 30 * 30 + 3), total: Some(before), ..Hint::default() };
+        let page = list.page(Target { position: Position::After(anchor), hint }, 1).unwrap();
+        assert_eq!(ids(&page), all[place..=place], "{place} of {count}");
+        assert!(page.requests <= 14, "{} requests: {:?}", page.requests, list.asked);
+    }
+}

@@ -70,6 +70,12 @@ impl Around {
         Sighting::At { passed: 0, stragglers: u32::try_from(moved).unwrap_or(u32::MAX) }
     }
 
+    /// Whether what came after the last of some items went by with it, so that a page behind them may show more marks.
+    #[must_use]
+    pub(super) fn goes_on_behind(&self, items: &[Mark]) -> bool {
+        items.last().is_some_and(|last| self.passed.contains(last) && self.passed.last() != Some(last))
+    }
+
     /// For each place, the longest chain of passed marks among the items before it.
     fn lengths_behind(&self, items: &[Mark]) -> Vec<usize> {
         let mut lengths = vec![0; self.passed.len() + 1];
@@ -139,6 +145,16 @@ mod tests {
             (&[], 0, Sighting::Nowhere),
         ] {
             assert_eq!(around.find(&marks(items), hint), expected, "{items:?}");
+        }
+    }
+
+    #[test]
+    fn the_next_page_may_show_what_was_beside_the_last_item() {
+        let around = Around { passed: marks(&[1, 2, 3]), ahead: vec![] };
+        for (items, expected) in
+            [(&[0, 1][..], true), (&[0, 2], true), (&[1, 0], false), (&[2, 3], false), (&[], false)]
+        {
+            assert_eq!(around.goes_on_behind(&marks(items)), expected, "{items:?}");
         }
     }
 

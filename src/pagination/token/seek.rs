@@ -10,6 +10,7 @@ use super::{
 };
 use crate::pagination::{
     fetch::Token,
+    mark::Mark,
     page::Unproven,
     position::Loop,
     refusal::Refusal,
@@ -43,7 +44,8 @@ pub(super) struct Seek {
     in_ties: bool,
     /// The anchor is not in view, and its ties go on beyond what was read.
     ties_go_on: bool,
-    /// Where the place is if the anchor is gone: in which sheet, after so many items; and whether that is amid ties.
+    /// Where the place is if the anchor is gone, or the next sheet shows no more marks: in which sheet, after so many items;
+    /// and whether that is amid ties.
     unless_seen: Option<((usize, usize), bool)>,
     /// How many items were looked at, onward and back.
     looked_at: [u32; 2],
@@ -201,16 +203,33 @@ impl Walk {
     }
 
     fn look_for_marks(mut self: Box<Self>, mut seek: Seek, around: Around, latest: usize) -> Result<Step, Refusal> {
-        let sheet = &seek.window[latest];
-        let marks = sheet.marks(&self.request.order, self.request.marker_of_target(), self.way);
+        let (order, marker) = (&self.request.order, self.request.marker_of_target());
+        // Sheets may be too short to show enough of the marks.
+        let first = seek.unless_seen.map_or(latest, |((sheet, _), _)| sheet);
+        let sheets = &seek.window[first..=latest];
+        let marks: Vec<Mark> = sheets.iter().flat_map(|sheet| sheet.marks(order, marker, self.way)).collect();
         let sighting = match seek.aligned {
             true => around.find_from_start(&marks),
             false => around.find(&marks, seek.believed(latest, self.way)),
         };
         match sighting {
+            Sighting::At { passed: 0, .. }
+                if seek.aligned
+                    && first == latest
+                    && around.goes_on_behind(&marks)
+                    && self.may_look_onward(&seek)
+                    && let Lead::Token(token) = sheets[0].lead(self.way, self.tokens(), self.request.paging.end) =>
+            {
+                (seek.around, seek.unless_seen) = (Some(around), Some(((first, 0), false)));
+                return self.look_onward(seek, token);
+            }
             Sighting::At { passed, stragglers } => {
                 self.stragglers = stragglers;
-                return self.found(seek, latest, passed);
+                let gone_by = sheets[0].len();
+                return match passed.checked_sub(gone_by) {
+                    Some(passed @ 1..) if first < latest => self.found(seek, latest, passed),
+                    _ => self.found(seek, first, passed),
+                };
             }
             Sighting::Disagreed => return self.lost(seek, Unproven::Position),
             Sighting::Nowhere => {}

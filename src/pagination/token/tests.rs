@@ -1,5 +1,4 @@
-//! Pages of small lists that stand still, each after a statement of the module's. What changes, and everything random,
-//! is the simulator's.
+//! Pages of small lists that stand still, each after a statement of the module's. All else is the simulator's.
 
 use std::sync::Arc;
 
@@ -228,6 +227,17 @@ fn what_was_served_long_ago_is_passed_over_where_later_sheets_show_the_marks() {
 }
 
 #[test]
+fn what_was_beside_a_mark_that_ends_its_sheet_is_looked_for_in_the_next_one() {
+    let mut list = Upstream::new(three_pages()).undeclared();
+    let next = list.page(&start(), 4).unwrap().next.unwrap();
+    list.pages[2] = given("b", &["1", "2"], Some("c"));
+    for (behind, expected) in [(["3", "4", "5"], "5"), (["6", "7", "8"], "1")] {
+        list.pages.splice(3.., [given("c", &behind, None)]);
+        assert_eq!(ids(&list.page(&next, 1).unwrap()), [expected], "{behind:?}");
+    }
+}
+
+#[test]
 fn what_is_shown_late_before_the_page_is_on_the_page_before() {
     let mut list = Upstream::new(three_pages());
     let next = list.page(&start(), 3).unwrap().next.unwrap();
@@ -278,7 +288,6 @@ fn a_page_that_lost_its_place_is_looked_for_in_the_page_before() {
         list.pages[1].items = vec![("", "6"), ("", "7")];
         list.pages[2] = given("b", &["8"], None);
         list.pages.push(Given { asked: ("p", true), ..given("", &["2", "3", "4", "5"], Some("a")) });
-        list.pages.last_mut().unwrap().asked = ("p", true);
         assert_eq!(ids(&list.page(&next, 3).unwrap()), ["4", "5", "6"], "declared: {declared}");
         let expected: &[&str] = if declared { &["a", "<p"] } else { &["a", "b", "<p"] };
         assert_eq!(list.asked(), expected, "declared: {declared}");

@@ -37,6 +37,16 @@ impl State {
             // The end, or a silent cap. What lies behind tells.
             return self.doubt(short, short.last, Held::Here(view));
         }
+        if first && asked.flipped.is_some_and(|total| self.total != Some(total)) {
+            // Counted from the end as it was. Had the list changed before the boundary alone, it would be here: so it is
+            // looked for where it was, and not from here on.
+            let mut search = self.search;
+            search.bound(side, view.begins, view.behind());
+            if search.allows(self.collector.offset()) {
+                self.search = search;
+                return self.ask_window();
+            }
+        }
         let before = self.search;
         self.search.missed(side, view.begins, view.behind());
         // What the flipped list shows stands at another place of the list, which may well show the same.

@@ -45,9 +45,9 @@ impl Search {
         self.side
     }
 
-    /// The boundary is on this side of an answer between these offsets.
-    pub(super) fn missed(&mut self, side: Side, begins: u64, behind: u64) {
-        let before = (self.low, self.high);
+    /// The boundary is on this side of an answer between these offsets, which was not looked at because of where the
+    /// boundary was believed to be.
+    pub(super) fn bound(&mut self, side: Side, begins: u64, behind: u64) {
         match side {
             Side::Right => {
                 self.low = Some(behind);
@@ -58,6 +58,12 @@ impl Search {
                 self.low = self.low.filter(|low| *low <= begins);
             }
         }
+    }
+
+    /// The boundary is on this side of an answer between these offsets.
+    pub(super) fn missed(&mut self, side: Side, begins: u64, behind: u64) {
+        let before = (self.low, self.high);
+        self.bound(side, begins, behind);
         let contradicted = before.0.is_some() && self.low.is_none() || before.1.is_some() && self.high.is_none();
         if self.side.is_none() || contradicted {
             (self.side, self.strides) = (Some(side), 0);

@@ -77,7 +77,8 @@ pub(crate) fn check_refusal(
     // Only who goes back to a place of before asks for a token twice.
     let forgets =
         traits.lasts.is_some() || traits.place == Place::Item || (traits.single_use && scenario.style == Style::Wander);
-    let no_way_back = traits.single_use || (!traits.backward && (changed || limit > at.limit));
+    // Of a sheet of which items are hidden too little may be left.
+    let no_way_back = traits.single_use || (!traits.backward && (changed || limit > at.limit || traits.hidden > 0));
     let (cause, allowed, unneeded) = match refusal {
         Refusal::TokenGone => ("token gone", gone && forgets, false),
         // Of a list that grows with every answer, pages of one item may show the same one again and again.
