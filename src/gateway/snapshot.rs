@@ -322,7 +322,7 @@ mod tests {
     #[test]
     fn what_was_learnt_outlives_a_reload_of_the_same_route() {
         let first = build("127.0.0.1:1", "", None).unwrap();
-        let learnt = Learnt { honoured: 100, cap: Some(100) };
+        let learnt = Learnt { honoured: 100, cap: Some(100), run: 7 };
         first.routes[0].list.as_ref().unwrap().learning.add(learnt);
         for (peer, known) in [("127.0.0.1:1", learnt), ("127.0.0.1:2", Learnt::default())] {
             let next = build(peer, "", Some(&first)).unwrap();

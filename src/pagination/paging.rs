@@ -87,8 +87,8 @@ impl Paging {
     }
 }
 
-/// What was learnt of an upstream's route so far, in this process. Facts only grow; merging is taking the greatest
-/// `honoured` and the newest `cap`.
+/// What was learnt of an upstream's route so far, in this process. Merging is taking the greatest `honoured`, the newest
+/// `cap`, and of `run` the newest, or nearly what was known where that is more: long runs are seldom alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Learnt {
     /// The largest size that an answer ever filled exactly: sizes up to it are honoured. An answer of another number of
@@ -96,4 +96,6 @@ pub struct Learnt {
     pub honoured: u32,
     /// A cap that the upstream applies in silence, once it was seen: more was asked, and more was there.
     pub cap: Option<u32>,
+    /// How many items the longest run of equal strong keys has that the answers of a page showed; 0: not known.
+    pub run: u32,
 }

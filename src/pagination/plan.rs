@@ -172,7 +172,9 @@ pub(super) fn confirmations(
             let room = |size: &u32| u64::from(*size) - last % u64::from(*size);
             let sizes = || sizes.between(2, LARGEST).rev().filter(holds).take(TRIED);
             let seen = |size: &u32| last % u64::from(*size) + 1 < honoured;
-            if let Some(size) = sizes().filter(seen).max_by_key(room) {
+            // A size that is honoured stands where it is believed to stand.
+            let best = |size: &u32| (u64::from(*size) <= honoured, room(size));
+            if let Some(size) = sizes().filter(seen).max_by_key(best) {
                 return Some(vec![page_with(last, size)]);
             }
             let before = |size: &u32| last >= u64::from(*size);

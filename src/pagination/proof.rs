@@ -56,6 +56,8 @@ pub(super) struct View {
     hides: bool,
     /// The items by place, where that is not the upstream's own sequence.
     arrangement: Option<Vec<u32>>,
+    /// How many items the longest run of equal strong keys has, as far as it is in view; 0 where that was not looked at.
+    pub(super) longest_run: u32,
     /// The places that can be used: all of them, or those in runs that are seen closed.
     pub(super) usable: Range<usize>,
     /// Those of them that could be used if nothing was assumed.
@@ -135,6 +137,7 @@ impl View {
             falls_short: false,
             hides,
             arrangement: None,
+            longest_run: 0,
             sure: usable.clone(),
             usable,
         };
@@ -192,6 +195,7 @@ impl View {
             falls_short: later.falls_short,
             hides,
             arrangement: None,
+            longest_run: 0,
             sure: usable.clone(),
             usable,
         };
@@ -234,6 +238,7 @@ impl View {
                 && begins == number.0.saturating_mul(u64::from(used))),
             hides: paging.hidden,
             arrangement: None,
+            longest_run: 0,
             sure: usable.clone(),
             usable,
         }

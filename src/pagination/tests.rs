@@ -373,7 +373,7 @@ fn what_is_refused_is_nearest_to_a_place_in_the_list() {
     for hinted in [21, 40, 105] {
         let rows = (0..14).map(|row| ((row / 4).to_string(), (100 + row).to_string()));
         let mut list = List { cap: 2, ..List::new(Family::Page, rows) };
-        list.learnt = Learnt { honoured: 2, cap: Some(2) };
+        list.learnt = Learnt { honoured: 2, cap: Some(2), ..Learnt::default() };
         let anchor = Anchor { keys: vec![KeyValue::Number("2".into())], id: KeyValue::Number("109".into()) };
         let hint = Hint { offset: Offset(hinted), run: 2, ..Hint::default() };
         match list.page(Target { position: Position::After(anchor), hint }, 1) {

@@ -163,7 +163,7 @@ pub(super) fn resolve(request: PageRequest, ground: Ground) -> Step {
         asked: Vec::new(),
         purpose: Purpose::Window,
         requests: 0,
-        learnt: request.learnt,
+        learnt: Learnt { run: 0, ..request.learnt },
         uncapped: false,
         search: Search::default(),
         searching: false,

@@ -107,7 +107,7 @@ fn page(list: &List, forward: bool) -> Result<(Page, u64), String> {
     let target = Target { position, hint: Hint { offset: Offset(offset), total, ..Hint::default() } };
     let marker = Marker::new(|_| Mark::of(0));
     let mut request = PageRequest::new(target, LIMIT, order(), list.paging(), marker);
-    request.learnt = Learnt { honoured: CAP, cap: None };
+    request.learnt = Learnt { honoured: CAP, ..Learnt::default() };
     request.search_budget = 64;
     request.tells_total = list.tells_total;
     let (mut step, mut requests) = (resolve(request), 0);

@@ -45,12 +45,13 @@ const fn bound(first: u32, later: f64, worst: u32, last: u32) -> Bound {
 
 const ONE: Bound = bound(1, 1.0, 1, 1);
 
-/// A list of so many rows, two to each key where ties are loose, all keys different where they are not.
-fn scenario(rows: u32, limit: u32, ties: Ties, traits: Traits) -> Scenario {
+/// A list of so many rows, `run` to each key: with one of each the upstream orders them, more come in any sequence.
+fn scenario(rows: u32, limit: u32, run: u32, traits: Traits) -> Scenario {
     let width = rows.max(1);
+    let ties = if run == 1 { Ties::Ordered } else { Ties::Unordered };
     let row = |index: u32| {
-        let key = if ties == Ties::Ordered { index } else { index / 5 };
-        RowPlan { id: index, keys: [Some(i64::from(key)), None], parts: [0; 2], spoilt: None }
+        let keys = [Some(i64::from(index / run)), None];
+        RowPlan { id: index, keys, parts: [0; 2], spoilt: None }
     };
     Scenario {
         regime: Regime::InReach,
@@ -88,13 +89,15 @@ fn counting(mut scenario: Scenario) -> Scenario {
 fn cases() -> Vec<(&'static str, Scenario, Bound)> {
     let (offset, page) = (|cap| Traits::plain(Family::Offset, cap), |cap| Traits::plain(Family::Page, cap));
     let sized = |sizes: Sizes, cap: u32, flips: bool| Traits { sizes, flips, ..Traits::plain(Family::Page, cap) };
-    let tied = |rows, limit, traits| scenario(rows, limit, Ties::Ordered, traits);
+    let tied = |rows, limit, traits| scenario(rows, limit, 1, traits);
     let listed = Sizes::Listed(vec![10, 25, 50, 100]);
     vec![
         ("offset, limit up to cap - 2", tied(1_003, 20, offset(100)), ONE),
         ("offset, a list of one short page", tied(15, 20, offset(100)), bound(2, 0.0, 0, 2)),
         ("offset, limit = cap", tied(1_003, 20, offset(20)), bound(2, 2.0, 2, 2)),
-        ("offset, loose ties", scenario(1_003, 20, Ties::Unordered, offset(100)), bound(1, 1.05, 2, 2)),
+        ("offset, loose ties", scenario(1_003, 20, 5, offset(100)), bound(1, 1.05, 2, 2)),
+        ("offset, loose ties, 40 to a key", scenario(4_003, 100, 40, offset(500)), bound(2, 1.05, 2, 2)),
+        ("page, loose ties, 40 to a key", scenario(4_003, 100, 40, page(500)), bound(2, 1.05, 2, 2)),
         ("page, cap of 5 limits", tied(1_003, 20, page(100)), ONE),
         ("page, cap of 2.5 limits", tied(1_003, 20, page(50)), ONE),
         ("page, cap of 2 limits", tied(1_003, 20, page(40)), bound(1, 1.2, 2, 2)),
@@ -116,8 +119,13 @@ fn cases() -> Vec<(&'static str, Scenario, Bound)> {
         ("keyset, inclusive, by page", tied(1_003, 20, filtered(Family::Page, 100, INCLUSIVE, false)), ONE),
         (
             "keyset, inclusive, loose ties",
-            scenario(1_003, 20, Ties::Unordered, filtered(Family::Offset, 100, INCLUSIVE, false)),
+            scenario(1_003, 20, 5, filtered(Family::Offset, 100, INCLUSIVE, false)),
             bound(1, 1.05, 2, 2),
+        ),
+        (
+            "keyset, inclusive, 40 to a key",
+            scenario(4_003, 100, 40, filtered(Family::Offset, 500, INCLUSIVE, false)),
+            bound(2, 1.05, 2, 2),
         ),
         ("keyset, alternatives", tied(1_003, 20, filtered(Family::Offset, 100, LEGS, true)), ONE),
         ("keyset, exclusive", tied(1_003, 20, filtered(Family::Offset, 100, LEGS, false)), bound(1, 2.0, 2, 2)),

@@ -14,8 +14,8 @@ const LOOSE_MOST: u64 = 1_000;
 
 impl Collector {
     /// The window of believed offsets to ask for: the anchor (or its whole run), the items needed, and one beyond; with
-    /// so much of a margin on both sides.
-    pub(in crate::pagination) fn window(&self, margin: u64) -> Window {
+    /// so much of a margin on both sides. Runs of ties are believed to have up to `run` items; 0: that is not known.
+    pub(in crate::pagination) fn window(&self, margin: u64, run: u64) -> Window {
         let loose = self.is_loose();
         let margin = if loose { margin.max(MARGIN) } else { margin };
         let (from, to) = match self.boundary {
@@ -35,7 +35,8 @@ impl Collector {
             window.behind = 2 * margin + self.beside();
         }
         if loose {
-            let least = LOOSE_LEAST.saturating_sub(to - from).max(margin);
+            let run = if run > 0 { run.saturating_add(margin).min(LOOSE_MOST) } else { margin };
+            let least = LOOSE_LEAST.saturating_sub(to - from).max(run);
             match self.growth() {
                 Growth::Rightward => window.behind = window.behind.max(least),
                 Growth::Leftward => window.before = window.before.max(least),

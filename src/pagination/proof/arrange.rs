@@ -50,6 +50,7 @@ impl View {
     /// A run of equal strong keys: puts it in order, and leaves it out of what can be used where an edge may cut it.
     fn close_run(&mut self, order: &Order, run: Range<usize>) -> Result<(), Unsorted> {
         let Range { start, end } = run;
+        self.longest_run = self.longest_run.max(u32::try_from(end - start).unwrap_or(u32::MAX));
         if end - start > 1 {
             self.arrange_run(order, start..end)?;
         }

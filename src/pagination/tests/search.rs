@@ -79,7 +79,7 @@ impl Numbers {
             ..Paging::new(self.family, Sizes::Free { least: 1, most: Some(self.cap) })
         };
         let request = PageRequest {
-            learnt: Learnt { honoured: self.cap, cap: None },
+            learnt: Learnt { honoured: self.cap, ..Learnt::default() },
             ..PageRequest::new(Target { position, hint }, limit, order, Arc::new(paging), Marker::new(|_| Mark::of(0)))
         };
         let mut step = resolve(request);

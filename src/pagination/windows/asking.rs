@@ -39,8 +39,8 @@ impl State {
                 Next::Around(window) => window,
                 Next::Probe(slice) => return self.ask_slice(slice),
             },
-            (false, Family::Offset) => self.collector.window(plan::MARGIN),
-            (false, _) => self.collector.window(0),
+            (false, Family::Offset) => self.window(plan::MARGIN),
+            (false, _) => self.window(0),
         };
         let left = self.requests_left();
         self.ask_around(window, left)
@@ -58,6 +58,11 @@ impl State {
         self.ask(slices.into_iter().map(Asked::from).collect(), Purpose::Window)
     }
 
+    /// The window around where the boundary is believed to be, with so much of a margin on both sides.
+    pub(super) fn window(&self, margin: u64) -> Window {
+        self.collector.window(margin, self.learnt.run.max(self.request.learnt.run).into())
+    }
+
     /// Where to look next for a boundary that was looked for in vain.
     fn aim(&mut self) -> Next {
         let widest = plan::most(&self.request.paging, self.cap);
@@ -67,7 +72,7 @@ impl State {
         match self.search.aim(widest, widest.saturating_sub(lead + tail), self.total) {
             Aim::At(offset) => {
                 self.collector.believe(offset);
-                Next::Around(self.collector.window(widest))
+                Next::Around(self.window(widest))
             }
             Aim::Among { first, last, nearest } => {
                 let (from, to) = (first.saturating_sub(lead), last.saturating_add(tail));

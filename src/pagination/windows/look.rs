@@ -106,7 +106,7 @@ impl State {
                 self.assume_end_of(&mut view);
             }
             self.suspect(&view, confirming);
-            self.note_end(&view);
+            self.note(&view);
             let (short, growth) = (Short::of(&view, fetch.slice), self.collector.growth());
             if self.may_be_repeated(&view) {
                 return self.missed(Box::new(view), fetch, Side::Left);
@@ -164,8 +164,9 @@ impl State {
         room && view.ends && self.repeats && self.collector.seeks_the_end() && self.collector.len() == 0
     }
 
-    /// Where the list is believed to end.
-    pub(super) fn note_end(&mut self, view: &View) {
+    /// Where the list is believed to end, and how long its runs of ties are.
+    pub(super) fn note(&mut self, view: &View) {
+        self.learnt.run = self.learnt.run.max(view.longest_run);
         if !view.is_empty() && !view.short {
             // Where a page of another size than was asked for stands, nothing says.
             self.seen_to = self.seen_to.max(view.behind());

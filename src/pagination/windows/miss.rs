@@ -66,7 +66,7 @@ impl State {
             return self.ask_window();
         };
         self.collector.believe(offset);
-        let window = self.collector.window(plan::most(&self.request.paging, self.cap));
+        let window = self.window(plan::most(&self.request.paging, self.cap));
         // The total may have changed on both sides: further answers around the wrong place would be lost once more.
         self.ask_around(window, 1)
     }

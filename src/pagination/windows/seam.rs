@@ -91,7 +91,7 @@ impl State {
             Read::Between(held, middle) => {
                 let again = answers.pop().and_then(|answer| self.view(answer, twice.into(), false).ok());
                 let Some(again) = again else { return self.again() };
-                self.note_end(&again);
+                self.note(&again);
                 if !self.is_the_same(&held, &again) {
                     return self.torn(twice, again);
                 }
@@ -123,7 +123,7 @@ impl State {
     }
 
     fn take_joined(mut self: Box<Self>, joined: View, twice: Slice) -> Step {
-        self.note_end(&joined);
+        self.note(&joined);
         match self.collector.take(joined) {
             Ok(Progress::Done) => self.serve(false),
             Ok(Progress::More) => {
