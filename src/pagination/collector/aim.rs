@@ -35,8 +35,8 @@ impl Collector {
             window.behind = 2 * margin + self.beside();
         }
         if loose {
-            let run = if run > 0 { run.saturating_add(margin).min(LOOSE_MOST) } else { margin };
-            let least = LOOSE_LEAST.saturating_sub(to - from).max(run);
+            let run = run.saturating_add(MARGIN).min(LOOSE_MOST);
+            let least = LOOSE_LEAST.saturating_sub(to - from).max(margin).max(run);
             match self.growth() {
                 Growth::Rightward => window.behind = window.behind.max(least),
                 Growth::Leftward => window.before = window.before.max(least),

@@ -88,6 +88,9 @@ fn a_confirmation_shows_the_last_item_and_the_place_behind_it() {
     }
     assert_eq!(confirmation(&free(Family::Page, 100), None, 2, 1), None);
     assert!(confirmation(&free(Family::Offset, 100), None, 0, 5).is_some());
+    // Of a page of a size that is not honoured nobody knows where it stands.
+    assert_eq!(confirmation(&free(Family::Page, 100), None, 7, 17), Some(page_with(17, 7)));
+    assert_eq!(confirmation(&free(Family::Page, 100), None, 2, 17), Some(page_with(17, 17)));
 }
 
 #[test]
