@@ -50,9 +50,15 @@ impl State {
             let growth = self.page.growth();
             return self.look_beyond(growth);
         }
-        let covered = self.covered(view);
-        let total = view.answer.total.map(|total| total.value);
-        let mut search = Search::new(self.offset, covered, u64::from(self.request.search_items));
+        let (total, end) = (view.answer.total.map(|total| total.value), self.covered(view));
+        // Where nothing came of the place that was asked for last, the search begins where something did: by offsets, for
+        // under a silent cap a page is another page.
+        let nearest = sightings.last_with_items().filter(|_| self.request.paging.family == Family::Offset);
+        let begin = nearest.filter(|_| view.is_empty()).map_or(end, |view| self.covered(view));
+        let mut search = Search::new(self.offset, begin, u64::from(self.request.search_items));
+        if end.ends && end.from == end.to {
+            search.believe_end(end.from);
+        }
         if let Some(total) = total.filter(|_| self.request.paging.hidden) {
             // Empty answers don't tell where a list ends some of whose items are hidden.
             search.believe_end(total.saturating_add(MARGIN));
@@ -65,6 +71,9 @@ impl State {
         }
         self.search = Some(search);
         self.searched = true;
+        if end.ends {
+            self.unguess_cap();
+        }
         self.look_elsewhere()
     }
 
@@ -85,9 +94,8 @@ impl State {
                 }
                 if cap.is_some() {
                     (self.sizes.cap, self.guessed_cap) = (cap, true);
-                } else if covered.ends && self.guessed_cap && self.sizes.cap > Some(self.sizes.learnt.honoured) {
-                    // It was the end that made an answer short.
-                    (self.sizes.cap, self.guessed_cap) = (self.request.learnt.cap, false);
+                } else if covered.ends {
+                    self.unguess_cap();
                 }
                 // Under a cap what was to be shown may be in another slice.
                 let falls_short = !covered.ends && !(covered.from..covered.to).contains(&probe.new);
@@ -113,6 +121,13 @@ impl State {
         let counted = view.answer.total.is_some_and(|total| total.value == view.reaches());
         let is_fixed = counted || matches!(self.request.paging.sizes, Askable::Fixed(_));
         (falls_short && view.short && !view.is_empty() && is_new && !is_fixed).then_some(count)
+    }
+
+    /// It was the end that made an answer short, and no cap, unless answers were as long as that.
+    fn unguess_cap(&mut self) {
+        if self.guessed_cap && self.sizes.cap > Some(self.sizes.learnt.honoured) {
+            (self.sizes.cap, self.guessed_cap) = (self.request.learnt.cap, false);
+        }
     }
 
     /// What an answer tells a search.

@@ -107,6 +107,11 @@ impl Sightings {
         self.views.last().map(|(view, _)| view)
     }
 
+    /// The last of them that has any items.
+    pub(super) fn last_with_items(&self) -> Option<&View> {
+        self.views.iter().rev().map(|(view, _)| view).find(|view| !view.is_empty())
+    }
+
     /// Whether the upstream ignores where its answers are asked to begin: what was asked for behind the first of them is
     /// that one again, which does not end the list.
     pub(super) fn begin_anywhere(&self) -> bool {

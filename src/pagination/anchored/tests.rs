@@ -353,6 +353,21 @@ fn what_a_silent_cap_leaves_out_of_a_search_is_asked_for_again() {
 }
 
 #[test]
+fn what_the_end_makes_short_is_no_cap_and_where_the_search_begins() {
+    for family in FAMILIES {
+        for (total, hint) in [(false, 122), (false, 126), (true, 122), (true, 126), (true, 200)] {
+            // What was passed last was moved to the end, two others are gone, and all of it lies before its hint.
+            let items = (300..410).chain([207, 205]).chain(216..223).chain([215]);
+            let items = items.map(|id| (Some(id.to_string()), String::new()));
+            let mut list = List { total, ..List::new(family, items) };
+            let page = list.page(amid(&[213, 214, 215], &[207, 205], hint), 2).unwrap();
+            assert_eq!(texts(&page), ["207", "205"], "{family:?}, total {total}, at {hint}");
+            assert!(list.requests < 8, "{family:?}, total {total}, at {hint}: {}", list.requests);
+        }
+    }
+}
+
+#[test]
 fn a_place_behind_a_page_that_was_capped_in_silence_is_believed_where_it_is() {
     for total in [false, true] {
         for cap in [8, 10, 13, 20] {
