@@ -24,6 +24,12 @@ use super::{clock, reload::Reloader};
 /// How often it is looked whether the last request is done.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// How often the allocator is brought to give back what was freed.
+const GIVE_BACK: Duration = Duration::from_secs(1);
+
+/// More than mimalloc keeps in pages that it shares among allocations.
+const LARGE: usize = 4 << 20;
+
 /// What the process is doing, shared by all its parts.
 #[derive(Clone, Debug, Default)]
 pub struct Vitals {
@@ -128,6 +134,7 @@ pub fn run(servers: Servers, vitals: &Vitals, grace: Duration, reloader: Option<
                 _ = signals.reload.recv() => if let Some(reloader) = reloader {
                     reloader.reload();
                 },
+                () = tokio::time::sleep(GIVE_BACK) => give_back(),
                 _ = signals.terminate.recv() => break,
                 _ = signals.quit.recv() => break,
                 _ = signals.interrupt.recv() => {
@@ -147,6 +154,13 @@ pub fn run(servers: Servers, vitals: &Vitals, grace: Duration, reloader: Option<
         }
         Ok(())
     })
+}
+
+/// Lets the allocator return memory to the system. mimalloc does so a second after it was freed at the earliest, and only
+/// when a page of its own is freed: what a burst of connections took would stay for as long as little happens. Nothing is
+/// written to this one.
+fn give_back() {
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(LARGE)));
 }
 
 /// Returns when nothing was in flight in two looks, so that a request which was just accepted is seen, or when the
