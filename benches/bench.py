@@ -76,12 +76,12 @@ QUICK = dataclasses.replace(
     warm_up=0,
     rounds=2,
     seconds=1,
-    rows=100_000,
+    rows=50_000,
     walks=1,
     every_peer=False,
     in_flight=100,
-    load=5,
-    still=0.5,
+    load=3,
+    still=0.3,
 )
 
 
