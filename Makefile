@@ -40,6 +40,8 @@ CARGO_FUZZ := $(FUZZ_ROOT)/bin/cargo-fuzz
 FUZZED := scan cursor link
 
 BENCH_EXPRESS := $(CURDIR)/target/bench/express
+BENCH_QUICK := $(filter-out 0,$(QUICK))
+BENCH_PROFILE := $(if $(BENCH_QUICK),quick,release)
 
 # $(call need,PROBE,PACKAGES): where the probe fails, installs Debian packages; elsewhere says which are missing.
 define need
@@ -68,7 +70,7 @@ test: lint test-env
 lint: build-needs $(CARGO_DENY)
 	@cargo fmt --version >/dev/null && cargo clippy --version >/dev/null || rustup component add rustfmt clippy
 	cargo fmt --check
-	cargo clippy --locked --all-targets --features benches -- -D warnings
+	cargo clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
 	"$(CARGO_DENY)" --locked check bans licenses sources
 	@# The advisory database is a Git repository: the one thing here that can't come from a package registry.
@@ -102,11 +104,11 @@ fuzz: build-needs $(CARGO_FUZZ)
 bench: build-needs openssl-needs
 	if pkg-config --exists libzstd; then export ZSTD_SYS_USE_PKG_CONFIG=1; fi; \
 	$(MAKE) --no-print-directory bench-servers & servers=$$!; \
-	cargo build --release --locked --features benches --bins; \
+	cargo build --profile $(BENCH_PROFILE) --locked --workspace --bins; \
 	wait $$servers
 	mkdir -p target/bench/bin
-	cp -f target/release/cursorgate target/release/bare-pingora target/bench/bin
-	python3 benches/bench.py $(if $(filter-out 0,$(QUICK)),--quick) $(PARTS)
+	cp -f $(addprefix target/$(BENCH_PROFILE)/,cursorgate bare-pingora) target/bench/bin
+	python3 benches/bench.py $(if $(BENCH_QUICK),--quick) $(PARTS)
 
 .PHONY: bench-servers
 bench-servers: bench-needs $(TEST_ENV)/python.installed $(BENCH_EXPRESS).installed | postgres-needs
