@@ -205,3 +205,23 @@ fn many_clients_at_once_get_their_own_pages() {
         }
     });
 }
+
+/// Nothing is asked for once they have closed: it is given back all the same.
+#[test]
+fn what_many_connections_took_is_given_back() {
+    const CONNECTIONS: usize = 400;
+    let upstream = Upstream::start(serve(users(60)));
+    // Each thread keeps a little.
+    let setup = Setup { more: "[server]\nthreads = 1", ..PLAIN };
+    let gateway = Gateway::start(&setup.configuration(upstream.address));
+    assert_eq!(gateway.get("/users?limit=20").outcome(), "200");
+    let alone = gateway.resident_memory();
+    let mut connections = (0..CONNECTIONS).map(|_| gateway.connect()).collect::<Vec<_>>();
+    for connection in &mut connections {
+        assert_eq!(connection.request("GET", "/users?limit=20", &[], b"").expect("a page").outcome(), "200");
+    }
+    let grown = gateway.resident_memory() - alone;
+    assert!(grown > 8 << 20, "{CONNECTIONS} connections take {grown} bytes: too few to see what is given back");
+    drop(connections);
+    eventually("half of it is given back", || (gateway.resident_memory() < alone + grown / 2).then_some(()));
+}

@@ -208,8 +208,17 @@ impl Gateway {
 
     /// The largest memory that the process has had resident, in bytes.
     pub(crate) fn peak_memory(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    /// The memory that the process has resident, in bytes.
+    pub(crate) fn resident_memory(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    fn memory(&self, which: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux says it");
+        let line = status.lines().find_map(|line| line.strip_prefix(which)).expect("Linux says it");
         line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number of KiB") * 1024
     }
 
