@@ -3,7 +3,8 @@
 #   docker build -t cursorgate .
 #   docker run -p 8080:8080 -e CURSORGATE_KEY -v "$PWD/cursorgate.toml:/etc/cursorgate/cursorgate.toml:ro" cursorgate
 #
-# Inside a container listeners are at 0.0.0.0, and the admin listener, which the health check asks, at 127.0.0.1.
+# Inside a container listeners are at 0.0.0.0, and the admin listener, which the health check asks, at 127.0.0.1:
+# without [admin] in the configuration the container is never healthy.
 
 FROM rust:1.95-bookworm AS build
 # zlib-ng is built with CMake, OpenSSL from source; Perl, make and a C compiler are in the image.
@@ -14,6 +15,8 @@ RUN apt-get update \
 WORKDIR /build
 # The dependencies alone first: this layer stays until the lock file changes.
 COPY Cargo.toml Cargo.lock ./
+# A member of the workspace, and no part of the image.
+COPY benches/peers/bare-pingora benches/peers/bare-pingora
 RUN mkdir src \
     && touch src/lib.rs \
     && echo 'fn main() {}' >src/main.rs \

@@ -75,7 +75,8 @@ pub(super) enum Command {
     #[command(after_help = "EXAMPLES:\n  export CURSORGATE_KEY=$(cursorgate keygen)\n  \
                             umask 077 && cursorgate keygen > cursor.key\n\n\
                             To rotate: add the new key under a new id, reload everywhere; then make it signing_key,\n\
-                            reload; remove the old one when its cursors may end.")]
+                            reload; remove the old one when its cursors may end. A running process sees new files, and\n\
+                            no new environment: keys from `env:` need a restart.")]
     Keygen,
     /// Look into cursors.
     #[command(subcommand)]

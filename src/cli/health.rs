@@ -30,18 +30,22 @@ pub(super) fn run(config: &Path, address: Option<SocketAddr>) -> Result<(), Fail
     }
 }
 
-/// The admin listener of a configuration.
+/// The admin listener of a configuration. What else is wrong with the file says nothing about the process, which goes on
+/// with what it has read before.
 fn configured(path: &Path) -> Result<SocketAddr, Failure> {
-    let (settings, diagnostics) = config::load(path, &ProcessEnvironment);
-    let Some(settings) = settings else {
-        report::diagnostics(&diagnostics);
-        return Err(Failure::mistaken(""));
-    };
-    let admin = settings.admin.ok_or_else(|| {
-        let path = path.display();
-        Failure::mistaken(format!("{path} has no [admin] listener: add address = \"127.0.0.1:9180\" under [admin]"))
-    })?;
-    Ok(admin.address)
+    let (admin, diagnostics) = config::load_admin(path, &ProcessEnvironment);
+    match admin {
+        Some(admin) => Ok(admin.address),
+        None if diagnostics.has_errors() => {
+            report::diagnostics(&diagnostics);
+            Err(Failure::mistaken(""))
+        }
+        None => {
+            let path = path.display();
+            let missing = "has no [admin] listener: add address = \"127.0.0.1:9180\" under [admin]";
+            Err(Failure::mistaken(format!("{path} {missing}")))
+        }
+    }
 }
 
 /// Where to reach a listener on this machine: one on all addresses is asked on the loopback.

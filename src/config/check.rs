@@ -24,7 +24,7 @@ use super::{
     Environment, FILE_SIZE_MAX,
     diagnostic::{Diagnostics, Located, Location},
     secret::Secret,
-    settings::Settings,
+    settings::{AdminSettings, Settings},
     syntax,
     written::Written,
 };
@@ -68,6 +68,11 @@ pub(super) fn settings(root: &Written, context: &mut Context<'_>) -> Option<Sett
     Some(Settings { server, listeners, admin, log, cursor, caches, upstreams, routes, own_dialects, own_envelopes })
 }
 
+/// The admin listener alone.
+pub(super) fn admin(root: &Written, context: &mut Context<'_>) -> Option<AdminSettings> {
+    server::admin(root, &[], context)
+}
+
 impl Context<'_> {
     /// Reports that something was not written.
     fn missing(&mut self, at: Location, message: impl Into<String>, help: impl Into<String>) {
@@ -76,12 +81,14 @@ impl Context<'_> {
         }
     }
 
-    /// Opens `env:NAME` or `file:PATH`: its bytes without the line end.
-    fn secret(&mut self, reference: &Located<String>) -> Option<Secret> {
+    /// Opens `env:NAME` or `file:PATH`: its bytes without the line end. `hint` says where one is had from.
+    fn secret(&mut self, reference: &Located<String>, hint: &str) -> Option<Secret> {
         let opened = match reference.value.split_once(':') {
-            Some(("env", name)) => self.environment.variable(name).map(String::into_bytes).ok_or_else(|| {
-                (format!("the environment has no {name}"), format!("set {name}; `cursorgate keygen` makes a key"))
-            }),
+            Some(("env", name)) => self
+                .environment
+                .variable(name)
+                .map(String::into_bytes)
+                .ok_or_else(|| (format!("the environment has no {name}"), format!("set {name}{hint}"))),
             Some(("file", path)) => self.file(path),
             _ => return None,
         };

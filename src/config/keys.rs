@@ -50,6 +50,7 @@ const SERVER: Form = Table(&[
     key("trusted_proxies", List(&Text(syntax::network))),
     key("threads", Count(1, 1_024)),
     key("head_size", size("1KiB", "1MiB")),
+    key("idle_timeout", duration("1s", "1h")),
     key("shutdown_timeout", duration("0s", "1h")),
 ]);
 

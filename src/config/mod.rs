@@ -30,13 +30,13 @@ mod tests;
 
 use std::{
     io::{self, Read as _},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 pub use diagnostic::Diagnostics;
 use diagnostic::Location;
 pub use presets::{preset_dialects, preset_envelopes};
-use settings::Settings;
+use settings::{AdminSettings, Settings};
 
 /// The largest configuration file, dialect or envelope that is read, in bytes.
 pub const FILE_SIZE_MAX: usize = 4 * 1024 * 1024;
@@ -75,21 +75,44 @@ impl Environment for ProcessEnvironment {
 /// warnings beside them.
 #[must_use]
 pub fn load(path: &Path, environment: &dyn Environment) -> (Option<Settings>, Diagnostics) {
-    let name = path.display().to_string();
+    match read_text(path, environment) {
+        Ok(text) => load_text(&path.display().to_string(), &text, environment),
+        Err(diagnostics) => (None, diagnostics),
+    }
+}
+
+/// Where a configuration has its admin listener, whatever else is wrong with it. The diagnostics are of no more than that.
+#[must_use]
+pub fn load_admin(path: &Path, environment: &dyn Environment) -> (Option<AdminSettings>, Diagnostics) {
+    let text = match read_text(path, environment) {
+        Ok(text) => text,
+        Err(diagnostics) => return (None, diagnostics),
+    };
+    let mut diagnostics = Diagnostics::default();
+    let source = diagnostics.add_source(path.display().to_string(), text.clone());
+    let (root, whole) = toml_text::read(source, &text, &mut diagnostics);
+    let mut context = check::Context { diagnostics: &mut diagnostics, environment, folder: PathBuf::new(), whole };
+    let admin = check::admin(&root, &mut context);
+    (admin, diagnostics)
+}
+
+fn read_text(path: &Path, environment: &dyn Environment) -> Result<String, Diagnostics> {
     let unreadable = |message: String, help: &str| {
         let mut diagnostics = Diagnostics::default();
-        let source = diagnostics.add_source(name.clone(), String::new());
+        let source = diagnostics.add_source(path.display().to_string(), String::new());
         diagnostics.error(Location { source, start: 0, end: 0 }, message, help);
-        (None, diagnostics)
+        diagnostics
     };
     match environment.read(path).map(String::from_utf8) {
-        Err(error) => unreadable(format!("the configuration can't be read: {error}"), "name another file by --config"),
+        Err(error) => {
+            Err(unreadable(format!("the configuration can't be read: {error}"), "name another file by --config"))
+        }
         Ok(Err(error)) => {
             let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
             let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
-            unreadable(format!("line {line} is no UTF-8 text"), "save the file as UTF-8")
+            Err(unreadable(format!("line {line} is no UTF-8 text"), "save the file as UTF-8"))
         }
-        Ok(Ok(text)) => load_text(&name, &text, environment),
+        Ok(Ok(text)) => Ok(text),
     }
 }
 

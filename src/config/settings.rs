@@ -61,6 +61,8 @@ pub struct ServerSettings {
     pub threads: usize,
     /// The largest request head, in bytes.
     pub head_size: usize,
+    /// How long a client's connection may wait for its next request.
+    pub idle_timeout: Duration,
     /// How long requests in flight may take to finish at the end.
     pub shutdown_timeout: Duration,
 }

@@ -187,7 +187,7 @@ pub(super) fn url(text: &str) -> Checked {
         return fault("write https:// and the host first");
     };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
-    let port = authority.rsplit_once(':').filter(|(host, _)| !host.is_empty() && !host.ends_with(':'));
+    let port = authority.rsplit_once(':').filter(|(host, port)| !host.is_empty() && !port.ends_with(']'));
     let host = port.map_or(authority, |(host, _)| host);
     if authority.is_empty() || authority.contains('@') || port.is_some_and(|(_, port)| port.parse::<u16>().is_err()) {
         return fault("after https:// comes a host, and maybe a port");

@@ -128,7 +128,8 @@ mod tests {
     #[test]
     fn links_begin_where_it_is_safe_to_begin() {
         let hosts = strings(&["api.example.com", "[::1]"]);
-        let cases: [(Option<&str>, Option<&str>, &str, &str); 17] = [
+        let cases: [(Option<&str>, Option<&str>, &str, &str); 18] = [
+            (Some("https://[2001:db8::1]:8443/b[0]"), None, "/a", "https://[2001:db8::1]:8443/b%5B0%5D/a"),
             (Some("https://x.example"), Some("evil.example"), "/a", "https://x.example/a"),
             (Some("https://x.example/base/"), None, "/a/", "https://x.example/base/a/"),
             (None, Some("api.example.com"), "/a", "https://api.example.com/a"),
@@ -143,7 +144,7 @@ mod tests {
             (None, None, "//evil.example/a", "/evil.example/a"),
             (Some("https://x.example"), None, "//a", "https://x.example//a"),
             (None, None, "/\\evil", "/%5Cevil"),
-            (None, None, "/a,b;c/%2C/%zz/\u{e9}", "/a%2Cb%3Bc/%2C/%25zz/%C3%A9"),
+            (None, None, "/a,b;c/%2C/%zz/\u{e9}", "/a%2Cb;c/%2C/%25zz/%C3%A9"),
             (None, None, "/a?b#c", "/a%3Fb%23c"),
             (None, None, "", "/"),
         ];
@@ -200,7 +201,8 @@ mod tests {
     }
 
     /// Whatever a client puts into its target, a line stays one line of visible ASCII, and both a reader that knows
-    /// RFC 8288 and one that splits at commas and semicolons find the same links.
+    /// RFC 8288 and one that splits at commas and semicolons find the same links; but for semicolons in a path, at which
+    /// nobody may split.
     #[test]
     fn any_target_makes_a_line_that_reads_back() {
         let mut state = 0x2545_f491_4f6c_dd1d_u64;
@@ -222,7 +224,7 @@ mod tests {
                 };
                 (0..length).map(|_| letter(random())).collect()
             };
-            let base = LinkBase::new(None, "https", None, &[], &text());
+            let base = LinkBase::new(None, "https", None, &[], &text().replace(';', ""));
             let mut url = || {
                 let mut query = String::new();
                 query::push_linked(&mut query, &text());

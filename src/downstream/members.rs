@@ -1,18 +1,22 @@
 //! The top-level members of an item, as slices.
 
 /// Appends an object without some of its top-level members; the bytes of the others stay, the blanks between them do
-/// not. The object is well-formed JSON: it was scanned when the answer was read.
+/// not. One whose members can't be told apart, because it is no JSON (of which [the outline](crate::json) alone was judged),
+/// is appended as it came.
 pub(super) fn push_without(out: &mut Vec<u8>, object: &[u8], names: &[&str]) {
+    let start = out.len();
     out.push(b'{');
-    let mut first = true;
-    for (name, member) in members(object) {
+    for member in members(object) {
+        let Some((name, member)) = member else {
+            out.truncate(start);
+            return out.extend_from_slice(object);
+        };
         if names.iter().any(|other| is_named(name, other)) {
             continue;
         }
-        if !first {
+        if out.len() > start + 1 {
             out.push(b',');
         }
-        first = false;
         out.extend_from_slice(member);
     }
     out.push(b'}');
@@ -22,7 +26,11 @@ pub(super) fn push_without(out: &mut Vec<u8>, object: &[u8], names: &[&str]) {
 /// is none. What [`push_without`] leaves out, but for one whose value is `but`.
 pub(super) fn push_only(out: &mut Vec<u8>, object: &[u8], names: &[&str], but: Option<&[u8]>) -> bool {
     let start = out.len();
-    for (name, member) in members(object) {
+    for member in members(object) {
+        let Some((name, member)) = member else {
+            out.truncate(start);
+            return false;
+        };
         let value = member[name.len()..].trim_ascii_start().strip_prefix(b":").unwrap_or_default().trim_ascii_start();
         if but == Some(value) || !names.iter().any(|other| is_named(name, other)) {
             continue;
@@ -45,15 +53,26 @@ fn is_named(string: &[u8], name: &str) -> bool {
     serde_json::from_slice::<String>(string).is_ok_and(|decoded| decoded == name)
 }
 
-/// The members of an object: each name with its quotes, and each whole member from its name to the end of its value.
-fn members(object: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    let mut at = 1;
+/// A name with its quotes, and the whole member from its name to the end of its value.
+type Member<'o> = (&'o [u8], &'o [u8]);
+
+/// The members of an object; nothing as the last one where they can't be told apart. What is no object has none.
+fn members(object: &[u8]) -> impl Iterator<Item = Option<Member<'_>>> {
+    let mut left = object.strip_prefix(b"{").map(|_| 1);
     std::iter::from_fn(move || {
-        let start = at + object.get(at..)?.iter().position(|&byte| byte == b'"')?;
-        let name_end = string_end(object, start)?;
-        let end = value_end(object, name_end)?;
-        at = end + 1;
-        Some((&object[start..name_end], object[start..end].trim_ascii_end()))
+        let at = left?;
+        let start = object[at..].iter().position(|byte| !b" \t\r\n,".contains(byte)).map(|blanks| at + blanks);
+        if start.is_some_and(|start| object[start..] == *b"}") {
+            left = None;
+            return None;
+        }
+        let found = start.filter(|start| object[*start] == b'"').and_then(|start| {
+            let name_end = string_end(object, start)?;
+            let end = value_end(object, name_end)?;
+            Some((end, (&object[start..name_end], object[start..end].trim_ascii_end())))
+        });
+        left = found.map(|(end, _)| end);
+        Some(found.map(|(_, member)| member))
     })
 }
 
@@ -81,7 +100,7 @@ fn value_end(text: &[u8], from: usize) -> Option<usize> {
             }
             b'{' | b'[' => depth += 1,
             b',' | b'}' if depth == 0 => return Some(at),
-            b'}' | b']' => depth = depth.saturating_sub(1),
+            b'}' | b']' => depth = depth.checked_sub(1)?,
             _ => {}
         }
         at += 1;
@@ -125,6 +144,18 @@ mod tests {
             let mut out = Vec::new();
             let found = push_only(&mut out, object.as_bytes(), &["id", "type"], id.map(str::as_bytes));
             assert_eq!((String::from_utf8_lossy(&out).as_ref(), found), (said, !said.is_empty()), "{object}");
+        }
+    }
+
+    /// No bracket leaves without its other half.
+    #[test]
+    fn what_is_no_json_is_not_taken_apart() {
+        for object in [r#"{"id":1,["x"],"c":3}"#, r#"{["id"],"a":1}"#, r#"{"a":1,[{"id":2}]}"#, "{1}"] {
+            let mut out = b"[".to_vec();
+            push_without(&mut out, object.as_bytes(), &["id"]);
+            assert_eq!(String::from_utf8_lossy(&out[1..]), object);
+            out.truncate(1);
+            assert!(!push_only(&mut out, object.as_bytes(), &["id"], None) && out == b"[", "{object}");
         }
     }
 

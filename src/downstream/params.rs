@@ -315,20 +315,24 @@ impl Parameters {
         Ok(ListRequest { kind, limit, limit_written, place, sort, id_direction, sort_written, filters, self_query })
     }
 
-    /// Whether a request by POST with this query is the upstream's own to answer, whatever its body says.
+    /// What a request by POST with this query is, if it is the upstream's own to answer, whatever its body says, for as long
+    /// as the policy is in force.
     #[must_use]
-    pub fn passes(&self, query: Option<&str>) -> bool {
+    pub fn passed(&self, query: Option<&str>) -> Option<RequestKind> {
         if self.legacy.policy != Some(LegacyPolicy::Passthrough) {
-            return false;
+            return None;
         }
         let sifted = self.sift(query.unwrap_or_default());
         // Who says a place in the list as well contradicts himself, and is told so.
         let says_place = |role| !matches!(role, Role::Limit | Role::LimitBackward | Role::Sort);
         if sifted.own.iter().any(|&(role, _)| says_place(role)) {
-            return false;
+            return None;
         }
         let is_unmarked = !self.in_body.has_roles() && sifted.own.iter().all(|&(role, _)| role == Role::Sort);
-        sifted.legacy.is_some() || (is_unmarked && self.legacy.unmarked == Unmarked::Legacy)
+        match sifted.legacy {
+            Some(parameter) => Some(RequestKind::Legacy { parameter, pairs: sifted.paging }),
+            None => (is_unmarked && self.legacy.unmarked == Unmarked::Legacy).then_some(RequestKind::Unmarked),
+        }
     }
 
     /// The query of the link to the first page with the filters, sort and limit of a query; what can't be read of sort

@@ -182,26 +182,49 @@ impl LinkQuery {
     }
 }
 
-/// What leaves encoded in a path: also what would end it.
-const LINKED_PATH: &AsciiSet = &LINKED.add(b'?');
+/// What leaves encoded in a path: what RFC 3986 (section 3.3) does not allow there, and `,`. But `;` stays, whatever simple
+/// readers make of it: to a server that takes parameters behind it, an encoded one is another path.
+const LINKED_PATH: &AsciiSet = &LINKED.add(b'?').remove(b';');
 
-/// Appends a path for a link, with [`push_url`]'s care.
+/// Appends a path for a link, so that what is written is visible ASCII: what is not allowed is encoded, and so is a `%`
+/// that begins no escape.
 pub(super) fn push_path(out: &mut String, path: &str) {
     push_encoded(out, path, b'/', LINKED_PATH);
+}
+
+/// A path with everything encoded that no path can hold, where there is any. A `%` stays as it is.
+#[must_use]
+pub fn encoded_path(path: &str) -> Option<String> {
+    const PATH: &AsciiSet = &LINKED_PATH.remove(b',');
+    if is_unreserved(path, b'/') {
+        return None;
+    }
+    match percent_encoding::utf8_percent_encode(path, PATH).into() {
+        Cow::Borrowed(_) => None,
+        Cow::Owned(encoded) => Some(encoded),
+    }
 }
 
 /// A whole URL as it may stand in a link; a fragment stays one.
 pub(super) fn encoded_url(url: &str) -> String {
     const WHOLE: &AsciiSet = &LINKED.remove(b'#');
     let mut encoded = String::with_capacity(url.len());
-    push_encoded(&mut encoded, url, b'/', WHOLE);
+    push_behind_authority(&mut encoded, url, WHOLE);
     encoded
 }
 
-/// Appends part of a URL, so that what is written is visible ASCII and inert in a `Link` line: what is not allowed is
-/// encoded, and so is a `%` that begins no escape.
-pub(super) fn push_url(out: &mut String, text: &str) {
-    push_encoded(out, text, b'/', LINKED);
+/// Appends a URL that links begin with, inert in a `Link` line.
+pub(super) fn push_url(out: &mut String, url: &str) {
+    push_behind_authority(out, url, LINKED);
+}
+
+/// Appends a URL, of which `set` is encoded; but the brackets around an IPv6 address (RFC 3986 section 3.2.2) stay.
+fn push_behind_authority(out: &mut String, url: &str, set: &'static AsciiSet) {
+    const AUTHORITY: &AsciiSet = &LINKED.remove(b'[').remove(b']');
+    let authority = url.find("://").map_or(0, |at| at + "://".len());
+    let end = url[authority..].find(['/', '?', '#']).map_or(url.len(), |end| authority + end);
+    push_encoded(out, &url[..end], b'/', AUTHORITY);
+    push_encoded(out, &url[end..], b'/', set);
 }
 
 /// Encodes what is in `set`, in which neither `plain` nor an unreserved character is.

@@ -24,12 +24,12 @@ use super::{
     join::caught,
     list::List,
     respond,
-    serve::{Served, serve},
+    serve::{Served, note, serve},
     snapshot::{Route, Snapshot},
 };
 use crate::{
     config::settings::Role,
-    downstream::{Code, Convention, EnvelopeTemplate, LinkBase, Problem, Response},
+    downstream::{Code, Convention, EnvelopeTemplate, LinkBase, Problem, Response, legacy},
     upstream::headers,
 };
 
@@ -144,7 +144,9 @@ async fn decide(
     if by_post {
         let Convention { parameters, envelope, .. } = chosen.convention;
         // What passes does so before anything of its body is read: all of it goes on.
-        if parameters.passes(asked.query()) {
+        let passed = legacy::passes(&list.legacy, now).then(|| parameters.passed(asked.query())).flatten();
+        if let Some(kind) = passed {
+            note(list, &asked, &kind, outcome);
             let successor = Some(first_page(&asked.link_base(&found.route, snapshot), chosen.convention, &asked));
             return Verdict::Forward(Box::new(Forwarded { found, target: asked.target, client, successor }));
         }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, Version, header};
 use pingora::{
     Error, ErrorSource, ErrorType,
     http::{RequestHeader, ResponseHeader},
@@ -17,17 +17,32 @@ use pingora::{
 
 use super::{Context, Forwarded, answer, clock, proxy::READ_TIMEOUT, respond, upstream::set_timeouts};
 use crate::{
-    downstream::{Code, Problem, cors, response::expose},
+    downstream::{
+        Code, Problem,
+        caching::{Varies, vary},
+        cors,
+        response::expose,
+    },
     upstream::{fetch::FetchError, headers},
 };
 
 /// How long a connection may be silent that was made to be: WebSockets and event streams.
 const STREAM_SILENCE: Duration = Duration::from_secs(3_600);
 
-/// Whether a request asks for a connection that may be silent for long.
+/// Whether a request asks for a connection that may be silent for long. Of all protocols to upgrade to, WebSocket alone
+/// passes.
 pub(super) fn is_stream(session: &ServerSession) -> bool {
-    let accepts = session.req_header().headers.get_all(header::ACCEPT);
-    session.is_upgrade_req() || accepts.iter().any(|accept| accept.as_bytes().starts_with(b"text/event-stream"))
+    let headers = &session.req_header().headers;
+    let is_web_socket = |value: &HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"websocket");
+    (session.is_upgrade_req() && headers.get_all(header::UPGRADE).iter().any(is_web_socket))
+        || headers.get_all(header::ACCEPT).iter().any(|accept| takes_events(accept.as_bytes()))
+}
+
+/// Whether a stream of events is among the media types of an `Accept`, which are separated by commas and may have
+/// parameters (RFC 9110 section 12.5.1).
+fn takes_events(accept: &[u8]) -> bool {
+    let name = |range: &[u8]| range.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii().to_vec();
+    accept.split(|byte| *byte == b',').any(|range| name(range).eq_ignore_ascii_case(b"text/event-stream"))
 }
 
 /// The peer for a request, with every timeout set.
@@ -79,8 +94,24 @@ pub(super) fn request(upstream_request: &mut RequestHeader, context: &Context) -
     Ok(())
 }
 
-/// Adds to a legacy answer what says that it is one, and what browsers are to know. Everything else stays as it came.
-pub(super) fn response(upstream_response: &mut ResponseHeader, context: &Context) -> pingora::Result<()> {
+/// Adds to a legacy answer what says that it is one, and what browsers are to know. What the upstream says of its own
+/// connection ends here; everything else stays as it came.
+pub(super) fn response(
+    session: &mut Session,
+    upstream_response: &mut ResponseHeader,
+    context: &Context,
+) -> pingora::Result<()> {
+    if !upstream_response.status.is_informational() {
+        for name in headers::of_connection(&upstream_response.headers) {
+            upstream_response.remove_header(&name);
+        }
+        if session.req_header().version < Version::HTTP_11 {
+            // It knows no chunks (RFC 9112 section 6.1): the end of the connection ends the body.
+            if upstream_response.remove_header(&header::TRANSFER_ENCODING).is_some() {
+                session.set_keepalive(None);
+            }
+        }
+    }
     mark_legacy(upstream_response, context)?;
     share(upstream_response, context)
 }
@@ -93,6 +124,13 @@ fn mark_legacy(upstream_response: &mut ResponseHeader, context: &Context) -> pin
         added.append(header::LINK, value.clone());
     }
     list.mark_legacy(&mut added, successor);
+    // The same URL may be a page in another form.
+    let by_form = list.conventions.varies_by().collect::<Vec<_>>();
+    if !by_form.is_empty()
+        && let Some(vary) = vary(&[&upstream_response.headers], &Varies::new(by_form))
+    {
+        added.insert(header::VARY, vary);
+    }
     for (name, value) in &added {
         upstream_response.insert_header(name, value.clone())?;
     }

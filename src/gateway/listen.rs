@@ -1,15 +1,16 @@
 //! Pingora's server, set up in code: no file of its own, nothing in world-writable places, no retries but one.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use pingora::{
     apps::HttpServerOptions,
-    listeners::{L4BufferSettings, ListenerConfig, tls::TlsSettings},
+    listeners::{L4BufferSettings, ListenerConfig, TcpSocketOptions, tls::TlsSettings},
+    protocols::TcpKeepalive,
     proxy::http_proxy_service_with_name,
     server::{Server, configuration::ServerConf},
 };
 
-use super::Gateway;
+use super::{Gateway, proxy::WRITE_TIMEOUT};
 use crate::config::settings::{ListenerSettings, ListenerTls, Settings};
 
 /// What is kept to read ahead from a client by TLS, whose records are read in two pieces each. Without TLS nothing is:
@@ -76,7 +77,8 @@ pub fn server(settings: &Settings, gateway: Gateway) -> Result<Server, Unready> 
         probe(&listener.name, listener.address)?;
         let read_ahead = if listener.tls.is_some() { READ_AHEAD } else { 0 };
         let buffer = L4BufferSettings::new(read_ahead, WRITE_BUFFER);
-        let mut endpoint = ListenerConfig::tcp(listener.address.to_string()).l4_buffer(buffer);
+        let mut endpoint =
+            ListenerConfig::tcp(listener.address.to_string()).l4_buffer(buffer).tcp_socket_options(watched());
         if let Some(tls) = certificate(listener)? {
             endpoint = endpoint.tls(tls);
         }
@@ -84,6 +86,20 @@ pub fn server(settings: &Settings, gateway: Gateway) -> Result<Server, Unready> 
     }
     server.add_service(service);
     Ok(server)
+}
+
+/// Lets the system end connections whose other end is gone without a word, and those whose other end takes nothing for as
+/// long as one write may take: what is left in a buffer is written without a timeout of Pingora's.
+fn watched() -> TcpSocketOptions {
+    let mut options = TcpSocketOptions::default();
+    options.tcp_keepalive = Some(TcpKeepalive {
+        idle: Duration::from_secs(60),
+        interval: Duration::from_secs(10),
+        count: 3,
+        #[cfg(target_os = "linux")]
+        user_timeout: WRITE_TIMEOUT,
+    });
+    options
 }
 
 /// A server without listeners, for what goes on until the process leaves.

@@ -3,12 +3,16 @@
 
 use std::borrow::Cow;
 
-use crate::config::diagnostic::{Diagnostics, Located};
+use crate::{
+    config::diagnostic::{Diagnostics, Located},
+    downstream::query::encoded_path,
+};
 
 /// A path without its ambiguities.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct NormalPath<'a> {
-    /// Percent-encoded unreserved characters are decoded (RFC 3986 section 6.2.2.2).
+    /// Percent-encoded unreserved characters are decoded (RFC 3986 section 6.2.2.2), and commas, which links encode; what no
+    /// path can hold raw is encoded. So a page's links lead to the same path.
     pub(super) text: Cow<'a, str>,
     /// What servers disagree on all the same: encoded slashes and empty segments. What passes through untouched may hold
     /// them, the path of a list may not.
@@ -30,6 +34,7 @@ pub(super) fn normalize(path: &[u8]) -> Result<NormalPath<'_>, &'static str> {
         return Err("the path holds a character that no path can hold");
     }
     let text = if text.contains('%') { Cow::Owned(decode_unreserved(text)?) } else { Cow::Borrowed(text) };
+    let text = encoded_path(&text).map_or(text, Cow::Owned);
     let inner = text.strip_suffix('/').unwrap_or(&text);
     // Most paths have neither escapes nor parameters, which take a search to find in each segment.
     let is_plain = !text.bytes().any(|byte| matches!(byte, b'%' | b';'));
@@ -62,7 +67,7 @@ fn decode_unreserved(text: &str) -> Result<String, &'static str> {
         match byte.ok_or("the path has a % without two hexadecimal digits")? {
             b'\\' => return Err("the path has an encoded backslash"),
             0..=0x1f | 0x7f => return Err("the path has an encoded control character"),
-            byte if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) => decoded.push(char::from(byte)),
+            byte if byte.is_ascii_alphanumeric() || b"-._~,".contains(&byte) => decoded.push(char::from(byte)),
             _ => decoded.push_str(&escape.to_ascii_uppercase()),
         }
         rest = &rest[at + 3..];
@@ -214,7 +219,9 @@ mod tests {
             ("/a.b/...", "/a.b/..."),
             ("/a;v=1/..a;b", "/a;v=1/..a;b"),
             ("/a%252fb", "/a%252fb"),
-            ("/é", "/é"),
+            ("/é", "/%C3%A9"),
+            ("/a,b%2cc;d=(1)", "/a,b,c;d=(1)"),
+            ("/a[0]|\"{}`^<>", "/a%5B0%5D%7C%22%7B%7D%60%5E%3C%3E"),
         ] {
             assert_eq!(normalize(path.as_bytes()), Ok(NormalPath { text: normal.into(), doubt: None }), "{path}");
         }

@@ -15,7 +15,7 @@ use pingora::{
 use super::{Context, Gateway, access_log::Outcome, answer, forward, observe};
 
 /// How long one write to a client may take: a client that reads nothing gives its connection back.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long a body that nobody wants is read, so that the connection can be used on.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -52,6 +52,11 @@ impl ProxyHttp for Gateway {
         session.set_read_timeout(Some(silence));
         session.set_write_timeout(Some(WRITE_TIMEOUT));
         session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
+        // Zero is for ever, and what Pingora takes where the client says nothing; a connection that is to be closed has none.
+        let idle = context.snapshot.server.idle_timeout.as_secs();
+        if session.get_keepalive().is_some_and(|seconds| seconds == 0 || seconds > idle) {
+            session.set_keepalive(Some(idle));
+        }
         let head = session.req_header();
         context.outcome.asked(&head.method, path_of(head));
         Ok(())
@@ -94,7 +99,7 @@ impl ProxyHttp for Gateway {
         context: &mut Self::CTX,
     ) -> pingora::Result<()> {
         observe::begin(&self.readers, session.req_header(), upstream_response, context);
-        forward::response(upstream_response, context)
+        forward::response(session, upstream_response, context)
     }
 
     fn response_body_filter(

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use matchit::Router;
 
-use super::snapshot::Route;
+use super::{path::normalize, snapshot::Route};
 use crate::config::diagnostic::Diagnostics;
 
 /// The routes of a snapshot: host before no host, fixed segments before parameters.
@@ -26,16 +26,23 @@ impl RouteTable {
     /// A table of these routes. Two that match the same requests are a fault.
     pub fn compile(routes: &[Arc<Route>], diagnostics: &mut Diagnostics) -> Self {
         let mut table = Self { by_host: HashMap::new(), any_host: Router::new() };
+        let mut patterns = Vec::with_capacity(routes.len());
         for route in routes {
+            let pattern = pattern(&route.path.value).unwrap_or_else(|wrong| {
+                let help = "no request has such a path: write it without what is wrong";
+                diagnostics.error(route.path.at, format!("{:?}: {wrong}", route.path.value), help);
+                route.path.value.clone()
+            });
             for host in hosts(route) {
-                if let Err(error) = table.router(host).insert(pattern(&route.path.value), Arc::clone(route)) {
+                if let Err(error) = table.router(host).insert(without_slash(&pattern), Arc::clone(route)) {
                     report(route, host, &error, diagnostics);
                 }
             }
+            patterns.push(pattern);
         }
         // `/{*rest}` covers `/` too, and `/a/{*rest}` covers `/a/`, unless another route names them.
-        for route in routes {
-            let Some((base, _)) = route.path.value.split_once("/{*") else { continue };
+        for (route, pattern) in routes.iter().zip(&patterns) {
+            let Some((base, _)) = pattern.split_once("/{*") else { continue };
             for host in hosts(route) {
                 let base = if base.is_empty() { "/" } else { base };
                 // A conflict says that another route is nearer.
@@ -71,16 +78,30 @@ fn hosts(route: &Route) -> impl Iterator<Item = Option<&str>> {
     none.into_iter().chain(route.hosts.iter().map(|host| Some(host.as_str())))
 }
 
-/// A pattern without its final slash, which is optional.
-fn pattern(path: &str) -> &str {
+/// A route's path as requests have it that were normalized, whichever way it is written.
+fn pattern(path: &str) -> Result<String, &'static str> {
+    let mut pattern = String::with_capacity(path.len());
+    for segment in path.split('/').skip(1) {
+        let segment = format!("/{segment}");
+        if segment.starts_with("/{") {
+            pattern.push_str(&segment);
+        } else {
+            pattern.push_str(&normalize(segment.as_bytes())?.text);
+        }
+    }
+    Ok(pattern)
+}
+
+/// A path without its final slash, which is optional.
+fn without_slash(path: &str) -> &str {
     match path.strip_suffix('/') {
         Some("") | None => path,
-        Some(pattern) => pattern,
+        Some(path) => path,
     }
 }
 
 fn find(router: &Router<Arc<Route>>, path: &str) -> Option<Found> {
-    let found = router.at(pattern(path)).ok()?;
+    let found = router.at(without_slash(path)).ok()?;
     let route = Arc::clone(found.value);
     let mut parameters: Vec<(String, String)> =
         found.params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();

@@ -132,7 +132,7 @@ pub(super) async fn serve(
 }
 
 /// Remembers how a request pages, and, of an old client's, whose it is.
-fn note(list: &List, asked: &Asked, kind: &RequestKind, outcome: &mut Outcome) {
+pub(super) fn note(list: &List, asked: &Asked, kind: &RequestKind, outcome: &mut Outcome) {
     outcome.paging = Some(match kind {
         RequestKind::Cursor => "cursor",
         RequestKind::Legacy { .. } => "legacy",

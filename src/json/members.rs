@@ -14,7 +14,8 @@ pub type Member<'a> = (Cow<'a, [u8]>, &'a [u8]);
 const MOST: usize = 1_000;
 
 /// The decoded names and the raw values of an object's members, in their order; of names given twice the last counts.
-/// Nothing where `value` is no JSON object, where a name is no Unicode text, or where there are more than 1,000 members.
+/// Nothing where `value` is no JSON object, where a name is no Unicode text, or where there are more than 1,000 members,
+/// those given twice among them.
 #[must_use]
 pub fn members(value: &[u8]) -> Option<Vec<Member<'_>>> {
     let mut reader = Reader::new(value, u16::MAX);
@@ -23,14 +24,15 @@ pub fn members(value: &[u8]) -> Option<Vec<Member<'_>>> {
     }
     let mut found: Vec<Member<'_>> = Vec::new();
     let mut more = reader.enter(b'}').ok()?;
+    let mut left = MOST;
     while more {
+        left = left.checked_sub(1)?;
         let name = scalar::text(reader.name().ok()?.quoted())?;
         let start = reader.at();
         reader.skip().ok()?;
         let value = reader.since(start);
         match found.iter().position(|(known, _)| *known == name) {
             Some(earlier) => found[earlier].1 = value,
-            None if found.len() == MOST => return None,
             None => found.push((name, value)),
         }
         more = reader.another().ok()?;
@@ -94,6 +96,8 @@ mod tests {
         }
         let many: Vec<String> = (0..=MOST).map(|number| format!("\"{number}\":1")).collect();
         assert_eq!(read(&format!("{{{}}}", many.join(","))), None);
+        let again = "\"a\":1,".repeat(MOST);
+        assert_eq!(read(&format!("{{{again}\"a\":2}}")), None);
         assert_eq!(members(b"{\"a\":\"\xff\"}"), None);
     }
 }

@@ -10,7 +10,10 @@ use std::{borrow::Cow, net::IpAddr};
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Version,
-    header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, HOST, VIA, WWW_AUTHENTICATE},
+    header::{
+        ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, VIA,
+        WWW_AUTHENTICATE,
+    },
 };
 use thiserror::Error;
 
@@ -156,6 +159,17 @@ pub(super) fn is_ours(name: &HeaderName) -> bool {
 #[must_use]
 pub fn overrides(client: &HeaderMap) -> Vec<HeaderName> {
     client.keys().filter(|name| is_override(&fold(name.as_str()))).cloned().collect()
+}
+
+/// The headers of an answer that are about the upstream's connection (RFC 9110 section 7.6.1); not those that say how long
+/// its body is.
+#[must_use]
+pub fn of_connection(answer: &HeaderMap) -> Vec<HeaderName> {
+    let connection = answer.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    let nominated = connection.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok());
+    let known = HOP_BY_HOP.iter().map(|name| HeaderName::from_static(name));
+    let is_about_body = |name: &HeaderName| [CONTENT_LENGTH, TRANSFER_ENCODING].contains(name);
+    known.chain(nominated).filter(|name| answer.contains_key(name) && !is_about_body(name)).collect()
 }
 
 /// Whether the credentials of a request or the challenge of an answer are for the connection: whoever used that one next

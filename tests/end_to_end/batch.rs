@@ -527,6 +527,8 @@ fn old_requests_are_told_by_their_query() {
     let passed = gateway.send("POST", "/batch/courses?offset=10", &[("Content-Type", "text/plain")], b"as it came");
     assert_eq!((passed.status, passed.text()), (200, "as it came"));
     assert_eq!(passed.header("deprecation"), Some("@1768435200"));
+    let paging = |gateway: &Gateway| gateway.access_log().last().map(|line| line["paging"].clone());
+    crate::harness::eventually("it is counted as an old one", || (paging(&gateway)? == "legacy").then_some(()));
     let page = post(&gateway, &json!({ "payload": { "page_size": 4 } }));
     assert_eq!((outcome(&page).as_str(), ids(&page.json())), ("200", vec![1, 2, 3, 4]));
 
@@ -542,6 +544,11 @@ fn old_requests_are_told_by_their_query() {
         assert_eq!((page.status, page.header("location")), (200, None), "{policy}: {page:?}");
         assert_eq!(ids(&page.json()), [11, 12, 13], "{policy}");
     }
+
+    let ended = legacy.replace("deprecation = 2026-01-15", "sunset = 2026-01-15, after_sunset = \"reject\"");
+    let rejecting = Gateway::start(&configuration(&upstream, &format!("{BY_GET}\n{ended}")));
+    let rejected = rejecting.send("POST", "/batch/courses?offset=10", &JSON, b"{}");
+    assert_eq!(rejected.status, 410, "{rejected:?}");
 
     gateway.rewrite(
         crate::harness::gateway::Keys::One,

@@ -140,6 +140,11 @@ fn health_asks_the_running_gateway() {
     std::fs::write(&file, gateway.configuration()).expect("a file in the test's directory");
     let health = || command().args(["health", "--config"]).arg(&file).output().expect("it runs");
     assert_eq!(health().status.code(), Some(0), "{}", said(&health()));
+    // What is wrong with the file is no matter of the process that runs.
+    for wrong in ["[routes.orders]\npath = 5", "[upstreams.people", "\u{1}"] {
+        std::fs::write(&file, format!("{}\n{wrong}", gateway.configuration())).expect("a file in the test's directory");
+        assert_eq!(health().status.code(), Some(0), "{wrong}: {}", said(&health()));
+    }
     drop(gateway);
     let output = health();
     assert!(output.status.code().is_some_and(|code| code != 0), "{}", said(&output));

@@ -261,3 +261,23 @@ fn cursors_are_stable_and_reusable() {
     let first = gateway.get(&format!("/users?limit=5&cursor={back}"));
     assert_eq!(first.json()["data"][0]["id"], 1, "{first:?}");
 }
+
+/// What links encode is the same path all the same.
+#[test]
+fn links_lead_on_whatever_the_path_holds() {
+    let upstream = Upstream::start(serve(users(5)));
+    let configuration = PLAIN.configuration(upstream.address);
+    let gateway = Gateway::start(&configuration.replace("path = \"/users\"", "path = \"/groups/{group}/users\""));
+    for group in ["1,2", "a;v=1", "%C3%A9", "%c3%a9%2C1", "(1)", "%5B0%5D", "[0]", "a|b", "%7Eme", "caf\u{e9}"] {
+        let mut target = format!("/groups/{group}/users?limit=2");
+        let mut seen = Vec::new();
+        loop {
+            let page = gateway.get(&target);
+            assert_eq!(page.outcome(), "200", "{target}: {page:?}");
+            seen.extend(page.json()["data"].as_array().expect("items").iter().map(|item| item["id"].clone()));
+            let Some(next) = page.link("next") else { break };
+            target = next;
+        }
+        assert_eq!(seen, [1, 2, 3, 4, 5], "{group}");
+    }
+}

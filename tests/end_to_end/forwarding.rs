@@ -244,6 +244,29 @@ fn chunked_bodies_pass_in_both_directions() {
     assert!(response.body == body, "{} bytes back", response.body.len());
 }
 
+/// What an upstream says of its connection, and how it frames a body, is between it and the gateway.
+#[test]
+fn what_is_of_the_upstreams_connection_ends_with_it() {
+    let (_upstream, gateway) = started(|exchange| {
+        exchange.send(
+            b"HTTP/1.1 200 OK\r\nConnection: Upgrade, Keep-Alive, X-Hop\r\nUpgrade: h2,h2c\r\nKeep-Alive: timeout=5\r\n\
+              X-Hop: 1\r\nX-End: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+        )?;
+        Ok(After::KeepOpen)
+    });
+    let response = gateway.get("/anything");
+    assert_eq!((response.status, response.text(), response.header("x-end")), (200, "ok", Some("2")));
+    for name in ["upgrade", "keep-alive", "x-hop"] {
+        assert_eq!(response.header(name), None, "{response:?}");
+    }
+    let mut old = gateway.connect();
+    old.send(b"GET /anything HTTP/1.0\r\nHost: gateway.test\r\n\r\n").expect("it is sent");
+    let mut whole = Vec::new();
+    io::Read::read_to_end(&mut old.stream(), &mut whole).expect("the end of the connection ends the body");
+    let whole = String::from_utf8_lossy(&whole).to_ascii_lowercase();
+    assert!(whole.ends_with("\r\n\r\nok") && !whole.contains("transfer-encoding"), "{whole}");
+}
+
 /// An event is delivered before the next one exists: the upstream writes it only once the client has the one before.
 #[test]
 fn server_sent_events_arrive_one_by_one() {

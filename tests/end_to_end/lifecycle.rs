@@ -116,6 +116,24 @@ fn an_idle_gateway_leaves_at_once() {
     assert!(told.elapsed() < grace / 4, "it waited, with nothing to do");
 }
 
+/// Nobody is waited for for ever, neither before a head nor within one.
+#[test]
+fn who_asks_nothing_more_is_let_go() {
+    let upstream = Upstream::start(serve(users(60)));
+    let setup = Setup { more: "[server]\nidle_timeout = \"1s\"", ..PLAIN };
+    let gateway = Gateway::start(&setup.configuration(upstream.address));
+    for begun in ["", "GET /users HTTP/1.1\r\nHo"] {
+        let mut connection = gateway.connect();
+        for _ in 0..2 {
+            assert_eq!(connection.request("GET", "/users", &[], b"").expect("a response").outcome(), "200");
+        }
+        connection.send(begun.as_bytes()).expect("it is sent");
+        let mut rest = Vec::new();
+        let read = io::Read::read_to_end(&mut connection.stream(), &mut rest);
+        assert!(read.is_ok() && rest.is_empty(), "{begun:?}: {read:?}");
+    }
+}
+
 #[test]
 fn requests_in_hand_are_finished_before_the_end() {
     let setup = Setup {

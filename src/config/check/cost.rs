@@ -86,7 +86,7 @@ pub(super) fn check(at: Location, list: &ListSettings, context: &mut Context<'_>
         let lower = largest(places, cap, budget);
         let help = match lower {
             0 => format!("{gives}: raise the budget to {requests}"),
-            _ => format!("{gives}: lower this to {lower}, or raise the budget to {requests}"),
+            _ => format!("{gives}: page_size.max = {lower} has room, or raise the budget to {requests}"),
         };
         context.diagnostics.error(at, message, help);
         return;

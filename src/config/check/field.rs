@@ -3,8 +3,8 @@
 use super::Context;
 use crate::{
     config::{
-        diagnostic::Located,
-        settings::{FieldSettings, SortTerm},
+        diagnostic::{Located, nearest},
+        settings::{FieldSettings, ListSettings, SortTerm},
         syntax,
         written::Written,
     },
@@ -25,6 +25,21 @@ pub(super) fn check_opaque(order: &[Located<SortTerm>], fields: &[FieldSettings]
         let message = format!("values of {field} can only be told apart, and {next} follows it in the order");
         let help = format!("end the order with {field} and the id");
         context.diagnostics.error(pair[0].at, message, help);
+    }
+}
+
+/// Reports fields of a route's own that no order has, and that are nearly named as one that has: they were meant to say
+/// something of it.
+pub(super) fn check_names(list: &ListSettings, own: &Written, context: &mut Context<'_>) {
+    let ordered = list.order.iter().map(|term| term.value.field.as_str());
+    let sortable = list.sortable.iter().map(|field| field.value.as_str());
+    let known: Vec<&str> = ordered.chain(sortable).chain(["id"]).collect();
+    let table = own.table("fields");
+    for (name, _) in table.members().iter().filter(|(name, _)| !known.contains(&name.value.as_str())) {
+        if let Some(near) = nearest(&name.value, known.iter().copied()) {
+            let message = format!("{} is neither in `order` nor in `sortable`", name.value);
+            context.diagnostics.warning(name.at, message, format!("did you mean {near:?}?"));
+        }
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) fn keys(root: &Written, context: &mut Context<'_>) -> Option<CursorKe
         };
         ids.push(id);
         let Some(reference) = value.as_text() else { continue };
-        let Some(key) = context.secret(&reference) else {
+        let Some(key) = context.secret(&reference, "; `cursorgate keygen` makes a key") else {
             continue;
         };
         let length = key.reveal().len();

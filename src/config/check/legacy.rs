@@ -110,7 +110,7 @@ fn client(written: &Written, route: &Written, context: &mut Context<'_>) -> Opti
         }
     };
     let named = written.text_members("names");
-    let names = named.into_iter().filter_map(|(name, reference)| Some((name.value, context.secret(&reference)?)));
+    let names = named.into_iter().filter_map(|(name, reference)| Some((name.value, context.secret(&reference, "")?)));
     let names = names.collect();
     let max = written.count("max").unwrap_or(CLIENTS);
     Some(LegacyClient { known_by, shows_value: shown.is_some(), names, max })

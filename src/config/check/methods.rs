@@ -27,6 +27,17 @@ pub(super) fn methods(route: &Written, context: &mut Context<'_>) -> Methods {
     Methods { get: has("GET"), post: has("POST") }
 }
 
+/// Reports a route whose answers are to be read before it is served, where they come by POST: those are not.
+pub(super) fn check_observed(methods: Methods, route: &Written, context: &mut Context<'_>) {
+    let Some(written) = route.find("methods").filter(|_| methods.post) else { return };
+    let message = "answers to POST are not read";
+    if methods.get {
+        context.diagnostics.warning(written.at, message, "those to GET are; remove POST to say so");
+    } else {
+        context.diagnostics.error(written.at, message, "write action = \"paginate\" or \"forward\"");
+    }
+}
+
 const WORDS: [&str; 3] = ["GET", "HEAD", "POST"];
 
 /// Reports parameters whose place no request of these methods has.

@@ -1,6 +1,6 @@
 //! `[routes]`: each merged with its defaults, and held against the others.
 
-use super::{Context, cors, dialect::Dialects, envelope::Envelopes, list, methods, openapi::Described, path};
+use super::{Context, cors, dialect::Dialects, envelope::Envelopes, field, list, methods, openapi::Described, path};
 use crate::config::{
     diagnostic::{Located, Location, nearest},
     settings::{Action, ObserveSettings, OpenApiSettings, RouteSettings},
@@ -102,6 +102,10 @@ impl Route<'_> {
                 let route = list::Route { name: &self.name.value, at: self.at, written: &self.written };
                 let list = route.read(collection, &mut known.dialects, &mut known.envelopes, known.root, context)?;
                 methods::check(&list, methods, &self.written, context);
+                field::check_names(&list, self.own, context);
+                if action? == Action::Observe {
+                    methods::check_observed(methods, &self.written, context);
+                }
                 Some(Box::new(list))
             }
         };
@@ -165,7 +169,8 @@ impl Route<'_> {
     /// Said once, of the first route that needs a key.
     fn check_key(&self, root: &Written, context: &mut Context<'_>) {
         let cursor = root.table("cursor");
-        if cursor.find("keys").is_none() && cursor.find("signing_key").is_none() {
+        let has_keys = cursor.find("keys").is_some_and(|keys| keys.value != Value::Table(Vec::new()));
+        if !has_keys && cursor.find("signing_key").is_none() {
             let message = format!("routes.{} serves a list, and there is no key for its cursors", self.name.value);
             let help = "[cursor] signing_key = 1, keys = { 1 = \"env:CURSORGATE_KEY\" }; `cursorgate keygen` makes one";
             context.missing(self.at, message, help);

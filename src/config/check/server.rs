@@ -4,6 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use super::Context;
 use crate::config::{
+    diagnostic::Location,
     settings::{
         AdminSettings, CacheSettings, ListenerSettings, ListenerTls, LogFormat, LogLevel, LogSettings,
         PivotCacheSettings, ServerSettings,
@@ -25,6 +26,7 @@ pub(super) fn server(server: &Written) -> ServerSettings {
             .count("threads")
             .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get)),
         head_size: server.size("head_size").unwrap_or(16 << 10),
+        idle_timeout: server.duration("idle_timeout").unwrap_or(Duration::from_secs(75)),
         shutdown_timeout: server.duration("shutdown_timeout").unwrap_or(Duration::from_secs(25)),
     }
 }
@@ -44,10 +46,7 @@ pub(super) fn listeners(root: &Written, context: &mut Context<'_>) -> Vec<Listen
         let Ok(address) = written.value.parse::<SocketAddr>() else {
             continue;
         };
-        if let Some(other) = listeners.iter().find(|other| other.address == address && address.port() != 0) {
-            let message = format!("listeners.{} has this address already", other.name);
-            context.diagnostics.error(written.at, message, "a listener needs an address of its own");
-        }
+        check_free(address, written.at, &listeners, "a listener needs an address of its own", context);
         listeners.push(ListenerSettings { name: name.value.clone(), address, tls });
     }
     if table.members().is_empty() {
@@ -87,11 +86,31 @@ pub(super) fn admin(
         return None;
     };
     let address = written.value.parse::<SocketAddr>().ok()?;
-    if let Some(other) = listeners.iter().find(|other| other.address == address && address.port() != 0) {
-        let message = format!("listeners.{} has this address already", other.name);
-        context.diagnostics.error(written.at, message, "what operators ask needs an address of its own");
-    }
+    check_free(address, written.at, listeners, "what operators ask needs an address of its own", context);
     Some(AdminSettings { address })
+}
+
+/// Reports an address that a listener has already: its own, or one among all that it listens on.
+fn check_free(
+    address: SocketAddr,
+    at: Location,
+    listeners: &[ListenerSettings],
+    help: &str,
+    context: &mut Context<'_>,
+) {
+    let Some(other) = listeners.iter().find(|other| overlap(other.address, address)) else { return };
+    let message = if other.address == address {
+        format!("listeners.{} has this address already", other.name)
+    } else {
+        format!("listeners.{} is at {}, and one of both is at all addresses", other.name, other.address)
+    };
+    context.diagnostics.error(at, message, help);
+}
+
+/// Whether two listeners can't both be had. `[::]` takes the addresses of IPv4 too, as Linux has it unless told otherwise.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let covers = |all: SocketAddr, one: SocketAddr| all.ip().is_unspecified() && (all.is_ipv6() || one.is_ipv4());
+    one.port() != 0 && one.port() == other.port() && (one == other || covers(one, other) || covers(other, one))
 }
 
 pub(super) fn log(log: &Written) -> LogSettings {

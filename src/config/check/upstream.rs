@@ -80,7 +80,7 @@ fn headers(written: &Written, context: &mut Context<'_>) -> Vec<(http::HeaderNam
             continue;
         }
         let secret = if form::is_reference(&value.value) {
-            context.secret(&value)
+            context.secret(&value, "")
         } else {
             Some(Secret::new(value.value.into_bytes()))
         };

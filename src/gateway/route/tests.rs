@@ -25,6 +25,17 @@ fn name(table: &RouteTable, host: Option<&str>, path: &str) -> Option<String> {
     table.find(host, path).map(|found| found.route.name.clone())
 }
 
+/// Whichever way it is written, in the configuration and in the request.
+#[test]
+fn a_path_is_found_under_all_its_spellings() {
+    use crate::gateway::path::normalize;
+    let table = table(&[("cafe", "/caf%c3%a9/%7Elist/{id}", &[]), ("rest", "/{*rest}", &[])]).unwrap();
+    for path in ["/café/~list/1", "/caf%C3%A9/~list/1,2", "/caf%c3%a9/%7elist/a;b/"] {
+        let normal = normalize(path.as_bytes()).unwrap();
+        assert_eq!(name(&table, None, &normal.text).as_deref(), Some("cafe"), "{path}");
+    }
+}
+
 #[test]
 fn the_nearer_route_wins() {
     let table = table(&[
