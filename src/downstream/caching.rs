@@ -16,6 +16,9 @@ const STRICT: [&str; 6] = ["no-store", "private", "no-cache", "must-revalidate",
 /// Directives that hold only if every answer has them; those with a number have the least.
 const LAX: [&str; 4] = ["public", "immutable", "stale-while-revalidate", "stale-if-error"];
 
+/// Directives that let caches that are shared keep what was asked for with credentials (RFC 9111, section 3.5).
+const PERMITS: [&str; 3] = ["public", "s-maxage", "must-revalidate"];
+
 /// What one answer says.
 #[derive(Debug, Default)]
 struct Directives {
@@ -78,10 +81,14 @@ pub fn cache_control(answers: &[&HeaderMap]) -> HeaderValue {
     }
     let all: Vec<Directives> = answers.iter().map(|headers| Directives::read(headers)).collect();
     let any = |name: &str| all.iter().any(|one| one.has(name));
+    // What one answer permits, it does not for the others.
+    let permitting = all.iter().filter(|one| PERMITS.iter().any(|name| one.has(name))).count();
+    let is_private = any("private") || (permitting > 0 && permitting < all.len());
     let mut written: Vec<String> = Vec::new();
-    written.extend(STRICT.iter().filter(|name| any(name)).map(|&name| name.to_owned()));
+    let holds = |name: &str| any(name) || (name == "private" && is_private);
+    written.extend(STRICT.iter().filter(|name| holds(name)).map(|&name| name.to_owned()));
     for name in LAX {
-        let contradicted = name == "public" && any("private");
+        let contradicted = name == "public" && is_private;
         if all.is_empty() || contradicted || !all.iter().all(|one| one.has(name)) {
             continue;
         }
@@ -93,7 +100,7 @@ pub fn cache_control(answers: &[&HeaderMap]) -> HeaderValue {
     if let Some(least) = all.iter().filter_map(|one| one.number("max-age")).min() {
         written.push(format!("max-age={least}"));
     }
-    if any("s-maxage") {
+    if any("s-maxage") && !is_private {
         // For a shared cache an answer without s-maxage is as fresh as its max-age says.
         let shared = all.iter().filter_map(|one| one.number("s-maxage").or_else(|| one.number("max-age")));
         written.extend(shared.min().map(|least| format!("s-maxage={least}")));
@@ -171,19 +178,20 @@ mod tests {
     fn the_strictest_answer_decides() {
         const CC: &str = "cache-control";
         type Said = &'static [&'static [(&'static str, &'static str)]];
-        let cases: [(Said, &str); 16] = [
+        let cases: [(Said, &str); 17] = [
             (&[], "private, no-cache"),
             (&[&[]], "private, no-cache"),
             (&[&[(CC, "max-age=60")]], "max-age=60"),
             (&[&[(CC, "public, max-age=60")]], "public, max-age=60"),
             (&[&[(CC, "max-age=60")], &[]], "private, no-cache, max-age=60"),
-            (&[&[(CC, "max-age=60")], &[(CC, "Max-Age=\"30\", public")]], "max-age=30"),
+            (&[&[(CC, "max-age=60")], &[(CC, "Max-Age=\"30\", public")]], "private, max-age=30"),
             (&[&[(CC, "public, max-age=60")], &[(CC, "private, max-age=90")]], "private, max-age=60"),
             (&[&[(CC, "max-age=60")], &[(CC, "no-store")]], "no-store, max-age=60"),
             (&[&[(CC, "must-understand, no-store, max-age=60")]], "no-store, max-age=60"),
             (&[&[(CC, "max-age=abc")]], "max-age=0"),
             (&[&[(CC, "max-age=99999999999999999999")]], "max-age=18446744073709551615"),
-            (&[&[(CC, "s-maxage=90, max-age=5")], &[(CC, "max-age=20")]], "max-age=5, s-maxage=20"),
+            (&[&[(CC, "s-maxage=90, max-age=5")], &[(CC, "max-age=20")]], "private, max-age=5"),
+            (&[&[(CC, "s-maxage=90, max-age=5")], &[(CC, "max-age=20, public")]], "max-age=5, s-maxage=20"),
             (&[&[(CC, "no-cache=\"set-cookie, x\", max-age=5")]], "no-cache, max-age=5"),
             (
                 &[&[(CC, "max-age=9, stale-if-error=7")], &[(CC, "max-age=9, stale-if-error=5")]],

@@ -10,7 +10,7 @@ use pingora::{
     server::{Server, configuration::ServerConf},
 };
 
-use super::{Gateway, proxy::WRITE_TIMEOUT};
+use super::Gateway;
 use crate::config::settings::{ListenerSettings, ListenerTls, Settings};
 
 /// What is kept to read ahead from a client by TLS, whose records are read in two pieces each. Without TLS nothing is:
@@ -24,6 +24,9 @@ const WRITE_BUFFER: usize = 8 * 1024;
 
 /// How many requests one connection may bring, so that its memory is given back now and then.
 const REQUESTS_PER_CONNECTION: u32 = 10_000;
+
+/// How long a client may take none of what was written to it already, before the system gives it up.
+const LOST: Duration = Duration::from_secs(300);
 
 /// How often a request is tried on the proxy path: once more only where a pooled connection turns out to be dead.
 const TRIES: usize = 2;
@@ -88,8 +91,8 @@ pub fn server(settings: &Settings, gateway: Gateway) -> Result<Server, Unready> 
     Ok(server)
 }
 
-/// Lets the system end connections whose other end is gone without a word, and those whose other end takes nothing for as
-/// long as one write may take: what is left in a buffer is written without a timeout of Pingora's.
+/// Lets the system end connections whose other end is gone without a word, or takes nothing any more: what is left in a
+/// buffer at the end of an answer is written without a timeout of Pingora's.
 fn watched() -> TcpSocketOptions {
     let mut options = TcpSocketOptions::default();
     options.tcp_keepalive = Some(TcpKeepalive {
@@ -97,7 +100,7 @@ fn watched() -> TcpSocketOptions {
         interval: Duration::from_secs(10),
         count: 3,
         #[cfg(target_os = "linux")]
-        user_timeout: WRITE_TIMEOUT,
+        user_timeout: LOST,
     });
     options
 }

@@ -15,7 +15,7 @@ use pingora::{
 use super::{Context, Gateway, access_log::Outcome, answer, forward, observe};
 
 /// How long one write to a client may take: a client that reads nothing gives its connection back.
-pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long a body that nobody wants is read, so that the connection can be used on.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);

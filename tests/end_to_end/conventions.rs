@@ -36,6 +36,19 @@ fn envelope(answer: &Response) -> &'static str {
     members.into_iter().find(|(member, _)| body.get(*member).is_some()).map_or("none", |(_, name)| name)
 }
 
+/// The upstream's own answer to an old client stands under a URL that may be a page in another form.
+#[test]
+fn old_answers_vary_by_what_decides_that_they_are() {
+    let rows = Rows::count(9);
+    let legacy = "legacy = { policy = \"passthrough\", unmarked = \"new\" }";
+    for (choice, varies) in [(CHOICE, Some("accept, prefer")), ("page_size = { default = 3, max = 20 }", None)] {
+        let (_upstream, gateway) = start(&rows, &format!("{BY_SCORE}\n{choice}\n{legacy}"));
+        let passed = asked(&gateway, "/users?offset=2", &[]);
+        assert_eq!((passed.status, passed.header("cursorgate-level")), (200, None), "{passed:?}");
+        assert_eq!(passed.header("vary"), varies, "{passed:?}");
+    }
+}
+
 #[test]
 fn a_client_chooses_by_media_type_or_by_preference() {
     let rows = Rows::count(9);
