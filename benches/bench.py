@@ -81,8 +81,7 @@ QUICK = dataclasses.replace(
     every_peer=False,
     in_flight=100,
     load=3,
-    # Longer than the second after which the gateway gives back.
-    still=1.2,
+    still=0.3,
 )
 
 

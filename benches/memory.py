@@ -16,6 +16,8 @@ MB = 1e6
 RECEIVE_BUFFER, SEGMENT = 4_096, 1_460
 # Pages that are asked for once many connections have closed.
 A_FEW = 10
+# Seconds after which the gateway has given back what it does not need, at the latest.
+GIVES_BACK = 1
 
 
 def connected(port, patient=True):
@@ -76,7 +78,7 @@ def idle(process, target, count, still):
         with connected(process.port) as connection:
             ask(connection, target)
             read(connection)
-    return held, process.settled(still)
+    return held, process.settled(still + GIVES_BACK)
 
 
 def in_flight(process, target, count, least, still):
@@ -89,7 +91,7 @@ def in_flight(process, target, count, least, still):
         held = process.settled(still)
         for connection in connections:
             assert read(connection) > least
-    return held, process.settled(still)
+    return held, process.settled(still + GIVES_BACK)
 
 
 # Each connection asks for all sizes in turn.
@@ -118,7 +120,7 @@ def under_load(process, targets, seconds, still):
     said = child.stdout.read()
     assert child.returncode == 0 and "Non-2xx" not in said, said
     requests = next(int(line.split()[0]) for line in said.splitlines() if " requests in " in line)
-    return seen, requests, process.settled(still)
+    return seen, requests, process.settled(still + GIVES_BACK)
 
 
 def run(plan):
