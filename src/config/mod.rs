@@ -81,7 +81,8 @@ pub fn load(path: &Path, environment: &dyn Environment) -> (Option<Settings>, Di
     }
 }
 
-/// Where a configuration has its admin listener, whatever else is wrong with it. The diagnostics are of no more than that.
+/// Where a configuration has its admin listener, whatever else is wrong with it. Where there is none, the diagnostics
+/// may say why.
 #[must_use]
 pub fn load_admin(path: &Path, environment: &dyn Environment) -> (Option<AdminSettings>, Diagnostics) {
     let text = match read_text(path, environment) {
@@ -93,6 +94,9 @@ pub fn load_admin(path: &Path, environment: &dyn Environment) -> (Option<AdminSe
     let (root, whole) = toml_text::read(source, &text, &mut diagnostics);
     let mut context = check::Context { diagnostics: &mut diagnostics, environment, folder: PathBuf::new(), whole };
     let admin = check::admin(&root, &mut context);
+    if admin.is_none() {
+        form::inspect(&root, &keys::FILE, "", &mut diagnostics);
+    }
     (admin, diagnostics)
 }
 

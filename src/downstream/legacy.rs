@@ -46,12 +46,6 @@ pub fn is_past_sunset(settings: &LegacySettings, now: u64) -> bool {
     settings.sunset.is_some_and(|sunset| i64::try_from(now).unwrap_or(i64::MAX) >= sunset)
 }
 
-/// Whether requests of old clients pass to the upstream, `now` in seconds since 1970.
-#[must_use]
-pub fn passes(settings: &LegacySettings, now: u64) -> bool {
-    policy(settings, now) == Some(LegacyPolicy::Passthrough)
-}
-
 /// The policy in force, `now` in seconds since 1970.
 fn policy(settings: &LegacySettings, now: u64) -> Option<LegacyPolicy> {
     let ends = settings.after_sunset == AfterSunset::Reject && is_past_sunset(settings, now);

@@ -315,8 +315,8 @@ impl Parameters {
         Ok(ListRequest { kind, limit, limit_written, place, sort, id_direction, sort_written, filters, self_query })
     }
 
-    /// What a request by POST with this query is, if it is the upstream's own to answer, whatever its body says, for as long
-    /// as the policy is in force.
+    /// What a request by POST with this query is, if it is the upstream's own to answer, whatever its body says, until the
+    /// policy ends.
     #[must_use]
     pub fn passed(&self, query: Option<&str>) -> Option<RequestKind> {
         if self.legacy.policy != Some(LegacyPolicy::Passthrough) {

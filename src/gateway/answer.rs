@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     config::settings::Role,
-    downstream::{Code, Convention, EnvelopeTemplate, LinkBase, Problem, Response, legacy},
+    downstream::{Code, Convention, EnvelopeTemplate, LegacyDecision, LinkBase, Problem, Response, legacy},
     upstream::headers,
 };
 
@@ -143,11 +143,18 @@ async fn decide(
     let mut asked = Asked { target, parameters, headers, body: None, client, now, began };
     if by_post {
         let Convention { parameters, envelope, .. } = chosen.convention;
-        // What passes does so before anything of its body is read: all of it goes on.
-        let passed = legacy::passes(&list.legacy, now).then(|| parameters.passed(asked.query())).flatten();
-        if let Some(kind) = passed {
+        // What passes does so before anything of its body is read: all of it goes on. Nor is it asked what the body says
+        // once the policy has ended.
+        if let Some(kind) = parameters.passed(asked.query()) {
             note(list, &asked, &kind, outcome);
-            let successor = Some(first_page(&asked.link_base(&found.route, snapshot), chosen.convention, &asked));
+            let first = first_page(&asked.link_base(&found.route, snapshot), chosen.convention, &asked);
+            if let LegacyDecision::Reject(mut problem) = legacy::decide(&kind, &list.legacy, now, || first.clone()) {
+                // Read all the same, as far as one is, so that the client sends it to its end and reads why.
+                let _ = body::read(session, &list.budgets).await;
+                problem.leave_out_links(&begins(chosen.convention));
+                return Verdict::Respond(refuse(&problem, Some(envelope), snapshot, outcome));
+            }
+            let successor = Some(first);
             return Verdict::Forward(Box::new(Forwarded { found, target: asked.target, client, successor }));
         }
         match body::read(session, &list.budgets).await {
@@ -211,12 +218,7 @@ fn fail(
         Failure::Refused { mut problem, detail } => {
             outcome.detail = detail;
             if asked.body.is_some() {
-                let parameters = &convention.parameters;
-                let begins = match parameters.name(Role::Cursor).or_else(|| parameters.name(Role::After)) {
-                    Some(name) => format!("begin again without `{name}`"),
-                    None => "begin again at the first page".to_owned(),
-                };
-                problem.leave_out_links(&begins);
+                problem.leave_out_links(&begins(convention));
             } else if problem.restart.is_none() && problem.code.restarts() {
                 problem.restart = Some(first_page(&asked.link_base(route, snapshot), convention, asked));
             }
@@ -227,6 +229,15 @@ fn fail(
             }
             response
         }
+    }
+}
+
+/// How one begins again where the cursor stands in the body.
+fn begins(convention: &Convention) -> String {
+    let parameters = &convention.parameters;
+    match parameters.name(Role::Cursor).or_else(|| parameters.name(Role::After)) {
+        Some(name) => format!("begin again without `{name}`"),
+        None => "begin again at the first page".to_owned(),
     }
 }
 

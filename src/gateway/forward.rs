@@ -41,8 +41,8 @@ pub(super) fn is_stream(session: &ServerSession) -> bool {
 /// Whether a stream of events is among the media types of an `Accept`, which are separated by commas and may have
 /// parameters (RFC 9110 section 12.5.1).
 fn takes_events(accept: &[u8]) -> bool {
-    let name = |range: &[u8]| range.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii().to_vec();
-    accept.split(|byte| *byte == b',').any(|range| name(range).eq_ignore_ascii_case(b"text/event-stream"))
+    let mut types = accept.split(|byte| *byte == b',').filter_map(|range| range.split(|byte| *byte == b';').next());
+    types.any(|name| name.trim_ascii().eq_ignore_ascii_case(b"text/event-stream"))
 }
 
 /// The peer for a request, with every timeout set.
@@ -226,5 +226,22 @@ fn unresolved(error: &FetchError) -> Box<Error> {
 impl Context {
     fn forwarded(&self) -> pingora::Result<&Forwarded> {
         self.forwarded.as_ref().ok_or_else(|| Error::explain(ErrorType::InternalError, "nothing is to be forwarded"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_may_stand_anywhere_in_accept() {
+        for accept in
+            ["text/event-stream", "application/json, text/event-stream", "*/*;q=0.1,Text/Event-Stream ;charset=utf-8"]
+        {
+            assert!(takes_events(accept.as_bytes()), "{accept}");
+        }
+        for accept in ["", "*/*", "text/html", "application/json;profile=\"text/event-stream\"", "text/event-streams"] {
+            assert!(!takes_events(accept.as_bytes()), "{accept}");
+        }
     }
 }

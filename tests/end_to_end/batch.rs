@@ -547,8 +547,13 @@ fn old_requests_are_told_by_their_query() {
 
     let ended = legacy.replace("deprecation = 2026-01-15", "sunset = 2026-01-15, after_sunset = \"reject\"");
     let rejecting = Gateway::start(&configuration(&upstream, &format!("{BY_GET}\n{ended}")));
-    let rejected = rejecting.send("POST", "/batch/courses?offset=10", &JSON, b"{}");
-    assert_eq!(rejected.status, 410, "{rejected:?}");
+    for body in [&b"{}"[..], b"no JSON", &[b' '; 3_000_000]] {
+        let rejected = rejecting.send("POST", "/batch/courses?offset=10", &JSON, body);
+        assert_eq!(rejected.status, 410, "{rejected:?}");
+    }
+    let counted = "paging=\"legacy\"} 3";
+    let metrics = || crate::harness::http::get(rejecting.admin, "/metrics").text().contains(counted).then_some(());
+    crate::harness::eventually("who is cut off is counted", metrics);
 
     gateway.rewrite(
         crate::harness::gateway::Keys::One,

@@ -120,7 +120,7 @@ fn an_idle_gateway_leaves_at_once() {
 #[test]
 fn who_asks_nothing_more_is_let_go() {
     let upstream = Upstream::start(serve(users(60)));
-    let setup = Setup { more: "[server]\nidle_timeout = \"1s\"", ..PLAIN };
+    let setup = Setup { more: "[server]\nidle_timeout = \"4s\"", ..PLAIN };
     let gateway = Gateway::start(&setup.configuration(upstream.address));
     for begun in ["", "GET /users HTTP/1.1\r\nHo"] {
         let mut connection = gateway.connect();
