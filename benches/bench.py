@@ -73,6 +73,7 @@ QUICK = dataclasses.replace(
     FULL,
     quick=True,
     parts=[part for part in PARTS if part != "micro"],
+    sizes=[size for size in servers.SIZES if size != "1m"],
     warm_up=0,
     rounds=2,
     seconds=1,
