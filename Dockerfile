@@ -17,6 +17,7 @@ WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
 # A member of the workspace, and no part of the image.
 COPY benches/peers/bare-pingora benches/peers/bare-pingora
+COPY crates crates
 RUN mkdir src \
     && touch src/lib.rs \
     && echo 'fn main() {}' >src/main.rs \

@@ -71,7 +71,7 @@ lint: build-needs $(CARGO_DENY)
 	@cargo fmt --version >/dev/null && cargo clippy --version >/dev/null || rustup component add rustfmt clippy
 	cargo fmt --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --package cursorgate --package cursorgate-core
 	"$(CARGO_DENY)" --locked check bans licenses sources
 	@# The advisory database is a Git repository: the one thing here that can't come from a package registry.
 	@if timeout 60 "$(CARGO_DENY)" --locked fetch db >/dev/null 2>&1; then \
@@ -83,7 +83,7 @@ lint: build-needs $(CARGO_DENY)
 .PHONY: soak
 soak: build-needs openssl-needs
 	SOAK_SECONDS=$(SECONDS) SEED="$${SEED:-$$(date +%s)}" \
-		cargo test --locked --release --test simulation soak -- --nocapture
+		cargo test --locked --release --package cursorgate-core --test simulation soak -- --nocapture
 
 # What was found before is below target/ and tried again first; an input that fails is printed, and kept there. Address
 # sanitizers take a nightly compiler: without them, coverage guides the search all the same.

@@ -18,6 +18,6 @@ pub mod config;
 pub mod cursor;
 pub mod downstream;
 pub mod gateway;
-pub mod json;
-pub mod pagination;
 pub mod upstream;
+
+pub use cursorgate_core::{json, pagination};

@@ -181,9 +181,9 @@ impl<'a> Source<'a> {
 
     /// The schema of what is served of an element of the array at a place.
     fn item(self, answer: &'a LocatedTree, items: &Pointer, item: &Pointer) -> Option<&'a LocatedTree> {
-        let array = self.walk(answer, &items.steps, 0)?;
+        let array = self.walk(answer, items.steps(), 0)?;
         let element = self.find(array, 0, &|schema| member(schema, "items"))?;
-        self.walk(element, &item.steps, 0)
+        self.walk(element, item.steps(), 0)
     }
 
     /// The schema of what stands at the end of these steps.

@@ -1,0 +1,278 @@
+//! Places in a JSON body (RFC 6901), compiled once.
+//!
+//! Beside RFC 6901 there is one more form of step: `[rel=next]` takes the first element of an array that is an object
+//! whose member `rel` is the string `next`. Links are often listed that way (HATEOAS, FHIR bundles). A member whose
+//! own name begins with `[` can't be pointed at.
+
+use std::fmt;
+
+use super::{Span, scan};
+
+/// The most steps a pointer may have: far beyond any real answer, and it bounds how deep a look goes.
+const MAX_STEPS: usize = 64;
+
+/// A compiled JSON Pointer; the default is the whole body.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pointer {
+    pub(crate) steps: Vec<Step>,
+}
+
+/// One step, decoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A member of an object, or where it is a number, an element of an array.
+    Member(String),
+    /// The first element of an array that is an object in which `member` is the string `value`.
+    Matching {
+        /// The member's name.
+        member: String,
+        /// The string that it is.
+        value: String,
+    },
+}
+
+/// What is wrong with a pointer's text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PointerError {
+    /// What would be right, as the end of a sentence that names the text.
+    pub message: String,
+}
+
+impl fmt::Display for PointerError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for PointerError {}
+
+impl Pointer {
+    /// Compiles `"/a/b"`; `""` is the whole body.
+    ///
+    /// # Errors
+    /// Where the text is no JSON Pointer: the message says how the place is probably written.
+    pub fn parse(text: &str) -> Result<Self, PointerError> {
+        if text.is_empty() {
+            return Ok(Self::default());
+        }
+        let Some(steps) = text.strip_prefix('/') else {
+            return Err(PointerError { message: suggestion(text) });
+        };
+        if steps.split('/').count() > MAX_STEPS {
+            return Err(PointerError { message: format!("a pointer has at most {MAX_STEPS} steps") });
+        }
+        let steps = steps.split('/').map(Step::parse).collect::<Result<_, _>>()?;
+        Ok(Self { steps })
+    }
+
+    /// The steps from the whole body to the place.
+    #[must_use]
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// Whether this is the whole body.
+    #[must_use]
+    pub const fn is_root(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// The place that `further` leads to from this one on.
+    #[must_use]
+    pub fn then(&self, further: &Self) -> Self {
+        Self { steps: self.steps.iter().chain(&further.steps).cloned().collect() }
+    }
+
+    /// The names of the members that it leads through; nothing where a step looks for an element.
+    #[must_use]
+    pub fn names(&self) -> Option<Vec<&str>> {
+        self.steps
+            .iter()
+            .map(|step| match step {
+                Step::Member(name) => Some(name.as_str()),
+                Step::Matching { .. } => None,
+            })
+            .collect()
+    }
+
+    /// Where this place is in one JSON value; the range is relative to the start of `value`. Members given twice are
+    /// read as their last. Nothing where the place is missing, or `value` is not JSON.
+    ///
+    /// For single looks: a page's places are found together by [`scan_page`](super::scan_page).
+    #[must_use]
+    pub fn find(&self, value: &[u8]) -> Option<Span> {
+        scan::find(value, self)
+    }
+}
+
+impl fmt::Display for Pointer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let escaped = |text: &str| text.replace('~', "~0").replace('/', "~1");
+        for step in &self.steps {
+            match step {
+                Step::Member(name) => write!(formatter, "/{}", escaped(name))?,
+                Step::Matching { member, value } => write!(formatter, "/[{}={}]", escaped(member), escaped(value))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Step {
+    fn parse(text: &str) -> Result<Self, PointerError> {
+        let Some(condition) = text.strip_prefix('[') else {
+            return Ok(Self::Member(unescaped(text)?));
+        };
+        match condition.strip_suffix(']').and_then(|condition| condition.split_once('=')) {
+            Some((member, value)) if !member.is_empty() => {
+                Ok(Self::Matching { member: unescaped(member)?, value: unescaped(value)? })
+            }
+            _ => Err(PointerError {
+                message: format!(
+                    "write \"{text}\" like \"[rel=next]\", which takes the first element with that member, or as a \
+                     number, counted from 0"
+                ),
+            }),
+        }
+    }
+
+    /// Whether this step leads to the element `index` of an array.
+    pub(super) fn index(&self) -> Option<usize> {
+        let Self::Member(name) = self else { return None };
+        let canonical = name == "0" || !name.starts_with(['0', '+']);
+        if canonical { name.parse().ok() } else { None }
+    }
+}
+
+/// Decodes `~0` and `~1`.
+fn unescaped(text: &str) -> Result<String, PointerError> {
+    if text.replace("~0", "").replace("~1", "").contains('~') {
+        return Err(PointerError {
+            message: format!("write \"~\" as \"~0\" and \"/\" inside a name as \"~1\" in \"{text}\" (JSON Pointer)"),
+        });
+    }
+    Ok(text.replace("~1", "/").replace("~0", "~"))
+}
+
+/// What was probably meant by a text in another notation: `data.users`, `$.data[0]`, `#/data`, `data/users`.
+fn suggestion(text: &str) -> String {
+    let path = text.trim().trim_start_matches(['$', '#']);
+    let mut pointer = String::new();
+    for step in
+        path.split(['.', '/', '[', ']']).map(|step| step.trim_matches(['"', '\''])).filter(|step| !step.is_empty())
+    {
+        pointer.push('/');
+        pointer.push_str(&step.replace('~', "~0"));
+    }
+    if pointer.is_empty() {
+        return "write \"\" for the whole body, \"/name\" for a member (JSON Pointer)".to_owned();
+    }
+    format!("for this member write \"{pointer}\" (JSON Pointer); \"\" is the whole body")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found<'a>(pointer: &str, value: &'a str) -> Option<&'a str> {
+        let span = Pointer::parse(pointer).unwrap().find(value.as_bytes())?;
+        Some(&value[span.start as usize..span.end as usize])
+    }
+
+    #[test]
+    fn text_comes_back() {
+        for text in
+            ["", "/", "/a", "/a/b", "/a~1b/~0/0", "/links/[rel=next]/href", "/[rel=http:~1~1x]", "/a/", "//", "/é"]
+        {
+            let pointer = Pointer::parse(text).unwrap();
+            assert_eq!(pointer.to_string(), text);
+            assert_eq!(pointer.is_root(), text.is_empty());
+        }
+    }
+
+    #[test]
+    fn mistakes_are_told_what_is_right() {
+        let cases = [
+            ("data.users", r#"for this member write "/data/users" (JSON Pointer); "" is the whole body"#),
+            ("users", r#"for this member write "/users" (JSON Pointer); "" is the whole body"#),
+            ("data/users", r#"for this member write "/data/users" (JSON Pointer); "" is the whole body"#),
+            ("$.data[0]['x']", r#"for this member write "/data/0/x" (JSON Pointer); "" is the whole body"#),
+            ("#/data/users", r#"for this member write "/data/users" (JSON Pointer); "" is the whole body"#),
+            ("$", r#"write "" for the whole body, "/name" for a member (JSON Pointer)"#),
+            ("/a~b", r#"write "~" as "~0" and "/" inside a name as "~1" in "a~b" (JSON Pointer)"#),
+            ("/~", r#"write "~" as "~0" and "/" inside a name as "~1" in "~" (JSON Pointer)"#),
+            ("/~~1", r#"write "~" as "~0" and "/" inside a name as "~1" in "~~1" (JSON Pointer)"#),
+            (
+                "/links/[next]",
+                r#"write "[next]" like "[rel=next]", which takes the first element with that member, or as a number, counted from 0"#,
+            ),
+        ];
+        for (text, message) in cases {
+            assert_eq!(Pointer::parse(text).unwrap_err().message, message, "{text}");
+        }
+        assert!(Pointer::parse(&"/a".repeat(MAX_STEPS)).is_ok());
+        assert!(Pointer::parse(&"/a".repeat(MAX_STEPS + 1)).is_err());
+    }
+
+    /// The document and the table of RFC 6901, section 5.
+    #[test]
+    fn the_examples_of_rfc_6901() {
+        let document = r#"{"foo": ["bar", "baz"], "": 0, "a/b": 1, "c%d": 2, "e^f": 3, "g|h": 4, "i\\j": 5,
+            "k\"l": 6, " ": 7, "m~n": 8 }"#;
+        let cases = [
+            ("", Some(document)),
+            ("/foo", Some(r#"["bar", "baz"]"#)),
+            ("/foo/0", Some(r#""bar""#)),
+            ("/", Some("0")),
+            ("/a~1b", Some("1")),
+            ("/c%d", Some("2")),
+            ("/e^f", Some("3")),
+            ("/g|h", Some("4")),
+            ("/i\\j", Some("5")),
+            ("/k\"l", Some("6")),
+            ("/ ", Some("7")),
+            ("/m~0n", Some("8")),
+            ("/foo/2", None),
+            ("/foo/01", None),
+            ("/foo/-", None),
+            ("/foo/+1", None),
+            ("/foo/0/0", None),
+            ("/bar", None),
+        ];
+        for (pointer, expected) in cases {
+            assert_eq!(found(pointer, document), expected, "{pointer}");
+        }
+    }
+
+    #[test]
+    fn matching_steps() {
+        let links =
+            r#"[1, null, {"rel":"self","href":"/a"}, {"href":"/b","rel":"ne\u0078t"}, {"rel":"next","href":"/c"}]"#;
+        assert_eq!(found("/[rel=next]/href", links), Some("\"/b\""));
+        assert_eq!(found("/[rel=self]/href", links), Some("\"/a\""));
+        assert_eq!(found("/[rel=prev]/href", links), None);
+        assert_eq!(found("/[rel=next]/missing", links), None, "the first match is the one that is looked into");
+        let twice = r#"[{"rel":"next","rel":"prev","n":1},{"rel":"prev","rel":"next","n":2}]"#;
+        assert_eq!(found("/[rel=next]/n", twice), Some("2"), "the last of two members counts");
+        assert_eq!(found("/[rel=next]", r#"{"rel":"next"}"#), None, "an object is no list");
+        assert_eq!(found("/[rel=1]", r#"[{"rel":1}]"#), None, "a number is no string");
+        assert_eq!(found("/[a=x]/l/[b=y]/v", r#"[{"a":"x","l":[{"b":"y","v":[7]}]}]"#), Some("[7]"));
+    }
+
+    #[test]
+    fn the_last_of_two_members_counts_on_the_way_too() {
+        assert_eq!(found("/a", r#"{"a":1,"a":2}"#), Some("2"));
+        assert_eq!(found("/a", r#"{"a":1,"\u0061":2}"#), Some("2"));
+        assert_eq!(found("/a/b", r#"{"a":{"b":1},"a":{"b":2}}"#), Some("2"));
+        assert_eq!(found("/a/b", r#"{"a":{"b":1},"a":{}}"#), None);
+        assert_eq!(found("/a/b", r#"{"a":{"b":1},"a":null}"#), None);
+    }
+
+    #[test]
+    fn what_is_not_json_holds_nothing() {
+        for value in ["", "<html>", r#"{"a":1"#, r#"{"a":1} x"#, r#"{"a":1,}"#] {
+            assert_eq!(found("/a", value), None, "{value}");
+        }
+        assert_eq!(found("", " 1 "), Some("1"));
+    }
+}

@@ -1,0 +1,170 @@
+//! A model of a legacy API over a list without a declared order.
+
+use cursorgate_core::{
+    json::Span,
+    pagination::{
+        answer::{Answer, Standing, Total},
+        paging::{EndEvidence, Family, Paging, Sizes},
+        window::Slice,
+    },
+};
+
+use super::world::{Change, Row, State, World};
+use crate::dice::Dice;
+
+/// What it says of the size of the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Says {
+    Nothing,
+    /// As of the slice.
+    Total,
+    /// As of another moment than the slice.
+    RacedTotal,
+}
+
+/// What it answers past its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Past {
+    Empty,
+    Status,
+    /// The last page once more; by page only.
+    Repeat,
+}
+
+/// How an upstream behaves.
+#[derive(Clone, Debug)]
+pub(crate) struct Traits {
+    pub(crate) family: Family,
+    pub(crate) sizes: Sizes,
+    /// The cap that it really has.
+    pub(crate) cap: u32,
+    pub(crate) says: Says,
+    pub(crate) end: EndEvidence,
+    pub(crate) past: Past,
+    /// It says which offset or page, and which size, it used.
+    pub(crate) echoes: bool,
+    /// So many of a hundred rows are left out after the limit.
+    pub(crate) hides: u32,
+    /// One answer can't show a page and what stands around it: seams are seen in two answers, between which two changes
+    /// could cancel out.
+    pub(crate) tight: bool,
+    /// An answer may show the state before the one that the answer before it showed.
+    pub(crate) lags: bool,
+}
+
+impl Traits {
+    pub(crate) fn paging(&self) -> Paging {
+        Paging {
+            end: self.end,
+            repeats_last_page: self.past == Past::Repeat,
+            hidden: self.hides > 0,
+            ..Paging::new(self.family, self.sizes.clone())
+        }
+    }
+}
+
+/// What one answer showed.
+#[derive(Clone, Debug)]
+pub(crate) struct Showing {
+    pub(crate) state: State,
+    pub(crate) rows: Vec<Row>,
+}
+
+/// An upstream at work.
+pub(crate) struct Upstream {
+    pub(crate) traits: Traits,
+    pub(crate) world: World,
+    /// What its answers have shown.
+    pub(crate) shown: Vec<Showing>,
+    /// What happens before each of the coming answers.
+    pub(crate) during: Vec<Change>,
+    /// How much has happened.
+    pub(crate) changes: u64,
+    dice: Dice,
+    pub(crate) story: Option<Vec<String>>,
+}
+
+impl Upstream {
+    pub(crate) fn new(traits: Traits, world: World, seed: u64, tells: bool) -> Self {
+        let story = tells.then(Vec::new);
+        Self { traits, world, shown: Vec::new(), during: Vec::new(), changes: 0, dice: Dice::new(seed), story }
+    }
+
+    pub(crate) fn tell(&mut self, line: impl FnOnce() -> String) {
+        if let Some(story) = &mut self.story {
+            story.push(line());
+        }
+    }
+
+    pub(crate) fn happen(&mut self, change: Change) {
+        self.tell(|| format!("{change:?}"));
+        self.changes += 1;
+        self.world.change(change);
+    }
+
+    /// Answers a request. The body begins with the answer's number, so that whoever gets the page knows whence it is.
+    pub(crate) fn answer(&mut self, slice: Slice) -> Answer {
+        let counted_before = self.world.state.len();
+        if !self.shown.is_empty()
+            && let Some(change) = self.during.pop()
+        {
+            self.happen(change);
+        }
+        let lagging = self.traits.lags && self.dice.chance(30);
+        let state = match self.shown.last() {
+            Some(last) if lagging => State::clone(&last.state),
+            _ => State::clone(&self.world.state),
+        };
+        let size = slice.size().0.min(self.traits.cap);
+        let length = state.len() as u64;
+        let from = match slice {
+            Slice::Offset { from, .. } => from.0,
+            Slice::Page { number, .. } => {
+                let last = length.saturating_sub(1) / u64::from(size);
+                let number = if self.traits.past == Past::Repeat { number.0.min(last) } else { number.0 };
+                number.saturating_mul(u64::from(size))
+            }
+        };
+        let begin = from.min(length) as usize;
+        let end = (begin + size as usize).min(state.len());
+        let rows: Vec<Row> =
+            state[begin..end].iter().copied().filter(|row| !row.is_hidden(self.traits.hides)).collect();
+        let serial = self.shown.len();
+        let mut body = format!("{serial};").into_bytes();
+        let (mut items, mut keys) = (Vec::new(), Vec::new());
+        for row in &rows {
+            let start = body.len() as u32;
+            let (id_start, id_end) = row.write(self.world.look, &mut body);
+            items.push(Span { start, end: body.len() as u32 });
+            keys.push(if id_start == id_end { Span::ABSENT } else { Span { start: id_start, end: id_end } });
+        }
+        let standing = match self.traits.past {
+            Past::Status if begin >= state.len() && from > 0 => Standing::PastEnd,
+            _ => Standing::Listed,
+        };
+        let total = match self.traits.says {
+            Says::Nothing => None,
+            Says::Total => Some(length),
+            Says::RacedTotal => Some(counted_before as u64),
+        };
+        let more = (self.traits.end == EndEvidence::Flag).then_some(end < state.len());
+        let echoes = self.traits.echoes && standing == Standing::Listed;
+        self.tell(|| {
+            let numbers: Vec<u32> = rows.iter().map(|row| row.number).collect();
+            format!("  {slice:?} of {length}: {standing:?} {numbers:?}")
+        });
+        self.shown.push(Showing { state, rows });
+        Answer {
+            body,
+            items,
+            keys,
+            standing,
+            total: total.map(|value| Total { value, exact: true }),
+            more,
+            offset: (echoes && self.traits.family == Family::Offset).then_some(from),
+            page: (echoes && self.traits.family == Family::Page).then_some(from / u64::from(size)),
+            size: echoes.then_some(size),
+            ..Answer::default()
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! A client that walks, and what came of it.
+
+use std::sync::Arc;
+
+use cursorgate_core::pagination::{
+    fetch::Fetch,
+    order::{Direction, Kind, Nulls, Order, SortKey, Ties},
+    page::Page,
+    paging::Learnt,
+    position::{Hint, Item, MarkedItem, Marks, Position, Target},
+    refusal::Refusal,
+    resolver::{PageRequest, Step, resolve},
+};
+
+use super::{
+    promises::{self, Cursor, Exchange, Judgement},
+    scenario::{Scenario, Style},
+    upstream::Upstream,
+    world::{Change, World, marker},
+};
+use crate::dice::{Dice, mix};
+
+/// After so many pages nothing more happens to the list, so that walks end.
+const WEATHER: u32 = 25;
+
+/// What came of a walk.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    pub(crate) pages: u64,
+    pub(crate) requests: u64,
+    pub(crate) changes: u64,
+    /// Pages of which nothing could be promised: too many of the rows around them had been moved.
+    pub(crate) unpromised: u64,
+    pub(crate) stragglers: u64,
+    pub(crate) refusal: Option<Refusal>,
+    /// The refusal had no reason: the place was within reach, and most of what marked it stood still.
+    pub(crate) unneeded: bool,
+    pub(crate) violation: Option<String>,
+    pub(crate) story: Vec<String>,
+}
+
+/// Walks.
+pub(crate) fn walk(scenario: &Scenario, tells: bool) -> Outcome {
+    let mut walker = Walker::new(scenario, tells);
+    walker.walk();
+    walker.outcome.changes = walker.upstream.changes;
+    walker.outcome.story = walker.upstream.story.take().unwrap_or_default();
+    walker.outcome
+}
+
+struct Walker<'a> {
+    scenario: &'a Scenario,
+    upstream: Upstream,
+    dice: Dice,
+    order: Arc<Order>,
+    learnt: Learnt,
+    outcome: Outcome,
+    /// Cursors of earlier pages.
+    kept: Vec<Cursor>,
+}
+
+impl<'a> Walker<'a> {
+    fn new(scenario: &'a Scenario, tells: bool) -> Self {
+        let world = World::new(scenario.rows, scenario.look);
+        let id = SortKey {
+            name: "id".into(),
+            direction: Direction::Ascending,
+            kind: Kind::Inferred,
+            nulls: Nulls::None,
+            grain: None,
+        };
+        let mut upstream = Upstream::new(scenario.traits.clone(), world, scenario.seed, tells);
+        upstream.tell(|| format!("{scenario:?}"));
+        Self {
+            scenario,
+            upstream,
+            dice: Dice::new(mix(scenario.seed, 0x3a1c)),
+            order: Arc::new(Order { strong: Vec::new(), id, ties: Ties::Ordered, declared: false }),
+            learnt: Learnt::default(),
+            outcome: Outcome::default(),
+            kept: Vec::new(),
+        }
+    }
+
+    fn walk(&mut self) {
+        let start = match self.scenario.style {
+            Style::Backward => Position::End,
+            _ => Position::Start,
+        };
+        let total = (start == Position::End).then_some(u64::from(self.scenario.rows));
+        let hint = Hint { total, ..Hint::default() };
+        let mut cursor = Cursor { target: Target { position: start, hint }, place: None };
+        // While something happens a walk may be thrown back; afterwards it comes to its end.
+        let longest = WEATHER + self.scenario.most_rows() / self.scenario.limits.iter().min().copied().unwrap_or(1);
+        for number in 0..longest {
+            if number > 0 && number < WEATHER {
+                self.weather();
+            }
+            let limit = self.scenario.limits[number as usize % self.scenario.limits.len()];
+            let Some(page) = self.page(&cursor, limit) else { return };
+            let Some(next) = self.choose(&page, number) else { return };
+            if let Style::Worker(percent) = self.scenario.style
+                && number < WEATHER
+            {
+                let numbers: Vec<u32> =
+                    promises::rows(&page, &self.upstream.shown).iter().map(|row| row.number).collect();
+                let done: Vec<u32> = numbers.into_iter().filter(|_| self.dice.chance(percent)).collect();
+                self.upstream.tell(|| format!("deletes {done:?}"));
+                self.upstream.world.delete(&done);
+            }
+            if self.dice.chance(self.scenario.weather.moves_anchor)
+                && number < WEATHER
+                && let Some(last) = promises::rows(&page, &self.upstream.shown).last()
+            {
+                let far = 2 + self.dice.below(16) as i32;
+                self.upstream.tell(|| format!("moves {} by {far}", last.number));
+                self.upstream.world.move_row(last.number, far);
+            }
+            cursor = next;
+        }
+        self.outcome.violation = Some(format!("it moves: not at the end after {longest} pages"));
+    }
+
+    /// Something may happen to the list.
+    fn weather(&mut self) {
+        let weather = self.scenario.weather;
+        if self.dice.chance(weather.between.0) {
+            for _ in 0..=self.dice.below(weather.between.1.max(1)) {
+                let change = match self.dice.below(200) {
+                    0 => Change::Replace(self.dice.below(30)),
+                    _ => Change::draw(&mut self.dice, weather.moves),
+                };
+                self.upstream.happen(change);
+            }
+        }
+        let most = if self.scenario.traits.tight { 1 } else { 3 };
+        self.upstream.during.clear();
+        if self.dice.chance(weather.during) {
+            let changes = 1 + self.dice.below(most);
+            self.upstream.during = (0..changes).map(|_| Change::draw(&mut self.dice, false)).collect();
+        }
+    }
+
+    /// One page, as the core has it; none where it is refused.
+    fn page(&mut self, cursor: &Cursor, limit: u32) -> Option<Page> {
+        self.upstream.shown.clear();
+        let at_first = self.upstream.world.state.clone();
+        self.upstream.tell(|| format!("limit {limit} from {}", promises::told_target(Some(&cursor.target))));
+        let request = PageRequest {
+            learnt: if self.scenario.forgets { Learnt::default() } else { self.learnt },
+            search_items: self.scenario.search_items,
+            search_budget: self.scenario.search_budget,
+            ..PageRequest::new(
+                cursor.target.clone(),
+                limit,
+                Arc::clone(&self.order),
+                Arc::new(self.scenario.traits.paging()),
+                marker(),
+            )
+        };
+        let mut step = resolve(request);
+        let page = loop {
+            step = match step {
+                Step::Fetch(fetches, pending) => {
+                    let answers = fetches.iter().map(|fetch| match fetch {
+                        Fetch::Slice(slice, _) => self.upstream.answer(*slice),
+                        other => panic!("{other:?} of a list by offset"),
+                    });
+                    let answers = answers.collect();
+                    pending.resume(answers)
+                }
+                Step::Serve(page) => break Some(page),
+                Step::Refuse(refusal) => {
+                    self.upstream.tell(|| format!("refused: {refusal:?}"));
+                    self.outcome.refusal = Some(refusal);
+                    break None;
+                }
+            };
+        };
+        let shown = std::mem::take(&mut self.upstream.shown);
+        let exchange = Exchange::new(cursor, limit, at_first, &shown, self.scenario);
+        let Some(page) = page else {
+            self.outcome.unneeded = exchange.is_promised();
+            return None;
+        };
+        self.learnt = page.learnt;
+        self.outcome.pages += 1;
+        self.outcome.requests += u64::from(page.requests);
+        self.outcome.stragglers += u64::from(page.stragglers);
+        let judgement = exchange.judge(&page);
+        self.upstream.tell(|| format!("  {}", promises::told(&page, &shown)));
+        self.upstream.shown = shown;
+        match judgement {
+            Judgement::Kept => {}
+            Judgement::NotPromised => self.outcome.unpromised += 1,
+            Judgement::Broken(violation) => {
+                self.upstream.tell(|| format!("  {violation}"));
+                self.outcome.violation = Some(violation);
+                return None;
+            }
+        }
+        Some(*page)
+    }
+
+    /// The cursor that the client uses next; none at the end of its walk.
+    fn choose(&mut self, page: &Page, number: u32) -> Option<Cursor> {
+        let shown = &self.upstream.shown;
+        let onward = |forward: bool| {
+            let target = if forward { page.next.clone() } else { page.previous.clone() }?;
+            Some(Cursor { place: promises::place(page, shown, forward), target })
+        };
+        match self.scenario.style {
+            Style::Forward | Style::Worker(_) => onward(true),
+            Style::Backward => onward(false),
+            Style::Wander => {
+                if number > 12 {
+                    return None;
+                }
+                self.kept.extend([onward(true), onward(false)].into_iter().flatten());
+                let by_item = |after: bool| {
+                    let (first, last) = page.edges.as_ref()?;
+                    let Item::Marked(item) = (if after { last } else { first }) else { return None };
+                    let target = if after { &page.next } else { &page.previous };
+                    let offset = target.as_ref().map_or(page.offset, |target| target.hint.offset.0);
+                    let hint = Hint { offset: cursorgate_core::pagination::window::Offset(offset), ..Hint::default() };
+                    let MarkedItem { item, around: Marks { mut before, after: mut behind } } = item.clone();
+                    if after {
+                        before.push(item);
+                    } else {
+                        behind.insert(0, item);
+                    }
+                    let marks = Marks { before, after: behind };
+                    let position = if after { Position::AfterMarks(marks) } else { Position::BeforeMarks(marks) };
+                    Some(Cursor { place: promises::place(page, shown, after), target: Target { position, hint } })
+                };
+                let choice = match self.dice.below(10) {
+                    0..=3 => onward(true),
+                    4..=6 => onward(false),
+                    7 => by_item(true),
+                    8 => by_item(false),
+                    _ => None,
+                };
+                choice.or_else(|| {
+                    (!self.kept.is_empty()).then(|| {
+                        let index = self.dice.below(self.kept.len() as u32) as usize;
+                        self.kept.swap_remove(index)
+                    })
+                })
+            }
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! A list that is sorted in a way that nobody says, and what happens to it.
+
+use std::sync::Arc;
+
+use cursorgate_core::pagination::mark::{Mark, Marker};
+
+use crate::dice::{Dice, mix};
+
+/// A row: which one, and how often it was moved and edited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Row {
+    pub(crate) number: u32,
+    pub(crate) moves: u32,
+    edits: u32,
+}
+
+/// How rows are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// With a number for an id.
+    Number,
+    /// With a string for an id, in another spelling with each edit.
+    Text,
+    /// Without an id.
+    Bare,
+    /// Every third without an id.
+    Mixed,
+}
+
+impl Row {
+    /// Writes the row, and says where its id is: none where the range is empty.
+    pub(crate) fn write(self, look: Look, body: &mut Vec<u8>) -> (u32, u32) {
+        let Self { number, edits, .. } = self;
+        let (mut start, mut end) = (0, 0);
+        if self.has_id(look) {
+            body.extend_from_slice(b"{\"id\":");
+            start = body.len() as u32;
+            let (prefix, suffix): (&[u8], &[u8]) = match (look, edits % 3) {
+                (Look::Text, 0) => (b"\"k", b"\""),
+                (Look::Text, _) => (b"\"\\u006b", b"\""),
+                (_, 1) => (b"", b".0"),
+                _ => (b"", b""),
+            };
+            body.extend_from_slice(prefix);
+            push(number, body);
+            body.extend_from_slice(suffix);
+            end = body.len() as u32;
+        } else {
+            body.extend_from_slice(b"{\"name\":\"row ");
+            push(number, body);
+            body.push(b'"');
+        }
+        body.extend_from_slice(b",\"edits\":");
+        push(edits, body);
+        body.push(b'}');
+        (start, end)
+    }
+
+    /// Whether the row is known again after an edit.
+    fn has_id(self, look: Look) -> bool {
+        !(look == Look::Bare || (look == Look::Mixed && self.number.is_multiple_of(3)))
+    }
+
+    /// Whether the row is hidden from whoever asks, where so many of a hundred are.
+    pub(crate) fn is_hidden(self, percent: u32) -> bool {
+        percent > 0 && mix(0x1dea, u64::from(self.number)) % 100 < u64::from(percent)
+    }
+}
+
+fn push(number: u32, body: &mut Vec<u8>) {
+    if number > 9 {
+        push(number / 10, body);
+    }
+    body.push(b'0' + (number % 10) as u8);
+}
+
+/// What marks are made by: whoever knows the factor knows the row again.
+const FACTOR: u64 = 0x5a_1b2c_3d4f;
+
+/// What makes marks here, of ids and of whole rows, by the first number that stands there.
+pub(crate) fn marker() -> Marker {
+    Marker::new(|bytes| {
+        let digits = bytes.iter().skip_while(|byte| !byte.is_ascii_digit()).take_while(|byte| byte.is_ascii_digit());
+        let number = digits.fold(0_u64, |number, digit| number * 10 + u64::from(digit - b'0'));
+        Mark::of(number.wrapping_mul(FACTOR))
+    })
+}
+
+/// The number of the row that has a mark.
+pub(crate) fn marked(mark: Mark) -> u32 {
+    // Newton's iteration for the inverse of an odd factor, by powers of two.
+    let inverse =
+        (0..6).fold(FACTOR, |inverse, _| inverse.wrapping_mul(2_u64.wrapping_sub(FACTOR.wrapping_mul(inverse))));
+    Mark::of(mark.number().wrapping_mul(inverse)).number() as u32
+}
+
+/// The rows at a moment.
+pub(crate) type State = Arc<Vec<Row>>;
+
+/// What happens to a list. Places are shares of its length, in thousandths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// So many new rows at the head.
+    Head(u32),
+    /// So many new rows at the tail.
+    Tail(u32),
+    /// So many new rows amid the others.
+    Amid(u32, u32),
+    /// So many rows from a place on are deleted.
+    Delete(u32, u32),
+    /// A row goes so many places on, or back.
+    Move(u32, i32),
+    /// A row goes to another place.
+    Jump(u32, u32),
+    /// A row's bytes change, not its place.
+    Edit(u32),
+    /// All rows are deleted, and so many new ones come.
+    Replace(u32),
+}
+
+impl Change {
+    /// Any change, small ones more often.
+    pub(crate) fn draw(dice: &mut Dice, moves: bool) -> Self {
+        let some = |dice: &mut Dice| match dice.below(8) {
+            0 => 12 + dice.below(120),
+            1 | 2 => 4 + dice.below(10),
+            _ => 1 + dice.below(3),
+        };
+        let place = |dice: &mut Dice| dice.below(1_000);
+        match dice.below(if moves { 16 } else { 10 }) {
+            0..=2 => Self::Head(some(dice)),
+            3 => Self::Tail(some(dice)),
+            4 | 5 => Self::Amid(place(dice), 1 + dice.below(4)),
+            6..=8 => Self::Delete(place(dice), some(dice)),
+            9 => Self::Edit(place(dice)),
+            10..=13 => {
+                let far = 1 + dice.below(17) as i32;
+                Self::Move(place(dice), if dice.chance(60) { far } else { -far })
+            }
+            _ => Self::Jump(place(dice), place(dice)),
+        }
+    }
+}
+
+/// The list, now.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) state: State,
+    pub(crate) look: Look,
+    /// The number of the next new row.
+    next: u32,
+}
+
+impl World {
+    pub(crate) fn new(rows: u32, look: Look) -> Self {
+        let mut world = Self { state: Arc::default(), look, next: 1 };
+        world.change(Change::Tail(rows));
+        world
+    }
+
+    pub(crate) fn change(&mut self, change: Change) {
+        let look = self.look;
+        let fresh: Vec<Row> = match change {
+            Change::Head(count) | Change::Tail(count) | Change::Amid(_, count) | Change::Replace(count) => {
+                (0..count).map(|row| Row { number: self.next + row, moves: 0, edits: 0 }).collect()
+            }
+            _ => Vec::new(),
+        };
+        self.next += fresh.len() as u32;
+        let rows = Arc::make_mut(&mut self.state);
+        let length = rows.len();
+        let at = |share: u32| (share as usize * length / 1_000).min(length.saturating_sub(1));
+        match change {
+            Change::Head(_) => drop(rows.splice(..0, fresh)),
+            Change::Tail(_) => rows.extend(fresh),
+            Change::Amid(place, _) => drop(rows.splice(at(place)..at(place), fresh)),
+            Change::Replace(_) => *rows = fresh,
+            _ if rows.is_empty() => {}
+            Change::Delete(place, count) => {
+                drop(rows.drain(at(place)..(at(place) + count as usize).min(length)));
+            }
+            Change::Move(place, far) => {
+                let from = at(place);
+                let to = (from as i64 + i64::from(far)).clamp(0, length as i64 - 1) as usize;
+                carry(rows, from, to);
+            }
+            Change::Jump(from, to) => carry(rows, at(from), at(to)),
+            Change::Edit(place) => {
+                let row = &mut rows[at(place)];
+                row.edits += 1;
+                if !row.has_id(look) {
+                    // Without an id it is another row to all who look.
+                    (row.number, row.moves) = (self.next, 0);
+                    self.next += 3;
+                }
+            }
+        }
+    }
+
+    /// Deletes rows by their numbers.
+    pub(crate) fn delete(&mut self, numbers: &[u32]) {
+        Arc::make_mut(&mut self.state).retain(|row| !numbers.contains(&row.number));
+    }
+
+    /// Moves the row with this number, as far as a change says.
+    pub(crate) fn move_row(&mut self, number: u32, far: i32) {
+        let rows = Arc::make_mut(&mut self.state);
+        if let Some(from) = rows.iter().position(|row| row.number == number) {
+            let to = (from as i64 + i64::from(far)).clamp(0, rows.len() as i64 - 1) as usize;
+            carry(rows, from, to);
+        }
+    }
+}
+
+fn carry(rows: &mut Vec<Row>, from: usize, to: usize) {
+    if from != to {
+        let row = rows.remove(from);
+        rows.insert(to, Row { moves: row.moves + 1, ..row });
+    }
+}

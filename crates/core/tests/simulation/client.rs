@@ -1,0 +1,64 @@
+//! What a client wants, and what its route asks of the gateway, as plain data.
+
+use cursorgate_core::pagination::resolver::{ShortPages, Totals, Verify, WhenUnproven};
+
+/// How a client moves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// From the start to the end; `looks_back`: each page is asked for again from the next one.
+    Forward { looks_back: bool },
+    /// From the end to the start.
+    Backward,
+    /// So many pages forward, then back to the start.
+    ThereAndBack { turn: u32 },
+    /// Reads a page, deletes so many of a hundred of its rows, asks for the next.
+    Worker { share: u32 },
+    /// Each step chooses among next, previous, targets seen earlier, items, both ends, and bare offsets.
+    Wander { choices: Vec<u32> },
+}
+
+/// What a client wants.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Client {
+    pub(crate) style: Style,
+    /// One after the other, for ever.
+    pub(crate) limits: Vec<u32>,
+    pub(crate) budget: u32,
+    pub(crate) search_budget: u32,
+    pub(crate) unproven: WhenUnproven,
+    pub(crate) verify: Verify,
+    pub(crate) short_pages: ShortPages,
+    pub(crate) totals: Totals,
+    /// One page in so many begins with nothing learnt and nothing cached, as after a restart; 0: none.
+    pub(crate) forgets: u32,
+    /// So many gateways answer, each with caches of its own.
+    pub(crate) replicas: u32,
+    /// Cursors carry ids and fingerprints in place of keys.
+    pub(crate) seeks: bool,
+    /// One cursor in so many is an item's, which carries nothing to aim by; 0: none.
+    pub(crate) loses_hints: u32,
+}
+
+impl Client {
+    /// A client that walks forward, and a route with all defaults.
+    pub(crate) fn plain(limit: u32) -> Self {
+        Self {
+            style: Style::Forward { looks_back: false },
+            limits: vec![limit],
+            budget: 8,
+            search_budget: 40,
+            unproven: WhenUnproven::Refuse,
+            verify: Verify::Always,
+            short_pages: ShortPages::Refuse,
+            totals: Totals::Upstream,
+            forgets: 0,
+            replicas: 1,
+            seeks: false,
+            loses_hints: 0,
+        }
+    }
+
+    pub(crate) fn greatest_limit(&self) -> u32 {
+        self.limits.iter().max().copied().unwrap_or(1)
+    }
+}

@@ -1,0 +1,189 @@
+//! What came of many walks, in numbers.
+
+use std::{collections::BTreeMap, fmt};
+
+use cursorgate_core::pagination::{paging::Sizes, refusal::Refusal};
+
+use crate::{
+    need::Need,
+    scenario::{Mode, Regime, Scenario},
+    walk::Outcome,
+};
+
+/// Walks that are counted together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Class {
+    wild: bool,
+    changing: bool,
+    mode: Mode,
+    runs: bool,
+    tight: bool,
+}
+
+/// The numbers of one class.
+#[derive(Clone, Debug, Default)]
+struct Counts {
+    walks: u64,
+    pages: u64,
+    answers: u64,
+    /// How often, and the first seed of it, by cause and need.
+    refused: BTreeMap<(&'static str, Option<Need>), (u64, u64)>,
+}
+
+/// The numbers of a run.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) walks: u64,
+    pub(crate) mutations: u64,
+    /// The seeds of walks that break a promise, by promise.
+    pub(crate) broken: BTreeMap<&'static str, Vec<u64>>,
+    flagged: u64,
+    checked: u64,
+    classes: BTreeMap<Class, Counts>,
+}
+
+/// So many walks in a hundred of one class in reach may be refused without need.
+const NEEDLESS: u64 = 1;
+
+impl Tally {
+    /// Counts a walk; `seed` is what replays it.
+    pub(crate) fn add(&mut self, seed: u64, scenario: &Scenario, outcome: &Outcome) {
+        self.walks += 1;
+        self.mutations += outcome.mutations;
+        if let Some(violation) = &outcome.violation {
+            self.broken.entry(violation.promise).or_default().push(seed);
+        }
+        self.flagged += outcome.flagged;
+        self.checked += outcome.checked;
+        let most = scenario.client.greatest_limit();
+        let class = Class {
+            wild: scenario.regime == Regime::Wild,
+            changing: outcome.mutations > 0,
+            mode: scenario.mode(),
+            runs: !scenario.shape.is_orderly(),
+            tight: scenario.traits.least_cap() < most + 2 || matches!(scenario.traits.sizes, Sizes::Fixed(_)),
+        };
+        let counts = self.classes.entry(class).or_default();
+        counts.walks += 1;
+        counts.pages += outcome.pages;
+        counts.answers += outcome.answers;
+        if let Some(refusal) = &outcome.refusal {
+            counts.refused.entry((cause(refusal), outcome.need)).or_insert((0, seed)).0 += 1;
+        }
+    }
+
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.walks += other.walks;
+        self.mutations += other.mutations;
+        for (promise, seeds) in &other.broken {
+            self.broken.entry(promise).or_default().extend(seeds);
+        }
+        self.flagged += other.flagged;
+        self.checked += other.checked;
+        for (class, theirs) in &other.classes {
+            let counts = self.classes.entry(*class).or_default();
+            counts.walks += theirs.walks;
+            counts.pages += theirs.pages;
+            counts.answers += theirs.answers;
+            for (cause, (times, seed)) in &theirs.refused {
+                let own = counts.refused.entry(*cause).or_insert((0, *seed));
+                *own = (own.0 + times, own.1.min(*seed));
+            }
+        }
+    }
+
+    pub(crate) fn violations(&self) -> u64 {
+        self.broken.values().map(|seeds| seeds.len() as u64).sum()
+    }
+
+    pub(crate) fn refusals(&self) -> u64 {
+        self.classes.values().map(|counts| counts.refused(|_| true)).sum()
+    }
+
+    /// The classes in reach in which more than [`NEEDLESS`] walks in a hundred are refused without need.
+    pub(crate) fn refused_without_need(&self) -> Vec<String> {
+        let needless = |counts: &Counts| counts.refused(|need| need.is_none());
+        let classes = self
+            .classes
+            .iter()
+            .filter(|(class, counts)| !class.wild && needless(counts) * 100 > NEEDLESS * counts.walks);
+        classes.map(|(class, counts)| format!("{class}: {} of {}", needless(counts), counts.walks)).collect()
+    }
+}
+
+impl Counts {
+    fn refused(&self, counts: impl Fn(Option<Need>) -> bool) -> u64 {
+        let chosen = self.refused.iter().filter(|((_, need), _)| counts(*need));
+        chosen.map(|(_, (times, _))| times).sum()
+    }
+}
+
+/// A refusal's name.
+pub(crate) fn cause(refusal: &Refusal) -> &'static str {
+    match refusal {
+        Refusal::PositionLost { .. } => "position lost",
+        Refusal::TieRun { .. } => "tie run",
+        Refusal::TooDeep => "too deep",
+        Refusal::BudgetExceeded => "budget exceeded",
+        Refusal::Unsorted(_) => "unsorted",
+        Refusal::Stuck => "stuck",
+        Refusal::NoList => "no list",
+        Refusal::PivotGone { .. } => "pivot gone",
+        Refusal::TokenGone => "token gone",
+        Refusal::Unsupported => "unsupported",
+    }
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            out,
+            "{:8} {:8} {:7} {:7} {:5}",
+            if self.wild { "wild" } else { "in reach" },
+            if self.changing { "changing" } else { "still" },
+            format!("{:?}", self.mode).to_lowercase(),
+            if self.runs { "runs" } else { "orderly" },
+            if self.tight { "tight" } else { "" },
+        )
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { walks, mutations, flagged, checked, .. } = self;
+        let pages: u64 = self.classes.values().map(|counts| counts.pages).sum();
+        writeln!(
+            out,
+            "{walks} walks, {mutations} mutations, {pages} pages ({checked} checked, {flagged} flagged), {} refusals, \
+             {} violations",
+            self.refusals(),
+            self.violations()
+        )?;
+        for (class, counts) in &self.classes {
+            let needless = counts.refused(|need| need.is_none());
+            writeln!(
+                out,
+                "  {class} {:7} walks, {:5.2} requests a page, refused {:5.2} % in need, {:5.2} % without: {}",
+                counts.walks,
+                counts.answers as f64 / counts.pages.max(1) as f64,
+                100.0 * counts.refused(|need| need.is_some()) as f64 / counts.walks as f64,
+                100.0 * needless as f64 / counts.walks as f64,
+                Refused(counts)
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// The refusals of a class: how many, why, and of those without need the first seed.
+struct Refused<'a>(&'a Counts);
+
+impl fmt::Display for Refused<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let said = self.0.refused.iter().map(|((cause, need), (times, seed))| match need {
+            Some(need) => format!("{times} {cause} ({})", format!("{need:?}").to_lowercase()),
+            None => format!("{times} {cause} (seed {seed})"),
+        });
+        out.write_str(&said.collect::<Vec<_>>().join(", "))
+    }
+}

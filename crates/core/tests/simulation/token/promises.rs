@@ -1,0 +1,417 @@
+//! What must hold of every page, and of the walk that it is part of.
+
+use std::collections::HashSet;
+
+use cursorgate_core::pagination::{page::Level, paging::Sizes, position::Position, refusal::Refusal};
+
+use super::{
+    scenario::{Scenario, Style},
+    upstream::{Place, Shown},
+    walk::{Node, Visited},
+    world::{Seen, Shape, World},
+};
+
+/// Pages that follow one another in one direction.
+#[derive(Debug, Default)]
+pub(crate) struct Leg {
+    backward: bool,
+    since: u64,
+    from_start: bool,
+    /// The last of its pages.
+    page: u64,
+    had: HashSet<Seen>,
+    losses: u64,
+    /// It went on amid ties, some of which came again.
+    amid_ties: bool,
+}
+
+/// A page that is looked at.
+pub(crate) struct Visit<'a> {
+    pub(crate) scenario: &'a Scenario,
+    pub(crate) world: &'a World,
+    pub(crate) at: &'a Node,
+    pub(crate) limit: u32,
+    /// Which page of the walk it is.
+    pub(crate) number: u64,
+    pub(crate) visited: &'a Visited,
+}
+
+/// Checks a page.
+pub(crate) fn check(visit: &Visit<'_>, leg: &mut Leg) -> Result<(), String> {
+    visit.check_items()?;
+    visit.check_fullness()?;
+    visit.check_ends()?;
+    visit.check_shown()?;
+    visit.check_pending()?;
+    leg.go_on(visit);
+    visit.check_marks(leg)?;
+    visit.check_leg(leg)
+}
+
+/// Checks that a page that was left and gone back to is the same.
+pub(crate) fn check_back(items: &[Seen], visited: &Visited) -> Result<(), String> {
+    if visited.items == items || visited.page.short {
+        Ok(())
+    } else {
+        Err(format!("G3: back from the next page is {:?}", visited.items))
+    }
+}
+
+/// Whether a page may be refused so; the cause, and whether the upstream's tokens led to the place.
+pub(crate) fn check_refusal(
+    scenario: &Scenario,
+    at: &Node,
+    refusal: &Refusal,
+    shown: &[Shown],
+    limit: u32,
+    changes: u64,
+) -> Result<(&'static str, bool), String> {
+    let traits = &scenario.traits;
+    let changed = changes != if at.changes == u64::MAX { 0 } else { at.changes };
+    let drifts = match traits.place {
+        Place::Offset => scenario.churn.often > 0,
+        Place::Item => scenario.churn.moves > 0,
+        Place::Keys | Place::Snapshot => false,
+    };
+    let gone = shown.last().is_some_and(|shown| shown.gone);
+    // Only who goes back to a place of before asks for a token twice.
+    let forgets =
+        traits.lasts.is_some() || traits.place == Place::Item || (traits.single_use && scenario.style == Style::Wander);
+    // Of a sheet of which items are hidden too little may be left.
+    let no_way_back = traits.single_use || (!traits.backward && (changed || limit > at.limit || traits.hidden > 0));
+    let (cause, allowed, unneeded) = match refusal {
+        Refusal::TokenGone => ("token gone", gone && forgets, false),
+        // Of a list that grows with every answer, pages of one item may show the same one again and again.
+        Refusal::Stuck => ("stuck", traits.circle.is_some() || (drifts && changes > 0), traits.circle.is_none()),
+        // In a circle what was served lies before the place too, so that a sheet may hold too little of a page.
+        Refusal::Unsupported => ("no way back", at.backward && (no_way_back || traits.circle.is_some()), false),
+        Refusal::PositionLost { .. } => ("position lost", changed || traits.circle.is_some(), traits.circle.is_none()),
+        Refusal::TieRun { .. } => {
+            ("tie run", (changed || traits.circle.is_some()) && scenario.shape == Shape::Loose, true)
+        }
+        Refusal::BudgetExceeded => (
+            "budget exceeded",
+            changed || changes > 0 || traits.hidden > 0 || traits.circle.is_some(),
+            traits.hidden == 0,
+        ),
+        Refusal::TooDeep | Refusal::Unsorted(_) | Refusal::NoList | Refusal::PivotGone { .. } => {
+            ("other", false, false)
+        }
+    };
+    if !allowed {
+        return Err(format!("refused without cause: {refusal:?}"));
+    }
+    Ok((cause, unneeded))
+}
+
+impl Leg {
+    /// A page that does not go on from the last one begins another leg.
+    fn go_on(&mut self, visit: &Visit<'_>) {
+        let at = visit.at;
+        let goes_on = self.backward == at.backward && self.page == at.by;
+        self.page = visit.number;
+        if !goes_on || at.target.position == Position::Start {
+            let (page, had) = (visit.number, HashSet::new());
+            let from_start = at.target.position == Position::Start;
+            let losses = visit.visited.losses;
+            let since = visit.visited.since;
+            *self = Self { backward: at.backward, since, from_start, page, had, losses, amid_ties: false };
+        }
+    }
+}
+
+impl Visit<'_> {
+    fn shape(&self) -> Shape {
+        self.scenario.shape
+    }
+
+    /// The page's items in the direction of reading.
+    fn read(&self) -> Vec<Seen> {
+        self.way(&self.visited.items)
+    }
+
+    fn way(&self, items: &[Seen]) -> Vec<Seen> {
+        if self.at.backward { items.iter().rev().copied().collect() } else { items.to_vec() }
+    }
+
+    /// The page beyond this one.
+    fn goes_on(&self) -> bool {
+        let page = &self.visited.page;
+        if self.at.backward { page.previous.is_some() } else { page.next.is_some() }
+    }
+
+    /// Whether the end is reached, and not only what tokens that lead on can show.
+    fn is_over(&self) -> bool {
+        let full = self.visited.items.len() >= self.limit as usize;
+        let no_way_back = self.at.backward && !self.scenario.traits.backward && full;
+        !self.goes_on() && !no_way_back
+    }
+
+    /// Whether an item is read after another, as far as the declared order says.
+    fn after(&self, one: Seen, other: Seen) -> bool {
+        let (one, other) = (self.place(one), self.place(other));
+        if self.at.backward { one < other } else { one > other }
+    }
+
+    fn place(&self, item: Seen) -> (u32, u32) {
+        match self.shape() {
+            Shape::Ordered => (item.key, item.id),
+            Shape::Loose => (item.key, 0),
+            Shape::Ids | Shape::Undeclared | Shape::Anonymous => (0, item.id),
+        }
+    }
+
+    /// What was shown before the page, or beyond it.
+    pub(crate) fn pending(&self, backward: bool) -> Vec<Seen> {
+        let items = &self.visited.items;
+        let Some(edge) = (if backward { items.first() } else { items.last() }) else { return Vec::new() };
+        let shown = self.visited.shown.iter().flat_map(|shown| &shown.items).copied();
+        let (beyond, edge) = (|item| self.place(item), self.place(*edge));
+        shown.filter(|item| if backward { beyond(*item) < edge } else { beyond(*item) > edge }).collect()
+    }
+
+    fn check_items(&self) -> Result<(), String> {
+        let (items, page, traits) = (self.read(), &self.visited.page, &self.scenario.traits);
+        let ids: HashSet<u32> = items.iter().map(|item| item.id).collect();
+        // Of items without ids it can't be told whether two of them are one, when a page of one item is pushed back again.
+        let can_be_told = self.shape() != Shape::Anonymous || (self.world.changes == 0 && traits.circle.is_none());
+        if ids.len() < items.len() && can_be_told {
+            return Err("G2: an id twice in one page".to_owned());
+        }
+        if let Some(item) = items.iter().find(|item| !self.visited.shown.iter().any(|shown| shown.items.contains(item)))
+        {
+            return Err(format!("G5: {item:?} was never shown"));
+        }
+        let declared = self.shape().is_declared();
+        if declared {
+            let anchor = self.at.anchor.into_iter();
+            let all: Vec<Seen> = anchor.chain(items.iter().copied()).collect();
+            let backward = |pair: &&[Seen]| match self.shape() {
+                Shape::Loose => self.after(pair[0], pair[1]),
+                _ => !self.after(pair[1], pair[0]),
+            };
+            if let Some(pair) = all.windows(2).find(backward) {
+                return Err(format!("G3: {:?} does not come after {:?}", pair[1], pair[0]));
+            }
+        }
+        let level = match page.level {
+            Level::Checked => declared,
+            Level::Anchored => true,
+            Level::Exact | Level::Positional => false,
+        };
+        if !level || page.unproven.is_some() {
+            return Err(format!("G6: claims {:?}", page.level));
+        }
+        let asked = self.visited.shown.len();
+        if page.requests as usize != asked || asked > 40 {
+            return Err(format!("{asked} requests, {} said", page.requests));
+        }
+        let least =
+            if traits.total { Some(self.visited.shown.last().map_or(0, |last| last.items.len() as u64)) } else { None };
+        if page.total.map(|total| total.value) != least {
+            return Err(format!("total {:?}, said was {least:?}", page.total));
+        }
+        Ok(())
+    }
+
+    fn check_fullness(&self) -> Result<(), String> {
+        let (count, limit, page) = (self.visited.items.len(), self.limit as usize, &self.visited.page);
+        let traits = &self.scenario.traits;
+        let most = self.visited.shown.iter().map(|shown| shown.items.len()).max().unwrap_or(0);
+        if count > limit && !(traits.single_use && count < limit + most) {
+            return Err(format!("{count} items of {limit}"));
+        }
+        let whole = match traits.sizes {
+            Sizes::Fixed(size) if traits.single_use => count > 0 && count + size as usize > limit,
+            _ => false,
+        };
+        if count < limit && self.goes_on() && !whole && !(page.short && count > 0) {
+            return Err(format!("a page of {count} of {limit} goes on"));
+        }
+        if page.short && count >= limit {
+            return Err("a full page is said to be short".to_owned());
+        }
+        if count == 0 && page.next.is_some() && !self.at.backward {
+            return Err("an empty page has a next".to_owned());
+        }
+        Ok(())
+    }
+
+    /// A list is ended by what says so, and by nothing else.
+    fn check_ends(&self) -> Result<(), String> {
+        let (page, traits, shown) = (&self.visited.page, &self.scenario.traits, &self.visited.shown);
+        let (starts, ends) = (shown.iter().any(|shown| shown.at_start), shown.iter().any(|shown| shown.at_end));
+        let empty = self.visited.items.is_empty();
+        if page.next.is_none() && !ends {
+            return Err("ends: no next, and there was more".to_owned());
+        }
+        // A page back that fits into no page of the upstream's can't be offered where tokens only lead on.
+        let can_lead_back = traits.backward && !traits.single_use && (!empty || self.at.backward);
+        if page.previous.is_none() && !starts && can_lead_back {
+            return Err("ends: no previous, and there was more".to_owned());
+        }
+        Ok(())
+    }
+
+    /// What was shown beyond the place, and up to the last item, is on the page.
+    fn check_shown(&self) -> Result<(), String> {
+        if !self.shape().is_declared() {
+            return Ok(());
+        }
+        let (items, mut bounds) = (self.read(), None::<(Seen, Seen)>);
+        for shown in &self.visited.shown {
+            for item in self.way(&shown.items) {
+                let ahead = self.at.anchor.is_none_or(|anchor| self.after(item, anchor));
+                let new = match bounds {
+                    None => true,
+                    Some((_, last)) if shown.backward == self.at.backward => self.after(item, last),
+                    Some((first, _)) => self.after(first, item),
+                };
+                let reached = self.is_over() || items.last().is_some_and(|last| self.after(*last, item));
+                if ahead
+                    && new
+                    && reached
+                    && self.world.had(item, shown.when)
+                    && !items.iter().any(|other| other.id == item.id)
+                {
+                    return Err(format!("G1: {item:?} was shown at {} and is not served", shown.when));
+                }
+            }
+            for item in &shown.items {
+                let (first, last) = bounds.get_or_insert((*item, *item));
+                if self.after(*item, *last) {
+                    *last = *item;
+                }
+                if self.after(*first, *item) {
+                    *first = *item;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What was shown when the place was handed out, amid a page that is read again, is on the page: it is seen if it was
+    /// moved out of that page.
+    fn check_pending(&self) -> Result<(), String> {
+        let (items, traits) = (self.read(), &self.scenario.traits);
+        let astray = traits.place == Place::Item && self.scenario.churn.moves > 0;
+        let changed = self.visited.shown.first().is_some_and(|shown| shown.changes != self.world.changes);
+        // What a token leads past looks as if it were gone.
+        let astray = astray || traits.circle.is_some_and(|(to, from)| to > from);
+        if !self.shape().is_declared() || self.at.target.hint.offset.0 == 0 || astray || changed {
+            return Ok(());
+        }
+        let reached = |item: Seen| self.is_over() || items.last().is_some_and(|last| self.after(*last, item));
+        let missed = |item: &&Seen| reached(**item) && self.world.had(**item, self.at.when) && !items.contains(item);
+        match self.at.pending.iter().find(missed) {
+            Some(item) => Err(format!("G1: {item:?} was shown beyond the place and is not served")),
+            None => Ok(()),
+        }
+    }
+
+    /// Without a declared order: what stands beyond the marks in what was shown is on the page, what stands before them
+    /// is not.
+    fn check_marks(&self, leg: &Leg) -> Result<(), String> {
+        if self.shape().is_declared() || self.scenario.traits.circle.is_some() {
+            return Ok(());
+        }
+        let mut flat: Vec<Seen> = Vec::new();
+        for shown in &self.visited.shown {
+            // What comes before an item that was shown already was passed.
+            let items = self.way(&shown.items);
+            let onward = shown.backward == self.at.backward || flat.is_empty();
+            if onward {
+                let from = items.iter().rposition(|item| flat.contains(item)).map_or(0, |place| place + 1);
+                flat.extend(&items[from..]);
+            } else {
+                let to = items.iter().position(|item| flat.contains(item)).unwrap_or(items.len());
+                flat.splice(0..0, items[..to].iter().copied());
+            }
+        }
+        let behind = flat.iter().rposition(|item| self.at.trail.contains(item)).map_or(0, |place| place + 1);
+        let ahead = flat.iter().position(|item| self.at.ahead.contains(item));
+        // What was served out of its order, because it came in between, marks no place.
+        let places = self.at.trail.iter().filter_map(|item| flat.iter().position(|other| other == item));
+        if !places.is_sorted() {
+            return Ok(());
+        }
+        // An item behind that turns up alone, without those that were beside it, is outvoted.
+        let sheets = self.visited.shown.iter().map(|shown| self.way(&shown.items));
+        let marked = |items: &[Seen]| items.iter().filter(|item| self.at.trail.contains(item)).count();
+        let outvoted = sheets.filter(|items| marked(items) > 0).take(1).any(|items| {
+            let behind = items.iter().rposition(|item| self.at.trail.contains(item)).map_or(0, |place| place + 1);
+            marked(&items) * 2 <= behind.min(self.at.trail.len())
+        });
+        // Or alone on a page behind others that show none: it may have been moved there as well as they.
+        let mut sheets =
+            self.visited.shown.iter().filter(|shown| !shown.items.is_empty()).map(|shown| marked(&shown.items));
+        let outvoted = outvoted || (sheets.next() == Some(0) && sheets.sum::<usize>() == 1);
+        let place = match ahead {
+            Some(ahead) if behind == 0 || outvoted => ahead,
+            // Or the place was found by the end of the sheet before.
+            None if outvoted || (behind == 0 && self.at.backward && !self.scenario.traits.backward) => return Ok(()),
+            _ => behind,
+        };
+        let items = self.read();
+        // Items without ids are known again only by those beside them.
+        let marks: HashSet<&Seen> = self.at.trail.iter().collect();
+        let told_apart = self.shape() != Shape::Anonymous
+            || (marks.len() == self.at.trail.len()
+                && flat[..place].iter().all(|item| self.world.had(*item, self.at.when)));
+        if let Some(item) =
+            items.iter().filter(|_| told_apart).find(|item| flat[..place].contains(item) && leg.had.contains(item))
+        {
+            return Err(format!("G2: {item:?} stands before the marks and is served again"));
+        }
+        let end =
+            items.last().and_then(|last| flat.iter().position(|item| item == last)).map_or(place, |place| place + 1);
+        let end = if self.is_over() { flat.len() } else { end };
+        // What came since the place was handed out may be on either side of it.
+        let since = |item: &Seen| !self.world.had(*item, self.at.when);
+        let had = |item: &Seen| leg.had.contains(item) || self.at.trail.contains(item) || since(item);
+        match flat[place..end.max(place)].iter().find(|item| !items.contains(item) && !had(item)) {
+            Some(item) => Err(format!("G1: {item:?} was shown beyond the marks and is not served")),
+            None => Ok(()),
+        }
+    }
+
+    /// Nothing twice on the way, and nothing left out where the tokens are perfect.
+    fn check_leg(&self, leg: &mut Leg) -> Result<(), String> {
+        let traits = &self.scenario.traits;
+        let known = self.shape().is_declared() || self.world.changes == 0;
+        // A list that goes round, and whose order says nothing, is found after some rounds.
+        let round =
+            traits.circle.is_some() && matches!(self.shape(), Shape::Undeclared | Shape::Anonymous | Shape::Loose);
+        let anchored = self.visited.page.level == Level::Anchored;
+        for item in self.read() {
+            // Amid ties that are not ordered, the anchor alone shows what of them was served, as far as it is in view.
+            let tied = self.at.anchor.is_some_and(|anchor| anchor.key == item.key);
+            let amid = anchored && tied && !traits.keeps_places() && self.shape() == Shape::Loose;
+            let twice = !leg.had.insert(item);
+            leg.amid_ties |= twice && amid;
+            if twice && known && !round && !leg.amid_ties {
+                return Err(format!("G2: {item:?} comes twice"));
+            }
+        }
+        let stays = match traits.place {
+            Place::Keys => true,
+            // Who wanders may go on in the list as another request saw it.
+            Place::Snapshot => self.scenario.style != Style::Wander,
+            Place::Item => self.scenario.churn.moves == 0,
+            Place::Offset => traits.circle.is_none() && self.world.losses == leg.losses,
+        };
+        let over = leg.from_start && !leg.backward && !self.goes_on() && !self.visited.page.short;
+        if over && stays {
+            let missed = self.world.rows.iter().find(|row| {
+                !row.hidden
+                    && self.world.had(row.seen, leg.since)
+                    && row.since < leg.since
+                    && !leg.had.contains(&row.seen)
+            });
+            if let Some(row) = missed {
+                return Err(format!("G1: {:?} was there throughout and is not delivered", row.seen));
+            }
+        }
+        Ok(())
+    }
+}

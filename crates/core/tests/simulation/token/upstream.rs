@@ -1,0 +1,266 @@
+//! An upstream that hands out tokens.
+
+use std::{collections::HashSet, sync::Arc};
+
+use cursorgate_core::{
+    json::Span,
+    pagination::{
+        answer::{Answer, Standing, Total},
+        fetch::{Token, TokenFetch},
+        paging::Sizes,
+    },
+};
+
+use super::world::{Row, Seen, Shape, World};
+
+/// What a token says of its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// An offset in disguise: it drifts.
+    Offset,
+    /// After an item, by what the list is sorted by: the item need not be there any more.
+    Keys,
+    /// An offset in the list as it was when it was first asked for.
+    Snapshot,
+    /// The id of an item that must be there.
+    Item,
+}
+
+/// How the end is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ends {
+    /// No token where nothing follows.
+    Exact,
+    /// No token on a page that is not full: a full one may lead to nothing.
+    Promise,
+    /// By a flag, in the direction that was asked for; tokens are there all the same in the other.
+    Flag,
+    /// Only by an empty page.
+    Empty,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Traits {
+    pub(crate) place: Place,
+    pub(crate) sizes: Sizes,
+    /// It gives so many whatever is asked for.
+    pub(crate) ignores_size: Option<u32>,
+    pub(crate) ends: Ends,
+    pub(crate) backward: bool,
+    /// A token that leads back is given on the first page too.
+    pub(crate) previous_always: bool,
+    pub(crate) single_use: bool,
+    /// Every token is new.
+    pub(crate) fresh: bool,
+    /// Tokens are forgotten after so many requests.
+    pub(crate) lasts: Option<u64>,
+    /// So many items of a hundred are dropped after the limit.
+    pub(crate) hidden: u32,
+    /// What should lead to this offset or beyond leads back to the first.
+    pub(crate) circle: Option<(u32, u32)>,
+    pub(crate) total: bool,
+}
+
+impl Traits {
+    /// Whether tokens go on leading where they led, whatever happens to the list.
+    pub(crate) fn keeps_places(&self) -> bool {
+        matches!(self.place, Place::Keys | Place::Snapshot)
+    }
+}
+
+/// What an answer showed.
+#[derive(Clone, Debug)]
+pub(crate) struct Shown {
+    pub(crate) items: Vec<Seen>,
+    pub(crate) backward: bool,
+    pub(crate) when: u64,
+    /// How much had changed when it was given.
+    pub(crate) changes: u64,
+    /// Nothing came before, or after it, when it was given.
+    pub(crate) at_start: bool,
+    pub(crate) at_end: bool,
+    pub(crate) gone: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Upstream<'a> {
+    traits: &'a Traits,
+    shape: Shape,
+    descending: bool,
+    used: HashSet<String>,
+    snapshots: Vec<Vec<Row>>,
+    minted: u64,
+}
+
+/// A token as the upstream reads it.
+struct Parsed {
+    number: u64,
+    snapshot: usize,
+    minted: u64,
+}
+
+impl<'a> Upstream<'a> {
+    pub(crate) fn new(traits: &'a Traits, shape: Shape, descending: bool) -> Self {
+        Self { traits, shape, descending, used: HashSet::new(), snapshots: Vec::new(), minted: 0 }
+    }
+
+    pub(crate) fn answer(&mut self, world: &World, fetch: &TokenFetch) -> (Answer, Shown) {
+        let parsed = fetch.token.as_ref().map(|token| self.parse(&token.0));
+        let mut shown = Shown {
+            items: Vec::new(),
+            backward: fetch.backward,
+            when: world.now,
+            changes: world.changes,
+            at_start: false,
+            at_end: false,
+            gone: false,
+        };
+        let stale = |parsed: &Parsed| self.traits.lasts.is_some_and(|lasts| parsed.minted + lasts < world.now);
+        let used = fetch.token.as_ref().is_some_and(|token| !self.used.insert(token.0.to_string()));
+        let missing = |parsed: &Parsed| {
+            self.traits.place == Place::Item && !world.rows.iter().any(|row| u64::from(row.seen.id) == parsed.number)
+        };
+        if parsed.as_ref().is_some_and(|parsed| stale(parsed) || missing(parsed)) || (used && self.traits.single_use) {
+            shown.gone = true;
+            return (Answer { standing: Standing::Gone, ..Answer::default() }, shown);
+        }
+        let snapshot = match (self.traits.place, &parsed) {
+            (Place::Snapshot, Some(parsed)) => parsed.snapshot,
+            (Place::Snapshot, None) => {
+                self.snapshots.push(world.rows.clone());
+                self.snapshots.len() - 1
+            }
+            _ => 0,
+        };
+        let rows =
+            if self.traits.place == Place::Snapshot { self.snapshots[snapshot].clone() } else { world.rows.clone() };
+        let size = self.size(fetch.size.0);
+        let range = self.range(&rows, parsed.as_ref(), fetch.backward, size);
+        (shown.at_start, shown.at_end) = (range.start == 0, range.end == rows.len());
+        let visible: Vec<&Row> = rows[range.clone()].iter().filter(|row| !row.hidden).collect();
+        shown.items = visible.iter().map(|row| row.seen).collect();
+        let mut answer = self.write(&visible);
+        let full = range.len() == size;
+        let (ahead, behind) = (range.end < rows.len(), range.start > 0);
+        let says = |more: bool, asked: bool| match self.traits.ends {
+            Ends::Exact | Ends::Flag => more,
+            Ends::Promise if asked => full,
+            Ends::Promise => true,
+            Ends::Empty => !range.is_empty(),
+        };
+        let (next, previous) = (says(ahead, !fetch.backward), says(behind, fetch.backward));
+        if self.traits.ends == Ends::Flag {
+            answer.more = Some(if fetch.backward { behind } else { ahead });
+        }
+        if self.traits.place == Place::Item {
+            return (answer, shown);
+        }
+        if next && !(range.is_empty() && self.traits.place == Place::Keys) {
+            let circled = self.traits.circle.filter(|(_, end)| range.end >= *end as usize && ahead);
+            let goes_on = circled.map_or(range.end, |(start, _)| start as usize);
+            let rank = rows[range.clone()].last().map_or(0, |row| row.rank);
+            answer.next = Some(self.mint(goes_on, rank, snapshot, world.now));
+            shown.at_end &= circled.is_none();
+        }
+        let always = self.traits.previous_always && !(fetch.backward && self.traits.ends == Ends::Flag);
+        let first = rows[range.clone()].first().map(|row| row.rank);
+        if self.traits.backward && (previous || (always && !fetch.backward)) && first.is_some() {
+            answer.previous = Some(self.mint(range.start, first.unwrap_or(0), snapshot, world.now));
+        }
+        (answer, shown)
+    }
+
+    fn size(&self, asked: u32) -> usize {
+        if let Some(size) = self.traits.ignores_size {
+            return size as usize;
+        }
+        (match &self.traits.sizes {
+            Sizes::Free { least, most } => {
+                assert!(asked >= *least && most.is_none_or(|most| asked <= most), "asked for {asked}");
+                // A cap that nobody told of.
+                asked.min(9)
+            }
+            Sizes::Listed(sizes) => {
+                assert!(sizes.contains(&asked), "asked for {asked}");
+                asked
+            }
+            Sizes::Fixed(size) => *size,
+        }) as usize
+    }
+
+    fn range(&self, rows: &[Row], at: Option<&Parsed>, backward: bool, size: usize) -> std::ops::Range<usize> {
+        let count = rows.len();
+        let Some(at) = at else { return 0..size.min(count) };
+        let (before, after) = match self.traits.place {
+            Place::Offset | Place::Snapshot => {
+                let offset = (at.number as usize).min(count);
+                (offset, offset)
+            }
+            Place::Keys => {
+                let place = |through: bool| {
+                    rows.partition_point(|row| row.rank < at.number || (through && row.rank == at.number))
+                };
+                (place(false), place(true))
+            }
+            Place::Item => {
+                let place = rows.iter().position(|row| u64::from(row.seen.id) == at.number).unwrap_or(0);
+                (place, place + 1)
+            }
+        };
+        if backward { before.saturating_sub(size)..before } else { after..(after + size).min(count) }
+    }
+
+    fn mint(&mut self, offset: usize, rank: u64, snapshot: usize, now: u64) -> Token {
+        self.minted += 1;
+        let number = if self.traits.place == Place::Keys { rank } else { offset as u64 };
+        let nonce = if self.traits.fresh { self.minted } else { 0 };
+        let when = if self.traits.lasts.is_some() { now } else { 0 };
+        Token(Arc::from(format!("{number}:{snapshot}:{when}:{nonce}")))
+    }
+
+    fn parse(&self, text: &str) -> Parsed {
+        let mut numbers = text.split(':').map(|part| part.parse::<u64>().unwrap());
+        let mut next = || numbers.next().unwrap_or(0);
+        let (number, snapshot) = (next(), next() as usize);
+        let down = self.traits.place == Place::Item && self.descending && self.shape.is_declared();
+        let number = if down { 1_000_000 - number } else { number };
+        // An item is named for as long as it is there.
+        let minted = if self.traits.place == Place::Item { u64::MAX / 2 } else { next() };
+        Parsed { number, snapshot, minted }
+    }
+
+    fn write(&self, rows: &[&Row]) -> Answer {
+        let mut answer = Answer {
+            total: self.traits.total.then_some(Total { value: rows.len() as u64, exact: true }),
+            ..Answer::default()
+        };
+        for row in rows {
+            let body = &mut answer.body;
+            let start = body.len() as u32;
+            let mut number = |name: &str, value: u32| {
+                body.extend_from_slice(format!("\"{name}\":").as_bytes());
+                let start = body.len() as u32;
+                body.extend_from_slice(value.to_string().as_bytes());
+                Span { start, end: body.len() as u32 }
+            };
+            let key = number("key", self.shown(row.seen.key));
+            let id = number("id", self.shown(row.seen.id));
+            let end = body.len() as u32;
+            answer.items.push(Span { start, end });
+            match self.shape {
+                Shape::Ordered | Shape::Loose => answer.keys.extend([key, id]),
+                Shape::Ids | Shape::Undeclared => answer.keys.push(id),
+                Shape::Anonymous => answer.keys.push(Span::ABSENT),
+            }
+            if self.traits.place == Place::Item {
+                answer.item_tokens.push(id);
+            }
+        }
+        answer
+    }
+
+    /// Numbers run down where the order does; the upstream's own numbers run up.
+    fn shown(&self, value: u32) -> u32 {
+        if self.descending && self.shape.is_declared() { 1_000_000 - value } else { value }
+    }
+}

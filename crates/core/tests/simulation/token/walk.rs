@@ -1,0 +1,324 @@
+//! Goes through a list as a client does, and says which promise was broken.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use cursorgate_core::pagination::{
+    fetch::Fetch,
+    mark::{Mark, Marker},
+    order::Order,
+    page::Page,
+    paging::Paging,
+    position::{Hint, Position, Target},
+    refusal::Refusal,
+    resolver::{PageRequest, ShortPages, Step, resolve},
+};
+
+use super::{
+    promises::{Leg, Visit, check, check_back, check_refusal},
+    scenario::{Scenario, Style},
+    upstream::{Place, Shown, Upstream},
+    world::{Churn, Seen, Shape, World},
+};
+use crate::dice::{Dice, mix};
+
+/// More pages than any list here has.
+const MOST_PAGES: u32 = 300;
+/// How often someone who wanders clicks.
+const CLICKS: u32 = 25;
+
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    pub(crate) violation: Option<String>,
+    pub(crate) story: Vec<String>,
+    pub(crate) pages: u64,
+    pub(crate) requests: u64,
+    pub(crate) changes: u64,
+    pub(crate) refused: BTreeMap<&'static str, u64>,
+    /// Refused although the upstream's tokens led to the place.
+    pub(crate) unneeded: bool,
+}
+
+/// Where a client can go, and what is known of the place.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    pub(crate) target: Target,
+    pub(crate) backward: bool,
+    /// The item beyond which it is; none at the start.
+    pub(crate) anchor: Option<Seen>,
+    /// The last items gone by in the direction of reading, the nearest last, and the next that were seen.
+    pub(crate) trail: Vec<Seen>,
+    pub(crate) ahead: Vec<Seen>,
+    /// What was shown beyond it.
+    pub(crate) pending: Vec<Seen>,
+    /// How many items the page had that handed it out.
+    pub(crate) limit: u32,
+    /// What had changed when it was handed out, and by which page of the walk that was.
+    pub(crate) changes: u64,
+    pub(crate) by: u64,
+    pub(crate) when: u64,
+    /// The page that leads here, and the one to which this should lead back.
+    left: Option<Left>,
+    back_to: Option<Left>,
+}
+
+/// A full page that was left for its neighbour.
+#[derive(Clone, Debug)]
+struct Left {
+    items: Vec<Seen>,
+    limit: u32,
+    /// What had changed before it was asked for.
+    changes: u64,
+}
+
+/// A page as it came.
+pub(crate) struct Visited {
+    pub(crate) page: Box<Page>,
+    pub(crate) items: Vec<Seen>,
+    pub(crate) shown: Vec<Shown>,
+    pub(crate) since: u64,
+    /// What had changed before the first of its answers.
+    pub(crate) changes: u64,
+    pub(crate) losses: u64,
+}
+
+struct Client<'a> {
+    scenario: &'a Scenario,
+    world: World,
+    upstream: Upstream<'a>,
+    dice: Dice,
+    order: Arc<Order>,
+    paging: Arc<Paging>,
+    leg: Leg,
+    outcome: Outcome,
+    tells: bool,
+}
+
+/// Walks; with `tells` the outcome has the story.
+pub(crate) fn walk(scenario: &Scenario, tells: bool) -> Outcome {
+    let mut dice = Dice::new(mix(scenario.seed, 0x77616c6b));
+    let mut client = Client {
+        world: World::new(scenario.shape, scenario.rows, scenario.traits.hidden, &mut dice),
+        upstream: Upstream::new(&scenario.traits, scenario.shape, scenario.descending),
+        dice,
+        order: scenario.shape.order(scenario.descending),
+        paging: Arc::new(scenario.paging()),
+        leg: Leg::default(),
+        outcome: Outcome::default(),
+        tells,
+        scenario,
+    };
+    let result = if scenario.style == Style::Wander { client.wander() } else { client.go() };
+    client.outcome.violation = result.err();
+    client.outcome.changes = client.world.changes;
+    client.outcome
+}
+
+fn start() -> Node {
+    let target = Target { position: Position::Start, hint: Hint::default() };
+    let (trail, ahead, pending) = (Vec::new(), Vec::new(), Vec::new());
+    Node {
+        target,
+        backward: false,
+        anchor: None,
+        trail,
+        ahead,
+        pending,
+        limit: 0,
+        changes: u64::MAX,
+        by: 0,
+        when: u64::MAX,
+        left: None,
+        back_to: None,
+    }
+}
+
+impl Client<'_> {
+    /// To the end; then, where the style says so, back to the start.
+    fn go(&mut self) -> Result<(), String> {
+        let (mut at, mut back) = (start(), false);
+        let (mut pages, mut least) = (0, u64::MAX);
+        for _ in 0..MOST_PAGES {
+            let limit = self.dice.pick(&self.scenario.limits);
+            let Some((visited, next, previous)) = self.visit(&at, limit)? else { return Ok(()) };
+            if self.scenario.style == Style::Worker {
+                self.world.delete(&visited);
+            }
+            (pages, least) = (pages + 1, least.min(visited.len() as u64));
+            at = match (if back { &previous } else { &next }, previous.clone()) {
+                (Some(onward), _) => onward.clone(),
+                (None, Some(previous)) if !back && self.scenario.style == Style::ThereAndBack => {
+                    (back, pages, least) = (true, 0, u64::MAX);
+                    previous
+                }
+                _ => return Ok(()),
+            };
+        }
+        // A list that grows ahead of its reader faster than it is read has no end.
+        let grown = pages <= self.world.arrivals.div_ceil(least.max(1)) + 1;
+        // A page that goes round is known again as a whole: whoever asks for other sizes each time may not meet it for long.
+        let limits = &self.scenario.limits;
+        let may_meet = self.scenario.shape.is_declared() || limits.iter().all(|limit| *limit == limits[0]);
+        match self.scenario.traits.circle {
+            Some(_) if !grown && may_meet => Err("G4: goes round for ever".to_owned()),
+            _ => Ok(()),
+        }
+    }
+
+    fn wander(&mut self) -> Result<(), String> {
+        let (mut at, mut places) = (start(), vec![start()]);
+        for _ in 0..CLICKS {
+            let limit =
+                if self.dice.chance(80) { self.scenario.limits[0] } else { self.dice.pick(&self.scenario.limits) };
+            let Some((_, next, previous)) = self.visit(&at, limit)? else {
+                at = self.dice.pick(&places);
+                continue;
+            };
+            places.extend(next.iter().chain(&previous).cloned());
+            let choice = if self.dice.chance(40) { previous.or(next) } else { next.or(previous) };
+            at = match choice {
+                Some(node) if self.dice.chance(90) => node,
+                _ => self.dice.pick(&places),
+            };
+        }
+        Ok(())
+    }
+
+    /// One page, and where it leads; nothing where it is refused.
+    #[expect(clippy::type_complexity, reason = "items, next and previous")]
+    fn visit(&mut self, at: &Node, limit: u32) -> Result<Option<(Vec<Seen>, Option<Node>, Option<Node>)>, String> {
+        self.tell(|| format!("asks for {limit} at {:?}, hint {}", at.target.position, at.target.hint.offset.0));
+        let (since, mut shown) = (self.world.now + 1, Vec::new());
+        let (changes, losses) = (self.world.changes, self.world.losses);
+        let page = match self.fetch(at, limit, &mut shown) {
+            Ok(page) => page,
+            Err(refusal) => {
+                self.tell(|| format!("refused: {refusal:?}"));
+                let (cause, unneeded) = check_refusal(self.scenario, at, &refusal, &shown, limit, self.world.changes)?;
+                *self.outcome.refused.entry(cause).or_default() += 1;
+                self.outcome.unneeded |= unneeded;
+                return Ok(None);
+            }
+        };
+        self.outcome.pages += 1;
+        let items = (0..page.items.len()).map(|index| self.read(page.item(index))).collect();
+        let visited = Visited { items, shown, since, changes, losses, page };
+        self.tell(|| {
+            let ids: Vec<String> = visited.items.iter().map(|item| format!("{}/{}", item.key, item.id)).collect();
+            let Page { level, next, previous, .. } = &*visited.page;
+            format!("gets {ids:?}, {level:?}, next {}, previous {}", next.is_some(), previous.is_some())
+        });
+        let visit = Visit {
+            scenario: self.scenario,
+            world: &self.world,
+            at,
+            limit,
+            number: self.outcome.pages,
+            visited: &visited,
+        };
+        check(&visit, &mut self.leg)?;
+        if let Some(left) = &at.back_to
+            && left.changes == self.world.changes
+            && left.limit == limit
+            && self.scenario.traits.circle.is_none()
+            && !(self.scenario.traits.single_use && self.scenario.traits.hidden > 0)
+            // What is asked once is served in whole pages of the upstream's, which are others the other way round.
+            && !(self.scenario.traits.single_use && visited.items.len() != limit as usize)
+            && (self.scenario.traits.place != Place::Snapshot || left.changes == 0)
+        {
+            check_back(&left.items, &visited)?;
+        }
+        // Without an order that places every item, a place of long ago may be amid what came since.
+        let placed = matches!(self.scenario.shape, Shape::Ids | Shape::Ordered);
+        let fresh = placed || at.changes == changes || at.changes == u64::MAX;
+        let whole = visited.items.len() == limit as usize && !self.passed_over(at, &visited);
+        let left = (fresh && whole).then(|| {
+            let items = visited.items.clone();
+            Left { items, limit, changes }
+        });
+        let next = self.node(&visit, left.as_ref(), false);
+        let previous = self.node(&visit, left.as_ref(), true);
+        Ok(Some((visited.items, next, previous)))
+    }
+
+    fn fetch(&mut self, at: &Node, limit: u32, shown: &mut Vec<Shown>) -> Result<Box<Page>, Refusal> {
+        let marker = Marker::new(|bytes| Mark::of(bytes.iter().fold(7, |hash, byte| mix(hash, u64::from(*byte)))));
+        let short_pages = if self.scenario.seed.is_multiple_of(5) { ShortPages::Serve } else { ShortPages::Refuse };
+        let mut step = resolve(PageRequest {
+            short_pages,
+            ..PageRequest::new(at.target.clone(), limit, Arc::clone(&self.order), Arc::clone(&self.paging), marker)
+        });
+        loop {
+            step = match step {
+                Step::Fetch(fetches, pending) => {
+                    let mut answers = Vec::new();
+                    for fetch in fetches {
+                        let Fetch::Token(fetch) = fetch else { panic!("{fetch:?} of a list by token") };
+                        // Where no order is declared, short answers leave no mark within reach of what changes meanwhile.
+                        let during = self.scenario.shape.is_declared() || shown.is_empty();
+                        let churn = if during { self.scenario.churn } else { Churn::NONE };
+                        self.world.tick(churn, &mut self.dice);
+                        self.outcome.requests += 1;
+                        let (answer, what) = self.upstream.answer(&self.world, &fetch);
+                        self.tell(|| {
+                            let ids: Vec<String> =
+                                what.items.iter().map(|it| format!("{}/{}", it.key, it.id)).collect();
+                            let way = if fetch.backward { "back" } else { "on" };
+                            let token = fetch.token.map_or_else(|| "none".into(), |token| token.0);
+                            format!("    {way} by {token}, {}: {ids:?}, next {:?}", fetch.size.0, answer.next)
+                        });
+                        shown.push(what);
+                        answers.push(answer);
+                    }
+                    pending.resume(answers)
+                }
+                Step::Serve(page) => return Ok(page),
+                Step::Refuse(refusal) => return Err(refusal),
+            }
+        }
+    }
+
+    /// Whether a page was read past an item that was served long ago and stands elsewhere now, so that a walk back, which
+    /// goes through the list as it is, meets it in another place.
+    fn passed_over(&self, at: &Node, visited: &Visited) -> bool {
+        let mut shown = visited.shown.iter().flat_map(|shown| &shown.items);
+        let last = shown.rfind(|item| at.trail.contains(item));
+        !self.scenario.shape.is_declared() && last.is_some_and(|item| at.trail.last() != Some(item))
+    }
+
+    fn node(&self, visit: &Visit<'_>, left: Option<&Left>, backward: bool) -> Option<Node> {
+        let Visit { at, limit, visited, .. } = *visit;
+        let page = &visited.page;
+        let target = if backward { page.previous.clone() } else { page.next.clone() }?;
+        let way = |items: &[Seen]| -> Vec<Seen> {
+            if backward { items.iter().rev().copied().collect() } else { items.to_vec() }
+        };
+        let gone_by = way(&visited.items);
+        let anchor = gone_by.last().copied().or_else(|| at.anchor.filter(|_| at.backward == backward));
+        let mut trail = if at.backward == backward { at.trail.clone() } else { Vec::new() };
+        trail.extend(gone_by);
+        trail.drain(..trail.len().saturating_sub(3));
+        let sheet = visited.shown.iter().map(|shown| way(&shown.items)).find_map(|items| {
+            let place = items.iter().position(|item| Some(*item) == anchor)?;
+            Some(items[place + 1..].iter().take(2).copied().collect())
+        });
+        let back_to = at.left.clone().filter(|_| at.backward != backward && !self.passed_over(at, visited));
+        let left = left.cloned().filter(|_| at.backward == backward);
+        let (changes, by, ahead) = (visited.changes, self.outcome.pages, sheet.unwrap_or_default());
+        let (pending, when) = (visit.pending(backward), visited.since);
+        Some(Node { target, backward, anchor, trail, ahead, pending, limit, changes, by, when, left, back_to })
+    }
+
+    fn read(&self, bytes: &[u8]) -> Seen {
+        let text = std::str::from_utf8(bytes).unwrap();
+        let mut numbers = text.split(['{', '}', ':', ',', '"']).filter_map(|part| part.parse::<u32>().ok());
+        let down = self.scenario.descending && self.scenario.shape.is_declared();
+        let mut next = || numbers.next().map(|number| if down { 1_000_000 - number } else { number }).unwrap();
+        Seen { key: next(), id: next() }
+    }
+
+    fn tell(&mut self, line: impl FnOnce() -> String) {
+        if self.tells {
+            self.outcome.story.push(line());
+        }
+    }
+}
