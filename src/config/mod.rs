@@ -41,6 +41,9 @@ use settings::{AdminSettings, Settings};
 /// The largest configuration file, dialect or envelope that is read, in bytes.
 pub const FILE_SIZE_MAX: usize = 4 * 1024 * 1024;
 
+/// What must be free in a buffer, so that reading the end of a file neither grows it nor goes through another one.
+const ROOM_FOR_THE_END: usize = 64;
+
 /// What a configuration takes from outside the file: an argument, so that tests need no environment of their own.
 pub trait Environment {
     /// An environment variable; nothing where it is not set or is no Unicode.
@@ -64,9 +67,13 @@ impl Environment for ProcessEnvironment {
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
+        let file = std::fs::File::open(path)?;
         let most = u64::try_from(FILE_SIZE_MAX).unwrap_or(u64::MAX);
-        std::fs::File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+        // With room for all of it from the beginning: a buffer that grows leaves what it held behind, and a file may hold
+        // a key.
+        let length = usize::try_from(file.metadata()?.len().min(most)).unwrap_or(FILE_SIZE_MAX);
+        let mut bytes = Vec::with_capacity(length + ROOM_FOR_THE_END);
+        file.take(most + 1).read_to_end(&mut bytes)?;
         Ok(bytes)
     }
 }

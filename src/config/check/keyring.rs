@@ -1,6 +1,8 @@
 //! `[cursor]`: the keys that sign and verify. Whoever knows or guesses one writes cursors of their own, so what is short
 //! or was plainly not drawn at random is refused.
 
+use zeroize::Zeroizing;
+
 use super::Context;
 use crate::config::{
     secret::Secret,
@@ -73,7 +75,7 @@ fn is_guessable(key: &[u8]) -> bool {
         (1..=key.len() / 2).any(|piece| key.iter().skip(piece).zip(key).all(|(later, earlier)| later == earlier));
     let steps = key.windows(2).filter(|pair| pair[1].wrapping_sub(pair[0]) == 1 || pair[0].wrapping_sub(pair[1]) == 1);
     let is_row = steps.count() * 4 >= key.len() * 3;
-    let text = String::from_utf8_lossy(key).to_lowercase();
+    let text = Zeroizing::new(key.to_ascii_lowercase());
     let words = [
         "changeme",
         "change-me",
@@ -85,7 +87,10 @@ fn is_guessable(key: &[u8]) -> bool {
         "your-secret",
         "your_secret",
     ];
-    different < DIFFERENT_MIN || repeats || is_row || words.iter().any(|word| text.contains(word))
+    different < DIFFERENT_MIN
+        || repeats
+        || is_row
+        || words.iter().any(|word| text.windows(word.len()).any(|part| part == word.as_bytes()))
 }
 
 #[cfg(test)]
