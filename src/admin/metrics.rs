@@ -7,6 +7,7 @@ use crate::{
     downstream::legacy,
     gateway::{
         Snapshot,
+        lifecycle::Vitals,
         metrics::{FAMILIES, RouteMetrics},
     },
 };
@@ -19,21 +20,47 @@ pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8"
 
 /// All that was counted of the routes in force, and of requests that no route covers: those have no route label. `now` is
 /// in seconds since 1970.
-pub(super) fn render(snapshot: &Snapshot, in_flight: usize, now: u64) -> String {
+pub(super) fn render(snapshot: &Snapshot, vitals: &Vitals, now: u64) -> String {
     let routes = snapshot.routes.iter().map(|route| &*route.metrics);
     let mut text = write(&routes.chain([&*snapshot.metrics]).collect::<Vec<_>>());
     let mut gauge = |name, help, value: u64| {
         let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n");
     };
     let help = "Requests that have begun and not ended.";
-    gauge("cursorgate_requests_in_flight", help, u64::try_from(in_flight).unwrap_or(u64::MAX));
+    gauge("cursorgate_requests_in_flight", help, u64::try_from(vitals.in_flight()).unwrap_or(u64::MAX));
     gauge(
         "cursorgate_pivot_cache_bytes",
         "What remembered keys of items take in memory, about.",
         snapshot.pivots.size(),
     );
+    write_process(&mut text, vitals);
     write_legacy(&mut text, snapshot, now);
     text
+}
+
+/// What holds for the whole process: what its log has lost, and how its configuration was read the last time.
+fn write_process(text: &mut String, vitals: &Vitals) {
+    let name = "cursorgate_log_lines_dropped_total";
+    let help = "Lines of the log that were dropped: its reader was too slow, or its file took no more.";
+    let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} counter\n");
+    for (reason, count) in vitals.log().dropped() {
+        let _ = writeln!(text, "{name}{{reason=\"{reason}\"}} {count}");
+    }
+    let last = vitals.last_reload();
+    for (name, help, value) in [
+        (
+            "cursorgate_config_last_reload_successful",
+            "1 where the configuration that was read last is in force.",
+            u64::from(last.succeeded()),
+        ),
+        (
+            "cursorgate_config_last_reload_success_timestamp_seconds",
+            "When a configuration was put in force the last time, at the start or by a reload.",
+            last.succeeded_at(),
+        ),
+    ] {
+        let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n");
+    }
 }
 
 /// Who still pages by number or offset, and where that should have ended. What clients are called comes from outside, and

@@ -51,7 +51,7 @@ impl Admin {
                 (status, TEXT, body.to_owned())
             }
             METRICS_PATH => {
-                let text = metrics::render(&self.live.pin(), self.vitals.in_flight(), clock::unix_seconds());
+                let text = metrics::render(&self.live.pin(), &self.vitals, clock::unix_seconds());
                 (StatusCode::OK, metrics::CONTENT_TYPE, text)
             }
             MIGRATION_PATH => {

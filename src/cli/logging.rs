@@ -1,16 +1,53 @@
 //! The log: lines on standard error, as JSON or for people.
 
-use std::io::{self, IsTerminal};
+use std::{
+    fs::File,
+    io::{self, IsTerminal, Write},
+    os::fd::AsFd,
+    sync::Arc,
+    time::Duration,
+};
 
-use tracing::level_filters::LevelFilter;
-use tracing_subscriber::{filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing::{Level, Metadata, level_filters::LevelFilter};
+use tracing_subscriber::{
+    filter::Targets,
+    fmt::{self, MakeWriter},
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 use super::Failure;
-use crate::config::settings::{LogFormat, LogLevel, LogSettings};
+use crate::{
+    config::settings::{LogFormat, LogLevel, LogSettings},
+    gateway::log_queue::{LogCounts, LogQueue, Urgency},
+};
+
+/// How long the end of the process waits for lines to be written, at most: nobody may read them.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// The log of this process. What is queued is written, as far as that goes quickly, when this is dropped.
+pub(super) struct Log(LogQueue);
+
+impl Log {
+    /// Ends with what was logged. A failure is its last line: whoever reads the log may rest, and standard error can't be
+    /// written to past it without waiting.
+    pub(super) fn ends(self, result: Result<(), Failure>) -> Result<(), Failure> {
+        result.map_err(|mut failure| {
+            tracing::error!("{}", std::mem::take(&mut failure.message));
+            failure
+        })
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.0.flush(LAST_WORDS);
+    }
+}
 
 /// Begins to log. What this process says of itself is written from `level` on; of its libraries only what is wrong. What
 /// Pingora says of single requests and connections stands in the access log already.
-pub(super) fn begin(settings: LogSettings) -> Result<(), Failure> {
+pub(super) fn begin(settings: LogSettings, counts: Arc<LogCounts>) -> Result<Log, Failure> {
     let level = match settings.level {
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,
@@ -22,13 +59,17 @@ pub(super) fn begin(settings: LogSettings) -> Result<(), Failure> {
         .with_target("pingora_proxy", LevelFilter::OFF)
         .with_target("pingora_core::connectors", LevelFilter::OFF)
         .with_target("cursorgate", level);
+    // A descriptor of its own: that of `io::stderr` has a lock, which the writer would hold while it waits for a reader.
+    let file = File::from(io::stderr().as_fd().try_clone_to_owned()?);
+    let queue = LogQueue::begin(file, counts, |lines| {
+        tracing::warn!(lines, "log lines were dropped: they came faster than they were read");
+    })?;
     let registry = tracing_subscriber::registry().with(targets);
+    // Its own errors would go to standard error directly, past the queue.
+    let layer = fmt::layer().with_writer(Lines(queue.clone())).log_internal_errors(false);
     let begun = match settings.format {
-        LogFormat::Json => registry.with(fmt::layer().json().flatten_event(true).with_writer(io::stderr)).try_init(),
-        LogFormat::Text => {
-            let color = io::stderr().is_terminal();
-            registry.with(fmt::layer().with_ansi(color).with_writer(io::stderr)).try_init()
-        }
+        LogFormat::Json => registry.with(layer.json().flatten_event(true)).try_init(),
+        LogFormat::Text => registry.with(layer.with_ansi(io::stderr().is_terminal())).try_init(),
     };
     begun.map_err(|error| Failure::failed(format!("the log can't be written: {error}")))?;
     // A panic is a line of the log like every other.
@@ -36,5 +77,38 @@ pub(super) fn begin(settings: LogSettings) -> Result<(), Failure> {
         let place = panic.location().map(ToString::to_string);
         tracing::error!(target: "cursorgate::panic", place, message = panic.payload_as_str().unwrap_or("no message"));
     }));
-    Ok(())
+    Ok(Log(queue))
+}
+
+/// What lines are written to, one at a time.
+struct Lines(LogQueue);
+
+/// One line: it is written whole, by one call.
+struct Line<'a> {
+    queue: &'a LogQueue,
+    urgency: Urgency,
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = Line<'a>;
+
+    fn make_writer(&'a self) -> Line<'a> {
+        Line { queue: &self.0, urgency: Urgency::Usual }
+    }
+
+    fn make_writer_for(&'a self, event: &Metadata<'_>) -> Line<'a> {
+        let urgency = if *event.level() <= Level::WARN { Urgency::Urgent } else { Urgency::Usual };
+        Line { queue: &self.0, urgency }
+    }
+}
+
+impl Write for Line<'_> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.queue.push(line, self.urgency);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

@@ -10,7 +10,7 @@ use crate::{
         self, Gateway, Snapshot,
         lifecycle::{self, Servers, Vitals},
         live::Live,
-        reload::{Fixed, Reloader},
+        reload::{Fixed, Reloader, Reloads},
     },
 };
 
@@ -26,12 +26,28 @@ pub(super) struct Built {
 
 /// Serves until a signal ends it.
 pub(super) fn run(path: &Path) -> Result<(), Failure> {
-    let Built { settings, snapshot, .. } = read(path)?;
-    logging::begin(settings.log)?;
-    let live = Arc::new(Live::new(snapshot));
-    let reloader = Reloader::new(path.to_owned(), Arc::clone(&live), Fixed::of(&settings));
+    let undumpable = forbid_dumps();
+    let built = read(path)?;
     let vitals = Vitals::default();
-    let mut servers = servers(&settings, Arc::clone(&live), &vitals)?;
+    let log = logging::begin(built.settings.log, Arc::clone(vitals.log()))?;
+    if let Err(error) = undumpable {
+        tracing::warn!(%error, "memory dumps can't be forbidden: a dump of this process holds its keys");
+    }
+    log.ends(serve_file(path, built, &vitals))
+}
+
+/// Keeps the memory of this process, which holds keys, from core dumps and from other processes of the same user.
+fn forbid_dumps() -> std::io::Result<()> {
+    #[cfg(target_os = "linux")]
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
+    Ok(())
+}
+
+fn serve_file(path: &Path, Built { settings, snapshot, .. }: Built, vitals: &Vitals) -> Result<(), Failure> {
+    let live = Arc::new(Live::new(snapshot));
+    let fixed = Fixed::of(&settings);
+    let reloader = Reloader::new(path.to_owned(), Arc::clone(&live), fixed, Arc::clone(vitals.last_reload()));
+    let mut servers = servers(&settings, Arc::clone(&live), vitals)?;
     if let Some(admin) = &settings.admin {
         gateway::probe("admin", admin.address).map_err(|error| Failure::failed(error.to_string()))?;
         servers.companion.add_service(admin::service(admin.address, vitals.clone(), live));
@@ -39,8 +55,20 @@ pub(super) fn run(path: &Path) -> Result<(), Failure> {
     for listener in &settings.listeners {
         tracing::info!(name = listener.name, address = %listener.address, tls = listener.tls.is_some(), "listening");
     }
-    lifecycle::run(servers, &vitals, settings.server.shutdown_timeout, Some(&reloader))?;
-    Ok(())
+    serve(servers, vitals, settings, Some(reloader.begin()?))
+}
+
+/// Runs servers to their end.
+pub(super) fn serve(
+    servers: Servers,
+    vitals: &Vitals,
+    settings: Settings,
+    reloads: Option<Reloads>,
+) -> Result<(), Failure> {
+    let server = settings.server.clone();
+    // The keys are in the snapshot, each where it is used. Here they would stay as text for the life of the process.
+    drop(settings);
+    Ok(lifecycle::run(servers, vitals, &server, reloads)?)
 }
 
 /// The servers of a process that answers by what is in force.

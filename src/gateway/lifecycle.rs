@@ -1,10 +1,12 @@
 //! The life of the process: which signals it heeds, what is in flight, and when it may leave.
 //!
 //! Pingora sleeps through its whole grace period after SIGTERM, even with nothing to do, and dies of SIGHUP. So the
-//! server runs on a thread of its own, and this side owns the signals: SIGHUP reloads, SIGTERM and SIGQUIT stop when
-//! the last request is done or the grace is over, SIGINT (or a second signal) stops at once.
+//! server runs on a thread of its own, and this side owns the signals. SIGHUP reloads. SIGTERM and SIGQUIT stop: first
+//! the process drains, where the configuration says so, then it finishes what is in hand; another one of them ends the
+//! draining, and one more ends the process. SIGINT ends it at once. SIGUSR1, SIGUSR2 and SIGALRM do nothing.
 
 use std::{
+    convert::Infallible,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -19,7 +21,12 @@ use tokio::{
     sync::watch,
 };
 
-use super::{clock, reload::Reloader};
+use super::{
+    clock,
+    log_queue::LogCounts,
+    reload::{LastReload, Reloads},
+};
+use crate::config::settings::ServerSettings;
 
 /// How often it is looked whether the last request is done.
 const LOOK: Duration = Duration::from_millis(20);
@@ -35,6 +42,8 @@ const LARGE: usize = 4 << 20;
 pub struct Vitals {
     in_flight: Arc<AtomicUsize>,
     stopping: Arc<AtomicBool>,
+    log: Arc<LogCounts>,
+    last_reload: Arc<LastReload>,
 }
 
 /// One request in flight, for as long as this lives.
@@ -49,10 +58,22 @@ impl Vitals {
         InFlight(Arc::clone(&self.in_flight))
     }
 
-    /// Whether the process is on its way out: it finishes what it has and wants no more.
+    /// Whether the process is on its way out: it serves what still comes, and wants no more.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// What is counted of the log.
+    #[must_use]
+    pub fn log(&self) -> &Arc<LogCounts> {
+        &self.log
+    }
+
+    /// How the last reload ended.
+    #[must_use]
+    pub fn last_reload(&self) -> &Arc<LastReload> {
+        &self.last_reload
     }
 
     /// How many requests have begun and not ended, with the readings of answers that go on behind them.
@@ -81,43 +102,104 @@ impl ShutdownSignalWatch for Told {
     }
 }
 
-/// The signals of this process, caught from the moment this is made.
-struct Signals {
-    reload: Signal,
+/// The signals that end the process, caught from the moment this is made.
+struct Ends {
     terminate: Signal,
     quit: Signal,
     interrupt: Signal,
 }
 
-impl Signals {
+/// How the process is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    InOrder,
+    AtOnce,
+}
+
+impl Ends {
     fn catch() -> std::io::Result<Self> {
         Ok(Self {
-            reload: signal(SignalKind::hangup())?,
             terminate: signal(SignalKind::terminate())?,
             quit: signal(SignalKind::quit())?,
             interrupt: signal(SignalKind::interrupt())?,
         })
     }
+
+    async fn next(&mut self) -> End {
+        tokio::select! {
+            _ = self.terminate.recv() => End::InOrder,
+            _ = self.quit.recv() => End::InOrder,
+            _ = self.interrupt.recv() => End::AtOnce,
+        }
+    }
+}
+
+/// What goes on beside the requests until the process leaves.
+struct Housekeeping {
+    reloads: Option<Reloads>,
+    reload: Signal,
+    user_1: Signal,
+    user_2: Signal,
+    alarm: Signal,
+}
+
+impl Housekeeping {
+    /// Catches the signals that don't end the process, from the moment this is made.
+    fn begin(reloads: Option<Reloads>) -> std::io::Result<Self> {
+        Ok(Self {
+            reloads,
+            reload: signal(SignalKind::hangup())?,
+            user_1: signal(SignalKind::user_defined1())?,
+            user_2: signal(SignalKind::user_defined2())?,
+            alarm: signal(SignalKind::alarm())?,
+        })
+    }
+
+    async fn keep(mut self) -> Infallible {
+        loop {
+            let name = tokio::select! {
+                _ = self.reload.recv() => {
+                    if let Some(reloads) = &self.reloads {
+                        reloads.request();
+                    }
+                    continue;
+                }
+                () = tokio::time::sleep(GIVE_BACK) => {
+                    give_back();
+                    continue;
+                }
+                _ = self.user_1.recv() => "SIGUSR1",
+                _ = self.user_2.recv() => "SIGUSR2",
+                _ = self.alarm.recv() => "SIGALRM",
+            };
+            tracing::info!(signal = name, "this signal does nothing: SIGHUP reloads, SIGTERM stops");
+        }
+    }
 }
 
 /// What is run.
 pub struct Servers {
-    /// Takes no new connections from the moment at which the process is told to stop.
+    /// Takes no new connections once the process has drained.
     pub gateway: Server,
     /// Goes on until the process leaves: who asks for health while it stops, or is needed to finish a request, is
     /// answered.
     pub companion: Server,
 }
 
-/// Runs both servers until a signal ends them. `reloader` is asked at each SIGHUP.
+/// Runs both servers until a signal ends them. `reloads` are asked for at each SIGHUP.
 ///
 /// # Errors
 ///
 /// Where signals can't be caught, or a thread can't be started, or the server ends by itself.
-pub fn run(servers: Servers, vitals: &Vitals, grace: Duration, reloader: Option<&Reloader>) -> std::io::Result<()> {
+pub fn run(
+    servers: Servers,
+    vitals: &Vitals,
+    settings: &ServerSettings,
+    reloads: Option<Reloads>,
+) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let mut signals = Signals::catch()?;
+        let (ends, housekeeping) = (Ends::catch()?, Housekeeping::begin(reloads)?);
         let (tell, told) = watch::channel(false);
         let (_never, untold) = watch::channel(false);
         let (ended, mut has_ended) = tokio::sync::mpsc::channel::<()>(1);
@@ -129,31 +211,33 @@ pub fn run(servers: Servers, vitals: &Vitals, grace: Duration, reloader: Option<
                 let _ = ended.blocking_send(());
             })?;
         }
-        loop {
-            tokio::select! {
-                _ = signals.reload.recv() => if let Some(reloader) = reloader {
-                    reloader.reload();
-                },
-                () = tokio::time::sleep(GIVE_BACK) => give_back(),
-                _ = signals.terminate.recv() => break,
-                _ = signals.quit.recv() => break,
-                _ = signals.interrupt.recv() => {
-                    tracing::info!("interrupted");
-                    return Ok(());
-                }
-                _ = has_ended.recv() => return Err(std::io::Error::other("the server ended by itself")),
-            }
-        }
-        tracing::info!(grace_seconds = grace.as_secs(), "stopping: no new connections, waiting for requests in flight");
-        vitals.stopping.store(true, Ordering::Relaxed);
-        let _ = tell.send(true);
+        let close = move || {
+            // A server that is gone has closed.
+            let _ = tell.send(true);
+        };
         tokio::select! {
-            () = wait_for_the_last(vitals, grace) => {}
-            _ = signals.interrupt.recv() => tracing::warn!("interrupted, not waiting for requests in flight"),
-            _ = signals.terminate.recv() => tracing::warn!("terminated again, not waiting for requests in flight"),
+            biased;
+            () = until_the_end(ends, vitals, settings, close) => Ok(()),
+            never = housekeeping.keep() => match never {},
+            _ = has_ended.recv() => Err(std::io::Error::other("the server ended by itself")),
         }
-        Ok(())
     })
+}
+
+/// Returns when the process may leave. `close` ends the listeners.
+async fn until_the_end(mut ends: Ends, vitals: &Vitals, settings: &ServerSettings, close: impl FnOnce()) {
+    if ends.next().await == End::AtOnce {
+        tracing::info!("interrupted");
+        return;
+    }
+    vitals.stopping.store(true, Ordering::Relaxed);
+    let grace = settings.shutdown_timeout;
+    tracing::info!(grace_seconds = grace.as_secs(), "stopping: no new connections, waiting for requests in flight");
+    close();
+    tokio::select! {
+        () = wait_for_the_last(vitals, grace) => {}
+        _ = ends.next() => tracing::warn!("told to stop again, not waiting for requests in flight"),
+    }
 }
 
 /// Lets the allocator return memory to the system. mimalloc does so a second after it was freed at the earliest, and only

@@ -34,6 +34,7 @@ pub mod lifecycle;
 pub mod list;
 mod listen;
 pub mod live;
+pub mod log_queue;
 pub mod metrics;
 pub mod migration;
 pub mod observe;

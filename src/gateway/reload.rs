@@ -1,8 +1,20 @@
 //! Another configuration, while requests go on: read, compiled, put in force as a whole, or not at all.
+//!
+//! Files are read on a thread of their own. A key may be a named pipe, or on a mount that hangs: then the reload waits, and
+//! neither requests nor signals do.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+        mpsc,
+    },
+    thread,
+};
 
-use super::{live::Live, snapshot::Snapshot};
+use super::{clock, live::Live, snapshot::Snapshot};
 use crate::config::{self, ProcessEnvironment, settings::Settings};
 
 /// Reads the configuration again when it is told to.
@@ -11,6 +23,56 @@ pub struct Reloader {
     path: PathBuf,
     live: Arc<Live>,
     fixed: Fixed,
+    last: Arc<LastReload>,
+}
+
+/// How the last reload ended; reading the configuration at the start counts as one.
+#[derive(Debug, Default)]
+pub struct LastReload {
+    failed: AtomicBool,
+    succeeded_at: AtomicU64,
+    running: AtomicBool,
+}
+
+impl LastReload {
+    /// Whether the configuration that was read last is in force.
+    #[must_use]
+    pub fn succeeded(&self) -> bool {
+        !self.failed.load(Ordering::Relaxed)
+    }
+
+    /// When one was put in force the last time, in seconds since 1970.
+    #[must_use]
+    pub fn succeeded_at(&self) -> u64 {
+        self.succeeded_at.load(Ordering::Relaxed)
+    }
+
+    fn ended(&self, succeeded: bool) {
+        if succeeded {
+            self.succeeded_at.store(clock::unix_seconds(), Ordering::Relaxed);
+        }
+        self.failed.store(!succeeded, Ordering::Relaxed);
+        self.running.store(false, Ordering::Relaxed);
+    }
+}
+
+/// Where reloads are asked for.
+#[derive(Debug)]
+pub struct Reloads {
+    wanted: mpsc::SyncSender<()>,
+    last: Arc<LastReload>,
+}
+
+impl Reloads {
+    /// Reloads soon, and returns at once. All who ask while one goes on get one more together, which reads the files as
+    /// they are then.
+    pub fn request(&self) {
+        if self.last.running.load(Ordering::Relaxed) {
+            tracing::warn!("the reload before is not done yet: this one follows it");
+        }
+        // Where there is no room, one is wanted already.
+        let _ = self.wanted.try_send(());
+    }
 }
 
 /// What can't change without a restart, in a form that can be compared.
@@ -53,12 +115,32 @@ impl Fixed {
 impl Reloader {
     /// Reloads from a file into what is in force; `fixed` is what the process was started with.
     #[must_use]
-    pub fn new(path: PathBuf, live: Arc<Live>, fixed: Fixed) -> Self {
-        Self { path, live, fixed }
+    pub fn new(path: PathBuf, live: Arc<Live>, fixed: Fixed, last: Arc<LastReload>) -> Self {
+        last.ended(true);
+        Self { path, live, fixed, last }
     }
 
-    /// Reads the file and puts it in force, or reports what is wrong with it and changes nothing.
-    pub fn reload(&self) {
+    /// Reloads on a thread of its own, whenever it is asked to.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no thread to be had.
+    pub fn begin(self) -> std::io::Result<Reloads> {
+        let (wanted, requests) = mpsc::sync_channel(1);
+        let last = Arc::clone(&self.last);
+        thread::Builder::new().name("reload".to_owned()).spawn(move || {
+            for () in requests {
+                self.last.running.store(true, Ordering::Relaxed);
+                // A panic is in the log already, and is a reload that failed.
+                let done = catch_unwind(AssertUnwindSafe(|| self.reload()));
+                self.last.ended(done.unwrap_or(false));
+            }
+        })?;
+        Ok(Reloads { wanted, last })
+    }
+
+    /// Reads the file and puts it in force, or reports what is wrong with it and changes nothing. Says which.
+    fn reload(&self) -> bool {
         let path = self.path.display();
         let (settings, mut diagnostics) = config::load(&self.path, &ProcessEnvironment);
         let built = settings.as_ref().and_then(|settings| {
@@ -68,7 +150,7 @@ impl Reloader {
         let Some((settings, snapshot)) = built else {
             let report = diagnostics.render(false);
             tracing::error!(%path, errors, report, "configuration not reloaded: what was in force stays in force");
-            return;
+            return false;
         };
         self.live.swap(snapshot);
         if warnings > 0 {
@@ -81,6 +163,7 @@ impl Reloader {
             tracing::info!("the listeners' certificates are those read at the start: a renewed one needs a restart");
         }
         tracing::info!(%path, routes = settings.routes.len(), "configuration reloaded");
+        true
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{
     io,
     net::Shutdown,
+    process::Command,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
     time::Duration,
@@ -10,7 +11,7 @@ use std::{
 
 use crate::harness::{
     eventually,
-    gateway::{Gateway, Keys},
+    gateway::{Gateway, Keys, OTHER_KEY},
     http,
     list::{PLAIN, Setup, body, serve, users},
     now,
@@ -54,6 +55,8 @@ fn fifty_reloads_under_load_fail_no_request() {
                 assert_eq!(page.outcome(), "200", "under reload: {page:?}");
                 (page.json()["pagination"]["pageSize"] == size).then_some(())
             });
+            let successful = || gateway.metric("cursorgate_config_last_reload_successful");
+            eventually("the good one is told", || (successful() == Some(1)).then_some(()));
 
             let fault = format!("mistake_{reload}");
             let bad = match reload % 3 {
@@ -66,6 +69,7 @@ fn fifty_reloads_under_load_fail_no_request() {
             eventually("the mistake is reported", || {
                 gateway.log().iter().any(|line| line.contains(&fault)).then_some(())
             });
+            eventually("the bad one is told", || (successful() == Some(0)).then_some(()));
             let page = gateway.get("/users");
             assert_eq!(page.json()["pagination"]["pageSize"], size, "a bad file changes nothing: {page:?}");
             let log = gateway.log().join("\n");
@@ -161,6 +165,42 @@ fn requests_in_hand_are_finished_before_the_end() {
         assert_eq!(response.status, 200, "{target}: {response:?}");
         assert!(gateway.ended().success(), "{target}");
     }
+}
+
+#[test]
+fn signals_without_a_meaning_do_nothing() {
+    let upstream = Upstream::start(serve(users(60)));
+    let mut gateway = Gateway::start(&PLAIN.configuration(upstream.address));
+    for name in ["PIPE", "USR1", "USR2", "ALRM"] {
+        gateway.signal(name);
+        if name != "PIPE" {
+            eventually("it is heard", || gateway.log().iter().any(|line| line.contains(name)).then_some(()));
+        }
+        assert_eq!(gateway.get("/users").outcome(), "200", "after SIG{name}");
+    }
+    assert!(gateway.runs());
+}
+
+/// A key is a pipe that nobody writes to, as a file on a mount that hangs would be.
+#[test]
+fn a_reload_that_hangs_stops_no_signal() {
+    let upstream = Upstream::start(serve(users(60)));
+    let mut gateway = Gateway::start(&PLAIN.configuration(upstream.address));
+    let pipe = gateway.file("key");
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("it is a part of every system").success());
+    gateway.rewrite_raw(&gateway.configuration().replace("env:CURSORGATE_KEY_1", "file:key"));
+    eventually("the reload is not done", || {
+        gateway.signal("HUP");
+        gateway.log().iter().any(|line| line.contains("not done yet")).then_some(())
+    });
+    assert_eq!(gateway.get("/users").outcome(), "200");
+
+    std::fs::write(&pipe, OTHER_KEY).expect("it is read");
+    eventually("it ends as soon as there is a key", || {
+        gateway.log().iter().any(|line| line.contains("configuration reloaded")).then_some(())
+    });
+    gateway.signal("TERM");
+    assert!(gateway.ended().success(), "the reload that follows hangs again, and nobody waits for it");
 }
 
 #[test]

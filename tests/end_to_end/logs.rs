@@ -1,9 +1,11 @@
 //! The log: one line for each request, and nothing in it that a client would not tell a stranger.
 
+use std::{fs::OpenOptions, thread};
+
 use crate::harness::{
     eventually,
-    gateway::Gateway,
-    list::{Setup, serve, users},
+    gateway::{Gateway, Keys, Reading},
+    list::{PLAIN, Setup, serve, users},
     upstream::{After, Upstream},
 };
 
@@ -94,4 +96,83 @@ fn problems_and_log_share_the_request_id() {
     assert_eq!(problem["retryable"], true, "{problem}");
     let id = problem["request_id"].as_str().expect("an id").to_owned();
     eventually("its line", || gateway.access_log().into_iter().find(|line| line["request_id"] == id.as_str()));
+}
+
+/// Standard error is a pipe, and its reader rests: requests, health, reloads and the end go on, and what can't be said is
+/// counted. Once it is read again, it says how much is missing, and no error is.
+#[test]
+fn a_log_that_nobody_reads_stops_nothing() {
+    const CLIENTS: usize = 4;
+    const REQUESTS: usize = 2_500;
+    let upstream = Upstream::start(serve(users(60)));
+    let configuration = PLAIN.configuration(upstream.address);
+    let mut gateway = Gateway::start(&configuration);
+    let load = |requests: usize| {
+        thread::scope(|scope| {
+            for _ in 0..CLIENTS {
+                scope.spawn(|| {
+                    let mut connection = gateway.connect();
+                    for request in 0..requests {
+                        // A path of this length makes a line of more than a kibibyte.
+                        let (target, outcome) = match request % 10 {
+                            0 => ("/users?limit=5".to_owned(), "200"),
+                            1 => ("/users?limit=x".to_owned(), "400 limit_invalid"),
+                            _ => (format!("/{}", "nothing/".repeat(125)), "404 route_not_found"),
+                        };
+                        let response = connection.request("GET", &target, &[], b"").expect("a response");
+                        assert_eq!(response.outcome(), outcome, "request {request}: {response:?}");
+                    }
+                });
+            }
+        });
+    };
+    let dropped =
+        || gateway.metric("cursorgate_log_lines_dropped_total{reason=\"queue_full\"}").expect("it is counted");
+    assert_eq!(dropped(), 0);
+
+    gateway.read_log(Reading::Rests);
+    load(REQUESTS);
+    assert!(gateway.is_healthy());
+    assert!(dropped() > 0, "the queue is bounded");
+    gateway.rewrite(Keys::One, &configuration.replace("order = [\"id\"]", "mistake = 1"));
+    gateway.signal("HUP");
+    eventually("the reload has failed", || {
+        (gateway.metric("cursorgate_config_last_reload_successful") == Some(0)).then_some(())
+    });
+
+    gateway.read_log(Reading::Goes);
+    eventually("what is missing is told", || {
+        gateway.log().iter().any(|line| line.contains("log lines were dropped")).then_some(())
+    });
+    assert!(gateway.log().iter().any(|line| line.contains("mistake")), "errors are the last to be dropped");
+    let lines = u64::try_from(gateway.access_log().len()).expect("a count");
+    let requests = u64::try_from(CLIENTS * REQUESTS).expect("a count");
+    assert_eq!(lines + dropped(), requests, "each line is written or counted");
+
+    gateway.read_log(Reading::Rests);
+    load(REQUESTS);
+    gateway.signal("TERM");
+    assert!(gateway.ended().success(), "it waits for nobody who reads");
+}
+
+/// Neither a full disk nor a reader that has gone stops anything, and both are counted.
+#[test]
+fn a_log_that_can_not_be_written_stops_nothing() {
+    let upstream = Upstream::start(serve(users(60)));
+    let full = || OpenOptions::new().write(true).open("/dev/full").expect("Linux has it").into();
+    let configuration = PLAIN.configuration(upstream.address);
+    let on_a_full_disk = Gateway::start_writing_to(full, Keys::One, &configuration);
+    let without_a_reader = Gateway::start(&configuration);
+    without_a_reader.read_log(Reading::Ends);
+    for mut gateway in [on_a_full_disk, without_a_reader] {
+        for _ in 0..100 {
+            assert_eq!(gateway.get("/users?limit=5").outcome(), "200");
+        }
+        eventually("lines that can't be written are counted", || {
+            let count = gateway.metric("cursorgate_log_lines_dropped_total{reason=\"write_failed\"}")?;
+            (count >= 90).then_some(())
+        });
+        gateway.signal("TERM");
+        assert!(gateway.ended().success());
+    }
 }

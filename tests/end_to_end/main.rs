@@ -27,6 +27,7 @@ mod parameters;
 mod postgres;
 mod relay;
 mod search_engine;
+mod secrets;
 mod seek;
 mod sorting;
 mod third_party;

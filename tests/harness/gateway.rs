@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
     thread,
@@ -40,21 +40,54 @@ pub(crate) struct Gateway {
 
 /// What the process has written so far, both streams, line by line.
 #[derive(Clone, Default)]
-struct Output(Arc<Mutex<Vec<String>>>);
+struct Output(Arc<(Mutex<Written>, Condvar)>);
+
+#[derive(Default)]
+struct Written {
+    lines: Vec<String>,
+    reading: Reading,
+}
+
+/// What is done with what the process writes.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// It is read as it comes.
+    #[default]
+    Goes,
+    /// Nothing more of it is read, for as long as this stays so.
+    Rests,
+    /// The pipe is closed as soon as something more is written.
+    Ends,
+}
 
 impl Output {
     fn collect(&self, stream: impl Read + Send + 'static) {
-        let lines = self.clone();
+        let output = self.clone();
         thread::spawn(move || {
             for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
                 let line = String::from_utf8_lossy(&line).into_owned();
-                lines.0.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+                let (_, changed) = &*output.0;
+                let written = changed.wait_while(output.written(), |written| written.reading == Reading::Rests);
+                let mut written = written.unwrap_or_else(PoisonError::into_inner);
+                written.lines.push(line);
+                if written.reading == Reading::Ends {
+                    break;
+                }
             }
         });
     }
 
+    fn written(&self) -> MutexGuard<'_, Written> {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read(&self, reading: Reading) {
+        self.written().reading = reading;
+        self.0.1.notify_all();
+    }
+
     fn lines(&self) -> Vec<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.written().lines.clone()
     }
 }
 
@@ -99,6 +132,11 @@ impl Gateway {
 
     /// The same with other cursor keys.
     pub(crate) fn start_with(keys: Keys, configuration: &str) -> Self {
+        Self::start_writing_to(Stdio::piped, keys, configuration)
+    }
+
+    /// The same with its standard error elsewhere than where it is read.
+    pub(crate) fn start_writing_to(standard_error: impl Fn() -> Stdio, keys: Keys, configuration: &str) -> Self {
         for _ in 0..STARTS {
             let public = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
             let admin = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
@@ -109,12 +147,14 @@ impl Gateway {
                 .args(["run", "--config"])
                 .arg(&file)
                 .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
+                .stderr(standard_error())
                 .spawn()
                 .unwrap_or_else(|fault| panic!("{}: {fault}", binary().display()));
             let output = Output::default();
             output.collect(child.stdout.take().expect("it is piped"));
-            output.collect(child.stderr.take().expect("it is piped"));
+            if let Some(standard_error) = child.stderr.take() {
+                output.collect(standard_error);
+            }
             let mut gateway = Self { public, admin, child, output, directory };
             if gateway.wait_until_it_serves() {
                 return gateway;
@@ -163,8 +203,10 @@ impl Gateway {
         }) else {
             return false;
         };
-        let Ok(descriptors) = std::fs::read_dir(process.join("fd")) else {
-            return false;
+        let descriptors = match std::fs::read_dir(process.join("fd")) {
+            Ok(descriptors) => descriptors,
+            // Only root may look into a process that keeps its memory to itself.
+            Err(fault) => return fault.kind() == std::io::ErrorKind::PermissionDenied,
         };
         let socket = format!("socket:[{inode}]");
         descriptors
@@ -195,6 +237,18 @@ impl Gateway {
     /// All that it has written so far.
     pub(crate) fn log(&self) -> Vec<String> {
         self.output.lines()
+    }
+
+    /// Has what it writes read on, or not.
+    pub(crate) fn read_log(&self, reading: Reading) {
+        self.output.read(reading);
+    }
+
+    /// What it counts under that name, with these labels as they are written: `name{label="value"}`.
+    pub(crate) fn metric(&self, sample: &str) -> Option<u64> {
+        let metrics = http::get(self.admin, "/metrics");
+        let line = metrics.text().lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '))?;
+        Some(line.parse().expect("a number"))
     }
 
     /// The access-log lines so far: those that are JSON and have a status.
@@ -238,6 +292,16 @@ impl Gateway {
         let draft = self.directory.file("draft.toml");
         std::fs::write(&draft, text).expect("a file in the test's directory");
         std::fs::rename(&draft, self.directory.file("cursorgate.toml")).expect("a file in the test's directory");
+    }
+
+    /// A file beside its configuration.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.directory.file(name)
+    }
+
+    /// The number of its process.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
     }
 
     /// Sends a signal, as `kill -NAME` does.

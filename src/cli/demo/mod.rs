@@ -13,11 +13,8 @@ use std::{
 
 use super::{Failure, keygen::new_key, logging, report, run};
 use crate::{
-    config::{self, Environment},
-    gateway::{
-        lifecycle::{self, Vitals},
-        live::Live,
-    },
+    config::{self, Environment, settings::Settings},
+    gateway::{Snapshot, lifecycle::Vitals, live::Live},
 };
 
 /// What is run, with addresses that are replaced.
@@ -49,9 +46,19 @@ pub(super) fn run(listen: Option<SocketAddr>) -> Result<(), Failure> {
     let text = configuration(address, upstream);
     let (settings, diagnostics) = config::load_text("demo.toml", &text, &KeyOfThisRun(new_key()?));
     let run::Built { settings, snapshot, .. } = run::compile(settings, diagnostics)?;
-    logging::begin(settings.log)?;
     let vitals = Vitals::default();
-    let mut servers = run::servers(&settings, Arc::new(Live::new(snapshot)), &vitals)?;
+    let log = logging::begin(settings.log, Arc::clone(vitals.log()))?;
+    log.ends(serve(settings, snapshot, &vitals, address, upstream))
+}
+
+fn serve(
+    settings: Settings,
+    snapshot: Snapshot,
+    vitals: &Vitals,
+    address: SocketAddr,
+    upstream: SocketAddr,
+) -> Result<(), Failure> {
+    let mut servers = run::servers(&settings, Arc::new(Live::new(snapshot)), vitals)?;
     servers.companion.add_service(upstream::service(upstream));
     std::thread::spawn(move || {
         let text = match introduction(address, upstream) {
@@ -61,8 +68,7 @@ pub(super) fn run(listen: Option<SocketAddr>) -> Result<(), Failure> {
         // There is nobody to tell where standard output is closed.
         let _ = report::output(&text);
     });
-    lifecycle::run(servers, &vitals, settings.server.shutdown_timeout, None)?;
-    Ok(())
+    run::serve(servers, vitals, settings, None)
 }
 
 /// The configuration with the addresses of this run.

@@ -1,0 +1,238 @@
+//! The way of a log line to its file: a bounded queue, and a thread of its own that writes.
+//!
+//! Standard error is often a pipe, and its reader may pause: a write to it then blocks for as long as that takes. No
+//! request, signal or health check may wait for that, so lines are queued and dropped where the queue is full. Lines that
+//! are dropped are counted, and the log says how many were as soon as it is read again.
+
+use std::{
+    io::{self, Write},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+        mpsc,
+    },
+    thread,
+    time::Duration,
+};
+
+/// How many bytes may wait to be written. At 300 bytes a line these are the lines of a second at seven thousand requests.
+const CAPACITY: usize = 2 << 20;
+
+/// How many more bytes are there for warnings and errors alone, so that these are the last to be dropped.
+const RESERVE: usize = 1 << 20;
+
+/// What a line takes in the queue beside its bytes, about.
+const OVERHEAD: usize = 64;
+
+/// How long a file that takes nothing at the moment, as a terminal or pipe in non-blocking mode, is left alone.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// What is counted of the log, shared with whoever reports it.
+#[derive(Debug, Default)]
+pub struct LogCounts {
+    waiting: AtomicUsize,
+    overflowed: AtomicU64,
+    unwritten: AtomicU64,
+}
+
+impl LogCounts {
+    /// Lines that were dropped, each count with its reason: the queue was full, or the file took no more.
+    #[must_use]
+    pub fn dropped(&self) -> [(&'static str, u64); 2] {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        [("queue_full", read(&self.overflowed)), ("write_failed", read(&self.unwritten))]
+    }
+
+    /// Takes room in the queue; false where there is none.
+    fn reserve(&self, size: usize, capacity: usize) -> bool {
+        let taken = self.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |waiting| {
+            waiting.checked_add(size).filter(|waiting| *waiting <= capacity)
+        });
+        if taken.is_err() {
+            self.overflowed.fetch_add(1, Ordering::Relaxed);
+        }
+        taken.is_ok()
+    }
+}
+
+/// Where lines are queued.
+#[derive(Clone, Debug)]
+pub struct LogQueue {
+    sender: mpsc::Sender<Entry>,
+    counts: Arc<LogCounts>,
+}
+
+#[derive(Debug)]
+enum Entry {
+    Line(Vec<u8>),
+    /// All lines before this one are written.
+    Mark(mpsc::SyncSender<()>),
+}
+
+/// How urgent a line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Urgency {
+    /// Says what happens every day.
+    Usual,
+    /// Says that something is wrong.
+    Urgent,
+}
+
+impl LogQueue {
+    /// Begins to write to `file` on a thread of its own. `tell` is called there with the number of lines that were dropped
+    /// since it was last called, once none waits any more; what it logs is queued like all else.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no thread to be had.
+    pub fn begin(
+        mut file: impl Write + Send + 'static,
+        counts: Arc<LogCounts>,
+        tell: impl Fn(u64) + Send + 'static,
+    ) -> io::Result<Self> {
+        let (sender, receiver) = mpsc::channel();
+        let shared = Arc::clone(&counts);
+        thread::Builder::new().name("log".to_owned()).spawn(move || {
+            let mut told = 0;
+            while let Some(entry) = next(&receiver, || {
+                let overflowed = shared.overflowed.load(Ordering::Relaxed);
+                if overflowed > told {
+                    tell(overflowed - told);
+                    told = overflowed;
+                }
+            }) {
+                match entry {
+                    Entry::Line(line) => {
+                        if write(&mut file, &line).is_err() {
+                            shared.unwritten.fetch_add(1, Ordering::Relaxed);
+                        }
+                        shared.waiting.fetch_sub(line.len() + OVERHEAD, Ordering::Relaxed);
+                    }
+                    // Whoever waited may have given up.
+                    Entry::Mark(reached) => drop(reached.try_send(())),
+                }
+            }
+        })?;
+        Ok(Self { sender, counts })
+    }
+
+    /// Queues a line, or drops and counts it.
+    pub fn push(&self, line: &[u8], urgency: Urgency) {
+        let capacity = CAPACITY + if urgency == Urgency::Urgent { RESERVE } else { 0 };
+        if self.counts.reserve(line.len() + OVERHEAD, capacity) {
+            // The thread that receives goes on for as long as there is a sender.
+            let _ = self.sender.send(Entry::Line(line.to_vec()));
+        }
+    }
+
+    /// Waits until what was queued before is written, but no longer than this.
+    pub fn flush(&self, most: Duration) {
+        let (reached, mark) = mpsc::sync_channel(1);
+        let _ = self.sender.send(Entry::Mark(reached));
+        let _ = mark.recv_timeout(most);
+    }
+}
+
+/// The next entry; `idle` is called where it must be waited for. Nothing once there is no sender any more.
+fn next(receiver: &mpsc::Receiver<Entry>, idle: impl FnOnce()) -> Option<Entry> {
+    match receiver.try_recv() {
+        Err(mpsc::TryRecvError::Empty) => {
+            idle();
+            receiver.recv().ok()
+        }
+        entry => entry.ok(),
+    }
+}
+
+/// Writes a line, however long that takes. A file in non-blocking mode, as whoever shares it may have left it, is waited
+/// for like any other.
+fn write(file: &mut impl Write, mut line: &[u8]) -> io::Result<()> {
+    while !line.is_empty() {
+        match file.write(line) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => line = &line[count..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(PAUSE),
+            Err(error) => return Err(error),
+        }
+    }
+    file.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// A file whose reader takes a line for each permit, and what it has taken so far.
+    struct Paused {
+        permits: mpsc::Receiver<io::Result<usize>>,
+        written: Arc<Mutex<Vec<u8>>>,
+    }
+
+    impl Write for Paused {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            // Without any more permits it takes everything.
+            let count = self.permits.recv().unwrap_or(Ok(bytes.len()))?.min(bytes.len());
+            self.written.lock().unwrap().extend_from_slice(&bytes[..count]);
+            Ok(count)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    struct Log {
+        queue: LogQueue,
+        counts: Arc<LogCounts>,
+        permits: mpsc::Sender<io::Result<usize>>,
+        written: Arc<Mutex<Vec<u8>>>,
+        told: mpsc::Receiver<u64>,
+    }
+
+    fn log() -> Log {
+        let (permits, permitted) = mpsc::channel();
+        let (written, counts) = (Arc::new(Mutex::new(Vec::new())), Arc::new(LogCounts::default()));
+        let file = Paused { permits: permitted, written: Arc::clone(&written) };
+        let (tell, told) = mpsc::channel();
+        let queue = LogQueue::begin(file, Arc::clone(&counts), move |dropped| tell.send(dropped).unwrap()).unwrap();
+        Log { queue, counts, permits, written, told }
+    }
+
+    #[test]
+    fn errors_are_the_last_to_be_dropped_and_all_that_were_are_told() {
+        let log = log();
+        let line = [b'.'; 1_000];
+        let fits = CAPACITY / (line.len() + OVERHEAD);
+        (0..fits + 7).for_each(|_| log.queue.push(&line, Urgency::Usual));
+        assert_eq!(log.counts.dropped(), [("queue_full", 7), ("write_failed", 0)]);
+        log.queue.push(b"an error", Urgency::Urgent);
+        assert_eq!(log.counts.dropped()[0].1, 7, "there is room for errors still");
+        log.queue.push(&vec![b'!'; RESERVE], Urgency::Urgent);
+        assert_eq!(log.counts.dropped()[0].1, 8, "but not without end");
+        log.queue.flush(Duration::ZERO);
+        drop(log.permits);
+        assert_eq!(log.told.recv(), Ok(8));
+        let written = log.written.lock().unwrap();
+        assert!(written.len() == fits * line.len() + 8 && written.ends_with(b"an error"), "{}", written.len());
+    }
+
+    #[test]
+    fn room_is_given_back_and_what_can_not_be_written_is_counted() {
+        let log = log();
+        for turn in [Ok(2), Err(io::ErrorKind::Interrupted.into()), Err(io::ErrorKind::WouldBlock.into()), Ok(9)] {
+            log.permits.send(turn).unwrap();
+        }
+        log.permits.send(Err(io::ErrorKind::StorageFull.into())).unwrap();
+        log.permits.send(Ok(9)).unwrap();
+        for line in ["first", "second", "third"] {
+            log.queue.push(line.as_bytes(), Urgency::Usual);
+        }
+        log.queue.flush(Duration::from_secs(60));
+        assert_eq!(*log.written.lock().unwrap(), b"firstthird");
+        assert_eq!(log.counts.dropped(), [("queue_full", 0), ("write_failed", 1)]);
+        assert_eq!(log.counts.waiting.load(Ordering::Relaxed), 0);
+    }
+}
