@@ -30,9 +30,10 @@ pub(super) enum Command {
     /// Serve, as a configuration says.
     ///
     /// Runs in the foreground and logs to standard error. SIGHUP reads the configuration again: a good one is put in
-    /// force as a whole, a bad one is reported and changes nothing. SIGTERM stops: no new connections, /healthz says
-    /// 503, and the process leaves when the last request is done, or when server.shutdown_timeout is over. SIGINT
-    /// (Ctrl-C) stops at once.
+    /// force as a whole, a bad one is reported and changes nothing. SIGTERM stops: /healthz says 503,
+    /// after server.drain_delay there are no new connections, and the process leaves when the last request is done, or
+    /// when server.shutdown_timeout is over; each further SIGTERM ends one of these waits. SIGINT (Ctrl-C) stops at
+    /// once.
     #[command(after_help = "EXAMPLES:\n  cursorgate run --config /etc/cursorgate/cursorgate.toml\n  \
                             kill -HUP $(pidof cursorgate)     # reload")]
     Run {

@@ -51,6 +51,7 @@ const SERVER: Form = Table(&[
     key("threads", Count(1, 1_024)),
     key("head_size", size("1KiB", "1MiB")),
     key("idle_timeout", duration("1s", "1h")),
+    key("drain_delay", duration("0s", "10m")),
     key("shutdown_timeout", duration("0s", "1h")),
 ]);
 

@@ -63,6 +63,8 @@ pub struct ServerSettings {
     pub head_size: usize,
     /// How long a client's connection may wait for its next request.
     pub idle_timeout: Duration,
+    /// How long new connections are still taken after the process was told to stop, so that balancers notice.
+    pub drain_delay: Duration,
     /// How long requests in flight may take to finish at the end.
     pub shutdown_timeout: Duration,
 }

@@ -62,6 +62,10 @@ pub(super) async fn answer(gateway: &Gateway, session: &mut Session, context: &m
             Verdict::Respond(refuse(&problem, None, snapshot, outcome))
         }
     };
+    // A client that asks again while the process drains does so on a connection that reaches another process.
+    if gateway.vitals.is_stopping() {
+        session.set_keepalive(None);
+    }
     match verdict {
         Verdict::Respond(mut response) => {
             if let Some(crossing) = crossing {

@@ -230,7 +230,21 @@ async fn until_the_end(mut ends: Ends, vitals: &Vitals, settings: &ServerSetting
         tracing::info!("interrupted");
         return;
     }
+    // From here on /healthz says so, and each answer closes its connection.
     vitals.stopping.store(true, Ordering::Relaxed);
+    let delay = settings.drain_delay;
+    if !delay.is_zero() {
+        tracing::info!(seconds = delay.as_secs_f64(), "draining: new connections are taken, and none is kept");
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            end = ends.next() => {
+                tracing::warn!("told to stop again: the drain delay is cut short");
+                if end == End::AtOnce {
+                    return;
+                }
+            }
+        }
+    }
     let grace = settings.shutdown_timeout;
     tracing::info!(grace_seconds = grace.as_secs(), "stopping: no new connections, waiting for requests in flight");
     close();

@@ -98,6 +98,10 @@ impl ProxyHttp for Gateway {
         upstream_response: &mut ResponseHeader,
         context: &mut Self::CTX,
     ) -> pingora::Result<()> {
+        // As with answers of its own, and not before it is known: the process may be told to stop while the upstream works.
+        if self.vitals.is_stopping() {
+            session.set_keepalive(None);
+        }
         observe::begin(&self.readers, session.req_header(), upstream_response, context);
         forward::response(session, upstream_response, context)
     }

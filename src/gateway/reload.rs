@@ -92,6 +92,7 @@ impl Fixed {
         let admin = settings.admin.as_ref().map(|admin| admin.address);
         keys.push(("admin.address".to_owned(), format!("{admin:?}")));
         keys.push(("server.threads".to_owned(), settings.server.threads.to_string()));
+        keys.push(("server.drain_delay".to_owned(), format!("{:?}", settings.server.drain_delay)));
         keys.push(("server.shutdown_timeout".to_owned(), format!("{:?}", settings.server.shutdown_timeout)));
         keys.push(("log".to_owned(), format!("{:?}", settings.log)));
         Self(keys)

@@ -163,8 +163,59 @@ fn requests_in_hand_are_finished_before_the_end() {
         release.open();
         let response = connection.response("GET").unwrap_or_else(|fault| panic!("{target}: {fault}"));
         assert_eq!(response.status, 200, "{target}: {response:?}");
+        assert_eq!(response.header("connection"), Some("close"), "{target}: there is no next one: {response:?}");
         assert!(gateway.ended().success(), "{target}");
     }
+}
+
+/// A balancer takes some time to see that a process stops. Whoever it sends meanwhile is served, on kept connections and on
+/// new ones, and told to come back elsewhere.
+#[test]
+fn a_drain_delay_loses_no_request() {
+    const REQUESTS: usize = 30;
+    let upstream = Upstream::start(serve(users(60)));
+    let more = "[server]\ndrain_delay = \"10m\"\nshutdown_timeout = \"60s\"\n\
+                [routes.rest]\npath = \"/{*rest}\"\nupstream = \"legacy\"\naction = \"forward\"";
+    let mut gateway = Gateway::start(&Setup { more, ..PLAIN }.configuration(upstream.address));
+    let ended = AtomicBool::new(false);
+    let served: [AtomicUsize; 4] = Default::default();
+    thread::scope(|scope| {
+        for (client, served) in served.iter().enumerate() {
+            let (ended, gateway) = (&ended, &gateway);
+            scope.spawn(move || {
+                let (keeps, target) = (client % 2 == 0, ["/users?limit=5", "/other"][client / 2]);
+                let mut connection = gateway.connect();
+                while !ended.load(Ordering::Relaxed) {
+                    if !keeps {
+                        connection = gateway.connect();
+                    }
+                    let response = connection.request("GET", target, &[], b"").expect("no request is lost");
+                    assert_eq!(response.status, 200, "{target}: {response:?}");
+                    served.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        let end = EndOnDrop(&ended);
+        let all_go_on = || {
+            let before = served.each_ref().map(|served| served.load(Ordering::Relaxed));
+            let goes_on = |(served, before): (&AtomicUsize, usize)| served.load(Ordering::Relaxed) > before + REQUESTS;
+            eventually("all clients are served", || served.iter().zip(before).all(goes_on).then_some(()));
+        };
+        all_go_on();
+        gateway.signal("TERM");
+        eventually("a balancer can see that it stops", || {
+            (http::get(gateway.admin, "/healthz").status == 503).then_some(())
+        });
+        all_go_on();
+        for target in ["/users?limit=5", "/other", "/users?limit=x"] {
+            let response = gateway.get(target);
+            assert_eq!(response.header("connection"), Some("close"), "{target}: {response:?}");
+        }
+        drop(end);
+    });
+    assert!(gateway.runs(), "the delay is long");
+    gateway.signal("TERM");
+    assert!(gateway.ended().success(), "{}", gateway.log().join("\n"));
 }
 
 #[test]
