@@ -9,6 +9,7 @@ use crate::{
         Snapshot,
         lifecycle::Vitals,
         metrics::{FAMILIES, RouteMetrics},
+        upstream::Upstream,
     },
 };
 
@@ -27,13 +28,23 @@ pub(super) fn render(snapshot: &Snapshot, vitals: &Vitals, now: u64) -> String {
         let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n");
     };
     let help = "Requests that have begun and not ended.";
-    gauge("cursorgate_requests_in_flight", help, u64::try_from(vitals.in_flight()).unwrap_or(u64::MAX));
+    gauge("cursorgate_requests_in_flight", help, count(vitals.in_flight()));
     gauge(
         "cursorgate_pivot_cache_bytes",
         "What remembered keys of items take in memory, about.",
         snapshot.pivots.size(),
     );
+    gauge(
+        "cursorgate_memory_bytes",
+        "Bytes of upstream answers, request bodies and pages that are held.",
+        count(snapshot.memory.held()),
+    );
+    gauge("cursorgate_memory_limit_bytes", "Bytes that may be held: server.memory.", count(snapshot.memory.most()));
+    let help = "How often a body found no room, and its request was refused.";
+    let (name, refused) = ("cursorgate_memory_refusals_total", snapshot.memory.refused());
+    let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} counter\n{name} {refused}\n");
     write_process(&mut text, vitals);
+    write_upstreams(&mut text, snapshot);
     write_legacy(&mut text, snapshot, now);
     text
 }
@@ -60,6 +71,53 @@ fn write_process(text: &mut String, vitals: &Vitals) {
         ),
     ] {
         let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n");
+    }
+}
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+/// Load and reachability of each upstream.
+fn write_upstreams(text: &mut String, snapshot: &Snapshot) {
+    type Value = fn(&Upstream) -> u64;
+    let families: [(&str, &str, &str, Value); 5] = [
+        (
+            "cursorgate_upstream_requests_in_flight",
+            "gauge",
+            "Requests under way to the upstream: at most its connections.",
+            |upstream| count(upstream.slots.in_flight()),
+        ),
+        (
+            "cursorgate_upstream_requests_waiting",
+            "gauge",
+            "Requests that wait until another one is done.",
+            |upstream| count(upstream.slots.waiting()),
+        ),
+        (
+            "cursorgate_upstream_requests_refused_total",
+            "counter",
+            "Requests that were refused because the queue was full.",
+            |upstream| upstream.slots.refused(),
+        ),
+        (
+            "cursorgate_upstream_connect_failures_total",
+            "counter",
+            "Connections to peers of the upstream that failed.",
+            |upstream| upstream.peers.failures(),
+        ),
+        (
+            "cursorgate_upstream_peers_resting",
+            "gauge",
+            "Peers of the upstream that can't be reached, and rest.",
+            |upstream| count(upstream.peers.resting()),
+        ),
+    ];
+    for (name, kind, help, value) in families {
+        let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+        for upstream in &snapshot.upstreams {
+            let _ = writeln!(text, "{name}{{upstream=\"{}\"}} {}", escaped(&upstream.name), value(upstream));
+        }
     }
 }
 

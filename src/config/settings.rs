@@ -61,6 +61,8 @@ pub struct ServerSettings {
     pub threads: usize,
     /// The largest request head, in bytes.
     pub head_size: usize,
+    /// How many bytes of bodies the process holds at once; half of its memory where the file does not say.
+    pub memory: Option<usize>,
     /// How long a client's connection may wait for its next request.
     pub idle_timeout: Duration,
     /// How long new connections are still taken after the process was told to stop, so that balancers notice.
@@ -178,6 +180,8 @@ pub struct UpstreamSettings {
     pub headers: Vec<(http::HeaderName, Secret)>,
     /// Deadlines.
     pub timeouts: Timeouts,
+    /// How many requests the upstream has at once; 1,024.
+    pub connections: usize,
 }
 
 /// `tls` of an upstream.

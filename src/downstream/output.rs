@@ -77,6 +77,11 @@ impl Output {
         }
     }
 
+    /// The answer in which a run was left.
+    pub(super) fn left_in(&self) -> Option<usize> {
+        self.left.as_ref().map(|(_, run)| run.answer)
+    }
+
     /// How many bytes that is.
     #[must_use]
     pub fn length(&self) -> usize {

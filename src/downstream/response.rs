@@ -134,6 +134,19 @@ pub struct PageDraft {
 }
 
 impl PageDraft {
+    /// How many bytes were written for this page.
+    #[must_use]
+    pub fn own_size(&self) -> usize {
+        self.output.bytes.capacity()
+    }
+
+    /// How many bytes the response keeps in memory: those written for it, and the answer in which a run of items was left.
+    #[must_use]
+    pub fn size_held(&self, answers: &[Answer]) -> usize {
+        let left_in = self.output.left_in().and_then(|answer| answers.get(answer));
+        self.own_size() + left_in.map_or(0, |answer| answer.body.capacity())
+    }
+
     /// The response. The answers are those of its page.
     #[must_use]
     pub fn finish(self, answers: Vec<Answer>) -> Response {

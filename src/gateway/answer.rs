@@ -4,6 +4,7 @@ use std::{
     future::Future,
     pin::{Pin, pin},
     sync::Arc,
+    time::Duration,
 };
 
 use http::{HeaderValue, Method, header};
@@ -25,13 +26,17 @@ use super::{
     list::List,
     respond,
     serve::{Served, note, serve},
+    slots::Slot,
     snapshot::{Route, Snapshot},
 };
 use crate::{
     config::settings::Role,
     downstream::{Code, Convention, EnvelopeTemplate, LegacyDecision, LinkBase, Problem, Response, legacy},
-    upstream::headers,
+    upstream::{headers, memory::Held},
 };
+
+/// How much memory a forwarded request is counted with: Pingora keeps a few parts of 64 KiB in each direction.
+const PASSING: usize = 256 << 10;
 
 /// What is to be done.
 enum Verdict {
@@ -47,13 +52,20 @@ enum Verdict {
 
 /// Answers a request, unless it is to be forwarded: then the result is false.
 pub(super) async fn answer(gateway: &Gateway, session: &mut Session, context: &mut Context) -> pingora::Result<bool> {
-    let Context { snapshot, outcome, crossing, .. } = context;
+    let Context { snapshot, outcome, crossing, held, slot, .. } = context;
     // A large future, as that of the page in it: pinned where it is made, it is never moved.
     let decided = {
-        let deciding = pin!(decide(gateway, session, snapshot, outcome, crossing));
+        let deciding = pin!(decide(gateway, session, snapshot, (held, outcome), crossing));
         caught(deciding).await
     };
     let verdict = match decided {
+        Ok(Verdict::Forward(forwarded)) => match admit(&forwarded, held).await {
+            Ok(taken) => {
+                *slot = Some(taken);
+                Verdict::Forward(forwarded)
+            }
+            Err(failure) => Verdict::Respond(shed(failure, snapshot, outcome)),
+        },
         Ok(verdict) => verdict,
         Err(panic) => {
             outcome.detail = Some(panic);
@@ -71,9 +83,9 @@ pub(super) async fn answer(gateway: &Gateway, session: &mut Session, context: &m
             if let Some(crossing) = crossing {
                 crossing.apply(&mut response.headers);
             }
-            respond::write(session, response, outcome).await;
+            respond::write(session, response, held, outcome).await;
         }
-        Verdict::Preflight(response) => respond::write(session, response, outcome).await,
+        Verdict::Preflight(response) => respond::write(session, response, held, outcome).await,
         Verdict::Forward(forwarded) => {
             (context.outcome.forwarded, context.forwarded) = (true, Some(*forwarded));
             return Ok(false);
@@ -90,7 +102,7 @@ async fn decide(
     gateway: &Gateway,
     session: &mut Session,
     snapshot: &Snapshot,
-    outcome: &mut Outcome,
+    (held, outcome): (&Held, &mut Outcome),
     crossing: &mut Option<Crossing>,
 ) -> Verdict {
     let session = session.as_downstream_mut();
@@ -154,22 +166,25 @@ async fn decide(
             let first = first_page(&asked.link_base(&found.route, snapshot), chosen.convention, &asked);
             if let LegacyDecision::Reject(mut problem) = legacy::decide(&kind, &list.legacy, now, || first.clone()) {
                 // Read all the same, as far as one is, so that the client sends it to its end and reads why.
-                let _ = body::read(session, &list.budgets).await;
+                let _ = body::read(session, &list.budgets, held).await;
                 problem.leave_out_links(&begins(chosen.convention));
                 return Verdict::Respond(refuse(&problem, Some(envelope), snapshot, outcome));
             }
             let successor = Some(first);
             return Verdict::Forward(Box::new(Forwarded { found, target: asked.target, client, successor }));
         }
-        match body::read(session, &list.budgets).await {
+        match body::read(session, &list.budgets, held).await {
             Ok(body) => asked.body = Some(body),
-            Err(problem) => return Verdict::Respond(refuse(&problem, Some(envelope), snapshot, outcome)),
+            Err(failure) => {
+                let convention = chosen.convention;
+                return Verdict::Respond(fail(failure, &asked, &found.route, (list, convention), snapshot, outcome));
+            }
         }
         // How long the client took to send it is not the page's time.
         asked.began = clock::instant();
     }
     let served = {
-        let page = pin!(serve(gateway, snapshot, &asked, &found.route, list, &chosen, outcome));
+        let page = pin!(serve(gateway, snapshot, &asked, &found.route, list, &chosen, (held, outcome)));
         unless_gone(session, page).await
     };
     let Some(served) = served else { return Verdict::Gone };
@@ -181,6 +196,23 @@ async fn decide(
         }
         Err(failure) => {
             Verdict::Respond(fail(failure, &asked, &found.route, (list, chosen.convention), snapshot, outcome))
+        }
+    }
+}
+
+/// Takes the memory and the slot at the upstream that a forwarded request needs.
+async fn admit(forwarded: &Forwarded, held: &Held) -> Result<Slot, Failure> {
+    held.take(PASSING)?;
+    Ok(forwarded.found.route.upstream.slots.take(Duration::MAX).await?)
+}
+
+/// The response to a forwarded request that finds no memory or no slot.
+fn shed(failure: Failure, snapshot: &Snapshot, outcome: &mut Outcome) -> Response {
+    match failure {
+        Failure::Passed(response) => *response,
+        Failure::Refused { problem, detail } => {
+            outcome.detail = detail;
+            refuse(&problem, None, snapshot, outcome)
         }
     }
 }

@@ -5,9 +5,11 @@ use std::time::Duration;
 use http::{HeaderMap, Version, header};
 use pingora::{BError, ErrorType, protocols::http::ServerSession};
 
+use super::failure::Failure;
 use crate::{
     config::settings::Budgets,
     downstream::{Code, Problem, RequestBody, body},
+    upstream::memory::Held,
 };
 
 /// How long a body that is refused is still read, so that the client sends it to its end and reads why.
@@ -20,8 +22,8 @@ const LINGER_SIZES: usize = 4;
 ///
 /// # Errors
 ///
-/// 415 `media_type_unsupported`, 413 `body_too_large`, 400 `body_invalid`, 400 `request_invalid`.
-pub(super) async fn read(session: &mut ServerSession, budgets: &Budgets) -> Result<RequestBody, Box<Problem>> {
+/// 415 `media_type_unsupported`, 413 `body_too_large`, 400 `body_invalid`, 400 `request_invalid`, 503 `overloaded`.
+pub(super) async fn read(session: &mut ServerSession, budgets: &Budgets, held: &Held) -> Result<RequestBody, Failure> {
     let head = session.req_header();
     let announced = announced_length(&head.headers);
     let waits = head.version == Version::HTTP_11 && expects_continue(&head.headers);
@@ -38,39 +40,48 @@ pub(super) async fn read(session: &mut ServerSession, budgets: &Budgets) -> Resu
         if !session.is_body_done() {
             session.set_keepalive(None);
         }
-        return Err(problem);
+        return Err(problem.into());
     }
     if waits && !session.is_body_empty() && session.write_continue_response().await.is_err() {
         session.set_keepalive(None);
-        return Err(broken("the connection broke before the body came"));
+        return Err(broken("the connection broke before the body came").into());
     }
-    let read = tokio::time::timeout(budgets.time, collect(session, announced, budgets.body_size)).await;
+    let read = tokio::time::timeout(budgets.time, collect(session, announced, budgets.body_size, held)).await;
     let bytes = match read {
         Ok(Ok(bytes)) => bytes,
-        Ok(Err(problem)) => {
+        Ok(Err(failure)) => {
             session.set_keepalive(None);
-            return Err(problem);
+            return Err(failure);
         }
         Err(_) => {
             session.set_keepalive(None);
-            return Err(broken(&format!("the body did not come to its end within {:?}", budgets.time)));
+            return Err(broken(&format!("the body did not come to its end within {:?}", budgets.time)).into());
         }
     };
-    RequestBody::read(bytes, budgets.body_depth)
+    Ok(RequestBody::read(bytes, budgets.body_depth)?)
 }
 
-async fn collect(session: &mut ServerSession, announced: Option<usize>, most: usize) -> Result<Vec<u8>, Box<Problem>> {
+async fn collect(
+    session: &mut ServerSession,
+    announced: Option<usize>,
+    most: usize,
+    held: &Held,
+) -> Result<Vec<u8>, Failure> {
     // What is announced is not there yet: no more is set aside than a client must send anyway.
-    let mut bytes = Vec::with_capacity(announced.unwrap_or(0).min(64 << 10));
+    let mut bytes = Vec::new();
+    held.reserve(&mut bytes, announced.unwrap_or(0).min(64 << 10), most)?;
     loop {
         match session.read_request_body().await {
             Ok(Some(part)) if part.len() > most - bytes.len() => {
                 linger(session, most).await;
-                return Err(Box::new(body::too_large(most)));
+                return Err(body::too_large(most).into());
             }
-            Ok(Some(part)) => bytes.extend_from_slice(&part),
+            Ok(Some(part)) => {
+                held.reserve(&mut bytes, part.len(), most)?;
+                bytes.extend_from_slice(&part);
+            }
             Ok(None) => return Ok(bytes),
-            Err(error) => return Err(fault(&error, bytes.len())),
+            Err(error) => return Err(fault(&error, bytes.len()).into()),
         }
     }
 }

@@ -38,7 +38,11 @@ use crate::{
         refusal::Refusal,
         resolver::{PageRequest, Step, resolve},
     },
-    upstream::{self, Ask, Sorted, Unaskable, fetch::Bounds},
+    upstream::{
+        self, Ask, Sorted, Unaskable,
+        fetch::{Bounds, FetchError},
+        memory::Held,
+    },
 };
 
 /// Who is asked for a page, on whose behalf.
@@ -62,6 +66,8 @@ pub(super) struct Exchange<'a> {
     pub body: Option<&'a [u8]>,
     /// The request's cursors.
     pub tokens: &'a Tokens<'a>,
+    /// The request's share of memory: answers are added to it.
+    pub held: &'a Held,
     /// What made the marks in the client's cursor, where it is not what makes new ones.
     pub made_by: Option<&'a Marker>,
 }
@@ -280,6 +286,10 @@ impl Exchange<'_> {
                 Err(_) => return Err(out_of_time().into()),
             };
         let LookUp { answer, headers } = &*found;
+        if requests == 0 {
+            // The answer of the other request is copied for this one.
+            self.held.take(answer.body.len()).map_err(FetchError::from)?;
+        }
         Ok(Came { answer: answer.clone(), status: 0, headers: headers.clone(), requests, fault: None })
     }
 
@@ -302,9 +312,12 @@ impl Exchange<'_> {
         let body = ask.body(self.body).map_err(|error| unwritable(&error))?;
         let request = self.request(&ask, body.as_deref())?;
         let timeouts = self.route.upstream.timeouts;
-        let bounds = Bounds { timeouts, whole: timeouts.whole.min(left), answer_size: budgets.answer_size, now };
-        let fetched =
-            self.gateway.fetcher.fetch(&self.route.upstream.peers, &request, &body.unwrap_or_default(), bounds).await?;
+        let upstream = &self.route.upstream;
+        let _slot = upstream.slots.take(left).await?;
+        let left = self.left(clock::instant())?;
+        let (whole, answer_size) = (timeouts.whole.min(left), budgets.answer_size);
+        let bounds = Bounds { timeouts, whole, answer_size, held: self.held, now };
+        let fetched = self.gateway.fetcher.fetch(&upstream.peers, &request, &body.unwrap_or_default(), bounds).await?;
         let (status, headers) = (fetched.status.as_u16(), fetched.headers);
         let read = self.list.dialect.read(self.sorted, &ask, status, &headers, fetched.body, budgets.answer_depth);
         match read {

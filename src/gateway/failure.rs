@@ -2,12 +2,16 @@
 
 use http::{HeaderMap, header::RETRY_AFTER};
 
+use super::slots::Occupied;
 use crate::{
     cursor::{CursorError, TooLong},
     downstream::{Code, Problem, Response},
     pagination::{refusal::Refusal, window::Offset},
-    upstream::{HeaderRefusal, LegacyFault, ReadingError, fetch::FetchError},
+    upstream::{HeaderRefusal, LegacyFault, ReadingError, fetch::FetchError, memory::Full},
 };
+
+/// What a client is told where there is no room for what it asks.
+const NO_ROOM: &str = "the gateway holds as much as it may for other requests: ask again in a moment";
 
 /// Why a request gets no page.
 #[derive(Debug)]
@@ -176,8 +180,22 @@ impl From<FetchError> for Failure {
             FetchError::Timeout(_) => (Code::UpstreamTimeout, "the upstream did not answer in time"),
             FetchError::TooLarge(_) => (Code::UpstreamTooLarge, "the upstream's answer is larger than allowed"),
             FetchError::Malformed(_) => (Code::UpstreamMalformed, "the upstream's answer broke off or can't be read"),
+            FetchError::Overloaded(_) => (Code::Overloaded, NO_ROOM),
         };
         Self::logged(code, said, error.to_string())
+    }
+}
+
+impl From<Full> for Failure {
+    fn from(error: Full) -> Self {
+        Self::logged(Code::Overloaded, NO_ROOM, error.to_string())
+    }
+}
+
+impl From<Occupied> for Failure {
+    fn from(_: Occupied) -> Self {
+        let said = "as many requests as the upstream may have are under way, and as many wait: ask again in a moment";
+        Self::logged(Code::Overloaded, said, "no turn at the upstream: connections of the upstream".to_owned())
     }
 }
 

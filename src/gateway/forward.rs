@@ -23,7 +23,10 @@ use crate::{
         cors,
         response::expose,
     },
-    upstream::{fetch::FetchError, headers},
+    upstream::{
+        fetch::{FetchError, is_peers_fault},
+        headers,
+    },
 };
 
 /// How long a connection may be silent that was made to be: WebSockets and event streams.
@@ -49,11 +52,8 @@ fn takes_events(accept: &[u8]) -> bool {
 pub(super) async fn peer(session: &mut Session, context: &Context) -> pingora::Result<Box<HttpPeer>> {
     let forwarded = context.forwarded()?;
     let upstream = &forwarded.found.route.upstream;
-    let mut peer = upstream
-        .peers
-        .at(upstream.peers.turn(), clock::instant(), upstream.timeouts.connect)
-        .await
-        .map_err(|error| unresolved(&error))?;
+    let mut peer =
+        upstream.peers.next(clock::instant(), upstream.timeouts.connect).await.map_err(|error| unresolved(&error))?;
     if is_stream(session) {
         set_timeouts(&mut peer.options, upstream.timeouts, STREAM_SILENCE);
     } else if !session.as_downstream_mut().is_body_empty() {
@@ -65,11 +65,24 @@ pub(super) async fn peer(session: &mut Session, context: &Context) -> pingora::R
         let mut hasher = DefaultHasher::new();
         context.outcome.request_id.hash(&mut hasher);
         peer.group_key ^= hasher.finish();
+        // No request can ever use this connection again, so the pool must not keep it.
+        peer.options.idle_timeout = Some(Duration::ZERO);
     }
     if forwarded.successor.is_some() {
         peer.options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
     }
     Ok(Box::new(peer))
+}
+
+/// Records whether a peer could be reached.
+pub(super) fn connected(peer: &HttpPeer, error: Option<&Error>, context: &Context) {
+    let Ok(forwarded) = context.forwarded() else { return };
+    let peers = &forwarded.found.route.upstream.peers;
+    match error {
+        None => peers.reached(peer),
+        Some(error) if is_peers_fault(error) => peers.failed(peer, clock::instant()),
+        Some(_) => {}
+    }
 }
 
 /// Points a request at the upstream: its path, its `Host`, where it came from, and what the operator adds.
@@ -166,7 +179,7 @@ fn share(upstream_response: &mut ResponseHeader, context: &Context) -> pingora::
 
 /// Tells the client, where it can still be told, that there is no answer.
 pub(super) async fn fail(session: &mut Session, error: &Error, context: &mut Context) -> FailToProxy {
-    let Context { snapshot, outcome, crossing, .. } = context;
+    let Context { snapshot, outcome, crossing, held, .. } = context;
     let problem = problem(error);
     let begun = session.response_written().is_some_and(|head| !head.status.is_informational());
     // Pingora's text quotes what could not be parsed: the kind is enough for the log.
@@ -178,7 +191,7 @@ pub(super) async fn fail(session: &mut Session, error: &Error, context: &mut Con
             if let Some(crossing) = crossing {
                 crossing.apply(&mut response.headers);
             }
-            respond::write(session, response, outcome).await;
+            respond::write(session, response, held, outcome).await;
         }
         Some(_) if *error.esource() == ErrorSource::Upstream => outcome.code = Some("upstream_truncated"),
         _ if *error.root_etype() == ErrorType::WriteTimedout => outcome.code = Some("client_stalled"),

@@ -28,8 +28,9 @@ const REQUESTS_PER_CONNECTION: u32 = 10_000;
 /// How long a client may take none of what was written to it already, before the system gives it up.
 const LOST: Duration = Duration::from_secs(300);
 
-/// How often a request is tried on the proxy path: once more only where a pooled connection turns out to be dead.
-const TRIES: usize = 2;
+/// How often a request is tried on the proxy path: once more where a pooled connection turns out to be dead, and at other
+/// peers where one can't be reached.
+const TRIES: usize = 3;
 
 /// Idle upstream connections that each thread's share of the pool may hold, on the proxy path.
 const POOL_PER_THREAD: usize = 128;

@@ -35,10 +35,12 @@ pub mod list;
 mod listen;
 pub mod live;
 pub mod log_queue;
+mod machine;
 pub mod metrics;
 pub mod migration;
 pub mod observe;
 pub mod openapi;
+mod pace;
 mod path;
 pub mod pivots;
 mod proxy;
@@ -46,9 +48,10 @@ pub mod reload;
 mod respond;
 pub mod route;
 mod serve;
+pub mod slots;
 pub mod snapshot;
 mod tokens;
-mod upstream;
+pub mod upstream;
 
 use std::{
     fmt::Write as _,
@@ -68,7 +71,7 @@ pub use pingora::server::Server;
 use route::Found;
 pub use snapshot::Snapshot;
 
-use crate::upstream::fetch::Fetcher;
+use crate::upstream::{fetch::Fetcher, memory::Held};
 
 /// The gateway: what is in force, and the connections to upstreams.
 #[derive(Debug)]
@@ -102,6 +105,10 @@ pub struct Context {
     observation: Option<Box<observe::Observation>>,
     crossing: Option<Crossing>,
     outcome: Outcome,
+    /// Its share of memory.
+    held: Held,
+    /// Its slot at the upstream, where the request is forwarded.
+    slot: Option<slots::Slot>,
     _in_flight: InFlight,
 }
 

@@ -22,7 +22,7 @@ use crate::{
         observed::{Doubt, judge},
         order::Ties,
     },
-    upstream::{ReadingError, Sorted, Unsortable, fetch},
+    upstream::{ReadingError, Sorted, Unsortable, fetch, memory::Held},
 };
 
 /// What an observation comes to: the list could have been served from the answer, or the first cause against it.
@@ -48,9 +48,6 @@ const SERVABLE: &str = "servable";
 
 /// How many answers may be kept until they are read, in the whole process.
 const MOST_KEPT: usize = 16;
-
-/// How much is reserved at once for an answer.
-const FIRST_RESERVE: usize = 16 * 1_024;
 
 /// A list that is not served: its answers pass, and are read.
 #[derive(Debug)]
@@ -106,8 +103,17 @@ pub(super) struct Observation {
     body: Vec<u8>,
     /// The most that is kept of the body.
     most: usize,
-    is_too_large: bool,
+    /// Why the body was given up.
+    given_up: Option<GivenUp>,
+    held: Held,
     _kept: OwnedSemaphorePermit,
+}
+
+/// Why the body of an answer is not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum GivenUp {
+    TooLarge,
+    NoRoom,
 }
 
 /// What was seen, and what the verdict does not say: places and fields, never values.
@@ -145,9 +151,10 @@ pub(super) fn begin(readers: &Readers, asked: &RequestHeader, answer: &ResponseH
         query,
         status: answer.status.as_u16(),
         headers: answer.headers.clone(),
-        body: Vec::with_capacity(FIRST_RESERVE.min(most)),
+        body: Vec::new(),
         most,
-        is_too_large: false,
+        given_up: None,
+        held: context.snapshot.memory.share(),
         _kept: kept,
     }));
 }
@@ -157,6 +164,10 @@ pub(super) fn end(gateway: &Gateway, context: &mut Context, is_whole: bool) {
     let Some(observation) = context.observation.take() else { return };
     if !is_whole {
         context.outcome.unobserved = Some("cut");
+        return;
+    }
+    if observation.given_up == Some(GivenUp::NoRoom) {
+        context.outcome.unobserved = Some("busy");
         return;
     }
     let mut outcome = context.outcome.leave();
@@ -186,11 +197,21 @@ pub(super) fn end(gateway: &Gateway, context: &mut Context, is_whole: bool) {
 impl Observation {
     /// Keeps a part of the body, as far as there is room for all of it.
     pub(super) fn push(&mut self, bytes: &[u8]) {
-        if self.is_too_large || bytes.len() > self.most - self.body.len() {
-            (self.is_too_large, self.body) = (true, Vec::new());
+        if self.given_up.is_some() {
             return;
         }
-        self.body.extend_from_slice(bytes);
+        if bytes.len() > self.most - self.body.len() {
+            self.give_up(GivenUp::TooLarge);
+        } else if self.held.reserve(&mut self.body, bytes.len(), self.most).is_err() {
+            self.give_up(GivenUp::NoRoom);
+        } else {
+            self.body.extend_from_slice(bytes);
+        }
+    }
+
+    fn give_up(&mut self, why: GivenUp) {
+        (self.given_up, self.body) = (Some(why), Vec::new());
+        self.held.keep(0);
     }
 
     fn read(self) -> Verdict {
@@ -204,7 +225,7 @@ impl Observation {
         let body = std::mem::take(&mut self.body);
         let Some(observed) = &self.route.observed else { return Ok(()) };
         let (list, most) = (&observed.list, self.most);
-        if self.is_too_large {
+        if self.given_up == Some(GivenUp::TooLarge) {
             return Err(("too_large", format!("the answer has more than {most} bytes: budgets.answer_size")));
         }
         let sorted = self.sorted(list)?;
@@ -212,9 +233,10 @@ impl Observation {
         let Self { query, path, status, headers, .. } = &self;
         let request = list.dialect.observed(&sorted, chosen, &query.pairs, &query.filters, path);
         let request = request.map_err(|fault| ("parameters", fault.to_string()))?;
-        let decoded = match fetch::decode(headers, &body, most) {
+        let decoded = match fetch::decode(headers, &body, most, &self.held) {
             Ok(decoded) => decoded,
             Err(fetch::FetchError::TooLarge(detail)) => return Err(("too_large", detail)),
+            Err(fetch::FetchError::Overloaded(full)) => return Err(("failed", full.to_string())),
             Err(error) => return Err(("encoding", error.to_string())),
         };
         let (status, body) = (*status, decoded.unwrap_or(body));

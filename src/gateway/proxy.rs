@@ -8,6 +8,7 @@ use pingora::{
     Error,
     http::{RequestHeader, ResponseHeader},
     modules::http::HttpModules,
+    protocols::Digest,
     proxy::{FailToProxy, ProxyHttp, Session},
     upstreams::peer::HttpPeer,
 };
@@ -34,11 +35,14 @@ impl ProxyHttp for Gateway {
     fn new_ctx(&self) -> Box<Context> {
         let snapshot = self.live.pin();
         let outcome = Outcome::begin(self.ids.next(), Arc::clone(&snapshot.metrics));
+        let held = snapshot.memory.share();
         Box::new(Context {
             snapshot,
             forwarded: None,
             observation: None,
             crossing: None,
+            held,
+            slot: None,
             outcome,
             _in_flight: self.vitals.enter(),
         })
@@ -75,12 +79,28 @@ impl ProxyHttp for Gateway {
     fn fail_to_connect(
         &self,
         _session: &mut Session,
-        _peer: &HttpPeer,
-        _context: &mut Self::CTX,
+        peer: &HttpPeer,
+        context: &mut Self::CTX,
         mut error: Box<Error>,
     ) -> Box<Error> {
+        forward::connected(peer, Some(&error), context);
         error.set_retry(true);
         error
+    }
+
+    async fn connected_to_upstream(
+        &self,
+        _session: &mut Session,
+        reused: bool,
+        peer: &HttpPeer,
+        _descriptor: std::os::unix::io::RawFd,
+        _digest: Option<&Digest>,
+        context: &mut Self::CTX,
+    ) -> pingora::Result<()> {
+        if !reused {
+            forward::connected(peer, None, context);
+        }
+        Ok(())
     }
 
     async fn upstream_request_filter(

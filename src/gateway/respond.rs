@@ -1,19 +1,29 @@
 //! A response onto the wire, with its exact length.
 
+use std::{pin::pin, time::Duration};
+
+use bytes::Bytes;
 use http::{Method, StatusCode};
-use pingora::{ErrorType, OrErr, http::ResponseHeader, proxy::Session};
+use pingora::{Error, ErrorType, OrErr, http::ResponseHeader, proxy::Session};
 
-use super::access_log::Outcome;
-use crate::downstream::Response;
+use super::{
+    access_log::Outcome,
+    pace::{LOOK, Pace},
+};
+use crate::{downstream::Response, upstream::memory::Held};
 
-/// How much of a body is written at once. Each write has the whole time that one may take, so that a slow client which
-/// reads on gets all of it, and one that reads nothing is let go.
+/// How much of a body is written at once. Where the client's pace is unknown, each write has the whole time that one may
+/// take.
 const PIECE: usize = 128 * 1024;
+
+/// How long a write may take where the client's pace is known: the kernel takes nothing until a third of the megabytes that
+/// it has buffered has left.
+const PACED: Duration = Duration::from_secs(600);
 
 /// Writes a response. The connection stays open for the next request, 4xx or not: only who is in doubt about framing
 /// closes it before. A client that can't be written to is gone, and one that does not read is stalled: the log says it,
 /// and nobody else.
-pub(super) async fn write(session: &mut Session, response: Response, outcome: &mut Outcome) {
+pub(super) async fn write(session: &mut Session, response: Response, held: &Held, outcome: &mut Outcome) {
     outcome.status = response.status;
     let without_body = session.req_header().method == Method::HEAD || response.body.is_empty();
     let written = async {
@@ -22,12 +32,17 @@ pub(super) async fn write(session: &mut Session, response: Response, outcome: &m
         head.headers = response.headers;
         session.write_response_header(Box::new(ResponseHeader::from(head)), without_body).await?;
         let mut left = if without_body { 0 } else { response.body.len() };
+        // A small body goes out at once, whatever the pace.
+        let mut pace = if left > PIECE { Pace::begin(session.as_downstream()) } else { None };
+        if pace.is_some() {
+            session.set_write_timeout(Some(PACED));
+        }
         for mut part in response.body.into_parts() {
             while left > 0 && !part.is_empty() {
                 let piece = part.split_to(part.len().min(PIECE));
                 let length = piece.len();
                 left -= length;
-                session.write_response_body(Some(piece), left == 0).await?;
+                write_piece(session, piece, left == 0, &mut pace, held).await?;
                 outcome.bytes += length;
             }
         }
@@ -40,14 +55,34 @@ pub(super) async fn write(session: &mut Session, response: Response, outcome: &m
     }
 }
 
+/// Writes a piece of a body, unless its client is too slow.
+async fn write_piece(
+    session: &mut Session,
+    piece: Bytes,
+    is_last: bool,
+    pace: &mut Option<Pace>,
+    held: &Held,
+) -> pingora::Result<()> {
+    let mut writing = pin!(session.write_response_body(Some(piece), is_last));
+    let Some(pace) = pace else { return writing.await };
+    loop {
+        tokio::select! {
+            biased;
+            written = &mut writing => return written,
+            () = tokio::time::sleep(LOOK) => {}
+        }
+        if pace.is_too_slow(held.is_short()) {
+            return Err(Error::explain(ErrorType::WriteTimedout, "the client takes too little"));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::io::AsyncWriteExt as _;
 
     use super::*;
-    use crate::gateway::metrics::RouteMetrics;
+    use crate::{gateway::metrics::RouteMetrics, upstream::memory::Memory};
 
     /// What was written counts, and who does not read is told from who went away.
     #[tokio::test]
@@ -58,7 +93,8 @@ mod tests {
         assert!(session.read_request().await.unwrap());
         session.set_write_timeout(Some(Duration::from_millis(50)));
         let mut outcome = Outcome::begin(String::new(), RouteMetrics::new(""));
-        write(&mut session, Response::new(200, vec![b'x'; 10 * PIECE]), &mut outcome).await;
+        let held = Memory::new(1 << 20).share();
+        write(&mut session, Response::new(200, vec![b'x'; 10 * PIECE]), &held, &mut outcome).await;
         assert_eq!((outcome.status, outcome.code), (200, Some("client_stalled")));
         assert_eq!((outcome.bytes, session.body_bytes_sent()), (2 * PIECE, 2 * PIECE));
         drop(client);

@@ -29,7 +29,7 @@ use crate::{
         position::{Item, Position, Target},
         window::Offset,
     },
-    upstream::Unsortable,
+    upstream::{Unsortable, memory::Held},
 };
 
 /// How a request for a list is answered.
@@ -49,7 +49,7 @@ pub(super) async fn serve(
     route: &Route,
     list: &List,
     chosen: &Chosen<'_>,
-    outcome: &mut Outcome,
+    (held, outcome): (&Held, &mut Outcome),
 ) -> Result<Served, Failure> {
     let parameters = &chosen.convention.parameters;
     let mut request = parameters.read_with(asked.query(), asked.body.as_ref())?;
@@ -107,6 +107,7 @@ pub(super) async fn serve(
         filters,
         body,
         tokens: &tokens,
+        held,
         made_by: made_by.as_ref(),
     };
     let (page, heads) = match exchange.resolve(placed, limit, outcome).await? {
@@ -123,7 +124,10 @@ pub(super) async fn serve(
     let envelope = &chosen.convention.envelope;
     let written = Written { asked, list, envelope, preferred, page: &page, heads: &heads };
     let draft = written.render(&links, &tokens, limit, backward, legacy_page.as_ref())?;
+    held.take(draft.own_size())?;
+    let keeps = draft.size_held(&page.answers);
     let response = draft.finish(page.answers);
+    held.keep(keeps);
     // A validator is of what GET would give (RFC 9110 section 8.8), and conditions are for GET and HEAD.
     Ok(Served::Response(match asked.body {
         None => response.unless_matched(&asked.headers),

@@ -11,6 +11,7 @@ use std::{
 use super::{
     learning::Learning,
     list::List,
+    machine,
     metrics::RouteMetrics,
     observe::Observed,
     openapi::OpenApi,
@@ -27,7 +28,7 @@ use crate::{
     },
     cursor::{self, KeyRing},
     downstream::{CorsPolicy, EnvelopeTemplate},
-    upstream::{Dialect, resolve::Name},
+    upstream::{Dialect, memory::Memory, resolve::Name},
 };
 
 /// A whole configuration, compiled.
@@ -37,10 +38,14 @@ pub struct Snapshot {
     pub table: RouteTable,
     /// All routes, in the order of the file.
     pub routes: Vec<Arc<Route>>,
+    /// All upstreams, likewise.
+    pub upstreams: Vec<Arc<Upstream>>,
     /// What holds for all requests.
     pub server: ServerSettings,
     /// The keys of cursors.
     pub keys: Option<Arc<KeyRing>>,
+    /// The memory for bodies. Shared with the next snapshot, where its bound stays the same.
+    pub memory: Arc<Memory>,
     /// What is remembered of items. Shared with the next snapshot, where its bounds stay the same.
     pub pivots: Arc<Pivots>,
     /// What is counted of requests that no route covers.
@@ -113,7 +118,13 @@ impl Snapshot {
         let pivots =
             previous.map(|previous| &previous.pivots).filter(|pivots| pivots.settings() == settings.caches.pivots);
         let pivots = pivots.map_or_else(|| Arc::new(Pivots::new(settings.caches.pivots)), Arc::clone);
-        Some(Self { table, routes, server: settings.server.clone(), keys, pivots, metrics, openapi })
+        let upstreams = upstreams.into_iter().flatten().collect();
+        let kept = previous.filter(|previous| previous.server.memory == settings.server.memory);
+        let memory = kept.map_or_else(
+            || Memory::new(settings.server.memory.unwrap_or_else(|| machine::memory() / 2)),
+            |previous| Arc::clone(&previous.memory),
+        );
+        Some(Self { table, routes, upstreams, memory, server: settings.server.clone(), keys, pivots, metrics, openapi })
     }
 
     /// Whether `X-Forwarded-*` of this address is believed.
@@ -307,7 +318,7 @@ mod tests {
         let snapshot = build("127.0.0.1:1", "", None).unwrap();
         let upstream = &snapshot.routes[0].upstream;
         let now = tokio::time::Instant::now().into_std();
-        let options = upstream.peers.at(0, now, upstream.timeouts.connect).await.unwrap().options;
+        let options = upstream.peers.next(now, upstream.timeouts.connect).await.unwrap().options;
         for timeout in [
             options.connection_timeout,
             options.total_connection_timeout,

@@ -13,7 +13,7 @@ use pingora::{
     upstreams::peer::{HttpPeer, PeerOptions},
 };
 
-use super::snapshot::Snapshot;
+use super::{slots::Slots, snapshot::Snapshot};
 use crate::{
     config::{
         Diagnostics,
@@ -40,10 +40,12 @@ pub struct Upstream {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Deadlines.
     pub timeouts: Timeouts,
+    /// How many requests the upstream has at once.
+    pub slots: Arc<Slots>,
 }
 
 impl Upstream {
-    /// Compiles an upstream. Names that `previous` knows keep their addresses.
+    /// Compiles an upstream. Names that `previous` knows keep their addresses, and requests in flight go on to count.
     pub(super) fn compile(
         settings: &UpstreamSettings,
         previous: Option<&Snapshot>,
@@ -91,6 +93,7 @@ impl Upstream {
             base_path: settings.base_path.clone(),
             headers,
             timeouts: settings.timeouts,
+            slots: slots(settings, previous),
         })
     }
 
@@ -101,6 +104,13 @@ impl Upstream {
         let peer = || self.peers.names().first().and_then(|name| HeaderValue::from_str(name.text()).ok());
         self.host.clone().or_else(own).or_else(peer).unwrap_or(HeaderValue::from_static(""))
     }
+}
+
+fn slots(settings: &UpstreamSettings, previous: Option<&Snapshot>) -> Arc<Slots> {
+    let mut upstreams = previous.into_iter().flat_map(|previous| &previous.upstreams);
+    let known = upstreams.find(|known| known.name == settings.name).map(|known| &known.slots);
+    let known = known.filter(|slots| slots.most() == settings.connections);
+    known.map_or_else(|| Arc::new(Slots::new(settings.connections)), Arc::clone)
 }
 
 /// What all peers of an upstream look like, but for the address. Every timeout is set: Pingora's own default is none.

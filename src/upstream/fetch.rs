@@ -20,7 +20,11 @@ use pingora::{
     upstreams::peer::HttpPeer,
 };
 
-use super::{headers::authenticates_connection, resolve::Peers};
+use super::{
+    headers::authenticates_connection,
+    memory::{Full, Held},
+    resolve::Peers,
+};
 use crate::config::settings::Timeouts;
 
 /// How many idle connections are kept for all upstreams together.
@@ -45,13 +49,15 @@ pub struct Fetcher {
 
 /// What bounds one fetch.
 #[derive(Clone, Copy, Debug)]
-pub struct Bounds {
+pub struct Bounds<'a> {
     /// Connecting and the first byte.
     pub timeouts: Timeouts,
     /// All of it: the least of the upstream's `timeouts.whole` and what is left of the client's request.
     pub whole: Duration,
     /// The largest body, decoded, in bytes.
     pub answer_size: usize,
+    /// The request's share of memory: the body is added to it.
+    pub held: &'a Held,
     /// When it begins.
     pub now: Instant,
 }
@@ -79,6 +85,9 @@ pub enum FetchError {
     /// The body is larger than the budget.
     #[error("too large: {0}")]
     TooLarge(String),
+    /// The gateway has no room for the body.
+    #[error("overloaded: {0}")]
+    Overloaded(#[from] Full),
     /// It is no HTTP answer, or broke off, or has a content coding that was not asked for.
     #[error("malformed: {0}")]
     Malformed(String),
@@ -114,8 +123,10 @@ impl Fetcher {
         peers: &Peers,
         request: &RequestHeader,
         body: &[u8],
-        bounds: Bounds,
+        bounds: Bounds<'_>,
     ) -> Result<Fetched, FetchError> {
+        // Before the upstream is asked for a body that would find no room.
+        bounds.held.take(FIRST_RESERVE)?;
         // Not by `timeout`, which would move what is asked into itself: it is large.
         let asking = pin!(self.ask(peers, request, body, bounds));
         tokio::select! {
@@ -132,7 +143,7 @@ impl Fetcher {
         peers: &Peers,
         request: &RequestHeader,
         body: &[u8],
-        bounds: Bounds,
+        bounds: Bounds<'_>,
     ) -> Result<Fetched, FetchError> {
         let (peer, mut session, reused) = self.connect(peers, bounds).await?;
         if let Err(error) = begin(&mut session, request, body, bounds).await {
@@ -142,29 +153,50 @@ impl Fetcher {
             // Another group means another pool: what comes out of it is a new connection.
             let mut fresh = peer.clone();
             fresh.group_key ^= 1;
-            session = self.connector.get_http_session(&fresh).await.map_err(|error| unavailable(&error))?.0;
+            session = self.reach(peers, &fresh, bounds).await?.0;
             begin(&mut session, request, body, bounds).await.map_err(|error| broken(&error))?;
         }
         self.finish(session, &peer, request, bounds).await
     }
 
     /// A connection to the peer whose turn it is, or to the next one where that can't be reached: nothing was sent yet.
-    async fn connect(&self, peers: &Peers, bounds: Bounds) -> Result<(HttpPeer, HttpSession, bool), FetchError> {
-        let mut turn = peers.turn();
-        let mut left = peers.turns().min(MOST_PEERS);
+    async fn connect(&self, peers: &Peers, bounds: Bounds<'_>) -> Result<(HttpPeer, HttpSession, bool), FetchError> {
+        let mut left = peers.count().min(MOST_PEERS);
         loop {
-            let unreached = match peers.at(turn, bounds.now, bounds.timeouts.connect).await {
-                Ok(peer) => match self.connector.get_http_session(&peer).await {
+            let unreached = match peers.next(bounds.now, bounds.timeouts.connect).await {
+                Ok(peer) => match self.reach(peers, &peer, bounds).await {
                     Ok((session, reused)) => return Ok((peer, session, reused)),
-                    Err(error) => unavailable(&error),
+                    Err(error) => error,
                 },
                 Err(error) => error,
             };
             if left <= 1 {
                 return Err(unreached);
             }
-            turn = turn.wrapping_add(1);
             left -= 1;
+        }
+    }
+
+    /// A connection to this peer, new or pooled, and whether it is pooled. The peer's health remembers the outcome.
+    async fn reach(
+        &self,
+        peers: &Peers,
+        peer: &HttpPeer,
+        bounds: Bounds<'_>,
+    ) -> Result<(HttpSession, bool), FetchError> {
+        match self.connector.get_http_session(peer).await {
+            Ok((session, reused)) => {
+                if !reused {
+                    peers.reached(peer);
+                }
+                Ok((session, reused))
+            }
+            Err(error) => {
+                if is_peers_fault(&error) {
+                    peers.failed(peer, bounds.now);
+                }
+                Err(unavailable(&error))
+            }
         }
     }
 
@@ -174,7 +206,7 @@ impl Fetcher {
         mut session: HttpSession,
         peer: &HttpPeer,
         request: &RequestHeader,
-        bounds: Bounds,
+        bounds: Bounds<'_>,
     ) -> Result<Fetched, FetchError> {
         let Some(head) = session.resp_header() else {
             return Err(FetchError::Malformed("no answer".to_owned()));
@@ -182,17 +214,21 @@ impl Fetcher {
         let (status, mut headers) = (head.status, head.headers.clone());
         // To HEAD the headers say how long the body would be.
         let announced = if request.method == Method::HEAD { None } else { announced_length(&headers) };
-        let mut body = read_body(&mut session, announced, bounds.answer_size).await?;
+        bounds.held.give(FIRST_RESERVE);
+        let mut body = read_body(&mut session, announced, bounds).await?;
         if !authenticates_connection(&request.headers) && !authenticates_connection(&headers) {
             let idle = kept_for(&headers);
             self.connector.release_http_session(session, peer, Some(idle)).await;
         }
-        match decode(&headers, &body, bounds.answer_size) {
+        match decode(&headers, &body, bounds.answer_size, bounds.held) {
             Ok(decoded) => {
-                body = decoded.unwrap_or(body);
+                if let Some(decoded) = decoded {
+                    bounds.held.give(body.capacity());
+                    body = decoded;
+                }
                 headers.remove(header::CONTENT_ENCODING);
             }
-            Err(error) if status.is_success() => return Err(error),
+            Err(error) if status.is_success() || matches!(error, FetchError::Overloaded(_)) => return Err(error),
             // What the status says counts, whatever the body is: it passes as it came, or nobody reads it.
             Err(_) => {}
         }
@@ -201,7 +237,12 @@ impl Fetcher {
 }
 
 /// Sends the request and reads up to the final head.
-async fn begin(session: &mut HttpSession, request: &RequestHeader, body: &[u8], bounds: Bounds) -> Result<(), BError> {
+async fn begin(
+    session: &mut HttpSession,
+    request: &RequestHeader,
+    body: &[u8],
+    bounds: Bounds<'_>,
+) -> Result<(), BError> {
     session.read_timeout = Some(bounds.timeouts.first_byte);
     session.write_timeout = Some(bounds.timeouts.whole);
     session.write_request_header(Box::new(request.clone())).await?;
@@ -226,19 +267,28 @@ fn announced_length(headers: &HeaderMap) -> Option<usize> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
 }
 
-async fn read_body(session: &mut HttpSession, announced: Option<usize>, most: usize) -> Result<Vec<u8>, FetchError> {
+async fn read_body(
+    session: &mut HttpSession,
+    announced: Option<usize>,
+    bounds: Bounds<'_>,
+) -> Result<Vec<u8>, FetchError> {
+    let Bounds { answer_size: most, held, .. } = bounds;
     if let Some(announced) = announced
         && announced > most
     {
         return Err(FetchError::TooLarge(format!("{announced} bytes are announced, {most} are allowed")));
     }
-    let mut body = Vec::with_capacity(announced.unwrap_or_else(|| FIRST_RESERVE.min(most)));
+    let mut body = Vec::new();
+    held.reserve(&mut body, announced.unwrap_or_else(|| FIRST_RESERVE.min(most)), most)?;
     loop {
         match session.read_body_ref().await {
             Ok(Some(bytes)) if bytes.len() > most - body.len() => {
                 return Err(FetchError::TooLarge(format!("more than {most} bytes")));
             }
-            Ok(Some(bytes)) => body.extend_from_slice(bytes),
+            Ok(Some(bytes)) => {
+                held.reserve(&mut body, bytes.len(), most)?;
+                body.extend_from_slice(bytes);
+            }
             Ok(None) => return Ok(body),
             Err(error) if is_timeout(&error) => {
                 return Err(FetchError::Timeout(format!("the answer stopped after {} bytes", body.len())));
@@ -277,31 +327,48 @@ impl Coding {
     }
 }
 
-/// A body without its content coding, at most `most` bytes; nothing where it has none, or is empty.
+/// A body without its content coding, at most `most` bytes; nothing where it has none, or is empty. `held` holds it.
 ///
 /// # Errors
 ///
-/// [`FetchError::TooLarge`]; [`FetchError::Malformed`] for codings other than gzip, and for what is no gzip.
-pub fn decode(headers: &HeaderMap, body: &[u8], most: usize) -> Result<Option<Vec<u8>>, FetchError> {
+/// [`FetchError::TooLarge`] and [`FetchError::Overloaded`]; [`FetchError::Malformed`] for codings other than gzip, and for
+/// what is no gzip.
+pub fn decode(headers: &HeaderMap, body: &[u8], most: usize, held: &Held) -> Result<Option<Vec<u8>>, FetchError> {
     if body.is_empty() {
         return Ok(None);
     }
     match Coding::of(headers)? {
         Coding::Identity => Ok(None),
-        Coding::Gzip => gunzip(body, most).map(Some),
+        Coding::Gzip => gunzip(body, most, held).map(Some),
     }
 }
 
-fn gunzip(body: &[u8], most: usize) -> Result<Vec<u8>, FetchError> {
-    let mut decoded = Vec::with_capacity(body.len().saturating_mul(4).min(most));
-    let bound = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
-    let outcome = MultiGzDecoder::new(body).take(bound).read_to_end(&mut decoded);
-    if decoded.len() > most {
-        return Err(FetchError::TooLarge(format!("more than {most} bytes of gzip's content")));
-    }
-    match outcome {
-        Ok(_) => Ok(decoded),
-        Err(error) => Err(FetchError::Malformed(format!("gzip: {error}"))),
+fn gunzip(body: &[u8], most: usize, held: &Held) -> Result<Vec<u8>, FetchError> {
+    let mut decoded = Vec::new();
+    let mut decoder = MultiGzDecoder::new(body);
+    held.reserve(&mut decoded, body.len().saturating_mul(4).min(most), most)?;
+    loop {
+        // No more than there is room for, so that the buffer does not grow unseen.
+        let room = u64::try_from(decoded.capacity() - decoded.len()).unwrap_or(u64::MAX);
+        match decoder.by_ref().take(room).read_to_end(&mut decoded) {
+            Ok(_) if decoded.len() < decoded.capacity() => return Ok(decoded),
+            Ok(_) => {}
+            Err(error) => return Err(FetchError::Malformed(format!("gzip: {error}"))),
+        }
+        // One byte more tells whether this is the end.
+        let mut next = [0; 1];
+        match decoder.read(&mut next) {
+            Ok(0) => return Ok(decoded),
+            Ok(_) if decoded.len() >= most => {
+                return Err(FetchError::TooLarge(format!("more than {most} bytes of gzip's content")));
+            }
+            Ok(_) => {
+                let more = FIRST_RESERVE.min(most - decoded.len());
+                held.reserve(&mut decoded, more, most)?;
+                decoded.push(next[0]);
+            }
+            Err(error) => return Err(FetchError::Malformed(format!("gzip: {error}"))),
+        }
     }
 }
 
@@ -328,6 +395,11 @@ fn is_timeout(error: &BError) -> bool {
             | ErrorType::ReadTimedout
             | ErrorType::WriteTimedout
     )
+}
+
+/// Whether a failed connection says something of the peer, rather than that this machine lacks a descriptor or a port.
+pub fn is_peers_fault(error: &pingora::Error) -> bool {
+    !matches!(error.etype(), ErrorType::InternalError | ErrorType::SocketError | ErrorType::BindError)
 }
 
 fn unavailable(error: &BError) -> FetchError {

@@ -1,6 +1,9 @@
 //! From `host:port` to an address: names are resolved without blocking, kept for a while, and kept on where the
 //! resolver fails.
 //!
+//! Requests pass over a peer that can't be reached for a while, on list routes and on forwarded requests alike
+//! ([`Health`]). Where all peers rest, all have their turns: one of them may be back.
+//!
 //! Pingora's own `HttpPeer::new` resolves names synchronously and panics where it can't, so no name ever reaches it:
 //! it gets addresses alone, and the name beside it for TLS.
 
@@ -9,7 +12,7 @@ use std::{
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -19,7 +22,10 @@ use pingora::{protocols::l4::socket::SocketAddr as PeerAddress, upstreams::peer:
 
 use tokio::sync::Notify;
 
-use super::fetch::FetchError;
+use super::{
+    fetch::FetchError,
+    health::{Health, Readiness},
+};
 
 /// How long an answer of the resolver is used before it is asked again. `getaddrinfo` does not tell the record's own
 /// time to live; half a minute is what most proxies use.
@@ -33,6 +39,7 @@ pub struct Peers {
     /// Whether the host of a peer is what its certificate must have.
     host_is_server_name: bool,
     next: AtomicUsize,
+    failures: AtomicU64,
 }
 
 /// One `host:port` and what is known of it. Shared with the next snapshot, so that a reload forgets no address.
@@ -49,8 +56,28 @@ pub struct Name {
 /// What the resolver said, never empty, and when; literal addresses are for ever.
 #[derive(Debug)]
 struct Addresses {
-    all: Vec<IpAddr>,
+    all: Vec<Address>,
     stale_from: Option<Instant>,
+}
+
+/// An address, and whether it can be reached, which stays known where the resolver says the address again.
+#[derive(Clone, Debug)]
+struct Address {
+    ip: IpAddr,
+    health: Arc<Health>,
+}
+
+impl From<IpAddr> for Address {
+    fn from(ip: IpAddr) -> Self {
+        Self { ip, health: Arc::default() }
+    }
+}
+
+/// A place among all peers: a name, and one of its addresses.
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    name: usize,
+    address: usize,
 }
 
 impl Name {
@@ -64,7 +91,7 @@ impl Name {
             return None;
         }
         let literal =
-            host.parse().ok().map(|address: IpAddr| Arc::new(Addresses { all: vec![address], stale_from: None }));
+            host.parse().ok().map(|ip: IpAddr| Arc::new(Addresses { all: vec![ip.into()], stale_from: None }));
         Some(Self {
             text: text.to_owned(),
             host: host.to_owned(),
@@ -87,11 +114,11 @@ impl Name {
         self.host.parse::<IpAddr>().is_ok()
     }
 
-    /// An address: `turn` picks one of several. Where the last answer is old, it is used all the same while the
-    /// resolver is asked again, so that no request waits for a name but the first ones.
+    /// The address at a place, or at an earlier one where there are fewer by now. Where the last answer is old, it is used
+    /// all the same while the resolver is asked again, so that no request waits for a name but the first ones.
     async fn address(
         self: &Arc<Self>,
-        turn: usize,
+        place: usize,
         now: Instant,
         patience: Duration,
     ) -> Result<SocketAddr, FetchError> {
@@ -102,7 +129,7 @@ impl Name {
         if known.stale_from.is_some_and(|stale_from| now >= stale_from) {
             self.ask_aside(now);
         }
-        Ok(self.pick(&known, turn))
+        Ok(SocketAddr::new(known.all[place % known.all.len()].ip, self.port))
     }
 
     /// The first answer of the resolver, which is asked once for all that wait.
@@ -139,15 +166,13 @@ impl Name {
         });
     }
 
-    fn pick(&self, addresses: &Addresses, turn: usize) -> SocketAddr {
-        SocketAddr::new(addresses.all[turn % addresses.all.len()], self.port)
-    }
-
     async fn ask(&self, now: Instant) -> std::io::Result<()> {
-        let mut all: Vec<IpAddr> = Vec::new();
-        for address in tokio::net::lookup_host((self.host.as_str(), self.port)).await? {
-            if !all.contains(&address.ip()) {
-                all.push(address.ip());
+        let known = self.addresses.load_full();
+        let known = known.as_ref().map_or(&[][..], |known| known.all.as_slice());
+        let mut all: Vec<Address> = Vec::new();
+        for ip in tokio::net::lookup_host((self.host.as_str(), self.port)).await?.map(|address| address.ip()) {
+            if !all.iter().any(|address| address.ip == ip) {
+                all.push(known.iter().find(|known| known.ip == ip).cloned().unwrap_or_else(|| ip.into()));
             }
         }
         if all.is_empty() {
@@ -170,7 +195,7 @@ impl Peers {
     #[must_use]
     pub fn new(names: Vec<Arc<Name>>, template: HttpPeer) -> Self {
         let host_is_server_name = template.is_tls() && template.sni.is_empty();
-        Self { names, template, host_is_server_name, next: AtomicUsize::new(0) }
+        Self { names, template, host_is_server_name, next: AtomicUsize::new(0), failures: AtomicU64::new(0) }
     }
 
     /// The names, to be shared with the next snapshot.
@@ -179,34 +204,103 @@ impl Peers {
         &self.names
     }
 
-    /// Whose turn it is: to be given to [`Self::at`], and counted up from where that peer can't be reached.
-    pub fn turn(&self) -> usize {
-        self.next.fetch_add(1, Ordering::Relaxed)
-    }
-
-    /// How many different turns there are, as far as is known.
+    /// How many peers there are, counting each known address.
     #[must_use]
-    pub fn turns(&self) -> usize {
-        let addresses = self.names.iter().map(|name| name.addresses.load().as_ref().map_or(1, |known| known.all.len()));
-        addresses.sum()
+    pub fn count(&self) -> usize {
+        self.places().count()
     }
 
-    /// The peer of a turn, with an address.
+    /// How many peers rest because they can't be reached.
+    #[must_use]
+    pub fn resting(&self) -> usize {
+        self.places().filter(|(_, health)| health.as_ref().is_some_and(|health| health.ails())).count()
+    }
+
+    /// How often a peer could not be reached.
+    #[must_use]
+    pub fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
+    }
+
+    /// The peer for a request, or for its next try: all peers in turn, except those that rest.
     ///
     /// # Errors
     ///
     /// [`FetchError::Unavailable`] and [`FetchError::Timeout`] where its name was never resolved and is not now.
-    pub async fn at(&self, turn: usize, now: Instant, patience: Duration) -> Result<HttpPeer, FetchError> {
-        let Some(name) = self.names.get(turn % self.names.len().max(1)) else {
+    pub async fn next(&self, now: Instant, patience: Duration) -> Result<HttpPeer, FetchError> {
+        let (place, is_trial) = self.choose(now);
+        let Some(name) = self.names.get(place.name) else {
             return Err(FetchError::Unavailable("the upstream has no peer".to_owned()));
         };
-        let address = name.address(turn / self.names.len(), now, patience).await?;
+        let address = name.address(place.address, now, patience).await?;
         let mut peer = self.template.clone();
         peer._address = PeerAddress::Inet(address);
         if self.host_is_server_name {
             peer.sni.clone_from(&name.host);
         }
+        if is_trial {
+            // Another group means another pool: a pooled connection would prove nothing.
+            peer.group_key ^= 1;
+        }
         Ok(peer)
+    }
+
+    /// Records that a peer could not be reached, and that nothing was sent to it.
+    pub fn failed(&self, peer: &HttpPeer, now: Instant) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        if self.health_of(peer).is_some_and(|health| health.failed(now)) {
+            let peer = &peer._address;
+            tracing::warn!(%peer, "peer can't be reached; it is passed over, where there are others, and tried again");
+        }
+    }
+
+    /// Records a new connection to a peer.
+    pub fn reached(&self, peer: &HttpPeer) {
+        if self.health_of(peer).is_some_and(|health| health.reached()) {
+            tracing::info!(peer = %peer._address, "peer can be reached again");
+        }
+    }
+
+    /// Whose turn it is, and whether that is a trial. The first request that sees a peer whose rest is over tries that peer,
+    /// whosever turn it is.
+    fn choose(&self, now: Instant) -> (Place, bool) {
+        let turn = self.next.fetch_add(1, Ordering::Relaxed);
+        let (mut all, mut ready) = (0, 0);
+        for (place, health) in self.places() {
+            all += 1;
+            match health.map_or(Readiness::Ready, |health| health.readiness(now)) {
+                Readiness::Ready => ready += 1,
+                Readiness::Trial => return (place, true),
+                Readiness::Resting => {}
+            }
+        }
+        let is_ready = |(_, health): &(Place, Option<Arc<Health>>)| {
+            ready == 0 || health.as_ref().is_none_or(|health| !health.ails())
+        };
+        let among = if ready == 0 { all } else { ready };
+        let mut places = self.places().filter(is_ready);
+        (places.nth(turn % among.max(1)).map(|(place, _)| place).unwrap_or_default(), false)
+    }
+
+    /// All peers; of a name that is not resolved yet one, of which nothing is known.
+    fn places(&self) -> impl Iterator<Item = (Place, Option<Arc<Health>>)> {
+        self.names.iter().enumerate().flat_map(|(name, known)| {
+            let known = known.addresses.load_full();
+            let count = known.as_ref().map_or(1, |known| known.all.len());
+            (0..count).map(move |address| {
+                let health = known.as_ref().map(|known| Arc::clone(&known.all[address].health));
+                (Place { name, address }, health)
+            })
+        })
+    }
+
+    fn health_of(&self, peer: &HttpPeer) -> Option<Arc<Health>> {
+        let PeerAddress::Inet(address) = &peer._address else { return None };
+        self.names.iter().filter(|name| name.port == address.port()).find_map(|name| {
+            let known = name.addresses.load();
+            let known = known.as_ref()?.all.iter().find(|known| known.ip == address.ip())?;
+            Some(Arc::clone(&known.health))
+        })
     }
 }
 
@@ -232,28 +326,77 @@ mod tests {
         assert!(!Name::parse("localhost:80").unwrap().is_literal());
     }
 
+    fn now() -> Instant {
+        tokio::time::Instant::now().into_std()
+    }
+
+    async fn next(peers: &Peers, now: Instant) -> String {
+        peers.next(now, Duration::from_secs(1)).await.unwrap()._address.to_string()
+    }
+
     #[tokio::test]
     async fn every_peer_and_every_address_has_its_turn() {
-        let peers = peers(&["192.0.2.1:80", "192.0.2.2:81"]);
+        let peers = peers(&["192.0.2.1:80", "people.invalid:81"]);
         let two = [IpAddr::from([192, 0, 2, 2]), IpAddr::from([192, 0, 2, 3])];
-        peers.names[1].addresses.store(Some(Arc::new(Addresses { all: two.to_vec(), stale_from: None })));
-        let now = tokio::time::Instant::now().into_std();
+        let two = two.into_iter().map(Address::from).collect();
+        peers.names[1].addresses.store(Some(Arc::new(Addresses { all: two, stale_from: None })));
         let mut seen = Vec::new();
         for _ in 0..4 {
-            seen.push(peers.at(peers.turn(), now, Duration::from_secs(1)).await.unwrap()._address.to_string());
+            seen.push(next(&peers, now()).await);
         }
-        assert_eq!(seen, ["192.0.2.1:80", "192.0.2.2:81", "192.0.2.1:80", "192.0.2.3:81"]);
-        assert_eq!(peers.turns(), 3);
+        assert_eq!(seen, ["192.0.2.1:80", "192.0.2.2:81", "192.0.2.3:81", "192.0.2.1:80"]);
+        assert_eq!(peers.count(), 3);
+    }
+
+    /// A request that fails at one peer takes the next one, and the peer that failed gets no further request, whatever the
+    /// number of peers and of tries: parity once led every other request back to it.
+    #[tokio::test]
+    async fn a_peer_that_failed_is_passed_over_and_comes_back() {
+        let all = ["192.0.2.1:80", "192.0.2.2:80", "192.0.2.3:80"];
+        for count in 2..=3 {
+            let (peers, start) = (peers(&all[..count]), now());
+            let sick = peers.next(start, Duration::from_secs(1)).await.unwrap();
+            assert_eq!(sick._address.to_string(), all[0]);
+            peers.failed(&sick, start);
+            assert_eq!((peers.resting(), peers.failures()), (1, 1));
+            let mut shares = [0; 3];
+            for _ in 0..60 {
+                let chosen = next(&peers, start).await;
+                shares[all.iter().position(|peer| *peer == chosen).unwrap()] += 1;
+            }
+            assert_eq!(shares[0], 0);
+            assert!(shares[1..count].iter().all(|share| *share == 60 / (count - 1)), "{shares:?}");
+
+            let later = start + Duration::from_secs(1);
+            assert_eq!(next(&peers, later).await, all[0], "one request tries it");
+            assert_ne!(next(&peers, later).await, all[0], "and no other meanwhile");
+            peers.reached(&sick);
+            assert_eq!(peers.resting(), 0);
+            let again: Vec<_> =
+                [next(&peers, later).await, next(&peers, later).await, next(&peers, later).await].into();
+            assert!(again.iter().any(|peer| peer == all[0]), "{again:?}");
+        }
+    }
+
+    /// Where nobody can be reached, all have their turns: one of them may be back.
+    #[tokio::test]
+    async fn where_all_rest_none_is_passed_over() {
+        let (peers, start) = (peers(&["192.0.2.1:80", "192.0.2.2:80"]), now());
+        for _ in 0..2 {
+            let peer = peers.next(start, Duration::from_secs(1)).await.unwrap();
+            peers.failed(&peer, start);
+        }
+        assert_eq!(peers.resting(), 2);
+        let (one, other) = (next(&peers, start).await, next(&peers, start).await);
+        assert_ne!(one, other);
     }
 
     #[tokio::test]
     async fn a_name_that_is_gone_keeps_its_last_address() {
         let peers = peers(&["gone.invalid:80"]);
-        let now = tokio::time::Instant::now().into_std();
-        let last = vec![IpAddr::from([192, 0, 2, 7])];
-        peers.names[0].addresses.store(Some(Arc::new(Addresses { all: last, stale_from: Some(now) })));
-        let peer = peers.at(peers.turn(), now, Duration::from_secs(1)).await.unwrap();
-        assert_eq!(peer._address.to_string(), "192.0.2.7:80");
+        let last = vec![IpAddr::from([192, 0, 2, 7]).into()];
+        peers.names[0].addresses.store(Some(Arc::new(Addresses { all: last, stale_from: Some(now()) })));
+        assert_eq!(next(&peers, now()).await, "192.0.2.7:80");
     }
 
     #[tokio::test]
@@ -262,7 +405,7 @@ mod tests {
         let now = tokio::time::Instant::now().into_std();
         for _ in 0..2 {
             let (one, other) =
-                tokio::join!(peers.at(0, now, Duration::from_secs(30)), peers.at(1, now, Duration::from_secs(30)));
+                tokio::join!(peers.next(now, Duration::from_secs(30)), peers.next(now, Duration::from_secs(30)));
             assert!(one.is_err() && other.is_err());
         }
     }
@@ -274,7 +417,7 @@ mod tests {
         for (said, expected) in [("", "localhost"), ("people.example", "people.example")] {
             let name = Arc::new(Name::parse("localhost:443").unwrap());
             let peers = Peers::new(vec![name], HttpPeer::new(nowhere, true, said.to_owned()));
-            let peer = peers.at(0, now, Duration::from_secs(5)).await.unwrap();
+            let peer = peers.next(now, Duration::from_secs(5)).await.unwrap();
             assert_eq!(peer.sni, expected);
         }
     }

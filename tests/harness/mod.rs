@@ -25,6 +25,13 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
+/// A sample at `/metrics`, by its name with its labels; 0 where there is none.
+pub(crate) fn metric(gateway: &gateway::Gateway, sample: &str) -> u64 {
+    let text = http::get(gateway.admin, "/metrics");
+    let value = text.text().lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' ')?.parse().ok());
+    value.unwrap_or(0)
+}
+
 /// What `probe` finds, as soon as it finds something; panics with `what` when patience ends.
 pub(crate) fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
     let deadline = now() + PATIENCE;

@@ -234,6 +234,11 @@ impl Gate {
         self.0.1.notify_all();
     }
 
+    /// Whether it is open.
+    pub(crate) fn is_open(&self) -> bool {
+        *locked(&self.0.0)
+    }
+
     /// Waits until it is open.
     pub(crate) fn wait(&self) {
         let (gate, opened) = &*self.0;

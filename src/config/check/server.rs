@@ -26,6 +26,7 @@ pub(super) fn server(server: &Written) -> ServerSettings {
             .count("threads")
             .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get)),
         head_size: server.size("head_size").unwrap_or(16 << 10),
+        memory: server.size("memory"),
         idle_timeout: server.duration("idle_timeout").unwrap_or(Duration::from_secs(75)),
         drain_delay: server.duration("drain_delay").unwrap_or(Duration::ZERO),
         shutdown_timeout: server.duration("shutdown_timeout").unwrap_or(Duration::from_secs(25)),

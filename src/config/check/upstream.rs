@@ -51,6 +51,7 @@ fn upstream(name: &str, written: &Written, context: &mut Context<'_>) -> Upstrea
         }),
         headers: headers(written, context),
         timeouts: timeouts(written, context),
+        connections: written.count("connections").unwrap_or(1_024),
     }
 }
 

@@ -1,7 +1,7 @@
 use std::{
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::upstream::resolve::Name;
+use crate::upstream::{memory::Memory, resolve::Name};
 
 const SECOND: Duration = Duration::from_secs(1);
 const SIZE: usize = 1_000;
@@ -69,9 +69,15 @@ fn request() -> RequestHeader {
     request
 }
 
-fn bounds() -> Bounds {
+fn bounds() -> Bounds<'static> {
+    static HELD: LazyLock<Held> = LazyLock::new(|| Memory::new(1 << 30).share());
+    bounds_of(&HELD)
+}
+
+fn bounds_of(held: &Held) -> Bounds<'_> {
     let timeouts = Timeouts { connect: 5 * SECOND, first_byte: 5 * SECOND, whole: 5 * SECOND };
-    Bounds { timeouts, whole: timeouts.whole, answer_size: SIZE, now: tokio::time::Instant::now().into_std() }
+    let now = tokio::time::Instant::now().into_std();
+    Bounds { timeouts, whole: timeouts.whole, answer_size: SIZE, held, now }
 }
 
 async fn fetch_once(answer: impl Into<Vec<u8>>) -> Result<Fetched, FetchError> {
@@ -86,7 +92,53 @@ fn kind(outcome: &Result<Fetched, FetchError>) -> &'static str {
         Err(FetchError::Timeout(_)) => "timeout",
         Err(FetchError::TooLarge(_)) => "too large",
         Err(FetchError::Malformed(_)) => "malformed",
+        Err(FetchError::Overloaded(_)) => "overloaded",
     }
+}
+
+/// Whatever an answer says of its size, what is held of it is what there is, and it is given back with the request.
+#[tokio::test]
+async fn bodies_are_held_as_long_as_their_request() {
+    let size = SIZE * 1_000;
+    let content = vec![b'x'; size];
+    let plain = format!("HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n");
+    let chunked = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{size:x}\r\n");
+    for (answer, most_held) in [
+        ([plain.as_bytes(), &content].concat(), size + (64 << 10)),
+        ([chunked.as_bytes(), &content, b"\r\n0\r\n\r\n"].concat(), 2 * size),
+        (gzipped(&content), 2 * size),
+    ] {
+        let (peers, _) = server(vec![answer.clone(), answer.clone(), answer]).await;
+        let fetcher = Fetcher::new();
+        let memory = Memory::new(4 * size);
+        let share = memory.share();
+        let bounds = Bounds { answer_size: size, ..bounds_of(&share) };
+        assert_eq!(fetcher.fetch(&peers, &request(), b"", bounds).await.unwrap().body.len(), size);
+        assert!((size..=most_held).contains(&memory.held()), "{} of {size}", memory.held());
+        // A second answer of the same request has no room beside the first one and what another request holds.
+        let other = memory.share();
+        other.take(size).unwrap();
+        let outcome = fetcher.fetch(&peers, &request(), b"", bounds).await;
+        assert!(["fetched", "overloaded"].contains(&kind(&outcome)), "{outcome:?}");
+        let outcome = fetcher.fetch(&peers, &request(), b"", bounds).await;
+        assert_eq!(kind(&outcome), "overloaded");
+        drop((share, other));
+        assert_eq!(memory.held(), 0);
+    }
+}
+
+/// Where there is no room at all, the upstream is not even asked.
+#[tokio::test]
+async fn nothing_is_asked_for_that_there_is_no_room_for() {
+    let (peers, connections) = server(vec![b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]".to_vec()]).await;
+    let memory = Memory::new(1 << 20);
+    let others: Vec<Held> = (0..8).map(|_| memory.share()).collect();
+    assert!(others.iter().all(|share| share.take(128 << 10).is_ok()));
+    let share = memory.share();
+    let outcome = Fetcher::new().fetch(&peers, &request(), b"", bounds_of(&share)).await;
+    assert_eq!((kind(&outcome), connections.load(Ordering::SeqCst)), ("overloaded", 0));
+    drop(others);
+    assert_eq!(kind(&Fetcher::new().fetch(&peers, &request(), b"", bounds_of(&share)).await), "fetched");
 }
 
 fn gzip(content: &[u8]) -> Vec<u8> {

@@ -1,0 +1,172 @@
+//! More than the gateway can bear: slow upstreams, slow readers of large pages. What is beyond the bounds is refused at
+//! once, everything else goes on, and nothing is left behind.
+
+use std::{
+    io::Read,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use crate::harness::{
+    eventually,
+    gateway::Gateway,
+    http::{self, Response},
+    list::{PLAIN, Setup, serve, users},
+    metric,
+    upstream::{Gate, Upstream},
+};
+
+const FORWARD: &str = "[routes.rest]\npath = \"/rest/{*rest}\"\nupstream = \"legacy\"\naction = \"forward\"";
+
+fn assert_shed(response: &Response) {
+    assert_eq!(response.outcome(), "503 overloaded", "{response:?}");
+    assert_eq!(response.header("retry-after"), Some("1"), "{response:?}");
+    assert_eq!(response.json()["retryable"], true, "{response:?}");
+}
+
+/// Ten times as many clients as an upstream may have: it gets what it may have and no more, and all others are refused
+/// while it still hangs. When it answers again, so does the gateway.
+#[test]
+fn a_slow_upstream_has_no_more_requests_than_it_may_have() {
+    const MOST: usize = 4;
+    const CLIENTS: usize = 40;
+    let setup = Setup {
+        upstream: "connections = 4\ntimeouts = { first_byte = \"50s\", whole = \"55s\" }",
+        route: "",
+        more: FORWARD,
+    };
+    for target in ["/users?limit=5", "/rest/of/it"] {
+        let release = Gate::default();
+        let under_way = Arc::new(AtomicUsize::new(0));
+        let peak = Arc::new(AtomicUsize::new(0));
+        let (gate, now, most) = (release.clone(), Arc::clone(&under_way), Arc::clone(&peak));
+        let items = serve(users(60));
+        let upstream = Upstream::start(move |exchange| {
+            most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            gate.wait();
+            now.fetch_sub(1, Ordering::SeqCst);
+            items(exchange)
+        });
+        let gateway = Gateway::start(&setup.configuration(upstream.address));
+        let refused = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            let clients: Vec<_> = (0..CLIENTS)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let response = gateway.get(target);
+                        if response.status != 200 {
+                            assert_shed(&response);
+                            refused.fetch_add(1, Ordering::SeqCst);
+                        }
+                        response.status
+                    })
+                })
+                .collect();
+            eventually("all but those at the upstream are refused", || {
+                (refused.load(Ordering::SeqCst) == CLIENTS - MOST).then_some(())
+            });
+            assert!(gateway.is_healthy(), "{target}");
+            let name = "cursorgate_upstream_requests_in_flight{upstream=\"legacy\"}";
+            assert_eq!(metric(&gateway, name), u64::try_from(MOST).expect("small"), "{target}");
+            release.open();
+            let served = clients.into_iter().map(|client| client.join().expect("it does not panic"));
+            assert_eq!(served.filter(|status| *status == 200).count(), MOST, "{target}");
+        });
+        assert_eq!(peak.load(Ordering::SeqCst), MOST, "{target}");
+        for _ in 0..2 * MOST {
+            assert_eq!(gateway.get(target).status, 200, "{target}: every turn is given back");
+        }
+        let refused = metric(&gateway, "cursorgate_upstream_requests_refused_total{upstream=\"legacy\"}");
+        assert_eq!(refused, u64::try_from(CLIENTS - MOST).expect("small"), "{target}");
+    }
+}
+
+/// A request that is cancelled gives its turn back.
+#[test]
+fn clients_that_leave_give_their_turns_back() {
+    let setup = Setup {
+        upstream: "connections = 1\ntimeouts = { first_byte = \"50s\", whole = \"55s\" }",
+        route: "",
+        more: FORWARD,
+    };
+    for target in ["/users?limit=5", "/rest/of/it"] {
+        let asked = Gate::default();
+        let entered = asked.clone();
+        let upstream = Upstream::start(move |exchange| {
+            entered.open();
+            exchange.wait_for_close()?;
+            Ok(crate::harness::upstream::After::Close)
+        });
+        let gateway = Gateway::start(&setup.configuration(upstream.address));
+        let mut client = gateway.connect();
+        client.send(format!("GET {target} HTTP/1.1\r\nHost: gateway.test\r\n\r\n").as_bytes()).expect("it is sent");
+        asked.wait();
+        assert_shed(&gateway.get(target));
+        drop(client);
+        upstream.answer(serve(users(60)));
+        eventually("there is a turn again", || (gateway.get(target).status == 200).then_some(()));
+    }
+}
+
+/// The size of a large page: more than the system takes at once of what nobody reads.
+const LARGE: usize = 9 << 20;
+/// What may be held of bodies in this test.
+const MEMORY: u64 = 64 << 20;
+/// What the process takes beside that, and what its allocator has not given back yet.
+const BESIDE: u64 = 96 << 20;
+/// Readers that take nothing; five of their pages may be held.
+const READERS: usize = 50;
+/// Pages asked for by clients that read, meanwhile.
+const PAGES: usize = 200;
+
+/// Ten times as many large pages as there is room for, whose clients don't read: what is held is bounded, small pages are
+/// served all the while, and who does not read is dropped.
+#[test]
+fn slow_readers_take_no_more_memory_than_there_is_for_all() {
+    let small = serve(users(60));
+    let padding = "x".repeat(LARGE / 5);
+    let large: Vec<String> = (1..=5).map(|id| format!(r#"{{"id":{id},"name":"{padding}"}}"#)).collect();
+    let large = serve(large);
+    let upstream = Upstream::start(move |exchange| match exchange.request.parameter("large") {
+        Some(_) => large(exchange),
+        None => small(exchange),
+    });
+    let setup = Setup { more: "[server]\nmemory = \"64MiB\"\nthreads = 2", ..PLAIN };
+    let gateway = Gateway::start(&setup.configuration(upstream.address));
+    assert_eq!(gateway.get("/users?limit=5&large=1").outcome(), "200");
+    let mut readers: Vec<http::Connection> = (0..READERS).map(|_| gateway.connect()).collect();
+    for reader in &mut readers {
+        reader.send(b"GET /users?limit=5&large=1 HTTP/1.1\r\nHost: gateway.test\r\n\r\n").expect("it is sent");
+    }
+    let mut connection = gateway.connect();
+    let served = (0..PAGES).filter(|_| {
+        let page = connection.request("GET", "/users?limit=5", &[], b"").expect("a response");
+        if page.status != 200 {
+            assert_shed(&page);
+        }
+        page.status == 200
+    });
+    let served = served.count();
+    assert!(served * 5 >= PAGES * 4, "{served} of {PAGES} pages were served");
+    eventually("those who take nothing are dropped", || {
+        let log = gateway.access_log();
+        let of = |code: &str| log.iter().filter(|line| line["code"] == code).count();
+        (of("client_stalled") > 0 && of("client_stalled") + of("overloaded") >= READERS).then_some(())
+    });
+    eventually("all of it is given back", || (metric(&gateway, "cursorgate_memory_bytes") == 0).then_some(()));
+    assert!(metric(&gateway, "cursorgate_memory_refusals_total") > 0);
+    let peak = gateway.peak_memory();
+    assert!(peak < MEMORY + BESIDE, "{peak} bytes at most, of {READERS} pages of {LARGE}");
+    assert!(gateway.is_healthy());
+    // Refused quickly, and with a whole answer.
+    let refused = readers.iter_mut().filter_map(|reader| {
+        let mut text = [0; 12];
+        reader.stream().read_exact(&mut text).ok()?;
+        (&text == b"HTTP/1.1 503").then_some(())
+    });
+    assert!(refused.count() * 2 > READERS, "most of them learnt at once that there is no room");
+    assert_eq!(gateway.get("/users?limit=5&large=1").outcome(), "200");
+}

@@ -1,0 +1,132 @@
+//! Peers that can't be reached, beside others that can: passed over by list routes and forwarded requests alike, and back
+//! in turn by themselves.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use crate::harness::{
+    eventually,
+    gateway::{Gateway, free_port},
+    list::{Setup, serve, users},
+    upstream::{After, Gate, Upstream},
+};
+
+/// How often a peer is tried at most while a test runs: each failure doubles its rest.
+const MOST_TRIES: u64 = 8;
+
+fn start(peers: &[SocketAddr]) -> Gateway {
+    let setup = Setup {
+        upstream: "timeouts = { connect = \"1s\" }",
+        route: "",
+        more: "[routes.rest]\npath = \"/rest/{*rest}\"\nupstream = \"legacy\"\naction = \"forward\"",
+    };
+    let all = peers.iter().map(|peer| format!("\"{peer}\"")).collect::<Vec<_>>().join(", ");
+    let configuration = setup.configuration(peers[0]);
+    Gateway::start(&configuration.replace(&format!("\"{}\"", peers[0]), &all))
+}
+
+fn nobody() -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, free_port()).into()
+}
+
+/// A listener with a full backlog, which answers no handshake, and what keeps it so.
+fn blackhole() -> (TcpListener, Vec<TcpStream>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    let waiting = (0..5_000).map_while(|_| TcpStream::connect_timeout(&address, Duration::from_millis(50)).ok());
+    let waiting = waiting.collect();
+    (listener, waiting)
+}
+
+/// Asks for pages and forwarded answers in turn: none fails.
+fn ask(gateway: &Gateway, requests: usize) {
+    for _ in 0..requests {
+        for target in ["/users?limit=5", "/rest/of/it"] {
+            let response = gateway.get(target);
+            assert_eq!(response.outcome(), "200", "{target}: {response:?}");
+        }
+    }
+}
+
+fn metric(gateway: &Gateway, name: &str) -> u64 {
+    crate::harness::metric(gateway, &format!("{name}{{upstream=\"legacy\"}}"))
+}
+
+fn told(gateway: &Gateway, what: &str) -> usize {
+    gateway.log().iter().filter(|line| line.contains(what)).count()
+}
+
+#[test]
+fn a_peer_that_refuses_is_passed_over_and_comes_back() {
+    let (sick, well) = (nobody(), Upstream::start(serve(users(60))));
+    let gateway = start(&[sick, well.address]);
+    ask(&gateway, 40);
+    let failures = metric(&gateway, "cursorgate_upstream_connect_failures_total");
+    assert!((1..=MOST_TRIES).contains(&failures), "{failures} of 80 requests tried it");
+    assert_eq!(metric(&gateway, "cursorgate_upstream_peers_resting"), 1);
+    assert_eq!(told(&gateway, "can't be reached"), 1, "{:?}", gateway.log());
+
+    let back = Upstream::start_at(sick, serve(users(60)));
+    eventually("it is asked again", || {
+        ask(&gateway, 1);
+        (back.count() > 0).then_some(())
+    });
+    eventually("that is told", || (told(&gateway, "can be reached again") == 1).then_some(()));
+    assert_eq!(metric(&gateway, "cursorgate_upstream_peers_resting"), 0);
+    let before = back.count();
+    ask(&gateway, 10);
+    assert_eq!(back.count() - before, 10, "each has its turn again");
+}
+
+#[test]
+fn a_peer_that_answers_no_handshake_is_passed_over() {
+    let (listener, waiting) = blackhole();
+    let well = Upstream::start(serve(users(60)));
+    let gateway = start(&[listener.local_addr().expect("it is bound"), well.address]);
+    ask(&gateway, 40);
+    let failures = metric(&gateway, "cursorgate_upstream_connect_failures_total");
+    assert!((1..=MOST_TRIES).contains(&failures), "{failures} of 80 requests waited for it");
+    drop((listener, waiting));
+}
+
+#[test]
+fn one_peer_of_three_is_enough() {
+    let well = Upstream::start(serve(users(60)));
+    let gateway = start(&[nobody(), nobody(), well.address]);
+    ask(&gateway, 20);
+    assert_eq!(metric(&gateway, "cursorgate_upstream_peers_resting"), 2);
+}
+
+/// A connection that is authenticated itself is used by one request alone, and then kept for nobody: the connection that
+/// a plain request left behind, before them, outlives them all.
+#[test]
+fn connections_of_one_request_are_not_kept() {
+    const REQUESTS: usize = 20;
+    let (closed, plain_closed) = (Arc::new(AtomicUsize::new(0)), Gate::default());
+    let (counted, gate) = (Arc::clone(&closed), plain_closed.clone());
+    let upstream = Upstream::start(move |exchange| {
+        exchange.reply("200 OK", &[], b"{}")?;
+        let is_plain = exchange.request.header("authorization").is_none();
+        exchange.wait_for_close()?;
+        if is_plain {
+            gate.open();
+        } else {
+            counted.fetch_add(1, Ordering::SeqCst);
+        }
+        Ok(After::Close)
+    });
+    let gateway = start(&[upstream.address]);
+    assert_eq!(gateway.get("/rest/plain").status, 200);
+    for _ in 0..REQUESTS {
+        let response = gateway.send("GET", "/rest/own", &[("Authorization", "Negotiate YII=")], b"");
+        assert_eq!(response.status, 200, "{response:?}");
+    }
+    eventually("all are closed", || (closed.load(Ordering::SeqCst) == REQUESTS).then_some(()));
+    assert!(!plain_closed.is_open(), "they were kept as long as any other");
+}
