@@ -34,7 +34,7 @@ const MAY_IMPORT: [(&str, &[&str]); 9] = [
 const PURE: [&str; 5] = ["json", "pagination", "cursor", "downstream", "upstream"];
 
 /// The files of those that are not.
-const IMPURE: [&str; 2] = ["upstream/fetch.rs", "upstream/resolve.rs"];
+const IMPURE: [&str; 3] = ["upstream/connection.rs", "upstream/fetch.rs", "upstream/resolve.rs"];
 
 /// What only the shell may name.
 const IO: [&str; 16] = [
@@ -60,7 +60,14 @@ const IO: [&str; 16] = [
 const FOR_TESTS: (&str, &str) = ("pagination/rules.rs", "thread_local!");
 
 /// Who may name Pingora.
-const PINGORA: [&str; 5] = ["gateway/", "admin/", "upstream/fetch.rs", "upstream/resolve.rs", "cli/demo/upstream.rs"];
+const PINGORA: [&str; 6] = [
+    "gateway/",
+    "admin/",
+    "upstream/connection.rs",
+    "upstream/fetch.rs",
+    "upstream/resolve.rs",
+    "cli/demo/upstream.rs",
+];
 
 /// Built-in dialects whose upstream decides how many items a page has, and how many a client may ask for within the usual
 /// budget of requests.

@@ -198,9 +198,9 @@ pub struct UpstreamTls {
 pub struct Timeouts {
     /// Until the connection stands, TLS included; 1 s.
     pub connect: Duration,
-    /// From the request's end until the first byte of the answer; 10 s.
+    /// From the request's end until the head of the answer is whole, and of each silence within its body; 10 s.
     pub first_byte: Duration,
-    /// The whole fetch; 15 s.
+    /// The whole fetch; of what passes, what a body may take before its rate counts; 15 s.
     pub whole: Duration,
 }
 

@@ -90,6 +90,8 @@ codes! {
     HeadersTooLarge = "headers_too_large", 431, "The headers are too large";
     /// The upstream can't be reached, or failed.
     UpstreamUnavailable = "upstream_unavailable", 502, "The upstream is not available";
+    /// The upstream's answer broke off in the middle.
+    UpstreamTruncated = "upstream_truncated", 502, "The upstream's answer broke off";
     /// The upstream's answer is not what its dialect says.
     UpstreamMalformed = "upstream_malformed", 502, "The upstream's answer can't be read";
     /// The upstream's answer is larger than allowed.
@@ -118,6 +120,7 @@ impl Code {
             self,
             Self::RateLimited
                 | Self::UpstreamUnavailable
+                | Self::UpstreamTruncated
                 | Self::Overloaded
                 | Self::BudgetExceeded
                 | Self::UpstreamTimeout

@@ -21,6 +21,7 @@ use super::{
     body, clock,
     crossing::Crossing,
     failure::Failure,
+    forward,
     front::{self, Target},
     join::caught,
     list::List,
@@ -44,14 +45,18 @@ enum Verdict {
     Respond(Response),
     /// Write this, and nothing beside it: it tells a browser what it may send.
     Preflight(Response),
-    /// Let Pingora proxy the request.
+    /// Let the upstream answer it.
     Forward(Box<Forwarded>),
     /// Nobody is there any more.
     Gone,
 }
 
-/// Answers a request, unless it is to be forwarded: then the result is false.
-pub(super) async fn answer(gateway: &Gateway, session: &mut Session, context: &mut Context) -> pingora::Result<bool> {
+/// Answers a request.
+///
+/// # Errors
+///
+/// Where an answer that passes broke off after it had begun.
+pub(super) async fn answer(gateway: &Gateway, session: &mut Session, context: &mut Context) -> pingora::Result<()> {
     let Context { snapshot, outcome, crossing, held, slot, .. } = context;
     // A large future, as that of the page in it: pinned where it is made, it is never moved.
     let decided = {
@@ -87,15 +92,15 @@ pub(super) async fn answer(gateway: &Gateway, session: &mut Session, context: &m
         }
         Verdict::Preflight(response) => respond::write(session, response, held, outcome).await,
         Verdict::Forward(forwarded) => {
-            (context.outcome.forwarded, context.forwarded) = (true, Some(*forwarded));
-            return Ok(false);
+            // A large future, made where it is needed.
+            return Box::pin(forward::forward(gateway, session, &forwarded, context)).await;
         }
         Verdict::Gone => {
             outcome.code = Some("client_gone");
             session.set_keepalive(None);
         }
     }
-    Ok(true)
+    Ok(())
 }
 
 async fn decide(

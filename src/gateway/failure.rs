@@ -179,7 +179,8 @@ impl From<FetchError> for Failure {
             FetchError::Unavailable(_) => (Code::UpstreamUnavailable, "the upstream can't be reached"),
             FetchError::Timeout(_) => (Code::UpstreamTimeout, "the upstream did not answer in time"),
             FetchError::TooLarge(_) => (Code::UpstreamTooLarge, "the upstream's answer is larger than allowed"),
-            FetchError::Malformed(_) => (Code::UpstreamMalformed, "the upstream's answer broke off or can't be read"),
+            FetchError::Cut(_) => (Code::UpstreamTruncated, "the upstream's answer broke off"),
+            FetchError::Malformed(_) => (Code::UpstreamMalformed, "the upstream's answer can't be read"),
             FetchError::Overloaded(_) => (Code::Overloaded, NO_ROOM),
         };
         Self::logged(code, said, error.to_string())
@@ -248,6 +249,7 @@ mod tests {
             (FetchError::Unavailable(String::new()).into(), "upstream_unavailable"),
             (FetchError::Timeout(String::new()).into(), "upstream_timeout"),
             (FetchError::TooLarge(String::new()).into(), "upstream_too_large"),
+            (FetchError::Cut(String::new()).into(), "upstream_truncated"),
             (FetchError::Malformed(String::new()).into(), "upstream_malformed"),
             (Failure::cursor(CursorError::Invalid, "cursor"), "cursor_invalid"),
             (Failure::cursor(CursorError::Expired, "cursor"), "cursor_expired"),

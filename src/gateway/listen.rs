@@ -1,4 +1,4 @@
-//! Pingora's server, set up in code: no file of its own, nothing in world-writable places, no retries but one.
+//! Pingora's server, set up in code: no file of its own, nothing in world-writable places.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -27,13 +27,6 @@ const REQUESTS_PER_CONNECTION: u32 = 10_000;
 
 /// How long a client may take none of what was written to it already, before the system gives it up.
 const LOST: Duration = Duration::from_secs(300);
-
-/// How often a request is tried on the proxy path: once more where a pooled connection turns out to be dead, and at other
-/// peers where one can't be reached.
-const TRIES: usize = 3;
-
-/// Idle upstream connections that each thread's share of the pool may hold, on the proxy path.
-const POOL_PER_THREAD: usize = 128;
 
 /// Why the server can't listen. Names the key of the configuration.
 #[derive(Debug, thiserror::Error)]
@@ -147,8 +140,6 @@ fn configuration(settings: &Settings) -> ServerConf {
         threads: settings.server.threads,
         grace_period_seconds: Some(grace.as_secs() + u64::from(grace.subsec_nanos() > 0)),
         graceful_shutdown_timeout_seconds: Some(0),
-        max_retries: TRIES,
-        upstream_keepalive_pool_size: POOL_PER_THREAD,
         ..ServerConf::default()
     }
 }

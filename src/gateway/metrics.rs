@@ -12,7 +12,7 @@ use super::{access_log::Outcome, observe};
 use crate::downstream::Code;
 
 /// How requests end that no problem's code says.
-const PLAIN_OUTCOMES: [&str; 10] = [
+const PLAIN_OUTCOMES: [&str; 9] = [
     "page",
     "not_modified",
     "passed",
@@ -21,7 +21,6 @@ const PLAIN_OUTCOMES: [&str; 10] = [
     "preflight",
     "client_gone",
     "client_stalled",
-    "upstream_truncated",
     "panicked",
 ];
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! answer      request_filter: front (is the head sound?), route (who covers it?)
-//!   │           ├─ no list, or another method, or a legacy request that passes ──► forward: Pingora's own proxy path
+//!   │           ├─ no list, or another method, or a legacy request that passes ──► forward: relay, passing, pace
 //!   ▼
 //! serve       downstream::Parameters   query → ListRequest
 //!   │         tokens                   token → position
@@ -41,9 +41,12 @@ pub mod migration;
 pub mod observe;
 pub mod openapi;
 mod pace;
+mod passing;
 mod path;
+mod patience;
 pub mod pivots;
 mod proxy;
+mod relay;
 pub mod reload;
 mod respond;
 pub mod route;
@@ -91,7 +94,7 @@ impl Gateway {
     /// Where the system gives no random bytes.
     pub fn new(live: Arc<Live>, vitals: Vitals) -> Result<Self, getrandom::Error> {
         let readers = observe::Readers::default();
-        Ok(Self { live, fetcher: Fetcher::new(), readers, vitals, ids: RequestIds::new()? })
+        Ok(Self { live, fetcher: Fetcher::default(), readers, vitals, ids: RequestIds::new()? })
     }
 }
 
@@ -100,7 +103,6 @@ impl Gateway {
 #[derive(Debug)]
 pub struct Context {
     snapshot: Arc<Snapshot>,
-    forwarded: Option<Forwarded>,
     /// The answer that passes, where it is read too.
     observation: Option<Box<observe::Observation>>,
     crossing: Option<Crossing>,

@@ -14,7 +14,7 @@ use http::{HeaderMap, Method, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{Context, Forwarded, Gateway, list::List, snapshot::Route};
+use super::{Context, Forwarded, Gateway, access_log::Outcome, list::List, snapshot::Route};
 use crate::{
     config::settings::ObserveSettings,
     downstream::{LegacyQuery, LegacySort},
@@ -22,7 +22,10 @@ use crate::{
         observed::{Doubt, judge},
         order::Ties,
     },
-    upstream::{ReadingError, Sorted, Unsortable, fetch, memory::Held},
+    upstream::{
+        ReadingError, Sorted, Unsortable, fetch,
+        memory::{Held, Memory},
+    },
 };
 
 /// What an observation comes to: the list could have been served from the answer, or the first cause against it.
@@ -120,13 +123,15 @@ enum GivenUp {
 type Verdict = (&'static str, Option<String>);
 
 /// Looks at the head of an answer that passes: from here on its body is kept, if it is to be read.
-pub(super) fn begin(readers: &Readers, asked: &RequestHeader, answer: &ResponseHeader, context: &mut Context) {
-    let Some(Forwarded { found, target, .. }) = &context.forwarded else { return };
-    let Some(observed) = &found.route.observed else { return };
-    // An informational answer comes before the one that counts.
-    if asked.method != Method::GET || answer.status.is_informational() {
-        return;
-    }
+pub(super) fn begin(
+    readers: &Readers,
+    asked: &RequestHeader,
+    answer: &ResponseHeader,
+    forwarded: &Forwarded,
+    (memory, outcome): (&Arc<Memory>, &mut Outcome),
+) -> Option<Box<Observation>> {
+    let Forwarded { found, target, .. } = forwarded;
+    let observed = found.route.observed.as_ref().filter(|_| asked.method == Method::GET)?;
     // By ranges of bytes, or of items where the upstream reads them so, no parameter says what is asked for.
     let query = observed.list.conventions.own().parameters.legacy_query(target.query.as_deref());
     let query = query.filter(|_| !asked.headers.contains_key(header::RANGE));
@@ -140,12 +145,12 @@ pub(super) fn begin(readers: &Readers, asked: &RequestHeader, answer: &ResponseH
     let (query, kept) = match kept {
         Ok(kept) => kept,
         Err(reason) => {
-            context.outcome.unobserved = Some(reason);
-            return;
+            outcome.unobserved = Some(reason);
+            return None;
         }
     };
     let most = observed.list.budgets.answer_size;
-    context.observation = Some(Box::new(Observation {
+    Some(Box::new(Observation {
         path: found.route.target(&target.path, &found.parameters, ""),
         route: Arc::clone(&found.route),
         query,
@@ -154,12 +159,12 @@ pub(super) fn begin(readers: &Readers, asked: &RequestHeader, answer: &ResponseH
         body: Vec::new(),
         most,
         given_up: None,
-        held: context.snapshot.memory.share(),
+        held: memory.share(),
         _kept: kept,
-    }));
+    }))
 }
 
-/// The request is done with: what was kept of its answer is read behind it, and its line in the log waits for that.
+/// The request is done with: what was kept of its answer is read after it, and its line in the log waits for that.
 pub(super) fn end(gateway: &Gateway, context: &mut Context, is_whole: bool) {
     let Some(observation) = context.observation.take() else { return };
     if !is_whole {

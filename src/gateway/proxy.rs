@@ -3,17 +3,15 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use pingora::{
-    Error,
-    http::{RequestHeader, ResponseHeader},
+    Error, ErrorType,
+    http::RequestHeader,
     modules::http::HttpModules,
-    protocols::Digest,
     proxy::{FailToProxy, ProxyHttp, Session},
     upstreams::peer::HttpPeer,
 };
 
-use super::{Context, Gateway, access_log::Outcome, answer, forward, observe};
+use super::{Context, Gateway, access_log::Outcome, answer, forward, observe, relay::STREAM_SILENCE};
 
 /// How long one write to a client may take: a client that reads nothing gives its connection back.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -22,10 +20,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a client may be silent within a body.
-pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// The same, on connections made to be silent.
-const STREAM_READ_TIMEOUT: Duration = Duration::from_secs(3_600);
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[async_trait]
 impl ProxyHttp for Gateway {
@@ -36,15 +31,15 @@ impl ProxyHttp for Gateway {
         let snapshot = self.live.pin();
         let outcome = Outcome::begin(self.ids.next(), Arc::clone(&snapshot.metrics));
         let held = snapshot.memory.share();
+        let in_flight = self.vitals.enter();
         Box::new(Context {
             snapshot,
-            forwarded: None,
             observation: None,
             crossing: None,
             held,
             slot: None,
             outcome,
-            _in_flight: self.vitals.enter(),
+            _in_flight: in_flight,
         })
     }
 
@@ -52,7 +47,7 @@ impl ProxyHttp for Gateway {
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
     async fn early_request_filter(&self, session: &mut Session, context: &mut Self::CTX) -> pingora::Result<()> {
-        let silence = if forward::is_stream(session) { STREAM_READ_TIMEOUT } else { READ_TIMEOUT };
+        let silence = if forward::is_stream(session) { STREAM_SILENCE } else { READ_TIMEOUT };
         session.set_read_timeout(Some(silence));
         session.set_write_timeout(Some(WRITE_TIMEOUT));
         session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
@@ -67,80 +62,18 @@ impl ProxyHttp for Gateway {
     }
 
     async fn request_filter(&self, session: &mut Session, context: &mut Self::CTX) -> pingora::Result<bool> {
-        answer::answer(self, session, context).await
+        answer::answer(self, session, context).await?;
+        Ok(true)
     }
 
-    async fn upstream_peer(&self, session: &mut Session, context: &mut Self::CTX) -> pingora::Result<Box<HttpPeer>> {
-        context.outcome.upstream_requests += 1;
-        forward::peer(session, context).await
+    /// Never asked: every request has been answered by then.
+    async fn upstream_peer(&self, _session: &mut Session, _: &mut Self::CTX) -> pingora::Result<Box<HttpPeer>> {
+        Err(Error::explain(ErrorType::InternalError, "every request is answered by the gateway itself"))
     }
 
-    /// Nothing was sent yet, so another peer may be tried, whatever the method.
-    fn fail_to_connect(
-        &self,
-        _session: &mut Session,
-        peer: &HttpPeer,
-        context: &mut Self::CTX,
-        mut error: Box<Error>,
-    ) -> Box<Error> {
-        forward::connected(peer, Some(&error), context);
-        error.set_retry(true);
-        error
-    }
-
-    async fn connected_to_upstream(
-        &self,
-        _session: &mut Session,
-        reused: bool,
-        peer: &HttpPeer,
-        _descriptor: std::os::unix::io::RawFd,
-        _digest: Option<&Digest>,
-        context: &mut Self::CTX,
-    ) -> pingora::Result<()> {
-        if !reused {
-            forward::connected(peer, None, context);
-        }
-        Ok(())
-    }
-
-    async fn upstream_request_filter(
-        &self,
-        _session: &mut Session,
-        upstream_request: &mut RequestHeader,
-        context: &mut Self::CTX,
-    ) -> pingora::Result<()> {
-        forward::request(upstream_request, context)
-    }
-
-    async fn response_filter(
-        &self,
-        session: &mut Session,
-        upstream_response: &mut ResponseHeader,
-        context: &mut Self::CTX,
-    ) -> pingora::Result<()> {
-        // As with answers of its own, and not before it is known: the process may be told to stop while the upstream works.
-        if self.vitals.is_stopping() {
-            session.set_keepalive(None);
-        }
-        observe::begin(&self.readers, session.req_header(), upstream_response, context);
-        forward::response(session, upstream_response, context)
-    }
-
-    fn response_body_filter(
-        &self,
-        _session: &mut Session,
-        body: &mut Option<Bytes>,
-        _end_of_stream: bool,
-        context: &mut Self::CTX,
-    ) -> pingora::Result<Option<Duration>> {
-        if let (Some(observation), Some(bytes)) = (&mut context.observation, body) {
-            observation.push(bytes);
-        }
-        Ok(None)
-    }
-
-    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Self::CTX) -> FailToProxy {
-        forward::fail(session, error, context).await
+    /// What the client can still be told, it has been told: the connection ends here, so that it sees a cut.
+    async fn fail_to_proxy(&self, _session: &mut Session, _error: &Error, context: &mut Self::CTX) -> FailToProxy {
+        FailToProxy { error_code: context.outcome.status, can_reuse_downstream: false }
     }
 
     /// Pingora's own summary holds the query.

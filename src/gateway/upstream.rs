@@ -4,14 +4,10 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
     net::SocketAddr,
     sync::Arc,
-    time::Duration,
 };
 
 use http::{HeaderName, HeaderValue};
-use pingora::{
-    tls::x509::X509,
-    upstreams::peer::{HttpPeer, PeerOptions},
-};
+use pingora::{tls::x509::X509, upstreams::peer::HttpPeer};
 
 use super::{slots::Slots, snapshot::Snapshot};
 use crate::{
@@ -20,7 +16,7 @@ use crate::{
         settings::{Timeouts, UpstreamSettings, UpstreamTls},
     },
     upstream::{
-        fetch::IDLE,
+        connection::IDLE,
         resolve::{Name, Peers},
     },
 };
@@ -119,7 +115,12 @@ fn template(settings: &UpstreamSettings, diagnostics: &mut Diagnostics) -> Optio
     let tls = settings.tls.as_ref();
     let server_name = tls.and_then(|tls| tls.server_name.clone()).unwrap_or_default();
     let mut peer = HttpPeer::new(nowhere, tls.is_some(), server_name);
-    set_timeouts(&mut peer.options, settings.timeouts, settings.timeouts.first_byte);
+    let Timeouts { connect, first_byte, whole } = settings.timeouts;
+    peer.options.connection_timeout = Some(connect);
+    peer.options.total_connection_timeout = Some(connect);
+    peer.options.read_timeout = Some(first_byte);
+    peer.options.write_timeout = Some(whole);
+    peer.options.idle_timeout = Some(IDLE);
     let mut hasher = DefaultHasher::new();
     settings.name.hash(&mut hasher);
     if let Some(UpstreamTls { ca: Some(path), .. }) = tls {
@@ -147,13 +148,4 @@ fn template(settings: &UpstreamSettings, diagnostics: &mut Diagnostics) -> Optio
     // What a connection may be shared for: Pingora's own key leaves the authorities out.
     peer.group_key = hasher.finish();
     Some(peer)
-}
-
-/// Sets every timeout of a peer; `silence` is how long it may say nothing.
-pub(super) fn set_timeouts(options: &mut PeerOptions, timeouts: Timeouts, silence: Duration) {
-    options.connection_timeout = Some(timeouts.connect);
-    options.total_connection_timeout = Some(timeouts.connect);
-    options.read_timeout = Some(silence);
-    options.write_timeout = Some(timeouts.whole);
-    options.idle_timeout = Some(IDLE);
 }

@@ -161,6 +161,21 @@ pub fn overrides(client: &HeaderMap) -> Vec<HeaderName> {
     client.keys().filter(|name| is_override(&fold(name.as_str()))).cloned().collect()
 }
 
+/// The names of a client's headers that are between it and the gateway alone: about the connection, or nominated to be.
+/// Not what says how long the body is, unless in a spelling that only some servers take for it.
+#[must_use]
+pub fn between_neighbours(client: &HeaderMap) -> Vec<HeaderName> {
+    // Nominations that can't be read are refused before.
+    let nominated = nominations(client, &[]).unwrap_or_default();
+    let is_between = |name: &&HeaderName| {
+        let folded = fold(name.as_str());
+        let says_length = [CONTENT_LENGTH, TRANSFER_ENCODING].contains(name);
+        !says_length
+            && (is_hop_by_hop(&folded) || folded == "content-length" || nominated.iter().any(|name| *name == folded))
+    };
+    client.keys().filter(is_between).cloned().collect()
+}
+
 /// The headers of an answer that are about the upstream's connection (RFC 9110 section 7.6.1); not those that say how long
 /// its body is.
 #[must_use]

@@ -2,10 +2,12 @@
 //!
 //! A [`Dialect`] is compiled from its settings once, when a configuration is loaded. For each request of the core it
 //! writes a path, a query and headers ([`Ask`]), and turns status, headers and body into an
-//! [`Answer`](crate::pagination::answer::Answer). Everything here but [`fetch`] and [`resolve`] is free of I/O.
+//! [`Answer`](crate::pagination::answer::Answer). Everything here but [`connection`], [`fetch`] and
+//! [`resolve`] is free of I/O.
 
 mod ask;
 mod body;
+pub mod connection;
 mod content_range;
 pub mod dialect;
 mod document;

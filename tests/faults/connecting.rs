@@ -9,7 +9,7 @@ use crate::{
         list::{PLAIN, Setup, serve, users},
         upstream::{After, Upstream},
     },
-    recovery::{SHORT, refused},
+    recovery::{SHORT, everywhere, refused},
 };
 
 const FORWARD: &str = "[routes.rest]\npath = \"/rest/{*rest}\"\nupstream = \"legacy\"\naction = \"forward\"";
@@ -31,8 +31,8 @@ fn nobody_listens() {
 
 #[test]
 fn the_connection_is_closed_at_once() {
-    refused(&SETUP, "502 upstream_unavailable", |_| Ok(After::Close));
-    refused(&SETUP, "502 upstream_unavailable", |_| Ok(After::Reset));
+    refused(&PLAIN, everywhere("502 upstream_unavailable"), |_| Ok(After::Close));
+    refused(&PLAIN, everywhere("502 upstream_unavailable"), |_| Ok(After::Reset));
 }
 
 /// One of two upstreams is down: routes to the other don't notice.

@@ -1,6 +1,9 @@
 //! Framing and coding of answers: what was not asked for, and what is broken.
 
-use std::io::Write;
+use std::{
+    io::Write,
+    sync::{Arc, Mutex},
+};
 
 use flate2::{Compression, write::GzEncoder};
 
@@ -9,7 +12,7 @@ use crate::{
         list::{PLAIN, Setup, body, users},
         upstream::After,
     },
-    recovery::{Rig, refused},
+    recovery::{Expected, Kind, Passed, Rig, SHORT, as_a_page, everywhere, refused},
 };
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -42,6 +45,7 @@ fn broken_and_unknown_codings_are_malformed() {
     let cut = good[..good.len() - 3].to_vec();
     let twice = gzip(&good);
     let behind = [&good[..], b"garbage"].concat();
+    let rig = Rig::start();
     for (coding, bytes) in [
         ("gzip", flipped),
         ("gzip", cut),
@@ -54,7 +58,7 @@ fn broken_and_unknown_codings_are_malformed() {
         ("zstd", b"{}".to_vec()),
         ("nonsense", br#"{"total":0,"items":[]}"#.to_vec()),
     ] {
-        refused(&PLAIN, "502 upstream_malformed", move |exchange| {
+        rig.refuses(as_a_page("502 upstream_malformed"), move |exchange| {
             exchange.reply("200 OK", &[("Content-Encoding", coding)], &bytes)
         });
     }
@@ -64,7 +68,9 @@ fn broken_and_unknown_codings_are_malformed() {
 #[test]
 fn statuses_count_before_codings() {
     for (status, outcome) in [("503 Busy", "502 upstream_unavailable"), ("302 Found", "502 upstream_redirected")] {
-        refused(&PLAIN, outcome, move |exchange| exchange.reply(status, &[("Content-Encoding", "br")], b"SECRET"));
+        refused(&PLAIN, as_a_page(outcome), move |exchange| {
+            exchange.reply(status, &[("Content-Encoding", "br")], b"SECRET")
+        });
     }
     let rig = Rig::start();
     let whole = gzip(b"no such tenant");
@@ -100,7 +106,10 @@ fn a_decompression_bomb_is_too_large_and_takes_no_memory() {
 
 #[test]
 fn heads_that_are_no_http_are_refused() {
-    let large = format!("HTTP/1.1 200 OK\r\nX-Large: {}\r\nContent-Length: 2\r\n\r\n{{}}", "x".repeat(2 << 20));
+    let large =
+        |size: usize| format!("HTTP/1.1 200 OK\r\nX-Large: {}\r\nContent-Length: 2\r\n\r\n{{}}", "x".repeat(size));
+    let many = format!("HTTP/1.1 200 OK\r\n{}Content-Length: 2\r\n\r\n{{}}", "X: SECRET\r\n".repeat(101));
+    let rig = Rig::start();
     for head in [
         "SSH-2.0-OpenSSH_9.2\r\n",
         "HTTP/1.1\r\n\r\n",
@@ -109,61 +118,162 @@ fn heads_that_are_no_http_are_refused() {
         "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}1",
         "HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\n{}",
         "HTTP/1.1 200 OK\r\nno colon here\r\nContent-Length: 2\r\n\r\n{}",
+        "HTTP/1.1 200 OK\r\nX: SECRET\r\n folded\r\nContent-Length: 2\r\n\r\n{}",
+        "HTTP/1.1 200 OK\r\nContent-Length : 2\r\n\r\n{}",
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
         "\0\0\0\0\0\0\0\0\0\0\0\0\r\n\r\n",
-        &large,
+        &many,
+        &large(70_000),
+        &large(2 << 20),
     ] {
-        let rig = Rig::start();
+        // Shown where the row fails.
+        println!("{:?}", head.chars().take(60).collect::<String>());
         let bytes = head.as_bytes().to_vec();
-        let response = rig.page_during(move |exchange| exchange.send(&bytes).map(|()| After::Close));
-        let shown = head.chars().take(60).collect::<String>();
-        assert!(
-            ["502 upstream_malformed", "502 upstream_unavailable"].contains(&response.outcome().as_str()),
-            "{shown:?}: {response:?}"
-        );
+        rig.refuses(everywhere("502 upstream_malformed"), move |exchange| {
+            exchange.send(&bytes).map(|()| After::KeepOpen)
+        });
+    }
+}
+
+/// An answer that can be read in two ways comes on a connection of which nobody knows any more what it holds.
+#[test]
+fn a_connection_whose_answer_has_two_ends_is_not_used_on() {
+    let rig = Rig::start();
+    let ports = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&ports);
+    rig.upstream.answer(move |exchange| {
+        seen.lock().expect("no test panicked").push(exchange.peer()?.port());
+        let head = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n";
+        exchange.send(head).map(|()| After::KeepOpen)
+    });
+    for kind in Kind::ALL.repeat(3) {
+        let response = rig.ask(kind).expect("a response");
+        assert_eq!(response.outcome(), "502 upstream_malformed", "{kind:?}: {response:?}");
+    }
+    let mut ports = ports.lock().expect("no test panicked").clone();
+    let asked = ports.len();
+    ports.sort_unstable();
+    ports.dedup();
+    assert_eq!((asked, ports.len()), (12, 12), "each request on a connection of its own");
+    rig.recovers();
+}
+
+/// The same length twice is one (RFC 9110 section 8.6), also for whoever reads it next.
+#[test]
+fn equal_lengths_are_one() {
+    for lengths in ["Content-Length: {}\r\nContent-Length: {}", "Content-Length: {}, {}"] {
+        let rig = Rig::start();
+        let items = users(60);
+        rig.upstream.answer(move |exchange| {
+            let body = body(exchange, &items);
+            let lengths = lengths.replace("{}", &body.len().to_string());
+            exchange.send(format!("HTTP/1.1 200 OK\r\n{lengths}\r\n\r\n{body}").as_bytes()).map(|()| After::KeepOpen)
+        });
+        for kind in Kind::ALL {
+            let response = rig.ask(kind).expect("a response");
+            assert_eq!(response.outcome(), "200", "{kind:?}: {response:?}");
+            let said = response.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+            let said = said.map(|(_, value)| value.clone()).collect::<Vec<_>>();
+            assert_eq!(said, [response.body.len().to_string()], "{kind:?}");
+        }
         rig.recovers();
     }
 }
 
 #[test]
 fn chunks_that_are_none_are_refused() {
-    for chunks in [
-        "zz\r\n{}\r\n0\r\n\r\n",
-        "-1\r\n{}\r\n0\r\n\r\n",
-        "ffffffffffffffffffff\r\n{}",
-        "5\r\n{}\r\n0\r\n\r\n",
-        "\r\n\r\n",
+    let rig = Rig::start();
+    for (chunks, list) in [
+        ("zz\r\n{}\r\n0\r\n\r\n", "502 upstream_malformed"),
+        ("-1\r\n{}\r\n0\r\n\r\n", "502 upstream_malformed"),
+        ("ffffffffffffffffffff\r\n{}", "502 upstream_malformed"),
+        ("5\r\n{}\r\n0\r\n\r\n", "502 upstream_truncated"),
     ] {
-        let rig = Rig::start();
-        let response = rig.page_during(move |exchange| {
+        println!("{chunks:?}");
+        rig.refuses(Expected { list, passed: Passed::Cut }, move |exchange| {
             exchange.send(format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}").as_bytes())?;
             Ok(After::Close)
         });
-        assert!(
-            ["502 upstream_malformed", "502 upstream_unavailable"].contains(&response.outcome().as_str()),
-            "{chunks:?}: {response:?}"
-        );
-        rig.recovers();
     }
 }
 
-/// Informational responses before the answer are skipped; a switch of protocols that nobody asked for is none.
+/// Informational answers come before the one that counts; what passes tells of them.
 #[test]
 fn informational_responses_are_skipped() {
     let rig = Rig::start();
     let items = users(60);
-    let page = rig.page_during(move |exchange| {
+    rig.upstream.answer(move |exchange| {
         exchange.send(b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=\"preload\"\r\n\r\n")?;
         let body = body(exchange, &items);
         exchange.reply("200 OK", &[], body.as_bytes())
     });
-    assert_eq!(page.outcome(), "200", "{page:?}");
+    assert_eq!(rig.ask(Kind::List).expect("a page").outcome(), "200");
+    for kind in Kind::PASSING {
+        let mut connection = rig.gateway.connect();
+        let early = connection.request("GET", kind.target(), &[], b"").expect("the hints");
+        assert_eq!((early.status, early.header("link")), (103, Some("</style.css>; rel=\"preload\"")), "{kind:?}");
+        assert_eq!(connection.response("GET").expect("the answer").status, 200, "{kind:?}");
+    }
     rig.recovers();
+}
 
-    let response = rig.page_during(|exchange| {
-        exchange.send(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n")?;
-        Ok(After::Close)
+/// However many come, the answer has only so long, and so many before it.
+#[test]
+fn informational_responses_without_end_are_refused() {
+    let setup = Setup { upstream: SHORT, ..PLAIN };
+    let rig = Rig::with(&setup);
+    rig.upstream.answer(|exchange| {
+        loop {
+            // Ends by the error when the gateway has closed.
+            exchange.send(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+        }
     });
-    assert_eq!(response.status, 502, "{response:?}");
+    assert_eq!(rig.ask(Kind::List).expect("a refusal").outcome(), "502 upstream_malformed");
+    for kind in Kind::PASSING {
+        let mut connection = rig.gateway.connect();
+        let mut response = connection.request("GET", kind.target(), &[], b"").expect("a response");
+        let mut early = 0;
+        while response.status == 100 {
+            early += 1;
+            response = connection.response("GET").expect("a response");
+        }
+        assert_eq!((early, response.outcome().as_str()), (8, "502 upstream_malformed"), "{kind:?}: {response:?}");
+    }
+    rig.recovers();
+}
+
+/// A switch of protocols that nobody asked for is no answer, and nothing behind it is anybody's.
+#[test]
+fn a_switch_of_protocols_unasked_is_refused() {
+    refused(&PLAIN, everywhere("502 upstream_malformed"), |exchange| {
+        exchange.send(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\nSECRET")?;
+        Ok(After::KeepOpen)
+    });
+}
+
+/// Another protocol than WebSocket is not asked for, whoever wants it; nor is any for an old client's page.
+#[test]
+fn a_switch_that_is_not_passed_on_is_unasked() {
+    let rig = Rig::start();
+    rig.upstream.answer(|exchange| {
+        exchange.send(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\nSECRET")?;
+        Ok(After::KeepOpen)
+    });
+    for (kind, protocol) in [
+        (Kind::Forward, "h2c"),
+        (Kind::Observe, "foo, websocket"),
+        (Kind::Legacy, "websocket"),
+        (Kind::List, "websocket"),
+    ] {
+        let headers = [("Connection", "Upgrade"), ("Upgrade", protocol)];
+        let response = rig.gateway.send("GET", kind.target(), &headers, b"");
+        assert_eq!(response.outcome(), "502 upstream_malformed", "{kind:?}: {response:?}");
+        assert!(!format!("{response:?}").contains("SECRET"), "{response:?}");
+        let asked = rig.upstream.requests().pop().expect("it was asked");
+        assert_eq!((asked.header("upgrade"), asked.header("connection")), (None, None), "{kind:?}: {asked:?}");
+    }
     rig.recovers();
 }
 

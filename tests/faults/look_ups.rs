@@ -19,7 +19,7 @@ fn a_failed_look_up_is_one_failed_request() {
         ("502 upstream_unavailable", |exchange| json(exchange, "500 Oops", "{}")),
         ("502 upstream_unavailable", |_| Ok(After::Reset)),
         ("502 upstream_malformed", |exchange| json(exchange, "200 OK", "{\"id\":31,")),
-        ("502 upstream_malformed", |exchange| {
+        ("502 upstream_truncated", |exchange| {
             exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 40\r\n\r\n{\"id\":31,\"score\":310}")?;
             Ok(After::Close)
         }),

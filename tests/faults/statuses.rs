@@ -6,13 +6,16 @@ use crate::{
         list::PLAIN,
         upstream::{After, Upstream},
     },
-    recovery::{Rig, refused},
+    recovery::{Rig, as_a_page, refused},
 };
 
 #[test]
 fn server_errors_are_unavailable() {
+    let rig = Rig::start();
     for status in ["500 Oops", "502 Bad Gateway", "503 Busy", "504 Late", "599 Odd"] {
-        refused(&PLAIN, "502 upstream_unavailable", move |exchange| exchange.reply(status, &[], b"SECRET stack trace"));
+        rig.refuses(as_a_page("502 upstream_unavailable"), move |exchange| {
+            exchange.reply(status, &[], b"SECRET stack trace")
+        });
     }
 }
 
@@ -27,8 +30,9 @@ fn a_server_errors_retry_after_is_kept() {
 
 #[test]
 fn redirects_are_not_followed() {
+    let rig = Rig::start();
     for status in ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"] {
-        refused(&PLAIN, "502 upstream_redirected", move |exchange| {
+        rig.refuses(as_a_page("502 upstream_redirected"), move |exchange| {
             exchange.reply(status, &[("Location", "http://SECRET.internal/users")], b"")
         });
     }
@@ -36,11 +40,11 @@ fn redirects_are_not_followed() {
 
 #[test]
 fn answers_to_questions_that_were_not_asked_are_malformed() {
-    refused(&PLAIN, "502 upstream_malformed", |exchange| {
+    refused(&PLAIN, as_a_page("502 upstream_malformed"), |exchange| {
         exchange.send(b"HTTP/1.1 304 Not Modified\r\nETag: \"1\"\r\n\r\n")?;
         Ok(After::KeepOpen)
     });
-    refused(&PLAIN, "502 upstream_malformed", |exchange| {
+    refused(&PLAIN, as_a_page("502 upstream_malformed"), |exchange| {
         exchange.send(b"HTTP/1.1 204 No Content\r\n\r\n")?;
         Ok(After::KeepOpen)
     });

@@ -1,21 +1,22 @@
 //! Upstreams that take their time: each deadline ends what it is for, and nothing is left behind.
 
-use std::{thread, time::Duration};
+use std::{io::Write as _, thread, time::Duration};
 
 use crate::{
     harness::{
         gateway::Gateway,
+        http,
         list::{PLAIN, Setup, body, serve, users},
         upstream::{After, Gate, Upstream},
     },
-    recovery::{SHORT, refused},
+    recovery::{Kind, Rig, SHORT, everywhere, refused, within},
 };
 
 const SETUP: Setup = Setup { upstream: SHORT, ..PLAIN };
 
 #[test]
 fn no_first_byte() {
-    refused(&SETUP, "504 upstream_timeout", |exchange| {
+    refused(&SETUP, everywhere("504 upstream_timeout"), |exchange| {
         exchange.wait_for_close()?;
         Ok(After::Close)
     });
@@ -23,11 +24,135 @@ fn no_first_byte() {
 
 #[test]
 fn half_a_head() {
-    refused(&SETUP, "504 upstream_timeout", |exchange| {
+    refused(&SETUP, everywhere("504 upstream_timeout"), |exchange| {
         exchange.send(b"HTTP/1.1 200 OK\r\nContent-Le")?;
         exchange.wait_for_close()?;
         Ok(After::Close)
     });
+}
+
+/// Every byte of a head comes well within the time for one read, and the head never ends.
+#[test]
+fn a_drip_of_a_head() {
+    refused(&SETUP, everywhere("504 upstream_timeout"), |exchange| {
+        exchange.send(b"HTTP/1.1 200 OK\r\nX-Long: ")?;
+        loop {
+            // Ends by the error when the gateway has closed.
+            exchange.send(b"x")?;
+            thread::sleep(Duration::from_millis(20));
+        }
+    });
+}
+
+/// So do informational answers that come one by one.
+#[test]
+fn a_drip_of_informational_answers() {
+    let rig = Rig::with(&SETUP);
+    rig.upstream.answer(|exchange| {
+        exchange.send(b"HTTP/1.1 102 Processing\r\n\r\n")?;
+        thread::sleep(Duration::from_millis(700));
+        exchange.send(b"HTTP/1.1 102 Processing\r\n\r\n")?;
+        exchange.wait_for_close()?;
+        Ok(After::Close)
+    });
+    for kind in Kind::ALL {
+        let mut connection = rig.gateway.connect();
+        let mut response = connection.request("GET", kind.target(), &[], b"").expect("a response");
+        while response.status == 102 {
+            response = connection.response("GET").expect("a response");
+        }
+        assert_eq!(response.outcome(), "504 upstream_timeout", "{kind:?}: {response:?}");
+    }
+    rig.recovers();
+}
+
+/// A client that drips its body keeps no worker of the upstream busy for ever.
+#[test]
+fn a_drip_of_a_request() {
+    let rig = Rig::with(&SETUP);
+    rig.upstream.answer(|exchange| {
+        let body = exchange.body()?;
+        exchange.reply("200 OK", &[], &body)
+    });
+    let mut connection = rig.gateway.connect();
+    connection
+        .send(b"POST /rest/of/it HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: 100000\r\n\r\n")
+        .expect("it is sent");
+    let mut stream = connection.stream().try_clone().expect("another handle");
+    let dripping = thread::spawn(move || {
+        // Ends by the error when the gateway has closed.
+        while stream.write_all(b"x").is_ok() {
+            thread::sleep(Duration::from_millis(20));
+        }
+    });
+    let response = connection.response("POST").expect("a response");
+    assert_eq!(response.outcome(), "400 body_invalid", "{response:?}");
+    assert!(connection.is_closed(), "the connection ends with it");
+    dripping.join().expect("it does not panic");
+    rig.recovers();
+}
+
+/// A stream of unknown length, of events, and a connection of another protocol go on while something comes, however slow;
+/// the last two also while nothing does.
+#[test]
+fn streams_live_on() {
+    let setup = Setup { upstream: "timeouts = { first_byte = \"300ms\", whole = \"400ms\" }", ..PLAIN };
+    let rig = Rig::with(&setup);
+    for (kind, headers) in [("text/plain", 20), ("text/event-stream; charset=utf-8", 3)]
+        .into_iter()
+        .flat_map(|answer| Kind::PASSING.map(|kind| (kind, answer)))
+    {
+        let (content_type, events) = headers;
+        let pause = Duration::from_millis(1_500 / events);
+        rig.upstream.answer(move |exchange| {
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nTransfer-Encoding: chunked\r\n\r\n");
+            exchange.send(head.as_bytes())?;
+            for _ in 0..events {
+                exchange.send(b"1\r\nx\r\n")?;
+                thread::sleep(pause);
+            }
+            exchange.send(b"0\r\n\r\n")?;
+            Ok(After::KeepOpen)
+        });
+        let response = rig.ask(kind).expect("the whole stream");
+        assert_eq!(
+            (response.status, response.body.len()),
+            (200, usize::try_from(events).expect("a count")),
+            "{kind:?}"
+        );
+    }
+    rig.recovers();
+}
+
+/// Whatever becomes of an upstream after a switch of protocols, every byte that the client gets is the upstream's.
+#[test]
+fn nothing_of_the_gateway_follows_a_switch_of_protocols() {
+    let setup = Setup { upstream: "timeouts = { first_byte = \"300ms\", whole = \"400ms\" }", ..PLAIN };
+    let rig = Rig::with(&setup);
+    for after in [After::Close, After::Reset] {
+        rig.upstream.answer(move |exchange| {
+            let head = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+            exchange.send(head)?;
+            let asked = exchange.receive_exactly(4)?;
+            // Far longer than any answer may be silent.
+            thread::sleep(Duration::from_millis(1_200));
+            exchange.send(&asked)?;
+            Ok(after)
+        });
+        for target in [Kind::Forward.target(), Kind::Observe.target()] {
+            let mut connection = rig.gateway.connect();
+            let asked = format!(
+                "GET {target} HTTP/1.1\r\nHost: gateway.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+            );
+            connection.send(asked.as_bytes()).expect("it is sent");
+            let (status, headers) = connection.head().expect("a head");
+            assert_eq!((status, http::find(&headers, "link")), (101, None), "{headers:?}");
+            connection.send(b"ping").expect("it is sent");
+            assert_eq!(connection.receive(4).expect("the answer"), b"ping");
+            assert!(connection.is_closed(), "{target}: nothing else comes");
+        }
+    }
+    rig.recovers();
 }
 
 /// An upstream that waits for the rest of an upload is not late: the client may pause for longer than the first byte may
@@ -52,7 +177,7 @@ fn a_client_may_pause_within_its_upload() {
 /// Every byte comes well within the time for one read, and the whole never ends.
 #[test]
 fn a_drip() {
-    refused(&SETUP, "504 upstream_timeout", |exchange| {
+    refused(&SETUP, within("504 upstream_timeout"), |exchange| {
         exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")?;
         loop {
             // Ends by the error when the gateway has closed.

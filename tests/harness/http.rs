@@ -101,6 +101,8 @@ pub(crate) struct Connection {
     unread: Vec<u8>,
     /// The last response said that the connection ends with it.
     ends: bool,
+    /// The end of the connection may end a body.
+    takes_unframed: bool,
 }
 
 impl Connection {
@@ -110,7 +112,12 @@ impl Connection {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        Ok(Self { address, stream, unread: Vec::new(), ends: false })
+        Ok(Self { address, stream, unread: Vec::new(), ends: false, takes_unframed: false })
+    }
+
+    /// Connects to what is no gateway, and may end a body by closing.
+    pub(crate) fn direct(address: SocketAddr) -> io::Result<Self> {
+        Ok(Self { takes_unframed: true, ..Self::open(address)? })
     }
 
     /// The socket itself.
@@ -198,6 +205,15 @@ impl Connection {
                 self.exactly(2, &mut |_| ())?;
                 if size == 0 {
                     return Ok(());
+                }
+            }
+        }
+        if self.takes_unframed && find(headers, "content-length").is_none() {
+            loop {
+                take(&std::mem::take(&mut self.unread));
+                match self.fill() {
+                    Err(fault) if fault.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
+                    filled => filled?,
                 }
             }
         }
