@@ -10,11 +10,12 @@
 //! kind    = 1 byte: of which position or item, and in its upper half the flags that are common
 //! flags   = 1 byte: those that are rare; where FURTHER is set
 //! begin   = when the bucket of time began that the cursor was made in, in seconds since 1970; where BUCKET is set
-//! hint    = offset [run] [within] [total] [first] [ahead]   run: not of At, whose offset is its place too
+//! hint    = offset [run] [within] [total] [first] [ahead] [honoured]   run: not of At, whose offset is its place too
 //! within  = where WITHIN is set                        else it is the run where WITHIN_RUN is set, and else 0
 //! total   = where TOTAL is set
 //! first   = where FIRST_TOTAL is set
 //! ahead   = a mark; where AHEAD is set, of a place in a page of the upstream's
+//! honoured = where HONOURED is set                     the largest size that the walk has seen filled
 //! ```
 //!
 //! Integers are LEB128 varints. `place` has what is specific to each kind, `value` the values of keys.
@@ -74,6 +75,8 @@ const FIRST_TOTAL: u16 = 0x0400;
 const FIRST_BOUND: u16 = 0x0800;
 /// There is the mark of the item beyond the place.
 const AHEAD: u16 = 0x1000;
+/// There is the largest size that the walk has seen filled.
+const HONOURED: u16 = 0x2000;
 
 /// What a cursor says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,7 +98,9 @@ pub(super) fn write_page(out: &mut Vec<u8>, target: &Target, bucket: Option<u64>
     let kind = kind(&target.position);
     let hint = match target.position {
         // An offset is its own hint, and nothing else can help to find it.
-        Position::At(offset) => Hint { offset, first_total: target.hint.first_total, ..Hint::default() },
+        Position::At(offset) => {
+            Hint { offset, first_total: target.hint.first_total, honoured: target.hint.honoured, ..Hint::default() }
+        }
         Position::Token(_) => target.hint,
         _ => Hint { ahead: None, ..target.hint },
     };
@@ -124,6 +129,9 @@ pub(super) fn write_page(out: &mut Vec<u8>, target: &Target, bucket: Option<u64>
     }
     if let Some(ahead) = hint.ahead {
         write_mark(out, ahead);
+    }
+    if hint.honoured > 0 {
+        write_varint(out, u64::from(hint.honoured));
     }
     match &target.position {
         Position::Start | Position::End | Position::At(_) => {}
@@ -198,7 +206,12 @@ fn flags(hint: &Hint) -> u16 {
         Some(Total { exact: false, .. }) => FIRST_TOTAL | FIRST_BOUND,
     };
     let set = |said: bool, flag| if said { flag } else { 0 };
-    within | first | set(hint.total.is_some(), TOTAL) | set(hint.from_end, FROM_END) | set(hint.ahead.is_some(), AHEAD)
+    within
+        | first
+        | set(hint.total.is_some(), TOTAL)
+        | set(hint.from_end, FROM_END)
+        | set(hint.ahead.is_some(), AHEAD)
+        | set(hint.honoured > 0, HONOURED)
 }
 
 /// The head of a payload: what is needed to tell whether the rest still counts.
@@ -226,9 +239,9 @@ impl<'a> Head<'a> {
         }
         let allowed = match kind {
             ITEM | MARKED_ITEM => 0,
-            AT => BUCKET | FIRST_TOTAL | FIRST_BOUND,
-            TOKEN => BUCKET | TOTAL | WITHIN_RUN | FROM_END | WITHIN | FIRST_TOTAL | FIRST_BOUND | AHEAD,
-            START..TOKEN => BUCKET | TOTAL | WITHIN_RUN | FROM_END | WITHIN | FIRST_TOTAL | FIRST_BOUND,
+            AT => BUCKET | FIRST_TOTAL | FIRST_BOUND | HONOURED,
+            TOKEN => BUCKET | TOTAL | WITHIN_RUN | FROM_END | WITHIN | FIRST_TOTAL | FIRST_BOUND | AHEAD | HONOURED,
+            START..TOKEN => BUCKET | TOTAL | WITHIN_RUN | FROM_END | WITHIN | FIRST_TOTAL | FIRST_BOUND | HONOURED,
             _ => return None,
         };
         if flags & !allowed != 0 {
@@ -282,6 +295,9 @@ impl<'a> Head<'a> {
         }
         if set(AHEAD) {
             hint.ahead = Some(read_mark(rest)?);
+        }
+        if set(HONOURED) {
+            hint.honoured = rest.number()?;
         }
         // Flags that say what others say, or nothing, are not those that this hint is written by.
         (self::flags(&hint) == *flags & !BUCKET).then_some(hint)

@@ -132,6 +132,7 @@ fn random_hint(random: &mut Random) -> Hint {
         total: random.chance(2).then(|| random.number()),
         first_total: random.chance(3).then(|| Total { value: random.number(), exact: random.chance(2) }),
         ahead: random.chance(3).then(|| Mark::of(random.next())),
+        honoured: if random.chance(3) { 0 } else { u32::try_from(random.number() >> 32).unwrap() },
     }
 }
 

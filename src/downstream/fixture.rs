@@ -55,6 +55,7 @@ pub(super) fn page(items: &[(&str, Option<&str>)], in_first: usize) -> Page {
         short: false,
         drift: None,
         learnt: Learnt::default(),
+        honoured: 0,
         requests: 1,
         edges: None,
         stragglers: 0,

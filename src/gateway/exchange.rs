@@ -20,6 +20,7 @@ use super::{
     failure::{Failure, cause},
     flights::Found,
     join::join_all,
+    learning::View,
     list::List,
     pivots::{Known, LookUp, Pivots},
     snapshot::Route,
@@ -216,6 +217,12 @@ impl Exchange<'_> {
         }
     }
 
+    /// Whose view of which list this is, as far as the upstream's sizes go.
+    pub(super) fn view(self) -> View {
+        let Self { list, asked, .. } = self;
+        list.learning.view(&asked.target.normal_path, self.filters, &asked.headers, &list.protected)
+    }
+
     /// What the core is asked for.
     fn page_request(self, placed: Placed, limit: u32) -> PageRequest {
         let Placed { target, pivot } = placed;
@@ -228,7 +235,7 @@ impl Exchange<'_> {
             tells_total: list.tells_total,
             pivot,
             target_marker: self.made_by.cloned(),
-            learnt: list.learning.read(),
+            learnt: list.learning.read(self.view()),
             budget: list.budgets.upstream_requests,
             search_budget: list.budgets.search_requests,
             search_items: list.budgets.search_items,

@@ -1,58 +1,79 @@
 //! What was learnt of an upstream, beside the snapshot: it outlives a reload.
+//!
+//! It aims, and proves nothing: what an upstream honours is shown by the answers of each walk. Caps are kept apart by
+//! [`View`], for they differ by principal, by path and by filter; a view whose place another one has taken only asks for
+//! more than it gets, once.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::{
+    hash::{BuildHasher, Hash, Hasher, RandomState},
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use http::{HeaderMap, HeaderName};
 
 use crate::pagination::paging::Learnt;
 
-/// What was learnt of a route's upstream in this process.
-#[derive(Debug, Default)]
-pub struct Learning {
-    /// The size that is honoured, and the cap.
-    sizes: AtomicU64,
-    /// How long runs of ties are.
-    run: AtomicU32,
-}
-
-impl Learning {
-    /// What is known.
-    #[must_use]
-    pub fn read(&self) -> Learnt {
-        Learnt { run: self.run.load(Ordering::Relaxed), ..unpack(self.sizes.load(Ordering::Relaxed)) }
-    }
-
-    /// Adds what a page taught: the size that was honoured only grows; the newest cap counts, unless more came. Long runs
-    /// of ties are forgotten step by step.
-    pub fn add(&self, learnt: Learnt) {
-        let merge = |known: u64| {
-            let known = unpack(known);
-            let cap = learnt.cap.or_else(|| known.cap.filter(|cap| learnt.honoured <= *cap));
-            pack(known.honoured.max(learnt.honoured), cap)
-        };
-        let known = self.sizes.load(Ordering::Relaxed);
-        if merge(known) != known {
-            // Never fails: the closure always gives a value.
-            let _ = self.sizes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |known| Some(merge(known)));
-        }
-        let known = self.run.load(Ordering::Relaxed);
-        let run = learnt.run.max(known - known / FORGOTTEN);
-        if run != known {
-            // Who is overtaken by another page loses nothing but a belief.
-            self.run.store(run, Ordering::Relaxed);
-        }
-    }
-}
+/// How many views of a route's list have a cap of their own.
+const VIEWS: usize = 256;
 
 /// This part of a run's length is forgotten with each page that shows none as long.
 const FORGOTTEN: u32 = 8;
 
-fn pack(honoured: u32, cap: Option<u32>) -> u64 {
-    u64::from(honoured) << 32 | u64::from(cap.unwrap_or(0))
+/// What was learnt of a route's upstream in this process.
+#[derive(Debug)]
+pub struct Learning {
+    /// The cap by view; 0 where none is known.
+    caps: [AtomicU32; VIEWS],
+    /// How long runs of ties are. They belong to the data, whoever sees it.
+    run: AtomicU32,
+    /// Drawn at random, so that nobody can choose which views share a place.
+    state: RandomState,
 }
 
-fn unpack(word: u64) -> Learnt {
-    let [a, b, c, d, e, f, g, h] = word.to_be_bytes();
-    let cap = u32::from_be_bytes([e, f, g, h]);
-    Learnt { honoured: u32::from_be_bytes([a, b, c, d]), cap: (cap > 0).then_some(cap), run: 0 }
+/// Whose view of which list a page is: its place among the caps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct View(usize);
+
+impl Default for Learning {
+    fn default() -> Self {
+        Self { caps: std::array::from_fn(|_| AtomicU32::new(0)), run: AtomicU32::new(0), state: RandomState::new() }
+    }
+}
+
+impl Learning {
+    /// The view of the requests for a path with filters of these names, by a principal.
+    #[must_use]
+    pub fn view(&self, path: &str, filters: &str, headers: &HeaderMap, principal: &[HeaderName]) -> View {
+        let mut hasher = self.state.build_hasher();
+        path.hash(&mut hasher);
+        for filter in filters.split('&') {
+            filter.split('=').next().hash(&mut hasher);
+        }
+        for name in principal {
+            headers.get_all(name).iter().for_each(|value| value.as_bytes().hash(&mut hasher));
+            hasher.write_u8(0);
+        }
+        View(usize::try_from(hasher.finish() % VIEWS as u64).unwrap_or_default())
+    }
+
+    /// What is known.
+    #[must_use]
+    pub fn read(&self, view: View) -> Learnt {
+        let cap = self.caps[view.0].load(Ordering::Relaxed);
+        Learnt { cap: (cap > 0).then_some(cap), run: self.run.load(Ordering::Relaxed) }
+    }
+
+    /// Adds what a page taught. The cap that it found counts, and so does that it found none. Long runs of ties are
+    /// forgotten step by step.
+    pub fn add(&self, view: View, learnt: Learnt) {
+        self.caps[view.0].store(learnt.cap.unwrap_or(0), Ordering::Relaxed);
+        let known = self.run.load(Ordering::Relaxed);
+        let run = learnt.run.max(known - known / FORGOTTEN);
+        if run != known {
+            // A page that is overtaken by another one loses nothing but a belief.
+            self.run.store(run, Ordering::Relaxed);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -60,24 +81,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_learnt_only_grows_and_the_newest_cap_counts() {
+    fn caps_are_kept_apart_by_path_filter_and_principal() {
         let learning = Learning::default();
-        assert_eq!(learning.read(), Learnt::default());
-        let sizes = |honoured, cap| Learnt { honoured, cap, run: 0 };
-        for (honoured, cap) in [(20, None), (100, Some(100)), (7, None), (50, Some(50))] {
-            learning.add(sizes(honoured, cap));
-        }
-        assert_eq!(learning.read(), sizes(100, Some(50)));
-        learning.add(sizes(u32::MAX, Some(u32::MAX)));
-        assert_eq!(learning.read(), sizes(u32::MAX, Some(u32::MAX)));
+        let principal = [http::header::AUTHORIZATION];
+        let as_user = |user: &'static str| {
+            HeaderMap::from_iter([(http::header::AUTHORIZATION, http::HeaderValue::from_static(user))])
+        };
+        let view = |path, filters, user| learning.view(path, filters, &as_user(user), &principal);
+        let views: std::collections::HashSet<usize> = ["", "expand=x", "status=a", "status=a&expand=x"]
+            .into_iter()
+            .flat_map(|filters| ["/a", "/b"].map(|path| ["free", "pro"].map(|user| view(path, filters, user).0)))
+            .flatten()
+            .collect();
+        assert!(views.len() > 10, "{views:?}");
+        assert_eq!(view("/a", "status=a", "free"), view("/a", "status=b", "free"), "values are of one view");
+        let (free, capped) = (view("/a", "", "free"), Learnt { cap: Some(10), run: 0 });
+        learning.add(free, capped);
+        assert_eq!(learning.read(free), capped);
+        learning.add(free, Learnt::default());
+        assert_eq!(learning.read(free), Learnt::default());
     }
 
     #[test]
     fn long_runs_are_forgotten_step_by_step() {
         let learning = Learning::default();
         let runs = [40, 40, 3, 3, 0, 400, u32::MAX, 0].map(|run| {
-            learning.add(Learnt { run, ..Learnt::default() });
-            learning.read().run
+            learning.add(View(0), Learnt { run, ..Learnt::default() });
+            learning.read(View(1)).run
         });
         assert_eq!(runs, [40, 40, 35, 31, 28, 400, u32::MAX, u32::MAX - u32::MAX / 8]);
     }

@@ -116,7 +116,7 @@ pub(super) async fn serve(
             return Err(Failure::refusal(refusal, |offset| links.to(&at(offset), &tokens.seal_offset(offset).ok()?)));
         }
     };
-    list.learning.add(page.learnt);
+    list.learning.add(exchange.view(), page.learnt);
     tokens.remember(&page);
     outcome.served(&page);
 

@@ -333,11 +333,13 @@ mod tests {
     #[test]
     fn what_was_learnt_outlives_a_reload_of_the_same_route() {
         let first = build("127.0.0.1:1", "", None).unwrap();
-        let learnt = Learnt { honoured: 100, cap: Some(100), run: 7 };
-        first.routes[0].list.as_ref().unwrap().learning.add(learnt);
+        let learnt = Learnt { cap: Some(100), run: 7 };
+        let learning = &first.routes[0].list.as_ref().unwrap().learning;
+        let view = learning.view("/users", "", &http::HeaderMap::new(), &[]);
+        learning.add(view, learnt);
         for (peer, known) in [("127.0.0.1:1", learnt), ("127.0.0.1:2", Learnt::default())] {
             let next = build(peer, "", Some(&first)).unwrap();
-            assert_eq!(next.routes[0].list.as_ref().unwrap().learning.read(), known, "{peer}");
+            assert_eq!(next.routes[0].list.as_ref().unwrap().learning.read(view), known, "{peer}");
         }
         let next = build("127.0.0.1:1", "", Some(&first)).unwrap();
         assert!(Arc::ptr_eq(&next.routes[0].upstream.peers.names()[0], &first.routes[0].upstream.peers.names()[0]));

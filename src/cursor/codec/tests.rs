@@ -2,7 +2,7 @@
 
 use super::{
     AFTER, AFTER_ID, AFTER_MARKS, AFTER_PIVOT, AT, BEFORE, BEFORE_MARKS, BUCKET, Claims, END, FIRST_BOUND, FIRST_TOTAL,
-    FROM_END, FURTHER, Head, ITEM, MARKED_ITEM, Reader, START, TOKEN, TOTAL, WITHIN, WITHIN_RUN, write_item,
+    FROM_END, FURTHER, HONOURED, Head, ITEM, MARKED_ITEM, Reader, START, TOKEN, TOTAL, WITHIN, WITHIN_RUN, write_item,
     write_page, write_varint,
 };
 use crate::cursor::tests::{Random, as_carried, random_item, random_target};
@@ -134,6 +134,7 @@ fn hints_take_what_they_say_and_no_more() {
         (Hint { within: 3, ..hint }, None, [head(END, WITHIN), vec![0xac, 2, 2, 3]].concat()),
         (Hint { from_end: true, ..hint }, None, [head(END, FROM_END), vec![0xac, 2, 2]].concat()),
         (Hint { total: Some(5), ..hint }, None, [head(END, TOTAL), vec![0xac, 2, 2, 5]].concat()),
+        (Hint { honoured: 5, ..hint }, None, [head(END, HONOURED), vec![0xac, 2, 2, 5]].concat()),
         (Hint { first_total: total(5, true), ..hint }, None, [head(END, FIRST_TOTAL), vec![0xac, 2, 2, 5]].concat()),
         (
             Hint {
@@ -170,6 +171,7 @@ fn an_offset_is_its_own_hint() {
     assert_eq!(at(hint), [AT, 40]);
     let first_total = Some(Total { value: 9, exact: true });
     assert_eq!(at(Hint { first_total, ..hint }), [head(AT, FIRST_TOTAL), vec![40, 9]].concat());
+    assert_eq!(at(Hint { honoured: 9, ..hint }), [head(AT, HONOURED), vec![40, 9]].concat());
 }
 
 /// More marks than a cursor holds: those nearest to the place are carried.

@@ -38,7 +38,7 @@ use self::{
 };
 use super::{
     answer::{Answer, Standing, Total},
-    end::Belief,
+    end::{Belief, Witness},
     mark::Mark,
     page::Unproven,
     plan::Growth,
@@ -158,7 +158,7 @@ pub(super) fn resolve(mut request: PageRequest) -> Step {
     let at_start = matches!(request.target.position, Position::Start | Position::At(Offset(0)));
     let by_client = !unchecked && matches!(request.target.position, Position::At(Offset(1..)));
     let state = State {
-        sizes: Sizes::new(request.learnt, at_start),
+        sizes: Sizes::new(request.learnt, request.target.hint.honoured, at_start),
         page: Passed::new(Growth::Rightward, request.limit),
         hint,
         boundary: Boundary::Start,
@@ -193,7 +193,7 @@ impl Machine for State {
         let purpose = std::mem::replace(&mut self.purpose, Purpose::Window);
         let pairs: Vec<(Slice, Answer)> = std::mem::take(&mut self.asked).into_iter().zip(answers).collect();
         for (fetch, answer) in &pairs {
-            self.sizes.learn(*fetch, answer);
+            self.sizes.learn(*fetch, answer, &self.request.paging);
             self.total_seen = self.total_seen.max(answer.total.map(|total| total.value));
         }
         // Further answers are speculation: where they are needed, they are asked for again and come first.
@@ -270,8 +270,9 @@ impl State {
     }
 
     fn view(&self, fetch: Slice, answer: Answer, confirming: bool) -> View {
-        let Sizes { learnt, honoured_before, cap, .. } = self.sizes;
-        View::new(answer, fetch, &self.request.paging, cap, Belief { learnt, honoured_before, confirming })
+        let Sizes { honoured, honoured_before, cap, .. } = self.sizes;
+        let witness = if confirming { Witness::Same } else { Witness::None };
+        View::new(answer, fetch, &self.request.paging, cap, Belief { honoured, honoured_before, witness })
     }
 
     /// Uses an answer, if it shows the boundary.

@@ -18,7 +18,8 @@ type Way = fn(PageRequest) -> Step;
 /// Looks for a page one way and, where that proves nothing, the other way.
 pub(super) fn resolve(request: PageRequest, first: impl FnOnce(PageRequest) -> Step, other: Way) -> Step {
     let careful = PageRequest { unproven: WhenUnproven::Refuse, ..request.clone() };
-    Attempt { request, other: Some(other), total: None, spent: 0, requests: 0 }.follow(first(careful))
+    let filtered = request.filters.is_some() && !matches!(request.target.position, Position::End);
+    Attempt { request, other: Some(other), filtered, total: None, spent: 0, requests: 0 }.follow(first(careful))
 }
 
 #[derive(Debug)]
@@ -26,6 +27,8 @@ struct Attempt {
     request: PageRequest,
     /// The way that was not tried yet.
     other: Option<Way>,
+    /// The first way asks for what passes a filter.
+    filtered: bool,
     /// How long the list is, as the last answer said that was not filtered.
     total: Option<u64>,
     /// How many requests the way that is given up took, and how many all have taken.
@@ -63,6 +66,10 @@ impl Attempt {
             }
             Step::Serve(mut page) => {
                 page.requests = page.requests.saturating_add(self.spent);
+                if self.filtered {
+                    let vain = self.request.learnt.filters_in_vain;
+                    page.learnt.filters_in_vain = if self.other.is_none() { vain.saturating_add(1) } else { 0 };
+                }
                 Step::Serve(page)
             }
             Step::Refuse(refusal) => self.refused(refusal),

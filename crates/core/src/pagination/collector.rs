@@ -102,6 +102,8 @@ pub(super) struct Collector {
     assumed: bool,
     drift: Option<i64>,
     total: Option<Total>,
+    /// Where the list was seen to end, whatever it counts.
+    ended_at: Option<u64>,
     hint: Hint,
     /// How many empty answers were passed over behind the offset that is asked for.
     skipped: u32,
@@ -154,6 +156,7 @@ impl Collector {
             assumed: false,
             drift: None,
             total: None,
+            ended_at: None,
             hint,
             skipped: 0,
         }

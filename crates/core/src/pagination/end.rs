@@ -2,23 +2,81 @@
 
 use super::{
     answer::{Answer, Standing},
-    paging::{EndEvidence, Learnt, Paging},
+    paging::{EndEvidence, Paging},
     rules::{Rule, holds},
     window::Slice,
 };
 
-/// Two items are taken to be asked for honestly by any upstream: a size of 2 counts as honoured without having been seen.
-const HONOURED_UNSEEN: usize = 2;
+/// Every upstream is taken to give two items where two are asked for and are there: no answer has to show that first.
+const HONOURED_UNSEEN: u32 = 2;
+
+/// What the answers of one walk show of the sizes that its upstream honours.
+///
+/// What other walks have seen does not count: caps differ by principal, by filter, by parameter and by day.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Honoured {
+    /// The largest size that an answer of the walk filled, this page included; what its cursors carry on.
+    pub(super) by_walk: u32,
+    /// The most items that one answer of this page had, whatever was asked for: so many the upstream gives at this time.
+    pub(super) by_page: u32,
+}
+
+impl Honoured {
+    /// What a walk has seen before this page.
+    pub(super) fn before(by_walk: u32) -> Self {
+        Self { by_walk, by_page: 0 }
+    }
+
+    /// Takes in an answer. One that is neither filled nor short, as it has more items than were asked for, shows nothing.
+    pub(super) fn learn(&mut self, answer: &Answer, fetch: Slice, paging: &Paging) {
+        let count = u32::try_from(answer.items.len()).unwrap_or(u32::MAX);
+        let asked = fetch.size().0;
+        // Where items are hidden, the upstream looks at no fewer than come.
+        let filled = count == answer.size.unwrap_or(asked).min(asked) || (paging.hidden && count <= asked);
+        if filled {
+            self.by_walk = self.by_walk.max(count);
+        }
+        if count <= asked {
+            self.by_page = self.by_page.max(count);
+        }
+    }
+
+    /// More came after an answer of `count` items than it gave: larger sizes are not honoured any more.
+    pub(super) fn fell_to(&mut self, count: u32) {
+        self.by_walk = self.by_walk.min(count);
+    }
+
+    /// The largest size that counts as honoured throughout the walk.
+    pub(super) fn size(self) -> u32 {
+        self.by_walk.max(HONOURED_UNSEEN)
+    }
+
+    /// The largest size that counts as honoured at this time.
+    pub(super) fn size_now(self) -> u32 {
+        self.by_page.max(HONOURED_UNSEEN)
+    }
+}
+
+/// What other answers of the same page say of an end that an answer may show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Witness {
+    /// None was asked.
+    None,
+    /// An answer ended at the same item before.
+    Same,
+    /// Besides, a request after all that was asked for there found nothing.
+    SameAndNothingBeyond,
+}
 
 /// What is believed of sizes when an answer is judged.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Belief {
-    /// What was learnt so far, this answer included.
-    pub(super) learnt: Learnt,
+    /// What this walk has seen, this answer included.
+    pub(super) honoured: Honoured,
     /// The largest size that was honoured in all requests before this one.
     pub(super) honoured_before: u32,
-    /// A short answer at this place was asked about before, so that what counts say no longer weighs against it.
-    pub(super) confirming: bool,
+    /// What was seen of the same end before.
+    pub(super) witness: Witness,
 }
 
 /// What an answer says about the end.
@@ -30,17 +88,26 @@ pub(super) struct End {
     pub(super) short: bool,
     /// So it seems that its size was capped: it is said that there is more.
     pub(super) capped: bool,
-    /// It ends the collection although a count said otherwise, also when asked again.
+    /// No single answer proves the end: two agree on it, or an answer and a count.
     pub(super) checked: bool,
 }
 
 impl End {
     /// Whether an answer ends the collection.
     ///
-    /// An end is proven only by evidence of the statement that made the answer: fewer items than a size that this upstream
-    /// has been seen to honour or that its dialect vouches for, or a flag that the dialect marks as coming from the slice
-    /// itself. Totals, a `next` computed from a count, a past-the-end status, and an empty answer that was not asked from
-    /// the start only say where to look; they may say that there is more, never that there is no more.
+    /// A flag that the dialect marks as coming from the slice proves the end, and so does a short answer where the dialect
+    /// vouches that sizes are honoured. Any other short answer needs a second witness, because caps differ and change, rows
+    /// are hidden after the limit, and answers are cut by bytes and by time:
+    ///
+    /// - a statement in the same answer that nothing follows (an exact total, a flag, a missing link), against a size that
+    ///   the walk has seen honoured;
+    /// - an exact total of just the items that came from the very start: `checked`, for a cap that the walk has not met may
+    ///   let through as many as a stale count tells of. Elsewhere in the list this would not do: under a silent cap a page
+    ///   stands before the place that it is believed to have;
+    /// - or the answers to a confirmation ([`Witness`]). They overrule a count that says more, which makes the end
+    ///   `checked`: counts of rows that nobody is shown are everyday. They don't overrule a flag of the slice.
+    ///
+    /// Totals, a past-the-end status, and an empty answer that was not asked from the start never end anything alone.
     pub(super) fn judge(
         answer: &Answer,
         fetch: Slice,
@@ -57,9 +124,10 @@ impl End {
             return Self::proven(false);
         }
         let reached = begins.saturating_add(count as u64);
-        let counted_out = answer.more == Some(false) || answer.total.is_some_and(|total| total.value <= reached);
+        let over_is_said =
+            answer.more == Some(false) || answer.total.is_some_and(|total| total.exact && total.value <= reached);
         if (paging.end == EndEvidence::Flag && answer.more == Some(false))
-            || (counted_out && !holds(Rule::CountsOnlyAim))
+            || (over_is_said && !holds(Rule::CountsOnlyAim))
         {
             return Self::proven(true);
         }
@@ -67,24 +135,34 @@ impl End {
             // How many were hidden, nobody tells.
             return Self::proven(false);
         }
-        let used = answer.size.unwrap_or(u32::MAX).min(fetch.size().0) as usize;
-        let honoured = match paging.end {
-            EndEvidence::ShortPage => usize::MAX,
-            _ if !holds(Rule::ShortProvesNothing) => usize::MAX,
-            EndEvidence::Unvouched | EndEvidence::Flag => HONOURED_UNSEEN.max(belief.learnt.honoured as usize),
-        };
-        // A count made by another statement may be off by what changed in between, never by more than was asked for.
-        let asked_for = begins.saturating_add(used.min(honoured) as u64);
-        let counted = answer.total.map_or(0, |total| total.value);
-        let more_is_said = answer.more == Some(true) || counted > reached;
-        let overruled =
-            belief.confirming && paging.end == EndEvidence::Unvouched && counted > reached && counted <= asked_for;
-        let ends = count < used.min(honoured) && (!more_is_said || overruled);
-        let short = count < used && !ends;
-        Self { ends, short, capped: short && count > 0 && more_is_said, checked: ends && more_is_said }
+        let used = answer.size.unwrap_or(u32::MAX).min(fetch.size().0);
+        if count >= used as usize {
+            return Self::proven(false);
+        }
+        let more_is_shown = paging.end == EndEvidence::Flag && answer.more == Some(true);
+        let more_is_said = answer.more == Some(true) || answer.total.is_some_and(|total| total.value > reached);
+        if !more_is_said && (paging.end == EndEvidence::ShortPage || !holds(Rule::ShortProvesNothing)) {
+            return Self::proven(true);
+        }
+        let is_below = |size: u32| count < used.min(size) as usize;
+        match belief.witness {
+            Witness::SameAndNothingBeyond if !more_is_shown && is_below(belief.honoured.size_now()) => {
+                Self::seen(more_is_said)
+            }
+            Witness::Same if is_below(belief.honoured.size_now()) && !more_is_said => Self::seen(true),
+            _ if over_is_said && !more_is_said && is_below(belief.honoured.size()) => Self::seen(false),
+            _ if from_start && answer.total.is_some_and(|total| total.exact && total.value == count as u64) => {
+                Self::seen(true)
+            }
+            _ => Self { ends: false, short: true, capped: count > 0 && more_is_said, checked: false },
+        }
     }
 
     fn proven(ends: bool) -> Self {
         Self { ends, short: false, capped: false, checked: false }
+    }
+
+    fn seen(checked: bool) -> Self {
+        Self { ends: true, short: false, capped: false, checked }
     }
 }

@@ -35,10 +35,24 @@ use super::{
 /// key alone is a long way round: every deletion among them moves the boundary.
 const FAR: u32 = 100;
 
+/// After so many pages in a row with which a filter did not help, it is not asked for.
+const VAIN: u8 = 3;
+
+/// So many pages later it is tried again.
+const GIVEN_UP: u8 = 32;
+
 /// Begins a page.
-pub(super) fn resolve(request: PageRequest) -> Step {
+pub(super) fn resolve(mut request: PageRequest) -> Step {
     if request.verify == Verify::Never {
         return whole(request);
+    }
+    if request.filters.is_some() && request.learnt.filters_in_vain >= VAIN {
+        // A filter that is ignored, or compares otherwise than the list is sorted, only costs a request a page.
+        let vain = request.learnt.filters_in_vain;
+        request.learnt.filters_in_vain = if vain < VAIN + GIVEN_UP { vain + 1 } else { VAIN - 1 };
+        if vain < VAIN + GIVEN_UP {
+            return whole(PageRequest { filters: None, ..request });
+        }
     }
     match &request.target.position {
         Position::After(anchor) => {
@@ -57,11 +71,24 @@ pub(super) fn resolve(request: PageRequest) -> Step {
         }
         _ => {}
     }
+    if request.flips && is_too_deep(&request) && !request.target.position.is_backward() {
+        // What stands too deep in the list does not in the flipped one.
+        return attempt::resolve(request, |request| mirror::resolve(request, whole), whole);
+    }
     let only_from_the_end = request.target.hint.counted_from_start(request.target.hint.total).from_end;
     if only_from_the_end && request.flips {
         return attempt::resolve(request, |request| mirror::resolve(request, whole), whole);
     }
     whole(request)
+}
+
+/// Whether a page is believed to end deeper than the upstream answers, and less deep from the end.
+fn is_too_deep(request: &PageRequest) -> bool {
+    let Some(depth) = request.paging.max_depth else { return false };
+    let Some(total) = request.target.hint.total else { return false };
+    let hint = request.target.hint.counted_from_start(Some(total));
+    let end = hint.offset.0.saturating_add(u64::from(request.limit) + 1);
+    end > depth && total.saturating_sub(hint.offset.0) < depth
 }
 
 /// The parts in which everything after an anchor stands, where the endpoint can be asked for them.

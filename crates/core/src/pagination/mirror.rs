@@ -75,7 +75,9 @@ fn turn(target: Target, total: Option<u64>) -> Target {
         same => same,
     };
     let hint = match position {
-        Position::Start | Position::End => Hint { total: hint.total, first_total: hint.first_total, ..Hint::default() },
+        Position::Start | Position::End => {
+            Hint { total: hint.total, first_total: hint.first_total, honoured: hint.honoured, ..Hint::default() }
+        }
         _ => Hint { from_end: !hint.from_end, ..hint }.counted_from_start(total),
     };
     Target { position, hint }

@@ -7,10 +7,10 @@ use std::{borrow::Cow, collections::HashSet};
 
 use super::{
     answer::{Answer, Standing},
-    end::Belief,
+    end::{Belief, Honoured, Witness},
     key::{self, KeyValue},
     order::{Nulls, Order},
-    paging::{Learnt, Paging},
+    paging::Paging,
     proof::View,
     rows,
     window::{Offset, PageSize, Slice},
@@ -56,7 +56,7 @@ pub fn judge(answer: Answer, asked: AskedFor, order: &Order, paging: &Paging) ->
     }
     if order.declared && asked.in_order {
         let slice = Slice::Offset { from: asked.begins, size: asked.size.unwrap_or(PageSize(u32::MAX)) };
-        let belief = Belief { learnt: Learnt::default(), honoured_before: 0, confirming: false };
+        let belief = Belief { honoured: Honoured::default(), honoured_before: 0, witness: Witness::None };
         View::new(answer, slice, order, paging, belief).map_err(|unsorted| Doubt::Order(unsorted.0))?;
     }
     size

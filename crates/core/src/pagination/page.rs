@@ -85,6 +85,8 @@ pub struct Page {
     pub drift: Option<i64>,
     /// What is known of the upstream now.
     pub learnt: Learnt,
+    /// The largest size that the walk has seen filled, this page included: what its cursors carry on.
+    pub honoured: u32,
     /// How many upstream requests it took.
     pub requests: u32,
     /// The first and the last item; none on an empty page, or where the keys can't be read.

@@ -87,15 +87,15 @@ impl Paging {
     }
 }
 
-/// What was learnt of an upstream's route so far, in this process. Merging is taking the greatest `honoured`, the newest
-/// `cap`, and of `run` the newest, or nearly what was known where that is more: long runs are seldom alone.
+/// What was learnt of an upstream's route so far, in this process, from all of its clients: it aims, and proves nothing.
+/// Merging takes the newest `cap`, and of `run` the newest, or nearly what was known where that is more: long runs are
+/// seldom alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Learnt {
-    /// The largest size that an answer ever filled exactly: sizes up to it are honoured. An answer of another number of
-    /// items than was asked for, larger ones too, shows nothing.
-    pub honoured: u32,
     /// A cap that the upstream applies in silence, once it was seen: more was asked, and more was there.
     pub cap: Option<u32>,
     /// How many items the longest run of equal strong keys has that the answers of a page showed; 0: not known.
     pub run: u32,
+    /// How many pages in a row a filter did not help with, or was given up for.
+    pub filters_in_vain: u8,
 }

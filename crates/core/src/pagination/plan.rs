@@ -129,26 +129,26 @@ pub(super) fn size_within(paging: &Paging, most: u32) -> PageSize {
     PageSize(sizes.between(1, most).next_back().unwrap_or(sizes.least))
 }
 
-/// A small request at the end of a short answer: it holds the place of that answer's last item and the one behind it,
-/// and if nothing is there, fewer items come of it than a size that has been seen to be honoured. `None` where no page
-/// is like that.
-#[must_use]
-pub(super) fn confirmation(paging: &Paging, cap: Option<u32>, honoured: u32, last: u64) -> Option<Slice> {
-    confirmations(paging, cap, honoured, last, last).filter(|slices| slices.len() == 1)?.pop()
+/// What shows whether a short answer was the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Confirmation {
+    /// A small request that holds the last item that came and the place after it: of an end fewer items come of it than a
+    /// size that is honoured.
+    pub(super) edge: Slice,
+    /// Where such a size was not seen yet: another request of that size before it, which should be filled.
+    pub(super) filled: Option<Slice>,
 }
 
-/// What shows whether a short answer was the end: a small request that holds the offsets from `from` to its last item's,
-/// `last`, and the one behind it. If nothing is there, fewer items come of it than a size that is honoured. Where such a
-/// size was not seen yet, another request of that size comes before it that should be filled. `None` where no page is
-/// like that.
+/// What shows whether a short answer was the end, which must hold the offsets from `from` to its last item's, `last`.
+/// `None` where no page is like that.
 #[must_use]
-pub(super) fn confirmations(
+pub(super) fn confirmation(
     paging: &Paging,
     cap: Option<u32>,
     honoured: u32,
     from: u64,
     last: u64,
-) -> Option<Vec<Slice>> {
+) -> Option<Confirmation> {
     let sizes = Askable::new(paging, cap);
     let honoured = u64::from(honoured.max(2));
     let count = last + 1 - from.min(last);
@@ -160,9 +160,10 @@ pub(super) fn confirmations(
                 return None;
             }
             if count < honoured {
-                return Some(vec![slice(from)]);
+                return Some(Confirmation { edge: slice(from), filled: None });
             }
-            Some(vec![slice((last + 1).checked_sub(u64::from(size))?), slice(from)])
+            let filled = slice((last + 1).checked_sub(u64::from(size))?);
+            Some(Confirmation { edge: slice(from), filled: Some(filled) })
         }
         Family::Page => {
             let holds = |size: &u32| {
@@ -175,11 +176,12 @@ pub(super) fn confirmations(
             // A size that is honoured stands where it is believed to stand.
             let best = |size: &u32| (u64::from(*size) <= honoured, room(size));
             if let Some(size) = sizes().filter(seen).max_by_key(best) {
-                return Some(vec![page_with(last, size)]);
+                return Some(Confirmation { edge: page_with(last, size), filled: None });
             }
             let before = |size: &u32| last >= u64::from(*size);
             let size = sizes().filter(before).max_by_key(room)?;
-            Some(vec![page_with(last - u64::from(size), size), page_with(last, size)])
+            let filled = Some(page_with(last - u64::from(size), size));
+            Some(Confirmation { edge: page_with(last, size), filled })
         }
     }
 }

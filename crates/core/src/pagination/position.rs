@@ -170,6 +170,9 @@ pub struct Hint {
     /// Of a place in a page of the upstream's, in a declared order: the mark of the item right beyond it, its keys and its
     /// id, where one was seen. A page that begins with that item has lost nothing between, whatever was deleted before.
     pub ahead: Option<Mark>,
+    /// The largest size that an answer of this walk filled: sizes up to it are honoured, for this principal and with
+    /// these filters, as far as the walk has seen. Item cursors belong to no walk and carry 0.
+    pub honoured: u32,
 }
 
 impl Hint {

@@ -46,14 +46,16 @@ pub(super) struct View {
     pub(super) short: bool,
     /// So it seems that its size was capped: it is said that there is more.
     pub(super) capped: bool,
-    /// Its end, or its seam, was seen in two answers that agree, not in one.
+    /// Its seam was seen in two answers that agree, not in one.
     pub(super) checked: bool,
+    /// So was its end, or a count tells of it.
+    pub(super) ends_checked: bool,
     /// Nothing shows it, but these edges of it are taken to be at the boundary, or to be the end.
     pub(super) assumed: Assumed,
     /// It is the page that was asked for, of a smaller size than was asked for, and so stands before that place.
     pub(super) falls_short: bool,
     /// Of the offsets that it covers, more than it has items, the rest is hidden.
-    hides: bool,
+    pub(super) hides: bool,
     /// The items by place, where that is not the upstream's own sequence.
     arrangement: Option<Vec<u32>>,
     /// How many items the longest run of equal strong keys has, as far as it is in view; 0 where that was not looked at.
@@ -114,7 +116,7 @@ impl View {
         let columns = order.columns();
         answer.items.reverse();
         answer.keys = answer.keys.chunks(columns).rev().flatten().copied().collect();
-        let Self { answer, begins, from_start, ends, hides, asked_to, .. } =
+        let Self { answer, begins, from_start, ends, hides, asked_to, ends_checked, .. } =
             Self::unchecked(answer, fetch, paging, belief);
         let covers_to = 0;
         let total = answer.total.filter(|total| total.exact).map_or(total, |total| total.value);
@@ -132,7 +134,9 @@ impl View {
             ends,
             short: false,
             capped: false,
-            checked: false,
+            // The end of the flipped list is the start of the list.
+            checked: ends_checked,
+            ends_checked: false,
             assumed: Assumed::default(),
             falls_short: false,
             hides,
@@ -191,6 +195,7 @@ impl View {
             short,
             capped: false,
             checked: true,
+            ends_checked: true,
             assumed: Assumed::default(),
             falls_short: later.falls_short,
             hides,
@@ -211,12 +216,12 @@ impl View {
         let from_start = fetch.begins().0 == 0;
         let End { ends, short, capped, checked } = End::judge(&answer, fetch, begins, from_start, paging, belief);
         // A count that places an answer says itself that nothing is behind it: that is no second witness.
-        let checked = checked || (ends && counted);
+        let ends_checked = checked || (ends && counted);
         let usable = 0..answer.items.len();
         let used = answer.size.unwrap_or(u32::MAX).min(fetch.size().0);
         let asked_to = begins.saturating_add(u64::from(if paging.hidden { used } else { fetch.size().0 }));
         // No dialect says a least size that its upstream would not honour.
-        let honoured = belief.learnt.honoured.max(2);
+        let honoured = belief.honoured.size();
         let sure = used.min(honoured.max(plan::size_within(paging, honoured).0));
         let covers_to = match fetch {
             Slice::Page { number, .. } => (number.0.saturating_add(1)).saturating_mul(u64::from(sure)),
@@ -231,7 +236,8 @@ impl View {
             ends,
             short,
             capped,
-            checked,
+            checked: false,
+            ends_checked,
             assumed: Assumed::default(),
             falls_short: matches!(fetch, Slice::Page { number, .. } if used < fetch.size().0
                 && begins < fetch.begins().0

@@ -17,8 +17,8 @@ pub enum Rule {
     RunsAreClosed,
     /// Every further answer of a page is proven against the last item taken.
     SeamsAreProven,
-    /// A key filter is widened by the grain in which the key is shown.
-    FiltersAreWidened,
+    /// A filter is widened to what is stored more finely than it is shown, and trusted only where it shows its anchor.
+    FiltersAreProven,
     /// Values of a pivot count only if they are those that were served.
     PivotsAreKnownAgain,
     /// Without a declared order the longest chain of marks decides, not the nearest mark.
@@ -36,7 +36,7 @@ impl Rule {
         Self::KeysDecide,
         Self::RunsAreClosed,
         Self::SeamsAreProven,
-        Self::FiltersAreWidened,
+        Self::FiltersAreProven,
         Self::PivotsAreKnownAgain,
         Self::MarksAreChained,
         Self::LoopsBeginAnew,

@@ -132,6 +132,7 @@ impl Teller {
         let first_total = if self.totals == Totals::FirstPage { page.total } else { None };
         for target in [&mut page.next, &mut page.previous, &mut page.last].into_iter().flatten() {
             target.hint.first_total = first_total;
+            target.hint.honoured = page.honoured;
         }
         page
     }

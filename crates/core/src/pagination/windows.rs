@@ -5,22 +5,27 @@
 
 mod across;
 mod asking;
+mod confirm;
 mod hidden;
 mod look;
 mod miss;
 mod outcome;
 mod seam;
 mod search;
+mod witness;
 
 use std::sync::Arc;
 
+use confirm::Confirm;
 use hidden::Edge;
 use seam::Seam;
 use search::Search;
+use witness::Witnesses;
 
 use super::{
     answer::Answer,
     collector::{Collector, Cut, Side},
+    end::Honoured,
     page::Unproven,
     paging::Learnt,
     position::Position,
@@ -62,9 +67,11 @@ enum Purpose {
     /// To cover the window: a chain of answers, each proven against the last item of the one before.
     Window,
     /// To learn whether a short answer was the end.
-    Confirm,
+    Confirm(Box<Confirm>),
     /// To see a seam that no single slice shows.
     Seam(Box<Seam>),
+    /// To learn whether an end of the list is the boundary's place.
+    Witness(Box<witness::Edge>),
     /// To learn whether items that came from two places are what the upstream always gives.
     Start(Missed),
 }
@@ -104,12 +111,18 @@ struct State {
     purpose: Purpose,
     requests: u32,
     learnt: Learnt,
+    /// The sizes that this walk has seen honoured.
+    honoured: Honoured,
     /// The cap believed in this request.
     cap: Option<u32>,
+    /// The last answer with fewer items than were asked for: where it began, and how many it had.
+    last_short: Option<(u64, u32)>,
     /// A cap that was only suspected made a run of ties seem too long, and was doubted.
     uncapped: bool,
     /// Where the boundary was looked for in vain since the last progress.
     search: Search,
+    /// What its answers say of the order between them.
+    witnesses: Witnesses,
     /// The boundary had to be searched for: the page may take as many requests as a search.
     searching: bool,
     /// The difference of totals was aimed by.
@@ -126,8 +139,6 @@ struct State {
     repeats: bool,
     /// The short answer that was doubted last: where more came from behind it, its size is a silent cap.
     doubted: Option<Doubt>,
-    /// Nothing came of the very start, and that was asked about again.
-    begun_again: bool,
     /// How often a past-the-end status came from before the end that a count tells.
     ceilings: u32,
     /// How often the flipped list, or two slices, were read in vain since the last progress.
@@ -158,14 +169,17 @@ pub(super) fn resolve(request: PageRequest, ground: Ground) -> Step {
     let state = State {
         // The first page is asked for in full every time: a cap that was misread, or has been lifted, is forgotten.
         cap: request.learnt.cap.filter(|_| !collector.is_at_start()),
+        last_short: None,
         ground,
         collector,
         asked: Vec::new(),
         purpose: Purpose::Window,
         requests: 0,
         learnt: Learnt { run: 0, ..request.learnt },
+        honoured: Honoured::before(request.target.hint.honoured),
         uncapped: false,
         search: Search::default(),
+        witnesses: Witnesses::default(),
         searching: false,
         shifted: false,
         cut: None,
@@ -174,7 +188,6 @@ pub(super) fn resolve(request: PageRequest, ground: Ground) -> Step {
         edge: None,
         repeats: request.paging.repeats_last_page,
         doubted: None,
-        begun_again: false,
         ceilings: 0,
         flips: 0,
         torn: 0,

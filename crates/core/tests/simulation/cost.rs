@@ -55,7 +55,7 @@ impl Exchange<'_> {
         let vouched = match self.traits.end {
             EndEvidence::ShortPage => true,
             EndEvidence::Flag => self.traits.more == More::Slice,
-            EndEvidence::Unvouched => self.before.honoured >= self.traits.least_cap(),
+            EndEvidence::Unvouched => false,
         };
         let (hint, limit) = (self.aim.target.hint.offset.0, u64::from(self.limit));
         let window = match self.bound {

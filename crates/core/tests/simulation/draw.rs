@@ -66,7 +66,7 @@ impl Scenario {
         let keyed = match focus {
             Focus::Any(_) => dice.chance(30),
             Focus::Lie(lie) => lie == Lie::FiltersCompareText,
-            Focus::Rule(rule) => rule == Rule::FiltersAreWidened,
+            Focus::Rule(rule) => rule == Rule::FiltersAreProven,
         };
         let seeks = match focus {
             Focus::Any(_) => dice.chance(15),

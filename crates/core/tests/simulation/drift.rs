@@ -12,7 +12,7 @@ use cursorgate_core::{
         mark::{Mark, Marker},
         order::{Direction, Kind, Nulls, Order, SortKey, Ties},
         page::{Level, Page},
-        paging::{Family, Learnt, Paging, Sizes},
+        paging::{Family, Paging, Sizes},
         position::{Anchor, Hint, Position, Target},
         resolver::{PageRequest, Step, resolve},
         window::{Offset, Slice},
@@ -104,10 +104,9 @@ fn page(list: &List, forward: bool) -> Result<(Page, u64), String> {
         false => (Position::Before(anchor), ANCHOR as u64),
     };
     let total = list.tells_total.then_some(ROWS);
-    let target = Target { position, hint: Hint { offset: Offset(offset), total, ..Hint::default() } };
+    let target = Target { position, hint: Hint { offset: Offset(offset), total, honoured: CAP, ..Hint::default() } };
     let marker = Marker::new(|_| Mark::of(0));
     let mut request = PageRequest::new(target, LIMIT, order(), list.paging(), marker);
-    request.learnt = Learnt { honoured: CAP, ..Learnt::default() };
     request.search_budget = 64;
     request.tells_total = list.tells_total;
     let (mut step, mut requests) = (resolve(request), 0);

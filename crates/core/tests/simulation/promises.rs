@@ -16,7 +16,7 @@ use crate::{
     aim::{Aim, Bound},
     client::Client,
     row::{Place, Row, Shape, TieOrder},
-    traits::{Echoes, Past, Says, Traits},
+    traits::{Counts, Echoes, Past, Says, Traits},
     upstream::Showing,
     values::Look,
     world::State,
@@ -100,11 +100,9 @@ impl Exchange<'_> {
         })?;
         require(page.items.len() <= self.limit as usize, "fullness", || format!("{} items", page.items.len()))?;
         let learnt = page.learnt;
-        let filled = learnt.honoured == self.before.honoured
-            || self.shown.iter().any(|showing| showing.items == learnt.honoured);
-        require(filled && learnt.honoured >= self.before.honoured, "learnt", || {
-            format!("honoured was {:?}, and no answer had as many as now: {learnt:?}", self.before)
-        })?;
+        let (before, now) = (self.aim.target.hint.honoured, page.honoured);
+        let filled = now <= before || self.shown.iter().any(|showing| showing.items == now);
+        require(filled, "learnt", || format!("honoured was {before}, and no answer had as many as now: {now}"))?;
         // A cap is a suspicion: a false one costs requests until the next first page, and must never be larger.
         let most = self.traits.greatest_cap() + self.traits.surplus;
         let told = self.traits.echoes != Echoes::Nonsense;
@@ -205,8 +203,14 @@ impl Exchange<'_> {
         alone && !self.is_certain() && !self.shown.iter().any(together)
     }
 
+    /// Whether a page that is not certain loses a row, or says of its ends what is not so: what `checked` does not promise.
+    pub(crate) fn is_mistaken(&self) -> bool {
+        !self.is_certain() && (self.ends().is_err() || self.completeness().is_err())
+    }
+
     /// Whether a page is held to all that it says. One that was checked in two readings may be wrong if its own answers
-    /// saw different states, or where a past-the-end status was not true.
+    /// saw different states, of which one row that came or went is not enough to deceive both; or if one reading is a count
+    /// of another time; or where a past-the-end status was not true.
     pub(crate) fn is_certain(&self) -> bool {
         let first = &self.shown[0].state;
         let one_state = self.shown.iter().all(|showing| Rc::ptr_eq(&showing.state, first));
@@ -216,9 +220,19 @@ impl Exchange<'_> {
         let reshuffled = self.traits.hidden > 0
             && !self.shape.is_orderly()
             && (self.traits.reorders || self.shape.ties == TieOrder::Shuffled);
-        // So is a cap that changes without a word: pages of one size are no neighbours then.
-        let recapped = self.traits.caps.len() > 1;
-        self.page.level == Level::Exact || (one_state && !hoax && !reshuffled && !recapped)
+        let one_change = self.passed.len() == 2
+            && !self.traits.lags
+            && self.passed[0].raw().len().abs_diff(self.passed[1].raw().len()) == 1
+            && {
+                let (one, other) = (&self.passed[0], &self.passed[1]);
+                let moved = |from: &State, to: &State| {
+                    from.raw().iter().filter(|row| !to.raw().iter().any(|same| Rc::ptr_eq(row, same))).count()
+                };
+                moved(one, other) + moved(other, one) == 1
+            };
+        let counts_now = self.traits.counts == Counts::Together || self.traits.total == Says::Nothing;
+        let overtaken = !counts_now && self.passed.len() > 1 && self.page.next.is_none();
+        self.page.level == Level::Exact || ((one_state || one_change) && !hoax && !reshuffled && !overtaken)
     }
 
     /// What is said of the size of the collection was true, and is what the route wants said.

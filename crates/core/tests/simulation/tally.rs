@@ -39,6 +39,7 @@ pub(crate) struct Tally {
     pub(crate) broken: BTreeMap<&'static str, Vec<u64>>,
     flagged: u64,
     checked: u64,
+    mistaken: u64,
     classes: BTreeMap<Class, Counts>,
 }
 
@@ -55,6 +56,7 @@ impl Tally {
         }
         self.flagged += outcome.flagged;
         self.checked += outcome.checked;
+        self.mistaken += outcome.mistaken;
         let most = scenario.client.greatest_limit();
         let class = Class {
             wild: scenario.regime == Regime::Wild,
@@ -80,6 +82,7 @@ impl Tally {
         }
         self.flagged += other.flagged;
         self.checked += other.checked;
+        self.mistaken += other.mistaken;
         for (class, theirs) in &other.classes {
             let counts = self.classes.entry(*class).or_default();
             counts.walks += theirs.walks;
@@ -150,11 +153,11 @@ impl fmt::Display for Class {
 
 impl fmt::Display for Tally {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { walks, mutations, flagged, checked, .. } = self;
+        let Self { walks, mutations, flagged, checked, mistaken, .. } = self;
         let pages: u64 = self.classes.values().map(|counts| counts.pages).sum();
         writeln!(
             out,
-            "{walks} walks, {mutations} mutations, {pages} pages ({checked} checked, {flagged} flagged), {} refusals, \
+            "{walks} walks, {mutations} mutations, {pages} pages ({checked} checked, {mistaken} of them mistaken, {flagged} flagged), {} refusals, \
              {} violations",
             self.refusals(),
             self.violations()

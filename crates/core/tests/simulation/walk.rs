@@ -41,6 +41,8 @@ pub(crate) struct Outcome {
     pub(crate) flagged: u64,
     /// Pages that are less than exact without being flagged.
     pub(crate) checked: u64,
+    /// Of those, pages that changes within their own requests deceived.
+    pub(crate) mistaken: u64,
     /// How many requests each page took.
     pub(crate) costs: Vec<u32>,
     pub(crate) rows_read: u64,
@@ -185,6 +187,7 @@ impl Walk<'_> {
         };
         exchange.keeps_promises()?;
         self.outcome.checked += u64::from(page.level == Level::Checked);
+        self.outcome.mistaken += u64::from(page.level == Level::Checked && exchange.is_mistaken());
         self.outcome.flagged += u64::from(page.level == Level::Positional);
         let positional = page.level == Level::Positional;
         if positional && !self.scenario.is_unverified() {

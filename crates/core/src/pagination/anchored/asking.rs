@@ -123,10 +123,17 @@ impl State {
         if no_further { self.look_beyond(growth) } else { self.ask_window() }
     }
 
+    /// A small request that shows the item at an offset and the place after it.
+    pub(super) fn small_at_the_end(&self, last: u64) -> Option<Slice> {
+        let honoured = self.sizes.honoured.by_walk;
+        let confirmation = plan::confirmation(&self.request.paging, self.sizes.cap, honoured, last, last)?;
+        confirmation.filled.is_none().then_some(confirmation.edge)
+    }
+
     /// Asks whether a short answer was the end: by a small request at its end whose size is known to be honoured, or by
     /// reading on and reading again where no page can show that.
     pub(super) fn confirm(self: Box<Self>, last: u64) -> Step {
-        match plan::confirmation(&self.request.paging, self.sizes.cap, self.sizes.learnt.honoured, last) {
+        match self.small_at_the_end(last) {
             Some(small) => self.ask(vec![small], Purpose::Confirm),
             None => self.look_beyond(Growth::Rightward),
         }

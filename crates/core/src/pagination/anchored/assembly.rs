@@ -68,6 +68,7 @@ impl State {
             short: self.cut_off,
             drift: self.drift.filter(|drift| *drift != 0),
             learnt: self.sizes.known(),
+            honoured: self.sizes.honoured.by_walk,
             requests: self.requests,
             edges,
             stragglers: self.stragglers,

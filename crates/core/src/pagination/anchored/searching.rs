@@ -114,8 +114,8 @@ impl State {
     /// under a cap a page that is not the first is another one, of another size. It must be asked for again.
     fn cap_of(&self, view: &View, offset: u64) -> Option<u32> {
         let count = u32::try_from(view.len()).ok()?;
-        let Sizes { learnt, cap, .. } = self.sizes;
-        let least = learnt.honoured.max(LEAST_CAP);
+        let Sizes { honoured, cap, .. } = self.sizes;
+        let least = honoured.by_walk.max(LEAST_CAP);
         let is_new = cap.is_none_or(|cap| cap > count) && count >= least && !self.guessed_cap;
         let falls_short = self.request.paging.family == Family::Page || view.reaches() <= offset;
         let counted = view.answer.total.is_some_and(|total| total.value == view.reaches());
@@ -125,7 +125,7 @@ impl State {
 
     /// It was the end that made an answer short, and no cap, unless answers were as long as that.
     fn unguess_cap(&mut self) {
-        if self.guessed_cap && self.sizes.cap > Some(self.sizes.learnt.honoured) {
+        if self.guessed_cap && self.sizes.cap > Some(self.sizes.honoured.by_walk) {
             (self.sizes.cap, self.guessed_cap) = (self.request.learnt.cap, false);
         }
     }

@@ -1,12 +1,19 @@
 //! What answers teach of the sizes that an upstream honours, whatever becomes of them.
 
-use super::super::{answer::Answer, paging::Learnt, window::Slice};
+use super::super::{
+    answer::Answer,
+    end::Honoured,
+    paging::{Learnt, Paging},
+    window::Slice,
+};
 
 /// What is believed of sizes in the course of one page.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sizes {
     /// What was learnt so far.
     pub(super) learnt: Learnt,
+    /// The sizes that this walk has seen honoured.
+    pub(super) honoured: Honoured,
     /// The largest size that was honoured before this page.
     pub(super) honoured_before: u32,
     /// The cap that is believed in.
@@ -17,18 +24,16 @@ pub(super) struct Sizes {
 
 impl Sizes {
     /// What was learnt before; the cap is forgotten where the page is the first, which is asked for in full every time.
-    pub(super) fn new(learnt: Learnt, first_page: bool) -> Self {
+    pub(super) fn new(learnt: Learnt, honoured_before: u32, first_page: bool) -> Self {
         let cap = learnt.cap.filter(|_| !first_page);
-        Self { learnt, honoured_before: learnt.honoured, cap, suspected: None }
+        Self { learnt, honoured: Honoured::before(honoured_before), honoured_before, cap, suspected: None }
     }
 
     /// Takes in an answer.
-    pub(super) fn learn(&mut self, fetch: Slice, answer: &Answer) {
+    pub(super) fn learn(&mut self, fetch: Slice, answer: &Answer, paging: &Paging) {
         let count = u32::try_from(answer.items.len()).unwrap_or(u32::MAX);
         let asked = fetch.size().0;
-        if count == answer.size.unwrap_or(asked).min(asked) {
-            self.learnt.honoured = self.learnt.honoured.max(count);
-        }
+        self.honoured.learn(answer, fetch, paging);
         if self.learnt.cap.is_some_and(|cap| cap < count) {
             self.learnt.cap = None;
         }
@@ -59,7 +64,7 @@ impl Sizes {
 
     /// What is known of the upstream at the end of a page: a cap is a size that answers then fill.
     pub(super) fn known(&self) -> Learnt {
-        let cap = if self.cap == Some(self.learnt.honoured) { self.cap } else { self.learnt.cap };
+        let cap = if self.cap == Some(self.honoured.by_walk) { self.cap } else { self.learnt.cap };
         Learnt { cap, ..self.learnt }
     }
 }

@@ -4,7 +4,7 @@
 use super::{Boundary, Purpose, State, seam::Seam, view::View};
 use crate::pagination::{
     answer::Total,
-    plan::{self, Growth, Window},
+    plan::{Growth, Window},
     resolver::Step,
 };
 
@@ -101,8 +101,7 @@ impl State {
         if view.short && !view.is_empty() {
             self.sizes.suspect(u32::try_from(view.len()).ok());
             let last = view.reaches() - 1;
-            let (cap, honoured) = (self.sizes.cap, self.sizes.learnt.honoured);
-            let small = plan::confirmation(&self.request.paging, cap, honoured, last).filter(|_| !confirming);
+            let small = self.small_at_the_end(last).filter(|_| !confirming);
             if let Some(small) = small {
                 return self.ask(vec![small], Purpose::Confirm);
             }

@@ -6,7 +6,8 @@ use crate::pagination::{
     proof::{loose, loose_at},
 };
 
-/// Where ties are unordered, an answer is asked to hold so many items at least: it must reach past whole runs.
+/// Where ties are unordered, and nothing is known of how long runs are, an answer is asked to hold so many items at
+/// least: it must reach past whole runs.
 const LOOSE_LEAST: u64 = 100;
 
 /// Where even that cuts a run, this many are wished for on the side where it goes on.
@@ -35,8 +36,12 @@ impl Collector {
             window.behind = 2 * margin + self.beside();
         }
         if loose {
-            let run = run.saturating_add(MARGIN).min(LOOSE_MOST);
-            let least = LOOSE_LEAST.saturating_sub(to - from).max(margin).max(run);
+            // Runs seldom are twice as long as the longest that was seen; where none was, a hundred rows are asked for.
+            let least = match run {
+                0 => LOOSE_LEAST.saturating_sub(to - from),
+                run => run.saturating_mul(2).saturating_add(MARGIN).min(LOOSE_MOST),
+            };
+            let least = least.max(margin);
             match self.growth() {
                 Growth::Rightward => window.behind = window.behind.max(least),
                 Growth::Leftward => window.before = window.before.max(least),

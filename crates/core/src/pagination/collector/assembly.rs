@@ -2,6 +2,7 @@
 
 use super::{Collector, Taken};
 use crate::pagination::{
+    answer::Total,
     page::{ItemPlace, Level, Page, Unproven},
     paging::Learnt,
     plan::Growth,
@@ -19,6 +20,8 @@ pub(in crate::pagination) struct Verdict {
     pub(in crate::pagination) cut_off: bool,
     /// What is known of the upstream now.
     pub(in crate::pagination) learnt: Learnt,
+    /// The largest size that the walk has seen filled.
+    pub(in crate::pagination) honoured: u32,
     /// How many upstream requests it took.
     pub(in crate::pagination) requests: u32,
 }
@@ -36,7 +39,9 @@ impl Collector {
                 Growth::Leftward => self.more_before = Some(true),
             }
         }
-        let total = self.total;
+        let total = self
+            .total
+            .map(|total| Total { exact: total.exact && self.ended_at.is_none_or(|end| total.value <= end), ..total });
         let counted = total.filter(|total| total.exact).map(|total| total.value);
         let end = Target { position: Position::End, hint: Hint { total: counted, ..self.carried() } };
         let first = self.taken.first().map(|first| self.before(*first, counted)).transpose()?;
@@ -72,6 +77,7 @@ impl Collector {
             short: verdict.cut_off && !self.is_full(),
             drift: self.drift,
             learnt: verdict.learnt,
+            honoured: verdict.honoured,
             requests: verdict.requests,
             stragglers: 0,
             looked_up: None,

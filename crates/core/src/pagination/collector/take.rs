@@ -122,6 +122,32 @@ impl Collector {
         }
     }
 
+    /// Which edge of the list an answer would make the boundary of the page's first items: the one beyond which the anchor
+    /// stands, of whose run it shows nothing.
+    pub(in crate::pagination) fn leans_on_an_edge(&self, view: &View) -> Option<Side> {
+        let (Boundary::After { anchor, .. } | Boundary::Before { anchor, .. }) = &self.boundary else { return None };
+        if !self.views.is_empty() || self.unchecked || self.ground == Ground::Filtered {
+            return None;
+        }
+        let stand = view.stand(&self.order, anchor).ok()?;
+        match (stand.run.start, stand.run.end) {
+            (0, 0) if view.from_start => Some(Side::Left),
+            (start, _) if start == view.len() && view.ends => Some(Side::Right),
+            _ => None,
+        }
+    }
+
+    /// Whether all items of an answer come before the anchor, where the end is the boundary's place, or after it, where
+    /// the start is.
+    pub(in crate::pagination) fn stands_beyond(&self, view: &View, side: Side) -> bool {
+        let (Boundary::After { anchor, .. } | Boundary::Before { anchor, .. }) = &self.boundary else { return true };
+        match (view.stand(&self.order, anchor), side) {
+            (Ok(stand), Side::Right) => stand.run.start == view.len(),
+            (Ok(stand), Side::Left) => stand.run.end == 0,
+            (Err(_), _) => true,
+        }
+    }
+
     /// On which side of an answer an anchor is of which nothing in it tells, if it can only be beyond these edges: where
     /// both are open, on that on which it is believed to be.
     fn side_beyond(&self, view: &View, forward: bool, left: bool, right: bool) -> Option<Side> {
@@ -234,7 +260,11 @@ impl Collector {
             self.advance(&view, passed)?;
         }
         self.more_behind = more_behind;
-        self.checked |= view.checked;
+        if done_here && view.ends_checked && !view.hides {
+            // Two answers agree that the list ends here: a count of more is of rows that nobody is shown.
+            self.ended_at = Some(view.behind());
+        }
+        self.checked |= view.checked || (view.ends_checked && (done_here || self.leans_on_the_end(&view, passed)));
         self.assumed |= (done_here && view.assumed.any()) || view.assumes(accepted.iter().copied());
         let index = self.views.len();
         self.views.push(view);
@@ -249,6 +279,13 @@ impl Collector {
         Ok(if done_here || full { Progress::Done } else { Progress::More })
     }
 
+    /// Whether the items before a place count only because the view ends the list: ties that come in any order are used
+    /// as whole runs, and the last run is closed by the end.
+    fn leans_on_the_end(&self, view: &View, passed: usize) -> bool {
+        let Some(last) = passed.checked_sub(1) else { return false };
+        last + view.run_from(&self.order, last) as usize == view.len()
+    }
+
     fn take_backward(&mut self, view: View, end: usize) -> Result<Progress, Unsorted> {
         let candidates = view.usable.start.min(end)..end.min(view.usable.end);
         let need = self.limit - self.taken.len();
@@ -260,7 +297,8 @@ impl Collector {
             return Ok(Progress::Cut(self.cut_backward(&view, end), Box::new(view)));
         }
         self.more_before = more_before;
-        self.checked |= view.checked;
+        // Where all items come before the anchor, only the end shows that none stands between.
+        self.checked |= view.checked || (view.ends_checked && (end == view.len() || self.leans_on_the_end(&view, end)));
         self.assumed |= view.assumes(accepted.iter().copied());
         let index = self.views.len();
         self.views.push(view);
@@ -280,7 +318,7 @@ impl Collector {
             && first > 0
         {
             (*whole, self.offset, self.run) = (true, begins, 0);
-            self.checked |= view.checked;
+            self.checked |= view.checked || (view.ends_checked && self.leans_on_the_end(view, first));
         }
         let left = self.to_the_end && view.usable.start > 0;
         Cut { needed: begins.saturating_sub(1)..view.behind() + 1, left, right: !view.ends }
@@ -293,7 +331,7 @@ impl Collector {
             && end < view.len()
         {
             (*whole, self.offset, self.run) = (true, ends, 0);
-            self.checked |= view.checked;
+            self.checked |= view.checked || (view.ends_checked && self.leans_on_the_end(view, end));
         }
         Cut { needed: view.begins.saturating_sub(1)..ends + 1, left: true, right: false }
     }

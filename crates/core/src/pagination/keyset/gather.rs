@@ -64,7 +64,7 @@ pub(super) fn append(page: &mut Page, later: Page, order: &Order) {
         (Some((first, _)), Some(last)) => Some((first, last)),
         (first, _) => first.or(later.edges),
     };
-    (page.next, page.learnt) = (later.next, later.learnt);
+    (page.next, page.learnt, page.honoured) = (later.next, later.learnt, later.honoured);
     page.level = page.level.min(later.level);
     page.short |= later.short;
 }

@@ -158,7 +158,7 @@ pub(super) fn from_on(
         _ => value.clone(),
     };
     let widened =
-        if is_id || !rules::holds(Rule::FiltersAreWidened) { Widened::AsShown } else { widen::widened(key, value)? };
+        if is_id || !rules::holds(Rule::FiltersAreProven) { Widened::AsShown } else { widen::widened(key, value)? };
     match widened {
         Widened::To(moved) if can_inclusive => Some((compare(inclusive, moved), Lets::Equal)),
         Widened::To(moved) if can_exclusive => Some((compare(exclusive, moved), Lets::Beyond)),

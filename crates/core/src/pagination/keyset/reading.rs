@@ -17,6 +17,7 @@ use crate::pagination::{
     refusal::Refusal,
     resolver::{Machine, PageRequest, Pending, Step, WhenUnproven},
     rows,
+    rules::{self, Rule},
     window::{Offset, Slice},
     windows::{self, Ground},
 };
@@ -131,8 +132,9 @@ impl Reading {
         let unproven = if is_whole && !may_look { request.unproven } else { WhenUnproven::Refuse };
         let before_run = self.before_run.as_ref().map_or(u32::MAX, |(count, _)| *count);
         let limit = before_run.min(request.limit.saturating_sub(self.count()));
+        let honoured = self.page.as_ref().map_or(request.target.hint.honoured, |page| page.honoured);
         let part = PageRequest {
-            target: Target { position: self.part.position.clone(), hint },
+            target: Target { position: self.part.position.clone(), hint: Hint { honoured, ..hint } },
             // At the end of a full page one item tells whether there is more.
             limit: limit.max(1),
             order: Arc::clone(if self.part.run.is_some() { &self.run_order } else { &request.order }),
@@ -227,8 +229,17 @@ impl Reading {
             };
             let Some(shows) = shows else { return self.lost() };
             if !shows {
-                if page.items.is_empty() && matches!(self.part.position, Position::After(_)) {
-                    // Neither the anchor nor anything behind it: the end of the list, or a filter that lets nothing through.
+                let is_after = matches!(self.part.position, Position::After(_));
+                // Neither the anchor nor anything after it: the end of the list, or a filter that lets nothing through.
+                let shows_nothing = page.items.is_empty() && is_after;
+                // A filter that lets the anchor's own value through, and shows neither the anchor nor an item with that
+                // value, may compare otherwise than the list is sorted: by the date alone, or in another time zone. Only
+                // the whole list tells that from an anchor that was deleted.
+                let may_compare_otherwise = self.part.inclusive
+                    && is_after
+                    && self.part.run.is_none()
+                    && rules::holds(Rule::FiltersAreProven);
+                if shows_nothing || may_compare_otherwise {
                     return self.lost();
                 }
                 page.level = page.level.min(Level::Checked);

@@ -73,24 +73,27 @@ fn a_confirmation_shows_the_last_item_and_the_place_behind_it() {
         for last in 0..200_u64 {
             for honoured in [1, 2, 3, 5, 20] {
                 for from in [last, last.saturating_sub(1), last.saturating_sub(7)] {
-                    let Some(slices) = confirmations(&free(family, 100), None, honoured, from, last) else { continue };
-                    let small = slices[slices.len() - 1];
-                    let (begins, ends) = reach(small);
-                    assert!(begins <= from && ends > last + 1, "{small:?} for {from}..={last}");
+                    let Some(Confirmation { edge, filled }) =
+                        confirmation(&free(family, 100), None, honoured, from, last)
+                    else {
+                        continue;
+                    };
+                    let (begins, ends) = reach(edge);
+                    assert!(begins <= from && ends > last + 1, "{edge:?} for {from}..={last}");
                     // If nothing is behind, the answer is shorter than a size that was seen to be honoured, or is now.
                     let shown = u32::try_from(last + 1 - begins).unwrap();
-                    let filled =
-                        slices.len() == 2 && slices[0].size() == small.size() && reach(slices[0]).1 <= last + 1;
-                    assert!(shown < small.size().0 && (shown < honoured.max(2) || filled), "{slices:?}");
+                    let is_shown = filled.is_some_and(|it| it.size() == edge.size() && reach(it).1 <= last + 1);
+                    assert!(shown < edge.size().0 && (shown < honoured.max(2) || is_shown), "{edge:?}, {filled:?}");
                 }
             }
         }
     }
-    assert_eq!(confirmation(&free(Family::Page, 100), None, 2, 1), None);
-    assert!(confirmation(&free(Family::Offset, 100), None, 0, 5).is_some());
+    let at = |family, honoured, last| confirmation(&free(family, 100), None, honoured, last, last);
+    assert!(at(Family::Page, 2, 1).is_none_or(|it| it.filled.is_some()));
+    assert!(at(Family::Offset, 0, 5).is_some());
     // Of a page of a size that is not honoured nobody knows where it stands.
-    assert_eq!(confirmation(&free(Family::Page, 100), None, 7, 17), Some(page_with(17, 7)));
-    assert_eq!(confirmation(&free(Family::Page, 100), None, 2, 17), Some(page_with(17, 17)));
+    assert_eq!(at(Family::Page, 7, 17).map(|it| it.edge), Some(page_with(17, 7)));
+    assert_eq!(at(Family::Page, 2, 17).map(|it| it.edge), Some(page_with(17, 17)));
 }
 
 #[test]

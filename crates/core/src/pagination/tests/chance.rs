@@ -15,7 +15,7 @@ fn ties_that_come_alike_by_chance_are_no_upstream_that_ignores_its_parameter() {
             // Forty rows that tie, then others: the place that is looked for is behind the run, its hint within.
             let rows = (100..150).map(|id| (id.max(139).to_string(), id.to_string()));
             let mut list = List { cap: 4, ..List::new(family, rows) };
-            (list.learnt.honoured, list.paging.sizes) = (4, Sizes::Free { least: 1, most: Some(4) });
+            (list.honoured, list.paging.sizes) = (4, Sizes::Free { least: 1, most: Some(4) });
             // Wherever the run is looked at, the same of its rows come.
             let alike = |list: &List, fetch: Slice| match fetch {
                 Slice::Offset { from, size } if from.0 + u64::from(size.0) <= 40 => {

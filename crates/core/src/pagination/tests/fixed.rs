@@ -77,7 +77,7 @@ fn a_place_that_every_size_ends_at_is_found_by_the_page_before_it() {
 fn a_last_page_that_is_all_there_is_promises_nothing_before_it() {
     for limit in [1, 2, 3, 5] {
         let mut list = List { total: Some(3), ..list(3, Verify::Always) };
-        (list.cap, list.learnt.honoured) = (100, 7);
+        (list.cap, list.honoured) = (100, 7);
         list.paging = Paging::new(Family::Page, Sizes::Free { least: 2, most: Some(200) });
         let again =
             |list: &List, fetch: Slice| list.answer(Slice::Page { number: window::PageNumber(0), size: fetch.size() });
@@ -114,7 +114,7 @@ fn an_end_at_which_a_count_places_a_page_is_no_more_than_checked() {
     let mut list = List { cap: 42, total: Some(59), ties: Ties::Ordered, ..List::new(Family::Page, rows) };
     list.paging = Paging::new(Family::Page, Sizes::Free { least: 1, most: Some(92) });
     list.rows.pop();
-    list.learnt.honoured = 21;
+    list.honoured = 21;
     let mut target = after(50);
     target.hint.total = Some(59);
     if let Ok(page) = list.page(target, 10) {

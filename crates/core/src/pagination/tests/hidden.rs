@@ -45,7 +45,7 @@ fn a_count_of_another_time_moves_no_page_among_hidden_rows() {
     let rows = (1_000..1_041).map(|rank| (rank.to_string(), rank.to_string()));
     let mut list = List { ties: Ties::Ordered, cap: 33, ..List::new(Family::Page, rows) };
     list.paging = Paging { hidden: true, ..Paging::new(Family::Page, Sizes::Free { least: 1, most: Some(33) }) };
-    list.learnt.honoured = 15;
+    list.honoured = 15;
     for total in 20..40 {
         list.total = Some(total);
         for rank in (1_000..1_041).filter(|rank| rank % 10 % 3 == 0) {

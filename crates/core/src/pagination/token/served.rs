@@ -99,6 +99,7 @@ impl Walk {
             short: short && taken.len() < self.limit(),
             drift: None,
             learnt: self.request.learnt,
+            honoured: self.request.target.hint.honoured,
             requests: self.requests,
             edges,
             stragglers: self.stragglers,

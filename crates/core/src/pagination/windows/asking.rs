@@ -7,7 +7,7 @@ use crate::pagination::{
     collector::Side,
     fetch::{Fetch, Listing},
     paging::Family,
-    plan::{self, Window},
+    plan::{self, Growth, Window},
     refusal::Refusal,
     resolver::{PageRequest, Pending, ShortPages, Step},
     window::Slice,
@@ -90,6 +90,12 @@ impl State {
         budget.saturating_sub(self.requests) as usize
     }
 
+    /// Whether a slice that ends at the depth which the upstream answers reaches beyond where the page stands.
+    fn shows_something_new(&self, shallow: Slice, purpose: &Purpose) -> bool {
+        let forward = self.collector.growth() == Growth::Rightward && self.collector.can_be_searched_for();
+        !matches!(purpose, Purpose::Window) || !forward || plan::reach(shallow).1 > self.collector.offset()
+    }
+
     pub(super) fn ask_slice(self: Box<Self>, slice: Slice) -> Step {
         self.ask(vec![slice.into()], Purpose::Window)
     }
@@ -108,7 +114,9 @@ impl State {
             return Step::Refuse(Refusal::BudgetExceeded);
         }
         for fetch in &mut fetches {
-            let Some(shallow) = plan::within(&self.request.paging, fetch.slice) else {
+            let shallow = plan::within(&self.request.paging, fetch.slice)
+                .filter(|shallow| *shallow == fetch.slice || self.shows_something_new(*shallow, &purpose));
+            let Some(shallow) = shallow else {
                 return if self.is_full_and_goes_on() {
                     self.serve_and_go_on()
                 } else {

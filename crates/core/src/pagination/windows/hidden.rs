@@ -99,7 +99,7 @@ impl State {
 
     /// The largest size that is surely honoured.
     fn trusted_size(&self) -> PageSize {
-        plan::size_within(&self.request.paging, self.learnt.honoured.max(2))
+        plan::size_within(&self.request.paging, self.honoured.size())
     }
 
     /// On which side of an empty answer the boundary is: where the search was going, but not behind the total.

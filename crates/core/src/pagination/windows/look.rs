@@ -4,8 +4,8 @@ use super::{Asked, Doubt, Ground, Purpose, Search, Short, State, Step, seam::Hel
 use crate::pagination::{
     answer::{Answer, Standing},
     collector::{Cut, Progress, Side},
-    end::Belief,
-    plan::{self, Growth},
+    end::{Belief, Witness},
+    plan::Growth,
     proof::View,
     refusal::Refusal,
     resolver::Verify,
@@ -19,9 +19,6 @@ const OVERTAKEN: u64 = 2;
 
 /// So often is a boundary of which an answer tells nothing looked for beside that answer.
 const APART: u32 = 4;
-
-/// So often is it asked for one page whether a short answer was the end, as the list changes.
-const DOUBTS: u32 = 10;
 
 impl State {
     pub(super) fn look(mut self: Box<Self>, answers: Vec<Answer>) -> Step {
@@ -46,18 +43,14 @@ impl State {
         }
         match std::mem::replace(&mut self.purpose, Purpose::Window) {
             Purpose::Window => {
-                let views = self.views(pairs, false);
+                let views = self.views(pairs, Witness::None);
                 self.examine(views, false)
             }
-            // Of two, the first was asked so that the size of the second is seen to be honoured.
-            Purpose::Confirm => {
-                let last = pairs.split_off(pairs.len().saturating_sub(1));
-                let views = self.views(last, true);
-                self.examine(views, true)
-            }
+            Purpose::Confirm(confirm) => self.confirmed(*confirm, pairs),
             Purpose::Seam(seam) => self.sew(*seam, pairs),
+            Purpose::Witness(edge) => self.witnessed(*edge, pairs),
             Purpose::Start(near) => {
-                let start = pairs.pop().and_then(|(fetch, start)| self.view(start, fetch, false).ok());
+                let start = pairs.pop().and_then(|(fetch, start)| self.view(start, fetch, Witness::None).ok());
                 if start.is_some_and(|start| near.view.same_items(&start) && !start.ends) {
                     return Step::Refuse(Refusal::Stuck);
                 }
@@ -71,11 +64,7 @@ impl State {
     fn learn(&mut self, fetch: Slice, answer: &Answer) {
         let count = u32::try_from(answer.items.len()).unwrap_or(u32::MAX);
         let asked = fetch.size().0;
-        // Where items are hidden, no fewer than come are looked at.
-        let filled = self.request.paging.hidden && count <= asked;
-        if filled || count == answer.size.unwrap_or(asked).min(asked) {
-            self.learnt.honoured = self.learnt.honoured.max(count);
-        }
+        self.honoured.learn(answer, fetch, &self.request.paging);
         if self.learnt.cap.is_some_and(|cap| cap < count) {
             self.learnt.cap = None;
         }
@@ -84,6 +73,17 @@ impl State {
         {
             self.cap = Some(size);
             self.learnt.cap = Some(size);
+        }
+        let is_most = count >= self.honoured.by_page;
+        let may_be_capped = is_most && answer.size.is_none() && (2..asked).contains(&count) && !self.repeats;
+        if may_be_capped && !self.request.paging.hidden {
+            let begins = fetch.begins().0;
+            // One answer may be short because the list ends, or because it was cut by bytes or by time. A cap gives the same
+            // number twice, at different places.
+            if self.last_short.is_some_and(|(other, same)| other != begins && same == count) {
+                self.learnt.cap = Some(count);
+            }
+            self.last_short = Some((begins, count));
         }
         if let Some(total) = answer.total.filter(|total| total.exact) {
             self.recounted = self.total.is_some_and(|before| before != total.value);
@@ -110,6 +110,9 @@ impl State {
             let (short, growth) = (Short::of(&view, fetch.slice), self.collector.growth());
             if self.may_be_repeated(&view) {
                 return self.missed(Box::new(view), fetch, Side::Left);
+            }
+            if !used_any && let Some(side) = self.unwitnessed_edge(&view) {
+                return self.witness(fetch, view, side);
             }
             let progress = match self.collector.take(view) {
                 Ok(progress) => progress,
@@ -184,22 +187,21 @@ impl State {
         // A count that a change has overtaken is off by a little.
         let counted = view.answer.total.is_none_or(|total| total.value > view.behind() + OVERTAKEN);
         if view.capped && counted && !confirming {
-            self.cap = capped(view.len());
+            self.cap = capped(view.len().max(self.honoured.by_page as usize));
         }
         if let Some(Doubt { short, .. }) = self.doubted.filter(|it| confirming && view.behind() > it.short.last + 1) {
-            self.cap = capped(short.count);
+            self.refute_cap();
+            self.cap = capped(short.count.max(self.honoured.by_page as usize));
+            self.honoured.fell_to(u32::try_from(short.count).unwrap_or(u32::MAX));
         }
     }
 
-    fn views(&self, pairs: Vec<(Asked, Answer)>, confirming: bool) -> Vec<(Asked, Result<View, Unsorted>)> {
-        pairs.into_iter().map(|(asked, answer)| (asked, self.view(answer, asked, confirming))).collect()
+    pub(super) fn views(&self, pairs: Vec<(Asked, Answer)>, witness: Witness) -> Vec<(Asked, Result<View, Unsorted>)> {
+        pairs.into_iter().map(|(asked, answer)| (asked, self.view(answer, asked, witness))).collect()
     }
 
-    pub(super) fn view(&self, answer: Answer, asked: Asked, confirming: bool) -> Result<View, Unsorted> {
-        // A count that says the same twice was not overtaken by a change.
-        let confirming = confirming && self.recounted;
-        let (learnt, honoured_before) = (self.learnt, self.request.learnt.honoured);
-        let belief = Belief { learnt, honoured_before, confirming };
+    pub(super) fn view(&self, answer: Answer, asked: Asked, witness: Witness) -> Result<View, Unsorted> {
+        let belief = Belief { honoured: self.honoured, honoured_before: self.request.target.hint.honoured, witness };
         let Asked { slice, flipped, assumed } = asked;
         let (order, paging) = (&self.request.order, &self.request.paging);
         if self.collector.is_unchecked() {
@@ -213,27 +215,6 @@ impl State {
             view.assume_edge(side);
         }
         Ok(view)
-    }
-
-    /// Asks whether a short answer was the end: by a small request at its end whose size is known to be honoured, or is
-    /// shown to be by another at the same time; or, where no page can show that, by reading on and reading again. It must
-    /// hold what comes `from` an offset on: the boundary, and the last run of unordered ties, which is not closed yet.
-    pub(super) fn doubt(mut self: Box<Self>, short: Short, from: u64, held: Held) -> Step {
-        let Short { slice, last, .. } = short;
-        let times = self.doubted.map_or(0, |doubt| doubt.times);
-        self.doubted = Some(Doubt { short, times: times + 1 });
-        match plan::confirmations(&self.request.paging, self.cap, self.learnt.honoured, from.min(last), last) {
-            // What is inconclusive one way, as the list changes meanwhile, is asked the other way.
-            Some(fetches) if fetches.len() <= self.requests_left() && times.is_multiple_of(2) => {
-                self.ask(fetches.into_iter().map(Asked::from).collect(), Purpose::Confirm)
-            }
-            _ => self.read_on(slice, held, last),
-        }
-    }
-
-    /// Whether it may be asked once more if a short answer was the end.
-    pub(super) fn may_doubt(&self, short: &Short) -> bool {
-        self.doubted.is_none_or(|doubt| doubt.times < if doubt.short.last == short.last { 4 } else { DOUBTS })
     }
 
     /// A run of ties is cut by an edge of the answer. Where that is short, it may be the end, which closes its last run.

@@ -1,6 +1,6 @@
 //! An answer that does not hold the boundary: what it says of where to look.
 
-use super::{Asked, Missed, Purpose, Short, State, Step, seam::Held};
+use super::{Asked, Missed, Purpose, Search, Short, State, Step, seam::Held};
 use crate::pagination::{
     collector::Side,
     page::Unproven,
@@ -15,12 +15,7 @@ impl State {
     pub(super) fn missed(mut self: Box<Self>, view: Box<View>, asked: Asked, side: Side) -> Step {
         let slice = asked.slice;
         if view.is_empty() && view.from_start && !self.request.paging.hidden {
-            // Nothing came of the very start, and a count says that there is something: asked again, the list decides.
-            return if !std::mem::replace(&mut self.begun_again, true) {
-                self.ask(vec![slice.into()], Purpose::Confirm)
-            } else {
-                self.lost()
-            };
+            return self.doubt_nothing(slice);
         }
         if self.request.paging.hidden && (self.collector.can_be_searched_for() || self.collector.is_at_start()) {
             self.searching = true;
@@ -46,6 +41,12 @@ impl State {
                 self.search = search;
                 return self.ask_window();
             }
+        }
+        if asked.flipped.is_none() && !view.is_empty() && self.contradicts(&view) {
+            if self.is_contradictory() {
+                return self.refuse_contradictions();
+            }
+            self.search = Search::default();
         }
         let before = self.search;
         self.search.missed(side, view.begins, view.behind());

@@ -19,15 +19,17 @@ const PAIRS: u32 = 2;
 impl State {
     /// Serves the page as it stands: complete, or `cut_off` by the budget.
     pub(super) fn serve(mut self: Box<Self>, cut_off: bool) -> Step {
-        // An insertion behind a short last page looks like a cap, once; a cap is a size that answers then fill.
-        if self.cap == Some(self.learnt.honoured) {
-            self.learnt.cap = self.cap;
-        }
         if self.collector.is_nothing_by_offset() && !asks_by_offset(&self.request) && self.flagged.is_some() {
             // What is served instead of a place that can't be found must not end the list: nothing shows that it does.
             return Step::Refuse(Refusal::PositionLost { nearest: self.nearest() });
         }
-        let verdict = Verdict { unproven: self.flagged, cut_off, learnt: self.learnt, requests: self.requests };
+        let verdict = Verdict {
+            unproven: self.flagged,
+            cut_off,
+            learnt: self.learnt,
+            honoured: self.honoured.by_walk,
+            requests: self.requests,
+        };
         match self.collector.finish(verdict) {
             Ok(page) => Step::Serve(Box::new(page)),
             Err(unsorted) => self.contradicted(unsorted),

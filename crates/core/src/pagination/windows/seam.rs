@@ -7,9 +7,9 @@ use super::{Asked, Purpose, State, Step};
 use crate::pagination::{
     answer::Answer,
     collector::{Progress, Side},
-    plan,
+    end::Witness,
     proof::View,
-    window::{Offset, Slice},
+    window::Slice,
 };
 
 /// A seam is read so often before its place is given up.
@@ -52,16 +52,6 @@ impl State {
         self.ask(fetches, Purpose::Seam(Box::new(Seam { twice, between, read: Read::Once(held) })))
     }
 
-    /// Reads what lies behind an answer whose last item is at the offset `last`, and then that answer again.
-    pub(super) fn read_on(self: Box<Self>, slice: Slice, held: Held, last: u64) -> Step {
-        let later = match slice {
-            Slice::Page { .. } => plan::next(slice),
-            // What came, not what was asked for, says where the next item is.
-            Slice::Offset { size, .. } => Slice::Offset { from: Offset(last + 1), size },
-        };
-        self.read_between(slice, held, vec![later])
-    }
-
     /// Goes on with a seam.
     pub(super) fn sew(mut self: Box<Self>, seam: Seam, pairs: Vec<(Asked, Answer)>) -> Step {
         let Seam { mut twice, mut between, read } = seam;
@@ -75,7 +65,7 @@ impl State {
         }
         match read {
             Read::Nothing => {
-                let first = answers.pop().map(|answer| self.view(answer, twice.into(), false));
+                let first = answers.pop().map(|answer| self.view(answer, twice.into(), Witness::None));
                 match first {
                     Some(Ok(view)) => self.read_between(twice, Held::Here(Box::new(view)), between),
                     Some(Err(unsorted)) => self.contradicted(unsorted),
@@ -89,7 +79,7 @@ impl State {
             // The budget did not allow for all of them.
             Read::Once(_) => self.again(),
             Read::Between(held, middle) => {
-                let again = answers.pop().and_then(|answer| self.view(answer, twice.into(), false).ok());
+                let again = answers.pop().and_then(|answer| self.view(answer, twice.into(), Witness::None).ok());
                 let Some(again) = again else { return self.again() };
                 self.note(&again);
                 if !self.is_the_same(&held, &again) {
@@ -140,8 +130,9 @@ impl State {
                 if self.torn > TRIES {
                     return self.lost();
                 }
+                let first = !self.search.has_begun();
                 self.search.missed(side, view.begins, view.behind());
-                self.ask_window()
+                if first { self.ask_shifted() } else { self.ask_window() }
             }
             // What moved between two slices can contradict the order without any of them doing so.
             Ok(Progress::Apart(..)) | Err(_) => self.again(),
@@ -167,7 +158,7 @@ impl State {
     fn join(&self, twice: Slice, again: View, between: &[Slice], answers: Vec<Answer>) -> Option<View> {
         let mut parts = vec![(twice, again)];
         for (slice, answer) in between.iter().zip(answers) {
-            parts.push((*slice, self.view(answer, (*slice).into(), false).ok()?));
+            parts.push((*slice, self.view(answer, (*slice).into(), Witness::None).ok()?));
         }
         parts.sort_by_key(|(slice, _)| slice.begins());
         if let Some(end) = parts.iter().position(|(_, view)| view.ends)
@@ -175,6 +166,12 @@ impl State {
         {
             // Behind the end nothing was to be expected, wherever it was asked for.
             parts.truncate(end + 1);
+        }
+        let totals = parts.iter().filter_map(|(_, view)| view.answer.total).filter(|total| total.exact);
+        if totals.clone().zip(totals.skip(1)).any(|(one, other)| one.value != other.value) {
+            // The list changed between the answers, or they come from replicas of which one lags: two readings of one slice
+            // that agree say nothing of what stood between.
+            return None;
         }
         let order = &self.request.order;
         let mut steps = Vec::with_capacity(parts.len());
@@ -196,16 +193,29 @@ impl State {
         parts.zip(steps).try_fold(first, join)
     }
 
-    /// Whether nothing is between two slices. Under a silent cap only pages of one size are neighbours.
+    /// Whether nothing is between two slices.
+    ///
+    /// Under a silent cap pages of one size are neighbours, and only they; but an answer that a limit of bytes or time has
+    /// cut leaves a gap before the next page. So the earlier one has all that was asked for, or as many as the later one,
+    /// or says which size it used.
     fn are_neighbours(&self, earlier: (Slice, &View), later: (Slice, &View)) -> bool {
         let elsewhere = |slice: Slice, view: &View| view.answer.offset.is_some_and(|said| said != slice.begins().0);
         let filled = |(slice, view): (Slice, &View)| view.len() == slice.size().0 as usize;
         let (slice, view) = later;
         let size = slice.size().0;
-        let in_place = filled(later) || (size <= self.learnt.honoured.max(2) && !view.capped);
+        let in_place = filled(later) || (size <= self.honoured.size() && !view.capped);
+        let hidden = self.request.paging.hidden;
+        let is_whole = |(slice, view): (Slice, &View)| {
+            let said = view.answer.size.is_some_and(|size| size as usize == view.len());
+            hidden || said || filled((slice, view)) || view.ends
+        };
         let adjoining = match slice {
             Slice::Offset { from, .. } => from.0 == earlier.1.behind(),
-            Slice::Page { .. } => earlier.0.size() == slice.size() || (filled(earlier) && in_place),
+            Slice::Page { .. } if earlier.0.size() == slice.size() => {
+                // Of an empty page there is nothing to be neighbour to: that a list ends there, two readings say.
+                is_whole(earlier) || earlier.1.len() == view.len() || view.is_empty()
+            }
+            Slice::Page { .. } => filled(earlier) && in_place,
         };
         adjoining && !elsewhere(slice, view)
     }

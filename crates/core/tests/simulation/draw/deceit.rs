@@ -83,7 +83,7 @@ fn need(rule: Rule, dice: &mut Dice, traits: &mut Traits, any: Sizes, limit: u32
             traits.caps = vec![dice.pick(&[limit.max(2), (limit / 2).max(3)])];
             traits.sizes = Sizes::Free { least: 1, most: Some(traits.caps[0]) };
         }
-        Rule::KeysDecide | Rule::RunsAreClosed | Rule::PivotsAreKnownAgain | Rule::FiltersAreWidened => {
+        Rule::KeysDecide | Rule::RunsAreClosed | Rule::PivotsAreKnownAgain | Rule::FiltersAreProven => {
             traits.sizes = any;
             traits.caps = vec![traits.declared_cap().unwrap_or(roomy)];
         }

@@ -37,7 +37,7 @@ pub(super) fn draw(dice: &mut Dice, draft: &Draft) -> Shape {
         false => TieOrder::ById,
         true => dice.pick(&[TieOrder::ById, TieOrder::ById, TieOrder::ById, TieOrder::Fixed, TieOrder::Shuffled]),
     };
-    let coarse = rule == Some(Rule::FiltersAreWidened) || (draft.is_free() && dice.chance(20));
+    let coarse = rule == Some(Rule::FiltersAreProven) || (draft.is_free() && dice.chance(20));
     let declared = match ties {
         _ if lie == Some(Lie::TiesAreOrdered) => Ties::Ordered,
         TieOrder::ById if !dice.chance(15) => Ties::Ordered,
@@ -48,7 +48,7 @@ pub(super) fn draw(dice: &mut Dice, draft: &Draft) -> Shape {
     let long_runs = declared == Ties::Ordered || ((draft.wild || draft.keyed) && dice.chance(30));
     let columns = match (lie, rule) {
         (Some(Lie::TiesAreOrdered | Lie::FiltersCompareText), _) => 1,
-        (_, Some(Rule::RunsAreClosed | Rule::FiltersAreWidened | Rule::KeysDecide | Rule::PivotsAreKnownAgain)) => 1,
+        (_, Some(Rule::RunsAreClosed | Rule::FiltersAreProven | Rule::KeysDecide | Rule::PivotsAreKnownAgain)) => 1,
         _ => dice.pick(&[0, 1, 1, 1, 2]),
     };
     let mut strong: Vec<Column> =

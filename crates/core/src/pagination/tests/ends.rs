@@ -1,0 +1,197 @@
+//! Ends that only shortness shows, and counts of rows that nobody is shown.
+
+use super::*;
+
+const ROWS: u64 = 1_000;
+
+fn numbers(family: Family, count: u64) -> List {
+    let rows = (0..count).map(|row| ((10_000 + row).to_string(), (10_000 + row).to_string()));
+    List { ties: Ties::Ordered, cap: 100, ..List::new(family, rows) }
+}
+
+/// Walks to the end, and gives the most requests that a page took, and whether the last page is exact.
+#[track_caller]
+fn walks_to_the_end(list: &mut List, limit: u32, answer: impl FnMut(&List, Slice) -> Answer) -> (u32, Level) {
+    let all = list.all();
+    let (items, pages) = list.walk_of(limit, answer).unwrap_or_else(|refusal| panic!("{refusal:?} at limit {limit}"));
+    assert_eq!(items.len(), all.len(), "limit {limit}");
+    assert_eq!(items, all, "limit {limit}");
+    let most = pages.iter().map(|page| page.requests).max().unwrap_or(0);
+    (most, pages.last().unwrap().level)
+}
+
+/// The answer of an upstream that caps sizes.
+fn capped(list: &List, slice: Slice, cap: u32) -> Answer {
+    let size = window::PageSize(slice.size().0.min(cap));
+    list.answer(match slice {
+        Slice::Offset { from, .. } => Slice::Offset { from, size },
+        Slice::Page { number, .. } => Slice::Page { number, size },
+    })
+}
+
+/// What is left of an answer of which only some of the items pass.
+fn kept(mut answer: Answer, mut keep: impl FnMut(usize, &[u8]) -> bool) -> Answer {
+    let columns = 2;
+    let keep: Vec<bool> = (0..answer.items.len()).map(|item| keep(item, answer.item(item))).collect();
+    let keys = answer.keys.chunks(columns).zip(&keep).filter(|(_, keep)| **keep).flat_map(|(keys, _)| keys.to_vec());
+    answer.keys = keys.collect();
+    answer.items = answer.items.iter().zip(&keep).filter(|(_, keep)| **keep).map(|(span, _)| *span).collect();
+    answer
+}
+
+#[test]
+fn a_cap_that_falls_in_the_middle_of_a_walk_ends_no_list() {
+    for family in [Family::Offset, Family::Page] {
+        for limit in [7, 20, 40] {
+            let mut asked = 0;
+            walks_to_the_end(&mut numbers(family, ROWS), limit, |list, slice| {
+                asked += 1;
+                capped(list, slice, if asked < 6 { 100 } else { 25 })
+            });
+        }
+    }
+}
+
+#[test]
+fn rows_that_are_hidden_without_a_word_end_no_list() {
+    for family in [Family::Offset, Family::Page] {
+        for limit in [7, 20] {
+            let hides = |row: &[u8]| row[9] == b'3' || (row[8] == b'4' && row[9] == b'7');
+            let mut list = numbers(family, ROWS);
+            let (items, _) = list
+                .walk_of(limit, |list, slice| kept(list.answer(slice), |_, item| !hides(item)))
+                .unwrap_or_else(|refusal| panic!("{family:?} {refusal:?} at limit {limit}"));
+            let visible: Vec<_> = list.all().into_iter().filter(|row| !hides(row.as_bytes())).collect();
+            assert_eq!(items, visible, "{family:?} {limit}");
+        }
+    }
+}
+
+#[test]
+fn answers_that_are_cut_by_bytes_end_no_list() {
+    for family in [Family::Offset, Family::Page] {
+        for limit in [7, 20] {
+            // Between twelve and twenty-nine rows fit.
+            walks_to_the_end(&mut numbers(family, ROWS), limit, |list, slice| {
+                let room = 12 + slice.begins().0 as usize * 7 % 18;
+                kept(list.answer(slice), |item, _| item < room)
+            });
+        }
+    }
+}
+
+#[test]
+fn answers_that_are_cut_by_time_end_no_list() {
+    for family in [Family::Offset, Family::Page] {
+        for limit in [7, 20] {
+            let mut asked = 0;
+            walks_to_the_end(&mut numbers(family, ROWS), limit, |list, slice| {
+                asked += 1;
+                let answer = list.answer(slice);
+                let half = answer.items.len().div_ceil(2);
+                kept(answer, |item, _| asked % 10 != 0 || item < half)
+            });
+        }
+    }
+}
+
+#[test]
+fn an_end_that_two_answers_show_is_the_end_whatever_a_count_says() {
+    for family in [Family::Offset, Family::Page] {
+        for (count, total) in [(5, 6), (103, 104), (103, 116), (103, 5_000), (103, 102), (103, 53), (100, 103), (0, 3)]
+        {
+            for limit in [7, 20] {
+                let mut list = List { total: Some(total), ..numbers(family, count) };
+                let (most, level) = walks_to_the_end(&mut list, limit, List::answer);
+                assert!(most <= 4, "{most} requests, {family:?} {count} of {total} at limit {limit}");
+                assert!(level < Level::Exact || total < count, "{family:?} {count} of {total}: {level:?}");
+                let end = list.page(Target { position: Position::End, hint: Hint::default() }, limit).unwrap();
+                assert_eq!(end.items.len() as u64, count.min(u64::from(limit)));
+                assert!(end.total.is_none_or(|said| !said.exact || said.value <= count), "{:?}", end.total);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_short_list_with_a_count_costs_one_request_and_is_checked() {
+    // Nothing in this answer shows that twenty items would come where they are: a cap of five and a stale count look alike.
+    let mut list = List { total: Some(5), ..numbers(Family::Offset, 5) };
+    let page = list.page(start(), 20).unwrap();
+    assert_eq!((page.requests, page.level), (1, Level::Checked));
+    // A walk that has seen the size filled knows.
+    let mut list = List { total: Some(45), ..numbers(Family::Offset, 45) };
+    let (most, level) = walks_to_the_end(&mut list, 20, List::answer);
+    assert_eq!((most, level), (1, Level::Exact));
+}
+
+#[test]
+fn an_end_that_only_shortness_shows_is_confirmed_once_a_walk() {
+    for family in [Family::Offset, Family::Page] {
+        let mut list = numbers(family, 95);
+        let (_, pages) = list.walk(20).unwrap();
+        let requests: Vec<u32> = pages.iter().map(|page| page.requests).collect();
+        assert_eq!(requests, [1, 1, 1, 1, 3], "{family:?}");
+        assert_eq!(pages[4].level, Level::Exact);
+    }
+}
+
+#[test]
+fn beyond_its_depth_a_list_is_refused_at_once() {
+    for family in [Family::Offset, Family::Page] {
+        for total in [None, Some(1_003)] {
+            let mut list = List { total, ..numbers(family, 1_003) };
+            list.paging.max_depth = Some(500);
+            let mut target = Some(start());
+            let (mut items, mut most) = (0, 0);
+            let mut asked;
+            let refusal = loop {
+                let Some(at) = target else { panic!("the list ends after {items} items") };
+                asked = 0;
+                let answer = |list: &List, slice: Slice| {
+                    asked += 1;
+                    list.answer(slice)
+                };
+                match list.page_of(at, 20, answer) {
+                    Ok(page) => {
+                        items += page.items.len();
+                        most = most.max(page.requests);
+                        target = page.next.clone();
+                    }
+                    Err(refusal) => break refusal,
+                }
+            };
+            assert_eq!(refusal, Refusal::TooDeep, "{family:?} {total:?} after {items}");
+            assert!(items >= 480 && most <= 3 && asked <= 2, "{family:?} {total:?}: {items} items, {most}, {asked}");
+        }
+    }
+}
+
+#[test]
+fn an_order_that_is_wrong_at_its_seams_alone_is_noticed_by_a_search() {
+    // Sorted by rank (low, medium, high), declared by bytes: each answer but those at the two seams looks sorted.
+    let word = |row: u64| ["\"low\"", "\"medium\"", "\"high\""][usize::try_from(row / 2_000).unwrap()].to_owned();
+    for family in [Family::Offset, Family::Page] {
+        let rows = (0..6_000).map(|row| (word(row), (10_000 + row).to_string()));
+        let mut list = List { ties: Ties::Ordered, cap: 100, total: Some(6_000), ..List::new(family, rows) };
+        for row in (1..6_000).step_by(97) {
+            for forward in [true, false] {
+                let anchor = Anchor {
+                    keys: vec![KeyValue::Text(word(row).trim_matches('"').as_bytes().to_vec())],
+                    id: KeyValue::Number((10_000 + row).to_string()),
+                };
+                let position = if forward { Position::After(anchor) } else { Position::Before(anchor) };
+                match list.page(Target { position, hint: Hint::default() }, 20) {
+                    Ok(page) => {
+                        let first = if forward { row + 1 } else { row.saturating_sub(20) };
+                        let id = (10_000 + first).to_string();
+                        assert!(page.item(0).ends_with(id.as_bytes()), "{family:?} {forward} {row}");
+                    }
+                    Err(refusal) => {
+                        assert!(matches!(refusal, Refusal::Unsorted(_)), "{family:?} {forward} {row}: {refusal:?}")
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Whether a short answer is the end of the list, or was made short by a cap, by what is hidden, or by a limit of bytes or
+//! time.
+//!
+//! Shortness alone ends nothing. Two requests at once tell: one from the last item that came on, of a size that this
+//! page's answers have just shown, which a cap or a cut lets through; and one after all that was asked for, which sees
+//! beyond items that are hidden. Where neither finds more, that is the end, whatever a count says. Where no page shows
+//! what follows the last item, the next page is read, and the short one again.
+
+use std::{cmp::Ordering, sync::Arc};
+
+use super::{Asked, Doubt, Purpose, Search, Short, State, Step, seam::Held};
+use crate::pagination::{
+    answer::Answer,
+    collector::Side,
+    end::Witness,
+    plan::{self, Confirmation},
+    position::Anchor,
+    proof::{self, View},
+    rows,
+    window::{Offset, Slice},
+};
+
+/// So often is it asked for one page whether a short answer was the end, as the list changes.
+const DOUBTS: u32 = 10;
+
+/// So often, where the answer ended at the same place each time.
+const DOUBTS_OF_ONE_PLACE: u32 = 4;
+
+/// What is asked to confirm an end: in this sequence the edge, what is beyond, and what should be filled.
+#[derive(Debug)]
+pub(super) struct Confirm {
+    /// The last item of the short answer; none where nothing came, or its keys can't be kept.
+    last: Option<Anchor>,
+    /// Whether it is asked what is beyond.
+    asks_beyond: bool,
+}
+
+impl State {
+    /// Whether it may be asked once more if a short answer was the end.
+    pub(super) fn may_doubt(&self, short: &Short) -> bool {
+        let most = |doubt: Doubt| if doubt.short.last == short.last { DOUBTS_OF_ONE_PLACE } else { DOUBTS };
+        self.doubted.is_none_or(|doubt| doubt.times < most(doubt))
+    }
+
+    /// Asks whether a short answer was the end. The answer must hold what comes `from` an offset on: the boundary, and the
+    /// last run of unordered ties, which is not closed yet.
+    pub(super) fn doubt(mut self: Box<Self>, short: Short, from: u64, held: Held) -> Step {
+        let Short { slice, last, .. } = short;
+        let times = self.doubted.map_or(0, |doubt| doubt.times);
+        self.doubted = Some(Doubt { short, times: times + 1 });
+        let confirmation =
+            plan::confirmation(&self.request.paging, self.cap, self.honoured.size_now(), from.min(last), last);
+        // What is inconclusive one way, as the list changes meanwhile, is asked the other way.
+        match confirmation.filter(|_| times.is_multiple_of(2)) {
+            Some(confirmation) => {
+                let view = match &held {
+                    Held::Taken => self.collector.last_view(),
+                    Held::Here(view) => Some(&**view),
+                };
+                let last = view.and_then(|view| view.anchor(&self.request.order, view.len().checked_sub(1)?));
+                self.ask_confirmation(confirmation, slice, last)
+            }
+            None => self.read_on(slice, held, last),
+        }
+    }
+
+    /// Asks once more for the very start, of which nothing came although a count says that there is something.
+    pub(super) fn doubt_nothing(mut self: Box<Self>, slice: Slice) -> Step {
+        let short = Short { slice, count: 0, last: 0 };
+        if !self.may_doubt(&short) {
+            return self.lost();
+        }
+        let times = self.doubted.map_or(0, |doubt| doubt.times);
+        self.doubted = Some(Doubt { short, times: times + 1 });
+        self.ask_confirmation(Confirmation { edge: slice, filled: None }, slice, None)
+    }
+
+    fn ask_confirmation(self: Box<Self>, confirmation: Confirmation, short: Slice, last: Option<Anchor>) -> Step {
+        // Deeper than the upstream answers nothing can be asked: what is there can't be reached anyway.
+        let beyond = plan::within(&self.request.paging, plan::next(short)).filter(|_| self.requests_left() > 1);
+        let fetches = [Some(confirmation.edge), beyond, confirmation.filled];
+        let fetches = fetches.into_iter().flatten().map(Asked::from).collect();
+        self.ask(fetches, Purpose::Confirm(Box::new(Confirm { last, asks_beyond: beyond.is_some() })))
+    }
+
+    /// Looks at what came of a confirmation.
+    pub(super) fn confirmed(self: Box<Self>, confirm: Confirm, mut pairs: Vec<(Asked, Answer)>) -> Step {
+        let others = pairs.split_off(pairs.len().min(1));
+        let beyond = others.into_iter().next().filter(|_| confirm.asks_beyond);
+        let witness = match self.compared_with(pairs.first(), confirm.last.as_ref()) {
+            // It goes on: a cap, or a limit of bytes or time, made the answer short.
+            Some(Ordering::Greater) => Witness::None,
+            Some(Ordering::Equal) if beyond.is_some() => Witness::SameAndNothingBeyond,
+            Some(Ordering::Equal) => Witness::Same,
+            // It ends before: the list has changed, or its places count items that are hidden.
+            Some(Ordering::Less) => return self.goes_on_elsewhere(),
+            None => return self.lost(),
+        };
+        let views = self.views(pairs, witness);
+        match (views.first(), beyond) {
+            (Some((_, Ok(view))), Some((asked, answer))) if view.ends && self.shows_more(view, &answer) => {
+                self.goes_on_beyond(asked.slice)
+            }
+            _ => self.examine(views, true),
+        }
+    }
+
+    /// How the last item of an answer stands to the last one of the short answer; no item comes before any.
+    fn compared_with(&self, edge: Option<&(Asked, Answer)>, last: Option<&Anchor>) -> Option<Ordering> {
+        let (_, answer) = edge?;
+        let (order, items) = (&self.request.order, 0..answer.items.len());
+        match last {
+            None if items.is_empty() => Some(Ordering::Equal),
+            None => Some(Ordering::Greater),
+            Some(_) if items.is_empty() => Some(Ordering::Less),
+            // Within a run of ties the sequence of an answer says nothing.
+            Some(last) => items
+                .map(|item| {
+                    rows::relate(answer, order, item, last).map_or(Ordering::Greater, |relation| relation.whole)
+                })
+                .max(),
+        }
+    }
+
+    /// A place that was seen to be the last shows other items when it is asked for again: the list has changed. If that
+    /// comes about once more, places count items that are hidden, of which this upstream's dialect does not know.
+    fn goes_on_elsewhere(mut self: Box<Self>) -> Step {
+        (self.cut, self.searching) = (None, true);
+        self.refute_cap();
+        if self.doubted.is_some_and(|doubt| doubt.times > 1) {
+            Arc::make_mut(&mut self.request.paging).hidden = true;
+            self.search = Search::default();
+        }
+        self.ask_window()
+    }
+
+    /// Whether an answer holds an item that comes after the last one of a view. Where the last page comes again past the
+    /// end, its items do not.
+    fn shows_more(&self, view: &View, beyond: &Answer) -> bool {
+        let order = &self.request.order;
+        let items = 0..beyond.items.len();
+        if self.collector.is_unchecked() {
+            return !beyond.items.is_empty();
+        }
+        let Some(last) = view.len().checked_sub(1).and_then(|place| view.anchor(order, place)) else {
+            return !beyond.items.is_empty();
+        };
+        let stands = |item| rows::relate(beyond, order, item, &last);
+        let holds_last = items.clone().any(|item| stands(item).is_some_and(|relation| relation.whole.is_eq()));
+        items.clone().any(|item| match stands(item) {
+            None => true,
+            // A run of ties comes in any order: among items that were seen before, another of it says nothing.
+            Some(relation) if relation.strong.is_eq() && proof::loose(order) => !holds_last,
+            Some(relation) => relation.whole.is_gt(),
+        })
+    }
+
+    /// An answer of fewer items than the cap that were asked for, with more after it: no cap made it short.
+    pub(super) fn refute_cap(&mut self) {
+        let Some(Doubt { short, .. }) = self.doubted else { return };
+        if self.learnt.cap.is_some_and(|cap| short.slice.size().0 <= cap) {
+            (self.cap, self.learnt.cap) = (None, None);
+        }
+    }
+
+    /// Nothing follows the last item where it is believed to stand, and yet there is more farther on: items are hidden in
+    /// between, the list has changed, or under a silent cap a page is another page, of another size.
+    fn goes_on_beyond(mut self: Box<Self>, beyond: Slice) -> Step {
+        let Some(Doubt { short, .. }) = self.doubted else { return self.ask_window() };
+        let count = u32::try_from(short.count).unwrap_or(u32::MAX);
+        self.honoured.fell_to(count);
+        (self.cut, self.searching) = (None, true);
+        self.refute_cap();
+        let is_paged = matches!(short.slice, Slice::Page { .. });
+        if is_paged && count >= 2 && self.cap.is_none_or(|cap| cap > count) {
+            self.cap = Some(count);
+            return self.ask_window();
+        }
+        let (after, before) = (short.last + 1, beyond.begins().0);
+        self.search.bound(Side::Right, short.slice.begins().0, after);
+        self.search.missed(Side::Left, before.max(after), before.max(after));
+        self.ask_window()
+    }
+
+    /// Reads what follows an answer whose last item is at the offset `last`, and then that answer again.
+    pub(super) fn read_on(self: Box<Self>, slice: Slice, held: Held, last: u64) -> Step {
+        let later = match slice {
+            Slice::Page { .. } => plan::next(slice),
+            // What came, not what was asked for, says where the next item is.
+            Slice::Offset { size, .. } => Slice::Offset { from: Offset(last + 1), size },
+        };
+        self.read_between(slice, held, vec![later])
+    }
+}

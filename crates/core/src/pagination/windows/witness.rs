@@ -1,0 +1,148 @@
+//! Contradictions between answers that lie far apart: each is sorted in itself, and together they are not.
+//!
+//! A list that is sorted otherwise than its keys compare (an enum by rank, nulls on the other side, a language) looks
+//! sorted wherever one answer shows no seam. A search compares the anchor with answers far apart, and would be led to an
+//! end that is not the boundary's place. Two things tell: the answers of a search are compared with one another, and an
+//! end of the list that a search took for the boundary, without an item on its other side, is confirmed by answers from
+//! all over the list.
+
+use std::cmp::Ordering;
+
+use super::{Asked, Purpose, Search, State, Step};
+use crate::pagination::{
+    answer::Answer,
+    collector::Side,
+    end,
+    plan::{self, Window},
+    position::Anchor,
+    proof::View,
+    rows::{self, Unsorted},
+};
+
+/// So many contradictions within one page are taken for changes to the list, before its order is taken to be another one.
+const CHANGES: u32 = 2;
+
+/// In how many places items are looked at to confirm an end.
+const PLACES: usize = 4;
+
+/// How many items on each side of such a place are welcome in the answer from there.
+const BESIDE: u64 = 10;
+
+/// What the answers of a page say of the order between them.
+#[derive(Debug, Default)]
+pub(super) struct Witnesses {
+    /// The answers that a search was told by. The budget of requests bounds them.
+    sightings: Vec<Sighting>,
+    /// How often two answers contradicted each other.
+    contradictions: u32,
+    /// An end was confirmed.
+    confirmed: bool,
+}
+
+/// Where an answer is believed to lie, and its first and last item.
+#[derive(Debug)]
+struct Sighting {
+    begins: u64,
+    behind: u64,
+    first: Anchor,
+    last: Anchor,
+}
+
+/// An answer that would make an end of the list the boundary, which awaits its confirmation.
+#[derive(Debug)]
+pub(super) struct Edge {
+    asked: Asked,
+    view: View,
+    side: Side,
+}
+
+impl State {
+    /// Takes in an answer of a search; whether it contradicts an earlier one. Only strong keys count: ties come in any
+    /// order.
+    pub(super) fn contradicts(&mut self, view: &View) -> bool {
+        let order = &self.request.order;
+        let anchor = |place: Option<usize>| view.anchor(order, place?);
+        let Some((first, last)) = anchor(Some(0)).zip(anchor(view.len().checked_sub(1))) else { return false };
+        let stands = |place: usize, other: &Anchor| {
+            rows::relate(&view.answer, order, view.item(place), other).map(|relation| relation.strong)
+        };
+        let contradicted = self.witnesses.sightings.iter().any(|other| {
+            (other.behind <= view.begins && stands(0, &other.last) == Some(Ordering::Less))
+                || (view.behind() <= other.begins && stands(view.len() - 1, &other.first) == Some(Ordering::Greater))
+        });
+        if contradicted {
+            // If the list has changed, what was seen before says nothing any more.
+            self.witnesses.sightings.clear();
+            self.witnesses.contradictions += 1;
+        }
+        self.witnesses.sightings.push(Sighting { begins: view.begins, behind: view.behind(), first, last });
+        contradicted
+    }
+
+    /// Whether contradictions are too many for changes.
+    pub(super) fn is_contradictory(&self) -> bool {
+        self.witnesses.contradictions > CHANGES
+    }
+
+    /// Refuses a list of which answers contradict one another.
+    pub(super) fn refuse_contradictions(self: Box<Self>) -> Step {
+        self.contradicted(Unsorted(
+            "answers from different places of the list contradict one another: its items are sorted otherwise than their \
+             keys compare"
+                .to_owned(),
+        ))
+    }
+
+    /// Which end of the list an answer would make the boundary, if that was searched for, or nothing said where it is.
+    pub(super) fn unwitnessed_edge(&self, view: &View) -> Option<Side> {
+        let aimless = self.search.has_begun() || self.collector.hint().offset.0 == 0;
+        let is_all = view.from_start && view.ends;
+        if !aimless || self.witnesses.confirmed || view.is_empty() || is_all || self.request.paging.hidden {
+            return None;
+        }
+        self.collector.leans_on_an_edge(view)
+    }
+
+    /// Asks for items all over the list, at once, where an end of it would be the boundary's place.
+    pub(super) fn witness(mut self: Box<Self>, asked: Asked, view: View, side: Side) -> Step {
+        self.witnesses.confirmed = true;
+        let behind = view.behind();
+        let places: [u64; PLACES] = match (side, self.total.filter(|total| *total > behind)) {
+            (Side::Right, _) => [1, 2, 3, 0].map(|quarter| view.begins / 4 * quarter),
+            (Side::Left, Some(total)) => [1, 2, 3, 4].map(|quarter| behind + (total - behind - 1) / 4 * quarter),
+            (Side::Left, None) => [2, 16, 128, 1_024].map(|times| behind.saturating_mul(times)),
+        };
+        let around = |from: u64| Window { from, to: from + 1, before: BESIDE, behind: BESIDE };
+        let slices = places.iter().filter_map(|place| {
+            let slice = plan::holding(&self.request.paging, self.cap, around(*place))?;
+            plan::within(&self.request.paging, slice).map(Asked::from)
+        });
+        let mut slices: Vec<Asked> = slices.take(self.requests_left()).collect();
+        slices.dedup();
+        if slices.is_empty() {
+            return self.examine(vec![(asked, Ok(view))], false);
+        }
+        self.ask(slices, Purpose::Witness(Box::new(Edge { asked, view, side })))
+    }
+
+    /// Looks at items from all over the list: all of them must stand where the boundary says that they do.
+    pub(super) fn witnessed(mut self: Box<Self>, edge: Edge, pairs: Vec<(Asked, Answer)>) -> Step {
+        let Edge { asked, view, side } = edge;
+        let views = self.views(pairs, end::Witness::None);
+        let contradiction = views
+            .into_iter()
+            .filter_map(|(_, view)| view.ok())
+            .find(|other| !self.collector.stands_beyond(other, side));
+        let Some(contradiction) = contradiction else {
+            return self.examine(vec![(asked, Ok(view))], false);
+        };
+        self.witnesses.contradictions += 1;
+        if self.is_contradictory() {
+            return self.refuse_contradictions();
+        }
+        self.witnesses.confirmed = false;
+        (self.search, self.searching) = (Search::default(), true);
+        self.collector.believe(contradiction.begins);
+        self.ask_window()
+    }
+}
