@@ -165,7 +165,8 @@ pub(super) fn as_carried(target: &Target) -> Target {
     let mut carried = target.clone();
     match target.position {
         Position::At(offset) => {
-            carried.hint = Hint { offset, first_total: target.hint.first_total, ..Hint::default() };
+            let Hint { first_total, honoured, .. } = target.hint;
+            carried.hint = Hint { offset, first_total, honoured, ..Hint::default() };
         }
         Position::Token(_) => {}
         _ => carried.hint.ahead = None,

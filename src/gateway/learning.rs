@@ -6,7 +6,7 @@
 
 use std::{
     hash::{BuildHasher, Hash, Hasher, RandomState},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::atomic::{AtomicU8, AtomicU32, Ordering},
 };
 
 use http::{HeaderMap, HeaderName};
@@ -26,6 +26,8 @@ pub struct Learning {
     caps: [AtomicU32; VIEWS],
     /// How long runs of ties are. They belong to the data, whoever sees it.
     run: AtomicU32,
+    /// How many pages in a row filters did not help with.
+    filters_in_vain: AtomicU8,
     /// Drawn at random, so that nobody can choose which views share a place.
     state: RandomState,
 }
@@ -36,7 +38,12 @@ pub struct View(usize);
 
 impl Default for Learning {
     fn default() -> Self {
-        Self { caps: std::array::from_fn(|_| AtomicU32::new(0)), run: AtomicU32::new(0), state: RandomState::new() }
+        Self {
+            caps: std::array::from_fn(|_| AtomicU32::new(0)),
+            run: AtomicU32::new(0),
+            filters_in_vain: AtomicU8::new(0),
+            state: RandomState::new(),
+        }
     }
 }
 
@@ -60,13 +67,18 @@ impl Learning {
     #[must_use]
     pub fn read(&self, view: View) -> Learnt {
         let cap = self.caps[view.0].load(Ordering::Relaxed);
-        Learnt { cap: (cap > 0).then_some(cap), run: self.run.load(Ordering::Relaxed) }
+        Learnt {
+            cap: (cap > 0).then_some(cap),
+            run: self.run.load(Ordering::Relaxed),
+            filters_in_vain: self.filters_in_vain.load(Ordering::Relaxed),
+        }
     }
 
     /// Adds what a page taught. The cap that it found counts, and so does that it found none. Long runs of ties are
     /// forgotten step by step.
     pub fn add(&self, view: View, learnt: Learnt) {
         self.caps[view.0].store(learnt.cap.unwrap_or(0), Ordering::Relaxed);
+        self.filters_in_vain.store(learnt.filters_in_vain, Ordering::Relaxed);
         let known = self.run.load(Ordering::Relaxed);
         let run = learnt.run.max(known - known / FORGOTTEN);
         if run != known {
@@ -95,7 +107,7 @@ mod tests {
             .collect();
         assert!(views.len() > 10, "{views:?}");
         assert_eq!(view("/a", "status=a", "free"), view("/a", "status=b", "free"), "values are of one view");
-        let (free, capped) = (view("/a", "", "free"), Learnt { cap: Some(10), run: 0 });
+        let (free, capped) = (view("/a", "", "free"), Learnt { cap: Some(10), ..Learnt::default() });
         learning.add(free, capped);
         assert_eq!(learning.read(free), capped);
         learning.add(free, Learnt::default());

@@ -333,7 +333,7 @@ mod tests {
     #[test]
     fn what_was_learnt_outlives_a_reload_of_the_same_route() {
         let first = build("127.0.0.1:1", "", None).unwrap();
-        let learnt = Learnt { cap: Some(100), run: 7 };
+        let learnt = Learnt { cap: Some(100), run: 7, filters_in_vain: 0 };
         let learning = &first.routes[0].list.as_ref().unwrap().learning;
         let view = learning.view("/users", "", &http::HeaderMap::new(), &[]);
         learning.add(view, learnt);

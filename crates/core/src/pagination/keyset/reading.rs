@@ -235,10 +235,8 @@ impl Reading {
                 // A filter that lets the anchor's own value through, and shows neither the anchor nor an item with that
                 // value, may compare otherwise than the list is sorted: by the date alone, or in another time zone. Only
                 // the whole list tells that from an anchor that was deleted.
-                let may_compare_otherwise = self.part.inclusive
-                    && is_after
-                    && self.part.run.is_none()
-                    && rules::holds(Rule::FiltersAreProven);
+                let may_compare_otherwise =
+                    self.part.inclusive && is_after && self.part.run.is_none() && rules::holds(Rule::FiltersAreProven);
                 if shows_nothing || may_compare_otherwise {
                     return self.lost();
                 }
