@@ -1,9 +1,13 @@
 //! The admin listener: which question goes where.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
-use http::{HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderValue, Method, Response, StatusCode, header, uri::Authority};
 use pingora::{apps::http_app::ServeHttp, protocols::http::ServerSession, services::listening::Service};
 
 use super::{
@@ -12,7 +16,7 @@ use super::{
     migration::{self, MIGRATION_PATH},
     openapi::{self, OPENAPI_PATH},
 };
-use crate::gateway::{clock, lifecycle::Vitals, live::Live};
+use crate::gateway::{clock, lifecycle::Vitals, live::Live, route::host_of};
 
 /// How long an operator's tool may be silent.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
@@ -39,7 +43,14 @@ type Answer = (StatusCode, &'static str, String);
 const TEXT: &str = "text/plain; charset=utf-8";
 
 impl Admin {
-    fn answer(&self, method: &Method, path: &str, query: Option<&str>) -> Answer {
+    /// `host` is the request's own word for where it is sent: a name that is not the listener's is one that a stranger's
+    /// page made lead here (DNS rebinding), so that an operator's browser reads for it. Health says nothing worth reading,
+    /// and a probe that it refused would end the process.
+    fn answer(&self, method: &Method, host: Option<&str>, path: &str, query: Option<&str>) -> Answer {
+        if path != HEALTH_PATH && host.is_some_and(|host| !is_own(host, &self.live.pin().admin_hosts)) {
+            let help = "ask by an address or localhost, or add this name to admin.hosts\n";
+            return (StatusCode::MISDIRECTED_REQUEST, TEXT, help.to_owned());
+        }
         match path {
             HEALTH_PATH | METRICS_PATH | MIGRATION_PATH | OPENAPI_PATH
                 if !matches!(*method, Method::GET | Method::HEAD) =>
@@ -67,13 +78,22 @@ impl Admin {
     }
 }
 
+/// Whether an authority is an address, the machine itself, or one of these names.
+fn is_own(authority: &str, names: &[String]) -> bool {
+    let host = host_of(authority);
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    address.parse::<IpAddr>().is_ok() || host == "localhost" || names.contains(&host)
+}
+
 #[async_trait]
 impl ServeHttp for Admin {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
         session.set_read_timeout(Some(READ_TIMEOUT));
         session.set_write_timeout(Some(READ_TIMEOUT));
         let head = session.req_header();
-        let (status, content_type, body) = self.answer(&head.method, head.uri.path(), head.uri.query());
+        let host = head.headers.get(header::HOST).map(|host| String::from_utf8_lossy(host.as_bytes()));
+        let authority = head.uri.authority().map(Authority::as_str).or(host.as_deref());
+        let (status, content_type, body) = self.answer(&head.method, authority, head.uri.path(), head.uri.query());
         let length = body.len();
         let body = if head.method == Method::HEAD { Vec::new() } else { body.into_bytes() };
         let mut response = Response::new(body);
@@ -110,6 +130,7 @@ mod tests {
         }
     }
 
+    /// Row: A38
     #[test]
     fn there_are_three_paths_to_read() {
         let text = "version = 1\n[listeners.public]\naddress = \"127.0.0.1:0\"\n[upstreams.people]\n\
@@ -131,9 +152,9 @@ mod tests {
             (Method::GET, "/", 404),
             (Method::GET, "/healthz/", 404),
         ] {
-            assert_eq!(admin.answer(&method, path, None).0, status, "{method} {path}");
+            assert_eq!(admin.answer(&method, None, path, None).0, status, "{method} {path}");
         }
-        assert!(admin.answer(&Method::GET, "/metrics", None).2.contains("_total{route=\"rest\"} 0\n"));
+        assert!(admin.answer(&Method::GET, None, "/metrics", None).2.contains("_total{route=\"rest\"} 0\n"));
     }
 
     #[test]

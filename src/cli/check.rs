@@ -1,5 +1,7 @@
 //! `cursorgate check`: what a configuration means, for whoever wrote it.
 
+mod review;
+
 use std::{fmt::Write as _, path::Path, time::Duration};
 
 use super::{
@@ -86,6 +88,11 @@ fn describe(out: &mut String, settings: &Settings, route: &RouteSettings, compil
             line(out, "cursors", &cursors(list, &promise, by_host));
             if let Some(legacy) = legacy(&list.legacy, dialect.paging_names(), now) {
                 line(out, "legacy", &legacy);
+                let behind = review::catch_alls(route, settings);
+                if !behind.is_empty() {
+                    let said = "forward what is no request for this list to the same upstream, without this policy";
+                    line(out, "behind", &format!("{} {said}", behind.join(", ")));
+                }
             }
         }
         _ => line(out, "forwards", "everything, untouched"),
@@ -260,7 +267,13 @@ fn cursors(list: &ListSettings, promise: &Promise, by_host: bool) -> String {
     // What an upstream hands out is nobody's to read.
     let form = if list.cursor.sealed || promise.mode == Mode::Token { "sealed" } else { "signed" };
     let of_item = if promise.mode == Mode::Seek { ", with ids alone" } else { "" };
-    format!("{form}{of_item}, {life}; bound to {}", bound.join(", "))
+    let personal = review::personal_keys(list);
+    let advice = if form == "signed" && promise.mode != Mode::Seek && !personal.is_empty() {
+        format!("; whoever has one can read {}: cursor = {{ sealed = true }} hides it", personal.join(", "))
+    } else {
+        String::new()
+    };
+    format!("{form}{of_item}, {life}; bound to {}{advice}", bound.join(", "))
 }
 
 /// What becomes of the bodies of requests by POST.

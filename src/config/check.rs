@@ -6,6 +6,7 @@ mod cors;
 mod cost;
 mod dialect;
 mod envelope;
+mod exposure;
 mod field;
 mod keyring;
 mod legacy;
@@ -14,6 +15,7 @@ mod methods;
 mod mode;
 mod openapi;
 mod path;
+mod principal;
 mod route;
 mod server;
 mod upstream;
@@ -21,7 +23,7 @@ mod upstream;
 use std::path::{Path, PathBuf};
 
 use super::{
-    Environment, FILE_SIZE_MAX,
+    Environment, FILE_SIZE_MAX, Permissions,
     diagnostic::{Diagnostics, Located, Location},
     secret::Secret,
     settings::{AdminSettings, Settings},
@@ -55,6 +57,10 @@ pub(super) fn settings(root: &Written, context: &mut Context<'_>) -> Option<Sett
     let cursor = keyring::keys(root, context);
     let caches = server::caches(&root.table("caches"));
     let upstreams = upstream::upstreams(root, context);
+    exposure::check(root, &server, &listeners, admin.as_ref(), context);
+    for upstream in &upstreams {
+        exposure::check_peers(&upstream.peers, &listeners, admin.as_ref(), context);
+    }
     let routes = route::routes(root, context);
     // A mistake is not to be found on the day it is used: what no route names is looked at as well.
     let (dialects, envelopes) = (root.table("dialects"), root.table("envelopes"));
@@ -89,7 +95,10 @@ impl Context<'_> {
                 .variable(name)
                 .map(String::into_bytes)
                 .ok_or_else(|| (format!("the environment has no {name}"), format!("set {name}{hint}"))),
-            Some(("file", path)) => self.file(path),
+            Some(("file", path)) => {
+                self.check_readers(&self.path(path), reference.at);
+                self.file(path)
+            }
             _ => return None,
         };
         match opened {
@@ -106,6 +115,23 @@ impl Context<'_> {
                 self.diagnostics.error(reference.at, message, help);
                 None
             }
+        }
+    }
+
+    /// Warns of a file that any account of the machine may write: whoever has one decides what it says.
+    pub(super) fn check_writers(&mut self, path: &Path, at: Location) {
+        if self.environment.permissions(path).is_some_and(Permissions::lets_everybody_write) {
+            let message = format!("every account of this machine can write {}", path.display());
+            self.diagnostics.warning(at, message, format!("chmod o-w {}", path.display()));
+        }
+    }
+
+    /// Warns of a file with a secret that others than its owner may read, or write.
+    fn check_readers(&mut self, path: &str, at: Location) {
+        self.check_writers(Path::new(path), at);
+        if self.environment.permissions(Path::new(path)).is_some_and(Permissions::lets_others_read) {
+            let message = format!("others than its owner can read the secret in {path}");
+            self.diagnostics.warning(at, message, format!("chmod 600 {path}; or 640, where root is its owner"));
         }
     }
 

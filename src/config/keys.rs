@@ -48,6 +48,7 @@ const SERVER: Form = Table(&[
     key("public_url", Text(syntax::base_url)),
     key("problem_types", Text(syntax::uri)),
     key("trusted_proxies", List(&Text(syntax::network))),
+    key("forwarded_headers", List(&Text(syntax::header_name))),
     key("threads", Count(1, 1_024)),
     key("head_size", size("1KiB", "1MiB")),
     key("memory", size("8MiB", "1024GiB")),
@@ -61,7 +62,11 @@ const LISTENER: Form = Table(&[
     key("tls", Table(&[key("certificate", Text(syntax::name)), key("key", Secret)])),
 ]);
 
-const ADMIN: Form = Table(&[key("address", Text(syntax::address)), key("token", Later("the admin API"))]);
+const ADMIN: Form = Table(&[
+    key("address", Text(syntax::address)),
+    key("hosts", List(&Text(syntax::host))),
+    key("token", Later("the admin API")),
+]);
 
 const LOG: Form =
     Table(&[key("format", Word(&["json", "text"], &[])), key("level", Word(&["error", "warn", "info", "debug"], &[]))]);

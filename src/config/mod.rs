@@ -30,6 +30,7 @@ mod tests;
 
 use std::{
     io::{self, Read as _},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -55,6 +56,35 @@ pub trait Environment {
     ///
     /// Whatever kept the file from being read.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+
+    /// Who may do what with a file; nothing where that is not known.
+    fn permissions(&self, _path: &Path) -> Option<Permissions> {
+        None
+    }
+}
+
+/// Who may do what with a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Permissions {
+    /// The nine bits of POSIX, and others above them.
+    pub mode: u32,
+    /// The owner's number; 0 is the system's administrator.
+    pub owner: u32,
+}
+
+impl Permissions {
+    /// Whether every account of the machine may write it.
+    #[must_use]
+    pub fn lets_everybody_write(self) -> bool {
+        self.mode & 0o002 != 0
+    }
+
+    /// Whether others than the owner may read it. A group that the administrator gave it to was chosen to.
+    #[must_use]
+    pub fn lets_others_read(self) -> bool {
+        let by_group = self.mode & 0o040 != 0 && self.owner != 0;
+        by_group || self.mode & 0o004 != 0
+    }
 }
 
 /// The environment and the files of this process.
@@ -67,6 +97,10 @@ impl Environment for ProcessEnvironment {
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        // A pipe that nobody writes to would be waited for for ever, and with it whoever waits for a reload.
+        if !std::fs::metadata(path)?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+        }
         let file = std::fs::File::open(path)?;
         let most = u64::try_from(FILE_SIZE_MAX).unwrap_or(u64::MAX);
         // With room for all of it from the beginning: a buffer that grows leaves what it held behind, and a file may hold
@@ -75,6 +109,11 @@ impl Environment for ProcessEnvironment {
         let mut bytes = Vec::with_capacity(length + ROOM_FOR_THE_END);
         file.take(most + 1).read_to_end(&mut bytes)?;
         Ok(bytes)
+    }
+
+    fn permissions(&self, path: &Path) -> Option<Permissions> {
+        let metadata = std::fs::metadata(path).ok()?;
+        Some(Permissions { mode: metadata.mode(), owner: metadata.uid() })
     }
 }
 
@@ -143,6 +182,7 @@ pub fn load_text(name: &str, text: &str, environment: &dyn Environment) -> (Opti
     form::inspect(&root, &keys::FILE, "", &mut diagnostics);
     let folder = Path::new(name).parent().map(Path::to_owned).unwrap_or_default();
     let mut context = check::Context { diagnostics: &mut diagnostics, environment, folder, whole };
+    context.check_writers(Path::new(name), Location { source, start: 0, end: 0 });
     let settings = check::settings(&root, &mut context);
     (settings, diagnostics)
 }

@@ -55,8 +55,10 @@ pub struct ServerSettings {
     pub public_url: Option<String>,
     /// What problem types begin with; a code is appended.
     pub problem_types: Option<String>,
-    /// Networks from which `X-Forwarded-*` is believed.
+    /// Networks whose proxies are believed where a request came from.
     pub trusted_proxies: Vec<Network>,
+    /// The headers by which these say it: all that they write themselves; lower case.
+    pub forwarded_headers: Vec<http::HeaderName>,
     /// Worker threads; the number of cores where it is not said.
     pub threads: usize,
     /// The largest request head, in bytes.
@@ -105,6 +107,8 @@ pub struct ListenerTls {
 pub struct AdminSettings {
     /// Where it listens.
     pub address: SocketAddr,
+    /// The names by which it may be asked, lower case, beside addresses and `localhost`.
+    pub hosts: Vec<String>,
 }
 
 /// `[log]`.

@@ -156,7 +156,7 @@ fn what_is_not_written_has_its_default() {
         (list.unproven, list.short_pages, list.total),
         (WhenUnproven::Refuse, ShortPages::Refuse, Totals::Upstream)
     );
-    assert_eq!(list.principal, ["authorization", "cookie"]);
+    assert_eq!(list.principal[..3], ["authorization", "cookie", "x-api-key"]);
     assert_eq!((list.cursor.ttl, list.cursor.length), (None, 2_048));
     assert_eq!(list.budgets.time, Duration::from_secs(30));
     assert_eq!(

@@ -132,6 +132,11 @@ impl Written {
         self.texts(name).into_iter().map(|text| text.value).collect()
     }
 
+    /// The header names of a list; what is none has been reported before.
+    pub(super) fn header_names(&self, name: &str) -> Vec<http::HeaderName> {
+        self.strings(name).iter().filter_map(|name| http::HeaderName::from_bytes(name.as_bytes()).ok()).collect()
+    }
+
     /// The names of a table with the texts that stand there.
     pub(super) fn text_members(&self, name: &str) -> Vec<(Located<String>, Located<String>)> {
         let table = self.find(name).map_or(&[][..], Self::members);

@@ -108,6 +108,8 @@ codes! {
     BudgetExceeded = "budget_exceeded", 503, "The page took too many upstream requests";
     /// The upstream did not answer in time.
     UpstreamTimeout = "upstream_timeout", 504, "The upstream did not answer in time";
+    /// The request has been here before: an upstream leads back to the gateway.
+    LoopDetected = "loop_detected", 508, "The request goes round";
     /// A fault of the gateway.
     Internal = "internal", 500, "The gateway failed";
 }

@@ -122,6 +122,7 @@ async fn decide(
             return Verdict::Respond(refuse(&problem, None, snapshot, outcome));
         }
     };
+    let client = Client::of(session, snapshot);
     let Some(found) = snapshot.table.find(target.host.as_deref(), &target.normal_path) else {
         let problem = Problem::new(Code::RouteNotFound, "no route covers this path");
         return Verdict::Respond(refuse(&problem, None, snapshot, outcome));
@@ -137,13 +138,12 @@ async fn decide(
         let envelope = &list.conventions.choose(&session.req_header().headers).convention.envelope;
         return Verdict::Respond(refuse(&problem, Some(envelope), snapshot, outcome));
     }
-    let client = Client::of(session, snapshot);
     let head = session.req_header();
     let list = found.route.list.as_ref();
     let protected = list.map_or(&[][..], |list| list.protected.as_slice());
     let list = list.filter(|_| found.route.methods.take(&head.method));
     let by_post = head.method == Method::POST;
-    if let Err(refusal) = headers::nominations(&head.headers, protected) {
+    if let Err(refusal) = headers::nominations(&head.headers, &[protected, &snapshot.server.forwarded_headers]) {
         let problem = Problem::new(Code::RequestInvalid, refusal.to_string());
         let envelope = list.map(|list| &list.conventions.choose(&head.headers).convention.envelope);
         return Verdict::Respond(refuse(&problem, envelope, snapshot, outcome));

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     downstream::{LinkBase, RequestBody},
-    upstream::ClientOrigin,
+    upstream::{ClientOrigin, headers},
 };
 
 /// What a client asked, and who it is.
@@ -41,8 +41,6 @@ pub(super) struct Asked {
 pub(super) struct Client {
     /// The other end of the connection.
     pub address: IpAddr,
-    /// Whether its `X-Forwarded-*` are believed.
-    pub trusted: bool,
     /// `http` or `https`, as the client sees it.
     pub scheme: &'static str,
     /// The protocol's version.
@@ -50,20 +48,25 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// Who is at the other end of a session.
+    /// Who is at the other end of a session. What its request says of where it came from without anybody to vouch for it
+    /// is taken from it: nothing later on need ask whom to believe.
     #[must_use]
-    pub(super) fn of(session: &ServerSession, snapshot: &Snapshot) -> Self {
+    pub(super) fn of(session: &mut ServerSession, snapshot: &Snapshot) -> Self {
         let address = match session.client_addr() {
             Some(SocketAddr::Inet(address)) => address.ip(),
             // Only TCP listeners are made.
             _ => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         };
-        let trusted = snapshot.trusts(address);
+        let server = &snapshot.server;
+        let headers = &session.req_header().headers;
+        for name in headers::unvouched(headers, &server.forwarded_headers, snapshot.trusts(address)) {
+            session.req_header_mut().remove_header(&name);
+        }
         let encrypted = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
         let head = session.req_header();
         let own = if encrypted { "https" } else { "http" };
-        let scheme = if trusted { forwarded_scheme(&head.headers).unwrap_or(own) } else { own };
-        Self { address, trusted, scheme, version: head.version }
+        let scheme = forwarded_scheme(&head.headers).unwrap_or(own);
+        Self { address, scheme, version: head.version }
     }
 
     /// The same, for the headers that go upstream.
@@ -71,7 +74,6 @@ impl Client {
     pub(super) fn origin<'a>(&self, target: &'a Target) -> ClientOrigin<'a> {
         ClientOrigin {
             address: self.address,
-            trusted: self.trusted,
             host: target.authority.as_deref(),
             scheme: self.scheme,
             version: self.version,

@@ -10,7 +10,10 @@ use super::{
     path::{self, NormalPath},
     route::host_of,
 };
-use crate::downstream::{Code, Problem};
+use crate::{
+    downstream::{Code, Problem},
+    upstream::headers,
+};
 
 /// The head of a request, as far as all requests are alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,12 +32,16 @@ pub(super) struct Target {
     pub host: Option<String>,
 }
 
+/// How many gateways of this name a request may have passed: more than stand one after the other in any service, and few
+/// enough that one that comes back to where it was ends soon.
+const PASSAGES: usize = 3;
+
 /// Reads the head of a request. `raw` is the head as it came, where the protocol has one: what the parser mends in
 /// silence can only be seen there.
 ///
 /// # Errors
 ///
-/// 400 `request_invalid`, 414 `target_too_long`, 431 `headers_too_large`.
+/// 400 `request_invalid`, 414 `target_too_long`, 431 `headers_too_large`, 508 `loop_detected`.
 pub(super) fn read(head: &RequestHeader, raw: &[u8], head_size: usize) -> Result<Target, Box<Problem>> {
     let target = head.raw_path();
     if target.len() > head_size {
@@ -50,6 +57,10 @@ pub(super) fn read(head: &RequestHeader, raw: &[u8], head_size: usize) -> Result
     }
     if head.headers.contains_key(header::TRANSFER_ENCODING) && names_content_length(raw) {
         return Err(invalid("Transfer-Encoding and Content-Length exclude each other"));
+    }
+    if headers::passages(&head.headers) > PASSAGES {
+        let detail = format!("Via names more than {PASSAGES} gateways: the request goes round");
+        return Err(Box::new(Problem::new(Code::LoopDetected, detail)));
     }
     let (authority, target) = split_target(target)?;
     let host = head.headers.get(header::HOST).map(|host| String::from_utf8_lossy(host.as_bytes()));

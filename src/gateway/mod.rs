@@ -20,6 +20,7 @@ pub mod access_log;
 mod answer;
 mod asked;
 mod body;
+mod caller;
 pub mod clock;
 mod crossing;
 mod exchange;

@@ -19,8 +19,8 @@ use crate::{
     config::settings::{Mode, Role},
     cursor::TooLong,
     downstream::{
-        Chosen, EnvelopeTemplate, Facts, ItemCursors, LegacyDecision, LinkBase, LinkSet, LinkTo, ListRequest,
-        Parameters, RequestKind, Response, legacy,
+        Chosen, Code, EnvelopeTemplate, Facts, ItemCursors, LegacyDecision, LinkBase, LinkSet, LinkTo, ListRequest,
+        Parameters, Problem, RequestKind, Response, legacy,
         response::{PageDraft, PageResponse, level_word},
     },
     pagination::{
@@ -240,6 +240,11 @@ impl LegacyPage {
             Some(_) => (window.offset / u64::from(size)).saturating_mul(u64::from(limit)),
             None => window.offset,
         };
+        let most = list.budgets.offset;
+        if offset > most {
+            let said = format!("a request by page or offset begins at most {most} items deep: read on by cursor");
+            return Err(Problem::new(Code::TooDeep, said).into());
+        }
         Ok(Self { offset, limit, number: window.page })
     }
 }

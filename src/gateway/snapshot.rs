@@ -42,6 +42,8 @@ pub struct Snapshot {
     pub upstreams: Vec<Arc<Upstream>>,
     /// What holds for all requests.
     pub server: ServerSettings,
+    /// The names by which operators may ask.
+    pub admin_hosts: Vec<String>,
     /// The keys of cursors.
     pub keys: Option<Arc<KeyRing>>,
     /// The memory for bodies. Shared with the next snapshot, where its bound stays the same.
@@ -124,10 +126,12 @@ impl Snapshot {
             || Memory::new(settings.server.memory.unwrap_or_else(|| machine::memory() / 2)),
             |previous| Arc::clone(&previous.memory),
         );
-        Some(Self { table, routes, upstreams, memory, server: settings.server.clone(), keys, pivots, metrics, openapi })
+        let admin_hosts = settings.admin.as_ref().map(|admin| admin.hosts.clone()).unwrap_or_default();
+        let server = settings.server.clone();
+        Some(Self { table, routes, upstreams, server, admin_hosts, keys, memory, pivots, metrics, openapi })
     }
 
-    /// Whether `X-Forwarded-*` of this address is believed.
+    /// Whether this address is a trusted proxy's.
     #[must_use]
     pub fn trusts(&self, address: IpAddr) -> bool {
         self.server.trusted_proxies.iter().any(|network| contains(*network, address))

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use super::{
     asked::Asked,
+    caller,
     failure::Failure,
     item::{self, PageCursors},
     list::List,
@@ -35,7 +36,7 @@ pub(super) struct Tokens<'a> {
     /// Page cursors carry the id of their item alone; its keys are looked up.
     seeks: bool,
     context: Context,
-    /// Whose view of which list this is, where items are remembered.
+    /// Whose view of which list this is, where items are remembered and it is known whose.
     scope: Option<Scope>,
     pivots: &'a Pivots,
     marker: Marker,
@@ -80,7 +81,8 @@ impl<'a> Tokens<'a> {
         }
         let filters = &request.filters.canonical;
         let parts = ContextParts { route: &route.name, host, path, filters, order, headers: &headers };
-        let scope = list.remembers.then(|| {
+        let remembers = list.remembers && caller::is_known(&asked.headers, &list.protected);
+        let scope = remembers.then(|| {
             let (filters, headers) = (&request.filters.forwarded, &asked.headers);
             let body = request.filters.body.as_deref();
             Scope::new(ScopeParts { route, host, path, filters, body, order, headers, principal: &list.protected })

@@ -44,6 +44,9 @@ const OVERRIDES: [&str; 6] =
 /// Schemes that authenticate the connection instead of the request (RFC 4559 section 6).
 const OF_THE_CONNECTION: [&str; 3] = ["kerberos", "negotiate", "ntlm"];
 
+/// What the gateway is called in `Via`.
+const NAME: &str = "cursorgate";
+
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -53,8 +56,6 @@ const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto")
 pub struct ClientOrigin<'a> {
     /// The address of the connection's other end.
     pub address: IpAddr,
-    /// Whether it is one of the trusted proxies: then its `X-Forwarded-*` are kept and added to.
-    pub trusted: bool,
     /// The request's authority: `Host`, or HTTP/2's `:authority`.
     pub host: Option<&'a str>,
     /// `http` or `https`.
@@ -88,7 +89,7 @@ pub fn request_headers(
     dialect: &[(HeaderName, HeaderValue)],
     added: &[(HeaderName, HeaderValue)],
 ) -> Result<HeaderMap, HeaderRefusal> {
-    let nominated = nominations(client, protected)?;
+    let nominated = nominations(client, &[protected])?;
     let set = dialect.iter().chain(added);
     let ours = [&ACCEPT, &VIA].into_iter().chain(protected).chain(set.clone().map(|(name, _)| name));
     let mut headers = HeaderMap::with_capacity(client.len() + dialect.len() + added.len() + 8);
@@ -97,7 +98,6 @@ pub fn request_headers(
         let folded = fold(name.as_str());
         let dropped = is_hop_by_hop(&folded)
             || is_withheld(&folded)
-            || (is_forwarding(&folded) && !origin.trusted)
             || is_twin(name, &folded, ours.clone())
             || nominated.iter().any(|name| *name == folded);
         if !dropped {
@@ -116,9 +116,23 @@ pub fn request_headers(
     Ok(headers)
 }
 
+/// The names of a client's headers that say where the request came from without anybody to vouch for it: all of them of
+/// a stranger's, and of a trusted proxy's those that it is not known to write (`vouched`), for it passes on what the client
+/// wrote there. Names with `_` are nobody's: proxies write hyphens.
+///
+/// These are taken from a request before anything else reads it, so that whatever is left of them is believed.
+#[must_use]
+pub fn unvouched(client: &HeaderMap, vouched: &[HeaderName], trusted: bool) -> Vec<HeaderName> {
+    let is_unvouched = |name: &&HeaderName| {
+        let folded = fold(name.as_str());
+        let says_origin = is_forwarding(&folded) || vouched.iter().any(|known| fold(known.as_str()) == folded);
+        says_origin && !(trusted && vouched.contains(name))
+    };
+    client.keys().filter(is_unvouched).cloned().collect()
+}
+
 /// What a request says of where it came from that is forwarded as it is: the names of the client's own headers that do
-/// not go on, because they are not believed or are twins of those that the gateway or the operator (`added`) sets, and the
-/// headers to set.
+/// not go on, because they are twins of those that the gateway or the operator (`added`) sets, and the headers to set.
 #[must_use]
 pub fn provenance(
     client: &HeaderMap,
@@ -126,17 +140,12 @@ pub fn provenance(
     added: &[(HeaderName, HeaderValue)],
 ) -> (Vec<HeaderName>, HeaderMap) {
     let ours = std::iter::once(&VIA).chain(added.iter().map(|(name, _)| name));
-    let is_false = |name: &&HeaderName| {
-        let folded = fold(name.as_str());
-        (is_forwarding(&folded) && !origin.trusted) || is_twin(name, &folded, ours.clone())
-    };
-    let untrusted: Vec<HeaderName> = client.keys().filter(is_false).cloned().collect();
+    let twins = |name: &&HeaderName| is_twin(name, &fold(name.as_str()), ours.clone());
+    let dropped: Vec<HeaderName> = client.keys().filter(twins).cloned().collect();
     let mut headers = HeaderMap::with_capacity(4);
-    if origin.trusted {
-        for name in [FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO] {
-            for value in client.get_all(&name) {
-                headers.append(&name, value.clone());
-            }
+    for name in [FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO] {
+        for value in client.get_all(&name) {
+            headers.append(&name, value.clone());
         }
     }
     add_forwarding(&mut headers, origin);
@@ -145,7 +154,7 @@ pub fn provenance(
     let own = via(origin.version);
     let line = own.to_str().map(|own| [chain.as_slice(), &[own]].concat().join(", "));
     headers.insert(VIA, line.ok().and_then(|line| HeaderValue::from_str(&line).ok()).unwrap_or(own));
-    (untrusted, headers)
+    (dropped, headers)
 }
 
 /// Whether the gateway alone decides what a header says, so that no dialect may set it.
@@ -201,7 +210,7 @@ pub fn authenticates_connection(headers: &HeaderMap) -> bool {
 ///
 /// # Errors
 /// Where `Connection` would take a header away that decides whose view the answer is, or where it came from.
-pub fn nominations(client: &HeaderMap, protected: &[HeaderName]) -> Result<Vec<String>, HeaderRefusal> {
+pub fn nominations(client: &HeaderMap, protected: &[&[HeaderName]]) -> Result<Vec<String>, HeaderRefusal> {
     let mut nominated = Vec::new();
     for field in client.get_all(CONNECTION) {
         let text = field.to_str().map_err(|_| HeaderRefusal::Connection)?;
@@ -209,7 +218,8 @@ pub fn nominations(client: &HeaderMap, protected: &[HeaderName]) -> Result<Vec<S
             let name = HeaderName::from_bytes(option.as_bytes()).map_err(|_| HeaderRefusal::Connection)?;
             let folded = fold(name.as_str()).into_owned();
             let named = ["authorization", "cookie", "host", "via"].contains(&folded.as_str());
-            if named || is_forwarding(&folded) || protected.iter().any(|name| fold(name.as_str()) == folded) {
+            let mut protected = protected.iter().flat_map(|names| names.iter());
+            if named || is_forwarding(&folded) || protected.any(|name| fold(name.as_str()) == folded) {
                 return Err(HeaderRefusal::Nominated(name.to_string()));
             }
             nominated.push(folded);
@@ -218,28 +228,22 @@ pub fn nominations(client: &HeaderMap, protected: &[HeaderName]) -> Result<Vec<S
     Ok(nominated)
 }
 
-/// Adds where the request came from: to what a trusted proxy said; of any other, nothing is among `headers`.
+/// Adds where the request came from to what is believed of it: nothing else is among `headers` (see [`unvouched`]).
 fn add_forwarding(headers: &mut HeaderMap, origin: ClientOrigin<'_>) {
     // Longer than any address.
     let mut chain = Vec::with_capacity(48);
-    if origin.trusted {
-        for earlier in headers.get_all(&FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()) {
-            chain.extend_from_slice(earlier.as_bytes());
-            chain.extend_from_slice(b", ");
-        }
+    for earlier in headers.get_all(&FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()) {
+        chain.extend_from_slice(earlier.as_bytes());
+        chain.extend_from_slice(b", ");
     }
     push_address(&mut chain, origin.address);
     if let Ok(chain) = HeaderValue::try_from(chain) {
         headers.insert(FORWARDED_FOR, chain);
     }
-    let is_said = |name: &HeaderName| origin.trusted && headers.contains_key(name);
-    let (says_host, says_proto) = (is_said(&FORWARDED_HOST), is_said(&FORWARDED_PROTO));
-    if let Some(host) = origin.host.filter(|_| !says_host).and_then(|host| HeaderValue::from_str(host).ok()) {
-        headers.insert(FORWARDED_HOST, host);
+    if let Some(host) = origin.host.and_then(|host| HeaderValue::from_str(host).ok()) {
+        headers.entry(FORWARDED_HOST).or_insert(host);
     }
-    if !says_proto {
-        headers.insert(FORWARDED_PROTO, HeaderValue::from_static(origin.scheme));
-    }
+    headers.entry(FORWARDED_PROTO).or_insert(HeaderValue::from_static(origin.scheme));
 }
 
 /// Appends an address; one of IPv4 as it is, even where it came in the form of IPv6.
@@ -266,6 +270,14 @@ fn via(version: Version) -> HeaderValue {
     })
 }
 
+/// How often a request passed a gateway of this name before it reached this one, by its `Via`.
+#[must_use]
+pub fn passages(client: &HeaderMap) -> usize {
+    let fields = client.get_all(VIA).iter().filter_map(|value| value.to_str().ok());
+    let received_by = fields.flat_map(|field| field.split(',')).filter_map(|hop| hop.split_whitespace().nth(1));
+    received_by.filter(|name| *name == NAME).count()
+}
+
 fn fold(name: &str) -> Cow<'_, str> {
     if name.contains('_') { Cow::Owned(name.replace('_', "-")) } else { Cow::Borrowed(name) }
 }
@@ -288,7 +300,7 @@ fn is_twin<'o>(name: &HeaderName, folded: &str, ours: impl Iterator<Item = &'o H
     // A name without `_` is its own folded form.
     name.as_str() != folded
         && !ours.clone().any(|own| own == name)
-        && (is_forwarding(folded) || ours.map(|own| fold(own.as_str())).any(|own| own == folded))
+        && ours.map(|own| fold(own.as_str())).any(|own| own == folded)
 }
 
 /// Whether a client names a media type of JSON: an upstream could answer any other with a page for people.
@@ -298,9 +310,28 @@ fn accepts_json(headers: &HeaderMap) -> bool {
     types.any(|name| name.to_ascii_lowercase().contains("json"))
 }
 
-/// What says where a request came from; believed of trusted proxies alone.
+/// What says where a request came from, in the words of one proxy or another: servers behind them build links from it and
+/// grant access by it.
 fn is_forwarding(folded: &str) -> bool {
-    folded.starts_with("x-forwarded-") || folded == "forwarded" || folded == "x-real-ip"
+    const OTHERS: [&str; 16] = [
+        "appengine-user-ip",
+        "cf-connecting-ip",
+        "cf-connecting-ipv6",
+        "client-ip",
+        "fastly-client-ip",
+        "forwarded",
+        "true-client-ip",
+        "x-azure-clientip",
+        "x-client-ip",
+        "x-cluster-client-ip",
+        "x-envoy-external-address",
+        "x-forwarded",
+        "x-host",
+        "x-original-forwarded-for",
+        "x-original-host",
+        "x-real-ip",
+    ];
+    folded.starts_with("x-forwarded-") || OTHERS.contains(&folded)
 }
 
 #[cfg(test)]

@@ -32,4 +32,5 @@ mod seek;
 mod sorting;
 mod third_party;
 mod tokens;
+mod trust;
 mod walks;

@@ -1,6 +1,6 @@
 //! `legacy` of a route: what becomes of requests by page or offset.
 
-use super::Context;
+use super::{Context, principal::is_credential};
 use crate::config::{
     diagnostic::Located,
     settings::{
@@ -86,7 +86,7 @@ fn client(written: &Written, route: &Written, context: &mut Context<'_>) -> Opti
     let (header, parameter) = (written.text("header"), written.text("parameter"));
     let shown = written.find("shown").filter(|shown| shown.as_text().is_some_and(|word| word.value == "value"));
     let private = route.table("parameters").strings("private");
-    let is_private = |name: &str| holds_secrets(name) || private.iter().any(|known| known == name);
+    let is_private = |name: &str| is_credential(name) || private.iter().any(|known| known == name);
     if let (Some(shown), Some(name)) = (shown, header.as_ref().or(parameter.as_ref()))
         && is_private(&name.value)
     {
@@ -114,14 +114,6 @@ fn client(written: &Written, route: &Written, context: &mut Context<'_>) -> Opti
     let names = names.collect();
     let max = written.count("max").unwrap_or(CLIENTS);
     Some(LegacyClient { known_by, shows_value: shown.is_some(), names, max })
-}
-
-/// Whether a header or a parameter is called like one by which clients prove who they are.
-fn holds_secrets(name: &str) -> bool {
-    let lower = name.to_ascii_lowercase();
-    ["authoriz", "authent", "-auth", "cookie", "key", "token", "secret", "password", "session"]
-        .iter()
-        .any(|word| lower.contains(word))
 }
 
 /// The parameters by which a client pages: the dialect's, and the one that takes a cursor.

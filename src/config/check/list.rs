@@ -4,7 +4,7 @@ use super::{
     Context, cost,
     dialect::Dialects,
     envelope::{self, Envelopes, ROLES},
-    field, legacy, mode,
+    field, legacy, mode, principal,
 };
 use crate::{
     config::{
@@ -93,13 +93,14 @@ impl Route<'_> {
             total: self
                 .word("total", &[("omit", Totals::Omit), ("count", Totals::Count), ("first-page", Totals::FirstPage)])
                 .unwrap_or(Totals::Upstream),
-            principal: self.principal(),
+            principal: principal::principal(self.written),
             cursor: self.cursor(root),
             parameters,
             legacy,
             budgets,
         };
         mode::check(&list, self.written, context);
+        principal::check(&list, self.written, context);
         let written = self.written.table("page_size").find("max").map(|max| max.at);
         cost::check(written.unwrap_or(list.dialect.at), &list, context);
         Some(list)
@@ -242,18 +243,12 @@ impl Route<'_> {
             upstream_requests,
             search_requests: search.map_or(usual.search_requests, |search| search.value).max(upstream_requests),
             search_items: table.count("search_items").unwrap_or(usual.search_items),
+            offset: table.count("offset").unwrap_or(usual.offset),
             answer_size: table.size("answer_size").unwrap_or(usual.answer_size),
             answer_depth: table.count("answer_depth").unwrap_or(usual.answer_depth),
             link_length: table.size("link_length").unwrap_or(usual.link_length),
             body_size: table.size("body_size").unwrap_or(usual.body_size),
             body_depth: table.count("body_depth").unwrap_or(usual.body_depth),
-        }
-    }
-
-    fn principal(&self) -> Vec<http::HeaderName> {
-        match self.written.find("principal") {
-            Some(_) => header_names(self.written, "principal"),
-            None => vec![http::header::AUTHORIZATION, http::header::COOKIE],
         }
     }
 
@@ -263,7 +258,7 @@ impl Route<'_> {
         CursorSettings {
             sealed: if table.find("sealed").is_some() { table.boolean("sealed") } else { global.boolean("sealed") },
             ttl: table.duration("ttl").or_else(|| global.duration("ttl")),
-            bind: header_names(&table, "bind"),
+            bind: table.header_names("bind"),
             length: table.count("length").unwrap_or(CursorSettings::LENGTH),
         }
     }
@@ -279,8 +274,4 @@ impl Route<'_> {
             query: table.text_members("query"),
         }
     }
-}
-
-fn header_names(table: &Written, key: &str) -> Vec<http::HeaderName> {
-    table.strings(key).iter().filter_map(|name| http::HeaderName::from_bytes(name.as_bytes()).ok()).collect()
 }

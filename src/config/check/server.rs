@@ -1,6 +1,6 @@
 //! `[server]`, `[listeners]`, `[admin]`, `[log]`, `[caches]`.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::Path, time::Duration};
 
 use super::Context;
 use crate::config::{
@@ -22,6 +22,11 @@ pub(super) fn server(server: &Written) -> ServerSettings {
             .iter()
             .filter_map(|text| syntax::read_network(text))
             .collect(),
+        forwarded_headers: match server.find("forwarded_headers") {
+            Some(_) => server.header_names("forwarded_headers"),
+            // What balancers and ingresses write by themselves. The rest of the family they pass on as a client wrote it.
+            None => ["x-forwarded-for", "x-forwarded-proto"].map(http::HeaderName::from_static).to_vec(),
+        },
         threads: server
             .count("threads")
             .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get)),
@@ -72,7 +77,10 @@ fn listener_tls(tls: &Written, context: &mut Context<'_>) -> Option<ListenerTls>
         }
         return None;
     };
-    Some(ListenerTls { certificate: context.path(&certificate), key: context.path(path) })
+    let (certificate, path) = (context.path(&certificate), context.path(path));
+    context.check_readers(&path, key.at);
+    context.check_writers(Path::new(&certificate), tls.at);
+    Some(ListenerTls { certificate, key: path })
 }
 
 pub(super) fn admin(
@@ -89,7 +97,8 @@ pub(super) fn admin(
     };
     let address = written.value.parse::<SocketAddr>().ok()?;
     check_free(address, written.at, listeners, "what operators ask needs an address of its own", context);
-    Some(AdminSettings { address })
+    let hosts = admin.strings("hosts").iter().map(|host| host.to_lowercase()).collect();
+    Some(AdminSettings { address, hosts })
 }
 
 /// Reports an address that a listener has already: its own, or one among all that it listens on.

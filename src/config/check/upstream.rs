@@ -1,6 +1,6 @@
 //! `[upstreams]`.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use super::Context;
 use crate::config::{
@@ -47,7 +47,11 @@ fn upstream(name: &str, written: &Written, context: &mut Context<'_>) -> Upstrea
         base_path: written.string("base_path").unwrap_or_default().trim_end_matches('/').to_owned(),
         tls: written.find("tls").map(|tls| UpstreamTls {
             server_name: tls.string("server_name"),
-            ca: tls.string("ca").map(|path| context.path(&path)),
+            ca: tls.text("ca").map(|ca| {
+                let path = context.path(&ca.value);
+                context.check_writers(Path::new(&path), ca.at);
+                path
+            }),
         }),
         headers: headers(written, context),
         timeouts: timeouts(written, context),

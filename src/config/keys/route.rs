@@ -114,6 +114,7 @@ const BUDGETS: Form = Table(&[
     key("upstream_requests", Count(1, 1_000)),
     key("search_requests", Count(1, 10_000)),
     key("search_items", Count(1, 1_000_000)),
+    key("offset", Count(0, u64::MAX)),
     key("answer_size", size("1KiB", "1GiB")),
     key("answer_depth", Count(1, 1_024)),
     key("link_length", size("256B", "64KiB")),

@@ -217,6 +217,8 @@ pub struct Budgets {
     pub search_requests: u32,
     /// Without a declared order a place is searched for among so many items each way; 1,000.
     pub search_items: u32,
+    /// How many items may stand before the page of a request by page or offset; 10,000,000.
+    pub offset: u64,
     /// The largest upstream answer, decoded, in bytes; 10 MiB.
     pub answer_size: usize,
     /// How deep an answer may be nested; 128.
@@ -236,6 +238,7 @@ impl Default for Budgets {
             upstream_requests: 8,
             search_requests: 40,
             search_items: 1_000,
+            offset: 10_000_000,
             answer_size: 10 << 20,
             answer_depth: 128,
             link_length: 4 << 10,

@@ -1,0 +1,93 @@
+//! What a second pair of eyes would ask about a route whose configuration has no mistake.
+
+use crate::config::settings::{ListSettings, RouteSettings, Settings};
+
+/// The fields of the order, and those that clients may sort by, whose names are those of what people keep to themselves.
+pub(super) fn personal_keys(list: &ListSettings) -> Vec<&str> {
+    let ordered = list.order.iter().map(|term| term.value.field.as_str());
+    let mut fields: Vec<&str> = ordered
+        .chain(list.sortable.iter().map(|field| field.value.as_str()))
+        .filter(|field| is_personal(field))
+        .collect();
+    fields.sort_unstable();
+    fields.dedup();
+    fields
+}
+
+fn is_personal(field: &str) -> bool {
+    const PARTS: [&str; 12] = [
+        "mail", "phone", "mobile", "surname", "birth", "passport", "iban", "salary", "address", "ssn", "username",
+        "login",
+    ];
+    const NAMES: [&str; 9] = [
+        "name",
+        "fullname",
+        "firstname",
+        "lastname",
+        "givenname",
+        "familyname",
+        "displayname",
+        "middlename",
+        "maidenname",
+    ];
+    let folded: String = field.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
+    PARTS.iter().any(|part| folded.contains(part)) || NAMES.contains(&folded.as_str())
+}
+
+/// The routes that forward whatever else is asked below a list's path to the same upstream: its policy is not theirs.
+pub(super) fn catch_alls<'s>(route: &RouteSettings, settings: &'s Settings) -> Vec<&'s str> {
+    let stands_behind = |other: &&RouteSettings| {
+        let same_host = route.hosts.is_empty()
+            || other.hosts.is_empty()
+            || other.hosts.iter().any(|host| route.hosts.contains(host));
+        other.list.is_none()
+            && other.upstream == route.upstream
+            && same_host
+            && covers(&other.path.value, &route.path.value)
+    };
+    settings.routes.iter().filter(stands_behind).map(|other| other.name.value.as_str()).collect()
+}
+
+/// Whether a path that ends in `{*rest}` takes what is asked around another one.
+fn covers(pattern: &str, path: &str) -> bool {
+    let Some((base, _)) = pattern.split_once("/{*") else { return false };
+    let is_parameter = |segment: &str| segment.starts_with('{');
+    let mut path = path.split('/');
+    base.split('/').all(|segment| {
+        path.next().is_some_and(|other| segment == other || is_parameter(segment) || is_parameter(other))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Row: A07
+    #[test]
+    fn names_of_personal_things_are_known_in_every_spelling() {
+        for field in ["email", "userEmail", "E-Mail", "last_name", "lastName", "name", "date_of_birth", "phone_number"]
+        {
+            assert!(is_personal(field), "{field}");
+        }
+        for field in ["id", "created_at", "amount", "file_name", "hostname", "score", "rank", "telephony_cost"] {
+            assert!(!is_personal(field), "{field}");
+        }
+    }
+
+    /// Row: A23
+    #[test]
+    fn a_rest_covers_what_is_below_its_base() {
+        for (pattern, path, is_covered) in [
+            ("/{*rest}", "/api/users", true),
+            ("/api/{*rest}", "/api/users", true),
+            ("/api/{*rest}", "/apis/users", false),
+            ("/api/users/{*rest}", "/api/users", true),
+            ("/api/users/x/{*rest}", "/api/users", false),
+            ("/api/{tenant}/{*rest}", "/api/a/users", true),
+            ("/api/a/{*rest}", "/api/{tenant}/users", true),
+            ("/api/users", "/api/users", false),
+        ] {
+            assert_eq!(covers(pattern, path), is_covered, "{pattern} {path}");
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! What the gateway offers to whom: addresses that everybody reaches, networks that are everybody, peers that are the
+//! gateway itself.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::Context;
+use crate::config::{
+    diagnostic::Located,
+    settings::{AdminSettings, ListenerSettings, Network, ServerSettings},
+    syntax,
+    written::Written,
+};
+
+/// Reports who can reach what, and is believed.
+pub(super) fn check(
+    root: &Written,
+    server: &ServerSettings,
+    listeners: &[ListenerSettings],
+    admin: Option<&AdminSettings>,
+    context: &mut Context<'_>,
+) {
+    for text in root.table("server").texts("trusted_proxies") {
+        if syntax::read_network(&text.value).is_some_and(is_everybody) {
+            let message = format!("{:?} is everybody: any client may say where it comes from", text.value);
+            context.diagnostics.warning(text.at, message, "name the networks of your own proxies alone");
+        }
+    }
+    let table = root.table("listeners");
+    for (name, written) in table.tables() {
+        let listener = listeners.iter().find(|listener| listener.name == name.value);
+        let bare = listener.filter(|_| written.find("tls").is_none());
+        let bare = bare.filter(|listener| !is_inside(listener.address.ip()));
+        if let (Some(listener), Some(address)) = (bare, written.text("address"))
+            && server.trusted_proxies.is_empty()
+        {
+            let message = format!("everybody reaches {}, without TLS and without a proxy in front", listener.address);
+            let help = "add `tls`; or name the proxy that has it in server.trusted_proxies";
+            context.diagnostics.warning(address.at, message, help);
+        }
+    }
+    if let (Some(admin), Some(address)) = (admin, root.table("admin").text("address"))
+        && !is_inside(admin.address.ip())
+    {
+        let message = format!("everybody who reaches {} reads what is for operators", admin.address);
+        let help = "an address of the loopback or of an inner network; else let a firewall keep others out";
+        context.diagnostics.warning(address.at, message, help);
+    }
+}
+
+/// Reports peers at which this gateway itself listens: each request would come back to it.
+pub(super) fn check_peers(
+    peers: &[Located<String>],
+    listeners: &[ListenerSettings],
+    admin: Option<&AdminSettings>,
+    context: &mut Context<'_>,
+) {
+    for peer in peers {
+        let known = |listener: &&ListenerSettings| is_at(&peer.value, listener.address);
+        if let Some(listener) = listeners.iter().find(known) {
+            let message = format!("this peer is listeners.{}: each request would come back", listener.name);
+            context.diagnostics.error(peer.at, message, "name the address of the service");
+        } else if admin.is_some_and(|admin| is_at(&peer.value, admin.address)) {
+            let message = "this peer is the admin listener: clients would read what is for operators";
+            context.diagnostics.error(peer.at, message, "name the address of the service");
+        }
+    }
+}
+
+/// Whether a `host:port` leads to a listener of this machine, as far as that can be seen without asking anybody.
+fn is_at(peer: &str, listener: SocketAddr) -> bool {
+    let Some((host, port)) = peer.rsplit_once(':') else { return false };
+    if port.parse() != Ok(listener.port()) || listener.port() == 0 {
+        return false;
+    }
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let ip = listener.ip();
+    match host.parse::<IpAddr>() {
+        Ok(host) => {
+            let host = host.to_canonical();
+            host == ip.to_canonical() || host.is_unspecified() || (ip.is_unspecified() && host.is_loopback())
+        }
+        Err(_) => host.eq_ignore_ascii_case("localhost") && (ip.is_loopback() || ip.is_unspecified()),
+    }
+}
+
+/// Whether a network has more addresses than any operator's: not counting those that are for private use altogether.
+fn is_everybody(network: Network) -> bool {
+    match network.address {
+        IpAddr::V4(_) => network.prefix < 8,
+        IpAddr::V6(address) => {
+            network.prefix < 16
+                && !(network.prefix >= 7 && address.is_unique_local())
+                && !(network.prefix >= 10 && address.is_unicast_link_local())
+        }
+    }
+}
+
+/// Whether an address can't be reached from everywhere: of the loopback, of a link, or for private use (RFC 1918, RFC
+/// 4193, RFC 6598).
+fn is_inside(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => {
+            let [first, second, ..] = address.octets();
+            let is_shared = first == 100 && second & 0xc0 == 64;
+            address.is_loopback() || address.is_private() || address.is_link_local() || is_shared
+        }
+        IpAddr::V6(address) => address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_is_known_as_a_listener_of_this_machine() {
+        for (peer, listener, is_own) in [
+            ("127.0.0.1:8080", "127.0.0.1:8080", true),
+            ("127.0.0.1:8081", "127.0.0.1:8080", false),
+            ("localhost:8080", "127.0.0.1:8080", true),
+            ("LocalHost:8080", "[::]:8080", true),
+            ("127.0.0.9:8080", "0.0.0.0:8080", true),
+            ("[::1]:8080", "[::]:8080", true),
+            ("[::ffff:127.0.0.1]:8080", "0.0.0.0:8080", true),
+            ("0.0.0.0:8080", "127.0.0.1:8080", true),
+            ("127.0.0.2:8080", "127.0.0.1:8080", false),
+            ("10.0.0.1:8080", "0.0.0.0:8080", false),
+            ("people.internal:8080", "0.0.0.0:8080", false),
+            ("localhost:8080", "10.0.0.1:8080", false),
+        ] {
+            assert_eq!(is_at(peer, listener.parse().unwrap()), is_own, "{peer} {listener}");
+        }
+    }
+
+    #[test]
+    fn everybody_is_more_than_a_private_network() {
+        for (network, everybody) in [
+            ("0.0.0.0/0", true),
+            ("128.0.0.0/1", true),
+            ("10.0.0.0/8", false),
+            ("::/0", true),
+            ("2000::/3", true),
+            ("fc00::/7", false),
+            ("fe80::/10", false),
+            ("2001:db8::/32", false),
+        ] {
+            assert_eq!(is_everybody(syntax::read_network(network).unwrap()), everybody, "{network}");
+        }
+    }
+
+    /// Row: A38
+    #[test]
+    fn addresses_inside_are_reached_by_few() {
+        for (address, inside) in [
+            ("127.0.0.1", true),
+            ("10.1.2.3", true),
+            ("192.168.0.1", true),
+            ("100.64.0.1", true),
+            ("::1", true),
+            ("fd00::1", true),
+            ("0.0.0.0", false),
+            ("::", false),
+            ("100.128.0.1", false),
+            ("192.0.2.1", false),
+            ("2001:db8::1", false),
+        ] {
+            assert_eq!(is_inside(address.parse().unwrap()), inside, "{address}");
+        }
+    }
+}

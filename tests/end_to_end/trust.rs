@@ -1,0 +1,279 @@
+//! Who is believed, and what is kept apart: proxies in front, callers by their credentials, names of the admin listener,
+//! gateways that lead to themselves, files that others can change.
+
+use std::{net::SocketAddr, os::unix::fs::PermissionsExt};
+
+use crate::harness::{
+    Directory,
+    gateway::{Gateway, Keys, command, free_port},
+    http,
+    list::{PLAIN, Setup, serve, users},
+    rows::{BY_OFFSET, BY_SCORE, Row, Rows, configuration, ids},
+    upstream::Upstream,
+};
+
+const FORWARD: &str = "[routes.rest]\npath = \"/{*rest}\"\nupstream = \"legacy\"\naction = \"forward\"\n";
+
+/// All by which some proxy or other says where a request came from.
+const CLAIMS: [(&str, &str); 14] = [
+    ("X-Forwarded-For", "203.0.113.9"),
+    ("X-Forwarded-Proto", "https"),
+    ("X-Forwarded-Host", "evil.example"),
+    ("X-Forwarded-Prefix", "/evil"),
+    ("X-Forwarded-Port", "1"),
+    ("Forwarded", "for=6.6.6.6;host=evil.example"),
+    ("X-Real-IP", "6.6.6.6"),
+    ("True-Client-IP", "6.6.6.6"),
+    ("CF-Connecting-IP", "6.6.6.6"),
+    ("X-Client-IP", "6.6.6.6"),
+    ("X-Host", "evil.example"),
+    ("X-Original-Host", "evil.example"),
+    ("X_Forwarded_For", "6.6.6.6"),
+    ("X-Ssl-Client", "CN=root"),
+];
+
+/// What the upstream sees of the claims, on a list route and on one that forwards.
+fn seen(server: &'static str, target: &str) -> Vec<(String, String)> {
+    let upstream = Upstream::start(serve(users(3)));
+    let more = format!("{FORWARD}\n[server]\n{server}");
+    let setup = Setup { more: Box::leak(more.into_boxed_str()), ..PLAIN };
+    let gateway = Gateway::start(&setup.configuration(upstream.address));
+    let response = gateway.send("GET", target, &CLAIMS, b"");
+    assert_eq!(response.outcome(), "200", "{response:?}");
+    let request = upstream.requests().pop().expect("it was asked");
+    let is_claim = |name: &str| CLAIMS.iter().any(|(claim, _)| claim.eq_ignore_ascii_case(name));
+    let mut seen: Vec<(String, String)> = request
+        .headers
+        .into_iter()
+        .map(|(name, value)| (name.to_lowercase(), value))
+        .filter(|(name, _)| is_claim(name))
+        .collect();
+    seen.sort();
+    seen
+}
+
+/// A balancer appends to `X-Forwarded-For`, says the scheme, and passes on the rest as the client wrote it: behind a
+/// trusted proxy only those headers are believed that it is known to write.
+///
+/// Row: A13
+#[test]
+fn a_trusted_proxy_vouches_for_what_it_writes_alone() {
+    let strangers: &[(&str, &str)] =
+        &[("x-forwarded-for", "127.0.0.1"), ("x-forwarded-host", "gateway.test"), ("x-forwarded-proto", "http")];
+    let usual: &[(&str, &str)] = &[
+        ("x-forwarded-for", "203.0.113.9, 127.0.0.1"),
+        ("x-forwarded-host", "gateway.test"),
+        ("x-forwarded-proto", "https"),
+    ];
+    let listed: &[(&str, &str)] = &[
+        ("cf-connecting-ip", "6.6.6.6"),
+        ("x-forwarded-for", "127.0.0.1"),
+        ("x-forwarded-host", "evil.example"),
+        ("x-forwarded-proto", "http"),
+    ];
+    let proof = ("x-ssl-client", "CN=root");
+    for (server, expected, has_proof) in [
+        ("", strangers, true),
+        ("trusted_proxies = [\"127.0.0.1\"]", usual, true),
+        ("trusted_proxies = [\"10.0.0.0/8\"]\nforwarded_headers = [\"X-Ssl-Client\"]", strangers, false),
+        (
+            "trusted_proxies = [\"127.0.0.1\"]\nforwarded_headers = [\"CF-Connecting-IP\", \"X-Forwarded-Host\"]",
+            listed,
+            true,
+        ),
+    ] {
+        for target in ["/users?limit=1", "/anything"] {
+            let mut seen = seen(server, target);
+            // No header of the usual ones, and no proxy is known to write it: it is the application's own.
+            let proven = seen.iter().position(|(name, _)| name == proof.0).map(|at| seen.remove(at));
+            assert_eq!(proven.is_some(), has_proof, "{server}: {target}");
+            let seen: Vec<(&str, &str)> = seen.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            assert_eq!(seen, expected, "{server}: {target}");
+        }
+    }
+}
+
+/// What one caller was shown places no page of another's, by whatever header the upstream tells them apart: it is looked
+/// up with the caller's own credentials.
+///
+/// Row: A22
+#[test]
+fn pages_of_callers_known_by_other_headers_are_not_shared() {
+    const BY_IDS: &str = "mode = \"seek\"";
+    for (header, principal, vary) in [
+        ("X-Api-Key", "", "X-Api-Key"),
+        ("Private-Token", "", ""),
+        ("X-Tenant-Id", "principal = [\"X-Tenant-Id\"]", "X-Tenant-Id"),
+        ("X-Tenant-Id", "principal = [\"Authorization\"]", ""),
+    ] {
+        let rows = Rows::count(40);
+        let served = rows.clone();
+        let upstream = Upstream::start(move |exchange| {
+            let is_b = exchange.request.headers.iter().any(|(_, value)| value == "b");
+            // To the second one the item that the first one's page ends with has other keys.
+            match exchange.request.path() {
+                "/users/31" if is_b => {
+                    exchange.reply("200 OK", &[("Content-Type", "application/json")], Row::new(31, 7).json().as_bytes())
+                }
+                _ => served.answer(exchange),
+            }
+        });
+        let route = format!("{BY_SCORE}\n{BY_IDS}\n{principal}");
+        let gateway = Gateway::start(&configuration(upstream.address, BY_OFFSET, &route));
+        let first = gateway.send("GET", "/users?limit=10", &[(header, "a")], b"");
+        let next = first.link("next").expect("a next page");
+        assert!(
+            first.header("vary").is_some_and(|said| said.to_lowercase().contains(&vary.to_lowercase())),
+            "{first:?}"
+        );
+        let of_b = gateway.send("GET", &next, &[(header, "b")], b"");
+        assert_eq!(of_b.outcome(), "410 cursor_gone", "{header}: {of_b:?}");
+        let asked = upstream.requests();
+        let look_up = asked.iter().find(|request| request.path() == "/users/31").expect("it was looked up");
+        assert_eq!(look_up.header(header), Some("b"));
+        let of_a = gateway.send("GET", &next, &[(header, "a")], b"");
+        assert_eq!(ids(&of_a), (21..=30).rev().collect::<Vec<_>>(), "{header}: {of_a:?}");
+    }
+}
+
+/// A name that a stranger's page made lead to the admin listener is no name of it.
+///
+/// Row: A38
+#[test]
+fn the_admin_listener_answers_to_its_own_names() {
+    let upstream = Upstream::start(serve(users(1)));
+    let gateway = Gateway::start(&PLAIN.configuration(upstream.address));
+    let ask = |host: &str, path: &str| http::send(gateway.admin, "GET", path, &[("Host", host)], b"").status;
+    let address = gateway.admin.to_string();
+    for path in ["/metrics", "/migration", "/openapi.json", "/nothing"] {
+        let own = if path == "/nothing" { 404 } else { 200 };
+        for (host, status) in [
+            (address.as_str(), own),
+            ("10.1.2.3", own),
+            ("[::1]:9180", own),
+            ("LocalHost:9180", own),
+            ("evil.example", 421),
+            ("localhost.evil.example", 421),
+            ("127.0.0.1.evil.example:9180", 421),
+        ] {
+            assert_eq!(ask(host, path), status, "{host}: {path}");
+        }
+    }
+    assert_eq!(ask("evil.example", "/healthz"), 200, "a probe by name ends no process");
+    let configuration = gateway.configuration();
+    let named = configuration.replace("admin = { address", "admin = { hosts = [\"Metrics.Internal\"], address");
+    assert_ne!(named, configuration);
+    gateway.rewrite_raw(&named);
+    gateway.signal("HUP");
+    crate::harness::eventually("the name is known", || (ask("metrics.internal:9180", "/metrics") == 200).then_some(()));
+    assert_eq!(ask("evil.example", "/metrics"), 421);
+}
+
+/// Two gateways that lead to each other: one request is one round of a few, and not one that grows until nothing is left.
+///
+/// Row: A20
+#[test]
+fn a_request_that_goes_round_is_cut() {
+    let nowhere = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let setup = Setup { more: FORWARD, route: "legacy = { policy = \"translate\" }", ..PLAIN };
+    let one = Gateway::start(&setup.configuration(nowhere));
+    let other = Gateway::start(&setup.configuration(one.public));
+    // A reload sees the other's address, which was not known before.
+    one.rewrite(Keys::One, &setup.configuration(other.public));
+    one.signal("HUP");
+    for (target, outcome) in [("/anything", "508 loop_detected"), ("/users?limit=1", "502 upstream_unavailable")] {
+        let rounds = |gateway: &Gateway| gateway.access_log().len();
+        crate::harness::eventually(target, || (one.get(target).outcome() == outcome).then_some(()));
+        let before = rounds(&one) + rounds(&other);
+        assert_eq!(one.get(target).outcome(), outcome);
+        let taken = crate::harness::eventually("all lines", || {
+            let lines = rounds(&one) + rounds(&other) - before;
+            (lines >= 5).then_some(lines)
+        });
+        assert!(taken <= 5, "{target}: {taken}");
+    }
+    // Gateways one after the other are none that lead to themselves.
+    let chain = [("Via", "1.1 cursorgate, 1.1 edge"), ("Via", "1.0 cursorgate")];
+    let upstream = Upstream::start(serve(users(1)));
+    let last = Gateway::start(&setup.configuration(upstream.address));
+    assert_eq!(last.send("GET", "/users?limit=1", &chain, b"").outcome(), "200");
+    assert_eq!(last.send("GET", "/anything", &chain, b"").outcome(), "200");
+}
+
+/// An offset that no list has takes no request to the upstream.
+///
+/// Row: A10
+#[test]
+fn how_deep_a_page_by_number_may_begin_is_bounded() {
+    let upstream = Upstream::start(serve(users(60)));
+    for (policy, budget, deep, served) in [
+        ("translate", "", "offset=1000000000000000000&limit=5", "offset=40&limit=5"),
+        ("redirect", "", "offset=10000001&limit=5", "offset=40&limit=5"),
+        ("translate", "budgets = { offset = 40 }", "offset=41&limit=5", "offset=40&limit=5"),
+    ] {
+        let route = format!("legacy = {{ policy = {policy:?} }}\n{budget}");
+        let setup = Setup { route: Box::leak(route.into_boxed_str()), ..PLAIN };
+        let gateway = Gateway::start(&setup.configuration(upstream.address));
+        let before = upstream.count();
+        let refused = gateway.get(&format!("/users?{deep}"));
+        assert_eq!(refused.outcome(), "400 too_deep", "{refused:?}");
+        assert!(refused.json()["restart"].is_string(), "{refused:?}");
+        assert_eq!(upstream.count(), before, "{policy}: nothing was asked");
+        let page = gateway.get(&format!("/users?{served}"));
+        assert!([200, 307].contains(&page.status), "{policy}: {page:?}");
+    }
+}
+
+/// Whoever can write the configuration or a key decides what the gateway does; whoever reads a key signs cursors.
+///
+/// Row: A40
+#[test]
+fn files_that_others_can_read_or_write_are_named() {
+    let folder = Directory::new();
+    let (file, key) = (folder.file("cursorgate.toml"), folder.file("cursor.key"));
+    let text = "version = 1\n[cursor]\nsigning_key = 1\nkeys = { 1 = \"file:cursor.key\" }\n\
+                [upstreams.people]\npeers = [\"people.internal:8000\"]\n\
+                [routes.users]\npath = \"/users\"\nupstream = \"people\"\ndialect = \"offset-limit\"\norder = [\"id\"]\n";
+    std::fs::write(&file, text).expect("a file of the test's");
+    std::fs::write(&key, "nXwGm3k9Zp0sVb2Qe7LrTyUa5HdJf8Cx1oWiKvN4MgE\n").expect("a file of the test's");
+    let report = |of_file: u32, of_key: u32| {
+        for (path, mode) in [(&file, of_file), (&key, of_key)] {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("it is the test's own");
+        }
+        let output = command().args(["check", "--config"]).arg(&file).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    assert_eq!(report(0o644, 0o600), "");
+    for (of_file, of_key, said) in [
+        (0o666, 0o600, "every account of this machine can write"),
+        (0o644, 0o604, "others than its owner can read the secret in"),
+        (0o644, 0o602, "every account of this machine can write"),
+    ] {
+        let report = report(of_file, of_key);
+        assert!(report.contains(said), "{of_file:o} {of_key:o}: {report}");
+        assert_eq!(report.matches("warning:").count(), 1, "{report}");
+    }
+}
+
+/// A key file that is a pipe nobody writes to is refused, and signals are heard all the same.
+///
+/// Row: A40
+#[test]
+fn a_pipe_in_place_of_a_file_stops_no_reload() {
+    let upstream = Upstream::start(serve(users(1)));
+    let mut gateway = Gateway::start(&PLAIN.configuration(upstream.address));
+    let folder = Directory::new();
+    let pipe = folder.file("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("coreutils");
+    assert!(made.success());
+    let configuration = gateway.configuration().replace("env:CURSORGATE_KEY_1", &format!("file:{}", pipe.display()));
+    gateway.rewrite_raw(&configuration);
+    gateway.signal("HUP");
+    crate::harness::eventually("it is refused", || {
+        gateway.log().iter().any(|line| line.contains("it is no regular file")).then_some(())
+    });
+    assert_eq!(gateway.get("/users?limit=1").outcome(), "200");
+    gateway.signal("TERM");
+    assert!(gateway.ended().success());
+}
