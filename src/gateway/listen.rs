@@ -122,13 +122,16 @@ pub fn probe(listener: &str, address: SocketAddr) -> Result<(), Unready> {
 /// [`Unready::Certificate`].
 pub fn certificate(listener: &ListenerSettings) -> Result<Option<TlsSettings>, Unready> {
     let Some(ListenerTls { certificate, key }) = &listener.tls else { return Ok(None) };
-    let settings = TlsSettings::intermediate(certificate, key).map_err(|error| Unready::Certificate {
+    let unready = |error: String| Unready::Certificate {
         listener: listener.name.clone(),
         certificate: certificate.clone(),
         key: key.clone(),
-        error: error.to_string(),
-    });
-    settings.map(Some)
+        error,
+    };
+    let settings = TlsSettings::intermediate(certificate, key).map_err(|error| unready(error.to_string()))?;
+    // OpenSSL drops a key that is not the certificate's without a word, and then fails each handshake.
+    settings.check_private_key().map_err(|error| unready(error.to_string()))?;
+    Ok(Some(settings))
 }
 
 fn configuration(settings: &Settings) -> ServerConf {

@@ -31,6 +31,7 @@ mod secrets;
 mod seek;
 mod sorting;
 mod third_party;
+mod tls;
 mod tokens;
 mod trust;
 mod walks;

@@ -359,7 +359,7 @@ fn whole(public: SocketAddr, admin: SocketAddr, keys: Keys, rest: &str) -> Strin
     };
     format!(
         r#"version = 1
-listeners = {{ public = {{ address = "{public}" }} }}
+listeners.public = {{ address = "{public}" }}
 admin = {{ address = "{admin}" }}
 log = {{ format = "json", level = "info" }}
 cursor = {{ signing_key = {signing}, keys = {keys} }}

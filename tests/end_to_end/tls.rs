@@ -1,0 +1,254 @@
+//! TLS, in both directions, with certificates of an authority of the tests' own: what the gateway takes for its upstream,
+//! and what clients get.
+
+mod authority;
+mod server;
+
+use std::{
+    fmt::Write as _,
+    io::{Read as _, Write as _},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
+    path::Path,
+};
+
+use openssl::ssl::{SslConnector, SslMethod, SslVersion};
+
+use self::{
+    authority::{ALWAYS, Authority, EXPIRED, Identity, LATER},
+    server::{Greeting, Secure},
+};
+use crate::harness::{
+    Directory, PATIENCE,
+    gateway::{Gateway, command, free_port},
+    list::{PLAIN, serve, users},
+    upstream::Upstream,
+};
+
+const NAME: &str = "api.people.test";
+
+fn offered(identity: Identity) -> Greeting {
+    Greeting::Certificate(identity, SslVersion::TLS1_2, SslVersion::TLS1_3)
+}
+
+/// Whatever is wrong with a certificate, nothing is asked of who shows it, and nothing goes there in plain text.
+///
+/// Row: F04
+#[test]
+fn an_upstream_is_held_to_its_name_and_its_authority() {
+    let (root, stranger) = (Authority::new("root"), Authority::new("stranger"));
+    let between = root.intermediate("between");
+    let versions = |least, most| Greeting::Certificate(root.issue(&[NAME], ALWAYS), least, most);
+    let refused = "502 upstream_unavailable";
+    let cases = [
+        ("right", offered(root.issue(&[NAME], ALWAYS)), "200"),
+        ("one-of-many", offered(root.issue(&["other.test", NAME], ALWAYS)), "200"),
+        ("wildcard", offered(root.issue(&["*.people.test"], ALWAYS)), "200"),
+        ("chain", offered(between.issue(&[NAME], ALWAYS).with(&between)), "200"),
+        ("newest", versions(SslVersion::TLS1_3, SslVersion::TLS1_3), "200"),
+        ("oldest", versions(SslVersion::TLS1_2, SslVersion::TLS1_2), "200"),
+        ("broken-chain", offered(between.issue(&[NAME], ALWAYS)), refused),
+        ("wrong-name", offered(root.issue(&["other.test"], ALWAYS)), refused),
+        ("wrong-wildcard", offered(root.issue(&["*.api.people.test"], ALWAYS)), refused),
+        ("wide-wildcard", offered(root.issue(&["*.test"], ALWAYS)), refused),
+        ("unknown", offered(stranger.issue(&[NAME], ALWAYS)), refused),
+        ("unknown-sent-along", offered(stranger.issue(&[NAME], ALWAYS).with(&stranger)), refused),
+        ("self-signed", offered(Identity::self_signed(&[NAME])), refused),
+        ("expired", offered(root.issue(&[NAME], EXPIRED)), refused),
+        ("not-yet", offered(root.issue(&[NAME], LATER)), refused),
+        ("tls-1-0", versions(SslVersion::TLS1, SslVersion::TLS1), refused),
+        ("tls-1-1", versions(SslVersion::TLS1_1, SslVersion::TLS1_1), refused),
+        ("close", Greeting::Close, refused),
+        ("plain", Greeting::Plain, refused),
+        ("silence", Greeting::Silence, "504 upstream_timeout"),
+    ];
+    let folder = Directory::new();
+    let ca = root.file(&folder, "ca.pem");
+    let upstreams = cases.map(|(name, greeting, outcome)| (name, Secure::start(greeting), outcome));
+    let mut text = String::from(
+        "[dialects.scripted]\nrequest = { query = \"offset={offset}&limit={size}\" }\n\
+         response = { items = \"/items\", total = \"/total\" }\n",
+    );
+    for (name, upstream, _) in &upstreams {
+        // What is slow here is the machine: only silence is to meet the deadline.
+        let connect = if *name == "silence" { "500ms" } else { "30s" };
+        let _ = write!(
+            text,
+            "[upstreams.{name}]\npeers = [\"{}\"]\ntls = {{ server_name = \"{NAME}\", ca = {ca:?} }}\n\
+             timeouts = {{ connect = \"{connect}\", whole = \"30s\" }}\n\
+             [routes.list-{name}]\npath = \"/{name}\"\nupstream = \"{name}\"\ndialect = \"scripted\"\n\
+             [routes.rest-{name}]\npath = \"/{name}/{{*rest}}\"\nupstream = \"{name}\"\naction = \"forward\"\n",
+            upstream.address
+        );
+    }
+    let gateway = Gateway::start(&text);
+    for (name, upstream, outcome) in &upstreams {
+        for (path, line) in [(format!("/{name}?limit=1"), "?"), (format!("/{name}/anything"), "/anything")] {
+            let response = gateway.get(&path);
+            assert_eq!(response.outcome(), *outcome, "{path}: {response:?}");
+            assert!(response.status == 200 || !response.text().contains("certificate"), "{path}: {response:?}");
+            let asked = upstream.requests();
+            assert_eq!(asked.iter().any(|asked| asked.contains(line)), *outcome == "200", "{path}: {asked:?}");
+        }
+        assert!(upstream.saw_tls_alone(), "{name}");
+        assert!(upstream.names().iter().all(|asked| asked.as_deref() == Some(NAME)), "{name}: {:?}", upstream.names());
+    }
+}
+
+/// A gateway whose second listener speaks TLS.
+struct Listening {
+    gateway: Gateway,
+    secure: SocketAddr,
+    _upstream: Upstream,
+}
+
+fn listening(certificate: &Path, key: &Path) -> Listening {
+    let upstream = Upstream::start(serve(users(3)));
+    let secure = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+    let listener = format!(
+        "listeners.secure = {{ address = \"{secure}\", tls = {{ certificate = {certificate:?}, key = \"file:{}\" }} }}\n",
+        key.display()
+    );
+    let rest = "[routes.rest]\npath = \"/{*rest}\"\nupstream = \"legacy\"\naction = \"forward\"\n";
+    let gateway = Gateway::start(&format!("{listener}{}{rest}", PLAIN.configuration(upstream.address)));
+    Listening { gateway, secure, _upstream: upstream }
+}
+
+/// How a client greets.
+#[derive(Clone, Copy)]
+struct Client<'a> {
+    ca: &'a Path,
+    name: &'a str,
+    /// Says by which name it came.
+    says_name: bool,
+    version: SslVersion,
+}
+
+/// What a client gets for a GET, or why it gets nothing.
+fn ask(address: SocketAddr, client: Client<'_>, path: &str) -> Result<String, String> {
+    let mut builder = SslConnector::builder(SslMethod::tls_client()).expect("OpenSSL makes clients");
+    builder.set_security_level(0);
+    builder.set_cipher_list("ALL:@SECLEVEL=0").expect("ciphers");
+    builder.clear_options(openssl::ssl::SslOptions::NO_TLSV1 | openssl::ssl::SslOptions::NO_TLSV1_1);
+    builder.set_min_proto_version(Some(client.version)).expect("a version");
+    builder.set_max_proto_version(Some(client.version)).expect("a version");
+    builder.set_ca_file(client.ca).expect("a certificate");
+    let mut configuration = builder.build().configure().expect("a client");
+    configuration.set_use_server_name_indication(client.says_name);
+    let stream = TcpStream::connect(address).map_err(|error| error.to_string())?;
+    stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    let mut stream = configuration.connect(client.name, stream).map_err(|error| error.to_string())?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", client.name);
+    stream.write_all(request.as_bytes()).map_err(|error| error.to_string())?;
+    let mut answer = Vec::new();
+    // An end without a farewell of TLS is an end: lengths say what belongs to the answer.
+    let _ = stream.read_to_end(&mut answer);
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+/// Names, chains and expiry are for clients to judge: they get what the file holds. Versions are the gateway's to choose.
+///
+/// Row: F04
+#[test]
+fn clients_get_the_certificate_and_a_version_that_holds() {
+    let folder = Directory::new();
+    let (root, stranger) = (Authority::new("root"), Authority::new("stranger"));
+    let between = root.intermediate("between");
+    let (certificate, key) = between.issue(&["api.test", "www.test"], ALWAYS).with(&between).files(&folder, "api");
+    let (ca, other) = (root.file(&folder, "ca.pem"), stranger.file(&folder, "other.pem"));
+    let served = listening(&certificate, &key);
+    let good = Client { ca: &ca, name: "api.test", says_name: true, version: SslVersion::TLS1_3 };
+    let page = ask(served.secure, good, "/users?limit=1");
+    for (what, client, expected) in [
+        ("as it should be", good, Ok(())),
+        ("another of its names", Client { name: "www.test", ..good }, Ok(())),
+        ("no name", Client { says_name: false, ..good }, Ok(())),
+        ("TLS 1.2", Client { version: SslVersion::TLS1_2, ..good }, Ok(())),
+        ("TLS 1.2 without a name", Client { version: SslVersion::TLS1_2, says_name: false, ..good }, Ok(())),
+        ("TLS 1.1", Client { version: SslVersion::TLS1_1, ..good }, Err("alert protocol version")),
+        ("TLS 1.0", Client { version: SslVersion::TLS1, ..good }, Err("alert protocol version")),
+        ("a name that it has not", Client { name: "evil.test", ..good }, Err("mismatch")),
+        ("an authority that did not vouch", Client { ca: &other, ..good }, Err("verify failed")),
+    ] {
+        for path in ["/users?limit=1", "/anything"] {
+            match (ask(served.secure, client, path), expected) {
+                (Ok(answer), Ok(())) => assert!(answer.starts_with("HTTP/1.1 200 "), "{what}: {answer}"),
+                (Err(fault), Err(expected)) => assert!(fault.contains(expected), "{what}: {fault}"),
+                (got, _) => panic!("{what}: {got:?}"),
+            }
+        }
+    }
+    let requests = served._upstream.requests();
+    assert!(requests.iter().all(|request| request.header("x-forwarded-proto") == Some("https")), "{requests:?}");
+    assert!(page.is_ok_and(|page| page.contains("\"next\":\"/users?")), "links begin with the path");
+}
+
+/// What begins a handshake and does not go on, or speaks something else, hinders nobody.
+///
+/// Row: F04
+#[test]
+fn stalled_and_broken_handshakes_hinder_nobody() {
+    let folder = Directory::new();
+    let root = Authority::new("root");
+    let (certificate, key) = root.issue(&["api.test"], ALWAYS).files(&folder, "api");
+    let ca = root.file(&folder, "ca.pem");
+    let served = listening(&certificate, &key);
+    let open = || TcpStream::connect(served.secure).expect("it listens");
+    let silent: Vec<TcpStream> = (0..40).map(|_| open()).collect();
+    // The beginning of a greeting, and the beginning of a record that promises more.
+    let partial: Vec<TcpStream> = [&b"\x16"[..], b"\x16\x03\x01\x02\x00\x01\x00"]
+        .iter()
+        .map(|bytes| {
+            let mut stream = open();
+            stream.write_all(bytes).expect("it reads");
+            stream
+        })
+        .collect();
+    for garbage in
+        [&b"GET /users HTTP/1.1\r\nHost: api.test\r\n\r\n"[..], b"\x16\x03\x01\xff\xff", &[0; 300], &[0x80; 300]]
+    {
+        let mut stream = open();
+        stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+        stream.write_all(garbage).expect("it reads");
+        stream.shutdown(std::net::Shutdown::Write).expect("a socket");
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        assert!(!answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
+    }
+    let client = Client { ca: &ca, name: "api.test", says_name: true, version: SslVersion::TLS1_3 };
+    for _ in 0..10 {
+        let answer = ask(served.secure, client, "/users?limit=1").expect("a page");
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+    drop((silent, partial));
+    assert_eq!(served.gateway.get("/users?limit=1").outcome(), "200");
+}
+
+/// An expired certificate is served as it is, for clients to refuse; one that is not its key's is not begun with.
+///
+/// Row: F04
+#[test]
+fn certificates_are_looked_at_before_clients_see_them() {
+    let folder = Directory::new();
+    let root = Authority::new("root");
+    let ca = root.file(&folder, "ca.pem");
+    let (certificate, key) = root.issue(&["api.test"], EXPIRED).files(&folder, "expired");
+    let served = listening(&certificate, &key);
+    let client = Client { ca: &ca, name: "api.test", says_name: true, version: SslVersion::TLS1_3 };
+    let fault = ask(served.secure, client, "/users?limit=1").expect_err("it has expired");
+    assert!(fault.contains("expired"), "{fault}");
+
+    let (_, other) = root.issue(&["api.test"], ALWAYS).files(&folder, "other");
+    let file = folder.file("cursorgate.toml");
+    let text = format!(
+        "version = 1\nlisteners.secure = {{ address = \"127.0.0.1:8443\", tls = {{ certificate = {certificate:?}, key = \
+         \"file:{}\" }} }}\n[upstreams.people]\npeers = [\"people.internal:8000\"]\n\
+         [routes.rest]\npath = \"/{{*rest}}\"\nupstream = \"people\"\naction = \"forward\"\n",
+        other.display()
+    );
+    std::fs::write(&file, text).expect("a file in the test's directory");
+    for verb in ["check", "run"] {
+        let output = command().args([verb, "--config"]).arg(&file).output().expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && said.contains("can't be used"), "{verb}: {said}");
+    }
+}

@@ -1,0 +1,142 @@
+//! Certificates of the tests' own: authorities, those that they vouch for, and what is wrong with some.
+
+use std::path::PathBuf;
+
+use openssl::{
+    asn1::Asn1Time,
+    bn::BigNum,
+    ec::{EcGroup, EcKey},
+    hash::MessageDigest,
+    nid::Nid,
+    pkey::{PKey, Private},
+    x509::{
+        X509, X509Name,
+        extension::{BasicConstraints, KeyUsage, SubjectAlternativeName},
+    },
+};
+
+use crate::harness::Directory;
+
+/// From when to when a certificate holds, in seconds since 1970.
+pub(crate) type Validity = (i64, i64);
+
+/// Always, as far as any test is concerned.
+pub(crate) const ALWAYS: Validity = (0, 4_102_444_800);
+/// It has ended.
+pub(crate) const EXPIRED: Validity = (0, 1_000_000_000);
+/// It has not begun.
+pub(crate) const LATER: Validity = (4_000_000_000, 4_102_444_800);
+
+/// Who vouches for certificates, and is vouched for by itself or by another.
+pub(crate) struct Authority {
+    /// Its own certificate.
+    pub(crate) certificate: X509,
+    key: PKey<Private>,
+}
+
+/// A certificate with its key.
+pub(crate) struct Identity {
+    /// The certificate, and behind it those that a server sends along.
+    pub(crate) chain: Vec<X509>,
+    /// Its key.
+    pub(crate) key: PKey<Private>,
+}
+
+impl Authority {
+    /// One that vouches for itself.
+    pub(crate) fn new(name: &str) -> Self {
+        let key = key();
+        Self { certificate: certificate(name, &[], &key, None, ALWAYS), key }
+    }
+
+    /// One that this one vouches for.
+    pub(crate) fn intermediate(&self, name: &str) -> Self {
+        let key = key();
+        Self { certificate: certificate(name, &[], &key, Some(self), ALWAYS), key }
+    }
+
+    /// A server's certificate.
+    pub(crate) fn issue(&self, names: &[&str], validity: Validity) -> Identity {
+        let key = key();
+        Identity { chain: vec![certificate(names[0], names, &key, Some(self), validity)], key }
+    }
+
+    /// Its certificate as a PEM file.
+    pub(crate) fn file(&self, folder: &Directory, name: &str) -> PathBuf {
+        written(folder, name, &self.certificate.to_pem().expect("a certificate"))
+    }
+}
+
+impl Identity {
+    /// A server's certificate that nobody else vouches for.
+    pub(crate) fn self_signed(names: &[&str]) -> Self {
+        let key = key();
+        Self { chain: vec![certificate(names[0], names, &key, None, ALWAYS)], key }
+    }
+
+    /// The same with another certificate sent along.
+    pub(crate) fn with(mut self, authority: &Authority) -> Self {
+        self.chain.push(authority.certificate.clone());
+        self
+    }
+
+    /// The chain and the key as PEM files.
+    pub(crate) fn files(&self, folder: &Directory, name: &str) -> (PathBuf, PathBuf) {
+        let chain: Vec<u8> = self.chain.iter().flat_map(|each| each.to_pem().expect("a certificate")).collect();
+        let key = self.key.private_key_to_pem_pkcs8().expect("a key");
+        (written(folder, &format!("{name}.crt"), &chain), written(folder, &format!("{name}.key"), &key))
+    }
+}
+
+fn written(folder: &Directory, name: &str, bytes: &[u8]) -> PathBuf {
+    let path = folder.file(name);
+    std::fs::write(&path, bytes).expect("a file in the test's directory");
+    path
+}
+
+fn key() -> PKey<Private> {
+    let curve = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).expect("OpenSSL knows P-256");
+    EcKey::generate(&curve).and_then(PKey::from_ec_key).expect("OpenSSL makes keys")
+}
+
+/// A certificate for these names, or of an authority where there are none; by itself where there is no issuer.
+fn certificate(
+    name: &str,
+    names: &[&str],
+    key: &PKey<Private>,
+    issuer: Option<&Authority>,
+    (from, until): Validity,
+) -> X509 {
+    let common_name = |name: &str| {
+        let mut builder = X509Name::builder().expect("OpenSSL makes names");
+        builder.append_entry_by_text("CN", name).expect("a name");
+        builder.build()
+    };
+    let made = || {
+        let mut builder = X509::builder()?;
+        builder.set_version(2)?;
+        let mut serial = BigNum::new()?;
+        serial.rand(64, openssl::bn::MsbOption::MAYBE_ZERO, false)?;
+        builder.set_serial_number(&*serial.to_asn1_integer()?)?;
+        let subject = common_name(name);
+        builder.set_subject_name(&subject)?;
+        builder.set_issuer_name(issuer.map_or(&*subject, |issuer| issuer.certificate.subject_name()))?;
+        builder.set_not_before(&*Asn1Time::from_unix(from)?)?;
+        builder.set_not_after(&*Asn1Time::from_unix(until)?)?;
+        builder.set_pubkey(key)?;
+        if names.is_empty() {
+            builder.append_extension(BasicConstraints::new().critical().ca().build()?)?;
+            builder.append_extension(KeyUsage::new().critical().key_cert_sign().build()?)?;
+        } else {
+            let mut alternatives = SubjectAlternativeName::new();
+            for name in names {
+                alternatives.dns(name);
+            }
+            let alternatives = alternatives.build(&builder.x509v3_context(None, None))?;
+            builder.append_extension(alternatives)?;
+        }
+        builder.sign(issuer.map_or(key, |issuer| &issuer.key), MessageDigest::sha256())?;
+        Ok::<_, openssl::error::ErrorStack>(builder.build())
+    };
+    made().expect("OpenSSL makes certificates")
+}

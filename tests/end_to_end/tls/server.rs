@@ -1,0 +1,166 @@
+//! An upstream that speaks TLS, or breaks while it begins to.
+
+use std::{
+    io::{self, Read as _, Write as _},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+
+use openssl::ssl::{NameType, SslAcceptor, SslMethod, SslVerifyMode, SslVersion};
+
+use super::authority::Identity;
+use crate::harness::PATIENCE;
+
+/// How it begins a connection.
+pub(crate) enum Greeting {
+    /// With this certificate, and these versions of TLS.
+    Certificate(Identity, SslVersion, SslVersion),
+    /// It says nothing until the client goes.
+    Silence,
+    /// It closes once the client has said something.
+    Close,
+    /// It answers in plain text.
+    Plain,
+}
+
+/// A listening upstream. It ends with the test.
+pub(crate) struct Secure {
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    seen: Arc<Mutex<Seen>>,
+    ended: Arc<AtomicBool>,
+}
+
+/// What came in.
+#[derive(Default)]
+struct Seen {
+    /// The first line of each request, which says what was asked.
+    requests: Vec<String>,
+    /// The name that was asked for, of each handshake that was finished.
+    names: Vec<Option<String>>,
+    /// The first byte of each connection: 22 begins a handshake of TLS.
+    first_bytes: Vec<u8>,
+}
+
+const BODY: &str = r#"{"total":1,"items":[{"id":1}]}"#;
+
+impl Secure {
+    /// Listens on a free port.
+    pub(crate) fn start(greeting: Greeting) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let address = listener.local_addr().expect("it is bound");
+        let (seen, ended) = (Arc::<Mutex<Seen>>::default(), Arc::<AtomicBool>::default());
+        let greeting = Arc::new(prepared(greeting));
+        let (own_seen, own_ended) = (Arc::clone(&seen), Arc::clone(&ended));
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                if own_ended.load(Ordering::SeqCst) {
+                    return;
+                }
+                let (seen, greeting) = (Arc::clone(&own_seen), Arc::clone(&greeting));
+                // Handshakes that fail are what the test is about.
+                thread::spawn(move || drop(serve(&seen, &greeting, stream)));
+            }
+        });
+        Self { address, seen, ended }
+    }
+
+    /// The first lines of the requests that came.
+    pub(crate) fn requests(&self) -> Vec<String> {
+        locked(&self.seen).requests.clone()
+    }
+
+    /// The names that were asked for.
+    pub(crate) fn names(&self) -> Vec<Option<String>> {
+        locked(&self.seen).names.clone()
+    }
+
+    /// Whether all connections began as TLS does.
+    pub(crate) fn saw_tls_alone(&self) -> bool {
+        let seen = locked(&self.seen);
+        !seen.first_bytes.is_empty() && seen.first_bytes.iter().all(|byte| *byte == 22)
+    }
+}
+
+impl Drop for Secure {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::SeqCst);
+        drop(TcpStream::connect(self.address));
+    }
+}
+
+enum Prepared {
+    Acceptor(SslAcceptor),
+    Broken(Greeting),
+}
+
+fn prepared(greeting: Greeting) -> Prepared {
+    let Greeting::Certificate(identity, least, most) = greeting else { return Prepared::Broken(greeting) };
+    let made = || {
+        let mut builder = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server())?;
+        // The tests' business is what the gateway takes: this side takes all that OpenSSL can still speak.
+        builder.set_security_level(0);
+        builder.set_cipher_list("ALL:@SECLEVEL=0")?;
+        builder.clear_options(openssl::ssl::SslOptions::NO_TLSV1 | openssl::ssl::SslOptions::NO_TLSV1_1);
+        builder.set_min_proto_version(Some(least))?;
+        builder.set_max_proto_version(Some(most))?;
+        builder.set_verify(SslVerifyMode::NONE);
+        builder.set_certificate(&identity.chain[0])?;
+        for certificate in &identity.chain[1..] {
+            builder.add_extra_chain_cert(certificate.clone())?;
+        }
+        builder.set_private_key(&identity.key)?;
+        Ok::<_, openssl::error::ErrorStack>(Prepared::Acceptor(builder.build()))
+    };
+    made().expect("OpenSSL takes its own certificates")
+}
+
+fn serve(seen: &Mutex<Seen>, greeting: &Prepared, stream: TcpStream) -> io::Result<()> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut first = [0; 1];
+    if stream.peek(&mut first)? == 0 {
+        return Ok(());
+    }
+    locked(seen).first_bytes.push(first[0]);
+    let acceptor = match greeting {
+        Prepared::Acceptor(acceptor) => acceptor,
+        Prepared::Broken(Greeting::Silence) => {
+            let mut rest = Vec::new();
+            return (&stream).read_to_end(&mut rest).map(drop);
+        }
+        Prepared::Broken(Greeting::Plain) => {
+            let length = BODY.len();
+            return (&stream)
+                .write_all(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{BODY}").as_bytes());
+        }
+        Prepared::Broken(_) => return stream.shutdown(std::net::Shutdown::Both),
+    };
+    let mut stream = acceptor.accept(stream).map_err(|error| io::Error::other(error.to_string()))?;
+    let name = stream.ssl().servername(NameType::HOST_NAME).map(str::to_owned);
+    locked(seen).names.push(name);
+    let mut head = Vec::new();
+    loop {
+        let mut byte = [0; 1];
+        if stream.read(&mut byte)? == 0 {
+            return Ok(());
+        }
+        head.push(byte[0]);
+        if head.ends_with(b"\r\n\r\n") {
+            let line = String::from_utf8_lossy(&head).lines().next().unwrap_or_default().to_owned();
+            locked(seen).requests.push(line);
+            head.clear();
+            let length = BODY.len();
+            let answer =
+                format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{BODY}");
+            stream.write_all(answer.as_bytes())?;
+        }
+    }
+}
+
+fn locked(seen: &Mutex<Seen>) -> std::sync::MutexGuard<'_, Seen> {
+    seen.lock().unwrap_or_else(PoisonError::into_inner)
+}
