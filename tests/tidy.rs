@@ -3,6 +3,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a repository that can't be read is a failed test")]
 
+#[path = "tidy/rows.rs"]
+mod rows;
+
 use std::{
     collections::BTreeSet,
     fs,

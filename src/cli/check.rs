@@ -90,8 +90,8 @@ fn describe(out: &mut String, settings: &Settings, route: &RouteSettings, compil
                 line(out, "legacy", &legacy);
                 let behind = review::catch_alls(route, settings);
                 if !behind.is_empty() {
-                    let said = "forward what is no request for this list to the same upstream, without this policy";
-                    line(out, "behind", &format!("{} {said}", behind.join(", ")));
+                    let said = "what is no request for this list reaches the same upstream, without this policy";
+                    line(out, "behind", &format!("{}: {said}", behind.join(", ")));
                 }
             }
         }

@@ -57,6 +57,7 @@ fn width(ttl: u64) -> u64 {
 mod tests {
     use super::{Age, Expiry, SKEW, age};
 
+    /// Row: F52
     #[test]
     fn buckets_hold_now_and_are_a_quarter_of_the_ttl() {
         for ttl in [0, 1, 3, 4, 5, 400, 86_400, u64::MAX] {
@@ -79,6 +80,7 @@ mod tests {
         assert!(ticks.iter().all(|tick| (tick + 7) % 100 == 0));
     }
 
+    /// Row: A03
     #[test]
     fn cursors_expire_a_ttl_after_their_bucket_ends() {
         let cases = [

@@ -244,6 +244,7 @@ mod tests {
         assert!(KeyRing::new(u32::MAX, &[(0, &first), (u32::MAX, &second)]).is_ok());
     }
 
+    /// Row: A06
     #[test]
     fn each_purpose_has_its_own_subkey() {
         let ring = KeyRing::new(1, &[(1, &[7; SHORTEST_KEY])]).unwrap();
@@ -254,6 +255,7 @@ mod tests {
         assert_ne!(key.fingerprint(0, &[]), key.fingerprint(1, &[]));
     }
 
+    /// Row: A35
     #[test]
     fn nothing_of_a_key_is_printed() {
         let ring = KeyRing::new(2, &[(1, b"0123456789abcdef0123456789abcdef"), (2, &[7; SHORTEST_KEY])]).unwrap();

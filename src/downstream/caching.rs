@@ -174,6 +174,7 @@ mod tests {
         values.iter().map(one).collect()
     }
 
+    /// Row: A22
     #[test]
     fn the_strictest_answer_decides() {
         const CC: &str = "cache-control";
@@ -210,6 +211,7 @@ mod tests {
         }
     }
 
+    /// Row: A22
     #[test]
     fn age_is_the_greatest_and_vary_the_union() {
         let owned = answers(&[

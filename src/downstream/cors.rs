@@ -184,6 +184,7 @@ mod tests {
     const APP: &str = "https://app.example.com";
     const OTHER: &str = "https://other.example.com";
 
+    /// Row: A25
     #[test]
     fn a_preflight_is_answered_for_listed_origins() {
         let varies = format!("vary: {PREFLIGHT_VARY}");
@@ -221,6 +222,7 @@ mod tests {
         assert!(!is_preflight(&Method::OPTIONS, &headers(&[method])));
     }
 
+    /// Row: A25
     #[test]
     fn the_route_speaks_instead_of_the_upstream() {
         let upstream = [

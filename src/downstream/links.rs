@@ -125,6 +125,7 @@ mod tests {
         names.iter().map(|&name| name.to_owned()).collect()
     }
 
+    /// Row: A13
     #[test]
     fn links_begin_where_it_is_safe_to_begin() {
         let hosts = strings(&["api.example.com", "[::1]"]);
@@ -203,6 +204,8 @@ mod tests {
     /// Whatever a client puts into its target, a line stays one line of visible ASCII, and both a reader that knows
     /// RFC 8288 and one that splits at commas and semicolons find the same links; but for semicolons in a path, at which
     /// nobody may split.
+    ///
+    /// Row: A14
     #[test]
     fn any_target_makes_a_line_that_reads_back() {
         let mut state = 0x2545_f491_4f6c_dd1d_u64;

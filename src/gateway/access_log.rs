@@ -189,6 +189,7 @@ impl Drop for Outcome {
 mod tests {
     use super::*;
 
+    /// Row: A36
     #[test]
     fn a_path_is_cut_and_keeps_to_its_line() {
         let mut outcome = Outcome::begin(String::new(), RouteMetrics::new(""));

@@ -66,6 +66,7 @@ mod tests {
         assert!(join_all(Vec::<std::future::Ready<i32>>::new()).await.is_empty());
     }
 
+    /// Row: F57
     #[tokio::test]
     async fn a_panic_is_a_value() {
         assert_eq!(caught(pin!(async { 1 })).await, Ok(1));

@@ -240,6 +240,7 @@ mod tests {
         all.filter(|(.., count)| *count > 0).collect()
     }
 
+    /// Row: A37
     #[test]
     fn each_request_is_counted_where_it_belongs() {
         let metrics = RouteMetrics::new("users");
@@ -270,6 +271,7 @@ mod tests {
         );
     }
 
+    /// Row: A37
     #[test]
     fn no_word_is_told_twice() {
         for family in FAMILIES {

@@ -328,6 +328,7 @@ mod tests {
         assert_eq!((cut.0.chars().count(), cut.1.requests), (NAME_LENGTH, 2), "two that look alike are one line");
     }
 
+    /// Row: A37
     #[test]
     fn clients_are_bounded_in_number() {
         let late = vec![("late".to_owned(), Secret::new(b"999".to_vec()))];

@@ -168,6 +168,7 @@ mod tests {
     use super::*;
     use crate::config::diagnostic::Location;
 
+    /// Row: A23
     #[test]
     fn what_two_servers_could_read_differently_is_refused() {
         for path in [
@@ -207,6 +208,7 @@ mod tests {
         assert!(normalize(b"/\xff").is_err());
     }
 
+    /// Row: A23
     #[test]
     fn other_spellings_are_one_path() {
         for (path, normal) in [
@@ -227,6 +229,7 @@ mod tests {
         }
     }
 
+    /// Row: A23
     #[test]
     fn what_servers_disagree_on_is_told() {
         for (path, normal) in [

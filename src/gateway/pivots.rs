@@ -250,6 +250,8 @@ mod tests {
     }
 
     /// What differs in anything that decides what a client may see is another scope.
+    ///
+    /// Row: A22
     #[test]
     fn nothing_is_found_from_another_scope() {
         let text = "version = 1\n[listeners.public]\naddress = \"127.0.0.1:0\"\n[upstreams.people]\n\
@@ -319,6 +321,7 @@ mod tests {
         assert!(pivots.find(&scope, &item.id, Mark::of(1), now).is_some(), "what is no credential decides nothing");
     }
 
+    /// Row: F52
     #[test]
     fn it_forgets_by_time_and_by_size() {
         let (pivots, scope, begin) = (Pivots::new(SETTINGS), Scope([0; 32]), now());

@@ -85,6 +85,8 @@ mod tests {
     use crate::{gateway::metrics::RouteMetrics, upstream::memory::Memory};
 
     /// What was written counts, and who does not read is told from who went away.
+    ///
+    /// Row: F66
     #[tokio::test]
     async fn a_client_that_does_not_read_has_stalled() {
         let (mut client, server) = tokio::io::duplex(3 * PIECE);

@@ -124,6 +124,7 @@ mod tests {
         assert_eq!(parameters("/items?limit=2&next=true&cursor=b", None, &ask).as_deref(), Ok("next=true&cursor=b"));
     }
 
+    /// Row: A15
     #[test]
     fn another_path_is_refused() {
         let ask = ask("/api/items", "");

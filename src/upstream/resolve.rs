@@ -391,6 +391,7 @@ mod tests {
         assert_ne!(one, other);
     }
 
+    /// Row: F03
     #[tokio::test]
     async fn a_name_that_is_gone_keeps_its_last_address() {
         let peers = peers(&["gone.invalid:80"]);
@@ -399,6 +400,7 @@ mod tests {
         assert_eq!(next(&peers, now()).await, "192.0.2.7:80");
     }
 
+    /// Row: F03
     #[tokio::test]
     async fn a_name_that_never_was_is_asked_for_once_at_a_time_and_again_later() {
         let peers = peers(&["nothing.invalid:80"]);

@@ -416,6 +416,8 @@ fn head(length: usize, more: &str) -> String {
 }
 
 /// A client that waits for a word gets it before it sends, and a refusal instead of it.
+///
+/// Row: F64
 #[test]
 fn who_expects_to_go_on_is_told() {
     const EXPECTS: &str = "Expect: 100-continue\r\n";

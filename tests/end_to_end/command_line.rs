@@ -121,6 +121,32 @@ fn check_says_what_cursors_are_bound_to() {
     }
 }
 
+/// What can be read in cursors that stand in URLs, and which route a list's policy does not reach.
+///
+/// Row: A07, A23
+#[test]
+fn check_asks_what_a_reviewer_would() {
+    let by_name = GOOD.replace("order = [\"-created_at\", \"id\"]", "order = [\"last_name\", \"id\"]");
+    let sealed = by_name.replace("order = [\"last_name\"", "cursor = { sealed = true }\norder = [\"last_name\"");
+    let policy = format!("{GOOD}\n[routes.users.legacy]\npolicy = \"reject\"\n");
+    let rest = "[routes.everything_else]\npath = \"/{*rest}\"\nupstream = \"people\"\naction = \"forward\"\n";
+    let advice = "whoever has one can read last_name";
+    let behind = "everything_else: what is no request for this list";
+    for (text, word, is_said) in [
+        (GOOD, advice, false),
+        (&by_name, advice, true),
+        (&sealed, advice, false),
+        (&policy, behind, false),
+        (&format!("{GOOD}\n{rest}"), behind, false),
+        (&format!("{policy}\n{rest}"), behind, true),
+    ] {
+        let output = checked(text);
+        let said = said(&output);
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        assert_eq!(said.contains(word), is_said, "{word} in:\n{said}");
+    }
+}
+
 #[test]
 fn dialects_lists_what_is_built_in() {
     let text = said(&run(&["dialects"]));

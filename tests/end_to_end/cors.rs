@@ -95,6 +95,7 @@ fn preflights_are_answered_for_listed_origins() {
     assert!(may_read(&options, APP, true) && all(&options, "access-control-allow-methods").is_empty(), "{options:?}");
 }
 
+/// Row: A25
 #[test]
 fn every_answer_says_who_may_read_it() {
     let (_upstream, gateway) = started(LISTED);
@@ -133,6 +134,7 @@ fn every_answer_says_who_may_read_it() {
     assert_eq!(all(&twice, "access-control-allow-origin"), "", "{twice:?}");
 }
 
+/// Row: A25
 #[test]
 fn everybody_is_everybody_without_credentials() {
     let (_upstream, gateway) = started(EVERYBODY);
@@ -150,6 +152,8 @@ fn everybody_is_everybody_without_credentials() {
 }
 
 /// Where the route says nothing, the upstream does: its preflights, its origins, and the gateway's headers beside its own.
+///
+/// Row: A25
 #[test]
 fn without_cors_the_upstream_decides() {
     let (upstream, gateway) = started(UPSTREAMS);

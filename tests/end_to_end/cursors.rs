@@ -56,6 +56,8 @@ fn assert_invalid(what: &str, response: &Response) {
 
 /// An upstream that is told the client's `Host` may serve another tenant for each: a cursor stays with the host that it
 /// came from, unless all hosts are one to the upstream.
+///
+/// Row: A02
 #[test]
 fn a_cursor_stays_with_the_host_that_the_upstream_is_told() {
     for (upstream, elsewhere) in [("", "400 cursor_mismatch"), ("host_header = \"people.internal\"", "200")] {
@@ -69,6 +71,7 @@ fn a_cursor_stays_with_the_host_that_the_upstream_is_told() {
     }
 }
 
+/// Row: A01
 #[test]
 fn every_single_flipped_bit_is_refused() {
     let (upstream, gateway) = started(&PLAIN);
@@ -93,6 +96,7 @@ fn every_single_flipped_bit_is_refused() {
     assert_eq!(upstream.count(), asked, "nothing is asked upstream for a bad cursor");
 }
 
+/// Row: A01
 #[test]
 fn cut_and_lengthened_cursors_are_refused() {
     let (upstream, gateway) = started(&PLAIN);
@@ -123,6 +127,8 @@ fn cut_and_lengthened_cursors_are_refused() {
 }
 
 /// A cursor belongs to its route, path, filters and order; what the route ignores or keeps private may change.
+///
+/// Row: A02
 #[test]
 fn a_cursor_moved_elsewhere_is_refused_with_what_differs() {
     let (upstream, gateway) = started(&LISTS);
@@ -161,6 +167,7 @@ fn a_cursor_moved_elsewhere_is_refused_with_what_differs() {
     }
 }
 
+/// Row: A01
 #[test]
 fn a_hundred_thousand_random_strings_are_no_cursors() {
     const THREADS: u64 = 4;
@@ -209,6 +216,7 @@ fn random(numbers: &mut Numbers, cursor: &[u8]) -> Vec<u8> {
     }
 }
 
+/// Row: A03
 #[test]
 fn an_expired_cursor_is_gone_and_says_where_to_start_over() {
     let setup = Setup { upstream: "", route: "cursor = { ttl = \"1s\" }", more: "" };
@@ -224,6 +232,7 @@ fn an_expired_cursor_is_gone_and_says_where_to_start_over() {
     assert_eq!(gateway.get(&restart).outcome(), "200", "{restart}");
 }
 
+/// Row: A42, F46
 #[test]
 fn keys_rotate_without_loss_and_a_removed_key_ends_its_cursors() {
     let upstream = Upstream::start(serve(users(60)));

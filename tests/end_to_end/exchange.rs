@@ -14,6 +14,7 @@ fn started() -> (Upstream, Gateway) {
     (upstream, gateway)
 }
 
+/// Row: F62
 #[test]
 fn head_is_get_without_the_body() {
     let (upstream, gateway) = started();
@@ -64,6 +65,7 @@ fn a_large_page_goes_out_byte_for_byte() {
     assert!(back.text().starts_with(&format!(r#"{{"data":[{}],""#, items[250..].join(","))));
 }
 
+/// Row: F64
 #[test]
 fn a_page_that_did_not_change_is_not_sent_again() {
     let (upstream, gateway) = started();
@@ -167,6 +169,7 @@ fn the_client_gets_the_headers_of_the_answer_that_still_hold() {
     assert!(caching.contains("no-store") || caching.contains("private"), "a cookie forbids caching: {caching}");
 }
 
+/// Row: A13
 #[test]
 fn links_begin_with_the_path_and_never_show_the_upstream() {
     let (upstream, gateway) = started();
@@ -190,6 +193,7 @@ fn links_begin_with_the_path_and_never_show_the_upstream() {
     }
 }
 
+/// Row: A13
 #[test]
 fn links_begin_with_the_public_url_where_there_is_one() {
     let upstream = Upstream::start(serve(users(60)));
@@ -227,6 +231,7 @@ fn paths_match_with_or_without_one_final_slash() {
     }
 }
 
+/// Row: F63
 #[test]
 fn other_methods_on_a_list_reach_the_upstream_untouched() {
     let (upstream, gateway) = started();
@@ -246,6 +251,7 @@ fn other_methods_on_a_list_reach_the_upstream_untouched() {
     assert_eq!((response.status, response.text()), (201, "OPTIONS /users "));
 }
 
+/// Row: A17, F61
 #[test]
 fn requests_that_mean_two_things_are_refused() {
     let (upstream, gateway) = started();
@@ -296,6 +302,7 @@ fn requests_that_mean_two_things_are_refused() {
     assert_eq!(gateway.get("/users").outcome(), "200");
 }
 
+/// Row: F65
 #[test]
 fn a_connection_serves_any_number_of_requests() {
     let (_upstream, gateway) = started();
@@ -350,6 +357,8 @@ fn upstream_connections_are_reused() {
 }
 
 /// A server may close a kept connection at any time; the client never notices.
+///
+/// Row: F06
 #[test]
 fn an_upstream_that_closes_kept_connections_fails_no_request() {
     let (upstream, gateway) = started();

@@ -38,6 +38,7 @@ fn piece(from: usize, length: usize) -> Vec<u8> {
     (from..from + length).map(pattern).collect()
 }
 
+/// Row: F63
 #[test]
 fn all_methods_and_bodies_are_forwarded_byte_for_byte() {
     let (upstream, gateway) = started(|exchange| {
@@ -83,6 +84,8 @@ fn twins_of_the_operators_headers_stay_behind() {
 }
 
 /// What decides where a request goes and whose it is can't be dropped on the way.
+///
+/// Row: A16
 #[test]
 fn what_decides_cant_be_nominated_on_any_path() {
     let (upstream, gateway) = started(serve(users(1)));

@@ -25,6 +25,7 @@ fn items() -> Vec<String> {
     ITEMS.iter().map(|item| (*item).to_owned()).collect()
 }
 
+/// Row: A30
 #[test]
 fn items_are_the_upstreams_bytes() {
     let upstream = Upstream::start(serve(items()));

@@ -27,6 +27,8 @@ fn started(route: &'static str) -> (Upstream, Gateway) {
 }
 
 /// It was judged as a GET of its path, and is answered as one.
+///
+/// Row: A26
 #[test]
 fn passthrough_makes_no_other_request_of_it() {
     let (upstream, gateway) = started(PASSTHROUGH);

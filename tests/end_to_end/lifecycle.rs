@@ -19,6 +19,8 @@ use crate::harness::{
 };
 
 /// Half of the reloads are of a file that is wrong in a way of its own each time, and says so on the log with its line.
+///
+/// Row: A40, F44, F45
 #[test]
 fn fifty_reloads_under_load_fail_no_request() {
     const RELOADS: usize = 50;
@@ -138,6 +140,7 @@ fn who_asks_nothing_more_is_let_go() {
     }
 }
 
+/// Row: F47
 #[test]
 fn requests_in_hand_are_finished_before_the_end() {
     let setup = Setup {
@@ -170,6 +173,8 @@ fn requests_in_hand_are_finished_before_the_end() {
 
 /// A balancer takes some time to see that a process stops. Whoever it sends meanwhile is served, on kept connections and on
 /// new ones, and told to come back elsewhere.
+///
+/// Row: F47
 #[test]
 fn a_drain_delay_loses_no_request() {
     const REQUESTS: usize = 30;
@@ -218,6 +223,7 @@ fn a_drain_delay_loses_no_request() {
     assert!(gateway.ended().success(), "{}", gateway.log().join("\n"));
 }
 
+/// Row: F48
 #[test]
 fn signals_without_a_meaning_do_nothing() {
     let upstream = Upstream::start(serve(users(60)));
@@ -233,6 +239,8 @@ fn signals_without_a_meaning_do_nothing() {
 }
 
 /// A key is a pipe that nobody writes to, as a file on a mount that hangs would be.
+///
+/// Row: A40
 #[test]
 fn a_reload_that_hangs_stops_no_signal() {
     let upstream = Upstream::start(serve(users(60)));
@@ -254,6 +262,7 @@ fn a_reload_that_hangs_stops_no_signal() {
     assert!(gateway.ended().success(), "the reload that follows hangs again, and nobody waits for it");
 }
 
+/// Row: F48
 #[test]
 fn ctrl_c_ends_it() {
     let upstream = Upstream::start(serve(users(60)));
@@ -263,6 +272,8 @@ fn ctrl_c_ends_it() {
 }
 
 /// While a page is fetched, a client that goes away cancels the fetch: the upstream sees its connection close.
+///
+/// Row: F59
 #[test]
 fn a_client_that_goes_away_cancels_the_upstream_work() {
     let (asked, cancelled) = (Gate::default(), Gate::default());
@@ -288,6 +299,7 @@ fn a_client_that_goes_away_cancels_the_upstream_work() {
     assert_eq!(gateway.get("/users").outcome(), "200", "the next request works");
 }
 
+/// Row: F65
 #[test]
 fn many_clients_at_once_get_their_own_pages() {
     let upstream = Upstream::start(serve(users(300)));

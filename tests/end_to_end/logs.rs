@@ -18,6 +18,7 @@ const ROUTES: Setup = Setup {
     more: "[routes.rest]\npath = \"/rest/{*rest}\"\nupstream = \"legacy\"\naction = \"forward\"",
 };
 
+/// Row: A35
 #[test]
 fn one_line_for_each_request_and_no_secret_in_any() {
     let upstream = Upstream::start(serve(users(60)));

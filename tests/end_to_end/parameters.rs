@@ -67,6 +67,7 @@ const QUERIES: &[(&str, &str, usize)] = &[
     ("?limit=3", "200", 20),
 ];
 
+/// Row: A12
 #[test]
 fn queries_are_answered_as_the_contract_says() {
     let (_upstream, gateway) = started();
@@ -208,6 +209,8 @@ fn filters_reach_the_upstream_as_they_were_written() {
 }
 
 /// Whatever is written into the query: an answer, and never a failure of the gateway.
+///
+/// Row: A12
 #[test]
 fn no_query_makes_the_gateway_fail() {
     const PIECES: &[&str] = &[

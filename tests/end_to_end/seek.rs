@@ -194,6 +194,8 @@ fn ids_are_taken_in_seek_mode_alone() {
 
 /// Two tenants whose rows have the same ids: what one was shown is nothing to the other, and no cursor of the one leads
 /// the other by its keys.
+///
+/// Row: A22
 #[test]
 fn pivots_never_cross_principals() {
     let rows = Rows::default();
@@ -229,6 +231,8 @@ fn pivots_never_cross_principals() {
 }
 
 /// Twenty clients with one cursor, and a process that remembers nothing: the item is looked up once.
+///
+/// Row: A21
 #[test]
 fn one_look_up_serves_all_who_wait() {
     const CLIENTS: usize = 20;
@@ -265,6 +269,8 @@ fn one_look_up_serves_all_who_wait() {
 }
 
 /// The one whose look-up others wait for goes away: another one looks.
+///
+/// Row: A21, F59
 #[test]
 fn who_waits_is_not_left_alone() {
     let rows = Rows::count(40);

@@ -33,6 +33,7 @@ const MALFORMED: &[(&str, &str)] = &[
     ("an error with the status of a success", r#"{"error":"SECRET"}"#),
 ];
 
+/// Row: F27
 #[test]
 fn bodies_of_another_shape_are_malformed() {
     let rig = Rig::start();
@@ -62,6 +63,8 @@ fn what_is_in_an_item_is_passed_on() {
 }
 
 /// Nothing can be proven with items that lack what the order names.
+///
+/// Row: F40
 #[test]
 fn items_without_their_keys_are_unsorted() {
     for text in [r#"{"total":1,"items":[{"name":"a"}]}"#, r#"{"total":2,"items":[1,2]}"#] {
@@ -69,6 +72,7 @@ fn items_without_their_keys_are_unsorted() {
     }
 }
 
+/// Row: A31
 #[test]
 fn bytes_that_are_no_utf_8_are_malformed() {
     refused(&PLAIN, as_a_page("502 upstream_malformed"), |exchange| {
@@ -77,6 +81,8 @@ fn bytes_that_are_no_utf_8_are_malformed() {
 }
 
 /// A deep answer is refused, and never takes the process with it.
+///
+/// Row: A27
 #[test]
 fn deep_nesting_is_refused() {
     let rig = Rig::start();
@@ -96,6 +102,8 @@ fn deep_nesting_is_refused() {
 }
 
 /// The bound is on what the route says, and it holds while the answer comes in, however its end is told.
+///
+/// Row: A28
 #[test]
 fn large_answers_are_refused() {
     const SMALL: Setup = Setup { upstream: "", route: "budgets = { answer_size = \"64KiB\" }", more: "" };
@@ -120,6 +128,8 @@ fn large_answers_are_refused() {
 }
 
 /// JSON is known by its bytes: what type it is said to be does not matter.
+///
+/// Row: F29
 #[test]
 fn json_under_another_name_is_a_page() {
     let rig = Rig::start();
@@ -136,6 +146,8 @@ fn json_under_another_name_is_a_page() {
 }
 
 /// Totals that are none are no reason to refuse a page, and are not passed on.
+///
+/// Row: A33
 #[test]
 fn nonsense_as_a_total_is_no_total() {
     let rig = Rig::start();

@@ -15,6 +15,7 @@ use crate::{
 const FORWARD: &str = "[routes.rest]\npath = \"/rest/{*rest}\"\nupstream = \"legacy\"\naction = \"forward\"";
 const SETUP: Setup = Setup { upstream: "", route: "", more: FORWARD };
 
+/// Row: F01
 #[test]
 fn nobody_listens() {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
@@ -52,6 +53,8 @@ fn other_routes_go_on() {
 }
 
 /// A name that can't be resolved fails the request, and never the process or its start.
+///
+/// Row: F03
 #[test]
 fn a_name_that_nobody_knows() {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
@@ -69,6 +72,8 @@ fn a_name_that_nobody_knows() {
 }
 
 /// A peer with a full backlog never answers the handshake: the deadline for connecting ends it.
+///
+/// Row: F02
 #[test]
 fn nobody_answers_the_handshake() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
@@ -89,6 +94,8 @@ fn nobody_answers_the_handshake() {
 }
 
 /// It was down when the gateway started, and is up now.
+///
+/// Row: F01
 #[test]
 fn an_upstream_that_comes_up_later() {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));

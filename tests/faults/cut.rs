@@ -54,27 +54,33 @@ fn cut_everywhere(chunked: bool, after: After) {
     rig.recovers();
 }
 
+/// Row: F12
 #[test]
 fn a_page_with_a_length_closed_at_every_byte() {
     cut_everywhere(false, After::Close);
 }
 
+/// Row: F12, F14
 #[test]
 fn a_page_with_a_length_reset_at_every_byte() {
     cut_everywhere(false, After::Reset);
 }
 
+/// Row: F12
 #[test]
 fn a_page_in_chunks_closed_at_every_byte() {
     cut_everywhere(true, After::Close);
 }
 
+/// Row: F12, F14
 #[test]
 fn a_page_in_chunks_reset_at_every_byte() {
     cut_everywhere(true, After::Reset);
 }
 
 /// Without a length the end can only be believed: a page is used if its JSON is whole, and the connection is not.
+///
+/// Row: F16
 #[test]
 fn a_page_that_ends_with_its_connection() {
     let rig = Rig::start();
@@ -93,6 +99,8 @@ fn a_page_that_ends_with_its_connection() {
 }
 
 /// Fewer bytes than promised, and then silence.
+///
+/// Row: F10
 #[test]
 fn a_page_that_stops_in_the_middle() {
     refused(&Setup { upstream: SHORT, ..PLAIN }, within("504 upstream_timeout"), |exchange| {
@@ -104,6 +112,8 @@ fn a_page_that_stops_in_the_middle() {
 }
 
 /// More bytes than promised belong to no page: this one is served or refused, and the next request doesn't see them.
+///
+/// Row: F07
 #[test]
 fn bytes_behind_the_end_reach_nobody() {
     let rig = Rig::start();

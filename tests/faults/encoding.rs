@@ -20,6 +20,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("memory takes all")
 }
 
+/// Row: F18
 #[test]
 fn gzip_that_nobody_asked_for_is_decoded() {
     for coding in ["gzip", "x-gzip", "GZIP"] {
@@ -36,6 +37,7 @@ fn gzip_that_nobody_asked_for_is_decoded() {
     }
 }
 
+/// Row: F18
 #[test]
 fn broken_and_unknown_codings_are_malformed() {
     let good = gzip(br#"{"total":0,"items":[]}"#);
@@ -90,6 +92,8 @@ fn statuses_count_before_codings() {
 }
 
 /// A gzip that decodes to far more than the route allows is stopped where the allowance ends.
+///
+/// Row: A32
 #[test]
 fn a_decompression_bomb_is_too_large_and_takes_no_memory() {
     let bomb = gzip(&vec![b' '; 64 << 20]);
@@ -104,6 +108,7 @@ fn a_decompression_bomb_is_too_large_and_takes_no_memory() {
     rig.recovers();
 }
 
+/// Row: F17
 #[test]
 fn heads_that_are_no_http_are_refused() {
     let large =
@@ -182,6 +187,7 @@ fn equal_lengths_are_one() {
     }
 }
 
+/// Row: F13
 #[test]
 fn chunks_that_are_none_are_refused() {
     let rig = Rig::start();
@@ -200,6 +206,8 @@ fn chunks_that_are_none_are_refused() {
 }
 
 /// Informational answers come before the one that counts; what passes tells of them.
+///
+/// Row: F15
 #[test]
 fn informational_responses_are_skipped() {
     let rig = Rig::start();
@@ -277,6 +285,7 @@ fn a_switch_that_is_not_passed_on_is_unasked() {
     rig.recovers();
 }
 
+/// Row: F19
 #[test]
 fn trailers_reach_nobody() {
     let rig = Rig::start();

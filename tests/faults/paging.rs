@@ -32,6 +32,8 @@ fn walk(gateway: &Gateway, first: &str) -> Result<Vec<u64>, String> {
 }
 
 /// It gives at most ten, whatever is asked, and says nothing about it.
+///
+/// Row: F32
 #[test]
 fn a_silent_cap_loses_nothing() {
     let items = users(60);
@@ -48,6 +50,8 @@ fn a_silent_cap_loses_nothing() {
 }
 
 /// It ignores the offset: always the first page.
+///
+/// Row: F33
 #[test]
 fn an_ignored_offset_is_noticed() {
     let rig = Rig::start();
@@ -70,6 +74,8 @@ fn an_ignored_offset_is_noticed() {
 }
 
 /// Its answers contradict the order that the route declares.
+///
+/// Row: F38
 #[test]
 fn an_unsorted_list_is_noticed() {
     let rig = Rig::start();
@@ -80,6 +86,8 @@ fn an_unsorted_list_is_noticed() {
 }
 
 /// The same id twice in one answer.
+///
+/// Row: F37
 #[test]
 fn a_repeated_item_is_not_served_twice() {
     let rig = Rig::start();
@@ -96,6 +104,8 @@ fn a_repeated_item_is_not_served_twice() {
 }
 
 /// Its total shrinks, vanishes and lies while the list stays: no walk ends early.
+///
+/// Row: F35
 #[test]
 fn a_total_that_lies_ends_no_walk() {
     let (count, items) = (Arc::new(AtomicUsize::new(0)), users(60));
@@ -112,6 +122,8 @@ fn a_total_that_lies_ends_no_walk() {
 }
 
 /// Items come and go before the reader while it walks: what stays throughout comes exactly once.
+///
+/// Row: F36
 #[test]
 fn drift_neither_skips_nor_repeats() {
     let shift = Arc::new(AtomicUsize::new(0));

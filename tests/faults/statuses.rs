@@ -9,6 +9,7 @@ use crate::{
     recovery::{Rig, as_a_page, refused},
 };
 
+/// Row: F22
 #[test]
 fn server_errors_are_unavailable() {
     let rig = Rig::start();
@@ -19,6 +20,7 @@ fn server_errors_are_unavailable() {
     }
 }
 
+/// Row: F21
 #[test]
 fn a_server_errors_retry_after_is_kept() {
     let rig = Rig::start();
@@ -28,6 +30,7 @@ fn a_server_errors_retry_after_is_kept() {
     rig.recovers();
 }
 
+/// Row: A15, F26
 #[test]
 fn redirects_are_not_followed() {
     let rig = Rig::start();
@@ -38,6 +41,7 @@ fn redirects_are_not_followed() {
     }
 }
 
+/// Row: F28
 #[test]
 fn answers_to_questions_that_were_not_asked_are_malformed() {
     refused(&PLAIN, as_a_page("502 upstream_malformed"), |exchange| {
@@ -51,6 +55,8 @@ fn answers_to_questions_that_were_not_asked_are_malformed() {
 }
 
 /// Where the dialect calls 204 the end, an empty list says it from the start; a refusal there stays one.
+///
+/// Row: F25
 #[test]
 fn an_end_at_the_start_is_an_empty_list() {
     let upstream = Upstream::start(|exchange| {
@@ -72,6 +78,8 @@ fn an_end_at_the_start_is_an_empty_list() {
 }
 
 /// What the client may have done wrong itself passes as it is, with what tells it how to do better.
+///
+/// Row: F21
 #[test]
 fn client_errors_pass_as_they_are() {
     let rig = Rig::start();
@@ -96,6 +104,8 @@ fn client_errors_pass_as_they_are() {
 }
 
 /// A client error in the middle of a walk fails that page and no other.
+///
+/// Row: F24
 #[test]
 fn a_walk_goes_on_after_a_failed_page() {
     let rig = Rig::start();

@@ -14,6 +14,7 @@ use crate::{
 
 const SETUP: Setup = Setup { upstream: SHORT, ..PLAIN };
 
+/// Row: F08
 #[test]
 fn no_first_byte() {
     refused(&SETUP, everywhere("504 upstream_timeout"), |exchange| {
@@ -175,6 +176,8 @@ fn a_client_may_pause_within_its_upload() {
 }
 
 /// Every byte comes well within the time for one read, and the whole never ends.
+///
+/// Row: F09
 #[test]
 fn a_drip() {
     refused(&SETUP, within("504 upstream_timeout"), |exchange| {
@@ -206,6 +209,8 @@ fn a_slow_page_is_a_page() {
 }
 
 /// The client's own deadline, across all upstream requests of its page.
+///
+/// Row: A20
 #[test]
 fn the_budget_of_time_ends_the_request() {
     const TIGHT: Setup = Setup {

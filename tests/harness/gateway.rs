@@ -360,7 +360,7 @@ fn whole(public: SocketAddr, admin: SocketAddr, keys: Keys, rest: &str) -> Strin
     format!(
         r#"version = 1
 listeners.public = {{ address = "{public}" }}
-admin = {{ address = "{admin}" }}
+admin = {{ address = "{admin}", hosts = ["gateway.test"] }}
 log = {{ format = "json", level = "info" }}
 cursor = {{ signing_key = {signing}, keys = {keys} }}
 {rest}"#

@@ -97,6 +97,7 @@ fn is_guessable(key: &[u8]) -> bool {
 mod tests {
     use super::*;
 
+    /// Row: A06
     #[test]
     fn keys_that_nobody_drew_at_random_can_be_guessed() {
         let guessable = [

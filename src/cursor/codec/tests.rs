@@ -185,6 +185,8 @@ fn the_nearest_marks_are_kept() {
 }
 
 /// Whatever bytes are accepted are the bytes that their claims are written as.
+///
+/// Row: A04
 #[test]
 fn there_is_one_encoding_for_each_claim() {
     let mut random = Random::new(20);
@@ -236,6 +238,7 @@ fn left_over_and_missing_bytes_are_refused() {
     }
 }
 
+/// Row: A30
 #[test]
 fn spellings_of_numbers_are_kept() {
     let spellings = [
@@ -305,6 +308,8 @@ fn a_uuid_takes_seventeen_bytes() {
 }
 
 /// What a signer might write that this one does not.
+///
+/// Row: A04
 #[test]
 fn other_encodings_are_refused() {
     let uuid = b"0b9c6f3e-4a51-4d7b-8a55-1c2d3e4f5a6b";

@@ -43,6 +43,7 @@ fn beside_the_usual_context_cursors_are_the_same() {
     }
 }
 
+/// Row: A02
 #[test]
 fn the_part_of_the_context_that_differs_is_named() {
     let order = newest_first();
@@ -76,6 +77,7 @@ fn the_part_of_the_context_that_differs_is_named() {
     );
 }
 
+/// Row: A02
 #[test]
 fn parts_do_not_run_into_their_neighbours() {
     let order = newest_first();
@@ -88,6 +90,7 @@ fn parts_do_not_run_into_their_neighbours() {
     );
 }
 
+/// Row: A02
 #[test]
 fn whatever_the_order_means_is_part_of_the_context() {
     let own = newest_first();
@@ -149,6 +152,7 @@ fn whatever_the_order_means_is_part_of_the_context() {
     }
 }
 
+/// Row: A42
 #[test]
 fn keys_rotate_in_two_steps() {
     let here = context();
@@ -187,6 +191,7 @@ fn keys_rotate_in_two_steps() {
     }
 }
 
+/// Row: A03
 #[test]
 fn page_cursors_expire_and_item_cursors_do_not() {
     let (keys, here) = (ring(), context());

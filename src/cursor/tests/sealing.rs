@@ -61,6 +61,8 @@ fn the_form_comes_before_the_age() {
 }
 
 /// One form's version on the other's bytes: the tag holds it.
+///
+/// Row: A05
 #[test]
 fn a_form_is_not_changed_by_its_version() {
     for sealed in [false, true] {
@@ -72,6 +74,7 @@ fn a_form_is_not_changed_by_its_version() {
     }
 }
 
+/// Row: A07
 #[test]
 fn nothing_of_a_sealed_cursor_can_be_read() {
     let (keys, here) = (ring(), context());
@@ -87,6 +90,8 @@ fn nothing_of_a_sealed_cursor_can_be_read() {
 }
 
 /// Equal contents in one context are equal; one bit of the content or the context changes all of the encrypted bytes.
+///
+/// Row: A08
 #[test]
 fn sealed_cursors_say_only_that_they_are_equal() {
     let order = newest_first();
@@ -106,6 +111,7 @@ fn sealed_cursors_say_only_that_they_are_equal() {
     }
 }
 
+/// Row: A07
 #[test]
 fn lengths_tell_little() {
     let length = |key: &str, id: &str| seal(ring(), context(), &after(key, id), None, LONGEST, true).unwrap().len();

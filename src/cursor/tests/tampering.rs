@@ -40,6 +40,7 @@ fn assert_invalid(text: &str) {
     }
 }
 
+/// Row: A01
 #[test]
 fn every_flipped_bit_is_noticed() {
     for sealed in [false, true] {
@@ -60,6 +61,7 @@ fn every_flipped_bit_is_noticed() {
     }
 }
 
+/// Row: A01
 #[test]
 fn every_byte_is_held_against_every_other_value() {
     for sealed in [false, true] {
@@ -77,6 +79,7 @@ fn every_byte_is_held_against_every_other_value() {
     }
 }
 
+/// Row: A01
 #[test]
 fn every_cut_and_every_further_byte_is_noticed() {
     for sealed in [false, true] {
@@ -96,6 +99,7 @@ fn every_cut_and_every_further_byte_is_noticed() {
     }
 }
 
+/// Row: A01
 #[test]
 fn two_cursors_make_no_third() {
     for sealed in [false, true] {
@@ -115,6 +119,7 @@ fn two_cursors_make_no_third() {
     }
 }
 
+/// Row: A01
 #[test]
 fn random_texts_are_invalid() {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -136,6 +141,7 @@ fn random_texts_are_invalid() {
     }
 }
 
+/// Row: A04
 #[test]
 fn a_cursor_has_one_spelling() {
     let mut remainders = Vec::new();
@@ -162,6 +168,7 @@ fn a_cursor_has_one_spelling() {
     assert_eq!(remainders, [0, 2, 3], "the last character is tried with each number of bits that say nothing");
 }
 
+/// Row: A05, A09
 #[test]
 fn only_known_versions_and_a_minimal_key_id_are_read() {
     let cursor = seal(ring(), context(), &after("x", "1"), None, LONGEST, false).unwrap();

@@ -111,6 +111,7 @@ fn no_answer_repeats_more_of_a_value_than_can_be_read() {
     }
 }
 
+/// Row: A12
 #[test]
 fn places_are_said_once() {
     let known = parameters();
@@ -176,6 +177,7 @@ fn a_request_is_legacy_unmarked_or_by_cursor() {
     }
 }
 
+/// Row: A12
 #[test]
 fn careless_spellings_reach_a_reserved_name() {
     let reserved = ReservedNames::new(&strings(&["page_size", "page[number]", "$top", "per.page"]));

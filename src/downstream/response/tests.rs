@@ -131,6 +131,7 @@ fn pages_look_like_their_snapshots() {
     }
 }
 
+/// Row: A14
 #[test]
 fn problems_look_like_their_snapshots() {
     let mut text = String::new();

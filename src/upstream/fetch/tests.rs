@@ -264,6 +264,7 @@ async fn the_status_counts_before_the_coding() {
     }
 }
 
+/// Row: F06
 #[tokio::test]
 async fn a_pooled_connection_that_died_is_replaced_in_silence() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -303,6 +304,7 @@ async fn nobody_there_and_nobody_answering() {
     assert_eq!(kind(&closes), "unavailable");
 }
 
+/// Row: F01
 #[tokio::test]
 async fn a_peer_that_is_not_there_is_passed_over() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -318,6 +320,8 @@ async fn a_peer_that_is_not_there_is_passed_over() {
 }
 
 /// To HEAD the length is that of a body which does not come, however large; the connection goes on.
+///
+/// Row: F20
 #[tokio::test]
 async fn an_answer_to_head_has_no_body() {
     let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 5000000\r\nX-Total: 7\r\n\r\n".to_vec();

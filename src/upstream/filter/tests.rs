@@ -226,6 +226,7 @@ const HOSTILE: &[&str] = &[
     "$filter=x",
 ];
 
+/// Row: A11
 #[test]
 fn no_value_leaves_its_parameter() {
     let dialect = filtered(suffixes(), Kind::Text);
@@ -239,6 +240,7 @@ fn no_value_leaves_its_parameter() {
     }
 }
 
+/// Row: A11
 #[test]
 fn no_value_leaves_its_quotes() {
     for (filter, quote) in [(odata(), '\''), (postgrest(), '"')] {
@@ -272,6 +274,7 @@ fn read_quoted(text: &str, quote: char) -> Option<(String, &str)> {
     None
 }
 
+/// Row: A11
 #[test]
 fn what_can_not_be_written_safely_is_not_written() {
     let unusable = |filter: DialectFilter, kind: Kind, value: KeyValue| {

@@ -196,6 +196,7 @@ fn matches_compare_by_value() {
     assert!(!holds(Tree::Text("7".into()), r#"{"code":7}"#));
 }
 
+/// Row: A33
 #[test]
 fn totals_are_counts_or_nothing() {
     let total = |body: &str| read(|list| list.dialect.response.total = Some(at("/n")), 200, &[], body).unwrap().total;

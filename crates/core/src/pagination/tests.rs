@@ -226,6 +226,7 @@ fn runs_as_long_as_the_first_page_could_close_are_closed_later_too() {
     }
 }
 
+/// Row: F41
 #[test]
 fn a_run_longer_than_any_answer_is_said_to_be_one() {
     let mut list = List::new(Family::Offset, (0..300).map(|id| ("1".to_owned(), (1_000 + id).to_string())));
@@ -321,6 +322,7 @@ fn long_texts_are_runs_of_ties_whatever_is_said_of_ties() {
     }
 }
 
+/// Row: F39
 #[test]
 fn an_item_alone_must_be_of_its_kind() {
     let alone = |kind: Kind, key: &str| {
@@ -447,6 +449,7 @@ fn a_short_page_is_never_served_as_the_last() {
     }
 }
 
+/// Row: A10
 #[test]
 fn hostile_places_neither_overflow_nor_loop() {
     for family in [Family::Offset, Family::Page] {
@@ -528,6 +531,7 @@ fn an_end_that_a_silent_cap_makes_seem_farther_is_where_it_is_counted() {
     }
 }
 
+/// Row: F34
 #[test]
 fn a_last_page_that_comes_again_unsaid_promises_nothing_before_it() {
     for count in 2..8_u32 {

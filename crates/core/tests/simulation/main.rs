@@ -80,6 +80,7 @@ const OTHERS: &[OtherWalk] = &[
 /// The rules of their machines.
 const RULES_OF_OTHERS: &[OtherRule] = &[(Rule::MarksAreChained, anchored::walk), (Rule::LoopsBeginAnew, token::walk)];
 
+/// Row: F31, F36
 #[test]
 fn walks_keep_the_promises() {
     if number_from("SOAK_SECONDS").is_some() {

@@ -135,6 +135,7 @@ fn cases() -> Vec<(&'static str, Scenario, Bound)> {
     ]
 }
 
+/// Row: A20
 #[test]
 fn pages_cost_what_the_table_says() {
     println!(

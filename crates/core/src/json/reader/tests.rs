@@ -253,6 +253,7 @@ fn the_byte_at_fault_is_named() {
     }
 }
 
+/// Row: A27
 #[test]
 fn nesting_is_bounded_and_never_costs_the_stack() {
     let judge = || {

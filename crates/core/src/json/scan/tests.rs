@@ -138,6 +138,7 @@ fn items_inside_arrays() {
     );
 }
 
+/// Row: A29
 #[test]
 fn the_last_of_two_members_counts_everywhere() {
     let shape = shape("/d/rows", "/n", &["/n/id", "/k"], &["/t", "/d/t"]);
@@ -207,6 +208,7 @@ fn names_of_any_length_are_found() {
     }
 }
 
+/// Row: A28
 #[test]
 fn the_number_of_elements_is_bounded() {
     let shape = shape("/data", "", &["/id"], &[]);
@@ -309,6 +311,7 @@ fn names_are_found_wherever_they_are_in_a_window_and_however_they_are_spelled() 
     }
 }
 
+/// Row: A31
 #[test]
 fn all_of_a_body_is_utf8_whatever_of_it_is_looked_at() {
     let shape = shape("", "", &[], &[]);

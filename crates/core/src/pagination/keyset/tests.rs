@@ -373,6 +373,7 @@ fn runs_by_id(columns: usize) -> Option<Filters> {
     Some(Filters { columns: vec![ALL; columns], either: false, both: true, sorts_by_id: true })
 }
 
+/// Row: F41
 #[test]
 fn runs_longer_than_an_answer_are_read_by_their_ids() {
     for direction in [Ascending, Descending] {
