@@ -83,7 +83,8 @@ const HONOURED: u16 = 0x2000;
 pub enum Claims {
     /// A page cursor: a position and what helps to aim at it.
     Page(Target),
-    /// An item cursor: the item and nothing else. The parameter that brought it gives the direction.
+    /// An item cursor: the item, and where to look for it only where it has no keys. The parameter that brought it gives
+    /// the direction.
     Item(Item),
 }
 
@@ -149,7 +150,9 @@ pub(super) fn write_item(out: &mut Vec<u8>, item: &Item) {
             out.push(ITEM);
             write_anchor(out, anchor);
         }
-        Item::Marked(MarkedItem { item, around }) => write_marked(out, *item, &around.before, &around.after),
+        Item::Marked(MarkedItem { item, around, offset }) => {
+            write_marked(out, *item, (&around.before, &around.after), *offset);
+        }
     }
 }
 
@@ -169,10 +172,11 @@ pub(super) fn write_keyed<'a>(
     true
 }
 
-/// Appends the payload of an item's cursor, the item being known by its mark and those around it.
-pub(super) fn write_marked(out: &mut Vec<u8>, item: Mark, before: &[Mark], after: &[Mark]) {
+/// Appends the payload of an item's cursor, the item being known by its mark and those before and after it, and believed
+/// to stand at an offset.
+pub(super) fn write_marked(out: &mut Vec<u8>, item: Mark, around: (&[Mark], &[Mark]), offset: Offset) {
     out.push(MARKED_ITEM);
-    write_marked_item(out, item, before, after);
+    write_marked_item(out, item, around, offset);
 }
 
 /// The kind of a position's cursor.

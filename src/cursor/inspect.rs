@@ -169,7 +169,8 @@ fn write_claims(out: &mut Formatter<'_>, says: &Claims) -> fmt::Result {
         Claims::Item(Item::Keyed(anchor)) => write_anchor(out, anchor),
         Claims::Item(Item::Marked(marked)) => {
             line(out, "item", ShownMarks(&[marked.item]))?;
-            write_marks(out, &marked.around)
+            write_marks(out, &marked.around)?;
+            line(out, "hint", format_args!("offset {}", marked.offset.0))
         }
         Claims::Page(target) => {
             write_position(out, &target.position)?;

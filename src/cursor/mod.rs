@@ -36,6 +36,7 @@ use crate::pagination::{
     key::KeyRef,
     mark::Mark,
     position::{Item, Target},
+    window::Offset,
 };
 use codec::Head;
 use expiry::Age;
@@ -143,10 +144,10 @@ impl<'a> ItemMint<'a> {
         readable && made.is_ok()
     }
 
-    /// Appends the cursor of an item that is known by its mark and its neighbours'. False, and nothing appended, where it
-    /// would be too long.
-    pub fn push_marked(&mut self, item: Mark, before: &[Mark], after: &[Mark], out: &mut Vec<u8>) -> bool {
-        self.0.push(out, |payload| codec::write_marked(payload, item, before, after)).is_ok()
+    /// Appends the cursor of an item that is known by its mark and those before and after it, and believed to stand at an
+    /// offset. False, and nothing appended, where it would be too long.
+    pub fn push_marked(&mut self, item: Mark, around: (&[Mark], &[Mark]), offset: Offset, out: &mut Vec<u8>) -> bool {
+        self.0.push(out, |payload| codec::write_marked(payload, item, around, offset)).is_ok()
     }
 }
 

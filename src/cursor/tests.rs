@@ -154,7 +154,11 @@ pub(super) fn random_target(random: &mut Random) -> Target {
 
 pub(super) fn random_item(random: &mut Random) -> Item {
     if random.chance(3) {
-        Item::Marked(MarkedItem { item: Mark::of(random.next()), around: random_marks(random) })
+        Item::Marked(MarkedItem {
+            item: Mark::of(random.next()),
+            around: random_marks(random),
+            offset: Offset(random.next()),
+        })
     } else {
         Item::Keyed(random_anchor(random))
     }

@@ -12,7 +12,8 @@ use crate::{
         mark::{Mark, Marker},
         order::Order,
         page::Page,
-        position::{Anchor, MarkedItem, Marks, Position},
+        position::{Anchor, Hint, MarkedItem, Marks, Position, Target},
+        window::Offset,
     },
 };
 
@@ -60,7 +61,9 @@ impl<'a> PageCursors<'a> {
         let marks = marks.as_deref()?;
         let before = &marks[index.saturating_sub(Marks::AHEAD)..index];
         let after = &marks[index + 1..(index + 1 + Marks::AHEAD).min(marks.len())];
-        Some(mint.push_marked(*marks.get(index)?, before, after, out))
+        // As far as nothing is hidden: it aims, and proves nothing.
+        let offset = Offset(self.page.offset.saturating_add(index as u64));
+        Some(mint.push_marked(*marks.get(index)?, (before, after), offset, out))
     }
 }
 
@@ -99,9 +102,10 @@ fn mark(page: &Page, order: &Order, marker: &Marker, index: usize) -> Option<Mar
 }
 
 /// The place beside an item that marks tell: it is one of those on its own side.
-pub(super) fn beside(item: MarkedItem, backward: bool) -> Position {
-    let MarkedItem { item, around: Marks { mut before, mut after } } = item;
-    if backward {
+pub(super) fn beside(item: MarkedItem, backward: bool) -> Target {
+    let MarkedItem { item, around: Marks { mut before, mut after }, offset } = item;
+    let offset = Offset(offset.0.saturating_add(u64::from(!backward)));
+    let position = if backward {
         after.insert(0, item);
         after.truncate(Marks::BEHIND);
         before.drain(..before.len().saturating_sub(Marks::AHEAD));
@@ -111,7 +115,8 @@ pub(super) fn beside(item: MarkedItem, backward: bool) -> Position {
         before.drain(..before.len().saturating_sub(Marks::BEHIND));
         after.truncate(Marks::AHEAD);
         Position::AfterMarks(Marks { before, after })
-    }
+    };
+    Target { position, hint: Hint { offset, ..Hint::default() } }
 }
 
 #[cfg(test)]
@@ -124,16 +129,19 @@ mod tests {
         let item = |before: &[u64], after: &[u64]| MarkedItem {
             item: Mark::of(5),
             around: Marks { before: marks(before), after: marks(after) },
+            offset: Offset(70),
         };
+        let target = |position, offset| Target { position, hint: Hint { offset: Offset(offset), ..Hint::default() } };
         for (before, after, behind, ahead) in [
             (&[2, 3, 4][..], &[6, 7][..], (&[3, 4, 5][..], &[6, 7][..]), (&[3, 4][..], &[5, 6, 7][..])),
             (&[], &[6, 7, 8], (&[5], &[6, 7]), (&[], &[5, 6, 7])),
             (&[4], &[], (&[4, 5], &[]), (&[4], &[5])),
         ] {
-            let position = beside(item(before, after), false);
-            assert_eq!(position, Position::AfterMarks(Marks { before: marks(behind.0), after: marks(behind.1) }));
-            let position = beside(item(before, after), true);
-            assert_eq!(position, Position::BeforeMarks(Marks { before: marks(ahead.0), after: marks(ahead.1) }));
+            let marks = |(before, after): (&[u64], &[u64])| Marks { before: marks(before), after: marks(after) };
+            let onward = target(Position::AfterMarks(marks(behind)), 71);
+            assert_eq!(beside(item(before, after), false), onward);
+            let back = target(Position::BeforeMarks(marks(ahead)), 70);
+            assert_eq!(beside(item(before, after), true), back);
         }
     }
 }

@@ -157,15 +157,15 @@ impl<'a> Tokens<'a> {
 
     /// The place beside an item, aimed at by what is remembered of it.
     fn beside(&self, item: Item, backward: bool) -> Placed {
-        let (position, hint) = match item {
+        match item {
             Item::Keyed(anchor) => {
                 let known = self.known(&anchor.id, fingerprint(&self.marker, &anchor.keys));
                 let hint = known.map(|known| known.hint(backward)).unwrap_or_default();
-                (if backward { Position::Before(anchor) } else { Position::After(anchor) }, hint)
+                let position = if backward { Position::Before(anchor) } else { Position::After(anchor) };
+                Target { position, hint }.into()
             }
-            Item::Marked(item) => (item::beside(item, backward), Hint::default()),
-        };
-        Target { position, hint }.into()
+            Item::Marked(item) => item::beside(item, backward).into(),
+        }
     }
 
     /// What is remembered of an item whose keys had this mark.

@@ -133,6 +133,47 @@ fn connections_without_an_order() {
     assert_eq!(seen, (1..=40).collect::<Vec<_>>());
 }
 
+/// Deep in a long list that nobody knows the order of, an item is found where it stood: the list is at rest, so each page
+/// takes one request to the upstream, in either direction and from any item; and so it does behind another gateway, which
+/// remembers nothing.
+#[test]
+fn connections_without_an_order_go_as_deep_as_the_list() {
+    let rows = Rows::new((1..=1_500).map(|id| Row::new(id, id * 7_919 % 1_511)));
+    let route = "envelope = \"relay\"";
+    let (upstream, gateway) = start(&rows, BY_OFFSET, route, RELAY);
+    let mut page = gateway.get("/users?first=20");
+    let (mut seen, mut amid, before) = (nodes(&page), String::new(), upstream.count());
+    while info(&page, "hasNextPage") == true {
+        page = gateway.get(&format!("/users?first=20&after={}", cursor(&page, "endCursor")));
+        seen.extend(nodes(&page));
+        if seen.len() == 1_200 {
+            amid = encode(page.json()["edges"][9]["cursor"].as_str().expect("a cursor").as_bytes());
+        }
+    }
+    assert_eq!(seen, (1..=1_500).collect::<Vec<_>>());
+    assert_eq!(upstream.count() - before, 74, "one request a page");
+
+    let before = upstream.count();
+    let mut first = 1_481;
+    while info(&page, "hasPreviousPage") == true {
+        page = gateway.get(&format!("/users?last=20&before={}", cursor(&page, "startCursor")));
+        first -= 20;
+        assert_eq!(nodes(&page), (first..first + 20).collect::<Vec<_>>());
+    }
+    assert_eq!((first, upstream.count() - before), (1, 74), "one request a page");
+
+    let other = Gateway::start(&format!("{}\n{RELAY}", configuration(upstream.address, BY_OFFSET, route)));
+    for gateway in [&gateway, &other] {
+        let before = upstream.count();
+        assert_eq!(nodes(&gateway.get(&format!("/users?first=3&after={amid}"))), [1_191, 1_192, 1_193]);
+        assert_eq!(nodes(&gateway.get(&format!("/users?last=2&before={amid}"))), [1_188, 1_189]);
+        assert_eq!(upstream.count() - before, 2);
+    }
+    // What moved since is searched for around where it stood.
+    rows.change(|rows| drop(rows.drain(..700)));
+    assert_eq!(nodes(&other.get(&format!("/users?first=3&after={amid}"))), [1_191, 1_192, 1_193]);
+}
+
 /// Clients of this kind know nothing but ids.
 #[test]
 fn lists_are_walked_by_ids_alone() {

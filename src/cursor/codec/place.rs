@@ -18,6 +18,7 @@ use crate::pagination::{
     fetch::Token,
     mark::Mark,
     position::{Anchor, Loop, MarkedItem, Marks, Pivot, TokenPlace, Within},
+    window::Offset,
 };
 
 /// How many bytes a mark takes.
@@ -91,13 +92,14 @@ pub(super) fn read_marks(rest: &mut Reader<'_>) -> Option<Marks> {
     Some(Marks { before: side(counts & 3)?, after: side(counts >> 2)? })
 }
 
-pub(super) fn write_marked_item(out: &mut Vec<u8>, item: Mark, before: &[Mark], after: &[Mark]) {
+pub(super) fn write_marked_item(out: &mut Vec<u8>, item: Mark, (before, after): (&[Mark], &[Mark]), offset: Offset) {
     write_mark(out, item);
     write_around(out, before, after);
+    write_varint(out, offset.0);
 }
 
 pub(super) fn read_marked_item(rest: &mut Reader<'_>) -> Option<MarkedItem> {
-    Some(MarkedItem { item: read_mark(rest)?, around: read_marks(rest)? })
+    Some(MarkedItem { item: read_mark(rest)?, around: read_marks(rest)?, offset: Offset(rest.varint()?) })
 }
 
 pub(super) fn write_mark(out: &mut Vec<u8>, mark: Mark) {

@@ -118,8 +118,8 @@ fn claims_are_written_byte_for_byte_so() {
     for (position, expected) in cases {
         assert_eq!(page(&Target { position, hint: Hint::default() }, None), expected, "{expected:?}");
     }
-    let marked = Item::Marked(MarkedItem { item: a, around: marks(&[b], &[c]) });
-    assert_eq!(item(&marked), [&[MARKED_ITEM][..], &a_bytes, &[1 + 4], &b_bytes, &c_bytes].concat());
+    let marked = Item::Marked(MarkedItem { item: a, around: marks(&[b], &[c]), offset: Offset(300) });
+    assert_eq!(item(&marked), [&[MARKED_ITEM][..], &a_bytes, &[1 + 4], &b_bytes, &c_bytes, &[0xac, 2]].concat());
 }
 
 #[test]

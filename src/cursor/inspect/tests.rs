@@ -194,10 +194,13 @@ fn positions_and_hints_are_told_in_words() {
     for (position, hint, expected) in cases {
         assert_eq!(shown(position, hint), expected);
     }
-    let item = Item::Marked(MarkedItem { item: a, around: marks() });
+    let item = Item::Marked(MarkedItem { item: a, around: marks(), offset: Offset(12_340) });
     let cursor = seal_item(ring(), context(), &item, LONGEST, false).unwrap();
     let says = inspect(Some(ring()), &cursor).to_string();
-    assert!(says.ends_with("item       00000000ab\nmarks      00000000ab ff00000001 | none\n"), "{says}");
+    assert!(
+        says.ends_with("item       00000000ab\nmarks      00000000ab ff00000001 | none\nhint       offset 12340\n"),
+        "{says}"
+    );
 }
 
 #[test]

@@ -77,7 +77,10 @@ fn typical_cursors_are_short() {
     let items = [
         ("number id alone", Item::Keyed(Anchor { keys: Vec::new(), id: number() })),
         ("microseconds, UUID", Item::Keyed(anchor(MICROSECONDS, uuid()))),
-        ("mark among five", Item::Marked(MarkedItem { item: Mark::of(7), around: marks(3, 2) })),
+        (
+            "mark among five",
+            Item::Marked(MarkedItem { item: Mark::of(7), around: marks(3, 2), offset: Offset(12_340) }),
+        ),
     ];
     writeln!(table, "{:<32}{:>8}{:>16}", "item cursor", "signed", "sealed").unwrap();
     for (what, item) in items {
@@ -110,5 +113,5 @@ token of 1,400, marks                  -       -    1984    1984
 item cursor                       signed          sealed
 number id alone                       50              64
 microseconds, UUID                   106             107
-mark among five                       86             107
+mark among five                       88             107
 ";

@@ -28,7 +28,7 @@ mod view;
 
 use self::{
     line::Line,
-    passed::Passed,
+    passed::{Passed, Recognised},
     seam::Seam,
     search::{Probe, Search},
     sightings::{Decision, Found, Sightings},
@@ -288,7 +288,7 @@ impl State {
                     return Progress::Missed(Box::new(view));
                 }
                 let cut = view.place_at(*offset);
-                let passed = self.take(view, cut, &[], Line::default());
+                let passed = self.take(view, cut, Recognised::default());
                 if behind {
                     self.page.end();
                 }
@@ -304,7 +304,7 @@ impl State {
                 };
             }
         };
-        Progress::Used(self.take(view, cut, &[], Line::default()))
+        Progress::Used(self.take(view, cut, Recognised::default()))
     }
 
     /// Reads on from where the marks decide that the page begins, and gives how many items were passed.
@@ -313,7 +313,7 @@ impl State {
         let marked = sightings.line().served().to_vec();
         let from_cursor = !sightings.is_fresh();
         let none = Sightings::new(Line::default(), self.page.growth(), 0, true);
-        let Found { view, cut, served, stragglers, line } = std::mem::replace(sightings, none).find(decision);
+        let Found { view, cut, stragglers, recognised } = std::mem::replace(sightings, none).find(decision);
         if from_cursor {
             let signed = |offset: u64| i64::try_from(offset).unwrap_or(i64::MAX);
             self.drift = Some(signed(view.offset_of(cut)) - signed(self.hint.offset.0));
@@ -325,12 +325,13 @@ impl State {
         }
         self.stragglers = self.stragglers.max(stragglers);
         (self.search, self.closer) = (None, 0);
-        self.take(view, cut, &served, line)
+        self.take(view, cut, recognised)
     }
 
-    /// Takes what an answer shows beyond the boundary, which is right before its item `cut`; `served` are the places of
-    /// marks in it that were served. Then the boundary is where the reading has got to.
-    fn take(&mut self, view: View, cut: usize, served: &[(Mark, usize)], line: Line) -> usize {
+    /// Takes what an answer shows beyond the boundary, which is right before its item `cut`. Then the boundary is where the
+    /// reading has got to.
+    fn take(&mut self, view: View, cut: usize, recognised: Recognised) -> usize {
+        let Recognised { served, line } = recognised;
         let Self { request, page, served: known, .. } = self;
         let (order, marker) = (&request.order, request.marker_of_target());
         let growth = page.growth();
@@ -341,6 +342,8 @@ impl State {
         if let Some(total) = view.answer.total.or(self.total) {
             self.total = (total.value >= seen || !total.exact).then_some(total);
         }
+        let left_out = page.see(view, cut, order, marker);
+        known.retain(|mark| !left_out.contains(mark));
         // Items without ids may look the same: of several it is the one that was found among the marks.
         let is_known = |view: &View, place: usize| {
             let marks = view.marks(order, marker);
@@ -348,7 +351,7 @@ impl State {
             known.contains(&marks[place])
                 && (view.id(order, place).is_some() || !alike() || served.iter().any(|(_, sighted)| *sighted == place))
         };
-        let passed = page.take(view, cut, order, |view, place| !known.is_empty() && is_known(view, place));
+        let passed = page.take(order, |view, place| !known.is_empty() && is_known(view, place));
         self.offset = page.reached().filter(|_| passed > 0).unwrap_or(at_cut);
         if request.verify == Verify::Never {
             self.boundary = Boundary::At(self.offset);

@@ -55,13 +55,16 @@ impl Marks {
     pub const AHEAD: usize = 2;
 }
 
-/// An item of a list without a declared order, and its neighbours.
+/// An item of a list without a declared order, its neighbours, and where to look for them: no search by keys would find
+/// them deep in a long list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MarkedItem {
     /// The item.
     pub item: Mark,
     /// Its neighbours: before it, and after it.
     pub around: Marks,
+    /// The offset at which it is believed to stand.
+    pub offset: Offset,
 }
 
 /// An item as an item cursor names it.

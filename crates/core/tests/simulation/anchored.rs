@@ -20,8 +20,11 @@ use walk::Outcome;
 
 use crate::{run::Account, tally::cause};
 
-/// Of a thousand walks so many may be refused without need at most.
-const REFUSED_OF_THOUSAND: u64 = 10;
+/// Of a thousand walks so many may be refused without need at most: as was recorded.
+const REFUSED_OF_THOUSAND: u64 = 3;
+
+/// Of a thousand walks so many are refused at most, with need or without: as was recorded.
+const ANY_REFUSED_OF_THOUSAND: u64 = 145;
 
 /// Walks with a seed; says which promise was broken, and how.
 pub(crate) fn walk(seed: u64) -> Account {
@@ -46,6 +49,8 @@ pub(crate) fn walk_many(walks: u64) {
         println!("\n{promise}: broken {times} times. The first, walk {seed}:");
         tell(*seed);
     }
+    let refused: u64 = tally.refused.values().map(|(times, _)| times).sum();
+    assert!(refused * 1_000 <= ANY_REFUSED_OF_THOUSAND * tally.walks, "of {} walks {refused} are refused", tally.walks);
     assert!(broken.is_empty(), "walks through lists without a declared order break a promise: {broken:?}");
     assert!(
         tally.unneeded * 1_000 <= REFUSED_OF_THOUSAND * tally.walks,
@@ -67,6 +72,17 @@ fn replay() {
     if let Some(seed) = crate::run::number_from("ANCHORED_SEED") {
         tell(seed);
         assert_eq!(walk(seed).violation, None);
+    }
+}
+
+/// Walks that broke a promise once: by marks of what a later answer of the same page showed elsewhere, or that stood
+/// beside one row that was moved while the page was read.
+#[test]
+fn what_was_found_is_kept() {
+    for seed in
+        [6_036_548_365_465_925_255, 795_016_985_764_636_157, 4_630_973_366_440_678_638, 5_582, 129, 16_604, 18_313]
+    {
+        assert_eq!(walk(seed).violation, None, "ANCHORED_SEED={seed}");
     }
 }
 

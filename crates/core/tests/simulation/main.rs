@@ -2,7 +2,8 @@
 //!
 //! Each walk is a function of its seed. A failing one prints the seed, the command that replays it, and its story after
 //! shrinking. `WALKS=n` sets how many `cargo test` does; `SOAK_SECONDS=n SEED=s cargo test --test simulation soak` goes
-//! on for a time with seeds of its own; `WORLD=n cargo test --test simulation small -- --nocapture` tells a small world.
+//! on for a time with seeds of its own, with `KIND="by token"` or `KIND="without a declared order"` of that kind alone;
+//! `WORLD=n cargo test --test simulation small -- --nocapture` tells a small world.
 //!
 //! `world` is the collection, made of `row`s whose keys have `values`; `upstream` the API in front of it, as its `traits`
 //! say; `gateway` what gateways remember; `client`, `style` and `walk` who goes through it. `promises` and the files
@@ -148,7 +149,13 @@ fn soak() {
     };
     let seed = number_from("SEED").unwrap_or(1);
     let (until, counter) = (Instant::now() + Duration::from_secs(seconds), AtomicU64::new(0));
-    let report = walk_all(OTHERS, || {
+    // One kind of walks alone, where `KIND` names it.
+    let only = std::env::var("KIND").ok().map(|wanted| {
+        let named = OTHERS.iter().find(|other| other.kind == wanted);
+        let kinds: Vec<&str> = OTHERS.iter().map(|other| other.kind).collect();
+        [OtherWalk { one_in: 1, ..*named.unwrap_or_else(|| panic!("KIND={wanted} is none of {kinds:?}")) }]
+    });
+    let report = walk_all(only.as_ref().map_or(OTHERS, |only| only), || {
         let number = counter.fetch_add(1, Ordering::Relaxed);
         (Instant::now() < until).then(|| mix(seed, number))
     });

@@ -123,8 +123,18 @@ impl Report {
         println!("{}", self.tally);
         for (kind, Others { walks, refusals, broken, .. }) in &self.others {
             println!("  {kind}: {walks} walks, {refusals} refusals, {} violations", broken.len());
-            if let Some((seed, what)) = broken.iter().min() {
-                println!("  the first, of seed {seed}: {what}");
+            let mut by_promise: BTreeMap<&str, Vec<(u64, &str)>> = BTreeMap::new();
+            for (seed, what) in broken {
+                by_promise.entry(what.split(':').next().unwrap_or_default()).or_default().push((*seed, what));
+            }
+            for (promise, mut walks) in by_promise {
+                walks.sort_unstable();
+                let seeds: Vec<u64> = walks.iter().take(6).map(|(seed, _)| *seed).collect();
+                println!(
+                    "  {promise}: broken {} times, by {seeds:?} and so on; the first: {}",
+                    walks.len(),
+                    walks[0].1
+                );
             }
         }
         for (promise, seeds) in &self.tally.broken {

@@ -20,12 +20,9 @@ impl State {
         let told = self.total;
         let counted = told.filter(|total| total.exact).map(|total| total.value);
         let hint = |offset: u64| Hint { offset: Offset(offset), total: counted, ..Hint::default() };
-        let (seen, first, end) = self.page.seen();
+        let ((stands, end), (read, first)) = (self.page.stands(), self.page.read());
         let forward = self.page.growth() == Growth::Rightward;
-        let offset_at = |at: usize, behind: bool| {
-            seen.get(at).map(|spot| self.page.views[spot.view].offset_of(spot.place + usize::from(behind)))
-        };
-        let place = |at: usize, backward: bool, offset: u64| {
+        let place = |(around, at): (&[Spot], usize), backward: bool, offset: u64| {
             if self.request.verify == Verify::Never {
                 let back = if backward { u64::from(self.request.limit) } else { 0 };
                 return Target {
@@ -33,24 +30,23 @@ impl State {
                     hint: hint(offset.saturating_sub(back)),
                 };
             }
-            let marks = self.marks(&seen, at, backward);
+            let marks = self.marks(around, at, backward);
             let position = if backward { Position::BeforeMarks(marks) } else { Position::AfterMarks(marks) };
             Target { position, hint: hint(offset) }
         };
         let list_end = Target { position: Position::End, hint: hint(self.offset) };
         let list_start = Target { position: Position::Start, hint: Hint::default() };
         // Where the reading has got to, and where it began.
-        let onward = (self.page.more == Some(true)).then(|| place(end, !forward, self.offset));
-        let began = offset_at(first, !forward).filter(|_| !items.is_empty());
-        let back = self.page.follows_something().then(|| match began {
-            Some(offset) => place(first, forward, offset),
+        let onward = (self.page.more == Some(true)).then(|| place((stands, end), !forward, self.offset));
+        let back = self.page.follows_something().then(|| match self.page.began() {
+            Some(offset) => place((&read, first), forward, offset),
             None if forward => list_end,
             None => list_start,
         });
         let (next, previous) = if forward { (onward, back) } else { (back, onward) };
         let edges = match (items.first(), items.last()) {
             (Some(first), Some(last)) => {
-                Some((Item::Marked(self.marked(&seen, *first)), Item::Marked(self.marked(&seen, *last))))
+                Some((Item::Marked(self.marked(&read, *first)), Item::Marked(self.marked(&read, *last))))
             }
             _ => None,
         };
@@ -79,28 +75,28 @@ impl State {
         Step::Serve(Box::new(Page { answers, ..page }))
     }
 
-    /// The marks around a place in what was seen, in the list's order: of the side that counts as served, whichever way
-    /// the page was read, one more than of the other.
-    fn marks(&self, seen: &[Spot], at: usize, backward: bool) -> Marks {
-        let backwards = seen[..at].iter().rev();
+    /// The marks around a place in the list, in the list's order: of the side that counts as served, whichever way the page
+    /// was read, one more than of the other.
+    fn marks(&self, stands: &[Spot], at: usize, backward: bool) -> Marks {
+        let backwards = stands[..at].iter().rev();
         let forward = self.page.growth() == Growth::Rightward;
         // What was read twice, as it was moved meanwhile, was served.
         let (mut before, after) = match (forward, backward) {
             (true, false) => {
                 let before = self.nearest(backwards, Marks::BEHIND, &[]);
-                let after = self.nearest(seen[at..].iter(), Marks::AHEAD, &before);
+                let after = self.nearest(stands[at..].iter(), Marks::AHEAD, &before);
                 (before, after)
             }
             (true, true) => {
-                let after = self.nearest(seen[at..].iter(), Marks::BEHIND, &[]);
+                let after = self.nearest(stands[at..].iter(), Marks::BEHIND, &[]);
                 (self.nearest(backwards, Marks::AHEAD, &after), after)
             }
             (false, true) => {
                 let after = self.nearest(backwards, Marks::BEHIND, &[]);
-                (self.nearest(seen[at..].iter(), Marks::AHEAD, &after), after)
+                (self.nearest(stands[at..].iter(), Marks::AHEAD, &after), after)
             }
             (false, false) => {
-                let before = self.nearest(seen[at..].iter(), Marks::BEHIND, &[]);
+                let before = self.nearest(stands[at..].iter(), Marks::BEHIND, &[]);
                 let after = self.nearest(backwards, Marks::AHEAD, &before);
                 (before, after)
             }
@@ -119,19 +115,34 @@ impl State {
         nearest(spots.map(mark), most, other)
     }
 
-    /// An item as an item cursor names it.
-    fn marked(&self, seen: &[Spot], item: Spot) -> MarkedItem {
-        let at = seen.iter().position(|spot| *spot == item).unwrap_or(0);
-        let mark = self.page.views[item.view].mark_with(&self.request.order, &self.request.marker, item.place);
-        let (mut before, mut after) = (
-            self.nearest(seen[..at].iter().rev(), Marks::AHEAD, &[mark]),
-            self.nearest(seen[at + 1..].iter(), Marks::AHEAD, &[mark]),
-        );
-        if self.page.growth() == Growth::Leftward {
-            (before, after) = (after, before);
+    /// An item as an item cursor names it: by its neighbours as the latest answer shows them, if it shows the item, or by
+    /// those that were read with it.
+    fn marked(&self, read: &[Spot], item: Spot) -> MarkedItem {
+        let view = &self.page.views[item.view];
+        let mark = view.mark_with(&self.request.order, &self.request.marker, item.place);
+        let offset = Offset(view.offset_of(item.place));
+        let (stands, _) = self.page.stands();
+        let at = |spots: &[Spot]| spots.iter().position(|spot| *spot == item);
+        let (around, at) = match at(stands) {
+            Some(at) => (stands, at),
+            None => (read, at(read).unwrap_or(0)),
+        };
+        let (before, after) = (&around[..at], around.get(at + 1..).unwrap_or_default());
+        match self.page.growth() {
+            Growth::Rightward => self.between(mark, offset, before, after),
+            Growth::Leftward => {
+                let reversed = |spots: &[Spot]| spots.iter().rev().copied().collect::<Vec<_>>();
+                self.between(mark, offset, &reversed(after), &reversed(before))
+            }
         }
+    }
+
+    /// A marked item between others, in the list's order.
+    fn between(&self, item: Mark, offset: Offset, before: &[Spot], after: &[Spot]) -> MarkedItem {
+        let mut before = self.nearest(before.iter().rev(), Marks::AHEAD, &[item]);
         before.reverse();
-        MarkedItem { item: mark, around: Marks { before, after } }
+        let after = self.nearest(after.iter(), Marks::AHEAD, &[item]);
+        MarkedItem { item, around: Marks { before, after }, offset }
     }
 }
 

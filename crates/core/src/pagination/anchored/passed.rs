@@ -1,6 +1,6 @@
 //! What was read for a page so far: the items that were passed, which of them are taken, and their neighbours.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, ops::Range};
 
 use super::{
     super::{
@@ -29,17 +29,28 @@ pub(super) struct Passed {
     limit: usize,
     /// The answers that were used.
     pub(super) views: Vec<View>,
-    /// Right before the boundary, seen with it.
-    lead: Vec<Spot>,
     /// What was passed, and whether it is taken.
     spots: Vec<(Spot, bool)>,
-    /// Right behind what was passed, seen with it.
-    ahead: Vec<Spot>,
+    /// Right before what was first passed, in the answer that showed it.
+    lead: Vec<Spot>,
+    /// The list around the place that the reading has got to, as the answers show it: the latest one where it shows anything.
+    stands: Vec<Spot>,
+    /// So much of that stands before the place.
+    end: usize,
     taken: usize,
     /// Whether there is more in the direction of reading, as far as that is known.
     pub(super) more: Option<bool>,
     /// The boundary is the very start, or the very end where the page is read backward.
     closed: bool,
+}
+
+/// What is known again in an answer.
+#[derive(Debug, Default)]
+pub(super) struct Recognised {
+    /// The marks of what was served that the answer shows, and where.
+    pub(super) served: Vec<(Mark, usize)>,
+    /// The marks that still stand beside the boundary, if nothing more of it is read.
+    pub(super) line: Line,
 }
 
 impl Passed {
@@ -49,9 +60,10 @@ impl Passed {
             growth,
             limit: limit as usize,
             views: Vec::new(),
-            lead: Vec::new(),
             spots: Vec::new(),
-            ahead: Vec::new(),
+            lead: Vec::new(),
+            stands: Vec::new(),
+            end: 0,
             taken: 0,
             more: None,
             closed: false,
@@ -83,59 +95,118 @@ impl Passed {
         self.spots.is_empty()
     }
 
-    /// Reads on in an answer from the boundary, which is right before its item `cut` as the list goes. What is known is
-    /// passed over, and an id that the page has already too. Gives how many items were passed.
-    pub(super) fn take(
-        &mut self,
-        view: View,
-        cut: usize,
-        order: &Order,
-        known: impl Fn(&View, usize) -> bool,
-    ) -> usize {
+    /// Puts an answer over what those before it showed of the list: the boundary is right before its item `cut`, as the
+    /// list goes. Gives the marks of what is on the page no longer.
+    ///
+    /// What it shows stands where it shows it. Of what stood before the boundary, and it does not show, only that is left
+    /// which may lie before the first or behind the last of its items that were known: between them it is gone, or was
+    /// moved, or others were put before it. Its mark would say, once those around it are gone, that the boundary is where
+    /// nobody has read yet. What was taken and stands beyond the boundary now, as others were put before it, or it was
+    /// moved there, is on the page no longer: it is read again where it stands. What is not shown at all stays, for it may
+    /// be its neighbours that were moved.
+    pub(super) fn see(&mut self, view: View, cut: usize, order: &Order, marker: &Marker) -> Vec<Mark> {
         let (count, index) = (view.len(), self.views.len());
         let cut = cut.min(count);
-        let step = |steps: usize| match self.growth {
-            Growth::Rightward => cut + steps,
-            Growth::Leftward => cut - 1 - steps,
+        let (passed, begins, ends) = match self.growth {
+            Growth::Rightward => (cut, view.from_start, view.ends),
+            Growth::Leftward => (count - cut, view.ends, view.from_start),
         };
-        let (length, closed, ends) = match self.growth {
-            Growth::Rightward => (count - cut, cut == 0 && view.from_start, view.ends),
-            Growth::Leftward => (cut, cut == count && view.ends, view.from_start),
+        self.closed |= passed == 0 && begins && self.spots.is_empty();
+        self.views.push(view);
+        let latest: Vec<Spot> = (0..count).map(|step| Spot { view: index, place: self.place(step, count) }).collect();
+        if self.stands.is_empty() {
+            (self.stands, self.end) = (latest, passed);
+            return Vec::new();
+        }
+        let mark = |spot: &Spot| self.views[spot.view].mark(order, marker, spot.place);
+        let marks: Vec<Mark> = latest.iter().map(mark).collect();
+        let stood: Vec<Mark> = self.stands[..self.end].iter().map(mark).collect();
+        // Items without ids may look the same: of several it is the one where the answer's is believed to be, and nothing
+        // says that one of them stands elsewhere.
+        let is_alike = |mark: &Mark| [&stood, &marks].iter().any(|all| all.iter().filter(|it| *it == mark).count() > 1);
+        let joint = |step: usize| {
+            let believed = (self.end + step).saturating_sub(passed);
+            let alike = (0..stood.len()).filter(|at| stood[*at] == marks[step]);
+            alike.min_by_key(|at| at.abs_diff(believed))
+        };
+        let until = match passed {
+            0 => self.end,
+            _ if begins => 0,
+            _ => (0..passed).find_map(joint).unwrap_or(self.end),
+        };
+        let from = match passed {
+            1.. if passed == count && !ends => (0..passed).rev().find_map(joint).map_or(self.end, |last| last + 1),
+            _ => self.end,
+        };
+        let shown: HashSet<Mark> = marks.iter().copied().collect();
+        let is_elsewhere = |at: usize| shown.contains(&stood[at]) && !is_alike(&stood[at]);
+        let left = |range: Range<usize>| -> Vec<usize> { range.filter(|at| !is_elsewhere(*at)).collect() };
+        let (before, behind) = (left(0..until), left(from.max(until)..self.end));
+        let spots = |places: &[usize]| places.iter().map(|at| self.stands[*at]).collect::<Vec<_>>();
+        let stands = [spots(&before), latest, spots(&behind)].concat();
+        let end = if behind.is_empty() { before.len() + passed } else { stands.len() };
+        let beyond: HashSet<Mark> = marks[passed..].iter().filter(|mark| !is_alike(mark)).copied().collect();
+        let mut left_out = Vec::new();
+        for (spot, taken) in self.spots.iter_mut().filter(|(_, taken)| *taken) {
+            let mark = self.views[spot.view].mark(order, marker, spot.place);
+            if beyond.contains(&mark) {
+                *taken = false;
+                left_out.push(mark);
+            }
+        }
+        self.taken -= left_out.len();
+        (self.stands, self.end) = (stands, end);
+        left_out
+    }
+
+    /// Reads on in the latest answer. What is known is passed over, and an id that the page has already too. Gives how many
+    /// items were passed.
+    pub(super) fn take(&mut self, order: &Order, known: impl Fn(&View, usize) -> bool) -> usize {
+        let Some((index, view)) = self.views.iter().enumerate().next_back() else { return 0 };
+        let ends = match self.growth {
+            Growth::Rightward => view.ends,
+            Growth::Leftward => view.from_start,
         };
         let mut had = HashSet::new();
         for (spot, _) in self.spots.iter().filter(|(_, taken)| *taken) {
             had.extend(self.views[spot.view].id(order, spot.place));
         }
-        let (mut steps, mut taken, mut spots) = (0, self.taken, Vec::new());
-        while steps < length && taken < self.limit {
-            let place = step(steps);
-            let wanted = !known(&view, place) && view.id(order, place).is_none_or(|id| had.insert(id));
-            spots.push((Spot { view: index, place }, wanted));
+        let (mut taken, mut spots) = (self.taken, Vec::new());
+        let ahead = &self.stands[self.end..];
+        for spot in ahead.iter().take_while(|spot| spot.view == index) {
+            if taken == self.limit {
+                break;
+            }
+            let wanted = !known(view, spot.place) && view.id(order, spot.place).is_none_or(|id| had.insert(id));
+            spots.push((*spot, wanted));
             taken += usize::from(wanted);
-            steps += 1;
         }
         // What was served before and stands here now was moved: it is left to the next page, which begins before it.
-        let is_new = |place| view.id(order, place).is_none_or(|id| !had.contains(&id));
-        self.more = match (steps..length).any(|further| is_new(step(further))) {
+        let is_new = |spot: &Spot| view.id(order, spot.place).is_none_or(|id| !had.contains(&id));
+        self.more = match ahead[spots.len()..].iter().any(is_new) {
             true => Some(true),
             false => ends.then_some(false),
         };
-        let ahead = (steps..length).take(Marks::AHEAD).map(|further| Spot { view: index, place: step(further) });
-        self.ahead = ahead.collect();
+        drop(had);
         if self.spots.is_empty() {
-            let lead = match self.growth {
-                Growth::Rightward => (cut.saturating_sub(Marks::BEHIND)..cut).collect::<Vec<_>>(),
-                Growth::Leftward => (cut..count.min(cut + Marks::BEHIND)).rev().collect(),
-            };
             // What another answer showed last need not be what stands right before this one by now.
-            self.lead = lead.into_iter().map(|place| Spot { view: index, place }).collect();
-            self.closed |= closed;
+            let before = self.stands[..self.end].iter().rev().take_while(|spot| spot.view == index);
+            self.lead = before.take(Marks::BEHIND).copied().collect();
+            self.lead.reverse();
         }
+        let steps = spots.len();
+        self.end += steps;
         self.spots.extend(spots);
         self.taken = taken;
-        drop(had);
-        self.views.push(view);
         steps
+    }
+
+    /// The place of an answer's item that is met after so many others.
+    fn place(&self, step: usize, count: usize) -> usize {
+        match self.growth {
+            Growth::Rightward => step,
+            Growth::Leftward => count - 1 - step,
+        }
     }
 
     /// Nothing comes behind what was read.
@@ -158,37 +229,48 @@ impl Passed {
         !self.closed || self.spots.first().is_some_and(|(_, taken)| !taken)
     }
 
-    /// All that was seen around the boundary, in the direction of reading, and how much of it stands before the first
-    /// item taken, and before the place where the page ends.
-    pub(super) fn seen(&self) -> (Vec<Spot>, usize, usize) {
+    /// What was read in the direction of reading, and how much of it comes before the first item taken: by the answers that
+    /// showed that, whatever later ones say.
+    pub(super) fn read(&self) -> (Vec<Spot>, usize) {
         let first = self.spots.iter().position(|(_, taken)| *taken).unwrap_or(0);
         let spots = self.spots.iter().map(|(spot, _)| *spot);
-        let all = self.lead.iter().copied().chain(spots).chain(self.ahead.iter().copied());
-        (all.collect(), self.lead.len() + first, self.lead.len() + self.spots.len())
+        let all = self.lead.iter().copied().chain(spots).chain(self.stands[self.end..].iter().copied());
+        (all.collect(), self.lead.len() + first)
+    }
+
+    /// The list around the place where the page ends in the direction of reading, and how much of it stands before that.
+    pub(super) fn stands(&self) -> (&[Spot], usize) {
+        (&self.stands, self.end)
+    }
+
+    /// The offset of the boundary right before the first item taken.
+    pub(super) fn began(&self) -> Option<u64> {
+        let (spot, _) = self.spots.iter().find(|(_, taken)| *taken)?;
+        Some(self.offset_of(*spot, self.growth == Growth::Leftward))
     }
 
     /// The marks around the place where the reading has got to.
     pub(super) fn line(&self, order: &Order, marker: &Marker) -> Line {
-        let (seen, _, end) = self.seen();
         let mark = |spot: &Spot| {
             let view = &self.views[spot.view];
             (view.mark(order, marker, spot.place), view.id(order, spot.place).is_some())
         };
-        let mut marks = nearest(seen[..end].iter().rev().map(mark), Marks::BEHIND, &[]);
+        let mut marks = nearest(self.stands[..self.end].iter().rev().map(mark), Marks::BEHIND, &[]);
         marks.reverse();
         let behind = marks.len();
-        marks.extend(nearest(seen[end..].iter().map(mark), Marks::AHEAD, &marks));
+        marks.extend(nearest(self.stands[self.end..].iter().map(mark), Marks::AHEAD, &marks));
         Line { marks, behind }
     }
 
     /// The offset of the boundary that the reading has got to, by the last item passed.
     pub(super) fn reached(&self) -> Option<u64> {
         let (spot, _) = self.spots.last()?;
-        let offset = self.views[spot.view].offset_of(spot.place);
-        Some(match self.growth {
-            Growth::Rightward => self.views[spot.view].offset_of(spot.place + 1),
-            Growth::Leftward => offset,
-        })
+        Some(self.offset_of(*spot, self.growth == Growth::Rightward))
+    }
+
+    /// The offset right before an item, or right behind it, as the list goes.
+    fn offset_of(&self, spot: Spot, behind: bool) -> u64 {
+        self.views[spot.view].offset_of(spot.place + usize::from(behind))
     }
 }
 
@@ -206,4 +288,80 @@ pub(super) fn nearest(sequence: impl Iterator<Item = (Mark, bool)>, most: usize,
         }
     }
     marks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        json::Span,
+        pagination::{
+            answer::Answer,
+            end::Belief,
+            order::{Direction, Kind, Nulls, SortKey, Ties},
+            paging::{Family, Learnt, Paging, Sizes},
+            window::{Offset, PageSize, Slice},
+        },
+    };
+
+    fn order() -> Order {
+        let (name, direction) = ("id".to_owned(), Direction::Ascending);
+        let id = SortKey { name, direction, kind: Kind::Inferred, nulls: Nulls::None, grain: None };
+        Order { strong: Vec::new(), id, ties: Ties::Ordered, declared: false }
+    }
+
+    fn marker() -> Marker {
+        Marker::new(|bytes| Mark::of(u64::from(bytes[0])))
+    }
+
+    /// An answer with an item for each letter, which is its mark.
+    fn view(from: u64, letters: &str) -> View {
+        let body = letters.as_bytes().to_vec();
+        let spans = (0..).take(body.len()).map(|start| Span { start, end: start + 1 });
+        let keys = vec![Span::ABSENT; body.len()];
+        let answer = Answer { items: spans.collect(), keys, body, ..Answer::default() };
+        let size = PageSize(u32::try_from(answer.items.len()).unwrap());
+        let fetch = Slice::Offset { from: Offset(from), size };
+        let paging = Paging::new(Family::Offset, Sizes::Free { least: 1, most: None });
+        let belief = Belief { learnt: Learnt::default(), honoured_before: 0, confirming: false };
+        View::new(answer, fetch, &paging, None, belief)
+    }
+
+    /// Reads answers, each from its own place on; the page, and the marks around the place where it ends.
+    fn read(limit: u32, answers: &[(u64, &str, usize)]) -> (String, String) {
+        let (order, marker) = (order(), marker());
+        let mut page = Passed::new(Growth::Rightward, limit);
+        for (from, letters, cut) in answers {
+            page.see(view(*from, letters), *cut, &order, &marker);
+            page.take(&order, |_, _| false);
+        }
+        let Line { marks, behind } = page.line(&order, &marker);
+        let letter = |mark: &Mark| char::from(u8::try_from(mark.number()).unwrap());
+        let letters = |marks: &[Mark]| -> String { marks.iter().map(letter).collect() };
+        let items = page.items();
+        let items = items.iter().map(|spot| char::from(page.views[spot.view].answer.body[spot.place])).collect();
+        (items, format!("{}|{}", letters(&marks[..behind]), letters(&marks[behind..])))
+    }
+
+    #[test]
+    fn the_marks_are_those_of_what_the_latest_answer_shows() {
+        for (limit, answers, items, line) in [
+            // In one answer, and in two that meet.
+            (2, &[(0, "abcdef", 3)][..], "de", "cde|f"),
+            (3, &[(0, "abc", 2), (3, "def", 0)], "cde", "cde|f"),
+            // `d` is not between `c` and `x`: others were put before it, or it is gone.
+            (3, &[(0, "abcd", 2), (2, "cxy", 1)], "cdx", "bcx|y"),
+            // It stands behind what was put before it: there it is read again, and not on this page.
+            (3, &[(0, "abcd", 2), (2, "cxyd", 1)], "cxy", "cxy|d"),
+            (4, &[(0, "abcd", 2), (2, "cxyd", 1)], "cxyd", "xyd|"),
+            // `b` was moved between `c` and `d`, which stay.
+            (3, &[(0, "abcd", 2), (2, "cbdx", 3)], "cdx", "bdx|"),
+            // What stands behind the last item of an answer is not contradicted by it.
+            (3, &[(0, "abcd", 1), (0, "abc", 3)], "bcd", "bcd|"),
+            // Items that look the same say nothing of each other.
+            (4, &[(0, "zzz", 1), (3, "zzz", 0)], "zzzz", "zzz|z"),
+        ] {
+            assert_eq!(read(limit, answers), (items.to_owned(), line.to_owned()), "{answers:?}");
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Seams that no single answer shows: what lies beyond an answer counts only if that answer, read again after it, is the
 //! same, so that nothing moved across the seam in between.
 
-use super::{Boundary, Progress, Purpose, State, line::Line, view::View};
+use super::{Boundary, Progress, Purpose, State, line::Line, passed::Recognised, view::View};
 use crate::pagination::{
     answer::Answer,
     mark::Mark,
@@ -157,9 +157,13 @@ impl State {
             (Some(view), _, Boundary::Tail(_)) if !view.ends => return self.missed_tail(view, false),
             (Some(view), _, Boundary::Tail(_)) => {
                 let cut = view.len();
-                self.take(view, cut, &[], Line::default())
+                self.take(view, cut, Recognised::default())
             }
             (Some(view), ..) => {
+                let line = match &self.boundary {
+                    Boundary::Marks(sightings) => sightings.line().clone(),
+                    _ => Line::default(),
+                };
                 // Where items are hidden, the two may overlap; and they must where a silent cap may leave a gap.
                 let marks = view.marks(order, marker);
                 let mut known = (0..marks.len()).filter(|place| seam.marks.contains(&marks[*place]));
@@ -170,16 +174,18 @@ impl State {
                         first => first.unwrap_or(view.len()),
                     },
                 };
-                let line = match &self.boundary {
-                    Boundary::Marks(sightings) => sightings.line().clone(),
-                    _ => Line::default(),
+                // What an answer before the earlier one showed, and the page has already, may stand between the two.
+                let is_served = |mark: &&Mark| line.served().contains(*mark);
+                let cut = match seam.toward {
+                    Growth::Rightward => cut + marks[cut..].iter().take_while(is_served).count(),
+                    Growth::Leftward => cut - marks[..cut].iter().rev().take_while(is_served).count(),
                 };
-                self.take(view, cut, &[], line)
+                self.take(view, cut, Recognised { line, ..Recognised::default() })
             }
             (None, Some(mut view), Boundary::Tail(_)) => {
                 view.ends = true;
                 let cut = view.len();
-                self.take(view, cut, &[], Line::default())
+                self.take(view, cut, Recognised::default())
             }
             (None, _, Boundary::Tail(_)) => return self.lost(),
             (None, ..) => {

@@ -4,12 +4,9 @@
 //! at, and no answer shows enough, they are taken together, by the offsets at which they are believed to lie.
 
 use super::{
-    super::{
-        mark::{Mark, Marker},
-        order::Order,
-        plan::Growth,
-    },
+    super::{mark::Marker, order::Order, plan::Growth},
     line::{Line, Sight},
+    passed::Recognised,
     place::{self, Place, Seen, Unseen},
     view::View,
 };
@@ -56,12 +53,10 @@ pub(super) struct Found {
     pub(super) view: View,
     /// It is right before this item of the answer, as the list goes.
     pub(super) cut: usize,
-    /// The marks of what was served that the answer shows, and where.
-    pub(super) served: Vec<(Mark, usize)>,
     /// How many marks were out of their order.
     pub(super) stragglers: u32,
-    /// Of the marks those that still stand beside the boundary, if nothing more of it is read.
-    pub(super) line: Line,
+    /// The marks that were seen again.
+    pub(super) recognised: Recognised,
 }
 
 /// What is known of what stands right beside the marks that were looked at once more.
@@ -233,7 +228,7 @@ impl Sightings {
         let served = sights.iter().filter(|sight| sight.rank < self.line.behind);
         let served = served.map(|sight| (self.line.marks[sight.rank], sight.place)).collect();
         let stragglers = u32::try_from(sights.len().saturating_sub(decision.place.chain)).unwrap_or(0);
-        Found { view, cut: decision.cut, served, stragglers, line: self.line }
+        Found { view, cut: decision.cut, stragglers, recognised: Recognised { served, line: self.line } }
     }
 
     /// Which marks one answer shows, and where in it.

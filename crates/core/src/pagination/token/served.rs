@@ -286,7 +286,9 @@ impl Walk {
             let marks = |some: &[Taken]| some.iter().map(|taken| self.mark_of(*taken)).collect();
             let before = marks(&taken[number.saturating_sub(Marks::BEHIND)..number]);
             let after = marks(&taken[number + 1..(number + 1 + Marks::AHEAD).min(taken.len())]);
-            Ok(Item::Marked(MarkedItem { item: self.mark_of(taken[number]), around: Marks { before, after } }))
+            // Of a list by token no offset is known, and no item has a cursor of its own.
+            let (item, offset) = (self.mark_of(taken[number]), Offset(0));
+            Ok(Item::Marked(MarkedItem { item, around: Marks { before, after }, offset }))
         };
         match taken.len() {
             0 => Ok(None),

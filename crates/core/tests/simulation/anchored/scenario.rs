@@ -30,6 +30,8 @@ pub(crate) struct Weather {
     pub(crate) during: u32,
     /// Rows are moved too.
     pub(crate) moves: bool,
+    /// While so many of a hundred pages are read, one row near the place is moved, and nothing else happens.
+    pub(crate) moves_during: u32,
     /// The last row of so many of a hundred pages is moved on.
     pub(crate) moves_anchor: u32,
 }
@@ -48,6 +50,8 @@ pub(crate) struct Scenario {
     pub(crate) search_budget: u32,
     /// Nothing is learnt from one page to the next, as where each is served by another process.
     pub(crate) forgets: bool,
+    /// Other clients read the list through the same gateway.
+    pub(crate) shares: bool,
 }
 
 impl Scenario {
@@ -65,12 +69,14 @@ impl Scenario {
             6..=8 => Style::Wander,
             _ => Style::Worker(dice.pick(&[100, 100, 100, 60])),
         };
+        let calm = Weather { between: (0, 0), during: 0, moves: false, moves_during: 0, moves_anchor: 0 };
         let weather = match dice.below(5) {
-            0 => Weather { between: (0, 0), during: 0, moves: false, moves_anchor: 0 },
-            1 => Weather { between: (30, 3), during: 0, moves: true, moves_anchor: 20 },
-            2 => Weather { between: (60, 4), during: 0, moves: true, moves_anchor: 0 },
-            3 => Weather { between: (40, 2), during: 20, moves: false, moves_anchor: 0 },
-            _ => Weather { between: (80, 5), during: 10, moves: false, moves_anchor: 0 },
+            0 if dice.chance(30) => Weather { moves_during: 40, ..calm },
+            0 => calm,
+            1 => Weather { between: (30, 3), moves: true, moves_anchor: 20, ..calm },
+            2 => Weather { between: (60, 4), moves: true, ..calm },
+            3 => Weather { between: (40, 2), during: 20, ..calm },
+            _ => Weather { between: (80, 5), during: 10, ..calm },
         };
         let limits = match dice.below(6) {
             0 if rows < 40 => vec![dice.pick(&[1, 2, 3])],
@@ -89,6 +95,7 @@ impl Scenario {
             search_items: dice.pick(&[100, 300, 1_000]),
             search_budget: 40,
             forgets: dice.chance(20),
+            shares: dice.chance(30),
         }
     }
 
@@ -159,6 +166,7 @@ impl Scenario {
     pub(crate) fn is_still(&self) -> bool {
         self.weather.between.0 == 0
             && self.weather.during == 0
+            && self.weather.moves_during == 0
             && self.weather.moves_anchor == 0
             && !matches!(self.style, Style::Worker(_))
     }

@@ -99,6 +99,14 @@ impl Upstream {
     pub(crate) fn happen(&mut self, change: Change) {
         self.tell(|| format!("{change:?}"));
         self.changes += 1;
+        if let Change::MoveNear(far) = change {
+            let rows = self.shown.last().map_or(&[][..], |showing| &showing.rows);
+            let near = rows.len().saturating_sub(1 + self.dice.below(4) as usize);
+            if let Some(row) = rows.get(near) {
+                self.world.move_row(row.number, far);
+            }
+            return;
+        }
         self.world.change(change);
     }
 

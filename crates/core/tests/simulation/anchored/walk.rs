@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use cursorgate_core::pagination::{
+    answer::Answer,
     fetch::Fetch,
     order::{Direction, Kind, Nulls, Order, SortKey, Ties},
     page::Page,
@@ -10,6 +11,7 @@ use cursorgate_core::pagination::{
     position::{Hint, Item, MarkedItem, Marks, Position, Target},
     refusal::Refusal,
     resolver::{PageRequest, Step, resolve},
+    window::Offset,
 };
 
 use super::{
@@ -48,11 +50,19 @@ pub(crate) fn walk(scenario: &Scenario, tells: bool) -> Outcome {
     walker.outcome
 }
 
+/// What a gateway knows after one of its clients' pages, as the product merges it: the size that was honoured only grows;
+/// the newest cap counts, unless more came.
+fn merged(known: Learnt, learnt: Learnt) -> Learnt {
+    let cap = learnt.cap.or_else(|| known.cap.filter(|cap| learnt.honoured <= *cap));
+    Learnt { honoured: known.honoured.max(learnt.honoured), cap, run: 0 }
+}
+
 struct Walker<'a> {
     scenario: &'a Scenario,
     upstream: Upstream,
     dice: Dice,
     order: Arc<Order>,
+    /// What is known to the gateway that all clients share.
     learnt: Learnt,
     outcome: Outcome,
     /// Cursors of earlier pages.
@@ -97,6 +107,9 @@ impl<'a> Walker<'a> {
                 self.weather();
             }
             let limit = self.scenario.limits[number as usize % self.scenario.limits.len()];
+            if self.scenario.shares && self.dice.chance(20) {
+                self.other_client();
+            }
             let Some(page) = self.page(&cursor, limit) else { return };
             let Some(next) = self.choose(&page, number) else { return };
             if let Style::Worker(percent) = self.scenario.style
@@ -139,6 +152,11 @@ impl<'a> Walker<'a> {
             let changes = 1 + self.dice.below(most);
             self.upstream.during = (0..changes).map(|_| Change::draw(&mut self.dice, false)).collect();
         }
+        if self.dice.chance(weather.moves_during) {
+            // One row alone, near where the page is read: more of the marks that are read with it stand still.
+            let far = 2 + self.dice.below(16) as i32;
+            self.upstream.during = vec![Change::MoveNear(if self.dice.chance(60) { far } else { -far })];
+        }
     }
 
     /// One page, as the core has it; none where it is refused.
@@ -146,29 +164,10 @@ impl<'a> Walker<'a> {
         self.upstream.shown.clear();
         let at_first = self.upstream.world.state.clone();
         self.upstream.tell(|| format!("limit {limit} from {}", promises::told_target(Some(&cursor.target))));
-        let request = PageRequest {
-            learnt: if self.scenario.forgets { Learnt::default() } else { self.learnt },
-            search_items: self.scenario.search_items,
-            search_budget: self.scenario.search_budget,
-            ..PageRequest::new(
-                cursor.target.clone(),
-                limit,
-                Arc::clone(&self.order),
-                Arc::new(self.scenario.traits.paging()),
-                marker(),
-            )
-        };
-        let mut step = resolve(request);
+        let mut step = resolve(self.request(&cursor.target, limit));
         let page = loop {
             step = match step {
-                Step::Fetch(fetches, pending) => {
-                    let answers = fetches.iter().map(|fetch| match fetch {
-                        Fetch::Slice(slice, _) => self.upstream.answer(*slice),
-                        other => panic!("{other:?} of a list by offset"),
-                    });
-                    let answers = answers.collect();
-                    pending.resume(answers)
-                }
+                Step::Fetch(fetches, pending) => pending.resume(self.answers(&fetches)),
                 Step::Serve(page) => break Some(page),
                 Step::Refuse(refusal) => {
                     self.upstream.tell(|| format!("refused: {refusal:?}"));
@@ -183,7 +182,7 @@ impl<'a> Walker<'a> {
             self.outcome.unneeded = exchange.is_promised();
             return None;
         };
-        self.learnt = page.learnt;
+        self.learnt = merged(self.learnt, page.learnt);
         self.outcome.pages += 1;
         self.outcome.requests += u64::from(page.requests);
         self.outcome.stragglers += u64::from(page.stragglers);
@@ -200,6 +199,47 @@ impl<'a> Walker<'a> {
             }
         }
         Some(*page)
+    }
+
+    /// Another client reads the first page, with a limit of its own: what that teaches is known to all.
+    fn other_client(&mut self) {
+        let limit = 1 + self.dice.below(60);
+        let target = Target { position: Position::Start, hint: Hint::default() };
+        self.upstream.tell(|| format!("another client asks for the first {limit}"));
+        let mut step = resolve(self.request(&target, limit));
+        loop {
+            step = match step {
+                Step::Fetch(fetches, pending) => pending.resume(self.answers(&fetches)),
+                Step::Serve(page) => {
+                    self.learnt = merged(self.learnt, page.learnt);
+                    return;
+                }
+                Step::Refuse(_) => return,
+            };
+        }
+    }
+
+    fn request(&self, target: &Target, limit: u32) -> PageRequest {
+        PageRequest {
+            learnt: if self.scenario.forgets { Learnt::default() } else { self.learnt },
+            search_items: self.scenario.search_items,
+            search_budget: self.scenario.search_budget,
+            ..PageRequest::new(
+                target.clone(),
+                limit,
+                Arc::clone(&self.order),
+                Arc::new(self.scenario.traits.paging()),
+                marker(),
+            )
+        }
+    }
+
+    fn answers(&mut self, fetches: &[Fetch]) -> Vec<Answer> {
+        let answer = |fetch: &Fetch| match fetch {
+            Fetch::Slice(slice, _) => self.upstream.answer(*slice),
+            other => panic!("{other:?} of a list by offset"),
+        };
+        fetches.iter().map(answer).collect()
     }
 
     /// The cursor that the client uses next; none at the end of its walk.
@@ -220,10 +260,9 @@ impl<'a> Walker<'a> {
                 let by_item = |after: bool| {
                     let (first, last) = page.edges.as_ref()?;
                     let Item::Marked(item) = (if after { last } else { first }) else { return None };
-                    let target = if after { &page.next } else { &page.previous };
-                    let offset = target.as_ref().map_or(page.offset, |target| target.hint.offset.0);
-                    let hint = Hint { offset: cursorgate_core::pagination::window::Offset(offset), ..Hint::default() };
-                    let MarkedItem { item, around: Marks { mut before, after: mut behind } } = item.clone();
+                    let MarkedItem { item, around: Marks { mut before, after: mut behind }, offset } = item.clone();
+                    let offset = Offset(offset.0 + u64::from(after));
+                    let hint = Hint { offset, ..Hint::default() };
                     if after {
                         before.push(item);
                     } else {

@@ -112,6 +112,8 @@ pub(crate) enum Change {
     Move(u32, i32),
     /// A row goes to another place.
     Jump(u32, u32),
+    /// A row beside the last one that was shown goes so many places on, or back.
+    MoveNear(i32),
     /// A row's bytes change, not its place.
     Edit(u32),
     /// All rows are deleted, and so many new ones come.
@@ -184,6 +186,8 @@ impl World {
                 let to = (from as i64 + i64::from(far)).clamp(0, length as i64 - 1) as usize;
                 carry(rows, from, to);
             }
+            // Whoever shows the list says which row that is.
+            Change::MoveNear(_) => {}
             Change::Jump(from, to) => carry(rows, at(from), at(to)),
             Change::Edit(place) => {
                 let row = &mut rows[at(place)];
