@@ -159,6 +159,9 @@ fn promises(list: &ListSettings, promise: &Promise, paging: &Paging, sorted: &So
     let level = match promise.level {
         Level::Exact => "exact: none skipped, none repeated",
         Level::Checked => "checked: none skipped, none repeated, unless changes cancel out between two answers",
+        Level::Anchored if paging.family == Family::Token => {
+            "anchored: none skipped, none repeated of what the upstream's own tokens lead to"
+        }
         Level::Anchored => "anchored: none skipped, none repeated of what keeps its place among its neighbours",
         Level::Positional => "positional: offsets, no more",
     };

@@ -177,7 +177,7 @@ fn warn(dialect: &Dialect, settings: &ListSettings, diagnostics: &mut Diagnostic
     let Some(why) = promise.keeps_from_next.filter(|_| sorted.order.declared) else { return };
     let fixed = matches!(dialect.paging().sizes, Sizes::Fixed(_));
     match promise.level {
-        Level::Anchored => {
+        Level::Anchored if dialect.paging().family != Family::Token => {
             let at = settings.order.last().map_or(settings.dialect.at, |term| term.at);
             diagnostics.warning(at, why, "where the two disagree, the level falls to anchored");
         }

@@ -132,7 +132,21 @@ fn level(list: &ListSettings, paging: &Paging, sorted: &Sorted) -> (Level, Optio
     }
     let checked = |why: String| (Level::Checked, Some(why));
     if paging.family == Family::Token {
-        return checked(format!("{name} hands out tokens, and no answer shows both sides of where one leads"));
+        // The id of an item says where a list that is sorted by ids goes on, as an exclusive filter would.
+        let response = &list.dialect.response;
+        let by_id = paging.tokens.by_item
+            && order.strong.is_empty()
+            && response
+                .item_token
+                .as_ref()
+                .is_none_or(|token| Some(&token.value) == response.id.as_ref().map(|id| &id.value));
+        return match by_id {
+            true => checked(format!("{name} lists what comes after an item, and no answer shows that item again")),
+            false => {
+                let why = format!("{name} hands out tokens, and no answer shows what lies before where one leads");
+                (Level::Anchored, Some(why))
+            }
+        };
     }
     if paging.hidden {
         return checked(format!("{name} hides items after the limit, so that an end is only seen by asking twice"));

@@ -4,7 +4,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::harness::{
     gateway::Gateway,
-    rows::{BY_LINK, BY_OFFSET, BY_TOKEN, Reading, Rows, configuration, ids, walk},
+    rows::{BY_LINK, BY_OFFSET, BY_TOKEN, ONWARD_BY_TEN, Reading, Row, Rows, configuration, ids, walk},
     upstream::Upstream,
 };
 
@@ -43,7 +43,43 @@ fn the_place_is_kept_while_rows_change() {
     });
     let delivered: Vec<u64> = pages.iter().flat_map(ids).collect();
     assert_eq!(delivered, (1..=60).rev().collect::<Vec<_>>());
-    assert!(pages.iter().all(|page| matches!(page.header("cursorgate-level"), Some("checked" | "exact"))));
+    // The first page begins with the list. Each further one begins where a token leads.
+    let levels: Vec<_> = pages.iter().map(|page| page.header("cursorgate-level").expect("a level")).collect();
+    assert_eq!(levels[0], "checked");
+    assert!(levels[1..].iter().all(|level| *level == "anchored"), "{levels:?}");
+}
+
+/// A token that is an offset in disguise leads past what a deletion has moved before it. Nothing in the answers shows that,
+/// so a page that begins where such a token leads says no more than `anchored`, and `check` promises no more. A page that
+/// begins amid one of the upstream's shows the item that it goes on from, and loses nothing.
+#[test]
+fn what_a_token_leads_past_is_promised_by_no_page() {
+    let rows = Rows::count(60);
+    let served = rows.clone();
+    let upstream = Upstream::start(move |exchange| {
+        let from = exchange.request.parameter("on").and_then(|text| text.parse::<usize>().ok()).unwrap_or(0);
+        let rows = served.all();
+        let page: Vec<String> = rows.iter().rev().skip(from).take(10).map(Row::json).collect();
+        let next = if from + 10 < rows.len() { format!("\"{}\"", from + 10) } else { "null".to_owned() };
+        let body = format!(r#"{{"items":[{}],"next":{next}}}"#, page.join(","));
+        exchange.reply("200 OK", &[("Content-Type", "application/json")], body.as_bytes())
+    });
+    let route = "order = [\"-score\", \"id\"]\npage_size = { default = 5, max = 20 }";
+    let gateway = Gateway::start(&configuration(upstream.address, ONWARD_BY_TEN, route));
+    let (mut last, mut checked, mut skips) = (61, 0, 0);
+    walk(&gateway, "/users?limit=5", "next", &[], |_, page| {
+        let (served, level) = (ids(page), page.header("cursorgate-level").expect("a level"));
+        let due = rows.all().iter().map(|row| row.id).filter(|id| *id < last).max();
+        if served.first() == due.as_ref() {
+            checked += usize::from(level == "checked");
+        } else {
+            skips += 1;
+            assert_eq!(level, "anchored", "{due:?} is led past: {page:?}");
+        }
+        last = *served.last().expect("items");
+        rows.change(|rows| rows.retain(|row| row.id != served[0]));
+    });
+    assert!(checked >= 5 && skips >= 1, "{checked} pages are checked, {skips} skip something");
 }
 
 /// Where the upstream's tokens lead back, so do the gateway's; where they don't, no page offers it.

@@ -35,6 +35,9 @@ pub(crate) const BY_TOKEN: Reading = Reading {
     response: r#", next_token = "/next", prev_token = "/previous", end = "flag""#,
     more: "",
 };
+/// Tokens in the body that lead on alone, to pages of ten.
+pub(crate) const ONWARD_BY_TEN: Reading =
+    Reading { request: "on={next_token}", response: r#", next_token = "/next""#, more: "size = { default = 10 }" };
 /// Next-links in a header.
 pub(crate) const BY_LINK: Reading =
     Reading { request: "limit={size}", response: r#", next_url = "link:next", end = "flag""#, more: "" };

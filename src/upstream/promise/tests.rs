@@ -252,8 +252,27 @@ fn levels_say_what_keeps_them_from_the_next() {
                 list.dialect.request.query = at("limit={size}&cursor={token}");
                 list.dialect.response.next_token = Some(at("/next"));
             },
+            Level::Anchored,
+            "test hands out tokens, and no answer shows what lies before where one leads",
+        ),
+        (
+            |list| {
+                list.dialect.request.query = at("limit={size}&starting_after={after}");
+                list.dialect.response.has_more = Some(at("/more"));
+                list.order = vec![at(term("id"))];
+            },
             Level::Checked,
-            "test hands out tokens, and no answer shows both sides",
+            "test lists what comes after an item, and no answer shows that item again",
+        ),
+        (
+            |list| {
+                list.dialect.request.query = at("limit={size}&search_after={after}");
+                list.dialect.response.has_more = Some(at("/more"));
+                list.dialect.response.item_token = Some(at("/sort"));
+                list.order = vec![at(term("id"))];
+            },
+            Level::Anchored,
+            "test hands out tokens",
         ),
         (
             |list| {

@@ -35,7 +35,8 @@ pub enum Level {
     /// By offset alone.
     Positional,
     /// By marks of the items around: what keeps its place relative to its neighbours is neither skipped nor repeated
-    /// while a mark is left within reach.
+    /// while a mark is left within reach. Or by a token of the upstream's: of what its answers show nothing is skipped, and
+    /// what the token leads past they don't show.
     Anchored,
     /// As exact, but something could only be seen in two answers.
     Checked,

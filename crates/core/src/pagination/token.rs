@@ -6,12 +6,15 @@
 //! take one request a page; the item or the marks go along all the same, because tokens of many upstreams are offsets in
 //! disguise: what was served already and comes again is passed over.
 //!
-//! What the upstream's own tokens skip, nobody can see: a page is `checked` where the order is declared, else `anchored`.
-//! The rest can be seen:
+//! What a token skips does not show: an answer that begins after the last item served looks the same whether the token
+//! says "after that item" or is an offset, and an item before it is gone. So a page is `checked` where the order is
+//! declared and each of its sheets begins at or before the item that it goes on from, with the item that was seen right
+//! after that, or at the start of the list; or where the list is sorted by its ids, and the token is the item's. Any
+//! other page is `anchored`. The rest can be seen:
 //!
 //! - **keys** decide the place, and each item must come after the one before it, so that a list that goes round is
 //!   refused before it repeats anything. Items that the upstream does not order among themselves keep its own sequence;
-//!   a page that begins amid such a run is `anchored`.
+//!   a page that begins amid such a run is `anchored` too.
 //! - **marks** decide where no order is declared ([`chain`]), and [`circle`] finds what goes round.
 //! - A sheet that no longer reaches back to the item of the cursor may have lost what came after it: the sheet before it
 //!   is read too, where tokens lead back; else the place is lost.
@@ -46,7 +49,7 @@ use super::{
     fetch::{Fetch, Token, TokenFetch},
     key::KeyValue,
     mark::Mark,
-    page::Unproven,
+    page::{Level, Unproven},
     paging::{Sizes, Tokens},
     position::{Anchor, Loop, Marks, Pivot, Position, Within},
     refusal::Refusal,
@@ -102,8 +105,8 @@ struct Walk {
     requests: u32,
     /// More requests than usual are made, because the list moved.
     searching: bool,
-    /// The page begins amid ties that the upstream does not order.
-    amid_ties: bool,
+    /// How sure it is, by what was read so far.
+    level: Level,
     flagged: Option<Unproven>,
     stragglers: u32,
     total: Option<Total>,
@@ -174,6 +177,7 @@ impl Machine for Walk {
 impl Walk {
     fn new(request: PageRequest, begin: Begin) -> Box<Self> {
         let hint = request.target.hint;
+        let keyed = request.order.declared && request.verify != Verify::Never;
         let depth = usize::try_from(hint.offset.0).unwrap_or(usize::MAX);
         // What was marked with another key tells nothing of marks made with this one.
         let known_again = request.target_marker.is_none();
@@ -197,7 +201,7 @@ impl Walk {
         };
         Box::new(Self {
             way: begin.way,
-            keyed: request.order.declared && request.verify != Verify::Never,
+            keyed,
             by_id: begin.by_id,
             asked: Asked { token: begin.token, way: begin.token_way, size: 0 },
             side: Side::Onward,
@@ -217,7 +221,7 @@ impl Walk {
             circle,
             requests: 0,
             searching: false,
-            amid_ties: false,
+            level: if keyed { Level::Checked } else { Level::Anchored },
             flagged: None,
             stragglers: 0,
             total: None,
@@ -305,6 +309,13 @@ impl Walk {
         self.keyed = false;
         self.flagged = Some(Unproven::Order);
         Ok(())
+    }
+
+    /// Takes in whether something is left open that the next level would need.
+    fn leave_open(&mut self, open: bool) {
+        if open {
+            self.level = Level::Anchored;
+        }
     }
 
     /// Whether what can't be proven is served flagged.

@@ -20,8 +20,14 @@ use walk::Outcome;
 
 use crate::run::Account;
 
+/// Of a hundred pages in a declared order so many say that they are checked, at least: as was recorded.
+const CHECKED_OF_HUNDRED: u64 = 45;
+
+/// Of a thousand pages so many are refused at most: as was recorded.
+const ANY_REFUSED_OF_THOUSAND: u64 = 28;
+
 /// Of a thousand walks over tokens that never lose their place, so many may be refused at most.
-const REFUSED_OF_THOUSAND: u64 = 10;
+const REFUSED_OF_THOUSAND: u64 = 8;
 
 /// Walks with a seed; says which promise was broken, and how.
 pub(crate) fn walk(seed: u64) -> Account {
@@ -56,6 +62,15 @@ pub(crate) fn walk_many(walks: u64) {
         println!("  TOKEN_SEED={seed} cargo test --test simulation token::replay -- --nocapture");
     }
     assert!(broken.is_empty(), "{} walks by token break a promise", broken.len());
+    // Each page that says it is checked is held to that (`promises`), so that too many would be found there.
+    assert!(
+        tally.checked * 100 >= CHECKED_OF_HUNDRED * tally.declared,
+        "of {} pages in a declared order only {} are checked",
+        tally.declared,
+        tally.checked
+    );
+    let refused: u64 = tally.refused.values().sum();
+    assert!(refused * 1_000 <= ANY_REFUSED_OF_THOUSAND * tally.pages, "of {} pages {refused} are refused", tally.pages);
     assert!(
         tally.unneeded * 1_000 <= REFUSED_OF_THOUSAND * tally.perfect,
         "of {} walks over tokens that keep their place {} are refused",
@@ -71,6 +86,9 @@ struct Tally {
     pages: u64,
     requests: u64,
     changes: u64,
+    /// Pages of lists whose order is declared, and how many of them say that they are checked.
+    declared: u64,
+    checked: u64,
     /// Walks over tokens that never lose their place, and how many of them are refused.
     perfect: u64,
     unneeded: u64,
@@ -83,6 +101,10 @@ impl Tally {
         self.pages += outcome.pages;
         self.requests += outcome.requests;
         self.changes += outcome.changes;
+        if scenario.shape.is_declared() {
+            self.declared += outcome.pages;
+            self.checked += outcome.checked;
+        }
         let perfect = scenario.traits.keeps_places();
         self.perfect += u64::from(perfect);
         self.unneeded += u64::from(perfect && outcome.unneeded);
@@ -95,8 +117,9 @@ impl Tally {
 
 impl std::fmt::Display for Tally {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { walks, pages, requests, changes, perfect, unneeded, refused } = self;
+        let Self { walks, pages, requests, changes, declared, checked, perfect, unneeded, refused } = self;
         writeln!(out, "by token: {walks} walks, {pages} pages, {requests} requests, {changes} changes")?;
+        writeln!(out, "  {checked} of {declared} pages in a declared order are checked")?;
         writeln!(out, "  refused without need: {unneeded} of {perfect} walks over tokens that keep their place")?;
         refused.iter().try_for_each(|(cause, count)| writeln!(out, "  {count:7} {cause}"))
     }

@@ -53,7 +53,7 @@ impl Walk {
                         if matches!(passed.basis, Basis::Guess { .. }) {
                             self.cut_by_ties()?;
                         }
-                        self.amid_ties |= passed.amid_ties;
+                        self.leave_open(passed.amid_ties);
                         passed.count
                     }
                     None => {
@@ -64,6 +64,7 @@ impl Walk {
             }
             _ => self.passed_by_marks(&sheet),
         };
+        self.leave_open(!self.shows_seam(&sheet, from));
         // An item inserted just now may push one sheet back; a list that goes round does it again and again.
         if !sheet.is_empty() {
             self.idle = if self.stands_still(&sheet, from) { self.idle + 1 } else { 0 };
@@ -72,6 +73,14 @@ impl Walk {
             return Err(Refusal::Stuck);
         }
         self.take(sheet, from)
+    }
+
+    /// Whether nothing can lie between what was gone through and a sheet of which so many items had gone by: it begins
+    /// among those, or with the list, or after an item that its token names in a list that is sorted by that.
+    pub(super) fn shows_seam(&self, sheet: &Sheet, gone_by: usize) -> bool {
+        let order = &self.request.order;
+        let by_id = self.tokens().by_item && order.strong.is_empty() && sheet.is_continued_by_ids(order);
+        gone_by > 0 || sheet.asked.token.is_none() || by_id
     }
 
     /// Whether the next sheet begins at the place beyond an anchor: if what was gone through does not reach to its ties, all

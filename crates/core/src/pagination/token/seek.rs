@@ -121,7 +121,9 @@ impl Walk {
         let within = if guessed { sheet.len().min(1) } else { sheet.len() };
         let shows_next = (guessed || passed.count == 0) && self.shows_next(&seek, latest, within);
         if shows_next {
-            self.amid_ties = passed.amid_ties || guessed;
+            // Read against its token, the sheet may be the one before the anchor's: no answer showed the two together.
+            let together = seek.window[latest].asked.way == self.way;
+            self.leave_open(passed.amid_ties || guessed || !together);
             return self.found(seek, latest, 0);
         }
         let first = seek.window.first().unwrap_or(sheet);
@@ -175,7 +177,7 @@ impl Walk {
     /// before the place, and the anchor would be served once more behind it.
     fn found_by_keys(mut self: Box<Self>, mut seek: Seek, sheet: usize, passed: Passed) -> Result<Step, Refusal> {
         if passed.basis == Basis::Sight {
-            self.amid_ties = passed.amid_ties;
+            self.leave_open(passed.amid_ties || !self.shows_seam(&seek.window[sheet], passed.count));
             return self.found(seek, sheet, passed.count);
         }
         let amid_ties = passed.amid_ties || seek.ties_go_on;
@@ -185,7 +187,7 @@ impl Walk {
         if let Some(Lead::Token(token)) = onward.filter(|_| seek.ties_go_on && may_ask) {
             return self.look_onward(seek, token);
         }
-        self.amid_ties = amid_ties;
+        self.leave_open(amid_ties || !self.shows_seam(&seek.window[place.0], place.1));
         self.found(seek, place.0, place.1)
     }
 

@@ -76,8 +76,8 @@ impl Walk {
         let unproven = self.flagged;
         let level = if unproven.is_some() || self.request.verify == Verify::Never {
             Level::Positional
-        } else if self.keyed && !self.amid_ties {
-            Level::Checked
+        } else if self.keyed {
+            self.level
         } else {
             Level::Anchored
         };
@@ -243,6 +243,10 @@ impl Walk {
     fn next_beyond(&self, way: Way, beyond: Option<(&Sheet, usize)>, within: &Within) -> Option<Mark> {
         let Within::Keys(anchor) = within else { return None };
         let (sheet, passed) = beyond.filter(|(sheet, passed)| self.keyed && *passed < sheet.len())?;
+        if passed == 0 && sheet.asked.way == way {
+            // Nothing of the sheet is gone by: it did not show the two together.
+            return None;
+        }
         let (order, index) = (&self.request.order, way.index(passed, sheet.len()));
         let next = sheet.anchor(order, index).ok()?;
         let is_between = |sheet: &Sheet| sheet.shows_between(way, order, anchor, &next);

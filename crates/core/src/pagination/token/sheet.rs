@@ -313,7 +313,10 @@ impl Sheet {
         let from = self.partition(|index| Some(relation(index)? == Ordering::Less))?;
         let to = self.partition(|index| Some(relation(index)? != Ordering::Greater))?;
         let (before, through) = if way.is_backward() { (self.len() - to, self.len() - from) } else { (from, to) };
-        let known = |count, basis| Some(Passed { count, basis, amid_ties: count < through });
+        // Ties that the upstream does not order may come in another sequence each time: more of them in view than were
+        // served are served ones and others, wherever the anchor stands among them.
+        let more_than_served = loose && through - before > run as usize;
+        let known = |count, basis| Some(Passed { count, basis, amid_ties: count < through || more_than_served });
         if from == to || !loose {
             return known(through, Basis::Keys);
         }

@@ -8,7 +8,7 @@ use super::{
     scenario::{Scenario, Style},
     upstream::{Place, Shown},
     walk::{Node, Visited},
-    world::{Seen, Shape, World},
+    world::{Row, Seen, Shape, World},
 };
 
 /// Pages that follow one another in one direction.
@@ -43,6 +43,7 @@ pub(crate) fn check(visit: &Visit<'_>, leg: &mut Leg) -> Result<(), String> {
     visit.check_ends()?;
     visit.check_shown()?;
     visit.check_pending()?;
+    visit.check_level()?;
     leg.go_on(visit);
     visit.check_marks(leg)?;
     visit.check_leg(leg)
@@ -288,6 +289,28 @@ impl Visit<'_> {
             }
         }
         Ok(())
+    }
+
+    /// A page that says it is checked skips nothing that was there throughout, shown or not: whatever the tokens are, all
+    /// that has stood between the place and the last item since before the place was handed out is on the page.
+    fn check_level(&self) -> Result<(), String> {
+        let (items, Visited { page, since, .. }) = (self.read(), self.visited);
+        if page.level != Level::Checked {
+            return Ok(());
+        }
+        // A snapshot shows the list as it was when the walk began, at the latest.
+        let since = if self.scenario.traits.place == Place::Snapshot { 1 } else { (*since).min(self.at.when) };
+        let from = self.at.anchor;
+        let is_due = |item: Seen| {
+            from.is_none_or(|anchor| self.after(item, anchor))
+                && (self.is_over() || items.last().is_some_and(|last| self.after(*last, item)))
+        };
+        // What is there now and has been since, was there throughout.
+        let throughout = |row: &&Row| !row.hidden && row.since < since && is_due(row.seen);
+        match self.world.rows.iter().filter(throughout).find(|row| !items.contains(&row.seen)) {
+            Some(row) => Err(format!("G6: says that it is checked, and {:?} is not served", row.seen)),
+            None => Ok(()),
+        }
     }
 
     /// What was shown when the place was handed out, amid a page that is read again, is on the page: it is seen if it was

@@ -6,7 +6,7 @@ use cursorgate_core::pagination::{
     fetch::Fetch,
     mark::{Mark, Marker},
     order::Order,
-    page::Page,
+    page::{Level, Page},
     paging::Paging,
     position::{Hint, Position, Target},
     refusal::Refusal,
@@ -31,6 +31,8 @@ pub(crate) struct Outcome {
     pub(crate) violation: Option<String>,
     pub(crate) story: Vec<String>,
     pub(crate) pages: u64,
+    /// So many of the pages say that they are checked.
+    pub(crate) checked: u64,
     pub(crate) requests: u64,
     pub(crate) changes: u64,
     pub(crate) refused: BTreeMap<&'static str, u64>,
@@ -200,6 +202,7 @@ impl Client<'_> {
             }
         };
         self.outcome.pages += 1;
+        self.outcome.checked += u64::from(page.level == Level::Checked);
         let items = (0..page.items.len()).map(|index| self.read(page.item(index))).collect();
         let visited = Visited { items, shown, since, changes, losses, page };
         self.tell(|| {
