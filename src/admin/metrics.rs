@@ -7,6 +7,7 @@ use crate::{
     downstream::legacy,
     gateway::{
         Snapshot,
+        admission::{Admission, Dropped},
         lifecycle::Vitals,
         metrics::{FAMILIES, RouteMetrics},
         upstream::Upstream,
@@ -21,7 +22,7 @@ pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8"
 
 /// All that was counted of the routes in force, and of requests that no route covers: those have no route label. `now` is
 /// in seconds since 1970.
-pub(super) fn render(snapshot: &Snapshot, vitals: &Vitals, now: u64) -> String {
+pub(super) fn render(snapshot: &Snapshot, vitals: &Vitals, clients: &Admission, now: u64) -> String {
     let routes = snapshot.routes.iter().map(|route| &*route.metrics);
     let mut text = write(&routes.chain([&*snapshot.metrics]).collect::<Vec<_>>());
     let mut gauge = |name, help, value: u64| {
@@ -34,6 +35,8 @@ pub(super) fn render(snapshot: &Snapshot, vitals: &Vitals, now: u64) -> String {
         "What remembered keys of items take in memory, about.",
         snapshot.pivots.size(),
     );
+    gauge("cursorgate_connections", "Connections of clients that are open.", count(clients.open()));
+    gauge("cursorgate_connections_limit", "How many of them there may be.", count(clients.most()));
     gauge(
         "cursorgate_memory_bytes",
         "Bytes of upstream answers, request bodies and pages that are held.",
@@ -43,6 +46,7 @@ pub(super) fn render(snapshot: &Snapshot, vitals: &Vitals, now: u64) -> String {
     let help = "How often a body found no room, and its request was refused.";
     let (name, refused) = ("cursorgate_memory_refusals_total", snapshot.memory.refused());
     let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} counter\n{name} {refused}\n");
+    write_connections(&mut text, clients);
     write_process(&mut text, vitals);
     write_upstreams(&mut text, snapshot);
     write_legacy(&mut text, snapshot, now);
@@ -118,6 +122,19 @@ fn write_upstreams(text: &mut String, snapshot: &Snapshot) {
         for upstream in &snapshot.upstreams {
             let _ = writeln!(text, "{name}{{upstream=\"{}\"}} {}", escaped(&upstream.name), value(upstream));
         }
+    }
+}
+
+/// What became of clients' connections that were not served to their end.
+fn write_connections(text: &mut String, clients: &Admission) {
+    let name = "cursorgate_connections_accepted_total";
+    let accepted = clients.accepted();
+    let _ = write!(text, "# HELP {name} Connections of clients taken in.\n# TYPE {name} counter\n{name} {accepted}\n");
+    let name = "cursorgate_connections_dropped_total";
+    let help = "Connections of clients refused, or closed before a request was read, by reason.";
+    let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} counter\n");
+    for reason in Dropped::ALL {
+        let _ = writeln!(text, "{name}{{reason=\"{}\"}} {}", reason.word(), clients.dropped(reason));
     }
 }
 

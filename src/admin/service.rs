@@ -8,7 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 use http::{HeaderValue, Method, Response, StatusCode, header, uri::Authority};
-use pingora::{apps::http_app::ServeHttp, protocols::http::ServerSession, services::listening::Service};
+use pingora::{apps::http_app::ServeHttp, protocols::http::ServerSession};
 
 use super::{
     health::{self, HEALTH_PATH},
@@ -16,7 +16,9 @@ use super::{
     migration::{self, MIGRATION_PATH},
     openapi::{self, OPENAPI_PATH},
 };
-use crate::gateway::{clock, lifecycle::Vitals, live::Live, route::host_of};
+use crate::gateway::{
+    Listening, Unready, admission::Admission, clock, connection::Front, lifecycle::Vitals, live::Live, route::host_of,
+};
 
 /// How long an operator's tool may be silent.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
@@ -26,15 +28,20 @@ const READ_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Admin {
     vitals: Vitals,
     live: Arc<Live>,
+    /// The connections of clients.
+    clients: Arc<Admission>,
 }
 
 /// The admin listener, as a service of the server.
-#[must_use]
-pub fn service(address: SocketAddr, vitals: Vitals, live: Arc<Live>) -> Service<Admin> {
-    let mut service = Service::new("admin".to_owned(), Admin { vitals, live });
+///
+/// # Errors
+///
+/// Where it can't listen.
+pub fn service(address: SocketAddr, admin: Admin, front: Arc<Front>) -> Result<Listening<Admin>, Unready> {
+    let mut service = Listening::new("admin", admin, front);
     service.threads = Some(1);
-    service.add_tcp(&address.to_string());
-    service
+    service.add("admin", address, None)?;
+    Ok(service)
 }
 
 /// What is answered: the status, the content type, the body.
@@ -43,6 +50,12 @@ type Answer = (StatusCode, &'static str, String);
 const TEXT: &str = "text/plain; charset=utf-8";
 
 impl Admin {
+    /// What operators are told about: the process, what is in force, and the connections of clients.
+    #[must_use]
+    pub fn new(vitals: Vitals, live: Arc<Live>, clients: Arc<Admission>) -> Self {
+        Self { vitals, live, clients }
+    }
+
     /// `host` is the request's own word for where it is sent: a name that is not the listener's is one that a stranger's
     /// page made lead here (DNS rebinding), so that an operator's browser reads for it. Health says nothing worth reading,
     /// and a probe that it refused would end the process.
@@ -62,7 +75,7 @@ impl Admin {
                 (status, TEXT, body.to_owned())
             }
             METRICS_PATH => {
-                let text = metrics::render(&self.live.pin(), &self.vitals, clock::unix_seconds());
+                let text = metrics::render(&self.live.pin(), &self.vitals, &self.clients, clock::unix_seconds());
                 (StatusCode::OK, metrics::CONTENT_TYPE, text)
             }
             MIGRATION_PATH => {
@@ -114,7 +127,7 @@ mod tests {
     use super::*;
     use crate::{
         config::{Environment, load_text},
-        gateway::Snapshot,
+        gateway::{Snapshot, admission::Places},
     };
 
     /// Nothing but what the text says.
@@ -138,7 +151,8 @@ mod tests {
                     action = \"forward\"\n";
         let (settings, mut diagnostics) = load_text("a.toml", text, &Nothing);
         let snapshot = Snapshot::build(&settings.unwrap(), None, &mut diagnostics).unwrap();
-        let admin = Admin { vitals: Vitals::default(), live: Arc::new(Live::new(snapshot)) };
+        let clients = Admission::new(Places { most: 1, per_address: 1 });
+        let admin = Admin::new(Vitals::default(), Arc::new(Live::new(snapshot)), clients);
         for (method, path, status) in [
             (Method::GET, "/healthz", 200),
             (Method::HEAD, "/healthz", 200),

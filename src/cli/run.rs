@@ -4,15 +4,27 @@ use std::{path::Path, sync::Arc};
 
 use super::{Failure, logging, report};
 use crate::{
-    admin,
-    config::{self, Diagnostics, ProcessEnvironment, settings::Settings},
+    admin::{self, Admin},
+    config::{
+        self, Diagnostics, ProcessEnvironment,
+        settings::{ServerSettings, Settings},
+    },
     gateway::{
-        self, Gateway, Snapshot,
+        self, Gateway, RequestIds, Snapshot,
+        admission::{Admission, Places},
+        connection::Front,
+        descriptors,
         lifecycle::{self, Servers, Vitals},
         live::Live,
         reload::{Fixed, Reloader, Reloads},
     },
 };
+
+/// How many clients may be connected where the configuration does not say it: in memory, 320 MB of idle ones.
+const CONNECTIONS: usize = 10_000;
+
+/// How many connections the admin listener has: of probes, scrapers and a few people.
+const OPERATORS: usize = 32;
 
 /// A configuration that can be served.
 pub(super) struct Built {
@@ -47,10 +59,14 @@ fn serve_file(path: &Path, Built { settings, snapshot, .. }: Built, vitals: &Vit
     let live = Arc::new(Live::new(snapshot));
     let fixed = Fixed::of(&settings);
     let reloader = Reloader::new(path.to_owned(), Arc::clone(&live), fixed, Arc::clone(vitals.last_reload()));
-    let mut servers = servers(&settings, Arc::clone(&live), vitals)?;
+    let clients = Admission::new(places(&settings.server));
+    let ids = ids()?;
+    let mut servers = servers(&settings, Arc::clone(&live), vitals, &clients, &ids)?;
     if let Some(admin) = &settings.admin {
-        gateway::probe("admin", admin.address).map_err(|error| Failure::failed(error.to_string()))?;
-        servers.companion.add_service(admin::service(admin.address, vitals.clone(), live));
+        let operators = Admission::new(Places { most: OPERATORS, per_address: OPERATORS });
+        let front = Front::new(Arc::clone(&live), ids, operators);
+        let service = admin::service(admin.address, Admin::new(vitals.clone(), live, clients), front);
+        servers.companion.add_service(service.map_err(|error| Failure::failed(error.to_string()))?);
     }
     for listener in &settings.listeners {
         tracing::info!(name = listener.name, address = %listener.address, tls = listener.tls.is_some(), "listening");
@@ -71,11 +87,35 @@ pub(super) fn serve(
     Ok(lifecycle::run(servers, vitals, &server, reloads)?)
 }
 
+/// How many connections there may be, after the limit of descriptors was raised.
+pub(super) fn places(server: &ServerSettings) -> Places {
+    let descriptors = descriptors::raise();
+    let possible = descriptors::clients(descriptors);
+    if let Some(wanted) = server.connections.filter(|wanted| *wanted > possible) {
+        let message = "the limit of open files (RLIMIT_NOFILE) leaves fewer connections than server.connections says";
+        tracing::warn!(descriptors, connections = possible, wanted, "{message}");
+    }
+    let most = server.connections.unwrap_or(CONNECTIONS).min(possible);
+    let per_address = server.connections_per_address.unwrap_or_else(|| most.div_ceil(2)).min(most);
+    Places { most, per_address }
+}
+
+/// Ids for the requests of a process.
+pub(super) fn ids() -> Result<Arc<RequestIds>, Failure> {
+    RequestIds::new().map_err(|error| Failure::failed(format!("the system gives no random bytes: {error}")))
+}
+
 /// The servers of a process that answers by what is in force.
-pub(super) fn servers(settings: &Settings, live: Arc<Live>, vitals: &Vitals) -> Result<Servers, Failure> {
-    let gateway = Gateway::new(live, vitals.clone())
-        .map_err(|error| Failure::failed(format!("the system gives no random bytes: {error}")))?;
-    let gateway = gateway::server(settings, gateway).map_err(|error| Failure::failed(error.to_string()))?;
+pub(super) fn servers(
+    settings: &Settings,
+    live: Arc<Live>,
+    vitals: &Vitals,
+    clients: &Arc<Admission>,
+    ids: &Arc<RequestIds>,
+) -> Result<Servers, Failure> {
+    let front = Front::new(Arc::clone(&live), Arc::clone(ids), Arc::clone(clients));
+    let gateway = Gateway::new(live, vitals.clone(), Arc::clone(ids));
+    let gateway = gateway::server(settings, gateway, &front).map_err(|error| Failure::failed(error.to_string()))?;
     Ok(Servers { gateway, companion: gateway::companion(settings) })
 }
 

@@ -65,6 +65,12 @@ pub struct ServerSettings {
     pub head_size: usize,
     /// How many bytes of bodies the process holds at once; half of its memory where the file does not say.
     pub memory: Option<usize>,
+    /// How long it may take to come, from its first byte on; TLS may take as long.
+    pub head_timeout: Duration,
+    /// How many clients may be connected; as many as descriptors allow, up to a number, where it is not said.
+    pub connections: Option<usize>,
+    /// How many of them from one address; half of them where it is not said.
+    pub connections_per_address: Option<usize>,
     /// How long a client's connection may wait for its next request.
     pub idle_timeout: Duration,
     /// How long new connections are still taken after the process was told to stop, so that balancers notice.

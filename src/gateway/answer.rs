@@ -8,11 +8,7 @@ use std::{
 };
 
 use http::{HeaderValue, Method, header};
-use pingora::{
-    ErrorType,
-    protocols::http::{ServerSession, v1::server::HttpSession as SessionV1},
-    proxy::Session,
-};
+use pingora::{protocols::http::ServerSession, proxy::Session};
 
 use super::{
     Context, Forwarded, Gateway,
@@ -21,10 +17,10 @@ use super::{
     body, clock,
     crossing::Crossing,
     failure::Failure,
-    forward,
-    front::{self, Target},
+    forward, front,
     join::caught,
     list::List,
+    proxy::seam,
     respond,
     serve::{Served, note, serve},
     slots::Slot,
@@ -58,8 +54,8 @@ enum Verdict {
 /// Where an answer that passes broke off after it had begun.
 pub(super) async fn answer(gateway: &Gateway, session: &mut Session, context: &mut Context) -> pingora::Result<()> {
     let Context { snapshot, outcome, crossing, held, slot, .. } = context;
-    // A large future, as that of the page in it: pinned where it is made, it is never moved.
     let decided = {
+        // A large future, as that of the page in it: pinned where it is made, it is never moved.
         let deciding = pin!(decide(gateway, session, snapshot, (held, outcome), crossing));
         caught(deciding).await
     };
@@ -79,8 +75,9 @@ pub(super) async fn answer(gateway: &Gateway, session: &mut Session, context: &m
             Verdict::Respond(refuse(&problem, None, snapshot, outcome))
         }
     };
-    // A client that asks again while the process drains does so on a connection that reaches another process.
-    if gateway.vitals.is_stopping() {
+    // A client that asks again while the process drains does so on a connection that reaches another process; a client that
+    // sent on before its answer is not heard again.
+    if gateway.vitals.is_stopping() || context.surplus.is_there() {
         session.set_keepalive(None);
     }
     match verdict {
@@ -110,17 +107,11 @@ async fn decide(
     (held, outcome): (&Held, &mut Outcome),
     crossing: &mut Option<Crossing>,
 ) -> Verdict {
+    seam(outcome, "decide");
     let session = session.as_downstream_mut();
-    let target = match read_head(session, snapshot) {
+    let target = match front::read(session.req_header()) {
         Ok(target) => target,
-        Err(problem) => {
-            // What comes behind a CONNECT is no request. Where Content-Length and Transfer-Encoding contradict each other,
-            // and where a body was not read, Pingora closes the connection by itself.
-            if session.req_header().method == Method::CONNECT {
-                session.set_keepalive(None);
-            }
-            return Verdict::Respond(refuse(&problem, None, snapshot, outcome));
-        }
+        Err(problem) => return Verdict::Respond(refuse(&problem, None, snapshot, outcome)),
     };
     let client = Client::of(session, snapshot);
     let Some(found) = snapshot.table.find(target.host.as_deref(), &target.normal_path) else {
@@ -222,26 +213,14 @@ fn shed(failure: Failure, snapshot: &Snapshot, outcome: &mut Outcome) -> Respons
     }
 }
 
-fn read_head(session: &ServerSession, snapshot: &Snapshot) -> Result<Target, Box<Problem>> {
-    let raw = session.as_http1().map(SessionV1::get_headers_raw_bytes).unwrap_or_default();
-    front::read(session.req_header(), &raw, snapshot.server.head_size)
-}
-
 /// What the work gives, or nothing once the client is gone: then the work is dropped, and with it what it asked of the
 /// upstream.
 async fn unless_gone<W: Future>(session: &mut ServerSession, mut work: Pin<&mut W>) -> Option<W::Output> {
-    let heard = tokio::select! {
+    tokio::select! {
         biased;
-        output = &mut work => return Some(output),
-        heard = session.read_body_or_idle(true) => heard,
-    };
-    match heard {
-        Err(error) if *error.etype() != ErrorType::ConnectError => None,
-        // The client sent on, and a byte of it is lost: this request is finished, and no other is read.
-        _ => {
-            session.set_keepalive(None);
-            Some(work.await)
-        }
+        output = &mut work => Some(output),
+        // A client that only ends its own direction can't be told from one that is gone. Who sends on is not heard here.
+        _ = session.read_body_or_idle(true) => None,
     }
 }
 

@@ -177,6 +177,7 @@ impl From<FetchError> for Failure {
     fn from(error: FetchError) -> Self {
         let (code, said) = match &error {
             FetchError::Unavailable(_) => (Code::UpstreamUnavailable, "the upstream can't be reached"),
+            FetchError::Exhausted(_) => (Code::Overloaded, "the gateway has no connection to spare for this"),
             FetchError::Timeout(_) => (Code::UpstreamTimeout, "the upstream did not answer in time"),
             FetchError::TooLarge(_) => (Code::UpstreamTooLarge, "the upstream's answer is larger than allowed"),
             FetchError::Cut(_) => (Code::UpstreamTruncated, "the upstream's answer broke off"),
@@ -247,6 +248,7 @@ mod tests {
             (Failure::refusal(Refusal::Unsorted(String::new()), nearest), "upstream_unsorted"),
             (Failure::refusal(Refusal::Stuck, nearest), "upstream_stuck"),
             (FetchError::Unavailable(String::new()).into(), "upstream_unavailable"),
+            (FetchError::Exhausted(String::new()).into(), "overloaded"),
             (FetchError::Timeout(String::new()).into(), "upstream_timeout"),
             (FetchError::TooLarge(String::new()).into(), "upstream_too_large"),
             (FetchError::Cut(String::new()).into(), "upstream_truncated"),

@@ -11,6 +11,7 @@ use super::{
     failure::Failure,
     join::caught,
     passing::Passing,
+    proxy::seam,
     relay::{Broken, relay, takes_events},
     respond,
 };
@@ -104,6 +105,7 @@ async fn pass(
     forwarded: &Forwarded,
     context: &mut Context,
 ) -> Result<(), Broken> {
+    seam(&context.outcome, "pass");
     let route = &forwarded.found.route;
     let (peers, timeouts) = (&route.upstream.peers, route.upstream.timeouts);
     let request = request(session.as_downstream(), forwarded).map_err(Broken::Head)?;
@@ -120,6 +122,7 @@ async fn pass(
         crossing: context.crossing.as_ref(),
         gateway,
         memory: &context.snapshot.memory,
+        surplus: &context.surplus,
         outcome: &mut context.outcome,
         observation: None,
     };

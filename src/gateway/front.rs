@@ -1,9 +1,9 @@
-//! What is refused before anything is looked up: requests that the gateway and an upstream could read differently, and
-//! heads that are too large.
+//! What is asked for, as far as all requests are alike: path, query and host. What the gateway and an upstream could read
+//! differently in a path is refused here; what they could in the rest of a head was refused before it was parsed.
 
 use std::{borrow::Cow, net::Ipv6Addr};
 
-use http::{Method, Version, header};
+use http::header;
 use pingora::http::RequestHeader;
 
 use super::{
@@ -36,42 +36,19 @@ pub(super) struct Target {
 /// enough that one that comes back to where it was ends soon.
 const PASSAGES: usize = 3;
 
-/// Reads the head of a request. `raw` is the head as it came, where the protocol has one: what the parser mends in
-/// silence can only be seen there.
+/// Reads the head of a request, which [`head::check`](super::head::check) has passed.
 ///
 /// # Errors
 ///
-/// 400 `request_invalid`, 414 `target_too_long`, 431 `headers_too_large`, 508 `loop_detected`.
-pub(super) fn read(head: &RequestHeader, raw: &[u8], head_size: usize) -> Result<Target, Box<Problem>> {
-    let target = head.raw_path();
-    if target.len() > head_size {
-        let detail = format!("the request target has {} bytes, {head_size} are allowed", target.len());
-        return Err(Box::new(Problem::new(Code::TargetTooLong, detail)));
-    }
-    if raw.len() > head_size {
-        let detail = format!("the request's head has {} bytes, {head_size} are allowed", raw.len());
-        return Err(Box::new(Problem::new(Code::HeadersTooLarge, detail)));
-    }
-    if matches!(head.method, Method::CONNECT | Method::TRACE) {
-        return Err(invalid(format!("the method {} is not answered here", head.method)));
-    }
-    if head.headers.contains_key(header::TRANSFER_ENCODING) && names_content_length(raw) {
-        return Err(invalid("Transfer-Encoding and Content-Length exclude each other"));
-    }
+/// 400 `request_invalid`, 508 `loop_detected`.
+pub(super) fn read(head: &RequestHeader) -> Result<Target, Box<Problem>> {
     if headers::passages(&head.headers) > PASSAGES {
         let detail = format!("Via names more than {PASSAGES} gateways: the request goes round");
         return Err(Box::new(Problem::new(Code::LoopDetected, detail)));
     }
-    let (authority, target) = split_target(target)?;
+    let (authority, target) = split_target(head.raw_path())?;
     let host = head.headers.get(header::HOST).map(|host| String::from_utf8_lossy(host.as_bytes()));
-    if !authority.into_iter().chain(host.as_deref()).all(is_authority) {
-        return Err(invalid("the host is no host name or address with a port"));
-    }
-    let authority = match authority.map(Cow::Borrowed).or(host) {
-        Some(authority) => Some(authority.into_owned()),
-        None if head.version == Version::HTTP_11 => return Err(invalid("the Host header is missing")),
-        None => None,
-    };
+    let authority = authority.map(Cow::Borrowed).or(host).map(Cow::into_owned);
     let (path, query) = match target.iter().position(|byte| *byte == b'?') {
         Some(at) => (&target[..at], Some(&target[at + 1..])),
         None => (target, None),
@@ -103,7 +80,7 @@ fn holds_a_query(text: &str) -> bool {
 }
 
 /// The authority and the rest of a target in absolute form (RFC 9112 section 3.2.2).
-fn split_target(target: &[u8]) -> Result<(Option<&str>, &[u8]), Box<Problem>> {
+pub(super) fn split_target(target: &[u8]) -> Result<(Option<&str>, &[u8]), Box<Problem>> {
     if target.first() == Some(&b'/') {
         return Ok((None, target));
     }
@@ -126,7 +103,7 @@ fn split_target(target: &[u8]) -> Result<(Option<&str>, &[u8]), Box<Problem>> {
 
 /// Whether this is an authority without userinfo (RFC 3986 section 3.2), or nothing: a host, and maybe a port. Of what a
 /// host may hold, commas and quotes are left out: they would make a list or a text of it where it is written.
-fn is_authority(text: &str) -> bool {
+pub(super) fn is_authority(text: &str) -> bool {
     let (host, port) = match text.rfind(':').filter(|at| !text[*at..].contains(']')) {
         Some(at) => (&text[..at], &text[at + 1..]),
         None => (text, ""),
@@ -148,18 +125,11 @@ fn is_name(host: &str) -> bool {
     escapes.next().is_none_or(plain) && escapes.all(|escape| begins_with_digits(escape) && plain(escape))
 }
 
-/// Whether a line of the head is a `Content-Length`. The parser drops it where there is a `Transfer-Encoding`.
-fn names_content_length(raw: &[u8]) -> bool {
-    raw.split(|byte| *byte == b'\n').any(|line| {
-        line.split_first_chunk::<15>().is_some_and(|(name, _)| name.eq_ignore_ascii_case(b"content-length:"))
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use http::Version;
 
-    const SIZE: usize = 1_024;
+    use super::*;
 
     fn head(method: &str, target: &str, headers: &[(&'static str, &str)]) -> RequestHeader {
         let mut head = RequestHeader::build(method, target.as_bytes(), None).unwrap();
@@ -179,32 +149,11 @@ mod tests {
             ("http://Other.example:81/users?x", "/users", Some("x"), "other.example"),
             ("HTTPS://other.example", "/", None, "other.example"),
         ] {
-            let read = read(&head("GET", target, &[("host", "People.example.:8080")]), b"", SIZE).unwrap();
+            let read = read(&head("GET", target, &[("host", "People.example.:8080")])).unwrap();
             assert_eq!(read.normal_path, path, "{target}");
             assert_eq!(read.query.as_deref(), query, "{target}");
             assert_eq!(read.host.as_deref(), Some(host), "{target}");
         }
-    }
-
-    #[test]
-    fn what_two_servers_could_read_differently_is_refused() {
-        let host = ("host", "people");
-        let chunked = ("transfer-encoding", "chunked");
-        let both: &[u8] = b"POST / HTTP/1.1\r\nHost: people\r\ncontent-LENGTH: 3\r\nTransfer-Encoding: chunked\r\n\r\n";
-        for (head, raw, code) in [
-            (head("GET", "/users", &[]), &b""[..], Code::RequestInvalid),
-            (head("TRACE", "/users", &[host]), b"", Code::RequestInvalid),
-            (head("CONNECT", "people:80", &[host]), b"", Code::RequestInvalid),
-            (head("OPTIONS", "*", &[host]), b"", Code::RequestInvalid),
-            (head("GET", "/a/../b", &[host]), b"", Code::RequestInvalid),
-            (head("GET", "http://people?x", &[host]), b"", Code::RequestInvalid),
-            (head("POST", "/", &[host, chunked]), both, Code::RequestInvalid),
-            (head("GET", &format!("/{}", "a".repeat(SIZE)), &[host]), b"", Code::TargetTooLong),
-            (head("GET", "/", &[host]), &[b'a'; SIZE + 1], Code::HeadersTooLarge),
-        ] {
-            assert_eq!(read(&head, raw, SIZE).map_err(|problem| problem.code), Err(code), "{head:?}");
-        }
-        assert!(read(&head("POST", "/", &[host, chunked]), b"POST / HTTP/1.1\r\n\r\n", SIZE).is_ok());
     }
 
     #[test]
@@ -241,22 +190,13 @@ mod tests {
             ("[::1]x:80", false),
         ] {
             assert_eq!(is_authority(host), is_sound, "{host}");
-            let asked = read(&head("GET", "/users", &[("host", host)]), b"", SIZE);
-            assert_eq!(asked.is_ok(), is_sound, "{host}");
-            let absolute = read(&head("GET", "http://people.example/users", &[("host", host)]), b"", SIZE);
-            assert_eq!(absolute.is_ok(), is_sound, "{host} beside another");
         }
-        let bytes = http::HeaderValue::from_bytes(b"people\xff").unwrap();
-        let mut odd = head("GET", "/users", &[]);
-        odd.insert_header("host", bytes).unwrap();
-        assert!(read(&odd, b"", SIZE).is_err());
-        assert!(read(&head("GET", "http://user@people.example/", &[]), b"", SIZE).is_err());
     }
 
     #[test]
     fn an_old_client_needs_no_host() {
         let mut old = head("GET", "/users", &[]);
         old.set_version(Version::HTTP_10);
-        assert_eq!(read(&old, b"", SIZE).unwrap().host, None);
+        assert_eq!(read(&old).unwrap().host, None);
     }
 }

@@ -42,6 +42,15 @@ pub(super) async fn caught<F: Future>(mut future: Pin<&mut F>) -> Result<F::Outp
     .await
 }
 
+/// What a function gives, or what it panicked with: then what it wrote to is left as it was at that moment.
+///
+/// # Errors
+///
+/// The panic's message.
+pub(super) fn caught_now<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|payload| message(payload.as_ref()))
+}
+
 fn message(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
     text.unwrap_or("a panic without a message").to_owned()

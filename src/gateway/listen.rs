@@ -1,29 +1,32 @@
-//! Pingora's server, set up in code: no file of its own, nothing in world-writable places.
+//! Pingora's server, set up in code: no file of its own, nothing in world-writable places. Its listeners are our own,
+//! because nothing of Pingora's bounds what comes before a request: how many connections there are, and how long TLS and a
+//! head take.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, os::fd::AsRawFd as _, sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use pingora::{
-    apps::HttpServerOptions,
-    listeners::{L4BufferSettings, ListenerConfig, TcpSocketOptions, tls::TlsSettings},
-    protocols::TcpKeepalive,
-    proxy::http_proxy_service_with_name,
-    server::{Server, configuration::ServerConf},
+    apps::HttpServerApp,
+    protocols::{GetSocketDigest as _, SocketDigest, Stream, TcpKeepalive, l4, tls::server::handshake},
+    proxy::http_proxy,
+    server::{ListenFds, Server, ShutdownWatch, configuration::ServerConf},
+    services::Service,
+    tls::ssl::{SslAcceptor, SslFiletype, SslMethod},
 };
+use tokio::net::{TcpListener, TcpStream};
 
-use super::Gateway;
+use super::{
+    Gateway,
+    admission::{Dropped, Place},
+    connection::Front,
+};
 use crate::config::settings::{ListenerSettings, ListenerTls, Settings};
 
-/// What is kept to read ahead from a client by TLS, whose records are read in two pieces each. Without TLS nothing is:
-/// heads and bodies are read into larger buffers than this anyway, past it. The default of 64 KiB is what a process with
-/// many idle connections is made of.
-const READ_AHEAD: usize = 4 * 1024;
+/// How many connections the system keeps that were not taken in yet.
+const BACKLOG: i32 = 4_096;
 
-/// What is collected before it is written to a client, so that the head of a response and a small page leave in one write.
-/// Chunks of what is streamed are written at once all the same. Every connection that was ever used keeps so much.
-const WRITE_BUFFER: usize = 8 * 1024;
-
-/// How many requests one connection may bring, so that its memory is given back now and then.
-const REQUESTS_PER_CONNECTION: u32 = 10_000;
+/// How long nothing is taken in after the system refused to give a connection.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// How long a client may take none of what was written to it already, before the system gives it up.
 const LOST: Duration = Duration::from_secs(300);
@@ -59,44 +62,163 @@ pub enum Unready {
 ///
 /// # Errors
 ///
-/// Where one of them could not listen: Pingora itself would only notice on a thread of its own, and go on without.
-pub fn server(settings: &Settings, gateway: Gateway) -> Result<Server, Unready> {
+/// Where one of them can't listen.
+pub fn server(settings: &Settings, gateway: Gateway, front: &Arc<Front>) -> Result<Server, Unready> {
     let mut server = Server::new_with_opt_and_conf(None, configuration(settings));
-    let mut service = http_proxy_service_with_name(&server.configuration, gateway, "gateway");
-    if let Some(proxy) = service.app_logic_mut() {
-        let mut options = HttpServerOptions::default();
-        // Refused all the same, but by a problem document.
-        options.allow_connect_method_proxying = true;
-        options.keepalive_request_limit = Some(REQUESTS_PER_CONNECTION);
-        proxy.server_options = Some(options);
-    }
+    let mut service = Listening::new("gateway", http_proxy(&server.configuration, gateway), Arc::clone(front));
     for listener in &settings.listeners {
-        probe(&listener.name, listener.address)?;
-        let read_ahead = if listener.tls.is_some() { READ_AHEAD } else { 0 };
-        let buffer = L4BufferSettings::new(read_ahead, WRITE_BUFFER);
-        let mut endpoint =
-            ListenerConfig::tcp(listener.address.to_string()).l4_buffer(buffer).tcp_socket_options(watched());
-        if let Some(tls) = certificate(listener)? {
-            endpoint = endpoint.tls(tls);
-        }
-        service.add_listener(endpoint);
+        service.add(&listener.name, listener.address, certificate(listener)?)?;
     }
     server.add_service(service);
     Ok(server)
 }
 
+/// A service that takes clients in on its listeners.
+pub struct Listening<A> {
+    name: &'static str,
+    app: Arc<A>,
+    front: Arc<Front>,
+    sockets: Vec<(std::net::TcpListener, Option<SslAcceptor>)>,
+    /// How many threads it runs on; those of the server where it is not said.
+    pub threads: Option<usize>,
+}
+
+impl<A> Listening<A> {
+    /// A service without listeners.
+    #[must_use]
+    pub fn new(name: &'static str, app: A, front: Arc<Front>) -> Self {
+        Self { name, app: Arc::new(app), front, sockets: Vec::new(), threads: None }
+    }
+
+    /// Listens on an address from now on; clients are taken in once the service starts.
+    ///
+    /// # Errors
+    ///
+    /// [`Unready::Address`].
+    pub fn add(&mut self, listener: &str, address: SocketAddr, tls: Option<SslAcceptor>) -> Result<(), Unready> {
+        let bound = std::net::TcpListener::bind(address).and_then(|socket| {
+            socket.set_nonblocking(true)?;
+            rustix::net::listen(&socket, BACKLOG)?;
+            Ok(socket)
+        });
+        let socket = bound.map_err(|error| Unready::Address { listener: listener.to_owned(), address, error })?;
+        self.sockets.push((socket, tls));
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl<A: HttpServerApp + Send + Sync + 'static> Service for Listening<A> {
+    async fn start_service(&mut self, _fds: Option<ListenFds>, shutdown: ShutdownWatch, _listeners_per_fd: usize) {
+        let mut loops = tokio::task::JoinSet::new();
+        for (socket, tls) in self.sockets.drain(..) {
+            let (app, front, shutdown) = (Arc::clone(&self.app), Arc::clone(&self.front), shutdown.clone());
+            loops.spawn(async move {
+                match TcpListener::from_std(socket) {
+                    Ok(socket) => accept(&socket, tls, &app, &front, shutdown).await,
+                    Err(error) => tracing::error!(%error, "a listener is lost"),
+                }
+            });
+        }
+        loops.join_all().await;
+        self.app.http_cleanup().await;
+    }
+
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn threads(&self) -> Option<usize> {
+        self.threads
+    }
+}
+
+/// Takes clients in until the server stops.
+async fn accept<A: HttpServerApp + Send + Sync + 'static>(
+    socket: &TcpListener,
+    tls: Option<SslAcceptor>,
+    app: &Arc<A>,
+    front: &Arc<Front>,
+    mut shutdown: ShutdownWatch,
+) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = socket.accept() => accepted,
+            _ = shutdown.wait_for(|stops| *stops) => return,
+        };
+        let (stream, address) = match accepted {
+            Ok(accepted) => accepted,
+            // The client was gone before it was taken in.
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionAborted => continue,
+            Err(error) => {
+                // No descriptor, no memory: both come back when connections end.
+                tracing::error!(%error, "no connection can be taken in");
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+        };
+        match front.enter(address.ip()).await {
+            Ok(place) => {
+                let (tls, app, front, shutdown) = (tls.clone(), Arc::clone(app), Arc::clone(front), shutdown.clone());
+                tokio::spawn(async move { converse(stream, tls, &app, &front, &place, shutdown).await });
+            }
+            Err(refusal) if tls.is_none() => turn_away(&stream, &refusal),
+            Err(_) => {}
+        }
+    }
+}
+
+/// Tells a client without a place so, as far as the system takes it at once.
+fn turn_away(stream: &TcpStream, refusal: &[u8]) {
+    // Closing with unread bytes takes back what was written.
+    let mut unread = [0; 4_096];
+    let _ = stream.try_read(&mut unread);
+    let _ = stream.try_write(refusal);
+}
+
+async fn converse<A: HttpServerApp + Send + Sync + 'static>(
+    stream: TcpStream,
+    tls: Option<SslAcceptor>,
+    app: &Arc<A>,
+    front: &Front,
+    place: &Place,
+    mut shutdown: ShutdownWatch,
+) {
+    let mut stream = l4::stream::Stream::from(stream);
+    stream.set_socket_digest(SocketDigest::from_raw_fd(stream.as_raw_fd()));
+    // A client that is gone already is noticed when it is read from.
+    let _ = stream.set_nodelay();
+    let _ = stream.set_keepalive(&watched());
+    let stream: Stream = match tls {
+        None => Box::new(stream),
+        Some(tls) => {
+            let agreed = tokio::select! {
+                agreed = tokio::time::timeout(front.handshake_timeout(), handshake(&tls, stream)) => agreed,
+                () = place.displaced() => return,
+            };
+            match agreed {
+                Ok(Ok(stream)) => Box::new(stream),
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, "TLS was not agreed on");
+                    return place.admission().count(Dropped::HandshakeFailed);
+                }
+                Err(_) => return place.admission().count(Dropped::HandshakeTimeout),
+            }
+        }
+    };
+    front.serve(app, stream, place, &mut shutdown).await;
+}
+
 /// Lets the system end connections whose other end is gone without a word, or takes nothing any more: what is left in a
 /// buffer at the end of an answer is written without a timeout of Pingora's.
-fn watched() -> TcpSocketOptions {
-    let mut options = TcpSocketOptions::default();
-    options.tcp_keepalive = Some(TcpKeepalive {
+fn watched() -> TcpKeepalive {
+    TcpKeepalive {
         idle: Duration::from_secs(60),
         interval: Duration::from_secs(10),
         count: 3,
         #[cfg(target_os = "linux")]
         user_timeout: LOST,
-    });
-    options
+    }
 }
 
 /// A server without listeners, for what goes on until the process leaves.
@@ -105,33 +227,30 @@ pub fn companion(settings: &Settings) -> Server {
     Server::new_with_opt_and_conf(None, configuration(settings))
 }
 
-/// Whether an address can be listened on.
-///
-/// # Errors
-///
-/// [`Unready::Address`].
-pub fn probe(listener: &str, address: SocketAddr) -> Result<(), Unready> {
-    let bound = std::net::TcpListener::bind(address);
-    bound.map(drop).map_err(|error| Unready::Address { listener: listener.to_owned(), address, error })
-}
-
-/// What a listener's TLS needs; nothing where it speaks none.
+/// What a listener's TLS needs, as Mozilla recommends it for clients of all ages but the oldest; nothing where it speaks
+/// none.
 ///
 /// # Errors
 ///
 /// [`Unready::Certificate`].
-pub fn certificate(listener: &ListenerSettings) -> Result<Option<TlsSettings>, Unready> {
+pub fn certificate(listener: &ListenerSettings) -> Result<Option<SslAcceptor>, Unready> {
     let Some(ListenerTls { certificate, key }) = &listener.tls else { return Ok(None) };
-    let unready = |error: String| Unready::Certificate {
+    let read = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls()).and_then(|mut tls| {
+        tls.set_private_key_file(key, SslFiletype::PEM)?;
+        tls.set_certificate_chain_file(certificate)?;
+        // OpenSSL drops a key that is not the certificate's without a word, and then fails each handshake.
+        tls.check_private_key()?;
+        // A record comes by one read instead of two.
+        tls.set_read_ahead(true);
+        Ok(tls.build())
+    });
+    let acceptor = read.map_err(|error| Unready::Certificate {
         listener: listener.name.clone(),
         certificate: certificate.clone(),
         key: key.clone(),
-        error,
-    };
-    let settings = TlsSettings::intermediate(certificate, key).map_err(|error| unready(error.to_string()))?;
-    // OpenSSL drops a key that is not the certificate's without a word, and then fails each handshake.
-    settings.check_private_key().map_err(|error| unready(error.to_string()))?;
-    Ok(Some(settings))
+        error: error.to_string(),
+    });
+    acceptor.map(Some)
 }
 
 fn configuration(settings: &Settings) -> ServerConf {

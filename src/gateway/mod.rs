@@ -17,17 +17,22 @@
 //! those run after the headers are gone, can't wait, and see no empty body.
 
 pub mod access_log;
+pub mod admission;
 mod answer;
 mod asked;
 mod body;
 mod caller;
 pub mod clock;
+pub mod connection;
 mod crossing;
+pub mod descriptors;
 mod exchange;
 mod failure;
 mod flights;
 mod forward;
 mod front;
+mod gate;
+mod head;
 mod item;
 mod join;
 mod learning;
@@ -68,8 +73,9 @@ use std::{
 use access_log::Outcome;
 use crossing::Crossing;
 use front::Target;
+use gate::Surplus;
 use lifecycle::{InFlight, Vitals};
-pub use listen::{Unready, certificate, companion, probe, server};
+pub use listen::{Listening, Unready, certificate, companion, server};
 use live::Live;
 pub use pingora::server::Server;
 use route::Found;
@@ -84,18 +90,14 @@ pub struct Gateway {
     fetcher: Fetcher,
     readers: observe::Readers,
     vitals: Vitals,
-    ids: RequestIds,
+    ids: Arc<RequestIds>,
 }
 
 impl Gateway {
     /// A gateway over what is in force.
-    ///
-    /// # Errors
-    ///
-    /// Where the system gives no random bytes.
-    pub fn new(live: Arc<Live>, vitals: Vitals) -> Result<Self, getrandom::Error> {
-        let readers = observe::Readers::default();
-        Ok(Self { live, fetcher: Fetcher::default(), readers, vitals, ids: RequestIds::new()? })
+    #[must_use]
+    pub fn new(live: Arc<Live>, vitals: Vitals, ids: Arc<RequestIds>) -> Self {
+        Self { live, fetcher: Fetcher::default(), readers: observe::Readers::default(), vitals, ids }
     }
 }
 
@@ -112,6 +114,8 @@ pub struct Context {
     held: Held,
     /// Its slot at the upstream, where the request is forwarded.
     slot: Option<slots::Slot>,
+    /// Whether the client sent on before it was answered: then this is the last answer on its connection.
+    surplus: Surplus,
     _in_flight: InFlight,
 }
 
@@ -127,16 +131,21 @@ struct Forwarded {
 
 /// Ids of requests: random for each process, counted within it. Those that clients send are not trusted.
 #[derive(Debug)]
-struct RequestIds {
+pub struct RequestIds {
     process: String,
     next: AtomicU64,
 }
 
 impl RequestIds {
-    fn new() -> Result<Self, getrandom::Error> {
+    /// The first one of a process is 1.
+    ///
+    /// # Errors
+    ///
+    /// Where the system gives no random bytes.
+    pub fn new() -> Result<Arc<Self>, getrandom::Error> {
         let mut bytes = [0; 8];
         getrandom::fill(&mut bytes)?;
-        Ok(Self { process: format!("{:016x}", u64::from_be_bytes(bytes)), next: AtomicU64::new(1) })
+        Ok(Arc::new(Self { process: format!("{:016x}", u64::from_be_bytes(bytes)), next: AtomicU64::new(1) }))
     }
 
     fn next(&self) -> String {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use http::{HeaderMap, Method, StatusCode, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 
-use super::{Forwarded, Gateway, access_log::Outcome, crossing::Crossing, observe};
+use super::{Forwarded, Gateway, access_log::Outcome, crossing::Crossing, gate::Surplus, observe};
 use crate::{
     downstream::{
         caching::{Varies, vary},
@@ -29,6 +29,8 @@ pub(super) struct Passing<'a> {
     pub gateway: &'a Gateway,
     /// The memory for a copy.
     pub memory: &'a Arc<Memory>,
+    /// Whether the client sent on behind its request.
+    pub surplus: &'a Surplus,
     /// What becomes of the request.
     pub outcome: &'a mut Outcome,
     /// The copy that is kept.

@@ -1,6 +1,6 @@
 //! Pingora's hooks, each a line or two: what they do stands in the modules they name.
 
-use std::{sync::Arc, time::Duration};
+use std::{any::Any, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use pingora::{
@@ -11,7 +11,15 @@ use pingora::{
     upstreams::peer::HttpPeer,
 };
 
-use super::{Context, Gateway, access_log::Outcome, answer, forward, observe, relay::STREAM_SILENCE};
+use super::{
+    Context, Gateway,
+    access_log::Outcome,
+    answer, forward,
+    gate::Surplus,
+    join::caught_now,
+    observe,
+    relay::STREAM_SILENCE,
+};
 
 /// How long one write to a client may take: a client that reads nothing gives its connection back.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -39,6 +47,7 @@ impl ProxyHttp for Gateway {
             held,
             slot: None,
             outcome,
+            surplus: Surplus::default(),
             _in_flight: in_flight,
         })
     }
@@ -46,16 +55,18 @@ impl ProxyHttp for Gateway {
     /// Pingora's compression module would look at every response; nothing is compressed here.
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
+    /// Of every request, the first one too: what the connection has to say of it.
+    fn on_connection_reuse(&self, _session: &mut Session, context: &mut Self::CTX, said: Box<dyn Any + Send + Sync>) {
+        if let Ok(surplus) = said.downcast::<Surplus>() {
+            context.surplus = *surplus;
+        }
+    }
+
     async fn early_request_filter(&self, session: &mut Session, context: &mut Self::CTX) -> pingora::Result<()> {
         let silence = if forward::is_stream(session) { STREAM_SILENCE } else { READ_TIMEOUT };
         session.set_read_timeout(Some(silence));
         session.set_write_timeout(Some(WRITE_TIMEOUT));
         session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
-        // Zero is for ever, and what Pingora takes where the client says nothing; a connection that is to be closed has none.
-        let idle = context.snapshot.server.idle_timeout.as_secs();
-        if session.get_keepalive().is_some_and(|seconds| seconds == 0 || seconds > idle) {
-            session.set_keepalive(Some(idle));
-        }
         let head = session.req_header();
         context.outcome.asked(&head.method, path_of(head));
         Ok(())
@@ -91,12 +102,30 @@ impl ProxyHttp for Gateway {
             context.outcome.status = head.status.as_u16();
         }
         context.outcome.bytes = session.body_bytes_sent();
-        observe::end(self, context, error.is_none());
+        let ended = caught_now(|| {
+            seam(&context.outcome, "logging");
+            observe::end(self, context, error.is_none());
+        });
+        if let Err(panic) = ended {
+            (context.outcome.code, context.outcome.detail) = (Some("panicked"), Some(panic));
+        }
     }
 }
+
+/// Panics where a test wants it, by the path of a request; there is no such thing in the program.
+#[cfg(test)]
+pub(super) fn seam(outcome: &Outcome, place: &str) {
+    assert!(outcome.path != format!("/panic/{place}"), "in {place}, by a test");
+}
+
+#[cfg(not(test))]
+pub(super) const fn seam(_outcome: &Outcome, _place: &str) {}
 
 /// The path of a request's target, without its query.
 fn path_of(head: &RequestHeader) -> &[u8] {
     let target = head.raw_path();
     target.iter().position(|byte| *byte == b'?').map_or(target, |end| &target[..end])
 }
+
+#[cfg(test)]
+mod tests;

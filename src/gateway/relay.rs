@@ -291,7 +291,7 @@ impl Relay {
     }
 
     /// Says in the answer that no other request is read behind this one: where a body may come that nobody asked for any
-    /// more, where the end of the connection ends the answer, and where the process stops.
+    /// more, where the client sent on already, where the end of the connection ends the answer, and where the process stops.
     fn close_early(&self, session: &mut Session, head: &ResponseHeader, passing: &Passing<'_>) {
         let asked = passing.asked;
         // Who waits for a word to go on has got another one, and sends a body or not.
@@ -300,7 +300,7 @@ impl Relay {
             && session.response_written().is_none();
         let ends = asked.version < Version::HTTP_11 && !head.headers.contains_key(header::CONTENT_LENGTH);
         // Not before it is known: the process may be told to stop while the upstream works.
-        if may_send || ends || passing.gateway.vitals.is_stopping() {
+        if may_send || ends || passing.gateway.vitals.is_stopping() || passing.surplus.is_there() {
             session.set_keepalive(None);
         }
     }

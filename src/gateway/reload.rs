@@ -93,6 +93,9 @@ impl Fixed {
         keys.push(("admin.address".to_owned(), format!("{admin:?}")));
         keys.push(("server.threads".to_owned(), settings.server.threads.to_string()));
         keys.push(("server.drain_delay".to_owned(), format!("{:?}", settings.server.drain_delay)));
+        keys.push(("server.connections".to_owned(), format!("{:?}", settings.server.connections)));
+        let per_address = format!("{:?}", settings.server.connections_per_address);
+        keys.push(("server.connections_per_address".to_owned(), per_address));
         keys.push(("server.shutdown_timeout".to_owned(), format!("{:?}", settings.server.shutdown_timeout)));
         keys.push(("log".to_owned(), format!("{:?}", settings.log)));
         Self(keys)

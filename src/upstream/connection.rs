@@ -15,6 +15,7 @@ use pingora::{
     protocols::http::v1::client::HttpSession,
     upstreams::peer::HttpPeer,
 };
+use rustix::io::Errno;
 
 use super::{fetch::FetchError, headers::authenticates_connection, resolve::Peers};
 use crate::config::settings::Timeouts;
@@ -30,6 +31,9 @@ const MOST_INFORMATIONAL: usize = 8;
 
 /// How many peers are tried for one request, where one can't be reached.
 const MOST_PEERS: usize = 3;
+
+/// How many causes of an error are looked at.
+const MOST_CAUSES: usize = 8;
 
 /// The largest head of an answer, in bytes.
 const LARGEST_HEAD: usize = 64 * 1024;
@@ -351,10 +355,20 @@ fn is_peers_fault(error: &BError) -> bool {
     !matches!(error.etype(), ErrorType::InternalError | ErrorType::SocketError | ErrorType::BindError)
 }
 
+/// Whether a connection failed because the process, or the whole system, may open no more files.
+fn is_exhausted(error: &BError) -> bool {
+    let root: &(dyn std::error::Error + 'static) = error.root_cause();
+    // Some of Pingora's errors hold the system's in one of their own.
+    let causes = std::iter::successors(Some(root), |cause| cause.source()).take(MOST_CAUSES);
+    let mut codes = causes.filter_map(|cause| cause.downcast_ref::<std::io::Error>()?.raw_os_error());
+    codes.any(|code| [Errno::MFILE, Errno::NFILE].iter().any(|errno| errno.raw_os_error() == code))
+}
+
 /// What a failure before the end of the answer's head means. Nothing of the answer itself is quoted, for it may hold
 /// cookies.
 fn broken(error: &BError) -> FetchError {
     match error.root_etype() {
+        _ if is_exhausted(error) => FetchError::Exhausted(error.to_string().trim().to_owned()),
         ErrorType::InvalidHTTPHeader => FetchError::Malformed("its head is not HTTP/1.1".to_owned()),
         ErrorType::ConnectTimedout
         | ErrorType::TLSHandshakeTimedout

@@ -62,6 +62,9 @@ pub enum FetchError {
     /// No connection, or it broke before the answer began.
     #[error("unavailable: {0}")]
     Unavailable(String),
+    /// The gateway itself has no descriptor for a connection.
+    #[error("no descriptor for a connection: {0}")]
+    Exhausted(String),
     /// One of the deadlines passed.
     #[error("timeout: {0}")]
     Timeout(String),

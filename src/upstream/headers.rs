@@ -140,8 +140,11 @@ pub fn provenance(
     added: &[(HeaderName, HeaderValue)],
 ) -> (Vec<HeaderName>, HeaderMap) {
     let ours = std::iter::once(&VIA).chain(added.iter().map(|(name, _)| name));
-    let twins = |name: &&HeaderName| is_twin(name, &fold(name.as_str()), ours.clone());
-    let dropped: Vec<HeaderName> = client.keys().filter(twins).cloned().collect();
+    let is_false = |name: &&HeaderName| {
+        let folded = fold(name.as_str());
+        is_twin(name, &folded, ours.clone()) || reframes(name, &folded)
+    };
+    let dropped: Vec<HeaderName> = client.keys().filter(is_false).cloned().collect();
     let mut headers = HeaderMap::with_capacity(4);
     for name in [FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO] {
         for value in client.get_all(&name) {
@@ -301,6 +304,12 @@ fn is_twin<'o>(name: &HeaderName, folded: &str, ours: impl Iterator<Item = &'o H
     name.as_str() != folded
         && !ours.clone().any(|own| own == name)
         && ours.map(|own| fold(own.as_str())).any(|own| own == folded)
+}
+
+/// Whether a header is one of those, spelt with `_`, that say where a message ends, whom it is for, or how its connection
+/// goes on.
+fn reframes(name: &HeaderName, folded: &str) -> bool {
+    name.as_str() != folded && (is_hop_by_hop(folded) || ["content-length", "host"].contains(&folded))
 }
 
 /// Whether a client names a media type of JSON: an upstream could answer any other with a page for people.

@@ -101,7 +101,10 @@ pub(crate) fn binary() -> PathBuf {
 
 /// The binary with the keys of the tests in its environment and nothing on its standard input.
 pub(crate) fn command() -> Command {
-    let mut command = Command::new(binary());
+    prepared(Command::new(binary()))
+}
+
+fn prepared(mut command: Command) -> Command {
     command.env("CURSORGATE_KEY_1", KEY).env("CURSORGATE_KEY_2", OTHER_KEY).stdin(Stdio::null());
     command
 }
@@ -132,22 +135,36 @@ impl Gateway {
 
     /// The same with other cursor keys.
     pub(crate) fn start_with(keys: Keys, configuration: &str) -> Self {
-        Self::start_writing_to(Stdio::piped, keys, configuration)
+        Self::start_by(keys, configuration, || (command(), Stdio::piped()))
     }
 
     /// The same with its standard error elsewhere than where it is read.
     pub(crate) fn start_writing_to(standard_error: impl Fn() -> Stdio, keys: Keys, configuration: &str) -> Self {
+        Self::start_by(keys, configuration, || (command(), standard_error()))
+    }
+
+    /// The same for a process that may open so many files.
+    pub(crate) fn start_limited(descriptors: usize, configuration: &str) -> Self {
+        Self::start_by(Keys::One, configuration, || {
+            let mut limited = Command::new("prlimit");
+            limited.arg(format!("--nofile={descriptors}:{descriptors}")).arg(binary());
+            (prepared(limited), Stdio::piped())
+        })
+    }
+
+    fn start_by(keys: Keys, configuration: &str, launch: impl Fn() -> (Command, Stdio)) -> Self {
         for _ in 0..STARTS {
             let public = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
             let admin = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
             let directory = Directory::new();
             let file = directory.file("cursorgate.toml");
             std::fs::write(&file, whole(public, admin, keys, configuration)).expect("a file in the test's directory");
-            let mut child = command()
+            let (mut command, standard_error) = launch();
+            let mut child = command
                 .args(["run", "--config"])
                 .arg(&file)
                 .stdout(Stdio::piped())
-                .stderr(standard_error())
+                .stderr(standard_error)
                 .spawn()
                 .unwrap_or_else(|fault| panic!("{}: {fault}", binary().display()));
             let output = Output::default();
@@ -307,6 +324,18 @@ impl Gateway {
     /// Sends a signal, as `kill -NAME` does.
     pub(crate) fn signal(&self, name: &str) {
         signal(self.child.id(), name);
+    }
+
+    /// Takes from the process the right to open any more files.
+    pub(crate) fn exhaust_descriptors(&self) {
+        let process = self.child.id();
+        let open = std::fs::read_dir(format!("/proc/{process}/fd")).expect("it runs");
+        let numbers = open.filter_map(|file| file.ok()?.file_name().to_string_lossy().parse::<usize>().ok());
+        let next = numbers.max().map_or(0, |last| last + 1);
+        // A lower number may be free; a limit below all that are open leaves none.
+        let status =
+            Command::new("prlimit").args([format!("--pid={process}"), format!("--nofile={}:{next}", 3)]).status();
+        assert!(status.expect("util-linux is installed").success(), "prlimit");
     }
 
     /// Whether it still runs.

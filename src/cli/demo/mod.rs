@@ -14,7 +14,7 @@ use std::{
 use super::{Failure, keygen::new_key, logging, report, run};
 use crate::{
     config::{self, Environment, settings::Settings},
-    gateway::{Snapshot, lifecycle::Vitals, live::Live},
+    gateway::{Snapshot, admission::Admission, lifecycle::Vitals, live::Live},
 };
 
 /// What is run, with addresses that are replaced.
@@ -58,7 +58,8 @@ fn serve(
     address: SocketAddr,
     upstream: SocketAddr,
 ) -> Result<(), Failure> {
-    let mut servers = run::servers(&settings, Arc::new(Live::new(snapshot)), vitals)?;
+    let clients = Admission::new(run::places(&settings.server));
+    let mut servers = run::servers(&settings, Arc::new(Live::new(snapshot)), vitals, &clients, &run::ids()?)?;
     servers.companion.add_service(upstream::service(upstream));
     std::thread::spawn(move || {
         let text = match introduction(address, upstream) {

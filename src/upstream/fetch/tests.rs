@@ -91,6 +91,7 @@ fn kind(outcome: &Result<Fetched, FetchError>) -> &'static str {
     match outcome {
         Ok(_) => "fetched",
         Err(FetchError::Unavailable(_)) => "unavailable",
+        Err(FetchError::Exhausted(_)) => "exhausted",
         Err(FetchError::Timeout(_)) => "timeout",
         Err(FetchError::TooLarge(_)) => "too large",
         Err(FetchError::Cut(_)) => "cut",

@@ -1,0 +1,352 @@
+//! Connections of clients: how many there may be, how long their heads may take and how large they may be, what is said of
+//! heads that can't be read, and what becomes of bytes that belong to no request.
+
+use std::{
+    io::{self, Read as _, Write as _},
+    net::{Shutdown, SocketAddr, TcpStream},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
+
+use crate::harness::{
+    eventually,
+    gateway::Gateway,
+    http::{self, Connection},
+    list::{PLAIN, Setup, body, serve, users},
+    upstream::{After, Gate, Upstream},
+};
+
+const FORWARD: &str = "[routes.rest]\npath = \"/{*rest}\"\nupstream = \"legacy\"\naction = \"forward\"\n";
+
+/// A count of the metrics; 0 where it is not told.
+fn counted(gateway: &Gateway, sample: &str) -> u64 {
+    let metrics = http::get(gateway.admin, "/metrics");
+    let line = metrics.text().lines().find_map(|line| line.strip_prefix(sample).map(str::trim));
+    line.map_or(0, |count| count.parse().expect("a number"))
+}
+
+fn dropped(gateway: &Gateway, reason: &str) -> u64 {
+    counted(gateway, &format!("cursorgate_connections_dropped_total{{reason=\"{reason}\"}}"))
+}
+
+/// Connections that send a byte now and then, and come back where they are closed, until they are told to stop.
+fn drip(address: SocketAddr, count: usize, stop: &AtomicBool) {
+    let open = || {
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_nonblocking(true)?;
+        stream.write_all(b"GET /users HTTP/1.1\r\nHost: people\r\nX-Drip: ")?;
+        Ok::<TcpStream, io::Error>(stream)
+    };
+    let mut streams: Vec<Option<TcpStream>> = (0..count).map(|_| None).collect();
+    while !stop.load(Ordering::SeqCst) {
+        for slot in &mut streams {
+            let is_closed =
+                |stream: &mut TcpStream| matches!(stream.read(&mut [0; 512]), Ok(0)) || stream.write_all(b"x").is_err();
+            if slot.as_mut().is_none_or(is_closed) {
+                *slot = open().ok();
+            }
+            if stop.load(Ordering::SeqCst) {
+                return;
+            }
+        }
+        // A drip is slow by its nature.
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_thousand_drips_shut_nobody_out() {
+    const DESCRIPTORS: usize = 256;
+    const DRIPS: usize = 1_000;
+    let upstream = Upstream::start(serve(users(60)));
+    let setup = Setup { more: FORWARD, ..PLAIN };
+    let gateway = Gateway::start_limited(DESCRIPTORS, &setup.configuration(upstream.address));
+    let limit = counted(&gateway, "cursorgate_connections_limit ");
+    assert!((1..DESCRIPTORS as u64 / 2).contains(&limit), "{limit}");
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| drip(gateway.public, DRIPS / 2, &stop));
+        }
+        eventually("quiet connections make room", || (dropped(&gateway, "displaced") > 2 * limit).then_some(()));
+        for round in 0..40 {
+            let page = gateway.get("/users?limit=5");
+            assert_eq!(page.outcome(), "200", "round {round}");
+            assert_eq!(gateway.get("/other").status, 200, "round {round}");
+            assert!(gateway.is_healthy(), "round {round}");
+        }
+        stop.store(true, Ordering::SeqCst);
+    });
+    assert_eq!(dropped(&gateway, "full") + dropped(&gateway, "full_for_address"), 0);
+    assert!(gateway.log().iter().any(|line| line.contains("too many connections")));
+    eventually("all of them are given back", || (counted(&gateway, "cursorgate_connections ") == 0).then_some(()));
+}
+
+#[test]
+fn a_head_has_one_deadline_however_it_drips() {
+    let upstream = Upstream::start(serve(users(60)));
+    let setup = Setup { more: "[server]\nhead_timeout = \"1s\"", ..PLAIN };
+    let gateway = Gateway::start(&setup.configuration(upstream.address));
+    for (address, before) in [(gateway.public, 0), (gateway.public, 2), (gateway.admin, 0), (gateway.admin, 1)] {
+        let mut connection = Connection::open(address).expect("it listens");
+        for _ in 0..before {
+            connection.request("GET", "/users", &[], b"").expect("a response");
+        }
+        let mut stream = connection.stream().try_clone().expect("it is open");
+        stream.write_all(b"GET /users HTTP/1.1\r\nX-Drip: ").expect("it is sent");
+        stream.set_read_timeout(Some(Duration::from_millis(20))).expect("it is open");
+        // Each drip comes long before a deadline for each read would pass; the harness's patience ends the test.
+        eventually("the connection ends, without an answer", || {
+            let sent = stream.write_all(b"x");
+            match stream.read(&mut [0; 1]) {
+                Err(fault) if fault.kind() == io::ErrorKind::WouldBlock && sent.is_ok() => None,
+                Ok(1) => panic!("an answer"),
+                _ => Some(()),
+            }
+        });
+    }
+    assert_eq!(dropped(&gateway, "head_timeout"), 2, "those of operators are not counted among the clients'");
+    assert_eq!(gateway.get("/users").outcome(), "200");
+}
+
+#[test]
+fn part_of_a_head_takes_hardly_more_than_its_size() {
+    const HEAD: usize = 256 << 10;
+    const COUNT: usize = 100;
+    let upstream = Upstream::start(serve(users(60)));
+    let setup = Setup { more: "[server]\nhead_size = \"256KiB\"\nthreads = 1", ..PLAIN };
+    for (is_admin, count) in [(false, COUNT), (true, COUNT / 4)] {
+        let gateway = Gateway::start(&setup.configuration(upstream.address));
+        assert_eq!(gateway.get("/users").outcome(), "200");
+        let address = if is_admin { gateway.admin } else { gateway.public };
+        let before = gateway.resident_memory();
+        let part = [b"GET /users HTTP/1.1\r\nX: ".to_vec(), vec![b'x'; HEAD - 100]].concat();
+        let mut connections: Vec<Connection> =
+            (0..count).map(|_| Connection::open(address).expect("it listens")).collect();
+        for connection in &mut connections {
+            connection.send(&part).expect("it is read");
+        }
+        let grown = eventually("the heads are read", || {
+            let grown = gateway.resident_memory().saturating_sub(before);
+            (grown >= (count - count / 10) as u64 * (HEAD - 100) as u64).then_some(grown)
+        });
+        assert!(grown <= count as u64 * HEAD as u64 * 3 / 2, "{grown} bytes for {count} heads");
+        // Beyond the size it is refused, without waiting for its end.
+        for connection in connections.iter_mut().take(3) {
+            connection.send(&[b'x'; 200]).expect("it is read");
+            let response = connection.response("GET").expect("a refusal");
+            assert_eq!(response.outcome(), "431 headers_too_large");
+            assert!(connection.is_closed());
+        }
+    }
+}
+
+#[test]
+fn a_target_is_refused_before_its_end_is_there() {
+    let upstream = Upstream::start(serve(users(60)));
+    let gateway = Gateway::start(&PLAIN.configuration(upstream.address));
+    let mut connection = gateway.connect();
+    connection.send(&[b"GET /".to_vec(), vec![b'a'; 20 << 10]].concat()).expect("it is sent");
+    assert_eq!(connection.response("GET").expect("a refusal").outcome(), "414 target_too_long");
+}
+
+#[test]
+fn what_can_not_be_read_is_answered_told_and_counted() {
+    let upstream = Upstream::start(serve(users(60)));
+    let gateway = Gateway::start(&PLAIN.configuration(upstream.address));
+    let many = "X: y\r\n".repeat(257);
+    let cases = [
+        (
+            "POST /users?cursor=CANARY HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n".to_owned(),
+            "400 request_invalid",
+        ),
+        ("GET /users HTTP/1.1\r\nHost: a\r\nX: \0CANARY\r\n\r\n".to_owned(), "400 request_invalid"),
+        ("GET /users HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n".to_owned(), "400 request_invalid"),
+        (format!("GET /users HTTP/1.1\r\nHost: a\r\n{many}\r\n"), "431 headers_too_large"),
+        ("\u{16}\u{3}\u{1}CANARY".to_owned(), "400 request_invalid"),
+    ];
+    for address in [gateway.public, gateway.admin] {
+        for (request, outcome) in &cases {
+            let mut connection = Connection::open(address).expect("it listens");
+            connection.send(request.as_bytes()).expect("it is sent");
+            let response = connection.response("GET").unwrap_or_else(|fault| panic!("{request:?}: {fault}"));
+            assert_eq!(&response.outcome(), outcome, "{request:?}: {response:?}");
+            assert_eq!((response.header("connection"), response.header("server")), (Some("close"), None));
+            assert!(connection.is_closed(), "{request:?}");
+        }
+    }
+    let lines = eventually("each has its line", || {
+        let lines = gateway.access_log();
+        (lines.len() == 2 * cases.len()).then_some(lines)
+    });
+    assert!(lines.iter().all(|line| line["detail"].is_string() && line["request_id"].is_string()), "{lines:?}");
+    assert!(lines.iter().take(4).all(|line| line["path"] == "/users"), "{lines:?}");
+    assert!(!format!("{lines:?}").contains("CANARY"), "{lines:?}");
+    assert_eq!(counted(&gateway, "cursorgate_requests_total{outcome=\"request_invalid\"}"), 8);
+    assert_eq!(counted(&gateway, "cursorgate_requests_total{outcome=\"headers_too_large\"}"), 2);
+    assert_eq!(upstream.count(), 0);
+}
+
+/// An upstream that answers once the gate opens, and a gateway with few places in front of it.
+fn crowded(server: &'static str) -> (Upstream, Gateway, Gate) {
+    let release = Gate::default();
+    let (gate, items) = (release.clone(), users(60));
+    let upstream = Upstream::start(move |exchange| {
+        gate.wait();
+        let body = body(exchange, &items);
+        exchange.reply("200 OK", &[], body.as_bytes())
+    });
+    let setup = Setup { more: server, upstream: "timeouts = { first_byte = \"50s\", whole = \"55s\" }", ..PLAIN };
+    let gateway = Gateway::start(&setup.configuration(upstream.address));
+    (upstream, gateway, release)
+}
+
+fn ask(gateway: &Gateway) -> Connection {
+    let mut connection = gateway.connect();
+    connection.send(b"GET /users?limit=5 HTTP/1.1\r\nHost: a\r\n\r\n").expect("it is sent");
+    connection
+}
+
+#[test]
+fn requests_in_hand_are_never_given_up_for_new_ones() {
+    for (server, most, reason) in [
+        ("[server]\nconnections = 9\nconnections_per_address = 3", 3, "full_for_address"),
+        ("[server]\nconnections = 5\nconnections_per_address = 1\ntrusted_proxies = [\"127.0.0.0/8\"]", 5, "full"),
+    ] {
+        let (upstream, gateway, release) = crowded(server);
+        let mut busy: Vec<Connection> = (0..most).map(|_| ask(&gateway)).collect();
+        eventually("all are busy", || (upstream.count() == most).then_some(()));
+        let mut refused = gateway.connect();
+        let response = refused.response("GET").expect("it is told");
+        assert_eq!(response.outcome(), "503 overloaded", "{server}");
+        assert!(response.header("retry-after").is_some(), "{response:?}");
+        assert!(refused.is_closed());
+        assert_eq!(dropped(&gateway, reason), 1, "{server}");
+        release.open();
+        for connection in &mut busy {
+            assert_eq!(connection.response("GET").expect("a page").outcome(), "200", "{server}");
+        }
+        // Now they are idle, and one of them makes room.
+        assert_eq!(gateway.get("/users").outcome(), "200", "{server}");
+        assert_eq!(dropped(&gateway, "displaced"), 1, "{server}");
+    }
+}
+
+/// Who asks twice at once is answered once, and told that the connection ends.
+#[test]
+fn what_comes_before_an_answer_ends_the_connection() {
+    let (entered, release) = (Gate::default(), Gate::default());
+    let (asked, gate, items) = (entered.clone(), release.clone(), users(60));
+    let upstream = Upstream::start(move |exchange| {
+        asked.open();
+        gate.wait();
+        let body = body(exchange, &items);
+        exchange.reply("200 OK", &[], body.as_bytes())
+    });
+    let setup = Setup { more: FORWARD, ..PLAIN };
+    let gateway = Gateway::start(&setup.configuration(upstream.address));
+    let request = |target: &str| format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n");
+    for (round, target) in ["/users?limit=5", "/other"].into_iter().enumerate() {
+        // At once; and behind a request that is in hand, where the gate is still shut.
+        let mut connection = gateway.connect();
+        if round == 0 {
+            connection.send(request(target).as_bytes()).expect("it is sent");
+            entered.wait();
+            connection.send(request("/late").as_bytes()).expect("it is sent");
+            // Nothing tells when the gateway has seen it, but that it is the next to read.
+            thread::sleep(Duration::from_millis(100));
+            release.open();
+        } else {
+            connection.send(format!("{}{}", request(target), request("/late")).as_bytes()).expect("it is sent");
+        }
+        let response = connection.response("GET").expect("the first is answered");
+        assert_eq!((response.status, response.header("connection")), (200, Some("close")), "{target}: {response:?}");
+        assert!(connection.is_closed(), "{target}");
+    }
+    assert!(upstream.requests().iter().all(|request| request.path() != "/late"), "{:?}", upstream.requests());
+}
+
+/// A forwarded request is not failed by what its client sends behind it.
+#[test]
+fn a_forwarded_request_is_answered_though_its_client_sends_on() {
+    let (entered, release) = (Gate::default(), Gate::default());
+    let (asked, gate) = (entered.clone(), release.clone());
+    let upstream = Upstream::start(move |exchange| {
+        asked.open();
+        gate.wait();
+        exchange.reply("200 OK", &[], b"answer")
+    });
+    let setup = Setup { more: FORWARD, ..PLAIN };
+    let gateway = Gateway::start(&setup.configuration(upstream.address));
+    let mut connection = gateway.connect();
+    connection.send(b"GET /other HTTP/1.1\r\nHost: a\r\n\r\n").expect("it is sent");
+    entered.wait();
+    connection.send(b"GET /late HTTP/1.1\r\nHost: a\r\n\r\n").expect("it is sent");
+    thread::sleep(Duration::from_millis(100));
+    release.open();
+    let response = connection.response("GET").expect("it is answered");
+    assert_eq!((response.status, response.text()), (200, "answer"));
+    assert!(connection.is_closed());
+    assert_eq!(upstream.count(), 1);
+}
+
+/// Who ends its own direction is taken for gone, as RFC 9112 section 9.6 lets a server do; the README says so.
+#[test]
+fn who_ends_its_own_direction_is_gone() {
+    let setup = Setup { more: FORWARD, upstream: "timeouts = { first_byte = \"50s\", whole = \"55s\" }", ..PLAIN };
+    let (asked, cancelled) = (Gate::default(), Gate::default());
+    for target in ["/users?limit=5", "/other"] {
+        let (entered, closed) = (asked.clone(), cancelled.clone());
+        let upstream = Upstream::start(move |exchange| {
+            entered.open();
+            exchange.wait_for_close()?;
+            closed.open();
+            Ok(After::Close)
+        });
+        let gateway = Gateway::start(&setup.configuration(upstream.address));
+        let mut connection = gateway.connect();
+        connection.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()).expect("it is sent");
+        asked.wait();
+        connection.stream().shutdown(Shutdown::Write).expect("it is open");
+        cancelled.wait();
+        assert!(connection.is_closed(), "{target}: an answer");
+    }
+}
+
+#[test]
+fn a_connection_ends_after_ten_thousand_requests_and_says_so() {
+    let upstream = Upstream::start(serve(users(60)));
+    let gateway = Gateway::start(&PLAIN.configuration(upstream.address));
+    let mut connection = gateway.connect();
+    for number in 1..=10_000 {
+        let response = connection.request("GET", &format!("/nothing/{number}"), &[], b"").expect("a response");
+        assert_eq!(response.outcome(), "404 route_not_found", "{number}");
+        let last = response.header("connection") == Some("close");
+        assert_eq!(last, number == 10_000, "{number}");
+    }
+    assert!(connection.is_closed());
+    assert_eq!(upstream.count(), 0);
+}
+
+/// Without a descriptor for a connection to the upstream, it is not the upstream that is blamed.
+#[test]
+fn without_descriptors_it_is_the_gateway_that_is_overloaded() {
+    let upstream = Upstream::start(|exchange| {
+        exchange.reply("200 OK", &[], b"{\"total\":0,\"items\":[]}")?;
+        Ok(After::Close)
+    });
+    let setup = Setup { more: FORWARD, ..PLAIN };
+    let gateway = Gateway::start(&setup.configuration(upstream.address));
+    let mut kept = gateway.connect();
+    assert_eq!(kept.request("GET", "/nothing", &[], b"").expect("a response").status, 200);
+    gateway.exhaust_descriptors();
+    for target in ["/users", "/other"] {
+        let response = kept.request("GET", target, &[], b"").expect("a response");
+        assert_eq!(response.outcome(), "503 overloaded", "{target}: {response:?}");
+        assert!(response.header("retry-after").is_some(), "{response:?}");
+        if response.header("connection") == Some("close") {
+            break;
+        }
+    }
+}
