@@ -136,6 +136,11 @@ fn write_connections(text: &mut String, clients: &Admission) {
     for reason in Dropped::ALL {
         let _ = writeln!(text, "{name}{{reason=\"{}\"}} {}", reason.word(), clients.dropped(reason));
     }
+    let name = "cursorgate_tls_handshakes_failed_total";
+    let _ = write!(text, "# HELP {name} TLS handshakes of clients that failed, by cause.\n# TYPE {name} counter\n");
+    for (cause, count) in clients.handshakes().counts() {
+        let _ = writeln!(text, "{name}{{cause=\"{cause}\"}} {count}");
+    }
 }
 
 /// Who still pages by number or offset, and where that should have ended. What clients are called comes from outside, and

@@ -13,7 +13,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::clock;
+use super::{clock, handshakes::Handshakes};
 
 /// By how much longer an idle connection may have been quiet than one that is in the middle of a head before it is given up
 /// first: heads come at once, unless somebody means them not to.
@@ -91,6 +91,7 @@ pub struct Admission {
     epoch: Instant,
     accepted: AtomicU64,
     dropped: [AtomicU64; Dropped::ALL.len()],
+    handshakes: Handshakes,
     /// When the log was last told, in milliseconds since the epoch.
     told: AtomicU64,
 }
@@ -136,6 +137,7 @@ impl Admission {
             epoch: clock::instant(),
             accepted: AtomicU64::new(0),
             dropped: std::array::from_fn(|_| AtomicU64::new(0)),
+            handshakes: Handshakes::default(),
             told: AtomicU64::new(0),
         })
     }
@@ -156,6 +158,12 @@ impl Admission {
     #[must_use]
     pub fn accepted(&self) -> u64 {
         self.accepted.load(Ordering::Relaxed)
+    }
+
+    /// The TLS handshakes that failed.
+    #[must_use]
+    pub fn handshakes(&self) -> &Handshakes {
+        &self.handshakes
     }
 
     /// How many ended for this reason.

@@ -199,10 +199,13 @@ async fn converse<A: HttpServerApp + Send + Sync + 'static>(
             match agreed {
                 Ok(Ok(stream)) => Box::new(stream),
                 Ok(Err(error)) => {
-                    tracing::debug!(%error, "TLS was not agreed on");
-                    return place.admission().count(Dropped::HandshakeFailed);
+                    place.admission().count(Dropped::HandshakeFailed);
+                    return place.admission().handshakes().failed(&error.to_string());
                 }
-                Err(_) => return place.admission().count(Dropped::HandshakeTimeout),
+                Err(_) => {
+                    place.admission().count(Dropped::HandshakeTimeout);
+                    return place.admission().handshakes().failed("timeout");
+                }
             }
         }
     };

@@ -1,10 +1,16 @@
 //! The log: one line for each request, and nothing in it that a client would not tell a stranger.
 
-use std::{fs::OpenOptions, thread};
+use std::{
+    fs::OpenOptions,
+    io::{Read as _, Write as _},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
+    process::{Command, Stdio},
+    thread,
+};
 
 use crate::harness::{
-    eventually,
-    gateway::{Gateway, Keys, Reading},
+    Directory, eventually,
+    gateway::{Gateway, Keys, Reading, free_port},
     list::{PLAIN, Setup, serve, users},
     upstream::{After, Upstream},
 };
@@ -176,4 +182,58 @@ fn a_log_that_can_not_be_written_stops_nothing() {
         gateway.signal("TERM");
         assert!(gateway.ended().success());
     }
+}
+
+/// Whoever scans ports fails many TLS handshakes. They are counted by cause and told together, not by a line each.
+#[test]
+fn failed_handshakes_are_counted_and_told_together() {
+    const EACH: u64 = 50;
+    let upstream = Upstream::start(serve(users(3)));
+    let directory = Directory::new();
+    let (certificate, key) = (directory.file("tls.crt"), directory.file("tls.key"));
+    let made = Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-subj",
+            "/CN=gateway.test",
+        ])
+        .arg("-keyout")
+        .arg(&key)
+        .arg("-out")
+        .arg(&certificate)
+        .stderr(Stdio::null())
+        .status();
+    assert!(made.expect("openssl is there").success());
+    let secure = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+    let tls = format!(
+        "listeners.secure = {{ address = \"{secure}\", tls = {{ certificate = {certificate:?}, key = \"file:{}\" }} }}\n",
+        key.display()
+    );
+    let gateway = Gateway::start(&(tls + &PLAIN.configuration(upstream.address)));
+    eventually("the other listener is there", || TcpStream::connect(secure).ok());
+    for _ in 0..EACH {
+        let mut plain = TcpStream::connect(secure).expect("it listens");
+        plain.write_all(b"GET / HTTP/1.1\r\nHost: gateway.test\r\n\r\n").expect("it is sent");
+        // Read to its end, so that it is over.
+        let _ = plain.read_to_end(&mut Vec::new());
+        drop(TcpStream::connect(secure).expect("it listens"));
+    }
+    let count = |cause: &str| {
+        gateway.metric(&format!("cursorgate_tls_handshakes_failed_total{{cause=\"{cause}\"}}")).expect("it is counted")
+    };
+    // One connection more was closed by the test's own waiting.
+    eventually("all of them are counted", || (count("not_tls") == EACH && count("closed") > EACH).then_some(()));
+    assert_eq!(count("other"), 0, "OpenSSL's words are known");
+    let told = eventually("they are told", || {
+        gateway.log().into_iter().find(|line| line.contains("TLS handshakes of clients failed"))
+    });
+    assert!(told.len() < 300 && told.contains("\"level\":\"INFO\""), "{told}");
+    let lines = gateway.log().iter().filter(|line| line.contains("handshake")).count();
+    assert!(lines < 5, "{lines} lines for {EACH} failures of each kind");
 }
