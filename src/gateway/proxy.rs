@@ -12,12 +12,7 @@ use pingora::{
 };
 
 use super::{
-    Context, Gateway,
-    access_log::Outcome,
-    answer, forward,
-    gate::Surplus,
-    join::caught_now,
-    observe,
+    Context, Gateway, access_log::Outcome, answer, forward, gate::Surplus, join::caught_now, observe,
     relay::STREAM_SILENCE,
 };
 

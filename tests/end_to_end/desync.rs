@@ -175,9 +175,18 @@ fn what_could_be_read_in_two_ways_goes_nowhere() {
             assert!(connection.is_closed(), "{name}: something behind the refusal");
             assert_eq!(origin.take(), Vec::<String>::new(), "{name}");
         }
-        let logged = gateway.access_log();
-        let refused = logged.iter().filter(|line| line["code"] == "request_invalid" && line["detail"].is_string());
-        assert_eq!(refused.count(), files.len(), "one line for each");
+        let refused = || {
+            let logged = gateway.access_log();
+            logged.iter().filter(|line| line["code"] == "request_invalid" && line["detail"].is_string()).count()
+        };
+        // Lines are written by a thread of their own, and may come after the answers.
+        for _ in 0..100 {
+            if refused() >= files.len() {
+                break;
+            }
+            thread::sleep(std::time::Duration::from_millis(50));
+        }
+        assert_eq!(refused(), files.len(), "one line for each");
         let metrics = crate::harness::http::get(gateway.admin, "/metrics");
         let counted = format!("cursorgate_requests_total{{outcome=\"request_invalid\"}} {}", files.len());
         assert!(metrics.text().contains(&counted), "{}", metrics.text());

@@ -231,7 +231,7 @@ impl Exchange<'_> {
                 moved(one, other) + moved(other, one) == 1
             };
         let counts_now = self.traits.counts == Counts::Together || self.traits.total == Says::Nothing;
-        let overtaken = !counts_now && self.passed.len() > 1 && self.page.next.is_none();
+        let overtaken = !counts_now && self.passed.len() > 1;
         self.page.level == Level::Exact || ((one_state || one_change) && !hoax && !reshuffled && !overtaken)
     }
 

@@ -43,8 +43,9 @@ pub(crate) struct Tally {
     classes: BTreeMap<Class, Counts>,
 }
 
-/// So many walks in a hundred of one class in reach may be refused without need.
-const NEEDLESS: u64 = 1;
+/// So many walks in a hundred of one class in reach may be refused without need: up to two are where answers are hardly
+/// larger than pages, and an end that only shortness shows takes the requests that are left.
+const NEEDLESS: u64 = 3;
 
 impl Tally {
     /// Counts a walk; `seed` is what replays it.

@@ -297,9 +297,9 @@ mod tests {
         json::Span,
         pagination::{
             answer::Answer,
-            end::Belief,
+            end::{Belief, Honoured, Witness},
             order::{Direction, Kind, Nulls, SortKey, Ties},
-            paging::{Family, Learnt, Paging, Sizes},
+            paging::{Family, Paging, Sizes},
             window::{Offset, PageSize, Slice},
         },
     };
@@ -323,7 +323,7 @@ mod tests {
         let size = PageSize(u32::try_from(answer.items.len()).unwrap());
         let fetch = Slice::Offset { from: Offset(from), size };
         let paging = Paging::new(Family::Offset, Sizes::Free { least: 1, most: None });
-        let belief = Belief { learnt: Learnt::default(), honoured_before: 0, confirming: false };
+        let belief = Belief { honoured: Honoured::default(), honoured_before: 0, witness: Witness::None };
         View::new(answer, fetch, &paging, None, belief)
     }
 

@@ -102,6 +102,8 @@ impl Collector {
             // That nothing passes the filter between the anchor and the first item is trusted, not seen.
             view.checked = true;
         }
+        // Only the end of the list closes the anchor's own run.
+        view.checked |= at.high == count && view.ends_checked;
         self.assumed |= assumed;
         self.note_drift(&view, at.place);
         let first = self.views.is_empty();

@@ -73,7 +73,7 @@ fn answers_that_are_cut_by_bytes_end_no_list() {
         for limit in [7, 20] {
             // Between twelve and twenty-nine rows fit.
             walks_to_the_end(&mut numbers(family, ROWS), limit, |list, slice| {
-                let room = 12 + slice.begins().0 as usize * 7 % 18;
+                let room = usize::try_from(12 + slice.begins().0 * 7 % 18).unwrap();
                 kept(list.answer(slice), |item, _| item < room)
             });
         }
@@ -187,9 +187,8 @@ fn an_order_that_is_wrong_at_its_seams_alone_is_noticed_by_a_search() {
                         let id = (10_000 + first).to_string();
                         assert!(page.item(0).ends_with(id.as_bytes()), "{family:?} {forward} {row}");
                     }
-                    Err(refusal) => {
-                        assert!(matches!(refusal, Refusal::Unsorted(_)), "{family:?} {forward} {row}: {refusal:?}")
-                    }
+                    Err(Refusal::Unsorted(_) | Refusal::PositionLost { .. }) => {}
+                    Err(refusal) => panic!("{family:?} {forward} {row}: {refusal:?}"),
                 }
             }
         }

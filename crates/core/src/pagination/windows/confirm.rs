@@ -84,7 +84,7 @@ impl State {
     }
 
     /// Looks at what came of a confirmation.
-    pub(super) fn confirmed(self: Box<Self>, confirm: Confirm, mut pairs: Vec<(Asked, Answer)>) -> Step {
+    pub(super) fn confirmed(self: Box<Self>, confirm: &Confirm, mut pairs: Vec<(Asked, Answer)>) -> Step {
         let others = pairs.split_off(pairs.len().min(1));
         let beyond = others.into_iter().next().filter(|_| confirm.asks_beyond);
         let witness = match self.compared_with(pairs.first(), confirm.last.as_ref()) {

@@ -46,7 +46,7 @@ impl State {
                 let views = self.views(pairs, Witness::None);
                 self.examine(views, false)
             }
-            Purpose::Confirm(confirm) => self.confirmed(*confirm, pairs),
+            Purpose::Confirm(confirm) => self.confirmed(&confirm, pairs),
             Purpose::Seam(seam) => self.sew(*seam, pairs),
             Purpose::Witness(edge) => self.witnessed(*edge, pairs),
             Purpose::Start(near) => {

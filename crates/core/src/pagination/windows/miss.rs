@@ -44,7 +44,7 @@ impl State {
         }
         if asked.flipped.is_none() && !view.is_empty() && self.contradicts(&view) {
             if self.is_contradictory() {
-                return self.refuse_contradictions();
+                return self.lost();
             }
             self.search = Search::default();
         }

@@ -16,7 +16,7 @@ use crate::pagination::{
     plan::{self, Window},
     position::Anchor,
     proof::View,
-    rows::{self, Unsorted},
+    rows,
 };
 
 /// So many contradictions within one page are taken for changes to the list, before its order is taken to be another one.
@@ -84,15 +84,6 @@ impl State {
         self.witnesses.contradictions > CHANGES
     }
 
-    /// Refuses a list of which answers contradict one another.
-    pub(super) fn refuse_contradictions(self: Box<Self>) -> Step {
-        self.contradicted(Unsorted(
-            "answers from different places of the list contradict one another: its items are sorted otherwise than their \
-             keys compare"
-                .to_owned(),
-        ))
-    }
-
     /// Which end of the list an answer would make the boundary, if that was searched for, or nothing said where it is.
     pub(super) fn unwitnessed_edge(&self, view: &View) -> Option<Side> {
         let aimless = self.search.has_begun() || self.collector.hint().offset.0 == 0;
@@ -138,7 +129,8 @@ impl State {
         };
         self.witnesses.contradictions += 1;
         if self.is_contradictory() {
-            return self.refuse_contradictions();
+            // A list that changes fast and one that is sorted otherwise than its keys compare look alike.
+            return self.lost();
         }
         self.witnesses.confirmed = false;
         (self.search, self.searching) = (Search::default(), true);

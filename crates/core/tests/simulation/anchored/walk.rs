@@ -50,11 +50,9 @@ pub(crate) fn walk(scenario: &Scenario, tells: bool) -> Outcome {
     walker.outcome
 }
 
-/// What a gateway knows after one of its clients' pages, as the product merges it: the size that was honoured only grows;
-/// the newest cap counts, unless more came.
+/// What a gateway knows after one of its clients' pages, as the product merges it: the newest cap, the longest run.
 fn merged(known: Learnt, learnt: Learnt) -> Learnt {
-    let cap = learnt.cap.or_else(|| known.cap.filter(|cap| learnt.honoured <= *cap));
-    Learnt { honoured: known.honoured.max(learnt.honoured), cap, run: 0 }
+    Learnt { run: known.run.max(learnt.run), ..learnt }
 }
 
 struct Walker<'a> {
