@@ -2,7 +2,7 @@
 //! resolver fails.
 //!
 //! Requests pass over a peer that can't be reached for a while, on list routes and on forwarded requests alike
-//! ([`Health`]). Where all peers rest, all have their turns: one of them may be back.
+//! (`Health`). Where all peers rest, all have their turns: one of them may be back.
 //!
 //! Pingora's own `HttpPeer::new` resolves names synchronously and panics where it can't, so no name ever reaches it:
 //! it gets addresses alone, and the name beside it for TLS.
