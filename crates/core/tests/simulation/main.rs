@@ -70,7 +70,7 @@ use crate::{
 };
 
 /// How many walks a plain test run does.
-const WALKS: u64 = 1_000_000;
+const WALKS: u64 = 120_000;
 /// Within so many walks a lie, or a rule that is switched off, must be found out.
 const TRIES: u64 = 10_000;
 /// The walks of the other kinds.
