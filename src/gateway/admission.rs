@@ -19,6 +19,10 @@ use super::{clock, handshakes::Handshakes};
 /// first: heads come at once, unless somebody means them not to.
 const IDLE_GRACE: Duration = Duration::from_secs(60);
 
+/// The same for a connection that has sent nothing yet. A client needs a round trip to send its head, and a thousand others
+/// can connect in that time; one that has sent part of a head has had its round trip.
+const FIRST_BYTE_GRACE: Duration = Duration::from_secs(5);
+
 /// How often the log says that there are too many connections.
 const TOLD_EVERY: Duration = Duration::from_secs(10);
 
@@ -106,7 +110,8 @@ struct Table {
 #[derive(Debug)]
 struct Entry {
     address: IpAddr,
-    /// When it became quiet, in milliseconds since the epoch, later by the grace where it is idle; or one of the two below.
+    /// When it became quiet, in milliseconds since the epoch, later by a grace unless it is in the middle of a head; or one
+    /// of the two below.
     state: AtomicU64,
     /// Told when another client has its place.
     gone: Notify,
@@ -177,8 +182,8 @@ impl Admission {
         self.dropped[reason as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A place for a new client, which is in the middle of a head, as far as anybody knows. Where it takes another's, it
-    /// waits until that one is closed. A proxy speaks for many, so no number is set for its address.
+    /// A place for a new client. Where it takes another's, it waits until that one is closed. A proxy speaks for many, so no
+    /// number is set for its address.
     ///
     /// # Errors
     ///
@@ -213,7 +218,7 @@ impl Admission {
         let id = table.next;
         table.next += 1;
         *table.by_address.entry(address).or_default() += 1;
-        let state = AtomicU64::new(self.now());
+        let state = AtomicU64::new(self.now().saturating_add(millis(FIRST_BYTE_GRACE)));
         let entry = Arc::new(Entry { address, state, gone: Notify::new(), closed: Notify::new() });
         table.open.insert(id, Arc::clone(&entry));
         Ok((Place { id, entry, admission: Arc::clone(self) }, displaced))
@@ -345,7 +350,7 @@ mod tests {
         }
         assert!(places[0].begin());
         places[1].rest();
-        // The third is in the middle of a head, so it goes before the idle one, though it came later.
+        // The third has not asked yet, so it goes before the idle one, though it came later.
         let third = places.pop().unwrap();
         let leaving = async {
             third.displaced().await;
@@ -360,6 +365,20 @@ mod tests {
         drop((fourth, places));
         assert_eq!(admission.open(), 0);
         assert!(admission.table().by_address.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_head_that_drips_makes_room_before_a_client_that_just_came() {
+        let admission = Admission::new(Places { most: 2, per_address: 2 });
+        let new = admission.enter(address(1), false).await.unwrap();
+        let dripping = admission.enter(address(2), false).await.unwrap();
+        dripping.awaits_head();
+        let leaving = async {
+            dripping.displaced().await;
+            drop(dripping);
+        };
+        let (third, ()) = tokio::join!(admission.enter(address(3), false), leaving);
+        assert!(new.begin() && third.unwrap().begin());
     }
 
     #[tokio::test]
