@@ -95,6 +95,7 @@ const UPSTREAM: Form = Table(&[
     key("balance", Later("the choice of how peers are balanced")),
     key("host_header", Text(syntax::host_header)),
     key("base_path", Text(syntax::base_path)),
+    key("paths", Word(&["case-sensitive", "case-insensitive"], &[])),
     key(
         "tls",
         Table(&[

@@ -184,6 +184,8 @@ pub struct UpstreamSettings {
     pub host_header: Option<String>,
     /// What every upstream path begins with, without a final slash; usually empty.
     pub base_path: String,
+    /// `paths = "case-insensitive"`: its paths are the same in capitals and in small letters.
+    pub ignores_case: bool,
     /// TLS towards it.
     pub tls: Option<UpstreamTls>,
     /// Headers added to every request; values may be secrets.

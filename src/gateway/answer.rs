@@ -32,8 +32,9 @@ use crate::{
     upstream::{headers, memory::Held},
 };
 
-/// How much memory a forwarded request is counted with: Pingora keeps a few parts of 64 KiB in each direction.
-const PASSING: usize = 256 << 10;
+/// How much memory a forwarded request is counted with while its answer is short: as much as every request may hold as
+/// long as anything is left.
+const PASSING: usize = 128 << 10;
 
 /// What is to be done.
 enum Verdict {
@@ -140,6 +141,9 @@ async fn decide(
         return Verdict::Respond(refuse(&problem, envelope, snapshot, outcome));
     }
     let Some(list) = list else {
+        if let Some(problem) = snapshot.guard.refusal(&snapshot.table, &found, &target, head) {
+            return Verdict::Respond(refuse(&problem, None, snapshot, outcome));
+        }
         return Verdict::Forward(Box::new(Forwarded { found, target, client, successor: None }));
     };
     let mut headers = head.headers.clone();

@@ -42,6 +42,7 @@ use crate::{
     upstream::{
         self, Ask, Sorted, Unaskable,
         fetch::{Bounds, FetchError},
+        headers,
         memory::Held,
     },
 };
@@ -164,6 +165,8 @@ impl Exchange<'_> {
         let mut unknown = mark.map(|mark| (mark, Box::new(request.clone())));
         let mut without_filters =
             request.filters.is_some().then(|| Box::new(PageRequest { filters: None, ..request.clone() }));
+        // Whose cursor this is got a page of this list by these filters before.
+        let is_continued = is_continued(&request.target.position);
         let mut step = resolve(request);
         let mut heads = Heads::default();
         let mut past_end = None;
@@ -187,7 +190,11 @@ impl Exchange<'_> {
                     for (fetch, came) in fetches.iter().zip(all) {
                         // What failed was asked all the same.
                         outcome.upstream_requests += came.as_ref().map_or(1, |came| came.requests);
-                        let Came { answer, status, headers, requests, fault } = came.map_err(Hitch::into_failure)?;
+                        let was_given = is_continued || !heads.listed.is_empty();
+                        let Came { answer, status, headers, requests, fault } = came.map_err(|hitch| {
+                            let failure = hitch.into_failure();
+                            if was_given { failure.of_own_paging(fetch) } else { failure }
+                        })?;
                         if let Fetch::Item(_) = fetch {
                             outcome.pivot = Some(if requests == 0 { "shared" } else { "upstream" });
                         }
@@ -325,7 +332,8 @@ impl Exchange<'_> {
         let (whole, answer_size) = (timeouts.whole.min(left), budgets.answer_size);
         let bounds = Bounds { timeouts, whole, answer_size, held: self.held, now };
         let fetched = self.gateway.fetcher.fetch(&upstream.peers, &request, &body.unwrap_or_default(), bounds).await?;
-        let (status, headers) = (fetched.status.as_u16(), fetched.headers);
+        let (status, mut headers) = (fetched.status.as_u16(), fetched.headers);
+        headers::bound_retry_after(&mut headers, self.asked.now);
         let read = self.list.dialect.read(self.sorted, &ask, status, &headers, fetched.body, budgets.answer_depth);
         match read {
             Ok(answer) => Ok(Came { answer, status, headers, requests: 1, fault: None }),
@@ -357,6 +365,19 @@ impl Exchange<'_> {
         let mut parts = Parts::from(request.map_err(|error| unsendable(&error))?);
         parts.headers = headers;
         Ok(RequestHeader::from(parts))
+    }
+}
+
+/// Whether a place was handed out with an earlier page.
+fn is_continued(position: &Position) -> bool {
+    match position {
+        Position::Start | Position::End | Position::At(_) => false,
+        Position::AfterPivot(pivot) | Position::BeforePivot(pivot) => pivot.fingerprint.is_some(),
+        Position::After(_)
+        | Position::Before(_)
+        | Position::AfterMarks(_)
+        | Position::BeforeMarks(_)
+        | Position::Token(_) => true,
     }
 }
 

@@ -6,12 +6,19 @@ use super::slots::Occupied;
 use crate::{
     cursor::{CursorError, TooLong},
     downstream::{Code, Problem, Response},
-    pagination::{refusal::Refusal, window::Offset},
+    pagination::{
+        fetch::{Fetch, Listing, TokenFetch},
+        refusal::Refusal,
+        window::Offset,
+    },
     upstream::{HeaderRefusal, LegacyFault, ReadingError, fetch::FetchError, memory::Full},
 };
 
 /// What a client is told where there is no room for what it asks.
 const NO_ROOM: &str = "the gateway holds as much as it may for other requests: ask again in a moment";
+
+/// The statuses by which upstreams refuse parameters.
+const OF_PARAMETERS: [u16; 3] = [400, 416, 422];
 
 /// Why a request gets no page.
 #[derive(Debug)]
@@ -65,6 +72,36 @@ impl Failure {
         let mut problem = Problem::new(code, said);
         problem.retry_after = headers.get(RETRY_AFTER).cloned();
         Self::Refused { problem: Box::new(problem), detail: Some(detail) }
+    }
+
+    /// What the refusal of a fetch is by an upstream that gave another part of the same list, by the same filters, before:
+    /// the client can't have caused it, nor mend it. Other refusals stay as they are.
+    #[must_use]
+    pub(super) fn of_own_paging(self, fetch: &Fetch) -> Self {
+        let Self::Passed(response) = &self else { return self };
+        let status = response.status;
+        if !OF_PARAMETERS.contains(&status) {
+            return self;
+        }
+        let (code, said) = match fetch {
+            Fetch::Slice(slice, Listing { filter: None, flipped: false, .. }) if slice.begins() > Offset(0) => (
+                Code::TooDeep,
+                "the upstream refuses this part of the list, or so many items at once: ask for fewer, or begin again at \
+                 `restart`",
+            ),
+            Fetch::Slice(_, Listing { filter: None, flipped: false, .. }) | Fetch::Item(_) | Fetch::Count => {
+                return self;
+            }
+            Fetch::Slice(..) => (
+                Code::PositionLost,
+                "the upstream refuses to be asked for the list from this place: begin again at `restart`",
+            ),
+            Fetch::Token(TokenFetch { token: None, .. }) => return self,
+            Fetch::Token(_) => {
+                (Code::CursorGone, "the upstream does not know this place any more: begin again at `restart`")
+            }
+        };
+        Self::logged(code, said, format!("the upstream answered {status} to the gateway's own paging"))
     }
 
     /// What a refusal of the core is. `nearest` makes the link to a believed place.

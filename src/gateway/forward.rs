@@ -121,6 +121,7 @@ async fn pass(
         forwarded,
         crossing: context.crossing.as_ref(),
         gateway,
+        held: &context.held,
         memory: &context.snapshot.memory,
         surplus: &context.surplus,
         outcome: &mut context.outcome,
@@ -174,6 +175,8 @@ fn request(session: &ServerSession, forwarded: &Forwarded) -> pingora::Result<Re
     let mut dropped = headers::between_neighbours(&request.headers);
     let (untrusted, ours) = headers::provenance(&request.headers, client.origin(target), &upstream.headers);
     dropped.extend(untrusted);
+    // Its path is the one that found this route.
+    dropped.extend(headers::path_overrides(&request.headers));
     if successor.is_some() {
         // It was judged as a GET of this path, and so it is to be answered.
         dropped.extend(headers::overrides(&request.headers));

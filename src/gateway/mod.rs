@@ -32,6 +32,7 @@ mod flights;
 mod forward;
 mod front;
 mod gate;
+mod guard;
 pub mod handshakes;
 mod head;
 mod item;

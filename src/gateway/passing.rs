@@ -7,14 +7,17 @@ use std::sync::Arc;
 use http::{HeaderMap, Method, StatusCode, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 
-use super::{Forwarded, Gateway, access_log::Outcome, crossing::Crossing, gate::Surplus, observe};
+use super::{Forwarded, Gateway, access_log::Outcome, clock, crossing::Crossing, gate::Surplus, observe};
 use crate::{
     downstream::{
         caching::{Varies, vary},
         cors,
         response::expose,
     },
-    upstream::{headers, memory::Memory},
+    upstream::{
+        headers,
+        memory::{Held, Memory},
+    },
 };
 
 /// An answer that passes, and whom it is for.
@@ -27,6 +30,8 @@ pub(super) struct Passing<'a> {
     pub crossing: Option<&'a Crossing>,
     /// Who passes it on.
     pub gateway: &'a Gateway,
+    /// The memory that the request is counted with.
+    pub held: &'a Held,
     /// The memory for a copy.
     pub memory: &'a Arc<Memory>,
     /// Whether the client sent on behind its request.
@@ -47,6 +52,7 @@ impl Passing<'_> {
         let (readers, forwarded) = (&self.gateway.readers, self.forwarded);
         self.observation = observe::begin(readers, self.asked, answer, forwarded, (self.memory, self.outcome));
         self.of_connection(answer);
+        self.bound_retry(answer)?;
         answer.set_version(Version::HTTP_11);
         self.frame(answer, has_body)?;
         self.mark_legacy(answer)?;
@@ -71,6 +77,20 @@ impl Passing<'_> {
     fn of_connection(&self, answer: &mut ResponseHeader) {
         for name in headers::of_connection(&answer.headers) {
             answer.remove_header(&name);
+        }
+    }
+
+    /// Lets no client come back in a thousand years, or before it asked.
+    fn bound_retry(&self, answer: &mut ResponseHeader) -> pingora::Result<()> {
+        let Some(said) = answer.headers.get(header::RETRY_AFTER).cloned() else { return Ok(()) };
+        let mut headers = HeaderMap::from_iter([(header::RETRY_AFTER, said)]);
+        headers::bound_retry_after(&mut headers, clock::unix_seconds());
+        match headers.remove(header::RETRY_AFTER) {
+            Some(bounded) => answer.insert_header(header::RETRY_AFTER, bounded),
+            None => {
+                answer.remove_header(&header::RETRY_AFTER);
+                Ok(())
+            }
         }
     }
 

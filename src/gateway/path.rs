@@ -51,6 +51,27 @@ pub(super) fn normalize(path: &[u8]) -> Result<NormalPath<'_>, &'static str> {
     Ok(NormalPath { text, doubt })
 }
 
+/// A normalized path as the most careless server reads it: encoded slashes are slashes, several are one, parameters of
+/// segments and blanks at the end are not there. Nothing where that is the same path.
+pub(super) fn folded(normal: &str) -> Option<String> {
+    if !normal.contains(['%', ';']) && !normal.contains("//") {
+        return None;
+    }
+    let slashed = normal.replace("%2F", "/");
+    let mut folded = String::with_capacity(slashed.len());
+    for segment in slashed.split('/').map(without_parameters).filter(|segment| !segment.is_empty()) {
+        folded.push('/');
+        folded.push_str(segment);
+    }
+    while let Some(rest) = ["%20", "%09", "/"].iter().find_map(|blank| folded.strip_suffix(blank)) {
+        folded.truncate(rest.len());
+    }
+    if folded.is_empty() {
+        folded.push('/');
+    }
+    (folded != normal).then_some(folded)
+}
+
 /// A segment as servers read it that take what follows a `;` for parameters of their own (RFC 3986 section 3.3).
 fn without_parameters(segment: &str) -> &str {
     let end = [";", "%3B"].iter().filter_map(|mark| segment.find(mark)).min();
@@ -241,6 +262,28 @@ mod tests {
         ] {
             let NormalPath { text, doubt } = normalize(path.as_bytes()).unwrap();
             assert_eq!((text.as_ref(), doubt.is_some()), (normal, true));
+        }
+    }
+
+    #[test]
+    fn careless_readers_of_paths() {
+        for (path, read) in [
+            ("/api/old", None),
+            ("/api/old/", None),
+            ("/api/ol%C3%A9", None),
+            ("//api/old", Some("/api/old")),
+            ("/api//old/", Some("/api/old")),
+            ("/api%2Fold", Some("/api/old")),
+            ("/api/old%2F", Some("/api/old")),
+            ("/api/old;a=b", Some("/api/old")),
+            ("/api;x/old%3By", Some("/api/old")),
+            ("/;x/api/old", Some("/api/old")),
+            ("/api/old%20%09%20", Some("/api/old")),
+            ("/api/old%20/", Some("/api/old")),
+            ("/api/old%20x", None),
+            ("//", Some("/")),
+        ] {
+            assert_eq!(folded(path).as_deref(), read, "{path}");
         }
     }
 

@@ -79,7 +79,7 @@ fn hosts(route: &Route) -> impl Iterator<Item = Option<&str>> {
 }
 
 /// A route's path as requests have it that were normalized, whichever way it is written.
-fn pattern(path: &str) -> Result<String, &'static str> {
+pub(super) fn pattern(path: &str) -> Result<String, &'static str> {
     let mut pattern = String::with_capacity(path.len());
     for segment in path.split('/').skip(1) {
         let segment = format!("/{segment}");

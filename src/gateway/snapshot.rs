@@ -9,6 +9,7 @@ use std::{
 };
 
 use super::{
+    guard::Guard,
     learning::Learning,
     list::List,
     machine,
@@ -36,6 +37,8 @@ use crate::{
 pub struct Snapshot {
     /// Which route covers a request.
     pub table: RouteTable,
+    /// What else could be read as a request for a list.
+    pub(super) guard: Guard,
     /// All routes, in the order of the file.
     pub routes: Vec<Arc<Route>>,
     /// All upstreams, likewise.
@@ -128,7 +131,8 @@ impl Snapshot {
         );
         let admin_hosts = settings.admin.as_ref().map(|admin| admin.hosts.clone()).unwrap_or_default();
         let server = settings.server.clone();
-        Some(Self { table, routes, upstreams, server, admin_hosts, keys, memory, pivots, metrics, openapi })
+        let guard = Guard::compile(&routes);
+        Some(Self { table, guard, routes, upstreams, server, admin_hosts, keys, memory, pivots, metrics, openapi })
     }
 
     /// Whether this address is a trusted proxy's.

@@ -32,6 +32,8 @@ pub struct Upstream {
     pub host: Option<HeaderValue>,
     /// What every path begins with.
     pub base_path: String,
+    /// Its paths are the same in capitals and in small letters.
+    pub ignores_case: bool,
     /// Headers added to every request.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Deadlines.
@@ -87,6 +89,7 @@ impl Upstream {
             peers: Peers::new(names, template(settings, diagnostics)?),
             host,
             base_path: settings.base_path.clone(),
+            ignores_case: settings.ignores_case,
             headers,
             timeouts: settings.timeouts,
             slots: slots(settings, previous),

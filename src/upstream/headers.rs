@@ -1,17 +1,17 @@
 //! Which headers of a client's request go upstream with a list request, and what the gateway adds to them.
 //!
 //! All end-to-end headers go, except those that would make the answer something else than the whole list as it is
-//! (`Range`, `If-*`, `Accept-Encoding`, `Expect`, an `Accept` without JSON, and what makes another request of it), those
+//! (`Range`, `If-*`, `Accept`, `Accept-Encoding`, `Expect`, and what makes another request of it), those
 //! that speak of a body (`Content-*`: a body that is sent is the gateway's own), and `Host`, which the upstream's settings decide. Names
 //! are compared with `_` read as `-`, because CGI-like servers hand both to the application under one name; for the same
 //! reason no client's header passes that is such a twin of one that the gateway answers for.
 
-use std::{borrow::Cow, net::IpAddr};
+use std::{borrow::Cow, net::IpAddr, time::UNIX_EPOCH};
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Version,
     header::{
-        ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, VIA,
+        ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, RETRY_AFTER, TRANSFER_ENCODING, VIA,
         WWW_AUTHENTICATE,
     },
 };
@@ -36,10 +36,13 @@ const HOP_BY_HOP: [&str; 10] = [
 /// End-to-end, and not for the upstream of a list. `content-` and `if-` are left out as prefixes.
 const WITHHELD: [&str; 4] = ["accept-encoding", "expect", "host", "range"];
 
-/// What makes some servers answer another request than the one that they read: with another method, of another path
-/// (Zend and IIS rewriting), or by way of another proxy (CVE-2016-5385).
-const OVERRIDES: [&str; 6] =
-    ["proxy", "x-http-method", "x-http-method-override", "x-method-override", "x-original-url", "x-rewrite-url"];
+/// What makes some servers answer by another method than that of the request.
+const METHOD_OVERRIDES: [&str; 3] = ["x-http-method", "x-http-method-override", "x-method-override"];
+
+/// What makes some servers answer for another path (Symfony before CVE-2018-14773, Zend, rewriting of IIS), or ask others
+/// by way of another proxy (CVE-2016-5385). No client of a gateway has a use for it.
+const PATH_OVERRIDES: [&str; 6] =
+    ["proxy", "x-original-uri", "x-original-url", "x-override-url", "x-rewrite-uri", "x-rewrite-url"];
 
 /// Schemes that authenticate the connection instead of the request (RFC 4559 section 6).
 const OF_THE_CONNECTION: [&str; 3] = ["kerberos", "negotiate", "ntlm"];
@@ -107,7 +110,8 @@ pub fn request_headers(
     add_forwarding(&mut headers, origin);
     headers.append(VIA, via(origin.version));
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    if !accepts_json(&headers) {
+    // The gateway makes the client's answer itself. Where the type decides which list it is, cursors are bound to it.
+    if !(protected.contains(&ACCEPT) && accepts_json(&headers)) {
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     }
     for (name, value) in set {
@@ -160,6 +164,32 @@ pub fn provenance(
     (dropped, headers)
 }
 
+/// The longest time after which an upstream may have clients come back, in seconds.
+const LONGEST_RETRY: u64 = 24 * 60 * 60;
+
+/// Leaves of `Retry-After` what says when to come back (RFC 9110 section 10.2.3): a number of seconds or a date, at most a
+/// day ahead of `now`, which is in seconds since 1970. What is later is a day, and what is neither goes.
+pub fn bound_retry_after(answer: &mut HeaderMap, now: u64) {
+    let Some(said) = answer.get(RETRY_AFTER) else { return };
+    let text = said.to_str().unwrap_or_default().trim();
+    let seconds = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        Some(text.parse().unwrap_or(u64::MAX))
+    } else {
+        let date = httpdate::parse_http_date(text).ok();
+        let date = date.and_then(|date| date.duration_since(UNIX_EPOCH).ok());
+        date.map(|date| date.as_secs().saturating_sub(now))
+    };
+    match seconds {
+        Some(seconds) if seconds <= LONGEST_RETRY && answer.get_all(RETRY_AFTER).iter().count() == 1 => {}
+        Some(seconds) => {
+            answer.insert(RETRY_AFTER, seconds.min(LONGEST_RETRY).into());
+        }
+        None => {
+            answer.remove(RETRY_AFTER);
+        }
+    }
+}
+
 /// Whether the gateway alone decides what a header says, so that no dialect may set it.
 pub(super) fn is_ours(name: &HeaderName) -> bool {
     let folded = fold(name.as_str());
@@ -186,6 +216,18 @@ pub fn between_neighbours(client: &HeaderMap) -> Vec<HeaderName> {
             && (is_hop_by_hop(&folded) || folded == "content-length" || nominated.iter().any(|name| *name == folded))
     };
     client.keys().filter(is_between).cloned().collect()
+}
+
+/// Those of them by which a request would lead to another path.
+#[must_use]
+pub fn path_overrides(client: &HeaderMap) -> Vec<HeaderName> {
+    client.keys().filter(|name| PATH_OVERRIDES.contains(&&*fold(name.as_str()))).cloned().collect()
+}
+
+/// The methods that a client's headers stand for.
+pub fn said_methods(client: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    let overrides = client.iter().filter(|(name, _)| METHOD_OVERRIDES.contains(&&*fold(name.as_str())));
+    overrides.map(|(_, value)| value.as_bytes())
 }
 
 /// The headers of an answer that are about the upstream's connection (RFC 9110 section 7.6.1); not those that say how long
@@ -295,7 +337,7 @@ fn is_withheld(folded: &str) -> bool {
 }
 
 fn is_override(folded: &str) -> bool {
-    OVERRIDES.contains(&folded)
+    METHOD_OVERRIDES.contains(&folded) || PATH_OVERRIDES.contains(&folded)
 }
 
 /// Whether a header is one of those that the gateway answers for, spelt with `_`.

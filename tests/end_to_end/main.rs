@@ -26,6 +26,7 @@ mod migration;
 mod observe;
 mod openapi;
 mod parameters;
+mod policies;
 mod postgres;
 mod relay;
 mod search_engine;

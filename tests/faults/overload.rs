@@ -170,3 +170,38 @@ fn slow_readers_take_no_more_memory_than_there_is_for_all() {
     assert!(refused.count() * 2 > READERS, "most of them learnt at once that there is no room");
     assert_eq!(gateway.get("/users?limit=5&large=1").outcome(), "200");
 }
+
+/// The same of answers that pass: each takes a fixed share of the memory, so the readers are as many as there is room for.
+#[test]
+fn slow_readers_of_forwarded_answers_leave_room_for_others() {
+    const ROOM: usize = 24;
+    let upstream = Upstream::start(|exchange| {
+        let length = if exchange.request.path().ends_with("large") { LARGE } else { 10 };
+        exchange.reply("200 OK", &[], &vec![b'x'; length])
+    });
+    let setup = Setup {
+        upstream: "",
+        route: "",
+        more: "[server]\nmemory = \"8MiB\"\n[routes.rest]\npath = \"/rest/{*rest}\"\nupstream = \"legacy\"\naction = \"forward\"",
+    };
+    let gateway = Gateway::start(&setup.configuration(upstream.address));
+    let mut readers: Vec<http::Connection> = (0..5 * ROOM).map(|_| gateway.connect()).collect();
+    for reader in &mut readers {
+        reader.send(b"GET /rest/large HTTP/1.1\r\nHost: gateway.test\r\n\r\n").expect("it is sent");
+    }
+    eventually("all but those that there is room for are refused", || {
+        (metric(&gateway, "cursorgate_memory_refusals_total") >= 4 * ROOM as u64).then_some(())
+    });
+    for _ in 0..50 {
+        assert_eq!(gateway.get("/rest/small").status, 200, "small answers have room");
+    }
+    let refused = readers.iter_mut().filter_map(|reader| {
+        let mut text = [0; 12];
+        reader.stream().read_exact(&mut text).ok()?;
+        (&text == b"HTTP/1.1 503").then_some(())
+    });
+    assert!(refused.count() >= 2 * ROOM, "most readers learn at once that there is no room");
+    drop(readers);
+    eventually("all of it is given back", || (metric(&gateway, "cursorgate_memory_bytes") == 0).then_some(()));
+    assert_eq!(gateway.get("/rest/large").body.len(), LARGE);
+}

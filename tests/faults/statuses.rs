@@ -3,10 +3,10 @@
 use crate::{
     harness::{
         gateway::Gateway,
-        list::PLAIN,
+        list::{PLAIN, body, users},
         upstream::{After, Upstream},
     },
-    recovery::{Rig, as_a_page, refused},
+    recovery::{Kind, Rig, as_a_page, refused},
 };
 
 /// Row: F22
@@ -101,6 +101,82 @@ fn client_errors_pass_as_they_are() {
         assert_eq!(response.header(header.0), Some(header.1), "{status}");
         rig.recovers();
     }
+}
+
+/// When to come back is said in seconds or as a date, at most a day ahead, on every kind of route.
+#[test]
+fn when_to_come_back_has_a_bound() {
+    let rig = Rig::start();
+    for (said, told) in [
+        ("30", Some("30")),
+        ("99999999999999", Some("86400")),
+        ("-7", None),
+        ("soon", None),
+        ("Sun, 06 Nov 1994 08:49:37 GMT", Some("Sun, 06 Nov 1994 08:49:37 GMT")),
+    ] {
+        rig.upstream.answer(move |exchange| exchange.reply("429 Too Many", &[("Retry-After", said)], b"later"));
+        for kind in Kind::ALL {
+            let response = rig.ask(kind).expect("a response");
+            assert_eq!((response.status, response.header("retry-after")), (429, told), "{kind:?}: {response:?}");
+        }
+    }
+    rig.recovers();
+}
+
+/// What the upstream refuses of the gateway's own paging, no client has caused: it is told how to begin again. The same
+/// refusal at the start is the client's to read.
+#[test]
+fn a_refusal_of_the_gateways_own_paging_says_how_to_begin_again() {
+    let rig = Rig::start();
+    let mut page = rig.gateway.get("/users?limit=5");
+    for _ in 0..7 {
+        page = rig.gateway.get(&page.link("next").expect("a next page"));
+    }
+    let next = page.link("next").expect("a next page");
+    for status in ["400 Bad Request", "416 Range Not Satisfiable", "422 Unprocessable"] {
+        let items = users(60);
+        rig.upstream.answer(move |exchange| {
+            if exchange.request.parameter("offset") == Some("0") {
+                let body = body(exchange, &items);
+                return exchange.reply("200 OK", &[], body.as_bytes());
+            }
+            exchange.reply(status, &[], b"SECRET: the result window is too large")
+        });
+        let refused = rig.gateway.get(&next);
+        assert_eq!(refused.outcome(), "400 too_deep", "{status}: {refused:?}");
+        assert!(!refused.text().contains("SECRET"), "{refused:?}");
+        let restart = refused.json()["restart"].as_str().expect("a link to begin again").to_owned();
+        assert_eq!(rig.gateway.get(&restart).outcome(), "200", "{restart}");
+        rig.upstream.answer(move |exchange| exchange.reply(status, &[], b"no such filter"));
+        let passed = rig.gateway.get("/users?limit=5");
+        assert_eq!((passed.status.to_string().as_str(), passed.text()), (&status[..3], "no such filter"));
+    }
+    // Who may not read is told so wherever it happens.
+    rig.upstream.answer(|exchange| exchange.reply("403 Forbidden", &[], b"not yours"));
+    let passed = rig.gateway.get(&next);
+    assert_eq!((passed.status, passed.text()), (403, "not yours"));
+    rig.recovers();
+}
+
+/// The gateway makes the client's answer itself: the upstream is asked for JSON, whatever form of it the client takes.
+#[test]
+fn the_upstream_is_asked_for_json() {
+    let rig = Rig::start();
+    let items = users(60);
+    rig.upstream.answer(move |exchange| {
+        if exchange.request.header("accept") != Some("application/json") {
+            return exchange.reply("406 Not Acceptable", &[], b"");
+        }
+        let body = body(exchange, &items);
+        exchange.reply("200 OK", &[], body.as_bytes())
+    });
+    for accept in
+        ["application/vnd.github.v3+json", "application/vnd.api+json", "*/*", "application/json;q=0.5, text/html"]
+    {
+        let page = rig.gateway.send("GET", "/users?limit=5", &[("Accept", accept)], b"");
+        assert_eq!(page.outcome(), "200", "{accept}: {page:?}");
+    }
+    assert_eq!(rig.gateway.get("/users?limit=5").outcome(), "200");
 }
 
 /// A client error in the middle of a walk fails that page and no other.

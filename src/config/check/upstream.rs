@@ -45,6 +45,7 @@ fn upstream(name: &str, written: &Written, context: &mut Context<'_>) -> Upstrea
         peers,
         host_header: written.string("host_header"),
         base_path: written.string("base_path").unwrap_or_default().trim_end_matches('/').to_owned(),
+        ignores_case: written.string("paths").is_some_and(|paths| paths == "case-insensitive"),
         tls: written.find("tls").map(|tls| UpstreamTls {
             server_name: tls.string("server_name"),
             ca: tls.text("ca").map(|ca| {

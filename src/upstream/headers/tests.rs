@@ -242,17 +242,20 @@ fn a_forwarded_request_says_where_it_came_from() {
 #[test]
 fn lists_are_asked_for_as_json() {
     let dialect = [(ACCEPT, HeaderValue::from_static("application/vnd.people+json"))];
-    for (accepted, sent) in [
+    for (accepted, bound) in [
         (&[][..], "application/json"),
         (&["text/html,application/xhtml+xml,*/*;q=0.8"], "application/json"),
         (&["*/*"], "application/json"),
         (&["text/html;profile=json"], "application/json"),
         (&["Application/JSON;q=0.9"], "Application/JSON;q=0.9"),
-        (&["application/vnd.api+json"], "application/vnd.api+json"),
+        (&["application/vnd.people.v2+json"], "application/vnd.people.v2+json"),
         (&["text/html, application/json"], "text/html, application/json"),
     ] {
         let fields: Vec<_> = accepted.iter().map(|value| ("accept", *value)).collect();
-        assert_eq!(value_of(&forwarded(&fields, ORIGIN), "accept"), Some(sent), "{accepted:?}");
+        assert_eq!(value_of(&forwarded(&fields, ORIGIN), "accept"), Some("application/json"), "{accepted:?}");
+        // Where cursors are bound to the type, it says which list is asked for.
+        let sent = passed(&map(&fields), ORIGIN, &[ACCEPT], &[], &[]).unwrap();
+        assert_eq!(sent.get(ACCEPT).map(HeaderValue::as_bytes), Some(bound.as_bytes()), "{accepted:?}");
         let headers = passed(&map(&fields), ORIGIN, &[], &dialect, &[]).unwrap();
         assert_eq!(headers.get_all(ACCEPT).iter().collect::<Vec<_>>(), ["application/vnd.people+json"]);
     }
@@ -294,5 +297,32 @@ fn credentials_of_connections_are_told_from_those_of_requests() {
         ("x-other", "NTLM", false),
     ] {
         assert_eq!(authenticates_connection(&map(&[(name, value)])), of_connection, "{name}: {value}");
+    }
+}
+
+#[test]
+fn clients_come_back_within_a_day() {
+    const NOW: u64 = 1_700_000_000;
+    let day = |after: u64| httpdate::fmt_http_date(UNIX_EPOCH + std::time::Duration::from_secs(NOW + after));
+    for (said, left) in [
+        ("0".to_owned(), Some("0".to_owned())),
+        ("30".to_owned(), Some("30".to_owned())),
+        ("86400".to_owned(), Some("86400".to_owned())),
+        ("86401".to_owned(), Some("86400".to_owned())),
+        ("99999999999999".to_owned(), Some("86400".to_owned())),
+        ("9".repeat(40), Some("86400".to_owned())),
+        ("-7".to_owned(), None),
+        ("+7".to_owned(), None),
+        ("1.5".to_owned(), None),
+        ("soon".to_owned(), None),
+        (String::new(), None),
+        (day(60), Some(day(60))),
+        (day(90_000), Some("86400".to_owned())),
+        ("Sun, 06 Nov 1994 08:49:37 GMT".to_owned(), Some("Sun, 06 Nov 1994 08:49:37 GMT".to_owned())),
+    ] {
+        let mut headers = HeaderMap::from_iter([(RETRY_AFTER, said.parse().unwrap())]);
+        bound_retry_after(&mut headers, NOW);
+        let kept = headers.get(RETRY_AFTER).map(|value| value.to_str().unwrap().to_owned());
+        assert_eq!(kept, left, "{said}");
     }
 }

@@ -1,0 +1,159 @@
+//! A list's policy is passed by under no other spelling of its path or method, by no header that stands for them, and under
+//! no other host, though a route that forwards everything stands behind it.
+
+use crate::harness::{
+    gateway::Gateway,
+    list::{Setup, serve, users},
+    upstream::Upstream,
+};
+
+const BEHIND: &str = r#"
+[routes.everything_else]
+path = "/{*rest}"
+upstream = "legacy"
+action = "forward"
+
+[routes.export]
+path = "/users/export"
+upstream = "legacy"
+action = "forward"
+"#;
+const SETUP: Setup =
+    Setup { upstream: "", route: "legacy = { policy = \"reject\", sunset = 2026-06-30 }", more: BEHIND };
+
+fn started(setup: &Setup) -> (Upstream, Gateway) {
+    let upstream = Upstream::start(serve(users(60)));
+    let gateway = Gateway::start(&setup.configuration(upstream.address));
+    (upstream, gateway)
+}
+
+#[test]
+fn no_other_spelling_of_a_path_passes_a_policy_by() {
+    let (upstream, gateway) = started(&SETUP);
+    let spellings = [
+        "//users",
+        "/users//",
+        "/./users",
+        "/users%2F",
+        "/%2Fusers",
+        "/users;a=b",
+        "/;x/users",
+        "/users%3B",
+        "/users%20",
+        "/users;jsessionid=1/",
+        "///users;x%20",
+    ];
+    for path in spellings {
+        for method in ["GET", "HEAD"] {
+            let response = gateway.send(method, &format!("{path}?offset=0&limit=60"), &[], b"");
+            assert_eq!(response.status, 400, "{method} {path}: {response:?}");
+        }
+    }
+    assert_eq!(upstream.count(), 0);
+    // What only looks like it passes, and so does what is written there.
+    for (method, path) in [
+        ("GET", "/users/1"),
+        ("GET", "/users/export"),
+        ("GET", "/users/ex%70ort"),
+        ("GET", "/USERS"),
+        ("GET", "/people;a=b"),
+        ("GET", "//people"),
+        ("GET", "/files/a%2Fb"),
+        ("GET", "/users%20x"),
+        ("PUT", "//users"),
+        ("DELETE", "/users;a=b"),
+    ] {
+        let response = gateway.send(method, path, &[], b"");
+        assert_eq!(response.status, 200, "{method} {path}: {response:?}");
+        assert_eq!(upstream.requests().pop().expect("it was asked").target, path, "as it came");
+    }
+}
+
+#[test]
+fn capitals_are_another_spelling_where_the_upstream_says_so() {
+    let (upstream, gateway) = started(&Setup { upstream: "paths = \"case-insensitive\"", ..SETUP });
+    for path in ["/USERS", "/Users/", "//uSERS;x"] {
+        let response = gateway.get(&format!("{path}?offset=0"));
+        assert_eq!(response.outcome(), "400 request_invalid", "{path}: {response:?}");
+    }
+    assert_eq!(upstream.count(), 0);
+    assert_eq!(gateway.get("/PEOPLE").status, 200);
+    assert_eq!(gateway.get("/users?limit=5").outcome(), "200");
+}
+
+#[test]
+fn no_other_spelling_of_a_method_passes_a_policy_by() {
+    let (upstream, gateway) = started(&SETUP);
+    for path in ["/users", "//users"] {
+        for method in ["get", "Get", "head", "gET"] {
+            let response = gateway.send(method, &format!("{path}?offset=0"), &[], b"");
+            assert_eq!(response.status, 400, "{method} {path}: {response:?}");
+        }
+        for name in ["X-HTTP-Method-Override", "X-Http-Method", "X_Method_Override"] {
+            for said in ["GET", "get", " HEAD "] {
+                let response = gateway.send("POST", &format!("{path}?offset=0"), &[(name, said)], b"x=1");
+                assert_eq!(response.status, 400, "{name}: {said} {path}: {response:?}");
+            }
+        }
+    }
+    assert_eq!(upstream.count(), 0);
+    for (method, path, headers) in [
+        ("POST", "/users", &[("X-HTTP-Method-Override", "PATCH")][..]),
+        ("POST", "/people", &[("X-HTTP-Method-Override", "GET")]),
+        ("get", "/people", &[]),
+        ("POST", "/users", &[]),
+        ("PROPFIND", "/users", &[]),
+    ] {
+        let response = gateway.send(method, path, headers, b"");
+        assert_eq!(response.status, 200, "{method} {path} {headers:?}: {response:?}");
+        let asked = upstream.requests().pop().expect("it was asked");
+        assert_eq!(asked.header("x-http-method-override"), headers.first().map(|(_, said)| *said), "{asked:?}");
+    }
+}
+
+/// The path of a request is the one that found its route.
+#[test]
+fn no_header_leads_to_another_path() {
+    let (upstream, gateway) = started(&SETUP);
+    let names = ["X-Original-URL", "X-Rewrite-URL", "X_Original_URL", "X-Original-URI", "X-Override-URL", "Proxy"];
+    for name in names {
+        for method in ["POST", "GET"] {
+            let sent = [(name, "/users?offset=0"), ("X-Other", "kept")];
+            let response = gateway.send(method, "/zzz", &sent, b"");
+            assert_eq!(response.status, 200, "{name}: {response:?}");
+            let asked = upstream.requests().pop().expect("it was asked");
+            assert_eq!((asked.header(name), asked.header("x-other")), (None, Some("kept")), "{asked:?}");
+        }
+    }
+}
+
+#[test]
+fn no_other_host_passes_a_policy_by() {
+    let setup =
+        Setup { route: "legacy = { policy = \"reject\", sunset = 2026-06-30 }\nhosts = [\"api.example\"]", ..SETUP };
+    let (upstream, gateway) = started(&setup);
+    let host = |host: &'static str| [("Host", host)];
+    for path in ["/users?offset=0", "/users/", "//users", "/users;a=b"] {
+        let response = gateway.send("GET", path, &host("other.example"), b"");
+        assert_eq!(response.outcome(), "404 route_not_found", "{path}: {response:?}");
+    }
+    assert_eq!(gateway.send("GET", "/users?offset=0", &host("api.example"), b"").outcome(), "410 legacy_rejected");
+    assert_eq!(upstream.count(), 0);
+    for (method, path) in [("GET", "/people"), ("GET", "/users/1"), ("POST", "/users"), ("GET", "/users/export")] {
+        assert_eq!(gateway.send(method, path, &host("other.example"), b"").status, 200, "{method} {path}");
+    }
+}
+
+/// What leads to another upstream is another list.
+#[test]
+fn another_upstream_has_lists_of_its_own() {
+    let (upstream, other) = (Upstream::start(serve(users(60))), Upstream::start(serve(users(3))));
+    let apart = format!(
+        "[upstreams.other]\npeers = [\"{}\"]\n[routes.other]\npath = \"/{{*rest}}\"\nupstream = \"other\"\naction = \"forward\"",
+        other.address
+    );
+    let setup = Setup { more: "", ..SETUP };
+    let gateway = Gateway::start(&(setup.configuration(upstream.address) + &apart));
+    assert_eq!(gateway.get("//users?offset=0").status, 200);
+    assert_eq!(gateway.send("get", "/people", &[], b"").status, 200);
+}
