@@ -10,7 +10,7 @@ use std::{
 
 use cursorgate::{
     config::{self, Environment},
-    upstream::Dialect,
+    upstream::{Costs, Dialect},
 };
 
 /// A good key, a second one, and what is wrong with others.
@@ -56,9 +56,12 @@ fn report(name: &str, text: &str) -> String {
     let (settings, mut diagnostics) = config::load_text(name, text, &Cases);
     let (errors, _) = diagnostics.counts();
     assert_eq!(settings.is_some(), errors == 0, "{name}: there are settings exactly where there is no error");
+    let mut costs = Costs::default();
     if let Some(settings) = &settings {
         for list in settings.routes.iter().filter_map(|route| route.list.as_ref()) {
-            let _ = Dialect::compile(list, &mut diagnostics);
+            if let Some(dialect) = Dialect::compile(list, &mut diagnostics) {
+                costs.check(&dialect, list, &mut diagnostics);
+            }
         }
         settings.own_dialects.iter().for_each(|dialect| Dialect::check(dialect, &mut diagnostics));
     }

@@ -62,6 +62,7 @@ contracts! {
     solr_cursor_mark: "solr-cursor-mark",
     spring_data: "spring-data",
     stripe: "stripe",
+    whole_list: "whole-list",
     wordpress: "wordpress",
     zendesk_cursor: "zendesk-cursor",
 }

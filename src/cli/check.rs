@@ -2,46 +2,94 @@
 
 mod review;
 
-use std::{fmt::Write as _, path::Path, time::Duration};
+use std::{fmt::Write as _, io, path::Path, time::Duration};
 
 use super::{
     Failure, report,
-    run::{Built, read},
+    run::{Built, compile},
 };
 use crate::{
-    config::settings::{
-        AfterSunset, CorsSettings, KnownBy, LegacyPolicy, LegacySettings, ListSettings, Methods, Mode, ObserveSettings,
-        OverMax, Role, RouteSettings, Settings, SortTerm, Unmarked,
+    config::{
+        self, Environment, ProcessEnvironment,
+        mode::Places,
+        settings::{
+            AfterSunset, CorsSettings, EndWord, KnownBy, LegacyPolicy, LegacySettings, ListSettings, Methods, Mode,
+            ObserveSettings, OverMax, Role, RouteSettings, Settings, SortTerm, Unmarked,
+        },
     },
-    gateway::{self, clock, snapshot::Route},
+    gateway::{self, Snapshot, clock, snapshot::Route},
     pagination::{
         order::{Direction, Ties},
         page::Level,
         paging::{Family, Paging, Sizes},
         resolver::{Totals, Verify, WhenUnproven},
     },
-    upstream::{Promise, Sorted},
+    upstream::{Costs, Dialect, PageCosts, Promise, Sorted},
 };
 
 const DAY: u64 = 86_400;
 
-/// Prints what a configuration means, or everything that is wrong with it.
+/// Prints what a configuration means, or everything that is wrong with it. Where nothing is missing but secrets, both.
 pub(super) fn run(path: &Path) -> Result<(), Failure> {
-    let Built { settings, snapshot, warnings } = read(path)?;
+    let (settings, diagnostics) = config::load(path, &ProcessEnvironment);
+    if settings.is_none()
+        && let Some(described) = described_without_secrets(path)
+    {
+        report::diagnostics(&diagnostics);
+        report::output(&described)?;
+        return Err(Failure::mistaken(report::count(diagnostics.counts().0, "error")));
+    }
+    let Built { settings, snapshot, warnings } = compile(settings, diagnostics)?;
     for listener in &settings.listeners {
         gateway::certificate(listener).map_err(|error| Failure::mistaken(error.to_string()))?;
     }
-    let now = clock::unix_seconds();
-    let mut text = String::new();
-    for (route, compiled) in settings.routes.iter().zip(&snapshot.routes) {
-        describe(&mut text, &settings, route, compiled, now);
-    }
+    let mut text = described(&settings, &snapshot);
     let routes = report::count(settings.routes.len(), "route");
     let _ = writeln!(text, "\n{routes}, {}, no errors", report::count(warnings, "warning"));
     report::output(&text)
 }
 
-fn describe(out: &mut String, settings: &Settings, route: &RouteSettings, compiled: &Route, now: u64) {
+fn described(settings: &Settings, snapshot: &Snapshot) -> String {
+    let now = clock::unix_seconds();
+    let mut text = String::new();
+    let mut costs = Costs::default();
+    for (route, compiled) in settings.routes.iter().zip(&snapshot.routes) {
+        describe(&mut text, settings, route, compiled, &mut costs, now);
+    }
+    text
+}
+
+/// What a configuration would mean, were all its variables set: whoever writes it may well not hold its keys.
+fn described_without_secrets(path: &Path) -> Option<String> {
+    let (settings, mut diagnostics) = config::load(path, &AllSet);
+    let settings = settings?;
+    let snapshot = Snapshot::build(&settings, None, &mut diagnostics)?;
+    Some(described(&settings, &snapshot))
+}
+
+/// An environment in which no variable is missing. Nothing is ever served with what it says.
+struct AllSet;
+
+impl Environment for AllSet {
+    fn variable(&self, name: &str) -> Option<String> {
+        ProcessEnvironment
+            .variable(name)
+            .or_else(|| Some(format!("{name} is not set: 0123456789 abcdefghijklmnopqrstuvwxyz")))
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        ProcessEnvironment.read(path)
+    }
+}
+
+fn describe(
+    out: &mut String,
+    settings: &Settings,
+    route: &RouteSettings,
+    compiled: &Route,
+    known: &mut Costs,
+    now: u64,
+) {
     let upstream = &settings.upstreams[route.upstream];
     let path = &route.path.value;
     let asked = match &route.upstream_path {
@@ -72,11 +120,15 @@ fn describe(out: &mut String, settings: &Settings, route: &RouteSettings, compil
             if list.mode.value == Mode::Auto && promise.mode != Mode::Token {
                 line(out, "because", &promise.why);
             }
-            line(out, "promises", &promises(list, &promise, dialect.paging(), sorted));
+            let run = known.longest_run(dialect, list);
+            if let Some(shown) = dialect.shown_filters() {
+                line(out, "filters", &shown);
+            }
+            line(out, "promises", &promises(list, &promise, dialect, run));
             if let Some((next, why)) = next_level(promise.level).zip(promise.keeps_from_next.as_deref()) {
                 line(out, "short of", &format!("{next}: {why}"));
             }
-            line(out, "costs", &costs(&promise));
+            line(out, "costs", &costs(list, &promise, &known.of(dialect, list), run));
             line(
                 out,
                 "clients",
@@ -135,11 +187,12 @@ fn asks(list: &ListSettings, promise: &Promise, paging: &Paging, names: &[String
     let how = match promise.mode {
         Mode::Keyset | Mode::Seek => {
             let fields: Vec<&str> = list.filterable.iter().map(|field| field.value.as_str()).collect();
-            format!(
-                "range filter ({}): {} can be filtered by; else by {family}{names}",
-                promise.mode.word(),
-                fields.join(", ")
-            )
+            let otherwise = match Places::of(&list.dialect) {
+                Some(Places::Ranges) => "no place can be asked for".to_owned(),
+                _ => format!("else by {family}{names}"),
+            };
+            let (mode, fields) = (promise.mode.word(), fields.join(", "));
+            format!("range filter ({mode}): {fields} can be filtered by; {otherwise}")
         }
         Mode::Offset | Mode::Token | Mode::Auto => format!("{family}{names}"),
     };
@@ -155,7 +208,8 @@ fn asks(list: &ListSettings, promise: &Promise, paging: &Paging, names: &[String
     format!("{} by {how}, {sizes}", list.dialect.name)
 }
 
-fn promises(list: &ListSettings, promise: &Promise, paging: &Paging, sorted: &Sorted) -> String {
+fn promises(list: &ListSettings, promise: &Promise, dialect: &Dialect, run: Option<(u32, u32)>) -> String {
+    let (paging, sorted) = (dialect.paging(), dialect.default_sorted());
     let level = match promise.level {
         Level::Exact => "exact: none skipped, none repeated",
         Level::Checked => "checked: none skipped, none repeated, unless changes cancel out between two answers",
@@ -170,21 +224,25 @@ fn promises(list: &ListSettings, promise: &Promise, paging: &Paging, sorted: &So
     if order.declared {
         let mut terms: Vec<SortTerm> = list.order.iter().map(|term| term.value.clone()).collect();
         terms.push(SortTerm { field: "id".to_owned(), direction: list.id_direction });
-        let how = match (sorted.asked, promise.level) {
-            (0, Level::Positional) => "believed",
-            (0, _) => "believed, and checked",
-            _ => "asked for",
-        };
-        let _ = write!(text, ", in order {} ({how})", terms_text(&terms));
+        let _ = write!(text, ", in order {} ({})", terms_text(&terms), how_sorted(list, promise, sorted));
     }
     if order.ties == Ties::Unordered && !order.strong.is_empty() {
         text.push_str("; equal keys only as whole runs");
+        if let Some((longest, _)) = run {
+            let _ = write!(text, " of up to {longest} items: a longer one ends a walk");
+        }
     }
     if let (Sizes::Listed(sizes), Family::Page, false, Level::Exact) =
         (&paging.sizes, paging.family, by_filter, promise.level)
     {
         let place = sizes.iter().fold(1, |multiple, size| least_common_multiple(multiple, u64::from(*size)));
         let _ = write!(text, "; at every {place}th item by the flipped order");
+    }
+    if paging.family == Family::Token {
+        text.push_str(way_back(list, paging));
+    }
+    if Places::of(&list.dialect) == Some(Places::Ranges) && !sorted.flips {
+        text.push_str("; no way back, for the order can't be asked for from its end");
     }
     if list.unproven == WhenUnproven::Flag {
         text.push_str("; what can't be proven is served flagged");
@@ -193,6 +251,38 @@ fn promises(list: &ListSettings, promise: &Promise, paging: &Paging, sorted: &So
         text.push_str("; proofs that take a further request are left out, and flagged");
     }
     text
+}
+
+/// How a declared order comes about.
+fn how_sorted(list: &ListSettings, promise: &Promise, sorted: &Sorted) -> String {
+    let strong = sorted.order.strong.len();
+    if sorted.asked > strong {
+        return "asked for".to_owned();
+    }
+    if sorted.asked == strong && strong > 0 {
+        return "asked for but for the id, which sortable doesn't name".to_owned();
+    }
+    if sorted.asked > 0 {
+        return format!("asked for as far as its first {}", sorted.asked);
+    }
+    let believed = if promise.level == Level::Positional { "believed" } else { "believed, and checked" };
+    let names = |field: &str| list.sortable.iter().any(|sortable| sortable.value == field);
+    let missing = list.order.iter().map(|term| term.value.field.as_str()).chain(["id"]).find(|field| !names(field));
+    match missing.filter(|_| list.dialect.sort.is_some() && !list.sortable.is_empty()) {
+        Some(field) => format!("{believed}: sortable doesn't name {field}, so that it isn't asked for"),
+        None => believed.to_owned(),
+    }
+}
+
+/// Which way pages lead where the upstream hands out what leads on.
+fn way_back(list: &ListSettings, paging: &Paging) -> &'static str {
+    match paging.tokens.backward {
+        _ if matches!(&list.dialect.response.end, Some(end) if end.value == EndWord::WholeList) => {
+            "; each page reads the whole list"
+        }
+        true => "; back by what the upstream hands out for that",
+        false => "; no way back beyond what a page of the upstream holds, for nothing that it hands out leads there",
+    }
 }
 
 /// The level above one.
@@ -222,13 +312,27 @@ fn terms_text(terms: &[SortTerm]) -> String {
     terms.collect::<Vec<_>>().join(", ")
 }
 
-fn costs(promise: &Promise) -> String {
-    let Promise { first, later, .. } = promise;
-    match later.as_str() {
-        "1 upstream request" if first == later => format!("{later} a page without drift"),
-        _ if first == later => format!("{later}, without drift"),
-        _ => format!("{first} for the first page; then {later}, without drift"),
+fn costs(list: &ListSettings, promise: &Promise, costs: &PageCosts, run: Option<(u32, u32)>) -> String {
+    let max = list.page_size.max;
+    let (first, later) = (costs.first(max), costs.later(max));
+    let mut text = match later.as_str() {
+        "1 upstream request" if first == later => format!("{later} a page"),
+        _ if first == later => later,
+        _ => format!("{first} for the first page; then {later}"),
+    };
+    if let Some(at_ends) = costs.at_ends() {
+        let _ = write!(text, ", up to {at_ends} where the list ends");
     }
+    if let Some((_, over_runs)) = run.filter(|(_, over_runs)| *over_runs > costs.listed.most()) {
+        let _ = write!(text, ", up to {over_runs} over long runs of equal keys");
+    }
+    if promise.mode == Mode::Seek {
+        text.push_str(", and 1 where the item's keys are not remembered");
+    }
+    if list.total == Totals::Count && matches!(promise.mode, Mode::Keyset | Mode::Seek) {
+        text.push_str(", and 1 for the total");
+    }
+    text + ", without drift"
 }
 
 fn clients(list: &ListSettings, name: impl Fn(Role) -> Option<String>) -> String {
@@ -247,7 +351,9 @@ fn clients(list: &ListSettings, name: impl Fn(Role) -> Option<String>) -> String
     let total = match list.total {
         Totals::Upstream => "",
         Totals::Omit => "; without totals",
-        Totals::Count => "; totals counted by a request of their own",
+        Totals::Count => {
+            "; totals counted by a request of their own, which gets the client's filters by the same names"
+        }
         Totals::FirstPage => "; totals as of the walk's first page",
     };
     let others: String = list.envelopes.iter().map(|envelope| format!(", or {}", envelope.name)).collect();

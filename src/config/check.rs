@@ -3,7 +3,6 @@
 //! it reads as not written.
 
 mod cors;
-mod cost;
 mod dialect;
 mod envelope;
 mod exposure;

@@ -1,7 +1,7 @@
 //! Whether a route's pages can be found in a mode: what it takes, and what is missing.
 
 use super::{
-    settings::{DialectFilter, DialectSettings, DialectTerms, FieldSettings, ListSettings, Quote, QuotedKind},
+    settings::{DialectFilter, DialectSettings, DialectTerms, EndWord, FieldSettings, ListSettings, Quote, QuotedKind},
     tree::{LocatedTree, Tree},
 };
 use crate::pagination::order::{Kind, Nulls};
@@ -16,8 +16,10 @@ pub enum Places {
     Offsets,
     /// By page number.
     Pages,
-    /// By what the upstream hands out: a token, a link, an item.
+    /// By what the upstream hands out: a token, a link, an item; or nothing, where each answer is the whole list.
     Tokens,
+    /// Not at all: what is asked for begins where its range filter does.
+    Ranges,
 }
 
 impl Places {
@@ -31,9 +33,15 @@ impl Places {
             return Some(Self::Offsets);
         }
         let response = &dialect.response;
+        if matches!(&response.end, Some(end) if end.value == EndWord::WholeList) {
+            return Some(Self::Tokens);
+        }
         let by_link = response.next_url.is_some() || response.next_params.is_some();
         let by_token = mentions(dialect, &["{token}", "{next_token}", "{prev_token}", "{after}", "{before}"]);
-        (by_token || by_link).then_some(Self::Tokens)
+        if by_token || by_link {
+            return Some(Self::Tokens);
+        }
+        dialect.filter.as_ref().map(|_| Self::Ranges)
     }
 }
 
@@ -90,7 +98,10 @@ pub fn keyset_obstacle(list: &ListSettings, first: Option<&str>) -> Option<Obsta
         let help = "say what the list is sorted by: order = [\"-created_at\", \"id\"]";
         return Some(Obstacle::new("a declared order", help));
     };
-    let needs = format!("range filters on {first}");
+    let needs = match Places::of(&list.dialect) {
+        Some(Places::Ranges) => format!("range filters on {first}, for {dialect} is told no place"),
+        _ => format!("range filters on {first}"),
+    };
     let Some(filter) = &list.dialect.filter else {
         let help = format!("{dialect} has none: a dialect of your own that extends it may have a [filter]");
         return Some(Obstacle::new(needs, help));
@@ -114,8 +125,7 @@ pub fn keyset_obstacle(list: &ListSettings, first: Option<&str>) -> Option<Obsta
         let names: Vec<&str> = filter.fields.iter().map(|(name, _)| name.value.as_str()).collect();
         return Some(Obstacle::new(needs, format!("{dialect} filters by {} only", names.join(", "))));
     };
-    let has_exclusive = terms.lt.is_some() && terms.gt.is_some();
-    if !has_exclusive && !has_inclusive(filter, terms) {
+    if !terms.is_exclusive() && !has_inclusive(filter, terms) {
         return Some(Obstacle::new(needs, format!("{dialect} has no words for less and for greater")));
     }
     field_obstacle(first, field, filter, terms, dialect)
@@ -155,18 +165,25 @@ pub fn shows_its_end(list: &ListSettings, name: &str) -> bool {
     };
     let kind = list.fields.iter().find(|field| field.name == name).map(|field| &field.kind);
     let has_neighbours = matches!(kind, Some(Kind::Number | Kind::NumberInString | Kind::Datetime));
-    has_inclusive(filter, terms) || (has_neighbours && terms.lt.is_some() && terms.gt.is_some())
+    has_inclusive(filter, terms) || (has_neighbours && terms.is_exclusive())
 }
 
 /// Whether a range that holds its own end can be asked for, both ways.
 fn has_inclusive(filter: &DialectFilter, terms: &DialectTerms) -> bool {
     let either = terms.eq.is_some() && alternatives(filter, terms);
-    (terms.lte.is_some() || (terms.lt.is_some() && either)) && (terms.gte.is_some() || (terms.gt.is_some() && either))
+    terms.is_inclusive()
+        || ((terms.lte.is_some() || (terms.lt.is_some() && either))
+            && (terms.gte.is_some() || (terms.gt.is_some() && either)))
+        || (terms.is_exclusive() && either)
 }
 
 /// Whether one of two comparisons can be asked for.
 fn alternatives(filter: &DialectFilter, terms: &DialectTerms) -> bool {
-    filter.or.is_some() || [&terms.lt, &terms.gt].into_iter().flatten().any(|term| term.value.contains("{group}"))
+    filter.or.is_some()
+        || [&terms.lt, &terms.gt, &terms.after, &terms.before]
+            .into_iter()
+            .flatten()
+            .any(|term| term.value.contains("{group}"))
 }
 
 /// The words for a field, by what the upstream calls it.
@@ -203,11 +220,12 @@ fn field_obstacle(
         let help = "its values are sorted by rules of the upstream's, and a filter may compare them by others";
         return Some(Obstacle::new(format!("a first key that compares as it is written, and {name} does not"), help));
     }
-    if filter.query.is_some() && *kind == Kind::Inferred && !quotes_texts_alike(filter) {
+    let quotes = filter.query.is_some() || !filter.quote.is_empty();
+    if quotes && *kind == Kind::Inferred && !quotes_texts_alike(filter) {
         let help = format!("say fields.{name}.type: {dialect} writes strings, dates and UUIDs in different ways");
         return Some(Obstacle::new(format!("to know what {name} is"), help));
     }
-    if filter.query.is_some() && *kind == Kind::Text && quote_of(filter, QuotedKind::Text) == Quote::None {
+    if quotes && *kind == Kind::Text && quote_of(filter, QuotedKind::Text) == Quote::None {
         let help =
             format!("{dialect} has no quote = {{ string = … }}, and bare strings could be read as something else");
         return Some(Obstacle::new(format!("to write values of {name}"), help));

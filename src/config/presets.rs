@@ -51,6 +51,7 @@ const DIALECTS: &[(&str, &str)] = &[
     dialect!("solr-cursor-mark"),
     dialect!("spring-data"),
     dialect!("stripe"),
+    dialect!("whole-list"),
     dialect!("wordpress"),
     dialect!("zendesk-cursor"),
 ];

@@ -8,8 +8,8 @@ use super::{
     form::{Form, Key},
     keys, load, load_text,
     settings::{
-        Action, EnvelopeSettings, LegacyPolicy, LogFormat, LogLevel, OverMax, PageSizeSettings, Role, RouteSettings,
-        Settings, Timeouts, Unmarked,
+        Action, EnvelopeSettings, LegacyPolicy, LogFormat, LogLevel, OverMax, Role, RouteSettings, Settings, Timeouts,
+        Unmarked,
     },
     toml_text,
     written::Written,
@@ -151,7 +151,7 @@ fn what_is_not_written_has_its_default() {
         ("created_at", Direction::Descending)
     );
     assert_eq!(list.id_direction, Direction::Ascending);
-    assert_eq!(list.page_size, PageSizeSettings { default: 20, max: 100, over_max: None });
+    assert_eq!((list.page_size.default, list.page_size.max, list.page_size.over_max), (20, 100, None));
     assert_eq!(
         (list.unproven, list.short_pages, list.total),
         (WhenUnproven::Refuse, ShortPages::Refuse, Totals::Upstream)

@@ -60,6 +60,7 @@ pub(super) fn page(items: &[(&str, Option<&str>)], in_first: usize) -> Page {
         edges: None,
         stragglers: 0,
         looked_up: None,
+        lowered: None,
     }
 }
 

@@ -281,7 +281,8 @@ impl ReservedNames {
     }
 
     /// The dialect's name that a client's decoded name would reach, if any: compared folded, and cut before `[` unless
-    /// the dialect's own name has one. PHP reads a `[` that is never closed as `_`, so that is tried as well.
+    /// the dialect's own name has one: then what stands before it is the same parameter, said as a whole, as
+    /// `filter={"limit":5}` beside `filter[limit]=5`. PHP reads a `[` that is never closed as `_`, so that is tried as well.
     #[must_use]
     pub fn find(&self, name: &[u8]) -> Option<&str> {
         if self.names.is_empty() {
@@ -293,14 +294,19 @@ impl ReservedNames {
         if name.is_ascii() && memchr::memchr2(b'[', 0, name).is_none() && name.first() != Some(&b' ') {
             // One byte stands for one here, as nearly always: nothing has to be folded to be compared.
             let is_folded = |(byte, own): (&u8, u8)| fold_byte(*byte) == own;
-            return found(&|own| own.len() == name.len() && name.iter().zip(own.bytes()).all(is_folded));
+            return found(&|own| {
+                let own = own.split('[').next().unwrap_or_default();
+                own.len() == name.len() && name.iter().zip(own.bytes()).all(is_folded)
+            });
         }
         let whole = fold_name(name);
         let cut = whole.split('[').next().unwrap_or_default();
         let unclosed = (whole.contains('[') && !whole.contains(']')).then(|| whole.replacen('[', "_", 1));
         let reached = |own: &str| {
-            if own.contains('[') {
-                return whole == own || whole.strip_prefix(own).is_some_and(|rest| rest.starts_with('['));
+            if let Some((outer, _)) = own.split_once('[') {
+                return whole == own
+                    || whole == outer
+                    || whole.strip_prefix(own).is_some_and(|rest| rest.starts_with('['));
             }
             cut == own || unclosed.as_deref() == Some(own)
         };

@@ -5,10 +5,10 @@
 
 use std::{sync::Arc, time::Instant};
 
-use super::{clock, metrics::RouteMetrics};
+use super::{clock, failure::unsorted, metrics::RouteMetrics};
 use crate::{
     downstream::response::{level_word, unproven_word},
-    pagination::page::Page,
+    pagination::{page::Page, unsorted::Unsorted},
 };
 
 /// The longest part of a path that is written, in characters.
@@ -41,6 +41,8 @@ pub struct Outcome {
     pub level: Option<&'static str>,
     /// Why the page was served without a proof.
     pub unproven: Option<&'static str>,
+    /// Why the declared order was of no use, so that the page was read by marks.
+    pub lowered: Option<&'static str>,
     /// Why the upstream's answers made no page.
     pub refusal: Option<&'static str>,
     /// How far from its hint the page was found.
@@ -78,6 +80,7 @@ impl Outcome {
             bytes: 0,
             level: None,
             unproven: None,
+            lowered: None,
             refusal: None,
             drift: None,
             stragglers: 0,
@@ -108,6 +111,10 @@ impl Outcome {
     pub fn served(&mut self, page: &Page) {
         self.level = Some(level_word(page.level));
         self.unproven = page.unproven.map(unproven_word);
+        if let Some(Unsorted { cause, said }) = &page.lowered {
+            self.lowered = Some(unsorted(*cause).0);
+            self.detail.get_or_insert_with(|| said.clone());
+        }
         self.drift = page.drift;
         self.stragglers = page.stragglers;
     }
@@ -174,6 +181,7 @@ impl Drop for Outcome {
             duration_ms,
             page_level = self.level,
             unproven = self.unproven,
+            lowered = self.lowered,
             refusal = self.refusal,
             drift = self.drift,
             stragglers = (self.stragglers > 0).then_some(self.stragglers),

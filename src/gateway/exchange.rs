@@ -240,6 +240,7 @@ impl Exchange<'_> {
             filters: list.dialect.filters_for(sorted, self.filters),
             counts: list.counts,
             tells_total: list.tells_total,
+            may_project: !self.filters.is_empty() || self.body.is_some_and(|body| body != b"{}"),
             pivot,
             target_marker: self.made_by.cloned(),
             learnt: list.learning.read(self.view()),
@@ -321,6 +322,7 @@ impl Exchange<'_> {
         let ask = match self.list.dialect.ask(self.sorted, fetch, self.filters, &path) {
             Ok(ask) => ask,
             Err(Unaskable::Gone) => return Ok(Came::unasked(Standing::Gone)),
+            Err(Unaskable::Beyond) => return Ok(Came::unasked(Standing::PastEnd)),
             Err(Unaskable::Filter) => return Err(Hitch::Unfiltered),
         };
         let body = ask.body(self.body).map_err(|error| unwritable(&error))?;

@@ -9,6 +9,7 @@ use crate::{
     pagination::{
         fetch::{Fetch, Listing, TokenFetch},
         refusal::Refusal,
+        unsorted::{Cause, Unsorted},
         window::Offset,
     },
     upstream::{HeaderRefusal, LegacyFault, ReadingError, fetch::FetchError, memory::Full},
@@ -128,8 +129,8 @@ impl Failure {
             Refusal::BudgetExceeded => {
                 Problem::new(Code::BudgetExceeded, "the page took more upstream requests than are allowed").into()
             }
-            Refusal::Unsorted(detail) => {
-                Self::logged(Code::UpstreamUnsorted, "the upstream's list is not in its declared order", detail)
+            Refusal::Unsorted(Unsorted { cause, said }) => {
+                Self::logged(Code::UpstreamUnsorted, unsorted(cause).1, said)
             }
             Refusal::Stuck => {
                 Problem::new(Code::UpstreamStuck, "the upstream gives the same items at different places").into()
@@ -189,12 +190,42 @@ pub(super) const fn cause(refusal: &Refusal) -> &'static str {
         Refusal::TieRun { .. } => "tie_run",
         Refusal::TooDeep => "too_deep",
         Refusal::BudgetExceeded => "budget_exceeded",
-        Refusal::Unsorted(_) => "unsorted",
+        Refusal::Unsorted(Unsorted { cause, .. }) => unsorted(*cause).0,
         Refusal::Stuck => "stuck",
         Refusal::PivotGone { .. } => "pivot_gone",
         Refusal::TokenGone => "token_gone",
         Refusal::Unsupported => "unsupported",
         Refusal::NoList => "no_list",
+    }
+}
+
+/// Why a list can't be held against its order: in a word, for whoever counts, and for the client. Which items show it, and
+/// what helps, goes to the log.
+pub(super) const fn unsorted(cause: Cause) -> (&'static str, &'static str) {
+    match cause {
+        Cause::NoObject => {
+            ("unsorted_no_object", "the upstream's items are no objects, and have no keys to be sorted by")
+        }
+        Cause::NoId => ("unsorted_no_id", "the upstream's items have no id to be told apart by"),
+        Cause::NoKey => ("unsorted_no_key", "the upstream's items lack a key that their list is sorted by"),
+        Cause::Null => {
+            ("unsorted_null", "a key that the upstream's list is sorted by is null, and has no place in its order")
+        }
+        Cause::Kind => {
+            ("unsorted_kind", "the keys that the upstream's list is sorted by are of types that can't be compared")
+        }
+        Cause::Digits => {
+            ("unsorted_digits", "the upstream's list is not in its declared order: it seems to sort texts as numbers")
+        }
+        Cause::Text => {
+            ("unsorted_text", "the upstream's list is not in its declared order: it sorts texts by rules of its own")
+        }
+        Cause::Order => ("unsorted_order", "the upstream's list is not in its declared order"),
+        Cause::Ties => (
+            "unsorted_ties",
+            "the upstream's list is not in its declared order: items with equal keys are not sorted by their id",
+        ),
+        Cause::Twice => ("unsorted_twice", "the same id stands twice in one answer of the upstream"),
     }
 }
 
@@ -282,7 +313,6 @@ mod tests {
         for (failure, expected) in [
             (Failure::refusal(Refusal::TooDeep, nearest), "too_deep"),
             (Failure::refusal(Refusal::BudgetExceeded, nearest), "budget_exceeded"),
-            (Failure::refusal(Refusal::Unsorted(String::new()), nearest), "upstream_unsorted"),
             (Failure::refusal(Refusal::Stuck, nearest), "upstream_stuck"),
             (FetchError::Unavailable(String::new()).into(), "upstream_unavailable"),
             (FetchError::Exhausted(String::new()).into(), "overloaded"),
@@ -295,6 +325,19 @@ mod tests {
             (Failure::reading(ReadingError::TooDeep(128), &HeaderMap::new(), &[]), "upstream_malformed"),
         ] {
             assert_eq!(code(failure), (expected, None));
+        }
+    }
+
+    #[test]
+    fn each_cause_of_disorder_has_its_word_and_its_sentence_and_one_code() {
+        for cause in Cause::ALL {
+            let refusal = Refusal::Unsorted(Unsorted { cause, said: "item 3 of an answer".to_owned() });
+            let word = super::cause(&refusal);
+            assert!(word.starts_with("unsorted_"), "{word}");
+            let Failure::Refused { problem, detail } = Failure::refusal(refusal, |_| None) else { panic!() };
+            assert_eq!((problem.code, detail.as_deref()), (Code::UpstreamUnsorted, Some("item 3 of an answer")));
+            let same = |other: &&Cause| unsorted(**other).0 == word || unsorted(**other).1 == unsorted(cause).1;
+            assert_eq!(Cause::ALL.iter().filter(same).count(), 1, "{word}");
         }
     }
 

@@ -12,7 +12,7 @@ use crate::{
         mark::{Mark, Marker},
         order::Order,
         page::Page,
-        position::{Anchor, Hint, MarkedItem, Marks, Position, Target},
+        position::{Anchor, Hint, Item, MarkedItem, Marks, Position, Target},
         window::Offset,
     },
 };
@@ -69,7 +69,12 @@ impl<'a> PageCursors<'a> {
 
 impl ItemCursors for PageCursors<'_> {
     fn push(&self, index: usize, out: &mut Vec<u8>) -> bool {
-        let pushed = if self.order.declared { self.push_keyed(index, out) } else { self.push_marked(index, out) };
+        // A list with an order may have been read by marks all the same.
+        let by_marks = match &self.page.edges {
+            Some((first, _)) => matches!(first, Item::Marked(_)),
+            None => !self.order.places_items(),
+        };
+        let pushed = if by_marks { self.push_marked(index, out) } else { self.push_keyed(index, out) };
         pushed.unwrap_or(false)
     }
 }

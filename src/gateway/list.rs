@@ -17,7 +17,7 @@ use crate::{
         paging::{Family, Sizes},
         resolver::{ShortPages, Totals, Verify, WhenUnproven},
     },
-    upstream::Dialect,
+    upstream::{Costs, Dialect},
 };
 
 /// What serving a list needs, compiled.
@@ -72,12 +72,14 @@ impl List {
         keys: Option<&Arc<KeyRing>>,
         learning: Arc<Learning>,
         usage: Option<&Arc<Usage>>,
+        costs: &mut Costs,
         diagnostics: &mut Diagnostics,
     ) -> Option<Self> {
         let dialect = Dialect::compile(settings, diagnostics);
         let conventions = conventions(settings, dialect.as_ref(), diagnostics);
         let (dialect, conventions) = (dialect?, conventions?);
         warn(&dialect, settings, diagnostics);
+        costs.check(&dialect, settings, diagnostics);
         warn_of_cursors(&dialect, settings, &conventions, diagnostics);
         let names_items = |convention: &Convention| {
             let needs = convention.envelope.needs();

@@ -56,7 +56,7 @@ impl Family {
 }
 
 /// All that is counted, in the order in which it is shown.
-pub const FAMILIES: [Family; 12] = [
+pub const FAMILIES: [Family; 13] = [
     Family {
         name: "cursorgate_requests",
         help: "Requests, by what became of them: page, forwarded, or the code of the problem.",
@@ -73,6 +73,14 @@ pub const FAMILIES: [Family; 12] = [
         label: Some(("reason", &["position", "order", "tie-run", "pivot", "seam"])),
     },
     Family {
+        name: "cursorgate_pages_lowered",
+        help: "Pages of a list with a declared order that were read by marks, by why the order was of no use with its answers.",
+        label: Some((
+            "cause",
+            &["unsorted_no_object", "unsorted_no_id", "unsorted_no_key", "unsorted_kind", "unsorted_text"],
+        )),
+    },
+    Family {
         name: "cursorgate_refusals",
         help: "Pages refused after the upstream was asked, by cause.",
         label: Some((
@@ -82,7 +90,16 @@ pub const FAMILIES: [Family; 12] = [
                 "tie_run",
                 "too_deep",
                 "budget_exceeded",
-                "unsorted",
+                "unsorted_no_object",
+                "unsorted_no_id",
+                "unsorted_no_key",
+                "unsorted_null",
+                "unsorted_kind",
+                "unsorted_digits",
+                "unsorted_text",
+                "unsorted_order",
+                "unsorted_ties",
+                "unsorted_twice",
                 "stuck",
                 "pivot_gone",
                 "token_gone",
@@ -133,15 +150,16 @@ pub const FAMILIES: [Family; 12] = [
 const REQUESTS: usize = 0;
 const PAGES: usize = 1;
 const UNPROVEN: usize = 2;
-const REFUSALS: usize = 3;
-const DRIFTED: usize = 4;
-const DRIFT: usize = 5;
-const STRAGGLERS: usize = 6;
-const UPSTREAM_REQUESTS: usize = 7;
-const PIVOTS: usize = 8;
-const OBSERVED: usize = 9;
-const UNOBSERVED: usize = 10;
-const PAGING: usize = 11;
+const LOWERED: usize = 3;
+const REFUSALS: usize = 4;
+const DRIFTED: usize = 5;
+const DRIFT: usize = 6;
+const STRAGGLERS: usize = 7;
+const UPSTREAM_REQUESTS: usize = 8;
+const PIVOTS: usize = 9;
+const OBSERVED: usize = 10;
+const UNOBSERVED: usize = 11;
+const PAGING: usize = 12;
 
 /// What is counted of one route.
 #[derive(Debug)]
@@ -182,6 +200,7 @@ impl RouteMetrics {
         for (family, word) in [
             (PAGES, outcome.level),
             (UNPROVEN, outcome.unproven),
+            (LOWERED, outcome.lowered),
             (REFUSALS, outcome.refusal),
             (OBSERVED, outcome.observed),
             (UNOBSERVED, outcome.unobserved),

@@ -277,6 +277,9 @@ impl Observation {
             Err(Unsortable::TooManyKeys(_)) => {
                 Err(("order", "the request sorts by more fields than the upstream can be asked for".to_owned()))
             }
+            Err(Unsortable::OneOrder | Unsortable::Unplaced(_)) => {
+                Err(("order", "the request sorts in a way that the upstream can't be asked for".to_owned()))
+            }
         }
     }
 }

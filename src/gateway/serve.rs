@@ -170,6 +170,8 @@ fn detail(unsortable: &Unsortable) -> String {
         }
         Unsortable::TooManyKeys(1) => "this list can be sorted by one field at a time".to_owned(),
         Unsortable::TooManyKeys(most) => format!("this list can be sorted by {most} fields at a time"),
+        Unsortable::OneOrder => "this list has one order, which can be turned round and no more".to_owned(),
+        Unsortable::Unplaced(field) => format!("this list can't be paged in an order that begins with `{field}`"),
     }
 }
 

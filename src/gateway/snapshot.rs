@@ -29,7 +29,7 @@ use crate::{
     },
     cursor::{self, KeyRing},
     downstream::{CorsPolicy, EnvelopeTemplate},
-    upstream::{Dialect, memory::Memory, resolve::Name},
+    upstream::{Costs, Dialect, memory::Memory, resolve::Name},
 };
 
 /// A whole configuration, compiled.
@@ -57,6 +57,8 @@ pub struct Snapshot {
     pub metrics: Arc<RouteMetrics>,
     /// What all routes look like to clients.
     pub openapi: OpenApi,
+    /// What was computed of what their pages take: the next snapshot has most of it to compute no more.
+    costs: Costs,
 }
 
 /// A route, compiled.
@@ -100,11 +102,14 @@ impl Snapshot {
             .iter()
             .map(|upstream| Upstream::compile(upstream, previous, diagnostics).map(Arc::new))
             .collect();
+        let mut costs = previous.map(|previous| Costs::after(&previous.costs)).unwrap_or_default();
         let mut routes = Vec::with_capacity(settings.routes.len());
         for route in &settings.routes {
             let upstream = upstreams.get(route.upstream).and_then(Clone::clone);
             let asked = settings.upstreams.get(route.upstream);
-            if let Some(route) = Route::compile(route, asked, upstream, keys.as_ref(), previous, diagnostics) {
+            if let Some(route) =
+                Route::compile(route, asked, upstream, keys.as_ref(), previous, &mut costs, diagnostics)
+            {
                 routes.push(Arc::new(route));
             }
         }
@@ -130,9 +135,23 @@ impl Snapshot {
             |previous| Arc::clone(&previous.memory),
         );
         let admin_hosts = settings.admin.as_ref().map(|admin| admin.hosts.clone()).unwrap_or_default();
+        costs.forget_others();
         let server = settings.server.clone();
         let guard = Guard::compile(&routes);
-        Some(Self { table, guard, routes, upstreams, server, admin_hosts, keys, memory, pivots, metrics, openapi })
+        Some(Self {
+            table,
+            guard,
+            routes,
+            upstreams,
+            server,
+            admin_hosts,
+            keys,
+            memory,
+            pivots,
+            metrics,
+            openapi,
+            costs,
+        })
     }
 
     /// Whether this address is a trusted proxy's.
@@ -194,6 +213,7 @@ impl Route {
         upstream: Option<Arc<Upstream>>,
         keys: Option<&Arc<KeyRing>>,
         previous: Option<&Snapshot>,
+        costs: &mut Costs,
         diagnostics: &mut Diagnostics,
     ) -> Option<Self> {
         let parameters = parameter_names(&settings.path.value);
@@ -207,7 +227,7 @@ impl Route {
                 let learning = previous.and_then(|previous| previous.learning(&settings.name.value, fingerprint));
                 let known = previous.and_then(|previous| previous.route(&settings.name.value)?.list.as_ref());
                 let usage = known.map(|known| &known.usage);
-                Some(List::compile(list, keys, learning.unwrap_or_default(), usage, diagnostics)?)
+                Some(List::compile(list, keys, learning.unwrap_or_default(), usage, costs, diagnostics)?)
             }
             None => None,
         };

@@ -51,4 +51,8 @@ pub enum Unaskable {
     /// can't stay in force: the page is to be found without filters.
     #[error("a key can't be filtered by")]
     Filter,
+    /// A place that is not the first, of an upstream that gives what it is asked for from the first on: nothing is known
+    /// of what stands there.
+    #[error("no place but the first can be asked for")]
+    Beyond,
 }

@@ -7,6 +7,7 @@ use http::HeaderMap;
 use super::{
     ask::{Ask, Unaskable},
     body::BodyTemplate,
+    doubts,
     fields::Fields,
     filter::FilterTemplate,
     legacy::{LegacyFault, LegacyReader, LegacyWindow},
@@ -33,7 +34,7 @@ use crate::{
         filter::Filters,
         order::Direction,
         paging::{Paging, Sizes},
-        window::PageSize,
+        window::{Offset, PageSize},
     },
 };
 
@@ -154,6 +155,7 @@ impl Dialect {
         }
         let orders = Orders::new(parts.sort, fields, parts.filter, Modes::new(list), &reading);
         let declared = Arc::new(orders.declared(list));
+        doubts::warn(list, &orders.fields, orders.sort.is_some(), &declared, diagnostics);
         Some(Self {
             name: settings.name.clone(),
             paging: Arc::new(paging),
@@ -216,6 +218,14 @@ impl Dialect {
         self.orders.filters_beside(sorted, client_filters)
     }
 
+    /// How the list is asked for what follows an item, for people: the filter as it stands in the query before it is
+    /// encoded, alone and beside one that a client sends. None where pages are not found by filters.
+    #[must_use]
+    pub fn shown_filters(&self) -> Option<String> {
+        let filters = self.declared.filters.as_ref()?;
+        self.orders.filter.as_ref()?.shown(filters, &self.declared.order, &self.orders.fields)
+    }
+
     /// What a route of these settings, which this was compiled from, promises of the pages of an order.
     #[must_use]
     pub fn promise(&self, sorted: &Sorted, list: &ListSettings) -> Promise {
@@ -227,15 +237,20 @@ impl Dialect {
     ///
     /// # Errors
     /// [`Unaskable::Gone`] for a token or an id that no upstream can have; [`Unaskable::Filter`] where a value of a key
-    /// can't be written, so that the page is to be found without filters.
+    /// can't be written, so that the page is to be found without filters; [`Unaskable::Beyond`] for a place of an upstream
+    /// that is told none.
     pub fn ask(&self, sorted: &Sorted, fetch: &Fetch, filters: &str, path: &str) -> Result<Ask, Unaskable> {
         match fetch {
+            Fetch::Slice(slice, _) if slice.begins() > Offset(0) && !self.request.says_place() => {
+                Err(Unaskable::Beyond)
+            }
             Fetch::Slice(slice, listing) => {
                 let filters = match (&listing.filter, &self.orders.filter) {
                     (None, _) => Cow::Borrowed(filters),
                     (Some(_), None) => return Err(Unaskable::Filter),
                     (Some(filter), Some(template)) => {
-                        Cow::Owned(template.write(filter, &sorted.order, &self.orders.fields, filters)?)
+                        let fields = &self.orders.fields;
+                        Cow::Owned(template.write(filter, &sorted.order, fields, filters, listing.flipped)?)
                     }
                 };
                 let (sort, sort_edits) = (sorted.sort(listing), sorted.sort_edits(listing));

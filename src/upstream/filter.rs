@@ -13,7 +13,12 @@ mod tests;
 use std::borrow::Cow;
 
 use self::{expression::Expression, parameters::Parameters};
-use super::{ask::Unaskable, fields::Fields, pairs, template::append_pair};
+use super::{
+    ask::Unaskable,
+    fields::Fields,
+    pairs,
+    template::{append_pair, decode, encode_value},
+};
 use crate::{
     config::{
         diagnostic::{Diagnostics, Located},
@@ -22,7 +27,7 @@ use crate::{
     pagination::{
         filter::{Comparison, Comparisons, Filter, Filters},
         key::KeyValue,
-        order::{Kind, Order, SortKey},
+        order::{Direction, Kind, Order, SortKey},
     },
 };
 
@@ -49,7 +54,38 @@ struct Words<T> {
 /// The words of the comparisons with one field.
 #[derive(Clone, Debug)]
 struct Terms<T> {
-    terms: Vec<(Comparison, T)>,
+    terms: Vec<(Word, T)>,
+}
+
+/// What a word says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Word {
+    /// How values compare, whatever the direction of the list.
+    Compared(Comparison),
+    /// On which side of a value, in the direction that the list is asked for: `startkey`, `endkey`.
+    Sided(Side),
+}
+
+/// A side of a value in a list as it is asked for; the first two hold the value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    From,
+    To,
+    After,
+    Before,
+}
+
+impl Side {
+    /// Where the values of a comparison stand in a list whose values fall, or rise.
+    fn of(comparison: Comparison, falls: bool) -> Option<Self> {
+        Some(match (comparison, falls) {
+            (Comparison::GreaterOrEqual, false) | (Comparison::LessOrEqual, true) => Self::From,
+            (Comparison::LessOrEqual, false) | (Comparison::GreaterOrEqual, true) => Self::To,
+            (Comparison::Greater, false) | (Comparison::Less, true) => Self::After,
+            (Comparison::Less, false) | (Comparison::Greater, true) => Self::Before,
+            (Comparison::Equal | Comparison::Null | Comparison::NotNull, _) => return None,
+        })
+    }
 }
 
 /// One comparison, as it is to be written.
@@ -59,6 +95,8 @@ struct Compared<'a> {
     field: &'a str,
     key: &'a SortKey,
     comparison: Comparison,
+    /// The list is asked for with this key falling.
+    falls: bool,
     value: Option<&'a KeyValue>,
 }
 
@@ -110,17 +148,19 @@ impl FilterTemplate {
         }
     }
 
-    /// The client's filters and the one on keys, as they go into the query.
+    /// The client's filters and the one on keys, as they go into the query of the list as it is, or flipped.
     pub(super) fn write(
         &self,
         filter: &Filter,
         order: &Order,
         fields: &Fields,
         client: &str,
+        flipped: bool,
     ) -> Result<String, Unaskable> {
         let compared = |column: usize, comparison, value| {
             let key = order.strong.get(column).unwrap_or(&order.id);
-            Compared { field: fields.upstream_name(&key.name), key, comparison, value }
+            let falls = (key.direction == Direction::Descending) != flipped;
+            Compared { field: fields.upstream_name(&key.name), key, comparison, falls, value }
         };
         match &self.form {
             Form::Parameters(parameters) => {
@@ -140,13 +180,44 @@ impl FilterTemplate {
         }
     }
 
+    /// A filter on the first key as it stands in the query before it is encoded; and where all filters of clients are one
+    /// parameter, how theirs stays in force beside it.
+    pub(super) fn shown(&self, filters: &Filters, order: &Order, fields: &Fields) -> Option<String> {
+        let (key, can) = (order.strong.first().unwrap_or(&order.id), filters.columns.first()?);
+        let rises = key.direction == Direction::Ascending;
+        let comparison = match rises {
+            true if can.greater_or_equal => Comparison::GreaterOrEqual,
+            true => Comparison::Greater,
+            false if can.less_or_equal => Comparison::LessOrEqual,
+            false => Comparison::Less,
+        };
+        let value = Some(match key.kind {
+            Kind::Datetime => KeyValue::Text(b"2026-01-15T10:00:00Z".to_vec()),
+            Kind::Uuid => KeyValue::Text(b"0190a6f0-7c1e-7000-8000-000000000001".to_vec()),
+            Kind::Boolean => KeyValue::Boolean(true),
+            Kind::Text => KeyValue::Text(b"abc".to_vec()),
+            Kind::NumberInString => KeyValue::Text(b"100".to_vec()),
+            Kind::Inferred | Kind::Number | Kind::Opaque | Kind::Rank(_) => KeyValue::Number("100".to_owned()),
+        });
+        let filter = Filter::Compare { column: 0, comparison, value };
+        let written = |client: &str| Some(decode(&self.write(&filter, order, fields, client, false).ok()?));
+        let alone = written("")?;
+        let Form::Expression(expression) = &self.form else { return Some(alone) };
+        let name = &expression.name;
+        Some(match written(&format!("{}=CLIENT", encode_value(name))) {
+            Some(beside) => format!("{alone}; beside a client's {name}=CLIENT: {beside}"),
+            None => format!("{alone}; not beside a client's own {name}: merge says how both stay in force"),
+        })
+    }
+
     fn comparisons(&self, field: &str, key: &SortKey) -> Comparisons {
+        // Where a side has a word, the other one has: which of the two it is does not matter here.
         let has = |comparison| match &self.form {
-            Form::Parameters(parameters) => parameters.words.find(field, comparison).is_some(),
-            Form::Expression(expression) => expression.words.find(field, comparison).is_some(),
+            Form::Parameters(parameters) => parameters.words.find(field, comparison, false).is_some(),
+            Form::Expression(expression) => expression.words.find(field, comparison, false).is_some(),
         };
         let written = match &self.form {
-            Form::Parameters(_) => true,
+            Form::Parameters(parameters) => parameters.quotes.as_ref().is_none_or(|quotes| quotes.can_write(&key.kind)),
             Form::Expression(expression) => expression.quotes.can_write(&key.kind),
         };
         // The upstream sorts these by rules of its own, and may compare them by others.
@@ -174,9 +245,11 @@ impl<T> Words<T> {
         Some(Self { general: general?, fields: fields.into_iter().collect::<Option<_>>()? })
     }
 
-    /// The words for a comparison with a field.
-    fn find(&self, field: &str, comparison: Comparison) -> Option<&T> {
-        self.terms(field)?.terms.iter().find(|(known, _)| *known == comparison).map(|(_, term)| term)
+    /// The words for a comparison with a field, in a list that is asked for with the field falling, or rising.
+    fn find(&self, field: &str, comparison: Comparison, falls: bool) -> Option<&T> {
+        let terms = &self.terms(field)?.terms;
+        let said = |word: Word| terms.iter().find(|(known, _)| *known == word).map(|(_, term)| term);
+        said(Word::Compared(comparison)).or_else(|| said(Word::Sided(Side::of(comparison, falls)?)))
     }
 
     fn terms(&self, field: &str) -> Option<&Terms<T>> {
@@ -187,7 +260,7 @@ impl<T> Words<T> {
     }
 
     /// All terms there are.
-    fn all(&self) -> impl Iterator<Item = (Comparison, &T)> {
+    fn all(&self) -> impl Iterator<Item = (Word, &T)> {
         let fields = self.fields.iter().map(|(_, terms)| terms);
         [&self.general].into_iter().chain(fields).flat_map(|terms| terms.terms.iter().map(|(how, term)| (*how, term)))
     }
@@ -196,17 +269,20 @@ impl<T> Words<T> {
 impl<T> Terms<T> {
     fn compile(terms: &DialectTerms, compile: &mut dyn FnMut(&Located<String>) -> Option<T>) -> Option<Self> {
         let sources = [
-            (Comparison::Less, &terms.lt),
-            (Comparison::Greater, &terms.gt),
-            (Comparison::LessOrEqual, &terms.lte),
-            (Comparison::GreaterOrEqual, &terms.gte),
-            (Comparison::Equal, &terms.eq),
-            (Comparison::Null, &terms.null),
-            (Comparison::NotNull, &terms.not_null),
+            (Word::Compared(Comparison::Less), &terms.lt),
+            (Word::Compared(Comparison::Greater), &terms.gt),
+            (Word::Compared(Comparison::LessOrEqual), &terms.lte),
+            (Word::Compared(Comparison::GreaterOrEqual), &terms.gte),
+            (Word::Compared(Comparison::Equal), &terms.eq),
+            (Word::Compared(Comparison::Null), &terms.null),
+            (Word::Compared(Comparison::NotNull), &terms.not_null),
+            (Word::Sided(Side::From), &terms.from),
+            (Word::Sided(Side::To), &terms.to),
+            (Word::Sided(Side::After), &terms.after),
+            (Word::Sided(Side::Before), &terms.before),
         ];
-        let said = sources.iter().filter_map(|(comparison, source)| Some((*comparison, source.as_ref()?)));
-        let compiled: Vec<Option<(Comparison, T)>> =
-            said.map(|(comparison, source)| Some((comparison, compile(source)?))).collect();
+        let said = sources.iter().filter_map(|(word, source)| Some((*word, source.as_ref()?)));
+        let compiled: Vec<Option<(Word, T)>> = said.map(|(word, source)| Some((word, compile(source)?))).collect();
         Some(Self { terms: compiled.into_iter().collect::<Option<_>>()? })
     }
 }
@@ -219,6 +295,8 @@ fn lonely_term(filter: &DialectFilter) -> Option<(Cow<'static, str>, Cow<'static
             (&terms.lt, &terms.gt, ("lt", "gt")),
             (&terms.lte, &terms.gte, ("lte", "gte")),
             (&terms.null, &terms.not_null, ("null", "not_null")),
+            (&terms.from, &terms.to, ("from", "to")),
+            (&terms.after, &terms.before, ("after", "before")),
         ] {
             let (here, missing) = match (one, other) {
                 (Some(_), None) => names,
@@ -233,10 +311,6 @@ fn lonely_term(filter: &DialectFilter) -> Option<(Cow<'static, str>, Cow<'static
     if filter.query.is_none() && (filter.and.is_some() || filter.or.is_some() || filter.merge.is_some()) {
         let help = "say query, the parameter that takes the expression: query = \"filter={filter}\"";
         return Some(("and, or and merge are for expressions".into(), help.into()));
-    }
-    if filter.query.is_none() && !filter.quote.is_empty() {
-        let help = "remove `quote`: values of parameters are encoded";
-        return Some(("quote is for expressions".into(), help.into()));
     }
     None
 }

@@ -56,17 +56,29 @@ impl Orders {
         Self { sort, fields, filter, modes, shape, item_token }
     }
 
-    /// The declared order. It is asked for where every field of it can be sorted by, the id too if it could be said.
+    /// The declared order. It is asked for where all its fields can be sorted by; the id too where it can be, else items with
+    /// equal keys come as they do.
     pub(super) fn declared(&self, list: &ListSettings) -> Sorted {
         if !list.declared {
             return self.compile(self.fields.no_order(), 0, None);
         }
         let terms: Vec<SortTerm> = list.order.iter().map(|term| term.value.clone()).collect();
         let order = self.fields.order(&terms, list.id_direction);
-        let says_id = self.sort.as_ref().is_none_or(|sort| sort.asked(order.columns()) == order.columns());
-        let can_sort =
-            (self.fields.can_sort_by_id() || !says_id) && terms.iter().all(|term| self.fields.can_sort_by(&term.field));
-        let keys = if can_sort { order.columns() } else { 0 };
+        let can_sort = terms.iter().all(|term| self.fields.can_sort_by(&term.field));
+        let is_whole = self.sort.as_ref().is_some_and(SortTemplate::is_whole);
+        let keys = match (can_sort, self.fields.can_sort_by_id()) {
+            // Its one order is asked for by no name.
+            _ if is_whole => {
+                if runs_one_way(&order) {
+                    order.columns()
+                } else {
+                    0
+                }
+            }
+            (false, _) => 0,
+            (true, true) => order.columns(),
+            (true, false) => order.strong.len(),
+        };
         let ties = list.ties.filter(|_| !order.strong.is_empty());
         self.compile(order, keys, ties)
     }
@@ -86,6 +98,13 @@ impl Orders {
         if declared.order.declared && order.strong == declared.order.strong && order.id == declared.order.id {
             return Ok(declared.clone());
         }
+        if !self.modes.finds(&order) {
+            let first = order.strong.first().unwrap_or(&order.id);
+            return Err(Unsortable::Unplaced(first.name.clone()));
+        }
+        if self.sort.as_ref().is_some_and(SortTemplate::is_whole) {
+            return self.turned(declared, order);
+        }
         if let Some(key) = order.strong.iter().rev().skip(1).find(|key| key.kind == Kind::Opaque) {
             return Err(Unsortable::Opaque(key.name.clone()));
         }
@@ -95,6 +114,18 @@ impl Orders {
         }
         let keys = order.strong.len() + usize::from(self.fields.can_sort_by_id());
         Ok(self.compile(order, keys, None))
+    }
+
+    /// The declared order, or the same from its end, of an upstream whose sort names no field: the id runs with the others.
+    fn turned(&self, declared: &Sorted, mut order: Order) -> Result<Sorted, Unsortable> {
+        order.id.direction = order.strong.first().map_or(order.id.direction, |key| key.direction);
+        let names = |order: &Order| order.strong.iter().map(|key| key.name.clone()).collect::<Vec<_>>();
+        let is_declared = declared.asked > 0 && names(&order) == names(&declared.order) && runs_one_way(&order);
+        if !is_declared {
+            return Err(Unsortable::OneOrder);
+        }
+        let columns = order.columns();
+        Ok(self.compile(order, columns, None))
     }
 
     /// How the keys that clients may ask for are said in the dialect's own words; none where there are no words.
@@ -123,7 +154,8 @@ impl Orders {
         shape.columns.extend(self.item_token.clone());
         let flips = self.flips(&order, asked);
         let id_at = order.strong.len();
-        let sorts_by_id = order.declared && self.sort.is_some() && self.fields.can_sort_by_id();
+        let by_names = self.sort.as_ref().is_some_and(|sort| !sort.is_whole());
+        let sorts_by_id = order.declared && by_names && self.fields.can_sort_by_id();
         let [mut flipped, mut by_id, mut by_id_flipped] = [(); 3].map(|()| String::new());
         let mut edits = [self.edits_by(&order, 0..asked), Edits::new(), Edits::new(), Edits::new()];
         if flips {
@@ -195,4 +227,9 @@ impl Orders {
         };
         (client.is_empty() || agrees().is_some()).then(|| Arc::clone(filters))
     }
+}
+
+/// Whether all keys of an order run in the same direction.
+fn runs_one_way(order: &Order) -> bool {
+    order.strong.iter().all(|key| key.direction == order.id.direction)
 }

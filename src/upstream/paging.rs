@@ -29,6 +29,10 @@ enum Way {
     Item,
     /// By the parameters of links, or a map of parameters.
     Link,
+    /// Not at all: an answer begins where its range filter does.
+    Range,
+    /// Not at all: each answer is the whole list, which is read as the one page that nothing leads on from.
+    Whole,
 }
 
 /// Compiles the facts that the core decides with.
@@ -52,18 +56,19 @@ pub(super) fn compile_paging(
     let response = &settings.response;
     let ends_empty = matches!(&response.end, Some(end) if end.value == EndWord::EmptyPage);
     let backward = match way {
-        Way::Page | Way::Offset => false,
+        Way::Page | Way::Offset | Way::Range => false,
         Way::Token => response.prev_token.is_some(),
         Way::Item => uses(Variable::Before),
         Way::Link => response.prev_url.is_some() && response.next_params.is_none(),
+        Way::Whole => false,
     };
     let (family, style) = match way {
         Way::Page => (Family::Page, None),
-        Way::Offset => (Family::Offset, None),
+        Way::Offset | Way::Range => (Family::Offset, None),
         Way::Token if request.token_in_body() => (Family::Token, Some(Style::Json)),
         Way::Token => (Family::Token, Some(Style::Plain)),
         Way::Item => (Family::Token, Some(Style::Item)),
-        Way::Link => (Family::Token, Some(Style::Pairs)),
+        Way::Link | Way::Whole => (Family::Token, Some(Style::Pairs)),
     };
     let tokens = Tokens {
         backward,
@@ -85,6 +90,20 @@ pub(super) fn compile_paging(
 
 fn compile_way(settings: &DialectSettings, request: &RequestTemplate, diagnostics: &mut Diagnostics) -> Option<Way> {
     let response = &settings.response;
+    if let Some(end) = response.end.as_ref().filter(|end| end.value == EndWord::WholeList) {
+        let leads_on = response.next_url.as_ref().or(response.next_params.as_ref());
+        if let Some(place) = leads_on {
+            diagnostics.error(place.at, "nothing leads on from a whole list", "remove this, or `end`");
+            return None;
+        }
+        let pages = |variable| !matches!(variable, Variable::Collection);
+        if request.variables().any(pages) {
+            let help = "leave variables out of the request: it is the same for each page";
+            diagnostics.error(end.at, "a request for the whole list says no place and no size", help);
+            return None;
+        }
+        return Some(Way::Whole);
+    }
     match ways(request.variables()).as_slice() {
         [way] if response.next_params.is_none() => Some(*way),
         [_] => {
@@ -94,9 +113,12 @@ fn compile_way(settings: &DialectSettings, request: &RequestTemplate, diagnostic
             None
         }
         [] if response.next_url.is_some() || response.next_params.is_some() => Some(Way::Link),
+        [] if settings.filter.is_some() => Some(Way::Range),
         [] => {
             let help = "put {page} or {offset} into request.query, as \"page={page}&limit={size}\"; or {token} where the \
-                        upstream hands out tokens; or say response.next_url, to follow its links";
+                        upstream hands out tokens; or say response.next_url, to follow its links, or response.end = \
+                        \"whole-list\", where each answer is the whole list; or [filter], where a range is all that can be \
+                        asked for";
             let message = "the request never says which part of the list it wants";
             diagnostics.error(settings.request.query.at, message, help);
             None
@@ -178,7 +200,7 @@ fn check_tokens(
             fault(source.at, message, help);
         }
     }
-    let by_place = matches!(way, Way::Page | Way::Offset);
+    let by_place = matches!(way, Way::Page | Way::Offset | Way::Range);
     for (said, name) in [(asked.token_alone, "token_alone"), (asked.single_use, "single_use")] {
         if said && by_place {
             fault(
@@ -220,6 +242,9 @@ fn compile_sizes(
     }
     let says_size = |variable| matches!(variable, Variable::Size | Variable::End | Variable::Last);
     let asked = request.variables().any(says_size);
+    if matches!(&settings.response.end, Some(end) if end.value == EndWord::WholeList) {
+        return sound.then_some(Sizes::Free { least: 1, most: None });
+    }
     if !asked {
         if !choices.is_empty() || min.is_some() || max.is_some() {
             let help = "put {size} into request.query, or say size.default alone";
@@ -255,16 +280,19 @@ fn compile_end(settings: &DialectSettings, way: Way, diagnostics: &mut Diagnosti
     let flags = [&response.has_more, &response.is_last, &response.next_url, &response.next_page];
     let has_flag = match way {
         // Only what comes with the slice is no count here: the token, or the link.
-        Way::Token | Way::Link => true,
-        Way::Item => response.has_more.is_some() || response.is_last.is_some(),
+        Way::Token | Way::Link | Way::Whole => true,
+        Way::Item | Way::Range => response.has_more.is_some() || response.is_last.is_some(),
         Way::Page | Way::Offset => flags.iter().any(|flag| flag.is_some()),
     };
     let Some(end) = &response.end else {
         let by_place = matches!(way, Way::Page | Way::Offset);
-        if way == Way::Item && !has_flag {
-            let help = "say response.has_more or is_last; else end = \"empty-page\", or \"short-page\" where every size is \
-                        honoured";
-            diagnostics.error(settings.request.query.at, "by item, something must say where the list ends", help);
+        if let (Way::Item | Way::Range, false) = (way, has_flag) {
+            let (by, or) =
+                if way == Way::Item { ("item", "end = \"empty-page\", or ") } else { ("range alone", "end = ") };
+            let help =
+                format!("say response.has_more or is_last; else {or}\"short-page\" where every size is honoured");
+            let message = format!("by {by}, something must say where the list ends");
+            diagnostics.error(settings.request.query.at, message, help);
             return None;
         }
         return Some(if by_place { EndEvidence::Unvouched } else { EndEvidence::Flag });
@@ -278,7 +306,7 @@ fn compile_end(settings: &DialectSettings, way: Way, diagnostics: &mut Diagnosti
         EndWord::ShortPage => Some(EndEvidence::ShortPage),
         // An empty answer says where to look, whatever the dialect calls it.
         EndWord::EmptyPage => Some(EndEvidence::Unvouched),
-        EndWord::SameToken => Some(EndEvidence::Flag),
+        EndWord::SameToken | EndWord::WholeList => Some(EndEvidence::Flag),
         EndWord::Flag if has_flag => Some(EndEvidence::Flag),
         EndWord::Flag => {
             let help = "say has_more, is_last, next_url or next_page, or leave end out";

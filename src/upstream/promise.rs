@@ -7,10 +7,10 @@ use crate::{
         settings::{ListSettings, Mode},
     },
     pagination::{
-        order::{Kind, Order},
+        order::Order,
         page::Level,
         paging::{Family, Paging, Sizes},
-        resolver::{Totals, Verify},
+        resolver::Verify,
     },
 };
 
@@ -25,10 +25,6 @@ pub struct Promise {
     pub level: Level,
     /// What keeps pages from the next level; none at the highest.
     pub keeps_from_next: Option<String>,
-    /// What the first page takes: `1 upstream request`.
-    pub first: String,
-    /// What later pages take, while the list holds still.
-    pub later: String,
 }
 
 /// What decides the mode of each order of a route, told once.
@@ -36,6 +32,8 @@ pub struct Promise {
 pub(super) struct Modes {
     wanted: Mode,
     by_token: bool,
+    /// Pages can be found by ranges alone.
+    by_range: bool,
     /// Ids can be looked up.
     looks_up: bool,
     /// The fields by which pages can be found where they are the first key, and whether by ranges that show their end.
@@ -52,6 +50,7 @@ impl Modes {
         Self {
             wanted: list.mode.value,
             by_token: Places::of(&list.dialect) == Some(Places::Tokens),
+            by_range: Places::of(&list.dialect) == Some(Places::Ranges),
             looks_up: list.dialect.item.is_some(),
             first_keys: usable.map(|name| (name.to_owned(), shows_its_end(list, name))).collect(),
         }
@@ -63,17 +62,23 @@ impl Modes {
             return Mode::Token;
         }
         match (self.wanted, self.filter_shows(order)) {
-            (Mode::Seek, _) if order.declared && (self.looks_up || order.strong.is_empty()) => Mode::Seek,
+            (Mode::Seek, _) if order.places_items() && (self.looks_up || order.strong.is_empty()) => Mode::Seek,
             (Mode::Keyset, Some(_)) => Mode::Keyset,
             (Mode::Auto, Some(true)) if flips => Mode::Keyset,
+            (Mode::Auto, Some(_)) if self.by_range => Mode::Keyset,
             _ => Mode::Offset,
         }
+    }
+
+    /// Whether pages of this order can be found at all: where no place can be asked for, by filters alone.
+    pub(super) fn finds(&self, order: &Order) -> bool {
+        !self.by_range || self.filter_shows(order).is_some()
     }
 
     /// Whether pages of this order can be found by filters, and then, whether these show the item to begin after.
     pub(super) fn filter_shows(&self, order: &Order) -> Option<bool> {
         let first = &order.strong.first().unwrap_or(&order.id).name;
-        let usable = self.first_keys.iter().find(|(name, _)| name == first).filter(|_| order.declared);
+        let usable = self.first_keys.iter().find(|(name, _)| name == first).filter(|_| order.places_items());
         usable.map(|(_, shows)| *shows)
     }
 }
@@ -81,8 +86,7 @@ impl Modes {
 /// What is promised of the pages of an order.
 pub(super) fn promise(list: &ListSettings, paging: &Paging, sorted: &Sorted) -> Promise {
     let (level, keeps_from_next) = level(list, paging, sorted);
-    let (first, later) = costs(list, paging, sorted);
-    Promise { mode: sorted.mode, why: why(list, sorted), level, keeps_from_next, first, later }
+    Promise { mode: sorted.mode, why: why(list, sorted), level, keeps_from_next }
 }
 
 fn why(list: &ListSettings, sorted: &Sorted) -> String {
@@ -95,6 +99,7 @@ fn why(list: &ListSettings, sorted: &Sorted) -> String {
     match sorted.mode {
         Mode::Token => format!("{dialect} pages by what it hands out"),
         Mode::Keyset if list.mode.value == Mode::Keyset => format!("mode = {word:?}; {first} can be filtered by"),
+        Mode::Keyset if !sorted.flips => format!("{dialect} is told no place, and {first} can be filtered by"),
         Mode::Keyset => format!("{first} can be filtered by, and the order asked for from its end"),
         Mode::Seek => match obstacle {
             None => format!("mode = {word:?}; {first} can be filtered by"),
@@ -122,12 +127,16 @@ fn level(list: &ListSettings, paging: &Paging, sorted: &Sorted) -> (Level, Optio
         let help = "the route declares no order: order = [\"-created_at\", \"id\"] says how its list is sorted";
         return (Level::Anchored, Some(help.to_owned()));
     }
-    if let Some(key) = order.strong.iter().find(|key| key.kind == Kind::Opaque) {
+    let by_token = paging.family == Family::Token;
+    let opaque = order.strong.last().filter(|_| order.ends_opaque() && (by_token || !order.places_items()));
+    if let Some(key) = opaque {
         let collation =
             list.fields.iter().find(|field| field.name == key.name).and_then(|field| field.collation.as_ref());
         let rules =
             collation.map_or_else(|| "rules of its own".to_owned(), |collation| format!("its collation {collation:?}"));
-        let why = format!("the upstream sorts {} by {rules}, which is checked and not guessed", key.name);
+        let but = if by_token { "tokens lead to no place in it" } else { "equal ones in any order" };
+        let why =
+            format!("the upstream sorts {} by {rules}, and {but}: nothing tells which spellings are equal", key.name);
         return (Level::Anchored, Some(why));
     }
     let checked = |why: String| (Level::Checked, Some(why));
@@ -168,38 +177,6 @@ fn level(list: &ListSettings, paging: &Paging, sorted: &Sorted) -> (Level, Optio
         }
         _ => (Level::Exact, None),
     }
-}
-
-/// What the first page and later pages take while the list holds still.
-fn costs(list: &ListSettings, paging: &Paging, sorted: &Sorted) -> (String, String) {
-    let by_filter = sorted.filters.is_some();
-    let cap = match &paging.sizes {
-        Sizes::Free { most, .. } => *most,
-        Sizes::Listed(sizes) => sizes.last().copied(),
-        Sizes::Fixed(size) => Some(*size),
-    };
-    let single = match (paging.family, &paging.sizes) {
-        (Family::Token, _) => cap,
-        (Family::Page, Sizes::Fixed(_) | Sizes::Listed(_)) if !by_filter => Some(0),
-        (Family::Page, _) if !by_filter => cap.map(|cap| cap / 5 * 2),
-        _ => cap.map(|cap| cap.saturating_sub(2)),
-    };
-    let most = list.page_size.max;
-    let budget = list.budgets.upstream_requests;
-    let pages = |single: Option<u32>| match single {
-        None => "1 upstream request".to_owned(),
-        Some(single) if most <= single => "1 upstream request".to_owned(),
-        Some(0) => format!("1 to {budget} upstream requests"),
-        Some(single) => format!("1 upstream request for up to {single} items, at most {budget}"),
-    };
-    let look_up = match sorted.mode {
-        Mode::Seek => ", and 1 where the item's keys are not remembered",
-        _ => "",
-    };
-    let count = if list.total == Totals::Count && by_filter { ", and 1 for the total" } else { "" };
-    // From the start on, a page of any size shows all it must.
-    let from_start = cap.map(|cap| if paging.family == Family::Token { cap } else { cap.saturating_sub(1) });
-    (pages(from_start), format!("{}{look_up}{count}", pages(single)))
 }
 
 #[cfg(test)]

@@ -89,6 +89,15 @@ impl RequestTemplate {
         self.query.variables().chain(self.headers.variables()).chain(in_body)
     }
 
+    /// Whether a request says which part of the list it wants.
+    pub(super) fn says_place(&self) -> bool {
+        let says = |variable: Variable| {
+            variable.is_token()
+                || matches!(variable, Variable::Page | Variable::Offset | Variable::End | Variable::Last)
+        };
+        self.variables().any(says)
+    }
+
     /// Whether there is a body.
     pub(super) fn sends_bodies(&self) -> bool {
         self.method == Method::POST

@@ -6,6 +6,7 @@ use thiserror::Error;
 use super::{
     ask::Ask,
     document::{is_object, kind_of_document},
+    failed,
     matching::{Equality, Match},
     place::{Place, PlaceCompiler, Response},
     token::{Style, TokenReading},
@@ -73,7 +74,8 @@ pub(super) struct Reading {
     size: Option<Place>,
     past_end: Vec<Match>,
     gone: Vec<Match>,
-    error: Vec<Match>,
+    /// Where the dialect does not say, what is told beside an empty list.
+    error: Option<Vec<Match>>,
     first_page: u64,
     /// What continues the list, where the upstream hands that out.
     pub(super) tokens: Option<TokenReading>,
@@ -125,7 +127,7 @@ impl Reading {
         let total_exact_when = Equality::compile_all(&response.total_exact_when, &mut places);
         let past_end = Match::compile_all(&response.past_end, &mut places);
         let gone = Match::compile_all(&response.gone, &mut places);
-        let error = Match::compile_all(&response.error, &mut places);
+        let error = response.error.as_ref().map(|error| Match::compile_all(error, &mut places));
         let reading = Self {
             facts: places.facts,
             items: items?,
@@ -139,7 +141,10 @@ impl Reading {
             size,
             past_end: past_end?,
             gone: gone?,
-            error: error?,
+            error: match error {
+                Some(error) => Some(error?),
+                None => None,
+            },
             first_page: request.first_page,
             tokens: match tokens {
                 Some(tokens) => Some(tokens?),
@@ -172,7 +177,7 @@ impl Reading {
             }
         };
         let response = Response { headers, body: &body, facts };
-        if self.error.iter().any(|matched| matched.holds(status, response)) {
+        if self.error.iter().flatten().any(|matched| matched.holds(status, response)) {
             let detail = format!("the answer, a {status}, is what the dialect calls a failure");
             return Err(ReadingError::Unavailable(detail));
         }
@@ -199,6 +204,16 @@ impl Reading {
         if page.items.is_none() && !(self.items_optional && is_object(&body)) {
             let kind = kind_of_document(headers, &body);
             let detail = format!("no array at {:?} of {kind}", self.items.to_string());
+            return Err(ReadingError::Malformed(detail));
+        }
+        if page.items.as_ref().is_none_or(Vec::is_empty)
+            && self.error.is_none()
+            && let Some(name) = failed::told_by(&body, &ask.query)
+        {
+            let detail = format!(
+                "the list is empty, and {name:?} beside it says that something failed: response.error says which answers \
+                 are failures, [] none"
+            );
             return Err(ReadingError::Malformed(detail));
         }
         self.answer(page, ask, headers, body)
@@ -279,7 +294,14 @@ impl Reading {
 
     /// The facts of a body that is no list, as far as a match wants to look at them.
     fn find_facts(&self, status: u16, body: &[u8]) -> Vec<Span> {
-        if !self.error.iter().chain(&self.past_end).chain(&self.gone).any(|matched| matched.looks_into(status)) {
+        if !self
+            .error
+            .iter()
+            .flatten()
+            .chain(&self.past_end)
+            .chain(&self.gone)
+            .any(|matched| matched.looks_into(status))
+        {
             return Vec::new();
         }
         self.facts.iter().map(|fact| fact.find(body).unwrap_or(Span::ABSENT)).collect()

@@ -71,6 +71,10 @@ pub enum Unsortable {
     Opaque(String),
     /// It sorts by so many keys at most.
     TooManyKeys(usize),
+    /// Its sort names no field: it has the declared order, one way or the other, and no other.
+    OneOrder,
+    /// No place in such an order can be asked for: its first key, this one, can't be filtered by.
+    Unplaced(String),
 }
 
 /// One key as the upstream's sort is told of it.
@@ -98,6 +102,8 @@ pub(super) struct SortTemplate {
     nulls_first: String,
     nulls_last: String,
     max_keys: usize,
+    /// It names no field, and says the direction of all keys at once.
+    whole: bool,
 }
 
 impl SortTemplate {
@@ -111,11 +117,16 @@ impl SortTemplate {
         let in_body = body.as_ref().map(BodyTemplate::variables).unwrap_or_default();
         let uses = |variable| query.variables().any(|used| used == variable) || in_body.contains(&variable);
         let mut faults = Vec::new();
-        for (variable, why) in [(Variable::Field, "which key it is"), (Variable::Direction, "which way a key runs")] {
-            if !uses(variable) {
-                let help = format!("put {{{}}} where the upstream reads {why}", variable.name());
-                faults.push((sort.query.at, format!("the sort never says {why}"), help));
-            }
+        if !uses(Variable::Direction) {
+            let help = "put {direction} where the upstream reads which way a key runs".to_owned();
+            faults.push((sort.query.at, "the sort never says which way a key runs".to_owned(), help));
+        }
+        let whole = !uses(Variable::Field);
+        if whole && (sort.join.is_some() || sort.max_keys.is_some()) {
+            let help = "put {field} where the upstream reads which key it is; where it has one order, and is told its direction \
+                        alone, leave join and max_keys out"
+                .to_owned();
+            faults.push((sort.query.at, "the sort never says which key it is".to_owned(), help));
         }
         let says_nulls = sort.nulls_first.is_some() || sort.nulls_last.is_some();
         if uses(Variable::Nulls) && !says_nulls {
@@ -156,7 +167,8 @@ impl SortTemplate {
             descending: sort.descending.clone(),
             nulls_first: sort.nulls_first.clone().unwrap_or_default(),
             nulls_last: sort.nulls_last.clone().unwrap_or_default(),
-            max_keys: sort.max_keys.unwrap_or(usize::MAX).min(most),
+            max_keys: if whole { usize::MAX } else { sort.max_keys.unwrap_or(usize::MAX).min(most) },
+            whole,
         })
     }
 
@@ -180,6 +192,8 @@ impl SortTemplate {
     /// without them; where field and direction share a value, a field alone is ascending, as all upstreams of this form
     /// have it.
     pub(super) fn form(&self, keys: &[(&str, UpstreamKey<'_>)]) -> SortForm {
+        // What names no field can't be read back as an order of some.
+        let keys = if self.whole { &[] } else { keys };
         let mut form = SortForm { join: self.join.as_deref().map(decode), keys: Vec::new() };
         for (name, key) in keys {
             for direction in [Direction::Ascending, Direction::Descending] {
@@ -219,14 +233,24 @@ impl SortTemplate {
         !self.nulls_first.is_empty() && !self.nulls_last.is_empty()
     }
 
+    /// Whether it names no field: the upstream has one order, and is told its direction.
+    pub(super) fn is_whole(&self) -> bool {
+        self.whole
+    }
+
     /// How many of so many keys can be asked for.
     pub(super) fn asked(&self, keys: usize) -> usize {
         keys.min(self.max_keys)
     }
 
+    /// How often it is said for so many keys.
+    fn repeats(&self, keys: usize) -> usize {
+        if self.whole { keys.min(1) } else { self.asked(keys) }
+    }
+
     /// The query that asks for these keys, or for as many of them as it can.
     pub(super) fn render(&self, keys: &[UpstreamKey<'_>]) -> String {
-        let keys = &keys[..self.asked(keys.len())];
+        let keys = &keys[..self.repeats(keys.len())];
         let mut query = String::new();
         if let Some(join) = &self.join {
             for parameter in &self.query.parameters {
@@ -252,7 +276,7 @@ impl SortTemplate {
     /// What the body says to ask for these keys, or for as many of them as it can.
     pub(super) fn edits(&self, keys: &[UpstreamKey<'_>]) -> Edits {
         let Some(body) = &self.body else { return Edits::new() };
-        let words: Vec<_> = keys[..self.asked(keys.len())]
+        let words: Vec<_> = keys[..self.repeats(keys.len())]
             .iter()
             .map(|key| {
                 move |variable| self.word(variable, *key).filter(|word| !word.is_empty() || variable != Variable::Nulls)

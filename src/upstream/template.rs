@@ -1,4 +1,7 @@
-//! Templates: text as it stands on the wire, with variables in braces. `{{` and `}}` are braces.
+//! Templates: text as it stands on the wire, with variables in braces.
+//!
+//! Braces that hold no name stand for themselves, so that JSON is written as it is: `{"size":{size}}`. Around a name they
+//! are doubled, `{{name}}`, and then all braces of the text are.
 
 use std::borrow::Cow;
 
@@ -138,14 +141,25 @@ impl Text {
         let mut pieces = Vec::new();
         let mut literal = String::new();
         let mut rest = part;
+        let doubled = part.contains("{{");
+        // How many braces that stand for themselves are open.
+        let mut open = 0_u32;
         while let Some(brace) = rest.find(['{', '}']) {
             literal.push_str(&rest[..brace]);
             rest = &rest[brace..];
             if let Some(after) = rest.strip_prefix("{{") {
                 literal.push('{');
                 rest = after;
-            } else if let Some(after) = rest.strip_prefix("}}") {
+            } else if let Some(after) = rest.strip_prefix("}}").filter(|_| doubled) {
                 literal.push('}');
+                rest = after;
+            } else if let Some(after) = rest.strip_prefix('{').filter(|inside| !doubled && !begins_name(inside)) {
+                literal.push('{');
+                open += 1;
+                rest = after;
+            } else if let Some(after) = rest.strip_prefix('}').filter(|_| open > 0) {
+                literal.push('}');
+                open -= 1;
                 rest = after;
             } else if let Some((name, after)) = rest.strip_prefix('{').and_then(|inside| inside.split_once('}')) {
                 let Some(&variable) = allowed.iter().find(|variable| variable.name() == name) else {
@@ -158,10 +172,13 @@ impl Text {
                 pieces.push(Piece::Variable(variable));
                 rest = after;
             } else {
-                let message = format!("a brace stands alone in {part:?}");
-                diagnostics.error(written.at, message, "variables are written {name}, braces {{ and }}");
+                report_alone(part, written, diagnostics);
                 return None;
             }
+        }
+        if open > 0 {
+            report_alone(part, written, diagnostics);
+            return None;
         }
         literal.push_str(rest);
         if !literal.is_empty() {
@@ -360,13 +377,29 @@ fn push_value(out: &mut String, value: &str) {
     out.extend(utf8_percent_encode(value, UNRESERVED));
 }
 
+/// Whether what follows a brace is meant as a variable: its name is letters.
+fn begins_name(inside: &str) -> bool {
+    inside.starts_with(|first: char| first.is_alphabetic() || first == '_')
+}
+
+fn report_alone(part: &str, written: &Located<String>, diagnostics: &mut Diagnostics) {
+    let help = "variables are written {name}; other braces stand for themselves in pairs, and are doubled around a name: \
+                {{name}}";
+    diagnostics.error(written.at, format!("a brace stands alone in {part:?}"), help);
+}
+
 fn report_unknown(name: &str, written: &Located<String>, allowed: &[Variable], diagnostics: &mut Diagnostics) {
     let names: Vec<&str> = allowed.iter().map(|variable| variable.name()).collect();
     let known = names.iter().map(|name| format!("{{{name}}}")).collect::<Vec<_>>().join(" ");
     let help = match nearest(name, names.iter().copied()) {
-        None if names.is_empty() => "no variable can stand here; {{ and }} are braces".to_owned(),
+        None if names.is_empty() => {
+            format!("no variable can stand here; braces around a name are doubled: {{{{{name}}}}}")
+        }
         Some(near) => format!("did you mean {{{near}}}? variables here: {known}"),
-        None => format!("variables here: {known}"),
+        None if name.chars().all(|letter| letter.is_alphanumeric() || letter == '_') => {
+            format!("variables here: {known}; braces that stand for themselves are doubled: {{{{{name}}}}}")
+        }
+        None => format!("variables here: {known}; where one brace is doubled, all that stand for themselves are"),
     };
     let variable = format!("{{{name}}}");
     let start = written.value.find(&variable).unwrap_or_default();
@@ -390,6 +423,49 @@ mod tests {
         assert_eq!(diagnostics.place(fault.at), ("a.toml", 1, 21));
         assert_eq!(fault.at.end - fault.at.start, 6);
         assert!(fault.help.starts_with("did you mean {size}?"), "{}", fault.help);
+    }
+
+    fn parsed(text: &str, allowed: &[Variable]) -> Result<String, String> {
+        let mut diagnostics = Diagnostics::default();
+        let source = diagnostics.add_source("a.toml".to_owned(), text.to_owned());
+        let written = Located { value: text.to_owned(), at: Location { source, start: 0, end: 1 } };
+        let parsed = Text::parse(text, &written, allowed, &mut diagnostics);
+        let rendered = parsed.map(|text| text.render(&|variable| Some(variable.name().to_uppercase().into())).unwrap());
+        rendered.ok_or_else(|| diagnostics.iter().map(|fault| format!("{}; {}", fault.message, fault.help)).collect())
+    }
+
+    #[test]
+    fn braces_that_hold_no_name_stand_for_themselves() {
+        let allowed = [Variable::Field, Variable::Value, Variable::A, Variable::B];
+        for (text, rendered) in [
+            (r#"{"$and":[{a},{b}]}"#, r#"{"$and":[A,B]}"#),
+            (r#"{"{field}":{"$gt":{value}}}"#, r#"{"FIELD":{"$gt":VALUE}}"#),
+            (r#"{ "x": {} }"#, r#"{ "x": {} }"#),
+            (r#"{{"$and":[{a},{b}]}}"#, r#"{"$and":[A,B]}"#),
+            (r#"{{"{field}":{{"$gt":{value}}}}}"#, r#"{"FIELD":{"$gt":VALUE}}"#),
+            ("{{a}}", "{a}"),
+            ("{$size:{value}}", "{$size:VALUE}"),
+        ] {
+            assert_eq!(parsed(text, &allowed).as_deref(), Ok(rendered), "{text}");
+        }
+        for (text, said) in [
+            ("{a", "a brace stands alone"),
+            ("a}", "a brace stands alone"),
+            (r#"{"x":{a}"#, "a brace stands alone"),
+            (r#"{"x":{a}}}"#, "a brace stands alone"),
+            (
+                "{zzzzzz}",
+                "unknown variable {zzzzzz}; variables here: {field} {value} {a} {b}; braces that stand for themselves are doubled: {{zzzzzz}}",
+            ),
+            ("{fied}", "unknown variable {fied}; did you mean {field}?"),
+            (
+                r#"{{"a":{"b":{value}}}}"#,
+                "unknown variable {\"b\":{value}; variables here: {field} {value} {a} {b}; where one brace is doubled",
+            ),
+        ] {
+            let found = parsed(text, &allowed).unwrap_err();
+            assert!(found.starts_with(said), "{text}: {found}");
+        }
     }
 
     #[test]

@@ -98,7 +98,7 @@ fn route() -> ListSettings {
         verify: Verify::Always,
         unproven: WhenUnproven::Refuse,
         short_pages: ShortPages::Refuse,
-        page_size: PageSizeSettings { default: 20, max: 100, over_max: None },
+        page_size: PageSizeSettings { default: 20, max: 100, over_max: None, at: AT },
         total: Totals::Upstream,
         principal: Vec::new(),
         cursor: CursorSettings::default(),

@@ -122,6 +122,10 @@ impl TokenReading {
 
     /// Whether the answer hands out what leads in this direction: else that is the end.
     pub(super) fn says_more(&self, found: &Found, backward: bool) -> Option<bool> {
+        if self.style == Style::Pairs && self.next.is_none() {
+            // Nothing leads on from a whole list.
+            return Some(false);
+        }
         let source = if backward { &self.previous } else { &self.next };
         let token = if backward { &found.1 } else { &found.0 };
         source.as_ref().map(|_| token.is_some())

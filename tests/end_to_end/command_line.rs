@@ -23,6 +23,17 @@ fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
+/// What `check` says of a configuration that it refuses.
+pub(crate) fn refused_by_check(text: &str) -> String {
+    let directory = Directory::new();
+    let file = directory.file("cursorgate.toml");
+    let head = GOOD.split("[upstreams.people]").next().expect("a head");
+    std::fs::write(&file, format!("{head}{text}")).expect("a file in the test's directory");
+    let output = command().args(["check", "--config"]).arg(&file).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    said(&output)
+}
+
 fn checked(text: &str) -> Output {
     let directory = Directory::new();
     let file = directory.file("cursorgate.toml");
@@ -96,6 +107,79 @@ fn without_a_key_run_and_check_name_keygen() {
             let output = output.expect("it runs");
             assert_eq!(output.status.code(), Some(2), "{verb}: {}", said(&output));
             assert!(said(&output).contains("cursorgate keygen"), "{verb}: {}", said(&output));
+        }
+    }
+}
+
+/// Whoever writes a configuration need not hold its keys to be told what it means.
+#[test]
+fn check_describes_routes_without_their_keys() {
+    let directory = Directory::new();
+    let file = directory.file("cursorgate.toml");
+    std::fs::write(&file, GOOD).expect("a file in the test's directory");
+    let mut command = command();
+    let output = command.env_remove("CURSORGATE_KEY_1").args(["check", "--config"]).arg(&file).output();
+    let output = output.expect("it runs");
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    for word in ["CURSORGATE_KEY_1", "GET /api/users", "promises  exact", "costs"] {
+        assert!(text.contains(word), "{word} in:\n{text}");
+    }
+    assert!(!text.contains("no errors"), "{text}");
+}
+
+/// What a route of a dialect means, in lines.
+fn described(dialect: &str, route: &str) -> String {
+    let text = format!(
+        "[upstreams.legacy]\npeers = [\"127.0.0.1:1\"]\n[routes.users]\npath = \"/users\"\nupstream = \"legacy\"\n{route}\n\
+         [dialects.own]\n{dialect}\n"
+    );
+    let head = GOOD.split("[upstreams.people]").next().expect("a head");
+    said(&checked(&format!("{head}{text}")))
+}
+
+/// What users of awkward upstreams must know before their clients learn it.
+#[test]
+fn check_says_what_keeps_a_route_from_more() {
+    const TOKENS: &str = "request = { query = \"limit={size}&cursor={token}\" }\n\
+                          response = { items = \"/items\", next_token = \"/next\" }";
+    const SLICES: &str = "request = { query = \"offset={offset}&limit={size}\" }\nsize = { max = 50 }\n\
+                          response = { items = \"/items\", total = \"/total\" }\nsort = { query = \"sort={direction}{field}\" }";
+    const FILTERED: &str = "request = { query = \"offset={offset}&limit={size}\" }\n\
+                            response = { items = \"/items\", total = \"/total\" }\n\
+                            sort = { query = \"sort={direction}{field}\", join = \",\" }\n\
+                            filter = { query = \"where={filter}\", lte = '{\"{field}\":{\"lte\":{value}}}', gte = '{\"{field}\":{\"gte\":{value}}}', \
+                            merge = '{\"and\":[{client},{filter}]}' }";
+    let score = "fields.score = { type = \"number\", nulls = \"none\" }";
+    for (dialect, route, words) in [
+        (TOKENS, "dialect = \"own\"\norder = [\"id\"]".to_owned(), &["no way back beyond"][..]),
+        (
+            SLICES,
+            "dialect = \"own\"\norder = [\"-score\", \"id\"]\nsortable = [\"name\"]\npage_size.max = 40".to_owned(),
+            &[
+                "believed, and checked: sortable doesn't name score, so that it isn't asked for",
+                "equal keys only as whole runs of up to ",
+            ],
+        ),
+        (
+            SLICES,
+            "dialect = \"own\"\norder = [\"-score\", \"id\"]\nsortable = [\"score\"]\npage_size.max = 40".to_owned(),
+            &["asked for but for the id, which sortable doesn't name"],
+        ),
+        (
+            FILTERED,
+            format!(
+                "dialect = \"own\"\norder = [\"-score\", \"id\"]\nsortable = [\"score\", \"id\"]\nfilterable = [\"score\"]\n{score}"
+            ),
+            &[
+                "filters   where={\"score\":{\"lte\":100}}; beside a client's where=CLIENT: where={\"and\":[CLIENT,{\"score\":{\"lte\":100}}]}",
+            ],
+        ),
+        (TOKENS, "dialect = \"whole-list\"\norder = [\"id\"]".to_owned(), &["each page reads the whole list"]),
+    ] {
+        let said = described(dialect, &route);
+        for word in words {
+            assert!(said.contains(word), "{word} in:\n{said}");
         }
     }
 }

@@ -31,6 +31,9 @@ const MALFORMED: &[(&str, &str)] = &[
     ("a control byte in text", "{\"total\":60,\"items\":[{\"id\":1,\"a\":\"\n\"}]}"),
     ("NaN as a key", r#"{"total":60,"items":[{"id":NaN}]}"#),
     ("an error with the status of a success", r#"{"error":"SECRET"}"#),
+    ("an empty list beside an error", r#"{"status":"fail","error":"SECRET","items":[],"total":0}"#),
+    ("an empty list beside a status", r#"{"status":"error","items":[],"total":0}"#),
+    ("an empty list without success", r#"{"success":false,"items":[],"total":0}"#),
 ];
 
 /// Row: F27

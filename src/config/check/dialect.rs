@@ -123,9 +123,12 @@ fn read(name: &Located<String>, written: &Written, context: &mut Context<'_>) ->
     let item = written.find("item").and_then(|item| read_item(item, context));
     let count = written.find("count").map(|count| read_count(count, context));
     let body = request.find("body").and_then(|body| body.as_json().ok());
-    if query.value.is_empty() && headers.is_empty() && request.find("body").is_none() {
+    let says_nothing = query.value.is_empty() && headers.is_empty() && request.find("body").is_none();
+    if says_nothing && response.string("end").as_deref() != Some("whole-list") {
         let message = format!("the dialect {:?} does not say how a page is asked for", name.value);
-        context.missing(request.at, message, "request = { query = \"page={page}&page_size={size}\" }");
+        let help = "request = { query = \"page={page}&page_size={size}\" }; or response.end = \"whole-list\", where each answer is \
+                    the whole list";
+        context.missing(request.at, message, help);
     }
     if response.find("items").is_none() {
         let message = format!("the dialect {:?} does not say where the items are", name.value);
@@ -201,6 +204,7 @@ fn read_response(response: &Written, context: &mut Context<'_>) -> Option<Dialec
             "short-page" => EndWord::ShortPage,
             "empty-page" => EndWord::EmptyPage,
             "same-token" => EndWord::SameToken,
+            "whole-list" => EndWord::WholeList,
             _ => return None,
         };
         Some(Located { value, at: word.at })
@@ -232,7 +236,7 @@ fn read_response(response: &Written, context: &mut Context<'_>) -> Option<Dialec
         repeats_last_page: response.boolean("repeats_last_page"),
         past_end: matches(response, "past_end", context),
         gone: matches(response, "gone", context),
-        error: matches(response, "error", context),
+        error: response.find("error").map(|_| matches(response, "error", context)),
     })
 }
 
@@ -321,6 +325,10 @@ fn read_terms(table: &Written) -> DialectTerms {
         eq: table.text("eq"),
         null: table.text("null"),
         not_null: table.text("not_null"),
+        from: table.text("from"),
+        to: table.text("to"),
+        after: table.text("after"),
+        before: table.text("before"),
     }
 }
 

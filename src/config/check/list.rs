@@ -1,7 +1,7 @@
 //! What a route that serves a list needs beside its path.
 
 use super::{
-    Context, cost,
+    Context,
     dialect::Dialects,
     envelope::{self, Envelopes, ROLES},
     field, legacy, mode, principal,
@@ -54,7 +54,7 @@ impl Route<'_> {
         let offered = self.offered(envelope.as_ref(), envelopes, context);
         let id = self.written.text("id");
         let order = self.order(id.as_ref(), dialect.as_ref(), context);
-        let page_size = self.page_size(context);
+        let page_size = self.page_size(dialect.as_ref(), context);
         let budgets = self.budgets(context);
         let parameters = self.parameters();
         let paging = legacy::paging_names(dialect.as_ref(), envelope.as_ref(), &parameters);
@@ -101,8 +101,6 @@ impl Route<'_> {
         };
         mode::check(&list, self.written, context);
         principal::check(&list, self.written, context);
-        let written = self.written.table("page_size").find("max").map(|max| max.at);
-        cost::check(written.unwrap_or(list.dialect.at), &list, context);
         Some(list)
     }
 
@@ -212,7 +210,7 @@ impl Route<'_> {
         None
     }
 
-    fn page_size(&self, context: &mut Context<'_>) -> PageSizeSettings {
+    fn page_size(&self, dialect: Option<&DialectSettings>, context: &mut Context<'_>) -> PageSizeSettings {
         let table = self.written.table("page_size");
         let default = table.located_count::<u32>("default");
         let said_max = table.count::<u32>("max");
@@ -222,7 +220,8 @@ impl Route<'_> {
             context.diagnostics.error(default.at, message, format!("lower this to {max}, or raise page_size.max"));
         }
         let default = default.map_or_else(|| max.min(20), |default| default.value);
-        PageSizeSettings { default, max, over_max: envelope::over_max(&table) }
+        let at = table.find("max").map(|max| max.at).or_else(|| dialect.map(|dialect| dialect.at));
+        PageSizeSettings { default, max, over_max: envelope::over_max(&table), at: at.unwrap_or(self.at) }
     }
 
     fn budgets(&self, context: &mut Context<'_>) -> Budgets {

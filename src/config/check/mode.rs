@@ -23,6 +23,7 @@ pub(super) fn check(list: &ListSettings, route: &Written, context: &mut Context<
     let obstacle = match list.mode.value {
         Mode::Keyset => keyset_obstacle(list, first),
         Mode::Seek => seek_obstacle(list, first),
+        Mode::Auto if places == Places::Ranges => keyset_obstacle(list, first),
         Mode::Auto | Mode::Offset | Mode::Token => None,
     };
     let word = list.mode.value.word();
@@ -31,7 +32,11 @@ pub(super) fn check(list: &ListSettings, route: &Written, context: &mut Context<
         context.diagnostics.error(list.mode.at, message, obstacle.help);
     }
     if list.mode.value == Mode::Token && places != Places::Tokens {
-        let by = if places == Places::Pages { "page number" } else { "offset" };
+        let by = match places {
+            Places::Pages => "page number",
+            Places::Ranges => "range",
+            Places::Offsets | Places::Tokens => "offset",
+        };
         let help = "remove `mode`, or name a dialect whose upstream hands out tokens";
         context.diagnostics.error(
             list.mode.at,
@@ -39,15 +44,17 @@ pub(super) fn check(list: &ListSettings, route: &Written, context: &mut Context<
             help,
         );
     }
-    if list.mode.value == Mode::Offset && places == Places::Tokens {
+    if list.mode.value == Mode::Offset && matches!(places, Places::Tokens | Places::Ranges) {
         let help = "remove `mode`, or name a dialect with {offset} or {page}";
-        let message = format!("mode = \"offset\" needs places, and {name} pages by what it hands out");
+        let pages = if places == Places::Tokens { "pages by what it hands out" } else { "is told none" };
+        let message = format!("mode = \"offset\" needs places, and {name} {pages}");
         context.diagnostics.error(list.mode.at, message, help);
     }
     let by_place = matches!(list.legacy.policy, Some(LegacyPolicy::Translate | LegacyPolicy::Redirect));
-    if by_place && places == Places::Tokens {
+    if by_place && matches!(places, Places::Tokens | Places::Ranges) {
         let at = route.table("legacy").find("policy").map_or(list.dialect.at, |policy| policy.at);
-        let message = format!("requests of {name} hold tokens, which say no place that could be translated");
+        let hold = if places == Places::Tokens { "hold tokens, which say" } else { "say" };
+        let message = format!("requests of {name} {hold} no place that could be translated");
         context.diagnostics.error(at, message, "policy = \"passthrough\" or \"reject\"");
     }
     check_verify(list, route, context);

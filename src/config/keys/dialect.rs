@@ -62,7 +62,7 @@ const RESPONSE: Form = Table(&[
     key("page", Text(syntax::place)),
     key("offset", Text(syntax::place)),
     key("size", Text(syntax::place)),
-    key("end", Word(&["flag", "short-page", "empty-page", "same-token"], &[])),
+    key("end", Word(&["flag", "short-page", "empty-page", "same-token", "whole-list"], &[])),
     key("hidden", Boolean),
     key("repeats_last_page", Boolean),
     key("past_end", List(&MATCH)),
@@ -92,6 +92,10 @@ const FILTER: Form = Table(&[
     key("eq", Text(syntax::line)),
     key("null", Text(syntax::line)),
     key("not_null", Text(syntax::line)),
+    key("from", Text(syntax::line)),
+    key("to", Text(syntax::line)),
+    key("after", Text(syntax::line)),
+    key("before", Text(syntax::line)),
     key("query", Text(syntax::line)),
     key("and", Text(syntax::line)),
     key("or", Text(syntax::line)),
@@ -109,6 +113,10 @@ const TERMS: Form = Table(&[
     key("eq", Text(syntax::line)),
     key("null", Text(syntax::line)),
     key("not_null", Text(syntax::line)),
+    key("from", Text(syntax::line)),
+    key("to", Text(syntax::line)),
+    key("after", Text(syntax::line)),
+    key("before", Text(syntax::line)),
 ]);
 
 const QUOTE: Form = Table(&[

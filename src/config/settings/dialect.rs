@@ -144,8 +144,8 @@ pub struct DialectResponse {
     pub past_end: Vec<DialectMatch>,
     /// The token is no more.
     pub gone: Vec<DialectMatch>,
-    /// A failure in spite of its status.
-    pub error: Vec<DialectMatch>,
+    /// A failure in spite of its status; where the dialect does not say, what is told beside an empty list.
+    pub error: Option<Vec<DialectMatch>>,
 }
 
 impl DialectResponse {
@@ -179,7 +179,7 @@ impl DialectResponse {
             repeats_last_page: false,
             past_end: Vec::new(),
             gone: Vec::new(),
-            error: Vec::new(),
+            error: None,
         }
     }
 }
@@ -195,6 +195,8 @@ pub enum EndWord {
     EmptyPage,
     /// `same-token`
     SameToken,
+    /// `whole-list`
+    WholeList,
 }
 
 /// One table of a list of matches: all of it must hold.
@@ -271,6 +273,28 @@ pub struct DialectTerms {
     pub null: Option<Located<String>>,
     /// Is anything but null.
     pub not_null: Option<Located<String>>,
+    /// From a value on, in the direction that the list is asked for; the value is within.
+    pub from: Option<Located<String>>,
+    /// Up to a value, in that direction; the value is within.
+    pub to: Option<Located<String>>,
+    /// Behind a value, in that direction.
+    pub after: Option<Located<String>>,
+    /// Before a value, in that direction.
+    pub before: Option<Located<String>>,
+}
+
+impl DialectTerms {
+    /// Whether ranges that hold their own end can be asked for, both ways: by value, or by the side of the list.
+    #[must_use]
+    pub fn is_inclusive(&self) -> bool {
+        (self.lte.is_some() && self.gte.is_some()) || (self.from.is_some() && self.to.is_some())
+    }
+
+    /// The same of ranges that do not hold it.
+    #[must_use]
+    pub fn is_exclusive(&self) -> bool {
+        (self.lt.is_some() && self.gt.is_some()) || (self.after.is_some() && self.before.is_some())
+    }
 }
 
 /// What `filter.quote` tells apart.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{DialectSettings, EnvelopeSettings, LegacySettings};
 use crate::{
-    config::diagnostic::Located,
+    config::diagnostic::{Located, Location},
     pagination::{
         order::{Direction, Grain, Kind, Nulls, Ties},
         resolver::{ShortPages, Totals, Verify, WhenUnproven},
@@ -137,6 +137,8 @@ pub struct PageSizeSettings {
     pub max: u32,
     /// What becomes of larger ones, where the route says it instead of the envelope.
     pub over_max: Option<OverMax>,
+    /// Where the largest limit is said, or what gave the route its dialect.
+    pub at: Location,
 }
 
 /// `over_max`.

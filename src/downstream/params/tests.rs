@@ -193,12 +193,12 @@ fn careless_spellings_reach_a_reserved_name() {
     ] {
         assert_eq!(reserved.find(name.as_bytes()), Some("page_size"), "{name}");
     }
-    for name in ["page[number]", "PAGE[Number]", "page[number][0]"] {
+    for name in ["page[number]", "PAGE[Number]", "page[number][0]", "page", "Page", " page"] {
         assert_eq!(reserved.find(name.as_bytes()), Some("page[number]"), "{name}");
     }
     assert_eq!(reserved.find(b"per_page"), Some("per.page"));
     assert_eq!(reserved.find(b"$TOP"), Some("$top"));
-    for name in ["page", "page[size]", "page[numbers]", "pagesize", "top", "x[page_size]", "", "\u{0}page_size"] {
+    for name in ["page[size]", "page[numbers]", "pages", "pagesize", "top", "x[page_size]", "", "\u{0}page_size"] {
         assert_eq!(reserved.find(name.as_bytes()), None, "{name}");
     }
 }

@@ -177,7 +177,7 @@ impl Expression {
             Variable::Value => Some(Cow::Borrowed(text.as_str())),
             _ => None,
         };
-        self.words.find(compared.field, compared.comparison)?.render(&value)
+        self.words.find(compared.field, compared.comparison, compared.falls)?.render(&value)
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::{Compared, DialectFilter, Words, quote};
+use super::{
+    Compared, DialectFilter, Word, Words,
+    quote::{self, Quotes},
+};
 use crate::{
     config::diagnostic::{Diagnostics, Located},
     pagination::{
@@ -24,6 +27,8 @@ const MOST_GROUPS: usize = 8;
 #[derive(Clone, Debug)]
 pub(super) struct Parameters {
     pub(super) words: Words<Parameter>,
+    /// How values stand in a parameter, where they are more than the text that they are: as JSON, mostly.
+    pub(super) quotes: Option<Quotes>,
     grouped: bool,
     /// A parameter may come several times, and all are in force.
     repeatable: bool,
@@ -44,8 +49,8 @@ impl Parameters {
             diagnostics.error(filter.at, "some comparisons are in groups, and some are not", help);
             return None;
         }
-        for (comparison, parameter) in words.all() {
-            let needs_value = !matches!(comparison, Comparison::Null | Comparison::NotNull);
+        for (word, parameter) in words.all() {
+            let needs_value = !matches!(word, Word::Compared(Comparison::Null | Comparison::NotNull));
             if needs_value != uses(parameter, Variable::Value) {
                 let (message, help) = match needs_value {
                     true => ("a comparison never says its value", "put {value} behind the `=`"),
@@ -55,7 +60,8 @@ impl Parameters {
                 return None;
             }
         }
-        Some(Self { words, grouped: grouped > 0, repeatable: filter.repeatable })
+        let quotes = (!filter.quote.is_empty()).then(|| Quotes::new(&filter.quote));
+        Some(Self { words, quotes, grouped: grouped > 0, repeatable: filter.repeatable })
     }
 
     /// Whether alternatives can be asked for.
@@ -114,10 +120,11 @@ impl Parameters {
     }
 
     fn pair(&self, compared: Compared<'_>, group: usize) -> Option<String> {
-        let parameter = self.words.find(compared.field, compared.comparison)?;
-        let text = match compared.value {
-            Some(value) => quote::plain(value)?,
-            None => Cow::Borrowed(""),
+        let parameter = self.words.find(compared.field, compared.comparison, compared.falls)?;
+        let text = match (compared.value, &self.quotes) {
+            (Some(value), Some(quotes)) => Cow::Owned(quotes.write(value, &compared.key.kind)?),
+            (Some(value), None) => quote::plain(value)?,
+            (None, _) => Cow::Borrowed(""),
         };
         let value = |variable| match variable {
             Variable::Field => Some(Cow::Borrowed(compared.field)),

@@ -50,6 +50,7 @@ fn suffixes() -> DialectFilter {
         eq: some("{field}={value}"),
         null: some("{field}__isnull=true"),
         not_null: some("{field}__isnull=false"),
+        ..DialectTerms::default()
     };
     DialectFilter { terms, ..nothing() }
 }
@@ -75,6 +76,7 @@ fn odata() -> DialectFilter {
         eq: some("{field} eq {value}"),
         null: some("{field} eq null"),
         not_null: some("{field} ne null"),
+        ..DialectTerms::default()
     };
     DialectFilter {
         terms,
@@ -404,7 +406,7 @@ fn faults_say_what_would_be_right() {
             "unknown variable {name}; variables here: {field} {value} {gr",
         ),
         (suffixes, |f| f.and = some("{a},{b}"), "and, or and merge are for expressions; say query"),
-        (suffixes, |f| f.quote = vec![(QuotedKind::Text, at(Quote::Single))], "quote is for expressions"),
+        (suffixes, |f| f.terms.from = some("startkey={value}"), "the filter has from and no to; say to as well"),
         (suffixes, |f| f.terms = DialectTerms::default(), "the filter has no words"),
         (groups, |f| f.terms.eq = some("{field}={value}"), "some comparisons are in groups, and some are not"),
         (odata, |f| f.query = some("$filter=x"), "filter.query is the parameter that takes the expression"),

@@ -282,35 +282,22 @@ fn levels_say_what_keeps_them_from_the_next() {
                 list.fields = vec![name];
             },
             Level::Anchored,
-            "the upstream sorts name by its collation \"en\", which is checked and not guessed",
+            "the upstream sorts name by its collation \"en\", and equal ones in any order",
         ),
     ] {
         let (found, told) = of(change);
         assert_eq!(found, level, "{told}");
         assert!(told.starts_with(why), "{told}");
     }
+    let by_language = |list: &mut ListSettings| {
+        list.order = vec![at(term("name"))];
+        list.sortable = vec![at("name"), at("id")];
+        list.fields = vec![field("name", Kind::Opaque, Nulls::None)];
+    };
+    assert_eq!(of(by_language), (Level::Exact, String::new()), "ids tell where equal spellings end");
     let fixed_and_flipped = of(|list| {
         list.dialect.request.query = at("page={page}");
         list.dialect.size.default = Some(at(15_u32));
     });
     assert_eq!(fixed_and_flipped.0, Level::Exact);
-}
-
-#[test]
-fn costs_are_told_for_the_first_page_and_the_rest() {
-    let of = |change: fn(&mut ListSettings)| {
-        let promise = promised(change);
-        (promise.first, promise.later)
-    };
-    let one = || "1 upstream request".to_owned();
-    assert_eq!(of(|_| ()), (one(), one()));
-    let (first, later) = of(|list| list.dialect.size.max = Some(at(100_u32)));
-    assert_eq!(first, "1 upstream request for up to 99 items, at most 8");
-    assert_eq!(later, "1 upstream request for up to 40 items, at most 8");
-    let seeks = of(|list| {
-        ranged(list);
-        list.mode = at(Mode::Seek);
-        list.dialect.item = Some(item());
-    });
-    assert_eq!(seeks.1, "1 upstream request, and 1 where the item's keys are not remembered");
 }

@@ -168,12 +168,29 @@ fn matches_come_before_the_status() {
     let first = read_page(0, gone, 404, &[], r#"{"detail":"Invalid page."}"#).unwrap();
     assert_eq!(first.standing, Standing::PastEnd, "a refusal stays one");
 
-    let error = |list: &mut ListSettings| list.dialect.response.error = vec![matching(None, None, Some("/error"))];
+    let error =
+        |list: &mut ListSettings| list.dialect.response.error = Some(vec![matching(None, None, Some("/error"))]);
     for body in [r#"{"error":"x","data":[]}"#, r#"{"error":{"code":1},"data":3}"#, r#"{"error":false}"#] {
         assert!(matches!(read(error, 200, &[], body), Err(ReadingError::Unavailable(_))), "{body}");
     }
     assert!(read(error, 200, &[], r#"{"error":null,"data":[]}"#).is_ok(), "null says that there is none");
     assert!(matches!(read(error, 404, &[], r#"{"error":"x"}"#), Err(ReadingError::Unavailable(_))));
+}
+
+#[test]
+fn an_empty_list_beside_a_failure_is_none() {
+    let usual = |_: &mut ListSettings| ();
+    let failed = r#"{"status":"fail","error":"db down","data":[],"total":0}"#;
+    assert!(malformed(read(usual, 200, &[], failed)).contains("\"error\" beside it says that something failed"));
+    assert!(malformed(read(usual, 200, &[], r#"{"success":false,"data":[]}"#)).contains("\"success\""));
+    assert_eq!(read(usual, 200, &[], r#"{"success":true,"errors":[],"data":[]}"#).unwrap().items.len(), 0);
+    assert_eq!(read(usual, 200, &[], r#"{"error":"partly","data":[{"id":1}]}"#).unwrap().items.len(), 1);
+    let own = |list: &mut ListSettings| list.dialect.response.error = Some(Vec::new());
+    assert_eq!(read(own, 200, &[], failed).unwrap().items.len(), 0, "the dialect says otherwise");
+    let own = |list: &mut ListSettings| list.dialect.response.error = Some(vec![matching(None, None, Some("/error"))]);
+    assert!(matches!(read(own, 200, &[], failed), Err(ReadingError::Unavailable(_))), "its own word comes first");
+    let optional = |list: &mut ListSettings| list.dialect.response.items_optional = true;
+    assert!(malformed(read(optional, 200, &[], r#"{"status":"error"}"#)).contains("\"status\""));
 }
 
 #[test]

@@ -39,10 +39,11 @@ use self::{
 use super::{
     answer::{Answer, Standing, Total},
     end::{Belief, Witness},
+    key,
     mark::Mark,
     page::Unproven,
     plan::Growth,
-    position::{Hint, Position},
+    position::{Anchor, Hint, Marks, Pivot, Position},
     refusal::Refusal,
     resolver::{Machine, PageRequest, Step, Verify},
     window::{Offset, Slice},
@@ -131,61 +132,104 @@ struct State {
 }
 
 /// Begins a page.
-pub(super) fn resolve(mut request: PageRequest) -> Step {
-    request.limit = request.limit.max(1);
-    let believed = |offset: u64| Offset(offset).believed().0;
-    let total = request.target.hint.total.map(believed);
-    let mut hint = Hint { total, ..request.target.hint.counted_from_start(total) };
-    hint.offset = hint.offset.believed();
-    let backward = request.target.position.is_backward();
-    let unchecked = request.verify == Verify::Never;
-    let by_offset = match &request.target.position {
-        Position::Start | Position::End | Position::At(_) => None,
-        Position::AfterMarks(_) | Position::BeforeMarks(_) if !unchecked => None,
-        // Of these nothing is used but the hint.
-        _ if unchecked && backward => Some(hint.offset.0.saturating_sub(u64::from(request.limit))),
-        _ if unchecked => Some(hint.offset.0),
-        // Keys, and what a token leads to, say nothing of a place in a list that nobody knows the order of.
-        _ => return Step::Refuse(Refusal::Unsupported),
-    };
-    if let Some(offset) = by_offset {
-        if backward {
-            // What lies before the start is not there to be read.
-            request.limit = u32::try_from(hint.offset.0).unwrap_or(u32::MAX).clamp(1, request.limit);
-        }
-        request.target.position = Position::At(Offset(offset));
+pub(super) fn resolve(request: PageRequest) -> Step {
+    match State::new(request) {
+        Ok(state) => state.begin(),
+        Err(refusal) => Step::Refuse(refusal),
     }
-    let at_start = matches!(request.target.position, Position::Start | Position::At(Offset(0)));
-    let by_client = !unchecked && matches!(request.target.position, Position::At(Offset(1..)));
-    let state = State {
-        sizes: Sizes::new(request.learnt, request.target.hint.honoured, at_start),
-        page: Passed::new(Growth::Rightward, request.limit),
-        hint,
-        boundary: Boundary::Start,
-        offset: 0,
-        aimed: 0,
-        nearest: 0,
-        served: Vec::new(),
-        search: None,
-        guessed_cap: false,
-        closer: 0,
-        searched: false,
-        restarts: 0,
-        asked: Vec::new(),
-        purpose: Purpose::Window,
-        requests: 0,
-        alike: 0,
-        misses: 0,
-        total: None,
-        total_seen: None,
-        drift: None,
-        stragglers: 0,
-        by_offset: by_client,
-        flagged: by_client.then_some(Unproven::Position),
-        cut_off: false,
-        request,
+}
+
+/// Begins a page with slices of the list that have come already.
+pub(super) fn resolve_from(request: PageRequest, came: Vec<(Slice, Answer)>) -> Step {
+    let mut state = match State::new(request) {
+        Ok(state) => state,
+        Err(refusal) => return Step::Refuse(refusal),
     };
-    Box::new(state).begin()
+    state.set_out();
+    state.aimed = state.offset;
+    state.requests = u32::try_from(came.len()).unwrap_or(u32::MAX);
+    let (asked, answers) = came.into_iter().unzip();
+    state.asked = asked;
+    state.resume(answers)
+}
+
+impl State {
+    fn new(mut request: PageRequest) -> Result<Box<Self>, Refusal> {
+        request.limit = request.limit.max(1);
+        request.filters = None;
+        let believed = |offset: u64| Offset(offset).believed().0;
+        let total = request.target.hint.total.map(believed);
+        let mut hint = Hint { total, ..request.target.hint.counted_from_start(total) };
+        hint.offset = hint.offset.believed();
+        let backward = request.target.position.is_backward();
+        let unchecked = request.verify == Verify::Never;
+        if !unchecked {
+            request.target.position = by_marks(&request);
+        }
+        let by_offset = match &request.target.position {
+            Position::Start | Position::End | Position::At(_) => None,
+            Position::AfterMarks(_) | Position::BeforeMarks(_) if !unchecked => None,
+            // Of these nothing is used but the hint.
+            _ if unchecked && backward => Some(hint.offset.0.saturating_sub(u64::from(request.limit))),
+            _ if unchecked => Some(hint.offset.0),
+            // What a token leads to says nothing of a place in a list that is read by marks.
+            _ => return Err(Refusal::Unsupported),
+        };
+        if let Some(offset) = by_offset {
+            if backward {
+                // What lies before the start is not there to be read.
+                request.limit = u32::try_from(hint.offset.0).unwrap_or(u32::MAX).clamp(1, request.limit);
+            }
+            request.target.position = Position::At(Offset(offset));
+        }
+        let at_start = matches!(request.target.position, Position::Start | Position::At(Offset(0)));
+        let by_client = !unchecked && matches!(request.target.position, Position::At(Offset(1..)));
+        Ok(Box::new(Self {
+            sizes: Sizes::new(request.learnt, request.target.hint.honoured, at_start),
+            page: Passed::new(Growth::Rightward, request.limit),
+            hint,
+            boundary: Boundary::Start,
+            offset: 0,
+            aimed: 0,
+            nearest: 0,
+            served: Vec::new(),
+            search: None,
+            guessed_cap: false,
+            closer: 0,
+            searched: false,
+            restarts: 0,
+            asked: Vec::new(),
+            purpose: Purpose::Window,
+            requests: 0,
+            alike: 0,
+            misses: 0,
+            total: None,
+            total_seen: None,
+            drift: None,
+            stragglers: 0,
+            by_offset: by_client,
+            flagged: by_client.then_some(Unproven::Position),
+            cut_off: false,
+            request,
+        }))
+    }
+}
+
+/// A place that keys tell, by the mark of its item: the item is known again by its id, wherever it stands.
+fn by_marks(request: &PageRequest) -> Position {
+    let mark = |id| {
+        let id = key::identity_of(&request.order.id, id)?;
+        Some(vec![request.marker_of_target().mark(&id)])
+    };
+    let after = |before| Position::AfterMarks(Marks { before, after: Vec::new() });
+    let before = |after| Position::BeforeMarks(Marks { before: Vec::new(), after });
+    let position = &request.target.position;
+    let marked = match position {
+        Position::After(Anchor { id, .. }) | Position::AfterPivot(Pivot { id, .. }) => mark(id).map(after),
+        Position::Before(Anchor { id, .. }) | Position::BeforePivot(Pivot { id, .. }) => mark(id).map(before),
+        _ => None,
+    };
+    marked.unwrap_or_else(|| position.clone())
 }
 
 impl Machine for State {
@@ -224,6 +268,12 @@ impl Machine for State {
 impl State {
     /// Begins the page, or begins it anew.
     fn begin(mut self: Box<Self>) -> Step {
+        self.set_out();
+        self.ask_window()
+    }
+
+    /// Stands where the page begins, with nothing read.
+    fn set_out(&mut self) {
         let position = &self.request.target.position;
         let backward = position.is_backward();
         let growth = if backward { Growth::Leftward } else { Growth::Rightward };
@@ -246,7 +296,6 @@ impl State {
         self.nearest = self.offset.saturating_sub(back);
         self.page = Passed::new(growth, self.request.limit);
         (self.search, self.closer, self.misses) = (None, 0, 0);
-        self.ask_window()
     }
 
     /// Looks at answers in turn. The first must show the boundary, each further one the place where the reading has got to

@@ -5,10 +5,11 @@
 
 use super::{
     answer::Answer,
-    fetch::Fetch,
+    fetch::{Fetch, Listing},
     position::Position,
     refusal::Refusal,
     resolver::{Machine, PageRequest, Pending, Step, WhenUnproven},
+    rows,
     window::Offset,
 };
 
@@ -19,7 +20,8 @@ type Way = fn(PageRequest) -> Step;
 pub(super) fn resolve(request: PageRequest, first: impl FnOnce(PageRequest) -> Step, other: Way) -> Step {
     let careful = PageRequest { unproven: WhenUnproven::Refuse, ..request.clone() };
     let filtered = request.filters.is_some() && !matches!(request.target.position, Position::End);
-    Attempt { request, other: Some(other), filtered, total: None, spent: 0, requests: 0 }.follow(first(careful))
+    Attempt { request, other: Some(other), filtered, total: None, disordered: false, spent: 0, requests: 0 }
+        .follow(first(careful))
 }
 
 #[derive(Debug)]
@@ -31,21 +33,36 @@ struct Attempt {
     filtered: bool,
     /// How long the list is, as the last answer said that was not filtered.
     total: Option<u64>,
+    /// An answer of the list itself, read from its other end, is in order neither way: no way proves anything then. In
+    /// order the other way, the direction was ignored.
+    disordered: bool,
     /// How many requests the way that is given up took, and how many all have taken.
     spent: u32,
     requests: u32,
 }
 
-/// Answers are awaited, to fetches which are of the whole list or not.
+/// Answers are awaited, to fetches of the whole list, from one end or the other, or of a part of it.
 #[derive(Debug)]
-struct Waiting(Attempt, Pending, Vec<bool>);
+struct Waiting(Attempt, Pending, Vec<Of>);
+
+/// Of what a fetch is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Of {
+    TheWhole,
+    TheWholeFlipped,
+    APart,
+}
 
 impl Machine for Waiting {
     fn resume(self: Box<Self>, answers: Vec<Answer>) -> Step {
-        let Self(mut attempt, inner, of_the_whole) = *self;
-        for (answer, of_the_whole) in answers.iter().zip(of_the_whole) {
-            if let Some(total) = answer.total.filter(|total| of_the_whole && total.exact) {
+        let Self(mut attempt, inner, of) = *self;
+        for (answer, of) in answers.iter().zip(of) {
+            if let Some(total) = answer.total.filter(|total| of != Of::APart && total.exact) {
                 attempt.total = Some(total.value);
+            }
+            if of == Of::TheWholeFlipped {
+                let order = &attempt.request.order;
+                attempt.disordered |= rows::contradicts(answer, &order.flipped()) && rows::contradicts(answer, order);
             }
         }
         attempt.follow(inner.resume(answers))
@@ -57,12 +74,13 @@ impl Attempt {
         match step {
             Step::Fetch(fetches, inner) => {
                 self.requests = self.requests.saturating_add(u32::try_from(fetches.len()).unwrap_or(u32::MAX));
-                let of_the_whole = |fetch: &Fetch| match fetch {
-                    Fetch::Slice(_, listing) => listing.filter.is_none(),
-                    _ => false,
-                };
-                let of_the_whole = fetches.iter().map(of_the_whole).collect();
-                Step::Fetch(fetches, Pending(Box::new(Waiting(self, inner, of_the_whole))))
+                let of = fetches.iter().map(|fetch| match fetch {
+                    Fetch::Slice(_, Listing { filter: None, by_id: false, flipped: false }) => Of::TheWhole,
+                    Fetch::Slice(_, Listing { filter: None, by_id: false, flipped: true }) => Of::TheWholeFlipped,
+                    _ => Of::APart,
+                });
+                let of = of.collect();
+                Step::Fetch(fetches, Pending(Box::new(Waiting(self, inner, of))))
             }
             Step::Serve(mut page) => {
                 page.requests = page.requests.saturating_add(self.spent);
@@ -81,6 +99,7 @@ impl Attempt {
         let spend = |budget: u32| budget.saturating_sub(self.requests);
         let hopeless = match refusal {
             Refusal::BudgetExceeded => true,
+            Refusal::Unsorted(_) => self.disordered,
             // A run that is too long here is too long there, and can at best be served flagged.
             Refusal::TieRun { .. } => self.request.unproven == WhenUnproven::Refuse,
             _ => false,

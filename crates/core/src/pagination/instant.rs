@@ -58,6 +58,13 @@ impl<'a> Instant<'a> {
     }
 }
 
+/// Whether a text is a date with a time, so that values of a field without a declared type compare as instants. A date
+/// alone compares by its bytes as it does as an instant.
+pub(super) fn is_date_time(text: &[u8]) -> bool {
+    // Most texts are told apart by these bytes.
+    text.len() > DATE && text[4] == b'-' && Instant::parse(text).is_some()
+}
+
 /// How finely a date-time is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Unit {

@@ -8,7 +8,7 @@ use std::{borrow::Cow, cmp::Ordering};
 
 use super::{
     decimal::{compare_decimals, plain_decimal},
-    instant::Instant,
+    instant::{Instant, is_date_time},
     order::{Direction, Kind, Nulls, SortKey},
 };
 use crate::json::scalar::{self, ScalarKind};
@@ -211,6 +211,22 @@ pub fn identity<'a>(key: &SortKey, raw: &'a [u8]) -> Cow<'a, [u8]> {
     }
 }
 
+/// The same spelling of an id that a cursor names; `None` of what is no id.
+#[must_use]
+pub(super) fn identity_of<'a>(key: &SortKey, id: &'a KeyValue) -> Option<Cow<'a, [u8]>> {
+    match id {
+        KeyValue::Null | KeyValue::Boolean(_) => None,
+        KeyValue::Number(digits) => {
+            Some(plain_decimal(digits.as_bytes()).map_or_else(|| digits.as_bytes().into(), Cow::Owned))
+        }
+        KeyValue::Text(text) => Some(match key.kind {
+            Kind::Uuid => Cow::Owned(text.to_ascii_lowercase()),
+            Kind::NumberInString => plain_decimal(text).map_or_else(|| text.into(), Cow::Owned),
+            _ => text.into(),
+        }),
+    }
+}
+
 /// How much of a string counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
@@ -276,6 +292,7 @@ fn compare_values(kind: &Kind, extent: Extent, left: &Scalar<'_>, right: &Scalar
             compare_decimals(left, right)
         }
         (Kind::NumberInString, Scalar::Text(left), Scalar::Text(right)) => compare_decimals(left, right),
+        (Kind::Inferred, Scalar::Text(left), Scalar::Text(right)) if extent == Extent::Kept => infer(left, right),
         (Kind::Inferred | Kind::Text, Scalar::Text(left), Scalar::Text(right)) => {
             let kept = if extent == Extent::Kept { TEXT_KEPT } else { usize::MAX };
             Some(left[..left.len().min(kept)].cmp(&right[..right.len().min(kept)]))
@@ -296,6 +313,18 @@ fn compare_values(kind: &Kind, extent: Extent, left: &Scalar<'_>, right: &Scalar
             compare_decimals(left, right).filter(|ordering| ordering.is_eq())
         }
         (Kind::Opaque, Scalar::Text(left), Scalar::Text(right)) => (left == right).then_some(Ordering::Equal),
+        _ => None,
+    }
+}
+
+/// Compares two texts of a field without a declared type: date-times as instants, for serializers leave out fractions that
+/// are zero, and zones differ; other texts by their bytes. One of each compares as neither. A date-time would stand to
+/// other texts by its bytes and to its like as an instant, and three such values may go round in a circle, among which
+/// halving finds an anchor's place where it is not.
+fn infer(left: &[u8], right: &[u8]) -> Option<Ordering> {
+    match (is_date_time(left), is_date_time(right)) {
+        (true, true) => Some(Instant::parse(left)?.cmp(&Instant::parse(right)?)),
+        (false, false) => Some(left[..left.len().min(TEXT_KEPT)].cmp(&right[..right.len().min(TEXT_KEPT)])),
         _ => None,
     }
 }
@@ -382,6 +411,30 @@ mod tests {
             raw(Kind::Datetime, "\"2026-01-01T00:00:00.1Z\"", "\"2026-01-01T00:00:00.09Z\""),
             Some(Ordering::Greater)
         );
+    }
+
+    #[test]
+    fn what_no_type_is_declared_of_compares_as_an_instant_where_it_is_one() {
+        for (left, right, expected) in [
+            ("2026-01-15T10:00:00Z", "2026-01-15T10:00:00.5Z", Some(Ordering::Less)),
+            ("2026-01-15T10:00:00.250000+00:00", "2026-01-15T10:00:00.25Z", Some(Ordering::Equal)),
+            ("2026-01-15T12:00:00+02:00", "2026-01-15T10:30:00Z", Some(Ordering::Less)),
+            ("2026-01-15 10:00", "2026-01-15T10:00:00", Some(Ordering::Equal)),
+            // A date, and what is none, compare by their bytes.
+            ("2026-01-15", "2026-01-16", Some(Ordering::Less)),
+            ("2026-13-15T10:00:00Z", "2026-13-15T10:00:00.5Z", Some(Ordering::Greater)),
+            ("Adam", "adam", Some(Ordering::Less)),
+            // One of each compares as neither.
+            ("2026-01-15T10:00:00Z", "never", None),
+            ("2026-01-15T10:00:00Z", "2026-01-16", None),
+        ] {
+            let quoted = |text: &str| format!("\"{text}\"");
+            assert_eq!(raw(Kind::Inferred, &quoted(left), &quoted(right)), expected, "{left} {right}");
+            let id = key(Kind::Inferred, Direction::Ascending, Nulls::None);
+            let [left, right] = [quoted(left), quoted(right)];
+            let by_bytes = compare(&id, Extent::Whole, Key::Raw(left.as_bytes()), Key::Raw(right.as_bytes()));
+            assert_eq!(by_bytes, Some(left.trim_matches('"').cmp(right.trim_matches('"'))), "an id: {left} {right}");
+        }
     }
 
     #[test]

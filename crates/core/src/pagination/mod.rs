@@ -20,11 +20,11 @@
 //! or refuse. The modules, from facts to decisions: [`order`] and [`key`] (what a list is sorted by, and how values
 //! compare), [`window`] and [`paging`] (what can be asked), [`answer`] (what came), `rows`, `end` and `proof` (what it
 //! proves), `plan` (what to ask), `collector` (what a page has so far), [`resolver`] (the loop), [`page`] and [`refusal`]
-//! (how it ends).
+//! (how it ends; [`unsorted`] why items can't be compared).
 //!
 //! The strategies: `windows` (slices of a list whose order is declared), `keyset` (what filters and the flipped order,
 //! which `mirror` reads, show of it at once; `attempt` goes back to the whole list), `seek` (keys that are looked up),
-//! `anchored` (no declared order), `token` (what the upstream hands out). Around each of them `totals` says how long the
+//! `anchored` (no declared order; `lowered` turns to it where an order is of no use), `token` (what the upstream hands out). Around each of them `totals` says how long the
 //! list is, as the route wants it said.
 //!
 //! [`observed`] holds answers that others asked for against the same declarations, before a route serves them.
@@ -33,6 +33,7 @@ mod anchored;
 pub mod answer;
 mod attempt;
 mod collector;
+pub mod cost;
 mod decimal;
 mod end;
 pub mod fetch;
@@ -41,6 +42,7 @@ pub mod fingerprint;
 mod instant;
 pub mod key;
 mod keyset;
+mod lowered;
 pub mod mark;
 mod mirror;
 pub mod observed;
@@ -57,6 +59,7 @@ pub mod rules;
 mod seek;
 mod token;
 mod totals;
+pub mod unsorted;
 pub mod window;
 mod windows;
 

@@ -54,10 +54,10 @@ pub fn judge(answer: Answer, asked: AskedFor, order: &Order, paging: &Paging) ->
     if order.declared {
         check_kinds(&answer, order)?;
     }
-    if order.declared && asked.in_order {
+    if order.places_items() && asked.in_order {
         let slice = Slice::Offset { from: asked.begins, size: asked.size.unwrap_or(PageSize(u32::MAX)) };
         let belief = Belief { honoured: Honoured::default(), honoured_before: 0, witness: Witness::None };
-        View::new(answer, slice, order, paging, belief).map_err(|unsorted| Doubt::Order(unsorted.0))?;
+        View::new(answer, slice, order, paging, belief).map_err(|unsorted| Doubt::Order(unsorted.said))?;
     }
     size
 }
@@ -112,11 +112,11 @@ fn check_kinds(answer: &Answer, order: &Order) -> Result<(), Doubt> {
         }
     }
     if count == 1 {
-        rows::check_alone(answer, order).map_err(|unsorted| Doubt::Kinds(unsorted.0))?;
+        rows::check_alone(answer, order).map_err(|unsorted| Doubt::Kinds(unsorted.said))?;
     }
     for item in 1..count {
         if rows::follow(answer, order, item - 1, item).is_none() {
-            return Err(Doubt::Kinds(rows::incomparable(answer, order, item).0));
+            return Err(Doubt::Kinds(rows::incomparable(answer, order, item).said));
         }
     }
     Ok(())

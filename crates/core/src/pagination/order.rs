@@ -29,7 +29,8 @@ pub enum Nulls {
 /// How the values of a key compare.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Taken from the JSON type: numbers as numbers, strings by their UTF-8 bytes, false before true.
+    /// Taken from the value: numbers as numbers, date-times as instants, other strings by their UTF-8 bytes, false before
+    /// true.
     Inferred,
     /// JSON numbers of any precision.
     Number,
@@ -45,7 +46,8 @@ pub enum Kind {
     Uuid,
     /// Strings in the order of this list.
     Rank(Vec<String>),
-    /// Whatever the upstream sorts by: values can only be told apart. Always the last strong key.
+    /// Whatever the upstream sorts by: values can only be told apart, and two that are spelt differently may be equal to
+    /// it. Always the last strong key.
     Opaque,
 }
 
@@ -113,6 +115,24 @@ impl Order {
             };
         }
         flipped
+    }
+
+    /// Whether this order tells where an item of one answer stands in another: two answers can then be held against each
+    /// other. Of values that can only be told apart, two that are spelt differently may be equal to the upstream (`Smith`,
+    /// `smith`), so that nothing shows where a run of ties ends. They tell places only where the upstream sorts ties by the
+    /// id. Behind a key that is shown more coarsely than it is sorted they tell nothing, and nothing hangs on them.
+    #[must_use]
+    pub fn places_items(&self) -> bool {
+        self.declared && (self.ties == Ties::Ordered || !self.ends_opaque())
+    }
+
+    /// Whether the order ends with values that can only be told apart, and hangs on them.
+    #[must_use]
+    pub fn ends_opaque(&self) -> bool {
+        match self.strong.split_last() {
+            Some((last, before)) => last.kind == Kind::Opaque && before.iter().all(|key| key.grain.is_none()),
+            None => false,
+        }
     }
 
     /// How many key columns an answer holds for each item: the strong keys, then the id.

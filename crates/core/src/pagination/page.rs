@@ -6,6 +6,7 @@ use super::{
     answer::{Answer, Total},
     paging::Learnt,
     position::{Anchor, Item, Target},
+    unsorted::Unsorted,
 };
 use crate::json::Span;
 
@@ -80,6 +81,8 @@ pub struct Page {
     pub level: Level,
     /// Why it is not sure.
     pub unproven: Option<Unproven>,
+    /// Why the declared order was of no use, so that the page was read by marks.
+    pub lowered: Option<Unsorted>,
     /// The budget ended before the page was full, and the route serves short pages.
     pub short: bool,
     /// How far from its hint the boundary was found; none where there was no hint, or no drift.

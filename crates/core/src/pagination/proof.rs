@@ -14,12 +14,13 @@ use super::{
     collector::Side,
     end::{Belief, End},
     key,
-    order::{Kind, Order, SortKey, Ties},
+    order::{Order, SortKey, Ties},
     paging::Paging,
     plan,
     position::Anchor,
-    rows::{self, Next, Unsorted},
+    rows::{self, Next},
     rules::{Rule, holds},
+    unsorted::Unsorted,
     window::{Offset, Slice},
 };
 
@@ -399,12 +400,12 @@ impl View {
         last(self).is_some() && last(self) == last(other)
     }
 
-    /// Whether the items at two neighbouring places are in one run.
+    /// Whether the items at two neighbouring places are in one run, or may be.
     #[must_use]
     pub(super) fn ties(&self, order: &Order, left: usize, right: usize) -> bool {
         // A run is arranged by the keys behind the one that decides, so its neighbours may look out of order.
         match rows::follow(&self.answer, order, self.item(left), self.item(right)) {
-            Some(next) => next == Next::Tied,
+            Some(next) => matches!(next, Next::Tied | Next::Apart),
             None => false,
         }
     }
@@ -422,7 +423,7 @@ impl View {
 /// Whether ties are used as whole runs.
 #[must_use]
 pub(super) fn loose(order: &Order) -> bool {
-    let coarse = |key: &SortKey| key.grain.is_some() || key.kind == Kind::Opaque;
+    let coarse = |key: &SortKey| key.grain.is_some();
     holds(Rule::RunsAreClosed)
         && !order.strong.is_empty()
         && (order.ties == Ties::Unordered || order.strong.iter().any(coarse))

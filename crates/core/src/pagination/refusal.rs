@@ -1,6 +1,6 @@
 //! Why no page can be served: an outcome, not an error.
 
-use super::window::Offset;
+use super::{unsorted::Unsorted, window::Offset};
 
 /// Why no page can be served.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,8 +19,8 @@ pub enum Refusal {
     TooDeep,
     /// The page could not be filled within the requests allowed.
     BudgetExceeded,
-    /// The items contradict the declared order, or lack its keys. Says which, for the operator.
-    Unsorted(String),
+    /// The items contradict the declared order, or lack its keys.
+    Unsorted(Unsorted),
     /// Different offsets gave the same items: the upstream ignores its paging parameter.
     Stuck,
     /// The upstream said "past the end" of its very start.

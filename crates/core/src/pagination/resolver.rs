@@ -12,7 +12,7 @@ use super::{
     fetch::Fetch,
     filter::Filters,
     key::KeyValue,
-    keyset,
+    keyset, lowered,
     mark::Marker,
     order::Order,
     page::Page,
@@ -105,6 +105,9 @@ pub struct PageRequest {
     pub counts: bool,
     /// What the upstream answers to the whole list says how many items it has.
     pub tells_total: bool,
+    /// Parameters of the client's own go to the upstream, and may leave keys out of the items: a page without them is read
+    /// by marks. Else items without keys are a fault of the route's.
+    pub may_project: bool,
 }
 
 impl PageRequest {
@@ -132,6 +135,7 @@ impl PageRequest {
             totals: Totals::Upstream,
             counts: false,
             tells_total: true,
+            may_project: false,
         }
     }
 
@@ -172,20 +176,21 @@ pub fn resolve(request: PageRequest) -> Step {
 /// Begins a page by the strategy that its list and its target ask for.
 fn read(mut request: PageRequest) -> Step {
     let paging = &request.paging;
-    if request.verify == Verify::Never && (paging.hidden || (paging.repeats_last_page && !request.order.declared)) {
+    let places = request.order.places_items();
+    if request.verify == Verify::Never && (paging.hidden || (paging.repeats_last_page && !places)) {
         // A place by offset alone would come again for ever: offsets count what is hidden, and the end is not one.
         request.verify = Verify::Always;
     }
     if request.paging.family == Family::Token {
         return token::resolve(request);
     }
-    if !request.order.declared {
+    if !places {
         return anchored::resolve(request);
     }
-    match request.target.position {
+    lowered::resolve(request, |request| match request.target.position {
         Position::AfterPivot(_) | Position::BeforePivot(_) => seek::resolve(request),
         _ => keyset::resolve(request),
-    }
+    })
 }
 
 impl Pending {

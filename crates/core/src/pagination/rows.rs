@@ -1,19 +1,22 @@
 //! The items of an answer as rows of keys: how two of them, or one and an anchor, stand to each other, and what is said
 //! where that can't be told.
 
+mod fault;
+
 use std::{borrow::Cow, cmp::Ordering};
 
 use super::{
     answer::Answer,
     key::{self, Extent, Key, KeyValue},
-    order::{Kind, Order, SortKey},
+    order::{Kind, Order, SortKey, Ties},
     position::Anchor,
+    unsorted::Unsorted,
 };
 use crate::json::Span;
 
-/// Why an answer can't be used at all; says what contradicts what, for the operator.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Unsorted(pub(super) String);
+pub(super) use fault::{
+    contradiction, disordered_texts, disordered_ties, incomparable, is_plain_text, strange_anchor, twice, unkept,
+};
 
 /// How an item stands to an anchor.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +34,7 @@ pub(super) enum Next {
     Tied,
     /// In a run that comes later.
     Later,
-    /// In another run, and which comes first can only be seen: their opaque values differ.
+    /// Their opaque values differ: it is in a run that comes later, or in the same one, spelt otherwise.
     Apart,
     /// Before it: a contradiction.
     Earlier,
@@ -126,6 +129,17 @@ pub(super) fn compare_strong(answer: &Answer, order: &Order, left: usize, right:
         Next::Earlier => Some(Ordering::Greater),
         Next::Apart => None,
     }
+}
+
+/// Whether an item of an answer comes before the one that it follows.
+pub(super) fn contradicts(answer: &Answer, order: &Order) -> bool {
+    (1..answer.items.len()).any(|place| match follow(answer, order, place - 1, place) {
+        Some(Next::Earlier) => true,
+        Some(Next::Tied) if order.ties == Ties::Ordered => {
+            compare_ids(answer, order, place - 1, place) == Some(Ordering::Greater)
+        }
+        _ => false,
+    })
 }
 
 /// Whether the ids are the whole order, are plain numbers, and each comes after the one before it: of most lists by id
@@ -231,57 +245,4 @@ pub(super) fn check_alone(answer: &Answer, order: &Order) -> Result<(), Unsorted
 /// by the rest, so that those that look equal are a run of ties, whatever is said of ties.
 pub(super) fn is_cut(answer: &Answer, order: &Order, item: usize) -> bool {
     order.strong.iter().zip(row(answer, order, item)).any(|(key, span)| is_long_text(key, span.of(&answer.body)))
-}
-
-pub(super) fn contradiction(order: &Order, place: usize) -> Unsorted {
-    let names: Vec<&str> = order.strong.iter().chain([&order.id]).map(|key| key.name.as_str()).collect();
-    Unsorted(format!("item {} of an answer comes before the one it follows, by {}", place + 1, names.join(", ")))
-}
-
-pub(super) fn twice(place: usize) -> Unsorted {
-    Unsorted(format!("the id of item {} stands twice in one answer", place + 1))
-}
-
-/// Names the first key at a place (or right before it) that can't be compared, and why.
-pub(super) fn incomparable(answer: &Answer, order: &Order, place: usize) -> Unsorted {
-    for item in [place.saturating_sub(1), place] {
-        for (key, span) in order.strong.iter().chain([&order.id]).zip(row(answer, order, item)) {
-            let name = &key.name;
-            let raw = span.of(&answer.body);
-            let number = item + 1;
-            if span.is_absent() {
-                return Unsorted(format!("item {number} of an answer has no {name}, which the order names"));
-            }
-            if raw == b"null" {
-                return Unsorted(format!(
-                    "{name} is null in item {number} of an answer, and where nulls stand is not declared: \
-                     say fields.{name}.nulls"
-                ));
-            }
-        }
-    }
-    let items = match place {
-        0 => "item 1 of an answer has a key that can't be compared".to_owned(),
-        _ => format!("items {place} and {} of an answer have keys that can't be compared, or the same id", place + 1),
-    };
-    Unsorted(format!("{items}: declare the type by fields.NAME.type"))
-}
-
-/// Names the first key of an item that no cursor can hold, and why.
-pub(super) fn unkept(answer: &Answer, order: &Order, item: usize) -> Unsorted {
-    let number = item + 1;
-    let keys = order.strong.iter().map(|key| (key, false)).chain([(&order.id, true)]);
-    for ((key, is_id), span) in keys.zip(row(answer, order, item)) {
-        let (name, raw) = (&key.name, span.of(&answer.body));
-        let kept = if is_id { KeyValue::of_id(raw) } else { KeyValue::of_strong(&key.kind, raw) };
-        if kept.is_none() {
-            let said = match raw {
-                [] => "is missing",
-                b"null" => "is null",
-                _ => "is no text or number that a cursor can hold",
-            };
-            return Unsorted(format!("{name} {said} in item {number} of an answer"));
-        }
-    }
-    Unsorted(format!("item {number} of an answer can't be named in a cursor"))
 }

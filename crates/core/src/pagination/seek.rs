@@ -63,7 +63,7 @@ impl Machine for LookUp {
             return gone(request, &pivot, None);
         };
         let Some(now) = Anchor::of(&answer, &request.order, 0) else {
-            return Step::Refuse(Refusal::Unsorted(rows::unkept(&answer, &request.order, 0).0));
+            return Step::Refuse(Refusal::Unsorted(rows::unkept(&answer, &request.order, 0)));
         };
         if !is_the_item(&request, &pivot, &answer, &now) {
             return gone(request, &pivot, None);

@@ -54,7 +54,7 @@ use super::{
     position::{Anchor, Loop, Marks, Pivot, Position, Within},
     refusal::Refusal,
     resolver::{Machine, PageRequest, Pending, ShortPages, Step, Verify, WhenUnproven},
-    rows::Unsorted,
+    unsorted::Unsorted,
     window::{Offset, PageSize},
 };
 use crate::json::write;
@@ -177,7 +177,7 @@ impl Machine for Walk {
 impl Walk {
     fn new(request: PageRequest, begin: Begin) -> Box<Self> {
         let hint = request.target.hint;
-        let keyed = request.order.declared && request.verify != Verify::Never;
+        let keyed = request.order.declared && !request.order.ends_opaque() && request.verify != Verify::Never;
         let depth = usize::try_from(hint.offset.0).unwrap_or(usize::MAX);
         // What was marked with another key tells nothing of marks made with this one.
         let known_again = request.target_marker.is_none();
@@ -304,7 +304,7 @@ impl Walk {
     /// The order can't be relied on: the page is refused, or served by its marks, flagged.
     fn contradicted(&mut self, unsorted: Unsorted) -> Result<(), Refusal> {
         if !self.may_flag() {
-            return Err(Refusal::Unsorted(unsorted.0));
+            return Err(Refusal::Unsorted(unsorted));
         }
         self.keyed = false;
         self.flagged = Some(Unproven::Order);
@@ -331,8 +331,4 @@ fn around(way: Way, marks: &Marks) -> Around {
         Way::Forward => Around { passed: marks.before.clone(), ahead: marks.after.clone() },
         Way::Backward => Around { passed: reversed(&marks.after), ahead: reversed(&marks.before) },
     }
-}
-
-fn strange_anchor() -> Unsorted {
-    Unsorted("the items can't be compared with the item that the cursor names: its keys are of another type".to_owned())
 }

@@ -33,6 +33,7 @@ mod filtering;
 mod gateway;
 mod leg;
 mod listing;
+mod misdeclared;
 mod need;
 mod promises;
 mod proof;
@@ -127,6 +128,11 @@ fn walks_by_token_keep_the_promises() {
 #[test]
 fn walks_without_a_declared_order_keep_the_promises() {
     anchored::walk_many(number_from("WALKS").map_or(20_000, |walks| walks.min(100_000)));
+}
+
+#[test]
+fn walks_of_misdeclared_lists_keep_the_promises() {
+    misdeclared::walk_many(number_from("WALKS").map_or(20_000, |walks| walks.clamp(5_000, 200_000)));
 }
 
 #[test]

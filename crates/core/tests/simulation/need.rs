@@ -38,7 +38,7 @@ pub(crate) enum Need {
     Nonsense,
     /// The pivot is gone or has changed, and who served it is not asked.
     Pivot,
-    /// The value of an opaque key is gone: nothing tells where it stood.
+    /// A row with an opaque key is gone: nothing may tell where it stood.
     Opaque,
 }
 
@@ -146,13 +146,14 @@ impl Walk<'_> {
         !self.scenario.traits.has_items || served.len() > 1 || !self.upstream.passed.iter().all(|state| same(state))
     }
 
-    /// Whether an opaque key says where the cursor stands, and no row has that value any more.
+    /// Whether an opaque key says where the cursor stands, and its row is not there as it was: what is beside it may be
+    /// equal to it, spelt otherwise.
     fn is_blind(&self, aim: &Aim) -> bool {
         let opaque = self.shape.strong.iter().any(|column| column.look == Look::Opaque);
         let Some(place) = aim.bound.place().filter(|_| opaque) else { return false };
-        let keys = self.shape.run_keys();
-        let there = |state: &Moment| state.raw().iter().any(|row| row.place[..keys] == place[..keys]);
-        !self.upstream.passed.iter().all(|state| there(state))
+        // Another version may spell the value in another way.
+        let versions = self.upstream.world.registry.iter().filter(|row| row.place == place).count();
+        versions > 1 || !self.upstream.passed.iter().all(|state| state.holds(place))
     }
 
     /// Whether a run of ties near the page can't be shown whole.

@@ -101,8 +101,7 @@ impl Shape {
     /// Whether every two rows can be told apart in order by what the core sees: there are no runs to be closed.
     pub(crate) fn is_orderly(&self) -> bool {
         let cut = self.strong.iter().any(|column| column.look == Look::LongText || column.unit.is_some());
-        let blind = self.strong.iter().any(|column| column.look == Look::Opaque);
-        self.strong.is_empty() || (self.declared == Ties::Ordered && !cut && !blind)
+        self.strong.is_empty() || (self.declared == Ties::Ordered && !cut)
     }
 
     pub(crate) fn is_coarse(&self) -> bool {

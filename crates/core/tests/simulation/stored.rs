@@ -92,7 +92,7 @@ impl Column {
                 Stored::Number(rank as i128 * ONE)
             }
             (Look::Opaque, KeyValue::Text(bytes)) => {
-                let shown = u32::from_str_radix(&text(bytes)?, 16).ok()?;
+                let shown = u32::from_str_radix(text(bytes)?.trim_end_matches('\''), 16).ok()?;
                 Stored::Number(i128::from(unscrambled(shown)) * ONE)
             }
             _ => return None,

@@ -34,7 +34,8 @@ pub(crate) enum Look {
     Boolean,
     Uuid,
     Rank,
-    /// Sorted by something that the shown value does not tell.
+    /// Sorted by something that the shown value does not tell: equal values may be spelt differently, as `Smith` and `smith`
+    /// are where the upstream sorts without regard to case.
     Opaque,
 }
 
@@ -100,7 +101,7 @@ impl Column {
 
     /// Whether the kind can be left to the core: it infers the same order from the values.
     pub(crate) fn can_be_inferred(look: Look) -> bool {
-        !matches!(look, Look::WholeInString | Look::Datetime | Look::Uuid | Look::Rank | Look::Opaque)
+        !matches!(look, Look::WholeInString | Look::Uuid | Look::Rank | Look::Opaque)
     }
 
     /// A column may hold nulls only where their place is said.
@@ -194,7 +195,9 @@ impl Column {
                 if spelling % 3 == 1 { uuid.to_uppercase() } else { uuid }
             }
             Look::Rank => RANKS[ordinal as usize].to_owned(),
-            Look::Opaque => format!("{:08x}", (ordinal as u32).wrapping_mul(SCRAMBLE)),
+            Look::Opaque => {
+                format!("{:08x}{}", (ordinal as u32).wrapping_mul(SCRAMBLE), ["", "", "'", "''"][spelling as usize % 4])
+            }
             _ => (ordinal - 3).to_string(),
         }
     }
@@ -218,7 +221,8 @@ impl Column {
             2 => format!("{}{fraction}+02:00", civil(seconds + 7_200, 'T')),
             3 => format!("{}{fraction}-09:30", civil(seconds - 34_200, 'T')),
             4 => format!("{}{fraction}z", civil(seconds, 't')),
-            5 if self.unit.is_none() && seconds % DAY == 0 => civil(seconds, 'T')[..10].to_owned(),
+            // A date alone is of another kind, where that is left to the core.
+            5 if self.unit.is_none() && !self.inferred && seconds % DAY == 0 => civil(seconds, 'T')[..10].to_owned(),
             _ => format!("{}{fraction}Z", civil(seconds, 'T')),
         }
     }

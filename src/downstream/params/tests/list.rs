@@ -65,7 +65,7 @@ pub(in crate::downstream::params) fn list(envelope: &[(Role, &str)], renamed: &[
         verify: Verify::Always,
         unproven: WhenUnproven::Refuse,
         short_pages: ShortPages::Refuse,
-        page_size: PageSizeSettings { default: 20, max: 100, over_max: None },
+        page_size: PageSizeSettings { default: 20, max: 100, over_max: None, at: NOWHERE },
         total: Totals::Upstream,
         principal: Vec::new(),
         cursor: CursorSettings::default(),

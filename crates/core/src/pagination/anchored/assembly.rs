@@ -69,6 +69,7 @@ impl State {
             edges,
             stragglers: self.stragglers,
             looked_up: None,
+            lowered: None,
             answers: Vec::new(),
         };
         let answers = std::mem::take(&mut self.page.views).into_iter().map(|view| view.answer).collect();

@@ -503,9 +503,21 @@ fn a_page_that_the_budget_cuts_off_is_refused_or_short() {
 }
 
 #[test]
-fn keys_are_no_place_in_a_list_without_an_order() {
+fn keys_lead_to_their_item_by_its_id_wherever_it_stands() {
+    let anchor = |id: KeyValue| Anchor { keys: vec![KeyValue::Text("old".into())], id };
+    let hint = |offset| Hint { offset: Offset(offset), ..Hint::default() };
     let mut list = List::numbered(Family::Offset, 0..60);
-    let anchor = Anchor { keys: Vec::new(), id: KeyValue::Number("5".to_owned()) };
-    let target = Target { position: Position::After(anchor), hint: Hint::default() };
-    assert_eq!(list.page(target, 5).unwrap_err(), Refusal::Unsupported);
+    for (id, hinted, after, before) in [("5", 0, 6..11, 0..5), ("40.0", 40, 41..46, 35..40), ("30", 2, 31..36, 25..30)]
+    {
+        let at = |position| Target { position, hint: hint(hinted) };
+        let id = KeyValue::Number(id.to_owned());
+        let page = list.page(at(Position::After(anchor(id.clone()))), 5).unwrap();
+        assert_eq!((texts(&page), page.level), (numbers(after), Level::Anchored));
+        let page = list.page(at(Position::Before(anchor(id))), 5).unwrap();
+        assert_eq!(texts(&page), numbers(before));
+    }
+    let gone = Target { position: Position::After(anchor(KeyValue::Number("77".into()))), hint: hint(0) };
+    assert!(matches!(list.page(gone, 5), Err(Refusal::PositionLost { .. })));
+    let none = Target { position: Position::After(anchor(KeyValue::Null)), hint: hint(0) };
+    assert_eq!(list.page(none, 5).unwrap_err(), Refusal::Unsupported);
 }

@@ -7,7 +7,7 @@ use crate::pagination::{
     paging::Learnt,
     plan::Growth,
     position::{Hint, Item, Position, Target},
-    rows::Unsorted,
+    unsorted::Unsorted,
     window::Offset,
 };
 
@@ -81,6 +81,7 @@ impl Collector {
             requests: verdict.requests,
             stragglers: 0,
             looked_up: None,
+            lowered: None,
             answers: std::mem::take(&mut self.views).into_iter().map(|view| view.answer).collect(),
         })
     }

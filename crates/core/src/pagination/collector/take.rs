@@ -6,8 +6,9 @@ use super::{Boundary, Collector, Cut, Progress, Side, Taken};
 use crate::pagination::{
     position::Anchor,
     proof::{Unplaced, View},
-    rows::{self, Unsorted},
+    rows,
     rules::{Rule, holds},
+    unsorted::Unsorted,
     windows::Ground,
 };
 
@@ -63,7 +64,7 @@ impl Collector {
                 let side = self.side_beyond(&view, forward, left, right);
                 return Ok(Progress::Apart(Box::new(view), side));
             }
-            Err(Unplaced::Incomparable) => return Err(strange_anchor()),
+            Err(Unplaced::Incomparable) => return Err(rows::strange_anchor(&view.answer, &self.order, anchor)),
         };
         let mut at = match (whole, forward) {
             (true, true) => Standing::at(stand.run.end),
@@ -459,8 +460,4 @@ impl Standing {
     fn at(place: usize) -> Self {
         Self { place, low: place, high: place }
     }
-}
-
-fn strange_anchor() -> Unsorted {
-    Unsorted("the items can't be compared with the item that the cursor names: its keys are of another type".to_owned())
 }

@@ -1,12 +1,13 @@
 //! The order of an answer: checked, and made whole where the upstream leaves it open.
 
-use std::{borrow::Cow, cmp::Ordering, collections::HashSet, ops::Range};
+use std::{borrow::Cow, cmp::Ordering, collections::HashMap, ops::Range};
 
 use super::View;
 use crate::pagination::{
     order::Order,
-    rows::{self, Next, Unsorted},
+    rows::{self, Next},
     rules::{Rule, holds},
+    unsorted::Unsorted,
 };
 
 impl View {
@@ -22,8 +23,7 @@ impl View {
             self.close_run(order, 0..1)?;
             return self.close_run(order, count - 1..count);
         }
-        let (mut run, mut group) = (0, 0);
-        let mut apart = false;
+        let (mut group, mut apart) = (0, false);
         for place in 1..=count {
             let next = match place == count {
                 true => Next::Later,
@@ -31,20 +31,40 @@ impl View {
                     .ok_or_else(|| rows::incomparable(&self.answer, order, place))?,
             };
             match next {
-                Next::Tied => continue,
-                Next::Earlier => return Err(rows::contradiction(order, place)),
+                Next::Tied => {}
                 Next::Apart => apart = true,
+                Next::Earlier => return Err(rows::contradiction(&self.answer, order, place)),
                 Next::Later => {
                     if apart {
-                        self.check_opaque(order, group..place)?;
+                        for run in self.opaque_runs(order, group..place) {
+                            self.close_run(order, run)?;
+                        }
+                    } else {
+                        self.close_run(order, group..place)?;
                     }
                     (group, apart) = (place, false);
                 }
             }
-            self.close_run(order, run..place)?;
-            run = place;
         }
         Ok(())
+    }
+
+    /// The runs of equal opaque values among items whose other strong keys are equal, as far as they can be told apart. In
+    /// a sorted list all that stands between two equal values is equal to them, however it is spelt: `Smith`, `smith`,
+    /// `Smith` is one run where the upstream sorts without regard to case. What is next to it may be of the same run.
+    pub(super) fn opaque_runs(&self, order: &Order, group: Range<usize>) -> Vec<Range<usize>> {
+        let value = |place: usize| rows::opaque_value(&self.answer, order, self.item(place));
+        let last: HashMap<Option<Cow<'_, [u8]>>, usize> = group.clone().map(|place| (value(place), place)).collect();
+        let mut runs = Vec::new();
+        let mut run = group.start..group.start;
+        for place in group {
+            run.end = run.end.max(last[&value(place)] + 1);
+            if place + 1 == run.end {
+                runs.push(run.clone());
+                run = run.end..run.end;
+            }
+        }
+        runs
     }
 
     /// A run of equal strong keys: puts it in order, and leaves it out of what can be used where an edge may cut it.
@@ -82,12 +102,7 @@ impl View {
             return Ok(());
         }
         if !self.is_loose(order, run.start) && holds(Rule::RunsAreClosed) {
-            return Err(Unsorted(format!(
-                "items {} to {} of an answer have equal keys and are not in the order of {}: say ties = \"unordered\"",
-                run.start + 1,
-                run.end,
-                order.id.name
-            )));
+            return Err(rows::disordered_ties(&self.answer, order, run.start, run.end - 1));
         }
         let mut places: Vec<u32> = (run.start..run.end).filter_map(|place| u32::try_from(place).ok()).collect();
         let mut comparable = true;
@@ -108,22 +123,6 @@ impl View {
         let arrangement =
             self.arrangement.get_or_insert_with(|| (0..count).filter_map(|place| u32::try_from(place).ok()).collect());
         arrangement[run].copy_from_slice(&places);
-        Ok(())
-    }
-
-    /// Checks that among items whose other strong keys are equal no opaque value comes, goes, and comes again.
-    fn check_opaque(&self, order: &Order, group: Range<usize>) -> Result<(), Unsorted> {
-        let mut seen: HashSet<Cow<'_, [u8]>> = HashSet::new();
-        let mut current: Option<Cow<'_, [u8]>> = None;
-        for place in group {
-            let Some(value) = rows::opaque_value(&self.answer, order, place) else { continue };
-            if current.as_ref() != Some(&value) {
-                if !seen.insert(value.clone()) {
-                    return Err(rows::contradiction(order, place));
-                }
-                current = Some(value);
-            }
-        }
         Ok(())
     }
 }

@@ -4,7 +4,8 @@ use std::{cmp::Ordering, ops::Range};
 
 use super::{View, loose_at};
 use crate::pagination::{
-    order::Order,
+    key::KeyValue,
+    order::{Kind, Order},
     position::Anchor,
     rows::{self, Relation},
 };
@@ -37,7 +38,7 @@ impl View {
     pub(in crate::pagination) fn stand(&self, order: &Order, anchor: &Anchor) -> Result<Stand, Unplaced> {
         let run = match rows::opaque_at(order, anchor) {
             Some(_) if anchor.keys.len() != order.strong.len() => return Err(Unplaced::Incomparable),
-            Some(_) => self.opaque_run(order, anchor)?,
+            Some(_) => return self.stand_opaque(order, anchor),
             // Without strong keys nothing tells runs apart.
             None if order.strong.is_empty() => 0..self.len(),
             None => {
@@ -45,28 +46,55 @@ impl View {
                 self.between(0..self.len(), by_run).ok_or(Unplaced::Incomparable)?
             }
         };
-        let whole = |place| match rows::opaque_at(order, anchor) {
-            Some(_) => rows::relate_id(&self.answer, order, self.item(place), anchor),
-            None => self.relate(order, place, anchor).map(|relation| relation.whole),
-        };
+        let whole = |place| self.relate(order, place, anchor).map(|relation| relation.whole);
         let Range { start: before, end: through } = self.between(run.clone(), whole).ok_or(Unplaced::Incomparable)?;
         Ok(Stand { run, before, through, loose: loose_at(order, anchor) })
     }
 
-    /// The items with the anchor's opaque value among those that have its other strong keys.
-    fn opaque_run(&self, order: &Order, anchor: &Anchor) -> Result<Range<usize>, Unplaced> {
+    /// Where an anchor stands that only equality places, in a list whose ties are sorted by the id. Among the items that
+    /// surely are equal to it the id tells. Those beside them may be equal to it too, spelt otherwise: where such an item
+    /// would stand on the other side of the anchor if it were, nothing tells where the anchor is.
+    fn stand_opaque(&self, order: &Order, anchor: &Anchor) -> Result<Stand, Unplaced> {
         let before = |place| rows::relate_before_opaque(&self.answer, order, self.item(place), anchor);
         let tied = self.between(0..self.len(), before).ok_or(Unplaced::Incomparable)?;
         let value = |place: usize| rows::relate_opaque(&self.answer, order, self.item(place), anchor);
-        let is_equal = |place: &usize| value(*place) == Some(Ordering::Equal);
-        if let Some(start) = tied.clone().find(is_equal) {
-            let end = (start..tied.end).find(|place| !is_equal(place)).unwrap_or(tied.end);
-            return Ok(start..end);
+        let Some(equal) = tied.clone().find(|place| value(*place) == Some(Ordering::Equal)) else {
+            // Nulls have a place of their own, so that without an equal value all may still be said.
+            let left = tied.start == 0 && !self.from_start;
+            let right = tied.end == self.len() && !self.ends;
+            let run = self.between(tied, value).ok_or(Unplaced::Apart { left, right })?;
+            return Ok(Stand { before: run.start, through: run.start, run, loose: false });
+        };
+        let mut runs = self.opaque_runs(order, tied.clone()).into_iter();
+        let run = runs.find(|run| run.contains(&equal)).unwrap_or(equal..equal + 1);
+        let id = |place: usize| rows::relate_id(&self.answer, order, self.item(place), anchor);
+        if let Some(at) = run.clone().find(|place| id(*place) == Some(Ordering::Equal)) {
+            return Ok(Stand { run, before: at, through: at + 1, loose: false });
         }
-        // Nulls have a place of their own, so that without an equal value all may still be said.
-        let apart =
-            Unplaced::Apart { left: tied.start == 0 && !self.from_start, right: tied.end == self.len() && !self.ends };
-        self.between(tied, value).ok_or(apart)
+        let unknown = Unplaced::Apart { left: false, right: false };
+        if !compares_ids(order, anchor) {
+            return Err(unknown);
+        }
+        let at = self.between(run.clone(), id).ok_or(Unplaced::Incomparable)?.start;
+        // Ids that fall from one item to the next show that the next is of a later run.
+        let rises = |place: usize| {
+            let [left, right] = [place - 1, place].map(|place| self.item(place));
+            rows::compare_ids(&self.answer, order, left, right) == Some(Ordering::Less)
+        };
+        let beside = |place: usize, rises: bool| {
+            let may_be_equal = rises && tied.contains(&place) && value(place).is_none();
+            if may_be_equal { id(place) } else { None }
+        };
+        let ahead = run.start.checked_sub(1).filter(|_| at == run.start).and_then(|left| beside(left, rises(left + 1)));
+        let behind = if at == run.end && at < tied.end { beside(at, rises(at)) } else { None };
+        let place = |before, through| Ok(Stand { run: run.clone(), before, through, loose: false });
+        match (ahead, behind) {
+            (Some(Ordering::Greater), _) | (_, Some(Ordering::Less)) => Err(unknown),
+            // The item itself, spelt otherwise by now.
+            (Some(Ordering::Equal), _) => place(at - 1, at),
+            (_, Some(Ordering::Equal)) => place(at, at + 1),
+            _ => place(at, at),
+        }
     }
 
     /// The places whose items stand equal to an anchor, among `places`, which are sorted by how they stand to it. `None`
@@ -90,5 +118,14 @@ impl View {
 
     fn relate(&self, order: &Order, place: usize, anchor: &Anchor) -> Option<Relation> {
         rows::relate(&self.answer, order, self.item(place), anchor)
+    }
+}
+
+/// Whether ids compare as the upstream sorts them wherever its texts do not compare by their bytes: as numbers do.
+fn compares_ids(order: &Order, anchor: &Anchor) -> bool {
+    match order.id.kind {
+        Kind::Number | Kind::NumberInString | Kind::Uuid => true,
+        Kind::Inferred => matches!(anchor.id, KeyValue::Number(_)),
+        _ => false,
     }
 }

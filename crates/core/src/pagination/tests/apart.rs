@@ -4,7 +4,7 @@ use super::{List, start};
 use crate::pagination::{
     answer::Answer,
     key::KeyValue,
-    order::Kind,
+    order::{Kind, Ties},
     paging::Family,
     position::{Anchor, Hint, Position, Target},
     refusal::Refusal,
@@ -14,7 +14,7 @@ use crate::pagination::{
 /// Rows sorted by values that nothing compares, each its own.
 fn opaque(family: Family, count: usize) -> List {
     let row = |row: usize| (format!("\"{:02}\"", row * 37 % 100), (100 + row).to_string());
-    List { kind: Kind::Opaque, ..List::new(family, (0..count).map(row)) }
+    List { kind: Kind::Opaque, ties: Ties::Ordered, ..List::new(family, (0..count).map(row)) }
 }
 
 /// The place behind a row that is there, or was.

@@ -8,7 +8,6 @@ use super::{
     circle,
     seek::Side,
     sheet::{Basis, Lead, Sheet},
-    strange_anchor,
 };
 use crate::pagination::{
     mark::Mark,
@@ -18,7 +17,7 @@ use crate::pagination::{
     proof,
     refusal::Refusal,
     resolver::Step,
-    rows::{self, Unsorted},
+    rows,
     window::Offset,
 };
 
@@ -57,7 +56,8 @@ impl Walk {
                         passed.count
                     }
                     None => {
-                        self.contradicted(strange_anchor())?;
+                        let strange = rows::strange_anchor(&sheet.answer, &self.request.order, anchor);
+                        self.contradicted(strange)?;
                         0
                     }
                 }
@@ -243,8 +243,7 @@ impl Walk {
             return Ok(None);
         }
         let index = |place| self.way.index(place, count);
-        let anchor =
-            |place| sheet.anchor(order, index(place)).map_err(|unsorted: Unsorted| Refusal::Unsorted(unsorted.0));
+        let anchor = |place| sheet.anchor(order, index(place)).map_err(Refusal::Unsorted);
         if let Some(last) = places.clone().last() {
             let ties = |place: usize| sheet.ties(order, index(place).min(index(last)), index(place).max(index(last)));
             let tied = places.clone().rev().take_while(|place| *place == last || ties(*place)).count();

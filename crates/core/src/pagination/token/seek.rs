@@ -6,7 +6,6 @@ use super::{
     Walk,
     chain::{Around, Sighting},
     sheet::{Basis, Lead, Passed, Sheet, Way},
-    strange_anchor,
 };
 use crate::pagination::{
     fetch::Token,
@@ -15,6 +14,7 @@ use crate::pagination::{
     position::Loop,
     refusal::Refusal,
     resolver::{Step, Verify},
+    rows,
     window::Offset,
 };
 
@@ -106,12 +106,13 @@ impl Walk {
     fn look_for_anchor(mut self: Box<Self>, mut seek: Seek, latest: usize) -> Result<Step, Refusal> {
         let sheet = &seek.window[latest];
         let aligned = seek.aligned && latest == seek.origin;
-        let passed = self
-            .anchor
-            .as_ref()
-            .and_then(|anchor| sheet.passed(self.way, &self.request.order, anchor, self.run, aligned));
+        let order = &self.request.order;
+        let passed = self.anchor.as_ref().and_then(|anchor| sheet.passed(self.way, order, anchor, self.run, aligned));
         let Some(passed) = passed else {
-            self.contradicted(strange_anchor())?;
+            let strange = self.anchor.as_ref().map(|anchor| rows::strange_anchor(&sheet.answer, order, anchor));
+            if let Some(strange) = strange {
+                self.contradicted(strange)?;
+            }
             let place = seek.believed(latest, self.way);
             return self.found(seek, latest, place);
         };

@@ -104,6 +104,7 @@ impl Walk {
             edges,
             stragglers: self.stragglers,
             looked_up: None,
+            lowered: None,
             answers: std::mem::take(&mut self.sheets).into_iter().map(|sheet| sheet.answer).collect(),
         })
     }
@@ -155,7 +156,7 @@ impl Walk {
         let circle = if rules::holds(Rule::LoopsBeginAnew) { Loop::default() } else { self.circle };
         let (within, run) = if self.keyed {
             let order = &self.request.order;
-            let anchor = sheet.anchor(order, index).map_err(|unsorted| Refusal::Unsorted(unsorted.0))?;
+            let anchor = sheet.anchor(order, index).map_err(Refusal::Unsorted)?;
             let tied = self.taken.iter().take_while(|taken| {
                 taken.sheet == number && sheet.ties(order, index.min(taken.index), index.max(taken.index))
             });
@@ -285,7 +286,7 @@ impl Walk {
             let Taken { sheet, index } = taken[number];
             if self.keyed {
                 let anchor = self.sheets[sheet].anchor(&self.request.order, index);
-                return anchor.map(Item::Keyed).map_err(|unsorted| Refusal::Unsorted(unsorted.0));
+                return anchor.map(Item::Keyed).map_err(Refusal::Unsorted);
             }
             let marks = |some: &[Taken]| some.iter().map(|taken| self.mark_of(*taken)).collect();
             let before = marks(&taken[number.saturating_sub(Marks::BEHIND)..number]);

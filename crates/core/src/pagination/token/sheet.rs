@@ -13,7 +13,7 @@ use crate::{
         paging::{EndEvidence, Tokens},
         position::Anchor,
         proof, rows,
-        rows::Unsorted,
+        unsorted::Unsorted,
     },
 };
 
@@ -145,19 +145,14 @@ impl Sheet {
         for place in 1..self.len() {
             match rows::compare_strong(answer, order, place - 1, place) {
                 Some(Ordering::Less) => {}
-                Some(Ordering::Greater) => return Err(rows::contradiction(order, place)),
+                Some(Ordering::Greater) => return Err(rows::contradiction(answer, order, place)),
                 None => return Err(rows::incomparable(answer, order, place)),
                 Some(Ordering::Equal) => match rows::compare_ids(answer, order, place - 1, place) {
                     Some(Ordering::Less) => {}
                     Some(Ordering::Equal) => return Err(rows::twice(place)),
                     None => return Err(rows::incomparable(answer, order, place)),
                     Some(Ordering::Greater) if order.ties == Ties::Ordered && !rows::is_cut(answer, order, place) => {
-                        return Err(Unsorted(format!(
-                            "items {place} and {} of an answer have equal keys and are not in the order of {}: say \
-                             ties = \"unordered\"",
-                            place + 1,
-                            order.id.name
-                        )));
+                        return Err(rows::disordered_ties(answer, order, place - 1, place));
                     }
                     Some(Ordering::Greater) => {}
                 },

@@ -49,7 +49,14 @@ impl State {
     /// Asks for a window around where the boundary is believed to be, in so many requests at most.
     pub(super) fn ask_around(self: Box<Self>, window: Window, most: usize) -> Step {
         let left = self.requests_left().min(most);
-        let slices = plan::plan(&self.request.paging, self.cap, window, self.collector.growth(), left);
+        let mut slices = plan::plan(&self.request.paging, self.cap, window, self.collector.growth(), left);
+        if self.request.paging.hidden
+            && let Some(total) = self.total
+        {
+            // Where only small sizes were seen filled, a page takes many answers: those after the end are of no use.
+            let mut first = true;
+            slices.retain(|slice| std::mem::take(&mut first) || slice.begins().0 < total);
+        }
         if let Some(seam) = self.collector.seam()
             && slices.first().is_some_and(|slice| !plan::holds(*slice, &seam))
         {

@@ -9,8 +9,8 @@ use crate::pagination::{
     proof::View,
     refusal::Refusal,
     resolver::Verify,
-    rows::Unsorted,
     rules::{Rule, holds},
+    unsorted::Unsorted,
     window::Slice,
 };
 
@@ -99,7 +99,6 @@ impl State {
         for (fetch, view) in views {
             let mut view = match view {
                 Ok(view) => view,
-                Err(_) if used_any => break,
                 Err(unsorted) => return self.contradicted(unsorted),
             };
             if self.request.verify == Verify::WhenCheap {

@@ -8,7 +8,7 @@ use crate::pagination::{
     proof::View,
     refusal::Refusal,
     resolver::{Step, WhenUnproven},
-    rows::Unsorted,
+    unsorted::{Cause, Unsorted},
     window::{Offset, Slice},
 };
 
@@ -73,8 +73,12 @@ impl State {
         self.flag(Unproven::TieRun, true, Refusal::TieRun { nearest })
     }
 
-    pub(super) fn contradicted(self: Box<Self>, Unsorted(reason): Unsorted) -> Step {
-        self.flag(Unproven::Order, true, Refusal::Unsorted(reason))
+    pub(super) fn contradicted(self: Box<Self>, unsorted: Unsorted) -> Step {
+        if unsorted.cause == Cause::Text {
+            // A page by marks is worth more than one by its offset.
+            return Step::Refuse(Refusal::Unsorted(unsorted));
+        }
+        self.flag(Unproven::Order, true, Refusal::Unsorted(unsorted))
     }
 
     /// What can't be proven is refused, or served by its offset and flagged, as the route says.

@@ -120,10 +120,14 @@ impl State {
     pub(super) fn witnessed(mut self: Box<Self>, edge: Edge, pairs: Vec<(Asked, Answer)>) -> Step {
         let Edge { asked, view, side } = edge;
         let views = self.views(pairs, end::Witness::None);
-        let contradiction = views
-            .into_iter()
-            .filter_map(|(_, view)| view.ok())
-            .find(|other| !self.collector.stands_beyond(other, side));
+        let mut contradiction = None;
+        for (_, other) in views {
+            match other {
+                Ok(other) if self.collector.stands_beyond(&other, side) => {}
+                Ok(other) => contradiction = contradiction.or(Some(other)),
+                Err(unsorted) => return self.contradicted(unsorted),
+            }
+        }
         let Some(contradiction) = contradiction else {
             return self.examine(vec![(asked, Ok(view))], false);
         };

@@ -57,13 +57,6 @@ pub(super) fn draw(dice: &mut Dice, draft: &Draft) -> Shape {
         let which = dice.below(columns) as usize;
         coarsen(dice, &mut strong, which, draft);
     }
-    // Behind a key that hides its order nothing tells the order of values that can only be told apart.
-    for index in 1..strong.len() {
-        let hides = strong[index - 1].grain > 1 || strong[index - 1].look == Look::LongText;
-        if hides && strong[index].look == Look::Opaque {
-            strong[index].look = Look::Datetime;
-        }
-    }
     if lie == Some(Lie::FiltersCompareText) {
         strong = vec![Column { descending: dice.chance(50), ..Column::plain(Look::Whole, 300) }];
     }
@@ -77,6 +70,14 @@ pub(super) fn draw(dice: &mut Dice, draft: &Draft) -> Shape {
     // What nobody says of ties behind a coarse key would be a contradiction.
     let hidden_grain = coarse && strong.iter().any(|column| column.grain > 1 && !column.said);
     let declared = if hidden_grain { Ties::Unordered } else { declared };
+    for index in 0..strong.len() {
+        // Behind a key that hides its order nothing tells the order of values that can only be told apart; nor, where ties
+        // come in any order, where a run of them ends: such a list is read without an order.
+        let hides = index > 0 && (strong[index - 1].grain > 1 || strong[index - 1].look == Look::LongText);
+        if (hides || declared == Ties::Unordered) && strong[index].look == Look::Opaque {
+            strong[index].look = Look::Datetime;
+        }
+    }
     Shape { strong, id, ties, declared, varied: dice.chance(50) }
 }
 

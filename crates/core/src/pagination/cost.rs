@@ -1,0 +1,262 @@
+//! How many upstream requests the pages of a list take while it holds still.
+//!
+//! No second copy of the planner says it: the machines that serve read a list at rest of the declared shape, at every
+//! alignment of pages that matters, in both directions, with and without anything learnt. A request that they come to
+//! need is counted here from the day they need it.
+
+mod still;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+use still::Still;
+use walk::Walk;
+
+use super::{
+    filter::Filters,
+    order::{Direction, Kind, Nulls, Order, SortKey, Ties},
+    paging::{Family, Paging},
+    plan,
+    refusal::Refusal,
+    resolver::{PageRequest, ShortPages, Totals, Verify, WhenUnproven},
+};
+
+/// A fact that answers tell of themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// How many items the list has.
+    Total,
+    /// Whether more follows.
+    More,
+    /// Where they begin.
+    Offset,
+    /// Which page they are.
+    Page,
+    /// The size that was used.
+    Size,
+    /// That the end was passed, by an answer of its own.
+    PastEnd,
+}
+
+/// What of a route decides how many requests its pages take. Two routes of one shape cost the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shape {
+    paging: Paging,
+    order: Order,
+    flips: bool,
+    filters: Option<Filters>,
+    /// Cursors hold ids alone, whose keys are looked up.
+    seeks: bool,
+    verify: Verify,
+    unproven: WhenUnproven,
+    short_pages: ShortPages,
+    totals: Totals,
+    counts: bool,
+    says: Vec<Said>,
+    budget: u32,
+    search_budget: u32,
+}
+
+/// The most requests that pages take.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// A page at the very start.
+    pub first: u32,
+    /// A page with more beyond it, in the direction of reading.
+    pub inner: u32,
+    /// A page that reaches an end of the list, or is the first of its route since the start.
+    pub last: u32,
+    /// What a page was refused for, though the list held still.
+    pub refusal: Option<Refusal>,
+}
+
+impl Cost {
+    /// The dearest page of all.
+    #[must_use]
+    pub fn most(&self) -> u32 {
+        self.first.max(self.inner).max(self.last)
+    }
+
+    /// Whether the budget ended before a page was full.
+    #[must_use]
+    pub fn exceeds_budget(&self) -> bool {
+        self.refusal == Some(Refusal::BudgetExceeded)
+    }
+
+    fn and(self, other: Self) -> Self {
+        let budget_first =
+            if other.exceeds_budget() { other.refusal.or(self.refusal) } else { self.refusal.or(other.refusal) };
+        Self {
+            first: self.first.max(other.first),
+            inner: self.inner.max(other.inner),
+            last: self.last.max(other.last),
+            refusal: budget_first,
+        }
+    }
+}
+
+/// As many requests as a route can allow at most.
+const UNBOUNDED: u32 = 1_000;
+
+/// A page that fills more answers than this is read at fewer places: it takes the more requests the longer it is.
+const MANY: u32 = 8;
+
+/// Runs of equal keys are tried up to so many times the largest answer.
+const LONGEST_RUN: u32 = 4;
+
+/// Most sizes of pages divide it.
+const HIGHLY_DIVISIBLE: u64 = 2_520;
+
+impl Shape {
+    /// Takes what matters of a request of the route; `says` is what the dialect reads of its answers.
+    #[must_use]
+    pub fn new(request: &PageRequest, seeks: bool, says: Vec<Said>) -> Self {
+        Self {
+            // A depth beyond which nothing is answered is told by a refusal of its own.
+            paging: Paging { max_depth: None, ..(*request.paging).clone() },
+            order: plain(&request.order),
+            flips: request.flips,
+            filters: request.filters.as_deref().cloned(),
+            seeks,
+            verify: request.verify,
+            unproven: request.unproven,
+            short_pages: request.short_pages,
+            totals: request.totals,
+            counts: request.counts,
+            says,
+            budget: request.budget,
+            search_budget: request.search_budget,
+        }
+    }
+
+    /// What pages of at most `limit` items take.
+    #[must_use]
+    pub fn cost(&self, limit: u32) -> Cost {
+        self.cost_until(limit, &Cost::exceeds_budget)
+    }
+
+    /// The same with the largest budget that a route can have.
+    #[must_use]
+    pub fn without_budget(&self) -> Self {
+        Self { budget: UNBOUNDED, search_budget: UNBOUNDED, ..self.clone() }
+    }
+
+    /// The largest limit up to `limit` whose pages, and those of all smaller limits, satisfy a wish; 0: none does.
+    #[must_use]
+    pub fn largest(&self, limit: u32, satisfies: impl Fn(&Cost) -> bool) -> u32 {
+        longest(limit, |limit| satisfies(&self.cost_until(limit, &|cost| !satisfies(cost))))
+    }
+
+    /// What pages of at most `limit` items take, as far as it was found when that was `enough`.
+    fn cost_until(&self, limit: u32, enough: &dyn Fn(&Cost) -> bool) -> Cost {
+        let mut cost = Cost::default();
+        // What is dearest is met first.
+        for limit in self.limits(limit) {
+            cost = cost.and(self.cost_of(limit, enough));
+            if enough(&cost) {
+                break;
+            }
+        }
+        cost
+    }
+
+    /// How many items with equal keys may follow one another so that pages of `limit` walk over them, and what a page over
+    /// so many takes. Nothing where their number doesn't matter, or where any number that was tried walks.
+    #[must_use]
+    pub fn longest_run(&self, limit: u32) -> Option<(u32, u32)> {
+        let loose = self.order.declared && self.order.ties == Ties::Unordered && !self.order.strong.is_empty();
+        let by_token = self.paging.family == Family::Token;
+        if !loose || by_token {
+            return None;
+        }
+        let over = |run| {
+            let run = u64::from(run);
+            let items = 4 * run + 2 * u64::from(limit);
+            Walk { shape: self, still: Still::new(self, items, run), limit }.over_runs(run)
+        };
+        let most = self.cap().saturating_mul(LONGEST_RUN);
+        let run = longest(most, |run| over(run).refusal.is_none());
+        (run < most).then(|| (run, over(run.max(1)).most()))
+    }
+
+    /// How many items are asked for at once at most.
+    fn cap(&self) -> u32 {
+        u32::try_from(plan::most(&self.paging, None)).unwrap_or(u32::MAX).max(1)
+    }
+
+    /// The limits that can be dearest among those up to this one: pages that just fill answers, and those around them.
+    fn limits(&self, limit: u32) -> Vec<u32> {
+        let limit = limit.max(1);
+        let whole = limit / self.cap() * self.cap();
+        let around = match self.takes_many(limit) {
+            true => vec![limit, whole],
+            false => vec![limit, limit.saturating_sub(1), whole.saturating_add(1), whole, whole.saturating_sub(1)],
+        };
+        let mut limits: Vec<u32> = around.into_iter().filter(|near| (1..=limit).contains(near)).collect();
+        limits.sort_unstable_by(|one, other| other.cmp(one));
+        limits.dedup();
+        limits
+    }
+
+    /// Whether a page takes so many requests that one more or less is neither here nor there.
+    fn takes_many(&self, limit: u32) -> bool {
+        limit / self.cap() > MANY
+    }
+
+    fn cost_of(&self, limit: u32, enough: &dyn Fn(&Cost) -> bool) -> Cost {
+        let cap = u64::from(self.cap());
+        let wide = u64::from(limit) + 3 * cap;
+        // The flipped list has its seams elsewhere, unless the size divides how many items there are; where many sizes do,
+        // few pages show what stands on both sides of the end.
+        let whole = 4 * wide.div_ceil(cap) * cap;
+        let divisible = 4 * wide.div_ceil(HIGHLY_DIVISIBLE) * HIGHLY_DIVISIBLE;
+        let lists = match self.takes_many(limit) {
+            true => vec![whole + 1],
+            false => vec![whole, whole + 1, whole + cap / 2, divisible],
+        };
+        let mut cost = Cost::default();
+        for items in lists {
+            let walk = Walk { shape: self, still: Still::new(self, items, 1), limit };
+            for place in walk.places(cap) {
+                cost = cost.and(walk.around(place));
+                if enough(&cost) {
+                    return cost;
+                }
+            }
+            cost = cost.and(walk.at_ends()).and(walk.by_token(cap));
+        }
+        // A list that one page holds.
+        cost.and(Walk { shape: self, still: Still::new(self, u64::from(limit), 1), limit }.at_ends())
+    }
+}
+
+/// The largest number up to `most` that is good, where all that are smaller are; 0: none is.
+fn longest(most: u32, is_good: impl Fn(u32) -> bool) -> u32 {
+    let (mut good, mut bad) = (0, most.saturating_add(1));
+    // Halves what lies between them.
+    while bad - good > 1 {
+        let middle = good + (bad - good) / 2;
+        if is_good(middle) {
+            good = middle;
+        } else {
+            bad = middle;
+        }
+    }
+    good
+}
+
+/// An order of the same form, whose keys are numbers: what fields are called and hold costs nothing.
+fn plain(order: &Order) -> Order {
+    let plain = |key: &SortKey| SortKey {
+        name: String::new(),
+        direction: Direction::Ascending,
+        kind: match key.kind {
+            Kind::Opaque => Kind::Opaque,
+            Kind::Number | Kind::NumberInString | Kind::Datetime => Kind::Number,
+            Kind::Inferred | Kind::Text | Kind::Boolean | Kind::Uuid | Kind::Rank(_) => Kind::Inferred,
+        },
+        nulls: Nulls::None,
+        grain: None,
+    };
+    Order { strong: order.strong.iter().map(plain).collect(), id: plain(&order.id), ..*order }
+}

@@ -1,0 +1,268 @@
+//! A list that holds still, at an upstream that does what its dialect says. Item *n* has the id *n*; so many of them as a
+//! run has share their strong keys, and the upstream gives these in another sequence with every answer.
+
+use std::{cell::Cell, fmt::Write as _, ops::Range, sync::Arc};
+
+use super::{Said, Shape};
+use crate::{
+    json::Span,
+    pagination::{
+        answer::{Answer, Standing, Total},
+        fetch::{Fetch, Listing, Token, TokenFetch},
+        filter::{Comparison, Filter, Filters},
+        key::KeyValue,
+        mark::Mark,
+        order::{Order, Ties},
+        paging::{Paging, Sizes},
+        position::{Anchor, Hint, Marks, Position, Target},
+        window::{Offset, Slice},
+    },
+};
+
+/// The list.
+#[derive(Debug)]
+pub(super) struct Still {
+    pub(super) items: u64,
+    pub(super) order: Arc<Order>,
+    pub(super) paging: Arc<Paging>,
+    pub(super) filters: Option<Arc<Filters>>,
+    says: Vec<Said>,
+    /// How many items share their strong keys.
+    run: u64,
+    answers: Cell<u64>,
+}
+
+impl Still {
+    pub(super) fn new(shape: &Shape, items: u64, run: u64) -> Self {
+        Self {
+            items,
+            order: Arc::new(shape.order.clone()),
+            paging: Arc::new(shape.paging.clone()),
+            filters: shape.filters.clone().map(Arc::new),
+            says: shape.says.clone(),
+            run: run.max(1),
+            answers: Cell::new(0),
+        }
+    }
+
+    /// The largest size that is honoured.
+    pub(super) fn honours(&self) -> u32 {
+        match &self.paging.sizes {
+            Sizes::Free { most, .. } => most.unwrap_or(u32::MAX),
+            Sizes::Listed(sizes) => sizes.last().copied().unwrap_or(1),
+            Sizes::Fixed(size) => *size,
+        }
+    }
+
+    /// Whether answers say how long the list is.
+    pub(super) fn tells_total(&self) -> bool {
+        self.says.contains(&Said::Total)
+    }
+
+    /// The place right after an item, the last of its run, as the cursor of a page that ends with it says it.
+    pub(super) fn after(&self, item: u64) -> Option<Target> {
+        let position = match self.order.declared {
+            true => Position::After(self.anchor(item)?),
+            false => Position::AfterMarks(self.marks(item + 1)),
+        };
+        Some(Target { position, hint: self.hint(item + 1) })
+    }
+
+    /// The place right before an item, the first of its run, as the cursor of a page that begins with it says it.
+    pub(super) fn before(&self, item: u64) -> Option<Target> {
+        let position = match self.order.declared {
+            true => Position::Before(self.anchor(item)?),
+            false => Position::BeforeMarks(self.marks(item)),
+        };
+        Some(Target { position, hint: self.hint(item) })
+    }
+
+    fn anchor(&self, item: u64) -> Option<Anchor> {
+        Anchor::of(&self.show(item..item + 1, &Listing { by_id: true, ..Listing::default() }), &self.order, 0)
+    }
+
+    fn marks(&self, place: u64) -> Marks {
+        let mark = |item: u64| mark(item.to_string().as_bytes());
+        let (behind, ahead) = (Marks::BEHIND as u64, Marks::AHEAD as u64);
+        Marks {
+            before: (place.saturating_sub(behind)..place).map(mark).collect(),
+            after: (place..self.items.min(place + ahead)).map(mark).collect(),
+        }
+    }
+
+    fn hint(&self, place: u64) -> Hint {
+        let run = u32::try_from(self.run).unwrap_or(Hint::LONG_RUN);
+        let loose = self.order.ties == Ties::Unordered && !self.order.strong.is_empty();
+        let total = self.tells_total().then_some(self.items);
+        Hint { offset: Offset(place), run: if loose { run } else { 0 }, within: run, total, ..Hint::default() }
+    }
+
+    pub(super) fn answer(&self, fetch: &Fetch) -> Answer {
+        self.answers.set(self.answers.get() + 1);
+        let total = Some(Total { value: self.items, exact: true });
+        match fetch {
+            Fetch::Slice(slice, listing) => self.slice(*slice, listing),
+            Fetch::Token(fetch) => self.by_token(fetch),
+            Fetch::Item(id) => match number(id).map(at_least) {
+                Some(item) if item < self.items => {
+                    self.show(item..item + 1, &Listing { by_id: true, ..Listing::default() })
+                }
+                _ => Answer { standing: Standing::Gone, ..Answer::default() },
+            },
+            Fetch::Count => Answer { total, ..Answer::default() },
+        }
+    }
+
+    fn slice(&self, slice: Slice, listing: &Listing) -> Answer {
+        let size = slice.size().0.min(self.honours()).max(1);
+        let listed = listing.filter.as_deref().map_or(0..self.items, |filter| self.passing(filter));
+        let count = listed.end.saturating_sub(listed.start);
+        let mut from = match slice {
+            Slice::Offset { from, .. } => from.0,
+            Slice::Page { number, .. } => number.0.saturating_mul(u64::from(size)),
+        };
+        if self.paging.repeats_last_page && from >= count {
+            from = count.saturating_sub(1) / u64::from(size) * u64::from(size);
+        }
+        // What is echoed is what was asked for, also behind the end.
+        let begins = from;
+        let (from, to) = (from.min(count), from.saturating_add(u64::from(size)).min(count));
+        let shown = match listing.flipped {
+            false => listed.start + from..listed.start + to,
+            true => listed.end - to..listed.end - from,
+        };
+        let says = |said| self.says.contains(&said);
+        let past_end = says(Said::PastEnd) && from == count && from > 0;
+        Answer {
+            standing: if past_end { Standing::PastEnd } else { Standing::Listed },
+            total: self.tells_total().then_some(Total { value: count, exact: true }),
+            more: says(Said::More).then_some(to < count),
+            offset: says(Said::Offset).then_some(begins),
+            page: says(Said::Page).then_some(begins / u64::from(size)),
+            size: says(Said::Size).then_some(size),
+            ..self.show(shown, listing)
+        }
+    }
+
+    /// Tokens are the numbers of the items that they lead to, or of those beside which an item leads.
+    fn by_token(&self, fetch: &TokenFetch) -> Answer {
+        let size = u64::from(fetch.size.0.min(self.honours()));
+        let tokens = self.paging.tokens;
+        let said = fetch.token.as_ref().and_then(|token| token.0.parse::<u64>().ok());
+        let shown = match (said, fetch.backward) {
+            (Some(before), true) => before.saturating_sub(size)..before,
+            (Some(item), false) if tokens.by_item => item + 1..(item + 1 + size),
+            (place, _) => place.unwrap_or(0)..(place.unwrap_or(0) + size),
+        };
+        let shown = shown.start.min(self.items)..shown.end.min(self.items);
+        let token = |place: u64| Some(Token(place.to_string().into()));
+        let (goes_on, goes_back) = (shown.end < self.items, shown.start > 0);
+        let is_empty = shown.is_empty();
+        let mut answer = self.show(shown.clone(), &Listing::default());
+        if tokens.by_item {
+            answer.item_tokens =
+                answer.keys.iter().copied().skip(self.order.strong.len()).step_by(self.order.columns()).collect();
+            answer.next = token(shown.end.saturating_sub(1)).filter(|_| goes_on && !is_empty);
+            answer.previous = token(shown.start).filter(|_| goes_back && tokens.backward && !is_empty);
+        } else {
+            answer.next = token(shown.end).filter(|_| goes_on || (tokens.ends_empty && !is_empty));
+            answer.previous = token(shown.start).filter(|_| goes_back && tokens.backward);
+        }
+        answer.total = self.tells_total().then_some(Total { value: self.items, exact: true });
+        answer.more = self.says.contains(&Said::More).then_some(if fetch.backward { goes_back } else { goes_on });
+        answer
+    }
+
+    /// The items that pass a filter: they are neighbours, for all keys grow with the item's number.
+    fn passing(&self, filter: &Filter) -> Range<u64> {
+        let all = 0..self.items;
+        match filter {
+            Filter::And(filters) => filters.iter().fold(all, |passed, filter| {
+                let further = self.passing(filter);
+                let from = passed.start.max(further.start);
+                from..passed.end.min(further.end).max(from)
+            }),
+            Filter::Or(filters) => {
+                let passed = filters.iter().map(|filter| self.passing(filter)).filter(|passed| !passed.is_empty());
+                passed.reduce(|one, other| one.start.min(other.start)..one.end.max(other.end)).unwrap_or(0..0)
+            }
+            Filter::Compare { comparison: Comparison::NotNull, .. } => all,
+            Filter::Compare { column, comparison, value } => {
+                let Some(value) = value.as_ref().and_then(number) else { return 0..0 };
+                let run = if *column < self.order.strong.len() { self.run } else { 1 };
+                let from = at_least(value);
+                let beyond = if value.fract() == 0.0 { from.saturating_add(1) } else { from };
+                let (at, behind) = (from.saturating_mul(run), beyond.saturating_mul(run));
+                let range = match comparison {
+                    Comparison::Less => 0..at,
+                    Comparison::LessOrEqual => 0..behind,
+                    Comparison::Greater => behind..self.items,
+                    Comparison::GreaterOrEqual => at..self.items,
+                    Comparison::Equal => at..behind,
+                    Comparison::Null | Comparison::NotNull => 0..0,
+                };
+                let start = range.start.min(self.items);
+                start..range.end.min(self.items).max(start)
+            }
+        }
+    }
+
+    /// These items of the list, as a form of it gives them.
+    fn show(&self, range: Range<u64>, listing: &Listing) -> Answer {
+        let count = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(0);
+        let (strong, columns) = (self.order.strong.len(), self.order.columns());
+        let mut shown =
+            Answer { items: Vec::with_capacity(count), keys: Vec::with_capacity(count * columns), ..Answer::default() };
+        let mut body = String::with_capacity(count * 12);
+        let at = |body: &String| u32::try_from(body.len()).unwrap_or(u32::MAX);
+        for place in range.clone() {
+            let place = if listing.flipped { range.start + range.end - 1 - place } else { place };
+            let start = at(&body);
+            let _ = write!(body, "{}", place / self.run);
+            let key = Span { start, end: at(&body) };
+            let id = match self.run {
+                1 => key,
+                _ => {
+                    body.push(':');
+                    let start = at(&body);
+                    let _ = write!(body, "{}", if listing.by_id { place } else { self.shuffled(place) });
+                    Span { start, end: at(&body) }
+                }
+            };
+            shown.items.push(Span { start, end: id.end });
+            shown.keys.extend(std::iter::repeat_n(key, strong).chain([id]));
+            body.push(',');
+        }
+        shown.body = body.into_bytes();
+        shown
+    }
+
+    /// Which item of a run stands at a place in this answer, where the upstream does not order them.
+    fn shuffled(&self, place: u64) -> u64 {
+        if self.order.ties == Ties::Ordered {
+            return place;
+        }
+        let begins = place / self.run * self.run;
+        let length = self.run.min(self.items - begins);
+        begins + (place - begins + self.answers.get()) % length
+    }
+}
+
+/// The mark of an item: its number.
+pub(super) fn mark(bytes: &[u8]) -> Mark {
+    Mark::of(bytes.iter().fold(0, |number: u64, byte| number.wrapping_mul(31).wrapping_add(u64::from(*byte))))
+}
+
+/// The number that a key is, or lies beside.
+fn number(value: &KeyValue) -> Option<f64> {
+    match value {
+        KeyValue::Number(digits) => digits.parse().ok(),
+        KeyValue::Null | KeyValue::Boolean(_) | KeyValue::Text(_) => None,
+    }
+}
+
+/// The first whole number that is no less.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "items are counted from 0, and are few")]
+fn at_least(value: f64) -> u64 {
+    value.ceil().max(0.0) as u64
+}

@@ -1,0 +1,152 @@
+//! What is computed from a few places and limits is what all of them take.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::pagination::{
+    mark::Marker,
+    paging::{EndEvidence, Sizes, Tokens},
+    position::{Hint, Position, Target},
+};
+
+fn key(name: &str) -> SortKey {
+    SortKey {
+        name: name.into(),
+        direction: Direction::Descending,
+        kind: Kind::Inferred,
+        nulls: Nulls::Unsaid,
+        grain: None,
+    }
+}
+
+fn request(paging: Paging) -> PageRequest {
+    let order = Order { strong: Vec::new(), id: key("id"), ties: Ties::Ordered, declared: true };
+    let target = Target { position: Position::Start, hint: Hint::default() };
+    PageRequest::new(target, 1, Arc::new(order), Arc::new(paging), Marker::new(still::mark))
+}
+
+fn free(family: Family, most: u32) -> Paging {
+    Paging::new(family, Sizes::Free { least: 1, most: Some(most) })
+}
+
+fn fixed(size: u32) -> Paging {
+    Paging::new(Family::Page, Sizes::Fixed(size))
+}
+
+/// Every limit, at every place of a list of every length that matters.
+fn everywhere(shape: &Shape, limit: u32) -> Cost {
+    let cap = u64::from(shape.cap());
+    let mut all = Cost::default();
+    for limit in 1..=limit {
+        for items in (5 * cap + u64::from(limit))..=(6 * cap + u64::from(limit)) {
+            let walk = Walk { shape, still: Still::new(shape, items, 1), limit };
+            all = all.and(walk.at_ends());
+            // No page leads on from the last item.
+            all = (0..items - 1).map(|item| walk.around(item)).fold(all, Cost::and);
+        }
+    }
+    all
+}
+
+#[test]
+fn a_few_places_and_limits_stand_for_all_of_them() {
+    let flipping = |paging| PageRequest { flips: true, ..request(paging) };
+    let undeclared = |paging| {
+        let mut request = request(paging);
+        Arc::make_mut(&mut request.order).declared = false;
+        request
+    };
+    for (name, request, says, limit) in [
+        ("fixed", request(fixed(4)), vec![], 10),
+        ("fixed, counted", request(fixed(5)), vec![Said::Total], 11),
+        ("fixed, flipped", flipping(fixed(4)), vec![Said::Total], 9),
+        ("fixed, flagged", request(Paging { end: EndEvidence::Flag, ..fixed(4) }), vec![Said::More], 9),
+        ("fixed, undeclared", undeclared(fixed(4)), vec![Said::Total], 9),
+        ("pages", request(free(Family::Page, 8)), vec![Said::Total], 10),
+        ("slices", request(free(Family::Offset, 8)), vec![], 12),
+        ("some sizes", request(Paging::new(Family::Page, Sizes::Listed(vec![3, 6]))), vec![Said::Total], 8),
+    ] {
+        let shape = Shape::new(&request, false, says).without_budget();
+        let (told, found) = (shape.cost(limit), everywhere(&shape, limit));
+        assert_eq!(told.refusal, None, "{name}: {told:?}");
+        let covers = told.first >= found.first && told.inner >= found.inner && told.most() >= found.most();
+        assert!(covers, "{name}: told {told:?}, found {found:?}");
+        let is_fixed = matches!(shape.paging.sizes, Sizes::Fixed(_));
+        assert!(!is_fixed || told.inner == found.inner, "{name}: told {told:?}, found {found:?}");
+    }
+}
+
+#[test]
+fn a_budget_that_a_page_needs_is_a_budget_that_fills_it() {
+    for (paging, says) in [
+        (fixed(10), vec![Said::Total]),
+        (fixed(10), vec![]),
+        (free(Family::Page, 20), vec![Said::Total]),
+        (free(Family::Offset, 20), vec![]),
+    ] {
+        for limit in [20, 30, 45] {
+            let shape = Shape::new(&request(paging.clone()), false, says.clone());
+            let need = shape.without_budget().cost(limit).most();
+            let with = |budget| Shape { budget, search_budget: budget, ..shape.clone() }.cost(limit);
+            assert_eq!(with(need).refusal, None, "{paging:?} {limit}: {need} requests");
+            // Up to three requests only confirm an end: without them the page says less, or is not served.
+            assert!(with(need.saturating_sub(4).max(1)).exceeds_budget(), "{paging:?} {limit}: {need} requests");
+        }
+    }
+}
+
+#[test]
+fn pages_of_ten_at_a_time() {
+    let shape = Shape::new(&request(fixed(10)), false, vec![Said::Total]);
+    assert!(shape.cost(30).exceeds_budget(), "pages of 30 go back in 9 requests");
+    let largest = shape.largest(100, |cost| !cost.exceeds_budget());
+    assert!((10..30).contains(&largest), "{largest}");
+    for limit in 1..=largest {
+        assert!(!shape.cost(limit).exceeds_budget(), "{limit}");
+    }
+}
+
+#[test]
+fn a_slice_is_one_request_where_it_has_room_for_its_neighbours() {
+    let shape = Shape::new(&request(free(Family::Offset, 100)), false, vec![Said::Total]);
+    assert_eq!(shape.largest(200, |cost| cost.inner <= 1), 98);
+    assert_eq!(shape.largest(200, |cost| cost.first <= 1), 99);
+    let unbounded = Paging::new(Family::Offset, Sizes::Free { least: 1, most: None });
+    let unbounded = Shape::new(&request(unbounded), false, vec![Said::Total]);
+    assert_eq!(unbounded.cost(500).inner, 1);
+    assert!(unbounded.cost(5_000).inner > 4, "no more than a thousand items are asked for at once");
+}
+
+#[test]
+fn tokens_of_as_many_items_as_the_page_take_one_request() {
+    for tokens in [Tokens::default(), Tokens { backward: true, by_item: true, ..Tokens::default() }] {
+        let paging = Paging { end: EndEvidence::Flag, tokens, ..free(Family::Token, 100) };
+        let shape = Shape::new(&request(paging), false, vec![Said::More]);
+        assert_eq!(shape.cost(100), Cost { first: 1, inner: 1, last: 1, refusal: None }, "{tokens:?}");
+        assert!(shape.cost(500).most() > 4, "{tokens:?}");
+    }
+}
+
+#[test]
+fn runs_of_equal_keys_walk_up_to_a_length() {
+    let mut loose = request(free(Family::Offset, 50));
+    let order = Arc::make_mut(&mut loose.order);
+    (order.strong, order.ties) = (vec![key("score")], Ties::Unordered);
+    let shape = Shape::new(&loose, false, vec![Said::Total]);
+    let (run, requests) = shape.longest_run(20).unwrap();
+    assert!((40..=100).contains(&run), "{run}");
+    assert!(requests > 1);
+    Arc::make_mut(&mut loose.order).ties = Ties::Ordered;
+    assert_eq!(Shape::new(&loose, false, vec![Said::Total]).longest_run(20), None, "the upstream orders them");
+}
+
+#[test]
+fn an_end_among_hidden_items_is_read_where_the_count_says_that_there_is_something() {
+    let hidden = Paging { hidden: true, ..free(Family::Offset, 100) };
+    // A cursor of an item remembers no size that was honoured: what is read near the end is read in small answers.
+    let shape = Shape::new(&request(hidden), false, vec![Said::Total]).without_budget();
+    for limit in [20, 99, 100] {
+        let cost = shape.cost(limit);
+        assert!(cost.refusal.is_none() && cost.most() <= 8, "{limit}: {cost:?}");
+    }
+}

@@ -1,0 +1,182 @@
+//! Pages of one limit, read of one list at rest by the machines that serve.
+
+use std::sync::Arc;
+
+use super::{Cost, Shape, still::Still};
+use crate::pagination::{
+    mark::Marker,
+    page::Page,
+    paging::{Family, Learnt},
+    position::{Hint, Pivot, Position, Target},
+    refusal::Refusal,
+    resolver::{PageRequest, Step, resolve},
+};
+
+/// What is read, and in pages of which limit.
+pub(super) struct Walk<'a> {
+    pub(super) shape: &'a Shape,
+    pub(super) still: Still,
+    pub(super) limit: u32,
+}
+
+impl Walk<'_> {
+    /// Items around which pages are read: at every place of the upstream's own pages that matters in the middle of the
+    /// list, and near its end.
+    pub(super) fn places(&self, cap: u64) -> Vec<u64> {
+        let (limit, items) = (u64::from(self.limit), self.still.items);
+        let middle = items / 2 / cap * cap;
+        let steps = match self.shape.paging.family {
+            Family::Token => return Vec::new(),
+            // A slice begins anywhere.
+            Family::Offset => vec![0],
+            // Where a page may begin in those of the upstream, and where it ends in them.
+            Family::Page => {
+                let ends = [0, 1, 2].map(|past| limit.div_ceil(cap) * cap + cap + past - limit);
+                let mut steps: Vec<u64> =
+                    [0, 1, cap / 2, cap - 1].into_iter().chain(ends).map(|step| step % cap).collect();
+                steps.sort_unstable();
+                steps.dedup();
+                steps
+            }
+        };
+        // Near the end a page may just fill the list, or leave one item.
+        let near = items - limit.min(items - 2);
+        let before_end = [2, 3, 4, 5, 6, 7].map(|left| items - left.min(items));
+        steps.into_iter().map(|step| middle + step).chain([near - 2, near - 1, near]).chain(before_end).collect()
+    }
+
+    /// The first page and the next; the last and the one before it, where a link leads there.
+    pub(super) fn at_ends(&self) -> Cost {
+        let at = |position| Target { position, hint: Hint::default() };
+        let cost = self.from(&at(Position::Start), Learnt::default(), 2);
+        match self.page(self.request(at(Position::Start), Learnt::default())) {
+            Ok(Page { last: Some(last), .. }) => {
+                let from_end = self.from(&last, Learnt::default(), 2);
+                cost.and(Cost { first: 0, inner: 0, last: from_end.most(), ..from_end })
+            }
+            _ => cost,
+        }
+    }
+
+    /// Pages over runs of equal keys, from the end of one on and from the start of another back.
+    pub(super) fn over_runs(&self, run: u64) -> Cost {
+        let pages = u32::try_from(run / u64::from(self.limit)).unwrap_or(u32::MAX).saturating_add(3);
+        let targets = [self.still.after(run - 1), self.still.before(3 * run)];
+        let costs = targets.into_iter().flatten().map(|target| self.from(&self.sure(target), Learnt::default(), pages));
+        costs.fold(Cost::default(), Cost::and)
+    }
+
+    /// The page after an item and the one before it, as cursors lead there that remember the place.
+    pub(super) fn around(&self, item: u64) -> Cost {
+        let targets = [self.still.after(item), self.still.before(item)];
+        let costs = targets.into_iter().flatten().flat_map(|target| {
+            // A cursor of an item says nothing of the sizes that its walk has seen filled.
+            let unsure = self.from(&target, Learnt::default(), 1);
+            let unsure = Cost { first: 0, inner: 0, last: unsure.most(), ..unsure };
+            [self.from(&self.sure(target), Learnt::default(), 1), unsure]
+        });
+        costs.fold(Cost::default(), Cost::and)
+    }
+
+    /// A target whose walk has seen the sizes filled that the upstream honours.
+    fn sure(&self, mut target: Target) -> Target {
+        target.hint.honoured = self.still.honours();
+        target
+    }
+
+    /// By token nothing but the start can be asked for: a first page of another size moves those after it.
+    pub(super) fn by_token(&self, cap: u64) -> Cost {
+        let mut cost = Cost::default();
+        if self.shape.paging.family != Family::Token {
+            return cost;
+        }
+        for step in [1, 2, cap / 2, cap - 1] {
+            let start = Target { position: Position::Start, hint: Hint::default() };
+            let step = u32::try_from(step.max(1)).unwrap_or(1);
+            let first = self.page(PageRequest { limit: step, ..self.request(start, Learnt::default()) });
+            if let Ok(Page { next: Some(next), learnt, .. }) = first {
+                cost = cost.and(self.from(&next, learnt, 3));
+            }
+        }
+        cost
+    }
+
+    /// So many pages from a target on, and where that meets the end, one back.
+    fn from(&self, target: &Target, mut learnt: Learnt, pages: u32) -> Cost {
+        let mut cost = Cost::default();
+        let mut target = target.clone();
+        let backward = target.position.is_backward();
+        for _ in 0..pages {
+            let at_start = matches!(target.position, Position::Start);
+            let page = match self.page(self.request(target, learnt)) {
+                Ok(page) => page,
+                Err(refusal) => return cost.and(Cost { refusal: Some(refusal), ..Cost::default() }),
+            };
+            learnt = page.learnt;
+            let (onward, back) = if backward { (page.previous, page.next) } else { (page.next, page.previous) };
+            let Some(further) = onward else {
+                let cost = cost.and(Cost { last: page.requests, ..Cost::default() });
+                // The way back begins at the end of the list, wherever that is in the upstream's pages.
+                return back.map_or_else(Cost::default, |back| self.one(back, learnt)).and(cost);
+            };
+            let (first, inner) = if at_start { (page.requests, 0) } else { (0, page.requests) };
+            cost = cost.and(Cost { first, inner, ..Cost::default() });
+            target = further;
+        }
+        cost
+    }
+
+    /// One page, of which the place matters and not what follows.
+    fn one(&self, target: Target, learnt: Learnt) -> Cost {
+        match self.page(self.request(target, learnt)) {
+            Ok(page) => Cost { inner: page.requests, ..Cost::default() },
+            Err(refusal) => Cost { refusal: Some(refusal), ..Cost::default() },
+        }
+    }
+
+    fn request(&self, target: Target, learnt: Learnt) -> PageRequest {
+        let (shape, still) = (self.shape, &self.still);
+        let target = if shape.seeks { by_id(target) } else { target };
+        let marker = Marker::new(super::still::mark);
+        let request = PageRequest::new(target, self.limit, Arc::clone(&still.order), Arc::clone(&still.paging), marker);
+        PageRequest {
+            flips: shape.flips,
+            filters: still.filters.clone(),
+            learnt,
+            budget: shape.budget,
+            search_budget: shape.search_budget,
+            verify: shape.verify,
+            unproven: shape.unproven,
+            short_pages: shape.short_pages,
+            totals: shape.totals,
+            counts: shape.counts,
+            tells_total: still.tells_total(),
+            ..request
+        }
+    }
+
+    fn page(&self, request: PageRequest) -> Result<Page, Refusal> {
+        let mut step = resolve(request);
+        // Every turn spends budget, so this ends.
+        loop {
+            step = match step {
+                Step::Fetch(fetches, pending) => {
+                    pending.resume(fetches.iter().map(|fetch| self.still.answer(fetch)).collect())
+                }
+                Step::Serve(page) => return Ok(*page),
+                Step::Refuse(refusal) => return Err(refusal),
+            };
+        }
+    }
+}
+
+/// The same target, as cursors say it that hold ids alone.
+fn by_id(target: Target) -> Target {
+    let pivot = |id| Pivot { id, fingerprint: None };
+    let position = match target.position {
+        Position::After(anchor) => Position::AfterPivot(pivot(anchor.id)),
+        Position::Before(anchor) => Position::BeforePivot(pivot(anchor.id)),
+        other => other,
+    };
+    Target { position, ..target }
+}

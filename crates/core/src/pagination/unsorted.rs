@@ -1,0 +1,56 @@
+//! Why the items of an answer can't be held against the order of their list.
+
+/// Why an answer can't be used: the cause, and which items of it show that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsorted {
+    /// What kind of fault it is.
+    pub cause: Cause,
+    /// Which items and fields show it, and what would help; for the operator. It names places and fields, never values.
+    pub said: String,
+}
+
+/// What keeps items from being compared, or what the comparison contradicts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// An item is an array, a text or a number, and has no members.
+    NoObject,
+    /// An item has no id, or one that is no text or number.
+    NoId,
+    /// An item lacks a key that the order names.
+    NoKey,
+    /// A key is null, and the place of nulls is not declared.
+    Null,
+    /// Two values of a key are of different types, or not of the declared one.
+    Kind,
+    /// Texts of digits are not in the order of their bytes: the upstream may sort them as numbers.
+    Digits,
+    /// Texts of a field without a declared type are not in the order of their bytes.
+    Text,
+    /// Values of a key contradict the declared order.
+    Order,
+    /// Items with equal keys are not in the order of their ids.
+    Ties,
+    /// One id stands twice in an answer.
+    Twice,
+}
+
+impl Cause {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::NoObject,
+        Self::NoId,
+        Self::NoKey,
+        Self::Null,
+        Self::Kind,
+        Self::Digits,
+        Self::Text,
+        Self::Order,
+        Self::Ties,
+        Self::Twice,
+    ];
+
+    /// The fault that items show.
+    pub(super) fn said(self, said: impl Into<String>) -> Unsorted {
+        Unsorted { cause: self, said: said.into() }
+    }
+}
