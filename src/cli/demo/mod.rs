@@ -120,17 +120,20 @@ fn introduction(address: SocketAddr, upstream: SocketAddr) -> std::io::Result<St
     ))
 }
 
-/// The body of an answer, once somebody listens.
+/// The body of an answer, once the gateway and the upstream after it both listen.
 fn ask(address: SocketAddr, target: &str) -> std::io::Result<String> {
     let mut tries = 0;
-    let mut stream = loop {
-        match TcpStream::connect_timeout(&address, PATIENCE) {
-            Ok(stream) => break stream,
-            Err(error) if tries == TRIES => return Err(error),
-            Err(_) => tries += 1,
+    loop {
+        match ask_once(address, target) {
+            Err(_) if tries < TRIES => tries += 1,
+            answered => return answered,
         }
         std::thread::sleep(PAUSE);
-    };
+    }
+}
+
+fn ask_once(address: SocketAddr, target: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     let request = format!("GET {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
