@@ -55,6 +55,7 @@ fn drip(address: SocketAddr, count: usize, stop: &AtomicBool) {
     }
 }
 
+/// Row: A18, F55
 #[test]
 fn a_thousand_drips_shut_nobody_out() {
     const DESCRIPTORS: usize = 256;
@@ -83,6 +84,7 @@ fn a_thousand_drips_shut_nobody_out() {
     eventually("all of them are given back", || (counted(&gateway, "cursorgate_connections ") == 0).then_some(()));
 }
 
+/// Row: A18
 #[test]
 fn a_head_has_one_deadline_however_it_drips() {
     let upstream = Upstream::start(serve(users(60)));
@@ -110,6 +112,7 @@ fn a_head_has_one_deadline_however_it_drips() {
     assert_eq!(gateway.get("/users").outcome(), "200");
 }
 
+/// Row: A18, F61
 #[test]
 fn part_of_a_head_takes_hardly_more_than_its_size() {
     const HEAD: usize = 256 << 10;
@@ -142,6 +145,7 @@ fn part_of_a_head_takes_hardly_more_than_its_size() {
     }
 }
 
+/// Row: F61
 #[test]
 fn a_target_is_refused_before_its_end_is_there() {
     let upstream = Upstream::start(serve(users(60)));
@@ -151,6 +155,7 @@ fn a_target_is_refused_before_its_end_is_there() {
     assert_eq!(connection.response("GET").expect("a refusal").outcome(), "414 target_too_long");
 }
 
+/// Row: A17
 #[test]
 fn what_can_not_be_read_is_answered_told_and_counted() {
     let upstream = Upstream::start(serve(users(60)));
@@ -208,6 +213,7 @@ fn ask(gateway: &Gateway) -> Connection {
     connection
 }
 
+/// Row: F55
 #[test]
 fn requests_in_hand_are_never_given_up_for_new_ones() {
     for (server, most, reason) in [
@@ -292,6 +298,7 @@ fn a_forwarded_request_is_answered_though_its_client_sends_on() {
 }
 
 /// Who ends its own direction is taken for gone, as RFC 9112 section 9.6 lets a server do; the README says so.
+/// Row: F60
 #[test]
 fn who_ends_its_own_direction_is_gone() {
     let setup = Setup { more: FORWARD, upstream: "timeouts = { first_byte = \"50s\", whole = \"55s\" }", ..PLAIN };
@@ -330,6 +337,7 @@ fn a_connection_ends_after_ten_thousand_requests_and_says_so() {
 }
 
 /// Without a descriptor for a connection to the upstream, it is not the upstream that is blamed.
+/// Row: F55
 #[test]
 fn without_descriptors_it_is_the_gateway_that_is_overloaded() {
     let upstream = Upstream::start(|exchange| {

@@ -158,6 +158,7 @@ fn configuration(origin: SocketAddr) -> String {
     )
 }
 
+/// Row: A17
 #[test]
 fn what_could_be_read_in_two_ways_goes_nowhere() {
     let files = corpus("refused");
@@ -193,6 +194,7 @@ fn what_could_be_read_in_two_ways_goes_nowhere() {
     }
 }
 
+/// Row: A17
 #[test]
 fn what_has_one_reading_is_one_request_to_every_origin() {
     for reads in [Reads::Strictly, Reads::Leniently] {

@@ -107,6 +107,7 @@ fn problems_and_log_share_the_request_id() {
 
 /// Standard error is a pipe, and its reader rests: requests, health, reloads and the end go on, and what can't be said is
 /// counted. Once it is read again, it says how much is missing, and no error is.
+/// Row: F53
 #[test]
 fn a_log_that_nobody_reads_stops_nothing() {
     const CLIENTS: usize = 4;
@@ -163,6 +164,7 @@ fn a_log_that_nobody_reads_stops_nothing() {
 }
 
 /// Neither a full disk nor a reader that has gone stops anything, and both are counted.
+/// Row: F53
 #[test]
 fn a_log_that_can_not_be_written_stops_nothing() {
     let upstream = Upstream::start(serve(users(60)));

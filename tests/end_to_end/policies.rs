@@ -27,6 +27,7 @@ fn started(setup: &Setup) -> (Upstream, Gateway) {
     (upstream, gateway)
 }
 
+/// Row: A23
 #[test]
 fn no_other_spelling_of_a_path_passes_a_policy_by() {
     let (upstream, gateway) = started(&SETUP);
@@ -69,6 +70,7 @@ fn no_other_spelling_of_a_path_passes_a_policy_by() {
     }
 }
 
+/// Row: A23
 #[test]
 fn capitals_are_another_spelling_where_the_upstream_says_so() {
     let (upstream, gateway) = started(&Setup { upstream: "paths = \"case-insensitive\"", ..SETUP });
@@ -81,6 +83,7 @@ fn capitals_are_another_spelling_where_the_upstream_says_so() {
     assert_eq!(gateway.get("/users?limit=5").outcome(), "200");
 }
 
+/// Row: A26
 #[test]
 fn no_other_spelling_of_a_method_passes_a_policy_by() {
     let (upstream, gateway) = started(&SETUP);
@@ -112,6 +115,7 @@ fn no_other_spelling_of_a_method_passes_a_policy_by() {
 }
 
 /// The path of a request is the one that found its route.
+/// Row: A26
 #[test]
 fn no_header_leads_to_another_path() {
     let (upstream, gateway) = started(&SETUP);
@@ -127,6 +131,7 @@ fn no_header_leads_to_another_path() {
     }
 }
 
+/// Row: A23
 #[test]
 fn no_other_host_passes_a_policy_by() {
     let setup =

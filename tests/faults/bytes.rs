@@ -36,7 +36,7 @@ const MALFORMED: &[(&str, &str)] = &[
     ("an empty list without success", r#"{"success":false,"items":[],"total":0}"#),
 ];
 
-/// Row: F27
+/// Row: F27, F30
 #[test]
 fn bodies_of_another_shape_are_malformed() {
     let rig = Rig::start();

@@ -143,6 +143,7 @@ fn heads_that_are_no_http_are_refused() {
 }
 
 /// An answer that can be read in two ways comes on a connection of which nobody knows any more what it holds.
+/// Row: F17
 #[test]
 fn a_connection_whose_answer_has_two_ends_is_not_used_on() {
     let rig = Rig::start();
@@ -166,6 +167,7 @@ fn a_connection_whose_answer_has_two_ends_is_not_used_on() {
 }
 
 /// The same length twice is one (RFC 9110 section 8.6), also for whoever reads it next.
+/// Row: F17
 #[test]
 fn equal_lengths_are_one() {
     for lengths in ["Content-Length: {}\r\nContent-Length: {}", "Content-Length: {}, {}"] {
@@ -228,6 +230,7 @@ fn informational_responses_are_skipped() {
 }
 
 /// However many come, the answer has only so long, and so many before it.
+/// Row: F15
 #[test]
 fn informational_responses_without_end_are_refused() {
     let setup = Setup { upstream: SHORT, ..PLAIN };
@@ -253,6 +256,7 @@ fn informational_responses_without_end_are_refused() {
 }
 
 /// A switch of protocols that nobody asked for is no answer, and nothing behind it is anybody's.
+/// Row: F15
 #[test]
 fn a_switch_of_protocols_unasked_is_refused() {
     refused(&PLAIN, everywhere("502 upstream_malformed"), |exchange| {
@@ -262,6 +266,7 @@ fn a_switch_of_protocols_unasked_is_refused() {
 }
 
 /// Another protocol than WebSocket is not asked for, whoever wants it; nor is any for an old client's page.
+/// Row: F15
 #[test]
 fn a_switch_that_is_not_passed_on_is_unasked() {
     let rig = Rig::start();

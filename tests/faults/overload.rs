@@ -29,6 +29,7 @@ fn assert_shed(response: &Response) {
 
 /// Ten times as many clients as an upstream may have: it gets what it may have and no more, and all others are refused
 /// while it still hangs. When it answers again, so does the gateway.
+/// Row: F11, F56
 #[test]
 fn a_slow_upstream_has_no_more_requests_than_it_may_have() {
     const MOST: usize = 4;
@@ -85,6 +86,7 @@ fn a_slow_upstream_has_no_more_requests_than_it_may_have() {
 }
 
 /// A request that is cancelled gives its turn back.
+/// Row: F56, F59
 #[test]
 fn clients_that_leave_give_their_turns_back() {
     let setup = Setup {
@@ -124,6 +126,7 @@ const PAGES: usize = 200;
 
 /// Ten times as many large pages as there is room for, whose clients don't read: what is held is bounded, small pages are
 /// served all the while, and who does not read is dropped.
+/// Row: A18, F54, F66
 #[test]
 fn slow_readers_take_no_more_memory_than_there_is_for_all() {
     let small = serve(users(60));
@@ -172,6 +175,7 @@ fn slow_readers_take_no_more_memory_than_there_is_for_all() {
 }
 
 /// The same of answers that pass: each takes a fixed share of the memory, so the readers are as many as there is room for.
+/// Row: A18, F54, F66
 #[test]
 fn slow_readers_of_forwarded_answers_leave_room_for_others() {
     const ROOM: usize = 24;

@@ -62,6 +62,7 @@ fn told(gateway: &Gateway, what: &str) -> usize {
     gateway.log().iter().filter(|line| line.contains(what)).count()
 }
 
+/// Row: F01, F05
 #[test]
 fn a_peer_that_refuses_is_passed_over_and_comes_back() {
     let (sick, well) = (nobody(), Upstream::start(serve(users(60))));
@@ -84,6 +85,7 @@ fn a_peer_that_refuses_is_passed_over_and_comes_back() {
     assert_eq!(back.count() - before, 10, "each has its turn again");
 }
 
+/// Row: F02, F05
 #[test]
 fn a_peer_that_answers_no_handshake_is_passed_over() {
     let (listener, waiting) = blackhole();
@@ -95,6 +97,7 @@ fn a_peer_that_answers_no_handshake_is_passed_over() {
     drop((listener, waiting));
 }
 
+/// Row: F01
 #[test]
 fn one_peer_of_three_is_enough() {
     let well = Upstream::start(serve(users(60)));

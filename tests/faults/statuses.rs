@@ -104,6 +104,7 @@ fn client_errors_pass_as_they_are() {
 }
 
 /// When to come back is said in seconds or as a date, at most a day ahead, on every kind of route.
+/// Row: F21
 #[test]
 fn when_to_come_back_has_a_bound() {
     let rig = Rig::start();

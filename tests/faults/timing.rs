@@ -23,6 +23,7 @@ fn no_first_byte() {
     });
 }
 
+/// Row: F10
 #[test]
 fn half_a_head() {
     refused(&SETUP, everywhere("504 upstream_timeout"), |exchange| {
@@ -33,6 +34,7 @@ fn half_a_head() {
 }
 
 /// Every byte of a head comes well within the time for one read, and the head never ends.
+/// Row: F09
 #[test]
 fn a_drip_of_a_head() {
     refused(&SETUP, everywhere("504 upstream_timeout"), |exchange| {
@@ -46,6 +48,7 @@ fn a_drip_of_a_head() {
 }
 
 /// So do informational answers that come one by one.
+/// Row: F15
 #[test]
 fn a_drip_of_informational_answers() {
     let rig = Rig::with(&SETUP);
@@ -68,6 +71,7 @@ fn a_drip_of_informational_answers() {
 }
 
 /// A client that drips its body keeps no worker of the upstream busy for ever.
+/// Row: A18
 #[test]
 fn a_drip_of_a_request() {
     let rig = Rig::with(&SETUP);
@@ -126,6 +130,7 @@ fn streams_live_on() {
 }
 
 /// Whatever becomes of an upstream after a switch of protocols, every byte that the client gets is the upstream's.
+/// Row: F15
 #[test]
 fn nothing_of_the_gateway_follows_a_switch_of_protocols() {
     let setup = Setup { upstream: "timeouts = { first_byte = \"300ms\", whole = \"400ms\" }", ..PLAIN };

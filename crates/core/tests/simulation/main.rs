@@ -130,6 +130,7 @@ fn walks_without_a_declared_order_keep_the_promises() {
     anchored::walk_many(number_from("WALKS").map_or(20_000, |walks| walks.min(100_000)));
 }
 
+/// Row: F38
 #[test]
 fn walks_of_misdeclared_lists_keep_the_promises() {
     misdeclared::walk_many(number_from("WALKS").map_or(20_000, |walks| walks.clamp(5_000, 200_000)));

@@ -39,6 +39,7 @@ fn kept(mut answer: Answer, mut keep: impl FnMut(usize, &[u8]) -> bool) -> Answe
     answer
 }
 
+/// Row: F32
 #[test]
 fn a_cap_that_falls_in_the_middle_of_a_walk_ends_no_list() {
     for family in [Family::Offset, Family::Page] {
@@ -52,6 +53,7 @@ fn a_cap_that_falls_in_the_middle_of_a_walk_ends_no_list() {
     }
 }
 
+/// Row: F31
 #[test]
 fn rows_that_are_hidden_without_a_word_end_no_list() {
     for family in [Family::Offset, Family::Page] {
@@ -167,6 +169,7 @@ fn beyond_its_depth_a_list_is_refused_at_once() {
     }
 }
 
+/// Row: F38
 #[test]
 fn an_order_that_is_wrong_at_its_seams_alone_is_noticed_by_a_search() {
     // Sorted by rank (low, medium, high), declared by bytes: each answer but those at the two seams looks sorted.
