@@ -126,36 +126,10 @@ impl List {
                         Fetch::Slice(slice, _) => slice,
                         other => panic!("{other:?} of a list by offset"),
                     };
-                    pending.resume(
-                        fetches
-                            .into_iter()
-                            .map(|fetch| {
-                                let sl = slice(fetch);
-                                let a = answer(self, sl);
-                                if std::env::var("TRACE").is_ok() {
-                                    eprintln!(
-                                        "   {sl:?} -> {} {:?}..{:?} {:?}",
-                                        a.items.len(),
-                                        a.items.first().map(|s| String::from_utf8_lossy(s.of(&a.body)).to_string()),
-                                        a.items.last().map(|s| String::from_utf8_lossy(s.of(&a.body)).to_string()),
-                                        a.total.map(|t| t.value)
-                                    );
-                                }
-                                a
-                            })
-                            .collect(),
-                    )
+                    pending.resume(fetches.into_iter().map(|fetch| answer(self, slice(fetch))).collect())
                 }
                 Step::Serve(page) => {
                     self.learnt = page.learnt;
-                    if std::env::var("TRACE").is_ok() {
-                        eprintln!(
-                            " SERVED {} {:?} next {:?}",
-                            page.items.len(),
-                            page.level,
-                            page.next.as_ref().map(|n| n.hint)
-                        );
-                    }
                     return Ok(page);
                 }
                 Step::Refuse(refusal) => return Err(refusal),

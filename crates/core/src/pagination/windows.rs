@@ -72,6 +72,8 @@ enum Purpose {
     Seam(Box<Seam>),
     /// To learn whether an end of the list is the boundary's place.
     Witness(Box<witness::Edge>),
+    /// To learn whether the list changes, or is sorted otherwise than its keys compare.
+    Contradiction(Box<witness::Contradicted>),
     /// To learn whether items that came from two places are what the upstream always gives.
     Start(Missed),
 }

@@ -20,6 +20,10 @@ const OVERTAKEN: u64 = 2;
 /// So often is a boundary of which an answer tells nothing looked for beside that answer.
 const APART: u32 = 4;
 
+/// So many places that a count says to be in the list are asked for in vain before they are taken to stand deeper than the
+/// upstream answers. A count of rows that nobody is shown looks the same, until halving has come down to what is shown.
+const CEILINGS: u32 = 6;
+
 impl State {
     pub(super) fn look(mut self: Box<Self>, answers: Vec<Answer>) -> Step {
         let asked = std::mem::take(&mut self.asked);
@@ -37,7 +41,7 @@ impl State {
                 return Step::Refuse(Refusal::NoList);
             }
             self.ceilings += u32::from(self.total.is_some_and(|total| total > begins));
-            if self.ceilings > 1 {
+            if self.ceilings > CEILINGS {
                 return Step::Refuse(Refusal::TooDeep);
             }
         }
@@ -49,6 +53,7 @@ impl State {
             Purpose::Confirm(confirm) => self.confirmed(&confirm, pairs),
             Purpose::Seam(seam) => self.sew(*seam, pairs),
             Purpose::Witness(edge) => self.witnessed(*edge, pairs),
+            Purpose::Contradiction(contradicted) => self.was_read_again(&contradicted, pairs),
             Purpose::Start(near) => {
                 let start = pairs.pop().and_then(|(fetch, start)| self.view(start, fetch, Witness::None).ok());
                 if start.is_some_and(|start| near.view.same_items(&start) && !start.ends) {

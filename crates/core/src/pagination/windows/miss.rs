@@ -42,9 +42,12 @@ impl State {
                 return self.ask_window();
             }
         }
-        if asked.flipped.is_none() && !view.is_empty() && self.contradicts(&view) {
+        if asked.flipped.is_none()
+            && !view.is_empty()
+            && let Some(contradicted) = self.contradicts(asked, &view)
+        {
             if self.is_contradictory() {
-                return self.lost();
+                return self.read_again(contradicted);
             }
             self.search = Search::default();
         }

@@ -5,6 +5,9 @@
 //! end that is not the boundary's place. Two things tell: the answers of a search are compared with one another, and an
 //! end of the list that a search took for the boundary, without an item on its other side, is confirmed by answers from
 //! all over the list.
+//!
+//! A list that changes fast contradicts itself in the same way. So the earlier of two answers that contradict each other
+//! is read again: if it shows the same, the list held still when the later one came, and it is not in its order.
 
 use std::cmp::Ordering;
 
@@ -17,6 +20,7 @@ use crate::pagination::{
     position::Anchor,
     proof::View,
     rows,
+    unsorted::Cause,
 };
 
 /// So many contradictions within one page are taken for changes to the list, before its order is taken to be another one.
@@ -40,12 +44,20 @@ pub(super) struct Witnesses {
 }
 
 /// Where an answer is believed to lie, and its first and last item.
-#[derive(Debug)]
-struct Sighting {
+#[derive(Clone, Debug)]
+pub(super) struct Sighting {
+    asked: Asked,
     begins: u64,
     behind: u64,
     first: Anchor,
     last: Anchor,
+}
+
+/// An answer that a later one contradicts, which is read again.
+#[derive(Debug)]
+pub(super) struct Contradicted {
+    earlier: Sighting,
+    later: Sighting,
 }
 
 /// An answer that would make an end of the list the boundary, which awaits its confirmation.
@@ -57,26 +69,82 @@ pub(super) struct Edge {
 }
 
 impl State {
-    /// Takes in an answer of a search; whether it contradicts an earlier one. Only strong keys count: ties come in any
+    /// Takes in an answer of a search; the earlier answer that it contradicts. Only strong keys count: ties come in any
     /// order.
-    pub(super) fn contradicts(&mut self, view: &View) -> bool {
+    pub(super) fn contradicts(&mut self, asked: Asked, view: &View) -> Option<Contradicted> {
+        let sighting = self.sighting(asked, view)?;
         let order = &self.request.order;
-        let anchor = |place: Option<usize>| view.anchor(order, place?);
-        let Some((first, last)) = anchor(Some(0)).zip(anchor(view.len().checked_sub(1))) else { return false };
         let stands = |place: usize, other: &Anchor| {
             rows::relate(&view.answer, order, view.item(place), other).map(|relation| relation.strong)
         };
-        let contradicted = self.witnesses.sightings.iter().any(|other| {
+        let contradicted = self.witnesses.sightings.iter().position(|other| {
             (other.behind <= view.begins && stands(0, &other.last) == Some(Ordering::Less))
                 || (view.behind() <= other.begins && stands(view.len() - 1, &other.first) == Some(Ordering::Greater))
         });
-        if contradicted {
+        let contradicted = contradicted.map(|place| {
+            let earlier = self.witnesses.sightings.swap_remove(place);
             // If the list has changed, what was seen before says nothing any more.
             self.witnesses.sightings.clear();
             self.witnesses.contradictions += 1;
-        }
-        self.witnesses.sightings.push(Sighting { begins: view.begins, behind: view.behind(), first, last });
+            Contradicted { earlier, later: sighting.clone() }
+        });
+        self.witnesses.sightings.push(sighting);
         contradicted
+    }
+
+    fn sighting(&self, asked: Asked, view: &View) -> Option<Sighting> {
+        if view.is_empty() {
+            return None;
+        }
+        let anchor = |place: Option<usize>| view.anchor(&self.request.order, place?);
+        let (first, last) = anchor(Some(0)).zip(anchor(view.len().checked_sub(1)))?;
+        Some(Sighting { asked, begins: view.begins, behind: view.behind(), first, last })
+    }
+
+    /// Reads the earlier of two answers again that contradict each other, where contradictions are too many for changes.
+    pub(super) fn read_again(self: Box<Self>, contradicted: Contradicted) -> Step {
+        if self.requests_left() == 0 {
+            return self.lost();
+        }
+        let fetches = vec![contradicted.earlier.asked];
+        self.ask(fetches, Purpose::Contradiction(Box::new(contradicted)))
+    }
+
+    /// The list is not in its order if the answer that came before the contradiction comes after it too.
+    pub(super) fn was_read_again(self: Box<Self>, contradicted: &Contradicted, pairs: Vec<(Asked, Answer)>) -> Step {
+        for (asked, view) in self.views(pairs, end::Witness::None) {
+            let Ok(view) = view else { continue };
+            if self.is_reversed(contradicted, asked, &view) {
+                return self.contradicted(Cause::Order.said(format!(
+                    "the items at the offsets {} and {} are sorted otherwise than their keys compare",
+                    contradicted.earlier.begins, contradicted.later.begins
+                )));
+            }
+        }
+        self.lost()
+    }
+
+    /// Whether an answer shows the same as before, and all of it stands on the other side of the later answer than its keys
+    /// say. By the places that were asked for: what answers say of themselves may be nonsense, and an upstream that gives
+    /// its last page again, or always its first, shows the same items at two places.
+    fn is_reversed(&self, contradicted: &Contradicted, asked: Asked, view: &View) -> bool {
+        let Contradicted { earlier, later } = contradicted;
+        let Some(again) = self.sighting(asked, view) else { return false };
+        if again.first != earlier.first || again.last != earlier.last {
+            return false;
+        }
+        let order = &self.request.order;
+        let stands = |place: usize, other: &Anchor| {
+            rows::relate(&view.answer, order, view.item(place), other).map(|relation| relation.strong)
+        };
+        let (again, later_at) = (plan::reach(asked.slice), plan::reach(later.asked.slice));
+        if again.1 <= later_at.0 {
+            stands(0, &later.last) == Some(Ordering::Greater)
+        } else if later_at.1 <= again.0 {
+            stands(view.len() - 1, &later.first) == Some(Ordering::Less)
+        } else {
+            false
+        }
     }
 
     /// Whether contradictions are too many for changes.
@@ -121,10 +189,10 @@ impl State {
         let Edge { asked, view, side } = edge;
         let views = self.views(pairs, end::Witness::None);
         let mut contradiction = None;
-        for (_, other) in views {
+        for (place, other) in views {
             match other {
                 Ok(other) if self.collector.stands_beyond(&other, side) => {}
-                Ok(other) => contradiction = contradiction.or(Some(other)),
+                Ok(other) => contradiction = contradiction.or(Some((place, other))),
                 Err(unsorted) => return self.contradicted(unsorted),
             }
         }
@@ -133,12 +201,15 @@ impl State {
         };
         self.witnesses.contradictions += 1;
         if self.is_contradictory() {
-            // A list that changes fast and one that is sorted otherwise than its keys compare look alike.
-            return self.lost();
+            let sightings = self.sighting(asked, &view).zip(self.sighting(contradiction.0, &contradiction.1));
+            return match sightings {
+                Some((earlier, later)) => self.read_again(Contradicted { earlier, later }),
+                None => self.lost(),
+            };
         }
         self.witnesses.confirmed = false;
         (self.search, self.searching) = (Search::default(), true);
-        self.collector.believe(contradiction.begins);
+        self.collector.believe(contradiction.1.begins);
         self.ask_window()
     }
 }
