@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Instant};
 use super::{clock, failure::unsorted, metrics::RouteMetrics};
 use crate::{
     downstream::response::{level_word, unproven_word},
-    pagination::{page::Page, unsorted::Unsorted},
+    pagination::{page::Page, paging::FutileFilter, unsorted::Unsorted},
 };
 
 /// The longest part of a path that is written, in characters.
@@ -43,6 +43,8 @@ pub struct Outcome {
     pub unproven: Option<&'static str>,
     /// Why the declared order was of no use, so that the page was read by marks.
     pub lowered: Option<&'static str>,
+    /// How the page fared with a filter that did not help.
+    pub futile_filter: Option<&'static str>,
     /// Why the upstream's answers made no page.
     pub refusal: Option<&'static str>,
     /// How far from its hint the page was found.
@@ -81,6 +83,7 @@ impl Outcome {
             level: None,
             unproven: None,
             lowered: None,
+            futile_filter: None,
             refusal: None,
             drift: None,
             stragglers: 0,
@@ -117,6 +120,22 @@ impl Outcome {
         }
         self.drift = page.drift;
         self.stragglers = page.stragglers;
+    }
+
+    /// Remembers how the page fared with a filter that did not help.
+    pub fn filtered(&mut self, futile: Option<FutileFilter>) {
+        self.futile_filter = futile.map(|futile| match futile {
+            FutileFilter::InVain => "in_vain",
+            FutileFilter::GivenUp => "given_up",
+            FutileFilter::Spared => "spared",
+        });
+        if futile == Some(FutileFilter::GivenUp) {
+            tracing::warn!(
+                route = self.metrics.route(),
+                "the range filter did not help three pages in a row and is spared for 32: it is ignored, or compares otherwise \
+                 than the list is sorted; correct [filter] of the dialect, or take the field out of it"
+            );
+        }
     }
 
     /// What became of the request, in one word: the code, where there is one.
@@ -182,6 +201,7 @@ impl Drop for Outcome {
             page_level = self.level,
             unproven = self.unproven,
             lowered = self.lowered,
+            futile_filter = self.futile_filter,
             refusal = self.refusal,
             drift = self.drift,
             stragglers = (self.stragglers > 0).then_some(self.stragglers),

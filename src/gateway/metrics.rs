@@ -56,7 +56,7 @@ impl Family {
 }
 
 /// All that is counted, in the order in which it is shown.
-pub const FAMILIES: [Family; 13] = [
+pub const FAMILIES: [Family; 14] = [
     Family {
         name: "cursorgate_requests",
         help: "Requests, by what became of them: page, forwarded, or the code of the problem.",
@@ -79,6 +79,12 @@ pub const FAMILIES: [Family; 13] = [
             "cause",
             &["unsorted_no_object", "unsorted_no_id", "unsorted_no_key", "unsorted_kind", "unsorted_text"],
         )),
+    },
+    Family {
+        name: "cursorgate_futile_filters",
+        help: "Pages whose range filter showed neither the item of the cursor nor its ties, so that the whole list was asked; \
+               after three in a row the filter is given up, and spared for 32 pages.",
+        label: Some(("outcome", &["in_vain", "given_up", "spared"])),
     },
     Family {
         name: "cursorgate_refusals",
@@ -151,15 +157,16 @@ const REQUESTS: usize = 0;
 const PAGES: usize = 1;
 const UNPROVEN: usize = 2;
 const LOWERED: usize = 3;
-const REFUSALS: usize = 4;
-const DRIFTED: usize = 5;
-const DRIFT: usize = 6;
-const STRAGGLERS: usize = 7;
-const UPSTREAM_REQUESTS: usize = 8;
-const PIVOTS: usize = 9;
-const OBSERVED: usize = 10;
-const UNOBSERVED: usize = 11;
-const PAGING: usize = 12;
+const FUTILE_FILTERS: usize = 4;
+const REFUSALS: usize = 5;
+const DRIFTED: usize = 6;
+const DRIFT: usize = 7;
+const STRAGGLERS: usize = 8;
+const UPSTREAM_REQUESTS: usize = 9;
+const PIVOTS: usize = 10;
+const OBSERVED: usize = 11;
+const UNOBSERVED: usize = 12;
+const PAGING: usize = 13;
 
 /// What is counted of one route.
 #[derive(Debug)]
@@ -201,6 +208,7 @@ impl RouteMetrics {
             (PAGES, outcome.level),
             (UNPROVEN, outcome.unproven),
             (LOWERED, outcome.lowered),
+            (FUTILE_FILTERS, outcome.futile_filter),
             (REFUSALS, outcome.refusal),
             (OBSERVED, outcome.observed),
             (UNOBSERVED, outcome.unobserved),

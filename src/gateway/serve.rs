@@ -116,9 +116,11 @@ pub(super) async fn serve(
             return Err(Failure::refusal(refusal, |offset| links.to(&at(offset), &tokens.seal_offset(offset).ok()?)));
         }
     };
+    let known = list.learning.read(exchange.view());
     list.learning.add(exchange.view(), page.learnt);
     tokens.remember(&page);
     outcome.served(&page);
+    outcome.filtered(page.learnt.futile_filter(known));
 
     let preferred = chosen.preference_applied(preferred.as_deref());
     let envelope = &chosen.convention.envelope;

@@ -1,7 +1,9 @@
 //! Pages found by range filters: one request each, while rows come and go under the walk.
 
 use crate::harness::{
+    eventually,
     gateway::Gateway,
+    metric,
     rows::{BY_OFFSET, BY_SCORE, Row, Rows, configuration, ids, walk},
     upstream::Upstream,
 };
@@ -74,6 +76,31 @@ fn the_clients_own_filters_stay_in_force() {
         let pages = walk(&gateway, &format!("/users?limit=7&{filter}"), "next", &[], |_, _| {});
         assert_eq!(pages.iter().flat_map(ids).collect::<Vec<_>>(), expected, "{filter}");
     }
+}
+
+/// A filter that lets nothing pass, as one that compares numbers as texts: it is told, given up and tried again.
+#[test]
+fn a_filter_that_never_helps_is_told_and_spared() {
+    let rows = Rows::count(60);
+    let served = rows.clone();
+    let upstream = Upstream::start(move |exchange| {
+        if exchange.request.query().contains("score__lte=") {
+            return exchange.reply("200 OK", &[("Content-Type", "application/json")], br#"{"items":[],"total":0}"#);
+        }
+        served.answer(exchange)
+    });
+    let gateway = Gateway::start(&configuration(upstream.address, BY_OFFSET, BY_SCORE));
+    let pages = walk(&gateway, "/users?limit=7", "next", &[], |_, _| {});
+    assert_eq!(pages.iter().flat_map(ids).collect::<Vec<_>>(), (1..=60).rev().collect::<Vec<u64>>());
+    let filtered = upstream.requests().iter().filter(|request| request.query().contains("score__lte=")).count();
+    assert_eq!((pages.len(), filtered), (9, 3));
+    for (outcome, count) in [("in_vain", 2), ("given_up", 1), ("spared", 5)] {
+        let sample = format!("cursorgate_futile_filters_total{{route=\"users\",outcome=\"{outcome}\"}}");
+        assert_eq!(metric(&gateway, &sample), count, "{outcome}");
+    }
+    let told = || gateway.log().iter().filter(|line| line.contains("the range filter did not help")).count();
+    eventually("it is told once", || (told() == 1).then_some(()));
+    assert!(gateway.log().iter().any(|line| line.contains("\"futile_filter\":\"in_vain\"")));
 }
 
 /// Forty rows to a score: no order among them is promised, and none is needed.

@@ -25,6 +25,7 @@ use reading::Reading;
 use super::{
     attempt, mirror,
     order::Order,
+    paging::VAIN,
     position::{Anchor, Hint, Position},
     resolver::{PageRequest, Step, Verify},
     window::Offset,
@@ -34,9 +35,6 @@ use super::{
 /// Where more items than this stand between the first with the anchor's first key and the anchor's run, a filter on that
 /// key alone is a long way round: every deletion among them moves the boundary.
 const FAR: u32 = 100;
-
-/// After so many pages in a row with which a filter did not help, it is not asked for.
-const VAIN: u8 = 3;
 
 /// So many pages later it is tried again.
 const GIVEN_UP: u8 = 32;

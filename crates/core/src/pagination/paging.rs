@@ -99,3 +99,31 @@ pub struct Learnt {
     /// How many pages in a row a filter did not help with, or was given up for.
     pub filters_in_vain: u8,
 }
+
+/// How a page fared with a filter that did not help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FutileFilter {
+    /// Its answers showed neither the item of the cursor nor its ties, and the whole list was asked.
+    InVain,
+    /// The same, and the next pages do without.
+    GivenUp,
+    /// It was not asked for.
+    Spared,
+}
+
+impl Learnt {
+    /// How a page fared with its filter, where that did not help; `before` is what was known when the page was asked for.
+    #[must_use]
+    pub fn futile_filter(self, before: Self) -> Option<FutileFilter> {
+        match self.filters_in_vain {
+            0 => None,
+            vain if vain == before.filters_in_vain => None,
+            vain if vain < VAIN => Some(FutileFilter::InVain),
+            VAIN => Some(FutileFilter::GivenUp),
+            _ => Some(FutileFilter::Spared),
+        }
+    }
+}
+
+/// After so many pages in a row with which a filter did not help, it is not asked for.
+pub(super) const VAIN: u8 = 3;
