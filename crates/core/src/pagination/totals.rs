@@ -31,6 +31,8 @@ struct Teller {
     flips: bool,
     /// There is a way to the last page: none leads there by token.
     has_last: bool,
+    /// How many items of the list can be read from its start, where it can't be read from its end.
+    reach: Option<u64>,
     /// A count was asked for, and this came of it.
     counted: Option<Option<Total>>,
 }
@@ -51,6 +53,7 @@ pub(super) fn tell(mut request: PageRequest, read: impl FnOnce(PageRequest) -> S
         filters: request.filters.is_some(),
         flips: request.flips,
         has_last: request.paging.family != Family::Token,
+        reach: request.paging.max_depth.filter(|_| !request.flips),
         counted: None,
     };
     if may_count {
@@ -128,6 +131,10 @@ impl Teller {
         let exact = known.filter(|total| total.exact).map(|total| total.value);
         if self.has_last && page.last.is_none() && ((self.flips && !is_empty) || exact.is_some_and(|total| total > 0)) {
             page.last = Some(Target { position: Position::End, hint: Hint { total: exact, ..Hint::default() } });
+        }
+        if self.reach.zip(known).is_some_and(|(reach, total)| total.value > reach) {
+            // The link would lead to a refusal.
+            page.last = None;
         }
         let first_total = if self.totals == Totals::FirstPage { page.total } else { None };
         for target in [&mut page.next, &mut page.previous, &mut page.last].into_iter().flatten() {

@@ -184,6 +184,7 @@ fn beyond_its_depth_a_list_is_refused_at_once() {
                     Ok(page) => {
                         items += page.items.len();
                         most = most.max(page.requests);
+                        assert_eq!(page.last, None, "no page is there");
                         target = page.next.clone();
                     }
                     Err(refusal) => break refusal,
