@@ -120,6 +120,8 @@ struct State {
     total: Option<Total>,
     /// The greatest total that an answer of this request told.
     total_seen: Option<u64>,
+    /// Nothing came from this offset on, when an end was confirmed.
+    nothing_from: u64,
     /// How far from its hint the cursor's place was found, once it was.
     drift: Option<i64>,
     stragglers: u32,
@@ -205,6 +207,7 @@ impl State {
             misses: 0,
             total: None,
             total_seen: None,
+            nothing_from: u64::MAX,
             drift: None,
             stragglers: 0,
             by_offset: by_client,
@@ -259,7 +262,7 @@ impl Machine for State {
         match purpose {
             Purpose::Search(probe) => self.probed(probe, pairs),
             Purpose::Seam(seam) => self.sew(*seam, pairs),
-            Purpose::Confirm => self.examine(pairs, true),
+            Purpose::Confirm => self.confirmed(pairs),
             Purpose::Window => self.examine(pairs, false),
         }
     }

@@ -277,7 +277,9 @@ impl Exchange<'_> {
         let from_end = page.last.as_ref().is_none_or(|last| last.position == Position::End);
         require(from_end, "last", || format!("{:?}", page.last))?;
         let counts = matches!(self.client.totals, Totals::Upstream) && self.traits.total == Says::Exactly;
-        require(page.last.is_some() || rows.is_empty() || !(known && counts), "last", || {
+        // Where the end stands deeper than the upstream is said to answer, no link leads there.
+        let reached = self.traits.ceiling.is_none_or(|ceiling| !ceiling.declared);
+        require(page.last.is_some() || rows.is_empty() || !(known && counts && reached), "last", || {
             format!("none with total {:?}", page.total)
         })?;
         require(page.last.is_none() || self.passed.iter().any(some), "last", || "a last page of nothing".into())?;

@@ -3,6 +3,7 @@
 
 use super::{Boundary, Purpose, State, seam::Seam, view::View};
 use crate::pagination::{
+    answer::Answer,
     fetch::{Fetch, Listing},
     page::Unproven,
     paging::{Family, Sizes as Askable},
@@ -130,13 +131,40 @@ impl State {
         confirmation.filled.is_none().then_some(confirmation.edge)
     }
 
-    /// Asks whether a short answer was the end: by a small request at its end whose size is known to be honoured, or by
-    /// reading on and reading again where no page can show that.
+    /// Asks whether a short answer was the end: by a small request at its end whose size is known to be honoured, and at once
+    /// by one after all that was asked for, which sees beyond items that are hidden; or by reading on and reading again
+    /// where no page can show that.
     pub(super) fn confirm(self: Box<Self>, last: u64) -> Step {
-        match self.small_at_the_end(last) {
-            Some(small) => self.ask(vec![small], Purpose::Confirm),
-            None => self.look_beyond(Growth::Rightward),
+        match (self.small_at_the_end(last), self.page.views.last()) {
+            (Some(small), Some(view)) if self.left() > 1 => {
+                let beyond = plan::within(&self.request.paging, plan::next(view.fetch))
+                    .filter(|beyond| beyond.begins().0 < self.nothing_from);
+                let fetches = [Some(small), beyond].into_iter().flatten().collect();
+                self.ask(fetches, Purpose::Confirm)
+            }
+            (Some(small), _) => self.ask(vec![small], Purpose::Confirm),
+            (None, _) => self.look_beyond(Growth::Rightward),
         }
+    }
+
+    /// Looks at what came of a confirmation.
+    pub(super) fn confirmed(mut self: Box<Self>, mut pairs: Vec<(Slice, Answer)>) -> Step {
+        let others = pairs.split_off(pairs.len().min(1));
+        for (fetch, beyond) in others {
+            if self.shows_more(&beyond) {
+                return self.look_beyond(Growth::Rightward);
+            }
+            self.nothing_from = self.nothing_from.min(fetch.begins().0);
+        }
+        self.examine(pairs, true)
+    }
+
+    /// Whether an answer from beyond the last one holds an item that this has not: where the last page comes again past the
+    /// end, it holds none.
+    fn shows_more(&self, beyond: &Answer) -> bool {
+        let Some(view) = self.page.views.last() else { return false };
+        let known = |item: usize| (0..view.len()).any(|place| view.answer.item(place) == beyond.item(item));
+        !(0..beyond.items.len()).all(known)
     }
 
     /// Reads what lies beyond the last answer, and then that answer again.

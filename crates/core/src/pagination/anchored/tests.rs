@@ -37,6 +37,8 @@ struct List {
     total: bool,
     /// Whatever is asked for, the first items come.
     ignores: bool,
+    /// Every so many items are left out of an answer after the limit, and nothing says so.
+    hides_each: Option<usize>,
     /// Before the second answer for a page so many items come to the head.
     arrivals: u32,
     learnt: Learnt,
@@ -64,6 +66,7 @@ impl List {
             cap: 100,
             total: true,
             ignores: false,
+            hides_each: None,
             arrivals: 0,
             learnt: Learnt::default(),
             requests: 0,
@@ -107,7 +110,9 @@ impl List {
             Span { start, end: u32::try_from(body.len()).unwrap() }
         };
         let begins = usize::try_from(begins).unwrap_or(usize::MAX);
-        for (id, rest) in self.items.iter().skip(begins).take(size as usize) {
+        let shown = |place: &usize| self.hides_each.is_none_or(|each| place % each != each - 1);
+        let places = (begins..self.items.len().max(begins)).take(size as usize).filter(shown);
+        for (id, rest) in places.filter_map(|place| self.items.get(place)) {
             let key = id.as_deref().map_or(Span::ABSENT, &mut push);
             let rest = push(rest);
             items.push(Span { start: if key.is_absent() { rest.start } else { key.start }, end: rest.end });
@@ -520,4 +525,36 @@ fn keys_lead_to_their_item_by_its_id_wherever_it_stands() {
     assert!(matches!(list.page(gone, 5), Err(Refusal::PositionLost { .. })));
     let none = Target { position: Position::After(anchor(KeyValue::Null)), hint: hint(0) };
     assert_eq!(list.page(none, 5).unwrap_err(), Refusal::Unsupported);
+}
+
+/// Row: F31
+#[test]
+fn items_that_are_hidden_without_a_word_end_no_list() {
+    let mut refused = 0;
+    for family in [Family::Offset, Family::Page] {
+        for (limit, each) in [(20, 10), (20, 7), (7, 7), (20, 3), (5, 2)] {
+            let mut list = List::numbered(family, 1..301);
+            (list.total, list.hides_each) = (false, Some(each));
+            let shown = list.items.iter().enumerate().filter(|(place, _)| place % each != each - 1);
+            let shown: Vec<String> = shown.filter_map(|(_, (id, _))| id.clone()).collect();
+            let (mut delivered, mut target) = (Vec::new(), Some(start()));
+            while let Some(at) = target.take() {
+                match list.page(at, limit) {
+                    Ok(page) => {
+                        delivered.extend(texts(&page));
+                        target.clone_from(&page.next);
+                    }
+                    // Nothing shows what is beside the place, or it takes more requests than a page has: that is no end.
+                    Err(Refusal::PositionLost { .. } | Refusal::BudgetExceeded) => {
+                        refused += 1;
+                        break;
+                    }
+                    Err(refusal) => panic!("{family:?} {limit} {each}: {refusal:?} after {}", delivered.len()),
+                }
+                assert!(target.is_some() || delivered == shown, "{family:?} {limit} {each}: {delivered:?}");
+            }
+            assert!(shown.starts_with(&delivered), "{family:?} {limit} {each}: {delivered:?}");
+        }
+    }
+    assert!(refused <= 6, "{refused} of 10 walks are refused");
 }
