@@ -10,7 +10,7 @@ use crate::{
         fetch::Fetch,
         key::KeyValue,
         mark::{Mark, Marker},
-        order::{Order, Ties},
+        order::{Kind, Order, Ties},
         page::{Level, Page},
         paging::{Family, Paging, Sizes},
         position::{Anchor, Hint, Position, Target},
@@ -214,6 +214,24 @@ fn what_was_at_the_end_is_gone_with_everything_before_it() {
             assert_eq!(start.items.len() as u64, count.min(20));
         }
     }
+}
+
+/// Of a list that has become short, one answer holds every place that is looked at to confirm its end.
+#[test]
+fn the_end_of_a_short_list_is_confirmed_by_one_answer() {
+    let rows = (0..7).map(|number| (number.to_string(), number.to_string()));
+    let mut list = super::List { cap: 33, kind: Kind::Number, honoured: 15, ..super::List::new(Family::Page, rows) };
+    (list.paging.sizes, list.ties) = (Sizes::Free { least: 5, most: Some(33) }, Ties::Ordered);
+    let gone = Anchor { keys: vec![KeyValue::Number("13".into())], id: KeyValue::Number("13".into()) };
+    let hint = Hint { offset: Offset(14), honoured: 15, ..Hint::default() };
+    let mut from_start = 0;
+    let page = list.page_of(Target { position: Position::After(gone), hint }, 7, |list, slice| {
+        from_start += u32::from(slice.begins().0 == 0);
+        list.answer(slice)
+    });
+    let page = page.unwrap();
+    assert_eq!((page.items.len(), page.next, page.level), (0, None, Level::Exact));
+    assert_eq!((page.requests, from_start), (5, 2));
 }
 
 #[test]

@@ -172,12 +172,14 @@ impl State {
             (Side::Left, None) => [2, 16, 128, 1_024].map(|times| behind.saturating_mul(times)),
         };
         let around = |from: u64| Window { from, to: from + 1, before: BESIDE, behind: BESIDE };
-        let slices = places.iter().filter_map(|place| {
-            let slice = plan::holding(&self.request.paging, self.cap, around(*place))?;
-            plan::within(&self.request.paging, slice).map(Asked::from)
-        });
-        let mut slices: Vec<Asked> = slices.take(self.requests_left()).collect();
-        slices.dedup();
+        let mut slices: Vec<Asked> = Vec::with_capacity(PLACES);
+        for place in places {
+            // Of a short list one answer holds several of these places.
+            let is_held = slices.iter().any(|held| plan::holds(held.slice, &(place..place + 1)));
+            let slice = plan::holding(&self.request.paging, self.cap, around(place)).filter(|_| !is_held);
+            slices.extend(slice.and_then(|slice| plan::within(&self.request.paging, slice)).map(Asked::from));
+        }
+        slices.truncate(self.requests_left());
         if slices.is_empty() {
             return self.examine(vec![(asked, Ok(view))], false);
         }
