@@ -41,7 +41,9 @@ impl Exchange<'_> {
         let drift = drift(self.traits, self.aim, self.bound, &self.passed[0]);
         // What was asked for around the place where the boundary was not is lost.
         let cover = cover(self.traits, self.shape, self.limit);
-        let most = 2 * cover + further(drift, self.traits.least_cap());
+        // An end that was searched for is confirmed: by what is there and beyond, and by up to four places of the list.
+        let confirms = if self.page.next.is_none() && self.traits.end != EndEvidence::ShortPage { 2 + 4 } else { 0 };
+        let most = 2 * cover + further(drift, self.traits.least_cap()) + confirms;
         require(u64::from(self.answers) <= most, "search bound", || {
             let Self { answers, limit, traits, .. } = self;
             format!("{answers} requests at a drift of {drift}, at most {most}: limit {limit}, sizes {:?}", traits.sizes)

@@ -28,6 +28,8 @@ struct Draft {
     /// Cursors carry ids in place of keys.
     seeks: bool,
     limit: u32,
+    /// So many rows come or go at once between two early pages.
+    drift: Option<u32>,
 }
 
 impl Draft {
@@ -74,7 +76,12 @@ impl Scenario {
             Focus::Rule(rule) => rule == Rule::PivotsAreKnownAgain,
         };
         let limit = dice.pick(&[1, 2, 3, 5, 7, 10, 20]);
-        let draft = Draft { focus, wild, keyed, seeks, limit };
+        let drift = matches!(focus, Focus::Any(_)).then(|| dice.below(100)).and_then(|roll| match roll {
+            0..=29 => Some(22 + dice.below(40)),
+            30..=35 => Some((40 * limit).clamp(220, 2_500)),
+            _ => None,
+        });
+        let draft = Draft { focus, wild, keyed, seeks, limit, drift };
         let shape = shape::draw(dice, &draft);
         let mut count = dice.pick(&[0, 1, 2, 3, 5, 8, 13, 13, 20, 20, 35, 35, 60]);
         if dice.chance(2) {
@@ -83,8 +90,11 @@ impl Scenario {
         if !draft.is_free() {
             count = count.max(13);
         }
+        if drift.is_some() {
+            count = count.max(4 * limit + 2);
+        }
         let mut traits = upstream::draw(dice, &draft, &shape);
-        let changes = !draft.is_free() || dice.chance(60);
+        let changes = !draft.is_free() || drift.is_some() || dice.chance(50);
         if !changes && traits.counts != Counts::Together && dice.chance(50) {
             traits.counts = Counts::Together;
         }

@@ -33,6 +33,7 @@ mod filtering;
 mod gateway;
 mod leg;
 mod listing;
+mod met;
 mod misdeclared;
 mod need;
 mod promises;
@@ -93,8 +94,11 @@ fn walks_keep_the_promises() {
     report.print();
     let needless = report.tally.refused_without_need();
     println!("refused too often without need: {needless:#?}");
+    let missed = report.tally.met.missed();
+    println!("{}", report.tally.met);
     assert!(report.violations() == 0, "{} walks break a promise", report.violations());
     assert!(needless.is_empty(), "refused too often without need: {needless:#?}");
+    assert!(missed.is_empty(), "met too seldom: {missed:#?}");
 }
 
 #[test]

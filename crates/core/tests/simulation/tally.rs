@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use cursorgate_core::pagination::{paging::Sizes, refusal::Refusal};
 
 use crate::{
+    met::Counted,
     need::Need,
     scenario::{Mode, Regime, Scenario},
     walk::Outcome,
@@ -37,6 +38,7 @@ pub(crate) struct Tally {
     pub(crate) mutations: u64,
     /// The seeds of walks that break a promise, by promise.
     pub(crate) broken: BTreeMap<&'static str, Vec<u64>>,
+    pub(crate) met: Counted,
     flagged: u64,
     checked: u64,
     mistaken: u64,
@@ -52,6 +54,7 @@ impl Tally {
     pub(crate) fn add(&mut self, seed: u64, scenario: &Scenario, outcome: &Outcome) {
         self.walks += 1;
         self.mutations += outcome.mutations;
+        self.met.add(outcome.met);
         if let Some(violation) = &outcome.violation {
             self.broken.entry(violation.promise).or_default().push(seed);
         }
@@ -78,6 +81,7 @@ impl Tally {
     pub(crate) fn merge(&mut self, other: &Self) {
         self.walks += other.walks;
         self.mutations += other.mutations;
+        self.met.merge(&other.met);
         for (promise, seeds) in &other.broken {
             self.broken.entry(promise).or_default().extend(seeds);
         }

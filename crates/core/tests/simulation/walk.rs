@@ -20,13 +20,14 @@ use crate::{
     dice::mix,
     gateway::Gateways,
     leg::Leg,
+    met::Met,
     need::Need,
     promises::{Exchange, Violation, rows_of},
     row::{Row, Shape},
     scenario::{Mode, Scenario},
     traits::{Echoes, Past, Says},
     upstream::Upstream,
-    world::World,
+    world::{State, World},
 };
 
 /// What came of a walk.
@@ -50,6 +51,8 @@ pub(crate) struct Outcome {
     pub(crate) refusal: Option<Refusal>,
     /// Why it had to be refused; none where the world gave no reason.
     pub(crate) need: Option<Need>,
+    /// What the walk met.
+    pub(crate) met: Met,
     pub(crate) story: Vec<String>,
 }
 
@@ -89,6 +92,8 @@ pub(crate) struct Walk<'a> {
     requests: u64,
     /// How many rows there were when the walk began.
     pub(crate) first_rows: u64,
+    /// What the last page was read from.
+    last_state: Option<State>,
     pub(crate) outcome: Outcome,
 }
 
@@ -109,6 +114,7 @@ pub(crate) fn walk(scenario: &Scenario, telling: bool) -> Outcome {
         first_rows: upstream.world.state.raw().len() as u64,
         shape,
         upstream,
+        last_state: None,
         outcome: Outcome::default(),
     };
     let stop = catch_unwind(AssertUnwindSafe(|| walk.go())).unwrap_or_else(|panic| {
@@ -127,6 +133,9 @@ pub(crate) fn walk(scenario: &Scenario, telling: bool) -> Outcome {
     }
     (outcome.mutations, outcome.ticks) = (walk.upstream.world.mutations, walk.upstream.ticks);
     outcome.story = walk.upstream.story.unwrap_or_default();
+    let mut met = outcome.met;
+    met.walk(scenario, &outcome);
+    outcome.met = met;
     outcome
 }
 
@@ -185,6 +194,8 @@ impl Walk<'_> {
             traits: &self.scenario.traits,
             shape: &self.shape,
         };
+        self.outcome.met.page(&exchange, self.last_state.as_ref());
+        self.last_state = Some(Rc::clone(&self.upstream.passed[0]));
         exchange.keeps_promises()?;
         self.outcome.checked += u64::from(page.level == Level::Checked);
         self.outcome.mistaken += u64::from(page.level == Level::Checked && exchange.is_mistaken());

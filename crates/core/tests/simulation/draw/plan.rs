@@ -56,8 +56,8 @@ pub(super) fn draw(dice: &mut Dice, draft: &Draft, shape: &Shape, count: u32, ro
             due.extend((0..draft.limit.min(8)).map(|_| Mutation::Insert(at_edge(dice, shape, false))));
         }
     }
-    if draft.is_free() && dice.chance(3) {
-        drift_far(dice, shape, &mut plan);
+    if let Some(count) = draft.drift {
+        drift_far(dice, shape, &mut plan, count);
     }
     plan
 }
@@ -96,20 +96,18 @@ fn at_edge(dice: &mut Dice, shape: &Shape, head: bool) -> RowPlan {
     row
 }
 
-/// Thousands come, or go, at once.
-fn drift_far(dice: &mut Dice, shape: &Shape, plan: &mut [Vec<Mutation>]) {
-    let tick = dice.below((plan.len() as u32).min(12)) as usize;
-    let count = dice.pick(&[50, 200, 200, 1_000, 2_500]);
-    let head = dice.chance(60);
+/// So many rows come or go at once, mostly at the head, and between two early pages.
+fn drift_far(dice: &mut Dice, shape: &Shape, plan: &mut [Vec<Mutation>], count: u32) {
+    let tick = (2 + dice.below(6)).min(plan.len() as u32 - 1) as usize;
+    let head = dice.chance(80);
     let like = at_edge(dice, shape, head);
-    plan[tick].push(match dice.below(5) {
-        0 | 1 => Mutation::Flood { like, count, spread: false },
-        2 => Mutation::Flood { like, count, spread: true },
-        3 => Mutation::Purge { from: 0, count: dice.pick(&[10, 50, 100_000]) },
-        _ => Mutation::Purge { from: dice.below(100), count: dice.pick(&[10, 50, 100_000]) },
+    plan[tick].push(match dice.below(10) {
+        0..=6 => Mutation::Flood { like, count, spread: false },
+        7 | 8 => Mutation::Flood { like, count, spread: true },
+        _ => Mutation::Purge { from: dice.below(100), count },
     });
     if dice.chance(50) {
         let later = dice.below(plan.len() as u32) as usize;
-        plan[later].push(Mutation::Purge { from: dice.below(3_000), count: dice.pick(&[100, 1_000, 100_000]) });
+        plan[later].push(Mutation::Purge { from: dice.below(count), count: dice.pick(&[count / 2, count, 100_000]) });
     }
 }
