@@ -140,6 +140,13 @@ impl Collector {
         }
     }
 
+    /// Whether all items of an answer come before the anchor of the boundary, and none ties with it.
+    pub(in crate::pagination) fn is_behind(&self, view: &View) -> bool {
+        matches!(self.boundary, Boundary::After { .. } | Boundary::Before { .. })
+            && !view.is_empty()
+            && self.stands_beyond(view, Side::Right)
+    }
+
     /// Whether all items of an answer come before the anchor, where the end is the boundary's place, or after it, where
     /// the start is.
     pub(in crate::pagination) fn stands_beyond(&self, view: &View, side: Side) -> bool {

@@ -39,6 +39,34 @@ fn kept(mut answer: Answer, mut keep: impl FnMut(usize, &[u8]) -> bool) -> Answe
     answer
 }
 
+/// A cap that falls within a page makes another page of the next one: from farther before, as short as the last would be.
+#[test]
+fn a_page_of_another_place_is_not_the_end_that_a_total_tells() {
+    let mut list = numbers(Family::Page, 41);
+    (list.total, list.honoured, list.paging.sizes) = (Some(41), 4, Sizes::Free { least: 1, most: Some(4) });
+    let key = |row: u64| KeyValue::Number((10_000 + row).to_string());
+    for at in 34..39 {
+        let anchor = Anchor { keys: vec![key(at)], id: key(at) };
+        let hint = Hint { offset: Offset(at + 1), total: Some(41), ..Hint::default() };
+        let target = Target { position: Position::After(anchor), hint };
+        let mut asked = 0;
+        let page = list.page_of(target, 2, |list, slice| {
+            asked += 1;
+            capped(list, slice, if asked == 1 { 4 } else { 2 })
+        });
+        let page = match page {
+            Ok(page) => page,
+            Err(refusal) => {
+                assert!(at == 37 && matches!(refusal, Refusal::PositionLost { .. }), "{refusal:?} after {at}");
+                continue;
+            }
+        };
+        let ids: Vec<&[u8]> = (0..page.items.len()).map(|item| page.item(item)).collect();
+        let more = page.next.is_some();
+        assert_eq!((ids.len(), more), (2, at < 38), "after {at}: {ids:?}");
+    }
+}
+
 /// Row: F32
 #[test]
 fn a_cap_that_falls_in_the_middle_of_a_walk_ends_no_list() {

@@ -5,6 +5,7 @@ use crate::pagination::{
     answer::{Answer, Standing},
     collector::{Cut, Progress, Side},
     end::{Belief, Witness},
+    paging::{EndEvidence, Family},
     plan::Growth,
     proof::View,
     refusal::Refusal,
@@ -115,6 +116,12 @@ impl State {
             if self.may_be_repeated(&view) {
                 return self.missed(Box::new(view), fetch, Side::Left);
             }
+            if !confirming && let Some(short) = self.misplaced(&view, fetch) {
+                if used_any {
+                    break;
+                }
+                return self.doubt(short, short.last, Held::Here(Box::new(view)));
+            }
             if !used_any && let Some(side) = self.unwitnessed_edge(&view) {
                 return self.witness(fetch, view, side);
             }
@@ -148,6 +155,23 @@ impl State {
             }
             _ => self.ask_window(),
         }
+    }
+
+    /// Whether a total makes pages the end of the list, and they show nothing of what they were asked for: where a cap
+    /// fell, they are other pages, from before the boundary, and the total says nothing of what follows them.
+    pub(super) fn is_another_place(&self, view: &View) -> bool {
+        let paging = &self.request.paging;
+        let by_count = view.answer.more.is_none() && view.answer.total.is_some();
+        let believed = paging.family == Family::Page && paging.end == EndEvidence::Unvouched;
+        view.ends && !view.from_start && by_count && believed && self.collector.is_behind(view)
+    }
+
+    /// Such a page as one that is to be confirmed.
+    fn misplaced(&self, view: &View, asked: Asked) -> Option<Short> {
+        let is_short = view.len() < asked.slice.size().0 as usize && asked.flipped.is_none();
+        let last = view.behind().checked_sub(1).filter(|_| is_short && self.is_another_place(view))?;
+        let short = Short { slice: asked.slice, count: view.len(), last };
+        self.may_doubt(&short).then_some(short)
     }
 
     /// Where no request is spent on it, a short answer is taken to be the end, and so is nothing behind an item that came.

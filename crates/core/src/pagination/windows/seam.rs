@@ -113,6 +113,9 @@ impl State {
     }
 
     fn take_joined(mut self: Box<Self>, joined: View, twice: Slice) -> Step {
+        if self.is_another_place(&joined) {
+            return self.again();
+        }
         self.note(&joined);
         match self.collector.take(joined) {
             Ok(Progress::Done) => self.serve(false),
