@@ -226,6 +226,11 @@ impl Collector {
         matches!(self.boundary, Boundary::At(_)) && self.taken.is_empty()
     }
 
+    /// Whether the list was seen to hold nothing at all, whatever it counts.
+    pub(super) fn is_nothing(&self) -> bool {
+        self.taken.is_empty() && self.more_before == Some(false) && self.more_behind == Some(false)
+    }
+
     /// Says that there is more in the direction of reading, as a count does: what proves no end may say that there is
     /// none.
     pub(super) fn goes_on(&mut self) {

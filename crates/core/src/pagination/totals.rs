@@ -129,7 +129,7 @@ impl Teller {
         };
         let is_empty = page.items.is_empty() && page.next.is_none() && page.previous.is_none();
         let exact = known.filter(|total| total.exact).map(|total| total.value);
-        if self.has_last && page.last.is_none() && ((self.flips && !is_empty) || exact.is_some_and(|total| total > 0)) {
+        if self.has_last && page.last.is_none() && !is_empty && (self.flips || exact.is_some_and(|total| total > 0)) {
             page.last = Some(Target { position: Position::End, hint: Hint { total: exact, ..Hint::default() } });
         }
         if self.reach.zip(known).is_some_and(|(reach, total)| total.value > reach) {

@@ -39,9 +39,10 @@ impl Collector {
                 Growth::Leftward => self.more_before = Some(true),
             }
         }
+        let ended_at = self.ended_at.or_else(|| self.is_nothing().then_some(0));
         let total = self
             .total
-            .map(|total| Total { exact: total.exact && self.ended_at.is_none_or(|end| total.value <= end), ..total });
+            .map(|total| Total { exact: total.exact && ended_at.is_none_or(|end| total.value <= end), ..total });
         let counted = total.filter(|total| total.exact).map(|total| total.value);
         let end = Target { position: Position::End, hint: Hint { total: counted, ..self.carried() } };
         let first = self.taken.first().map(|first| self.before(*first, counted)).transpose()?;

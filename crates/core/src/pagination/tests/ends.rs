@@ -39,6 +39,16 @@ fn kept(mut answer: Answer, mut keep: impl FnMut(usize, &[u8]) -> bool) -> Answe
     answer
 }
 
+#[test]
+fn a_list_that_is_seen_to_be_empty_has_no_last_page_whatever_it_counts() {
+    for family in [Family::Offset, Family::Page] {
+        let mut list = List { total: Some(1), ..numbers(family, 0) };
+        list.paging.end = EndEvidence::Flag;
+        let page = list.page_of(start(), 7, |list, slice| Answer { more: Some(false), ..list.answer(slice) }).unwrap();
+        assert_eq!((page.items.len(), page.next, page.last), (0, None, None), "{family:?}");
+    }
+}
+
 /// A cap that falls within a page makes another page of the next one: from farther before, as short as the last would be.
 #[test]
 fn a_page_of_another_place_is_not_the_end_that_a_total_tells() {
