@@ -44,6 +44,7 @@ impl Honoured {
     /// More came after an answer of `count` items than it gave: larger sizes are not honoured any more.
     pub(super) fn fell_to(&mut self, count: u32) {
         self.by_walk = self.by_walk.min(count);
+        self.by_page = self.by_page.min(count);
     }
 
     /// The largest size that counts as honoured throughout the walk.

@@ -1,6 +1,7 @@
 //! Ends that only shortness shows, and counts of rows that nobody is shown.
 
 use super::*;
+use crate::pagination::end::Honoured;
 
 const ROWS: u64 = 1_000;
 
@@ -37,6 +38,17 @@ fn kept(mut answer: Answer, mut keep: impl FnMut(usize, &[u8]) -> bool) -> Answe
     answer.keys = keys.collect();
     answer.items = answer.items.iter().zip(&keep).filter(|(_, keep)| **keep).map(|(span, _)| *span).collect();
     answer
+}
+
+#[test]
+fn a_size_that_is_not_honoured_any_more_is_not_of_this_time_either() {
+    let list = numbers(Family::Offset, 40);
+    let slice = Slice::Offset { from: Offset(0), size: window::PageSize(20) };
+    let mut honoured = Honoured::before(20);
+    honoured.learn(&list.answer(slice), slice, &list.paging);
+    assert_eq!((honoured.size(), honoured.size_now()), (20, 20));
+    honoured.fell_to(3);
+    assert_eq!((honoured.size(), honoured.size_now()), (3, 3));
 }
 
 #[test]
