@@ -33,6 +33,8 @@ pub(crate) struct Client {
     pub(crate) forgets: u32,
     /// So many gateways answer, each with caches of its own.
     pub(crate) replicas: u32,
+    /// All principals share one place among the caps that were learnt, as where two views fall on the same.
+    pub(crate) crowded: bool,
     /// Cursors carry ids and fingerprints in place of keys.
     pub(crate) seeks: bool,
     /// One cursor in so many is an item's, which carries nothing to aim by; 0: none.
@@ -53,6 +55,7 @@ impl Client {
             totals: Totals::Upstream,
             forgets: 0,
             replicas: 1,
+            crowded: false,
             seeks: false,
             loses_hints: 0,
         }

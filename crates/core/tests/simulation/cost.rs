@@ -19,7 +19,7 @@ impl Exchange<'_> {
     /// One request a page where one can do; a search within its bound; a fixed size within its own.
     pub(crate) fn cost(&self) -> Kept {
         let plain = self.still && self.shape.is_orderly() && !self.traits.is_strange();
-        let known = self.traits.declared_cap() == Some(self.traits.least_cap()) && self.traits.caps.len() == 1;
+        let known = self.traits.declared_cap() == Some(self.traits.least_cap()) && self.traits.has_one_cap();
         let listed = self.traits.filtering.is_none() && !self.client.seeks && !self.shape.is_coarse();
         let counts = self.client.totals == Totals::Count;
         // Where the end comes again without a word, or no total tells where it is, hints are wrong for good.
@@ -41,8 +41,10 @@ impl Exchange<'_> {
         let drift = drift(self.traits, self.aim, self.bound, &self.passed[0]);
         // What was asked for around the place where the boundary was not is lost.
         let cover = cover(self.traits, self.shape, self.limit);
-        // An end that was searched for is confirmed: by what is there and beyond, and by up to four places of the list.
-        let confirms = if self.page.next.is_none() && self.traits.end != EndEvidence::ShortPage { 2 + 4 } else { 0 };
+        // An end that was searched for is confirmed: by what is there and beyond, twice where the list has just become
+        // shorter, and by up to four places of the list.
+        let at_the_end = self.page.next.is_none() || self.shown.iter().any(|showing| showing.to_end);
+        let confirms = if at_the_end && self.traits.end != EndEvidence::ShortPage { 2 * 2 + 4 } else { 0 };
         let most = 2 * cover + further(drift, self.traits.least_cap()) + confirms;
         require(u64::from(self.answers) <= most, "search bound", || {
             let Self { answers, limit, traits, .. } = self;
@@ -83,7 +85,9 @@ impl Exchange<'_> {
     /// list, or where nothing tells whether there is more.
     fn fixed_pages(&self, ends: bool) -> Kept {
         let told = self.traits.total == Says::Exactly && self.traits.counts == Counts::Together;
-        let most = 3 + u32::from(ends || !told);
+        // Where a page ends with its answer, an end that only shortness shows is confirmed by two more.
+        let unvouched = ends && self.traits.end == EndEvidence::Unvouched && !told;
+        let most = 3 + u32::from(ends || !told) + u32::from(unvouched);
         let one_seam = self.limit <= self.traits.least_cap();
         require(!one_seam || self.answers <= most, "cost", || {
             let Self { answers, limit, traits, .. } = self;
@@ -108,7 +112,7 @@ impl Traits {
     /// Whether it does anything that no bound on requests allows for.
     pub(crate) fn is_strange(&self) -> bool {
         let odd_sizes = self.surplus > 0 || self.echoes == Echoes::Nonsense || self.hidden > 0;
-        self.lags || self.misleads() || self.lie.is_some() || odd_sizes
+        self.lags() || self.misleads() || self.lie.is_some() || odd_sizes || self.deceives()
     }
 }
 
@@ -153,7 +157,7 @@ pub(crate) fn cover(traits: &Traits, shape: &Shape, limit: u32) -> u64 {
         (_, _) => 2 * need.div_ceil(cap.div_ceil(2)) + 1,
     };
     // A cap that nobody tells is learnt by one request; a run that the edge of an answer cuts is asked for again.
-    let silent = traits.declared_cap() != Some(traits.least_cap()) || traits.caps.len() > 1;
+    let silent = traits.declared_cap() != Some(traits.least_cap()) || !traits.has_one_cap();
     base * if silent { 2 } else { 1 } + u64::from(silent) + if shape.is_orderly() { 0 } else { 3 }
 }
 

@@ -5,9 +5,12 @@ mod deceit;
 mod filters;
 mod plan;
 mod shape;
+mod unsaid;
 mod upstream;
 
 use cursorgate_core::pagination::{paging::Family, rules::Rule};
+
+use unsaid::Unsaid;
 
 use crate::{
     broken::Lie,
@@ -30,6 +33,10 @@ struct Draft {
     limit: u32,
     /// So many rows come or go at once between two early pages.
     drift: Option<u32>,
+    /// Hundreds of rows share one to three first keys.
+    crowd: bool,
+    /// What the upstream does without a word.
+    unsaid: Option<Unsaid>,
 }
 
 impl Draft {
@@ -49,7 +56,11 @@ impl Draft {
 impl Scenario {
     pub(crate) fn from_seed(seed: u64) -> Self {
         let mut dice = Dice::new(seed);
-        let regime = if dice.chance(60) { Regime::InReach } else { Regime::Wild };
+        let regime = match dice.below(100) {
+            0..=54 => Regime::InReach,
+            55..=79 => Regime::Wild,
+            _ => Regime::Unsaid,
+        };
         Self::draw(&mut dice, Focus::Any(regime))
     }
 
@@ -65,12 +76,15 @@ impl Scenario {
 
     fn draw(dice: &mut Dice, focus: Focus) -> Self {
         let wild = focus == Focus::Any(Regime::Wild);
+        let unsaid = (focus == Focus::Any(Regime::Unsaid)).then(|| Unsaid::draw(dice));
         let keyed = match focus {
+            Focus::Any(_) if unsaid.is_some_and(Unsaid::is_of_filters) => true,
             Focus::Any(_) => dice.chance(30),
             Focus::Lie(lie) => lie == Lie::FiltersCompareText,
             Focus::Rule(rule) => rule == Rule::FiltersAreProven,
         };
         let seeks = match focus {
+            Focus::Any(_) if unsaid == Some(Unsaid::OtherItem) => true,
             Focus::Any(_) => dice.chance(15),
             Focus::Lie(_) => false,
             Focus::Rule(rule) => rule == Rule::PivotsAreKnownAgain,
@@ -81,7 +95,8 @@ impl Scenario {
             30..=35 => Some((40 * limit).clamp(220, 2_500)),
             _ => None,
         });
-        let draft = Draft { focus, wild, keyed, seeks, limit, drift };
+        let crowd = matches!(focus, Focus::Any(_)) && limit >= 7 && dice.chance(if keyed { 8 } else { 3 });
+        let draft = Draft { focus, wild, keyed, seeks, limit, drift, crowd, unsaid };
         let shape = shape::draw(dice, &draft);
         let mut count = dice.pick(&[0, 1, 2, 3, 5, 8, 13, 13, 20, 20, 35, 35, 60]);
         if dice.chance(2) {
@@ -92,6 +107,9 @@ impl Scenario {
         }
         if drift.is_some() {
             count = count.max(4 * limit + 2);
+        }
+        if crowd {
+            count = dice.pick(&[200, 300, 500]);
         }
         let mut traits = upstream::draw(dice, &draft, &shape);
         let changes = !draft.is_free() || drift.is_some() || dice.chance(50);
@@ -106,7 +124,8 @@ impl Scenario {
         let spoils = wild && dice.chance(4);
         let rows = (0..count).map(|_| draw_row(dice, &shape, spoils)).collect();
         let plan = if changes { plan::draw(dice, &draft, &shape, count, roomy) } else { Vec::new() };
-        let regime = if wild { Regime::Wild } else { Regime::InReach };
+        let regime = if let Focus::Any(regime) = focus { regime } else { Regime::InReach };
+        debug_assert!(traits.lie.is_some() || traits.is_as_declared(), "{traits:?}");
         Self { regime, shape, rows, traits, client, plan }
     }
 }

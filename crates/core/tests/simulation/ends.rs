@@ -40,12 +40,14 @@ impl Exchange<'_> {
         // Nor does one whose answers say that they begin elsewhere than they do, or whose rows may all be hidden.
         let spent = self.is_spent() || self.traits.echoes == Echoes::Nonsense || self.traits.hidden > 0;
         // A count that is taken by another statement may know of what no answer shows.
-        let spoken = !self.still && self.traits.counts != Counts::Together;
+        // So may a count that always says too much: what is no proof may say that there is more (DESIGN 7.1).
+        let spoken = (!self.still && self.traits.counts != Counts::Together) || self.traits.off > 0;
         // Where the last page comes again and nothing is counted, nothing shows where it begins: a full page promises more.
         // Where nobody even says that it comes again, and no total where it ends, a page that was asked for at a later
         // offset seems to have others before it: what is no proof may say that there is more (DESIGN 7.1).
         let unsaid = self.traits.past == Past::Repeat && self.traits.total != Says::Exactly && !forward;
-        let again = ((self.traits.repeats && self.traits.total == Says::Nothing) || unsaid) && ahead.is_some();
+        let told = self.traits.off > 0 && ahead.is_some();
+        let again = told || ((self.traits.repeats && self.traits.total == Says::Nothing) || unsaid) && ahead.is_some();
         let excused = spent || spoken || again;
         require(
             ahead.is_none() || excused || self.passed.iter().any(|state| exists_ahead(state, true)),

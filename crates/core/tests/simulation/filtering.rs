@@ -11,7 +11,7 @@ use cursorgate_core::pagination::{
 use crate::{
     row::{Place, Shape},
     stored::Stored,
-    traits::Traits,
+    traits::{Reads, Traits},
     values::Column,
 };
 
@@ -25,15 +25,16 @@ pub(crate) enum Wanted {
 
 impl Wanted {
     /// Reads a filter; says what the upstream can't read of it. `as_text`: numbers are compared as texts.
-    pub(crate) fn read(filter: &Filter, shape: &Shape, as_text: bool) -> Result<Self, String> {
-        let each =
-            |parts: &[Filter]| parts.iter().map(|part| Self::read(part, shape, as_text)).collect::<Result<Vec<_>, _>>();
+    pub(crate) fn read(filter: &Filter, shape: &Shape, as_text: bool, reads: Reads) -> Result<Self, String> {
+        let each = |parts: &[Filter]| {
+            parts.iter().map(|part| Self::read(part, shape, as_text, reads)).collect::<Result<Vec<_>, _>>()
+        };
         Ok(match filter {
             Filter::And(parts) => Self::All(each(parts)?),
             Filter::Or(parts) => Self::Any(each(parts)?),
             Filter::Compare { column, comparison, value } => {
                 let read = shape.column(*column).zip(Some(value.as_ref().unwrap_or(&KeyValue::Null)));
-                let value = read.and_then(|(column, value)| column.read(value));
+                let value = read.and_then(|(column, value)| Some(column.misread(column.read(value)?, reads)));
                 let value = value.ok_or_else(|| format!("no value of its column: {filter:?}"))?;
                 let value = if as_text { value.into_text() } else { value };
                 Self::Compare { column: *column, comparison: *comparison, value }

@@ -1,7 +1,7 @@
 //! The gateways in front of the upstream, as far as they remember anything: what was learnt of it, and the keys of the
 //! items that were served, by id. Each replica has its own.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use cursorgate_core::pagination::{
     fingerprint::fingerprint,
@@ -14,10 +14,33 @@ use cursorgate_core::pagination::{
 
 use crate::{client::Client, dice::mix};
 
+/// What all clients of a gateway have learnt, merged as `src/gateway/learning.rs` does: caps by view, all else together.
+#[derive(Debug, Default)]
+struct Learning {
+    caps: BTreeMap<usize, u32>,
+    run: u32,
+    filters_in_vain: u8,
+}
+
+impl Learning {
+    fn read(&self, view: usize) -> Learnt {
+        Learnt { cap: self.caps.get(&view).copied(), run: self.run, filters_in_vain: self.filters_in_vain }
+    }
+
+    fn add(&mut self, view: usize, learnt: Learnt) {
+        match learnt.cap {
+            Some(cap) => self.caps.insert(view, cap),
+            None => self.caps.remove(&view),
+        };
+        self.filters_in_vain = learnt.filters_in_vain;
+        self.run = learnt.run.max(self.run - self.run / 8);
+    }
+}
+
 /// One gateway process.
 #[derive(Debug, Default)]
 pub(crate) struct Gateway {
-    pub(crate) learnt: Learnt,
+    learning: Learning,
     pivots: HashMap<String, Vec<KeyValue>>,
 }
 
@@ -74,9 +97,14 @@ impl Gateway {
         }
     }
 
+    /// What was learnt for a view of the list.
+    pub(crate) fn learnt(&self, view: usize) -> Learnt {
+        self.learning.read(view)
+    }
+
     /// Remembers what a page teaches.
-    pub(crate) fn remember(&mut self, page: &Page, seeks: bool) {
-        self.learnt = page.learnt;
+    pub(crate) fn remember(&mut self, page: &Page, view: usize, seeks: bool) {
+        self.learning.add(view, page.learnt);
         if !seeks {
             return;
         }

@@ -74,7 +74,7 @@ impl Leg {
         let least = if exchange.page.short { exchange.rows.len() as u32 } else { exchange.limit };
         self.least_limit = self.least_limit.min(u64::from(least.max(1)));
         let most = (self.ahead + arrivals - self.arrivals).div_ceil(self.least_limit) + 1;
-        require(exchange.traits.lags || self.pages <= most, "G4 ends", || {
+        require(exchange.traits.lags() || self.pages <= most, "G4 ends", || {
             format!("{} pages, at most {most}", self.pages)
         })
     }

@@ -12,6 +12,7 @@ use crate::{
     dice::mix,
     filtering::Wanted,
     row::{Place, Row, TieOrder},
+    traits::Reads,
     upstream::Upstream,
     world::State,
 };
@@ -20,7 +21,7 @@ impl Upstream<'_> {
     pub(crate) fn read(&mut self, filter: &Filter) -> Option<Wanted> {
         let as_text = self.traits.lie == Some(Lie::FiltersCompareText);
         let ignored = self.traits.filtering.as_ref().is_some_and(|filtering| filtering.ignored);
-        match Wanted::read(filter, &self.shape, as_text) {
+        match Wanted::read(filter, &self.shape, as_text, self.traits.reads()) {
             Ok(wanted) => (!ignored).then_some(wanted),
             Err(fault) => {
                 self.fault.get_or_insert(fault);
@@ -33,6 +34,17 @@ impl Upstream<'_> {
     pub(crate) fn count_of(&self, wanted: Option<&Wanted>, state: Option<&State>) -> usize {
         let rows = state.unwrap_or(&self.world.state).raw();
         wanted.map_or(rows.len(), |wanted| rows.iter().filter(|row| wanted.passes(row.stored(&self.shape))).count())
+    }
+
+    /// Whether a filtered list begins (or ends) with a whole run of the first key: its filter includes what it names, and
+    /// lets all of that run through, however it reads values.
+    pub(crate) fn begins_with_a_run(&self, state: &State, wanted: &Wanted, places: Option<(Place, Place)>) -> bool {
+        let cut = |row: &&Rc<Row>| {
+            let beside = places.is_some_and(|(least, most)| row.place[0] == least[0] || row.place[0] == most[0]);
+            beside && !wanted.passes(row.stored(&self.shape))
+        };
+        let read = self.traits.reads() == Reads::AsTold || !state.raw().iter().any(|row| cut(&row));
+        wanted.is_inclusive(&self.shape) && read
     }
 
     /// Which ends of the whole list an answer shows that begins at the start, or reaches the end, of what it lists.

@@ -21,6 +21,7 @@
 
 mod aim;
 mod anchored;
+mod bounds;
 mod broken;
 mod calendar;
 mod client;
@@ -96,9 +97,11 @@ fn walks_keep_the_promises() {
     println!("refused too often without need: {needless:#?}");
     let missed = report.tally.met.missed();
     println!("{}", report.tally.met);
+    let beyond = report.tally.beyond(&bounds::WALKS);
     assert!(report.violations() == 0, "{} walks break a promise", report.violations());
     assert!(needless.is_empty(), "refused too often without need: {needless:#?}");
     assert!(missed.is_empty(), "met too seldom: {missed:#?}");
+    assert!(beyond.is_empty(), "beyond the recorded bounds: {beyond:#?}");
 }
 
 #[test]
@@ -121,7 +124,9 @@ fn small_worlds_keep_the_promises() {
         println!("\n{promise}: broken {} times. The first, shrunk:", tally.broken[promise].len());
         tell(scenario);
     }
+    let beyond = tally.beyond(&bounds::SMALL);
     assert!(failed.is_empty(), "{} small worlds break a promise", tally.violations());
+    assert!(beyond.is_empty(), "beyond the recorded bounds: {beyond:#?}");
 }
 
 #[test]

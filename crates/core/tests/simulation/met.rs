@@ -6,6 +6,7 @@
 use std::fmt;
 
 use cursorgate_core::pagination::{
+    order::Ties,
     page::Level,
     paging::{EndEvidence, Sizes},
 };
@@ -16,7 +17,8 @@ use crate::{
     promises::Exchange,
     row::TieOrder,
     scenario::Scenario,
-    traits::{Counts, More, Outage, Past, Says},
+    traits::{Counts, Cuts, Lag, More, Outage, Past, Reads, Says, Sticky},
+    values::{Column, Look},
     walk::Outcome,
     world::State,
 };
@@ -73,10 +75,27 @@ features! {
     NothingTold: 40.0, "no total, no flag, sizes unvouched";
     Lags: 45.0, "answers of an earlier state";
     Twins: 15.0, "an id twice";
-    Spoilt: 1.0, "rows without keys";
+    Spoilt: 1.2, "rows without keys";
     Filters: 180.0, "range filters";
     FiltersIgnored: 6.0, "range filters that are ignored";
     Seeks: 90.0, "cursors of ids";
+    Crowd: 8.0, "200 rows or more of one to three first keys";
+    LongTexts: 4.2, "long texts cut, with ties in order";
+    OpaqueAlike: 3.1, "opaque values that are equal though spelt otherwise";
+    CapFalls: 10.1, "a cap that changes without a word";
+    CapByPrincipal: 8.3, "other principals with other caps";
+    CapByFilter: 8.5, "another cap where a filter is asked for";
+    BytesCut: 7.9, "answers cut by bytes";
+    TimeCut: 8.1, "answers cut at half by time";
+    Replica: 16.2, "a second replica, by parity";
+    CountsMore: 8.3, "counts that always say too much";
+    CountsLess: 8.4, "counts that always say too little";
+    FilterCoarse: 8.1, "filters of a coarser grain";
+    FilterShifted: 8.0, "filters of another zone";
+    HiddenUnsaid: 8.1, "rows hidden under a silent cap, undeclared";
+    StickyMore: 7.9, "more on first pages alone";
+    StickyPinned: 8.0, "pinned on first pages alone";
+    OtherItem: 8.2, "resources of items that give another item";
 }
 
 /// A set of features.
@@ -140,15 +159,43 @@ impl Met {
         self.add(Feature::Hidden, traits.hidden > 0);
         let quiet = traits.total == Says::Nothing && traits.more == More::Nothing;
         self.add(Feature::NothingTold, quiet && traits.end == EndEvidence::Unvouched);
-        self.add(Feature::Lags, traits.lags);
+        self.add(Feature::Lags, traits.lag == Lag::AnyState);
         self.add(Feature::Twins, scenario.has_twins());
         self.add(Feature::Spoilt, !scenario.rows_are_sound());
         self.add(Feature::Filters, traits.filtering.is_some());
         self.add(Feature::FiltersIgnored, traits.filtering.as_ref().is_some_and(|filtering| filtering.ignored));
+        self.unsaid(scenario);
         self.add(Feature::Long, scenario.rows.len() >= 150);
         self.add(Feature::ShortWalk, outcome.pages <= 1);
         self.add(Feature::Refused, outcome.refusal.is_some());
         self.add(Feature::RefusedAtOnce, outcome.refusal.is_some() && outcome.pages == 0);
+    }
+}
+
+impl Met {
+    /// What the dialect does not know.
+    fn unsaid(&mut self, scenario: &Scenario) {
+        let Scenario { shape, traits, .. } = scenario;
+        let first = shape.strong.first().map_or(u32::MAX, |column| column.width);
+        self.add(Feature::Crowd, first <= 3 && scenario.rows.len() >= 200);
+        let long = |column: &Column| column.look == Look::LongText && column.grain > 1;
+        self.add(Feature::LongTexts, shape.declared == Ties::Ordered && shape.strong.iter().any(long));
+        let opaque = shape.strong.iter().any(|column| column.look == Look::Opaque && !column.inferred);
+        self.add(Feature::OpaqueAlike, opaque && shape.varied && scenario.rows.len() > 1);
+        self.add(Feature::CapFalls, traits.caps.len() > 1 && !traits.tells_sizes());
+        self.add(Feature::CapByPrincipal, !traits.other_caps.is_empty());
+        self.add(Feature::CapByFilter, traits.filtered_cap.is_some());
+        self.add(Feature::BytesCut, matches!(traits.cuts, Cuts::Bytes(_)));
+        self.add(Feature::TimeCut, matches!(traits.cuts, Cuts::Half(_)));
+        self.add(Feature::Replica, matches!(traits.lag, Lag::Replica(_)));
+        self.add(Feature::CountsMore, traits.off > 0);
+        self.add(Feature::CountsLess, traits.off < 0);
+        self.add(Feature::FilterCoarse, traits.reads() == Reads::Coarsely);
+        self.add(Feature::FilterShifted, traits.reads() == Reads::Shifted);
+        self.add(Feature::HiddenUnsaid, traits.hidden > 0 && traits.hidden_unsaid);
+        self.add(Feature::StickyMore, matches!(traits.sticky, Sticky::More(_)));
+        self.add(Feature::StickyPinned, matches!(traits.sticky, Sticky::Pinned(_)));
+        self.add(Feature::OtherItem, traits.mistakes_items);
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
     cost::is_beyond_budget,
     promises::Violation,
     row::Row,
-    traits::{Beyond, Echoes, Past, Says, Traits},
+    traits::{Beyond, Echoes, Past, Says, Sticky, Traits},
     values::Look,
     walk::Walk,
     world::Moment,
@@ -40,6 +40,8 @@ pub(crate) enum Need {
     Pivot,
     /// A row with an opaque key is gone: nothing may tell where it stood.
     Opaque,
+    /// Its answers are not what its dialect makes of them.
+    Deceived,
 }
 
 impl Walk<'_> {
@@ -55,18 +57,19 @@ impl Walk<'_> {
         let truthful = traits.lie.is_none();
         let still = self.upstream.passed.len() == 1;
         let ignored = traits.filtering.as_ref().is_some_and(|filtering| filtering.ignored);
-        let contradicted = !truthful || self.is_contradicted();
+        let pinned = matches!(traits.sticky, Sticky::Pinned(_));
+        let contradicted = !truthful || pinned || self.is_contradicted();
+        let deceives = traits.deceives();
         let dishonest = match refusal {
             Refusal::Unsorted(_) => (!contradicted && !ignored).then_some("refused as unsorted"),
             Refusal::NoList => (truthful && !traits.misleads()).then_some("refused as no list"),
             Refusal::TieRun { .. } => (truthful && scenario.shape.is_orderly()).then_some("refused as tie run"),
-            Refusal::TooDeep => {
-                (truthful && !traits.misleads() && still && !traits.lags).then_some("refused as too deep")
-            }
+            Refusal::TooDeep => (truthful && !traits.misleads() && still && !traits.lags() && !deceives)
+                .then_some("refused as too deep"),
             // A list of one page whose end comes again without a word looks as if its paging were ignored.
             Refusal::Stuck => {
                 let told = (traits.past != Past::Repeat || traits.repeats) && traits.echoes != Echoes::Nonsense;
-                (truthful && still && !traits.lags && !ignored && told).then_some("refused as stuck")
+                (truthful && still && !traits.lags() && !ignored && told && !deceives).then_some("refused as stuck")
             }
             Refusal::PivotGone { .. } => (!scenario.client.seeks).then_some("refused as pivot gone"),
             Refusal::TokenGone | Refusal::Unsupported => Some("refused as another mode"),
@@ -88,6 +91,7 @@ impl Walk<'_> {
             _ if some_state(&|state| self.has_long_run(state, bound, limit)) => Some(Need::Run),
             _ if some_state(&|state| is_beyond_budget(scenario, aim, bound, state, limit)) => Some(Need::Budget),
             Refusal::PositionLost { .. } if self.is_blind(aim) => Some(Need::Opaque),
+            _ if deceives => Some(Need::Deceived),
             Refusal::BudgetExceeded if answered == 0 => Some(Need::Budget),
             _ => None,
         })
@@ -109,7 +113,7 @@ impl Walk<'_> {
                 return Some(Need::Ceiling);
             }
         }
-        if traits.lags && shown.iter().any(|showing| !std::rc::Rc::ptr_eq(&showing.state, &shown[0].state)) {
+        if traits.lags() && shown.iter().any(|showing| !std::rc::Rc::ptr_eq(&showing.state, &shown[0].state)) {
             return Some(Need::Time);
         }
         if traits.surplus > 0 || traits.echoes == Echoes::Nonsense || ignored {
@@ -143,7 +147,10 @@ impl Walk<'_> {
                 .iter()
                 .any(|row| row.place == place && served.first().is_some_and(|old| old.serial == row.serial))
         };
-        !self.scenario.traits.has_items || served.len() > 1 || !self.upstream.passed.iter().all(|state| same(state))
+        !self.scenario.traits.has_items
+            || self.scenario.traits.mistakes_items
+            || served.len() > 1
+            || !self.upstream.passed.iter().all(|state| same(state))
     }
 
     /// Whether an opaque key says where the cursor stands, and its row is not there as it was: what is beside it may be

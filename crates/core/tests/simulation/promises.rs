@@ -16,7 +16,7 @@ use crate::{
     aim::{Aim, Bound},
     client::Client,
     row::{Place, Row, Shape, TieOrder},
-    traits::{Counts, Echoes, Past, Says, Traits},
+    traits::{Counts, Cuts, Echoes, Past, Reads, Says, Sticky, Traits},
     upstream::Showing,
     values::Look,
     world::State,
@@ -80,16 +80,51 @@ impl Exchange<'_> {
         if self.page.unproven.is_some() || self.page.level == Level::Positional {
             return self.flagged();
         }
+        if self.page.level == Level::Anchored {
+            // Answers contradict the order that was not even declared to be one of texts: the list is read by marks, which
+            // `misdeclared` and `anchored` walk through.
+            let lowered = self.page.lowered.is_some() || matches!(self.aim.target.position, Position::AfterMarks(_));
+            return require(lowered && self.is_contradicted(), "G6 level", || "read by marks without a cause".into());
+        }
         self.fullness()?;
         self.order()?;
+        if !self.is_beyond_knowing() {
+            self.shows_what_it_says()?;
+        }
+        self.totals()?;
+        self.neighbours()?;
+        self.cost()
+    }
+
+    /// What was proven is so, and nothing was skipped.
+    fn shows_what_it_says(&self) -> Kept {
         self.proof()?;
         if self.is_certain() {
             self.ends()?;
             self.completeness()?;
         }
-        self.totals()?;
-        self.neighbours()?;
-        self.cost()
+        Ok(())
+    }
+
+    /// Whether an upstream gives other sizes at one request of a page than at the next, or passes over rows, and says
+    /// nothing at all of it. The two answers that confirm an end can then be cut like the short one before them, down to
+    /// what every upstream is taken to give (two items), or leave a gap between them that holds nothing but hidden rows and
+    /// the last one: no third answer that would tell them from an end is of a size that could not be cut as well. Where the
+    /// last page comes again, any cut does, for nothing says where that page begins. And a filter that rounds what it is
+    /// asked within the grain of one shown value leaves out rows that look like those it shows. Such pages are counted, and
+    /// their number has a bound.
+    fn is_beyond_knowing(&self) -> bool {
+        let traits = self.traits;
+        let halved = matches!(traits.cuts, Cuts::Half(_)) || (traits.caps.len() > 1 && !traits.tells_sizes());
+        let cut = halved || (traits.cuts != Cuts::Never && traits.past == Past::Repeat);
+        let rounds = traits.reads() != Reads::AsTold && self.shape.is_coarse();
+        cut || rounds || (traits.hidden > 0 && traits.hidden_unsaid)
+    }
+
+    /// Whether such a page says `exact` of what is not so.
+    pub(crate) fn is_deceived_at_exact(&self) -> bool {
+        let proven = self.page.level == Level::Exact && self.page.unproven.is_none();
+        proven && self.is_beyond_knowing() && self.shows_what_it_says().is_err()
     }
 
     fn counts(&self) -> Kept {
@@ -104,7 +139,7 @@ impl Exchange<'_> {
         let filled = now <= before || self.shown.iter().any(|showing| showing.items == now);
         require(filled, "learnt", || format!("honoured was {before}, and no answer had as many as now: {now}"))?;
         // A cap is a suspicion: a false one costs requests until the next first page, and must never be larger.
-        let most = self.traits.greatest_cap() + self.traits.surplus;
+        let most = self.traits.greatest_cap() + self.traits.surplus + self.traits.sticky.count();
         let told = self.traits.echoes != Echoes::Nonsense;
         require(!(self.undisturbed && told) || learnt.cap.is_none_or(|cap| cap <= most), "learnt", || {
             format!("{learnt:?}, where the cap is {most}")
@@ -148,7 +183,10 @@ impl Exchange<'_> {
             ids.sort_unstable();
             ids.windows(2).any(|pair| pair[0] == pair[1])
         };
-        self.traits.lie.is_some() || self.shown.iter().any(|showing| spoilt(&showing.state) || twins(&showing.state))
+        let pinned = matches!(self.traits.sticky, Sticky::Pinned(_));
+        self.traits.lie.is_some()
+            || pinned
+            || self.shown.iter().any(|showing| spoilt(&showing.state) || twins(&showing.state))
     }
 
     /// A page has as many items as were asked for, unless it touches the end in the direction it was read.
@@ -221,7 +259,7 @@ impl Exchange<'_> {
             && !self.shape.is_orderly()
             && (self.traits.reorders || self.shape.ties == TieOrder::Shuffled);
         let one_change = self.passed.len() == 2
-            && !self.traits.lags
+            && !self.traits.lags()
             && self.passed[0].raw().len().abs_diff(self.passed[1].raw().len()) == 1
             && {
                 let (one, other) = (&self.passed[0], &self.passed[1]);
@@ -232,7 +270,8 @@ impl Exchange<'_> {
             };
         let counts_now = self.traits.counts == Counts::Together || self.traits.total == Says::Nothing;
         let overtaken = !counts_now && self.passed.len() > 1;
-        self.page.level == Level::Exact || ((one_state || one_change) && !hoax && !reshuffled && !overtaken)
+        let vouched = !hoax && !reshuffled && !overtaken && !self.traits.deceives();
+        self.page.level == Level::Exact || ((one_state || one_change) && vouched)
     }
 
     /// What is said of the size of the collection was true, and is what the route wants said.
@@ -253,8 +292,11 @@ impl Exchange<'_> {
             let length = length as u64;
             if total.exact { length == total.value } else { length >= total.value }
         };
-        // What is hidden is counted all the same, by most upstreams.
-        let held = |state: &State| true_of(state.rows().len()) || true_of(state.raw().len());
+        // What is hidden is counted all the same, by most upstreams; and a count that is off is told as it comes.
+        let off = |length: usize| length.saturating_add_signed(self.traits.off as isize);
+        let held = |state: &State| {
+            [state.rows().len(), state.raw().len()].into_iter().any(|length| true_of(length) || true_of(off(length)))
+        };
         require(self.passed.iter().any(held), "total", || {
             let sizes: Vec<usize> = self.passed.iter().map(|state| state.raw().len()).collect();
             format!("{total:?}, where there were {sizes:?}")
@@ -284,9 +326,9 @@ impl Exchange<'_> {
         })?;
         require(page.last.is_none() || self.passed.iter().any(some), "last", || "a last page of nothing".into())?;
         let plain = self.shown.iter().all(|showing| showing.plain) && self.traits.hidden == 0;
-        let counted = self.undisturbed && self.traits.family == Family::Offset && !self.traits.lags && plain;
+        let counted = self.undisturbed && self.traits.family == Family::Offset && !self.traits.lags() && plain;
         // Where the end comes again without a word, nobody knows where an answer begins.
-        let counted = counted && self.traits.past != Past::Repeat;
+        let counted = counted && self.traits.past != Past::Repeat && !self.traits.deceives();
         // What a false status hides of a run may come before what is shown of it.
         let counted = counted && !self.shown.iter().any(|showing| showing.hoax);
         let honest = !matches!(self.traits.echoes, Echoes::Nonsense | Echoes::Asked);

@@ -15,12 +15,15 @@ use crate::{
 };
 
 /// How much may change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Regime {
     /// What can be served must be: refusals without need are rare.
     InReach,
     /// Anything: refusals are fine, violations are not.
     Wild,
+    /// What the upstream does is not what its dialect says, and nothing but its answers tells: a page is refused or says
+    /// less than `exact` where they can't.
+    Unsaid,
 }
 
 /// What a scenario is drawn for.
@@ -61,7 +64,7 @@ impl Scenario {
     /// More pages than a walk can need.
     pub(crate) fn most_pages(&self) -> u64 {
         let arrivals: usize = self.plan.iter().flatten().map(Mutation::arrivals).sum();
-        (self.rows.len() + arrivals) as u64 * 2 + 8
+        ((self.rows.len() + arrivals) as u64 * 2 + 8) * (1 + self.traits.other_caps.len() as u64)
     }
 
     /// Whether every row has keys that can be compared.

@@ -11,7 +11,7 @@ use crate::{
     client::Style,
     row::TieOrder,
     scenario::Scenario,
-    traits::{Counts, Echoes, More, Outage, Past, Says},
+    traits::{Counts, Cuts, Echoes, Lag, More, Outage, Past, Reads, Says, Sticky},
     values::Look,
     walk::{Outcome, walk},
     world::Mutation,
@@ -49,7 +49,7 @@ fn smaller(scenario: &Scenario) -> Vec<Scenario> {
     let mut with = |change: &dyn Fn(&mut Scenario)| {
         let mut candidate = scenario.clone();
         change(&mut candidate);
-        let told = candidate.traits.lie.is_some() || candidate.traits.gives_evidence();
+        let told = candidate.traits.lie.is_some() || candidate.traits.is_as_declared();
         if told && candidate != *scenario {
             candidates.push(candidate);
         }
@@ -130,7 +130,19 @@ fn simplify_traits(with: &mut impl FnMut(&dyn Fn(&mut Scenario))) {
     with(&|it| it.traits.more = More::Nothing);
     with(&|it| it.traits.counts = Counts::Together);
     with(&|it| it.traits.outage = Outage::Never);
-    with(&|it| it.traits.lags = false);
+    with(&|it| it.traits.lag = Lag::Never);
+    with(&|it| it.traits.other_caps.clear());
+    with(&|it| it.traits.filtered_cap = None);
+    with(&|it| it.traits.cuts = Cuts::Never);
+    with(&|it| it.traits.sticky = Sticky::Nothing);
+    with(&|it| it.traits.off = it.traits.off.signum());
+    with(&|it| it.traits.off = 0);
+    with(&|it| it.traits.mistakes_items = false);
+    with(&|it| {
+        if let Some(filtering) = &mut it.traits.filtering {
+            filtering.reads = Reads::AsTold;
+        }
+    });
     with(&|it| it.traits.ceiling = None);
     with(&|it| it.traits.reorders = false);
     with(&|it| it.traits.caps.truncate(1));

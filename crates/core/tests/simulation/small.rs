@@ -12,7 +12,7 @@ use crate::{
     client::{Client, Style},
     row::{RowPlan, Shape, TieOrder},
     scenario::{Regime, Scenario},
-    traits::{Counts, Filtering, Past, Traits},
+    traits::{Counts, Filtering, Past, Reads, Traits},
     values::{Column, Look},
     walk::{Outcome, walk},
     world::Mutation,
@@ -133,7 +133,7 @@ fn world(keys: &[u32], limit: u32, kind: Kind, ties: Ties, style: Style) -> Scen
             let every = Comparisons { less: true, greater: true, equal: true, nulls: true, ..some };
             let columns = vec![if all { every } else { some }; 2];
             let filters = Filters { columns, either: all, both: all, sorts_by_id: all };
-            let filtering = Some(Filtering { filters: Arc::new(filters), ignored: false });
+            let filtering = Some(Filtering { reads: Reads::AsTold, filters: Arc::new(filters), ignored: false });
             Traits { filtering, flips, ..Traits::plain(Family::Offset, 5) }
         }
     };

@@ -6,6 +6,7 @@ use cursorgate_core::pagination::{key::KeyValue, order::Grain};
 
 use crate::{
     calendar::{DAY, SECOND, nanoseconds},
+    traits::Reads,
     values::{Column, EPOCH, Look, QUARTER_DAY, RANKS, letters, long_text, unscrambled, uuid},
 };
 
@@ -69,6 +70,19 @@ impl Column {
                 };
                 Stored::Number(i128::from(EPOCH) * SECOND + wide * step + within(step))
             }
+        }
+    }
+
+    /// What an upstream that reads values in its own way makes of one. Only of what has steps can it be another value.
+    pub(crate) fn misread(&self, value: Stored, reads: Reads) -> Stored {
+        let (Stored::Number(number), Look::Datetime | Look::Whole) = (&value, self.look) else { return value };
+        let Stored::Number(first) = self.stored(Some(0), 0) else { return value };
+        let Stored::Number(second) = self.stored(Some(1), 0) else { return value };
+        let step = second - first;
+        match reads {
+            Reads::AsTold => value,
+            Reads::Coarsely => Stored::Number(first + (number - first).div_euclid(4 * step) * 4 * step),
+            Reads::Shifted => Stored::Number(number + 2 * step),
         }
     }
 

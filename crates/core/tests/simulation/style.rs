@@ -57,8 +57,12 @@ impl Walk<'_> {
                 // that changes or where more comes than was asked for, or know a false status or offset, or that a
                 // replica lags, whose list ends early.
                 let traits = &self.scenario.traits;
-                let misled = traits.misleads() || traits.lags || traits.echoes == Echoes::Nonsense;
-                let unsteady = traits.past == Past::Repeat || traits.caps.len() > 1 || traits.surplus > 0 || misled;
+                let misled = traits.misleads() || traits.lags() || traits.echoes == Echoes::Nonsense;
+                let unsteady = traits.past == Past::Repeat
+                    || !traits.has_one_cap()
+                    || traits.surplus > 0
+                    || misled
+                    || traits.deceives();
                 if self.scenario.is_unverified() && unsteady {
                     return Err(Stop::Unproven);
                 }

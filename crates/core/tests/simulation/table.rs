@@ -13,7 +13,7 @@ use crate::{
     client::Client,
     row::{RowPlan, Shape, TieOrder},
     scenario::{Regime, Scenario},
-    traits::{Filtering, Traits},
+    traits::{Filtering, Reads, Traits},
     values::{Column, Look},
     walk::{Outcome, walk},
 };
@@ -71,7 +71,7 @@ fn scenario(rows: u32, limit: u32, run: u32, traits: Traits) -> Scenario {
 
 fn filtered(family: Family, cap: u32, first: Comparisons, either: bool) -> Traits {
     let filters = Filters { columns: vec![first, EVERY], either, both: true, sorts_by_id: false };
-    let filtering = Some(Filtering { filters: Arc::new(filters), ignored: false });
+    let filtering = Some(Filtering { reads: Reads::AsTold, filters: Arc::new(filters), ignored: false });
     Traits { filtering, ..Traits::plain(family, cap) }
 }
 

@@ -14,7 +14,7 @@ use crate::{
 /// Walks that are counted together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Class {
-    wild: bool,
+    regime: Regime,
     changing: bool,
     mode: Mode,
     runs: bool,
@@ -26,6 +26,7 @@ pub(crate) struct Class {
 struct Counts {
     walks: u64,
     pages: u64,
+    exact: u64,
     answers: u64,
     /// How often, and the first seed of it, by cause and need.
     refused: BTreeMap<(&'static str, Option<Need>), (u64, u64)>,
@@ -42,6 +43,10 @@ pub(crate) struct Tally {
     flagged: u64,
     checked: u64,
     mistaken: u64,
+    checked_among_deceits: u64,
+    deceived: u64,
+    /// The seeds of walks whose exact pages were deceived.
+    pub(crate) deceived_at_exact: Vec<u64>,
     classes: BTreeMap<Class, Counts>,
 }
 
@@ -61,9 +66,12 @@ impl Tally {
         self.flagged += outcome.flagged;
         self.checked += outcome.checked;
         self.mistaken += outcome.mistaken;
+        self.checked_among_deceits += outcome.checked_among_deceits;
+        self.deceived += outcome.deceived;
+        self.deceived_at_exact.extend((outcome.deceived_at_exact > 0).then_some(seed));
         let most = scenario.client.greatest_limit();
         let class = Class {
-            wild: scenario.regime == Regime::Wild,
+            regime: scenario.regime,
             changing: outcome.mutations > 0,
             mode: scenario.mode(),
             runs: !scenario.shape.is_orderly(),
@@ -72,6 +80,7 @@ impl Tally {
         let counts = self.classes.entry(class).or_default();
         counts.walks += 1;
         counts.pages += outcome.pages;
+        counts.exact += outcome.exact;
         counts.answers += outcome.answers;
         if let Some(refusal) = &outcome.refusal {
             counts.refused.entry((cause(refusal), outcome.need)).or_insert((0, seed)).0 += 1;
@@ -88,10 +97,14 @@ impl Tally {
         self.flagged += other.flagged;
         self.checked += other.checked;
         self.mistaken += other.mistaken;
+        self.checked_among_deceits += other.checked_among_deceits;
+        self.deceived += other.deceived;
+        self.deceived_at_exact.extend(&other.deceived_at_exact);
         for (class, theirs) in &other.classes {
             let counts = self.classes.entry(*class).or_default();
             counts.walks += theirs.walks;
             counts.pages += theirs.pages;
+            counts.exact += theirs.exact;
             counts.answers += theirs.answers;
             for (cause, (times, seed)) in &theirs.refused {
                 let own = counts.refused.entry(*cause).or_insert((0, *seed));
@@ -108,13 +121,37 @@ impl Tally {
         self.classes.values().map(|counts| counts.refused(|_| true)).sum()
     }
 
+    /// How many pages of a mode were exact, and how many there were, where upstreams do what is said of them.
+    pub(crate) fn levels(&self, mode: Mode) -> (u64, u64) {
+        let own = self.classes.iter().filter(|(class, _)| class.mode == mode && class.regime == Regime::InReach);
+        own.fold((0, 0), |(exact, pages), (_, counts)| (exact + counts.exact, pages + counts.pages))
+    }
+
+    /// How many walks of a regime there were, and how many were refused, by cause.
+    pub(crate) fn refused_by_cause(&self, regime: Regime) -> (u64, BTreeMap<&'static str, u64>) {
+        let (mut walks, mut causes) = (0, BTreeMap::new());
+        for (_, counts) in self.classes.iter().filter(|(class, _)| class.regime == regime) {
+            walks += counts.walks;
+            for ((cause, _), (times, _)) in &counts.refused {
+                *causes.entry(*cause).or_default() += times;
+            }
+        }
+        (walks, causes)
+    }
+
+    /// How many checked pages were deceived, of how many: by changes within their requests, and by answers that are not
+    /// what their dialect makes of them.
+    pub(crate) fn deceptions(&self) -> [(u64, u64); 2] {
+        let plain = self.checked - self.checked_among_deceits;
+        [(self.mistaken, plain), (self.deceived, self.checked_among_deceits)]
+    }
+
     /// The classes in reach in which more than [`NEEDLESS`] walks in a hundred are refused without need.
     pub(crate) fn refused_without_need(&self) -> Vec<String> {
         let needless = |counts: &Counts| counts.refused(|need| need.is_none());
-        let classes = self
-            .classes
-            .iter()
-            .filter(|(class, counts)| !class.wild && needless(counts) * 100 > NEEDLESS * counts.walks);
+        let classes = self.classes.iter().filter(|(class, counts)| {
+            class.regime == Regime::InReach && needless(counts) * 100 > NEEDLESS * counts.walks
+        });
         classes.map(|(class, counts)| format!("{class}: {} of {}", needless(counts), counts.walks)).collect()
     }
 }
@@ -147,7 +184,11 @@ impl fmt::Display for Class {
         write!(
             out,
             "{:8} {:8} {:7} {:7} {:5}",
-            if self.wild { "wild" } else { "in reach" },
+            match self.regime {
+                Regime::InReach => "in reach",
+                Regime::Wild => "wild",
+                Regime::Unsaid => "unsaid",
+            },
             if self.changing { "changing" } else { "still" },
             format!("{:?}", self.mode).to_lowercase(),
             if self.runs { "runs" } else { "orderly" },
@@ -158,11 +199,12 @@ impl fmt::Display for Class {
 
 impl fmt::Display for Tally {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { walks, mutations, flagged, checked, mistaken, .. } = self;
+        let Self { walks, mutations, flagged, checked, mistaken, checked_among_deceits, deceived, .. } = self;
         let pages: u64 = self.classes.values().map(|counts| counts.pages).sum();
         writeln!(
             out,
-            "{walks} walks, {mutations} mutations, {pages} pages ({checked} checked, {mistaken} of them mistaken, {flagged} flagged), {} refusals, \
+            "{walks} walks, {mutations} mutations, {pages} pages ({checked} checked, {mistaken} of them mistaken, of \
+             {checked_among_deceits} by answers that deceive {deceived} more, {flagged} flagged), {} refusals, \
              {} violations",
             self.refusals(),
             self.violations()

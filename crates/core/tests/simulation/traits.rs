@@ -85,9 +85,59 @@ pub(crate) enum Outage {
     While(u64, u64),
 }
 
+/// What cuts its answers short beside caps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cuts {
+    Never,
+    /// As many items come as fit so many bytes, and at least one.
+    Bytes(u32),
+    /// One answer in so many gives half of the size, as where a query runs out of time.
+    Half(u32),
+}
+
+/// Whether it answers from earlier states.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lag {
+    Never,
+    /// One answer in four shows any state that there was.
+    AnyState,
+    /// Every other request is answered by a replica that is so many states behind, from the first request on.
+    Replica(u32),
+}
+
+/// What its answers from the very start hold beside what stands there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sticky {
+    Nothing,
+    /// So many items more than on any other page.
+    More(u32),
+    /// So many items of anywhere in the list on top, which come in their places too.
+    Pinned(u32),
+}
+
+impl Sticky {
+    pub(crate) fn count(self) -> u32 {
+        match self {
+            Self::Nothing => 0,
+            Self::More(count) | Self::Pinned(count) => count,
+        }
+    }
+}
+
+/// How it understands the values that it filters by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reads {
+    AsTold,
+    /// Of a date-time the date alone, of a number the tens.
+    Coarsely,
+    /// In a zone of its own.
+    Shifted,
+}
+
 /// How it takes filters.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Filtering {
+    pub(crate) reads: Reads,
     /// What the dialect and the route say that can be asked.
     pub(crate) filters: Arc<Filters>,
     /// Unknown parameters: the whole list comes whatever is asked for.
@@ -103,6 +153,14 @@ pub(crate) struct Traits {
     /// The caps that it really has, declared or not: one after the other, each for so many queries.
     pub(crate) caps: Vec<u32>,
     pub(crate) cap_lasts: u64,
+    /// The caps that it has for other principals.
+    pub(crate) other_caps: Vec<u32>,
+    /// The cap that it has where a list is filtered.
+    pub(crate) filtered_cap: Option<u32>,
+    pub(crate) cuts: Cuts,
+    pub(crate) sticky: Sticky,
+    /// All its counts are off by so much.
+    pub(crate) off: i64,
     pub(crate) counts: Counts,
     pub(crate) total: Says,
     pub(crate) more: More,
@@ -113,19 +171,22 @@ pub(crate) struct Traits {
     pub(crate) echoes: Echoes,
     pub(crate) ceiling: Option<Ceiling>,
     pub(crate) outage: Outage,
-    /// Answers may show an earlier state than the one before.
-    pub(crate) lags: bool,
+    pub(crate) lag: Lag,
     /// Fetches of one step are answered in any order.
     pub(crate) reorders: bool,
     /// So many items more than were asked for.
     pub(crate) surplus: u32,
     /// One row in so many is dropped after the limit; 0: none.
     pub(crate) hidden: u32,
+    /// The dialect does not know that.
+    pub(crate) hidden_unsaid: bool,
     /// The list can be asked for in the flipped order.
     pub(crate) flips: bool,
     pub(crate) filtering: Option<Filtering>,
     /// Items have a resource of their own.
     pub(crate) has_items: bool,
+    /// That resource gives the item after the one that was asked for.
+    pub(crate) mistakes_items: bool,
     /// Decides tie orders, lags and outages.
     pub(crate) salt: u64,
     pub(crate) lie: Option<Lie>,
@@ -139,6 +200,11 @@ impl Traits {
             sizes: Sizes::Free { least: 1, most: Some(cap) },
             caps: vec![cap],
             cap_lasts: 1,
+            other_caps: Vec::new(),
+            filtered_cap: None,
+            cuts: Cuts::Never,
+            sticky: Sticky::Nothing,
+            off: 0,
             counts: Counts::Together,
             total: Says::Exactly,
             more: More::Nothing,
@@ -148,13 +214,15 @@ impl Traits {
             echoes: Echoes::Nothing,
             ceiling: None,
             outage: Outage::Never,
-            lags: false,
+            lag: Lag::Never,
             reorders: false,
             surplus: 0,
             hidden: 0,
+            hidden_unsaid: false,
             flips: false,
             filtering: None,
             has_items: true,
+            mistakes_items: false,
             salt: 0,
             lie: None,
         }
@@ -165,7 +233,7 @@ impl Traits {
             max_depth: self.ceiling.filter(|ceiling| ceiling.declared).map(|ceiling| ceiling.at),
             end: self.end,
             repeats_last_page: self.repeats,
-            hidden: self.hidden > 0,
+            hidden: self.hidden > 0 && !self.hidden_unsaid,
             ..Paging::new(self.family, self.sizes.clone())
         }
     }
@@ -179,31 +247,68 @@ impl Traits {
         }
     }
 
-    /// The cap at a query.
-    pub(crate) fn cap_at(&self, query: u64) -> u32 {
+    /// The cap at a query of the client whose walk it is, or of another principal.
+    pub(crate) fn cap_at(&self, query: u64, principal: usize, filtered: bool) -> u32 {
+        if let Some(other) = principal.checked_sub(1) {
+            return self.other_caps[other];
+        }
+        if let Some(cap) = self.filtered_cap.filter(|_| filtered) {
+            return cap;
+        }
         let turn = (query / self.cap_lasts.max(1)) as usize;
         self.caps[turn.min(self.caps.len() - 1)]
     }
 
+    fn all_caps(&self) -> impl Iterator<Item = u32> {
+        self.caps.iter().chain(&self.other_caps).copied().chain(self.filtered_cap)
+    }
+
     pub(crate) fn least_cap(&self) -> u32 {
-        self.caps.iter().min().copied().unwrap_or(1)
+        self.all_caps().min().unwrap_or(1)
     }
 
     pub(crate) fn greatest_cap(&self) -> u32 {
-        self.caps.iter().max().copied().unwrap_or(1)
+        self.all_caps().max().unwrap_or(1)
     }
 
-    /// Whether what it says of itself leaves a way to the truth: where nothing does, no core could keep its promises.
-    pub(crate) fn gives_evidence(&self) -> bool {
+    /// Whether one cap applies to all requests, and nothing else cuts an answer.
+    pub(crate) fn has_one_cap(&self) -> bool {
+        self.all_caps().count() == 1 && self.cuts == Cuts::Never && self.sticky == Sticky::Nothing
+    }
+
+    /// Whether each answer says itself of what size it is, or that there is more.
+    pub(crate) fn tells_sizes(&self) -> bool {
         let flag = self.more == More::Slice && self.end == EndEvidence::Flag;
-        let sized = self.echoes == Echoes::Used && self.end == EndEvidence::Unvouched;
-        let capped = self.caps.len() == 1 || flag || sized;
-        let counted = self.total == Says::Exactly && self.counts == Counts::Together;
+        flag || (self.echoes == Echoes::Used && self.end == EndEvidence::Unvouched)
+    }
+
+    pub(crate) fn lags(&self) -> bool {
+        self.lag != Lag::Never
+    }
+
+    /// How it understands the values that it filters by.
+    pub(crate) fn reads(&self) -> Reads {
+        self.filtering.as_ref().map_or(Reads::AsTold, |filtering| filtering.reads)
+    }
+
+    /// Whether the dialect says nothing of it that is untrue: that is a [`Lie`], and no world.
+    pub(crate) fn is_as_declared(&self) -> bool {
+        let honours = self.has_one_cap() && self.hidden == 0 && self.declared_cap() == Some(self.caps[0]);
+        let vouched = self.end != EndEvidence::ShortPage || honours;
+        let flagged = self.end != EndEvidence::Flag || self.more == More::Slice;
         let truncates = self.ceiling.is_some_and(|ceiling| ceiling.beyond == Beyond::Truncates);
-        let cut = !truncates || (counted && self.end == EndEvidence::Unvouched);
-        let told = self.declared_cap() == Some(self.caps[0]) && self.caps.len() == 1;
-        let hidden = self.hidden == 0 || (told && self.end == EndEvidence::Unvouched && self.more == More::Nothing);
-        capped && cut && hidden
+        // A list that is cut at a depth of which nothing at all tells is a list of that length.
+        let counted = self.total == Says::Exactly && self.counts == Counts::Together && self.off == 0;
+        vouched && flagged && (!truncates || (counted && self.end == EndEvidence::Unvouched))
+    }
+
+    /// Whether its answers are not what the dialect makes of them, and no one answer shows it: two readings that agree may
+    /// then be wrong together, so that `checked` pages are counted and bounded. What is `exact` is exact here too.
+    pub(crate) fn deceives(&self) -> bool {
+        let changes = self.caps.len() > 1 || self.filtered_cap.is_some();
+        let hides = self.hidden > 0 && self.hidden_unsaid;
+        let answers = self.cuts != Cuts::Never || self.sticky != Sticky::Nothing || self.off != 0;
+        changes || hides || answers || self.reads() != Reads::AsTold || matches!(self.lag, Lag::Replica(_))
     }
 
     /// Whether a past-the-end status may come of places where there are items.

@@ -15,7 +15,7 @@ use crate::{
     filtering::{self, Wanted},
     listing::{render, told},
     row::{Place, Row, Shape},
-    traits::{Beyond, Counts, Echoes, More, Outage, Past, Says, Traits},
+    traits::{Beyond, Counts, Cuts, Echoes, Lag, More, Outage, Past, Says, Sticky, Traits},
     world::{Mutation, State, World, is_hidden},
 };
 
@@ -59,6 +59,8 @@ pub(crate) struct Upstream<'a> {
     plan: &'a [Vec<Mutation>],
     pub(crate) ticks: usize,
     pub(crate) queries: u64,
+    /// Who asks: the client whose walk it is, or another principal.
+    pub(crate) principal: usize,
     earlier: Vec<State>,
     /// What it counted last, where it does not count each time.
     cached: Option<(u64, usize, State)>,
@@ -78,6 +80,10 @@ pub(crate) struct Upstream<'a> {
 
 impl<'a> Upstream<'a> {
     pub(crate) fn new(traits: &'a Traits, shape: Rc<Shape>, world: World, plan: &'a [Vec<Mutation>]) -> Self {
+        let earlier = match traits.lag {
+            Lag::Replica(behind) => (0..behind).rev().map(|newest| world.without_newest(newest + 1)).collect(),
+            Lag::Never | Lag::AnyState => Vec::new(),
+        };
         Self {
             traits,
             shape,
@@ -85,7 +91,8 @@ impl<'a> Upstream<'a> {
             plan,
             ticks: 0,
             queries: 0,
-            earlier: Vec::new(),
+            principal: 0,
+            earlier,
             cached: None,
             shown: Vec::new(),
             passed: Vec::new(),
@@ -200,7 +207,7 @@ impl<'a> Upstream<'a> {
         let state = self.state_shown(roll);
         let sequence = self.sequence(&state, listing, wanted);
         let length = sequence.as_ref().map_or_else(|| state.raw().len(), Vec::len);
-        let size = self.honoured(asked.size().0) as usize;
+        let size = self.honoured(asked.size().0, listing.filter.is_some()) as usize;
         let mut from = match asked {
             Asked::Offset { from, .. } => usize::try_from(from.0).unwrap_or(usize::MAX),
             Asked::Page { number, .. } => usize::try_from(number.0).unwrap_or(usize::MAX).saturating_mul(size),
@@ -216,17 +223,39 @@ impl<'a> Upstream<'a> {
                 (Past::Empty | Past::Repeat, _) => {}
             }
         }
-        let end = from.saturating_add(size).saturating_add(self.traits.surplus as usize).min(length).min(deepest);
+        let row = |index: usize| &state.raw()[sequence.as_ref().map_or(index, |order| order[index] as usize)];
+        let at_the_start = from == 0 && *listing == Listing::default();
+        let more = match self.traits.sticky {
+            Sticky::More(count) if at_the_start => self.traits.surplus + count,
+            _ => self.traits.surplus,
+        };
+        let fitting = match self.traits.cuts {
+            Cuts::Never => size.saturating_add(more as usize),
+            Cuts::Half(one_in) if (roll >> 8).is_multiple_of(u64::from(one_in)) => (size / 2).max(1),
+            Cuts::Half(_) => size,
+            Cuts::Bytes(most) => {
+                let rows = (from..length.min(from.saturating_add(size))).map(|index| row(index).bytes.len());
+                let through = rows.scan(0, |sum, bytes| {
+                    *sum += bytes;
+                    Some(*sum)
+                });
+                through.take_while(|sum| *sum <= most as usize).count().max(1)
+            }
+        };
+        let end = from.saturating_add(fitting).min(length).min(deepest);
         // What is cut off by less than was asked for looks like a count that was made a little earlier.
         let truncated = end == deepest && length > end && length <= from.saturating_add(size);
         let range = if status { 0..0 } else { from.min(end)..end };
         let reached = from.saturating_add(range.len());
         let (answer_begins, answer_ends) = (from == 0 && !status, reached >= length && !status);
-        let row = |index: usize| &state.raw()[sequence.as_ref().map_or(index, |order| order[index] as usize)];
         let hidden = if self.traits.lie == Some(Lie::HidesRows) { 5 } else { self.traits.hidden };
         let is_shown = |row: &&Rc<Row>| !is_hidden(row, hidden);
         let rows = range.clone().map(row).filter(is_shown);
-        let mut answer = render(rows.clone(), range.len(), roll);
+        let pinned = match self.traits.sticky {
+            Sticky::Pinned(count) if at_the_start && !status => pinned(&state, count as usize),
+            _ => Vec::new(),
+        };
+        let mut answer = render(pinned.iter().chain(rows.clone()), range.len(), roll);
         let places = rows.clone().fold(None, |places: Option<(Place, Place)>, row| {
             let (least, greatest) = places.unwrap_or((row.place, row.place));
             Some((least.min(row.place), greatest.max(row.place)))
@@ -241,7 +270,7 @@ impl<'a> Upstream<'a> {
             places,
             from_start,
             to_end,
-            whole_run: answer_begins && wanted.is_some_and(|wanted| wanted.is_inclusive(&self.shape)),
+            whole_run: answer_begins && wanted.is_some_and(|wanted| self.begins_with_a_run(&state, wanted, places)),
             flipped: listing.flipped,
             plain: *listing == Listing::default(),
             hoax: (status && (out || too_deep)) || truncated || unseen,
@@ -272,8 +301,11 @@ impl<'a> Upstream<'a> {
         let state = self.state_shown(mix(self.traits.salt, self.queries));
         let id = self.shape.id.read(id);
         let column = self.shape.strong.len();
-        let found = state.rows().iter().find(|row| id.as_ref() == Some(&row.stored(&self.shape)[column]));
-        let answer = match found.filter(|_| self.traits.has_items) {
+        let mut found = state.rows().iter().position(|row| id.as_ref() == Some(&row.stored(&self.shape)[column]));
+        if self.traits.mistakes_items {
+            found = found.map(|index| (index + 1) % state.rows().len());
+        }
+        let answer = match found.map(|index| &state.rows()[index]).filter(|_| self.traits.has_items) {
             Some(row) => {
                 self.looked_up = Some(row.place);
                 render(std::iter::once(row), 1, 0)
@@ -286,7 +318,7 @@ impl<'a> Upstream<'a> {
 
     fn count(&mut self) -> Answer {
         self.tick();
-        let value = self.world.state.rows().len() as u64;
+        let value = (self.world.state.rows().len() as u64).saturating_add_signed(self.traits.off);
         self.tell(|| format!("    counts: {value}"));
         Answer { total: Some(Total { value, exact: true }), ..Answer::default() }
     }
@@ -294,14 +326,21 @@ impl<'a> Upstream<'a> {
     /// The state that an answer shows: an earlier one now and then, where the upstream lags.
     fn state_shown(&mut self, roll: u64) -> State {
         let now = State::clone(&self.world.state);
-        if !self.traits.lags {
-            return now;
-        }
-        self.earlier.push(State::clone(&now));
-        if roll % 4 != 1 {
-            return now;
-        }
-        let before = State::clone(&self.earlier[roll as usize / 4 % self.earlier.len()]);
+        let before = match self.traits.lag {
+            Lag::Never => return now,
+            Lag::AnyState => {
+                self.earlier.push(State::clone(&now));
+                Some(roll as usize / 4 % self.earlier.len()).filter(|_| roll % 4 == 1)
+            }
+            Lag::Replica(behind) => {
+                if self.earlier.last().is_none_or(|last| !Rc::ptr_eq(last, &now)) {
+                    self.earlier.push(State::clone(&now));
+                }
+                let shown = self.earlier.len().saturating_sub(1 + behind as usize);
+                Some(shown).filter(|_| self.queries % 2 == 1)
+            }
+        };
+        let Some(before) = before.map(|index| State::clone(&self.earlier[index])) else { return now };
         self.passed.push(State::clone(&before));
         before
     }
@@ -327,6 +366,7 @@ impl<'a> Upstream<'a> {
     /// What a list says of itself.
     fn annotate(&self, answer: &mut Answer, asked: Asked, cut: &Cut, roll: u64) {
         let &Cut { from, size, reached, length, counted } = cut;
+        let counted = counted.saturating_add_signed(self.traits.off as isize);
         answer.more = match self.traits.more {
             More::Nothing => None,
             More::Slice => Some(reached < length),
@@ -364,11 +404,19 @@ impl<'a> Upstream<'a> {
     }
 
     /// The size that the upstream really uses.
-    fn honoured(&self, asked: u32) -> u32 {
+    fn honoured(&self, asked: u32, filtered: bool) -> u32 {
         let cap = match self.traits.lie {
             Some(Lie::CapShrinks) if self.queries > 2 => (self.traits.caps[0] / 2).max(2),
-            _ => self.traits.cap_at(self.queries),
+            _ => self.traits.cap_at(self.queries, self.principal, filtered),
         };
         asked.min(cap).max(1)
     }
+}
+
+/// The rows that are pinned to the top: any of the list, always the same while they are there.
+fn pinned(state: &State, count: usize) -> Vec<Rc<Row>> {
+    let mut rows: Vec<Rc<Row>> = state.rows().to_vec();
+    rows.sort_by_key(|row| mix(u64::from(row.plan.id), 5));
+    rows.truncate(count);
+    rows
 }

@@ -25,7 +25,7 @@ use crate::{
     promises::{Exchange, Violation, rows_of},
     row::{Row, Shape},
     scenario::{Mode, Scenario},
-    traits::{Echoes, Past, Says},
+    traits::{Echoes, Lag, Past, Says},
     upstream::Upstream,
     world::{State, World},
 };
@@ -40,10 +40,16 @@ pub(crate) struct Outcome {
     /// How often time went on.
     pub(crate) ticks: usize,
     pub(crate) flagged: u64,
+    pub(crate) exact: u64,
     /// Pages that are less than exact without being flagged.
     pub(crate) checked: u64,
     /// Of those, pages that changes within their own requests deceived.
     pub(crate) mistaken: u64,
+    /// Those of an upstream whose answers are not what its dialect makes of them, and how many of them are not so.
+    pub(crate) checked_among_deceits: u64,
+    pub(crate) deceived: u64,
+    /// Pages at `exact` that are not so, where nothing could tell.
+    pub(crate) deceived_at_exact: u64,
     /// How many requests each page took.
     pub(crate) costs: Vec<u32>,
     pub(crate) rows_read: u64,
@@ -92,6 +98,8 @@ pub(crate) struct Walk<'a> {
     requests: u64,
     /// How many rows there were when the walk began.
     pub(crate) first_rows: u64,
+    /// Where the other principals are in their walks.
+    others: Vec<Aim>,
     /// What the last page was read from.
     last_state: Option<State>,
     pub(crate) outcome: Outcome,
@@ -114,6 +122,7 @@ pub(crate) fn walk(scenario: &Scenario, telling: bool) -> Outcome {
         first_rows: upstream.world.state.raw().len() as u64,
         shape,
         upstream,
+        others: scenario.traits.other_caps.iter().map(|_| Aim::start()).collect(),
         last_state: None,
         outcome: Outcome::default(),
     };
@@ -144,12 +153,37 @@ impl Walk<'_> {
     pub(crate) fn page(&mut self, aim: &Aim, leg: Option<&mut Leg>) -> Result<Served, Stop> {
         let limits = &self.scenario.client.limits;
         let limit = limits[self.outcome.pages as usize % limits.len()];
+        for other in 0..self.others.len() {
+            if mix(self.scenario.traits.salt ^ other as u64, self.requests).is_multiple_of(2) {
+                self.page_of_another(other, limit)?;
+            }
+        }
         self.limited_page(aim, leg, limit)
+    }
+
+    /// Another principal goes on with a walk of its own through the same gateways: its pages are held to the same promises.
+    fn page_of_another(&mut self, other: usize, limit: u32) -> Result<(), Stop> {
+        self.upstream.principal = other + 1;
+        let aim = std::mem::replace(&mut self.others[other], Aim::start());
+        let served = self.limited_page(&aim, None, limit);
+        self.upstream.principal = 0;
+        match served {
+            Ok(served) => self.others[other] = served.next.unwrap_or_else(Aim::start),
+            Err(Stop::Refused(..) | Stop::Unproven) => {}
+            Err(violated) => return Err(violated),
+        }
+        Ok(())
+    }
+
+    /// Which of the caps that were learnt are of whoever asks now.
+    fn view(&self) -> usize {
+        if self.scenario.client.crowded { 0 } else { self.upstream.principal }
     }
 
     /// Nothing has changed since the walk began.
     pub(crate) fn is_undisturbed(&self) -> bool {
-        self.upstream.world.mutations == 0
+        // Of two replicas each shows a list of its own.
+        self.upstream.world.mutations == 0 && !matches!(self.scenario.traits.lag, Lag::Replica(_))
     }
 
     pub(crate) fn limited_page(&mut self, aim: &Aim, leg: Option<&mut Leg>, limit: u32) -> Result<Served, Stop> {
@@ -190,18 +224,28 @@ impl Walk<'_> {
             passed: &self.upstream.passed,
             answers,
             still,
-            undisturbed: self.upstream.world.mutations == 0 && still && aim.hinted,
+            undisturbed: self.is_undisturbed() && still && aim.hinted,
             traits: &self.scenario.traits,
             shape: &self.shape,
         };
-        self.outcome.met.page(&exchange, self.last_state.as_ref());
-        self.last_state = Some(Rc::clone(&self.upstream.passed[0]));
+        if self.upstream.principal == 0 {
+            self.outcome.met.page(&exchange, self.last_state.as_ref());
+            self.last_state = Some(Rc::clone(&self.upstream.passed[0]));
+        }
         exchange.keeps_promises()?;
+        if exchange.is_deceived_at_exact() {
+            self.outcome.deceived_at_exact += 1;
+            return Err(Stop::Unproven);
+        }
+        self.outcome.exact += u64::from(page.level == Level::Exact);
         self.outcome.checked += u64::from(page.level == Level::Checked);
-        self.outcome.mistaken += u64::from(page.level == Level::Checked && exchange.is_mistaken());
+        let mistaken = u64::from(page.level == Level::Checked && exchange.is_mistaken());
+        let deceives = self.scenario.traits.deceives();
+        *(if deceives { &mut self.outcome.deceived } else { &mut self.outcome.mistaken }) += mistaken;
+        self.outcome.checked_among_deceits += u64::from(page.level == Level::Checked && deceives);
         self.outcome.flagged += u64::from(page.level == Level::Positional);
         let positional = page.level == Level::Positional;
-        if positional && !self.scenario.is_unverified() {
+        if (positional && !self.scenario.is_unverified()) || page.level == Level::Anchored {
             return Err(Stop::Unproven);
         }
         match leg {
@@ -235,7 +279,9 @@ impl Walk<'_> {
         self.upstream.tick();
         let target = if client.seeks { self.gateways.stripped(&aim.target) } else { aim.target.clone() };
         let gateway = self.gateways.choose(client, self.scenario.traits.salt, number);
-        let (learnt, pivot) = (gateway.learnt, gateway.pivot(&target));
+        let pivot = gateway.pivot(&target);
+        let view = self.view();
+        let learnt = self.gateways.now().learnt(view);
         self.upstream.begin_record();
         self.upstream.tell(|| format!("  page {number}: {limit} of {target:?}, {learnt:?}, pivot {pivot:?}"));
         let traits = &self.scenario.traits;
@@ -260,7 +306,7 @@ impl Walk<'_> {
             )
         };
         let (page, answers) = self.drive(request, aim, limit)?;
-        self.gateways.now().remember(&page, client.seeks);
+        self.gateways.now().remember(&page, view, client.seeks);
         let bound = match (self.upstream.looked_up, aim.bound) {
             // An id without a fingerprint means the item where it is now.
             (Some(place), Bound::After(_)) if is_bare(&aim.target.position) => Bound::After(place),
@@ -310,13 +356,13 @@ impl Walk<'_> {
         };
         let traits = &self.scenario.traits;
         // Where answers have other sizes than they say, or leave rows out, an offset is a row's at most by chance.
-        let steady = traits.caps.len() == 1 && traits.surplus == 0 && traits.hidden == 0;
+        let steady = traits.has_one_cap() && traits.surplus == 0 && traits.hidden == 0 && !traits.deceives();
         let steady = steady && traits.echoes != Echoes::Nonsense;
         // Where the last page comes again, and no total tells which one it is, it seems to stand wherever it was asked for.
         let steady = steady && (traits.past != Past::Repeat || traits.total == Says::Exactly);
         // What a filtered list refuses knows the cursor's hint alone.
         let steady = steady && !matches!(self.scenario.mode(), Mode::Keyset | Mode::Seek);
-        if !steady || traits.misleads() || traits.lie.is_some() || traits.lags || !self.scenario.rows_are_sound() {
+        if !steady || traits.misleads() || traits.lie.is_some() || traits.lags() || !self.scenario.rows_are_sound() {
             return Ok(());
         }
         let most = self.upstream.passed.iter().map(|state| state.raw().len() as u64).max().unwrap_or(0);

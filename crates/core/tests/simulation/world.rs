@@ -142,6 +142,13 @@ impl World {
         world
     }
 
+    /// The rows of now without those that came last.
+    pub(crate) fn without_newest(&self, count: u32) -> State {
+        let newest = self.registry.len().saturating_sub(count as usize) as u32;
+        let kept = |rows: &[Rc<Row>]| rows.iter().filter(|row| row.serial < newest).cloned().collect();
+        Rc::new(Moment { rows: kept(&self.state.rows), seen: self.state.seen.as_deref().map(kept) })
+    }
+
     /// Carries out the changes of one tick.
     pub(crate) fn change(&mut self, mutations: &[Mutation]) {
         for &mutation in mutations {

@@ -52,6 +52,7 @@ pub(super) fn draw(dice: &mut Dice, draft: &Draft, changes: bool, cap: u32) -> C
         },
         forgets: if replaced { 2 } else { dice.pick(&[0, 0, 2, 5]) },
         replicas: if replaced { 2 } else { dice.pick(&[1, 1, 1, 2]) },
+        crowded: dice.chance(30),
         seeks: draft.seeks,
         loses_hints: if free && dice.chance(20) { dice.pick(&[1, 2, 4]) } else { 0 },
     }

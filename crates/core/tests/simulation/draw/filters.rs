@@ -5,7 +5,11 @@ use std::sync::Arc;
 use cursorgate_core::pagination::filter::{Comparisons, Filters};
 
 use super::Draft;
-use crate::{dice::Dice, row::Shape, traits::Filtering};
+use crate::{
+    dice::Dice,
+    row::Shape,
+    traits::{Filtering, Reads},
+};
 
 pub(super) fn draw(dice: &mut Dice, draft: &Draft, shape: &Shape) -> Filtering {
     // Most endpoints can do the same with each of their fields.
@@ -37,5 +41,5 @@ pub(super) fn draw(dice: &mut Dice, draft: &Draft, shape: &Shape) -> Filtering {
         columns[0] = Comparisons::default();
     }
     let filters = Filters { columns, either: dice.chance(40), both: dice.chance(70), sorts_by_id: dice.chance(40) };
-    Filtering { filters: Arc::new(filters), ignored: draft.wild && dice.chance(10) }
+    Filtering { reads: Reads::AsTold, filters: Arc::new(filters), ignored: draft.wild && dice.chance(10) }
 }

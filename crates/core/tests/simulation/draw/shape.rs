@@ -53,6 +53,11 @@ pub(super) fn draw(dice: &mut Dice, draft: &Draft) -> Shape {
     };
     let mut strong: Vec<Column> =
         (0..columns).map(|index| column(dice, draft, long_runs, (index, index + 1 == columns))).collect();
+    if draft.crowd
+        && let Some(first) = strong.first_mut()
+    {
+        first.width = (1 + dice.below(3)).min(Column::most(first.look));
+    }
     if coarse && columns > 0 {
         let which = dice.below(columns) as usize;
         coarsen(dice, &mut strong, which, draft);
@@ -68,7 +73,8 @@ pub(super) fn draw(dice: &mut Dice, draft: &Draft) -> Shape {
     id.inferred = Column::can_be_inferred(id.look) && dice.chance(30);
     id.descending = dice.chance(25);
     // What nobody says of ties behind a coarse key would be a contradiction.
-    let hidden_grain = coarse && strong.iter().any(|column| column.grain > 1 && !column.said);
+    let hidden_grain =
+        coarse && strong.iter().any(|column| column.grain > 1 && !column.said && column.look != Look::LongText);
     let declared = if hidden_grain { Ties::Unordered } else { declared };
     for index in 0..strong.len() {
         // Behind a key that hides its order nothing tells the order of values that can only be told apart; nor, where ties

@@ -9,7 +9,7 @@ use super::{Draft, deceit, filters};
 use crate::{
     dice::Dice,
     row::Shape,
-    traits::{Beyond, Ceiling, Counts, Echoes, More, Outage, Past, Says, Traits},
+    traits::{Beyond, Ceiling, Counts, Echoes, Lag, More, Outage, Past, Says, Traits},
 };
 
 pub(super) fn draw(dice: &mut Dice, draft: &Draft, shape: &Shape) -> Traits {
@@ -81,10 +81,8 @@ pub(super) fn draw(dice: &mut Dice, draft: &Draft, shape: &Shape) -> Traits {
         traits.counts = Counts::Together;
     }
     deceit::deceive(dice, &mut traits, draft);
-    if draft.lie().is_none() && !traits.gives_evidence() {
-        traits.caps.truncate(1);
-        traits.hidden = 0;
-        traits.ceiling = traits.ceiling.filter(|ceiling| ceiling.beyond == Beyond::Status);
+    if let Some(unsaid) = draft.unsaid {
+        unsaid.happens(dice, &mut traits, limit);
     }
     traits
 }
@@ -114,7 +112,7 @@ fn change_caps(dice: &mut Dice, traits: &mut Traits) {
 }
 
 fn run_wild(dice: &mut Dice, traits: &mut Traits) {
-    traits.lags = dice.chance(20);
+    traits.lag = if dice.chance(20) { Lag::AnyState } else { Lag::Never };
     traits.outage = match dice.below(20) {
         0..=2 => Outage::Often(5 + dice.below(20)),
         3 => Outage::While(u64::from(dice.below(20)), 1 + u64::from(dice.below(8))),
@@ -140,7 +138,8 @@ fn run_wild(dice: &mut Dice, traits: &mut Traits) {
     if traits.past == Past::Repeat && dice.chance(30) {
         traits.repeats = false;
     }
-    if dice.chance(8) {
+    let truncates = traits.ceiling.is_some_and(|ceiling| ceiling.beyond == Beyond::Truncates);
+    if dice.chance(8) && !truncates {
         traits.counts = Counts::Cached(2 + dice.below(10));
     }
 }
