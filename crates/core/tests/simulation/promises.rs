@@ -106,13 +106,14 @@ impl Exchange<'_> {
         Ok(())
     }
 
-    /// Whether an upstream gives other sizes at one request of a page than at the next, or passes over rows, and says
-    /// nothing at all of it. The two answers that confirm an end can then be cut like the short one before them, down to
-    /// what every upstream is taken to give (two items), or leave a gap between them that holds nothing but hidden rows and
-    /// the last one: no third answer that would tell them from an end is of a size that could not be cut as well. Where the
-    /// last page comes again, any cut does, for nothing says where that page begins. And a filter that rounds what it is
-    /// asked within the grain of one shown value leaves out rows that look like those it shows. Such pages are counted, and
-    /// their number has a bound.
+    /// Whether the world is one in which exact pages may be deceived; they are counted, and their number has a bound.
+    ///
+    /// The two answers that confirm an end can be cut like the short one before them, down to what every upstream is taken
+    /// to give (two items), and between them a gap may hold nothing but hidden rows and the last one. A filter that rounds
+    /// what it is asked within the grain of one shown value leaves out rows that look like those it shows.
+    ///
+    /// Not of each such walk is it shown that the core could not know: by page, under a cap that changes within one page of
+    /// the client's (seed 5423), and where a cut last page comes again (seed 112450), the places of other answers may tell.
     fn is_beyond_knowing(&self) -> bool {
         let traits = self.traits;
         let halved = matches!(traits.cuts, Cuts::Half(_)) || (traits.caps.len() > 1 && !traits.tells_sizes());

@@ -50,9 +50,11 @@ pub(crate) struct Tally {
     classes: BTreeMap<Class, Counts>,
 }
 
-/// So many walks in a hundred of one class in reach may be refused without need: up to two are where answers are hardly
-/// larger than pages, and an end that only shortness shows takes the requests that are left.
-const NEEDLESS: u64 = 3;
+/// So many walks in a hundred of one class in reach may be refused without need. Four classes are above one: seeking or
+/// filtered walks where answers are hardly larger than pages, with 1.0 to 1.7. Most of these are faults of the core that are
+/// known and not mended: at a cap of two, the search for an end asks for the same two slices until its requests are spent
+/// (seed 44271), and under an unsaid cap of two, where the last page comes again, for the same page (seed 11888).
+const NEEDLESS: u64 = 2;
 
 impl Tally {
     /// Counts a walk; `seed` is what replays it.

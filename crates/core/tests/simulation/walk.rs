@@ -48,7 +48,7 @@ pub(crate) struct Outcome {
     /// Those of an upstream whose answers are not what its dialect makes of them, and how many of them are not so.
     pub(crate) checked_among_deceits: u64,
     pub(crate) deceived: u64,
-    /// Pages at `exact` that are not so, where nothing could tell.
+    /// Pages at `exact` that are not so, in worlds in which that may be.
     pub(crate) deceived_at_exact: u64,
     /// How many requests each page took.
     pub(crate) costs: Vec<u32>,
