@@ -7,6 +7,7 @@
 #   make bench             what a page costs, side by side with what one would do instead; QUICK=1 takes minutes
 #   make soak SECONDS=60   the simulator for so long, from a seed that it prints
 #   make fuzz SECONDS=60   whatever comes from outside and is read byte by byte, for so long
+#   make mutants           faults planted in the core, one at a time, and which of its tests notice; NAMES="a b" plants those
 #   make test-env          the third-party servers and client libraries of the end-to-end tests, below target/
 #   make clean-test-env    removes them
 
@@ -22,6 +23,8 @@ QUICK ?=
 PARTS ?=
 # Empty: another one each time.
 SEED ?=
+# Of the faults that are planted; empty: all of them.
+NAMES ?=
 
 comma := ,
 
@@ -84,6 +87,11 @@ lint: build-needs $(CARGO_DENY)
 soak: build-needs openssl-needs
 	SOAK_SECONDS=$(SECONDS) SEED="$${SEED:-$$(date +%s)}" \
 		cargo test --locked --release --package cursorgate-core --test simulation soak -- --nocapture
+
+# The copy that is spoilt, and what is built of it, is below target/mutants. MUTANT_WALKS and MUTANT_SECONDS are passed on.
+.PHONY: mutants
+mutants: build-needs
+	cargo run --quiet --locked --package cursorgate-mutants -- $(NAMES)
 
 # What was found before is below target/ and tried again first; an input that fails is printed, and kept there. Address
 # sanitizers take a nightly compiler: without them, coverage guides the search all the same.

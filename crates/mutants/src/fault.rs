@@ -1,0 +1,100 @@
+//! The list of faults: files of TOML, each fault a text of the core and the text that takes its place.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use toml::de::{DeTable, DeValue};
+
+/// A fault, and where it goes.
+#[derive(Debug)]
+pub(crate) struct Fault {
+    /// Letters, digits and underscores; no two faults have the same.
+    pub(crate) name: String,
+    /// The file, below `crates/core/src/pagination`.
+    pub(crate) file: PathBuf,
+    /// Stands once in the file.
+    pub(crate) before: String,
+    /// Takes its place.
+    pub(crate) after: String,
+    pub(crate) expected: Expected,
+}
+
+/// What the tests are expected to say of a fault.
+#[derive(Debug)]
+pub(crate) enum Expected {
+    /// One of them fails.
+    Caught,
+    /// No test can notice, for this reason: the core does the same.
+    Equivalent(String),
+    /// Tests need not notice, for this reason: requests or refusals more, and no promise broken.
+    Cost(String),
+}
+
+impl Fault {
+    /// The text of the file with the fault in it.
+    pub(crate) fn plant(&self, text: &str) -> Result<String, String> {
+        match text.matches(&self.before).count() {
+            1 => Ok(text.replacen(&self.before, &self.after, 1)),
+            0 => Err(format!("{}: its text no longer stands in {}", self.name, self.file.display())),
+            many => Err(format!("{}: its text stands {many} times in {}", self.name, self.file.display())),
+        }
+    }
+
+    fn read(table: &DeTable<'_>) -> Result<Self, String> {
+        let text = |key: &str| match table.get(key).map(toml::Spanned::get_ref) {
+            Some(DeValue::String(text)) => Some(text.to_string()),
+            _ => None,
+        };
+        let name = text("name").ok_or("a fault has no name")?;
+        let needed = |key: &str| text(key).ok_or_else(|| format!("{name}: `{key}` is missing"));
+        let expected = match text("expect").as_deref() {
+            None | Some("caught") => Expected::Caught,
+            Some("equivalent") => Expected::Equivalent(needed("why")?),
+            Some("cost") => Expected::Cost(needed("why")?),
+            Some(other) => return Err(format!("{name}: `expect` is caught, equivalent or cost, not {other}")),
+        };
+        let (file, before, after) = (needed("file")?.into(), needed("before")?, needed("after")?);
+        Ok(Self { name, file, before, after, expected })
+    }
+}
+
+/// Reads the files of a folder, by name.
+pub(crate) fn read_all(folder: &Path) -> Result<Vec<Fault>, String> {
+    let entries = fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "toml"));
+    files.sort();
+    let mut faults = Vec::new();
+    for file in files {
+        let said = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
+        let text = fs::read_to_string(&file).map_err(|error| said(&error))?;
+        let table = DeTable::parse(&text).map_err(|error| said(&error))?;
+        let Some(DeValue::Array(rows)) = table.get_ref().get("fault").map(toml::Spanned::get_ref) else {
+            return Err(said(&"it has no [[fault]]"));
+        };
+        for row in rows.iter() {
+            let DeValue::Table(row) = row.get_ref() else { return Err(said(&"[[fault]] is a table")) };
+            faults.push(Fault::read(row).map_err(|error| said(&error))?);
+        }
+    }
+    Ok(faults)
+}
+
+/// Checks that each fault has a name of its own and still fits the core; says all that do not.
+pub(crate) fn check(faults: &[Fault], core: &Path) -> Result<(), String> {
+    let (mut said, mut names) = (Vec::new(), BTreeSet::new());
+    for fault in faults {
+        if !names.insert(&fault.name) {
+            said.push(format!("{}: two faults have this name", fault.name));
+        }
+        let path = core.join(&fault.file);
+        match fs::read_to_string(&path) {
+            Ok(text) => said.extend(fault.plant(&text).err()),
+            Err(error) => said.push(format!("{}: {}: {error}", fault.name, path.display())),
+        }
+    }
+    if said.is_empty() { Ok(()) } else { Err(said.join("\n")) }
+}

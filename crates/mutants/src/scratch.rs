@@ -1,0 +1,184 @@
+//! A copy of the core, to be spoilt: in a workspace of its own, whose build stays warm from one fault to the next.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    thread,
+    time::Duration,
+};
+
+use crate::fault::Fault;
+
+/// So much address space one run of tests may take, in KiB: a fault that never stops collecting ends itself.
+const MEMORY: u64 = 6 << 20;
+
+/// How often it is looked whether a process has ended.
+const POLL: Duration = Duration::from_millis(50);
+
+/// What is built.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Build {
+    /// The core's unit tests.
+    Unit,
+    /// The simulator.
+    Simulator,
+}
+
+/// What came of a run of tests.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Passed,
+    /// The first of the tests that failed.
+    Failed(String),
+    Hung,
+}
+
+/// The copy.
+#[derive(Debug)]
+pub(crate) struct Scratch {
+    folder: PathBuf,
+    pub(crate) walks: u64,
+    limit: Duration,
+}
+
+impl Scratch {
+    /// Copies the core, and what of the workspace it needs.
+    pub(crate) fn new(root: &Path, walks: u64, limit: Duration) -> Result<Self, String> {
+        let folder = root.join("target/mutants");
+        let fill = || -> io::Result<()> {
+            let core = folder.join("crates/core");
+            for part in ["src", "tests"] {
+                copy(&root.join("crates/core").join(part), &core.join(part))?;
+            }
+            write(&core.join("Cargo.toml"), &fs::read(root.join("crates/core/Cargo.toml"))?)?;
+            write(&folder.join("Cargo.toml"), manifest(&fs::read_to_string(root.join("Cargo.toml"))?).as_bytes())?;
+            fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock")).map(drop)
+        };
+        fill().map_err(|error| format!("{}: {error}", folder.display()))?;
+        Ok(Self { folder, walks, limit })
+    }
+
+    /// Does some work with a fault in the copy.
+    pub(crate) fn with<T>(&self, fault: &Fault, work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+        let path = self.folder.join("crates/core/src/pagination").join(&fault.file);
+        let said = |error: io::Error| format!("{}: {error}", path.display());
+        let sound = fs::read_to_string(&path).map_err(said)?;
+        fs::write(&path, fault.plant(&sound)?).map_err(said)?;
+        let result = work();
+        fs::write(&path, sound).map_err(said)?;
+        result
+    }
+
+    /// Builds tests, and runs those that these arguments name.
+    pub(crate) fn test(&self, build: Build, arguments: &[&str]) -> Result<Outcome, String> {
+        let program = self.build(build)?;
+        let said = self.folder.join("said.txt");
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -v {MEMORY}; exec \"$@\""), "sh"]).arg(program).args(arguments);
+        command.current_dir(self.folder.join("crates/core")).env("WALKS", self.walks.to_string());
+        let status = self.run(command, &said, |text| first_failed(text).is_some())?;
+        let text = fs::read(&said).map_err(|error| format!("{}: {error}", said.display()))?;
+        Ok(match (first_failed(&String::from_utf8_lossy(&text)), status) {
+            (Some(failed), _) => Outcome::Failed(failed.to_owned()),
+            (None, None) => Outcome::Hung,
+            (None, Some(status)) if status.success() => Outcome::Passed,
+            // Out of memory, or of stack: the process ends before it says which test that was.
+            (None, Some(status)) => Outcome::Failed(status.to_string()),
+        })
+    }
+
+    /// Builds tests; where they are.
+    fn build(&self, build: Build) -> Result<PathBuf, String> {
+        let said = self.folder.join("built.txt");
+        let mut command = Command::new(env!("CARGO"));
+        command.args(["test", "--quiet", "--no-run", "--package", "cursorgate-core", "--message-format", "json"]);
+        match build {
+            Build::Unit => command.arg("--lib"),
+            Build::Simulator => command.args(["--test", "simulation"]),
+        };
+        command.current_dir(&self.folder).env("CARGO_TARGET_DIR", self.folder.join("target"));
+        let status = self.run(command, &said, |_| false)?;
+        let text = fs::read_to_string(&said).map_err(|error| format!("{}: {error}", said.display()))?;
+        let messages = || text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        if !status.is_some_and(|status| status.success()) {
+            let error = |message: serde_json::Value| {
+                let message = message.get("message")?.clone();
+                (message.get("level")? == "error").then(|| message.get("rendered")?.as_str().map(str::to_owned))?
+            };
+            return Err(format!("it does not build\n{}", messages().filter_map(error).collect::<String>()));
+        }
+        let program = |message: serde_json::Value| message.get("executable")?.as_str().map(PathBuf::from);
+        messages().filter_map(program).next_back().ok_or_else(|| "cargo names no program".to_owned())
+    }
+
+    /// Runs a command, whose words go to a file, until it ends or they are enough; `None` where it did not end by itself.
+    fn run(
+        &self,
+        mut command: Command,
+        said: &Path,
+        enough: impl Fn(&str) -> bool,
+    ) -> Result<Option<ExitStatus>, String> {
+        let start = || -> io::Result<Child> {
+            let out = File::create(said)?;
+            command.stdin(Stdio::null()).stderr(out.try_clone()?).stdout(out).spawn()
+        };
+        let failed = |error: io::Error| format!("cargo, or a test of it, does not run: {error}");
+        let mut child = { start }().map_err(failed)?;
+        for _ in 0..self.limit.as_millis() / POLL.as_millis() {
+            if let Some(status) = child.try_wait().map_err(failed)? {
+                return Ok(Some(status));
+            }
+            if fs::read(said).is_ok_and(|text| enough(&String::from_utf8_lossy(&text))) {
+                break;
+            }
+            thread::sleep(POLL);
+        }
+        child.kill().and_then(|()| child.wait()).map_err(failed)?;
+        Ok(None)
+    }
+}
+
+/// The first test that failed, as far as a run of tests has come.
+fn first_failed(text: &str) -> Option<&str> {
+    text.lines().find_map(|line| line.strip_prefix("test ")?.strip_suffix(" ... FAILED"))
+}
+
+/// The manifest of a workspace that has the core alone: the shared settings and the profiles of the real one.
+fn manifest(text: &str) -> String {
+    let mut wanted = false;
+    let shared = text.lines().filter(|line| {
+        if let Some(header) = line.strip_prefix('[') {
+            wanted = header.starts_with("workspace.") || header.starts_with("profile.");
+        }
+        wanted
+    });
+    let shared: Vec<&str> = shared.collect();
+    format!("[workspace]\nresolver = \"3\"\nmembers = [\"crates/core\"]\n\n{}\n", shared.join("\n"))
+}
+
+/// Makes a folder the same as another. What is the same already is left alone, so that it need not be built again.
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(to)? {
+        let entry = entry?;
+        let (there, wanted) = (entry.path(), from.join(entry.file_name()));
+        match (there.is_dir(), wanted.exists() && wanted.is_dir() == there.is_dir()) {
+            (_, true) => {}
+            (true, false) => fs::remove_dir_all(there)?,
+            (false, false) => fs::remove_file(there)?,
+        }
+    }
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (path, target) = (entry.path(), to.join(entry.file_name()));
+        if path.is_dir() { copy(&path, &target)? } else { write(&target, &fs::read(&path)?)? }
+    }
+    Ok(())
+}
+
+/// Writes a file where it is another.
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if fs::read(path).is_ok_and(|there| there == bytes) { Ok(()) } else { fs::write(path, bytes) }
+}
