@@ -7,6 +7,8 @@ mod ends;
 mod fixed;
 mod flipped;
 mod hidden;
+mod runs;
+mod seams;
 mod search;
 
 use std::sync::Arc;
@@ -16,7 +18,7 @@ use super::{
     fetch::Fetch,
     key::KeyValue,
     mark::{Mark, Marker},
-    order::{Direction, Kind, Nulls, Order, SortKey, Ties},
+    order::{Direction, Grain, Kind, Nulls, Order, SortKey, Ties},
     page::{Level, Page, Unproven},
     paging::{EndEvidence, Family, Learnt, Paging, Sizes},
     position::{Anchor, Hint, Item, Position, Target},

@@ -2,6 +2,7 @@
 
 mod chance;
 mod ignored_runs;
+mod parts;
 
 use crate::pagination::{
     fetch::Fetch,

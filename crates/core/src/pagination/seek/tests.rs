@@ -1,6 +1,7 @@
 //! Walks whose cursors carry an id and a fingerprint, with caches that remember, forget, and are out of date.
 
 use crate::pagination::{
+    answer::Answer,
     fetch::Fetch,
     fingerprint::fingerprint,
     key::KeyValue,
@@ -9,7 +10,7 @@ use crate::pagination::{
     page::{Level, Page, Unproven},
     position::{Anchor, Hint, Pivot, Position, Target},
     refusal::Refusal,
-    resolver::WhenUnproven,
+    resolver::{Step, WhenUnproven, resolve},
     rules::{Rule, without},
     window::Offset,
 };
@@ -152,4 +153,38 @@ fn an_id_alone_is_looked_up_where_it_is_the_whole_order_too() {
     }
     let nobody = KeyValue::Number("999999".into());
     assert!(matches!(page(&mut list, after(nobody), None), Err(Refusal::PivotGone { .. })));
+}
+
+#[test]
+fn what_an_items_resource_gives_of_another_item_is_not_its_place() {
+    // Ten rows in a run: the keys of each are those of the pivot.
+    let mut list = list();
+    for row in &mut list.rows[..10] {
+        row.cells[0] = model::whole(0);
+    }
+    let expected = list.expected();
+    let all = list.page(start(), 40).unwrap();
+    let answer = &all.answers[0];
+    for (asked, given) in [(2, 5), (5, 2), (3, 20), (20, 3)] {
+        let id = |place: usize| KeyValue::Number(expected[place].clone());
+        let keys = |place: usize| vec![KeyValue::Number(if place < 10 { "0" } else { "200" }.into())];
+        let marker = list.request(start(), 1).marker;
+        for fingerprint in [Some(fingerprint(&marker, &keys(asked))), None] {
+            let pivot = Pivot { id: id(asked), fingerprint };
+            for position in [Position::AfterPivot(pivot.clone()), Position::BeforePivot(pivot.clone())] {
+                let request = list.request(Target { position, hint: Hint::default() }, 7);
+                let Step::Fetch(fetches, pending) = resolve(request) else { panic!("nothing is looked up") };
+                assert!(matches!(&fetches[..], [Fetch::Item(_)]));
+                let shows = |item: usize| answer.item(item).ends_with(expected[given].as_bytes());
+                let item = (0..answer.items.len()).find(|item| shows(*item)).unwrap();
+                let other = Answer {
+                    items: vec![answer.items[item]],
+                    keys: answer.keys[item * 2..item * 2 + 2].to_vec(),
+                    ..answer.clone()
+                };
+                let step = pending.resume(vec![other]);
+                assert!(matches!(step, Step::Refuse(Refusal::PivotGone { .. })), "{given} for {asked}: {step:?}");
+            }
+        }
+    }
 }

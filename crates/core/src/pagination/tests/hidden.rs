@@ -58,3 +58,57 @@ fn a_count_of_another_time_moves_no_page_among_hidden_rows() {
         }
     }
 }
+
+/// What is left of an answer of rows of which these alone are visible.
+fn only(list: &List, fetch: Slice, visible: impl Fn(u64) -> bool) -> Answer {
+    let answer = list.answer(fetch);
+    let number = |span: &Span| std::str::from_utf8(span.of(&answer.body)).unwrap().parse::<u64>().unwrap() - 1_000;
+    let kept: Vec<usize> = (0..answer.items.len()).filter(|item| visible(number(&answer.keys[item * 2]))).collect();
+    let keys = kept.iter().flat_map(|item| [answer.keys[item * 2], answer.keys[item * 2 + 1]]).collect();
+    let items = kept.iter().map(|item| answer.items[*item]).collect();
+    Answer { items, keys, ..answer }
+}
+
+#[test]
+fn a_silent_cap_among_hidden_rows_leaves_nothing_out_of_what_a_total_counts() {
+    const ROWS: u64 = 70;
+    // Rows that are seen one here and one there, with nothing in between for longer than an answer reaches.
+    let patterns: [fn(u64) -> bool; 5] = [
+        |row| row % 3 == 0,
+        |row| row % 9 == 0,
+        |row| !(6..=60).contains(&row),
+        |row| row % 17 < 2,
+        |row| (20..24).contains(&row) || row % 25 == 0,
+    ];
+    let caps = [(3, 0), (7, 0), (7, 5), (12, 12)];
+    let lists =
+        [Family::Offset, Family::Page].into_iter().flat_map(|family| caps.map(|(cap, seen)| (family, cap, seen)));
+    let mut served = 0;
+    for ((family, cap, honoured), visible) in lists.flat_map(|list| patterns.map(|pattern| (list, pattern))) {
+        let rows = (1_000..1_000 + ROWS).map(|rank| (rank.to_string(), rank.to_string()));
+        let list = List { ties: Ties::Ordered, cap, honoured, ..List::new(family, rows) };
+        let mut list = List { total: Some(ROWS), ..list };
+        list.paging.hidden = true;
+        for place in (0..ROWS).step_by(2) {
+            for hinted in [place + 1, place.saturating_sub(9), place + 12] {
+                let key = || KeyValue::Number((1_000 + place).to_string());
+                let anchor = Anchor { keys: vec![key()], id: key() };
+                let hint = Hint { offset: Offset(hinted), total: Some(ROWS), ..Hint::default() };
+                let behind: Vec<u64> = (place + 1..ROWS).filter(|row| visible(*row)).take(2).collect();
+                let mut before: Vec<u64> = (0..place).rev().filter(|row| visible(*row)).take(2).collect();
+                before.reverse();
+                for (position, expected) in
+                    [(Position::After(anchor.clone()), behind), (Position::Before(anchor.clone()), before)]
+                {
+                    let answer = |list: &List, fetch: Slice| only(list, fetch, visible);
+                    let Ok(page) = list.page_of(Target { position, hint }, 2, answer) else { continue };
+                    let row = |item: usize| std::str::from_utf8(&page.item(item)[4..]).unwrap().parse::<u64>().unwrap();
+                    let items: Vec<u64> = (0..page.items.len()).map(|item| row(item) - 1_000).collect();
+                    assert_eq!(items, expected, "{family:?}, cap {cap}, {honoured}: {place}, believed at {hinted}");
+                    served += 1;
+                }
+            }
+        }
+    }
+    assert!(served > 3_000, "{served} pages");
+}

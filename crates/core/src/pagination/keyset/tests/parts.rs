@@ -1,0 +1,92 @@
+//! Pages that are put together from several parts of a list, and filters that are moved by what values show.
+
+use super::*;
+
+#[test]
+fn a_row_that_moves_from_one_part_to_the_next_is_on_the_page_once() {
+    // Values come first, nulls behind them, each in a part of its own; while the page is read, a row loses its value.
+    for moved in 0..30 {
+        let mut list = by(Kind::Number, Ascending, |row| if row < 20 { model::whole(row) } else { model::null() });
+        list.order.strong[0].nulls = Nulls::Last;
+        list.filters.as_mut().unwrap().columns[0].nulls = true;
+        list.rows.truncate(30);
+        let first = list.page(start(), 12).unwrap();
+        list.touched = [list.rows[moved].id().to_owned()].into();
+        list.change = Some(|list, _| {
+            let touched = list.touched.clone();
+            for row in list.rows.iter_mut().filter(|row| touched.contains(row.id())) {
+                row.cells[0] = model::null();
+            }
+        });
+        let page = list.page(first.next.unwrap(), 16).unwrap();
+        let mut shown = ids(&page);
+        let count = shown.len();
+        shown.sort();
+        shown.dedup();
+        assert_eq!(shown.len(), count, "row {moved} comes twice: {:?}", ids(&page));
+    }
+}
+
+#[test]
+fn nulls_behind_a_long_run_are_asked_for_only_where_the_endpoint_knows_nulls() {
+    for nulls in [Nulls::Last, Nulls::Largest] {
+        for knows in [true, false] {
+            let cell = |row: i64| if row < 150 { model::whole(row / 100) } else { model::null() };
+            let keys = vec![model::key("rank", Kind::Number, Ascending)];
+            let mut list = List::new(keys, (0..160).map(|row| vec![cell(row)]));
+            list.order.strong[0].nulls = nulls;
+            list.paging.sizes = Sizes::Free { least: 1, most: Some(20) };
+            (list.cap, list.filters) = (20, runs_by_id(2));
+            for column in &mut list.filters.as_mut().unwrap().columns {
+                column.nulls = knows;
+            }
+            // The endpoint says so itself if it is asked for what it can't do.
+            let (mut shown, mut target) = (Vec::new(), Some(start()));
+            while let Some(Ok(page)) = target.map(|at| list.page(at, 9)) {
+                shown.extend(ids(&page));
+                target = page.next;
+                if target.is_none() {
+                    assert_eq!(shown, list.expected(), "{nulls:?}: nothing behind the run");
+                }
+            }
+            assert!(list.expected().starts_with(&shown), "{nulls:?}: {shown:?}");
+            assert_eq!(shown.len() == 160, knows, "{nulls:?}");
+        }
+    }
+}
+
+#[test]
+fn a_grain_that_is_coarser_than_the_digits_shown_is_what_a_filter_is_moved_by() {
+    // Stored to the microsecond, shown as whole seconds with three zeros behind the point.
+    for direction in [Ascending, Descending] {
+        for limit in [1, 4] {
+            let cell = |row: i64| {
+                let (stored, _) = model::instant(row * 270_000, false);
+                let seconds = row * 270 / 1_000;
+                (stored, format!("\"2026-01-15T10:00:{seconds:02}.000Z\""))
+            };
+            let mut list = by(Kind::Datetime, direction, cell);
+            list.order.strong[0].grain = Some(Grain::Digits(0));
+            walks_both_ways(&mut list, limit, &format!("{direction:?}"));
+            assert!(list.filters_asked().iter().any(Option::is_some));
+        }
+    }
+}
+
+#[test]
+fn what_an_exclusive_filter_shows_without_its_anchor_is_checked() {
+    let mut list = by(Kind::Uuid, Ascending, uuid);
+    list.filters = Some(Filters { columns: vec![EXCLUSIVE; 2], either: true, ..Filters::default() });
+    for can in [EXCLUSIVE, Comparisons { equal: true, ..EXCLUSIVE }] {
+        list.filters.as_mut().unwrap().columns = vec![can; 2];
+        let first = list.page(start(), 7).unwrap();
+        let last = list.expected()[6].clone();
+        let gone = list.rows.iter().position(|row| row.id() == last).unwrap();
+        let row = list.rows.remove(gone);
+        let page = list.page(first.next.unwrap(), 7).unwrap();
+        assert_eq!(ids(&page), list.expected()[6..13], "{can:?}");
+        let filtered = list.filters_asked().iter().all(Option::is_some);
+        assert_eq!(page.level, if filtered { Level::Checked } else { Level::Exact }, "{can:?}");
+        list.rows.insert(gone, row);
+    }
+}

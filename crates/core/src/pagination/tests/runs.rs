@@ -1,0 +1,60 @@
+//! Runs of ties that only look like runs, or do not look like them: long texts that were cut, values that nothing compares.
+
+use super::*;
+
+#[test]
+fn texts_that_are_cut_where_they_still_agree_are_used_as_whole_runs() {
+    // The upstream sorts by all of a text, the ids run against that: an anchor in the run says nothing of who stands before.
+    let long = "x".repeat(64);
+    for (family, cap) in [(Family::Offset, 6), (Family::Offset, 20), (Family::Page, 6), (Family::Page, 20)] {
+        for limit in [1, 2, 3] {
+            for removed in 0..6 {
+                let rows = (0..12).map(|row: usize| {
+                    let text = if (3..7).contains(&row) { format!("{long}{row}") } else { format!("{row:02}") };
+                    let text = if row >= 7 { format!("y{text}") } else { text };
+                    (format!("\"{text}\""), (100 + row * 5 % 12).to_string())
+                });
+                let mut list = List { cap, kind: Kind::Text, ties: Ties::Ordered, ..List::new(family, rows) };
+                let (mut target, mut seen, mut gone) = (Some(start()), Vec::new(), false);
+                while let Some(at) = target {
+                    let Ok(page) = list.page(at, limit) else { break };
+                    seen.extend((0..page.items.len()).map(|at| String::from_utf8(page.item(at).to_vec()).unwrap()));
+                    target = page.next.clone();
+                    if !gone && seen.len() >= 4 {
+                        // What stands before the place goes: it is found by keys alone.
+                        list.rows.drain(..removed.min(3));
+                        gone = true;
+                    }
+                    if target.is_none() {
+                        let said = format!("{family:?}, cap {cap}, pages of {limit}, {removed} removed");
+                        for row in list.all() {
+                            assert_eq!(seen.iter().filter(|one| **one == row).count(), 1, "{row}: {said}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn opaque_values_whose_ties_come_in_any_order_place_nothing() {
+    // Without regard to case, five rows are one run: nothing shows where it ends.
+    let names = ["Adam", "Smith", "smith", "SMITH", "Smith", "sMith", "Young", "Zoe"];
+    let rows = || names.iter().enumerate().map(|(row, name)| (format!("\"{name}\""), (100 + row).to_string()));
+    for (ties, level) in [(Ties::Unordered, Level::Anchored), (Ties::Ordered, Level::Exact)] {
+        let list = List { kind: Kind::Opaque, ties, cap: 100, ..List::new(Family::Offset, rows()) };
+        let first = List { total: Some(8), ..list }.page(start(), 3).unwrap();
+        assert_eq!(first.level, level, "{ties:?}");
+    }
+}
+
+#[test]
+fn rows_that_look_equal_at_a_coarse_grain_are_one_run() {
+    // The grain of any key makes runs, and all that stands behind it, too.
+    for grains in [[true, false], [false, true]] {
+        let keys = grains.map(|coarse| SortKey { grain: coarse.then_some(Grain::Digits(0)), ..key("rank") });
+        let order = Order { strong: keys.to_vec(), id: key("id"), ties: Ties::Ordered, declared: true };
+        assert!(crate::pagination::proof::loose(&order), "{grains:?}");
+    }
+}

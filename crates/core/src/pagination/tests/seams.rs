@@ -1,0 +1,165 @@
+//! Seams that no single answer shows: what is read on both sides of them counts only if nothing can have moved, and nothing
+//! is left out, between the answers.
+
+use super::*;
+
+/// Numbers, each of them a row.
+fn list(sizes: Sizes, numbers: &[u64]) -> List {
+    let row = |number: &u64| ((1_000 + number).to_string(), (1_000 + number).to_string());
+    let list = List { ties: Ties::Ordered, ..List::new(Family::Page, numbers.iter().map(row)) };
+    List { paging: Paging { end: EndEvidence::ShortPage, ..Paging::new(Family::Page, sizes) }, ..list }
+}
+
+fn after(number: u64, hinted: u64) -> Target {
+    Target { position: Position::After(anchor(number)), hint: Hint { offset: Offset(hinted), ..Hint::default() } }
+}
+
+fn before(number: u64, hinted: u64) -> Target {
+    Target { position: Position::Before(anchor(number)), hint: Hint { offset: Offset(hinted), ..Hint::default() } }
+}
+
+fn anchor(number: u64) -> Anchor {
+    let number = || KeyValue::Number((1_000 + number).to_string());
+    Anchor { keys: vec![number()], id: number() }
+}
+
+fn numbers(page: &Page) -> Vec<u64> {
+    let number = |item: &[u8]| std::str::from_utf8(&item[4..]).unwrap().parse::<u64>().unwrap() - 1_000;
+    (0..page.items.len()).map(|place| number(page.item(place))).collect()
+}
+
+/// A page of a list in pages of three that has these numbers when it is asked for the first, the second… time, and the last
+/// of them from then on.
+fn page_amid(states: &[Vec<u64>], target: Target, counts: bool) -> Result<Box<Page>, Refusal> {
+    let mut asked = 0;
+    list(Sizes::Fixed(3), &[]).page_of(target, 3, |_, fetch| {
+        let state = &states[asked.min(states.len() - 1)];
+        asked += 1;
+        let total = counts.then_some(state.len() as u64);
+        List { total, cap: 3, ..list(Sizes::Fixed(3), state) }.answer(fetch)
+    })
+}
+
+/// A page holds, of the numbers on its side of the boundary, the nearest that was there all the time.
+#[track_caller]
+fn shows_the_nearest(page: Result<Box<Page>, Refusal>, states: &[Vec<u64>], mut beyond: impl Iterator<Item = u64>) {
+    let Ok(page) = page else { return };
+    let nearest = beyond.find(|number| states.iter().all(|state| state.contains(number))).unwrap();
+    let shown = numbers(&page);
+    assert!(shown.contains(&nearest), "{nearest} is left out: {shown:?} of {states:?}");
+    assert!(shown.is_sorted_by(|one, other| one < other), "{shown:?} of {states:?}");
+}
+
+/// Twelve rows, with room between them.
+fn tens() -> Vec<u64> {
+    (0..12).map(|row| row * 10).collect()
+}
+
+#[test]
+fn what_moves_across_a_seam_while_it_is_read_is_not_left_out() {
+    let without = |gone: &[u64]| -> Vec<u64> { tens().into_iter().filter(|number| !gone.contains(number)).collect() };
+    let mut served = 0;
+    for changed in [without(&[0]), without(&[0, 10]), without(&[20]), without(&[50]), without(&[30, 40])] {
+        for (first, then) in [(tens(), changed.clone()), (changed.clone(), tens())] {
+            for changes_after in 1..8 {
+                let mut states = vec![first.clone(); changes_after];
+                states.push(then.clone());
+                for counts in [false, true] {
+                    let page = page_amid(&states, after(20, 3), counts);
+                    served += u32::from(page.is_ok());
+                    shows_the_nearest(page, &states, (3..12).map(|row| row * 10));
+                    let page = page_amid(&states, before(60, 6), counts);
+                    served += u32::from(page.is_ok());
+                    shows_the_nearest(page, &states, (0..6).rev().map(|row| row * 10));
+                }
+            }
+        }
+    }
+    assert!(served > 200, "{served} pages");
+}
+
+#[test]
+fn a_page_that_is_the_same_at_its_two_ends_alone_is_another_one() {
+    // 30 and 50 end the second page before and after, and in between 20 stood on it: the first one did not show that.
+    let put_before = vec![0, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90];
+    let between = vec![0, 10, 20, 30, 45, 50, 60, 70, 80, 90];
+    let states = [tens(), put_before, between];
+    let page = page_amid(&states, after(10, 3), false);
+    assert_eq!(page.as_ref().map(|page| numbers(page)).ok(), Some(vec![20, 30, 45]), "{page:?}");
+    shows_the_nearest(page, &states, (2..12).map(|row| row * 10));
+}
+
+#[test]
+fn replicas_of_which_one_lags_leave_nothing_out() {
+    // One of two has not seen the first row yet, and they answer in turn: two readings of one page agree.
+    let lags = tens().split_off(1);
+    for turn in [0, 1] {
+        let states: Vec<Vec<u64>> =
+            (0..60).map(|asked| if asked % 2 == turn { lags.clone() } else { tens() }).collect();
+        for hinted in [2, 3, 4] {
+            shows_the_nearest(page_amid(&states, after(20, hinted), true), &states, (3..12).map(|row| row * 10));
+        }
+        for hinted in [5, 6, 7] {
+            shows_the_nearest(page_amid(&states, before(60, hinted), true), &states, (1..6).rev().map(|row| row * 10));
+        }
+    }
+}
+
+#[test]
+fn pages_of_which_the_first_was_cut_have_a_gap_between_them() {
+    // Bytes or time let through so many of the rows of each page. As many of all of them would look like a cap.
+    for room in [[2, 3], [2, 1], [1, 2], [1, 3]] {
+        let cut = |list: &List, fetch: Slice| {
+            let Slice::Page { number, .. } = fetch else { panic!("{fetch:?}") };
+            let mut answer = list.answer(fetch);
+            let room = room[usize::try_from(number.0).unwrap() % 2];
+            answer.items.truncate(room);
+            answer.keys.truncate(room * 2);
+            answer
+        };
+        for (at, hinted, next) in [(10, 2, 20), (10, 3, 20), (0, 1, 10), (0, 3, 10)] {
+            let mut list = List { cap: 3, total: Some(12), ..list(Sizes::Fixed(3), &tens()) };
+            list.paging.end = EndEvidence::Unvouched;
+            if let Ok(page) = list.page_of(after(at, hinted), 3, cut) {
+                assert_eq!(numbers(&page).first(), Some(&next), "{room:?} after {at}, believed at {hinted}");
+            }
+        }
+    }
+}
+
+#[test]
+fn pages_of_two_sizes_are_no_neighbours_under_a_silent_cap() {
+    let all: Vec<u64> = (0..30).collect();
+    for (sizes, cap) in [(vec![2, 3], 2), (vec![3, 4], 3), (vec![2, 3, 5], 2), (vec![2, 3, 5], 3), (vec![3, 5], 3)] {
+        for place in 4..20 {
+            for total in [None, Some(30)] {
+                let mut list = List { cap, total, ..list(Sizes::Listed(sizes.clone()), &all) };
+                list.paging.end = EndEvidence::Unvouched;
+                for limit in [1, 3, 5] {
+                    if let Ok(page) = list.page(after(place, place + 1), limit) {
+                        assert_eq!(numbers(&page).first(), Some(&(place + 1)), "{sizes:?}, cap {cap}");
+                    }
+                    if let Ok(page) = list.page(before(place, place), limit) {
+                        assert_eq!(numbers(&page).last(), Some(&(place - 1)), "{sizes:?}, cap {cap}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_run_that_comes_in_the_same_sequence_twice_is_not_the_last_page_once_more() {
+    for size in [2, 3] {
+        // Four rows that tie, shuffled with each query, so that two pages show the same of them.
+        let rows = (0..4).map(|id| ("7".to_owned(), (100 + id).to_string()));
+        let mut list = List { cap: size, ..List::new(Family::Page, rows) };
+        list.paging = Paging { repeats_last_page: true, ..Paging::new(Family::Page, Sizes::Fixed(size)) };
+        let alike =
+            |list: &List, fetch: Slice| list.answer(Slice::Page { number: window::PageNumber(0), size: fetch.size() });
+        for limit in [2, 3, 5] {
+            let page = list.page_of(start(), limit, alike);
+            assert!(!page.as_ref().is_ok_and(|page| page.next.is_none()), "{size}, {limit}: {page:?}");
+        }
+    }
+}
