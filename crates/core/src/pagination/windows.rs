@@ -28,7 +28,7 @@ use super::{
     end::Honoured,
     page::Unproven,
     paging::Learnt,
-    position::Position,
+    position::{Anchor, Position},
     proof::View,
     resolver::{Machine, PageRequest, Step, Verify},
     window::Slice,
@@ -141,6 +141,8 @@ struct State {
     repeats: bool,
     /// The short answer that was doubted last: where more came from behind it, its size is a silent cap.
     doubted: Option<Doubt>,
+    /// An item that came from beyond what seemed to be the end: no two answers end the list before it.
+    beyond: Option<Anchor>,
     /// How often a past-the-end status came from before the end that a count tells.
     ceilings: u32,
     /// How often the flipped list, or two slices, were read in vain since the last progress.
@@ -190,6 +192,7 @@ pub(super) fn resolve(request: PageRequest, ground: Ground) -> Step {
         edge: None,
         repeats: request.paging.repeats_last_page,
         doubted: None,
+        beyond: None,
         ceilings: 0,
         flips: 0,
         torn: 0,

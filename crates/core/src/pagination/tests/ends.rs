@@ -279,3 +279,38 @@ fn an_order_that_is_wrong_at_its_seams_alone_is_noticed_by_a_search() {
         }
     }
 }
+
+#[test]
+fn a_stretch_that_is_hidden_without_a_word_ends_no_list() {
+    // Nothing follows the last row that is shown for longer than a small answer, and there is more beyond what was asked
+    // for. Where more is hidden than two answers reach, nothing shows that the list goes on.
+    for family in [Family::Offset, Family::Page] {
+        for limit in [7, 20] {
+            for hidden in [3_u64, 5, 8] {
+                let mut list = numbers(family, 300);
+                let gone = 10_130..10_130 + hidden;
+                let hides =
+                    |row: &[u8]| gone.contains(&std::str::from_utf8(&row[5..]).unwrap().parse::<u64>().unwrap());
+                let walk = list.walk_of(limit, |list, slice| kept(list.answer(slice), |_, item| !hides(item)));
+                let Ok((items, _)) = walk else { continue };
+                let visible: Vec<_> = list.all().into_iter().filter(|row| !hides(row.as_bytes())).collect();
+                assert_eq!(items, visible, "{family:?}, pages of {limit}, {hidden} hidden");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_walk_forgets_sizes_that_are_honoured_no_more() {
+    for family in [Family::Offset, Family::Page] {
+        let (mut list, mut asked) = (numbers(family, 300), 0);
+        let (_, pages) = list
+            .walk_of(40, |list, slice| {
+                asked += 1;
+                capped(list, slice, if asked < 3 { 100 } else { 25 })
+            })
+            .unwrap();
+        let honoured: Vec<u32> = pages.iter().map(|page| page.honoured).collect();
+        assert!(honoured[0] > 25 && honoured[pages.len() - 1] <= 25, "{family:?}: {honoured:?}");
+    }
+}

@@ -99,7 +99,8 @@ impl State {
         let views = self.views(pairs, witness);
         match (views.first(), beyond) {
             (Some((_, Ok(view))), Some((asked, answer))) if view.ends && self.shows_more(view, &answer) => {
-                self.goes_on_beyond(asked.slice)
+                let first = Anchor::of(&answer, &self.request.order, 0);
+                self.goes_on_beyond(asked.slice, first)
             }
             _ => self.examine(views, true),
         }
@@ -125,12 +126,27 @@ impl State {
     /// A place that was seen to be the last shows other items when it is asked for again: the list has changed. If that
     /// comes about once more, places count items that are hidden, of which this upstream's dialect does not know.
     fn goes_on_elsewhere(mut self: Box<Self>) -> Step {
-        (self.cut, self.searching) = (None, true);
         self.refute_cap();
         if self.doubted.is_some_and(|doubt| doubt.times > 1) {
-            Arc::make_mut(&mut self.request.paging).hidden = true;
-            self.search = Search::default();
+            return self.go_on_among_hidden();
         }
+        (self.cut, self.searching) = (None, true);
+        self.ask_window()
+    }
+
+    /// Whether a view ends the list before an item that came from beyond: what lies between is hidden.
+    pub(super) fn ends_before_more(&self, view: &View) -> bool {
+        let Some(more) = self.beyond.as_ref().filter(|_| view.ends) else { return false };
+        let order = &self.request.order;
+        let stands = |last: usize| rows::relate(&view.answer, order, view.item(last), more);
+        view.len().checked_sub(1).is_none_or(|last| stands(last).is_none_or(|relation| relation.strong.is_lt()))
+    }
+
+    /// Reads on among items that are hidden, of which this upstream's dialect does not know.
+    pub(super) fn go_on_among_hidden(mut self: Box<Self>) -> Step {
+        (self.cut, self.searching) = (None, true);
+        Arc::make_mut(&mut self.request.paging).hidden = true;
+        self.search = Search::default();
         self.ask_window()
     }
 
@@ -165,8 +181,9 @@ impl State {
 
     /// Nothing follows the last item where it is believed to stand, and yet there is more farther on: items are hidden in
     /// between, the list has changed, or under a silent cap a page is another page, of another size.
-    fn goes_on_beyond(mut self: Box<Self>, beyond: Slice) -> Step {
+    fn goes_on_beyond(mut self: Box<Self>, beyond: Slice, first: Option<Anchor>) -> Step {
         let Some(Doubt { short, .. }) = self.doubted else { return self.ask_window() };
+        self.beyond = first;
         let count = u32::try_from(short.count).unwrap_or(u32::MAX);
         self.honoured.fell_to(count);
         (self.cut, self.searching) = (None, true);

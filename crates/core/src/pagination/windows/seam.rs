@@ -87,6 +87,8 @@ impl State {
                 }
                 let nothing_from = Some(again.begins).filter(|_| again.is_empty() && !again.from_start);
                 match self.join(twice, again, &between, middle) {
+                    // Two answers agree on an end that a third one has disproved.
+                    Some(joined) if self.ends_before_more(&joined) => self.go_on_among_hidden(),
                     Some(joined) => self.take_joined(joined, twice),
                     None => {
                         // Only of pages of one size is it sure that nothing is between them.
