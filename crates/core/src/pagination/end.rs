@@ -1,5 +1,8 @@
 //! Whether an answer ends the collection: only the evidence of its own statement counts.
 
+#[cfg(test)]
+mod tests;
+
 use super::{
     answer::{Answer, Standing},
     paging::{EndEvidence, Paging},

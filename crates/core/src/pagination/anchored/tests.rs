@@ -1,5 +1,7 @@
 //! Walks over small lists of which nobody says how they are sorted. What changes at random is the simulator's.
 
+mod amid;
+
 use std::sync::Arc;
 
 use super::super::{

@@ -8,7 +8,7 @@ fn texts_that_are_cut_where_they_still_agree_are_used_as_whole_runs() {
     let long = "x".repeat(64);
     for (family, cap) in [(Family::Offset, 6), (Family::Offset, 20), (Family::Page, 6), (Family::Page, 20)] {
         for limit in [1, 2, 3] {
-            for removed in 0..6 {
+            for removed in 0..4 {
                 let rows = (0..12).map(|row: usize| {
                     let text = if (3..7).contains(&row) { format!("{long}{row}") } else { format!("{row:02}") };
                     let text = if row >= 7 { format!("y{text}") } else { text };
@@ -17,12 +17,17 @@ fn texts_that_are_cut_where_they_still_agree_are_used_as_whole_runs() {
                 let mut list = List { cap, kind: Kind::Text, ties: Ties::Ordered, ..List::new(family, rows) };
                 let (mut target, mut seen, mut gone) = (Some(start()), Vec::new(), false);
                 while let Some(at) = target {
-                    let Ok(page) = list.page(at, limit) else { break };
+                    let page = match list.page(at, limit) {
+                        Ok(page) => page,
+                        // An answer of six rows need not hold the run.
+                        Err(_) if cap == 6 => break,
+                        Err(refusal) => panic!("{refusal:?}, {family:?}, pages of {limit}, {removed} removed"),
+                    };
                     seen.extend((0..page.items.len()).map(|at| String::from_utf8(page.item(at).to_vec()).unwrap()));
                     target = page.next.clone();
                     if !gone && seen.len() >= 4 {
                         // What stands before the place goes: it is found by keys alone.
-                        list.rows.drain(..removed.min(3));
+                        list.rows.drain(..removed);
                         gone = true;
                     }
                     if target.is_none() {

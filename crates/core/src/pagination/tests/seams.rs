@@ -120,8 +120,28 @@ fn pages_of_which_the_first_was_cut_have_a_gap_between_them() {
         for (at, hinted, next) in [(10, 2, 20), (10, 3, 20), (0, 1, 10), (0, 3, 10)] {
             let mut list = List { cap: 3, total: Some(12), ..list(Sizes::Fixed(3), &tens()) };
             list.paging.end = EndEvidence::Unvouched;
-            if let Ok(page) = list.page_of(after(at, hinted), 3, cut) {
+            if let Ok(page) = list.page_of(after(at, hinted), 1, cut) {
                 assert_eq!(numbers(&page).first(), Some(&next), "{room:?} after {at}, believed at {hinted}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_page_that_says_it_begins_elsewhere_is_no_neighbour() {
+    for counts in [false, true] {
+        let mut list = List { cap: 3, total: counts.then_some(12), ..list(Sizes::Fixed(3), &tens()) };
+        // What is asked for as the second page is the third, as it says.
+        let third = |list: &List, fetch: Slice| match fetch {
+            Slice::Page { number: window::PageNumber(1), size } => {
+                let third = Slice::Page { number: window::PageNumber(2), size };
+                Answer { offset: Some(6), ..list.answer(third) }
+            }
+            _ => list.answer(fetch),
+        };
+        for limit in [1, 3] {
+            if let Ok(page) = list.page_of(after(20, 3), limit, third) {
+                assert_eq!(numbers(&page).first(), Some(&30), "pages of {limit}");
             }
         }
     }
@@ -131,18 +151,20 @@ fn pages_of_which_the_first_was_cut_have_a_gap_between_them() {
 fn pages_of_two_sizes_are_no_neighbours_under_a_silent_cap() {
     let all: Vec<u64> = (0..30).collect();
     for (sizes, cap) in [(vec![2, 3], 2), (vec![3, 4], 3), (vec![2, 3, 5], 2), (vec![2, 3, 5], 3), (vec![3, 5], 3)] {
-        for place in 4..20 {
-            for total in [None, Some(30)] {
+        for (place, total, limit) in (4..20).flat_map(|place| {
+            [None, Some(30)].into_iter().flat_map(move |total| [1, 3, 5].map(|limit| (place, total, limit)))
+        }) {
+            // Each time nothing is known of the cap.
+            let unknown = || {
                 let mut list = List { cap, total, ..list(Sizes::Listed(sizes.clone()), &all) };
                 list.paging.end = EndEvidence::Unvouched;
-                for limit in [1, 3, 5] {
-                    if let Ok(page) = list.page(after(place, place + 1), limit) {
-                        assert_eq!(numbers(&page).first(), Some(&(place + 1)), "{sizes:?}, cap {cap}");
-                    }
-                    if let Ok(page) = list.page(before(place, place), limit) {
-                        assert_eq!(numbers(&page).last(), Some(&(place - 1)), "{sizes:?}, cap {cap}");
-                    }
-                }
+                list
+            };
+            if let Ok(page) = unknown().page(after(place, place + 1), limit) {
+                assert_eq!(numbers(&page).first(), Some(&(place + 1)), "{sizes:?}, cap {cap}");
+            }
+            if let Ok(page) = unknown().page(before(place, place), limit) {
+                assert_eq!(numbers(&page).last(), Some(&(place - 1)), "{sizes:?}, cap {cap}");
             }
         }
     }
