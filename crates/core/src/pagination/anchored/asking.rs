@@ -132,13 +132,15 @@ impl State {
     }
 
     /// Asks whether a short answer was the end: by a small request at its end whose size is known to be honoured, and at once
-    /// by one after all that was asked for, which sees beyond items that are hidden; or by reading on and reading again
-    /// where no page can show that.
+    /// by one after all that was asked for, which sees beyond items that are hidden, unless the answer says itself that
+    /// nothing follows; or by reading on and reading again where no page can show that.
     pub(super) fn confirm(self: Box<Self>, last: u64) -> Step {
         match (self.small_at_the_end(last), self.page.views.last()) {
             (Some(small), Some(view)) if self.left() > 1 => {
+                let counted = view.answer.total.is_some_and(|total| total.exact && total.value <= view.reaches());
                 let beyond = plan::within(&self.request.paging, plan::next(view.fetch))
-                    .filter(|beyond| beyond.begins().0 < self.nothing_from);
+                    .filter(|beyond| beyond.begins().0 < self.nothing_from)
+                    .filter(|_| !counted && view.answer.more != Some(false));
                 let fetches = [Some(small), beyond].into_iter().flatten().collect();
                 self.ask(fetches, Purpose::Confirm)
             }

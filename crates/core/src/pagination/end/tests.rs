@@ -193,6 +193,6 @@ fn a_size_is_honoured_where_as_many_came_as_were_asked_for() {
     }
     let mut honoured = Honoured { by_walk: 20, by_page: 20 };
     honoured.fell_to(5);
-    assert_eq!((honoured.size(), honoured.size_now()), (5, 20));
+    assert_eq!((honoured.size(), honoured.size_now()), (5, 5));
     assert_eq!((Honoured::default().size(), Honoured::default().size_now()), (2, 2));
 }
