@@ -49,6 +49,11 @@ impl Cause {
         Self::Twice,
     ];
 
+    /// Whether items that can be compared contradict the order.
+    pub(super) fn is_disorder(self) -> bool {
+        matches!(self, Self::Digits | Self::Text | Self::Order)
+    }
+
     /// The fault that items show.
     pub(super) fn said(self, said: impl Into<String>) -> Unsorted {
         Unsorted { cause: self, said: said.into() }

@@ -11,7 +11,7 @@ use crate::{
     cost::is_beyond_budget,
     promises::Violation,
     row::Row,
-    traits::{Beyond, Echoes, Past, Says, Sticky, Traits},
+    traits::{Beyond, Echoes, Lag, Past, Says, Sticky, Traits},
     values::Look,
     walk::Walk,
     world::Moment,
@@ -58,10 +58,12 @@ impl Walk<'_> {
         let still = self.upstream.passed.len() == 1;
         let ignored = traits.filtering.as_ref().is_some_and(|filtering| filtering.ignored);
         let pinned = matches!(traits.sticky, Sticky::Pinned(_));
+        // A replica that stays behind contradicts the other whenever both are asked, as a list does that is out of order.
+        let replicas = matches!(traits.lag, Lag::Replica(_));
         let contradicted = !truthful || pinned || self.is_contradicted();
         let deceives = traits.deceives();
         let dishonest = match refusal {
-            Refusal::Unsorted(_) => (!contradicted && !ignored).then_some("refused as unsorted"),
+            Refusal::Unsorted(_) => (!contradicted && !ignored && !replicas).then_some("refused as unsorted"),
             Refusal::NoList => (truthful && !traits.misleads()).then_some("refused as no list"),
             Refusal::TieRun { .. } => (truthful && scenario.shape.is_orderly()).then_some("refused as tie run"),
             Refusal::TooDeep => (truthful && !traits.misleads() && still && !traits.lags() && !deceives)

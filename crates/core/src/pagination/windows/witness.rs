@@ -195,7 +195,8 @@ impl State {
             match other {
                 Ok(other) if self.collector.stands_beyond(&other, side) => {}
                 Ok(other) => contradiction = contradiction.or(Some((place, other))),
-                Err(unsorted) => return self.contradicted(unsorted),
+                Err(unsorted) if unsorted.cause.is_disorder() => return self.contradicted(unsorted),
+                Err(_) => {}
             }
         }
         let Some(contradiction) = contradiction else {
