@@ -148,11 +148,12 @@ impl Tally {
         [(self.mistaken, plain), (self.deceived, self.checked_among_deceits)]
     }
 
-    /// The classes in reach in which more than [`NEEDLESS`] walks in a hundred are refused without need.
+    /// The classes in reach in which more than [`NEEDLESS`] walks in a hundred are refused without need; one walk of a
+    /// class is no rate.
     pub(crate) fn refused_without_need(&self) -> Vec<String> {
         let needless = |counts: &Counts| counts.refused(|need| need.is_none());
         let classes = self.classes.iter().filter(|(class, counts)| {
-            class.regime == Regime::InReach && needless(counts) * 100 > NEEDLESS * counts.walks
+            class.regime == Regime::InReach && needless(counts) > 1 && needless(counts) * 100 > NEEDLESS * counts.walks
         });
         classes.map(|(class, counts)| format!("{class}: {} of {}", needless(counts), counts.walks)).collect()
     }
