@@ -98,3 +98,19 @@ pub(crate) fn check(faults: &[Fault], core: &Path) -> Result<(), String> {
     }
     if said.is_empty() { Ok(()) } else { Err(said.join("\n")) }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a repository that can't be read is a failed test")]
+
+    use super::*;
+
+    /// Whoever changes a line changes its fault too: one whose text is not found once is planted nowhere.
+    #[test]
+    fn every_fault_names_one_place_of_the_core() {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let faults = read_all(&here.join("faults")).unwrap();
+        assert!(faults.len() > 100);
+        check(&faults, &here.join("../core/src/pagination")).unwrap();
+    }
+}
