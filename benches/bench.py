@@ -133,8 +133,8 @@ def main():
     plan = QUICK if chosen.quick else FULL
     machine.WORK.mkdir(parents=True, exist_ok=True)
     most = machine.allow_many_connections()
-    # Some are needed for other things than connections.
-    plan.idle, plan.in_flight = min(plan.idle, most - 500), min(plan.in_flight, (most - 500) // 2)
+    # Some are needed for other things than connections, and the gateway keeps half of them for upstreams.
+    plan.idle, plan.in_flight = min(plan.idle, most // 2 - 500), min(plan.in_flight, (most - 500) // 2)
     results = {
         "machine": machine.machine(),
         "versions": versions(),

@@ -93,7 +93,7 @@ NGINX_LUA = """
 CURSORGATE = """
 version = 1
 listeners = {{ public = {{ address = "127.0.0.1:{port}" }} }}
-server = {{ threads = 1 }}
+server = {{ threads = 1, connections = 11000, connections_per_address = 11000 }}
 log = {{ level = "error" }}
 cursor = {{ signing_key = 1, keys = {{ 1 = "env:CURSORGATE_KEY" }} }}
 
