@@ -5,8 +5,8 @@
 //! built, and the core's own tests run until one fails: unit tests first, then the simulator's walks, then its small
 //! worlds. `fault` reads the list, `scratch` has the copy.
 //!
-//! `MUTANT_WALKS` is the number of walks (20,000; 0: unit tests alone), `MUTANT_SECONDS` how long one build or one run of tests may take (300):
-//! tests that take longer hang, and have noticed the fault.
+//! `MUTANT_WALKS` is the number of walks (20,000; 0: unit tests alone), `MUTANT_SECONDS` the longest that one build or one
+//! run of tests may take (300): tests that take longer hang, and have noticed the fault.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
 mod fault;

@@ -88,8 +88,8 @@ impl Paging {
 }
 
 /// What was learnt of an upstream's route so far, in this process, from all of its clients: it aims, and proves nothing.
-/// Merging takes the newest `cap`, and of `run` the newest, or nearly what was known where that is more: long runs are
-/// seldom alone.
+/// Merging takes the newest `cap` and `filters_in_vain`, and of `run` the newest, or nearly what was known where that is
+/// more: long runs are seldom alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Learnt {
     /// A cap that the upstream applies in silence, once it was seen: more was asked, and more was there.
@@ -100,7 +100,10 @@ pub struct Learnt {
     pub filters_in_vain: u8,
 }
 
-/// How a page fared with a filter that did not help.
+/// After so many pages in a row with which a filter did not help, it is not asked for.
+pub(super) const VAIN: u8 = 3;
+
+/// A page's use of a filter that did not help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FutileFilter {
     /// Its answers showed neither the item of the cursor nor its ties, and the whole list was asked.
@@ -112,7 +115,8 @@ pub enum FutileFilter {
 }
 
 impl Learnt {
-    /// How a page fared with its filter, where that did not help; `before` is what was known when the page was asked for.
+    /// Returns the use that the page made of its filter, if that did not help. `before` is what was known when the page was
+    /// asked for.
     #[must_use]
     pub fn futile_filter(self, before: Self) -> Option<FutileFilter> {
         match self.filters_in_vain {
@@ -124,6 +128,3 @@ impl Learnt {
         }
     }
 }
-
-/// After so many pages in a row with which a filter did not help, it is not asked for.
-pub(super) const VAIN: u8 = 3;

@@ -1,6 +1,8 @@
 //! What to ask next: the window around the boundary, and what lies behind a short answer. And what becomes of a page that
 //! can't be completed.
 
+use std::collections::HashSet;
+
 use super::{Boundary, Purpose, State, seam::Seam, view::View};
 use crate::pagination::{
     answer::Answer,
@@ -165,8 +167,8 @@ impl State {
     /// end, it holds none.
     fn shows_more(&self, beyond: &Answer) -> bool {
         let Some(view) = self.page.views.last() else { return false };
-        let known = |item: usize| (0..view.len()).any(|place| view.answer.item(place) == beyond.item(item));
-        !(0..beyond.items.len()).all(known)
+        let known: HashSet<&[u8]> = (0..view.len()).map(|place| view.answer.item(place)).collect();
+        (0..beyond.items.len()).any(|item| !known.contains(beyond.item(item)))
     }
 
     /// Reads what lies beyond the last answer, and then that answer again.

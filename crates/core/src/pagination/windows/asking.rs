@@ -54,8 +54,8 @@ impl State {
             && let Some(total) = self.total
         {
             // Where only small sizes were seen filled, a page takes many answers: those after the end are of no use.
-            let mut first = true;
-            slices.retain(|slice| std::mem::take(&mut first) || slice.begins().0 < total);
+            let first = slices.first().copied();
+            slices.retain(|slice| Some(*slice) == first || slice.begins().0 < total);
         }
         if let Some(seam) = self.collector.seam()
             && slices.first().is_some_and(|slice| !plan::holds(*slice, &seam))
