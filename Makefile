@@ -86,7 +86,7 @@ lint: build-needs $(CARGO_DENY)
 .PHONY: soak
 soak: build-needs openssl-needs
 	SOAK_SECONDS=$(SECONDS) SEED="$${SEED:-$$(date +%s)}" \
-		cargo test --locked --release --package cursorgate-core --test simulation soak -- --nocapture
+		cargo test --locked --release --package cursorgate-sim --test simulation soak -- --nocapture
 
 # The copy that is spoilt, and what is built of it, is below target/mutants. MUTANT_WALKS and MUTANT_SECONDS are passed on.
 .PHONY: mutants
@@ -112,7 +112,7 @@ fuzz: build-needs $(CARGO_FUZZ)
 bench: build-needs openssl-needs
 	if pkg-config --exists libzstd; then export ZSTD_SYS_USE_PKG_CONFIG=1; fi; \
 	$(MAKE) --no-print-directory bench-servers & servers=$$!; \
-	cargo build --profile $(BENCH_PROFILE) --locked --workspace --bins; \
+	cargo build --profile $(BENCH_PROFILE) --locked --package cursorgate --package bare-pingora --bins; \
 	wait $$servers
 	mkdir -p target/bench/bin
 	cp -f $(addprefix target/$(BENCH_PROFILE)/,cursorgate bare-pingora) target/bench/bin

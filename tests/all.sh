@@ -10,7 +10,7 @@ MOST=3
 said=$(mktemp)
 trap 'rm -f "$said"' EXIT
 # The core first, alone: built together, the gateway would get the core with the switch that only the simulator may turn.
-cargo test --locked --no-fail-fast --package cursorgate-core --package cursorgate-mutants
+cargo test --locked --no-fail-fast --package cursorgate-core --package cursorgate-mutants --package cursorgate-sim
 cargo test --locked --no-fail-fast 2>&1 | tee "$said" && exit
 
 mapfile -t targets < <(sed -n 's/^    `\(.*\)`$/\1/p' "$said")

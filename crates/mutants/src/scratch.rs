@@ -1,4 +1,4 @@
-//! A copy of the core, to be spoilt: in a workspace of its own, whose build stays warm from one fault to the next.
+//! A copy of the core and its simulator, to be spoilt: in a workspace of its own, whose build stays warm from one fault to the next.
 
 use std::{
     fs::{self, File},
@@ -13,6 +13,9 @@ use crate::fault::Fault;
 
 /// So much address space one run of tests may take, in KiB: a fault that never stops collecting ends itself.
 const MEMORY: u64 = 6 << 20;
+
+/// The packages that are copied.
+const MEMBERS: [&str; 2] = ["crates/core", "crates/sim"];
 
 /// How often it is looked whether a process has ended.
 const POLL: Duration = Duration::from_millis(50);
@@ -44,15 +47,13 @@ pub(crate) struct Scratch {
 }
 
 impl Scratch {
-    /// Copies the core, and what of the workspace it needs.
+    /// Copies the core and the simulator, and what of the workspace they need.
     pub(crate) fn new(root: &Path, walks: u64, limit: Duration) -> Result<Self, String> {
         let folder = root.join("target/mutants");
         let fill = || -> io::Result<()> {
-            let core = folder.join("crates/core");
-            for part in ["src", "tests"] {
-                copy(&root.join("crates/core").join(part), &core.join(part))?;
+            for member in MEMBERS {
+                copy(&root.join(member), &folder.join(member))?;
             }
-            write(&core.join("Cargo.toml"), &fs::read(root.join("crates/core/Cargo.toml"))?)?;
             write(&folder.join("Cargo.toml"), manifest(&fs::read_to_string(root.join("Cargo.toml"))?).as_bytes())?;
             fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock")).map(drop)
         };
@@ -93,10 +94,10 @@ impl Scratch {
     fn build(&self, build: Build) -> Result<PathBuf, String> {
         let said = self.folder.join("built.txt");
         let mut command = Command::new(env!("CARGO"));
-        command.args(["test", "--quiet", "--no-run", "--package", "cursorgate-core", "--message-format", "json"]);
+        command.args(["test", "--quiet", "--no-run", "--message-format", "json", "--package"]);
         match build {
-            Build::Unit => command.arg("--lib"),
-            Build::Simulator => command.args(["--test", "simulation"]),
+            Build::Unit => command.args(["cursorgate-core", "--lib"]),
+            Build::Simulator => command.arg("cursorgate-sim"),
         };
         command.current_dir(&self.folder).env("CARGO_TARGET_DIR", self.folder.join("target"));
         let status = self.run(command, &said, |_| false)?;
@@ -145,7 +146,7 @@ fn first_failed(text: &str) -> Option<&str> {
     text.lines().find_map(|line| line.strip_prefix("test ")?.strip_suffix(" ... FAILED"))
 }
 
-/// The manifest of a workspace that has the core alone: the shared settings and the profiles of the real one.
+/// The manifest of a workspace that has these members alone: the shared settings and the profiles of the real one.
 fn manifest(text: &str) -> String {
     let mut wanted = false;
     let shared = text.lines().filter(|line| {
@@ -155,7 +156,7 @@ fn manifest(text: &str) -> String {
         wanted
     });
     let shared: Vec<&str> = shared.collect();
-    format!("[workspace]\nresolver = \"3\"\nmembers = [\"crates/core\"]\n\n{}\n", shared.join("\n"))
+    format!("[workspace]\nresolver = \"3\"\nmembers = {MEMBERS:?}\n\n{}\n", shared.join("\n"))
 }
 
 /// Makes a folder the same as another. What is the same already is left alone, so that it need not be built again.

@@ -1,9 +1,9 @@
 //! The simulator: the real core against a model upstream whose collection changes between and during pages.
 //!
 //! Each walk is a function of its seed. A failing one prints the seed, the command that replays it, and its story after
-//! shrinking. `WALKS=n` sets how many `cargo test` does; `SOAK_SECONDS=n SEED=s cargo test --test simulation soak` goes
+//! shrinking. `WALKS=n` sets how many `cargo test` does; `SOAK_SECONDS=n SEED=s cargo test --package cursorgate-sim soak` goes
 //! on for a time with seeds of its own, with `KIND="by token"` or `KIND="without a declared order"` of that kind alone;
-//! `WORLD=n cargo test --test simulation small -- --nocapture` tells a small world.
+//! `WORLD=n cargo test --package cursorgate-sim small -- --nocapture` tells a small world.
 //!
 //! `world` is the collection, made of `row`s whose keys have `values`; `upstream` the API in front of it, as its `traits`
 //! say; `gateway` what gateways remember; `client`, `style` and `walk` who goes through it. `promises` and the files

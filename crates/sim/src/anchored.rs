@@ -64,7 +64,7 @@ fn tell(seed: u64) {
     for line in walk::walk(&Scenario::from_seed(seed), true).story {
         println!("  {line}");
     }
-    println!("  ANCHORED_SEED={seed} cargo test --test simulation anchored::replay -- --nocapture");
+    println!("  ANCHORED_SEED={seed} cargo test --package cursorgate-sim anchored::replay -- --nocapture");
 }
 
 #[test]

@@ -144,7 +144,7 @@ impl Report {
             let some = &first[..first.len().min(6)];
             println!("\n{promise}: broken {} times, by {some:?} and so on. The first, shrunk:", seeds.len());
             tell(&Scenario::from_seed(*seed));
-            println!("  SEED={seed} cargo test --test simulation replay -- --nocapture");
+            println!("  SEED={seed} cargo test --package cursorgate-sim replay -- --nocapture");
         }
     }
 }

@@ -59,7 +59,7 @@ pub(crate) fn walk_many(walks: u64) {
         for line in walk::walk(&Scenario::from_seed(*seed), true).story {
             println!("  {line}");
         }
-        println!("  TOKEN_SEED={seed} cargo test --test simulation token::replay -- --nocapture");
+        println!("  TOKEN_SEED={seed} cargo test --package cursorgate-sim token::replay -- --nocapture");
     }
     assert!(broken.is_empty(), "{} walks by token break a promise", broken.len());
     // Each page that says it is checked is held to that (`promises`), so that too many would be found there.
