@@ -1,6 +1,7 @@
 //! The rules that keep the promises, by name, so that the simulator can switch one off and see that it would notice.
 //!
-//! Without the feature `rules`, which no deployed build has, every rule holds and nothing is looked up.
+//! The core's own tests and the feature `rules` compile the switch in; the package `cursorgate-sim` alone turns the feature
+//! on. In every other build each rule holds, and no switch exists.
 
 /// A rule of the core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +44,7 @@ impl Rule {
     ];
 }
 
-#[cfg(feature = "rules")]
+#[cfg(any(test, feature = "rules"))]
 mod switch {
     use std::cell::Cell;
 
@@ -66,18 +67,18 @@ mod switch {
     }
 }
 
-#[cfg(feature = "rules")]
+#[cfg(any(test, feature = "rules"))]
 pub use switch::without;
 
 /// Whether a rule is kept.
-#[cfg(feature = "rules")]
+#[cfg(any(test, feature = "rules"))]
 #[must_use]
 pub(super) fn holds(rule: Rule) -> bool {
     switch::holds(rule)
 }
 
 /// Whether a rule is kept: always.
-#[cfg(not(feature = "rules"))]
+#[cfg(not(any(test, feature = "rules")))]
 #[must_use]
 pub(super) const fn holds(_rule: Rule) -> bool {
     true
