@@ -18,7 +18,7 @@ use std::{collections::BTreeMap, fmt};
 use scenario::Scenario;
 use walk::Outcome;
 
-use crate::{run::Account, tally::cause};
+use crate::{keyed::tally::cause, run::Account};
 
 /// Of a thousand walks so many may be refused without need at most: as was recorded.
 const REFUSED_OF_THOUSAND: u64 = 3;

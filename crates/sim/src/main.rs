@@ -5,11 +5,8 @@
 //! on for a time with seeds of its own, with `KIND="by token"` or `KIND="without a declared order"` of that kind alone;
 //! `WORLD=n cargo test --package cursorgate-sim small -- --nocapture` tells a small world.
 //!
-//! `world` is the collection, made of `row`s whose keys have `values`; `upstream` the API in front of it, as its `traits`
-//! say; `gateway` what gateways remember; `client`, `style` and `walk` who goes through it. `promises` and the files
-//! beside it (`ends`, `proof`, `leg`, `cost`) are what is asserted, `need` which refusals there was a reason for. A
-//! `scenario` is a walk as data, which `draw` makes of a seed; `small` goes through all small ones, `broken` and the
-//! core's own rules show that the simulator can fail, `drift` and `table` measure what pages cost.
+//! Each family of lists has a folder: `keyed` (an order is declared), `anchored` (none is), `token` (the upstream pages by
+//! tokens); `misdeclared` has lists that are sorted otherwise than they are declared. `run` walks on all cores.
 #![allow(
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
@@ -19,41 +16,12 @@
 )]
 #![allow(clippy::panic, clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, reason = "this is a test")]
 
-mod aim;
 mod anchored;
-mod bounds;
-mod broken;
-mod calendar;
-mod client;
-mod cost;
 mod dice;
-mod draw;
-mod drift;
-mod ends;
-mod filtering;
-mod gateway;
-mod leg;
-mod listing;
-mod met;
+mod keyed;
 mod misdeclared;
-mod need;
-mod promises;
-mod proof;
-mod row;
 mod run;
-mod scenario;
-mod shrink;
-mod small;
-mod stored;
-mod style;
-mod table;
-mod tally;
 mod token;
-mod traits;
-mod upstream;
-mod values;
-mod walk;
-mod world;
 
 use std::{
     collections::BTreeMap,
@@ -64,12 +32,9 @@ use std::{
 use cursorgate_core::pagination::rules::{Rule, without};
 
 use crate::{
-    broken::Lie,
     dice::mix,
+    keyed::{broken::Lie, scenario::Scenario, tally::Tally, walk::walk},
     run::{OtherRule, OtherWalk, number_from, quietly, tell, walk_all},
-    scenario::Scenario,
-    tally::Tally,
-    walk::walk,
 };
 
 /// How many walks a plain test run does.
@@ -97,7 +62,7 @@ fn walks_keep_the_promises() {
     println!("refused too often without need: {needless:#?}");
     let missed = report.tally.met.missed();
     println!("{}", report.tally.met);
-    let beyond = report.tally.beyond(&bounds::WALKS);
+    let beyond = report.tally.beyond(&keyed::bounds::WALKS);
     assert!(report.violations() == 0, "{} walks break a promise", report.violations());
     assert!(needless.is_empty(), "refused too often without need: {needless:#?}");
     assert!(missed.is_empty(), "met too seldom: {missed:#?}");
@@ -109,7 +74,7 @@ fn small_worlds_keep_the_promises() {
     let (mut tally, mut failed) = (Tally::default(), BTreeMap::new());
     let wanted = number_from("WORLD");
     quietly(|| {
-        small::each(|scenario, outcome| {
+        keyed::small::each(|scenario, outcome| {
             if wanted == Some(tally.walks) {
                 tell(scenario);
             }
@@ -119,12 +84,12 @@ fn small_worlds_keep_the_promises() {
             }
         });
     });
-    println!("small worlds ({}): {tally}", small::COVERED);
+    println!("small worlds ({}): {tally}", keyed::small::COVERED);
     for (promise, scenario) in &failed {
         println!("\n{promise}: broken {} times. The first, shrunk:", tally.broken[promise].len());
         tell(scenario);
     }
-    let beyond = tally.beyond(&bounds::SMALL);
+    let beyond = tally.beyond(&keyed::bounds::SMALL);
     assert!(failed.is_empty(), "{} small worlds break a promise", tally.violations());
     assert!(beyond.is_empty(), "beyond the recorded bounds: {beyond:#?}");
 }

@@ -15,10 +15,12 @@ use cursorgate_core::pagination::rules::Rule;
 
 use crate::{
     dice::mix,
-    scenario::Scenario,
-    shrink::shrink,
-    tally::{Tally, cause},
-    walk::{Outcome, walk},
+    keyed::{
+        scenario::Scenario,
+        shrink::shrink,
+        tally::{Tally, cause},
+        walk::{Outcome, walk},
+    },
 };
 
 /// A run stops looking after so many failing walks.

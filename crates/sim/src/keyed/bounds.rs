@@ -1,0 +1,137 @@
+//! How sure pages are, how often they are refused and why, and how often they are deceived: as recorded, with some room.
+//!
+//! What a promise says holds of every page. That a core serves pages at all, and serves them `exact`, no promise says: a
+//! change that lowers levels, or refuses more, would pass unseen but for these numbers.
+
+use std::collections::BTreeMap;
+
+use crate::keyed::{
+    scenario::{Mode, Regime},
+    tally::Tally,
+};
+
+/// The least number of walks of which bounds are asserted.
+const LEAST_WALKS: u64 = 20_000;
+
+/// What is recorded of a run.
+#[derive(Debug)]
+pub(crate) struct Bounds {
+    /// Of a hundred pages so many are `exact` at least, in worlds whose upstream does what its dialect says.
+    pub(crate) exact: &'static [(Mode, f64)],
+    /// Of a thousand walks so many are refused at most, by regime and cause.
+    pub(crate) refused: &'static [(Regime, &'static [(&'static str, f64)])],
+    /// Of a hundred thousand `checked` pages so many are deceived at most by changes within their own requests.
+    pub(crate) mistaken: f64,
+    /// And so many of those of upstreams whose answers are not what their dialects make of them.
+    pub(crate) deceived: f64,
+    /// Of a million walks so many are deceived at `exact` at most, in the worlds in which they may be.
+    pub(crate) deceived_at_exact: f64,
+}
+
+/// Of walks.
+pub(crate) const WALKS: Bounds = Bounds {
+    exact: &[
+        (Mode::Offset, 91.0),
+        (Mode::Page, 88.0),
+        (Mode::Listed, 88.0),
+        (Mode::Fixed, 72.0),
+        (Mode::Keyset, 86.0),
+        (Mode::Seek, 88.0),
+    ],
+    refused: &[
+        (
+            Regime::InReach,
+            &[
+                ("budget exceeded", 5.5),
+                ("pivot gone", 15.0),
+                ("position lost", 6.5),
+                ("tie run", 54.0),
+                ("too deep", 1.6),
+            ],
+        ),
+        (
+            Regime::Wild,
+            &[
+                ("budget exceeded", 140.0),
+                ("no list", 95.0),
+                ("pivot gone", 14.0),
+                ("position lost", 15.0),
+                ("stuck", 0.6),
+                ("tie run", 50.0),
+                ("too deep", 38.0),
+                ("unsorted", 9.0),
+            ],
+        ),
+        (
+            Regime::Unsaid,
+            &[
+                ("budget exceeded", 46.0),
+                ("pivot gone", 40.0),
+                ("position lost", 34.0),
+                ("tie run", 68.0),
+                ("too deep", 5.0),
+                ("unsorted", 65.0),
+            ],
+        ),
+    ],
+    mistaken: 400.0,
+    deceived: 3_500.0,
+    deceived_at_exact: 300.0,
+};
+
+/// Of small worlds, which are the same in each run. Nearly all refusals are of runs of ties that no answer can show whole
+/// (`need` says so of each), nine in ten of them by pages of a fixed size; a place is lost where such a run is looked for.
+pub(crate) const SMALL: Bounds = Bounds {
+    exact: &[(Mode::Offset, 70.0), (Mode::Page, 65.0), (Mode::Fixed, 57.0), (Mode::Keyset, 78.0)],
+    refused: &[(
+        Regime::InReach,
+        &[("budget exceeded", 1.1), ("position lost", 12.0), ("tie run", 85.0), ("too deep", 0.2)],
+    )],
+    mistaken: 480.0,
+    deceived: 0.0,
+    deceived_at_exact: 0.0,
+};
+
+/// So many in every so many.
+fn share(times: u64, of: u64, in_every: f64) -> f64 {
+    times as f64 * in_every / of.max(1) as f64
+}
+
+impl Tally {
+    /// What of a run is beyond its bounds; prints all that has one.
+    pub(crate) fn beyond(&self, bounds: &Bounds) -> Vec<String> {
+        let mut beyond = Vec::new();
+        let mut hold = |holds: bool, said: String| {
+            println!("  {said}");
+            beyond.extend((!holds && self.walks >= LEAST_WALKS).then_some(said));
+        };
+        for (mode, least) in bounds.exact {
+            let (exact, pages) = self.levels(*mode);
+            let share = share(exact, pages, 100.0);
+            hold(share >= *least, format!("{mode:?}: {share:.2} of 100 pages are exact, at least {least}"));
+        }
+        for (regime, most) in bounds.refused {
+            let (walks, refused) = self.refused_by_cause(*regime);
+            let most: BTreeMap<&str, f64> = most.iter().copied().collect();
+            for (cause, times) in refused {
+                let (share, most) = (share(times, walks, 1_000.0), most.get(cause).copied().unwrap_or(0.0));
+                let said = format!("{regime:?}: {share:.2} of 1,000 walks are refused: {cause}, at most {most}");
+                hold(share <= most, said);
+            }
+        }
+        let [(mistaken, checked), (deceived, among)] = self.deceptions();
+        for (what, times, of, most) in [
+            ("mistaken by changes within their requests", mistaken, checked, bounds.mistaken),
+            ("deceived by answers that are not what is said of them", deceived, among, bounds.deceived),
+        ] {
+            let share = share(times, of, 100_000.0);
+            hold(share <= most, format!("{share:.1} of 100,000 checked pages are {what}, at most {most}"));
+        }
+        let share = share(self.deceived_at_exact.len() as u64, self.walks, 1e6);
+        let (most, mut seeds) = (bounds.deceived_at_exact, self.deceived_at_exact.clone());
+        seeds.sort_unstable();
+        seeds.truncate(6);
+        hold(share <= most, format!("{share:.1} of 1,000,000 walks are deceived at exact ({seeds:?}), at most {most}"));
+        beyond
+    }
+}

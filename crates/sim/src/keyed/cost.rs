@@ -1,0 +1,179 @@
+//! What a page may cost, and what its need is.
+
+use cursorgate_core::pagination::{
+    paging::{EndEvidence, Family, Sizes},
+    resolver::Totals,
+};
+
+use crate::keyed::{
+    aim::{Aim, Bound},
+    client::Client,
+    promises::{Exchange, Kept, require},
+    row::Shape,
+    scenario::Scenario,
+    traits::{Counts, Echoes, More, Past, Says, Traits},
+    world::Moment,
+};
+
+impl Exchange<'_> {
+    /// One request a page where one can do; a search within its bound; a fixed size within its own.
+    pub(crate) fn cost(&self) -> Kept {
+        let plain = self.still && self.shape.is_orderly() && !self.traits.is_strange();
+        let known = self.traits.declared_cap() == Some(self.traits.least_cap()) && self.traits.has_one_cap();
+        let listed = self.traits.filtering.is_none() && !self.client.seeks && !self.shape.is_coarse();
+        let counts = self.client.totals == Totals::Count;
+        // Where the end comes again without a word, or no total tells where it is, hints are wrong for good.
+        let placed = self.traits.past != Past::Repeat || (self.traits.repeats && self.traits.total == Says::Exactly);
+        if !plain || !known || !listed || counts || !placed || self.answers == 1 {
+            return Ok(());
+        }
+        self.search()?;
+        if self.undisturbed { self.one_request() } else { Ok(()) }
+    }
+
+    /// However far the boundary is from where it was believed to be, it is found by galloping and halving.
+    fn search(&self) -> Kept {
+        // A cap that was misread costs requests until the next first page.
+        let misread = self.before.cap.is_some_and(|cap| cap < self.traits.least_cap());
+        if self.bound.place().is_none() || misread {
+            return Ok(());
+        }
+        let drift = drift(self.traits, self.aim, self.bound, &self.passed[0]);
+        // What was asked for around the place where the boundary was not is lost.
+        let cover = cover(self.traits, self.shape, self.limit);
+        // An end that was searched for is confirmed: by what is there and beyond, twice where the list has just become
+        // shorter, and by up to four places of the list.
+        let at_the_end = self.page.next.is_none() || self.shown.iter().any(|showing| showing.to_end);
+        let confirms = if at_the_end && self.traits.end != EndEvidence::ShortPage { 2 * 2 + 4 } else { 0 };
+        let most = 2 * cover + further(drift, self.traits.least_cap()) + confirms;
+        require(u64::from(self.answers) <= most, "search bound", || {
+            let Self { answers, limit, traits, .. } = self;
+            format!("{answers} requests at a drift of {drift}, at most {most}: limit {limit}, sizes {:?}", traits.sizes)
+        })
+    }
+
+    fn one_request(&self) -> Kept {
+        // A page that ends because its requests are spent may be the last.
+        let spent = self.is_spent();
+        let ends = spent || (self.bound.is_forward() && self.page.next.is_none());
+        let vouched = match self.traits.end {
+            EndEvidence::ShortPage => true,
+            EndEvidence::Flag => self.traits.more == More::Slice,
+            EndEvidence::Unvouched => false,
+        };
+        let (hint, limit) = (self.aim.target.hint.offset.0, u64::from(self.limit));
+        let window = match self.bound {
+            Bound::Start => 0..limit + 1,
+            Bound::After(_) if !self.aim.target.hint.from_end => hint.saturating_sub(1)..hint + limit + 1,
+            Bound::Before(_) if !self.aim.target.hint.from_end => hint.saturating_sub(limit + 1)..hint + 1,
+            _ => return Ok(()),
+        };
+        if matches!(self.traits.sizes, Sizes::Fixed(_)) {
+            return self.fixed_pages(ends);
+        }
+        let one_can_do = self.one_request_holds(window.start, window.end - window.start);
+        require(!one_can_do || (ends && !vouched), "cost", || {
+            let Self { answers, limit, traits, before, .. } = self;
+            format!(
+                "{answers} requests for limit {limit}, {window:?}, cap {:?}, sizes {:?}, {before:?}",
+                traits.caps, traits.sizes
+            )
+        })
+    }
+
+    /// Pages of a fixed size: three readings of two neighbours, or two in the flipped order; one more at the end of the
+    /// list, or where nothing tells whether there is more.
+    fn fixed_pages(&self, ends: bool) -> Kept {
+        let told = self.traits.total == Says::Exactly && self.traits.counts == Counts::Together;
+        // Where a page ends with its answer, an end that only shortness shows is confirmed by two more.
+        let unvouched = ends && self.traits.end == EndEvidence::Unvouched && !told;
+        let most = 3 + u32::from(ends || !told) + u32::from(unvouched);
+        let one_seam = self.limit <= self.traits.least_cap();
+        require(!one_seam || self.answers <= most, "cost", || {
+            let Self { answers, limit, traits, .. } = self;
+            format!("{answers} requests for limit {limit} of pages of {:?}, flips: {}", traits.sizes, traits.flips)
+        })
+    }
+
+    fn one_request_holds(&self, from: u64, need: u64) -> bool {
+        let holds = |size: u64| match self.traits.family {
+            Family::Offset => need <= size,
+            Family::Page | Family::Token => from % size + need <= size,
+        };
+        match &self.traits.sizes {
+            Sizes::Free { least, .. } => (u64::from(*least)..=u64::from(self.traits.least_cap())).any(holds),
+            Sizes::Listed(sizes) => sizes.iter().any(|&size| holds(u64::from(size))),
+            Sizes::Fixed(_) => false,
+        }
+    }
+}
+
+impl Traits {
+    /// Whether it does anything that no bound on requests allows for.
+    pub(crate) fn is_strange(&self) -> bool {
+        let odd_sizes = self.surplus > 0 || self.echoes == Echoes::Nonsense || self.hidden > 0;
+        self.lags() || self.misleads() || self.lie.is_some() || odd_sizes || self.deceives()
+    }
+}
+
+/// How far the boundary is from where it is believed to be.
+pub(crate) fn drift(traits: &Traits, aim: &Aim, bound: Bound, state: &Moment) -> u64 {
+    let Some(place) = bound.place() else { return 0 };
+    let rows = state.raw();
+    let before = rows.partition_point(|row| row.place < place);
+    let through = rows.partition_point(|row| row.place <= place);
+    let hint = aim.target.hint;
+    let truth = if bound.is_forward() { through } else { before } as u64;
+    match hint.from_end {
+        // What is counted from the end helps nobody who neither reads from there nor knows where it is.
+        true if !traits.flips && traits.total != Says::Exactly => truth,
+        true => (rows.len() as u64).saturating_sub(truth + 1).abs_diff(hint.offset.0),
+        false => truth.abs_diff(hint.offset.0),
+    }
+}
+
+/// How many further requests a search may take while nothing changes.
+pub(crate) fn further(drift: u64, cap: u32) -> u64 {
+    let ratio = (drift as f64 / f64::from(cap.max(1))).max(1.0);
+    2 * ratio.log2().ceil() as u64 + 4
+}
+
+/// How many requests a page takes where its place is known and nothing changes, at most.
+pub(crate) fn cover(traits: &Traits, shape: &Shape, limit: u32) -> u64 {
+    let cap = u64::from(traits.least_cap().min(traits.declared_cap().unwrap_or(u32::MAX))).max(1);
+    let hidden = if traits.hidden > 0 { 3 } else { 1 };
+    let need = (u64::from(limit) + 2) * hidden;
+    let base = match (&traits.sizes, traits.family) {
+        (Sizes::Fixed(_), _) => {
+            let pages = need.div_ceil(cap) + 1;
+            if pages <= 2 { 3 } else { 3 * pages }
+        }
+        (_, Family::Offset) if need <= cap => 1,
+        (_, Family::Offset) => {
+            let step = cap - (cap / 4).clamp(1, 10).min(cap - 1);
+            1 + (need - cap).div_ceil(step.max(1))
+        }
+        (_, _) if 2 * cap >= 5 * need => 1,
+        (_, _) => 2 * need.div_ceil(cap.div_ceil(2)) + 1,
+    };
+    // A cap that nobody tells is learnt by one request; a run that the edge of an answer cuts is asked for again.
+    let silent = traits.declared_cap() != Some(traits.least_cap()) || !traits.has_one_cap();
+    base * if silent { 2 } else { 1 } + u64::from(silent) + if shape.is_orderly() { 0 } else { 3 }
+}
+
+/// Whether a page can't be expected within its budget.
+pub(crate) fn is_beyond_budget(scenario: &Scenario, aim: &Aim, bound: Bound, state: &Moment, limit: u32) -> bool {
+    let Client { budget, search_budget, .. } = scenario.client;
+    let drift = drift(&scenario.traits, aim, bound, state);
+    let cover = cover(&scenario.traits, &scenario.shape, limit);
+    // Two readings of an end that nothing else proves, and one for what was learnt to be forgotten.
+    let page = cover + 2;
+    let seeks = u64::from(scenario.client.seeks);
+    let near = drift <= u64::from(scenario.traits.least_cap()) / 4;
+    let (needed, given) = match bound {
+        Bound::End => (page + further(state.raw().len() as u64, scenario.traits.least_cap()), search_budget),
+        _ if near => (page, budget),
+        _ => (page + further(drift, scenario.traits.least_cap()), search_budget),
+    };
+    needed + seeks > u64::from(given)
+}

@@ -1,0 +1,97 @@
+//! Upstreams at which a lie does harm, or at which it matters whether a rule is kept.
+
+use cursorgate_core::pagination::{
+    paging::{EndEvidence, Family, Sizes},
+    rules::Rule,
+};
+
+use super::Draft;
+use crate::{
+    dice::Dice,
+    keyed::{
+        broken::Lie,
+        traits::{Counts, Echoes, More, Outage, Past, Says, Traits},
+    },
+};
+
+pub(super) fn deceive(dice: &mut Dice, traits: &mut Traits, draft: &Draft) {
+    let limit = draft.limit;
+    let any = Sizes::Free { least: 1, most: Some(traits.caps[0].max(limit + 12)) };
+    if let Some(lie) = draft.lie() {
+        tell(lie, traits, any, limit);
+    } else if let Some(rule) = draft.rule() {
+        need(rule, dice, traits, any, limit);
+    }
+}
+
+fn tell(lie: Lie, traits: &mut Traits, any: Sizes, limit: u32) {
+    match lie {
+        Lie::ShortIsEnd => {
+            traits.caps = vec![limit.max(2)];
+            traits.sizes = Sizes::Free { least: 1, most: None };
+            traits.end = EndEvidence::ShortPage;
+        }
+        Lie::CountIsEnd => {
+            traits.more = More::Count;
+            traits.end = EndEvidence::Flag;
+            traits.counts = Counts::Before;
+        }
+        Lie::StatusIsEnd => {
+            traits.outage = Outage::Often(4);
+            traits.end = EndEvidence::Flag;
+            traits.more = More::Slice;
+        }
+        Lie::CapShrinks => {
+            traits.caps = vec![limit + 4];
+            traits.sizes = Sizes::Free { least: 1, most: None };
+            (traits.end, traits.more, traits.echoes) = (EndEvidence::Unvouched, More::Nothing, Echoes::Nothing);
+        }
+        Lie::HidesRows => {
+            traits.sizes = any;
+            traits.caps = vec![traits.declared_cap().unwrap_or(limit + 12)];
+            traits.end = EndEvidence::ShortPage;
+        }
+        Lie::BoundIsTotal => traits.total = Says::AtLeast,
+        Lie::FiltersCompareText => {
+            traits.sizes = any;
+            traits.caps = vec![traits.declared_cap().unwrap_or(limit + 12)];
+        }
+        Lie::TiesAreOrdered => {}
+    }
+}
+
+/// What must be so for a broken rule to show.
+fn need(rule: Rule, dice: &mut Dice, traits: &mut Traits, any: Sizes, limit: u32) {
+    let roomy = traits.caps[0].max(limit + 12);
+    match rule {
+        Rule::CountsOnlyAim => {
+            traits.counts = dice.pick(&[Counts::Before, Counts::After]);
+            traits.total = Says::Exactly;
+            traits.end = EndEvidence::Unvouched;
+            traits.more = dice.pick(&[More::Nothing, More::Count]);
+        }
+        Rule::StatusesOnlyAim => {
+            traits.outage = Outage::Often(4);
+            traits.past = Past::Status;
+        }
+        Rule::ShortProvesNothing => {
+            traits.caps = vec![limit.max(2) + dice.below(4)];
+            traits.sizes = Sizes::Free { least: 1, most: None };
+            (traits.end, traits.echoes) = (EndEvidence::Unvouched, Echoes::Nothing);
+            traits.total = dice.pick(&[Says::Nothing, Says::Exactly]);
+        }
+        Rule::SeamsAreProven => {
+            traits.family = dice.pick(&[Family::Offset, Family::Offset, Family::Page]);
+            traits.caps = vec![dice.pick(&[limit.max(2), (limit / 2).max(3)])];
+            traits.sizes = Sizes::Free { least: 1, most: Some(traits.caps[0]) };
+        }
+        Rule::KeysDecide | Rule::RunsAreClosed | Rule::PivotsAreKnownAgain | Rule::FiltersAreProven => {
+            traits.sizes = any;
+            traits.caps = vec![traits.declared_cap().unwrap_or(roomy)];
+        }
+        Rule::MarksAreChained | Rule::LoopsBeginAnew => {}
+    }
+    if rule == Rule::PivotsAreKnownAgain {
+        traits.has_items = true;
+    }
+}

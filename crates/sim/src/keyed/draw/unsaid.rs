@@ -1,0 +1,107 @@
+//! What upstreams do that nobody says of them: neither their dialect nor their answers.
+
+use cursorgate_core::pagination::paging::{EndEvidence, Sizes};
+
+use crate::{
+    dice::Dice,
+    keyed::traits::{Cuts, Lag, Reads, Says, Sticky, Traits},
+};
+
+/// One of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unsaid {
+    /// The cap falls or rises, for a while or for good.
+    CapChanges,
+    /// Other principals have other caps.
+    CapByPrincipal,
+    /// A filtered list has another cap.
+    CapByFilter,
+    CutByBytes,
+    CutByTime,
+    Replica,
+    CountOff,
+    FilterRead(Reads),
+    HiddenUnderACap,
+    MoreAtFirst,
+    PinnedAtFirst,
+    OtherItem,
+}
+
+impl Unsaid {
+    pub(super) fn draw(dice: &mut Dice) -> Self {
+        dice.pick(&[
+            Self::CapChanges,
+            Self::CapChanges,
+            Self::CapByPrincipal,
+            Self::CapByFilter,
+            Self::CutByBytes,
+            Self::CutByTime,
+            Self::Replica,
+            Self::Replica,
+            Self::CountOff,
+            Self::CountOff,
+            Self::FilterRead(Reads::Coarsely),
+            Self::FilterRead(Reads::Shifted),
+            Self::HiddenUnderACap,
+            Self::MoreAtFirst,
+            Self::PinnedAtFirst,
+            Self::OtherItem,
+        ])
+    }
+
+    /// Whether it can only happen where there are range filters.
+    pub(super) fn is_of_filters(self) -> bool {
+        matches!(self, Self::CapByFilter | Self::FilterRead(_))
+    }
+
+    pub(super) fn happens(self, dice: &mut Dice, traits: &mut Traits, limit: u32) {
+        let cap = traits.caps[0];
+        let fewer = dice.pick(&[(cap / 2).max(2), (limit / 2).max(2), 2, 3, limit.max(2)]);
+        // Whoever vouches for sizes vouches for these: it would be a lie of the dialect's.
+        if traits.end == EndEvidence::ShortPage && !matches!(self, Self::Replica | Self::CountOff) {
+            traits.end = EndEvidence::Unvouched;
+        }
+        match self {
+            Self::CapChanges => {
+                free(traits, dice, cap);
+                traits.caps =
+                    dice.pick(&[vec![cap, fewer], vec![cap, fewer, cap], vec![fewer, cap], vec![cap, fewer, cap, 2]]);
+                traits.cap_lasts = 1 + u64::from(dice.below(12));
+            }
+            Self::CapByPrincipal => {
+                free(traits, dice, cap);
+                traits.other_caps = dice.pick(&[vec![fewer], vec![2 * cap], vec![fewer, 4 * cap]]);
+            }
+            Self::CapByFilter => {
+                free(traits, dice, cap);
+                traits.filtered_cap = Some(fewer);
+            }
+            Self::CutByBytes => traits.cuts = Cuts::Bytes(dice.pick(&[150, 400, 1_000, 2_000])),
+            Self::CutByTime => traits.cuts = Cuts::Half(dice.pick(&[2, 4, 10])),
+            Self::Replica => traits.lag = Lag::Replica(1 + dice.below(3)),
+            Self::CountOff => {
+                traits.total = dice.pick(&[Says::Exactly, Says::Exactly, Says::Exactly, Says::AtLeast]);
+                traits.off = dice.pick(&[1, 3, 20, -1, -3, -20]);
+            }
+            Self::FilterRead(reads) => {
+                if let Some(filtering) = &mut traits.filtering {
+                    filtering.reads = reads;
+                }
+            }
+            Self::HiddenUnderACap => {
+                if dice.chance(70) {
+                    free(traits, dice, cap);
+                }
+                (traits.hidden, traits.hidden_unsaid) = (dice.pick(&[2, 3, 5, 10]), true);
+            }
+            Self::MoreAtFirst => traits.sticky = Sticky::More(1 + dice.below(5)),
+            Self::PinnedAtFirst => traits.sticky = Sticky::Pinned(1 + dice.below(3)),
+            Self::OtherItem => traits.mistakes_items = true,
+        }
+    }
+}
+
+/// Any size can be asked for, as far as is said.
+fn free(traits: &mut Traits, dice: &mut Dice, cap: u32) {
+    traits.sizes = Sizes::Free { least: 1, most: dice.pick(&[None, Some(cap), Some(cap * 2)]) };
+}

@@ -1,0 +1,117 @@
+//! The gateways in front of the upstream, as far as they remember anything: what was learnt of it, and the keys of the
+//! items that were served, by id. Each replica has its own.
+
+use std::collections::{BTreeMap, HashMap};
+
+use cursorgate_core::pagination::{
+    fingerprint::fingerprint,
+    key::KeyValue,
+    mark::{Mark, Marker},
+    page::Page,
+    paging::Learnt,
+    position::{Anchor, Item, Pivot, Position, Target},
+};
+
+use crate::{dice::mix, keyed::client::Client};
+
+/// What all clients of a gateway have learnt, merged as `src/gateway/learning.rs` does: caps by view, all else together.
+#[derive(Debug, Default)]
+struct Learning {
+    caps: BTreeMap<usize, u32>,
+    run: u32,
+    filters_in_vain: u8,
+}
+
+impl Learning {
+    fn read(&self, view: usize) -> Learnt {
+        Learnt { cap: self.caps.get(&view).copied(), run: self.run, filters_in_vain: self.filters_in_vain }
+    }
+
+    fn add(&mut self, view: usize, learnt: Learnt) {
+        match learnt.cap {
+            Some(cap) => self.caps.insert(view, cap),
+            None => self.caps.remove(&view),
+        };
+        self.filters_in_vain = learnt.filters_in_vain;
+        self.run = learnt.run.max(self.run - self.run / 8);
+    }
+}
+
+/// One gateway process.
+#[derive(Debug, Default)]
+pub(crate) struct Gateway {
+    learning: Learning,
+    pivots: HashMap<String, Vec<KeyValue>>,
+}
+
+/// All of them, and the one that answers now.
+pub(crate) struct Gateways {
+    all: Vec<Gateway>,
+    turn: usize,
+    pub(crate) marker: Marker,
+}
+
+impl Gateways {
+    pub(crate) fn new(client: &Client) -> Self {
+        let marker = Marker::new(|bytes| Mark::of(bytes.iter().fold(7, |sum, byte| mix(sum, u64::from(*byte)))));
+        Self { all: (0..client.replicas).map(|_| Gateway::default()).collect(), turn: 0, marker }
+    }
+
+    /// A balancer chooses who answers; one request in so many finds a process that has just begun.
+    pub(crate) fn choose(&mut self, client: &Client, salt: u64, request: u64) -> &mut Gateway {
+        self.turn = mix(salt, request) as usize % self.all.len();
+        let forgets = client.forgets > 0 && mix(!salt, request).is_multiple_of(u64::from(client.forgets));
+        if forgets {
+            self.all[self.turn] = Gateway::default();
+        }
+        self.now()
+    }
+
+    pub(crate) fn now(&mut self) -> &mut Gateway {
+        &mut self.all[self.turn]
+    }
+
+    /// A target as a cursor of a route that seeks carries it.
+    pub(crate) fn stripped(&self, target: &Target) -> Target {
+        let pivot = |anchor: &Anchor| Pivot {
+            id: anchor.id.clone(),
+            fingerprint: Some(fingerprint(&self.marker, &anchor.keys)),
+        };
+        let position = match &target.position {
+            Position::After(anchor) => Position::AfterPivot(pivot(anchor)),
+            Position::Before(anchor) => Position::BeforePivot(pivot(anchor)),
+            other => other.clone(),
+        };
+        Target { position, hint: target.hint }
+    }
+}
+
+impl Gateway {
+    /// The keys of a target's pivot, if they are remembered.
+    pub(crate) fn pivot(&self, target: &Target) -> Option<Vec<KeyValue>> {
+        match &target.position {
+            Position::AfterPivot(pivot) | Position::BeforePivot(pivot) => {
+                self.pivots.get(&format!("{:?}", pivot.id)).cloned()
+            }
+            _ => None,
+        }
+    }
+
+    /// What was learnt for a view of the list.
+    pub(crate) fn learnt(&self, view: usize) -> Learnt {
+        self.learning.read(view)
+    }
+
+    /// Remembers what a page teaches.
+    pub(crate) fn remember(&mut self, page: &Page, view: usize, seeks: bool) {
+        self.learning.add(view, page.learnt);
+        if !seeks {
+            return;
+        }
+        let edges = page.edges.iter().flat_map(|(first, last)| [first, last]);
+        let served = edges.filter_map(|item| if let Item::Keyed(anchor) = item { Some(anchor) } else { None });
+        for anchor in served.chain(&page.looked_up) {
+            self.pivots.insert(format!("{:?}", anchor.id), anchor.keys.clone());
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Lists as an endpoint gives them: filtered, flipped, in the order of the moment, and written as JSON.
+
+use std::{ops::Range, rc::Rc};
+
+use cursorgate_core::{
+    json::Span,
+    pagination::{answer::Answer, fetch::Listing, filter::Filter, window::Slice as Asked},
+};
+
+use crate::{
+    dice::mix,
+    keyed::{
+        broken::Lie,
+        filtering::Wanted,
+        row::{Place, Row, TieOrder},
+        traits::Reads,
+        upstream::Upstream,
+        world::State,
+    },
+};
+
+impl Upstream<'_> {
+    pub(crate) fn read(&mut self, filter: &Filter) -> Option<Wanted> {
+        let as_text = self.traits.lie == Some(Lie::FiltersCompareText);
+        let ignored = self.traits.filtering.as_ref().is_some_and(|filtering| filtering.ignored);
+        match Wanted::read(filter, &self.shape, as_text, self.traits.reads()) {
+            Ok(wanted) => (!ignored).then_some(wanted),
+            Err(fault) => {
+                self.fault.get_or_insert(fault);
+                None
+            }
+        }
+    }
+
+    /// How many rows of a state, of now if none is given, pass.
+    pub(crate) fn count_of(&self, wanted: Option<&Wanted>, state: Option<&State>) -> usize {
+        let rows = state.unwrap_or(&self.world.state).raw();
+        wanted.map_or(rows.len(), |wanted| rows.iter().filter(|row| wanted.passes(row.stored(&self.shape))).count())
+    }
+
+    /// Whether a filtered list begins (or ends) with a whole run of the first key: its filter includes what it names, and
+    /// lets all of that run through, however it reads values.
+    pub(crate) fn begins_with_a_run(&self, state: &State, wanted: &Wanted, places: Option<(Place, Place)>) -> bool {
+        let cut = |row: &&Rc<Row>| {
+            let beside = places.is_some_and(|(least, most)| row.place[0] == least[0] || row.place[0] == most[0]);
+            beside && !wanted.passes(row.stored(&self.shape))
+        };
+        let read = self.traits.reads() == Reads::AsTold || !state.raw().iter().any(|row| cut(&row));
+        wanted.is_inclusive(&self.shape) && read
+    }
+
+    /// Which ends of the whole list an answer shows that begins at the start, or reaches the end, of what it lists.
+    pub(crate) fn ends(
+        &self,
+        listing: &Listing,
+        wanted: Option<&Wanted>,
+        begins: bool,
+        ends: bool,
+        places: Option<(Place, Place)>,
+    ) -> (bool, bool) {
+        let (starts, stops) = if listing.flipped { (ends, begins) } else { (begins, ends) };
+        let Some(wanted) = wanted else {
+            return (starts && !listing.by_id, stops && !listing.by_id);
+        };
+        let (first, last) = places.unzip();
+        let through = |before: bool, shown| !listing.by_id && wanted.lets_the_last_through(&self.shape, before, shown);
+        (starts && through(true, first), stops && through(false, last))
+    }
+
+    /// The rows of a state in the order in which they are listed, as indices into it; none where that is their own.
+    pub(crate) fn sequence(&self, state: &State, listing: &Listing, wanted: Option<&Wanted>) -> Option<Vec<u32>> {
+        let (shape, rows) = (&*self.shape, state.raw());
+        let turn = match shape.ties {
+            _ if shape.strong.is_empty() => None,
+            TieOrder::ById => None,
+            TieOrder::Fixed => Some(mix(self.traits.salt, u64::from(listing.flipped))),
+            TieOrder::Shuffled => Some(mix(self.traits.salt, self.queries)),
+        };
+        let stands = turn.is_none() && !shape.is_coarse();
+        if *listing == Listing::default() && stands {
+            return None;
+        }
+        let mut order: Vec<u32> = match wanted {
+            None => (0..rows.len() as u32).collect(),
+            Some(wanted) => {
+                let passes = |index: &u32| wanted.passes(rows[*index as usize].stored(shape));
+                (0..rows.len() as u32).filter(passes).collect()
+            }
+        };
+        if shape.is_coarse() {
+            order.sort_by_key(|&index| rows[index as usize].fine);
+        }
+        if let Some(turn) = turn {
+            let same = |left: &u32, right: &u32| rows[*left as usize].fine == rows[*right as usize].fine;
+            for run in order.chunk_by_mut(same).filter(|run| run.len() > 1) {
+                run.sort_unstable_by_key(|&index| mix(turn, u64::from(rows[index as usize].serial)));
+            }
+        }
+        if listing.by_id {
+            order.sort_by_key(|&index| rows[index as usize].place[2]);
+        }
+        if listing.flipped {
+            order.reverse();
+        }
+        Some(order)
+    }
+}
+
+/// What was asked and answered, in words.
+pub(crate) fn told(
+    asked: Asked,
+    listing: &Listing,
+    answer: &Answer,
+    range: &Range<usize>,
+    length: usize,
+    serials: &[u32],
+) -> String {
+    let Answer { standing, total, more, offset, page, size, .. } = answer;
+    let form = if *listing == Listing::default() { String::new() } else { format!(" of {listing:?}") };
+    format!(
+        "    asks {asked:?}{form}: {standing:?}, {range:?} of {length} (versions {serials:?}), total {total:?}, \
+         more {more:?}, says offset {offset:?}, page {page:?}, size {size:?}"
+    )
+}
+
+/// Writes rows as a JSON array.
+pub(crate) fn render<'r>(rows: impl Iterator<Item = &'r Rc<Row>>, most: usize, roll: u64) -> Answer {
+    let mut answer = Answer {
+        body: Vec::with_capacity(most * 64 + 2),
+        items: Vec::with_capacity(most),
+        keys: Vec::with_capacity(most * 3),
+        ..Answer::default()
+    };
+    answer.body.push(b'[');
+    for (index, row) in rows.enumerate() {
+        if index > 0 {
+            answer.body.push(b',');
+        }
+        if (roll >> (index % 64)) & 7 == 0 {
+            answer.body.extend_from_slice(b"\n ");
+        }
+        let start = answer.body.len() as u32;
+        answer.body.extend_from_slice(&row.bytes);
+        answer.items.push(Span { start, end: answer.body.len() as u32 });
+        let moved = |span: &Span| match span.is_absent() {
+            true => Span::ABSENT,
+            false => Span { start: start + span.start, end: start + span.end },
+        };
+        answer.keys.extend(row.spans().iter().map(moved));
+    }
+    answer.body.push(b']');
+    answer
+}

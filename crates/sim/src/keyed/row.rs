@@ -1,0 +1,238 @@
+//! Rows, the shape of their keys, and the JSON they are shown as.
+
+use std::{
+    cell::OnceCell,
+    fmt::{self, Write as _},
+    sync::Arc,
+};
+
+use cursorgate_core::{
+    json::Span,
+    pagination::{
+        key::KeyValue,
+        order::{Kind, Order, Ties},
+        position::Anchor,
+    },
+};
+
+use crate::{
+    dice::mix,
+    keyed::{
+        stored::Stored,
+        values::{Column, Look},
+    },
+};
+
+/// Where a row stands in the declared order: the strong keys as shown, then the id, each turned in its direction. Two
+/// versions with the same place are the same row with the same keys.
+pub(crate) type Place = [i64; 3];
+
+/// How the upstream orders rows whose shown strong keys are equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TieOrder {
+    ById,
+    /// In some other order, always the same.
+    Fixed,
+    /// In another order with each query.
+    Shuffled,
+}
+
+/// What the order of a collection is, and how its keys look.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Shape {
+    /// At most two.
+    pub(crate) strong: Vec<Column>,
+    pub(crate) id: Column,
+    pub(crate) ties: TieOrder,
+    /// What the order says of ties; only a lie says ordered where they are not.
+    pub(crate) declared: Ties,
+    /// Equal values are spelt differently, and bodies hold blanks.
+    pub(crate) varied: bool,
+}
+
+/// How a row is spoilt, so that it has no keys to be compared by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Spoilt {
+    /// The first key is missing.
+    Missing,
+    /// It is an object.
+    Object,
+    /// It is of another type than all others.
+    OtherType,
+    /// It is null where no place of nulls is said.
+    Null,
+}
+
+/// What decides where a row stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RowPlan {
+    pub(crate) id: u32,
+    /// An ordinal for each strong column; none is null.
+    pub(crate) keys: [Option<i64>; 2],
+    /// What the grain of each strong column hides.
+    pub(crate) parts: [u32; 2],
+    pub(crate) spoilt: Option<Spoilt>,
+}
+
+/// A row in one version.
+#[derive(Debug)]
+pub(crate) struct Row {
+    /// Unique among all versions of all rows, and written in the item.
+    pub(crate) serial: u32,
+    pub(crate) plan: RowPlan,
+    pub(crate) place: Place,
+    /// What the upstream sorts by before ties.
+    pub(crate) fine: [(i64, u32); 2],
+    pub(crate) bytes: Vec<u8>,
+    spans: [Span; 3],
+    columns: usize,
+    stored: OnceCell<[Stored; 3]>,
+}
+
+impl Shape {
+    pub(crate) fn order(&self) -> Arc<Order> {
+        let name = |index: usize| ["rank", "name"][index];
+        Arc::new(Order {
+            strong: self.strong.iter().enumerate().map(|(index, column)| column.sort_key(name(index))).collect(),
+            id: self.id.sort_key("id"),
+            ties: self.declared,
+            declared: true,
+        })
+    }
+
+    /// Whether every two rows can be told apart in order by what the core sees: there are no runs to be closed.
+    pub(crate) fn is_orderly(&self) -> bool {
+        let cut = self.strong.iter().any(|column| column.look == Look::LongText || column.unit.is_some());
+        self.strong.is_empty() || (self.declared == Ties::Ordered && !cut)
+    }
+
+    pub(crate) fn is_coarse(&self) -> bool {
+        self.strong.iter().any(|column| column.grain > 1)
+    }
+
+    /// How many leading strong keys two rows of one run share: behind a key that is shown more coarsely than it is
+    /// sorted the order can't be seen.
+    pub(crate) fn run_keys(&self) -> usize {
+        let unseen = |column: &Column| {
+            (column.said && column.unit.is_some()) || matches!(column.look, Look::LongText | Look::Opaque)
+        };
+        self.strong.iter().position(unseen).map_or(self.strong.len(), |index| index + 1)
+    }
+
+    /// The column of a key: a strong one, or the id behind the last of them.
+    pub(crate) fn column(&self, index: usize) -> Option<&Column> {
+        if index == self.strong.len() { Some(&self.id) } else { self.strong.get(index) }
+    }
+}
+
+impl Row {
+    pub(crate) fn new(shape: &Shape, plan: RowPlan, serial: u32) -> Self {
+        let (mut place, mut fine) = ([0; 3], [(0, 0); 2]);
+        let gap = if spelling(shape, serial, 3) % 3 == 1 { " " } else { "" };
+        let mut text = String::with_capacity(64);
+        let _ = write!(text, "{{{gap}\"v\":{serial}");
+        let mut spans = [Span::ABSENT; 3];
+        let columns = shape.strong.len() + 1;
+        for (index, column) in shape.strong.iter().chain([&shape.id]).enumerate() {
+            let is_id = index + 1 == columns;
+            let (ordinal, part) = match is_id {
+                true => (Some(i64::from(plan.id)), 0),
+                false => (plan.keys[index], plan.parts[index] % column.grain.max(1)),
+            };
+            if is_id {
+                place[2] = column.rank(ordinal);
+            } else {
+                place[index] = column.rank(ordinal);
+                let part_rank = if column.descending { column.grain - part } else { part };
+                fine[index] = (place[index], if ordinal.is_none() { 0 } else { part_rank });
+            }
+            let spoilt = plan.spoilt.filter(|_| index == 0);
+            if spoilt == Some(Spoilt::Missing) {
+                continue;
+            }
+            text.push_str([",\"k\":", ",\"l\":", ",\"m\":"][index]);
+            text.push_str(gap);
+            let start = text.len() as u32;
+            match spoilt {
+                None | Some(Spoilt::Missing) => {
+                    column.write(ordinal, part, spelling(shape, serial, index as u64), &mut text);
+                }
+                Some(Spoilt::Object) => text.push_str("{\"a\":[1]}"),
+                Some(Spoilt::OtherType) => text.push_str(other_type(column.look)),
+                Some(Spoilt::Null) => text.push_str("null"),
+            }
+            spans[index] = Span { start, end: text.len() as u32 };
+        }
+        text.push_str(gap);
+        text.push('}');
+        Self { serial, plan, place, fine, bytes: text.into_bytes(), spans, columns, stored: OnceCell::new() }
+    }
+
+    /// Where the strong keys and the id stand in the bytes.
+    pub(crate) fn spans(&self) -> &[Span] {
+        &self.spans[..self.columns]
+    }
+
+    /// Whether it compares with itself and its like, though with no other row: nothing says of what type its first key
+    /// is to be, or it is the number that others have in strings.
+    pub(crate) fn is_sound_alone(&self, shape: &Shape) -> bool {
+        let fits = |column: &Column| column.inferred || column.look == Look::WholeInString;
+        self.plan.spoilt == Some(Spoilt::OtherType) && shape.column(0).is_some_and(fits)
+    }
+
+    /// The anchor that a cursor to this row carries.
+    pub(crate) fn anchor(&self, shape: &Shape) -> Anchor {
+        let spelt = |index: usize| spelling(shape, self.serial, index as u64);
+        let keys = shape.strong.iter().enumerate().map(|(index, column)| {
+            let part = self.plan.parts[index] % column.grain.max(1);
+            column.value(self.plan.keys[index], part, spelt(index), false)
+        });
+        let id = shape.id.value(Some(i64::from(self.plan.id)), 0, spelt(shape.strong.len()), true);
+        let mut anchor = Anchor { keys: keys.collect(), id };
+        if self.is_sound_alone(shape)
+            && let Some(other) = KeyValue::of_strong(&Kind::Inferred, self.spans[0].of(&self.bytes))
+        {
+            *anchor.keys.first_mut().unwrap_or(&mut anchor.id) = other;
+        }
+        anchor
+    }
+
+    /// What the upstream holds of its keys.
+    pub(crate) fn stored(&self, shape: &Shape) -> &[Stored; 3] {
+        self.stored.get_or_init(|| {
+            let mut stored = [Stored::Null, Stored::Null, Stored::Null];
+            for (index, column) in shape.strong.iter().enumerate() {
+                stored[index] = column.stored(self.plan.keys[index], self.plan.parts[index] % column.grain.max(1));
+            }
+            stored[shape.strong.len()] = shape.id.stored(Some(i64::from(self.plan.id)), 0);
+            stored
+        })
+    }
+
+    /// The serial written in an item's bytes.
+    pub(crate) fn serial_in(item: &[u8]) -> Option<u32> {
+        let from = item.iter().position(|&byte| byte == b':')? + 1;
+        let length = item[from..].iter().position(|byte| !byte.is_ascii_digit())?;
+        std::str::from_utf8(&item[from..from + length]).ok()?.parse().ok()
+    }
+}
+
+/// How a row spells its keys.
+fn spelling(shape: &Shape, serial: u32, index: u64) -> u64 {
+    if shape.varied { mix(u64::from(serial), index) >> 8 } else { 0 }
+}
+
+/// A value that no value of this look can be compared with.
+fn other_type(look: Look) -> &'static str {
+    match look {
+        Look::Whole | Look::Decimal | Look::Huge | Look::Exponent => "\"n/a\"",
+        Look::Boolean => "7",
+        _ => "17",
+    }
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}", String::from_utf8_lossy(&self.bytes))
+    }
+}

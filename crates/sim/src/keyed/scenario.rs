@@ -1,0 +1,109 @@
+//! A walk as plain data: all that decides it, and so small enough to be shrunk.
+
+use cursorgate_core::pagination::{
+    paging::{Family, Sizes},
+    resolver::Verify,
+    rules::Rule,
+};
+
+use crate::keyed::{
+    broken::Lie,
+    client::Client,
+    row::{RowPlan, Shape},
+    traits::Traits,
+    world::{Mutation, State},
+};
+
+/// How much may change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Regime {
+    /// What can be served must be: refusals without need are rare.
+    InReach,
+    /// Anything: refusals are fine, violations are not.
+    Wild,
+    /// What the upstream does is not what its dialect says, and nothing but its answers tells: a page is refused or says
+    /// less than `exact` where they can't.
+    Unsaid,
+}
+
+/// What a scenario is drawn for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Focus {
+    /// To be one of all worlds.
+    Any(Regime),
+    /// A lie can do its harm.
+    Lie(Lie),
+    /// It matters whether a rule is kept.
+    Rule(Rule),
+}
+
+/// How pages are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Mode {
+    Offset,
+    Page,
+    Listed,
+    Fixed,
+    Keyset,
+    Seek,
+}
+
+/// Everything that decides a walk.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Scenario {
+    pub(crate) regime: Regime,
+    pub(crate) shape: Shape,
+    pub(crate) rows: Vec<RowPlan>,
+    pub(crate) traits: Traits,
+    pub(crate) client: Client,
+    /// What happens at each tick: one before each page, two with each answer (where counts and slices differ in time).
+    pub(crate) plan: Vec<Vec<Mutation>>,
+}
+
+impl Scenario {
+    /// More pages than a walk can need.
+    pub(crate) fn most_pages(&self) -> u64 {
+        let arrivals: usize = self.plan.iter().flatten().map(Mutation::arrivals).sum();
+        ((self.rows.len() + arrivals) as u64 * 2 + 8) * (1 + self.traits.other_caps.len() as u64)
+    }
+
+    /// Whether every row has keys that can be compared.
+    pub(crate) fn rows_are_sound(&self) -> bool {
+        self.rows.iter().all(|row| row.spoilt.is_none())
+    }
+
+    /// Whether one id may be there twice.
+    pub(crate) fn has_twins(&self) -> bool {
+        self.plan.iter().flatten().any(|mutation| matches!(mutation, Mutation::Twin(..)))
+    }
+
+    /// Whether pages are served by offset alone. Offsets of lists that hide rows count what nobody sees, so that they are
+    /// no such lists.
+    pub(crate) fn is_unverified(&self) -> bool {
+        self.client.verify == Verify::Never && self.traits.hidden == 0
+    }
+
+    pub(crate) fn mode(&self) -> Mode {
+        match (&self.traits.filtering, &self.traits.sizes, self.traits.family) {
+            _ if self.client.seeks => Mode::Seek,
+            (Some(_), _, _) => Mode::Keyset,
+            (_, Sizes::Fixed(_), _) => Mode::Fixed,
+            (_, Sizes::Listed(_), _) => Mode::Listed,
+            (_, _, Family::Page) => Mode::Page,
+            _ => Mode::Offset,
+        }
+    }
+
+    /// The world as a person reads it.
+    pub(crate) fn describe(&self, state: &State) -> Vec<String> {
+        let mut story = vec![format!("{:?}, {:?}, {} rows:", self.regime, self.mode(), state.raw().len())];
+        story.extend(state.raw().iter().take(200).map(|row| format!("  {row}")));
+        story.push(format!("order: {:?}", self.shape.order()));
+        let columns: Vec<_> = self.shape.strong.iter().map(|column| (column.look, column.grain, column.unit)).collect();
+        story
+            .push(format!("looks, and how many stored values look the same: {columns:?}; ties: {:?}", self.shape.ties));
+        story.push(format!("upstream: {:?}", self.traits));
+        story.push(format!("client: {:?}", self.client));
+        story
+    }
+}

@@ -1,0 +1,424 @@
+//! A model of a legacy API at work: asked as the core asks, it answers as such APIs do.
+
+use std::rc::Rc;
+
+use cursorgate_core::pagination::{
+    answer::{Answer, Standing, Total},
+    fetch::{Fetch, Listing},
+    key::KeyValue,
+    window::Slice as Asked,
+};
+
+use crate::{
+    dice::mix,
+    keyed::{
+        broken::Lie,
+        filtering::{self, Wanted},
+        listing::{render, told},
+        row::{Place, Row, Shape},
+        traits::{Beyond, Counts, Cuts, Echoes, Lag, More, Outage, Past, Says, Sticky, Traits},
+        world::{Mutation, State, World, is_hidden},
+    },
+};
+
+/// What one answer showed, in truth.
+#[derive(Debug)]
+pub(crate) struct Showing {
+    /// The state that the slice was cut from.
+    pub(crate) state: State,
+    pub(crate) items: u32,
+    /// The least and the greatest place in it.
+    pub(crate) places: Option<(Place, Place)>,
+    /// Nothing comes before it in its state, and it was asked so that this can be known.
+    pub(crate) from_start: bool,
+    /// Nothing comes after it in its state.
+    pub(crate) to_end: bool,
+    /// It begins where an inclusive filter on the first key begins in the list, so that it shows the run of its first
+    /// item (of its last, where the list was flipped) from that run's own edge on.
+    pub(crate) whole_run: bool,
+    pub(crate) flipped: bool,
+    /// It is a slice of the whole list as it is declared.
+    pub(crate) plain: bool,
+    /// It said "past the end" where there are items, or left some out at the end.
+    pub(crate) hoax: bool,
+}
+
+/// The slice that an answer gives, as the upstream reckons it.
+struct Cut {
+    from: usize,
+    size: usize,
+    reached: usize,
+    length: usize,
+    counted: usize,
+}
+
+/// An upstream at work, and a record of what it showed.
+pub(crate) struct Upstream<'a> {
+    pub(crate) traits: &'a Traits,
+    pub(crate) shape: Rc<Shape>,
+    pub(crate) world: World,
+    /// What happens at each tick of the clock.
+    plan: &'a [Vec<Mutation>],
+    pub(crate) ticks: usize,
+    pub(crate) queries: u64,
+    /// Who asks: the client whose walk it is, or another principal.
+    pub(crate) principal: usize,
+    earlier: Vec<State>,
+    /// What it counted last, where it does not count each time.
+    cached: Option<(u64, usize, State)>,
+    /// What the answers showed, since the record was begun.
+    pub(crate) shown: Vec<Showing>,
+    /// All states there were since then, with those that lag.
+    pub(crate) passed: Vec<State>,
+    /// Where the item that was looked up stood.
+    pub(crate) looked_up: Option<Place>,
+    /// How many changes came with the worst tick since the record was begun.
+    pub(crate) burst: u64,
+    /// What the core asked for against its dialect.
+    pub(crate) fault: Option<String>,
+    /// What happened, in words, where somebody reads.
+    pub(crate) story: Option<Vec<String>>,
+}
+
+impl<'a> Upstream<'a> {
+    pub(crate) fn new(traits: &'a Traits, shape: Rc<Shape>, world: World, plan: &'a [Vec<Mutation>]) -> Self {
+        let earlier = match traits.lag {
+            Lag::Replica(behind) => (0..behind).rev().map(|newest| world.without_newest(newest + 1)).collect(),
+            Lag::Never | Lag::AnyState => Vec::new(),
+        };
+        Self {
+            traits,
+            shape,
+            world,
+            plan,
+            ticks: 0,
+            queries: 0,
+            principal: 0,
+            earlier,
+            cached: None,
+            shown: Vec::new(),
+            passed: Vec::new(),
+            looked_up: None,
+            burst: 0,
+            fault: None,
+            story: None,
+        }
+    }
+
+    pub(crate) fn tell(&mut self, line: impl FnOnce() -> String) {
+        if let Some(story) = &mut self.story {
+            story.push(line());
+        }
+    }
+
+    /// Begins the record of one client request.
+    pub(crate) fn begin_record(&mut self) {
+        self.shown.clear();
+        self.passed.clear();
+        self.passed.push(State::clone(&self.world.state));
+        (self.looked_up, self.burst) = (None, 0);
+    }
+
+    /// Time goes on: what is planned for this tick happens.
+    pub(crate) fn tick(&mut self) {
+        let plan = self.plan;
+        let now = self.ticks;
+        self.ticks += 1;
+        let Some(due) = plan.get(now).filter(|due| !due.is_empty()) else { return };
+        let before = self.world.mutations;
+        self.world.said = self.story.is_some().then(Vec::new);
+        self.world.change(due);
+        for said in self.world.said.take().unwrap_or_default() {
+            self.tell(|| format!("      (tick {now}) somebody {said}"));
+        }
+        self.burst = self.burst.max(self.world.mutations - before);
+        self.passed.push(State::clone(&self.world.state));
+    }
+
+    /// Answers the fetches of one step.
+    pub(crate) fn answer(&mut self, fetches: &[Fetch]) -> Vec<Answer> {
+        let backwards = self.traits.reorders && mix(self.traits.salt, self.queries) % 2 == 1;
+        let mut answers: Vec<Answer> = fetches.iter().map(|_| Answer::default()).collect();
+        for turn in 0..fetches.len() {
+            let index = if backwards { fetches.len() - 1 - turn } else { turn };
+            self.queries += 1;
+            answers[index] = match &fetches[index] {
+                Fetch::Slice(slice, listing) => self.list(*slice, listing),
+                Fetch::Item(id) => self.look_up(id),
+                Fetch::Count => self.count(),
+                Fetch::Token(_) => {
+                    self.fault = Some("asked for a token".to_owned());
+                    Answer::default()
+                }
+            };
+        }
+        answers
+    }
+
+    /// What is counted now; told for a while, where the upstream does not count each time.
+    fn counted(&mut self) -> usize {
+        let now = self.world.state.raw().len();
+        let Counts::Cached(lasts) = self.traits.counts else { return now };
+        match &self.cached {
+            Some((since, counted, state)) if self.queries < since + u64::from(lasts) => {
+                if !self.passed.iter().any(|passed| Rc::ptr_eq(passed, state)) {
+                    self.passed.push(State::clone(state));
+                }
+                *counted
+            }
+            _ => {
+                self.cached = Some((self.queries, now, State::clone(&self.world.state)));
+                now
+            }
+        }
+    }
+
+    fn list(&mut self, asked: Asked, listing: &Listing) -> Answer {
+        if self.fault.is_none() {
+            let fault = self.traits.forbids(asked);
+            self.fault = fault.or_else(|| filtering::forbids(listing, self.traits, &self.shape));
+        }
+        let wanted = listing.filter.as_deref().and_then(|filter| self.read(filter));
+        let roll = mix(self.traits.salt, self.queries);
+        match self.traits.counts {
+            Counts::Before => {
+                let counted = self.count_of(wanted.as_ref(), None);
+                self.tick();
+                self.slice(asked, listing, wanted.as_ref(), Some(counted), roll)
+            }
+            Counts::Together | Counts::After => self.slice(asked, listing, wanted.as_ref(), None, roll),
+            Counts::Cached(_) => {
+                let counted = match wanted.as_ref() {
+                    Some(_) => self.count_of(wanted.as_ref(), None),
+                    None => self.counted(),
+                };
+                self.slice(asked, listing, wanted.as_ref(), Some(counted), roll)
+            }
+        }
+    }
+
+    /// Cuts the slice; counts with it or after it, where nothing was counted before.
+    fn slice(
+        &mut self,
+        asked: Asked,
+        listing: &Listing,
+        wanted: Option<&Wanted>,
+        counted: Option<usize>,
+        roll: u64,
+    ) -> Answer {
+        let state = self.state_shown(roll);
+        let sequence = self.sequence(&state, listing, wanted);
+        let length = sequence.as_ref().map_or_else(|| state.raw().len(), Vec::len);
+        let size = self.honoured(asked.size().0, listing.filter.is_some()) as usize;
+        let mut from = match asked {
+            Asked::Offset { from, .. } => usize::try_from(from.0).unwrap_or(usize::MAX),
+            Asked::Page { number, .. } => usize::try_from(number.0).unwrap_or(usize::MAX).saturating_mul(size),
+        };
+        let out = self.is_out(roll);
+        let (deepest, too_deep) = self.depth(asked);
+        let mut status = out || too_deep;
+        if from >= length && from > 0 {
+            match (self.traits.past, asked) {
+                (Past::Repeat, Asked::Page { .. }) if length > 0 => from = (length - 1) / size * size,
+                (Past::Repeat, Asked::Offset { .. }) if length > 0 => from = length.saturating_sub(size),
+                (Past::Status, _) => status = true,
+                (Past::Empty | Past::Repeat, _) => {}
+            }
+        }
+        let row = |index: usize| &state.raw()[sequence.as_ref().map_or(index, |order| order[index] as usize)];
+        let at_the_start = from == 0 && *listing == Listing::default();
+        let more = match self.traits.sticky {
+            Sticky::More(count) if at_the_start => self.traits.surplus + count,
+            _ => self.traits.surplus,
+        };
+        let fitting = match self.traits.cuts {
+            Cuts::Never => size.saturating_add(more as usize),
+            Cuts::Half(one_in) if (roll >> 8).is_multiple_of(u64::from(one_in)) => (size / 2).max(1),
+            Cuts::Half(_) => size,
+            Cuts::Bytes(most) => {
+                let rows = (from..length.min(from.saturating_add(size))).map(|index| row(index).bytes.len());
+                let through = rows.scan(0, |sum, bytes| {
+                    *sum += bytes;
+                    Some(*sum)
+                });
+                through.take_while(|sum| *sum <= most as usize).count().max(1)
+            }
+        };
+        let end = from.saturating_add(fitting).min(length).min(deepest);
+        // What is cut off by less than was asked for looks like a count that was made a little earlier.
+        let truncated = end == deepest && length > end && length <= from.saturating_add(size);
+        let range = if status { 0..0 } else { from.min(end)..end };
+        let reached = from.saturating_add(range.len());
+        let (answer_begins, answer_ends) = (from == 0 && !status, reached >= length && !status);
+        let hidden = if self.traits.lie == Some(Lie::HidesRows) { 5 } else { self.traits.hidden };
+        let is_shown = |row: &&Rc<Row>| !is_hidden(row, hidden);
+        let rows = range.clone().map(row).filter(is_shown);
+        let pinned = match self.traits.sticky {
+            Sticky::Pinned(count) if at_the_start && !status => pinned(&state, count as usize),
+            _ => Vec::new(),
+        };
+        let mut answer = render(pinned.iter().chain(rows.clone()), range.len(), roll);
+        let places = rows.clone().fold(None, |places: Option<(Place, Place)>, row| {
+            let (least, greatest) = places.unwrap_or((row.place, row.place));
+            Some((least.min(row.place), greatest.max(row.place)))
+        });
+        // All of it is hidden, and no total tells that there is more.
+        let unseen = answer.items.is_empty() && !range.is_empty() && self.traits.total != Says::Exactly;
+        let serials: Option<Vec<u32>> = self.story.is_some().then(|| rows.map(|row| row.serial).collect());
+        let (from_start, to_end) = self.ends(listing, wanted, answer_begins, answer_ends, places);
+        self.shown.push(Showing {
+            state: State::clone(&state),
+            items: answer.items.len() as u32,
+            places,
+            from_start,
+            to_end,
+            whole_run: answer_begins && wanted.is_some_and(|wanted| self.begins_with_a_run(&state, wanted, places)),
+            flipped: listing.flipped,
+            plain: *listing == Listing::default(),
+            hoax: (status && (out || too_deep)) || truncated || unseen,
+        });
+        let counted = counted.unwrap_or_else(|| {
+            if self.traits.counts == Counts::Together {
+                return length;
+            }
+            self.tick();
+            self.count_of(wanted, None)
+        });
+        if status {
+            answer.standing = Standing::PastEnd;
+            if self.traits.lie == Some(Lie::StatusIsEnd) {
+                (answer.standing, answer.more) = (Standing::Listed, Some(false));
+            }
+        } else {
+            self.annotate(&mut answer, asked, &Cut { from, size, reached, length, counted }, roll);
+        }
+        self.tell(|| told(asked, listing, &answer, &range, length, &serials.unwrap_or_default()));
+        self.tick();
+        answer
+    }
+
+    /// The resource of an item, as it is now.
+    fn look_up(&mut self, id: &KeyValue) -> Answer {
+        self.tick();
+        let state = self.state_shown(mix(self.traits.salt, self.queries));
+        let id = self.shape.id.read(id);
+        let column = self.shape.strong.len();
+        let mut found = state.rows().iter().position(|row| id.as_ref() == Some(&row.stored(&self.shape)[column]));
+        if self.traits.mistakes_items {
+            found = found.map(|index| (index + 1) % state.rows().len());
+        }
+        let answer = match found.map(|index| &state.rows()[index]).filter(|_| self.traits.has_items) {
+            Some(row) => {
+                self.looked_up = Some(row.place);
+                render(std::iter::once(row), 1, 0)
+            }
+            None => Answer { standing: Standing::Gone, ..Answer::default() },
+        };
+        self.tell(|| format!("    looks up {id:?}: {}", String::from_utf8_lossy(&answer.body)));
+        answer
+    }
+
+    fn count(&mut self) -> Answer {
+        self.tick();
+        let value = (self.world.state.rows().len() as u64).saturating_add_signed(self.traits.off);
+        self.tell(|| format!("    counts: {value}"));
+        Answer { total: Some(Total { value, exact: true }), ..Answer::default() }
+    }
+
+    /// The state that an answer shows: an earlier one now and then, where the upstream lags.
+    fn state_shown(&mut self, roll: u64) -> State {
+        let now = State::clone(&self.world.state);
+        let before = match self.traits.lag {
+            Lag::Never => return now,
+            Lag::AnyState => {
+                self.earlier.push(State::clone(&now));
+                Some(roll as usize / 4 % self.earlier.len()).filter(|_| roll % 4 == 1)
+            }
+            Lag::Replica(behind) => {
+                if self.earlier.last().is_none_or(|last| !Rc::ptr_eq(last, &now)) {
+                    self.earlier.push(State::clone(&now));
+                }
+                let shown = self.earlier.len().saturating_sub(1 + behind as usize);
+                Some(shown).filter(|_| self.queries % 2 == 1)
+            }
+        };
+        let Some(before) = before.map(|index| State::clone(&self.earlier[index])) else { return now };
+        self.passed.push(State::clone(&before));
+        before
+    }
+
+    /// How deep the upstream answers, and whether this is deeper than it answers at all.
+    fn depth(&self, asked: Asked) -> (usize, bool) {
+        let Some(ceiling) = self.traits.ceiling else { return (usize::MAX, false) };
+        let begins = asked.begins().0;
+        match ceiling.beyond {
+            Beyond::Status => (usize::MAX, begins.saturating_add(u64::from(asked.size().0)) > ceiling.at),
+            Beyond::Truncates => (ceiling.at as usize, begins > ceiling.at),
+        }
+    }
+
+    fn is_out(&self, roll: u64) -> bool {
+        match self.traits.outage {
+            Outage::Never => false,
+            Outage::Often(one_in) => (roll >> 20).is_multiple_of(u64::from(one_in)),
+            Outage::While(from, lasts) => (from..from + lasts).contains(&self.queries),
+        }
+    }
+
+    /// What a list says of itself.
+    fn annotate(&self, answer: &mut Answer, asked: Asked, cut: &Cut, roll: u64) {
+        let &Cut { from, size, reached, length, counted } = cut;
+        let counted = counted.saturating_add_signed(self.traits.off as isize);
+        answer.more = match self.traits.more {
+            More::Nothing => None,
+            More::Slice => Some(reached < length),
+            More::Count => Some(reached < counted),
+        };
+        answer.total = match self.traits.total {
+            Says::Nothing => None,
+            Says::Exactly => Some(Total { value: counted as u64, exact: true }),
+            Says::AtLeast => {
+                let exact = counted <= reached || self.traits.lie == Some(Lie::BoundIsTotal);
+                Some(Total { value: counted.min(reached + 1) as u64, exact })
+            }
+        };
+        let nonsense = |salt: u64| mix(roll, salt) % 9;
+        match (self.traits.echoes, asked) {
+            (Echoes::Nothing, _) => {}
+            (Echoes::Nonsense, _) => {
+                answer.size = (nonsense(1) > 2).then_some(nonsense(2) as u32 * 3 + 1);
+                answer.offset = (nonsense(3) > 5).then_some(nonsense(4) * 7);
+                answer.page = (nonsense(5) > 5).then_some(nonsense(6));
+            }
+            (Echoes::Used, Asked::Offset { .. }) => {
+                (answer.size, answer.offset) = (Some(size as u32), Some(from as u64));
+            }
+            (Echoes::Used, Asked::Page { .. }) => {
+                (answer.size, answer.page) = (Some(size as u32), Some((from / size) as u64));
+            }
+            (Echoes::Asked, Asked::Offset { from, size }) => {
+                (answer.size, answer.offset) = (Some(size.0), Some(from.0));
+            }
+            (Echoes::Asked, Asked::Page { number, size }) => {
+                (answer.size, answer.page) = (Some(size.0), Some(number.0));
+            }
+        }
+    }
+
+    /// The size that the upstream really uses.
+    fn honoured(&self, asked: u32, filtered: bool) -> u32 {
+        let cap = match self.traits.lie {
+            Some(Lie::CapShrinks) if self.queries > 2 => (self.traits.caps[0] / 2).max(2),
+            _ => self.traits.cap_at(self.queries, self.principal, filtered),
+        };
+        asked.min(cap).max(1)
+    }
+}
+
+/// The rows that are pinned to the top: any of the list, always the same while they are there.
+fn pinned(state: &State, count: usize) -> Vec<Rc<Row>> {
+    let mut rows: Vec<Rc<Row>> = state.rows().to_vec();
+    rows.sort_by_key(|row| mix(u64::from(row.plan.id), 5));
+    rows.truncate(count);
+    rows
+}

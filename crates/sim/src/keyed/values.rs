@@ -1,0 +1,289 @@
+//! The sort keys of the model: a key is a number on a line (its ordinal), shown as JSON in the look of its column.
+//!
+//! The line decides the order, so the model needs no comparison of its own. Each look keeps the line's order under the
+//! comparison that its [`Kind`] promises, and one ordinal has many spellings, all of them equal. `stored` has what the
+//! upstream holds of a key, for its filters.
+
+use std::fmt::Write as _;
+
+use cursorgate_core::pagination::{
+    key::{KeyValue, TEXT_KEPT},
+    order::{Direction, Grain, Kind, Nulls, SortKey},
+};
+
+use crate::{
+    dice::mix,
+    keyed::calendar::{DAY, civil},
+};
+
+/// How the ordinals of a column are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    Whole,
+    /// Quarters around zero: `25.0`, `25.00`, `2.5e1`, `-0.25`; hundredths where there is a unit.
+    Decimal,
+    /// Integers that a double can't hold.
+    Huge,
+    /// Numbers that overflow a double: `1e400`.
+    Exponent,
+    WholeInString,
+    Text,
+    /// Texts that agree in all the bytes that a key keeps wherever their shown ordinal is the same.
+    LongText,
+    Datetime,
+    Boolean,
+    Uuid,
+    Rank,
+    /// Sorted by something that the shown value does not tell: equal values may be spelt differently, as `Smith` and `smith`
+    /// are where the upstream sorts without regard to case.
+    Opaque,
+}
+
+/// One column of keys.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Column {
+    pub(crate) look: Look,
+    /// The kind is left to the core.
+    pub(crate) inferred: bool,
+    pub(crate) descending: bool,
+    pub(crate) nulls: Nulls,
+    /// Ordinals are below this.
+    pub(crate) width: u32,
+    /// How many stored values look the same: the upstream sorts more finely than it shows. 1: it does not.
+    pub(crate) grain: u32,
+    /// How coarsely it is shown, where that is a step of its values: they are one such step apart.
+    pub(crate) unit: Option<Grain>,
+    /// The route says so.
+    pub(crate) said: bool,
+}
+
+const LETTERS: [char; 8] = ['"', '/', '\\', 'a', 'é', '日', 'ﬁ', '🦀'];
+pub(crate) const RANKS: [&str; 6] = ["new", "open", "held", "äußerst", "closed", "archived"];
+/// What opaque values show instead of their ordinals is its multiple modulo 2^32, and the way back.
+const SCRAMBLE: u32 = 0x9e37_79b1;
+const UNSCRAMBLE: u32 = 0x0e8b_2f51;
+/// The first instant of the calendar: the day before a leap day.
+pub(crate) const EPOCH: i64 = 21_242 * DAY;
+/// Without a unit instants are six hours apart.
+pub(crate) const QUARTER_DAY: i64 = DAY / 4;
+
+impl Column {
+    pub(crate) fn plain(look: Look, width: u32) -> Self {
+        let (inferred, descending, grain, unit, said) = (false, false, 1, None, false);
+        Self { look, inferred, descending, nulls: Nulls::None, width, grain, unit, said }
+    }
+
+    pub(crate) fn sort_key(&self, name: &str) -> SortKey {
+        let kind = match self.look {
+            _ if self.inferred => Kind::Inferred,
+            Look::Whole | Look::Decimal | Look::Huge | Look::Exponent => Kind::Number,
+            Look::WholeInString => Kind::NumberInString,
+            Look::Text | Look::LongText => Kind::Text,
+            Look::Datetime => Kind::Datetime,
+            Look::Boolean => Kind::Boolean,
+            Look::Uuid => Kind::Uuid,
+            Look::Rank => Kind::Rank(RANKS.map(String::from).to_vec()),
+            Look::Opaque => Kind::Opaque,
+        };
+        let direction = if self.descending { Direction::Descending } else { Direction::Ascending };
+        let grain = self.unit.filter(|_| self.said);
+        SortKey { name: name.to_owned(), direction, kind, nulls: self.nulls, grain }
+    }
+
+    /// How many ordinals this look can show.
+    pub(crate) fn most(look: Look) -> u32 {
+        match look {
+            Look::Boolean => 2,
+            Look::Rank => RANKS.len() as u32,
+            _ => 100_000,
+        }
+    }
+
+    /// Whether the kind can be left to the core: it infers the same order from the values.
+    pub(crate) fn can_be_inferred(look: Look) -> bool {
+        !matches!(look, Look::WholeInString | Look::Uuid | Look::Rank | Look::Opaque)
+    }
+
+    /// A column may hold nulls only where their place is said.
+    pub(crate) fn has_nulls(&self) -> bool {
+        !matches!(self.nulls, Nulls::None | Nulls::Unsaid)
+    }
+
+    /// Where an ordinal (none for null) stands in the direction of the order.
+    pub(crate) fn rank(&self, ordinal: Option<i64>) -> i64 {
+        let first = match (ordinal, self.nulls) {
+            (Some(ordinal), _) => return if self.descending { -ordinal } else { ordinal },
+            (None, Nulls::First) => true,
+            (None, Nulls::Smallest) => !self.descending,
+            (None, Nulls::Largest) => self.descending,
+            (None, Nulls::Last | Nulls::None | Nulls::Unsaid) => false,
+        };
+        if first { i64::MIN } else { i64::MAX }
+    }
+
+    /// Writes an ordinal as JSON. `part` is what the grain hides; `spelling` chooses among equal spellings, 0 the
+    /// plainest.
+    pub(crate) fn write(&self, ordinal: Option<i64>, part: u32, spelling: u64, out: &mut String) {
+        let Some(ordinal) = ordinal else {
+            out.push_str("null");
+            return;
+        };
+        match self.look {
+            Look::WholeInString
+            | Look::Text
+            | Look::LongText
+            | Look::Datetime
+            | Look::Uuid
+            | Look::Rank
+            | Look::Opaque => {
+                let escapes = if matches!(self.look, Look::Datetime | Look::Uuid) { 0 } else { spelling };
+                quote(&self.text(ordinal, part, spelling), escapes, out);
+            }
+            _ => self.bare(ordinal, spelling, out),
+        }
+    }
+
+    /// The key as an anchor carries it: texts cut where comparisons stop looking, unless it is the id (`whole`).
+    pub(crate) fn value(&self, ordinal: Option<i64>, part: u32, spelling: u64, whole: bool) -> KeyValue {
+        let Some(ordinal) = ordinal else {
+            return KeyValue::Null;
+        };
+        match self.look {
+            Look::Boolean => KeyValue::Boolean(ordinal == 1),
+            Look::Whole | Look::Decimal | Look::Huge | Look::Exponent => {
+                let mut digits = String::new();
+                self.bare(ordinal, spelling, &mut digits);
+                KeyValue::Number(digits)
+            }
+            _ => {
+                let mut text = self.text(ordinal, part, spelling).into_bytes();
+                if !whole && matches!(self.look, Look::Text | Look::LongText) {
+                    text.truncate(TEXT_KEPT);
+                }
+                KeyValue::Text(text)
+            }
+        }
+    }
+
+    /// What is written without quotes.
+    fn bare(&self, ordinal: i64, spelling: u64, out: &mut String) {
+        let _ = match (self.look, spelling % 3) {
+            (Look::Boolean, _) => write!(out, "{}", ordinal == 1),
+            (Look::Decimal, _) if self.unit.is_some() => {
+                let (sign, hundredths) = (if ordinal < 9 { "-" } else { "" }, (ordinal - 9).abs());
+                write!(out, "{sign}{}.{:02}", hundredths / 100, hundredths % 100)
+            }
+            (Look::Decimal, _) => quarters(ordinal - 9, spelling, out),
+            (Look::Huge, form) => {
+                write!(out, "{}{}", 9_007_199_254_740_990 + ordinal, ["", ".0", "e0"][form as usize])
+            }
+            (Look::Exponent, 0) => write!(out, "1e{}", 400 + ordinal),
+            (Look::Exponent, 1) => write!(out, "10.0E+{}", 399 + ordinal),
+            (Look::Exponent, _) => write!(out, "0.01e{}", 402 + ordinal),
+            _ => quarters((ordinal - 3) * 4, if spelling.is_multiple_of(4) { spelling } else { 0 }, out),
+        };
+    }
+
+    /// What stands between the quotes.
+    fn text(&self, ordinal: i64, part: u32, spelling: u64) -> String {
+        match self.look {
+            Look::Text => letters(ordinal, false),
+            Look::LongText => long_text(ordinal, part),
+            Look::Datetime => self.datetime(ordinal, spelling),
+            Look::Uuid => {
+                let uuid = uuid(ordinal);
+                if spelling % 3 == 1 { uuid.to_uppercase() } else { uuid }
+            }
+            Look::Rank => RANKS[ordinal as usize].to_owned(),
+            Look::Opaque => {
+                format!("{:08x}{}", (ordinal as u32).wrapping_mul(SCRAMBLE), ["", "", "'", "''"][spelling as usize % 4])
+            }
+            _ => (ordinal - 3).to_string(),
+        }
+    }
+
+    fn datetime(&self, ordinal: i64, spelling: u64) -> String {
+        let (seconds, digits, nanoseconds) = match self.unit {
+            Some(Grain::Day) => return civil(EPOCH + ordinal * DAY, 'T')[..10].to_owned(),
+            Some(Grain::Digits(digits)) => {
+                let most = 10_i64.pow(u32::from(digits));
+                let fraction = ordinal.rem_euclid(most) * (1_000_000_000 / most);
+                (EPOCH + ordinal.div_euclid(most), digits as usize, fraction)
+            }
+            None => (EPOCH + ordinal * QUARTER_DAY, [0, 1, 3, 6][spelling as usize / 8 % 4], 0),
+        };
+        let fraction = match digits {
+            0 => String::new(),
+            _ => format!(".{}", &format!("{nanoseconds:09}")[..digits]),
+        };
+        match spelling % 8 {
+            1 => format!("{}{fraction}+00:00", civil(seconds, 'T')),
+            2 => format!("{}{fraction}+02:00", civil(seconds + 7_200, 'T')),
+            3 => format!("{}{fraction}-09:30", civil(seconds - 34_200, 'T')),
+            4 => format!("{}{fraction}z", civil(seconds, 't')),
+            // A date alone is of another kind, where that is left to the core.
+            5 if self.unit.is_none() && !self.inferred && seconds % DAY == 0 => civil(seconds, 'T')[..10].to_owned(),
+            _ => format!("{}{fraction}Z", civil(seconds, 'T')),
+        }
+    }
+}
+
+/// The ordinal that an opaque value stands for.
+pub(crate) fn unscrambled(shown: u32) -> u32 {
+    shown.wrapping_mul(UNSCRAMBLE)
+}
+
+pub(crate) fn uuid(ordinal: i64) -> String {
+    format!("{:08x}-ab{:02x}-4cde-8f01-{:012x}", ordinal >> 8, ordinal & 255, ordinal)
+}
+
+pub(crate) fn long_text(ordinal: i64, part: u32) -> String {
+    let mut long = letters(ordinal, true);
+    while long.len() < TEXT_KEPT {
+        long.push('é');
+    }
+    let _ = write!(long, "{part:03}");
+    long
+}
+
+fn quote(decoded: &str, spelling: u64, out: &mut String) {
+    out.push('"');
+    if spelling == 0 && !decoded.contains(['"', '\\']) {
+        out.push_str(decoded);
+        out.push('"');
+        return;
+    }
+    for (place, letter) in decoded.chars().enumerate() {
+        let escape = if spelling == 0 { 0 } else { mix(spelling, place as u64) % 3 };
+        match (escape, letter) {
+            (1, _) => letter.encode_utf16(&mut [0; 2]).iter().for_each(|unit| {
+                let _ = write!(out, "\\u{unit:04x}");
+            }),
+            (_, '"' | '\\') => out.extend(['\\', letter]),
+            (2, '/') => out.push_str("\\/"),
+            _ => out.push(letter),
+        }
+    }
+    out.push('"');
+}
+
+/// A number of quarters as a JSON number.
+fn quarters(count: i64, spelling: u64, out: &mut String) -> std::fmt::Result {
+    let (sign, whole, rest) = (if count < 0 { "-" } else { "" }, count.abs() / 4, count.abs() % 4 * 25);
+    match (spelling % 5, rest) {
+        (1, _) => write!(out, "{sign}{whole}.{rest:02}000"),
+        (2, _) => write!(out, "{sign}{}e-2", whole * 100 + rest),
+        (3, _) if whole < 100 => write!(out, "{sign}0.0{:04}E+3", whole * 100 + rest),
+        (4, 0) if whole == 0 => write!(out, "-0.0"),
+        (_, 0) => write!(out, "{sign}{whole}"),
+        (_, 50) => write!(out, "{sign}{whole}.5"),
+        _ => write!(out, "{sign}{whole}.{rest:02}"),
+    }
+}
+
+/// Words that sort by their bytes as their ordinals do. Where they are not padded, letters of the lowest rank at the end
+/// are dropped: the empty text and prefixes of other texts are among them.
+pub(crate) fn letters(ordinal: i64, padded: bool) -> String {
+    let word: String = (0..6).rev().map(|digit| LETTERS[(ordinal >> (3 * digit)) as usize & 7]).collect();
+    if padded { word } else { word.trim_end_matches(LETTERS[0]).to_owned() }
+}

@@ -1,0 +1,408 @@
+//! The walk itself: pages are asked for, each held to what is promised, and refusals to what is so.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    rc::Rc,
+    sync::Arc,
+};
+
+use cursorgate_core::pagination::{
+    order::Order,
+    page::{Level, Page},
+    paging::{Family, Learnt, Paging},
+    position::Position,
+    refusal::Refusal,
+    resolver::{PageRequest, Step, WhenUnproven, resolve},
+};
+
+use crate::{
+    dice::mix,
+    keyed::{
+        aim::{Aim, Bound},
+        gateway::Gateways,
+        leg::Leg,
+        met::Met,
+        need::Need,
+        promises::{Exchange, Violation, rows_of},
+        row::{Row, Shape},
+        scenario::{Mode, Scenario},
+        traits::{Echoes, Lag, Past, Says},
+        upstream::Upstream,
+        world::{State, World},
+    },
+};
+
+/// What came of a walk.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Outcome {
+    pub(crate) violation: Option<Violation>,
+    pub(crate) pages: u64,
+    pub(crate) answers: u64,
+    pub(crate) mutations: u64,
+    /// How often time went on.
+    pub(crate) ticks: usize,
+    pub(crate) flagged: u64,
+    pub(crate) exact: u64,
+    /// Pages that are less than exact without being flagged.
+    pub(crate) checked: u64,
+    /// Of those, pages that changes within their own requests deceived.
+    pub(crate) mistaken: u64,
+    /// Those of an upstream whose answers are not what its dialect makes of them, and how many of them are not so.
+    pub(crate) checked_among_deceits: u64,
+    pub(crate) deceived: u64,
+    /// Pages at `exact` that are not so, in worlds in which that may be.
+    pub(crate) deceived_at_exact: u64,
+    /// How many requests each page took.
+    pub(crate) costs: Vec<u32>,
+    pub(crate) rows_read: u64,
+    pub(crate) rows_served: u64,
+    pub(crate) refusal: Option<Refusal>,
+    /// Why it had to be refused; none where the world gave no reason.
+    pub(crate) need: Option<Need>,
+    /// What the walk met.
+    pub(crate) met: Met,
+    pub(crate) story: Vec<String>,
+}
+
+/// Why a walk stops before its end.
+pub(crate) enum Stop {
+    Refused(Refusal, Option<Need>),
+    /// What comes after a page that was not proven is not promised anything.
+    Unproven,
+    Violated(Violation),
+}
+
+impl From<Violation> for Stop {
+    fn from(violation: Violation) -> Self {
+        Self::Violated(violation)
+    }
+}
+
+/// A page that was served and kept its promises.
+pub(crate) struct Served {
+    pub(crate) page: Page,
+    pub(crate) rows: Vec<Rc<Row>>,
+    pub(crate) next: Option<Aim>,
+    pub(crate) previous: Option<Aim>,
+    pub(crate) last: Option<Aim>,
+    /// It is held to all that it says.
+    pub(crate) certain: bool,
+    pub(crate) limit: u32,
+}
+
+pub(crate) struct Walk<'a> {
+    pub(crate) scenario: &'a Scenario,
+    pub(crate) shape: Rc<Shape>,
+    pub(crate) upstream: Upstream<'a>,
+    order: Arc<Order>,
+    paging: Arc<Paging>,
+    gateways: Gateways,
+    requests: u64,
+    /// How many rows there were when the walk began.
+    pub(crate) first_rows: u64,
+    /// Where the other principals are in their walks.
+    others: Vec<Aim>,
+    /// What the last page was read from.
+    last_state: Option<State>,
+    pub(crate) outcome: Outcome,
+}
+
+/// Walks as the scenario says. `telling`: the outcome holds the whole story.
+pub(crate) fn walk(scenario: &Scenario, telling: bool) -> Outcome {
+    let shape = Rc::new(scenario.shape.clone());
+    let world = World::new(&shape, &scenario.rows, scenario.traits.hidden);
+    let mut upstream = Upstream::new(&scenario.traits, Rc::clone(&shape), world, &scenario.plan);
+    if telling {
+        upstream.story = Some(scenario.describe(&upstream.world.state));
+    }
+    let mut walk = Walk {
+        scenario,
+        order: scenario.shape.order(),
+        paging: Arc::new(scenario.traits.paging()),
+        gateways: Gateways::new(&scenario.client),
+        requests: 0,
+        first_rows: upstream.world.state.raw().len() as u64,
+        shape,
+        upstream,
+        others: scenario.traits.other_caps.iter().map(|_| Aim::start()).collect(),
+        last_state: None,
+        outcome: Outcome::default(),
+    };
+    let stop = catch_unwind(AssertUnwindSafe(|| walk.go())).unwrap_or_else(|panic| {
+        let what = panic.downcast_ref::<String>().cloned();
+        let what = what.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap_or_default();
+        Err(Stop::Violated(Violation { promise: "panic", what }))
+    });
+    let mut outcome = walk.outcome;
+    match stop {
+        Ok(()) | Err(Stop::Unproven) => {}
+        Err(Stop::Refused(refusal, need)) => (outcome.refusal, outcome.need) = (Some(refusal), need),
+        Err(Stop::Violated(violation)) => {
+            walk.upstream.tell(|| format!("VIOLATED {}: {}", violation.promise, violation.what));
+            outcome.violation = Some(violation);
+        }
+    }
+    (outcome.mutations, outcome.ticks) = (walk.upstream.world.mutations, walk.upstream.ticks);
+    outcome.story = walk.upstream.story.unwrap_or_default();
+    let mut met = outcome.met;
+    met.walk(scenario, &outcome);
+    outcome.met = met;
+    outcome
+}
+
+impl Walk<'_> {
+    /// Asks for a page with the limit whose turn it is.
+    pub(crate) fn page(&mut self, aim: &Aim, leg: Option<&mut Leg>) -> Result<Served, Stop> {
+        let limits = &self.scenario.client.limits;
+        let limit = limits[self.outcome.pages as usize % limits.len()];
+        for other in 0..self.others.len() {
+            if mix(self.scenario.traits.salt ^ other as u64, self.requests).is_multiple_of(2) {
+                self.page_of_another(other, limit)?;
+            }
+        }
+        self.limited_page(aim, leg, limit)
+    }
+
+    /// Another principal goes on with a walk of its own through the same gateways: its pages are held to the same promises.
+    fn page_of_another(&mut self, other: usize, limit: u32) -> Result<(), Stop> {
+        self.upstream.principal = other + 1;
+        let aim = std::mem::replace(&mut self.others[other], Aim::start());
+        let served = self.limited_page(&aim, None, limit);
+        self.upstream.principal = 0;
+        match served {
+            Ok(served) => self.others[other] = served.next.unwrap_or_else(Aim::start),
+            Err(Stop::Refused(..) | Stop::Unproven) => {}
+            Err(violated) => return Err(violated),
+        }
+        Ok(())
+    }
+
+    /// Which of the caps that were learnt are of whoever asks now.
+    fn view(&self) -> usize {
+        if self.scenario.client.crowded { 0 } else { self.upstream.principal }
+    }
+
+    /// Nothing has changed since the walk began.
+    pub(crate) fn is_undisturbed(&self) -> bool {
+        // Of two replicas each shows a list of its own.
+        self.upstream.world.mutations == 0 && !matches!(self.scenario.traits.lag, Lag::Replica(_))
+    }
+
+    pub(crate) fn limited_page(&mut self, aim: &Aim, leg: Option<&mut Leg>, limit: u32) -> Result<Served, Stop> {
+        let client = &self.scenario.client;
+        let number = self.requests;
+        self.requests += 1;
+        let loses = client.loses_hints > 0
+            && mix(self.scenario.traits.salt, number).is_multiple_of(u64::from(client.loses_hints));
+        let lost = loses.then(|| aim.clone().without_hint());
+        let aim = lost.as_ref().unwrap_or(aim);
+        let served = self.resolved(aim, limit, client.unproven, number);
+        let (page, answers, before, bound) = match served {
+            Ok(served) => served,
+            Err(Stop::Refused(refusal, need)) => {
+                // Where the client itself said an offset, that is as near as any.
+                if !matches!(aim.bound, Bound::At(_)) {
+                    self.ask_nearest(&refusal, limit)?;
+                }
+                return Err(Stop::Refused(refusal, need));
+            }
+            Err(other) => return Err(other),
+        };
+        self.outcome.pages += 1;
+        self.outcome.costs.push(answers);
+        self.outcome.rows_read += self.upstream.shown.iter().map(|showing| u64::from(showing.items)).sum::<u64>();
+        self.outcome.rows_served += page.items.len() as u64;
+        let rows = rows_of(&page, &self.upstream.world.registry)?;
+        let still = self.upstream.passed.len() == 1;
+        let exchange = Exchange {
+            aim,
+            bound,
+            limit,
+            client,
+            before,
+            page: &page,
+            rows: &rows,
+            shown: &self.upstream.shown,
+            passed: &self.upstream.passed,
+            answers,
+            still,
+            undisturbed: self.is_undisturbed() && still && aim.hinted,
+            traits: &self.scenario.traits,
+            shape: &self.shape,
+        };
+        if self.upstream.principal == 0 {
+            self.outcome.met.page(&exchange, self.last_state.as_ref());
+            self.last_state = Some(Rc::clone(&self.upstream.passed[0]));
+        }
+        exchange.keeps_promises()?;
+        if exchange.is_deceived_at_exact() {
+            self.outcome.deceived_at_exact += 1;
+            return Err(Stop::Unproven);
+        }
+        self.outcome.exact += u64::from(page.level == Level::Exact);
+        self.outcome.checked += u64::from(page.level == Level::Checked);
+        let mistaken = u64::from(page.level == Level::Checked && exchange.is_mistaken());
+        let deceives = self.scenario.traits.deceives();
+        *(if deceives { &mut self.outcome.deceived } else { &mut self.outcome.mistaken }) += mistaken;
+        self.outcome.checked_among_deceits += u64::from(page.level == Level::Checked && deceives);
+        self.outcome.flagged += u64::from(page.level == Level::Positional);
+        let positional = page.level == Level::Positional;
+        if (positional && !self.scenario.is_unverified()) || page.level == Level::Anchored {
+            return Err(Stop::Unproven);
+        }
+        match leg {
+            Some(leg) if positional => leg.give_up(),
+            Some(leg) => leg.take(&exchange, self.upstream.world.arrivals)?,
+            None => {}
+        }
+        let next = page.next.as_ref().map(|target| exchange.aim_at(target)).transpose()?;
+        let previous = page.previous.as_ref().map(|target| exchange.aim_at(target)).transpose()?;
+        let certain = exchange.is_certain();
+        let first_total = aim.first_total.or(page.total);
+        let last = page.last.clone().map(|target| Aim { target, first_total, ..Aim::end() });
+        self.upstream.tell(|| {
+            let serials: Vec<u32> = rows.iter().map(|row| row.serial).collect();
+            let level = page.level;
+            format!("  served {level:?} versions {serials:?}, next {}, previous {}", next.is_some(), previous.is_some())
+        });
+        Ok(Served { page, rows, next, previous, last, certain, limit })
+    }
+
+    /// Brings one request to its page. Gives what was learnt before it, and the bound that it turned out to mean.
+    fn resolved(
+        &mut self,
+        aim: &Aim,
+        limit: u32,
+        unproven: WhenUnproven,
+        number: u64,
+    ) -> Result<(Page, u32, Learnt, Bound), Stop> {
+        let client = &self.scenario.client;
+        self.upstream.world.anchor = aim.bound.place();
+        self.upstream.tick();
+        let target = if client.seeks { self.gateways.stripped(&aim.target) } else { aim.target.clone() };
+        let gateway = self.gateways.choose(client, self.scenario.traits.salt, number);
+        let pivot = gateway.pivot(&target);
+        let view = self.view();
+        let learnt = self.gateways.now().learnt(view);
+        self.upstream.begin_record();
+        self.upstream.tell(|| format!("  page {number}: {limit} of {target:?}, {learnt:?}, pivot {pivot:?}"));
+        let traits = &self.scenario.traits;
+        let request = PageRequest {
+            learnt,
+            pivot,
+            budget: client.budget,
+            search_budget: client.search_budget,
+            unproven,
+            verify: client.verify,
+            short_pages: client.short_pages,
+            totals: client.totals,
+            flips: traits.flips,
+            filters: traits.filtering.as_ref().map(|filtering| Arc::clone(&filtering.filters)),
+            tells_total: traits.total == Says::Exactly,
+            ..PageRequest::new(
+                target,
+                limit,
+                Arc::clone(&self.order),
+                Arc::clone(&self.paging),
+                self.gateways.marker.clone(),
+            )
+        };
+        let (page, answers) = self.drive(request, aim, limit)?;
+        self.gateways.now().remember(&page, view, client.seeks);
+        let bound = match (self.upstream.looked_up, aim.bound) {
+            // An id without a fingerprint means the item where it is now.
+            (Some(place), Bound::After(_)) if is_bare(&aim.target.position) => Bound::After(place),
+            (Some(place), Bound::Before(_)) if is_bare(&aim.target.position) => Bound::Before(place),
+            (_, bound) => bound,
+        };
+        Ok((page, answers, learnt, bound))
+    }
+
+    /// The loop between the core and whoever fetches.
+    fn drive(&mut self, request: PageRequest, aim: &Aim, limit: u32) -> Result<(Page, u32), Stop> {
+        let most = request.search_budget.max(request.budget);
+        let mut answered = 0;
+        let mut step = resolve(request);
+        loop {
+            match step {
+                Step::Serve(page) => return Ok((*page, answered)),
+                Step::Refuse(refusal) => {
+                    let need = self.need(&refusal, aim, limit, answered)?;
+                    self.upstream.tell(|| format!("  refused: {refusal:?}, needed: {need:?}"));
+                    return Err(Stop::Refused(refusal, need));
+                }
+                Step::Fetch(fetches, pending) => {
+                    answered += fetches.len() as u32;
+                    self.outcome.answers += fetches.len() as u64;
+                    if fetches.is_empty() || answered > most {
+                        let what = format!("{answered} requests of {most}, {} of them now", fetches.len());
+                        return Err(Violation { promise: "requests", what }.into());
+                    }
+                    let answers = self.upstream.answer(&fetches);
+                    if let Some(what) = self.upstream.fault.take() {
+                        return Err(Violation { promise: "dialect", what }.into());
+                    }
+                    step = pending.resume(answers);
+                }
+            }
+        }
+    }
+
+    /// What a refusal names as the nearest place must be one: within the list, and a page there, flagged, is not empty
+    /// unless the list is; or at its end, and leads back.
+    fn ask_nearest(&mut self, refusal: &Refusal, limit: u32) -> Result<(), Stop> {
+        let (Refusal::PositionLost { nearest } | Refusal::TieRun { nearest } | Refusal::PivotGone { nearest }) =
+            refusal
+        else {
+            return Ok(());
+        };
+        let traits = &self.scenario.traits;
+        // Where answers have other sizes than they say, or leave rows out, an offset is a row's at most by chance.
+        let steady = traits.has_one_cap() && traits.surplus == 0 && traits.hidden == 0 && !traits.deceives();
+        let steady = steady && traits.echoes != Echoes::Nonsense;
+        // Where the last page comes again, and no total tells which one it is, it seems to stand wherever it was asked for.
+        let steady = steady && (traits.past != Past::Repeat || traits.total == Says::Exactly);
+        // What a filtered list refuses knows the cursor's hint alone.
+        let steady = steady && !matches!(self.scenario.mode(), Mode::Keyset | Mode::Seek);
+        if !steady || traits.misleads() || traits.lie.is_some() || traits.lags() || !self.scenario.rows_are_sound() {
+            return Ok(());
+        }
+        let most = self.upstream.passed.iter().map(|state| state.raw().len() as u64).max().unwrap_or(0);
+        // Where nothing tells how long the list is, an offset that was never looked at may lie behind it.
+        let seen = self.upstream.shown.iter().any(|showing| showing.items > 0);
+        // Pages of a size that is capped in silence stand before the place that they were asked for, and where no total
+        // tells, the gateway counts by what it asked for all along: offsets are beliefs (DESIGN 7.1), and what is nearest
+        // is what the hint says (8). It leads to the same page again, which is asserted below.
+        let silent = traits.family == Family::Page && traits.declared_cap() != Some(traits.least_cap());
+        let counted = !silent || traits.echoes == Echoes::Used || traits.total == Says::Exactly;
+        if nearest.0 > most && seen && counted {
+            let what = format!("{refusal:?}, in a list of {most}");
+            return Err(Violation { promise: "nearest", what }.into());
+        }
+        let number = self.requests;
+        self.requests += 1;
+        let aim = Aim::at(nearest.0);
+        let state_before = Rc::clone(&self.upstream.world.state);
+        match self.resolved(&aim, limit, WhenUnproven::Flag, number) {
+            Ok((page, ..)) => {
+                let still = self.upstream.passed.len() == 1 && Rc::ptr_eq(&state_before, &self.upstream.world.state);
+                let state = &self.upstream.world.state;
+                // Right at the end there is nothing but the way back.
+                let at_end = nearest.0 >= state.raw().len() as u64 && page.previous.is_some();
+                let empty = page.items.is_empty() && !state.rows().is_empty();
+                if still && empty && !at_end {
+                    let what = format!("nothing at {nearest:?}, where a refusal sent the client");
+                    return Err(Violation { promise: "nearest", what }.into());
+                }
+                Ok(())
+            }
+            Err(Stop::Violated(violation)) => Err(Stop::Violated(violation)),
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+/// Whether a position names its item without saying which keys it had.
+fn is_bare(position: &Position) -> bool {
+    matches!(position, Position::AfterPivot(pivot) | Position::BeforePivot(pivot) if pivot.fingerprint.is_none())
+}

@@ -1,0 +1,327 @@
+//! A collection that changes: the rows of each moment, and what happens to them.
+
+use std::{collections::HashSet, rc::Rc};
+
+use crate::{
+    dice::mix,
+    keyed::{
+        row::{Place, Row, RowPlan, Shape},
+        values::Column,
+    },
+};
+
+/// The rows of one moment, in the declared order.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Moment {
+    rows: Vec<Rc<Row>>,
+    /// Those of them that anybody is ever shown; none: all.
+    seen: Option<Vec<Rc<Row>>>,
+}
+
+/// One moment of the collection, shared by all who look at it.
+pub(crate) type State = Rc<Moment>;
+
+impl Moment {
+    /// The rows that count: what is hidden is not there, as far as clients can tell.
+    pub(crate) fn rows(&self) -> &[Rc<Row>] {
+        self.seen.as_ref().unwrap_or(&self.rows)
+    }
+
+    /// All rows, hidden ones too: what offsets count.
+    pub(crate) fn raw(&self) -> &[Rc<Row>] {
+        &self.rows
+    }
+
+    /// Whether a row with these keys and this id is there.
+    pub(crate) fn holds(&self, place: Place) -> bool {
+        self.rows().binary_search_by(|row| row.place.cmp(&place)).is_ok()
+    }
+
+    /// How many rows stand before a place.
+    pub(crate) fn count_before(&self, place: Place) -> usize {
+        self.rows().partition_point(|row| row.place < place)
+    }
+}
+
+/// One change. Rows are chosen by a number modulo how many there are, so that a plan survives its shrinking.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Mutation {
+    Insert(RowPlan),
+    Delete(u32),
+    /// Gives a row other keys.
+    Rekey(u32, RowPlan),
+    /// Changes a row beside its keys.
+    Edit(u32),
+    /// Brings back a row that was there once, as it was.
+    Restore(u32),
+    /// Gives the row that the client's cursor names other keys, so many rows further on; negative: back.
+    MoveAnchor(i32),
+    /// Inserts so many rows: at the place of the one given, or anywhere (`spread`).
+    Flood {
+        like: RowPlan,
+        count: u32,
+        spread: bool,
+    },
+    /// Deletes so many neighbouring rows from one on.
+    Purge {
+        from: u32,
+        count: u32,
+    },
+    /// Inserts a row with the id of another, and other keys.
+    Twin(u32, RowPlan),
+}
+
+impl Mutation {
+    /// How many rows it brings at most.
+    pub(crate) fn arrivals(&self) -> usize {
+        match self {
+            Self::Flood { count, .. } => *count as usize,
+            Self::Delete(_) | Self::Purge { .. } => 0,
+            _ => 1,
+        }
+    }
+}
+
+/// The collection.
+pub(crate) struct World {
+    shape: Rc<Shape>,
+    /// The rows now.
+    pub(crate) state: State,
+    /// Every version that ever was, by its serial.
+    pub(crate) registry: Vec<Rc<Row>>,
+    /// One row in so many is hidden; 0: none.
+    hidden: u32,
+    ids: HashSet<u32, std::hash::BuildHasherDefault<Spread>>,
+    deleted: Vec<RowPlan>,
+    pub(crate) mutations: u64,
+    /// How many rows came to places where they were not, so far.
+    pub(crate) arrivals: u64,
+    /// The row that the client's cursor names.
+    pub(crate) anchor: Option<Place>,
+    /// What happened, in words, where somebody reads.
+    pub(crate) said: Option<Vec<String>>,
+}
+
+/// Hashes ids: they are numbers, and nobody attacks them.
+#[derive(Default)]
+pub(crate) struct Spread(u64);
+
+impl std::hash::Hasher for Spread {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u32(u32::from(*byte));
+        }
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.0 = (self.0 ^ u64::from(number)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
+impl World {
+    pub(crate) fn new(shape: &Rc<Shape>, rows: &[RowPlan], hidden: u32) -> Self {
+        let mut world = Self {
+            shape: Rc::clone(shape),
+            state: State::default(),
+            registry: Vec::with_capacity(rows.len() * 2),
+            hidden,
+            ids: HashSet::with_capacity_and_hasher(rows.len() * 2, Default::default()),
+            deleted: Vec::new(),
+            mutations: 0,
+            arrivals: 0,
+            anchor: None,
+            said: None,
+        };
+        let mut first: Vec<Rc<Row>> = rows.iter().map(|&plan| world.created(plan)).collect();
+        first.sort_by_key(|row| row.place);
+        Rc::make_mut(&mut world.state).rows = first;
+        world.arrivals = 0;
+        world.look();
+        world
+    }
+
+    /// The rows of now without those that came last.
+    pub(crate) fn without_newest(&self, count: u32) -> State {
+        let newest = self.registry.len().saturating_sub(count as usize) as u32;
+        let kept = |rows: &[Rc<Row>]| rows.iter().filter(|row| row.serial < newest).cloned().collect();
+        Rc::new(Moment { rows: kept(&self.state.rows), seen: self.state.seen.as_deref().map(kept) })
+    }
+
+    /// Carries out the changes of one tick.
+    pub(crate) fn change(&mut self, mutations: &[Mutation]) {
+        for &mutation in mutations {
+            self.mutate(mutation);
+        }
+        self.look();
+    }
+
+    fn mutate(&mut self, mutation: Mutation) {
+        self.mutations += 1;
+        match mutation {
+            Mutation::Insert(plan) => self.insert(plan),
+            Mutation::Delete(choice) => {
+                if let Some(row) = self.remove(choice) {
+                    self.tell(|| format!("deletes {row}"));
+                    self.deleted.push(row.plan);
+                }
+            }
+            Mutation::Rekey(choice, plan) => {
+                if let Some(row) = self.remove(choice) {
+                    self.tell(|| format!("re-keys {row}"));
+                    self.insert(RowPlan { id: row.plan.id, ..plan });
+                }
+            }
+            Mutation::Edit(choice) => {
+                if let Some(row) = self.remove(choice) {
+                    self.tell(|| format!("edits {row}"));
+                    self.insert(row.plan);
+                }
+            }
+            Mutation::Restore(choice) => {
+                if !self.deleted.is_empty() {
+                    let plan = self.deleted.swap_remove(choice as usize % self.deleted.len());
+                    self.insert(plan);
+                }
+            }
+            Mutation::MoveAnchor(by) => self.move_anchor(by),
+            Mutation::Flood { like, count, spread } => {
+                self.mutations += u64::from(count.saturating_sub(1));
+                self.flood(like, count, spread);
+            }
+            Mutation::Purge { from, count } => self.purge(from, count),
+            Mutation::Twin(choice, plan) => {
+                let rows = &self.state.rows;
+                if let Some(id) = (!rows.is_empty()).then(|| rows[choice as usize % rows.len()].plan.id) {
+                    let row = self.version(RowPlan { id, ..plan });
+                    if !self.state.holds(row.place) {
+                        self.tell(|| format!("inserts {row}, whose id is taken"));
+                        self.arrivals += 1;
+                        self.put(row);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Deletes the rows at these places that are there.
+    pub(crate) fn delete(&mut self, places: impl Iterator<Item = Place>) {
+        for place in places {
+            if let Ok(index) = self.state.rows.binary_search_by(|row| row.place.cmp(&place)) {
+                self.mutate(Mutation::Delete(index as u32));
+            }
+        }
+        self.look();
+    }
+
+    fn move_anchor(&mut self, by: i32) {
+        let Some(index) = self.anchor.and_then(|place| self.state.rows.iter().position(|row| row.place == place))
+        else {
+            return;
+        };
+        let to = (index as i64 + i64::from(by)).clamp(0, self.state.rows.len() as i64 - 1) as usize;
+        let other = self.state.rows[to].plan;
+        if let Some(row) = self.remove(index as u32) {
+            self.tell(|| format!("moves the client's anchor {row}"));
+            self.insert(RowPlan { id: row.plan.id, ..other });
+        }
+    }
+
+    fn flood(&mut self, like: RowPlan, count: u32, spread: bool) {
+        let most = self.shape.strong.first().map_or(0, |column| i64::from(Column::most(column.look)) - 1);
+        let keys: Vec<[Option<i64>; 2]> = self.state.rows.iter().map(|row| row.plan.keys).collect();
+        let mut fresh: Vec<Rc<Row>> = (0..count)
+            .map(|index| {
+                let roll = mix(u64::from(like.id), u64::from(index));
+                if spread && !keys.is_empty() {
+                    let keys = keys[roll as usize % keys.len()];
+                    return self.created(RowPlan { id: roll as u32 % 100_000, keys, ..like });
+                }
+                let [first, second] = like.keys;
+                let keys = [first.map(|key| (key + i64::from(index / 3)).min(most)), second];
+                self.created(RowPlan { id: like.id + index, keys, ..like })
+            })
+            .collect();
+        self.tell(|| format!("inserts {count} rows"));
+        fresh.sort_by_key(|row| row.place);
+        let rows = &mut Rc::make_mut(&mut self.state).rows;
+        rows.extend(fresh);
+        rows.sort_by_key(|row| row.place);
+    }
+
+    fn purge(&mut self, from: u32, count: u32) {
+        let rows = &mut Rc::make_mut(&mut self.state).rows;
+        if rows.is_empty() {
+            return;
+        }
+        let from = from as usize % rows.len();
+        let to = (from + count as usize).min(rows.len());
+        let gone: Vec<Rc<Row>> = rows.drain(from..to).collect();
+        self.mutations += gone.len().saturating_sub(1) as u64;
+        self.tell(|| format!("deletes {} rows from place {from} on", gone.len()));
+        for row in gone {
+            self.ids.remove(&row.plan.id);
+        }
+    }
+
+    fn remove(&mut self, choice: u32) -> Option<Rc<Row>> {
+        let rows = &mut Rc::make_mut(&mut self.state).rows;
+        let row = (!rows.is_empty()).then(|| rows.remove(choice as usize % rows.len()))?;
+        self.ids.remove(&row.plan.id);
+        Some(row)
+    }
+
+    /// Puts a row in its place; where its id is taken, under the next free one. Two rows with one id never have one place.
+    fn insert(&mut self, plan: RowPlan) {
+        let mut row = self.created(plan);
+        while self.state.rows.binary_search_by(|other| other.place.cmp(&row.place)).is_ok() {
+            row = self.created(row.plan);
+        }
+        self.tell(|| format!("inserts {row}"));
+        self.put(row);
+    }
+
+    fn put(&mut self, row: Rc<Row>) {
+        let rows = &mut Rc::make_mut(&mut self.state).rows;
+        let at = rows.partition_point(|other| other.place < row.place);
+        rows.insert(at, row);
+    }
+
+    fn created(&mut self, mut plan: RowPlan) -> Rc<Row> {
+        while !self.ids.insert(plan.id) {
+            plan.id += 1;
+        }
+        self.arrivals += 1;
+        self.version(plan)
+    }
+
+    fn version(&mut self, plan: RowPlan) -> Rc<Row> {
+        let row = Rc::new(Row::new(&self.shape, plan, self.registry.len() as u32));
+        self.registry.push(Rc::clone(&row));
+        row
+    }
+
+    /// Sees what of the rows is not hidden.
+    fn look(&mut self) {
+        if self.hidden > 0 {
+            let hidden = self.hidden;
+            let moment = Rc::make_mut(&mut self.state);
+            let shown = moment.rows.iter().filter(|row| !is_hidden(row, hidden)).cloned().collect();
+            moment.seen = Some(shown);
+        }
+    }
+
+    fn tell(&mut self, line: impl FnOnce() -> String) {
+        if let Some(said) = &mut self.said {
+            said.push(line());
+        }
+    }
+}
+
+/// Whether a row is hidden after the limit, where one in so many is.
+pub(crate) fn is_hidden(row: &Row, one_in: u32) -> bool {
+    one_in > 0 && mix(u64::from(row.plan.id), 77).is_multiple_of(u64::from(one_in))
+}
