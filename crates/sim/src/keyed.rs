@@ -13,7 +13,8 @@ pub(crate) mod calendar;
 pub(crate) mod client;
 pub(crate) mod cost;
 pub(crate) mod draw;
-pub(crate) mod drift;
+#[cfg(test)]
+mod drift;
 pub(crate) mod ends;
 pub(crate) mod filtering;
 pub(crate) mod gateway;
@@ -29,8 +30,10 @@ pub(crate) mod shrink;
 pub(crate) mod small;
 pub(crate) mod stored;
 pub(crate) mod style;
-pub(crate) mod table;
+#[cfg(test)]
+mod table;
 pub(crate) mod tally;
+mod text;
 pub(crate) mod traits;
 pub(crate) mod upstream;
 pub(crate) mod values;

@@ -1,213 +1,152 @@
-//! Many walks on all cores, and what is said of those that fail.
+//! Many walks on all cores.
 
 use std::{
-    cell::Cell,
-    collections::BTreeMap,
+    io::{IsTerminal, Write as _, stderr},
     panic,
     sync::{
-        Mutex, Once,
+        Mutex,
         atomic::{AtomicU64, Ordering},
+        mpsc::{RecvTimeoutError, channel},
     },
     thread,
+    time::Duration,
 };
 
-use cursorgate_core::pagination::rules::Rule;
-
 use crate::{
+    anchored,
+    case::{Family, quietly},
     dice::mix,
-    keyed::{
-        scenario::Scenario,
-        shrink::shrink,
-        tally::{Tally, cause},
-        walk::{Outcome, walk},
-    },
+    keyed, misdeclared,
+    report::Report,
+    token,
 };
 
 /// A run stops looking after so many failing walks.
 const ENOUGH: u64 = 500;
 
-/// Who walks lists that have no declared order, or are paged by token.
-#[derive(Clone, Copy)]
-pub(crate) struct OtherWalk {
-    pub(crate) kind: &'static str,
-    /// One walk in so many is of this kind.
-    pub(crate) one_in: u64,
-    /// Walks with a seed.
-    pub(crate) walk: fn(u64) -> Account,
+/// Which families are walked through, and how often: one walk in so many; the first family takes what is left.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mix {
+    rest: Family,
+    others: &'static [(Family, u64)],
 }
 
-/// What a walk of another kind gives an account of.
+impl Mix {
+    /// All families; most walks are of lists whose order is declared, which have the most rules.
+    pub(crate) const ALL: Self = Self {
+        rest: Family::Keyed,
+        others: &[(Family::Anchored, 50), (Family::Token, 10), (Family::Misdeclared, 100)],
+    };
+
+    pub(crate) fn only(family: Family) -> Self {
+        Self { rest: family, others: &[] }
+    }
+
+    /// The family that a seed walks through.
+    fn family(self, seed: u64) -> Family {
+        let own = self.others.iter().find(|(_, one_in)| mix(seed, *one_in).is_multiple_of(*one_in));
+        own.map_or(self.rest, |(family, _)| *family)
+    }
+}
+
+/// How far a run has come.
 #[derive(Debug, Default)]
-pub(crate) struct Account {
-    /// Which promise was broken, and how.
-    pub(crate) violation: Option<String>,
-    pub(crate) mutations: u64,
-    pub(crate) refusals: u64,
+struct Progress {
+    walks: AtomicU64,
+    failed: AtomicU64,
 }
 
-/// A rule of theirs, and who walks where it matters.
-pub(crate) type OtherRule = (Rule, fn(u64) -> Account);
-
-/// A number of the environment.
-pub(crate) fn number_from(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable}={text} is no number")))
-}
-
-thread_local! {
-    static WALKING: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Panics of a core that walks are caught, reported with their walk, and not printed on their own.
-pub(crate) fn quietly<T>(work: impl FnOnce() -> T) -> T {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let usual = panic::take_hook();
-        panic::set_hook(Box::new(move |info| {
-            if !WALKING.get() {
-                usual(info);
-            }
-        }));
-    });
-    let before = WALKING.replace(true);
-    let result = work();
-    WALKING.set(before);
-    result
-}
-
-/// Walks of another kind.
-#[derive(Debug, Default)]
-pub(crate) struct Others {
-    walks: u64,
-    mutations: u64,
-    refusals: u64,
-    /// The seeds of those that broke something, with what.
-    broken: Vec<(u64, String)>,
-}
-
-/// What came of walks of all kinds.
-#[derive(Debug, Default)]
-pub(crate) struct Report {
-    pub(crate) tally: Tally,
-    /// By their kind.
-    pub(crate) others: BTreeMap<&'static str, Others>,
-}
-
-impl Report {
-    pub(crate) fn walks(&self) -> u64 {
-        self.tally.walks + self.others.values().map(|others| others.walks).sum::<u64>()
-    }
-
-    pub(crate) fn mutations(&self) -> u64 {
-        self.tally.mutations + self.others.values().map(|others| others.mutations).sum::<u64>()
-    }
-
-    pub(crate) fn refusals(&self) -> u64 {
-        self.tally.refusals() + self.others.values().map(|others| others.refusals).sum::<u64>()
-    }
-
-    pub(crate) fn violations(&self) -> u64 {
-        self.tally.violations() + self.others.values().map(|others| others.broken.len() as u64).sum::<u64>()
-    }
-
-    fn merge(&mut self, other: Self) {
-        self.tally.merge(&other.tally);
-        for (kind, Others { walks, mutations, refusals, broken }) in other.others {
-            let own = self.others.entry(kind).or_default();
-            own.walks += walks;
-            own.mutations += mutations;
-            own.refusals += refusals;
-            own.broken.extend(broken);
+impl Progress {
+    /// Says on a terminal each second, and elsewhere every ten seconds, how far the run has come, until `ended` says so.
+    fn tell(&self, ended: impl Fn(Duration) -> bool) {
+        let terminal = stderr().is_terminal();
+        let pause = Duration::from_secs(if terminal { 1 } else { 10 });
+        let mut seconds = 0;
+        while !ended(pause) {
+            seconds += pause.as_secs();
+            let (walks, failed) = (self.walks.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed));
+            let line = format!("{seconds:4} s, {walks} walks, {} a second, {failed} violations", walks / seconds);
+            // Where nobody can read it, a run goes on all the same.
+            let _ = if terminal { write!(stderr(), "\r{line}\x1b[K") } else { writeln!(stderr(), "{line}") };
         }
-    }
-
-    /// Says of failing walks what a person needs to go on: of each broken promise the first seed and its story, shrunk.
-    pub(crate) fn print(&self) {
-        println!("{}", self.tally);
-        for (kind, Others { walks, refusals, broken, .. }) in &self.others {
-            println!("  {kind}: {walks} walks, {refusals} refusals, {} violations", broken.len());
-            let mut by_promise: BTreeMap<&str, Vec<(u64, &str)>> = BTreeMap::new();
-            for (seed, what) in broken {
-                by_promise.entry(what.split(':').next().unwrap_or_default()).or_default().push((*seed, what));
-            }
-            for (promise, mut walks) in by_promise {
-                walks.sort_unstable();
-                let seeds: Vec<u64> = walks.iter().take(6).map(|(seed, _)| *seed).collect();
-                println!(
-                    "  {promise}: broken {} times, by {seeds:?} and so on; the first: {}",
-                    walks.len(),
-                    walks[0].1
-                );
-            }
-        }
-        for (promise, seeds) in &self.tally.broken {
-            let mut first = seeds.clone();
-            first.sort_unstable();
-            let Some(seed) = first.first() else { continue };
-            let some = &first[..first.len().min(6)];
-            println!("\n{promise}: broken {} times, by {some:?} and so on. The first, shrunk:", seeds.len());
-            tell(&Scenario::from_seed(*seed));
-            println!("  SEED={seed} cargo test --package cursorgate-sim replay -- --nocapture");
+        if terminal && seconds > 0 {
+            let _ = write!(stderr(), "\r\x1b[K");
         }
     }
 }
 
-/// Walks with the seeds that `next` gives, on all cores, until it gives none or enough have failed.
-pub(crate) fn walk_all(others: &[OtherWalk], next: impl Fn() -> Option<u64> + Sync) -> Report {
-    let (report, failed) = (Mutex::new(Report::default()), AtomicU64::new(0));
+/// Walks with the seeds that `next` gives, on all cores, until it gives none or enough have failed. `telling`: says on the
+/// way how far it is.
+pub(crate) fn walk_all(mix: Mix, telling: bool, next: impl Fn() -> Option<u64> + Sync) -> Report {
+    let (report, progress) = (Mutex::new(Report::default()), Progress::default());
     thread::scope(|scope| {
+        let (ended, all_ended) = channel::<()>();
         for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
-            scope.spawn(|| {
-                let own = quietly(|| walk_some(others, &next, &failed));
+            let ended = ended.clone();
+            let (report, progress, next) = (&report, &progress, &next);
+            scope.spawn(move || {
+                let own = quietly(|| walk_some(mix, next, progress));
                 report.lock().unwrap().merge(own);
+                drop(ended);
             });
+        }
+        drop(ended);
+        if telling {
+            progress.tell(|pause| all_ended.recv_timeout(pause) == Err(RecvTimeoutError::Disconnected));
         }
     });
     report.into_inner().unwrap()
 }
 
-fn walk_some(others: &[OtherWalk], next: impl Fn() -> Option<u64>, failed: &AtomicU64) -> Report {
+fn walk_some(mix: Mix, next: impl Fn() -> Option<u64>, progress: &Progress) -> Report {
     let mut own = Report::default();
     while let Some(seed) = next() {
-        let broken = match others.iter().find(|other| mix(seed, other.one_in).is_multiple_of(other.one_in)) {
-            Some(OtherWalk { kind, walk, .. }) => {
-                let panics = |_| Account { violation: Some("panics".to_owned()), ..Account::default() };
-                let Account { violation, mutations, refusals } =
-                    panic::catch_unwind(|| walk(seed)).unwrap_or_else(panics);
-                let others = own.others.entry(kind).or_default();
-                others.walks += 1;
-                others.mutations += mutations;
-                others.refusals += refusals;
-                let fails = violation.is_some();
-                others.broken.extend(violation.map(|what| (seed, what)));
-                fails
-            }
-            None => {
-                let scenario = Scenario::from_seed(seed);
-                let outcome = walk(&scenario, false);
-                own.tally.add(seed, &scenario, &outcome);
-                outcome.violation.is_some()
-            }
-        };
-        if failed.fetch_add(u64::from(broken), Ordering::Relaxed) >= ENOUGH {
+        let family = mix.family(seed);
+        let broken = panic::catch_unwind(panic::AssertUnwindSafe(|| walk_one(family, seed, &mut own)));
+        let broken = broken.unwrap_or_else(|_| Some("panic".to_owned()));
+        let failed = u64::from(broken.is_some());
+        if let Some(promise) = broken {
+            own.broken.entry((family, promise)).or_default().push(seed);
+        }
+        progress.walks.fetch_add(1, Ordering::Relaxed);
+        if progress.failed.fetch_add(failed, Ordering::Relaxed) + failed >= ENOUGH {
             break;
         }
     }
     own
 }
 
-/// Prints the shrunk story of a scenario that breaks a promise, or is refused.
-pub(crate) fn tell(scenario: &Scenario) {
-    let end = |outcome: &Outcome| {
-        let refusal = outcome.refusal.as_ref().map(|refusal| (cause(refusal), outcome.need));
-        (outcome.violation.as_ref().map(|violation| violation.promise), refusal)
-    };
-    let story = quietly(|| {
-        let whole = end(&walk(scenario, false));
-        let small =
-            if whole == (None, None) { scenario.clone() } else { shrink(scenario, |outcome| end(outcome) == whole) };
-        walk(&small, true).story
-    });
-    for line in story {
-        println!("{line}");
+/// Walks with a seed, and counts what came of it. Gives the promise that was broken.
+fn walk_one(family: Family, seed: u64, own: &mut Report) -> Option<String> {
+    let promise = |violation: String| violation.split(':').next().unwrap_or_default().to_owned();
+    own.walks += 1;
+    match family {
+        Family::Keyed => {
+            let scenario = keyed::scenario::Scenario::from_seed(seed);
+            let outcome = keyed::walk::walk(&scenario, false);
+            own.keyed.add(seed, &scenario, &outcome);
+            own.count(outcome.mutations, u64::from(outcome.refusal.is_some()));
+            outcome.violation.map(|violation| violation.promise.to_owned())
+        }
+        Family::Token => {
+            let scenario = token::Scenario::from_seed(seed);
+            let outcome = token::walk(&scenario, false);
+            own.token.add(&scenario, &outcome);
+            own.count(outcome.changes, outcome.refused.values().sum());
+            outcome.violation.map(promise)
+        }
+        Family::Anchored => {
+            let outcome = anchored::walk(&anchored::Scenario::from_seed(seed), false);
+            own.anchored.add(seed, &outcome);
+            own.count(outcome.changes, u64::from(outcome.refusal.is_some()));
+            outcome.violation.map(promise)
+        }
+        Family::Misdeclared => {
+            let scenario = misdeclared::Scenario::from_seed(seed);
+            let outcome = misdeclared::walk(&scenario);
+            own.misdeclared.add(&scenario, &outcome);
+            own.count(outcome.changes, u64::from(outcome.refusal.is_some()));
+            outcome.violation.map(promise)
+        }
     }
 }

@@ -9,16 +9,20 @@
 
 mod promises;
 mod scenario;
+mod shrink;
+mod text;
 mod upstream;
 mod walk;
 mod world;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
-use scenario::Scenario;
-use walk::Outcome;
+pub(crate) use scenario::Scenario;
+pub(crate) use shrink::smaller;
+pub(crate) use walk::{Outcome, walk};
 
-use crate::run::Account;
+/// The least number of walks of which bounds are asserted.
+const LEAST_WALKS: u64 = 10_000;
 
 /// Of a hundred pages in a declared order so many say that they are checked, at least: as was recorded.
 const CHECKED_OF_HUNDRED: u64 = 45;
@@ -29,60 +33,10 @@ const ANY_REFUSED_OF_THOUSAND: u64 = 28;
 /// Of a thousand walks over tokens that never lose their place, so many may be refused at most.
 const REFUSED_OF_THOUSAND: u64 = 8;
 
-/// Walks with a seed; says which promise was broken, and how.
-pub(crate) fn walk(seed: u64) -> Account {
-    let Outcome { violation, changes, refused, .. } = walk::walk(&Scenario::from_seed(seed), false);
-    Account { violation, mutations: changes, refusals: refused.values().sum() }
-}
-
-/// Walks with so many seeds.
-pub(crate) fn walk_many(walks: u64) {
-    let mut tally = Tally::default();
-    let mut broken = Vec::new();
-    for seed in 0..walks {
-        let scenario = Scenario::from_seed(seed);
-        let outcome = walk::walk(&scenario, false);
-        if let Some(violation) = &outcome.violation {
-            broken.push((seed, violation.clone()));
-        }
-        tally.add(&scenario, &outcome);
-    }
-    println!("{tally}");
-    // Of each promise the first walk that breaks it.
-    let mut told = std::collections::BTreeSet::new();
-    for (seed, violation) in &broken {
-        if !told.insert(violation.split(':').next().unwrap_or_default()) {
-            continue;
-        }
-        let same = broken.iter().filter(|(_, other)| other.split(':').next() == violation.split(':').next()).count();
-        println!("\nwalk {seed}, and {} more like it: {violation}", same - 1);
-        for line in walk::walk(&Scenario::from_seed(*seed), true).story {
-            println!("  {line}");
-        }
-        println!("  TOKEN_SEED={seed} cargo test --package cursorgate-sim token::replay -- --nocapture");
-    }
-    assert!(broken.is_empty(), "{} walks by token break a promise", broken.len());
-    // Each page that says it is checked is held to that (`promises`), so that too many would be found there.
-    assert!(
-        tally.checked * 100 >= CHECKED_OF_HUNDRED * tally.declared,
-        "of {} pages in a declared order only {} are checked",
-        tally.declared,
-        tally.checked
-    );
-    let refused: u64 = tally.refused.values().sum();
-    assert!(refused * 1_000 <= ANY_REFUSED_OF_THOUSAND * tally.pages, "of {} pages {refused} are refused", tally.pages);
-    assert!(
-        tally.unneeded * 1_000 <= REFUSED_OF_THOUSAND * tally.perfect,
-        "of {} walks over tokens that keep their place {} are refused",
-        tally.perfect,
-        tally.unneeded
-    );
-}
-
 /// What became of many walks.
-#[derive(Default)]
-struct Tally {
-    walks: u64,
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) walks: u64,
     pages: u64,
     requests: u64,
     changes: u64,
@@ -96,7 +50,7 @@ struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, scenario: &Scenario, outcome: &Outcome) {
+    pub(crate) fn add(&mut self, scenario: &Scenario, outcome: &Outcome) {
         self.walks += 1;
         self.pages += outcome.pages;
         self.requests += outcome.requests;
@@ -113,24 +67,48 @@ impl Tally {
                 count;
         }
     }
+
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.walks += other.walks;
+        self.pages += other.pages;
+        self.requests += other.requests;
+        self.changes += other.changes;
+        self.declared += other.declared;
+        self.checked += other.checked;
+        self.perfect += other.perfect;
+        self.unneeded += other.unneeded;
+        other.refused.into_iter().for_each(|(cause, times)| *self.refused.entry(cause).or_default() += times);
+    }
+
+    /// What is beyond the recorded bounds.
+    pub(crate) fn beyond(&self) -> Vec<String> {
+        let Self { walks, pages, declared, checked, perfect, unneeded, .. } = *self;
+        let refused: u64 = self.refused.values().sum();
+        let mut beyond = Vec::new();
+        let mut hold = |holds: bool, said: String| beyond.extend((!holds && walks >= LEAST_WALKS).then_some(said));
+        // Each page that says it is checked is held to that (`promises`), so that too many would be found there.
+        hold(
+            checked * 100 >= CHECKED_OF_HUNDRED * declared,
+            format!("of {declared} pages by token in a declared order only {checked} are checked"),
+        );
+        hold(
+            refused * 1_000 <= ANY_REFUSED_OF_THOUSAND * pages,
+            format!("of {pages} pages by token {refused} are refused"),
+        );
+        hold(
+            unneeded * 1_000 <= REFUSED_OF_THOUSAND * perfect,
+            format!("of {perfect} walks over tokens that keep their place {unneeded} are refused"),
+        );
+        beyond
+    }
 }
 
-impl std::fmt::Display for Tally {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Tally {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { walks, pages, requests, changes, declared, checked, perfect, unneeded, refused } = self;
-        writeln!(out, "by token: {walks} walks, {pages} pages, {requests} requests, {changes} changes")?;
+        writeln!(out, "token: {walks} walks, {pages} pages, {requests} requests, {changes} changes")?;
         writeln!(out, "  {checked} of {declared} pages in a declared order are checked")?;
         writeln!(out, "  refused without need: {unneeded} of {perfect} walks over tokens that keep their place")?;
         refused.iter().try_for_each(|(cause, count)| writeln!(out, "  {count:7} {cause}"))
     }
-}
-
-#[test]
-fn replay() {
-    let Some(seed) = std::env::var("TOKEN_SEED").ok().and_then(|text| text.parse().ok()) else { return };
-    let scenario = Scenario::from_seed(seed);
-    println!("{scenario:#?}");
-    let outcome = walk::walk(&scenario, true);
-    println!("{}", outcome.story.join("\n"));
-    assert!(outcome.violation.is_none(), "seed {seed}: {:?}", outcome.violation);
 }

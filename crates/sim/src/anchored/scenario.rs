@@ -1,10 +1,10 @@
-//! A walk as plain data, made of a seed.
+//! A walk as plain data, and how it is drawn.
 
 use cursorgate_core::pagination::paging::{EndEvidence, Family, Sizes};
 
 use super::{
     upstream::{Past, Says, Traits},
-    world::Look,
+    world::{Change, Look},
 };
 use crate::dice::Dice;
 
@@ -21,38 +21,134 @@ pub(crate) enum Style {
     Worker(u32),
 }
 
-/// What happens to the list.
+/// Where a client goes next that goes any way it is offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Weather {
-    /// Before so many of a hundred pages something happens, up to so many times.
-    pub(crate) between: (u32, u32),
-    /// While so many of a hundred pages are read, something happens.
-    pub(crate) during: u32,
-    /// Rows are moved too.
-    pub(crate) moves: bool,
-    /// While so many of a hundred pages are read, one row near the place is moved, and nothing else happens.
-    pub(crate) moves_during: u32,
-    /// The last row of so many of a hundred pages is moved on.
-    pub(crate) moves_anchor: u32,
+pub(crate) enum Click {
+    Next,
+    Previous,
+    /// By the cursor of the page's last item.
+    AfterLast,
+    /// By the cursor of its first.
+    BeforeFirst,
+    /// By one of the cursors of earlier pages.
+    Earlier(u32),
+}
+
+/// What happens around one page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Turn {
+    /// Before it is asked for.
+    pub(crate) before: Vec<Change>,
+    /// Before each further answer of the page: the last one first.
+    pub(crate) during: Vec<Change>,
+    /// Another client reads so many from the start, through the same gateway.
+    pub(crate) other: Option<u32>,
+    /// The last row of the page is moved so many places on.
+    pub(crate) moves_anchor: Option<i32>,
+    /// Where a client that wanders goes next.
+    pub(crate) click: Click,
+}
+
+impl Turn {
+    /// A page around which nothing happens.
+    pub(crate) const CALM: Self =
+        Self { before: Vec::new(), during: Vec::new(), other: None, moves_anchor: None, click: Click::Next };
 }
 
 /// All that decides a walk.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Scenario {
-    pub(crate) seed: u64,
     pub(crate) rows: u32,
     pub(crate) look: Look,
     pub(crate) traits: Traits,
     pub(crate) limits: Vec<u32>,
     pub(crate) style: Style,
-    pub(crate) weather: Weather,
+    /// The pages of the walk; around later ones nothing happens.
+    pub(crate) turns: Vec<Turn>,
     pub(crate) search_items: u32,
     pub(crate) search_budget: u32,
     /// Nothing is learnt from one page to the next, as where each is served by another process.
     pub(crate) forgets: bool,
-    /// Other clients read the list through the same gateway.
-    pub(crate) shares: bool,
+    /// Decides which rows a worker deletes, and which answers lag.
+    pub(crate) salt: u64,
 }
+
+/// How often something happens to a list.
+#[derive(Clone, Copy, Debug)]
+struct Weather {
+    /// Before so many of a hundred pages something happens, up to so many times.
+    between: (u32, u32),
+    /// While so many of a hundred pages are read, something happens.
+    during: u32,
+    /// Rows are moved too.
+    moves: bool,
+    /// While so many of a hundred pages are read, one row near the place is moved, and nothing else happens.
+    moves_during: u32,
+    /// The last row of so many of a hundred pages is moved on.
+    moves_anchor: u32,
+}
+
+impl Weather {
+    fn draw(dice: &mut Dice) -> Self {
+        let calm = Self { between: (0, 0), during: 0, moves: false, moves_during: 0, moves_anchor: 0 };
+        match dice.below(5) {
+            0 if dice.chance(30) => Self { moves_during: 40, ..calm },
+            0 => calm,
+            1 => Self { between: (30, 3), moves: true, moves_anchor: 20, ..calm },
+            2 => Self { between: (60, 4), moves: true, ..calm },
+            3 => Self { between: (40, 2), during: 20, ..calm },
+            _ => Self { between: (80, 5), during: 10, ..calm },
+        }
+    }
+
+    /// What happens around a page; before the first one nothing does.
+    fn turn(self, dice: &mut Dice, is_first: bool, tight: bool, shares: bool) -> Turn {
+        let mut turn = Turn { click: Click::draw(dice), ..Turn::CALM };
+        if shares && dice.chance(20) {
+            turn.other = Some(1 + dice.below(60));
+        }
+        if dice.chance(self.moves_anchor) {
+            turn.moves_anchor = Some(2 + dice.below(16) as i32);
+        }
+        if is_first {
+            return turn;
+        }
+        if dice.chance(self.between.0) {
+            let changes = 1 + dice.below(self.between.1.max(1));
+            let change = |dice: &mut Dice| match dice.below(200) {
+                0 => Change::Replace(dice.below(30)),
+                _ => Change::draw(dice, self.moves),
+            };
+            turn.before = (0..changes).map(|_| change(dice)).collect();
+        }
+        if dice.chance(self.during) {
+            let changes = 1 + dice.below(if tight { 1 } else { 3 });
+            turn.during = (0..changes).map(|_| Change::draw(dice, false)).collect();
+        }
+        if dice.chance(self.moves_during) {
+            // One row alone, near where the page is read: more of the marks that are read with it stand still.
+            let far = 2 + dice.below(16) as i32;
+            let far = if dice.chance(60) { far } else { -far };
+            turn.during = vec![Change::MoveNear(dice.below(4), far)];
+        }
+        turn
+    }
+}
+
+impl Click {
+    fn draw(dice: &mut Dice) -> Self {
+        match dice.below(10) {
+            0..=3 => Self::Next,
+            4..=6 => Self::Previous,
+            7 => Self::AfterLast,
+            8 => Self::BeforeFirst,
+            _ => Self::Earlier(dice.below(1_000)),
+        }
+    }
+}
+
+/// After so many pages nothing more happens to the list, so that walks end.
+const TURNS: u32 = 25;
 
 impl Scenario {
     pub(crate) fn from_seed(seed: u64) -> Self {
@@ -69,33 +165,26 @@ impl Scenario {
             6..=8 => Style::Wander,
             _ => Style::Worker(dice.pick(&[100, 100, 100, 60])),
         };
-        let calm = Weather { between: (0, 0), during: 0, moves: false, moves_during: 0, moves_anchor: 0 };
-        let weather = match dice.below(5) {
-            0 if dice.chance(30) => Weather { moves_during: 40, ..calm },
-            0 => calm,
-            1 => Weather { between: (30, 3), moves: true, moves_anchor: 20, ..calm },
-            2 => Weather { between: (60, 4), moves: true, ..calm },
-            3 => Weather { between: (40, 2), during: 20, ..calm },
-            _ => Weather { between: (80, 5), during: 10, ..calm },
-        };
+        let weather = Weather::draw(dice);
         let limits = match dice.below(6) {
             0 if rows < 40 => vec![dice.pick(&[1, 2, 3])],
             1 => (0..3).map(|_| 1 + dice.below(25)).collect(),
             _ => vec![dice.pick(&[5, 7, 10, 20])],
         };
         let traits = Self::traits(dice, limits.iter().max().copied().unwrap_or(1));
+        let shares = dice.chance(30);
+        let turns = (0..TURNS).map(|number| weather.turn(dice, number == 0, traits.tight, shares)).collect();
         Self {
-            seed,
             rows,
             look: dice.pick(&[Look::Number, Look::Number, Look::Text, Look::Bare, Look::Mixed]),
             traits,
             limits,
             style,
-            weather,
+            turns,
             search_items: dice.pick(&[100, 300, 1_000]),
             search_budget: 40,
             forgets: dice.chance(20),
-            shares: dice.chance(30),
+            salt: dice.roll(),
         }
     }
 
@@ -157,17 +246,17 @@ impl Scenario {
         self.search_items.min((self.search_budget - 10) * most / 4)
     }
 
-    /// More rows than there can ever be.
-    pub(crate) fn most_rows(&self) -> u32 {
-        self.rows + 25 * (self.weather.between.1 + 4) * 132
+    /// More pages than a walk can need: while something happens it may be thrown back, afterwards it comes to its end.
+    pub(crate) fn most_pages(&self) -> usize {
+        let changes = self.turns.iter().flat_map(|turn| turn.before.iter().chain(&turn.during));
+        let rows = self.rows + changes.map(|change| change.arrivals()).sum::<u32>();
+        let least = self.limits.iter().min().copied().unwrap_or(1);
+        self.turns.len() + (2 * rows + 100) as usize / least as usize
     }
 
     /// Whether nothing happens to the list.
     pub(crate) fn is_still(&self) -> bool {
-        self.weather.between.0 == 0
-            && self.weather.during == 0
-            && self.weather.moves_during == 0
-            && self.weather.moves_anchor == 0
-            && !matches!(self.style, Style::Worker(_))
+        let calm = |turn: &Turn| turn.before.is_empty() && turn.during.is_empty() && turn.moves_anchor.is_none();
+        self.turns.iter().all(calm) && !matches!(self.style, Style::Worker(_))
     }
 }

@@ -10,7 +10,7 @@ use cursorgate_core::{
 };
 
 use super::world::{Change, Row, State, World};
-use crate::dice::Dice;
+use crate::dice::mix;
 
 /// What it says of the size of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub(crate) enum Past {
 }
 
 /// How an upstream behaves.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Traits {
     pub(crate) family: Family,
     pub(crate) sizes: Sizes,
@@ -80,14 +80,17 @@ pub(crate) struct Upstream {
     pub(crate) during: Vec<Change>,
     /// How much has happened.
     pub(crate) changes: u64,
-    dice: Dice,
+    /// How many requests it has answered.
+    answers: u64,
+    /// Decides which answers lag.
+    salt: u64,
     pub(crate) story: Option<Vec<String>>,
 }
 
 impl Upstream {
-    pub(crate) fn new(traits: Traits, world: World, seed: u64, tells: bool) -> Self {
+    pub(crate) fn new(traits: Traits, world: World, salt: u64, tells: bool) -> Self {
         let story = tells.then(Vec::new);
-        Self { traits, world, shown: Vec::new(), during: Vec::new(), changes: 0, dice: Dice::new(seed), story }
+        Self { traits, world, shown: Vec::new(), during: Vec::new(), changes: 0, answers: 0, salt, story }
     }
 
     pub(crate) fn tell(&mut self, line: impl FnOnce() -> String) {
@@ -99,9 +102,9 @@ impl Upstream {
     pub(crate) fn happen(&mut self, change: Change) {
         self.tell(|| format!("{change:?}"));
         self.changes += 1;
-        if let Change::MoveNear(far) = change {
+        if let Change::MoveNear(near, far) = change {
             let rows = self.shown.last().map_or(&[][..], |showing| &showing.rows);
-            let near = rows.len().saturating_sub(1 + self.dice.below(4) as usize);
+            let near = rows.len().saturating_sub(1 + near as usize);
             if let Some(row) = rows.get(near) {
                 self.world.move_row(row.number, far);
             }
@@ -118,7 +121,8 @@ impl Upstream {
         {
             self.happen(change);
         }
-        let lagging = self.traits.lags && self.dice.chance(30);
+        self.answers += 1;
+        let lagging = self.traits.lags && mix(self.salt, self.answers) % 100 < 30;
         let state = match self.shown.last() {
             Some(last) if lagging => State::clone(&last.state),
             _ => State::clone(&self.world.state),

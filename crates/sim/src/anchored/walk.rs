@@ -16,14 +16,11 @@ use cursorgate_core::pagination::{
 
 use super::{
     promises::{self, Cursor, Exchange, Judgement},
-    scenario::{Scenario, Style},
+    scenario::{Click, Scenario, Style, Turn},
     upstream::Upstream,
-    world::{Change, World, marker},
+    world::{World, marker},
 };
-use crate::dice::{Dice, mix};
-
-/// After so many pages nothing more happens to the list, so that walks end.
-const WEATHER: u32 = 25;
+use crate::dice::mix;
 
 /// What came of a walk.
 #[derive(Debug, Default)]
@@ -58,7 +55,6 @@ fn merged(known: Learnt, learnt: Learnt) -> Learnt {
 struct Walker<'a> {
     scenario: &'a Scenario,
     upstream: Upstream,
-    dice: Dice,
     order: Arc<Order>,
     /// What is known to the gateway that all clients share.
     learnt: Learnt,
@@ -77,12 +73,11 @@ impl<'a> Walker<'a> {
             nulls: Nulls::None,
             grain: None,
         };
-        let mut upstream = Upstream::new(scenario.traits.clone(), world, scenario.seed, tells);
+        let mut upstream = Upstream::new(scenario.traits.clone(), world, scenario.salt, tells);
         upstream.tell(|| format!("{scenario:?}"));
         Self {
             scenario,
             upstream,
-            dice: Dice::new(mix(scenario.seed, 0x3a1c)),
             order: Arc::new(Order { strong: Vec::new(), id, ties: Ties::Ordered, declared: false }),
             learnt: Learnt::default(),
             outcome: Outcome::default(),
@@ -98,63 +93,36 @@ impl<'a> Walker<'a> {
         let total = (start == Position::End).then_some(u64::from(self.scenario.rows));
         let hint = Hint { total, ..Hint::default() };
         let mut cursor = Cursor { target: Target { position: start, hint }, place: None };
-        // While something happens a walk may be thrown back; afterwards it comes to its end.
-        let longest = WEATHER + self.scenario.most_rows() / self.scenario.limits.iter().min().copied().unwrap_or(1);
+        let longest = self.scenario.most_pages();
         for number in 0..longest {
-            if number > 0 && number < WEATHER {
-                self.weather();
-            }
-            let limit = self.scenario.limits[number as usize % self.scenario.limits.len()];
-            if self.scenario.shares && self.dice.chance(20) {
-                self.other_client();
+            let turn = self.scenario.turns.get(number).unwrap_or(const { &Turn::CALM });
+            turn.before.iter().for_each(|&change| self.upstream.happen(change));
+            self.upstream.during.clone_from(&turn.during);
+            let limit = self.scenario.limits[number % self.scenario.limits.len()];
+            if let Some(limit) = turn.other {
+                self.other_client(limit);
             }
             let Some(page) = self.page(&cursor, limit) else { return };
-            let Some(next) = self.choose(&page, number) else { return };
+            let Some(next) = self.choose(&page, number, turn.click) else { return };
             if let Style::Worker(percent) = self.scenario.style
-                && number < WEATHER
+                && number < self.scenario.turns.len()
             {
-                let numbers: Vec<u32> =
-                    promises::rows(&page, &self.upstream.shown).iter().map(|row| row.number).collect();
-                let done: Vec<u32> = numbers.into_iter().filter(|_| self.dice.chance(percent)).collect();
+                let salt = self.scenario.salt;
+                let is_done = |number: &u32| mix(salt, u64::from(*number)) % 100 < u64::from(percent);
+                let rows = promises::rows(&page, &self.upstream.shown);
+                let done: Vec<u32> = rows.iter().map(|row| row.number).filter(is_done).collect();
                 self.upstream.tell(|| format!("deletes {done:?}"));
                 self.upstream.world.delete(&done);
             }
-            if self.dice.chance(self.scenario.weather.moves_anchor)
-                && number < WEATHER
+            if let Some(far) = turn.moves_anchor
                 && let Some(last) = promises::rows(&page, &self.upstream.shown).last()
             {
-                let far = 2 + self.dice.below(16) as i32;
                 self.upstream.tell(|| format!("moves {} by {far}", last.number));
                 self.upstream.world.move_row(last.number, far);
             }
             cursor = next;
         }
         self.outcome.violation = Some(format!("it moves: not at the end after {longest} pages"));
-    }
-
-    /// Something may happen to the list.
-    fn weather(&mut self) {
-        let weather = self.scenario.weather;
-        if self.dice.chance(weather.between.0) {
-            for _ in 0..=self.dice.below(weather.between.1.max(1)) {
-                let change = match self.dice.below(200) {
-                    0 => Change::Replace(self.dice.below(30)),
-                    _ => Change::draw(&mut self.dice, weather.moves),
-                };
-                self.upstream.happen(change);
-            }
-        }
-        let most = if self.scenario.traits.tight { 1 } else { 3 };
-        self.upstream.during.clear();
-        if self.dice.chance(weather.during) {
-            let changes = 1 + self.dice.below(most);
-            self.upstream.during = (0..changes).map(|_| Change::draw(&mut self.dice, false)).collect();
-        }
-        if self.dice.chance(weather.moves_during) {
-            // One row alone, near where the page is read: more of the marks that are read with it stand still.
-            let far = 2 + self.dice.below(16) as i32;
-            self.upstream.during = vec![Change::MoveNear(if self.dice.chance(60) { far } else { -far })];
-        }
     }
 
     /// One page, as the core has it; none where it is refused.
@@ -200,8 +168,7 @@ impl<'a> Walker<'a> {
     }
 
     /// Another client reads the first page, with a limit of its own: what that teaches is known to all.
-    fn other_client(&mut self) {
-        let limit = 1 + self.dice.below(60);
+    fn other_client(&mut self, limit: u32) {
         let target = Target { position: Position::Start, hint: Hint::default() };
         self.upstream.tell(|| format!("another client asks for the first {limit}"));
         let mut step = resolve(self.request(&target, limit));
@@ -241,7 +208,7 @@ impl<'a> Walker<'a> {
     }
 
     /// The cursor that the client uses next; none at the end of its walk.
-    fn choose(&mut self, page: &Page, number: u32) -> Option<Cursor> {
+    fn choose(&mut self, page: &Page, number: usize, click: Click) -> Option<Cursor> {
         let shown = &self.upstream.shown;
         let onward = |forward: bool| {
             let target = if forward { page.next.clone() } else { page.previous.clone() }?;
@@ -270,19 +237,14 @@ impl<'a> Walker<'a> {
                     let position = if after { Position::AfterMarks(marks) } else { Position::BeforeMarks(marks) };
                     Some(Cursor { place: promises::place(page, shown, after), target: Target { position, hint } })
                 };
-                let choice = match self.dice.below(10) {
-                    0..=3 => onward(true),
-                    4..=6 => onward(false),
-                    7 => by_item(true),
-                    8 => by_item(false),
-                    _ => None,
+                let (choice, earlier) = match click {
+                    Click::Next => (onward(true), 0),
+                    Click::Previous => (onward(false), 0),
+                    Click::AfterLast => (by_item(true), 0),
+                    Click::BeforeFirst => (by_item(false), 0),
+                    Click::Earlier(choice) => (None, choice as usize),
                 };
-                choice.or_else(|| {
-                    (!self.kept.is_empty()).then(|| {
-                        let index = self.dice.below(self.kept.len() as u32) as usize;
-                        self.kept.swap_remove(index)
-                    })
-                })
+                choice.or_else(|| (!self.kept.is_empty()).then(|| self.kept.swap_remove(earlier % self.kept.len())))
             }
         }
     }

@@ -112,8 +112,8 @@ pub(crate) enum Change {
     Move(u32, i32),
     /// A row goes to another place.
     Jump(u32, u32),
-    /// A row beside the last one that was shown goes so many places on, or back.
-    MoveNear(i32),
+    /// The row so many before the last one that was shown goes so many places on, or back.
+    MoveNear(u32, i32),
     /// A row's bytes change, not its place.
     Edit(u32),
     /// All rows are deleted, and so many new ones come.
@@ -140,6 +140,16 @@ impl Change {
                 Self::Move(place(dice), if dice.chance(60) { far } else { -far })
             }
             _ => Self::Jump(place(dice), place(dice)),
+        }
+    }
+}
+
+impl Change {
+    /// How many rows it brings.
+    pub(crate) fn arrivals(self) -> u32 {
+        match self {
+            Self::Head(count) | Self::Tail(count) | Self::Amid(_, count) | Self::Replace(count) => count,
+            _ => 0,
         }
     }
 }
@@ -187,7 +197,7 @@ impl World {
                 carry(rows, from, to);
             }
             // Whoever shows the list says which row that is.
-            Change::MoveNear(_) => {}
+            Change::MoveNear(..) => {}
             Change::Jump(from, to) => carry(rows, at(from), at(to)),
             Change::Edit(place) => {
                 let row = &mut rows[at(place)];

@@ -113,7 +113,7 @@ impl Exchange<'_> {
     /// what it is asked within the grain of one shown value leaves out rows that look like those it shows.
     ///
     /// Not of each such walk is it shown that the core could not know: by page, under a cap that changes within one page of
-    /// the client's (seed 5423), and where a cut last page comes again (seed 112450), the places of other answers may tell.
+    /// the client's (keyed:5423), and where a cut last page comes again (keyed:112450), the places of other answers may tell.
     fn is_beyond_knowing(&self) -> bool {
         let traits = self.traits;
         let halved = matches!(traits.cuts, Cuts::Half(_)) || (traits.caps.len() > 1 && !traits.tells_sizes());

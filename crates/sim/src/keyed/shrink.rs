@@ -7,44 +7,20 @@ use cursorgate_core::pagination::{
     resolver::{ShortPages, Totals, Verify, WhenUnproven},
 };
 
-use crate::keyed::{
-    client::Style,
-    row::TieOrder,
-    scenario::Scenario,
-    traits::{Counts, Cuts, Echoes, Lag, More, Outage, Past, Reads, Says, Sticky},
-    values::Look,
-    walk::{Outcome, walk},
-    world::Mutation,
+use crate::{
+    keyed::{
+        client::Style,
+        row::TieOrder,
+        scenario::Scenario,
+        traits::{Counts, Cuts, Echoes, Lag, More, Outage, Past, Reads, Says, Sticky},
+        values::Look,
+        world::Mutation,
+    },
+    shrink::chunks,
 };
 
-/// The most walks that one shrinking may take.
-const ATTEMPTS: u32 = 4_000;
-
-/// The smallest scenario found of which the same can be said.
-pub(crate) fn shrink(scenario: &Scenario, same: impl Fn(&Outcome) -> bool) -> Scenario {
-    let mut best = scenario.clone();
-    let mut attempts = 0;
-    loop {
-        let mut progressed = false;
-        for candidate in smaller(&best) {
-            attempts += 1;
-            if attempts > ATTEMPTS {
-                return best;
-            }
-            if same(&walk(&candidate, false)) {
-                best = candidate;
-                progressed = true;
-                break;
-            }
-        }
-        if !progressed {
-            return best;
-        }
-    }
-}
-
 /// Scenarios that are smaller in one respect, the boldest first.
-fn smaller(scenario: &Scenario) -> Vec<Scenario> {
+pub(crate) fn smaller(scenario: &Scenario) -> Vec<Scenario> {
     let mut candidates = Vec::new();
     let mut with = |change: &dyn Fn(&mut Scenario)| {
         let mut candidate = scenario.clone();
@@ -159,15 +135,4 @@ fn simplify_traits(with: &mut impl FnMut(&dyn Fn(&mut Scenario))) {
             }
         });
     }
-}
-
-/// The whole, its halves, quarters and so on down to single places.
-fn chunks(length: usize) -> Vec<std::ops::Range<usize>> {
-    let mut ranges = Vec::new();
-    let mut size = length;
-    while size > 0 {
-        ranges.extend((0..length).step_by(size).map(|from| from..(from + size).min(length)));
-        size /= 2;
-    }
-    ranges
 }

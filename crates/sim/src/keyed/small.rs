@@ -55,25 +55,40 @@ const KINDS: [Kind; 14] = [
     Kind::Filtered { all: true, flips: true },
 ];
 
-/// Walks through each small world, and gives it with what came of it to `visit`.
-pub(crate) fn each(mut visit: impl FnMut(&Scenario, Outcome)) {
+/// Walks through each small world, and gives it with what came of it to `visit`, until that says that it is enough.
+pub(crate) fn each(mut visit: impl FnMut(&Scenario, Outcome) -> bool) {
     for keys in key_lists() {
         let changes = changes(&keys);
         for mut base in worlds(&keys) {
             let outcome = walk(&base, false);
             let ticks = outcome.ticks;
-            visit(&base, outcome);
+            if !visit(&base, outcome) {
+                return;
+            }
             base.plan = vec![Vec::new(); ticks];
             for tick in 0..ticks {
                 for &mutation in &changes {
                     base.plan[tick].push(mutation);
                     let outcome = walk(&base, false);
-                    visit(&base, outcome);
+                    if !visit(&base, outcome) {
+                        return;
+                    }
                     base.plan[tick].clear();
                 }
             }
         }
     }
+}
+
+/// The small world with this number, by the sequence in which [`each`] goes through them.
+pub(crate) fn nth(number: u64) -> Option<Scenario> {
+    let (mut found, mut seen) = (None, 0);
+    each(|scenario, _| {
+        found = (seen == number).then(|| scenario.clone());
+        seen += 1;
+        found.is_none()
+    });
+    found
 }
 
 /// All worlds that hold rows with these keys.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use cursorgate_core::pagination::{page::Level, paging::Sizes, position::Position, refusal::Refusal};
 
 use super::{
-    scenario::{Scenario, Style},
+    scenario::Scenario,
     upstream::{Place, Shown},
     walk::{Node, Visited},
     world::{Row, Seen, Shape, World},
@@ -70,14 +70,13 @@ pub(crate) fn check_refusal(
     let traits = &scenario.traits;
     let changed = changes != if at.changes == u64::MAX { 0 } else { at.changes };
     let drifts = match traits.place {
-        Place::Offset => scenario.churn.often > 0,
-        Place::Item => scenario.churn.moves > 0,
+        Place::Offset => scenario.is_changing(),
+        Place::Item => scenario.has_moves(),
         Place::Keys | Place::Snapshot => false,
     };
     let gone = shown.last().is_some_and(|shown| shown.gone);
     // Only who goes back to a place of before asks for a token twice.
-    let forgets =
-        traits.lasts.is_some() || traits.place == Place::Item || (traits.single_use && scenario.style == Style::Wander);
+    let forgets = traits.lasts.is_some() || traits.place == Place::Item || (traits.single_use && scenario.wanders());
     // Of a sheet of which items are hidden too little may be left.
     let no_way_back = traits.single_use || (!traits.backward && (changed || limit > at.limit || traits.hidden > 0));
     let (cause, allowed, unneeded) = match refusal {
@@ -317,7 +316,7 @@ impl Visit<'_> {
     /// moved out of that page.
     fn check_pending(&self) -> Result<(), String> {
         let (items, traits) = (self.read(), &self.scenario.traits);
-        let astray = traits.place == Place::Item && self.scenario.churn.moves > 0;
+        let astray = traits.place == Place::Item && self.scenario.has_moves();
         let changed = self.visited.shown.first().is_some_and(|shown| shown.changes != self.world.changes);
         // What a token leads past looks as if it were gone.
         let astray = astray || traits.circle.is_some_and(|(to, from)| to > from);
@@ -419,8 +418,8 @@ impl Visit<'_> {
         let stays = match traits.place {
             Place::Keys => true,
             // Who wanders may go on in the list as another request saw it.
-            Place::Snapshot => self.scenario.style != Style::Wander,
-            Place::Item => self.scenario.churn.moves == 0,
+            Place::Snapshot => !self.scenario.wanders(),
+            Place::Item => !self.scenario.has_moves(),
             Place::Offset => traits.circle.is_none() && self.world.losses == leg.losses,
         };
         let over = leg.from_start && !leg.backward && !self.goes_on() && !self.visited.page.short;

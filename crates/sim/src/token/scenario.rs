@@ -1,15 +1,18 @@
-//! What a seed makes of the list, the upstream and the client.
+//! A walk as plain data, and how it is drawn.
 
-use cursorgate_core::pagination::paging::{Family, Paging, Sizes, Tokens};
+use cursorgate_core::pagination::{
+    paging::{Family, Paging, Sizes, Tokens},
+    resolver::ShortPages,
+};
 
 use super::{
     upstream::{Ends, Place, Traits},
-    world::{Churn, Shape},
+    world::{Birth, Change, KEYS, Shape},
 };
 use crate::dice::{Dice, mix};
 
 /// Who goes through the list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Style {
     /// From the start to the end.
     Forward,
@@ -17,20 +20,88 @@ pub(crate) enum Style {
     ThereAndBack,
     /// Reads a page, deletes it, asks for the next.
     Worker,
-    /// Next, next, back, next: two clicks of five go back, some to a page of long ago.
-    Wander,
+    /// Next, next, back, next.
+    Wander(Vec<Click>),
 }
 
-#[derive(Clone, Debug)]
+/// Where someone goes who wanders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Click {
+    /// To the next page; where there is none, to the previous one.
+    Next,
+    /// The other way round.
+    Previous,
+    /// To a page of long ago.
+    Earlier(u32),
+}
+
+impl Click {
+    /// Two clicks of five go back, and one of ten to a page of long ago.
+    fn draw(dice: &mut Dice) -> Self {
+        let back = dice.chance(40);
+        match (dice.chance(90), back) {
+            (true, true) => Self::Previous,
+            (true, false) => Self::Next,
+            (false, _) => Self::Earlier(dice.below(1_000)),
+        }
+    }
+}
+
+/// All that decides a walk.
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Scenario {
-    pub(crate) seed: u64,
     pub(crate) shape: Shape,
     pub(crate) descending: bool,
-    pub(crate) rows: u32,
-    pub(crate) churn: Churn,
+    pub(crate) rows: Vec<Birth>,
+    /// What happens before each answer.
+    pub(crate) plan: Vec<Vec<Change>>,
     pub(crate) traits: Traits,
     pub(crate) style: Style,
+    /// One after the other, for ever.
     pub(crate) limits: Vec<u32>,
+    pub(crate) short_pages: ShortPages,
+}
+
+/// What can happen to the list, in percent of its changes; the rest are deletions.
+#[derive(Clone, Copy, Debug)]
+struct Churn {
+    /// How often something happens before an answer, in percent.
+    often: u32,
+    inserts: u32,
+    moves: u32,
+    /// So many of the inserts are before all others.
+    at_head: u32,
+}
+
+/// How often someone who wanders clicks.
+const CLICKS: u32 = 25;
+/// Before so many answers something can happen.
+const TICKS: u32 = 200;
+
+impl Churn {
+    fn plan(self, dice: &mut Dice, shape: Shape, hidden: u32) -> Vec<Vec<Change>> {
+        if self.often == 0 {
+            return Vec::new();
+        }
+        let mut tick = || {
+            let times = if dice.chance(self.often) { 1 + dice.below(3) } else { 0 };
+            (0..times).map(|_| self.change(dice, shape, hidden)).collect()
+        };
+        (0..TICKS).map(|_| tick()).collect()
+    }
+
+    fn change(self, dice: &mut Dice, shape: Shape, hidden: u32) -> Change {
+        let kind = dice.below(100);
+        let moves = matches!(shape, Shape::Ordered | Shape::Loose);
+        if kind < self.inserts {
+            let at_head = dice.chance(self.at_head);
+            Change::Insert(Birth::draw(dice, at_head, hidden))
+        } else if kind < self.inserts + self.moves && moves {
+            Change::Move(dice.roll() as u32, dice.below(KEYS))
+        } else {
+            Change::Delete(dice.roll() as u32)
+        }
+    }
 }
 
 impl Scenario {
@@ -41,7 +112,7 @@ impl Scenario {
             dice.pick(&[Shape::Ids, Shape::Ordered, Shape::Ordered, Shape::Loose, Shape::Undeclared, Shape::Anonymous]);
         let place = dice.pick(&[Place::Offset, Place::Offset, Place::Keys, Place::Keys, Place::Snapshot, Place::Item]);
         let place = if place == Place::Item && shape == Shape::Anonymous { Place::Keys } else { place };
-        let rows = dice.pick(&[0, 1, 5, 20, 40]);
+        let rows: u32 = dice.pick(&[0, 1, 5, 20, 40]);
         let unit = dice.below(8) + 1;
         let sizes = match dice.below(4) {
             0 => Sizes::Free { least: 1, most: dice.pick(&[None, Some(unit + 4)]) },
@@ -75,9 +146,48 @@ impl Scenario {
             circle: circle.then(|| (dice.below(4), dice.below(rows) + 1)),
             total: dice.chance(50),
         };
-        let limits = (0..dice.pick(&[1, 1, 3])).map(|_| dice.below(7) + 1).collect();
-        let style = dice.pick(&[Style::Forward, Style::Forward, Style::ThereAndBack, Style::Worker, Style::Wander]);
-        Self { seed, shape, descending: dice.chance(30), rows, churn, traits, style, limits }
+        let wanders = dice.chance(20);
+        let limits = Self::limits(dice, wanders);
+        let style = match dice.below(4) {
+            _ if wanders => Style::Wander((0..CLICKS).map(|_| Click::draw(dice)).collect()),
+            0 | 1 => Style::Forward,
+            2 => Style::ThereAndBack,
+            _ => Style::Worker,
+        };
+        Self {
+            shape,
+            descending: dice.chance(30),
+            rows: (0..rows).map(|_| Birth::draw(dice, false, hidden)).collect(),
+            plan: churn.plan(dice, shape, hidden),
+            traits,
+            style,
+            limits,
+            short_pages: if dice.chance(20) { ShortPages::Serve } else { ShortPages::Refuse },
+        }
+    }
+
+    /// One limit for all pages, or one of three; who wanders mostly takes the first.
+    fn limits(dice: &mut Dice, wanders: bool) -> Vec<u32> {
+        let limits: Vec<u32> = (0..dice.pick(&[1, 1, 3])).map(|_| dice.below(7) + 1).collect();
+        if limits.len() == 1 {
+            return limits;
+        }
+        let pages = if wanders { CLICKS } else { 12 };
+        let one = |dice: &mut Dice| if wanders && dice.chance(80) { limits[0] } else { dice.pick(&limits) };
+        (0..pages).map(|_| one(dice)).collect()
+    }
+
+    /// Whether anything happens to the list while it is read, and whether items get other places.
+    pub(crate) fn is_changing(&self) -> bool {
+        self.plan.iter().any(|due| !due.is_empty())
+    }
+
+    pub(crate) fn has_moves(&self) -> bool {
+        self.plan.iter().flatten().any(|change| matches!(change, Change::Move(..)))
+    }
+
+    pub(crate) fn wanders(&self) -> bool {
+        matches!(self.style, Style::Wander(_))
     }
 
     /// What the dialect says.

@@ -39,7 +39,7 @@ pub(crate) enum Ends {
     Empty,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Traits {
     pub(crate) place: Place,
     pub(crate) sizes: Sizes,

@@ -10,21 +10,19 @@ use cursorgate_core::pagination::{
     paging::Paging,
     position::{Hint, Position, Target},
     refusal::Refusal,
-    resolver::{PageRequest, ShortPages, Step, resolve},
+    resolver::{PageRequest, Step, resolve},
 };
 
 use super::{
     promises::{Leg, Visit, check, check_back, check_refusal},
-    scenario::{Scenario, Style},
+    scenario::{Click, Scenario, Style},
     upstream::{Place, Shown, Upstream},
-    world::{Churn, Seen, Shape, World},
+    world::{Seen, Shape, World},
 };
-use crate::dice::{Dice, mix};
+use crate::dice::mix;
 
 /// More pages than any list here has.
-const MOST_PAGES: u32 = 300;
-/// How often someone who wanders clicks.
-const CLICKS: u32 = 25;
+const MOST_PAGES: usize = 300;
 
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
@@ -87,7 +85,6 @@ struct Client<'a> {
     scenario: &'a Scenario,
     world: World,
     upstream: Upstream<'a>,
-    dice: Dice,
     order: Arc<Order>,
     paging: Arc<Paging>,
     leg: Leg,
@@ -97,11 +94,9 @@ struct Client<'a> {
 
 /// Walks; with `tells` the outcome has the story.
 pub(crate) fn walk(scenario: &Scenario, tells: bool) -> Outcome {
-    let mut dice = Dice::new(mix(scenario.seed, 0x77616c6b));
     let mut client = Client {
-        world: World::new(scenario.shape, scenario.rows, scenario.traits.hidden, &mut dice),
+        world: World::new(scenario.shape, &scenario.rows),
         upstream: Upstream::new(&scenario.traits, scenario.shape, scenario.descending),
-        dice,
         order: scenario.shape.order(scenario.descending),
         paging: Arc::new(scenario.paging()),
         leg: Leg::default(),
@@ -109,7 +104,10 @@ pub(crate) fn walk(scenario: &Scenario, tells: bool) -> Outcome {
         tells,
         scenario,
     };
-    let result = if scenario.style == Style::Wander { client.wander() } else { client.go() };
+    let result = match &scenario.style {
+        Style::Wander(clicks) => client.wander(clicks),
+        _ => client.go(),
+    };
     client.outcome.violation = result.err();
     client.outcome.changes = client.world.changes;
     client.outcome
@@ -139,8 +137,8 @@ impl Client<'_> {
     fn go(&mut self) -> Result<(), String> {
         let (mut at, mut back) = (start(), false);
         let (mut pages, mut least) = (0, u64::MAX);
-        for _ in 0..MOST_PAGES {
-            let limit = self.dice.pick(&self.scenario.limits);
+        for number in 0..MOST_PAGES {
+            let limit = self.limit(number);
             let Some((visited, next, previous)) = self.visit(&at, limit)? else { return Ok(()) };
             if self.scenario.style == Style::Worker {
                 self.world.delete(&visited);
@@ -166,21 +164,25 @@ impl Client<'_> {
         }
     }
 
-    fn wander(&mut self) -> Result<(), String> {
+    /// The limit of a page.
+    fn limit(&self, number: usize) -> u32 {
+        self.scenario.limits[number % self.scenario.limits.len()]
+    }
+
+    fn wander(&mut self, clicks: &[Click]) -> Result<(), String> {
         let (mut at, mut places) = (start(), vec![start()]);
-        for _ in 0..CLICKS {
-            let limit =
-                if self.dice.chance(80) { self.scenario.limits[0] } else { self.dice.pick(&self.scenario.limits) };
-            let Some((_, next, previous)) = self.visit(&at, limit)? else {
-                at = self.dice.pick(&places);
+        for (number, click) in clicks.iter().enumerate() {
+            let Some((_, next, previous)) = self.visit(&at, self.limit(number))? else {
+                at = places[number % places.len()].clone();
                 continue;
             };
             places.extend(next.iter().chain(&previous).cloned());
-            let choice = if self.dice.chance(40) { previous.or(next) } else { next.or(previous) };
-            at = match choice {
-                Some(node) if self.dice.chance(90) => node,
-                _ => self.dice.pick(&places),
+            let (choice, earlier) = match click {
+                Click::Next => (next.or(previous), 0),
+                Click::Previous => (previous.or(next), 0),
+                Click::Earlier(choice) => (None, *choice as usize),
             };
+            at = choice.unwrap_or_else(|| places[earlier % places.len()].clone());
         }
         Ok(())
     }
@@ -245,9 +247,8 @@ impl Client<'_> {
 
     fn fetch(&mut self, at: &Node, limit: u32, shown: &mut Vec<Shown>) -> Result<Box<Page>, Refusal> {
         let marker = Marker::new(|bytes| Mark::of(bytes.iter().fold(7, |hash, byte| mix(hash, u64::from(*byte)))));
-        let short_pages = if self.scenario.seed.is_multiple_of(5) { ShortPages::Serve } else { ShortPages::Refuse };
         let mut step = resolve(PageRequest {
-            short_pages,
+            short_pages: self.scenario.short_pages,
             ..PageRequest::new(at.target.clone(), limit, Arc::clone(&self.order), Arc::clone(&self.paging), marker)
         });
         loop {
@@ -258,8 +259,8 @@ impl Client<'_> {
                         let Fetch::Token(fetch) = fetch else { panic!("{fetch:?} of a list by token") };
                         // Where no order is declared, short answers leave no mark within reach of what changes meanwhile.
                         let during = self.scenario.shape.is_declared() || shown.is_empty();
-                        let churn = if during { self.scenario.churn } else { Churn::NONE };
-                        self.world.tick(churn, &mut self.dice);
+                        let due = self.scenario.plan.get(self.world.now as usize).filter(|_| during);
+                        self.world.tick(due.map_or(&[], Vec::as_slice));
                         self.outcome.requests += 1;
                         let (answer, what) = self.upstream.answer(&self.world, &fetch);
                         self.tell(|| {

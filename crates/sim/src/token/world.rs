@@ -60,20 +60,33 @@ pub(crate) struct Row {
     pub(crate) since: u64,
 }
 
-/// What can happen to the list, in percent of its changes; the rest are deletions.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Churn {
-    /// How often something happens before an answer, in percent.
-    pub(crate) often: u32,
-    pub(crate) inserts: u32,
-    /// Items get another key, and with it another place.
-    pub(crate) moves: u32,
-    /// So many of the inserts are before all others.
-    pub(crate) at_head: u32,
+/// An item that is to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Birth {
+    /// Decides where it stands: its id, its key or its rank, whatever the list is sorted by.
+    pub(crate) number: u32,
+    /// It comes before all others.
+    pub(crate) at_head: bool,
+    /// It is dropped from answers after the limit.
+    pub(crate) hidden: bool,
 }
 
-impl Churn {
-    pub(crate) const NONE: Self = Self { often: 0, inserts: 0, moves: 0, at_head: 0 };
+/// What happens to the list. Items are chosen by a number modulo how many there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    Insert(Birth),
+    Delete(u32),
+    /// An item gets another key, and with it another place.
+    Move(u32, u32),
+}
+
+/// How many keys there are.
+pub(crate) const KEYS: u32 = 30;
+
+impl Birth {
+    pub(crate) fn draw(dice: &mut Dice, at_head: bool, hidden: u32) -> Self {
+        Self { number: dice.roll() as u32, at_head, hidden: dice.chance(hidden) }
+    }
 }
 
 #[derive(Debug)]
@@ -86,45 +99,38 @@ pub(crate) struct World {
     pub(crate) changes: u64,
     /// How many items came to stand where none stood, the first ones among them.
     pub(crate) arrivals: u64,
-    hidden: u32,
     next_id: u32,
 }
 
 impl World {
-    pub(crate) fn new(shape: Shape, count: u32, hidden: u32, dice: &mut Dice) -> Self {
-        let (rows, now, next_id) = (Vec::new(), 0, 1);
-        let mut world = Self { shape, rows, now, losses: 0, changes: 0, arrivals: 0, hidden, next_id };
-        for _ in 0..count {
-            world.insert(false, dice);
-        }
+    pub(crate) fn new(shape: Shape, births: &[Birth]) -> Self {
+        let mut world = Self { shape, rows: Vec::new(), now: 0, losses: 0, changes: 0, arrivals: 0, next_id: 1 };
+        births.iter().for_each(|birth| world.insert(*birth));
         world.changes = 0;
         world
     }
 
-    /// Lets time pass.
-    pub(crate) fn tick(&mut self, churn: Churn, dice: &mut Dice) {
+    /// Time goes on, and something happens.
+    pub(crate) fn tick(&mut self, due: &[Change]) {
         self.now += 1;
-        if !dice.chance(churn.often) {
-            return;
-        }
-        for _ in 0..=dice.below(3) {
-            let kind = dice.below(100);
-            if kind < churn.inserts || self.rows.is_empty() {
-                let at_head = dice.chance(churn.at_head);
-                self.insert(at_head, dice);
-            } else {
-                let victim = dice.below(self.rows.len() as u32) as usize;
-                let row = self.rows.remove(victim);
-                self.losses += 1;
-                self.changes += 1;
-                if kind < churn.inserts + churn.moves && matches!(self.shape, Shape::Ordered | Shape::Loose) {
-                    let key = dice.below(30);
-                    if key != row.seen.key {
+        for &change in due {
+            match change {
+                Change::Insert(birth) => self.insert(birth),
+                Change::Delete(choice) => drop(self.remove(choice)),
+                Change::Move(choice, key) => {
+                    if let Some(row) = self.remove(choice).filter(|row| row.seen.key != key) {
                         self.place(Row { seen: Seen { key, ..row.seen }, since: self.now, ..row });
                     }
                 }
             }
         }
+    }
+
+    fn remove(&mut self, choice: u32) -> Option<Row> {
+        let row = (!self.rows.is_empty()).then(|| self.rows.remove(choice as usize % self.rows.len()))?;
+        self.losses += 1;
+        self.changes += 1;
+        Some(row)
     }
 
     /// What a worker that has read items does with them.
@@ -140,26 +146,25 @@ impl World {
         self.rows.iter().any(|row| row.seen == item && row.since <= since)
     }
 
-    fn insert(&mut self, at_head: bool, dice: &mut Dice) {
+    fn insert(&mut self, Birth { number, at_head, hidden }: Birth) {
+        let first = self.rows.first();
         let id = match self.shape {
-            // An id that decides the place is drawn anew until it is free.
-            Shape::Ids => loop {
-                let first = self.rows.first().map_or(10_000, |row| row.seen.id);
-                let id = if at_head && first > 1 { dice.below(first - 1) } else { dice.below(10_000) } + 1;
-                if !self.rows.iter().any(|row| row.seen.id == id) {
-                    break id;
-                }
-            },
+            // An id that decides the place is the next that is free.
+            Shape::Ids => {
+                let below = first.map(|row| row.seen.id - 1).filter(|&below| at_head && below > 0).unwrap_or(10_000);
+                let mut ids = (0..=self.rows.len() as u32).map(|further| (number + further) % below + 1);
+                let free = ids.find(|id| !self.rows.iter().any(|row| row.seen.id == *id));
+                free.unwrap_or(self.next_id + 10_000)
+            }
             _ => self.next_id,
         };
         self.next_id += 1;
-        let key = if at_head { 0 } else { dice.below(30) };
+        let key = if at_head { 0 } else { number % KEYS };
         let rank = match self.shape {
-            Shape::Undeclared | Shape::Anonymous if at_head => self.rows.first().map_or(1 << 40, |row| row.rank - 7),
-            Shape::Undeclared | Shape::Anonymous => (1 << 40) + (dice.roll() >> 24),
+            Shape::Undeclared | Shape::Anonymous if at_head => first.map_or(1 << 40, |row| row.rank - 7),
+            Shape::Undeclared | Shape::Anonymous => (1 << 40) + (u64::from(number) << 8),
             _ => 0,
         };
-        let hidden = dice.chance(self.hidden);
         self.changes += 1;
         self.place(Row { seen: Seen { key, id }, rank, hidden, since: self.now });
     }

@@ -1,0 +1,142 @@
+//! Broken cores and lies: proof that the simulator can fail.
+
+use std::{fs, path::Path};
+
+use cursorgate_core::pagination::rules::{Rule, without};
+
+use crate::{
+    case::{Broken, Case},
+    keyed::broken::Lie,
+    regression::Regression,
+};
+
+/// Within so many walks a lie, or a rule that is switched off, must be found out.
+const TRIES: u64 = 10_000;
+
+/// A walk that catches a broken core or a lie: its seed, its scenario, and the promise that it breaks.
+pub(crate) type Caught = (u64, Case, Broken);
+
+/// The walks that catch a core without a rule, and that the whole core gets right.
+pub(crate) fn caught_without(rule: Rule) -> impl Iterator<Item = Caught> {
+    (0..TRIES).filter_map(move |seed| {
+        let case = Case::with_rule(seed, rule);
+        let broken = breaks_without(rule, &case)?;
+        Some((seed, case, broken))
+    })
+}
+
+/// The walks that catch a lie.
+pub(crate) fn caught_lie(lie: Lie) -> impl Iterator<Item = Caught> {
+    (0..TRIES).filter_map(move |seed| {
+        let case = Case::with_lie(seed, lie);
+        let broken = breaks_by(lie, &case)?;
+        Some((seed, case, broken))
+    })
+}
+
+/// How a walk breaks a promise without a rule that it keeps with it.
+fn breaks_without(rule: Rule, case: &Case) -> Option<Broken> {
+    let broken = without(rule, || case.walk(false).violation)?;
+    case.walk(false).violation.is_none().then_some(broken)
+}
+
+/// How a walk breaks one of the promises that must catch a lie.
+fn breaks_by(lie: Lie, case: &Case) -> Option<Broken> {
+    case.walk(false).violation.filter(|broken| lie.breaks().contains(&broken.promise.as_str()))
+}
+
+/// Of so many walks that catch a broken core the one with the smallest scenario is written.
+const SHRUNK: usize = 10;
+
+/// Whether each rule and each lie is caught; says by which walk, and writes the shrunk scenarios to a folder.
+pub(crate) fn all_are_caught(write: Option<&Path>) -> bool {
+    let rules =
+        Rule::ALL.map(|rule| is_caught(&format!("{rule:?}"), Some(rule), shows(rule), caught_without(rule), write));
+    let lies = Lie::ALL.map(|lie| is_caught(&format!("{lie:?}"), None, lies(lie), caught_lie(lie), write));
+    rules.into_iter().chain(lies).all(|caught| caught)
+}
+
+fn is_caught(
+    name: &str,
+    rule: Option<Rule>,
+    shows: &str,
+    caught: impl Iterator<Item = Caught>,
+    write: Option<&Path>,
+) -> bool {
+    let mut caught = caught.peekable();
+    let Some((seed, _, Broken { promise, what })) = caught.peek() else {
+        println!("{name}: not caught within {TRIES} walks");
+        return false;
+    };
+    println!("{name}: caught by walk {seed}: {promise}: {what}");
+    let Some(folder) = write else { return true };
+    let smallest =
+        caught.take(SHRUNK).map(|(_, case, broken)| shrunk(rule, shows, &case, &broken)).min_by_key(String::len);
+    let path = folder.join(file_name(rule, name));
+    match fs::create_dir_all(folder).and_then(|()| fs::write(&path, smallest.unwrap_or_default())) {
+        Ok(()) => true,
+        Err(error) => {
+            println!("{}: {error}", path.display());
+            false
+        }
+    }
+}
+
+/// `without-counts-only-aim.txt`, or `lie-short-is-end.txt`.
+fn file_name(rule: Option<Rule>, name: &str) -> String {
+    let mut text = String::from(if rule.is_some() { "without" } else { "lie" });
+    for letter in name.chars() {
+        if letter.is_uppercase() {
+            text.push('-');
+        }
+        text.extend(letter.to_lowercase());
+    }
+    text + ".txt"
+}
+
+/// What a scenario shows that catches a core without this rule.
+fn shows(rule: Rule) -> &'static str {
+    match rule {
+        Rule::CountsOnlyAim => {
+            "A total, or a flag that is computed from one, that is older than the slice ends a list too early."
+        }
+        Rule::StatusesOnlyAim => "A past-the-end status that the upstream gives for no reason ends a list too early.",
+        Rule::ShortProvesNothing => "An answer that a silent cap cut ends a list too early.",
+        Rule::KeysDecide => "The anchor's row has other keys by now: its id is found where the page does not begin.",
+        Rule::RunsAreClosed => {
+            "Rows of equal keys come in another order with each query: a run that an answer cuts loses rows."
+        }
+        Rule::SeamsAreProven => "A page that is made of two answers loses the rows between them when the list changes.",
+        Rule::FiltersAreProven => "A filter compares values more finely than they are shown, and leaves rows out.",
+        Rule::PivotsAreKnownAgain => {
+            "The item that a cursor names was changed: its keys of now are not where the client stands."
+        }
+        Rule::MarksAreChained => "A row that a cursor marks was moved: the page begins where that row is now.",
+        Rule::LoopsBeginAnew => "A client goes back over the same tokens: that is no circle.",
+    }
+}
+
+/// What a scenario shows that catches a lie.
+fn lies(lie: Lie) -> &'static str {
+    match lie {
+        Lie::ShortIsEnd => "The dialect says that every size is honoured, and a silent cap cuts the answers.",
+        Lie::CountIsEnd => "The dialect says that the flag comes from the slice, and it comes from a count.",
+        Lie::StatusIsEnd => "The dialect says that a status means the end, and the upstream gives it for no reason.",
+        Lie::TiesAreOrdered => "The order says that ties are sorted by id, and each query shuffles them.",
+        Lie::CapShrinks => "The upstream honours a size once, and not later.",
+        Lie::HidesRows => "The dialect says that short answers are ends, and rows are hidden after the limit.",
+        Lie::BoundIsTotal => "The dialect says that the total is exact, and it is a lower bound.",
+        Lie::FiltersCompareText => "The list is sorted by a number, and the filter compares it as text.",
+    }
+}
+
+/// The text of the smallest scenario that breaks the same promise in the same way.
+fn shrunk(rule: Option<Rule>, shows: &str, case: &Case, broken: &Broken) -> String {
+    let breaks = |case: &Case| match rule {
+        Some(rule) => breaks_without(rule, case),
+        None => case.walk(false).violation,
+    };
+    let case = case.shrunk(|case| breaks(case).is_some_and(|found| found.promise == broken.promise));
+    let what = breaks(&case).map(|broken| broken.what).unwrap_or_default();
+    Regression { without: rule, breaks: Some(broken.promise.clone()), case }.write(&format!("{shows}\n{what}"))
+}

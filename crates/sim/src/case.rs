@@ -1,0 +1,192 @@
+//! A scenario of any family, and what comes of it.
+
+use std::{cell::Cell, panic, sync::Once};
+
+use cursorgate_core::pagination::rules::Rule;
+
+use crate::{anchored, keyed, misdeclared, shrink::shrink, text::words, token};
+
+/// A family of lists. Each has a model upstream, scenarios and promises of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub(crate) enum Family {
+    /// Lists whose order is declared.
+    Keyed,
+    /// Lists that are paged by token.
+    Token,
+    /// Lists without a declared order.
+    Anchored,
+    /// Lists that are sorted otherwise than they are declared.
+    Misdeclared,
+}
+
+impl Family {
+    pub(crate) const ALL: [Self; 4] = [Self::Keyed, Self::Token, Self::Anchored, Self::Misdeclared];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Keyed => "keyed",
+            Self::Token => "token",
+            Self::Anchored => "anchored",
+            Self::Misdeclared => "misdeclared",
+        }
+    }
+}
+
+/// A scenario: everything that decides a walk, as plain data.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Case {
+    Keyed(Box<keyed::scenario::Scenario>),
+    Token(Box<token::Scenario>),
+    Anchored(Box<anchored::Scenario>),
+    Misdeclared(Box<misdeclared::Scenario>),
+}
+
+words!(Case {
+    Keyed(scenario) = "keyed",
+    Token(scenario) = "token",
+    Anchored(scenario) = "anchored",
+    Misdeclared(scenario) = "misdeclared",
+});
+
+/// How a walk ended.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ended {
+    pub(crate) violation: Option<Broken>,
+    /// The cause of a refusal, and whether the world gave a reason for it.
+    pub(crate) refusal: Option<String>,
+    pub(crate) story: Vec<String>,
+}
+
+/// A broken promise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Broken {
+    pub(crate) promise: String,
+    pub(crate) what: String,
+}
+
+impl Broken {
+    /// Reads `promise: what`.
+    fn of(said: &str) -> Self {
+        let (promise, what) = said.split_once(": ").unwrap_or((said, ""));
+        Self { promise: promise.to_owned(), what: what.to_owned() }
+    }
+}
+
+impl Case {
+    pub(crate) fn from_seed(family: Family, seed: u64) -> Self {
+        match family {
+            Family::Keyed => Self::Keyed(Box::new(keyed::scenario::Scenario::from_seed(seed))),
+            Family::Token => Self::Token(Box::new(token::Scenario::from_seed(seed))),
+            Family::Anchored => Self::Anchored(Box::new(anchored::Scenario::from_seed(seed))),
+            Family::Misdeclared => Self::Misdeclared(Box::new(misdeclared::Scenario::from_seed(seed))),
+        }
+    }
+
+    /// A walk in which it matters whether this rule is kept.
+    pub(crate) fn with_rule(seed: u64, rule: Rule) -> Self {
+        match rule {
+            Rule::MarksAreChained => Self::from_seed(Family::Anchored, seed),
+            Rule::LoopsBeginAnew => Self::from_seed(Family::Token, seed),
+            _ => Self::Keyed(Box::new(keyed::scenario::Scenario::with_rule(seed, rule))),
+        }
+    }
+
+    /// A walk in which this lie can do its harm.
+    pub(crate) fn with_lie(seed: u64, lie: keyed::broken::Lie) -> Self {
+        Self::Keyed(Box::new(keyed::scenario::Scenario::with_lie(seed, lie)))
+    }
+
+    /// Walks. `telling`: the end has the whole story. A core that panics breaks a promise.
+    pub(crate) fn walk(&self, telling: bool) -> Ended {
+        quietly(|| panic::catch_unwind(|| self.walked(telling))).unwrap_or_else(|_| Ended {
+            violation: Some(Broken { promise: "panic".to_owned(), what: String::new() }),
+            ..Ended::default()
+        })
+    }
+
+    fn walked(&self, telling: bool) -> Ended {
+        match self {
+            Self::Keyed(scenario) => {
+                let outcome = keyed::walk::walk(scenario, telling);
+                let violation = outcome
+                    .violation
+                    .map(|violation| Broken { promise: violation.promise.to_owned(), what: violation.what });
+                let refusal = outcome
+                    .refusal
+                    .map(|refusal| format!("{}, needed: {:?}", keyed::tally::cause(&refusal), outcome.need));
+                Ended { violation, refusal, story: outcome.story }
+            }
+            Self::Token(scenario) => {
+                let outcome = token::walk(scenario, telling);
+                let mut story = outcome.story;
+                if telling {
+                    story.insert(0, format!("{scenario:?}"));
+                }
+                let refused = outcome.refused.keys().next().map(|cause| (*cause).to_owned());
+                Ended { violation: outcome.violation.as_deref().map(Broken::of), refusal: refused, story }
+            }
+            Self::Anchored(scenario) => {
+                let outcome = anchored::walk(scenario, telling);
+                let refusal = outcome
+                    .refusal
+                    .map(|refusal| format!("{}, needed: {}", keyed::tally::cause(&refusal), !outcome.unneeded));
+                Ended { violation: outcome.violation.as_deref().map(Broken::of), refusal, story: outcome.story }
+            }
+            Self::Misdeclared(scenario) => {
+                let outcome = misdeclared::walk(scenario);
+                let mut story = outcome.story;
+                story.insert(0, format!("{:?}", scenario.traits));
+                let refusal = outcome.refusal.as_ref().map(|refusal| keyed::tally::cause(refusal).to_owned());
+                Ended { violation: outcome.violation.as_deref().map(Broken::of), refusal, story }
+            }
+        }
+    }
+
+    /// The smallest scenario found of which `same` holds.
+    pub(crate) fn shrunk(&self, same: impl Fn(&Self) -> bool) -> Self {
+        shrink(self, Self::smaller, same)
+    }
+
+    fn smaller(&self) -> Vec<Self> {
+        fn boxed<S>(all: Vec<S>, case: impl Fn(Box<S>) -> Case) -> Vec<Case> {
+            all.into_iter().map(|scenario| case(Box::new(scenario))).collect()
+        }
+        match self {
+            Self::Keyed(scenario) => boxed(keyed::shrink::smaller(scenario), Self::Keyed),
+            Self::Token(scenario) => boxed(token::smaller(scenario), Self::Token),
+            Self::Anchored(scenario) => boxed(anchored::smaller(scenario), Self::Anchored),
+            Self::Misdeclared(scenario) => boxed(misdeclared::smaller(scenario), Self::Misdeclared),
+        }
+    }
+
+    /// The smallest scenario found that ends in the same way, as far as a promise or a refusal goes.
+    pub(crate) fn shrunk_to_its_end(&self) -> Self {
+        let end = |case: &Self| {
+            let Ended { violation, refusal, .. } = case.walk(false);
+            (violation.map(|violation| violation.promise), refusal)
+        };
+        let whole = end(self);
+        if whole == (None, None) { self.clone() } else { self.shrunk(|case| end(case) == whole) }
+    }
+}
+
+thread_local! {
+    static WALKING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Panics of a core that walks are caught, reported with their walk, and not printed on their own.
+pub(crate) fn quietly<T>(work: impl FnOnce() -> T) -> T {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let usual = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if !WALKING.get() {
+                usual(info);
+            }
+        }));
+    });
+    let before = WALKING.replace(true);
+    let result = work();
+    WALKING.set(before);
+    result
+}

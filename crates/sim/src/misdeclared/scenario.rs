@@ -1,0 +1,257 @@
+//! A walk as plain data, and how it is drawn.
+
+use cursorgate_core::pagination::{
+    order::{Direction, Kind, Nulls, Order, SortKey, Ties},
+    paging::Family,
+};
+
+use crate::dice::{Dice, mix};
+
+/// By what the upstream really sorts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Truth {
+    /// Without regard to case, as MySQL and SQL Server do unless they are told otherwise.
+    Caseless,
+    /// By a language: case, accents and what is no letter count for nothing.
+    Language,
+    /// By the ranks of words that the order does not know.
+    Ranks,
+    /// Nulls stand on the other side.
+    NullsElsewhere,
+    /// Date-times with and without fractions, in several zones, by their instants.
+    Instants,
+    /// Date-times and other texts in one column, by their bytes.
+    Mixed,
+}
+
+/// What the order says of the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Said {
+    Nothing,
+    Text,
+    Opaque,
+}
+
+/// How rows of equal keys come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tied {
+    ById,
+    Shuffled,
+}
+
+/// A list, and what its upstream does.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Traits {
+    pub(crate) truth: Truth,
+    pub(crate) said: Said,
+    pub(crate) tied: Tied,
+    pub(crate) family: Family,
+    pub(crate) cap: u32,
+    pub(crate) totals: bool,
+    pub(crate) flips: bool,
+}
+
+/// A row: where the upstream has it, and the raw key and id that it shows.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Row {
+    pub(crate) class: i64,
+    pub(crate) id: u64,
+    pub(crate) key: String,
+}
+
+/// What happens to the list. Rows are chosen by a number modulo how many there are.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Change {
+    Insert(Row),
+    Delete(u32),
+}
+
+/// From which item of a page a client goes on, instead of from the page's own end.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Beside {
+    /// From the last one; else from the first.
+    pub(crate) last: bool,
+    pub(crate) forward: bool,
+}
+
+/// All that decides a walk.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Scenario {
+    pub(crate) traits: Traits,
+    pub(crate) rows: Vec<Row>,
+    /// What happens before each answer.
+    pub(crate) plan: Vec<Option<Change>>,
+    pub(crate) limit: u32,
+    pub(crate) backward: bool,
+    /// After each page.
+    pub(crate) turns: Vec<Option<Beside>>,
+}
+
+/// A walk goes through so many pages at most.
+pub(crate) const PAGES: u32 = 60;
+/// Before so many answers something can happen.
+const TICKS: u32 = 200;
+pub(crate) const TRUTHS: [Truth; 6] =
+    [Truth::Caseless, Truth::Language, Truth::Ranks, Truth::NullsElsewhere, Truth::Instants, Truth::Mixed];
+pub(crate) const SAID: [Said; 3] = [Said::Nothing, Said::Text, Said::Opaque];
+pub(crate) const RANKS: [&str; 5] = ["low", "medium", "high", "urgent", "blocking"];
+
+impl Scenario {
+    pub(crate) fn from_seed(seed: u64) -> Self {
+        let dice = &mut Dice::new(seed);
+        let traits = Traits::draw(dice);
+        let changes = dice.pick(&[0, 0, 5, 40]);
+        let count = dice.pick(&[0, 1, 3, 20, 60, 150]);
+        let mut rows = Rows { traits: &traits, came: 0 };
+        let first = (0..count).map(|_| rows.draw(dice)).collect();
+        let mut change = |dice: &mut Dice| match dice.chance(50) {
+            true => Change::Insert(rows.draw(dice)),
+            false => Change::Delete(dice.roll() as u32),
+        };
+        let mut tick = || dice.chance(changes).then(|| change(dice));
+        let plan = if changes == 0 { Vec::new() } else { (0..TICKS).map(|_| tick()).collect() };
+        let mut turn = || {
+            (traits.is_searchable() && dice.chance(10))
+                .then(|| Beside { last: dice.chance(50), forward: dice.chance(50) })
+        };
+        let turns = (0..PAGES).map(|_| turn()).collect();
+        let (limit, backward) = (dice.pick(&[1, 2, 7, 20]), dice.chance(30));
+        Self { rows: first, plan, limit, backward, turns, traits }
+    }
+
+    /// Whether nothing happens to the list.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.plan.iter().all(Option::is_none)
+    }
+
+    /// Whether each page must be right whatever its level is.
+    pub(crate) fn is_still(&self) -> bool {
+        self.is_at_rest() && self.traits.tied == Tied::ById
+    }
+}
+
+/// Rows as they come.
+struct Rows<'a> {
+    traits: &'a Traits,
+    came: u64,
+}
+
+impl Rows<'_> {
+    fn draw(&mut self, dice: &mut Dice) -> Row {
+        // Ids are no numbers of the sequence in which rows come.
+        self.came += 1;
+        self.traits.row(dice, mix(self.came, 1) % 90_000 * 1_000 + self.came)
+    }
+}
+
+impl Traits {
+    fn draw(dice: &mut Dice) -> Self {
+        let truth = dice.pick(&TRUTHS);
+        Self {
+            truth,
+            said: if truth == Truth::Instants { Said::Nothing } else { dice.pick(&SAID) },
+            tied: dice.pick(&[Tied::ById, Tied::ById, Tied::Shuffled]),
+            family: dice.pick(&[Family::Offset, Family::Page]),
+            cap: dice.pick(&[12, 40, 100, 200]),
+            totals: dice.chance(60),
+            flips: dice.chance(30),
+        }
+    }
+
+    /// A row with one of the spellings of its class.
+    fn row(&self, dice: &mut Dice, id: u64) -> Row {
+        let (class, key) = match self.truth {
+            Truth::Caseless | Truth::Language => {
+                let class = dice.below(60);
+                (class, format!("\"{}\"", spelt(dice, &word(class), self.truth)))
+            }
+            Truth::Ranks => {
+                let class = dice.below(RANKS.len() as u32);
+                (class, format!("\"{}\"", RANKS[class as usize]))
+            }
+            Truth::NullsElsewhere if dice.chance(20) => return Row { class: -1, id, key: "null".into() },
+            Truth::NullsElsewhere => {
+                let class = dice.below(40);
+                (class, format!("\"{}\"", word(class)))
+            }
+            Truth::Instants => {
+                let class = dice.below(400);
+                (class, instant(dice, class))
+            }
+            Truth::Mixed => {
+                let class = dice.below(40);
+                let key = if class < 10 {
+                    format!("\"2026-01-{:02}T10:00:00Z\"", class + 1)
+                } else {
+                    format!("\"{}\"", word(class))
+                };
+                (class, key)
+            }
+        };
+        Row { class: class.into(), id, key }
+    }
+
+    pub(crate) fn order(&self) -> Order {
+        let key = |name: &str, kind, nulls| SortKey {
+            name: name.into(),
+            direction: Direction::Ascending,
+            kind,
+            nulls,
+            grain: None,
+        };
+        let kind = match self.said {
+            Said::Nothing => Kind::Inferred,
+            Said::Text => Kind::Text,
+            Said::Opaque => Kind::Opaque,
+        };
+        let nulls = if self.truth == Truth::NullsElsewhere { Nulls::Last } else { Nulls::None };
+        let ties = if self.tied == Tied::ById { Ties::Ordered } else { Ties::Unordered };
+        Order {
+            strong: vec![key("name", kind, nulls)],
+            id: key("id", Kind::Inferred, Nulls::None),
+            ties,
+            declared: true,
+        }
+    }
+
+    /// Whether clients go on from items too, whose cursors have no hint and are searched for. Where a list is sorted by ranks
+    /// or with nulls on the other side, each answer of a search is in order by itself, and only together they are not.
+    pub(crate) fn is_searchable(&self) -> bool {
+        !matches!(self.truth, Truth::Ranks | Truth::NullsElsewhere)
+    }
+}
+
+/// Words that sort as their classes do.
+fn word(class: u32) -> String {
+    let letter = |place: u32| char::from(b'a' + (place % 26) as u8);
+    [letter(class / 4), 'e', letter(7 * (class % 4)), 'r'].iter().collect()
+}
+
+/// A word in one of the spellings that are equal to the upstream.
+fn spelt(dice: &mut Dice, word: &str, truth: Truth) -> String {
+    let mut out = String::new();
+    for letter in word.chars() {
+        match (letter, truth) {
+            ('e', Truth::Language) => out.push(dice.pick(&['e', 'é', 'E', 'ê'])),
+            _ if dice.chance(25) => out.extend(letter.to_uppercase()),
+            _ => out.push(letter),
+        }
+    }
+    if truth == Truth::Language && dice.chance(15) {
+        out.push('-');
+    }
+    out
+}
+
+/// An instant, a tenth of a second from the next, as serializers write it that leave out zeros.
+fn instant(dice: &mut Dice, class: u32) -> String {
+    let (seconds, tenth) = (class / 10, class % 10);
+    let fraction = match (tenth, dice.below(3)) {
+        (0, 0) => String::new(),
+        (0, 1) => ".000".to_owned(),
+        (_, 2) => format!(".{tenth}00000"),
+        _ => format!(".{tenth}"),
+    };
+    let (hour, zone) = dice.pick(&[(10, "Z"), (12, "+02:00"), (10, "+00:00"), (5, "-05:00")]);
+    format!("\"2026-01-15T{hour:02}:00:{seconds:02}{fraction}{zone}\"")
+}

@@ -1,0 +1,115 @@
+//! A list at work, and what its answers showed since the last page.
+
+use std::sync::Arc;
+
+use cursorgate_core::{
+    json::Span,
+    pagination::{
+        answer::{Answer, Total},
+        fetch::Fetch,
+        mark::{Mark, Marker},
+        page::Page,
+        paging::{Learnt, Paging, Sizes},
+        position::Target,
+        refusal::Refusal,
+        resolver::{PageRequest, Step, resolve},
+        window::Slice,
+    },
+};
+
+use super::scenario::{Change, Row, Scenario, Tied};
+use crate::dice::mix;
+
+/// A list at work, and what its answers showed since the last page.
+pub(crate) struct Upstream<'a> {
+    pub(crate) scenario: &'a Scenario,
+    rows: Vec<Row>,
+    queries: usize,
+    pub(crate) changes: u64,
+    pub(crate) shown: Vec<Vec<Row>>,
+    pub(crate) story: Vec<String>,
+}
+
+impl<'a> Upstream<'a> {
+    pub(crate) fn new(scenario: &'a Scenario) -> Self {
+        let (rows, shown, story) = (Vec::new(), Vec::new(), Vec::new());
+        let mut upstream = Self { scenario, rows, queries: 0, changes: 0, shown, story };
+        scenario.rows.iter().for_each(|row| upstream.insert(row));
+        upstream
+    }
+
+    fn insert(&mut self, row: &Row) {
+        let at = self.rows.partition_point(|other| (other.class, other.id) < (row.class, row.id));
+        self.rows.insert(at, row.clone());
+    }
+
+    fn change(&mut self) {
+        let due = self.scenario.plan.get(self.queries).and_then(Option::as_ref);
+        self.changes += u64::from(due.is_some());
+        match due {
+            Some(Change::Insert(row)) => self.insert(row),
+            Some(Change::Delete(choice)) if !self.rows.is_empty() => {
+                self.rows.remove(*choice as usize % self.rows.len());
+            }
+            _ => {}
+        }
+    }
+
+    fn answer(&mut self, fetch: &Fetch) -> Answer {
+        self.change();
+        self.queries += 1;
+        let Fetch::Slice(slice, listing) = fetch else { panic!("{fetch:?}") };
+        let mut rows = self.rows.clone();
+        if self.scenario.traits.tied == Tied::Shuffled {
+            let turn = self.queries as u64;
+            rows.sort_by_key(|row| (row.class, mix(row.id, turn)));
+        }
+        if listing.flipped {
+            rows.reverse();
+        }
+        let size = slice.size().0.min(self.scenario.traits.cap);
+        let begins = match slice {
+            Slice::Offset { from, .. } => from.0,
+            Slice::Page { number, .. } => number.0.saturating_mul(u64::from(size)),
+        };
+        let mut answer = Answer::default();
+        for row in rows.iter().skip(begins as usize).take(size as usize) {
+            let mut push = |text: &str| {
+                let start = answer.body.len() as u32;
+                answer.body.extend_from_slice(text.as_bytes());
+                Span { start, end: answer.body.len() as u32 }
+            };
+            let spans = [push(&row.key), push(&row.id.to_string())];
+            answer.items.push(Span { start: spans[0].start, end: spans[1].end });
+            answer.keys.extend(spans);
+        }
+        answer.total = self.scenario.traits.totals.then_some(Total { value: rows.len() as u64, exact: true });
+        self.story.push(format!("    {fetch:?}: {:?}", String::from_utf8_lossy(&answer.body)));
+        self.shown.push(self.rows.clone());
+        answer
+    }
+
+    pub(crate) fn page(&mut self, target: &Target, limit: u32, learnt: Learnt) -> Result<Page, Refusal> {
+        self.shown.clear();
+        self.story.push(format!("  {limit} at {target:?}"));
+        let paging =
+            Paging::new(self.scenario.traits.family, Sizes::Free { least: 1, most: Some(self.scenario.traits.cap) });
+        let marker = Marker::new(|bytes| Mark::of(bytes.iter().fold(7, |sum, byte| mix(sum, u64::from(*byte)))));
+        let request = PageRequest {
+            flips: self.scenario.traits.flips,
+            learnt,
+            ..PageRequest::new(target.clone(), limit, Arc::new(self.scenario.traits.order()), Arc::new(paging), marker)
+        };
+        let mut step = resolve(request);
+        loop {
+            step = match step {
+                Step::Fetch(fetches, pending) => {
+                    let answers = fetches.iter().map(|fetch| self.answer(fetch)).collect();
+                    pending.resume(answers)
+                }
+                Step::Serve(page) => return Ok(*page),
+                Step::Refuse(refusal) => return Err(refusal),
+            };
+        }
+    }
+}

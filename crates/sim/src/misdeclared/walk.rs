@@ -1,0 +1,142 @@
+//! A client that walks, now and then from an item instead of from a page's own end.
+
+use std::collections::BTreeMap;
+
+use cursorgate_core::pagination::{
+    page::{Level, Page},
+    paging::Learnt,
+    position::{Hint, Item, MarkedItem, Marks, Position, Target},
+    refusal::Refusal,
+};
+
+use super::{
+    promises::{Bound, fault},
+    scenario::{Beside, Row, Scenario},
+    upstream::Upstream,
+};
+
+/// A page that is not what it says, of a list that changed.
+pub(crate) const DECEIVED: &str = "deceived";
+
+/// What came of a walk.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    /// Each page's level, and how the walk ended where that was not at an end of the list.
+    pub(crate) met: Vec<&'static str>,
+    pub(crate) changes: u64,
+    pub(crate) violation: Option<String>,
+    pub(crate) refusal: Option<Refusal>,
+    pub(crate) story: Vec<String>,
+}
+
+/// Walks.
+pub(crate) fn walk(scenario: &Scenario) -> Outcome {
+    let mut upstream = Upstream::new(scenario);
+    let mut outcome = Outcome::default();
+    go(scenario, &mut upstream, &mut outcome);
+    (outcome.changes, outcome.story) = (upstream.changes, upstream.story);
+    outcome
+}
+
+fn go(scenario: &Scenario, upstream: &mut Upstream<'_>, outcome: &mut Outcome) {
+    let Scenario { limit, backward, .. } = *scenario;
+    let (position, mut bound) = if backward { (Position::End, Bound::End) } else { (Position::Start, Bound::Start) };
+    let mut target = Target { position, hint: Hint::default() };
+    let mut learnt = Learnt::default();
+    let mut known: BTreeMap<u64, Row> = BTreeMap::new();
+    for turn in &scenario.turns {
+        let page = upstream.page(&target, limit, learnt);
+        for state in &upstream.shown {
+            known.extend(state.iter().map(|row| (row.id, row.clone())));
+        }
+        let page = match page {
+            Ok(page) => page,
+            Err(refusal) => {
+                // Nothing but a hint leads far into a list whose values don't compare.
+                let is_far = matches!(refusal, Refusal::PositionLost { .. }) && target.hint == Hint::default();
+                outcome.met.push(if is_far { "item not found" } else { refused(&refusal) });
+                outcome.refusal = Some(refusal);
+                return;
+            }
+        };
+        learnt = page.learnt;
+        let rows = rows(&page, &known);
+        outcome.met.push(level(page.level));
+        if let Some(what) = fault(upstream, &page, &rows, &bound) {
+            if scenario.is_at_rest() {
+                outcome.violation = Some(format!("{what}, at {:?}, {bound:?}", page.level));
+            } else {
+                // What came or went hid that the order is another one: no two answers show it.
+                outcome.met.push(DECEIVED);
+            }
+            return;
+        }
+        if let Some(Beside { last, forward }) = *turn
+            && !rows.is_empty()
+        {
+            let Some((first_item, last_item)) = &page.edges else { continue };
+            let (item, row) = if last { (last_item, &rows[rows.len() - 1]) } else { (first_item, &rows[0]) };
+            target = Target { position: beside(item, forward), hint: Hint::default() };
+            bound = if forward { Bound::After(row.clone()) } else { Bound::Before(row.clone()) };
+            continue;
+        }
+        let (ahead, edge) = if backward { (&page.previous, rows.first()) } else { (&page.next, rows.last()) };
+        let Some(ahead) = ahead else { return };
+        target = ahead.clone();
+        bound = match (&target.position, edge) {
+            (Position::Start, _) => Bound::Start,
+            (Position::End, _) => Bound::End,
+            (_, Some(row)) if backward => Bound::Before(row.clone()),
+            (_, Some(row)) => Bound::After(row.clone()),
+            (_, None) => bound,
+        };
+    }
+}
+
+/// The rows of a page, by the ids that it shows.
+fn rows(page: &Page, known: &BTreeMap<u64, Row>) -> Vec<Row> {
+    let row = |index: usize| {
+        let place = page.items[index];
+        let answer = &page.answers[place.answer as usize];
+        let id = answer.keys[place.item as usize * 2 + 1].of(&answer.body);
+        known[&std::str::from_utf8(id).unwrap().parse().unwrap()].clone()
+    };
+    (0..page.items.len()).map(row).collect()
+}
+
+fn level(level: Level) -> &'static str {
+    match level {
+        Level::Exact => "exact",
+        Level::Checked => "checked",
+        Level::Anchored => "anchored",
+        Level::Positional => "positional",
+    }
+}
+
+fn refused(refusal: &Refusal) -> &'static str {
+    match refusal {
+        Refusal::Unsorted(_) => "unsorted",
+        Refusal::PositionLost { .. } => "position lost",
+        Refusal::TieRun { .. } => "tie run",
+        Refusal::BudgetExceeded => "budget",
+        _ => "other refusal",
+    }
+}
+
+/// The place beside an item, as its own cursor leads there.
+fn beside(item: &Item, forward: bool) -> Position {
+    match (item, forward) {
+        (Item::Keyed(anchor), true) => Position::After(anchor.clone()),
+        (Item::Keyed(anchor), false) => Position::Before(anchor.clone()),
+        (Item::Marked(MarkedItem { item, around, .. }), _) => {
+            let Marks { mut before, mut after } = around.clone();
+            if forward {
+                before.push(*item);
+                Position::AfterMarks(Marks { before, after })
+            } else {
+                after.insert(0, *item);
+                Position::BeforeMarks(Marks { before, after })
+            }
+        }
+    }
+}

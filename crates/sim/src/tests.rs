@@ -1,0 +1,87 @@
+//! What a run of the tests does: each family, all small worlds, and the broken cores that must be caught.
+//!
+//! `WALKS=n` sets how many walks each family does, for `crates/mutants`.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use cursorgate_core::pagination::rules::Rule;
+
+use crate::{
+    broken::{caught_lie, caught_without},
+    case::Family,
+    cli::{self, WALKS, conclude},
+    keyed::broken::Lie,
+    run::{Mix, walk_all},
+};
+
+/// How many walks of one family alone are done.
+const WALKS_OF_FAMILY: u64 = 20_000;
+
+/// How many walks are wanted, where the environment says so.
+fn wanted() -> Option<u64> {
+    let text = std::env::var("WALKS").ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("WALKS={text} is no number")))
+}
+
+fn holds(title: &str, mix: Mix, walks: u64) -> bool {
+    let counter = AtomicU64::new(0);
+    let next = || Some(counter.fetch_add(1, Ordering::Relaxed)).filter(|&seed| seed < walks);
+    conclude(&walk_all(mix, false, next), title)
+}
+
+/// Row: F31, F36
+#[test]
+fn walks_keep_the_promises() {
+    assert!(holds("of all families", Mix::ALL, wanted().unwrap_or(WALKS)));
+}
+
+#[test]
+fn small_worlds_keep_the_promises() {
+    assert!(cli::small_worlds());
+}
+
+#[test]
+fn walks_by_token_keep_the_promises() {
+    let walks = wanted().map_or(WALKS_OF_FAMILY, |walks| walks.min(WALKS_OF_FAMILY));
+    assert!(holds("by token", Mix::only(Family::Token), walks));
+}
+
+#[test]
+fn walks_without_a_declared_order_keep_the_promises() {
+    let walks = wanted().map_or(WALKS_OF_FAMILY, |walks| walks.min(100_000));
+    assert!(holds("without a declared order", Mix::only(Family::Anchored), walks));
+}
+
+/// Row: F38
+#[test]
+fn walks_of_misdeclared_lists_keep_the_promises() {
+    let walks = wanted().map_or(WALKS_OF_FAMILY, |walks| walks.clamp(5_000, 200_000));
+    assert!(holds("misdeclared", Mix::only(Family::Misdeclared), walks));
+}
+
+#[test]
+fn every_lie_is_caught() {
+    let missed: Vec<Lie> = Lie::ALL
+        .into_iter()
+        .filter(|&lie| {
+            let caught = caught_lie(lie).next().map(|(seed, _, broken)| (seed, broken));
+            println!("{lie:?}: caught by walk {caught:?}");
+            caught.is_none()
+        })
+        .collect();
+    assert!(missed.is_empty(), "not caught: {missed:?}");
+}
+
+/// A core without one of its rules breaks a promise that the whole core keeps, on the very same walk.
+#[test]
+fn every_broken_core_is_caught() {
+    let missed: Vec<Rule> = Rule::ALL
+        .into_iter()
+        .filter(|&rule| {
+            let caught = caught_without(rule).next().map(|(seed, _, broken)| (seed, broken));
+            println!("without {rule:?}: caught by walk {caught:?}");
+            caught.is_none()
+        })
+        .collect();
+    assert!(missed.is_empty(), "not caught: {missed:?}");
+}
