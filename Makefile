@@ -5,7 +5,8 @@
 #   make test              all that must hold: lint, and every test
 #   make lint              formatting, clippy, rustdoc, dependencies
 #   make bench             what a page costs, side by side with what one would do instead; QUICK=1 takes minutes
-#   make soak SECONDS=60   the simulator for so long, from a seed that it prints
+#   make quick             the quick part of `make test` for a change of the core: about a minute
+#   make soak SECONDS=60   the simulator for so long, from a seed that it prints; `cargo sim --help` has its other commands
 #   make fuzz SECONDS=60   whatever comes from outside and is read byte by byte, for so long
 #   make mutants           faults planted in the core, one at a time, and which of its tests notice; NAMES="a b" plants those
 #   make test-env          the third-party servers and client libraries of the end-to-end tests, below target/
@@ -59,7 +60,7 @@ endef
 
 # What is only run here links Debian's OpenSSL where that can be had: building it takes minutes.
 # Tests, and whatever cargo builds without this file, have it built in.
-demo soak bench: export OPENSSL_NO_VENDOR = $(shell pkg-config --exists openssl 2>/dev/null && echo 1 || echo 0)
+demo bench: export OPENSSL_NO_VENDOR = $(shell pkg-config --exists openssl 2>/dev/null && echo 1 || echo 0)
 
 .PHONY: demo
 demo: build-needs openssl-needs
@@ -83,10 +84,17 @@ lint: build-needs $(CARGO_DENY)
 		echo "SKIPPED: cargo deny check advisories (the advisory database can't be fetched from here)"; \
 	fi
 
+# Built as the tests are, whose parts are rebuilt in seconds: `cargo sim` takes longer to build, and walks twice as fast.
+.PHONY: quick
+quick:
+	cargo fmt --check
+	cargo clippy --locked --package cursorgate-core --package cursorgate-sim --all-targets -- -D warnings
+	cargo test --locked --package cursorgate-core --lib -- --quiet
+	cargo run --locked --package cursorgate-sim -- walk --walks 20000
+
 .PHONY: soak
-soak: build-needs openssl-needs
-	SOAK_SECONDS=$(SECONDS) SEED="$${SEED:-$$(date +%s)}" \
-		cargo test --locked --release --package cursorgate-sim --test simulation soak -- --nocapture
+soak:
+	cargo sim soak --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 # The copy that is spoilt, and what is built of it, is below target/mutants. MUTANT_WALKS and MUTANT_SECONDS are passed on.
 .PHONY: mutants

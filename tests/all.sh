@@ -9,7 +9,7 @@ MOST=3
 
 said=$(mktemp)
 trap 'rm -f "$said"' EXIT
-# The core first, alone: built together, the gateway would get the core with the switch that only the simulator may turn.
+# The simulator apart from the gateway: built together, the gateway would get the core whose rules can be switched off.
 cargo test --locked --no-fail-fast --package cursorgate-core --package cursorgate-mutants --package cursorgate-sim
 cargo test --locked --no-fail-fast 2>&1 | tee "$said" && exit
 

@@ -240,6 +240,17 @@ fn one_module_has_unsafe_code() {
     }
 }
 
+/// The feature that compiles in the switch for rules of the core: a package that turned it on would ship the switch.
+#[test]
+fn the_simulator_alone_turns_on_the_switch_for_rules() {
+    let mut manifests = vec![root().join("Cargo.toml")];
+    files(&root().join("crates"), "toml", &mut manifests);
+    files(&root().join("benches"), "toml", &mut manifests);
+    let name_it = |path: &PathBuf| fs::read_to_string(path).unwrap().contains("\"rules\"");
+    let found: Vec<PathBuf> = manifests.into_iter().filter(name_it).collect();
+    assert_eq!(found, [root().join("crates/sim/Cargo.toml")]);
+}
+
 #[test]
 fn files_can_be_read_at_a_sitting() {
     for folder in ["src", "tests", "benches", "crates"] {

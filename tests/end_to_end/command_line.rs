@@ -9,7 +9,7 @@ use std::{
 
 use crate::harness::{
     Directory, eventually,
-    gateway::{Gateway, command, free_port, signal},
+    gateway::{Gateway, binary, command, free_port, signal},
     http,
     list::{PLAIN, serve, users},
     upstream::Upstream,
@@ -328,4 +328,13 @@ fn the_demo_works_as_it_says() {
     let ended = eventually("Ctrl-C ends it", || demo.0.try_wait().expect("it is our child"));
     assert!(ended.success() || ended.code().is_none(), "{ended}");
     assert!(http::Connection::open(([127, 0, 0, 1], port).into()).is_err(), "nobody listens any more");
+}
+
+/// Only the simulator's build of the core can switch rules off. Such a build has this mark in its binary
+/// (`pagination::rules`); the simulator's tests check that the mark is there.
+#[test]
+fn the_binary_has_no_switch_for_rules_of_the_core() {
+    const MARK: &[u8] = b"cursorgate-core: its rules can be switched off";
+    let binary = std::fs::read(binary()).expect("the binary is a file");
+    assert!(!binary.windows(MARK.len()).any(|window| window == MARK));
 }

@@ -17,6 +17,10 @@ use crate::{
 /// How many walks of one family alone are done.
 const WALKS_OF_FAMILY: u64 = 20_000;
 
+/// What stands in every binary whose core has rules that can be switched off. `tests/end_to_end` looks for it in the
+/// binary that is shipped.
+const MARK: &[u8] = b"cursorgate-core: its rules can be switched off";
+
 /// How many walks are wanted, where the environment says so.
 fn wanted() -> Option<u64> {
     let text = std::env::var("WALKS").ok()?;
@@ -84,4 +88,13 @@ fn every_broken_core_is_caught() {
         })
         .collect();
     assert!(missed.is_empty(), "not caught: {missed:?}");
+}
+
+/// So that its absence from another binary shows something.
+#[test]
+fn a_binary_whose_rules_can_be_switched_off_says_so() {
+    let binary = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+    // The test names the mark itself, so that it stands there once in any case.
+    let times = binary.windows(MARK.len()).filter(|window| *window == MARK).count();
+    assert!(times >= 2, "the mark stands there {times} times");
 }
