@@ -113,6 +113,18 @@ impl Upstream {
         self.world.change(change);
     }
 
+    /// The offset at which a slice begins.
+    fn begins(&self, slice: Slice, size: u32, length: u64) -> u64 {
+        match slice {
+            Slice::Offset { from, .. } => from.0,
+            Slice::Page { number, .. } => {
+                let last = length.saturating_sub(1) / u64::from(size);
+                let number = if self.traits.past == Past::Repeat { number.0.min(last) } else { number.0 };
+                number.saturating_mul(u64::from(size))
+            }
+        }
+    }
+
     /// Answers a request. The body begins with the answer's number, so that whoever gets the page knows whence it is.
     pub(crate) fn answer(&mut self, slice: Slice) -> Answer {
         let counted_before = self.world.state.len();
@@ -129,14 +141,7 @@ impl Upstream {
         };
         let size = slice.size().0.min(self.traits.cap);
         let length = state.len() as u64;
-        let from = match slice {
-            Slice::Offset { from, .. } => from.0,
-            Slice::Page { number, .. } => {
-                let last = length.saturating_sub(1) / u64::from(size);
-                let number = if self.traits.past == Past::Repeat { number.0.min(last) } else { number.0 };
-                number.saturating_mul(u64::from(size))
-            }
-        };
+        let from = self.begins(slice, size, length);
         let begin = from.min(length) as usize;
         let end = (begin + size as usize).min(state.len());
         let rows: Vec<Row> =

@@ -63,11 +63,16 @@ pub(crate) fn smaller(scenario: &Scenario) -> Vec<Scenario> {
     }
     simplify_client(&mut with);
     simplify_traits(&mut with);
+    simplify_shape(&mut with, scenario.shape.strong.len());
+    candidates
+}
+
+fn simplify_shape(with: &mut impl FnMut(&dyn Fn(&mut Scenario)), columns: usize) {
     with(&|it| it.shape.varied = false);
     with(&|it| it.shape.id.look = Look::Whole);
     with(&|it| it.shape.strong.truncate(1));
     with(&|it| it.shape.strong.clear());
-    for index in 0..scenario.shape.strong.len() {
+    for index in 0..columns {
         with(&|it| {
             let column = &mut it.shape.strong[index];
             column.look = Look::Whole;
@@ -81,7 +86,6 @@ pub(crate) fn smaller(scenario: &Scenario) -> Vec<Scenario> {
     with(&|it| it.shape.id.descending = false);
     with(&|it| it.shape.ties = TieOrder::ById);
     with(&|it| it.rows.iter_mut().for_each(|row| (row.parts, row.spoilt) = ([0; 2], None)));
-    candidates
 }
 
 fn simplify_client(with: &mut impl FnMut(&dyn Fn(&mut Scenario))) {

@@ -210,40 +210,14 @@ impl<'a> Upstream<'a> {
         let sequence = self.sequence(&state, listing, wanted);
         let length = sequence.as_ref().map_or_else(|| state.raw().len(), Vec::len);
         let size = self.honoured(asked.size().0, listing.filter.is_some()) as usize;
-        let mut from = match asked {
-            Asked::Offset { from, .. } => usize::try_from(from.0).unwrap_or(usize::MAX),
-            Asked::Page { number, .. } => usize::try_from(number.0).unwrap_or(usize::MAX).saturating_mul(size),
-        };
+        let (from, past_end) = self.begins(asked, size, length);
         let out = self.is_out(roll);
         let (deepest, too_deep) = self.depth(asked);
-        let mut status = out || too_deep;
-        if from >= length && from > 0 {
-            match (self.traits.past, asked) {
-                (Past::Repeat, Asked::Page { .. }) if length > 0 => from = (length - 1) / size * size,
-                (Past::Repeat, Asked::Offset { .. }) if length > 0 => from = length.saturating_sub(size),
-                (Past::Status, _) => status = true,
-                (Past::Empty | Past::Repeat, _) => {}
-            }
-        }
+        let status = out || too_deep || past_end;
         let row = |index: usize| &state.raw()[sequence.as_ref().map_or(index, |order| order[index] as usize)];
         let at_the_start = from == 0 && *listing == Listing::default();
-        let more = match self.traits.sticky {
-            Sticky::More(count) if at_the_start => self.traits.surplus + count,
-            _ => self.traits.surplus,
-        };
-        let fitting = match self.traits.cuts {
-            Cuts::Never => size.saturating_add(more as usize),
-            Cuts::Half(one_in) if (roll >> 8).is_multiple_of(u64::from(one_in)) => (size / 2).max(1),
-            Cuts::Half(_) => size,
-            Cuts::Bytes(most) => {
-                let rows = (from..length.min(from.saturating_add(size))).map(|index| row(index).bytes.len());
-                let through = rows.scan(0, |sum, bytes| {
-                    *sum += bytes;
-                    Some(*sum)
-                });
-                through.take_while(|sum| *sum <= most as usize).count().max(1)
-            }
-        };
+        let lengths = (from..length.min(from.saturating_add(size))).map(|index| row(index).bytes.len());
+        let fitting = self.fitting(size, at_the_start, lengths, roll);
         let end = from.saturating_add(fitting).min(length).min(deepest);
         // What is cut off by less than was asked for looks like a count that was made a little earlier.
         let truncated = end == deepest && length > end && length <= from.saturating_add(size);
@@ -258,10 +232,7 @@ impl<'a> Upstream<'a> {
             _ => Vec::new(),
         };
         let mut answer = render(pinned.iter().chain(rows.clone()), range.len(), roll);
-        let places = rows.clone().fold(None, |places: Option<(Place, Place)>, row| {
-            let (least, greatest) = places.unwrap_or((row.place, row.place));
-            Some((least.min(row.place), greatest.max(row.place)))
-        });
+        let places = rows.clone().map(|row| row.place).min().zip(rows.clone().map(|row| row.place).max());
         // All of it is hidden, and no total tells that there is more.
         let unseen = answer.items.is_empty() && !range.is_empty() && self.traits.total != Says::Exactly;
         let serials: Option<Vec<u32>> = self.story.is_some().then(|| rows.map(|row| row.serial).collect());
@@ -284,17 +255,53 @@ impl<'a> Upstream<'a> {
             self.tick();
             self.count_of(wanted, None)
         });
-        if status {
+        if status && self.traits.lie == Some(Lie::StatusIsEnd) {
+            answer.more = Some(false);
+        } else if status {
             answer.standing = Standing::PastEnd;
-            if self.traits.lie == Some(Lie::StatusIsEnd) {
-                (answer.standing, answer.more) = (Standing::Listed, Some(false));
-            }
         } else {
             self.annotate(&mut answer, asked, &Cut { from, size, reached, length, counted }, roll);
         }
         self.tell(|| told(asked, listing, &answer, &range, length, &serials.unwrap_or_default()));
         self.tick();
         answer
+    }
+
+    /// The offset at which a slice begins, and whether the past-the-end status is given for it.
+    fn begins(&self, asked: Asked, size: usize, length: usize) -> (usize, bool) {
+        let from = match asked {
+            Asked::Offset { from, .. } => usize::try_from(from.0).unwrap_or(usize::MAX),
+            Asked::Page { number, .. } => usize::try_from(number.0).unwrap_or(usize::MAX).saturating_mul(size),
+        };
+        if from < length || from == 0 {
+            return (from, false);
+        }
+        match (self.traits.past, asked) {
+            (Past::Repeat, Asked::Page { .. }) if length > 0 => ((length - 1) / size * size, false),
+            (Past::Repeat, Asked::Offset { .. }) if length > 0 => (length.saturating_sub(size), false),
+            (Past::Empty | Past::Repeat, _) => (from, false),
+            (Past::Status, _) => (from, true),
+        }
+    }
+
+    /// How many items an answer has that is cut neither by a depth nor by the end; `lengths` are those of its rows.
+    fn fitting(&self, size: usize, at_the_start: bool, lengths: impl Iterator<Item = usize>, roll: u64) -> usize {
+        let more = match self.traits.sticky {
+            Sticky::More(count) if at_the_start => self.traits.surplus + count,
+            _ => self.traits.surplus,
+        };
+        match self.traits.cuts {
+            Cuts::Never => size.saturating_add(more as usize),
+            Cuts::Half(one_in) if (roll >> 8).is_multiple_of(u64::from(one_in)) => (size / 2).max(1),
+            Cuts::Half(_) => size,
+            Cuts::Bytes(most) => {
+                let through = lengths.scan(0, |sum, bytes| {
+                    *sum += bytes;
+                    Some(*sum)
+                });
+                through.take_while(|sum| *sum <= most as usize).count().max(1)
+            }
+        }
     }
 
     /// The resource of an item, as it is now.

@@ -64,6 +64,17 @@ pub(crate) struct Outcome {
     pub(crate) story: Vec<String>,
 }
 
+impl Outcome {
+    /// Counts a page by its level.
+    fn count(&mut self, level: Level, mistaken: bool, deceives: bool) {
+        self.exact += u64::from(level == Level::Exact);
+        self.checked += u64::from(level == Level::Checked);
+        *(if deceives { &mut self.deceived } else { &mut self.mistaken }) += u64::from(mistaken);
+        self.checked_among_deceits += u64::from(level == Level::Checked && deceives);
+        self.flagged += u64::from(level == Level::Positional);
+    }
+}
+
 /// Why a walk stops before its end.
 pub(crate) enum Stop {
     Refused(Refusal, Option<Need>),
@@ -197,17 +208,13 @@ impl Walk<'_> {
         let lost = loses.then(|| aim.clone().without_hint());
         let aim = lost.as_ref().unwrap_or(aim);
         let served = self.resolved(aim, limit, client.unproven, number);
-        let (page, answers, before, bound) = match served {
-            Ok(served) => served,
-            Err(Stop::Refused(refusal, need)) => {
-                // Where the client itself said an offset, that is as near as any.
-                if !matches!(aim.bound, Bound::At(_)) {
-                    self.ask_nearest(&refusal, limit)?;
-                }
-                return Err(Stop::Refused(refusal, need));
-            }
-            Err(other) => return Err(other),
-        };
+        // Where the client itself said an offset, that is as near as any.
+        if let Err(Stop::Refused(refusal, _)) = &served
+            && !matches!(aim.bound, Bound::At(_))
+        {
+            self.ask_nearest(refusal, limit)?;
+        }
+        let (page, answers, before, bound) = served?;
         self.outcome.pages += 1;
         self.outcome.costs.push(answers);
         self.outcome.rows_read += self.upstream.shown.iter().map(|showing| u64::from(showing.items)).sum::<u64>();
@@ -239,13 +246,8 @@ impl Walk<'_> {
             self.outcome.deceived_at_exact += 1;
             return Err(Stop::Unproven);
         }
-        self.outcome.exact += u64::from(page.level == Level::Exact);
-        self.outcome.checked += u64::from(page.level == Level::Checked);
-        let mistaken = u64::from(page.level == Level::Checked && exchange.is_mistaken());
-        let deceives = self.scenario.traits.deceives();
-        *(if deceives { &mut self.outcome.deceived } else { &mut self.outcome.mistaken }) += mistaken;
-        self.outcome.checked_among_deceits += u64::from(page.level == Level::Checked && deceives);
-        self.outcome.flagged += u64::from(page.level == Level::Positional);
+        let mistaken = page.level == Level::Checked && exchange.is_mistaken();
+        self.outcome.count(page.level, mistaken, self.scenario.traits.deceives());
         let positional = page.level == Level::Positional;
         if (positional && !self.scenario.is_unverified()) || page.level == Level::Anchored {
             return Err(Stop::Unproven);
@@ -260,11 +262,7 @@ impl Walk<'_> {
         let certain = exchange.is_certain();
         let first_total = aim.first_total.or(page.total);
         let last = page.last.clone().map(|target| Aim { target, first_total, ..Aim::end() });
-        self.upstream.tell(|| {
-            let serials: Vec<u32> = rows.iter().map(|row| row.serial).collect();
-            let level = page.level;
-            format!("  served {level:?} versions {serials:?}, next {}, previous {}", next.is_some(), previous.is_some())
-        });
+        self.upstream.tell(|| told(&page, &rows));
         Ok(Served { page, rows, next, previous, last, certain, limit })
     }
 
@@ -405,4 +403,11 @@ impl Walk<'_> {
 /// Whether a position names its item without saying which keys it had.
 fn is_bare(position: &Position) -> bool {
     matches!(position, Position::AfterPivot(pivot) | Position::BeforePivot(pivot) if pivot.fingerprint.is_none())
+}
+
+/// A page in words.
+fn told(page: &Page, rows: &[Rc<Row>]) -> String {
+    let serials: Vec<u32> = rows.iter().map(|row| row.serial).collect();
+    let Page { level, next, previous, .. } = page;
+    format!("  served {level:?} versions {serials:?}, next {}, previous {}", next.is_some(), previous.is_some())
 }

@@ -331,12 +331,8 @@ impl Visit<'_> {
         }
     }
 
-    /// Without a declared order: what stands beyond the marks in what was shown is on the page, what stands before them
-    /// is not.
-    fn check_marks(&self, leg: &Leg) -> Result<(), String> {
-        if self.shape().is_declared() || self.scenario.traits.circle.is_some() {
-            return Ok(());
-        }
+    /// All items that were shown, each once, in the direction of reading.
+    fn shown_in_a_row(&self) -> Vec<Seen> {
         let mut flat: Vec<Seen> = Vec::new();
         for shown in &self.visited.shown {
             // What comes before an item that was shown already was passed.
@@ -350,6 +346,16 @@ impl Visit<'_> {
                 flat.splice(0..0, items[..to].iter().copied());
             }
         }
+        flat
+    }
+
+    /// Without a declared order: what stands beyond the marks in what was shown is on the page, what stands before them
+    /// is not.
+    fn check_marks(&self, leg: &Leg) -> Result<(), String> {
+        if self.shape().is_declared() || self.scenario.traits.circle.is_some() {
+            return Ok(());
+        }
+        let flat = self.shown_in_a_row();
         let behind = flat.iter().rposition(|item| self.at.trail.contains(item)).map_or(0, |place| place + 1);
         let ahead = flat.iter().position(|item| self.at.ahead.contains(item));
         // What was served out of its order, because it came in between, marks no place.

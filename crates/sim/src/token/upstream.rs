@@ -115,12 +115,9 @@ impl<'a> Upstream<'a> {
             at_end: false,
             gone: false,
         };
-        let stale = |parsed: &Parsed| self.traits.lasts.is_some_and(|lasts| parsed.minted + lasts < world.now);
         let used = fetch.token.as_ref().is_some_and(|token| !self.used.insert(token.0.to_string()));
-        let missing = |parsed: &Parsed| {
-            self.traits.place == Place::Item && !world.rows.iter().any(|row| u64::from(row.seen.id) == parsed.number)
-        };
-        if parsed.as_ref().is_some_and(|parsed| stale(parsed) || missing(parsed)) || (used && self.traits.single_use) {
+        let gone = parsed.as_ref().is_some_and(|parsed| self.is_gone(parsed, world));
+        if gone || (used && self.traits.single_use) {
             shown.gone = true;
             return (Answer { standing: Standing::Gone, ..Answer::default() }, shown);
         }
@@ -168,6 +165,13 @@ impl<'a> Upstream<'a> {
             answer.previous = Some(self.mint(range.start, first.unwrap_or(0), snapshot, world.now));
         }
         (answer, shown)
+    }
+
+    /// Whether a token leads nowhere: it is too old, or its item is not there.
+    fn is_gone(&self, token: &Parsed, world: &World) -> bool {
+        let stale = self.traits.lasts.is_some_and(|lasts| token.minted + lasts < world.now);
+        let named = |row: &Row| u64::from(row.seen.id) == token.number;
+        stale || (self.traits.place == Place::Item && !world.rows.iter().any(named))
     }
 
     fn size(&self, asked: u32) -> usize {

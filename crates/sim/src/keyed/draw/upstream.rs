@@ -45,20 +45,7 @@ pub(super) fn draw(dice: &mut Dice, draft: &Draft, shape: &Shape) -> Traits {
         ..Traits::plain(family, cap)
     };
     traits.repeats = traits.past == Past::Repeat;
-    if !silent && dice.chance(20) {
-        let mut sizes: Vec<u32> = (1..=4).map(|part| (cap * part / 4).max(1)).collect();
-        sizes.dedup();
-        traits.sizes = Sizes::Listed(sizes);
-    } else if !silent && draft.is_free() && dice.chance(12) {
-        let size = if dice.chance(50) { limit.max(2) } else { cap };
-        traits.sizes = Sizes::Fixed(size);
-        traits.caps = vec![size];
-    }
-    if traits.more == More::Slice && dice.chance(70) {
-        traits.end = EndEvidence::Flag;
-    } else if !silent && dice.chance(40) {
-        traits.end = EndEvidence::ShortPage;
-    }
+    say_sizes(dice, draft, &mut traits, silent);
     if draft.keyed {
         traits.filtering = Some(filters::draw(dice, draft, shape));
     }
@@ -66,14 +53,7 @@ pub(super) fn draw(dice: &mut Dice, draft: &Draft, shape: &Shape) -> Traits {
         change_caps(dice, &mut traits);
     }
     if draft.is_free() && dice.chance(5) {
-        // How many rows an answer has passed over nobody knows but by its size.
-        traits.hidden = dice.pick(&[2, 3, 5]);
-        if let Sizes::Free { most, .. } = &mut traits.sizes {
-            *most = Some(traits.caps[0]);
-        }
-        traits.caps.truncate(1);
-        (traits.end, traits.more) = (EndEvidence::Unvouched, More::Nothing);
-        traits.surplus = 0;
+        hide_rows(dice, &mut traits);
     }
     if wild {
         run_wild(dice, &mut traits);
@@ -87,6 +67,36 @@ pub(super) fn draw(dice: &mut Dice, draft: &Draft, shape: &Shape) -> Traits {
         unsaid.happens(dice, &mut traits, limit);
     }
     traits
+}
+
+/// What the dialect says of the sizes that can be asked for, and of how an end is told.
+fn say_sizes(dice: &mut Dice, draft: &Draft, traits: &mut Traits, silent: bool) {
+    let cap = traits.caps[0];
+    if !silent && dice.chance(20) {
+        let mut sizes: Vec<u32> = (1..=4).map(|part| (cap * part / 4).max(1)).collect();
+        sizes.dedup();
+        traits.sizes = Sizes::Listed(sizes);
+    } else if !silent && draft.is_free() && dice.chance(12) {
+        let size = if dice.chance(50) { draft.limit.max(2) } else { cap };
+        traits.sizes = Sizes::Fixed(size);
+        traits.caps = vec![size];
+    }
+    if traits.more == More::Slice && dice.chance(70) {
+        traits.end = EndEvidence::Flag;
+    } else if !silent && dice.chance(40) {
+        traits.end = EndEvidence::ShortPage;
+    }
+}
+
+/// Rows that are dropped from answers after the limit: the size of an answer alone tells how many.
+fn hide_rows(dice: &mut Dice, traits: &mut Traits) {
+    traits.hidden = dice.pick(&[2, 3, 5]);
+    if let Sizes::Free { most, .. } = &mut traits.sizes {
+        *most = Some(traits.caps[0]);
+    }
+    traits.caps.truncate(1);
+    (traits.end, traits.more) = (EndEvidence::Unvouched, More::Nothing);
+    traits.surplus = 0;
 }
 
 /// A cap that shrinks or grows while the list is walked. Where a size was honoured and is not any more, the answer must
