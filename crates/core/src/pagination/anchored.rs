@@ -40,12 +40,12 @@ use super::{
     answer::{Answer, Standing, Total},
     end::{Belief, Witness},
     key,
+    machine::{Machine, PageRequest, Step, Verify},
     mark::Mark,
     page::Unproven,
     plan::Growth,
     position::{Anchor, Hint, Marks, Pivot, Position},
     refusal::Refusal,
-    resolver::{Machine, PageRequest, Step, Verify},
     window::{Offset, Slice},
 };
 
@@ -131,6 +131,24 @@ struct State {
     flagged: Option<Unproven>,
     /// The budget ended before the page was full.
     cut_off: bool,
+}
+
+/// Reads a page.
+pub(super) async fn read(
+    up: &mut super::upstream::Upstream,
+    request: PageRequest,
+) -> Result<super::page::Page, super::upstream::Stop> {
+    super::machine::drive(up, resolve(request)).await
+}
+
+/// Reads a page of slices that have come already.
+pub(super) async fn read_from(
+    up: &mut super::upstream::Upstream,
+    request: PageRequest,
+    came: Vec<(Slice, Answer)>,
+) -> Result<super::page::Page, super::upstream::Stop> {
+    let step = if came.is_empty() { resolve(request) } else { resolve_from(request, came) };
+    super::machine::drive(up, step).await
 }
 
 /// Begins a page.

@@ -7,27 +7,26 @@
 //! or show nothing, the page is found in the whole list.
 
 mod gather;
-mod legs;
-mod look;
-mod range;
 mod reading;
-mod runs;
 #[cfg(test)]
 mod tests;
-mod widen;
 mod within;
 
 use std::sync::Arc;
 
-use range::Part;
-use reading::Reading;
-
 use super::{
-    attempt, mirror,
+    mirror,
     order::Order,
+    page::Page,
     paging::VAIN,
+    parts::{
+        legs,
+        range::{self, Part},
+    },
     position::{Anchor, Hint, Position},
-    resolver::{PageRequest, Step, Verify},
+    refusal::Refusal,
+    request::{PageRequest, Verify, WhenUnproven},
+    upstream::{Noted, Stop, Upstream},
     window::Offset,
     windows::{self, Ground},
 };
@@ -39,45 +38,136 @@ const FAR: u32 = 100;
 /// So many pages later it is tried again.
 const GIVEN_UP: u8 = 32;
 
-/// Begins a page.
-pub(super) fn resolve(mut request: PageRequest) -> Step {
+/// A way that should show a page in one answer.
+enum Way {
+    /// By filters, from one part of the list after the other.
+    Parts(Vec<Part>),
+    /// By filters, from one part of the flipped list after the other.
+    FlippedParts(Vec<Part>),
+    /// From the flipped list.
+    Flipped,
+}
+
+/// Reads a page.
+///
+/// # Errors
+///
+/// [`Stop`] where no page can be served.
+pub(super) async fn read(up: &mut Upstream, mut request: PageRequest) -> Result<Page, Stop> {
     if request.verify == Verify::Never {
-        return whole(request);
+        return whole(up, request).await;
     }
     if request.filters.is_some() && request.learnt.filters_in_vain >= VAIN {
         // A filter that is ignored, or compares otherwise than the list is sorted, only costs a request a page.
         let vain = request.learnt.filters_in_vain;
         request.learnt.filters_in_vain = if vain < VAIN + GIVEN_UP { vain + 1 } else { VAIN - 1 };
         if vain < VAIN + GIVEN_UP {
-            return whole(PageRequest { filters: None, ..request });
+            return whole(up, PageRequest { filters: None, ..request }).await;
         }
     }
+    match way(&request) {
+        Some(way) => read_at_once(up, request, way).await,
+        None => whole(up, request).await,
+    }
+}
+
+/// Returns the way that should show a page in one answer, if there is one.
+fn way(request: &PageRequest) -> Option<Way> {
     match &request.target.position {
         Position::After(anchor) => {
-            if let Some(parts) = parts(&request, &request.order, anchor) {
-                return attempt::resolve(request, |request| Reading::of(request, parts).begin(), whole);
+            if let Some(parts) = parts(request, &request.order, anchor) {
+                return Some(Way::Parts(parts));
             }
         }
         Position::Before(anchor) if request.flips => {
-            if let Some(parts) = parts(&request, &request.order.flipped(), anchor) {
-                let read = |request| Reading::of(request, parts).begin();
-                return attempt::resolve(request, |request| mirror::resolve(request, read), whole);
+            if let Some(parts) = parts(request, &request.order.flipped(), anchor) {
+                return Some(Way::FlippedParts(parts));
             }
         }
-        Position::End if request.flips => {
-            return attempt::resolve(request, |request| mirror::resolve(request, whole), whole);
-        }
+        Position::End if request.flips => return Some(Way::Flipped),
         _ => {}
     }
-    if request.flips && is_too_deep(&request) && !request.target.position.is_backward() {
-        // What stands too deep in the list does not in the flipped one.
-        return attempt::resolve(request, |request| mirror::resolve(request, whole), whole);
-    }
+    // An item that stands too deep in the list does not in the flipped one.
+    let is_too_deep = is_too_deep(request) && !request.target.position.is_backward();
     let only_from_the_end = request.target.hint.counted_from_start(request.target.hint.total).from_end;
-    if only_from_the_end && request.flips {
-        return attempt::resolve(request, |request| mirror::resolve(request, whole), whole);
+    (request.flips && (is_too_deep || only_from_the_end)).then_some(Way::Flipped)
+}
+
+/// Looks for a page on a way that should show it in one answer and, where that proves nothing, in the whole list at its
+/// hint: a filter may be ignored, compare otherwise than the list is sorted, or let nothing through any more.
+async fn read_at_once(up: &mut Upstream, request: PageRequest, way: Way) -> Result<Page, Stop> {
+    let is_filtered = request.filters.is_some() && !matches!(request.target.position, Position::End);
+    let before = up.requests;
+    up.noted = Some(Noted::new(Arc::clone(&request.order)));
+    let careful = PageRequest { unproven: WhenUnproven::Refuse, ..request.clone() };
+    let first = match way {
+        Way::Parts(parts) => reading::read(up, careful, parts).await,
+        Way::FlippedParts(parts) => read_flipped(up, careful, Some(parts)).await,
+        Way::Flipped => read_flipped(up, careful, None).await,
+    };
+    let noted = up.noted.take();
+    let refusal = match first {
+        Ok(mut page) => {
+            if is_filtered {
+                page.learnt.filters_in_vain = 0;
+            }
+            return Ok(page);
+        }
+        Err(Stop::Refused(refusal)) => refusal,
+        Err(stop) => return Err(stop),
+    };
+    let hopeless = match refusal {
+        Refusal::BudgetExceeded => true,
+        Refusal::Unsorted(_) => noted.as_ref().is_some_and(|noted| noted.disordered),
+        // A run that is too long here is too long there, and can at best be served flagged.
+        Refusal::TieRun { .. } => request.unproven == WhenUnproven::Refuse,
+        _ => false,
+    };
+    let spent = up.requests - before;
+    let left = request.search_budget.saturating_sub(spent);
+    if hopeless || left == 0 {
+        let total = noted.and_then(|noted| noted.total);
+        return Err(placed(refusal, &request, total).into());
     }
-    whole(request)
+    let vain = request.learnt.filters_in_vain;
+    let rest = PageRequest {
+        // What is left for a page may be nothing where the place was searched for: then this is a search too.
+        budget: request.budget.saturating_sub(spent).max(left.min(8)),
+        search_budget: left,
+        ..request
+    };
+    let mut page = whole(up, rest).await?;
+    page.requests = page.requests.saturating_add(spent);
+    if is_filtered {
+        page.learnt.filters_in_vain = vain.saturating_add(1);
+    }
+    Ok(page)
+}
+
+/// Reads a page from the other end of the list, in parts or as a whole.
+async fn read_flipped(up: &mut Upstream, request: PageRequest, parts: Option<Vec<Part>>) -> Result<Page, Stop> {
+    let request = mirror::turn_request(request);
+    up.flipped = true;
+    let page = match parts {
+        Some(parts) => reading::read(up, request, parts).await,
+        None => whole(up, request).await,
+    };
+    up.flipped = false;
+    page.map(mirror::turn_page)
+}
+
+/// A refusal that says where the page is in the whole list: never behind its end, where that was told.
+fn placed(refusal: Refusal, request: &PageRequest, total: Option<u64>) -> Refusal {
+    let nearest = request.nearest();
+    let nearest = match total {
+        Some(total) if total <= nearest.0 => Offset(total.saturating_sub(u64::from(request.limit))),
+        _ => nearest,
+    };
+    match refusal {
+        Refusal::PositionLost { .. } => Refusal::PositionLost { nearest },
+        Refusal::TieRun { .. } => Refusal::TieRun { nearest },
+        other => other,
+    }
 }
 
 /// Whether a page is believed to end deeper than the upstream answers, and less deep from the end.
@@ -115,15 +205,15 @@ fn parts(request: &PageRequest, order: &Order, anchor: &Anchor) -> Option<Vec<Pa
 }
 
 /// Reads the whole list, at the hint.
-fn whole(mut request: PageRequest) -> Step {
+async fn whole(up: &mut Upstream, mut request: PageRequest) -> Result<Page, Stop> {
     request.target.hint = request.target.hint.counted_from_start(request.target.hint.total);
     if request.target.hint.from_end {
         // How far from the start that is, nothing says.
         (request.target.hint.offset, request.target.hint.from_end) = (Offset(0), false);
     }
     if request.filters.is_none() {
-        return windows::resolve(request, Ground::Whole);
+        return windows::read(up, request, Ground::Whole).await;
     }
     let part = Part::whole(request.target.position.clone());
-    Reading::of(request, vec![part]).begin()
+    reading::read(up, request, vec![part]).await
 }

@@ -6,45 +6,20 @@
 use std::sync::Arc;
 
 use super::{
-    answer::Answer,
-    fetch::Fetch,
     page::Page,
     position::{Hint, Position, Target},
-    resolver::{Machine, PageRequest, Pending, Step},
+    request::PageRequest,
 };
 
-/// Reads the page from the flipped list, as `read` reads it there.
-pub(super) fn resolve(mut request: PageRequest, read: impl FnOnce(PageRequest) -> Step) -> Step {
+/// A request of the list as one of the flipped list.
+pub(super) fn turn_request(mut request: PageRequest) -> PageRequest {
     request.order = Arc::new(request.order.flipped());
     request.target = turn(request.target, None);
-    follow(read(request))
+    request
 }
 
-#[derive(Debug)]
-struct Mirror(Pending);
-
-impl Machine for Mirror {
-    fn resume(self: Box<Self>, answers: Vec<Answer>) -> Step {
-        follow(self.0.resume(answers))
-    }
-}
-
-fn follow(step: Step) -> Step {
-    match step {
-        Step::Fetch(mut fetches, pending) => {
-            for fetch in &mut fetches {
-                if let Fetch::Slice(_, listing) = fetch {
-                    listing.flipped = !listing.flipped;
-                }
-            }
-            Step::Fetch(fetches, Pending(Box::new(Mirror(pending))))
-        }
-        Step::Serve(page) => Step::Serve(Box::new(turn_page(*page))),
-        Step::Refuse(refusal) => Step::Refuse(refusal),
-    }
-}
-
-fn turn_page(mut page: Page) -> Page {
+/// A page of the flipped list as one of the list.
+pub(super) fn turn_page(mut page: Page) -> Page {
     let counted = page.total.filter(|total| total.exact).map(|total| total.value);
     let count = page.items.len() as u64;
     page.items.reverse();

@@ -31,7 +31,6 @@
 
 mod anchored;
 pub mod answer;
-mod attempt;
 mod collector;
 pub mod cost;
 mod decimal;
@@ -43,16 +42,21 @@ mod instant;
 pub mod key;
 mod keyset;
 mod lowered;
+mod machine;
 pub mod mark;
 mod mirror;
 pub mod observed;
 pub mod order;
 pub mod page;
 pub mod paging;
+mod parts;
 mod plan;
+mod port;
 pub mod position;
 mod proof;
+mod read;
 pub mod refusal;
+mod request;
 pub mod resolver;
 mod rows;
 pub mod rules;
@@ -60,6 +64,7 @@ mod seek;
 mod token;
 mod totals;
 pub mod unsorted;
+mod upstream;
 pub mod window;
 mod windows;
 

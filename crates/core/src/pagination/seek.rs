@@ -11,69 +11,57 @@ use std::borrow::Cow;
 
 use super::{
     answer::{Answer, Standing},
-    attempt,
     fetch::Fetch,
     fingerprint::fingerprint,
     key::{self, Extent, Key, KeyValue},
     keyset,
-    page::{Level, Unproven},
+    page::{Level, Page, Unproven},
     position::{Anchor, Pivot, Position},
     refusal::Refusal,
-    resolver::{Machine, PageRequest, Pending, Step, WhenUnproven},
+    request::{PageRequest, WhenUnproven},
     rows,
     rules::{self, Rule},
+    upstream::{Stop, Upstream},
     windows::{self, Ground},
 };
 
-/// Begins a page.
-pub(super) fn resolve(request: PageRequest) -> Step {
+/// Reads a page, after its pivot is known.
+///
+/// # Errors
+///
+/// [`Stop`] where no page can be served.
+pub(super) async fn read(up: &mut Upstream, mut request: PageRequest) -> Result<Page, Stop> {
     let pivot = match &request.target.position {
         Position::AfterPivot(pivot) | Position::BeforePivot(pivot) => pivot.clone(),
-        _ => return keyset::resolve(request),
+        _ => return keyset::read(up, request).await,
     };
     if request.order.strong.is_empty() && pivot.fingerprint.is_some() {
         // The id is the whole order: there is nothing to look up.
-        return go_on(request, Anchor { keys: Vec::new(), id: pivot.id });
+        return go_on(up, request, Anchor { keys: Vec::new(), id: pivot.id }).await;
     }
     // Without a fingerprint the item's place is wanted as it is now, which no cache knows.
     if let Some(keys) = request.pivot.clone().filter(|_| pivot.fingerprint.is_some())
         && is_known_again(&request, &pivot, &keys)
     {
-        return go_on(request, Anchor { keys, id: pivot.id });
+        return go_on(up, request, Anchor { keys, id: pivot.id }).await;
     }
-    let item = Fetch::Item(pivot.id.clone());
-    Step::Fetch(vec![item], Pending(Box::new(LookUp { request, pivot })))
-}
-
-/// An item's resource was asked for.
-#[derive(Debug)]
-struct LookUp {
-    request: PageRequest,
-    pivot: Pivot,
-}
-
-impl Machine for LookUp {
-    fn resume(self: Box<Self>, mut answers: Vec<Answer>) -> Step {
-        let Self { mut request, pivot } = *self;
-        request.budget = request.budget.saturating_sub(1);
-        request.search_budget = request.search_budget.saturating_sub(1);
-        let Some(answer) =
-            answers.pop().filter(|answer| answer.standing == Standing::Listed && !answer.items.is_empty())
-        else {
-            return gone(request, &pivot, None);
-        };
-        let Some(now) = Anchor::of(&answer, &request.order, 0) else {
-            return Step::Refuse(Refusal::Unsorted(rows::unkept(&answer, &request.order, 0)));
-        };
-        if !is_the_item(&request, &pivot, &answer, &now) {
-            return gone(request, &pivot, None);
-        }
-        if !is_known_again(&request, &pivot, &now.keys) {
-            return gone(request, &pivot, Some(now));
-        }
-        let anchor = now.clone();
-        LookedUp { anchor: Some(now), unproven: None }.follow(go_on(request, anchor))
+    let answer = up.fetch(vec![Fetch::Item(pivot.id.clone())]).await?.pop();
+    request.budget = request.budget.saturating_sub(1);
+    request.search_budget = request.search_budget.saturating_sub(1);
+    let Some(answer) = answer.filter(|answer| answer.standing == Standing::Listed && !answer.items.is_empty()) else {
+        return gone(up, request, &pivot, None).await;
+    };
+    let Some(now) = Anchor::of(&answer, &request.order, 0) else {
+        return Err(Refusal::Unsorted(rows::unkept(&answer, &request.order, 0)).into());
+    };
+    if !is_the_item(&request, &pivot, &answer, &now) {
+        return gone(up, request, &pivot, None).await;
     }
+    if !is_known_again(&request, &pivot, &now.keys) {
+        return gone(up, request, &pivot, Some(now)).await;
+    }
+    let page = go_on(up, request, now.clone()).await?;
+    Ok(Page { requests: page.requests.saturating_add(1), looked_up: Some(now), ..page })
 }
 
 /// Whether an item's resource is the pivot's own. An id that the client wrote has no type: it is compared as it is written.
@@ -105,54 +93,27 @@ fn is_known_again(request: &PageRequest, pivot: &Pivot, keys: &[KeyValue]) -> bo
 }
 
 /// Goes on by the keys.
-fn go_on(mut request: PageRequest, anchor: Anchor) -> Step {
+async fn go_on(up: &mut Upstream, mut request: PageRequest, anchor: Anchor) -> Result<Page, Stop> {
     request.target.position = match request.target.position {
         Position::BeforePivot(_) => Position::Before(anchor),
         _ => Position::After(anchor),
     };
-    keyset::resolve(request)
+    keyset::read(up, request).await
 }
 
 /// The keys as they were served are lost: the page is refused, or is what stands at the hint.
-fn gone(mut request: PageRequest, pivot: &Pivot, now: Option<Anchor>) -> Step {
-    let nearest = attempt::nearest(&request);
+async fn gone(up: &mut Upstream, mut request: PageRequest, pivot: &Pivot, now: Option<Anchor>) -> Result<Page, Stop> {
+    let nearest = request.nearest();
     if pivot.fingerprint.is_none() || request.unproven == WhenUnproven::Refuse {
-        return Step::Refuse(Refusal::PivotGone { nearest });
+        return Err(Refusal::PivotGone { nearest }.into());
     }
     request.target.position = Position::At(nearest);
-    LookedUp { anchor: now, unproven: Some(Unproven::Pivot) }.follow(windows::resolve(request, Ground::Whole))
-}
-
-/// A page after a look-up.
-#[derive(Debug)]
-struct LookedUp {
-    /// The item as it is now.
-    anchor: Option<Anchor>,
-    unproven: Option<Unproven>,
-}
-
-#[derive(Debug)]
-struct Waiting(LookedUp, Pending);
-
-impl Machine for Waiting {
-    fn resume(self: Box<Self>, answers: Vec<Answer>) -> Step {
-        self.0.follow(self.1.resume(answers))
-    }
-}
-
-impl LookedUp {
-    fn follow(self, step: Step) -> Step {
-        match step {
-            Step::Fetch(fetches, inner) => Step::Fetch(fetches, Pending(Box::new(Waiting(self, inner)))),
-            Step::Serve(mut page) => {
-                page.requests = page.requests.saturating_add(1);
-                page.looked_up = self.anchor;
-                if self.unproven.is_some() {
-                    (page.unproven, page.level) = (self.unproven, Level::Positional);
-                }
-                Step::Serve(page)
-            }
-            Step::Refuse(refusal) => Step::Refuse(refusal),
-        }
-    }
+    let page = windows::read(up, request, Ground::Whole).await?;
+    Ok(Page {
+        requests: page.requests.saturating_add(1),
+        looked_up: now,
+        unproven: Some(Unproven::Pivot),
+        level: Level::Positional,
+        ..page
+    })
 }

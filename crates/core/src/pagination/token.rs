@@ -48,12 +48,12 @@ use super::{
     answer::{Answer, Standing, Total},
     fetch::{Fetch, Token, TokenFetch},
     key::KeyValue,
+    machine::{Machine, PageRequest, Pending, ShortPages, Step, Verify, WhenUnproven},
     mark::Mark,
     page::{Level, Unproven},
     paging::{Sizes, Tokens},
     position::{Anchor, Loop, Marks, Pivot, Position, Within},
     refusal::Refusal,
-    resolver::{Machine, PageRequest, Pending, ShortPages, Step, Verify, WhenUnproven},
     unsorted::Unsorted,
     window::{Offset, PageSize},
 };
@@ -110,6 +110,14 @@ struct Walk {
     flagged: Option<Unproven>,
     stragglers: u32,
     total: Option<Total>,
+}
+
+/// Reads a page.
+pub(super) async fn read(
+    up: &mut super::upstream::Upstream,
+    request: PageRequest,
+) -> Result<super::page::Page, super::upstream::Stop> {
+    super::machine::drive(up, resolve(request)).await
 }
 
 /// Begins a page.

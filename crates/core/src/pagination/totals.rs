@@ -7,38 +7,35 @@
 mod tests;
 
 use super::{
-    answer::{Answer, Total},
-    fetch::{Fetch, Listing},
+    answer::Total,
     page::Page,
     paging::Family,
     position::{Hint, Position, Target},
-    resolver::{Machine, PageRequest, Pending, Step, Totals},
+    read::read,
+    request::{PageRequest, Totals},
+    upstream::{CountBeside, Stop, Upstream},
 };
 
-/// What is to be told, and what of it is known.
+/// What is to be told, and what of it is known before the page is read.
 #[derive(Debug)]
 struct Teller {
     totals: Totals,
     /// What the first page of the walk said.
     first: Option<Total>,
-    /// A count is asked for where nothing else tells the total.
-    may_count: bool,
-    /// Answers to the whole list tell the total.
-    tells_total: bool,
-    /// The list is mostly read through filters.
-    filters: bool,
     /// The flipped list is there to be read from its first item.
     flips: bool,
     /// There is a way to the last page: none leads there by token.
     has_last: bool,
     /// How many items of the list can be read from its start, where it can't be read from its end.
     reach: Option<u64>,
-    /// A count was asked for, and this came of it.
-    counted: Option<Option<Total>>,
 }
 
-/// Says of the page that is `read` what the request wants told.
-pub(super) fn tell(mut request: PageRequest, read: impl FnOnce(PageRequest) -> Step) -> Step {
+/// Reads a page, and says of it what the request wants told.
+///
+/// # Errors
+///
+/// As [`read`].
+pub(super) async fn tell(up: &mut Upstream, mut request: PageRequest) -> Result<Page, Stop> {
     let hint = request.target.hint;
     let may_count = match request.totals {
         Totals::Count => true,
@@ -48,79 +45,29 @@ pub(super) fn tell(mut request: PageRequest, read: impl FnOnce(PageRequest) -> S
     let teller = Teller {
         totals: request.totals,
         first: hint.first_total.filter(|_| request.totals == Totals::FirstPage),
-        may_count,
-        tells_total: request.tells_total,
-        filters: request.filters.is_some(),
         flips: request.flips,
         has_last: request.paging.family != Family::Token,
         reach: request.paging.max_depth.filter(|_| !request.flips),
-        counted: None,
     };
     if may_count {
         // One request is kept for the count.
         request.budget = request.budget.saturating_sub(1).max(1);
         request.search_budget = request.search_budget.saturating_sub(1).max(1);
+        up.count_beside(CountBeside { tells_total: request.tells_total, filters: request.filters.is_some() });
     }
-    match read(request) {
-        Step::Fetch(fetches, inner) if teller.may_count && !teller.will_be_told(&fetches) => {
-            teller.with_count(fetches, inner)
-        }
-        step => teller.follow(step),
+    let page = read(up, request).await?;
+    if may_count && up.counted.is_none() && page.total.is_none_or(|total| !total.exact) {
+        up.count().await;
     }
-}
-
-/// For what the teller waits beside.
-#[derive(Debug)]
-enum Waiting {
-    /// The page's own answers.
-    Page(Teller, Pending),
-    /// These, and behind them a count.
-    PageAndCount(Teller, Pending),
-    /// A count, for a page that is complete.
-    Count(Teller, Box<Page>),
-}
-
-impl Machine for Waiting {
-    fn resume(self: Box<Self>, mut answers: Vec<Answer>) -> Step {
-        match *self {
-            Self::Page(teller, inner) => teller.follow(inner.resume(answers)),
-            Self::PageAndCount(mut teller, inner) => {
-                teller.counted = Some(answers.pop().and_then(|answer| answer.total));
-                teller.follow(inner.resume(answers))
-            }
-            Self::Count(mut teller, page) => {
-                teller.counted = Some(answers.pop().and_then(|answer| answer.total));
-                teller.follow(Step::Serve(page))
-            }
-        }
-    }
+    Ok(teller.told(page, up.counted))
 }
 
 impl Teller {
-    fn follow(self, step: Step) -> Step {
-        match step {
-            Step::Fetch(fetches, inner) => Step::Fetch(fetches, Pending(Box::new(Waiting::Page(self, inner)))),
-            Step::Serve(page) => {
-                let told = page.total.is_some_and(|total| total.exact);
-                if self.may_count && self.counted.is_none() && !told {
-                    return Step::Fetch(vec![Fetch::Count], Pending(Box::new(Waiting::Count(self, page))));
-                }
-                Step::Serve(Box::new(self.told(*page)))
-            }
-            Step::Refuse(refusal) => Step::Refuse(refusal),
-        }
-    }
-
-    fn with_count(self, mut fetches: Vec<Fetch>, inner: Pending) -> Step {
-        fetches.push(Fetch::Count);
-        Step::Fetch(fetches, Pending(Box::new(Waiting::PageAndCount(self, inner))))
-    }
-
     /// The page, with what is to be told, and with the last page where there is a way to it.
-    fn told(self, mut page: Page) -> Page {
+    fn told(self, mut page: Page, counted: Option<Option<Total>>) -> Page {
         let said = page.total;
-        let known = said.filter(|total| total.exact).or_else(|| self.counted.flatten()).or(said);
-        page.requests = page.requests.saturating_add(u32::from(self.counted.is_some()));
+        let known = said.filter(|total| total.exact).or_else(|| counted.flatten()).or(said);
+        page.requests = page.requests.saturating_add(u32::from(counted.is_some()));
         page.total = match self.totals {
             Totals::Omit => None,
             Totals::Upstream => said,
@@ -142,16 +89,5 @@ impl Teller {
             target.hint.honoured = page.honoured;
         }
         page
-    }
-
-    /// Whether the answer to one of these will say how long the whole list is.
-    fn will_be_told(&self, fetches: &[Fetch]) -> bool {
-        let lists_all = |fetch: &Fetch| match fetch {
-            Fetch::Slice(_, Listing { filter, .. }) => filter.is_none(),
-            Fetch::Token(_) => true,
-            Fetch::Item(_) => !self.filters,
-            Fetch::Count => false,
-        };
-        self.tells_total && fetches.iter().any(lists_all)
     }
 }

@@ -26,11 +26,11 @@ use super::{
     answer::Answer,
     collector::{Collector, Cut, Side},
     end::Honoured,
+    machine::{Machine, PageRequest, Step, Verify},
     page::Unproven,
     paging::Learnt,
     position::{Anchor, Position},
     proof::View,
-    resolver::{Machine, PageRequest, Step, Verify},
     window::Slice,
 };
 
@@ -163,6 +163,15 @@ struct State {
     recounted: bool,
     /// Why the page is served by offset alone.
     flagged: Option<Unproven>,
+}
+
+/// Reads a page.
+pub(super) async fn read(
+    up: &mut super::upstream::Upstream,
+    request: PageRequest,
+    ground: Ground,
+) -> Result<super::page::Page, super::upstream::Stop> {
+    super::machine::drive(up, resolve(request, ground)).await
 }
 
 /// Begins a page.

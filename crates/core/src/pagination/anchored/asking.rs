@@ -7,12 +7,12 @@ use super::{Boundary, Purpose, State, seam::Seam, view::View};
 use crate::pagination::{
     answer::Answer,
     fetch::{Fetch, Listing},
+    machine::{Pending, ShortPages, Step, Verify, WhenUnproven},
     page::Unproven,
     paging::{Family, Sizes as Askable},
     plan::{self, Growth, Window},
     position::Position,
     refusal::Refusal,
-    resolver::{Pending, ShortPages, Step, Verify, WhenUnproven},
     window::{Offset, Slice},
 };
 

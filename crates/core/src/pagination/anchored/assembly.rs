@@ -5,11 +5,11 @@ use super::{
     passed::{Spot, nearest},
 };
 use crate::pagination::{
+    machine::{Step, Verify},
     mark::Mark,
     page::{ItemPlace, Level, Page},
     plan::Growth,
     position::{Hint, Item, MarkedItem, Marks, Position, Target},
-    resolver::{Step, Verify},
     window::Offset,
 };
 

@@ -4,11 +4,11 @@
 use super::{Boundary, Progress, Purpose, State, line::Line, passed::Recognised, view::View};
 use crate::pagination::{
     answer::Answer,
+    machine::{PageRequest, Step, Verify},
     mark::Mark,
     page::Unproven,
     plan::Growth,
     refusal::Refusal,
-    resolver::{PageRequest, Step, Verify},
     window::{Offset, PageNumber, PageSize, Slice},
 };
 

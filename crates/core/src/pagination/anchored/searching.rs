@@ -10,10 +10,10 @@ use super::{
 };
 use crate::pagination::{
     answer::Answer,
+    machine::{Step, Verify},
     paging::{Family, Sizes as Askable},
     plan::{self, Growth, Window},
     refusal::Refusal,
-    resolver::{Step, Verify},
     window::Slice,
 };
 

@@ -4,8 +4,8 @@
 use super::{Boundary, Purpose, State, seam::Seam, view::View};
 use crate::pagination::{
     answer::Total,
+    machine::Step,
     plan::{Growth, Window},
-    resolver::Step,
 };
 
 /// What is wished for around the last page.

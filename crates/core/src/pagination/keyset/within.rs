@@ -2,15 +2,15 @@
 
 use std::cmp::Ordering;
 
-use super::{
-    range,
-    widen::{self, Widened},
-};
 use crate::pagination::{
     answer::Answer,
     key::{self, Extent, Key, KeyValue},
     order::{Direction, Order, SortKey},
     page::ItemPlace,
+    parts::{
+        range,
+        widen::{self, Widened},
+    },
     rows,
 };
 

@@ -10,13 +10,13 @@ use super::{
     sheet::{Basis, Lead, Sheet},
 };
 use crate::pagination::{
+    machine::Step,
     mark::Mark,
     page::Unproven,
     paging::Sizes,
     position::{Anchor, Marks, Position, Within},
     proof,
     refusal::Refusal,
-    resolver::Step,
     rows,
     window::Offset,
 };

@@ -9,11 +9,11 @@ use super::{
 };
 use crate::pagination::{
     fetch::Token,
+    machine::{Step, Verify},
     mark::Mark,
     page::Unproven,
     position::Loop,
     refusal::Refusal,
-    resolver::{Step, Verify},
     rows,
     window::Offset,
 };

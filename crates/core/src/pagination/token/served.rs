@@ -6,11 +6,11 @@ use super::{
 };
 use crate::pagination::{
     fetch::Token,
+    machine::{Step, Verify},
     mark::Mark,
     page::{ItemPlace, Level, Page},
     position::{Hint, Item, Loop, MarkedItem, Marks, Position, Target, TokenPlace, Within},
     refusal::Refusal,
-    resolver::{Step, Verify},
     rules::{self, Rule},
     window::Offset,
 };

@@ -9,8 +9,8 @@ use std::ops::Range;
 use super::{Asked, Purpose, State, seam::Held};
 use crate::pagination::{
     collector::Side,
+    machine::{Step, Verify},
     plan::{self, Growth, Window},
-    resolver::{Step, Verify},
     window::Slice,
 };
 

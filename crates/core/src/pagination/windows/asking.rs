@@ -6,10 +6,10 @@ use super::{Asked, Purpose, State, search::Aim};
 use crate::pagination::{
     collector::Side,
     fetch::{Fetch, Listing},
+    machine::{PageRequest, Pending, ShortPages, Step},
     paging::Family,
     plan::{self, Growth, Window},
     refusal::Refusal,
-    resolver::{PageRequest, Pending, ShortPages, Step},
     window::Slice,
 };
 

@@ -3,11 +3,11 @@
 use super::{Ground, State, asks_by_offset, seam::Held};
 use crate::pagination::{
     collector::{Cut, Verdict},
+    machine::{Step, WhenUnproven},
     page::Unproven,
     plan,
     proof::View,
     refusal::Refusal,
-    resolver::{Step, WhenUnproven},
     unsorted::{Cause, Unsorted},
     window::{Offset, Slice},
 };

@@ -23,14 +23,14 @@ enum Nature {
 }
 
 /// Which way values grow on the way to the start of the list, for one that runs this way.
-pub(super) fn outwards_is_up(direction: Direction) -> bool {
+pub(in crate::pagination) fn outwards_is_up(direction: Direction) -> bool {
     direction == Direction::Descending
 }
 
 /// Whether an endpoint can be asked for what comes from this value on and answer as the list is sorted. Not where only
 /// the upstream knows how values compare (`opaque`, text of no declared kind, which may follow a collation), where their
 /// sequence is not that of their spelling (`rank`), and not of two values, which divide nothing.
-pub(super) fn can_be_filtered(key: &SortKey, value: &KeyValue) -> bool {
+pub(in crate::pagination) fn can_be_filtered(key: &SortKey, value: &KeyValue) -> bool {
     nature(key, value).is_some()
 }
 
@@ -38,7 +38,7 @@ pub(super) fn can_be_filtered(key: &SortKey, value: &KeyValue) -> bool {
 ///
 /// The grain is the coarser of what the route declares and of what the value shows: serializers leave out zeros at the
 /// end. A number without digits behind its point, and a date, count as stored so unless the route says otherwise.
-pub(super) fn widened(key: &SortKey, value: &KeyValue) -> Option<Widened> {
+pub(in crate::pagination) fn widened(key: &SortKey, value: &KeyValue) -> Option<Widened> {
     let up = outwards_is_up(key.direction);
     match (nature(key, value)?, value) {
         (Nature::Number, KeyValue::Number(digits)) => Some(
@@ -63,7 +63,7 @@ pub(super) fn widened(key: &SortKey, value: &KeyValue) -> Option<Widened> {
 
 /// What became of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Widened {
+pub(in crate::pagination) enum Widened {
     /// It is stored as it is shown.
     AsShown,
     /// It may be stored up to one grain away.
@@ -73,7 +73,7 @@ pub(super) enum Widened {
 /// A value that surely comes before this one, which is stored as it is shown, and nearly all that comes before this one
 /// comes before it too: for endpoints that only compare exclusively. Nothing where there is none: before a UUID, or
 /// after a text.
-pub(super) fn just_before(key: &SortKey, value: &KeyValue) -> Option<KeyValue> {
+pub(in crate::pagination) fn just_before(key: &SortKey, value: &KeyValue) -> Option<KeyValue> {
     let up = outwards_is_up(key.direction);
     match (nature(key, value)?, value) {
         (Nature::Number, KeyValue::Number(digits)) => Some(KeyValue::Number(moved_decimal(digits.as_bytes(), 0, up)?)),
@@ -91,7 +91,7 @@ pub(super) fn just_before(key: &SortKey, value: &KeyValue) -> Option<KeyValue> {
 }
 
 /// Whether a value is stored as it is shown, so that equality finds all that look like it and nothing else.
-pub(super) fn is_stored_as_shown(key: &SortKey, value: &KeyValue) -> bool {
+pub(in crate::pagination) fn is_stored_as_shown(key: &SortKey, value: &KeyValue) -> bool {
     if key.grain.is_some() || value.is_cut(&key.kind) {
         return false;
     }
@@ -109,7 +109,7 @@ pub(super) fn is_stored_as_shown(key: &SortKey, value: &KeyValue) -> bool {
 }
 
 /// A text cut back to whole characters: what was kept of a long one may end within one.
-pub(super) fn whole_characters(text: &[u8]) -> &[u8] {
+pub(in crate::pagination) fn whole_characters(text: &[u8]) -> &[u8] {
     match std::str::from_utf8(text) {
         Ok(_) => text,
         Err(cut) => &text[..cut.valid_up_to()],

@@ -14,53 +14,53 @@ use crate::pagination::{
 
 /// A part of the list that one filter shows; parts follow one another in the order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Part {
+pub(in crate::pagination) struct Part {
     /// What lets it through; none: the whole list.
-    pub(super) filter: Option<Arc<Filter>>,
+    pub(in crate::pagination) filter: Option<Arc<Filter>>,
     /// It is sorted by the id alone: a run of items that have these strong keys.
-    pub(super) run: Option<Vec<KeyValue>>,
+    pub(in crate::pagination) run: Option<Vec<KeyValue>>,
     /// Where in it the page goes on.
-    pub(super) position: Position,
+    pub(in crate::pagination) position: Position,
     /// How many items of the part are believed to stand before that.
-    pub(super) before: u64,
+    pub(in crate::pagination) before: u64,
     /// How many items that a filter on the first key alone would let through are left out besides.
-    pub(super) left_out: u64,
+    pub(in crate::pagination) left_out: u64,
     /// The filter lets everything equal to the position's own keys through, as it compares with them.
-    pub(super) inclusive: bool,
+    pub(in crate::pagination) inclusive: bool,
 }
 
 impl Part {
     /// All of the list.
-    pub(super) fn whole(position: Position) -> Self {
+    pub(in crate::pagination) fn whole(position: Position) -> Self {
         Self { filter: None, run: None, position, before: 0, left_out: 0, inclusive: true }
     }
 
     /// What passes a filter, from its first item on.
-    pub(super) fn from_its_start(filter: Filter) -> Self {
+    pub(in crate::pagination) fn from_its_start(filter: Filter) -> Self {
         Self { filter: Some(Arc::new(filter)), inclusive: false, ..Self::whole(Position::Start) }
     }
 }
 
 /// Where nulls stand among the values of a key, in the direction of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NullsStand {
+pub(in crate::pagination) enum NullsStand {
     Nowhere,
     Before,
     Behind,
 }
 
 /// The first key by which a list is sorted: a strong one, or the id.
-pub(super) fn first_key(order: &Order) -> &SortKey {
+pub(in crate::pagination) fn first_key(order: &Order) -> &SortKey {
     order.strong.first().unwrap_or(&order.id)
 }
 
 /// The value of the first key.
-pub(super) fn first_value(anchor: &Anchor) -> &KeyValue {
+pub(in crate::pagination) fn first_value(anchor: &Anchor) -> &KeyValue {
     anchor.keys.first().unwrap_or(&anchor.id)
 }
 
 /// Where nulls of a key stand; nothing where the route does not say.
-pub(super) fn nulls_stand(key: &SortKey) -> Option<NullsStand> {
+pub(in crate::pagination) fn nulls_stand(key: &SortKey) -> Option<NullsStand> {
     let ascending = key.direction == Direction::Ascending;
     match key.nulls {
         Nulls::Unsaid => None,
@@ -74,7 +74,12 @@ pub(super) fn nulls_stand(key: &SortKey) -> Option<NullsStand> {
 
 /// The parts of the list that hold everything after an anchor, the first of which should show the anchor. Nothing where
 /// the endpoint has no filters that would surely show all of it.
-pub(super) fn parts_after(order: &Order, filters: &Filters, anchor: &Anchor, hint: &Hint) -> Option<Vec<Part>> {
+pub(in crate::pagination) fn parts_after(
+    order: &Order,
+    filters: &Filters,
+    anchor: &Anchor,
+    hint: &Hint,
+) -> Option<Vec<Part>> {
     if anchor.keys.len() != order.strong.len() {
         return None;
     }
@@ -125,7 +130,7 @@ pub(super) fn parts_after(order: &Order, filters: &Filters, anchor: &Anchor, hin
 
 /// What a filter from a value on says of the value itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lets {
+pub(in crate::pagination) enum Lets {
     /// It is let through, being compared with as equal.
     Equal,
     /// It is let through, being beyond another value, or by another comparison than what comes after it.
@@ -135,7 +140,7 @@ pub(super) enum Lets {
 }
 
 /// What lets through everything from a value of a key on.
-pub(super) fn from_on(
+pub(in crate::pagination) fn from_on(
     key: &SortKey,
     value: &KeyValue,
     column: usize,
@@ -181,7 +186,10 @@ pub(super) fn from_on(
 
 /// How what comes from a value on is asked for, in the direction of the list: inclusively, exclusively; and whether the
 /// endpoint can be asked so.
-pub(super) fn comparisons(direction: Direction, can: Comparisons) -> ((Comparison, bool), (Comparison, bool)) {
+pub(in crate::pagination) fn comparisons(
+    direction: Direction,
+    can: Comparisons,
+) -> ((Comparison, bool), (Comparison, bool)) {
     match direction {
         Direction::Ascending => {
             ((Comparison::GreaterOrEqual, can.greater_or_equal), (Comparison::Greater, can.greater))

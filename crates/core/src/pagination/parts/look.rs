@@ -4,7 +4,6 @@ use std::cmp::Ordering;
 
 use crate::pagination::{
     answer::Answer,
-    fetch::{Fetch, Listing},
     key::KeyValue,
     order::Order,
     paging::{Learnt, Paging},
@@ -16,33 +15,37 @@ use crate::pagination::{
 
 /// One answer as large as can be, at the boundary.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Look(Slice);
+pub(in crate::pagination) struct Look(Slice);
 
 /// A run that the end of an answer cuts.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(in crate::pagination) struct Found {
     /// Its strong keys.
-    pub(super) keys: Vec<KeyValue>,
+    pub(in crate::pagination) keys: Vec<KeyValue>,
     /// The anchor is, or was, one of it.
-    pub(super) holds_anchor: bool,
+    pub(in crate::pagination) holds_anchor: bool,
     /// How many items stand between the boundary and the run, and the last of them.
-    pub(super) before: Option<(u32, Anchor)>,
+    pub(in crate::pagination) before: Option<(u32, Anchor)>,
 }
 
 impl Look {
     /// Looks from the boundary on, which is believed to be behind so many items, of which some share its keys.
-    pub(super) fn new(paging: &Paging, learnt: Learnt, before: u64, run: u32) -> Option<(Self, Fetch)> {
+    pub(in crate::pagination) fn new(paging: &Paging, learnt: Learnt, before: u64, run: u32) -> Option<Self> {
         let most = u64::from(super::legs::longest_answer(paging, learnt));
         let from = before.saturating_sub(u64::from(run) + 2);
         let window = Window { from, to: before.saturating_add(2), before: 0, behind: most };
         let slice = *plan::plan(paging, learnt.cap, window, Growth::Rightward, 1).first()?;
-        let slice = plan::within(paging, slice)?;
-        Some((Self(slice), Fetch::Slice(slice, Listing::default())))
+        plan::within(paging, slice).map(Self)
+    }
+
+    /// The slice to ask for.
+    pub(in crate::pagination) fn slice(self) -> Slice {
+        self.0
     }
 
     /// The run that is cut by the end of the answer, if all between the boundary and the run is there too. `None` where
     /// the answer shows no such thing.
-    pub(super) fn find(self, answer: &Answer, order: &Order, anchor: Option<&Anchor>) -> Option<Found> {
+    pub(in crate::pagination) fn find(self, answer: &Answer, order: &Order, anchor: Option<&Anchor>) -> Option<Found> {
         let count = answer.items.len();
         let last = count.checked_sub(1)?;
         let mut run = 0;
@@ -81,7 +84,7 @@ impl Look {
 }
 
 /// Whether an answer was asked from the start, and does not say that it begins elsewhere.
-pub(super) fn begins_at_start(slice: Slice, answer: &Answer) -> bool {
+pub(in crate::pagination) fn begins_at_start(slice: Slice, answer: &Answer) -> bool {
     slice.begins().0 == 0 && answer.offset.unwrap_or(0) == 0 && answer.page.unwrap_or(0) == 0
 }
 

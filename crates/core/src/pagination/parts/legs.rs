@@ -19,7 +19,7 @@ use crate::pagination::{
 const UNCAPPED: u32 = 1_000;
 
 /// The most items that an answer is believed to hold.
-pub(super) fn longest_answer(paging: &Paging, learnt: Learnt) -> u32 {
+pub(in crate::pagination) fn longest_answer(paging: &Paging, learnt: Learnt) -> u32 {
     let most = match &paging.sizes {
         Sizes::Free { most, .. } => most.unwrap_or(UNCAPPED),
         Sizes::Listed(sizes) => sizes.last().copied().unwrap_or(1),
@@ -29,7 +29,7 @@ pub(super) fn longest_answer(paging: &Paging, learnt: Learnt) -> u32 {
 }
 
 /// Whether the endpoint can give a run by itself, sorted by the id: needed only where the list does not sort it so.
-pub(super) fn can_give_runs(order: &Order, filters: &Filters) -> bool {
+pub(in crate::pagination) fn can_give_runs(order: &Order, filters: &Filters) -> bool {
     let strong = order.strong.len();
     order.ties == Ties::Unordered
         && filters.sorts_by_id
@@ -41,7 +41,7 @@ pub(super) fn can_give_runs(order: &Order, filters: &Filters) -> bool {
 
 /// The parts that hold a run and everything after it. In the run the page goes on after `id`, or begins with its first
 /// item. Nothing where the endpoint can't be asked for them, or the keys may be stored otherwise than they are shown.
-pub(super) fn parts_from_run(
+pub(in crate::pagination) fn parts_from_run(
     order: &Order,
     filters: &Filters,
     keys: &[KeyValue],
@@ -67,7 +67,7 @@ pub(super) fn parts_from_run(
 /// All that comes from an anchor on as one filter of alternatives, key by key: what is equal in all keys but the last and
 /// from the anchor on in that, what is beyond it in the key before, and so on. So what shares the anchor's first keys
 /// and comes long before it is left out. `None` as with [`parts_from_run`].
-pub(super) fn alternatives(order: &Order, filters: &Filters, anchor: &Anchor) -> Option<Filter> {
+pub(in crate::pagination) fn alternatives(order: &Order, filters: &Filters, anchor: &Anchor) -> Option<Filter> {
     let last = order.strong.len().checked_sub(1).filter(|last| *last > 0)?;
     if !filters.either || !filters.both || filters.columns.len() <= last || anchor.keys.len() <= last {
         return None;

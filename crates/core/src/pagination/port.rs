@@ -1,0 +1,102 @@
+//! The port between a page that is read and the upstream that answers: a mailbox of questions and answers.
+//!
+//! The strategies are straight-line `async` functions. Awaiting [`Port::fetch`] is the only way in which they can wait: it
+//! posts the fetches and suspends the page until the answers are there. [`resolver`](super::resolver) polls the page once
+//! per step, with a waker that does nothing. There is no executor, no clock and no IO.
+
+use std::{
+    fmt,
+    future::{Future, poll_fn},
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, Waker},
+};
+
+use super::{answer::Answer, fetch::Fetch, page::Page, refusal::Refusal};
+
+/// One side of the mailbox; both sides are alike.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Port(Arc<Mutex<Mail>>);
+
+/// The content of the mailbox.
+#[derive(Debug, Default)]
+enum Mail {
+    #[default]
+    Empty,
+    Questions(Vec<Fetch>),
+    Answers(Vec<Answer>),
+}
+
+impl Port {
+    /// Posts fetches and waits for their answers, one for each, in their order.
+    pub(super) async fn fetch(&self, fetches: Vec<Fetch>) -> Vec<Answer> {
+        self.replace(Mail::Questions(fetches));
+        poll_fn(|_| match self.replace(Mail::Empty) {
+            Mail::Answers(answers) => Poll::Ready(answers),
+            questions => {
+                self.replace(questions);
+                Poll::Pending
+            }
+        })
+        .await
+    }
+
+    fn replace(&self, mail: Mail) -> Mail {
+        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *slot, mail)
+    }
+}
+
+/// The result of a page: served, or refused.
+pub(super) type Outcome = Result<Page, Refusal>;
+
+/// A page that is read, suspended where it awaits answers.
+pub(super) struct Task {
+    reading: Pin<Box<dyn Future<Output = Outcome> + Send>>,
+    port: Port,
+    asked: usize,
+}
+
+/// What a page needs next, or how it ended.
+pub(super) enum Turn {
+    Ask(Vec<Fetch>, Task),
+    End(Outcome),
+}
+
+impl Task {
+    /// Reads a page as far as it gets without an answer.
+    pub(super) fn begin<F>(read: impl FnOnce(Port) -> F) -> Turn
+    where
+        F: Future<Output = Outcome> + Send + 'static,
+    {
+        let port = Port::default();
+        Self { reading: Box::pin(read(port.clone())), port, asked: 0 }.poll()
+    }
+
+    /// Reads on with the answers to the fetches that were asked last.
+    pub(super) fn resume(self, answers: Vec<Answer>) -> Turn {
+        debug_assert_eq!(answers.len(), self.asked, "one answer for each fetch");
+        self.port.replace(Mail::Answers(answers));
+        self.poll()
+    }
+
+    fn poll(mut self) -> Turn {
+        match self.reading.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(outcome) => Turn::End(outcome),
+            Poll::Pending => match self.port.replace(Mail::Empty) {
+                Mail::Questions(fetches) => {
+                    self.asked = fetches.len();
+                    Turn::Ask(fetches, self)
+                }
+                // A page awaits nothing but answers: a page that waits without a question is a bug of the core's.
+                Mail::Empty | Mail::Answers(_) => Turn::End(Err(Refusal::BudgetExceeded)),
+            },
+        }
+    }
+}
+
+impl fmt::Debug for Task {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Task").field("asked", &self.asked).finish_non_exhaustive()
+    }
+}

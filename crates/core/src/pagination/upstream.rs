@@ -1,0 +1,248 @@
+//! Everything that a page asks of its upstream goes through one [`Upstream`]: it knows which form of the list is read,
+//! counts the requests, and looks at each answer for what matters to the page as a whole.
+
+mod keys;
+mod runs;
+
+use std::{cmp::Ordering, sync::Arc};
+
+pub(super) use keys::KeyWatch;
+pub(super) use runs::{Beyond, RunWatch, look};
+
+use super::{
+    answer::{Answer, Total},
+    fetch::{Fetch, Listing},
+    filter::Filter,
+    order::Order,
+    port::Port,
+    position::Anchor,
+    refusal::Refusal,
+    rows,
+    unsorted::Unsorted,
+    window::Slice,
+};
+
+/// Why a way of reading a page ends without a page.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// The page is refused, if no other way shows it.
+    Refused(Refusal),
+    /// The keys of the items are of no use: these slices came so far.
+    Marks(Box<Unkeyed>),
+    /// A run of ties that fills answers was met: it is read by itself.
+    Run(Box<Beyond>),
+}
+
+/// Answers whose keys are of no use.
+#[derive(Debug)]
+pub(super) struct Unkeyed {
+    /// Why.
+    pub(super) why: Unsorted,
+    /// The slices of the list that came, as it stands.
+    pub(super) came: Vec<(Slice, Answer)>,
+}
+
+impl Stop {
+    /// The refusal of a page that no way is left for.
+    pub(super) fn into_refusal(self) -> Refusal {
+        match self {
+            Self::Refused(refusal) => refusal,
+            // Whoever watches for these takes them; nobody else is told of them.
+            Self::Marks(unkeyed) => Refusal::Unsorted(unkeyed.why),
+            Self::Run(_) => Refusal::BudgetExceeded,
+        }
+    }
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// What answers to the unfiltered list say, while a shorter way to a page is tried.
+#[derive(Debug)]
+pub(super) struct Noted {
+    /// The order of the list.
+    pub(super) order: Arc<Order>,
+    /// How long the list is, as its last answer said.
+    pub(super) total: Option<u64>,
+    /// An answer of the flipped list is in order neither way: no way proves anything then. In order the other way, the
+    /// direction was ignored.
+    pub(super) disordered: bool,
+}
+
+/// What a page asks its upstream by.
+#[derive(Debug)]
+pub(super) struct Upstream {
+    port: Port,
+    /// How many requests the page took, but for counts.
+    pub(super) requests: u32,
+    /// Whether the first fetches go out with a count beside them.
+    count: Option<CountBeside>,
+    /// What came of that count.
+    pub(super) counted: Option<Option<Total>>,
+    /// The list is read from its other end.
+    pub(super) flipped: bool,
+    /// The part of the list that is read.
+    pub(super) part: Option<PartOf>,
+    pub(super) keys: Option<KeyWatch>,
+    pub(super) noted: Option<Noted>,
+    pub(super) runs: Option<RunWatch>,
+    pub(super) beyond: Option<Passed>,
+}
+
+/// The last item of a page that is full: whether more follows is all that is asked.
+#[derive(Debug)]
+pub(super) struct Passed {
+    pub(super) last: Anchor,
+    pub(super) order: Arc<Order>,
+    /// An answer showed an item that comes after it.
+    pub(super) was_seen: bool,
+}
+
+impl Passed {
+    fn shows_more(&self, answer: &Answer) -> bool {
+        (0..answer.items.len()).any(|item| {
+            rows::relate(answer, &self.order, item, &self.last)
+                .is_some_and(|relation| relation.whole == Ordering::Greater)
+        })
+    }
+}
+
+/// Whether a count goes out with the first fetches: not where one of their answers tells the total.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CountBeside {
+    /// Answers to the whole list tell the total.
+    pub(super) tells_total: bool,
+    /// The list is mostly read through filters.
+    pub(super) filters: bool,
+}
+
+/// The part of a list that is read.
+#[derive(Clone, Debug)]
+pub(super) struct PartOf {
+    /// What lets it through; none: the whole list.
+    pub(super) filter: Option<Arc<Filter>>,
+    /// It is sorted by the id alone.
+    pub(super) by_id: bool,
+}
+
+impl Upstream {
+    pub(super) fn new(port: Port) -> Self {
+        Self {
+            port,
+            requests: 0,
+            count: None,
+            counted: None,
+            flipped: false,
+            part: None,
+            keys: None,
+            noted: None,
+            runs: None,
+            beyond: None,
+        }
+    }
+
+    /// Sends a count with the next fetches, unless their answers tell it.
+    pub(super) fn count_beside(&mut self, beside: CountBeside) {
+        self.count = Some(beside);
+    }
+
+    /// Asks how many items the list has.
+    pub(super) async fn count(&mut self) -> Option<Total> {
+        let answer = self.port.fetch(vec![Fetch::Count]).await.pop();
+        *self.counted.insert(answer.and_then(|answer| answer.total))
+    }
+
+    /// Asks for slices of the list, in the form that is read. The answers come in the same order.
+    ///
+    /// # Errors
+    ///
+    /// [`Stop::Marks`] and [`Stop::Run`] where the answers show that the page must be read in another way.
+    pub(super) async fn slices(&mut self, slices: &[(Slice, bool)]) -> Result<Vec<Answer>, Stop> {
+        let listed = slices.iter().map(|(slice, flipped)| self.listed(*slice, *flipped)).collect();
+        let answers = self.fetch(listed).await?;
+        if let Some(passed) = &mut self.beyond {
+            passed.was_seen |= answers.iter().any(|answer| passed.shows_more(answer));
+        }
+        runs::watch(self, slices.first().map(|(slice, _)| *slice), &answers).await?;
+        Ok(answers)
+    }
+
+    /// Asks for anything.
+    ///
+    /// # Errors
+    ///
+    /// [`Stop::Marks`] where an answer shows keys that are of no use.
+    pub(super) async fn fetch(&mut self, mut fetches: Vec<Fetch>) -> Result<Vec<Answer>, Stop> {
+        self.requests = self.requests.saturating_add(u32::try_from(fetches.len()).unwrap_or(u32::MAX));
+        let counts = self.count.take().is_some_and(|count| !count.will_be_told(&fetches));
+        if counts {
+            fetches.push(Fetch::Count);
+        }
+        // Only those who look at answers beside the strategy need the fetches afterwards.
+        let asked = if self.keys.is_some() || self.noted.is_some() { fetches.clone() } else { Vec::new() };
+        let mut answers = self.port.fetch(fetches).await;
+        if counts {
+            self.counted = Some(answers.pop().and_then(|answer| answer.total));
+        }
+        if let Some(keys) = &self.keys
+            && let Some(why) = asked.iter().zip(&answers).find_map(|(fetch, answer)| keys.fault(fetch, answer))
+        {
+            return Err(Stop::Marks(Box::new(Unkeyed { why, came: plain(&asked[..answers.len()], answers) })));
+        }
+        if let Some(noted) = &mut self.noted {
+            asked.iter().zip(&answers).for_each(|(fetch, answer)| noted.note(fetch, answer));
+        }
+        Ok(answers)
+    }
+
+    fn listed(&self, slice: Slice, flipped: bool) -> Fetch {
+        let (filter, by_id) = self.part.as_ref().map_or((None, false), |part| (part.filter.clone(), part.by_id));
+        Fetch::Slice(slice, Listing { filter, by_id, flipped: flipped != self.flipped })
+    }
+}
+
+impl CountBeside {
+    /// Whether the answer to one of these says how long the whole list is.
+    fn will_be_told(self, fetches: &[Fetch]) -> bool {
+        let lists_all = |fetch: &Fetch| match fetch {
+            Fetch::Slice(_, Listing { filter, .. }) => filter.is_none(),
+            Fetch::Token(_) => true,
+            Fetch::Item(_) => !self.filters,
+            Fetch::Count => false,
+        };
+        self.tells_total && fetches.iter().any(lists_all)
+    }
+}
+
+impl Noted {
+    pub(super) fn new(order: Arc<Order>) -> Self {
+        Self { order, total: None, disordered: false }
+    }
+
+    fn note(&mut self, fetch: &Fetch, answer: &Answer) {
+        let whole = match fetch {
+            Fetch::Slice(_, Listing { filter: None, by_id: false, flipped }) => Some(*flipped),
+            _ => None,
+        };
+        if let Some(total) = answer.total.filter(|total| whole.is_some() && total.exact) {
+            self.total = Some(total.value);
+        }
+        if whole == Some(true) {
+            let order = &self.order;
+            self.disordered |= rows::contradicts(answer, &order.flipped()) && rows::contradicts(answer, order);
+        }
+    }
+}
+
+/// The answers to slices of the list as it stands, if all of these are such slices.
+fn plain(fetches: &[Fetch], answers: Vec<Answer>) -> Vec<(Slice, Answer)> {
+    let plain = |fetch: &Fetch| match fetch {
+        Fetch::Slice(slice, listing) if *listing == Listing::default() => Some(*slice),
+        _ => None,
+    };
+    let slices: Vec<Slice> = fetches.iter().map_while(plain).collect();
+    if slices.len() == answers.len() { slices.into_iter().zip(answers).collect() } else { Vec::new() }
+}

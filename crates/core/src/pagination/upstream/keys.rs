@@ -1,0 +1,48 @@
+//! Whether the keys of answers are of use at all.
+
+use std::sync::Arc;
+
+use crate::{
+    json::Span,
+    pagination::{
+        answer::Answer,
+        fetch::Fetch,
+        order::{Kind, Order, SortKey},
+        rows,
+        unsorted::Unsorted,
+    },
+};
+
+/// Watches the answers of a page that is read by its keys.
+#[derive(Debug)]
+pub(in crate::pagination) struct KeyWatch {
+    /// The order of the list.
+    pub(in crate::pagination) order: Arc<Order>,
+    /// A client's own parameters may leave keys out of the items.
+    pub(in crate::pagination) may_project: bool,
+}
+
+impl KeyWatch {
+    /// Returns the reason why the order is of no use with an answer.
+    pub(super) fn fault(&self, fetch: &Fetch, answer: &Answer) -> Option<Unsorted> {
+        let Self { order, may_project } = self;
+        let Fetch::Slice(_, listing) = fetch else { return None };
+        let first = answer.keys.get(..order.columns())?;
+        let is_hidden =
+            |column: usize| answer.keys.iter().skip(column).step_by(first.len()).all(|span| span.is_absent());
+        if *may_project && first.iter().enumerate().any(|(column, span)| span.is_absent() && is_hidden(column)) {
+            return Some(rows::unkept(answer, order, 0));
+        }
+        let is_text = |(span, key): (&Span, &SortKey)| {
+            // Whether date-times are in order is seen where they are compared.
+            key.kind == Kind::Inferred && rows::is_plain_text(span.of(&answer.body))
+        };
+        if listing.by_id || !first.iter().zip(&order.strong).any(is_text) {
+            return None;
+        }
+        if listing.flipped {
+            return rows::disordered_texts(answer, &order.flipped());
+        }
+        rows::disordered_texts(answer, order)
+    }
+}

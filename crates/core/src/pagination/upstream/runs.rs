@@ -1,0 +1,142 @@
+//! Runs of ties that are longer than an answer, noticed in the answers to a part of a list that could be read run by run.
+
+use std::{cmp::Ordering, sync::Arc};
+
+use super::{Stop, Upstream};
+use crate::pagination::{
+    answer::Answer,
+    filter::Filters,
+    key::KeyValue,
+    order::Order,
+    paging::{Learnt, Paging},
+    parts::{
+        legs,
+        look::{Look, begins_at_start},
+        range::Part,
+    },
+    position::Anchor,
+    rows,
+    window::Slice,
+};
+
+/// A run of fewer items says nothing of how many an answer can hold.
+const NOT_FEW: usize = 10;
+
+/// The list that follows a boundary near a run, cut at the run.
+#[derive(Debug)]
+pub(in crate::pagination) struct Beyond {
+    /// How many items stand between the boundary and the run, and the last of them.
+    pub(in crate::pagination) before: Option<(u32, Anchor)>,
+    /// The parts from the run on, or from the boundary on where that is in the run.
+    pub(in crate::pagination) parts: Vec<Part>,
+}
+
+/// A run that fills an answer.
+enum Run {
+    /// It holds the boundary, or begins there.
+    Here(Beyond),
+    /// It stands somewhere else.
+    Elsewhere,
+}
+
+/// Watches the answers to a part for runs that fill them, where the endpoint can give a run by itself.
+#[derive(Debug)]
+pub(in crate::pagination) struct RunWatch {
+    pub(in crate::pagination) order: Arc<Order>,
+    pub(in crate::pagination) filters: Arc<Filters>,
+    pub(in crate::pagination) paging: Arc<Paging>,
+    pub(in crate::pagination) learnt: Learnt,
+    /// The item after which the part is read; none: it is read from its start.
+    pub(in crate::pagination) anchor: Option<Anchor>,
+    /// How many items are believed to stand before the boundary in the part.
+    pub(in crate::pagination) before: u64,
+    /// How many of them tie with the anchor.
+    pub(in crate::pagination) tied: u32,
+    /// How many answers were one run each, and not few items.
+    pub(in crate::pagination) one_runs: u32,
+    /// A look at the boundary may be the request with this number, at most.
+    pub(in crate::pagination) last_request: u32,
+    /// The boundary was looked at, or a run was found there: nothing more is watched for.
+    pub(in crate::pagination) looked: bool,
+}
+
+/// Takes in the answers to slices of a part, the first of which is this.
+///
+/// # Errors
+///
+/// [`Stop::Run`] where they show a run that must be read by itself.
+pub(super) async fn watch(up: &mut Upstream, first: Option<Slice>, answers: &[Answer]) -> Result<(), Stop> {
+    let Some(watch) = up.runs.as_mut().filter(|watch| !watch.looked) else { return Ok(()) };
+    let Some(run) = watch.run_among(first, answers) else { return Ok(()) };
+    watch.looked = true;
+    let seen = match run {
+        Run::Here(beyond) => Some(beyond),
+        Run::Elsewhere => look(up).await?,
+    };
+    seen.map_or(Ok(()), |beyond| Err(Stop::Run(Box::new(beyond))))
+}
+
+/// Looks with one answer, as large as can be, where the run at the boundary begins, and what comes before it.
+///
+/// # Errors
+///
+/// As [`Upstream::fetch`].
+pub(in crate::pagination) async fn look(up: &mut Upstream) -> Result<Option<Beyond>, Stop> {
+    let look = up.runs.as_ref().and_then(|watch| watch.look(up));
+    let Some(look) = look else { return Ok(None) };
+    let fetch = up.listed(look.slice(), false);
+    let answer = up.fetch(vec![fetch]).await?.pop();
+    Ok(up.runs.as_ref().zip(answer).and_then(|(watch, answer)| watch.seen(look, &answer)))
+}
+
+impl RunWatch {
+    /// Whether a request can be made for a look at the boundary.
+    pub(in crate::pagination) fn can_look(&self, up: &Upstream) -> bool {
+        self.look(up).is_some()
+    }
+
+    fn look(&self, up: &Upstream) -> Option<Look> {
+        let tied = if self.anchor.is_some() { self.tied } else { 0 };
+        let look = Look::new(&self.paging, self.learnt, self.before, tied);
+        look.filter(|_| up.requests < self.last_request)
+    }
+
+    /// A run that fills the largest answer there can be, or one that filled answers before, as there may be a cap of
+    /// which nothing is known.
+    fn run_among(&mut self, first: Option<Slice>, answers: &[Answer]) -> Option<Run> {
+        let order = Arc::clone(&self.order);
+        let order = order.as_ref();
+        let longest = legs::longest_answer(&self.paging, self.learnt) as usize;
+        let is_one_run = |answer: &&Answer| {
+            let count = answer.items.len();
+            count >= longest.clamp(2, NOT_FEW)
+                && rows::compare_strong(answer, order, 0, count - 1).is_some_and(Ordering::is_eq)
+        };
+        let (at, answer) = answers.iter().enumerate().find(|(_, answer)| is_one_run(answer))?;
+        self.one_runs += 1;
+        if answer.items.len() < longest && self.one_runs < 2 {
+            return None;
+        }
+        let (keys, id) = match &self.anchor {
+            Some(anchor) if rows::relate(answer, order, 0, anchor)?.strong == Ordering::Equal => {
+                (anchor.keys.clone(), Some(&anchor.id))
+            }
+            None if at == 0 && first.is_some_and(|slice| begins_at_start(slice, answer)) => {
+                (Anchor::of(answer, order, 0)?.keys, None)
+            }
+            _ => return Some(Run::Elsewhere),
+        };
+        self.parts_from(&keys, id).map(|parts| Run::Here(Beyond { before: None, parts }))
+    }
+
+    /// What a look shows of a run.
+    fn seen(&self, look: Look, answer: &Answer) -> Option<Beyond> {
+        let found = look.find(answer, &self.order, self.anchor.as_ref())?;
+        let id = self.anchor.as_ref().map(|anchor| &anchor.id).filter(|_| found.holds_anchor);
+        Some(Beyond { parts: self.parts_from(&found.keys, id)?, before: found.before })
+    }
+
+    fn parts_from(&self, keys: &[KeyValue], id: Option<&KeyValue>) -> Option<Vec<Part>> {
+        legs::parts_from_run(&self.order, &self.filters, keys, id, self.tied)
+    }
+}
