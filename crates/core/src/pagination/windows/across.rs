@@ -6,65 +6,68 @@
 
 use std::ops::Range;
 
-use super::{Asked, Purpose, State, seam::Held};
+use super::{
+    Asked, Next, Reader, Turn,
+    seam::{Held, Seam},
+};
 use crate::pagination::{
     collector::Side,
-    machine::{Step, Verify},
     plan::{self, Growth, Window},
+    request::Verify,
     window::Slice,
 };
 
 /// The flipped list is read so often for one boundary: its total may move meanwhile.
 const FLIPS: u32 = 2;
 
-impl State {
-    /// Asks for the offsets on both sides of the boundary that must be seen together, which none of these slices holds.
-    pub(super) fn ask_across(mut self: Box<Self>, seam: &Range<u64>, window: Window, slices: Vec<Slice>) -> Step {
+impl Reader {
+    /// The offsets on both sides of the boundary that must be seen together, which none of these slices holds.
+    pub(super) fn across(&mut self, seam: &Range<u64>, window: Window, slices: Vec<Slice>) -> Next {
         // It only ever falls, so that the way round ends.
         if let Some(offset) = self.offset_by_count() {
             self.collector.believe(offset);
-            return self.ask_window();
+            return Ok(Turn::Window);
         }
         if self.is_full_and_goes_on() {
-            return self.serve_and_go_on();
+            return Ok(self.served_and_goes_on());
         }
         if let Some(fetches) = self.flipped(seam, window) {
-            self.flips += 1;
-            return self.ask(fetches, Purpose::Window);
+            self.seams.flips += 1;
+            return Ok(Turn::Ask(fetches));
         }
         let paging = &self.request.paging;
         let forward = self.collector.growth() == Growth::Rightward;
         // Where the last page comes again, only pages of one size tell whether there is another.
-        let wide = if self.repeats || self.one_size { 1 } else { self.collector.need() + 1 };
+        let wide = if self.ending.repeats || self.seams.one_size { 1 } else { self.collector.need() + 1 };
         let (before, behind) = if forward { (1, wide) } else { (wide, 1) };
         let pair = match seam.end - seam.start {
-            2 => plan::seam(paging, self.cap, seam.start, before, behind),
-            _ => plan::pair(paging, self.cap, seam),
+            2 => plan::seam(paging, self.sizes.cap, seam.start, before, behind),
+            _ => plan::pair(paging, self.sizes.cap, seam),
         };
         let Some((earlier, later)) = pair else {
-            return self.ask(slices.into_iter().map(Asked::from).collect(), Purpose::Window);
+            return Ok(Turn::Ask(slices.into_iter().map(Asked::from).collect()));
         };
         let (wanted, other, side) = if forward { (later, earlier, Side::Left) } else { (earlier, later, Side::Right) };
         // What was no use so once, as the last page came again perhaps, is read twice after all.
-        if self.request.verify == Verify::WhenCheap && self.assumed != Some(wanted) {
-            self.assumed = Some(wanted);
-            return self.ask(vec![Asked { assumed: Some(side), ..wanted.into() }], Purpose::Window);
+        if self.request.verify == Verify::WhenCheap && self.seams.assumed != Some(wanted) {
+            self.seams.assumed = Some(wanted);
+            return Ok(Turn::Ask(vec![Asked { assumed: Some(side), ..wanted.into() }]));
         }
-        if self.taken_from == Some(other) {
-            return self.read_between(other, Held::Taken, vec![wanted]);
+        if self.seams.taken_from == Some(other) {
+            return Ok(Turn::Seam(Seam::beside(other, Held::Taken, vec![wanted])));
         }
         // Where nothing says whether there is more behind a page that just fills the client's, that is read too.
         let mut between = vec![other];
         if forward && self.collector.need() >= u64::from(wanted.size().0) && self.may_end_at(plan::reach(wanted).1) {
             between.push(plan::next(wanted));
         }
-        self.read_seam(wanted, between)
+        Ok(Turn::Seam(Seam::new(wanted, between)))
     }
 
     /// Where the boundary of a page that is read backward stands if the last answer, which came from behind the end that it
     /// counts itself, is the last page once more.
     fn offset_by_count(&self) -> Option<u64> {
-        let leftward = self.collector.growth() == Growth::Leftward && !self.search.has_begun();
+        let leftward = self.collector.growth() == Growth::Leftward && !self.search.bracket.has_begun();
         let view = self.collector.last_view().filter(|_| leftward)?;
         let total = view.answer.total.filter(|total| total.exact && total.value > 0)?.value;
         let (begins, offset) = (total.saturating_sub(view.len() as u64), self.collector.offset());
@@ -74,20 +77,20 @@ impl State {
 
     /// Whether the list may end at an offset, as far as is told.
     fn may_end_at(&self, offset: u64) -> bool {
-        self.total.or_else(|| self.collector.hint().total).is_none_or(|total| total == offset)
+        self.counts.total.or_else(|| self.collector.hint().total).is_none_or(|total| total == offset)
     }
 
     /// The slice of the flipped list that shows the boundary, and the first of those of the list that fill the page then.
     fn flipped(&self, seam: &Range<u64>, window: Window) -> Option<Vec<Asked>> {
-        let total = self.total.or_else(|| self.collector.hint().total)?;
-        if !self.request.flips || self.flips >= FLIPS || seam.start >= total {
+        let total = self.counts.total.or_else(|| self.collector.hint().total)?;
+        if !self.request.flips || self.seams.flips >= FLIPS || seam.start >= total {
             return None;
         }
         let (paging, wish) = (&self.request.paging, self.collector.need() + 1);
         let growth = self.collector.growth();
         let (before, behind) = if growth == Growth::Rightward { (wish, 0) } else { (0, wish) };
         let flipped = Window { from: total.saturating_sub(seam.end), to: total - seam.start, before, behind };
-        let slice = plan::holding(paging, self.cap, flipped)?;
+        let slice = plan::holding(paging, self.sizes.cap, flipped)?;
         let (begins, ends) = plan::reach(slice);
         let shown = total.saturating_sub(ends)..total.saturating_sub(begins);
         let rest = match growth {
@@ -96,7 +99,7 @@ impl State {
         };
         let mut fetches = vec![Asked { flipped: Some(total), ..slice.into() }];
         if rest.from + 1 < rest.to && shown.end < total {
-            fetches.extend(plan::plan(paging, self.cap, rest, growth, 1).into_iter().map(Asked::from));
+            fetches.extend(plan::plan(paging, self.sizes.cap, rest, growth, 1).into_iter().map(Asked::from));
         }
         Some(fetches)
     }
@@ -112,12 +115,12 @@ impl State {
             }
             (Growth::Rightward, None) => false,
         };
-        said && !self.search.has_begun() && self.collector.is_full() && !self.collector.seeks_the_end()
+        said && !self.search.bracket.has_begun() && self.collector.is_full() && !self.collector.seeks_the_end()
     }
 
-    /// Serves a full page as one that is not the last, as is told.
-    pub(super) fn serve_and_go_on(mut self: Box<Self>) -> Step {
+    /// A full page is served as one that is not the last, as is told.
+    pub(super) fn served_and_goes_on(&mut self) -> Turn {
         self.collector.goes_on();
-        self.serve(false)
+        Turn::Serve { cut_off: false }
     }
 }

@@ -1,57 +1,56 @@
 //! What is asked next: the window around the boundary, the run of ties that was cut, or where a search learns most.
 
-use std::sync::Arc;
-
-use super::{Asked, Purpose, State, search::Aim};
+use super::{Asked, Halt, Look, Next, Reader, Turn, bracket::Aim};
 use crate::pagination::{
+    answer::Answer,
     collector::Side,
-    fetch::{Fetch, Listing},
-    machine::{PageRequest, Pending, ShortPages, Step},
+    end::Witness,
     paging::Family,
     plan::{self, Growth, Window},
     refusal::Refusal,
+    request::{PageRequest, ShortPages},
+    upstream::Upstream,
     window::Slice,
 };
 
 /// Where a search looks next.
-enum Next {
+enum LookAt {
     /// Around where the boundary is believed to be.
     Around(Window),
     /// Where most can be learnt.
     Probe(Slice),
 }
 
-impl State {
-    /// Asks for what should show the boundary.
-    pub(super) fn ask_window(mut self: Box<Self>) -> Step {
-        let paging = Arc::clone(&self.request.paging);
+impl Reader {
+    /// Says what should show the boundary.
+    pub(super) fn next_window(&mut self) -> Next {
         if let Some(cut) = self.cut.take() {
-            return match plan::holding(&paging, self.cap, self.collector.window_of_run(&cut)) {
+            let window = self.collector.window_of_run(&cut);
+            return match plan::holding(&self.request.paging, self.sizes.cap, window) {
                 Some(slice) => {
                     self.cut = Some(cut);
-                    self.ask_slice(slice)
+                    Ok(Turn::Ask(vec![slice.into()]))
                 }
                 None => self.tie_run(&cut, None),
             };
         }
-        let window = match (self.search.has_begun(), paging.family) {
+        let window = match (self.search.bracket.has_begun(), self.request.paging.family) {
             (true, _) => match self.aim() {
-                Next::Around(window) => window,
-                Next::Probe(slice) => return self.ask_slice(slice),
+                LookAt::Around(window) => window,
+                LookAt::Probe(slice) => return Ok(Turn::Ask(vec![slice.into()])),
             },
             (false, Family::Offset) => self.window(plan::MARGIN),
             (false, _) => self.window(0),
         };
-        let left = self.requests_left();
-        self.ask_around(window, left)
+        self.around(window, self.requests_left())
     }
 
-    /// Asks for a window around where the boundary is believed to be, in so many requests at most.
-    pub(super) fn ask_around(self: Box<Self>, window: Window, most: usize) -> Step {
+    /// A window around where the boundary is believed to be, in so many requests at most.
+    pub(super) fn around(&mut self, window: Window, most: usize) -> Next {
         let left = self.requests_left().min(most);
-        let mut slices = plan::plan(&self.request.paging, self.cap, window, self.collector.growth(), left);
+        let mut slices = plan::plan(&self.request.paging, self.sizes.cap, window, self.collector.growth(), left);
         if self.request.paging.hidden
-            && let Some(total) = self.total
+            && let Some(total) = self.counts.total
         {
             // Where only small sizes were seen filled, a page takes many answers: those after the end are of no use.
             let first = slices.first().copied();
@@ -60,32 +59,32 @@ impl State {
         if let Some(seam) = self.collector.seam()
             && slices.first().is_some_and(|slice| !plan::holds(*slice, &seam))
         {
-            return self.ask_across(&seam, window, slices);
+            return self.across(&seam, window, slices);
         }
-        self.ask(slices.into_iter().map(Asked::from).collect(), Purpose::Window)
+        Ok(Turn::Ask(slices.into_iter().map(Asked::from).collect()))
     }
 
     /// The window around where the boundary is believed to be, with so much of a margin on both sides.
     pub(super) fn window(&self, margin: u64) -> Window {
-        self.collector.window(margin, self.learnt.run.max(self.request.learnt.run).into())
+        self.collector.window(margin, self.sizes.learnt.run.max(self.request.learnt.run).into())
     }
 
     /// Where to look next for a boundary that was looked for in vain.
-    fn aim(&mut self) -> Next {
-        let widest = plan::most(&self.request.paging, self.cap);
+    fn aim(&mut self) -> LookAt {
+        let widest = plan::most(&self.request.paging, self.sizes.cap);
         // An answer should fill the page where it finds the boundary, if that leaves it half its items to search with.
         let (lead, tail) = self.collector.sides();
         let (lead, tail) = (lead.min(widest / 4).max(1), tail.min(widest / 4).max(1));
-        match self.search.aim(widest, widest.saturating_sub(lead + tail), self.total) {
+        match self.search.bracket.aim(widest, widest.saturating_sub(lead + tail), self.counts.total) {
             Aim::At(offset) => {
                 self.collector.believe(offset);
-                Next::Around(self.window(widest))
+                LookAt::Around(self.window(widest))
             }
             Aim::Among { first, last, nearest } => {
                 let (from, to) = (first.saturating_sub(lead), last.saturating_add(tail));
                 let window = Window { from, to, before: 0, behind: 0 };
                 let nearest = nearest.map(|side| (side, if side == Side::Left { first } else { last }));
-                Next::Probe(plan::probe(&self.request.paging, self.cap, window, nearest))
+                LookAt::Probe(plan::probe(&self.request.paging, self.sizes.cap, window, nearest))
             }
         }
     }
@@ -93,51 +92,60 @@ impl State {
     /// How many requests may still be made.
     pub(super) fn requests_left(&self) -> usize {
         let PageRequest { budget, search_budget, .. } = self.request;
-        let budget = if self.searching { search_budget.max(budget) } else { budget };
-        budget.saturating_sub(self.requests) as usize
+        let budget = if self.effort.searching { search_budget.max(budget) } else { budget };
+        budget.saturating_sub(self.effort.requests) as usize
     }
 
-    /// Whether a slice that ends at the depth which the upstream answers reaches beyond where the page stands.
-    fn shows_something_new(&self, shallow: Slice, purpose: &Purpose) -> bool {
-        let forward = self.collector.growth() == Growth::Rightward && self.collector.can_be_searched_for();
-        !matches!(purpose, Purpose::Window) || !forward || plan::reach(shallow).1 > self.collector.offset()
+    /// Asks for the window around the boundary.
+    pub(super) async fn ask_window(&mut self, up: &mut Upstream, asked: Vec<Asked>) -> Next {
+        let pairs = self.send(up, asked, Self::shows_something_new).await?;
+        Ok(Turn::Look(Look { views: self.views(pairs, Witness::None), confirming: false }))
     }
 
-    pub(super) fn ask_slice(self: Box<Self>, slice: Slice) -> Step {
-        self.ask(vec![slice.into()], Purpose::Window)
+    /// Asks for slices, wherever they lie.
+    pub(super) async fn ask(&mut self, up: &mut Upstream, asked: Vec<Asked>) -> Result<Vec<(Asked, Answer)>, Halt> {
+        self.send(up, asked, |_, _| true).await
     }
 
-    pub(super) fn ask(mut self: Box<Self>, mut fetches: Vec<Asked>, purpose: Purpose) -> Step {
+    /// Asks for slices, as many as the budget has left, cut at the depth that the upstream answers where what is left of
+    /// them `is_of_use`.
+    async fn send(
+        &mut self,
+        up: &mut Upstream,
+        mut asked: Vec<Asked>,
+        is_of_use: fn(&Self, Slice) -> bool,
+    ) -> Result<Vec<(Asked, Answer)>, Halt> {
         let left = self.requests_left();
         if left == 0 {
             let serve = self.request.short_pages == ShortPages::Serve
                 && self.collector.len() > 0
                 && !self.collector.seeks_the_end();
-            return if serve { self.serve(true) } else { Step::Refuse(Refusal::BudgetExceeded) };
+            return Err(if serve { Turn::Serve { cut_off: true }.into() } else { Refusal::BudgetExceeded.into() });
         }
-        fetches.truncate(left);
-        if fetches.is_empty() {
+        asked.truncate(left);
+        if asked.is_empty() {
             // A plan without a request would go on for ever.
-            return Step::Refuse(Refusal::BudgetExceeded);
+            return Err(Refusal::BudgetExceeded.into());
         }
-        for fetch in &mut fetches {
-            let shallow = plan::within(&self.request.paging, fetch.slice)
-                .filter(|shallow| *shallow == fetch.slice || self.shows_something_new(*shallow, &purpose));
-            let Some(shallow) = shallow else {
-                return if self.is_full_and_goes_on() {
-                    self.serve_and_go_on()
-                } else {
-                    Step::Refuse(Refusal::TooDeep)
-                };
+        for asked in &mut asked {
+            let shallow = plan::within(&self.request.paging, asked.slice)
+                .filter(|shallow| *shallow == asked.slice || is_of_use(self, *shallow));
+            asked.slice = match shallow {
+                Some(shallow) => shallow,
+                None if self.is_full_and_goes_on() => return Err(self.served_and_goes_on().into()),
+                None => return Err(Refusal::TooDeep.into()),
             };
-            fetch.slice = shallow;
         }
-        self.requests += u32::try_from(fetches.len()).unwrap_or(u32::MAX);
-        self.purpose = purpose;
-        self.asked.clone_from(&fetches);
-        let listed = fetches.into_iter().map(|Asked { slice, flipped, .. }| {
-            Fetch::Slice(slice, Listing { flipped: flipped.is_some(), ..Listing::default() })
-        });
-        Step::Fetch(listed.collect(), Pending(self))
+        self.effort.requests += u32::try_from(asked.len()).unwrap_or(u32::MAX);
+        let slices: Vec<(Slice, bool)> = asked.iter().map(|asked| (asked.slice, asked.flipped.is_some())).collect();
+        let pairs: Vec<(Asked, Answer)> = asked.into_iter().zip(up.slices(&slices).await?).collect();
+        self.learn(&pairs)?;
+        Ok(pairs)
+    }
+
+    /// Whether a slice that ends at the depth which the upstream answers reaches beyond where the page stands.
+    fn shows_something_new(&self, shallow: Slice) -> bool {
+        let forward = self.collector.growth() == Growth::Rightward && self.collector.can_be_searched_for();
+        !forward || plan::reach(shallow).1 > self.collector.offset()
     }
 }

@@ -8,7 +8,10 @@
 
 use std::{cmp::Ordering, sync::Arc};
 
-use super::{Asked, Doubt, Purpose, Search, Short, State, Step, seam::Held};
+use super::{
+    Asked, Bracket, Look, Next, Reader, Turn,
+    seam::{Held, Seam},
+};
 use crate::pagination::{
     answer::Answer,
     collector::Side,
@@ -17,6 +20,7 @@ use crate::pagination::{
     position::Anchor,
     proof::{self, View},
     rows,
+    upstream::Upstream,
     window::{Offset, Slice},
 };
 
@@ -26,30 +30,72 @@ const DOUBTS: u32 = 10;
 /// So often, where the answer ended at the same place each time.
 const DOUBTS_OF_ONE_PLACE: u32 = 4;
 
-/// What is asked to confirm an end: in this sequence the edge, what is beyond, and what should be filled.
-#[derive(Debug)]
-pub(super) struct Confirm {
-    /// The last item of the short answer; none where nothing came, or its keys can't be kept.
-    last: Option<Anchor>,
-    /// Whether it is asked what is beyond.
-    asks_beyond: bool,
+/// An answer with fewer items than were asked for, and nothing that says why.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Short {
+    pub(super) slice: Slice,
+    pub(super) count: usize,
+    /// The offset of its last item.
+    pub(super) last: u64,
 }
 
-impl State {
+impl Short {
+    /// An answer that is short without ending the list.
+    pub(super) fn of(view: &View, slice: Slice) -> Option<Self> {
+        let last = view.behind().checked_sub(1)?;
+        view.short.then_some(Self { slice, count: view.len(), last })
+    }
+}
+
+/// A short answer that was asked about: whether it was the end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Doubt {
+    pub(super) short: Short,
+    /// How often, for this page.
+    pub(super) times: u32,
+}
+
+/// What answers say of the end of the list.
+#[derive(Debug)]
+pub(super) struct Ending {
+    /// The short answer that was doubted last: where more came from behind it, its size is a silent cap.
+    pub(super) doubted: Option<Doubt>,
+    /// An item that came from beyond what seemed to be the end: no two answers end the list before it.
+    beyond: Option<Anchor>,
+    /// Past the end the last page comes again, as its dialect says or as was seen.
+    pub(super) repeats: bool,
+    /// Where the list ended, as the last answer that was short of what was asked for made believe.
+    pub(super) seen: Option<u64>,
+    /// As far as items were seen.
+    pub(super) seen_to: u64,
+}
+
+impl Ending {
+    pub(super) fn new(repeats: bool) -> Self {
+        Self { doubted: None, beyond: None, repeats, seen: None, seen_to: 0 }
+    }
+}
+
+impl Reader {
     /// Whether it may be asked once more if a short answer was the end.
     pub(super) fn may_doubt(&self, short: &Short) -> bool {
         let most = |doubt: Doubt| if doubt.short.last == short.last { DOUBTS_OF_ONE_PLACE } else { DOUBTS };
-        self.doubted.is_none_or(|doubt| doubt.times < most(doubt))
+        self.ending.doubted.is_none_or(|doubt| doubt.times < most(doubt))
     }
 
     /// Asks whether a short answer was the end. The answer must hold what comes `from` an offset on: the boundary, and the
     /// last run of unordered ties, which is not closed yet.
-    pub(super) fn doubt(mut self: Box<Self>, short: Short, from: u64, held: Held) -> Step {
+    pub(super) async fn doubt(&mut self, up: &mut Upstream, short: Short, from: u64, held: Held) -> Next {
         let Short { slice, last, .. } = short;
-        let times = self.doubted.map_or(0, |doubt| doubt.times);
-        self.doubted = Some(Doubt { short, times: times + 1 });
-        let confirmation =
-            plan::confirmation(&self.request.paging, self.cap, self.honoured.size_now(), from.min(last), last);
+        let times = self.ending.doubted.map_or(0, |doubt| doubt.times);
+        self.ending.doubted = Some(Doubt { short, times: times + 1 });
+        let confirmation = plan::confirmation(
+            &self.request.paging,
+            self.sizes.cap,
+            self.sizes.honoured.size_now(),
+            from.min(last),
+            last,
+        );
         // What is inconclusive one way, as the list changes meanwhile, is asked the other way.
         match confirmation.filter(|_| times.is_multiple_of(2)) {
             Some(confirmation) => {
@@ -58,51 +104,55 @@ impl State {
                     Held::Here(view) => Some(&**view),
                 };
                 let last = view.and_then(|view| view.anchor(&self.request.order, view.len().checked_sub(1)?));
-                self.ask_confirmation(confirmation, slice, last)
+                self.confirm(up, confirmation, slice, last).await
             }
-            None => self.read_on(slice, held, last),
+            None => Ok(Turn::Seam(read_on(slice, held, last))),
         }
     }
 
     /// Asks once more for the very start, of which nothing came although a count says that there is something.
-    pub(super) fn doubt_nothing(mut self: Box<Self>, slice: Slice) -> Step {
+    pub(super) async fn doubt_nothing(&mut self, up: &mut Upstream, slice: Slice) -> Next {
         let short = Short { slice, count: 0, last: 0 };
         if !self.may_doubt(&short) {
-            return self.lost();
+            return Err(self.lost());
         }
-        let times = self.doubted.map_or(0, |doubt| doubt.times);
-        self.doubted = Some(Doubt { short, times: times + 1 });
-        self.ask_confirmation(Confirmation { edge: slice, filled: None }, slice, None)
+        let times = self.ending.doubted.map_or(0, |doubt| doubt.times);
+        self.ending.doubted = Some(Doubt { short, times: times + 1 });
+        self.confirm(up, Confirmation { edge: slice, filled: None }, slice, None).await
     }
 
-    fn ask_confirmation(self: Box<Self>, confirmation: Confirmation, short: Slice, last: Option<Anchor>) -> Step {
+    /// Asks for what confirms that a short slice ends the list: at its edge, beyond it, and where a size should be filled.
+    /// `last` is the last item that came; none where nothing came, or its keys can't be kept.
+    async fn confirm(
+        &mut self,
+        up: &mut Upstream,
+        confirmation: Confirmation,
+        short: Slice,
+        last: Option<Anchor>,
+    ) -> Next {
         // Deeper than the upstream answers nothing can be asked: what is there can't be reached anyway.
         let beyond = plan::within(&self.request.paging, plan::next(short)).filter(|_| self.requests_left() > 1);
         let fetches = [Some(confirmation.edge), beyond, confirmation.filled];
         let fetches = fetches.into_iter().flatten().map(Asked::from).collect();
-        self.ask(fetches, Purpose::Confirm(Box::new(Confirm { last, asks_beyond: beyond.is_some() })))
-    }
-
-    /// Looks at what came of a confirmation.
-    pub(super) fn confirmed(self: Box<Self>, confirm: &Confirm, mut pairs: Vec<(Asked, Answer)>) -> Step {
+        let mut pairs = self.ask(up, fetches).await?;
         let others = pairs.split_off(pairs.len().min(1));
-        let beyond = others.into_iter().next().filter(|_| confirm.asks_beyond);
-        let witness = match self.compared_with(pairs.first(), confirm.last.as_ref()) {
+        let beyond = others.into_iter().next().filter(|_| beyond.is_some());
+        let witness = match self.compared_with(pairs.first(), last.as_ref()) {
             // It goes on: a cap, or a limit of bytes or time, made the answer short.
             Some(Ordering::Greater) => Witness::None,
             Some(Ordering::Equal) if beyond.is_some() => Witness::SameAndNothingBeyond,
             Some(Ordering::Equal) => Witness::Same,
             // It ends before: the list has changed, or its places count items that are hidden.
-            Some(Ordering::Less) => return self.goes_on_elsewhere(),
-            None => return self.lost(),
+            Some(Ordering::Less) => return Ok(self.goes_on_elsewhere()),
+            None => return Err(self.lost()),
         };
         let views = self.views(pairs, witness);
         match (views.first(), beyond) {
             (Some((_, Ok(view))), Some((asked, answer))) if view.ends && self.shows_more(view, &answer) => {
                 let first = Anchor::of(&answer, &self.request.order, 0);
-                self.goes_on_beyond(asked.slice, first)
+                Ok(self.goes_on_beyond(asked.slice, first))
             }
-            _ => self.examine(views, true),
+            _ => Ok(Turn::Look(Look { views, confirming: true })),
         }
     }
 
@@ -125,29 +175,29 @@ impl State {
 
     /// A place that was seen to be the last shows other items when it is asked for again: the list has changed. If that
     /// comes about once more, places count items that are hidden, of which this upstream's dialect does not know.
-    fn goes_on_elsewhere(mut self: Box<Self>) -> Step {
+    fn goes_on_elsewhere(&mut self) -> Turn {
         self.refute_cap();
-        if self.doubted.is_some_and(|doubt| doubt.times > 1) {
+        if self.ending.doubted.is_some_and(|doubt| doubt.times > 1) {
             return self.go_on_among_hidden();
         }
-        (self.cut, self.searching) = (None, true);
-        self.ask_window()
+        (self.cut, self.effort.searching) = (None, true);
+        Turn::Window
     }
 
     /// Whether a view ends the list before an item that came from beyond: what lies between is hidden.
     pub(super) fn ends_before_more(&self, view: &View) -> bool {
-        let Some(more) = self.beyond.as_ref().filter(|_| view.ends) else { return false };
+        let Some(more) = self.ending.beyond.as_ref().filter(|_| view.ends) else { return false };
         let order = &self.request.order;
         let stands = |last: usize| rows::relate(&view.answer, order, view.item(last), more);
         view.len().checked_sub(1).is_none_or(|last| stands(last).is_none_or(|relation| relation.strong.is_lt()))
     }
 
     /// Reads on among items that are hidden, of which this upstream's dialect does not know.
-    pub(super) fn go_on_among_hidden(mut self: Box<Self>) -> Step {
-        (self.cut, self.searching) = (None, true);
+    pub(super) fn go_on_among_hidden(&mut self) -> Turn {
+        (self.cut, self.effort.searching) = (None, true);
         Arc::make_mut(&mut self.request.paging).hidden = true;
-        self.search = Search::default();
-        self.ask_window()
+        self.search.bracket = Bracket::default();
+        Turn::Window
     }
 
     /// Whether an answer holds an item that comes after the last one of a view. Where the last page comes again past the
@@ -173,39 +223,39 @@ impl State {
 
     /// An answer of fewer items than the cap that were asked for, with more after it: no cap made it short.
     pub(super) fn refute_cap(&mut self) {
-        let Some(Doubt { short, .. }) = self.doubted else { return };
-        if self.learnt.cap.is_some_and(|cap| short.slice.size().0 <= cap) {
-            (self.cap, self.learnt.cap) = (None, None);
+        let Some(Doubt { short, .. }) = self.ending.doubted else { return };
+        if self.sizes.learnt.cap.is_some_and(|cap| short.slice.size().0 <= cap) {
+            (self.sizes.cap, self.sizes.learnt.cap) = (None, None);
         }
     }
 
     /// Nothing follows the last item where it is believed to stand, and yet there is more farther on: items are hidden in
     /// between, the list has changed, or under a silent cap a page is another page, of another size.
-    fn goes_on_beyond(mut self: Box<Self>, beyond: Slice, first: Option<Anchor>) -> Step {
-        let Some(Doubt { short, .. }) = self.doubted else { return self.ask_window() };
-        self.beyond = first;
+    fn goes_on_beyond(&mut self, beyond: Slice, first: Option<Anchor>) -> Turn {
+        let Some(Doubt { short, .. }) = self.ending.doubted else { return Turn::Window };
+        self.ending.beyond = first;
         let count = u32::try_from(short.count).unwrap_or(u32::MAX);
-        self.honoured.fell_to(count);
-        (self.cut, self.searching) = (None, true);
+        self.sizes.honoured.fell_to(count);
+        (self.cut, self.effort.searching) = (None, true);
         self.refute_cap();
         let is_paged = matches!(short.slice, Slice::Page { .. });
-        if is_paged && count >= 2 && self.cap.is_none_or(|cap| cap > count) {
-            self.cap = Some(count);
-            return self.ask_window();
+        if is_paged && count >= 2 && self.sizes.cap.is_none_or(|cap| cap > count) {
+            self.sizes.cap = Some(count);
+            return Turn::Window;
         }
         let (after, before) = (short.last + 1, beyond.begins().0);
-        self.search.bound(Side::Right, short.slice.begins().0, after);
-        self.search.missed(Side::Left, before.max(after), before.max(after));
-        self.ask_window()
+        self.search.bracket.bound(Side::Right, short.slice.begins().0, after);
+        self.search.bracket.missed(Side::Left, before.max(after), before.max(after));
+        Turn::Window
     }
+}
 
-    /// Reads what follows an answer whose last item is at the offset `last`, and then that answer again.
-    pub(super) fn read_on(self: Box<Self>, slice: Slice, held: Held, last: u64) -> Step {
-        let later = match slice {
-            Slice::Page { .. } => plan::next(slice),
-            // What came, not what was asked for, says where the next item is.
-            Slice::Offset { size, .. } => Slice::Offset { from: Offset(last + 1), size },
-        };
-        self.read_between(slice, held, vec![later])
-    }
+/// Reads what follows an answer whose last item is at the offset `last`, and then that answer again.
+fn read_on(slice: Slice, held: Held, last: u64) -> Seam {
+    let later = match slice {
+        Slice::Page { .. } => plan::next(slice),
+        // What came, not what was asked for, says where the next item is.
+        Slice::Offset { size, .. } => Slice::Offset { from: Offset(last + 1), size },
+    };
+    Seam::beside(slice, held, vec![later])
 }

@@ -5,7 +5,7 @@
 //! of neighbouring slices shows it, the first of which is read again behind the others: `checked`. Its slices are no
 //! larger than sizes that were seen to be honoured, so that nothing is between them.
 
-use super::{Missed, State, Step};
+use super::{Missed, Next, Reader, Turn, seam::Seam};
 use crate::pagination::{
     collector::{Cut, Side},
     plan::{self, Growth},
@@ -24,65 +24,65 @@ pub(super) struct Edge {
     to: u64,
 }
 
-impl State {
+impl Reader {
     /// The boundary is not in an answer that may hide what is beside it.
-    pub(super) fn missed_among_hidden(mut self: Box<Self>, view: Box<View>, slice: Slice, side: Side) -> Step {
+    pub(super) fn missed_among_hidden(&mut self, view: Box<View>, slice: Slice, side: Side) -> Next {
         // Pages of one size are neighbours whatever the cap.
         let trusted = matches!(slice, Slice::Page { .. }) || slice.size() <= self.trusted_size();
         if self.collector.is_at_start() {
             // Nothing is shown of the start.
-            self.torn += 1;
+            self.seams.torn += 1;
             let to = u64::from(self.trusted_size().0);
-            return if self.torn > TORN { self.lost() } else { self.read_chain(slice, to) };
+            return if self.seams.torn > TORN { Err(self.lost()) } else { Ok(self.read_chain(slice, to)) };
         }
-        let is_first = !self.search.has_begun();
+        let is_first = !self.search.bracket.has_begun();
         self.cut = None;
         let side = if view.is_empty() { self.side_of_nothing(&view) } else { side };
         let behind = view.behind();
-        match (side, self.edge) {
+        match (side, self.search.edge) {
             (Side::Right, _) if trusted && (!view.is_empty() || view.from_start) => {
-                self.edge = Some(Edge { slice, to: behind });
+                self.search.edge = Some(Edge { slice, to: behind });
             }
             (Side::Right, Some(edge)) if trusted && view.begins <= edge.to => {
-                self.edge = Some(Edge { to: edge.to.max(behind), ..edge });
+                self.search.edge = Some(Edge { to: edge.to.max(behind), ..edge });
             }
             (Side::Left, Some(edge)) if trusted && view.begins <= edge.to => {
-                return self.read_chain(edge.slice, behind);
+                return Ok(self.read_chain(edge.slice, behind));
             }
             _ => {}
         }
-        if let Some(edge) = self.edge
-            && self.total.map_or(view.is_empty(), |total| edge.to >= total)
+        if let Some(edge) = self.search.edge
+            && self.counts.total.map_or(view.is_empty(), |total| edge.to >= total)
         {
-            return self.read_chain(edge.slice, edge.to);
+            return Ok(self.read_chain(edge.slice, edge.to));
         }
-        let before = self.search;
+        let before = self.search.bracket;
         // Of a size that may be capped no more is sure than what is shown.
         let sure = if trusted { behind } else { view.begins + view.len() as u64 };
-        self.search.missed(side, view.begins, sure);
+        self.search.bracket.missed(side, view.begins, sure);
         if side == Side::Right && !view.is_empty() && trusted {
-            let missed = Missed { slice, view, search: before };
-            match self.last_missed.take() {
+            let missed = Missed { slice, view, bracket: before };
+            match self.search.last_missed.take() {
                 // The last page comes again: nothing is behind the one that came first.
-                Some(last) if self.repeats && self.is_repeated(&last, &missed) => {
+                Some(last) if self.ending.repeats && self.is_repeated(&last, &missed) => {
                     let near = if last.slice.begins() < missed.slice.begins() { last } else { missed };
                     let to = near.view.behind();
-                    return self.read_chain(near.slice, to);
+                    return Ok(self.read_chain(near.slice, to));
                 }
-                _ => self.last_missed = Some(missed),
+                _ => self.search.last_missed = Some(missed),
             }
         }
         if matches!(slice, Slice::Offset { .. }) {
-            self.cap = Some(self.trusted_size().0);
+            self.sizes.cap = Some(self.trusted_size().0);
         }
-        if is_first { self.ask_shifted() } else { self.ask_window() }
+        if is_first { self.shifted() } else { Ok(Turn::Window) }
     }
 
     /// A run of ties goes on behind an answer, or what is behind it is hidden.
-    pub(super) fn cut_among_hidden(mut self: Box<Self>, cut: &Cut, slice: Slice) -> Step {
-        self.searching = true;
-        self.torn += 1;
-        if self.torn > TORN {
+    pub(super) fn cut_among_hidden(&mut self, cut: &Cut, slice: Slice) -> Next {
+        self.effort.searching = true;
+        self.seams.torn += 1;
+        if self.seams.torn > TORN {
             return self.tie_run(cut, None);
         }
         let edge = match slice {
@@ -92,23 +92,23 @@ impl State {
             Slice::Offset { size, .. } => Slice::Offset { from: Offset(cut.needed.start), size },
         };
         // Where no total tells how far, farther each time.
-        let farther = u64::from(self.trusted_size().0) << self.torn;
-        let to = self.total.unwrap_or_else(|| plan::reach(edge).0 + farther);
-        self.read_chain(edge, to)
+        let farther = u64::from(self.trusted_size().0) << self.seams.torn;
+        let to = self.counts.total.unwrap_or_else(|| plan::reach(edge).0 + farther);
+        Ok(self.read_chain(edge, to))
     }
 
     /// The largest size that is surely honoured.
     fn trusted_size(&self) -> PageSize {
-        plan::size_within(&self.request.paging, self.honoured.size())
+        plan::size_within(&self.request.paging, self.sizes.honoured.size())
     }
 
     /// On which side of an empty answer the boundary is: where the search was going, but not behind the total.
     fn side_of_nothing(&self, view: &View) -> Side {
-        let is_behind = match self.total {
+        let is_behind = match self.counts.total {
             Some(total) => view.begins >= total,
-            None => self.edge.is_none(),
+            None => self.search.edge.is_none(),
         };
-        match (self.search.side(), self.collector.growth()) {
+        match (self.search.bracket.side(), self.collector.growth()) {
             _ if view.from_start => Side::Right,
             _ if is_behind => Side::Left,
             (Some(side), _) => side,
@@ -118,8 +118,8 @@ impl State {
     }
 
     /// Reads a slice, its neighbours up to an offset, and the slice again.
-    fn read_chain(mut self: Box<Self>, slice: Slice, to: u64) -> Step {
-        self.edge = None;
+    fn read_chain(&mut self, slice: Slice, to: u64) -> Turn {
+        self.search.edge = None;
         let trusted = self.trusted_size();
         let edge = match slice {
             Slice::Page { .. } => slice,
@@ -136,13 +136,13 @@ impl State {
             last = plan::next(last);
             between.push(last);
         }
-        if !self.repeats
+        if !self.ending.repeats
             && let Some(Slice::Offset { size, .. }) = between.last_mut()
             && let Ok(most) = u32::try_from(plan::most(&self.request.paging, None))
         {
             // The wider it is, the more it says if nothing is there.
             *size = PageSize(most);
         }
-        self.read_seam(edge, between)
+        Turn::Seam(Seam::new(edge, between))
     }
 }

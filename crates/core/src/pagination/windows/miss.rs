@@ -1,45 +1,48 @@
 //! An answer that does not hold the boundary: what it says of where to look.
 
-use super::{Asked, Missed, Purpose, Search, Short, State, Step, seam::Held};
+use super::{Asked, Bracket, Missed, Next, Reader, Turn, confirm::Short, seam::Held};
 use crate::pagination::{
     collector::Side,
+    end::Witness,
     page::Unproven,
     plan,
     proof::View,
-    resolver::Verify,
+    refusal::Refusal,
+    request::Verify,
+    upstream::Upstream,
     window::{Offset, PageNumber, Slice},
 };
 
-impl State {
+impl Reader {
     /// The boundary is not in the answer that was asked for it.
-    pub(super) fn missed(mut self: Box<Self>, view: Box<View>, asked: Asked, side: Side) -> Step {
+    pub(super) async fn missed(&mut self, up: &mut Upstream, view: Box<View>, asked: Asked, side: Side) -> Next {
         let slice = asked.slice;
         if view.is_empty() && view.from_start && !self.request.paging.hidden {
-            return self.doubt_nothing(slice);
+            return self.doubt_nothing(up, slice).await;
         }
         if self.request.paging.hidden && (self.collector.can_be_searched_for() || self.collector.is_at_start()) {
-            self.searching = true;
+            self.effort.searching = true;
             return self.missed_among_hidden(view, slice, side);
         }
         if !self.collector.can_be_searched_for() {
             return self.missed_by_offset(&view);
         }
-        let first = !self.search.has_begun();
-        (self.searching, self.cut) = (true, None);
+        let first = !self.search.bracket.has_begun();
+        (self.effort.searching, self.cut) = (true, None);
         if side == Side::Right
             && let Some(short) = Short::of(&view, slice).filter(|short| self.may_doubt(short))
         {
             // The end, or a silent cap. What lies behind tells.
-            return self.doubt(short, short.last, Held::Here(view));
+            return self.doubt(up, short, short.last, Held::Here(view)).await;
         }
-        if first && asked.flipped.is_some_and(|total| self.total != Some(total)) {
+        if first && asked.flipped.is_some_and(|total| self.counts.total != Some(total)) {
             // Counted from the end as it was. Had the list changed before the boundary alone, it would be here: so it is
             // looked for where it was, and not from here on.
-            let mut search = self.search;
-            search.bound(side, view.begins, view.behind());
-            if search.allows(self.collector.offset()) {
-                self.search = search;
-                return self.ask_window();
+            let mut bracket = self.search.bracket;
+            bracket.bound(side, view.begins, view.behind());
+            if bracket.allows(self.collector.offset()) {
+                self.search.bracket = bracket;
+                return Ok(Turn::Window);
             }
         }
         if asked.flipped.is_none()
@@ -47,42 +50,42 @@ impl State {
             && let Some(contradicted) = self.contradicts(asked, &view)
         {
             if self.is_contradictory() {
-                return self.read_again(contradicted);
+                return Err(self.read_again(up, contradicted).await);
             }
-            self.search = Search::default();
+            self.search.bracket = Bracket::default();
         }
-        let before = self.search;
-        self.search.missed(side, view.begins, view.behind());
+        let before = self.search.bracket;
+        self.search.bracket.missed(side, view.begins, view.behind());
         // What the flipped list shows stands at another place of the list, which may well show the same.
         if side == Side::Right && asked.flipped.is_none() {
-            let missed = Missed { slice, view, search: before };
-            match self.last_missed.take() {
-                Some(last) if self.is_repeated(&last, &missed) => return self.repeated(last, missed),
-                _ => self.last_missed = Some(missed),
+            let missed = Missed { slice, view, bracket: before };
+            match self.search.last_missed.take() {
+                Some(last) if self.is_repeated(&last, &missed) => return self.repeated(up, last, missed).await,
+                _ => self.search.last_missed = Some(missed),
             }
         }
-        if first { self.ask_shifted() } else { self.ask_window() }
+        if first { self.shifted() } else { Ok(Turn::Window) }
     }
 
-    /// Asks where the difference of totals says, if that may be, or else where the search goes on.
-    pub(super) fn ask_shifted(mut self: Box<Self>) -> Step {
-        let Some(offset) = self.shift().filter(|offset| self.search.allows(*offset)) else {
-            return self.ask_window();
+    /// Where the difference of totals says, if that may be, or else where the search goes on.
+    pub(super) fn shifted(&mut self) -> Next {
+        let Some(offset) = self.shift().filter(|offset| self.search.bracket.allows(*offset)) else {
+            return Ok(Turn::Window);
         };
         self.collector.believe(offset);
-        let window = self.window(plan::most(&self.request.paging, self.cap));
+        let window = self.window(plan::most(&self.request.paging, self.sizes.cap));
         // The total may have changed on both sides: further answers around the wrong place would be lost once more.
-        self.ask_around(window, 1)
+        self.around(window, 1)
     }
 
     /// Where the boundary is if all that changed since the cursor was made changed on one side of it: by as much as the
     /// total did. The end is where the total is.
     fn shift(&mut self) -> Option<u64> {
-        let total = self.total?;
+        let total = self.counts.total?;
         if self.collector.seeks_the_end() && self.collector.len() == 0 {
             return Some(total);
         }
-        if std::mem::replace(&mut self.shifted, true) {
+        if std::mem::replace(&mut self.search.shifted, true) {
             return None;
         }
         let hint = self.collector.hint();
@@ -92,51 +95,57 @@ impl State {
 
     /// Nothing is at an offset that was asked for, as far as the answer goes. Under a silent cap a page is another page, of
     /// another size.
-    pub(super) fn missed_by_offset(mut self: Box<Self>, view: &View) -> Step {
+    pub(super) fn missed_by_offset(&mut self, view: &View) -> Next {
         let cap = u32::try_from(view.len()).unwrap_or(u32::MAX).max(2);
-        self.torn += 1;
-        if !view.is_empty() && self.torn <= 2 {
-            self.cap = Some(self.cap.map_or(cap, |known| known.min(cap)));
-            return self.ask_window();
+        self.seams.torn += 1;
+        if !view.is_empty() && self.seams.torn <= 2 {
+            self.sizes.cap = Some(self.sizes.cap.map_or(cap, |known| known.min(cap)));
+            return Ok(Turn::Window);
         }
         let by_offset = self.request.verify == Verify::Never || super::asks_by_offset(&self.request);
-        let counted_in = self.total.is_some_and(|total| total > self.collector.offset());
+        let counted_in = self.counts.total.is_some_and(|total| total > self.collector.offset());
         if by_offset && !counted_in && self.flagged.is_none_or(|reason| reason == Unproven::Position) {
             // Whoever asks by offset, behind the end too, is shown what is there. An empty page leads back to the end of the
             // list: where a count says that the offset is before it, a walk back would begin anew for ever.
             self.collector.end_here();
-            return self.serve(false);
+            return Ok(Turn::Serve { cut_off: false });
         }
-        self.lost()
+        Err(self.lost())
     }
 
     /// Whether the same items came from two places.
     pub(super) fn is_repeated(&self, last: &Missed, missed: &Missed) -> bool {
         let (one, other) = (&last.view, &missed.view);
-        let same = (one.same_items(other) && (self.repeats || !one.is_loose_run(&self.request.order)))
-            || (self.repeats && one.ends_like(other));
+        let same = (one.same_items(other) && (self.ending.repeats || !one.is_loose_run(&self.request.order)))
+            || (self.ending.repeats && one.ends_like(other));
         last.slice.begins() != missed.slice.begins() && !one.is_empty() && same
     }
 
     /// The same items came from two places: the last page comes again past the end, or the upstream ignores what it is
     /// asked, which its start tells.
-    fn repeated(self: Box<Self>, one: Missed, other: Missed) -> Step {
+    async fn repeated(&mut self, up: &mut Upstream, one: Missed, other: Missed) -> Next {
         let near = if one.slice.begins() < other.slice.begins() { one } else { other };
-        if self.repeats {
-            return self.ends_before(near);
+        if self.ending.repeats {
+            return Ok(self.ends_before(near));
         }
         let start = match near.slice {
             Slice::Offset { size, .. } => Slice::Offset { from: Offset(0), size },
             Slice::Page { size, .. } => Slice::Page { number: PageNumber(0), size },
         };
-        self.ask(vec![start.into()], Purpose::Start(near))
+        let start = self.ask(up, vec![start.into()]).await?.pop();
+        let start = start.and_then(|(asked, start)| self.view(start, asked, Witness::None).ok());
+        if start.is_some_and(|start| near.view.same_items(&start) && !start.ends) {
+            return Err(Refusal::Stuck.into());
+        }
+        self.ending.repeats = true;
+        Ok(self.ends_before(near))
     }
 
     /// An answer showed the end of the list, though perhaps not in its place: what comes before it tells.
-    pub(super) fn ends_before(mut self: Box<Self>, near: Missed) -> Step {
-        self.search = near.search;
-        self.search.ends_with(near.view.begins, near.view.behind());
-        self.last_missed = Some(near);
-        self.ask_window()
+    fn ends_before(&mut self, near: Missed) -> Turn {
+        self.search.bracket = near.bracket;
+        self.search.bracket.ends_with(near.view.begins, near.view.behind());
+        self.search.last_missed = Some(near);
+        Turn::Window
     }
 }

@@ -1,97 +1,130 @@
 //! How a page ends: served, flagged, or refused.
 
-use super::{Ground, State, asks_by_offset, seam::Held};
+use std::ops::ControlFlow;
+
+use super::{
+    Ground, Next, Reader, Turn, asks_by_offset,
+    seam::{Held, Seam},
+};
 use crate::pagination::{
     collector::{Cut, Verdict},
-    machine::{Step, WhenUnproven},
-    page::Unproven,
+    page::{Page, Unproven},
     plan,
     proof::View,
     refusal::Refusal,
+    request::WhenUnproven,
     unsorted::{Cause, Unsorted},
+    upstream::Stop,
     window::{Offset, Slice},
 };
+
+/// Why a procedure ends before its end.
+#[derive(Debug)]
+pub(super) enum Halt {
+    /// This is done instead.
+    Instead(Turn),
+    /// The page ends here.
+    Stop(Stop),
+}
+
+impl From<Turn> for Halt {
+    fn from(turn: Turn) -> Self {
+        Self::Instead(turn)
+    }
+}
+
+impl From<Stop> for Halt {
+    fn from(stop: Stop) -> Self {
+        Self::Stop(stop)
+    }
+}
+
+impl From<Refusal> for Halt {
+    fn from(refusal: Refusal) -> Self {
+        Self::Stop(refusal.into())
+    }
+}
 
 /// Two slices are read so often for one run of ties that no single one holds: an upstream that shuffles it may show
 /// another part of it each time.
 const PAIRS: u32 = 2;
 
-impl State {
+impl Reader {
     /// Serves the page as it stands: complete, or `cut_off` by the budget.
-    pub(super) fn serve(mut self: Box<Self>, cut_off: bool) -> Step {
+    pub(super) fn serve(&mut self, cut_off: bool) -> Result<ControlFlow<Page, Turn>, Halt> {
         if self.collector.is_nothing_by_offset() && !asks_by_offset(&self.request) && self.flagged.is_some() {
             // What is served instead of a place that can't be found must not end the list: nothing shows that it does.
-            return Step::Refuse(Refusal::PositionLost { nearest: self.nearest() });
+            return Err(Refusal::PositionLost { nearest: self.nearest() }.into());
         }
         let verdict = Verdict {
             unproven: self.flagged,
             cut_off,
-            learnt: self.learnt,
-            honoured: self.honoured.by_walk,
-            requests: self.requests,
+            learnt: self.sizes.learnt,
+            honoured: self.sizes.honoured.by_walk,
+            requests: self.effort.requests,
         };
-        match self.collector.finish(verdict) {
-            Ok(page) => Step::Serve(Box::new(page)),
-            Err(unsorted) => self.contradicted(unsorted),
-        }
+        self.collector.finish(verdict).map(ControlFlow::Break).map_err(|unsorted| self.contradicted(unsorted))
     }
 
-    pub(super) fn lost(self: Box<Self>) -> Step {
+    /// The place of the page can't be found.
+    pub(super) fn lost(&mut self) -> Halt {
         let nearest = self.nearest();
         self.flag(Unproven::Position, false, Refusal::PositionLost { nearest })
     }
 
     /// A run of ties is longer than an answer can be. A cap that is no more than suspected may have made it seem so; two
     /// neighbouring slices may hold it, of the whole list: whoever filters it has better ways.
-    pub(super) fn tie_run(mut self: Box<Self>, cut: &Cut, seen: Option<(Slice, Box<View>)>) -> Step {
-        self.searching = true;
-        if self.cap != self.learnt.cap && self.cap.is_some() && !self.uncapped {
-            (self.cap, self.uncapped) = (None, true);
+    pub(super) fn tie_run(&mut self, cut: &Cut, seen: Option<(Slice, Box<View>)>) -> Next {
+        self.effort.searching = true;
+        if self.sizes.cap != self.sizes.learnt.cap && self.sizes.cap.is_some() && !self.sizes.uncapped {
+            (self.sizes.cap, self.sizes.uncapped) = (None, true);
             self.cut = Some(cut.clone());
-            return self.ask_window();
+            return Ok(Turn::Window);
         }
-        if self.torn < PAIRS
+        if self.seams.torn < PAIRS
             && self.ground == Ground::Whole
             && !self.request.paging.hidden
-            && let Some((earlier, later)) = plan::pair(&self.request.paging, self.cap, &cut.needed)
+            && let Some((earlier, later)) = plan::pair(&self.request.paging, self.sizes.cap, &cut.needed)
         {
-            self.torn += 1;
-            return match seen {
-                Some((slice, view)) if slice == earlier => self.read_between(earlier, Held::Here(view), vec![later]),
-                Some((slice, view)) if slice == later => self.read_between(later, Held::Here(view), vec![earlier]),
-                _ => self.read_seam(earlier, vec![later]),
-            };
+            self.seams.torn += 1;
+            return Ok(Turn::Seam(match seen {
+                Some((slice, view)) if slice == earlier => Seam::beside(earlier, Held::Here(view), vec![later]),
+                Some((slice, view)) if slice == later => Seam::beside(later, Held::Here(view), vec![earlier]),
+                _ => Seam::new(earlier, vec![later]),
+            }));
         }
-        if self.total.is_some_and(|total| total >= cut.needed.end) && cut.right && self.doubted.is_some() {
+        if self.counts.total.is_some_and(|total| total >= cut.needed.end) && cut.right && self.ending.doubted.is_some()
+        {
             // A count tells of more where nothing comes.
-            return self.lost();
+            return Err(self.lost());
         }
         if cut.right && self.request.paging.max_depth.is_some_and(|depth| cut.needed.end > depth) {
-            return Step::Refuse(Refusal::TooDeep);
+            return Err(Refusal::TooDeep.into());
         }
         let nearest = self.nearest();
-        self.flag(Unproven::TieRun, true, Refusal::TieRun { nearest })
+        Err(self.flag(Unproven::TieRun, true, Refusal::TieRun { nearest }))
     }
 
-    pub(super) fn contradicted(self: Box<Self>, unsorted: Unsorted) -> Step {
+    /// Items contradict the declared order, or can't be compared.
+    pub(super) fn contradicted(&mut self, unsorted: Unsorted) -> Halt {
         if unsorted.cause == Cause::Text {
             // A page by marks is worth more than one by its offset.
-            return Step::Refuse(Refusal::Unsorted(unsorted));
+            return Refusal::Unsorted(unsorted).into();
         }
         self.flag(Unproven::Order, true, Refusal::Unsorted(unsorted))
     }
 
     /// What can't be proven is refused, or served by its offset and flagged, as the route says.
-    fn flag(mut self: Box<Self>, reason: Unproven, unchecked: bool, refusal: Refusal) -> Step {
+    fn flag(&mut self, reason: Unproven, unchecked: bool, refusal: Refusal) -> Halt {
         if self.request.unproven == WhenUnproven::Refuse || self.collector.is_unchecked() {
-            return Step::Refuse(refusal);
+            return refusal.into();
         }
         let unchecked = unchecked || self.flagged == Some(reason);
         self.flagged = Some(reason);
         let nearest = self.nearest();
         self.collector.restart_at(nearest.0, unchecked);
         self.progressed();
-        self.ask_window()
+        Turn::Window.into()
     }
 
     /// Where a page begins that is served by offset instead: where the cursor's place is believed to be, and never behind
@@ -99,9 +132,9 @@ impl State {
     /// unless items were seen there.
     fn nearest(&self) -> Offset {
         let nearest = self.collector.nearest();
-        let end = match (self.total, self.end_seen) {
+        let end = match (self.counts.total, self.ending.seen) {
             (Some(total), _) => Some(total),
-            (None, Some(end)) => Some(if self.seen_to > 0 { end.min(self.seen_to) } else { end }),
+            (None, Some(end)) => Some(if self.ending.seen_to > 0 { end.min(self.ending.seen_to) } else { end }),
             (None, None) => None,
         };
         Offset(match end {

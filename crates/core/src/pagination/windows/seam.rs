@@ -3,31 +3,26 @@
 //! They count only if that one is the same the second time, so that nothing moved across the seams in between. Such a
 //! page is `checked`, and no more.
 
-use super::{Asked, Purpose, State, Step};
+use super::{Asked, Look, Next, Reader, Turn};
 use crate::pagination::{
     answer::Answer,
     collector::{Progress, Side},
     end::Witness,
     proof::View,
+    upstream::Upstream,
     window::Slice,
 };
 
 /// A seam is read so often before its place is given up.
 const TRIES: u32 = 6;
 
-/// A slice that is read twice, the neighbours of it that are read in between, and how far the reading has come.
+/// A slice that is read twice, and the neighbours of it that are read in between.
 #[derive(Debug)]
 pub(super) struct Seam {
     twice: Slice,
+    /// What the slice showed, where it was read already.
+    held: Option<Held>,
     between: Vec<Slice>,
-    read: Read,
-}
-
-#[derive(Debug)]
-enum Read {
-    Nothing,
-    Once(Held),
-    Between(Held, Vec<Answer>),
 }
 
 /// An answer as it was read first.
@@ -39,105 +34,100 @@ pub(super) enum Held {
     Here(Box<View>),
 }
 
-impl State {
-    /// Reads a slice, its neighbours, and the slice again.
-    pub(super) fn read_seam(self: Box<Self>, twice: Slice, between: Vec<Slice>) -> Step {
-        self.ask(vec![twice.into()], Purpose::Seam(Box::new(Seam { twice, between, read: Read::Nothing })))
+impl Seam {
+    /// A slice, its neighbours, and the slice again.
+    pub(super) fn new(twice: Slice, between: Vec<Slice>) -> Self {
+        Self { twice, held: None, between }
     }
 
-    /// Reads the neighbours of a slice whose answer is there already, and the slice again.
-    pub(super) fn read_between(self: Box<Self>, twice: Slice, held: Held, mut between: Vec<Slice>) -> Step {
+    /// The neighbours of a slice whose answer is there already, and the slice again.
+    pub(super) fn beside(twice: Slice, held: Held, between: Vec<Slice>) -> Self {
+        Self { twice, held: Some(held), between }
+    }
+}
+
+impl Reader {
+    /// Reads a seam. A slice is judged by what was asked for in the end: a declared depth may have cut it.
+    pub(super) async fn read_seam(&mut self, up: &mut Upstream, seam: Seam) -> Next {
+        let Seam { mut twice, held, mut between } = seam;
+        let held = match held {
+            Some(held) => held,
+            None => {
+                let Some((asked, first)) = self.ask(up, vec![twice.into()]).await?.pop() else {
+                    return Err(self.lost());
+                };
+                twice = asked.slice;
+                match self.view(first, twice.into(), Witness::None) {
+                    Ok(view) => Held::Here(Box::new(view)),
+                    Err(unsorted) => return Err(self.contradicted(unsorted)),
+                }
+            }
+        };
         between.truncate(self.requests_left().saturating_sub(1).max(1));
-        let fetches = between.iter().copied().map(Asked::from).collect();
-        self.ask(fetches, Purpose::Seam(Box::new(Seam { twice, between, read: Read::Once(held) })))
-    }
-
-    /// Goes on with a seam.
-    pub(super) fn sew(mut self: Box<Self>, seam: Seam, pairs: Vec<(Asked, Answer)>) -> Step {
-        let Seam { mut twice, mut between, read } = seam;
-        // A slice is judged by what was asked for in the end: a declared depth may have cut it.
-        let (asked, mut answers): (Vec<Slice>, Vec<Answer>) =
-            pairs.into_iter().map(|(asked, answer)| (asked.slice, answer)).unzip();
-        match (&read, asked.first()) {
-            (Read::Once(_), _) if asked.len() == between.len() => between = asked,
-            (Read::Once(_), _) | (_, None) => {}
-            (_, Some(first)) => twice = *first,
-        }
-        match read {
-            Read::Nothing => {
-                let first = answers.pop().map(|answer| self.view(answer, twice.into(), Witness::None));
-                match first {
-                    Some(Ok(view)) => self.read_between(twice, Held::Here(Box::new(view)), between),
-                    Some(Err(unsorted)) => self.contradicted(unsorted),
-                    None => self.lost(),
-                }
-            }
-            Read::Once(held) if answers.len() == between.len() => {
-                let read = Read::Between(held, answers);
-                self.ask(vec![twice.into()], Purpose::Seam(Box::new(Seam { twice, between, read })))
-            }
+        let middle = self.ask(up, between.iter().copied().map(Asked::from).collect()).await?;
+        if middle.len() < between.len() {
             // The budget did not allow for all of them.
-            Read::Once(_) => self.again(),
-            Read::Between(held, middle) => {
-                let again = answers.pop().and_then(|answer| self.view(answer, twice.into(), Witness::None).ok());
-                let Some(again) = again else { return self.again() };
-                self.note(&again);
-                if !self.is_the_same(&held, &again) {
-                    return self.torn(twice, again);
+            return self.again();
+        }
+        let middle = middle.into_iter().map(|(asked, answer)| (asked.slice, answer)).collect();
+        let Some((asked, again)) = self.ask(up, vec![twice.into()]).await?.pop() else { return self.again() };
+        let twice = asked.slice;
+        let Ok(again) = self.view(again, twice.into(), Witness::None) else { return self.again() };
+        self.note(&again);
+        if !self.is_the_same(&held, &again) {
+            return self.torn(twice, again);
+        }
+        let nothing_from = Some(again.begins).filter(|_| again.is_empty() && !again.from_start);
+        match self.join(twice, again, middle) {
+            // Two answers agree on an end that a third one has disproved.
+            Some(joined) if self.ends_before_more(&joined) => Ok(self.go_on_among_hidden()),
+            Some(joined) => self.take_joined(joined, twice),
+            None => {
+                // Only of pages of one size is it sure that nothing is between them.
+                self.seams.one_size = true;
+                if let Some(end) = nothing_from.filter(|_| !self.request.paging.hidden) {
+                    // What comes before it does not reach so far either: the list ends somewhere before.
+                    self.search.bracket.missed(Side::Left, end, end);
                 }
-                let nothing_from = Some(again.begins).filter(|_| again.is_empty() && !again.from_start);
-                match self.join(twice, again, &between, middle) {
-                    // Two answers agree on an end that a third one has disproved.
-                    Some(joined) if self.ends_before_more(&joined) => self.go_on_among_hidden(),
-                    Some(joined) => self.take_joined(joined, twice),
-                    None => {
-                        // Only of pages of one size is it sure that nothing is between them.
-                        self.one_size = true;
-                        if let Some(end) = nothing_from.filter(|_| !self.request.paging.hidden) {
-                            // What comes before it does not reach so far either: the list ends somewhere before.
-                            self.search.missed(Side::Left, end, end);
-                        }
-                        self.again()
-                    }
-                }
+                self.again()
             }
         }
     }
 
     /// Something moved between the two readings: the second is looked at by itself.
-    fn torn(mut self: Box<Self>, twice: Slice, again: View) -> Step {
-        self.searching = true;
-        self.torn += 1;
-        if self.torn > TRIES {
-            return self.lost();
+    fn torn(&mut self, twice: Slice, again: View) -> Next {
+        self.effort.searching = true;
+        self.seams.torn += 1;
+        if self.seams.torn > TRIES {
+            return Err(self.lost());
         }
-        self.examine(vec![(twice.into(), Ok(again))], false)
+        Ok(Look::at(twice.into(), again))
     }
 
-    fn take_joined(mut self: Box<Self>, joined: View, twice: Slice) -> Step {
+    fn take_joined(&mut self, joined: View, twice: Slice) -> Next {
         if self.is_another_place(&joined) {
             return self.again();
         }
         self.note(&joined);
         match self.collector.take(joined) {
-            Ok(Progress::Done) => self.serve(false),
+            Ok(Progress::Done) => Ok(Turn::Serve { cut_off: false }),
             Ok(Progress::More) => {
                 self.progressed();
-                self.taken_from = None;
-                self.ask_window()
+                self.seams.taken_from = None;
+                Ok(Turn::Window)
             }
             Ok(Progress::Cut(cut, _)) if cut.right && self.request.paging.hidden => self.cut_among_hidden(&cut, twice),
             Ok(Progress::Cut(cut, _)) => self.widen(cut),
             Ok(Progress::Missed(view, _)) if !self.collector.can_be_searched_for() => self.missed_by_offset(&view),
             Ok(Progress::Missed(view, side)) => {
-                self.searching = true;
-                self.torn += 1;
-                if self.torn > TRIES {
-                    return self.lost();
+                self.effort.searching = true;
+                self.seams.torn += 1;
+                if self.seams.torn > TRIES {
+                    return Err(self.lost());
                 }
-                let first = !self.search.has_begun();
-                self.search.missed(side, view.begins, view.behind());
-                if first { self.ask_shifted() } else { self.ask_window() }
+                let first = !self.search.bracket.has_begun();
+                self.search.bracket.missed(side, view.begins, view.behind());
+                if first { self.shifted() } else { Ok(Turn::Window) }
             }
             // What moved between two slices can contradict the order without any of them doing so.
             Ok(Progress::Apart(..)) | Err(_) => self.again(),
@@ -145,10 +135,10 @@ impl State {
     }
 
     /// Asks once more: what moved between two answers may have settled.
-    fn again(mut self: Box<Self>) -> Step {
-        self.searching = true;
-        self.torn += 1;
-        if self.torn <= TRIES { self.ask_window() } else { self.lost() }
+    fn again(&mut self) -> Next {
+        self.effort.searching = true;
+        self.seams.torn += 1;
+        if self.seams.torn <= TRIES { Ok(Turn::Window) } else { Err(self.lost()) }
     }
 
     /// Whether a slice is the same as it was read first.
@@ -160,10 +150,10 @@ impl State {
     }
 
     /// All slices of a seam as one view; `None` where they do not fit together.
-    fn join(&self, twice: Slice, again: View, between: &[Slice], answers: Vec<Answer>) -> Option<View> {
+    fn join(&self, twice: Slice, again: View, middle: Vec<(Slice, Answer)>) -> Option<View> {
         let mut parts = vec![(twice, again)];
-        for (slice, answer) in between.iter().zip(answers) {
-            parts.push((*slice, self.view(answer, (*slice).into(), Witness::None).ok()?));
+        for (slice, answer) in middle {
+            parts.push((slice, self.view(answer, slice.into(), Witness::None).ok()?));
         }
         parts.sort_by_key(|(slice, _)| slice.begins());
         if let Some(end) = parts.iter().position(|(_, view)| view.ends)
@@ -186,7 +176,7 @@ impl State {
             // an answer that says falsely where it begins leads back to itself.
             let elsewhere = earlier.begins() < later.begins();
             let same_size = earlier.size() == later.size();
-            let comes_again = self.repeats && elsewhere && same_size && before.comes_again(order, behind);
+            let comes_again = self.ending.repeats && elsewhere && same_size && before.comes_again(order, behind);
             if !comes_again && !self.are_neighbours((*earlier, before), (*later, behind)) {
                 return None;
             }
@@ -194,7 +184,8 @@ impl State {
         }
         let mut parts = parts.into_iter().map(|(_, view)| view);
         let first = parts.next()?;
-        let join = |joined, (view, comes_again)| View::join(joined, view, order, comes_again, self.recounted).ok();
+        let join =
+            |joined, (view, comes_again)| View::join(joined, view, order, comes_again, self.counts.recounted).ok();
         parts.zip(steps).try_fold(first, join)
     }
 
@@ -208,7 +199,7 @@ impl State {
         let filled = |(slice, view): (Slice, &View)| view.len() == slice.size().0 as usize;
         let (slice, view) = later;
         let size = slice.size().0;
-        let in_place = filled(later) || (size <= self.honoured.size() && !view.capped);
+        let in_place = filled(later) || (size <= self.sizes.honoured.size() && !view.capped);
         let hidden = self.request.paging.hidden;
         let is_whole = |(slice, view): (Slice, &View)| {
             let said = view.answer.size.is_some_and(|size| size as usize == view.len());

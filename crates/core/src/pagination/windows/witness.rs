@@ -11,9 +11,8 @@
 
 use std::cmp::Ordering;
 
-use super::{Asked, Purpose, Search, State, Step};
+use super::{Asked, Bracket, Halt, Look, Next, Reader, Turn};
 use crate::pagination::{
-    answer::Answer,
     collector::Side,
     end,
     plan::{self, Window},
@@ -21,6 +20,7 @@ use crate::pagination::{
     proof::View,
     rows,
     unsorted::Cause,
+    upstream::Upstream,
 };
 
 /// So many contradictions within one page are taken for changes to the list, before its order is taken to be another one.
@@ -60,15 +60,7 @@ pub(super) struct Contradicted {
     later: Sighting,
 }
 
-/// An answer that would make an end of the list the boundary, which awaits its confirmation.
-#[derive(Debug)]
-pub(super) struct Edge {
-    asked: Asked,
-    view: View,
-    side: Side,
-}
-
-impl State {
+impl Reader {
     /// Takes in an answer of a search; the earlier answer that it contradicts. Only strong keys count: ties come in any
     /// order.
     pub(super) fn contradicts(&mut self, asked: Asked, view: &View) -> Option<Contradicted> {
@@ -102,19 +94,18 @@ impl State {
     }
 
     /// Reads the earlier of two answers again that contradict each other, where contradictions are too many for changes.
-    pub(super) fn read_again(self: Box<Self>, contradicted: Contradicted) -> Step {
+    /// The list is not in its order if the answer that came before the contradiction comes after it too.
+    pub(super) async fn read_again(&mut self, up: &mut Upstream, contradicted: Contradicted) -> Halt {
         if self.requests_left() == 0 {
             return self.lost();
         }
-        let fetches = vec![contradicted.earlier.asked];
-        self.ask(fetches, Purpose::Contradiction(Box::new(contradicted)))
-    }
-
-    /// The list is not in its order if the answer that came before the contradiction comes after it too.
-    pub(super) fn was_read_again(self: Box<Self>, contradicted: &Contradicted, pairs: Vec<(Asked, Answer)>) -> Step {
+        let pairs = match self.ask(up, vec![contradicted.earlier.asked]).await {
+            Ok(pairs) => pairs,
+            Err(halt) => return halt,
+        };
         for (asked, view) in self.views(pairs, end::Witness::None) {
             let Ok(view) = view else { continue };
-            if self.is_reversed(contradicted, asked, &view) {
+            if self.is_reversed(&contradicted, asked, &view) {
                 return self.contradicted(Cause::Order.said(format!(
                     "the items at the offsets {} and {} are sorted otherwise than their keys compare",
                     contradicted.earlier.begins, contradicted.later.begins
@@ -154,7 +145,7 @@ impl State {
 
     /// Which end of the list an answer would make the boundary, if that was searched for, or nothing said where it is.
     pub(super) fn unwitnessed_edge(&self, view: &View) -> Option<Side> {
-        let aimless = self.search.has_begun() || self.collector.hint().offset.0 == 0;
+        let aimless = self.search.bracket.has_begun() || self.collector.hint().offset.0 == 0;
         let is_all = view.from_start && view.ends;
         if !aimless || self.witnesses.confirmed || view.is_empty() || is_all || self.request.paging.hidden {
             return None;
@@ -163,10 +154,10 @@ impl State {
     }
 
     /// Asks for items all over the list, at once, where an end of it would be the boundary's place.
-    pub(super) fn witness(mut self: Box<Self>, asked: Asked, view: View, side: Side) -> Step {
+    pub(super) async fn witness(&mut self, up: &mut Upstream, asked: Asked, view: View, side: Side) -> Next {
         self.witnesses.confirmed = true;
         let behind = view.behind();
-        let places: [u64; PLACES] = match (side, self.total.filter(|total| *total > behind)) {
+        let places: [u64; PLACES] = match (side, self.counts.total.filter(|total| *total > behind)) {
             (Side::Right, _) => [1, 2, 3, 0].map(|quarter| view.begins / 4 * quarter),
             (Side::Left, Some(total)) => [1, 2, 3, 4].map(|quarter| behind + (total - behind - 1) / 4 * quarter),
             (Side::Left, None) => [2, 16, 128, 1_024].map(|times| behind.saturating_mul(times)),
@@ -176,43 +167,39 @@ impl State {
         for place in places {
             // Of a short list one answer holds several of these places.
             let is_held = slices.iter().any(|held| plan::holds(held.slice, &(place..place + 1)));
-            let slice = plan::holding(&self.request.paging, self.cap, around(place)).filter(|_| !is_held);
+            let slice = plan::holding(&self.request.paging, self.sizes.cap, around(place)).filter(|_| !is_held);
             slices.extend(slice.and_then(|slice| plan::within(&self.request.paging, slice)).map(Asked::from));
         }
         slices.truncate(self.requests_left());
         if slices.is_empty() {
-            return self.examine(vec![(asked, Ok(view))], false);
+            return Ok(Look::at(asked, view));
         }
-        self.ask(slices, Purpose::Witness(Box::new(Edge { asked, view, side })))
-    }
-
-    /// Looks at items from all over the list: all of them must stand where the boundary says that they do.
-    pub(super) fn witnessed(mut self: Box<Self>, edge: Edge, pairs: Vec<(Asked, Answer)>) -> Step {
-        let Edge { asked, view, side } = edge;
+        let pairs = self.ask(up, slices).await?;
+        // All of these items must stand where the boundary says that they do.
         let views = self.views(pairs, end::Witness::None);
         let mut contradiction = None;
         for (place, other) in views {
             match other {
                 Ok(other) if self.collector.stands_beyond(&other, side) => {}
                 Ok(other) => contradiction = contradiction.or(Some((place, other))),
-                Err(unsorted) if unsorted.cause.is_disorder() => return self.contradicted(unsorted),
+                Err(unsorted) if unsorted.cause.is_disorder() => return Err(self.contradicted(unsorted)),
                 Err(_) => {}
             }
         }
         let Some(contradiction) = contradiction else {
-            return self.examine(vec![(asked, Ok(view))], false);
+            return Ok(Look::at(asked, view));
         };
         self.witnesses.contradictions += 1;
         if self.is_contradictory() {
             let sightings = self.sighting(asked, &view).zip(self.sighting(contradiction.0, &contradiction.1));
             return match sightings {
-                Some((earlier, later)) => self.read_again(Contradicted { earlier, later }),
-                None => self.lost(),
+                Some((earlier, later)) => Err(self.read_again(up, Contradicted { earlier, later }).await),
+                None => Err(self.lost()),
             };
         }
         self.witnesses.confirmed = false;
-        (self.search, self.searching) = (Search::default(), true);
+        (self.search.bracket, self.effort.searching) = (Bracket::default(), true);
         self.collector.believe(contradiction.1.begins);
-        self.ask_window()
+        Ok(Turn::Window)
     }
 }

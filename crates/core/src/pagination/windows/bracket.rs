@@ -7,7 +7,7 @@ use crate::pagination::collector::Side;
 
 /// What the answers that did not hold a boundary say of where it is.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Search {
+pub(super) struct Bracket {
     /// It is believed to be at this offset or behind it.
     low: Option<u64>,
     /// It is believed to be at this offset or before it.
@@ -34,7 +34,7 @@ pub(super) enum Aim {
     },
 }
 
-impl Search {
+impl Bracket {
     /// Whether any answer was looked at in vain.
     pub(super) fn has_begun(&self) -> bool {
         self.side.is_some()

@@ -1,0 +1,64 @@
+//! What answers teach of the sizes that the upstream honours.
+
+use crate::pagination::{
+    answer::Answer,
+    end::Honoured,
+    paging::{Learnt, Paging},
+    window::Slice,
+};
+
+/// What is known of sizes, and of the upstream at large, in the course of one page.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sizes {
+    pub(super) learnt: Learnt,
+    /// The sizes that this walk has seen honoured.
+    pub(super) honoured: Honoured,
+    /// The cap that is believed in.
+    pub(super) cap: Option<u32>,
+    /// The last answer with fewer items than were asked for: where it began, and how many it had.
+    last_short: Option<(u64, u32)>,
+    /// A cap that was only suspected made a run of ties seem too long, and was doubted.
+    pub(super) uncapped: bool,
+}
+
+impl Sizes {
+    /// What was learnt before, and how large a size the walk has seen honoured. The first page is asked for in full every
+    /// time: a cap that was misread, or has been lifted, is forgotten.
+    pub(super) fn new(learnt: Learnt, honoured: u32, is_first_page: bool) -> Self {
+        Self {
+            learnt: Learnt { run: 0, ..learnt },
+            honoured: Honoured::before(honoured),
+            cap: learnt.cap.filter(|_| !is_first_page),
+            last_short: None,
+            uncapped: false,
+        }
+    }
+
+    /// Takes in an answer, whatever becomes of it. Where the last page comes again past the end, what is short says nothing
+    /// of a cap.
+    pub(super) fn learn(&mut self, slice: Slice, answer: &Answer, paging: &Paging, repeats: bool) {
+        let count = u32::try_from(answer.items.len()).unwrap_or(u32::MAX);
+        let asked = slice.size().0;
+        self.honoured.learn(answer, slice, paging);
+        if self.learnt.cap.is_some_and(|cap| cap < count) {
+            self.learnt.cap = None;
+        }
+        if let Some(size) = answer.size
+            && (1..asked).contains(&size)
+        {
+            self.cap = Some(size);
+            self.learnt.cap = Some(size);
+        }
+        let is_most = count >= self.honoured.by_page;
+        let may_be_capped = is_most && answer.size.is_none() && (2..asked).contains(&count) && !repeats;
+        if may_be_capped && !paging.hidden {
+            let begins = slice.begins().0;
+            // One answer may be short because the list ends, or because it was cut by bytes or by time. A cap gives the same
+            // number twice, at different places.
+            if self.last_short.is_some_and(|(other, same)| other != begins && same == count) {
+                self.learnt.cap = Some(count);
+            }
+            self.last_short = Some((begins, count));
+        }
+    }
+}
