@@ -41,20 +41,21 @@ use std::collections::HashSet;
 
 use chain::Around;
 use gather::Reached;
-use seek::{Seek, Side};
+use seek::Seek;
 use sheet::{Asked, Sheet, Way};
 
 use super::{
-    answer::{Answer, Standing, Total},
+    answer::{Standing, Total},
     fetch::{Fetch, Token, TokenFetch},
     key::KeyValue,
-    machine::{Machine, PageRequest, Pending, ShortPages, Step, Verify, WhenUnproven},
     mark::Mark,
-    page::{Level, Unproven},
+    page::{Level, Page, Unproven},
     paging::{Sizes, Tokens},
     position::{Anchor, Loop, Marks, Pivot, Position, Within},
     refusal::Refusal,
+    request::{PageRequest, ShortPages, Verify, WhenUnproven},
     unsorted::Unsorted,
+    upstream::{Stop, Upstream},
     window::{Offset, PageSize},
 };
 use crate::json::write;
@@ -76,11 +77,6 @@ struct Walk {
     keyed: bool,
     /// The first token is an item's id, on the assumption that such upstreams continue their lists by ids.
     by_id: bool,
-    /// What was asked last, and on which side of what was read.
-    asked: Asked,
-    side: Side,
-    /// The place, while it is not found.
-    seek: Option<Seek>,
     /// What was read and gone through, in the direction of reading.
     sheets: Vec<Sheet>,
     /// What was read beyond that while the place was looked for; the nearest last.
@@ -113,41 +109,33 @@ struct Walk {
 }
 
 /// Reads a page.
-pub(super) async fn read(
-    up: &mut super::upstream::Upstream,
-    request: PageRequest,
-) -> Result<super::page::Page, super::upstream::Stop> {
-    super::machine::drive(up, resolve(request)).await
-}
-
-/// Begins a page.
-pub(super) fn resolve(request: PageRequest) -> Step {
-    let tokens = request.paging.tokens;
-    let start = Begin { token: None, token_way: Way::Forward, way: Way::Forward, within: Within::Whole, by_id: false };
-    let by_item = |id: &KeyValue, way: Way, within: Within| {
-        let possible = tokens.by_item && (tokens.backward || way == Way::Forward);
-        let token = spelt(id).filter(|_| possible).map(|text| Token(text.into()))?;
-        Some(Begin { token: Some(token), token_way: way, way, within, by_id: true })
-    };
-    let begin = match &request.target.position {
-        Position::Start | Position::At(Offset(0)) => Some(start),
-        Position::Token(place) => Some(Begin {
-            token: place.token.clone(),
-            token_way: Way::of(place.token_backward),
-            way: Way::of(place.backward),
-            within: place.within.clone(),
-            by_id: false,
-        }),
-        Position::After(anchor) => by_item(&anchor.id, Way::Forward, Within::Keys(anchor.clone())),
-        Position::Before(anchor) => by_item(&anchor.id, Way::Backward, Within::Keys(anchor.clone())),
-        Position::AfterPivot(Pivot { id, .. }) => by_item(id, Way::Forward, Within::Whole),
-        Position::BeforePivot(Pivot { id, .. }) => by_item(id, Way::Backward, Within::Whole),
-        Position::End | Position::AfterMarks(_) | Position::BeforeMarks(_) | Position::At(_) => None,
-    };
-    match begin {
-        Some(begin) => Walk::new(request, begin).begin(),
-        None => Step::Refuse(Refusal::Unsupported),
+///
+/// # Errors
+///
+/// [`Stop`] where no page can be served.
+pub(super) async fn read(up: &mut Upstream, request: PageRequest) -> Result<Page, Stop> {
+    let Some(begin) = Begin::of(&request) else { return Err(Refusal::Unsupported.into()) };
+    let depth = usize::try_from(request.target.hint.offset.0).unwrap_or(usize::MAX);
+    let (mut walk, seek) = Walk::new(request, &begin);
+    let Begin { token, token_way, .. } = begin;
+    let first = walk.ask(up, token, token_way, depth).await?;
+    match seek {
+        Some(seek) => walk.find_place(up, seek, first).await?,
+        None => walk.go_through(first)?,
     }
+    // Each turn takes a sheet that was read already, or spends budget.
+    while !walk.is_full() {
+        let next = match walk.ahead.pop() {
+            Some(next) => next,
+            None => match walk.lead()? {
+                None => break,
+                Some(_) if walk.may_be_cut_off() => return Ok(walk.page(true)?),
+                Some(token) => walk.ask(up, Some(token), walk.way, 0).await?,
+            },
+        };
+        walk.go_through(next)?;
+    }
+    Ok(walk.page(false)?)
 }
 
 /// Where a page begins.
@@ -157,6 +145,39 @@ struct Begin {
     way: Way,
     within: Within,
     by_id: bool,
+}
+
+impl Begin {
+    /// Where a page begins; `None` where the upstream can't be asked for that.
+    fn of(request: &PageRequest) -> Option<Self> {
+        let tokens = request.paging.tokens;
+        let by_item = |id: &KeyValue, way: Way, within: Within| {
+            let possible = tokens.by_item && (tokens.backward || way == Way::Forward);
+            let token = spelt(id).filter(|_| possible).map(|text| Token(text.into()))?;
+            Some(Self { token: Some(token), token_way: way, way, within, by_id: true })
+        };
+        match &request.target.position {
+            Position::Start | Position::At(Offset(0)) => Some(Self {
+                token: None,
+                token_way: Way::Forward,
+                way: Way::Forward,
+                within: Within::Whole,
+                by_id: false,
+            }),
+            Position::Token(place) => Some(Self {
+                token: place.token.clone(),
+                token_way: Way::of(place.token_backward),
+                way: Way::of(place.backward),
+                within: place.within.clone(),
+                by_id: false,
+            }),
+            Position::After(anchor) => by_item(&anchor.id, Way::Forward, Within::Keys(anchor.clone())),
+            Position::Before(anchor) => by_item(&anchor.id, Way::Backward, Within::Keys(anchor.clone())),
+            Position::AfterPivot(Pivot { id, .. }) => by_item(id, Way::Forward, Within::Whole),
+            Position::BeforePivot(Pivot { id, .. }) => by_item(id, Way::Backward, Within::Whole),
+            Position::End | Position::AfterMarks(_) | Position::BeforeMarks(_) | Position::At(_) => None,
+        }
+    }
 }
 
 /// An id as the raw JSON value that it was.
@@ -172,18 +193,8 @@ fn spelt(id: &KeyValue) -> Option<String> {
     }
 }
 
-impl Machine for Walk {
-    fn resume(mut self: Box<Self>, answers: Vec<Answer>) -> Step {
-        self.requests += 1;
-        match answers.into_iter().next() {
-            Some(answer) => self.receive(answer).unwrap_or_else(Step::Refuse),
-            None => Step::Refuse(Refusal::PositionLost { nearest: Offset(0) }),
-        }
-    }
-}
-
 impl Walk {
-    fn new(request: PageRequest, begin: Begin) -> Box<Self> {
+    fn new(request: PageRequest, begin: &Begin) -> (Self, Option<Seek>) {
         let hint = request.target.hint;
         let keyed = request.order.declared && !request.order.ends_opaque() && request.verify != Verify::Never;
         let depth = usize::try_from(hint.offset.0).unwrap_or(usize::MAX);
@@ -207,13 +218,10 @@ impl Walk {
             Within::Keys(_) => Some(Seek::new(None, depth, begin.way == begin.token_way)),
             Within::Marks(_) => Some(Seek::new(Some(around.clone()), depth, begin.way == begin.token_way)),
         };
-        Box::new(Self {
+        let walk = Self {
             way: begin.way,
             keyed,
             by_id: begin.by_id,
-            asked: Asked { token: begin.token, way: begin.token_way, size: 0 },
-            side: Side::Onward,
-            seek,
             sheets: Vec::new(),
             ahead: Vec::new(),
             consumed: 0,
@@ -234,13 +242,8 @@ impl Walk {
             stragglers: 0,
             total: None,
             request,
-        })
-    }
-
-    fn begin(self: Box<Self>) -> Step {
-        let Asked { token, way, .. } = self.asked.clone();
-        let depth = usize::try_from(self.request.target.hint.offset.0).unwrap_or(usize::MAX);
-        self.ask(token, way, Side::Onward, depth)
+        };
+        (walk, seek)
     }
 
     fn tokens(&self) -> Tokens {
@@ -251,18 +254,42 @@ impl Walk {
         self.request.limit.max(1) as usize
     }
 
-    /// Asks for the sheet that a token leads to. The place is so deep in it.
-    fn ask(mut self: Box<Self>, token: Option<Token>, way: Way, side: Side, depth: usize) -> Step {
+    /// Whether the budget is spent, and what there is may be served all the same.
+    fn may_be_cut_off(&self) -> bool {
+        self.is_spent() && self.request.short_pages == ShortPages::Serve && !self.taken.is_empty()
+    }
+
+    fn is_spent(&self) -> bool {
         let allowed = if self.searching { self.request.search_budget } else { self.request.budget };
-        if self.requests >= allowed.max(1) {
-            let servable = self.request.short_pages == ShortPages::Serve && !self.taken.is_empty();
-            return if servable { self.serve(true) } else { Step::Refuse(Refusal::BudgetExceeded) };
+        self.requests >= allowed.max(1)
+    }
+
+    /// Asks for the sheet that a token leads to. The place is so deep in it.
+    async fn ask(&mut self, up: &mut Upstream, token: Option<Token>, way: Way, depth: usize) -> Result<Sheet, Stop> {
+        if self.is_spent() {
+            return Err(Refusal::BudgetExceeded.into());
         }
-        let size = self.size(way, depth);
-        self.side = side;
-        self.asked = Asked { token: token.clone(), way, size };
-        let fetch = TokenFetch { token, backward: way.is_backward(), size: PageSize(size) };
-        Step::Fetch(vec![Fetch::Token(fetch)], Pending(self))
+        let asked = Asked { token: token.clone(), way, size: self.size(way, depth) };
+        let fetch = TokenFetch { token, backward: way.is_backward(), size: PageSize(asked.size) };
+        let answer = up.fetch(vec![Fetch::Token(fetch)]).await?.pop();
+        self.requests += 1;
+        let Some(answer) = answer else { return Err(Refusal::PositionLost { nearest: Offset(0) }.into()) };
+        if answer.standing != Standing::Listed {
+            // Of the very start nothing can be gone; and what a status says to be past the end was promised by a token.
+            let refusal = if asked.token.is_none() { Refusal::NoList } else { Refusal::TokenGone };
+            return Err(refusal.into());
+        }
+        self.total = answer.total.or(self.total);
+        let sheet = Sheet { answer, asked };
+        if std::mem::take(&mut self.by_id) && !sheet.is_continued_by_ids(&self.request.order) {
+            return Err(Refusal::Unsupported.into());
+        }
+        if self.keyed
+            && let Err(unsorted) = sheet.check(&self.request.order).and_then(|()| sheet.check_ids(&self.request.order))
+        {
+            self.contradicted(unsorted)?;
+        }
+        Ok(sheet)
     }
 
     /// With which size: what is needed; more only where the place would not be within it.
@@ -285,27 +312,6 @@ impl Walk {
             fit(depth.saturating_add(need))
         } else {
             fit(depth.saturating_add(1))
-        }
-    }
-
-    fn receive(mut self: Box<Self>, answer: Answer) -> Result<Step, Refusal> {
-        if answer.standing != Standing::Listed {
-            // Of the very start nothing can be gone; and what a status says to be past the end was promised by a token.
-            return Err(if self.asked.token.is_none() { Refusal::NoList } else { Refusal::TokenGone });
-        }
-        self.total = answer.total.or(self.total);
-        let sheet = Sheet { answer, asked: self.asked.clone() };
-        if std::mem::take(&mut self.by_id) && !sheet.is_continued_by_ids(&self.request.order) {
-            return Err(Refusal::Unsupported);
-        }
-        if self.keyed
-            && let Err(unsorted) = sheet.check(&self.request.order).and_then(|()| sheet.check_ids(&self.request.order))
-        {
-            self.contradicted(unsorted)?;
-        }
-        match self.seek.take() {
-            Some(seek) => self.look_for_place(seek, sheet),
-            None => self.go_through(sheet),
         }
     }
 

@@ -6,11 +6,10 @@ use super::{
     Taken, Walk,
     chain::{Around, Sighting},
     circle,
-    seek::Side,
     sheet::{Basis, Lead, Sheet},
 };
 use crate::pagination::{
-    machine::Step,
+    fetch::Token,
     mark::Mark,
     page::Unproven,
     paging::Sizes,
@@ -44,7 +43,7 @@ impl Walk {
     }
 
     /// Goes through the next sheet: what comes at or before the last item gone by is passed over.
-    pub(super) fn go_through(mut self: Box<Self>, sheet: Sheet) -> Result<Step, Refusal> {
+    pub(super) fn go_through(&mut self, sheet: Sheet) -> Result<(), Refusal> {
         let from = match &self.anchor {
             Some(anchor) if self.keyed => {
                 match sheet.passed(self.way, &self.request.order, anchor, self.run, self.begins_at(anchor)) {
@@ -151,8 +150,8 @@ impl Walk {
         }
     }
 
-    /// Takes what the page still needs from a sheet of which some items are gone by, and goes on.
-    pub(super) fn take(mut self: Box<Self>, sheet: Sheet, from: usize) -> Result<Step, Refusal> {
+    /// Takes what the page still needs from a sheet of which some items are gone by.
+    pub(super) fn take(&mut self, sheet: Sheet, from: usize) -> Result<(), Refusal> {
         let (count, had) = (sheet.len(), self.taken.len());
         let number = self.sheets.len();
         let whole = self.tokens().single_use;
@@ -186,13 +185,7 @@ impl Walk {
             self.reached = Some(Reached { last, hash });
         }
         self.sheets.push(sheet);
-        if self.is_full() {
-            return Ok(self.serve(false));
-        }
-        match self.ahead.pop() {
-            Some(next) => self.go_through(next),
-            None => self.go_on(),
-        }
+        Ok(())
     }
 
     /// Whether an item was not served before, as far as ids and marks tell. Items without ids may well be alike.
@@ -257,7 +250,7 @@ impl Walk {
     }
 
     /// Whether the page has all that it can have.
-    fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         let (taken, limit) = (self.taken.len(), self.limit());
         match self.request.paging.sizes {
             Sizes::Fixed(size) if self.tokens().single_use && taken > 0 => taken + size as usize > limit,
@@ -265,8 +258,12 @@ impl Walk {
         }
     }
 
-    /// Asks for what follows the last sheet.
-    fn go_on(mut self: Box<Self>) -> Result<Step, Refusal> {
+    /// The token that leads to what follows the last sheet; `None` at the end of the list.
+    ///
+    /// # Errors
+    ///
+    /// A [`Refusal`] where the upstream does not say how the list goes on, or leads back to where it was.
+    pub(super) fn lead(&mut self) -> Result<Option<Token>, Refusal> {
         let Some(last) = self.sheets.last() else {
             return Err(Refusal::PositionLost { nearest: Offset(0) });
         };
@@ -274,14 +271,11 @@ impl Walk {
             Lead::Token(token) if last.asked.way == self.way && last.asked.token.as_ref() == Some(&token) => {
                 Err(Refusal::Stuck)
             }
-            Lead::Token(token) => {
-                let way = self.way;
-                Ok(self.ask(Some(token), way, Side::Onward, 0))
-            }
+            Lead::Token(token) => Ok(Some(token)),
             Lead::Edge => {
                 // A page that is not full has no next.
                 self.consumed = last.len();
-                Ok(self.serve(false))
+                Ok(None)
             }
             Lead::Broken => Err(Refusal::Stuck),
             Lead::Unknown if self.tokens().backward => Err(Refusal::PositionLost { nearest: Offset(0) }),

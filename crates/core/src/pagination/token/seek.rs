@@ -9,18 +9,19 @@ use super::{
 };
 use crate::pagination::{
     fetch::Token,
-    machine::{Step, Verify},
     mark::Mark,
     page::Unproven,
     position::Loop,
     refusal::Refusal,
+    request::Verify,
     rows,
+    upstream::{Stop, Upstream},
     window::Offset,
 };
 
 /// On which side of what was read a sheet lies, in the direction of reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Side {
+enum Side {
     /// It comes next.
     Onward,
     /// It comes before.
@@ -69,6 +70,24 @@ impl Seek {
         }
     }
 
+    /// Takes in a sheet that was read on this side, and gives its index.
+    fn put(&mut self, sheet: Sheet, side: Side) -> usize {
+        let items = u32::try_from(sheet.len()).unwrap_or(u32::MAX);
+        match side {
+            Side::Onward => {
+                self.looked_at[0] = self.looked_at[0].saturating_add(items);
+                self.window.push(sheet);
+                self.window.len() - 1
+            }
+            Side::Back => {
+                self.looked_at[1] = self.looked_at[1].saturating_add(items);
+                self.window.insert(0, sheet);
+                self.origin += 1;
+                0
+            }
+        }
+    }
+
     /// How many items of a sheet come before the place as it was.
     fn believed(&self, sheet: usize, way: Way) -> usize {
         let sheet = &self.window[sheet];
@@ -76,34 +95,70 @@ impl Seek {
     }
 }
 
+/// What a look at sheets says of the place.
+enum Looked {
+    /// It is in the sheet with this index, after so many of its items.
+    Found { sheet: usize, passed: usize },
+    /// The sheet where this token leads comes next, or before, in the direction of reading.
+    Ask(Token, Side),
+}
+
 impl Walk {
-    /// Looks for the place in a sheet that was just read.
-    pub(super) fn look_for_place(self: Box<Self>, mut seek: Seek, sheet: Sheet) -> Result<Step, Refusal> {
-        let items = u32::try_from(sheet.len()).unwrap_or(u32::MAX);
-        let latest = match self.side {
-            Side::Onward => {
-                seek.looked_at[0] = seek.looked_at[0].saturating_add(items);
-                seek.window.push(sheet);
-                seek.window.len() - 1
-            }
-            Side::Back => {
-                seek.looked_at[1] = seek.looked_at[1].saturating_add(items);
-                seek.window.insert(0, sheet);
-                seek.origin += 1;
-                0
+    /// Finds the place in the sheet that its token leads to, or in those around it, and takes what the page needs of that
+    /// sheet. What was read beyond it comes next.
+    ///
+    /// # Errors
+    ///
+    /// [`Stop`] where the place can't be found.
+    pub(super) async fn find_place(&mut self, up: &mut Upstream, mut seek: Seek, first: Sheet) -> Result<(), Stop> {
+        let (mut sheet, mut side) = (first, Side::Onward);
+        // Each turn spends budget.
+        let (found, passed) = loop {
+            let latest = seek.put(sheet, side);
+            match self.look_for_place(&mut seek, latest, side)? {
+                Looked::Found { sheet, passed } => break (sheet, passed),
+                Looked::Ask(token, next) => {
+                    if (side, next) == (Side::Back, Side::Back)
+                        && let [latest, before, ..] = &seek.window[..]
+                        && !self.leads_back(latest, before)
+                    {
+                        return Err(Refusal::Stuck.into());
+                    }
+                    self.searching = true;
+                    let way = if next == Side::Onward { self.way } else { self.way.reversed() };
+                    sheet = self.ask(up, Some(token), way, 0).await?;
+                    side = next;
+                }
             }
         };
+        let mut window = seek.window;
+        if found < seek.origin {
+            // What was read on the way here is read again, and no circle.
+            self.circle = Loop::default();
+        }
+        self.ahead = window.split_off(found + 1);
+        self.ahead.reverse();
+        let Some(sheet) = window.pop() else {
+            return Err(Refusal::PositionLost { nearest: Offset(0) }.into());
+        };
+        self.sheets = window;
+        Ok(self.take(sheet, passed)?)
+    }
+
+    /// Looks for the place in the sheet that was read last.
+    fn look_for_place(&mut self, seek: &mut Seek, latest: usize, side: Side) -> Result<Looked, Refusal> {
         match seek.around.take() {
-            Some(around) => self.look_for_marks(seek, around, latest),
-            None if self.keyed => self.look_for_anchor(seek, latest),
-            None => {
-                let place = seek.believed(latest, self.way);
-                self.found(seek, latest, place)
+            Some(around) => {
+                let looked = self.look_for_marks(seek, &around, latest, side);
+                seek.around = Some(around);
+                looked
             }
+            None if self.keyed => self.look_for_anchor(seek, latest, side),
+            None => Ok(Looked::Found { sheet: latest, passed: seek.believed(latest, self.way) }),
         }
     }
 
-    fn look_for_anchor(mut self: Box<Self>, mut seek: Seek, latest: usize) -> Result<Step, Refusal> {
+    fn look_for_anchor(&mut self, seek: &mut Seek, latest: usize, side: Side) -> Result<Looked, Refusal> {
         let sheet = &seek.window[latest];
         let aligned = seek.aligned && latest == seek.origin;
         let order = &self.request.order;
@@ -113,51 +168,50 @@ impl Walk {
             if let Some(strange) = strange {
                 self.contradicted(strange)?;
             }
-            let place = seek.believed(latest, self.way);
-            return self.found(seek, latest, place);
+            return Ok(Looked::Found { sheet: latest, passed: seek.believed(latest, self.way) });
         };
         // What begins with the item that was next has lost nothing between; nor has what shows it behind others that come
         // after the anchor, which are new.
         let guessed = matches!(passed.basis, Basis::Guess { .. });
         let within = if guessed { sheet.len().min(1) } else { sheet.len() };
-        let shows_next = (guessed || passed.count == 0) && self.shows_next(&seek, latest, within);
+        let shows_next = (guessed || passed.count == 0) && self.shows_next(seek, latest, within);
         if shows_next {
             // Read against its token, the sheet may be the one before the anchor's: no answer showed the two together.
             let together = seek.window[latest].asked.way == self.way;
             self.leave_open(passed.amid_ties || guessed || !together);
-            return self.found(seek, latest, 0);
+            return Ok(Looked::Found { sheet: latest, passed: 0 });
         }
         let first = seek.window.first().unwrap_or(sheet);
         let lead = first.lead(self.way.reversed(), self.tokens(), self.request.paging.end);
         let may_ask = self.request.verify == Verify::Always;
         let onward = match sheet.lead(self.way, self.tokens(), self.request.paging.end) {
-            Lead::Token(token) if self.side == Side::Onward && self.may_look_onward(&seek) => Some(token),
+            Lead::Token(token) if side == Side::Onward && self.may_look_onward(seek) => Some(token),
             _ => None,
         };
-        if self.side == Side::Onward {
+        if side == Side::Onward {
             seek.ties_go_on = passed.basis == Basis::Unseen;
         }
         match (passed.basis, lead) {
-            _ if seek.unless_seen.is_some() => self.found_by_keys(seek, latest, passed),
+            _ if seek.unless_seen.is_some() => Ok(self.found_by_keys(seek, latest, passed)),
             // The anchor may be among the ties in the sheet before.
             (Basis::Guess { from_edge: true, .. }, Lead::Token(token)) if may_ask => {
                 seek.in_ties = true;
-                self.ask_back(seek, token)
+                Ok(Looked::Ask(token, Side::Back))
             }
             (Basis::Keys, _) if seek.in_ties => self.lost(seek, Unproven::TieRun),
             // Or in the one that comes next.
             (Basis::Guess { to_edge, .. }, _) => match onward.filter(|_| to_edge) {
                 Some(token) => {
                     seek.in_ties = true;
-                    self.look_onward(seek, token)
+                    Ok(Looked::Ask(token, Side::Onward))
                 }
                 None => self.lost(seek, Unproven::TieRun),
             },
             (_, lead) if passed.count > 0 || seek.aligned || lead == Lead::Edge => {
-                self.found_by_keys(seek, latest, passed)
+                Ok(self.found_by_keys(seek, latest, passed))
             }
             // The sheet held the anchor, and does not reach back to it any more. What stood between may have moved out.
-            (_, Lead::Token(token)) if may_ask => self.ask_back(seek, token),
+            (_, Lead::Token(token)) if may_ask => Ok(Looked::Ask(token, Side::Back)),
             _ => self.lost(seek, Unproven::Position),
         }
     }
@@ -176,20 +230,20 @@ impl Walk {
 
     /// The place is in this sheet, unless the anchor is found in its run beyond it: what came before that since stands
     /// before the place, and the anchor would be served once more behind it.
-    fn found_by_keys(mut self: Box<Self>, mut seek: Seek, sheet: usize, passed: Passed) -> Result<Step, Refusal> {
+    fn found_by_keys(&mut self, seek: &mut Seek, sheet: usize, passed: Passed) -> Looked {
         if passed.basis == Basis::Sight {
             self.leave_open(passed.amid_ties || !self.shows_seam(&seek.window[sheet], passed.count));
-            return self.found(seek, sheet, passed.count);
+            return Looked::Found { sheet, passed: passed.count };
         }
         let amid_ties = passed.amid_ties || seek.ties_go_on;
         let (place, amid_ties) = *seek.unless_seen.get_or_insert(((sheet, passed.count), amid_ties));
         let onward = seek.window.last().map(|last| last.lead(self.way, self.tokens(), self.request.paging.end));
-        let may_ask = self.may_look_onward(&seek);
+        let may_ask = self.may_look_onward(seek);
         if let Some(Lead::Token(token)) = onward.filter(|_| seek.ties_go_on && may_ask) {
-            return self.look_onward(seek, token);
+            return Looked::Ask(token, Side::Onward);
         }
         self.leave_open(amid_ties || !self.shows_seam(&seek.window[place.0], place.1));
-        self.found(seek, place.0, place.1)
+        Looked::Found { sheet: place.0, passed: place.1 }
     }
 
     fn may_look_onward(&self, seek: &Seek) -> bool {
@@ -198,14 +252,13 @@ impl Walk {
             && self.requests + 1 < self.request.search_budget
     }
 
-    fn look_onward(mut self: Box<Self>, seek: Seek, token: Token) -> Result<Step, Refusal> {
-        self.searching = true;
-        self.seek = Some(seek);
-        let way = self.way;
-        Ok(self.ask(Some(token), way, Side::Onward, 0))
-    }
-
-    fn look_for_marks(mut self: Box<Self>, mut seek: Seek, around: Around, latest: usize) -> Result<Step, Refusal> {
+    fn look_for_marks(
+        &mut self,
+        seek: &mut Seek,
+        around: &Around,
+        latest: usize,
+        side: Side,
+    ) -> Result<Looked, Refusal> {
         let (order, marker) = (&self.request.order, self.request.marker_of_target());
         // Sheets may be too short to show enough of the marks.
         let first = seek.unless_seen.map_or(latest, |((sheet, _), _)| sheet);
@@ -220,51 +273,37 @@ impl Walk {
                 if seek.aligned
                     && first == latest
                     && around.goes_on_behind(&marks)
-                    && self.may_look_onward(&seek)
+                    && self.may_look_onward(seek)
                     && let Lead::Token(token) = sheets[0].lead(self.way, self.tokens(), self.request.paging.end) =>
             {
-                (seek.around, seek.unless_seen) = (Some(around), Some(((first, 0), false)));
-                return self.look_onward(seek, token);
+                seek.unless_seen = Some(((first, 0), false));
+                return Ok(Looked::Ask(token, Side::Onward));
             }
             Sighting::At { passed, stragglers } => {
                 self.stragglers = stragglers;
                 let gone_by = sheets[0].len();
-                return match passed.checked_sub(gone_by) {
-                    Some(passed @ 1..) if first < latest => self.found(seek, latest, passed),
-                    _ => self.found(seek, first, passed),
-                };
+                return Ok(match passed.checked_sub(gone_by) {
+                    Some(passed @ 1..) if first < latest => Looked::Found { sheet: latest, passed },
+                    _ => Looked::Found { sheet: first, passed },
+                });
             }
             Sighting::Disagreed => return self.lost(seek, Unproven::Position),
             Sighting::Nowhere => {}
         }
-        seek.around = Some(around);
         let bound = self.request.search_items;
         let lead =
             |sheet: Option<&Sheet>, way| sheet.map(|sheet| sheet.lead(way, self.tokens(), self.request.paging.end));
         // What was inserted before the place has moved it onward, what was deleted, back.
-        if self.side == Side::Onward
+        if side == Side::Onward
             && seek.looked_at[0] < bound
             && let Some(Lead::Token(token)) = lead(seek.window.last(), self.way)
         {
-            return self.look_onward(seek, token);
+            return Ok(Looked::Ask(token, Side::Onward));
         }
         match lead(seek.window.first(), self.way.reversed()) {
-            Some(Lead::Token(token)) if seek.looked_at[1] < bound => self.ask_back(seek, token),
+            Some(Lead::Token(token)) if seek.looked_at[1] < bound => Ok(Looked::Ask(token, Side::Back)),
             _ => self.lost(seek, Unproven::Position),
         }
-    }
-
-    fn ask_back(mut self: Box<Self>, seek: Seek, token: Token) -> Result<Step, Refusal> {
-        if let [latest, before, ..] = &seek.window[..]
-            && self.side == Side::Back
-            && !self.leads_back(latest, before)
-        {
-            return Err(Refusal::Stuck);
-        }
-        self.searching = true;
-        self.seek = Some(seek);
-        let way = self.way.reversed();
-        Ok(self.ask(Some(token), way, Side::Back, 0))
     }
 
     /// Whether a sheet lies before another, as it should, or goes round.
@@ -282,7 +321,7 @@ impl Walk {
     }
 
     /// The place is not to be found: the page is refused, or served from where it was believed to be, flagged.
-    fn lost(mut self: Box<Self>, seek: Seek, unproven: Unproven) -> Result<Step, Refusal> {
+    fn lost(&mut self, seek: &Seek, unproven: Unproven) -> Result<Looked, Refusal> {
         if !self.may_flag() {
             let nearest = Offset(0);
             return Err(match unproven {
@@ -291,23 +330,6 @@ impl Walk {
             });
         }
         self.flagged = Some(unproven);
-        let (origin, place) = (seek.origin, seek.believed(seek.origin, self.way));
-        self.found(seek, origin, place)
-    }
-
-    /// The place is in this sheet, after so many of its items: what was read beyond it comes next.
-    fn found(mut self: Box<Self>, seek: Seek, sheet: usize, passed: usize) -> Result<Step, Refusal> {
-        let mut window = seek.window;
-        if sheet < seek.origin {
-            // What was read on the way here is read again, and no circle.
-            self.circle = Loop::default();
-        }
-        self.ahead = window.split_off(sheet + 1);
-        self.ahead.reverse();
-        let Some(sheet) = window.pop() else {
-            return Err(Refusal::PositionLost { nearest: Offset(0) });
-        };
-        self.sheets = window;
-        self.take(sheet, passed)
+        Ok(Looked::Found { sheet: seek.origin, passed: seek.believed(seek.origin, self.way) })
     }
 }

@@ -6,11 +6,11 @@ use super::{
 };
 use crate::pagination::{
     fetch::Token,
-    machine::{Step, Verify},
     mark::Mark,
     page::{ItemPlace, Level, Page},
     position::{Hint, Item, Loop, MarkedItem, Marks, Position, Target, TokenPlace, Within},
     refusal::Refusal,
+    request::Verify,
     rules::{self, Rule},
     window::Offset,
 };
@@ -52,14 +52,7 @@ impl<'a> Place<'a> {
 
 impl Walk {
     /// The page as it stands; `short` where the budget ended before it was full.
-    pub(super) fn serve(mut self: Box<Self>, short: bool) -> Step {
-        match self.page(short) {
-            Ok(page) => Step::Serve(Box::new(page)),
-            Err(refusal) => Step::Refuse(refusal),
-        }
-    }
-
-    fn page(&mut self, short: bool) -> Result<Page, Refusal> {
+    pub(super) fn page(&mut self, short: bool) -> Result<Page, Refusal> {
         let backward = self.way.is_backward();
         let onward = self.onward()?.map(|edge| self.target(edge));
         let back = match self.taken.is_empty() {
