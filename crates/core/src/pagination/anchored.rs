@@ -30,7 +30,7 @@ use self::{
     line::Line,
     passed::{Passed, Recognised},
     seam::Seam,
-    search::{Probe, Search},
+    search::Search,
     sightings::{Decision, Found, Sightings},
     sizes::Sizes,
     tail::Tail,
@@ -39,13 +39,14 @@ use self::{
 use super::{
     answer::{Answer, Standing, Total},
     end::{Belief, Witness},
-    key,
-    machine::{Machine, PageRequest, Step, Verify},
+    halt, key,
     mark::Mark,
-    page::Unproven,
+    page::{Page, Unproven},
     plan::Growth,
     position::{Anchor, Hint, Marks, Pivot, Position},
     refusal::Refusal,
+    request::{PageRequest, Verify},
+    upstream::{Stop, Upstream},
     window::{Offset, Slice},
 };
 
@@ -62,19 +63,6 @@ enum Boundary {
     Marks(Sightings),
 }
 
-/// Why requests were made, and so how their answers are looked at.
-#[derive(Debug)]
-enum Purpose {
-    /// To cover the window: a chain of answers, each proven by the marks of what was read before.
-    Window,
-    /// To learn whether a short answer was the end.
-    Confirm,
-    /// To find marks that are not where they are believed to be.
-    Search(Probe),
-    /// To see a seam that no single answer shows.
-    Seam(Box<Seam>),
-}
-
 /// What came of an answer.
 #[derive(Debug)]
 enum Progress {
@@ -86,42 +74,85 @@ enum Progress {
     Unsettled,
 }
 
+/// What is done next.
 #[derive(Debug)]
-struct State {
+enum Turn {
+    /// Ask for the window around the boundary.
+    Window,
+    /// Ask for these slices: a chain of answers, each proven by the marks of what was read before.
+    Ask(Vec<Slice>),
+    /// Look at answers; `confirming`: they were asked for to confirm an end.
+    Look { pairs: Vec<(Slice, Answer)>, confirming: bool },
+    /// Look for marks that are not where they are believed to be.
+    Search,
+    /// See a seam that no single answer shows.
+    Seam(Box<Seam>),
+    /// Serve the page as it stands: complete, or cut off by the budget.
+    Serve { cut_off: bool },
+}
+
+/// Why a procedure ends before its end.
+type Halt = halt::Halt<Turn>;
+
+/// What is done next, or why the page ends here.
+type Next = Result<Turn, Halt>;
+
+/// A page under way.
+#[derive(Debug)]
+struct MarkReader {
     request: PageRequest,
     hint: Hint,
     boundary: Boundary,
-    /// Where the boundary is believed to be.
-    offset: u64,
-    /// Where it was believed to be when the last window was asked for.
-    aimed: u64,
-    /// Where the page begins if it can only be served by offset.
-    nearest: u64,
+    stand: Stand,
     page: Passed,
     /// Marks of what was served, by earlier pages or by this one, and may stand ahead.
     served: Vec<Mark>,
     search: Option<Search>,
-    /// A short answer was taken for capped.
-    guessed_cap: bool,
-    /// The search is over, and what decides is looked at once more, by so many requests so far.
-    closer: u32,
+    sizes: Sizes,
+    effort: Effort,
+    counts: Counts,
+    findings: Findings,
+}
+
+/// Where the page is believed to be.
+#[derive(Clone, Copy, Debug, Default)]
+struct Stand {
+    /// Where the boundary is believed to be, and where it was when the last window was asked for.
+    offset: u64,
+    aimed: u64,
+    /// Where the page begins if it can only be served by offset.
+    nearest: u64,
+}
+
+/// What was asked and tried.
+#[derive(Clone, Copy, Debug, Default)]
+struct Effort {
+    requests: u32,
     /// The place had to be searched for.
     searched: bool,
-    asked: Vec<Slice>,
-    purpose: Purpose,
-    requests: u32,
-    sizes: Sizes,
+    /// The search is over, and what decides is looked at once more, by so many requests so far.
+    closer: u32,
     /// How often the page was begun anew, as the place that its reading had got to could not be found again.
     restarts: u32,
     /// How many answers in a row had the items of the one before them, though they were asked for elsewhere.
     alike: u32,
     /// Answers in vain since the last progress.
     misses: u32,
+}
+
+/// What answers count.
+#[derive(Clone, Copy, Debug)]
+struct Counts {
     total: Option<Total>,
     /// The greatest total that an answer of this request told.
     total_seen: Option<u64>,
     /// Nothing came from this offset on, when an end was confirmed.
     nothing_from: u64,
+}
+
+/// What the page says beside its items.
+#[derive(Clone, Copy, Debug, Default)]
+struct Findings {
     /// How far from its hint the cursor's place was found, once it was.
     drift: Option<i64>,
     stragglers: u32,
@@ -129,52 +160,55 @@ struct State {
     by_offset: bool,
     /// Why the page is served by offset alone.
     flagged: Option<Unproven>,
-    /// The budget ended before the page was full.
-    cut_off: bool,
 }
 
 /// Reads a page.
-pub(super) async fn read(
-    up: &mut super::upstream::Upstream,
-    request: PageRequest,
-) -> Result<super::page::Page, super::upstream::Stop> {
-    super::machine::drive(up, resolve(request)).await
+///
+/// # Errors
+///
+/// [`Stop`] where no page can be served.
+pub(super) async fn read(up: &mut Upstream, request: PageRequest) -> Result<Page, Stop> {
+    read_from(up, request, Vec::new()).await
 }
 
-/// Reads a page of slices that have come already.
+/// Reads a page, beginning with slices of the list that have come already.
+///
+/// # Errors
+///
+/// [`Stop`] where no page can be served.
 pub(super) async fn read_from(
-    up: &mut super::upstream::Upstream,
+    up: &mut Upstream,
     request: PageRequest,
     came: Vec<(Slice, Answer)>,
-) -> Result<super::page::Page, super::upstream::Stop> {
-    let step = if came.is_empty() { resolve(request) } else { resolve_from(request, came) };
-    super::machine::drive(up, step).await
-}
-
-/// Begins a page.
-pub(super) fn resolve(request: PageRequest) -> Step {
-    match State::new(request) {
-        Ok(state) => state.begin(),
-        Err(refusal) => Step::Refuse(refusal),
+) -> Result<Page, Stop> {
+    let mut reader = MarkReader::new(request)?;
+    reader.set_out();
+    let mut turn = Turn::Window;
+    if !came.is_empty() {
+        reader.stand.aimed = reader.stand.offset;
+        reader.effort.requests = u32::try_from(came.len()).unwrap_or(u32::MAX);
+        reader.learn(&came, false)?;
+        turn = Turn::Look { pairs: came, confirming: false };
+    }
+    // Each turn that asks spends budget, and between two of those no turn comes twice.
+    loop {
+        let next = match turn {
+            Turn::Window => reader.next_window(),
+            Turn::Ask(slices) => reader.ask(up, slices).await.map(|pairs| Turn::Look { pairs, confirming: false }),
+            Turn::Look { pairs, confirming } => reader.look(up, pairs, confirming).await,
+            Turn::Search => reader.look_elsewhere(up).await,
+            Turn::Seam(seam) => reader.read_seam(up, *seam).await,
+            Turn::Serve { cut_off } => return Ok(reader.serve(cut_off)?),
+        };
+        turn = match next {
+            Ok(turn) | Err(Halt::Instead(turn)) => turn,
+            Err(Halt::Stop(stop)) => return Err(stop),
+        };
     }
 }
 
-/// Begins a page with slices of the list that have come already.
-pub(super) fn resolve_from(request: PageRequest, came: Vec<(Slice, Answer)>) -> Step {
-    let mut state = match State::new(request) {
-        Ok(state) => state,
-        Err(refusal) => return Step::Refuse(refusal),
-    };
-    state.set_out();
-    state.aimed = state.offset;
-    state.requests = u32::try_from(came.len()).unwrap_or(u32::MAX);
-    let (asked, answers) = came.into_iter().unzip();
-    state.asked = asked;
-    state.resume(answers)
-}
-
-impl State {
-    fn new(mut request: PageRequest) -> Result<Box<Self>, Refusal> {
+impl MarkReader {
+    fn new(mut request: PageRequest) -> Result<Self, Refusal> {
         request.limit = request.limit.max(1);
         request.filters = None;
         let believed = |offset: u64| Offset(offset).believed().0;
@@ -204,35 +238,23 @@ impl State {
         }
         let at_start = matches!(request.target.position, Position::Start | Position::At(Offset(0)));
         let by_client = !unchecked && matches!(request.target.position, Position::At(Offset(1..)));
-        Ok(Box::new(Self {
+        Ok(Self {
             sizes: Sizes::new(request.learnt, request.target.hint.honoured, at_start),
             page: Passed::new(Growth::Rightward, request.limit),
             hint,
             boundary: Boundary::Start,
-            offset: 0,
-            aimed: 0,
-            nearest: 0,
+            stand: Stand::default(),
             served: Vec::new(),
             search: None,
-            guessed_cap: false,
-            closer: 0,
-            searched: false,
-            restarts: 0,
-            asked: Vec::new(),
-            purpose: Purpose::Window,
-            requests: 0,
-            alike: 0,
-            misses: 0,
-            total: None,
-            total_seen: None,
-            nothing_from: u64::MAX,
-            drift: None,
-            stragglers: 0,
-            by_offset: by_client,
-            flagged: by_client.then_some(Unproven::Position),
-            cut_off: false,
+            effort: Effort::default(),
+            counts: Counts { total: None, total_seen: None, nothing_from: u64::MAX },
+            findings: Findings {
+                by_offset: by_client,
+                flagged: by_client.then_some(Unproven::Position),
+                ..Findings::default()
+            },
             request,
-        }))
+        })
     }
 }
 
@@ -253,13 +275,17 @@ fn by_marks(request: &PageRequest) -> Position {
     marked.unwrap_or_else(|| position.clone())
 }
 
-impl Machine for State {
-    fn resume(mut self: Box<Self>, answers: Vec<Answer>) -> Step {
-        let purpose = std::mem::replace(&mut self.purpose, Purpose::Window);
-        let pairs: Vec<(Slice, Answer)> = std::mem::take(&mut self.asked).into_iter().zip(answers).collect();
-        for (fetch, answer) in &pairs {
+impl MarkReader {
+    /// Takes in what answers teach whatever becomes of them.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::NoList`] and [`Refusal::TooDeep`], by what the first of them says of its place; of a place that is
+    /// `searched` for it says where to look.
+    fn learn(&mut self, pairs: &[(Slice, Answer)], searched: bool) -> Result<(), Refusal> {
+        for (fetch, answer) in pairs {
             self.sizes.learn(*fetch, answer, &self.request.paging);
-            self.total_seen = self.total_seen.max(answer.total.map(|total| total.value));
+            self.counts.total_seen = self.counts.total_seen.max(answer.total.map(|total| total.value));
         }
         // Further answers are speculation: where they are needed, they are asked for again and come first.
         if let Some((fetch, answer)) = pairs.first()
@@ -267,30 +293,17 @@ impl Machine for State {
         {
             let begins = fetch.begins().0;
             if begins == 0 {
-                return Step::Refuse(Refusal::NoList);
+                return Err(Refusal::NoList);
             }
-            let looks_around = matches!(purpose, Purpose::Search(_)) || matches!(self.boundary, Boundary::Tail(_));
-            let total = answer.total.map(|total| total.value).or(self.total_seen);
+            let looks_around = searched || matches!(self.boundary, Boundary::Tail(_));
+            let total = answer.total.map(|total| total.value).or(self.counts.total_seen);
             // A count that another statement made may be off by what changed while the page was read.
             let slack = if self.page.is_empty() { 0 } else { u64::from(fetch.size().0) };
             if !looks_around && total.is_some_and(|total| total > begins.saturating_add(slack)) {
-                return Step::Refuse(Refusal::TooDeep);
+                return Err(Refusal::TooDeep);
             }
         }
-        match purpose {
-            Purpose::Search(probe) => self.probed(probe, pairs),
-            Purpose::Seam(seam) => self.sew(*seam, pairs),
-            Purpose::Confirm => self.confirmed(pairs),
-            Purpose::Window => self.examine(pairs, false),
-        }
-    }
-}
-
-impl State {
-    /// Begins the page, or begins it anew.
-    fn begin(mut self: Box<Self>) -> Step {
-        self.set_out();
-        self.ask_window()
+        Ok(())
     }
 
     /// Stands where the page begins, with nothing read.
@@ -300,7 +313,7 @@ impl State {
         let growth = if backward { Growth::Leftward } else { Growth::Rightward };
         let hint = self.hint.offset.0;
         self.served.clear();
-        (self.boundary, self.offset) = match position {
+        (self.boundary, self.stand.offset) = match position {
             Position::Start | Position::At(Offset(0)) => (Boundary::Start, 0),
             Position::AfterMarks(marks) | Position::BeforeMarks(marks) => {
                 let line = Line::new(marks, growth);
@@ -314,28 +327,28 @@ impl State {
             }
         };
         let back = if backward { u64::from(self.request.limit) } else { 0 };
-        self.nearest = self.offset.saturating_sub(back);
+        self.stand.nearest = self.stand.offset.saturating_sub(back);
         self.page = Passed::new(growth, self.request.limit);
-        (self.search, self.closer, self.misses) = (None, 0, 0);
+        (self.search, self.effort.closer, self.effort.misses) = (None, 0, 0);
     }
 
     /// Looks at answers in turn. The first must show the boundary, each further one the place where the reading has got to
     /// by then. What fails there was speculation, and is asked again.
-    fn examine(mut self: Box<Self>, pairs: Vec<(Slice, Answer)>, confirming: bool) -> Step {
+    async fn look(&mut self, up: &mut Upstream, pairs: Vec<(Slice, Answer)>, confirming: bool) -> Next {
         let mut passed = None;
         for (fetch, answer) in pairs {
             let view = self.view(fetch, answer, confirming);
             match self.read(view) {
-                Progress::Used(_) if self.page.is_done() => return self.serve(),
+                Progress::Used(_) if self.page.is_done() => return Ok(Turn::Serve { cut_off: false }),
                 Progress::Used(items) => passed = Some(items),
                 Progress::Missed(_) | Progress::Unsettled if passed.is_some() => break,
-                Progress::Missed(view) => return self.missed(*view, confirming),
-                Progress::Unsettled => return self.unsettled(),
+                Progress::Missed(view) => return self.missed(up, *view, confirming).await,
+                Progress::Unsettled => return self.unsettled(up).await,
             }
         }
         match passed {
-            Some(items) => self.go_on(items, confirming),
-            None => self.lost(),
+            Some(items) => self.go_on(up, items, confirming).await,
+            None => Err(self.lost()),
         }
     }
 
@@ -386,15 +399,15 @@ impl State {
         let Found { view, cut, stragglers, recognised } = std::mem::replace(sightings, none).find(decision);
         if from_cursor {
             let signed = |offset: u64| i64::try_from(offset).unwrap_or(i64::MAX);
-            self.drift = Some(signed(view.offset_of(cut)) - signed(self.hint.offset.0));
+            self.findings.drift = Some(signed(view.offset_of(cut)) - signed(self.hint.offset.0));
         }
         for mark in marked {
             if !self.served.contains(&mark) {
                 self.served.push(mark);
             }
         }
-        self.stragglers = self.stragglers.max(stragglers);
-        (self.search, self.closer) = (None, 0);
+        self.findings.stragglers = self.findings.stragglers.max(stragglers);
+        (self.search, self.effort.closer) = (None, 0);
         self.take(view, cut, recognised)
     }
 
@@ -409,8 +422,8 @@ impl State {
         known.retain(|mark| !served.iter().any(|(sighted, place)| sighted == mark && is_behind(*place)));
         let at_cut = view.offset_of(cut);
         let seen = view.begins.saturating_add(view.len() as u64);
-        if let Some(total) = view.answer.total.or(self.total) {
-            self.total = (total.value >= seen || !total.exact).then_some(total);
+        if let Some(total) = view.answer.total.or(self.counts.total) {
+            self.counts.total = (total.value >= seen || !total.exact).then_some(total);
         }
         let left_out = page.see(view, cut, order, marker);
         known.retain(|mark| !left_out.contains(mark));
@@ -422,16 +435,16 @@ impl State {
                 && (view.id(order, place).is_some() || !alike() || served.iter().any(|(_, sighted)| *sighted == place))
         };
         let passed = page.take(order, |view, place| !known.is_empty() && is_known(view, place));
-        self.offset = page.reached().filter(|_| passed > 0).unwrap_or(at_cut);
+        self.stand.offset = page.reached().filter(|_| passed > 0).unwrap_or(at_cut);
         if request.verify == Verify::Never {
-            self.boundary = Boundary::At(self.offset);
+            self.boundary = Boundary::At(self.stand.offset);
         } else if !page.is_empty() || matches!(self.boundary, Boundary::Marks(_)) {
             let read = page.line(order, marker);
             let line = if page.is_empty() { read.or(line) } else { read };
-            self.boundary = Boundary::Marks(Sightings::new(line, growth, self.offset, true));
+            self.boundary = Boundary::Marks(Sightings::new(line, growth, self.stand.offset, true));
         }
         if passed > 0 {
-            self.misses = 0;
+            self.effort.misses = 0;
         }
         passed
     }

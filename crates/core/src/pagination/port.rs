@@ -48,7 +48,7 @@ impl Port {
 }
 
 /// The result of a page: served, or refused.
-pub(super) type Outcome = Result<Page, Refusal>;
+pub(super) type Outcome = Result<Box<Page>, Refusal>;
 
 /// A page that is read, suspended where it awaits answers.
 pub(super) struct Task {

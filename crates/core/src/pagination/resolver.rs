@@ -36,7 +36,7 @@ pub struct Pending(Task);
 pub fn resolve(request: PageRequest) -> Step {
     step(Task::begin(|port| async move {
         let mut up = Upstream::new(port);
-        totals::tell(&mut up, request).await.map_err(Stop::into_refusal)
+        totals::tell(&mut up, request).await.map(Box::new).map_err(Stop::into_refusal)
     }))
 }
 
@@ -51,7 +51,7 @@ impl Pending {
 fn step(turn: Turn) -> Step {
     match turn {
         Turn::Ask(fetches, task) => Step::Fetch(fetches, Pending(task)),
-        Turn::End(Ok(page)) => Step::Serve(Box::new(page)),
+        Turn::End(Ok(page)) => Step::Serve(page),
         Turn::End(Err(refusal)) => Step::Refuse(refusal),
     }
 }

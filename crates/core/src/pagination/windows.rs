@@ -24,13 +24,13 @@ use bracket::Bracket;
 use confirm::Ending;
 use hidden::Edge;
 use look::Look;
-use outcome::Halt;
 use seam::Seam;
 use sizes::Sizes;
 use witness::Witnesses;
 
 use super::{
     collector::{Collector, Cut, Side},
+    halt,
     page::{Page, Unproven},
     position::Position,
     proof::View,
@@ -89,6 +89,9 @@ enum Turn {
     /// Serve the page as it stands: complete, or cut off by the budget.
     Serve { cut_off: bool },
 }
+
+/// Why a procedure ends before its end.
+type Halt = halt::Halt<Turn>;
 
 /// What is done next, or why the page ends here.
 type Next = Result<Turn, Halt>;

@@ -1,23 +1,23 @@
 //! The page made of what was read: items, the marks around its two ends, and how sure it is.
 
 use super::{
-    State,
+    MarkReader,
     passed::{Spot, nearest},
 };
 use crate::pagination::{
-    machine::{Step, Verify},
     mark::Mark,
     page::{ItemPlace, Level, Page},
     plan::Growth,
     position::{Hint, Item, MarkedItem, Marks, Position, Target},
+    request::Verify,
     window::Offset,
 };
 
-impl State {
+impl MarkReader {
     /// Serves the page as it stands.
-    pub(super) fn finish(mut self: Box<Self>) -> Step {
+    pub(super) fn finish(&mut self, cut_off: bool) -> Page {
         let items = self.page.items();
-        let told = self.total;
+        let told = self.counts.total;
         let counted = told.filter(|total| total.exact).map(|total| total.value);
         let hint = |offset: u64| Hint { offset: Offset(offset), total: counted, ..Hint::default() };
         let ((stands, end), (read, first)) = (self.page.stands(), self.page.read());
@@ -34,10 +34,10 @@ impl State {
             let position = if backward { Position::BeforeMarks(marks) } else { Position::AfterMarks(marks) };
             Target { position, hint: hint(offset) }
         };
-        let list_end = Target { position: Position::End, hint: hint(self.offset) };
+        let list_end = Target { position: Position::End, hint: hint(self.stand.offset) };
         let list_start = Target { position: Position::Start, hint: Hint::default() };
         // Where the reading has got to, and where it began.
-        let onward = (self.page.more == Some(true)).then(|| place((stands, end), !forward, self.offset));
+        let onward = (self.page.more == Some(true)).then(|| place((stands, end), !forward, self.stand.offset));
         let back = self.page.follows_something().then(|| match self.page.began() {
             Some(offset) => place((&read, first), forward, offset),
             None if forward => list_end,
@@ -50,8 +50,8 @@ impl State {
             }
             _ => None,
         };
-        let by_offset = self.request.verify == Verify::Never || self.flagged.is_some();
-        let offset = items.first().map_or(self.offset, |spot| self.page.views[spot.view].offset_of(spot.place));
+        let by_offset = self.request.verify == Verify::Never || self.findings.flagged.is_some();
+        let offset = items.first().map_or(self.stand.offset, |spot| self.page.views[spot.view].offset_of(spot.place));
         let page = Page {
             items: items.iter().map(|spot| item_place(*spot)).collect(),
             next,
@@ -60,20 +60,20 @@ impl State {
             total: told,
             offset,
             level: if by_offset { Level::Positional } else { Level::Anchored },
-            unproven: self.flagged,
-            short: self.cut_off,
-            drift: self.drift.filter(|drift| *drift != 0),
+            unproven: self.findings.flagged,
+            short: cut_off,
+            drift: self.findings.drift.filter(|drift| *drift != 0),
             learnt: self.sizes.known(),
             honoured: self.sizes.honoured.by_walk,
-            requests: self.requests,
+            requests: self.effort.requests,
             edges,
-            stragglers: self.stragglers,
+            stragglers: self.findings.stragglers,
             looked_up: None,
             lowered: None,
             answers: Vec::new(),
         };
         let answers = std::mem::take(&mut self.page.views).into_iter().map(|view| view.answer).collect();
-        Step::Serve(Box::new(Page { answers, ..page }))
+        Page { answers, ..page }
     }
 
     /// The marks around a place in the list, in the list's order: of the side that counts as served, whichever way the page

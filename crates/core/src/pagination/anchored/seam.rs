@@ -1,14 +1,13 @@
 //! Seams that no single answer shows: what lies beyond an answer counts only if that answer, read again after it, is the
 //! same, so that nothing moved across the seam in between.
 
-use super::{Boundary, Progress, Purpose, State, line::Line, passed::Recognised, view::View};
+use super::{Boundary, MarkReader, Next, Progress, Turn, Upstream, line::Line, passed::Recognised, view::View};
 use crate::pagination::{
-    answer::Answer,
-    machine::{PageRequest, Step, Verify},
     mark::Mark,
     page::Unproven,
     plan::Growth,
     refusal::Refusal,
+    request::{PageRequest, Verify},
     window::{Offset, PageNumber, PageSize, Slice},
 };
 
@@ -29,8 +28,6 @@ pub(super) struct Seam {
     /// What is asked beyond it.
     beyond: Slice,
     empty: u32,
-    /// What was found there; `Some(None)` is nothing.
-    found: Option<Option<View>>,
 }
 
 impl Seam {
@@ -43,7 +40,6 @@ impl Seam {
             total: view.answer.total.map(|total| total.value),
             beyond: beyond(view.fetch, view.begins, view.reaches(), toward)?,
             empty: 0,
-            found: None,
         }))
     }
 }
@@ -63,19 +59,13 @@ fn beyond(fetch: Slice, begins: u64, reaches: u64, toward: Growth) -> Option<Sli
     })
 }
 
-impl State {
-    /// Asks for what a seam needs next.
-    pub(super) fn ask_seam(self: Box<Self>, seam: Box<Seam>) -> Step {
-        let slice = if seam.found.is_none() { seam.beyond } else { seam.earlier };
-        self.ask(vec![slice], Purpose::Seam(seam))
-    }
-
-    /// Goes on with a seam: after what lies beyond it the earlier answer is read again, and both count only if it is the
-    /// same.
-    pub(super) fn sew(mut self: Box<Self>, mut seam: Seam, pairs: Vec<(Slice, Answer)>) -> Step {
-        let Some((fetch, answer)) = pairs.into_iter().next() else { return self.lost() };
-        let mut view = self.view(fetch, answer, false);
-        let Some(found) = seam.found.take() else {
+impl MarkReader {
+    /// Reads a seam: after what lies beyond it the earlier answer is read again, and both count only if it is the same.
+    pub(super) async fn read_seam(&mut self, up: &mut Upstream, mut seam: Seam) -> Next {
+        // Bounded by what is said of the list's length, by EMPTY_ENOUGH, and by the budget.
+        let found = loop {
+            let Some((fetch, answer)) = self.ask(up, vec![seam.beyond]).await?.pop() else { return Err(self.lost()) };
+            let mut view = self.view(fetch, answer, false);
             if seam.toward == Growth::Rightward && self.sizes.suspected().is_some() && !view.is_empty() {
                 let (order, marker) = (&self.request.order, self.request.marker_of_target());
                 if view.marks(order, marker) != seam.marks {
@@ -84,21 +74,22 @@ impl State {
                     view = self.view(fetch, view.answer, false);
                 }
             }
-            if view.is_empty() && self.request.paging.hidden && self.may_go_on(&seam, &view) {
-                let next = beyond(view.fetch, view.begins, view.reaches(), seam.toward);
-                if let Some(next) = next {
-                    (seam.beyond, seam.empty) = (next, seam.empty + 1);
-                    return self.ask_seam(Box::new(seam));
-                }
+            if view.is_empty()
+                && self.request.paging.hidden
+                && self.may_go_on(&seam, &view)
+                && let Some(next) = beyond(view.fetch, view.begins, view.reaches(), seam.toward)
+            {
+                (seam.beyond, seam.empty) = (next, seam.empty + 1);
+                continue;
             }
-            let found = (!view.is_empty()).then_some(view);
-            if self.request.verify == Verify::WhenCheap {
-                self.flagged = Some(Unproven::Seam);
-                return self.sewn(&seam, found, None);
-            }
-            seam.found = Some(found);
-            return self.ask_seam(Box::new(seam));
+            break (!view.is_empty()).then_some(view);
         };
+        if self.request.verify == Verify::WhenCheap {
+            self.findings.flagged = Some(Unproven::Seam);
+            return self.sewn(up, &seam, found, None).await;
+        }
+        let Some((fetch, again)) = self.ask(up, vec![seam.earlier]).await?.pop() else { return Err(self.lost()) };
+        let view = self.view(fetch, again, false);
         let (order, marker) = (&self.request.order, self.request.marker_of_target());
         let total = view.answer.total.map(|total| total.value);
         let counts_agree = total.is_none() || seam.total.is_none() || total == seam.total;
@@ -106,17 +97,17 @@ impl State {
         let more_is_said =
             found.is_none() && seam.toward == Growth::Rightward && total.is_some_and(|total| total > beyond);
         if view.marks(order, marker) == seam.marks && counts_agree && (!more_is_said || self.request.paging.hidden) {
-            return self.sewn(&seam, found, Some(view));
+            return self.sewn(up, &seam, found, Some(view)).await;
         }
-        self.misses += 1;
-        if self.misses >= TRIES {
-            return self.lost();
+        self.effort.misses += 1;
+        if self.effort.misses >= TRIES {
+            return Err(self.lost());
         }
         match self.read(view) {
-            Progress::Used(_) if self.page.is_done() => self.serve(),
-            Progress::Used(passed) => self.go_on(passed, false),
-            Progress::Missed(view) => self.missed(*view, false),
-            Progress::Unsettled => self.unsettled(),
+            Progress::Used(_) if self.page.is_done() => Ok(Turn::Serve { cut_off: false }),
+            Progress::Used(passed) => self.go_on(up, passed, false).await,
+            Progress::Missed(view) => self.missed(up, *view, false).await,
+            Progress::Unsettled => self.unsettled(up).await,
         }
     }
 
@@ -124,7 +115,7 @@ impl State {
     fn may_go_on(&self, seam: &Seam, view: &View) -> bool {
         match seam.toward {
             Growth::Leftward => view.begins > 0,
-            Growth::Rightward => match self.total_seen {
+            Growth::Rightward => match self.counts.total_seen {
                 Some(total) => total > view.reaches(),
                 None => seam.empty + 1 < EMPTY_ENOUGH,
             },
@@ -132,7 +123,7 @@ impl State {
     }
 
     /// What lies beyond a seam is known.
-    fn sewn(mut self: Box<Self>, seam: &Seam, found: Option<View>, again: Option<View>) -> Step {
+    async fn sewn(&mut self, up: &mut Upstream, seam: &Seam, found: Option<View>, again: Option<View>) -> Next {
         let (order, marker) = (&self.request.order, self.request.marker_of_target());
         let hidden = self.request.paging.hidden;
         let asked = u64::from(seam.beyond.size().0);
@@ -140,21 +131,21 @@ impl State {
         let mut found = found;
         if repeated {
             if !self.request.paging.repeats_last_page {
-                return Step::Refuse(Refusal::Stuck);
+                return Err(Refusal::Stuck.into());
             }
             // Where the last page comes again, the same items once more are the end; looking back, it is the last page
             // that was asked for by another number.
             if seam.toward == Growth::Leftward {
                 let seam = found.and_then(|view| Seam::new(&view, seam.toward, &self.request));
                 return match seam {
-                    Some(seam) => self.ask_seam(seam),
-                    None => self.lost(),
+                    Some(seam) => Ok(Turn::Seam(seam)),
+                    None => Err(self.lost()),
                 };
             }
             found = None;
         }
         let passed = match (found, again, &self.boundary) {
-            (Some(view), _, Boundary::Tail(_)) if !view.ends => return self.missed_tail(view, false),
+            (Some(view), _, Boundary::Tail(_)) if !view.ends => return self.missed_tail(up, view, false).await,
             (Some(view), _, Boundary::Tail(_)) => {
                 let cut = view.len();
                 self.take(view, cut, Recognised::default())
@@ -170,7 +161,7 @@ impl State {
                 let cut = match seam.toward {
                     Growth::Rightward => known.next_back().map_or(0, |last| last + 1),
                     Growth::Leftward => match known.next() {
-                        None if hidden && view.reaches() < view.begins.saturating_add(asked) => return self.lost(),
+                        None if hidden && view.reaches() < view.begins.saturating_add(asked) => return Err(self.lost()),
                         first => first.unwrap_or(view.len()),
                     },
                 };
@@ -187,12 +178,12 @@ impl State {
                 let cut = view.len();
                 self.take(view, cut, Recognised::default())
             }
-            (None, _, Boundary::Tail(_)) => return self.lost(),
+            (None, _, Boundary::Tail(_)) => return Err(self.lost()),
             (None, ..) => {
                 self.page.end();
-                return self.serve();
+                return Ok(Turn::Serve { cut_off: false });
             }
         };
-        if self.page.is_done() { self.serve() } else { self.go_on(passed, false) }
+        if self.page.is_done() { Ok(Turn::Serve { cut_off: false }) } else { self.go_on(up, passed, false).await }
     }
 }

@@ -1,7 +1,7 @@
 //! The steps of a search for marks that are not where they are believed to be.
 
 use super::{
-    Boundary, Progress, Purpose, State,
+    Boundary, Halt, MarkReader, Next, Progress, Turn, Upstream,
     asking::MARGIN,
     search::{Covered, Probe, Search},
     sightings::Beside,
@@ -9,11 +9,10 @@ use super::{
     view::View,
 };
 use crate::pagination::{
-    answer::Answer,
-    machine::{Step, Verify},
     paging::{Family, Sizes as Askable},
     plan::{self, Growth, Window},
     refusal::Refusal,
+    request::Verify,
     window::Slice,
 };
 
@@ -26,27 +25,27 @@ const CLOSER: u32 = 8;
 /// No upstream caps its answers at less: what is shorter is the end.
 const LEAST_CAP: u32 = 5;
 
-impl State {
+impl MarkReader {
     /// The marks that were seen decide nothing: looks for them elsewhere.
-    pub(super) fn unsettled(mut self: Box<Self>) -> Step {
-        let Boundary::Marks(sightings) = &self.boundary else { return self.lost() };
-        let Some(view) = sightings.last() else { return self.lost() };
+    pub(super) async fn unsettled(&mut self, up: &mut Upstream) -> Next {
+        let Boundary::Marks(sightings) = &self.boundary else { return Err(self.lost()) };
+        let Some(view) = sightings.last() else { return Err(self.lost()) };
         if self.request.verify == Verify::WhenCheap {
-            return self.lost();
+            return Err(self.lost());
         }
-        if let Some(cap) = self.cap_of(view, self.offset) {
+        if let Some(cap) = self.cap_of(view, self.stand.offset) {
             let is_elsewhere = view.fetch.begins().0 > 0 || self.request.paging.family == Family::Offset;
-            (self.sizes.cap, self.guessed_cap) = (Some(cap), true);
+            (self.sizes.cap, self.sizes.guessed_cap) = (Some(cap), true);
             if is_elsewhere {
-                return self.ask_window();
+                return Ok(Turn::Window);
             }
         }
-        if self.closer > 0 {
-            return self.look_beside();
+        if self.effort.closer > 0 {
+            return self.look_beside(up).await;
         }
-        if sightings.is_fresh() && self.request.paging.hidden && self.misses == 0 {
+        if sightings.is_fresh() && self.request.paging.hidden && self.effort.misses == 0 {
             // What was read last may have nothing but hidden items beside it.
-            self.misses += 1;
+            self.effort.misses += 1;
             let growth = self.page.growth();
             return self.look_beyond(growth);
         }
@@ -55,7 +54,7 @@ impl State {
         // under a silent cap a page is another page.
         let nearest = sightings.last_with_items().filter(|_| self.request.paging.family == Family::Offset);
         let begin = nearest.filter(|_| view.is_empty()).map_or(end, |view| self.covered(view));
-        let mut search = Search::new(self.offset, begin, u64::from(self.request.search_items));
+        let mut search = Search::new(self.stand.offset, begin, u64::from(self.request.search_items));
         if end.ends && end.from == end.to {
             search.believe_end(end.from);
         }
@@ -67,45 +66,51 @@ impl State {
             && now != then
             && !sightings.is_fresh()
         {
-            search.point(self.offset.saturating_add(now).saturating_sub(then).min(now));
+            search.point(self.stand.offset.saturating_add(now).saturating_sub(then).min(now));
         }
         self.search = Some(search);
-        self.searched = true;
+        self.effort.searched = true;
         if end.ends {
             self.unguess_cap();
         }
-        self.look_elsewhere()
+        Ok(Turn::Search)
     }
 
-    /// A probe of the search was answered.
-    pub(super) fn probed(mut self: Box<Self>, probe: Probe, pairs: Vec<(Slice, Answer)>) -> Step {
-        let Some((fetch, answer)) = pairs.into_iter().next() else { return self.lost() };
-        let view = self.view(fetch, answer, false);
-        let (covered, cap) = (self.covered(&view), self.cap_of(&view, probe.new));
-        match self.read(view) {
-            Progress::Used(_) if self.page.is_done() => self.serve(),
-            Progress::Used(passed) => self.go_on(passed, false),
-            _ => {
-                if let Boundary::Marks(sightings) = &self.boundary
-                    && sightings.begin_anywhere()
-                    && !self.request.paging.repeats_last_page
-                {
-                    return Step::Refuse(Refusal::Stuck);
+    /// Looks at one window of the search, and says what comes next; `None`: the next window.
+    async fn look_at(&mut self, up: &mut Upstream, probe: Probe, slice: Slice) -> Result<Option<Turn>, Halt> {
+        let mut slice = slice;
+        // Under each cap another slice is asked for: caps only fall.
+        loop {
+            let Some((fetch, answer)) = self.probe(up, slice).await? else { return Err(self.lost()) };
+            let view = self.view(fetch, answer, false);
+            let (covered, cap) = (self.covered(&view), self.cap_of(&view, probe.new));
+            match self.read(view) {
+                Progress::Used(_) if self.page.is_done() => return Ok(Some(Turn::Serve { cut_off: false })),
+                Progress::Used(passed) => return self.go_on(up, passed, false).await.map(Some),
+                Progress::Missed(_) | Progress::Unsettled => {}
+            }
+            if let Boundary::Marks(sightings) = &self.boundary
+                && sightings.begin_anywhere()
+                && !self.request.paging.repeats_last_page
+            {
+                return Err(Refusal::Stuck.into());
+            }
+            if cap.is_some() {
+                (self.sizes.cap, self.sizes.guessed_cap) = (cap, true);
+            } else if covered.ends {
+                self.unguess_cap();
+            }
+            // Under a cap what was to be shown may be in another slice.
+            let falls_short = !covered.ends && !(covered.from..covered.to).contains(&probe.new);
+            let again = self.slice_of(probe).filter(|slice| (cap.is_some() || falls_short) && *slice != fetch);
+            match again {
+                Some(again) => slice = again,
+                None => {
+                    if let Some(search) = &mut self.search {
+                        search.saw(probe, covered);
+                    }
+                    return Ok(None);
                 }
-                if cap.is_some() {
-                    (self.sizes.cap, self.guessed_cap) = (cap, true);
-                } else if covered.ends {
-                    self.unguess_cap();
-                }
-                // Under a cap what was to be shown may be in another slice.
-                let falls_short = !covered.ends && !(covered.from..covered.to).contains(&probe.new);
-                let again = self.slice_of(probe).filter(|slice| (cap.is_some() || falls_short) && *slice != fetch);
-                match (&mut self.search, again) {
-                    (_, Some(slice)) => return self.ask(vec![slice], Purpose::Search(probe)),
-                    (Some(search), None) => search.saw(probe, covered),
-                    (None, None) => {}
-                }
-                self.look_elsewhere()
             }
         }
     }
@@ -116,7 +121,7 @@ impl State {
         let count = u32::try_from(view.len()).ok()?;
         let Sizes { honoured, cap, .. } = self.sizes;
         let least = honoured.by_walk.max(LEAST_CAP);
-        let is_new = cap.is_none_or(|cap| cap > count) && count >= least && !self.guessed_cap;
+        let is_new = cap.is_none_or(|cap| cap > count) && count >= least && !self.sizes.guessed_cap;
         let falls_short = self.request.paging.family == Family::Page || view.reaches() <= offset;
         let counted = view.answer.total.is_some_and(|total| total.value == view.reaches());
         let is_fixed = counted || matches!(self.request.paging.sizes, Askable::Fixed(_));
@@ -125,8 +130,8 @@ impl State {
 
     /// It was the end that made an answer short, and no cap, unless answers were as long as that.
     fn unguess_cap(&mut self) {
-        if self.guessed_cap && self.sizes.cap > Some(self.sizes.honoured.by_walk) {
-            (self.sizes.cap, self.guessed_cap) = (self.request.learnt.cap, false);
+        if self.sizes.guessed_cap && self.sizes.cap > Some(self.sizes.honoured.by_walk) {
+            (self.sizes.cap, self.sizes.guessed_cap) = (self.request.learnt.cap, false);
         }
     }
 
@@ -136,13 +141,17 @@ impl State {
         Covered { from: view.begins, to: view.reaches(), ends: view.ends || nothing, starts: view.from_start }
     }
 
-    /// Asks for the next window of the search; where there is none, what was seen decides.
-    fn look_elsewhere(mut self: Box<Self>) -> Step {
+    /// Looks at one window after the other; where there is none left, what was seen decides.
+    pub(super) async fn look_elsewhere(&mut self, up: &mut Upstream) -> Next {
         while self.left() > RESERVE
             && let Some(probe) = self.search.as_mut().and_then(Search::next)
         {
             match self.slice_of(probe) {
-                Some(slice) => return self.ask(vec![slice], Purpose::Search(probe)),
+                Some(slice) => {
+                    if let Some(turn) = self.look_at(up, probe, slice).await? {
+                        return Ok(turn);
+                    }
+                }
                 None => {
                     if let Some(search) = &mut self.search {
                         search.give_up(probe);
@@ -151,26 +160,26 @@ impl State {
             }
         }
         let left = self.left();
-        let Boundary::Marks(sightings) = &mut self.boundary else { return self.lost() };
+        let Boundary::Marks(sightings) = &mut self.boundary else { return Err(self.lost()) };
         match sightings.decide() {
             Some(decision) if left > 0 => {
                 // Few marks are left: what stands around them, beyond the reach of the search too, is looked at once more.
-                (self.offset, self.closer) = (sightings.offset(&decision), 1);
+                (self.stand.offset, self.effort.closer) = (sightings.offset(&decision), 1);
                 sightings.look_closer();
-                self.ask_window()
+                Ok(Turn::Window)
             }
-            None if self.left() > RESERVE => self.lost(),
-            _ => self.spent(),
+            None if self.left() > RESERVE => Err(self.lost()),
+            _ => Err(self.spent()),
         }
     }
 
     /// All that is in reach was looked at, and what decides is looked at once more: with what stands beside it, for there
     /// may be marks that were not seen because the list changed meanwhile. Then what was seen decides.
-    fn look_beside(mut self: Box<Self>) -> Step {
-        let Boundary::Marks(sightings) = &self.boundary else { return self.lost() };
+    async fn look_beside(&mut self, up: &mut Upstream) -> Next {
+        let Boundary::Marks(sightings) = &self.boundary else { return Err(self.lost()) };
         let (decision, beside) = (sightings.decide(), sightings.beside());
         if let Beside::Ask(growth, edge, items) = beside
-            && self.closer < CLOSER
+            && self.effort.closer < CLOSER
         {
             let (window, new) = match growth {
                 Growth::Rightward => {
@@ -182,8 +191,8 @@ impl State {
                 }
             };
             if let Some(slice) = self.slice_showing(window, growth, new) {
-                self.closer += 1;
-                return self.ask(vec![slice], Purpose::Window);
+                self.effort.closer += 1;
+                return Ok(Turn::Ask(vec![slice]));
             }
         }
         // Where the last page comes again, nothing tells how the answers lie to each other.
@@ -191,9 +200,13 @@ impl State {
         match decision.filter(|decision| !decision.open || seen) {
             Some(decision) => {
                 let passed = self.find(&decision);
-                if self.page.is_done() { self.serve() } else { self.go_on(passed, false) }
+                if self.page.is_done() {
+                    Ok(Turn::Serve { cut_off: false })
+                } else {
+                    self.go_on(up, passed, false).await
+                }
             }
-            None => self.lost(),
+            None => Err(self.lost()),
         }
     }
 

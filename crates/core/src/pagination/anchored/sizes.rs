@@ -18,6 +18,8 @@ pub(super) struct Sizes {
     pub(super) honoured_before: u32,
     /// The cap that is believed in.
     pub(super) cap: Option<u32>,
+    /// A short answer of a search was taken for capped.
+    pub(super) guessed_cap: bool,
     /// How many items a short answer had, until more come from behind it: then that number is a silent cap.
     suspected: Option<u32>,
 }
@@ -26,7 +28,14 @@ impl Sizes {
     /// What was learnt before; the cap is forgotten where the page is the first, which is asked for in full every time.
     pub(super) fn new(learnt: Learnt, honoured_before: u32, first_page: bool) -> Self {
         let cap = learnt.cap.filter(|_| !first_page);
-        Self { learnt, honoured: Honoured::before(honoured_before), honoured_before, cap, suspected: None }
+        Self {
+            learnt,
+            honoured: Honoured::before(honoured_before),
+            honoured_before,
+            cap,
+            guessed_cap: false,
+            suspected: None,
+        }
     }
 
     /// Takes in an answer.

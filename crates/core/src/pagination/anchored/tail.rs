@@ -1,10 +1,9 @@
 //! Where the end of a list is looked for: at a total, further on where there is more, between what is there and what is
 //! not.
 
-use super::{Boundary, Purpose, State, seam::Seam, view::View};
+use super::{Boundary, MarkReader, Next, Turn, Upstream, seam::Seam, view::View};
 use crate::pagination::{
     answer::Total,
-    machine::Step,
     plan::{Growth, Window},
 };
 
@@ -77,18 +76,17 @@ impl Tail {
     }
 }
 
-impl State {
+impl MarkReader {
     /// An answer does not show the end of the list.
-    #[expect(clippy::needless_pass_by_value, reason = "the answer has served its purpose")]
-    pub(super) fn missed_tail(mut self: Box<Self>, view: View, confirming: bool) -> Step {
-        self.searched = true;
-        let Boundary::Tail(tail) = &mut self.boundary else { return self.lost() };
+    pub(super) async fn missed_tail(&mut self, up: &mut Upstream, view: View, confirming: bool) -> Next {
+        self.effort.searched = true;
+        let Boundary::Tail(tail) = &mut self.boundary else { return Err(self.lost()) };
         let count = u32::try_from(view.len()).ok();
         if confirming && count.is_some() && count == self.sizes.suspected() && count < Some(view.fetch.size().0) {
             // As many once more: that is a cap, and under it a page is another page.
             self.sizes.confirm();
             *tail = Tail::new(tail.aim);
-            return self.ask_window();
+            return Ok(Turn::Window);
         }
         let to = if view.is_empty() { view.begins } else { view.reaches() };
         let moved = match view.answer.total {
@@ -103,21 +101,21 @@ impl State {
             let last = view.reaches() - 1;
             let small = self.small_at_the_end(last).filter(|_| !confirming);
             if let Some(small) = small {
-                return self.ask(vec![small], Purpose::Confirm);
+                return self.confirm_by(up, vec![small]).await;
             }
         }
         let is_something = !view.is_empty() || view.from_start;
         let seam = Seam::new(&view, Growth::Rightward, &self.request).filter(|_| is_something);
-        let Boundary::Tail(tail) = &mut self.boundary else { return self.lost() };
+        let Boundary::Tail(tail) = &mut self.boundary else { return Err(self.lost()) };
         tail.seam = seam.or_else(|| tail.seam.take());
         // Where the last page comes again, nothing lies behind what is short but that.
         let repeats = view.short && self.request.paging.repeats_last_page;
         if moved && !repeats {
-            return self.ask_window();
+            return Ok(Turn::Window);
         }
         match tail.seam.take() {
-            Some(seam) => self.ask_seam(seam),
-            None => self.lost(),
+            Some(seam) => Ok(Turn::Seam(seam)),
+            None => Err(self.lost()),
         }
     }
 }

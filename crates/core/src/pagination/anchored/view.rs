@@ -1,6 +1,6 @@
 //! One answer of a list without a declared order: where it is believed to stand, and what its items are known again by.
 
-use std::{borrow::Cow, cell::OnceCell};
+use std::{borrow::Cow, sync::OnceLock};
 
 use super::super::{
     answer::Answer,
@@ -30,7 +30,7 @@ pub(super) struct View {
     pub(super) short: bool,
     /// How many places of the list it covers: more than it has items where some are hidden.
     pub(super) span: u64,
-    marks: OnceCell<Vec<Mark>>,
+    marks: OnceLock<Vec<Mark>>,
 }
 
 impl View {
@@ -53,7 +53,7 @@ impl View {
         } else {
             (ends, short, count)
         };
-        Self { answer, fetch, begins, from_start, ends, short, span, marks: OnceCell::new() }
+        Self { answer, fetch, begins, from_start, ends, short, span, marks: OnceLock::new() }
     }
 
     /// Whether another answer has the very same items.

@@ -120,7 +120,11 @@ impl Reader {
             let serve = self.request.short_pages == ShortPages::Serve
                 && self.collector.len() > 0
                 && !self.collector.seeks_the_end();
-            return Err(if serve { Turn::Serve { cut_off: true }.into() } else { Refusal::BudgetExceeded.into() });
+            return Err(if serve {
+                Halt::Instead(Turn::Serve { cut_off: true })
+            } else {
+                Refusal::BudgetExceeded.into()
+            });
         }
         asked.truncate(left);
         if asked.is_empty() {
@@ -132,7 +136,7 @@ impl Reader {
                 .filter(|shallow| *shallow == asked.slice || is_of_use(self, *shallow));
             asked.slice = match shallow {
                 Some(shallow) => shallow,
-                None if self.is_full_and_goes_on() => return Err(self.served_and_goes_on().into()),
+                None if self.is_full_and_goes_on() => return Err(Halt::Instead(self.served_and_goes_on())),
                 None => return Err(Refusal::TooDeep.into()),
             };
         }

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::{
-    Ground, Next, Reader, Turn, asks_by_offset,
+    Ground, Halt, Next, Reader, Turn, asks_by_offset,
     seam::{Held, Seam},
 };
 use crate::pagination::{
@@ -14,36 +14,8 @@ use crate::pagination::{
     refusal::Refusal,
     request::WhenUnproven,
     unsorted::{Cause, Unsorted},
-    upstream::Stop,
     window::{Offset, Slice},
 };
-
-/// Why a procedure ends before its end.
-#[derive(Debug)]
-pub(super) enum Halt {
-    /// This is done instead.
-    Instead(Turn),
-    /// The page ends here.
-    Stop(Stop),
-}
-
-impl From<Turn> for Halt {
-    fn from(turn: Turn) -> Self {
-        Self::Instead(turn)
-    }
-}
-
-impl From<Stop> for Halt {
-    fn from(stop: Stop) -> Self {
-        Self::Stop(stop)
-    }
-}
-
-impl From<Refusal> for Halt {
-    fn from(refusal: Refusal) -> Self {
-        Self::Stop(refusal.into())
-    }
-}
 
 /// Two slices are read so often for one run of ties that no single one holds: an upstream that shuffles it may show
 /// another part of it each time.
@@ -124,7 +96,7 @@ impl Reader {
         let nearest = self.nearest();
         self.collector.restart_at(nearest.0, unchecked);
         self.progressed();
-        Turn::Window.into()
+        Halt::Instead(Turn::Window)
     }
 
     /// Where a page begins that is served by offset instead: where the cursor's place is believed to be, and never behind
