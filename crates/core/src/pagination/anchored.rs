@@ -38,11 +38,11 @@ use self::{
 };
 use super::{
     answer::{Answer, Standing, Total},
+    direction::Way,
     end::{Belief, Witness},
     halt, key,
     mark::Mark,
     page::{Page, Unproven},
-    plan::Growth,
     position::{Anchor, Hint, Marks, Pivot, Position},
     refusal::Refusal,
     request::{PageRequest, Verify},
@@ -240,7 +240,7 @@ impl MarkReader {
         let by_client = !unchecked && matches!(request.target.position, Position::At(Offset(1..)));
         Ok(Self {
             sizes: Sizes::new(request.learnt, request.target.hint.honoured, at_start),
-            page: Passed::new(Growth::Rightward, request.limit),
+            page: Passed::new(Way::Forward, request.limit),
             hint,
             boundary: Boundary::Start,
             stand: Stand::default(),
@@ -310,15 +310,15 @@ impl MarkReader {
     fn set_out(&mut self) {
         let position = &self.request.target.position;
         let backward = position.is_backward();
-        let growth = if backward { Growth::Leftward } else { Growth::Rightward };
+        let way = if backward { Way::Backward } else { Way::Forward };
         let hint = self.hint.offset.0;
         self.served.clear();
         (self.boundary, self.stand.offset) = match position {
             Position::Start | Position::At(Offset(0)) => (Boundary::Start, 0),
             Position::AfterMarks(marks) | Position::BeforeMarks(marks) => {
-                let line = Line::new(marks, growth);
+                let line = Line::new(marks, way);
                 self.served = line.served().to_vec();
-                (Boundary::Marks(Sightings::new(line, growth, hint, false)), hint)
+                (Boundary::Marks(Sightings::new(line, way, hint, false)), hint)
             }
             Position::At(offset) => (Boundary::At(offset.believed().0), offset.believed().0),
             _ => {
@@ -328,7 +328,7 @@ impl MarkReader {
         };
         let back = if backward { u64::from(self.request.limit) } else { 0 };
         self.stand.nearest = self.stand.offset.saturating_sub(back);
-        self.page = Passed::new(growth, self.request.limit);
+        self.page = Passed::new(way, self.request.limit);
         (self.search, self.effort.closer, self.effort.misses) = (None, 0, 0);
     }
 
@@ -395,7 +395,7 @@ impl MarkReader {
         let Boundary::Marks(sightings) = &mut self.boundary else { return 0 };
         let marked = sightings.line().served().to_vec();
         let from_cursor = !sightings.is_fresh();
-        let none = Sightings::new(Line::default(), self.page.growth(), 0, true);
+        let none = Sightings::new(Line::default(), self.page.way(), 0, true);
         let Found { view, cut, stragglers, recognised } = std::mem::replace(sightings, none).find(decision);
         if from_cursor {
             let signed = |offset: u64| i64::try_from(offset).unwrap_or(i64::MAX);
@@ -417,8 +417,8 @@ impl MarkReader {
         let Recognised { served, line } = recognised;
         let Self { request, page, served: known, .. } = self;
         let (order, marker) = (&request.order, request.marker_of_target());
-        let growth = page.growth();
-        let is_behind = |place: usize| (place < cut) == (growth == Growth::Rightward);
+        let way = page.way();
+        let is_behind = |place: usize| (place < cut) == (way == Way::Forward);
         known.retain(|mark| !served.iter().any(|(sighted, place)| sighted == mark && is_behind(*place)));
         let at_cut = view.offset_of(cut);
         let seen = view.begins.saturating_add(view.len() as u64);
@@ -441,7 +441,7 @@ impl MarkReader {
         } else if !page.is_empty() || matches!(self.boundary, Boundary::Marks(_)) {
             let read = page.line(order, marker);
             let line = if page.is_empty() { read.or(line) } else { read };
-            self.boundary = Boundary::Marks(Sightings::new(line, growth, self.stand.offset, true));
+            self.boundary = Boundary::Marks(Sightings::new(line, way, self.stand.offset, true));
         }
         if passed > 0 {
             self.effort.misses = 0;

@@ -8,8 +8,8 @@ use std::{ops::Range, sync::Arc};
 
 use super::{
     answer::Total,
+    direction::{Side, Way},
     order::Order,
-    plan::Growth,
     position::{Anchor, Hint, Position, Target},
     proof::View,
     window::Offset,
@@ -31,15 +31,6 @@ enum Boundary {
     At(u64),
     /// The page is the end of the list.
     Tail,
-}
-
-/// On which side of an answer something lies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Side {
-    /// Before it.
-    Left,
-    /// Behind it.
-    Right,
 }
 
 /// What came of an answer.
@@ -234,9 +225,9 @@ impl Collector {
     /// Says that there is more in the direction of reading, as a count does: what proves no end may say that there is
     /// none.
     pub(super) fn goes_on(&mut self) {
-        match self.growth() {
-            Growth::Rightward => self.more_behind = Some(true),
-            Growth::Leftward => self.more_before = Some(true),
+        match self.way() {
+            Way::Forward => self.more_behind = Some(true),
+            Way::Backward => self.more_before = Some(true),
         }
     }
 
@@ -251,10 +242,10 @@ impl Collector {
     }
 
     /// Which way a chain of answers grows.
-    pub(super) fn growth(&self) -> Growth {
+    pub(super) fn way(&self) -> Way {
         match self.boundary {
-            Boundary::Before { .. } => Growth::Leftward,
-            _ => Growth::Rightward,
+            Boundary::Before { .. } => Way::Backward,
+            _ => Way::Forward,
         }
     }
 

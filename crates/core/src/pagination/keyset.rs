@@ -39,7 +39,7 @@ const FAR: u32 = 100;
 const GIVEN_UP: u8 = 32;
 
 /// A way that should show a page in one answer.
-enum Way {
+enum Shortcut {
     /// By filters, from one part of the list after the other.
     Parts(Vec<Part>),
     /// By filters, from one part of the flipped list after the other.
@@ -65,45 +65,45 @@ pub(super) async fn read(up: &mut Upstream, mut request: PageRequest) -> Result<
             return whole(up, PageRequest { filters: None, ..request }).await;
         }
     }
-    match way(&request) {
-        Some(way) => read_at_once(up, request, way).await,
+    match shortcut(&request) {
+        Some(shortcut) => read_at_once(up, request, shortcut).await,
         None => whole(up, request).await,
     }
 }
 
 /// Returns the way that should show a page in one answer, if there is one.
-fn way(request: &PageRequest) -> Option<Way> {
+fn shortcut(request: &PageRequest) -> Option<Shortcut> {
     match &request.target.position {
         Position::After(anchor) => {
             if let Some(parts) = parts(request, &request.order, anchor) {
-                return Some(Way::Parts(parts));
+                return Some(Shortcut::Parts(parts));
             }
         }
         Position::Before(anchor) if request.flips => {
             if let Some(parts) = parts(request, &request.order.flipped(), anchor) {
-                return Some(Way::FlippedParts(parts));
+                return Some(Shortcut::FlippedParts(parts));
             }
         }
-        Position::End if request.flips => return Some(Way::Flipped),
+        Position::End if request.flips => return Some(Shortcut::Flipped),
         _ => {}
     }
     // An item that stands too deep in the list does not in the flipped one.
     let is_too_deep = is_too_deep(request) && !request.target.position.is_backward();
     let only_from_the_end = request.target.hint.counted_from_start(request.target.hint.total).from_end;
-    (request.flips && (is_too_deep || only_from_the_end)).then_some(Way::Flipped)
+    (request.flips && (is_too_deep || only_from_the_end)).then_some(Shortcut::Flipped)
 }
 
 /// Looks for a page on a way that should show it in one answer and, where that proves nothing, in the whole list at its
 /// hint: a filter may be ignored, compare otherwise than the list is sorted, or let nothing through any more.
-async fn read_at_once(up: &mut Upstream, request: PageRequest, way: Way) -> Result<Page, Stop> {
+async fn read_at_once(up: &mut Upstream, request: PageRequest, shortcut: Shortcut) -> Result<Page, Stop> {
     let is_filtered = request.filters.is_some() && !matches!(request.target.position, Position::End);
     let before = up.requests;
     up.noted = Some(Noted::new(Arc::clone(&request.order)));
     let careful = PageRequest { unproven: WhenUnproven::Refuse, ..request.clone() };
-    let first = match way {
-        Way::Parts(parts) => reading::read(up, careful, parts).await,
-        Way::FlippedParts(parts) => read_flipped(up, careful, Some(parts)).await,
-        Way::Flipped => read_flipped(up, careful, None).await,
+    let first = match shortcut {
+        Shortcut::Parts(parts) => reading::read(up, careful, parts).await,
+        Shortcut::FlippedParts(parts) => read_flipped(up, careful, Some(parts)).await,
+        Shortcut::Flipped => read_flipped(up, careful, None).await,
     };
     let noted = up.noted.take();
     let refusal = match first {

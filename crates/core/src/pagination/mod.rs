@@ -34,6 +34,7 @@ pub mod answer;
 mod collector;
 pub mod cost;
 mod decimal;
+mod direction;
 mod end;
 pub mod fetch;
 pub mod filter;

@@ -11,7 +11,7 @@ use std::ops::Range;
 use askable::{Askable, TRIED, page_with};
 
 use super::{
-    collector::Side,
+    direction::{Side, Way},
     paging::{Family, Paging},
     window::{Offset, PageNumber, PageSize, Slice},
 };
@@ -40,15 +40,6 @@ impl Window {
     }
 }
 
-/// In which direction a chain of answers grows: the first one holds the boundary.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Growth {
-    /// From the window's first offset on.
-    Rightward,
-    /// From the window's last offset back.
-    Leftward,
-}
-
 /// By how many items a window is wider than the page needs on either side, where the upstream gives them in the same
 /// answer: changes that move the boundary by no more cost nothing.
 pub(super) const MARGIN: u64 = 10;
@@ -63,7 +54,7 @@ const LARGEST: u32 = 100_000;
 /// Plans the requests that cover a window: one where one can hold it, else a chain of at most `most` that overlap, the
 /// one with the boundary first. Never empty; a chain may end short of the window.
 #[must_use]
-pub(super) fn plan(paging: &Paging, cap: Option<u32>, window: Window, growth: Growth, most: usize) -> Vec<Slice> {
+pub(super) fn plan(paging: &Paging, cap: Option<u32>, window: Window, way: Way, most: usize) -> Vec<Slice> {
     let sizes = Askable::new(paging, cap);
     if let Some(fetch) = sizes.one(paging.family, window) {
         return vec![fetch];
@@ -73,15 +64,15 @@ pub(super) fn plan(paging: &Paging, cap: Option<u32>, window: Window, growth: Gr
     let (mut from, mut to) = (window.from, window.to);
     while chain.len() < most.max(1) && from < to {
         let rest = Window { from, to, before: 0, behind: 0 };
-        let fetch = sizes.one(paging.family, rest).unwrap_or_else(|| sizes.farthest(paging.family, from, to, growth));
+        let fetch = sizes.one(paging.family, rest).unwrap_or_else(|| sizes.farthest(paging.family, from, to, way));
         let (begins, ends) = reach(fetch);
         if !chain.is_empty() && chain.contains(&fetch) {
             break;
         }
         chain.push(fetch);
-        match growth {
-            Growth::Rightward if ends < to => from = from.max(ends.saturating_sub(overlap)),
-            Growth::Leftward if begins > from => to = to.min(begins + overlap),
+        match way {
+            Way::Forward if ends < to => from = from.max(ends.saturating_sub(overlap)),
+            Way::Backward if begins > from => to = to.min(begins + overlap),
             _ => break,
         }
     }
@@ -105,8 +96,8 @@ pub(super) fn probe(paging: &Paging, cap: Option<u32>, window: Window, nearest: 
     let (low, high) = (place.saturating_sub(1).max(from), (place + 1).min(to));
     let shown = Window { from: low, to: high, before: low - from, behind: to - high };
     sizes.one(paging.family, shown).unwrap_or_else(|| match side {
-        Side::Left => sizes.farthest(paging.family, place, to, Growth::Rightward),
-        Side::Right => sizes.farthest(paging.family, from, place, Growth::Leftward),
+        Side::Before => sizes.farthest(paging.family, place, to, Way::Forward),
+        Side::After => sizes.farthest(paging.family, from, place, Way::Backward),
     })
 }
 

@@ -11,7 +11,7 @@ use std::{borrow::Cow, ops::Range};
 
 use super::{
     answer::Answer,
-    collector::Side,
+    direction::Side,
     end::{Belief, End},
     key,
     order::{Order, SortKey, Ties},
@@ -257,15 +257,15 @@ impl View {
             self.sure = self.usable.clone();
         }
         match side {
-            Side::Left => (self.assumed.left, self.usable.start) = (true, 0),
-            Side::Right => (self.assumed.right, self.usable.end) = (true, self.len()),
+            Side::Before => (self.assumed.left, self.usable.start) = (true, 0),
+            Side::After => (self.assumed.right, self.usable.end) = (true, self.len()),
         }
     }
 
     /// Takes the answer to end the collection, though nothing shows that.
     pub(super) fn assume_end(&mut self) {
         (self.ends, self.short) = (true, false);
-        self.assume_edge(Side::Right);
+        self.assume_edge(Side::After);
     }
 
     /// Whether the items at these places are there by assumption.

@@ -42,10 +42,11 @@ use std::collections::HashSet;
 use chain::Around;
 use gather::Reached;
 use seek::Seek;
-use sheet::{Asked, Sheet, Way};
+use sheet::{Asked, Sheet};
 
 use super::{
     answer::{Standing, Total},
+    direction::Way,
     fetch::{Fetch, Token, TokenFetch},
     key::KeyValue,
     mark::Mark,

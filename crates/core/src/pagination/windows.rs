@@ -29,7 +29,8 @@ use sizes::Sizes;
 use witness::Witnesses;
 
 use super::{
-    collector::{Collector, Cut, Side},
+    collector::{Collector, Cut},
+    direction::Side,
     halt,
     page::{Page, Unproven},
     position::Position,

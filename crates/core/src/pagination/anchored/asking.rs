@@ -6,9 +6,10 @@ use std::collections::HashSet;
 use super::{Boundary, Halt, MarkReader, Next, Page, Turn, Upstream, seam::Seam, view::View};
 use crate::pagination::{
     answer::Answer,
+    direction::Way,
     page::Unproven,
     paging::{Family, Sizes as Askable},
-    plan::{self, Growth, Window},
+    plan::{self, Window},
     position::Position,
     refusal::Refusal,
     request::{ShortPages, Verify, WhenUnproven},
@@ -31,23 +32,23 @@ impl MarkReader {
     /// Says what should show the boundary.
     pub(super) fn next_window(&mut self) -> Next {
         self.stand.aimed = self.stand.offset;
-        let growth = self.page.growth();
+        let way = self.page.way();
         let window = self.window();
         let left = self.left().max(1);
         let paging = &self.request.paging;
-        let mut fetches = plan::plan(paging, self.sizes.cap, window, growth, left as usize);
+        let mut fetches = plan::plan(paging, self.sizes.cap, window, way, left as usize);
         if let (Boundary::Marks(sightings), Some(last)) = (&self.boundary, self.stand.offset.checked_sub(1))
             && fetches.first().is_some_and(|fetch| !plan::shows_both_sides(*fetch, last))
         {
             if sightings.line().leads_on() {
                 // No answer shows both sides, but the first item not served is marked: it is known again by that.
-                let ahead = match growth {
-                    Growth::Rightward => Window { from: self.stand.offset, before: 0, ..window },
-                    Growth::Leftward => Window { to: self.stand.offset, behind: 0, ..window },
+                let ahead = match way {
+                    Way::Forward => Window { from: self.stand.offset, before: 0, ..window },
+                    Way::Backward => Window { to: self.stand.offset, behind: 0, ..window },
                 };
-                fetches = plan::plan(paging, self.sizes.cap, ahead, growth, left as usize);
+                fetches = plan::plan(paging, self.sizes.cap, ahead, way, left as usize);
             } else if !self.page.views.is_empty() {
-                return self.look_beyond(growth);
+                return self.look_beyond(way);
             }
         }
         if matches!(paging.sizes, Askable::Fixed(_)) {
@@ -64,7 +65,7 @@ impl MarkReader {
         // Where items are hidden, more of the list must be seen.
         let margin = if self.request.paging.hidden { margin + need } else { margin };
         let (offset, beside) = (self.stand.offset, BESIDE + margin);
-        match (&self.boundary, self.page.growth()) {
+        match (&self.boundary, self.page.way()) {
             // As large as later windows are, so that the size is seen to be honoured before the end depends on it.
             (Boundary::Start, _) => Window { from: 0, to: need + 1, before: 0, behind: BESIDE + 2 * margin + 1 },
             (Boundary::At(_), _) if self.request.paging.hidden => {
@@ -74,11 +75,11 @@ impl MarkReader {
                 Window { from: offset, to: offset.saturating_add(need + 1), before: beside + 1, behind: beside }
             }
             (Boundary::Tail(tail), _) => tail.window(need),
-            (Boundary::Marks(_), Growth::Rightward) => {
+            (Boundary::Marks(_), Way::Forward) => {
                 let from = offset.saturating_sub(1);
                 Window { from, to: offset.saturating_add(need + 1), before: beside, behind: beside - 1 }
             }
-            (Boundary::Marks(_), Growth::Leftward) => {
+            (Boundary::Marks(_), Way::Backward) => {
                 let from = offset.saturating_sub(need + 1);
                 Window { from, to: offset.saturating_add(1), before: beside - 1, behind: beside }
             }
@@ -87,7 +88,7 @@ impl MarkReader {
 
     /// An answer was used, and the page is not complete.
     pub(super) async fn go_on(&mut self, up: &mut Upstream, passed: usize, confirming: bool) -> Next {
-        let growth = self.page.growth();
+        let way = self.page.way();
         let Some(view) = self.page.views.last() else { return Err(self.lost()) };
         if self.request.verify == Verify::Never {
             let said = view.answer.more.or_else(|| self.counts.total.map(|total| total.value > self.stand.offset));
@@ -98,12 +99,12 @@ impl MarkReader {
             }
             return Ok(Turn::Window);
         }
-        if passed > 0 && growth == Growth::Rightward {
+        if passed > 0 && way == Way::Forward {
             self.sizes.confirm();
         }
-        if growth == Growth::Rightward && view.short && !matches!(self.boundary, Boundary::At(_)) {
+        if way == Way::Forward && view.short && !matches!(self.boundary, Boundary::At(_)) {
             if passed == 0 && confirming {
-                return self.look_beyond(growth);
+                return self.look_beyond(way);
             }
             self.sizes.suspect(u32::try_from(view.len()).ok());
             let last = view.reaches().saturating_sub(1);
@@ -122,7 +123,7 @@ impl MarkReader {
             }
         }
         let no_further = passed == 0 && (self.stand.offset == self.stand.aimed || self.request.paging.hidden);
-        if no_further { self.look_beyond(growth) } else { Ok(Turn::Window) }
+        if no_further { self.look_beyond(way) } else { Ok(Turn::Window) }
     }
 
     /// A small request that shows the item at an offset and the place after it.
@@ -146,7 +147,7 @@ impl MarkReader {
                 self.confirm_by(up, fetches).await
             }
             (Some(small), _) => self.confirm_by(up, vec![small]).await,
-            (None, _) => self.look_beyond(Growth::Rightward),
+            (None, _) => self.look_beyond(Way::Forward),
         }
     }
 
@@ -156,7 +157,7 @@ impl MarkReader {
         let others = pairs.split_off(pairs.len().min(1));
         for (fetch, beyond) in others {
             if self.shows_more(&beyond) {
-                return self.look_beyond(Growth::Rightward);
+                return self.look_beyond(Way::Forward);
             }
             self.counts.nothing_from = self.counts.nothing_from.min(fetch.begins().0);
         }
@@ -172,14 +173,14 @@ impl MarkReader {
     }
 
     /// Reads what lies beyond the last answer, and then that answer again.
-    pub(super) fn look_beyond(&mut self, growth: Growth) -> Next {
+    pub(super) fn look_beyond(&mut self, way: Way) -> Next {
         let Some(view) = self.page.views.last() else { return Err(self.lost()) };
         if self.request.verify == Verify::WhenCheap && self.page.need() == 0 {
             // What follows would take further requests: a count may say that there is more, and else it is left open.
             self.page.more = Some(true);
             return Ok(Turn::Serve { cut_off: false });
         }
-        match Seam::new(view, growth, &self.request) {
+        match Seam::new(view, way, &self.request) {
             Some(seam) => Ok(Turn::Seam(seam)),
             None => Err(self.lost()),
         }
@@ -197,7 +198,7 @@ impl MarkReader {
                 let window =
                     Window { from: *offset, to: offset.saturating_add(self.page.need() + 1), before: 0, behind: 0 };
                 self.sizes.cap = u32::try_from(view.len()).ok().map(|count| count.max(2));
-                let fetches = plan::plan(&self.request.paging, self.sizes.cap, window, Growth::Rightward, 1);
+                let fetches = plan::plan(&self.request.paging, self.sizes.cap, window, Way::Forward, 1);
                 Ok(Turn::Ask(fetches))
             }
             _ => Err(self.lost()),

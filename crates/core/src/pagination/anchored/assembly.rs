@@ -5,9 +5,9 @@ use super::{
     passed::{Spot, nearest},
 };
 use crate::pagination::{
+    direction::Way,
     mark::Mark,
     page::{ItemPlace, Level, Page},
-    plan::Growth,
     position::{Hint, Item, MarkedItem, Marks, Position, Target},
     request::Verify,
     window::Offset,
@@ -21,7 +21,7 @@ impl MarkReader {
         let counted = told.filter(|total| total.exact).map(|total| total.value);
         let hint = |offset: u64| Hint { offset: Offset(offset), total: counted, ..Hint::default() };
         let ((stands, end), (read, first)) = (self.page.stands(), self.page.read());
-        let forward = self.page.growth() == Growth::Rightward;
+        let forward = self.page.way() == Way::Forward;
         let place = |(around, at): (&[Spot], usize), backward: bool, offset: u64| {
             if self.request.verify == Verify::Never {
                 let back = if backward { u64::from(self.request.limit) } else { 0 };
@@ -80,7 +80,7 @@ impl MarkReader {
     /// was read, one more than of the other.
     fn marks(&self, stands: &[Spot], at: usize, backward: bool) -> Marks {
         let backwards = stands[..at].iter().rev();
-        let forward = self.page.growth() == Growth::Rightward;
+        let forward = self.page.way() == Way::Forward;
         // What was read twice, as it was moved meanwhile, was served.
         let (mut before, after) = match (forward, backward) {
             (true, false) => {
@@ -129,9 +129,9 @@ impl MarkReader {
             None => (read, at(read).unwrap_or(0)),
         };
         let (before, after) = (&around[..at], around.get(at + 1..).unwrap_or_default());
-        match self.page.growth() {
-            Growth::Rightward => self.between(mark, offset, before, after),
-            Growth::Leftward => {
+        match self.page.way() {
+            Way::Forward => self.between(mark, offset, before, after),
+            Way::Backward => {
                 let reversed = |spots: &[Spot]| spots.iter().rev().copied().collect::<Vec<_>>();
                 self.between(mark, offset, &reversed(after), &reversed(before))
             }

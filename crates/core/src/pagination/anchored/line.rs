@@ -4,11 +4,11 @@ use super::{
     super::{
         mark::{Mark, Marker},
         order::Order,
-        plan::Growth,
         position::Marks,
     },
     view::View,
 };
+use crate::pagination::direction::Way;
 
 /// The marks around a boundary in the direction of reading: those served already come first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,10 +30,10 @@ pub(super) struct Sight {
 
 impl Line {
     /// The marks of a position, as they are met when reading this way. A cursor has at most so many that are looked at.
-    pub(super) fn new(marks: &Marks, growth: Growth) -> Self {
-        let (mut served, mut ahead) = match growth {
-            Growth::Rightward => (marks.before.clone(), marks.after.clone()),
-            Growth::Leftward => {
+    pub(super) fn new(marks: &Marks, way: Way) -> Self {
+        let (mut served, mut ahead) = match way {
+            Way::Forward => (marks.before.clone(), marks.after.clone()),
+            Way::Backward => {
                 (marks.after.iter().rev().copied().collect(), marks.before.iter().rev().copied().collect::<Vec<_>>())
             }
         };
@@ -65,17 +65,17 @@ impl Line {
     }
 
     /// Which offset a mark had when the boundary was at this one.
-    fn expected(&self, rank: usize, boundary: u64, growth: Growth) -> Option<u64> {
+    fn expected(&self, rank: usize, boundary: u64, way: Way) -> Option<u64> {
         let (rank, behind) = (rank as u64, self.behind as u64);
-        match growth {
-            Growth::Rightward => (boundary + rank).checked_sub(behind),
-            Growth::Leftward => (boundary + behind).checked_sub(rank + 1),
+        match way {
+            Way::Forward => (boundary + rank).checked_sub(behind),
+            Way::Backward => (boundary + behind).checked_sub(rank + 1),
         }
     }
 
     /// Whether a mark stands right where it is believed to.
-    pub(super) fn is_in_place(&self, rank: usize, at: u64, boundary: u64, growth: Growth) -> bool {
-        self.expected(rank, boundary, growth) == Some(at)
+    pub(super) fn is_in_place(&self, rank: usize, at: u64, boundary: u64, way: Way) -> bool {
+        self.expected(rank, boundary, way) == Some(at)
     }
 
     /// Which marks are seen in an answer, and where.
@@ -83,16 +83,9 @@ impl Line {
     /// Where all stand as they are believed to, nothing else is looked at. A mark that several items have (only items
     /// without ids are like that, or lists that show an item twice) counts where it stands among the others as it did
     /// when the cursor was made, and nowhere else.
-    pub(super) fn sight(
-        &self,
-        view: &View,
-        boundary: u64,
-        growth: Growth,
-        order: &Order,
-        marker: &Marker,
-    ) -> Vec<Sight> {
+    pub(super) fn sight(&self, view: &View, boundary: u64, way: Way, order: &Order, marker: &Marker) -> Vec<Sight> {
         let expected = |rank: usize| -> Option<usize> {
-            let place = self.expected(rank, boundary, growth)?.checked_sub(view.begins)?;
+            let place = self.expected(rank, boundary, way)?.checked_sub(view.begins)?;
             usize::try_from(place).ok().filter(|place| *place < view.len())
         };
         let in_reach = || (0..self.marks.len()).filter_map(|rank| Some(Sight { rank, place: expected(rank)? }));
@@ -108,14 +101,14 @@ impl Line {
             let sight = |rank| Some(Sight { rank, place: places(rank).next()? });
             return (0..self.marks.len()).filter_map(sight).collect();
         }
-        let Some(shift) = self.shift(view, boundary, growth, marks) else {
+        let Some(shift) = self.shift(view, boundary, way, marks) else {
             return Vec::new();
         };
         let sight = |rank: usize| {
             let place = if is_unique(rank) {
                 places(rank).next()?
             } else {
-                let at = i128::from(self.expected(rank, boundary, growth)?) + shift - i128::from(view.begins);
+                let at = i128::from(self.expected(rank, boundary, way)?) + shift - i128::from(view.begins);
                 usize::try_from(at).ok().filter(|place| marks.get(*place) == Some(&self.marks[rank]))?
             };
             Some(Sight { rank, place })
@@ -125,8 +118,8 @@ impl Line {
 
     /// By how much the marks must be shifted so that most of them stand where an item has them; of several such shifts
     /// the least.
-    fn shift(&self, view: &View, boundary: u64, growth: Growth, marks: &[Mark]) -> Option<i128> {
-        let expected = |rank: usize| self.expected(rank, boundary, growth).map(i128::from);
+    fn shift(&self, view: &View, boundary: u64, way: Way, marks: &[Mark]) -> Option<i128> {
+        let expected = |rank: usize| self.expected(rank, boundary, way).map(i128::from);
         let begins = i128::from(view.begins);
         let mut best: Option<(usize, i128)> = None;
         for rank in 0..self.marks.len() {

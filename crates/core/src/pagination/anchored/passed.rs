@@ -6,12 +6,12 @@ use super::{
     super::{
         mark::{Mark, Marker},
         order::Order,
-        plan::Growth,
         position::Marks,
     },
     line::Line,
     view::View,
 };
+use crate::pagination::direction::Way;
 
 /// An item of an answer that was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub(super) struct Spot {
 /// What was read for a page so far. Sequences are in the direction of reading.
 #[derive(Debug)]
 pub(super) struct Passed {
-    growth: Growth,
+    way: Way,
     limit: usize,
     /// The answers that were used.
     pub(super) views: Vec<View>,
@@ -55,9 +55,9 @@ pub(super) struct Recognised {
 
 impl Passed {
     /// Nothing yet, of a page of `limit` items.
-    pub(super) fn new(growth: Growth, limit: u32) -> Self {
+    pub(super) fn new(way: Way, limit: u32) -> Self {
         Self {
-            growth,
+            way,
             limit: limit as usize,
             views: Vec::new(),
             spots: Vec::new(),
@@ -71,8 +71,8 @@ impl Passed {
     }
 
     /// The direction of reading.
-    pub(super) fn growth(&self) -> Growth {
-        self.growth
+    pub(super) fn way(&self) -> Way {
+        self.way
     }
 
     /// Whether an item is taken.
@@ -107,9 +107,9 @@ impl Passed {
     pub(super) fn see(&mut self, view: View, cut: usize, order: &Order, marker: &Marker) -> Vec<Mark> {
         let (count, index) = (view.len(), self.views.len());
         let cut = cut.min(count);
-        let (passed, begins, ends) = match self.growth {
-            Growth::Rightward => (cut, view.from_start, view.ends),
-            Growth::Leftward => (count - cut, view.ends, view.from_start),
+        let (passed, begins, ends) = match self.way {
+            Way::Forward => (cut, view.from_start, view.ends),
+            Way::Backward => (count - cut, view.ends, view.from_start),
         };
         self.closed |= passed == 0 && begins && self.spots.is_empty();
         self.views.push(view);
@@ -163,9 +163,9 @@ impl Passed {
     /// items were passed.
     pub(super) fn take(&mut self, order: &Order, known: impl Fn(&View, usize) -> bool) -> usize {
         let Some((index, view)) = self.views.iter().enumerate().next_back() else { return 0 };
-        let ends = match self.growth {
-            Growth::Rightward => view.ends,
-            Growth::Leftward => view.from_start,
+        let ends = match self.way {
+            Way::Forward => view.ends,
+            Way::Backward => view.from_start,
         };
         let mut had = HashSet::new();
         for (spot, _) in self.spots.iter().filter(|(_, taken)| *taken) {
@@ -203,9 +203,9 @@ impl Passed {
 
     /// The place of an answer's item that is met after so many others.
     fn place(&self, step: usize, count: usize) -> usize {
-        match self.growth {
-            Growth::Rightward => step,
-            Growth::Leftward => count - 1 - step,
+        match self.way {
+            Way::Forward => step,
+            Way::Backward => count - 1 - step,
         }
     }
 
@@ -217,7 +217,7 @@ impl Passed {
     /// The taken items, in the order of the list.
     pub(super) fn items(&self) -> Vec<Spot> {
         let mut items: Vec<Spot> = self.spots.iter().filter(|(_, taken)| *taken).map(|(spot, _)| *spot).collect();
-        if self.growth == Growth::Leftward {
+        if self.way == Way::Backward {
             items.reverse();
         }
         items
@@ -246,7 +246,7 @@ impl Passed {
     /// The offset of the boundary right before the first item taken.
     pub(super) fn began(&self) -> Option<u64> {
         let (spot, _) = self.spots.iter().find(|(_, taken)| *taken)?;
-        Some(self.offset_of(*spot, self.growth == Growth::Leftward))
+        Some(self.offset_of(*spot, self.way == Way::Backward))
     }
 
     /// The marks around the place where the reading has got to.
@@ -265,7 +265,7 @@ impl Passed {
     /// The offset of the boundary that the reading has got to, by the last item passed.
     pub(super) fn reached(&self) -> Option<u64> {
         let (spot, _) = self.spots.last()?;
-        Some(self.offset_of(*spot, self.growth == Growth::Rightward))
+        Some(self.offset_of(*spot, self.way == Way::Forward))
     }
 
     /// The offset right before an item, or right behind it, as the list goes.
@@ -330,7 +330,7 @@ mod tests {
     /// Reads answers, each from its own place on; the page, and the marks around the place where it ends.
     fn read(limit: u32, answers: &[(u64, &str, usize)]) -> (String, String) {
         let (order, marker) = (order(), marker());
-        let mut page = Passed::new(Growth::Rightward, limit);
+        let mut page = Passed::new(Way::Forward, limit);
         for (from, letters, cut) in answers {
             page.see(view(*from, letters), *cut, &order, &marker);
             page.take(&order, |_, _| false);

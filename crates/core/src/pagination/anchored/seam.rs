@@ -3,9 +3,9 @@
 
 use super::{Boundary, MarkReader, Next, Progress, Turn, Upstream, line::Line, passed::Recognised, view::View};
 use crate::pagination::{
+    direction::Way,
     mark::Mark,
     page::Unproven,
-    plan::Growth,
     refusal::Refusal,
     request::{PageRequest, Verify},
     window::{Offset, PageNumber, PageSize, Slice},
@@ -20,7 +20,7 @@ const TRIES: u32 = 3;
 /// An answer, and what is read beyond it.
 #[derive(Debug)]
 pub(super) struct Seam {
-    toward: Growth,
+    toward: Way,
     earlier: Slice,
     /// What the earlier answer showed.
     marks: Vec<Mark>,
@@ -32,7 +32,7 @@ pub(super) struct Seam {
 
 impl Seam {
     /// The seam at one edge of an answer; `None` where nothing can be asked for beyond it.
-    pub(super) fn new(view: &View, toward: Growth, request: &PageRequest) -> Option<Box<Self>> {
+    pub(super) fn new(view: &View, toward: Way, request: &PageRequest) -> Option<Box<Self>> {
         Some(Box::new(Self {
             toward,
             earlier: view.fetch,
@@ -45,14 +45,14 @@ impl Seam {
 }
 
 /// What is asked for right beyond an answer.
-fn beyond(fetch: Slice, begins: u64, reaches: u64, toward: Growth) -> Option<Slice> {
+fn beyond(fetch: Slice, begins: u64, reaches: u64, toward: Way) -> Option<Slice> {
     Some(match (fetch, toward) {
-        (Slice::Page { number, size }, Growth::Rightward) => Slice::Page { number: PageNumber(number.0 + 1), size },
-        (Slice::Page { number, size }, Growth::Leftward) => {
+        (Slice::Page { number, size }, Way::Forward) => Slice::Page { number: PageNumber(number.0 + 1), size },
+        (Slice::Page { number, size }, Way::Backward) => {
             Slice::Page { number: PageNumber(number.0.checked_sub(1)?), size }
         }
-        (Slice::Offset { size, .. }, Growth::Rightward) => Slice::Offset { from: Offset(reaches), size },
-        (Slice::Offset { size, .. }, Growth::Leftward) => {
+        (Slice::Offset { size, .. }, Way::Forward) => Slice::Offset { from: Offset(reaches), size },
+        (Slice::Offset { size, .. }, Way::Backward) => {
             let size = u32::try_from(begins).unwrap_or(u32::MAX).min(size.0);
             (size > 0).then_some(Slice::Offset { from: Offset(begins - u64::from(size)), size: PageSize(size) })?
         }
@@ -66,7 +66,7 @@ impl MarkReader {
         let found = loop {
             let Some((fetch, answer)) = self.ask(up, vec![seam.beyond]).await?.pop() else { return Err(self.lost()) };
             let mut view = self.view(fetch, answer, false);
-            if seam.toward == Growth::Rightward && self.sizes.suspected().is_some() && !view.is_empty() {
+            if seam.toward == Way::Forward && self.sizes.suspected().is_some() && !view.is_empty() {
                 let (order, marker) = (&self.request.order, self.request.marker_of_target());
                 if view.marks(order, marker) != seam.marks {
                     // It was a cap that made the earlier answer short, and under it this page is another page.
@@ -94,8 +94,7 @@ impl MarkReader {
         let total = view.answer.total.map(|total| total.value);
         let counts_agree = total.is_none() || seam.total.is_none() || total == seam.total;
         let beyond = view.reaches();
-        let more_is_said =
-            found.is_none() && seam.toward == Growth::Rightward && total.is_some_and(|total| total > beyond);
+        let more_is_said = found.is_none() && seam.toward == Way::Forward && total.is_some_and(|total| total > beyond);
         if view.marks(order, marker) == seam.marks && counts_agree && (!more_is_said || self.request.paging.hidden) {
             return self.sewn(up, &seam, found, Some(view)).await;
         }
@@ -114,8 +113,8 @@ impl MarkReader {
     /// Whether something may lie beyond an empty answer, where items are hidden.
     fn may_go_on(&self, seam: &Seam, view: &View) -> bool {
         match seam.toward {
-            Growth::Leftward => view.begins > 0,
-            Growth::Rightward => match self.counts.total_seen {
+            Way::Backward => view.begins > 0,
+            Way::Forward => match self.counts.total_seen {
                 Some(total) => total > view.reaches(),
                 None => seam.empty + 1 < EMPTY_ENOUGH,
             },
@@ -135,7 +134,7 @@ impl MarkReader {
             }
             // Where the last page comes again, the same items once more are the end; looking back, it is the last page
             // that was asked for by another number.
-            if seam.toward == Growth::Leftward {
+            if seam.toward == Way::Backward {
                 let seam = found.and_then(|view| Seam::new(&view, seam.toward, &self.request));
                 return match seam {
                     Some(seam) => Ok(Turn::Seam(seam)),
@@ -159,8 +158,8 @@ impl MarkReader {
                 let marks = view.marks(order, marker);
                 let mut known = (0..marks.len()).filter(|place| seam.marks.contains(&marks[*place]));
                 let cut = match seam.toward {
-                    Growth::Rightward => known.next_back().map_or(0, |last| last + 1),
-                    Growth::Leftward => match known.next() {
+                    Way::Forward => known.next_back().map_or(0, |last| last + 1),
+                    Way::Backward => match known.next() {
                         None if hidden && view.reaches() < view.begins.saturating_add(asked) => return Err(self.lost()),
                         first => first.unwrap_or(view.len()),
                     },
@@ -168,8 +167,8 @@ impl MarkReader {
                 // What an answer before the earlier one showed, and the page has already, may stand between the two.
                 let is_served = |mark: &&Mark| line.served().contains(*mark);
                 let cut = match seam.toward {
-                    Growth::Rightward => cut + marks[cut..].iter().take_while(is_served).count(),
-                    Growth::Leftward => cut - marks[..cut].iter().rev().take_while(is_served).count(),
+                    Way::Forward => cut + marks[cut..].iter().take_while(is_served).count(),
+                    Way::Backward => cut - marks[..cut].iter().rev().take_while(is_served).count(),
                 };
                 self.take(view, cut, Recognised { line, ..Recognised::default() })
             }

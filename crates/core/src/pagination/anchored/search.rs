@@ -1,7 +1,8 @@
 //! Where to look for marks that are not where they are believed to be: in growing windows on both sides, first around the
 //! hint, then also where the difference between the total now and the total then points.
 
-use super::super::plan::{Growth, Window};
+use super::super::plan::Window;
+use crate::pagination::direction::Way;
 
 /// The first windows of a search have so many items; each pair of them has twice as many as the one before.
 const FIRST: u64 = 100;
@@ -26,12 +27,12 @@ pub(super) struct Probe {
     /// What is to be covered.
     pub(super) window: Window,
     /// From which end on.
-    pub(super) growth: Growth,
+    pub(super) way: Way,
     /// An offset that was not seen yet.
     pub(super) new: u64,
     area: usize,
     /// Which side of its area it extends; none of an area's first.
-    side: Option<Growth>,
+    side: Option<Way>,
 }
 
 /// What an answer showed of the list.
@@ -91,8 +92,8 @@ impl Search {
     /// Nothing more can be asked for on that side.
     pub(super) fn give_up(&mut self, probe: Probe) {
         match probe.side {
-            Some(Growth::Leftward) => self.areas[probe.area].left_done = true,
-            Some(Growth::Rightward) => self.areas[probe.area].right_done = true,
+            Some(Way::Backward) => self.areas[probe.area].left_done = true,
+            Some(Way::Forward) => self.areas[probe.area].right_done = true,
             None => {
                 self.areas[probe.area].left_done = true;
                 self.areas[probe.area].right_done = true;
@@ -112,7 +113,7 @@ impl Search {
                 let (from, to) = (aim.saturating_sub(OVERLAP), aim.saturating_add(OVERLAP));
                 let window = Window { from, to, before: FIRST / 2, behind: FIRST / 2 };
                 let area = self.areas.len() - 1;
-                return Some(Probe { window, growth: Growth::Leftward, new: aim.saturating_sub(1), area, side: None });
+                return Some(Probe { window, way: Way::Backward, new: aim.saturating_sub(1), area, side: None });
             }
         }
         for _ in 0..self.areas.len() {
@@ -148,48 +149,48 @@ impl Search {
             self.strides += 1;
             let from = end.saturating_sub(stride);
             let window = Window { from, to: from.saturating_add(size).min(end).max(from + 1), before: 0, behind: 0 };
-            return Some(Probe { window, growth: Growth::Rightward, new: from, area: index, side: None });
+            return Some(Probe { window, way: Way::Forward, new: from, area: index, side: None });
         }
         let right = area.to.saturating_sub(area.aim);
         let left = area.aim.saturating_sub(area.from);
         let may_right = !area.right_done && right < bound && area.to < end;
         let may_left = !area.left_done && left < bound && area.from > 0;
-        let growth = match (may_left, may_right) {
+        let way = match (may_left, may_right) {
             (false, false) => return None,
-            (true, false) => Growth::Leftward,
-            (false, true) => Growth::Rightward,
-            (true, true) if left < right => Growth::Leftward,
-            (true, true) => Growth::Rightward,
+            (true, false) => Way::Backward,
+            (false, true) => Way::Forward,
+            (true, true) if left < right => Way::Backward,
+            (true, true) => Way::Forward,
         };
-        let window = match growth {
-            Growth::Rightward => {
+        let window = match way {
+            Way::Forward => {
                 let from = area.to.saturating_sub(OVERLAP);
                 Window { from, to: area.to.saturating_add(size.min(bound - right)), before: 0, behind: 0 }
             }
-            Growth::Leftward => {
+            Way::Backward => {
                 let from = area.from.saturating_sub(size.min(bound - left));
                 Window { from, to: area.from.saturating_add(OVERLAP), before: 0, behind: 0 }
             }
         };
-        let new = if growth == Growth::Rightward { area.to } else { area.from - 1 };
-        Some(Probe { window, growth, new, area: index, side: Some(growth) })
+        let new = if way == Way::Forward { area.to } else { area.from - 1 };
+        Some(Probe { window, way, new, area: index, side: Some(way) })
     }
 
-    fn cover(&mut self, index: usize, side: Option<Growth>, covered: Covered) {
+    fn cover(&mut self, index: usize, side: Option<Way>, covered: Covered) {
         let area = &mut self.areas[index];
         if covered.ends {
             self.end = if covered.from == covered.to { self.end.min(covered.from) } else { covered.to };
         }
         if covered.from == covered.to {
             match side {
-                Some(Growth::Leftward) => area.left_done = true,
-                Some(Growth::Rightward) => area.right_done = true,
+                Some(Way::Backward) => area.left_done = true,
+                Some(Way::Forward) => area.right_done = true,
                 None => (),
             }
             return;
         }
         let (from, to) = (area.from, area.to);
-        if side == Some(Growth::Leftward) && covered.ends && covered.to < from {
+        if side == Some(Way::Backward) && covered.ends && covered.to < from {
             // All that was read so far lies behind the end, where the last items come again.
             return;
         }
@@ -197,14 +198,14 @@ impl Search {
             None => (area.from, area.to) = (covered.from, covered.to),
             // What lies between was not seen.
             Some(_) if covered.from > to || covered.to < from => {}
-            Some(Growth::Rightward) => area.to = area.to.max(covered.to),
-            Some(Growth::Leftward) => area.from = area.from.min(covered.from),
+            Some(Way::Forward) => area.to = area.to.max(covered.to),
+            Some(Way::Backward) => area.from = area.from.min(covered.from),
         }
         if side.is_none() && !(area.from..=area.to).contains(&area.aim) {
             area.aim = area.aim.clamp(area.from, area.to);
         }
         // An answer that shows nothing new goes no further.
-        area.right_done |= side == Some(Growth::Rightward) && area.to == to;
-        area.left_done |= (side == Some(Growth::Leftward) && area.from == from) || covered.starts;
+        area.right_done |= side == Some(Way::Forward) && area.to == to;
+        area.left_done |= (side == Some(Way::Backward) && area.from == from) || covered.starts;
     }
 }

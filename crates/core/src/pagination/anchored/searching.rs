@@ -9,8 +9,9 @@ use super::{
     view::View,
 };
 use crate::pagination::{
+    direction::Way,
     paging::{Family, Sizes as Askable},
-    plan::{self, Growth, Window},
+    plan::{self, Window},
     refusal::Refusal,
     request::Verify,
     window::Slice,
@@ -46,8 +47,8 @@ impl MarkReader {
         if sightings.is_fresh() && self.request.paging.hidden && self.effort.misses == 0 {
             // What was read last may have nothing but hidden items beside it.
             self.effort.misses += 1;
-            let growth = self.page.growth();
-            return self.look_beyond(growth);
+            let way = self.page.way();
+            return self.look_beyond(way);
         }
         let (total, end) = (view.answer.total.map(|total| total.value), self.covered(view));
         // Where nothing came of the place that was asked for last, the search begins where something did: by offsets, for
@@ -178,19 +179,17 @@ impl MarkReader {
     async fn look_beside(&mut self, up: &mut Upstream) -> Next {
         let Boundary::Marks(sightings) = &self.boundary else { return Err(self.lost()) };
         let (decision, beside) = (sightings.decide(), sightings.beside());
-        if let Beside::Ask(growth, edge, items) = beside
+        if let Beside::Ask(way, edge, items) = beside
             && self.effort.closer < CLOSER
         {
-            let (window, new) = match growth {
-                Growth::Rightward => {
-                    (Window { from: edge, to: edge.saturating_add(items), before: 0, behind: 0 }, edge)
-                }
-                Growth::Leftward => {
+            let (window, new) = match way {
+                Way::Forward => (Window { from: edge, to: edge.saturating_add(items), before: 0, behind: 0 }, edge),
+                Way::Backward => {
                     let window = Window { from: edge.saturating_sub(items), to: edge, before: 0, behind: 0 };
                     (window, edge.saturating_sub(1))
                 }
             };
-            if let Some(slice) = self.slice_showing(window, growth, new) {
+            if let Some(slice) = self.slice_showing(window, way, new) {
                 self.effort.closer += 1;
                 return Ok(Turn::Ask(vec![slice]));
             }
@@ -211,17 +210,17 @@ impl MarkReader {
     }
 
     fn slice_of(&self, probe: Probe) -> Option<Slice> {
-        self.slice_showing(probe.window, probe.growth, probe.new)
+        self.slice_showing(probe.window, probe.way, probe.new)
     }
 
     /// The one request that shows most of a window, and what is new in it.
-    fn slice_showing(&self, window: Window, growth: Growth, new: u64) -> Option<Slice> {
+    fn slice_showing(&self, window: Window, way: Way, new: u64) -> Option<Slice> {
         let paging = &self.request.paging;
-        let plan = |window| plan::plan(paging, self.sizes.cap, window, growth, 1).into_iter().next();
+        let plan = |window| plan::plan(paging, self.sizes.cap, window, way, 1).into_iter().next();
         let shows = |slice: &Slice| (plan::reach(*slice).0..plan::reach(*slice).1).contains(&new);
-        let unread = match growth {
-            Growth::Rightward => Window { from: new, ..window },
-            Growth::Leftward => Window { to: new.saturating_add(1), ..window },
+        let unread = match way {
+            Way::Forward => Window { from: new, ..window },
+            Way::Backward => Window { to: new.saturating_add(1), ..window },
         };
         plan::within(paging, plan(window).filter(shows).or_else(|| plan(unread))?)
     }

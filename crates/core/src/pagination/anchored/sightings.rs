@@ -4,18 +4,19 @@
 //! at, and no answer shows enough, they are taken together, by the offsets at which they are believed to lie.
 
 use super::{
-    super::{mark::Marker, order::Order, plan::Growth},
+    super::{mark::Marker, order::Order},
     line::{Line, Sight},
     passed::Recognised,
     place::{self, Place, Seen, Unseen},
     view::View,
 };
+use crate::pagination::direction::Way;
 
 /// A boundary that is known by the marks around it, and what was seen of them.
 #[derive(Debug)]
 pub(super) struct Sightings {
     line: Line,
-    growth: Growth,
+    way: Way,
     /// Where the boundary is believed to be.
     boundary: u64,
     /// It was read in this request: a mark that stands where it did a moment ago has not moved.
@@ -65,7 +66,7 @@ pub(super) enum Beside {
     /// It was seen.
     Seen,
     /// On this side, from this offset on, so many items are to be seen.
-    Ask(Growth, u64, u64),
+    Ask(Way, u64, u64),
     /// It can't be seen.
     Unreachable,
 }
@@ -83,8 +84,8 @@ pub(super) struct Decision {
 
 impl Sightings {
     /// Nothing is seen yet.
-    pub(super) fn new(line: Line, growth: Growth, boundary: u64, fresh: bool) -> Self {
-        Self { line, growth, boundary, fresh, views: Vec::new(), closer: None }
+    pub(super) fn new(line: Line, way: Way, boundary: u64, fresh: bool) -> Self {
+        Self { line, way, boundary, fresh, views: Vec::new(), closer: None }
     }
 
     /// The marks.
@@ -120,7 +121,7 @@ impl Sightings {
 
     /// Looks at an answer, and says where the page begins if that stands without a look at more of the list.
     pub(super) fn look(&mut self, view: View, order: &Order, marker: &Marker) -> Option<Decision> {
-        let sights = self.line.sight(&view, self.boundary, self.growth, order, marker);
+        let sights = self.line.sight(&view, self.boundary, self.way, order, marker);
         self.views.push((view, sights));
         let last = self.views.len() - 1;
         self.decide_by(last).filter(|decision| self.is_settled(last, decision))
@@ -153,7 +154,7 @@ impl Sightings {
         // Beside the place there is a mark, or one on either side, each in an answer of its own.
         let beside = seen.iter().filter(|(_, view, _)| *view >= since).filter_map(|(seen, view, at)| {
             let (after, before) = (seen.at + 1 == place.cut, seen.at == place.cut);
-            let second = after == (self.growth == Growth::Rightward);
+            let second = after == (self.way == Way::Forward);
             (after || before)
                 .then(|| self.decision(place, *view, at + usize::from(second), before.then_some(seen.rank)))
         });
@@ -203,8 +204,8 @@ impl Sightings {
         let right = stretch.right != Edge::Reached && stretch.to <= last.saturating_add(items);
         match (left, right) {
             (false, false) => Beside::Seen,
-            (true, _) if stretch.left == Edge::Open => Beside::Ask(Growth::Leftward, stretch.from, items),
-            (_, true) if stretch.right == Edge::Open => Beside::Ask(Growth::Rightward, stretch.to, items),
+            (true, _) if stretch.left == Edge::Open => Beside::Ask(Way::Backward, stretch.from, items),
+            (_, true) if stretch.right == Edge::Open => Beside::Ask(Way::Forward, stretch.to, items),
             _ => Beside::Unreachable,
         }
     }
@@ -242,9 +243,9 @@ impl Sightings {
         let view = &self.views[index].0;
         let seen = self.seen_in(index);
         let place = place::decide(&seen, self.line.behind)?;
-        let cut = match self.growth {
-            Growth::Rightward => place.cut,
-            Growth::Leftward => 1 - place.cut,
+        let cut = match self.way {
+            Way::Forward => place.cut,
+            Way::Backward => 1 - place.cut,
         };
         let cut = usize::try_from(cut).unwrap_or(0).min(view.len());
         let at_cut = seen.iter().find(|seen| seen.at == place.cut).map(|seen| seen.rank);
@@ -254,25 +255,25 @@ impl Sightings {
     /// A place right before the item `cut` of an answer, and behind it, in the direction of reading, a mark.
     fn decision(&self, place: Place, view: usize, cut: usize, at_cut: Option<usize>) -> Decision {
         let answer = &self.views[view].0;
-        let at_edge = match self.growth {
-            Growth::Rightward => cut == 0 && !answer.from_start,
-            Growth::Leftward => cut == answer.len() && !answer.ends,
+        let at_edge = match self.way {
+            Way::Forward => cut == 0 && !answer.from_start,
+            Way::Backward => cut == answer.len() && !answer.ends,
         };
         Decision { place, view, cut, open: at_edge && at_cut > Some(self.line.behind) }
     }
 
     /// Whether the answer shows something beyond the place.
     fn goes_on(&self, decision: &Decision) -> bool {
-        match self.growth {
-            Growth::Rightward => decision.cut < self.views[decision.view].0.len(),
-            Growth::Leftward => decision.cut > 0,
+        match self.way {
+            Way::Forward => decision.cut < self.views[decision.view].0.len(),
+            Way::Backward => decision.cut > 0,
         }
     }
 
     /// A place in the list, or in an answer, as it is met in the direction of reading.
     fn along(&self, place: u64) -> i64 {
         let place = i64::try_from(place).unwrap_or(i64::MAX / 2);
-        if self.growth == Growth::Rightward { place } else { -place }
+        if self.way == Way::Forward { place } else { -place }
     }
 
     /// Whether a decision stands without a look at more of the list.
@@ -286,7 +287,7 @@ impl Sightings {
         let (all, behind) = (self.line.marks.len(), self.line.behind);
         let is_in_place = |sight: &Sight| {
             let at = view.begins.saturating_add(sight.place as u64);
-            self.line.is_in_place(sight.rank, at, self.boundary, self.growth)
+            self.line.is_in_place(sight.rank, at, self.boundary, self.way)
         };
         let is_beside = |sight: &Sight| sight.rank == behind || sight.rank + 1 == behind;
         let read_now = self.fresh && sights.iter().any(|sight| is_beside(sight) && is_in_place(sight));
@@ -294,7 +295,7 @@ impl Sightings {
             return !decision.open;
         }
         let (starts, ends) = (view.from_start, view.ends);
-        let (before, beyond) = if self.growth == Growth::Rightward { (!starts, !ends) } else { (!ends, !starts) };
+        let (before, beyond) = if self.way == Way::Forward { (!starts, !ends) } else { (!ends, !starts) };
         let is_certain = |alone| {
             let unseen = Unseen { before, behind: beyond, alone };
             place::is_certain(&self.seen_in(index), behind, all, decision.place.cut, unseen)

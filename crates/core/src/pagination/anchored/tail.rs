@@ -2,10 +2,8 @@
 //! not.
 
 use super::{Boundary, MarkReader, Next, Turn, Upstream, seam::Seam, view::View};
-use crate::pagination::{
-    answer::Total,
-    plan::{Growth, Window},
-};
+use crate::pagination::direction::Way;
+use crate::pagination::{answer::Total, plan::Window};
 
 /// What is wished for around the last page.
 const MARGIN: u64 = 2;
@@ -105,7 +103,7 @@ impl MarkReader {
             }
         }
         let is_something = !view.is_empty() || view.from_start;
-        let seam = Seam::new(&view, Growth::Rightward, &self.request).filter(|_| is_something);
+        let seam = Seam::new(&view, Way::Forward, &self.request).filter(|_| is_something);
         let Boundary::Tail(tail) = &mut self.boundary else { return Err(self.lost()) };
         tail.seam = seam.or_else(|| tail.seam.take());
         // Where the last page comes again, nothing lies behind what is short but that.

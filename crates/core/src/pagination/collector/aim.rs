@@ -2,7 +2,8 @@
 
 use super::{Boundary, Collector, Cut};
 use crate::pagination::{
-    plan::{Growth, MARGIN, Window},
+    direction::Way,
+    plan::{MARGIN, Window},
     proof::{loose, loose_at},
 };
 
@@ -42,9 +43,9 @@ impl Collector {
                 run => run.saturating_mul(2).saturating_add(MARGIN).min(LOOSE_MOST),
             };
             let least = least.max(margin);
-            match self.growth() {
-                Growth::Rightward => window.behind = window.behind.max(least),
-                Growth::Leftward => window.before = window.before.max(least),
+            match self.way() {
+                Way::Forward => window.behind = window.behind.max(least),
+                Way::Backward => window.before = window.before.max(least),
             }
         }
         window
@@ -54,9 +55,9 @@ impl Collector {
     pub(in crate::pagination) fn window_of_run(&self, cut: &Cut) -> Window {
         let Cut { needed, left, right } = cut;
         let ahead = self.need() + 1;
-        let (before, behind) = match self.growth() {
-            Growth::Rightward => (0, ahead),
-            Growth::Leftward => (ahead, 0),
+        let (before, behind) = match self.way() {
+            Way::Forward => (0, ahead),
+            Way::Backward => (ahead, 0),
         };
         Window {
             from: needed.start,

@@ -3,9 +3,9 @@
 use super::{Collector, Taken};
 use crate::pagination::{
     answer::Total,
+    direction::Way,
     page::{ItemPlace, Level, Page, Unproven},
     paging::Learnt,
-    plan::Growth,
     position::{Hint, Item, Position, Target},
     unsorted::Unsorted,
     window::Offset,
@@ -34,9 +34,9 @@ impl Collector {
     /// [`Unsorted`] where the keys of its first or last item can't be kept.
     pub(in crate::pagination) fn finish(&mut self, verdict: Verdict) -> Result<Page, Unsorted> {
         if verdict.cut_off {
-            match self.growth() {
-                Growth::Rightward => self.more_behind = Some(true),
-                Growth::Leftward => self.more_before = Some(true),
+            match self.way() {
+                Way::Forward => self.more_behind = Some(true),
+                Way::Backward => self.more_before = Some(true),
             }
         }
         let ended_at = self.ended_at.or_else(|| self.is_nothing().then_some(0));

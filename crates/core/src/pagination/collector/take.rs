@@ -2,8 +2,9 @@
 
 use std::{borrow::Cow, collections::HashSet};
 
-use super::{Boundary, Collector, Cut, Progress, Side, Taken};
+use super::{Boundary, Collector, Cut, Progress, Taken};
 use crate::pagination::{
+    direction::Side,
     position::Anchor,
     proof::{Unplaced, View},
     rows,
@@ -37,7 +38,7 @@ impl Collector {
         match self.boundary.clone() {
             Boundary::Start => {
                 if !view.from_start {
-                    return Ok(Progress::Missed(Box::new(view), Side::Left));
+                    return Ok(Progress::Missed(Box::new(view), Side::Before));
                 }
                 let progress = self.take_forward(view, 0)?;
                 self.more_before = Some(false);
@@ -91,9 +92,9 @@ impl Collector {
         }
         if !(begins && reaches) {
             return Ok(if count == 0 || at.high == 0 {
-                Progress::Missed(Box::new(view), Side::Left)
+                Progress::Missed(Box::new(view), Side::Before)
             } else if at.low == count {
-                Progress::Missed(Box::new(view), Side::Right)
+                Progress::Missed(Box::new(view), Side::After)
             } else {
                 let needed = view.offset(at.low).saturating_sub(1)..view.offset(at.high + 1);
                 Progress::Cut(Cut { needed, left: !begins, right: !reaches }, Box::new(view))
@@ -134,8 +135,8 @@ impl Collector {
         }
         let stand = view.stand(&self.order, anchor).ok()?;
         match (stand.run.start, stand.run.end) {
-            (0, 0) if view.from_start => Some(Side::Left),
-            (start, _) if start == view.len() && view.ends => Some(Side::Right),
+            (0, 0) if view.from_start => Some(Side::Before),
+            (start, _) if start == view.len() && view.ends => Some(Side::After),
             _ => None,
         }
     }
@@ -144,7 +145,7 @@ impl Collector {
     pub(in crate::pagination) fn is_behind(&self, view: &View) -> bool {
         matches!(self.boundary, Boundary::After { .. } | Boundary::Before { .. })
             && !view.is_empty()
-            && self.stands_beyond(view, Side::Right)
+            && self.stands_beyond(view, Side::After)
     }
 
     /// Whether all items of an answer come before the anchor, where the end is the boundary's place, or after it, where
@@ -152,8 +153,8 @@ impl Collector {
     pub(in crate::pagination) fn stands_beyond(&self, view: &View, side: Side) -> bool {
         let (Boundary::After { anchor, .. } | Boundary::Before { anchor, .. }) = &self.boundary else { return true };
         match (view.stand(&self.order, anchor), side) {
-            (Ok(stand), Side::Right) => stand.run.start == view.len(),
-            (Ok(stand), Side::Left) => stand.run.end == 0,
+            (Ok(stand), Side::After) => stand.run.start == view.len(),
+            (Ok(stand), Side::Before) => stand.run.end == 0,
             (Err(_), _) => true,
         }
     }
@@ -163,10 +164,10 @@ impl Collector {
     fn side_beyond(&self, view: &View, forward: bool, left: bool, right: bool) -> Option<Side> {
         let believed = self.offset.saturating_sub(u64::from(forward));
         match (left, right) {
-            (true, false) => Some(Side::Left),
-            (false, true) => Some(Side::Right),
-            (true, true) if believed < view.begins => Some(Side::Left),
-            (true, true) if believed >= view.behind() => Some(Side::Right),
+            (true, false) => Some(Side::Before),
+            (false, true) => Some(Side::After),
+            (true, true) if believed < view.begins => Some(Side::Before),
+            (true, true) if believed >= view.behind() => Some(Side::After),
             _ => None,
         }
     }
@@ -198,7 +199,7 @@ impl Collector {
         let elsewhere = offset < view.asked_to || view.falls_short;
         let may_hold = view.short || (!view.is_empty() && !view.ends && elsewhere);
         if behind && may_hold && !counted_out {
-            return Ok(Progress::Missed(Box::new(view), Side::Right));
+            return Ok(Progress::Missed(Box::new(view), Side::After));
         }
         if behind || counted_out {
             self.more_behind = Some(false);
@@ -224,7 +225,7 @@ impl Collector {
         if (view.ends && (!view.is_empty() || view.from_start)) || self.is_near_the_end(&view) {
             return self.take_forward(view, 0);
         }
-        let side = if view.is_empty() { Side::Left } else { Side::Right };
+        let side = if view.is_empty() { Side::Before } else { Side::After };
         Ok(Progress::Missed(Box::new(view), side))
     }
 
@@ -242,7 +243,7 @@ impl Collector {
             (self.boundary, self.more_before) = (Boundary::Tail, None);
             self.views.clear();
             self.taken.clear();
-            return Ok(Progress::Missed(Box::new(view), Side::Right));
+            return Ok(Progress::Missed(Box::new(view), Side::After));
         }
         let candidates = first.max(view.usable.start)..view.usable.end.max(first);
         let need = if self.to_the_end { usize::MAX } else { self.limit - self.taken.len() };
@@ -253,7 +254,7 @@ impl Collector {
         let cut_at_the_end = self.to_the_end && self.views.is_empty() && candidates.start > 0;
         if looked_at.is_none() && (!done_here || cut_at_the_end) && !(need == 0 && more_behind.is_some()) {
             return Ok(if view.is_empty() {
-                Progress::Missed(Box::new(view), Side::Left)
+                Progress::Missed(Box::new(view), Side::Before)
             } else {
                 Progress::Cut(self.cut_forward(&view, first), Box::new(view))
             });

@@ -4,9 +4,10 @@ use std::{cmp::Ordering, collections::VecDeque, sync::Arc};
 
 use super::{
     gather::{after, append, boundary_of, last_of, shows},
-    within::{self, Side},
+    within,
 };
 use crate::pagination::{
+    direction::Side,
     order::{Order, Ties},
     page::{Level, Page},
     parts::{legs, range::Part},
@@ -389,7 +390,7 @@ impl Reading {
             if self.gathered.ends_in_run.0 {
                 (hint.run, hint.within) = (1, Hint::LONG_RUN);
             } else if self.request.flips {
-                hint.within = within::count(&page.answers, order, place, Side::Behind).0;
+                hint.within = within::count(&page.answers, order, place, Side::After).0;
             }
         }
         if let (Some(place), Some(Target { position: Position::After(_), hint })) = (last, &mut page.next) {

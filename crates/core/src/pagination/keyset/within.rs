@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use crate::pagination::{
     answer::Answer,
+    direction::Side,
     key::{self, Extent, Key, KeyValue},
     order::{Direction, Order, SortKey},
     page::ItemPlace,
@@ -13,15 +14,6 @@ use crate::pagination::{
     },
     rows,
 };
-
-/// On which side of the boundary the items are counted: that of the anchor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Side {
-    /// The item at the place and those before it.
-    Before,
-    /// The item at the place and those behind it.
-    Behind,
-}
 
 /// How many items a filter lets through from the first key of the item at a place on, up to that item, and whether
 /// the answer shows where they begin.
@@ -38,12 +30,12 @@ pub(super) fn count(answers: &[Answer], order: &Order, place: ItemPlace, side: S
         let ordering = key::compare(key, Extent::Kept, Key::Raw(raw(item)), Key::Kept(&bound));
         ordering.is_some_and(|ordering| match side {
             Side::Before => ordering != Ordering::Less,
-            Side::Behind => ordering != Ordering::Greater,
+            Side::After => ordering != Ordering::Greater,
         })
     };
     let (passed, all) = match side {
         Side::Before => ((0..place).rev().take_while(|item| passes(*item)).count(), place),
-        Side::Behind => {
+        Side::After => {
             ((place + 1..answer.items.len()).take_while(|item| passes(*item)).count(), answer.items.len() - place - 1)
         }
     };
@@ -54,7 +46,7 @@ pub(super) fn count(answers: &[Answer], order: &Order, place: ItemPlace, side: S
 fn bound(key: &SortKey, value: &KeyValue, side: Side) -> KeyValue {
     let key = match side {
         Side::Before => key.clone(),
-        Side::Behind => SortKey {
+        Side::After => SortKey {
             direction: match key.direction {
                 Direction::Ascending => Direction::Descending,
                 Direction::Descending => Direction::Ascending,

@@ -4,10 +4,11 @@ use std::cmp::Ordering;
 
 use crate::pagination::{
     answer::Answer,
+    direction::Way,
     key::KeyValue,
     order::Order,
     paging::{Learnt, Paging},
-    plan::{self, Growth, Window},
+    plan::{self, Window},
     position::Anchor,
     rows,
     window::Slice,
@@ -34,7 +35,7 @@ impl Look {
         let most = u64::from(super::legs::longest_answer(paging, learnt));
         let from = before.saturating_sub(u64::from(run) + 2);
         let window = Window { from, to: before.saturating_add(2), before: 0, behind: most };
-        let slice = *plan::plan(paging, learnt.cap, window, Growth::Rightward, 1).first()?;
+        let slice = *plan::plan(paging, learnt.cap, window, Way::Forward, 1).first()?;
         plan::within(paging, slice).map(Self)
     }
 

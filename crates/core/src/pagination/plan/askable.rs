@@ -1,7 +1,8 @@
 //! The sizes that can be asked for, and the one request that holds most.
 
-use super::{Growth, LARGEST, Window};
+use super::{LARGEST, Window};
 use crate::pagination::{
+    direction::Way,
     paging::{Family, Paging, Sizes},
     window::{Offset, PageNumber, PageSize, Slice},
 };
@@ -123,20 +124,20 @@ impl<'a> Askable<'a> {
     }
 
     /// The request that holds one end of a window and reaches farthest into it.
-    pub(super) fn farthest(&self, family: Family, from: u64, to: u64, growth: Growth) -> Slice {
-        match (family, growth) {
-            (Family::Offset | Family::Token, Growth::Rightward) => {
+    pub(super) fn farthest(&self, family: Family, from: u64, to: u64, way: Way) -> Slice {
+        match (family, way) {
+            (Family::Offset | Family::Token, Way::Forward) => {
                 Slice::Offset { from: Offset(from), size: PageSize(self.most) }
             }
-            (Family::Offset | Family::Token, Growth::Leftward) => {
+            (Family::Offset | Family::Token, Way::Backward) => {
                 Slice::Offset { from: Offset(to.saturating_sub(u64::from(self.most))), size: PageSize(self.most) }
             }
-            (Family::Page, Growth::Rightward) => {
+            (Family::Page, Way::Forward) => {
                 let sizes = self.within_depth(from).rev().take(TRIED);
                 let size = sizes.max_by_key(|size| u64::from(*size) - from % u64::from(*size));
                 page_with(from, size.unwrap_or(self.most))
             }
-            (Family::Page, Growth::Leftward) => {
+            (Family::Page, Way::Backward) => {
                 let last = to.saturating_sub(1);
                 let sizes = self.within_depth(last).rev().take(TRIED);
                 let size = sizes.max_by_key(|size| last % u64::from(*size));

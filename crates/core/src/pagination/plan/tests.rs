@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::pagination::{
+    direction::Way,
     paging::{Family, Sizes},
     window::{Offset, PageNumber, PageSize},
 };
@@ -22,11 +23,11 @@ fn window(from: u64, to: u64) -> Window {
 fn a_slice_takes_what_is_left_of_the_cap_around_its_window() {
     let wish = Window { before: 10, behind: 10, ..window(99, 121) };
     for (cap, from, size) in [(100, 89, 42), (42, 89, 42), (32, 94, 32), (22, 99, 22)] {
-        let planned = plan(&free(Family::Offset, cap), None, wish, Growth::Rightward, 8);
+        let planned = plan(&free(Family::Offset, cap), None, wish, Way::Forward, 8);
         assert_eq!(planned, [Slice::Offset { from: Offset(from), size: PageSize(size) }], "cap {cap}");
     }
     let at_start = Window { before: 10, behind: 21, ..window(0, 21) };
-    let planned = plan(&free(Family::Offset, 100), None, at_start, Growth::Rightward, 8);
+    let planned = plan(&free(Family::Offset, 100), None, at_start, Way::Forward, 8);
     assert_eq!(planned, [Slice::Offset { from: Offset(0), size: PageSize(42) }]);
 }
 
@@ -37,7 +38,7 @@ fn one_page_holds_every_window_where_the_cap_is_two_and_a_half_times_the_limit()
         for page in 0..200 {
             let from = (u64::from(limit) * page).saturating_sub(1);
             let want = window(from, from + u64::from(limit) + 2);
-            let planned = plan(&paging, None, want, Growth::Rightward, 8);
+            let planned = plan(&paging, None, want, Way::Forward, 8);
             let (begins, ends) = reach(planned[0]);
             assert!(
                 planned.len() == 1 && begins <= want.from && ends >= want.to,
@@ -50,17 +51,17 @@ fn one_page_holds_every_window_where_the_cap_is_two_and_a_half_times_the_limit()
 #[test]
 fn a_chain_overlaps_and_covers_its_window_in_both_directions() {
     for family in [Family::Offset, Family::Page] {
-        for growth in [Growth::Rightward, Growth::Leftward] {
+        for way in [Way::Forward, Way::Backward] {
             for from in 0..300 {
                 let want = window(from, from + 252);
-                let mut chain = plan(&free(family, 100), None, want, growth, 20);
-                if growth == Growth::Leftward {
+                let mut chain = plan(&free(family, 100), None, want, way, 20);
+                if way == Way::Backward {
                     chain.reverse();
                 }
                 let reaches: Vec<(u64, u64)> = chain.into_iter().map(reach).collect();
                 assert!(reaches[0].0 <= want.from && reaches[reaches.len() - 1].1 >= want.to, "{reaches:?}");
                 for pair in reaches.windows(2) {
-                    assert!(pair[1].0 < pair[0].1, "{family:?} {growth:?} from {from}: {reaches:?}");
+                    assert!(pair[1].0 < pair[0].1, "{family:?} {way:?} from {from}: {reaches:?}");
                 }
             }
         }
@@ -112,7 +113,7 @@ fn only_listed_sizes_are_asked_for() {
     for family in [Family::Offset, Family::Page] {
         let listed = paging(family, Sizes::Listed(sizes.clone()));
         for from in 0..500 {
-            for fetch in plan(&listed, Some(60), window(from, from + 70), Growth::Rightward, 8) {
+            for fetch in plan(&listed, Some(60), window(from, from + 70), Way::Forward, 8) {
                 assert!(sizes.contains(&fetch.size().0) && fetch.size().0 <= 60, "{fetch:?}");
             }
         }

@@ -5,9 +5,10 @@ use std::cmp::Ordering;
 use super::{
     Walk,
     chain::{Around, Sighting},
-    sheet::{Basis, Lead, Passed, Sheet, Way},
+    sheet::{Basis, Lead, Passed, Sheet},
 };
 use crate::pagination::{
+    direction::{Side, Way},
     fetch::Token,
     mark::Mark,
     page::Unproven,
@@ -18,15 +19,6 @@ use crate::pagination::{
     upstream::{Stop, Upstream},
     window::Offset,
 };
-
-/// On which side of what was read a sheet lies, in the direction of reading.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Side {
-    /// It comes next.
-    Onward,
-    /// It comes before.
-    Back,
-}
 
 /// A place that is looked for.
 #[derive(Debug)]
@@ -74,12 +66,12 @@ impl Seek {
     fn put(&mut self, sheet: Sheet, side: Side) -> usize {
         let items = u32::try_from(sheet.len()).unwrap_or(u32::MAX);
         match side {
-            Side::Onward => {
+            Side::After => {
                 self.looked_at[0] = self.looked_at[0].saturating_add(items);
                 self.window.push(sheet);
                 self.window.len() - 1
             }
-            Side::Back => {
+            Side::Before => {
                 self.looked_at[1] = self.looked_at[1].saturating_add(items);
                 self.window.insert(0, sheet);
                 self.origin += 1;
@@ -111,21 +103,21 @@ impl Walk {
     ///
     /// [`Stop`] where the place can't be found.
     pub(super) async fn find_place(&mut self, up: &mut Upstream, mut seek: Seek, first: Sheet) -> Result<(), Stop> {
-        let (mut sheet, mut side) = (first, Side::Onward);
+        let (mut sheet, mut side) = (first, Side::After);
         // Each turn spends budget.
         let (found, passed) = loop {
             let latest = seek.put(sheet, side);
             match self.look_for_place(&mut seek, latest, side)? {
                 Looked::Found { sheet, passed } => break (sheet, passed),
                 Looked::Ask(token, next) => {
-                    if (side, next) == (Side::Back, Side::Back)
+                    if (side, next) == (Side::Before, Side::Before)
                         && let [latest, before, ..] = &seek.window[..]
                         && !self.leads_back(latest, before)
                     {
                         return Err(Refusal::Stuck.into());
                     }
                     self.searching = true;
-                    let way = if next == Side::Onward { self.way } else { self.way.reversed() };
+                    let way = if next == Side::After { self.way } else { self.way.reversed() };
                     sheet = self.ask(up, Some(token), way, 0).await?;
                     side = next;
                 }
@@ -185,10 +177,10 @@ impl Walk {
         let lead = first.lead(self.way.reversed(), self.tokens(), self.request.paging.end);
         let may_ask = self.request.verify == Verify::Always;
         let onward = match sheet.lead(self.way, self.tokens(), self.request.paging.end) {
-            Lead::Token(token) if side == Side::Onward && self.may_look_onward(seek) => Some(token),
+            Lead::Token(token) if side == Side::After && self.may_look_onward(seek) => Some(token),
             _ => None,
         };
-        if side == Side::Onward {
+        if side == Side::After {
             seek.ties_go_on = passed.basis == Basis::Unseen;
         }
         match (passed.basis, lead) {
@@ -196,14 +188,14 @@ impl Walk {
             // The anchor may be among the ties in the sheet before.
             (Basis::Guess { from_edge: true, .. }, Lead::Token(token)) if may_ask => {
                 seek.in_ties = true;
-                Ok(Looked::Ask(token, Side::Back))
+                Ok(Looked::Ask(token, Side::Before))
             }
             (Basis::Keys, _) if seek.in_ties => self.lost(seek, Unproven::TieRun),
             // Or in the one that comes next.
             (Basis::Guess { to_edge, .. }, _) => match onward.filter(|_| to_edge) {
                 Some(token) => {
                     seek.in_ties = true;
-                    Ok(Looked::Ask(token, Side::Onward))
+                    Ok(Looked::Ask(token, Side::After))
                 }
                 None => self.lost(seek, Unproven::TieRun),
             },
@@ -211,7 +203,7 @@ impl Walk {
                 Ok(self.found_by_keys(seek, latest, passed))
             }
             // The sheet held the anchor, and does not reach back to it any more. What stood between may have moved out.
-            (_, Lead::Token(token)) if may_ask => Ok(Looked::Ask(token, Side::Back)),
+            (_, Lead::Token(token)) if may_ask => Ok(Looked::Ask(token, Side::Before)),
             _ => self.lost(seek, Unproven::Position),
         }
     }
@@ -240,7 +232,7 @@ impl Walk {
         let onward = seek.window.last().map(|last| last.lead(self.way, self.tokens(), self.request.paging.end));
         let may_ask = self.may_look_onward(seek);
         if let Some(Lead::Token(token)) = onward.filter(|_| seek.ties_go_on && may_ask) {
-            return Looked::Ask(token, Side::Onward);
+            return Looked::Ask(token, Side::After);
         }
         self.leave_open(amid_ties || !self.shows_seam(&seek.window[place.0], place.1));
         Looked::Found { sheet: place.0, passed: place.1 }
@@ -277,7 +269,7 @@ impl Walk {
                     && let Lead::Token(token) = sheets[0].lead(self.way, self.tokens(), self.request.paging.end) =>
             {
                 seek.unless_seen = Some(((first, 0), false));
-                return Ok(Looked::Ask(token, Side::Onward));
+                return Ok(Looked::Ask(token, Side::After));
             }
             Sighting::At { passed, stragglers } => {
                 self.stragglers = stragglers;
@@ -294,14 +286,14 @@ impl Walk {
         let lead =
             |sheet: Option<&Sheet>, way| sheet.map(|sheet| sheet.lead(way, self.tokens(), self.request.paging.end));
         // What was inserted before the place has moved it onward, what was deleted, back.
-        if side == Side::Onward
+        if side == Side::After
             && seek.looked_at[0] < bound
             && let Some(Lead::Token(token)) = lead(seek.window.last(), self.way)
         {
-            return Ok(Looked::Ask(token, Side::Onward));
+            return Ok(Looked::Ask(token, Side::After));
         }
         match lead(seek.window.first(), self.way.reversed()) {
-            Some(Lead::Token(token)) if seek.looked_at[1] < bound => Ok(Looked::Ask(token, Side::Back)),
+            Some(Lead::Token(token)) if seek.looked_at[1] < bound => Ok(Looked::Ask(token, Side::Before)),
             _ => self.lost(seek, Unproven::Position),
         }
     }

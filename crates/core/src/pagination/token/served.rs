@@ -2,9 +2,10 @@
 
 use super::{
     Taken, Walk,
-    sheet::{Lead, Sheet, Way},
+    sheet::{Lead, Sheet},
 };
 use crate::pagination::{
+    direction::Way,
     fetch::Token,
     mark::Mark,
     page::{ItemPlace, Level, Page},

@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, cmp::Ordering, collections::HashSet, sync::Arc};
 
+use crate::pagination::direction::Way;
 use crate::{
     json::Span,
     pagination::{
@@ -16,43 +17,6 @@ use crate::{
         unsorted::Unsorted,
     },
 };
-
-/// Which way a list is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
-    /// From its start to its end.
-    Forward,
-    /// From its end to its start.
-    Backward,
-}
-
-impl Way {
-    #[must_use]
-    pub(super) fn of(backward: bool) -> Self {
-        if backward { Self::Backward } else { Self::Forward }
-    }
-
-    #[must_use]
-    pub(super) fn is_backward(self) -> bool {
-        self == Self::Backward
-    }
-
-    #[must_use]
-    pub(super) fn reversed(self) -> Self {
-        Self::of(!self.is_backward())
-    }
-
-    /// The index in the list's order of what is read as number `place` of `count`.
-    #[must_use]
-    pub(super) fn index(self, place: usize, count: usize) -> usize {
-        if self.is_backward() { count - 1 - place } else { place }
-    }
-
-    /// How two items that stand so in the list are read.
-    fn read(self, ordering: Ordering) -> Ordering {
-        if self.is_backward() { ordering.reverse() } else { ordering }
-    }
-}
 
 /// How a page of the upstream's was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]

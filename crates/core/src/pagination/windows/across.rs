@@ -11,8 +11,8 @@ use super::{
     seam::{Held, Seam},
 };
 use crate::pagination::{
-    collector::Side,
-    plan::{self, Growth, Window},
+    direction::{Side, Way},
+    plan::{self, Window},
     request::Verify,
     window::Slice,
 };
@@ -36,7 +36,7 @@ impl Reader {
             return Ok(Turn::Ask(fetches));
         }
         let paging = &self.request.paging;
-        let forward = self.collector.growth() == Growth::Rightward;
+        let forward = self.collector.way() == Way::Forward;
         // Where the last page comes again, only pages of one size tell whether there is another.
         let wide = if self.ending.repeats || self.seams.one_size { 1 } else { self.collector.need() + 1 };
         let (before, behind) = if forward { (1, wide) } else { (wide, 1) };
@@ -47,7 +47,8 @@ impl Reader {
         let Some((earlier, later)) = pair else {
             return Ok(Turn::Ask(slices.into_iter().map(Asked::from).collect()));
         };
-        let (wanted, other, side) = if forward { (later, earlier, Side::Left) } else { (earlier, later, Side::Right) };
+        let (wanted, other, side) =
+            if forward { (later, earlier, Side::Before) } else { (earlier, later, Side::After) };
         // What was no use so once, as the last page came again perhaps, is read twice after all.
         if self.request.verify == Verify::WhenCheap && self.seams.assumed != Some(wanted) {
             self.seams.assumed = Some(wanted);
@@ -67,7 +68,7 @@ impl Reader {
     /// Where the boundary of a page that is read backward stands if the last answer, which came from behind the end that it
     /// counts itself, is the last page once more.
     fn offset_by_count(&self) -> Option<u64> {
-        let leftward = self.collector.growth() == Growth::Leftward && !self.search.bracket.has_begun();
+        let leftward = self.collector.way() == Way::Backward && !self.search.bracket.has_begun();
         let view = self.collector.last_view().filter(|_| leftward)?;
         let total = view.answer.total.filter(|total| total.exact && total.value > 0)?.value;
         let (begins, offset) = (total.saturating_sub(view.len() as u64), self.collector.offset());
@@ -87,19 +88,19 @@ impl Reader {
             return None;
         }
         let (paging, wish) = (&self.request.paging, self.collector.need() + 1);
-        let growth = self.collector.growth();
-        let (before, behind) = if growth == Growth::Rightward { (wish, 0) } else { (0, wish) };
+        let way = self.collector.way();
+        let (before, behind) = if way == Way::Forward { (wish, 0) } else { (0, wish) };
         let flipped = Window { from: total.saturating_sub(seam.end), to: total - seam.start, before, behind };
         let slice = plan::holding(paging, self.sizes.cap, flipped)?;
         let (begins, ends) = plan::reach(slice);
         let shown = total.saturating_sub(ends)..total.saturating_sub(begins);
-        let rest = match growth {
-            Growth::Rightward => Window { from: shown.end.saturating_sub(1), ..window },
-            Growth::Leftward => Window { to: shown.start + 1, ..window },
+        let rest = match way {
+            Way::Forward => Window { from: shown.end.saturating_sub(1), ..window },
+            Way::Backward => Window { to: shown.start + 1, ..window },
         };
         let mut fetches = vec![Asked { flipped: Some(total), ..slice.into() }];
         if rest.from + 1 < rest.to && shown.end < total {
-            fetches.extend(plan::plan(paging, self.sizes.cap, rest, growth, 1).into_iter().map(Asked::from));
+            fetches.extend(plan::plan(paging, self.sizes.cap, rest, way, 1).into_iter().map(Asked::from));
         }
         Some(fetches)
     }
@@ -107,13 +108,13 @@ impl Reader {
     /// Whether nothing is missing but whether there is more, and that is said: by a count, or by the offset that the page
     /// begins at.
     pub(super) fn is_full_and_goes_on(&self) -> bool {
-        let said = match (self.collector.growth(), self.collector.last_view()) {
-            (Growth::Leftward, _) => self.collector.offset() > 0,
-            (Growth::Rightward, Some(view)) => {
+        let said = match (self.collector.way(), self.collector.last_view()) {
+            (Way::Backward, _) => self.collector.offset() > 0,
+            (Way::Forward, Some(view)) => {
                 let counted = view.answer.total.is_some_and(|total| total.value > view.behind());
                 view.answer.more == Some(true) || counted
             }
-            (Growth::Rightward, None) => false,
+            (Way::Forward, None) => false,
         };
         said && !self.search.bracket.has_begun() && self.collector.is_full() && !self.collector.seeks_the_end()
     }

@@ -3,10 +3,10 @@
 use super::{Asked, Halt, Look, Next, Reader, Turn, bracket::Aim};
 use crate::pagination::{
     answer::Answer,
-    collector::Side,
+    direction::{Side, Way},
     end::Witness,
     paging::Family,
-    plan::{self, Growth, Window},
+    plan::{self, Window},
     refusal::Refusal,
     request::{PageRequest, ShortPages},
     upstream::Upstream,
@@ -48,7 +48,7 @@ impl Reader {
     /// A window around where the boundary is believed to be, in so many requests at most.
     pub(super) fn around(&mut self, window: Window, most: usize) -> Next {
         let left = self.requests_left().min(most);
-        let mut slices = plan::plan(&self.request.paging, self.sizes.cap, window, self.collector.growth(), left);
+        let mut slices = plan::plan(&self.request.paging, self.sizes.cap, window, self.collector.way(), left);
         if self.request.paging.hidden
             && let Some(total) = self.counts.total
         {
@@ -83,7 +83,7 @@ impl Reader {
             Aim::Among { first, last, nearest } => {
                 let (from, to) = (first.saturating_sub(lead), last.saturating_add(tail));
                 let window = Window { from, to, before: 0, behind: 0 };
-                let nearest = nearest.map(|side| (side, if side == Side::Left { first } else { last }));
+                let nearest = nearest.map(|side| (side, if side == Side::Before { first } else { last }));
                 LookAt::Probe(plan::probe(&self.request.paging, self.sizes.cap, window, nearest))
             }
         }
@@ -149,7 +149,7 @@ impl Reader {
 
     /// Whether a slice that ends at the depth which the upstream answers reaches beyond where the page stands.
     fn shows_something_new(&self, shallow: Slice) -> bool {
-        let forward = self.collector.growth() == Growth::Rightward && self.collector.can_be_searched_for();
+        let forward = self.collector.way() == Way::Forward && self.collector.can_be_searched_for();
         !forward || plan::reach(shallow).1 > self.collector.offset()
     }
 }

@@ -3,7 +3,7 @@
 //! Everything here is a belief: an answer that shows the boundary proves it, wherever it was found. So when the
 //! collection moves under a search, what no longer fits is dropped, and the search goes on.
 
-use crate::pagination::collector::Side;
+use crate::pagination::direction::Side;
 
 /// What the answers that did not hold a boundary say of where it is.
 #[derive(Clone, Copy, Debug, Default)]
@@ -49,11 +49,11 @@ impl Bracket {
     /// boundary was believed to be.
     pub(super) fn bound(&mut self, side: Side, begins: u64, behind: u64) {
         match side {
-            Side::Right => {
+            Side::After => {
                 self.low = Some(behind);
                 self.high = self.high.filter(|high| *high >= behind);
             }
-            Side::Left => {
+            Side::Before => {
                 self.high = Some(begins);
                 self.low = self.low.filter(|low| *low <= begins);
             }
@@ -76,7 +76,7 @@ impl Bracket {
         if self.low.is_some_and(|low| low >= begins) {
             (self.low, self.high) = (Some(behind), Some(behind));
         } else {
-            self.missed(Side::Left, begins, begins);
+            self.missed(Side::Before, begins, begins);
         }
     }
 
@@ -112,23 +112,23 @@ impl Bracket {
             }
             (low, None) => {
                 let first = low.unwrap_or(0).saturating_add(stride);
-                return Aim::Among { first, last: first.saturating_add(reach), nearest: Some(Side::Left) };
+                return Aim::Among { first, last: first.saturating_add(reach), nearest: Some(Side::Before) };
             }
             (None, Some(high)) => {
                 let last = high.saturating_sub(stride);
-                return Aim::Among { first: last.saturating_sub(reach), last, nearest: Some(Side::Right) };
+                return Aim::Among { first: last.saturating_sub(reach), last, nearest: Some(Side::After) };
             }
             (Some(low), Some(high)) => (low, high),
         };
         let middle = low + (high - low) / 2;
         match self.side {
-            Some(Side::Right) if low.saturating_add(stride) < middle => {
+            Some(Side::After) if low.saturating_add(stride) < middle => {
                 let first = low + stride;
-                Aim::Among { first, last: first + reach, nearest: Some(Side::Left) }
+                Aim::Among { first, last: first + reach, nearest: Some(Side::Before) }
             }
-            Some(Side::Left) if high - stride.min(high) > middle => {
+            Some(Side::Before) if high - stride.min(high) > middle => {
                 let last = high - stride;
-                Aim::Among { first: last.saturating_sub(reach), last, nearest: Some(Side::Right) }
+                Aim::Among { first: last.saturating_sub(reach), last, nearest: Some(Side::After) }
             }
             _ => {
                 let first = middle.saturating_sub(reach / 2);

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::pagination::{
     answer::Answer,
-    collector::Side,
+    direction::Side,
     end::Witness,
     plan::{self, Confirmation},
     position::Anchor,
@@ -244,8 +244,8 @@ impl Reader {
             return Turn::Window;
         }
         let (after, before) = (short.last + 1, beyond.begins().0);
-        self.search.bracket.bound(Side::Right, short.slice.begins().0, after);
-        self.search.bracket.missed(Side::Left, before.max(after), before.max(after));
+        self.search.bracket.bound(Side::After, short.slice.begins().0, after);
+        self.search.bracket.missed(Side::Before, before.max(after), before.max(after));
         Turn::Window
     }
 }

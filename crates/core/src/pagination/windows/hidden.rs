@@ -7,8 +7,9 @@
 
 use super::{Missed, Next, Reader, Turn, seam::Seam};
 use crate::pagination::{
-    collector::{Cut, Side},
-    plan::{self, Growth},
+    collector::Cut,
+    direction::{Side, Way},
+    plan,
     proof::View,
     window::{Offset, PageSize, Slice},
 };
@@ -40,13 +41,13 @@ impl Reader {
         let side = if view.is_empty() { self.side_of_nothing(&view) } else { side };
         let behind = view.behind();
         match (side, self.search.edge) {
-            (Side::Right, _) if trusted && (!view.is_empty() || view.from_start) => {
+            (Side::After, _) if trusted && (!view.is_empty() || view.from_start) => {
                 self.search.edge = Some(Edge { slice, to: behind });
             }
-            (Side::Right, Some(edge)) if trusted && view.begins <= edge.to => {
+            (Side::After, Some(edge)) if trusted && view.begins <= edge.to => {
                 self.search.edge = Some(Edge { to: edge.to.max(behind), ..edge });
             }
-            (Side::Left, Some(edge)) if trusted && view.begins <= edge.to => {
+            (Side::Before, Some(edge)) if trusted && view.begins <= edge.to => {
                 return Ok(self.read_chain(edge.slice, behind));
             }
             _ => {}
@@ -60,7 +61,7 @@ impl Reader {
         // Of a size that may be capped no more is sure than what is shown.
         let sure = if trusted { behind } else { view.begins + view.len() as u64 };
         self.search.bracket.missed(side, view.begins, sure);
-        if side == Side::Right && !view.is_empty() && trusted {
+        if side == Side::After && !view.is_empty() && trusted {
             let missed = Missed { slice, view, bracket: before };
             match self.search.last_missed.take() {
                 // The last page comes again: nothing is behind the one that came first.
@@ -108,12 +109,12 @@ impl Reader {
             Some(total) => view.begins >= total,
             None => self.search.edge.is_none(),
         };
-        match (self.search.bracket.side(), self.collector.growth()) {
-            _ if view.from_start => Side::Right,
-            _ if is_behind => Side::Left,
+        match (self.search.bracket.side(), self.collector.way()) {
+            _ if view.from_start => Side::After,
+            _ if is_behind => Side::Before,
             (Some(side), _) => side,
-            (None, Growth::Rightward) => Side::Right,
-            (None, Growth::Leftward) => Side::Left,
+            (None, Way::Forward) => Side::After,
+            (None, Way::Backward) => Side::Before,
         }
     }
 

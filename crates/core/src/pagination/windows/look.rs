@@ -7,10 +7,10 @@ use super::{
 };
 use crate::pagination::{
     answer::{Answer, Standing},
-    collector::{Cut, Progress, Side},
+    collector::{Cut, Progress},
+    direction::{Side, Way},
     end::{Belief, Witness},
     paging::{EndEvidence, Family},
-    plan::Growth,
     proof::View,
     refusal::Refusal,
     request::Verify,
@@ -95,9 +95,9 @@ impl Reader {
             }
             self.suspect(&view, confirming);
             self.note(&view);
-            let (short, growth) = (Short::of(&view, fetch.slice), self.collector.growth());
+            let (short, way) = (Short::of(&view, fetch.slice), self.collector.way());
             if self.may_be_repeated(&view) {
-                return self.missed(up, Box::new(view), fetch, Side::Left).await;
+                return self.missed(up, Box::new(view), fetch, Side::Before).await;
             }
             if !confirming && let Some(short) = self.misplaced(&view, fetch) {
                 if used_any {
@@ -119,7 +119,7 @@ impl Reader {
                     used_any = true;
                     self.progressed();
                     self.seams.taken_from = Some(fetch.slice).filter(|_| fetch.flipped.is_none());
-                    unended = short.filter(|_| growth == Growth::Rightward);
+                    unended = short.filter(|_| way == Way::Forward);
                 }
                 Progress::Cut(..) | Progress::Missed(..) | Progress::Apart(..) if used_any => break,
                 Progress::Cut(cut, view) => return self.cut(up, cut, short, (fetch.slice, view)).await,

@@ -2,7 +2,7 @@
 
 use super::{Asked, Bracket, Missed, Next, Reader, Turn, confirm::Short, seam::Held};
 use crate::pagination::{
-    collector::Side,
+    direction::Side,
     end::Witness,
     page::Unproven,
     plan,
@@ -29,7 +29,7 @@ impl Reader {
         }
         let first = !self.search.bracket.has_begun();
         (self.effort.searching, self.cut) = (true, None);
-        if side == Side::Right
+        if side == Side::After
             && let Some(short) = Short::of(&view, slice).filter(|short| self.may_doubt(short))
         {
             // The end, or a silent cap. What lies behind tells.
@@ -57,7 +57,7 @@ impl Reader {
         let before = self.search.bracket;
         self.search.bracket.missed(side, view.begins, view.behind());
         // What the flipped list shows stands at another place of the list, which may well show the same.
-        if side == Side::Right && asked.flipped.is_none() {
+        if side == Side::After && asked.flipped.is_none() {
             let missed = Missed { slice, view, bracket: before };
             match self.search.last_missed.take() {
                 Some(last) if self.is_repeated(&last, &missed) => return self.repeated(up, last, missed).await,

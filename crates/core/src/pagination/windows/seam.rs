@@ -5,12 +5,7 @@
 
 use super::{Asked, Look, Next, Reader, Turn};
 use crate::pagination::{
-    answer::Answer,
-    collector::{Progress, Side},
-    end::Witness,
-    proof::View,
-    upstream::Upstream,
-    window::Slice,
+    answer::Answer, collector::Progress, direction::Side, end::Witness, proof::View, upstream::Upstream, window::Slice,
 };
 
 /// A seam is read so often before its place is given up.
@@ -87,7 +82,7 @@ impl Reader {
                 self.seams.one_size = true;
                 if let Some(end) = nothing_from.filter(|_| !self.request.paging.hidden) {
                     // What comes before it does not reach so far either: the list ends somewhere before.
-                    self.search.bracket.missed(Side::Left, end, end);
+                    self.search.bracket.missed(Side::Before, end, end);
                 }
                 self.again()
             }

@@ -13,7 +13,7 @@ use std::cmp::Ordering;
 
 use super::{Asked, Bracket, Halt, Look, Next, Reader, Turn};
 use crate::pagination::{
-    collector::Side,
+    direction::Side,
     end,
     plan::{self, Window},
     position::Anchor,
@@ -158,9 +158,9 @@ impl Reader {
         self.witnesses.confirmed = true;
         let behind = view.behind();
         let places: [u64; PLACES] = match (side, self.counts.total.filter(|total| *total > behind)) {
-            (Side::Right, _) => [1, 2, 3, 0].map(|quarter| view.begins / 4 * quarter),
-            (Side::Left, Some(total)) => [1, 2, 3, 4].map(|quarter| behind + (total - behind - 1) / 4 * quarter),
-            (Side::Left, None) => [2, 16, 128, 1_024].map(|times| behind.saturating_mul(times)),
+            (Side::After, _) => [1, 2, 3, 0].map(|quarter| view.begins / 4 * quarter),
+            (Side::Before, Some(total)) => [1, 2, 3, 4].map(|quarter| behind + (total - behind - 1) / 4 * quarter),
+            (Side::Before, None) => [2, 16, 128, 1_024].map(|times| behind.saturating_mul(times)),
         };
         let around = |from: u64| Window { from, to: from + 1, before: BESIDE, behind: BESIDE };
         let mut slices: Vec<Asked> = Vec::with_capacity(PLACES);

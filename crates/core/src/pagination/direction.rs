@@ -1,0 +1,50 @@
+//! Directions of reading a list, and sides of what was read.
+
+use std::cmp::Ordering;
+
+/// The direction in which a list is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// From its start to its end.
+    Forward,
+    /// From its end to its start.
+    Backward,
+}
+
+impl Way {
+    /// Returns [`Way::Backward`] where `backward` is true.
+    #[must_use]
+    pub(super) fn of(backward: bool) -> Self {
+        if backward { Self::Backward } else { Self::Forward }
+    }
+
+    #[must_use]
+    pub(super) fn is_backward(self) -> bool {
+        self == Self::Backward
+    }
+
+    /// Returns the other direction.
+    #[must_use]
+    pub(super) fn reversed(self) -> Self {
+        Self::of(!self.is_backward())
+    }
+
+    /// Returns the index, in the list's order, of the item that is read as number `place` of `count`.
+    #[must_use]
+    pub(super) fn index(self, place: usize, count: usize) -> usize {
+        if self.is_backward() { count - 1 - place } else { place }
+    }
+
+    /// Returns how two items are read that stand so in the list.
+    #[must_use]
+    pub(super) fn read(self, ordering: Ordering) -> Ordering {
+        if self.is_backward() { ordering.reverse() } else { ordering }
+    }
+}
+
+/// A side of an answer, of a boundary, or of an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    Before,
+    After,
+}
