@@ -39,8 +39,9 @@ use self::{
 use super::{
     answer::{Answer, Standing, Total},
     direction::Way,
-    end::{Belief, Witness},
-    halt, key,
+    halt,
+    judge::end::{Belief, Witness},
+    key,
     mark::Mark,
     page::{Page, Unproven},
     position::{Anchor, Hint, Marks, Pivot, Position},

@@ -15,6 +15,7 @@ mod within;
 use std::sync::Arc;
 
 use super::{
+    judge::draft::Ground,
     mirror,
     order::Order,
     page::Page,
@@ -28,7 +29,7 @@ use super::{
     request::{PageRequest, Verify, WhenUnproven},
     upstream::{Noted, Stop, Upstream},
     window::Offset,
-    windows::{self, Ground},
+    windows,
 };
 
 /// Where more items than this stand between the first with the anchor's first key and the anchor's run, a filter on that

@@ -31,16 +31,15 @@
 
 mod anchored;
 pub mod answer;
-mod collector;
 pub mod cost;
 mod decimal;
 mod direction;
-mod end;
 pub mod fetch;
 pub mod filter;
 pub mod fingerprint;
 mod halt;
 mod instant;
+mod judge;
 pub mod key;
 mod keyset;
 mod lowered;
@@ -48,13 +47,11 @@ pub mod mark;
 mod mirror;
 pub mod observed;
 pub mod order;
-pub mod page;
 pub mod paging;
 mod parts;
 mod plan;
 mod port;
 pub mod position;
-mod proof;
 mod read;
 pub mod refusal;
 mod request;
@@ -68,6 +65,8 @@ pub mod unsorted;
 mod upstream;
 pub mod window;
 mod windows;
+
+pub use judge::page;
 
 #[cfg(test)]
 mod model;

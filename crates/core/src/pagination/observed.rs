@@ -7,11 +7,11 @@ use std::{borrow::Cow, collections::HashSet};
 
 use super::{
     answer::{Answer, Standing},
-    end::{Belief, Honoured, Witness},
+    judge::end::{Belief, Honoured, Witness},
+    judge::evidence::Evidence,
     key::{self, KeyValue},
     order::{Nulls, Order},
     paging::Paging,
-    proof::View,
     rows,
     window::{Offset, PageSize, Slice},
 };
@@ -57,7 +57,7 @@ pub fn judge(answer: Answer, asked: AskedFor, order: &Order, paging: &Paging) ->
     if order.places_items() && asked.in_order {
         let slice = Slice::Offset { from: asked.begins, size: asked.size.unwrap_or(PageSize(u32::MAX)) };
         let belief = Belief { honoured: Honoured::default(), honoured_before: 0, witness: Witness::None };
-        View::new(answer, slice, order, paging, belief).map_err(|unsorted| Doubt::Order(unsorted.said))?;
+        Evidence::new(answer, slice, order, paging, belief).map_err(|unsorted| Doubt::Order(unsorted.said))?;
     }
     size
 }

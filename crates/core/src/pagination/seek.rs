@@ -13,6 +13,7 @@ use super::{
     answer::{Answer, Standing},
     fetch::Fetch,
     fingerprint::fingerprint,
+    judge::draft::Ground,
     key::{self, Extent, Key, KeyValue},
     keyset,
     page::{Level, Page, Unproven},
@@ -22,7 +23,7 @@ use super::{
     rows,
     rules::{self, Rule},
     upstream::{Stop, Upstream},
-    windows::{self, Ground},
+    windows,
 };
 
 /// Reads a page, after its pivot is known.

@@ -21,7 +21,7 @@
 //! - **Ends** are the upstream's word: no token, "there is no more", or for some only an empty page. An answer that says
 //!   there is more and has no token is a fault.
 //!
-//! Everything is done once, in the direction of reading: a page backward is the mirror image ([`sheet::Way`]).
+//! Everything is done once, in the direction of reading: a page backward is the mirror image ([`Way`]).
 //!
 //! Upstreams that take a token once (`single_use`) are never asked for a sheet again: a client's page then ends where a
 //! sheet ends. It has the limit rounded down to whole sheets of a fixed size, at least one sheet, which may be more than
@@ -32,7 +32,6 @@ mod circle;
 mod gather;
 mod seek;
 mod served;
-mod sheet;
 
 #[cfg(test)]
 mod tests;
@@ -42,12 +41,12 @@ use std::collections::HashSet;
 use chain::Around;
 use gather::Reached;
 use seek::Seek;
-use sheet::{Asked, Sheet};
 
 use super::{
     answer::{Standing, Total},
     direction::Way,
     fetch::{Fetch, Token, TokenFetch},
+    judge::sheet::{Asked, Sheet},
     key::KeyValue,
     mark::Mark,
     page::{Level, Page, Unproven},

@@ -7,6 +7,7 @@
 //! [`read`] is the loop. Each procedure that it calls ends with the [`Turn`] that comes next.
 
 mod across;
+mod aim;
 mod asking;
 mod bracket;
 mod confirm;
@@ -29,27 +30,16 @@ use sizes::Sizes;
 use witness::Witnesses;
 
 use super::{
-    collector::{Collector, Cut},
     direction::Side,
     halt,
+    judge::draft::{Cut, Draft, Ground},
+    judge::evidence::Evidence,
     page::{Page, Unproven},
     position::Position,
-    proof::View,
     request::{PageRequest, Verify},
     upstream::{Stop, Upstream},
     window::Slice,
 };
-
-/// From what slices are cut.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ground {
-    /// The whole list: what is asked from the very start begins at its start.
-    Whole,
-    /// What passes a filter that should let the anchor through: its start is the boundary's only where the first item
-    /// does not come after the anchor; where it does, the filter is trusted, and the page `checked`. Nothing at all proves
-    /// nothing: the position is lost, and whoever chose the filter goes back to the whole list.
-    Filtered,
-}
 
 /// A slice that is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +61,7 @@ impl From<Slice> for Asked {
 #[derive(Debug)]
 struct Missed {
     slice: Slice,
-    view: Box<View>,
+    view: Box<Evidence>,
     /// What was believed without it.
     bracket: Bracket,
 }
@@ -102,7 +92,7 @@ type Next = Result<Turn, Halt>;
 struct Reader {
     request: PageRequest,
     ground: Ground,
-    collector: Collector,
+    draft: Draft,
     effort: Effort,
     sizes: Sizes,
     counts: Counts,
@@ -197,11 +187,11 @@ impl Reader {
     fn new(request: PageRequest, ground: Ground) -> Self {
         let unverified = request.verify == Verify::Never;
         let limit = request.limit.max(1);
-        let collector = Collector::new(Arc::clone(&request.order), &request.target, limit, ground, unverified);
+        let draft = Draft::new(Arc::clone(&request.order), &request.target, limit, ground, unverified);
         Self {
-            sizes: Sizes::new(request.learnt, request.target.hint.honoured, collector.is_at_start()),
+            sizes: Sizes::new(request.learnt, request.target.hint.honoured, draft.is_at_start()),
             ground,
-            collector,
+            draft,
             effort: Effort::default(),
             counts: Counts::default(),
             search: Search::default(),

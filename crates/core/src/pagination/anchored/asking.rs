@@ -128,7 +128,7 @@ impl MarkReader {
 
     /// A small request that shows the item at an offset and the place after it.
     pub(super) fn small_at_the_end(&self, last: u64) -> Option<Slice> {
-        let honoured = self.sizes.honoured.by_walk;
+        let honoured = self.sizes.honoured.by_walk();
         let confirmation = plan::confirmation(&self.request.paging, self.sizes.cap, honoured, last, last)?;
         confirmation.filled.is_none().then_some(confirmation.edge)
     }

@@ -64,7 +64,7 @@ impl MarkReader {
             short: cut_off,
             drift: self.findings.drift.filter(|drift| *drift != 0),
             learnt: self.sizes.known(),
-            honoured: self.sizes.honoured.by_walk,
+            honoured: self.sizes.honoured.by_walk(),
             requests: self.effort.requests,
             edges,
             stragglers: self.findings.stragglers,

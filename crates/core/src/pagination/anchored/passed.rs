@@ -297,7 +297,7 @@ mod tests {
         json::Span,
         pagination::{
             answer::Answer,
-            end::{Belief, Honoured, Witness},
+            judge::end::{Belief, Honoured, Witness},
             order::{Direction, Kind, Nulls, SortKey, Ties},
             paging::{Family, Paging, Sizes},
             window::{Offset, PageSize, Slice},

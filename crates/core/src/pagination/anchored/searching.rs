@@ -121,7 +121,7 @@ impl MarkReader {
     fn cap_of(&self, view: &View, offset: u64) -> Option<u32> {
         let count = u32::try_from(view.len()).ok()?;
         let Sizes { honoured, cap, .. } = self.sizes;
-        let least = honoured.by_walk.max(LEAST_CAP);
+        let least = honoured.by_walk().max(LEAST_CAP);
         let is_new = cap.is_none_or(|cap| cap > count) && count >= least && !self.sizes.guessed_cap;
         let falls_short = self.request.paging.family == Family::Page || view.reaches() <= offset;
         let counted = view.answer.total.is_some_and(|total| total.value == view.reaches());
@@ -131,7 +131,7 @@ impl MarkReader {
 
     /// It was the end that made an answer short, and no cap, unless answers were as long as that.
     fn unguess_cap(&mut self) {
-        if self.sizes.guessed_cap && self.sizes.cap > Some(self.sizes.honoured.by_walk) {
+        if self.sizes.guessed_cap && self.sizes.cap > Some(self.sizes.honoured.by_walk()) {
             (self.sizes.cap, self.sizes.guessed_cap) = (self.request.learnt.cap, false);
         }
     }

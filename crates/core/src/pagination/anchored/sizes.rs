@@ -2,7 +2,7 @@
 
 use super::super::{
     answer::Answer,
-    end::Honoured,
+    judge::end::Honoured,
     paging::{Learnt, Paging},
     window::Slice,
 };
@@ -73,7 +73,7 @@ impl Sizes {
 
     /// What is known of the upstream at the end of a page: a cap is a size that answers then fill.
     pub(super) fn known(&self) -> Learnt {
-        let cap = if self.cap == Some(self.honoured.by_walk) { self.cap } else { self.learnt.cap };
+        let cap = if self.cap == Some(self.honoured.by_walk()) { self.cap } else { self.learnt.cap };
         Learnt { cap, ..self.learnt }
     }
 }

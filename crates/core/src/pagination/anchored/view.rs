@@ -4,7 +4,7 @@ use std::{borrow::Cow, sync::OnceLock};
 
 use super::super::{
     answer::Answer,
-    end::{Belief, End},
+    judge::end::{Belief, End},
     key,
     mark::{Mark, Marker},
     order::Order,
@@ -46,7 +46,7 @@ impl View {
             // A silent cap can't be told from hidden items: only a size that is known to be honoured is covered.
             let declared =
                 matches!(&paging.sizes, Sizes::Free { most: Some(_), .. } | Sizes::Listed(_) | Sizes::Fixed(_));
-            let honoured = if declared { u32::MAX } else { belief.honoured.by_walk };
+            let honoured = if declared { u32::MAX } else { belief.honoured.by_walk() };
             let covered = u64::from(answer.size.unwrap_or(honoured).min(fetch.size().0));
             let left = answer.total.map_or(u64::MAX, |total| total.value.saturating_sub(begins));
             (ends, false, covered.min(left.max(1)).max(count))

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::pagination::{
     direction::Side,
+    judge::draft::Ground,
     order::{Order, Ties},
     page::{Level, Page},
     parts::{legs, range::Part},
@@ -18,7 +19,7 @@ use crate::pagination::{
     rules::{self, Rule},
     upstream::{self, Beyond, PartOf, Passed, RunWatch, Stop, Upstream},
     window::Offset,
-    windows::{self, Ground},
+    windows,
 };
 
 /// A page under way.

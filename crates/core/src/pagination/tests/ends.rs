@@ -1,7 +1,7 @@
 //! Ends that only shortness shows, and counts of rows that nobody is shown.
 
 use super::*;
-use crate::pagination::end::Honoured;
+use crate::pagination::judge::end::Honoured;
 
 const ROWS: u64 = 1_000;
 

@@ -60,6 +60,6 @@ fn rows_that_look_equal_at_a_coarse_grain_are_one_run() {
     for grains in [[true, false], [false, true]] {
         let keys = grains.map(|coarse| SortKey { grain: coarse.then_some(Grain::Digits(0)), ..key("rank") });
         let order = Order { strong: keys.to_vec(), id: key("id"), ties: Ties::Ordered, declared: true };
-        assert!(crate::pagination::proof::loose(&order), "{grains:?}");
+        assert!(crate::pagination::judge::evidence::loose(&order), "{grains:?}");
     }
 }

@@ -6,15 +6,15 @@ use super::{
     Taken, Walk,
     chain::{Around, Sighting},
     circle,
-    sheet::{Basis, Lead, Sheet},
 };
 use crate::pagination::{
     fetch::Token,
+    judge::evidence,
+    judge::sheet::{Basis, Lead, Sheet},
     mark::Mark,
     page::Unproven,
     paging::Sizes,
     position::{Anchor, Marks, Position, Within},
-    proof,
     refusal::Refusal,
     rows,
     window::Offset,
@@ -226,7 +226,7 @@ impl Walk {
 
     /// Keys alone show that a list moves on, but amid ties that the upstream does not order.
     fn may_go_round(&self) -> bool {
-        !self.keyed || proof::loose(&self.request.order)
+        !self.keyed || evidence::loose(&self.request.order)
     }
 
     /// Remembers the last of the items that were just gone by; gives the sheet's last item, where the order is declared.

@@ -5,11 +5,11 @@ use std::cmp::Ordering;
 use super::{
     Walk,
     chain::{Around, Sighting},
-    sheet::{Basis, Lead, Passed, Sheet},
 };
 use crate::pagination::{
     direction::{Side, Way},
     fetch::Token,
+    judge::sheet::{Basis, Lead, Passed, Sheet},
     mark::Mark,
     page::Unproven,
     position::Loop,

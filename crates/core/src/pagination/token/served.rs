@@ -1,12 +1,10 @@
 //! The page made of what was taken: items, neighbours, and how sure it is.
 
-use super::{
-    Taken, Walk,
-    sheet::{Lead, Sheet},
-};
+use super::{Taken, Walk};
 use crate::pagination::{
     direction::Way,
     fetch::Token,
+    judge::sheet::{Lead, Sheet},
     mark::Mark,
     page::{ItemPlace, Level, Page},
     position::{Hint, Item, Loop, MarkedItem, Marks, Position, Target, TokenPlace, Within},

@@ -25,7 +25,7 @@ impl Reader {
     pub(super) fn across(&mut self, seam: &Range<u64>, window: Window, slices: Vec<Slice>) -> Next {
         // It only ever falls, so that the way round ends.
         if let Some(offset) = self.offset_by_count() {
-            self.collector.believe(offset);
+            self.draft.believe(offset);
             return Ok(Turn::Window);
         }
         if self.is_full_and_goes_on() {
@@ -36,9 +36,9 @@ impl Reader {
             return Ok(Turn::Ask(fetches));
         }
         let paging = &self.request.paging;
-        let forward = self.collector.way() == Way::Forward;
+        let forward = self.draft.way() == Way::Forward;
         // Where the last page comes again, only pages of one size tell whether there is another.
-        let wide = if self.ending.repeats || self.seams.one_size { 1 } else { self.collector.need() + 1 };
+        let wide = if self.ending.repeats || self.seams.one_size { 1 } else { self.draft.need() + 1 };
         let (before, behind) = if forward { (1, wide) } else { (wide, 1) };
         let pair = match seam.end - seam.start {
             2 => plan::seam(paging, self.sizes.cap, seam.start, before, behind),
@@ -59,7 +59,7 @@ impl Reader {
         }
         // Where nothing says whether there is more behind a page that just fills the client's, that is read too.
         let mut between = vec![other];
-        if forward && self.collector.need() >= u64::from(wanted.size().0) && self.may_end_at(plan::reach(wanted).1) {
+        if forward && self.draft.need() >= u64::from(wanted.size().0) && self.may_end_at(plan::reach(wanted).1) {
             between.push(plan::next(wanted));
         }
         Ok(Turn::Seam(Seam::new(wanted, between)))
@@ -68,27 +68,27 @@ impl Reader {
     /// Where the boundary of a page that is read backward stands if the last answer, which came from behind the end that it
     /// counts itself, is the last page once more.
     fn offset_by_count(&self) -> Option<u64> {
-        let leftward = self.collector.way() == Way::Backward && !self.search.bracket.has_begun();
-        let view = self.collector.last_view().filter(|_| leftward)?;
-        let total = view.answer.total.filter(|total| total.exact && total.value > 0)?.value;
-        let (begins, offset) = (total.saturating_sub(view.len() as u64), self.collector.offset());
-        let counted = begins + offset.saturating_sub(view.begins);
-        Some(counted).filter(|counted| view.begins >= total && *counted < offset)
+        let leftward = self.draft.way() == Way::Backward && !self.search.bracket.has_begun();
+        let view = self.draft.last_view().filter(|_| leftward)?;
+        let total = view.answer().total.filter(|total| total.exact && total.value > 0)?.value;
+        let (begins, offset) = (total.saturating_sub(view.len() as u64), self.draft.offset());
+        let counted = begins + offset.saturating_sub(view.begins());
+        Some(counted).filter(|counted| view.begins() >= total && *counted < offset)
     }
 
     /// Whether the list may end at an offset, as far as is told.
     fn may_end_at(&self, offset: u64) -> bool {
-        self.counts.total.or_else(|| self.collector.hint().total).is_none_or(|total| total == offset)
+        self.counts.total.or_else(|| self.draft.hint().total).is_none_or(|total| total == offset)
     }
 
     /// The slice of the flipped list that shows the boundary, and the first of those of the list that fill the page then.
     fn flipped(&self, seam: &Range<u64>, window: Window) -> Option<Vec<Asked>> {
-        let total = self.counts.total.or_else(|| self.collector.hint().total)?;
+        let total = self.counts.total.or_else(|| self.draft.hint().total)?;
         if !self.request.flips || self.seams.flips >= FLIPS || seam.start >= total {
             return None;
         }
-        let (paging, wish) = (&self.request.paging, self.collector.need() + 1);
-        let way = self.collector.way();
+        let (paging, wish) = (&self.request.paging, self.draft.need() + 1);
+        let way = self.draft.way();
         let (before, behind) = if way == Way::Forward { (wish, 0) } else { (0, wish) };
         let flipped = Window { from: total.saturating_sub(seam.end), to: total - seam.start, before, behind };
         let slice = plan::holding(paging, self.sizes.cap, flipped)?;
@@ -108,20 +108,20 @@ impl Reader {
     /// Whether nothing is missing but whether there is more, and that is said: by a count, or by the offset that the page
     /// begins at.
     pub(super) fn is_full_and_goes_on(&self) -> bool {
-        let said = match (self.collector.way(), self.collector.last_view()) {
-            (Way::Backward, _) => self.collector.offset() > 0,
+        let said = match (self.draft.way(), self.draft.last_view()) {
+            (Way::Backward, _) => self.draft.offset() > 0,
             (Way::Forward, Some(view)) => {
-                let counted = view.answer.total.is_some_and(|total| total.value > view.behind());
-                view.answer.more == Some(true) || counted
+                let counted = view.answer().total.is_some_and(|total| total.value > view.behind());
+                view.answer().more == Some(true) || counted
             }
             (Way::Forward, None) => false,
         };
-        said && !self.search.bracket.has_begun() && self.collector.is_full() && !self.collector.seeks_the_end()
+        said && !self.search.bracket.has_begun() && self.draft.is_full() && !self.draft.seeks_the_end()
     }
 
     /// A full page is served as one that is not the last, as is told.
     pub(super) fn served_and_goes_on(&mut self) -> Turn {
-        self.collector.goes_on();
+        self.draft.goes_on();
         Turn::Serve { cut_off: false }
     }
 }

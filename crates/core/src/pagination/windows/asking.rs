@@ -1,10 +1,10 @@
 //! What is asked next: the window around the boundary, the run of ties that was cut, or where a search learns most.
 
-use super::{Asked, Halt, Look, Next, Reader, Turn, bracket::Aim};
+use super::{Asked, Halt, Look, Next, Reader, Turn, aim, bracket::Aim};
 use crate::pagination::{
     answer::Answer,
     direction::{Side, Way},
-    end::Witness,
+    judge::end::Witness,
     paging::Family,
     plan::{self, Window},
     refusal::Refusal,
@@ -25,7 +25,7 @@ impl Reader {
     /// Says what should show the boundary.
     pub(super) fn next_window(&mut self) -> Next {
         if let Some(cut) = self.cut.take() {
-            let window = self.collector.window_of_run(&cut);
+            let window = aim::window_of_run(&self.draft, &cut);
             return match plan::holding(&self.request.paging, self.sizes.cap, window) {
                 Some(slice) => {
                     self.cut = Some(cut);
@@ -48,7 +48,7 @@ impl Reader {
     /// A window around where the boundary is believed to be, in so many requests at most.
     pub(super) fn around(&mut self, window: Window, most: usize) -> Next {
         let left = self.requests_left().min(most);
-        let mut slices = plan::plan(&self.request.paging, self.sizes.cap, window, self.collector.way(), left);
+        let mut slices = plan::plan(&self.request.paging, self.sizes.cap, window, self.draft.way(), left);
         if self.request.paging.hidden
             && let Some(total) = self.counts.total
         {
@@ -56,7 +56,7 @@ impl Reader {
             let first = slices.first().copied();
             slices.retain(|slice| Some(*slice) == first || slice.begins().0 < total);
         }
-        if let Some(seam) = self.collector.seam()
+        if let Some(seam) = aim::seam(&self.draft)
             && slices.first().is_some_and(|slice| !plan::holds(*slice, &seam))
         {
             return self.across(&seam, window, slices);
@@ -66,18 +66,18 @@ impl Reader {
 
     /// The window around where the boundary is believed to be, with so much of a margin on both sides.
     pub(super) fn window(&self, margin: u64) -> Window {
-        self.collector.window(margin, self.sizes.learnt.run.max(self.request.learnt.run).into())
+        aim::window(&self.draft, margin, self.sizes.learnt.run.max(self.request.learnt.run).into())
     }
 
     /// Where to look next for a boundary that was looked for in vain.
     fn aim(&mut self) -> LookAt {
         let widest = plan::most(&self.request.paging, self.sizes.cap);
         // An answer should fill the page where it finds the boundary, if that leaves it half its items to search with.
-        let (lead, tail) = self.collector.sides();
+        let (lead, tail) = aim::sides(&self.draft);
         let (lead, tail) = (lead.min(widest / 4).max(1), tail.min(widest / 4).max(1));
         match self.search.bracket.aim(widest, widest.saturating_sub(lead + tail), self.counts.total) {
             Aim::At(offset) => {
-                self.collector.believe(offset);
+                self.draft.believe(offset);
                 LookAt::Around(self.window(widest))
             }
             Aim::Among { first, last, nearest } => {
@@ -117,9 +117,8 @@ impl Reader {
     ) -> Result<Vec<(Asked, Answer)>, Halt> {
         let left = self.requests_left();
         if left == 0 {
-            let serve = self.request.short_pages == ShortPages::Serve
-                && self.collector.len() > 0
-                && !self.collector.seeks_the_end();
+            let serve =
+                self.request.short_pages == ShortPages::Serve && self.draft.len() > 0 && !self.draft.seeks_the_end();
             return Err(if serve {
                 Halt::Instead(Turn::Serve { cut_off: true })
             } else {
@@ -149,7 +148,7 @@ impl Reader {
 
     /// Whether a slice that ends at the depth which the upstream answers reaches beyond where the page stands.
     fn shows_something_new(&self, shallow: Slice) -> bool {
-        let forward = self.collector.way() == Way::Forward && self.collector.can_be_searched_for();
-        !forward || plan::reach(shallow).1 > self.collector.offset()
+        let forward = self.draft.way() == Way::Forward && self.draft.can_be_searched_for();
+        !forward || plan::reach(shallow).1 > self.draft.offset()
     }
 }

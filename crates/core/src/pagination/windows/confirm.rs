@@ -15,10 +15,10 @@ use super::{
 use crate::pagination::{
     answer::Answer,
     direction::Side,
-    end::Witness,
+    judge::end::Witness,
+    judge::evidence::{self, Evidence},
     plan::{self, Confirmation},
     position::Anchor,
-    proof::{self, View},
     rows,
     upstream::Upstream,
     window::{Offset, Slice},
@@ -41,9 +41,9 @@ pub(super) struct Short {
 
 impl Short {
     /// An answer that is short without ending the list.
-    pub(super) fn of(view: &View, slice: Slice) -> Option<Self> {
+    pub(super) fn of(view: &Evidence, slice: Slice) -> Option<Self> {
         let last = view.behind().checked_sub(1)?;
-        view.short.then_some(Self { slice, count: view.len(), last })
+        view.short().then_some(Self { slice, count: view.len(), last })
     }
 }
 
@@ -100,7 +100,7 @@ impl Reader {
         match confirmation.filter(|_| times.is_multiple_of(2)) {
             Some(confirmation) => {
                 let view = match &held {
-                    Held::Taken => self.collector.last_view(),
+                    Held::Taken => self.draft.last_view(),
                     Held::Here(view) => Some(&**view),
                 };
                 let last = view.and_then(|view| view.anchor(&self.request.order, view.len().checked_sub(1)?));
@@ -148,7 +148,7 @@ impl Reader {
         };
         let views = self.views(pairs, witness);
         match (views.first(), beyond) {
-            (Some((_, Ok(view))), Some((asked, answer))) if view.ends && self.shows_more(view, &answer) => {
+            (Some((_, Ok(view))), Some((asked, answer))) if view.ends() && self.shows_more(view, &answer) => {
                 let first = Anchor::of(&answer, &self.request.order, 0);
                 Ok(self.goes_on_beyond(asked.slice, first))
             }
@@ -185,10 +185,10 @@ impl Reader {
     }
 
     /// Whether a view ends the list before an item that came from beyond: what lies between is hidden.
-    pub(super) fn ends_before_more(&self, view: &View) -> bool {
-        let Some(more) = self.ending.beyond.as_ref().filter(|_| view.ends) else { return false };
+    pub(super) fn ends_before_more(&self, view: &Evidence) -> bool {
+        let Some(more) = self.ending.beyond.as_ref().filter(|_| view.ends()) else { return false };
         let order = &self.request.order;
-        let stands = |last: usize| rows::relate(&view.answer, order, view.item(last), more);
+        let stands = |last: usize| rows::relate(&view.answer(), order, view.item(last), more);
         view.len().checked_sub(1).is_none_or(|last| stands(last).is_none_or(|relation| relation.strong.is_lt()))
     }
 
@@ -202,10 +202,10 @@ impl Reader {
 
     /// Whether an answer holds an item that comes after the last one of a view. Where the last page comes again past the
     /// end, its items do not.
-    fn shows_more(&self, view: &View, beyond: &Answer) -> bool {
+    fn shows_more(&self, view: &Evidence, beyond: &Answer) -> bool {
         let order = &self.request.order;
         let items = 0..beyond.items.len();
-        if self.collector.is_unchecked() {
+        if self.draft.is_unchecked() {
             return !beyond.items.is_empty();
         }
         let Some(last) = view.len().checked_sub(1).and_then(|place| view.anchor(order, place)) else {
@@ -216,7 +216,7 @@ impl Reader {
         items.clone().any(|item| match stands(item) {
             None => true,
             // A run of ties comes in any order: among items that were seen before, another of it says nothing.
-            Some(relation) if relation.strong.is_eq() && proof::loose(order) => !holds_last,
+            Some(relation) if relation.strong.is_eq() && evidence::loose(order) => !holds_last,
             Some(relation) => relation.whole.is_gt(),
         })
     }

@@ -7,10 +7,10 @@
 
 use super::{Missed, Next, Reader, Turn, seam::Seam};
 use crate::pagination::{
-    collector::Cut,
     direction::{Side, Way},
+    judge::draft::Cut,
+    judge::evidence::Evidence,
     plan,
-    proof::View,
     window::{Offset, PageSize, Slice},
 };
 
@@ -27,10 +27,10 @@ pub(super) struct Edge {
 
 impl Reader {
     /// The boundary is not in an answer that may hide what is beside it.
-    pub(super) fn missed_among_hidden(&mut self, view: Box<View>, slice: Slice, side: Side) -> Next {
+    pub(super) fn missed_among_hidden(&mut self, view: Box<Evidence>, slice: Slice, side: Side) -> Next {
         // Pages of one size are neighbours whatever the cap.
         let trusted = matches!(slice, Slice::Page { .. }) || slice.size() <= self.trusted_size();
-        if self.collector.is_at_start() {
+        if self.draft.is_at_start() {
             // Nothing is shown of the start.
             self.seams.torn += 1;
             let to = u64::from(self.trusted_size().0);
@@ -41,13 +41,13 @@ impl Reader {
         let side = if view.is_empty() { self.side_of_nothing(&view) } else { side };
         let behind = view.behind();
         match (side, self.search.edge) {
-            (Side::After, _) if trusted && (!view.is_empty() || view.from_start) => {
+            (Side::After, _) if trusted && (!view.is_empty() || view.from_start()) => {
                 self.search.edge = Some(Edge { slice, to: behind });
             }
-            (Side::After, Some(edge)) if trusted && view.begins <= edge.to => {
+            (Side::After, Some(edge)) if trusted && view.begins() <= edge.to => {
                 self.search.edge = Some(Edge { to: edge.to.max(behind), ..edge });
             }
-            (Side::Before, Some(edge)) if trusted && view.begins <= edge.to => {
+            (Side::Before, Some(edge)) if trusted && view.begins() <= edge.to => {
                 return Ok(self.read_chain(edge.slice, behind));
             }
             _ => {}
@@ -59,8 +59,8 @@ impl Reader {
         }
         let before = self.search.bracket;
         // Of a size that may be capped no more is sure than what is shown.
-        let sure = if trusted { behind } else { view.begins + view.len() as u64 };
-        self.search.bracket.missed(side, view.begins, sure);
+        let sure = if trusted { behind } else { view.begins() + view.len() as u64 };
+        self.search.bracket.missed(side, view.begins(), sure);
         if side == Side::After && !view.is_empty() && trusted {
             let missed = Missed { slice, view, bracket: before };
             match self.search.last_missed.take() {
@@ -104,13 +104,13 @@ impl Reader {
     }
 
     /// On which side of an empty answer the boundary is: where the search was going, but not behind the total.
-    fn side_of_nothing(&self, view: &View) -> Side {
+    fn side_of_nothing(&self, view: &Evidence) -> Side {
         let is_behind = match self.counts.total {
-            Some(total) => view.begins >= total,
+            Some(total) => view.begins() >= total,
             None => self.search.edge.is_none(),
         };
-        match (self.search.bracket.side(), self.collector.way()) {
-            _ if view.from_start => Side::After,
+        match (self.search.bracket.side(), self.draft.way()) {
+            _ if view.from_start() => Side::After,
             _ if is_behind => Side::Before,
             (Some(side), _) => side,
             (None, Way::Forward) => Side::After,

@@ -1,17 +1,18 @@
 //! What answers give: to the page, and to what is known of the upstream.
 
 use super::{
-    Asked, Bracket, Ground, Next, Reader, Turn,
+    Asked, Bracket, Next, Reader, Turn,
     confirm::{Doubt, Short},
     seam::Held,
 };
 use crate::pagination::{
     answer::{Answer, Standing},
-    collector::{Cut, Progress},
     direction::{Side, Way},
-    end::{Belief, Witness},
+    judge::draft::Ground,
+    judge::draft::{Cut, Progress},
+    judge::end::{Belief, Witness},
+    judge::evidence::Evidence,
     paging::{EndEvidence, Family},
-    proof::View,
     refusal::Refusal,
     request::Verify,
     rules::{Rule, holds},
@@ -34,14 +35,14 @@ const CEILINGS: u32 = 6;
 #[derive(Debug)]
 pub(super) struct Look {
     /// What was asked for, and what came: in the order of asking.
-    pub(super) views: Vec<(Asked, Result<View, Unsorted>)>,
+    pub(super) views: Vec<(Asked, Result<Evidence, Unsorted>)>,
     /// They were asked for to confirm an end.
     pub(super) confirming: bool,
 }
 
 impl Look {
     /// One answer.
-    pub(super) fn at(asked: Asked, view: View) -> Turn {
+    pub(super) fn at(asked: Asked, view: Evidence) -> Turn {
         Turn::Look(Self { views: vec![(asked, Ok(view))], confirming: false })
     }
 }
@@ -95,7 +96,7 @@ impl Reader {
             }
             self.suspect(&view, confirming);
             self.note(&view);
-            let (short, way) = (Short::of(&view, fetch.slice), self.collector.way());
+            let (short, way) = (Short::of(&view, fetch.slice), self.draft.way());
             if self.may_be_repeated(&view) {
                 return self.missed(up, Box::new(view), fetch, Side::Before).await;
             }
@@ -108,7 +109,7 @@ impl Reader {
             if !used_any && let Some(side) = self.unwitnessed_edge(&view) {
                 return self.witness(up, fetch, view, side).await;
             }
-            let progress = match self.collector.take(view) {
+            let progress = match self.draft.take(view) {
                 Ok(progress) => progress,
                 Err(_) if used_any => break,
                 Err(unsorted) => return Err(self.contradicted(unsorted)),
@@ -133,7 +134,7 @@ impl Reader {
         }
         match unended {
             Some(short) if self.may_doubt(&short) => {
-                let from = self.collector.offset().saturating_sub(1);
+                let from = self.draft.offset().saturating_sub(1);
                 self.doubt(up, short, from, Held::Taken).await
             }
             _ => Ok(Turn::Window),
@@ -142,15 +143,15 @@ impl Reader {
 
     /// Whether a total makes pages the end of the list, and they show nothing of what they were asked for: where a cap
     /// fell, they are other pages, from before the boundary, and the total says nothing of what follows them.
-    pub(super) fn is_another_place(&self, view: &View) -> bool {
+    pub(super) fn is_another_place(&self, view: &Evidence) -> bool {
         let paging = &self.request.paging;
-        let by_count = view.answer.more.is_none() && view.answer.total.is_some();
+        let by_count = view.answer().more.is_none() && view.answer().total.is_some();
         let believed = paging.family == Family::Page && paging.end == EndEvidence::Unvouched;
-        view.ends && !view.from_start && by_count && believed && self.collector.is_behind(view)
+        view.ends() && !view.from_start() && by_count && believed && self.draft.is_behind(view)
     }
 
     /// Such a page as one that is to be confirmed.
-    fn misplaced(&self, view: &View, asked: Asked) -> Option<Short> {
+    fn misplaced(&self, view: &Evidence, asked: Asked) -> Option<Short> {
         let is_short = view.len() < asked.slice.size().0 as usize && asked.flipped.is_none();
         let last = view.behind().checked_sub(1).filter(|_| is_short && self.is_another_place(view))?;
         let short = Short { slice: asked.slice, count: view.len(), last };
@@ -158,72 +159,76 @@ impl Reader {
     }
 
     /// Where no request is spent on it, a short answer is taken to be the end, and so is nothing behind an item that came.
-    fn assume_end_of(&self, view: &mut View) {
-        let came = self.collector.last_view().is_some() || self.search.bracket.is_at(view.begins);
-        let more = view.answer.more == Some(true) || view.answer.total.is_some_and(|total| total.value > view.begins);
-        if view.short && !view.capped {
+    fn assume_end_of(&self, view: &mut Evidence) {
+        let came = self.draft.last_view().is_some() || self.search.bracket.is_at(view.begins());
+        let more = view.answer().more == Some(true) || view.answer().total.is_some_and(|total| total.value > view.begins());
+        if view.short() && !view.capped() {
             view.assume_end();
-        } else if view.is_empty() && view.assumed.left && came && !more && !self.request.paging.hidden {
-            view.ends = true;
+        } else if view.is_empty() && view.assumed().left && came && !more && !self.request.paging.hidden {
+            view.assume_nothing_beyond();
         }
     }
 
     /// Whether an answer may be the last page that comes again, asked for from behind the end while the end is searched
     /// for: it would be taken for a place where it is not.
-    fn may_be_repeated(&self, view: &View) -> bool {
-        let room = match view.answer.total {
-            Some(_) => view.begins == 0 && !view.from_start,
-            None => self.search.bracket.leaves_room_before(view.begins),
+    fn may_be_repeated(&self, view: &Evidence) -> bool {
+        let room = match view.answer().total {
+            Some(_) => view.begins() == 0 && !view.from_start(),
+            None => self.search.bracket.leaves_room_before(view.begins()),
         };
-        room && view.ends && self.ending.repeats && self.collector.seeks_the_end() && self.collector.len() == 0
+        room && view.ends() && self.ending.repeats && self.draft.seeks_the_end() && self.draft.len() == 0
     }
 
     /// Where the list is believed to end, and how long its runs of ties are.
-    pub(super) fn note(&mut self, view: &View) {
-        self.sizes.learnt.run = self.sizes.learnt.run.max(view.longest_run);
-        if !view.is_empty() && !view.short {
+    pub(super) fn note(&mut self, view: &Evidence) {
+        self.sizes.learnt.run = self.sizes.learnt.run.max(view.longest_run());
+        if !view.is_empty() && !view.short() {
             // Where a page of another size than was asked for stands, nothing says.
             self.ending.seen_to = self.ending.seen_to.max(view.behind());
         }
-        if !view.is_empty() && (view.ends || view.short) && !view.capped {
+        if !view.is_empty() && (view.ends() || view.short()) && !view.capped() {
             self.ending.seen = Some(view.behind());
         } else if view.is_empty() && !self.request.paging.hidden {
-            self.ending.seen = Some(self.ending.seen.map_or(view.begins, |end| end.min(view.begins)));
+            self.ending.seen = Some(self.ending.seen.map_or(view.begins(), |end| end.min(view.begins())));
         }
     }
 
     /// A cap that is applied in silence: an answer is short although there is more, as it says or as is seen.
-    fn suspect(&mut self, view: &View, confirming: bool) {
+    fn suspect(&mut self, view: &Evidence, confirming: bool) {
         let capped = |count: usize| u32::try_from(count.max(2)).ok();
         // A count that a change has overtaken is off by a little.
-        let counted = view.answer.total.is_none_or(|total| total.value > view.behind() + OVERTAKEN);
-        if view.capped && counted && !confirming {
-            self.sizes.cap = capped(view.len().max(self.sizes.honoured.by_page as usize));
+        let counted = view.answer().total.is_none_or(|total| total.value > view.behind() + OVERTAKEN);
+        if view.capped() && counted && !confirming {
+            self.sizes.cap = capped(view.len().max(self.sizes.honoured.by_page() as usize));
         }
         if let Some(Doubt { short, .. }) =
             self.ending.doubted.filter(|it| confirming && view.behind() > it.short.last + 1)
         {
             self.refute_cap();
-            self.sizes.cap = capped(short.count.max(self.sizes.honoured.by_page as usize));
+            self.sizes.cap = capped(short.count.max(self.sizes.honoured.by_page() as usize));
             self.sizes.honoured.fell_to(u32::try_from(short.count).unwrap_or(u32::MAX));
         }
     }
 
-    pub(super) fn views(&self, pairs: Vec<(Asked, Answer)>, witness: Witness) -> Vec<(Asked, Result<View, Unsorted>)> {
+    pub(super) fn views(
+        &self,
+        pairs: Vec<(Asked, Answer)>,
+        witness: Witness,
+    ) -> Vec<(Asked, Result<Evidence, Unsorted>)> {
         pairs.into_iter().map(|(asked, answer)| (asked, self.view(answer, asked, witness))).collect()
     }
 
-    pub(super) fn view(&self, answer: Answer, asked: Asked, witness: Witness) -> Result<View, Unsorted> {
+    pub(super) fn view(&self, answer: Answer, asked: Asked, witness: Witness) -> Result<Evidence, Unsorted> {
         let belief =
             Belief { honoured: self.sizes.honoured, honoured_before: self.request.target.hint.honoured, witness };
         let Asked { slice, flipped, assumed } = asked;
         let (order, paging) = (&self.request.order, &self.request.paging);
-        if self.collector.is_unchecked() {
-            return Ok(View::unchecked(answer, slice, paging, belief));
+        if self.draft.is_unchecked() {
+            return Ok(Evidence::unchecked(answer, slice, paging, belief));
         }
         let mut view = match flipped {
-            Some(total) => View::flipped(answer, slice, order, paging, belief, total)?,
-            None => View::new(answer, slice, order, paging, belief)?,
+            Some(total) => Evidence::flipped(answer, slice, order, paging, belief, total)?,
+            None => Evidence::new(answer, slice, order, paging, belief)?,
         };
         if let Some(side) = assumed {
             view.assume_edge(side);
@@ -232,7 +237,7 @@ impl Reader {
     }
 
     /// A run of ties is cut by an edge of the answer. Where that is short, it may be the end, which closes its last run.
-    async fn cut(&mut self, up: &mut Upstream, cut: Cut, short: Option<Short>, seen: (Slice, Box<View>)) -> Next {
+    async fn cut(&mut self, up: &mut Upstream, cut: Cut, short: Option<Short>, seen: (Slice, Box<Evidence>)) -> Next {
         if cut.right && self.request.paging.hidden {
             return self.cut_among_hidden(&cut, seen.0);
         }

@@ -3,10 +3,10 @@
 use super::{Asked, Bracket, Missed, Next, Reader, Turn, confirm::Short, seam::Held};
 use crate::pagination::{
     direction::Side,
-    end::Witness,
+    judge::end::Witness,
+    judge::evidence::Evidence,
     page::Unproven,
     plan,
-    proof::View,
     refusal::Refusal,
     request::Verify,
     upstream::Upstream,
@@ -15,16 +15,16 @@ use crate::pagination::{
 
 impl Reader {
     /// The boundary is not in the answer that was asked for it.
-    pub(super) async fn missed(&mut self, up: &mut Upstream, view: Box<View>, asked: Asked, side: Side) -> Next {
+    pub(super) async fn missed(&mut self, up: &mut Upstream, view: Box<Evidence>, asked: Asked, side: Side) -> Next {
         let slice = asked.slice;
-        if view.is_empty() && view.from_start && !self.request.paging.hidden {
+        if view.is_empty() && view.from_start() && !self.request.paging.hidden {
             return self.doubt_nothing(up, slice).await;
         }
-        if self.request.paging.hidden && (self.collector.can_be_searched_for() || self.collector.is_at_start()) {
+        if self.request.paging.hidden && (self.draft.can_be_searched_for() || self.draft.is_at_start()) {
             self.effort.searching = true;
             return self.missed_among_hidden(view, slice, side);
         }
-        if !self.collector.can_be_searched_for() {
+        if !self.draft.can_be_searched_for() {
             return self.missed_by_offset(&view);
         }
         let first = !self.search.bracket.has_begun();
@@ -39,8 +39,8 @@ impl Reader {
             // Counted from the end as it was. Had the list changed before the boundary alone, it would be here: so it is
             // looked for where it was, and not from here on.
             let mut bracket = self.search.bracket;
-            bracket.bound(side, view.begins, view.behind());
-            if bracket.allows(self.collector.offset()) {
+            bracket.bound(side, view.begins(), view.behind());
+            if bracket.allows(self.draft.offset()) {
                 self.search.bracket = bracket;
                 return Ok(Turn::Window);
             }
@@ -55,7 +55,7 @@ impl Reader {
             self.search.bracket = Bracket::default();
         }
         let before = self.search.bracket;
-        self.search.bracket.missed(side, view.begins, view.behind());
+        self.search.bracket.missed(side, view.begins(), view.behind());
         // What the flipped list shows stands at another place of the list, which may well show the same.
         if side == Side::After && asked.flipped.is_none() {
             let missed = Missed { slice, view, bracket: before };
@@ -72,7 +72,7 @@ impl Reader {
         let Some(offset) = self.shift().filter(|offset| self.search.bracket.allows(*offset)) else {
             return Ok(Turn::Window);
         };
-        self.collector.believe(offset);
+        self.draft.believe(offset);
         let window = self.window(plan::most(&self.request.paging, self.sizes.cap));
         // The total may have changed on both sides: further answers around the wrong place would be lost once more.
         self.around(window, 1)
@@ -82,20 +82,20 @@ impl Reader {
     /// total did. The end is where the total is.
     fn shift(&mut self) -> Option<u64> {
         let total = self.counts.total?;
-        if self.collector.seeks_the_end() && self.collector.len() == 0 {
+        if self.draft.seeks_the_end() && self.draft.len() == 0 {
             return Some(total);
         }
         if std::mem::replace(&mut self.search.shifted, true) {
             return None;
         }
-        let hint = self.collector.hint();
+        let hint = self.draft.hint();
         let before = hint.total.filter(|before| *before != total)?;
         hint.offset.0.saturating_add(total).checked_sub(before)
     }
 
     /// Nothing is at an offset that was asked for, as far as the answer goes. Under a silent cap a page is another page, of
     /// another size.
-    pub(super) fn missed_by_offset(&mut self, view: &View) -> Next {
+    pub(super) fn missed_by_offset(&mut self, view: &Evidence) -> Next {
         let cap = u32::try_from(view.len()).unwrap_or(u32::MAX).max(2);
         self.seams.torn += 1;
         if !view.is_empty() && self.seams.torn <= 2 {
@@ -103,11 +103,11 @@ impl Reader {
             return Ok(Turn::Window);
         }
         let by_offset = self.request.verify == Verify::Never || super::asks_by_offset(&self.request);
-        let counted_in = self.counts.total.is_some_and(|total| total > self.collector.offset());
+        let counted_in = self.counts.total.is_some_and(|total| total > self.draft.offset());
         if by_offset && !counted_in && self.flagged.is_none_or(|reason| reason == Unproven::Position) {
             // Whoever asks by offset, behind the end too, is shown what is there. An empty page leads back to the end of the
             // list: where a count says that the offset is before it, a walk back would begin anew for ever.
-            self.collector.end_here();
+            self.draft.end_here();
             return Ok(Turn::Serve { cut_off: false });
         }
         Err(self.lost())
@@ -134,7 +134,7 @@ impl Reader {
         };
         let start = self.ask(up, vec![start.into()]).await?.pop();
         let start = start.and_then(|(asked, start)| self.view(start, asked, Witness::None).ok());
-        if start.is_some_and(|start| near.view.same_items(&start) && !start.ends) {
+        if start.is_some_and(|start| near.view.same_items(&start) && !start.ends()) {
             return Err(Refusal::Stuck.into());
         }
         self.ending.repeats = true;
@@ -144,7 +144,7 @@ impl Reader {
     /// An answer showed the end of the list, though perhaps not in its place: what comes before it tells.
     fn ends_before(&mut self, near: Missed) -> Turn {
         self.search.bracket = near.bracket;
-        self.search.bracket.ends_with(near.view.begins, near.view.behind());
+        self.search.bracket.ends_with(near.view.begins(), near.view.behind());
         self.search.last_missed = Some(near);
         Turn::Window
     }

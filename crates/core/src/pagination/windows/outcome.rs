@@ -3,14 +3,15 @@
 use std::ops::ControlFlow;
 
 use super::{
-    Ground, Halt, Next, Reader, Turn, asks_by_offset,
+    Halt, Next, Reader, Turn, asks_by_offset,
     seam::{Held, Seam},
 };
 use crate::pagination::{
-    collector::{Cut, Verdict},
+    judge::draft::Ground,
+    judge::draft::{Cut, Verdict},
+    judge::evidence::Evidence,
     page::{Page, Unproven},
     plan,
-    proof::View,
     refusal::Refusal,
     request::WhenUnproven,
     unsorted::{Cause, Unsorted},
@@ -24,7 +25,7 @@ const PAIRS: u32 = 2;
 impl Reader {
     /// Serves the page as it stands: complete, or `cut_off` by the budget.
     pub(super) fn serve(&mut self, cut_off: bool) -> Result<ControlFlow<Page, Turn>, Halt> {
-        if self.collector.is_nothing_by_offset() && !asks_by_offset(&self.request) && self.flagged.is_some() {
+        if self.draft.is_nothing_by_offset() && !asks_by_offset(&self.request) && self.flagged.is_some() {
             // What is served instead of a place that can't be found must not end the list: nothing shows that it does.
             return Err(Refusal::PositionLost { nearest: self.nearest() }.into());
         }
@@ -32,10 +33,10 @@ impl Reader {
             unproven: self.flagged,
             cut_off,
             learnt: self.sizes.learnt,
-            honoured: self.sizes.honoured.by_walk,
+            honoured: self.sizes.honoured.by_walk(),
             requests: self.effort.requests,
         };
-        self.collector.finish(verdict).map(ControlFlow::Break).map_err(|unsorted| self.contradicted(unsorted))
+        self.draft.finish(verdict).map(ControlFlow::Break).map_err(|unsorted| self.contradicted(unsorted))
     }
 
     /// The place of the page can't be found.
@@ -46,7 +47,7 @@ impl Reader {
 
     /// A run of ties is longer than an answer can be. A cap that is no more than suspected may have made it seem so; two
     /// neighbouring slices may hold it, of the whole list: whoever filters it has better ways.
-    pub(super) fn tie_run(&mut self, cut: &Cut, seen: Option<(Slice, Box<View>)>) -> Next {
+    pub(super) fn tie_run(&mut self, cut: &Cut, seen: Option<(Slice, Box<Evidence>)>) -> Next {
         self.effort.searching = true;
         if self.sizes.cap != self.sizes.learnt.cap && self.sizes.cap.is_some() && !self.sizes.uncapped {
             (self.sizes.cap, self.sizes.uncapped) = (None, true);
@@ -88,13 +89,13 @@ impl Reader {
 
     /// What can't be proven is refused, or served by its offset and flagged, as the route says.
     fn flag(&mut self, reason: Unproven, unchecked: bool, refusal: Refusal) -> Halt {
-        if self.request.unproven == WhenUnproven::Refuse || self.collector.is_unchecked() {
+        if self.request.unproven == WhenUnproven::Refuse || self.draft.is_unchecked() {
             return refusal.into();
         }
         let unchecked = unchecked || self.flagged == Some(reason);
         self.flagged = Some(reason);
         let nearest = self.nearest();
-        self.collector.restart_at(nearest.0, unchecked);
+        self.draft.restart_at(nearest.0, unchecked);
         self.progressed();
         Halt::Instead(Turn::Window)
     }
@@ -103,7 +104,7 @@ impl Reader {
     /// the end that a total tells, or an answer. Where the end was met, but not where it is, that place may be behind it,
     /// unless items were seen there.
     fn nearest(&self) -> Offset {
-        let nearest = self.collector.nearest();
+        let nearest = self.draft.nearest();
         let end = match (self.counts.total, self.ending.seen) {
             (Some(total), _) => Some(total),
             (None, Some(end)) => Some(if self.ending.seen_to > 0 { end.min(self.ending.seen_to) } else { end }),

@@ -5,7 +5,8 @@
 
 use super::{Asked, Look, Next, Reader, Turn};
 use crate::pagination::{
-    answer::Answer, collector::Progress, direction::Side, end::Witness, proof::View, upstream::Upstream, window::Slice,
+    answer::Answer, direction::Side, judge::draft::Progress, judge::end::Witness, judge::evidence::Evidence,
+    upstream::Upstream, window::Slice,
 };
 
 /// A seam is read so often before its place is given up.
@@ -26,7 +27,7 @@ pub(super) enum Held {
     /// It is the last that the page took items from.
     Taken,
     /// It is here.
-    Here(Box<View>),
+    Here(Box<Evidence>),
 }
 
 impl Seam {
@@ -72,7 +73,7 @@ impl Reader {
         if !self.is_the_same(&held, &again) {
             return self.torn(twice, again);
         }
-        let nothing_from = Some(again.begins).filter(|_| again.is_empty() && !again.from_start);
+        let nothing_from = Some(again.begins()).filter(|_| again.is_empty() && !again.from_start());
         match self.join(twice, again, middle) {
             // Two answers agree on an end that a third one has disproved.
             Some(joined) if self.ends_before_more(&joined) => Ok(self.go_on_among_hidden()),
@@ -90,7 +91,7 @@ impl Reader {
     }
 
     /// Something moved between the two readings: the second is looked at by itself.
-    fn torn(&mut self, twice: Slice, again: View) -> Next {
+    fn torn(&mut self, twice: Slice, again: Evidence) -> Next {
         self.effort.searching = true;
         self.seams.torn += 1;
         if self.seams.torn > TRIES {
@@ -99,12 +100,12 @@ impl Reader {
         Ok(Look::at(twice.into(), again))
     }
 
-    fn take_joined(&mut self, joined: View, twice: Slice) -> Next {
+    fn take_joined(&mut self, joined: Evidence, twice: Slice) -> Next {
         if self.is_another_place(&joined) {
             return self.again();
         }
         self.note(&joined);
-        match self.collector.take(joined) {
+        match self.draft.take(joined) {
             Ok(Progress::Done) => Ok(Turn::Serve { cut_off: false }),
             Ok(Progress::More) => {
                 self.progressed();
@@ -113,7 +114,7 @@ impl Reader {
             }
             Ok(Progress::Cut(cut, _)) if cut.right && self.request.paging.hidden => self.cut_among_hidden(&cut, twice),
             Ok(Progress::Cut(cut, _)) => self.widen(cut),
-            Ok(Progress::Missed(view, _)) if !self.collector.can_be_searched_for() => self.missed_by_offset(&view),
+            Ok(Progress::Missed(view, _)) if !self.draft.can_be_searched_for() => self.missed_by_offset(&view),
             Ok(Progress::Missed(view, side)) => {
                 self.effort.searching = true;
                 self.seams.torn += 1;
@@ -121,7 +122,7 @@ impl Reader {
                     return Err(self.lost());
                 }
                 let first = !self.search.bracket.has_begun();
-                self.search.bracket.missed(side, view.begins, view.behind());
+                self.search.bracket.missed(side, view.begins(), view.behind());
                 if first { self.shifted() } else { Ok(Turn::Window) }
             }
             // What moved between two slices can contradict the order without any of them doing so.
@@ -137,27 +138,27 @@ impl Reader {
     }
 
     /// Whether a slice is the same as it was read first.
-    fn is_the_same(&self, first: &Held, again: &View) -> bool {
+    fn is_the_same(&self, first: &Held, again: &Evidence) -> bool {
         match first {
-            Held::Taken => self.collector.last_view().is_some_and(|first| first.same_items(again)),
+            Held::Taken => self.draft.last_view().is_some_and(|first| first.same_items(again)),
             Held::Here(first) => first.same_items(again),
         }
     }
 
     /// All slices of a seam as one view; `None` where they do not fit together.
-    fn join(&self, twice: Slice, again: View, middle: Vec<(Slice, Answer)>) -> Option<View> {
+    fn join(&self, twice: Slice, again: Evidence, middle: Vec<(Slice, Answer)>) -> Option<Evidence> {
         let mut parts = vec![(twice, again)];
         for (slice, answer) in middle {
             parts.push((slice, self.view(answer, slice.into(), Witness::None).ok()?));
         }
         parts.sort_by_key(|(slice, _)| slice.begins());
-        if let Some(end) = parts.iter().position(|(_, view)| view.ends)
+        if let Some(end) = parts.iter().position(|(_, view)| view.ends())
             && parts[end + 1..].iter().all(|(_, view)| view.is_empty())
         {
             // Behind the end nothing was to be expected, wherever it was asked for.
             parts.truncate(end + 1);
         }
-        let totals = parts.iter().filter_map(|(_, view)| view.answer.total).filter(|total| total.exact);
+        let totals = parts.iter().filter_map(|(_, view)| view.answer().total).filter(|total| total.exact);
         if totals.clone().zip(totals.skip(1)).any(|(one, other)| one.value != other.value) {
             // The list changed between the answers, or they come from replicas of which one lags: two readings of one slice
             // that agree say nothing of what stood between.
@@ -180,7 +181,7 @@ impl Reader {
         let mut parts = parts.into_iter().map(|(_, view)| view);
         let first = parts.next()?;
         let join =
-            |joined, (view, comes_again)| View::join(joined, view, order, comes_again, self.counts.recounted).ok();
+            |joined, (view, comes_again)| Evidence::join(joined, view, order, comes_again, self.counts.recounted).ok();
         parts.zip(steps).try_fold(first, join)
     }
 
@@ -189,16 +190,16 @@ impl Reader {
     /// Under a silent cap pages of one size are neighbours, and only they; but an answer that a limit of bytes or time has
     /// cut leaves a gap before the next page. So the earlier one has all that was asked for, or as many as the later one,
     /// or says which size it used.
-    fn are_neighbours(&self, earlier: (Slice, &View), later: (Slice, &View)) -> bool {
-        let elsewhere = |slice: Slice, view: &View| view.answer.offset.is_some_and(|said| said != slice.begins().0);
-        let filled = |(slice, view): (Slice, &View)| view.len() == slice.size().0 as usize;
+    fn are_neighbours(&self, earlier: (Slice, &Evidence), later: (Slice, &Evidence)) -> bool {
+        let elsewhere = |slice: Slice, view: &Evidence| view.answer().offset.is_some_and(|said| said != slice.begins().0);
+        let filled = |(slice, view): (Slice, &Evidence)| view.len() == slice.size().0 as usize;
         let (slice, view) = later;
         let size = slice.size().0;
-        let in_place = filled(later) || (size <= self.sizes.honoured.size() && !view.capped);
+        let in_place = filled(later) || (size <= self.sizes.honoured.size() && !view.capped());
         let hidden = self.request.paging.hidden;
-        let is_whole = |(slice, view): (Slice, &View)| {
-            let said = view.answer.size.is_some_and(|size| size as usize == view.len());
-            hidden || said || filled((slice, view)) || view.ends
+        let is_whole = |(slice, view): (Slice, &Evidence)| {
+            let said = view.answer().size.is_some_and(|size| size as usize == view.len());
+            hidden || said || filled((slice, view)) || view.ends()
         };
         let adjoining = match slice {
             Slice::Offset { from, .. } => from.0 == earlier.1.behind(),

@@ -2,7 +2,7 @@
 
 use crate::pagination::{
     answer::Answer,
-    end::Honoured,
+    judge::end::Honoured,
     paging::{Learnt, Paging},
     window::Slice,
 };
@@ -49,7 +49,7 @@ impl Sizes {
             self.cap = Some(size);
             self.learnt.cap = Some(size);
         }
-        let is_most = count >= self.honoured.by_page;
+        let is_most = count >= self.honoured.by_page();
         let may_be_capped = is_most && answer.size.is_none() && (2..asked).contains(&count) && !repeats;
         if may_be_capped && !paging.hidden {
             let begins = slice.begins().0;

@@ -14,10 +14,10 @@ use std::cmp::Ordering;
 use super::{Asked, Bracket, Halt, Look, Next, Reader, Turn};
 use crate::pagination::{
     direction::Side,
-    end,
+    judge::end,
+    judge::evidence::Evidence,
     plan::{self, Window},
     position::Anchor,
-    proof::View,
     rows,
     unsorted::Cause,
     upstream::Upstream,
@@ -63,14 +63,14 @@ pub(super) struct Contradicted {
 impl Reader {
     /// Takes in an answer of a search; the earlier answer that it contradicts. Only strong keys count: ties come in any
     /// order.
-    pub(super) fn contradicts(&mut self, asked: Asked, view: &View) -> Option<Contradicted> {
+    pub(super) fn contradicts(&mut self, asked: Asked, view: &Evidence) -> Option<Contradicted> {
         let sighting = self.sighting(asked, view)?;
         let order = &self.request.order;
         let stands = |place: usize, other: &Anchor| {
-            rows::relate(&view.answer, order, view.item(place), other).map(|relation| relation.strong)
+            rows::relate(&view.answer(), order, view.item(place), other).map(|relation| relation.strong)
         };
         let contradicted = self.witnesses.sightings.iter().position(|other| {
-            (other.behind <= view.begins && stands(0, &other.last) == Some(Ordering::Less))
+            (other.behind <= view.begins() && stands(0, &other.last) == Some(Ordering::Less))
                 || (view.behind() <= other.begins && stands(view.len() - 1, &other.first) == Some(Ordering::Greater))
         });
         let contradicted = contradicted.map(|place| {
@@ -84,13 +84,13 @@ impl Reader {
         contradicted
     }
 
-    fn sighting(&self, asked: Asked, view: &View) -> Option<Sighting> {
+    fn sighting(&self, asked: Asked, view: &Evidence) -> Option<Sighting> {
         if view.is_empty() {
             return None;
         }
         let anchor = |place: Option<usize>| view.anchor(&self.request.order, place?);
         let (first, last) = anchor(Some(0)).zip(anchor(view.len().checked_sub(1)))?;
-        Some(Sighting { asked, begins: view.begins, behind: view.behind(), first, last })
+        Some(Sighting { asked, begins: view.begins(), behind: view.behind(), first, last })
     }
 
     /// Reads the earlier of two answers again that contradict each other, where contradictions are too many for changes.
@@ -118,7 +118,7 @@ impl Reader {
     /// Whether an answer shows the same as before, and all of it stands on the other side of the later answer than its keys
     /// say. By the places that were asked for: what answers say of themselves may be nonsense, and an upstream that gives
     /// its last page again, or always its first, shows the same items at two places.
-    fn is_reversed(&self, contradicted: &Contradicted, asked: Asked, view: &View) -> bool {
+    fn is_reversed(&self, contradicted: &Contradicted, asked: Asked, view: &Evidence) -> bool {
         let Contradicted { earlier, later } = contradicted;
         let Some(again) = self.sighting(asked, view) else { return false };
         if again.first != earlier.first || again.last != earlier.last {
@@ -126,7 +126,7 @@ impl Reader {
         }
         let order = &self.request.order;
         let stands = |place: usize, other: &Anchor| {
-            rows::relate(&view.answer, order, view.item(place), other).map(|relation| relation.strong)
+            rows::relate(&view.answer(), order, view.item(place), other).map(|relation| relation.strong)
         };
         let (again, later_at) = (plan::reach(asked.slice), plan::reach(later.asked.slice));
         if again.1 <= later_at.0 {
@@ -144,21 +144,21 @@ impl Reader {
     }
 
     /// Which end of the list an answer would make the boundary, if that was searched for, or nothing said where it is.
-    pub(super) fn unwitnessed_edge(&self, view: &View) -> Option<Side> {
-        let aimless = self.search.bracket.has_begun() || self.collector.hint().offset.0 == 0;
-        let is_all = view.from_start && view.ends;
+    pub(super) fn unwitnessed_edge(&self, view: &Evidence) -> Option<Side> {
+        let aimless = self.search.bracket.has_begun() || self.draft.hint().offset.0 == 0;
+        let is_all = view.from_start() && view.ends();
         if !aimless || self.witnesses.confirmed || view.is_empty() || is_all || self.request.paging.hidden {
             return None;
         }
-        self.collector.leans_on_an_edge(view)
+        self.draft.leans_on_an_edge(view)
     }
 
     /// Asks for items all over the list, at once, where an end of it would be the boundary's place.
-    pub(super) async fn witness(&mut self, up: &mut Upstream, asked: Asked, view: View, side: Side) -> Next {
+    pub(super) async fn witness(&mut self, up: &mut Upstream, asked: Asked, view: Evidence, side: Side) -> Next {
         self.witnesses.confirmed = true;
         let behind = view.behind();
         let places: [u64; PLACES] = match (side, self.counts.total.filter(|total| *total > behind)) {
-            (Side::After, _) => [1, 2, 3, 0].map(|quarter| view.begins / 4 * quarter),
+            (Side::After, _) => [1, 2, 3, 0].map(|quarter| view.begins() / 4 * quarter),
             (Side::Before, Some(total)) => [1, 2, 3, 4].map(|quarter| behind + (total - behind - 1) / 4 * quarter),
             (Side::Before, None) => [2, 16, 128, 1_024].map(|times| behind.saturating_mul(times)),
         };
@@ -180,7 +180,7 @@ impl Reader {
         let mut contradiction = None;
         for (place, other) in views {
             match other {
-                Ok(other) if self.collector.stands_beyond(&other, side) => {}
+                Ok(other) if self.draft.stands_beyond(&other, side) => {}
                 Ok(other) => contradiction = contradiction.or(Some((place, other))),
                 Err(unsorted) if unsorted.cause.is_disorder() => return Err(self.contradicted(unsorted)),
                 Err(_) => {}
@@ -199,7 +199,7 @@ impl Reader {
         }
         self.witnesses.confirmed = false;
         (self.search.bracket, self.effort.searching) = (Bracket::default(), true);
-        self.collector.believe(contradiction.1.begins);
+        self.draft.believe(contradiction.1.begins());
         Ok(Turn::Window)
     }
 }

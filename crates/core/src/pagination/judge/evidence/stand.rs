@@ -2,7 +2,7 @@
 
 use std::{cmp::Ordering, ops::Range};
 
-use super::{View, loose_at};
+use super::{Evidence, loose_at};
 use crate::pagination::{
     key::KeyValue,
     order::{Kind, Order},
@@ -33,7 +33,7 @@ pub(in crate::pagination) enum Unplaced {
     Apart { left: bool, right: bool },
 }
 
-impl View {
+impl Evidence {
     /// Where an anchor stands.
     pub(in crate::pagination) fn stand(&self, order: &Order, anchor: &Anchor) -> Result<Stand, Unplaced> {
         let run = match rows::opaque_at(order, anchor) {

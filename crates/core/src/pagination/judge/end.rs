@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use super::{
+use crate::pagination::{
     answer::{Answer, Standing},
     paging::{EndEvidence, Paging},
     rules::{Rule, holds},
@@ -17,21 +17,21 @@ const HONOURED_UNSEEN: u32 = 2;
 ///
 /// What other walks have seen does not count: caps differ by principal, by filter, by parameter and by day.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Honoured {
+pub(in crate::pagination) struct Honoured {
     /// The largest size that an answer of the walk filled, this page included; what its cursors carry on.
-    pub(super) by_walk: u32,
+    by_walk: u32,
     /// The most items that one answer of this page had, whatever was asked for: so many the upstream gives at this time.
-    pub(super) by_page: u32,
+    by_page: u32,
 }
 
 impl Honoured {
     /// What a walk has seen before this page.
-    pub(super) fn before(by_walk: u32) -> Self {
+    pub(in crate::pagination) fn before(by_walk: u32) -> Self {
         Self { by_walk, by_page: 0 }
     }
 
     /// Takes in an answer. One that is neither filled nor short, as it has more items than were asked for, shows nothing.
-    pub(super) fn learn(&mut self, answer: &Answer, fetch: Slice, paging: &Paging) {
+    pub(in crate::pagination) fn learn(&mut self, answer: &Answer, fetch: Slice, paging: &Paging) {
         let count = u32::try_from(answer.items.len()).unwrap_or(u32::MAX);
         let asked = fetch.size().0;
         // Where items are hidden, the upstream looks at no fewer than come.
@@ -45,25 +45,35 @@ impl Honoured {
     }
 
     /// More came after an answer of `count` items than it gave: larger sizes are not honoured any more.
-    pub(super) fn fell_to(&mut self, count: u32) {
+    pub(in crate::pagination) fn fell_to(&mut self, count: u32) {
         self.by_walk = self.by_walk.min(count);
         self.by_page = self.by_page.min(count);
     }
 
+    /// The largest size that an answer of the walk filled, this page included.
+    pub(in crate::pagination) fn by_walk(self) -> u32 {
+        self.by_walk
+    }
+
+    /// The most items that one answer of this page had.
+    pub(in crate::pagination) fn by_page(self) -> u32 {
+        self.by_page
+    }
+
     /// The largest size that counts as honoured throughout the walk.
-    pub(super) fn size(self) -> u32 {
+    pub(in crate::pagination) fn size(self) -> u32 {
         self.by_walk.max(HONOURED_UNSEEN)
     }
 
     /// The largest size that counts as honoured at this time.
-    pub(super) fn size_now(self) -> u32 {
+    pub(in crate::pagination) fn size_now(self) -> u32 {
         self.by_page.max(HONOURED_UNSEEN)
     }
 }
 
 /// What other answers of the same page say of an end that an answer may show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Witness {
+pub(in crate::pagination) enum Witness {
     /// None was asked.
     None,
     /// An answer ended at the same item before.
@@ -74,26 +84,26 @@ pub(super) enum Witness {
 
 /// What is believed of sizes when an answer is judged.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Belief {
+pub(in crate::pagination) struct Belief {
     /// What this walk has seen, this answer included.
-    pub(super) honoured: Honoured,
+    pub(in crate::pagination) honoured: Honoured,
     /// The largest size that was honoured in all requests before this one.
-    pub(super) honoured_before: u32,
+    pub(in crate::pagination) honoured_before: u32,
     /// What was seen of the same end before.
-    pub(super) witness: Witness,
+    pub(in crate::pagination) witness: Witness,
 }
 
 /// What an answer says about the end.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct End {
+pub(in crate::pagination) struct End {
     /// It ends the collection.
-    pub(super) ends: bool,
+    pub(in crate::pagination) ends: bool,
     /// It has fewer items than were asked for, and that proves nothing.
-    pub(super) short: bool,
+    pub(in crate::pagination) short: bool,
     /// So it seems that its size was capped: it is said that there is more.
-    pub(super) capped: bool,
+    pub(in crate::pagination) capped: bool,
     /// No single answer proves the end: two agree on it, or an answer and a count.
-    pub(super) checked: bool,
+    pub(in crate::pagination) checked: bool,
 }
 
 impl End {
@@ -112,7 +122,7 @@ impl End {
     ///   `checked`: counts of rows that nobody is shown are everyday. They don't overrule a flag of the slice.
     ///
     /// Totals, a past-the-end status, and an empty answer that was not asked from the start never end anything alone.
-    pub(super) fn judge(
+    pub(in crate::pagination) fn judge(
         answer: &Answer,
         fetch: Slice,
         begins: u64,

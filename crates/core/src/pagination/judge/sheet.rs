@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, cmp::Ordering, collections::HashSet, sync::Arc};
 
+use super::evidence;
 use crate::pagination::direction::Way;
 use crate::{
     json::Span,
@@ -13,25 +14,25 @@ use crate::{
         order::{Order, Ties},
         paging::{EndEvidence, Tokens},
         position::Anchor,
-        proof, rows,
+        rows,
         unsorted::Unsorted,
     },
 };
 
 /// How a page of the upstream's was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Asked {
+pub(in crate::pagination) struct Asked {
     /// By this token; none: the first page.
-    pub(super) token: Option<Token>,
+    pub(in crate::pagination) token: Option<Token>,
     /// The token leads back.
-    pub(super) way: Way,
+    pub(in crate::pagination) way: Way,
     /// With this size.
-    pub(super) size: u32,
+    pub(in crate::pagination) size: u32,
 }
 
 /// Where the list goes on beyond a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Lead {
+pub(in crate::pagination) enum Lead {
     /// Where this token leads.
     Token(Token),
     /// Nowhere: the list is at its end, or at its start.
@@ -44,18 +45,18 @@ pub(super) enum Lead {
 
 /// How many items of a page come before a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Passed {
+pub(in crate::pagination) struct Passed {
     /// So many, in the direction of reading.
-    pub(super) count: usize,
+    pub(in crate::pagination) count: usize,
     /// How that is known.
-    pub(super) basis: Basis,
+    pub(in crate::pagination) basis: Basis,
     /// What comes next ties with the anchor, and the upstream does not order ties.
-    pub(super) amid_ties: bool,
+    pub(in crate::pagination) amid_ties: bool,
 }
 
 /// How the number of items that come before a place is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Basis {
+pub(in crate::pagination) enum Basis {
     /// Keys decide.
     Keys,
     /// The anchor itself is in view, amid ties that the upstream does not order.
@@ -74,25 +75,25 @@ pub(super) enum Basis {
 
 /// One page of the upstream's.
 #[derive(Debug)]
-pub(super) struct Sheet {
-    pub(super) answer: Answer,
-    pub(super) asked: Asked,
+pub(in crate::pagination) struct Sheet {
+    pub(in crate::pagination) answer: Answer,
+    pub(in crate::pagination) asked: Asked,
 }
 
 impl Sheet {
     #[must_use]
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::pagination) fn len(&self) -> usize {
         self.answer.items.len()
     }
 
     #[must_use]
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::pagination) fn is_empty(&self) -> bool {
         self.answer.items.is_empty()
     }
 
     /// How many items lie between where the token leads and a place before which so many are read in a direction.
     #[must_use]
-    pub(super) fn depth(&self, way: Way, passed: usize) -> usize {
+    pub(in crate::pagination) fn depth(&self, way: Way, passed: usize) -> usize {
         if self.asked.way == way { passed } else { self.len() - passed }
     }
 
@@ -101,7 +102,7 @@ impl Sheet {
     /// # Errors
     ///
     /// [`Unsorted`] where the items contradict the order or lack its keys.
-    pub(super) fn check(&self, order: &Order) -> Result<(), Unsorted> {
+    pub(in crate::pagination) fn check(&self, order: &Order) -> Result<(), Unsorted> {
         let answer = &self.answer;
         if self.len() == 1 {
             return rows::check_alone(answer, order);
@@ -127,7 +128,7 @@ impl Sheet {
 
     /// Where the list goes on in a direction.
     #[must_use]
-    pub(super) fn lead(&self, way: Way, tokens: Tokens, end: EndEvidence) -> Lead {
+    pub(in crate::pagination) fn lead(&self, way: Way, tokens: Tokens, end: EndEvidence) -> Lead {
         let asked_so = self.asked.way == way;
         if way.is_backward() && self.asked.token.is_none() {
             return Lead::Edge;
@@ -157,7 +158,7 @@ impl Sheet {
 
     /// What continues the list from an item, where the dialect pages by item.
     #[must_use]
-    pub(super) fn item_token(&self, index: usize) -> Option<Token> {
+    pub(in crate::pagination) fn item_token(&self, index: usize) -> Option<Token> {
         let raw = self.answer.item_tokens.get(index)?.of(&self.answer.body);
         let text = std::str::from_utf8(raw).ok().filter(|text| !matches!(*text, "" | "null"))?;
         Some(Token(Arc::from(text)))
@@ -165,7 +166,7 @@ impl Sheet {
 
     /// Whether what continues the list from each item is its id.
     #[must_use]
-    pub(super) fn is_continued_by_ids(&self, order: &Order) -> bool {
+    pub(in crate::pagination) fn is_continued_by_ids(&self, order: &Order) -> bool {
         (0..self.len()).all(|index| {
             let token = self.answer.item_tokens.get(index).copied().unwrap_or_default();
             key::identity(&order.id, token.of(&self.answer.body)) == self.id(order, index)
@@ -174,7 +175,7 @@ impl Sheet {
 
     /// The id of an item, in the spelling by which it is known again; empty where it has none.
     #[must_use]
-    pub(super) fn id(&self, order: &Order, index: usize) -> Cow<'_, [u8]> {
+    pub(in crate::pagination) fn id(&self, order: &Order, index: usize) -> Cow<'_, [u8]> {
         match self.raw_id(order, index) {
             b"null" | [b'{' | b'[', ..] => Cow::Borrowed(&[]),
             raw => key::identity(&order.id, raw),
@@ -183,28 +184,28 @@ impl Sheet {
 
     /// The mark of an item: of its id, or of its bytes where it has none.
     #[must_use]
-    pub(super) fn mark(&self, order: &Order, marker: &Marker, index: usize) -> Mark {
+    pub(in crate::pagination) fn mark(&self, order: &Order, marker: &Marker, index: usize) -> Mark {
         let id = self.id(order, index);
         marker.mark(if id.is_empty() { self.answer.item(index) } else { &id })
     }
 
     /// The mark of an item as it is: of its keys and its id.
     #[must_use]
-    pub(super) fn fingerprint(&self, order: &Order, marker: &Marker, index: usize) -> Mark {
+    pub(in crate::pagination) fn fingerprint(&self, order: &Order, marker: &Marker, index: usize) -> Mark {
         let row = rows::row(&self.answer, order, index).iter().map(|span| span.of(&self.answer.body));
         marker.mark(&row.collect::<Vec<_>>().join(&b','))
     }
 
     /// The marks of all items, in the direction of reading.
     #[must_use]
-    pub(super) fn marks(&self, order: &Order, marker: &Marker, way: Way) -> Vec<Mark> {
+    pub(in crate::pagination) fn marks(&self, order: &Order, marker: &Marker, way: Way) -> Vec<Mark> {
         (0..self.len()).map(|place| self.mark(order, marker, way.index(place, self.len()))).collect()
     }
 
     /// What tells this page from another: its first and its last item, by their ids, and by their keys where there are
     /// any; of items without ids all of them.
     #[must_use]
-    pub(super) fn hash(&self, order: &Order, marker: &Marker) -> u64 {
+    pub(in crate::pagination) fn hash(&self, order: &Order, marker: &Marker) -> u64 {
         let ends = [0, self.len().saturating_sub(1)];
         let mut told = Vec::new();
         if self.is_empty() || ends.iter().any(|index| self.id(order, *index).is_empty()) {
@@ -220,32 +221,32 @@ impl Sheet {
     /// # Errors
     ///
     /// [`Unsorted`] where no cursor can hold its keys.
-    pub(super) fn anchor(&self, order: &Order, index: usize) -> Result<Anchor, Unsorted> {
+    pub(in crate::pagination) fn anchor(&self, order: &Order, index: usize) -> Result<Anchor, Unsorted> {
         rows::anchor(&self.answer, order, index).ok_or_else(|| rows::unkept(&self.answer, order, index))
     }
 
     /// Whether two items of this page have equal strong keys.
     #[must_use]
-    pub(super) fn ties(&self, order: &Order, left: usize, right: usize) -> bool {
+    pub(in crate::pagination) fn ties(&self, order: &Order, left: usize, right: usize) -> bool {
         !order.strong.is_empty() && rows::compare_strong(&self.answer, order, left, right) == Some(Ordering::Equal)
     }
 
     /// How the item that is read last stands to an anchor, in the direction of reading; by the strong keys alone where
     /// ties are unordered. `None` where that can't be said.
     #[must_use]
-    pub(super) fn reaches(&self, way: Way, order: &Order, anchor: &Anchor) -> Option<Ordering> {
+    pub(in crate::pagination) fn reaches(&self, way: Way, order: &Order, anchor: &Anchor) -> Option<Ordering> {
         self.stands(way, order, self.len().checked_sub(1)?, anchor)
     }
 
     /// The same of the item that is read first.
     #[must_use]
-    pub(super) fn begins(&self, way: Way, order: &Order, anchor: &Anchor) -> Option<Ordering> {
+    pub(in crate::pagination) fn begins(&self, way: Way, order: &Order, anchor: &Anchor) -> Option<Ordering> {
         if self.is_empty() { None } else { self.stands(way, order, 0, anchor) }
     }
 
     /// Whether an item is read after one anchor and before another, as far as that can be said.
     #[must_use]
-    pub(super) fn shows_between(&self, way: Way, order: &Order, one: &Anchor, other: &Anchor) -> bool {
+    pub(in crate::pagination) fn shows_between(&self, way: Way, order: &Order, one: &Anchor, other: &Anchor) -> bool {
         let stands = |place: usize, anchor: &Anchor| self.stands(way, order, place, anchor);
         (0..self.len())
             .any(|place| stands(place, one) == Some(Ordering::Greater) && stands(place, other) == Some(Ordering::Less))
@@ -253,9 +254,15 @@ impl Sheet {
 
     /// How an item stands to an anchor, in the direction of reading.
     #[must_use]
-    pub(super) fn stands(&self, way: Way, order: &Order, place: usize, anchor: &Anchor) -> Option<Ordering> {
+    pub(in crate::pagination) fn stands(
+        &self,
+        way: Way,
+        order: &Order,
+        place: usize,
+        anchor: &Anchor,
+    ) -> Option<Ordering> {
         let relation = rows::relate(&self.answer, order, way.index(place, self.len()), anchor)?;
-        Some(way.read(if proof::loose_at(order, anchor) { relation.strong } else { relation.whole }))
+        Some(way.read(if evidence::loose_at(order, anchor) { relation.strong } else { relation.whole }))
     }
 
     /// How many of the items come before the place right beyond an anchor. Keys decide; amid ties that the upstream does
@@ -263,8 +270,15 @@ impl Sheet {
     /// of the run's items that were served (`run`), or that this page was handed out as the one that begins at the place
     /// (`aligned`). `None` where an item can't be compared.
     #[must_use]
-    pub(super) fn passed(&self, way: Way, order: &Order, anchor: &Anchor, run: u32, aligned: bool) -> Option<Passed> {
-        let loose = proof::loose_at(order, anchor);
+    pub(in crate::pagination) fn passed(
+        &self,
+        way: Way,
+        order: &Order,
+        anchor: &Anchor,
+        run: u32,
+        aligned: bool,
+    ) -> Option<Passed> {
+        let loose = evidence::loose_at(order, anchor);
         let relation = |index| {
             let relation = rows::relate(&self.answer, order, index, anchor)?;
             Some(if loose { relation.strong } else { relation.whole })
@@ -296,7 +310,7 @@ impl Sheet {
     /// # Errors
     ///
     /// [`Unsorted`] naming the second of them.
-    pub(super) fn check_ids(&self, order: &Order) -> Result<(), Unsorted> {
+    pub(in crate::pagination) fn check_ids(&self, order: &Order) -> Result<(), Unsorted> {
         let mut had = HashSet::with_capacity(self.len());
         match (0..self.len()).find(|index| !had.insert(self.id(order, *index))) {
             Some(index) => Err(rows::twice(index)),

@@ -1,6 +1,6 @@
 //! The page made of what was collected: items, neighbours, and how sure it is.
 
-use super::{Collector, Taken};
+use super::{Draft, Taken};
 use crate::pagination::{
     answer::Total,
     direction::Way,
@@ -26,7 +26,7 @@ pub(in crate::pagination) struct Verdict {
     pub(in crate::pagination) requests: u32,
 }
 
-impl Collector {
+impl Draft {
     /// The page as it stands.
     ///
     /// # Errors

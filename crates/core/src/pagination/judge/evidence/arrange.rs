@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, cmp::Ordering, collections::HashMap, ops::Range};
 
-use super::View;
+use super::Evidence;
 use crate::pagination::{
     order::Order,
     rows::{self, Next},
@@ -10,7 +10,7 @@ use crate::pagination::{
     unsorted::Unsorted,
 };
 
-impl View {
+impl Evidence {
     /// Checks that strong keys never fall back, puts each run of equal ones in id order, and finds what can be used.
     pub(super) fn arrange(&mut self, order: &Order) -> Result<(), Unsorted> {
         let count = self.len();

@@ -2,13 +2,13 @@
 
 use std::ops::Range;
 
-use super::{
+use crate::json::Span;
+use crate::pagination::{
     answer::{Answer, Total},
     paging::Learnt,
     position::{Anchor, Item, Target},
     unsorted::Unsorted,
 };
-use crate::json::Span;
 
 /// Where an item of a page stands: in which answer, at which place in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

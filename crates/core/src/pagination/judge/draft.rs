@@ -1,26 +1,35 @@
 //! What a page has so far: the boundary that the next answer must prove, the items taken, what is known of both sides.
 
-mod aim;
 mod assembly;
 mod take;
 
 use std::{ops::Range, sync::Arc};
 
-use super::{
+use super::evidence::Evidence;
+use crate::pagination::{
     answer::Total,
     direction::{Side, Way},
     order::Order,
     position::{Anchor, Hint, Position, Target},
-    proof::View,
     window::Offset,
-    windows::Ground,
 };
 
-pub(super) use assembly::Verdict;
+pub(in crate::pagination) use assembly::Verdict;
+
+/// From what slices are cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::pagination) enum Ground {
+    /// The whole list: what is asked from the very start begins at its start.
+    Whole,
+    /// What passes a filter that should let the anchor through: its start is the boundary's only where the first item
+    /// does not come after the anchor; where it does, the filter is trusted, and the page `checked`. Nothing at all proves
+    /// nothing: the position is lost, and whoever chose the filter goes back to the whole list.
+    Filtered,
+}
 
 /// What an answer must prove before anything of it is taken.
 #[derive(Clone, Debug)]
-enum Boundary {
+pub(in crate::pagination) enum Boundary {
     /// The page begins with the first item.
     Start,
     /// The page goes on right after this item; `whole`: after all that tie with it.
@@ -35,29 +44,29 @@ enum Boundary {
 
 /// What came of an answer.
 #[derive(Debug)]
-pub(super) enum Progress {
+pub(in crate::pagination) enum Progress {
     /// The page is complete.
     Done,
     /// The answer was used, and more is needed.
     More,
     /// The boundary was seen, but a run of ties beside it is cut by an edge of the answer.
-    Cut(Cut, Box<View>),
+    Cut(Cut, Box<Evidence>),
     /// The boundary is not in it, but on this side of it.
-    Missed(Box<View>, Side),
+    Missed(Box<Evidence>, Side),
     /// The boundary has no place among its items. If there is one beside them, it is on this side, as far as is believed.
-    Apart(Box<View>, Option<Side>),
+    Apart(Box<Evidence>, Option<Side>),
 }
 
 /// A run of ties that is cut by an edge of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Cut {
+pub(in crate::pagination) struct Cut {
     /// The offsets that one answer must hold so that the run may be seen closed; they are known to be needed, and may
     /// not be enough.
-    pub(super) needed: Range<u64>,
+    pub(in crate::pagination) needed: Range<u64>,
     /// It goes on before them.
-    pub(super) left: bool,
+    pub(in crate::pagination) left: bool,
     /// It goes on behind them.
-    pub(super) right: bool,
+    pub(in crate::pagination) right: bool,
 }
 
 /// An item taken: in which view, at which place of its arrangement.
@@ -69,7 +78,7 @@ struct Taken {
 
 /// A page under way.
 #[derive(Debug)]
-pub(super) struct Collector {
+pub(in crate::pagination) struct Draft {
     order: Arc<Order>,
     ground: Ground,
     limit: usize,
@@ -83,7 +92,7 @@ pub(super) struct Collector {
     to_the_end: bool,
     /// Answers are taken as they came, by offset alone.
     unchecked: bool,
-    views: Vec<View>,
+    views: Vec<Evidence>,
     taken: Vec<Taken>,
     more_before: Option<bool>,
     more_behind: Option<bool>,
@@ -100,9 +109,15 @@ pub(super) struct Collector {
     skipped: u32,
 }
 
-impl Collector {
+impl Draft {
     /// Begins a page of `limit` items at a target, taking answers as they come where `unchecked`.
-    pub(super) fn new(order: Arc<Order>, target: &Target, limit: u32, ground: Ground, unchecked: bool) -> Self {
+    pub(in crate::pagination) fn new(
+        order: Arc<Order>,
+        target: &Target,
+        limit: u32,
+        ground: Ground,
+        unchecked: bool,
+    ) -> Self {
         let believed = |offset: u64| Offset(offset).believed().0;
         let hint =
             Hint { offset: target.hint.offset.believed(), total: target.hint.total.map(believed), ..target.hint };
@@ -154,77 +169,77 @@ impl Collector {
     }
 
     /// Begins anew at an offset, taking answers as they come where `unchecked`.
-    pub(super) fn restart_at(&mut self, offset: u64, unchecked: bool) {
+    pub(in crate::pagination) fn restart_at(&mut self, offset: u64, unchecked: bool) {
         let target = Target { position: Position::At(Offset(offset)), hint: self.hint };
         let limit = u32::try_from(self.limit).unwrap_or(u32::MAX);
         *self = Self::new(Arc::clone(&self.order), &target, limit, self.ground, unchecked);
     }
 
     /// Whether answers are taken as they came.
-    pub(super) fn is_unchecked(&self) -> bool {
+    pub(in crate::pagination) fn is_unchecked(&self) -> bool {
         self.unchecked
     }
 
     /// Whether the page begins with the first item, and nothing of it is there yet.
-    pub(super) fn is_at_start(&self) -> bool {
+    pub(in crate::pagination) fn is_at_start(&self) -> bool {
         matches!(self.boundary, Boundary::Start)
     }
 
     /// The believed offset of the boundary.
-    pub(super) fn offset(&self) -> u64 {
+    pub(in crate::pagination) fn offset(&self) -> u64 {
         self.offset
     }
 
     /// Believes the boundary of an item, or the end, to be elsewhere.
-    pub(super) fn believe(&mut self, offset: u64) {
+    pub(in crate::pagination) fn believe(&mut self, offset: u64) {
         if self.can_be_searched_for() {
             self.offset = Offset(offset).believed().0;
         }
     }
 
     /// Whether the boundary is one that can stand anywhere: beside an item, or at the end.
-    pub(super) fn can_be_searched_for(&self) -> bool {
+    pub(in crate::pagination) fn can_be_searched_for(&self) -> bool {
         matches!(self.boundary, Boundary::After { .. } | Boundary::Before { .. } | Boundary::Tail)
     }
 
     /// What the target said that helps to aim.
-    pub(super) fn hint(&self) -> Hint {
+    pub(in crate::pagination) fn hint(&self) -> Hint {
         self.hint
     }
 
     /// How many items the page has.
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::pagination) fn len(&self) -> usize {
         self.taken.len()
     }
 
     /// The answer that items were taken from last.
-    pub(super) fn last_view(&self) -> Option<&View> {
+    pub(in crate::pagination) fn last_view(&self) -> Option<&Evidence> {
         self.views.last()
     }
 
     /// The offset at which a page that can't be proven would begin, wherever the reading has got to since.
-    pub(super) fn nearest(&self) -> u64 {
+    pub(in crate::pagination) fn nearest(&self) -> u64 {
         self.nearest
     }
 
     /// Whether everything up to the end is being read, so that nothing short of it can be served.
-    pub(super) fn seeks_the_end(&self) -> bool {
+    pub(in crate::pagination) fn seeks_the_end(&self) -> bool {
         self.to_the_end
     }
 
     /// Whether the page is asked for by an offset at which nothing was found.
-    pub(super) fn is_nothing_by_offset(&self) -> bool {
+    pub(in crate::pagination) fn is_nothing_by_offset(&self) -> bool {
         matches!(self.boundary, Boundary::At(_)) && self.taken.is_empty()
     }
 
     /// Whether the list was seen to hold nothing at all, whatever it counts.
-    pub(super) fn is_nothing(&self) -> bool {
+    pub(in crate::pagination) fn is_nothing(&self) -> bool {
         self.taken.is_empty() && self.more_before == Some(false) && self.more_behind == Some(false)
     }
 
     /// Says that there is more in the direction of reading, as a count does: what proves no end may say that there is
     /// none.
-    pub(super) fn goes_on(&mut self) {
+    pub(in crate::pagination) fn goes_on(&mut self) {
         match self.way() {
             Way::Forward => self.more_behind = Some(true),
             Way::Backward => self.more_before = Some(true),
@@ -232,36 +247,40 @@ impl Collector {
     }
 
     /// Says that nothing is at the offset that was asked for, nor behind it.
-    pub(super) fn end_here(&mut self) {
+    pub(in crate::pagination) fn end_here(&mut self) {
         self.more_behind = Some(false);
     }
 
     /// Whether the page has all the items it can have.
-    pub(super) fn is_full(&self) -> bool {
+    pub(in crate::pagination) fn is_full(&self) -> bool {
         self.taken.len() >= self.limit
     }
 
     /// Which way a chain of answers grows.
-    pub(super) fn way(&self) -> Way {
+    pub(in crate::pagination) fn way(&self) -> Way {
         match self.boundary {
             Boundary::Before { .. } => Way::Backward,
             _ => Way::Forward,
         }
     }
 
-    /// Where what an answer must show together is believed to be: the two neighbours of the boundary, or the run of ties
-    /// around it and its neighbours.
-    pub(super) fn seam(&self) -> Option<Range<u64>> {
-        let offset = Some(self.offset).filter(|offset| *offset > 0)?;
-        match self.boundary {
-            Boundary::After { .. } => Some(offset.saturating_sub(self.beside())..offset.saturating_add(1)),
-            Boundary::Before { .. } => Some(offset - 1..offset.saturating_add(self.beside())),
-            Boundary::Start | Boundary::At(_) | Boundary::Tail => None,
-        }
+    /// How many more items the page needs.
+    pub(in crate::pagination) fn need(&self) -> u64 {
+        if self.to_the_end { self.limit as u64 } else { (self.limit - self.taken.len()) as u64 }
     }
 
-    /// How many more items the page needs.
-    pub(super) fn need(&self) -> u64 {
-        if self.to_the_end { self.limit as u64 } else { (self.limit - self.taken.len()) as u64 }
+    /// What the next answer must prove.
+    pub(in crate::pagination) fn boundary(&self) -> &Boundary {
+        &self.boundary
+    }
+
+    /// How many items beside the boundary are believed to tie with its anchor.
+    pub(in crate::pagination) fn tied(&self) -> u64 {
+        self.run
+    }
+
+    /// The order of the list.
+    pub(in crate::pagination) fn order(&self) -> &Order {
+        &self.order
     }
 }

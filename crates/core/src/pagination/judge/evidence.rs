@@ -9,10 +9,10 @@ mod stand;
 
 use std::{borrow::Cow, ops::Range};
 
-use super::{
+use super::end::{Belief, End};
+use crate::pagination::{
     answer::Answer,
     direction::Side,
-    end::{Belief, End},
     key,
     order::{Order, SortKey, Ties},
     paging::Paging,
@@ -24,13 +24,13 @@ use super::{
     window::{Offset, Slice},
 };
 
-pub(super) use stand::Unplaced;
+pub(in crate::pagination) use stand::Unplaced;
 
 /// An answer, checked against the order and arranged by it.
 ///
 /// Places in the arrangement are counted from 0; the item at place *p* is believed to stand at offset `begins + p`.
 #[derive(Debug)]
-pub(super) struct View {
+pub(in crate::pagination) struct Evidence {
     /// The answer.
     pub(super) answer: Answer,
     /// Where it is believed to begin.
@@ -69,25 +69,25 @@ pub(super) struct View {
 
 /// Edges of an answer of which something is taken to be so that nothing shows.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Assumed {
-    pub(super) left: bool,
-    pub(super) right: bool,
+pub(in crate::pagination) struct Assumed {
+    pub(in crate::pagination) left: bool,
+    pub(in crate::pagination) right: bool,
 }
 
 impl Assumed {
     /// Whether anything is.
-    pub(super) fn any(self) -> bool {
+    pub(in crate::pagination) fn any(self) -> bool {
         self.left || self.right
     }
 }
 
-impl View {
+impl Evidence {
     /// Checks and arranges an answer.
     ///
     /// # Errors
     ///
     /// [`Unsorted`] where the items contradict the order, lack its keys, or hold an id twice.
-    pub(super) fn new(
+    pub(in crate::pagination) fn new(
         answer: Answer,
         fetch: Slice,
         order: &Order,
@@ -105,8 +105,8 @@ impl View {
     ///
     /// # Errors
     ///
-    /// As [`View::new`].
-    pub(super) fn flipped(
+    /// As [`Evidence::new`].
+    pub(in crate::pagination) fn flipped(
         mut answer: Answer,
         fetch: Slice,
         order: &Order,
@@ -157,8 +157,8 @@ impl View {
     ///
     /// # Errors
     ///
-    /// As [`View::new`].
-    pub(super) fn join(
+    /// As [`Evidence::new`].
+    pub(in crate::pagination) fn join(
         earlier: Self,
         later: Self,
         order: &Order,
@@ -211,7 +211,7 @@ impl View {
 
     /// Takes an answer as it came, by its offsets alone.
     #[must_use]
-    pub(super) fn unchecked(answer: Answer, fetch: Slice, paging: &Paging, belief: Belief) -> Self {
+    pub(in crate::pagination) fn unchecked(answer: Answer, fetch: Slice, paging: &Paging, belief: Belief) -> Self {
         let (begins, counted) = believed_begin(&answer, fetch, paging, belief);
         // What is asked from the very start begins there, whatever the answer says.
         let from_start = fetch.begins().0 == 0;
@@ -252,7 +252,7 @@ impl View {
     }
 
     /// Takes an edge of the answer to be at the boundary, though nothing shows that.
-    pub(super) fn assume_edge(&mut self, side: Side) {
+    pub(in crate::pagination) fn assume_edge(&mut self, side: Side) {
         if !self.assumed.any() {
             self.sure = self.usable.clone();
         }
@@ -263,31 +263,77 @@ impl View {
     }
 
     /// Takes the answer to end the collection, though nothing shows that.
-    pub(super) fn assume_end(&mut self) {
+    pub(in crate::pagination) fn assume_end(&mut self) {
         (self.ends, self.short) = (true, false);
         self.assume_edge(Side::After);
     }
 
+    /// Takes an empty answer to be the end, right at the boundary, though nothing shows that.
+    pub(in crate::pagination) fn assume_nothing_beyond(&mut self) {
+        debug_assert!(self.assumed.any(), "a page that rests on it is not proven");
+        self.ends = true;
+    }
+
+    /// The answer.
+    pub(in crate::pagination) fn answer(&self) -> &Answer {
+        &self.answer
+    }
+
+    /// The offset at which it is believed to begin.
+    pub(in crate::pagination) fn begins(&self) -> u64 {
+        self.begins
+    }
+
+    /// Whether nothing comes before it.
+    pub(in crate::pagination) fn from_start(&self) -> bool {
+        self.from_start
+    }
+
+    /// Whether it ends the collection, by its own evidence.
+    pub(in crate::pagination) fn ends(&self) -> bool {
+        self.ends
+    }
+
+    /// Whether it has fewer items than were asked for, and that proves nothing.
+    pub(in crate::pagination) fn short(&self) -> bool {
+        self.short
+    }
+
+    /// Whether its size seems to be capped: it is short, and says that there is more.
+    pub(in crate::pagination) fn capped(&self) -> bool {
+        self.capped
+    }
+
+    /// The edges of it that are assumed to be at the boundary.
+    pub(in crate::pagination) fn assumed(&self) -> Assumed {
+        self.assumed
+    }
+
+    /// The number of items of the longest run of equal strong keys, as far as it is in view; 0 where that was not looked at.
+    pub(in crate::pagination) fn longest_run(&self) -> u32 {
+        self.longest_run
+    }
+
     /// Whether the items at these places are there by assumption.
-    pub(super) fn assumes(&self, mut places: impl Iterator<Item = usize>) -> bool {
+    pub(in crate::pagination) fn assumes(&self, mut places: impl Iterator<Item = usize>) -> bool {
         self.assumed.any() && places.any(|place| !self.sure.contains(&place))
     }
 
     /// How many items there are.
     #[must_use]
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::pagination) fn len(&self) -> usize {
         self.answer.items.len()
     }
 
     /// Whether there are none.
     #[must_use]
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::pagination) fn is_empty(&self) -> bool {
         self.answer.items.is_empty()
     }
 
     /// The offset behind what it shows.
     #[must_use]
-    pub(super) fn behind(&self) -> u64 {
+    pub(in crate::pagination) fn behind(&self) -> u64 {
         if self.hides { self.asked_to.max(self.begins) } else { self.begins.saturating_add(self.len() as u64) }
     }
 
@@ -299,7 +345,7 @@ impl View {
     /// The offset at which the item at a place is believed to stand, or behind the item before it. What is hidden may be
     /// anywhere: where a total says how far it goes, it is taken to be spread evenly.
     #[must_use]
-    pub(super) fn offset(&self, place: usize) -> u64 {
+    pub(in crate::pagination) fn offset(&self, place: usize) -> u64 {
         let (place, count) = (place as u64, self.len() as u64);
         let shown = self.begins.saturating_add(place);
         match self.answer.total {
@@ -313,25 +359,25 @@ impl View {
 
     /// The last offset at which the item at a place can stand.
     #[must_use]
-    pub(super) fn latest_offset(&self, place: usize) -> u64 {
+    pub(in crate::pagination) fn latest_offset(&self, place: usize) -> u64 {
         self.behind().saturating_sub((self.len() - place) as u64)
     }
 
     /// The answer's item at a place.
     #[must_use]
-    pub(super) fn item(&self, place: usize) -> usize {
+    pub(in crate::pagination) fn item(&self, place: usize) -> usize {
         self.arrangement.as_ref().map_or(place, |arrangement| arrangement[place] as usize)
     }
 
     /// The item at a place as an anchor; `None` where no cursor can hold its keys.
     #[must_use]
-    pub(super) fn anchor(&self, order: &Order, place: usize) -> Option<Anchor> {
+    pub(in crate::pagination) fn anchor(&self, order: &Order, place: usize) -> Option<Anchor> {
         rows::anchor(&self.answer, order, self.item(place))
     }
 
     /// The id of the item at a place, in the spelling by which it is known again, where it has one.
     #[must_use]
-    pub(super) fn id(&self, order: &Order, place: usize) -> Option<Cow<'_, [u8]>> {
+    pub(in crate::pagination) fn id(&self, order: &Order, place: usize) -> Option<Cow<'_, [u8]>> {
         let span = rows::row(&self.answer, order, self.item(place)).last().copied().unwrap_or_default();
         match span.of(&self.answer.body) {
             b"" | b"null" | [b'{' | b'[', ..] => None,
@@ -341,7 +387,7 @@ impl View {
 
     /// How many items up to a place, itself included, are in one run with it; 0 where ties are ordered.
     #[must_use]
-    pub(super) fn run_through(&self, order: &Order, place: usize) -> u32 {
+    pub(in crate::pagination) fn run_through(&self, order: &Order, place: usize) -> u32 {
         if !self.is_loose(order, place) {
             return 0;
         }
@@ -350,7 +396,7 @@ impl View {
 
     /// How many items from a place on, itself included, are in one run with it; 0 where ties are ordered.
     #[must_use]
-    pub(super) fn run_from(&self, order: &Order, place: usize) -> u32 {
+    pub(in crate::pagination) fn run_from(&self, order: &Order, place: usize) -> u32 {
         if !self.is_loose(order, place) {
             return 0;
         }
@@ -359,19 +405,19 @@ impl View {
 
     /// How many items up to a place, itself included, share its first strong key.
     #[must_use]
-    pub(super) fn within_through(&self, order: &Order, place: usize) -> u32 {
+    pub(in crate::pagination) fn within_through(&self, order: &Order, place: usize) -> u32 {
         count((0..place).rev().take_while(|other| self.share_first_key(order, *other, place)))
     }
 
     /// How many items from a place on, itself included, share its first strong key.
     #[must_use]
-    pub(super) fn within_from(&self, order: &Order, place: usize) -> u32 {
+    pub(in crate::pagination) fn within_from(&self, order: &Order, place: usize) -> u32 {
         count((place + 1..self.len()).take_while(|other| self.share_first_key(order, place, *other)))
     }
 
     /// Whether this answer has the very items of another, in the same order but for ties.
     #[must_use]
-    pub(super) fn same_items(&self, other: &Self) -> bool {
+    pub(in crate::pagination) fn same_items(&self, other: &Self) -> bool {
         self.len() == other.len()
             && (0..self.len()).all(|place| self.answer.item(self.item(place)) == other.answer.item(other.item(place)))
     }
@@ -380,7 +426,7 @@ impl View {
     /// of a run may come twice by chance: only what lies before another run can't come again behind it, or what a count
     /// knows of no more.
     #[must_use]
-    pub(super) fn comes_again(&self, order: &Order, later: &Self) -> bool {
+    pub(in crate::pagination) fn comes_again(&self, order: &Order, later: &Self) -> bool {
         let Some(before) = later.len().checked_sub(self.len()).filter(|_| !self.is_empty()) else { return false };
         let same = |place: usize| self.answer.item(self.item(place)) == later.answer.item(later.item(before + place));
         let counted_out = later.answer.total.is_some_and(|total| total.exact && total.value <= self.behind());
@@ -389,20 +435,20 @@ impl View {
 
     /// Whether all of it is one run of ties that come in any order: a part of such a run may come twice by chance.
     #[must_use]
-    pub(super) fn is_loose_run(&self, order: &Order) -> bool {
+    pub(in crate::pagination) fn is_loose_run(&self, order: &Order) -> bool {
         !self.is_empty() && self.is_loose(order, 0) && (1..self.len()).all(|place| self.ties(order, place - 1, place))
     }
 
     /// Whether this answer ends with the same item as another.
     #[must_use]
-    pub(super) fn ends_like(&self, other: &Self) -> bool {
+    pub(in crate::pagination) fn ends_like(&self, other: &Self) -> bool {
         let last = |view: &Self| view.answer.items.last().map(|span| span.of(&view.answer.body).to_vec());
         last(self).is_some() && last(self) == last(other)
     }
 
     /// Whether the items at two neighbouring places are in one run, or may be.
     #[must_use]
-    pub(super) fn ties(&self, order: &Order, left: usize, right: usize) -> bool {
+    pub(in crate::pagination) fn ties(&self, order: &Order, left: usize, right: usize) -> bool {
         // A run is arranged by the keys behind the one that decides, so its neighbours may look out of order.
         match rows::follow(&self.answer, order, self.item(left), self.item(right)) {
             Some(next) => matches!(next, Next::Tied | Next::Apart),
@@ -422,7 +468,7 @@ impl View {
 
 /// Whether ties are used as whole runs.
 #[must_use]
-pub(super) fn loose(order: &Order) -> bool {
+pub(in crate::pagination) fn loose(order: &Order) -> bool {
     let coarse = |key: &SortKey| key.grain.is_some();
     holds(Rule::RunsAreClosed)
         && !order.strong.is_empty()
@@ -430,7 +476,7 @@ pub(super) fn loose(order: &Order) -> bool {
 }
 
 /// Whether ties with an anchor are used as whole runs: always, or because its text may have been cut.
-pub(super) fn loose_at(order: &Order, anchor: &Anchor) -> bool {
+pub(in crate::pagination) fn loose_at(order: &Order, anchor: &Anchor) -> bool {
     let cut = || order.strong.iter().zip(&anchor.keys).any(|(key, value)| value.is_cut(&key.kind));
     loose(order) || (holds(Rule::RunsAreClosed) && cut())
 }

@@ -2,15 +2,14 @@
 
 use std::{borrow::Cow, collections::HashSet};
 
-use super::{Boundary, Collector, Cut, Progress, Taken};
+use super::super::evidence::{Evidence, Unplaced};
+use super::{Boundary, Cut, Draft, Ground, Progress, Taken};
 use crate::pagination::{
     direction::Side,
     position::Anchor,
-    proof::{Unplaced, View},
     rows,
     rules::{Rule, holds},
     unsorted::Unsorted,
-    windows::Ground,
 };
 
 /// Where a boundary stands among the items of a view.
@@ -23,13 +22,13 @@ struct Standing {
     high: usize,
 }
 
-impl Collector {
+impl Draft {
     /// Takes what an answer proves to belong to the page.
     ///
     /// # Errors
     ///
     /// [`Unsorted`] where the answer can't be compared with the boundary, or holds an id twice.
-    pub(in crate::pagination) fn take(&mut self, view: View) -> Result<Progress, Unsorted> {
+    pub(in crate::pagination) fn take(&mut self, view: Evidence) -> Result<Progress, Unsorted> {
         if self.ground == Ground::Whole {
             // Nothing that came disproves what an empty answer says.
             let seen = if view.is_empty() { 0 } else { view.behind() };
@@ -54,7 +53,7 @@ impl Collector {
     /// Takes what comes after an anchor, or before it, if the answer shows both sides of it.
     fn take_beside(
         &mut self,
-        mut view: View,
+        mut view: Evidence,
         anchor: &Anchor,
         whole: bool,
         forward: bool,
@@ -128,7 +127,7 @@ impl Collector {
 
     /// Which edge of the list an answer would make the boundary of the page's first items: the one beyond which the anchor
     /// stands, of whose run it shows nothing.
-    pub(in crate::pagination) fn leans_on_an_edge(&self, view: &View) -> Option<Side> {
+    pub(in crate::pagination) fn leans_on_an_edge(&self, view: &Evidence) -> Option<Side> {
         let (Boundary::After { anchor, .. } | Boundary::Before { anchor, .. }) = &self.boundary else { return None };
         if !self.views.is_empty() || self.unchecked || self.ground == Ground::Filtered {
             return None;
@@ -142,7 +141,7 @@ impl Collector {
     }
 
     /// Whether all items of an answer come before the anchor of the boundary, and none ties with it.
-    pub(in crate::pagination) fn is_behind(&self, view: &View) -> bool {
+    pub(in crate::pagination) fn is_behind(&self, view: &Evidence) -> bool {
         matches!(self.boundary, Boundary::After { .. } | Boundary::Before { .. })
             && !view.is_empty()
             && self.stands_beyond(view, Side::After)
@@ -150,7 +149,7 @@ impl Collector {
 
     /// Whether all items of an answer come before the anchor, where the end is the boundary's place, or after it, where
     /// the start is.
-    pub(in crate::pagination) fn stands_beyond(&self, view: &View, side: Side) -> bool {
+    pub(in crate::pagination) fn stands_beyond(&self, view: &Evidence, side: Side) -> bool {
         let (Boundary::After { anchor, .. } | Boundary::Before { anchor, .. }) = &self.boundary else { return true };
         match (view.stand(&self.order, anchor), side) {
             (Ok(stand), Side::After) => stand.run.start == view.len(),
@@ -161,7 +160,7 @@ impl Collector {
 
     /// On which side of an answer an anchor is of which nothing in it tells, if it can only be beyond these edges: where
     /// both are open, on that on which it is believed to be.
-    fn side_beyond(&self, view: &View, forward: bool, left: bool, right: bool) -> Option<Side> {
+    fn side_beyond(&self, view: &Evidence, forward: bool, left: bool, right: bool) -> Option<Side> {
         let believed = self.offset.saturating_sub(u64::from(forward));
         match (left, right) {
             (true, false) => Some(Side::Before),
@@ -173,7 +172,7 @@ impl Collector {
     }
 
     /// Where the boundary is, if keys need not decide, or a further answer of the page need not prove it.
-    fn unproven_place(&self, view: &View, anchor: &Anchor, forward: bool) -> Option<usize> {
+    fn unproven_place(&self, view: &Evidence, anchor: &Anchor, forward: bool) -> Option<usize> {
         if !holds(Rule::KeysDecide)
             && let Some(place) =
                 (0..view.len()).find(|place| view.anchor(&self.order, *place).is_some_and(|item| item.id == anchor.id))
@@ -188,7 +187,7 @@ impl Collector {
     }
 
     /// Takes what is at an offset, whatever is there.
-    fn take_at(&mut self, mut view: View, offset: u64) -> Result<Progress, Unsorted> {
+    fn take_at(&mut self, mut view: Evidence, offset: u64) -> Result<Progress, Unsorted> {
         // What an offset cuts is nothing that an answer cuts.
         view.usable.start = 0;
         if self.more_before.is_none() {
@@ -221,7 +220,7 @@ impl Collector {
     }
 
     /// Takes everything up to the end, if the answer ends the list or comes close to that.
-    fn take_tail(&mut self, view: View) -> Result<Progress, Unsorted> {
+    fn take_tail(&mut self, view: Evidence) -> Result<Progress, Unsorted> {
         if (view.ends && (!view.is_empty() || view.from_start)) || self.is_near_the_end(&view) {
             return self.take_forward(view, 0);
         }
@@ -229,7 +228,7 @@ impl Collector {
         Ok(Progress::Missed(Box::new(view), side))
     }
 
-    fn is_near_the_end(&self, view: &View) -> bool {
+    fn is_near_the_end(&self, view: &Evidence) -> bool {
         match view.answer.total {
             _ if view.is_empty() => false,
             Some(total) if total.exact => total.value <= view.behind().saturating_add(self.limit as u64),
@@ -237,7 +236,7 @@ impl Collector {
         }
     }
 
-    fn take_forward(&mut self, view: View, first: usize) -> Result<Progress, Unsorted> {
+    fn take_forward(&mut self, view: Evidence, first: usize) -> Result<Progress, Unsorted> {
         if self.to_the_end && !self.views.is_empty() && !view.ends && !self.is_near_the_end(&view) {
             // The end is not where it was believed to be: it is searched for, not walked to.
             (self.boundary, self.more_before) = (Boundary::Tail, None);
@@ -292,12 +291,12 @@ impl Collector {
 
     /// Whether the items before a place count only because the view ends the list: ties that come in any order are used
     /// as whole runs, and the last run is closed by the end.
-    fn leans_on_the_end(&self, view: &View, passed: usize) -> bool {
+    fn leans_on_the_end(&self, view: &Evidence, passed: usize) -> bool {
         let Some(last) = passed.checked_sub(1) else { return false };
         last + view.run_from(&self.order, last) as usize == view.len()
     }
 
-    fn take_backward(&mut self, view: View, end: usize) -> Result<Progress, Unsorted> {
+    fn take_backward(&mut self, view: Evidence, end: usize) -> Result<Progress, Unsorted> {
         let candidates = view.usable.start.min(end)..end.min(view.usable.end);
         let need = self.limit - self.taken.len();
         let (accepted, looked_at) = self.accept(&view, candidates.clone().rev(), need)?;
@@ -323,7 +322,7 @@ impl Collector {
 
     /// The boundary is proven, and the run behind it goes on behind the view. What ties with the anchor is all passed, so
     /// that nothing of it need be seen again.
-    fn cut_forward(&mut self, view: &View, first: usize) -> Cut {
+    fn cut_forward(&mut self, view: &Evidence, first: usize) -> Cut {
         let begins = view.offset(first);
         if let Boundary::After { whole, .. } = &mut self.boundary
             && first > 0
@@ -336,7 +335,7 @@ impl Collector {
     }
 
     /// The mirror image.
-    fn cut_backward(&mut self, view: &View, end: usize) -> Cut {
+    fn cut_backward(&mut self, view: &Evidence, end: usize) -> Cut {
         let ends = view.offset(end);
         if let Boundary::Before { whole, .. } = &mut self.boundary
             && end < view.len()
@@ -372,7 +371,7 @@ impl Collector {
     /// page has already is an item that was moved between two answers: it is passed over.
     fn accept(
         &self,
-        view: &View,
+        view: &Evidence,
         places: impl Iterator<Item = usize> + Clone,
         need: usize,
     ) -> Result<(Vec<usize>, Option<usize>), Unsorted> {
@@ -424,7 +423,7 @@ impl Collector {
     }
 
     /// Moves the boundary behind the item before `passed`.
-    fn advance(&mut self, view: &View, passed: usize) -> Result<(), Unsorted> {
+    fn advance(&mut self, view: &Evidence, passed: usize) -> Result<(), Unsorted> {
         self.offset = view.offset(passed);
         if self.unchecked {
             self.boundary = Boundary::At(self.offset);
@@ -450,7 +449,7 @@ impl Collector {
     }
 
     /// How far from its hint the boundary of the cursor was found.
-    fn note_drift(&mut self, view: &View, place: usize) {
+    fn note_drift(&mut self, view: &Evidence, place: usize) {
         if self.views.is_empty() && self.hint.offset.0 > 0 {
             let [found, hinted] =
                 [view.offset(place), self.hint.offset.0].map(|offset| i64::try_from(offset).unwrap_or(i64::MAX));
@@ -459,7 +458,7 @@ impl Collector {
     }
 
     /// The item at a place as an anchor.
-    pub(super) fn anchor(&self, view: &View, place: usize) -> Result<Anchor, Unsorted> {
+    pub(super) fn anchor(&self, view: &Evidence, place: usize) -> Result<Anchor, Unsorted> {
         view.anchor(&self.order, place).ok_or_else(|| rows::unkept(&view.answer, &self.order, view.item(place)))
     }
 }

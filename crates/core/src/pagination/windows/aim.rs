@@ -1,0 +1,105 @@
+//! Where the next answer should lie: the window around the boundary.
+
+use std::ops::Range;
+
+use crate::pagination::{
+    direction::Way,
+    judge::{
+        draft::{Boundary, Cut, Draft},
+        evidence::{loose, loose_at},
+    },
+    plan::{MARGIN, Window},
+};
+
+/// Where ties are unordered, and nothing is known of how long runs are, an answer is asked to hold so many items at
+/// least: it must reach past whole runs.
+const LOOSE_LEAST: u64 = 100;
+
+/// Where even that cuts a run, this many are wished for on the side where it goes on.
+const LOOSE_MOST: u64 = 1_000;
+
+/// The window of believed offsets to ask for: the anchor (or its whole run), the items needed, and one beyond; with
+/// so much of a margin on both sides. Runs of ties are believed to have up to `run` items; 0: that is not known.
+pub(super) fn window(draft: &Draft, margin: u64, run: u64) -> Window {
+    let loose = is_loose(draft);
+    let margin = if loose { margin.max(MARGIN) } else { margin };
+    let (from, to) = match draft.boundary() {
+        Boundary::Start => (0, draft.need() + 1),
+        Boundary::At(offset) => (*offset, offset.saturating_add(draft.need() + 1)),
+        Boundary::After { .. } | Boundary::Before { .. } | Boundary::Tail => {
+            let (lead, tail) = sides(draft);
+            (draft.offset().saturating_sub(lead), draft.offset().saturating_add(tail))
+        }
+    };
+    let mut window = Window { from, to, before: margin, behind: margin };
+    if matches!(draft.boundary(), Boundary::At(_)) {
+        window.before = 0;
+    }
+    if draft.is_at_start() {
+        // As large as later windows are, so that the size is seen to be honoured before the end depends on it.
+        window.behind = 2 * margin + beside(draft);
+    }
+    if loose {
+        // Runs seldom are twice as long as the longest that was seen; where none was, a hundred rows are asked for.
+        let least = match run {
+            0 => LOOSE_LEAST.saturating_sub(to - from),
+            run => run.saturating_mul(2).saturating_add(MARGIN).min(LOOSE_MOST),
+        };
+        let least = least.max(margin);
+        match draft.way() {
+            Way::Forward => window.behind = window.behind.max(least),
+            Way::Backward => window.before = window.before.max(least),
+        }
+    }
+    window
+}
+
+/// The window in which a run should be seen closed that an answer cut.
+pub(super) fn window_of_run(draft: &Draft, cut: &Cut) -> Window {
+    let Cut { needed, left, right } = cut;
+    let ahead = draft.need() + 1;
+    let (before, behind) = match draft.way() {
+        Way::Forward => (0, ahead),
+        Way::Backward => (ahead, 0),
+    };
+    Window {
+        from: needed.start,
+        to: needed.end,
+        before: if *left { LOOSE_MOST } else { before },
+        behind: if *right { LOOSE_MOST } else { behind },
+    }
+}
+
+/// How many offsets before the boundary and behind it an answer must hold that fills the page.
+pub(super) fn sides(draft: &Draft) -> (u64, u64) {
+    match draft.boundary() {
+        Boundary::Before { .. } => (draft.need() + 1, beside(draft)),
+        Boundary::Tail => (draft.need() + 1, 1),
+        Boundary::Start | Boundary::After { .. } | Boundary::At(_) => (beside(draft), draft.need() + 1),
+    }
+}
+
+/// How many offsets an answer must hold on the anchor's side: the anchor's, or those of its whole run and one more.
+fn beside(draft: &Draft) -> u64 {
+    let passed = matches!(draft.boundary(), Boundary::After { whole: true, .. } | Boundary::Before { whole: true, .. });
+    if is_loose(draft) && !passed { draft.tied().max(1) + 1 } else { 1 }
+}
+
+fn is_loose(draft: &Draft) -> bool {
+    !draft.is_unchecked()
+        && match draft.boundary() {
+            Boundary::After { anchor, .. } | Boundary::Before { anchor, .. } => loose_at(draft.order(), anchor),
+            Boundary::Start | Boundary::At(_) | Boundary::Tail => loose(draft.order()),
+        }
+}
+
+/// Where what an answer must show together is believed to be: the two neighbours of the boundary, or the run of ties
+/// around it and its neighbours.
+pub(super) fn seam(draft: &Draft) -> Option<Range<u64>> {
+    let offset = Some(draft.offset()).filter(|offset| *offset > 0)?;
+    match draft.boundary() {
+        Boundary::After { .. } => Some(offset.saturating_sub(beside(draft))..offset.saturating_add(1)),
+        Boundary::Before { .. } => Some(offset - 1..offset.saturating_add(beside(draft))),
+        Boundary::Start | Boundary::At(_) | Boundary::Tail => None,
+    }
+}
