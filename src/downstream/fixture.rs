@@ -42,26 +42,8 @@ pub(super) fn page(items: &[(&str, Option<&str>)], in_first: usize) -> Page {
     let places = |answer: u32, count: usize| {
         (0..count).map(move |item| ItemPlace { answer, item: u32::try_from(item).unwrap() })
     };
-    Page {
-        answers: vec![answer(one), answer(other)],
-        items: places(0, one.len()).chain(places(1, other.len())).collect(),
-        next: None,
-        previous: None,
-        last: None,
-        total: None,
-        offset: 0,
-        level: Level::Exact,
-        unproven: None,
-        short: false,
-        drift: None,
-        learnt: Learnt::default(),
-        honoured: 0,
-        requests: 1,
-        edges: None,
-        stragglers: 0,
-        looked_up: None,
-        lowered: None,
-    }
+    let items = places(0, one.len()).chain(places(1, other.len())).collect();
+    Page::positional(vec![answer(one), answer(other)], items)
 }
 
 /// Facts of which all that can be unknown is unknown.

@@ -12,4 +12,5 @@ pub(super) mod draft;
 pub(super) mod end;
 pub(super) mod evidence;
 pub mod page;
+pub(super) mod seams;
 pub(super) mod sheet;

@@ -61,8 +61,10 @@ pub(super) async fn read(up: &mut Upstream, mut request: PageRequest) -> Result<
     if !is_known_again(&request, &pivot, &now.keys) {
         return gone(up, request, &pivot, Some(now)).await;
     }
-    let page = go_on(up, request, now.clone()).await?;
-    Ok(Page { requests: page.requests.saturating_add(1), looked_up: Some(now), ..page })
+    let mut page = go_on(up, request, now.clone()).await?;
+    page.requests = page.requests.saturating_add(1);
+    page.looked_up = Some(now);
+    Ok(page)
 }
 
 /// Whether an item's resource is the pivot's own. An id that the client wrote has no type: it is compared as it is written.
@@ -109,12 +111,10 @@ async fn gone(up: &mut Upstream, mut request: PageRequest, pivot: &Pivot, now: O
         return Err(Refusal::PivotGone { nearest }.into());
     }
     request.target.position = Position::At(nearest);
-    let page = windows::read(up, request, Ground::Whole).await?;
-    Ok(Page {
-        requests: page.requests.saturating_add(1),
-        looked_up: now,
-        unproven: Some(Unproven::Pivot),
-        level: Level::Positional,
-        ..page
-    })
+    let mut page = windows::read(up, request, Ground::Whole).await?;
+    page.requests = page.requests.saturating_add(1);
+    page.looked_up = now;
+    page.unproven = Some(Unproven::Pivot);
+    page.lower(Level::Positional);
+    Ok(page)
 }

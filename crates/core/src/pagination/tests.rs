@@ -304,7 +304,7 @@ fn an_item_alone_must_be_of_its_kind() {
     let alone = |kind: Kind, key: &str| {
         let rows = [(key.to_owned(), "7".to_owned())];
         let mut list = List { kind, ..List::new(Family::Offset, rows.into_iter()) };
-        list.page(start(), 20).map(|page| page.level)
+        list.page(start(), 20).map(|page| page.level())
     };
     for (kind, of_it, other) in [
         (Kind::Number, "17", "\"n/a\""),

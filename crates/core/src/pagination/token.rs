@@ -46,10 +46,13 @@ use super::{
     answer::{Standing, Total},
     direction::Way,
     fetch::{Fetch, Token, TokenFetch},
-    judge::sheet::{Asked, Sheet},
+    judge::{
+        seams::Seams,
+        sheet::{Asked, Sheet},
+    },
     key::KeyValue,
     mark::Mark,
-    page::{Level, Page, Unproven},
+    page::{Page, Unproven},
     paging::{Sizes, Tokens},
     position::{Anchor, Loop, Marks, Pivot, Position, Within},
     refusal::Refusal,
@@ -73,8 +76,8 @@ struct Taken {
 struct Walk {
     request: PageRequest,
     way: Way,
-    /// The declared order is relied on.
-    keyed: bool,
+    /// Whether the declared order is relied on, and what the seams between sheets show.
+    seams: Seams,
     /// The first token is an item's id, on the assumption that such upstreams continue their lists by ids.
     by_id: bool,
     /// What was read and gone through, in the direction of reading.
@@ -101,8 +104,6 @@ struct Walk {
     requests: u32,
     /// More requests than usual are made, because the list moved.
     searching: bool,
-    /// How sure it is, by what was read so far.
-    level: Level,
     flagged: Option<Unproven>,
     stragglers: u32,
     total: Option<Total>,
@@ -220,7 +221,7 @@ impl Walk {
         };
         let walk = Self {
             way: begin.way,
-            keyed,
+            seams: Seams::new(keyed),
             by_id: begin.by_id,
             sheets: Vec::new(),
             ahead: Vec::new(),
@@ -237,7 +238,6 @@ impl Walk {
             circle,
             requests: 0,
             searching: false,
-            level: if keyed { Level::Checked } else { Level::Anchored },
             flagged: None,
             stragglers: 0,
             total: None,
@@ -284,7 +284,7 @@ impl Walk {
         if std::mem::take(&mut self.by_id) && !sheet.is_continued_by_ids(&self.request.order) {
             return Err(Refusal::Unsupported.into());
         }
-        if self.keyed
+        if self.seams.are_keyed()
             && let Err(unsorted) = sheet.check(&self.request.order).and_then(|()| sheet.check_ids(&self.request.order))
         {
             self.contradicted(unsorted)?;
@@ -320,16 +320,9 @@ impl Walk {
         if !self.may_flag() {
             return Err(Refusal::Unsorted(unsorted));
         }
-        self.keyed = false;
+        self.seams.lose_keys();
         self.flagged = Some(Unproven::Order);
         Ok(())
-    }
-
-    /// Takes in whether something is left open that the next level would need.
-    fn leave_open(&mut self, open: bool) {
-        if open {
-            self.level = Level::Anchored;
-        }
     }
 
     /// Whether what can't be proven is served flagged.

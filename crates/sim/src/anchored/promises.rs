@@ -252,8 +252,8 @@ impl<'a> Exchange<'a> {
         if rows.len() > self.limit as usize || (onward.is_some() && rows.len() < self.limit as usize) {
             return Some(format!("full: {} rows of {}, and there is more", rows.len(), self.limit));
         }
-        if page.level != Level::Anchored || page.unproven.is_some() || page.short {
-            return Some(format!("G6 honest: level {:?}, {:?}", page.level, page.unproven));
+        if page.level() != Level::Anchored || page.unproven.is_some() || page.short {
+            return Some(format!("G6 honest: level {:?}, {:?}", page.level(), page.unproven));
         }
         None
     }

@@ -105,7 +105,7 @@ impl Exchange<'_> {
             Position::BeforePivot(_) => self.bound.place().filter(|_| self.rows.is_empty()).map(Bound::Before),
             _ => None,
         };
-        let flagged = self.page.level == Level::Positional;
+        let flagged = self.page.level() == Level::Positional;
         let neighbour = match bound {
             _ if self.rows.is_empty() || flagged => bound,
             Some(Bound::After(place)) => bound.filter(|_| self.rows.last().is_some_and(|row| row.place == place)),
@@ -121,7 +121,7 @@ impl Exchange<'_> {
         // made seem to end, what it hid may come before the item, by its id: the page is `checked`, by two readings that
         // agree (DESIGN 7.1), and its count of what comes before it is no better than they are.
         let hoax = self.shown.iter().any(|showing| showing.hoax);
-        let misled = hoax && self.page.level != Level::Exact && !self.shape.is_orderly();
+        let misled = hoax && self.page.level() != Level::Exact && !self.shape.is_orderly();
         let hinted = !misled && (self.aim.hinted || self.shown.iter().any(|showing| showing.plain));
         Ok(Aim { target: target.clone(), bound, first_total, hinted })
     }

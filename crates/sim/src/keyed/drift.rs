@@ -130,7 +130,7 @@ fn measured(list: &List) -> [Result<u64, String>; 2] {
             (0..page.items.len()).map(|index| String::from_utf8_lossy(page.item(index)).into_owned()).collect();
         let first = if forward { ANCHOR + 1 } else { ANCHOR - i64::from(LIMIT) };
         let expected: Vec<String> = (first..first + i64::from(LIMIT)).map(|number| number.to_string()).collect();
-        assert_eq!((numbers, page.level), (expected, Level::Exact), "{list:?}, forward {forward}");
+        assert_eq!((numbers, page.level()), (expected, Level::Exact), "{list:?}, forward {forward}");
         Ok(requests)
     })
 }

@@ -113,7 +113,7 @@ impl Met {
         self.add(Feature::ChangedMeanwhile, passed.len() > 1);
         let several = shown.iter().any(|showing| !std::rc::Rc::ptr_eq(&showing.state, &shown[0].state));
         self.add(Feature::SeveralStates, several);
-        self.add(Feature::SeveralStatesExact, several && page.level == Level::Exact);
+        self.add(Feature::SeveralStatesExact, several && page.level() == Level::Exact);
         self.add(Feature::Dear, exchange.answers >= 15);
         self.add(Feature::BeyondTheCap, *limit > exchange.traits.least_cap());
         let now = &passed[0];

@@ -77,10 +77,10 @@ impl Exchange<'_> {
     pub(crate) fn keeps_promises(&self) -> Kept {
         self.counts()?;
         self.no_id_twice()?;
-        if self.page.unproven.is_some() || self.page.level == Level::Positional {
+        if self.page.unproven.is_some() || self.page.level() == Level::Positional {
             return self.flagged();
         }
-        if self.page.level == Level::Anchored {
+        if self.page.level() == Level::Anchored {
             // Answers contradict the order that was not even declared to be one of texts: the list is read by marks, which
             // `misdeclared` and `anchored` walk through.
             let lowered = self.page.lowered.is_some() || matches!(self.aim.target.position, Position::AfterMarks(_));
@@ -124,7 +124,7 @@ impl Exchange<'_> {
 
     /// Whether such a page says `exact` of what is not so.
     pub(crate) fn is_deceived_at_exact(&self) -> bool {
-        let proven = self.page.level == Level::Exact && self.page.unproven.is_none();
+        let proven = self.page.level() == Level::Exact && self.page.unproven.is_none();
         proven && self.is_beyond_knowing() && self.shows_what_it_says().is_err()
     }
 
@@ -156,8 +156,8 @@ impl Exchange<'_> {
     /// A page that is not proven says so, and why; its items are those of one list, as it shows them.
     fn flagged(&self) -> Kept {
         let Self { page, rows, client, .. } = self;
-        let positional = page.level == Level::Positional;
-        require(positional, "G6 level", || format!("unproven ({:?}) but {:?}", page.unproven, page.level))?;
+        let positional = page.level() == Level::Positional;
+        require(positional, "G6 level", || format!("unproven ({:?}) but {:?}", page.unproven, page.level()))?;
         let chosen = client.verify != Verify::Always || client.unproven == WhenUnproven::Flag;
         let by_offset = matches!(self.aim.target.position, Position::At(offset) if offset.0 > 0);
         require(chosen || by_offset, "G6 level", || "not proven, though the route refuses that".into())?;
@@ -272,7 +272,7 @@ impl Exchange<'_> {
         let counts_now = self.traits.counts == Counts::Together || self.traits.total == Says::Nothing;
         let overtaken = !counts_now && self.passed.len() > 1;
         let vouched = !hoax && !reshuffled && !overtaken && !self.traits.deceives();
-        self.page.level == Level::Exact || ((one_state || one_change) && vouched)
+        self.page.level() == Level::Exact || ((one_state || one_change) && vouched)
     }
 
     /// What is said of the size of the collection was true, and is what the route wants said.

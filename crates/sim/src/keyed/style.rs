@@ -86,7 +86,7 @@ impl Walk<'_> {
         let places = |rows: &[Rc<Row>]| rows.iter().map(|row| row.place).collect::<Vec<Place>>();
         let short = again.page.short || page.page.short;
         let certain =
-            [page, next, &again].iter().all(|served| served.certain && served.page.level != Level::Positional);
+            [page, next, &again].iter().all(|served| served.certain && served.page.level() != Level::Positional);
         if self.is_undisturbed() && certain && !short && places(&again.rows) != places(&page.rows) {
             let what = format!("prev of next is {:?}, not {:?}", places(&again.rows), places(&page.rows));
             return Err(Violation { promise: "G3 mirror", what }.into());

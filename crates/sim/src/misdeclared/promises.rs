@@ -26,8 +26,8 @@ pub(crate) fn fault(upstream: &Upstream<'_>, page: &Page, rows: &[Row], bound: &
         return Some("an id twice".into());
     }
     let one_state = upstream.shown.windows(2).all(|pair| pair[0] == pair[1]);
-    if page.level != Level::Exact
-        && !(upstream.scenario.is_still() || (by_id && one_state && page.level == Level::Checked))
+    if page.level() != Level::Exact
+        && !(upstream.scenario.is_still() || (by_id && one_state && page.level() == Level::Checked))
     {
         return None;
     }

@@ -61,10 +61,10 @@ fn go(scenario: &Scenario, upstream: &mut Upstream<'_>, outcome: &mut Outcome) {
         };
         learnt = page.learnt;
         let rows = rows(&page, &known);
-        outcome.met.push(level(page.level));
+        outcome.met.push(level(page.level()));
         if let Some(what) = fault(upstream, &page, &rows, &bound) {
             if scenario.is_at_rest() {
-                outcome.violation = Some(format!("{what}, at {:?}, {bound:?}", page.level));
+                outcome.violation = Some(format!("{what}, at {:?}, {bound:?}", page.level()));
             } else {
                 // What came or went hid that the order is another one: no two answers show it.
                 outcome.met.push(DECEIVED);

@@ -194,13 +194,13 @@ impl Visit<'_> {
                 return Err(format!("G3: {:?} does not come after {:?}", pair[1], pair[0]));
             }
         }
-        let level = match page.level {
+        let level = match page.level() {
             Level::Checked => declared,
             Level::Anchored => true,
             Level::Exact | Level::Positional => false,
         };
         if !level || page.unproven.is_some() {
-            return Err(format!("G6: claims {:?}", page.level));
+            return Err(format!("G6: claims {:?}", page.level()));
         }
         let asked = self.visited.shown.len();
         if page.requests as usize != asked || asked > 40 {
@@ -294,7 +294,7 @@ impl Visit<'_> {
     /// that has stood between the place and the last item since before the place was handed out is on the page.
     fn check_level(&self) -> Result<(), String> {
         let (items, Visited { page, since, .. }) = (self.read(), self.visited);
-        if page.level != Level::Checked {
+        if page.level() != Level::Checked {
             return Ok(());
         }
         // A snapshot shows the list as it was when the walk began, at the latest.
@@ -410,7 +410,7 @@ impl Visit<'_> {
         // A list that goes round, and whose order says nothing, is found after some rounds.
         let round =
             traits.circle.is_some() && matches!(self.shape(), Shape::Undeclared | Shape::Anonymous | Shape::Loose);
-        let anchored = self.visited.page.level == Level::Anchored;
+        let anchored = self.visited.page.level() == Level::Anchored;
         for item in self.read() {
             // Amid ties that are not ordered, the anchor alone shows what of them was served, as far as it is in view.
             let tied = self.at.anchor.is_some_and(|anchor| anchor.key == item.key);

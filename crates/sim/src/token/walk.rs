@@ -204,7 +204,7 @@ impl Client<'_> {
             }
         };
         self.outcome.pages += 1;
-        self.outcome.checked += u64::from(page.level == Level::Checked);
+        self.outcome.checked += u64::from(page.level() == Level::Checked);
         let items = (0..page.items.len()).map(|index| self.read(page.item(index))).collect();
         let visited = Visited { items, shown, since, changes, losses, page };
         self.tell(|| {

@@ -7,7 +7,7 @@ use super::{
 use crate::pagination::{
     direction::Way,
     mark::Mark,
-    page::{ItemPlace, Level, Page},
+    page::{ItemPlace, Page, Unfounded},
     position::{Hint, Item, MarkedItem, Marks, Position, Target},
     request::Verify,
     window::Offset,
@@ -52,28 +52,18 @@ impl MarkReader {
         };
         let by_offset = self.request.verify == Verify::Never || self.findings.flagged.is_some();
         let offset = items.first().map_or(self.stand.offset, |spot| self.page.views[spot.view].offset_of(spot.place));
-        let page = Page {
-            items: items.iter().map(|spot| item_place(*spot)).collect(),
-            next,
-            previous,
-            last: None,
-            total: told,
-            offset,
-            level: if by_offset { Level::Positional } else { Level::Anchored },
-            unproven: self.findings.flagged,
-            short: cut_off,
-            drift: self.findings.drift.filter(|drift| *drift != 0),
-            learnt: self.sizes.known(),
-            honoured: self.sizes.honoured.by_walk(),
-            requests: self.effort.requests,
-            edges,
-            stragglers: self.findings.stragglers,
-            looked_up: None,
-            lowered: None,
-            answers: Vec::new(),
-        };
+        let items = items.iter().map(|spot| item_place(*spot)).collect();
         let answers = std::mem::take(&mut self.page.views).into_iter().map(|view| view.answer).collect();
-        Page { answers, ..page }
+        let mut page =
+            Page::unfounded(if by_offset { Unfounded::Positional } else { Unfounded::Anchored }, answers, items);
+        (page.next, page.previous, page.edges) = (next, previous, edges);
+        (page.total, page.offset) = (told, offset);
+        (page.unproven, page.short) = (self.findings.flagged, cut_off);
+        page.drift = self.findings.drift.filter(|drift| *drift != 0);
+        page.stragglers = self.findings.stragglers;
+        (page.learnt, page.honoured) = (self.sizes.known(), self.sizes.honoured.by_walk());
+        page.requests = self.effort.requests;
+        page
     }
 
     /// The marks around a place in the list, in the list's order: of the side that counts as served, whichever way the page

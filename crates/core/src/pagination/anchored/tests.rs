@@ -156,7 +156,7 @@ impl List {
         let (mut pages, mut target) = (Vec::new(), start());
         loop {
             let page = self.page(target, limit).unwrap();
-            assert_eq!((page.level, page.unproven), (Level::Anchored, None));
+            assert_eq!((page.level(), page.unproven), (Level::Anchored, None));
             pages.push(texts(&page));
             assert!(pages.len() <= 1_000, "it goes on for ever: {:?}", &pages[..10]);
             between(self, &page);
@@ -246,12 +246,12 @@ fn what_is_gone_altogether_is_an_end_only_of_an_empty_list() {
     assert_eq!(list.page(next.clone(), 20).unwrap_err(), Refusal::PositionLost { nearest: Offset(20) });
     list.request.unproven = WhenUnproven::Flag;
     let flagged = list.page(next, 20).unwrap();
-    assert_eq!((flagged.level, flagged.unproven), (Level::Positional, Some(Unproven::Position)));
+    assert_eq!((flagged.level(), flagged.unproven), (Level::Positional, Some(Unproven::Position)));
     assert_eq!(texts(&flagged), numbers(120..140));
     // From there it goes on by marks.
     list.items.remove(0);
     let after = list.page(flagged.next.unwrap(), 20).unwrap();
-    assert_eq!((texts(&after), after.level, after.drift), (numbers(140..160), Level::Anchored, Some(-1)));
+    assert_eq!((texts(&after), after.level(), after.drift), (numbers(140..160), Level::Anchored, Some(-1)));
 }
 
 #[test]
@@ -424,11 +424,11 @@ fn an_offset_proves_nothing_and_leads_on_by_marks() {
     let mut list = List::numbered(Family::Offset, 0..60);
     let at = |offset| Target { position: Position::At(Offset(offset)), hint: Hint::default() };
     let page = list.page(at(25), 10).unwrap();
-    assert_eq!((texts(&page), page.level), (numbers(25..35), Level::Positional));
+    assert_eq!((texts(&page), page.level()), (numbers(25..35), Level::Positional));
     assert_eq!(page.unproven, Some(Unproven::Position));
     list.items.remove(0);
     let next = list.page(page.next.unwrap(), 10).unwrap();
-    assert_eq!((texts(&next), next.level), (numbers(35..45), Level::Anchored));
+    assert_eq!((texts(&next), next.level()), (numbers(35..45), Level::Anchored));
     assert_eq!(texts(&list.page(page.previous.unwrap(), 10).unwrap()), numbers(15..25));
     let behind = list.page(at(100), 10).unwrap();
     assert!(behind.items.is_empty() && behind.next.is_none());
@@ -443,7 +443,7 @@ fn nothing_verified_is_one_request_a_page() {
         let (mut target, mut read) = (start(), Vec::new());
         loop {
             let page = list.page(target, 20).unwrap();
-            assert_eq!((page.level, page.unproven, list.requests), (Level::Positional, None, 1), "{family:?}");
+            assert_eq!((page.level(), page.unproven, list.requests), (Level::Positional, None, 1), "{family:?}");
             read.extend(texts(&page));
             let Some(next) = page.next else { break };
             assert!(matches!(next.position, Position::At(_)));
@@ -519,7 +519,7 @@ fn keys_lead_to_their_item_by_its_id_wherever_it_stands() {
         let at = |position| Target { position, hint: hint(hinted) };
         let id = KeyValue::Number(id.to_owned());
         let page = list.page(at(Position::After(anchor(id.clone()))), 5).unwrap();
-        assert_eq!((texts(&page), page.level), (numbers(after), Level::Anchored));
+        assert_eq!((texts(&page), page.level()), (numbers(after), Level::Anchored));
         let page = list.page(at(Position::Before(anchor(id))), 5).unwrap();
         assert_eq!(texts(&page), numbers(before));
     }

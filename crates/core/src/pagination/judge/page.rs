@@ -77,8 +77,8 @@ pub struct Page {
     pub total: Option<Total>,
     /// The offset at which the first item is believed to stand.
     pub offset: u64,
-    /// How sure it is.
-    pub level: Level,
+    /// How sure it is: set by the judge, and only ever lowered elsewhere.
+    pub(super) level: Level,
     /// Why it is not sure.
     pub unproven: Option<Unproven>,
     /// Why the declared order was of no use, so that the page was read by marks.
@@ -101,7 +101,65 @@ pub struct Page {
     pub looked_up: Option<Anchor>,
 }
 
+/// A level that needs no evidence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::pagination) enum Unfounded {
+    /// By offset alone.
+    Positional,
+    /// By marks, or by a token.
+    Anchored,
+}
+
 impl Page {
+    /// Makes a page of items that no evidence is needed for, with no neighbours.
+    pub(in crate::pagination) fn unfounded(level: Unfounded, answers: Vec<Answer>, items: Vec<ItemPlace>) -> Self {
+        let level = match level {
+            Unfounded::Positional => Level::Positional,
+            Unfounded::Anchored => Level::Anchored,
+        };
+        Self::new(level, answers, items)
+    }
+
+    /// Makes a page of items that stand where they were asked for, with no neighbours: [`Level::Positional`].
+    #[must_use]
+    pub fn positional(answers: Vec<Answer>, items: Vec<ItemPlace>) -> Self {
+        Self::new(Level::Positional, answers, items)
+    }
+
+    /// Makes a page of items, with no neighbours.
+    pub(super) fn new(level: Level, answers: Vec<Answer>, items: Vec<ItemPlace>) -> Self {
+        Self {
+            answers,
+            items,
+            next: None,
+            previous: None,
+            last: None,
+            total: None,
+            offset: 0,
+            level,
+            unproven: None,
+            lowered: None,
+            short: false,
+            drift: None,
+            learnt: Learnt::default(),
+            honoured: 0,
+            requests: 0,
+            edges: None,
+            stragglers: 0,
+            looked_up: None,
+        }
+    }
+
+    /// How sure it is.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        self.level
+    }
+
+    /// Makes it at most as sure as this.
+    pub(in crate::pagination) fn lower(&mut self, level: Level) {
+        self.level = self.level.min(level);
+    }
     /// The bytes of the item at `index`, as the upstream sent them.
     #[must_use]
     pub fn item(&self, index: usize) -> &[u8] {

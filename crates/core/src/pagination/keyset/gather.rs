@@ -49,6 +49,7 @@ pub(super) fn after(anchor: &Anchor) -> Target {
 
 /// Puts a page behind another. An item that the page has already was moved between two parts, and is passed over.
 pub(super) fn append(page: &mut Page, later: Page, order: &Order) {
+    page.lower(later.level());
     let mut had: HashSet<Vec<u8>> = page.items.iter().map(|place| id(&page.answers, order, *place)).collect();
     let shift = u32::try_from(page.answers.len()).unwrap_or(u32::MAX);
     for place in later.items {
@@ -65,7 +66,6 @@ pub(super) fn append(page: &mut Page, later: Page, order: &Order) {
         (first, _) => first.or(later.edges),
     };
     (page.next, page.learnt, page.honoured) = (later.next, later.learnt, later.honoured);
-    page.level = page.level.min(later.level);
     page.short |= later.short;
 }
 

@@ -107,7 +107,10 @@ pub(super) async fn read(up: &mut Upstream, request: PageRequest, parts: Vec<Par
         };
         match next {
             Ok(None) => {}
-            Ok(Some(page)) => break Ok(Page { requests: up.requests - reading.before, ..page }),
+            Ok(Some(mut page)) => {
+                page.requests = up.requests - reading.before;
+                break Ok(page);
+            }
             Err(stop) => break Err(stop),
         }
     };
@@ -241,7 +244,7 @@ impl Reading {
                 if shows_nothing || may_compare_otherwise {
                     return self.lost(up);
                 }
-                page.level = page.level.min(Level::Checked);
+                page.lower(Level::Checked);
             }
             if !self.is_behind_the_last(&page) || !self.is_all_run(&page) {
                 return self.lost(up);
@@ -274,10 +277,10 @@ impl Reading {
             }
             Some(page) if room == 0 => {
                 if part.items.is_empty() && !has_more {
-                    return self.next_part(up, part.level);
+                    return self.next_part(up, part.level());
                 }
                 page.next = last_of(page).map(after);
-                page.level = page.level.min(part.level);
+                page.lower(part.level());
                 return self.finish(up);
             }
             Some(page) => append(page, part, &self.request.order),
@@ -287,7 +290,7 @@ impl Reading {
         if page.short || (has_more && is_full) {
             return self.finish(up);
         }
-        let level = page.level;
+        let level = page.level();
         if let Some((_, last)) = self.before_run.take() {
             if !has_more {
                 self.rest.clear();
@@ -306,12 +309,12 @@ impl Reading {
     fn next_part(&mut self, up: &Upstream, level: Level) -> Next {
         let next = self.rest.pop_front();
         if let Some(page) = &mut self.gathered.page {
-            page.level = page.level.min(level);
+            page.lower(level);
             if next.is_none() {
                 page.next = None;
                 if self.part.run.is_some() {
                     // That nothing comes after a run is known of its keys alone, not seen.
-                    page.level = page.level.min(Level::Checked);
+                    page.lower(Level::Checked);
                 }
             }
         }

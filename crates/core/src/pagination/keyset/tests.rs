@@ -66,7 +66,7 @@ fn every_kind_in_both_directions_one_request_a_page() {
             ] {
                 walks_both_ways(&mut list, limit, &format!("{said} {direction:?}"));
                 for page in list.walk(start(), limit).into_iter().skip(1) {
-                    assert_eq!((page.level, page.requests), (Level::Exact, 1), "{said} {direction:?} {limit}");
+                    assert_eq!((page.level(), page.requests), (Level::Exact, 1), "{said} {direction:?} {limit}");
                 }
                 assert!(list.filters_asked().iter().all(Option::is_some), "{said} {direction:?} {limit}");
             }
@@ -149,7 +149,7 @@ fn far_behind_the_first_key_the_others_are_filtered_by_too() {
             }
             let far = list.page(pages[10].next.clone().unwrap(), 20).unwrap();
             let offsets = |fetch: &Fetch| matches!(fetch, Fetch::Slice(slice, _) if slice.begins().0 < 20);
-            assert!(list.asked.iter().all(offsets) && far.level == Level::Exact, "{:?}", list.asked);
+            assert!(list.asked.iter().all(offsets) && far.level() == Level::Exact, "{:?}", list.asked);
         }
     }
 }
@@ -200,7 +200,7 @@ fn nulls_that_come_behind_and_can_not_be_asked_for_are_read_from_the_whole_list(
         walks_both_ways(&mut list, 7, &format!("{nulls:?}"));
         let pages = list.walk(start(), 7);
         let second = list.page(pages[1].next.clone().unwrap(), 7).unwrap();
-        assert_eq!(second.level, Level::Exact);
+        assert_eq!(second.level(), Level::Exact);
         let filtered = list.filters_asked().iter().all(Option::is_some);
         assert_eq!(filtered, nulls == Nulls::First && pages[1].edges.as_ref().is_some_and(|(_, last)| !is_null(last)));
     }
@@ -247,7 +247,7 @@ fn long_texts_ascending_are_filtered_by_their_beginning() {
         walks_both_ways(&mut list, 7, "long texts");
         let page = list.page(start(), 7).unwrap();
         let page = list.page(page.next.unwrap(), 7).unwrap();
-        assert!(page.level == Level::Exact && list.filters_asked().iter().all(Option::is_some));
+        assert!(page.level() == Level::Exact && list.filters_asked().iter().all(Option::is_some));
     }
 }
 
@@ -266,7 +266,7 @@ fn exclusive_filters_are_moved_to_where_they_show_the_anchor() {
             walks_both_ways(&mut list, 7, &format!("{said} {direction:?}"));
             let page = list.page(start(), 7).unwrap();
             let page = list.page(page.next.unwrap(), 7).unwrap();
-            assert_eq!(page.level, Level::Exact);
+            assert_eq!(page.level(), Level::Exact);
             assert_eq!(list.filters_asked()[0].is_some(), filtered, "{said} {direction:?}");
         }
     }
@@ -299,7 +299,7 @@ fn an_exclusive_filter_that_shows_no_anchor_is_trusted_and_said_to_be() {
     walks_both_ways(&mut list, 7, "uuids");
     let page = list.page(start(), 7).unwrap();
     let page = list.page(page.next.unwrap(), 7).unwrap();
-    assert_eq!((page.level, page.requests), (Level::Checked, 1));
+    assert_eq!((page.level(), page.requests), (Level::Checked, 1));
 }
 
 #[test]
@@ -408,7 +408,7 @@ fn a_run_once_known_to_be_long_costs_one_request_a_page() {
         "{:?}",
         pages.iter().map(|p| p.requests).collect::<Vec<_>>()
     );
-    assert!(pages[2..pages.len() - 1].iter().all(|page| page.level == Level::Exact));
+    assert!(pages[2..pages.len() - 1].iter().all(|page| page.level() == Level::Exact));
 }
 
 #[test]
@@ -518,7 +518,7 @@ fn the_last_page_is_the_first_of_the_flipped_list() {
         let first = list.page(start(), 7).unwrap();
         assert_eq!(first.last.as_ref().map(|last| last.position.clone()), Some(Position::End));
         let last = list.page(first.last.unwrap(), 7).unwrap();
-        assert_eq!((ids(&last), last.requests, last.level), (list.expected()[53..].to_vec(), 1, Level::Exact));
+        assert_eq!((ids(&last), last.requests, last.level()), (list.expected()[53..].to_vec(), 1, Level::Exact));
         assert!(last.next.is_none());
         let hint = last.previous.clone().unwrap().hint;
         assert_eq!((hint.offset, hint.from_end), if totals { (Offset(53), false) } else { (Offset(7), true) });
@@ -559,7 +559,7 @@ fn what_a_flipped_list_can_not_show_is_served_flagged_from_the_other_end() {
         list.request(Target { position: Position::End, hint: Hint { total: Some(200), ..Hint::default() } }, 5);
     request.unproven = WhenUnproven::Flag;
     let page = list.resolve(request).unwrap();
-    assert!(page.unproven.is_some() && page.items.len() == 5 && page.level == Level::Positional);
+    assert!(page.unproven.is_some() && page.items.len() == 5 && page.level() == Level::Positional);
 }
 
 #[test]

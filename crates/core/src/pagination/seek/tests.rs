@@ -65,10 +65,10 @@ fn a_pivot_in_the_cache_costs_nothing_and_one_that_is_not_a_look() {
             let (target, keys) = sought(&list, target.unwrap());
             let expected = if backward { list.expected()[7..14].to_vec() } else { list.expected()[21..28].to_vec() };
             let warm = page(&mut list, target.clone(), Some(keys)).unwrap();
-            assert_eq!((ids(&warm), warm.requests, warm.level), (expected.clone(), 1, Level::Exact));
+            assert_eq!((ids(&warm), warm.requests, warm.level()), (expected.clone(), 1, Level::Exact));
             assert_eq!(warm.looked_up, None);
             let cold = page(&mut list, target, None).unwrap();
-            assert_eq!((ids(&cold), cold.requests, cold.level), (expected, 2, Level::Exact));
+            assert_eq!((ids(&cold), cold.requests, cold.level()), (expected, 2, Level::Exact));
             assert!(matches!(list.asked[0], Fetch::Item(_)));
             assert!(cold.looked_up.is_some());
         }
@@ -93,7 +93,7 @@ fn a_changed_pivot_is_not_believed_by_whoever_remembers_it() {
         let mut request = list.request(target, 7);
         (request.pivot, request.unproven) = (cache, WhenUnproven::Flag);
         let flagged = list.resolve(request).unwrap();
-        assert_eq!((flagged.unproven, flagged.level), (Some(Unproven::Pivot), Level::Positional));
+        assert_eq!((flagged.unproven, flagged.level()), (Some(Unproven::Pivot), Level::Positional));
         assert_eq!(flagged.items.len(), 7);
         assert_eq!(flagged.looked_up.map(|now| now.keys), Some(moved));
     }

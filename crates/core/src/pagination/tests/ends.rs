@@ -18,7 +18,7 @@ fn walks_to_the_end(list: &mut List, limit: u32, answer: impl FnMut(&List, Slice
     assert_eq!(items.len(), all.len(), "limit {limit}");
     assert_eq!(items, all, "limit {limit}");
     let most = pages.iter().map(|page| page.requests).max().unwrap_or(0);
-    (most, pages.last().unwrap().level)
+    (most, pages.last().unwrap().level())
 }
 
 /// The answer of an upstream that caps sizes.
@@ -196,7 +196,7 @@ fn a_short_list_with_a_count_costs_one_request_and_is_checked() {
     // Nothing in this answer shows that twenty items would come where they are: a cap of five and a stale count look alike.
     let mut list = List { total: Some(5), ..numbers(Family::Offset, 5) };
     let page = list.page(start(), 20).unwrap();
-    assert_eq!((page.requests, page.level), (1, Level::Checked));
+    assert_eq!((page.requests, page.level()), (1, Level::Checked));
     // A walk that has seen the size filled knows.
     let mut list = List { total: Some(45), ..numbers(Family::Offset, 45) };
     let (most, level) = walks_to_the_end(&mut list, 20, List::answer);
@@ -210,7 +210,7 @@ fn an_end_that_only_shortness_shows_is_confirmed_once_a_walk() {
         let (_, pages) = list.walk(20).unwrap();
         let requests: Vec<u32> = pages.iter().map(|page| page.requests).collect();
         assert_eq!(requests, [1, 1, 1, 1, 3], "{family:?}");
-        assert_eq!(pages[4].level, Level::Exact);
+        assert_eq!(pages[4].level(), Level::Exact);
     }
 }
 

@@ -50,7 +50,7 @@ fn opaque_values_whose_ties_come_in_any_order_place_nothing() {
     for (ties, level) in [(Ties::Unordered, Level::Anchored), (Ties::Ordered, Level::Exact)] {
         let list = List { kind: Kind::Opaque, ties, cap: 100, ..List::new(Family::Offset, rows()) };
         let first = List { total: Some(8), ..list }.page(start(), 3).unwrap();
-        assert_eq!(first.level, level, "{ties:?}");
+        assert_eq!(first.level(), level, "{ties:?}");
     }
 }
 

@@ -145,7 +145,7 @@ fn a_boundary_is_found_within_the_bound_wherever_it_has_gone() {
                         let page = list.page(position.clone(), hint, 20).unwrap();
                         let said = format!("{list:?} {position:?} from {hinted}: {}", page.requests);
                         assert_eq!(page.item(0), (expected * 2).to_string().as_bytes(), "{said}");
-                        assert_eq!((page.items.len(), page.level), (20, Level::Exact), "{said}");
+                        assert_eq!((page.items.len(), page.level()), (20, Level::Exact), "{said}");
                         assert!(page.requests <= 1 + bound(drift, list.cap), "{said}, {}", bound(drift, list.cap));
                     }
                 }
@@ -230,7 +230,7 @@ fn the_end_of_a_short_list_is_confirmed_by_one_answer() {
         list.answer(slice)
     });
     let page = page.unwrap();
-    assert_eq!((page.items.len(), page.next, page.level), (0, None, Level::Exact));
+    assert_eq!((page.items.len(), page.level(), page.next), (0, Level::Exact, None));
     assert_eq!((page.requests, from_start), (5, 2));
 }
 

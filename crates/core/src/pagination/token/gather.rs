@@ -45,13 +45,13 @@ impl Walk {
     /// Goes through the next sheet: what comes at or before the last item gone by is passed over.
     pub(super) fn go_through(&mut self, sheet: Sheet) -> Result<(), Refusal> {
         let from = match &self.anchor {
-            Some(anchor) if self.keyed => {
+            Some(anchor) if self.seams.are_keyed() => {
                 match sheet.passed(self.way, &self.request.order, anchor, self.run, self.begins_at(anchor)) {
                     Some(passed) => {
                         if matches!(passed.basis, Basis::Guess { .. }) {
                             self.cut_by_ties()?;
                         }
-                        self.leave_open(passed.amid_ties);
+                        self.seams.leave_open(passed.amid_ties);
                         passed.count
                     }
                     None => {
@@ -63,7 +63,7 @@ impl Walk {
             }
             _ => self.passed_by_marks(&sheet),
         };
-        self.leave_open(!self.shows_seam(&sheet, from));
+        self.seams.leave_open(!self.shows_seam(&sheet, from));
         // An item inserted just now may push one sheet back; a list that goes round does it again and again.
         if !sheet.is_empty() {
             self.idle = if self.stands_still(&sheet, from) { self.idle + 1 } else { 0 };
@@ -141,7 +141,8 @@ impl Walk {
         };
         let order = &self.request.order;
         let same = || Some(sheet.hash(order, &self.request.marker)) == reached.hash;
-        match reached.last.as_ref().filter(|_| self.keyed).map(|last| sheet.reaches(self.way, order, last)) {
+        match reached.last.as_ref().filter(|_| self.seams.are_keyed()).map(|last| sheet.reaches(self.way, order, last))
+        {
             Some(Some(Ordering::Greater)) => false,
             Some(Some(Ordering::Less)) => true,
             Some(Some(Ordering::Equal)) if !self.may_go_round() => true,
@@ -163,10 +164,10 @@ impl Walk {
             }
             place += 1;
         }
-        if self.keyed && !whole {
+        if self.seams.are_keyed() && !whole {
             place -= self.moved_on(&sheet, had, from.min(count)..place);
         }
-        if !self.keyed {
+        if !self.seams.are_keyed() {
             let last = self.taken[had..].iter().rev().take(Marks::BEHIND).rev();
             self.trail.extend(last.map(|taken| sheet.mark(&self.request.order, &self.request.marker, taken.index)));
             self.trail.drain(..self.trail.len().saturating_sub(Marks::BEHIND));
@@ -197,7 +198,7 @@ impl Walk {
         }
         // Amid ties the item that the cursor names may come behind others that were put before it.
         if let Position::Token(place) = &self.request.target.position
-            && let (true, Within::Keys(anchor)) = (self.keyed && self.may_go_round(), &place.within)
+            && let (true, Within::Keys(anchor)) = (self.seams.are_keyed() && self.may_go_round(), &place.within)
             && rows::relate(&sheet.answer, order, index, anchor).is_some_and(|relation| relation.whole.is_eq())
         {
             return false;
@@ -226,13 +227,13 @@ impl Walk {
 
     /// Keys alone show that a list moves on, but amid ties that the upstream does not order.
     fn may_go_round(&self) -> bool {
-        !self.keyed || evidence::loose(&self.request.order)
+        !self.seams.are_keyed() || evidence::loose(&self.request.order)
     }
 
     /// Remembers the last of the items that were just gone by; gives the sheet's last item, where the order is declared.
     fn note_passed(&mut self, sheet: &Sheet, places: Range<usize>) -> Result<Option<Anchor>, Refusal> {
         let (order, count) = (&self.request.order, sheet.len());
-        if !self.keyed || count == 0 {
+        if !self.seams.are_keyed() || count == 0 {
             return Ok(None);
         }
         let index = |place| self.way.index(place, count);

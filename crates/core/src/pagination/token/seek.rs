@@ -145,7 +145,7 @@ impl Walk {
                 seek.around = Some(around);
                 looked
             }
-            None if self.keyed => self.look_for_anchor(seek, latest, side),
+            None if self.seams.are_keyed() => self.look_for_anchor(seek, latest, side),
             None => Ok(Looked::Found { sheet: latest, passed: seek.believed(latest, self.way) }),
         }
     }
@@ -170,7 +170,7 @@ impl Walk {
         if shows_next {
             // Read against its token, the sheet may be the one before the anchor's: no answer showed the two together.
             let together = seek.window[latest].asked.way == self.way;
-            self.leave_open(passed.amid_ties || guessed || !together);
+            self.seams.leave_open(passed.amid_ties || guessed || !together);
             return Ok(Looked::Found { sheet: latest, passed: 0 });
         }
         let first = seek.window.first().unwrap_or(sheet);
@@ -224,7 +224,7 @@ impl Walk {
     /// before the place, and the anchor would be served once more behind it.
     fn found_by_keys(&mut self, seek: &mut Seek, sheet: usize, passed: Passed) -> Looked {
         if passed.basis == Basis::Sight {
-            self.leave_open(passed.amid_ties || !self.shows_seam(&seek.window[sheet], passed.count));
+            self.seams.leave_open(passed.amid_ties || !self.shows_seam(&seek.window[sheet], passed.count));
             return Looked::Found { sheet, passed: passed.count };
         }
         let amid_ties = passed.amid_ties || seek.ties_go_on;
@@ -234,7 +234,7 @@ impl Walk {
         if let Some(Lead::Token(token)) = onward.filter(|_| seek.ties_go_on && may_ask) {
             return Looked::Ask(token, Side::After);
         }
-        self.leave_open(amid_ties || !self.shows_seam(&seek.window[place.0], place.1));
+        self.seams.leave_open(amid_ties || !self.shows_seam(&seek.window[place.0], place.1));
         Looked::Found { sheet: place.0, passed: place.1 }
     }
 
@@ -304,7 +304,7 @@ impl Walk {
             return true;
         }
         let order = &self.request.order;
-        let first = before.anchor(order, self.way.index(0, before.len())).ok().filter(|_| self.keyed);
+        let first = before.anchor(order, self.way.index(0, before.len())).ok().filter(|_| self.seams.are_keyed());
         match first.and_then(|first| sheet.begins(self.way, order, &first)) {
             Some(Ordering::Less) => true,
             Some(Ordering::Greater) => false,

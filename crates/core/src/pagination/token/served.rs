@@ -6,7 +6,7 @@ use crate::pagination::{
     fetch::Token,
     judge::sheet::{Lead, Sheet},
     mark::Mark,
-    page::{ItemPlace, Level, Page},
+    page::{ItemPlace, Page, Unfounded},
     position::{Hint, Item, Loop, MarkedItem, Marks, Position, Target, TokenPlace, Within},
     refusal::Refusal,
     request::Verify,
@@ -65,40 +65,24 @@ impl Walk {
             taken.reverse();
         }
         let edges = self.edges(&taken)?;
-        let unproven = self.flagged;
-        let level = if unproven.is_some() || self.request.verify == Verify::Never {
-            Level::Positional
-        } else if self.keyed {
-            self.level
-        } else {
-            Level::Anchored
-        };
         let offset = taken
             .first()
             .and_then(|first| Some(self.sheets[first.sheet].answer.offset?.saturating_add(first.index as u64)));
-        Ok(Page {
-            items: taken
-                .iter()
-                .map(|taken| ItemPlace { answer: narrow(taken.sheet), item: narrow(taken.index) })
-                .collect(),
-            next,
-            previous,
-            last: None,
-            total: self.total,
-            offset: offset.unwrap_or(0),
-            level,
-            unproven,
-            short: short && taken.len() < self.limit(),
-            drift: None,
-            learnt: self.request.learnt,
-            honoured: self.request.target.hint.honoured,
-            requests: self.requests,
-            edges,
-            stragglers: self.stragglers,
-            looked_up: None,
-            lowered: None,
-            answers: std::mem::take(&mut self.sheets).into_iter().map(|sheet| sheet.answer).collect(),
-        })
+        let items: Vec<ItemPlace> =
+            taken.iter().map(|taken| ItemPlace { answer: narrow(taken.sheet), item: narrow(taken.index) }).collect();
+        let answers = std::mem::take(&mut self.sheets).into_iter().map(|sheet| sheet.answer).collect();
+        let mut page = if self.flagged.is_some() || self.request.verify == Verify::Never {
+            Page::unfounded(Unfounded::Positional, answers, items)
+        } else {
+            self.seams.page(answers, items)
+        };
+        (page.next, page.previous, page.edges) = (next, previous, edges);
+        (page.total, page.offset) = (self.total, offset.unwrap_or(0));
+        (page.unproven, page.short) = (self.flagged, short && taken.len() < self.limit());
+        page.stragglers = self.stragglers;
+        (page.learnt, page.honoured) = (self.request.learnt, self.request.target.hint.honoured);
+        page.requests = self.requests;
+        Ok(page)
     }
 
     /// Where the page beyond the last item begins; `None` at the end of what can be read in this direction.
@@ -126,7 +110,7 @@ impl Walk {
             return Ok(None);
         };
         let within = match &self.anchor {
-            Some(anchor) if self.keyed => Within::Keys(anchor.clone()),
+            Some(anchor) if self.seams.are_keyed() => Within::Keys(anchor.clone()),
             _ => self.marked(way, &self.trail, beyond),
         };
         let ahead = self.next_beyond(way, beyond, &within);
@@ -146,7 +130,7 @@ impl Walk {
             return Ok(None);
         };
         let circle = if rules::holds(Rule::LoopsBeginAnew) { Loop::default() } else { self.circle };
-        let (within, run) = if self.keyed {
+        let (within, run) = if self.seams.are_keyed() {
             let order = &self.request.order;
             let anchor = sheet.anchor(order, index).map_err(Refusal::Unsorted)?;
             let tied = self.taken.iter().take_while(|taken| {
@@ -226,7 +210,7 @@ impl Walk {
             circle: edge.circle,
         };
         // Of a place in a sheet the hint's offset is how many items lie between where the token leads and the place.
-        let run = if self.keyed && !self.request.order.strong.is_empty() { edge.run } else { 0 };
+        let run = if self.seams.are_keyed() && !self.request.order.strong.is_empty() { edge.run } else { 0 };
         let hint = Hint { offset: Offset(edge.depth as u64), run, ahead: edge.ahead, ..Hint::default() };
         Target { position: Position::Token(Box::new(place)), hint }
     }
@@ -235,7 +219,7 @@ impl Walk {
     /// one between the two.
     fn next_beyond(&self, way: Way, beyond: Option<(&Sheet, usize)>, within: &Within) -> Option<Mark> {
         let Within::Keys(anchor) = within else { return None };
-        let (sheet, passed) = beyond.filter(|(sheet, passed)| self.keyed && *passed < sheet.len())?;
+        let (sheet, passed) = beyond.filter(|(sheet, passed)| self.seams.are_keyed() && *passed < sheet.len())?;
         if passed == 0 && sheet.asked.way == way {
             // Nothing of the sheet is gone by: it did not show the two together.
             return None;
@@ -276,7 +260,7 @@ impl Walk {
     fn edges(&self, taken: &[Taken]) -> Result<Option<(Item, Item)>, Refusal> {
         let item = |number: usize| {
             let Taken { sheet, index } = taken[number];
-            if self.keyed {
+            if self.seams.are_keyed() {
                 let anchor = self.sheets[sheet].anchor(&self.request.order, index);
                 return anchor.map(Item::Keyed).map_err(Refusal::Unsorted);
             }

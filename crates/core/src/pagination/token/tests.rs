@@ -181,7 +181,7 @@ fn sizes_that_align_take_one_request_a_page() {
             (vec!["3".into(), "4".into()], vec!["a".into()]),
             "declared: {declared}"
         );
-        assert_eq!(first.level, if declared { Level::Checked } else { Level::Anchored });
+        assert_eq!(first.level(), if declared { Level::Checked } else { Level::Anchored });
         assert_eq!(list.walk(2).unwrap(), [vec!["1", "2"], vec!["3", "4"], vec!["5"]]);
     }
 }
@@ -491,7 +491,7 @@ fn items_that_contradict_the_order_are_refused_or_served_by_their_marks() {
     assert!(matches!(list.page(&start(), 2), Err(Refusal::Unsorted(_))));
     list.request.unproven = WhenUnproven::Flag;
     let page = list.page(&start(), 3).unwrap();
-    assert_eq!((page.level, page.unproven), (Level::Positional, Some(Unproven::Order)));
+    assert_eq!((page.level(), page.unproven), (Level::Positional, Some(Unproven::Order)));
     assert_eq!(ids(&list.page(&page.next.unwrap(), 3).unwrap()), ["3"]);
 }
 
@@ -511,8 +511,8 @@ fn ties_that_are_not_ordered_keep_the_upstreams_sequence() {
     assert_eq!(list.walk(2).unwrap(), [vec!["731", "735"], vec!["732", "733"], vec!["834"]]);
     let first = list.page(&start(), 2).unwrap();
     let second = list.page(&first.next.clone().unwrap(), 2).unwrap();
-    assert_eq!((first.level, second.level), (Level::Checked, Level::Anchored));
-    assert_eq!(list.page(&second.next.unwrap(), 2).unwrap().level, Level::Checked);
+    assert_eq!((first.level(), second.level()), (Level::Checked, Level::Anchored));
+    assert_eq!(list.page(&second.next.unwrap(), 2).unwrap().level(), Level::Checked);
     // The item served last is gone: which of its ties were served can't be told.
     list.pages[0].items.remove(1);
     list.pages[0].items[1].1 = "36";
@@ -565,14 +565,14 @@ fn what_came_before_the_last_item_of_a_run_does_not_bring_it_again() {
     let ahead = tied("", &[("7", "35"), ("7", "33")], Some("a"));
     list.pages = vec![ahead.clone(), tied("a", &[("7", "31"), ("7", "32")], None)];
     let page = list.page(&next, 1).unwrap();
-    assert_eq!((ids(&page), page.requests, page.level), (vec!["732".to_owned()], 2, Level::Anchored));
+    assert_eq!((ids(&page), page.requests, page.level()), (vec!["732".to_owned()], 2, Level::Anchored));
     let more = tied("a", &[("7", "36"), ("7", "34")], Some("b"));
     list.pages = vec![ahead.clone(), more, tied("b", &[("7", "31"), ("8", "37")], None)];
     assert_eq!(ids(&list.page(&next, 1).unwrap()), ["837"]);
     // Where it is gone, none of its run was served.
     list.pages = vec![ahead, tied("a", &[("7", "36"), ("8", "37")], None)];
     let page = list.page(&next, 1).unwrap();
-    assert_eq!((ids(&page), page.level), (vec!["735".to_owned()], Level::Anchored));
+    assert_eq!((ids(&page), page.level()), (vec!["735".to_owned()], Level::Anchored));
 }
 
 #[test]

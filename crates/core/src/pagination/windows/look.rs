@@ -161,7 +161,8 @@ impl Reader {
     /// Where no request is spent on it, a short answer is taken to be the end, and so is nothing behind an item that came.
     fn assume_end_of(&self, view: &mut Evidence) {
         let came = self.draft.last_view().is_some() || self.search.bracket.is_at(view.begins());
-        let more = view.answer().more == Some(true) || view.answer().total.is_some_and(|total| total.value > view.begins());
+        let more =
+            view.answer().more == Some(true) || view.answer().total.is_some_and(|total| total.value > view.begins());
         if view.short() && !view.capped() {
             view.assume_end();
         } else if view.is_empty() && view.assumed().left && came && !more && !self.request.paging.hidden {

@@ -191,7 +191,8 @@ impl Reader {
     /// cut leaves a gap before the next page. So the earlier one has all that was asked for, or as many as the later one,
     /// or says which size it used.
     fn are_neighbours(&self, earlier: (Slice, &Evidence), later: (Slice, &Evidence)) -> bool {
-        let elsewhere = |slice: Slice, view: &Evidence| view.answer().offset.is_some_and(|said| said != slice.begins().0);
+        let elsewhere =
+            |slice: Slice, view: &Evidence| view.answer().offset.is_some_and(|said| said != slice.begins().0);
         let filled = |(slice, view): (Slice, &Evidence)| view.len() == slice.size().0 as usize;
         let (slice, view) = later;
         let size = slice.size().0;

@@ -57,6 +57,8 @@ impl Draft {
             answer: u32::try_from(taken.view).unwrap_or(u32::MAX),
             item: u32::try_from(self.views[taken.view].item(taken.place)).unwrap_or(u32::MAX),
         });
+        let items = items.collect();
+        let offset = self.taken.first().map_or(self.offset, |first| self.offset_of(*first));
         let unproven = verdict.unproven.or_else(|| self.assumed.then_some(Unproven::Seam));
         let level = if unproven.is_some() || self.unchecked {
             Level::Positional
@@ -65,25 +67,26 @@ impl Draft {
         } else {
             Level::Exact
         };
+        let (edges, next, previous) = (
+            edge(first.as_ref()).zip(edge(last.as_ref())),
+            (self.more_behind == Some(true)).then(|| last.unwrap_or(start)),
+            (self.more_before == Some(true)).then(|| first.unwrap_or_else(back)),
+        );
+        let answers = std::mem::take(&mut self.views).into_iter().map(|view| view.answer).collect();
         Ok(Page {
-            items: items.collect(),
-            edges: edge(first.as_ref()).zip(edge(last.as_ref())),
-            offset: self.taken.first().map_or(self.offset, |first| self.offset_of(*first)),
-            next: (self.more_behind == Some(true)).then(|| last.unwrap_or(start)),
-            previous: (self.more_before == Some(true)).then(|| first.unwrap_or_else(back)),
+            edges,
+            offset,
+            next,
+            previous,
             last: counted.filter(|total| *total > 0).map(|_| end),
             total,
-            level,
             unproven,
             short: verdict.cut_off && !self.is_full(),
             drift: self.drift,
             learnt: verdict.learnt,
             honoured: verdict.honoured,
             requests: verdict.requests,
-            stragglers: 0,
-            looked_up: None,
-            lowered: None,
-            answers: std::mem::take(&mut self.views).into_iter().map(|view| view.answer).collect(),
+            ..Page::new(level, answers, items)
         })
     }
 

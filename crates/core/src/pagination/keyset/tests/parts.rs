@@ -86,7 +86,7 @@ fn what_an_exclusive_filter_shows_without_its_anchor_is_checked() {
         let page = list.page(first.next.unwrap(), 7).unwrap();
         assert_eq!(ids(&page), list.expected()[6..13], "{can:?}");
         let filtered = list.filters_asked().iter().all(Option::is_some);
-        assert_eq!(page.level, if filtered { Level::Checked } else { Level::Exact }, "{can:?}");
+        assert_eq!(page.level(), if filtered { Level::Checked } else { Level::Exact }, "{can:?}");
         list.rows.insert(gone, row);
     }
 }
