@@ -8,9 +8,12 @@
 //! items after *A* are taken; if they are too few, the last one taken becomes the anchor, and the next answer is held to
 //! the same rule. Before *A*: the mirror image.
 
+pub(super) mod confirmation;
 pub(super) mod draft;
 pub(super) mod end;
 pub(super) mod evidence;
+pub(super) mod ledger;
 pub mod page;
+pub(super) mod seam;
 pub(super) mod seams;
 pub(super) mod sheet;

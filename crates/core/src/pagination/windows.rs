@@ -32,8 +32,11 @@ use witness::Witnesses;
 use super::{
     direction::Side,
     halt,
-    judge::draft::{Cut, Draft, Ground},
-    judge::evidence::Evidence,
+    judge::{
+        draft::{Cut, Draft, Ground},
+        evidence::Evidence,
+        ledger::Ledger,
+    },
     page::{Page, Unproven},
     position::Position,
     request::{PageRequest, Verify},
@@ -93,9 +96,12 @@ struct Reader {
     request: PageRequest,
     ground: Ground,
     draft: Draft,
+    /// What the answers show beside their items.
+    ledger: Ledger,
     effort: Effort,
     sizes: Sizes,
-    counts: Counts,
+    /// How often a past-the-end status came from before the end that a count tells.
+    ceilings: u32,
     search: Search,
     /// What the answers of a search say of the order between them.
     witnesses: Witnesses,
@@ -113,17 +119,6 @@ struct Effort {
     requests: u32,
     /// The boundary had to be searched for: the page may take as many requests as a search.
     searching: bool,
-}
-
-/// What answers count.
-#[derive(Clone, Copy, Debug, Default)]
-struct Counts {
-    /// The exact total that was told last.
-    total: Option<u64>,
-    /// It was another than the one before.
-    recounted: bool,
-    /// How often a past-the-end status came from before the end that a count tells.
-    ceilings: u32,
 }
 
 /// Where the boundary was looked for in vain since the last progress.
@@ -189,14 +184,15 @@ impl Reader {
         let limit = request.limit.max(1);
         let draft = Draft::new(Arc::clone(&request.order), &request.target, limit, ground, unverified);
         Self {
-            sizes: Sizes::new(request.learnt, request.target.hint.honoured, draft.is_at_start()),
+            ledger: Ledger::new(request.target.hint.honoured, request.paging.repeats_last_page),
+            sizes: Sizes::new(request.learnt, draft.is_at_start()),
             ground,
             draft,
             effort: Effort::default(),
-            counts: Counts::default(),
+            ceilings: 0,
             search: Search::default(),
             witnesses: Witnesses::default(),
-            ending: Ending::new(request.paging.repeats_last_page),
+            ending: Ending::default(),
             seams: Seams::default(),
             cut: None,
             flagged: (asks_by_offset(&request) && !unverified).then_some(Unproven::Position),

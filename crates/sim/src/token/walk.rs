@@ -209,7 +209,8 @@ impl Client<'_> {
         let visited = Visited { items, shown, since, changes, losses, page };
         self.tell(|| {
             let ids: Vec<String> = visited.items.iter().map(|item| format!("{}/{}", item.key, item.id)).collect();
-            let Page { level, next, previous, .. } = &*visited.page;
+            let Page { next, previous, .. } = &*visited.page;
+            let level = visited.page.level();
             format!("gets {ids:?}, {level:?}, next {}, previous {}", next.is_some(), previous.is_some())
         });
         let visit = Visit {

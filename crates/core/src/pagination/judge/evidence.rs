@@ -31,6 +31,8 @@ pub(in crate::pagination) use stand::Unplaced;
 /// Places in the arrangement are counted from 0; the item at place *p* is believed to stand at offset `begins + p`.
 #[derive(Debug)]
 pub(in crate::pagination) struct Evidence {
+    /// What was asked for.
+    pub(super) slice: Slice,
     /// The answer.
     pub(super) answer: Answer,
     /// Where it is believed to begin.
@@ -127,6 +129,7 @@ impl Evidence {
         let usable = 0..answer.items.len();
         let (from_start, ends) = (ends, from_start);
         let mut view = Self {
+            slice: fetch,
             answer,
             begins,
             asked_to,
@@ -166,7 +169,7 @@ impl Evidence {
         recounted: bool,
     ) -> Result<Self, Unsorted> {
         let behind = earlier.behind();
-        let Self { mut answer, begins, asked_to, from_start, hides, .. } = earlier;
+        let Self { slice, mut answer, begins, asked_to, from_start, hides, .. } = earlier;
         let counted = later.answer.total.or(answer.total).map_or(0, |total| total.value);
         let all_counted = counted
             <= match (hides, recounted) {
@@ -187,6 +190,7 @@ impl Evidence {
         let short = later.short && !ends;
         let (asked_to, covers_to) = (later.asked_to.max(asked_to), later.covers_to);
         let mut view = Self {
+            slice,
             answer,
             begins,
             asked_to,
@@ -229,6 +233,7 @@ impl Evidence {
             Slice::Offset { .. } => begins.saturating_add(u64::from(sure)),
         };
         Self {
+            slice: fetch,
             answer,
             begins,
             asked_to,

@@ -38,7 +38,7 @@ impl Reader {
         let paging = &self.request.paging;
         let forward = self.draft.way() == Way::Forward;
         // Where the last page comes again, only pages of one size tell whether there is another.
-        let wide = if self.ending.repeats || self.seams.one_size { 1 } else { self.draft.need() + 1 };
+        let wide = if self.ledger.repeats() || self.seams.one_size { 1 } else { self.draft.need() + 1 };
         let (before, behind) = if forward { (1, wide) } else { (wide, 1) };
         let pair = match seam.end - seam.start {
             2 => plan::seam(paging, self.sizes.cap, seam.start, before, behind),
@@ -78,12 +78,12 @@ impl Reader {
 
     /// Whether the list may end at an offset, as far as is told.
     fn may_end_at(&self, offset: u64) -> bool {
-        self.counts.total.or_else(|| self.draft.hint().total).is_none_or(|total| total == offset)
+        self.ledger.total().or_else(|| self.draft.hint().total).is_none_or(|total| total == offset)
     }
 
     /// The slice of the flipped list that shows the boundary, and the first of those of the list that fill the page then.
     fn flipped(&self, seam: &Range<u64>, window: Window) -> Option<Vec<Asked>> {
-        let total = self.counts.total.or_else(|| self.draft.hint().total)?;
+        let total = self.ledger.total().or_else(|| self.draft.hint().total)?;
         if !self.request.flips || self.seams.flips >= FLIPS || seam.start >= total {
             return None;
         }

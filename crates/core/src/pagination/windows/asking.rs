@@ -4,7 +4,6 @@ use super::{Asked, Halt, Look, Next, Reader, Turn, aim, bracket::Aim};
 use crate::pagination::{
     answer::Answer,
     direction::{Side, Way},
-    judge::end::Witness,
     paging::Family,
     plan::{self, Window},
     refusal::Refusal,
@@ -50,7 +49,7 @@ impl Reader {
         let left = self.requests_left().min(most);
         let mut slices = plan::plan(&self.request.paging, self.sizes.cap, window, self.draft.way(), left);
         if self.request.paging.hidden
-            && let Some(total) = self.counts.total
+            && let Some(total) = self.ledger.total()
         {
             // Where only small sizes were seen filled, a page takes many answers: those after the end are of no use.
             let first = slices.first().copied();
@@ -75,7 +74,7 @@ impl Reader {
         // An answer should fill the page where it finds the boundary, if that leaves it half its items to search with.
         let (lead, tail) = aim::sides(&self.draft);
         let (lead, tail) = (lead.min(widest / 4).max(1), tail.min(widest / 4).max(1));
-        match self.search.bracket.aim(widest, widest.saturating_sub(lead + tail), self.counts.total) {
+        match self.search.bracket.aim(widest, widest.saturating_sub(lead + tail), self.ledger.total()) {
             Aim::At(offset) => {
                 self.draft.believe(offset);
                 LookAt::Around(self.window(widest))
@@ -99,7 +98,7 @@ impl Reader {
     /// Asks for the window around the boundary.
     pub(super) async fn ask_window(&mut self, up: &mut Upstream, asked: Vec<Asked>) -> Next {
         let pairs = self.send(up, asked, Self::shows_something_new).await?;
-        Ok(Turn::Look(Look { views: self.views(pairs, Witness::None), confirming: false }))
+        Ok(Turn::Look(Look { views: self.views(pairs), confirming: false }))
     }
 
     /// Asks for slices, wherever they lie.

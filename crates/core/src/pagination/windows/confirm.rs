@@ -6,17 +6,16 @@
 //! beyond items that are hidden. Where neither finds more, that is the end, whatever a count says. Where no page shows
 //! what follows the last item, the next page is read, and the short one again.
 
-use std::{cmp::Ordering, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     Asked, Bracket, Look, Next, Reader, Turn,
     seam::{Held, Seam},
 };
 use crate::pagination::{
-    answer::Answer,
     direction::Side,
-    judge::end::Witness,
-    judge::evidence::{self, Evidence},
+    judge::confirmation::{self, Confirmed},
+    judge::evidence::Evidence,
     plan::{self, Confirmation},
     position::Anchor,
     rows,
@@ -56,24 +55,16 @@ pub(super) struct Doubt {
 }
 
 /// What answers say of the end of the list.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Ending {
     /// The short answer that was doubted last: where more came from behind it, its size is a silent cap.
     pub(super) doubted: Option<Doubt>,
     /// An item that came from beyond what seemed to be the end: no two answers end the list before it.
     beyond: Option<Anchor>,
-    /// Past the end the last page comes again, as its dialect says or as was seen.
-    pub(super) repeats: bool,
     /// Where the list ended, as the last answer that was short of what was asked for made believe.
     pub(super) seen: Option<u64>,
     /// As far as items were seen.
     pub(super) seen_to: u64,
-}
-
-impl Ending {
-    pub(super) fn new(repeats: bool) -> Self {
-        Self { doubted: None, beyond: None, repeats, seen: None, seen_to: 0 }
-    }
 }
 
 impl Reader {
@@ -92,7 +83,7 @@ impl Reader {
         let confirmation = plan::confirmation(
             &self.request.paging,
             self.sizes.cap,
-            self.sizes.honoured.size_now(),
+            self.ledger.honoured().size_now(),
             from.min(last),
             last,
         );
@@ -134,42 +125,17 @@ impl Reader {
         let beyond = plan::within(&self.request.paging, plan::next(short)).filter(|_| self.requests_left() > 1);
         let fetches = [Some(confirmation.edge), beyond, confirmation.filled];
         let fetches = fetches.into_iter().flatten().map(Asked::from).collect();
-        let mut pairs = self.ask(up, fetches).await?;
-        let others = pairs.split_off(pairs.len().min(1));
-        let beyond = others.into_iter().next().filter(|_| beyond.is_some());
-        let witness = match self.compared_with(pairs.first(), last.as_ref()) {
-            // It goes on: a cap, or a limit of bytes or time, made the answer short.
-            Some(Ordering::Greater) => Witness::None,
-            Some(Ordering::Equal) if beyond.is_some() => Witness::SameAndNothingBeyond,
-            Some(Ordering::Equal) => Witness::Same,
-            // It ends before: the list has changed, or its places count items that are hidden.
-            Some(Ordering::Less) => return Ok(self.goes_on_elsewhere()),
-            None => return Err(self.lost()),
-        };
-        let views = self.views(pairs, witness);
-        match (views.first(), beyond) {
-            (Some((_, Ok(view))), Some((asked, answer))) if view.ends() && self.shows_more(view, &answer) => {
-                let first = Anchor::of(&answer, &self.request.order, 0);
-                Ok(self.goes_on_beyond(asked.slice, first))
+        let mut answers = self.ask(up, fetches).await?.into_iter();
+        let Some((asked, edge)) = answers.next() else { return Err(self.lost()) };
+        let beyond = answers.next().filter(|_| beyond.is_some());
+        let from_beyond = beyond.as_ref().map(|(_, answer)| answer);
+        match confirmation::confirm((asked.slice, edge), from_beyond, last.as_ref(), self.terms(), &self.ledger) {
+            Confirmed::Edge(view) => Ok(Turn::Look(Look { views: vec![(asked, view)], confirming: true })),
+            Confirmed::MoreBeyond(first) => {
+                let from = beyond.map_or(asked, |(asked, _)| asked).slice;
+                Ok(self.goes_on_beyond(from, first))
             }
-            _ => Ok(Turn::Look(Look { views, confirming: true })),
-        }
-    }
-
-    /// How the last item of an answer stands to the last one of the short answer; no item comes before any.
-    fn compared_with(&self, edge: Option<&(Asked, Answer)>, last: Option<&Anchor>) -> Option<Ordering> {
-        let (_, answer) = edge?;
-        let (order, items) = (&self.request.order, 0..answer.items.len());
-        match last {
-            None if items.is_empty() => Some(Ordering::Equal),
-            None => Some(Ordering::Greater),
-            Some(_) if items.is_empty() => Some(Ordering::Less),
-            // Within a run of ties the sequence of an answer says nothing.
-            Some(last) => items
-                .map(|item| {
-                    rows::relate(answer, order, item, last).map_or(Ordering::Greater, |relation| relation.whole)
-                })
-                .max(),
+            Confirmed::Before => Ok(self.goes_on_elsewhere()),
         }
     }
 
@@ -200,27 +166,6 @@ impl Reader {
         Turn::Window
     }
 
-    /// Whether an answer holds an item that comes after the last one of a view. Where the last page comes again past the
-    /// end, its items do not.
-    fn shows_more(&self, view: &Evidence, beyond: &Answer) -> bool {
-        let order = &self.request.order;
-        let items = 0..beyond.items.len();
-        if self.draft.is_unchecked() {
-            return !beyond.items.is_empty();
-        }
-        let Some(last) = view.len().checked_sub(1).and_then(|place| view.anchor(order, place)) else {
-            return !beyond.items.is_empty();
-        };
-        let stands = |item| rows::relate(beyond, order, item, &last);
-        let holds_last = items.clone().any(|item| stands(item).is_some_and(|relation| relation.whole.is_eq()));
-        items.clone().any(|item| match stands(item) {
-            None => true,
-            // A run of ties comes in any order: among items that were seen before, another of it says nothing.
-            Some(relation) if relation.strong.is_eq() && evidence::loose(order) => !holds_last,
-            Some(relation) => relation.whole.is_gt(),
-        })
-    }
-
     /// An answer of fewer items than the cap that were asked for, with more after it: no cap made it short.
     pub(super) fn refute_cap(&mut self) {
         let Some(Doubt { short, .. }) = self.ending.doubted else { return };
@@ -235,7 +180,7 @@ impl Reader {
         let Some(Doubt { short, .. }) = self.ending.doubted else { return Turn::Window };
         self.ending.beyond = first;
         let count = u32::try_from(short.count).unwrap_or(u32::MAX);
-        self.sizes.honoured.fell_to(count);
+        self.ledger.fell_to(count);
         (self.cut, self.effort.searching) = (None, true);
         self.refute_cap();
         let is_paged = matches!(short.slice, Slice::Page { .. });

@@ -53,7 +53,7 @@ impl Reader {
             _ => {}
         }
         if let Some(edge) = self.search.edge
-            && self.counts.total.map_or(view.is_empty(), |total| edge.to >= total)
+            && self.ledger.total().map_or(view.is_empty(), |total| edge.to >= total)
         {
             return Ok(self.read_chain(edge.slice, edge.to));
         }
@@ -65,7 +65,7 @@ impl Reader {
             let missed = Missed { slice, view, bracket: before };
             match self.search.last_missed.take() {
                 // The last page comes again: nothing is behind the one that came first.
-                Some(last) if self.ending.repeats && self.is_repeated(&last, &missed) => {
+                Some(last) if self.ledger.repeats() && self.is_repeated(&last, &missed) => {
                     let near = if last.slice.begins() < missed.slice.begins() { last } else { missed };
                     let to = near.view.behind();
                     return Ok(self.read_chain(near.slice, to));
@@ -94,18 +94,18 @@ impl Reader {
         };
         // Where no total tells how far, farther each time.
         let farther = u64::from(self.trusted_size().0) << self.seams.torn;
-        let to = self.counts.total.unwrap_or_else(|| plan::reach(edge).0 + farther);
+        let to = self.ledger.total().unwrap_or_else(|| plan::reach(edge).0 + farther);
         Ok(self.read_chain(edge, to))
     }
 
     /// The largest size that is surely honoured.
     fn trusted_size(&self) -> PageSize {
-        plan::size_within(&self.request.paging, self.sizes.honoured.size())
+        plan::size_within(&self.request.paging, self.ledger.honoured().size())
     }
 
     /// On which side of an empty answer the boundary is: where the search was going, but not behind the total.
     fn side_of_nothing(&self, view: &Evidence) -> Side {
-        let is_behind = match self.counts.total {
+        let is_behind = match self.ledger.total() {
             Some(total) => view.begins() >= total,
             None => self.search.edge.is_none(),
         };
@@ -137,7 +137,7 @@ impl Reader {
             last = plan::next(last);
             between.push(last);
         }
-        if !self.ending.repeats
+        if !self.ledger.repeats()
             && let Some(Slice::Offset { size, .. }) = between.last_mut()
             && let Ok(most) = u32::try_from(plan::most(&self.request.paging, None))
         {

@@ -8,9 +8,9 @@ use super::{
 use crate::pagination::{
     answer::{Answer, Standing},
     direction::{Side, Way},
+    judge::confirmation::Terms,
     judge::draft::Ground,
     judge::draft::{Cut, Progress},
-    judge::end::{Belief, Witness},
     judge::evidence::Evidence,
     paging::{EndEvidence, Family},
     refusal::Refusal,
@@ -55,11 +55,8 @@ impl Reader {
     /// [`Refusal::NoList`] and [`Refusal::TooDeep`], by what the first of them says of its place.
     pub(super) fn learn(&mut self, pairs: &[(Asked, Answer)]) -> Result<(), Refusal> {
         for (Asked { slice, .. }, answer) in pairs {
-            self.sizes.learn(*slice, answer, &self.request.paging, self.ending.repeats);
-            if let Some(total) = answer.total.filter(|total| total.exact) {
-                self.counts.recounted = self.counts.total.is_some_and(|before| before != total.value);
-                self.counts.total = Some(total.value);
-            }
+            self.ledger.enter(*slice, answer, &self.request.paging);
+            self.sizes.learn(*slice, answer, &self.request.paging, &self.ledger);
         }
         // Further answers are speculation: where they are needed, they are asked for again and come first.
         if let Some((Asked { slice, .. }, answer)) = pairs.first()
@@ -70,8 +67,8 @@ impl Reader {
             if begins == 0 {
                 return Err(Refusal::NoList);
             }
-            self.counts.ceilings += u32::from(self.counts.total.is_some_and(|total| total > begins));
-            if self.counts.ceilings > CEILINGS {
+            self.ceilings += u32::from(self.ledger.total().is_some_and(|total| total > begins));
+            if self.ceilings > CEILINGS {
                 return Err(Refusal::TooDeep);
             }
         }
@@ -177,7 +174,7 @@ impl Reader {
             Some(_) => view.begins() == 0 && !view.from_start(),
             None => self.search.bracket.leaves_room_before(view.begins()),
         };
-        room && view.ends() && self.ending.repeats && self.draft.seeks_the_end() && self.draft.len() == 0
+        room && view.ends() && self.ledger.repeats() && self.draft.seeks_the_end() && self.draft.len() == 0
     }
 
     /// Where the list is believed to end, and how long its runs of ties are.
@@ -200,41 +197,36 @@ impl Reader {
         // A count that a change has overtaken is off by a little.
         let counted = view.answer().total.is_none_or(|total| total.value > view.behind() + OVERTAKEN);
         if view.capped() && counted && !confirming {
-            self.sizes.cap = capped(view.len().max(self.sizes.honoured.by_page() as usize));
+            self.sizes.cap = capped(view.len().max(self.ledger.honoured().by_page() as usize));
         }
         if let Some(Doubt { short, .. }) =
             self.ending.doubted.filter(|it| confirming && view.behind() > it.short.last + 1)
         {
             self.refute_cap();
-            self.sizes.cap = capped(short.count.max(self.sizes.honoured.by_page() as usize));
-            self.sizes.honoured.fell_to(u32::try_from(short.count).unwrap_or(u32::MAX));
+            self.sizes.cap = capped(short.count.max(self.ledger.honoured().by_page() as usize));
+            self.ledger.fell_to(u32::try_from(short.count).unwrap_or(u32::MAX));
         }
     }
 
-    pub(super) fn views(
-        &self,
-        pairs: Vec<(Asked, Answer)>,
-        witness: Witness,
-    ) -> Vec<(Asked, Result<Evidence, Unsorted>)> {
-        pairs.into_iter().map(|(asked, answer)| (asked, self.view(answer, asked, witness))).collect()
+    pub(super) fn views(&self, pairs: Vec<(Asked, Answer)>) -> Vec<(Asked, Result<Evidence, Unsorted>)> {
+        pairs.into_iter().map(|(asked, answer)| (asked, self.view(answer, asked))).collect()
     }
 
-    pub(super) fn view(&self, answer: Answer, asked: Asked, witness: Witness) -> Result<Evidence, Unsorted> {
-        let belief =
-            Belief { honoured: self.sizes.honoured, honoured_before: self.request.target.hint.honoured, witness };
+    pub(super) fn view(&self, answer: Answer, asked: Asked) -> Result<Evidence, Unsorted> {
         let Asked { slice, flipped, assumed } = asked;
-        let (order, paging) = (&self.request.order, &self.request.paging);
-        if self.draft.is_unchecked() {
-            return Ok(Evidence::unchecked(answer, slice, paging, belief));
-        }
         let mut view = match flipped {
-            Some(total) => Evidence::flipped(answer, slice, order, paging, belief, total)?,
-            None => Evidence::new(answer, slice, order, paging, belief)?,
+            Some(total) => Evidence::of_flipped(slice, answer, total, self.terms(), &self.ledger)?,
+            None => Evidence::of(slice, answer, self.terms(), &self.ledger)?,
         };
-        if let Some(side) = assumed {
+        if let Some(side) = assumed.filter(|_| !self.draft.is_unchecked()) {
             view.assume_edge(side);
         }
         Ok(view)
+    }
+
+    /// The list that evidence is of.
+    pub(super) fn terms(&self) -> Terms<'_> {
+        Terms { order: &self.request.order, paging: &self.request.paging, unchecked: self.draft.is_unchecked() }
     }
 
     /// A run of ties is cut by an edge of the answer. Where that is short, it may be the end, which closes its last run.

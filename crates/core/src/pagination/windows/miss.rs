@@ -3,7 +3,6 @@
 use super::{Asked, Bracket, Missed, Next, Reader, Turn, confirm::Short, seam::Held};
 use crate::pagination::{
     direction::Side,
-    judge::end::Witness,
     judge::evidence::Evidence,
     page::Unproven,
     plan,
@@ -35,7 +34,7 @@ impl Reader {
             // The end, or a silent cap. What lies behind tells.
             return self.doubt(up, short, short.last, Held::Here(view)).await;
         }
-        if first && asked.flipped.is_some_and(|total| self.counts.total != Some(total)) {
+        if first && asked.flipped.is_some_and(|total| self.ledger.total() != Some(total)) {
             // Counted from the end as it was. Had the list changed before the boundary alone, it would be here: so it is
             // looked for where it was, and not from here on.
             let mut bracket = self.search.bracket;
@@ -81,7 +80,7 @@ impl Reader {
     /// Where the boundary is if all that changed since the cursor was made changed on one side of it: by as much as the
     /// total did. The end is where the total is.
     fn shift(&mut self) -> Option<u64> {
-        let total = self.counts.total?;
+        let total = self.ledger.total()?;
         if self.draft.seeks_the_end() && self.draft.len() == 0 {
             return Some(total);
         }
@@ -103,7 +102,7 @@ impl Reader {
             return Ok(Turn::Window);
         }
         let by_offset = self.request.verify == Verify::Never || super::asks_by_offset(&self.request);
-        let counted_in = self.counts.total.is_some_and(|total| total > self.draft.offset());
+        let counted_in = self.ledger.total().is_some_and(|total| total > self.draft.offset());
         if by_offset && !counted_in && self.flagged.is_none_or(|reason| reason == Unproven::Position) {
             // Whoever asks by offset, behind the end too, is shown what is there. An empty page leads back to the end of the
             // list: where a count says that the offset is before it, a walk back would begin anew for ever.
@@ -116,8 +115,8 @@ impl Reader {
     /// Whether the same items came from two places.
     pub(super) fn is_repeated(&self, last: &Missed, missed: &Missed) -> bool {
         let (one, other) = (&last.view, &missed.view);
-        let same = (one.same_items(other) && (self.ending.repeats || !one.is_loose_run(&self.request.order)))
-            || (self.ending.repeats && one.ends_like(other));
+        let same = (one.same_items(other) && (self.ledger.repeats() || !one.is_loose_run(&self.request.order)))
+            || (self.ledger.repeats() && one.ends_like(other));
         last.slice.begins() != missed.slice.begins() && !one.is_empty() && same
     }
 
@@ -125,7 +124,7 @@ impl Reader {
     /// asked, which its start tells.
     async fn repeated(&mut self, up: &mut Upstream, one: Missed, other: Missed) -> Next {
         let near = if one.slice.begins() < other.slice.begins() { one } else { other };
-        if self.ending.repeats {
+        if self.ledger.repeats() {
             return Ok(self.ends_before(near));
         }
         let start = match near.slice {
@@ -133,11 +132,11 @@ impl Reader {
             Slice::Page { size, .. } => Slice::Page { number: PageNumber(0), size },
         };
         let start = self.ask(up, vec![start.into()]).await?.pop();
-        let start = start.and_then(|(asked, start)| self.view(start, asked, Witness::None).ok());
+        let start = start.and_then(|(asked, start)| self.view(start, asked).ok());
         if start.is_some_and(|start| near.view.same_items(&start) && !start.ends()) {
             return Err(Refusal::Stuck.into());
         }
-        self.ending.repeats = true;
+        self.ledger.came_again();
         Ok(self.ends_before(near))
     }
 

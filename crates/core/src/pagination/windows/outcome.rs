@@ -33,7 +33,7 @@ impl Reader {
             unproven: self.flagged,
             cut_off,
             learnt: self.sizes.learnt,
-            honoured: self.sizes.honoured.by_walk(),
+            honoured: self.ledger.honoured().by_walk(),
             requests: self.effort.requests,
         };
         self.draft.finish(verdict).map(ControlFlow::Break).map_err(|unsorted| self.contradicted(unsorted))
@@ -66,7 +66,9 @@ impl Reader {
                 _ => Seam::new(earlier, vec![later]),
             }));
         }
-        if self.counts.total.is_some_and(|total| total >= cut.needed.end) && cut.right && self.ending.doubted.is_some()
+        if self.ledger.total().is_some_and(|total| total >= cut.needed.end)
+            && cut.right
+            && self.ending.doubted.is_some()
         {
             // A count tells of more where nothing comes.
             return Err(self.lost());
@@ -105,7 +107,7 @@ impl Reader {
     /// unless items were seen there.
     fn nearest(&self) -> Offset {
         let nearest = self.draft.nearest();
-        let end = match (self.counts.total, self.ending.seen) {
+        let end = match (self.ledger.total(), self.ending.seen) {
             (Some(total), _) => Some(total),
             (None, Some(end)) => Some(if self.ending.seen_to > 0 { end.min(self.ending.seen_to) } else { end }),
             (None, None) => None,

@@ -2,7 +2,7 @@
 
 use crate::pagination::{
     answer::Answer,
-    judge::end::Honoured,
+    judge::ledger::Ledger,
     paging::{Learnt, Paging},
     window::Slice,
 };
@@ -11,8 +11,6 @@ use crate::pagination::{
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sizes {
     pub(super) learnt: Learnt,
-    /// The sizes that this walk has seen honoured.
-    pub(super) honoured: Honoured,
     /// The cap that is believed in.
     pub(super) cap: Option<u32>,
     /// The last answer with fewer items than were asked for: where it began, and how many it had.
@@ -22,24 +20,21 @@ pub(super) struct Sizes {
 }
 
 impl Sizes {
-    /// What was learnt before, and how large a size the walk has seen honoured. The first page is asked for in full every
+    /// What was learnt before. The first page is asked for in full every
     /// time: a cap that was misread, or has been lifted, is forgotten.
-    pub(super) fn new(learnt: Learnt, honoured: u32, is_first_page: bool) -> Self {
+    pub(super) fn new(learnt: Learnt, is_first_page: bool) -> Self {
         Self {
             learnt: Learnt { run: 0, ..learnt },
-            honoured: Honoured::before(honoured),
             cap: learnt.cap.filter(|_| !is_first_page),
             last_short: None,
             uncapped: false,
         }
     }
 
-    /// Takes in an answer, whatever becomes of it. Where the last page comes again past the end, what is short says nothing
-    /// of a cap.
-    pub(super) fn learn(&mut self, slice: Slice, answer: &Answer, paging: &Paging, repeats: bool) {
+    /// Takes in an answer that was entered in the ledger, whatever becomes of it.
+    pub(super) fn learn(&mut self, slice: Slice, answer: &Answer, paging: &Paging, ledger: &Ledger) {
         let count = u32::try_from(answer.items.len()).unwrap_or(u32::MAX);
         let asked = slice.size().0;
-        self.honoured.learn(answer, slice, paging);
         if self.learnt.cap.is_some_and(|cap| cap < count) {
             self.learnt.cap = None;
         }
@@ -49,8 +44,9 @@ impl Sizes {
             self.cap = Some(size);
             self.learnt.cap = Some(size);
         }
-        let is_most = count >= self.honoured.by_page();
-        let may_be_capped = is_most && answer.size.is_none() && (2..asked).contains(&count) && !repeats;
+        // Where the last page comes again past the end, what is short says nothing of a cap.
+        let is_most = count >= ledger.honoured().by_page();
+        let may_be_capped = is_most && answer.size.is_none() && (2..asked).contains(&count) && !ledger.repeats();
         if may_be_capped && !paging.hidden {
             let begins = slice.begins().0;
             // One answer may be short because the list ends, or because it was cut by bytes or by time. A cap gives the same

@@ -14,7 +14,6 @@ use std::cmp::Ordering;
 use super::{Asked, Bracket, Halt, Look, Next, Reader, Turn};
 use crate::pagination::{
     direction::Side,
-    judge::end,
     judge::evidence::Evidence,
     plan::{self, Window},
     position::Anchor,
@@ -103,7 +102,7 @@ impl Reader {
             Ok(pairs) => pairs,
             Err(halt) => return halt,
         };
-        for (asked, view) in self.views(pairs, end::Witness::None) {
+        for (asked, view) in self.views(pairs) {
             let Ok(view) = view else { continue };
             if self.is_reversed(&contradicted, asked, &view) {
                 return self.contradicted(Cause::Order.said(format!(
@@ -157,7 +156,7 @@ impl Reader {
     pub(super) async fn witness(&mut self, up: &mut Upstream, asked: Asked, view: Evidence, side: Side) -> Next {
         self.witnesses.confirmed = true;
         let behind = view.behind();
-        let places: [u64; PLACES] = match (side, self.counts.total.filter(|total| *total > behind)) {
+        let places: [u64; PLACES] = match (side, self.ledger.total().filter(|total| *total > behind)) {
             (Side::After, _) => [1, 2, 3, 0].map(|quarter| view.begins() / 4 * quarter),
             (Side::Before, Some(total)) => [1, 2, 3, 4].map(|quarter| behind + (total - behind - 1) / 4 * quarter),
             (Side::Before, None) => [2, 16, 128, 1_024].map(|times| behind.saturating_mul(times)),
@@ -176,7 +175,7 @@ impl Reader {
         }
         let pairs = self.ask(up, slices).await?;
         // All of these items must stand where the boundary says that they do.
-        let views = self.views(pairs, end::Witness::None);
+        let views = self.views(pairs);
         let mut contradiction = None;
         for (place, other) in views {
             match other {
