@@ -246,10 +246,10 @@ impl Walk<'_> {
             self.outcome.deceived_at_exact += 1;
             return Err(Stop::Unproven);
         }
-        let mistaken = page.level == Level::Checked && exchange.is_mistaken();
-        self.outcome.count(page.level, mistaken, self.scenario.traits.deceives());
-        let positional = page.level == Level::Positional;
-        if (positional && !self.scenario.is_unverified()) || page.level == Level::Anchored {
+        let mistaken = page.level() == Level::Checked && exchange.is_mistaken();
+        self.outcome.count(page.level(), mistaken, self.scenario.traits.deceives());
+        let positional = page.level() == Level::Positional;
+        if (positional && !self.scenario.is_unverified()) || page.level() == Level::Anchored {
             return Err(Stop::Unproven);
         }
         match leg {
@@ -408,6 +408,7 @@ fn is_bare(position: &Position) -> bool {
 /// A page in words.
 fn told(page: &Page, rows: &[Rc<Row>]) -> String {
     let serials: Vec<u32> = rows.iter().map(|row| row.serial).collect();
-    let Page { level, next, previous, .. } = page;
+    let Page { next, previous, .. } = page;
+    let level = page.level();
     format!("  served {level:?} versions {serials:?}, next {}, previous {}", next.is_some(), previous.is_some())
 }
