@@ -1,6 +1,6 @@
 //! One upstream response, read: what the core needs to know of it, and nothing believed beyond that.
 
-use super::fetch::Token;
+use super::{fetch::Token, key::KeyValue};
 use crate::json::Span;
 
 /// What an answer says about the size of the collection.
@@ -13,7 +13,7 @@ pub struct Total {
 }
 
 /// Whether the upstream gave a list.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Standing {
     /// A list, possibly empty; of [`super::fetch::Fetch::Item`] the one item.
     #[default]
@@ -22,6 +22,12 @@ pub enum Standing {
     PastEnd,
     /// What was asked for by name is no more: the token, or the item.
     Gone,
+    /// The upstream was not asked: its dialect has no form for a key in the filter of the fetch. The page is read without
+    /// filters.
+    Unaskable,
+    /// The upstream was not asked: these strong keys of the item are known by now. Only of
+    /// [`super::fetch::Fetch::Item`].
+    Known(Vec<KeyValue>),
 }
 
 /// One upstream response, read.

@@ -54,7 +54,20 @@ enum Shortcut {
 /// # Errors
 ///
 /// [`Stop`] where no page can be served.
-pub(super) async fn read(up: &mut Upstream, mut request: PageRequest) -> Result<Page, Stop> {
+pub(super) async fn read(up: &mut Upstream, request: PageRequest) -> Result<Page, Stop> {
+    let before = up.requests;
+    let unfiltered = request.filters.is_some().then(|| PageRequest { filters: None, ..request.clone() });
+    let (rest, outcome) = (unfiltered, read_with_filters(up, request).await);
+    let (Some(mut rest), Err(Stop::Unaskable)) = (rest, &outcome) else { return outcome };
+    let spent = up.requests - before;
+    (up.flipped, up.part, up.noted, up.runs, up.beyond) = (false, None, None, None, None);
+    rest.budget = rest.budget.saturating_sub(spent).max(1);
+    rest.search_budget = rest.search_budget.saturating_sub(spent).max(1);
+    read_with_filters(up, rest).await
+}
+
+/// Reads a page by the filters that the request names.
+async fn read_with_filters(up: &mut Upstream, mut request: PageRequest) -> Result<Page, Stop> {
     if request.verify == Verify::Never {
         return whole(up, request).await;
     }
@@ -138,7 +151,6 @@ async fn read_at_once(up: &mut Upstream, request: PageRequest, shortcut: Shortcu
         ..request
     };
     let mut page = whole(up, rest).await?;
-    page.requests = page.requests.saturating_add(spent);
     if is_filtered {
         page.learnt.filters_in_vain = vain.saturating_add(1);
     }

@@ -47,7 +47,6 @@ pub(super) async fn read(up: &mut Upstream, mut request: PageRequest) -> Result<
     (request.budget, request.search_budget) = (request.budget.saturating_sub(spent).clamp(1, left), left);
     (up.flipped, up.part, up.noted, up.runs, up.beyond) = (false, None, None, None, None);
     let mut page = anchored::read_from(up, request, came).await?;
-    page.requests = page.requests.saturating_add(spent);
     page.lowered = Some(why);
     Ok(page)
 }

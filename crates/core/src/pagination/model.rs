@@ -288,7 +288,7 @@ impl List {
         Answer { total, ..answer(wanted) }
     }
 
-    fn answer(&mut self, fetch: &Fetch) -> Answer {
+    pub(super) fn answer(&mut self, fetch: &Fetch) -> Answer {
         match fetch {
             Fetch::Slice(slice, listing) => self.slice(*slice, listing),
             Fetch::Item(id) => {

@@ -47,6 +47,13 @@ pub(super) async fn read(up: &mut Upstream, mut request: PageRequest) -> Result<
         return go_on(up, request, Anchor { keys, id: pivot.id }).await;
     }
     let answer = up.fetch(vec![Fetch::Item(pivot.id.clone())]).await?.pop();
+    if let Some(Answer { standing: Standing::Known(keys), .. }) = answer {
+        // Another request has looked the item up meanwhile.
+        return match is_known_again(&request, &pivot, &keys) {
+            true => go_on(up, request, Anchor { keys, id: pivot.id }).await,
+            false => gone(up, request, &pivot, Some(Anchor { keys, id: pivot.id.clone() })).await,
+        };
+    }
     request.budget = request.budget.saturating_sub(1);
     request.search_budget = request.search_budget.saturating_sub(1);
     let Some(answer) = answer.filter(|answer| answer.standing == Standing::Listed && !answer.items.is_empty()) else {
@@ -62,7 +69,6 @@ pub(super) async fn read(up: &mut Upstream, mut request: PageRequest) -> Result<
         return gone(up, request, &pivot, Some(now)).await;
     }
     let mut page = go_on(up, request, now.clone()).await?;
-    page.requests = page.requests.saturating_add(1);
     page.looked_up = Some(now);
     Ok(page)
 }
@@ -112,7 +118,6 @@ async fn gone(up: &mut Upstream, mut request: PageRequest, pivot: &Pivot, now: O
     }
     request.target.position = Position::At(nearest);
     let mut page = windows::read(up, request, Ground::Whole).await?;
-    page.requests = page.requests.saturating_add(1);
     page.looked_up = now;
     page.unproven = Some(Unproven::Pivot);
     page.lower(Level::Positional);

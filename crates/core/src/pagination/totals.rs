@@ -59,7 +59,9 @@ pub(super) async fn tell(up: &mut Upstream, mut request: PageRequest) -> Result<
     if may_count && up.counted.is_none() && page.total.is_none_or(|total| !total.exact) {
         up.count().await;
     }
-    Ok(teller.told(page, up.counted))
+    let mut page = teller.told(page, up.counted);
+    page.requests = up.requests.saturating_add(u32::from(up.counted.is_some()));
+    Ok(page)
 }
 
 impl Teller {
@@ -67,7 +69,6 @@ impl Teller {
     fn told(self, mut page: Page, counted: Option<Option<Total>>) -> Page {
         let said = page.total;
         let known = said.filter(|total| total.exact).or_else(|| counted.flatten()).or(said);
-        page.requests = page.requests.saturating_add(u32::from(counted.is_some()));
         page.total = match self.totals {
             Totals::Omit => None,
             Totals::Upstream => said,

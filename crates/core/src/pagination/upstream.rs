@@ -10,7 +10,7 @@ pub(super) use keys::KeyWatch;
 pub(super) use runs::{Beyond, RunWatch, look};
 
 use super::{
-    answer::{Answer, Total},
+    answer::{Answer, Standing, Total},
     fetch::{Fetch, Listing},
     filter::Filter,
     order::Order,
@@ -29,6 +29,8 @@ pub(super) enum Stop {
     Refused(Refusal),
     /// The keys of the items are of no use: these slices came so far.
     Marks(Box<Unkeyed>),
+    /// The upstream can't be asked by a filter that the page needs.
+    Unaskable,
     /// A run of ties that fills answers was met: it is read by itself.
     Run(Box<Beyond>),
 }
@@ -49,7 +51,7 @@ impl Stop {
             Self::Refused(refusal) => refusal,
             // Whoever watches for these takes them; nobody else is told of them.
             Self::Marks(unkeyed) => Refusal::Unsorted(unkeyed.why),
-            Self::Run(_) => Refusal::BudgetExceeded,
+            Self::Unaskable | Self::Run(_) => Refusal::Unsupported,
         }
     }
 }
@@ -174,7 +176,8 @@ impl Upstream {
     ///
     /// # Errors
     ///
-    /// [`Stop::Marks`] where an answer shows keys that are of no use.
+    /// [`Stop::Unaskable`] where the upstream can't be asked by a filter, [`Stop::Marks`] where an answer shows keys that are
+    /// of no use.
     pub(super) async fn fetch(&mut self, mut fetches: Vec<Fetch>) -> Result<Vec<Answer>, Stop> {
         self.requests = self.requests.saturating_add(u32::try_from(fetches.len()).unwrap_or(u32::MAX));
         let counts = self.count.take().is_some_and(|count| !count.will_be_told(&fetches));
@@ -186,6 +189,13 @@ impl Upstream {
         let mut answers = self.port.fetch(fetches).await;
         if counts {
             self.counted = Some(answers.pop().and_then(|answer| answer.total));
+        }
+        let unasked = |answer: &&Answer| matches!(answer.standing, Standing::Unaskable | Standing::Known(_));
+        let unasked = answers.iter().filter(unasked).count();
+        // Only requests that were made count.
+        self.requests -= u32::try_from(unasked).unwrap_or(0);
+        if answers.iter().any(|answer| answer.standing == Standing::Unaskable) {
+            return Err(Stop::Unaskable);
         }
         if let Some(keys) = &self.keys
             && let Some(why) = asked.iter().zip(&answers).find_map(|(fetch, answer)| keys.fault(fetch, answer))

@@ -62,7 +62,6 @@ impl MarkReader {
         page.drift = self.findings.drift.filter(|drift| *drift != 0);
         page.stragglers = self.findings.stragglers;
         (page.learnt, page.honoured) = (self.sizes.known(), self.sizes.honoured.by_walk());
-        page.requests = self.effort.requests;
         page
     }
 

@@ -107,10 +107,7 @@ pub(super) async fn read(up: &mut Upstream, request: PageRequest, parts: Vec<Par
         };
         match next {
             Ok(None) => {}
-            Ok(Some(mut page)) => {
-                page.requests = up.requests - reading.before;
-                break Ok(page);
-            }
+            Ok(Some(page)) => break Ok(page),
             Err(stop) => break Err(stop),
         }
     };

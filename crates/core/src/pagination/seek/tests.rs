@@ -1,7 +1,7 @@
 //! Walks whose cursors carry an id and a fingerprint, with caches that remember, forget, and are out of date.
 
 use crate::pagination::{
-    answer::Answer,
+    answer::{Answer, Standing},
     fetch::Fetch,
     fingerprint::fingerprint,
     key::KeyValue,
@@ -185,6 +185,31 @@ fn what_an_items_resource_gives_of_another_item_is_not_its_place() {
                 let step = pending.resume(vec![other]);
                 assert!(matches!(step, Step::Refuse(Refusal::PivotGone { .. })), "{given} for {asked}: {step:?}");
             }
+        }
+    }
+}
+
+#[test]
+fn keys_that_are_known_by_now_cost_no_request() {
+    let mut list = list();
+    let (target, keys) = second(&mut list);
+    for (known, expected) in
+        [(keys, Some(list.expected()[7..14].to_vec())), (vec![KeyValue::Number("595".into())], None)]
+    {
+        let Step::Fetch(fetches, pending) = resolve(list.request(target.clone(), 7)) else {
+            panic!("the pivot is asked")
+        };
+        assert!(matches!(fetches[..], [Fetch::Item(_)]), "{fetches:?}");
+        let mut step = pending.resume(vec![Answer { standing: Standing::Known(known), ..Answer::default() }]);
+        let mut requests = 0;
+        while let Step::Fetch(fetches, pending) = step {
+            requests += 1;
+            step = pending.resume(fetches.iter().map(|fetch| list.answer(fetch)).collect());
+        }
+        match (step, expected) {
+            (Step::Serve(page), Some(expected)) => assert_eq!((ids(&page), page.requests), (expected, requests)),
+            (Step::Refuse(Refusal::PivotGone { .. }), None) => {}
+            (step, _) => panic!("{step:?}"),
         }
     }
 }

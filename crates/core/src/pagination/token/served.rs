@@ -81,7 +81,6 @@ impl Walk {
         (page.unproven, page.short) = (self.flagged, short && taken.len() < self.limit());
         page.stragglers = self.stragglers;
         (page.learnt, page.honoured) = (self.request.learnt, self.request.target.hint.honoured);
-        page.requests = self.requests;
         Ok(page)
     }
 

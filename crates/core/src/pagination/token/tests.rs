@@ -119,7 +119,7 @@ impl Upstream {
             next: handed_out(&page.next),
             previous: handed_out(&page.previous),
             more: page.more,
-            standing: page.standing,
+            standing: page.standing.clone(),
             ..Answer::default()
         };
         for (rank, id) in &page.items {

@@ -34,7 +34,6 @@ impl Reader {
             cut_off,
             learnt: self.sizes.learnt,
             honoured: self.ledger.honoured().by_walk(),
-            requests: self.effort.requests,
         };
         self.draft.finish(verdict).map(ControlFlow::Break).map_err(|unsorted| self.contradicted(unsorted))
     }

@@ -22,8 +22,6 @@ pub(in crate::pagination) struct Verdict {
     pub(in crate::pagination) learnt: Learnt,
     /// The largest size that the walk has seen filled.
     pub(in crate::pagination) honoured: u32,
-    /// How many upstream requests it took.
-    pub(in crate::pagination) requests: u32,
 }
 
 impl Draft {
@@ -85,7 +83,6 @@ impl Draft {
             drift: self.drift,
             learnt: verdict.learnt,
             honoured: verdict.honoured,
-            requests: verdict.requests,
             ..Page::new(level, answers, items)
         })
     }

@@ -1,6 +1,11 @@
 //! Pages that are put together from several parts of a list, and filters that are moved by what values show.
 
 use super::*;
+use crate::pagination::{
+    answer::{Answer, Standing},
+    fetch::Listing,
+    resolver::{Step, resolve},
+};
 
 #[test]
 fn a_row_that_moves_from_one_part_to_the_next_is_on_the_page_once() {
@@ -88,5 +93,39 @@ fn what_an_exclusive_filter_shows_without_its_anchor_is_checked() {
         let filtered = list.filters_asked().iter().all(Option::is_some);
         assert_eq!(page.level(), if filtered { Level::Checked } else { Level::Exact }, "{can:?}");
         list.rows.insert(gone, row);
+    }
+}
+
+#[test]
+fn a_filter_that_cannot_be_asked_for_leaves_the_rest_of_the_budget_to_the_whole_list() {
+    let mut list = by(Kind::Number, Ascending, |row| model::whole(row / 4));
+    let target = list.walk(start(), 7).remove(2).next.unwrap();
+    let expected = list.expected()[21..28].to_vec();
+    for budget in [1, 8] {
+        let mut request = list.request(target.clone(), 7);
+        (request.budget, request.search_budget) = (budget, budget);
+        let (mut step, mut requests) = (resolve(request), 0);
+        let page = loop {
+            step = match step {
+                Step::Fetch(fetches, pending) => pending.resume(
+                    fetches
+                        .iter()
+                        .map(|fetch| match fetch {
+                            Fetch::Slice(_, Listing { filter: Some(_), .. }) => {
+                                Answer { standing: Standing::Unaskable, ..Answer::default() }
+                            }
+                            whole => {
+                                requests += 1;
+                                list.answer(whole)
+                            }
+                        })
+                        .collect(),
+                ),
+                Step::Serve(page) => break page,
+                Step::Refuse(refusal) => panic!("{refusal:?}"),
+            };
+        };
+        assert_eq!((ids(&page), page.level(), page.requests), (expected.clone(), Level::Exact, requests));
+        assert!(requests <= budget, "{requests} of {budget}");
     }
 }
