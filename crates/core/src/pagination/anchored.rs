@@ -46,7 +46,7 @@ use super::{
     page::{Page, Unproven},
     position::{Anchor, Hint, Marks, Pivot, Position},
     refusal::Refusal,
-    request::{PageRequest, Verify},
+    request::PageRequest,
     upstream::{Stop, Upstream},
     window::{Offset, Slice},
 };
@@ -217,7 +217,7 @@ impl MarkReader {
         let mut hint = Hint { total, ..request.target.hint.counted_from_start(total) };
         hint.offset = hint.offset.believed();
         let backward = request.target.position.is_backward();
-        let unchecked = request.verify == Verify::Never;
+        let unchecked = request.is_by_offset();
         if !unchecked {
             request.target.position = by_marks(&request);
         }
@@ -437,7 +437,7 @@ impl MarkReader {
         };
         let passed = page.take(order, |view, place| !known.is_empty() && is_known(view, place));
         self.stand.offset = page.reached().filter(|_| passed > 0).unwrap_or(at_cut);
-        if request.verify == Verify::Never {
+        if request.is_by_offset() {
             self.boundary = Boundary::At(self.stand.offset);
         } else if !page.is_empty() || matches!(self.boundary, Boundary::Marks(_)) {
             let read = page.line(order, marker);

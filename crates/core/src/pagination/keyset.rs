@@ -26,7 +26,7 @@ use super::{
     },
     position::{Anchor, Hint, Position},
     refusal::Refusal,
-    request::{PageRequest, Verify, WhenUnproven},
+    request::{PageRequest, WhenUnproven},
     upstream::{Noted, Stop, Upstream},
     window::Offset,
     windows,
@@ -68,7 +68,7 @@ pub(super) async fn read(up: &mut Upstream, request: PageRequest) -> Result<Page
 
 /// Reads a page by the filters that the request names.
 async fn read_with_filters(up: &mut Upstream, mut request: PageRequest) -> Result<Page, Stop> {
-    if request.verify == Verify::Never {
+    if request.is_by_offset() {
         return whole(up, request).await;
     }
     if request.filters.is_some() && request.learnt.filters_in_vain >= VAIN {
@@ -134,7 +134,7 @@ async fn read_at_once(up: &mut Upstream, request: PageRequest, shortcut: Shortcu
         Refusal::BudgetExceeded => true,
         Refusal::Unsorted(_) => noted.as_ref().is_some_and(|noted| noted.disordered),
         // A run that is too long here is too long there, and can at best be served flagged.
-        Refusal::TieRun { .. } => request.unproven == WhenUnproven::Refuse,
+        Refusal::TieRun { .. } => !request.flags(),
         _ => false,
     };
     let spent = up.requests - before;

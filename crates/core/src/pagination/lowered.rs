@@ -11,7 +11,7 @@ use super::{
     page::Page,
     position::Position,
     refusal::Refusal,
-    request::{PageRequest, Verify},
+    request::PageRequest,
     seek,
     unsorted::Cause,
     upstream::{KeyWatch, Stop, Unkeyed, Upstream},
@@ -27,7 +27,7 @@ pub(super) async fn read(up: &mut Upstream, mut request: PageRequest) -> Result<
     if matches!(request.target.position, Position::AfterMarks(_) | Position::BeforeMarks(_)) {
         return anchored::read(up, request).await;
     }
-    if request.verify == Verify::Never {
+    if request.is_by_offset() {
         return seek::read(up, request).await;
     }
     up.keys = Some(KeyWatch { order: Arc::clone(&request.order), may_project: request.may_project });

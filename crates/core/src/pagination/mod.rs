@@ -50,6 +50,7 @@ pub mod order;
 pub mod paging;
 mod parts;
 mod plan;
+mod policy;
 mod port;
 pub mod position;
 mod read;

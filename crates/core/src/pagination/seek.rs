@@ -19,7 +19,7 @@ use super::{
     page::{Level, Page, Unproven},
     position::{Anchor, Pivot, Position},
     refusal::Refusal,
-    request::{PageRequest, WhenUnproven},
+    request::PageRequest,
     rows,
     rules::{self, Rule},
     upstream::{Stop, Upstream},
@@ -113,7 +113,7 @@ async fn go_on(up: &mut Upstream, mut request: PageRequest, anchor: Anchor) -> R
 /// The keys as they were served are lost: the page is refused, or is what stands at the hint.
 async fn gone(up: &mut Upstream, mut request: PageRequest, pivot: &Pivot, now: Option<Anchor>) -> Result<Page, Stop> {
     let nearest = request.nearest();
-    if pivot.fingerprint.is_none() || request.unproven == WhenUnproven::Refuse {
+    if pivot.fingerprint.is_none() || !request.flags() {
         return Err(Refusal::PivotGone { nearest }.into());
     }
     request.target.position = Position::At(nearest);

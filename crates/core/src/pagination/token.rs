@@ -56,7 +56,7 @@ use super::{
     paging::{Sizes, Tokens},
     position::{Anchor, Loop, Marks, Pivot, Position, Within},
     refusal::Refusal,
-    request::{PageRequest, ShortPages, Verify, WhenUnproven},
+    request::PageRequest,
     unsorted::Unsorted,
     upstream::{Stop, Upstream},
     window::{Offset, PageSize},
@@ -197,7 +197,7 @@ fn spelt(id: &KeyValue) -> Option<String> {
 impl Walk {
     fn new(request: PageRequest, begin: &Begin) -> (Self, Option<Seek>) {
         let hint = request.target.hint;
-        let keyed = request.order.declared && !request.order.ends_opaque() && request.verify != Verify::Never;
+        let keyed = request.order.declared && !request.order.ends_opaque() && !request.is_by_offset();
         let depth = usize::try_from(hint.offset.0).unwrap_or(usize::MAX);
         // What was marked with another key tells nothing of marks made with this one.
         let known_again = request.target_marker.is_none();
@@ -256,7 +256,7 @@ impl Walk {
 
     /// Whether the budget is spent, and what there is may be served all the same.
     fn may_be_cut_off(&self) -> bool {
-        self.is_spent() && self.request.short_pages == ShortPages::Serve && !self.taken.is_empty()
+        self.is_spent() && self.request.serves_short(self.taken.len())
     }
 
     fn is_spent(&self) -> bool {
@@ -327,7 +327,7 @@ impl Walk {
 
     /// Whether what can't be proven is served flagged.
     fn may_flag(&self) -> bool {
-        self.request.unproven == WhenUnproven::Flag || self.request.verify != Verify::Always
+        self.request.flags() || self.request.is_by_offset()
     }
 }
 

@@ -39,7 +39,7 @@ use super::{
     },
     page::{Page, Unproven},
     position::Position,
-    request::{PageRequest, Verify},
+    request::PageRequest,
     upstream::{Stop, Upstream},
     window::Slice,
 };
@@ -180,7 +180,7 @@ pub(super) async fn read(up: &mut Upstream, request: PageRequest, ground: Ground
 
 impl Reader {
     fn new(request: PageRequest, ground: Ground) -> Self {
-        let unverified = request.verify == Verify::Never;
+        let unverified = request.is_by_offset();
         let limit = request.limit.max(1);
         let draft = Draft::new(Arc::clone(&request.order), &request.target, limit, ground, unverified);
         Self {

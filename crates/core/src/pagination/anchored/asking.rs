@@ -12,7 +12,6 @@ use crate::pagination::{
     plan::{self, Window},
     position::Position,
     refusal::Refusal,
-    request::{ShortPages, Verify, WhenUnproven},
     window::{Offset, Slice},
 };
 
@@ -90,7 +89,7 @@ impl MarkReader {
     pub(super) async fn go_on(&mut self, up: &mut Upstream, passed: usize, confirming: bool) -> Next {
         let way = self.page.way();
         let Some(view) = self.page.views.last() else { return Err(self.lost()) };
-        if self.request.verify == Verify::Never {
+        if self.request.is_by_offset() {
             let said = view.answer.more.or_else(|| self.counts.total.map(|total| total.value > self.stand.offset));
             let more = said.unwrap_or(!view.short);
             if self.page.need() == 0 || !more || passed == 0 {
@@ -175,7 +174,7 @@ impl MarkReader {
     /// Reads what lies beyond the last answer, and then that answer again.
     pub(super) fn look_beyond(&mut self, way: Way) -> Next {
         let Some(view) = self.page.views.last() else { return Err(self.lost()) };
-        if self.request.verify == Verify::WhenCheap && self.page.need() == 0 {
+        if self.request.leaves_out_costly_proofs() && self.page.need() == 0 {
             // What follows would take further requests: a count may say that there is more, and else it is left open.
             self.page.more = Some(true);
             return Ok(Turn::Serve { cut_off: false });
@@ -241,10 +240,10 @@ impl MarkReader {
         Ok(slices.into_iter().zip(answers).collect())
     }
 
-    /// The budget is spent: a full page is served, though what follows it was not seen; else the route decides.
+    /// The budget is spent before it is known what follows, or before the page is full.
     pub(super) fn spent(&mut self) -> Halt {
         let full = self.page.need() == 0;
-        if full || (self.request.short_pages == ShortPages::Serve && self.page.has_items()) {
+        if full || self.request.serves_short(self.page.count()) {
             self.page.more = Some(true);
             return Halt::Instead(Turn::Serve { cut_off: !full });
         }
@@ -272,8 +271,10 @@ impl MarkReader {
             Some(total) if total <= self.stand.nearest => total.saturating_sub(u64::from(self.request.limit)),
             _ => self.stand.nearest,
         });
-        let flags = self.request.unproven == WhenUnproven::Flag || self.request.verify == Verify::WhenCheap;
-        if !flags || self.findings.flagged.is_some() || matches!(self.boundary, Boundary::Start | Boundary::Tail(_)) {
+        if !self.request.flags()
+            || self.findings.flagged.is_some()
+            || matches!(self.boundary, Boundary::Start | Boundary::Tail(_))
+        {
             return Refusal::PositionLost { nearest }.into();
         }
         self.findings.flagged = Some(Unproven::Position);

@@ -9,7 +9,6 @@ use crate::pagination::{
     mark::Mark,
     page::{ItemPlace, Page, Unfounded},
     position::{Hint, Item, MarkedItem, Marks, Position, Target},
-    request::Verify,
     window::Offset,
 };
 
@@ -23,7 +22,7 @@ impl MarkReader {
         let ((stands, end), (read, first)) = (self.page.stands(), self.page.read());
         let forward = self.page.way() == Way::Forward;
         let place = |(around, at): (&[Spot], usize), backward: bool, offset: u64| {
-            if self.request.verify == Verify::Never {
+            if self.request.is_by_offset() {
                 let back = if backward { u64::from(self.request.limit) } else { 0 };
                 return Target {
                     position: Position::At(Offset(offset.saturating_sub(back))),
@@ -50,7 +49,7 @@ impl MarkReader {
             }
             _ => None,
         };
-        let by_offset = self.request.verify == Verify::Never || self.findings.flagged.is_some();
+        let by_offset = self.request.is_by_offset() || self.findings.flagged.is_some();
         let offset = items.first().map_or(self.stand.offset, |spot| self.page.views[spot.view].offset_of(spot.place));
         let items = items.iter().map(|spot| item_place(*spot)).collect();
         let answers = std::mem::take(&mut self.page.views).into_iter().map(|view| view.answer).collect();

@@ -80,6 +80,11 @@ impl Passed {
         self.taken > 0
     }
 
+    /// How many items are taken.
+    pub(super) fn count(&self) -> usize {
+        self.taken
+    }
+
     /// How many more items are needed.
     pub(super) fn need(&self) -> u64 {
         (self.limit - self.taken) as u64

@@ -7,7 +7,7 @@ use crate::pagination::{
     mark::Mark,
     page::Unproven,
     refusal::Refusal,
-    request::{PageRequest, Verify},
+    request::PageRequest,
     window::{Offset, PageNumber, PageSize, Slice},
 };
 
@@ -84,7 +84,7 @@ impl MarkReader {
             }
             break (!view.is_empty()).then_some(view);
         };
-        if self.request.verify == Verify::WhenCheap {
+        if self.request.leaves_out_costly_proofs() {
             self.findings.flagged = Some(Unproven::Seam);
             return self.sewn(up, &seam, found, None).await;
         }

@@ -13,7 +13,6 @@ use crate::pagination::{
     paging::{Family, Sizes as Askable},
     plan::{self, Window},
     refusal::Refusal,
-    request::Verify,
     window::Slice,
 };
 
@@ -31,9 +30,6 @@ impl MarkReader {
     pub(super) async fn unsettled(&mut self, up: &mut Upstream) -> Next {
         let Boundary::Marks(sightings) = &self.boundary else { return Err(self.lost()) };
         let Some(view) = sightings.last() else { return Err(self.lost()) };
-        if self.request.verify == Verify::WhenCheap {
-            return Err(self.lost());
-        }
         if let Some(cap) = self.cap_of(view, self.stand.offset) {
             let is_elsewhere = view.fetch.begins().0 > 0 || self.request.paging.family == Family::Offset;
             (self.sizes.cap, self.sizes.guessed_cap) = (Some(cap), true);

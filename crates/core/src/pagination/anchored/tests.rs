@@ -454,16 +454,16 @@ fn nothing_verified_is_one_request_a_page() {
 }
 
 #[test]
-fn what_would_cost_a_search_is_flagged_where_only_cheap_proofs_are_wanted() {
+fn a_place_that_moved_is_searched_for_also_where_only_cheap_proofs_are_wanted() {
     let mut list = List::numbered(Family::Offset, 100..160);
     let next = list.page(start(), 20).unwrap().next.unwrap();
     drop(list.items.splice(..0, List::numbered(Family::Offset, 0..50).items));
-    list.request.verify = Verify::WhenCheap;
-    let page = list.page(next.clone(), 20).unwrap();
-    assert_eq!((page.unproven, texts(&page)), (Some(Unproven::Position), numbers(20..40)));
-    list.request.verify = Verify::Always;
-    let page = list.page(next, 20).unwrap();
-    assert_eq!((texts(&page), page.drift, list.requests), (numbers(120..140), Some(50), 2));
+    for verify in [Verify::WhenCheap, Verify::Always] {
+        list.request.verify = verify;
+        let page = list.page(next.clone(), 20).unwrap();
+        assert_eq!((texts(&page), page.unproven, page.drift), (numbers(120..140), None, Some(50)), "{verify:?}");
+        assert_eq!(list.requests, 2, "{verify:?}");
+    }
 }
 
 #[test]

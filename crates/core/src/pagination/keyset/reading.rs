@@ -191,7 +191,7 @@ impl Reading {
     /// What can't be read in parts is read from the whole list after all, where it was to be read from that, whatever runs
     /// there are.
     fn refused(&mut self, up: &Upstream, refusal: Refusal) -> Next {
-        let flags = self.request.unproven == WhenUnproven::Flag;
+        let flags = self.request.flags();
         let in_parts = self.part.filter.is_some() || (self.looked && flags);
         let spent = up.requests - self.before;
         let hopeless = spent >= self.request.search_budget || refusal == Refusal::BudgetExceeded;

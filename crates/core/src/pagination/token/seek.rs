@@ -14,7 +14,6 @@ use crate::pagination::{
     page::Unproven,
     position::Loop,
     refusal::Refusal,
-    request::Verify,
     rows,
     upstream::{Stop, Upstream},
     window::Offset,
@@ -175,7 +174,7 @@ impl Walk {
         }
         let first = seek.window.first().unwrap_or(sheet);
         let lead = first.lead(self.way.reversed(), self.tokens(), self.request.paging.end);
-        let may_ask = self.request.verify == Verify::Always;
+        let may_ask = !self.request.is_by_offset();
         let onward = match sheet.lead(self.way, self.tokens(), self.request.paging.end) {
             Lead::Token(token) if side == Side::After && self.may_look_onward(seek) => Some(token),
             _ => None,
@@ -239,7 +238,7 @@ impl Walk {
     }
 
     fn may_look_onward(&self, seek: &Seek) -> bool {
-        self.request.verify == Verify::Always
+        !self.request.is_by_offset()
             && seek.looked_at[0] < self.request.search_items
             && self.requests + 1 < self.request.search_budget
     }

@@ -9,7 +9,6 @@ use crate::pagination::{
     page::{ItemPlace, Page, Unfounded},
     position::{Hint, Item, Loop, MarkedItem, Marks, Position, Target, TokenPlace, Within},
     refusal::Refusal,
-    request::Verify,
     rules::{self, Rule},
     window::Offset,
 };
@@ -71,7 +70,7 @@ impl Walk {
         let items: Vec<ItemPlace> =
             taken.iter().map(|taken| ItemPlace { answer: narrow(taken.sheet), item: narrow(taken.index) }).collect();
         let answers = std::mem::take(&mut self.sheets).into_iter().map(|sheet| sheet.answer).collect();
-        let mut page = if self.flagged.is_some() || self.request.verify == Verify::Never {
+        let mut page = if self.flagged.is_some() || self.request.is_by_offset() {
             Page::unfounded(Unfounded::Positional, answers, items)
         } else {
             self.seams.page(answers, items)

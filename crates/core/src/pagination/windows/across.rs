@@ -13,7 +13,6 @@ use super::{
 use crate::pagination::{
     direction::{Side, Way},
     plan::{self, Window},
-    request::Verify,
     window::Slice,
 };
 
@@ -50,7 +49,7 @@ impl Reader {
         let (wanted, other, side) =
             if forward { (later, earlier, Side::Before) } else { (earlier, later, Side::After) };
         // What was no use so once, as the last page came again perhaps, is read twice after all.
-        if self.request.verify == Verify::WhenCheap && self.seams.assumed != Some(wanted) {
+        if self.request.leaves_out_costly_proofs() && self.seams.assumed != Some(wanted) {
             self.seams.assumed = Some(wanted);
             return Ok(Turn::Ask(vec![Asked { assumed: Some(side), ..wanted.into() }]));
         }

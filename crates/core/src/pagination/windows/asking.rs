@@ -7,7 +7,7 @@ use crate::pagination::{
     paging::Family,
     plan::{self, Window},
     refusal::Refusal,
-    request::{PageRequest, ShortPages},
+    request::PageRequest,
     upstream::Upstream,
     window::Slice,
 };
@@ -116,8 +116,7 @@ impl Reader {
     ) -> Result<Vec<(Asked, Answer)>, Halt> {
         let left = self.requests_left();
         if left == 0 {
-            let serve =
-                self.request.short_pages == ShortPages::Serve && self.draft.len() > 0 && !self.draft.seeks_the_end();
+            let serve = self.request.serves_short(self.draft.len()) && !self.draft.seeks_the_end();
             return Err(if serve {
                 Halt::Instead(Turn::Serve { cut_off: true })
             } else {

@@ -14,7 +14,6 @@ use crate::pagination::{
     judge::evidence::Evidence,
     paging::{EndEvidence, Family},
     refusal::Refusal,
-    request::Verify,
     rules::{Rule, holds},
     unsorted::Unsorted,
     upstream::Upstream,
@@ -88,7 +87,7 @@ impl Reader {
                 Err(unsorted) if !used_any || unsorted.cause.is_disorder() => return Err(self.contradicted(unsorted)),
                 Err(_) => break,
             };
-            if self.request.verify == Verify::WhenCheap {
+            if self.request.leaves_out_costly_proofs() {
                 self.assume_end_of(&mut view);
             }
             self.suspect(&view, confirming);

@@ -7,7 +7,6 @@ use crate::pagination::{
     page::Unproven,
     plan,
     refusal::Refusal,
-    request::Verify,
     upstream::Upstream,
     window::{Offset, PageNumber, Slice},
 };
@@ -101,7 +100,7 @@ impl Reader {
             self.sizes.cap = Some(self.sizes.cap.map_or(cap, |known| known.min(cap)));
             return Ok(Turn::Window);
         }
-        let by_offset = self.request.verify == Verify::Never || super::asks_by_offset(&self.request);
+        let by_offset = self.request.is_by_offset() || super::asks_by_offset(&self.request);
         let counted_in = self.ledger.total().is_some_and(|total| total > self.draft.offset());
         if by_offset && !counted_in && self.flagged.is_none_or(|reason| reason == Unproven::Position) {
             // Whoever asks by offset, behind the end too, is shown what is there. An empty page leads back to the end of the

@@ -13,7 +13,6 @@ use crate::pagination::{
     page::{Page, Unproven},
     plan,
     refusal::Refusal,
-    request::WhenUnproven,
     unsorted::{Cause, Unsorted},
     window::{Offset, Slice},
 };
@@ -90,7 +89,7 @@ impl Reader {
 
     /// What can't be proven is refused, or served by its offset and flagged, as the route says.
     fn flag(&mut self, reason: Unproven, unchecked: bool, refusal: Refusal) -> Halt {
-        if self.request.unproven == WhenUnproven::Refuse || self.draft.is_unchecked() {
+        if !self.request.flags() || self.draft.is_unchecked() {
             return refusal.into();
         }
         let unchecked = unchecked || self.flagged == Some(reason);

@@ -1,0 +1,37 @@
+//! What a route's `verify`, `unproven` and `short_pages` mean, the same for every strategy.
+//!
+//! | what happens | `verify = "always"` | `"when-cheap"` | `"never"` |
+//! | --- | --- | --- | --- |
+//! | the place is not where it is believed to be | it is searched for | it is searched for | the page is what stands at the offset |
+//! | the place is not found, or a run of ties is too long | `unproven` decides | `unproven` decides | |
+//! | items contradict the order | `unproven` decides | `unproven` decides | |
+//! | only further requests show an end or a seam | they are made | the page is flagged `seam` | |
+//! | the budget ends before the page is full | `short_pages` decides | `short_pages` decides | `short_pages` decides |
+//! | the budget ends with the page full, before it is known what follows | as a short page; `anchored` pages are served with a next page | the same | the same |
+//!
+//! `unproven = "refuse"` refuses the page; `"flag"` serves what stands at its offset, flagged with the reason.
+//! `short_pages = "refuse"` refuses it; `"serve"` serves the items that there are, at least one, with a next page.
+
+use super::request::{PageRequest, ShortPages, Verify, WhenUnproven};
+
+impl PageRequest {
+    /// Whether pages are what stands at their offset, and nothing is proven.
+    pub(super) fn is_by_offset(&self) -> bool {
+        self.verify == Verify::Never
+    }
+
+    /// Whether proofs that take further requests are left out.
+    pub(super) fn leaves_out_costly_proofs(&self) -> bool {
+        self.verify == Verify::WhenCheap
+    }
+
+    /// Whether a page that can't be proven is served, flagged.
+    pub(super) fn flags(&self) -> bool {
+        self.unproven == WhenUnproven::Flag
+    }
+
+    /// Whether a page that has this many items when its budget ends is served.
+    pub(super) fn serves_short(&self, items: usize) -> bool {
+        self.short_pages == ShortPages::Serve && items > 0
+    }
+}
