@@ -75,7 +75,9 @@ lint: build-needs $(CARGO_DENY)
 	@cargo fmt --version >/dev/null && cargo clippy --version >/dev/null || rustup component add rustfmt clippy
 	cargo fmt --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --package cursorgate --package cursorgate-core
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --package cursorgate --package cursorgate-core --package cursorgate-cursor
+	@# The fuzzers are a workspace of their own, with a lock of its own: here it is seen that they still build.
+	RUSTFLAGS="--cfg fuzzing" cargo check --quiet --locked --manifest-path fuzz/Cargo.toml --target-dir target/fuzz-check
 	"$(CARGO_DENY)" --locked check bans licenses sources
 	@# The advisory database is a Git repository: the one thing here that can't come from a package registry.
 	@if timeout 60 "$(CARGO_DENY)" --locked fetch db >/dev/null 2>&1; then \

@@ -4,9 +4,9 @@
 
 use std::sync::LazyLock;
 
-use cursorgate_fuzz::{
-    cursor::{Claims, Context, ContextParts, KeyRing, inspect, open, seal, seal_item, sign_anything},
-    pagination::order::{Direction, Kind, Nulls, Order, SortKey, Ties},
+use cursorgate_core::pagination::order::{Direction, Kind, Nulls, Order, SortKey, Ties};
+use cursorgate_cursor::cursor::{
+    Claims, Context, ContextParts, KeyRing, inspect, open, seal, seal_item, sign_anything,
 };
 use libfuzzer_sys::fuzz_target;
 

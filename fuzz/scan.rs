@@ -4,7 +4,7 @@
 
 use std::sync::LazyLock;
 
-use cursorgate_fuzz::json::{Pointer, Shape, scan::compare};
+use cursorgate_core::json::{Pointer, Shape, scan::compare};
 use libfuzzer_sys::fuzz_target;
 
 static SHAPES: LazyLock<[Shape; 5]> = LazyLock::new(|| {

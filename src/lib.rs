@@ -15,9 +15,9 @@
 pub mod admin;
 pub mod cli;
 pub mod config;
-pub mod cursor;
 pub mod downstream;
 pub mod gateway;
 pub mod upstream;
 
 pub use cursorgate_core::{json, pagination};
+pub use cursorgate_cursor::cursor;
