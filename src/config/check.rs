@@ -1,5 +1,5 @@
 //! From what was written to what it means: defaults are merged, names resolved, secrets opened, and what only shows when
-//! two values are looked at together is reported. What one value alone shows, [`super::form`] has reported before; here
+//! two values are looked at together is reported. What one value alone shows, [`super::schema`] has reported before; here
 //! it reads as not written.
 
 mod cors;
@@ -24,10 +24,11 @@ use std::path::{Path, PathBuf};
 use super::{
     Environment, FILE_SIZE_MAX, Permissions,
     diagnostic::{Diagnostics, Located, Location},
+    keys::FILE,
     secret::Secret,
     settings::{AdminSettings, Settings},
+    spanned::Spanned,
     syntax,
-    written::Written,
 };
 
 /// What every part of the check needs.
@@ -41,20 +42,22 @@ pub(super) struct Context<'a> {
 }
 
 /// Builds the settings of a file; nothing where there is any error.
-pub(super) fn settings(root: &Written, context: &mut Context<'_>) -> Option<Settings> {
-    for table in ["listeners", "upstreams", "routes", "dialects", "envelopes"] {
-        for (name, _) in root.table(table).members() {
-            if let Err(wrong) = syntax::table_name(&name.value) {
-                wrong.report(name.at, &name.value, context.diagnostics);
+pub(super) fn settings(root: &Spanned, context: &mut Context<'_>) -> Option<Settings> {
+    for tables in [&FILE.listeners, &FILE.upstreams, &FILE.routes, &FILE.dialects, &FILE.envelopes] {
+        for (name, _) in tables.table(root).members() {
+            if let Err(fault) = syntax::table_name(&name.value) {
+                fault.report(name.at, &name.value, context.diagnostics);
             }
         }
     }
-    let server = server::server(&root.table("server"));
+    // There is one version so far: its definition admits no other.
+    let _ = FILE.version.find(root);
+    let server = server::server(&FILE.server.table(root));
     let listeners = server::listeners(root, context);
     let admin = server::admin(root, &listeners, context);
-    let log = server::log(&root.table("log"));
+    let log = server::log(&FILE.log.table(root));
     let cursor = keyring::keys(root, context);
-    let caches = server::caches(&root.table("caches"));
+    let caches = server::caches(&FILE.caches.table(root));
     let upstreams = upstream::upstreams(root, context);
     exposure::check(root, &server, &listeners, admin.as_ref(), context);
     for upstream in &upstreams {
@@ -62,7 +65,7 @@ pub(super) fn settings(root: &Written, context: &mut Context<'_>) -> Option<Sett
     }
     let routes = route::routes(root, context);
     // A mistake is not to be found on the day it is used: what no route names is looked at as well.
-    let (dialects, envelopes) = (root.table("dialects"), root.table("envelopes"));
+    let (dialects, envelopes) = (FILE.dialects.table(root), FILE.envelopes.table(root));
     let mut finder = dialect::Dialects::new(&dialects, context);
     let own_dialects = dialects.members().iter().filter_map(|(name, _)| finder.find(name, context)).collect();
     let mut finder = envelope::Envelopes::new(&envelopes, context);
@@ -74,7 +77,7 @@ pub(super) fn settings(root: &Written, context: &mut Context<'_>) -> Option<Sett
 }
 
 /// The admin listener alone.
-pub(super) fn admin(root: &Written, context: &mut Context<'_>) -> Option<AdminSettings> {
+pub(super) fn admin(root: &Spanned, context: &mut Context<'_>) -> Option<AdminSettings> {
     server::admin(root, &[], context)
 }
 

@@ -12,18 +12,21 @@
 
 mod check;
 pub mod diagnostic;
-mod form;
+pub mod json_schema;
+mod key;
 mod keys;
 pub mod mode;
 pub mod presets;
+pub mod reference;
+mod schema;
 pub mod secret;
 pub mod settings;
 pub mod sort_form;
+mod spanned;
 mod syntax;
 mod toml_text;
 pub mod tree;
 mod units;
-mod written;
 
 #[cfg(test)]
 mod tests;
@@ -137,7 +140,7 @@ pub fn load_admin(path: &Path, environment: &dyn Environment) -> (Option<AdminSe
     let mut context = check::Context { diagnostics: &mut diagnostics, environment, folder: PathBuf::new(), whole };
     let admin = check::admin(&root, &mut context);
     if admin.is_none() {
-        form::inspect(&root, &keys::FILE, "", &mut diagnostics);
+        schema::inspect(&root, &keys::FILE_SCHEMA, "", &mut diagnostics);
     }
     (admin, diagnostics)
 }
@@ -175,7 +178,7 @@ pub fn load_text(name: &str, text: &str, environment: &dyn Environment) -> (Opti
         return (None, diagnostics);
     }
     let (root, whole) = toml_text::read(source, text, &mut diagnostics);
-    form::inspect(&root, &keys::FILE, "", &mut diagnostics);
+    schema::inspect(&root, &keys::FILE_SCHEMA, "", &mut diagnostics);
     let folder = Path::new(name).parent().map(Path::to_owned).unwrap_or_default();
     let mut context = check::Context { diagnostics: &mut diagnostics, environment, folder, whole };
     context.check_writers(Path::new(name), Location { source, start: 0, end: 0 });

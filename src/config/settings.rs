@@ -21,7 +21,7 @@ pub use list::{
 };
 pub use openapi::{ItemSchema, OpenApiSettings};
 
-use super::{diagnostic::Located, secret::Secret};
+use super::{diagnostic::Located, key::words, secret::Secret};
 
 /// A whole configuration.
 #[derive(Debug)]
@@ -126,26 +126,28 @@ pub struct LogSettings {
     pub level: LogLevel,
 }
 
-/// `log.format`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// One JSON object a line.
-    Json,
-    /// For people.
-    Text,
+words! {
+    /// How a line of the log is written.
+    pub enum LogFormat {
+        /// As a JSON object.
+        Json = "json",
+        /// As text, for people.
+        Text = "text",
+    }
 }
 
-/// `log.level`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogLevel {
-    /// `error`
-    Error,
-    /// `warn`
-    Warn,
-    /// `info`
-    Info,
-    /// `debug`
-    Debug,
+words! {
+    /// The least severe level that is logged.
+    pub enum LogLevel {
+        /// Failures of the gateway itself.
+        Error = "error",
+        /// And what an operator should look at.
+        Warn = "warn",
+        /// And one line for each request.
+        Info = "info",
+        /// And what a developer asks for.
+        Debug = "debug",
+    }
 }
 
 /// `[cursor]`.
@@ -227,15 +229,17 @@ pub struct CorsSettings {
     pub max_age: Duration,
 }
 
-/// What a route does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
-    /// Serves its list by cursor.
-    Paginate,
-    /// Passes everything through, and reads the answers for its list.
-    Observe,
-    /// Passes everything through.
-    Forward,
+words! {
+    /// What a route does.
+    pub enum Action {
+        /// Serves the list by cursor.
+        Paginate = "paginate",
+        /// Passes everything through, and counts whether the upstream's answers could have been served. Nothing changes for
+        /// clients; /metrics (cursorgate_observed_total) and the log say what serving the list would meet.
+        Observe = "observe",
+        /// Passes everything through.
+        Forward = "forward",
+    }
 }
 
 /// `methods` of a route: what its list is asked for by. All others are forwarded.

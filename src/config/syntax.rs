@@ -3,15 +3,17 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{form::Wrong, settings::Network};
+use super::{schema::SyntaxFault, settings::Network};
 use crate::pagination::order::{Direction, Grain};
 
-type Checked = Result<(), Wrong>;
+type Checked = Result<(), SyntaxFault>;
 
 /// Any text in one line.
 pub(super) fn line(text: &str) -> Checked {
     match text.find(char::is_control) {
-        Some(_) => Err(Wrong::new("a control character stands in this text", "write it in one line, without tabs")),
+        Some(_) => {
+            Err(SyntaxFault::new("a control character stands in this text", "write it in one line, without tabs"))
+        }
         None => Ok(()),
     }
 }
@@ -19,7 +21,7 @@ pub(super) fn line(text: &str) -> Checked {
 /// Some text in one line.
 pub(super) fn name(text: &str) -> Checked {
     if text.is_empty() {
-        return Err(Wrong::new("this is empty", "write a name, or remove the key"));
+        return Err(SyntaxFault::new("this is empty", "write a name, or remove the key"));
     }
     line(text)
 }
@@ -28,7 +30,7 @@ pub(super) fn name(text: &str) -> Checked {
 pub(super) fn table_name(text: &str) -> Checked {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
     if text.is_empty() || text.len() > 64 || !text.bytes().all(allowed) {
-        return Err(Wrong::new(
+        return Err(SyntaxFault::new(
             format!("{text:?} is no name"),
             "write at most 64 of the letters a-z A-Z, digits, `_`, `-` and `.`",
         ));
@@ -48,7 +50,7 @@ pub(super) fn address(text: &str) -> Checked {
         host if host.parse::<IpAddr>().is_ok() => format!("{host}:{port}"),
         _ => format!("0.0.0.0:{port}"),
     };
-    Err(Wrong::new(
+    Err(SyntaxFault::new(
         format!("{text:?} is no address to listen on"),
         format!("write numbers, such as \"{meant}\"; names are not resolved"),
     ))
@@ -56,7 +58,7 @@ pub(super) fn address(text: &str) -> Checked {
 
 /// `host:port`.
 pub(super) fn peer(text: &str) -> Checked {
-    let fault = |help: String| Err(Wrong::new("a peer is host:port", help));
+    let fault = |help: String| Err(SyntaxFault::new("a peer is host:port", help));
     if let Some((scheme, rest)) = text.split_once("://") {
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         let authority = authority.rsplit('@').next().unwrap_or(authority);
@@ -110,7 +112,7 @@ pub(super) fn host(text: &str) -> Checked {
     } else {
         "write a name such as api.example.com"
     };
-    Err(Wrong::new(format!("{text:?} is no host"), help))
+    Err(SyntaxFault::new(format!("{text:?} is no host"), help))
 }
 
 /// An origin as browsers send it (RFC 6454 section 6.2), or `*`.
@@ -118,7 +120,7 @@ pub(super) fn origin(text: &str) -> Checked {
     if text == "*" {
         return Ok(());
     }
-    let fault = |help: String| Err(Wrong::new(format!("{text:?} is no origin"), help));
+    let fault = |help: String| Err(SyntaxFault::new(format!("{text:?} is no origin"), help));
     let Some((scheme, authority)) = text.split_once("://") else {
         let help = match text {
             "null" => "pages without an origin, as of files and sandboxes, all say null: it can't be told who they are",
@@ -161,7 +163,10 @@ pub(super) fn host_header(text: &str) -> Checked {
     if is_host_name(host) && port.is_none_or(|port| port.parse::<u16>().is_ok()) {
         return Ok(());
     }
-    Err(Wrong::new(format!("{text:?} is no host"), "write a name such as api.example.com, with its port if it has one"))
+    Err(SyntaxFault::new(
+        format!("{text:?} is no host"),
+        "write a name such as api.example.com, with its port if it has one",
+    ))
 }
 
 fn is_host_name(text: &str) -> bool {
@@ -172,7 +177,7 @@ fn is_host_name(text: &str) -> bool {
 /// An absolute URL with neither query nor fragment, that links begin with.
 pub(super) fn base_url(text: &str) -> Checked {
     if text.contains(['?', '#']) {
-        return Err(Wrong::new(
+        return Err(SyntaxFault::new(
             format!("{text:?} is nothing that links can begin with"),
             "leave out the query and `#`",
         ));
@@ -182,7 +187,7 @@ pub(super) fn base_url(text: &str) -> Checked {
 
 /// An absolute URL.
 pub(super) fn url(text: &str) -> Checked {
-    let fault = |help: &str| Err(Wrong::new(format!("{text:?} is no address of the web"), help));
+    let fault = |help: &str| Err(SyntaxFault::new(format!("{text:?} is no address of the web"), help));
     let Some(rest) = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")) else {
         return fault("write https:// and the host first");
     };
@@ -209,7 +214,7 @@ pub(super) fn uri(text: &str) -> Checked {
     if is_scheme && text.bytes().all(allowed) {
         return Ok(());
     }
-    Err(Wrong::new(
+    Err(SyntaxFault::new(
         format!("{text:?} is no URI"),
         "write such as \"https://docs.example.com/problems/\"; a code is appended",
     ))
@@ -221,13 +226,16 @@ pub(super) fn base_path(text: &str) -> Checked {
     if text.is_empty() || (text.starts_with('/') && text.bytes().all(allowed)) {
         return Ok(());
     }
-    Err(Wrong::new(format!("{text:?} is no path"), "write such as \"/v1\"; it begins with `/`"))
+    Err(SyntaxFault::new(format!("{text:?} is no path"), "write such as \"/v1\"; it begins with `/`"))
 }
 
 /// An address prefix.
 pub(super) fn network(text: &str) -> Checked {
     let Some(network) = read_network(text) else {
-        return Err(Wrong::new(format!("{text:?} is no network"), "write such as \"10.20.0.0/16\" or \"::1/128\""));
+        return Err(SyntaxFault::new(
+            format!("{text:?} is no network"),
+            "write such as \"10.20.0.0/16\" or \"::1/128\"",
+        ));
     };
     let bits = match network.address {
         IpAddr::V4(address) => u128::from(address.to_bits()) << 96,
@@ -242,7 +250,7 @@ pub(super) fn network(text: &str) -> Checked {
         IpAddr::V6(_) => IpAddr::V6(std::net::Ipv6Addr::from_bits(kept)),
     };
     let message = format!("{text:?} has bits behind its prefix");
-    Err(Wrong::new(message, format!("write \"{first}/{}\", or a longer prefix", network.prefix)))
+    Err(SyntaxFault::new(message, format!("write \"{first}/{}\", or a longer prefix", network.prefix)))
 }
 
 /// Reads an address prefix; an address alone is a network of one.
@@ -258,7 +266,7 @@ pub(super) fn read_network(text: &str) -> Option<Network> {
 pub(super) fn header_name(text: &str) -> Checked {
     match http::HeaderName::from_bytes(text.as_bytes()) {
         Ok(_) => Ok(()),
-        Err(_) => Err(Wrong::new(format!("{text:?} is no header"), "write a name such as \"X-Tenant-Id\"")),
+        Err(_) => Err(SyntaxFault::new(format!("{text:?} is no header"), "write a name such as \"X-Tenant-Id\"")),
     }
 }
 
@@ -268,7 +276,7 @@ pub(super) fn pointer(text: &str) -> Checked {
         return Ok(());
     }
     let meant = pointer_meant(text);
-    Err(Wrong::new(
+    Err(SyntaxFault::new(
         format!("{text:?} is no place in an answer"),
         format!("for this member write {meant:?} (JSON Pointer); \"\" is the whole body"),
     ))
@@ -277,7 +285,7 @@ pub(super) fn pointer(text: &str) -> Checked {
 /// A pointer to a member, not to the whole.
 pub(super) fn member_pointer(text: &str) -> Checked {
     if text.is_empty() {
-        return Err(Wrong::new(
+        return Err(SyntaxFault::new(
             "this is the whole of it, not a member",
             "write such as \"/created_at\" (JSON Pointer)",
         ));
@@ -286,7 +294,7 @@ pub(super) fn member_pointer(text: &str) -> Checked {
         return Ok(());
     }
     let message = format!("{text:?} is no place in an element");
-    Err(Wrong::new(message, format!("for this member write {:?} (JSON Pointer)", pointer_meant(text))))
+    Err(SyntaxFault::new(message, format!("for this member write {:?} (JSON Pointer)", pointer_meant(text))))
 }
 
 /// A member of a request's body.
@@ -295,7 +303,7 @@ pub(super) fn body_pointer(text: &str) -> Checked {
         return Ok(());
     }
     let message = format!("{text:?} is no member of a body");
-    Err(Wrong::new(message, format!("for this member write {:?} (JSON Pointer)", pointer_meant(text))))
+    Err(SyntaxFault::new(message, format!("for this member write {:?} (JSON Pointer)", pointer_meant(text))))
 }
 
 /// A place in an answer: a pointer, `header:NAME`, `link:REL`, `content-range:PART`.
@@ -307,10 +315,11 @@ pub(super) fn place(text: &str) -> Checked {
         "header" => header_name(name),
         "link" if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(()),
         "content-range" if ["start", "end", "total"].contains(&name) => Ok(()),
-        "content-range" => {
-            Err(Wrong::new(format!("{text:?} is no place in an answer"), "Content-Range has start, end and total"))
-        }
-        _ => Err(Wrong::new(
+        "content-range" => Err(SyntaxFault::new(
+            format!("{text:?} is no place in an answer"),
+            "Content-Range has start, end and total",
+        )),
+        _ => Err(SyntaxFault::new(
             format!("{text:?} is no place in an answer"),
             "write \"/a/b\" (JSON Pointer), \"header:NAME\", \"link:REL\" or \"content-range:total\"",
         )),
@@ -345,7 +354,7 @@ pub(super) fn sort_term(text: &str) -> Checked {
     } else {
         format!("write \"{field}\" for ascending, \"-{field}\" for descending")
     };
-    Err(Wrong::new(format!("{text:?} is no sort key"), help))
+    Err(SyntaxFault::new(format!("{text:?} is no sort key"), help))
 }
 
 /// The field and the direction of a term that [`sort_term`] has nothing against.
@@ -365,7 +374,7 @@ pub(super) fn field(text: &str) -> Checked {
         Some(field) => format!("write \"{field}\": a direction is no part of it"),
         None => "write its name alone: a direction is no part of it".to_owned(),
     };
-    Err(Wrong::new(format!("{text:?} is no field"), help))
+    Err(SyntaxFault::new(format!("{text:?} is no field"), help))
 }
 
 /// How coarsely a key is shown: `day`, `s`, `ms`, `us`, or as a number of one digit behind the point, `0.01`.
@@ -377,7 +386,7 @@ pub(super) fn grain(text: &str) -> Checked {
     let meant = meant.map(|unit| format!("write \"{unit}\"; ")).unwrap_or_default();
     let help =
         format!("{meant}for dates and times \"day\", \"s\", \"ms\" or \"us\", for numbers such as \"1\" or \"0.01\"");
-    Err(Wrong::new(format!("{text:?} is no grain"), help))
+    Err(SyntaxFault::new(format!("{text:?} is no grain"), help))
 }
 
 /// The grain that a text says which [`grain`] has nothing against.

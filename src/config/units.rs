@@ -9,7 +9,9 @@ pub(super) struct Unit {
     pub(super) noun: &'static str,
     /// How it is written, for a sentence.
     pub(super) examples: &'static str,
-    /// Its value in the smallest unit.
+    /// The same as a regular expression of JSON Schema.
+    pub(super) pattern: &'static str,
+    /// Returns the value in the smallest unit.
     pub(super) read: fn(&str) -> Option<u64>,
     /// What may have been meant by a number without a unit.
     pub(super) meant: fn(u64) -> String,
@@ -19,6 +21,7 @@ pub(super) struct Unit {
 pub(super) static DURATION: Unit = Unit {
     noun: "a duration",
     examples: "write \"250ms\", \"10s\", \"5m\", \"24h\" or \"30d\"",
+    pattern: "^[0-9]+(ms|s|m|h|d)$",
     read: |text| quantity(text, &[("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)]),
     meant: seconds_meant,
 };
@@ -27,6 +30,7 @@ pub(super) static DURATION: Unit = Unit {
 pub(super) static SIZE: Unit = Unit {
     noun: "a size",
     examples: "write \"512B\", \"64KiB\", \"10MiB\" or \"1GiB\"",
+    pattern: "^[0-9]+(B|KiB|MiB|GiB)$",
     read: |text| quantity(text, &[("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("B", 1)]),
     meant: bytes_meant,
 };

@@ -6,31 +6,32 @@ use std::net::{IpAddr, SocketAddr};
 use super::Context;
 use crate::config::{
     diagnostic::Located,
+    keys::{ADMIN, FILE, LISTENER, SERVER},
     settings::{AdminSettings, ListenerSettings, Network, ServerSettings},
+    spanned::Spanned,
     syntax,
-    written::Written,
 };
 
 /// Reports who can reach what, and is believed.
 pub(super) fn check(
-    root: &Written,
+    root: &Spanned,
     server: &ServerSettings,
     listeners: &[ListenerSettings],
     admin: Option<&AdminSettings>,
     context: &mut Context<'_>,
 ) {
-    for text in root.table("server").texts("trusted_proxies") {
+    for text in SERVER.trusted_proxies.read(&FILE.server.table(root)) {
         if syntax::read_network(&text.value).is_some_and(is_everybody) {
             let message = format!("{:?} is everybody: any client may say where it comes from", text.value);
             context.diagnostics.warning(text.at, message, "name the networks of your own proxies alone");
         }
     }
-    let table = root.table("listeners");
+    let table = FILE.listeners.table(root);
     for (name, written) in table.tables() {
         let listener = listeners.iter().find(|listener| listener.name == name.value);
-        let bare = listener.filter(|_| written.find("tls").is_none());
+        let bare = listener.filter(|_| LISTENER.tls.find(written).is_none());
         let bare = bare.filter(|listener| !is_inside(listener.address.ip()));
-        if let (Some(listener), Some(address)) = (bare, written.text("address"))
+        if let (Some(listener), Some(address)) = (bare, LISTENER.address.located(written))
             && server.trusted_proxies.is_empty()
         {
             let message = format!("everybody reaches {}, without TLS and without a proxy in front", listener.address);
@@ -38,7 +39,7 @@ pub(super) fn check(
             context.diagnostics.warning(address.at, message, help);
         }
     }
-    if let (Some(admin), Some(address)) = (admin, root.table("admin").text("address"))
+    if let (Some(admin), Some(address)) = (admin, ADMIN.address.located(&FILE.admin.table(root)))
         && !is_inside(admin.address.ip())
     {
         let message = format!("everybody who reaches {} reads what is for operators", admin.address);

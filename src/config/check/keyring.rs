@@ -5,9 +5,10 @@ use zeroize::Zeroizing;
 
 use super::Context;
 use crate::config::{
+    keys::{CURSOR_KEYS, FILE},
     secret::Secret,
     settings::CursorKeySettings,
-    written::{Value, Written},
+    spanned::{Spanned, Value},
 };
 
 /// The least bytes of a key.
@@ -15,11 +16,12 @@ const LENGTH_MIN: usize = 32;
 /// The least different bytes in a key. Of 32 random hexadecimal digits, one set in a thousand million has fewer.
 const DIFFERENT_MIN: usize = 8;
 
-pub(super) fn keys(root: &Written, context: &mut Context<'_>) -> Option<CursorKeySettings> {
-    let cursor = root.find("cursor")?;
+pub(super) fn keys(root: &Spanned, context: &mut Context<'_>) -> Option<CursorKeySettings> {
+    let cursor = FILE.cursor.find(root)?;
     let mut keys: Vec<(u32, Secret)> = Vec::new();
     let mut ids = Vec::new();
-    for (name, value) in cursor.table("keys").members() {
+    let written = CURSOR_KEYS.keys.find(cursor);
+    for (name, value) in written.map_or(&[][..], Spanned::members) {
         let Some(id) = name.value.parse::<u32>().ok().filter(|id| id.to_string() == name.value) else {
             let message = format!("{:?} is no number of a key", name.value);
             context.diagnostics.error(name.at, message, "write keys = { 1 = \"env:NAME\" }");
@@ -43,9 +45,9 @@ pub(super) fn keys(root: &Written, context: &mut Context<'_>) -> Option<CursorKe
         }
         keys.push((id, key));
     }
-    let signing_key = cursor.find("signing_key");
+    let signing_key = CURSOR_KEYS.signing_key.find(cursor);
     if ids.is_empty() {
-        let nothing_written = cursor.find("keys").is_none_or(|keys| keys.value == Value::Table(Vec::new()));
+        let nothing_written = written.is_none_or(|keys| keys.value == Value::Table(Vec::new()));
         if nothing_written && signing_key.is_some() {
             let help = "keys = { 1 = \"env:NAME\" }; `cursorgate keygen` makes one";
             context.missing(cursor.at, "[cursor] has no keys", help);

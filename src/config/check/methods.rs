@@ -2,34 +2,33 @@
 
 use super::Context;
 use crate::config::{
+    keys::{ListMethod, ROUTE},
     settings::{ListSettings, Methods},
-    written::{Value, Written},
+    spanned::{Spanned, Value},
 };
 
-/// Reads `methods` of a merged route: GET and HEAD where they are not said.
-pub(super) fn methods(route: &Written, context: &mut Context<'_>) -> Methods {
-    let said = route.strings("methods");
-    let has = |method: &str| said.iter().any(|known| known == method);
-    let Some(written) = route.find("methods") else {
-        return Methods { get: true, post: false };
-    };
-    let Value::List(elements) = &written.value else {
-        return Methods { get: true, post: false };
-    };
-    let known = |element: &Written| element.as_text().is_some_and(|text| WORDS.contains(&text.value.as_str()));
-    if elements.is_empty() {
-        let help = "write [\"GET\", \"HEAD\"], or [\"POST\"]; or remove `methods`";
-        context.diagnostics.error(written.at, "a list is asked for by no method at all", help);
-    } else if has("GET") != has("HEAD") && elements.iter().all(known) {
-        let both = if has("POST") { "[\"GET\", \"HEAD\", \"POST\"]" } else { "[\"GET\", \"HEAD\"]" };
-        context.diagnostics.error(written.at, "a list that takes GET takes HEAD too", format!("write {both}"));
+/// Reads `methods` of a merged route.
+pub(super) fn methods(route: &Spanned, context: &mut Context<'_>) -> Methods {
+    let listed = ROUTE.methods.read(route);
+    let has = |method: ListMethod| listed.contains(&method);
+    let (get, head, post) = (has(ListMethod::Get), has(ListMethod::Head), has(ListMethod::Post));
+    if let Some(written) = ROUTE.methods.find(route)
+        && let Value::List(elements) = &written.value
+    {
+        if elements.is_empty() {
+            let help = "write [\"GET\", \"HEAD\"], or [\"POST\"]; or remove `methods`";
+            context.diagnostics.error(written.at, "a list is asked for by no method at all", help);
+        } else if get != head && listed.len() == elements.len() {
+            let both = if post { "[\"GET\", \"HEAD\", \"POST\"]" } else { "[\"GET\", \"HEAD\"]" };
+            context.diagnostics.error(written.at, "a list that takes GET takes HEAD too", format!("write {both}"));
+        }
     }
-    Methods { get: has("GET"), post: has("POST") }
+    Methods { get, post }
 }
 
 /// Reports a route whose answers are to be read before it is served, where they come by POST: those are not.
-pub(super) fn check_observed(methods: Methods, route: &Written, context: &mut Context<'_>) {
-    let Some(written) = route.find("methods").filter(|_| methods.post) else { return };
+pub(super) fn check_observed(methods: Methods, route: &Spanned, context: &mut Context<'_>) {
+    let Some(written) = ROUTE.methods.find(route).filter(|_| methods.post) else { return };
     let message = "answers to POST are not read";
     if methods.get {
         context.diagnostics.warning(written.at, message, "those to GET are; remove POST to say so");
@@ -38,10 +37,8 @@ pub(super) fn check_observed(methods: Methods, route: &Written, context: &mut Co
     }
 }
 
-const WORDS: [&str; 3] = ["GET", "HEAD", "POST"];
-
 /// Reports parameters whose place no request of these methods has.
-pub(super) fn check(list: &ListSettings, methods: Methods, route: &Written, context: &mut Context<'_>) {
+pub(super) fn check(list: &ListSettings, methods: Methods, route: &Spanned, context: &mut Context<'_>) {
     let renamed = &list.parameters.renamed;
     let kept = list.envelope.parameters.iter().filter(|(role, _)| renamed.iter().all(|(other, _)| other != role));
     let own = kept.map(|(_, name)| (name, list.envelope.at));
@@ -50,7 +47,7 @@ pub(super) fn check(list: &ListSettings, methods: Methods, route: &Written, cont
     let others = others.flat_map(|other| other.parameters.iter().map(|(_, name)| (name, other.at)));
     let in_body = own.chain(others).find(|(name, _)| name.value.starts_with('/'));
     if let Some((name, at)) = in_body.filter(|_| methods.get) {
-        let at = route.find("methods").map_or(at, |written| written.at);
+        let at = ROUTE.methods.find(route).map_or(at, |written| written.at);
         let message = format!("a request by GET has no body, and `{}` is a place in one", name.value);
         let help =
             "methods = [\"POST\"]; or take an envelope whose parameters are names, or name them under `parameters`";
@@ -61,7 +58,7 @@ pub(super) fn check(list: &ListSettings, methods: Methods, route: &Written, cont
         context.diagnostics.error(name.at, message, "methods = [\"POST\"]; or remove `parameters.query`");
     }
     if methods.post && list.dialect.request.method != http::Method::POST && list.parameters.query.is_empty() {
-        let at = route.find("methods").map_or(list.dialect.at, |written| written.at);
+        let at = ROUTE.methods.find(route).map_or(list.dialect.at, |written| written.at);
         let message = format!("{} asks by GET, so that nothing of a body reaches the upstream", list.dialect.name);
         let help = "name what filters: parameters = { query = { team = \"/payload/team\" } }; else the body's members make \
                     another list for cursors, and no other answer";

@@ -4,15 +4,16 @@ use super::Context;
 use crate::{
     config::{
         diagnostic::nearest,
+        keys::{LEGACY, ROUTE},
         mode::{Places, keyset_obstacle, seek_obstacle},
         settings::{LegacyPolicy, ListSettings, Mode},
-        written::Written,
+        spanned::Spanned,
     },
     pagination::resolver::{Totals, Verify},
 };
 
 /// Reports what can't work. `route` is what was written of it.
-pub(super) fn check(list: &ListSettings, route: &Written, context: &mut Context<'_>) {
+pub(super) fn check(list: &ListSettings, route: &Spanned, context: &mut Context<'_>) {
     check_filterable(list, context);
     let Some(places) = Places::of(&list.dialect) else {
         return;
@@ -52,7 +53,7 @@ pub(super) fn check(list: &ListSettings, route: &Written, context: &mut Context<
     }
     let by_place = matches!(list.legacy.policy, Some(LegacyPolicy::Translate | LegacyPolicy::Redirect));
     if by_place && matches!(places, Places::Tokens | Places::Ranges) {
-        let at = route.table("legacy").find("policy").map_or(list.dialect.at, |policy| policy.at);
+        let at = LEGACY.policy.find(&ROUTE.legacy.table(route)).map_or(list.dialect.at, |policy| policy.at);
         let hold = if places == Places::Tokens { "hold tokens, which say" } else { "say" };
         let message = format!("requests of {name} {hold} no place that could be translated");
         context.diagnostics.error(at, message, "policy = \"passthrough\" or \"reject\"");
@@ -62,7 +63,7 @@ pub(super) fn check(list: &ListSettings, route: &Written, context: &mut Context<
 }
 
 /// Reports places that can't be trusted unproven.
-fn check_verify(list: &ListSettings, route: &Written, context: &mut Context<'_>) {
+fn check_verify(list: &ListSettings, route: &Spanned, context: &mut Context<'_>) {
     let response = &list.dialect.response;
     let why = match list.verify {
         Verify::Never if response.hidden => "whose offsets count items that it hides",
@@ -71,16 +72,16 @@ fn check_verify(list: &ListSettings, route: &Written, context: &mut Context<'_>)
         }
         _ => return,
     };
-    let at = route.find("verify").map_or(list.dialect.at, |verify| verify.at);
+    let at = ROUTE.verify.find(route).map_or(list.dialect.at, |verify| verify.at);
     let message = format!("verify = \"never\" would walk for ever over {}, {why}", list.dialect.name);
     context.diagnostics.error(at, message, "remove `verify`, or write \"when-cheap\"");
 }
 
 /// Reports totals that can't be asked for.
-fn check_total(list: &ListSettings, route: &Written, context: &mut Context<'_>) {
+fn check_total(list: &ListSettings, route: &Spanned, context: &mut Context<'_>) {
     let counts = list.dialect.count.is_some() || list.dialect.response.total.is_some();
     if list.total == Totals::Count && !counts {
-        let at = route.find("total").map_or(list.dialect.at, |total| total.at);
+        let at = ROUTE.total.find(route).map_or(list.dialect.at, |total| total.at);
         let message = format!("{} can't be asked for a total", list.dialect.name);
         context.diagnostics.error(
             at,

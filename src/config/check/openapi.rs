@@ -5,9 +5,10 @@ use std::sync::Arc;
 use super::Context;
 use crate::config::{
     diagnostic::Located,
+    keys::OPENAPI,
     settings::{ItemSchema, OpenApiSettings},
+    spanned::Spanned,
     tree::{self, LocatedTree},
-    written::Written,
 };
 
 /// The files that routes name, each read once.
@@ -19,9 +20,9 @@ pub(super) struct Described {
 
 impl Described {
     /// `table` is the route's `openapi`.
-    pub(super) fn find(&mut self, table: &Written, context: &mut Context<'_>) -> Option<OpenApiSettings> {
-        let Some(file) = table.text("file") else {
-            if table.find("file").is_none() {
+    pub(super) fn find(&mut self, table: &Spanned, context: &mut Context<'_>) -> Option<OpenApiSettings> {
+        let Some(file) = OPENAPI.file.located(table) else {
+            if OPENAPI.file.find(table).is_none() {
                 let help = "file = \"upstream.openapi.json\", with operation or schema beside it";
                 context.missing(table.at, "openapi names no file", help);
             }
@@ -40,8 +41,8 @@ impl Described {
     }
 }
 
-fn item(table: &Written, context: &mut Context<'_>) -> Option<ItemSchema> {
-    match (table.text("operation"), table.text("schema")) {
+fn item(table: &Spanned, context: &mut Context<'_>) -> Option<ItemSchema> {
+    match (OPENAPI.operation.located(table), OPENAPI.schema.located(table)) {
         (Some(_), Some(schema)) => {
             let message = "openapi names an operation and a schema";
             context.diagnostics.error(schema.at, message, "remove one of them: the schema is the item's own");
@@ -65,7 +66,7 @@ fn item(table: &Written, context: &mut Context<'_>) -> Option<ItemSchema> {
             }
         },
         (None, None) => {
-            if table.find("operation").is_none() && table.find("schema").is_none() {
+            if OPENAPI.operation.find(table).is_none() && OPENAPI.schema.find(table).is_none() {
                 let help = "operation = \"GET /api/users/\", or schema = \"#/components/schemas/User\"";
                 context.missing(table.at, "openapi does not say where the items are described", help);
             }

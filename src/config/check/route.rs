@@ -3,8 +3,10 @@
 use super::{Context, cors, dialect::Dialects, envelope::Envelopes, field, list, methods, openapi::Described, path};
 use crate::config::{
     diagnostic::{Located, Location, nearest},
+    key::Key,
+    keys::{CURSOR_KEYS, FILE, LEGACY, OBSERVE, ROUTE, UPSTREAM},
     settings::{Action, ObserveSettings, OpenApiSettings, RouteSettings},
-    written::{Value, Written},
+    spanned::{Spanned, Value},
 };
 
 /// What a route's requests look like, and whose they are.
@@ -17,36 +19,36 @@ struct Claim {
 
 /// What routes name, and what those before have claimed.
 struct Known<'a> {
-    root: &'a Written,
+    root: &'a Spanned,
     dialects: Dialects<'a>,
     envelopes: Envelopes,
     described: Described,
     claims: Vec<Claim>,
 }
 
-pub(super) fn routes(root: &Written, context: &mut Context<'_>) -> Vec<RouteSettings> {
-    let (own_dialects, own_envelopes) = (root.table("dialects"), root.table("envelopes"));
+pub(super) fn routes(root: &Spanned, context: &mut Context<'_>) -> Vec<RouteSettings> {
+    let (own_dialects, own_envelopes) = (FILE.dialects.table(root), FILE.envelopes.table(root));
     let dialects = Dialects::new(&own_dialects, context);
     let envelopes = Envelopes::new(&own_envelopes, context);
     let mut known = Known { root, dialects, envelopes, described: Described::default(), claims: Vec::new() };
-    if root.find("routes").is_none_or(|routes| routes.value == Value::Table(Vec::new())) {
+    if FILE.routes.find(root).is_none_or(|routes| routes.value == Value::Table(Vec::new())) {
         context.missing(root.at, "there are no routes", "add [routes.NAME] with path and upstream");
     }
-    let (defaults, upstreams) = (root.table("defaults"), root.table("upstreams"));
-    let upstreams_are_known = root.find("upstreams").is_none_or(|written| matches!(written.value, Value::Table(_)));
+    let (defaults, upstreams) = (FILE.defaults.table(root), FILE.upstreams.table(root));
+    let upstreams_are_known = FILE.upstreams.find(root).is_none_or(|written| matches!(written.value, Value::Table(_)));
     let mut routes = Vec::new();
     let mut has_list = false;
-    for (name, own) in root.table("routes").tables() {
-        let upstream = own.text("upstream").or_else(|| defaults.text("upstream"));
+    for (name, own) in FILE.routes.table(root).tables() {
+        let upstream = ROUTE.upstream.located(own).or_else(|| ROUTE.upstream.located(&defaults));
         let index = upstream
             .as_ref()
             .and_then(|name| upstreams.members().iter().position(|(known, _)| known.value == name.value));
-        let near = index.map(|index| upstreams.members()[index].1.table("defaults"));
+        let near = index.map(|index| UPSTREAM.defaults.table(&upstreams.members()[index].1));
         // Two ways of telling clients apart would make no third one.
-        let whole = ["client"];
+        let whole = [LEGACY.client.definition.name];
         let merged = near.map_or_else(|| defaults.clone(), |near| defaults.under(&near, &whole)).under(own, &whole);
         match &upstream {
-            None if merged.find("upstream").is_none() => {
+            None if ROUTE.upstream.find(&merged).is_none() => {
                 let message = format!("routes.{} names no upstream", name.value);
                 context.missing(own.at, message, "upstream = \"NAME\" of an [upstreams.NAME]");
             }
@@ -62,7 +64,7 @@ pub(super) fn routes(root: &Written, context: &mut Context<'_>) -> Vec<RouteSett
     routes
 }
 
-fn unknown_upstream(name: &Located<String>, upstreams: &Written, context: &mut Context<'_>) {
+fn unknown_upstream(name: &Located<String>, upstreams: &Spanned, context: &mut Context<'_>) {
     let names: Vec<&str> = upstreams.members().iter().map(|(known, _)| known.value.as_str()).collect();
     let meant = nearest(&name.value, names.iter().copied());
     let help = match meant {
@@ -77,16 +79,17 @@ struct Route<'a> {
     name: &'a Located<String>,
     at: Location,
     /// What the route itself says.
-    own: &'a Written,
-    written: Written,
+    own: &'a Spanned,
+    written: Spanned,
 }
 
 impl Route<'_> {
     fn read(&self, upstream: Option<usize>, known: &mut Known<'_>, context: &mut Context<'_>) -> Option<RouteSettings> {
         let action = self.action();
-        let hosts: Vec<String> = self.written.strings("hosts").iter().map(|host| host.to_lowercase()).collect();
-        let path = self.written.text("path");
-        if self.written.find("path").is_none() {
+        let hosts = ROUTE.hosts.read(&self.written).unwrap_or_default();
+        let hosts: Vec<String> = hosts.iter().map(|host| host.value.to_lowercase()).collect();
+        let path = ROUTE.path.located(&self.written);
+        if ROUTE.path.find(&self.written).is_none() {
             let message = format!("routes.{} has no path", self.name.value);
             context.missing(self.at, message, "path = \"/api/users\"; \"/{*rest}\" for all of them, if it forwards");
         }
@@ -115,8 +118,8 @@ impl Route<'_> {
             path: path?,
             methods,
             upstream: upstream?,
-            upstream_path: self.written.text("upstream_path"),
-            public_url: self.written.string("public_url").map(|url| url.trim_end_matches('/').to_owned()),
+            upstream_path: ROUTE.upstream_path.located(&self.written),
+            public_url: ROUTE.public_url.read(&self.written).map(|url| url.trim_end_matches('/').to_owned()),
             cors: cors::cors(&self.written, context),
             list,
             observe: self.observe(action?, context),
@@ -126,28 +129,28 @@ impl Route<'_> {
 
     /// What the upstream says of its items; said in vain where there are none.
     fn openapi(&self, known: &mut Known<'_>, context: &mut Context<'_>) -> Option<OpenApiSettings> {
-        self.written.find("openapi")?;
+        ROUTE.openapi.find(&self.written)?;
         if self.has_list() {
-            return known.described.find(&self.written.table("openapi"), context);
+            return known.described.find(&ROUTE.openapi.table(&self.written), context);
         }
-        self.check_unused("openapi", "has no items", "remove this: what is forwarded is not described", context);
+        self.check_unused(&ROUTE.openapi, "has no items", "remove this: what is forwarded is not described", context);
         None
     }
 
     /// Reports a key of the route's own that does nothing there.
-    fn check_unused(&self, key: &str, what: &str, help: &str, context: &mut Context<'_>) {
-        if let Some((key, _)) = self.own.members().iter().find(|(own, _)| own.value == key) {
-            context.diagnostics.error(key.at, format!("routes.{} {what}", self.name.value), help);
+    fn check_unused(&self, key: &Key<Spanned>, what: &str, help: &str, context: &mut Context<'_>) {
+        if let Some(name) = key.name_in(self.own) {
+            context.diagnostics.error(name.at, format!("routes.{} {what}", self.name.value), help);
         }
     }
 
     /// How answers are observed; said in vain where none are.
     fn observe(&self, action: Action, context: &mut Context<'_>) -> Option<ObserveSettings> {
         if action == Action::Observe {
-            let every = self.written.table("observe").count("every").unwrap_or(1);
+            let every = OBSERVE.every.read(&ROUTE.observe.table(&self.written));
             return Some(ObserveSettings { every });
         }
-        self.check_unused("observe", "observes nothing", "action = \"observe\" does, or remove this", context);
+        self.check_unused(&ROUTE.observe, "observes nothing", "action = \"observe\" does, or remove this", context);
         None
     }
 
@@ -156,21 +159,17 @@ impl Route<'_> {
         matches!(self.action(), Some(Action::Paginate | Action::Observe))
     }
 
-    /// What the route does; nothing where something else was written.
+    /// What the route does; `None` if something else was written, which has been reported.
     fn action(&self) -> Option<Action> {
-        match (self.written.find("action"), self.written.string("action").as_deref()) {
-            (None, _) | (_, Some("paginate")) => Some(Action::Paginate),
-            (_, Some("observe")) => Some(Action::Observe),
-            (_, Some("forward")) => Some(Action::Forward),
-            _ => None,
-        }
+        let is_written = ROUTE.action.find(&self.written).is_some();
+        if is_written { ROUTE.action.written(&self.written) } else { Some(ROUTE.action.default()) }
     }
 
     /// Said once, of the first route that needs a key.
-    fn check_key(&self, root: &Written, context: &mut Context<'_>) {
-        let cursor = root.table("cursor");
-        let has_keys = cursor.find("keys").is_some_and(|keys| keys.value != Value::Table(Vec::new()));
-        if !has_keys && cursor.find("signing_key").is_none() {
+    fn check_key(&self, root: &Spanned, context: &mut Context<'_>) {
+        let cursor = FILE.cursor.table(root);
+        let has_keys = CURSOR_KEYS.keys.find(&cursor).is_some_and(|keys| keys.value != Value::Table(Vec::new()));
+        if !has_keys && CURSOR_KEYS.signing_key.find(&cursor).is_none() {
             let message = format!("routes.{} serves a list, and there is no key for its cursors", self.name.value);
             let help = "[cursor] signing_key = 1, keys = { 1 = \"env:CURSORGATE_KEY\" }; `cursorgate keygen` makes one";
             context.missing(self.at, message, help);
@@ -191,8 +190,8 @@ impl Route<'_> {
                 }
                 Some(segments)
             }
-            Err(wrong) => {
-                wrong.report(path.at, &path.value, context.diagnostics);
+            Err(fault) => {
+                fault.report(path.at, &path.value, context.diagnostics);
                 None
             }
         }
@@ -204,7 +203,7 @@ impl Route<'_> {
             path::Segment::Fixed(text) => Some((*text).to_owned()),
             _ => None,
         });
-        if fixed.is_none() && self.written.find("collection").is_none() {
+        if fixed.is_none() && ROUTE.collection.find(&self.written).is_none() {
             let message = format!("routes.{} does not say what its list is called", self.name.value);
             let help = "collection = \"users\"; the path has no fixed segment to take it from";
             context.missing(self.at, message, help);

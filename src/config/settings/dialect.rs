@@ -2,6 +2,7 @@
 
 use crate::config::{
     diagnostic::{Located, Location},
+    key::words,
     tree::LocatedTree,
 };
 
@@ -184,19 +185,20 @@ impl DialectResponse {
     }
 }
 
-/// `response.end`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EndWord {
-    /// `flag`
-    Flag,
-    /// `short-page`
-    ShortPage,
-    /// `empty-page`
-    EmptyPage,
-    /// `same-token`
-    SameToken,
-    /// `whole-list`
-    WholeList,
+words! {
+    /// What proves the end of a list.
+    pub enum EndWord {
+        /// `has_more`, `is_last` or the absent next page come from the slice itself (limit + 1), not from a count.
+        Flag = "flag",
+        /// Every size up to `size.max` is honoured, so that a short answer is the last one.
+        ShortPage = "short-page",
+        /// An answer without items.
+        EmptyPage = "empty-page",
+        /// The token that was sent comes back.
+        SameToken = "same-token",
+        /// Each answer is the whole list, as with the dialect of that name.
+        WholeList = "whole-list",
+    }
 }
 
 /// One table of a list of matches: all of it must hold.
@@ -314,17 +316,18 @@ pub enum QuotedKind {
     Uuid,
 }
 
-/// How a value stands in an expression.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Quote {
-    /// As it is.
-    None,
-    /// `'O''Neil'`
-    Single,
-    /// `"a\"b"`
-    Double,
-    /// As a JSON string.
-    Json,
+words! {
+    /// How a value is quoted in an expression.
+    pub enum Quote {
+        /// O'Neil
+        None = "none",
+        /// 'O''Neil'
+        Single = "single",
+        /// "a\"b", with a backslash before quotes and backslashes.
+        Double = "double",
+        /// As a JSON string.
+        Json = "json",
+    }
 }
 
 /// `[item]` of a dialect: the item's own resource.

@@ -1,9 +1,9 @@
 //! What becomes of old clients, who page by number or offset, and how they are counted.
 
-use crate::config::secret::Secret;
+use crate::config::{key::words, keys::LEGACY, secret::Secret};
 
 /// `legacy` of a route.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct LegacySettings {
     /// What becomes of requests with a paging parameter of the dialect; none set: 400.
     pub policy: Option<LegacyPolicy>,
@@ -21,37 +21,52 @@ pub struct LegacySettings {
     pub client: Option<LegacyClient>,
 }
 
-/// `legacy.policy`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LegacyPolicy {
-    /// The upstream's answer, byte for byte.
-    Passthrough,
-    /// The page in the envelope.
-    Translate,
-    /// 307 to the same page by cursor.
-    Redirect,
-    /// 410.
-    Reject,
+impl Default for LegacySettings {
+    fn default() -> Self {
+        Self {
+            policy: None,
+            unmarked: LEGACY.unmarked.default(),
+            deprecation: None,
+            sunset: None,
+            after_sunset: LEGACY.after_sunset.default(),
+            documentation: None,
+            client: None,
+        }
+    }
 }
 
-/// `legacy.unmarked`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Unmarked {
-    /// Served by cursor.
-    #[default]
-    New,
-    /// Treated as the policy says.
-    Legacy,
+words! {
+    /// The answer to a request by page or offset.
+    pub enum LegacyPolicy {
+        /// The upstream's answer, byte for byte.
+        Passthrough = "passthrough",
+        /// The page that is asked for, in the envelope, with cursors.
+        Translate = "translate",
+        /// 307 to the same page by cursor.
+        Redirect = "redirect",
+        /// 410.
+        Reject = "reject",
+    }
 }
 
-/// `legacy.after_sunset`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum AfterSunset {
-    /// Nothing changes.
-    #[default]
-    Same,
-    /// As with [`LegacyPolicy::Reject`].
-    Reject,
+words! {
+    /// The meaning of a request without any paging parameter.
+    pub enum Unmarked {
+        /// A request for the first page by cursor.
+        New = "new",
+        /// A legacy request, as the policy says.
+        Legacy = "legacy",
+    }
+}
+
+words! {
+    /// The policy after the sunset.
+    pub enum AfterSunset {
+        /// The same: nothing changes on that day by itself.
+        Same = "same",
+        /// 410.
+        Reject = "reject",
+    }
 }
 
 /// `legacy.client`: how the clients that send legacy requests are told from each other, to be counted.

@@ -4,7 +4,12 @@ use std::time::Duration;
 
 use super::{DialectSettings, EnvelopeSettings, LegacySettings};
 use crate::{
-    config::diagnostic::{Located, Location},
+    config::{
+        diagnostic::{Located, Location},
+        key::{Word, words},
+        keys,
+        spanned::Spanned,
+    },
     pagination::{
         order::{Direction, Grain, Kind, Nulls, Ties},
         resolver::{ShortPages, Totals, Verify, WhenUnproven},
@@ -62,41 +67,27 @@ pub struct ListSettings {
     pub budgets: Budgets,
 }
 
-/// `mode` of a route: how pages are found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// In the strongest way that takes one request a page.
-    Auto,
-    /// By place: offsets or page numbers.
-    Offset,
-    /// By range filters on the keys, which cursors carry.
-    Keyset,
-    /// By range filters on the keys, which are looked up: cursors carry the id alone.
-    Seek,
-    /// By what the upstream hands out.
-    Token,
+words! {
+    /// How pages are found.
+    pub enum Mode {
+        /// The strongest of the following that takes one request a page; `check` says which and why.
+        Auto = "auto",
+        /// By offset or page number, proven by the items around them.
+        Offset = "offset",
+        /// By range filters on the sort keys, which are in the cursor.
+        Keyset = "keyset",
+        /// By range filters on the sort keys, which are looked up: cursors hold the id alone.
+        Seek = "seek",
+        /// By the tokens or links that the upstream returns.
+        Token = "token",
+    }
 }
 
 impl Mode {
-    /// All of them, by their words.
-    pub const WORDS: [(&'static str, Self); 5] = [
-        ("auto", Self::Auto),
-        ("offset", Self::Offset),
-        ("keyset", Self::Keyset),
-        ("seek", Self::Seek),
-        ("token", Self::Token),
-    ];
-
-    /// How it is written.
+    /// Returns the word by which a configuration names the mode.
     #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Offset => "offset",
-            Self::Keyset => "keyset",
-            Self::Seek => "seek",
-            Self::Token => "token",
-        }
+    pub fn word(self) -> &'static str {
+        Word::word(self)
     }
 }
 
@@ -141,13 +132,14 @@ pub struct PageSizeSettings {
     pub at: Location,
 }
 
-/// `over_max`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OverMax {
-    /// Lowered.
-    Clamp,
-    /// Refused with `limit_too_large`.
-    Reject,
+words! {
+    /// The answer to a limit above the largest.
+    pub enum OverMax {
+        /// The largest limit is used.
+        Clamp = "clamp",
+        /// 400, with the code limit_too_large.
+        Reject = "reject",
+    }
 }
 
 /// `cursor` of a route.
@@ -163,14 +155,9 @@ pub struct CursorSettings {
     pub length: usize,
 }
 
-impl CursorSettings {
-    /// The longest cursor where the route says nothing.
-    pub const LENGTH: usize = 2_048;
-}
-
 impl Default for CursorSettings {
     fn default() -> Self {
-        Self { sealed: false, ttl: None, bind: Vec::new(), length: Self::LENGTH }
+        Self { sealed: false, ttl: None, bind: Vec::new(), length: keys::CURSOR.length.default() }
     }
 }
 
@@ -233,19 +220,27 @@ pub struct Budgets {
     pub body_depth: u16,
 }
 
+impl Budgets {
+    /// Reads the table as it was written.
+    pub(in crate::config) fn read(table: &Spanned) -> Self {
+        let keys = &keys::BUDGETS;
+        Self {
+            time: keys.time.read(table),
+            upstream_requests: keys.upstream_requests.read(table),
+            search_requests: keys.search_requests.read(table),
+            search_items: keys.search_items.read(table),
+            offset: keys.offset.read(table),
+            answer_size: keys.answer_size.read(table),
+            answer_depth: keys.answer_depth.read(table),
+            link_length: keys.link_length.read(table),
+            body_size: keys.body_size.read(table),
+            body_depth: keys.body_depth.read(table),
+        }
+    }
+}
+
 impl Default for Budgets {
     fn default() -> Self {
-        Self {
-            time: Duration::from_secs(30),
-            upstream_requests: 8,
-            search_requests: 40,
-            search_items: 1_000,
-            offset: 10_000_000,
-            answer_size: 10 << 20,
-            answer_depth: 128,
-            link_length: 4 << 10,
-            body_size: 1 << 20,
-            body_depth: 64,
-        }
+        Self::read(&Spanned::empty(Location { source: 0, start: 0, end: 0 }))
     }
 }

@@ -21,7 +21,7 @@ pub fn read(source: u32, text: &str, diagnostics: &mut Diagnostics) -> Option<Lo
     });
     match tree {
         Ok(tree) => Some(tree),
-        Err(Wrong { at, message }) => {
+        Err(JsonFault { at, message }) => {
             let end = text[at..].chars().next().map_or(at, |character| at + character.len_utf8());
             let at = reader.location(at, end);
             reader.diagnostics.error(at, message, "");
@@ -38,13 +38,13 @@ struct Reader<'a> {
 }
 
 /// A syntax error.
-struct Wrong {
+struct JsonFault {
     at: usize,
     message: &'static str,
 }
 
 impl Reader<'_> {
-    fn value(&mut self, depth: usize) -> Result<LocatedTree, Wrong> {
+    fn value(&mut self, depth: usize) -> Result<LocatedTree, JsonFault> {
         self.blanks();
         let start = self.at;
         let value = match self.peek() {
@@ -58,7 +58,7 @@ impl Reader<'_> {
         Ok(Located { value, at: self.location(start, self.at) })
     }
 
-    fn object(&mut self, depth: usize) -> Result<Tree, Wrong> {
+    fn object(&mut self, depth: usize) -> Result<Tree, JsonFault> {
         self.at += 1;
         let mut members: Vec<(Located<String>, LocatedTree)> = Vec::new();
         self.blanks();
@@ -93,7 +93,7 @@ impl Reader<'_> {
         }
     }
 
-    fn array(&mut self, depth: usize) -> Result<Tree, Wrong> {
+    fn array(&mut self, depth: usize) -> Result<Tree, JsonFault> {
         self.at += 1;
         let mut elements = Vec::new();
         self.blanks();
@@ -112,7 +112,7 @@ impl Reader<'_> {
         }
     }
 
-    fn string(&mut self) -> Result<String, Wrong> {
+    fn string(&mut self) -> Result<String, JsonFault> {
         self.at += 1;
         let mut value = String::new();
         loop {
@@ -135,9 +135,9 @@ impl Reader<'_> {
         }
     }
 
-    fn escape(&mut self) -> Result<char, Wrong> {
+    fn escape(&mut self) -> Result<char, JsonFault> {
         let start = self.at;
-        let wrong = Wrong { at: start, message: "this is no escape that JSON knows" };
+        let wrong = JsonFault { at: start, message: "this is no escape that JSON knows" };
         let letter = self.text.as_bytes().get(start + 1).copied();
         self.at += 2;
         let simple = match letter {
@@ -175,10 +175,10 @@ impl Reader<'_> {
         digits.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u16::from_str_radix(digits, 16).ok())?
     }
 
-    fn number(&mut self) -> Result<String, Wrong> {
+    fn number(&mut self) -> Result<String, JsonFault> {
         let start = self.at;
         self.take(b'-');
-        let wrong = Wrong { at: start, message: "this is no number that JSON knows" };
+        let wrong = JsonFault { at: start, message: "this is no number that JSON knows" };
         let leading_zero = self.peek() == Some(b'0');
         let integer = self.digits();
         if integer == 0 || (leading_zero && integer > 1) {
@@ -205,7 +205,7 @@ impl Reader<'_> {
         count
     }
 
-    fn word(&mut self) -> Result<Tree, Wrong> {
+    fn word(&mut self) -> Result<Tree, JsonFault> {
         let words = [("null", Tree::Null), ("true", Tree::Boolean(true)), ("false", Tree::Boolean(false))];
         for (word, tree) in words {
             if self.text[self.at..].starts_with(word) {
@@ -231,8 +231,8 @@ impl Reader<'_> {
         found
     }
 
-    fn wrong(&self, message: &'static str) -> Wrong {
-        Wrong { at: self.at, message }
+    fn wrong(&self, message: &'static str) -> JsonFault {
+        JsonFault { at: self.at, message }
     }
 
     fn location(&self, start: usize, end: usize) -> Location {

@@ -1,20 +1,16 @@
-//! What was written: a tree of TOML or JSON values in which every part knows its place. It is merged here, as tables
-//! wherever there are defaults, and read by name and type; what has another type than asked for reads as nothing, since
-//! [`super::form`] has reported it before.
-
-use std::time::Duration;
+//! A tree of TOML or JSON values in which every part has its location. Defaults are merged here, table by table.
+//! Values are read through the definitions of their keys ([`super::key::Key`]).
 
 use super::{
     diagnostic::{Located, Location},
     tree::{LocatedTree, Tree},
-    units,
 };
 
-/// A value and where it was written.
-pub(super) type Written = Located<Value>;
+/// A value with its location in the file.
+pub(super) type Spanned = Located<Value>;
 
 /// Members in the order of the file.
-pub(super) type Members = Vec<(Located<String>, Written)>;
+pub(super) type Members = Vec<(Located<String>, Spanned)>;
 
 /// A TOML or JSON value.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,17 +18,17 @@ pub(super) enum Value {
     /// JSON's `null`.
     Null,
     Boolean(bool),
-    /// Its spelling: decimal, without underscores. `inf` and `nan` are no JSON.
+    /// The number as it was written, in decimal and without underscores. `inf` and `nan` are not JSON.
     Number(String),
     Text(String),
-    /// Midnight UTC in seconds since 1970; nothing where a time was written as well.
+    /// Midnight in UTC, in seconds since 1970; `None` if a time of day was written as well.
     Day(Option<i64>),
-    List(Vec<Written>),
+    List(Vec<Spanned>),
     Table(Members),
 }
 
 impl Value {
-    /// What it is, for a sentence.
+    /// Returns the noun for the type, with its article.
     pub(super) fn noun(&self) -> &'static str {
         match self {
             Self::Null => "null",
@@ -46,9 +42,9 @@ impl Value {
     }
 }
 
-impl Written {
-    /// An empty table, for what was not written.
-    pub(super) fn nothing(at: Location) -> Self {
+impl Spanned {
+    /// Returns an empty table, in place of one that was not written.
+    pub(super) fn empty(at: Location) -> Self {
         Self { value: Value::Table(Vec::new()), at }
     }
 
@@ -60,7 +56,7 @@ impl Written {
         }
     }
 
-    /// The members that are tables themselves: what else stands there has been reported.
+    /// The members that are tables. Others have been reported before.
     pub(super) fn tables(&self) -> impl Iterator<Item = (&Located<String>, &Self)> {
         let is_table = |(_, value): &(&Located<String>, &Self)| matches!(value.value, Value::Table(_));
         self.members().iter().map(|(name, value)| (name, value)).filter(is_table)
@@ -70,77 +66,17 @@ impl Written {
         self.members().iter().find(|(key, _)| key.value == name).map(|(_, value)| value)
     }
 
-    /// The table of this name, or an empty one at this place.
-    pub(super) fn table(&self, name: &str) -> Self {
-        match self.find(name) {
-            Some(found) if matches!(found.value, Value::Table(_)) => found.clone(),
-            _ => Self::nothing(self.at),
-        }
-    }
-
-    pub(super) fn text(&self, name: &str) -> Option<Located<String>> {
-        self.find(name).and_then(Self::as_text)
-    }
-
-    pub(super) fn string(&self, name: &str) -> Option<String> {
-        self.text(name).map(|text| text.value)
-    }
-
-    pub(super) fn boolean(&self, name: &str) -> bool {
-        matches!(self.find(name), Some(Self { value: Value::Boolean(true), .. }))
-    }
-
-    pub(super) fn count<N: TryFrom<u64>>(&self, name: &str) -> Option<N> {
-        self.find(name).and_then(Self::as_count)
-    }
-
-    pub(super) fn located_count<N: TryFrom<u64>>(&self, name: &str) -> Option<Located<N>> {
-        let found = self.find(name)?;
-        Some(Located { value: found.as_count()?, at: found.at })
-    }
-
-    pub(super) fn duration(&self, name: &str) -> Option<Duration> {
-        units::duration(&self.string(name)?)
-    }
-
-    pub(super) fn size(&self, name: &str) -> Option<usize> {
-        usize::try_from(units::size(&self.string(name)?)?).ok()
-    }
-
-    pub(super) fn day(&self, name: &str) -> Option<Located<i64>> {
-        match self.find(name)? {
-            Self { value: Value::Day(Some(seconds)), at } => Some(Located { value: *seconds, at: *at }),
-            _ => None,
-        }
-    }
-
     /// The elements of a list; none of anything else.
-    pub(super) fn list(&self, name: &str) -> &[Self] {
-        match self.find(name) {
-            Some(Self { value: Value::List(elements), .. }) => elements,
+    pub(super) fn elements(&self) -> &[Self] {
+        match &self.value {
+            Value::List(elements) => elements,
             _ => &[],
         }
     }
 
-    /// The texts of a list.
-    pub(super) fn texts(&self, name: &str) -> Vec<Located<String>> {
-        self.list(name).iter().filter_map(Self::as_text).collect()
-    }
-
-    /// The texts of a list, without their places.
-    pub(super) fn strings(&self, name: &str) -> Vec<String> {
-        self.texts(name).into_iter().map(|text| text.value).collect()
-    }
-
-    /// The header names of a list; what is none has been reported before.
-    pub(super) fn header_names(&self, name: &str) -> Vec<http::HeaderName> {
-        self.strings(name).iter().filter_map(|name| http::HeaderName::from_bytes(name.as_bytes()).ok()).collect()
-    }
-
-    /// The names of a table with the texts that stand there.
-    pub(super) fn text_members(&self, name: &str) -> Vec<(Located<String>, Located<String>)> {
-        let table = self.find(name).map_or(&[][..], Self::members);
-        table.iter().filter_map(|(key, value)| Some((key.clone(), value.as_text()?))).collect()
+    /// The members of a table that are texts.
+    pub(super) fn text_members(&self) -> Vec<(Located<String>, Located<String>)> {
+        self.members().iter().filter_map(|(key, value)| Some((key.clone(), value.as_text()?))).collect()
     }
 
     pub(super) fn as_text(&self) -> Option<Located<String>> {
@@ -157,7 +93,7 @@ impl Written {
         }
     }
 
-    /// The same as JSON; the place and the name of what JSON does not have, where there is such a thing.
+    /// Returns the value as JSON, or the location and the name of a part that JSON can't represent.
     pub(super) fn as_json(&self) -> Result<LocatedTree, (Location, &'static str)> {
         let value = match &self.value {
             Value::Null => Tree::Null,
@@ -170,18 +106,15 @@ impl Written {
             Value::Day(_) => return Err((self.at, "dates")),
             Value::List(elements) => Tree::Array(elements.iter().map(Self::as_json).collect::<Result<_, _>>()?),
             Value::Table(members) => {
-                Tree::Object(members.iter().map(|(key, value)| Ok((key.clone(), value.as_json()?))).collect::<Result<
-                    _,
-                    (Location, &'static str),
-                >>(
-                )?)
+                let member = |(key, value): &(Located<String>, Self)| Ok((key.clone(), value.as_json()?));
+                Tree::Object(members.iter().map(member).collect::<Result<_, (Location, &'static str)>>()?)
             }
         };
         Ok(Located { value, at: self.at })
     }
 
-    /// What holds where `nearer` was written over this: tables merge key by key, everything else is replaced, and so
-    /// are the tables named in `whole`.
+    /// Merges `nearer` over this value: tables merge key by key, except for those named in `whole`; all other values are
+    /// replaced.
     pub(super) fn under(&self, nearer: &Self, whole: &[&str]) -> Self {
         let (Value::Table(base), Value::Table(over)) = (&self.value, &nearer.value) else {
             return nearer.clone();
@@ -199,7 +132,7 @@ impl Written {
         Self { value: Value::Table(merged), at: nearer.at }
     }
 
-    /// The same without this member.
+    /// Returns the table without one of its members.
     pub(super) fn without(mut self, name: &str) -> Self {
         if let Value::Table(members) = &mut self.value {
             members.retain(|(key, _)| key.value != name);
@@ -208,7 +141,7 @@ impl Written {
     }
 }
 
-impl From<LocatedTree> for Written {
+impl From<LocatedTree> for Spanned {
     fn from(tree: LocatedTree) -> Self {
         let value = match tree.value {
             Tree::Null => Value::Null,
