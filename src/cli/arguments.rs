@@ -92,6 +92,22 @@ pub(super) enum Command {
         #[arg(value_name = "NAME")]
         name: Option<String>,
     },
+    /// Print the reference of the configuration, or explain one key.
+    ///
+    /// The reference is a commented file with every key, its default or an example, and what it does. It loads as it stands.
+    #[command(after_help = "EXAMPLES:\n  cursorgate reference > cursorgate.toml\n  \
+                            cursorgate reference page_size.max\n  cursorgate reference routes.users.verify")]
+    Reference {
+        /// The key to explain: its name, or the end of its path.
+        #[arg(value_name = "KEY")]
+        key: Option<String>,
+    },
+    /// Print a JSON Schema of the configuration, for editors.
+    ///
+    /// It is draft 4, which the editors take that complete TOML by Taplo. `check` reports more than a schema can say.
+    #[command(after_help = "EXAMPLES:\n  cursorgate schema > cursorgate.schema.json\n\n\
+                            In the first line of a configuration:\n  #:schema ./cursorgate.schema.json")]
+    Schema,
     /// Try it: a legacy API of 1,003 users and the gateway in front of it, in this process.
     ///
     /// Prints three curl lines that work as pasted. The upstream takes any free port, the cursors' key is made for this

@@ -12,6 +12,7 @@ mod health;
 mod keygen;
 mod logging;
 mod openapi;
+mod reference;
 mod report;
 mod run;
 
@@ -19,6 +20,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::config::json_schema::json_schema;
 use arguments::{Arguments, Command, CursorCommand};
 
 /// It is not as asked.
@@ -37,6 +39,8 @@ pub fn main() -> ExitCode {
         Command::Keygen => keygen::run(),
         Command::Cursor(CursorCommand::Inspect { config, token }) => cursor::inspect(config.as_deref(), &token),
         Command::Dialects { name } => dialects::run(name.as_deref()),
+        Command::Reference { key } => reference::run(key.as_deref()),
+        Command::Schema => report::output(&json_schema()),
         Command::Demo { listen } => demo::run(listen),
         Command::Health { config, address } => health::run(&config, address),
     };
