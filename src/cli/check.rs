@@ -11,7 +11,6 @@ use super::{
 use crate::{
     config::{
         self, Environment, ProcessEnvironment,
-        mode::Places,
         settings::{
             AfterSunset, CorsSettings, EndWord, KnownBy, LegacyPolicy, LegacySettings, ListSettings, Methods, Mode,
             ObserveSettings, OverMax, Role, RouteSettings, Settings, SortTerm, Unmarked,
@@ -24,7 +23,7 @@ use crate::{
         paging::{Family, Paging, Sizes},
         resolver::{Totals, Verify, WhenUnproven},
     },
-    upstream::{Costs, Dialect, PageCosts, Promise, Sorted},
+    upstream::{Costs, Dialect, PageCosts, Places, Promise, Sorted},
 };
 
 const DAY: u64 = 86_400;
@@ -32,7 +31,7 @@ const DAY: u64 = 86_400;
 /// Prints what a configuration means, or everything that is wrong with it. Where nothing is missing but secrets, both.
 pub(super) fn run(path: &Path) -> Result<(), Failure> {
     let (settings, diagnostics) = config::load(path, &ProcessEnvironment);
-    if settings.is_none()
+    if diagnostics.has_errors()
         && let Some(described) = described_without_secrets(path)
     {
         report::diagnostics(&diagnostics);
@@ -116,7 +115,7 @@ fn describe(
             let sorted = dialect.default_sorted();
             let promise = dialect.promise(sorted, list);
             let names = [dialect.paging_names(), &dialect.paging_places()].concat();
-            line(out, "asks", &asks(list, &promise, dialect.paging(), &names));
+            line(out, "asks", &asks(list, &promise, dialect, &names));
             if list.mode.value == Mode::Auto && promise.mode != Mode::Token {
                 line(out, "because", &promise.why);
             }
@@ -177,7 +176,8 @@ fn line(out: &mut String, word: &str, text: &str) {
     let _ = writeln!(out, "  {word:<9} {text}");
 }
 
-fn asks(list: &ListSettings, promise: &Promise, paging: &Paging, names: &[String]) -> String {
+fn asks(list: &ListSettings, promise: &Promise, dialect: &Dialect, names: &[String]) -> String {
+    let (paging, places) = (dialect.paging(), dialect.places());
     let names = if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
     let family = match paging.family {
         Family::Page => "page",
@@ -187,8 +187,8 @@ fn asks(list: &ListSettings, promise: &Promise, paging: &Paging, names: &[String
     let how = match promise.mode {
         Mode::Keyset | Mode::Seek => {
             let fields: Vec<&str> = list.filterable.iter().map(|field| field.value.as_str()).collect();
-            let otherwise = match Places::of(&list.dialect) {
-                Some(Places::Ranges) => "no place can be asked for".to_owned(),
+            let otherwise = match places {
+                Places::Ranges => "no place can be asked for".to_owned(),
                 _ => format!("else by {family}{names}"),
             };
             let (mode, fields) = (promise.mode.word(), fields.join(", "));
@@ -241,7 +241,7 @@ fn promises(list: &ListSettings, promise: &Promise, dialect: &Dialect, run: Opti
     if paging.family == Family::Token {
         text.push_str(way_back(list, paging));
     }
-    if Places::of(&list.dialect) == Some(Places::Ranges) && !sorted.flips {
+    if dialect.places() == Places::Ranges && !sorted.flips {
         text.push_str("; no way back, for the order can't be asked for from its end");
     }
     if list.unproven == WhenUnproven::Flag {

@@ -41,8 +41,8 @@ pub(super) struct Context<'a> {
     pub(super) whole: bool,
 }
 
-/// Builds the settings of a file; nothing where there is any error.
-pub(super) fn settings(root: &Spanned, context: &mut Context<'_>) -> Option<Settings> {
+/// Reads the settings of a file. Parts with errors are missing, or have their defaults.
+pub(super) fn settings(root: &Spanned, context: &mut Context<'_>) -> Settings {
     for tables in [&FILE.listeners, &FILE.upstreams, &FILE.routes, &FILE.dialects, &FILE.envelopes] {
         for (name, _) in tables.table(root).members() {
             if let Err(fault) = syntax::table_name(&name.value) {
@@ -70,10 +70,7 @@ pub(super) fn settings(root: &Spanned, context: &mut Context<'_>) -> Option<Sett
     let own_dialects = dialects.members().iter().filter_map(|(name, _)| finder.find(name, context)).collect();
     let mut finder = envelope::Envelopes::new(&envelopes, context);
     let own_envelopes = envelopes.members().iter().filter_map(|(name, _)| finder.find(name, context)).collect();
-    if context.diagnostics.has_errors() {
-        return None;
-    }
-    Some(Settings { server, listeners, admin, log, cursor, caches, upstreams, routes, own_dialects, own_envelopes })
+    Settings { server, listeners, admin, log, cursor, caches, upstreams, routes, own_dialects, own_envelopes }
 }
 
 /// The admin listener alone.

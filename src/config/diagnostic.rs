@@ -19,6 +19,12 @@ pub struct Location {
     pub end: u32,
 }
 
+impl Location {
+    fn overlaps(self, other: Self) -> bool {
+        self.source == other.source && self.start < other.end && other.start < self.end
+    }
+}
+
 /// A value and where it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Located<T> {
@@ -146,6 +152,22 @@ impl Diagnostics {
         render::report(self, color)
     }
 
+    /// Runs a further check of settings that have errors. Faults within a part that has an error, or around it, are dropped:
+    /// they may be consequences of that error.
+    pub fn check_further(&mut self, check: impl FnOnce(&mut Self)) {
+        let (before, errors, warnings) = (self.kept.len(), self.errors, self.warnings);
+        check(self);
+        let later = self.kept.split_off(before);
+        (self.errors, self.warnings) = (errors, warnings);
+        for fault in later {
+            self.seen.remove(&fault);
+            let is_consequence = |known: &Diagnostic| known.severity == Severity::Error && known.at.overlaps(fault.at);
+            if !self.kept[..before].iter().any(is_consequence) {
+                self.push(fault.severity, fault.at, fault.message, fault.help);
+            }
+        }
+    }
+
     fn push(&mut self, severity: Severity, at: Location, message: String, help: String) {
         let fault = Diagnostic { severity, at, message, help };
         if self.seen.contains(&fault) {
@@ -236,6 +258,21 @@ mod tests {
         assert_eq!(diagnostics.counts(), (1, 1));
         assert_eq!(diagnostics.iter().map(|fault| fault.message.as_str()).collect::<Vec<_>>(), ["odd", "wrong"]);
         assert_eq!(diagnostics.place(at), ("a.toml", 2, 1));
+    }
+
+    #[test]
+    fn a_fault_around_an_error_is_no_fault_of_its_own() {
+        let mut diagnostics = Diagnostics::default();
+        let source = diagnostics.add_source("a.toml".into(), "a = { b = 1 }\nc = 2\n".into());
+        let at = |start, end| Location { source, start, end };
+        diagnostics.error(at(10, 11), "no number here", "");
+        diagnostics.check_further(|diagnostics| {
+            diagnostics.error(at(4, 13), "b is missing", "");
+            diagnostics.error(at(10, 11), "b is no number", "");
+            diagnostics.warning(at(18, 19), "c is odd", "");
+        });
+        let messages: Vec<&str> = diagnostics.iter().map(|fault| fault.message.as_str()).collect();
+        assert_eq!((messages, diagnostics.counts()), (vec!["no number here", "c is odd"], (1, 1)));
     }
 
     #[test]

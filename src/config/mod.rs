@@ -15,7 +15,6 @@ pub mod diagnostic;
 pub mod json_schema;
 mod key;
 mod keys;
-pub mod mode;
 pub mod presets;
 pub mod reference;
 mod schema;
@@ -183,5 +182,5 @@ pub fn load_text(name: &str, text: &str, environment: &dyn Environment) -> (Opti
     let mut context = check::Context { diagnostics: &mut diagnostics, environment, folder, whole };
     context.check_writers(Path::new(name), Location { source, start: 0, end: 0 });
     let settings = check::settings(&root, &mut context);
-    (settings, diagnostics)
+    (Some(settings), diagnostics)
 }

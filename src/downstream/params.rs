@@ -16,7 +16,6 @@ use super::{
 use crate::{
     config::{
         diagnostic::{Diagnostics, Located, Location},
-        mode::Places,
         settings::{
             EnvelopeSettings, LegacyPolicy, LegacySettings, ListSettings, Mode, OverMax, Role, SortTerm, Unmarked,
         },
@@ -121,15 +120,15 @@ impl Sifted<'_> {
 
 impl Parameters {
     /// Compiles what a route takes from clients of an envelope, some of whose roles it may have `renamed`. `paging_names` and
-    /// `sort_names` are the decoded parameters with which its dialect pages and sorts; without any of the latter there is
-    /// no sorting. `sort_form` is how the latter are read back. A name of the client's that is one of them is the client's
+    /// `sort_names` are the decoded parameters with which its dialect pages, by token or not, and sorts; without any of the
+    /// latter there is no sorting. `sort_form` is how the latter are read back. A name of the client's that is one of them is the client's
     /// own, if it is the limit or the sort; for any other role it is a fault, because old requests could not be told from
     /// new ones.
     pub fn compile(
         list: &ListSettings,
         envelope: &EnvelopeSettings,
         renamed: &[(Role, Located<String>)],
-        paging_names: &[String],
+        (paging_names, by_token): (&[String], bool),
         (sort_names, sort_form): (&[String], Option<SortForm>),
         diagnostics: &mut Diagnostics,
     ) -> Option<Self> {
@@ -156,7 +155,6 @@ impl Parameters {
             }
             let taken = |names: &[String]| names.iter().any(|other| other == name);
             // An upstream's own token is told from a cursor of ours by its signature.
-            let by_token = Places::of(&list.dialect) == Some(Places::Tokens);
             let says_place = matches!(role, Role::Cursor | Role::After | Role::Before);
             let may_share = role == Role::Limit || (says_place && by_token);
             if (taken(paging_names) && !may_share) || (taken(sort_names) && role != Role::Sort) {

@@ -136,11 +136,13 @@ fn conventions(
     let form = dialect.and_then(Dialect::sort_form);
     let places = |places: fn(&Dialect) -> Vec<String>| dialect.map(places).unwrap_or_default();
     let (paging_places, sort_places) = (places(Dialect::paging_places), places(Dialect::sort_places));
+    let by_token = dialect.is_some_and(|dialect| dialect.paging().family == Family::Token);
     let mut compile = |envelope: &EnvelopeSettings, renamed| {
         let template = EnvelopeTemplate::compile(envelope, &settings.collection, diagnostics);
-        let parameters = Parameters::compile(settings, envelope, renamed, paging, (sorting, form.clone()), diagnostics);
+        let parameters =
+            Parameters::compile(settings, envelope, renamed, (paging, by_token), (sorting, form.clone()), diagnostics);
         let parameters = parameters.and_then(|parameters| {
-            parameters.reserve_places(settings, envelope, &paging_places, &sort_places, diagnostics)
+            parameters.reserve_places(settings, envelope, (&paging_places, by_token), &sort_places, diagnostics)
         });
         Some(Convention { name: envelope.name.clone(), parameters: parameters?, envelope: template? })
     };

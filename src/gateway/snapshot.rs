@@ -96,6 +96,10 @@ impl Snapshot {
     /// Compiles a configuration. Gives nothing where there was an error; all of them are in `diagnostics`. What the
     /// previous snapshot learnt about names and routes that are the same goes over to this one.
     pub fn build(settings: &Settings, previous: Option<&Self>, diagnostics: &mut Diagnostics) -> Option<Self> {
+        if diagnostics.has_errors() {
+            Dialect::check_all(settings, diagnostics);
+            return None;
+        }
         let keys = settings.cursor.as_ref().and_then(|keys| key_ring(keys, diagnostics)).map(Arc::new);
         let upstreams: Vec<Option<Arc<Upstream>>> = settings
             .upstreams

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{dialect::Dialect, sort::Sorted};
+use super::{dialect::Dialect, paging::Places, sort::Sorted};
 use crate::{
     config::{
         diagnostic::Diagnostics,
-        mode::Places,
         settings::{DialectSettings, ListSettings, Mode},
     },
     pagination::{
@@ -118,7 +117,7 @@ impl Costs {
             return;
         }
         let single = costs.later_in_one;
-        if max > single && Places::of(&list.dialect) == Some(Places::Ranges) {
+        if max > single && dialect.places() == Places::Ranges {
             let message = format!("pages of {max} items don't come in one answer, and no other place can be asked for");
             let help = format!("{gives}: page_size.max = {single} has room");
             diagnostics.error(at, message, help);

@@ -11,8 +11,9 @@ use super::{
     fields::Fields,
     filter::FilterTemplate,
     legacy::{LegacyFault, LegacyReader, LegacyWindow},
+    mode,
     orders::Orders,
-    paging::compile_paging,
+    paging::{Places, compile_paging},
     place::PlaceCompiler,
     promise::{Modes, Promise, promise},
     query::{Beside, RequestTemplate},
@@ -24,7 +25,7 @@ use super::{
 use crate::{
     config::{
         diagnostic::{Diagnostics, Located},
-        settings::{DialectSettings, ListSettings, SortTerm},
+        settings::{DialectSettings, ListSettings, Settings, SortTerm},
         sort_form::SortForm,
     },
     json::{Edits, Pointer},
@@ -43,6 +44,7 @@ use crate::{
 pub struct Dialect {
     name: String,
     paging: Arc<Paging>,
+    places: Places,
     tokens: Option<token::Style>,
     request: RequestTemplate,
     item: Option<ItemTemplate>,
@@ -58,6 +60,7 @@ pub struct Dialect {
 struct Parts {
     request: RequestTemplate,
     paging: Paging,
+    places: Places,
     tokens: Option<token::Style>,
     sort: Option<SortTemplate>,
     filter: Option<FilterTemplate>,
@@ -80,6 +83,7 @@ impl Parts {
         Some(Self {
             request: request?,
             paging: paging.paging,
+            places: paging.places,
             tokens: paging.style,
             sort: whole(sort)?,
             filter: whole(filter)?,
@@ -120,6 +124,16 @@ impl Dialect {
         Reading::compile(&settings.response, &settings.request, style, places);
     }
 
+    /// Compiles the dialects of settings that have errors, for the faults that only show there.
+    pub fn check_all(settings: &Settings, diagnostics: &mut Diagnostics) {
+        diagnostics.check_further(|diagnostics| {
+            for list in settings.routes.iter().filter_map(|route| route.list.as_deref()) {
+                let _ = Self::compile(list, diagnostics);
+            }
+            settings.own_dialects.iter().for_each(|dialect| Self::check(dialect, diagnostics));
+        });
+    }
+
     /// Compiles a route's dialect. All its faults are reported; there is none where there was one.
     pub fn compile(list: &ListSettings, diagnostics: &mut Diagnostics) -> Option<Self> {
         let settings = &list.dialect;
@@ -128,7 +142,11 @@ impl Dialect {
         let fields = Fields::compile(list, &mut places);
         let style = parts.as_ref().and_then(|parts| parts.tokens);
         let reading = Reading::compile(&settings.response, &settings.request, style, places);
+        let mode_is_sound = parts.as_ref().is_none_or(|parts| mode::check(list, parts.places, diagnostics));
         let (parts, fields, reading) = (parts?, fields?, reading?);
+        if !mode_is_sound {
+            return None;
+        }
         let default_size = settings.size.default.as_ref().map(|size| size.value);
         let assumed_size = list.page_size.default;
         let (request, paging) = (parts.request, parts.paging);
@@ -153,12 +171,13 @@ impl Dialect {
                 format!("the dialect {:?} can't be told an order, so clients can't choose one", settings.name);
             diagnostics.warning(field.at, message, "remove `sortable`, or give the dialect a [sort]");
         }
-        let orders = Orders::new(parts.sort, fields, parts.filter, Modes::new(list), &reading);
+        let orders = Orders::new(parts.sort, fields, parts.filter, Modes::new(list, parts.places), &reading);
         let declared = Arc::new(orders.declared(list));
         doubts::warn(list, &orders.fields, orders.sort.is_some(), &declared, diagnostics);
         Some(Self {
             name: settings.name.clone(),
             paging: Arc::new(paging),
+            places: parts.places,
             tokens: parts.tokens,
             request,
             item: parts.item,
@@ -226,10 +245,16 @@ impl Dialect {
         self.orders.filter.as_ref()?.shown(filters, &self.declared.order, &self.orders.fields)
     }
 
+    /// Returns how requests name the part of the list that they ask for.
+    #[must_use]
+    pub fn places(&self) -> Places {
+        self.places
+    }
+
     /// What a route of these settings, which this was compiled from, promises of the pages of an order.
     #[must_use]
     pub fn promise(&self, sorted: &Sorted, list: &ListSettings) -> Promise {
-        promise(list, &self.paging, sorted)
+        promise(list, &self.paging, self.places, sorted)
     }
 
     /// A fetch as it goes on the wire. `filters` are the client's raw query pairs joined by `&`; they go first, byte for

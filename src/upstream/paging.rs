@@ -16,6 +16,21 @@ pub(super) struct Compiled {
     pub(super) paging: Paging,
     /// What a token's text is, by [`Family::Token`].
     pub(super) style: Option<Style>,
+    /// How requests name the part of the list that they ask for.
+    pub(super) places: Places,
+}
+
+/// How requests name the part of the list that they ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Places {
+    /// By offset.
+    Offsets,
+    /// By page number.
+    Pages,
+    /// By a token, a link or an item of the upstream's; or not at all, if each answer is the whole list.
+    Tokens,
+    /// Only by range filters: an answer begins where its range does.
+    Ranges,
 }
 
 /// How a place is named, told finer than the core needs it.
@@ -85,7 +100,13 @@ pub(super) fn compile_paging(
         hidden: response.hidden,
         tokens,
     };
-    tokens_are_sound.then_some(Compiled { paging, style })
+    let places = match way {
+        Way::Page => Places::Pages,
+        Way::Offset => Places::Offsets,
+        Way::Range => Places::Ranges,
+        Way::Token | Way::Item | Way::Link | Way::Whole => Places::Tokens,
+    };
+    tokens_are_sound.then_some(Compiled { paging, style, places })
 }
 
 fn compile_way(settings: &DialectSettings, request: &RequestTemplate, diagnostics: &mut Diagnostics) -> Option<Way> {

@@ -1,11 +1,12 @@
 //! Which mode finds the pages of an order and why, and what a route can promise.
 
-use super::sort::Sorted;
+use super::{
+    mode::{Obstacle, keyset_obstacle, shows_its_end},
+    paging::Places,
+    sort::Sorted,
+};
 use crate::{
-    config::{
-        mode::{Obstacle, Places, keyset_obstacle, shows_its_end},
-        settings::{ListSettings, Mode},
-    },
+    config::settings::{ListSettings, Mode},
     pagination::{
         order::Order,
         page::Level,
@@ -42,15 +43,15 @@ pub(super) struct Modes {
 
 impl Modes {
     /// Looks at every field that an order of this route may begin with.
-    pub(super) fn new(list: &ListSettings) -> Self {
+    pub(super) fn new(list: &ListSettings, places: Places) -> Self {
         let ordered = list.order.iter().map(|term| term.value.field.as_str());
         let sortable = list.sortable.iter().map(|field| field.value.as_str());
         let names = ordered.chain(sortable).chain(["id"]);
-        let usable = names.filter(|name| keyset_obstacle(list, Some(name)).is_none());
+        let usable = names.filter(|name| keyset_obstacle(list, places, Some(name)).is_none());
         Self {
             wanted: list.mode.value,
-            by_token: Places::of(&list.dialect) == Some(Places::Tokens),
-            by_range: Places::of(&list.dialect) == Some(Places::Ranges),
+            by_token: places == Places::Tokens,
+            by_range: places == Places::Ranges,
             looks_up: list.dialect.item.is_some(),
             first_keys: usable.map(|name| (name.to_owned(), shows_its_end(list, name))).collect(),
         }
@@ -84,16 +85,16 @@ impl Modes {
 }
 
 /// What is promised of the pages of an order.
-pub(super) fn promise(list: &ListSettings, paging: &Paging, sorted: &Sorted) -> Promise {
+pub(super) fn promise(list: &ListSettings, paging: &Paging, places: Places, sorted: &Sorted) -> Promise {
     let (level, keeps_from_next) = level(list, paging, sorted);
-    Promise { mode: sorted.mode, why: why(list, sorted), level, keeps_from_next }
+    Promise { mode: sorted.mode, why: why(list, places, sorted), level, keeps_from_next }
 }
 
-fn why(list: &ListSettings, sorted: &Sorted) -> String {
+fn why(list: &ListSettings, places: Places, sorted: &Sorted) -> String {
     let order = &sorted.order;
     let first = order.strong.first().unwrap_or(&order.id).name.as_str();
     let dialect = &list.dialect.name;
-    let obstacle = keyset_obstacle(list, order.declared.then_some(first));
+    let obstacle = keyset_obstacle(list, places, order.declared.then_some(first));
     let missing = |Obstacle { needs, help }: Obstacle| format!("filters would need {needs}: {help}");
     let word = list.mode.value.word();
     match sorted.mode {

@@ -58,6 +58,7 @@ pub(super) fn legacy(
     }
     LegacySettings {
         policy,
+        policy_at: LEGACY.policy.find(written).map(|policy| policy.at),
         unmarked: LEGACY.unmarked.read(written),
         deprecation: deprecation.map(|day| day.value),
         sunset: sunset.map(|day| day.value),

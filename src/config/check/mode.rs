@@ -2,62 +2,13 @@
 
 use super::Context;
 use crate::{
-    config::{
-        diagnostic::nearest,
-        keys::{LEGACY, ROUTE},
-        mode::{Places, keyset_obstacle, seek_obstacle},
-        settings::{LegacyPolicy, ListSettings, Mode},
-        spanned::Spanned,
-    },
+    config::{diagnostic::nearest, keys::ROUTE, settings::ListSettings, spanned::Spanned},
     pagination::resolver::{Totals, Verify},
 };
 
 /// Reports what can't work. `route` is what was written of it.
 pub(super) fn check(list: &ListSettings, route: &Spanned, context: &mut Context<'_>) {
     check_filterable(list, context);
-    let Some(places) = Places::of(&list.dialect) else {
-        return;
-    };
-    let name = &list.dialect.name;
-    let first = list.order.first().map_or("id", |term| term.value.field.as_str());
-    let first = list.declared.then_some(first);
-    let obstacle = match list.mode.value {
-        Mode::Keyset => keyset_obstacle(list, first),
-        Mode::Seek => seek_obstacle(list, first),
-        Mode::Auto if places == Places::Ranges => keyset_obstacle(list, first),
-        Mode::Auto | Mode::Offset | Mode::Token => None,
-    };
-    let word = list.mode.value.word();
-    if let Some(obstacle) = obstacle {
-        let message = format!("mode = {word:?} needs {}", obstacle.needs);
-        context.diagnostics.error(list.mode.at, message, obstacle.help);
-    }
-    if list.mode.value == Mode::Token && places != Places::Tokens {
-        let by = match places {
-            Places::Pages => "page number",
-            Places::Ranges => "range",
-            Places::Offsets | Places::Tokens => "offset",
-        };
-        let help = "remove `mode`, or name a dialect whose upstream hands out tokens";
-        context.diagnostics.error(
-            list.mode.at,
-            format!("mode = \"token\" needs tokens, and {name} asks by {by}"),
-            help,
-        );
-    }
-    if list.mode.value == Mode::Offset && matches!(places, Places::Tokens | Places::Ranges) {
-        let help = "remove `mode`, or name a dialect with {offset} or {page}";
-        let pages = if places == Places::Tokens { "pages by what it hands out" } else { "is told none" };
-        let message = format!("mode = \"offset\" needs places, and {name} {pages}");
-        context.diagnostics.error(list.mode.at, message, help);
-    }
-    let by_place = matches!(list.legacy.policy, Some(LegacyPolicy::Translate | LegacyPolicy::Redirect));
-    if by_place && matches!(places, Places::Tokens | Places::Ranges) {
-        let at = LEGACY.policy.find(&ROUTE.legacy.table(route)).map_or(list.dialect.at, |policy| policy.at);
-        let hold = if places == Places::Tokens { "hold tokens, which say" } else { "say" };
-        let message = format!("requests of {name} {hold} no place that could be translated");
-        context.diagnostics.error(at, message, "policy = \"passthrough\" or \"reject\"");
-    }
     check_verify(list, route, context);
     check_total(list, route, context);
 }

@@ -40,10 +40,10 @@ pub(super) fn routes(root: &Spanned, context: &mut Context<'_>) -> Vec<RouteSett
     let mut has_list = false;
     for (name, own) in FILE.routes.table(root).tables() {
         let upstream = ROUTE.upstream.located(own).or_else(|| ROUTE.upstream.located(&defaults));
-        let index = upstream
-            .as_ref()
-            .and_then(|name| upstreams.members().iter().position(|(known, _)| known.value == name.value));
-        let near = index.map(|index| UPSTREAM.defaults.table(&upstreams.members()[index].1));
+        let known_upstream = upstream.as_ref().and_then(|name| upstreams.find(&name.value));
+        let index =
+            upstream.as_ref().and_then(|name| upstreams.tables().position(|(known, _)| known.value == name.value));
+        let near = known_upstream.map(|known| UPSTREAM.defaults.table(known));
         // Two ways of telling clients apart would make no third one.
         let whole = [LEGACY.client.definition.name];
         let merged = near.map_or_else(|| defaults.clone(), |near| defaults.under(&near, &whole)).under(own, &whole);
@@ -52,7 +52,9 @@ pub(super) fn routes(root: &Spanned, context: &mut Context<'_>) -> Vec<RouteSett
                 let message = format!("routes.{} names no upstream", name.value);
                 context.missing(own.at, message, "upstream = \"NAME\" of an [upstreams.NAME]");
             }
-            Some(upstream) if index.is_none() && upstreams_are_known => unknown_upstream(upstream, &upstreams, context),
+            Some(upstream) if known_upstream.is_none() && upstreams_are_known => {
+                unknown_upstream(upstream, &upstreams, context)
+            }
             _ => {}
         }
         let route = Route { name, at: own.at, own, written: merged };

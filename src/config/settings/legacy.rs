@@ -1,12 +1,14 @@
 //! What becomes of old clients, who page by number or offset, and how they are counted.
 
-use crate::config::{key::words, keys::LEGACY, secret::Secret};
+use crate::config::{diagnostic::Location, key::words, keys::LEGACY, secret::Secret};
 
 /// `legacy` of a route.
 #[derive(Debug, Clone)]
 pub struct LegacySettings {
     /// What becomes of requests with a paging parameter of the dialect; none set: 400.
     pub policy: Option<LegacyPolicy>,
+    /// Where the policy stands.
+    pub policy_at: Option<Location>,
     /// What a request with no paging parameter at all is.
     pub unmarked: Unmarked,
     /// Since when this is deprecated: seconds since 1970 (RFC 9745).
@@ -25,6 +27,7 @@ impl Default for LegacySettings {
     fn default() -> Self {
         Self {
             policy: None,
+            policy_at: None,
             unmarked: LEGACY.unmarked.default(),
             deprecation: None,
             sunset: None,

@@ -5,7 +5,6 @@ use super::{Filters, Parameters};
 use crate::{
     config::{
         diagnostic::{Diagnostics, Located, Location},
-        mode::Places,
         settings::{EnvelopeSettings, LegacyPolicy, ListSettings, Role},
     },
     downstream::{
@@ -161,14 +160,13 @@ impl Parameters {
         mut self,
         list: &ListSettings,
         envelope: &EnvelopeSettings,
-        paging: &[String],
+        (paging, by_token): (&[String], bool),
         sorting: &[String],
         diagnostics: &mut Diagnostics,
     ) -> Option<Self> {
         let places =
             |texts: &[String]| -> Vec<Pointer> { texts.iter().filter_map(|text| Pointer::parse(text).ok()).collect() };
         let (paging, sorting) = (places(paging), places(sorting));
-        let by_token = Places::of(&list.dialect) == Some(Places::Tokens);
         let mut sound = true;
         for (role, own) in &self.in_body.roles {
             let may_page = *role == Role::Limit || (*role == Role::Cursor && by_token);

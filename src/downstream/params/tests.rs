@@ -47,7 +47,7 @@ fn compile(
     diagnostics: &mut Diagnostics,
 ) -> Option<Parameters> {
     let renamed = &settings.parameters.renamed;
-    Parameters::compile(settings, &settings.envelope, renamed, paging_names, (sort_names, None), diagnostics)
+    Parameters::compile(settings, &settings.envelope, renamed, (paging_names, false), (sort_names, None), diagnostics)
 }
 
 fn leads_to(token: &str) -> LinkTo<'_> {

@@ -431,7 +431,7 @@ fn a_filter_is_no_parameter_that_pages() {
     for (field, expected) in [("limit", "limit"), ("sort", "sort")] {
         let told = faults(|list| {
             by(list, suffixes(), Kind::Number);
-            list.filterable = vec![at("id"), at(field)];
+            list.filterable = vec![at("created_at"), at(field)];
         });
         let expected =
             format!("a filter on {field} would be the parameter {expected}, which pages or sorts; leave this out");

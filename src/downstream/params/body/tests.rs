@@ -18,10 +18,11 @@ fn compile(change: impl FnOnce(&mut ListSettings)) -> Result<Parameters, Vec<Str
     change(&mut settings);
     let mut diagnostics = Diagnostics::default();
     let (paging, sorting) = (strings(&["page"]), strings(&["ordering"]));
-    let compiled = Parameters::compile(&settings, &settings.envelope, &[], &paging, (&sorting, None), &mut diagnostics);
+    let compiled =
+        Parameters::compile(&settings, &settings.envelope, &[], (&paging, false), (&sorting, None), &mut diagnostics);
     let compiled = compiled.and_then(|parameters| {
         let (paging, sorting) = (strings(PAGING), strings(&["/order"]));
-        parameters.reserve_places(&settings, &settings.envelope, &paging, &sorting, &mut diagnostics)
+        parameters.reserve_places(&settings, &settings.envelope, (&paging, false), &sorting, &mut diagnostics)
     });
     compiled.ok_or_else(|| diagnostics.iter().map(|fault| fault.message.to_string()).collect())
 }

@@ -1,82 +1,69 @@
-//! Whether a route's pages can be found in a mode: what it takes, and what is missing.
+//! The modes in which the pages of a route can be found, judged by the compiled dialect.
 
-use super::{
-    settings::{DialectFilter, DialectSettings, DialectTerms, EndWord, FieldSettings, ListSettings, Quote, QuotedKind},
-    tree::{LocatedTree, Tree},
+use super::paging::Places;
+use crate::{
+    config::{
+        diagnostic::Diagnostics,
+        settings::{DialectFilter, DialectTerms, FieldSettings, LegacyPolicy, ListSettings, Mode, Quote, QuotedKind},
+    },
+    pagination::order::{Kind, Nulls},
 };
-use crate::pagination::order::{Kind, Nulls};
 
-/// What the id is called in `order`, `sortable`, `filterable` and `fields`, wherever it stands.
+/// The name of the id in `order`, `sortable`, `filterable` and `fields`.
 const ID: &str = "id";
 
-/// How a dialect names the part of a list that it asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Places {
-    /// By offset.
-    Offsets,
-    /// By page number.
-    Pages,
-    /// By what the upstream hands out: a token, a link, an item; or nothing, where each answer is the whole list.
-    Tokens,
-    /// Not at all: what is asked for begins where its range filter does.
-    Ranges,
-}
-
-impl Places {
-    /// What a dialect's request says; nothing where it never says which part of the list it wants.
-    #[must_use]
-    pub fn of(dialect: &DialectSettings) -> Option<Self> {
-        if mentions(dialect, &["{page}"]) {
-            return Some(Self::Pages);
-        }
-        if mentions(dialect, &["{offset}", "{end}", "{last}"]) {
-            return Some(Self::Offsets);
-        }
-        let response = &dialect.response;
-        if matches!(&response.end, Some(end) if end.value == EndWord::WholeList) {
-            return Some(Self::Tokens);
-        }
-        let by_link = response.next_url.is_some() || response.next_params.is_some();
-        let by_token = mentions(dialect, &["{token}", "{next_token}", "{prev_token}", "{after}", "{before}"]);
-        if by_token || by_link {
-            return Some(Self::Tokens);
-        }
-        dialect.filter.as_ref().map(|_| Self::Ranges)
+/// Reports a mode in which the pages of the route can't be found, and a legacy policy that needs places where requests
+/// name none. Returns `false` if there is a fault.
+pub(super) fn check(list: &ListSettings, places: Places, diagnostics: &mut Diagnostics) -> bool {
+    let name = &list.dialect.name;
+    let first = list.order.first().map_or(ID, |term| term.value.field.as_str());
+    let first = list.declared.then_some(first);
+    let mode = list.mode.value;
+    let obstacle = match mode {
+        Mode::Keyset => keyset_obstacle(list, places, first),
+        Mode::Seek => seek_obstacle(list, places, first),
+        Mode::Auto if places == Places::Ranges => keyset_obstacle(list, places, first),
+        Mode::Auto | Mode::Offset | Mode::Token => None,
+    };
+    let mut faults = Vec::new();
+    if let Some(obstacle) = obstacle {
+        faults.push((list.mode.at, format!("mode = {:?} needs {}", mode.word(), obstacle.needs), obstacle.help));
     }
-}
-
-/// Whether the size of an answer can be asked for.
-#[must_use]
-pub fn size_is_asked(dialect: &DialectSettings) -> bool {
-    mentions(dialect, &["{size}", "{end}", "{last}"])
-}
-
-fn mentions(dialect: &DialectSettings, variables: &[&str]) -> bool {
-    let request = &dialect.request;
-    variables.iter().any(|variable| {
-        request.query.value.contains(variable)
-            || request.headers.iter().any(|(_, value)| value.value.contains(variable))
-            || request.body.as_ref().is_some_and(|body| mentioned_in(body, &variable[..variable.len() - 1]))
-    })
-}
-
-/// Whether a text of a skeleton has a placeholder that begins like this, and ends or goes on with `|null`.
-fn mentioned_in(tree: &LocatedTree, placeholder: &str) -> bool {
-    match &tree.value {
-        Tree::Text(text) => ["}", "|null}"].iter().any(|end| text.contains(&format!("{placeholder}{end}"))),
-        Tree::Array(elements) => elements.iter().any(|element| mentioned_in(element, placeholder)),
-        Tree::Object(members) => members.iter().any(|(_, value)| mentioned_in(value, placeholder)),
-        Tree::Null | Tree::Boolean(_) | Tree::Number(_) => false,
+    if mode == Mode::Token && places != Places::Tokens {
+        let by = match places {
+            Places::Pages => "page number",
+            Places::Ranges => "range",
+            Places::Offsets | Places::Tokens => "offset",
+        };
+        let message = format!("mode = \"token\" needs tokens, and {name} asks by {by}");
+        let help = "remove `mode`, or name a dialect whose upstream returns tokens";
+        faults.push((list.mode.at, message, help.to_owned()));
     }
+    let names_no_place = matches!(places, Places::Tokens | Places::Ranges);
+    if mode == Mode::Offset && names_no_place {
+        let pages = if places == Places::Tokens { "by token or link" } else { "by range" };
+        let message = format!("mode = \"offset\" needs offsets or page numbers, and {name} asks {pages}");
+        faults.push((list.mode.at, message, "remove `mode`, or name a dialect with {offset} or {page}".to_owned()));
+    }
+    let translates = matches!(list.legacy.policy, Some(LegacyPolicy::Translate | LegacyPolicy::Redirect));
+    if translates && names_no_place {
+        let message = format!("requests of {name} name no offset or page number that could be translated");
+        let at = list.legacy.policy_at.unwrap_or(list.dialect.at);
+        faults.push((at, message, "policy = \"passthrough\" or \"reject\"".to_owned()));
+    }
+    let is_sound = faults.is_empty();
+    for (at, message, help) in faults {
+        diagnostics.error(at, message, help);
+    }
+    is_sound
 }
 
-/// What keeps a mode from working.
+/// The reason why a mode can't find the pages of a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Obstacle {
-    /// What it needs, as the end of a sentence: `range filters on created_at`.
-    pub needs: String,
-    /// What would be right.
-    pub help: String,
+pub(super) struct Obstacle {
+    /// What the mode needs, as the end of a sentence: `range filters on created_at`.
+    pub(super) needs: String,
+    pub(super) help: String,
 }
 
 impl Obstacle {
@@ -85,12 +72,11 @@ impl Obstacle {
     }
 }
 
-/// What keeps pages of an order from being found by range filters on its first key; `id` is the item's id, none stands
-/// for no declared order.
-#[must_use]
-pub fn keyset_obstacle(list: &ListSettings, first: Option<&str>) -> Option<Obstacle> {
+/// Returns why the pages of an order can't be found by range filters on its first key. `first` is `None` if no order is
+/// declared, and `id` for the item's id.
+pub(super) fn keyset_obstacle(list: &ListSettings, places: Places, first: Option<&str>) -> Option<Obstacle> {
     let dialect = &list.dialect.name;
-    if Places::of(&list.dialect) == Some(Places::Tokens) {
+    if places == Places::Tokens {
         let help = format!("{dialect} pages by what it hands out");
         return Some(Obstacle::new("places that can be asked for", help));
     }
@@ -98,8 +84,8 @@ pub fn keyset_obstacle(list: &ListSettings, first: Option<&str>) -> Option<Obsta
         let help = "say what the list is sorted by: order = [\"-created_at\", \"id\"]";
         return Some(Obstacle::new("a declared order", help));
     };
-    let needs = match Places::of(&list.dialect) {
-        Some(Places::Ranges) => format!("range filters on {first}, for {dialect} is told no place"),
+    let needs = match places {
+        Places::Ranges => format!("range filters on {first}, for {dialect} is told no place"),
         _ => format!("range filters on {first}"),
     };
     let Some(filter) = &list.dialect.filter else {
@@ -131,13 +117,12 @@ pub fn keyset_obstacle(list: &ListSettings, first: Option<&str>) -> Option<Obsta
     field_obstacle(first, field, filter, terms, dialect)
 }
 
-/// What keeps cursors of an order from carrying ids alone: the keys of an item must be there to be looked up. Where its
-/// first key can't be filtered by, its place is searched for.
-#[must_use]
-pub fn seek_obstacle(list: &ListSettings, first: Option<&str>) -> Option<Obstacle> {
+/// Returns why the cursors of an order can't hold ids alone: the keys of an item must be there to be looked up. A first key
+/// that can't be filtered by is no reason, since the item's place is then searched for.
+fn seek_obstacle(list: &ListSettings, places: Places, first: Option<&str>) -> Option<Obstacle> {
     let dialect = &list.dialect.name;
     match first {
-        _ if Places::of(&list.dialect) == Some(Places::Tokens) => {
+        _ if places == Places::Tokens => {
             let help = format!("{dialect} pages by what it hands out");
             Some(Obstacle::new("places that can be asked for", help))
         }
@@ -153,10 +138,9 @@ pub fn seek_obstacle(list: &ListSettings, first: Option<&str>) -> Option<Obstacl
     }
 }
 
-/// Whether ranges of a field can be asked for that show the item which they are to begin after: because they hold their
-/// own end, or because a value that lies just outside can be named.
-#[must_use]
-pub fn shows_its_end(list: &ListSettings, name: &str) -> bool {
+/// Whether a range of a field can be asked for that shows the item which the page begins after: a range that includes its
+/// own end, or one that begins at a neighbouring value.
+pub(super) fn shows_its_end(list: &ListSettings, name: &str) -> bool {
     let Some(filter) = &list.dialect.filter else {
         return false;
     };
@@ -168,7 +152,7 @@ pub fn shows_its_end(list: &ListSettings, name: &str) -> bool {
     has_inclusive(filter, terms) || (has_neighbours && terms.is_exclusive())
 }
 
-/// Whether a range that holds its own end can be asked for, both ways.
+/// Whether a range that includes its own end can be asked for in both directions.
 fn has_inclusive(filter: &DialectFilter, terms: &DialectTerms) -> bool {
     let either = terms.eq.is_some() && alternatives(filter, terms);
     terms.is_inclusive()
@@ -186,7 +170,7 @@ fn alternatives(filter: &DialectFilter, terms: &DialectTerms) -> bool {
             .any(|term| term.value.contains("{group}"))
 }
 
-/// The words for a field, by what the upstream calls it.
+/// The comparisons of a field, by its upstream name.
 fn terms_for<'a>(filter: &'a DialectFilter, upstream: &str) -> Option<&'a DialectTerms> {
     if filter.fields.is_empty() {
         return Some(&filter.terms);
@@ -194,7 +178,7 @@ fn terms_for<'a>(filter: &'a DialectFilter, upstream: &str) -> Option<&'a Dialec
     filter.fields.iter().find(|(name, _)| name.value == upstream).map(|(_, terms)| terms)
 }
 
-/// What the upstream calls a field. The id goes by the last step of its place.
+/// The name of a field at the upstream; for the id, the last step of its place.
 fn upstream_name<'a>(list: &'a ListSettings, name: &'a str) -> &'a str {
     let field = list.fields.iter().find(|field| field.name == name);
     if let Some(upstream) = field.and_then(|field| field.upstream.as_deref()) {
@@ -250,7 +234,7 @@ fn field_obstacle(
     }
 }
 
-/// Whether every kind of value that is a JSON string stands in an expression in the same way.
+/// Whether all values that are JSON strings are quoted alike.
 fn quotes_texts_alike(filter: &DialectFilter) -> bool {
     let text = quote_of(filter, QuotedKind::Text);
     let others = [QuotedKind::NumberInString, QuotedKind::Datetime, QuotedKind::Uuid];
