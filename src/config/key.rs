@@ -227,7 +227,7 @@ impl Whole for u32 {
 }
 
 impl Whole for u64 {
-    const MAX: u64 = Self::MAX;
+    const MAX: Self = Self::MAX;
 }
 
 impl Whole for usize {
@@ -433,18 +433,31 @@ macro_rules! name {
 
 /// Ties the variants of an enum to the words that operators write, each with its documentation.
 ///
-/// `words! { enum … }` defines the enum as well. `words! { Enum { … } }` is for an enum of another module, whose variants
+/// `words! { enum … }` defines the enum as well, and for a `pub enum` a method `word`. `words! { Enum { … } }` is for an enum of another module, whose variants
 /// must all be listed; those that no word stands for follow after `without`.
 macro_rules! words {
-    (
-        $(#[doc = $enum_doc:literal])+
-        $visibility:vis enum $name:ident { $( $(#[doc = $doc:literal])+ $variant:ident = $word:literal, )+ }
-    ) => {
+    (@enum [$visibility:vis] $(#[doc = $enum_doc:literal])+ $name:ident {
+        $( $(#[doc = $doc:literal])+ $variant:ident = $word:literal, )+
+    }) => {
         $(#[doc = $enum_doc])+
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         $visibility enum $name { $( $(#[doc = $doc])+ $variant, )+ }
 
         $crate::config::key::words! { $name { $( $(#[doc = $doc])+ $variant = $word, )+ } }
+    };
+    ($(#[doc = $enum_doc:literal])+ pub enum $name:ident { $($variants:tt)+ }) => {
+        $crate::config::key::words! { @enum [pub] $(#[doc = $enum_doc])+ $name { $($variants)+ } }
+
+        impl $name {
+            /// Returns the word by which a configuration names it.
+            #[must_use]
+            pub fn word(self) -> &'static str {
+                $crate::config::key::Word::word(self)
+            }
+        }
+    };
+    ($(#[doc = $enum_doc:literal])+ enum $name:ident { $($variants:tt)+ }) => {
+        $crate::config::key::words! { @enum [pub(in crate::config)] $(#[doc = $enum_doc])+ $name { $($variants)+ } }
     };
     ($name:ident { $( $(#[doc = $doc:literal])+ $variant:ident = $word:literal, )+ } $(without $($other:ident),+)?) => {
         impl $crate::config::key::Word for $name {

@@ -1,23 +1,23 @@
-//! TOML text to a tree of what was written, with all its syntax errors.
+//! TOML text to a tree with locations, with all syntax errors.
 //!
-//! After a syntax error the parser loses what follows. So the statement at fault is blanked, which moves nothing, and the
-//! text is parsed again, until nothing is wrong or so many statements were that more would not help.
+//! After a syntax error the parser loses the text that follows. So the statement at fault is replaced by blanks, which
+//! moves no other text, and the text is parsed again, until it has no errors or too many.
 
 use std::ops::Range;
 
+use chrono::{NaiveDate, NaiveTime};
 use toml::de::{DeTable, DeValue};
 
 use super::{
     diagnostic::{Diagnostics, Located, Location},
     spanned::{Members, Spanned, Value},
-    units,
 };
 
-/// How many syntax errors of one text are reported.
+/// The number of syntax errors that are reported of one text.
 const SYNTAX_ERRORS: usize = 20;
 
-/// Reads a text that was added as `source`. Gives the root table, which holds what could be read, and whether
-/// there was no syntax error.
+/// Reads a text that was added as `source`. Returns the root table, which lacks statements with errors, and whether there
+/// are no syntax errors.
 pub(super) fn read(source: u32, text: &str, diagnostics: &mut Diagnostics) -> (Spanned, bool) {
     let mut remaining = text.to_owned();
     for attempt in 0..=SYNTAX_ERRORS {
@@ -51,8 +51,8 @@ pub(super) fn read(source: u32, text: &str, diagnostics: &mut Diagnostics) -> (S
     (Spanned::empty(Location { source, start: 0, end: 0 }), false)
 }
 
-/// The lines, counted from 0, of the statement that is at fault at `at`: usually one; all from the one on that opened a
-/// bracket which is not closed; and a whole table, where its header is at fault.
+/// Returns the lines, counted from 0, of the statement that is at fault at `at`: one line; or all lines from an unclosed
+/// bracket on; or a whole table, if its header is at fault.
 fn statement(text: &str, at: usize) -> Range<usize> {
     let lines: Vec<&str> = text.split('\n').collect();
     let fault = text.get(..at).unwrap_or(text).matches('\n').count().min(lines.len() - 1);
@@ -101,7 +101,7 @@ fn read_value(source: u32, value: &DeValue<'_>) -> Value {
         }
         DeValue::Float(number) => Value::Number(number.as_str().trim_start_matches('+').to_owned()),
         DeValue::Datetime(moment) => Value::Day(match (moment.date, moment.time, moment.offset) {
-            (Some(date), None, None) => Some(units::midnight(date.year, date.month, date.day)),
+            (Some(date), None, None) => midnight(date.year, date.month, date.day),
             _ => None,
         }),
         DeValue::Array(elements) => {
@@ -115,14 +115,20 @@ fn read_value(source: u32, value: &DeValue<'_>) -> Value {
     }
 }
 
+/// Returns midnight in UTC, in seconds since 1970.
+fn midnight(year: u16, month: u8, day: u8) -> Option<i64> {
+    let date = NaiveDate::from_ymd_opt(year.into(), month.into(), day.into())?;
+    Some(date.and_time(NaiveTime::MIN).and_utc().timestamp())
+}
+
 fn location(source: u32, span: &Range<usize>) -> Location {
     let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
     Location { source, start: place(span.start), end: place(span.end) }
 }
 
-/// Hides what may be a secret in a line with a syntax error. Where a text can't be parsed nobody knows what a secret in
-/// it is; so wherever keys, tokens, passwords or headers were spoken of since the table's header, only punctuation,
-/// short numbers, names before a `=` and references such as `env:NAME` stay.
+/// Hides possible secrets in a line with a syntax error. A text that can't be parsed does not tell which part of it is a
+/// secret. So if keys, tokens, passwords or headers were mentioned since the header of the table, only punctuation, short
+/// numbers, names before a `=` and references such as `env:NAME` are shown.
 fn mask_line(source: u32, text: &str, line: usize, diagnostics: &mut Diagnostics) {
     let begins = text.split('\n').take(line).map(|line| line.len() + 1).sum::<usize>();
     let Some(shown) = text.get(begins..).and_then(|rest| rest.split('\n').next()) else {

@@ -2,6 +2,8 @@
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use chrono::{DateTime, SecondsFormat, Utc};
+
 /// Now, for measuring how long something takes.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is the place")]
@@ -16,33 +18,21 @@ pub fn unix_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// A time as RFC 3339 writes it, in UTC.
+/// Returns a time as RFC 3339 has it, in UTC.
 #[must_use]
 pub fn rfc3339(unix_seconds: u64) -> String {
-    let (year, month, day) = date(unix_seconds);
-    let of_day = unix_seconds % 86_400;
-    let (hour, minute, second) = (of_day / 3_600, of_day / 60 % 60, of_day % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    utc(unix_seconds).to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-/// The year, month and day of a time, in the Gregorian calendar and UTC.
-///
-/// Years are counted from March on, so that the leap day is the last one: then the length of the months before a day is
-/// a linear function of the month, and 400 years have the same length everywhere.
+/// Returns the day of a time in UTC, such as `2026-12-31`.
 #[must_use]
-pub fn date(unix_seconds: u64) -> (u64, u64, u64) {
-    const DAYS_OF_400_YEARS: u64 = 146_097;
-    /// From the first of March of the year 0 to the first of January 1970.
-    const DAYS_BEFORE_1970: u64 = 719_468;
-    let days = unix_seconds / 86_400 + DAYS_BEFORE_1970;
-    let era = days / DAYS_OF_400_YEARS;
-    let of_era = days % DAYS_OF_400_YEARS;
-    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let march_month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
-    (era * 400 + year + u64::from(month <= 2), month, day)
+pub fn date(unix_seconds: u64) -> String {
+    utc(unix_seconds).date_naive().to_string()
+}
+
+fn utc(unix_seconds: u64) -> DateTime<Utc> {
+    let known = i64::try_from(unix_seconds).ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+    known.unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
 #[cfg(test)]
@@ -60,6 +50,7 @@ mod tests {
             (253_402_300_799, "9999-12-31T23:59:59Z"),
         ] {
             assert_eq!(rfc3339(seconds), text);
+            assert_eq!(date(seconds), text[..10]);
         }
     }
 }

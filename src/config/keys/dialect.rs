@@ -79,7 +79,8 @@ table! {
         /// The number of the first page.
         first_page: Defaulted<u64> => count(0, u32::MAX as u64).default(Count(1));
 
-        /// Other queries by which clients page. They are never sent, and are read from legacy requests.
+        /// Other queries by which clients page, such as "page={page}&per_page={size}". They are read from legacy requests and
+        /// never sent.
         also: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::line)).default(Texts(&[]));
 
         /// The token of the first page. Without it no token is sent there.
@@ -190,14 +191,14 @@ table! {
         /// After the end, the last page is returned again.
         repeats_last_page: Defaulted<bool> => flag().default(Boolean(false));
 
-        /// Answers that hold no items. All conditions of one table must hold, of any table in the list.
+        /// Answers that hold no items, such as [{ status = 404 }]. All conditions of one table must hold, of any table in the list.
         past_end: Defaulted<Vec<Spanned>> => list_of_tables(&MATCH_SCHEMA).default(Texts(&[]));
 
         /// Answers that say that the token is no longer valid.
         gone: Defaulted<Vec<Spanned>> => list_of_tables(&MATCH_SCHEMA).default(Texts(&[]));
 
         /// Answers that are failures in spite of their status. Default: an empty list beside a top-level `error` or
-        /// `errors`, beside a `status` of failure, or beside `success` = false.
+        /// `errors`, beside a `status` of failure, or beside `success` = false. With [] there are none.
         error: Key<Vec<Spanned>> => list_of_tables(&MATCH_SCHEMA)
             .example(r#"[{ status = 200, body = { "/status" = "fail" }, present = "/error" }]"#);
     }
@@ -389,7 +390,7 @@ table! {
 
 words! {
     /// The method of a list's request.
-    pub(in crate::config) enum RequestMethod {
+    enum RequestMethod {
         /// A request without a body.
         Get = "GET",
         /// A read that may be sent again.
@@ -399,7 +400,7 @@ words! {
 
 words! {
     /// The method of a count's request.
-    pub(in crate::config) enum CountMethod {
+    enum CountMethod {
         /// The total is in the body or a header.
         Get = "GET",
         /// The total is in a header.

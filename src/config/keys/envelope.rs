@@ -92,7 +92,7 @@ table! {
 
 words! {
     /// The answer to a limit of 0.
-    pub(in crate::config) enum ZeroLimit {
+    enum ZeroLimit {
         /// 400.
         Reject = "reject",
         /// The default limit is used.
@@ -102,7 +102,7 @@ words! {
 
 words! {
     /// The answer to an empty cursor.
-    pub(in crate::config) enum EmptyCursor {
+    enum EmptyCursor {
         /// 400.
         Reject = "reject",
         /// The first page. A client that takes an empty cursor for the end of the list would begin again for ever.
@@ -123,8 +123,8 @@ fn limit(text: &str) -> Result<(), SyntaxFault> {
 /// Accepts the name of a query parameter, or a pointer into the body.
 fn parameter(text: &str) -> Result<(), SyntaxFault> {
     if text.starts_with("prefer:") {
-        let help = "write the name of a query parameter; `limit` alone can be a preference";
-        return Err(SyntaxFault::new("no place in a list is asked for by a preference", help));
+        let help = "write the name of a query parameter";
+        return Err(SyntaxFault::new("only the limit can be a preference", help));
     }
     syntax::name(text)
 }
@@ -138,5 +138,5 @@ fn media_type(text: &str) -> Result<(), SyntaxFault> {
     if is_media_type && text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
         return Ok(());
     }
-    Err(SyntaxFault::new(format!("{text:?} is no media type"), "write such as \"application/json\""))
+    Err(SyntaxFault::new(format!("{text:?} is no media type"), "write a media type such as \"application/json\""))
 }

@@ -64,7 +64,7 @@ table! {
 
 words! {
     /// What is shown of a client.
-    pub(in crate::config) enum ClientShown {
+    enum ClientShown {
         /// A keyed hash, which reveals nothing of it and differs where the signing key differs.
         Hash = "hash",
         /// Itself: only for values that are no secret.

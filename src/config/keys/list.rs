@@ -22,7 +22,7 @@ use crate::{
 
 words! {
     /// The form of a route's errors.
-    pub(in crate::config) enum ErrorForm {
+    enum ErrorForm {
         /// The form of the envelope, or problem documents (RFC 9457) if it has none.
         Envelope = "envelope",
         /// Problem documents.
@@ -37,7 +37,7 @@ words! {
 table! {
     /// `fields.NAME` of a route
     FIELD: FieldKeys {
-        /// How its values compare. Default: as the first value suggests.
+        /// How its values compare. Default: taken from the values.
         kind("type"): Key<FieldType> => word().example(r#""datetime""#);
 
         /// The values of a rank, in their order.
@@ -63,7 +63,7 @@ table! {
 
 words! {
     /// How the values of a field compare.
-    pub(in crate::config) enum FieldType {
+    enum FieldType {
         /// JSON numbers.
         Number = "number",
         /// Numbers in JSON strings.

@@ -150,7 +150,7 @@ table! {
 
 words! {
     /// A method of a list.
-    pub(in crate::config) enum ListMethod {
+    enum ListMethod {
         /// Needs HEAD as well.
         Get = "GET",
         /// Needs GET as well.

@@ -17,7 +17,7 @@ use crate::config::{
 
 words! {
     /// How an upstream compares paths.
-    pub(in crate::config) enum PathCase {
+    enum PathCase {
         /// /users and /USERS are different paths.
         Sensitive = "case-sensitive",
         /// They are the same. On routes that forward, the policy of a list then holds for /USERS too.

@@ -1,25 +1,22 @@
-//! What becomes of old clients, who page by number or offset, and how they are counted.
+//! The settings for legacy requests, which page by number or offset.
 
 use crate::config::{diagnostic::Location, key::words, keys::LEGACY, secret::Secret};
 
 /// `legacy` of a route.
 #[derive(Debug, Clone)]
 pub struct LegacySettings {
-    /// What becomes of requests with a paging parameter of the dialect; none set: 400.
+    /// `None` for a refusal with 400.
     pub policy: Option<LegacyPolicy>,
     /// Where the policy stands.
     pub policy_at: Option<Location>,
-    /// What a request with no paging parameter at all is.
     pub unmarked: Unmarked,
-    /// Since when this is deprecated: seconds since 1970 (RFC 9745).
+    /// In seconds since 1970.
     pub deprecation: Option<i64>,
-    /// Until when it works: seconds since 1970 (RFC 8594).
+    /// In seconds since 1970.
     pub sunset: Option<i64>,
-    /// What changes from then on.
     pub after_sunset: AfterSunset,
-    /// Where the change is explained.
     pub documentation: Option<String>,
-    /// How clients are told from each other; not at all where it is not said.
+    /// `None` if clients are not told apart.
     pub client: Option<LegacyClient>,
 }
 
@@ -72,20 +69,18 @@ words! {
     }
 }
 
-/// `legacy.client`: how the clients that send legacy requests are told from each other, to be counted.
+/// `legacy.client`: how the clients that send legacy requests are told apart.
 #[derive(Debug, Clone)]
 pub struct LegacyClient {
-    /// What a client is known by.
     pub known_by: KnownBy,
-    /// Whether that itself is shown; else a keyed hash of it.
+    /// `known_by` itself is shown, not a keyed hash of it.
     pub shows_value: bool,
-    /// Names for some of them: what each of these is known by.
+    /// Names of clients, and the secret that each is known by.
     pub names: Vec<(String, Secret)>,
-    /// How many are counted apart; the others together.
     pub max: usize,
 }
 
-/// What a client is known by.
+/// The part of a request that identifies a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KnownBy {
     /// The value of a header.
