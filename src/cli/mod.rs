@@ -1,7 +1,7 @@
 //! The command line: arguments, and one file for each command.
 //!
-//! What a command was asked for goes to standard output, everything else to standard error. Exit codes: 0, it is as
-//! asked; 1, it is not; 2, the arguments or the configuration are wrong.
+//! The result of a command goes to standard output, all other text to standard error. Exit codes: 0 for success, 1 for
+//! failure, 2 for invalid arguments or an invalid configuration.
 
 mod arguments;
 mod check;
@@ -23,13 +23,13 @@ use clap::Parser;
 use crate::config::json_schema::json_schema;
 use arguments::{Arguments, Command, CursorCommand};
 
-/// It is not as asked.
+/// The exit code of a failure.
 const FAILED: u8 = 1;
 
-/// The arguments or the configuration are wrong.
+/// The exit code for invalid arguments or an invalid configuration.
 const MISTAKEN: u8 = 2;
 
-/// Does what the arguments of this process say.
+/// Runs the command that the arguments of this process name.
 #[must_use]
 pub fn main() -> ExitCode {
     let done = match Arguments::parse().command {
@@ -53,12 +53,11 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Why a command did not do what it was asked for.
+/// The reason why a command failed.
 #[derive(Debug)]
 struct Failure {
-    /// The exit code.
     code: u8,
-    /// What is said about it; empty where everything was said.
+    /// Empty if the reason was reported before.
     message: String,
 }
 

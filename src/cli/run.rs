@@ -20,19 +20,17 @@ use crate::{
     },
 };
 
-/// How many clients may be connected where the configuration does not say it: in memory, 320 MB of idle ones.
+/// The default number of clients that may be connected. Idle, they take 320 MB of memory.
 const CONNECTIONS: usize = 10_000;
 
-/// How many connections the admin listener has: of probes, scrapers and a few people.
+/// The number of connections of the admin listener, for probes, scrapers and a few people.
 const OPERATORS: usize = 32;
 
-/// A configuration that can be served.
+/// A configuration and its snapshot.
 pub(super) struct Built {
-    /// What it says.
     pub(super) settings: Settings,
-    /// What is served.
     pub(super) snapshot: Snapshot,
-    /// How many warnings there were.
+    /// The number of warnings.
     pub(super) warnings: usize,
 }
 
@@ -82,12 +80,12 @@ pub(super) fn serve(
     reloads: Option<Reloads>,
 ) -> Result<(), Failure> {
     let server = settings.server.clone();
-    // The keys are in the snapshot, each where it is used. Here they would stay as text for the life of the process.
+    // The snapshot has the keys where they are used. The settings would keep them as text for the life of the process.
     drop(settings);
     Ok(lifecycle::run(servers, vitals, &server, reloads)?)
 }
 
-/// How many connections there may be, after the limit of descriptors was raised.
+/// Raises the limit of descriptors and returns the number of connections that it permits.
 pub(super) fn places(server: &ServerSettings) -> Places {
     let descriptors = descriptors::raise();
     let possible = descriptors::clients(descriptors);
@@ -100,12 +98,12 @@ pub(super) fn places(server: &ServerSettings) -> Places {
     Places { most, per_address }
 }
 
-/// Ids for the requests of a process.
+/// Returns the generator of request ids.
 pub(super) fn ids() -> Result<Arc<RequestIds>, Failure> {
     RequestIds::new().map_err(|error| Failure::failed(format!("the system gives no random bytes: {error}")))
 }
 
-/// The servers of a process that answers by what is in force.
+/// Returns the servers of a process.
 pub(super) fn servers(
     settings: &Settings,
     live: Arc<Live>,
@@ -119,13 +117,13 @@ pub(super) fn servers(
     Ok(Servers { gateway, companion: gateway::companion(settings) })
 }
 
-/// Reads and compiles a configuration. Warnings go to standard error; so do errors, and then there is nothing.
+/// Reads and compiles a configuration. Prints diagnostics to standard error; fails if there are errors.
 pub(super) fn read(path: &Path) -> Result<Built, Failure> {
     let (settings, diagnostics) = config::load(path, &ProcessEnvironment);
     compile(settings, diagnostics)
 }
 
-/// Compiles what was read.
+/// Compiles settings. Prints diagnostics to standard error; fails if there are errors.
 pub(super) fn compile(settings: Option<Settings>, mut diagnostics: Diagnostics) -> Result<Built, Failure> {
     let built = settings.and_then(|settings| {
         let snapshot = Snapshot::build(&settings, None, &mut diagnostics)?;

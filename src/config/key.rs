@@ -25,7 +25,7 @@ pub(super) struct Definition {
     pub(super) shown: Shown,
 }
 
-/// How the reference file shows a key. Examples are TOML.
+/// The presentation of a key in the reference file. Examples are TOML.
 #[derive(Clone, Copy)]
 pub(super) enum Shown {
     /// With its default.
@@ -364,7 +364,7 @@ pub(super) trait Word: Copy + 'static {
     }
 }
 
-/// One of the words of an enum.
+/// A word of an enum.
 pub(super) const fn word<W: Word>() -> Type<W> {
     Type { schema: Schema::Word(W::WORDS), value: as_word }
 }

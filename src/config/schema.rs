@@ -24,7 +24,7 @@ pub(super) enum Schema {
     Day,
     /// Text that this function accepts.
     Text(fn(&str) -> Result<(), SyntaxFault>),
-    /// One of these words.
+    /// A word of this list.
     Word(&'static [WordDefinition]),
     /// `env:NAME` or `file:PATH`.
     Secret,

@@ -111,7 +111,7 @@ pub struct LogSettings {
 }
 
 words! {
-    /// How a line of the log is written.
+    /// The format of the log.
     pub enum LogFormat {
         /// As a JSON object.
         Json = "json",

@@ -1,4 +1,4 @@
-//! What a whole configuration means, and that no text, however broken, is more than refused.
+//! Whole configurations: their settings, and that a broken text is refused without a panic.
 
 use std::{io, path::Path, time::Duration};
 

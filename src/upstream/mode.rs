@@ -61,7 +61,7 @@ pub(super) fn check(list: &ListSettings, places: Places, diagnostics: &mut Diagn
 /// The reason why a mode can't find the pages of a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Obstacle {
-    /// What the mode needs, as the end of a sentence: `range filters on created_at`.
+    /// The requirement, as the end of a sentence: `range filters on created_at`.
     pub(super) needs: String,
     pub(super) help: String,
 }
@@ -77,15 +77,15 @@ impl Obstacle {
 pub(super) fn keyset_obstacle(list: &ListSettings, places: Places, first: Option<&str>) -> Option<Obstacle> {
     let dialect = &list.dialect.name;
     if places == Places::Tokens {
-        let help = format!("{dialect} pages by what it hands out");
-        return Some(Obstacle::new("places that can be asked for", help));
+        let help = format!("{dialect} pages by token or link");
+        return Some(Obstacle::new("offsets or page numbers", help));
     }
     let Some(first) = first else {
         let help = "say what the list is sorted by: order = [\"-created_at\", \"id\"]";
         return Some(Obstacle::new("a declared order", help));
     };
     let needs = match places {
-        Places::Ranges => format!("range filters on {first}, for {dialect} is told no place"),
+        Places::Ranges => format!("range filters on {first}, since {dialect} takes no offset or page number"),
         _ => format!("range filters on {first}"),
     };
     let Some(filter) = &list.dialect.filter else {
@@ -123,8 +123,8 @@ fn seek_obstacle(list: &ListSettings, places: Places, first: Option<&str>) -> Op
     let dialect = &list.dialect.name;
     match first {
         _ if places == Places::Tokens => {
-            let help = format!("{dialect} pages by what it hands out");
-            Some(Obstacle::new("places that can be asked for", help))
+            let help = format!("{dialect} pages by token or link");
+            Some(Obstacle::new("offsets or page numbers", help))
         }
         None => {
             let help = "say what the list is sorted by: order = [\"-created_at\", \"id\"]";

@@ -111,6 +111,22 @@ fn without_a_key_run_and_check_name_keygen() {
     }
 }
 
+#[test]
+fn the_reference_is_a_configuration_and_explains_each_key() {
+    let reference = run(&["reference"]);
+    assert_eq!(reference.status.code(), Some(0), "{}", said(&reference));
+    let text = String::from_utf8(reference.stdout).expect("text");
+    let checked = checked(&text.replace("env:CURSORGATE_KEY", "env:CURSORGATE_KEY_1"));
+    assert_eq!(checked.status.code(), Some(0), "{}", said(&checked));
+    let explained = said(&run(&["reference", "routes.users.page_size.max"]));
+    assert!(explained.starts_with("routes.NAME.page_size.max\n") && explained.contains("Default: 100"), "{explained}");
+    let unknown = run(&["reference", "page_sise"]);
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(said(&unknown).contains("did you mean \"page_size\"?"), "{}", said(&unknown));
+    let schema: serde_json::Value = serde_json::from_slice(&run(&["schema"]).stdout).expect("JSON");
+    assert_eq!(schema["properties"]["log"]["properties"]["level"]["default"], "info");
+}
+
 /// Whoever writes a configuration need not hold its keys to be told what it means.
 #[test]
 fn check_describes_routes_without_their_keys() {
@@ -152,19 +168,19 @@ fn check_says_what_keeps_a_route_from_more() {
                             merge = '{\"and\":[{client},{filter}]}' }";
     let score = "fields.score = { type = \"number\", nulls = \"none\" }";
     for (dialect, route, words) in [
-        (TOKENS, "dialect = \"own\"\norder = [\"id\"]".to_owned(), &["no way back beyond"][..]),
+        (TOKENS, "dialect = \"own\"\norder = [\"id\"]".to_owned(), &["no pages backward beyond"][..]),
         (
             SLICES,
             "dialect = \"own\"\norder = [\"-score\", \"id\"]\nsortable = [\"name\"]\npage_size.max = 40".to_owned(),
             &[
-                "believed, and checked: sortable doesn't name score, so that it isn't asked for",
+                "believed, and checked, not asked for: score is not in sortable",
                 "equal keys only as whole runs of up to ",
             ],
         ),
         (
             SLICES,
             "dialect = \"own\"\norder = [\"-score\", \"id\"]\nsortable = [\"score\"]\npage_size.max = 40".to_owned(),
-            &["asked for but for the id, which sortable doesn't name"],
+            &["asked for without the id, which is not in sortable"],
         ),
         (
             FILTERED,
@@ -214,15 +230,15 @@ fn check_asks_what_a_reviewer_would() {
     let sealed = by_name.replace("order = [\"last_name\"", "cursor = { sealed = true }\norder = [\"last_name\"");
     let policy = format!("{GOOD}\n[routes.users.legacy]\npolicy = \"reject\"\n");
     let rest = "[routes.everything_else]\npath = \"/{*rest}\"\nupstream = \"people\"\naction = \"forward\"\n";
-    let advice = "whoever has one can read last_name";
-    let behind = "everything_else: what is no request for this list";
+    let advice = "a cursor shows last_name";
+    let bypass = "bypass    everything_else: other requests below this path";
     for (text, word, is_said) in [
         (GOOD, advice, false),
         (&by_name, advice, true),
         (&sealed, advice, false),
-        (&policy, behind, false),
-        (&format!("{GOOD}\n{rest}"), behind, false),
-        (&format!("{policy}\n{rest}"), behind, true),
+        (&policy, bypass, false),
+        (&format!("{GOOD}\n{rest}"), bypass, false),
+        (&format!("{policy}\n{rest}"), bypass, true),
     ] {
         let output = checked(text);
         let said = said(&output);

@@ -3,7 +3,7 @@
 
 use std::cmp::Ordering;
 
-/// How many there are.
+/// The number of people.
 pub(super) const COUNT: usize = 1_003;
 
 /// Seconds from 1970 to 2024-01-01.
@@ -24,18 +24,18 @@ const NAMES: [&str; 12] = [
     "नीलम शर्मा",
 ];
 
-/// One of them, as the API knows it.
+/// A person of the API.
 #[derive(Clone, Debug)]
 pub(super) struct Person {
     /// From 1 on.
     pub(super) id: u64,
-    /// Its name, unescaped, for sorting.
+    /// Unescaped, for sorting.
     pub(super) name: String,
     /// RFC 3339; up to 13 people share one.
     pub(super) created_at: String,
-    /// RFC 3339; null where it never logged in.
+    /// RFC 3339; `None` for a person who never logged in.
     pub(super) last_login: Option<String>,
-    /// The item, as the API spells it.
+    /// The item in the JSON of the API.
     pub(super) json: String,
 }
 
@@ -66,7 +66,7 @@ pub(super) fn everyone() -> Vec<Person> {
     (1..=COUNT as u64).map(person).collect()
 }
 
-/// How two people compare by a field, in a direction. Nulls come last in both.
+/// Compares two people by a field, in a direction. Nulls are last in both.
 pub(super) fn compare(left: &Person, right: &Person, field: Field, descending: bool) -> Ordering {
     let directed = |ordering: Ordering| if descending { ordering.reverse() } else { ordering };
     match field {

@@ -1,4 +1,4 @@
-//! `cors` of a route: which origins may read its answers.
+//! `cors` of a route.
 
 use super::Context;
 use crate::config::{
@@ -7,7 +7,7 @@ use crate::config::{
     spanned::{Spanned, Value},
 };
 
-/// Reads `cors` of a merged route. An empty list of origins switches off what defaults say.
+/// Reads `cors` of a merged route. An empty list of origins switches off the defaults.
 pub(super) fn cors(route: &Spanned, context: &mut Context<'_>) -> Option<CorsSettings> {
     let written = ROUTE.cors.written(route)?;
     let Some(listed) = CORS.origins.find(&written) else {
@@ -19,10 +19,14 @@ pub(super) fn cors(route: &Spanned, context: &mut Context<'_>) -> Option<CorsSet
     let (any, credentials) = (origins.iter().find(|origin| origin.value == "*"), CORS.credentials.read(&written));
     if let Some(any) = any {
         if credentials {
-            let help = "with credentials no browser takes \"*\" for an answer: name each origin";
-            context.diagnostics.error(any.at, "every origin, with credentials", help);
+            let help = "browsers refuse \"*\" with credentials: name each origin";
+            context.diagnostics.error(any.at, "`*` is not allowed with credentials", help);
         } else if origins.len() > 1 {
-            context.diagnostics.error(any.at, "`*` stands for all origins", "remove the others, or this");
+            context.diagnostics.error(
+                any.at,
+                "`*` is all origins, and others are listed beside it",
+                "remove the others, or this",
+            );
         }
     }
     let max_age = CORS.max_age.read(&written);

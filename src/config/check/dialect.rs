@@ -1,4 +1,4 @@
-//! Dialects: found among the file's own and the built-in ones, laid over what they extend, and read.
+//! Dialects: finds them among those of the file and the built-in ones, follows `extends`, and reads them.
 
 use super::Context;
 use crate::config::{
@@ -22,22 +22,22 @@ fn whole() -> [&'static str; 2] {
     [REQUEST.body.definition.name, REQUEST.headers.definition.name]
 }
 
-/// A dialect in a chain of `extends`: the file's own, or a built-in one.
+/// A dialect in a chain of `extends`: one of the file, or a built-in one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Link {
     Own(String),
     Preset(&'static str),
 }
 
-/// All dialects that routes can name, each built-in one read when it is first needed.
+/// All dialects that routes can name. A built-in one is read when it is first needed.
 pub(super) struct Dialects<'a> {
     own: &'a Spanned,
     presets: Vec<(&'static str, Spanned)>,
 }
 
 impl<'a> Dialects<'a> {
-    /// `own` is the table `dialects` of the file. Each of its `extends` is followed, so that faults show in dialects
-    /// which no route uses.
+    /// `own` is the table `dialects` of the file. Each `extends` in it is followed, so that faults show in dialects that no
+    /// route uses.
     pub(super) fn new(own: &'a Spanned, context: &mut Context<'_>) -> Self {
         let mut dialects = Self { own, presets: Vec::new() };
         for (name, written) in own.members() {
@@ -46,7 +46,7 @@ impl<'a> Dialects<'a> {
         dialects
     }
 
-    /// The dialect of this name, as a route wrote it.
+    /// Returns the dialect that a route names.
     pub(super) fn find(&mut self, name: &Located<String>, context: &mut Context<'_>) -> Option<DialectSettings> {
         let written = self.named(name, &mut Vec::new(), context)?;
         read(name, &written, context)
@@ -70,7 +70,7 @@ impl<'a> Dialects<'a> {
         };
         if chain.contains(&link) {
             let message = format!("the dialect {:?} extends itself", name.value);
-            context.diagnostics.error(name.at, message, "extend one that stands on its own");
+            context.diagnostics.error(name.at, message, "extend another one");
             return None;
         }
         chain.push(link.clone());
@@ -108,7 +108,7 @@ fn unknown(name: &Located<String>, own: &Spanned, context: &mut Context<'_>) {
     let names = own_names.chain(presets::preset_dialects().map(|(preset, _)| preset));
     let mentions =
         |text: &str| text.lines().any(|line| line.starts_with("description") && line.to_lowercase().contains(&lower));
-    // Of several that are made for the same software, the one with the shortest name is the usual one.
+    // Of several dialects for the same software, the one with the shortest name is the most common.
     let by_description = || {
         let described = presets::preset_dialects().filter(|(_, text)| mentions(text)).map(|(preset, _)| preset);
         described.min_by_key(|preset| preset.len())
@@ -133,13 +133,13 @@ fn read(name: &Located<String>, written: &Spanned, context: &mut Context<'_>) ->
     let body = REQUEST.body.read(&request);
     let says_nothing = query.value.is_empty() && headers.is_empty() && REQUEST.body.find(&request).is_none();
     if says_nothing && RESPONSE.end.read(&response) != Some(EndWord::WholeList) {
-        let message = format!("the dialect {:?} does not say how a page is asked for", name.value);
+        let message = format!("the dialect {:?} has no request", name.value);
         let help = "request = { query = \"page={page}&page_size={size}\" }; or response.end = \"whole-list\", where each answer is \
                     the whole list";
         context.missing(request.at, message, help);
     }
     if RESPONSE.items.find(&response).is_none() {
-        let message = format!("the dialect {:?} does not say where the items are", name.value);
+        let message = format!("the dialect {:?} has no response.items", name.value);
         context.missing(
             response.at,
             message,
@@ -242,7 +242,11 @@ fn matches(listed: &[Spanned], context: &mut Context<'_>) -> Vec<DialectMatch> {
             present: MATCH.present.located(element),
         };
         if found.status.is_none() && found.body.is_empty() && found.present.is_none() {
-            context.missing(element.at, "this matches every answer", "write { status = 404 }, or what its body holds");
+            context.missing(
+                element.at,
+                "an empty table matches every answer",
+                "write { status = 404 }, or a member of the body",
+            );
         }
         read.push(found);
     }
@@ -314,7 +318,7 @@ fn read_item(item: &Spanned, context: &mut Context<'_>) -> Option<DialectItem> {
     let headers = checked(ITEM.headers.read(item), context);
     let gone = matches(&ITEM.gone.read(item), context);
     let Some(path) = ITEM.path.located(item) else {
-        context.missing(item.at, "[item] does not say where an item is", "path = \"{path}/{id}\"");
+        context.missing(item.at, "[item] has no path", "path = \"{path}/{id}\"");
         return None;
     };
     let (query, value) = (ITEM.query.located(item), ITEM.value.located(item));

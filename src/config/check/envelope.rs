@@ -1,5 +1,5 @@
-//! Envelopes: found among the file's own and the built-in ones, and read. The compiler of skeletons finds what is wrong
-//! within a body.
+//! Envelopes: finds them among those of the file and the built-in ones, and reads them. Faults within a body are reported
+//! by the compiler of skeletons.
 
 use super::Context;
 use crate::config::{
@@ -11,20 +11,20 @@ use crate::config::{
     syntax, tree,
 };
 
-/// All envelopes that routes can name, each built-in one read when it is first needed.
+/// All envelopes that routes can name. A built-in one is read when it is first needed.
 pub(super) struct Envelopes {
-    /// What could not be read is there as well, so that it is not said to be unknown.
+    /// Contains `None` for envelopes that can't be read, so that they are not reported as unknown.
     read: Vec<(String, Option<Spanned>)>,
 }
 
 impl Envelopes {
-    /// `own` is the table `envelopes` of the file. The files that they name are all read.
+    /// `own` is the table `envelopes` of the file. All files that it names are read.
     pub(super) fn new(own: &Spanned, context: &mut Context<'_>) -> Self {
         let own = own.members().iter();
         Self { read: own.map(|(name, written)| (name.value.clone(), contents(written, context))).collect() }
     }
 
-    /// The envelope of this name, as a route wrote it.
+    /// Returns the envelope that a route names.
     pub(super) fn find(&mut self, name: &Located<String>, context: &mut Context<'_>) -> Option<EnvelopeSettings> {
         if !self.read.iter().any(|(known, _)| *known == name.value) {
             let preset = presets::preset_envelopes().find(|(preset, _)| *preset == name.value);
@@ -39,7 +39,7 @@ impl Envelopes {
         read(name, written.as_ref()?, context)
     }
 
-    /// The same for a route, whose `errors` may be of another form than the envelope's.
+    /// Returns the envelope with the errors of the route, which may have another form.
     pub(super) fn of_route(
         &mut self,
         name: &Located<String>,
@@ -69,19 +69,19 @@ impl Envelopes {
         names.dedup();
         let meant = nearest(&name.value, names.iter().copied());
         let meant = meant.map(|meant| format!("did you mean {meant:?}? ")).unwrap_or_default();
-        let help = format!("{meant}there are {}; your own go under [envelopes.{}]", names.join(", "), name.value);
+        let help = format!("{meant}envelopes: {}; your own go under [envelopes.{}]", names.join(", "), name.value);
         context.diagnostics.error(name.at, format!("there is no envelope {:?}", name.value), help);
     }
 }
 
-/// What an own envelope says: in the table, or in the file that it names.
+/// Returns the contents of an envelope of the file: the table, or the file that it names.
 fn contents(written: &Spanned, context: &mut Context<'_>) -> Option<Spanned> {
     let Some(file) = ENVELOPE.file.located(written) else {
         return Some(written.clone());
     };
     if let Some((other, _)) = written.members().iter().find(|(name, _)| name.value != ENVELOPE.file.definition.name) {
         let message = format!("`{}` stands beside `file`", other.value);
-        context.diagnostics.error(other.at, message, "write it into that file: it says everything about the envelope");
+        context.diagnostics.error(other.at, message, "write it into that file, which holds all of the envelope");
     }
     let bytes = match context.file(&file.value) {
         Ok(bytes) => bytes,
@@ -102,7 +102,7 @@ fn json(name: &str, text: &str, context: &mut Context<'_>) -> Option<Spanned> {
     let written = Spanned::from(tree::read(source, text, context.diagnostics)?);
     schema::inspect(&written, &ENVELOPE_SCHEMA, "", context.diagnostics);
     if let Some(name) = ENVELOPE.file.name_in(&written) {
-        context.diagnostics.error(name.at, "this is the file", "remove `file`");
+        context.diagnostics.error(name.at, "an envelope's file names another file", "remove `file`");
     }
     Some(written)
 }

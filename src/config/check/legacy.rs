@@ -1,23 +1,14 @@
-//! `legacy` of a route: what becomes of requests by page or offset.
+//! `legacy` of a route.
 
 use super::{Context, principal::is_credential};
 use crate::config::{
-    diagnostic::Located,
     keys::{ClientShown, LEGACY, LEGACY_CLIENT, ROUTE, ROUTE_PARAMETERS},
-    settings::{
-        DialectSettings, EnvelopeSettings, KnownBy, LegacyClient, LegacyPolicy, LegacySettings, ParameterSettings, Role,
-    },
+    settings::{KnownBy, LegacyClient, LegacyPolicy, LegacySettings},
     spanned::Spanned,
 };
 
-/// Reads `legacy` of a merged route. `paging` are the parameters by which its clients page, `takes_cursors` is whether
-/// one of them takes a page cursor.
-pub(super) fn legacy(
-    route: &Spanned,
-    paging: &[String],
-    takes_cursors: bool,
-    context: &mut Context<'_>,
-) -> LegacySettings {
+/// Reads `legacy` of a merged route. `takes_cursors` tells whether a parameter of its clients takes the cursor of a page.
+pub(super) fn legacy(route: &Spanned, takes_cursors: bool, context: &mut Context<'_>) -> LegacySettings {
     let Some(written) = ROUTE.legacy.find(route) else {
         return LegacySettings::default();
     };
@@ -25,12 +16,7 @@ pub(super) fn legacy(
     let unmarked = LEGACY.unmarked.find(written);
     match (policy, unmarked) {
         (Some(LegacyPolicy::Passthrough), None) => {
-            let none = if paging.len() > 1 {
-                format!("neither {}", paging.join(" nor "))
-            } else {
-                "no paging parameter".into()
-            };
-            let message = format!("say what a request is that has {none}");
+            let message = "policy = \"passthrough\" needs `unmarked`, for requests without any paging parameter";
             let help = "unmarked = \"legacy\" keeps old clients as they are; \"new\" gives them the envelope";
             context.missing(written.at, message, help);
         }
@@ -50,7 +36,7 @@ pub(super) fn legacy(
     if let (Some(deprecation), Some(sunset)) = (&deprecation, &sunset)
         && sunset.value < deprecation.value
     {
-        let help = "what is deprecated works until its sunset: the sunset is the later day";
+        let help = "the sunset must not be earlier than the deprecation";
         context.diagnostics.error(sunset.at, "the sunset is before the deprecation", help);
     }
     if let Some(after) = LEGACY.after_sunset.find(written).filter(|_| LEGACY.sunset.find(written).is_none()) {
@@ -91,7 +77,7 @@ fn client(written: &Spanned, route: &Spanned, context: &mut Context<'_>) -> Opti
         (None, None) => {
             if LEGACY_CLIENT.header.find(written).is_none() && LEGACY_CLIENT.parameter.find(written).is_none() {
                 let help = "header = \"X-Api-Key\", or parameter = \"api_key\"";
-                context.missing(written.at, "it is not said what a client is known by", help);
+                context.missing(written.at, "`client` names neither a header nor a parameter", help);
             }
             return None;
         }
@@ -101,21 +87,4 @@ fn client(written: &Spanned, route: &Spanned, context: &mut Context<'_>) -> Opti
     let names = names.collect();
     let max = LEGACY_CLIENT.max.read(written);
     Some(LegacyClient { known_by, shows_value: shown.is_some(), names, max })
-}
-
-/// The parameters by which a client pages: the dialect's, and the one that takes a cursor.
-pub(super) fn paging_names(
-    dialect: Option<&DialectSettings>,
-    envelope: Option<&EnvelopeSettings>,
-    parameters: &ParameterSettings,
-) -> Vec<String> {
-    let query = dialect.map_or("", |dialect| dialect.request.query.value.as_str());
-    let variable = query.split('&').filter_map(|pair| pair.split_once('=')).filter(|(_, value)| value.contains('{'));
-    let mut names: Vec<String> = variable.map(|(name, _)| name.to_owned()).collect();
-    let of = |parameters: &[(Role, Located<String>)]| {
-        parameters.iter().find(|(role, _)| *role == Role::Cursor).map(|(_, name)| name.value.clone())
-    };
-    let cursor = of(&parameters.renamed).or_else(|| envelope.and_then(|envelope| of(&envelope.parameters)));
-    names.push(cursor.unwrap_or_else(|| "cursor".into()));
-    names
 }

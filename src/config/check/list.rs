@@ -1,4 +1,4 @@
-//! What a route that serves a list needs beside its path.
+//! The keys of a route that serves or observes a list.
 
 use super::{Context, dialect::Dialects, envelope::Envelopes, field, legacy, mode, principal};
 use crate::{
@@ -22,11 +22,11 @@ pub(super) struct Route<'a> {
     pub(super) written: &'a Spanned,
 }
 
-/// A declared order: the strong keys, and which way the id runs.
+/// A declared order: the keys before the id, and the direction of the id.
 type Order = (Vec<Located<SortTerm>>, Direction);
 
 impl Route<'_> {
-    /// `collection` is what the path calls the list; the route may say another name.
+    /// `collection` is the name of the list in the path. The route may have another one.
     pub(super) fn read(
         &self,
         collection: Option<String>,
@@ -48,12 +48,11 @@ impl Route<'_> {
         let page_size = self.page_size(dialect.as_ref(), context);
         let budgets = self.budgets(context);
         let parameters = self.parameters();
-        let paging = legacy::paging_names(dialect.as_ref(), envelope.as_ref(), &parameters);
         let takes_cursors = envelope.as_ref().is_none_or(|envelope| {
             let roles = envelope.parameters.iter().chain(&parameters.renamed);
             roles.into_iter().any(|(role, _)| matches!(role, Role::Cursor | Role::After))
         });
-        let legacy = legacy::legacy(self.written, &paging, takes_cursors, context);
+        let legacy = legacy::legacy(self.written, takes_cursors, context);
         let collection = ROUTE.collection.read(self.written).or(collection);
         let fields = field::fields(self.written, context);
         let declared = ROUTE.order.find(self.written).is_some();
@@ -119,8 +118,8 @@ impl Route<'_> {
         let verify = ROUTE.verify.read(self.written);
         if verify == Verify::Never {
             let at = ROUTE.verify.find(self.written).map_or(self.at, |written| written.at);
-            let help = "items are skipped and repeated as they are by page=; \"when-cheap\" proves what costs nothing";
-            context.diagnostics.warning(at, "nothing is proven: pages are served by their offsets", help);
+            let help = "items are skipped and repeated as they are by page=; \"when-cheap\" proves pages that take no further request";
+            context.diagnostics.warning(at, "pages are served by their offsets, unproven", help);
         }
         verify
     }
@@ -129,7 +128,7 @@ impl Route<'_> {
         let Some(name) = ROUTE.dialect.located(self.written) else {
             if ROUTE.dialect.find(self.written).is_none() {
                 let message = format!("routes.{} names no dialect", self.name);
-                let help = "dialect = \"NAME\" says how its upstream pages: `cursorgate dialects` lists them";
+                let help = "dialect = \"NAME\", the way in which its upstream pages: `cursorgate dialects` lists them";
                 context.missing(self.at, message, help);
             }
             return None;
@@ -149,8 +148,8 @@ impl Route<'_> {
             return None;
         };
         if elements.is_empty() {
-            let help = "[\"id\"] is sorted by the id; remove `order` where it is not known how the list is sorted";
-            context.diagnostics.error(written.at, "this order is empty", help);
+            let help = "write [\"id\"] if the list is sorted by the id; remove `order` if its order is not known";
+            context.diagnostics.error(written.at, "the order is empty", help);
             return None;
         }
         if terms.len() < elements.len() || terms.iter().any(|term| syntax::sort_term(&term.value).is_err()) {
@@ -160,18 +159,14 @@ impl Route<'_> {
         for (index, term) in terms.iter().enumerate() {
             let (field, direction) = syntax::read_sort_term(&term.value);
             if strong.iter().any(|known| known.value.field == field) {
-                context.diagnostics.error(
-                    term.at,
-                    format!("{field} stands in the order twice"),
-                    "the first one decides: remove this",
-                );
+                context.diagnostics.error(term.at, format!("{field} is in the order twice"), "remove this one");
                 return None;
             }
             if field == "id" && index + 1 == terms.len() {
                 return Some((strong, direction));
             }
             if field == "id" {
-                let message = "nothing can follow the id in an order";
+                let message = "the id must be the last key of an order";
                 context.diagnostics.error(
                     term.at,
                     message,
@@ -211,7 +206,7 @@ impl Route<'_> {
         if let Some(search) = search.filter(|search| (1..requests).contains(&search.value)) {
             let message =
                 format!("budgets.search_requests is {}, and budgets.upstream_requests {requests}", search.value);
-            let help = "a page whose place must be searched for may take more requests than others, not fewer";
+            let help = "a page that must be searched for may take more requests than others, not fewer";
             context.diagnostics.error(search.at, message, help);
         }
         budgets.search_requests = budgets.search_requests.max(requests);

@@ -1,4 +1,4 @@
-//! `mode` and `total` of a route, held against what its dialect can do; `filterable` against its orders.
+//! `verify`, `total` and `filterable` of a route, checked against its dialect and its orders.
 
 use super::Context;
 use crate::{
@@ -6,29 +6,27 @@ use crate::{
     pagination::resolver::{Totals, Verify},
 };
 
-/// Reports what can't work. `route` is what was written of it.
+/// Reports settings that contradict each other. `route` is the merged table.
 pub(super) fn check(list: &ListSettings, route: &Spanned, context: &mut Context<'_>) {
     check_filterable(list, context);
     check_verify(list, route, context);
     check_total(list, route, context);
 }
 
-/// Reports places that can't be trusted unproven.
+/// Reports an upstream for which unproven pages would not end.
 fn check_verify(list: &ListSettings, route: &Spanned, context: &mut Context<'_>) {
     let response = &list.dialect.response;
     let why = match list.verify {
-        Verify::Never if response.hidden => "whose offsets count items that it hides",
-        Verify::Never if response.repeats_last_page && !list.declared => {
-            "which gives its last page for whatever is behind its end"
-        }
+        Verify::Never if response.hidden => "its offsets count items that it hides",
+        Verify::Never if response.repeats_last_page && !list.declared => "after its end it returns the last page again",
         _ => return,
     };
     let at = ROUTE.verify.find(route).map_or(list.dialect.at, |verify| verify.at);
-    let message = format!("verify = \"never\" would walk for ever over {}, {why}", list.dialect.name);
+    let message = format!("with verify = \"never\" a walk over {} would not end: {why}", list.dialect.name);
     context.diagnostics.error(at, message, "remove `verify`, or write \"when-cheap\"");
 }
 
-/// Reports totals that can't be asked for.
+/// Reports a total that can't be asked for.
 fn check_total(list: &ListSettings, route: &Spanned, context: &mut Context<'_>) {
     let counts = list.dialect.count.is_some() || list.dialect.response.total.is_some();
     if list.total == Totals::Count && !counts {
@@ -37,12 +35,12 @@ fn check_total(list: &ListSettings, route: &Spanned, context: &mut Context<'_>) 
         context.diagnostics.error(
             at,
             message,
-            "give it [count] or response.total in a dialect of your own, or omit the total",
+            "add [count] or response.total in a dialect of your own, or write total = \"omit\"",
         );
     }
 }
 
-/// Reports fields that no order has: a slip where one has nearly that name.
+/// Reports fields that are in no order: as an error if one in an order has nearly that name.
 fn check_filterable(list: &ListSettings, context: &mut Context<'_>) {
     let ordered = list.order.iter().map(|term| term.value.field.as_str());
     let sortable = list.sortable.iter().map(|field| field.value.as_str());
@@ -50,11 +48,11 @@ fn check_filterable(list: &ListSettings, context: &mut Context<'_>) {
     known.sort_unstable();
     known.dedup();
     for field in list.filterable.iter().filter(|field| !known.contains(&field.value.as_str())) {
-        let message = format!("no order has a key {}", field.value);
+        let message = format!("{} is in no order", field.value);
         match nearest(&field.value, known.iter().copied()) {
             Some(near) => context.diagnostics.error(field.at, message, format!("did you mean {near:?}?")),
             None => {
-                let help = format!("filters find pages by the keys of orders: {}", known.join(", "));
+                let help = format!("pages are found by filters on the keys of orders: {}", known.join(", "));
                 context.diagnostics.warning(field.at, message, help);
             }
         }

@@ -19,9 +19,7 @@ pub(super) fn read(path: &str) -> Result<Vec<Segment<'_>>, SyntaxFault> {
         return Err(SyntaxFault::new(format!("{path:?} is no path"), format!("write \"/{path}\"")));
     };
     if let Some(at) = path.find(['?', '#']) {
-        return Err(
-            SyntaxFault::new(format!("{path:?} holds more than a path"), "leave out the query").of(at..path.len())
-        );
+        return Err(SyntaxFault::new(format!("{path:?} is more than a path"), "leave out the query").of(at..path.len()));
     }
     if tail.is_empty() {
         return Ok(Vec::new());
@@ -36,9 +34,11 @@ pub(super) fn read(path: &str) -> Result<Vec<Segment<'_>>, SyntaxFault> {
         let range = start..start + text.len();
         start = range.end + 1;
         if matches!(segments.last(), Some(Segment::Rest(_))) {
-            return Err(
-                SyntaxFault::new(format!("something follows the rest of {path:?}"), "{*rest} stands last").of(range)
-            );
+            return Err(SyntaxFault::new(
+                format!("a segment follows the rest of {path:?}"),
+                "{*rest} must be the last segment",
+            )
+            .of(range));
         }
         let segment = segment(path, text, range.clone())?;
         let name = parameter(&segment);
@@ -53,7 +53,7 @@ pub(super) fn read(path: &str) -> Result<Vec<Segment<'_>>, SyntaxFault> {
 
 fn segment<'a>(path: &str, text: &'a str, range: Range<usize>) -> Result<Segment<'a>, SyntaxFault> {
     let no_parameters =
-        |help: &str| Err(SyntaxFault::new(format!("{path:?} has no parameters as written"), help).of(range.clone()));
+        |help: &str| Err(SyntaxFault::new(format!("{path:?} has an invalid parameter"), help).of(range.clone()));
     let inner = text.strip_prefix('{').and_then(|text| text.strip_suffix('}'));
     if let Some(inner) = inner {
         let (name, rest) = inner.strip_prefix('*').map_or((inner, false), |name| (name, true));
@@ -78,13 +78,13 @@ fn segment<'a>(path: &str, text: &'a str, range: Range<usize>) -> Result<Segment
         return Err(SyntaxFault::new(message, "leave it out").of(range));
     }
     if !text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"<>\\^`|".contains(&byte)) {
-        let message = format!("{path:?} holds what a path can't hold");
+        let message = format!("{path:?} has a character that a path can't have");
         return Err(SyntaxFault::new(message, "write it as %XX").of(range));
     }
     Ok(Segment::Fixed(text))
 }
 
-/// The name of a parameter.
+/// Returns the name of a parameter.
 pub(super) fn parameter<'a>(segment: &Segment<'a>) -> Option<&'a str> {
     match segment {
         Segment::Fixed(_) => None,
@@ -92,7 +92,7 @@ pub(super) fn parameter<'a>(segment: &Segment<'a>) -> Option<&'a str> {
     }
 }
 
-/// The same for all paths that match the same requests.
+/// Returns a pattern that is equal for all paths that match the same requests.
 pub(super) fn pattern(segments: &[Segment<'_>]) -> String {
     let mut pattern = String::new();
     for segment in segments {
@@ -129,7 +129,7 @@ mod tests {
             ("/users/*", Some(7..8), "write {id}; the rest of a path is {*rest}"),
             ("/users/a-{id}", Some(7..13), "a parameter is a whole segment: write /{id}/"),
             ("/{a}/{a}", Some(5..8), "give each its own name"),
-            ("/{*rest}/x", Some(9..10), "{*rest} stands last"),
+            ("/{*rest}/x", Some(9..10), "{*rest} must be the last segment"),
             ("/users/", Some(6..7), "leave out the final slash: a path matches with and without it"),
             ("/a//b", Some(3..3), "leave it out"),
             ("/a/../b", Some(3..5), "leave it out"),

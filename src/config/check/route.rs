@@ -1,4 +1,4 @@
-//! `[routes]`: each merged with its defaults, and held against the others.
+//! `[routes]`: merges each with its defaults, and checks them against each other.
 
 use super::{Context, cors, dialect::Dialects, envelope::Envelopes, field, list, methods, openapi::Described, path};
 use crate::config::{
@@ -9,7 +9,7 @@ use crate::config::{
     spanned::{Spanned, Value},
 };
 
-/// What a route's requests look like, and whose they are.
+/// The requests that a route answers.
 struct Claim {
     route: String,
     hosts: Vec<String>,
@@ -17,7 +17,7 @@ struct Claim {
     at: Location,
 }
 
-/// What routes name, and what those before have claimed.
+/// The parts that routes name, and the requests that earlier routes answer.
 struct Known<'a> {
     root: &'a Spanned,
     dialects: Dialects<'a>,
@@ -44,7 +44,7 @@ pub(super) fn routes(root: &Spanned, context: &mut Context<'_>) -> Vec<RouteSett
         let index =
             upstream.as_ref().and_then(|name| upstreams.tables().position(|(known, _)| known.value == name.value));
         let near = known_upstream.map(|known| UPSTREAM.defaults.table(known));
-        // Two ways of telling clients apart would make no third one.
+        // A header of the defaults and a parameter of the route would be two ways of telling clients apart.
         let whole = [LEGACY.client.definition.name];
         let merged = near.map_or_else(|| defaults.clone(), |near| defaults.under(&near, &whole)).under(own, &whole);
         match &upstream {
@@ -53,7 +53,7 @@ pub(super) fn routes(root: &Spanned, context: &mut Context<'_>) -> Vec<RouteSett
                 context.missing(own.at, message, "upstream = \"NAME\" of an [upstreams.NAME]");
             }
             Some(upstream) if known_upstream.is_none() && upstreams_are_known => {
-                unknown_upstream(upstream, &upstreams, context)
+                unknown_upstream(upstream, &upstreams, context);
             }
             _ => {}
         }
@@ -80,7 +80,7 @@ fn unknown_upstream(name: &Located<String>, upstreams: &Spanned, context: &mut C
 struct Route<'a> {
     name: &'a Located<String>,
     at: Location,
-    /// What the route itself says.
+    /// The table of the route itself.
     own: &'a Spanned,
     written: Spanned,
 }
@@ -129,45 +129,50 @@ impl Route<'_> {
         })
     }
 
-    /// What the upstream says of its items; said in vain where there are none.
+    /// Reads `openapi`, which is a fault on a route without items.
     fn openapi(&self, known: &mut Known<'_>, context: &mut Context<'_>) -> Option<OpenApiSettings> {
         ROUTE.openapi.find(&self.written)?;
         if self.has_list() {
             return known.described.find(&ROUTE.openapi.table(&self.written), context);
         }
-        self.check_unused(&ROUTE.openapi, "has no items", "remove this: what is forwarded is not described", context);
+        self.check_unused(
+            &ROUTE.openapi,
+            "has no items to describe",
+            "remove this: forwarded requests are not described",
+            context,
+        );
         None
     }
 
-    /// Reports a key of the route's own that does nothing there.
+    /// Reports a key of the route itself that has no effect there.
     fn check_unused(&self, key: &Key<Spanned>, what: &str, help: &str, context: &mut Context<'_>) {
         if let Some(name) = key.name_in(self.own) {
             context.diagnostics.error(name.at, format!("routes.{} {what}", self.name.value), help);
         }
     }
 
-    /// How answers are observed; said in vain where none are.
+    /// Reads `observe`, which is a fault on a route that does not observe.
     fn observe(&self, action: Action, context: &mut Context<'_>) -> Option<ObserveSettings> {
         if action == Action::Observe {
             let every = OBSERVE.every.read(&ROUTE.observe.table(&self.written));
             return Some(ObserveSettings { every });
         }
-        self.check_unused(&ROUTE.observe, "observes nothing", "action = \"observe\" does, or remove this", context);
+        self.check_unused(&ROUTE.observe, "does not observe", "write action = \"observe\", or remove this", context);
         None
     }
 
-    /// Whether the route says everything that serving a list needs.
+    /// Whether the route serves or observes a list.
     fn has_list(&self) -> bool {
         matches!(self.action(), Some(Action::Paginate | Action::Observe))
     }
 
-    /// What the route does; `None` if something else was written, which has been reported.
+    /// Returns the action; `None` if an invalid one was written, which has been reported.
     fn action(&self) -> Option<Action> {
         let is_written = ROUTE.action.find(&self.written).is_some();
         if is_written { ROUTE.action.written(&self.written) } else { Some(ROUTE.action.default()) }
     }
 
-    /// Said once, of the first route that needs a key.
+    /// Reports a missing key for cursors. This is called for the first route that needs one.
     fn check_key(&self, root: &Spanned, context: &mut Context<'_>) {
         let cursor = FILE.cursor.table(root);
         let has_keys = CURSOR_KEYS.keys.find(&cursor).is_some_and(|keys| keys.value != Value::Table(Vec::new()));
@@ -187,7 +192,7 @@ impl Route<'_> {
                         &path.value,
                         path.value.len() - rest.len() - 3..path.value.len(),
                     );
-                    let message = format!("routes.{} serves a list, and its path has no end", self.name.value);
+                    let message = format!("routes.{} serves a list, and its path ends in {{*{rest}}}", self.name.value);
                     context.diagnostics.error(at, message, "name the list's path, or write action = \"forward\"");
                 }
                 Some(segments)
@@ -199,14 +204,14 @@ impl Route<'_> {
         }
     }
 
-    /// What the path calls the list: its last fixed segment.
+    /// Returns the name of the list in the path: the last fixed segment.
     fn collection(&self, segments: &[path::Segment<'_>], context: &mut Context<'_>) -> Option<String> {
         let fixed = segments.iter().rev().find_map(|segment| match segment {
             path::Segment::Fixed(text) => Some((*text).to_owned()),
             _ => None,
         });
         if fixed.is_none() && ROUTE.collection.find(&self.written).is_none() {
-            let message = format!("routes.{} does not say what its list is called", self.name.value);
+            let message = format!("routes.{} has no name for its list", self.name.value);
             let help = "collection = \"users\"; the path has no fixed segment to take it from";
             context.missing(self.at, message, help);
         }

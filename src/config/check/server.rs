@@ -93,12 +93,12 @@ pub(super) fn admin(
         return None;
     };
     let address = written.value.parse::<SocketAddr>().ok()?;
-    check_free(address, written.at, listeners, "what operators ask needs an address of its own", context);
+    check_free(address, written.at, listeners, "the admin listener needs an address of its own", context);
     let hosts = ADMIN.hosts.read(&admin).iter().map(|host| host.value.to_lowercase()).collect();
     Some(AdminSettings { address, hosts })
 }
 
-/// Reports an address that a listener has already: its own, or one among all that it listens on.
+/// Reports an address that a listener has already, or that is among the addresses that it listens on.
 fn check_free(
     address: SocketAddr,
     at: Location,
@@ -110,12 +110,12 @@ fn check_free(
     let message = if other.address == address {
         format!("listeners.{} has this address already", other.name)
     } else {
-        format!("listeners.{} is at {}, and one of both is at all addresses", other.name, other.address)
+        format!("listeners.{} is at {}, and one of the two is at all addresses", other.name, other.address)
     };
     context.diagnostics.error(at, message, help);
 }
 
-/// Whether two listeners can't both be had. `[::]` takes the addresses of IPv4 too, as Linux has it unless told otherwise.
+/// Whether two listeners exclude each other. `[::]` includes the addresses of IPv4, as is the default of Linux.
 fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     let covers = |all: SocketAddr, one: SocketAddr| all.ip().is_unspecified() && (all.is_ipv6() || one.is_ipv4());
     one.port() != 0 && one.port() == other.port() && (one == other || covers(one, other) || covers(other, one))

@@ -12,7 +12,7 @@ use crate::config::{
     spanned::{Spanned, Value},
 };
 
-/// Headers that belong to the connection or are written by the gateway.
+/// Headers that belong to the connection, or that the gateway writes.
 const RESERVED: &[&str] = &[
     "connection",
     "content-length",
@@ -76,15 +76,11 @@ fn headers(written: &Spanned, context: &mut Context<'_>) -> Vec<(http::HeaderNam
             } else {
                 "remove it: it belongs to the connection"
             };
-            context.diagnostics.error(name.at, format!("the header `{}` is the gateway's own", name.value), help);
+            context.diagnostics.error(name.at, format!("the header `{}` is written by the gateway", name.value), help);
             continue;
         }
         if headers.iter().any(|(known, _)| *known == header) {
-            context.diagnostics.error(
-                name.at,
-                format!("the header `{header}` stands here twice"),
-                "remove one of them",
-            );
+            context.diagnostics.error(name.at, format!("duplicate header `{header}`"), "remove one of them");
             continue;
         }
         let secret = if schema::is_reference(&value.value) {
@@ -94,8 +90,8 @@ fn headers(written: &Spanned, context: &mut Context<'_>) -> Vec<(http::HeaderNam
         };
         let Some(secret) = secret else { continue };
         if http::HeaderValue::from_bytes(secret.reveal()).is_err() {
-            let message = format!("the value of `{}` can't stand in a header", name.value);
-            context.diagnostics.error(value.at, message, "it holds a line end or another control character");
+            let message = format!("the value of `{}` is no header value", name.value);
+            context.diagnostics.error(value.at, message, "it has a line end or another control character");
             continue;
         }
         headers.push((header, secret));
@@ -112,10 +108,10 @@ fn timeouts(written: &Spanned, context: &mut Context<'_>) -> Timeouts {
         if let (Some(own), Some(whole)) = (&own, whole)
             && own.value > whole
         {
-            let help = "the whole fetch includes it: raise `whole`, or lower this";
+            let help = "`whole` includes it: raise `whole`, or lower this";
             context.diagnostics.error(own.at, format!("`{}` is longer than `whole`", key.definition.name), help);
         }
-        own.map_or_else(|| whole.map_or(key.default(), |whole| whole.min(key.default())), |own| own.value)
+        own.map_or_else(|| whole.map_or_else(|| key.default(), |whole| whole.min(key.default())), |own| own.value)
     };
     let connect = within(&TIMEOUTS.connect);
     let first_byte = within(&TIMEOUTS.first_byte);

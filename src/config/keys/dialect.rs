@@ -18,7 +18,7 @@ use crate::config::{
 table! {
     /// `[dialects.NAME]`
     DIALECT: DialectKeys {
-        /// One line about it.
+        /// A description in one line.
         description: Key<String> => text(syntax::line).example(r#""invoices, by skip and top""#);
 
         /// The address of the upstream's documentation.
@@ -27,28 +27,28 @@ table! {
         /// A dialect that this one changes. Tables are replaced key by key; lists, `headers` and `body` as a whole.
         extends: Key<String> => text(syntax::name).example(r#""offset-limit""#);
 
-        /// How a page is asked for.
+        /// The request for a page.
         request: Key<Spanned> => sub_table(RequestKeys::KEYS).section();
 
-        /// How many items can be asked for.
+        /// The sizes of pages that can be asked for.
         size: Key<Spanned> => sub_table(SizeKeys::KEYS).section();
 
-        /// How an answer is read. A place in an answer is "/a/b" (JSON Pointer), "header:NAME", "link:REL" or
+        /// The places of items and facts in an answer. A place is "/a/b" (JSON Pointer), "header:NAME", "link:REL" or
         /// "content-range:total".
         response: Key<Spanned> => sub_table(ResponseKeys::KEYS).section();
 
-        /// How the order is asked for. Without it the declared order is believed, and checked.
+        /// The sort parameters. Without them the declared order is believed, and checked.
         sort: Key<Spanned> => sub_table(SortKeys::KEYS).section();
 
-        /// How ranges are asked for: each by a parameter `name=value`, all of which must hold. With {group}, a number, in
+        /// The range filters. Each is a parameter `name=value`, and all of them must hold. With {group}, a number, in
         /// all of them, the parameters of one group must all hold, and one of several groups. A dialect with ranges whose
         /// request says no place is asked by ranges alone: a page is then at most as large as one answer.
         filter: Key<Spanned> => sub_table(FILTER_KEYS).section();
 
-        /// How one item is asked for.
+        /// The request for one item.
         item: Key<Spanned> => sub_table(ItemKeys::KEYS).section();
 
-        /// How the total is asked for, in place of the list's own query.
+        /// The request for the total, in place of the list's own query.
         count: Key<Spanned> => sub_table(CountKeys::KEYS).section();
     }
 }
@@ -181,7 +181,7 @@ table! {
         /// The size that the answer was limited to, likewise.
         size: Key<String> => text(syntax::place).example(r#""/meta/top""#);
 
-        /// What proves the end of the list, in addition to an answer that is shorter than a size which the upstream is known
+        /// The proof of the end of the list, in addition to an answer that is shorter than a size which the upstream is known
         /// to honour. Default: flag by token, item and link; else none of these.
         end: Key<EndWord> => word().example(r#""short-page""#);
 
@@ -227,7 +227,7 @@ table! {
         /// the route's, whose keys all run the same way, and is told that way: "descending={direction}".
         query: Key<String> => text(syntax::line).sample(r#""orderby={field} {direction}""#);
 
-        /// What the body says instead: a list with an element for each key.
+        /// The members of the body instead: a list with an element for each key.
         body: Key<LocatedTree> => json().example(r#"{ sort = [{ "{field}" = "{direction}" }] }"#);
 
         /// The separator of the values of all keys in one parameter. Without it each key has a parameter of its own.
@@ -263,14 +263,14 @@ table! {
         /// Two expressions of which one must hold.
         or: Key<String> => text(syntax::line).example(r#""({a} or {b})""#);
 
-        /// How the client's own value of this parameter stays in force: {client} is all of that value, {filter} is made of
+        /// The combination with the client's own value of this parameter: {client} is all of that value, {filter} is made of
         /// the comparisons above, and `query` is written around the result, which `check` shows.
         merge: Key<String> => text(syntax::line).example(r#""({client}) and {filter}""#);
 
         /// A parameter may come twice: the client's own stays in force beside it.
         repeatable: Defaulted<bool> => flag().default(Boolean(false));
 
-        /// How values are quoted in an expression, by their type. Without quotes a value stands as it is.
+        /// The quotes of values in an expression, by their type. Without quotes a value stands as it is.
         quote: Key<Spanned> => sub_table(QuoteKeys::KEYS).example(r#"{ string = "single", datetime = "single" }"#);
 
         /// The only fields that can be filtered, by the upstream's names, each with comparisons of its own.

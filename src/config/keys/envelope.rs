@@ -12,7 +12,7 @@ use crate::config::{
 table! {
     /// `[envelopes.NAME]`
     ENVELOPE: EnvelopeKeys {
-        /// One line about it.
+        /// A description in one line.
         description: Key<String> => text(syntax::line).example(r#""items and where to go on""#);
 
         /// The address of its documentation.
@@ -54,7 +54,7 @@ table! {
         /// The media type of errors, beside `error`. Default: "application/json".
         error_content_type: Key<String> => text(media_type).example(r#""application/problem+json""#);
 
-        /// What {type} says in an error, by code or status, beside `error`. Default: `server.problem_types` and the code.
+        /// The values of {type} in an error, by code or status, beside `error`. Default: `server.problem_types` and the code.
         error_types: Key<NamedTexts> =>
             named_texts(&Schema::Text(syntax::line), "write error_types = { cursor_expired = \"https://…\" }")
                 .example(r#"{ cursor_expired = "https://docs.example.com/expired", "503" = "https://docs.example.com/busy" }"#);

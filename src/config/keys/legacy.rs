@@ -21,7 +21,7 @@ table! {
         /// The meaning of a request without any paging parameter. It must be written where the policy is passthrough.
         unmarked: Defaulted<Unmarked> => word().default(Text("new"));
 
-        /// How the clients that still send such requests are told apart, in /migration and /metrics of the admin listener.
+        /// The identification of clients that still send such requests, for /migration and /metrics of the admin listener.
         /// Without it they are counted by route alone.
         client: Key<Spanned> => sub_table(LegacyClientKeys::KEYS).optional_section();
 
@@ -48,7 +48,7 @@ table! {
         /// The query parameter that tells clients apart, instead of a header.
         parameter: Key<String> => text(syntax::name).example(r#""api_key""#);
 
-        /// What is shown of it.
+        /// The form in which clients are shown.
         shown: Defaulted<ClientShown> => word().default(Text("hash"));
 
         /// Names for some of the clients.
@@ -57,17 +57,17 @@ table! {
             "write names = { mobile = \"env:NAME\" }: what the client is known by is a secret",
         ).example(r#"{ mobile = "env:MOBILE_API_KEY" }"#);
 
-        /// How many clients are counted apart, in addition to those with names. The others are counted together.
+        /// The number of clients that are counted apart, in addition to those with names. The others are counted together.
         max: Defaulted<usize> => count(1, 10_000).default(Count(100));
     }
 }
 
 words! {
-    /// What is shown of a client.
+    /// The form in which a client is shown.
     enum ClientShown {
         /// A keyed hash, which reveals nothing of it and differs where the signing key differs.
         Hash = "hash",
-        /// Itself: only for values that are no secret.
+        /// The value itself, if it is no secret.
         Value = "value",
     }
 }

@@ -37,7 +37,7 @@ words! {
 table! {
     /// `fields.NAME` of a route
     FIELD: FieldKeys {
-        /// How its values compare. Default: taken from the values.
+        /// The comparison of its values. Default: taken from the values.
         kind("type"): Key<FieldType> => word().example(r#""datetime""#);
 
         /// The values of a rank, in their order.
@@ -62,7 +62,7 @@ table! {
 }
 
 words! {
-    /// How the values of a field compare.
+    /// The comparison of a field's values.
     enum FieldType {
         /// JSON numbers.
         Number = "number",
@@ -184,7 +184,7 @@ table! {
         /// Upstream requests where the list has changed so much that a page must be searched for.
         search_requests: Defaulted<u32> => count(1, 10_000).default(Count(40));
 
-        /// How many items that search covers each way, in a list without a declared order.
+        /// Items that this search covers each way, in a list without a declared order.
         search_items: Defaulted<u32> => count(1, 1_000_000).default(Count(1_000));
 
         /// Items before a page that is asked for by page or offset and is translated or redirected; a deeper page is

@@ -46,17 +46,17 @@ table! {
         /// The path at the upstream: `{path}` is the client's path, and the parameters of the path have their names.
         upstream_path: Key<String> => text(syntax::name).example(r#""/internal{path}""#);
 
-        /// What the route does.
+        /// The behaviour of the route.
         action: Defaulted<Action> => word().default(Text("paginate"));
 
-        /// How answers are observed, with `action = "observe"`.
+        /// The observation of answers, with `action = "observe"`.
         observe: Key<Spanned> => sub_table(ObserveKeys::KEYS).example("{ every = 1 }");
 
-        /// How the lists of the upstream are asked for and read: a built-in dialect, which `cursorgate dialects` shows, or
-        /// one of [dialects]. Required on a route that serves or observes a list.
+        /// The way in which the upstream is asked and read: a built-in dialect, which `cursorgate dialects` shows, or one of
+        /// [dialects]. Required on a route that serves or observes a list.
         dialect: Key<String> => text(syntax::name).sample(r#""offset-limit""#);
 
-        /// What clients receive: standard, bare, batch, page-info, relay, jsonapi, hal, stripe (which needs
+        /// The format of responses: standard, bare, batch, page-info, relay, jsonapi, hal, stripe (which needs
         /// `mode = "seek"`), aip, drf, odata, ogc, or one of [envelopes].
         envelope: Defaulted<String> => text(syntax::name).default(Text("standard"));
 
@@ -78,7 +78,7 @@ table! {
         /// unordered.
         ties: Key<Ties> => word().example(r#""unordered""#);
 
-        /// What is known of the fields that orders and filters name.
+        /// The fields that orders and filters name.
         fields: Key<Spanned> => named_tables(
             &Schema::Table(list::FieldKeys::KEYS),
             "write fields = { NAME = { type = \"datetime\" } }",
@@ -94,10 +94,10 @@ table! {
         /// them as text.
         filterable: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::field)).default(Texts(&[]));
 
-        /// How pages are found.
+        /// The strategy by which pages are found.
         mode: Defaulted<Mode> => word().default(Text("auto"));
 
-        /// How much is proven by what the upstream answered.
+        /// The pages that are proven by the upstream's answers.
         verify: Defaulted<Verify> => word().default(Text("always"));
 
         /// The answer where a page can't be proven.
@@ -109,7 +109,7 @@ table! {
         /// The answer where the budget is spent before a page is full.
         short_pages: Defaulted<ShortPages> => word().default(Text("refuse"));
 
-        /// How many items a page has.
+        /// The number of items on a page.
         page_size: Key<Spanned> => sub_table(list::PageSizeKeys::KEYS).section();
 
         /// The size of the list that clients are told.
@@ -122,7 +122,7 @@ table! {
             "Authorization", "Cookie", "X-Api-Key", "Api-Key", "X-Auth-Token", "X-Access-Token",
         ]));
 
-        /// How cursors are made.
+        /// The cursors of the route.
         cursor: Key<Spanned> => sub_table(list::CursorKeys::KEYS).section();
 
         /// The parameters of clients. A parameter that is not renamed here has the name that the envelope gives it. A name
@@ -171,11 +171,11 @@ words! {
 
 words! {
     Verify {
-        /// Every page.
+        /// All pages.
         Always = "always",
-        /// What takes no further request; the rest is served and flagged.
+        /// Pages whose proof takes no further request; the others are served and flagged.
         WhenCheap = "when-cheap",
-        /// Nothing: pages are served by their offsets, and items are skipped and repeated as they are by page=.
+        /// No page: pages are served by their offsets, and items are skipped and repeated as they are by page=.
         Never = "never",
     }
 }
@@ -200,7 +200,7 @@ words! {
 
 words! {
     Totals {
-        /// What the upstream says in an answer that lists all items.
+        /// The total in an answer that lists all items.
         Upstream = "upstream",
         /// None.
         Omit = "omit",

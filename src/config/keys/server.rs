@@ -59,7 +59,7 @@ table! {
         /// is raised as far as the system permits, leaves fewer.
         connections: Key<usize> => count(1, 1_000_000).example("10000");
 
-        /// How many of them may come from one address (from one /64 of IPv6). Networks in `trusted_proxies` have no such
+        /// The number of them that may come from one address (from one /64 of IPv6). Networks in `trusted_proxies` have no such
         /// limit. Default: half of `connections`.
         connections_per_address: Key<usize> => count(1, 1_000_000).example("5000");
 
@@ -118,7 +118,7 @@ table! {
 table! {
     /// `[log]`
     LOG: LogKeys {
-        /// How a line is written.
+        /// The format of lines.
         format: Defaulted<LogFormat> => word().default(Text("json"));
 
         /// The least severe level that is written. No level shows queries or cursors.

@@ -16,7 +16,7 @@ use crate::config::{
 };
 
 words! {
-    /// How an upstream compares paths.
+    /// The comparison of paths.
     enum PathCase {
         /// /users and /USERS are different paths.
         Sensitive = "case-sensitive",
@@ -39,7 +39,7 @@ table! {
         /// The beginning of every path at this upstream.
         base_path: Key<String> => text(syntax::base_path).example(r#""/v1""#);
 
-        /// How the upstream compares paths.
+        /// The comparison of paths.
         paths: Defaulted<PathCase> => word().default(Text("case-sensitive"));
 
         /// TLS. `tls = {}` verifies the peer's host against the authorities of the system.

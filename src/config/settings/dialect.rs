@@ -10,7 +10,7 @@ use crate::config::{
 #[derive(Debug, Clone)]
 pub struct DialectSettings {
     pub name: String,
-    /// Where the route names the dialect, for faults without a better location.
+    /// The location of its name in the route, for faults without a better location.
     pub at: Location,
     pub description: Option<String>,
     pub documentation: Option<String>,
@@ -137,7 +137,7 @@ impl DialectResponse {
 }
 
 words! {
-    /// What proves the end of a list.
+    /// The proof of a list's end.
     pub enum EndWord {
         /// `has_more`, `is_last` or the absent next page come from the slice itself (limit + 1), not from a count.
         Flag = "flag",
@@ -239,7 +239,7 @@ pub enum QuotedKind {
 }
 
 words! {
-    /// How a value is quoted in an expression.
+    /// The quotes of a value in an expression.
     pub enum Quote {
         /// O'Neil
         None = "none",

@@ -10,7 +10,7 @@ use crate::config::{
 #[derive(Debug, Clone)]
 pub struct EnvelopeSettings {
     pub name: String,
-    /// Where the route names the envelope, for faults without a better location.
+    /// The location of its name in the route, for faults without a better location.
     pub at: Location,
     pub description: Option<String>,
     pub documentation: Option<String>,

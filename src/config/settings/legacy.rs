@@ -7,7 +7,7 @@ use crate::config::{diagnostic::Location, key::words, keys::LEGACY, secret::Secr
 pub struct LegacySettings {
     /// `None` for a refusal with 400.
     pub policy: Option<LegacyPolicy>,
-    /// Where the policy stands.
+    /// The location of the policy.
     pub policy_at: Option<Location>,
     pub unmarked: Unmarked,
     /// In seconds since 1970.

@@ -52,7 +52,7 @@ pub struct ListSettings {
 }
 
 words! {
-    /// How pages are found.
+    /// The strategy by which pages are found.
     pub enum Mode {
         /// The strongest of the following that takes one request a page; `check` says which and why.
         Auto = "auto",
@@ -94,7 +94,7 @@ pub struct PageSizeSettings {
     pub max: u32,
     /// `None` for the behaviour of the envelope.
     pub over_max: Option<OverMax>,
-    /// Where `max` stands, or else the name of the dialect.
+    /// The location of `max`, or else of the dialect's name.
     pub at: Location,
 }
 
@@ -138,9 +138,9 @@ pub struct ParameterSettings {
 /// The meaning of a client's parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// How many items.
+    /// The number of items.
     Limit,
-    /// How many items, read backward from the end or from `before`.
+    /// The number of items, read backward from the end or from `before`.
     LimitBackward,
     /// A page cursor.
     Cursor,
