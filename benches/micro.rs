@@ -11,8 +11,8 @@ use std::{cell::RefCell, fmt::Write as _, hint::black_box, path::Path, sync::Arc
 use cursorgate::{
     config::{Environment, load_text},
     cursor::{self, Context, ContextParts, ItemMint},
-    downstream::{EnvelopeTemplate, Facts, ItemCursors, LinkSet, output::Output, response::PageResponse},
-    gateway::{Snapshot, list::List, live::Live, snapshot::Route},
+    downstream::{EnvelopeTemplate, Facts, ItemCursors, LinkSet, render::output::Output, response::PageResponse},
+    gateway::{List, Live, Route, Snapshot},
     json::{Limits, Pointer, Shape, scan_page},
     pagination::{
         answer::Answer,

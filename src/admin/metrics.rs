@@ -4,13 +4,13 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use crate::{
-    downstream::legacy,
+    downstream::response::legacy,
     gateway::{
         Snapshot,
-        admission::{Admission, Dropped},
-        lifecycle::Vitals,
-        metrics::{FAMILIES, RouteMetrics},
-        upstream::Upstream,
+        lifecycle::process::Vitals,
+        outcome::metrics::{FAMILIES, RouteMetrics},
+        routes::upstream::Upstream,
+        server::admission::{Admission, Dropped},
     },
 };
 

@@ -3,8 +3,13 @@
 
 use crate::{
     config::settings::{AfterSunset, LegacyPolicy, LegacySettings, Unmarked},
-    downstream::legacy,
-    gateway::{Snapshot, clock, list::List, metrics::RouteMetrics, migration::Count},
+    downstream::response::legacy,
+    gateway::{
+        Snapshot,
+        outcome::{metrics::RouteMetrics, migration::Count},
+        routes::list::List,
+        runtime::clock,
+    },
     json::write::{push_number, push_text},
 };
 

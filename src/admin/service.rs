@@ -17,7 +17,11 @@ use super::{
     openapi::{self, OPENAPI_PATH},
 };
 use crate::gateway::{
-    Listening, Unready, admission::Admission, clock, connection::Front, lifecycle::Vitals, live::Live, route::host_of,
+    Listening, Unready,
+    lifecycle::{live::Live, process::Vitals},
+    routes::table::host_of,
+    runtime::clock,
+    server::{admission::Admission, connection::Front},
 };
 
 /// How long an operator's tool may be silent.
@@ -127,7 +131,7 @@ mod tests {
     use super::*;
     use crate::{
         config::{Environment, load_text},
-        gateway::{Snapshot, admission::Places},
+        gateway::{Snapshot, server::admission::Places},
     };
 
     /// Nothing but what the text says.

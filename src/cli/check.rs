@@ -17,7 +17,7 @@ use crate::{
             ObserveSettings, OverMax, Role, RouteSettings, Settings, SortTerm, Unmarked,
         },
     },
-    gateway::{self, Snapshot, clock, snapshot::Route},
+    gateway::{self, Snapshot, lifecycle::snapshot::Route, runtime::clock},
     pagination::{
         order::{Direction, Ties},
         page::Level,

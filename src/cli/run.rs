@@ -10,13 +10,18 @@ use crate::{
         settings::{ServerSettings, Settings},
     },
     gateway::{
-        self, Gateway, RequestIds, Snapshot,
-        admission::{Admission, Places},
-        connection::Front,
-        descriptors,
-        lifecycle::{self, Servers, Vitals},
-        live::Live,
-        reload::{Fixed, Reloader, Reloads},
+        self, Snapshot,
+        lifecycle::{
+            live::Live,
+            process::{self, Servers, Vitals},
+            reload::{Fixed, Reloader, Reloads},
+        },
+        runtime::descriptors,
+        server::{
+            admission::{Admission, Places},
+            connection::Front,
+        },
+        session::context::{Gateway, RequestIds},
     },
 };
 
@@ -84,7 +89,7 @@ pub(super) fn serve(
     let server = settings.server.clone();
     // The keys are in the snapshot, each where it is used. Here they would stay as text for the life of the process.
     drop(settings);
-    Ok(lifecycle::run(servers, vitals, &server, reloads)?)
+    Ok(process::run(servers, vitals, &server, reloads)?)
 }
 
 /// How many connections there may be, after the limit of descriptors was raised.

@@ -9,8 +9,9 @@ pub(super) use dialect::DIALECT;
 pub(super) use envelope::ENVELOPE;
 pub(super) use route::ROUTE;
 
+use super::form::Form::*;
 use super::{
-    form::{Form, Form::*, Key},
+    form::{Form, Key},
     syntax,
     units::{DURATION, SIZE},
 };

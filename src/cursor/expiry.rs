@@ -55,7 +55,10 @@ fn width(ttl: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Age, Expiry, SKEW, age};
+    use super::Age;
+    use super::Expiry;
+    use super::SKEW;
+    use super::age;
 
     /// Row: F52
     #[test]

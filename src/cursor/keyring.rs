@@ -224,7 +224,9 @@ fn keyed(key: &[u8; 32]) -> Hmac<Sha256> {
 
 #[cfg(test)]
 mod tests {
-    use super::{KeyRing, KeyRingError, SHORTEST_KEY};
+    use super::KeyRing;
+    use super::KeyRingError;
+    use super::SHORTEST_KEY;
 
     #[test]
     fn keys_that_make_no_ring_are_named() {

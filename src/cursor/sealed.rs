@@ -75,7 +75,10 @@ impl Cipher {
 mod tests {
     use zeroize::Zeroizing;
 
-    use super::{KEY, Sealer, pad, unpad};
+    use super::KEY;
+    use super::Sealer;
+    use super::pad;
+    use super::unpad;
 
     #[test]
     fn padding_fills_the_last_block_and_comes_off_again() {

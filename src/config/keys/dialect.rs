@@ -2,7 +2,10 @@
 
 use super::key;
 use crate::config::{
-    form::{Form, Form::*, Key},
+    form::{
+        Form::{self, *},
+        Key,
+    },
     syntax,
 };
 

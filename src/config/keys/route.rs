@@ -2,7 +2,10 @@
 
 use super::{TTL, duration, key, size};
 use crate::config::{
-    form::{Form, Form::*, Key},
+    form::{
+        Form::{self, *},
+        Key,
+    },
     syntax,
 };
 

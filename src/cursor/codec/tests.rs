@@ -5,14 +5,16 @@ use super::{
     FROM_END, FURTHER, HONOURED, Head, ITEM, MARKED_ITEM, Reader, START, TOKEN, TOTAL, WITHIN, WITHIN_RUN, write_item,
     write_page, write_varint,
 };
-use crate::cursor::tests::{Random, as_carried, random_item, random_target};
-use crate::pagination::{
-    answer::Total,
-    fetch::Token,
-    key::KeyValue,
-    mark::Mark,
-    position::{Anchor, Hint, Item, Loop, MarkedItem, Marks, Pivot, Position, Target, TokenPlace, Within},
-    window::Offset,
+use crate::{
+    cursor::tests::{Random, as_carried, random_item, random_target},
+    pagination::{
+        answer::Total,
+        fetch::Token,
+        key::KeyValue,
+        mark::Mark,
+        position::{Anchor, Hint, Item, Loop, MarkedItem, Marks, Pivot, Position, Target, TokenPlace, Within},
+        window::Offset,
+    },
 };
 
 fn page(target: &Target, bucket: Option<u64>) -> Vec<u8> {

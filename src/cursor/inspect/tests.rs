@@ -1,17 +1,19 @@
 //! What an operator sees of a cursor, and what not.
 
 use super::{Finding, Instant, Unverified, inspect};
-use crate::cursor::{
-    Claims, Expiry, Form, KeyRing, frame, seal, seal_item,
-    tests::{LONGEST, NOW, Random, after, context, random_item, random_target, ring, text},
-};
-use crate::pagination::{
-    answer::Total,
-    fetch::Token,
-    key::KeyValue,
-    mark::Mark,
-    position::{Anchor, Hint, Item, Loop, MarkedItem, Marks, Pivot, Position, Target, TokenPlace, Within},
-    window::Offset,
+use crate::{
+    cursor::{
+        Claims, Expiry, Form, KeyRing, frame, seal, seal_item,
+        tests::{LONGEST, NOW, Random, after, context, random_item, random_target, ring, text},
+    },
+    pagination::{
+        answer::Total,
+        fetch::Token,
+        key::KeyValue,
+        mark::Mark,
+        position::{Anchor, Hint, Item, Loop, MarkedItem, Marks, Pivot, Position, Target, TokenPlace, Within},
+        window::Offset,
+    },
 };
 
 #[test]

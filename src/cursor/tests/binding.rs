@@ -4,10 +4,12 @@ use super::{
     FIRST_KEY, LONGEST, NOW, SECOND_KEY, after, context, newest_first, page, parts, random_cursors, ring, sort_key,
     text,
 };
-use crate::cursor::{Claims, Context, ContextParts, CursorError, Expiry, KeyRing, Opened, Part, open, seal, seal_item};
-use crate::pagination::{
-    order::{Direction, Grain, Kind, Nulls, Order, Ties},
-    position::{Anchor, Hint, Item, Position, Target},
+use crate::{
+    cursor::{Claims, Context, ContextParts, CursorError, Expiry, KeyRing, Opened, Part, open, seal, seal_item},
+    pagination::{
+        order::{Direction, Grain, Kind, Nulls, Order, Ties},
+        position::{Anchor, Hint, Item, Position, Target},
+    },
 };
 
 /// What is known of the usual context saves work, and changes nothing.

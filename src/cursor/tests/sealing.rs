@@ -3,10 +3,12 @@
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
 use super::{LONGEST, NOW, Random, after, context, newest_first, open_here, page, parts, random_item, ring, text};
-use crate::cursor::{Context, ContextParts, CursorError, Expiry, open, seal, seal_item};
-use crate::pagination::{
-    fetch::Token,
-    position::{Anchor, Hint, Item, Loop, Position, Target, TokenPlace, Within},
+use crate::{
+    cursor::{Context, ContextParts, CursorError, Expiry, open, seal, seal_item},
+    pagination::{
+        fetch::Token,
+        position::{Anchor, Hint, Item, Loop, Position, Target, TokenPlace, Within},
+    },
 };
 
 fn bytes_of(cursor: &str) -> Vec<u8> {

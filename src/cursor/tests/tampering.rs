@@ -3,10 +3,12 @@
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
 use super::{LONGEST, NOW, Random, after, context, open_here, page, random_cursors, ring};
-use crate::cursor::{CursorError, Form, codec, frame, open, seal};
-use crate::pagination::{
-    position::{Hint, Position, Target},
-    window::Offset,
+use crate::{
+    cursor::{CursorError, Form, codec, frame, open, seal},
+    pagination::{
+        position::{Hint, Position, Target},
+        window::Offset,
+    },
 };
 
 /// A cursor with a good tag around any payload.

@@ -6,10 +6,10 @@ use super::*;
 use crate::{
     config::tree::{LocatedTree, Tree},
     downstream::{
-        etag,
         fixture::{self, BARE, STANDARD},
         problem::{Code, Problem},
-        skeleton::Segment,
+        render::skeleton::Segment,
+        response::etag,
     },
 };
 

@@ -2,14 +2,13 @@ use std::fmt::Write as _;
 
 use http::header::{AGE, SET_COOKIE};
 
+use super::legacy;
 use super::*;
 use crate::{
-    config::diagnostic::Diagnostics,
-    config::settings::LegacySettings,
+    config::{diagnostic::Diagnostics, settings::LegacySettings},
     downstream::{
+        envelope::links::LinkSet,
         fixture::{self, BARE, STANDARD},
-        legacy,
-        links::LinkSet,
         problem::{Code, Problem},
     },
     pagination::answer::Total,

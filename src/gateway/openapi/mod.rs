@@ -14,13 +14,13 @@ use std::sync::Arc;
 
 use names::{Names, pascal};
 
-use super::snapshot::Route;
+use super::lifecycle::snapshot::Route;
 use crate::{
     config::{
         Diagnostics,
         settings::{RouteSettings, Settings},
     },
-    downstream::schema,
+    downstream::envelope::schema,
     json::Document,
 };
 

@@ -11,8 +11,8 @@ use crate::{
         Diagnostics,
         settings::{EnvelopeSettings, LegacyPolicy, ListSettings, Mode, OverMax, Role, RouteSettings},
     },
-    downstream::{Parameters, schema},
-    gateway::list::List,
+    downstream::{Parameters, envelope::schema},
+    gateway::routes::list::List,
     json::Document,
     pagination::paging::Family,
 };

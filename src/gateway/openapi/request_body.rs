@@ -3,7 +3,7 @@
 use super::operation::Described;
 use crate::{
     config::settings::Role,
-    downstream::schema,
+    downstream::envelope::schema,
     json::{Document, Pointer},
 };
 

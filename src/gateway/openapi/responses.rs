@@ -6,8 +6,8 @@ use super::{
 };
 use crate::{
     config::settings::{AfterSunset, EnvelopeSettings, LegacyPolicy, Mode, OverMax, Role},
-    downstream::{Code, schema},
-    gateway::list::List,
+    downstream::{Code, envelope::schema},
+    gateway::routes::list::List,
     json::Document,
     pagination::{order::Direction, paging::Family, resolver::ShortPages},
 };

@@ -1,0 +1,143 @@
+//! What a page says to the placeholders of a skeleton.
+
+use std::cell::RefCell;
+
+use super::{Facts, members};
+use crate::{
+    downstream::render::facts::{Slot, Source, Value},
+    pagination::page::Page,
+};
+
+/// The members that `{item.fields}` is without: in some conventions they have a place of their own, beside the fields.
+const RESERVED: [&str; 2] = ["id", "type"];
+
+/// The values of a page.
+pub(crate) struct PageSource<'a> {
+    facts: &'a Facts<'a>,
+    page: &'a Page,
+    /// A cursor that was made to see whether there is one, and of which item it is.
+    made: RefCell<(Option<usize>, Vec<u8>)>,
+}
+
+impl<'a> PageSource<'a> {
+    /// The values of this page.
+    pub(crate) fn new(facts: &'a Facts<'a>, page: &'a Page) -> Self {
+        Self { facts, page, made: RefCell::default() }
+    }
+
+    /// Makes the cursor of an item, and says whether it has one.
+    fn has_cursor(&self, item: usize) -> bool {
+        let mut made = self.made.borrow_mut();
+        let (of, bytes) = &mut *made;
+        if *of == Some(item) {
+            return !bytes.is_empty();
+        }
+        bytes.clear();
+        *of = Some(item);
+        self.facts.item_cursors.is_some_and(|cursors| cursors.push(item, bytes))
+    }
+
+    /// The values that are known or not, and cost nothing to have.
+    fn value(&self, slot: Slot) -> Option<Value<'a>> {
+        let facts = self.facts;
+        let links = facts.links;
+        let exact = facts.total.filter(|total| total.exact);
+        let link = |url: &'a Option<String>| url.as_deref().map(Value::Inert);
+        match slot {
+            Slot::Count => Some(Value::Number(self.page.items.len() as u64)),
+            Slot::Limit => Some(Value::Number(facts.limit.into())),
+            Slot::Path => Some(Value::Text(facts.path)),
+            Slot::Level => Some(Value::Text(facts.level)),
+            Slot::Now => facts.now.map(Value::Text),
+            Slot::HasNext => Some(Value::Boolean(facts.has_next)),
+            Slot::HasPrev => Some(Value::Boolean(facts.has_prev)),
+            Slot::HasMore => Some(Value::Boolean(facts.has_more)),
+            Slot::Total => exact.map(|total| Value::Number(total.value)),
+            Slot::TotalAtLeast => facts.total.map(|total| Value::Number(total.value)),
+            Slot::Page => facts.page.map(Value::Number),
+            Slot::Pages => facts.pages.map(Value::Number),
+            Slot::NextCursor => facts.next_cursor.map(Value::Inert),
+            Slot::PrevCursor => facts.prev_cursor.map(Value::Inert),
+            Slot::StartCursor => facts.start_cursor.map(Value::Inert),
+            Slot::EndCursor => facts.end_cursor.map(Value::Inert),
+            Slot::LinkSelf => link(&links.self_),
+            Slot::LinkFirst => link(&links.first),
+            Slot::LinkPrev => link(&links.prev),
+            Slot::LinkNext => link(&links.next),
+            Slot::LinkLast => link(&links.last),
+            Slot::Request(number) => facts.request.get(usize::from(number)).copied().flatten().map(Value::Json),
+            _ => None,
+        }
+    }
+
+    /// The id of an item as it came: the last key column of its row.
+    fn id(&self, item: usize) -> Option<&'a [u8]> {
+        let place = self.page.items.get(item)?;
+        let answer = self.page.answers.get(place.answer as usize)?;
+        let columns = answer.keys.len().checked_div(answer.items.len())?;
+        let last = ((place.item as usize + 1) * columns).checked_sub(1)?;
+        let span = answer.keys.get(last).filter(|span| !span.is_absent())?;
+        Some(span.of(&answer.body))
+    }
+}
+
+impl Source for PageSource<'_> {
+    fn knows(&self, slot: Slot, item: usize) -> bool {
+        match slot {
+            Slot::Item => true,
+            Slot::ItemFields => self.page.item(item).starts_with(b"{"),
+            Slot::ItemId => self.id(item).is_some(),
+            Slot::ItemReserved => push_reserved(&mut Vec::new(), self.page.item(item), self.id(item)),
+            Slot::ItemCursor => self.has_cursor(item),
+            _ => self.value(slot).is_some(),
+        }
+    }
+
+    fn tell(&self, slot: Slot, item: usize, write: &mut dyn FnMut(Value<'_>)) {
+        match slot {
+            Slot::Item => write(Value::Json(self.page.item(item))),
+            Slot::ItemFields if self.knows(slot, item) => {
+                let object = self.page.item(item);
+                let mut fields = Vec::with_capacity(object.len());
+                members::push_without(&mut fields, object, &RESERVED);
+                write(Value::Json(&fields));
+            }
+            Slot::ItemReserved => {
+                let mut reserved = Vec::new();
+                if push_reserved(&mut reserved, self.page.item(item), self.id(item)) {
+                    write(Value::Json(&reserved));
+                }
+            }
+            Slot::ItemId => {
+                if let Some(id) = self.id(item) {
+                    write(Value::Json(id));
+                }
+            }
+            _ => {
+                if let Some(value) = self.value(slot) {
+                    write(value);
+                }
+            }
+        }
+    }
+
+    fn push_cursor(&self, item: usize, out: &mut Vec<u8>) -> bool {
+        let made = self.made.borrow();
+        match &*made {
+            (Some(of), bytes) if *of == item => {
+                out.extend_from_slice(bytes);
+                !bytes.is_empty()
+            }
+            _ => self.facts.item_cursors.is_some_and(|cursors| cursors.push(item, out)),
+        }
+    }
+
+    fn page(&self) -> Option<&Page> {
+        Some(self.page)
+    }
+}
+
+/// Appends what `{item.fields}` leaves out of an item and its id doesn't say.
+fn push_reserved(out: &mut Vec<u8>, item: &[u8], id: Option<&[u8]>) -> bool {
+    item.starts_with(b"{") && members::push_only(out, item, &RESERVED, id)
+}

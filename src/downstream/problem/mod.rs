@@ -1,0 +1,215 @@
+//! Why a request is not answered with a page: RFC 9457 documents, or the envelope's own error form.
+
+pub mod code;
+
+use http::HeaderValue;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+
+use super::{envelope::EnvelopeTemplate, response::Response};
+pub use crate::downstream::problem::code::Code;
+use crate::json::write::{push_number, push_text};
+
+/// Why a request is not answered with a page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The status; the code's own.
+    pub status: u16,
+    /// What went wrong.
+    pub code: Code,
+    /// What is wrong in this request, where, and what to do.
+    pub detail: String,
+    /// The parameter at fault, decoded.
+    pub parameter: Option<String>,
+    /// A link to the first page.
+    pub restart: Option<String>,
+    /// A link whose cursor says the hint alone.
+    pub nearest: Option<String>,
+    /// The largest limit.
+    pub max_limit: Option<u32>,
+    /// Which parts of the request differ from those that the cursor was made for.
+    pub differs: Vec<&'static str>,
+    /// What would be allowed.
+    pub allowed: Vec<String>,
+    /// When to ask again, as the upstream said it.
+    pub retry_after: Option<HeaderValue>,
+}
+
+impl From<Box<Self>> for Problem {
+    fn from(problem: Box<Self>) -> Self {
+        *problem
+    }
+}
+
+impl Problem {
+    /// A problem with this code and detail, and nothing else.
+    #[must_use]
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self {
+            status: code.status(),
+            code,
+            detail: detail.into(),
+            parameter: None,
+            restart: None,
+            nearest: None,
+            max_limit: None,
+            differs: Vec::new(),
+            allowed: Vec::new(),
+            retry_after: None,
+        }
+    }
+
+    /// Names the parameter at fault.
+    #[must_use]
+    pub fn with_parameter(mut self, name: impl Into<String>) -> Self {
+        self.parameter = Some(name.into());
+        self
+    }
+
+    /// Adds the link to the first page.
+    #[must_use]
+    pub fn with_restart(mut self, url: impl Into<String>) -> Self {
+        self.restart = Some(url.into());
+        self
+    }
+
+    /// What HTTP calls the status.
+    #[must_use]
+    pub(crate) fn phrase(&self) -> &'static str {
+        let phrase = http::StatusCode::from_u16(self.status).ok().and_then(|status| status.canonical_reason());
+        phrase.unwrap_or_else(|| self.code.title())
+    }
+
+    /// Makes it fit an answer without links, as all to POST are: it says how to begin again, `begins`, where a link would.
+    pub fn leave_out_links(&mut self, begins: &str) {
+        (self.restart, self.nearest) = (None, None);
+        self.detail = self
+            .detail
+            .replace(", or go on at `nearest`, where items may be skipped or repeated", "")
+            .replace("begin again at `restart`", begins)
+            .replace("begin at `restart` and follow its links", begins);
+    }
+
+    /// The response: the envelope's own error form where it has one, else `application/problem+json`.
+    ///
+    /// `types` is what problem types begin with; without it the type is `about:blank`, and the title then is the
+    /// status's own phrase (RFC 9457, section 4.2.1).
+    #[must_use]
+    pub fn render(&self, types: Option<&str>, request_id: &str, template: Option<&EnvelopeTemplate>) -> Response {
+        let problem_type = types.map(|types| format!("{types}{}", self.code.as_str()));
+        let mut body = Vec::with_capacity(512);
+        let content_type = match template.and_then(EnvelopeTemplate::error) {
+            Some(form) => {
+                form.render(self, problem_type.as_deref(), request_id, &mut body);
+                form.content_type().clone()
+            }
+            None => {
+                self.render_document(problem_type.as_deref(), request_id, &mut body);
+                HeaderValue::from_static("application/problem+json")
+            }
+        };
+        let mut response = Response::new(self.status, body);
+        response.headers.insert(CONTENT_TYPE, content_type);
+        response.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(value) = &self.retry_after {
+            response.headers.insert(RETRY_AFTER, value.clone());
+        }
+        response
+    }
+
+    fn render_document(&self, problem_type: Option<&str>, request_id: &str, out: &mut Vec<u8>) {
+        let title = match problem_type {
+            None => self.phrase(),
+            Some(_) => self.code.title(),
+        };
+        out.extend_from_slice(b"{\"type\":");
+        push_text(out, problem_type.unwrap_or("about:blank"));
+        push_member(out, "title", title);
+        out.extend_from_slice(b",\"status\":");
+        push_number(out, self.status.into());
+        push_member(out, "code", self.code.as_str());
+        push_member(out, "detail", &self.detail);
+        for (name, value) in [("parameter", &self.parameter), ("restart", &self.restart), ("nearest", &self.nearest)] {
+            if let Some(value) = value {
+                push_member(out, name, value);
+            }
+        }
+        if let Some(limit) = self.max_limit {
+            out.extend_from_slice(b",\"max_limit\":");
+            push_number(out, limit.into());
+        }
+        push_list(out, "differs", self.differs.iter().copied());
+        push_list(out, "allowed", self.allowed.iter().map(String::as_str));
+        push_member(out, "request_id", request_id);
+        out.extend_from_slice(b",\"retryable\":");
+        out.extend_from_slice(if self.code.retryable() { b"true" } else { b"false" });
+        out.push(b'}');
+    }
+}
+
+fn push_member(out: &mut Vec<u8>, name: &str, value: &str) {
+    out.push(b',');
+    push_text(out, name);
+    out.push(b':');
+    push_text(out, value);
+}
+
+fn push_list<'a>(out: &mut Vec<u8>, name: &str, values: impl Iterator<Item = &'a str>) {
+    let mut values = values.peekable();
+    if values.peek().is_none() {
+        return;
+    }
+    out.push(b',');
+    push_text(out, name);
+    out.extend_from_slice(b":[");
+    for (index, value) in values.enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        push_text(out, value);
+    }
+    out.push(b']');
+}
+
+/// A client's text as it may be repeated to it: at most 64 characters.
+pub(crate) fn shown(text: &str) -> std::borrow::Cow<'_, str> {
+    match text.char_indices().nth(64) {
+        None => text.into(),
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_title_of_a_blank_type_is_the_statuss_phrase() {
+        let title = |types| {
+            let response = Problem::new(Code::CursorExpired, "x").render(types, "r", None);
+            let document: serde_json::Value = serde_json::from_slice(&response.body.into_parts().concat()).unwrap();
+            (document["type"].clone(), document["title"].clone())
+        };
+        assert_eq!(title(None), ("about:blank".into(), "Gone".into()));
+        assert_eq!(title(Some("/problems/")), ("/problems/cursor_expired".into(), "The cursor has expired".into()));
+    }
+
+    #[test]
+    fn without_links_it_says_how_to_begin_again() {
+        let mut problem = Problem::new(
+            Code::PositionLost,
+            "lost: begin again at `restart`, or go on at `nearest`, where items may be skipped or repeated",
+        )
+        .with_restart("/a");
+        problem.nearest = Some("/b".to_owned());
+        problem.leave_out_links("begin again without `/cursor`");
+        assert_eq!((problem.restart, problem.nearest), (None, None));
+        assert_eq!(problem.detail, "lost: begin again without `/cursor`");
+    }
+
+    #[test]
+    fn what_is_shown_is_cut_between_characters() {
+        assert_eq!(shown("abc"), "abc");
+        assert_eq!(shown(&"é".repeat(64)), "é".repeat(64));
+        assert_eq!(shown(&"é".repeat(65)), "é".repeat(64) + "…");
+    }
+}

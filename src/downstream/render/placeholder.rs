@@ -1,0 +1,227 @@
+//! Texts with placeholders: `{total}`, `{item.id:string}`, `{next.cursor|null}`; `{{` and `}}` are braces.
+
+use std::ops::Range;
+
+use super::{
+    facts::{self, Placeholder, Scope},
+    skeleton::Presence,
+};
+use crate::{
+    config::diagnostic::{Diagnostics, Location, nearest},
+    json::Pointer,
+};
+
+/// How a value is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// With its own type.
+    Typed,
+    /// As a JSON string.
+    Text,
+    /// Inside a JSON string.
+    Inside,
+    /// As it is, in a header.
+    Plain,
+}
+
+/// A part of a text.
+#[derive(Clone, Debug)]
+pub(crate) enum Part {
+    Literal(String),
+    /// A placeholder; how it is written where it stands alone.
+    Value(Placeholder, Form),
+}
+
+/// A text, read.
+#[derive(Clone, Debug)]
+pub(crate) struct Text {
+    pub(crate) parts: Vec<Part>,
+    /// Whether `|null` was said of a placeholder that stands alone.
+    pub(crate) or_null: bool,
+}
+
+/// What stands between braces, or a text between such.
+enum Piece<'t> {
+    Literal(String),
+    Braced(&'t str, Range<usize>),
+}
+
+impl Text {
+    /// Reads a text in which placeholders of `scopes` and `{collection}` may stand. Faults are reported, and give none.
+    pub(crate) fn parse(
+        text: &str,
+        at: Location,
+        collection: &str,
+        scopes: &[Scope],
+        requests: &mut Vec<Pointer>,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Self> {
+        let pieces = match split(text) {
+            Ok(pieces) => pieces,
+            Err(brace) => {
+                let place = diagnostics.part(at, text, brace..brace + 1);
+                diagnostics.error(place, "a lone brace", "a placeholder is {name}; write {{ or }} for a brace itself");
+                return None;
+            }
+        };
+        let alone = matches!(pieces[..], [Piece::Braced(..)]);
+        let mut read = Self { parts: Vec::with_capacity(pieces.len()), or_null: false };
+        let mut sound = true;
+        for piece in pieces {
+            let (inner, range) = match piece {
+                Piece::Literal(literal) => {
+                    read.push_literal(&literal);
+                    continue;
+                }
+                Piece::Braced(inner, range) => (inner, range),
+            };
+            let (name, as_text, or_null) = without_suffixes(inner);
+            if name == "collection" {
+                read.push_literal(collection);
+                continue;
+            }
+            let mut fault = |message: String, help: String| {
+                let place = diagnostics.part(at, text, range.clone());
+                diagnostics.error(place, message, help);
+                sound = false;
+            };
+            let of_request = name.strip_prefix("request").filter(|rest| rest.is_empty() || rest.starts_with('/'));
+            let found = match of_request.filter(|_| scopes.contains(&Scope::Page)) {
+                None => facts::find(name),
+                Some(place) => match request_place(place, requests) {
+                    Ok(placeholder) => Some(placeholder),
+                    Err(message) => {
+                        fault(format!("{{{name}}} is no place in a request's body"), message);
+                        continue;
+                    }
+                },
+            };
+            let Some(placeholder) = found.filter(|found| scopes.contains(&found.scope)) else {
+                let (message, help) = unknown(name, scopes);
+                fault(message, help);
+                continue;
+            };
+            if !alone && placeholder.json && !as_text {
+                let help = format!("write {{{name}:string}} for its text, or let it stand alone");
+                fault(format!("{{{name}}} is JSON, and can't stand inside a text"), help);
+            } else if !alone && or_null {
+                let help =
+                    format!("a text with {{{name}}} is left out as a whole where it is unknown: write {{{name}}}");
+                fault(format!("`|null` can't stand inside a text: {{{name}|null}}"), help);
+            }
+            read.or_null |= or_null;
+            read.parts.push(Part::Value(placeholder, if as_text { Form::Text } else { Form::Typed }));
+        }
+        sound.then_some(read)
+    }
+
+    /// Whether a placeholder of an item stands in a text, as far as the text can be read.
+    pub(crate) fn mentions_item(text: &str) -> bool {
+        split(text).unwrap_or_default().iter().any(|piece| match piece {
+            Piece::Literal(_) => false,
+            Piece::Braced(inner, _) => {
+                let (name, ..) = without_suffixes(inner);
+                name == "item" || name.starts_with("item.")
+            }
+        })
+    }
+
+    /// When it goes out: if all its placeholders are known.
+    pub(crate) fn presence(&self) -> Presence {
+        let uncertain = self.parts.iter().filter_map(|part| match part {
+            Part::Value(placeholder, _) if !placeholder.certain => Some(placeholder.slot),
+            Part::Value(..) | Part::Literal(_) => None,
+        });
+        let uncertain: Vec<_> = uncertain.collect();
+        if uncertain.is_empty() || self.or_null { Presence::Always } else { Presence::If(vec![uncertain]) }
+    }
+
+    /// The text of one without placeholders.
+    pub(crate) fn literal(&self) -> String {
+        let literal = |part: &Part| match part {
+            Part::Literal(literal) => literal.clone(),
+            Part::Value(..) => String::new(),
+        };
+        self.parts.iter().map(literal).collect()
+    }
+
+    fn push_literal(&mut self, text: &str) {
+        match self.parts.last_mut() {
+            Some(Part::Literal(literal)) => literal.push_str(text),
+            _ => self.parts.push(Part::Literal(text.to_owned())),
+        }
+    }
+}
+
+/// What stands between braces: the name, whether it is wanted as text, and whether `null` stands for it.
+fn without_suffixes(inner: &str) -> (&str, bool, bool) {
+    let (rest, or_null) = inner.strip_suffix("|null").map_or((inner, false), |rest| (rest, true));
+    let (name, as_text) = rest.strip_suffix(":string").map_or((rest, false), |rest| (rest, true));
+    (name, as_text, or_null)
+}
+
+/// Splits a text at its placeholders; a lone brace is given by its place.
+fn split(text: &str) -> Result<Vec<Piece<'_>>, usize> {
+    let mut pieces = Vec::new();
+    let mut literal = String::new();
+    let mut at = 0;
+    while let Some(next) = text[at..].find(['{', '}']).map(|found| at + found) {
+        literal.push_str(&text[at..next]);
+        let rest = &text[next..];
+        if rest.starts_with("{{") || rest.starts_with("}}") {
+            literal.push_str(&rest[..1]);
+            at = next + 2;
+            continue;
+        }
+        let end = rest.find('}').filter(|_| rest.starts_with('{')).ok_or(next)?;
+        let inner = &rest[1..end];
+        if inner.contains('{') {
+            return Err(next);
+        }
+        if !literal.is_empty() {
+            pieces.push(Piece::Literal(std::mem::take(&mut literal)));
+        }
+        pieces.push(Piece::Braced(inner, next..next + end + 1));
+        at = next + end + 1;
+    }
+    literal.push_str(&text[at..]);
+    if !literal.is_empty() {
+        pieces.push(Piece::Literal(literal));
+    }
+    Ok(pieces)
+}
+
+/// The placeholder of a place in the request's body, which has a number among those that are repeated.
+fn request_place(place: &str, requests: &mut Vec<Pointer>) -> Result<Placeholder, String> {
+    let pointer = Pointer::parse(place).map_err(|error| error.message)?;
+    let known = requests.iter().position(|known| *known == pointer);
+    let number = known.unwrap_or(requests.len());
+    let placeholder = u16::try_from(number).map(facts::of_request).map_err(|_| "leave out some of them".to_owned())?;
+    if known.is_none() {
+        requests.push(pointer);
+    }
+    Ok(placeholder)
+}
+
+/// What is said of a placeholder that can't stand here.
+fn unknown(name: &str, scopes: &[Scope]) -> (String, String) {
+    if scopes.is_empty() {
+        return (format!("{{{name}}} can't stand in a member's name"), "only {collection} can".to_owned());
+    }
+    // A misspelt item leaves its array without one, so what is said of items may be meant anywhere in a body.
+    let listed = if scopes.contains(&Scope::Page) { &[Scope::Page, Scope::Item] } else { scopes };
+    let known = format!("known here: {}", facts::names(listed).collect::<Vec<_>>().join(", "));
+    match facts::find(name).map(|found| found.scope) {
+        Some(Scope::Item) if scopes.contains(&Scope::Page) => {
+            let help = "it is said of each item: write it inside the array, as in [\"{item}\"]";
+            (format!("{{{name}}} stands outside of the array of items"), help.to_owned())
+        }
+        Some(Scope::Page | Scope::Item) => (format!("{{{name}}} is not known in errors"), known),
+        None if name.starts_with("request/") => (format!("{{{name}}} is not known in errors"), known),
+        Some(Scope::Error) => (format!("{{{name}}} is known in errors alone"), known),
+        None => {
+            let meant = nearest(name, facts::names(listed)).map(|meant| format!("did you mean {{{meant}}}? "));
+            (format!("there is no placeholder {{{name}}}"), meant.unwrap_or_default() + &known)
+        }
+    }
+}

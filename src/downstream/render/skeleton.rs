@@ -1,0 +1,508 @@
+//! Skeletons, the JSON of an envelope with its placeholders, compiled: literals and values in the sequence in which they
+//! are written, and conditions where a part goes out only if something in it is known.
+//!
+//! A comma is part of a literal wherever a member before it is certain to be there; else it has the condition that one
+//! of the members before it is. So what is written is JSON, whatever is known.
+
+use super::{
+    facts::{Scope, Slot, Source, Value},
+    output::Output,
+    placeholder::{Form, Part, Text},
+};
+use crate::{
+    config::{
+        diagnostic::{Diagnostics, Located, Location},
+        tree::{LocatedTree, Tree},
+    },
+    json::{
+        Pointer,
+        write::{push_number, push_text},
+    },
+    pagination::page::Page,
+};
+
+/// One step of writing.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Segment {
+    /// These bytes.
+    Literal(Vec<u8>),
+    /// A placeholder's value; `null` where it has none.
+    Value(Slot, Form),
+    /// What goes out only if this holds.
+    If(Condition, Vec<Self>),
+    /// What goes out once for each item for which this holds, separated by commas.
+    Items(Presence, Vec<Self>),
+}
+
+impl Segment {
+    /// Whether this is the items as they came, with nothing around them.
+    fn is_bare_items(&self) -> bool {
+        matches!(self, Self::Items(Presence::Always, inner) if matches!(inner[..], [Self::Value(Slot::Item, Form::Typed)]))
+    }
+}
+
+/// Alternatives: it holds if all slots of one of them are known.
+pub(crate) type Condition = Vec<Vec<Slot>>;
+
+/// When a part goes out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Presence {
+    /// Always.
+    Always,
+    /// If this holds.
+    If(Condition),
+}
+
+/// A whole skeleton.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Skeleton {
+    pub(crate) segments: Vec<Segment>,
+}
+
+impl Skeleton {
+    /// Compiles the body of an envelope: it must hold an array of items.
+    pub(crate) fn compile_body(
+        tree: &LocatedTree,
+        collection: &str,
+        requests: &mut Vec<Pointer>,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Self> {
+        let mut compiler =
+            Compiler { collection, requests, diagnostics, scopes: &[Scope::Page], sound: true, arrays: 0 };
+        let Compiled { segments, .. } = compiler.node(tree);
+        if compiler.sound && compiler.arrays == 0 {
+            compiler.fault(tree.at, "the body has no place for the items", "write [\"{item}\"] where their array goes");
+        }
+        compiler.sound.then_some(Self { segments })
+    }
+
+    /// Compiles the error body of an envelope: something in it must be always known.
+    pub(crate) fn compile_error(tree: &LocatedTree, collection: &str, diagnostics: &mut Diagnostics) -> Option<Self> {
+        let requests = &mut Vec::new();
+        let mut compiler =
+            Compiler { collection, requests, diagnostics, scopes: &[Scope::Error], sound: true, arrays: 0 };
+        let Compiled { presence, segments, .. } = compiler.node(tree);
+        if compiler.sound && presence != Presence::Always {
+            let help = "add something that is always known: {code}, {status}, {title}, {detail} or {request_id}";
+            compiler.fault(tree.at, "the error body may have nothing to say", help);
+        }
+        compiler.sound.then_some(Self { segments })
+    }
+
+    /// Compiles a header's value, and when the header is sent.
+    pub(crate) fn compile_header(
+        text: &Located<String>,
+        collection: &str,
+        requests: &mut Vec<Pointer>,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<(Presence, Self)> {
+        let read = Text::parse(&text.value, text.at, collection, &[Scope::Page], requests, diagnostics)?;
+        if read.or_null {
+            diagnostics.error(text.at, "a header can't say null", "without `|null` it is left out where it is unknown");
+            return None;
+        }
+        let mut segments = Vec::new();
+        for part in &read.parts {
+            match part {
+                Part::Literal(literal) => push_literal(&mut segments, literal.as_bytes()),
+                Part::Value(placeholder, _) => segments.push(Segment::Value(placeholder.slot, Form::Plain)),
+            }
+        }
+        Some((read.presence(), Self { segments }))
+    }
+
+    /// Whether a placeholder stands anywhere in it.
+    pub(crate) fn uses(&self, slot: Slot) -> bool {
+        fn within(segments: &[Segment], slot: Slot) -> bool {
+            segments.iter().any(|segment| match segment {
+                Segment::Literal(_) => false,
+                Segment::Value(used, _) => *used == slot,
+                Segment::If(_, inner) | Segment::Items(_, inner) => within(inner, slot),
+            })
+        }
+        within(&self.segments, slot)
+    }
+
+    /// Whether items stand in it as they came, with nothing around them.
+    pub(crate) fn has_bare_items(&self) -> bool {
+        fn within(segments: &[Segment]) -> bool {
+            segments.iter().any(|segment| match segment {
+                Segment::If(_, inner) => within(inner),
+                other => other.is_bare_items(),
+            })
+        }
+        within(&self.segments)
+    }
+
+    /// How many bytes of literals stand around each item, and one for a comma.
+    pub(crate) fn size_around_items(&self) -> usize {
+        fn literals(segments: &[Segment], in_items: bool) -> usize {
+            let size = |segment: &Segment| match segment {
+                Segment::Literal(bytes) if in_items => bytes.len(),
+                Segment::Literal(_) | Segment::Value(..) => 0,
+                Segment::If(_, inner) => literals(inner, in_items),
+                Segment::Items(_, inner) => literals(inner, true) + 1,
+            };
+            segments.iter().map(size).sum()
+        }
+        literals(&self.segments, false)
+    }
+
+    /// Writes it.
+    pub(crate) fn render(&self, source: &dyn Source, out: &mut Output) {
+        render(&self.segments, source, 0, out);
+    }
+}
+
+fn render(segments: &[Segment], source: &dyn Source, item: usize, out: &mut Output) {
+    for segment in segments {
+        match segment {
+            Segment::Literal(bytes) => out.bytes.extend_from_slice(bytes),
+            Segment::Value(slot, form) => push_value(*slot, *form, source, item, out),
+            Segment::If(condition, inner) => {
+                if holds(condition, source, item) {
+                    render(inner, source, item, out);
+                }
+            }
+            // Items as they came, with nothing around them.
+            bare if bare.is_bare_items() => {
+                if let Some(page) = source.page() {
+                    push_items(page, out);
+                }
+            }
+            Segment::Items(presence, inner) => {
+                let mut first = true;
+                for index in 0..source.page().map_or(0, |page| page.items.len()) {
+                    if let Presence::If(condition) = presence
+                        && !holds(condition, source, index)
+                    {
+                        continue;
+                    }
+                    if !first {
+                        out.bytes.push(b',');
+                    }
+                    first = false;
+                    render(inner, source, index, out);
+                }
+            }
+        }
+    }
+}
+
+/// Appends the items of a page, run by run.
+fn push_items(page: &Page, out: &mut Output) {
+    let mut index = 0;
+    while index < page.items.len() {
+        if index > 0 {
+            out.bytes.push(b',');
+        }
+        let run = page.run(index);
+        index += run.items;
+        out.push_run(page, run);
+    }
+}
+
+pub(crate) fn holds(condition: &Condition, source: &dyn Source, item: usize) -> bool {
+    condition.iter().any(|all| all.iter().all(|&slot| source.knows(slot, item)))
+}
+
+fn push_value(slot: Slot, form: Form, source: &dyn Source, item: usize, out: &mut Output) {
+    match (slot, form) {
+        (Slot::Item, Form::Typed) if let Some(page) = source.page() => {
+            return out.bytes.extend_from_slice(page.item(item));
+        }
+        (Slot::ItemCursor, _) => return push_cursor(form, source, item, &mut out.bytes),
+        _ => {}
+    }
+    let start = out.bytes.len();
+    let mut told = false;
+    source.tell(slot, item, &mut |value| {
+        told = true;
+        push_formed(value, form, &mut out.bytes);
+    });
+    if !told && matches!(form, Form::Typed | Form::Text) {
+        out.bytes.extend_from_slice(b"null");
+    }
+    if slot == Slot::Now {
+        out.times.push(start..out.bytes.len());
+    }
+}
+
+/// The cursor of an item, straight into the body.
+fn push_cursor(form: Form, source: &dyn Source, item: usize, out: &mut Vec<u8>) {
+    if !matches!(form, Form::Typed | Form::Text) {
+        source.push_cursor(item, out);
+        return;
+    }
+    let start = out.len();
+    out.push(b'"');
+    if source.push_cursor(item, out) {
+        out.push(b'"');
+    } else {
+        out.truncate(start);
+        out.extend_from_slice(b"null");
+    }
+}
+
+fn push_formed(value: Value<'_>, form: Form, out: &mut Vec<u8>) {
+    match (form, value) {
+        (Form::Typed | Form::Plain, Value::Number(number)) => push_number(out, number),
+        (Form::Typed | Form::Plain, Value::Boolean(flag)) => {
+            out.extend_from_slice(if flag { "true" } else { "false" }.as_bytes());
+        }
+        (Form::Typed, Value::Json(json)) => out.extend_from_slice(json),
+        (Form::Text, Value::Json(json @ [b'"', ..])) => out.extend_from_slice(json),
+        (Form::Inside, Value::Json([b'"', inner @ .., b'"'])) => out.extend_from_slice(inner),
+        (Form::Typed | Form::Text, Value::Text(text)) => push_text(out, text),
+        (Form::Typed | Form::Text, Value::Inert(text)) => {
+            out.push(b'"');
+            out.extend_from_slice(text.as_bytes());
+            out.push(b'"');
+        }
+        (Form::Plain, Value::Text(text)) | (Form::Plain | Form::Inside, Value::Inert(text)) => {
+            out.extend_from_slice(text.as_bytes());
+        }
+        (Form::Plain, Value::Json(json)) => out.extend_from_slice(json),
+        (Form::Text | Form::Inside, value) => {
+            let text = match value {
+                Value::Number(number) => number.to_string(),
+                Value::Boolean(flag) => flag.to_string(),
+                Value::Text(text) | Value::Inert(text) => text.to_owned(),
+                Value::Json(json) => String::from_utf8_lossy(json).into_owned(),
+            };
+            let mut quoted = Vec::with_capacity(text.len() + 2);
+            push_text(&mut quoted, &text);
+            let inside = &quoted[1..quoted.len() - 1];
+            out.extend_from_slice(if form == Form::Text { &quoted } else { inside });
+        }
+    }
+}
+
+/// Appends to the literal at the end, if there is one there.
+fn push_literal(segments: &mut Vec<Segment>, bytes: &[u8]) {
+    if bytes.is_empty() {
+        return;
+    }
+    match segments.last_mut() {
+        Some(Segment::Literal(literal)) => literal.extend_from_slice(bytes),
+        _ => segments.push(Segment::Literal(bytes.to_vec())),
+    }
+}
+
+fn append(segments: &mut Vec<Segment>, more: Vec<Segment>) {
+    for segment in more {
+        match segment {
+            Segment::Literal(bytes) => push_literal(segments, &bytes),
+            other => segments.push(other),
+        }
+    }
+}
+
+struct Compiler<'a> {
+    collection: &'a str,
+    /// The places of the request's body that are repeated.
+    requests: &'a mut Vec<Pointer>,
+    diagnostics: &'a mut Diagnostics,
+    /// What may stand here: [`Scope::Item`] is added inside an array of items.
+    scopes: &'static [Scope],
+    sound: bool,
+    /// How many arrays of items were met.
+    arrays: usize,
+}
+
+impl Compiler<'_> {
+    fn fault(&mut self, at: Location, message: impl Into<String>, help: impl Into<String>) {
+        self.sound = false;
+        self.diagnostics.error(at, message, help);
+    }
+
+    fn node(&mut self, tree: &LocatedTree) -> Compiled {
+        let literal = |text: &str| Compiled::literal(vec![Segment::Literal(text.as_bytes().to_vec())]);
+        match &tree.value {
+            Tree::Null => literal("null"),
+            Tree::Boolean(flag) => literal(if *flag { "true" } else { "false" }),
+            Tree::Number(spelling) => literal(spelling),
+            Tree::Text(text) => self.text(text, tree.at),
+            Tree::Array(elements) if self.repeats(elements) => self.items(elements),
+            Tree::Array(elements) => {
+                let parts = elements.iter().map(|element| (Vec::new(), self.node(element))).collect();
+                joined(b'[', parts, b']')
+            }
+            Tree::Object(members) => {
+                let mut names: Vec<String> = Vec::with_capacity(members.len());
+                let mut parts = Vec::with_capacity(members.len());
+                for (name, value) in members {
+                    let Some(text) = self.name(name, &names) else { continue };
+                    let mut written = Vec::new();
+                    push_text(&mut written, &text);
+                    written.push(b':');
+                    names.push(text);
+                    parts.push((written, self.node(value)));
+                }
+                joined(b'{', parts, b'}')
+            }
+        }
+    }
+
+    /// A member's name: only `{collection}` can stand in it.
+    fn name(&mut self, name: &Located<String>, before: &[String]) -> Option<String> {
+        let Some(text) = Text::parse(&name.value, name.at, self.collection, &[], self.requests, self.diagnostics)
+        else {
+            self.sound = false;
+            return None;
+        };
+        let text = text.literal();
+        if before.contains(&text) {
+            let message = format!("the member `{text}` stands here twice");
+            self.fault(
+                name.at,
+                message,
+                format!("{{collection}} is `{}` here: name one of the two differently", self.collection),
+            );
+        }
+        Some(text)
+    }
+
+    fn text(&mut self, text: &str, at: Location) -> Compiled {
+        let Some(text) = Text::parse(text, at, self.collection, self.scopes, self.requests, self.diagnostics) else {
+            self.sound = false;
+            return Compiled::literal(Vec::new());
+        };
+        let mut segments = Vec::new();
+        if let [Part::Value(placeholder, form)] = text.parts[..] {
+            segments.push(Segment::Value(placeholder.slot, form));
+        } else {
+            push_literal(&mut segments, b"\"");
+            for part in &text.parts {
+                match part {
+                    Part::Literal(literal) => {
+                        let mut quoted = Vec::new();
+                        push_text(&mut quoted, literal);
+                        push_literal(&mut segments, &quoted[1..quoted.len() - 1]);
+                    }
+                    Part::Value(placeholder, _) => segments.push(Segment::Value(placeholder.slot, Form::Inside)),
+                }
+            }
+            push_literal(&mut segments, b"\"");
+        }
+        let says =
+            if text.parts.iter().any(|part| matches!(part, Part::Value(..))) { Says::Facts } else { Says::Literals };
+        Compiled { presence: text.presence(), says, segments }
+    }
+
+    /// Whether an array is the array of items: it mentions one, and is not within one.
+    fn repeats(&self, elements: &[LocatedTree]) -> bool {
+        self.scopes == [Scope::Page] && elements.iter().any(mentions_item)
+    }
+
+    fn items(&mut self, elements: &[LocatedTree]) -> Compiled {
+        self.arrays += 1;
+        if let [_, second, ..] = elements {
+            let help = "an array with an item in it is repeated for every item: leave its one element";
+            self.fault(second.at, "an array of items has a second element", help);
+        }
+        let outside = std::mem::replace(&mut self.scopes, &[Scope::Page, Scope::Item]);
+        let element = elements.iter().map(|element| self.node(element)).next();
+        self.scopes = outside;
+        let mut segments = vec![Segment::Literal(b"[".to_vec())];
+        // What is said of an item by literals alone says that it is there: no item is lost because nothing is known of it.
+        segments.extend(element.map(|element| match element.says {
+            Says::Facts => Segment::Items(element.presence, element.segments),
+            Says::Both | Says::Literals => Segment::Items(Presence::Always, element.segments),
+        }));
+        segments.push(Segment::Literal(b"]".to_vec()));
+        Compiled { presence: Presence::Always, says: Says::Facts, segments }
+    }
+}
+
+fn mentions_item(tree: &LocatedTree) -> bool {
+    match &tree.value {
+        Tree::Text(text) => Text::mentions_item(text),
+        Tree::Array(elements) => elements.iter().any(mentions_item),
+        Tree::Object(members) => members.iter().any(|(_, value)| mentions_item(value)),
+        Tree::Null | Tree::Boolean(_) | Tree::Number(_) => false,
+    }
+}
+
+/// A part of a skeleton: when it goes out, what it says, and how it is written.
+struct Compiled {
+    presence: Presence,
+    says: Says,
+    segments: Vec<Segment>,
+}
+
+/// What a part says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Says {
+    /// Nothing that depends on the page: it goes with what stands beside it.
+    Literals,
+    /// What is known.
+    Facts,
+    /// Literals, and what is known.
+    Both,
+}
+
+impl Says {
+    /// What is said by all of these together.
+    pub(crate) fn of(mut parts: impl Iterator<Item = Self>) -> Self {
+        let Some(first) = parts.next() else { return Self::Literals };
+        if parts.all(|part| part == first) { first } else { Self::Both }
+    }
+}
+
+impl Compiled {
+    fn literal(segments: Vec<Segment>) -> Self {
+        Self { presence: Presence::Always, says: Says::Literals, segments }
+    }
+}
+
+/// An object or array of parts, each with its prefix (a member's name). It goes out if one of its parts does; literals
+/// among others don't count, as they would say something of what is not there.
+fn joined(open: u8, parts: Vec<(Vec<u8>, Compiled)>, close: u8) -> Compiled {
+    let mut segments = vec![Segment::Literal(vec![open])];
+    // One of the parts so far is there always, or if this holds. Nothing is there before the first.
+    let mut before = Presence::If(Vec::new());
+    let mut whole = Presence::If(Vec::new());
+    let mut first = true;
+    let facts = parts.iter().filter(|(_, part)| part.says != Says::Literals).count();
+    let says = Says::of(parts.iter().map(|(_, part)| part.says));
+    for (prefix, Compiled { presence, says, segments: value }) in parts {
+        let mut part = Vec::new();
+        match &before {
+            Presence::Always => push_literal(&mut part, b","),
+            Presence::If(_) if first => {}
+            Presence::If(condition) => {
+                part.push(Segment::If(condition.clone(), vec![Segment::Literal(b",".to_vec())]));
+            }
+        }
+        first = false;
+        push_literal(&mut part, &prefix);
+        append(&mut part, value);
+        match &presence {
+            Presence::Always => append(&mut segments, part),
+            // The whole goes out under the condition of the one part that has one.
+            Presence::If(_) if facts == 1 => append(&mut segments, part),
+            Presence::If(condition) => segments.push(Segment::If(condition.clone(), part)),
+        }
+        if says != Says::Literals {
+            whole = whole.or(presence.clone());
+        }
+        before = if facts == 1 { Presence::Always } else { before.or(presence) };
+    }
+    push_literal(&mut segments, &[close]);
+    Compiled { presence: if facts == 0 { Presence::Always } else { whole }, says, segments }
+}
+
+impl Presence {
+    fn or(self, other: Self) -> Self {
+        let (Self::If(mut condition), Self::If(more)) = (self, other) else {
+            return Self::Always;
+        };
+        for alternative in more {
+            if !condition.contains(&alternative) {
+                condition.push(alternative);
+            }
+        }
+        Self::If(condition)
+    }
+}

@@ -1,0 +1,523 @@
+//! What a list request asks for: limit, place, order and filters, read from its query.
+
+mod body;
+mod observed;
+mod place;
+mod sorting;
+
+use super::{
+    body::RequestBody,
+    filters,
+    preference::Preferences,
+    query::{self, LinkQuery, Pair, ReservedNames},
+};
+pub use crate::downstream::request::filters::Filters;
+use crate::{
+    config::{
+        diagnostic::{Diagnostics, Located, Location},
+        mode::Places,
+        settings::{
+            EnvelopeSettings, LegacyPolicy, LegacySettings, ListSettings, Mode, OverMax, Role, SortTerm, Unmarked,
+        },
+        sort_form::SortForm,
+    },
+    downstream::problem::{Code, Problem, shown},
+    pagination::order::Direction,
+};
+use body::BodyPlaces;
+pub use observed::{LegacyQuery, LegacySort};
+pub use place::{LinkTo, Place};
+use sorting::{Sort, Sorting};
+
+/// Which parameters a route takes, and what they mean; compiled once.
+#[derive(Clone, Debug)]
+pub struct Parameters {
+    /// The client's own parameters, in the query, or by a pointer in the body.
+    roles: Vec<(Role, String)>,
+    /// The preference by which a limit is asked for, where it is no parameter.
+    preferred_limit: Option<String>,
+    /// What means something in a body.
+    in_body: BodyPlaces,
+    /// The parameters with which the dialect pages.
+    paging: ReservedNames,
+    /// The parameters that say an order.
+    sorting: Sorting,
+    /// What appears in no link, log or context.
+    private: ReservedNames,
+    ignored: Vec<String>,
+    id_direction: Direction,
+    default_limit: u32,
+    max_limit: u32,
+    over_max: OverMax,
+    zero_limit_is_default: bool,
+    empty_cursor_is_first_page: bool,
+    /// Items can be named by their ids.
+    seeks: bool,
+    legacy: LegacySettings,
+}
+
+/// Which generation of clients a request is from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RequestKind {
+    /// It pages as the envelope says.
+    Cursor,
+    /// It holds paging parameters of the dialect that are not the client's own.
+    Legacy {
+        /// The first paging parameter that is not the client's own, as the client wrote it, decoded.
+        parameter: String,
+        /// All parameters of the request that the dialect pages with, decoded, in order, under the dialect's names; also
+        /// the client's own limit, where the dialect calls its size the same.
+        pairs: Vec<(String, String)>,
+    },
+    /// It holds no paging parameter at all.
+    Unmarked,
+}
+
+/// What a client wants of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListRequest {
+    /// Which generation of clients it is from.
+    pub kind: RequestKind,
+    /// How many items, at least 1.
+    pub limit: u32,
+    /// The limit as the client wrote it, decoded, for links.
+    pub limit_written: Option<String>,
+    /// Where.
+    pub place: Place,
+    /// The strong keys that the client wants the list sorted by, without the id; none where it doesn't say.
+    pub sort: Option<Vec<SortTerm>>,
+    /// Which way the id runs: of the client's sort, else of the route's order.
+    pub id_direction: Direction,
+    /// The sort as the client wrote it: names and values, decoded, for links.
+    pub sort_written: Vec<(String, String)>,
+    /// Everything else.
+    pub filters: Filters,
+    /// The query of the `self` link: the target's, encoded for links, without private parameters.
+    pub self_query: String,
+}
+
+/// A query, taken apart.
+#[derive(Default)]
+struct Sifted<'q> {
+    /// The client's own parameters.
+    own: Vec<(Role, Pair<'q>)>,
+    /// Those in the body.
+    in_body: Vec<(Role, String)>,
+    /// What [`RequestKind::Legacy`] gives.
+    paging: Vec<(String, String)>,
+    /// The first of them that is not the client's own, as the client wrote it.
+    legacy: Option<String>,
+    /// The parameters that say an order.
+    sorts: Vec<Pair<'q>>,
+    filters: Vec<Pair<'q>>,
+}
+
+impl Sifted<'_> {
+    /// Whether a parameter is there.
+    fn gives(&self, role: Role) -> bool {
+        self.own.iter().any(|&(own, _)| own == role) || self.in_body.iter().any(|&(own, _)| own == role)
+    }
+}
+
+impl Parameters {
+    /// Compiles what a route takes from clients of an envelope, some of whose roles it may have `renamed`. `paging_names` and
+    /// `sort_names` are the decoded parameters with which its dialect pages and sorts; without any of the latter there is
+    /// no sorting. `sort_form` is how the latter are read back. A name of the client's that is one of them is the client's
+    /// own, if it is the limit or the sort; for any other role it is a fault, because old requests could not be told from
+    /// new ones.
+    pub fn compile(
+        list: &ListSettings,
+        envelope: &EnvelopeSettings,
+        renamed: &[(Role, Located<String>)],
+        paging_names: &[String],
+        (sort_names, sort_form): (&[String], Option<SortForm>),
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Self> {
+        let mut named: Vec<(Role, &str, Location)> = Vec::new();
+        let kept = envelope.parameters.iter().filter(|(role, _)| renamed.iter().all(|(other, _)| other != role));
+        let mut preferred_limit = None;
+        for (role, name) in kept.chain(renamed) {
+            match name.value.strip_prefix("prefer:") {
+                Some(preference) => preferred_limit = Some(preference.to_owned()),
+                None => named.push((*role, &name.value, name.at)),
+            }
+        }
+        let mut sound = true;
+        let mut fault = |at: Location, message: String, help: &str| {
+            sound = false;
+            diagnostics.error(at, message, help);
+        };
+        for (index, &(role, name, at)) in named.iter().enumerate() {
+            if name.is_empty() {
+                fault(at, "a parameter needs a name".to_owned(), "write the name of a query parameter");
+            }
+            if named[..index].iter().any(|&(_, other, _)| other == name) {
+                fault(at, format!("`{name}` stands for two roles"), "each role needs a parameter of its own");
+            }
+            let taken = |names: &[String]| names.iter().any(|other| other == name);
+            // An upstream's own token is told from a cursor of ours by its signature.
+            let by_token = Places::of(&list.dialect) == Some(Places::Tokens);
+            let says_place = matches!(role, Role::Cursor | Role::After | Role::Before);
+            let may_share = role == Role::Limit || (says_place && by_token);
+            if (taken(paging_names) && !may_share) || (taken(sort_names) && role != Role::Sort) {
+                let message = format!("`{name}` is a parameter of the dialect `{}` as well", list.dialect.name);
+                fault(at, message, "old requests could not be told from new ones: choose another name");
+            }
+        }
+        let seeks = list.mode.value == Mode::Seek;
+        let leads_on = |role| matches!(role, Role::Cursor | Role::After) || (seeks && role == Role::AfterId);
+        if !named.iter().any(|&(role, ..)| leads_on(role)) {
+            let message = format!("the envelope `{}` has no parameter to go on with", envelope.name);
+            let help = match named.iter().any(|&(role, ..)| role == Role::AfterId) {
+                true => "ids are taken in mode = \"seek\" alone: choose that, or name a parameter for `cursor`",
+                false => "among its `parameters`, name one for `cursor`",
+            };
+            fault(envelope.at, message, help);
+        }
+        if preferred_limit.is_some() && list.legacy.policy.is_some() && list.legacy.unmarked == Unmarked::Legacy {
+            let message = format!("a first page of the envelope `{}` can't be told from an old request", envelope.name);
+            fault(envelope.at, message, "its limit is a preference, and no parameter: say unmarked = \"new\"");
+        }
+        let in_body = BodyPlaces::compile(list, &named, diagnostics);
+        let sorts_in_body = list.dialect.sort.as_ref().is_some_and(|sort| sort.body.is_some());
+        if !sound {
+            return None;
+        }
+        let own_sort = named.iter().find(|(role, name, _)| *role == Role::Sort && !name.starts_with('/'));
+        let own_sort = own_sort.map(|&(_, name, _)| name.to_owned());
+        let others = named.iter().filter(|(role, ..)| *role != Role::Sort).map(|&(_, name, _)| name);
+        let taken: Vec<&str> = others.chain(paging_names.iter().map(String::as_str)).collect();
+        let sortable = list
+            .sortable
+            .iter()
+            .filter(|_| !sort_names.is_empty() || sorts_in_body)
+            .map(|field| field.value.clone())
+            .collect();
+        let reserved = ReservedNames::new(sort_names);
+        Some(Self {
+            in_body: in_body?,
+            sorting: Sorting::new(own_sort, sortable, reserved, sort_form.unwrap_or_default(), &taken),
+            roles: named.into_iter().map(|(role, name, _)| (role, name.to_owned())).collect(),
+            preferred_limit,
+            paging: ReservedNames::new(paging_names),
+            private: ReservedNames::new(&list.parameters.private),
+            ignored: list.parameters.ignored.clone(),
+            id_direction: list.id_direction,
+            default_limit: list.page_size.default,
+            max_limit: list.page_size.max,
+            over_max: list.page_size.over_max.unwrap_or(envelope.over_max),
+            zero_limit_is_default: envelope.zero_limit_is_default,
+            empty_cursor_is_first_page: envelope.empty_cursor_is_first_page,
+            seeks,
+            legacy: list.legacy.clone(),
+        })
+    }
+
+    /// Whether page cursors can be sent at all; else items are named by their ids alone.
+    #[must_use]
+    pub fn takes_cursors(&self) -> bool {
+        self.name(Role::Cursor).or_else(|| self.name(Role::After)).is_some()
+    }
+
+    /// Whether page cursors stand in the body, so that no URL leads to a page.
+    #[must_use]
+    pub fn takes_cursors_in_body(&self) -> bool {
+        self.name(Role::Cursor).or_else(|| self.name(Role::After)).is_some_and(|name| name.starts_with('/'))
+    }
+
+    /// The preference by which a limit is asked for (RFC 7240), where it is no parameter.
+    #[must_use]
+    pub fn preferred_limit(&self) -> Option<&str> {
+        self.preferred_limit.as_deref()
+    }
+
+    /// Takes the limit that a client prefers, where that is how a limit is said; lowered to the largest. Gives what was
+    /// applied, for `Preference-Applied`. What is no limit is ignored, as every preference may be; so is one on a request
+    /// that pages in another way.
+    pub fn prefer(&self, request: &mut ListRequest, preferences: &Preferences) -> Option<String> {
+        let name = self.preferred_limit()?;
+        let asked: u32 = preferences.value(name)?.parse().ok().filter(|&limit| limit > 0)?;
+        if request.kind == RequestKind::Unmarked {
+            request.kind = RequestKind::Cursor;
+        }
+        if request.kind != RequestKind::Cursor || request.limit_written.is_some() {
+            return None;
+        }
+        request.limit = asked.min(self.max_limit);
+        Some(format!("{name}={}", request.limit))
+    }
+
+    /// What the client calls a parameter.
+    #[must_use]
+    pub fn name(&self, role: Role) -> Option<&str> {
+        self.roles.iter().find(|(own, _)| *own == role).map(|(_, name)| name.as_str())
+    }
+
+    /// The same where it stands in a query; none where it is in the body.
+    #[must_use]
+    pub fn query_name(&self, role: Role) -> Option<&str> {
+        self.name(role).filter(|name| !name.starts_with('/'))
+    }
+
+    /// Whether `sort_by` and `order_by` say an order.
+    #[must_use]
+    pub fn takes_sort_pair(&self) -> bool {
+        self.sorting.takes_pair
+    }
+
+    /// Reads a query.
+    ///
+    /// Of a request that the gateway does not page itself (a legacy one that passes through or is refused as a whole)
+    /// limit and sort are read as far as they can be, and are no fault: they are the upstream's.
+    ///
+    /// # Errors
+    ///
+    /// What the client did wrong, naming the parameter.
+    pub fn read(&self, query: Option<&str>) -> Result<ListRequest, Box<Problem>> {
+        self.read_with(query, None)
+    }
+
+    /// The same of a request by POST, with its body.
+    ///
+    /// # Errors
+    ///
+    /// What the client did wrong, naming the parameter.
+    pub fn read_with(&self, query: Option<&str>, body: Option<&RequestBody>) -> Result<ListRequest, Box<Problem>> {
+        let text = query.unwrap_or_default();
+        let mut sifted = self.sift(text);
+        if let Some(body) = body {
+            sifted.in_body = self.in_body.own(body)?;
+            self.in_body.check_reserved(body, self.legacy.policy, self.name(Role::Sort))?;
+        }
+        let place = self.place(&sifted)?;
+        let mut filters = self.write_filters(&sifted);
+        if let Some(body) = body {
+            self.in_body.add_filters(body, &mut filters)?;
+        }
+        let self_query = filters::public_query(text, &self.private);
+        let kind = if let Some(parameter) = &sifted.legacy {
+            RequestKind::Legacy { parameter: parameter.clone(), pairs: sifted.paging.clone() }
+        } else if !sifted.own.is_empty() || (body.is_some() && self.in_body.has_roles()) {
+            RequestKind::Cursor
+        } else {
+            RequestKind::Unmarked
+        };
+        let read = self.limit(&sifted).and_then(|limit| Ok((limit, self.sort(&sifted)?)));
+        let ((limit, limit_written), sort) = match read {
+            Ok(read) => read,
+            Err(problem) if self.pages_itself(&kind) => return Err(problem),
+            Err(_) => (self.limit(&sifted).unwrap_or((self.default_limit, None)), None),
+        };
+        let (sort_written, sort) = sort.unzip();
+        let sort_written = sort_written.unwrap_or_default();
+        let id_direction = sort.as_ref().map_or(self.id_direction, |sort| sort.id_direction);
+        let sort = sort.map(|sort| sort.strong);
+        Ok(ListRequest { kind, limit, limit_written, place, sort, id_direction, sort_written, filters, self_query })
+    }
+
+    /// What a request by POST with this query is, if it is the upstream's own to answer, whatever its body says, until the
+    /// policy ends.
+    #[must_use]
+    pub fn passed(&self, query: Option<&str>) -> Option<RequestKind> {
+        if self.legacy.policy != Some(LegacyPolicy::Passthrough) {
+            return None;
+        }
+        let sifted = self.sift(query.unwrap_or_default());
+        // Who says a place in the list as well contradicts himself, and is told so.
+        let says_place = |role| !matches!(role, Role::Limit | Role::LimitBackward | Role::Sort);
+        if sifted.own.iter().any(|&(role, _)| says_place(role)) {
+            return None;
+        }
+        let is_unmarked = !self.in_body.has_roles() && sifted.own.iter().all(|&(role, _)| role == Role::Sort);
+        match sifted.legacy {
+            Some(parameter) => Some(RequestKind::Legacy { parameter, pairs: sifted.paging }),
+            None => (is_unmarked && self.legacy.unmarked == Unmarked::Legacy).then_some(RequestKind::Unmarked),
+        }
+    }
+
+    /// The query of the link to the first page with the filters, sort and limit of a query; what can't be read of sort
+    /// and limit is left out. For `restart` where [`Self::read`] fails.
+    #[must_use]
+    pub fn restart_query(&self, query: Option<&str>) -> String {
+        let sifted = self.sift(query.unwrap_or_default());
+        let sort = self.sort(&sifted).ok().flatten().map(|(written, _)| written).unwrap_or_default();
+        let limit = self.limit(&sifted).ok().and_then(|(_, written)| written);
+        let filters = self.write_filters(&sifted).links;
+        self.write_link(LinkQuery::behind(String::new()), &filters, &sort, limit.as_deref(), None)
+    }
+
+    /// The query of a link: filters, sort and limit as they came, and last what says where it leads; nothing does for the
+    /// first page.
+    #[must_use]
+    pub fn link_query(&self, request: &ListRequest, to: Option<LinkTo<'_>>) -> String {
+        self.link(LinkQuery::behind(String::new()), request, to)
+    }
+
+    /// The whole link that begins with `link`, with [`Self::link_query`] behind it.
+    #[must_use]
+    pub fn link(&self, link: LinkQuery, request: &ListRequest, to: Option<LinkTo<'_>>) -> String {
+        self.write_link(link, &request.filters.links, &request.sort_written, request.limit_written.as_deref(), to)
+    }
+
+    fn write_filters(&self, sifted: &Sifted<'_>) -> Filters {
+        Filters::write(&sifted.filters, &self.private, &self.ignored)
+    }
+
+    fn write_link(
+        &self,
+        mut link: LinkQuery,
+        filters: &str,
+        sort: &[(String, String)],
+        limit: Option<&str>,
+        to: Option<LinkTo<'_>>,
+    ) -> String {
+        link.push_pairs(filters);
+        for (name, value) in sort {
+            link.push_written(name, value);
+        }
+        // Where requests without any paging parameter are legacy ones, a link to the first page must not look like one.
+        let unmarked_is_legacy = self.legacy.policy.is_some() && self.legacy.unmarked == Unmarked::Legacy;
+        let says_nothing_else = to == Some(LinkTo::Last) || (to.is_none() && unmarked_is_legacy);
+        let marked = (says_nothing_else && limit.is_none()).then(|| self.default_limit.to_string());
+        let limit = limit.or(marked.as_deref());
+        let backward = to.is_some_and(LinkTo::is_backward);
+        let limit_role = match backward && self.name(Role::LimitBackward).is_some() {
+            true => Role::LimitBackward,
+            false => Role::Limit,
+        };
+        let (place_role, place) = match to {
+            Some(LinkTo::Cursor { token, backward }) => match (self.name(Role::Cursor), backward) {
+                (Some(_), _) => (Role::Cursor, Some(token)),
+                (None, false) => (Role::After, Some(token)),
+                (None, true) => (Role::Before, Some(token)),
+            },
+            Some(LinkTo::Id { id, backward: false }) => (Role::AfterId, Some(id)),
+            Some(LinkTo::Id { id, backward: true }) => (Role::BeforeId, Some(id)),
+            Some(LinkTo::Last) | None => (Role::Cursor, None),
+        };
+        for (role, value) in [(limit_role, limit), (place_role, place)] {
+            if let (Some(name), Some(value)) = (self.query_name(role), value) {
+                link.push_written(name, value);
+            }
+        }
+        link.into_text()
+    }
+
+    /// Whether what is wrong with limit or sort is the gateway's to say.
+    fn pages_itself(&self, kind: &RequestKind) -> bool {
+        match kind {
+            RequestKind::Cursor => true,
+            RequestKind::Unmarked if self.legacy.unmarked == Unmarked::New || self.legacy.policy.is_none() => true,
+            RequestKind::Unmarked | RequestKind::Legacy { .. } => {
+                matches!(self.legacy.policy, Some(LegacyPolicy::Translate | LegacyPolicy::Redirect))
+            }
+        }
+    }
+
+    fn sift<'q>(&self, query: &'q str) -> Sifted<'q> {
+        let mut sifted = Sifted::default();
+        for pair in query::pairs(query) {
+            let name = pair.name();
+            let is_own =
+                |role: Role, own: &str| role != Role::Sort && own.as_bytes() == &*name && !own.starts_with('/');
+            let own = self.roles.iter().find(|(role, own)| is_own(*role, own));
+            let pages = self.paging.find(&name);
+            if let Some(dialect_name) = pages {
+                if own.is_none() && sifted.legacy.is_none() {
+                    sifted.legacy = Some(String::from_utf8_lossy(&name).into_owned());
+                }
+                let value = String::from_utf8_lossy(&pair.value()).into_owned();
+                sifted.paging.push((dialect_name.to_owned(), value));
+            }
+            if let Some((role, _)) = own {
+                sifted.own.push((*role, pair));
+            } else if pages.is_none() {
+                let into = if self.sorting.covers(&name) { &mut sifted.sorts } else { &mut sifted.filters };
+                into.push(pair);
+            }
+        }
+        sifted
+    }
+
+    /// The one value of a parameter, decoded; the same value twice is tolerated.
+    fn value(&self, sifted: &Sifted<'_>, role: Role, code: Code) -> Result<Option<String>, Box<Problem>> {
+        if let Some((_, value)) = sifted.in_body.iter().find(|(own, _)| *own == role) {
+            return Ok(Some(value.clone()));
+        }
+        let mut values = sifted.own.iter().filter(|&&(own, _)| own == role).map(|(_, pair)| pair);
+        let Some(first) = values.next() else { return Ok(None) };
+        let name = self.name(role).unwrap_or_default();
+        if values.any(|other| other.value() != first.value()) {
+            let detail = format!("`{name}` is given twice, with different values: give it once");
+            return Err(Box::new(Problem::new(Code::ParameterConflict, detail).with_parameter(name)));
+        }
+        match first.text() {
+            Some(text) => Ok(Some(text)),
+            None => {
+                let detail = format!(
+                    "`{name}` can't be decoded: after each `%` come two hexadecimal digits, and the whole is UTF-8"
+                );
+                Err(Box::new(Problem::new(code, detail).with_parameter(name)))
+            }
+        }
+    }
+
+    /// The limit that counts, and as it was written.
+    fn limit(&self, sifted: &Sifted<'_>) -> Result<(u32, Option<String>), Box<Problem>> {
+        for role in [Role::Limit, Role::LimitBackward] {
+            if let Some(written) = self.value(sifted, role, Code::LimitInvalid)? {
+                return self.read_limit(self.name(role).unwrap_or_default(), written);
+            }
+        }
+        Ok((self.default_limit, None))
+    }
+
+    fn read_limit(&self, name: &str, written: String) -> Result<(u32, Option<String>), Box<Problem>> {
+        let max = self.max_limit;
+        let refuse = |code: Code, detail: String| {
+            let mut problem = Problem::new(code, detail).with_parameter(name);
+            problem.max_limit = Some(max);
+            Err(Box::new(problem))
+        };
+        if written.is_empty() || !written.bytes().all(|byte| byte.is_ascii_digit()) {
+            let detail = format!("`{name}` is `{}`: write a whole number from 1 to {max}", shown(&written));
+            return refuse(Code::LimitInvalid, detail);
+        }
+        // Digits alone fail to be read only where they are too many: that is above any largest limit.
+        let limit = match written.parse().unwrap_or(u32::MAX) {
+            0 if self.zero_limit_is_default => self.default_limit,
+            0 => {
+                let detail = format!("`{name}` is 0: a page has at least one item, and at most {max}");
+                return refuse(Code::LimitInvalid, detail);
+            }
+            limit if limit <= max => limit,
+            _ if self.over_max == OverMax::Clamp => max,
+            _ => {
+                let detail = format!("`{name}` is {}: a page has at most {max} items", shown(&written));
+                return refuse(Code::LimitTooLarge, detail);
+            }
+        };
+        Ok((limit, Some(written)))
+    }
+
+    /// The client's sort, as written and as meant.
+    fn sort(&self, sifted: &Sifted<'_>) -> Result<Option<Sort>, Box<Problem>> {
+        match sifted.in_body.iter().find(|(role, _)| *role == Role::Sort) {
+            Some((_, written)) => {
+                let sort = self.sorting.read_body(written, self.name(Role::Sort).unwrap_or("sort"), &sifted.sorts)?;
+                Ok(Some((Vec::new(), sort)))
+            }
+            None => self.sorting.read(&sifted.sorts),
+        }
+    }
+
+    /// The refusal of an order that the upstream can't be asked for; it lists what may be named.
+    #[must_use]
+    pub fn unsortable(&self, request: &ListRequest, detail: &str) -> Box<Problem> {
+        let said = request.sort_written.first().map(|(name, _)| name.as_str());
+        self.sorting.refuse(detail, said.or(self.sorting.own.as_deref()).unwrap_or("sort"))
+    }
+}
+
+#[cfg(test)]
+mod tests;

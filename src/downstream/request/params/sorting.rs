@@ -1,0 +1,215 @@
+//! Which parameters say the order that a client wants, alone and together.
+
+use crate::{
+    config::sort_form::SortForm,
+    downstream::{
+        problem::{Code, Problem, shown},
+        request::{
+            query::{Pair, ReservedNames},
+            sort::{self, ClientSort},
+        },
+    },
+};
+
+/// Fields in one parameter, directions in another.
+const FIELDS: &str = "sort_by";
+const DIRECTIONS: &str = "order_by";
+
+/// The most parameters of one request that are looked at.
+const MOST: usize = 32;
+
+/// How a route takes the orders that clients want; compiled once.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sorting {
+    /// The client's own parameter.
+    pub(super) own: Option<String>,
+    /// What may be named; nothing: the list has one order only.
+    pub(super) sortable: Vec<String>,
+    /// The parameters with which the dialect sorts.
+    pub(super) reserved: ReservedNames,
+    /// How they are read back.
+    pub(super) form: SortForm,
+    /// Neither `sort_by` nor `order_by` has another role.
+    pub(super) takes_pair: bool,
+}
+
+/// A sort as it was written, decoded, and as it is meant.
+pub(super) type Sort = (Vec<(String, String)>, ClientSort);
+
+/// The parameters of a request that say an order: names and values, decoded.
+type Said = [(String, String)];
+
+impl Sorting {
+    /// What of these names and roles the route's sorting is. `taken` are the parameters of other roles.
+    pub(super) fn new(
+        own: Option<String>,
+        sortable: Vec<String>,
+        reserved: ReservedNames,
+        form: SortForm,
+        taken: &[&str],
+    ) -> Self {
+        let is_free = |name: &str| !taken.contains(&name);
+        // A parameter of the client's own that is called `order_by` is no list of directions.
+        let takes_pair =
+            !sortable.is_empty() && is_free(FIELDS) && is_free(DIRECTIONS) && own.as_deref() != Some(DIRECTIONS);
+        Self { own, sortable, reserved, form, takes_pair }
+    }
+
+    /// Whether a decoded name is the order's to say.
+    pub(super) fn covers(&self, name: &[u8]) -> bool {
+        let is = |known: &str| known.as_bytes() == name;
+        self.own.as_deref().is_some_and(is)
+            || (self.takes_pair && (is(FIELDS) || is(DIRECTIONS)))
+            || self.reserved.find(name).is_some()
+    }
+
+    /// The order that these parameters say, in the order in which they came; none where there are none.
+    ///
+    /// # Errors
+    ///
+    /// `sort_invalid` with what is allowed; `parameter_conflict` where two of them say it.
+    pub(super) fn read(&self, pairs: &[Pair<'_>]) -> Result<Option<Sort>, Box<Problem>> {
+        let Some(first) = pairs.first() else { return Ok(None) };
+        let mut said = Vec::with_capacity(pairs.len().min(MOST));
+        for pair in pairs {
+            let name = String::from_utf8_lossy(&pair.name()).into_owned();
+            let Some(value) = pair.text() else {
+                let detail = format!(
+                    "`{}` can't be decoded: after each `%` come two hexadecimal digits, and the whole is UTF-8",
+                    shown(&name)
+                );
+                return Err(sort::invalid(&detail, &shown(&name), &self.sortable));
+            };
+            said.push((name, value));
+            if said.len() > MOST {
+                let name = String::from_utf8_lossy(&first.name()).into_owned();
+                return Err(self.refuse("this order has too many parameters", &shown(&name)));
+            }
+        }
+        let sort = self.understand(&said)?;
+        let mut written: Vec<(String, String)> = Vec::with_capacity(said.len());
+        for pair in said {
+            // Where keys have parameters of their own, a direction may well come twice.
+            if self.form.join.is_none() || !written.contains(&pair) {
+                written.push(pair);
+            }
+        }
+        Ok(Some((written, sort)))
+    }
+
+    /// The order that a body says, in any grammar of one value; a query beside it can't say one as well.
+    pub(super) fn read_body(&self, written: &str, place: &str, pairs: &[Pair<'_>]) -> Result<ClientSort, Box<Problem>> {
+        if let Some(pair) = pairs.first() {
+            let name = String::from_utf8_lossy(&pair.name()).into_owned();
+            let name = shown(&name);
+            let detail = format!("`{place}` and `{name}` both say the order: give one of them");
+            return Err(conflict(detail, &name));
+        }
+        sort::parse(written, place, &self.sortable)
+    }
+
+    /// The client's own parameter first, then fields beside directions, then the upstream's own words.
+    fn understand(&self, said: &Said) -> Result<ClientSort, Box<Problem>> {
+        let is_own = |name: &str| self.own.as_deref() == Some(name);
+        let is_pair = |name: &str| self.takes_pair && (name == FIELDS || name == DIRECTIONS);
+        let known = |name: &str| self.form.keys.iter().any(|key| key.pairs.iter().any(|(own, _)| own == name));
+        let all = |is: &dyn Fn(&str) -> bool| said.iter().all(|(name, _)| is(name));
+        let mut fault = None;
+        if all(&is_own)
+            && let Some((name, value)) = single(said)
+        {
+            match sort::parse(value, name, &self.sortable) {
+                Ok(sort) => return Ok(sort),
+                Err(problem) => fault = Some(problem),
+            }
+        }
+        if all(&is_pair) && !all(&is_own) {
+            match self.read_pair(said) {
+                Ok(sort) => return Ok(sort),
+                Err(problem) => fault = fault.or(Some(problem)),
+            }
+        }
+        let pairs: Vec<(&str, &str)> = said.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        if all(&known)
+            && let Some(terms) = sort::read_back(&self.form, &pairs)
+        {
+            return sort::settle_terms(&terms, &said[0].0, &self.sortable);
+        }
+        let strange = said.iter().find(|(name, _)| !is_own(name) && !is_pair(name) && !known(name));
+        if let Some((name, _)) = strange {
+            return Err(self.not_taken(name));
+        }
+        if let Some(name) = twice(said) {
+            let detail = format!("`{name}` is given twice, with different values: give it once");
+            return Err(conflict(detail, name));
+        }
+        if let Some(problem) = fault {
+            return Err(problem);
+        }
+        if !all(&known) {
+            let (one, other) = (&said[0].0, said.iter().map(|(name, _)| name).find(|name| **name != said[0].0));
+            let other = other.unwrap_or(one);
+            let detail = format!("`{one}` and `{other}` both say the order: give one of them");
+            return Err(conflict(detail, other));
+        }
+        let names: Vec<String> = pairs.iter().map(|(name, value)| format!("`{name}={}`", shown(value))).collect();
+        Err(self.refuse(&format!("{} is no order of this list", names.join(" with ")), &said[0].0))
+    }
+
+    /// `sort_by` alone takes every grammar, and beside `order_by` fields alone.
+    fn read_pair(&self, said: &Said) -> Result<ClientSort, Box<Problem>> {
+        let of = |name: &'static str| {
+            let values: Vec<(String, String)> = said.iter().filter(|(own, _)| own == name).cloned().collect();
+            match values.first().cloned() {
+                Some(_) if single(&values).is_none() => {
+                    Err(conflict(format!("`{name}` is given twice, with different values: give it once"), name))
+                }
+                first => Ok(first.map(|(_, value)| value)),
+            }
+        };
+        match (of(FIELDS)?, of(DIRECTIONS)?) {
+            (Some(fields), None) => sort::parse(&fields, FIELDS, &self.sortable),
+            (Some(fields), Some(directions)) => {
+                sort::parse_pair((&fields, FIELDS), (&directions, DIRECTIONS), &self.sortable)
+            }
+            (None, _) => Err(self.refuse(
+                &format!("`{DIRECTIONS}` says which way, and nothing says what by: add `{FIELDS}`"),
+                DIRECTIONS,
+            )),
+        }
+    }
+
+    /// A spelling that an upstream would read as its own, and is nobody's here.
+    fn not_taken(&self, name: &str) -> Box<Problem> {
+        let name = shown(name);
+        let detail = match &self.own {
+            Some(own) => format!("`{name}` is not taken here: this list is sorted by `{own}`"),
+            None => format!("`{name}` is not taken here"),
+        };
+        self.refuse(&detail, &name)
+    }
+
+    /// `sort_invalid`, which lists what is allowed.
+    pub(super) fn refuse(&self, detail: &str, parameter: &str) -> Box<Problem> {
+        sort::invalid(detail, parameter, &self.sortable)
+    }
+}
+
+/// The one name and value that is said, however often.
+fn single(said: &Said) -> Option<(&str, &str)> {
+    let (name, value) = said.first()?;
+    said.iter().all(|(other, same)| other == name && same == value).then_some((name, value))
+}
+
+/// A name that has two values.
+fn twice(said: &Said) -> Option<&str> {
+    let differs = |name: &str, value: &str| said.iter().any(|(other, differing)| other == name && differing != value);
+    said.iter().find(|(name, value)| differs(name, value)).map(|(name, _)| name.as_str())
+}
+
+fn conflict(detail: String, name: &str) -> Box<Problem> {
+    Box::new(Problem::new(Code::ParameterConflict, detail).with_parameter(name))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,204 @@
+//! Everything that the upstream answers itself, passed on as it comes: other methods, routes without a list, uploads,
+//! WebSockets, event streams, and legacy requests that pass.
+
+pub mod passing;
+pub mod patience;
+pub mod relay;
+
+use std::pin::pin;
+
+use http::{HeaderValue, Version, header};
+use pingora::{Error, ErrorType, http::RequestHeader, protocols::http::ServerSession, proxy::Session};
+
+use super::{
+    outcome::failure::Failure,
+    runtime::{clock, futures::caught},
+    server::{dispatch, hooks::seam},
+    session::{
+        context::{Context, Forwarded, Gateway},
+        respond,
+    },
+};
+use crate::{
+    downstream::{Code, Problem},
+    upstream::{net::fetch::FetchError, request::headers},
+};
+use passing::Passing;
+use relay::Broken;
+use relay::relay;
+use relay::takes_events;
+
+/// Whether a request asks for a connection that may be silent for long.
+pub(crate) fn is_stream(session: &ServerSession) -> bool {
+    is_web_socket(session) || takes_events(&session.req_header().headers)
+}
+
+/// Of all protocols to upgrade to, WebSocket alone passes (RFC 6455 section 4.1).
+fn is_web_socket(session: &ServerSession) -> bool {
+    let says = |value: &HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"websocket");
+    session.is_upgrade_req() && session.req_header().headers.get_all(header::UPGRADE).iter().any(says)
+}
+
+/// Asks the upstream, and passes its answer on.
+///
+/// # Errors
+///
+/// Where the answer broke off after it had begun: all that can be done is to end the connection.
+pub(crate) async fn forward(
+    gateway: &Gateway,
+    session: &mut Session,
+    forwarded: &Forwarded,
+    context: &mut Context,
+) -> pingora::Result<()> {
+    context.outcome.forwarded = true;
+    let passed = {
+        let passing = pin!(pass(gateway, session, forwarded, context));
+        caught(passing).await
+    };
+    let broken = match passed {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(broken)) => broken,
+        Err(panic) => {
+            context.outcome.detail = Some(panic);
+            return fail(session, Some(Problem::new(Code::Internal, PANICKED)), "panicked", context).await;
+        }
+    };
+    let (problem, word) = match broken {
+        Broken::Upstream(error) => {
+            let word = if let FetchError::Timeout(_) = error { "upstream_timeout" } else { "upstream_truncated" };
+            let Failure::Refused { problem, detail } = error.into() else { return Ok(()) };
+            context.outcome.detail = detail;
+            (Some(*problem), word)
+        }
+        Broken::Body(said) => (Some(Problem::new(Code::BodyInvalid, said)), "body_invalid"),
+        Broken::Head(error) => {
+            // Pingora's text quotes what can't be written: the kind is enough for the log.
+            context.outcome.detail = Some(error.etype().as_str().to_owned());
+            (Some(Problem::new(Code::RequestInvalid, "the request's headers can't be passed on")), "internal")
+        }
+        Broken::Gone => (None, "client_gone"),
+        Broken::Stalled => (None, "client_stalled"),
+    };
+    fail(session, problem, word, context).await
+}
+
+const PANICKED: &str = "the gateway failed; the request id helps to find out why";
+
+/// Tells the client, where it can still be told, that there is no answer; else `word` is for the log.
+async fn fail(
+    session: &mut Session,
+    problem: Option<Problem>,
+    word: &'static str,
+    context: &mut Context,
+) -> pingora::Result<()> {
+    session.set_keepalive(None);
+    // After a switch of protocols every byte is of the other one.
+    let begun = session.response_written().is_some_and(|head| head.status == 101 || !head.status.is_informational());
+    let Some(problem) = problem.filter(|_| !begun) else {
+        context.outcome.code = Some(word);
+        return Err(Error::explain(ErrorType::ConnectionClosed, word));
+    };
+    let Context { snapshot, outcome, crossing, held, .. } = context;
+    let mut response = dispatch::refuse(&problem, None, snapshot, outcome);
+    if let Some(crossing) = crossing {
+        crossing.apply(&mut response.headers);
+    }
+    respond::write(session, response, held, outcome).await;
+    Ok(())
+}
+
+async fn pass(
+    gateway: &Gateway,
+    session: &mut Session,
+    forwarded: &Forwarded,
+    context: &mut Context,
+) -> Result<(), Broken> {
+    seam(&context.outcome, "pass");
+    let route = &forwarded.found.route;
+    let (peers, timeouts) = (&route.upstream.peers, route.upstream.timeouts);
+    let request = request(session.as_downstream(), forwarded).map_err(Broken::Head)?;
+    let connections = &gateway.fetcher.connections;
+    let opened = connections.open(peers, &request.headers, timeouts, clock::instant()).await;
+    context.outcome.upstream_requests += 1;
+    let mut connection = opened.map_err(Broken::Upstream)?;
+    // What was read of a body is kept, as far as it is small, for an upstream that closed its connection meanwhile.
+    session.as_downstream_mut().enable_retry_buffering();
+    let asked = session.req_header().clone();
+    let mut passing = Passing {
+        asked: &asked,
+        forwarded,
+        crossing: context.crossing.as_ref(),
+        gateway,
+        held: &context.held,
+        memory: &context.snapshot.memory,
+        surplus: &context.surplus,
+        outcome: &mut context.outcome,
+        observation: None,
+    };
+    let mut sent = None;
+    let passed = loop {
+        let relayed = match connection.send(Box::new(request.clone())).await {
+            Ok(()) => relay(session, &mut connection, timeouts, sent.take(), &mut passing).await,
+            Err(error) => Err(Broken::Upstream(error)),
+        };
+        match relayed {
+            Err(Broken::Upstream(FetchError::Unavailable(_))) if connection.is_reused && repeats(session) => {
+                // It was closed while it was idle. The next one is new, so that this happens once.
+                sent = session.as_downstream().get_retry_buffer();
+                match connections.renew(peers, &connection, timeouts, clock::instant()).await {
+                    Ok(renewed) => connection = renewed,
+                    Err(error) => break Err(Broken::Upstream(error)),
+                }
+            }
+            Ok(can_be_used_on) => {
+                if can_be_used_on {
+                    connections.release(connection).await;
+                }
+                break Ok(());
+            }
+            Err(broken) => break Err(broken),
+        }
+    };
+    context.observation = passing.observation;
+    passed
+}
+
+/// Whether a request may be asked once more: it does the same twice, nothing of an answer came, and its body is at hand.
+fn repeats(session: &Session) -> bool {
+    session.req_header().method.is_idempotent()
+        && session.response_written().is_none()
+        && !session.as_downstream().retry_buffer_truncated()
+}
+
+/// The head of the request for the upstream: its path, its `Host`, where it came from, and what the operator adds. What
+/// is between the client and the gateway alone ends here.
+fn request(session: &ServerSession, forwarded: &Forwarded) -> pingora::Result<RequestHeader> {
+    let Forwarded { found, target, client, successor } = forwarded;
+    let mut request = session.req_header().clone();
+    let query = target.query.as_deref().unwrap_or_default();
+    let path = found.route.target(&target.path, &found.parameters, query);
+    request.set_version(Version::HTTP_11);
+    request.set_raw_path(path.as_bytes())?;
+    let upstream = &found.route.upstream;
+    let mut dropped = headers::between_neighbours(&request.headers);
+    let (untrusted, ours) = headers::provenance(&request.headers, client.origin(target), &upstream.headers);
+    dropped.extend(untrusted);
+    // Its path is the one that found this route.
+    dropped.extend(headers::path_overrides(&request.headers));
+    if successor.is_some() {
+        // It was judged as a GET of this path, and so it is to be answered.
+        dropped.extend(headers::overrides(&request.headers));
+    }
+    for name in &dropped {
+        request.remove_header(name);
+    }
+    if successor.is_none() && is_web_socket(session) {
+        request.insert_header(header::CONNECTION, "Upgrade")?;
+        request.insert_header(header::UPGRADE, "websocket")?;
+    }
+    request.insert_header(header::HOST, upstream.host_for(target.authority.as_deref()))?;
+    for (name, value) in ours.iter().chain(upstream.headers.iter().map(|(name, value)| (name, value))) {
+        request.insert_header(name.clone(), value.clone())?;
+    }
+    Ok(request)
+}

@@ -1,0 +1,174 @@
+//! What becomes of an upstream's own answer on its way to the client: what was of the upstream's connection is left out,
+//! what a legacy answer is to say is added, scripts of other origins are told what they may read, and on a route that
+//! observes a copy is kept.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Method, StatusCode, Version, header};
+use pingora::http::{RequestHeader, ResponseHeader};
+
+use crate::{
+    downstream::response::{
+        caching::{Varies, vary},
+        cors, expose,
+    },
+    gateway::{
+        outcome::access_log::Outcome,
+        routes::cross_origin::Crossing,
+        runtime::clock,
+        server::gate::Surplus,
+        session::{
+            context::{Forwarded, Gateway},
+            observe,
+        },
+    },
+    upstream::{
+        net::memory::{Held, Memory},
+        request::headers,
+    },
+};
+
+/// An answer that passes, and whom it is for.
+pub(crate) struct Passing<'a> {
+    /// The request.
+    pub asked: &'a RequestHeader,
+    /// Where it goes.
+    pub forwarded: &'a Forwarded,
+    /// Who may read the answer.
+    pub crossing: Option<&'a Crossing>,
+    /// Who passes it on.
+    pub gateway: &'a Gateway,
+    /// The memory that the request is counted with.
+    pub held: &'a Held,
+    /// The memory for a copy.
+    pub memory: &'a Arc<Memory>,
+    /// Whether the client sent on behind its request.
+    pub surplus: &'a Surplus,
+    /// What becomes of the request.
+    pub outcome: &'a mut Outcome,
+    /// The copy that is kept.
+    pub observation: Option<Box<observe::Observation>>,
+}
+
+impl Passing<'_> {
+    /// Makes the head of an answer what the client gets. `has_body` says that something follows it.
+    ///
+    /// # Errors
+    ///
+    /// Where a header can't be written.
+    pub(crate) fn head(&mut self, answer: &mut ResponseHeader, has_body: bool) -> pingora::Result<()> {
+        let (readers, forwarded) = (&self.gateway.readers, self.forwarded);
+        self.observation = observe::begin(readers, self.asked, answer, forwarded, (self.memory, self.outcome));
+        self.of_connection(answer);
+        self.bound_retry(answer)?;
+        answer.set_version(Version::HTTP_11);
+        self.frame(answer, has_body)?;
+        self.mark_legacy(answer)?;
+        self.share(answer)
+    }
+
+    /// The same for a head that comes before the one which counts, or that ends the protocol.
+    pub(crate) fn early_head(&self, answer: &mut ResponseHeader) {
+        if answer.status != StatusCode::SWITCHING_PROTOCOLS {
+            self.of_connection(answer);
+        }
+    }
+
+    /// A part of the body.
+    pub(crate) fn body(&mut self, bytes: &[u8]) {
+        if let Some(observation) = &mut self.observation {
+            observation.push(bytes);
+        }
+    }
+
+    /// What the upstream says of its own connection ends here; everything else stays as it came.
+    fn of_connection(&self, answer: &mut ResponseHeader) {
+        for name in headers::of_connection(&answer.headers) {
+            answer.remove_header(&name);
+        }
+    }
+
+    /// Lets no client come back in a thousand years, or before it asked.
+    fn bound_retry(&self, answer: &mut ResponseHeader) -> pingora::Result<()> {
+        let Some(said) = answer.headers.get(header::RETRY_AFTER).cloned() else { return Ok(()) };
+        let mut headers = HeaderMap::from_iter([(header::RETRY_AFTER, said)]);
+        headers::bound_retry_after(&mut headers, clock::unix_seconds());
+        match headers.remove(header::RETRY_AFTER) {
+            Some(bounded) => answer.insert_header(header::RETRY_AFTER, bounded),
+            None => {
+                answer.remove_header(&header::RETRY_AFTER);
+                Ok(())
+            }
+        }
+    }
+
+    /// Says how long the body is in a way that the client knows.
+    fn frame(&self, answer: &mut ResponseHeader, has_body: bool) -> pingora::Result<()> {
+        if self.asked.version < Version::HTTP_11 {
+            // It knows no chunks (RFC 9112 section 6.1): the end of the connection ends the body.
+            answer.remove_header(&header::TRANSFER_ENCODING);
+            return Ok(());
+        }
+        let is_framed = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING].iter().any(|name| {
+            // An answer without a body may say all the same how long it would be.
+            answer.headers.contains_key(name)
+        });
+        let can_have_body = self.asked.method != Method::HEAD
+            && !matches!(answer.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        if !is_framed && can_have_body {
+            if has_body {
+                answer.insert_header(header::TRANSFER_ENCODING, "chunked")?;
+            } else {
+                answer.insert_header(header::CONTENT_LENGTH, "0")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn mark_legacy(&self, answer: &mut ResponseHeader) -> pingora::Result<()> {
+        let Forwarded { found, successor: Some(successor), .. } = self.forwarded else { return Ok(()) };
+        let Some(list) = &found.route.list else { return Ok(()) };
+        let mut added = HeaderMap::new();
+        for value in answer.headers.get_all(header::LINK) {
+            added.append(header::LINK, value.clone());
+        }
+        list.mark_legacy(&mut added, successor);
+        // The same URL may be a page in another form.
+        let by_form = list.conventions.varies_by().collect::<Vec<_>>();
+        if !by_form.is_empty()
+            && let Some(vary) = vary(&[&answer.headers], &Varies::new(by_form))
+        {
+            added.insert(header::VARY, vary);
+        }
+        for (name, value) in &added {
+            answer.insert_header(name, value.clone())?;
+        }
+        Ok(())
+    }
+
+    /// Says which scripts may read the answer: as the route does, else, of a legacy answer, what the upstream allows and
+    /// what was added to it.
+    fn share(&self, answer: &mut ResponseHeader) -> pingora::Result<()> {
+        if self.crossing.is_none() && self.forwarded.successor.is_none() {
+            return Ok(());
+        }
+        let mut said = HeaderMap::new();
+        for name in cors::SAID {
+            for value in answer.headers.get_all(&name) {
+                said.append(name.clone(), value.clone());
+            }
+        }
+        let before = said.clone();
+        match self.crossing {
+            Some(crossing) => crossing.apply(&mut said),
+            None => expose(&mut said, std::iter::empty()),
+        }
+        for name in cors::SAID.iter().filter(|name| !before.get_all(*name).iter().eq(said.get_all(*name))) {
+            answer.remove_header(name);
+            for value in said.get_all(name) {
+                answer.append_header(name, value.clone())?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,359 @@
+//! What a client and an upstream say to each other, passed on as it comes: a request's body up, an answer down, and after
+//! a switch of protocols anything, both ways. Each of them is waited for only so long.
+//!
+//! The whole head of an answer has `timeouts.first_byte`, from the end of the request on. A client's body, and an answer's
+//! whose length is known, have `timeouts.whole` and what they earn by their rate ([`Patience`]). An answer of unknown length
+//! may be a stream, and lives on while it is not silent for `timeouts.first_byte`; one of events and a connection that
+//! speaks another protocol may be silent for an hour.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, Version, header};
+use pingora::{BError, ErrorType, http::ResponseHeader, proxy::Session};
+
+use super::{passing::Passing, patience::Patience};
+use crate::{
+    config::settings::Timeouts,
+    gateway::runtime::clock,
+    upstream::net::{
+        connection::{Connection, Part},
+        fetch::FetchError,
+    },
+};
+
+/// How long a connection may be silent that was made to be: WebSockets and event streams.
+pub(crate) const STREAM_SILENCE: Duration = Duration::from_secs(3_600);
+
+/// Why a client does not have its whole answer.
+#[derive(Debug)]
+pub(crate) enum Broken {
+    /// The upstream gave none, or not all of it.
+    Upstream(FetchError),
+    /// The body of the request did not come in time, or is not framed as it says.
+    Body(&'static str),
+    /// A head can't be written.
+    Head(BError),
+    /// The client is gone.
+    Gone,
+    /// The client does not read.
+    Stalled,
+}
+
+/// How far the request is.
+#[derive(Debug)]
+enum Upload {
+    /// Its body comes in.
+    Sending(Patience),
+    /// All of it is sent.
+    Sent,
+    /// The upstream takes no more of it. An answer may have come first, and says why.
+    Refused(FetchError),
+}
+
+/// How far the answer is.
+#[derive(Debug)]
+enum Download {
+    /// Its head is to come, within this time.
+    Awaited(Duration),
+    /// Its body comes in.
+    Streaming {
+        /// How long each silence may be.
+        silence: Duration,
+        /// How much is left of this one.
+        left: Duration,
+        /// Of a body whose length is known.
+        pace: Option<Patience>,
+    },
+    /// The two speak another protocol, and may be silent for so long.
+    Upgraded(Duration),
+    /// All of it is passed on.
+    Ended,
+}
+
+/// The longest answer that one part holds, in bytes.
+const PART: u64 = 64 << 10;
+
+/// How much more memory a longer answer is counted with: a part is written while the next one is read, and a slow reader of
+/// 20 MB holds 190 KiB in all as measured. No part of the last quarter of the budget is given to it.
+const STREAMING: usize = 128 << 10;
+
+/// An exchange in progress.
+struct Relay {
+    timeouts: Timeouts,
+    upload: Upload,
+    download: Download,
+    /// Nobody else may speak on the client's connection meanwhile.
+    watches: bool,
+}
+
+/// What is heard next.
+enum Heard {
+    Client(Result<Option<Bytes>, BError>),
+    Upstream(Result<Part, FetchError>),
+    Nothing,
+}
+
+/// Passes on what follows the head of a request, and its answer, until both have ended. `sent` is what was read of the
+/// request's body before, for an upstream that did not take it. Whether the connection to the upstream can be used on.
+///
+/// # Errors
+///
+/// [`Broken`].
+pub(crate) async fn relay(
+    session: &mut Session,
+    connection: &mut Connection,
+    timeouts: Timeouts,
+    sent: Option<Bytes>,
+    passing: &mut Passing<'_>,
+) -> Result<bool, Broken> {
+    let upload = Upload::Sending(Patience::new(timeouts.whole));
+    let mut relay = Relay { timeouts, upload, download: Download::Awaited(timeouts.first_byte), watches: true };
+    relay.send(session, connection, sent.unwrap_or_default()).await;
+    loop {
+        let before = clock::instant();
+        let heard = relay.hear(session, connection).await;
+        relay.waited(clock::instant().saturating_duration_since(before));
+        let goes_on = match heard {
+            Heard::Client(body) => relay.client(session, connection, body).await?,
+            Heard::Upstream(Ok(part)) => relay.upstream(session, part, passing).await?,
+            Heard::Upstream(Err(error)) => return Err(Broken::Upstream(relay.cause(error))),
+            Heard::Nothing => relay.late()?,
+        };
+        if !goes_on {
+            return Ok(false);
+        }
+        if let (Upload::Sent | Upload::Refused(_), Download::Ended) = (&relay.upload, &relay.download) {
+            return Ok(matches!(relay.upload, Upload::Sent));
+        }
+    }
+}
+
+impl Relay {
+    async fn hear(&self, session: &mut Session, connection: &mut Connection) -> Heard {
+        let is_upgraded = matches!(self.download, Download::Upgraded(_));
+        let sends = is_upgraded || matches!(self.upload, Upload::Sending(_));
+        // A body that the upstream does not take stays where it is.
+        let watches = self.watches && (is_upgraded || !matches!(self.upload, Upload::Refused(_)));
+        tokio::select! {
+            body = session.as_downstream_mut().read_body_or_idle(!sends), if watches => Heard::Client(body),
+            part = connection.next(), if !matches!(self.download, Download::Ended) => Heard::Upstream(part),
+            () = tokio::time::sleep(self.patience()) => Heard::Nothing,
+        }
+    }
+
+    /// How long nothing may come. While the client still sends, the upstream may wait for it.
+    fn patience(&self) -> Duration {
+        match (&self.upload, &self.download) {
+            (_, Download::Upgraded(left)) => *left,
+            (Upload::Sending(pace), _) => pace.left(),
+            (_, Download::Awaited(left)) => *left,
+            (_, Download::Streaming { left, pace, .. }) => pace.map_or(*left, |pace| pace.left().min(*left)),
+            (_, Download::Ended) => Duration::ZERO,
+        }
+    }
+
+    fn waited(&mut self, time: Duration) {
+        match (&mut self.upload, &mut self.download) {
+            (_, Download::Upgraded(left)) => *left = left.saturating_sub(time),
+            (Upload::Sending(pace), _) => pace.waited(time),
+            (_, Download::Awaited(left)) => *left = left.saturating_sub(time),
+            (_, Download::Streaming { left, pace, .. }) => {
+                *left = left.saturating_sub(time);
+                if let Some(pace) = pace {
+                    pace.waited(time);
+                }
+            }
+            (_, Download::Ended) => {}
+        }
+    }
+
+    /// Nobody has said anything for too long.
+    fn late(&self) -> Result<bool, Broken> {
+        let Timeouts { first_byte, .. } = self.timeouts;
+        let late = match (&self.upload, &self.download) {
+            (_, Download::Upgraded(_) | Download::Ended) => return Ok(false),
+            (Upload::Sending(_), _) => return Err(Broken::Body("the request's body came too slowly")),
+            (_, Download::Awaited(_)) => format!("no whole head within {first_byte:?}"),
+            (_, Download::Streaming { .. }) => "the answer stopped, or came too slowly".to_owned(),
+        };
+        Err(Broken::Upstream(self.cause(FetchError::Timeout(late))))
+    }
+
+    /// Why there is no answer: what broke first.
+    fn cause(&self, error: FetchError) -> FetchError {
+        match &self.upload {
+            Upload::Refused(first) => first.clone(),
+            Upload::Sending(_) | Upload::Sent => error,
+        }
+    }
+
+    /// What a client says; whether the exchange goes on.
+    async fn client(
+        &mut self,
+        session: &mut Session,
+        connection: &mut Connection,
+        body: Result<Option<Bytes>, BError>,
+    ) -> Result<bool, Broken> {
+        let is_upgraded = matches!(self.download, Download::Upgraded(_));
+        let error = match body {
+            Ok(None) if is_upgraded => return Ok(false),
+            Ok(Some(bytes)) if is_upgraded => {
+                self.download = Download::Upgraded(STREAM_SILENCE);
+                return connection.send_body(&bytes).await.map(|()| true).map_err(Broken::Upstream);
+            }
+            Ok(body) => {
+                self.send(session, connection, body.unwrap_or_default()).await;
+                return Ok(true);
+            }
+            Err(error) => error,
+        };
+        match error.root_etype() {
+            // It sent on behind its request, and a byte of that is lost: this request is finished, and no other is read.
+            ErrorType::ConnectError if matches!(self.upload, Upload::Sent) => {
+                self.watches = false;
+                session.set_keepalive(None);
+                Ok(true)
+            }
+            ErrorType::ConnectionClosed | ErrorType::ReadError => Err(Broken::Gone),
+            ErrorType::ReadTimedout => Err(Broken::Body("the request's body came too slowly")),
+            _ => Err(Broken::Body("the request's body can't be read")),
+        }
+    }
+
+    /// Passes on some of the request's body, and its end where this was all.
+    async fn send(&mut self, session: &mut Session, connection: &mut Connection, bytes: Bytes) {
+        let Upload::Sending(pace) = &mut self.upload else { return };
+        pace.sent(bytes.len());
+        let mut taken = if bytes.is_empty() { Ok(()) } else { connection.send_body(&bytes).await };
+        if taken.is_ok() && session.as_downstream_mut().is_body_done() {
+            taken = connection.finish().await;
+            self.upload = Upload::Sent;
+        }
+        if let Err(error) = taken {
+            self.upload = Upload::Refused(error);
+        }
+    }
+
+    /// Passes on a part of the answer; whether the exchange goes on.
+    async fn upstream(&mut self, session: &mut Session, part: Part, passing: &mut Passing<'_>) -> Result<bool, Broken> {
+        match part {
+            Part::Informational(head) if passing.asked.version < Version::HTTP_11 => drop(head),
+            Part::Informational(mut head) => {
+                passing.early_head(&mut head);
+                session.write_response_header(head, false).await.map_err(|error| unread(&error))?;
+            }
+            Part::Head(mut head, _) if head.status == StatusCode::SWITCHING_PROTOCOLS => {
+                passing.early_head(&mut head);
+                session.write_response_header(head, false).await.map_err(|error| unread(&error))?;
+                self.download = Download::Upgraded(STREAM_SILENCE);
+            }
+            Part::Head(mut head, ends) => {
+                self.download = if ends { Download::Ended } else { self.streaming(&head.headers, passing) };
+                if !ends && !is_short(&head.headers) {
+                    passing.held.take(STREAMING).map_err(|full| Broken::Upstream(full.into()))?;
+                }
+                self.close_early(session, &head, passing);
+                passing.head(&mut head, !ends).map_err(Broken::Head)?;
+                session.write_response_header(head, ends).await.map_err(|error| unread(&error))?;
+            }
+            Part::Body(bytes, ends) => {
+                let is_upgraded = matches!(self.download, Download::Upgraded(_));
+                self.received(bytes.len());
+                passing.body(&bytes);
+                if !bytes.is_empty() {
+                    session.write_response_body(Some(bytes), false).await.map_err(|error| unread(&error))?;
+                }
+                if ends && is_upgraded {
+                    return Ok(false);
+                }
+                if ends {
+                    self.download = Download::Ended;
+                }
+            }
+        }
+        if let Download::Ended = self.download {
+            // The client may still send, and reads the end now.
+            session.write_response_body(None, true).await.map_err(|error| unread(&error))?;
+        }
+        Ok(true)
+    }
+
+    fn streaming(&self, answer: &HeaderMap, passing: &Passing<'_>) -> Download {
+        let is_events = |value: &[u8]| value.trim_ascii_start().to_ascii_lowercase().starts_with(b"text/event-stream");
+        let streams = answer.get(header::CONTENT_TYPE).is_some_and(|value| is_events(value.as_bytes()));
+        let silence =
+            if streams || takes_events(&passing.asked.headers) { STREAM_SILENCE } else { self.timeouts.first_byte };
+        let pace = answer.contains_key(header::CONTENT_LENGTH).then(|| Patience::new(self.timeouts.whole));
+        Download::Streaming { silence, left: silence, pace }
+    }
+
+    fn received(&mut self, bytes: usize) {
+        match &mut self.download {
+            Download::Streaming { silence, left, pace } => {
+                *left = *silence;
+                if let Some(pace) = pace {
+                    pace.sent(bytes);
+                }
+            }
+            Download::Upgraded(left) => *left = STREAM_SILENCE,
+            Download::Awaited(_) | Download::Ended => {}
+        }
+    }
+
+    /// Says in the answer that no other request is read behind this one: where a body may come that nobody asked for any
+    /// more, where the client sent on already, where the end of the connection ends the answer, and where the process stops.
+    fn close_early(&self, session: &mut Session, head: &ResponseHeader, passing: &Passing<'_>) {
+        let asked = passing.asked;
+        // Who waits for a word to go on has got another one, and sends a body or not.
+        let may_send = matches!(self.upload, Upload::Sending(_))
+            && asked.headers.contains_key(header::EXPECT)
+            && session.response_written().is_none();
+        let ends = asked.version < Version::HTTP_11 && !head.headers.contains_key(header::CONTENT_LENGTH);
+        // Not before it is known: the process may be told to stop while the upstream works.
+        if may_send || ends || passing.gateway.vitals.is_stopping() || passing.surplus.is_there() {
+            session.set_keepalive(None);
+        }
+    }
+}
+
+/// Whether a client takes a stream of events: it is among the media types of its `Accept`, which are separated by commas
+/// and may have parameters (RFC 9110 section 12.5.1).
+pub(crate) fn takes_events(headers: &HeaderMap) -> bool {
+    let accepted =
+        headers.get_all(header::ACCEPT).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    let mut types = accepted.filter_map(|range| range.split(|byte| *byte == b';').next());
+    types.any(|name| name.trim_ascii().eq_ignore_ascii_case(b"text/event-stream"))
+}
+
+/// Whether an answer says that one part holds it.
+fn is_short(answer: &HeaderMap) -> bool {
+    let length = answer.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    length.is_some_and(|length| length <= PART)
+}
+
+/// What a write to a client that fails means.
+fn unread(error: &BError) -> Broken {
+    match error.root_etype() {
+        ErrorType::WriteTimedout => Broken::Stalled,
+        _ => Broken::Gone,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_may_stand_anywhere_in_accept() {
+        let takes = |accept: &str| takes_events(&HeaderMap::from_iter([(header::ACCEPT, accept.parse().unwrap())]));
+        for accept in
+            ["text/event-stream", "application/json, text/event-stream", "*/*;q=0.1,Text/Event-Stream ;charset=utf-8"]
+        {
+            assert!(takes(accept), "{accept}");
+        }
+        for accept in ["", "*/*", "text/html", "application/json;profile=\"text/event-stream\"", "text/event-streams"] {
+            assert!(!takes(accept), "{accept}");
+        }
+    }
+}

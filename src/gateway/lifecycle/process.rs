@@ -1,0 +1,293 @@
+//! The life of the process: which signals it heeds, what is in flight, and when it may leave.
+//!
+//! Pingora sleeps through its whole grace period after SIGTERM, even with nothing to do, and dies of SIGHUP. So the
+//! server runs on a thread of its own, and this side owns the signals. SIGHUP reloads. SIGTERM and SIGQUIT stop: first
+//! the process drains, where the configuration says so, then it finishes what is in hand; another one of them ends the
+//! draining, and one more ends the process. SIGINT ends it at once. SIGUSR1, SIGUSR2 and SIGALRM do nothing.
+
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use pingora::server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::watch,
+};
+
+use super::reload::{LastReload, Reloads};
+use crate::{
+    config::settings::ServerSettings,
+    gateway::runtime::{clock, log_queue::LogCounts},
+};
+
+/// How often it is looked whether the last request is done.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// How often the allocator is brought to give back what was freed.
+const GIVE_BACK: Duration = Duration::from_secs(1);
+
+/// More than mimalloc keeps in pages that it shares among allocations.
+const LARGE: usize = 4 << 20;
+
+/// What the process is doing, shared by all its parts.
+#[derive(Clone, Debug, Default)]
+pub struct Vitals {
+    in_flight: Arc<AtomicUsize>,
+    stopping: Arc<AtomicBool>,
+    log: Arc<LogCounts>,
+    last_reload: Arc<LastReload>,
+}
+
+/// One request in flight, for as long as this lives.
+#[derive(Debug)]
+pub struct InFlight(Arc<AtomicUsize>);
+
+impl Vitals {
+    /// Counts a request in.
+    #[must_use]
+    pub fn enter(&self) -> InFlight {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        InFlight(Arc::clone(&self.in_flight))
+    }
+
+    /// Whether the process is on its way out: it serves what still comes, and wants no more.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// What is counted of the log.
+    #[must_use]
+    pub fn log(&self) -> &Arc<LogCounts> {
+        &self.log
+    }
+
+    /// How the last reload ended.
+    #[must_use]
+    pub fn last_reload(&self) -> &Arc<LastReload> {
+        &self.last_reload
+    }
+
+    /// How many requests have begun and not ended, with the readings of answers that go on behind them.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Release);
+    }
+}
+
+/// How the server is told to stop.
+struct Told(watch::Receiver<bool>);
+
+#[async_trait]
+impl ShutdownSignalWatch for Told {
+    async fn recv(&self) -> ShutdownSignal {
+        let mut told = self.0.clone();
+        // A sender that is gone means that the process is leaving.
+        let _ = told.wait_for(|stop| *stop).await;
+        ShutdownSignal::GracefulTerminate
+    }
+}
+
+/// The signals that end the process, caught from the moment this is made.
+struct Ends {
+    terminate: Signal,
+    quit: Signal,
+    interrupt: Signal,
+}
+
+/// How the process is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    InOrder,
+    AtOnce,
+}
+
+impl Ends {
+    fn catch() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            quit: signal(SignalKind::quit())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> End {
+        tokio::select! {
+            _ = self.terminate.recv() => End::InOrder,
+            _ = self.quit.recv() => End::InOrder,
+            _ = self.interrupt.recv() => End::AtOnce,
+        }
+    }
+}
+
+/// What goes on beside the requests until the process leaves.
+struct Housekeeping {
+    reloads: Option<Reloads>,
+    reload: Signal,
+    user_1: Signal,
+    user_2: Signal,
+    alarm: Signal,
+}
+
+impl Housekeeping {
+    /// Catches the signals that don't end the process, from the moment this is made.
+    fn begin(reloads: Option<Reloads>) -> std::io::Result<Self> {
+        Ok(Self {
+            reloads,
+            reload: signal(SignalKind::hangup())?,
+            user_1: signal(SignalKind::user_defined1())?,
+            user_2: signal(SignalKind::user_defined2())?,
+            alarm: signal(SignalKind::alarm())?,
+        })
+    }
+
+    async fn keep(mut self) -> Infallible {
+        loop {
+            let name = tokio::select! {
+                _ = self.reload.recv() => {
+                    if let Some(reloads) = &self.reloads {
+                        reloads.request();
+                    }
+                    continue;
+                }
+                () = tokio::time::sleep(GIVE_BACK) => {
+                    give_back();
+                    continue;
+                }
+                _ = self.user_1.recv() => "SIGUSR1",
+                _ = self.user_2.recv() => "SIGUSR2",
+                _ = self.alarm.recv() => "SIGALRM",
+            };
+            tracing::info!(signal = name, "this signal does nothing: SIGHUP reloads, SIGTERM stops");
+        }
+    }
+}
+
+/// What is run.
+pub struct Servers {
+    /// Takes no new connections once the process has drained.
+    pub gateway: Server,
+    /// Goes on until the process leaves: who asks for health while it stops, or is needed to finish a request, is
+    /// answered.
+    pub companion: Server,
+}
+
+/// Runs both servers until a signal ends them. `reloads` are asked for at each SIGHUP.
+///
+/// # Errors
+///
+/// Where signals can't be caught, or a thread can't be started, or the server ends by itself.
+pub fn run(
+    servers: Servers,
+    vitals: &Vitals,
+    settings: &ServerSettings,
+    reloads: Option<Reloads>,
+) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let (ends, housekeeping) = (Ends::catch()?, Housekeeping::begin(reloads)?);
+        let (tell, told) = watch::channel(false);
+        let (_never, untold) = watch::channel(false);
+        let (ended, mut has_ended) = tokio::sync::mpsc::channel::<()>(1);
+        for (name, server, told) in [("gateway", servers.gateway, told), ("companion", servers.companion, untold)] {
+            let ended = ended.clone();
+            std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+                server.run(RunArgs { shutdown_signal: Box::new(Told(told)) });
+                // It does not matter if nobody listens any more.
+                let _ = ended.blocking_send(());
+            })?;
+        }
+        let close = move || {
+            // A server that is gone has closed.
+            let _ = tell.send(true);
+        };
+        tokio::select! {
+            biased;
+            () = until_the_end(ends, vitals, settings, close) => Ok(()),
+            never = housekeeping.keep() => match never {},
+            _ = has_ended.recv() => Err(std::io::Error::other("the server ended by itself")),
+        }
+    })
+}
+
+/// Returns when the process may leave. `close` ends the listeners.
+async fn until_the_end(mut ends: Ends, vitals: &Vitals, settings: &ServerSettings, close: impl FnOnce()) {
+    if ends.next().await == End::AtOnce {
+        tracing::info!("interrupted");
+        return;
+    }
+    // From here on /healthz says so, and each answer closes its connection.
+    vitals.stopping.store(true, Ordering::Relaxed);
+    let delay = settings.drain_delay;
+    if !delay.is_zero() {
+        tracing::info!(seconds = delay.as_secs_f64(), "draining: new connections are taken, and none is kept");
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            end = ends.next() => {
+                tracing::warn!("told to stop again: the drain delay is cut short");
+                if end == End::AtOnce {
+                    return;
+                }
+            }
+        }
+    }
+    let grace = settings.shutdown_timeout;
+    tracing::info!(grace_seconds = grace.as_secs(), "stopping: no new connections, waiting for requests in flight");
+    close();
+    tokio::select! {
+        () = wait_for_the_last(vitals, grace) => {}
+        _ = ends.next() => tracing::warn!("told to stop again, not waiting for requests in flight"),
+    }
+}
+
+/// Lets the allocator return memory to the system. mimalloc does so a second after it was freed at the earliest, and only
+/// when a page of its own is freed: what a burst of connections took would stay for as long as little happens. Nothing is
+/// written to this one.
+fn give_back() {
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(LARGE)));
+}
+
+/// Returns when nothing was in flight in two looks, so that a request which was just accepted is seen, or when the
+/// grace is over.
+async fn wait_for_the_last(vitals: &Vitals, grace: Duration) {
+    let began = clock::instant();
+    let mut idle_looks = 0;
+    while idle_looks < 2 {
+        tokio::time::sleep(LOOK).await;
+        idle_looks = if vitals.in_flight() == 0 { idle_looks + 1 } else { 0 };
+        if began.elapsed() >= grace {
+            tracing::warn!(requests = vitals.in_flight(), "the grace is over");
+            return;
+        }
+    }
+    tracing::info!("nothing is in flight any more");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_in_flight_until_it_is_dropped() {
+        let vitals = Vitals::default();
+        let first = vitals.enter();
+        let second = vitals.clone().enter();
+        drop(first);
+        assert_eq!(vitals.in_flight(), 1);
+        drop(second);
+        assert_eq!(vitals.in_flight(), 0);
+    }
+}

@@ -1,0 +1,363 @@
+//! The one table of what goes wrong and what the client is told. What only an operator may know goes to the log.
+
+use http::{HeaderMap, header::RETRY_AFTER};
+
+use crate::{
+    cursor::{CursorError, TooLong},
+    downstream::{Code, Problem, Response},
+    gateway::shared::slots::Occupied,
+    pagination::{
+        fetch::{Fetch, Listing, TokenFetch},
+        refusal::Refusal,
+        unsorted::{Cause, Unsorted},
+        window::Offset,
+    },
+    upstream::{
+        HeaderRefusal, LegacyFault, ReadingError,
+        net::{fetch::FetchError, memory::Full},
+    },
+};
+
+/// What a client is told where there is no room for what it asks.
+const NO_ROOM: &str = "the gateway holds as much as it may for other requests: ask again in a moment";
+
+/// The statuses by which upstreams refuse parameters.
+const OF_PARAMETERS: [u16; 3] = [400, 416, 422];
+
+/// Why a request gets no page.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The gateway says why.
+    Refused {
+        /// What the client is told.
+        problem: Box<Problem>,
+        /// What the log is told beside it.
+        detail: Option<String>,
+    },
+    /// The upstream refused, and its answer passes as it is.
+    Passed(Box<Response>),
+}
+
+impl Failure {
+    /// A failure whose client learns `said` and whose log learns `detail`.
+    pub(crate) fn logged(code: Code, said: &str, detail: String) -> Self {
+        Self::Refused { problem: Box::new(Problem::new(code, said)), detail: Some(detail) }
+    }
+
+    /// What went wrong in a few words, for the log.
+    pub(crate) fn summary(&self) -> &str {
+        match self {
+            Self::Refused { problem, detail } => detail.as_deref().unwrap_or(problem.code.as_str()),
+            Self::Passed(_) => "the upstream refused",
+        }
+    }
+
+    /// What an upstream's response is where it is no answer; `headers` are its own.
+    pub(crate) fn reading(error: ReadingError, headers: &HeaderMap, protected: &[http::HeaderName]) -> Self {
+        let detail = error.to_string();
+        let (code, said) = match error {
+            ReadingError::Failed { status, body } => {
+                return Self::Passed(Box::new(Response::upstream_refusal(status, headers, body, protected)));
+            }
+            ReadingError::Unavailable(_) => (Code::UpstreamUnavailable, "the upstream failed"),
+            ReadingError::Redirected { location, .. } => {
+                let detail = match location {
+                    Some(location) => format!("{detail} to {location}: does upstream_path say what it asks for?"),
+                    None => detail,
+                };
+                return Self::logged(Code::UpstreamRedirected, "the upstream answered with a redirect", detail);
+            }
+            ReadingError::Malformed(_) => (Code::UpstreamMalformed, "the upstream's answer is not the list expected"),
+            ReadingError::TooManyItems(_) => {
+                (Code::UpstreamTooLarge, "the upstream's answer has more items than allowed")
+            }
+            ReadingError::TooDeep(_) => (Code::UpstreamMalformed, "the upstream's answer is nested too deep"),
+        };
+        let mut problem = Problem::new(code, said);
+        problem.retry_after = headers.get(RETRY_AFTER).cloned();
+        Self::Refused { problem: Box::new(problem), detail: Some(detail) }
+    }
+
+    /// What the refusal of a fetch is by an upstream that gave another part of the same list, by the same filters, before:
+    /// the client can't have caused it, nor mend it. Other refusals stay as they are.
+    #[must_use]
+    pub(crate) fn of_own_paging(self, fetch: &Fetch) -> Self {
+        let Self::Passed(response) = &self else { return self };
+        let status = response.status;
+        if !OF_PARAMETERS.contains(&status) {
+            return self;
+        }
+        let (code, said) = match fetch {
+            Fetch::Slice(slice, Listing { filter: None, flipped: false, .. }) if slice.begins() > Offset(0) => (
+                Code::TooDeep,
+                "the upstream refuses this part of the list, or so many items at once: ask for fewer, or begin again at \
+                 `restart`",
+            ),
+            Fetch::Slice(_, Listing { filter: None, flipped: false, .. }) | Fetch::Item(_) | Fetch::Count => {
+                return self;
+            }
+            Fetch::Slice(..) => (
+                Code::PositionLost,
+                "the upstream refuses to be asked for the list from this place: begin again at `restart`",
+            ),
+            Fetch::Token(TokenFetch { token: None, .. }) => return self,
+            Fetch::Token(_) => {
+                (Code::CursorGone, "the upstream does not know this place any more: begin again at `restart`")
+            }
+        };
+        Self::logged(code, said, format!("the upstream answered {status} to the gateway's own paging"))
+    }
+
+    /// What a refusal of the core is. `nearest` makes the link to a believed place.
+    pub(crate) fn refusal(refusal: Refusal, nearest: impl FnOnce(Offset) -> Option<String>) -> Self {
+        let with_nearest = |code, said: &str, place| {
+            let mut problem = Problem::new(code, said);
+            problem.nearest = nearest(place);
+            Self::from(problem)
+        };
+        match refusal {
+            Refusal::PositionLost { nearest } => with_nearest(
+                Code::PositionLost,
+                "the list has changed so much that this place can't be found: begin again at `restart`, or go on at \
+                 `nearest`, where items may be skipped or repeated",
+                nearest,
+            ),
+            Refusal::TieRun { nearest } => with_nearest(
+                Code::TieRun,
+                "more items share their sort keys here than one answer of the upstream can hold: begin again at \
+                 `restart` with another sort, or go on at `nearest`, where items may be skipped or repeated",
+                nearest,
+            ),
+            Refusal::TooDeep => Problem::new(Code::TooDeep, "the upstream answers no deeper than this").into(),
+            Refusal::BudgetExceeded => {
+                Problem::new(Code::BudgetExceeded, "the page took more upstream requests than are allowed").into()
+            }
+            Refusal::Unsorted(Unsorted { cause, said }) => {
+                Self::logged(Code::UpstreamUnsorted, unsorted(cause).1, said)
+            }
+            Refusal::Stuck => {
+                Problem::new(Code::UpstreamStuck, "the upstream gives the same items at different places").into()
+            }
+            Refusal::PivotGone { nearest } => with_nearest(
+                Code::CursorGone,
+                "the item that this cursor names is gone or has changed, and its sort keys are not known any more: begin \
+                 again at `restart`, or go on at `nearest`, where items may be skipped or repeated",
+                nearest,
+            ),
+            Refusal::TokenGone => Problem::new(
+                Code::CursorGone,
+                "the upstream does not know this place any more: begin again at `restart`",
+            )
+            .into(),
+            Refusal::Unsupported => {
+                Problem::new(Code::RangeUnsupported, "this list can't be read in this direction from here").into()
+            }
+            Refusal::NoList => Problem::new(Code::UpstreamMalformed, "the upstream has no list here").into(),
+        }
+    }
+
+    /// What a cursor is that can't be used; `parameter` brought it.
+    pub(crate) fn cursor(error: CursorError, parameter: &str) -> Self {
+        let (code, said) = match &error {
+            CursorError::Invalid => (
+                Code::CursorInvalid,
+                "this is no cursor of ours, or it was changed or cut: begin again at `restart`".to_owned(),
+            ),
+            CursorError::Expired => {
+                (Code::CursorExpired, "this cursor is too old: begin again at `restart`".to_owned())
+            }
+            CursorError::Mismatch { differs } => {
+                let parts: Vec<String> = differs.iter().map(ToString::to_string).collect();
+                let other = match parts.is_empty() {
+                    true => "belongs to another list: go back to that".to_owned(),
+                    false => {
+                        format!("belongs to a list that differs in its {}: keep it as it was", parts.join(" and "))
+                    }
+                };
+                let said = format!("this cursor {other}, or begin again at `restart`");
+                (Code::CursorMismatch, said)
+            }
+        };
+        let mut problem = Problem::new(code, said).with_parameter(parameter);
+        if let CursorError::Mismatch { differs } = error {
+            problem.differs = differs.into_iter().map(crate::cursor::Part::name).collect();
+        }
+        problem.into()
+    }
+}
+
+/// A refusal of the core in a word, for whoever counts them.
+pub(crate) const fn cause(refusal: &Refusal) -> &'static str {
+    match refusal {
+        Refusal::PositionLost { .. } => "position_lost",
+        Refusal::TieRun { .. } => "tie_run",
+        Refusal::TooDeep => "too_deep",
+        Refusal::BudgetExceeded => "budget_exceeded",
+        Refusal::Unsorted(Unsorted { cause, .. }) => unsorted(*cause).0,
+        Refusal::Stuck => "stuck",
+        Refusal::PivotGone { .. } => "pivot_gone",
+        Refusal::TokenGone => "token_gone",
+        Refusal::Unsupported => "unsupported",
+        Refusal::NoList => "no_list",
+    }
+}
+
+/// Why a list can't be held against its order: in a word, for whoever counts, and for the client. Which items show it, and
+/// what helps, goes to the log.
+pub(crate) const fn unsorted(cause: Cause) -> (&'static str, &'static str) {
+    match cause {
+        Cause::NoObject => {
+            ("unsorted_no_object", "the upstream's items are no objects, and have no keys to be sorted by")
+        }
+        Cause::NoId => ("unsorted_no_id", "the upstream's items have no id to be told apart by"),
+        Cause::NoKey => ("unsorted_no_key", "the upstream's items lack a key that their list is sorted by"),
+        Cause::Null => {
+            ("unsorted_null", "a key that the upstream's list is sorted by is null, and has no place in its order")
+        }
+        Cause::Kind => {
+            ("unsorted_kind", "the keys that the upstream's list is sorted by are of types that can't be compared")
+        }
+        Cause::Digits => {
+            ("unsorted_digits", "the upstream's list is not in its declared order: it seems to sort texts as numbers")
+        }
+        Cause::Text => {
+            ("unsorted_text", "the upstream's list is not in its declared order: it sorts texts by rules of its own")
+        }
+        Cause::Order => ("unsorted_order", "the upstream's list is not in its declared order"),
+        Cause::Ties => (
+            "unsorted_ties",
+            "the upstream's list is not in its declared order: items with equal keys are not sorted by their id",
+        ),
+        Cause::Twice => ("unsorted_twice", "the same id stands twice in one answer of the upstream"),
+    }
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self::Refused { problem: Box::new(problem), detail: None }
+    }
+}
+
+impl From<Box<Problem>> for Failure {
+    fn from(problem: Box<Problem>) -> Self {
+        Self::Refused { problem, detail: None }
+    }
+}
+
+impl From<FetchError> for Failure {
+    fn from(error: FetchError) -> Self {
+        let (code, said) = match &error {
+            FetchError::Unavailable(_) => (Code::UpstreamUnavailable, "the upstream can't be reached"),
+            FetchError::Exhausted(_) => (Code::Overloaded, "the gateway has no connection to spare for this"),
+            FetchError::Timeout(_) => (Code::UpstreamTimeout, "the upstream did not answer in time"),
+            FetchError::TooLarge(_) => (Code::UpstreamTooLarge, "the upstream's answer is larger than allowed"),
+            FetchError::Cut(_) => (Code::UpstreamTruncated, "the upstream's answer broke off"),
+            FetchError::Malformed(_) => (Code::UpstreamMalformed, "the upstream's answer can't be read"),
+            FetchError::Overloaded(_) => (Code::Overloaded, NO_ROOM),
+        };
+        Self::logged(code, said, error.to_string())
+    }
+}
+
+impl From<Full> for Failure {
+    fn from(error: Full) -> Self {
+        Self::logged(Code::Overloaded, NO_ROOM, error.to_string())
+    }
+}
+
+impl From<Occupied> for Failure {
+    fn from(_: Occupied) -> Self {
+        let said = "as many requests as the upstream may have are under way, and as many wait: ask again in a moment";
+        Self::logged(Code::Overloaded, said, "no turn at the upstream: connections of the upstream".to_owned())
+    }
+}
+
+impl From<TooLong> for Failure {
+    fn from(error: TooLong) -> Self {
+        // A page whose cursor nobody could use would end the walk in silence. What makes a cursor long comes from the
+        // upstream: its token, or an item's id.
+        let said = "what the upstream continues its list by is longer than a cursor may be";
+        Self::logged(Code::UpstreamTooLarge, said, format!("{error}: cursor.length of the route allows more"))
+    }
+}
+
+impl From<HeaderRefusal> for Failure {
+    fn from(refusal: HeaderRefusal) -> Self {
+        Problem::new(Code::RequestInvalid, refusal.to_string()).into()
+    }
+}
+
+impl From<LegacyFault> for Failure {
+    fn from(fault: LegacyFault) -> Self {
+        let code = if fault.conflict { Code::ParameterConflict } else { Code::PageInvalid };
+        Problem::new(code, fault.to_string()).with_parameter(fault.parameter).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cursor::Part;
+
+    fn code(failure: Failure) -> (&'static str, Option<String>) {
+        match failure {
+            Failure::Refused { problem, .. } => (problem.code.as_str(), problem.nearest),
+            Failure::Passed(_) => ("passed", None),
+        }
+    }
+
+    #[test]
+    fn the_table() {
+        let nearest = |Offset(at): Offset| Some(format!("/users?cursor={at}"));
+        let lost = Failure::refusal(Refusal::PositionLost { nearest: Offset(7) }, nearest);
+        assert_eq!(code(lost), ("position_lost", Some("/users?cursor=7".to_owned())));
+        let run = Failure::refusal(Refusal::TieRun { nearest: Offset(8) }, nearest);
+        assert_eq!(code(run), ("tie_run", Some("/users?cursor=8".to_owned())));
+        for (failure, expected) in [
+            (Failure::refusal(Refusal::TooDeep, nearest), "too_deep"),
+            (Failure::refusal(Refusal::BudgetExceeded, nearest), "budget_exceeded"),
+            (Failure::refusal(Refusal::Stuck, nearest), "upstream_stuck"),
+            (FetchError::Unavailable(String::new()).into(), "upstream_unavailable"),
+            (FetchError::Exhausted(String::new()).into(), "overloaded"),
+            (FetchError::Timeout(String::new()).into(), "upstream_timeout"),
+            (FetchError::TooLarge(String::new()).into(), "upstream_too_large"),
+            (FetchError::Cut(String::new()).into(), "upstream_truncated"),
+            (FetchError::Malformed(String::new()).into(), "upstream_malformed"),
+            (Failure::cursor(CursorError::Invalid, "cursor"), "cursor_invalid"),
+            (Failure::cursor(CursorError::Expired, "cursor"), "cursor_expired"),
+            (Failure::reading(ReadingError::TooDeep(128), &HeaderMap::new(), &[]), "upstream_malformed"),
+        ] {
+            assert_eq!(code(failure), (expected, None));
+        }
+    }
+
+    #[test]
+    fn each_cause_of_disorder_has_its_word_and_its_sentence_and_one_code() {
+        for cause in Cause::ALL {
+            let refusal = Refusal::Unsorted(Unsorted { cause, said: "item 3 of an answer".to_owned() });
+            let word = super::cause(&refusal);
+            assert!(word.starts_with("unsorted_"), "{word}");
+            let Failure::Refused { problem, detail } = Failure::refusal(refusal, |_| None) else { panic!() };
+            assert_eq!((problem.code, detail.as_deref()), (Code::UpstreamUnsorted, Some("item 3 of an answer")));
+            let same = |other: &&Cause| unsorted(**other).0 == word || unsorted(**other).1 == unsorted(cause).1;
+            assert_eq!(Cause::ALL.iter().filter(same).count(), 1, "{word}");
+        }
+    }
+
+    #[test]
+    fn a_cursor_of_another_list_says_what_differs() {
+        let mismatch = CursorError::Mismatch { differs: vec![Part::Filters, Part::Order] };
+        let Failure::Refused { problem, .. } = Failure::cursor(mismatch, "cursor") else { panic!() };
+        assert_eq!((problem.code, problem.differs), (Code::CursorMismatch, vec!["filters", "order"]));
+        assert_eq!(problem.parameter.as_deref(), Some("cursor"));
+    }
+
+    #[test]
+    fn an_upstream_that_fails_says_when_to_come_back() {
+        let headers = HeaderMap::from_iter([(RETRY_AFTER, http::HeaderValue::from_static("7"))]);
+        let failure = Failure::reading(ReadingError::Unavailable("503".into()), &headers, &[]);
+        let Failure::Refused { problem, detail } = failure else { panic!() };
+        assert_eq!(problem.retry_after, headers.get(RETRY_AFTER).cloned());
+        assert_eq!(detail.as_deref(), Some("503"));
+    }
+}

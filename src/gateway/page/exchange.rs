@@ -1,0 +1,403 @@
+//! The one loop of a page: the core says what to fetch, the upstream answers, until the core serves or refuses.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use http::{
+    HeaderMap, HeaderValue,
+    header::{CONTENT_LENGTH, CONTENT_TYPE},
+    request::Parts,
+};
+use pingora::http::RequestHeader;
+
+use super::cursors::{Placed, Tokens};
+use crate::{
+    downstream::{Code, Problem, Response},
+    gateway::{
+        lifecycle::snapshot::Route,
+        outcome::{
+            access_log::Outcome,
+            failure::{Failure, cause},
+        },
+        routes::list::List,
+        runtime::{clock, futures::join_all},
+        session::{client_request::Asked, context::Gateway},
+        shared::{
+            learning::View,
+            pivots::{Known, LookUp, Pivots},
+            single_flight::Found,
+        },
+    },
+    json::JsonError,
+    pagination::{
+        answer::{Answer, Standing},
+        fetch::Fetch,
+        key::KeyValue,
+        mark::{Mark, Marker},
+        page::Page,
+        position::Position,
+        refusal::Refusal,
+        resolver::{PageRequest, Step, resolve},
+    },
+    upstream::{
+        self, Ask, Sorted, Unaskable,
+        net::{
+            fetch::{Bounds, FetchError},
+            memory::Held,
+        },
+        request::headers,
+    },
+};
+
+/// Who is asked for a page, on whose behalf.
+#[derive(Clone, Copy)]
+pub(crate) struct Exchange<'a> {
+    /// The connections.
+    pub gateway: &'a Gateway,
+    /// What is remembered of items.
+    pub pivots: &'a Pivots,
+    /// What the client asked.
+    pub asked: &'a Asked,
+    /// The route that covers it.
+    pub route: &'a Route,
+    /// How its list is served.
+    pub list: &'a List,
+    /// The order.
+    pub sorted: &'a Arc<Sorted>,
+    /// The client's filters, as they go upstream.
+    pub filters: &'a str,
+    /// What of its body goes along, where the upstream is asked by POST.
+    pub body: Option<&'a [u8]>,
+    /// The request's cursors.
+    pub tokens: &'a Tokens<'a>,
+    /// The request's share of memory: answers are added to it.
+    pub held: &'a Held,
+    /// What made the marks in the client's cursor, where it is not what makes new ones.
+    pub made_by: Option<&'a Marker>,
+}
+
+/// What the core decided.
+pub(crate) enum Decision {
+    /// This page, made from answers with these headers.
+    Serve(Box<Page>, Heads),
+    /// No page.
+    Refuse(Refusal),
+}
+
+/// The headers of the answers that a page was made from.
+#[derive(Debug, Default)]
+pub(crate) struct Heads {
+    /// Of those that listed items.
+    pub listed: Vec<HeaderMap>,
+    /// Of an item's own resource, and of a count: they decide what caches may do, and nothing of them goes back.
+    pub beside: Vec<HeaderMap>,
+}
+
+/// Why a fetch gave no answer.
+enum Hitch {
+    /// The request fails.
+    Failed(Failure),
+    /// The place can't be asked for by filters: a key can't be written in the upstream's words, or the client's own filter
+    /// would be lost. It can be looked for without.
+    Unfiltered,
+    /// The pivot's keys came to be known while this request was about to look them up.
+    Known(Arc<Known>),
+}
+
+impl Hitch {
+    /// The keys that came to be known.
+    fn keys(came: &Result<Came, Self>) -> Option<Vec<KeyValue>> {
+        match came {
+            Err(Self::Known(known)) => Some(known.keys.clone()),
+            _ => None,
+        }
+    }
+
+    fn into_failure(self) -> Failure {
+        match self {
+            Self::Failed(failure) => failure,
+            Self::Unfiltered => {
+                Failure::logged(Code::Internal, "the page can't be asked for", "no filter can say a key".to_owned())
+            }
+            Self::Known(_) => {
+                Failure::logged(Code::Internal, "the page can't be asked for", "its pivot was known twice".to_owned())
+            }
+        }
+    }
+}
+
+impl<F: Into<Failure>> From<F> for Hitch {
+    fn from(failure: F) -> Self {
+        Self::Failed(failure.into())
+    }
+}
+
+/// An answer that has come.
+struct Came {
+    answer: Answer,
+    status: u16,
+    headers: HeaderMap,
+    /// How many requests to the upstream it took: none, where another client's request was shared.
+    requests: u32,
+    /// What went wrong, and is served without.
+    fault: Option<String>,
+}
+
+impl Came {
+    /// What is known without asking.
+    fn unasked(standing: Standing) -> Self {
+        let answer = Answer { standing, ..Answer::default() };
+        Self { answer, status: 0, headers: HeaderMap::new(), requests: 0, fault: None }
+    }
+}
+
+impl Exchange<'_> {
+    /// Finds the page at a place.
+    ///
+    /// # Errors
+    ///
+    /// The first fetch, in the core's order, that gave no answer; or the time is over.
+    pub(crate) async fn resolve(self, placed: Placed, limit: u32, outcome: &mut Outcome) -> Result<Decision, Failure> {
+        outcome.pivot = placed.pivot.is_some().then_some("cache");
+        let request = self.page_request(placed, limit);
+        let mark = match &request.target.position {
+            Position::AfterPivot(pivot) | Position::BeforePivot(pivot) if request.pivot.is_none() => pivot.fingerprint,
+            _ => None,
+        };
+        let mut unknown = mark.map(|mark| (mark, Box::new(request.clone())));
+        let mut without_filters =
+            request.filters.is_some().then(|| Box::new(PageRequest { filters: None, ..request.clone() }));
+        // Whose cursor this is got a page of this list by these filters before.
+        let is_continued = is_continued(&request.target.position);
+        let mut step = resolve(request);
+        let mut heads = Heads::default();
+        let mut past_end = None;
+        loop {
+            match step {
+                Step::Fetch(fetches, pending) => {
+                    let mut answers = Vec::with_capacity(fetches.len());
+                    let all = self.fetch_all(&fetches, unknown.as_ref().map(|(mark, _)| *mark)).await;
+                    if let Some(keys) = all.iter().find_map(Hitch::keys)
+                        && let Some((_, request)) = unknown.take()
+                    {
+                        outcome.pivot = Some("cache");
+                        step = resolve(PageRequest { pivot: Some(keys), ..*request });
+                        continue;
+                    }
+                    let is_unfiltered = all.iter().any(|came| matches!(came, Err(Hitch::Unfiltered)));
+                    if let (true, Some(request)) = (is_unfiltered, without_filters.take()) {
+                        step = resolve(*request);
+                        continue;
+                    }
+                    for (fetch, came) in fetches.iter().zip(all) {
+                        // What failed was asked all the same.
+                        outcome.upstream_requests += came.as_ref().map_or(1, |came| came.requests);
+                        let was_given = is_continued || !heads.listed.is_empty();
+                        let Came { answer, status, headers, requests, fault } = came.map_err(|hitch| {
+                            let failure = hitch.into_failure();
+                            if was_given { failure.of_own_paging(fetch) } else { failure }
+                        })?;
+                        if let Fetch::Item(_) = fetch {
+                            outcome.pivot = Some(if requests == 0 { "shared" } else { "upstream" });
+                        }
+                        outcome.detail = fault.or_else(|| outcome.detail.take());
+                        let is_listed = matches!(fetch, Fetch::Slice(..) | Fetch::Token(_));
+                        if is_listed && answer.standing == Standing::PastEnd && past_end.is_none() {
+                            let protected = &self.list.protected;
+                            let body = answer.body.clone();
+                            past_end = Some(Box::new(Response::upstream_refusal(status, &headers, body, protected)));
+                        }
+                        answers.push(answer);
+                        if is_listed { heads.listed.push(headers) } else { heads.beside.push(headers) }
+                    }
+                    step = pending.resume(answers);
+                }
+                Step::Serve(page) => return Ok(Decision::Serve(page, heads)),
+                Step::Refuse(Refusal::NoList) => {
+                    outcome.refusal = Some(cause(&Refusal::NoList));
+                    let unlisted = || Failure::refusal(Refusal::NoList, |_| None);
+                    return Err(past_end.map_or_else(unlisted, Failure::Passed));
+                }
+                Step::Refuse(refusal) => {
+                    outcome.refusal = Some(cause(&refusal));
+                    return Ok(Decision::Refuse(refusal));
+                }
+            }
+        }
+    }
+
+    /// Whose view of which list this is, as far as the upstream's sizes go.
+    pub(crate) fn view(self) -> View {
+        let Self { list, asked, .. } = self;
+        list.learning.view(&asked.target.normal_path, self.filters, &asked.headers, &list.protected)
+    }
+
+    /// What the core is asked for.
+    fn page_request(self, placed: Placed, limit: u32) -> PageRequest {
+        let Placed { target, pivot } = placed;
+        let Self { list, sorted, .. } = self;
+        let (order, paging) = (Arc::clone(&sorted.order), Arc::clone(list.dialect.paging()));
+        PageRequest {
+            flips: sorted.flips,
+            filters: list.dialect.filters_for(sorted, self.filters),
+            counts: list.counts,
+            tells_total: list.tells_total,
+            may_project: !self.filters.is_empty() || self.body.is_some_and(|body| body != b"{}"),
+            pivot,
+            target_marker: self.made_by.cloned(),
+            learnt: list.learning.read(self.view()),
+            budget: list.budgets.upstream_requests,
+            search_budget: list.budgets.search_requests,
+            search_items: list.budgets.search_items,
+            verify: list.verify,
+            unproven: list.unproven,
+            short_pages: list.short_pages,
+            totals: list.total,
+            ..PageRequest::new(target, limit, order, paging, self.tokens.marker().clone())
+        }
+    }
+
+    /// All at once; one alone, as nearly always, without ado.
+    async fn fetch_all(self, fetches: &[Fetch], mark: Option<Mark>) -> Vec<Result<Came, Hitch>> {
+        match fetches {
+            [one] => vec![self.fetch(one, mark).await],
+            several => join_all(several.iter().map(|fetch| self.fetch(fetch, mark))).await,
+        }
+    }
+
+    /// `mark` is that of the pivot's keys, where they are not known yet.
+    async fn fetch(self, fetch: &Fetch, mark: Option<Mark>) -> Result<Came, Hitch> {
+        match fetch {
+            Fetch::Slice(..) | Fetch::Token(_) => self.ask(fetch).await,
+            Fetch::Item(id) => match self.tokens.scope() {
+                Some(scope) => self.look_up(fetch, id, mark, scope.key(id, None)).await,
+                None => self.ask(fetch).await,
+            },
+            // A page without a total is worth more than none at all.
+            Fetch::Count => Ok(self.ask(fetch).await.unwrap_or_else(|hitch| {
+                let fault = Some(format!("no count: {}", hitch.into_failure().summary()));
+                Came { requests: 1, fault, ..Came::unasked(Standing::Listed) }
+            })),
+        }
+    }
+
+    /// An item's own resource, with the client's own credentials; one request for all who want the same with the same
+    /// ones at the same time.
+    async fn look_up(self, fetch: &Fetch, id: &KeyValue, mark: Option<Mark>, key: u128) -> Result<Came, Hitch> {
+        // Boxed, for it holds all that `ask` does once more, and is seldom needed.
+        let look = Box::pin(async {
+            // Another look-up may have ended since this request found that the keys are not known.
+            if let Some(known) = mark.and_then(|mark| self.tokens.known(id, mark)) {
+                return Err(Hitch::Known(known));
+            }
+            let Came { answer, headers, .. } = self.ask(fetch).await?;
+            // At once, so that whoever comes too late to share it finds it.
+            self.tokens.remember_item(id, &answer, self.made_by);
+            Ok::<_, Hitch>(LookUp { answer, headers })
+        });
+        let (found, requests) =
+            match tokio::time::timeout(self.left(clock::instant())?, self.pivots.flights.join(key, look)).await {
+                Ok(Ok(Found::Asked(found))) => (found, 1),
+                Ok(Ok(Found::Shared(found))) => (found, 0),
+                Ok(Err(failure)) => return Err(failure),
+                Err(_) => return Err(out_of_time().into()),
+            };
+        let LookUp { answer, headers } = &*found;
+        if requests == 0 {
+            // The answer of the other request is copied for this one.
+            self.held.take(answer.body.len()).map_err(FetchError::from)?;
+        }
+        Ok(Came { answer: answer.clone(), status: 0, headers: headers.clone(), requests, fault: None })
+    }
+
+    /// How much time is left for the request.
+    fn left(self, now: Instant) -> Result<Duration, Failure> {
+        let spent = now - self.asked.began;
+        self.list.budgets.time.checked_sub(spent).filter(|left| !left.is_zero()).ok_or_else(out_of_time)
+    }
+
+    async fn ask(self, fetch: &Fetch) -> Result<Came, Hitch> {
+        let now = clock::instant();
+        let left = self.left(now)?;
+        let budgets = &self.list.budgets;
+        let path = self.route.target(&self.asked.target.path, &self.asked.parameters, "");
+        let ask = match self.list.dialect.ask(self.sorted, fetch, self.filters, &path) {
+            Ok(ask) => ask,
+            Err(Unaskable::Gone) => return Ok(Came::unasked(Standing::Gone)),
+            Err(Unaskable::Beyond) => return Ok(Came::unasked(Standing::PastEnd)),
+            Err(Unaskable::Filter) => return Err(Hitch::Unfiltered),
+        };
+        let body = ask.body(self.body).map_err(|error| unwritable(&error))?;
+        let request = self.request(&ask, body.as_deref())?;
+        let timeouts = self.route.upstream.timeouts;
+        let upstream = &self.route.upstream;
+        let _slot = upstream.slots.take(left).await?;
+        let left = self.left(clock::instant())?;
+        let (whole, answer_size) = (timeouts.whole.min(left), budgets.answer_size);
+        let bounds = Bounds { timeouts, whole, answer_size, held: self.held, now };
+        let fetched = self.gateway.fetcher.fetch(&upstream.peers, &request, &body.unwrap_or_default(), bounds).await?;
+        let (status, mut headers) = (fetched.status.as_u16(), fetched.headers);
+        headers::bound_retry_after(&mut headers, self.asked.now);
+        let read = self.list.dialect.read(self.sorted, &ask, status, &headers, fetched.body, budgets.answer_depth);
+        match read {
+            Ok(answer) => Ok(Came { answer, status, headers, requests: 1, fault: None }),
+            Err(error) => Err(Failure::reading(error, &headers, &self.list.protected).into()),
+        }
+    }
+
+    /// The request for a fetch: the client's headers as far as they concern the upstream, the dialect's, the operator's.
+    fn request(self, ask: &Ask, body: Option<&[u8]>) -> Result<RequestHeader, Failure> {
+        let asked = self.asked;
+        let origin = asked.client.origin(&asked.target);
+        let added = &self.route.upstream.headers;
+        let host = self.route.upstream.host_for(asked.target.authority.as_deref());
+        let protected = &self.list.protected;
+        let mut headers = upstream::request_headers(host, &asked.headers, origin, protected, &ask.headers, added)?;
+        if let Some(body) = body {
+            headers.insert(CONTENT_LENGTH, body.len().into());
+            headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+        }
+        let with_query;
+        let target = match ask.query.as_str() {
+            "" => ask.path.as_str(),
+            query => {
+                with_query = [ask.path.as_str(), "?", query].concat();
+                with_query.as_str()
+            }
+        };
+        let request = RequestHeader::build_no_case(ask.method.clone(), target.as_bytes(), Some(0));
+        let mut parts = Parts::from(request.map_err(|error| unsendable(&error))?);
+        parts.headers = headers;
+        Ok(RequestHeader::from(parts))
+    }
+}
+
+/// Whether a place was handed out with an earlier page.
+fn is_continued(position: &Position) -> bool {
+    match position {
+        Position::Start | Position::End | Position::At(_) => false,
+        Position::AfterPivot(pivot) | Position::BeforePivot(pivot) => pivot.fingerprint.is_some(),
+        Position::After(_)
+        | Position::Before(_)
+        | Position::AfterMarks(_)
+        | Position::BeforeMarks(_)
+        | Position::Token(_) => true,
+    }
+}
+
+fn out_of_time() -> Failure {
+    Problem::new(Code::BudgetExceeded, "the page was not found in the time allowed").into()
+}
+
+/// A client's body that is no object, which has been refused before.
+fn unwritable(error: &JsonError) -> Failure {
+    Failure::logged(Code::Internal, "the request can't be passed on to the upstream", error.to_string())
+}
+
+/// What can't be written on the wire: a client's path or filters that no URL can hold.
+fn unsendable(error: &pingora::BError) -> Failure {
+    let said = "the request can't be passed on to the upstream";
+    Failure::logged(Code::RequestInvalid, said, error.etype().as_str().to_owned())
+}

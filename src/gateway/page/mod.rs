@@ -1,0 +1,6 @@
+//! Pages: a request for a list becomes upstream requests, and their answers become a response.
+
+pub mod cursors;
+pub mod exchange;
+pub mod item_cursors;
+pub mod serve;

@@ -1,0 +1,320 @@
+//! Paths: which are refused because two parties could read them differently, how they are compared, and how an
+//! upstream's path is written from a client's.
+
+use std::borrow::Cow;
+
+use crate::{
+    config::diagnostic::{Diagnostics, Located},
+    downstream::request::query::encoded_path,
+};
+
+/// A path without its ambiguities.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NormalPath<'a> {
+    /// Percent-encoded unreserved characters are decoded (RFC 3986 section 6.2.2.2), and commas, which links encode; what no
+    /// path can hold raw is encoded. So a page's links lead to the same path.
+    pub(crate) text: Cow<'a, str>,
+    /// What servers disagree on all the same: encoded slashes and empty segments. What passes through untouched may hold
+    /// them, the path of a list may not.
+    pub(crate) doubt: Option<&'static str>,
+}
+
+/// Normalizes a path.
+///
+/// # Errors
+///
+/// What is wrong with it, where servers disagree on where it leads: control bytes, backslashes, `.` and `..`, both also
+/// between encoded slashes and with a `;` behind them, and `%` without two digits behind it.
+pub(crate) fn normalize(path: &[u8]) -> Result<NormalPath<'_>, &'static str> {
+    let text = std::str::from_utf8(path).map_err(|_| "the path is not UTF-8")?;
+    if !text.starts_with('/') {
+        return Err("the path does not begin with a slash");
+    }
+    if text.bytes().any(|byte| byte <= b' ' || byte == 0x7f || byte == b'\\' || byte == b'#') {
+        return Err("the path holds a character that no path can hold");
+    }
+    let text = if text.contains('%') { Cow::Owned(decode_unreserved(text)?) } else { Cow::Borrowed(text) };
+    let text = encoded_path(&text).map_or(text, Cow::Owned);
+    let inner = text.strip_suffix('/').unwrap_or(&text);
+    // Most paths have neither escapes nor parameters, which take a search to find in each segment.
+    let is_plain = !text.bytes().any(|byte| matches!(byte, b'%' | b';'));
+    let mut doubt = (!is_plain && text.contains("%2F")).then_some("the path has an encoded slash");
+    for segment in inner.split('/').skip(1) {
+        let has_dots = |part| matches!(without_parameters(part), "." | "..");
+        if matches!(segment, "." | "..") || (!is_plain && segment.split("%2F").any(has_dots)) {
+            return Err("the path has a dot segment");
+        }
+        if segment.is_empty() || (!is_plain && without_parameters(segment).is_empty()) {
+            doubt = doubt.or(Some("the path has an empty segment"));
+        }
+    }
+    Ok(NormalPath { text, doubt })
+}
+
+/// A normalized path as the most careless server reads it: encoded slashes are slashes, several are one, parameters of
+/// segments and blanks at the end are not there. Nothing where that is the same path.
+pub(crate) fn folded(normal: &str) -> Option<String> {
+    if !normal.contains(['%', ';']) && !normal.contains("//") {
+        return None;
+    }
+    let slashed = normal.replace("%2F", "/");
+    let mut folded = String::with_capacity(slashed.len());
+    for segment in slashed.split('/').map(without_parameters).filter(|segment| !segment.is_empty()) {
+        folded.push('/');
+        folded.push_str(segment);
+    }
+    while let Some(rest) = ["%20", "%09", "/"].iter().find_map(|blank| folded.strip_suffix(blank)) {
+        folded.truncate(rest.len());
+    }
+    if folded.is_empty() {
+        folded.push('/');
+    }
+    (folded != normal).then_some(folded)
+}
+
+/// A segment as servers read it that take what follows a `;` for parameters of their own (RFC 3986 section 3.3).
+fn without_parameters(segment: &str) -> &str {
+    let end = [";", "%3B"].iter().filter_map(|mark| segment.find(mark)).min();
+    end.map_or(segment, |end| &segment[..end])
+}
+
+fn decode_unreserved(text: &str) -> Result<String, &'static str> {
+    let mut decoded = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('%') {
+        decoded.push_str(&rest[..at]);
+        let escape = rest.get(at..at + 3).ok_or("the path has a % without two hexadecimal digits")?;
+        let byte = u8::from_str_radix(&escape[1..], 16).ok().filter(|_| !escape.contains('+'));
+        match byte.ok_or("the path has a % without two hexadecimal digits")? {
+            b'\\' => return Err("the path has an encoded backslash"),
+            0..=0x1f | 0x7f => return Err("the path has an encoded control character"),
+            byte if byte.is_ascii_alphanumeric() || b"-._~,".contains(&byte) => decoded.push(char::from(byte)),
+            _ => decoded.push_str(&escape.to_ascii_uppercase()),
+        }
+        rest = &rest[at + 3..];
+    }
+    decoded.push_str(rest);
+    Ok(decoded)
+}
+
+/// `upstream_path`, compiled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PathTemplate {
+    pieces: Vec<Piece>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Piece {
+    Literal(String),
+    /// The client's path without its final slash.
+    Path,
+    /// A parameter of the route's path.
+    Parameter(String),
+}
+
+impl PathTemplate {
+    /// Compiles `/v1{path}/`; `parameters` are the names that the route's path has.
+    pub(crate) fn compile(
+        written: &Located<String>,
+        parameters: &[String],
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Self> {
+        let mut pieces = Vec::new();
+        let mut literal = String::new();
+        let mut rest = written.value.as_str();
+        while let Some(at) = rest.find(['{', '}']) {
+            literal.push_str(&rest[..at]);
+            let tail = &rest[at..];
+            if let Some(after) = tail.strip_prefix("{{").or_else(|| tail.strip_prefix("}}")) {
+                literal.push_str(&tail[..1]);
+                rest = after;
+                continue;
+            }
+            let Some((name, after)) = tail.strip_prefix('{').and_then(|tail| tail.split_once('}')) else {
+                diagnostics.error(written.at, "a brace stands alone", "write {name}, or {{ and }} for braces");
+                return None;
+            };
+            if !literal.is_empty() {
+                pieces.push(Piece::Literal(std::mem::take(&mut literal)));
+            }
+            if name == "path" {
+                pieces.push(Piece::Path);
+            } else if parameters.iter().any(|parameter| parameter == name) {
+                pieces.push(Piece::Parameter(name.to_owned()));
+            } else {
+                let known: Vec<&str> = std::iter::once("path").chain(parameters.iter().map(String::as_str)).collect();
+                let message = format!("{{{name}}} is no part of this route's path");
+                diagnostics.error(written.at, message, format!("there is {{{}}}", known.join("}, {")));
+                return None;
+            }
+            rest = after;
+        }
+        literal.push_str(rest);
+        if !literal.is_empty() {
+            pieces.push(Piece::Literal(literal));
+        }
+        match pieces.first() {
+            Some(Piece::Path) => {}
+            Some(Piece::Literal(literal)) if literal.starts_with('/') => {}
+            _ => {
+                diagnostics.error(written.at, "an upstream path begins with a slash", "write / in front, or {path}");
+                return None;
+            }
+        }
+        Some(Self { pieces })
+    }
+
+    /// The upstream's path for a client's path and its parameters, all of them as they came, percent-encoded.
+    pub(crate) fn write(&self, path: &str, parameters: &[(String, String)]) -> String {
+        let mut written = String::with_capacity(path.len() + 16);
+        for piece in &self.pieces {
+            match piece {
+                Piece::Literal(literal) => written.push_str(literal),
+                Piece::Path => written.push_str(path.strip_suffix('/').unwrap_or(path)),
+                Piece::Parameter(name) => {
+                    let value = parameters.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value);
+                    written.push_str(value);
+                }
+            }
+        }
+        if written.is_empty() {
+            written.push('/');
+        }
+        written
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::diagnostic::Location;
+
+    /// Row: A23
+    #[test]
+    fn what_two_servers_could_read_differently_is_refused() {
+        for path in [
+            "",
+            "users",
+            "*",
+            "/./users",
+            "/users/..",
+            "http://people/users",
+            "/a/../b",
+            "/a/%2e%2E/b",
+            "/a/%2E",
+            "/a/..;/b",
+            "/a/..;x=1/b",
+            "/a/.;",
+            "/a/..%3b/b",
+            "/a/%2e.%3Bx",
+            "/a%2f..%2Fb",
+            "/a/%2e%2e%2fb",
+            "/a%2F..;x/b",
+            "/a%5cb",
+            "/a\\b",
+            "/a%00",
+            "/a%0d",
+            "/a%7F",
+            "/a%",
+            "/a%2",
+            "/a%zz",
+            "/a%+1",
+            "/a%é",
+            "/a\x07",
+            "/a b",
+            "/a#b",
+        ] {
+            assert!(normalize(path.as_bytes()).is_err(), "{path}");
+        }
+        assert!(normalize(b"/\xff").is_err());
+    }
+
+    /// Row: A23
+    #[test]
+    fn other_spellings_are_one_path() {
+        for (path, normal) in [
+            ("/", "/"),
+            ("/users", "/users"),
+            ("/users/", "/users/"),
+            ("/%75sers", "/users"),
+            ("/a%7eb", "/a~b"),
+            ("/a%20b%c3%a9", "/a%20b%C3%A9"),
+            ("/a.b/...", "/a.b/..."),
+            ("/a;v=1/..a;b", "/a;v=1/..a;b"),
+            ("/a%252fb", "/a%252fb"),
+            ("/é", "/%C3%A9"),
+            ("/a,b%2cc;d=(1)", "/a,b,c;d=(1)"),
+            ("/a[0]|\"{}`^<>", "/a%5B0%5D%7C%22%7B%7D%60%5E%3C%3E"),
+        ] {
+            assert_eq!(normalize(path.as_bytes()), Ok(NormalPath { text: normal.into(), doubt: None }), "{path}");
+        }
+    }
+
+    /// Row: A23
+    #[test]
+    fn what_servers_disagree_on_is_told() {
+        for (path, normal) in [
+            ("/a%2fb", "/a%2Fb"),
+            ("//users", "//users"),
+            ("/proxy/http://example.com/x", "/proxy/http://example.com/x"),
+            ("/;x/users", "/;x/users"),
+            ("/a/%3b/b", "/a/%3B/b"),
+        ] {
+            let NormalPath { text, doubt } = normalize(path.as_bytes()).unwrap();
+            assert_eq!((text.as_ref(), doubt.is_some()), (normal, true));
+        }
+    }
+
+    #[test]
+    fn careless_readers_of_paths() {
+        for (path, read) in [
+            ("/api/old", None),
+            ("/api/old/", None),
+            ("/api/ol%C3%A9", None),
+            ("//api/old", Some("/api/old")),
+            ("/api//old/", Some("/api/old")),
+            ("/api%2Fold", Some("/api/old")),
+            ("/api/old%2F", Some("/api/old")),
+            ("/api/old;a=b", Some("/api/old")),
+            ("/api;x/old%3By", Some("/api/old")),
+            ("/;x/api/old", Some("/api/old")),
+            ("/api/old%20%09%20", Some("/api/old")),
+            ("/api/old%20/", Some("/api/old")),
+            ("/api/old%20x", None),
+            ("//", Some("/")),
+        ] {
+            assert_eq!(folded(path).as_deref(), read, "{path}");
+        }
+    }
+
+    fn template(text: &str) -> Result<PathTemplate, usize> {
+        let mut diagnostics = Diagnostics::default();
+        let source = diagnostics.add_source("a.toml".into(), text.into());
+        let written = Located { value: text.to_owned(), at: Location { source, start: 0, end: 1 } };
+        let names = ["user".to_owned(), "rest".to_owned()];
+        PathTemplate::compile(&written, &names, &mut diagnostics).ok_or_else(|| diagnostics.counts().0)
+    }
+
+    #[test]
+    fn upstream_paths() {
+        let parameters = [("user".to_owned(), "7%2C8".to_owned()), ("rest".to_owned(), "a/b/".to_owned())];
+        for (text, written) in [
+            ("{path}", "/api/users"),
+            ("{path}/", "/api/users/"),
+            ("/v1{path}.json", "/v1/api/users.json"),
+            ("/people/{user}/{rest}", "/people/7%2C8/a/b/"),
+            ("/fixed", "/fixed"),
+            ("/{{x}}", "/{x}"),
+        ] {
+            assert_eq!(template(text).unwrap().write("/api/users/", &parameters), written, "{text}");
+        }
+        assert_eq!(template("{path}").unwrap().write("/", &[]), "/");
+    }
+
+    #[test]
+    fn faults_in_upstream_paths() {
+        for text in ["{id}", "{path", "path}", "", "users", "{user}/x"] {
+            assert_eq!(template(text), Err(1), "{text}");
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! A request on a route that says itself which origins may read it: every answer of the gateway's and of the upstream's
+//! is told so.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+
+use crate::{
+    downstream::{CorsPolicy, PREFERENCE_APPLIED, Response, response::cors},
+    gateway::lifecycle::snapshot::Route,
+};
+
+/// Whose script asks, on a route with `cors`.
+#[derive(Debug)]
+pub(crate) struct Crossing {
+    route: Arc<Route>,
+    origin: Option<HeaderValue>,
+}
+
+impl Crossing {
+    /// What a request to a route is; none where the upstream says who may read it.
+    pub(crate) fn of(route: &Arc<Route>, request: &HeaderMap) -> Option<Self> {
+        route.cors.as_ref()?;
+        Some(Self { route: Arc::clone(route), origin: cors::origin(request).cloned() })
+    }
+
+    /// The answer to a browser's question before the request itself; none where it is another request.
+    pub(crate) fn preflight(&self, method: &Method, request: &HeaderMap) -> Option<Response> {
+        let policy = self.policy().filter(|_| cors::is_preflight(method, request))?;
+        Some(policy.preflight(request))
+    }
+
+    /// Says in an answer who may read it.
+    pub(crate) fn apply(&self, headers: &mut HeaderMap) {
+        let Some(policy) = self.policy() else { return };
+        let conventions = self.route.list.iter().flat_map(|list| list.conventions.all());
+        let of_envelopes = conventions.flat_map(|convention| convention.envelope.header_names());
+        let applied = headers.contains_key(PREFERENCE_APPLIED).then_some(PREFERENCE_APPLIED);
+        let added = of_envelopes.chain(&applied).map(HeaderName::as_str);
+        policy.apply(self.origin.as_ref(), headers, added);
+    }
+
+    fn policy(&self) -> Option<&CorsPolicy> {
+        self.route.cors.as_ref()
+    }
+}

@@ -1,0 +1,7 @@
+//! Routes, compiled from settings: their lists and upstreams, the table that matches requests, and its guard.
+
+pub mod cross_origin;
+pub mod guard;
+pub mod list;
+pub mod table;
+pub mod upstream;

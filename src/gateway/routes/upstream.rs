@@ -1,0 +1,154 @@
+//! An upstream as the shell needs it: where its peers are, how long they may take, what is added for them.
+
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    net::SocketAddr,
+    sync::Arc,
+};
+
+use http::{HeaderName, HeaderValue};
+use pingora::{tls::x509::X509, upstreams::peer::HttpPeer};
+
+use crate::{
+    config::{
+        Diagnostics,
+        settings::{Timeouts, UpstreamSettings, UpstreamTls},
+    },
+    gateway::{lifecycle::snapshot::Snapshot, shared::slots::Slots},
+    upstream::net::{
+        connection::IDLE,
+        resolve::{Name, Peers},
+    },
+};
+
+/// An upstream, compiled.
+#[derive(Debug)]
+pub struct Upstream {
+    /// Its name.
+    pub name: String,
+    /// Where it is.
+    pub peers: Peers,
+    /// What goes into `Host`; the client's own where it is not said.
+    pub host: Option<HeaderValue>,
+    /// What every path begins with.
+    pub base_path: String,
+    /// Its paths are the same in capitals and in small letters.
+    pub ignores_case: bool,
+    /// Headers added to every request.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Deadlines.
+    pub timeouts: Timeouts,
+    /// How many requests the upstream has at once.
+    pub slots: Arc<Slots>,
+}
+
+impl Upstream {
+    /// Compiles an upstream. Names that `previous` knows keep their addresses, and requests in flight go on to count.
+    pub(crate) fn compile(
+        settings: &UpstreamSettings,
+        previous: Option<&Snapshot>,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Self> {
+        let mut names = Vec::with_capacity(settings.peers.len());
+        for peer in &settings.peers {
+            let known = previous.and_then(|previous| previous.name(&peer.value));
+            let Some(name) = known.or_else(|| Name::parse(&peer.value).map(Arc::new)) else {
+                diagnostics.error(peer.at, "a peer is host:port", "write \"people.internal:8000\"");
+                return None;
+            };
+            if name.is_literal() && settings.tls.as_ref().is_some_and(|tls| tls.server_name.is_none()) {
+                let help = "add tls.server_name: the name that the certificate of this address has";
+                diagnostics.error(peer.at, "an address has no name to hold against its certificate", help);
+                return None;
+            }
+            names.push(name);
+        }
+        let at = settings.peers.first()?.at;
+        let host = match &settings.host_header {
+            Some(host) => match HeaderValue::from_str(host) {
+                Ok(value) => Some(value),
+                Err(_) => {
+                    diagnostics.error(at, format!("host_header {host:?} can't be sent"), "write a host name");
+                    return None;
+                }
+            },
+            None => None,
+        };
+        let mut headers = Vec::with_capacity(settings.headers.len());
+        for (name, value) in &settings.headers {
+            let Ok(mut value) = HeaderValue::from_bytes(value.reveal()) else {
+                let message = format!("the value of the header {name} can't be sent");
+                diagnostics.error(at, message, "a header's value is one line of visible characters");
+                return None;
+            };
+            value.set_sensitive(true);
+            headers.push((name.clone(), value));
+        }
+        Some(Self {
+            name: settings.name.clone(),
+            peers: Peers::new(names, template(settings, diagnostics)?),
+            host,
+            base_path: settings.base_path.clone(),
+            ignores_case: settings.ignores_case,
+            headers,
+            timeouts: settings.timeouts,
+            slots: slots(settings, previous),
+        })
+    }
+
+    /// What goes into `Host` for a client that asked for `authority`.
+    #[must_use]
+    pub fn host_for(&self, authority: Option<&str>) -> HeaderValue {
+        let own = || authority.and_then(|authority| HeaderValue::from_str(authority).ok());
+        let peer = || self.peers.names().first().and_then(|name| HeaderValue::from_str(name.text()).ok());
+        self.host.clone().or_else(own).or_else(peer).unwrap_or(HeaderValue::from_static(""))
+    }
+}
+
+fn slots(settings: &UpstreamSettings, previous: Option<&Snapshot>) -> Arc<Slots> {
+    let mut upstreams = previous.into_iter().flat_map(|previous| &previous.upstreams);
+    let known = upstreams.find(|known| known.name == settings.name).map(|known| &known.slots);
+    let known = known.filter(|slots| slots.most() == settings.connections);
+    known.map_or_else(|| Arc::new(Slots::new(settings.connections)), Arc::clone)
+}
+
+/// What all peers of an upstream look like, but for the address. Every timeout is set: Pingora's own default is none.
+fn template(settings: &UpstreamSettings, diagnostics: &mut Diagnostics) -> Option<HttpPeer> {
+    let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+    let tls = settings.tls.as_ref();
+    let server_name = tls.and_then(|tls| tls.server_name.clone()).unwrap_or_default();
+    let mut peer = HttpPeer::new(nowhere, tls.is_some(), server_name);
+    let Timeouts { connect, first_byte, whole } = settings.timeouts;
+    peer.options.connection_timeout = Some(connect);
+    peer.options.total_connection_timeout = Some(connect);
+    peer.options.read_timeout = Some(first_byte);
+    peer.options.write_timeout = Some(whole);
+    peer.options.idle_timeout = Some(IDLE);
+    let mut hasher = DefaultHasher::new();
+    settings.name.hash(&mut hasher);
+    if let Some(UpstreamTls { ca: Some(path), .. }) = tls {
+        let read = std::fs::read(path).map_err(|error| error.to_string());
+        let parsed = read.and_then(|bytes| {
+            bytes.hash(&mut hasher);
+            X509::stack_from_pem(&bytes).map_err(|error| error.to_string())
+        });
+        match parsed {
+            Ok(authorities) if !authorities.is_empty() => {
+                peer.options.ca = Some(Arc::new(authorities.into_boxed_slice()));
+            }
+            Ok(_) => {
+                let at = settings.peers.first()?.at;
+                diagnostics.error(at, format!("{path} holds no certificate"), "name a PEM file with authorities");
+                return None;
+            }
+            Err(error) => {
+                let at = settings.peers.first()?.at;
+                diagnostics.error(at, format!("{path} can't be read: {error}"), "name a PEM file with authorities");
+                return None;
+            }
+        }
+    }
+    // What a connection may be shared for: Pingora's own key leaves the authorities out.
+    peer.group_key = hasher.finish();
+    Some(peer)
+}

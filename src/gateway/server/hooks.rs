@@ -1,0 +1,132 @@
+//! Pingora's hooks, each a line or two: what they do stands in the modules they name.
+
+use std::{any::Any, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use pingora::{
+    Error, ErrorType,
+    http::RequestHeader,
+    modules::http::HttpModules,
+    proxy::{FailToProxy, ProxyHttp, Session},
+    upstreams::peer::HttpPeer,
+};
+
+use super::{dispatch, gate::Surplus};
+use crate::gateway::{
+    forward::{self, relay::STREAM_SILENCE},
+    outcome::access_log::Outcome,
+    runtime::futures::caught_now,
+    session::{
+        context::{Context, Gateway},
+        observe,
+    },
+};
+
+/// How long one write to a client may take: a client that reads nothing gives its connection back.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a body that nobody wants is read, so that the connection can be used on.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a client may be silent within a body.
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
+
+#[async_trait]
+impl ProxyHttp for Gateway {
+    /// Boxed, as Pingora's own state of a connection holds it several times over.
+    type CTX = Box<Context>;
+
+    fn new_ctx(&self) -> Box<Context> {
+        let snapshot = self.live.pin();
+        let outcome = Outcome::begin(self.ids.next(), Arc::clone(&snapshot.metrics));
+        let held = snapshot.memory.share();
+        let in_flight = self.vitals.enter();
+        Box::new(Context {
+            snapshot,
+            observation: None,
+            crossing: None,
+            held,
+            slot: None,
+            outcome,
+            surplus: Surplus::default(),
+            _in_flight: in_flight,
+        })
+    }
+
+    /// Pingora's compression module would look at every response; nothing is compressed here.
+    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
+
+    /// Of every request, the first one too: what the connection has to say of it.
+    fn on_connection_reuse(&self, _session: &mut Session, context: &mut Self::CTX, said: Box<dyn Any + Send + Sync>) {
+        if let Ok(surplus) = said.downcast::<Surplus>() {
+            context.surplus = *surplus;
+        }
+    }
+
+    async fn early_request_filter(&self, session: &mut Session, context: &mut Self::CTX) -> pingora::Result<()> {
+        let silence = if forward::is_stream(session) { STREAM_SILENCE } else { READ_TIMEOUT };
+        session.set_read_timeout(Some(silence));
+        session.set_write_timeout(Some(WRITE_TIMEOUT));
+        session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
+        let head = session.req_header();
+        context.outcome.asked(&head.method, path_of(head));
+        Ok(())
+    }
+
+    async fn request_filter(&self, session: &mut Session, context: &mut Self::CTX) -> pingora::Result<bool> {
+        dispatch::answer(self, session, context).await?;
+        Ok(true)
+    }
+
+    /// Never asked: every request has been answered by then.
+    async fn upstream_peer(&self, _session: &mut Session, _: &mut Self::CTX) -> pingora::Result<Box<HttpPeer>> {
+        Err(Error::explain(ErrorType::InternalError, "every request is answered by the gateway itself"))
+    }
+
+    /// What the client can still be told, it has been told: the connection ends here, so that it sees a cut.
+    async fn fail_to_proxy(&self, _session: &mut Session, _error: &Error, context: &mut Self::CTX) -> FailToProxy {
+        FailToProxy { error_code: context.outcome.status, can_reuse_downstream: false }
+    }
+
+    /// Pingora's own summary holds the query.
+    fn request_summary(&self, session: &Session, context: &Self::CTX) -> String {
+        format!("{} {}", session.req_header().method, context.outcome.request_id)
+    }
+
+    /// The access log has a line for each request, with what went wrong.
+    fn suppress_error_log(&self, _session: &Session, _context: &Self::CTX, _error: &Error) -> bool {
+        true
+    }
+
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, context: &mut Self::CTX) {
+        if let Some(head) = session.response_written() {
+            context.outcome.status = head.status.as_u16();
+        }
+        context.outcome.bytes = session.body_bytes_sent();
+        let ended = caught_now(|| {
+            seam(&context.outcome, "logging");
+            observe::end(self, context, error.is_none());
+        });
+        if let Err(panic) = ended {
+            (context.outcome.code, context.outcome.detail) = (Some("panicked"), Some(panic));
+        }
+    }
+}
+
+/// Panics where a test wants it, by the path of a request; there is no such thing in the program.
+#[cfg(test)]
+pub(crate) fn seam(outcome: &Outcome, place: &str) {
+    assert!(outcome.path != format!("/panic/{place}"), "in {place}, by a test");
+}
+
+#[cfg(not(test))]
+pub(crate) const fn seam(_outcome: &Outcome, _place: &str) {}
+
+/// The path of a request's target, without its query.
+fn path_of(head: &RequestHeader) -> &[u8] {
+    let target = head.raw_path();
+    target.iter().position(|byte| *byte == b'?').map_or(target, |end| &target[..end])
+}
+
+#[cfg(test)]
+mod tests;

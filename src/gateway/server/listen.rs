@@ -1,0 +1,272 @@
+//! Pingora's server, set up in code: no file of its own, nothing in world-writable places. Its listeners are our own,
+//! because nothing of Pingora's bounds what comes before a request: how many connections there are, and how long TLS and a
+//! head take.
+
+use std::{net::SocketAddr, os::fd::AsRawFd as _, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use pingora::{
+    apps::HttpServerApp,
+    protocols::{GetSocketDigest as _, SocketDigest, Stream, TcpKeepalive, l4, tls::server::handshake},
+    proxy::http_proxy,
+    server::{ListenFds, Server, ShutdownWatch, configuration::ServerConf},
+    services::Service,
+    tls::ssl::{SslAcceptor, SslFiletype, SslMethod},
+};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::{
+    admission::{Dropped, Place},
+    connection::Front,
+};
+use crate::{
+    config::settings::{ListenerSettings, ListenerTls, Settings},
+    gateway::session::context::Gateway,
+};
+
+/// How many connections the system keeps that were not taken in yet.
+const BACKLOG: i32 = 4_096;
+
+/// How long nothing is taken in after the system refused to give a connection.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a client may take none of what was written to it already, before the system gives it up.
+const LOST: Duration = Duration::from_secs(300);
+
+/// Why the server can't listen. Names the key of the configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum Unready {
+    /// The address is taken, or is not one of this machine.
+    #[error("listeners.{listener}: can't listen on {address}: {error}")]
+    Address {
+        /// The listener's name.
+        listener: String,
+        /// Its address.
+        address: SocketAddr,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// Certificate and key can't be used.
+    #[error("listeners.{listener}: {certificate} and {key} can't be used: {error}")]
+    Certificate {
+        /// The listener's name.
+        listener: String,
+        /// The certificate's path.
+        certificate: String,
+        /// The key's path.
+        key: String,
+        /// What OpenSSL says.
+        error: String,
+    },
+}
+
+/// A server with all listeners of a configuration, which answers by this gateway.
+///
+/// # Errors
+///
+/// Where one of them can't listen.
+pub fn server(settings: &Settings, gateway: Gateway, front: &Arc<Front>) -> Result<Server, Unready> {
+    let mut server = Server::new_with_opt_and_conf(None, configuration(settings));
+    let mut service = Listening::new("gateway", http_proxy(&server.configuration, gateway), Arc::clone(front));
+    for listener in &settings.listeners {
+        service.add(&listener.name, listener.address, certificate(listener)?)?;
+    }
+    server.add_service(service);
+    Ok(server)
+}
+
+/// A service that takes clients in on its listeners.
+pub struct Listening<A> {
+    name: &'static str,
+    app: Arc<A>,
+    front: Arc<Front>,
+    sockets: Vec<(std::net::TcpListener, Option<SslAcceptor>)>,
+    /// How many threads it runs on; those of the server where it is not said.
+    pub threads: Option<usize>,
+}
+
+impl<A> Listening<A> {
+    /// A service without listeners.
+    #[must_use]
+    pub fn new(name: &'static str, app: A, front: Arc<Front>) -> Self {
+        Self { name, app: Arc::new(app), front, sockets: Vec::new(), threads: None }
+    }
+
+    /// Listens on an address from now on; clients are taken in once the service starts.
+    ///
+    /// # Errors
+    ///
+    /// [`Unready::Address`].
+    pub fn add(&mut self, listener: &str, address: SocketAddr, tls: Option<SslAcceptor>) -> Result<(), Unready> {
+        let bound = std::net::TcpListener::bind(address).and_then(|socket| {
+            socket.set_nonblocking(true)?;
+            rustix::net::listen(&socket, BACKLOG)?;
+            Ok(socket)
+        });
+        let socket = bound.map_err(|error| Unready::Address { listener: listener.to_owned(), address, error })?;
+        self.sockets.push((socket, tls));
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl<A: HttpServerApp + Send + Sync + 'static> Service for Listening<A> {
+    async fn start_service(&mut self, _fds: Option<ListenFds>, shutdown: ShutdownWatch, _listeners_per_fd: usize) {
+        let mut loops = tokio::task::JoinSet::new();
+        for (socket, tls) in self.sockets.drain(..) {
+            let (app, front, shutdown) = (Arc::clone(&self.app), Arc::clone(&self.front), shutdown.clone());
+            loops.spawn(async move {
+                match TcpListener::from_std(socket) {
+                    Ok(socket) => accept(&socket, tls, &app, &front, shutdown).await,
+                    Err(error) => tracing::error!(%error, "a listener is lost"),
+                }
+            });
+        }
+        loops.join_all().await;
+        self.app.http_cleanup().await;
+    }
+
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn threads(&self) -> Option<usize> {
+        self.threads
+    }
+}
+
+/// Takes clients in until the server stops.
+async fn accept<A: HttpServerApp + Send + Sync + 'static>(
+    socket: &TcpListener,
+    tls: Option<SslAcceptor>,
+    app: &Arc<A>,
+    front: &Arc<Front>,
+    mut shutdown: ShutdownWatch,
+) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = socket.accept() => accepted,
+            _ = shutdown.wait_for(|stops| *stops) => return,
+        };
+        let (stream, address) = match accepted {
+            Ok(accepted) => accepted,
+            // The client was gone before it was taken in.
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionAborted => continue,
+            Err(error) => {
+                // No descriptor, no memory: both come back when connections end.
+                tracing::error!(%error, "no connection can be taken in");
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+        };
+        match front.enter(address.ip()).await {
+            Ok(place) => {
+                let (tls, app, front, shutdown) = (tls.clone(), Arc::clone(app), Arc::clone(front), shutdown.clone());
+                tokio::spawn(async move { converse(stream, tls, &app, &front, &place, shutdown).await });
+            }
+            Err(refusal) if tls.is_none() => turn_away(&stream, &refusal),
+            Err(_) => {}
+        }
+    }
+}
+
+/// Tells a client without a place so, as far as the system takes it at once.
+fn turn_away(stream: &TcpStream, refusal: &[u8]) {
+    // Closing with unread bytes takes back what was written.
+    let mut unread = [0; 4_096];
+    let _ = stream.try_read(&mut unread);
+    let _ = stream.try_write(refusal);
+}
+
+async fn converse<A: HttpServerApp + Send + Sync + 'static>(
+    stream: TcpStream,
+    tls: Option<SslAcceptor>,
+    app: &Arc<A>,
+    front: &Front,
+    place: &Place,
+    mut shutdown: ShutdownWatch,
+) {
+    let mut stream = l4::stream::Stream::from(stream);
+    stream.set_socket_digest(SocketDigest::from_raw_fd(stream.as_raw_fd()));
+    // A client that is gone already is noticed when it is read from.
+    let _ = stream.set_nodelay();
+    let _ = stream.set_keepalive(&watched());
+    let stream: Stream = match tls {
+        None => Box::new(stream),
+        Some(tls) => {
+            let agreed = tokio::select! {
+                agreed = tokio::time::timeout(front.handshake_timeout(), handshake(&tls, stream)) => agreed,
+                () = place.displaced() => return,
+            };
+            match agreed {
+                Ok(Ok(stream)) => Box::new(stream),
+                Ok(Err(error)) => {
+                    place.admission().count(Dropped::HandshakeFailed);
+                    return place.admission().handshakes().failed(&error.to_string());
+                }
+                Err(_) => {
+                    place.admission().count(Dropped::HandshakeTimeout);
+                    return place.admission().handshakes().failed("timeout");
+                }
+            }
+        }
+    };
+    front.serve(app, stream, place, &mut shutdown).await;
+}
+
+/// Lets the system end connections whose other end is gone without a word, or takes nothing any more: what is left in a
+/// buffer at the end of an answer is written without a timeout of Pingora's.
+fn watched() -> TcpKeepalive {
+    TcpKeepalive {
+        idle: Duration::from_secs(60),
+        interval: Duration::from_secs(10),
+        count: 3,
+        #[cfg(target_os = "linux")]
+        user_timeout: LOST,
+    }
+}
+
+/// A server without listeners, for what goes on until the process leaves.
+#[must_use]
+pub fn companion(settings: &Settings) -> Server {
+    Server::new_with_opt_and_conf(None, configuration(settings))
+}
+
+/// What a listener's TLS needs, as Mozilla recommends it for clients of all ages but the oldest; nothing where it speaks
+/// none.
+///
+/// # Errors
+///
+/// [`Unready::Certificate`].
+pub fn certificate(listener: &ListenerSettings) -> Result<Option<SslAcceptor>, Unready> {
+    let Some(ListenerTls { certificate, key }) = &listener.tls else { return Ok(None) };
+    let read = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls()).and_then(|mut tls| {
+        tls.set_private_key_file(key, SslFiletype::PEM)?;
+        tls.set_certificate_chain_file(certificate)?;
+        // OpenSSL drops a key that is not the certificate's without a word, and then fails each handshake.
+        tls.check_private_key()?;
+        // A record comes by one read instead of two.
+        tls.set_read_ahead(true);
+        Ok(tls.build())
+    });
+    let acceptor = read.map_err(|error| Unready::Certificate {
+        listener: listener.name.clone(),
+        certificate: certificate.clone(),
+        key: key.clone(),
+        error: error.to_string(),
+    });
+    acceptor.map(Some)
+}
+
+fn configuration(settings: &Settings) -> ServerConf {
+    let grace = settings.server.shutdown_timeout;
+    ServerConf {
+        // Pingora would put both into a world-writable folder, where others can put theirs first; neither is used.
+        pid_file: String::new(),
+        upgrade_sock: String::new(),
+        threads: settings.server.threads,
+        grace_period_seconds: Some(grace.as_secs() + u64::from(grace.subsec_nanos() > 0)),
+        graceful_shutdown_timeout_seconds: Some(0),
+        ..ServerConf::default()
+    }
+}

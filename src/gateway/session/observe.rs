@@ -1,0 +1,301 @@
+//! Routes that observe: the upstream's own answers pass to old clients as they are, and are read when they have passed,
+//! as the gateway would have read them to serve a page. What is seen is counted, so that it is known before a route is
+//! switched over what the switch would meet.
+//!
+//! Nothing here is waited for: chunks are copied while they pass, up to the route's `budgets.answer_size`, and read behind
+//! the request on a thread of its own, one answer at a time in the whole process. Where too many wait, one is let go.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
+
+use http::{HeaderMap, Method, header};
+use pingora::http::{RequestHeader, ResponseHeader};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::context::{Context, Forwarded, Gateway};
+use crate::{
+    config::settings::ObserveSettings,
+    downstream::{LegacyQuery, LegacySort},
+    gateway::{lifecycle::snapshot::Route, outcome::access_log::Outcome, routes::list::List},
+    pagination::{
+        observed::{Doubt, judge},
+        order::Ties,
+    },
+    upstream::{
+        ReadingError, Sorted, Unsortable,
+        net::{
+            fetch,
+            memory::{Held, Memory},
+        },
+    },
+};
+
+/// What an observation comes to: the list could have been served from the answer, or the first cause against it.
+pub(crate) const VERDICTS: [&str; 12] = [
+    SERVABLE,
+    "status",
+    "encoding",
+    "too_large",
+    "shape",
+    "facts",
+    "ids",
+    "kinds",
+    "order",
+    "size",
+    "parameters",
+    "failed",
+];
+
+/// Why an answer is not looked at.
+pub(crate) const REASONS: [&str; 6] = ["request", "sort", "unchanged", "sample", "busy", "cut"];
+
+const SERVABLE: &str = "servable";
+
+/// How many answers may be kept until they are read, in the whole process.
+const MOST_KEPT: usize = 16;
+
+/// A list that is not served: its answers pass, and are read.
+#[derive(Debug)]
+pub struct Observed {
+    /// What serving it would need.
+    pub list: List,
+    /// Of so many answers one is read.
+    every: u32,
+    passed: AtomicU32,
+    /// The verdicts of which an example was logged, by their place in [`VERDICTS`].
+    told: AtomicU32,
+}
+
+impl Observed {
+    pub(crate) fn new(list: List, settings: ObserveSettings) -> Self {
+        Self { list, every: settings.every, passed: AtomicU32::new(0), told: AtomicU32::new(0) }
+    }
+
+    /// Whether it is this answer's turn to be read.
+    fn has_turn(&self) -> bool {
+        self.passed.fetch_add(1, Ordering::Relaxed).is_multiple_of(self.every.max(1))
+    }
+
+    /// Whether this is the first time that a verdict is told of.
+    fn is_first(&self, verdict: &str) -> bool {
+        let Some(place) = VERDICTS.iter().position(|known| *known == verdict) else { return false };
+        let bit = 1 << place;
+        self.told.fetch_or(bit, Ordering::Relaxed) & bit == 0
+    }
+}
+
+/// What bounds all reading of a process.
+#[derive(Debug)]
+pub(crate) struct Readers {
+    kept: Arc<Semaphore>,
+    reading: Arc<Semaphore>,
+}
+
+impl Default for Readers {
+    fn default() -> Self {
+        Self { kept: Arc::new(Semaphore::new(MOST_KEPT)), reading: Arc::new(Semaphore::new(1)) }
+    }
+}
+
+/// An answer on its way to the client, and what it is to be read for.
+#[derive(Debug)]
+pub(crate) struct Observation {
+    route: Arc<Route>,
+    query: LegacyQuery,
+    path: String,
+    status: u16,
+    headers: HeaderMap,
+    body: Vec<u8>,
+    /// The most that is kept of the body.
+    most: usize,
+    /// Why the body was given up.
+    given_up: Option<GivenUp>,
+    held: Held,
+    _kept: OwnedSemaphorePermit,
+}
+
+/// Why the body of an answer is not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum GivenUp {
+    TooLarge,
+    NoRoom,
+}
+
+/// What was seen, and what the verdict does not say: places and fields, never values.
+type Verdict = (&'static str, Option<String>);
+
+/// Looks at the head of an answer that passes: from here on its body is kept, if it is to be read.
+pub(crate) fn begin(
+    readers: &Readers,
+    asked: &RequestHeader,
+    answer: &ResponseHeader,
+    forwarded: &Forwarded,
+    (memory, outcome): (&Arc<Memory>, &mut Outcome),
+) -> Option<Box<Observation>> {
+    let Forwarded { found, target, .. } = forwarded;
+    let observed = found.route.observed.as_ref().filter(|_| asked.method == Method::GET)?;
+    // By ranges of bytes, or of items where the upstream reads them so, no parameter says what is asked for.
+    let query = observed.list.conventions.own().parameters.legacy_query(target.query.as_deref());
+    let query = query.filter(|_| !asked.headers.contains_key(header::RANGE));
+    let kept = match query {
+        None => Err("request"),
+        Some(query) if query.sort == LegacySort::Unread => Err("sort"),
+        Some(_) if answer.status == 304 => Err("unchanged"),
+        Some(_) if !observed.has_turn() => Err("sample"),
+        Some(query) => Arc::clone(&readers.kept).try_acquire_owned().map_err(|_| "busy").map(|kept| (query, kept)),
+    };
+    let (query, kept) = match kept {
+        Ok(kept) => kept,
+        Err(reason) => {
+            outcome.unobserved = Some(reason);
+            return None;
+        }
+    };
+    let most = observed.list.budgets.answer_size;
+    Some(Box::new(Observation {
+        path: found.route.target(&target.path, &found.parameters, ""),
+        route: Arc::clone(&found.route),
+        query,
+        status: answer.status.as_u16(),
+        headers: answer.headers.clone(),
+        body: Vec::new(),
+        most,
+        given_up: None,
+        held: memory.share(),
+        _kept: kept,
+    }))
+}
+
+/// The request is done with: what was kept of its answer is read after it, and its line in the log waits for that.
+pub(crate) fn end(gateway: &Gateway, context: &mut Context, is_whole: bool) {
+    let Some(observation) = context.observation.take() else { return };
+    if !is_whole {
+        context.outcome.unobserved = Some("cut");
+        return;
+    }
+    if observation.given_up == Some(GivenUp::NoRoom) {
+        context.outcome.unobserved = Some("busy");
+        return;
+    }
+    let mut outcome = context.outcome.leave();
+    let reading = Arc::clone(&gateway.readers.reading);
+    // A process that stops waits for what it still has to tell.
+    let in_flight = gateway.vitals.enter();
+    tokio::spawn(async move {
+        let _turn = reading.acquire().await;
+        let route = Arc::clone(&observation.route);
+        let read = tokio::task::spawn_blocking(move || observation.read()).await;
+        let (verdict, detail) = read.unwrap_or_else(|_| ("failed", Some("the gateway failed to read it".to_owned())));
+        if verdict != SERVABLE && route.observed.as_ref().is_some_and(|observed| observed.is_first(verdict)) {
+            tracing::warn!(
+                route = route.name,
+                cause = verdict,
+                request_id = outcome.request_id,
+                detail,
+                "this answer could not have been served; the access log and the metrics have the next ones"
+            );
+        }
+        outcome.observed = Some(verdict);
+        outcome.detail = outcome.detail.take().or(detail);
+        drop((outcome, in_flight));
+    });
+}
+
+impl Observation {
+    /// Keeps a part of the body, as far as there is room for all of it.
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        if self.given_up.is_some() {
+            return;
+        }
+        if bytes.len() > self.most - self.body.len() {
+            self.give_up(GivenUp::TooLarge);
+        } else if self.held.reserve(&mut self.body, bytes.len(), self.most).is_err() {
+            self.give_up(GivenUp::NoRoom);
+        } else {
+            self.body.extend_from_slice(bytes);
+        }
+    }
+
+    fn give_up(&mut self, why: GivenUp) {
+        (self.given_up, self.body) = (Some(why), Vec::new());
+        self.held.keep(0);
+    }
+
+    fn read(self) -> Verdict {
+        match self.judged() {
+            Ok(()) => (SERVABLE, None),
+            Err((cause, detail)) => (cause, Some(detail)),
+        }
+    }
+
+    fn judged(mut self) -> Result<(), (&'static str, String)> {
+        let body = std::mem::take(&mut self.body);
+        let Some(observed) = &self.route.observed else { return Ok(()) };
+        let (list, most) = (&observed.list, self.most);
+        if self.given_up == Some(GivenUp::TooLarge) {
+            return Err(("too_large", format!("the answer has more than {most} bytes: budgets.answer_size")));
+        }
+        let sorted = self.sorted(list)?;
+        let chosen = matches!(self.query.sort, LegacySort::Chosen(..));
+        let Self { query, path, status, headers, .. } = &self;
+        let request = list.dialect.observed(&sorted, chosen, &query.pairs, &query.filters, path);
+        let request = request.map_err(|fault| ("parameters", fault.to_string()))?;
+        let decoded = match fetch::decode(headers, &body, most, &self.held) {
+            Ok(decoded) => decoded,
+            Err(fetch::FetchError::TooLarge(detail)) => return Err(("too_large", detail)),
+            Err(fetch::FetchError::Overloaded(full)) => return Err(("failed", full.to_string())),
+            Err(error) => return Err(("encoding", error.to_string())),
+        };
+        let (status, body) = (*status, decoded.unwrap_or(body));
+        let depth = list.budgets.answer_depth;
+        let answer = list.dialect.read(&sorted, &request.ask, status, headers, body, depth);
+        let answer = answer.map_err(|error| cause(&error, status))?;
+        if let Some(key) = list.dialect.untold(&answer) {
+            return Err(("facts", format!("nothing stands where {key} says")));
+        }
+        let mut order = sorted.order.as_ref().clone();
+        if chosen {
+            // An old client does not ask for the id behind its sort, as the gateway would.
+            order.ties = Ties::Unordered;
+        }
+        judge(answer, request.asked, &order, list.dialect.paging()).map_err(|doubt| match doubt {
+            Doubt::Ids(detail) => ("ids", detail),
+            Doubt::Kinds(detail) => ("kinds", detail),
+            Doubt::Order(detail) => ("order", detail),
+            Doubt::Size(detail) => ("size", detail),
+        })
+    }
+
+    /// The order that the answer is held against: as the request chose it, else as it is declared.
+    fn sorted(&self, list: &List) -> Result<Arc<Sorted>, (&'static str, String)> {
+        let LegacySort::Chosen(terms, id_direction) = &self.query.sort else {
+            return Ok(Arc::clone(list.dialect.default_sorted()));
+        };
+        match list.dialect.sorted(terms, *id_direction) {
+            Ok(sorted) => Ok(Arc::new(sorted)),
+            Err(Unsortable::Opaque(_)) => {
+                Err(("kinds", "the request sorts by a field that can only be the last one of a sort".to_owned()))
+            }
+            Err(Unsortable::TooManyKeys(_)) => {
+                Err(("order", "the request sorts by more fields than the upstream can be asked for".to_owned()))
+            }
+            Err(Unsortable::OneOrder | Unsortable::Unplaced(_)) => {
+                Err(("order", "the request sorts in a way that the upstream can't be asked for".to_owned()))
+            }
+        }
+    }
+}
+
+/// The cause that an answer is no list. What the dialect calls a failure in spite of its status is no list either.
+fn cause(error: &ReadingError, status: u16) -> (&'static str, String) {
+    let cause = match error {
+        ReadingError::TooDeep(_) | ReadingError::TooManyItems(_) => "too_large",
+        ReadingError::Malformed(_) => "shape",
+        ReadingError::Failed { .. } | ReadingError::Redirected { .. } => "status",
+        ReadingError::Unavailable(_) if (200..300).contains(&status) => "shape",
+        ReadingError::Unavailable(_) => "status",
+    };
+    (cause, error.to_string())
+}

@@ -1,0 +1,154 @@
+//! How many requests an upstream has at once. As many again wait for a moment, and further requests are refused at once:
+//! more connections don't help a slow upstream, and they use up memory and descriptors that other upstreams need.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// How long a request waits for its turn at most.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The requests of one upstream, on list routes and forwarded ones together. Shared with the next snapshot, where their
+/// number stays the same.
+#[derive(Debug)]
+pub struct Slots {
+    most: usize,
+    free: Arc<Semaphore>,
+    waiting: AtomicUsize,
+    refused: AtomicU64,
+}
+
+/// The right to one request; dropping it passes the right on.
+#[derive(Debug)]
+pub(crate) struct Slot(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
+
+/// The upstream has all the requests that it may have, and as many wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Occupied;
+
+/// One waiting request, counted off however the wait ends.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Slots {
+    /// All of them free.
+    #[must_use]
+    pub fn new(most: usize) -> Self {
+        Self { most, free: Arc::new(Semaphore::new(most)), waiting: AtomicUsize::new(0), refused: AtomicU64::new(0) }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn most(&self) -> usize {
+        self.most
+    }
+
+    /// How many requests are in flight.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.most.saturating_sub(self.free.available_permits())
+    }
+
+    /// How many wait for their turn.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// How many were refused.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// A slot, in the order of arrival, after at most `left`.
+    ///
+    /// # Errors
+    ///
+    /// [`Occupied`]: at once where the queue is full, else when the time is over.
+    pub(crate) async fn take(&self, left: Duration) -> Result<Slot, Occupied> {
+        if let Ok(slot) = Arc::clone(&self.free).try_acquire_owned() {
+            return Ok(Slot(slot));
+        }
+        let taken = self.wait(left.min(PATIENCE)).await.ok_or(Occupied);
+        if taken.is_err() {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        taken
+    }
+
+    async fn wait(&self, patience: Duration) -> Option<Slot> {
+        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
+        let _waiting = Waiting(&self.waiting);
+        if before >= self.most {
+            return None;
+        }
+        let slot = tokio::time::timeout(patience, Arc::clone(&self.free).acquire_owned()).await;
+        slot.ok()?.ok().map(Slot)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::runtime::futures::join_all;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+    const SHORT: Duration = Duration::from_millis(50);
+
+    #[tokio::test]
+    async fn as_many_again_wait_and_the_rest_are_refused_at_once() {
+        let slots = Slots::new(2);
+        let held = (slots.take(MINUTE).await.unwrap(), slots.take(MINUTE).await.unwrap());
+        assert_eq!(slots.in_flight(), 2);
+        let waiting = join_all((0..2).map(|_| slots.take(MINUTE)));
+        let beyond = async {
+            assert_eq!(slots.waiting(), 2);
+            // No slot comes back before this returns, so the refusal does not wait.
+            assert_eq!(slots.take(MINUTE).await.err(), Some(Occupied));
+            assert_eq!((slots.refused(), slots.waiting()), (1, 2));
+            drop(held);
+        };
+        let (taken, ()) = tokio::join!(waiting, beyond);
+        assert!(taken.iter().all(Result::is_ok));
+        assert_eq!((slots.in_flight(), slots.waiting(), slots.refused()), (2, 0, 1));
+        drop(taken);
+        assert_eq!(slots.in_flight(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_request_waits_no_longer_than_it_has() {
+        let slots = Slots::new(1);
+        let held = slots.take(MINUTE).await.unwrap();
+        assert_eq!(slots.take(SHORT).await.err(), Some(Occupied));
+        assert_eq!((slots.waiting(), slots.refused()), (0, 1));
+        drop(held);
+        assert!(slots.take(SHORT).await.is_ok());
+    }
+
+    /// A request whose client leaves while it waits leaves no trace.
+    #[tokio::test]
+    async fn a_wait_that_is_given_up_takes_no_place() {
+        let slots = Slots::new(1);
+        let held = slots.take(MINUTE).await.unwrap();
+        tokio::select! {
+            biased;
+            _ = slots.take(MINUTE) => panic!("there is none"),
+            () = tokio::task::yield_now() => {}
+        }
+        assert_eq!((slots.waiting(), slots.refused()), (0, 0));
+        drop(held);
+        assert_eq!(slots.in_flight(), 0);
+    }
+}

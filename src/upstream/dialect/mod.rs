@@ -1,0 +1,389 @@
+//! A dialect, compiled: everything that is asked and read is decided when the configuration is loaded.
+
+pub mod cost;
+pub mod legacy;
+pub mod observed;
+pub mod paging;
+
+use std::{borrow::Cow, sync::Arc};
+
+use http::HeaderMap;
+
+use super::{
+    order::{
+        doubts,
+        fields::Fields,
+        filter::FilterTemplate,
+        orders::Orders,
+        promise::{Modes, Promise, promise},
+        sort::{SortTemplate, Sorted, Unsortable},
+    },
+    place::PlaceCompiler,
+    request::{
+        ask::{Ask, Unaskable},
+        query::{Beside, RequestTemplate},
+        resource::{CountTemplate, ItemTemplate},
+    },
+    response::{
+        reading::{Reading, ReadingError},
+        token,
+    },
+    template::body::BodyTemplate,
+};
+use crate::{
+    config::{
+        diagnostic::{Diagnostics, Located},
+        settings::{DialectSettings, ListSettings, SortTerm},
+        sort_form::SortForm,
+    },
+    json::{Edits, Pointer},
+    pagination::{
+        answer::Answer,
+        fetch::{Fetch, Listing},
+        filter::Filters,
+        order::Direction,
+        paging::{Paging, Sizes},
+        window::{Offset, PageSize},
+    },
+};
+use legacy::LegacyFault;
+use legacy::LegacyReader;
+use legacy::LegacyWindow;
+use paging::compile_paging;
+
+/// How one route's upstream is asked and read.
+#[derive(Debug)]
+pub struct Dialect {
+    name: String,
+    paging: Arc<Paging>,
+    tokens: Option<token::Style>,
+    request: RequestTemplate,
+    item: Option<ItemTemplate>,
+    count: Option<CountTemplate>,
+    pub(crate) reading: Reading,
+    orders: Orders,
+    sort_names: Vec<String>,
+    pub(crate) legacy: LegacyReader,
+    declared: Arc<Sorted>,
+}
+
+/// The parts of a dialect that need no route.
+struct Parts {
+    request: RequestTemplate,
+    paging: Paging,
+    tokens: Option<token::Style>,
+    sort: Option<SortTemplate>,
+    filter: Option<FilterTemplate>,
+    item: Option<ItemTemplate>,
+    count: Option<CountTemplate>,
+}
+
+impl Parts {
+    /// Compiles them; all faults are reported.
+    fn compile(settings: &DialectSettings, collection: &str, diagnostics: &mut Diagnostics) -> Option<Self> {
+        let request = RequestTemplate::compile(&settings.request, diagnostics);
+        let paging = request.as_ref().and_then(|request| compile_paging(settings, request, diagnostics));
+        let sort = settings.sort.as_ref().map(|sort| SortTemplate::compile(sort, settings.at, diagnostics));
+        let filter = settings.filter.as_ref().map(|filter| FilterTemplate::compile(filter, diagnostics));
+        let item = settings.item.as_ref().map(|item| ItemTemplate::compile(item, collection, diagnostics));
+        let response = &settings.response;
+        let count = settings.count.as_ref();
+        let count = count.map(|count| CountTemplate::compile(count, response, collection, diagnostics));
+        let paging = paging?;
+        Some(Self {
+            request: request?,
+            paging: paging.paging,
+            tokens: paging.style,
+            sort: whole(sort)?,
+            filter: whole(filter)?,
+            item: whole(item)?,
+            count: whole(count)?,
+        })
+    }
+}
+
+/// A field whose filter would be written by a parameter with one of these names.
+fn filter_that_pages<'a>(
+    list: &'a ListSettings,
+    filter: Option<&FilterTemplate>,
+    fields: &Fields,
+    names: &[String],
+) -> Option<(&'a Located<String>, String)> {
+    let filter = filter?;
+    list.filterable.iter().find_map(|field| {
+        let own = filter.names(fields.upstream_name(&field.value));
+        own.into_iter().find(|name| names.contains(name)).map(|name| (field, name))
+    })
+}
+
+/// What was compiled, if it was written and has no fault.
+fn whole<T>(compiled: Option<Option<T>>) -> Option<Option<T>> {
+    match compiled {
+        Some(compiled) => compiled.map(Some),
+        None => Some(None),
+    }
+}
+
+impl Dialect {
+    /// Reports the faults of a dialect that show without a route.
+    pub fn check(settings: &DialectSettings, diagnostics: &mut Diagnostics) {
+        let parts = Parts::compile(settings, "items", diagnostics);
+        let style = parts.and_then(|parts| parts.tokens);
+        let places = PlaceCompiler { collection: "items", facts: Vec::new(), diagnostics };
+        Reading::compile(&settings.response, &settings.request, style, places);
+    }
+
+    /// Compiles a route's dialect. All its faults are reported; there is none where there was one.
+    pub fn compile(list: &ListSettings, diagnostics: &mut Diagnostics) -> Option<Self> {
+        let settings = &list.dialect;
+        let parts = Parts::compile(settings, &list.collection, diagnostics);
+        let mut places = PlaceCompiler { collection: &list.collection, facts: Vec::new(), diagnostics };
+        let fields = Fields::compile(list, &mut places);
+        let style = parts.as_ref().and_then(|parts| parts.tokens);
+        let reading = Reading::compile(&settings.response, &settings.request, style, places);
+        let (parts, fields, reading) = (parts?, fields?, reading?);
+        let default_size = settings.size.default.as_ref().map(|size| size.value);
+        let assumed_size = list.page_size.default;
+        let (request, paging) = (parts.request, parts.paging);
+        let legacy = LegacyReader::compile(&request, &paging, default_size, assumed_size, settings.at, diagnostics)?;
+        let sort_names = parts.sort.as_ref().map_or_else(Vec::new, SortTemplate::names);
+        if let Some(name) = sort_names.iter().find(|name| legacy.names().contains(name)) {
+            let help = "the upstream can't read one parameter as both";
+            diagnostics.error(settings.at, format!("the parameter {name} both pages and sorts"), help);
+            return None;
+        }
+        if let Some((field, name)) =
+            filter_that_pages(list, parts.filter.as_ref(), &fields, &[legacy.names(), &sort_names].concat())
+        {
+            let message = format!("a filter on {} would be the parameter {name}, which pages or sorts", field.value);
+            diagnostics.error(field.at, message, "leave this out: the upstream can't read one parameter as both");
+            return None;
+        }
+        if parts.sort.is_none()
+            && let Some(field) = list.sortable.first()
+        {
+            let message =
+                format!("the dialect {:?} can't be told an order, so clients can't choose one", settings.name);
+            diagnostics.warning(field.at, message, "remove `sortable`, or give the dialect a [sort]");
+        }
+        let orders = Orders::new(parts.sort, fields, parts.filter, Modes::new(list), &reading);
+        let declared = Arc::new(orders.declared(list));
+        doubts::warn(list, &orders.fields, orders.sort.is_some(), &declared, diagnostics);
+        Some(Self {
+            name: settings.name.clone(),
+            paging: Arc::new(paging),
+            tokens: parts.tokens,
+            request,
+            item: parts.item,
+            count: parts.count,
+            reading,
+            orders,
+            sort_names,
+            legacy,
+            declared,
+        })
+    }
+
+    /// The dialect's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What the core decides with.
+    #[must_use]
+    pub fn paging(&self) -> &Arc<Paging> {
+        &self.paging
+    }
+
+    /// The route's declared order; of a route without one, what is known all the same: where ids stand.
+    #[must_use]
+    pub fn default_sorted(&self) -> &Arc<Sorted> {
+        &self.declared
+    }
+
+    /// Whether the declared order is asked for, as far as the dialect can; else it is believed, and checked.
+    #[must_use]
+    pub fn asks_for_order(&self) -> bool {
+        self.declared.asked > 0
+    }
+
+    /// Whether clients can choose an order: the dialect has a sort, and the route lists sortable fields.
+    #[must_use]
+    pub fn can_sort(&self) -> bool {
+        self.orders.sort.is_some() && self.orders.fields.any_sortable()
+    }
+
+    /// An order that a client chose: strong keys, all of them in the route's `sortable`, without the id. Unless it is the
+    /// declared order, it is asked for; the id too, where the endpoint can sort by it.
+    ///
+    /// # Errors
+    /// Where no page of such an order could be proven, or the upstream can't be asked for it.
+    pub fn sorted(&self, terms: &[SortTerm], id_direction: Direction) -> Result<Sorted, Unsortable> {
+        self.orders.chosen(&self.declared, terms, id_direction)
+    }
+
+    /// What the core may filter by in a request with these filters of the client's (raw query pairs joined by `&`):
+    /// [`Sorted::filters`], unless a key filter would write a parameter that the client sends, and the dialect does not
+    /// say how both stay in force.
+    #[must_use]
+    pub fn filters_for(&self, sorted: &Sorted, client_filters: &str) -> Option<Arc<Filters>> {
+        self.orders.filters_beside(sorted, client_filters)
+    }
+
+    /// How the list is asked for what follows an item, for people: the filter as it stands in the query before it is
+    /// encoded, alone and beside one that a client sends. None where pages are not found by filters.
+    #[must_use]
+    pub fn shown_filters(&self) -> Option<String> {
+        let filters = self.declared.filters.as_ref()?;
+        self.orders.filter.as_ref()?.shown(filters, &self.declared.order, &self.orders.fields)
+    }
+
+    /// What a route of these settings, which this was compiled from, promises of the pages of an order.
+    #[must_use]
+    pub fn promise(&self, sorted: &Sorted, list: &ListSettings) -> Promise {
+        promise(list, &self.paging, sorted)
+    }
+
+    /// A fetch as it goes on the wire. `filters` are the client's raw query pairs joined by `&`; they go first, byte for
+    /// byte, but for an expression that a key filter is merged into. `path` is the list's path at the upstream.
+    ///
+    /// # Errors
+    /// [`Unaskable::Gone`] for a token or an id that no upstream can have; [`Unaskable::Filter`] where a value of a key
+    /// can't be written, so that the page is to be found without filters; [`Unaskable::Beyond`] for a place of an upstream
+    /// that is told none.
+    pub fn ask(&self, sorted: &Sorted, fetch: &Fetch, filters: &str, path: &str) -> Result<Ask, Unaskable> {
+        match fetch {
+            Fetch::Slice(slice, _) if slice.begins() > Offset(0) && !self.request.says_place() => {
+                Err(Unaskable::Beyond)
+            }
+            Fetch::Slice(slice, listing) => {
+                let filters = match (&listing.filter, &self.orders.filter) {
+                    (None, _) => Cow::Borrowed(filters),
+                    (Some(_), None) => return Err(Unaskable::Filter),
+                    (Some(filter), Some(template)) => {
+                        let fields = &self.orders.fields;
+                        Cow::Owned(template.write(filter, &sorted.order, fields, filters, listing.flipped)?)
+                    }
+                };
+                let (sort, sort_edits) = (sorted.sort(listing), sorted.sort_edits(listing));
+                let beside = Beside { path, filters: &filters, sort, sort_edits };
+                self.request.ask_slice(fetch.clone(), *slice, beside)
+            }
+            Fetch::Token(token) => {
+                let sort_edits = sorted.sort_edits(&Listing::default());
+                let beside = Beside { path, filters, sort: &sorted.query, sort_edits };
+                self.request.ask_token(self.tokens.unwrap_or(token::Style::Plain), token, beside)
+            }
+            Fetch::Item(id) => match &self.item {
+                Some(item) => item.ask(id, path),
+                None => Err(Unaskable::Gone),
+            },
+            Fetch::Count => match &self.count {
+                Some(count) => count.ask(path, filters),
+                None => {
+                    let beside = Beside { path, filters, sort: "", sort_edits: &Edits::new() };
+                    self.request.ask_first(self.least_size(), beside)
+                }
+            },
+        }
+    }
+
+    /// Reads the response to what was asked in an order; its body may be nested `depth` levels deep.
+    ///
+    /// # Errors
+    /// Where it is no list and not what the dialect knows as past the end; of an item or a count, where it is neither
+    /// that nor gone.
+    pub fn read(
+        &self,
+        sorted: &Sorted,
+        ask: &Ask,
+        status: u16,
+        headers: &HeaderMap,
+        body: Vec<u8>,
+        depth: u16,
+    ) -> Result<Answer, ReadingError> {
+        match (&ask.fetch, &self.item, &self.count) {
+            (Fetch::Item(_), Some(item), _) => {
+                let columns = &sorted.shape.columns[..sorted.order.columns()];
+                item.read(columns, &sorted.shape.item, status, headers, body, depth)
+            }
+            (Fetch::Count, _, Some(count)) => count.read(status, headers, body, depth),
+            (Fetch::Count, _, None) => {
+                let list = self.reading.read(&sorted.shape, ask, status, headers, body, depth)?;
+                Ok(Answer { total: list.total, ..Answer::default() })
+            }
+            _ => self.reading.read(&sorted.shape, ask, status, headers, body, depth),
+        }
+    }
+
+    /// Where the array of items stands in an answer's body.
+    #[must_use]
+    pub fn items_place(&self) -> &Pointer {
+        &self.reading.items
+    }
+
+    /// What of an element is served.
+    #[must_use]
+    pub fn item_place(&self) -> &Pointer {
+        &self.reading.item
+    }
+
+    /// The fewest items that may be asked for.
+    pub(crate) fn least_size(&self) -> PageSize {
+        PageSize(match &self.paging.sizes {
+            Sizes::Free { least, .. } => *least,
+            Sizes::Listed(sizes) => sizes.first().copied().unwrap_or(1),
+            Sizes::Fixed(size) => *size,
+        })
+    }
+
+    /// Decoded names of all parameters that page, of the query and of `also`: clients may not send them as filters, and
+    /// they mark legacy requests.
+    #[must_use]
+    pub fn paging_names(&self) -> &[String] {
+        self.legacy.names()
+    }
+
+    /// Decoded names of all parameters that sort. Where a name holds the field, what stands before its bracket.
+    #[must_use]
+    pub fn sort_names(&self) -> &[String] {
+        &self.sort_names
+    }
+
+    /// JSON Pointers to what pages in the body of a request by POST.
+    #[must_use]
+    pub fn paging_places(&self) -> Vec<String> {
+        self.request.body.as_ref().map(BodyTemplate::places).unwrap_or_default()
+    }
+
+    /// JSON Pointers to what sorts there.
+    #[must_use]
+    pub fn sort_places(&self) -> Vec<String> {
+        self.orders.sort.as_ref().map(SortTemplate::places).unwrap_or_default()
+    }
+
+    /// Whether lists are asked for by POST, and what the client's body says goes along.
+    #[must_use]
+    pub fn sends_bodies(&self) -> bool {
+        self.request.sends_bodies()
+    }
+
+    /// How clients say an order in the upstream's own words; none where the dialect has no sort.
+    #[must_use]
+    pub fn sort_form(&self) -> Option<SortForm> {
+        self.orders.form()
+    }
+
+    /// The slice that a legacy request with these decoded pairs asks for; none where no parameter pages. Names are those
+    /// of [`paging_names`](Self::paging_names).
+    ///
+    /// # Errors
+    /// Where a paging parameter is no number, is out of range, contradicts another, or is a token.
+    pub fn legacy_window(&self, pairs: &[(String, String)]) -> Result<Option<LegacyWindow>, LegacyFault> {
+        self.legacy.window(pairs)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,125 @@
+//! What is doubtful about a route's order, before any answer shows it.
+
+use super::{fields::Fields, sort::Sorted};
+use crate::{
+    config::{
+        Diagnostics,
+        settings::{ListSettings, SortTerm},
+    },
+    pagination::order::{Direction, Kind, Ties},
+};
+
+/// Says where an order is not asked for though its dialect could, where ties may not be in the order that is declared, and
+/// where rows move in it.
+pub(crate) fn warn(
+    list: &ListSettings,
+    fields: &Fields,
+    has_sort: bool,
+    sorted: &Sorted,
+    diagnostics: &mut Diagnostics,
+) {
+    if !list.declared {
+        return;
+    }
+    if has_sort && sorted.asked == 0 {
+        warn_of_silence(list, fields, diagnostics);
+    }
+    warn_of_grain(list, sorted, diagnostics);
+    warn_of_change_times(list, diagnostics);
+}
+
+/// An order of which one field is missing from `sortable` is not asked for at all.
+fn warn_of_silence(list: &ListSettings, fields: &Fields, diagnostics: &mut Diagnostics) {
+    let Some(sortable) = list.sortable.first() else { return };
+    let names = list.order.iter().map(|term| term.value.field.as_str()).filter(|name| *name != "id").chain(["id"]);
+    let missing: Vec<&str> = names.filter(|name| !fields.can_sort_by(name)).collect();
+    let lacks = missing.join(" and ");
+    let message = format!("the order is not asked for: `sortable` lacks {lacks}");
+    let help = format!(
+        "add {lacks} if the endpoint can sort by it; else the upstream's own order is believed, and a list that comes in \
+         another one is refused (upstream_unsorted)"
+    );
+    diagnostics.warning(sortable.at, message, help);
+}
+
+/// Date-times are often shown in milliseconds and sorted in microseconds: two rows of one shown instant are then not in
+/// the order of their ids.
+fn warn_of_grain(list: &ListSettings, sorted: &Sorted, diagnostics: &mut Diagnostics) {
+    let order = &sorted.order;
+    if order.ties == Ties::Unordered || list.ties.is_some() {
+        return;
+    }
+    for (term, key) in list.order.iter().zip(&order.strong) {
+        if key.kind == Kind::Datetime && key.grain.is_none() {
+            let name = &key.name;
+            let message = format!("{name} may be shown more coarsely than it is sorted, and its grain is not said");
+            let help = format!(
+                "where milliseconds are shown of microseconds, say fields.{name}.grain = \"ms\", or rows of one millisecond \
+                 contradict the order; ties = \"ordered\" says that what is shown is what is sorted by"
+            );
+            diagnostics.warning(term.at, message, help);
+        }
+    }
+}
+
+/// A row that is changed jumps to one end of a list that is sorted by the time of its last change.
+fn warn_of_change_times(list: &ListSettings, diagnostics: &mut Diagnostics) {
+    let Some(first) = list.order.first() else { return };
+    let SortTerm { field, direction } = &first.value;
+    if !is_change_time(field) {
+        return;
+    }
+    let jumps = match direction {
+        Direction::Descending => "to the head of the list, and a walk that has passed the head never sees it",
+        Direction::Ascending => "to the end of the list: a walk on meets it twice, and a walk back never",
+    };
+    let help = "where every row must be seen, order by what never changes, such as a time of creation or the id";
+    diagnostics.warning(first.at, format!("a row whose {field} changes during a walk jumps {jumps}"), help);
+}
+
+/// Whether a field's name is one of those that times of change have: `updated_at`, `lastModified`, `modification_date`.
+fn is_change_time(name: &str) -> bool {
+    let mut words: Vec<String> = Vec::new();
+    let mut before = '_';
+    for letter in name.chars() {
+        let begins = letter.is_uppercase() && !before.is_uppercase();
+        if letter.is_alphanumeric() {
+            match words.last_mut().filter(|_| before.is_alphanumeric() && !begins) {
+                Some(word) => word.extend(letter.to_lowercase()),
+                None => words.push(letter.to_lowercase().collect()),
+            }
+        }
+        before = letter;
+    }
+    let changes = ["updated", "modified", "changed", "edited", "touched", "mtime", "modification"];
+    words.first().is_some_and(|first| first == "last" && words.len() > 1)
+        || words.iter().any(|word| changes.contains(&word.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_of_change_are_known_by_their_names() {
+        for name in [
+            "updated_at",
+            "updatedAt",
+            "UpdatedAt",
+            "updated",
+            "modified",
+            "date_modified",
+            "lastModified",
+            "last_seen",
+            "last-login",
+            "LAST_CHANGED",
+            "modification_date",
+            "mtime",
+        ] {
+            assert!(is_change_time(name), "{name}");
+        }
+        for name in ["created_at", "last", "lastname", "id", "updates", "elastic_at", "", "blast_radius"] {
+            assert!(!is_change_time(name), "{name}");
+        }
+    }
+}

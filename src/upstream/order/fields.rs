@@ -1,0 +1,170 @@
+//! The fields of a route's items: where they stand, how they compare, what the upstream's sort calls them.
+
+use crate::{
+    config::{
+        diagnostic::Located,
+        settings::{FieldSettings, ListSettings, SortTerm},
+    },
+    json::Pointer,
+    pagination::order::{Direction, Grain, Kind, Nulls, Order, SortKey, Ties},
+    upstream::place::PlaceCompiler,
+};
+
+/// What the id is called in `order`, `sortable` and `fields`, wherever it stands.
+const ID: &str = "id";
+
+/// All fields that an order may name.
+#[derive(Clone, Debug)]
+pub(crate) struct Fields {
+    id: Field,
+    others: Vec<Field>,
+    sortable: Vec<String>,
+    filterable: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+struct Field {
+    name: String,
+    kind: Kind,
+    nulls: Nulls,
+    grain: Option<Grain>,
+    /// What the upstream's sort and filters call it.
+    upstream: String,
+    /// Where it stands in an element.
+    at: Pointer,
+}
+
+impl Fields {
+    /// Compiles the fields that the order, `sortable` or `fields` name.
+    pub(crate) fn compile(list: &ListSettings, places: &mut PlaceCompiler<'_>) -> Option<Self> {
+        let sortable: Vec<String> = list.sortable.iter().map(|name| name.value.clone()).collect();
+        let mut names: Vec<Located<&str>> = Vec::new();
+        let ordered = list.order.iter().map(|term| Located { value: term.value.field.as_str(), at: term.at });
+        let sorted = list.sortable.iter().map(|name| Located { value: name.value.as_str(), at: name.at });
+        for name in ordered.chain(sorted).filter(|name| name.value != ID) {
+            if names.iter().all(|known| known.value != name.value) {
+                names.push(name);
+            }
+        }
+        let settings_of = |name: &str| list.fields.iter().find(|field| field.name == name);
+        let id = compile_id(list, settings_of(ID), places);
+        let others: Vec<Option<Field>> =
+            names.iter().map(|name| Field::compile(name, settings_of(name.value), places)).collect();
+        let filterable = list.filterable.iter().map(|name| name.value.clone()).collect();
+        Some(Self { id: id?, others: others.into_iter().collect::<Option<_>>()?, sortable, filterable })
+    }
+
+    /// Whether the endpoint can sort by anything.
+    pub(crate) fn any_sortable(&self) -> bool {
+        !self.sortable.is_empty()
+    }
+
+    /// The fields that the endpoint can sort by, with the place of their nulls.
+    pub(crate) fn sortable(&self) -> impl Iterator<Item = (&str, Nulls)> {
+        self.sortable.iter().map(|name| (name.as_str(), self.field(name).nulls))
+    }
+
+    /// Whether the endpoint can sort by this field.
+    pub(crate) fn can_sort_by(&self, field: &str) -> bool {
+        self.sortable.iter().any(|name| name == field)
+    }
+
+    /// Whether the endpoint can sort by the id.
+    pub(crate) fn can_sort_by_id(&self) -> bool {
+        self.can_sort_by(ID)
+    }
+
+    /// Whether the endpoint can be asked for ranges of this field.
+    pub(crate) fn can_filter_by(&self, field: &str) -> bool {
+        self.filterable.iter().any(|name| name == field)
+    }
+
+    /// What the upstream's sort and filters call a field; its own name where nothing else is known of it.
+    pub(crate) fn upstream_name<'a>(&'a self, name: &'a str) -> &'a str {
+        match self.others.iter().find(|field| field.name == name) {
+            Some(field) => &field.upstream,
+            None if name == ID => &self.id.upstream,
+            None => name,
+        }
+    }
+
+    /// Where a field stands in an element.
+    pub(crate) fn pointer(&self, name: &str) -> Pointer {
+        self.field(name).at.clone()
+    }
+
+    /// Of a list whose order is not declared: nothing but the id tells items apart.
+    pub(crate) fn no_order(&self) -> Order {
+        Order { strong: Vec::new(), id: self.id.key(Direction::Ascending), ties: Ties::Unordered, declared: false }
+    }
+
+    /// The order of these terms. What follows the id would decide nothing, and is left out.
+    pub(crate) fn order(&self, terms: &[SortTerm], id_direction: Direction) -> Order {
+        let id_term = terms.iter().position(|term| term.field == ID);
+        let strong = &terms[..id_term.unwrap_or(terms.len())];
+        let id_direction = id_term.map_or(id_direction, |at| terms[at].direction);
+        Order {
+            strong: strong.iter().map(|term| self.field(&term.field).key(term.direction)).collect(),
+            id: self.id.key(id_direction),
+            ties: Ties::Unordered,
+            declared: true,
+        }
+    }
+
+    /// A field by its name; the id where there is none, which `order` and `sortable` rule out.
+    fn field(&self, name: &str) -> &Field {
+        let found = self.others.iter().find(|field| field.name == name);
+        debug_assert!(found.is_some() || name == ID, "terms come from the route's own names");
+        found.unwrap_or(&self.id)
+    }
+}
+
+impl Field {
+    fn compile(name: &Located<&str>, settings: Option<&FieldSettings>, places: &mut PlaceCompiler<'_>) -> Option<Self> {
+        let at = match settings.and_then(|settings| settings.at.as_ref()) {
+            Some(at) => places.pointer(at)?,
+            None => places.pointer(&Located { value: member(name.value), at: name.at })?,
+        };
+        Some(Self {
+            name: name.value.to_owned(),
+            kind: settings.map_or(Kind::Inferred, |settings| settings.kind.clone()),
+            nulls: settings.map_or(Nulls::Unsaid, |settings| settings.nulls),
+            grain: settings.and_then(|settings| settings.grain),
+            upstream: settings.and_then(|settings| settings.upstream.clone()).unwrap_or_else(|| name.value.to_owned()),
+            at,
+        })
+    }
+
+    fn key(&self, direction: Direction) -> SortKey {
+        SortKey { name: self.name.clone(), direction, kind: self.kind.clone(), nulls: self.nulls, grain: self.grain }
+    }
+}
+
+/// The id stands where the route says, else where `fields.id.at` or the dialect says, else at `/id`. The upstream's sort
+/// calls it by the last step of that place.
+fn compile_id(list: &ListSettings, settings: Option<&FieldSettings>, places: &mut PlaceCompiler<'_>) -> Option<Field> {
+    let said = list.id.as_ref();
+    let said = said.or_else(|| settings.and_then(|settings| settings.at.as_ref()));
+    let place = said.or(list.dialect.response.id.as_ref());
+    let text = place.map_or("/id", |place| place.value.as_str());
+    let at = match place {
+        Some(place) => places.pointer(place)?,
+        None => places.pointer(&Located { value: text.to_owned(), at: list.dialect.at })?,
+    };
+    let last_step = text.rsplit_once('/').map_or(ID, |(_, step)| step).replace("~1", "/").replace("~0", "~");
+    Some(Field {
+        name: ID.to_owned(),
+        kind: settings.map_or(Kind::Inferred, |settings| settings.kind.clone()),
+        // An id that is null names nothing.
+        nulls: Nulls::None,
+        grain: None,
+        upstream: settings.and_then(|settings| settings.upstream.clone()).unwrap_or(last_step),
+        at,
+    })
+}
+
+/// The pointer to a member; braces of its name are no variables.
+fn member(name: &str) -> String {
+    let escaped = name.replace('~', "~0").replace('/', "~1").replace('{', "{{").replace('}', "}}");
+    format!("/{escaped}")
+}

@@ -1,0 +1,318 @@
+//! Filters on keys: what an endpoint can be asked to leave out, in the words of its dialect.
+//!
+//! Two forms: parameters that all hold (or, numbered by `{group}`, in groups of which one holds), and one expression in
+//! one parameter. Every value is written so that nothing in it can end the value, the expression or the parameter; what
+//! can't be written so makes the filter unusable for that value, which [`Unaskable::Filter`] says.
+
+mod expression;
+mod parameters;
+mod quote;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+
+use self::{expression::Expression, parameters::Parameters};
+use super::fields::Fields;
+use crate::{
+    config::{
+        diagnostic::{Diagnostics, Located},
+        settings::{DialectFilter, DialectTerms},
+    },
+    pagination::{
+        filter::{Comparison, Comparisons, Filter, Filters},
+        key::KeyValue,
+        order::{Direction, Kind, Order, SortKey},
+    },
+    upstream::{
+        request::ask::Unaskable,
+        template::{
+            pairs,
+            text::{append_pair, decode, encode_value},
+        },
+    },
+};
+
+/// How an upstream is asked for ranges.
+#[derive(Clone, Debug)]
+pub(crate) struct FilterTemplate {
+    form: Form,
+}
+
+#[derive(Clone, Debug)]
+enum Form {
+    Parameters(Parameters),
+    Expression(Box<Expression>),
+}
+
+/// The words of comparisons, for every field or by what the upstream calls it.
+#[derive(Clone, Debug)]
+struct Words<T> {
+    /// For all fields; none where only some can be filtered by.
+    general: Terms<T>,
+    fields: Vec<(String, Terms<T>)>,
+}
+
+/// The words of the comparisons with one field.
+#[derive(Clone, Debug)]
+struct Terms<T> {
+    terms: Vec<(Word, T)>,
+}
+
+/// What a word says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Word {
+    /// How values compare, whatever the direction of the list.
+    Compared(Comparison),
+    /// On which side of a value, in the direction that the list is asked for: `startkey`, `endkey`.
+    Sided(Side),
+}
+
+/// A side of a value in a list as it is asked for; the first two hold the value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    From,
+    To,
+    After,
+    Before,
+}
+
+impl Side {
+    /// Where the values of a comparison stand in a list whose values fall, or rise.
+    fn of(comparison: Comparison, falls: bool) -> Option<Self> {
+        Some(match (comparison, falls) {
+            (Comparison::GreaterOrEqual, false) | (Comparison::LessOrEqual, true) => Self::From,
+            (Comparison::LessOrEqual, false) | (Comparison::GreaterOrEqual, true) => Self::To,
+            (Comparison::Greater, false) | (Comparison::Less, true) => Self::After,
+            (Comparison::Less, false) | (Comparison::Greater, true) => Self::Before,
+            (Comparison::Equal | Comparison::Null | Comparison::NotNull, _) => return None,
+        })
+    }
+}
+
+/// One comparison, as it is to be written.
+#[derive(Clone, Copy, Debug)]
+struct Compared<'a> {
+    /// What the upstream calls the field.
+    field: &'a str,
+    key: &'a SortKey,
+    comparison: Comparison,
+    /// The list is asked for with this key falling.
+    falls: bool,
+    value: Option<&'a KeyValue>,
+}
+
+impl FilterTemplate {
+    /// Compiles `[filter]`.
+    pub(crate) fn compile(filter: &DialectFilter, diagnostics: &mut Diagnostics) -> Option<Self> {
+        if let Some(fault) = lonely_term(filter) {
+            diagnostics.error(filter.at, fault.0, fault.1);
+            return None;
+        }
+        let form = match &filter.query {
+            Some(query) => Form::Expression(Box::new(Expression::compile(filter, query, diagnostics)?)),
+            None => Form::Parameters(Parameters::compile(filter, diagnostics)?),
+        };
+        Some(Self { form })
+    }
+
+    /// What an order's columns can be filtered by: those of its keys that are in `filterable`.
+    pub(crate) fn filters(&self, order: &Order, fields: &Fields, sorts_by_id: bool) -> Filters {
+        let columns = order.strong.iter().chain([&order.id]).map(|key| {
+            let may = fields.can_filter_by(&key.name);
+            if may { self.comparisons(fields.upstream_name(&key.name), key) } else { Comparisons::default() }
+        });
+        let (either, both) = match &self.form {
+            Form::Parameters(parameters) => (parameters.grouped(), true),
+            Form::Expression(expression) => (expression.has_or(), expression.has_and()),
+        };
+        Filters { columns: columns.collect(), either, both, sorts_by_id }
+    }
+
+    /// The decoded names of the parameters that a filter on a field may write.
+    pub(crate) fn names(&self, field: &str) -> Vec<String> {
+        match &self.form {
+            Form::Parameters(parameters) => parameters.names(field),
+            Form::Expression(expression) => vec![expression.name.clone()],
+        }
+    }
+
+    /// Whether a filter on these columns can be asked for beside the client's own filters, so that both hold.
+    pub(crate) fn agrees_with(&self, filters: &Filters, order: &Order, fields: &Fields, client: &str) -> bool {
+        match &self.form {
+            Form::Parameters(parameters) => {
+                let keys = order.strong.iter().chain([&order.id]).zip(&filters.columns);
+                let used = keys.filter(|(_, comparisons)| **comparisons != Comparisons::default());
+                let names = used.flat_map(|(key, _)| parameters.names(fields.upstream_name(&key.name)));
+                parameters.agree_with(&names.collect::<Vec<_>>(), client)
+            }
+            Form::Expression(expression) => expression.merged(client, "").is_some(),
+        }
+    }
+
+    /// The client's filters and the one on keys, as they go into the query of the list as it is, or flipped.
+    pub(crate) fn write(
+        &self,
+        filter: &Filter,
+        order: &Order,
+        fields: &Fields,
+        client: &str,
+        flipped: bool,
+    ) -> Result<String, Unaskable> {
+        let compared = |column: usize, comparison, value| {
+            let key = order.strong.get(column).unwrap_or(&order.id);
+            let falls = (key.direction == Direction::Descending) != flipped;
+            Compared { field: fields.upstream_name(&key.name), key, comparison, falls, value }
+        };
+        match &self.form {
+            Form::Parameters(parameters) => {
+                let pairs = parameters.write(filter, &compared).ok_or(Unaskable::Filter)?;
+                let names: Vec<String> = pairs.iter().map(|pair| pairs::name(pair)).collect();
+                if !parameters.agree_with(&names, client) {
+                    return Err(Unaskable::Filter);
+                }
+                let mut query = client.to_owned();
+                pairs.iter().for_each(|pair| append_pair(&mut query, pair));
+                Ok(query)
+            }
+            Form::Expression(expression) => match expression.write(filter, &compared).ok_or(Unaskable::Filter)? {
+                Some(written) => expression.merged(client, &written).ok_or(Unaskable::Filter),
+                None => Ok(client.to_owned()),
+            },
+        }
+    }
+
+    /// A filter on the first key as it stands in the query before it is encoded; and where all filters of clients are one
+    /// parameter, how theirs stays in force beside it.
+    pub(crate) fn shown(&self, filters: &Filters, order: &Order, fields: &Fields) -> Option<String> {
+        let (key, can) = (order.strong.first().unwrap_or(&order.id), filters.columns.first()?);
+        let rises = key.direction == Direction::Ascending;
+        let comparison = match rises {
+            true if can.greater_or_equal => Comparison::GreaterOrEqual,
+            true => Comparison::Greater,
+            false if can.less_or_equal => Comparison::LessOrEqual,
+            false => Comparison::Less,
+        };
+        let value = Some(match key.kind {
+            Kind::Datetime => KeyValue::Text(b"2026-01-15T10:00:00Z".to_vec()),
+            Kind::Uuid => KeyValue::Text(b"0190a6f0-7c1e-7000-8000-000000000001".to_vec()),
+            Kind::Boolean => KeyValue::Boolean(true),
+            Kind::Text => KeyValue::Text(b"abc".to_vec()),
+            Kind::NumberInString => KeyValue::Text(b"100".to_vec()),
+            Kind::Inferred | Kind::Number | Kind::Opaque | Kind::Rank(_) => KeyValue::Number("100".to_owned()),
+        });
+        let filter = Filter::Compare { column: 0, comparison, value };
+        let written = |client: &str| Some(decode(&self.write(&filter, order, fields, client, false).ok()?));
+        let alone = written("")?;
+        let Form::Expression(expression) = &self.form else { return Some(alone) };
+        let name = &expression.name;
+        Some(match written(&format!("{}=CLIENT", encode_value(name))) {
+            Some(beside) => format!("{alone}; beside a client's {name}=CLIENT: {beside}"),
+            None => format!("{alone}; not beside a client's own {name}: merge says how both stay in force"),
+        })
+    }
+
+    fn comparisons(&self, field: &str, key: &SortKey) -> Comparisons {
+        // Where a side has a word, the other one has: which of the two it is does not matter here.
+        let has = |comparison| match &self.form {
+            Form::Parameters(parameters) => parameters.words.find(field, comparison, false).is_some(),
+            Form::Expression(expression) => expression.words.find(field, comparison, false).is_some(),
+        };
+        let written = match &self.form {
+            Form::Parameters(parameters) => parameters.quotes.as_ref().is_none_or(|quotes| quotes.can_write(&key.kind)),
+            Form::Expression(expression) => expression.quotes.can_write(&key.kind),
+        };
+        // The upstream sorts these by rules of its own, and may compare them by others.
+        let ordered = written && !matches!(key.kind, Kind::Opaque | Kind::Rank(_));
+        Comparisons {
+            less: ordered && has(Comparison::Less),
+            less_or_equal: ordered && has(Comparison::LessOrEqual),
+            greater: ordered && has(Comparison::Greater),
+            greater_or_equal: ordered && has(Comparison::GreaterOrEqual),
+            equal: written && has(Comparison::Equal),
+            nulls: has(Comparison::Null) && has(Comparison::NotNull),
+        }
+    }
+}
+
+impl<T> Words<T> {
+    /// Compiles all terms by `compile`; all faults are reported.
+    fn compile(filter: &DialectFilter, compile: &mut dyn FnMut(&Located<String>) -> Option<T>) -> Option<Self> {
+        let general = Terms::compile(&filter.terms, compile);
+        let fields: Vec<Option<(String, Terms<T>)>> = filter
+            .fields
+            .iter()
+            .map(|(name, terms)| Some((name.value.clone(), Terms::compile(terms, compile)?)))
+            .collect();
+        Some(Self { general: general?, fields: fields.into_iter().collect::<Option<_>>()? })
+    }
+
+    /// The words for a comparison with a field, in a list that is asked for with the field falling, or rising.
+    fn find(&self, field: &str, comparison: Comparison, falls: bool) -> Option<&T> {
+        let terms = &self.terms(field)?.terms;
+        let said = |word: Word| terms.iter().find(|(known, _)| *known == word).map(|(_, term)| term);
+        said(Word::Compared(comparison)).or_else(|| said(Word::Sided(Side::of(comparison, falls)?)))
+    }
+
+    fn terms(&self, field: &str) -> Option<&Terms<T>> {
+        if self.fields.is_empty() {
+            return Some(&self.general);
+        }
+        self.fields.iter().find(|(name, _)| name == field).map(|(_, terms)| terms)
+    }
+
+    /// All terms there are.
+    fn all(&self) -> impl Iterator<Item = (Word, &T)> {
+        let fields = self.fields.iter().map(|(_, terms)| terms);
+        [&self.general].into_iter().chain(fields).flat_map(|terms| terms.terms.iter().map(|(how, term)| (*how, term)))
+    }
+}
+
+impl<T> Terms<T> {
+    fn compile(terms: &DialectTerms, compile: &mut dyn FnMut(&Located<String>) -> Option<T>) -> Option<Self> {
+        let sources = [
+            (Word::Compared(Comparison::Less), &terms.lt),
+            (Word::Compared(Comparison::Greater), &terms.gt),
+            (Word::Compared(Comparison::LessOrEqual), &terms.lte),
+            (Word::Compared(Comparison::GreaterOrEqual), &terms.gte),
+            (Word::Compared(Comparison::Equal), &terms.eq),
+            (Word::Compared(Comparison::Null), &terms.null),
+            (Word::Compared(Comparison::NotNull), &terms.not_null),
+            (Word::Sided(Side::From), &terms.from),
+            (Word::Sided(Side::To), &terms.to),
+            (Word::Sided(Side::After), &terms.after),
+            (Word::Sided(Side::Before), &terms.before),
+        ];
+        let said = sources.iter().filter_map(|(word, source)| Some((*word, source.as_ref()?)));
+        let compiled: Vec<Option<(Word, T)>> = said.map(|(word, source)| Some((word, compile(source)?))).collect();
+        Some(Self { terms: compiled.into_iter().collect::<Option<_>>()? })
+    }
+}
+
+/// A comparison that has no counterpart, or a part that belongs to another form: what is wrong, and what would be right.
+fn lonely_term(filter: &DialectFilter) -> Option<(Cow<'static, str>, Cow<'static, str>)> {
+    let all = [&filter.terms].into_iter().chain(filter.fields.iter().map(|(_, terms)| terms));
+    for terms in all {
+        for (one, other, names) in [
+            (&terms.lt, &terms.gt, ("lt", "gt")),
+            (&terms.lte, &terms.gte, ("lte", "gte")),
+            (&terms.null, &terms.not_null, ("null", "not_null")),
+            (&terms.from, &terms.to, ("from", "to")),
+            (&terms.after, &terms.before, ("after", "before")),
+        ] {
+            let (here, missing) = match (one, other) {
+                (Some(_), None) => names,
+                (None, Some(_)) => (names.1, names.0),
+                _ => continue,
+            };
+            let message = format!("the filter has {here} and no {missing}");
+            let help = format!("say {missing} as well: pages are read in both directions");
+            return Some((message.into(), help.into()));
+        }
+    }
+    if filter.query.is_none() && (filter.and.is_some() || filter.or.is_some() || filter.merge.is_some()) {
+        let help = "say query, the parameter that takes the expression: query = \"filter={filter}\"";
+        return Some(("and, or and merge are for expressions".into(), help.into()));
+    }
+    None
+}

@@ -1,0 +1,183 @@
+//! Which mode finds the pages of an order and why, and what a route can promise.
+
+use super::sort::Sorted;
+use crate::{
+    config::{
+        mode::{Obstacle, Places, keyset_obstacle, shows_its_end},
+        settings::{ListSettings, Mode},
+    },
+    pagination::{
+        order::Order,
+        page::Level,
+        paging::{Family, Paging, Sizes},
+        resolver::Verify,
+    },
+};
+
+/// What a route can promise of the pages of an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Promise {
+    /// How pages are found: never [`Mode::Auto`].
+    pub mode: Mode,
+    /// Why so: `created_at can be filtered by, and the order flipped`.
+    pub why: String,
+    /// The best level that a page can have.
+    pub level: Level,
+    /// What keeps pages from the next level; none at the highest.
+    pub keeps_from_next: Option<String>,
+}
+
+/// What decides the mode of each order of a route, told once.
+#[derive(Clone, Debug)]
+pub(crate) struct Modes {
+    wanted: Mode,
+    by_token: bool,
+    /// Pages can be found by ranges alone.
+    by_range: bool,
+    /// Ids can be looked up.
+    looks_up: bool,
+    /// The fields by which pages can be found where they are the first key, and whether by ranges that show their end.
+    first_keys: Vec<(String, bool)>,
+}
+
+impl Modes {
+    /// Looks at every field that an order of this route may begin with.
+    pub(crate) fn new(list: &ListSettings) -> Self {
+        let ordered = list.order.iter().map(|term| term.value.field.as_str());
+        let sortable = list.sortable.iter().map(|field| field.value.as_str());
+        let names = ordered.chain(sortable).chain(["id"]);
+        let usable = names.filter(|name| keyset_obstacle(list, Some(name)).is_none());
+        Self {
+            wanted: list.mode.value,
+            by_token: Places::of(&list.dialect) == Some(Places::Tokens),
+            by_range: Places::of(&list.dialect) == Some(Places::Ranges),
+            looks_up: list.dialect.item.is_some(),
+            first_keys: usable.map(|name| (name.to_owned(), shows_its_end(list, name))).collect(),
+        }
+    }
+
+    /// How pages of this order are found. Where filters were asked for and this order has none, by place.
+    pub(crate) fn of(&self, order: &Order, flips: bool) -> Mode {
+        if self.by_token {
+            return Mode::Token;
+        }
+        match (self.wanted, self.filter_shows(order)) {
+            (Mode::Seek, _) if order.places_items() && (self.looks_up || order.strong.is_empty()) => Mode::Seek,
+            (Mode::Keyset, Some(_)) => Mode::Keyset,
+            (Mode::Auto, Some(true)) if flips => Mode::Keyset,
+            (Mode::Auto, Some(_)) if self.by_range => Mode::Keyset,
+            _ => Mode::Offset,
+        }
+    }
+
+    /// Whether pages of this order can be found at all: where no place can be asked for, by filters alone.
+    pub(crate) fn finds(&self, order: &Order) -> bool {
+        !self.by_range || self.filter_shows(order).is_some()
+    }
+
+    /// Whether pages of this order can be found by filters, and then, whether these show the item to begin after.
+    pub(crate) fn filter_shows(&self, order: &Order) -> Option<bool> {
+        let first = &order.strong.first().unwrap_or(&order.id).name;
+        let usable = self.first_keys.iter().find(|(name, _)| name == first).filter(|_| order.places_items());
+        usable.map(|(_, shows)| *shows)
+    }
+}
+
+/// What is promised of the pages of an order.
+pub(crate) fn promise(list: &ListSettings, paging: &Paging, sorted: &Sorted) -> Promise {
+    let (level, keeps_from_next) = level(list, paging, sorted);
+    Promise { mode: sorted.mode, why: why(list, sorted), level, keeps_from_next }
+}
+
+fn why(list: &ListSettings, sorted: &Sorted) -> String {
+    let order = &sorted.order;
+    let first = order.strong.first().unwrap_or(&order.id).name.as_str();
+    let dialect = &list.dialect.name;
+    let obstacle = keyset_obstacle(list, order.declared.then_some(first));
+    let missing = |Obstacle { needs, help }: Obstacle| format!("filters would need {needs}: {help}");
+    let word = list.mode.value.word();
+    match sorted.mode {
+        Mode::Token => format!("{dialect} pages by what it hands out"),
+        Mode::Keyset if list.mode.value == Mode::Keyset => format!("mode = {word:?}; {first} can be filtered by"),
+        Mode::Keyset if !sorted.flips => format!("{dialect} is told no place, and {first} can be filtered by"),
+        Mode::Keyset => format!("{first} can be filtered by, and the order asked for from its end"),
+        Mode::Seek => match obstacle {
+            None => format!("mode = {word:?}; {first} can be filtered by"),
+            Some(obstacle) => format!("mode = {word:?}; places are searched for, as {}", missing(obstacle)),
+        },
+        Mode::Offset | Mode::Auto if list.mode.value == Mode::Offset => format!("mode = {word:?}"),
+        Mode::Offset | Mode::Auto => match obstacle {
+            Some(obstacle) => missing(obstacle),
+            None if !sorted.flips => {
+                format!("{first} can be filtered by, and {dialect} can't be asked for the order from its end")
+            }
+            None => format!("{dialect} has no ranges of {first} that hold their own end: lte and gte, or eq and or"),
+        },
+    }
+}
+
+/// The best level of a page, and what keeps it from the next one.
+fn level(list: &ListSettings, paging: &Paging, sorted: &Sorted) -> (Level, Option<String>) {
+    let order = &sorted.order;
+    let name = &list.dialect.name;
+    if list.verify == Verify::Never {
+        return (Level::Positional, Some("verify = \"never\": nothing is proven".to_owned()));
+    }
+    if !order.declared {
+        let help = "the route declares no order: order = [\"-created_at\", \"id\"] says how its list is sorted";
+        return (Level::Anchored, Some(help.to_owned()));
+    }
+    let by_token = paging.family == Family::Token;
+    let opaque = order.strong.last().filter(|_| order.ends_opaque() && (by_token || !order.places_items()));
+    if let Some(key) = opaque {
+        let collation =
+            list.fields.iter().find(|field| field.name == key.name).and_then(|field| field.collation.as_ref());
+        let rules =
+            collation.map_or_else(|| "rules of its own".to_owned(), |collation| format!("its collation {collation:?}"));
+        let but = if by_token { "tokens lead to no place in it" } else { "equal ones in any order" };
+        let why =
+            format!("the upstream sorts {} by {rules}, and {but}: nothing tells which spellings are equal", key.name);
+        return (Level::Anchored, Some(why));
+    }
+    let checked = |why: String| (Level::Checked, Some(why));
+    if paging.family == Family::Token {
+        // The id of an item says where a list that is sorted by ids goes on, as an exclusive filter would.
+        let response = &list.dialect.response;
+        let by_id = paging.tokens.by_item
+            && order.strong.is_empty()
+            && response
+                .item_token
+                .as_ref()
+                .is_none_or(|token| Some(&token.value) == response.id.as_ref().map(|id| &id.value));
+        return match by_id {
+            true => checked(format!("{name} lists what comes after an item, and no answer shows that item again")),
+            false => {
+                let why = format!("{name} hands out tokens, and no answer shows what lies before where one leads");
+                (Level::Anchored, Some(why))
+            }
+        };
+    }
+    if paging.hidden {
+        return checked(format!("{name} hides items after the limit, so that an end is only seen by asking twice"));
+    }
+    let by_filter = sorted.filters.is_some();
+    let first = &order.strong.first().unwrap_or(&order.id).name;
+    if by_filter && !shows_its_end(list, first) {
+        return checked(format!(
+            "{name} filters {first} without its own value, so that no answer shows where it begins"
+        ));
+    }
+    let aligned = paging.family == Family::Page && !by_filter && !sorted.flips;
+    match &paging.sizes {
+        Sizes::Fixed(size) if aligned => checked(format!(
+            "pages of {size} never show both sides of where they meet, and the order can't be asked for from its end"
+        )),
+        Sizes::Listed(_) if aligned => {
+            checked("where pages of all its sizes meet, no page shows both sides".to_owned())
+        }
+        _ => (Level::Exact, None),
+    }
+}
+
+#[cfg(test)]
+mod tests;

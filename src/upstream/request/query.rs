@@ -1,0 +1,264 @@
+//! How a dialect asks for a part of its list.
+
+use std::borrow::Cow;
+
+use http::Method;
+
+use super::{
+    ask::{Ask, Unaskable},
+    header_templates::HeaderTemplates,
+};
+use crate::{
+    config::{
+        diagnostic::{Diagnostics, Located},
+        settings::DialectRequest,
+    },
+    json::Edits,
+    pagination::{
+        fetch::{Fetch, TokenFetch},
+        window::{Offset, PageNumber, PageSize, Slice},
+    },
+    upstream::{
+        response::token,
+        template::{
+            body::{BodyTemplate, Values},
+            pairs,
+            text::{QueryTemplate, Variable, append_pair},
+        },
+    },
+};
+
+/// How parts of a list are asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestTemplate {
+    method: Method,
+    /// The query.
+    pub(crate) query: QueryTemplate,
+    /// Other queries that mean the same, of which clients' requests are read.
+    pub(crate) also: Vec<QueryTemplate>,
+    headers: HeaderTemplates,
+    /// What is set in the body.
+    pub(crate) body: Option<BodyTemplate>,
+    /// What the first page is called.
+    pub(crate) first_page: u64,
+    /// Sent where there is no token yet.
+    first_token: Option<String>,
+    /// With a token, filters and sort are not sent.
+    token_alone: bool,
+}
+
+/// What goes into a request beside what pages.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Beside<'a> {
+    /// The list's path at the upstream.
+    pub(crate) path: &'a str,
+    /// Filters: the client's, and those on keys.
+    pub(crate) filters: &'a str,
+    /// The sort.
+    pub(crate) sort: &'a str,
+    /// The sort as the body says it.
+    pub(crate) sort_edits: &'a Edits,
+}
+
+impl RequestTemplate {
+    /// Compiles `[request]`.
+    pub(crate) fn compile(request: &DialectRequest, diagnostics: &mut Diagnostics) -> Option<Self> {
+        let query = compile_query(&request.query, diagnostics);
+        let also: Vec<Option<QueryTemplate>> =
+            request.also.iter().map(|source| compile_query(source, diagnostics)).collect();
+        let headers = HeaderTemplates::compile(&request.headers, Variable::PAGING, diagnostics);
+        let body = request.body.as_ref().map(|body| BodyTemplate::compile(body, Variable::PAGING, &[], diagnostics));
+        if let Some(body) = request.body.as_ref().filter(|_| request.method != Method::POST) {
+            diagnostics.error(body.at, "a request by GET has no body", "say method = \"POST\"");
+            return None;
+        }
+        Some(Self {
+            method: request.method.clone(),
+            query: query?,
+            also: also.into_iter().collect::<Option<_>>()?,
+            headers: headers?,
+            body: match body {
+                Some(body) => Some(body?),
+                None => None,
+            },
+            first_page: request.first_page,
+            first_token: request.first_token.as_ref().map(|token| token.value.clone()),
+            token_alone: request.token_alone,
+        })
+    }
+
+    /// The variables of what is sent.
+    pub(crate) fn variables(&self) -> impl Iterator<Item = Variable> + '_ {
+        let in_body = self.body.iter().flat_map(BodyTemplate::variables);
+        self.query.variables().chain(self.headers.variables()).chain(in_body)
+    }
+
+    /// Whether a request says which part of the list it wants.
+    pub(crate) fn says_place(&self) -> bool {
+        let says = |variable: Variable| {
+            variable.is_token()
+                || matches!(variable, Variable::Page | Variable::Offset | Variable::End | Variable::Last)
+        };
+        self.variables().any(says)
+    }
+
+    /// Whether there is a body.
+    pub(crate) fn sends_bodies(&self) -> bool {
+        self.method == Method::POST
+    }
+
+    /// Whether the body says the token.
+    pub(crate) fn token_in_body(&self) -> bool {
+        self.body.iter().flat_map(BodyTemplate::variables).any(Variable::is_token)
+    }
+
+    /// A slice as it goes on the wire.
+    pub(crate) fn ask_slice(&self, fetch: Fetch, slice: Slice, beside: Beside<'_>) -> Result<Ask, Unaskable> {
+        let value = |variable| self.of_slice(slice, variable).map(|number| Cow::Owned(number.to_string()));
+        self.assemble(fetch, beside, &value, None)
+    }
+
+    /// The first items of the list, as few as may be asked for: for what its answers say beside items.
+    pub(crate) fn ask_first(&self, least: PageSize, beside: Beside<'_>) -> Result<Ask, Unaskable> {
+        let value = |variable| {
+            match variable {
+                Variable::Page => self.of_slice(Slice::Page { number: PageNumber(0), size: least }, variable),
+                Variable::Token | Variable::NextToken => return self.first_token.as_deref().map(Cow::Borrowed),
+                _ => self.of_slice(Slice::Offset { from: Offset(0), size: least }, variable),
+            }
+            .map(|number| Cow::Owned(number.to_string()))
+        };
+        self.assemble(Fetch::Count, beside, &value, self.first_json().as_deref())
+    }
+
+    /// What a token leads to, as it goes on the wire.
+    pub(crate) fn ask_token(
+        &self,
+        style: token::Style,
+        fetch: &TokenFetch,
+        beside: Beside<'_>,
+    ) -> Result<Ask, Unaskable> {
+        let TokenFetch { token, backward, size } = fetch;
+        let token = token.as_ref().map(|token| token.0.as_ref());
+        let beside = match token.is_some() && self.token_alone {
+            true => Beside { filters: "", sort: "", sort_edits: &NO_EDITS, ..beside },
+            false => beside,
+        };
+        let asked = Fetch::Token(fetch.clone());
+        let size = size.0.to_string();
+        let said = match (style, token) {
+            (token::Style::Item | token::Style::Json, Some(raw)) => {
+                Some(token::said_by_item(raw).ok_or(Unaskable::Gone)?)
+            }
+            (token::Style::Plain, Some(text)) => Some(Cow::Borrowed(text)),
+            (token::Style::Pairs, _) => None,
+            (_, None) => self.first_token.as_deref().map(Cow::Borrowed),
+        };
+        let value = |variable| match variable {
+            Variable::Size => Some(Cow::Borrowed(size.as_str())),
+            Variable::Token => said.clone(),
+            Variable::NextToken | Variable::After => said.clone().filter(|_| !backward),
+            Variable::PreviousToken | Variable::Before => said.clone().filter(|_| *backward),
+            _ => None,
+        };
+        let json = match (style, token) {
+            (token::Style::Item | token::Style::Json, Some(raw)) => Some(Cow::Borrowed(raw.as_bytes())),
+            (_, Some(text)) => Some(Cow::Owned(token::quoted(text).into_bytes())),
+            (_, None) => self.first_json().map(Cow::Owned),
+        };
+        let mut ask = self.assemble(asked, beside, &value, json.as_deref())?;
+        if style == token::Style::Pairs {
+            // Links keep the size that they were made with: some count pages.
+            let without_size = |variable| value(variable).filter(|_| variable != Variable::Size);
+            ask.common = self.written(beside, &without_size);
+            if let Some(further) = token {
+                ask.query = pairs::replaced(&ask.query, further);
+            }
+        }
+        Ok(ask)
+    }
+
+    fn assemble<'v>(
+        &self,
+        fetch: Fetch,
+        beside: Beside<'_>,
+        value: &dyn Fn(Variable) -> Option<Cow<'v, str>>,
+        token: Option<&[u8]>,
+    ) -> Result<Ask, Unaskable> {
+        let query = self.written(beside, value);
+        // What can't stand in a header is no number: a token, then.
+        let headers = self.headers.render(value).ok_or(Unaskable::Gone)?;
+        let path = beside.path.to_owned();
+        let edits = (self.method == Method::POST).then(|| self.edits(beside, value, token));
+        Ok(Ask { method: self.method.clone(), path, query, headers, edits, fetch, common: String::new() })
+    }
+
+    /// What is set in a body: what pages, then the sort. `token` is the token as JSON.
+    fn edits<'v>(
+        &self,
+        beside: Beside<'_>,
+        value: &dyn Fn(Variable) -> Option<Cow<'v, str>>,
+        token: Option<&[u8]>,
+    ) -> Vec<Edits> {
+        let text = |variable| value(variable).map(|text| Cow::Owned(text.into_owned()));
+        let json = |variable: Variable| match (value(variable)?, token) {
+            (_, Some(token)) if variable.is_token() => Some(Cow::Owned(token.to_vec())),
+            // All else that pages is a number.
+            (number, _) => Some(Cow::Owned(number.into_owned().into_bytes())),
+        };
+        let values = Values { text: &text, json: &json };
+        let paging = self.body.as_ref().map(|body| body.edits(&[values], None));
+        paging.into_iter().chain([beside.sort_edits.clone()]).filter(|edits| !edits.is_empty()).collect()
+    }
+
+    /// What is sent where there is no token yet, as JSON.
+    fn first_json(&self) -> Option<Vec<u8>> {
+        self.first_token.as_deref().map(|text| token::quoted(text).into_bytes())
+    }
+
+    fn written<'v>(&self, beside: Beside<'_>, value: &dyn Fn(Variable) -> Option<Cow<'v, str>>) -> String {
+        // What pages is nearly always shorter than this.
+        let mut query = String::with_capacity(beside.filters.len() + beside.sort.len() + 64);
+        query.push_str(beside.filters);
+        self.query.append_to(&mut query, value);
+        append_pair(&mut query, beside.sort);
+        query
+    }
+
+    fn of_slice(&self, slice: Slice, variable: Variable) -> Option<u64> {
+        let size = u64::from(slice.size().0);
+        match (variable, slice) {
+            (Variable::Size, _) => Some(size),
+            (Variable::Page, Slice::Page { number, .. }) => Some(self.first_page.saturating_add(number.0)),
+            (Variable::Offset, Slice::Offset { from, .. }) => Some(from.0),
+            (Variable::End, Slice::Offset { from, .. }) => Some(from.0.saturating_add(size)),
+            (Variable::Last, Slice::Offset { from, .. }) => Some(from.0.saturating_add(size).saturating_sub(1)),
+            _ => None,
+        }
+    }
+}
+
+/// Nothing.
+static NO_EDITS: Edits = Vec::new();
+
+/// Compiles a query that pages. Its parameters have fixed names, each once: else a client's request could not be told
+/// from a filter.
+fn compile_query(source: &Located<String>, diagnostics: &mut Diagnostics) -> Option<QueryTemplate> {
+    let query = QueryTemplate::parse(source, Variable::PAGING, diagnostics)?;
+    let mut names: Vec<String> = Vec::new();
+    for parameter in &query.parameters {
+        if parameter.name.variables().next().is_some() {
+            let help = "variables stand behind the `=`";
+            diagnostics.error(source.at, "the name of a paging parameter can't hold a variable", help);
+            return None;
+        }
+        let name = parameter.decoded_name();
+        if names.contains(&name) {
+            let message = format!("the parameter {name} stands twice");
+            diagnostics.error(source.at, message, "say each parameter once");
+            return None;
+        }
+        names.push(name);
+    }
+    Some(query)
+}

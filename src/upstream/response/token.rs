@@ -1,0 +1,230 @@
+//! Tokens: what an upstream hands out so that its list can be continued, read from its answers and written into the next
+//! request.
+
+use std::borrow::Cow;
+
+use super::{link, reading::ReadingError};
+use crate::{
+    config::settings::{DialectResponse, EndWord},
+    json::{
+        Pointer,
+        scalar::{self, ScalarKind},
+        write::push_text,
+    },
+    pagination::fetch::{Token, TokenFetch},
+    upstream::{
+        place::{Place, PlaceCompiler, Response},
+        request::ask::Ask,
+        template::text::{append_pair, encode_value},
+    },
+};
+
+/// The longest token that is taken: none that is longer fits into a cursor.
+const LONGEST: usize = 8 << 10;
+
+/// What a token's text is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// The upstream's own token, decoded.
+    Plain,
+    /// The same as raw JSON, for bodies: a number stays a number.
+    Json,
+    /// What stands for an item, as a raw JSON value.
+    Item,
+    /// Encoded parameters, to be added to the query.
+    Pairs,
+}
+
+/// How tokens are read from answers.
+#[derive(Clone, Debug)]
+pub(crate) struct TokenReading {
+    style: Style,
+    next: Option<Source>,
+    previous: Option<Source>,
+    /// What stands there is a URL, and the token this parameter of it.
+    parameter: Option<String>,
+    /// What relative links are relative to.
+    base: Option<Place>,
+    /// The token that was sent comes back at the end.
+    same_at_end: bool,
+    /// Sent where there is no token yet.
+    first: Option<Token>,
+    /// What continues the list from an element; its id where this is none.
+    pub(crate) of_item: Option<Pointer>,
+}
+
+#[derive(Clone, Debug)]
+enum Source {
+    Text(Place),
+    Link(Place),
+    /// An object whose members are parameters, as a fact.
+    Members(usize),
+}
+
+/// The tokens of an answer: the one that leads on, and the one that leads back.
+pub(crate) type Found = (Option<Token>, Option<Token>);
+
+impl TokenReading {
+    /// Compiles what `[response]` says of tokens. All places are compiled before the first fault ends this.
+    pub(crate) fn compile(
+        style: Style,
+        first: Option<&str>,
+        response: &DialectResponse,
+        places: &mut PlaceCompiler<'_>,
+    ) -> Option<Self> {
+        let mut sound = true;
+        let mut place = |source: &Option<_>| {
+            let compiled = source.as_ref().map(|source| places.place(source));
+            sound &= !matches!(compiled, Some(None));
+            compiled.flatten()
+        };
+        let base = place(&response.url_base);
+        let (next, previous) = match style {
+            Style::Plain | Style::Json => (place(&response.next_token), place(&response.prev_token)),
+            Style::Pairs if response.next_params.is_none() => (place(&response.next_url), place(&response.prev_url)),
+            Style::Item | Style::Pairs => (None, None),
+        };
+        let of_item = response.item_token.as_ref().map(|source| places.pointer(source));
+        sound &= !matches!(of_item, Some(None));
+        let members = response.next_params.as_ref().map(|source| places.fact(source));
+        sound &= !matches!(members, Some(None));
+        let of_place = if style == Style::Pairs { Source::Link } else { Source::Text };
+        let next = next.map(of_place).or_else(|| members.flatten().map(Source::Members));
+        sound.then_some(Self {
+            style,
+            next,
+            previous: previous.map(of_place),
+            parameter: response.token_param.as_ref().map(|name| name.value.clone()),
+            base,
+            same_at_end: matches!(&response.end, Some(end) if end.value == EndWord::SameToken),
+            first: first.map(|first| match style {
+                Style::Json => Token(quoted(first).into()),
+                Style::Plain | Style::Item | Style::Pairs => Token(first.into()),
+            }),
+            of_item: of_item.flatten(),
+        })
+    }
+
+    /// The tokens that an answer hands out, whatever it says beside them.
+    pub(crate) fn read(&self, fetch: &TokenFetch, ask: &Ask, response: Response<'_>) -> Result<Found, ReadingError> {
+        let next = self.one(self.next.as_ref(), true, ask, response)?;
+        let previous = self.one(self.previous.as_ref(), false, ask, response)?;
+        let sent = fetch.token.as_ref().or(self.first.as_ref());
+        let ended = self.same_at_end && sent.is_some() && next.as_ref() == sent;
+        Ok((next.filter(|_| !ended), previous))
+    }
+
+    /// What a token's text is.
+    pub(crate) fn style(&self) -> Style {
+        self.style
+    }
+
+    /// Whether the answer hands out what leads in this direction: else that is the end.
+    pub(crate) fn says_more(&self, found: &Found, backward: bool) -> Option<bool> {
+        if self.style == Style::Pairs && self.next.is_none() {
+            // Nothing leads on from a whole list.
+            return Some(false);
+        }
+        let source = if backward { &self.previous } else { &self.next };
+        let token = if backward { &found.1 } else { &found.0 };
+        source.as_ref().map(|_| token.is_some())
+    }
+
+    fn one(
+        &self,
+        source: Option<&Source>,
+        leads_on: bool,
+        ask: &Ask,
+        response: Response<'_>,
+    ) -> Result<Option<Token>, ReadingError> {
+        let text = match source {
+            None => None,
+            Some(Source::Text(place)) => match (response.text(place), &self.parameter) {
+                (Some(link), Some(name)) => {
+                    let token = link::parameter(&link, name).filter(|token| !token.is_empty());
+                    // Back to the first page no token is needed; onward one that is missing would look like the end.
+                    if token.is_none() && leads_on {
+                        let detail = format!("the link that leads on has no parameter {name}");
+                        return Err(ReadingError::Malformed(detail));
+                    }
+                    if self.style == Style::Json { token.map(|token| quoted(&token)) } else { token }
+                }
+                (text, _) if self.style == Style::Json => text.map(|text| json_of(response, place, &text)),
+                (text, _) => text.map(Cow::into_owned),
+            },
+            Some(Source::Link(place)) => match response.text(place) {
+                Some(link) => {
+                    let base = self.base.as_ref().and_then(|base| response.text(base));
+                    let parameters =
+                        link::parameters(&link, base.as_deref(), ask).map_err(|link::AnotherPath(path)| {
+                            let detail = format!("a link leads to {path:?}, which is not the path that was asked");
+                            ReadingError::Malformed(detail)
+                        })?;
+                    Some(parameters)
+                }
+                None => None,
+            },
+            Some(Source::Members(fact)) => members(response.fact(*fact))?,
+        };
+        match text {
+            Some(text) if text.len() > LONGEST => {
+                Err(ReadingError::Malformed(format!("a token of {} bytes fits into no cursor", text.len())))
+            }
+            text => Ok(text.map(|text| Token(text.into()))),
+        }
+    }
+}
+
+/// What stands at a place of the body as the JSON that it is; elsewhere the text that stands there.
+fn json_of(response: Response<'_>, place: &Place, text: &str) -> String {
+    match place {
+        Place::Fact(index) => String::from_utf8_lossy(response.fact(*index)).into_owned(),
+        Place::Header(_) | Place::Link(_) | Place::ContentRange(_) => quoted(text),
+    }
+}
+
+/// A text as JSON.
+pub(crate) fn quoted(text: &str) -> String {
+    let mut json = Vec::with_capacity(text.len() + 2);
+    push_text(&mut json, text);
+    String::from_utf8_lossy(&json).into_owned()
+}
+
+/// What a token by item says in a query; nothing where it is no value that could stand there.
+pub(crate) fn said_by_item(raw: &str) -> Option<Cow<'_, str>> {
+    match scalar::kind(raw.as_bytes()) {
+        ScalarKind::Text => match scalar::text(raw.as_bytes())? {
+            Cow::Borrowed(bytes) => std::str::from_utf8(bytes).ok().map(Cow::Borrowed),
+            Cow::Owned(bytes) => String::from_utf8(bytes).ok().map(Cow::Owned),
+        }
+        .filter(|text| !text.is_empty()),
+        ScalarKind::Null => None,
+        _ => Some(Cow::Borrowed(raw)),
+    }
+}
+
+/// The members of an object as encoded parameters; nothing where there is no object, or an empty one.
+fn members(raw: &[u8]) -> Result<Option<String>, ReadingError> {
+    if scalar::kind(raw) == ScalarKind::Null {
+        return Ok(None);
+    }
+    let unreadable = || ReadingError::Malformed("what continues the list is no object of texts and numbers".to_owned());
+    let Some(members) = crate::json::members(raw) else {
+        return Err(unreadable());
+    };
+    let mut pairs = String::new();
+    for (name, value) in members {
+        let name = std::str::from_utf8(&name).map_err(|_| unreadable())?;
+        let value = match scalar::kind(value) {
+            ScalarKind::Text => scalar::text(value).ok_or_else(unreadable)?,
+            ScalarKind::Number | ScalarKind::Boolean(_) => Cow::Borrowed(value),
+            ScalarKind::Null | ScalarKind::Array | ScalarKind::Object => return Err(unreadable()),
+        };
+        let value = std::str::from_utf8(&value).map_err(|_| unreadable())?;
+        append_pair(&mut pairs, &format!("{}={}", encode_value(name), encode_value(value)));
+    }
+    Ok(Some(pairs).filter(|pairs| !pairs.is_empty()))
+}
+
+#[cfg(test)]
+mod tests;

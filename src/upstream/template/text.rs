@@ -1,0 +1,485 @@
+//! Templates: text as it stands on the wire, with variables in braces.
+//!
+//! Braces that hold no name stand for themselves, so that JSON is written as it is: `{"size":{size}}`. Around a name they
+//! are doubled, `{{name}}`, and then all braces of the text are.
+
+use std::borrow::Cow;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+use crate::config::diagnostic::{Diagnostics, Located, nearest};
+
+/// What a variable's value keeps as it is: the unreserved characters of RFC 3986 section 2.3.
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Everything that a template can be asked to fill in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Variable {
+    /// The page, as the upstream counts.
+    Page,
+    /// The first item, counted from 0.
+    Offset,
+    /// How many items.
+    Size,
+    /// One past the last item.
+    End,
+    /// The last item.
+    Last,
+    /// What the upstream's sort calls a key.
+    Field,
+    /// Which way the key runs.
+    Direction,
+    /// Where the key's nulls stand.
+    Nulls,
+    /// The collection's name.
+    Collection,
+    /// The token, whichever way it leads.
+    Token,
+    /// The token that leads on.
+    NextToken,
+    /// The token that leads back.
+    PreviousToken,
+    /// The item after which to go on.
+    After,
+    /// The item before which to go back.
+    Before,
+    /// What a key is compared with.
+    Value,
+    /// The number of a group of comparisons.
+    Group,
+    /// The whole expression of a key filter.
+    Filter,
+    /// One of two expressions.
+    A,
+    /// The other of two expressions.
+    B,
+    /// The expression that the client sent.
+    Client,
+    /// The list's path at the upstream, without its final slash.
+    Path,
+    /// The same without its last segment.
+    Parent,
+    /// The item's id.
+    Id,
+}
+
+impl Variable {
+    /// What a query or header that pages may use.
+    pub(crate) const PAGING: &'static [Self] = &[
+        Self::Page,
+        Self::Offset,
+        Self::Size,
+        Self::End,
+        Self::Last,
+        Self::Token,
+        Self::NextToken,
+        Self::PreviousToken,
+        Self::After,
+        Self::Before,
+    ];
+    /// What a sort may use.
+    pub(crate) const SORTING: &'static [Self] = &[Self::Field, Self::Direction, Self::Nulls];
+
+    /// Whether it stands for what an upstream hands out.
+    pub(crate) const fn is_token(self) -> bool {
+        matches!(self, Self::Token | Self::NextToken | Self::PreviousToken | Self::After | Self::Before)
+    }
+
+    /// How it is written between the braces.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Page => "page",
+            Self::Offset => "offset",
+            Self::Size => "size",
+            Self::End => "end",
+            Self::Last => "last",
+            Self::Field => "field",
+            Self::Direction => "direction",
+            Self::Nulls => "nulls",
+            Self::Collection => "collection",
+            Self::Token => "token",
+            Self::NextToken => "next_token",
+            Self::PreviousToken => "prev_token",
+            Self::After => "after",
+            Self::Before => "before",
+            Self::Value => "value",
+            Self::Group => "group",
+            Self::Filter => "filter",
+            Self::A => "a",
+            Self::B => "b",
+            Self::Client => "client",
+            Self::Path => "path",
+            Self::Parent => "parent",
+            Self::Id => "id",
+        }
+    }
+}
+
+/// A part of a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Piece {
+    /// Text that stays.
+    Literal(String),
+    /// Text that is filled in.
+    Variable(Variable),
+}
+
+/// Text with variables.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Text {
+    pieces: Vec<Piece>,
+}
+
+impl Text {
+    /// Compiles a part of what was written, in which only the variables `allowed` may stand.
+    pub(crate) fn parse(
+        part: &str,
+        written: &Located<String>,
+        allowed: &[Variable],
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Self> {
+        let mut pieces = Vec::new();
+        let mut literal = String::new();
+        let mut rest = part;
+        let doubled = part.contains("{{");
+        // How many braces that stand for themselves are open.
+        let mut open = 0_u32;
+        while let Some(brace) = rest.find(['{', '}']) {
+            literal.push_str(&rest[..brace]);
+            rest = &rest[brace..];
+            if let Some(after) = rest.strip_prefix("{{") {
+                literal.push('{');
+                rest = after;
+            } else if let Some(after) = rest.strip_prefix("}}").filter(|_| doubled) {
+                literal.push('}');
+                rest = after;
+            } else if let Some(after) = rest.strip_prefix('{').filter(|inside| !doubled && !begins_name(inside)) {
+                literal.push('{');
+                open += 1;
+                rest = after;
+            } else if let Some(after) = rest.strip_prefix('}').filter(|_| open > 0) {
+                literal.push('}');
+                open -= 1;
+                rest = after;
+            } else if let Some((name, after)) = rest.strip_prefix('{').and_then(|inside| inside.split_once('}')) {
+                let Some(&variable) = allowed.iter().find(|variable| variable.name() == name) else {
+                    report_unknown(name, written, allowed, diagnostics);
+                    return None;
+                };
+                if !literal.is_empty() {
+                    pieces.push(Piece::Literal(std::mem::take(&mut literal)));
+                }
+                pieces.push(Piece::Variable(variable));
+                rest = after;
+            } else {
+                report_alone(part, written, diagnostics);
+                return None;
+            }
+        }
+        if open > 0 {
+            report_alone(part, written, diagnostics);
+            return None;
+        }
+        literal.push_str(rest);
+        if !literal.is_empty() {
+            pieces.push(Piece::Literal(literal));
+        }
+        Some(Self { pieces })
+    }
+
+    /// Its parts, in order.
+    pub(crate) fn pieces(&self) -> &[Piece] {
+        &self.pieces
+    }
+
+    /// The variables it uses.
+    pub(crate) fn variables(&self) -> impl Iterator<Item = Variable> + '_ {
+        self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Variable(variable) => Some(*variable),
+            Piece::Literal(_) => None,
+        })
+    }
+
+    /// Filled in with values as they are; none where one of them is unknown.
+    pub(crate) fn render<'v>(&self, value: &dyn Fn(Variable) -> Option<Cow<'v, str>>) -> Option<String> {
+        let mut out = String::new();
+        self.push(&mut out, value, String::push_str).then_some(out)
+    }
+
+    /// Appends the same, its values written by `write`; false where one of them is unknown: then what was appended is not
+    /// whole.
+    fn push<'v>(
+        &self,
+        out: &mut String,
+        value: &dyn Fn(Variable) -> Option<Cow<'v, str>>,
+        write: fn(&mut String, &str),
+    ) -> bool {
+        for piece in &self.pieces {
+            match piece {
+                Piece::Literal(literal) => out.push_str(literal),
+                Piece::Variable(variable) => match value(*variable) {
+                    Some(plain) => write(out, &plain),
+                    None => return false,
+                },
+            }
+        }
+        true
+    }
+
+    /// The same with its literals written in another way.
+    pub(crate) fn with_literals(mut self, write: fn(&str) -> String) -> Self {
+        for piece in &mut self.pieces {
+            if let Piece::Literal(literal) = piece {
+                *literal = write(literal);
+            }
+        }
+        self
+    }
+}
+
+/// One parameter of a query template. Literals are as they go on the wire.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Parameter {
+    /// Before the first `=`.
+    pub(crate) name: Text,
+    /// Behind it; none where there is no `=`.
+    pub(crate) value: Option<Text>,
+}
+
+impl Parameter {
+    /// The variables it uses.
+    pub(crate) fn variables(&self) -> impl Iterator<Item = Variable> + '_ {
+        self.name.variables().chain(self.value.iter().flat_map(Text::variables))
+    }
+
+    /// Its name as a server reads it. Where the name holds a variable, what stands before that, without an open bracket:
+    /// `$sort` of `$sort[{field}]`.
+    pub(crate) fn decoded_name(&self) -> String {
+        match self.name.pieces() {
+            [Piece::Literal(name)] => decode(name),
+            [Piece::Literal(name), ..] => decode(name).trim_end_matches('[').to_owned(),
+            _ => String::new(),
+        }
+    }
+
+    /// `name=value` with encoded values; none where a variable is unknown.
+    pub(crate) fn render<'v>(&self, value: &dyn Fn(Variable) -> Option<Cow<'v, str>>) -> Option<String> {
+        let mut out = String::new();
+        self.push(&mut out, value).then_some(out)
+    }
+
+    /// Appends the same; false where a variable is unknown: then what was appended is not whole.
+    fn push<'v>(&self, out: &mut String, value: &dyn Fn(Variable) -> Option<Cow<'v, str>>) -> bool {
+        self.name.push(out, value, push_value)
+            && self.value.as_ref().is_none_or(|text| {
+                out.push('=');
+                text.push(out, value, push_value)
+            })
+    }
+}
+
+/// A query as it looks on the wire, without its `?`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct QueryTemplate {
+    /// Its parameters, in order.
+    pub(crate) parameters: Vec<Parameter>,
+}
+
+impl QueryTemplate {
+    /// Compiles a query template; `""` has no parameters.
+    pub(crate) fn parse(source: &Located<String>, allowed: &[Variable], diagnostics: &mut Diagnostics) -> Option<Self> {
+        let Located { value: text, at } = source;
+        if text.is_empty() {
+            return Some(Self::default());
+        }
+        if text.starts_with('?') {
+            diagnostics.error(*at, "a query template has no question mark", "leave out the leading `?`");
+            return None;
+        }
+        let mut parameters = Vec::new();
+        for part in text.split('&') {
+            let (name, value) = part.split_once('=').map_or((part, None), |(name, value)| (name, Some(value)));
+            if name.is_empty() {
+                let message = format!("a parameter without a name in {text:?}");
+                diagnostics.error(*at, message, "write name=value, joined by single `&`");
+                return None;
+            }
+            let name = Text::parse(name, source, allowed, diagnostics)?.with_literals(encode_literal);
+            let value = match value {
+                Some(value) => Some(Text::parse(value, source, allowed, diagnostics)?.with_literals(encode_literal)),
+                None => None,
+            };
+            parameters.push(Parameter { name, value });
+        }
+        Some(Self { parameters })
+    }
+
+    /// The variables it uses.
+    pub(crate) fn variables(&self) -> impl Iterator<Item = Variable> + '_ {
+        self.parameters.iter().flat_map(Parameter::variables)
+    }
+
+    /// Appends the parameters whose variables are all known.
+    pub(crate) fn append_to<'v>(&self, query: &mut String, value: &dyn Fn(Variable) -> Option<Cow<'v, str>>) {
+        for parameter in &self.parameters {
+            let before = query.len();
+            if before > 0 {
+                query.push('&');
+            }
+            let start = query.len();
+            if !parameter.push(query, value) || query.len() == start {
+                query.truncate(before);
+            }
+        }
+    }
+}
+
+/// Appends a pair, or several, to a query.
+pub(crate) fn append_pair(query: &mut String, pair: &str) {
+    if pair.is_empty() {
+        return;
+    }
+    if !query.is_empty() {
+        query.push('&');
+    }
+    query.push_str(pair);
+}
+
+/// Text as a server reads it from a query: `%XX` decoded, `+` a blank.
+pub(crate) fn decode(text: &str) -> String {
+    percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
+}
+
+/// A literal of a query: what RFC 3986 section 3.4 lets a query hold stays, `%XX` too; everything else is encoded.
+pub(crate) fn encode_literal(literal: &str) -> String {
+    let bytes = literal.as_bytes();
+    let is_hex = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_hexdigit);
+    let mut out = String::with_capacity(bytes.len());
+    for (at, &byte) in bytes.iter().enumerate() {
+        let kept = byte.is_ascii_alphanumeric()
+            || b"-._~!$&'()*+,;=:@/?".contains(&byte)
+            || (byte == b'%' && is_hex(at + 1) && is_hex(at + 2));
+        if kept {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(percent_encoding::percent_encode_byte(byte));
+        }
+    }
+    out
+}
+
+/// A value of a query, or a segment of a path.
+pub(crate) fn encode_value(value: &str) -> String {
+    utf8_percent_encode(value, UNRESERVED).to_string()
+}
+
+fn push_value(out: &mut String, value: &str) {
+    out.extend(utf8_percent_encode(value, UNRESERVED));
+}
+
+/// Whether what follows a brace is meant as a variable: its name is letters.
+fn begins_name(inside: &str) -> bool {
+    inside.starts_with(|first: char| first.is_alphabetic() || first == '_')
+}
+
+fn report_alone(part: &str, written: &Located<String>, diagnostics: &mut Diagnostics) {
+    let help = "variables are written {name}; other braces stand for themselves in pairs, and are doubled around a name: \
+                {{name}}";
+    diagnostics.error(written.at, format!("a brace stands alone in {part:?}"), help);
+}
+
+fn report_unknown(name: &str, written: &Located<String>, allowed: &[Variable], diagnostics: &mut Diagnostics) {
+    let names: Vec<&str> = allowed.iter().map(|variable| variable.name()).collect();
+    let known = names.iter().map(|name| format!("{{{name}}}")).collect::<Vec<_>>().join(" ");
+    let help = match nearest(name, names.iter().copied()) {
+        None if names.is_empty() => {
+            format!("no variable can stand here; braces around a name are doubled: {{{{{name}}}}}")
+        }
+        Some(near) => format!("did you mean {{{near}}}? variables here: {known}"),
+        None if name.chars().all(|letter| letter.is_alphanumeric() || letter == '_') => {
+            format!("variables here: {known}; braces that stand for themselves are doubled: {{{{{name}}}}}")
+        }
+        None => format!("variables here: {known}; where one brace is doubled, all that stand for themselves are"),
+    };
+    let variable = format!("{{{name}}}");
+    let start = written.value.find(&variable).unwrap_or_default();
+    let at = diagnostics.part(written.at, &written.value, start..start + variable.len());
+    diagnostics.error(at, format!("unknown variable {variable}"), help);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::diagnostic::Location;
+
+    #[test]
+    fn an_unknown_variable_is_pointed_at() {
+        let mut diagnostics = Diagnostics::default();
+        let source = diagnostics.add_source("a.toml".to_owned(), "query = \"p={page}&s={sise}\"".to_owned());
+        let at = Location { source, start: 8, end: 27 };
+        let written = Located { value: "p={page}&s={sise}".to_owned(), at };
+        assert!(QueryTemplate::parse(&written, Variable::PAGING, &mut diagnostics).is_none());
+        let fault = diagnostics.iter().next().unwrap();
+        assert_eq!(diagnostics.place(fault.at), ("a.toml", 1, 21));
+        assert_eq!(fault.at.end - fault.at.start, 6);
+        assert!(fault.help.starts_with("did you mean {size}?"), "{}", fault.help);
+    }
+
+    fn parsed(text: &str, allowed: &[Variable]) -> Result<String, String> {
+        let mut diagnostics = Diagnostics::default();
+        let source = diagnostics.add_source("a.toml".to_owned(), text.to_owned());
+        let written = Located { value: text.to_owned(), at: Location { source, start: 0, end: 1 } };
+        let parsed = Text::parse(text, &written, allowed, &mut diagnostics);
+        let rendered = parsed.map(|text| text.render(&|variable| Some(variable.name().to_uppercase().into())).unwrap());
+        rendered.ok_or_else(|| diagnostics.iter().map(|fault| format!("{}; {}", fault.message, fault.help)).collect())
+    }
+
+    #[test]
+    fn braces_that_hold_no_name_stand_for_themselves() {
+        let allowed = [Variable::Field, Variable::Value, Variable::A, Variable::B];
+        for (text, rendered) in [
+            (r#"{"$and":[{a},{b}]}"#, r#"{"$and":[A,B]}"#),
+            (r#"{"{field}":{"$gt":{value}}}"#, r#"{"FIELD":{"$gt":VALUE}}"#),
+            (r#"{ "x": {} }"#, r#"{ "x": {} }"#),
+            (r#"{{"$and":[{a},{b}]}}"#, r#"{"$and":[A,B]}"#),
+            (r#"{{"{field}":{{"$gt":{value}}}}}"#, r#"{"FIELD":{"$gt":VALUE}}"#),
+            ("{{a}}", "{a}"),
+            ("{$size:{value}}", "{$size:VALUE}"),
+        ] {
+            assert_eq!(parsed(text, &allowed).as_deref(), Ok(rendered), "{text}");
+        }
+        for (text, said) in [
+            ("{a", "a brace stands alone"),
+            ("a}", "a brace stands alone"),
+            (r#"{"x":{a}"#, "a brace stands alone"),
+            (r#"{"x":{a}}}"#, "a brace stands alone"),
+            (
+                "{zzzzzz}",
+                "unknown variable {zzzzzz}; variables here: {field} {value} {a} {b}; braces that stand for themselves are doubled: {{zzzzzz}}",
+            ),
+            ("{fied}", "unknown variable {fied}; did you mean {field}?"),
+            (
+                r#"{{"a":{"b":{value}}}}"#,
+                "unknown variable {\"b\":{value}; variables here: {field} {value} {a} {b}; where one brace is doubled",
+            ),
+        ] {
+            let found = parsed(text, &allowed).unwrap_err();
+            assert!(found.starts_with(said), "{text}: {found}");
+        }
+    }
+
+    #[test]
+    fn literals_keep_what_a_query_can_hold() {
+        for (literal, encoded) in [
+            ("a%20b+c", "a%20b+c"),
+            ("100%", "100%25"),
+            ("%4", "%254"),
+            ("%zz", "%25zz"),
+            ("é", "%C3%A9"),
+            ("[<\"#>]", "%5B%3C%22%23%3E%5D"),
+            ("a\tb\n", "a%09b%0A"),
+        ] {
+            assert_eq!(encode_literal(literal), encoded);
+        }
+    }
+}
