@@ -1,6 +1,6 @@
 //! `/openapi.json`: what the routes in force look like to clients. `?host=` asks for those of one host.
 
-use crate::gateway::{Snapshot, routes::table::host_of};
+use crate::gateway::{Snapshot, request::target::host_of};
 
 /// Where the description is asked for.
 pub const OPENAPI_PATH: &str = "/openapi.json";

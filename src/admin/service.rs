@@ -19,7 +19,7 @@ use super::{
 use crate::gateway::{
     Listening, Unready,
     lifecycle::{live::Live, process::Vitals},
-    routes::table::host_of,
+    request::target::host_of,
     runtime::clock,
     server::{admission::Admission, connection::Front},
 };

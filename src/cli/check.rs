@@ -17,7 +17,7 @@ use crate::{
             ObserveSettings, OverMax, Role, RouteSettings, Settings, SortTerm, Unmarked,
         },
     },
-    gateway::{self, Snapshot, lifecycle::snapshot::Route, runtime::clock},
+    gateway::{self, Snapshot, routes::route::Route, runtime::clock},
     pagination::{
         order::{Direction, Ties},
         page::Level,

@@ -15,9 +15,10 @@ pub mod request;
 pub mod response;
 
 pub use envelope::{
-    EnvelopeTemplate, Facts, ItemCursors, Needs,
+    EnvelopeTemplate, Needs,
     convention::{Chosen, Convention, Conventions},
     links::{LinkBase, LinkSet},
+    page_facts::{Facts, ItemCursors},
 };
 pub use problem::{Code, Problem};
 pub use render::content::Content;

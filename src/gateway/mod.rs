@@ -31,11 +31,8 @@ pub mod shared;
 pub use pingora::server::Server;
 
 pub use self::{
-    lifecycle::{
-        live::Live,
-        snapshot::{Route, Snapshot},
-    },
-    routes::list::List,
+    lifecycle::{live::Live, snapshot::Snapshot},
+    routes::{list::List, route::Route},
     server::listen::{Listening, Unready, certificate, companion, server},
     session::context::{Gateway, RequestIds},
 };

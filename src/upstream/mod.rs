@@ -24,8 +24,6 @@ pub use order::{
     promise::Promise,
     sort::{Sorted, Unsortable},
 };
-pub use request::{
-    ask::{Ask, Unaskable},
-    headers::{ClientOrigin, HeaderRefusal, request_headers},
-};
-pub use response::reading::ReadingError;
+pub use request::headers::{ClientOrigin, HeaderRefusal, request_headers};
+pub use response::error::ReadingError;
+pub use template::ask::{Ask, Unaskable};

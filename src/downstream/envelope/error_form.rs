@@ -8,7 +8,6 @@ use crate::{
         settings::ErrorSettings,
     },
     downstream::{
-        envelope,
         problem::{Code, Problem},
         render::{
             facts::{Slot, Source, Value},
@@ -54,7 +53,7 @@ impl ErrorForm {
         diagnostics: &mut Diagnostics,
     ) -> Option<Self> {
         let body = Skeleton::compile_error(&settings.body, collection, diagnostics);
-        let content_type = envelope::content_type(&settings.content_type, at, diagnostics);
+        let content_type = content_type(&settings.content_type, at, diagnostics);
         let mut types = Some(Vec::with_capacity(settings.types.len()));
         for (of, said) in &settings.types {
             match (Of::read(&of.value), &mut types) {
@@ -140,4 +139,14 @@ impl Source for ProblemSource<'_> {
     fn page(&self) -> Option<&Page> {
         None
     }
+}
+
+/// A content type; what is none was found when the file was read, unless the settings were made in another way.
+pub(crate) fn content_type(text: &str, at: Location, diagnostics: &mut Diagnostics) -> Option<HeaderValue> {
+    let value = HeaderValue::from_str(text).ok().filter(|_| text.contains('/'));
+    if value.is_none() {
+        let message = format!("\"{text}\" is no content type");
+        diagnostics.error(at, message, "write a media type, as \"application/json\"");
+    }
+    value
 }

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use super::{Facts, members};
+use super::{members, page_facts::Facts};
 use crate::{
     downstream::render::facts::{Slot, Source, Value},
     pagination::page::Page,

@@ -7,9 +7,9 @@ use crate::{
         tree::{LocatedTree, Tree},
     },
     downstream::render::{
-        facts::{Placeholder, Scope, Slot},
+        facts::{Placeholder, Presence, Scope, Slot},
         placeholder::{Form, Part as TextPart, Text},
-        skeleton::{Presence, Says},
+        skeleton::Says,
     },
     json::{Document, Pointer},
 };

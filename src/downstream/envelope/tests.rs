@@ -12,6 +12,10 @@ use crate::{
         response::etag,
     },
 };
+use crate::{
+    downstream::{ItemCursors, LinkSet, Response},
+    pagination::answer::Total,
+};
 
 const RELAY: &str = r#"{ "body": {
     "edges": [{ "cursor": "{item.cursor|null}", "node": "{item}" }],
@@ -394,7 +398,7 @@ fn an_error_form_says_what_applies() {
     );
     let mut problem = Problem::new(Code::LimitTooLarge, "too \"large\"");
     let render = |problem: &Problem, types| {
-        let response = problem.render(types, "r1", Some(&compiled));
+        let response = Response::of_problem(problem, types, "r1", Some(&compiled));
         assert_eq!(response.headers["content-type"], "application/vnd.api+json");
         assert_eq!(response.headers["content-length"], response.body.len().to_string().as_str());
         serde_json::from_slice::<Json>(&response.body.into_parts().concat()).unwrap()

@@ -3,10 +3,8 @@
 pub mod code;
 
 use http::HeaderValue;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 
-use super::{envelope::EnvelopeTemplate, response::Response};
-pub use crate::downstream::problem::code::Code;
+pub use self::code::Code;
 use crate::json::write::{push_number, push_text};
 
 /// Why a request is not answered with a page.
@@ -89,34 +87,8 @@ impl Problem {
             .replace("begin at `restart` and follow its links", begins);
     }
 
-    /// The response: the envelope's own error form where it has one, else `application/problem+json`.
-    ///
-    /// `types` is what problem types begin with; without it the type is `about:blank`, and the title then is the
-    /// status's own phrase (RFC 9457, section 4.2.1).
-    #[must_use]
-    pub fn render(&self, types: Option<&str>, request_id: &str, template: Option<&EnvelopeTemplate>) -> Response {
-        let problem_type = types.map(|types| format!("{types}{}", self.code.as_str()));
-        let mut body = Vec::with_capacity(512);
-        let content_type = match template.and_then(EnvelopeTemplate::error) {
-            Some(form) => {
-                form.render(self, problem_type.as_deref(), request_id, &mut body);
-                form.content_type().clone()
-            }
-            None => {
-                self.render_document(problem_type.as_deref(), request_id, &mut body);
-                HeaderValue::from_static("application/problem+json")
-            }
-        };
-        let mut response = Response::new(self.status, body);
-        response.headers.insert(CONTENT_TYPE, content_type);
-        response.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some(value) = &self.retry_after {
-            response.headers.insert(RETRY_AFTER, value.clone());
-        }
-        response
-    }
-
-    fn render_document(&self, problem_type: Option<&str>, request_id: &str, out: &mut Vec<u8>) {
+    /// Appends the `application/problem+json` document (RFC 9457).
+    pub(crate) fn render_document(&self, problem_type: Option<&str>, request_id: &str, out: &mut Vec<u8>) {
         let title = match problem_type {
             None => self.phrase(),
             Some(_) => self.code.title(),
@@ -181,17 +153,6 @@ pub(crate) fn shown(text: &str) -> std::borrow::Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_title_of_a_blank_type_is_the_statuss_phrase() {
-        let title = |types| {
-            let response = Problem::new(Code::CursorExpired, "x").render(types, "r", None);
-            let document: serde_json::Value = serde_json::from_slice(&response.body.into_parts().concat()).unwrap();
-            (document["type"].clone(), document["title"].clone())
-        };
-        assert_eq!(title(None), ("about:blank".into(), "Gone".into()));
-        assert_eq!(title(Some("/problems/")), ("/problems/cursor_expired".into(), "The cursor has expired".into()));
-    }
 
     #[test]
     fn without_links_it_says_how_to_begin_again() {

@@ -161,3 +161,29 @@ pub(crate) trait Source {
     /// The page whose items there are, if this is one.
     fn page(&self) -> Option<&Page>;
 }
+
+/// Alternatives: it holds if all slots of one of them are known.
+pub(crate) type Condition = Vec<Vec<Slot>>;
+
+/// When a part goes out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Presence {
+    /// Always.
+    Always,
+    /// If this holds.
+    If(Condition),
+}
+
+impl Presence {
+    pub(crate) fn or(self, other: Self) -> Self {
+        let (Self::If(mut condition), Self::If(more)) = (self, other) else {
+            return Self::Always;
+        };
+        for alternative in more {
+            if !condition.contains(&alternative) {
+                condition.push(alternative);
+            }
+        }
+        Self::If(condition)
+    }
+}

@@ -2,10 +2,7 @@
 
 use std::ops::Range;
 
-use super::{
-    facts::{self, Placeholder, Scope},
-    skeleton::Presence,
-};
+use super::facts::{self, Placeholder, Presence, Scope};
 use crate::{
     config::diagnostic::{Diagnostics, Location, nearest},
     json::Pointer,

@@ -5,7 +5,7 @@
 //! of the members before it is. So what is written is JSON, whatever is known.
 
 use super::{
-    facts::{Scope, Slot, Source, Value},
+    facts::{Condition, Presence, Scope, Slot, Source, Value},
     output::Output,
     placeholder::{Form, Part, Text},
 };
@@ -39,18 +39,6 @@ impl Segment {
     fn is_bare_items(&self) -> bool {
         matches!(self, Self::Items(Presence::Always, inner) if matches!(inner[..], [Self::Value(Slot::Item, Form::Typed)]))
     }
-}
-
-/// Alternatives: it holds if all slots of one of them are known.
-pub(crate) type Condition = Vec<Vec<Slot>>;
-
-/// When a part goes out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Presence {
-    /// Always.
-    Always,
-    /// If this holds.
-    If(Condition),
 }
 
 /// A whole skeleton.
@@ -491,18 +479,4 @@ fn joined(open: u8, parts: Vec<(Vec<u8>, Compiled)>, close: u8) -> Compiled {
     }
     push_literal(&mut segments, &[close]);
     Compiled { presence: if facts == 0 { Presence::Always } else { whole }, says, segments }
-}
-
-impl Presence {
-    fn or(self, other: Self) -> Self {
-        let (Self::If(mut condition), Self::If(more)) = (self, other) else {
-            return Self::Always;
-        };
-        for alternative in more {
-            if !condition.contains(&alternative) {
-                condition.push(alternative);
-            }
-        }
-        Self::If(condition)
-    }
 }

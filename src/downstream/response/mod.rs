@@ -4,6 +4,7 @@ pub mod caching;
 pub mod cors;
 pub mod etag;
 pub mod legacy;
+pub mod problem;
 
 use http::{
     HeaderMap, HeaderName, HeaderValue,
@@ -15,7 +16,7 @@ use http::{
 };
 
 use super::{
-    envelope::{EnvelopeTemplate, Facts},
+    envelope::{EnvelopeTemplate, page_facts::Facts},
     render::{content::Content, output::Output},
     request::preference::PREFERENCE_APPLIED,
 };

@@ -13,15 +13,14 @@ use pingora::{Error, ErrorType, http::RequestHeader, protocols::http::ServerSess
 use super::{
     outcome::failure::Failure,
     runtime::{clock, futures::caught},
-    server::{dispatch, hooks::seam},
     session::{
-        context::{Context, Forwarded, Gateway},
+        context::{Context, Forwarded, Gateway, seam},
         respond,
     },
 };
 use crate::{
     downstream::{Code, Problem},
-    upstream::{net::fetch::FetchError, request::headers},
+    upstream::{net::error::FetchError, request::headers},
 };
 use passing::Passing;
 use relay::Broken;
@@ -99,7 +98,7 @@ async fn fail(
         return Err(Error::explain(ErrorType::ConnectionClosed, word));
     };
     let Context { snapshot, outcome, crossing, held, .. } = context;
-    let mut response = dispatch::refuse(&problem, None, snapshot, outcome);
+    let mut response = respond::refuse(&problem, None, snapshot, outcome);
     if let Some(crossing) = crossing {
         crossing.apply(&mut response.headers);
     }
@@ -119,7 +118,7 @@ async fn pass(
     let request = request(session.as_downstream(), forwarded).map_err(Broken::Head)?;
     let connections = &gateway.fetcher.connections;
     let opened = connections.open(peers, &request.headers, timeouts, clock::instant()).await;
-    context.outcome.upstream_requests += 1;
+    context.outcome.counted.upstream_requests += 1;
     let mut connection = opened.map_err(Broken::Upstream)?;
     // What was read of a body is kept, as far as it is small, for an upstream that closed its connection meanwhile.
     session.as_downstream_mut().enable_retry_buffering();

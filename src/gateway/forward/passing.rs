@@ -16,9 +16,8 @@ use crate::{
         outcome::access_log::Outcome,
         routes::cross_origin::Crossing,
         runtime::clock,
-        server::gate::Surplus,
         session::{
-            context::{Forwarded, Gateway},
+            context::{Forwarded, Gateway, Surplus},
             observe,
         },
     },
@@ -57,8 +56,9 @@ impl Passing<'_> {
     ///
     /// Where a header can't be written.
     pub(crate) fn head(&mut self, answer: &mut ResponseHeader, has_body: bool) -> pingora::Result<()> {
-        let (readers, forwarded) = (&self.gateway.readers, self.forwarded);
-        self.observation = observe::begin(readers, self.asked, answer, forwarded, (self.memory, self.outcome));
+        let Forwarded { found, target, .. } = self.forwarded;
+        let readers = &self.gateway.readers;
+        self.observation = observe::begin(readers, self.asked, answer, (found, target), (self.memory, self.outcome));
         self.of_connection(answer);
         self.bound_retry(answer)?;
         answer.set_version(Version::HTTP_11);

@@ -18,7 +18,7 @@ use crate::{
     gateway::runtime::clock,
     upstream::net::{
         connection::{Connection, Part},
-        fetch::FetchError,
+        error::FetchError,
     },
 };
 

@@ -2,38 +2,24 @@
 //!
 //! `check` and `run` build the very same snapshot. A request takes one at its start and keeps it to its end.
 
-use std::{
-    hash::{DefaultHasher, Hash, Hasher},
-    net::IpAddr,
-    sync::Arc,
-};
+use std::{net::IpAddr, sync::Arc};
 
 use crate::{
     config::{
         Diagnostics,
-        diagnostic::{Located, Location},
-        settings::{CursorKeySettings, Methods, Network, RouteSettings, ServerSettings, Settings, UpstreamSettings},
+        diagnostic::Location,
+        settings::{CursorKeySettings, Network, ServerSettings, Settings},
     },
-    cursor::{self, KeyRing},
-    downstream::{CorsPolicy, EnvelopeTemplate},
+    cursor::KeyRing,
+    downstream::EnvelopeTemplate,
     gateway::{
         openapi::OpenApi,
         outcome::metrics::RouteMetrics,
-        request::path::PathTemplate,
-        routes::{
-            guard::Guard,
-            list::List,
-            table::{RouteTable, parameter_names},
-            upstream::Upstream,
-        },
+        routes::{guard::Guard, route::Route, table::RouteTable, upstream::Upstream},
         runtime::memory_limit,
-        session::observe::Observed,
-        shared::{learning::Learning, pivots::Pivots},
+        shared::pivots::Pivots,
     },
-    upstream::{
-        Costs, Dialect,
-        net::{memory::Memory, resolve::Name},
-    },
+    upstream::{Costs, Dialect, net::memory::Memory},
 };
 
 /// A whole configuration, compiled.
@@ -65,46 +51,17 @@ pub struct Snapshot {
     costs: Costs,
 }
 
-/// A route, compiled.
-#[derive(Debug)]
-pub struct Route {
-    /// Its name: part of every cursor of the route.
-    pub name: String,
-    /// The hosts it answers for; empty: all.
-    pub hosts: Vec<String>,
-    /// Its path, as written.
-    pub path: Located<String>,
-    /// What its list is asked for by.
-    pub methods: Methods,
-    /// Who answers.
-    pub upstream: Arc<Upstream>,
-    /// The path asked upstream, where it is not the client's own.
-    pub(crate) upstream_path: Option<PathTemplate>,
-    /// What links begin with.
-    pub public_url: Option<String>,
-    /// Who may read it from other origins; none where the upstream says so.
-    pub cors: Option<CorsPolicy>,
-    /// What serving its list needs; none where everything is forwarded.
-    pub list: Option<List>,
-    /// What cursors are bound to where a request asks for the list as it is: without filters, and in its own order.
-    pub(crate) usual: Option<Arc<cursor::Context>>,
-    /// The list that its answers are read for, where they pass as they come.
-    pub observed: Option<Box<Observed>>,
-    /// What is counted of it. Shared with the next snapshot's route of the same name.
-    pub metrics: Arc<RouteMetrics>,
-    /// What tells whether another snapshot's route of the same name asks the same upstream in the same way.
-    pub(crate) fingerprint: u64,
-}
-
 impl Snapshot {
     /// Compiles a configuration. Gives nothing where there was an error; all of them are in `diagnostics`. What the
     /// previous snapshot learnt about names and routes that are the same goes over to this one.
     pub fn build(settings: &Settings, previous: Option<&Self>, diagnostics: &mut Diagnostics) -> Option<Self> {
         let keys = settings.cursor.as_ref().and_then(|keys| key_ring(keys, diagnostics)).map(Arc::new);
+        let known_upstreams = previous.map_or(&[][..], |previous| &previous.upstreams);
+        let known_routes = previous.map_or(&[][..], |previous| &previous.routes);
         let upstreams: Vec<Option<Arc<Upstream>>> = settings
             .upstreams
             .iter()
-            .map(|upstream| Upstream::compile(upstream, previous, diagnostics).map(Arc::new))
+            .map(|upstream| Upstream::compile(upstream, known_upstreams, diagnostics).map(Arc::new))
             .collect();
         let mut costs = previous.map(|previous| Costs::after(&previous.costs)).unwrap_or_default();
         let mut routes = Vec::with_capacity(settings.routes.len());
@@ -112,7 +69,7 @@ impl Snapshot {
             let upstream = upstreams.get(route.upstream).and_then(Clone::clone);
             let asked = settings.upstreams.get(route.upstream);
             if let Some(route) =
-                Route::compile(route, asked, upstream, keys.as_ref(), previous, &mut costs, diagnostics)
+                Route::compile(route, asked, upstream, keys.as_ref(), known_routes, &mut costs, diagnostics)
             {
                 routes.push(Arc::new(route));
             }
@@ -163,22 +120,6 @@ impl Snapshot {
     pub fn trusts(&self, address: IpAddr) -> bool {
         self.server.trusted_proxies.iter().any(|network| contains(*network, address))
     }
-
-    /// What is known of a `host:port`, where a route of this snapshot uses it.
-    pub(crate) fn name(&self, text: &str) -> Option<Arc<Name>> {
-        let names = self.routes.iter().flat_map(|route| route.upstream.peers.names());
-        names.into_iter().find(|name| name.text() == text).map(Arc::clone)
-    }
-
-    fn route(&self, name: &str) -> Option<&Arc<Route>> {
-        self.routes.iter().find(|route| route.name == name)
-    }
-
-    fn learning(&self, name: &str, fingerprint: u64) -> Option<Arc<Learning>> {
-        let route = self.route(name).filter(|route| route.fingerprint == fingerprint)?;
-        let list = route.list.as_ref().or_else(|| route.observed.as_ref().map(|observed| &observed.list));
-        Some(Arc::clone(&list?.learning))
-    }
 }
 
 /// Whether an address is in a network; an IPv4 address may come in its IPv6 form.
@@ -208,110 +149,6 @@ fn key_ring(settings: &CursorKeySettings, diagnostics: &mut Diagnostics) -> Opti
             None
         }
     }
-}
-
-impl Route {
-    fn compile(
-        settings: &RouteSettings,
-        asked: Option<&UpstreamSettings>,
-        upstream: Option<Arc<Upstream>>,
-        keys: Option<&Arc<KeyRing>>,
-        previous: Option<&Snapshot>,
-        costs: &mut Costs,
-        diagnostics: &mut Diagnostics,
-    ) -> Option<Self> {
-        let parameters = parameter_names(&settings.path.value);
-        let upstream_path = match &settings.upstream_path {
-            Some(written) => Some(PathTemplate::compile(written, &parameters, diagnostics)?),
-            None => None,
-        };
-        let fingerprint = fingerprint(settings, asked);
-        let list = match &settings.list {
-            Some(list) => {
-                let learning = previous.and_then(|previous| previous.learning(&settings.name.value, fingerprint));
-                let known = previous.and_then(|previous| previous.route(&settings.name.value)?.list.as_ref());
-                let usage = known.map(|known| &known.usage);
-                Some(List::compile(list, keys, learning.unwrap_or_default(), usage, costs, diagnostics)?)
-            }
-            None => None,
-        };
-        let (list, observed) = match settings.observe {
-            Some(observe) => (None, list.map(|list| Box::new(Observed::new(list, observe)))),
-            None => (list, None),
-        };
-        let known = previous.and_then(|previous| previous.route(&settings.name.value));
-        let usual = list.as_ref().map(|list| {
-            let (route, path) = (settings.name.value.as_str(), settings.path.value.as_str());
-            let path = path.strip_suffix('/').unwrap_or(path);
-            let order = &list.dialect.default_sorted().order;
-            let parts = cursor::ContextParts { route, host: "", path, filters: &[], order, headers: &[] };
-            cursor::Context::usual(parts, &list.keys)
-        });
-        Some(Self {
-            metrics: known.map_or_else(|| RouteMetrics::new(&settings.name.value), |known| Arc::clone(&known.metrics)),
-            name: settings.name.value.clone(),
-            hosts: settings.hosts.clone(),
-            path: settings.path.clone(),
-            methods: settings.methods,
-            upstream: upstream?,
-            upstream_path,
-            public_url: settings.public_url.clone(),
-            cors: settings.cors.as_ref().map(CorsPolicy::new),
-            list,
-            usual,
-            observed,
-            fingerprint,
-        })
-    }
-
-    /// Whether the host that a client asks for may decide what it gets: the route is one of some hosts, or the upstream
-    /// is told the client's. Elsewhere a cursor lives on under another name of the gateway.
-    #[must_use]
-    pub fn serves_by_host(&self) -> bool {
-        !self.hosts.is_empty() || self.upstream.host.is_none()
-    }
-
-    /// The path and query asked upstream: `path` as the client sent it, and its parameters.
-    #[must_use]
-    pub fn target(&self, path: &str, parameters: &[(String, String)], query: &str) -> String {
-        let base = &self.upstream.base_path;
-        let mut target = String::with_capacity(base.len() + path.len() + query.len() + 1);
-        target.push_str(base);
-        match &self.upstream_path {
-            Some(template) => target.push_str(&template.write(path, parameters)),
-            None => target.push_str(path),
-        }
-        if !query.is_empty() {
-            target.push('?');
-            target.push_str(query);
-        }
-        target
-    }
-}
-
-/// What decides whether that which was learnt of a route still holds after a reload.
-fn fingerprint(settings: &RouteSettings, upstream: Option<&UpstreamSettings>) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    settings.path.value.hash(&mut hasher);
-    settings.upstream_path.as_ref().map(|path| &path.value).hash(&mut hasher);
-    if let Some(upstream) = upstream {
-        for peer in &upstream.peers {
-            peer.value.hash(&mut hasher);
-        }
-        upstream.base_path.hash(&mut hasher);
-        upstream.host_header.hash(&mut hasher);
-    }
-    if let Some(list) = &settings.list {
-        list.dialect.request.query.value.hash(&mut hasher);
-        list.dialect.request.method.hash(&mut hasher);
-        if let Some(body) = &list.dialect.request.body {
-            body.value.hash_value(&mut hasher);
-        }
-        list.dialect.response.items.value.hash(&mut hasher);
-        list.dialect.size.max.as_ref().map(|max| max.value).hash(&mut hasher);
-        list.dialect.size.choices.hash(&mut hasher);
-    }
-    hasher.finish()
 }
 
 #[cfg(test)]

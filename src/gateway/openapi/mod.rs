@@ -3,18 +3,18 @@
 //!
 //! Security is left to the upstreams: credentials pass, and what they need is theirs to say.
 
-mod carried;
+mod described;
 mod imported;
 mod names;
 mod operation;
+mod parameters;
 mod request_body;
 mod responses;
+mod upstream_document;
 
 use std::sync::Arc;
 
-use names::{Names, pascal};
-
-use super::lifecycle::snapshot::Route;
+use super::routes::route::Route;
 use crate::{
     config::{
         Diagnostics,
@@ -23,6 +23,8 @@ use crate::{
     downstream::envelope::schema,
     json::Document,
 };
+use described::Described;
+use names::{Names, pascal};
 
 /// A description of all routes.
 #[derive(Debug)]
@@ -126,7 +128,7 @@ fn describe(settings: &RouteSettings, route: &Route, names: &mut Names, diagnost
     let mut schemas = Vec::new();
     match (&settings.list, &route.list) {
         (Some(settings_of_list), Some(list)) => {
-            let described = operation::Described { settings, list_settings: settings_of_list, list, stem: &stem };
+            let described = Described { settings, list_settings: settings_of_list, list, stem: &stem };
             let (operations, own) = described.operations(names, diagnostics);
             item.extend(operations);
             schemas = own;

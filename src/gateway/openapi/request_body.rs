@@ -1,6 +1,6 @@
 //! The body of a request by POST: what stands at the places of the client's own parameters, and what passes on.
 
-use super::operation::Described;
+use super::described::{Described, ROLES};
 use crate::{
     config::settings::Role,
     downstream::envelope::schema,
@@ -20,7 +20,7 @@ pub(super) enum Side {
 pub(super) fn schema(described: &Described<'_>, side: Side) -> Document {
     let mut root = Object::default();
     for (envelope, own) in described.conventions() {
-        for role in super::responses::ROLES {
+        for role in ROLES {
             let Some(place) = own.name(role).filter(|name| name.starts_with('/')) else { continue };
             let Some((text, wanted)) = described.parameter(role, envelope) else { continue };
             let leaf = match side {

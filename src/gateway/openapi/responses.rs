@@ -1,28 +1,16 @@
 //! The responses of an operation: the page, and everything that can be wrong.
 
 use super::{
+    described::{Described, Method},
     names::{Names, pascal},
-    operation::{Described, Method},
 };
 use crate::{
-    config::settings::{AfterSunset, EnvelopeSettings, LegacyPolicy, Mode, OverMax, Role},
+    config::settings::{AfterSunset, EnvelopeSettings, LegacyPolicy, Mode, OverMax},
     downstream::{Code, envelope::schema},
     gateway::routes::list::List,
     json::Document,
-    pagination::{order::Direction, paging::Family, resolver::ShortPages},
+    pagination::{paging::Family, resolver::ShortPages},
 };
-
-/// What clients can say.
-pub(super) const ROLES: [Role; 8] = [
-    Role::Limit,
-    Role::LimitBackward,
-    Role::Cursor,
-    Role::After,
-    Role::Before,
-    Role::AfterId,
-    Role::BeforeId,
-    Role::Sort,
-];
 
 const PROBLEM: &str = "application/problem+json";
 
@@ -98,14 +86,6 @@ fn referred(names: &[&str]) -> Vec<(String, Document)> {
         ((*name).to_owned(), Document::object([("$ref", reference.into())]))
     };
     names.iter().map(refer).collect()
-}
-
-/// `-created_at`
-pub(super) fn term(field: &str, direction: Direction) -> String {
-    match direction {
-        Direction::Ascending => field.to_owned(),
-        Direction::Descending => format!("-{field}"),
-    }
 }
 
 /// The pages of a list, in all forms that clients can ask for.

@@ -5,7 +5,10 @@
 
 use std::{sync::Arc, time::Instant};
 
-use super::{failure::unsorted, metrics::RouteMetrics};
+use super::{
+    failure::unsorted,
+    metrics::{Counted, RouteMetrics},
+};
 use crate::{
     downstream::response::{level_word, unproven_word},
     gateway::runtime::clock,
@@ -34,32 +37,10 @@ pub struct Outcome {
     pub code: Option<&'static str>,
     /// What the code does not say, for the operator alone.
     pub detail: Option<String>,
-    /// Requests to the upstream.
-    pub upstream_requests: u32,
     /// Bytes of the body that were written.
     pub bytes: usize,
-    /// How sure the page was.
-    pub level: Option<&'static str>,
-    /// Why the page was served without a proof.
-    pub unproven: Option<&'static str>,
-    /// Why the declared order was of no use, so that the page was read by marks.
-    pub lowered: Option<&'static str>,
-    /// How the page fared with a filter that did not help.
-    pub futile_filter: Option<&'static str>,
-    /// Why the upstream's answers made no page.
-    pub refusal: Option<&'static str>,
-    /// How far from its hint the page was found.
-    pub drift: Option<i64>,
-    /// How many marked items were out of their order.
-    pub stragglers: u32,
-    /// Where the keys came from of an item that the cursor names by its id alone.
-    pub pivot: Option<&'static str>,
-    /// What was seen of an answer that passed on a route that observes: `servable`, or the first cause against it.
-    pub observed: Option<&'static str>,
-    /// Why an answer that passed there was not looked at.
-    pub unobserved: Option<&'static str>,
-    /// How a request for a list pages: by `cursor`, as `legacy` ones do, or `unmarked`.
-    pub paging: Option<&'static str>,
+    /// What is counted of the request.
+    pub(crate) counted: Counted,
     began: Instant,
     ended: Option<Instant>,
     /// The rest of what becomes of the request is told elsewhere.
@@ -79,19 +60,8 @@ impl Outcome {
             status: 0,
             code: None,
             detail: None,
-            upstream_requests: 0,
             bytes: 0,
-            level: None,
-            unproven: None,
-            lowered: None,
-            futile_filter: None,
-            refusal: None,
-            drift: None,
-            stragglers: 0,
-            pivot: None,
-            observed: None,
-            unobserved: None,
-            paging: None,
+            counted: Counted::default(),
             began: clock::instant(),
             ended: None,
             left: false,
@@ -113,19 +83,19 @@ impl Outcome {
 
     /// Remembers what a page was like that is served.
     pub fn served(&mut self, page: &Page) {
-        self.level = Some(level_word(page.level));
-        self.unproven = page.unproven.map(unproven_word);
+        self.counted.level = Some(level_word(page.level));
+        self.counted.unproven = page.unproven.map(unproven_word);
         if let Some(Unsorted { cause, said }) = &page.lowered {
-            self.lowered = Some(unsorted(*cause).0);
+            self.counted.lowered = Some(unsorted(*cause).0);
             self.detail.get_or_insert_with(|| said.clone());
         }
-        self.drift = page.drift;
-        self.stragglers = page.stragglers;
+        self.counted.drift = page.drift;
+        self.counted.stragglers = page.stragglers;
     }
 
     /// Remembers how the page fared with a filter that did not help.
     pub fn filtered(&mut self, futile: Option<FutileFilter>) {
-        self.futile_filter = futile.map(|futile| match futile {
+        self.counted.futile_filter = futile.map(|futile| match futile {
             FutileFilter::InVain => "in_vain",
             FutileFilter::GivenUp => "given_up",
             FutileFilter::Spared => "spared",
@@ -178,7 +148,8 @@ impl Drop for Outcome {
         if std::thread::panicking() {
             self.code = Some("panicked");
         }
-        self.metrics.count(self);
+        self.counted.word = self.word();
+        self.metrics.count(&self.counted);
         let route = self.metrics.route();
         let ended = self.ended.unwrap_or_else(clock::instant);
         let duration_ms =
@@ -196,20 +167,20 @@ impl Drop for Outcome {
             status = self.status,
             code = self.code,
             detail = self.detail.as_deref(),
-            upstream_requests = self.upstream_requests,
+            upstream_requests = self.counted.upstream_requests,
             bytes = self.bytes,
             duration_ms,
-            page_level = self.level,
-            unproven = self.unproven,
-            lowered = self.lowered,
-            futile_filter = self.futile_filter,
-            refusal = self.refusal,
-            drift = self.drift,
-            stragglers = (self.stragglers > 0).then_some(self.stragglers),
-            pivot = self.pivot,
-            observed = self.observed,
-            unobserved = self.unobserved,
-            paging = self.paging,
+            page_level = self.counted.level,
+            unproven = self.counted.unproven,
+            lowered = self.counted.lowered,
+            futile_filter = self.counted.futile_filter,
+            refusal = self.counted.refusal,
+            drift = self.counted.drift,
+            stragglers = (self.counted.stragglers > 0).then_some(self.counted.stragglers),
+            pivot = self.counted.pivot,
+            observed = self.counted.observed,
+            unobserved = self.counted.unobserved,
+            paging = self.counted.paging,
         );
     }
 }
@@ -217,6 +188,21 @@ impl Drop for Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_outcome_is_one_word() {
+        for (status, code, forwarded, word) in [
+            (200, None, false, "page"),
+            (409, Some("position_lost"), false, "position_lost"),
+            (500, None, true, "forwarded"),
+            (200, Some("upstream_truncated"), true, "upstream_truncated"),
+            (304, None, false, "not_modified"),
+        ] {
+            let mut outcome = Outcome::begin(String::new(), RouteMetrics::new(""));
+            (outcome.status, outcome.code, outcome.forwarded) = (status, code, forwarded);
+            assert_eq!(outcome.word(), word, "{status} {code:?}");
+        }
+    }
 
     /// Row: A36
     #[test]

@@ -14,7 +14,7 @@ use crate::{
     },
     upstream::{
         HeaderRefusal, LegacyFault, ReadingError,
-        net::{fetch::FetchError, memory::Full},
+        net::{error::FetchError, memory::Full},
     },
 };
 

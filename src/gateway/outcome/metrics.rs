@@ -8,8 +8,29 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use super::access_log::Outcome;
-use crate::{downstream::Code, gateway::session::observe};
+use crate::downstream::Code;
+
+/// What an observation comes to: the list could have been served from the answer, or the first cause against it.
+pub(crate) const VERDICTS: [&str; 12] = [
+    SERVABLE,
+    "status",
+    "encoding",
+    "too_large",
+    "shape",
+    "facts",
+    "ids",
+    "kinds",
+    "order",
+    "size",
+    "parameters",
+    "failed",
+];
+
+/// Why an answer is not looked at.
+pub(crate) const REASONS: [&str; 6] = ["request", "sort", "unchanged", "sample", "busy", "cut"];
+
+/// The verdict that a list could have been served from its answer.
+pub(crate) const SERVABLE: &str = "servable";
 
 /// How requests end that no problem's code says.
 const PLAIN_OUTCOMES: [&str; 9] = [
@@ -139,12 +160,12 @@ pub const FAMILIES: [Family; 14] = [
     Family {
         name: "cursorgate_observed",
         help: "Answers read on routes that observe, by verdict: servable, or the first cause against it.",
-        label: Some(("verdict", &observe::VERDICTS)),
+        label: Some(("verdict", &VERDICTS)),
     },
     Family {
         name: "cursorgate_unobserved",
         help: "Answers not read on routes that observe, by reason.",
-        label: Some(("reason", &observe::REASONS)),
+        label: Some(("reason", &REASONS)),
     },
     Family {
         name: "cursorgate_list_requests",
@@ -167,6 +188,37 @@ const PIVOTS: usize = 10;
 const OBSERVED: usize = 11;
 const UNOBSERVED: usize = 12;
 const PAGING: usize = 13;
+
+/// The outcome of a request, as far as it is counted. Each word is a value of the label of its family.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counted {
+    /// How the request ended.
+    pub word: &'static str,
+    /// The level of its page.
+    pub level: Option<&'static str>,
+    /// Why the page was served without a proof.
+    pub unproven: Option<&'static str>,
+    /// Why the declared order was of no use.
+    pub lowered: Option<&'static str>,
+    /// How the page fared with a filter that did not help.
+    pub futile_filter: Option<&'static str>,
+    /// Why the upstream's answers made no page.
+    pub refusal: Option<&'static str>,
+    /// The distance in items from the estimated position of the page to its position.
+    pub drift: Option<i64>,
+    /// Marked items that were out of order.
+    pub stragglers: u32,
+    /// Requests to the upstream.
+    pub upstream_requests: u32,
+    /// The source of the keys of a pivot.
+    pub pivot: Option<&'static str>,
+    /// The verdict on an answer that was observed.
+    pub observed: Option<&'static str>,
+    /// Why an answer was not observed.
+    pub unobserved: Option<&'static str>,
+    /// How the request pages.
+    pub paging: Option<&'static str>,
+}
 
 /// What is counted of one route.
 #[derive(Debug)]
@@ -202,8 +254,8 @@ impl RouteMetrics {
     }
 
     /// Counts a request that has ended.
-    pub(crate) fn count(&self, outcome: &Outcome) {
-        self.add_labelled(REQUESTS, outcome.word(), 1);
+    pub(crate) fn count(&self, outcome: &Counted) {
+        self.add_labelled(REQUESTS, outcome.word, 1);
         for (family, word) in [
             (PAGES, outcome.level),
             (UNPROVEN, outcome.unproven),
@@ -271,16 +323,17 @@ mod tests {
     #[test]
     fn each_request_is_counted_where_it_belongs() {
         let metrics = RouteMetrics::new("users");
-        let mut outcome = Outcome::begin(String::new(), Arc::clone(&metrics));
-        (outcome.status, outcome.level, outcome.drift) = (200, Some("checked"), Some(-7));
-        (outcome.upstream_requests, outcome.pivot, outcome.stragglers) = (3, Some("shared"), 2);
-        drop(outcome);
-        let mut outcome = Outcome::begin(String::new(), Arc::clone(&metrics));
-        (outcome.status, outcome.code, outcome.refusal) = (409, Some("position_lost"), Some("position_lost"));
-        drop(outcome);
-        let mut outcome = Outcome::begin(String::new(), Arc::clone(&metrics));
-        (outcome.status, outcome.forwarded) = (500, true);
-        drop(outcome);
+        metrics.count(&Counted {
+            word: "page",
+            level: Some("checked"),
+            drift: Some(-7),
+            upstream_requests: 3,
+            pivot: Some("shared"),
+            stragglers: 2,
+            ..Counted::default()
+        });
+        metrics.count(&Counted { word: "position_lost", refusal: Some("position_lost"), ..Counted::default() });
+        metrics.count(&Counted { word: "forwarded", ..Counted::default() });
         assert_eq!(
             counted(&metrics),
             [

@@ -8,10 +8,9 @@ use crate::{
     cursor::{self, Claims, Context, ContextParts, Expiry, ItemMint, Opened, TooLong},
     downstream::{Code, ListRequest, Parameters, Place, Problem},
     gateway::{
-        lifecycle::snapshot::Route,
         outcome::failure::Failure,
         request::caller,
-        routes::list::List,
+        routes::{list::List, route::Route},
         session::client_request::Asked,
         shared::pivots::{Known, Pivots, Scope, ScopeParts, Sighting},
     },
@@ -85,7 +84,17 @@ impl<'a> Tokens<'a> {
         let scope = remembers.then(|| {
             let (filters, headers) = (&request.filters.forwarded, &asked.headers);
             let body = request.filters.body.as_deref();
-            Scope::new(ScopeParts { route, host, path, filters, body, order, headers, principal: &list.protected })
+            Scope::new(ScopeParts {
+                route: &route.name,
+                route_fingerprint: route.fingerprint,
+                host,
+                path,
+                filters,
+                body,
+                order,
+                headers,
+                principal: &list.protected,
+            })
         });
         let marker = list.keys.signing_marker();
         let context = Context::new(parts);

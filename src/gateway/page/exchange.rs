@@ -16,12 +16,11 @@ use super::cursors::{Placed, Tokens};
 use crate::{
     downstream::{Code, Problem, Response},
     gateway::{
-        lifecycle::snapshot::Route,
         outcome::{
             access_log::Outcome,
             failure::{Failure, cause},
         },
-        routes::list::List,
+        routes::{list::List, route::Route},
         runtime::{clock, futures::join_all},
         session::{client_request::Asked, context::Gateway},
         shared::{
@@ -43,10 +42,7 @@ use crate::{
     },
     upstream::{
         self, Ask, Sorted, Unaskable,
-        net::{
-            fetch::{Bounds, FetchError},
-            memory::Held,
-        },
+        net::{error::FetchError, fetch::Bounds, memory::Held},
         request::headers,
     },
 };
@@ -160,7 +156,7 @@ impl Exchange<'_> {
     ///
     /// The first fetch, in the core's order, that gave no answer; or the time is over.
     pub(crate) async fn resolve(self, placed: Placed, limit: u32, outcome: &mut Outcome) -> Result<Decision, Failure> {
-        outcome.pivot = placed.pivot.is_some().then_some("cache");
+        outcome.counted.pivot = placed.pivot.is_some().then_some("cache");
         let request = self.page_request(placed, limit);
         let mark = match &request.target.position {
             Position::AfterPivot(pivot) | Position::BeforePivot(pivot) if request.pivot.is_none() => pivot.fingerprint,
@@ -182,7 +178,7 @@ impl Exchange<'_> {
                     if let Some(keys) = all.iter().find_map(Hitch::keys)
                         && let Some((_, request)) = unknown.take()
                     {
-                        outcome.pivot = Some("cache");
+                        outcome.counted.pivot = Some("cache");
                         step = resolve(PageRequest { pivot: Some(keys), ..*request });
                         continue;
                     }
@@ -193,14 +189,14 @@ impl Exchange<'_> {
                     }
                     for (fetch, came) in fetches.iter().zip(all) {
                         // What failed was asked all the same.
-                        outcome.upstream_requests += came.as_ref().map_or(1, |came| came.requests);
+                        outcome.counted.upstream_requests += came.as_ref().map_or(1, |came| came.requests);
                         let was_given = is_continued || !heads.listed.is_empty();
                         let Came { answer, status, headers, requests, fault } = came.map_err(|hitch| {
                             let failure = hitch.into_failure();
                             if was_given { failure.of_own_paging(fetch) } else { failure }
                         })?;
                         if let Fetch::Item(_) = fetch {
-                            outcome.pivot = Some(if requests == 0 { "shared" } else { "upstream" });
+                            outcome.counted.pivot = Some(if requests == 0 { "shared" } else { "upstream" });
                         }
                         outcome.detail = fault.or_else(|| outcome.detail.take());
                         let is_listed = matches!(fetch, Fetch::Slice(..) | Fetch::Token(_));
@@ -216,12 +212,12 @@ impl Exchange<'_> {
                 }
                 Step::Serve(page) => return Ok(Decision::Serve(page, heads)),
                 Step::Refuse(Refusal::NoList) => {
-                    outcome.refusal = Some(cause(&Refusal::NoList));
+                    outcome.counted.refusal = Some(cause(&Refusal::NoList));
                     let unlisted = || Failure::refusal(Refusal::NoList, |_| None);
                     return Err(past_end.map_or_else(unlisted, Failure::Passed));
                 }
                 Step::Refuse(refusal) => {
-                    outcome.refusal = Some(cause(&refusal));
+                    outcome.counted.refusal = Some(cause(&refusal));
                     return Ok(Decision::Refuse(refusal));
                 }
             }

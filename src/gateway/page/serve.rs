@@ -17,9 +17,9 @@ use crate::{
         response::{PageDraft, PageResponse, legacy, level_word},
     },
     gateway::{
-        lifecycle::snapshot::{Route, Snapshot},
+        lifecycle::snapshot::Snapshot,
         outcome::{access_log::Outcome, failure::Failure},
-        routes::list::List,
+        routes::{list::List, route::Route},
         runtime::clock,
         session::{client_request::Asked, context::Gateway},
     },
@@ -139,7 +139,7 @@ pub(crate) async fn serve(
 
 /// Remembers how a request pages, and, of an old client's, whose it is.
 pub(crate) fn note(list: &List, asked: &Asked, kind: &RequestKind, outcome: &mut Outcome) {
-    outcome.paging = Some(match kind {
+    outcome.counted.paging = Some(match kind {
         RequestKind::Cursor => "cursor",
         RequestKind::Legacy { .. } => "legacy",
         RequestKind::Unmarked => "unmarked",

@@ -9,7 +9,6 @@ use pingora::http::RequestHeader;
 use super::path::{self, NormalPath};
 use crate::{
     downstream::{Code, Problem},
-    gateway::routes::table::host_of,
     upstream::request::headers,
 };
 
@@ -121,6 +120,16 @@ fn is_name(host: &str) -> bool {
     let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&()*+;=".contains(&byte));
     let begins_with_digits = |text: &str| text.len() >= 2 && text.bytes().take(2).all(|byte| byte.is_ascii_hexdigit());
     escapes.next().is_none_or(plain) && escapes.all(|escape| begins_with_digits(escape) && plain(escape))
+}
+
+/// The host of a `Host` header or authority: lower case, without port and without a final dot.
+#[must_use]
+pub fn host_of(authority: &str) -> String {
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !host.ends_with(':') => host,
+        _ => authority,
+    };
+    host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
 }
 
 #[cfg(test)]

@@ -5,10 +5,8 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
-use crate::{
-    downstream::{CorsPolicy, PREFERENCE_APPLIED, Response, response::cors},
-    gateway::lifecycle::snapshot::Route,
-};
+use super::route::Route;
+use crate::downstream::{CorsPolicy, PREFERENCE_APPLIED, Response, response::cors};
 
 /// Whose script asks, on a route with `cors`.
 #[derive(Debug)]

@@ -11,15 +11,13 @@ use http::Method;
 use pingora::http::RequestHeader;
 
 use super::{
+    route::Route,
     table::{Found, RouteTable, pattern},
     upstream::Upstream,
 };
 use crate::{
     downstream::{Code, Problem},
-    gateway::{
-        lifecycle::snapshot::Route,
-        request::{path::folded, target::Target},
-    },
+    gateway::request::{path::folded, target::Target},
     upstream::request::headers,
 };
 

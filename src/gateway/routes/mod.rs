@@ -3,5 +3,7 @@
 pub mod cross_origin;
 pub mod guard;
 pub mod list;
+pub mod observed;
+pub mod route;
 pub mod table;
 pub mod upstream;

@@ -4,10 +4,8 @@ use std::{collections::HashMap, sync::Arc};
 
 use matchit::Router;
 
-use crate::{
-    config::diagnostic::Diagnostics,
-    gateway::{lifecycle::snapshot::Route, request::path::normalize},
-};
+use super::route::Route;
+use crate::{config::diagnostic::Diagnostics, gateway::request::path::normalize};
 
 /// The routes of a snapshot: host before no host, fixed segments before parameters.
 pub struct RouteTable {
@@ -135,26 +133,6 @@ fn report(route: &Route, host: Option<&str>, error: &matchit::InsertError, diagn
         ),
     };
     diagnostics.error(route.path.at, message, help);
-}
-
-/// The host of a `Host` header or authority: lower case, without port and without a final dot.
-#[must_use]
-pub fn host_of(authority: &str) -> String {
-    let host = match authority.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !host.ends_with(':') => host,
-        _ => authority,
-    };
-    host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
-}
-
-/// The names of the parameters in a route's path.
-#[must_use]
-pub fn parameter_names(path: &str) -> Vec<String> {
-    path.split('{')
-        .skip(1)
-        .filter_map(|tail| tail.split_once('}'))
-        .map(|(name, _)| name.strip_prefix('*').unwrap_or(name).to_owned())
-        .collect()
 }
 
 #[cfg(test)]

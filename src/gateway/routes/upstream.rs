@@ -14,7 +14,7 @@ use crate::{
         Diagnostics,
         settings::{Timeouts, UpstreamSettings, UpstreamTls},
     },
-    gateway::{lifecycle::snapshot::Snapshot, shared::slots::Slots},
+    gateway::shared::slots::Slots,
     upstream::net::{
         connection::IDLE,
         resolve::{Name, Peers},
@@ -46,12 +46,12 @@ impl Upstream {
     /// Compiles an upstream. Names that `previous` knows keep their addresses, and requests in flight go on to count.
     pub(crate) fn compile(
         settings: &UpstreamSettings,
-        previous: Option<&Snapshot>,
+        previous: &[Arc<Self>],
         diagnostics: &mut Diagnostics,
     ) -> Option<Self> {
         let mut names = Vec::with_capacity(settings.peers.len());
         for peer in &settings.peers {
-            let known = previous.and_then(|previous| previous.name(&peer.value));
+            let known = known_name(previous, &peer.value);
             let Some(name) = known.or_else(|| Name::parse(&peer.value).map(Arc::new)) else {
                 diagnostics.error(peer.at, "a peer is host:port", "write \"people.internal:8000\"");
                 return None;
@@ -105,9 +105,14 @@ impl Upstream {
     }
 }
 
-fn slots(settings: &UpstreamSettings, previous: Option<&Snapshot>) -> Arc<Slots> {
-    let mut upstreams = previous.into_iter().flat_map(|previous| &previous.upstreams);
-    let known = upstreams.find(|known| known.name == settings.name).map(|known| &known.slots);
+/// The name of a peer as an upstream in force has it, with the addresses that it resolved to.
+fn known_name(upstreams: &[Arc<Upstream>], text: &str) -> Option<Arc<Name>> {
+    let names = upstreams.iter().flat_map(|upstream| upstream.peers.names());
+    names.into_iter().find(|name| name.text() == text).map(Arc::clone)
+}
+
+fn slots(settings: &UpstreamSettings, previous: &[Arc<Upstream>]) -> Arc<Slots> {
+    let known = previous.iter().find(|known| known.name == settings.name).map(|known| &known.slots);
     let known = known.filter(|slots| slots.most() == settings.connections);
     known.map_or_else(|| Arc::new(Slots::new(settings.connections)), Arc::clone)
 }

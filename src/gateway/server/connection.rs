@@ -14,7 +14,6 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufWriter};
 
 use super::{
     admission::{Admission, Dropped, Place},
-    dispatch,
     gate::Gated,
 };
 use crate::{
@@ -24,7 +23,7 @@ use crate::{
         outcome::access_log::Outcome,
         request::head::{self, Framing, Reading},
         runtime::clock,
-        session::context::RequestIds,
+        session::{context::RequestIds, respond},
     },
 };
 
@@ -81,7 +80,8 @@ impl Front {
         let snapshot = self.live.pin();
         self.admission.enter(address, snapshot.trusts(address)).await.map_err(|_| {
             let problem = Problem::new(Code::Overloaded, "there are too many connections: try again");
-            let mut response = problem.render(snapshot.server.problem_types.as_deref(), &self.ids.next(), None);
+            let mut response =
+                Response::of_problem(&problem, snapshot.server.problem_types.as_deref(), &self.ids.next(), None);
             response.headers.insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("1"));
             wire(&response)
         })
@@ -203,7 +203,7 @@ impl Front {
             if let Some((method, path)) = asked {
                 outcome.asked(&method, &path);
             }
-            let response = dispatch::refuse(problem, None, &snapshot, &mut outcome);
+            let response = respond::refuse(problem, None, &snapshot, &mut outcome);
             (outcome.status, outcome.bytes) = (response.status, response.body.len());
             outcome.detail = Some(problem.detail.clone());
             wire(&response)

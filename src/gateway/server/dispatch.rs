@@ -7,26 +7,25 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderValue, Method, header};
+use http::Method;
 use pingora::{protocols::http::ServerSession, proxy::Session};
 
-use super::hooks::seam;
 use crate::{
     config::settings::Role,
-    downstream::{Code, Convention, EnvelopeTemplate, LegacyDecision, LinkBase, Problem, Response, response::legacy},
+    downstream::{Code, Convention, LegacyDecision, LinkBase, Problem, Response, response::legacy},
     gateway::{
         forward,
-        lifecycle::snapshot::{Route, Snapshot},
+        lifecycle::snapshot::Snapshot,
         outcome::{access_log::Outcome, failure::Failure},
         page::serve::{Served, note, serve},
         request::target,
-        routes::{cross_origin::Crossing, list::List},
+        routes::{cross_origin::Crossing, list::List, route::Route},
         runtime::{clock, futures::caught},
         session::{
             body,
             client_request::{Asked, Client},
-            context::{Context, Forwarded, Gateway},
-            respond,
+            context::{Context, Forwarded, Gateway, seam},
+            respond::{self, refuse},
         },
         shared::slots::Slot,
     },
@@ -269,20 +268,4 @@ fn begins(convention: &Convention) -> String {
 /// The link to the first page, whatever is wrong with the query.
 fn first_page(base: &LinkBase, convention: &Convention, asked: &Asked) -> String {
     base.url(&convention.parameters.restart_query(asked.query()))
-}
-
-/// A problem as a response, remembered for the log.
-pub(crate) fn refuse(
-    problem: &Problem,
-    envelope: Option<&EnvelopeTemplate>,
-    snapshot: &Snapshot,
-    outcome: &mut Outcome,
-) -> Response {
-    outcome.code = Some(problem.code.as_str());
-    let types = snapshot.server.problem_types.as_deref();
-    let mut response = problem.render(types, &outcome.request_id, envelope);
-    if problem.status == 503 && !response.headers.contains_key(header::RETRY_AFTER) {
-        response.headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-    }
-    response
 }

@@ -7,10 +7,7 @@
 use std::{
     io,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -24,27 +21,11 @@ use pingora::protocols::{
 };
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufWriter, ReadBuf, Take};
 
-use crate::gateway::request::head::Framing;
+use crate::gateway::{request::head::Framing, session::context::Surplus};
 
 /// What is collected before it is written to a client, so that the head of a response and a small page leave in one write.
 /// Chunks of what is streamed are written at once all the same. Every connection that was ever used keeps so much.
 const WRITE_BUFFER: usize = 8 * 1024;
-
-/// Whether a client sent on after the end of its request.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Surplus(Arc<AtomicBool>);
-
-impl Surplus {
-    /// Remembers that it did.
-    pub(crate) fn notice(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether it did.
-    pub(crate) fn is_there(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
 
 /// A client's connection.
 #[derive(Debug)]

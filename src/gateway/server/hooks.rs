@@ -11,13 +11,13 @@ use pingora::{
     upstreams::peer::HttpPeer,
 };
 
-use super::{dispatch, gate::Surplus};
+use super::dispatch;
 use crate::gateway::{
     forward::{self, relay::STREAM_SILENCE},
     outcome::access_log::Outcome,
     runtime::futures::caught_now,
     session::{
-        context::{Context, Gateway},
+        context::{Context, Gateway, Surplus, seam},
         observe,
     },
 };
@@ -105,22 +105,16 @@ impl ProxyHttp for Gateway {
         context.outcome.bytes = session.body_bytes_sent();
         let ended = caught_now(|| {
             seam(&context.outcome, "logging");
-            observe::end(self, context, error.is_none());
+            if let Some(observation) = context.observation.take() {
+                let in_flight = self.vitals.enter();
+                observe::end(observation, &self.readers, in_flight, &mut context.outcome, error.is_none());
+            }
         });
         if let Err(panic) = ended {
             (context.outcome.code, context.outcome.detail) = (Some("panicked"), Some(panic));
         }
     }
 }
-
-/// Panics where a test wants it, by the path of a request; there is no such thing in the program.
-#[cfg(test)]
-pub(crate) fn seam(outcome: &Outcome, place: &str) {
-    assert!(outcome.path != format!("/panic/{place}"), "in {place}, by a test");
-}
-
-#[cfg(not(test))]
-pub(crate) const fn seam(_outcome: &Outcome, _place: &str) {}
 
 /// The path of a request's target, without its query.
 fn path_of(head: &RequestHeader) -> &[u8] {

@@ -10,10 +10,7 @@ use pingora::{protocols::http::ServerSession, protocols::l4::socket::SocketAddr}
 
 use crate::{
     downstream::{LinkBase, RequestBody},
-    gateway::{
-        lifecycle::snapshot::{Route, Snapshot},
-        request::target::Target,
-    },
+    gateway::{lifecycle::snapshot::Snapshot, request::target::Target, routes::route::Route},
     upstream::{ClientOrigin, request::headers},
 };
 

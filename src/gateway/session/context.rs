@@ -4,7 +4,7 @@ use std::{
     fmt::Write as _,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -19,7 +19,6 @@ use crate::{
         outcome::access_log::Outcome,
         request::target::Target,
         routes::{cross_origin::Crossing, table::Found},
-        server::gate::Surplus,
         shared::slots,
     },
     upstream::net::{fetch::Fetcher, memory::Held},
@@ -99,3 +98,28 @@ impl RequestIds {
         id
     }
 }
+
+/// Whether a client sent on after the end of its request.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Surplus(Arc<AtomicBool>);
+
+impl Surplus {
+    /// Remembers that it did.
+    pub(crate) fn notice(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it did.
+    pub(crate) fn is_there(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Panics where a test wants it, by the path of a request; there is no such thing in the program.
+#[cfg(test)]
+pub(crate) fn seam(outcome: &Outcome, place: &str) {
+    assert!(outcome.path != format!("/panic/{place}"), "in {place}, by a test");
+}
+
+#[cfg(not(test))]
+pub(crate) const fn seam(_outcome: &Outcome, _place: &str) {}

@@ -5,20 +5,20 @@
 //! Nothing here is waited for: chunks are copied while they pass, up to the route's `budgets.answer_size`, and read behind
 //! the request on a thread of its own, one answer at a time in the whole process. Where too many wait, one is let go.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
-};
+use std::sync::Arc;
 
 use http::{HeaderMap, Method, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::context::{Context, Forwarded, Gateway};
 use crate::{
-    config::settings::ObserveSettings,
     downstream::{LegacyQuery, LegacySort},
-    gateway::{lifecycle::snapshot::Route, outcome::access_log::Outcome, routes::list::List},
+    gateway::{
+        lifecycle::process::InFlight,
+        outcome::{access_log::Outcome, metrics::SERVABLE},
+        request::target::Target,
+        routes::{list::List, route::Route, table::Found},
+    },
     pagination::{
         observed::{Doubt, judge},
         order::Ties,
@@ -26,65 +26,15 @@ use crate::{
     upstream::{
         ReadingError, Sorted, Unsortable,
         net::{
+            error::FetchError,
             fetch,
             memory::{Held, Memory},
         },
     },
 };
 
-/// What an observation comes to: the list could have been served from the answer, or the first cause against it.
-pub(crate) const VERDICTS: [&str; 12] = [
-    SERVABLE,
-    "status",
-    "encoding",
-    "too_large",
-    "shape",
-    "facts",
-    "ids",
-    "kinds",
-    "order",
-    "size",
-    "parameters",
-    "failed",
-];
-
-/// Why an answer is not looked at.
-pub(crate) const REASONS: [&str; 6] = ["request", "sort", "unchanged", "sample", "busy", "cut"];
-
-const SERVABLE: &str = "servable";
-
 /// How many answers may be kept until they are read, in the whole process.
 const MOST_KEPT: usize = 16;
-
-/// A list that is not served: its answers pass, and are read.
-#[derive(Debug)]
-pub struct Observed {
-    /// What serving it would need.
-    pub list: List,
-    /// Of so many answers one is read.
-    every: u32,
-    passed: AtomicU32,
-    /// The verdicts of which an example was logged, by their place in [`VERDICTS`].
-    told: AtomicU32,
-}
-
-impl Observed {
-    pub(crate) fn new(list: List, settings: ObserveSettings) -> Self {
-        Self { list, every: settings.every, passed: AtomicU32::new(0), told: AtomicU32::new(0) }
-    }
-
-    /// Whether it is this answer's turn to be read.
-    fn has_turn(&self) -> bool {
-        self.passed.fetch_add(1, Ordering::Relaxed).is_multiple_of(self.every.max(1))
-    }
-
-    /// Whether this is the first time that a verdict is told of.
-    fn is_first(&self, verdict: &str) -> bool {
-        let Some(place) = VERDICTS.iter().position(|known| *known == verdict) else { return false };
-        let bit = 1 << place;
-        self.told.fetch_or(bit, Ordering::Relaxed) & bit == 0
-    }
-}
 
 /// What bounds all reading of a process.
 #[derive(Debug)]
@@ -131,10 +81,9 @@ pub(crate) fn begin(
     readers: &Readers,
     asked: &RequestHeader,
     answer: &ResponseHeader,
-    forwarded: &Forwarded,
+    (found, target): (&Found, &Target),
     (memory, outcome): (&Arc<Memory>, &mut Outcome),
 ) -> Option<Box<Observation>> {
-    let Forwarded { found, target, .. } = forwarded;
     let observed = found.route.observed.as_ref().filter(|_| asked.method == Method::GET)?;
     // By ranges of bytes, or of items where the upstream reads them so, no parameter says what is asked for.
     let query = observed.list.conventions.own().parameters.legacy_query(target.query.as_deref());
@@ -149,7 +98,7 @@ pub(crate) fn begin(
     let (query, kept) = match kept {
         Ok(kept) => kept,
         Err(reason) => {
-            outcome.unobserved = Some(reason);
+            outcome.counted.unobserved = Some(reason);
             return None;
         }
     };
@@ -169,20 +118,24 @@ pub(crate) fn begin(
 }
 
 /// The request is done with: what was kept of its answer is read after it, and its line in the log waits for that.
-pub(crate) fn end(gateway: &Gateway, context: &mut Context, is_whole: bool) {
-    let Some(observation) = context.observation.take() else { return };
+pub(crate) fn end(
+    observation: Box<Observation>,
+    readers: &Readers,
+    in_flight: InFlight,
+    outcome: &mut Outcome,
+    is_whole: bool,
+) {
     if !is_whole {
-        context.outcome.unobserved = Some("cut");
+        outcome.counted.unobserved = Some("cut");
         return;
     }
     if observation.given_up == Some(GivenUp::NoRoom) {
-        context.outcome.unobserved = Some("busy");
+        outcome.counted.unobserved = Some("busy");
         return;
     }
-    let mut outcome = context.outcome.leave();
-    let reading = Arc::clone(&gateway.readers.reading);
-    // A process that stops waits for what it still has to tell.
-    let in_flight = gateway.vitals.enter();
+    let mut outcome = outcome.leave();
+    let reading = Arc::clone(&readers.reading);
+    // `in_flight` is held until then: a process that stops waits for what it still has to tell.
     tokio::spawn(async move {
         let _turn = reading.acquire().await;
         let route = Arc::clone(&observation.route);
@@ -197,7 +150,7 @@ pub(crate) fn end(gateway: &Gateway, context: &mut Context, is_whole: bool) {
                 "this answer could not have been served; the access log and the metrics have the next ones"
             );
         }
-        outcome.observed = Some(verdict);
+        outcome.counted.observed = Some(verdict);
         outcome.detail = outcome.detail.take().or(detail);
         drop((outcome, in_flight));
     });
@@ -244,8 +197,8 @@ impl Observation {
         let request = request.map_err(|fault| ("parameters", fault.to_string()))?;
         let decoded = match fetch::decode(headers, &body, most, &self.held) {
             Ok(decoded) => decoded,
-            Err(fetch::FetchError::TooLarge(detail)) => return Err(("too_large", detail)),
-            Err(fetch::FetchError::Overloaded(full)) => return Err(("failed", full.to_string())),
+            Err(FetchError::TooLarge(detail)) => return Err(("too_large", detail)),
+            Err(FetchError::Overloaded(full)) => return Err(("failed", full.to_string())),
             Err(error) => return Err(("encoding", error.to_string())),
         };
         let (status, body) = (*status, decoded.unwrap_or(body));

@@ -3,11 +3,15 @@
 use std::{pin::pin, time::Duration};
 
 use bytes::Bytes;
-use http::{Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode, header};
 use pingora::{Error, ErrorType, OrErr, http::ResponseHeader, proxy::Session};
 
 use super::pace::{LOOK, Pace};
-use crate::{downstream::Response, gateway::outcome::access_log::Outcome, upstream::net::memory::Held};
+use crate::{
+    downstream::{EnvelopeTemplate, Problem, Response},
+    gateway::{lifecycle::snapshot::Snapshot, outcome::access_log::Outcome},
+    upstream::net::memory::Held,
+};
 
 /// How much of a body is written at once. Where the client's pace is unknown, each write has the whole time that one may
 /// take.
@@ -72,6 +76,22 @@ async fn write_piece(
             return Err(Error::explain(ErrorType::WriteTimedout, "the client takes too little"));
         }
     }
+}
+
+/// A problem as a response, remembered for the log.
+pub(crate) fn refuse(
+    problem: &Problem,
+    envelope: Option<&EnvelopeTemplate>,
+    snapshot: &Snapshot,
+    outcome: &mut Outcome,
+) -> Response {
+    outcome.code = Some(problem.code.as_str());
+    let types = snapshot.server.problem_types.as_deref();
+    let mut response = Response::of_problem(problem, types, &outcome.request_id, envelope);
+    if problem.status == 503 && !response.headers.contains_key(header::RETRY_AFTER) {
+        response.headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
 }
 
 #[cfg(test)]

@@ -20,15 +20,14 @@ use super::{
     },
     place::PlaceCompiler,
     request::{
-        ask::{Ask, Unaskable},
         query::{Beside, RequestTemplate},
         resource::{CountTemplate, ItemTemplate},
     },
-    response::{
-        reading::{Reading, ReadingError},
-        token,
+    response::{error::ReadingError, reading::Reading, token},
+    template::{
+        ask::{Ask, Unaskable},
+        body::BodyTemplate,
     },
-    template::body::BodyTemplate,
 };
 use crate::{
     config::{

@@ -10,7 +10,7 @@ use crate::{
         paging::Family,
         window::{Offset, PageNumber, PageSize, Slice},
     },
-    upstream::{order::sort::Sorted, request::ask::Ask},
+    upstream::{order::sort::Sorted, template::ask::Ask},
 };
 
 /// A legacy request, understood.

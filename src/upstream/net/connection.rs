@@ -17,7 +17,7 @@ use pingora::{
 };
 use rustix::io::Errno;
 
-use super::{fetch::FetchError, resolve::Peers};
+use super::{error::FetchError, resolve::Peers};
 use crate::{config::settings::Timeouts, upstream::request::headers::authenticates_connection};
 
 /// How many idle connections are kept for all upstreams together.

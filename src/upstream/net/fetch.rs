@@ -15,7 +15,8 @@ use pingora::http::RequestHeader;
 
 use super::{
     connection::{Connection, Connections, announced_length},
-    memory::{Full, Held},
+    error::FetchError,
+    memory::Held,
     resolve::Peers,
 };
 use crate::config::settings::Timeouts;
@@ -54,32 +55,6 @@ pub struct Fetched {
     pub headers: HeaderMap,
     /// Its body, without content coding; of an answer that is no success, and can't be decoded, as it came.
     pub body: Vec<u8>,
-}
-
-/// Why there is no answer. The text is for the log alone.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum FetchError {
-    /// No connection, or it broke before the answer began.
-    #[error("unavailable: {0}")]
-    Unavailable(String),
-    /// The gateway itself has no descriptor for a connection.
-    #[error("no descriptor for a connection: {0}")]
-    Exhausted(String),
-    /// One of the deadlines passed.
-    #[error("timeout: {0}")]
-    Timeout(String),
-    /// The body is larger than the budget.
-    #[error("too large: {0}")]
-    TooLarge(String),
-    /// The gateway has no room for the body.
-    #[error("overloaded: {0}")]
-    Overloaded(#[from] Full),
-    /// It broke off after it had begun.
-    #[error("cut: {0}")]
-    Cut(String),
-    /// It is no HTTP answer, or has a content coding that was not asked for.
-    #[error("malformed: {0}")]
-    Malformed(String),
 }
 
 impl Fetcher {

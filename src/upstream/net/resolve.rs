@@ -23,7 +23,7 @@ use pingora::{protocols::l4::socket::SocketAddr as PeerAddress, upstreams::peer:
 use tokio::sync::Notify;
 
 use super::{
-    fetch::FetchError,
+    error::FetchError,
     health::{Health, Readiness},
 };
 

@@ -12,7 +12,6 @@ mod tests;
 
 use std::borrow::Cow;
 
-use self::{expression::Expression, parameters::Parameters};
 use super::fields::Fields;
 use crate::{
     config::{
@@ -24,14 +23,14 @@ use crate::{
         key::KeyValue,
         order::{Direction, Kind, Order, SortKey},
     },
-    upstream::{
-        request::ask::Unaskable,
-        template::{
-            pairs,
-            text::{append_pair, decode, encode_value},
-        },
+    upstream::template::{
+        ask::Unaskable,
+        pairs,
+        text::{append_pair, decode, encode_value},
     },
 };
+use expression::Expression;
+use parameters::Parameters;
 
 /// How an upstream is asked for ranges.
 #[derive(Clone, Debug)]

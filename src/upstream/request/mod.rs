@@ -1,6 +1,5 @@
 //! Requests to upstreams: their heads, queries, resources of single items, and counts.
 
-pub mod ask;
 pub mod header_templates;
 pub mod headers;
 pub mod query;

@@ -4,10 +4,7 @@ use std::borrow::Cow;
 
 use http::Method;
 
-use super::{
-    ask::{Ask, Unaskable},
-    header_templates::HeaderTemplates,
-};
+use super::header_templates::HeaderTemplates;
 use crate::{
     config::{
         diagnostic::{Diagnostics, Located},
@@ -21,6 +18,7 @@ use crate::{
     upstream::{
         response::token,
         template::{
+            ask::{Ask, Unaskable},
             body::{BodyTemplate, Values},
             pairs,
             text::{QueryTemplate, Variable, append_pair},

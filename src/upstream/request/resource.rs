@@ -4,10 +4,7 @@ use std::borrow::Cow;
 
 use http::{HeaderMap, Method};
 
-use super::{
-    ask::{Ask, Unaskable},
-    header_templates::HeaderTemplates,
-};
+use super::header_templates::HeaderTemplates;
 use crate::{
     config::{
         diagnostic::{Diagnostics, Located},
@@ -24,8 +21,11 @@ use crate::{
             Place, PlaceCompiler, Response,
             matching::{Equality, Match},
         },
-        response::reading::{ReadingError, refused},
-        template::text::{Piece, QueryTemplate, Text, Variable, append_pair, encode_literal, encode_value},
+        response::{error::ReadingError, reading::refused},
+        template::{
+            ask::{Ask, Unaskable},
+            text::{Piece, QueryTemplate, Text, Variable, append_pair, encode_literal, encode_value},
+        },
     },
 };
 

@@ -7,12 +7,10 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-use crate::upstream::{
-    request::ask::Ask,
-    template::{
-        pairs,
-        text::{append_pair, encode_literal},
-    },
+use crate::upstream::template::{
+    ask::Ask,
+    pairs,
+    text::{append_pair, encode_literal},
 };
 
 /// A link to another path than was asked: that one, without its query.

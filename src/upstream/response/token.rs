@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::{link, reading::ReadingError};
+use super::{error::ReadingError, link};
 use crate::{
     config::settings::{DialectResponse, EndWord},
     json::{
@@ -14,8 +14,10 @@ use crate::{
     pagination::fetch::{Token, TokenFetch},
     upstream::{
         place::{Place, PlaceCompiler, Response},
-        request::ask::Ask,
-        template::text::{append_pair, encode_value},
+        template::{
+            ask::Ask,
+            text::{append_pair, encode_value},
+        },
     },
 };
 

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 pub(super) use list::{list, located};
 
 use super::*;
+use crate::downstream::Response;
 use crate::downstream::{
     fixture,
     response::legacy::{self, LegacyDecision},
@@ -484,7 +485,7 @@ fn mistakes_are_answered_with_what_would_be_right() {
     let mut text = String::new();
     for (parameters, query) in cases {
         let problem = parameters.read(Some(query)).unwrap_err();
-        let body = problem.render(None, "r-1", None).body;
+        let body = Response::of_problem(&problem, None, "r-1", None).body;
         let _ = writeln!(text, "{query}\n{}\n", String::from_utf8(body.into_parts().concat()).unwrap());
     }
     let policies = [(None, "page=2"), (Some(LegacyPolicy::Reject), "page=2"), (Some(LegacyPolicy::Reject), "team=a")];
@@ -496,7 +497,7 @@ fn mistakes_are_answered_with_what_would_be_right() {
         else {
             panic!("{query} is not served");
         };
-        let body = problem.render(None, "r-1", None).body;
+        let body = Response::of_problem(&problem, None, "r-1", None).body;
         let _ = writeln!(text, "{query}\n{}\n", String::from_utf8(body.into_parts().concat()).unwrap());
     }
     fixture::assert_snapshot("parameters.txt", &text);

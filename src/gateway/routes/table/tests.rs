@@ -1,4 +1,5 @@
 use super::*;
+use crate::gateway::{request::target::host_of, routes::route::parameter_names};
 use crate::{
     config::{ProcessEnvironment, load_text},
     gateway::Snapshot,

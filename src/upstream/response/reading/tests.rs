@@ -2,14 +2,16 @@
 
 use http::HeaderMap;
 
-use super::ReadingError;
 use crate::{
     config::{
         settings::{DialectMatch, ListSettings},
         tree::Tree,
     },
     pagination::answer::{Answer, Standing, Total},
-    upstream::testing::{AT, ask, at, compile, page},
+    upstream::{
+        response::error::ReadingError,
+        testing::{AT, ask, at, compile, page},
+    },
 };
 
 /// Reads a response to the second page of two.

@@ -1,0 +1,168 @@
+//! A route, compiled from its settings.
+
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
+
+use super::{list::List, observed::Observed, upstream::Upstream};
+use crate::{
+    config::{
+        Diagnostics,
+        diagnostic::Located,
+        settings::{Methods, RouteSettings, UpstreamSettings},
+    },
+    cursor::{self, KeyRing},
+    downstream::CorsPolicy,
+    gateway::{outcome::metrics::RouteMetrics, request::path::PathTemplate, shared::learning::Learning},
+    upstream::Costs,
+};
+
+/// A route, compiled.
+#[derive(Debug)]
+pub struct Route {
+    /// Its name: part of every cursor of the route.
+    pub name: String,
+    /// The hosts it answers for; empty: all.
+    pub hosts: Vec<String>,
+    /// Its path, as written.
+    pub path: Located<String>,
+    /// What its list is asked for by.
+    pub methods: Methods,
+    /// Who answers.
+    pub upstream: Arc<Upstream>,
+    /// The path asked upstream, where it is not the client's own.
+    pub(crate) upstream_path: Option<PathTemplate>,
+    /// What links begin with.
+    pub public_url: Option<String>,
+    /// Who may read it from other origins; none where the upstream says so.
+    pub cors: Option<CorsPolicy>,
+    /// What serving its list needs; none where everything is forwarded.
+    pub list: Option<List>,
+    /// What cursors are bound to where a request asks for the list as it is: without filters, and in its own order.
+    pub(crate) usual: Option<Arc<cursor::Context>>,
+    /// The list that its answers are read for, where they pass as they come.
+    pub observed: Option<Box<Observed>>,
+    /// What is counted of it. Shared with the next snapshot's route of the same name.
+    pub metrics: Arc<RouteMetrics>,
+    /// What tells whether another snapshot's route of the same name asks the same upstream in the same way.
+    pub(crate) fingerprint: u64,
+}
+
+impl Route {
+    pub(crate) fn compile(
+        settings: &RouteSettings,
+        asked: Option<&UpstreamSettings>,
+        upstream: Option<Arc<Upstream>>,
+        keys: Option<&Arc<KeyRing>>,
+        previous: &[Arc<Self>],
+        costs: &mut Costs,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Self> {
+        let parameters = parameter_names(&settings.path.value);
+        let upstream_path = match &settings.upstream_path {
+            Some(written) => Some(PathTemplate::compile(written, &parameters, diagnostics)?),
+            None => None,
+        };
+        let fingerprint = fingerprint(settings, asked);
+        let known = previous.iter().find(|route| route.name == settings.name.value).map(|route| &**route);
+        let list = match &settings.list {
+            Some(list) => {
+                let learning = known.filter(|known| known.fingerprint == fingerprint).and_then(Self::learning);
+                let usage = known.and_then(|known| known.list.as_ref()).map(|list| &list.usage);
+                Some(List::compile(list, keys, learning.unwrap_or_default(), usage, costs, diagnostics)?)
+            }
+            None => None,
+        };
+        let (list, observed) = match settings.observe {
+            Some(observe) => (None, list.map(|list| Box::new(Observed::new(list, observe)))),
+            None => (list, None),
+        };
+        let usual = list.as_ref().map(|list| {
+            let (route, path) = (settings.name.value.as_str(), settings.path.value.as_str());
+            let path = path.strip_suffix('/').unwrap_or(path);
+            let order = &list.dialect.default_sorted().order;
+            let parts = cursor::ContextParts { route, host: "", path, filters: &[], order, headers: &[] };
+            cursor::Context::usual(parts, &list.keys)
+        });
+        Some(Self {
+            metrics: known.map_or_else(|| RouteMetrics::new(&settings.name.value), |known| Arc::clone(&known.metrics)),
+            name: settings.name.value.clone(),
+            hosts: settings.hosts.clone(),
+            path: settings.path.clone(),
+            methods: settings.methods,
+            upstream: upstream?,
+            upstream_path,
+            public_url: settings.public_url.clone(),
+            cors: settings.cors.as_ref().map(CorsPolicy::new),
+            list,
+            usual,
+            observed,
+            fingerprint,
+        })
+    }
+
+    fn learning(&self) -> Option<Arc<Learning>> {
+        let list = self.list.as_ref().or_else(|| self.observed.as_ref().map(|observed| &observed.list));
+        Some(Arc::clone(&list?.learning))
+    }
+
+    /// Whether the host that a client asks for may decide what it gets: the route is one of some hosts, or the upstream
+    /// is told the client's. Elsewhere a cursor lives on under another name of the gateway.
+    #[must_use]
+    pub fn serves_by_host(&self) -> bool {
+        !self.hosts.is_empty() || self.upstream.host.is_none()
+    }
+
+    /// The path and query asked upstream: `path` as the client sent it, and its parameters.
+    #[must_use]
+    pub fn target(&self, path: &str, parameters: &[(String, String)], query: &str) -> String {
+        let base = &self.upstream.base_path;
+        let mut target = String::with_capacity(base.len() + path.len() + query.len() + 1);
+        target.push_str(base);
+        match &self.upstream_path {
+            Some(template) => target.push_str(&template.write(path, parameters)),
+            None => target.push_str(path),
+        }
+        if !query.is_empty() {
+            target.push('?');
+            target.push_str(query);
+        }
+        target
+    }
+}
+
+/// What decides whether that which was learnt of a route still holds after a reload.
+fn fingerprint(settings: &RouteSettings, upstream: Option<&UpstreamSettings>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    settings.path.value.hash(&mut hasher);
+    settings.upstream_path.as_ref().map(|path| &path.value).hash(&mut hasher);
+    if let Some(upstream) = upstream {
+        for peer in &upstream.peers {
+            peer.value.hash(&mut hasher);
+        }
+        upstream.base_path.hash(&mut hasher);
+        upstream.host_header.hash(&mut hasher);
+    }
+    if let Some(list) = &settings.list {
+        list.dialect.request.query.value.hash(&mut hasher);
+        list.dialect.request.method.hash(&mut hasher);
+        if let Some(body) = &list.dialect.request.body {
+            body.value.hash_value(&mut hasher);
+        }
+        list.dialect.response.items.value.hash(&mut hasher);
+        list.dialect.size.max.as_ref().map(|max| max.value).hash(&mut hasher);
+        list.dialect.size.choices.hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
+/// The names of the parameters in a route's path.
+#[must_use]
+pub fn parameter_names(path: &str) -> Vec<String> {
+    path.split('{')
+        .skip(1)
+        .filter_map(|tail| tail.split_once('}'))
+        .map(|(name, _)| name.strip_prefix('*').unwrap_or(name).to_owned())
+        .collect()
+}
