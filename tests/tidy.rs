@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a repository that can't be read is a failed test")]
 
+#[path = "tidy/functions.rs"]
+mod functions;
 #[path = "tidy/layers.rs"]
 mod layers;
 #[path = "tidy/rows.rs"]

@@ -37,6 +37,23 @@ pub(crate) struct Text {
     pub(crate) or_null: bool,
 }
 
+/// Finds a placeholder of `scopes` by its name, or reads its place in a request's body.
+///
+/// # Errors
+///
+/// The fault and its remedy.
+fn find(name: &str, scopes: &[Scope], requests: &mut Vec<Pointer>) -> Result<Placeholder, (String, String)> {
+    let of_request = name.strip_prefix("request").filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    let found = match of_request.filter(|_| scopes.contains(&Scope::Page)) {
+        None => facts::find(name),
+        Some(place) => Some(
+            request_place(place, requests)
+                .map_err(|help| (format!("{{{name}}} is no place in a request's body"), help))?,
+        ),
+    };
+    found.filter(|found| scopes.contains(&found.scope)).ok_or_else(|| unknown(name, scopes))
+}
+
 /// What stands between braces, or a text between such.
 enum Piece<'t> {
     Literal(String),
@@ -82,21 +99,12 @@ impl Text {
                 diagnostics.error(place, message, help);
                 sound = false;
             };
-            let of_request = name.strip_prefix("request").filter(|rest| rest.is_empty() || rest.starts_with('/'));
-            let found = match of_request.filter(|_| scopes.contains(&Scope::Page)) {
-                None => facts::find(name),
-                Some(place) => match request_place(place, requests) {
-                    Ok(placeholder) => Some(placeholder),
-                    Err(message) => {
-                        fault(format!("{{{name}}} is no place in a request's body"), message);
-                        continue;
-                    }
-                },
-            };
-            let Some(placeholder) = found.filter(|found| scopes.contains(&found.scope)) else {
-                let (message, help) = unknown(name, scopes);
-                fault(message, help);
-                continue;
+            let placeholder = match find(name, scopes, requests) {
+                Ok(placeholder) => placeholder,
+                Err((message, help)) => {
+                    fault(message, help);
+                    continue;
+                }
             };
             if !alone && placeholder.json && !as_text {
                 let help = format!("write {{{name}:string}} for its text, or let it stand alone");

@@ -142,42 +142,8 @@ impl Parameters {
                 None => named.push((*role, &name.value, name.at)),
             }
         }
-        let mut sound = true;
-        let mut fault = |at: Location, message: String, help: &str| {
-            sound = false;
-            diagnostics.error(at, message, help);
-        };
-        for (index, &(role, name, at)) in named.iter().enumerate() {
-            if name.is_empty() {
-                fault(at, "a parameter needs a name".to_owned(), "write the name of a query parameter");
-            }
-            if named[..index].iter().any(|&(_, other, _)| other == name) {
-                fault(at, format!("`{name}` stands for two roles"), "each role needs a parameter of its own");
-            }
-            let taken = |names: &[String]| names.iter().any(|other| other == name);
-            // An upstream's own token is told from a cursor of ours by its signature.
-            let by_token = Places::of(&list.dialect) == Some(Places::Tokens);
-            let says_place = matches!(role, Role::Cursor | Role::After | Role::Before);
-            let may_share = role == Role::Limit || (says_place && by_token);
-            if (taken(paging_names) && !may_share) || (taken(sort_names) && role != Role::Sort) {
-                let message = format!("`{name}` is a parameter of the dialect `{}` as well", list.dialect.name);
-                fault(at, message, "old requests could not be told from new ones: choose another name");
-            }
-        }
-        let seeks = list.mode.value == Mode::Seek;
-        let leads_on = |role| matches!(role, Role::Cursor | Role::After) || (seeks && role == Role::AfterId);
-        if !named.iter().any(|&(role, ..)| leads_on(role)) {
-            let message = format!("the envelope `{}` has no parameter to go on with", envelope.name);
-            let help = match named.iter().any(|&(role, ..)| role == Role::AfterId) {
-                true => "ids are taken in mode = \"seek\" alone: choose that, or name a parameter for `cursor`",
-                false => "among its `parameters`, name one for `cursor`",
-            };
-            fault(envelope.at, message, help);
-        }
-        if preferred_limit.is_some() && list.legacy.policy.is_some() && list.legacy.unmarked == Unmarked::Legacy {
-            let message = format!("a first page of the envelope `{}` can't be told from an old request", envelope.name);
-            fault(envelope.at, message, "its limit is a preference, and no parameter: say unmarked = \"new\"");
-        }
+        let sound = check_names(list, envelope, &named, (paging_names, sort_names), diagnostics)
+            & check_preference(list, envelope, preferred_limit.as_deref(), diagnostics);
         let in_body = BodyPlaces::compile(list, &named, diagnostics);
         let sorts_in_body = list.dialect.sort.as_ref().is_some_and(|sort| sort.body.is_some());
         if !sound {
@@ -208,7 +174,7 @@ impl Parameters {
             over_max: list.page_size.over_max.unwrap_or(envelope.over_max),
             zero_limit_is_default: envelope.zero_limit_is_default,
             empty_cursor_is_first_page: envelope.empty_cursor_is_first_page,
-            seeks,
+            seeks: list.mode.value == Mode::Seek,
             legacy: list.legacy.clone(),
         })
     }
@@ -517,6 +483,65 @@ impl Parameters {
         let said = request.sort_written.first().map(|(name, _)| name.as_str());
         self.sorting.refuse(detail, said.or(self.sorting.own.as_deref()).unwrap_or("sort"))
     }
+}
+
+/// Reports names of parameters that are empty, that stand for two roles, or that the dialect has too; and an envelope
+/// without a parameter that leads on. Returns whether there was none of that.
+fn check_names(
+    list: &ListSettings,
+    envelope: &EnvelopeSettings,
+    named: &[(Role, &str, Location)],
+    (paging_names, sort_names): (&[String], &[String]),
+    diagnostics: &mut Diagnostics,
+) -> bool {
+    let mut sound = true;
+    let mut fault = |at: Location, message: String, help: &str| {
+        sound = false;
+        diagnostics.error(at, message, help);
+    };
+    for (index, &(role, name, at)) in named.iter().enumerate() {
+        if name.is_empty() {
+            fault(at, "a parameter needs a name".to_owned(), "write the name of a query parameter");
+        }
+        if named[..index].iter().any(|&(_, other, _)| other == name) {
+            fault(at, format!("`{name}` stands for two roles"), "each role needs a parameter of its own");
+        }
+        let taken = |names: &[String]| names.iter().any(|other| other == name);
+        // An upstream's own token is told from a cursor of ours by its signature.
+        let by_token = Places::of(&list.dialect) == Some(Places::Tokens);
+        let says_place = matches!(role, Role::Cursor | Role::After | Role::Before);
+        let may_share = role == Role::Limit || (says_place && by_token);
+        if (taken(paging_names) && !may_share) || (taken(sort_names) && role != Role::Sort) {
+            let message = format!("`{name}` is a parameter of the dialect `{}` as well", list.dialect.name);
+            fault(at, message, "old requests could not be told from new ones: choose another name");
+        }
+    }
+    let seeks = list.mode.value == Mode::Seek;
+    let leads_on = |role| matches!(role, Role::Cursor | Role::After) || (seeks && role == Role::AfterId);
+    if !named.iter().any(|&(role, ..)| leads_on(role)) {
+        let message = format!("the envelope `{}` has no parameter to go on with", envelope.name);
+        let help = match named.iter().any(|&(role, ..)| role == Role::AfterId) {
+            true => "ids are taken in mode = \"seek\" alone: choose that, or name a parameter for `cursor`",
+            false => "among its `parameters`, name one for `cursor`",
+        };
+        fault(envelope.at, message, help);
+    }
+    sound
+}
+
+/// Reports a limit that is a preference where requests without parameters are legacy. Returns whether it is not.
+fn check_preference(
+    list: &ListSettings,
+    envelope: &EnvelopeSettings,
+    preferred_limit: Option<&str>,
+    diagnostics: &mut Diagnostics,
+) -> bool {
+    if preferred_limit.is_none() || list.legacy.policy.is_none() || list.legacy.unmarked != Unmarked::Legacy {
+        return true;
+    }
+    let message = format!("a first page of the envelope `{}` can't be told from an old request", envelope.name);
+    diagnostics.error(envelope.at, message, "its limit is a preference, and no parameter: say unmarked = \"new\"");
+    false
 }
 
 #[cfg(test)]

@@ -2,16 +2,18 @@
 
 use std::{sync::Arc, time::Instant};
 
-use super::item_cursors::{self, PageCursors};
+use super::{
+    context::PageContext,
+    item_cursors::{self, PageCursors},
+};
 use crate::{
     config::settings::{Mode, Role},
     cursor::{self, Claims, Context, ContextParts, Expiry, ItemMint, Opened, TooLong},
-    downstream::{Code, ListRequest, Parameters, Place, Problem},
+    downstream::{Code, Parameters, Place, Problem},
     gateway::{
         outcome::failure::Failure,
         request::caller,
-        routes::{list::List, route::Route},
-        session::client_request::Asked,
+        routes::list::List,
         shared::pivots::{Known, Pivots, Scope, ScopeParts, Sighting},
     },
     pagination::{
@@ -24,11 +26,10 @@ use crate::{
         position::{Anchor, Hint, Item, Pivot, Position, Target},
         window::Offset,
     },
-    upstream::Sorted,
 };
 
 /// Opens and seals the cursors of one request.
-pub(crate) struct Tokens<'a> {
+pub(crate) struct RequestCursors<'a> {
     list: &'a List,
     parameters: &'a Parameters,
     order: &'a Order,
@@ -45,31 +46,35 @@ pub(crate) struct Tokens<'a> {
 
 /// Where a request wants its page, and what is known of that place.
 #[derive(Debug)]
-pub(crate) struct Placed {
+pub(crate) struct ResolvedCursor {
     /// Where.
     pub(crate) target: Target,
     /// The keys of its pivot, where they are remembered.
     pub(crate) pivot: Option<Vec<KeyValue>>,
 }
 
-impl From<Target> for Placed {
+/// The start of a page.
+pub(crate) struct PageStart {
+    /// The position of the client's cursor.
+    pub cursor: ResolvedCursor,
+    /// The number of items.
+    pub limit: u32,
+    /// The marker of the client's cursor, where new cursors have another one.
+    pub made_by: Option<Marker>,
+}
+
+impl From<Target> for ResolvedCursor {
     fn from(target: Target) -> Self {
         Self { target, pivot: None }
     }
 }
 
-impl<'a> Tokens<'a> {
+impl<'a> RequestCursors<'a> {
     /// The context of a request: everything that decides which list it is, and in which order.
     #[must_use]
-    pub(crate) fn new(
-        asked: &Asked,
-        route: &Route,
-        list: &'a List,
-        parameters: &'a Parameters,
-        request: &ListRequest,
-        sorted: &'a Sorted,
-        pivots: &'a Pivots,
-    ) -> Self {
+    pub(crate) fn new(context: &'a PageContext<'a>) -> Self {
+        let PageContext { asked, route, list, request, sorted, pivots, .. } = context;
+        let parameters = context.parameters();
         let order = &*sorted.order;
         let path = &asked.target.normal_path;
         let path = path.strip_suffix('/').unwrap_or(path);
@@ -107,6 +112,19 @@ impl<'a> Tokens<'a> {
         Self { list, parameters, order, seeks, context, scope, pivots, marker, now, instant }
     }
 
+    /// Opens the client's cursor, or takes the offset of a legacy page.
+    ///
+    /// # Errors
+    ///
+    /// `cursor_invalid`, `cursor_mismatch`, `cursor_expired`.
+    pub(crate) fn start(&self, context: &PageContext<'_>) -> Result<PageStart, Failure> {
+        if let Some(page) = &context.legacy_page {
+            return Ok(PageStart { cursor: at(Offset(page.offset)).into(), limit: page.limit, made_by: None });
+        }
+        let (cursor, made_by) = self.open(&context.request.place)?;
+        Ok(PageStart { cursor, limit: context.request.limit, made_by })
+    }
+
     /// What makes the marks of new cursors.
     #[must_use]
     pub(crate) fn marker(&self) -> &Marker {
@@ -124,7 +142,7 @@ impl<'a> Tokens<'a> {
     /// # Errors
     ///
     /// `cursor_invalid`, `cursor_mismatch`, `cursor_expired`.
-    pub(crate) fn open(&self, place: &Place) -> Result<(Placed, Option<Marker>), Failure> {
+    pub(crate) fn open(&self, place: &Place) -> Result<(ResolvedCursor, Option<Marker>), Failure> {
         let unaimed = |position| Ok((Target { position, hint: Hint::default() }.into(), None));
         let (role, token) = match place {
             Place::First => return unaimed(Position::Start),
@@ -155,17 +173,17 @@ impl<'a> Tokens<'a> {
     }
 
     /// A place that a page cursor says, and what is remembered of its pivot.
-    fn placed(&self, target: Target) -> Placed {
+    fn placed(&self, target: Target) -> ResolvedCursor {
         let known = match &target.position {
             Position::AfterPivot(Pivot { id, fingerprint: Some(mark) })
             | Position::BeforePivot(Pivot { id, fingerprint: Some(mark) }) => self.known(id, *mark),
             _ => None,
         };
-        Placed { target, pivot: known.map(|known| known.keys.clone()) }
+        ResolvedCursor { target, pivot: known.map(|known| known.keys.clone()) }
     }
 
     /// The place beside an item, aimed at by what is remembered of it.
-    fn beside(&self, item: Item, backward: bool) -> Placed {
+    fn beside(&self, item: Item, backward: bool) -> ResolvedCursor {
         match item {
             Item::Keyed(anchor) => {
                 let known = self.known(&anchor.id, fingerprint(&self.marker, &anchor.keys));

@@ -12,20 +12,21 @@ use http::{
 };
 use pingora::http::RequestHeader;
 
-use super::cursors::{Placed, Tokens};
+use super::{
+    context::PageContext,
+    cursors::{RequestCursors, ResolvedCursor},
+};
 use crate::{
-    downstream::{Code, Problem, Response},
+    downstream::{Code, Filters, Problem, Response},
     gateway::{
         outcome::{
             access_log::Outcome,
             failure::{Failure, cause},
         },
-        routes::{list::List, route::Route},
         runtime::{clock, futures::join_all},
-        session::{client_request::Asked, context::Gateway},
         shared::{
             learning::View,
-            pivots::{Known, LookUp, Pivots},
+            pivots::{Known, LookUp},
             single_flight::Found,
         },
     },
@@ -41,50 +42,42 @@ use crate::{
         resolver::{PageRequest, Step, resolve},
     },
     upstream::{
-        self, Ask, Sorted, Unaskable,
-        net::{error::FetchError, fetch::Bounds, memory::Held},
+        self, Ask, Unaskable,
+        net::{
+            error::FetchError,
+            fetch::{Bounds, Fetcher},
+            memory::Held,
+        },
         request::headers,
     },
 };
 
-/// Who is asked for a page, on whose behalf.
+/// The fetches of one page: the context of the request, and what they are made with.
 #[derive(Clone, Copy)]
 pub(crate) struct Exchange<'a> {
+    /// The request.
+    pub context: &'a PageContext<'a>,
+    /// The cursors of the request.
+    pub cursors: &'a RequestCursors<'a>,
     /// The connections.
-    pub gateway: &'a Gateway,
-    /// What is remembered of items.
-    pub pivots: &'a Pivots,
-    /// What the client asked.
-    pub asked: &'a Asked,
-    /// The route that covers it.
-    pub route: &'a Route,
-    /// How its list is served.
-    pub list: &'a List,
-    /// The order.
-    pub sorted: &'a Arc<Sorted>,
-    /// The client's filters, as they go upstream.
-    pub filters: &'a str,
-    /// What of its body goes along, where the upstream is asked by POST.
-    pub body: Option<&'a [u8]>,
-    /// The request's cursors.
-    pub tokens: &'a Tokens<'a>,
+    pub fetcher: &'a Fetcher,
     /// The request's share of memory: answers are added to it.
     pub held: &'a Held,
-    /// What made the marks in the client's cursor, where it is not what makes new ones.
+    /// The marker of the client's cursor, where new cursors have another one.
     pub made_by: Option<&'a Marker>,
 }
 
 /// What the core decided.
 pub(crate) enum Decision {
     /// This page, made from answers with these headers.
-    Serve(Box<Page>, Heads),
+    Serve(Box<Page>, AnswerHeaders),
     /// No page.
     Refuse(Refusal),
 }
 
 /// The headers of the answers that a page was made from.
 #[derive(Debug, Default)]
-pub(crate) struct Heads {
+pub(crate) struct AnswerHeaders {
     /// Of those that listed items.
     pub listed: Vec<HeaderMap>,
     /// Of an item's own resource, and of a count: they decide what caches may do, and nothing of them goes back.
@@ -149,13 +142,28 @@ impl Came {
     }
 }
 
+/// What the answers of a page left behind so far.
+#[derive(Default)]
+struct Progress {
+    /// The client's cursor was made by an earlier page of this list: the upstream gave that page by the same filters.
+    is_continued: bool,
+    headers: AnswerHeaders,
+    /// The first answer that said that the list ends before its slice.
+    past_end: Option<Box<Response>>,
+}
+
 impl Exchange<'_> {
-    /// Finds the page at a place.
+    /// Finds the page at a position.
     ///
     /// # Errors
     ///
-    /// The first fetch, in the core's order, that gave no answer; or the time is over.
-    pub(crate) async fn resolve(self, placed: Placed, limit: u32, outcome: &mut Outcome) -> Result<Decision, Failure> {
+    /// The failure of the first fetch, in the core's order, that has no answer; the end of the time allowed.
+    pub(crate) async fn resolve(
+        self,
+        placed: ResolvedCursor,
+        limit: u32,
+        outcome: &mut Outcome,
+    ) -> Result<Decision, Failure> {
         outcome.counted.pivot = placed.pivot.is_some().then_some("cache");
         let request = self.page_request(placed, limit);
         let mark = match &request.target.position {
@@ -165,82 +173,96 @@ impl Exchange<'_> {
         let mut unknown = mark.map(|mark| (mark, Box::new(request.clone())));
         let mut without_filters =
             request.filters.is_some().then(|| Box::new(PageRequest { filters: None, ..request.clone() }));
-        // Whose cursor this is got a page of this list by these filters before.
-        let is_continued = is_continued(&request.target.position);
+        let mut progress = Progress { is_continued: is_continued(&request.target.position), ..Progress::default() };
         let mut step = resolve(request);
-        let mut heads = Heads::default();
-        let mut past_end = None;
         loop {
             match step {
                 Step::Fetch(fetches, pending) => {
-                    let mut answers = Vec::with_capacity(fetches.len());
                     let all = self.fetch_all(&fetches, unknown.as_ref().map(|(mark, _)| *mark)).await;
                     if let Some(keys) = all.iter().find_map(Hitch::keys)
                         && let Some((_, request)) = unknown.take()
                     {
+                        // Another request looked the pivot up meanwhile: the page begins anew with its keys, once.
                         outcome.counted.pivot = Some("cache");
                         step = resolve(PageRequest { pivot: Some(keys), ..*request });
                         continue;
                     }
                     let is_unfiltered = all.iter().any(|came| matches!(came, Err(Hitch::Unfiltered)));
                     if let (true, Some(request)) = (is_unfiltered, without_filters.take()) {
+                        // The dialect can't write one of the keys: the position is looked for in the whole list, once.
                         step = resolve(*request);
                         continue;
                     }
-                    for (fetch, came) in fetches.iter().zip(all) {
-                        // What failed was asked all the same.
-                        outcome.counted.upstream_requests += came.as_ref().map_or(1, |came| came.requests);
-                        let was_given = is_continued || !heads.listed.is_empty();
-                        let Came { answer, status, headers, requests, fault } = came.map_err(|hitch| {
-                            let failure = hitch.into_failure();
-                            if was_given { failure.of_own_paging(fetch) } else { failure }
-                        })?;
-                        if let Fetch::Item(_) = fetch {
-                            outcome.counted.pivot = Some(if requests == 0 { "shared" } else { "upstream" });
-                        }
-                        outcome.detail = fault.or_else(|| outcome.detail.take());
-                        let is_listed = matches!(fetch, Fetch::Slice(..) | Fetch::Token(_));
-                        if is_listed && answer.standing == Standing::PastEnd && past_end.is_none() {
-                            let protected = &self.list.protected;
-                            let body = answer.body.clone();
-                            past_end = Some(Box::new(Response::upstream_refusal(status, &headers, body, protected)));
-                        }
-                        answers.push(answer);
-                        if is_listed { heads.listed.push(headers) } else { heads.beside.push(headers) }
-                    }
-                    step = pending.resume(answers);
+                    step = pending.resume(self.answers(&fetches, all, &mut progress, outcome)?);
                 }
-                Step::Serve(page) => return Ok(Decision::Serve(page, heads)),
-                Step::Refuse(Refusal::NoList) => {
-                    outcome.counted.refusal = Some(cause(&Refusal::NoList));
-                    let unlisted = || Failure::refusal(Refusal::NoList, |_| None);
-                    return Err(past_end.map_or_else(unlisted, Failure::Passed));
-                }
+                Step::Serve(page) => return Ok(Decision::Serve(page, progress.headers)),
                 Step::Refuse(refusal) => {
                     outcome.counted.refusal = Some(cause(&refusal));
-                    return Ok(Decision::Refuse(refusal));
+                    return match refusal {
+                        // An upstream that answered "past the end" at the very start has an answer of its own to give.
+                        Refusal::NoList => Err(progress
+                            .past_end
+                            .map_or_else(|| Failure::refusal(Refusal::NoList, |_| None), Failure::Passed)),
+                        refusal => Ok(Decision::Refuse(refusal)),
+                    };
                 }
             }
         }
     }
 
+    /// The answers of one step, in the order of its fetches.
+    fn answers(
+        self,
+        fetches: &[Fetch],
+        all: Vec<Result<Came, Hitch>>,
+        progress: &mut Progress,
+        outcome: &mut Outcome,
+    ) -> Result<Vec<Answer>, Failure> {
+        let mut answers = Vec::with_capacity(fetches.len());
+        for (fetch, came) in fetches.iter().zip(all) {
+            // A request that failed was made all the same.
+            outcome.counted.upstream_requests += came.as_ref().map_or(1, |came| came.requests);
+            let was_given = progress.is_continued || !progress.headers.listed.is_empty();
+            let Came { answer, status, headers, requests, fault } = came.map_err(|hitch| {
+                let failure = hitch.into_failure();
+                // An upstream that gave another part of this list refuses the gateway's paging, not the client's request.
+                if was_given { failure.of_own_paging(fetch) } else { failure }
+            })?;
+            if let Fetch::Item(_) = fetch {
+                outcome.counted.pivot = Some(if requests == 0 { "shared" } else { "upstream" });
+            }
+            outcome.detail = fault.or_else(|| outcome.detail.take());
+            let is_listed = matches!(fetch, Fetch::Slice(..) | Fetch::Token(_));
+            if is_listed && answer.standing == Standing::PastEnd && progress.past_end.is_none() {
+                let (body, protected) = (answer.body.clone(), &self.context.list.protected);
+                progress.past_end = Some(Box::new(Response::upstream_refusal(status, &headers, body, protected)));
+            }
+            answers.push(answer);
+            let kept = if is_listed { &mut progress.headers.listed } else { &mut progress.headers.beside };
+            kept.push(headers);
+        }
+        Ok(answers)
+    }
+
     /// Whose view of which list this is, as far as the upstream's sizes go.
     pub(crate) fn view(self) -> View {
-        let Self { list, asked, .. } = self;
-        list.learning.view(&asked.target.normal_path, self.filters, &asked.headers, &list.protected)
+        let PageContext { list, asked, request, .. } = self.context;
+        let filters = &request.filters.forwarded;
+        list.learning.view(&asked.target.normal_path, filters, &asked.headers, &list.protected)
     }
 
     /// What the core is asked for.
-    fn page_request(self, placed: Placed, limit: u32) -> PageRequest {
-        let Placed { target, pivot } = placed;
-        let Self { list, sorted, .. } = self;
+    fn page_request(self, placed: ResolvedCursor, limit: u32) -> PageRequest {
+        let ResolvedCursor { target, pivot } = placed;
+        let PageContext { list, sorted, request, .. } = self.context;
+        let Filters { forwarded, body, .. } = &request.filters;
         let (order, paging) = (Arc::clone(&sorted.order), Arc::clone(list.dialect.paging()));
         PageRequest {
             flips: sorted.flips,
-            filters: list.dialect.filters_for(sorted, self.filters),
+            filters: list.dialect.filters_for(sorted, forwarded),
             counts: list.counts,
             tells_total: list.tells_total,
-            may_project: !self.filters.is_empty() || self.body.is_some_and(|body| body != b"{}"),
+            may_project: !forwarded.is_empty() || body.as_deref().is_some_and(|body| body != b"{}"),
             pivot,
             target_marker: self.made_by.cloned(),
             learnt: list.learning.read(self.view()),
@@ -251,7 +273,7 @@ impl Exchange<'_> {
             unproven: list.unproven,
             short_pages: list.short_pages,
             totals: list.total,
-            ..PageRequest::new(target, limit, order, paging, self.tokens.marker().clone())
+            ..PageRequest::new(target, limit, order, paging, self.cursors.marker().clone())
         }
     }
 
@@ -267,7 +289,7 @@ impl Exchange<'_> {
     async fn fetch(self, fetch: &Fetch, mark: Option<Mark>) -> Result<Came, Hitch> {
         match fetch {
             Fetch::Slice(..) | Fetch::Token(_) => self.ask(fetch).await,
-            Fetch::Item(id) => match self.tokens.scope() {
+            Fetch::Item(id) => match self.cursors.scope() {
                 Some(scope) => self.look_up(fetch, id, mark, scope.key(id, None)).await,
                 None => self.ask(fetch).await,
             },
@@ -285,16 +307,17 @@ impl Exchange<'_> {
         // Boxed, for it holds all that `ask` does once more, and is seldom needed.
         let look = Box::pin(async {
             // Another look-up may have ended since this request found that the keys are not known.
-            if let Some(known) = mark.and_then(|mark| self.tokens.known(id, mark)) {
+            if let Some(known) = mark.and_then(|mark| self.cursors.known(id, mark)) {
                 return Err(Hitch::Known(known));
             }
             let Came { answer, headers, .. } = self.ask(fetch).await?;
             // At once, so that whoever comes too late to share it finds it.
-            self.tokens.remember_item(id, &answer, self.made_by);
+            self.cursors.remember_item(id, &answer, self.made_by);
             Ok::<_, Hitch>(LookUp { answer, headers })
         });
         let (found, requests) =
-            match tokio::time::timeout(self.left(clock::instant())?, self.pivots.flights.join(key, look)).await {
+            match tokio::time::timeout(self.left(clock::instant())?, self.context.pivots.flights.join(key, look)).await
+            {
                 Ok(Ok(Found::Asked(found))) => (found, 1),
                 Ok(Ok(Found::Shared(found))) => (found, 0),
                 Ok(Err(failure)) => return Err(failure),
@@ -310,46 +333,58 @@ impl Exchange<'_> {
 
     /// How much time is left for the request.
     fn left(self, now: Instant) -> Result<Duration, Failure> {
-        let spent = now - self.asked.began;
-        self.list.budgets.time.checked_sub(spent).filter(|left| !left.is_zero()).ok_or_else(out_of_time)
+        let spent = now - self.context.asked.began;
+        self.context.list.budgets.time.checked_sub(spent).filter(|left| !left.is_zero()).ok_or_else(out_of_time)
     }
 
     async fn ask(self, fetch: &Fetch) -> Result<Came, Hitch> {
         let now = clock::instant();
         let left = self.left(now)?;
-        let budgets = &self.list.budgets;
-        let path = self.route.target(&self.asked.target.path, &self.asked.parameters, "");
-        let ask = match self.list.dialect.ask(self.sorted, fetch, self.filters, &path) {
+        let budgets = &self.context.list.budgets;
+        let path = self.context.route.target(&self.context.asked.target.path, &self.context.asked.parameters, "");
+        let ask = match self.context.list.dialect.ask(
+            &self.context.sorted,
+            fetch,
+            &self.context.request.filters.forwarded,
+            &path,
+        ) {
             Ok(ask) => ask,
             Err(Unaskable::Gone) => return Ok(Came::unasked(Standing::Gone)),
             Err(Unaskable::Beyond) => return Ok(Came::unasked(Standing::PastEnd)),
             Err(Unaskable::Filter) => return Err(Hitch::Unfiltered),
         };
-        let body = ask.body(self.body).map_err(|error| unwritable(&error))?;
+        let body = ask.body(self.context.request.filters.body.as_deref()).map_err(|error| unwritable(&error))?;
         let request = self.request(&ask, body.as_deref())?;
-        let timeouts = self.route.upstream.timeouts;
-        let upstream = &self.route.upstream;
+        let timeouts = self.context.route.upstream.timeouts;
+        let upstream = &self.context.route.upstream;
         let _slot = upstream.slots.take(left).await?;
         let left = self.left(clock::instant())?;
         let (whole, answer_size) = (timeouts.whole.min(left), budgets.answer_size);
         let bounds = Bounds { timeouts, whole, answer_size, held: self.held, now };
-        let fetched = self.gateway.fetcher.fetch(&upstream.peers, &request, &body.unwrap_or_default(), bounds).await?;
+        let fetched = self.fetcher.fetch(&upstream.peers, &request, &body.unwrap_or_default(), bounds).await?;
         let (status, mut headers) = (fetched.status.as_u16(), fetched.headers);
-        headers::bound_retry_after(&mut headers, self.asked.now);
-        let read = self.list.dialect.read(self.sorted, &ask, status, &headers, fetched.body, budgets.answer_depth);
+        headers::bound_retry_after(&mut headers, self.context.asked.now);
+        let read = self.context.list.dialect.read(
+            &self.context.sorted,
+            &ask,
+            status,
+            &headers,
+            fetched.body,
+            budgets.answer_depth,
+        );
         match read {
             Ok(answer) => Ok(Came { answer, status, headers, requests: 1, fault: None }),
-            Err(error) => Err(Failure::reading(error, &headers, &self.list.protected).into()),
+            Err(error) => Err(Failure::reading(error, &headers, &self.context.list.protected).into()),
         }
     }
 
     /// The request for a fetch: the client's headers as far as they concern the upstream, the dialect's, the operator's.
     fn request(self, ask: &Ask, body: Option<&[u8]>) -> Result<RequestHeader, Failure> {
-        let asked = self.asked;
+        let asked = self.context.asked;
         let origin = asked.client.origin(&asked.target);
-        let added = &self.route.upstream.headers;
-        let host = self.route.upstream.host_for(asked.target.authority.as_deref());
-        let protected = &self.list.protected;
+        let added = &self.context.route.upstream.headers;
+        let host = self.context.route.upstream.host_for(asked.target.authority.as_deref());
+        let protected = &self.context.list.protected;
         let mut headers = upstream::request_headers(host, &asked.headers, origin, protected, &ask.headers, added)?;
         if let Some(body) = body {
             headers.insert(CONTENT_LENGTH, body.len().into());

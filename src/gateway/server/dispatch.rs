@@ -1,4 +1,4 @@
-//! What becomes of a request: a page, a refusal, or the upstream's own answer. Watches the client meanwhile.
+//! Dispatch of requests: to a page, to the upstream, or to a refusal. Watches the client meanwhile.
 
 use std::{
     future::Future,
@@ -12,14 +12,19 @@ use pingora::{protocols::http::ServerSession, proxy::Session};
 
 use crate::{
     config::settings::Role,
-    downstream::{Code, Convention, LegacyDecision, LinkBase, Problem, Response, response::legacy},
+    downstream::{
+        Code, Convention, EnvelopeTemplate, LegacyDecision, Problem, RequestBody, Response, response::legacy,
+    },
     gateway::{
         forward,
         lifecycle::snapshot::Snapshot,
         outcome::{access_log::Outcome, failure::Failure},
-        page::serve::{Served, note, serve},
-        request::target,
-        routes::{cross_origin::Crossing, list::List, route::Route},
+        page::{
+            context::{ListCall, note_paging},
+            serve::{Served, serve},
+        },
+        request::target::{self, Target},
+        routes::{cross_origin::Crossing, list::List, table::Found},
         runtime::{clock, futures::caught},
         session::{
             body,
@@ -36,16 +41,23 @@ use crate::{
 /// long as anything is left.
 const PASSING: usize = 128 << 10;
 
-/// What is to be done.
+/// How a request is answered.
 enum Verdict {
-    /// Write this.
+    /// By this response.
     Respond(Response),
-    /// Write this, and nothing beside it: it tells a browser what it may send.
+    /// By this response alone, without headers of cross-origin policy beside it: it answers a browser's preflight.
     Preflight(Response),
-    /// Let the upstream answer it.
+    /// By the upstream.
     Forward(Box<Forwarded>),
-    /// Nobody is there any more.
+    /// The client is gone.
     Gone,
+}
+
+/// A request whose head has been read, and the route that covers it.
+struct Routed {
+    found: Found,
+    target: Target,
+    client: Client,
 }
 
 /// Answers a request.
@@ -110,42 +122,69 @@ async fn decide(
 ) -> Verdict {
     seam(outcome, "decide");
     let session = session.as_downstream_mut();
-    let target = match target::read(session.req_header()) {
-        Ok(target) => target,
-        Err(problem) => return Verdict::Respond(refuse(&problem, None, snapshot, outcome)),
+    let routed = match read_head(session, snapshot, outcome, crossing) {
+        Ok(routed) => routed,
+        Err(verdict) => return *verdict,
     };
-    let client = Client::of(session, snapshot);
-    let Some(found) = snapshot.table.find(target.host.as_deref(), &target.normal_path) else {
-        let problem = Problem::new(Code::RouteNotFound, "no route covers this path");
-        return Verdict::Respond(refuse(&problem, None, snapshot, outcome));
-    };
-    outcome.metrics = Arc::clone(&found.route.metrics);
     let head = session.req_header();
-    *crossing = Crossing::of(&found.route, &head.headers);
-    if let Some(response) = crossing.as_ref().and_then(|crossing| crossing.preflight(&head.method, &head.headers)) {
-        return Verdict::Preflight(response);
-    }
-    if let (Some(doubt), Some(list)) = (target.doubt, &found.route.list) {
-        let problem = Problem::new(Code::RequestInvalid, doubt);
-        let envelope = &list.conventions.choose(&session.req_header().headers).convention.envelope;
-        return Verdict::Respond(refuse(&problem, Some(envelope), snapshot, outcome));
-    }
-    let head = session.req_header();
-    let list = found.route.list.as_ref();
-    let protected = list.map_or(&[][..], |list| list.protected.as_slice());
-    let list = list.filter(|_| found.route.methods.take(&head.method));
-    let by_post = head.method == Method::POST;
+    let route = Arc::clone(&routed.found.route);
+    let protected = route.list.as_ref().map_or(&[][..], |list| list.protected.as_slice());
+    let list = route.list.as_ref().filter(|_| route.methods.take(&head.method));
     if let Err(refusal) = headers::nominations(&head.headers, &[protected, &snapshot.server.forwarded_headers]) {
         let problem = Problem::new(Code::RequestInvalid, refusal.to_string());
         let envelope = list.map(|list| &list.conventions.choose(&head.headers).convention.envelope);
         return Verdict::Respond(refuse(&problem, envelope, snapshot, outcome));
     }
-    let Some(list) = list else {
-        if let Some(problem) = snapshot.guard.refusal(&snapshot.table, &found, &target, head) {
-            return Verdict::Respond(refuse(&problem, None, snapshot, outcome));
-        }
-        return Verdict::Forward(Box::new(Forwarded { found, target, client, successor: None }));
+    if let Some(list) = list {
+        return answer_list(gateway, session, snapshot, (held, outcome), list, routed).await;
+    }
+    let Routed { found, target, client } = routed;
+    match snapshot.guard.refusal(&snapshot.table, &found, &target, head) {
+        Some(problem) => Verdict::Respond(refuse(&problem, None, snapshot, outcome)),
+        None => Verdict::Forward(Box::new(Forwarded { found, target, client, successor: None })),
+    }
+}
+
+/// Reads the head of a request and finds its route. Refuses heads that can't be read, paths without a route, and
+/// ambiguous paths of lists; answers preflights.
+fn read_head(
+    session: &mut ServerSession,
+    snapshot: &Snapshot,
+    outcome: &mut Outcome,
+    crossing: &mut Option<Crossing>,
+) -> Result<Routed, Box<Verdict>> {
+    let refused = |problem: &Problem, envelope: Option<&EnvelopeTemplate>, outcome: &mut Outcome| {
+        Box::new(Verdict::Respond(refuse(problem, envelope, snapshot, outcome)))
     };
+    let target = target::read(session.req_header()).map_err(|problem| refused(&problem, None, outcome))?;
+    let client = Client::of(session, snapshot);
+    let Some(found) = snapshot.table.find(target.host.as_deref(), &target.normal_path) else {
+        return Err(refused(&Problem::new(Code::RouteNotFound, "no route covers this path"), None, outcome));
+    };
+    outcome.metrics = Arc::clone(&found.route.metrics);
+    let head = session.req_header();
+    *crossing = Crossing::of(&found.route, &head.headers);
+    if let Some(response) = crossing.as_ref().and_then(|crossing| crossing.preflight(&head.method, &head.headers)) {
+        return Err(Box::new(Verdict::Preflight(response)));
+    }
+    if let (Some(doubt), Some(list)) = (target.doubt, &found.route.list) {
+        let envelope = &list.conventions.choose(&head.headers).convention.envelope;
+        return Err(refused(&Problem::new(Code::RequestInvalid, doubt), Some(envelope), outcome));
+    }
+    Ok(Routed { found, target, client })
+}
+
+/// Answers a request for a list, whose method the route takes.
+async fn answer_list(
+    gateway: &Gateway,
+    session: &mut ServerSession,
+    snapshot: &Snapshot,
+    (held, outcome): (&Held, &mut Outcome),
+    list: &List,
+    Routed { found, target, client }: Routed,
+) -> Verdict {
+    let head = session.req_header();
+    let by_post = head.method == Method::POST;
     let mut headers = head.headers.clone();
     let chosen = list.conventions.choose(&headers);
     list.conventions.take_from(&mut headers, chosen.convention);
@@ -158,46 +197,67 @@ async fn decide(
     let (now, began) = (clock::unix_seconds(), outcome.began());
     let mut asked = Asked { target, parameters, headers, body: None, client, now, began };
     if by_post {
-        let Convention { parameters, envelope, .. } = chosen.convention;
-        // What passes does so before anything of its body is read: all of it goes on. Nor is it asked what the body says
-        // once the policy has ended.
-        if let Some(kind) = parameters.passed(asked.query()) {
-            note(list, &asked, &kind, outcome);
-            let first = first_page(&asked.link_base(&found.route, snapshot), chosen.convention, &asked);
-            if let LegacyDecision::Reject(mut problem) = legacy::decide(&kind, &list.legacy, now, || first.clone()) {
-                // Read all the same, as far as one is, so that the client sends it to its end and reads why.
-                let _ = body::read(session, &list.budgets, held).await;
-                problem.leave_out_links(&begins(chosen.convention));
-                return Verdict::Respond(refuse(&problem, Some(envelope), snapshot, outcome));
-            }
-            let successor = Some(first);
-            return Verdict::Forward(Box::new(Forwarded { found, target: asked.target, client, successor }));
-        }
-        match body::read(session, &list.budgets, held).await {
-            Ok(body) => asked.body = Some(body),
-            Err(failure) => {
-                let convention = chosen.convention;
-                return Verdict::Respond(fail(failure, &asked, &found.route, (list, convention), snapshot, outcome));
+        let call = ListCall { snapshot, asked: &asked, route: &found.route, list, chosen: &chosen };
+        let read = match read_body(session, call, (held, outcome)).await {
+            Ok(read) => read,
+            Err(response) => return Verdict::Respond(*response),
+        };
+        match read {
+            Read::Body(body) => asked.body = Some(body),
+            Read::Passes(successor) => {
+                let successor = Some(successor);
+                return Verdict::Forward(Box::new(Forwarded { found, target: asked.target, client, successor }));
             }
         }
-        // How long the client took to send it is not the page's time.
+        // The time in which the client sent its body is not the page's.
         asked.began = clock::instant();
     }
+    let call = ListCall { snapshot, asked: &asked, route: &found.route, list, chosen: &chosen };
     let served = {
-        let page = pin!(serve(gateway, snapshot, &asked, &found.route, list, &chosen, (held, outcome)));
+        let page = pin!(serve(call, &gateway.fetcher, (held, outcome)));
         unless_gone(session, page).await
     };
-    let Some(served) = served else { return Verdict::Gone };
     match served {
-        Ok(Served::Response(response)) => Verdict::Respond(response),
-        Ok(Served::Forward) => {
-            let successor = Some(first_page(&asked.link_base(&found.route, snapshot), chosen.convention, &asked));
+        None => Verdict::Gone,
+        Some(Ok(Served::Response(response))) => Verdict::Respond(response),
+        Some(Ok(Served::Forward)) => {
+            let successor = Some(first_page(call));
             Verdict::Forward(Box::new(Forwarded { found, target: asked.target, client, successor }))
         }
-        Err(failure) => {
-            Verdict::Respond(fail(failure, &asked, &found.route, (list, chosen.convention), snapshot, outcome))
-        }
+        Some(Err(failure)) => Verdict::Respond(fail(failure, call, outcome)),
     }
+}
+
+/// A request by POST, before its page.
+enum Read {
+    /// Its body.
+    Body(RequestBody),
+    /// Nothing of it: it passes to the upstream. With the link to the first page.
+    Passes(String),
+}
+
+/// Reads the body of a request by POST, unless the request passes to the upstream, which then gets all of it.
+async fn read_body(
+    session: &mut ServerSession,
+    call: ListCall<'_>,
+    (held, outcome): (&Held, &mut Outcome),
+) -> Result<Read, Box<Response>> {
+    let ListCall { snapshot, asked, list, chosen, .. } = call;
+    let Convention { parameters, envelope, .. } = chosen.convention;
+    let Some(kind) = parameters.passed(asked.query()) else {
+        let read = body::read(session, &list.budgets, held).await;
+        return read.map(Read::Body).map_err(|failure| Box::new(fail(failure, call, outcome)));
+    };
+    note_paging(list, asked, &kind, outcome);
+    let first = first_page(call);
+    // Whether the policy has ended is decided by the query alone, also where the body says that the request is a new one.
+    if let LegacyDecision::Reject(mut problem) = legacy::decide(&kind, &list.legacy, asked.now, || first.clone()) {
+        // The body is read all the same, as far as a list's is, so that the client sends it to its end and reads why.
+        let _ = body::read(session, &list.budgets, held).await;
+        problem.leave_out_links(&begins(chosen.convention));
+        return Err(Box::new(refuse(&problem, Some(envelope), snapshot, outcome)));
+    }
+    Ok(Read::Passes(first))
 }
 
 /// Takes the memory and the slot at the upstream that a forwarded request needs.
@@ -228,28 +288,21 @@ async fn unless_gone<W: Future>(session: &mut ServerSession, mut work: Pin<&mut 
     }
 }
 
-/// The response to a list request that gets no page.
-fn fail(
-    failure: Failure,
-    asked: &Asked,
-    route: &Route,
-    (list, convention): (&List, &Convention),
-    snapshot: &Snapshot,
-    outcome: &mut Outcome,
-) -> Response {
+/// The response to a request for a list that gets no page.
+fn fail(failure: Failure, call: ListCall<'_>, outcome: &mut Outcome) -> Response {
+    let ListCall { snapshot, asked, list, chosen, .. } = call;
     match failure {
         Failure::Passed(response) => *response,
         Failure::Refused { mut problem, detail } => {
             outcome.detail = detail;
             if asked.body.is_some() {
-                problem.leave_out_links(&begins(convention));
+                problem.leave_out_links(&begins(chosen.convention));
             } else if problem.restart.is_none() && problem.code.restarts() {
-                problem.restart = Some(first_page(&asked.link_base(route, snapshot), convention, asked));
+                problem.restart = Some(first_page(call));
             }
-            let mut response = refuse(&problem, Some(&convention.envelope), snapshot, outcome);
+            let mut response = refuse(&problem, Some(&chosen.convention.envelope), snapshot, outcome);
             if problem.code == Code::LegacyRejected && asked.body.is_none() {
-                let successor = first_page(&asked.link_base(route, snapshot), convention, asked);
-                list.mark_legacy(&mut response.headers, &successor);
+                list.mark_legacy(&mut response.headers, &first_page(call));
             }
             response
         }
@@ -266,6 +319,7 @@ fn begins(convention: &Convention) -> String {
 }
 
 /// The link to the first page, whatever is wrong with the query.
-fn first_page(base: &LinkBase, convention: &Convention, asked: &Asked) -> String {
-    base.url(&convention.parameters.restart_query(asked.query()))
+fn first_page(call: ListCall<'_>) -> String {
+    let base = call.asked.link_base(call.route, call.snapshot);
+    base.url(&call.chosen.convention.parameters.restart_query(call.asked.query()))
 }

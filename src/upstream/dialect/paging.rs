@@ -181,21 +181,7 @@ fn check_tokens(
     if way == Way::Item && !uses(Variable::After) {
         fault(at_query, "no item leads on", "put {after} into request.query");
     }
-    let leads_back = uses(Variable::Token) || uses(Variable::PreviousToken);
-    let unsent = [
-        (
-            &response.next_token,
-            way == Way::Token,
-            "next_token is read and never sent",
-            "put {token} into request.query",
-        ),
-        (&response.prev_token, leads_back, "prev_token is read and never sent", "put {prev_token} into request.query"),
-        (&response.token_param, way == Way::Token, "token_param is no part of any token", "say next_token and {token}"),
-        (&response.url_base, way == Way::Link, "url_base is for links that are followed", "remove it"),
-        (&response.item_token, way == Way::Item, "item_token is never sent", "put {after} into request.query"),
-        (&asked.first_token, way == Way::Token, "first_token is never sent", "put {token} into request.query"),
-    ];
-    for (source, is_used, message, help) in unsent {
+    for (source, is_used, message, help) in parts_of_tokens(settings, way, uses) {
         if let Some(source) = source.as_ref().filter(|_| !is_used) {
             fault(source.at, message, help);
         }
@@ -218,6 +204,29 @@ fn check_tokens(
         diagnostics.error(at, message, help);
     }
     sound
+}
+
+/// The settings that belong to tokens, whether something uses them, and the fault and remedy where nothing does.
+fn parts_of_tokens(
+    settings: &DialectSettings,
+    way: Way,
+    uses: impl Fn(Variable) -> bool,
+) -> [(&Option<Located<String>>, bool, &'static str, &'static str); 6] {
+    let (asked, response) = (&settings.request, &settings.response);
+    let leads_back = uses(Variable::Token) || uses(Variable::PreviousToken);
+    [
+        (
+            &response.next_token,
+            way == Way::Token,
+            "next_token is read and never sent",
+            "put {token} into request.query",
+        ),
+        (&response.prev_token, leads_back, "prev_token is read and never sent", "put {prev_token} into request.query"),
+        (&response.token_param, way == Way::Token, "token_param is no part of any token", "say next_token and {token}"),
+        (&response.url_base, way == Way::Link, "url_base is for links that are followed", "remove it"),
+        (&response.item_token, way == Way::Item, "item_token is never sent", "put {after} into request.query"),
+        (&asked.first_token, way == Way::Token, "first_token is never sent", "put {token} into request.query"),
+    ]
 }
 
 fn compile_sizes(

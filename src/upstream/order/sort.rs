@@ -118,40 +118,8 @@ impl SortTemplate {
         };
         let in_body = body.as_ref().map(BodyTemplate::variables).unwrap_or_default();
         let uses = |variable| query.variables().any(|used| used == variable) || in_body.contains(&variable);
-        let mut faults = Vec::new();
-        if !uses(Variable::Direction) {
-            let help = "put {direction} where the upstream reads which way a key runs".to_owned();
-            faults.push((sort.query.at, "the sort never says which way a key runs".to_owned(), help));
-        }
         let whole = !uses(Variable::Field);
-        if whole && (sort.join.is_some() || sort.max_keys.is_some()) {
-            let help = "put {field} where the upstream reads which key it is; where it has one order, and is told its direction \
-                        alone, leave join and max_keys out"
-                .to_owned();
-            faults.push((sort.query.at, "the sort never says which key it is".to_owned(), help));
-        }
-        let says_nulls = sort.nulls_first.is_some() || sort.nulls_last.is_some();
-        if uses(Variable::Nulls) && !says_nulls {
-            let help = "say nulls_first and nulls_last, the words for {nulls}".to_owned();
-            faults.push((sort.query.at, "{nulls} has no words".to_owned(), help));
-        }
-        if says_nulls && !uses(Variable::Nulls) {
-            let help = "put {nulls} into sort.query, or leave nulls_first and nulls_last out".to_owned();
-            faults.push((sort.query.at, "nulls_first and nulls_last are never said".to_owned(), help));
-        }
-        if sort.ascending == sort.descending {
-            let help = "say ascending and descending as the upstream writes them".to_owned();
-            faults.push((at, "both directions of the sort have the same word".to_owned(), help));
-        }
-        let named = |parameter: &Parameter| parameter.name.variables().next().is_some();
-        if sort.join.is_some() && query.parameters.iter().any(named) {
-            let help = "leave join out: then each key has a parameter of its own".to_owned();
-            faults.push((sort.query.at, "values can't be joined where the name holds a variable".to_owned(), help));
-        }
-        if sort.max_keys == Some(0) {
-            let help = "leave [sort] out where the upstream can't be asked for an order".to_owned();
-            faults.push((at, "max_keys is at least 1".to_owned(), help));
-        }
+        let faults = faults(sort, at, &query, uses);
         if !faults.is_empty() {
             for (at, message, help) in faults {
                 diagnostics.error(at, message, help);
@@ -341,4 +309,49 @@ fn nulls_first(nulls: Nulls, direction: Direction) -> Option<bool> {
         Nulls::Smallest => Some(direction == Direction::Ascending),
         Nulls::Largest => Some(direction == Direction::Descending),
     }
+}
+
+/// The faults of a `[sort]`: where each is, what it is, and what helps. `uses` says whether a variable occurs.
+fn faults(
+    sort: &DialectSort,
+    at: Location,
+    query: &QueryTemplate,
+    uses: impl Fn(Variable) -> bool,
+) -> Vec<(Location, String, String)> {
+    let mut faults = Vec::new();
+    if !uses(Variable::Direction) {
+        let help = "put {direction} where the upstream reads which way a key runs".to_owned();
+        faults.push((sort.query.at, "the sort never says which way a key runs".to_owned(), help));
+    }
+    let whole = !uses(Variable::Field);
+    if whole && (sort.join.is_some() || sort.max_keys.is_some()) {
+        let help =
+            "put {field} where the upstream reads which key it is; where it has one order, and is told its direction \
+                    alone, leave join and max_keys out"
+                .to_owned();
+        faults.push((sort.query.at, "the sort never says which key it is".to_owned(), help));
+    }
+    let says_nulls = sort.nulls_first.is_some() || sort.nulls_last.is_some();
+    if uses(Variable::Nulls) && !says_nulls {
+        let help = "say nulls_first and nulls_last, the words for {nulls}".to_owned();
+        faults.push((sort.query.at, "{nulls} has no words".to_owned(), help));
+    }
+    if says_nulls && !uses(Variable::Nulls) {
+        let help = "put {nulls} into sort.query, or leave nulls_first and nulls_last out".to_owned();
+        faults.push((sort.query.at, "nulls_first and nulls_last are never said".to_owned(), help));
+    }
+    if sort.ascending == sort.descending {
+        let help = "say ascending and descending as the upstream writes them".to_owned();
+        faults.push((at, "both directions of the sort have the same word".to_owned(), help));
+    }
+    let named = |parameter: &Parameter| parameter.name.variables().next().is_some();
+    if sort.join.is_some() && query.parameters.iter().any(named) {
+        let help = "leave join out: then each key has a parameter of its own".to_owned();
+        faults.push((sort.query.at, "values can't be joined where the name holds a variable".to_owned(), help));
+    }
+    if sort.max_keys == Some(0) {
+        let help = "leave [sort] out where the upstream can't be asked for an order".to_owned();
+        faults.push((at, "max_keys is at least 1".to_owned(), help));
+    }
+    faults
 }
