@@ -10,7 +10,7 @@ use std::{cell::RefCell, fmt::Write as _, hint::black_box, path::Path, sync::Arc
 
 use cursorgate::{
     config::{Environment, load_text},
-    cursor::{self, Context, ContextParts, ItemMint},
+    cursor::{self, ContextParts, CursorContext, ItemMint},
     downstream::{EnvelopeTemplate, Facts, ItemCursors, LinkSet, render::output::Output, response::PageResponse},
     gateway::{List, Live, Route, Snapshot},
     json::{Limits, Pointer, Shape, scan_page},
@@ -21,7 +21,7 @@ use cursorgate::{
         position::{Hint, Item, Position, Target},
         resolver::{PageRequest, Step, resolve},
     },
-    upstream::Sorted,
+    upstream::CompiledOrder,
 };
 use divan::{Bencher, counter::BytesCount};
 use http::{HeaderMap, HeaderValue};
@@ -132,7 +132,7 @@ impl Fixture {
         self.route().list.as_ref().expect("the route serves a list")
     }
 
-    fn sorted(&self) -> &Arc<Sorted> {
+    fn sorted(&self) -> &Arc<CompiledOrder> {
         self.list().dialect.default_sorted()
     }
 
@@ -140,9 +140,9 @@ impl Fixture {
         &self.list().conventions.own().envelope
     }
 
-    fn context(&self) -> Context {
+    fn context(&self) -> CursorContext {
         let order = &*self.sorted().order;
-        Context::new(ContextParts { route: "r0", host: "", path: "/", filters: b"", order, headers: &[] })
+        CursorContext::new(ContextParts { route: "r0", host: "", path: "/", filters: b"", order, headers: &[] })
     }
 
     /// From the bytes of the upstream's answer to the page that may be served: all that the gateway does between its two
@@ -170,7 +170,7 @@ impl Fixture {
         }
     }
 
-    fn read(&self, ask: &cursorgate::upstream::Ask, body: Vec<u8>) -> Answer {
+    fn read(&self, ask: &cursorgate::upstream::UpstreamRequest, body: Vec<u8>) -> Answer {
         let read = self.list().dialect.read(self.sorted(), ask, 200, &HeaderMap::new(), body, 128);
         read.expect("the answer is a list")
     }

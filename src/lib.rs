@@ -12,7 +12,7 @@
 //! 6. [`gateway`] is the shell on Pingora; one function in it serves a page, from top to bottom.
 //! 7. [`admin`] is what operators ask, [`cli`] the command line.
 
-pub mod admin;
+mod admin;
 pub mod cli;
 pub mod config;
 pub mod cursor;

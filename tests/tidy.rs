@@ -7,6 +7,8 @@
 mod functions;
 #[path = "tidy/layers.rs"]
 mod layers;
+#[path = "tidy/names.rs"]
+mod names;
 #[path = "tidy/rows.rs"]
 mod rows;
 

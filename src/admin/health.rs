@@ -4,7 +4,7 @@
 use http::StatusCode;
 
 /// Where health is asked for.
-pub const HEALTH_PATH: &str = "/healthz";
+pub(crate) const HEALTH_PATH: &str = "/healthz";
 
 /// What is answered.
 pub(super) const fn answer(stopping: bool) -> (StatusCode, &'static str) {

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Where the board is asked for.
-pub const MIGRATION_PATH: &str = "/migration";
+pub(crate) const MIGRATION_PATH: &str = "/migration";
 
 /// Its content type.
 pub(super) const CONTENT_TYPE: &str = "application/json";
@@ -23,7 +23,7 @@ const DAY: u64 = 86_400;
 
 /// What is known of every route that serves a list, `now` in seconds since 1970.
 pub(super) fn render(snapshot: &Snapshot, now: u64) -> String {
-    let mut board = Object::new();
+    let mut board = JsonObject::new();
     board.list(
         "routes",
         snapshot.routes.iter().filter_map(|route| {
@@ -36,11 +36,11 @@ pub(super) fn render(snapshot: &Snapshot, now: u64) -> String {
 
 fn row(name: &str, list: &List, metrics: &RouteMetrics, now: u64) -> String {
     let (settings, usage) = (&list.legacy, &list.usage);
-    let mut row = Object::new();
+    let mut row = JsonObject::new();
     row.text("route", name);
     push_plan(&mut row, settings, now);
     row.text("counted_since", &clock::rfc3339(usage.since()));
-    let mut requests = Object::new();
+    let mut requests = JsonObject::new();
     metrics.paging().for_each(|(paging, count)| requests.number(paging, count));
     row.raw("requests", &requests.end());
     push_count(&mut row, "legacy", usage.total());
@@ -48,7 +48,7 @@ fn row(name: &str, list: &List, metrics: &RouteMetrics, now: u64) -> String {
         row.list(
             "clients",
             clients.named.iter().map(|(name, count)| {
-                let mut client = Object::new();
+                let mut client = JsonObject::new();
                 client.text("client", name);
                 push_members(&mut client, *count);
                 client.end()
@@ -61,7 +61,7 @@ fn row(name: &str, list: &List, metrics: &RouteMetrics, now: u64) -> String {
 }
 
 /// What the route says becomes of old clients, and when.
-fn push_plan(row: &mut Object, settings: &LegacySettings, now: u64) {
+fn push_plan(row: &mut JsonObject, settings: &LegacySettings, now: u64) {
     let policy = settings.policy.map(|policy| match policy {
         LegacyPolicy::Passthrough => "passthrough",
         LegacyPolicy::Translate => "translate",
@@ -86,13 +86,13 @@ fn push_plan(row: &mut Object, settings: &LegacySettings, now: u64) {
     }
 }
 
-fn push_count(row: &mut Object, name: &str, count: Count) {
-    let mut object = Object::new();
+fn push_count(row: &mut JsonObject, name: &str, count: Count) {
+    let mut object = JsonObject::new();
     push_members(&mut object, count);
     row.raw(name, &object.end());
 }
 
-fn push_members(object: &mut Object, count: Count) {
+fn push_members(object: &mut JsonObject, count: Count) {
     object.number("requests", count.requests);
     match count.last_seen {
         0 => object.raw("last_seen", "null"),
@@ -101,9 +101,9 @@ fn push_members(object: &mut Object, count: Count) {
 }
 
 /// A JSON object, member by member.
-struct Object(Vec<u8>);
+struct JsonObject(Vec<u8>);
 
-impl Object {
+impl JsonObject {
     fn new() -> Self {
         Self(vec![b'{'])
     }

@@ -3,7 +3,7 @@
 use crate::gateway::{Snapshot, request::target::host_of};
 
 /// Where the description is asked for.
-pub const OPENAPI_PATH: &str = "/openapi.json";
+pub(crate) const OPENAPI_PATH: &str = "/openapi.json";
 
 /// The media type of JSON documents.
 pub(super) const CONTENT_TYPE: &str = "application/json";

@@ -29,7 +29,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Answers operators.
 #[derive(Debug)]
-pub struct Admin {
+pub(crate) struct Admin {
     vitals: Vitals,
     live: Arc<Live>,
     /// The connections of clients.
@@ -41,7 +41,7 @@ pub struct Admin {
 /// # Errors
 ///
 /// Where it can't listen.
-pub fn service(address: SocketAddr, admin: Admin, front: Arc<Front>) -> Result<Listening<Admin>, Unready> {
+pub(crate) fn service(address: SocketAddr, admin: Admin, front: Arc<Front>) -> Result<Listening<Admin>, Unready> {
     let mut service = Listening::new("admin", admin, front);
     service.threads = Some(1);
     service.add("admin", address, None)?;
@@ -49,21 +49,21 @@ pub fn service(address: SocketAddr, admin: Admin, front: Arc<Front>) -> Result<L
 }
 
 /// What is answered: the status, the content type, the body.
-type Answer = (StatusCode, &'static str, String);
+type AdminAnswer = (StatusCode, &'static str, String);
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
 impl Admin {
     /// What operators are told about: the process, what is in force, and the connections of clients.
     #[must_use]
-    pub fn new(vitals: Vitals, live: Arc<Live>, clients: Arc<Admission>) -> Self {
+    pub(crate) fn new(vitals: Vitals, live: Arc<Live>, clients: Arc<Admission>) -> Self {
         Self { vitals, live, clients }
     }
 
     /// `host` is the request's own word for where it is sent: a name that is not the listener's is one that a stranger's
     /// page made lead here (DNS rebinding), so that an operator's browser reads for it. Health says nothing worth reading,
     /// and a probe that it refused would end the process.
-    fn answer(&self, method: &Method, host: Option<&str>, path: &str, query: Option<&str>) -> Answer {
+    fn answer(&self, method: &Method, host: Option<&str>, path: &str, query: Option<&str>) -> AdminAnswer {
         if path != HEALTH_PATH && host.is_some_and(|host| !is_own(host, &self.live.pin().admin_hosts)) {
             let help = "ask by an address or localhost, or add this name to admin.hosts\n";
             return (StatusCode::MISDIRECTED_REQUEST, TEXT, help.to_owned());
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
     use crate::{
         config::{Environment, load_text},
-        gateway::{Snapshot, server::admission::Places},
+        gateway::{Snapshot, server::admission::ConnectionLimits},
     };
 
     /// Nothing but what the text says.
@@ -155,7 +155,7 @@ mod tests {
                     action = \"forward\"\n";
         let (settings, mut diagnostics) = load_text("a.toml", text, &Nothing);
         let snapshot = Snapshot::build(&settings.unwrap(), None, &mut diagnostics).unwrap();
-        let clients = Admission::new(Places { most: 1, per_address: 1 });
+        let clients = Admission::new(ConnectionLimits { most: 1, per_address: 1 });
         let admin = Admin::new(Vitals::default(), Arc::new(Live::new(snapshot)), clients);
         for (method, path, status) in [
             (Method::GET, "/healthz", 200),

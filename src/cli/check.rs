@@ -24,7 +24,7 @@ use crate::{
         paging::{Family, Paging, Sizes},
         resolver::{Totals, Verify, WhenUnproven},
     },
-    upstream::{Costs, Dialect, PageCosts, Promise, Sorted},
+    upstream::{CompiledOrder, Costs, Dialect, Guarantee, PageCosts},
 };
 
 const DAY: u64 = 86_400;
@@ -177,7 +177,7 @@ fn line(out: &mut String, word: &str, text: &str) {
     let _ = writeln!(out, "  {word:<9} {text}");
 }
 
-fn asks(list: &ListSettings, promise: &Promise, paging: &Paging, names: &[String]) -> String {
+fn asks(list: &ListSettings, promise: &Guarantee, paging: &Paging, names: &[String]) -> String {
     let names = if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
     let family = match paging.family {
         Family::Page => "page",
@@ -208,7 +208,7 @@ fn asks(list: &ListSettings, promise: &Promise, paging: &Paging, names: &[String
     format!("{} by {how}, {sizes}", list.dialect.name)
 }
 
-fn promises(list: &ListSettings, promise: &Promise, dialect: &Dialect, run: Option<(u32, u32)>) -> String {
+fn promises(list: &ListSettings, promise: &Guarantee, dialect: &Dialect, run: Option<(u32, u32)>) -> String {
     let (paging, sorted) = (dialect.paging(), dialect.default_sorted());
     let level = match promise.level {
         Level::Exact => "exact: none skipped, none repeated",
@@ -254,7 +254,7 @@ fn promises(list: &ListSettings, promise: &Promise, dialect: &Dialect, run: Opti
 }
 
 /// How a declared order comes about.
-fn how_sorted(list: &ListSettings, promise: &Promise, sorted: &Sorted) -> String {
+fn how_sorted(list: &ListSettings, promise: &Guarantee, sorted: &CompiledOrder) -> String {
     let strong = sorted.order.strong.len();
     if sorted.asked > strong {
         return "asked for".to_owned();
@@ -312,7 +312,7 @@ fn terms_text(terms: &[SortTerm]) -> String {
     terms.collect::<Vec<_>>().join(", ")
 }
 
-fn costs(list: &ListSettings, promise: &Promise, costs: &PageCosts, run: Option<(u32, u32)>) -> String {
+fn costs(list: &ListSettings, promise: &Guarantee, costs: &PageCosts, run: Option<(u32, u32)>) -> String {
     let max = list.page_size.max;
     let (first, later) = (costs.first(max), costs.later(max));
     let mut text = match later.as_str() {
@@ -366,7 +366,7 @@ fn clients(list: &ListSettings, name: impl Fn(Role) -> Option<String>) -> String
     )
 }
 
-fn cursors(list: &ListSettings, promise: &Promise, by_host: bool) -> String {
+fn cursors(list: &ListSettings, promise: &Guarantee, by_host: bool) -> String {
     let life = list.cursor.ttl.map_or_else(|| "for as long as its key".to_owned(), duration);
     let mut bound = vec!["path", "filters", "order"];
     if by_host {

@@ -18,7 +18,7 @@ use crate::{
         },
         runtime::descriptors,
         server::{
-            admission::{Admission, Places},
+            admission::{Admission, ConnectionLimits},
             connection::Front,
         },
         session::context::{Gateway, RequestIds},
@@ -68,7 +68,7 @@ fn serve_file(path: &Path, Built { settings, snapshot, .. }: Built, vitals: &Vit
     let ids = ids()?;
     let mut servers = servers(&settings, Arc::clone(&live), vitals, &clients, &ids)?;
     if let Some(admin) = &settings.admin {
-        let operators = Admission::new(Places { most: OPERATORS, per_address: OPERATORS });
+        let operators = Admission::new(ConnectionLimits { most: OPERATORS, per_address: OPERATORS });
         let front = Front::new(Arc::clone(&live), ids, operators);
         let service = admin::service(admin.address, Admin::new(vitals.clone(), live, clients), front);
         servers.companion.add_service(service.map_err(|error| Failure::failed(error.to_string()))?);
@@ -93,7 +93,7 @@ pub(super) fn serve(
 }
 
 /// How many connections there may be, after the limit of descriptors was raised.
-pub(super) fn places(server: &ServerSettings) -> Places {
+pub(super) fn places(server: &ServerSettings) -> ConnectionLimits {
     let descriptors = descriptors::raise();
     let possible = descriptors::clients(descriptors);
     if let Some(wanted) = server.connections.filter(|wanted| *wanted > possible) {
@@ -102,7 +102,7 @@ pub(super) fn places(server: &ServerSettings) -> Places {
     }
     let most = server.connections.unwrap_or(CONNECTIONS).min(possible);
     let per_address = server.connections_per_address.unwrap_or_else(|| most.div_ceil(2)).min(most);
-    Places { most, per_address }
+    ConnectionLimits { most, per_address }
 }
 
 /// Ids for the requests of a process.

@@ -24,7 +24,7 @@ mod bytes;
 mod place;
 mod value;
 
-pub(super) use bytes::{Reader, write_varint};
+pub(super) use bytes::{ByteReader, write_varint};
 use place::{
     read_anchor, read_mark, read_marked_item, read_marks, read_pivot, read_token_place, write_anchor, write_mark,
     write_marked_item, write_marks, write_pivot, write_token_place,
@@ -219,18 +219,18 @@ fn flags(hint: &Hint) -> u16 {
 }
 
 /// The head of a payload: what is needed to tell whether the rest still counts.
-pub(super) struct Head<'a> {
+pub(super) struct PayloadHead<'a> {
     kind: u8,
     flags: u16,
-    rest: Reader<'a>,
+    rest: ByteReader<'a>,
     /// When the bucket began that a page cursor was made in.
     pub(super) bucket: Option<u64>,
 }
 
-impl<'a> Head<'a> {
+impl<'a> PayloadHead<'a> {
     /// Reads the head of a payload; `None` where it is not one.
     pub(super) fn read(payload: &'a [u8]) -> Option<Self> {
-        let mut rest = Reader(payload);
+        let mut rest = ByteReader(payload);
         let byte = rest.byte()?;
         let kind = byte & 0x0f;
         let mut flags = u16::from(byte & 0x70);

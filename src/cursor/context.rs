@@ -5,12 +5,12 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::keyring::{Key, KeyRing};
+use super::keyring::{KeyRing, RingKey};
 use crate::pagination::order::{Direction, Kind, Nulls, Order, SortKey};
 
 /// A part of the context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum ContextPart {
     /// The route, by its name.
     Route,
     /// The host that was asked.
@@ -25,7 +25,7 @@ pub enum Part {
     Headers,
 }
 
-impl Part {
+impl ContextPart {
     /// All parts, in the sequence in which a cursor carries their fingerprints.
     pub const ALL: [Self; 6] = [Self::Route, Self::Host, Self::Path, Self::Filters, Self::Order, Self::Headers];
 
@@ -43,7 +43,7 @@ impl Part {
     }
 }
 
-impl std::fmt::Display for Part {
+impl std::fmt::Display for ContextPart {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(self.name())
     }
@@ -69,11 +69,11 @@ pub struct ContextParts<'a> {
 
 /// What a cursor is bound to. It may hold credentials, and is never printed.
 #[derive(Clone)]
-pub struct Context {
+pub struct CursorContext {
     /// The parts, one after the other.
     bytes: Vec<u8>,
     /// Where each part ends in `bytes`.
-    ends: [usize; Part::ALL.len()],
+    ends: [usize; ContextPart::ALL.len()],
     /// A request opens one cursor and seals a few, nearly always with one key: its fingerprint is computed once.
     remembered: OnceLock<Computed>,
     /// What it has in common with this one need not be computed at all.
@@ -85,24 +85,24 @@ pub struct Context {
 struct Computed {
     /// Which key that was.
     identity: [u8; 16],
-    digests: [[u8; 32]; Part::ALL.len()],
+    digests: [[u8; 32]; ContextPart::ALL.len()],
     fingerprint: Fingerprint,
 }
 
-impl Context {
+impl CursorContext {
     /// The context of these parts.
     #[must_use]
     pub fn new(parts: ContextParts<'_>) -> Self {
         let mut bytes = Vec::with_capacity(256);
-        let mut ends = [0; Part::ALL.len()];
-        for (part, end) in Part::ALL.into_iter().zip(&mut ends) {
+        let mut ends = [0; ContextPart::ALL.len()];
+        for (part, end) in ContextPart::ALL.into_iter().zip(&mut ends) {
             match part {
-                Part::Route => bytes.extend_from_slice(parts.route.as_bytes()),
-                Part::Host => bytes.extend_from_slice(parts.host.as_bytes()),
-                Part::Path => bytes.extend_from_slice(parts.path.as_bytes()),
-                Part::Filters => bytes.extend_from_slice(parts.filters),
-                Part::Order => write_order(&mut bytes, parts.order),
-                Part::Headers => {
+                ContextPart::Route => bytes.extend_from_slice(parts.route.as_bytes()),
+                ContextPart::Host => bytes.extend_from_slice(parts.host.as_bytes()),
+                ContextPart::Path => bytes.extend_from_slice(parts.path.as_bytes()),
+                ContextPart::Filters => bytes.extend_from_slice(parts.filters),
+                ContextPart::Order => write_order(&mut bytes, parts.order),
+                ContextPart::Headers => {
                     for &(name, value) in parts.headers {
                         write_prefixed(&mut bytes, name.as_bytes());
                         write_prefixed(&mut bytes, value);
@@ -130,12 +130,12 @@ impl Context {
     }
 
     /// The fingerprint of this context under a key.
-    pub(super) fn fingerprint(&self, key: &Key) -> Fingerprint {
+    pub(super) fn fingerprint(&self, key: &RingKey) -> Fingerprint {
         let computed = self.remembered.get_or_init(|| self.compute(key));
         if computed.identity == key.identity { computed.fingerprint } else { self.compute(key).fingerprint }
     }
 
-    fn compute(&self, key: &Key) -> Computed {
+    fn compute(&self, key: &RingKey) -> Computed {
         const WHOLE: u8 = u8::MAX;
         let usual = self.usual.as_deref().and_then(|usual| Some((usual, usual.remembered.get()?)));
         let usual = usual.filter(|(_, computed)| computed.identity == key.identity);
@@ -158,14 +158,14 @@ impl Context {
         Computed { identity: key.identity, digests, fingerprint }
     }
 
-    /// The bytes of a part, by its place in [`Part::ALL`].
+    /// The bytes of a part, by its place in [`ContextPart::ALL`].
     fn part(&self, part: usize) -> &[u8] {
         let start = part.checked_sub(1).map_or(0, |before| self.ends[before]);
         &self.bytes[start..self.ends[part]]
     }
 }
 
-impl std::fmt::Debug for Context {
+impl std::fmt::Debug for CursorContext {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("Context(…)")
     }
@@ -175,16 +175,16 @@ impl std::fmt::Debug for Context {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Fingerprint {
     whole: [u8; 8],
-    parts: [u8; Part::ALL.len()],
+    parts: [u8; ContextPart::ALL.len()],
 }
 
 impl Fingerprint {
     /// How many bytes it takes in a cursor.
-    pub(super) const SIZE: usize = 8 + Part::ALL.len();
+    pub(super) const SIZE: usize = 8 + ContextPart::ALL.len();
 
     /// Reads one back.
     pub(super) fn from_bytes(bytes: &[u8; Self::SIZE]) -> Self {
-        let mut fingerprint = Self { whole: [0; 8], parts: [0; Part::ALL.len()] };
+        let mut fingerprint = Self { whole: [0; 8], parts: [0; ContextPart::ALL.len()] };
         let (whole, parts) = bytes.split_at(8);
         fingerprint.whole.copy_from_slice(whole);
         fingerprint.parts.copy_from_slice(parts);
@@ -199,8 +199,8 @@ impl Fingerprint {
 
     /// The parts that differ. One part in 256 that differs is not seen, so this may be empty where the contexts are
     /// not the same.
-    pub(super) fn differs(&self, other: &Self) -> Vec<Part> {
-        Part::ALL
+    pub(super) fn differs(&self, other: &Self) -> Vec<ContextPart> {
+        ContextPart::ALL
             .into_iter()
             .zip(self.parts.iter().zip(&other.parts))
             .filter_map(|(part, (own, theirs))| (own != theirs).then_some(part))

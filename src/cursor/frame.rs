@@ -14,22 +14,22 @@ use std::borrow::Cow;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
 use super::{
-    codec::{Reader, write_varint},
+    codec::{ByteReader, write_varint},
     context::Fingerprint,
-    keyring::{Key, TAG},
+    keyring::{RingKey, TAG},
     sealed::{self, Cipher},
 };
 
 /// How what a cursor says is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub enum CursorForm {
     /// Signed: whoever holds it can read it.
     Signed,
     /// Encrypted, and so signed too.
     Sealed,
 }
 
-impl Form {
+impl CursorForm {
     /// The first byte of its cursors.
     const fn version(self) -> u8 {
         match self {
@@ -55,8 +55,8 @@ pub struct TooLong {
 
 /// Signs or seals a payload and frames it.
 pub(super) fn mint(
-    key: &Key,
-    form: Form,
+    key: &RingKey,
+    form: CursorForm,
     fingerprint: &Fingerprint,
     longest: usize,
     write_payload: impl FnOnce(&mut Vec<u8>),
@@ -70,7 +70,7 @@ pub(super) fn mint(
 /// What makes cursors of one form in one context, one after the other: what they have in common is made once, and nothing
 /// is allocated for a single one.
 pub(super) struct Mint<'a> {
-    key: &'a Key,
+    key: &'a RingKey,
     /// For sealed ones.
     cipher: Option<Cipher>,
     longest: usize,
@@ -82,13 +82,13 @@ pub(super) struct Mint<'a> {
 
 impl<'a> Mint<'a> {
     /// Makes none yet.
-    pub(super) fn new(key: &'a Key, form: Form, fingerprint: &Fingerprint, longest: usize) -> Self {
+    pub(super) fn new(key: &'a RingKey, form: CursorForm, fingerprint: &Fingerprint, longest: usize) -> Self {
         let mut bytes = Vec::with_capacity(128);
         bytes.push(form.version());
         write_varint(&mut bytes, u64::from(key.id));
         fingerprint.write(&mut bytes);
         let head = bytes.len();
-        let cipher = (form == Form::Sealed).then(|| key.sealer.cipher());
+        let cipher = (form == CursorForm::Sealed).then(|| key.sealer.cipher());
         Self { key, cipher, longest, bytes, head }
     }
 
@@ -131,7 +131,7 @@ pub(super) struct Frame<'a> {
     /// The id of the key that is said to have made it.
     pub(super) key: u32,
     /// How it is said to be kept.
-    pub(super) form: Form,
+    pub(super) form: CursorForm,
     /// All but the tag.
     body: &'a [u8],
     tag: &'a [u8; TAG],
@@ -151,19 +151,19 @@ impl<'a> Frame<'a> {
     /// Finds the parts of a frame; `None` where it is none, or one of another version.
     pub(super) fn parse(bytes: &'a [u8]) -> Option<Self> {
         let (body, tag) = bytes.split_last_chunk()?;
-        let mut rest = Reader(body);
-        let form = Form::of_version(rest.byte()?)?;
+        let mut rest = ByteReader(body);
+        let form = CursorForm::of_version(rest.byte()?)?;
         let key = rest.number()?;
         let (fingerprint, payload) = rest.0.split_first_chunk()?;
         Some(Self { key, form, body, tag, fingerprint, payload })
     }
 
     /// Checks the tag, in constant time. There is no other way to what the cursor holds.
-    pub(super) fn verify(&self, key: &Key) -> Option<Verified<'a>> {
+    pub(super) fn verify(&self, key: &RingKey) -> Option<Verified<'a>> {
         let payload = match self.form {
-            Form::Signed if key.verify(self.body, self.tag) => Cow::Borrowed(self.payload),
-            Form::Signed => return None,
-            Form::Sealed => {
+            CursorForm::Signed if key.verify(self.body, self.tag) => Cow::Borrowed(self.payload),
+            CursorForm::Signed => return None,
+            CursorForm::Sealed => {
                 let head = &self.body[..self.body.len() - self.payload.len()];
                 Cow::Owned(key.sealer.open(head, self.payload, self.tag)?)
             }

@@ -3,8 +3,8 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::{
-    codec::{Claims, Head},
-    frame::{self, Form, Frame},
+    codec::{Claims, PayloadHead},
+    frame::{self, CursorForm, Frame},
     keyring::KeyRing,
 };
 use crate::pagination::{
@@ -33,7 +33,7 @@ pub enum Finding {
     /// may be a lie.
     Unverified {
         /// How it is said to be kept.
-        form: Form,
+        form: CursorForm,
         /// The id of the key that is said to have made it.
         key: u32,
         /// Why it is not verified.
@@ -42,14 +42,14 @@ pub enum Finding {
     /// Its tag is good, and what it says can't be read: another version of cursorgate made it.
     Unreadable {
         /// How it is kept.
-        form: Form,
+        form: CursorForm,
         /// The id of the key that made it.
         key: u32,
     },
     /// Its tag is good. Whether it has expired, or fits a request, is for the route to say.
     Verified {
         /// How it is kept.
-        form: Form,
+        form: CursorForm,
         /// The id of the key that made it.
         key: u32,
         /// The keyed fingerprint of what it is bound to: equal for cursors of one list with one key.
@@ -92,7 +92,7 @@ fn look(keys: Option<&KeyRing>, frame: &Frame<'_>) -> Finding {
     let Some(verified) = frame.verify(key) else {
         return unverified(Unverified::BadTag);
     };
-    let Some(head) = Head::read(&verified.payload) else {
+    let Some(head) = PayloadHead::read(&verified.payload) else {
         return Finding::Unreadable { form, key: key.id };
     };
     let issued = head.bucket;
@@ -127,7 +127,7 @@ impl Display for Inspection {
                 line(out, form.tag(), "good")?;
                 line(out, "context", format_args!("{context:016x}"))?;
                 if let Some(begin) = issued {
-                    line(out, "issued", format_args!("in the bucket that began at {}", Instant(*begin)))?;
+                    line(out, "issued", format_args!("in the bucket that began at {}", ShownTime(*begin)))?;
                 }
                 write_claims(out, says)
             }
@@ -135,7 +135,7 @@ impl Display for Inspection {
     }
 }
 
-impl Form {
+impl CursorForm {
     /// What its tag is called.
     const fn tag(self) -> &'static str {
         match self {
@@ -145,7 +145,7 @@ impl Form {
     }
 }
 
-impl Display for Form {
+impl Display for CursorForm {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
             Self::Signed => "signed",
@@ -200,7 +200,7 @@ fn write_position(out: &mut Formatter<'_>, position: &Position) -> fmt::Result {
 
 fn write_pivot(out: &mut Formatter<'_>, side: &str, pivot: &Pivot) -> fmt::Result {
     line(out, "position", format_args!("{side} the item with this id, whose keys are looked up"))?;
-    line(out, "id", Value(&pivot.id))?;
+    line(out, "id", ShownValue(&pivot.id))?;
     match pivot.fingerprint {
         Some(mark) => line(out, "keys", format_args!("those with the fingerprint {}", ShownMarks(&[mark]))),
         None => line(out, "keys", "whatever they are now"),
@@ -257,9 +257,9 @@ fn write_hint(out: &mut Formatter<'_>, position: &Position, hint: &Hint) -> fmt:
 
 fn write_anchor(out: &mut Formatter<'_>, anchor: &Anchor) -> fmt::Result {
     for key in &anchor.keys {
-        line(out, "key value", Value(key))?;
+        line(out, "key value", ShownValue(key))?;
     }
-    line(out, "id", Value(&anchor.id))
+    line(out, "id", ShownValue(&anchor.id))
 }
 
 fn write_marks(out: &mut Formatter<'_>, marks: &Marks) -> fmt::Result {
@@ -271,9 +271,9 @@ fn line(out: &mut Formatter<'_>, word: &str, says: impl Display) -> fmt::Result 
 }
 
 /// A key's value, with nothing in it that a terminal would obey.
-struct Value<'a>(&'a KeyValue);
+struct ShownValue<'a>(&'a KeyValue);
 
-impl Display for Value<'_> {
+impl Display for ShownValue<'_> {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         match self.0 {
             KeyValue::Null => out.write_str("null"),
@@ -300,9 +300,9 @@ impl Display for ShownMarks<'_> {
 }
 
 /// Seconds since 1970, written as RFC 3339 says where the year has four digits.
-struct Instant(u64);
+struct ShownTime(u64);
 
-impl Display for Instant {
+impl Display for ShownTime {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         const YEAR_10000: u64 = 253_402_300_800;
         if self.0 >= YEAR_10000 {

@@ -10,7 +10,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::{
-    context::Part,
+    context::ContextPart,
     sealed::{self, Sealer},
 };
 use crate::pagination::mark::{Mark, Marker};
@@ -26,7 +26,7 @@ const SALT: &[u8] = b"cursorgate cursor";
 
 /// The keys that cursors are signed and verified with. Nothing prints them.
 pub struct KeyRing {
-    keys: Vec<Key>,
+    keys: Vec<RingKey>,
     signing: usize,
 }
 
@@ -86,7 +86,7 @@ impl KeyRing {
         let Some(position) = keys.iter().position(|&(id, _)| id == signing) else {
             return Err(KeyRingError::NoSigningKey { id: signing });
         };
-        Ok(Self { keys: keys.iter().map(|&(id, key)| Key::derive(id, key)).collect(), signing: position })
+        Ok(Self { keys: keys.iter().map(|&(id, key)| RingKey::derive(id, key)).collect(), signing: position })
     }
 
     /// What makes marks with the key of this id: those that its cursors carry can be known again with no other.
@@ -117,13 +117,13 @@ impl KeyRing {
     }
 
     /// The key that signs.
-    pub(super) fn signing(&self) -> &Key {
+    pub(super) fn signing(&self) -> &RingKey {
         &self.keys[self.signing]
     }
 
     /// The key with this id. The ring is small and closed: nothing but a comparison is ever done with an id that a
     /// cursor brings.
-    pub(super) fn find(&self, id: u32) -> Option<&Key> {
+    pub(super) fn find(&self, id: u32) -> Option<&RingKey> {
         self.keys.iter().find(|key| key.id == id)
     }
 }
@@ -140,7 +140,7 @@ impl std::fmt::Debug for KeyRing {
 }
 
 /// One key, as its subkeys.
-pub(super) struct Key {
+pub(super) struct RingKey {
     /// Its id, which its cursors carry.
     pub(super) id: u32,
     /// Tells this key from another one with the same id, as after a reload that replaced it.
@@ -156,9 +156,9 @@ pub(super) struct Key {
 }
 
 /// How many labels have their fingerprint of nothing at hand.
-const LABELS: usize = Part::ALL.len();
+const LABELS: usize = ContextPart::ALL.len();
 
-impl Key {
+impl RingKey {
     fn derive(id: u32, key: &[u8]) -> Self {
         let source = Hkdf::<Sha256>::new(Some(SALT), key);
         let fingerprint = keyed(&subkey(&source, b"fingerprint"));

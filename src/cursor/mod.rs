@@ -26,9 +26,9 @@ mod sealed;
 mod tests;
 
 pub use codec::Claims;
-pub use context::{Context, ContextParts, Part};
+pub use context::{ContextPart, ContextParts, CursorContext};
 pub use expiry::Expiry;
-pub use frame::{Form, TooLong};
+pub use frame::{CursorForm, TooLong};
 pub use inspect::{Finding, Inspection, Unverified, inspect};
 pub use keyring::{KeyRing, KeyRingError, SHORTEST_KEY};
 
@@ -38,7 +38,7 @@ use crate::pagination::{
     position::{Item, Target},
     window::Offset,
 };
-use codec::Head;
+use codec::PayloadHead;
 use expiry::Age;
 use frame::{Frame, Mint};
 
@@ -63,9 +63,9 @@ pub enum CursorError {
     /// It is ours, of another list.
     #[error("the cursor belongs to another list")]
     Mismatch {
-        /// What is not the same, in the sequence of [`Part::ALL`]. One difference in 256 can't be named, so this may
+        /// What is not the same, in the sequence of [`ContextPart::ALL`]. One difference in 256 can't be named, so this may
         /// be empty.
-        differs: Vec<Part>,
+        differs: Vec<ContextPart>,
     },
 }
 
@@ -80,7 +80,7 @@ pub enum CursorError {
 /// The cursor would be longer than `longest` characters, and so be refused when it comes back.
 pub fn seal(
     keys: &KeyRing,
-    context: &Context,
+    context: &CursorContext,
     target: &Target,
     expiry: Option<Expiry>,
     longest: usize,
@@ -100,7 +100,7 @@ pub fn seal(
 /// The cursor would be longer than `longest` characters, and so be refused when it comes back.
 pub fn seal_item(
     keys: &KeyRing,
-    context: &Context,
+    context: &CursorContext,
     item: &Item,
     longest: usize,
     sealed: bool,
@@ -117,7 +117,7 @@ pub struct ItemMint<'a>(Mint<'a>);
 impl<'a> ItemMint<'a> {
     /// Makes none yet; the arguments are those of [`seal_item`].
     #[must_use]
-    pub fn new(keys: &'a KeyRing, context: &Context, longest: usize, sealed: bool) -> Self {
+    pub fn new(keys: &'a KeyRing, context: &CursorContext, longest: usize, sealed: bool) -> Self {
         let key = keys.signing();
         Self(Mint::new(key, form(sealed), &context.fingerprint(key), longest))
     }
@@ -163,7 +163,7 @@ impl<'a> ItemMint<'a> {
 /// [`CursorError::Invalid`] for whatever has no good tag; the others only for what has one.
 pub fn open(
     keys: &KeyRing,
-    context: &Context,
+    context: &CursorContext,
     text: &str,
     now: u64,
     ttl: Option<u64>,
@@ -184,7 +184,7 @@ pub fn open(
     if verified.fingerprint != here {
         return Err(CursorError::Mismatch { differs: verified.fingerprint.differs(&here) });
     }
-    let head = Head::read(&verified.payload).ok_or(CursorError::Invalid)?;
+    let head = PayloadHead::read(&verified.payload).ok_or(CursorError::Invalid)?;
     if frame.form != form(sealed || head.is_secret()) {
         return Err(CursorError::Invalid);
     }
@@ -203,12 +203,12 @@ pub fn open(
 
 /// A signed cursor that says whatever these bytes say: for the fuzzer, which else would never get beyond the tag.
 #[cfg(fuzzing)]
-pub fn sign_anything(keys: &KeyRing, context: &Context, payload: &[u8]) -> Option<String> {
+pub fn sign_anything(keys: &KeyRing, context: &CursorContext, payload: &[u8]) -> Option<String> {
     let key = keys.signing();
     let fingerprint = context.fingerprint(key);
-    frame::mint(key, Form::Signed, &fingerprint, usize::MAX, |out| out.extend_from_slice(payload)).ok()
+    frame::mint(key, CursorForm::Signed, &fingerprint, usize::MAX, |out| out.extend_from_slice(payload)).ok()
 }
 
-fn form(sealed: bool) -> Form {
-    if sealed { Form::Sealed } else { Form::Signed }
+fn form(sealed: bool) -> CursorForm {
+    if sealed { CursorForm::Sealed } else { CursorForm::Signed }
 }

@@ -3,7 +3,9 @@
 
 use std::sync::LazyLock;
 
-use super::{Claims, Context, ContextParts, CursorError, Expiry, KeyRing, Opened, TooLong, open, seal, seal_item};
+use super::{
+    Claims, ContextParts, CursorContext, CursorError, Expiry, KeyRing, Opened, TooLong, open, seal, seal_item,
+};
 use crate::pagination::{
     answer::Total,
     fetch::Token,
@@ -207,8 +209,8 @@ pub(super) fn parts(order: &Order) -> ContextParts<'_> {
     }
 }
 
-pub(super) fn context() -> &'static Context {
-    static CONTEXT: LazyLock<Context> = LazyLock::new(|| Context::new(parts(&newest_first())));
+pub(super) fn context() -> &'static CursorContext {
+    static CONTEXT: LazyLock<CursorContext> = LazyLock::new(|| CursorContext::new(parts(&newest_first())));
     &CONTEXT
 }
 

@@ -16,7 +16,7 @@ pub mod response;
 
 pub use envelope::{
     EnvelopeTemplate, Needs,
-    convention::{Chosen, Convention, Conventions},
+    convention::{Convention, Conventions, NegotiatedConvention},
     links::{LinkBase, LinkSet},
     page_facts::{Facts, ItemCursors},
 };
@@ -24,7 +24,9 @@ pub use problem::{Code, Problem};
 pub use render::content::Content;
 pub use request::{
     body::RequestBody,
-    params::{Filters, LegacyQuery, LegacySort, LinkTo, ListRequest, Parameters, Place, RequestKind},
+    params::{
+        LegacyQuery, LegacySort, LinkTo, ListRequest, Parameters, RequestFilters, RequestKind, RequestedPosition,
+    },
     preference::{PREFERENCE_APPLIED, Preferences},
 };
 pub use response::{Response, cors::CorsPolicy, legacy::LegacyDecision};

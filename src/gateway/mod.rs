@@ -9,24 +9,24 @@
 //!   │         exchange                 pagination::resolve ◄─► upstream::Dialect, upstream::fetch
 //!   │         tokens, downstream       page → cursors, links, envelope → Response
 //!   ▼
-//! respond     crossing: who may read it from other origins; written with its exact length; access_log: one line
+//! respond     cross_origin: who may read it from other origins; written with its exact length; access_log: one line
 //! observe     beside forward: what passed is read afterwards, as serve would have, and counted
 //! ```
 //!
 //! A request keeps the [`Snapshot`] that was in force when it began. Pages are never made in Pingora's body filters:
 //! those run after the headers are gone, can't wait, and see no empty body.
 
-pub mod forward;
-pub mod lifecycle;
-pub mod openapi;
-pub mod outcome;
-pub mod page;
-pub mod request;
-pub mod routes;
-pub mod runtime;
-pub mod server;
-pub mod session;
-pub mod shared;
+pub(crate) mod forward;
+pub(crate) mod lifecycle;
+pub(crate) mod openapi;
+pub(crate) mod outcome;
+pub(crate) mod page;
+pub(crate) mod request;
+pub(crate) mod routes;
+pub(crate) mod runtime;
+pub(crate) mod server;
+pub(crate) mod session;
+pub(crate) mod shared;
 
 pub use pingora::server::Server;
 

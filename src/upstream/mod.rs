@@ -1,7 +1,7 @@
 //! Towards the legacy API: how an upstream is asked, and how its answers are read.
 //!
 //! A [`Dialect`] is compiled from its settings once, when a configuration is loaded. For each request of the core it
-//! writes a path, a query and headers ([`Ask`]), and turns status, headers and body into an
+//! writes a path, a query and headers ([`UpstreamRequest`]), and turns status, headers and body into an
 //! [`Answer`](crate::pagination::answer::Answer). Everything here but [`connection`], [`fetch`] and
 //! [`resolve`] is free of I/O.
 
@@ -21,9 +21,9 @@ pub use dialect::{
     legacy::{LegacyFault, LegacyWindow},
 };
 pub use order::{
-    promise::Promise,
-    sort::{Sorted, Unsortable},
+    guarantee::Guarantee,
+    sort::{CompiledOrder, Unsortable},
 };
 pub use request::headers::{ClientOrigin, HeaderRefusal, request_headers};
 pub use response::error::ReadingError;
-pub use template::ask::{Ask, Unaskable};
+pub use template::ask::{Unaskable, UpstreamRequest};

@@ -1,6 +1,6 @@
 //! Settings for the tests of this module: a route over a dialect by page and limit, to be changed by each test.
 
-use super::{Ask, Dialect};
+use super::{Dialect, UpstreamRequest};
 use crate::{
     config::{
         diagnostic::{Diagnostics, Located, Location},
@@ -51,7 +51,7 @@ pub(super) fn follow(token: Option<&str>, backward: bool, size: u32) -> Fetch {
 }
 
 /// A fetch of the list at `/items` in its declared order, as it goes on the wire.
-pub(super) fn ask(dialect: &Dialect, fetch: &Fetch, filters: &str) -> Ask {
+pub(super) fn ask(dialect: &Dialect, fetch: &Fetch, filters: &str) -> UpstreamRequest {
     dialect.ask(dialect.default_sorted(), fetch, filters, "/items").unwrap()
 }
 

@@ -14,9 +14,9 @@ pub(in crate::cursor) fn write_varint(out: &mut Vec<u8>, mut number: u64) {
 }
 
 /// What is left of some bytes. Nothing is allocated before the bytes that fill it were seen.
-pub(in crate::cursor) struct Reader<'a>(pub(in crate::cursor) &'a [u8]);
+pub(in crate::cursor) struct ByteReader<'a>(pub(in crate::cursor) &'a [u8]);
 
-impl<'a> Reader<'a> {
+impl<'a> ByteReader<'a> {
     /// The next byte.
     pub(in crate::cursor) fn byte(&mut self) -> Option<u8> {
         let (&byte, rest) = self.0.split_first()?;

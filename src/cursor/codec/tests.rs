@@ -1,9 +1,9 @@
 //! One encoding for each claim, and nothing else accepted.
 
 use super::{
-    AFTER, AFTER_ID, AFTER_MARKS, AFTER_PIVOT, AT, BEFORE, BEFORE_MARKS, BUCKET, Claims, END, FIRST_BOUND, FIRST_TOTAL,
-    FROM_END, FURTHER, HONOURED, Head, ITEM, MARKED_ITEM, Reader, START, TOKEN, TOTAL, WITHIN, WITHIN_RUN, write_item,
-    write_page, write_varint,
+    AFTER, AFTER_ID, AFTER_MARKS, AFTER_PIVOT, AT, BEFORE, BEFORE_MARKS, BUCKET, ByteReader, Claims, END, FIRST_BOUND,
+    FIRST_TOTAL, FROM_END, FURTHER, HONOURED, ITEM, MARKED_ITEM, PayloadHead, START, TOKEN, TOTAL, WITHIN, WITHIN_RUN,
+    write_item, write_page, write_varint,
 };
 use crate::{
     cursor::tests::{Random, as_carried, random_item, random_target},
@@ -34,7 +34,7 @@ fn keyed(keys: &[KeyValue], id: KeyValue) -> Item {
 }
 
 fn read(payload: &[u8]) -> Option<(Option<u64>, Claims)> {
-    let head = Head::read(payload)?;
+    let head = PayloadHead::read(payload)?;
     Some((head.bucket, head.open()?))
 }
 
@@ -397,13 +397,13 @@ fn varints_are_minimal() {
     for number in [0, 1, 127, 128, 16_383, 16_384, u64::from(u32::MAX), u64::MAX >> 1, u64::MAX] {
         let mut out = Vec::new();
         write_varint(&mut out, number);
-        let mut reader = Reader(&out);
+        let mut reader = ByteReader(&out);
         assert_eq!(reader.varint(), Some(number));
         assert!(reader.0.is_empty());
         if let Some(last) = out.last_mut() {
             *last |= 0x80;
         }
         out.push(0);
-        assert_eq!(Reader(&out).varint(), None, "{number}");
+        assert_eq!(ByteReader(&out).varint(), None, "{number}");
     }
 }

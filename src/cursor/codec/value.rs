@@ -1,6 +1,6 @@
 //! Values of keys. A value begins with a byte that says its kind, and for most texts their length too.
 
-use super::bytes::{Reader, write_varint};
+use super::bytes::{ByteReader, write_varint};
 use crate::pagination::key::{KeyRef, KeyValue};
 
 const NULL: u8 = 0;
@@ -124,7 +124,7 @@ fn unpack_uuid(packed: &[u8]) -> Vec<u8> {
     text
 }
 
-pub(super) fn read_value(rest: &mut Reader<'_>) -> Option<KeyValue> {
+pub(super) fn read_value(rest: &mut ByteReader<'_>) -> Option<KeyValue> {
     Some(match rest.byte()? {
         NULL => KeyValue::Null,
         FALSE => KeyValue::Boolean(false),

@@ -4,7 +4,7 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
 use super::{LONGEST, NOW, Random, after, context, newest_first, open_here, page, parts, random_item, ring, text};
 use crate::{
-    cursor::{Context, ContextParts, CursorError, Expiry, open, seal, seal_item},
+    cursor::{ContextParts, CursorContext, CursorError, Expiry, open, seal, seal_item},
     pagination::{
         fetch::Token,
         position::{Anchor, Hint, Item, Loop, Position, Target, TokenPlace, Within},
@@ -97,9 +97,9 @@ fn nothing_of_a_sealed_cursor_can_be_read() {
 #[test]
 fn sealed_cursors_say_only_that_they_are_equal() {
     let order = newest_first();
-    let here = Context::new(parts(&order));
-    let there = Context::new(ContextParts { path: "/api/users/7", ..parts(&order) });
-    let sealed = |context: &Context, key: &str| {
+    let here = CursorContext::new(parts(&order));
+    let there = CursorContext::new(ContextParts { path: "/api/users/7", ..parts(&order) });
+    let sealed = |context: &CursorContext, key: &str| {
         bytes_of(&seal(ring(), context, &after(key, "1"), None, LONGEST, true).unwrap())[16..].to_vec()
     };
     let one = sealed(&here, "a long key that fills several blocks, all but its end alike: 1");

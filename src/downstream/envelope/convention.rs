@@ -39,7 +39,7 @@ pub struct Conventions {
 
 /// The convention of a request.
 #[derive(Debug)]
-pub struct Chosen<'a> {
+pub struct NegotiatedConvention<'a> {
     /// It; the route's own where another one was asked for that is not offered.
     pub convention: &'a Convention,
     /// What the client prefers.
@@ -80,8 +80,8 @@ impl Conventions {
     /// preferences are, unless the client says `handling=strict`. An `Accept` that names a JSON format, none that is
     /// offered, and nothing that would do instead, is refused; one without any JSON is ignored.
     #[must_use]
-    pub fn choose(&self, headers: &HeaderMap) -> Chosen<'_> {
-        let mut chosen = Chosen {
+    pub fn choose(&self, headers: &HeaderMap) -> NegotiatedConvention<'_> {
+        let mut chosen = NegotiatedConvention {
             convention: &self.own,
             preferences: Preferences::read(headers),
             by_preference: false,
@@ -198,7 +198,7 @@ fn exactness(offered: &MediaRange, range: &MediaRange) -> Option<Exactness> {
     }
 }
 
-impl Chosen<'_> {
+impl NegotiatedConvention<'_> {
     /// `Preference-Applied` (RFC 7240, section 3): the envelope, where a preference chose it, and `applied`.
     #[must_use]
     pub fn preference_applied(&self, applied: Option<&str>) -> Option<HeaderValue> {

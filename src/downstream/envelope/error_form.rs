@@ -10,7 +10,7 @@ use crate::{
     downstream::{
         problem::{Code, Problem},
         render::{
-            facts::{Slot, Source, Value},
+            facts::{RenderedValue, Slot, ValueSource},
             output::Output,
             skeleton::Skeleton,
         },
@@ -24,17 +24,17 @@ pub struct ErrorForm {
     body: Skeleton,
     content_type: HeaderValue,
     /// What `{type}` says.
-    types: Vec<(Of, String)>,
+    types: Vec<(ProblemSelector, String)>,
 }
 
 /// Of which problems something is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Of {
+enum ProblemSelector {
     Code(Code),
     Status(u16),
 }
 
-impl Of {
+impl ProblemSelector {
     fn read(text: &str) -> Option<Self> {
         let code = Code::ALL.iter().copied().find(|code| code.as_str() == text).map(Self::Code);
         code.or_else(|| {
@@ -56,7 +56,7 @@ impl ErrorForm {
         let content_type = content_type(&settings.content_type, at, diagnostics);
         let mut types = Some(Vec::with_capacity(settings.types.len()));
         for (of, said) in &settings.types {
-            match (Of::read(&of.value), &mut types) {
+            match (ProblemSelector::read(&of.value), &mut types) {
                 (Some(of), Some(types)) => types.push((of, said.value.clone())),
                 (Some(_), None) => {}
                 (None, _) => {
@@ -74,8 +74,8 @@ impl ErrorForm {
     /// Appends the error body. `problem_type` is what `{type}` says where the form has nothing of its own for this problem:
     /// of its code, else of its status.
     pub fn render(&self, problem: &Problem, problem_type: Option<&str>, request_id: &str, out: &mut Vec<u8>) {
-        let of = |of: Of| self.types.iter().find(|(known, _)| *known == of).map(|(_, said)| said.as_str());
-        let own = of(Of::Code(problem.code)).or_else(|| of(Of::Status(problem.status)));
+        let of = |of: ProblemSelector| self.types.iter().find(|(known, _)| *known == of).map(|(_, said)| said.as_str());
+        let own = of(ProblemSelector::Code(problem.code)).or_else(|| of(ProblemSelector::Status(problem.status)));
         let mut output = Output::from(std::mem::take(out));
         let reason = problem.code.as_str().to_ascii_uppercase();
         let problem_type = own.or(problem_type);
@@ -100,33 +100,33 @@ struct ProblemSource<'a> {
 }
 
 impl ProblemSource<'_> {
-    fn value(&self, slot: Slot) -> Option<Value<'_>> {
+    fn value(&self, slot: Slot) -> Option<RenderedValue<'_>> {
         let problem = self.problem;
         match slot {
-            Slot::Status => Some(Value::Number(problem.status.into())),
-            Slot::Code => Some(Value::Text(problem.code.as_str())),
-            Slot::Reason => Some(Value::Text(self.reason)),
-            Slot::Title => Some(Value::Text(problem.code.title())),
-            Slot::Phrase => Some(Value::Text(problem.phrase())),
-            Slot::Detail => Some(Value::Text(&problem.detail)),
-            Slot::RequestId => Some(Value::Text(self.request_id)),
-            Slot::Retryable => Some(Value::Boolean(problem.code.retryable())),
-            Slot::Type => self.problem_type.map(Value::Text),
-            Slot::Parameter => problem.parameter.as_deref().map(Value::Text),
-            Slot::Restart => problem.restart.as_deref().map(Value::Text),
-            Slot::Nearest => problem.nearest.as_deref().map(Value::Text),
-            Slot::MaxLimit => problem.max_limit.map(|limit| Value::Number(limit.into())),
+            Slot::Status => Some(RenderedValue::Number(problem.status.into())),
+            Slot::Code => Some(RenderedValue::Text(problem.code.as_str())),
+            Slot::Reason => Some(RenderedValue::Text(self.reason)),
+            Slot::Title => Some(RenderedValue::Text(problem.code.title())),
+            Slot::Phrase => Some(RenderedValue::Text(problem.phrase())),
+            Slot::Detail => Some(RenderedValue::Text(&problem.detail)),
+            Slot::RequestId => Some(RenderedValue::Text(self.request_id)),
+            Slot::Retryable => Some(RenderedValue::Boolean(problem.code.retryable())),
+            Slot::Type => self.problem_type.map(RenderedValue::Text),
+            Slot::Parameter => problem.parameter.as_deref().map(RenderedValue::Text),
+            Slot::Restart => problem.restart.as_deref().map(RenderedValue::Text),
+            Slot::Nearest => problem.nearest.as_deref().map(RenderedValue::Text),
+            Slot::MaxLimit => problem.max_limit.map(|limit| RenderedValue::Number(limit.into())),
             _ => None,
         }
     }
 }
 
-impl Source for ProblemSource<'_> {
+impl ValueSource for ProblemSource<'_> {
     fn knows(&self, slot: Slot, _item: usize) -> bool {
         self.value(slot).is_some()
     }
 
-    fn tell(&self, slot: Slot, _item: usize, write: &mut dyn FnMut(Value<'_>)) {
+    fn tell(&self, slot: Slot, _item: usize, write: &mut dyn FnMut(RenderedValue<'_>)) {
         if let Some(value) = self.value(slot) {
             write(value);
         }

@@ -54,10 +54,10 @@ fn is_named(string: &[u8], name: &str) -> bool {
 }
 
 /// A name with its quotes, and the whole member from its name to the end of its value.
-type Member<'o> = (&'o [u8], &'o [u8]);
+type ItemMember<'o> = (&'o [u8], &'o [u8]);
 
 /// The members of an object; nothing as the last one where they can't be told apart. What is no object has none.
-fn members(object: &[u8]) -> impl Iterator<Item = Option<Member<'_>>> {
+fn members(object: &[u8]) -> impl Iterator<Item = Option<ItemMember<'_>>> {
     let mut left = object.strip_prefix(b"{").map(|_| 1);
     std::iter::from_fn(move || {
         let at = left?;

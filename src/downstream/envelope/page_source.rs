@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use super::{members, page_facts::Facts};
 use crate::{
-    downstream::render::facts::{Slot, Source, Value},
+    downstream::render::facts::{RenderedValue, Slot, ValueSource},
     pagination::page::Page,
 };
 
@@ -38,34 +38,34 @@ impl<'a> PageSource<'a> {
     }
 
     /// The values that are known or not, and cost nothing to have.
-    fn value(&self, slot: Slot) -> Option<Value<'a>> {
+    fn value(&self, slot: Slot) -> Option<RenderedValue<'a>> {
         let facts = self.facts;
         let links = facts.links;
         let exact = facts.total.filter(|total| total.exact);
-        let link = |url: &'a Option<String>| url.as_deref().map(Value::Inert);
+        let link = |url: &'a Option<String>| url.as_deref().map(RenderedValue::Inert);
         match slot {
-            Slot::Count => Some(Value::Number(self.page.items.len() as u64)),
-            Slot::Limit => Some(Value::Number(facts.limit.into())),
-            Slot::Path => Some(Value::Text(facts.path)),
-            Slot::Level => Some(Value::Text(facts.level)),
-            Slot::Now => facts.now.map(Value::Text),
-            Slot::HasNext => Some(Value::Boolean(facts.has_next)),
-            Slot::HasPrev => Some(Value::Boolean(facts.has_prev)),
-            Slot::HasMore => Some(Value::Boolean(facts.has_more)),
-            Slot::Total => exact.map(|total| Value::Number(total.value)),
-            Slot::TotalAtLeast => facts.total.map(|total| Value::Number(total.value)),
-            Slot::Page => facts.page.map(Value::Number),
-            Slot::Pages => facts.pages.map(Value::Number),
-            Slot::NextCursor => facts.next_cursor.map(Value::Inert),
-            Slot::PrevCursor => facts.prev_cursor.map(Value::Inert),
-            Slot::StartCursor => facts.start_cursor.map(Value::Inert),
-            Slot::EndCursor => facts.end_cursor.map(Value::Inert),
+            Slot::Count => Some(RenderedValue::Number(self.page.items.len() as u64)),
+            Slot::Limit => Some(RenderedValue::Number(facts.limit.into())),
+            Slot::Path => Some(RenderedValue::Text(facts.path)),
+            Slot::Level => Some(RenderedValue::Text(facts.level)),
+            Slot::Now => facts.now.map(RenderedValue::Text),
+            Slot::HasNext => Some(RenderedValue::Boolean(facts.has_next)),
+            Slot::HasPrev => Some(RenderedValue::Boolean(facts.has_prev)),
+            Slot::HasMore => Some(RenderedValue::Boolean(facts.has_more)),
+            Slot::Total => exact.map(|total| RenderedValue::Number(total.value)),
+            Slot::TotalAtLeast => facts.total.map(|total| RenderedValue::Number(total.value)),
+            Slot::Page => facts.page.map(RenderedValue::Number),
+            Slot::Pages => facts.pages.map(RenderedValue::Number),
+            Slot::NextCursor => facts.next_cursor.map(RenderedValue::Inert),
+            Slot::PrevCursor => facts.prev_cursor.map(RenderedValue::Inert),
+            Slot::StartCursor => facts.start_cursor.map(RenderedValue::Inert),
+            Slot::EndCursor => facts.end_cursor.map(RenderedValue::Inert),
             Slot::LinkSelf => link(&links.self_),
             Slot::LinkFirst => link(&links.first),
             Slot::LinkPrev => link(&links.prev),
             Slot::LinkNext => link(&links.next),
             Slot::LinkLast => link(&links.last),
-            Slot::Request(number) => facts.request.get(usize::from(number)).copied().flatten().map(Value::Json),
+            Slot::Request(number) => facts.request.get(usize::from(number)).copied().flatten().map(RenderedValue::Json),
             _ => None,
         }
     }
@@ -81,7 +81,7 @@ impl<'a> PageSource<'a> {
     }
 }
 
-impl Source for PageSource<'_> {
+impl ValueSource for PageSource<'_> {
     fn knows(&self, slot: Slot, item: usize) -> bool {
         match slot {
             Slot::Item => true,
@@ -93,24 +93,24 @@ impl Source for PageSource<'_> {
         }
     }
 
-    fn tell(&self, slot: Slot, item: usize, write: &mut dyn FnMut(Value<'_>)) {
+    fn tell(&self, slot: Slot, item: usize, write: &mut dyn FnMut(RenderedValue<'_>)) {
         match slot {
-            Slot::Item => write(Value::Json(self.page.item(item))),
+            Slot::Item => write(RenderedValue::Json(self.page.item(item))),
             Slot::ItemFields if self.knows(slot, item) => {
                 let object = self.page.item(item);
                 let mut fields = Vec::with_capacity(object.len());
                 members::push_without(&mut fields, object, &RESERVED);
-                write(Value::Json(&fields));
+                write(RenderedValue::Json(&fields));
             }
             Slot::ItemReserved => {
                 let mut reserved = Vec::new();
                 if push_reserved(&mut reserved, self.page.item(item), self.id(item)) {
-                    write(Value::Json(&reserved));
+                    write(RenderedValue::Json(&reserved));
                 }
             }
             Slot::ItemId => {
                 if let Some(id) = self.id(item) {
-                    write(Value::Json(id));
+                    write(RenderedValue::Json(id));
                 }
             }
             _ => {

@@ -8,8 +8,8 @@ use crate::{
     },
     downstream::render::{
         facts::{Placeholder, Presence, Scope, Slot},
-        placeholder::{Form, Part as TextPart, Text},
-        skeleton::Says,
+        placeholder::{PlaceholderText, TextPart, ValueForm},
+        skeleton::PartContent,
     },
     json::{Document, Pointer},
 };
@@ -17,13 +17,13 @@ use crate::{
 /// The schema of a page. `item` is that of an item, `echoed` that of the body of a request by POST, as far as it is known.
 #[must_use]
 pub fn of_body(body: &LocatedTree, collection: &str, item: &Document, echoed: Option<&Document>) -> Document {
-    Reader { collection, scopes: &[Scope::Page], item, echoed, codes: &[] }.node(body).schema
+    SchemaReader { collection, scopes: &[Scope::Page], item, echoed, codes: &[] }.node(body).schema
 }
 
 /// The schema of an error body that says one of these codes.
 #[must_use]
 pub fn of_error(error: &LocatedTree, collection: &str, codes: &[&str]) -> Document {
-    Reader { collection, scopes: &[Scope::Error], item: &any(), echoed: None, codes }.node(error).schema
+    SchemaReader { collection, scopes: &[Scope::Error], item: &any(), echoed: None, codes }.node(error).schema
 }
 
 /// The schema of a problem document (RFC 9457) as the gateway writes it, with any code.
@@ -93,20 +93,20 @@ fn list(items: Document) -> Document {
 }
 
 /// A part of a skeleton: its schema, whether it is always there, and what it says.
-struct Part {
+struct SchemaPart {
     schema: Document,
     certain: bool,
-    says: Says,
+    says: PartContent,
 }
 
-impl Part {
+impl SchemaPart {
     fn literal(schema: Document) -> Self {
-        Self { schema, certain: true, says: Says::Literals }
+        Self { schema, certain: true, says: PartContent::Literals }
     }
 }
 
 /// Reads one skeleton.
-struct Reader<'a> {
+struct SchemaReader<'a> {
     collection: &'a str,
     /// What may stand here: [`Scope::Item`] is added inside an array of items.
     scopes: &'static [Scope],
@@ -116,23 +116,23 @@ struct Reader<'a> {
     codes: &'a [&'a str],
 }
 
-impl Reader<'_> {
-    fn node(&self, tree: &LocatedTree) -> Part {
+impl SchemaReader<'_> {
+    fn node(&self, tree: &LocatedTree) -> SchemaPart {
         match &tree.value {
-            Tree::Null => Part::literal(kind("null")),
-            Tree::Boolean(flag) => Part::literal(constant((*flag).into())),
-            Tree::Number(spelling) => Part::literal(constant(Document::Number(spelling.clone()))),
+            Tree::Null => SchemaPart::literal(kind("null")),
+            Tree::Boolean(flag) => SchemaPart::literal(constant((*flag).into())),
+            Tree::Number(spelling) => SchemaPart::literal(constant(Document::Number(spelling.clone()))),
             Tree::Text(text) => self.text(text, tree),
             Tree::Array(elements) if self.scopes == [Scope::Page] && elements.iter().any(mentions_item) => {
-                let within = Reader { scopes: &[Scope::Page, Scope::Item], ..*self };
+                let within = SchemaReader { scopes: &[Scope::Page, Scope::Item], ..*self };
                 let element = elements.first().map_or_else(any, |element| within.node(element).schema);
-                Part { schema: list(element), certain: true, says: Says::Facts }
+                SchemaPart { schema: list(element), certain: true, says: PartContent::Facts }
             }
             Tree::Array(elements) => {
-                let parts: Vec<Part> = elements.iter().map(|element| self.node(element)).collect();
+                let parts: Vec<SchemaPart> = elements.iter().map(|element| self.node(element)).collect();
                 let (certain, says) = whole(&parts);
                 let mut schemas: Vec<Document> = Vec::with_capacity(parts.len());
-                for Part { schema, .. } in parts {
+                for SchemaPart { schema, .. } in parts {
                     if !schemas.contains(&schema) {
                         schemas.push(schema);
                     }
@@ -142,7 +142,7 @@ impl Reader<'_> {
                     1 => schemas.swap_remove(0),
                     _ => Document::object([("anyOf", schemas.into())]),
                 };
-                Part { schema: list(items), certain, says }
+                SchemaPart { schema: list(items), certain, says }
             }
             Tree::Object(members) => {
                 let named = |(name, value): &(Located<String>, LocatedTree)| {
@@ -150,10 +150,10 @@ impl Reader<'_> {
                         self.parsed(&name.value, value, &[]).map_or_else(String::new, |(name, _)| name.literal());
                     (name, self.node(value))
                 };
-                let (names, parts): (Vec<String>, Vec<Part>) = members.iter().map(named).unzip();
+                let (names, parts): (Vec<String>, Vec<SchemaPart>) = members.iter().map(named).unzip();
                 let (certain, says) = whole(&parts);
                 // What goes out under the condition of its one part always has that part.
-                let has_one = parts.iter().filter(|part| part.says != Says::Literals).count() == 1;
+                let has_one = parts.iter().filter(|part| part.says != PartContent::Literals).count() == 1;
                 let required = names.iter().zip(&parts).filter(|(_, part)| part.certain || has_one);
                 let required: Vec<&str> = required.map(|(name, _)| name.as_str()).collect();
                 let required = (!required.is_empty()).then(|| Document::texts(required));
@@ -163,31 +163,32 @@ impl Reader<'_> {
                     Some(required) => object.with("required", required),
                     None => object,
                 };
-                Part { schema, certain, says }
+                SchemaPart { schema, certain, says }
             }
         }
     }
 
-    fn text(&self, text: &str, tree: &LocatedTree) -> Part {
-        let Some((read, requests)) = self.parsed(text, tree, self.scopes) else { return Part::literal(any()) };
+    fn text(&self, text: &str, tree: &LocatedTree) -> SchemaPart {
+        let Some((read, requests)) = self.parsed(text, tree, self.scopes) else { return SchemaPart::literal(any()) };
         let certain = matches!(read.presence(), Presence::Always);
         let schema = match read.parts[..] {
-            [TextPart::Value(_, Form::Text)] => string(),
+            [TextPart::Value(_, ValueForm::Text)] => string(),
             [TextPart::Value(Placeholder { slot: Slot::Request(_), .. }, _)] => self.echo(requests.first()),
             [TextPart::Value(placeholder, _)] => self.slot(placeholder.slot),
             _ if read.parts.iter().all(|part| matches!(part, TextPart::Literal(_))) => {
-                return Part::literal(constant(read.literal().into()));
+                return SchemaPart::literal(constant(read.literal().into()));
             }
             _ => string(),
         };
-        Part { schema: if read.or_null { or_null(schema) } else { schema }, certain, says: Says::Facts }
+        SchemaPart { schema: if read.or_null { or_null(schema) } else { schema }, certain, says: PartContent::Facts }
     }
 
     /// A text of the skeleton, which compiled before: nothing is found against it any more.
     /// With it come the places in the body of the request that it repeats.
-    fn parsed(&self, text: &str, tree: &LocatedTree, scopes: &[Scope]) -> Option<(Text, Vec<Pointer>)> {
+    fn parsed(&self, text: &str, tree: &LocatedTree, scopes: &[Scope]) -> Option<(PlaceholderText, Vec<Pointer>)> {
         let mut requests = Vec::new();
-        let read = Text::parse(text, tree.at, self.collection, scopes, &mut requests, &mut Diagnostics::default())?;
+        let read =
+            PlaceholderText::parse(text, tree.at, self.collection, scopes, &mut requests, &mut Diagnostics::default())?;
         Some((read, requests))
     }
 
@@ -238,9 +239,10 @@ impl Reader<'_> {
 }
 
 /// Whether an object or array of these parts is always there, and what it says: as the skeleton's compiler decides it.
-fn whole(parts: &[Part]) -> (bool, Says) {
-    let says = Says::of(parts.iter().map(|part| part.says));
-    let certain = says == Says::Literals || parts.iter().any(|part| part.certain && part.says != Says::Literals);
+fn whole(parts: &[SchemaPart]) -> (bool, PartContent) {
+    let says = PartContent::of(parts.iter().map(|part| part.says));
+    let certain =
+        says == PartContent::Literals || parts.iter().any(|part| part.certain && part.says != PartContent::Literals);
     (certain, says)
 }
 
@@ -268,7 +270,7 @@ fn or_null(schema: Document) -> Document {
 
 fn mentions_item(tree: &LocatedTree) -> bool {
     match &tree.value {
-        Tree::Text(text) => Text::mentions_item(text),
+        Tree::Text(text) => PlaceholderText::mentions_item(text),
         Tree::Array(elements) => elements.iter().any(mentions_item),
         Tree::Object(members) => members.iter().any(|(_, value)| mentions_item(value)),
         Tree::Null | Tree::Boolean(_) | Tree::Number(_) => false,

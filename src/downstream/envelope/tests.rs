@@ -8,7 +8,7 @@ use crate::{
     downstream::{
         fixture::{self, BARE, STANDARD},
         problem::{Code, Problem},
-        render::skeleton::Segment,
+        render::skeleton::SkeletonSegment,
         response::etag,
     },
 };
@@ -64,14 +64,14 @@ fn template(text: &str) -> EnvelopeTemplate {
 }
 
 /// Literals, slots and conditions of a skeleton.
-fn counts(segments: &[Segment]) -> [usize; 3] {
+fn counts(segments: &[SkeletonSegment]) -> [usize; 3] {
     let mut sum = [0; 3];
     for segment in segments {
         let (own, inner) = match segment {
-            Segment::Literal(_) => ([1, 0, 0], &[][..]),
-            Segment::Value(..) => ([0, 1, 0], &[][..]),
-            Segment::If(_, inner) => ([0, 0, 1], &inner[..]),
-            Segment::Items(_, inner) => ([0, 0, 0], &inner[..]),
+            SkeletonSegment::Literal(_) => ([1, 0, 0], &[][..]),
+            SkeletonSegment::Value(..) => ([0, 1, 0], &[][..]),
+            SkeletonSegment::If(_, inner) => ([0, 0, 1], &inner[..]),
+            SkeletonSegment::Items(_, inner) => ([0, 0, 0], &inner[..]),
         };
         let inner = counts(inner);
         sum = std::array::from_fn(|index| sum[index] + own[index] + inner[index]);

@@ -136,7 +136,7 @@ pub(crate) fn names(scopes: &[Scope]) -> impl Iterator<Item = &'static str> {
 
 /// A value to be written.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Value<'a> {
+pub(crate) enum RenderedValue<'a> {
     Number(u64),
     Boolean(bool),
     Text(&'a str),
@@ -147,12 +147,12 @@ pub(crate) enum Value<'a> {
 }
 
 /// What knows the values of placeholders.
-pub(crate) trait Source {
+pub(crate) trait ValueSource {
     /// Whether the placeholder has a value; `item` is the index of the item at hand.
     fn knows(&self, slot: Slot, item: usize) -> bool;
 
     /// Hands the value to `write`; not at all where there is none.
-    fn tell(&self, slot: Slot, item: usize, write: &mut dyn FnMut(Value<'_>));
+    fn tell(&self, slot: Slot, item: usize, write: &mut dyn FnMut(RenderedValue<'_>));
 
     /// Appends the cursor of an item, which is base64url and needs no escapes; false, and nothing appended, where the item
     /// has none.

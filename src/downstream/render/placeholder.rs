@@ -10,7 +10,7 @@ use crate::{
 
 /// How a value is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
+pub(crate) enum ValueForm {
     /// With its own type.
     Typed,
     /// As a JSON string.
@@ -23,16 +23,16 @@ pub(crate) enum Form {
 
 /// A part of a text.
 #[derive(Clone, Debug)]
-pub(crate) enum Part {
+pub(crate) enum TextPart {
     Literal(String),
     /// A placeholder; how it is written where it stands alone.
-    Value(Placeholder, Form),
+    Value(Placeholder, ValueForm),
 }
 
 /// A text, read.
 #[derive(Clone, Debug)]
-pub(crate) struct Text {
-    pub(crate) parts: Vec<Part>,
+pub(crate) struct PlaceholderText {
+    pub(crate) parts: Vec<TextPart>,
     /// Whether `|null` was said of a placeholder that stands alone.
     pub(crate) or_null: bool,
 }
@@ -55,12 +55,12 @@ fn find(name: &str, scopes: &[Scope], requests: &mut Vec<Pointer>) -> Result<Pla
 }
 
 /// What stands between braces, or a text between such.
-enum Piece<'t> {
+enum TextPiece<'t> {
     Literal(String),
     Braced(&'t str, Range<usize>),
 }
 
-impl Text {
+impl PlaceholderText {
     /// Reads a text in which placeholders of `scopes` and `{collection}` may stand. Faults are reported, and give none.
     pub(crate) fn parse(
         text: &str,
@@ -78,16 +78,16 @@ impl Text {
                 return None;
             }
         };
-        let alone = matches!(pieces[..], [Piece::Braced(..)]);
+        let alone = matches!(pieces[..], [TextPiece::Braced(..)]);
         let mut read = Self { parts: Vec::with_capacity(pieces.len()), or_null: false };
         let mut sound = true;
         for piece in pieces {
             let (inner, range) = match piece {
-                Piece::Literal(literal) => {
+                TextPiece::Literal(literal) => {
                     read.push_literal(&literal);
                     continue;
                 }
-                Piece::Braced(inner, range) => (inner, range),
+                TextPiece::Braced(inner, range) => (inner, range),
             };
             let (name, as_text, or_null) = without_suffixes(inner);
             if name == "collection" {
@@ -115,7 +115,7 @@ impl Text {
                 fault(format!("`|null` can't stand inside a text: {{{name}|null}}"), help);
             }
             read.or_null |= or_null;
-            read.parts.push(Part::Value(placeholder, if as_text { Form::Text } else { Form::Typed }));
+            read.parts.push(TextPart::Value(placeholder, if as_text { ValueForm::Text } else { ValueForm::Typed }));
         }
         sound.then_some(read)
     }
@@ -123,8 +123,8 @@ impl Text {
     /// Whether a placeholder of an item stands in a text, as far as the text can be read.
     pub(crate) fn mentions_item(text: &str) -> bool {
         split(text).unwrap_or_default().iter().any(|piece| match piece {
-            Piece::Literal(_) => false,
-            Piece::Braced(inner, _) => {
+            TextPiece::Literal(_) => false,
+            TextPiece::Braced(inner, _) => {
                 let (name, ..) = without_suffixes(inner);
                 name == "item" || name.starts_with("item.")
             }
@@ -134,8 +134,8 @@ impl Text {
     /// When it goes out: if all its placeholders are known.
     pub(crate) fn presence(&self) -> Presence {
         let uncertain = self.parts.iter().filter_map(|part| match part {
-            Part::Value(placeholder, _) if !placeholder.certain => Some(placeholder.slot),
-            Part::Value(..) | Part::Literal(_) => None,
+            TextPart::Value(placeholder, _) if !placeholder.certain => Some(placeholder.slot),
+            TextPart::Value(..) | TextPart::Literal(_) => None,
         });
         let uncertain: Vec<_> = uncertain.collect();
         if uncertain.is_empty() || self.or_null { Presence::Always } else { Presence::If(vec![uncertain]) }
@@ -143,17 +143,17 @@ impl Text {
 
     /// The text of one without placeholders.
     pub(crate) fn literal(&self) -> String {
-        let literal = |part: &Part| match part {
-            Part::Literal(literal) => literal.clone(),
-            Part::Value(..) => String::new(),
+        let literal = |part: &TextPart| match part {
+            TextPart::Literal(literal) => literal.clone(),
+            TextPart::Value(..) => String::new(),
         };
         self.parts.iter().map(literal).collect()
     }
 
     fn push_literal(&mut self, text: &str) {
         match self.parts.last_mut() {
-            Some(Part::Literal(literal)) => literal.push_str(text),
-            _ => self.parts.push(Part::Literal(text.to_owned())),
+            Some(TextPart::Literal(literal)) => literal.push_str(text),
+            _ => self.parts.push(TextPart::Literal(text.to_owned())),
         }
     }
 }
@@ -166,7 +166,7 @@ fn without_suffixes(inner: &str) -> (&str, bool, bool) {
 }
 
 /// Splits a text at its placeholders; a lone brace is given by its place.
-fn split(text: &str) -> Result<Vec<Piece<'_>>, usize> {
+fn split(text: &str) -> Result<Vec<TextPiece<'_>>, usize> {
     let mut pieces = Vec::new();
     let mut literal = String::new();
     let mut at = 0;
@@ -184,14 +184,14 @@ fn split(text: &str) -> Result<Vec<Piece<'_>>, usize> {
             return Err(next);
         }
         if !literal.is_empty() {
-            pieces.push(Piece::Literal(std::mem::take(&mut literal)));
+            pieces.push(TextPiece::Literal(std::mem::take(&mut literal)));
         }
-        pieces.push(Piece::Braced(inner, next..next + end + 1));
+        pieces.push(TextPiece::Braced(inner, next..next + end + 1));
         at = next + end + 1;
     }
     literal.push_str(&text[at..]);
     if !literal.is_empty() {
-        pieces.push(Piece::Literal(literal));
+        pieces.push(TextPiece::Literal(literal));
     }
     Ok(pieces)
 }

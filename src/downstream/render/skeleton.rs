@@ -5,9 +5,9 @@
 //! of the members before it is. So what is written is JSON, whatever is known.
 
 use super::{
-    facts::{Condition, Presence, Scope, Slot, Source, Value},
+    facts::{Condition, Presence, RenderedValue, Scope, Slot, ValueSource},
     output::Output,
-    placeholder::{Form, Part, Text},
+    placeholder::{PlaceholderText, TextPart, ValueForm},
 };
 use crate::{
     config::{
@@ -23,28 +23,28 @@ use crate::{
 
 /// One step of writing.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Segment {
+pub(crate) enum SkeletonSegment {
     /// These bytes.
     Literal(Vec<u8>),
     /// A placeholder's value; `null` where it has none.
-    Value(Slot, Form),
+    Value(Slot, ValueForm),
     /// What goes out only if this holds.
     If(Condition, Vec<Self>),
     /// What goes out once for each item for which this holds, separated by commas.
     Items(Presence, Vec<Self>),
 }
 
-impl Segment {
+impl SkeletonSegment {
     /// Whether this is the items as they came, with nothing around them.
     fn is_bare_items(&self) -> bool {
-        matches!(self, Self::Items(Presence::Always, inner) if matches!(inner[..], [Self::Value(Slot::Item, Form::Typed)]))
+        matches!(self, Self::Items(Presence::Always, inner) if matches!(inner[..], [Self::Value(Slot::Item, ValueForm::Typed)]))
     }
 }
 
 /// A whole skeleton.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Skeleton {
-    pub(crate) segments: Vec<Segment>,
+    pub(crate) segments: Vec<SkeletonSegment>,
 }
 
 impl Skeleton {
@@ -56,8 +56,8 @@ impl Skeleton {
         diagnostics: &mut Diagnostics,
     ) -> Option<Self> {
         let mut compiler =
-            Compiler { collection, requests, diagnostics, scopes: &[Scope::Page], sound: true, arrays: 0 };
-        let Compiled { segments, .. } = compiler.node(tree);
+            SkeletonCompiler { collection, requests, diagnostics, scopes: &[Scope::Page], sound: true, arrays: 0 };
+        let CompiledPart { segments, .. } = compiler.node(tree);
         if compiler.sound && compiler.arrays == 0 {
             compiler.fault(tree.at, "the body has no place for the items", "write [\"{item}\"] where their array goes");
         }
@@ -68,8 +68,8 @@ impl Skeleton {
     pub(crate) fn compile_error(tree: &LocatedTree, collection: &str, diagnostics: &mut Diagnostics) -> Option<Self> {
         let requests = &mut Vec::new();
         let mut compiler =
-            Compiler { collection, requests, diagnostics, scopes: &[Scope::Error], sound: true, arrays: 0 };
-        let Compiled { presence, segments, .. } = compiler.node(tree);
+            SkeletonCompiler { collection, requests, diagnostics, scopes: &[Scope::Error], sound: true, arrays: 0 };
+        let CompiledPart { presence, segments, .. } = compiler.node(tree);
         if compiler.sound && presence != Presence::Always {
             let help = "add something that is always known: {code}, {status}, {title}, {detail} or {request_id}";
             compiler.fault(tree.at, "the error body may have nothing to say", help);
@@ -84,7 +84,7 @@ impl Skeleton {
         requests: &mut Vec<Pointer>,
         diagnostics: &mut Diagnostics,
     ) -> Option<(Presence, Self)> {
-        let read = Text::parse(&text.value, text.at, collection, &[Scope::Page], requests, diagnostics)?;
+        let read = PlaceholderText::parse(&text.value, text.at, collection, &[Scope::Page], requests, diagnostics)?;
         if read.or_null {
             diagnostics.error(text.at, "a header can't say null", "without `|null` it is left out where it is unknown");
             return None;
@@ -92,8 +92,10 @@ impl Skeleton {
         let mut segments = Vec::new();
         for part in &read.parts {
             match part {
-                Part::Literal(literal) => push_literal(&mut segments, literal.as_bytes()),
-                Part::Value(placeholder, _) => segments.push(Segment::Value(placeholder.slot, Form::Plain)),
+                TextPart::Literal(literal) => push_literal(&mut segments, literal.as_bytes()),
+                TextPart::Value(placeholder, _) => {
+                    segments.push(SkeletonSegment::Value(placeholder.slot, ValueForm::Plain))
+                }
             }
         }
         Some((read.presence(), Self { segments }))
@@ -101,11 +103,11 @@ impl Skeleton {
 
     /// Whether a placeholder stands anywhere in it.
     pub(crate) fn uses(&self, slot: Slot) -> bool {
-        fn within(segments: &[Segment], slot: Slot) -> bool {
+        fn within(segments: &[SkeletonSegment], slot: Slot) -> bool {
             segments.iter().any(|segment| match segment {
-                Segment::Literal(_) => false,
-                Segment::Value(used, _) => *used == slot,
-                Segment::If(_, inner) | Segment::Items(_, inner) => within(inner, slot),
+                SkeletonSegment::Literal(_) => false,
+                SkeletonSegment::Value(used, _) => *used == slot,
+                SkeletonSegment::If(_, inner) | SkeletonSegment::Items(_, inner) => within(inner, slot),
             })
         }
         within(&self.segments, slot)
@@ -113,9 +115,9 @@ impl Skeleton {
 
     /// Whether items stand in it as they came, with nothing around them.
     pub(crate) fn has_bare_items(&self) -> bool {
-        fn within(segments: &[Segment]) -> bool {
+        fn within(segments: &[SkeletonSegment]) -> bool {
             segments.iter().any(|segment| match segment {
-                Segment::If(_, inner) => within(inner),
+                SkeletonSegment::If(_, inner) => within(inner),
                 other => other.is_bare_items(),
             })
         }
@@ -124,12 +126,12 @@ impl Skeleton {
 
     /// How many bytes of literals stand around each item, and one for a comma.
     pub(crate) fn size_around_items(&self) -> usize {
-        fn literals(segments: &[Segment], in_items: bool) -> usize {
-            let size = |segment: &Segment| match segment {
-                Segment::Literal(bytes) if in_items => bytes.len(),
-                Segment::Literal(_) | Segment::Value(..) => 0,
-                Segment::If(_, inner) => literals(inner, in_items),
-                Segment::Items(_, inner) => literals(inner, true) + 1,
+        fn literals(segments: &[SkeletonSegment], in_items: bool) -> usize {
+            let size = |segment: &SkeletonSegment| match segment {
+                SkeletonSegment::Literal(bytes) if in_items => bytes.len(),
+                SkeletonSegment::Literal(_) | SkeletonSegment::Value(..) => 0,
+                SkeletonSegment::If(_, inner) => literals(inner, in_items),
+                SkeletonSegment::Items(_, inner) => literals(inner, true) + 1,
             };
             segments.iter().map(size).sum()
         }
@@ -137,17 +139,17 @@ impl Skeleton {
     }
 
     /// Writes it.
-    pub(crate) fn render(&self, source: &dyn Source, out: &mut Output) {
+    pub(crate) fn render(&self, source: &dyn ValueSource, out: &mut Output) {
         render(&self.segments, source, 0, out);
     }
 }
 
-fn render(segments: &[Segment], source: &dyn Source, item: usize, out: &mut Output) {
+fn render(segments: &[SkeletonSegment], source: &dyn ValueSource, item: usize, out: &mut Output) {
     for segment in segments {
         match segment {
-            Segment::Literal(bytes) => out.bytes.extend_from_slice(bytes),
-            Segment::Value(slot, form) => push_value(*slot, *form, source, item, out),
-            Segment::If(condition, inner) => {
+            SkeletonSegment::Literal(bytes) => out.bytes.extend_from_slice(bytes),
+            SkeletonSegment::Value(slot, form) => push_value(*slot, *form, source, item, out),
+            SkeletonSegment::If(condition, inner) => {
                 if holds(condition, source, item) {
                     render(inner, source, item, out);
                 }
@@ -158,7 +160,7 @@ fn render(segments: &[Segment], source: &dyn Source, item: usize, out: &mut Outp
                     push_items(page, out);
                 }
             }
-            Segment::Items(presence, inner) => {
+            SkeletonSegment::Items(presence, inner) => {
                 let mut first = true;
                 for index in 0..source.page().map_or(0, |page| page.items.len()) {
                     if let Presence::If(condition) = presence
@@ -190,13 +192,13 @@ fn push_items(page: &Page, out: &mut Output) {
     }
 }
 
-pub(crate) fn holds(condition: &Condition, source: &dyn Source, item: usize) -> bool {
+pub(crate) fn holds(condition: &Condition, source: &dyn ValueSource, item: usize) -> bool {
     condition.iter().any(|all| all.iter().all(|&slot| source.knows(slot, item)))
 }
 
-fn push_value(slot: Slot, form: Form, source: &dyn Source, item: usize, out: &mut Output) {
+fn push_value(slot: Slot, form: ValueForm, source: &dyn ValueSource, item: usize, out: &mut Output) {
     match (slot, form) {
-        (Slot::Item, Form::Typed) if let Some(page) = source.page() => {
+        (Slot::Item, ValueForm::Typed) if let Some(page) = source.page() => {
             return out.bytes.extend_from_slice(page.item(item));
         }
         (Slot::ItemCursor, _) => return push_cursor(form, source, item, &mut out.bytes),
@@ -208,7 +210,7 @@ fn push_value(slot: Slot, form: Form, source: &dyn Source, item: usize, out: &mu
         told = true;
         push_formed(value, form, &mut out.bytes);
     });
-    if !told && matches!(form, Form::Typed | Form::Text) {
+    if !told && matches!(form, ValueForm::Typed | ValueForm::Text) {
         out.bytes.extend_from_slice(b"null");
     }
     if slot == Slot::Now {
@@ -217,8 +219,8 @@ fn push_value(slot: Slot, form: Form, source: &dyn Source, item: usize, out: &mu
 }
 
 /// The cursor of an item, straight into the body.
-fn push_cursor(form: Form, source: &dyn Source, item: usize, out: &mut Vec<u8>) {
-    if !matches!(form, Form::Typed | Form::Text) {
+fn push_cursor(form: ValueForm, source: &dyn ValueSource, item: usize, out: &mut Vec<u8>) {
+    if !matches!(form, ValueForm::Typed | ValueForm::Text) {
         source.push_cursor(item, out);
         return;
     }
@@ -232,61 +234,62 @@ fn push_cursor(form: Form, source: &dyn Source, item: usize, out: &mut Vec<u8>) 
     }
 }
 
-fn push_formed(value: Value<'_>, form: Form, out: &mut Vec<u8>) {
+fn push_formed(value: RenderedValue<'_>, form: ValueForm, out: &mut Vec<u8>) {
     match (form, value) {
-        (Form::Typed | Form::Plain, Value::Number(number)) => push_number(out, number),
-        (Form::Typed | Form::Plain, Value::Boolean(flag)) => {
+        (ValueForm::Typed | ValueForm::Plain, RenderedValue::Number(number)) => push_number(out, number),
+        (ValueForm::Typed | ValueForm::Plain, RenderedValue::Boolean(flag)) => {
             out.extend_from_slice(if flag { "true" } else { "false" }.as_bytes());
         }
-        (Form::Typed, Value::Json(json)) => out.extend_from_slice(json),
-        (Form::Text, Value::Json(json @ [b'"', ..])) => out.extend_from_slice(json),
-        (Form::Inside, Value::Json([b'"', inner @ .., b'"'])) => out.extend_from_slice(inner),
-        (Form::Typed | Form::Text, Value::Text(text)) => push_text(out, text),
-        (Form::Typed | Form::Text, Value::Inert(text)) => {
+        (ValueForm::Typed, RenderedValue::Json(json)) => out.extend_from_slice(json),
+        (ValueForm::Text, RenderedValue::Json(json @ [b'"', ..])) => out.extend_from_slice(json),
+        (ValueForm::Inside, RenderedValue::Json([b'"', inner @ .., b'"'])) => out.extend_from_slice(inner),
+        (ValueForm::Typed | ValueForm::Text, RenderedValue::Text(text)) => push_text(out, text),
+        (ValueForm::Typed | ValueForm::Text, RenderedValue::Inert(text)) => {
             out.push(b'"');
             out.extend_from_slice(text.as_bytes());
             out.push(b'"');
         }
-        (Form::Plain, Value::Text(text)) | (Form::Plain | Form::Inside, Value::Inert(text)) => {
+        (ValueForm::Plain, RenderedValue::Text(text))
+        | (ValueForm::Plain | ValueForm::Inside, RenderedValue::Inert(text)) => {
             out.extend_from_slice(text.as_bytes());
         }
-        (Form::Plain, Value::Json(json)) => out.extend_from_slice(json),
-        (Form::Text | Form::Inside, value) => {
+        (ValueForm::Plain, RenderedValue::Json(json)) => out.extend_from_slice(json),
+        (ValueForm::Text | ValueForm::Inside, value) => {
             let text = match value {
-                Value::Number(number) => number.to_string(),
-                Value::Boolean(flag) => flag.to_string(),
-                Value::Text(text) | Value::Inert(text) => text.to_owned(),
-                Value::Json(json) => String::from_utf8_lossy(json).into_owned(),
+                RenderedValue::Number(number) => number.to_string(),
+                RenderedValue::Boolean(flag) => flag.to_string(),
+                RenderedValue::Text(text) | RenderedValue::Inert(text) => text.to_owned(),
+                RenderedValue::Json(json) => String::from_utf8_lossy(json).into_owned(),
             };
             let mut quoted = Vec::with_capacity(text.len() + 2);
             push_text(&mut quoted, &text);
             let inside = &quoted[1..quoted.len() - 1];
-            out.extend_from_slice(if form == Form::Text { &quoted } else { inside });
+            out.extend_from_slice(if form == ValueForm::Text { &quoted } else { inside });
         }
     }
 }
 
 /// Appends to the literal at the end, if there is one there.
-fn push_literal(segments: &mut Vec<Segment>, bytes: &[u8]) {
+fn push_literal(segments: &mut Vec<SkeletonSegment>, bytes: &[u8]) {
     if bytes.is_empty() {
         return;
     }
     match segments.last_mut() {
-        Some(Segment::Literal(literal)) => literal.extend_from_slice(bytes),
-        _ => segments.push(Segment::Literal(bytes.to_vec())),
+        Some(SkeletonSegment::Literal(literal)) => literal.extend_from_slice(bytes),
+        _ => segments.push(SkeletonSegment::Literal(bytes.to_vec())),
     }
 }
 
-fn append(segments: &mut Vec<Segment>, more: Vec<Segment>) {
+fn append(segments: &mut Vec<SkeletonSegment>, more: Vec<SkeletonSegment>) {
     for segment in more {
         match segment {
-            Segment::Literal(bytes) => push_literal(segments, &bytes),
+            SkeletonSegment::Literal(bytes) => push_literal(segments, &bytes),
             other => segments.push(other),
         }
     }
 }
 
-struct Compiler<'a> {
+struct SkeletonCompiler<'a> {
     collection: &'a str,
     /// The places of the request's body that are repeated.
     requests: &'a mut Vec<Pointer>,
@@ -298,14 +301,14 @@ struct Compiler<'a> {
     arrays: usize,
 }
 
-impl Compiler<'_> {
+impl SkeletonCompiler<'_> {
     fn fault(&mut self, at: Location, message: impl Into<String>, help: impl Into<String>) {
         self.sound = false;
         self.diagnostics.error(at, message, help);
     }
 
-    fn node(&mut self, tree: &LocatedTree) -> Compiled {
-        let literal = |text: &str| Compiled::literal(vec![Segment::Literal(text.as_bytes().to_vec())]);
+    fn node(&mut self, tree: &LocatedTree) -> CompiledPart {
+        let literal = |text: &str| CompiledPart::literal(vec![SkeletonSegment::Literal(text.as_bytes().to_vec())]);
         match &tree.value {
             Tree::Null => literal("null"),
             Tree::Boolean(flag) => literal(if *flag { "true" } else { "false" }),
@@ -334,7 +337,8 @@ impl Compiler<'_> {
 
     /// A member's name: only `{collection}` can stand in it.
     fn name(&mut self, name: &Located<String>, before: &[String]) -> Option<String> {
-        let Some(text) = Text::parse(&name.value, name.at, self.collection, &[], self.requests, self.diagnostics)
+        let Some(text) =
+            PlaceholderText::parse(&name.value, name.at, self.collection, &[], self.requests, self.diagnostics)
         else {
             self.sound = false;
             return None;
@@ -351,31 +355,38 @@ impl Compiler<'_> {
         Some(text)
     }
 
-    fn text(&mut self, text: &str, at: Location) -> Compiled {
-        let Some(text) = Text::parse(text, at, self.collection, self.scopes, self.requests, self.diagnostics) else {
+    fn text(&mut self, text: &str, at: Location) -> CompiledPart {
+        let Some(text) =
+            PlaceholderText::parse(text, at, self.collection, self.scopes, self.requests, self.diagnostics)
+        else {
             self.sound = false;
-            return Compiled::literal(Vec::new());
+            return CompiledPart::literal(Vec::new());
         };
         let mut segments = Vec::new();
-        if let [Part::Value(placeholder, form)] = text.parts[..] {
-            segments.push(Segment::Value(placeholder.slot, form));
+        if let [TextPart::Value(placeholder, form)] = text.parts[..] {
+            segments.push(SkeletonSegment::Value(placeholder.slot, form));
         } else {
             push_literal(&mut segments, b"\"");
             for part in &text.parts {
                 match part {
-                    Part::Literal(literal) => {
+                    TextPart::Literal(literal) => {
                         let mut quoted = Vec::new();
                         push_text(&mut quoted, literal);
                         push_literal(&mut segments, &quoted[1..quoted.len() - 1]);
                     }
-                    Part::Value(placeholder, _) => segments.push(Segment::Value(placeholder.slot, Form::Inside)),
+                    TextPart::Value(placeholder, _) => {
+                        segments.push(SkeletonSegment::Value(placeholder.slot, ValueForm::Inside))
+                    }
                 }
             }
             push_literal(&mut segments, b"\"");
         }
-        let says =
-            if text.parts.iter().any(|part| matches!(part, Part::Value(..))) { Says::Facts } else { Says::Literals };
-        Compiled { presence: text.presence(), says, segments }
+        let says = if text.parts.iter().any(|part| matches!(part, TextPart::Value(..))) {
+            PartContent::Facts
+        } else {
+            PartContent::Literals
+        };
+        CompiledPart { presence: text.presence(), says, segments }
     }
 
     /// Whether an array is the array of items: it mentions one, and is not within one.
@@ -383,7 +394,7 @@ impl Compiler<'_> {
         self.scopes == [Scope::Page] && elements.iter().any(mentions_item)
     }
 
-    fn items(&mut self, elements: &[LocatedTree]) -> Compiled {
+    fn items(&mut self, elements: &[LocatedTree]) -> CompiledPart {
         self.arrays += 1;
         if let [_, second, ..] = elements {
             let help = "an array with an item in it is repeated for every item: leave its one element";
@@ -392,20 +403,20 @@ impl Compiler<'_> {
         let outside = std::mem::replace(&mut self.scopes, &[Scope::Page, Scope::Item]);
         let element = elements.iter().map(|element| self.node(element)).next();
         self.scopes = outside;
-        let mut segments = vec![Segment::Literal(b"[".to_vec())];
+        let mut segments = vec![SkeletonSegment::Literal(b"[".to_vec())];
         // What is said of an item by literals alone says that it is there: no item is lost because nothing is known of it.
         segments.extend(element.map(|element| match element.says {
-            Says::Facts => Segment::Items(element.presence, element.segments),
-            Says::Both | Says::Literals => Segment::Items(Presence::Always, element.segments),
+            PartContent::Facts => SkeletonSegment::Items(element.presence, element.segments),
+            PartContent::Both | PartContent::Literals => SkeletonSegment::Items(Presence::Always, element.segments),
         }));
-        segments.push(Segment::Literal(b"]".to_vec()));
-        Compiled { presence: Presence::Always, says: Says::Facts, segments }
+        segments.push(SkeletonSegment::Literal(b"]".to_vec()));
+        CompiledPart { presence: Presence::Always, says: PartContent::Facts, segments }
     }
 }
 
 fn mentions_item(tree: &LocatedTree) -> bool {
     match &tree.value {
-        Tree::Text(text) => Text::mentions_item(text),
+        Tree::Text(text) => PlaceholderText::mentions_item(text),
         Tree::Array(elements) => elements.iter().any(mentions_item),
         Tree::Object(members) => members.iter().any(|(_, value)| mentions_item(value)),
         Tree::Null | Tree::Boolean(_) | Tree::Number(_) => false,
@@ -413,15 +424,15 @@ fn mentions_item(tree: &LocatedTree) -> bool {
 }
 
 /// A part of a skeleton: when it goes out, what it says, and how it is written.
-struct Compiled {
+struct CompiledPart {
     presence: Presence,
-    says: Says,
-    segments: Vec<Segment>,
+    says: PartContent,
+    segments: Vec<SkeletonSegment>,
 }
 
 /// What a part says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Says {
+pub(crate) enum PartContent {
     /// Nothing that depends on the page: it goes with what stands beside it.
     Literals,
     /// What is known.
@@ -430,7 +441,7 @@ pub(crate) enum Says {
     Both,
 }
 
-impl Says {
+impl PartContent {
     /// What is said by all of these together.
     pub(crate) fn of(mut parts: impl Iterator<Item = Self>) -> Self {
         let Some(first) = parts.next() else { return Self::Literals };
@@ -438,29 +449,29 @@ impl Says {
     }
 }
 
-impl Compiled {
-    fn literal(segments: Vec<Segment>) -> Self {
-        Self { presence: Presence::Always, says: Says::Literals, segments }
+impl CompiledPart {
+    fn literal(segments: Vec<SkeletonSegment>) -> Self {
+        Self { presence: Presence::Always, says: PartContent::Literals, segments }
     }
 }
 
 /// An object or array of parts, each with its prefix (a member's name). It goes out if one of its parts does; literals
 /// among others don't count, as they would say something of what is not there.
-fn joined(open: u8, parts: Vec<(Vec<u8>, Compiled)>, close: u8) -> Compiled {
-    let mut segments = vec![Segment::Literal(vec![open])];
+fn joined(open: u8, parts: Vec<(Vec<u8>, CompiledPart)>, close: u8) -> CompiledPart {
+    let mut segments = vec![SkeletonSegment::Literal(vec![open])];
     // One of the parts so far is there always, or if this holds. Nothing is there before the first.
     let mut before = Presence::If(Vec::new());
     let mut whole = Presence::If(Vec::new());
     let mut first = true;
-    let facts = parts.iter().filter(|(_, part)| part.says != Says::Literals).count();
-    let says = Says::of(parts.iter().map(|(_, part)| part.says));
-    for (prefix, Compiled { presence, says, segments: value }) in parts {
+    let facts = parts.iter().filter(|(_, part)| part.says != PartContent::Literals).count();
+    let says = PartContent::of(parts.iter().map(|(_, part)| part.says));
+    for (prefix, CompiledPart { presence, says, segments: value }) in parts {
         let mut part = Vec::new();
         match &before {
             Presence::Always => push_literal(&mut part, b","),
             Presence::If(_) if first => {}
             Presence::If(condition) => {
-                part.push(Segment::If(condition.clone(), vec![Segment::Literal(b",".to_vec())]));
+                part.push(SkeletonSegment::If(condition.clone(), vec![SkeletonSegment::Literal(b",".to_vec())]));
             }
         }
         first = false;
@@ -470,13 +481,13 @@ fn joined(open: u8, parts: Vec<(Vec<u8>, Compiled)>, close: u8) -> Compiled {
             Presence::Always => append(&mut segments, part),
             // The whole goes out under the condition of the one part that has one.
             Presence::If(_) if facts == 1 => append(&mut segments, part),
-            Presence::If(condition) => segments.push(Segment::If(condition.clone(), part)),
+            Presence::If(condition) => segments.push(SkeletonSegment::If(condition.clone(), part)),
         }
-        if says != Says::Literals {
+        if says != PartContent::Literals {
             whole = whole.or(presence.clone());
         }
         before = if facts == 1 { Presence::Always } else { before.or(presence) };
     }
     push_literal(&mut segments, &[close]);
-    Compiled { presence: if facts == 0 { Presence::Always } else { whole }, says, segments }
+    CompiledPart { presence: if facts == 0 { Presence::Always } else { whole }, says, segments }
 }

@@ -4,7 +4,7 @@ use super::query::{self, Pair, ReservedNames};
 
 /// The parameters that are not the gateway's own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Filters {
+pub struct RequestFilters {
     /// For the upstream: in order and byte for byte, but for a raw `;` (`%3B`) and bytes that no query may hold.
     pub forwarded: String,
     /// For the cursor's context: of the query the decoded pairs, sorted by name, those of one name in their order, exact duplicates
@@ -17,7 +17,7 @@ pub struct Filters {
     pub links: String,
 }
 
-impl Filters {
+impl RequestFilters {
     /// Writes the three forms. `private` names are found in every spelling that an upstream could read as one of them;
     /// `ignored` are decoded names.
     pub(crate) fn write(pairs: &[Pair<'_>], private: &ReservedNames, ignored: &[String]) -> Self {

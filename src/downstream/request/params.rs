@@ -11,7 +11,7 @@ use super::{
     preference::Preferences,
     query::{self, LinkQuery, Pair, ReservedNames},
 };
-pub use crate::downstream::request::filters::Filters;
+pub use crate::downstream::request::filters::RequestFilters;
 use crate::{
     config::{
         diagnostic::{Diagnostics, Located, Location},
@@ -26,8 +26,8 @@ use crate::{
 };
 use body::BodyPlaces;
 pub use observed::{LegacyQuery, LegacySort};
-pub use place::{LinkTo, Place};
-use sorting::{Sort, Sorting};
+pub use place::{LinkTo, RequestedPosition};
+use sorting::{RequestedSort, Sorting};
 
 /// Which parameters a route takes, and what they mean; compiled once.
 #[derive(Clone, Debug)]
@@ -83,7 +83,7 @@ pub struct ListRequest {
     /// The limit as the client wrote it, decoded, for links.
     pub limit_written: Option<String>,
     /// Where.
-    pub place: Place,
+    pub place: RequestedPosition,
     /// The strong keys that the client wants the list sorted by, without the id; none where it doesn't say.
     pub sort: Option<Vec<SortTerm>>,
     /// Which way the id runs: of the client's sort, else of the route's order.
@@ -91,14 +91,14 @@ pub struct ListRequest {
     /// The sort as the client wrote it: names and values, decoded, for links.
     pub sort_written: Vec<(String, String)>,
     /// Everything else.
-    pub filters: Filters,
+    pub filters: RequestFilters,
     /// The query of the `self` link: the target's, encoded for links, without private parameters.
     pub self_query: String,
 }
 
 /// A query, taken apart.
 #[derive(Default)]
-struct Sifted<'q> {
+struct ParsedQuery<'q> {
     /// The client's own parameters.
     own: Vec<(Role, Pair<'q>)>,
     /// Those in the body.
@@ -112,7 +112,7 @@ struct Sifted<'q> {
     filters: Vec<Pair<'q>>,
 }
 
-impl Sifted<'_> {
+impl ParsedQuery<'_> {
     /// Whether a parameter is there.
     fn gives(&self, role: Role) -> bool {
         self.own.iter().any(|&(own, _)| own == role) || self.in_body.iter().any(|&(own, _)| own == role)
@@ -325,8 +325,8 @@ impl Parameters {
         self.write_link(link, &request.filters.links, &request.sort_written, request.limit_written.as_deref(), to)
     }
 
-    fn write_filters(&self, sifted: &Sifted<'_>) -> Filters {
-        Filters::write(&sifted.filters, &self.private, &self.ignored)
+    fn write_filters(&self, sifted: &ParsedQuery<'_>) -> RequestFilters {
+        RequestFilters::write(&sifted.filters, &self.private, &self.ignored)
     }
 
     fn write_link(
@@ -380,8 +380,8 @@ impl Parameters {
         }
     }
 
-    fn sift<'q>(&self, query: &'q str) -> Sifted<'q> {
-        let mut sifted = Sifted::default();
+    fn sift<'q>(&self, query: &'q str) -> ParsedQuery<'q> {
+        let mut sifted = ParsedQuery::default();
         for pair in query::pairs(query) {
             let name = pair.name();
             let is_own =
@@ -406,7 +406,7 @@ impl Parameters {
     }
 
     /// The one value of a parameter, decoded; the same value twice is tolerated.
-    fn value(&self, sifted: &Sifted<'_>, role: Role, code: Code) -> Result<Option<String>, Box<Problem>> {
+    fn value(&self, sifted: &ParsedQuery<'_>, role: Role, code: Code) -> Result<Option<String>, Box<Problem>> {
         if let Some((_, value)) = sifted.in_body.iter().find(|(own, _)| *own == role) {
             return Ok(Some(value.clone()));
         }
@@ -429,7 +429,7 @@ impl Parameters {
     }
 
     /// The limit that counts, and as it was written.
-    fn limit(&self, sifted: &Sifted<'_>) -> Result<(u32, Option<String>), Box<Problem>> {
+    fn limit(&self, sifted: &ParsedQuery<'_>) -> Result<(u32, Option<String>), Box<Problem>> {
         for role in [Role::Limit, Role::LimitBackward] {
             if let Some(written) = self.value(sifted, role, Code::LimitInvalid)? {
                 return self.read_limit(self.name(role).unwrap_or_default(), written);
@@ -467,7 +467,7 @@ impl Parameters {
     }
 
     /// The client's sort, as written and as meant.
-    fn sort(&self, sifted: &Sifted<'_>) -> Result<Option<Sort>, Box<Problem>> {
+    fn sort(&self, sifted: &ParsedQuery<'_>) -> Result<Option<RequestedSort>, Box<Problem>> {
         match sifted.in_body.iter().find(|(role, _)| *role == Role::Sort) {
             Some((_, written)) => {
                 let sort = self.sorting.read_body(written, self.name(Role::Sort).unwrap_or("sort"), &sifted.sorts)?;

@@ -1,9 +1,9 @@
 //! Everything that the upstream answers itself, passed on as it comes: other methods, routes without a list, uploads,
 //! WebSockets, event streams, and legacy requests that pass.
 
-pub mod passing;
-pub mod patience;
-pub mod relay;
+pub(crate) mod passing;
+pub(crate) mod patience;
+pub(crate) mod relay;
 
 use std::pin::pin;
 
@@ -14,7 +14,7 @@ use super::{
     outcome::failure::Failure,
     runtime::{clock, futures::caught},
     session::{
-        context::{Context, Forwarded, Gateway, seam},
+        context::{Forwarded, Gateway, RequestContext, seam},
         respond,
     },
 };
@@ -22,8 +22,8 @@ use crate::{
     downstream::{Code, Problem},
     upstream::{net::error::FetchError, request::headers},
 };
-use passing::Passing;
-use relay::Broken;
+use passing::PassedAnswer;
+use relay::RelayFault;
 use relay::relay;
 use relay::takes_events;
 
@@ -47,7 +47,7 @@ pub(crate) async fn forward(
     gateway: &Gateway,
     session: &mut Session,
     forwarded: &Forwarded,
-    context: &mut Context,
+    context: &mut RequestContext,
 ) -> pingora::Result<()> {
     context.outcome.forwarded = true;
     let passed = {
@@ -63,20 +63,20 @@ pub(crate) async fn forward(
         }
     };
     let (problem, word) = match broken {
-        Broken::Upstream(error) => {
+        RelayFault::Upstream(error) => {
             let word = if let FetchError::Timeout(_) = error { "upstream_timeout" } else { "upstream_truncated" };
             let Failure::Refused { problem, detail } = error.into() else { return Ok(()) };
             context.outcome.detail = detail;
             (Some(*problem), word)
         }
-        Broken::Body(said) => (Some(Problem::new(Code::BodyInvalid, said)), "body_invalid"),
-        Broken::Head(error) => {
+        RelayFault::Body(said) => (Some(Problem::new(Code::BodyInvalid, said)), "body_invalid"),
+        RelayFault::Head(error) => {
             // Pingora's text quotes what can't be written: the kind is enough for the log.
             context.outcome.detail = Some(error.etype().as_str().to_owned());
             (Some(Problem::new(Code::RequestInvalid, "the request's headers can't be passed on")), "internal")
         }
-        Broken::Gone => (None, "client_gone"),
-        Broken::Stalled => (None, "client_stalled"),
+        RelayFault::Gone => (None, "client_gone"),
+        RelayFault::Stalled => (None, "client_stalled"),
     };
     fail(session, problem, word, context).await
 }
@@ -88,7 +88,7 @@ async fn fail(
     session: &mut Session,
     problem: Option<Problem>,
     word: &'static str,
-    context: &mut Context,
+    context: &mut RequestContext,
 ) -> pingora::Result<()> {
     session.set_keepalive(None);
     // After a switch of protocols every byte is of the other one.
@@ -97,10 +97,10 @@ async fn fail(
         context.outcome.code = Some(word);
         return Err(Error::explain(ErrorType::ConnectionClosed, word));
     };
-    let Context { snapshot, outcome, crossing, held, .. } = context;
+    let RequestContext { snapshot, outcome, cross_origin, held, .. } = context;
     let mut response = respond::refuse(&problem, None, snapshot, outcome);
-    if let Some(crossing) = crossing {
-        crossing.apply(&mut response.headers);
+    if let Some(cross_origin) = cross_origin {
+        cross_origin.apply(&mut response.headers);
     }
     respond::write(session, response, held, outcome).await;
     Ok(())
@@ -110,23 +110,23 @@ async fn pass(
     gateway: &Gateway,
     session: &mut Session,
     forwarded: &Forwarded,
-    context: &mut Context,
-) -> Result<(), Broken> {
+    context: &mut RequestContext,
+) -> Result<(), RelayFault> {
     seam(&context.outcome, "pass");
     let route = &forwarded.found.route;
     let (peers, timeouts) = (&route.upstream.peers, route.upstream.timeouts);
-    let request = request(session.as_downstream(), forwarded).map_err(Broken::Head)?;
+    let request = request(session.as_downstream(), forwarded).map_err(RelayFault::Head)?;
     let connections = &gateway.fetcher.connections;
     let opened = connections.open(peers, &request.headers, timeouts, clock::instant()).await;
     context.outcome.counted.upstream_requests += 1;
-    let mut connection = opened.map_err(Broken::Upstream)?;
+    let mut connection = opened.map_err(RelayFault::Upstream)?;
     // What was read of a body is kept, as far as it is small, for an upstream that closed its connection meanwhile.
     session.as_downstream_mut().enable_retry_buffering();
     let asked = session.req_header().clone();
-    let mut passing = Passing {
+    let mut passing = PassedAnswer {
         asked: &asked,
         forwarded,
-        crossing: context.crossing.as_ref(),
+        cross_origin: context.cross_origin.as_ref(),
         gateway,
         held: &context.held,
         memory: &context.snapshot.memory,
@@ -138,15 +138,15 @@ async fn pass(
     let passed = loop {
         let relayed = match connection.send(Box::new(request.clone())).await {
             Ok(()) => relay(session, &mut connection, timeouts, sent.take(), &mut passing).await,
-            Err(error) => Err(Broken::Upstream(error)),
+            Err(error) => Err(RelayFault::Upstream(error)),
         };
         match relayed {
-            Err(Broken::Upstream(FetchError::Unavailable(_))) if connection.is_reused && repeats(session) => {
+            Err(RelayFault::Upstream(FetchError::Unavailable(_))) if connection.is_reused && repeats(session) => {
                 // It was closed while it was idle. The next one is new, so that this happens once.
                 sent = session.as_downstream().get_retry_buffer();
                 match connections.renew(peers, &connection, timeouts, clock::instant()).await {
                     Ok(renewed) => connection = renewed,
-                    Err(error) => break Err(Broken::Upstream(error)),
+                    Err(error) => break Err(RelayFault::Upstream(error)),
                 }
             }
             Ok(can_be_used_on) => {

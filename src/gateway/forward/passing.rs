@@ -14,7 +14,7 @@ use crate::{
     },
     gateway::{
         outcome::access_log::Outcome,
-        routes::cross_origin::Crossing,
+        routes::cross_origin::CrossOrigin,
         runtime::clock,
         session::{
             context::{Forwarded, Gateway, Surplus},
@@ -22,23 +22,23 @@ use crate::{
         },
     },
     upstream::{
-        net::memory::{Held, Memory},
+        net::memory::{Memory, MemoryShare},
         request::headers,
     },
 };
 
 /// An answer that passes, and whom it is for.
-pub(crate) struct Passing<'a> {
+pub(crate) struct PassedAnswer<'a> {
     /// The request.
     pub asked: &'a RequestHeader,
     /// Where it goes.
     pub forwarded: &'a Forwarded,
     /// Who may read the answer.
-    pub crossing: Option<&'a Crossing>,
+    pub cross_origin: Option<&'a CrossOrigin>,
     /// Who passes it on.
     pub gateway: &'a Gateway,
     /// The memory that the request is counted with.
-    pub held: &'a Held,
+    pub held: &'a MemoryShare,
     /// The memory for a copy.
     pub memory: &'a Arc<Memory>,
     /// Whether the client sent on behind its request.
@@ -49,7 +49,7 @@ pub(crate) struct Passing<'a> {
     pub observation: Option<Box<observe::Observation>>,
 }
 
-impl Passing<'_> {
+impl PassedAnswer<'_> {
     /// Makes the head of an answer what the client gets. `has_body` says that something follows it.
     ///
     /// # Errors
@@ -149,7 +149,7 @@ impl Passing<'_> {
     /// Says which scripts may read the answer: as the route does, else, of a legacy answer, what the upstream allows and
     /// what was added to it.
     fn share(&self, answer: &mut ResponseHeader) -> pingora::Result<()> {
-        if self.crossing.is_none() && self.forwarded.successor.is_none() {
+        if self.cross_origin.is_none() && self.forwarded.successor.is_none() {
             return Ok(());
         }
         let mut said = HeaderMap::new();
@@ -159,8 +159,8 @@ impl Passing<'_> {
             }
         }
         let before = said.clone();
-        match self.crossing {
-            Some(crossing) => crossing.apply(&mut said),
+        match self.cross_origin {
+            Some(cross_origin) => cross_origin.apply(&mut said),
             None => expose(&mut said, std::iter::empty()),
         }
         for name in cors::SAID.iter().filter(|name| !before.get_all(*name).iter().eq(said.get_all(*name))) {

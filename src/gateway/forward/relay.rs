@@ -12,12 +12,12 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Version, header};
 use pingora::{BError, ErrorType, http::ResponseHeader, proxy::Session};
 
-use super::{passing::Passing, patience::Patience};
+use super::{passing::PassedAnswer, patience::Patience};
 use crate::{
     config::settings::Timeouts,
     gateway::runtime::clock,
     upstream::net::{
-        connection::{Connection, Part},
+        connection::{AnswerPart, Connection},
         error::FetchError,
     },
 };
@@ -27,7 +27,7 @@ pub(crate) const STREAM_SILENCE: Duration = Duration::from_secs(3_600);
 
 /// Why a client does not have its whole answer.
 #[derive(Debug)]
-pub(crate) enum Broken {
+pub(crate) enum RelayFault {
     /// The upstream gave none, or not all of it.
     Upstream(FetchError),
     /// The body of the request did not come in time, or is not framed as it says.
@@ -90,7 +90,7 @@ struct Relay {
 /// What is heard next.
 enum Heard {
     Client(Result<Option<Bytes>, BError>),
-    Upstream(Result<Part, FetchError>),
+    Upstream(Result<AnswerPart, FetchError>),
     Nothing,
 }
 
@@ -99,14 +99,14 @@ enum Heard {
 ///
 /// # Errors
 ///
-/// [`Broken`].
+/// [`RelayFault`].
 pub(crate) async fn relay(
     session: &mut Session,
     connection: &mut Connection,
     timeouts: Timeouts,
     sent: Option<Bytes>,
-    passing: &mut Passing<'_>,
-) -> Result<bool, Broken> {
+    passing: &mut PassedAnswer<'_>,
+) -> Result<bool, RelayFault> {
     let upload = Upload::Sending(Patience::new(timeouts.whole));
     let mut relay = Relay { timeouts, upload, download: Download::Awaited(timeouts.first_byte), watches: true };
     relay.send(session, connection, sent.unwrap_or_default()).await;
@@ -117,7 +117,7 @@ pub(crate) async fn relay(
         let goes_on = match heard {
             Heard::Client(body) => relay.client(session, connection, body).await?,
             Heard::Upstream(Ok(part)) => relay.upstream(session, part, passing).await?,
-            Heard::Upstream(Err(error)) => return Err(Broken::Upstream(relay.cause(error))),
+            Heard::Upstream(Err(error)) => return Err(RelayFault::Upstream(relay.cause(error))),
             Heard::Nothing => relay.late()?,
         };
         if !goes_on {
@@ -169,15 +169,15 @@ impl Relay {
     }
 
     /// Nobody has said anything for too long.
-    fn late(&self) -> Result<bool, Broken> {
+    fn late(&self) -> Result<bool, RelayFault> {
         let Timeouts { first_byte, .. } = self.timeouts;
         let late = match (&self.upload, &self.download) {
             (_, Download::Upgraded(_) | Download::Ended) => return Ok(false),
-            (Upload::Sending(_), _) => return Err(Broken::Body("the request's body came too slowly")),
+            (Upload::Sending(_), _) => return Err(RelayFault::Body("the request's body came too slowly")),
             (_, Download::Awaited(_)) => format!("no whole head within {first_byte:?}"),
             (_, Download::Streaming { .. }) => "the answer stopped, or came too slowly".to_owned(),
         };
-        Err(Broken::Upstream(self.cause(FetchError::Timeout(late))))
+        Err(RelayFault::Upstream(self.cause(FetchError::Timeout(late))))
     }
 
     /// Why there is no answer: what broke first.
@@ -194,13 +194,13 @@ impl Relay {
         session: &mut Session,
         connection: &mut Connection,
         body: Result<Option<Bytes>, BError>,
-    ) -> Result<bool, Broken> {
+    ) -> Result<bool, RelayFault> {
         let is_upgraded = matches!(self.download, Download::Upgraded(_));
         let error = match body {
             Ok(None) if is_upgraded => return Ok(false),
             Ok(Some(bytes)) if is_upgraded => {
                 self.download = Download::Upgraded(STREAM_SILENCE);
-                return connection.send_body(&bytes).await.map(|()| true).map_err(Broken::Upstream);
+                return connection.send_body(&bytes).await.map(|()| true).map_err(RelayFault::Upstream);
             }
             Ok(body) => {
                 self.send(session, connection, body.unwrap_or_default()).await;
@@ -215,9 +215,9 @@ impl Relay {
                 session.set_keepalive(None);
                 Ok(true)
             }
-            ErrorType::ConnectionClosed | ErrorType::ReadError => Err(Broken::Gone),
-            ErrorType::ReadTimedout => Err(Broken::Body("the request's body came too slowly")),
-            _ => Err(Broken::Body("the request's body can't be read")),
+            ErrorType::ConnectionClosed | ErrorType::ReadError => Err(RelayFault::Gone),
+            ErrorType::ReadTimedout => Err(RelayFault::Body("the request's body came too slowly")),
+            _ => Err(RelayFault::Body("the request's body can't be read")),
         }
     }
 
@@ -236,28 +236,33 @@ impl Relay {
     }
 
     /// Passes on a part of the answer; whether the exchange goes on.
-    async fn upstream(&mut self, session: &mut Session, part: Part, passing: &mut Passing<'_>) -> Result<bool, Broken> {
+    async fn upstream(
+        &mut self,
+        session: &mut Session,
+        part: AnswerPart,
+        passing: &mut PassedAnswer<'_>,
+    ) -> Result<bool, RelayFault> {
         match part {
-            Part::Informational(head) if passing.asked.version < Version::HTTP_11 => drop(head),
-            Part::Informational(mut head) => {
+            AnswerPart::Informational(head) if passing.asked.version < Version::HTTP_11 => drop(head),
+            AnswerPart::Informational(mut head) => {
                 passing.early_head(&mut head);
                 session.write_response_header(head, false).await.map_err(|error| unread(&error))?;
             }
-            Part::Head(mut head, _) if head.status == StatusCode::SWITCHING_PROTOCOLS => {
+            AnswerPart::Head(mut head, _) if head.status == StatusCode::SWITCHING_PROTOCOLS => {
                 passing.early_head(&mut head);
                 session.write_response_header(head, false).await.map_err(|error| unread(&error))?;
                 self.download = Download::Upgraded(STREAM_SILENCE);
             }
-            Part::Head(mut head, ends) => {
+            AnswerPart::Head(mut head, ends) => {
                 self.download = if ends { Download::Ended } else { self.streaming(&head.headers, passing) };
                 if !ends && !is_short(&head.headers) {
-                    passing.held.take(STREAMING).map_err(|full| Broken::Upstream(full.into()))?;
+                    passing.held.take(STREAMING).map_err(|full| RelayFault::Upstream(full.into()))?;
                 }
                 self.close_early(session, &head, passing);
-                passing.head(&mut head, !ends).map_err(Broken::Head)?;
+                passing.head(&mut head, !ends).map_err(RelayFault::Head)?;
                 session.write_response_header(head, ends).await.map_err(|error| unread(&error))?;
             }
-            Part::Body(bytes, ends) => {
+            AnswerPart::Body(bytes, ends) => {
                 let is_upgraded = matches!(self.download, Download::Upgraded(_));
                 self.received(bytes.len());
                 passing.body(&bytes);
@@ -279,7 +284,7 @@ impl Relay {
         Ok(true)
     }
 
-    fn streaming(&self, answer: &HeaderMap, passing: &Passing<'_>) -> Download {
+    fn streaming(&self, answer: &HeaderMap, passing: &PassedAnswer<'_>) -> Download {
         let is_events = |value: &[u8]| value.trim_ascii_start().to_ascii_lowercase().starts_with(b"text/event-stream");
         let streams = answer.get(header::CONTENT_TYPE).is_some_and(|value| is_events(value.as_bytes()));
         let silence =
@@ -303,7 +308,7 @@ impl Relay {
 
     /// Says in the answer that no other request is read behind this one: where a body may come that nobody asked for any
     /// more, where the client sent on already, where the end of the connection ends the answer, and where the process stops.
-    fn close_early(&self, session: &mut Session, head: &ResponseHeader, passing: &Passing<'_>) {
+    fn close_early(&self, session: &mut Session, head: &ResponseHeader, passing: &PassedAnswer<'_>) {
         let asked = passing.asked;
         // Who waits for a word to go on has got another one, and sends a body or not.
         let may_send = matches!(self.upload, Upload::Sending(_))
@@ -333,10 +338,10 @@ fn is_short(answer: &HeaderMap) -> bool {
 }
 
 /// What a write to a client that fails means.
-fn unread(error: &BError) -> Broken {
+fn unread(error: &BError) -> RelayFault {
     match error.root_etype() {
-        ErrorType::WriteTimedout => Broken::Stalled,
-        _ => Broken::Gone,
+        ErrorType::WriteTimedout => RelayFault::Stalled,
+        _ => RelayFault::Gone,
     }
 }
 

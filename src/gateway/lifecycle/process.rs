@@ -89,10 +89,10 @@ impl Drop for InFlight {
 }
 
 /// How the server is told to stop.
-struct Told(watch::Receiver<bool>);
+struct StopSignal(watch::Receiver<bool>);
 
 #[async_trait]
-impl ShutdownSignalWatch for Told {
+impl ShutdownSignalWatch for StopSignal {
     async fn recv(&self) -> ShutdownSignal {
         let mut told = self.0.clone();
         // A sender that is gone means that the process is leaving.
@@ -110,7 +110,7 @@ struct Ends {
 
 /// How the process is to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
+enum Ending {
     InOrder,
     AtOnce,
 }
@@ -124,11 +124,11 @@ impl Ends {
         })
     }
 
-    async fn next(&mut self) -> End {
+    async fn next(&mut self) -> Ending {
         tokio::select! {
-            _ = self.terminate.recv() => End::InOrder,
-            _ = self.quit.recv() => End::InOrder,
-            _ = self.interrupt.recv() => End::AtOnce,
+            _ = self.terminate.recv() => Ending::InOrder,
+            _ = self.quit.recv() => Ending::InOrder,
+            _ = self.interrupt.recv() => Ending::AtOnce,
         }
     }
 }
@@ -177,7 +177,7 @@ impl Housekeeping {
 }
 
 /// What is run.
-pub struct Servers {
+pub(crate) struct Servers {
     /// Takes no new connections once the process has drained.
     pub gateway: Server,
     /// Goes on until the process leaves: who asks for health while it stops, or is needed to finish a request, is
@@ -190,7 +190,7 @@ pub struct Servers {
 /// # Errors
 ///
 /// Where signals can't be caught, or a thread can't be started, or the server ends by itself.
-pub fn run(
+pub(crate) fn run(
     servers: Servers,
     vitals: &Vitals,
     settings: &ServerSettings,
@@ -205,7 +205,7 @@ pub fn run(
         for (name, server, told) in [("gateway", servers.gateway, told), ("companion", servers.companion, untold)] {
             let ended = ended.clone();
             std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-                server.run(RunArgs { shutdown_signal: Box::new(Told(told)) });
+                server.run(RunArgs { shutdown_signal: Box::new(StopSignal(told)) });
                 // It does not matter if nobody listens any more.
                 let _ = ended.blocking_send(());
             })?;
@@ -225,7 +225,7 @@ pub fn run(
 
 /// Returns when the process may leave. `close` ends the listeners.
 async fn until_the_end(mut ends: Ends, vitals: &Vitals, settings: &ServerSettings, close: impl FnOnce()) {
-    if ends.next().await == End::AtOnce {
+    if ends.next().await == Ending::AtOnce {
         tracing::info!("interrupted");
         return;
     }
@@ -238,7 +238,7 @@ async fn until_the_end(mut ends: Ends, vitals: &Vitals, settings: &ServerSetting
             () = tokio::time::sleep(delay) => {}
             end = ends.next() => {
                 tracing::warn!("told to stop again: the drain delay is cut short");
-                if end == End::AtOnce {
+                if end == Ending::AtOnce {
                     return;
                 }
             }

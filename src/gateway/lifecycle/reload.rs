@@ -22,7 +22,7 @@ use crate::{
 
 /// Reads the configuration again when it is told to.
 #[derive(Debug)]
-pub struct Reloader {
+pub(crate) struct Reloader {
     path: PathBuf,
     live: Arc<Live>,
     fixed: Fixed,
@@ -61,7 +61,7 @@ impl LastReload {
 
 /// Where reloads are asked for.
 #[derive(Debug)]
-pub struct Reloads {
+pub(crate) struct Reloads {
     wanted: mpsc::SyncSender<()>,
     last: Arc<LastReload>,
 }
@@ -69,7 +69,7 @@ pub struct Reloads {
 impl Reloads {
     /// Reloads soon, and returns at once. All who ask while one goes on get one more together, which reads the files as
     /// they are then.
-    pub fn request(&self) {
+    pub(crate) fn request(&self) {
         if self.last.running.load(Ordering::Relaxed) {
             tracing::warn!("the reload before is not done yet: this one follows it");
         }
@@ -80,12 +80,12 @@ impl Reloads {
 
 /// What can't change without a restart, in a form that can be compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fixed(Vec<(String, String)>);
+pub(crate) struct Fixed(Vec<(String, String)>);
 
 impl Fixed {
     /// What of a configuration can't change.
     #[must_use]
-    pub fn of(settings: &Settings) -> Self {
+    pub(crate) fn of(settings: &Settings) -> Self {
         let mut keys: Vec<(String, String)> = Vec::new();
         for listener in &settings.listeners {
             let name = &listener.name;
@@ -106,7 +106,7 @@ impl Fixed {
 
     /// The keys whose values are not the same.
     #[must_use]
-    pub fn differs(&self, other: &Self) -> Vec<String> {
+    pub(crate) fn differs(&self, other: &Self) -> Vec<String> {
         let mut changed: Vec<String> = Vec::new();
         for (here, there) in [(self, other), (other, self)] {
             for key in here.0.iter().filter(|key| !there.0.contains(key)) {
@@ -122,7 +122,7 @@ impl Fixed {
 impl Reloader {
     /// Reloads from a file into what is in force; `fixed` is what the process was started with.
     #[must_use]
-    pub fn new(path: PathBuf, live: Arc<Live>, fixed: Fixed, last: Arc<LastReload>) -> Self {
+    pub(crate) fn new(path: PathBuf, live: Arc<Live>, fixed: Fixed, last: Arc<LastReload>) -> Self {
         last.ended(true);
         Self { path, live, fixed, last }
     }
@@ -132,7 +132,7 @@ impl Reloader {
     /// # Errors
     ///
     /// Where there is no thread to be had.
-    pub fn begin(self) -> std::io::Result<Reloads> {
+    pub(crate) fn begin(self) -> std::io::Result<Reloads> {
         let (wanted, requests) = mpsc::sync_channel(1);
         let last = Arc::clone(&self.last);
         thread::Builder::new().name("reload".to_owned()).spawn(move || {

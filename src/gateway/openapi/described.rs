@@ -29,7 +29,7 @@ pub(super) enum Method {
 }
 
 /// A route and its list, as written and as compiled.
-pub(super) struct Described<'a> {
+pub(super) struct DescribedRoute<'a> {
     pub(super) settings: &'a RouteSettings,
     pub(super) list_settings: &'a ListSettings,
     pub(super) list: &'a List,
@@ -37,7 +37,7 @@ pub(super) struct Described<'a> {
     pub(super) stem: &'a str,
 }
 
-impl Described<'_> {
+impl DescribedRoute<'_> {
     /// What clients can speak: each convention as written, and what its queries mean; the route's own first.
     pub(super) fn conventions(&self) -> impl Iterator<Item = (&EnvelopeSettings, &Parameters)> {
         let written = std::iter::once(&self.list_settings.envelope).chain(&self.list_settings.envelopes);

@@ -3,7 +3,7 @@
 
 use super::{
     names::{Names, component, pascal},
-    upstream_document::{Source, member, members, text},
+    upstream_document::{UpstreamDocument, member, members, text},
 };
 use crate::{
     config::{
@@ -16,7 +16,7 @@ use crate::{
 
 /// An item's schema, and the components that it refers to.
 #[derive(Debug)]
-pub(super) struct Imported {
+pub(super) struct ImportedItem {
     /// The schema, usually a reference.
     pub item: Document,
     /// Names and schemas, all that `item` reaches.
@@ -31,8 +31,8 @@ pub(super) fn import(
     item: &Pointer,
     names: &mut Names,
     diagnostics: &mut Diagnostics,
-) -> Option<Imported> {
-    let source = Source { root: &settings.document, file: &settings.file.value };
+) -> Option<ImportedItem> {
+    let source = UpstreamDocument { root: &settings.document, file: &settings.file.value };
     let found = source.version(settings.file.at).and_then(|old| {
         let schema = match &settings.item {
             ItemSchema::At(place) => source.at(&place.value).ok_or_else(|| source.without(&place.value, place.at))?,
@@ -52,7 +52,7 @@ pub(super) fn import(
             return None;
         }
     };
-    let mut carried = Carried::new(source, old, names);
+    let mut carried = SchemaImport::new(source, old, names);
     let item = carried.schema_at(schema, settings);
     match carried.finish() {
         Ok((components, elsewhere)) => {
@@ -61,7 +61,7 @@ pub(super) fn import(
                 let help = "nothing is said of that part: only what stands in the file itself is taken over";
                 diagnostics.warning(settings.file.at, message, help);
             }
-            Some(Imported { item, components })
+            Some(ImportedItem { item, components })
         }
         Err(message) => {
             let message = format!("{}: {message}", settings.file.value);
@@ -78,11 +78,11 @@ const MOST_COMPONENTS: usize = 1_000;
 const MOST_VALUES: usize = 200_000;
 
 /// Names and schemas, and the references that lead out of the document.
-type Taken = (Vec<(String, Document)>, Vec<String>);
+type ImportedSchemas = (Vec<(String, Document)>, Vec<String>);
 
 /// Takes schemas over.
-pub(super) struct Carried<'a> {
-    source: Source<'a>,
+pub(super) struct SchemaImport<'a> {
+    source: UpstreamDocument<'a>,
     /// Schemas are written as OpenAPI 3.0 has them.
     old: bool,
     names: &'a mut Names,
@@ -93,8 +93,8 @@ pub(super) struct Carried<'a> {
     values: usize,
 }
 
-impl<'a> Carried<'a> {
-    pub(super) fn new(source: Source<'a>, old: bool, names: &'a mut Names) -> Self {
+impl<'a> SchemaImport<'a> {
+    pub(super) fn new(source: UpstreamDocument<'a>, old: bool, names: &'a mut Names) -> Self {
         Self { source, old, names, known: Vec::new(), elsewhere: Vec::new(), values: 0 }
     }
 
@@ -107,7 +107,7 @@ impl<'a> Carried<'a> {
     }
 
     /// Everything that was referred to, and what that refers to.
-    pub(super) fn finish(mut self) -> Result<Taken, String> {
+    pub(super) fn finish(mut self) -> Result<ImportedSchemas, String> {
         let mut components: Vec<(String, Document)> = Vec::new();
         while let Some((_, name, tree)) = self.known.get(components.len()).cloned() {
             let schema = tree.map_or_else(|| Document::Object(Vec::new()), |tree| self.schema(tree));

@@ -23,19 +23,19 @@ use crate::{
     downstream::envelope::schema,
     json::Document,
 };
-use described::Described;
+use described::DescribedRoute;
 use names::{Names, pascal};
 
 /// A description of all routes.
 #[derive(Debug)]
 pub struct OpenApi {
     server: String,
-    entries: Vec<Entry>,
+    entries: Vec<RouteEntry>,
 }
 
 /// One route, described.
 #[derive(Debug)]
-struct Entry {
+struct RouteEntry {
     route: String,
     hosts: Vec<String>,
     /// Its path as OpenAPI writes it.
@@ -63,17 +63,17 @@ impl OpenApi {
     /// The document, as JSON text: of all routes, or of those that a host (lower case, without port) has.
     #[must_use]
     pub fn render(&self, host: Option<&str>) -> String {
-        let has_host = |entry: &Entry| host.is_some_and(|host| entry.hosts.iter().any(|own| own == host));
-        let concerns = |entry: &&Entry| host.is_none() || entry.hosts.is_empty() || has_host(entry);
-        let concerned: Vec<&Entry> = self.entries.iter().filter(concerns).collect();
+        let has_host = |entry: &RouteEntry| host.is_some_and(|host| entry.hosts.iter().any(|own| own == host));
+        let concerns = |entry: &&RouteEntry| host.is_none() || entry.hosts.is_empty() || has_host(entry);
+        let concerned: Vec<&RouteEntry> = self.entries.iter().filter(concerns).collect();
         // A document has one of each path: of a host, its own one; of all, the one that is for every host.
-        let comes_first = |entry: &Entry| if host.is_some() { has_host(entry) } else { entry.hosts.is_empty() };
-        let is_shown = |entry: &&Entry| {
+        let comes_first = |entry: &RouteEntry| if host.is_some() { has_host(entry) } else { entry.hosts.is_empty() };
+        let is_shown = |entry: &&RouteEntry| {
             let mut same = concerned.iter().filter(|other| other.pattern == entry.pattern);
             let first = same.clone().find(|other| comes_first(other)).or_else(|| same.next());
             first.is_some_and(|first| first.route == entry.route)
         };
-        let (shown, hidden): (Vec<&Entry>, Vec<&Entry>) = concerned.iter().partition(|entry| is_shown(entry));
+        let (shown, hidden): (Vec<&RouteEntry>, Vec<&RouteEntry>) = concerned.iter().partition(|entry| is_shown(entry));
         let paths = shown.iter().map(|entry| (entry.path.clone(), entry.item.clone()));
         let mut schemas = vec![("Problem".to_owned(), schema::of_problem())];
         schemas.extend(shown.iter().flat_map(|entry| entry.schemas.iter().cloned()));
@@ -91,12 +91,12 @@ impl OpenApi {
     }
 }
 
-fn info(hidden: &[&Entry]) -> Document {
+fn info(hidden: &[&RouteEntry]) -> Document {
     let mut description = "Lists are read by cursor: a page names the next one and the one before, in its body and in \
                            `Link`. Cursors are opaque, and good for the list that they come from. Credentials pass to \
                            the upstream, which decides what they are good for."
         .to_owned();
-    for Entry { route, hosts, path, .. } in hidden {
+    for RouteEntry { route, hosts, path, .. } in hidden {
         description.push_str(&format!(
             "\n\nAnother route, `{route}`, answers {path} on {}: ask for the document of that host.",
             hosts.join(", ")
@@ -109,7 +109,7 @@ fn info(hidden: &[&Entry]) -> Document {
     ])
 }
 
-fn describe(settings: &RouteSettings, route: &Route, names: &mut Names, diagnostics: &mut Diagnostics) -> Entry {
+fn describe(settings: &RouteSettings, route: &Route, names: &mut Names, diagnostics: &mut Diagnostics) -> RouteEntry {
     let stem = names.claim(&pascal(&settings.name.value));
     let path = settings.path.value.replace("{*", "{");
     let mut item = Vec::new();
@@ -128,14 +128,14 @@ fn describe(settings: &RouteSettings, route: &Route, names: &mut Names, diagnost
     let mut schemas = Vec::new();
     match (&settings.list, &route.list) {
         (Some(settings_of_list), Some(list)) => {
-            let described = Described { settings, list_settings: settings_of_list, list, stem: &stem };
+            let described = DescribedRoute { settings, list_settings: settings_of_list, list, stem: &stem };
             let (operations, own) = described.operations(names, diagnostics);
             item.extend(operations);
             schemas = own;
         }
         _ => item.insert(0, ("description", "Passes to the upstream as it comes, whatever the method.".into())),
     }
-    Entry {
+    RouteEntry {
         route: settings.name.value.clone(),
         hosts: settings.hosts.clone(),
         pattern: pattern(&path),

@@ -1,10 +1,10 @@
 //! The operation of a route that serves a list: its parameters as the envelope and the route name them.
 
 use super::{
-    described::{Described, Method},
+    described::{DescribedRoute, Method},
     imported::{self},
     names::Names,
-    request_body::{self, Side},
+    request_body::{self, BodySide},
     responses::{self, Pages},
 };
 use crate::{config::Diagnostics, downstream::envelope::schema, json::Document};
@@ -12,7 +12,7 @@ use crate::{config::Diagnostics, downstream::envelope::schema, json::Document};
 /// Schemas by the names under which components refer to them.
 type Schemas = Vec<(String, Document)>;
 
-impl Described<'_> {
+impl DescribedRoute<'_> {
     /// The operations, each with its method, and the schemas that they refer to.
     pub(super) fn operations(
         &self,
@@ -21,7 +21,7 @@ impl Described<'_> {
     ) -> (Vec<(&'static str, Document)>, Schemas) {
         let (item, mut schemas) = self.item(names, diagnostics);
         let methods = self.settings.methods;
-        let echoed = methods.post.then(|| request_body::schema(self, Side::Echoed));
+        let echoed = methods.post.then(|| request_body::schema(self, BodySide::Echoed));
         let (pages, bodies) = Pages::describe(self, &item, echoed.as_ref(), names);
         schemas.splice(0..0, bodies);
         let mut operations = Vec::with_capacity(2);
@@ -31,7 +31,7 @@ impl Described<'_> {
         if methods.post {
             let name = names.claim(&format!("{}Request", self.stem));
             let reference = Document::object([("$ref", format!("#/components/schemas/{name}").into())]);
-            schemas.insert(0, (name, request_body::schema(self, Side::Asked)));
+            schemas.insert(0, (name, request_body::schema(self, BodySide::Asked)));
             let body = request_body::request_body(self, reference);
             operations.push(("post", self.operation(Method::Post, &pages, Some(body))));
         }

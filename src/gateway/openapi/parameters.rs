@@ -1,6 +1,6 @@
 //! The parameters of an operation, as the envelope and the route name them.
 
-use super::described::{Described, ROLES, term};
+use super::described::{DescribedRoute, ROLES, term};
 use crate::{
     config::settings::{EnvelopeSettings, LegacyPolicy, Mode, OverMax, Role},
     downstream::{Parameters, envelope::schema},
@@ -8,7 +8,7 @@ use crate::{
     pagination::paging::Family,
 };
 
-impl Described<'_> {
+impl DescribedRoute<'_> {
     /// The parameters of the query, and `Prefer`.
     pub(super) fn parameters(&self) -> Vec<Document> {
         let mut parameters: Vec<(String, Document)> = Vec::new();

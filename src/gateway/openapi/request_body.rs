@@ -1,6 +1,6 @@
 //! The body of a request by POST: what stands at the places of the client's own parameters, and what passes on.
 
-use super::described::{Described, ROLES};
+use super::described::{DescribedRoute, ROLES};
 use crate::{
     config::settings::Role,
     downstream::envelope::schema,
@@ -9,7 +9,7 @@ use crate::{
 
 /// Whose body is described.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Side {
+pub(super) enum BodySide {
     /// What a client may send.
     Asked,
     /// What an answer repeats of it: as it came, so that a limit may be larger than any page is.
@@ -17,15 +17,15 @@ pub(super) enum Side {
 }
 
 /// The schema of a body.
-pub(super) fn schema(described: &Described<'_>, side: Side) -> Document {
-    let mut root = Object::default();
+pub(super) fn schema(described: &DescribedRoute<'_>, side: BodySide) -> Document {
+    let mut root = BodyObject::default();
     for (envelope, own) in described.conventions() {
         for role in ROLES {
             let Some(place) = own.name(role).filter(|name| name.starts_with('/')) else { continue };
             let Some((text, wanted)) = described.parameter(role, envelope) else { continue };
             let leaf = match side {
-                Side::Asked => value(role, wanted).with("description", text.into()),
-                Side::Echoed => value(role, schema::any()),
+                BodySide::Asked => value(role, wanted).with("description", text.into()),
+                BodySide::Echoed => value(role, schema::any()),
             };
             root.put(place, leaf);
         }
@@ -33,26 +33,26 @@ pub(super) fn schema(described: &Described<'_>, side: Side) -> Document {
     for (name, place) in &described.list_settings.parameters.query {
         let text = format!("Passes to the upstream as its parameter `{}`", name.value);
         let leaf = match side {
-            Side::Asked => passed_on().with("description", text.into()),
-            Side::Echoed => passed_on(),
+            BodySide::Asked => passed_on().with("description", text.into()),
+            BodySide::Echoed => passed_on(),
         };
         root.put(&place.value, leaf);
     }
     let body = root.into_schema("object".into());
     match side {
-        Side::Asked => {
+        BodySide::Asked => {
             let text = match described.list.dialect.sends_bodies() {
                 true => "All other members are filters, which pass to the upstream: a cursor is good for the same ones",
                 false => "No other member passes to the upstream, and a cursor is good for the same ones",
             };
             body.with("description", text.into())
         }
-        Side::Echoed => body,
+        BodySide::Echoed => body,
     }
 }
 
 /// The body itself, of this schema.
-pub(super) fn request_body(described: &Described<'_>, reference: Document) -> Document {
+pub(super) fn request_body(described: &DescribedRoute<'_>, reference: Document) -> Document {
     let budgets = &described.list_settings.budgets;
     let text = format!(
         "A JSON object of at most {} bytes, nested at most {} levels deep, in which no member stands twice. Every media \
@@ -96,14 +96,14 @@ fn passed_on() -> Document {
 
 /// An object whose members are described one after the other.
 #[derive(Default)]
-struct Object(Vec<(String, Member)>);
+struct BodyObject(Vec<(String, BodyMember)>);
 
-enum Member {
+enum BodyMember {
     Value(Document),
-    Object(Object),
+    Object(BodyObject),
 }
 
-impl Object {
+impl BodyObject {
     /// Describes the value at a place; what was said of it first stands.
     fn put(&mut self, place: &str, leaf: Document) {
         let Ok(pointer) = Pointer::parse(place) else { return };
@@ -111,16 +111,16 @@ impl Object {
         let Some((last, parents)) = names.split_last() else { return };
         let mut object = self;
         for name in parents {
-            let index = object.index(name, || Member::Object(Self::default()));
+            let index = object.index(name, || BodyMember::Object(Self::default()));
             match &mut object.0[index].1 {
-                Member::Object(inner) => object = inner,
-                Member::Value(_) => return,
+                BodyMember::Object(inner) => object = inner,
+                BodyMember::Value(_) => return,
             }
         }
-        object.index(last, || Member::Value(leaf));
+        object.index(last, || BodyMember::Value(leaf));
     }
 
-    fn index(&mut self, name: &str, member: impl FnOnce() -> Member) -> usize {
+    fn index(&mut self, name: &str, member: impl FnOnce() -> BodyMember) -> usize {
         self.0.iter().position(|(known, _)| known == name).unwrap_or_else(|| {
             self.0.push((name.to_owned(), member()));
             self.0.len() - 1
@@ -130,9 +130,9 @@ impl Object {
     /// Its schema. Objects within a body may be null, which is as good as none.
     fn into_schema(self, kind: Document) -> Document {
         let within = || Document::texts(["object", "null"]);
-        let schema = |member: Member| match member {
-            Member::Value(schema) => schema,
-            Member::Object(object) => object.into_schema(within()),
+        let schema = |member: BodyMember| match member {
+            BodyMember::Value(schema) => schema,
+            BodyMember::Object(object) => object.into_schema(within()),
         };
         let properties = self.0.into_iter().map(|(name, member)| (name, schema(member)));
         Document::object([("type", kind), ("properties", Document::Object(properties.collect()))])

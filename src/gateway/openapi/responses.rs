@@ -1,7 +1,7 @@
 //! The responses of an operation: the page, and everything that can be wrong.
 
 use super::{
-    described::{Described, Method},
+    described::{DescribedRoute, Method},
     names::{Names, pascal},
 };
 use crate::{
@@ -98,12 +98,12 @@ pub(super) struct Pages {
 impl Pages {
     /// Describes them; with their schemas, by name. `echoed` is the body of a request that they repeat.
     pub(super) fn describe(
-        described: &Described<'_>,
+        described: &DescribedRoute<'_>,
         item: &Document,
         echoed: Option<&Document>,
         names: &mut Names,
     ) -> (Self, Vec<(String, Document)>) {
-        let Described { list_settings, stem, .. } = described;
+        let DescribedRoute { list_settings, stem, .. } = described;
         let (mut bodies, mut contents) = (Vec::new(), Contents::default());
         let mut headers: Vec<(String, Document)> = Vec::new();
         for (index, (envelope, _)) in described.conventions().enumerate() {
@@ -124,8 +124,8 @@ impl Pages {
 }
 
 /// The responses of an operation.
-pub(super) fn responses(described: &Described<'_>, method: Method, pages: &Pages) -> Document {
-    let Described { list_settings, list, .. } = described;
+pub(super) fn responses(described: &DescribedRoute<'_>, method: Method, pages: &Pages) -> Document {
+    let DescribedRoute { list_settings, list, .. } = described;
     let mut known = vec!["Cursorgate-Level", "Cursorgate-Drift", "Cursorgate-Unproven"];
     if method == Method::Get {
         known.splice(0..0, ["Link", "ETag"]);
@@ -178,7 +178,7 @@ fn bare(status: &str, text: &str, headers: &[&str]) -> (String, Document) {
 }
 
 /// Everything that is answered with one status.
-fn problem(status: u16, described: &Described<'_>, method: Method) -> Document {
+fn problem(status: u16, described: &DescribedRoute<'_>, method: Method) -> Document {
     let codes = Code::ALL.iter().filter(|code| code.status() == status && can_be(**code, described, method));
     let codes: Vec<Code> = codes.copied().collect();
     let words: Vec<&str> = codes.iter().map(|code| code.as_str()).collect();
@@ -244,7 +244,7 @@ impl Contents {
 }
 
 /// Whether a request for this list can be answered with a code.
-fn can_be(code: Code, described: &Described<'_>, method: Method) -> bool {
+fn can_be(code: Code, described: &DescribedRoute<'_>, method: Method) -> bool {
     let list = described.list_settings;
     let by_token = described.list.dialect.paging().family == Family::Token;
     match code {

@@ -20,19 +20,19 @@ const MOST_STEPS: usize = 64;
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 
 /// What is wrong with a document: where the route says it, what, and what would be right.
-pub(super) type Fault = (Location, String, String);
+pub(super) type DocumentFault = (Location, String, String);
 
 /// The document of an upstream.
 #[derive(Clone, Copy)]
-pub(super) struct Source<'a> {
+pub(super) struct UpstreamDocument<'a> {
     pub(super) root: &'a LocatedTree,
     /// What it is called.
     pub(super) file: &'a str,
 }
 
-impl<'a> Source<'a> {
+impl<'a> UpstreamDocument<'a> {
     /// Whether it is of OpenAPI 3.0, where schemas are written in a way of their own; an error for neither 3.0 nor 3.1.
-    pub(super) fn version(self, at: Location) -> Result<bool, Fault> {
+    pub(super) fn version(self, at: Location) -> Result<bool, DocumentFault> {
         match text(member(self.root, "openapi")) {
             Some(version) if version.starts_with("3.1.") => Ok(false),
             Some(version) if version.starts_with("3.0.") => Ok(true),
@@ -44,13 +44,13 @@ impl<'a> Source<'a> {
     }
 
     /// What is said where nothing stands at a place that the route names.
-    pub(super) fn without(self, place: &str, at: Location) -> Fault {
+    pub(super) fn without(self, place: &str, at: Location) -> DocumentFault {
         let help = "write it as a reference in that file would, \"#/components/schemas/User\"";
         (at, format!("{} has nothing at {place:?}", self.file), help.to_owned())
     }
 
     /// What is said where an operation answers with no items.
-    pub(super) fn without_items(self, items: &Pointer, method: &str, path: &str, at: Location) -> Fault {
+    pub(super) fn without_items(self, items: &Pointer, method: &str, path: &str, at: Location) -> DocumentFault {
         let (file, place, method) = (self.file, items.to_string(), method.to_uppercase());
         let help = "the dialect reads the items there; where the file knows it differently, name the item's own schema: \
                     schema = \"#/components/schemas/User\"";
@@ -86,7 +86,7 @@ impl<'a> Source<'a> {
     }
 
     /// The schema of the answer of an operation.
-    pub(super) fn answer(self, method: &str, path: &str, at: Location) -> Result<&'a LocatedTree, Fault> {
+    pub(super) fn answer(self, method: &str, path: &str, at: Location) -> Result<&'a LocatedTree, DocumentFault> {
         let paths = members(member(self.root, "paths"));
         let fault = |message: String, help: String| (at, message, help);
         let Some(item) = paths.iter().find(|(known, _)| known.value == path).map(|(_, item)| item) else {

@@ -20,7 +20,7 @@ const PATH_LENGTH: usize = 1_024;
 
 /// What becomes of a request. Writes its line when it is dropped, so that there is exactly one.
 #[derive(Debug)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// The id of the request, in the log and in problems.
     pub request_id: String,
     /// The method, once the head was read.
@@ -50,7 +50,7 @@ pub struct Outcome {
 impl Outcome {
     /// The outcome of a request that just began; `metrics` are those of no route.
     #[must_use]
-    pub fn begin(request_id: String, metrics: Arc<RouteMetrics>) -> Self {
+    pub(crate) fn begin(request_id: String, metrics: Arc<RouteMetrics>) -> Self {
         Self {
             request_id,
             method: None,
@@ -69,7 +69,7 @@ impl Outcome {
     }
 
     /// Remembers what was asked; the path is cut and freed of what would break a line.
-    pub fn asked(&mut self, method: &http::Method, path: &[u8]) {
+    pub(crate) fn asked(&mut self, method: &http::Method, path: &[u8]) {
         self.method = Some(method.clone());
         let text = String::from_utf8_lossy(path);
         if text.len() <= PATH_LENGTH && text.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -82,7 +82,7 @@ impl Outcome {
     }
 
     /// Remembers what a page was like that is served.
-    pub fn served(&mut self, page: &Page) {
+    pub(crate) fn served(&mut self, page: &Page) {
         self.counted.level = Some(level_word(page.level));
         self.counted.unproven = page.unproven.map(unproven_word);
         if let Some(Unsorted { cause, said }) = &page.lowered {
@@ -94,7 +94,7 @@ impl Outcome {
     }
 
     /// Remembers how the page fared with a filter that did not help.
-    pub fn filtered(&mut self, futile: Option<FutileFilter>) {
+    pub(crate) fn filtered(&mut self, futile: Option<FutileFilter>) {
         self.counted.futile_filter = futile.map(|futile| match futile {
             FutileFilter::InVain => "in_vain",
             FutileFilter::GivenUp => "given_up",
@@ -111,7 +111,7 @@ impl Outcome {
 
     /// What became of the request, in one word: the code, where there is one.
     #[must_use]
-    pub fn word(&self) -> &'static str {
+    pub(crate) fn word(&self) -> &'static str {
         match (self.code, self.status) {
             (Some(code), _) => code,
             _ if self.forwarded => "forwarded",
@@ -135,7 +135,7 @@ impl Outcome {
 
     /// When it began.
     #[must_use]
-    pub fn began(&self) -> Instant {
+    pub(crate) fn began(&self) -> Instant {
         self.began
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     },
     upstream::{
         HeaderRefusal, LegacyFault, ReadingError,
-        net::{error::FetchError, memory::Full},
+        net::{error::FetchError, memory::MemoryExhausted},
     },
 };
 
@@ -180,7 +180,7 @@ impl Failure {
         };
         let mut problem = Problem::new(code, said).with_parameter(parameter);
         if let CursorError::Mismatch { differs } = error {
-            problem.differs = differs.into_iter().map(crate::cursor::Part::name).collect();
+            problem.differs = differs.into_iter().map(crate::cursor::ContextPart::name).collect();
         }
         problem.into()
     }
@@ -259,8 +259,8 @@ impl From<FetchError> for Failure {
     }
 }
 
-impl From<Full> for Failure {
-    fn from(error: Full) -> Self {
+impl From<MemoryExhausted> for Failure {
+    fn from(error: MemoryExhausted) -> Self {
         Self::logged(Code::Overloaded, NO_ROOM, error.to_string())
     }
 }
@@ -297,7 +297,7 @@ impl From<LegacyFault> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cursor::Part;
+    use crate::cursor::ContextPart;
 
     fn code(failure: Failure) -> (&'static str, Option<String>) {
         match failure {
@@ -346,7 +346,7 @@ mod tests {
 
     #[test]
     fn a_cursor_of_another_list_says_what_differs() {
-        let mismatch = CursorError::Mismatch { differs: vec![Part::Filters, Part::Order] };
+        let mismatch = CursorError::Mismatch { differs: vec![ContextPart::Filters, ContextPart::Order] };
         let Failure::Refused { problem, .. } = Failure::cursor(mismatch, "cursor") else { panic!() };
         assert_eq!((problem.code, problem.differs), (Code::CursorMismatch, vec!["filters", "order"]));
         assert_eq!(problem.parameter.as_deref(), Some("cursor"));

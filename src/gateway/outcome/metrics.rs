@@ -61,7 +61,7 @@ const OUTCOMES: [&str; PLAIN_OUTCOMES.len() + Code::ALL.len()] = {
 
 /// Something that is counted, as Prometheus has it.
 #[derive(Clone, Copy, Debug)]
-pub struct Family {
+pub(crate) struct MetricFamily {
     /// Its name without what its type appends.
     pub name: &'static str,
     /// What it counts.
@@ -70,30 +70,30 @@ pub struct Family {
     pub label: Option<(&'static str, &'static [&'static str])>,
 }
 
-impl Family {
+impl MetricFamily {
     fn width(&self) -> usize {
         self.label.map_or(1, |(_, values)| values.len())
     }
 }
 
 /// All that is counted, in the order in which it is shown.
-pub const FAMILIES: [Family; 14] = [
-    Family {
+pub(crate) const FAMILIES: [MetricFamily; 14] = [
+    MetricFamily {
         name: "cursorgate_requests",
         help: "Requests, by what became of them: page, forwarded, or the code of the problem.",
         label: Some(("outcome", &OUTCOMES)),
     },
-    Family {
+    MetricFamily {
         name: "cursorgate_pages",
         help: "Pages served, by how sure they were.",
         label: Some(("level", &["exact", "checked", "anchored", "positional"])),
     },
-    Family {
+    MetricFamily {
         name: "cursorgate_pages_unproven",
         help: "Pages served without a proof of their place, by what kept them from it.",
         label: Some(("reason", &["position", "order", "tie-run", "pivot", "seam"])),
     },
-    Family {
+    MetricFamily {
         name: "cursorgate_pages_lowered",
         help: "Pages of a list with a declared order that were read by marks, by why the order was of no use with its answers.",
         label: Some((
@@ -101,13 +101,13 @@ pub const FAMILIES: [Family; 14] = [
             &["unsorted_no_object", "unsorted_no_id", "unsorted_no_key", "unsorted_kind", "unsorted_text"],
         )),
     },
-    Family {
+    MetricFamily {
         name: "cursorgate_futile_filters",
         help: "Pages whose range filter showed neither the item of the cursor nor its ties, so that the whole list was asked; \
                after three in a row the filter is given up, and spared for 32 pages.",
         label: Some(("outcome", &["in_vain", "given_up", "spared"])),
     },
-    Family {
+    MetricFamily {
         name: "cursorgate_refusals",
         help: "Pages refused after the upstream was asked, by cause.",
         label: Some((
@@ -135,39 +135,39 @@ pub const FAMILIES: [Family; 14] = [
             ],
         )),
     },
-    Family {
+    MetricFamily {
         name: "cursorgate_drifted_pages",
         help: "Pages that were found elsewhere than where their cursor believed them to be.",
         label: None,
     },
-    Family {
+    MetricFamily {
         name: "cursorgate_drift_items",
         help: "How far those pages were from there, in items, summed up without sign.",
         label: None,
     },
-    Family {
+    MetricFamily {
         name: "cursorgate_stragglers",
         help: "Marked items that were out of their order, and outvoted by the others.",
         label: None,
     },
-    Family { name: "cursorgate_upstream_requests", help: "Requests to the upstream.", label: None },
-    Family {
+    MetricFamily { name: "cursorgate_upstream_requests", help: "Requests to the upstream.", label: None },
+    MetricFamily {
         name: "cursorgate_pivots",
         help: "Keys wanted for the item that a cursor names: found in the cache, looked up at the upstream, or had from \
                another request's look-up.",
         label: Some(("source", &["cache", "upstream", "shared"])),
     },
-    Family {
+    MetricFamily {
         name: "cursorgate_observed",
         help: "Answers read on routes that observe, by verdict: servable, or the first cause against it.",
         label: Some(("verdict", &VERDICTS)),
     },
-    Family {
+    MetricFamily {
         name: "cursorgate_unobserved",
         help: "Answers not read on routes that observe, by reason.",
         label: Some(("reason", &REASONS)),
     },
-    Family {
+    MetricFamily {
         name: "cursorgate_list_requests",
         help: "Requests for lists, by how they page: by the gateway's cursors, by the upstream's parameters, or by neither.",
         label: Some(("paging", &["cursor", "legacy", "unmarked"])),
@@ -232,7 +232,7 @@ impl RouteMetrics {
     /// Nothing counted yet of a route; the empty name stands for requests that no route covers.
     #[must_use]
     pub fn new(route: &str) -> Arc<Self> {
-        let count = FAMILIES.iter().map(Family::width).sum();
+        let count = FAMILIES.iter().map(MetricFamily::width).sum();
         let counters = (0..count).map(|_| AtomicU64::new(0)).collect();
         Arc::new(Self { route: route.to_owned(), counters })
     }
@@ -305,7 +305,7 @@ impl RouteMetrics {
 
 /// Where the counters of a family begin.
 fn start(family: usize) -> usize {
-    FAMILIES[..family.min(FAMILIES.len())].iter().map(Family::width).sum()
+    FAMILIES[..family.min(FAMILIES.len())].iter().map(MetricFamily::width).sum()
 }
 
 #[cfg(test)]

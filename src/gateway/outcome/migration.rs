@@ -25,7 +25,7 @@ const NAME_LENGTH: usize = 64;
 pub struct Usage {
     who: Option<Who>,
     /// Open addressing, at most half full.
-    slots: Box<[Slot]>,
+    slots: Box<[ClientSlot]>,
     taken: AtomicUsize,
     /// Clients beyond those that are counted apart.
     other: Tally,
@@ -48,7 +48,7 @@ struct Who {
 }
 
 #[derive(Debug, Default)]
-struct Slot {
+struct ClientSlot {
     /// The keyed hash of what the client is known by; 0 where the slot is free.
     mark: AtomicU64,
     name: OnceLock<String>,
@@ -179,7 +179,7 @@ impl Usage {
 }
 
 /// The slots in which a mark may stand, in the order in which they are tried.
-fn sequence(slots: &[Slot], mark: u64) -> impl Iterator<Item = &Slot> {
+fn sequence(slots: &[ClientSlot], mark: u64) -> impl Iterator<Item = &ClientSlot> {
     #[expect(clippy::cast_possible_truncation, reason = "any bits of a hash will do")]
     let start = mark as usize % slots.len().max(1);
     slots[start..].iter().chain(&slots[..start])
@@ -188,11 +188,11 @@ fn sequence(slots: &[Slot], mark: u64) -> impl Iterator<Item = &Slot> {
 impl Who {
     /// Places for everybody who is counted apart: those with names have theirs from the beginning, so that nobody who
     /// makes up clients can take them.
-    fn slots(&self) -> Box<[Slot]> {
+    fn slots(&self) -> Box<[ClientSlot]> {
         let count = 2 * (self.max + self.names.len());
-        let slots: Box<[Slot]> = (0..count).map(|_| Slot::default()).collect();
+        let slots: Box<[ClientSlot]> = (0..count).map(|_| ClientSlot::default()).collect();
         for (mark, name) in &self.names {
-            let place = |slot: &&Slot| slot.is(0) || slot.is(*mark);
+            let place = |slot: &&ClientSlot| slot.is(0) || slot.is(*mark);
             if let Some(slot) = sequence(&slots, *mark).find(place) {
                 slot.mark.store(*mark, Ordering::Relaxed);
                 slot.name.get_or_init(|| name.clone());
@@ -237,7 +237,7 @@ impl Who {
     }
 }
 
-impl Slot {
+impl ClientSlot {
     fn is(&self, mark: u64) -> bool {
         self.mark.load(Ordering::Relaxed) == mark
     }

@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use super::legacy_page::LegacyPage;
 use crate::{
-    downstream::{Chosen, LegacyDecision, LinkBase, ListRequest, Parameters, Problem, RequestKind, response::legacy},
+    downstream::{
+        LegacyDecision, LinkBase, ListRequest, NegotiatedConvention, Parameters, Problem, RequestKind, response::legacy,
+    },
     gateway::{
         lifecycle::snapshot::Snapshot,
         outcome::{access_log::Outcome, failure::Failure},
         routes::{list::List, route::Route},
-        session::client_request::Asked,
+        session::client_request::ClientRequest,
         shared::pivots::Pivots,
     },
-    upstream::{Sorted, Unsortable},
+    upstream::{CompiledOrder, Unsortable},
 };
 
 /// A request and the list that its route serves.
@@ -21,31 +23,31 @@ pub(crate) struct ListCall<'r> {
     /// The configuration that was in force when the request began.
     pub snapshot: &'r Snapshot,
     /// The request.
-    pub asked: &'r Asked,
+    pub asked: &'r ClientRequest,
     /// The route that covers it.
     pub route: &'r Route,
     /// The list of the route.
     pub list: &'r List,
     /// The convention that the client chose.
-    pub chosen: &'r Chosen<'r>,
+    pub chosen: &'r NegotiatedConvention<'r>,
 }
 
 /// A request whose parameters have been read: a page of `list` in the order `sorted`.
 pub(crate) struct PageContext<'r> {
     /// The request.
-    pub asked: &'r Asked,
+    pub asked: &'r ClientRequest,
     /// The route that covers it.
     pub route: &'r Route,
     /// The list of the route.
     pub list: &'r List,
     /// The convention that the client chose.
-    pub chosen: &'r Chosen<'r>,
+    pub chosen: &'r NegotiatedConvention<'r>,
     /// Keys of items that earlier pages showed.
     pub pivots: &'r Pivots,
     /// The parameters of the request.
     pub request: ListRequest,
     /// The order of the page.
-    pub sorted: Arc<Sorted>,
+    pub sorted: Arc<CompiledOrder>,
     /// The page by number or offset that a legacy request asks for.
     pub legacy_page: Option<LegacyPage>,
     /// The preference that was followed, for `Preference-Applied`.
@@ -97,7 +99,7 @@ impl<'r> PageContext<'r> {
 }
 
 /// Records how a request pages. A legacy request is also counted under its client.
-pub(crate) fn note_paging(list: &List, asked: &Asked, kind: &RequestKind, outcome: &mut Outcome) {
+pub(crate) fn note_paging(list: &List, asked: &ClientRequest, kind: &RequestKind, outcome: &mut Outcome) {
     outcome.counted.paging = Some(match kind {
         RequestKind::Cursor => "cursor",
         RequestKind::Legacy { .. } => "legacy",
@@ -109,7 +111,7 @@ pub(crate) fn note_paging(list: &List, asked: &Asked, kind: &RequestKind, outcom
 }
 
 /// The order that a request asks for, or the route's own.
-fn sorted(list: &List, parameters: &Parameters, request: &ListRequest) -> Result<Arc<Sorted>, Box<Problem>> {
+fn sorted(list: &List, parameters: &Parameters, request: &ListRequest) -> Result<Arc<CompiledOrder>, Box<Problem>> {
     let Some(terms) = &request.sort else { return Ok(Arc::clone(list.dialect.default_sorted())) };
     match list.dialect.sorted(terms, request.id_direction) {
         Ok(sorted) => Ok(Arc::new(sorted)),

@@ -4,17 +4,17 @@ use std::{sync::Arc, time::Instant};
 
 use super::{
     context::PageContext,
-    item_cursors::{self, PageCursors},
+    item_cursors::{self, ItemCursorWriter},
 };
 use crate::{
     config::settings::{Mode, Role},
-    cursor::{self, Claims, Context, ContextParts, Expiry, ItemMint, Opened, TooLong},
-    downstream::{Code, Parameters, Place, Problem},
+    cursor::{self, Claims, ContextParts, CursorContext, Expiry, ItemMint, Opened, TooLong},
+    downstream::{Code, Parameters, Problem, RequestedPosition},
     gateway::{
         outcome::failure::Failure,
         request::caller,
         routes::list::List,
-        shared::pivots::{Known, Pivots, Scope, ScopeParts, Sighting},
+        shared::pivots::{KnownItem, PivotScope, PivotScopeParts, Pivots, SeenItem},
     },
     pagination::{
         answer::Answer,
@@ -35,9 +35,9 @@ pub(crate) struct RequestCursors<'a> {
     order: &'a Order,
     /// Page cursors carry the id of their item alone; its keys are looked up.
     seeks: bool,
-    context: Context,
+    context: CursorContext,
     /// Whose view of which list this is, where items are remembered and it is known whose.
-    scope: Option<Scope>,
+    scope: Option<PivotScope>,
     pivots: &'a Pivots,
     marker: Marker,
     now: u64,
@@ -89,7 +89,7 @@ impl<'a> RequestCursors<'a> {
         let scope = remembers.then(|| {
             let (filters, headers) = (&request.filters.forwarded, &asked.headers);
             let body = request.filters.body.as_deref();
-            Scope::new(ScopeParts {
+            PivotScope::new(PivotScopeParts {
                 route: &route.name,
                 route_fingerprint: route.fingerprint,
                 host,
@@ -102,7 +102,7 @@ impl<'a> RequestCursors<'a> {
             })
         });
         let marker = list.keys.signing_marker();
-        let context = Context::new(parts);
+        let context = CursorContext::new(parts);
         let context = match &route.usual {
             Some(usual) => context.beside(usual),
             None => context,
@@ -133,7 +133,7 @@ impl<'a> RequestCursors<'a> {
 
     /// Whose view of which list this is, where items are remembered.
     #[must_use]
-    pub(crate) fn scope(&self) -> Option<&Scope> {
+    pub(crate) fn scope(&self) -> Option<&PivotScope> {
         self.scope.as_ref()
     }
 
@@ -142,16 +142,16 @@ impl<'a> RequestCursors<'a> {
     /// # Errors
     ///
     /// `cursor_invalid`, `cursor_mismatch`, `cursor_expired`.
-    pub(crate) fn open(&self, place: &Place) -> Result<(ResolvedCursor, Option<Marker>), Failure> {
+    pub(crate) fn open(&self, place: &RequestedPosition) -> Result<(ResolvedCursor, Option<Marker>), Failure> {
         let unaimed = |position| Ok((Target { position, hint: Hint::default() }.into(), None));
         let (role, token) = match place {
-            Place::First => return unaimed(Position::Start),
-            Place::Last => return unaimed(Position::End),
-            Place::AfterId(id) => return unaimed(Position::AfterPivot(self.pivot(id))),
-            Place::BeforeId(id) => return unaimed(Position::BeforePivot(self.pivot(id))),
-            Place::Cursor(token) => (Role::Cursor, token),
-            Place::After(token) => (Role::After, token),
-            Place::Before(token) => (Role::Before, token),
+            RequestedPosition::First => return unaimed(Position::Start),
+            RequestedPosition::Last => return unaimed(Position::End),
+            RequestedPosition::AfterId(id) => return unaimed(Position::AfterPivot(self.pivot(id))),
+            RequestedPosition::BeforeId(id) => return unaimed(Position::BeforePivot(self.pivot(id))),
+            RequestedPosition::Cursor(token) => (Role::Cursor, token),
+            RequestedPosition::After(token) => (Role::After, token),
+            RequestedPosition::Before(token) => (Role::Before, token),
         };
         let List { keys, cursor, .. } = self.list;
         let ttl = cursor.ttl.map(|ttl| ttl.as_secs());
@@ -196,7 +196,7 @@ impl<'a> RequestCursors<'a> {
     }
 
     /// What is remembered of an item whose keys had this mark.
-    pub(crate) fn known(&self, id: &KeyValue, mark: Mark) -> Option<Arc<Known>> {
+    pub(crate) fn known(&self, id: &KeyValue, mark: Mark) -> Option<Arc<KnownItem>> {
         self.pivots.find(self.scope.as_ref()?, id, mark, self.instant)
     }
 
@@ -238,10 +238,10 @@ impl<'a> RequestCursors<'a> {
 
     /// What makes the cursors of a page's items.
     #[must_use]
-    pub(crate) fn of_items(&'a self, page: &'a Page) -> PageCursors<'a> {
+    pub(crate) fn of_items(&'a self, page: &'a Page) -> ItemCursorWriter<'a> {
         let List { keys, cursor, .. } = self.list;
         let mint = ItemMint::new(keys, &self.context, cursor.length, cursor.sealed);
-        PageCursors::new(page, self.order, &self.marker, mint)
+        ItemCursorWriter::new(page, self.order, &self.marker, mint)
     }
 
     /// Remembers the items on the edges of a page, which cursors lead on from.
@@ -266,7 +266,7 @@ impl<'a> RequestCursors<'a> {
     fn see(&self, anchor: &Anchor, marker: &Marker, hint: Hint, backward: bool) {
         let Some(scope) = &self.scope else { return };
         let fingerprint = fingerprint(marker, &anchor.keys);
-        self.pivots.remember(scope, Sighting { anchor, fingerprint, hint, backward }, self.instant);
+        self.pivots.remember(scope, SeenItem { anchor, fingerprint, hint, backward }, self.instant);
     }
 
     fn parameter(&self, role: Role) -> &str {

@@ -17,7 +17,7 @@ use super::{
     cursors::{RequestCursors, ResolvedCursor},
 };
 use crate::{
-    downstream::{Code, Filters, Problem, Response},
+    downstream::{Code, Problem, RequestFilters, Response},
     gateway::{
         outcome::{
             access_log::Outcome,
@@ -25,9 +25,9 @@ use crate::{
         },
         runtime::{clock, futures::join_all},
         shared::{
-            learning::View,
-            pivots::{Known, LookUp},
-            single_flight::Found,
+            learning::LearningScope,
+            pivots::{ItemResource, KnownItem},
+            single_flight::LookUpResult,
         },
     },
     json::JsonError,
@@ -42,11 +42,11 @@ use crate::{
         resolver::{PageRequest, Step, resolve},
     },
     upstream::{
-        self, Ask, Unaskable,
+        self, Unaskable, UpstreamRequest,
         net::{
             error::FetchError,
             fetch::{Bounds, Fetcher},
-            memory::Held,
+            memory::MemoryShare,
         },
         request::headers,
     },
@@ -62,13 +62,13 @@ pub(crate) struct Exchange<'a> {
     /// The connections.
     pub fetcher: &'a Fetcher,
     /// The request's share of memory: answers are added to it.
-    pub held: &'a Held,
+    pub held: &'a MemoryShare,
     /// The marker of the client's cursor, where new cursors have another one.
     pub made_by: Option<&'a Marker>,
 }
 
 /// What the core decided.
-pub(crate) enum Decision {
+pub(crate) enum PageDecision {
     /// This page, made from answers with these headers.
     Serve(Box<Page>, AnswerHeaders),
     /// No page.
@@ -85,19 +85,19 @@ pub(crate) struct AnswerHeaders {
 }
 
 /// Why a fetch gave no answer.
-enum Hitch {
+enum NoAnswer {
     /// The request fails.
     Failed(Failure),
     /// The place can't be asked for by filters: a key can't be written in the upstream's words, or the client's own filter
     /// would be lost. It can be looked for without.
     Unfiltered,
     /// The pivot's keys came to be known while this request was about to look them up.
-    Known(Arc<Known>),
+    Known(Arc<KnownItem>),
 }
 
-impl Hitch {
+impl NoAnswer {
     /// The keys that came to be known.
-    fn keys(came: &Result<Came, Self>) -> Option<Vec<KeyValue>> {
+    fn keys(came: &Result<FetchedAnswer, Self>) -> Option<Vec<KeyValue>> {
         match came {
             Err(Self::Known(known)) => Some(known.keys.clone()),
             _ => None,
@@ -117,14 +117,14 @@ impl Hitch {
     }
 }
 
-impl<F: Into<Failure>> From<F> for Hitch {
+impl<F: Into<Failure>> From<F> for NoAnswer {
     fn from(failure: F) -> Self {
         Self::Failed(failure.into())
     }
 }
 
 /// An answer that has come.
-struct Came {
+struct FetchedAnswer {
     answer: Answer,
     status: u16,
     headers: HeaderMap,
@@ -134,7 +134,7 @@ struct Came {
     fault: Option<String>,
 }
 
-impl Came {
+impl FetchedAnswer {
     /// What is known without asking.
     fn unasked(standing: Standing) -> Self {
         let answer = Answer { standing, ..Answer::default() };
@@ -144,7 +144,7 @@ impl Came {
 
 /// What the answers of a page left behind so far.
 #[derive(Default)]
-struct Progress {
+struct FetchProgress {
     /// The client's cursor was made by an earlier page of this list: the upstream gave that page by the same filters.
     is_continued: bool,
     headers: AnswerHeaders,
@@ -163,7 +163,7 @@ impl Exchange<'_> {
         placed: ResolvedCursor,
         limit: u32,
         outcome: &mut Outcome,
-    ) -> Result<Decision, Failure> {
+    ) -> Result<PageDecision, Failure> {
         outcome.counted.pivot = placed.pivot.is_some().then_some("cache");
         let request = self.page_request(placed, limit);
         let mark = match &request.target.position {
@@ -173,13 +173,14 @@ impl Exchange<'_> {
         let mut unknown = mark.map(|mark| (mark, Box::new(request.clone())));
         let mut without_filters =
             request.filters.is_some().then(|| Box::new(PageRequest { filters: None, ..request.clone() }));
-        let mut progress = Progress { is_continued: is_continued(&request.target.position), ..Progress::default() };
+        let mut progress =
+            FetchProgress { is_continued: is_continued(&request.target.position), ..FetchProgress::default() };
         let mut step = resolve(request);
         loop {
             match step {
                 Step::Fetch(fetches, pending) => {
                     let all = self.fetch_all(&fetches, unknown.as_ref().map(|(mark, _)| *mark)).await;
-                    if let Some(keys) = all.iter().find_map(Hitch::keys)
+                    if let Some(keys) = all.iter().find_map(NoAnswer::keys)
                         && let Some((_, request)) = unknown.take()
                     {
                         // Another request looked the pivot up meanwhile: the page begins anew with its keys, once.
@@ -187,7 +188,7 @@ impl Exchange<'_> {
                         step = resolve(PageRequest { pivot: Some(keys), ..*request });
                         continue;
                     }
-                    let is_unfiltered = all.iter().any(|came| matches!(came, Err(Hitch::Unfiltered)));
+                    let is_unfiltered = all.iter().any(|came| matches!(came, Err(NoAnswer::Unfiltered)));
                     if let (true, Some(request)) = (is_unfiltered, without_filters.take()) {
                         // The dialect can't write one of the keys: the position is looked for in the whole list, once.
                         step = resolve(*request);
@@ -195,7 +196,7 @@ impl Exchange<'_> {
                     }
                     step = pending.resume(self.answers(&fetches, all, &mut progress, outcome)?);
                 }
-                Step::Serve(page) => return Ok(Decision::Serve(page, progress.headers)),
+                Step::Serve(page) => return Ok(PageDecision::Serve(page, progress.headers)),
                 Step::Refuse(refusal) => {
                     outcome.counted.refusal = Some(cause(&refusal));
                     return match refusal {
@@ -203,7 +204,7 @@ impl Exchange<'_> {
                         Refusal::NoList => Err(progress
                             .past_end
                             .map_or_else(|| Failure::refusal(Refusal::NoList, |_| None), Failure::Passed)),
-                        refusal => Ok(Decision::Refuse(refusal)),
+                        refusal => Ok(PageDecision::Refuse(refusal)),
                     };
                 }
             }
@@ -214,8 +215,8 @@ impl Exchange<'_> {
     fn answers(
         self,
         fetches: &[Fetch],
-        all: Vec<Result<Came, Hitch>>,
-        progress: &mut Progress,
+        all: Vec<Result<FetchedAnswer, NoAnswer>>,
+        progress: &mut FetchProgress,
         outcome: &mut Outcome,
     ) -> Result<Vec<Answer>, Failure> {
         let mut answers = Vec::with_capacity(fetches.len());
@@ -223,7 +224,7 @@ impl Exchange<'_> {
             // A request that failed was made all the same.
             outcome.counted.upstream_requests += came.as_ref().map_or(1, |came| came.requests);
             let was_given = progress.is_continued || !progress.headers.listed.is_empty();
-            let Came { answer, status, headers, requests, fault } = came.map_err(|hitch| {
+            let FetchedAnswer { answer, status, headers, requests, fault } = came.map_err(|hitch| {
                 let failure = hitch.into_failure();
                 // An upstream that gave another part of this list refuses the gateway's paging, not the client's request.
                 if was_given { failure.of_own_paging(fetch) } else { failure }
@@ -245,7 +246,7 @@ impl Exchange<'_> {
     }
 
     /// Whose view of which list this is, as far as the upstream's sizes go.
-    pub(crate) fn view(self) -> View {
+    pub(crate) fn view(self) -> LearningScope {
         let PageContext { list, asked, request, .. } = self.context;
         let filters = &request.filters.forwarded;
         list.learning.view(&asked.target.normal_path, filters, &asked.headers, &list.protected)
@@ -255,7 +256,7 @@ impl Exchange<'_> {
     fn page_request(self, placed: ResolvedCursor, limit: u32) -> PageRequest {
         let ResolvedCursor { target, pivot } = placed;
         let PageContext { list, sorted, request, .. } = self.context;
-        let Filters { forwarded, body, .. } = &request.filters;
+        let RequestFilters { forwarded, body, .. } = &request.filters;
         let (order, paging) = (Arc::clone(&sorted.order), Arc::clone(list.dialect.paging()));
         PageRequest {
             flips: sorted.flips,
@@ -278,7 +279,7 @@ impl Exchange<'_> {
     }
 
     /// All at once; one alone, as nearly always, without ado.
-    async fn fetch_all(self, fetches: &[Fetch], mark: Option<Mark>) -> Vec<Result<Came, Hitch>> {
+    async fn fetch_all(self, fetches: &[Fetch], mark: Option<Mark>) -> Vec<Result<FetchedAnswer, NoAnswer>> {
         match fetches {
             [one] => vec![self.fetch(one, mark).await],
             several => join_all(several.iter().map(|fetch| self.fetch(fetch, mark))).await,
@@ -286,7 +287,7 @@ impl Exchange<'_> {
     }
 
     /// `mark` is that of the pivot's keys, where they are not known yet.
-    async fn fetch(self, fetch: &Fetch, mark: Option<Mark>) -> Result<Came, Hitch> {
+    async fn fetch(self, fetch: &Fetch, mark: Option<Mark>) -> Result<FetchedAnswer, NoAnswer> {
         match fetch {
             Fetch::Slice(..) | Fetch::Token(_) => self.ask(fetch).await,
             Fetch::Item(id) => match self.cursors.scope() {
@@ -296,39 +297,45 @@ impl Exchange<'_> {
             // A page without a total is worth more than none at all.
             Fetch::Count => Ok(self.ask(fetch).await.unwrap_or_else(|hitch| {
                 let fault = Some(format!("no count: {}", hitch.into_failure().summary()));
-                Came { requests: 1, fault, ..Came::unasked(Standing::Listed) }
+                FetchedAnswer { requests: 1, fault, ..FetchedAnswer::unasked(Standing::Listed) }
             })),
         }
     }
 
     /// An item's own resource, with the client's own credentials; one request for all who want the same with the same
     /// ones at the same time.
-    async fn look_up(self, fetch: &Fetch, id: &KeyValue, mark: Option<Mark>, key: u128) -> Result<Came, Hitch> {
+    async fn look_up(
+        self,
+        fetch: &Fetch,
+        id: &KeyValue,
+        mark: Option<Mark>,
+        key: u128,
+    ) -> Result<FetchedAnswer, NoAnswer> {
         // Boxed, for it holds all that `ask` does once more, and is seldom needed.
         let look = Box::pin(async {
             // Another look-up may have ended since this request found that the keys are not known.
             if let Some(known) = mark.and_then(|mark| self.cursors.known(id, mark)) {
-                return Err(Hitch::Known(known));
+                return Err(NoAnswer::Known(known));
             }
-            let Came { answer, headers, .. } = self.ask(fetch).await?;
+            let FetchedAnswer { answer, headers, .. } = self.ask(fetch).await?;
             // At once, so that whoever comes too late to share it finds it.
             self.cursors.remember_item(id, &answer, self.made_by);
-            Ok::<_, Hitch>(LookUp { answer, headers })
+            Ok::<_, NoAnswer>(ItemResource { answer, headers })
         });
         let (found, requests) =
             match tokio::time::timeout(self.left(clock::instant())?, self.context.pivots.flights.join(key, look)).await
             {
-                Ok(Ok(Found::Asked(found))) => (found, 1),
-                Ok(Ok(Found::Shared(found))) => (found, 0),
+                Ok(Ok(LookUpResult::Asked(found))) => (found, 1),
+                Ok(Ok(LookUpResult::Shared(found))) => (found, 0),
                 Ok(Err(failure)) => return Err(failure),
                 Err(_) => return Err(out_of_time().into()),
             };
-        let LookUp { answer, headers } = &*found;
+        let ItemResource { answer, headers } = &*found;
         if requests == 0 {
             // The answer of the other request is copied for this one.
             self.held.take(answer.body.len()).map_err(FetchError::from)?;
         }
-        Ok(Came { answer: answer.clone(), status: 0, headers: headers.clone(), requests, fault: None })
+        Ok(FetchedAnswer { answer: answer.clone(), status: 0, headers: headers.clone(), requests, fault: None })
     }
 
     /// How much time is left for the request.
@@ -337,7 +344,7 @@ impl Exchange<'_> {
         self.context.list.budgets.time.checked_sub(spent).filter(|left| !left.is_zero()).ok_or_else(out_of_time)
     }
 
-    async fn ask(self, fetch: &Fetch) -> Result<Came, Hitch> {
+    async fn ask(self, fetch: &Fetch) -> Result<FetchedAnswer, NoAnswer> {
         let now = clock::instant();
         let left = self.left(now)?;
         let budgets = &self.context.list.budgets;
@@ -349,9 +356,9 @@ impl Exchange<'_> {
             &path,
         ) {
             Ok(ask) => ask,
-            Err(Unaskable::Gone) => return Ok(Came::unasked(Standing::Gone)),
-            Err(Unaskable::Beyond) => return Ok(Came::unasked(Standing::PastEnd)),
-            Err(Unaskable::Filter) => return Err(Hitch::Unfiltered),
+            Err(Unaskable::Gone) => return Ok(FetchedAnswer::unasked(Standing::Gone)),
+            Err(Unaskable::Beyond) => return Ok(FetchedAnswer::unasked(Standing::PastEnd)),
+            Err(Unaskable::Filter) => return Err(NoAnswer::Unfiltered),
         };
         let body = ask.body(self.context.request.filters.body.as_deref()).map_err(|error| unwritable(&error))?;
         let request = self.request(&ask, body.as_deref())?;
@@ -373,13 +380,13 @@ impl Exchange<'_> {
             budgets.answer_depth,
         );
         match read {
-            Ok(answer) => Ok(Came { answer, status, headers, requests: 1, fault: None }),
+            Ok(answer) => Ok(FetchedAnswer { answer, status, headers, requests: 1, fault: None }),
             Err(error) => Err(Failure::reading(error, &headers, &self.context.list.protected).into()),
         }
     }
 
     /// The request for a fetch: the client's headers as far as they concern the upstream, the dialect's, the operator's.
-    fn request(self, ask: &Ask, body: Option<&[u8]>) -> Result<RequestHeader, Failure> {
+    fn request(self, ask: &UpstreamRequest, body: Option<&[u8]>) -> Result<RequestHeader, Failure> {
         let asked = self.context.asked;
         let origin = asked.client.origin(&asked.target);
         let added = &self.context.route.upstream.headers;

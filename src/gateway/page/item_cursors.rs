@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// What makes the cursors of a page's items.
-pub(crate) struct PageCursors<'a> {
+pub(crate) struct ItemCursorWriter<'a> {
     page: &'a Page,
     order: &'a Order,
     marker: &'a Marker,
@@ -27,7 +27,7 @@ pub(crate) struct PageCursors<'a> {
     marks: OnceCell<Option<Vec<Mark>>>,
 }
 
-impl<'a> PageCursors<'a> {
+impl<'a> ItemCursorWriter<'a> {
     /// Makes none yet.
     pub(crate) fn new(page: &'a Page, order: &'a Order, marker: &'a Marker, mint: ItemMint<'a>) -> Self {
         Self { page, order, marker, mint: RefCell::new(mint), marks: OnceCell::new() }
@@ -67,7 +67,7 @@ impl<'a> PageCursors<'a> {
     }
 }
 
-impl ItemCursors for PageCursors<'_> {
+impl ItemCursors for ItemCursorWriter<'_> {
     fn push(&self, index: usize, out: &mut Vec<u8>) -> bool {
         // A list with an order may have been read by marks all the same.
         let by_marks = match &self.page.edges {

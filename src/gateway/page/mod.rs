@@ -1,10 +1,10 @@
 //! Pages: a request for a list becomes upstream requests, and their answers become a response.
 
-pub mod context;
-pub mod cursors;
-pub mod exchange;
-pub mod item_cursors;
-pub mod legacy_page;
-pub mod links;
-pub mod render;
-pub mod serve;
+pub(crate) mod context;
+pub(crate) mod cursors;
+pub(crate) mod exchange;
+pub(crate) mod item_cursors;
+pub(crate) mod legacy_page;
+pub(crate) mod links;
+pub(crate) mod render;
+pub(crate) mod serve;

@@ -15,7 +15,7 @@ use crate::{
         paging::Family,
         position::{Item, Target},
     },
-    upstream::net::memory::Held,
+    upstream::net::memory::MemoryShare,
 };
 
 /// The response with a page. Its memory is added to the share of the request.
@@ -28,7 +28,7 @@ pub(crate) fn render(
     cursors: &RequestCursors<'_>,
     (page, backward): (Page, bool),
     (limit, answers): (u32, &AnswerHeaders),
-    held: &Held,
+    held: &MemoryShare,
 ) -> Result<Response, Failure> {
     let draft = draft(context, cursors, (&page, backward), (limit, answers))?;
     held.take(draft.own_size())?;
@@ -43,14 +43,14 @@ pub(crate) fn render(
 }
 
 /// The cursors of the pages around a page, sealed.
-struct PageCursors {
+struct NeighbourCursors {
     next: Option<String>,
     previous: Option<String>,
     /// Best effort: a page is served without the link to the last one.
     last: Option<String>,
 }
 
-impl PageCursors {
+impl NeighbourCursors {
     fn seal(cursors: &RequestCursors<'_>, page: &Page) -> Result<Self, TooLong> {
         let seal = |target: &Option<Target>| target.as_ref().map(|target| cursors.seal(target)).transpose();
         let last = page.last.as_ref().and_then(|target| cursors.seal(target).ok());
@@ -59,7 +59,7 @@ impl PageCursors {
 }
 
 /// The links of a page; none where the request came by a body, which no link can lead to.
-fn links(context: &PageContext<'_>, page: &Page, sealed: &PageCursors, first: &str) -> LinkSet {
+fn links(context: &PageContext<'_>, page: &Page, sealed: &NeighbourCursors, first: &str) -> LinkSet {
     if context.asked.body.is_some() {
         return LinkSet::default();
     }
@@ -85,7 +85,7 @@ fn draft(
     let PageContext { asked, list, chosen, .. } = context;
     let envelope = &chosen.convention.envelope;
     let needs = envelope.needs();
-    let sealed = PageCursors::seal(cursors, page)?;
+    let sealed = NeighbourCursors::seal(cursors, page)?;
     let first = context.first_link();
     let link_set = links(context, page, &sealed, &first);
     let echoed = asked.body.as_ref().map(|body| body.find(envelope.request_places())).unwrap_or_default();

@@ -3,13 +3,13 @@
 use super::{
     context::{ListCall, PageContext},
     cursors::{RequestCursors, at},
-    exchange::{Decision, Exchange},
+    exchange::{Exchange, PageDecision},
     render::render,
 };
 use crate::{
     downstream::Response,
     gateway::outcome::{access_log::Outcome, failure::Failure},
-    upstream::net::{fetch::Fetcher, memory::Held},
+    upstream::net::{fetch::Fetcher, memory::MemoryShare},
 };
 
 /// How a request for a list is answered.
@@ -29,7 +29,7 @@ pub(crate) enum Served {
 pub(crate) async fn serve(
     call: ListCall<'_>,
     fetcher: &Fetcher,
-    (held, outcome): (&Held, &mut Outcome),
+    (held, outcome): (&MemoryShare, &mut Outcome),
 ) -> Result<Served, Failure> {
     // Open: what is asked for, in which order, from which position on.
     let Some(context) = PageContext::open(call, outcome)? else { return Ok(Served::Forward) };
@@ -43,8 +43,8 @@ pub(crate) async fn serve(
     // Resolve: the core says what to fetch until it has the page, or refuses.
     let exchange = Exchange { context: &context, cursors: &cursors, fetcher, held, made_by: start.made_by.as_ref() };
     let (page, answers) = match exchange.resolve(start.cursor, limit, outcome).await? {
-        Decision::Serve(page, answers) => (page, answers),
-        Decision::Refuse(refusal) => {
+        PageDecision::Serve(page, answers) => (page, answers),
+        PageDecision::Refuse(refusal) => {
             let nearest = |offset| context.link_to(&at(offset), &cursors.seal_offset(offset).ok()?);
             return Err(Failure::refusal(refusal, nearest));
         }

@@ -29,7 +29,7 @@ pub(crate) enum Framing {
 
 /// Looks for the end of a head while it comes. Each byte is looked at once.
 #[derive(Debug, Default)]
-pub(crate) struct Reading {
+pub(crate) struct HeadScanner {
     /// Where the request line begins.
     start: usize,
     /// Where the line begins that is not complete yet.
@@ -38,7 +38,7 @@ pub(crate) struct Reading {
     lines: usize,
 }
 
-impl Reading {
+impl HeadScanner {
     /// Where the head begins and ends, once all of it is among `bytes`: those that were given before, and what came after
     /// them. At most one step for each line that came.
     ///
@@ -98,7 +98,7 @@ pub(crate) fn request_line(head: &[u8]) -> Option<(Method, &[u8])> {
 pub(crate) fn check(head: &[u8]) -> Result<Framing, Box<Problem>> {
     let mut lines = head.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     let line = read_request_line(lines.next().unwrap_or_default())?;
-    let mut fields = Fields::default();
+    let mut fields = FramingFields::default();
     for text in lines.take_while(|line| !line.is_empty()) {
         fields.take(text)?;
     }
@@ -151,14 +151,14 @@ fn read_request_line(line: &[u8]) -> Result<RequestLine<'_>, Box<Problem>> {
 
 /// The headers that decide where a request ends and whom it is for.
 #[derive(Default)]
-struct Fields<'a> {
+struct FramingFields<'a> {
     host: Option<&'a [u8]>,
     length: Option<u64>,
     is_chunked: bool,
     upgrades: bool,
 }
 
-impl<'a> Fields<'a> {
+impl<'a> FramingFields<'a> {
     fn take(&mut self, line: &'a [u8]) -> Result<(), Box<Problem>> {
         let Some(colon) = memchr::memchr(b':', line) else {
             return Err(invalid("a header line has no colon"));

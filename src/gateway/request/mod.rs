@@ -1,6 +1,6 @@
 //! Request heads: their bytes, target and path, and the principal that they name. Pure functions.
 
-pub mod caller;
-pub mod head;
-pub mod path;
-pub mod target;
+pub(crate) mod caller;
+pub(crate) mod head;
+pub(crate) mod path;
+pub(crate) mod target;

@@ -100,11 +100,11 @@ fn decode_unreserved(text: &str) -> Result<String, &'static str> {
 /// `upstream_path`, compiled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PathTemplate {
-    pieces: Vec<Piece>,
+    pieces: Vec<PathPart>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece {
+enum PathPart {
     Literal(String),
     /// The client's path without its final slash.
     Path,
@@ -135,12 +135,12 @@ impl PathTemplate {
                 return None;
             };
             if !literal.is_empty() {
-                pieces.push(Piece::Literal(std::mem::take(&mut literal)));
+                pieces.push(PathPart::Literal(std::mem::take(&mut literal)));
             }
             if name == "path" {
-                pieces.push(Piece::Path);
+                pieces.push(PathPart::Path);
             } else if parameters.iter().any(|parameter| parameter == name) {
-                pieces.push(Piece::Parameter(name.to_owned()));
+                pieces.push(PathPart::Parameter(name.to_owned()));
             } else {
                 let known: Vec<&str> = std::iter::once("path").chain(parameters.iter().map(String::as_str)).collect();
                 let message = format!("{{{name}}} is no part of this route's path");
@@ -151,11 +151,11 @@ impl PathTemplate {
         }
         literal.push_str(rest);
         if !literal.is_empty() {
-            pieces.push(Piece::Literal(literal));
+            pieces.push(PathPart::Literal(literal));
         }
         match pieces.first() {
-            Some(Piece::Path) => {}
-            Some(Piece::Literal(literal)) if literal.starts_with('/') => {}
+            Some(PathPart::Path) => {}
+            Some(PathPart::Literal(literal)) if literal.starts_with('/') => {}
             _ => {
                 diagnostics.error(written.at, "an upstream path begins with a slash", "write / in front, or {path}");
                 return None;
@@ -169,9 +169,9 @@ impl PathTemplate {
         let mut written = String::with_capacity(path.len() + 16);
         for piece in &self.pieces {
             match piece {
-                Piece::Literal(literal) => written.push_str(literal),
-                Piece::Path => written.push_str(path.strip_suffix('/').unwrap_or(path)),
-                Piece::Parameter(name) => {
+                PathPart::Literal(literal) => written.push_str(literal),
+                PathPart::Path => written.push_str(path.strip_suffix('/').unwrap_or(path)),
+                PathPart::Parameter(name) => {
                     let value = parameters.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value);
                     written.push_str(value);
                 }

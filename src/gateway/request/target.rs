@@ -14,7 +14,7 @@ use crate::{
 
 /// The head of a request, as far as all requests are alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Target {
+pub(crate) struct RequestTarget {
     /// The path as it came, without the query.
     pub path: String,
     /// The path for looking up routes.
@@ -38,7 +38,7 @@ const PASSAGES: usize = 3;
 /// # Errors
 ///
 /// 400 `request_invalid`, 508 `loop_detected`.
-pub(crate) fn read(head: &RequestHeader) -> Result<Target, Box<Problem>> {
+pub(crate) fn read(head: &RequestHeader) -> Result<RequestTarget, Box<Problem>> {
     if headers::passages(&head.headers) > PASSAGES {
         let detail = format!("Via names more than {PASSAGES} gateways: the request goes round");
         return Err(Box::new(Problem::new(Code::LoopDetected, detail)));
@@ -55,7 +55,7 @@ pub(crate) fn read(head: &RequestHeader) -> Result<Target, Box<Problem>> {
         Ok(text) if holds_a_query(text) => Ok(text.to_owned()),
         _ => Err(invalid("the query holds a byte that no query can hold")),
     });
-    Ok(Target {
+    Ok(RequestTarget {
         path: String::from_utf8_lossy(path).into_owned(),
         normal_path: normal_path.into_owned(),
         doubt,
@@ -124,7 +124,7 @@ fn is_name(host: &str) -> bool {
 
 /// The host of a `Host` header or authority: lower case, without port and without a final dot.
 #[must_use]
-pub fn host_of(authority: &str) -> String {
+pub(crate) fn host_of(authority: &str) -> String {
     let host = match authority.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !host.ends_with(':') => host,
         _ => authority,

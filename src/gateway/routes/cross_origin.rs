@@ -10,12 +10,12 @@ use crate::downstream::{CorsPolicy, PREFERENCE_APPLIED, Response, response::cors
 
 /// Whose script asks, on a route with `cors`.
 #[derive(Debug)]
-pub(crate) struct Crossing {
+pub(crate) struct CrossOrigin {
     route: Arc<Route>,
     origin: Option<HeaderValue>,
 }
 
-impl Crossing {
+impl CrossOrigin {
     /// What a request to a route is; none where the upstream says who may read it.
     pub(crate) fn of(route: &Arc<Route>, request: &HeaderMap) -> Option<Self> {
         route.cors.as_ref()?;

@@ -12,31 +12,31 @@ use pingora::http::RequestHeader;
 
 use super::{
     route::Route,
-    table::{Found, RouteTable, pattern},
+    table::{RouteMatch, RouteTable, pattern},
     upstream::Upstream,
 };
 use crate::{
     downstream::{Code, Problem},
-    gateway::request::{path::folded, target::Target},
+    gateway::request::{path::folded, target::RequestTarget},
     upstream::request::headers,
 };
 
 /// The lists of a snapshot that are also reached by a path in other letters, or under another host.
 #[derive(Debug, Default)]
 pub(crate) struct Guard {
-    lists: Vec<Guarded>,
+    lists: Vec<GuardedList>,
 }
 
 #[derive(Debug)]
-struct Guarded {
+struct GuardedList {
     route: Arc<Route>,
-    segments: Vec<Segment>,
+    segments: Vec<GuardSegment>,
     /// The rest of a path may be anything.
     has_rest: bool,
 }
 
 #[derive(Debug)]
-enum Segment {
+enum GuardSegment {
     Fixed(String),
     Any,
 }
@@ -46,15 +46,15 @@ impl Guard {
     pub(crate) fn compile(routes: &[Arc<Route>]) -> Self {
         let reached =
             |route: &&Arc<Route>| route.list.is_some() && (!route.hosts.is_empty() || route.upstream.ignores_case);
-        Self { lists: routes.iter().filter(reached).filter_map(Guarded::new).collect() }
+        Self { lists: routes.iter().filter(reached).filter_map(GuardedList::new).collect() }
     }
 
     /// Why a request that the upstream is to answer itself is refused; nothing where it passes.
     pub(crate) fn refusal(
         &self,
         table: &RouteTable,
-        found: &Found,
-        target: &Target,
+        found: &RouteMatch,
+        target: &RequestTarget,
         head: &RequestHeader,
     ) -> Option<Problem> {
         let methods = meant(head);
@@ -103,15 +103,15 @@ fn is_same(one: &Upstream, other: &Upstream) -> bool {
     one.peers.names().iter().any(|name| names.iter().any(|known| known.text() == name.text()))
 }
 
-impl Guarded {
+impl GuardedList {
     fn new(route: &Arc<Route>) -> Option<Self> {
         // What is no path has been reported.
         let pattern = pattern(&route.path.value).ok()?;
         let has_rest = pattern.contains("/{*");
         let written = pattern.trim_end_matches('/').split('/').skip(1).filter(|segment| !segment.starts_with("{*"));
         let segments = written.map(|segment| match segment.starts_with('{') {
-            true => Segment::Any,
-            false => Segment::Fixed(segment.to_owned()),
+            true => GuardSegment::Any,
+            false => GuardSegment::Fixed(segment.to_owned()),
         });
         Some(Self { segments: segments.collect(), has_rest, route: Arc::clone(route) })
     }
@@ -119,11 +119,11 @@ impl Guarded {
     fn covers(&self, path: &str) -> bool {
         let mut asked = path.trim_end_matches('/').split('/').skip(1);
         let all = self.segments.iter().all(|segment| match (segment, asked.next()) {
-            (Segment::Fixed(known), Some(asked)) if self.route.upstream.ignores_case => {
+            (GuardSegment::Fixed(known), Some(asked)) if self.route.upstream.ignores_case => {
                 known.eq_ignore_ascii_case(asked)
             }
-            (Segment::Fixed(known), Some(asked)) => known == asked,
-            (Segment::Any, Some(_)) => true,
+            (GuardSegment::Fixed(known), Some(asked)) => known == asked,
+            (GuardSegment::Any, Some(_)) => true,
             (_, None) => false,
         });
         all && (self.has_rest || asked.next().is_none())

@@ -1,9 +1,9 @@
 //! Routes, compiled from settings: their lists and upstreams, the table that matches requests, and its guard.
 
-pub mod cross_origin;
-pub mod guard;
-pub mod list;
-pub mod observed;
-pub mod route;
-pub mod table;
-pub mod upstream;
+pub(crate) mod cross_origin;
+pub(crate) mod guard;
+pub(crate) mod list;
+pub(crate) mod observed;
+pub(crate) mod route;
+pub(crate) mod table;
+pub(crate) mod upstream;

@@ -7,7 +7,7 @@ use crate::{config::settings::ObserveSettings, gateway::outcome::metrics::VERDIC
 
 /// A list that is not served: its answers pass, and are read.
 #[derive(Debug)]
-pub struct Observed {
+pub struct ObservedList {
     /// What serving it would need.
     pub list: List,
     /// Of so many answers one is read.
@@ -17,7 +17,7 @@ pub struct Observed {
     told: AtomicU32,
 }
 
-impl Observed {
+impl ObservedList {
     pub(crate) fn new(list: List, settings: ObserveSettings) -> Self {
         Self { list, every: settings.every, passed: AtomicU32::new(0), told: AtomicU32::new(0) }
     }

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{list::List, observed::Observed, upstream::Upstream};
+use super::{list::List, observed::ObservedList, upstream::Upstream};
 use crate::{
     config::{
         Diagnostics,
@@ -40,9 +40,9 @@ pub struct Route {
     /// What serving its list needs; none where everything is forwarded.
     pub list: Option<List>,
     /// What cursors are bound to where a request asks for the list as it is: without filters, and in its own order.
-    pub(crate) usual: Option<Arc<cursor::Context>>,
+    pub(crate) usual: Option<Arc<cursor::CursorContext>>,
     /// The list that its answers are read for, where they pass as they come.
-    pub observed: Option<Box<Observed>>,
+    pub observed: Option<Box<ObservedList>>,
     /// What is counted of it. Shared with the next snapshot's route of the same name.
     pub metrics: Arc<RouteMetrics>,
     /// What tells whether another snapshot's route of the same name asks the same upstream in the same way.
@@ -75,7 +75,7 @@ impl Route {
             None => None,
         };
         let (list, observed) = match settings.observe {
-            Some(observe) => (None, list.map(|list| Box::new(Observed::new(list, observe)))),
+            Some(observe) => (None, list.map(|list| Box::new(ObservedList::new(list, observe)))),
             None => (list, None),
         };
         let usual = list.as_ref().map(|list| {
@@ -83,7 +83,7 @@ impl Route {
             let path = path.strip_suffix('/').unwrap_or(path);
             let order = &list.dialect.default_sorted().order;
             let parts = cursor::ContextParts { route, host: "", path, filters: &[], order, headers: &[] };
-            cursor::Context::usual(parts, &list.keys)
+            cursor::CursorContext::usual(parts, &list.keys)
         });
         Some(Self {
             metrics: known.map_or_else(|| RouteMetrics::new(&settings.name.value), |known| Arc::clone(&known.metrics)),
@@ -159,7 +159,7 @@ fn fingerprint(settings: &RouteSettings, upstream: Option<&UpstreamSettings>) ->
 
 /// The names of the parameters in a route's path.
 #[must_use]
-pub fn parameter_names(path: &str) -> Vec<String> {
+pub(crate) fn parameter_names(path: &str) -> Vec<String> {
     path.split('{')
         .skip(1)
         .filter_map(|tail| tail.split_once('}'))

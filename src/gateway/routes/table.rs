@@ -15,7 +15,7 @@ pub struct RouteTable {
 
 /// A route, and what its path's parameters are.
 #[derive(Clone, Debug)]
-pub struct Found {
+pub struct RouteMatch {
     /// The route.
     pub route: Arc<Route>,
     /// Names and values, percent-encoded as they came.
@@ -54,7 +54,7 @@ impl RouteTable {
 
     /// The route for a host (lower case, without port) and a path without ambiguities.
     #[must_use]
-    pub fn find(&self, host: Option<&str>, path: &str) -> Option<Found> {
+    pub fn find(&self, host: Option<&str>, path: &str) -> Option<RouteMatch> {
         let named = host.and_then(|host| self.by_host.get(host));
         named.and_then(|router| find(router, path)).or_else(|| find(&self.any_host, path))
     }
@@ -100,7 +100,7 @@ fn without_slash(path: &str) -> &str {
     }
 }
 
-fn find(router: &Router<Arc<Route>>, path: &str) -> Option<Found> {
+fn find(router: &Router<Arc<Route>>, path: &str) -> Option<RouteMatch> {
     let found = router.at(without_slash(path)).ok()?;
     let route = Arc::clone(found.value);
     let mut parameters: Vec<(String, String)> =
@@ -114,7 +114,7 @@ fn find(router: &Router<Arc<Route>>, path: &str) -> Option<Found> {
             None => parameters.push((name.to_owned(), String::new())),
         }
     }
-    Some(Found { route, parameters })
+    Some(RouteMatch { route, parameters })
 }
 
 fn report(route: &Route, host: Option<&str>, error: &matchit::InsertError, diagnostics: &mut Diagnostics) {

@@ -14,10 +14,10 @@ use crate::{
         Diagnostics,
         settings::{Timeouts, UpstreamSettings, UpstreamTls},
     },
-    gateway::shared::slots::Slots,
+    gateway::shared::slots::UpstreamSlots,
     upstream::net::{
         connection::IDLE,
-        resolve::{Name, Peers},
+        resolve::{PeerName, Peers},
     },
 };
 
@@ -39,7 +39,7 @@ pub struct Upstream {
     /// Deadlines.
     pub timeouts: Timeouts,
     /// How many requests the upstream has at once.
-    pub slots: Arc<Slots>,
+    pub slots: Arc<UpstreamSlots>,
 }
 
 impl Upstream {
@@ -52,7 +52,7 @@ impl Upstream {
         let mut names = Vec::with_capacity(settings.peers.len());
         for peer in &settings.peers {
             let known = known_name(previous, &peer.value);
-            let Some(name) = known.or_else(|| Name::parse(&peer.value).map(Arc::new)) else {
+            let Some(name) = known.or_else(|| PeerName::parse(&peer.value).map(Arc::new)) else {
                 diagnostics.error(peer.at, "a peer is host:port", "write \"people.internal:8000\"");
                 return None;
             };
@@ -106,15 +106,15 @@ impl Upstream {
 }
 
 /// The name of a peer as an upstream in force has it, with the addresses that it resolved to.
-fn known_name(upstreams: &[Arc<Upstream>], text: &str) -> Option<Arc<Name>> {
+fn known_name(upstreams: &[Arc<Upstream>], text: &str) -> Option<Arc<PeerName>> {
     let names = upstreams.iter().flat_map(|upstream| upstream.peers.names());
     names.into_iter().find(|name| name.text() == text).map(Arc::clone)
 }
 
-fn slots(settings: &UpstreamSettings, previous: &[Arc<Upstream>]) -> Arc<Slots> {
+fn slots(settings: &UpstreamSettings, previous: &[Arc<Upstream>]) -> Arc<UpstreamSlots> {
     let known = previous.iter().find(|known| known.name == settings.name).map(|known| &known.slots);
     let known = known.filter(|slots| slots.most() == settings.connections);
-    known.map_or_else(|| Arc::new(Slots::new(settings.connections)), Arc::clone)
+    known.map_or_else(|| Arc::new(UpstreamSlots::new(settings.connections)), Arc::clone)
 }
 
 /// What all peers of an upstream look like, but for the address. Every timeout is set: Pingora's own default is none.

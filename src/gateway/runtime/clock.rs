@@ -5,20 +5,20 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 /// Now, for measuring how long something takes.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is the place")]
-pub fn instant() -> Instant {
+pub(crate) fn instant() -> Instant {
     Instant::now()
 }
 
 /// Now, in seconds since 1970; 0 on a machine whose clock is before that.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is the place")]
-pub fn unix_seconds() -> u64 {
+pub(crate) fn unix_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// A time as RFC 3339 writes it, in UTC.
 #[must_use]
-pub fn rfc3339(unix_seconds: u64) -> String {
+pub(crate) fn rfc3339(unix_seconds: u64) -> String {
     let (year, month, day) = date(unix_seconds);
     let of_day = unix_seconds % 86_400;
     let (hour, minute, second) = (of_day / 3_600, of_day / 60 % 60, of_day % 60);
@@ -30,7 +30,7 @@ pub fn rfc3339(unix_seconds: u64) -> String {
 /// Years are counted from March on, so that the leap day is the last one: then the length of the months before a day is
 /// a linear function of the month, and 400 years have the same length everywhere.
 #[must_use]
-pub fn date(unix_seconds: u64) -> (u64, u64, u64) {
+pub(crate) fn date(unix_seconds: u64) -> (u64, u64, u64) {
     const DAYS_OF_400_YEARS: u64 = 146_097;
     /// From the first of March of the year 0 to the first of January 1970.
     const DAYS_BEFORE_1970: u64 = 719_468;

@@ -8,7 +8,7 @@ const RESERVE: u64 = 64;
 /// Raises the limit as far as the system lets the process, and says what it is then. A service manager sets the soft limit
 /// for programs that can't do with more.
 #[must_use]
-pub fn raise() -> u64 {
+pub(crate) fn raise() -> u64 {
     let limit = getrlimit(Resource::Nofile);
     let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     let limit = if raised.is_ok() { limit.maximum } else { limit.current };
@@ -18,7 +18,7 @@ pub fn raise() -> u64 {
 /// How many clients may be connected where the process may have so many descriptors: half of what is left beside the
 /// reserve, since each request may need a connection to an upstream too.
 #[must_use]
-pub fn clients(descriptors: u64) -> usize {
+pub(crate) fn clients(descriptors: u64) -> usize {
     usize::try_from(descriptors.saturating_sub(RESERVE) / 2).unwrap_or(usize::MAX).max(1)
 }
 

@@ -57,13 +57,13 @@ impl LogCounts {
 
 /// Where lines are queued.
 #[derive(Clone, Debug)]
-pub struct LogQueue {
-    sender: mpsc::Sender<Entry>,
+pub(crate) struct LogQueue {
+    sender: mpsc::Sender<QueueEntry>,
     counts: Arc<LogCounts>,
 }
 
 #[derive(Debug)]
-enum Entry {
+enum QueueEntry {
     Line(Vec<u8>),
     /// All lines before this one are written.
     Mark(mpsc::SyncSender<()>),
@@ -71,7 +71,7 @@ enum Entry {
 
 /// How urgent a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Urgency {
+pub(crate) enum Urgency {
     /// Says what happens every day.
     Usual,
     /// Says that something is wrong.
@@ -85,7 +85,7 @@ impl LogQueue {
     /// # Errors
     ///
     /// Where there is no thread to be had.
-    pub fn begin(
+    pub(crate) fn begin(
         mut file: impl Write + Send + 'static,
         counts: Arc<LogCounts>,
         tell: impl Fn(u64) + Send + 'static,
@@ -102,14 +102,14 @@ impl LogQueue {
                 }
             }) {
                 match entry {
-                    Entry::Line(line) => {
+                    QueueEntry::Line(line) => {
                         if write(&mut file, &line).is_err() {
                             shared.unwritten.fetch_add(1, Ordering::Relaxed);
                         }
                         shared.waiting.fetch_sub(line.len() + OVERHEAD, Ordering::Relaxed);
                     }
                     // Whoever waited may have given up.
-                    Entry::Mark(reached) => drop(reached.try_send(())),
+                    QueueEntry::Mark(reached) => drop(reached.try_send(())),
                 }
             }
         })?;
@@ -117,24 +117,24 @@ impl LogQueue {
     }
 
     /// Queues a line, or drops and counts it.
-    pub fn push(&self, line: &[u8], urgency: Urgency) {
+    pub(crate) fn push(&self, line: &[u8], urgency: Urgency) {
         let capacity = CAPACITY + if urgency == Urgency::Urgent { RESERVE } else { 0 };
         if self.counts.reserve(line.len() + OVERHEAD, capacity) {
             // The thread that receives goes on for as long as there is a sender.
-            let _ = self.sender.send(Entry::Line(line.to_vec()));
+            let _ = self.sender.send(QueueEntry::Line(line.to_vec()));
         }
     }
 
     /// Waits until what was queued before is written, but no longer than this.
-    pub fn flush(&self, most: Duration) {
+    pub(crate) fn flush(&self, most: Duration) {
         let (reached, mark) = mpsc::sync_channel(1);
-        let _ = self.sender.send(Entry::Mark(reached));
+        let _ = self.sender.send(QueueEntry::Mark(reached));
         let _ = mark.recv_timeout(most);
     }
 }
 
 /// The next entry; `idle` is called where it must be waited for. Nothing once there is no sender any more.
-fn next(receiver: &mpsc::Receiver<Entry>, idle: impl FnOnce()) -> Option<Entry> {
+fn next(receiver: &mpsc::Receiver<QueueEntry>, idle: impl FnOnce()) -> Option<QueueEntry> {
     match receiver.try_recv() {
         Err(mpsc::TryRecvError::Empty) => {
             idle();

@@ -1,7 +1,7 @@
 //! The process and the machine: the clock, file descriptors, memory, futures, and the queue of the log.
 
-pub mod clock;
-pub mod descriptors;
-pub mod futures;
-pub mod log_queue;
-pub mod memory_limit;
+pub(crate) mod clock;
+pub(crate) mod descriptors;
+pub(crate) mod futures;
+pub(crate) mod log_queue;
+pub(crate) mod memory_limit;

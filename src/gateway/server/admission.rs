@@ -81,7 +81,7 @@ impl Dropped {
 
 /// How many connections there may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Places {
+pub struct ConnectionLimits {
     /// In all.
     pub most: usize,
     /// From one address.
@@ -91,7 +91,7 @@ pub struct Places {
 /// The connections of one server, and what was counted of them.
 #[derive(Debug)]
 pub struct Admission {
-    places: Places,
+    places: ConnectionLimits,
     table: Mutex<Table>,
     epoch: Instant,
     accepted: AtomicU64,
@@ -104,12 +104,12 @@ pub struct Admission {
 #[derive(Debug, Default)]
 struct Table {
     next: u64,
-    open: BTreeMap<u64, Arc<Entry>>,
+    open: BTreeMap<u64, Arc<ConnectionEntry>>,
     by_address: HashMap<IpAddr, usize>,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct ConnectionEntry {
     address: IpAddr,
     /// When it became quiet, in milliseconds since the epoch, later by a grace unless it is in the middle of a head; or one
     /// of the two below.
@@ -127,16 +127,16 @@ const GONE: u64 = u64::MAX - 1;
 
 /// The place of one connection, until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct AdmittedConnection {
     id: u64,
-    entry: Arc<Entry>,
+    entry: Arc<ConnectionEntry>,
     admission: Arc<Admission>,
 }
 
 impl Admission {
     /// Nobody is connected.
     #[must_use]
-    pub fn new(places: Places) -> Arc<Self> {
+    pub fn new(places: ConnectionLimits) -> Arc<Self> {
         Arc::new(Self {
             places,
             table: Mutex::default(),
@@ -189,7 +189,11 @@ impl Admission {
     /// # Errors
     ///
     /// Why there is none.
-    pub(crate) async fn enter(self: &Arc<Self>, address: IpAddr, is_proxy: bool) -> Result<Place, Dropped> {
+    pub(crate) async fn enter(
+        self: &Arc<Self>,
+        address: IpAddr,
+        is_proxy: bool,
+    ) -> Result<AdmittedConnection, Dropped> {
         let entered = self.try_enter(address, is_proxy).inspect_err(|reason| {
             self.count(*reason);
             self.tell();
@@ -205,7 +209,11 @@ impl Admission {
     }
 
     /// A place, and the connection that has to close for it.
-    fn try_enter(self: &Arc<Self>, address: IpAddr, is_proxy: bool) -> Result<(Place, Option<Arc<Entry>>), Dropped> {
+    fn try_enter(
+        self: &Arc<Self>,
+        address: IpAddr,
+        is_proxy: bool,
+    ) -> Result<(AdmittedConnection, Option<Arc<ConnectionEntry>>), Dropped> {
         let address = whose(address);
         let mut table = self.table();
         let from_there = table.by_address.get(&address).copied().unwrap_or(0);
@@ -220,15 +228,15 @@ impl Admission {
         table.next += 1;
         *table.by_address.entry(address).or_default() += 1;
         let state = AtomicU64::new(self.now().saturating_add(millis(FIRST_BYTE_GRACE)));
-        let entry = Arc::new(Entry { address, state, gone: Notify::new(), closed: Notify::new() });
+        let entry = Arc::new(ConnectionEntry { address, state, gone: Notify::new(), closed: Notify::new() });
         table.open.insert(id, Arc::clone(&entry));
-        Ok((Place { id, entry, admission: Arc::clone(self) }, displaced))
+        Ok((AdmittedConnection { id, entry, admission: Arc::clone(self) }, displaced))
     }
 
     /// Gives up the connection that has been quiet for the longest time, of one address or of all. One look at each.
-    fn displace(&self, table: &Table, address: Option<IpAddr>) -> Option<Arc<Entry>> {
+    fn displace(&self, table: &Table, address: Option<IpAddr>) -> Option<Arc<ConnectionEntry>> {
         let candidates = table.open.values().filter(|entry| address.is_none_or(|address| entry.address == address));
-        let mut quiet: Vec<(u64, &Arc<Entry>)> = candidates
+        let mut quiet: Vec<(u64, &Arc<ConnectionEntry>)> = candidates
             .map(|entry| (entry.state.load(Ordering::Acquire), entry))
             .filter(|(state, _)| *state < GONE)
             .collect();
@@ -273,7 +281,7 @@ impl Admission {
     }
 }
 
-impl Place {
+impl AdmittedConnection {
     /// A request is in hand; false where another client has this place already.
     pub(crate) fn begin(&self) -> bool {
         let state = &self.entry.state;
@@ -308,7 +316,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for AdmittedConnection {
     fn drop(&mut self) {
         let mut table = self.admission.table();
         table.open.remove(&self.id);
@@ -344,7 +352,7 @@ mod tests {
 
     #[tokio::test]
     async fn quiet_connections_make_room_and_busy_ones_do_not() {
-        let admission = Admission::new(Places { most: 3, per_address: 3 });
+        let admission = Admission::new(ConnectionLimits { most: 3, per_address: 3 });
         let mut places = Vec::new();
         for last in 0..3 {
             places.push(admission.enter(address(last), false).await.unwrap());
@@ -370,7 +378,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_head_that_drips_makes_room_before_a_client_that_just_came() {
-        let admission = Admission::new(Places { most: 2, per_address: 2 });
+        let admission = Admission::new(ConnectionLimits { most: 2, per_address: 2 });
         let new = admission.enter(address(1), false).await.unwrap();
         let dripping = admission.enter(address(2), false).await.unwrap();
         dripping.awaits_head();
@@ -384,7 +392,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_address_takes_no_more_than_its_share() {
-        let admission = Admission::new(Places { most: 8, per_address: 2 });
+        let admission = Admission::new(ConnectionLimits { most: 8, per_address: 2 });
         let mut places = Vec::new();
         for _ in 0..2 {
             let place = admission.enter(address(1), false).await.unwrap();

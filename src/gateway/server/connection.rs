@@ -13,7 +13,7 @@ use pingora::{
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufWriter};
 
 use super::{
-    admission::{Admission, Dropped, Place},
+    admission::{Admission, AdmittedConnection, Dropped},
     gate::Gated,
 };
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
     gateway::{
         lifecycle::live::Live,
         outcome::access_log::Outcome,
-        request::head::{self, Framing, Reading},
+        request::head::{self, Framing, HeadScanner},
         runtime::clock,
         session::{context::RequestIds, respond},
     },
@@ -49,7 +49,7 @@ pub struct Front {
 }
 
 /// A head that may go on, and what of its body came with it.
-struct Head {
+struct AcceptedHead {
     bytes: BytesMut,
     left: Framing,
     /// More came than belongs to the request.
@@ -58,7 +58,7 @@ struct Head {
 
 /// What comes of waiting for a head.
 enum Awaited {
-    Head(Head),
+    Head(AcceptedHead),
     /// It is answered by this, and the connection ends.
     Refused {
         problem: Box<Problem>,
@@ -76,7 +76,7 @@ impl Front {
     }
 
     /// A place for a client, or what it is told instead, as bytes.
-    pub(crate) async fn enter(&self, address: IpAddr) -> Result<Place, Vec<u8>> {
+    pub(crate) async fn enter(&self, address: IpAddr) -> Result<AdmittedConnection, Vec<u8>> {
         let snapshot = self.live.pin();
         self.admission.enter(address, snapshot.trusts(address)).await.map_err(|_| {
             let problem = Problem::new(Code::Overloaded, "there are too many connections: try again");
@@ -98,7 +98,7 @@ impl Front {
         &self,
         app: &Arc<A>,
         stream: Stream,
-        place: &Place,
+        place: &AdmittedConnection,
         shutdown: &mut ShutdownWatch,
     ) {
         let mut connection = Box::new(Gated::new(stream));
@@ -154,7 +154,7 @@ impl Front {
     async fn await_head(
         &self,
         io: &mut BufWriter<Stream>,
-        place: &Place,
+        place: &AdmittedConnection,
         is_first: bool,
         shutdown: &mut ShutdownWatch,
     ) -> Awaited {
@@ -172,7 +172,7 @@ impl Front {
             return Awaited::Over(None);
         }
         let server = &self.live.pin().server;
-        let mut reading = Reading::default();
+        let mut reading = HeadScanner::default();
         if let Some(all) = complete(&mut reading, &mut bytes, 0, server.head_size) {
             return all;
         }
@@ -218,7 +218,7 @@ impl Front {
 }
 
 /// What the bytes so far come to: a head, a refusal, or nothing yet. `scanned` of them were looked at before.
-fn complete(reading: &mut Reading, bytes: &mut BytesMut, scanned: usize, head_size: usize) -> Option<Awaited> {
+fn complete(reading: &mut HeadScanner, bytes: &mut BytesMut, scanned: usize, head_size: usize) -> Option<Awaited> {
     let refused = |problem, bytes: &[u8]| {
         let asked = head::request_line(bytes).map(|(method, target)| {
             let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
@@ -247,7 +247,7 @@ fn complete(reading: &mut Reading, bytes: &mut BytesMut, scanned: usize, head_si
             (Framing::Length(length.saturating_sub(came)), came > length)
         }
     };
-    Some(Awaited::Head(Head { bytes: std::mem::take(bytes), left, has_surplus }))
+    Some(Awaited::Head(AcceptedHead { bytes: std::mem::take(bytes), left, has_surplus }))
 }
 
 /// Makes room for more of a head, twice as much each time, and never for more than one may have.

@@ -23,18 +23,18 @@ use crate::{
             context::{ListCall, note_paging},
             serve::{Served, serve},
         },
-        request::target::{self, Target},
-        routes::{cross_origin::Crossing, list::List, table::Found},
+        request::target::{self, RequestTarget},
+        routes::{cross_origin::CrossOrigin, list::List, table::RouteMatch},
         runtime::{clock, futures::caught},
         session::{
             body,
-            client_request::{Asked, Client},
-            context::{Context, Forwarded, Gateway, seam},
+            client_request::{Client, ClientRequest},
+            context::{Forwarded, Gateway, RequestContext, seam},
             respond::{self, refuse},
         },
-        shared::slots::Slot,
+        shared::slots::UpstreamSlot,
     },
-    upstream::{net::memory::Held, request::headers},
+    upstream::{net::memory::MemoryShare, request::headers},
 };
 
 /// How much memory a forwarded request is counted with while its answer is short: as much as every request may hold as
@@ -42,7 +42,7 @@ use crate::{
 const PASSING: usize = 128 << 10;
 
 /// How a request is answered.
-enum Verdict {
+enum Dispatch {
     /// By this response.
     Respond(Response),
     /// By this response alone, without headers of cross-origin policy beside it: it answers a browser's preflight.
@@ -55,8 +55,8 @@ enum Verdict {
 
 /// A request whose head has been read, and the route that covers it.
 struct Routed {
-    found: Found,
-    target: Target,
+    found: RouteMatch,
+    target: RequestTarget,
     client: Client,
 }
 
@@ -65,27 +65,31 @@ struct Routed {
 /// # Errors
 ///
 /// Where an answer that passes broke off after it had begun.
-pub(crate) async fn answer(gateway: &Gateway, session: &mut Session, context: &mut Context) -> pingora::Result<()> {
-    let Context { snapshot, outcome, crossing, held, slot, .. } = context;
+pub(crate) async fn answer(
+    gateway: &Gateway,
+    session: &mut Session,
+    context: &mut RequestContext,
+) -> pingora::Result<()> {
+    let RequestContext { snapshot, outcome, cross_origin, held, slot, .. } = context;
     let decided = {
         // A large future, as that of the page in it: pinned where it is made, it is never moved.
-        let deciding = pin!(decide(gateway, session, snapshot, (held, outcome), crossing));
+        let deciding = pin!(decide(gateway, session, snapshot, (held, outcome), cross_origin));
         caught(deciding).await
     };
     let verdict = match decided {
-        Ok(Verdict::Forward(forwarded)) => match admit(&forwarded, held).await {
+        Ok(Dispatch::Forward(forwarded)) => match admit(&forwarded, held).await {
             Ok(taken) => {
                 *slot = Some(taken);
-                Verdict::Forward(forwarded)
+                Dispatch::Forward(forwarded)
             }
-            Err(failure) => Verdict::Respond(shed(failure, snapshot, outcome)),
+            Err(failure) => Dispatch::Respond(shed(failure, snapshot, outcome)),
         },
         Ok(verdict) => verdict,
         Err(panic) => {
             outcome.detail = Some(panic);
             session.set_keepalive(None);
             let problem = Problem::new(Code::Internal, "the gateway failed; the request id helps to find out why");
-            Verdict::Respond(refuse(&problem, None, snapshot, outcome))
+            Dispatch::Respond(refuse(&problem, None, snapshot, outcome))
         }
     };
     // A client that asks again while the process drains does so on a connection that reaches another process; a client that
@@ -94,18 +98,18 @@ pub(crate) async fn answer(gateway: &Gateway, session: &mut Session, context: &m
         session.set_keepalive(None);
     }
     match verdict {
-        Verdict::Respond(mut response) => {
-            if let Some(crossing) = crossing {
-                crossing.apply(&mut response.headers);
+        Dispatch::Respond(mut response) => {
+            if let Some(cross_origin) = cross_origin {
+                cross_origin.apply(&mut response.headers);
             }
             respond::write(session, response, held, outcome).await;
         }
-        Verdict::Preflight(response) => respond::write(session, response, held, outcome).await,
-        Verdict::Forward(forwarded) => {
+        Dispatch::Preflight(response) => respond::write(session, response, held, outcome).await,
+        Dispatch::Forward(forwarded) => {
             // A large future, made where it is needed.
             return Box::pin(forward::forward(gateway, session, &forwarded, context)).await;
         }
-        Verdict::Gone => {
+        Dispatch::Gone => {
             outcome.code = Some("client_gone");
             session.set_keepalive(None);
         }
@@ -117,12 +121,12 @@ async fn decide(
     gateway: &Gateway,
     session: &mut Session,
     snapshot: &Snapshot,
-    (held, outcome): (&Held, &mut Outcome),
-    crossing: &mut Option<Crossing>,
-) -> Verdict {
+    (held, outcome): (&MemoryShare, &mut Outcome),
+    cross_origin: &mut Option<CrossOrigin>,
+) -> Dispatch {
     seam(outcome, "decide");
     let session = session.as_downstream_mut();
-    let routed = match read_head(session, snapshot, outcome, crossing) {
+    let routed = match read_head(session, snapshot, outcome, cross_origin) {
         Ok(routed) => routed,
         Err(verdict) => return *verdict,
     };
@@ -133,15 +137,15 @@ async fn decide(
     if let Err(refusal) = headers::nominations(&head.headers, &[protected, &snapshot.server.forwarded_headers]) {
         let problem = Problem::new(Code::RequestInvalid, refusal.to_string());
         let envelope = list.map(|list| &list.conventions.choose(&head.headers).convention.envelope);
-        return Verdict::Respond(refuse(&problem, envelope, snapshot, outcome));
+        return Dispatch::Respond(refuse(&problem, envelope, snapshot, outcome));
     }
     if let Some(list) = list {
         return answer_list(gateway, session, snapshot, (held, outcome), list, routed).await;
     }
     let Routed { found, target, client } = routed;
     match snapshot.guard.refusal(&snapshot.table, &found, &target, head) {
-        Some(problem) => Verdict::Respond(refuse(&problem, None, snapshot, outcome)),
-        None => Verdict::Forward(Box::new(Forwarded { found, target, client, successor: None })),
+        Some(problem) => Dispatch::Respond(refuse(&problem, None, snapshot, outcome)),
+        None => Dispatch::Forward(Box::new(Forwarded { found, target, client, successor: None })),
     }
 }
 
@@ -151,10 +155,10 @@ fn read_head(
     session: &mut ServerSession,
     snapshot: &Snapshot,
     outcome: &mut Outcome,
-    crossing: &mut Option<Crossing>,
-) -> Result<Routed, Box<Verdict>> {
+    cross_origin: &mut Option<CrossOrigin>,
+) -> Result<Routed, Box<Dispatch>> {
     let refused = |problem: &Problem, envelope: Option<&EnvelopeTemplate>, outcome: &mut Outcome| {
-        Box::new(Verdict::Respond(refuse(problem, envelope, snapshot, outcome)))
+        Box::new(Dispatch::Respond(refuse(problem, envelope, snapshot, outcome)))
     };
     let target = target::read(session.req_header()).map_err(|problem| refused(&problem, None, outcome))?;
     let client = Client::of(session, snapshot);
@@ -163,9 +167,11 @@ fn read_head(
     };
     outcome.metrics = Arc::clone(&found.route.metrics);
     let head = session.req_header();
-    *crossing = Crossing::of(&found.route, &head.headers);
-    if let Some(response) = crossing.as_ref().and_then(|crossing| crossing.preflight(&head.method, &head.headers)) {
-        return Err(Box::new(Verdict::Preflight(response)));
+    *cross_origin = CrossOrigin::of(&found.route, &head.headers);
+    if let Some(response) =
+        cross_origin.as_ref().and_then(|cross_origin| cross_origin.preflight(&head.method, &head.headers))
+    {
+        return Err(Box::new(Dispatch::Preflight(response)));
     }
     if let (Some(doubt), Some(list)) = (target.doubt, &found.route.list) {
         let envelope = &list.conventions.choose(&head.headers).convention.envelope;
@@ -179,10 +185,10 @@ async fn answer_list(
     gateway: &Gateway,
     session: &mut ServerSession,
     snapshot: &Snapshot,
-    (held, outcome): (&Held, &mut Outcome),
+    (held, outcome): (&MemoryShare, &mut Outcome),
     list: &List,
     Routed { found, target, client }: Routed,
-) -> Verdict {
+) -> Dispatch {
     let head = session.req_header();
     let by_post = head.method == Method::POST;
     let mut headers = head.headers.clone();
@@ -191,22 +197,22 @@ async fn answer_list(
     if !by_post && !session.is_body_empty() {
         session.set_keepalive(None);
         let problem = Problem::new(Code::RequestInvalid, "a list is asked for without a body");
-        return Verdict::Respond(refuse(&problem, Some(&chosen.convention.envelope), snapshot, outcome));
+        return Dispatch::Respond(refuse(&problem, Some(&chosen.convention.envelope), snapshot, outcome));
     }
     let parameters = found.parameters.clone();
     let (now, began) = (clock::unix_seconds(), outcome.began());
-    let mut asked = Asked { target, parameters, headers, body: None, client, now, began };
+    let mut asked = ClientRequest { target, parameters, headers, body: None, client, now, began };
     if by_post {
         let call = ListCall { snapshot, asked: &asked, route: &found.route, list, chosen: &chosen };
         let read = match read_body(session, call, (held, outcome)).await {
             Ok(read) => read,
-            Err(response) => return Verdict::Respond(*response),
+            Err(response) => return Dispatch::Respond(*response),
         };
         match read {
-            Read::Body(body) => asked.body = Some(body),
-            Read::Passes(successor) => {
+            PostRequest::Body(body) => asked.body = Some(body),
+            PostRequest::Passes(successor) => {
                 let successor = Some(successor);
-                return Verdict::Forward(Box::new(Forwarded { found, target: asked.target, client, successor }));
+                return Dispatch::Forward(Box::new(Forwarded { found, target: asked.target, client, successor }));
             }
         }
         // The time in which the client sent its body is not the page's.
@@ -218,18 +224,18 @@ async fn answer_list(
         unless_gone(session, page).await
     };
     match served {
-        None => Verdict::Gone,
-        Some(Ok(Served::Response(response))) => Verdict::Respond(response),
+        None => Dispatch::Gone,
+        Some(Ok(Served::Response(response))) => Dispatch::Respond(response),
         Some(Ok(Served::Forward)) => {
             let successor = Some(first_page(call));
-            Verdict::Forward(Box::new(Forwarded { found, target: asked.target, client, successor }))
+            Dispatch::Forward(Box::new(Forwarded { found, target: asked.target, client, successor }))
         }
-        Some(Err(failure)) => Verdict::Respond(fail(failure, call, outcome)),
+        Some(Err(failure)) => Dispatch::Respond(fail(failure, call, outcome)),
     }
 }
 
 /// A request by POST, before its page.
-enum Read {
+enum PostRequest {
     /// Its body.
     Body(RequestBody),
     /// Nothing of it: it passes to the upstream. With the link to the first page.
@@ -240,13 +246,13 @@ enum Read {
 async fn read_body(
     session: &mut ServerSession,
     call: ListCall<'_>,
-    (held, outcome): (&Held, &mut Outcome),
-) -> Result<Read, Box<Response>> {
+    (held, outcome): (&MemoryShare, &mut Outcome),
+) -> Result<PostRequest, Box<Response>> {
     let ListCall { snapshot, asked, list, chosen, .. } = call;
     let Convention { parameters, envelope, .. } = chosen.convention;
     let Some(kind) = parameters.passed(asked.query()) else {
         let read = body::read(session, &list.budgets, held).await;
-        return read.map(Read::Body).map_err(|failure| Box::new(fail(failure, call, outcome)));
+        return read.map(PostRequest::Body).map_err(|failure| Box::new(fail(failure, call, outcome)));
     };
     note_paging(list, asked, &kind, outcome);
     let first = first_page(call);
@@ -257,11 +263,11 @@ async fn read_body(
         problem.leave_out_links(&begins(chosen.convention));
         return Err(Box::new(refuse(&problem, Some(envelope), snapshot, outcome)));
     }
-    Ok(Read::Passes(first))
+    Ok(PostRequest::Passes(first))
 }
 
 /// Takes the memory and the slot at the upstream that a forwarded request needs.
-async fn admit(forwarded: &Forwarded, held: &Held) -> Result<Slot, Failure> {
+async fn admit(forwarded: &Forwarded, held: &MemoryShare) -> Result<UpstreamSlot, Failure> {
     held.take(PASSING)?;
     Ok(forwarded.found.route.upstream.slots.take(Duration::MAX).await?)
 }

@@ -37,12 +37,12 @@ const OTHER: &str = "other";
 #[derive(Debug, Default)]
 pub struct Handshakes {
     counts: [AtomicU64; CAUSES.len() + 1],
-    told: Mutex<Told>,
+    told: Mutex<HandshakeReport>,
 }
 
 /// What was told of them.
 #[derive(Debug, Default)]
-struct Told {
+struct HandshakeReport {
     counts: [u64; CAUSES.len() + 1],
     at: Option<Instant>,
 }

@@ -17,7 +17,7 @@ use crate::gateway::{
     outcome::access_log::Outcome,
     runtime::futures::caught_now,
     session::{
-        context::{Context, Gateway, Surplus, seam},
+        context::{Gateway, RequestContext, Surplus, seam},
         observe,
     },
 };
@@ -34,17 +34,17 @@ const READ_TIMEOUT: Duration = Duration::from_secs(60);
 #[async_trait]
 impl ProxyHttp for Gateway {
     /// Boxed, as Pingora's own state of a connection holds it several times over.
-    type CTX = Box<Context>;
+    type CTX = Box<RequestContext>;
 
-    fn new_ctx(&self) -> Box<Context> {
+    fn new_ctx(&self) -> Box<RequestContext> {
         let snapshot = self.live.pin();
         let outcome = Outcome::begin(self.ids.next(), Arc::clone(&snapshot.metrics));
         let held = snapshot.memory.share();
         let in_flight = self.vitals.enter();
-        Box::new(Context {
+        Box::new(RequestContext {
             snapshot,
             observation: None,
-            crossing: None,
+            cross_origin: None,
             held,
             slot: None,
             outcome,

@@ -16,7 +16,7 @@ use pingora::{
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{
-    admission::{Dropped, Place},
+    admission::{AdmittedConnection, Dropped},
     connection::Front,
 };
 use crate::{
@@ -183,7 +183,7 @@ async fn converse<A: HttpServerApp + Send + Sync + 'static>(
     tls: Option<SslAcceptor>,
     app: &Arc<A>,
     front: &Front,
-    place: &Place,
+    place: &AdmittedConnection,
     mut shutdown: ShutdownWatch,
 ) {
     let mut stream = l4::stream::Stream::from(stream);

@@ -9,7 +9,7 @@ use crate::{
     config::settings::Budgets,
     downstream::{Code, Problem, RequestBody, request::body},
     gateway::outcome::failure::Failure,
-    upstream::net::memory::Held,
+    upstream::net::memory::MemoryShare,
 };
 
 /// How long a body that is refused is still read, so that the client sends it to its end and reads why.
@@ -23,7 +23,11 @@ const LINGER_SIZES: usize = 4;
 /// # Errors
 ///
 /// 415 `media_type_unsupported`, 413 `body_too_large`, 400 `body_invalid`, 400 `request_invalid`, 503 `overloaded`.
-pub(crate) async fn read(session: &mut ServerSession, budgets: &Budgets, held: &Held) -> Result<RequestBody, Failure> {
+pub(crate) async fn read(
+    session: &mut ServerSession,
+    budgets: &Budgets,
+    held: &MemoryShare,
+) -> Result<RequestBody, Failure> {
     let head = session.req_header();
     let announced = announced_length(&head.headers);
     let waits = head.version == Version::HTTP_11 && expects_continue(&head.headers);
@@ -65,7 +69,7 @@ async fn collect(
     session: &mut ServerSession,
     announced: Option<usize>,
     most: usize,
-    held: &Held,
+    held: &MemoryShare,
 ) -> Result<Vec<u8>, Failure> {
     // What is announced is not there yet: no more is set aside than a client must send anyway.
     let mut bytes = Vec::new();

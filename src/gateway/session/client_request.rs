@@ -10,15 +10,15 @@ use pingora::{protocols::http::ServerSession, protocols::l4::socket::SocketAddr}
 
 use crate::{
     downstream::{LinkBase, RequestBody},
-    gateway::{lifecycle::snapshot::Snapshot, request::target::Target, routes::route::Route},
+    gateway::{lifecycle::snapshot::Snapshot, request::target::RequestTarget, routes::route::Route},
     upstream::{ClientOrigin, request::headers},
 };
 
 /// What a client asked, and who it is.
 #[derive(Debug)]
-pub(crate) struct Asked {
+pub(crate) struct ClientRequest {
     /// What it asked for.
-    pub target: Target,
+    pub target: RequestTarget,
     /// The parameters of the route's path, percent-encoded.
     pub parameters: Vec<(String, String)>,
     /// Its headers.
@@ -68,7 +68,7 @@ impl Client {
 
     /// The same, for the headers that go upstream.
     #[must_use]
-    pub(crate) fn origin<'a>(&self, target: &'a Target) -> ClientOrigin<'a> {
+    pub(crate) fn origin<'a>(&self, target: &'a RequestTarget) -> ClientOrigin<'a> {
         ClientOrigin {
             address: self.address,
             host: target.authority.as_deref(),
@@ -85,7 +85,7 @@ fn forwarded_scheme(headers: &HeaderMap) -> Option<&'static str> {
     ["https", "http"].into_iter().find(|scheme| scheme.eq_ignore_ascii_case(nearest))
 }
 
-impl Asked {
+impl ClientRequest {
     /// The query as it came.
     #[must_use]
     pub(crate) fn query(&self) -> Option<&str> {

@@ -17,11 +17,11 @@ use crate::{
             snapshot::Snapshot,
         },
         outcome::access_log::Outcome,
-        request::target::Target,
-        routes::{cross_origin::Crossing, table::Found},
+        request::target::RequestTarget,
+        routes::{cross_origin::CrossOrigin, table::RouteMatch},
         shared::slots,
     },
-    upstream::net::{fetch::Fetcher, memory::Held},
+    upstream::net::{fetch::Fetcher, memory::MemoryShare},
 };
 
 /// The gateway: what is in force, and the connections to upstreams.
@@ -45,16 +45,16 @@ impl Gateway {
 /// What is kept for one request: the snapshot it began with, the route that covers it, who may read the answer, and what
 /// becomes of it.
 #[derive(Debug)]
-pub struct Context {
+pub struct RequestContext {
     pub(crate) snapshot: Arc<Snapshot>,
     /// The answer that passes, where it is read too.
     pub(crate) observation: Option<Box<observe::Observation>>,
-    pub(crate) crossing: Option<Crossing>,
+    pub(crate) cross_origin: Option<CrossOrigin>,
     pub(crate) outcome: Outcome,
     /// Its share of memory.
-    pub(crate) held: Held,
+    pub(crate) held: MemoryShare,
     /// Its slot at the upstream, where the request is forwarded.
-    pub(crate) slot: Option<slots::Slot>,
+    pub(crate) slot: Option<slots::UpstreamSlot>,
     /// Whether the client sent on before it was answered: then this is the last answer on its connection.
     pub(crate) surplus: Surplus,
     pub(crate) _in_flight: InFlight,
@@ -63,8 +63,8 @@ pub struct Context {
 /// A request that the upstream answers itself.
 #[derive(Debug)]
 pub(crate) struct Forwarded {
-    pub(crate) found: Found,
-    pub(crate) target: Target,
+    pub(crate) found: RouteMatch,
+    pub(crate) target: RequestTarget,
     pub(crate) client: client_request::Client,
     /// The first page of the same list by cursor, where the request is a legacy one for a list.
     pub(crate) successor: Option<String>,

@@ -1,8 +1,8 @@
 //! One request and its client: the context that it carries, its body, its response, and its observation.
 
-pub mod body;
-pub mod client_request;
-pub mod context;
-pub mod observe;
-pub mod pace;
-pub mod respond;
+pub(crate) mod body;
+pub(crate) mod client_request;
+pub(crate) mod context;
+pub(crate) mod observe;
+pub(crate) mod pace;
+pub(crate) mod respond;

@@ -16,19 +16,19 @@ use crate::{
     gateway::{
         lifecycle::process::InFlight,
         outcome::{access_log::Outcome, metrics::SERVABLE},
-        request::target::Target,
-        routes::{list::List, route::Route, table::Found},
+        request::target::RequestTarget,
+        routes::{list::List, route::Route, table::RouteMatch},
     },
     pagination::{
         observed::{Doubt, judge},
         order::Ties,
     },
     upstream::{
-        ReadingError, Sorted, Unsortable,
+        CompiledOrder, ReadingError, Unsortable,
         net::{
             error::FetchError,
             fetch,
-            memory::{Held, Memory},
+            memory::{Memory, MemoryShare},
         },
     },
 };
@@ -62,7 +62,7 @@ pub(crate) struct Observation {
     most: usize,
     /// Why the body was given up.
     given_up: Option<GivenUp>,
-    held: Held,
+    held: MemoryShare,
     _kept: OwnedSemaphorePermit,
 }
 
@@ -74,14 +74,14 @@ enum GivenUp {
 }
 
 /// What was seen, and what the verdict does not say: places and fields, never values.
-type Verdict = (&'static str, Option<String>);
+type ObservationVerdict = (&'static str, Option<String>);
 
 /// Looks at the head of an answer that passes: from here on its body is kept, if it is to be read.
 pub(crate) fn begin(
     readers: &Readers,
     asked: &RequestHeader,
     answer: &ResponseHeader,
-    (found, target): (&Found, &Target),
+    (found, target): (&RouteMatch, &RequestTarget),
     (memory, outcome): (&Arc<Memory>, &mut Outcome),
 ) -> Option<Box<Observation>> {
     let observed = found.route.observed.as_ref().filter(|_| asked.method == Method::GET)?;
@@ -176,7 +176,7 @@ impl Observation {
         self.held.keep(0);
     }
 
-    fn read(self) -> Verdict {
+    fn read(self) -> ObservationVerdict {
         match self.judged() {
             Ok(()) => (SERVABLE, None),
             Err((cause, detail)) => (cause, Some(detail)),
@@ -222,7 +222,7 @@ impl Observation {
     }
 
     /// The order that the answer is held against: as the request chose it, else as it is declared.
-    fn sorted(&self, list: &List) -> Result<Arc<Sorted>, (&'static str, String)> {
+    fn sorted(&self, list: &List) -> Result<Arc<CompiledOrder>, (&'static str, String)> {
         let LegacySort::Chosen(terms, id_direction) = &self.query.sort else {
             return Ok(Arc::clone(list.dialect.default_sorted()));
         };

@@ -27,7 +27,7 @@ const IN_NEED: Least = Least { rate: 64 << 10, patience: Duration::from_secs(2) 
 
 /// How far a client has come at some moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Progress {
+struct TransferProgress {
     acknowledged: u64,
     /// How long there has been something to send.
     busy: Duration,
@@ -37,7 +37,7 @@ struct Progress {
 pub(crate) struct Pace {
     socket: Arc<SocketDigest>,
     /// Where the current stretch began.
-    from: Progress,
+    from: TransferProgress,
 }
 
 impl Pace {
@@ -56,7 +56,7 @@ impl Pace {
 }
 
 /// Whether a stretch is over and the client took too little in it. Otherwise the next stretch begins.
-fn judge(from: &mut Progress, now: Progress, least: Least) -> bool {
+fn judge(from: &mut TransferProgress, now: TransferProgress, least: Least) -> bool {
     let busy = now.busy.saturating_sub(from.busy);
     if busy < least.patience {
         return false;
@@ -67,17 +67,17 @@ fn judge(from: &mut Progress, now: Progress, least: Least) -> bool {
     u128::from(taken) < wanted
 }
 
-fn progress(socket: &SocketDigest) -> Option<Progress> {
+fn progress(socket: &SocketDigest) -> Option<TransferProgress> {
     let info = socket.tcp_info()?;
-    Some(Progress { acknowledged: info.tcpi_bytes_acked, busy: Duration::from_micros(info.tcpi_busy_time) })
+    Some(TransferProgress { acknowledged: info.tcpi_bytes_acked, busy: Duration::from_micros(info.tcpi_busy_time) })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn at(acknowledged: u64, seconds: u64) -> Progress {
-        Progress { acknowledged, busy: Duration::from_secs(seconds) }
+    fn at(acknowledged: u64, seconds: u64) -> TransferProgress {
+        TransferProgress { acknowledged, busy: Duration::from_secs(seconds) }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::pace::{LOOK, Pace};
 use crate::{
     downstream::{EnvelopeTemplate, Problem, Response},
     gateway::{lifecycle::snapshot::Snapshot, outcome::access_log::Outcome},
-    upstream::net::memory::Held,
+    upstream::net::memory::MemoryShare,
 };
 
 /// How much of a body is written at once. Where the client's pace is unknown, each write has the whole time that one may
@@ -24,7 +24,7 @@ const PACED: Duration = Duration::from_secs(600);
 /// Writes a response. The connection stays open for the next request, 4xx or not: only who is in doubt about framing
 /// closes it before. A client that can't be written to is gone, and one that does not read is stalled: the log says it,
 /// and nobody else.
-pub(crate) async fn write(session: &mut Session, response: Response, held: &Held, outcome: &mut Outcome) {
+pub(crate) async fn write(session: &mut Session, response: Response, held: &MemoryShare, outcome: &mut Outcome) {
     outcome.status = response.status;
     let without_body = session.req_header().method == Method::HEAD || response.body.is_empty();
     let written = async {
@@ -62,7 +62,7 @@ async fn write_piece(
     piece: Bytes,
     is_last: bool,
     pace: &mut Option<Pace>,
-    held: &Held,
+    held: &MemoryShare,
 ) -> pingora::Result<()> {
     let mut writing = pin!(session.write_response_body(Some(piece), is_last));
     let Some(pace) = pace else { return writing.await };

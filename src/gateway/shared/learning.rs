@@ -1,7 +1,7 @@
 //! What was learnt of an upstream, beside the snapshot: it outlives a reload.
 //!
 //! It aims, and proves nothing: what an upstream honours is shown by the answers of each walk. Caps are kept apart by
-//! [`View`], for they differ by principal, by path and by filter; a view whose place another one has taken only asks for
+//! [`LearningScope`], for they differ by principal, by path and by filter; a view whose place another one has taken only asks for
 //! more than it gets, once.
 
 use std::{
@@ -34,7 +34,7 @@ pub struct Learning {
 
 /// Whose view of which list a page is: its place among the caps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct View(usize);
+pub struct LearningScope(usize);
 
 impl Default for Learning {
     fn default() -> Self {
@@ -50,7 +50,7 @@ impl Default for Learning {
 impl Learning {
     /// The view of the requests for a path with filters of these names, by a principal.
     #[must_use]
-    pub fn view(&self, path: &str, filters: &str, headers: &HeaderMap, principal: &[HeaderName]) -> View {
+    pub fn view(&self, path: &str, filters: &str, headers: &HeaderMap, principal: &[HeaderName]) -> LearningScope {
         let mut hasher = self.state.build_hasher();
         path.hash(&mut hasher);
         for filter in filters.split('&') {
@@ -60,12 +60,12 @@ impl Learning {
             headers.get_all(name).iter().for_each(|value| value.as_bytes().hash(&mut hasher));
             hasher.write_u8(0);
         }
-        View(usize::try_from(hasher.finish() % VIEWS as u64).unwrap_or_default())
+        LearningScope(usize::try_from(hasher.finish() % VIEWS as u64).unwrap_or_default())
     }
 
     /// What is known.
     #[must_use]
-    pub fn read(&self, view: View) -> Learnt {
+    pub fn read(&self, view: LearningScope) -> Learnt {
         let cap = self.caps[view.0].load(Ordering::Relaxed);
         Learnt {
             cap: (cap > 0).then_some(cap),
@@ -76,7 +76,7 @@ impl Learning {
 
     /// Adds what a page taught. The cap that it found counts, and so does that it found none. Long runs of ties are
     /// forgotten step by step.
-    pub fn add(&self, view: View, learnt: Learnt) {
+    pub fn add(&self, view: LearningScope, learnt: Learnt) {
         self.caps[view.0].store(learnt.cap.unwrap_or(0), Ordering::Relaxed);
         self.filters_in_vain.store(learnt.filters_in_vain, Ordering::Relaxed);
         let known = self.run.load(Ordering::Relaxed);
@@ -118,8 +118,8 @@ mod tests {
     fn long_runs_are_forgotten_step_by_step() {
         let learning = Learning::default();
         let runs = [40, 40, 3, 3, 0, 400, u32::MAX, 0].map(|run| {
-            learning.add(View(0), Learnt { run, ..Learnt::default() });
-            learning.read(View(1)).run
+            learning.add(LearningScope(0), Learnt { run, ..Learnt::default() });
+            learning.read(LearningScope(1)).run
         });
         assert_eq!(runs, [40, 40, 35, 31, 28, 400, u32::MAX, u32::MAX - u32::MAX / 8]);
     }

@@ -1,6 +1,6 @@
 //! State that requests share: keys of items, limits of upstreams, slots, and look-ups in flight.
 
-pub mod learning;
-pub mod pivots;
-pub mod single_flight;
-pub mod slots;
+pub(crate) mod learning;
+pub(crate) mod pivots;
+pub(crate) mod single_flight;
+pub(crate) mod slots;

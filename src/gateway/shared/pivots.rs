@@ -11,7 +11,7 @@ use http::HeaderMap;
 use quick_cache::{Weighter, sync::Cache};
 use sha2::{Digest, Sha256};
 
-use super::single_flight::Flights;
+use super::single_flight::SingleFlight;
 use crate::{
     config::settings::PivotCacheSettings,
     pagination::{
@@ -31,14 +31,14 @@ const OVERHEAD: usize = 192;
 #[derive(Debug)]
 pub struct Pivots {
     settings: PivotCacheSettings,
-    known: Cache<u128, Arc<Known>, Weight>,
+    known: Cache<u128, Arc<KnownItem>, Weight>,
     /// Look-ups under way.
-    pub(crate) flights: Flights<u128, LookUp>,
+    pub(crate) flights: SingleFlight<u128, ItemResource>,
 }
 
 /// An item's own resource, as the upstream gave it.
 #[derive(Debug)]
-pub(crate) struct LookUp {
+pub(crate) struct ItemResource {
     /// What it says.
     pub(crate) answer: Answer,
     /// Its headers.
@@ -47,7 +47,7 @@ pub(crate) struct LookUp {
 
 /// What is remembered of an item.
 #[derive(Debug)]
-pub(crate) struct Known {
+pub(crate) struct KnownItem {
     /// Its strong keys, as they were served.
     pub(crate) keys: Vec<KeyValue>,
     /// The hint that came with it, where it stood on the edge of a page.
@@ -60,8 +60,8 @@ pub(crate) struct Known {
 #[derive(Clone, Debug)]
 struct Weight;
 
-impl Weighter<u128, Arc<Known>> for Weight {
-    fn weight(&self, _key: &u128, known: &Arc<Known>) -> u64 {
+impl Weighter<u128, Arc<KnownItem>> for Weight {
+    fn weight(&self, _key: &u128, known: &Arc<KnownItem>) -> u64 {
         let keys = known.keys.iter().map(|key| size_of::<KeyValue>() + bytes(key).1.len());
         u64::try_from(keys.sum::<usize>() + OVERHEAD).unwrap_or(u64::MAX)
     }
@@ -73,7 +73,7 @@ impl Pivots {
     pub fn new(settings: PivotCacheSettings) -> Self {
         let weight = u64::try_from(settings.size).unwrap_or(u64::MAX);
         let items = settings.size / (2 * OVERHEAD);
-        Self { settings, known: Cache::with_weighter(items, weight, Weight), flights: Flights::default() }
+        Self { settings, known: Cache::with_weighter(items, weight, Weight), flights: SingleFlight::default() }
     }
 
     /// How much may be remembered, and for how long.
@@ -89,22 +89,28 @@ impl Pivots {
     }
 
     /// What is known of the item with an id that had keys with this fingerprint.
-    pub(crate) fn find(&self, scope: &Scope, id: &KeyValue, fingerprint: Mark, now: Instant) -> Option<Arc<Known>> {
+    pub(crate) fn find(
+        &self,
+        scope: &PivotScope,
+        id: &KeyValue,
+        fingerprint: Mark,
+        now: Instant,
+    ) -> Option<Arc<KnownItem>> {
         self.known.get(&scope.key(id, Some(fingerprint))).filter(|known| now < known.until)
     }
 
     /// Remembers an item: `hint` is that of the place before it (`backward`) or after it.
-    pub(crate) fn remember(&self, scope: &Scope, item: Sighting<'_>, now: Instant) {
-        let Sighting { anchor, fingerprint, hint, backward } = item;
+    pub(crate) fn remember(&self, scope: &PivotScope, item: SeenItem<'_>, now: Instant) {
+        let SeenItem { anchor, fingerprint, hint, backward } = item;
         let Some(until) = now.checked_add(self.settings.ttl) else { return };
-        let known = Known { keys: anchor.keys.clone(), hint, backward, until };
+        let known = KnownItem { keys: anchor.keys.clone(), hint, backward, until };
         self.known.insert(scope.key(&anchor.id, Some(fingerprint)), Arc::new(known));
     }
 }
 
 /// An item that was seen.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Sighting<'a> {
+pub(crate) struct SeenItem<'a> {
     /// The item.
     pub(crate) anchor: &'a Anchor,
     /// The mark of its keys.
@@ -115,7 +121,7 @@ pub(crate) struct Sighting<'a> {
     pub(crate) backward: bool,
 }
 
-impl Known {
+impl KnownItem {
     /// What helps to find the place before the item (`backward`), or after it. Of the other one the offset alone is known,
     /// by the one item between them.
     pub(crate) fn hint(&self, backward: bool) -> Hint {
@@ -134,9 +140,9 @@ impl Known {
 
 /// Whose view of which list something was seen in. What was seen in one scope is not found in another.
 #[derive(Clone, Copy)]
-pub(crate) struct Scope([u8; 32]);
+pub(crate) struct PivotScope([u8; 32]);
 
-impl std::fmt::Debug for Scope {
+impl std::fmt::Debug for PivotScope {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("Scope(…)")
     }
@@ -144,7 +150,7 @@ impl std::fmt::Debug for Scope {
 
 /// What makes a scope.
 #[derive(Clone, Copy)]
-pub(crate) struct ScopeParts<'a> {
+pub(crate) struct PivotScopeParts<'a> {
     /// The name of the route.
     pub(crate) route: &'a str,
     /// A hash of the route's settings, which a reload may have changed.
@@ -165,9 +171,9 @@ pub(crate) struct ScopeParts<'a> {
     pub(crate) principal: &'a [http::HeaderName],
 }
 
-impl Scope {
+impl PivotScope {
     /// The scope of these parts.
-    pub(crate) fn new(parts: ScopeParts<'_>) -> Self {
+    pub(crate) fn new(parts: PivotScopeParts<'_>) -> Self {
         let mut hash = Sha256::new();
         let mut add = |bytes: &[u8]| {
             hash.update((bytes.len() as u64).to_le_bytes());
@@ -242,9 +248,9 @@ mod tests {
         Anchor { keys, id: KeyValue::Number(id.to_string()) }
     }
 
-    fn seen(anchor: &Anchor, fingerprint: u64) -> Sighting<'_> {
+    fn seen(anchor: &Anchor, fingerprint: u64) -> SeenItem<'_> {
         let hint = Hint { offset: Offset(7), run: 2, total: Some(9), ..Hint::default() };
-        Sighting { anchor, fingerprint: Mark::of(fingerprint), hint, backward: false }
+        SeenItem { anchor, fingerprint: Mark::of(fingerprint), hint, backward: false }
     }
 
     fn now() -> Instant {
@@ -266,7 +272,7 @@ mod tests {
         let principal = [http::header::AUTHORIZATION, http::header::COOKIE];
         let (up, down) = (order(Direction::Ascending), order(Direction::Descending));
         let none = HeaderMap::new();
-        let base = ScopeParts {
+        let base = PivotScopeParts {
             route: "one",
             route_fingerprint: 7,
             host: "a",
@@ -287,19 +293,19 @@ mod tests {
         ];
         let mut scopes = vec![
             base,
-            ScopeParts { route: "other", ..base },
-            ScopeParts { route_fingerprint: 8, ..base },
-            ScopeParts { host: "", ..base },
-            ScopeParts { path: "/oneb", filters: "=1", ..base },
-            ScopeParts { body: Some(b"{}"), ..base },
-            ScopeParts { body: Some(br#"{"a":1}"#), ..base },
-            ScopeParts { filters: "b=2", ..base },
-            ScopeParts { order: &down, ..base },
+            PivotScopeParts { route: "other", ..base },
+            PivotScopeParts { route_fingerprint: 8, ..base },
+            PivotScopeParts { host: "", ..base },
+            PivotScopeParts { path: "/oneb", filters: "=1", ..base },
+            PivotScopeParts { body: Some(b"{}"), ..base },
+            PivotScopeParts { body: Some(br#"{"a":1}"#), ..base },
+            PivotScopeParts { filters: "b=2", ..base },
+            PivotScopeParts { order: &down, ..base },
         ];
-        scopes.extend(views.iter().map(|headers| ScopeParts { headers, ..base }));
+        scopes.extend(views.iter().map(|headers| PivotScopeParts { headers, ..base }));
         let (pivots, item, now) = (Pivots::new(SETTINGS), anchor(1, "a"), now());
         for (index, parts) in scopes.iter().enumerate() {
-            let scope = Scope::new(*parts);
+            let scope = PivotScope::new(*parts);
             assert!(pivots.find(&scope, &item.id, Mark::of(1), now).is_none(), "{index} is like one before it");
             pivots.remember(&scope, seen(&item, 1), now);
             assert!(pivots.find(&scope, &item.id, Mark::of(1), now).is_some());
@@ -307,14 +313,14 @@ mod tests {
             assert!(pivots.find(&scope, &KeyValue::Text(b"1".to_vec()), Mark::of(1), now).is_none());
         }
         let unlike = headers(&[("accept", "x")]);
-        let scope = Scope::new(ScopeParts { headers: &unlike, ..base });
+        let scope = PivotScope::new(PivotScopeParts { headers: &unlike, ..base });
         assert!(pivots.find(&scope, &item.id, Mark::of(1), now).is_some(), "what is no credential decides nothing");
     }
 
     /// Row: F52
     #[test]
     fn it_forgets_by_time_and_by_size() {
-        let (pivots, scope, begin) = (Pivots::new(SETTINGS), Scope([0; 32]), now());
+        let (pivots, scope, begin) = (Pivots::new(SETTINGS), PivotScope([0; 32]), now());
         let item = anchor(1, "a");
         pivots.remember(&scope, seen(&item, 1), begin);
         let found = |after| pivots.find(&scope, &item.id, Mark::of(1), begin + Duration::from_secs(after)).is_some();
@@ -327,7 +333,7 @@ mod tests {
 
     #[test]
     fn an_item_is_found_from_both_of_its_sides() {
-        let known = |offset, from_end, backward| Known {
+        let known = |offset, from_end, backward| KnownItem {
             keys: Vec::new(),
             hint: Hint { offset: Offset(offset), from_end, run: 3, total: Some(9), ..Hint::default() },
             backward,

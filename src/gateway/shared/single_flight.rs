@@ -11,12 +11,12 @@ use tokio::sync::watch;
 
 /// What is being looked up at the moment.
 #[derive(Debug)]
-pub(crate) struct Flights<K, T> {
+pub(crate) struct SingleFlight<K, T> {
     /// A receiver sees what was found, or that its sender is gone.
     under_way: Mutex<HashMap<K, watch::Receiver<Option<Arc<T>>>>>,
 }
 
-impl<K, T> Default for Flights<K, T> {
+impl<K, T> Default for SingleFlight<K, T> {
     fn default() -> Self {
         Self { under_way: Mutex::default() }
     }
@@ -24,7 +24,7 @@ impl<K, T> Default for Flights<K, T> {
 
 /// What a look-up found, and who looked.
 #[derive(Debug)]
-pub(crate) enum Found<T> {
+pub(crate) enum LookUpResult<T> {
     /// This request.
     Asked(Arc<T>),
     /// Another one, at the same time.
@@ -33,19 +33,19 @@ pub(crate) enum Found<T> {
 
 /// The one who asks. Whatever becomes of it, the place is free afterwards; those who wait see what it found, or that it
 /// found nothing.
-struct Lead<'a, K: Clone + Eq + Hash, T> {
-    flights: &'a Flights<K, T>,
+struct Leader<'a, K: Clone + Eq + Hash, T> {
+    flights: &'a SingleFlight<K, T>,
     key: K,
     tell: watch::Sender<Option<Arc<T>>>,
 }
 
-impl<K: Clone + Eq + Hash, T> Drop for Lead<'_, K, T> {
+impl<K: Clone + Eq + Hash, T> Drop for Leader<'_, K, T> {
     fn drop(&mut self) {
         self.flights.locked().remove(&self.key);
     }
 }
 
-impl<K: Clone + Eq + Hash, T> Flights<K, T> {
+impl<K: Clone + Eq + Hash, T> SingleFlight<K, T> {
     /// What `work` finds, or what another request with the same key finds meanwhile. What fails is not shared, for it may
     /// have failed by the other's own deadline; where the other one fails or is cancelled, one of those who wait asks in
     /// its place.
@@ -53,7 +53,7 @@ impl<K: Clone + Eq + Hash, T> Flights<K, T> {
     /// # Errors
     ///
     /// Where this request did the work, and it failed.
-    pub(crate) async fn join<E>(&self, key: K, work: impl Future<Output = Result<T, E>>) -> Result<Found<T>, E> {
+    pub(crate) async fn join<E>(&self, key: K, work: impl Future<Output = Result<T, E>>) -> Result<LookUpResult<T>, E> {
         let lead = loop {
             let mut told = match self.take(&key) {
                 Ok(lead) => break lead,
@@ -62,22 +62,22 @@ impl<K: Clone + Eq + Hash, T> Flights<K, T> {
             if let Ok(found) = told.wait_for(Option::is_some).await
                 && let Some(found) = &*found
             {
-                return Ok(Found::Shared(Arc::clone(found)));
+                return Ok(LookUpResult::Shared(Arc::clone(found)));
             }
         };
         let found = Arc::new(work.await?);
         lead.tell.send_replace(Some(Arc::clone(&found)));
-        Ok(Found::Asked(found))
+        Ok(LookUpResult::Asked(found))
     }
 
-    fn take(&self, key: &K) -> Result<Lead<'_, K, T>, watch::Receiver<Option<Arc<T>>>> {
+    fn take(&self, key: &K) -> Result<Leader<'_, K, T>, watch::Receiver<Option<Arc<T>>>> {
         let mut under_way = self.locked();
         if let Some(told) = under_way.get(key) {
             return Err(told.clone());
         }
         let (tell, told) = watch::channel(None);
         under_way.insert(key.clone(), told);
-        Ok(Lead { flights: self, key: key.clone(), tell })
+        Ok(Leader { flights: self, key: key.clone(), tell })
     }
 
     fn locked(&self) -> MutexGuard<'_, HashMap<K, watch::Receiver<Option<Arc<T>>>>> {
@@ -101,7 +101,7 @@ mod tests {
 
     #[tokio::test]
     async fn all_who_ask_at_once_share_one_answer() {
-        let flights = Flights::<u8, u32>::default();
+        let flights = SingleFlight::<u8, u32>::default();
         let asked = AtomicU32::new(0);
         let found = join_all((0..100).map(|index| {
             flights.join(index % 2, async {
@@ -111,17 +111,17 @@ mod tests {
         }))
         .await;
         assert_eq!(asked.into_inner(), 2);
-        let shared = found.iter().filter(|found| matches!(found, Ok(Found::Shared(_)))).count();
+        let shared = found.iter().filter(|found| matches!(found, Ok(LookUpResult::Shared(_)))).count();
         assert_eq!(shared, 98);
         assert!(flights.locked().is_empty());
     }
 
     #[tokio::test]
     async fn what_comes_later_is_asked_anew() {
-        let flights = Flights::<u8, u8>::default();
+        let flights = SingleFlight::<u8, u8>::default();
         for number in 0..3 {
             let found = flights.join(7, async { Ok::<_, ()>(number) }).await;
-            assert!(matches!(found, Ok(Found::Asked(found)) if *found == number));
+            assert!(matches!(found, Ok(LookUpResult::Asked(found)) if *found == number));
         }
     }
 
@@ -129,7 +129,7 @@ mod tests {
     #[tokio::test]
     async fn one_who_waits_takes_over() {
         for fails in [false, true] {
-            let flights = Flights::<u8, u32>::default();
+            let flights = SingleFlight::<u8, u32>::default();
             let asked = AtomicU32::new(0);
             let (release, released) = oneshot::channel::<()>();
             let mut first = Box::pin(flights.join(1, async {
@@ -153,7 +153,7 @@ mod tests {
             }
             let found = waiting.await;
             assert_eq!(asked.load(Ordering::Relaxed), 2, "fails: {fails}");
-            assert_eq!(found.iter().filter(|found| matches!(found, Ok(Found::Asked(_)))).count(), 1);
+            assert_eq!(found.iter().filter(|found| matches!(found, Ok(LookUpResult::Asked(_)))).count(), 1);
             assert!(found.iter().all(Result::is_ok));
         }
     }

@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// The requests of one upstream, on list routes and forwarded ones together. Shared with the next snapshot, where their
 /// number stays the same.
 #[derive(Debug)]
-pub struct Slots {
+pub struct UpstreamSlots {
     most: usize,
     free: Arc<Semaphore>,
     waiting: AtomicUsize,
@@ -26,22 +26,22 @@ pub struct Slots {
 
 /// The right to one request; dropping it passes the right on.
 #[derive(Debug)]
-pub(crate) struct Slot(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
+pub(crate) struct UpstreamSlot(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
 
 /// The upstream has all the requests that it may have, and as many wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Occupied;
 
 /// One waiting request, counted off however the wait ends.
-struct Waiting<'a>(&'a AtomicUsize);
+struct WaitingRequest<'a>(&'a AtomicUsize);
 
-impl Drop for Waiting<'_> {
+impl Drop for WaitingRequest<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-impl Slots {
+impl UpstreamSlots {
     /// All of them free.
     #[must_use]
     pub fn new(most: usize) -> Self {
@@ -77,9 +77,9 @@ impl Slots {
     /// # Errors
     ///
     /// [`Occupied`]: at once where the queue is full, else when the time is over.
-    pub(crate) async fn take(&self, left: Duration) -> Result<Slot, Occupied> {
+    pub(crate) async fn take(&self, left: Duration) -> Result<UpstreamSlot, Occupied> {
         if let Ok(slot) = Arc::clone(&self.free).try_acquire_owned() {
-            return Ok(Slot(slot));
+            return Ok(UpstreamSlot(slot));
         }
         let taken = self.wait(left.min(PATIENCE)).await.ok_or(Occupied);
         if taken.is_err() {
@@ -88,14 +88,14 @@ impl Slots {
         taken
     }
 
-    async fn wait(&self, patience: Duration) -> Option<Slot> {
+    async fn wait(&self, patience: Duration) -> Option<UpstreamSlot> {
         let before = self.waiting.fetch_add(1, Ordering::Relaxed);
-        let _waiting = Waiting(&self.waiting);
+        let _waiting = WaitingRequest(&self.waiting);
         if before >= self.most {
             return None;
         }
         let slot = tokio::time::timeout(patience, Arc::clone(&self.free).acquire_owned()).await;
-        slot.ok()?.ok().map(Slot)
+        slot.ok()?.ok().map(UpstreamSlot)
     }
 }
 
@@ -109,7 +109,7 @@ mod tests {
 
     #[tokio::test]
     async fn as_many_again_wait_and_the_rest_are_refused_at_once() {
-        let slots = Slots::new(2);
+        let slots = UpstreamSlots::new(2);
         let held = (slots.take(MINUTE).await.unwrap(), slots.take(MINUTE).await.unwrap());
         assert_eq!(slots.in_flight(), 2);
         let waiting = join_all((0..2).map(|_| slots.take(MINUTE)));
@@ -129,7 +129,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_request_waits_no_longer_than_it_has() {
-        let slots = Slots::new(1);
+        let slots = UpstreamSlots::new(1);
         let held = slots.take(MINUTE).await.unwrap();
         assert_eq!(slots.take(SHORT).await.err(), Some(Occupied));
         assert_eq!((slots.waiting(), slots.refused()), (0, 1));
@@ -140,7 +140,7 @@ mod tests {
     /// A request whose client leaves while it waits leaves no trace.
     #[tokio::test]
     async fn a_wait_that_is_given_up_takes_no_place() {
-        let slots = Slots::new(1);
+        let slots = UpstreamSlots::new(1);
         let held = slots.take(MINUTE).await.unwrap();
         tokio::select! {
             biased;

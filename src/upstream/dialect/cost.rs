@@ -16,7 +16,7 @@ use crate::{
         position::{Hint, Position, Target},
         resolver::{PageRequest, Totals},
     },
-    upstream::order::sort::Sorted,
+    upstream::order::sort::CompiledOrder,
 };
 
 /// The most upstream requests that a route can allow.
@@ -34,12 +34,12 @@ pub struct PageCosts {
     /// The largest limit whose later pages take one request, up to the route's; 0: none does.
     pub later_in_one: u32,
     /// Where the budget does not fill the largest pages: what would help.
-    pub beyond_budget: Option<Beyond>,
+    pub beyond_budget: Option<BudgetAdvice>,
 }
 
 /// What helps where the budget of a route does not fill its largest pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Beyond {
+pub struct BudgetAdvice {
     /// The budget that fills them; none where no budget is large enough.
     pub needed: Option<u32>,
     /// The largest page that the budget fills; 0: none.
@@ -47,13 +47,13 @@ pub struct Beyond {
 }
 
 /// How many items with equal keys may follow one another, and how many requests a page over them takes.
-pub type Run = (u32, u32);
+pub type TieRunCost = (u32, u32);
 
 /// What was computed, by what decides it: most routes of a configuration are of a few shapes.
 #[derive(Clone, Debug, Default)]
 pub struct Costs {
     pages: Vec<(Shapes, PageCosts)>,
-    runs: Vec<(Shape, u32, Option<Run>)>,
+    runs: Vec<(Shape, u32, Option<TieRunCost>)>,
     /// What was computed for the configuration before, and may be of use once more.
     before: Vec<(Shapes, PageCosts)>,
 }
@@ -91,7 +91,7 @@ impl Costs {
 
     /// How many items with equal keys may follow one another, and how many requests a page over them takes; nothing where
     /// that doesn't matter.
-    pub fn longest_run(&mut self, dialect: &Dialect, list: &ListSettings) -> Option<Run> {
+    pub fn longest_run(&mut self, dialect: &Dialect, list: &ListSettings) -> Option<TieRunCost> {
         let (shape, limit) = (Shapes::new(dialect, list).listed, list.page_size.default);
         if let Some((_, _, run)) = self.runs.iter().find(|(known, of, _)| *known == shape && *of == limit) {
             return *run;
@@ -107,7 +107,7 @@ impl Costs {
         let costs = self.of(dialect, list);
         let (at, max, budget) = (list.page_size.at, list.page_size.max, list.budgets.upstream_requests);
         let gives = gives(&list.dialect, dialect.paging());
-        if let Some(Beyond { needed, lower }) = costs.beyond_budget {
+        if let Some(BudgetAdvice { needed, lower }) = costs.beyond_budget {
             let take = needed.map_or_else(|| format!("more than {LARGEST_BUDGET}"), |needed| format!("up to {needed}"));
             let message = format!(
                 "pages of {max} items take {take} upstream requests, and budgets.upstream_requests is {budget}"
@@ -167,7 +167,7 @@ impl PageCosts {
                 listed: costs,
                 first_in_one: 0,
                 later_in_one: 0,
-                beyond_budget: (fills || lower > 0).then_some(Beyond { needed, lower }),
+                beyond_budget: (fills || lower > 0).then_some(BudgetAdvice { needed, lower }),
             };
         }
         let in_one = if whole == listed { costs.clone() } else { listed.cost(*max) };
@@ -212,7 +212,7 @@ fn told(in_one: u32, most: u32, max: u32) -> String {
 }
 
 /// A request as the route makes it, wherever its page is.
-fn request(dialect: &Dialect, sorted: &Sorted, list: &ListSettings) -> PageRequest {
+fn request(dialect: &Dialect, sorted: &CompiledOrder, list: &ListSettings) -> PageRequest {
     let target = Target { position: Position::Start, hint: Hint::default() };
     let (order, paging) = (Arc::clone(&sorted.order), Arc::clone(dialect.paging()));
     let tells_total = list.dialect.response.total.is_some();

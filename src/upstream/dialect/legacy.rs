@@ -7,7 +7,7 @@ use crate::{
     pagination::paging::{Family, Paging, Sizes},
     upstream::{
         request::query::RequestTemplate,
-        template::text::{Piece, QueryTemplate, Text, Variable, decode},
+        template::text::{QueryTemplate, TemplatePart, TemplateText, Variable, decode},
     },
 };
 
@@ -38,7 +38,7 @@ pub struct LegacyFault {
 /// Reads legacy requests.
 #[derive(Clone, Debug)]
 pub(crate) struct LegacyReader {
-    parameters: Vec<Known>,
+    parameters: Vec<PagingParameter>,
     names: Vec<String>,
     first_page: u64,
     paging: Paging,
@@ -50,15 +50,15 @@ pub(crate) struct LegacyReader {
 
 /// A parameter that pages.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Known {
+struct PagingParameter {
     name: String,
     /// Its value's parts, literals decoded.
-    value: Vec<Piece>,
+    value: Vec<TemplatePart>,
 }
 
 /// What the parameters of a request say.
 #[derive(Default)]
-struct Said {
+struct LegacyValues {
     values: Vec<(Variable, u64, String)>,
 }
 
@@ -73,7 +73,7 @@ impl LegacyReader {
         at: Location,
         diagnostics: &mut Diagnostics,
     ) -> Option<Self> {
-        let mut parameters: Vec<Known> = Vec::new();
+        let mut parameters: Vec<PagingParameter> = Vec::new();
         for known in std::iter::once(&request.query).chain(&request.also).flat_map(paging_parameters) {
             match parameters.iter().find(|other| other.name == known.name) {
                 None => parameters.push(known),
@@ -119,7 +119,7 @@ impl LegacyReader {
 
     /// The pairs without those that hold what the upstream handed out, which says no place.
     pub(crate) fn without_tokens(&self, pairs: &[(String, String)]) -> Vec<(String, String)> {
-        let is_token = |piece: &Piece| matches!(piece, Piece::Variable(variable) if variable.is_token());
+        let is_token = |piece: &TemplatePart| matches!(piece, TemplatePart::Variable(variable) if variable.is_token());
         let holds_token =
             |name: &str| self.parameters.iter().any(|known| known.name == name && known.value.iter().any(is_token));
         pairs.iter().filter(|(name, _)| !holds_token(name)).cloned().collect()
@@ -136,7 +136,7 @@ impl LegacyReader {
         self.default_size
     }
 
-    fn by_page(&self, said: &Said, page: Option<(u64, &str)>) -> Result<LegacyWindow, LegacyFault> {
+    fn by_page(&self, said: &LegacyValues, page: Option<(u64, &str)>) -> Result<LegacyWindow, LegacyFault> {
         let number = match page {
             Some((page, name)) => match page.checked_sub(self.first_page) {
                 Some(number) => number,
@@ -150,7 +150,7 @@ impl LegacyReader {
         Ok(LegacyWindow { offset, size: Some(size), page: Some(number.saturating_add(self.first_page)) })
     }
 
-    fn by_offset(&self, said: &Said) -> Result<LegacyWindow, LegacyFault> {
+    fn by_offset(&self, said: &LegacyValues) -> Result<LegacyWindow, LegacyFault> {
         let offset = said.of(Variable::Offset).map_or(0, |(offset, _)| offset);
         let last = said.of(Variable::Last).map(|(last, name)| (last.saturating_add(1), name));
         let size = match said.of(Variable::End).or(last) {
@@ -164,7 +164,7 @@ impl LegacyReader {
     }
 
     /// The size that a request says.
-    fn size(&self, said: &Said) -> Result<Option<u32>, LegacyFault> {
+    fn size(&self, said: &LegacyValues) -> Result<Option<u32>, LegacyFault> {
         match said.of(Variable::Size) {
             Some((0, name)) => Err(fault(name, "is a whole number, at least 1".to_owned())),
             Some((size, _)) => Ok(Some(self.kept(size))),
@@ -181,13 +181,14 @@ impl LegacyReader {
         }
     }
 
-    fn said(&self, pairs: &[(String, String)]) -> Result<Said, LegacyFault> {
-        let mut said = Said::default();
+    fn said(&self, pairs: &[(String, String)]) -> Result<LegacyValues, LegacyFault> {
+        let mut said = LegacyValues::default();
         for (name, value) in pairs {
             let Some(known) = self.parameters.iter().find(|known| known.name == *name) else {
                 continue;
             };
-            let is_token = |piece: &Piece| matches!(piece, Piece::Variable(variable) if variable.is_token());
+            let is_token =
+                |piece: &TemplatePart| matches!(piece, TemplatePart::Variable(variable) if variable.is_token());
             if known.value.iter().any(is_token) {
                 return Err(fault(name, "is what the upstream handed out, and says no place in the list".to_owned()));
             }
@@ -208,37 +209,37 @@ impl LegacyReader {
     }
 }
 
-impl Said {
+impl LegacyValues {
     /// What a variable is, and the parameter that says it.
     fn of(&self, variable: Variable) -> Option<(u64, &str)> {
         self.values.iter().find(|(known, _, _)| *known == variable).map(|(_, value, name)| (*value, name.as_str()))
     }
 }
 
-fn paging_parameters(query: &QueryTemplate) -> Vec<Known> {
+fn paging_parameters(query: &QueryTemplate) -> Vec<PagingParameter> {
     query
         .parameters
         .iter()
         .filter(|parameter| parameter.variables().next().is_some())
         .map(|parameter| {
-            let decoded = |piece: &Piece| match piece {
-                Piece::Literal(literal) => Piece::Literal(decode(literal)),
-                Piece::Variable(_) => piece.clone(),
+            let decoded = |piece: &TemplatePart| match piece {
+                TemplatePart::Literal(literal) => TemplatePart::Literal(decode(literal)),
+                TemplatePart::Variable(_) => piece.clone(),
             };
-            let value = parameter.value.iter().flat_map(Text::pieces).map(decoded).collect();
-            Known { name: parameter.decoded_name(), value }
+            let value = parameter.value.iter().flat_map(TemplateText::pieces).map(decoded).collect();
+            PagingParameter { name: parameter.decoded_name(), value }
         })
         .collect()
 }
 
 /// Reads a value as a template would have written it.
-fn read_back(pieces: &[Piece], value: &str) -> Option<Vec<(Variable, u64)>> {
+fn read_back(pieces: &[TemplatePart], value: &str) -> Option<Vec<(Variable, u64)>> {
     let mut rest = value;
     let mut read = Vec::new();
     for piece in pieces {
         match piece {
-            Piece::Literal(literal) => rest = rest.strip_prefix(literal.as_str())?,
-            Piece::Variable(variable) => {
+            TemplatePart::Literal(literal) => rest = rest.strip_prefix(literal.as_str())?,
+            TemplatePart::Variable(variable) => {
                 let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
                 read.push((*variable, rest[..digits].parse().ok()?));
                 rest = &rest[digits..];

@@ -11,21 +11,21 @@ use http::HeaderMap;
 
 use super::{
     order::{
-        doubts,
-        fields::Fields,
+        fields::DialectFields,
         filter::FilterTemplate,
+        guarantee::{Guarantee, Modes, promise},
         orders::Orders,
-        promise::{Modes, Promise, promise},
-        sort::{SortTemplate, Sorted, Unsortable},
+        sort::{CompiledOrder, SortTemplate, Unsortable},
+        warnings,
     },
     place::PlaceCompiler,
     request::{
-        query::{Beside, RequestTemplate},
+        query::{RequestExtras, RequestTemplate},
         resource::{CountTemplate, ItemTemplate},
     },
-    response::{error::ReadingError, reading::Reading, token},
+    response::{error::ReadingError, reading::ResponseReader, token},
     template::{
-        ask::{Ask, Unaskable},
+        ask::{Unaskable, UpstreamRequest},
         body::BodyTemplate,
     },
 };
@@ -55,22 +55,22 @@ use paging::compile_paging;
 pub struct Dialect {
     name: String,
     paging: Arc<Paging>,
-    tokens: Option<token::Style>,
+    tokens: Option<token::TokenStyle>,
     request: RequestTemplate,
     item: Option<ItemTemplate>,
     count: Option<CountTemplate>,
-    pub(crate) reading: Reading,
+    pub(crate) reading: ResponseReader,
     orders: Orders,
     sort_names: Vec<String>,
     pub(crate) legacy: LegacyReader,
-    declared: Arc<Sorted>,
+    declared: Arc<CompiledOrder>,
 }
 
 /// The parts of a dialect that need no route.
 struct Parts {
     request: RequestTemplate,
     paging: Paging,
-    tokens: Option<token::Style>,
+    tokens: Option<token::TokenStyle>,
     sort: Option<SortTemplate>,
     filter: Option<FilterTemplate>,
     item: Option<ItemTemplate>,
@@ -105,7 +105,7 @@ impl Parts {
 fn filter_that_pages<'a>(
     list: &'a ListSettings,
     filter: Option<&FilterTemplate>,
-    fields: &Fields,
+    fields: &DialectFields,
     names: &[String],
 ) -> Option<(&'a Located<String>, String)> {
     let filter = filter?;
@@ -129,7 +129,7 @@ impl Dialect {
         let parts = Parts::compile(settings, "items", diagnostics);
         let style = parts.and_then(|parts| parts.tokens);
         let places = PlaceCompiler { collection: "items", facts: Vec::new(), diagnostics };
-        Reading::compile(&settings.response, &settings.request, style, places);
+        ResponseReader::compile(&settings.response, &settings.request, style, places);
     }
 
     /// Compiles a route's dialect. All its faults are reported; there is none where there was one.
@@ -137,9 +137,9 @@ impl Dialect {
         let settings = &list.dialect;
         let parts = Parts::compile(settings, &list.collection, diagnostics);
         let mut places = PlaceCompiler { collection: &list.collection, facts: Vec::new(), diagnostics };
-        let fields = Fields::compile(list, &mut places);
+        let fields = DialectFields::compile(list, &mut places);
         let style = parts.as_ref().and_then(|parts| parts.tokens);
-        let reading = Reading::compile(&settings.response, &settings.request, style, places);
+        let reading = ResponseReader::compile(&settings.response, &settings.request, style, places);
         let (parts, fields, reading) = (parts?, fields?, reading?);
         let default_size = settings.size.default.as_ref().map(|size| size.value);
         let assumed_size = list.page_size.default;
@@ -167,7 +167,7 @@ impl Dialect {
         }
         let orders = Orders::new(parts.sort, fields, parts.filter, Modes::new(list), &reading);
         let declared = Arc::new(orders.declared(list));
-        doubts::warn(list, &orders.fields, orders.sort.is_some(), &declared, diagnostics);
+        warnings::warn(list, &orders.fields, orders.sort.is_some(), &declared, diagnostics);
         Some(Self {
             name: settings.name.clone(),
             paging: Arc::new(paging),
@@ -197,7 +197,7 @@ impl Dialect {
 
     /// The route's declared order; of a route without one, what is known all the same: where ids stand.
     #[must_use]
-    pub fn default_sorted(&self) -> &Arc<Sorted> {
+    pub fn default_sorted(&self) -> &Arc<CompiledOrder> {
         &self.declared
     }
 
@@ -218,15 +218,15 @@ impl Dialect {
     ///
     /// # Errors
     /// Where no page of such an order could be proven, or the upstream can't be asked for it.
-    pub fn sorted(&self, terms: &[SortTerm], id_direction: Direction) -> Result<Sorted, Unsortable> {
+    pub fn sorted(&self, terms: &[SortTerm], id_direction: Direction) -> Result<CompiledOrder, Unsortable> {
         self.orders.chosen(&self.declared, terms, id_direction)
     }
 
     /// What the core may filter by in a request with these filters of the client's (raw query pairs joined by `&`):
-    /// [`Sorted::filters`], unless a key filter would write a parameter that the client sends, and the dialect does not
+    /// [`CompiledOrder::filters`], unless a key filter would write a parameter that the client sends, and the dialect does not
     /// say how both stay in force.
     #[must_use]
-    pub fn filters_for(&self, sorted: &Sorted, client_filters: &str) -> Option<Arc<Filters>> {
+    pub fn filters_for(&self, sorted: &CompiledOrder, client_filters: &str) -> Option<Arc<Filters>> {
         self.orders.filters_beside(sorted, client_filters)
     }
 
@@ -240,7 +240,7 @@ impl Dialect {
 
     /// What a route of these settings, which this was compiled from, promises of the pages of an order.
     #[must_use]
-    pub fn promise(&self, sorted: &Sorted, list: &ListSettings) -> Promise {
+    pub fn promise(&self, sorted: &CompiledOrder, list: &ListSettings) -> Guarantee {
         promise(list, &self.paging, sorted)
     }
 
@@ -251,7 +251,13 @@ impl Dialect {
     /// [`Unaskable::Gone`] for a token or an id that no upstream can have; [`Unaskable::Filter`] where a value of a key
     /// can't be written, so that the page is to be found without filters; [`Unaskable::Beyond`] for a place of an upstream
     /// that is told none.
-    pub fn ask(&self, sorted: &Sorted, fetch: &Fetch, filters: &str, path: &str) -> Result<Ask, Unaskable> {
+    pub fn ask(
+        &self,
+        sorted: &CompiledOrder,
+        fetch: &Fetch,
+        filters: &str,
+        path: &str,
+    ) -> Result<UpstreamRequest, Unaskable> {
         match fetch {
             Fetch::Slice(slice, _) if slice.begins() > Offset(0) && !self.request.says_place() => {
                 Err(Unaskable::Beyond)
@@ -266,13 +272,13 @@ impl Dialect {
                     }
                 };
                 let (sort, sort_edits) = (sorted.sort(listing), sorted.sort_edits(listing));
-                let beside = Beside { path, filters: &filters, sort, sort_edits };
+                let beside = RequestExtras { path, filters: &filters, sort, sort_edits };
                 self.request.ask_slice(fetch.clone(), *slice, beside)
             }
             Fetch::Token(token) => {
                 let sort_edits = sorted.sort_edits(&Listing::default());
-                let beside = Beside { path, filters, sort: &sorted.query, sort_edits };
-                self.request.ask_token(self.tokens.unwrap_or(token::Style::Plain), token, beside)
+                let beside = RequestExtras { path, filters, sort: &sorted.query, sort_edits };
+                self.request.ask_token(self.tokens.unwrap_or(token::TokenStyle::Plain), token, beside)
             }
             Fetch::Item(id) => match &self.item {
                 Some(item) => item.ask(id, path),
@@ -281,7 +287,7 @@ impl Dialect {
             Fetch::Count => match &self.count {
                 Some(count) => count.ask(path, filters),
                 None => {
-                    let beside = Beside { path, filters, sort: "", sort_edits: &Edits::new() };
+                    let beside = RequestExtras { path, filters, sort: "", sort_edits: &Edits::new() };
                     self.request.ask_first(self.least_size(), beside)
                 }
             },
@@ -295,8 +301,8 @@ impl Dialect {
     /// that nor gone.
     pub fn read(
         &self,
-        sorted: &Sorted,
-        ask: &Ask,
+        sorted: &CompiledOrder,
+        ask: &UpstreamRequest,
         status: u16,
         headers: &HeaderMap,
         body: Vec<u8>,

@@ -10,14 +10,14 @@ use crate::{
         paging::Family,
         window::{Offset, PageNumber, PageSize, Slice},
     },
-    upstream::{order::sort::Sorted, template::ask::Ask},
+    upstream::{order::sort::CompiledOrder, template::ask::UpstreamRequest},
 };
 
 /// A legacy request, understood.
 #[derive(Clone, Debug)]
-pub struct Observed {
+pub struct ObservedRequest {
     /// The request that the gateway would have made for the same items.
-    pub ask: Ask,
+    pub ask: UpstreamRequest,
     /// What it asks for.
     pub asked: AskedFor,
 }
@@ -31,12 +31,12 @@ impl Dialect {
     /// Where a paging parameter says no place: no number, out of range, or in contradiction to another.
     pub fn observed(
         &self,
-        sorted: &Sorted,
+        sorted: &CompiledOrder,
         chosen: bool,
         pairs: &[(String, String)],
         filters: &str,
         path: &str,
-    ) -> Result<Observed, LegacyFault> {
+    ) -> Result<ObservedRequest, LegacyFault> {
         let numbers = self.legacy.without_tokens(pairs);
         let window = self.legacy_window(&numbers)?;
         let taken = window.and_then(|window| window.size);
@@ -59,7 +59,7 @@ impl Dialect {
         })?;
         // An order that the gateway asks for is not what comes unasked.
         let in_order = chosen || sorted.asked == 0;
-        Ok(Observed { ask, asked: AskedFor { begins, size, in_order } })
+        Ok(ObservedRequest { ask, asked: AskedFor { begins, size, in_order } })
     }
 
     /// What the dialect says that every list tells, and this one did not; the key that says so.

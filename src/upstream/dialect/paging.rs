@@ -6,21 +6,21 @@ use crate::{
         settings::{DialectSettings, DialectSize, EndWord},
     },
     pagination::paging::{EndEvidence, Family, Paging, Sizes, Tokens},
-    upstream::{request::query::RequestTemplate, response::token::Style, template::text::Variable},
+    upstream::{request::query::RequestTemplate, response::token::TokenStyle, template::text::Variable},
 };
 
 /// What a dialect says of its paging.
 #[derive(Clone, Debug)]
-pub(crate) struct Compiled {
+pub(crate) struct CompiledPaging {
     /// The facts that the core decides with.
     pub(crate) paging: Paging,
     /// What a token's text is, by [`Family::Token`].
-    pub(crate) style: Option<Style>,
+    pub(crate) style: Option<TokenStyle>,
 }
 
 /// How a place is named, told finer than the core needs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+enum PagingScheme {
     Page,
     Offset,
     /// By `{token}`, or by `{next_token}` and `{prev_token}`.
@@ -40,7 +40,7 @@ pub(crate) fn compile_paging(
     settings: &DialectSettings,
     request: &RequestTemplate,
     diagnostics: &mut Diagnostics,
-) -> Option<Compiled> {
+) -> Option<CompiledPaging> {
     let way = compile_way(settings, request, diagnostics);
     let sizes = compile_sizes(settings, request, diagnostics);
     for (source, template) in settings.request.also.iter().zip(&request.also) {
@@ -56,23 +56,23 @@ pub(crate) fn compile_paging(
     let response = &settings.response;
     let ends_empty = matches!(&response.end, Some(end) if end.value == EndWord::EmptyPage);
     let backward = match way {
-        Way::Page | Way::Offset | Way::Range => false,
-        Way::Token => response.prev_token.is_some(),
-        Way::Item => uses(Variable::Before),
-        Way::Link => response.prev_url.is_some() && response.next_params.is_none(),
-        Way::Whole => false,
+        PagingScheme::Page | PagingScheme::Offset | PagingScheme::Range => false,
+        PagingScheme::Token => response.prev_token.is_some(),
+        PagingScheme::Item => uses(Variable::Before),
+        PagingScheme::Link => response.prev_url.is_some() && response.next_params.is_none(),
+        PagingScheme::Whole => false,
     };
     let (family, style) = match way {
-        Way::Page => (Family::Page, None),
-        Way::Offset | Way::Range => (Family::Offset, None),
-        Way::Token if request.token_in_body() => (Family::Token, Some(Style::Json)),
-        Way::Token => (Family::Token, Some(Style::Plain)),
-        Way::Item => (Family::Token, Some(Style::Item)),
-        Way::Link | Way::Whole => (Family::Token, Some(Style::Pairs)),
+        PagingScheme::Page => (Family::Page, None),
+        PagingScheme::Offset | PagingScheme::Range => (Family::Offset, None),
+        PagingScheme::Token if request.token_in_body() => (Family::Token, Some(TokenStyle::Json)),
+        PagingScheme::Token => (Family::Token, Some(TokenStyle::Plain)),
+        PagingScheme::Item => (Family::Token, Some(TokenStyle::Item)),
+        PagingScheme::Link | PagingScheme::Whole => (Family::Token, Some(TokenStyle::Pairs)),
     };
     let tokens = Tokens {
         backward,
-        by_item: way == Way::Item,
+        by_item: way == PagingScheme::Item,
         single_use: settings.request.single_use,
         ends_empty: style.is_some() && ends_empty,
     };
@@ -85,10 +85,14 @@ pub(crate) fn compile_paging(
         hidden: response.hidden,
         tokens,
     };
-    tokens_are_sound.then_some(Compiled { paging, style })
+    tokens_are_sound.then_some(CompiledPaging { paging, style })
 }
 
-fn compile_way(settings: &DialectSettings, request: &RequestTemplate, diagnostics: &mut Diagnostics) -> Option<Way> {
+fn compile_way(
+    settings: &DialectSettings,
+    request: &RequestTemplate,
+    diagnostics: &mut Diagnostics,
+) -> Option<PagingScheme> {
     let response = &settings.response;
     if let Some(end) = response.end.as_ref().filter(|end| end.value == EndWord::WholeList) {
         let leads_on = response.next_url.as_ref().or(response.next_params.as_ref());
@@ -102,7 +106,7 @@ fn compile_way(settings: &DialectSettings, request: &RequestTemplate, diagnostic
             diagnostics.error(end.at, "a request for the whole list says no place and no size", help);
             return None;
         }
-        return Some(Way::Whole);
+        return Some(PagingScheme::Whole);
     }
     match ways(request.variables()).as_slice() {
         [way] if response.next_params.is_none() => Some(*way),
@@ -112,8 +116,8 @@ fn compile_way(settings: &DialectSettings, request: &RequestTemplate, diagnostic
             diagnostics.error(at, "next_params continues the list, and so does a variable of the request", help);
             None
         }
-        [] if response.next_url.is_some() || response.next_params.is_some() => Some(Way::Link),
-        [] if settings.filter.is_some() => Some(Way::Range),
+        [] if response.next_url.is_some() || response.next_params.is_some() => Some(PagingScheme::Link),
+        [] if settings.filter.is_some() => Some(PagingScheme::Range),
         [] => {
             let help = "put {page} or {offset} into request.query, as \"page={page}&limit={size}\"; or {token} where the \
                         upstream hands out tokens; or say response.next_url, to follow its links, or response.end = \
@@ -131,14 +135,14 @@ fn compile_way(settings: &DialectSettings, request: &RequestTemplate, diagnostic
 }
 
 /// The ways in which variables name a place.
-fn ways(variables: impl Iterator<Item = Variable>) -> Vec<Way> {
+fn ways(variables: impl Iterator<Item = Variable>) -> Vec<PagingScheme> {
     let mut ways = Vec::new();
     for variable in variables {
         let way = match variable {
-            Variable::Page => Way::Page,
-            Variable::Offset | Variable::End | Variable::Last => Way::Offset,
-            Variable::Token | Variable::NextToken | Variable::PreviousToken => Way::Token,
-            Variable::After | Variable::Before => Way::Item,
+            Variable::Page => PagingScheme::Page,
+            Variable::Offset | Variable::End | Variable::Last => PagingScheme::Offset,
+            Variable::Token | Variable::NextToken | Variable::PreviousToken => PagingScheme::Token,
+            Variable::After | Variable::Before => PagingScheme::Item,
             _ => continue,
         };
         if !ways.contains(&way) {
@@ -158,7 +162,7 @@ fn report_two_families(source: &Located<String>, diagnostics: &mut Diagnostics) 
 fn check_tokens(
     settings: &DialectSettings,
     request: &RequestTemplate,
-    way: Way,
+    way: PagingScheme,
     diagnostics: &mut Diagnostics,
 ) -> bool {
     let (asked, response) = (&settings.request, &settings.response);
@@ -169,16 +173,16 @@ fn check_tokens(
     if uses(Variable::Token) && (uses(Variable::NextToken) || uses(Variable::PreviousToken)) {
         fault(at_query, "{token} leads both ways", "use it alone, or {next_token} and {prev_token}");
     }
-    if way == Way::Token && response.next_token.is_none() {
+    if way == PagingScheme::Token && response.next_token.is_none() {
         fault(at_query, "the token is sent and never read", "say response.next_token, where answers hold it");
     }
     if uses(Variable::PreviousToken) && response.prev_token.is_none() {
         fault(at_query, "{prev_token} is sent and never read", "say response.prev_token, where answers hold it");
     }
-    if way == Way::Token && !uses(Variable::Token) && !uses(Variable::NextToken) {
+    if way == PagingScheme::Token && !uses(Variable::Token) && !uses(Variable::NextToken) {
         fault(at_query, "no token leads on", "put {next_token} into request.query");
     }
-    if way == Way::Item && !uses(Variable::After) {
+    if way == PagingScheme::Item && !uses(Variable::After) {
         fault(at_query, "no item leads on", "put {after} into request.query");
     }
     for (source, is_used, message, help) in parts_of_tokens(settings, way, uses) {
@@ -186,7 +190,7 @@ fn check_tokens(
             fault(source.at, message, help);
         }
     }
-    let by_place = matches!(way, Way::Page | Way::Offset | Way::Range);
+    let by_place = matches!(way, PagingScheme::Page | PagingScheme::Offset | PagingScheme::Range);
     for (said, name) in [(asked.token_alone, "token_alone"), (asked.single_use, "single_use")] {
         if said && by_place {
             fault(
@@ -196,7 +200,8 @@ fn check_tokens(
             );
         }
     }
-    if let Some(end) = response.end.as_ref().filter(|end| end.value == EndWord::SameToken && way != Way::Token) {
+    if let Some(end) = response.end.as_ref().filter(|end| end.value == EndWord::SameToken && way != PagingScheme::Token)
+    {
         fault(end.at, "end = \"same-token\", and there is no token", "say what else proves an end, or leave it out");
     }
     let sound = faults.is_empty();
@@ -209,7 +214,7 @@ fn check_tokens(
 /// The settings that belong to tokens, whether something uses them, and the fault and remedy where nothing does.
 fn parts_of_tokens(
     settings: &DialectSettings,
-    way: Way,
+    way: PagingScheme,
     uses: impl Fn(Variable) -> bool,
 ) -> [(&Option<Located<String>>, bool, &'static str, &'static str); 6] {
     let (asked, response) = (&settings.request, &settings.response);
@@ -217,15 +222,20 @@ fn parts_of_tokens(
     [
         (
             &response.next_token,
-            way == Way::Token,
+            way == PagingScheme::Token,
             "next_token is read and never sent",
             "put {token} into request.query",
         ),
         (&response.prev_token, leads_back, "prev_token is read and never sent", "put {prev_token} into request.query"),
-        (&response.token_param, way == Way::Token, "token_param is no part of any token", "say next_token and {token}"),
-        (&response.url_base, way == Way::Link, "url_base is for links that are followed", "remove it"),
-        (&response.item_token, way == Way::Item, "item_token is never sent", "put {after} into request.query"),
-        (&asked.first_token, way == Way::Token, "first_token is never sent", "put {token} into request.query"),
+        (
+            &response.token_param,
+            way == PagingScheme::Token,
+            "token_param is no part of any token",
+            "say next_token and {token}",
+        ),
+        (&response.url_base, way == PagingScheme::Link, "url_base is for links that are followed", "remove it"),
+        (&response.item_token, way == PagingScheme::Item, "item_token is never sent", "put {after} into request.query"),
+        (&asked.first_token, way == PagingScheme::Token, "first_token is never sent", "put {token} into request.query"),
     ]
 }
 
@@ -284,20 +294,23 @@ fn compile_sizes(
     sound.then_some(Sizes::Listed(listed))
 }
 
-fn compile_end(settings: &DialectSettings, way: Way, diagnostics: &mut Diagnostics) -> Option<EndEvidence> {
+fn compile_end(settings: &DialectSettings, way: PagingScheme, diagnostics: &mut Diagnostics) -> Option<EndEvidence> {
     let response = &settings.response;
     let flags = [&response.has_more, &response.is_last, &response.next_url, &response.next_page];
     let has_flag = match way {
         // Only what comes with the slice is no count here: the token, or the link.
-        Way::Token | Way::Link | Way::Whole => true,
-        Way::Item | Way::Range => response.has_more.is_some() || response.is_last.is_some(),
-        Way::Page | Way::Offset => flags.iter().any(|flag| flag.is_some()),
+        PagingScheme::Token | PagingScheme::Link | PagingScheme::Whole => true,
+        PagingScheme::Item | PagingScheme::Range => response.has_more.is_some() || response.is_last.is_some(),
+        PagingScheme::Page | PagingScheme::Offset => flags.iter().any(|flag| flag.is_some()),
     };
     let Some(end) = &response.end else {
-        let by_place = matches!(way, Way::Page | Way::Offset);
-        if let (Way::Item | Way::Range, false) = (way, has_flag) {
-            let (by, or) =
-                if way == Way::Item { ("item", "end = \"empty-page\", or ") } else { ("range alone", "end = ") };
+        let by_place = matches!(way, PagingScheme::Page | PagingScheme::Offset);
+        if let (PagingScheme::Item | PagingScheme::Range, false) = (way, has_flag) {
+            let (by, or) = if way == PagingScheme::Item {
+                ("item", "end = \"empty-page\", or ")
+            } else {
+                ("range alone", "end = ")
+            };
             let help =
                 format!("say response.has_more or is_last; else {or}\"short-page\" where every size is honoured");
             let message = format!("by {by}, something must say where the list ends");

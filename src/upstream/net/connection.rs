@@ -60,7 +60,7 @@ pub struct Connection {
 
 /// A part of an answer, in the order in which they come.
 #[derive(Debug)]
-pub enum Part {
+pub enum AnswerPart {
     /// An informational head: others follow.
     Informational(Box<ResponseHeader>),
     /// The final head, or that of a connection which now speaks another protocol; and whether nothing follows it.
@@ -216,7 +216,7 @@ impl Connection {
     /// # Errors
     ///
     /// [`FetchError::Unavailable`] before anything came, [`FetchError::Cut`] within the body, [`FetchError::Malformed`].
-    pub async fn next(&mut self) -> Result<Part, FetchError> {
+    pub async fn next(&mut self) -> Result<AnswerPart, FetchError> {
         if self.awaits_head() { self.next_head().await } else { self.next_body().await }
     }
 
@@ -228,9 +228,9 @@ impl Connection {
     pub async fn final_head(&mut self) -> Result<Box<ResponseHeader>, FetchError> {
         loop {
             match self.next_head().await? {
-                Part::Head(head, _) => return Ok(head),
+                AnswerPart::Head(head, _) => return Ok(head),
                 // At most so many as may come.
-                Part::Informational(_) | Part::Body(..) => {}
+                AnswerPart::Informational(_) | AnswerPart::Body(..) => {}
             }
         }
     }
@@ -260,7 +260,7 @@ impl Connection {
         }
     }
 
-    async fn next_head(&mut self) -> Result<Part, FetchError> {
+    async fn next_head(&mut self) -> Result<AnswerPart, FetchError> {
         self.session.read_response().await.map_err(|error| broken(&error))?;
         let raw = self.session.get_headers_raw_bytes();
         let Some(head) = self.session.resp_header() else {
@@ -274,28 +274,28 @@ impl Connection {
             if !self.session.was_upgraded() {
                 return Err(FetchError::Malformed("it switched protocols unasked".to_owned()));
             }
-            return Ok(Part::Head(head, false));
+            return Ok(AnswerPart::Head(head, false));
         }
         if head.status.is_informational() {
             self.informational += 1;
             if self.informational > MOST_INFORMATIONAL {
                 return Err(FetchError::Malformed("too many informational answers".to_owned()));
             }
-            return Ok(Part::Informational(head));
+            return Ok(AnswerPart::Informational(head));
         }
         // Equal lengths, which the parser takes for one, leave as one (RFC 9110 section 8.6).
         if let Some(length) = announced_length(&head.headers) {
             let _ = head.insert_header(header::CONTENT_LENGTH, length);
         }
         let ends = self.session.is_body_done();
-        Ok(Part::Head(head, ends))
+        Ok(AnswerPart::Head(head, ends))
     }
 
-    async fn next_body(&mut self) -> Result<Part, FetchError> {
+    async fn next_body(&mut self) -> Result<AnswerPart, FetchError> {
         let read = self.session.read_body_bytes().await.map_err(|error| cut(&error, self.received))?;
         let (bytes, ends) = (read.unwrap_or_default(), self.session.is_body_done());
         self.received += bytes.len();
-        Ok(Part::Body(bytes, ends))
+        Ok(AnswerPart::Body(bytes, ends))
     }
 }
 

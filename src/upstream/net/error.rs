@@ -1,6 +1,6 @@
 //! Errors of requests to upstreams.
 
-use super::memory::Full;
+use super::memory::MemoryExhausted;
 
 /// Why there is no answer. The text is for the log alone.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,7 +19,7 @@ pub enum FetchError {
     TooLarge(String),
     /// The gateway has no room for the body.
     #[error("overloaded: {0}")]
-    Overloaded(#[from] Full),
+    Overloaded(#[from] MemoryExhausted),
     /// It broke off after it had begun.
     #[error("cut: {0}")]
     Cut(String),

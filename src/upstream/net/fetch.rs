@@ -16,7 +16,7 @@ use pingora::http::RequestHeader;
 use super::{
     connection::{Connection, Connections, announced_length},
     error::FetchError,
-    memory::Held,
+    memory::MemoryShare,
     resolve::Peers,
 };
 use crate::config::settings::Timeouts;
@@ -41,7 +41,7 @@ pub struct Bounds<'a> {
     /// The largest body, decoded, in bytes.
     pub answer_size: usize,
     /// The request's share of memory: the body is added to it.
-    pub held: &'a Held,
+    pub held: &'a MemoryShare,
     /// When it begins.
     pub now: Instant,
 }
@@ -222,7 +222,12 @@ impl Coding {
 ///
 /// [`FetchError::TooLarge`] and [`FetchError::Overloaded`]; [`FetchError::Malformed`] for codings other than gzip, and for
 /// what is no gzip.
-pub fn decode(headers: &HeaderMap, body: &[u8], most: usize, held: &Held) -> Result<Option<Vec<u8>>, FetchError> {
+pub fn decode(
+    headers: &HeaderMap,
+    body: &[u8],
+    most: usize,
+    held: &MemoryShare,
+) -> Result<Option<Vec<u8>>, FetchError> {
     if body.is_empty() {
         return Ok(None);
     }
@@ -232,7 +237,7 @@ pub fn decode(headers: &HeaderMap, body: &[u8], most: usize, held: &Held) -> Res
     }
 }
 
-fn gunzip(body: &[u8], most: usize, held: &Held) -> Result<Vec<u8>, FetchError> {
+fn gunzip(body: &[u8], most: usize, held: &MemoryShare) -> Result<Vec<u8>, FetchError> {
     let mut decoded = Vec::new();
     let mut decoder = MultiGzDecoder::new(body);
     held.reserve(&mut decoded, body.len().saturating_mul(4).min(most), most)?;

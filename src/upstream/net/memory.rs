@@ -26,7 +26,7 @@ pub struct Memory {
 
 /// The share of one request; dropping it frees the share.
 #[derive(Debug)]
-pub struct Held {
+pub struct MemoryShare {
     memory: Arc<Memory>,
     /// How many bytes the request holds.
     bytes: AtomicUsize,
@@ -37,7 +37,7 @@ pub struct Held {
 /// The budget has no room for a request's share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no room for {0} bytes more: server.memory")]
-pub struct Full(usize);
+pub struct MemoryExhausted(usize);
 
 impl Memory {
     /// A budget of so many bytes.
@@ -72,18 +72,18 @@ impl Memory {
 
     /// The share of a request, which holds nothing yet.
     #[must_use]
-    pub fn share(self: &Arc<Self>) -> Held {
-        Held { memory: Arc::clone(self), bytes: AtomicUsize::new(0), taken: AtomicUsize::new(0) }
+    pub fn share(self: &Arc<Self>) -> MemoryShare {
+        MemoryShare { memory: Arc::clone(self), bytes: AtomicUsize::new(0), taken: AtomicUsize::new(0) }
     }
 }
 
-impl Held {
+impl MemoryShare {
     /// Holds so many bytes more.
     ///
     /// # Errors
     ///
-    /// [`Full`]; the share then stays as it was.
-    pub fn take(&self, bytes: usize) -> Result<(), Full> {
+    /// [`MemoryExhausted`]; the share then stays as it was.
+    pub fn take(&self, bytes: usize) -> Result<(), MemoryExhausted> {
         let all = self.bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
         let Memory { most, held, refused } = &*self.memory;
         let most = if all <= SMALL { *most } else { most - most / 4 };
@@ -95,7 +95,7 @@ impl Held {
         if held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_err() {
             self.bytes.fetch_sub(bytes, Ordering::Relaxed);
             refused.fetch_add(1, Ordering::Relaxed);
-            return Err(Full(bytes));
+            return Err(MemoryExhausted(bytes));
         }
         self.taken.fetch_add(steps, Ordering::Relaxed);
         Ok(())
@@ -119,8 +119,8 @@ impl Held {
     ///
     /// # Errors
     ///
-    /// [`Full`]; the buffer then stays as it was.
-    pub fn reserve(&self, buffer: &mut Vec<u8>, more: usize, most: usize) -> Result<(), Full> {
+    /// [`MemoryExhausted`]; the buffer then stays as it was.
+    pub fn reserve(&self, buffer: &mut Vec<u8>, more: usize, most: usize) -> Result<(), MemoryExhausted> {
         let needed = buffer.len().saturating_add(more);
         let before = buffer.capacity();
         if needed <= before {
@@ -139,7 +139,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for MemoryShare {
     fn drop(&mut self) {
         self.memory.held.fetch_sub(*self.taken.get_mut(), Ordering::Relaxed);
     }
@@ -179,8 +179,8 @@ mod tests {
         let memory = Memory::new(MIB);
         let (share, other) = (memory.share(), memory.share());
         share.take(3 * STEP).unwrap();
-        assert_eq!(share.take(MIB), Err(Full(MIB)));
-        assert_eq!(share.take(usize::MAX - STEP), Err(Full(usize::MAX - STEP)));
+        assert_eq!(share.take(MIB), Err(MemoryExhausted(MIB)));
+        assert_eq!(share.take(usize::MAX - STEP), Err(MemoryExhausted(usize::MAX - STEP)));
         assert_eq!((memory.held(), memory.refused()), (3 * STEP, 2));
         other.take(STEP).unwrap();
         drop((share, other));
@@ -191,11 +191,11 @@ mod tests {
     #[test]
     fn large_pages_leave_a_quarter_to_small_ones() {
         let memory = Memory::new(MIB);
-        let large: Vec<Held> = (0..4).map(|_| memory.share()).collect();
+        let large: Vec<MemoryShare> = (0..4).map(|_| memory.share()).collect();
         let served = large.iter().filter(|share| share.take(256 << 10).is_ok()).count();
         assert_eq!(served, 3);
         assert!(memory.is_short());
-        let small: Vec<Held> = (0..9).map(|_| memory.share()).collect();
+        let small: Vec<MemoryShare> = (0..9).map(|_| memory.share()).collect();
         let served = small.iter().filter(|share| share.take(STEP).is_ok()).count();
         assert_eq!(served, 8, "to the last byte");
         drop((large, small));

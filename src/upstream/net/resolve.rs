@@ -18,7 +18,7 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use pingora::{protocols::l4::socket::SocketAddr as PeerAddress, upstreams::peer::HttpPeer};
+use pingora::{protocols::l4::socket::SocketAddr as PingoraAddress, upstreams::peer::HttpPeer};
 
 use tokio::sync::Notify;
 
@@ -34,7 +34,7 @@ const KEPT: Duration = Duration::from_secs(30);
 /// The peers of an upstream, used in turn: every peer, and every address of each.
 #[derive(Debug)]
 pub struct Peers {
-    names: Vec<Arc<Name>>,
+    names: Vec<Arc<PeerName>>,
     template: HttpPeer,
     /// Whether the host of a peer is what its certificate must have.
     host_is_server_name: bool,
@@ -44,30 +44,30 @@ pub struct Peers {
 
 /// One `host:port` and what is known of it. Shared with the next snapshot, so that a reload forgets no address.
 #[derive(Debug)]
-pub struct Name {
+pub struct PeerName {
     text: String,
     host: String,
     port: u16,
-    addresses: ArcSwapOption<Addresses>,
+    addresses: ArcSwapOption<PeerAddresses>,
     asking: AtomicBool,
     answered: Notify,
 }
 
 /// What the resolver said, never empty, and when; literal addresses are for ever.
 #[derive(Debug)]
-struct Addresses {
-    all: Vec<Address>,
+struct PeerAddresses {
+    all: Vec<PeerAddress>,
     stale_from: Option<Instant>,
 }
 
 /// An address, and whether it can be reached, which stays known where the resolver says the address again.
 #[derive(Clone, Debug)]
-struct Address {
+struct PeerAddress {
     ip: IpAddr,
     health: Arc<Health>,
 }
 
-impl From<IpAddr> for Address {
+impl From<IpAddr> for PeerAddress {
     fn from(ip: IpAddr) -> Self {
         Self { ip, health: Arc::default() }
     }
@@ -75,12 +75,12 @@ impl From<IpAddr> for Address {
 
 /// A place among all peers: a name, and one of its addresses.
 #[derive(Clone, Copy, Debug, Default)]
-struct Place {
+struct AddressIndex {
     name: usize,
     address: usize,
 }
 
-impl Name {
+impl PeerName {
     /// Reads `host:port`, `192.0.2.1:80` or `[2001:db8::1]:80`; nothing where it is none of them.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -91,7 +91,7 @@ impl Name {
             return None;
         }
         let literal =
-            host.parse().ok().map(|ip: IpAddr| Arc::new(Addresses { all: vec![ip.into()], stale_from: None }));
+            host.parse().ok().map(|ip: IpAddr| Arc::new(PeerAddresses { all: vec![ip.into()], stale_from: None }));
         Some(Self {
             text: text.to_owned(),
             host: host.to_owned(),
@@ -133,7 +133,7 @@ impl Name {
     }
 
     /// The first answer of the resolver, which is asked once for all that wait.
-    async fn first(self: &Arc<Self>, now: Instant, patience: Duration) -> Result<Arc<Addresses>, FetchError> {
+    async fn first(self: &Arc<Self>, now: Instant, patience: Duration) -> Result<Arc<PeerAddresses>, FetchError> {
         let mut answered = pin!(self.answered.notified());
         answered.as_mut().enable();
         if let Some(known) = self.addresses.load_full() {
@@ -169,7 +169,7 @@ impl Name {
     async fn ask(&self, now: Instant) -> std::io::Result<()> {
         let known = self.addresses.load_full();
         let known = known.as_ref().map_or(&[][..], |known| known.all.as_slice());
-        let mut all: Vec<Address> = Vec::new();
+        let mut all: Vec<PeerAddress> = Vec::new();
         for ip in tokio::net::lookup_host((self.host.as_str(), self.port)).await?.map(|address| address.ip()) {
             if !all.iter().any(|address| address.ip == ip) {
                 all.push(known.iter().find(|known| known.ip == ip).cloned().unwrap_or_else(|| ip.into()));
@@ -178,13 +178,14 @@ impl Name {
         if all.is_empty() {
             return Err(std::io::Error::other("the resolver knows no address"));
         }
-        self.addresses.store(Some(Arc::new(Addresses { all, stale_from: Some(now + KEPT) })));
+        self.addresses.store(Some(Arc::new(PeerAddresses { all, stale_from: Some(now + KEPT) })));
         Ok(())
     }
 
     fn keep_for_another_while(&self, now: Instant) {
         if let Some(known) = self.addresses.load_full() {
-            self.addresses.store(Some(Arc::new(Addresses { all: known.all.clone(), stale_from: Some(now + KEPT) })));
+            self.addresses
+                .store(Some(Arc::new(PeerAddresses { all: known.all.clone(), stale_from: Some(now + KEPT) })));
         }
     }
 }
@@ -193,14 +194,14 @@ impl Peers {
     /// Peers that all look like `template` but for their address, and for the name of their certificate where
     /// `template` has none.
     #[must_use]
-    pub fn new(names: Vec<Arc<Name>>, template: HttpPeer) -> Self {
+    pub fn new(names: Vec<Arc<PeerName>>, template: HttpPeer) -> Self {
         let host_is_server_name = template.is_tls() && template.sni.is_empty();
         Self { names, template, host_is_server_name, next: AtomicUsize::new(0), failures: AtomicU64::new(0) }
     }
 
     /// The names, to be shared with the next snapshot.
     #[must_use]
-    pub fn names(&self) -> &[Arc<Name>] {
+    pub fn names(&self) -> &[Arc<PeerName>] {
         &self.names
     }
 
@@ -234,7 +235,7 @@ impl Peers {
         };
         let address = name.address(place.address, now, patience).await?;
         let mut peer = self.template.clone();
-        peer._address = PeerAddress::Inet(address);
+        peer._address = PingoraAddress::Inet(address);
         if self.host_is_server_name {
             peer.sni.clone_from(&name.host);
         }
@@ -263,7 +264,7 @@ impl Peers {
 
     /// Whose turn it is, and whether that is a trial. The first request that sees a peer whose rest is over tries that peer,
     /// whosever turn it is.
-    fn choose(&self, now: Instant) -> (Place, bool) {
+    fn choose(&self, now: Instant) -> (AddressIndex, bool) {
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
         let (mut all, mut ready) = (0, 0);
         for (place, health) in self.places() {
@@ -274,7 +275,7 @@ impl Peers {
                 Readiness::Resting => {}
             }
         }
-        let is_ready = |(_, health): &(Place, Option<Arc<Health>>)| {
+        let is_ready = |(_, health): &(AddressIndex, Option<Arc<Health>>)| {
             ready == 0 || health.as_ref().is_none_or(|health| !health.ails())
         };
         let among = if ready == 0 { all } else { ready };
@@ -283,19 +284,19 @@ impl Peers {
     }
 
     /// All peers; of a name that is not resolved yet one, of which nothing is known.
-    fn places(&self) -> impl Iterator<Item = (Place, Option<Arc<Health>>)> {
+    fn places(&self) -> impl Iterator<Item = (AddressIndex, Option<Arc<Health>>)> {
         self.names.iter().enumerate().flat_map(|(name, known)| {
             let known = known.addresses.load_full();
             let count = known.as_ref().map_or(1, |known| known.all.len());
             (0..count).map(move |address| {
                 let health = known.as_ref().map(|known| Arc::clone(&known.all[address].health));
-                (Place { name, address }, health)
+                (AddressIndex { name, address }, health)
             })
         })
     }
 
     fn health_of(&self, peer: &HttpPeer) -> Option<Arc<Health>> {
-        let PeerAddress::Inet(address) = &peer._address else { return None };
+        let PingoraAddress::Inet(address) = &peer._address else { return None };
         self.names.iter().filter(|name| name.port == address.port()).find_map(|name| {
             let known = name.addresses.load();
             let known = known.as_ref()?.all.iter().find(|known| known.ip == address.ip())?;
@@ -309,7 +310,7 @@ mod tests {
     use super::*;
 
     fn peers(texts: &[&str]) -> Peers {
-        let names = texts.iter().map(|text| Arc::new(Name::parse(text).unwrap())).collect();
+        let names = texts.iter().map(|text| Arc::new(PeerName::parse(text).unwrap())).collect();
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
         Peers::new(names, HttpPeer::new(nowhere, false, String::new()))
     }
@@ -317,13 +318,13 @@ mod tests {
     #[test]
     fn what_is_a_peer() {
         for text in ["people:80", "192.0.2.1:8000", "[2001:db8::1]:443", "localhost:1"] {
-            assert!(Name::parse(text).is_some(), "{text}");
+            assert!(PeerName::parse(text).is_some(), "{text}");
         }
         for text in ["people", "people:", "people:65536", ":80", "[]:80", "people:80/x"] {
-            assert!(Name::parse(text).is_none(), "{text}");
+            assert!(PeerName::parse(text).is_none(), "{text}");
         }
-        assert!(Name::parse("[2001:db8::1]:443").unwrap().is_literal());
-        assert!(!Name::parse("localhost:80").unwrap().is_literal());
+        assert!(PeerName::parse("[2001:db8::1]:443").unwrap().is_literal());
+        assert!(!PeerName::parse("localhost:80").unwrap().is_literal());
     }
 
     fn now() -> Instant {
@@ -338,8 +339,8 @@ mod tests {
     async fn every_peer_and_every_address_has_its_turn() {
         let peers = peers(&["192.0.2.1:80", "people.invalid:81"]);
         let two = [IpAddr::from([192, 0, 2, 2]), IpAddr::from([192, 0, 2, 3])];
-        let two = two.into_iter().map(Address::from).collect();
-        peers.names[1].addresses.store(Some(Arc::new(Addresses { all: two, stale_from: None })));
+        let two = two.into_iter().map(PeerAddress::from).collect();
+        peers.names[1].addresses.store(Some(Arc::new(PeerAddresses { all: two, stale_from: None })));
         let mut seen = Vec::new();
         for _ in 0..4 {
             seen.push(next(&peers, now()).await);
@@ -396,7 +397,7 @@ mod tests {
     async fn a_name_that_is_gone_keeps_its_last_address() {
         let peers = peers(&["gone.invalid:80"]);
         let last = vec![IpAddr::from([192, 0, 2, 7]).into()];
-        peers.names[0].addresses.store(Some(Arc::new(Addresses { all: last, stale_from: Some(now()) })));
+        peers.names[0].addresses.store(Some(Arc::new(PeerAddresses { all: last, stale_from: Some(now()) })));
         assert_eq!(next(&peers, now()).await, "192.0.2.7:80");
     }
 
@@ -417,7 +418,7 @@ mod tests {
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
         let now = tokio::time::Instant::now().into_std();
         for (said, expected) in [("", "localhost"), ("people.example", "people.example")] {
-            let name = Arc::new(Name::parse("localhost:443").unwrap());
+            let name = Arc::new(PeerName::parse("localhost:443").unwrap());
             let peers = Peers::new(vec![name], HttpPeer::new(nowhere, true, said.to_owned()));
             let peer = peers.next(now, Duration::from_secs(5)).await.unwrap();
             assert_eq!(peer.sni, expected);

@@ -15,15 +15,15 @@ const ID: &str = "id";
 
 /// All fields that an order may name.
 #[derive(Clone, Debug)]
-pub(crate) struct Fields {
-    id: Field,
-    others: Vec<Field>,
+pub(crate) struct DialectFields {
+    id: DialectField,
+    others: Vec<DialectField>,
     sortable: Vec<String>,
     filterable: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
-struct Field {
+struct DialectField {
     name: String,
     kind: Kind,
     nulls: Nulls,
@@ -34,7 +34,7 @@ struct Field {
     at: Pointer,
 }
 
-impl Fields {
+impl DialectFields {
     /// Compiles the fields that the order, `sortable` or `fields` name.
     pub(crate) fn compile(list: &ListSettings, places: &mut PlaceCompiler<'_>) -> Option<Self> {
         let sortable: Vec<String> = list.sortable.iter().map(|name| name.value.clone()).collect();
@@ -48,8 +48,8 @@ impl Fields {
         }
         let settings_of = |name: &str| list.fields.iter().find(|field| field.name == name);
         let id = compile_id(list, settings_of(ID), places);
-        let others: Vec<Option<Field>> =
-            names.iter().map(|name| Field::compile(name, settings_of(name.value), places)).collect();
+        let others: Vec<Option<DialectField>> =
+            names.iter().map(|name| DialectField::compile(name, settings_of(name.value), places)).collect();
         let filterable = list.filterable.iter().map(|name| name.value.clone()).collect();
         Some(Self { id: id?, others: others.into_iter().collect::<Option<_>>()?, sortable, filterable })
     }
@@ -112,14 +112,14 @@ impl Fields {
     }
 
     /// A field by its name; the id where there is none, which `order` and `sortable` rule out.
-    fn field(&self, name: &str) -> &Field {
+    fn field(&self, name: &str) -> &DialectField {
         let found = self.others.iter().find(|field| field.name == name);
         debug_assert!(found.is_some() || name == ID, "terms come from the route's own names");
         found.unwrap_or(&self.id)
     }
 }
 
-impl Field {
+impl DialectField {
     fn compile(name: &Located<&str>, settings: Option<&FieldSettings>, places: &mut PlaceCompiler<'_>) -> Option<Self> {
         let at = match settings.and_then(|settings| settings.at.as_ref()) {
             Some(at) => places.pointer(at)?,
@@ -142,7 +142,11 @@ impl Field {
 
 /// The id stands where the route says, else where `fields.id.at` or the dialect says, else at `/id`. The upstream's sort
 /// calls it by the last step of that place.
-fn compile_id(list: &ListSettings, settings: Option<&FieldSettings>, places: &mut PlaceCompiler<'_>) -> Option<Field> {
+fn compile_id(
+    list: &ListSettings,
+    settings: Option<&FieldSettings>,
+    places: &mut PlaceCompiler<'_>,
+) -> Option<DialectField> {
     let said = list.id.as_ref();
     let said = said.or_else(|| settings.and_then(|settings| settings.at.as_ref()));
     let place = said.or(list.dialect.response.id.as_ref());
@@ -152,7 +156,7 @@ fn compile_id(list: &ListSettings, settings: Option<&FieldSettings>, places: &mu
         None => places.pointer(&Located { value: text.to_owned(), at: list.dialect.at })?,
     };
     let last_step = text.rsplit_once('/').map_or(ID, |(_, step)| step).replace("~1", "/").replace("~0", "~");
-    Some(Field {
+    Some(DialectField {
         name: ID.to_owned(),
         kind: settings.map_or(Kind::Inferred, |settings| settings.kind.clone()),
         // An id that is null names nothing.

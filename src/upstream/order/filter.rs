@@ -12,7 +12,7 @@ mod tests;
 
 use std::borrow::Cow;
 
-use super::fields::Fields;
+use super::fields::DialectFields;
 use crate::{
     config::{
         diagnostic::{Diagnostics, Located},
@@ -29,24 +29,24 @@ use crate::{
         text::{append_pair, decode, encode_value},
     },
 };
-use expression::Expression;
-use parameters::Parameters;
+use expression::FilterExpression;
+use parameters::FilterParameters;
 
 /// How an upstream is asked for ranges.
 #[derive(Clone, Debug)]
 pub(crate) struct FilterTemplate {
-    form: Form,
+    form: FilterForm,
 }
 
 #[derive(Clone, Debug)]
-enum Form {
-    Parameters(Parameters),
-    Expression(Box<Expression>),
+enum FilterForm {
+    Parameters(FilterParameters),
+    Expression(Box<FilterExpression>),
 }
 
 /// The words of comparisons, for every field or by what the upstream calls it.
 #[derive(Clone, Debug)]
-struct Words<T> {
+struct ComparisonWords<T> {
     /// For all fields; none where only some can be filtered by.
     general: Terms<T>,
     fields: Vec<(String, Terms<T>)>,
@@ -55,28 +55,28 @@ struct Words<T> {
 /// The words of the comparisons with one field.
 #[derive(Clone, Debug)]
 struct Terms<T> {
-    terms: Vec<(Word, T)>,
+    terms: Vec<(ComparisonWord, T)>,
 }
 
 /// What a word says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Word {
+enum ComparisonWord {
     /// How values compare, whatever the direction of the list.
     Compared(Comparison),
     /// On which side of a value, in the direction that the list is asked for: `startkey`, `endkey`.
-    Sided(Side),
+    Sided(FilterSide),
 }
 
 /// A side of a value in a list as it is asked for; the first two hold the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Side {
+enum FilterSide {
     From,
     To,
     After,
     Before,
 }
 
-impl Side {
+impl FilterSide {
     /// Where the values of a comparison stand in a list whose values fall, or rise.
     fn of(comparison: Comparison, falls: bool) -> Option<Self> {
         Some(match (comparison, falls) {
@@ -109,21 +109,21 @@ impl FilterTemplate {
             return None;
         }
         let form = match &filter.query {
-            Some(query) => Form::Expression(Box::new(Expression::compile(filter, query, diagnostics)?)),
-            None => Form::Parameters(Parameters::compile(filter, diagnostics)?),
+            Some(query) => FilterForm::Expression(Box::new(FilterExpression::compile(filter, query, diagnostics)?)),
+            None => FilterForm::Parameters(FilterParameters::compile(filter, diagnostics)?),
         };
         Some(Self { form })
     }
 
     /// What an order's columns can be filtered by: those of its keys that are in `filterable`.
-    pub(crate) fn filters(&self, order: &Order, fields: &Fields, sorts_by_id: bool) -> Filters {
+    pub(crate) fn filters(&self, order: &Order, fields: &DialectFields, sorts_by_id: bool) -> Filters {
         let columns = order.strong.iter().chain([&order.id]).map(|key| {
             let may = fields.can_filter_by(&key.name);
             if may { self.comparisons(fields.upstream_name(&key.name), key) } else { Comparisons::default() }
         });
         let (either, both) = match &self.form {
-            Form::Parameters(parameters) => (parameters.grouped(), true),
-            Form::Expression(expression) => (expression.has_or(), expression.has_and()),
+            FilterForm::Parameters(parameters) => (parameters.grouped(), true),
+            FilterForm::Expression(expression) => (expression.has_or(), expression.has_and()),
         };
         Filters { columns: columns.collect(), either, both, sorts_by_id }
     }
@@ -131,21 +131,21 @@ impl FilterTemplate {
     /// The decoded names of the parameters that a filter on a field may write.
     pub(crate) fn names(&self, field: &str) -> Vec<String> {
         match &self.form {
-            Form::Parameters(parameters) => parameters.names(field),
-            Form::Expression(expression) => vec![expression.name.clone()],
+            FilterForm::Parameters(parameters) => parameters.names(field),
+            FilterForm::Expression(expression) => vec![expression.name.clone()],
         }
     }
 
     /// Whether a filter on these columns can be asked for beside the client's own filters, so that both hold.
-    pub(crate) fn agrees_with(&self, filters: &Filters, order: &Order, fields: &Fields, client: &str) -> bool {
+    pub(crate) fn agrees_with(&self, filters: &Filters, order: &Order, fields: &DialectFields, client: &str) -> bool {
         match &self.form {
-            Form::Parameters(parameters) => {
+            FilterForm::Parameters(parameters) => {
                 let keys = order.strong.iter().chain([&order.id]).zip(&filters.columns);
                 let used = keys.filter(|(_, comparisons)| **comparisons != Comparisons::default());
                 let names = used.flat_map(|(key, _)| parameters.names(fields.upstream_name(&key.name)));
                 parameters.agree_with(&names.collect::<Vec<_>>(), client)
             }
-            Form::Expression(expression) => expression.merged(client, "").is_some(),
+            FilterForm::Expression(expression) => expression.merged(client, "").is_some(),
         }
     }
 
@@ -154,7 +154,7 @@ impl FilterTemplate {
         &self,
         filter: &Filter,
         order: &Order,
-        fields: &Fields,
+        fields: &DialectFields,
         client: &str,
         flipped: bool,
     ) -> Result<String, Unaskable> {
@@ -164,7 +164,7 @@ impl FilterTemplate {
             Compared { field: fields.upstream_name(&key.name), key, comparison, falls, value }
         };
         match &self.form {
-            Form::Parameters(parameters) => {
+            FilterForm::Parameters(parameters) => {
                 let pairs = parameters.write(filter, &compared).ok_or(Unaskable::Filter)?;
                 let names: Vec<String> = pairs.iter().map(|pair| pairs::name(pair)).collect();
                 if !parameters.agree_with(&names, client) {
@@ -174,7 +174,7 @@ impl FilterTemplate {
                 pairs.iter().for_each(|pair| append_pair(&mut query, pair));
                 Ok(query)
             }
-            Form::Expression(expression) => match expression.write(filter, &compared).ok_or(Unaskable::Filter)? {
+            FilterForm::Expression(expression) => match expression.write(filter, &compared).ok_or(Unaskable::Filter)? {
                 Some(written) => expression.merged(client, &written).ok_or(Unaskable::Filter),
                 None => Ok(client.to_owned()),
             },
@@ -183,7 +183,7 @@ impl FilterTemplate {
 
     /// A filter on the first key as it stands in the query before it is encoded; and where all filters of clients are one
     /// parameter, how theirs stays in force beside it.
-    pub(crate) fn shown(&self, filters: &Filters, order: &Order, fields: &Fields) -> Option<String> {
+    pub(crate) fn shown(&self, filters: &Filters, order: &Order, fields: &DialectFields) -> Option<String> {
         let (key, can) = (order.strong.first().unwrap_or(&order.id), filters.columns.first()?);
         let rises = key.direction == Direction::Ascending;
         let comparison = match rises {
@@ -203,7 +203,7 @@ impl FilterTemplate {
         let filter = Filter::Compare { column: 0, comparison, value };
         let written = |client: &str| Some(decode(&self.write(&filter, order, fields, client, false).ok()?));
         let alone = written("")?;
-        let Form::Expression(expression) = &self.form else { return Some(alone) };
+        let FilterForm::Expression(expression) = &self.form else { return Some(alone) };
         let name = &expression.name;
         Some(match written(&format!("{}=CLIENT", encode_value(name))) {
             Some(beside) => format!("{alone}; beside a client's {name}=CLIENT: {beside}"),
@@ -214,12 +214,14 @@ impl FilterTemplate {
     fn comparisons(&self, field: &str, key: &SortKey) -> Comparisons {
         // Where a side has a word, the other one has: which of the two it is does not matter here.
         let has = |comparison| match &self.form {
-            Form::Parameters(parameters) => parameters.words.find(field, comparison, false).is_some(),
-            Form::Expression(expression) => expression.words.find(field, comparison, false).is_some(),
+            FilterForm::Parameters(parameters) => parameters.words.find(field, comparison, false).is_some(),
+            FilterForm::Expression(expression) => expression.words.find(field, comparison, false).is_some(),
         };
         let written = match &self.form {
-            Form::Parameters(parameters) => parameters.quotes.as_ref().is_none_or(|quotes| quotes.can_write(&key.kind)),
-            Form::Expression(expression) => expression.quotes.can_write(&key.kind),
+            FilterForm::Parameters(parameters) => {
+                parameters.quotes.as_ref().is_none_or(|quotes| quotes.can_write(&key.kind))
+            }
+            FilterForm::Expression(expression) => expression.quotes.can_write(&key.kind),
         };
         // The upstream sorts these by rules of its own, and may compare them by others.
         let ordered = written && !matches!(key.kind, Kind::Opaque | Kind::Rank(_));
@@ -234,7 +236,7 @@ impl FilterTemplate {
     }
 }
 
-impl<T> Words<T> {
+impl<T> ComparisonWords<T> {
     /// Compiles all terms by `compile`; all faults are reported.
     fn compile(filter: &DialectFilter, compile: &mut dyn FnMut(&Located<String>) -> Option<T>) -> Option<Self> {
         let general = Terms::compile(&filter.terms, compile);
@@ -249,8 +251,9 @@ impl<T> Words<T> {
     /// The words for a comparison with a field, in a list that is asked for with the field falling, or rising.
     fn find(&self, field: &str, comparison: Comparison, falls: bool) -> Option<&T> {
         let terms = &self.terms(field)?.terms;
-        let said = |word: Word| terms.iter().find(|(known, _)| *known == word).map(|(_, term)| term);
-        said(Word::Compared(comparison)).or_else(|| said(Word::Sided(Side::of(comparison, falls)?)))
+        let said = |word: ComparisonWord| terms.iter().find(|(known, _)| *known == word).map(|(_, term)| term);
+        said(ComparisonWord::Compared(comparison))
+            .or_else(|| said(ComparisonWord::Sided(FilterSide::of(comparison, falls)?)))
     }
 
     fn terms(&self, field: &str) -> Option<&Terms<T>> {
@@ -261,7 +264,7 @@ impl<T> Words<T> {
     }
 
     /// All terms there are.
-    fn all(&self) -> impl Iterator<Item = (Word, &T)> {
+    fn all(&self) -> impl Iterator<Item = (ComparisonWord, &T)> {
         let fields = self.fields.iter().map(|(_, terms)| terms);
         [&self.general].into_iter().chain(fields).flat_map(|terms| terms.terms.iter().map(|(how, term)| (*how, term)))
     }
@@ -270,20 +273,21 @@ impl<T> Words<T> {
 impl<T> Terms<T> {
     fn compile(terms: &DialectTerms, compile: &mut dyn FnMut(&Located<String>) -> Option<T>) -> Option<Self> {
         let sources = [
-            (Word::Compared(Comparison::Less), &terms.lt),
-            (Word::Compared(Comparison::Greater), &terms.gt),
-            (Word::Compared(Comparison::LessOrEqual), &terms.lte),
-            (Word::Compared(Comparison::GreaterOrEqual), &terms.gte),
-            (Word::Compared(Comparison::Equal), &terms.eq),
-            (Word::Compared(Comparison::Null), &terms.null),
-            (Word::Compared(Comparison::NotNull), &terms.not_null),
-            (Word::Sided(Side::From), &terms.from),
-            (Word::Sided(Side::To), &terms.to),
-            (Word::Sided(Side::After), &terms.after),
-            (Word::Sided(Side::Before), &terms.before),
+            (ComparisonWord::Compared(Comparison::Less), &terms.lt),
+            (ComparisonWord::Compared(Comparison::Greater), &terms.gt),
+            (ComparisonWord::Compared(Comparison::LessOrEqual), &terms.lte),
+            (ComparisonWord::Compared(Comparison::GreaterOrEqual), &terms.gte),
+            (ComparisonWord::Compared(Comparison::Equal), &terms.eq),
+            (ComparisonWord::Compared(Comparison::Null), &terms.null),
+            (ComparisonWord::Compared(Comparison::NotNull), &terms.not_null),
+            (ComparisonWord::Sided(FilterSide::From), &terms.from),
+            (ComparisonWord::Sided(FilterSide::To), &terms.to),
+            (ComparisonWord::Sided(FilterSide::After), &terms.after),
+            (ComparisonWord::Sided(FilterSide::Before), &terms.before),
         ];
         let said = sources.iter().filter_map(|(word, source)| Some((*word, source.as_ref()?)));
-        let compiled: Vec<Option<(Word, T)>> = said.map(|(word, source)| Some((word, compile(source)?))).collect();
+        let compiled: Vec<Option<(ComparisonWord, T)>> =
+            said.map(|(word, source)| Some((word, compile(source)?))).collect();
         Some(Self { terms: compiled.into_iter().collect::<Option<_>>()? })
     }
 }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::{
-    fields::Fields,
+    fields::DialectFields,
     filter::FilterTemplate,
-    promise::Modes,
-    sort::{SortTemplate, Sorted, Unsortable, UpstreamKey},
+    guarantee::Modes,
+    sort::{CompiledOrder, SortTemplate, Unsortable, UpstreamKey},
 };
 use crate::{
     config::{
@@ -18,7 +18,7 @@ use crate::{
         filter::Filters,
         order::{Direction, Kind, Nulls, Order, Ties},
     },
-    upstream::response::reading::Reading,
+    upstream::response::reading::ResponseReader,
 };
 
 /// Everything that an order is compiled with.
@@ -27,7 +27,7 @@ pub(crate) struct Orders {
     /// How the upstream is asked for an order; none where it can't be.
     pub(crate) sort: Option<SortTemplate>,
     /// What orders may name.
-    pub(crate) fields: Fields,
+    pub(crate) fields: DialectFields,
     /// How the upstream is asked for ranges; none where it can't be.
     pub(crate) filter: Option<FilterTemplate>,
     modes: Modes,
@@ -41,10 +41,10 @@ impl Orders {
     /// Takes the parts together.
     pub(crate) fn new(
         sort: Option<SortTemplate>,
-        fields: Fields,
+        fields: DialectFields,
         filter: Option<FilterTemplate>,
         modes: Modes,
-        reading: &Reading,
+        reading: &ResponseReader,
     ) -> Self {
         let shape = Shape {
             items: reading.items.clone(),
@@ -58,7 +58,7 @@ impl Orders {
 
     /// The declared order. It is asked for where all its fields can be sorted by; the id too where it can be, else items with
     /// equal keys come as they do.
-    pub(crate) fn declared(&self, list: &ListSettings) -> Sorted {
+    pub(crate) fn declared(&self, list: &ListSettings) -> CompiledOrder {
         if !list.declared {
             return self.compile(self.fields.no_order(), 0, None);
         }
@@ -90,10 +90,10 @@ impl Orders {
     /// strong keys: what it did not sort by would contradict the order on every page.
     pub(crate) fn chosen(
         &self,
-        declared: &Sorted,
+        declared: &CompiledOrder,
         terms: &[SortTerm],
         id_direction: Direction,
-    ) -> Result<Sorted, Unsortable> {
+    ) -> Result<CompiledOrder, Unsortable> {
         let order = self.fields.order(terms, id_direction);
         if declared.order.declared && order.strong == declared.order.strong && order.id == declared.order.id {
             return Ok(declared.clone());
@@ -117,7 +117,7 @@ impl Orders {
     }
 
     /// The declared order, or the same from its end, of an upstream whose sort names no field: the id runs with the others.
-    fn turned(&self, declared: &Sorted, mut order: Order) -> Result<Sorted, Unsortable> {
+    fn turned(&self, declared: &CompiledOrder, mut order: Order) -> Result<CompiledOrder, Unsortable> {
         order.id.direction = order.strong.first().map_or(order.id.direction, |key| key.direction);
         let names = |order: &Order| order.strong.iter().map(|key| key.name.clone()).collect::<Vec<_>>();
         let is_declared = declared.asked > 0 && names(&order) == names(&declared.order) && runs_one_way(&order);
@@ -143,7 +143,7 @@ impl Orders {
     }
 
     /// Compiles an order of which the first `keys` keys are to be asked for.
-    fn compile(&self, mut order: Order, keys: usize, ties: Option<Ties>) -> Sorted {
+    fn compile(&self, mut order: Order, keys: usize, ties: Option<Ties>) -> CompiledOrder {
         let (query, asked) = self.sort_by(&order, 0..keys);
         // Ties are in order only where the id was asked for too; an order by the id alone has none.
         let id_decides = order.strong.is_empty() || asked == order.columns();
@@ -173,7 +173,7 @@ impl Orders {
         let filters = self.filter.as_ref().filter(|_| by_keys);
         let filters = filters.map(|filter| filter.filters(&order, &self.fields, sorts_by_id)).map(Arc::new);
         let order = Arc::new(order);
-        Sorted { order, query, asked, flips, filters, mode, flipped, by_id, by_id_flipped, edits, shape }
+        CompiledOrder { order, query, asked, flips, filters, mode, flipped, by_id, by_id_flipped, edits, shape }
     }
 
     /// The query that asks for these of an order's keys, as far as it can, and how many of them it says.
@@ -219,7 +219,7 @@ impl Orders {
     }
 
     /// What of these filters can be asked for beside the client's own.
-    pub(crate) fn filters_beside(&self, sorted: &Sorted, client: &str) -> Option<Arc<Filters>> {
+    pub(crate) fn filters_beside(&self, sorted: &CompiledOrder, client: &str) -> Option<Arc<Filters>> {
         let filters = sorted.filters.as_ref()?;
         let agrees = || {
             let filter = self.filter.as_ref()?;

@@ -18,14 +18,16 @@ use crate::{
         response::token::quoted,
         template::{
             body::{BodyTemplate, Values},
-            text::{Parameter, Piece, QueryTemplate, Text, Variable, append_pair, decode, encode_literal},
+            text::{
+                Parameter, QueryTemplate, TemplatePart, TemplateText, Variable, append_pair, decode, encode_literal,
+            },
         },
     },
 };
 
 /// An order, compiled for one dialect: what is asked, and which places of an answer are read.
 #[derive(Clone, Debug)]
-pub struct Sorted {
+pub struct CompiledOrder {
     /// The order that answers are held to.
     pub order: Arc<Order>,
     /// The sort as it goes into the query; empty where the order is believed and not asked for.
@@ -49,7 +51,7 @@ pub struct Sorted {
     pub(crate) shape: Shape,
 }
 
-impl Sorted {
+impl CompiledOrder {
     /// The sort for a form of the list.
     pub(crate) fn sort(&self, listing: &Listing) -> &str {
         match (listing.by_id, listing.flipped) {
@@ -192,8 +194,8 @@ impl SortTemplate {
     fn bare(&self, field: &str) -> Option<(String, String)> {
         let mut said = self.query.parameters.iter().filter(|parameter| parameter.variables().next().is_some());
         let (parameter, None) = (said.next()?, said.next()) else { return None };
-        let pieces = parameter.value.as_ref().map_or(&[][..], Text::pieces);
-        let holds = |variable| pieces.contains(&Piece::Variable(variable));
+        let pieces = parameter.value.as_ref().map_or(&[][..], TemplateText::pieces);
+        let holds = |variable| pieces.contains(&TemplatePart::Variable(variable));
         let shares = holds(Variable::Field) && holds(Variable::Direction);
         shares.then(|| (parameter.decoded_name(), field.to_owned()))
     }

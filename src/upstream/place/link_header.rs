@@ -1,4 +1,4 @@
-//! `Link` fields, read as RFC 8288 appendix B.2 and B.3 say: targets may hold commas and semicolons, parameters come in
+//! `LinkValue` fields, read as RFC 8288 appendix B.2 and B.3 say: targets may hold commas and semicolons, parameters come in
 //! any order, relations quoted or not, several in one parameter. What can't be read ends a field, and nothing more.
 
 use std::borrow::Cow;
@@ -23,7 +23,7 @@ pub fn find_target(headers: &HeaderMap, relation: &str) -> Option<String> {
 
 /// One link of a field.
 #[derive(Debug, PartialEq, Eq)]
-struct Link<'a> {
+struct LinkValue<'a> {
     target: &'a str,
     /// The first `rel`, which is the one that counts.
     relations: Cow<'a, str>,
@@ -39,7 +39,7 @@ const BLANKS: [char; 2] = [' ', '\t'];
 
 impl<'a> Parser<'a> {
     /// Reads the next link, past empty list elements.
-    fn next_link(&mut self) -> Option<Link<'a>> {
+    fn next_link(&mut self) -> Option<LinkValue<'a>> {
         self.rest = self.rest.trim_start_matches([' ', '\t', ',']);
         let (target, rest) = self.rest.strip_prefix('<')?.split_once('>')?;
         self.rest = rest;
@@ -53,7 +53,7 @@ impl<'a> Parser<'a> {
             }
         }
         let relations = relations.unwrap_or_default();
-        Some(Link { target, relations, anchored })
+        Some(LinkValue { target, relations, anchored })
     }
 
     /// Reads a parameter of the link at hand.

@@ -1,6 +1,6 @@
 //! Answers that mean something else than their status: past the end, or a failure.
 
-use super::{PlaceCompiler, Response};
+use super::{PlaceCompiler, ResponseView};
 use crate::{
     config::{
         diagnostic::Located,
@@ -51,7 +51,7 @@ impl Match {
     }
 
     /// Whether it holds.
-    pub(crate) fn holds(&self, status: u16, response: Response<'_>) -> bool {
+    pub(crate) fn holds(&self, status: u16, response: ResponseView<'_>) -> bool {
         self.status.is_none_or(|wanted| wanted == status)
             && self.body.iter().all(|equality| equality.holds(response))
             && self.present.is_none_or(|fact| scalar::kind(response.fact(fact)) != ScalarKind::Null)
@@ -62,11 +62,11 @@ impl Match {
 #[derive(Clone, Debug)]
 pub(crate) struct Equality {
     fact: usize,
-    value: Scalar,
+    value: ExpectedScalar,
 }
 
 #[derive(Clone, Debug)]
-enum Scalar {
+enum ExpectedScalar {
     Null,
     Boolean(bool),
     Number(String),
@@ -87,10 +87,10 @@ impl Equality {
     fn compile(place: &Located<String>, value: &LocatedTree, places: &mut PlaceCompiler<'_>) -> Option<Self> {
         let fact = places.fact(place);
         let value = match &value.value {
-            Tree::Null => Scalar::Null,
-            Tree::Boolean(boolean) => Scalar::Boolean(*boolean),
-            Tree::Number(number) => Scalar::Number(number.clone()),
-            Tree::Text(text) => Scalar::Text(text.clone()),
+            Tree::Null => ExpectedScalar::Null,
+            Tree::Boolean(boolean) => ExpectedScalar::Boolean(*boolean),
+            Tree::Number(number) => ExpectedScalar::Number(number.clone()),
+            Tree::Text(text) => ExpectedScalar::Text(text.clone()),
             Tree::Array(_) | Tree::Object(_) => {
                 let help = "compare with a text, a number, true or false; point deeper for what stands inside";
                 places.diagnostics.error(value.at, "only single values can be compared", help);
@@ -101,13 +101,13 @@ impl Equality {
     }
 
     /// Whether the fact is there and has the value.
-    pub(crate) fn holds(&self, response: Response<'_>) -> bool {
+    pub(crate) fn holds(&self, response: ResponseView<'_>) -> bool {
         let raw = response.fact(self.fact);
         match &self.value {
-            Scalar::Null => raw == b"null",
-            Scalar::Boolean(boolean) => scalar::boolean(raw) == Some(*boolean),
-            Scalar::Text(text) => scalar::text(raw).is_some_and(|found| *found == *text.as_bytes()),
-            Scalar::Number(number) => {
+            ExpectedScalar::Null => raw == b"null",
+            ExpectedScalar::Boolean(boolean) => scalar::boolean(raw) == Some(*boolean),
+            ExpectedScalar::Text(text) => scalar::text(raw).is_some_and(|found| *found == *text.as_bytes()),
+            ExpectedScalar::Number(number) => {
                 let count = scalar::unsigned(number.as_bytes());
                 raw == number.as_bytes()
                     || (scalar::kind(raw) == ScalarKind::Number && count.is_some() && count == scalar::unsigned(raw))

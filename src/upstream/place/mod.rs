@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderName};
 
-use super::template::text::{Text, Variable};
+use super::template::text::{TemplateText, Variable};
 use crate::{
     config::diagnostic::{Diagnostics, Located, nearest},
     json::{Pointer, Span, scalar},
@@ -20,7 +20,7 @@ use link_header::find_target;
 
 /// Where something stands in a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum ResponsePlace {
     /// In the body: an index into the facts of a scan.
     Fact(usize),
     /// A header.
@@ -43,16 +43,16 @@ pub(crate) struct PlaceCompiler<'a> {
 
 impl PlaceCompiler<'_> {
     /// Compiles any place.
-    pub(crate) fn place(&mut self, source: &Located<String>) -> Option<Place> {
+    pub(crate) fn place(&mut self, source: &Located<String>) -> Option<ResponsePlace> {
         let text = source.value.as_str();
         if text.is_empty() || text.starts_with('/') {
-            return self.fact(source).map(Place::Fact);
+            return self.fact(source).map(ResponsePlace::Fact);
         }
         let (scheme, rest) = text.split_once(':').unwrap_or((text, ""));
         match scheme {
-            "header" => self.header(source, rest).map(Place::Header),
-            "link" if !rest.is_empty() => Some(Place::Link(rest.to_owned())),
-            "content-range" => self.content_range(source, rest).map(Place::ContentRange),
+            "header" => self.header(source, rest).map(ResponsePlace::Header),
+            "link" if !rest.is_empty() => Some(ResponsePlace::Link(rest.to_owned())),
+            "content-range" => self.content_range(source, rest).map(ResponsePlace::ContentRange),
             _ => {
                 let schemes = ["header", "link", "content-range"];
                 let help = match nearest(scheme, schemes).filter(|_| text.contains(':')) {
@@ -82,7 +82,7 @@ impl PlaceCompiler<'_> {
             let help = "write \"\" for the whole body, \"/name\" for a member";
             return self.refuse_as(source, "\"/\" is the member with the empty name".to_owned(), help.to_owned());
         }
-        let template = Text::parse(text, source, &[Variable::Collection], self.diagnostics)?;
+        let template = TemplateText::parse(text, source, &[Variable::Collection], self.diagnostics)?;
         let collection = self.collection.replace('~', "~0").replace('/', "~1");
         let rendered = template.render(&|_| Some(collection.as_str().into())).unwrap_or_default();
         match Pointer::parse(&rendered) {
@@ -125,7 +125,7 @@ fn pointer_help(text: &str) -> String {
 
 /// What a place is looked for in.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Response<'a> {
+pub(crate) struct ResponseView<'a> {
     /// The headers.
     pub(crate) headers: &'a HeaderMap,
     /// The body.
@@ -134,52 +134,54 @@ pub(crate) struct Response<'a> {
     pub(crate) facts: &'a [Span],
 }
 
-impl Response<'_> {
+impl ResponseView<'_> {
     /// The bytes of a fact; empty where it is missing.
     pub(crate) fn fact(&self, index: usize) -> &[u8] {
         self.facts.get(index).map_or(&[], |span| span.of(self.body))
     }
 
     /// A count; nothing where there is none, or where it is negative, broken or beyond 64 bits.
-    pub(crate) fn number(&self, place: &Place) -> Option<u64> {
+    pub(crate) fn number(&self, place: &ResponsePlace) -> Option<u64> {
         match place {
-            Place::Fact(index) => scalar::unsigned(self.fact(*index)),
-            Place::Header(name) => integer(self.header(name)?),
-            Place::Link(_) => None,
-            Place::ContentRange(part) => ContentRange::of(self.headers).part(*part),
+            ResponsePlace::Fact(index) => scalar::unsigned(self.fact(*index)),
+            ResponsePlace::Header(name) => integer(self.header(name)?),
+            ResponsePlace::Link(_) => None,
+            ResponsePlace::ContentRange(part) => ContentRange::of(self.headers).part(*part),
         }
     }
 
     /// A flag; nothing where there is none. Headers say it as `true` or `false`.
-    pub(crate) fn boolean(&self, place: &Place) -> Option<bool> {
+    pub(crate) fn boolean(&self, place: &ResponsePlace) -> Option<bool> {
         match place {
-            Place::Fact(index) => scalar::boolean(self.fact(*index)),
-            Place::Header(name) => {
+            ResponsePlace::Fact(index) => scalar::boolean(self.fact(*index)),
+            ResponsePlace::Header(name) => {
                 let text = self.header(name)?;
                 let is = |word: &str| text.eq_ignore_ascii_case(word);
                 if is("true") { Some(true) } else { is("false").then_some(false) }
             }
-            Place::Link(_) | Place::ContentRange(_) => None,
+            ResponsePlace::Link(_) | ResponsePlace::ContentRange(_) => None,
         }
     }
 
     /// Whether there is anything: missing, null and the empty text are nothing.
-    pub(crate) fn says_something(&self, place: &Place) -> bool {
+    pub(crate) fn says_something(&self, place: &ResponsePlace) -> bool {
         match place {
-            Place::Fact(index) => {
+            ResponsePlace::Fact(index) => {
                 let raw = self.fact(*index);
                 scalar::kind(raw) != scalar::ScalarKind::Null && !scalar::is_empty_text(raw)
             }
-            Place::Header(name) => self.header(name).is_some_and(|text| !text.is_empty()),
-            Place::Link(relation) => find_target(self.headers, relation).is_some_and(|target| !target.is_empty()),
-            Place::ContentRange(part) => ContentRange::of(self.headers).part(*part).is_some(),
+            ResponsePlace::Header(name) => self.header(name).is_some_and(|text| !text.is_empty()),
+            ResponsePlace::Link(relation) => {
+                find_target(self.headers, relation).is_some_and(|target| !target.is_empty())
+            }
+            ResponsePlace::ContentRange(part) => ContentRange::of(self.headers).part(*part).is_some(),
         }
     }
 
     /// What stands there as text: a string decoded, every other value as it is spelt; nothing where there is nothing.
-    pub(crate) fn text(&self, place: &Place) -> Option<Cow<'_, str>> {
+    pub(crate) fn text(&self, place: &ResponsePlace) -> Option<Cow<'_, str>> {
         let text = match place {
-            Place::Fact(index) => {
+            ResponsePlace::Fact(index) => {
                 let raw = self.fact(*index);
                 match scalar::kind(raw) {
                     scalar::ScalarKind::Null => return None,
@@ -190,9 +192,9 @@ impl Response<'_> {
                     _ => Cow::Borrowed(std::str::from_utf8(raw).ok()?),
                 }
             }
-            Place::Header(name) => Cow::Borrowed(self.header(name)?),
-            Place::Link(relation) => Cow::Owned(find_target(self.headers, relation)?),
-            Place::ContentRange(part) => Cow::Owned(ContentRange::of(self.headers).part(*part)?.to_string()),
+            ResponsePlace::Header(name) => Cow::Borrowed(self.header(name)?),
+            ResponsePlace::Link(relation) => Cow::Owned(find_target(self.headers, relation)?),
+            ResponsePlace::ContentRange(part) => Cow::Owned(ContentRange::of(self.headers).part(*part)?.to_string()),
         };
         Some(text).filter(|text| !text.is_empty())
     }

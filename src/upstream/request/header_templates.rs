@@ -7,13 +7,13 @@ use http::{HeaderName, HeaderValue};
 use super::headers::is_ours;
 use crate::{
     config::diagnostic::{Diagnostics, Located},
-    upstream::template::text::{Piece, Text, Variable},
+    upstream::template::text::{TemplatePart, TemplateText, Variable},
 };
 
 /// Headers with variables.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct HeaderTemplates {
-    headers: Vec<(HeaderName, Text)>,
+    headers: Vec<(HeaderName, TemplateText)>,
 }
 
 impl HeaderTemplates {
@@ -23,7 +23,7 @@ impl HeaderTemplates {
         allowed: &[Variable],
         diagnostics: &mut Diagnostics,
     ) -> Option<Self> {
-        let headers: Vec<Option<(HeaderName, Text)>> =
+        let headers: Vec<Option<(HeaderName, TemplateText)>> =
             headers.iter().map(|(name, value)| compile_one(name, value, allowed, diagnostics)).collect();
         Some(Self { headers: headers.into_iter().collect::<Option<_>>()? })
     }
@@ -48,12 +48,12 @@ fn compile_one(
     value: &Located<String>,
     allowed: &[Variable],
     diagnostics: &mut Diagnostics,
-) -> Option<(HeaderName, Text)> {
+) -> Option<(HeaderName, TemplateText)> {
     let compiled_name = compile_name(name, diagnostics);
-    let text = Text::parse(&value.value, value, allowed, diagnostics)?;
-    let sendable = |piece: &Piece| match piece {
-        Piece::Literal(literal) => HeaderValue::from_str(literal).is_ok(),
-        Piece::Variable(_) => true,
+    let text = TemplateText::parse(&value.value, value, allowed, diagnostics)?;
+    let sendable = |piece: &TemplatePart| match piece {
+        TemplatePart::Literal(literal) => HeaderValue::from_str(literal).is_ok(),
+        TemplatePart::Variable(_) => true,
     };
     if !text.pieces().iter().all(sendable) {
         let message = format!("{:?} can't stand in a header", value.value);

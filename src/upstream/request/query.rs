@@ -18,7 +18,7 @@ use crate::{
     upstream::{
         response::token,
         template::{
-            ask::{Ask, Unaskable},
+            ask::{Unaskable, UpstreamRequest},
             body::{BodyTemplate, Values},
             pairs,
             text::{QueryTemplate, Variable, append_pair},
@@ -47,7 +47,7 @@ pub(crate) struct RequestTemplate {
 
 /// What goes into a request beside what pages.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Beside<'a> {
+pub(crate) struct RequestExtras<'a> {
     /// The list's path at the upstream.
     pub(crate) path: &'a str,
     /// Filters: the client's, and those on keys.
@@ -111,13 +111,18 @@ impl RequestTemplate {
     }
 
     /// A slice as it goes on the wire.
-    pub(crate) fn ask_slice(&self, fetch: Fetch, slice: Slice, beside: Beside<'_>) -> Result<Ask, Unaskable> {
+    pub(crate) fn ask_slice(
+        &self,
+        fetch: Fetch,
+        slice: Slice,
+        beside: RequestExtras<'_>,
+    ) -> Result<UpstreamRequest, Unaskable> {
         let value = |variable| self.of_slice(slice, variable).map(|number| Cow::Owned(number.to_string()));
         self.assemble(fetch, beside, &value, None)
     }
 
     /// The first items of the list, as few as may be asked for: for what its answers say beside items.
-    pub(crate) fn ask_first(&self, least: PageSize, beside: Beside<'_>) -> Result<Ask, Unaskable> {
+    pub(crate) fn ask_first(&self, least: PageSize, beside: RequestExtras<'_>) -> Result<UpstreamRequest, Unaskable> {
         let value = |variable| {
             match variable {
                 Variable::Page => self.of_slice(Slice::Page { number: PageNumber(0), size: least }, variable),
@@ -132,24 +137,24 @@ impl RequestTemplate {
     /// What a token leads to, as it goes on the wire.
     pub(crate) fn ask_token(
         &self,
-        style: token::Style,
+        style: token::TokenStyle,
         fetch: &TokenFetch,
-        beside: Beside<'_>,
-    ) -> Result<Ask, Unaskable> {
+        beside: RequestExtras<'_>,
+    ) -> Result<UpstreamRequest, Unaskable> {
         let TokenFetch { token, backward, size } = fetch;
         let token = token.as_ref().map(|token| token.0.as_ref());
         let beside = match token.is_some() && self.token_alone {
-            true => Beside { filters: "", sort: "", sort_edits: &NO_EDITS, ..beside },
+            true => RequestExtras { filters: "", sort: "", sort_edits: &NO_EDITS, ..beside },
             false => beside,
         };
         let asked = Fetch::Token(fetch.clone());
         let size = size.0.to_string();
         let said = match (style, token) {
-            (token::Style::Item | token::Style::Json, Some(raw)) => {
+            (token::TokenStyle::Item | token::TokenStyle::Json, Some(raw)) => {
                 Some(token::said_by_item(raw).ok_or(Unaskable::Gone)?)
             }
-            (token::Style::Plain, Some(text)) => Some(Cow::Borrowed(text)),
-            (token::Style::Pairs, _) => None,
+            (token::TokenStyle::Plain, Some(text)) => Some(Cow::Borrowed(text)),
+            (token::TokenStyle::Pairs, _) => None,
             (_, None) => self.first_token.as_deref().map(Cow::Borrowed),
         };
         let value = |variable| match variable {
@@ -160,12 +165,12 @@ impl RequestTemplate {
             _ => None,
         };
         let json = match (style, token) {
-            (token::Style::Item | token::Style::Json, Some(raw)) => Some(Cow::Borrowed(raw.as_bytes())),
+            (token::TokenStyle::Item | token::TokenStyle::Json, Some(raw)) => Some(Cow::Borrowed(raw.as_bytes())),
             (_, Some(text)) => Some(Cow::Owned(token::quoted(text).into_bytes())),
             (_, None) => self.first_json().map(Cow::Owned),
         };
         let mut ask = self.assemble(asked, beside, &value, json.as_deref())?;
-        if style == token::Style::Pairs {
+        if style == token::TokenStyle::Pairs {
             // Links keep the size that they were made with: some count pages.
             let without_size = |variable| value(variable).filter(|_| variable != Variable::Size);
             ask.common = self.written(beside, &without_size);
@@ -179,22 +184,22 @@ impl RequestTemplate {
     fn assemble<'v>(
         &self,
         fetch: Fetch,
-        beside: Beside<'_>,
+        beside: RequestExtras<'_>,
         value: &dyn Fn(Variable) -> Option<Cow<'v, str>>,
         token: Option<&[u8]>,
-    ) -> Result<Ask, Unaskable> {
+    ) -> Result<UpstreamRequest, Unaskable> {
         let query = self.written(beside, value);
         // What can't stand in a header is no number: a token, then.
         let headers = self.headers.render(value).ok_or(Unaskable::Gone)?;
         let path = beside.path.to_owned();
         let edits = (self.method == Method::POST).then(|| self.edits(beside, value, token));
-        Ok(Ask { method: self.method.clone(), path, query, headers, edits, fetch, common: String::new() })
+        Ok(UpstreamRequest { method: self.method.clone(), path, query, headers, edits, fetch, common: String::new() })
     }
 
     /// What is set in a body: what pages, then the sort. `token` is the token as JSON.
     fn edits<'v>(
         &self,
-        beside: Beside<'_>,
+        beside: RequestExtras<'_>,
         value: &dyn Fn(Variable) -> Option<Cow<'v, str>>,
         token: Option<&[u8]>,
     ) -> Vec<Edits> {
@@ -214,7 +219,7 @@ impl RequestTemplate {
         self.first_token.as_deref().map(|text| token::quoted(text).into_bytes())
     }
 
-    fn written<'v>(&self, beside: Beside<'_>, value: &dyn Fn(Variable) -> Option<Cow<'v, str>>) -> String {
+    fn written<'v>(&self, beside: RequestExtras<'_>, value: &dyn Fn(Variable) -> Option<Cow<'v, str>>) -> String {
         // What pages is nearly always shorter than this.
         let mut query = String::with_capacity(beside.filters.len() + beside.sort.len() + 64);
         query.push_str(beside.filters);

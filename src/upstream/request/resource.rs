@@ -18,13 +18,13 @@ use crate::{
     },
     upstream::{
         place::{
-            Place, PlaceCompiler, Response,
+            PlaceCompiler, ResponsePlace, ResponseView,
             matching::{Equality, Match},
         },
         response::{error::ReadingError, reading::refused},
         template::{
-            ask::{Ask, Unaskable},
-            text::{Piece, QueryTemplate, Text, Variable, append_pair, encode_literal, encode_value},
+            ask::{Unaskable, UpstreamRequest},
+            text::{QueryTemplate, TemplatePart, TemplateText, Variable, append_pair, encode_literal, encode_value},
         },
     },
 };
@@ -34,14 +34,14 @@ const COUNT_VARIABLES: &[Variable] = &[Variable::Path, Variable::Parent];
 
 /// Where a resource is, and how it is asked for.
 #[derive(Clone, Debug)]
-struct Address {
+struct ResourceRequest {
     /// The list's own path where this is none.
-    path: Option<Text>,
+    path: Option<TemplateText>,
     query: QueryTemplate,
     headers: HeaderTemplates,
 }
 
-impl Address {
+impl ResourceRequest {
     fn compile(
         path: Option<&Located<String>>,
         query: Option<&Located<String>>,
@@ -66,12 +66,19 @@ impl Address {
     }
 
     fn uses(&self, variable: Variable) -> bool {
-        let path = self.path.iter().flat_map(Text::variables);
+        let path = self.path.iter().flat_map(TemplateText::variables);
         path.chain(self.query.variables()).chain(self.headers.variables()).any(|used| used == variable)
     }
 
     /// The request for it. `list` is the list's path, `filters` the client's filters.
-    fn ask(&self, method: Method, fetch: Fetch, list: &str, filters: &str, id: Option<&str>) -> Result<Ask, Unaskable> {
+    fn ask(
+        &self,
+        method: Method,
+        fetch: Fetch,
+        list: &str,
+        filters: &str,
+        id: Option<&str>,
+    ) -> Result<UpstreamRequest, Unaskable> {
         let edits = (method == Method::POST).then(Vec::new);
         let plain = list.trim_end_matches('/');
         let parent = plain.rsplit_once('/').map_or("", |(parent, _)| parent);
@@ -94,15 +101,15 @@ impl Address {
         append_pair(&mut query, filters);
         self.query.append_to(&mut query, &elsewhere);
         let headers = self.headers.render(&elsewhere).ok_or(Unaskable::Gone)?;
-        Ok(Ask { method, path, query, headers, edits, fetch, common: String::new() })
+        Ok(UpstreamRequest { method, path, query, headers, edits, fetch, common: String::new() })
     }
 }
 
-fn compile_path(source: &Located<String>, allowed: &[Variable], diagnostics: &mut Diagnostics) -> Option<Text> {
-    let text = Text::parse(&source.value, source, allowed, diagnostics)?;
+fn compile_path(source: &Located<String>, allowed: &[Variable], diagnostics: &mut Diagnostics) -> Option<TemplateText> {
+    let text = TemplateText::parse(&source.value, source, allowed, diagnostics)?;
     let begins = match text.pieces().first() {
-        Some(Piece::Literal(literal)) => literal.starts_with('/'),
-        Some(Piece::Variable(variable)) => matches!(variable, Variable::Path | Variable::Parent),
+        Some(TemplatePart::Literal(literal)) => literal.starts_with('/'),
+        Some(TemplatePart::Variable(variable)) => matches!(variable, Variable::Path | Variable::Parent),
         None => false,
     };
     if !begins {
@@ -116,8 +123,10 @@ fn compile_path(source: &Located<String>, allowed: &[Variable], diagnostics: &mu
         return None;
     }
     let pieces = text.pieces().iter();
-    let runs_on =
-        pieces.clone().zip(pieces.skip(1)).any(|pair| matches!(pair, (Piece::Variable(_), Piece::Variable(_))));
+    let runs_on = pieces
+        .clone()
+        .zip(pieces.skip(1))
+        .any(|pair| matches!(pair, (TemplatePart::Variable(_), TemplatePart::Variable(_))));
     if runs_on {
         let help = "{path} and {parent} end without a slash: write \"{path}/{id}\"";
         diagnostics.error(source.at, format!("{:?} runs two names into one", source.value), help);
@@ -129,7 +138,7 @@ fn compile_path(source: &Located<String>, allowed: &[Variable], diagnostics: &mu
 /// How one item is asked for, and how its answer is read.
 #[derive(Clone, Debug)]
 pub(crate) struct ItemTemplate {
-    address: Address,
+    address: ResourceRequest,
     /// Quotes in the id are doubled: it stands behind one.
     doubles_quotes: bool,
     /// Where the element stands in the answer.
@@ -142,7 +151,7 @@ impl ItemTemplate {
     /// Compiles `[item]`.
     pub(crate) fn compile(item: &DialectItem, collection: &str, diagnostics: &mut Diagnostics) -> Option<Self> {
         let address =
-            Address::compile(Some(&item.path), item.query.as_ref(), &item.headers, ITEM_VARIABLES, diagnostics);
+            ResourceRequest::compile(Some(&item.path), item.query.as_ref(), &item.headers, ITEM_VARIABLES, diagnostics);
         let mut places = PlaceCompiler { collection, facts: Vec::new(), diagnostics };
         let value = item.value.as_ref().map_or_else(|| Some(Pointer::default()), |value| places.pointer(value));
         let gone = Match::compile_all(&item.gone, &mut places);
@@ -158,7 +167,7 @@ impl ItemTemplate {
     }
 
     /// The request for an item. `list` is the list's path at the upstream.
-    pub(crate) fn ask(&self, id: &KeyValue, list: &str) -> Result<Ask, Unaskable> {
+    pub(crate) fn ask(&self, id: &KeyValue, list: &str) -> Result<UpstreamRequest, Unaskable> {
         let text = written_id(id).ok_or(Unaskable::Gone)?;
         let text = if self.doubles_quotes { Cow::Owned(text.replace('\'', "''")) } else { text };
         self.address.ask(Method::GET, Fetch::Item(id.clone()), list, "", Some(&text))
@@ -185,7 +194,7 @@ impl ItemTemplate {
         facts.extend(columns.iter().map(|column| self.value.then(column)));
         let scanned = scan_facts(&body, &facts, Limits { depth, ..Limits::default() });
         let found = scanned.as_deref().unwrap_or_default();
-        let response = Response { headers, body: &body, facts: found.get(..own).unwrap_or_default() };
+        let response = ResponseView { headers, body: &body, facts: found.get(..own).unwrap_or_default() };
         if self.gone.iter().any(|matched| matched.holds(status, response)) {
             return Ok(gone(body));
         }
@@ -218,9 +227,9 @@ fn written_id(id: &KeyValue) -> Option<Cow<'_, str>> {
 /// How the total is asked for alone, and how its answer is read.
 #[derive(Clone, Debug)]
 pub(crate) struct CountTemplate {
-    address: Address,
+    address: ResourceRequest,
     method: Method,
-    total: Place,
+    total: ResponsePlace,
     /// Else the total is a lower bound.
     exact_when: Vec<Equality>,
     facts: Vec<Pointer>,
@@ -234,8 +243,13 @@ impl CountTemplate {
         collection: &str,
         diagnostics: &mut Diagnostics,
     ) -> Option<Self> {
-        let address =
-            Address::compile(count.path.as_ref(), count.query.as_ref(), &count.headers, COUNT_VARIABLES, diagnostics);
+        let address = ResourceRequest::compile(
+            count.path.as_ref(),
+            count.query.as_ref(),
+            &count.headers,
+            COUNT_VARIABLES,
+            diagnostics,
+        );
         let Some(source) = count.total.as_ref().or(response.total.as_ref()) else {
             let help = "total = \"/total\", or response.total";
             diagnostics.error(count.at, "[count] does not say where the total stands", help);
@@ -248,7 +262,7 @@ impl CountTemplate {
             None => Equality::compile_all(&response.total_exact_when, &mut places),
         };
         let facts = places.facts;
-        if count.method == Method::HEAD && matches!(total, Some(Place::Fact(_))) {
+        if count.method == Method::HEAD && matches!(total, Some(ResponsePlace::Fact(_))) {
             let help = "the answer to HEAD has no body: read header:NAME or content-range:total, or ask by GET";
             diagnostics.error(source.at, "the total of a HEAD request can't stand in its body", help);
             return None;
@@ -257,7 +271,7 @@ impl CountTemplate {
     }
 
     /// The request for the total of what the client's filters leave.
-    pub(crate) fn ask(&self, list: &str, filters: &str) -> Result<Ask, Unaskable> {
+    pub(crate) fn ask(&self, list: &str, filters: &str) -> Result<UpstreamRequest, Unaskable> {
         self.address.ask(self.method.clone(), Fetch::Count, list, filters, None)
     }
 
@@ -279,7 +293,7 @@ impl CountTemplate {
                 scan_facts(&body, facts, limits).map_err(|error| unreadable(error, depth))?
             }
         };
-        let response = Response { headers, body: &body, facts: &spans };
+        let response = ResponseView { headers, body: &body, facts: &spans };
         let exact = self.exact_when.iter().all(|equality| equality.holds(response));
         let total = response.number(&self.total).map(|value| Total { value, exact });
         Ok(Answer { total, ..Answer::default() })

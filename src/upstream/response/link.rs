@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode_str;
 
 use crate::upstream::template::{
-    ask::Ask,
+    ask::UpstreamRequest,
     pairs,
     text::{append_pair, encode_literal},
 };
@@ -19,7 +19,7 @@ pub(crate) struct AnotherPath(pub(crate) String);
 
 /// The parameters of a link that differ from those which every request for this list has; they continue it. `base` is what relative
 /// links are put behind, where the upstream says it.
-pub(crate) fn parameters(link: &str, base: Option<&str>, ask: &Ask) -> Result<String, AnotherPath> {
+pub(crate) fn parameters(link: &str, base: Option<&str>, ask: &UpstreamRequest) -> Result<String, AnotherPath> {
     let (path, query) = split(link);
     let path = match (is_absolute(link), base) {
         (true, _) => Cow::Borrowed(path),
@@ -88,9 +88,9 @@ mod tests {
     use super::*;
     use crate::pagination::fetch::Fetch;
 
-    fn ask(path: &str, query: &str) -> Ask {
+    fn ask(path: &str, query: &str) -> UpstreamRequest {
         let (path, query) = (path.to_owned(), query.to_owned());
-        Ask {
+        UpstreamRequest {
             method: Method::GET,
             path,
             common: query.clone(),

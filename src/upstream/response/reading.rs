@@ -6,7 +6,7 @@ use super::{
     document::{is_object, kind_of_document},
     error::ReadingError,
     failed,
-    token::{Style, TokenReading},
+    token::{TokenReading, TokenStyle},
 };
 use crate::{
     config::settings::{DialectRequest, DialectResponse},
@@ -18,16 +18,16 @@ use crate::{
     },
     upstream::{
         place::{
-            Place, PlaceCompiler, Response,
+            PlaceCompiler, ResponsePlace, ResponseView,
             matching::{Equality, Match},
         },
-        template::ask::Ask,
+        template::ask::UpstreamRequest,
     },
 };
 
 /// How answers are read.
 #[derive(Clone, Debug)]
-pub(crate) struct Reading {
+pub(crate) struct ResponseReader {
     /// Places in a body, which the rest of this names by index.
     pub(crate) facts: Vec<Pointer>,
     /// The array.
@@ -36,13 +36,13 @@ pub(crate) struct Reading {
     pub(crate) item: Pointer,
     /// The array may be missing or null where there are no items.
     items_optional: bool,
-    total: Option<Place>,
+    total: Option<ResponsePlace>,
     total_exact_when: Vec<Equality>,
     /// What says whether there is more, the surest first.
     more: Vec<More>,
-    page: Option<Place>,
-    offset: Option<Place>,
-    size: Option<Place>,
+    page: Option<ResponsePlace>,
+    offset: Option<ResponsePlace>,
+    size: Option<ResponsePlace>,
     past_end: Vec<Match>,
     gone: Vec<Match>,
     /// Where the dialect does not say, what is told beside an empty list.
@@ -56,19 +56,19 @@ pub(crate) struct Reading {
 #[derive(Clone, Debug)]
 enum More {
     /// A boolean that is this where there is more.
-    Flag(Place, bool),
+    Flag(ResponsePlace, bool),
     /// Something where there is more, nothing where there is none.
-    Next(Place),
+    Next(ResponsePlace),
     /// How many pages there are.
-    Pages(Place),
+    Pages(ResponsePlace),
 }
 
-impl Reading {
+impl ResponseReader {
     /// Compiles `[response]`, apart from the id, which the route may say. `style` is what tokens are, where there are any.
     pub(crate) fn compile(
         response: &DialectResponse,
         request: &DialectRequest,
-        style: Option<Style>,
+        style: Option<TokenStyle>,
         mut places: PlaceCompiler<'_>,
     ) -> Option<Self> {
         let items = places.pointer(&response.items);
@@ -129,7 +129,7 @@ impl Reading {
     pub(crate) fn read(
         &self,
         shape: &Shape,
-        ask: &Ask,
+        ask: &UpstreamRequest,
         status: u16,
         headers: &HeaderMap,
         body: Vec<u8>,
@@ -147,7 +147,7 @@ impl Reading {
                 found.as_slice()
             }
         };
-        let response = Response { headers, body: &body, facts };
+        let response = ResponseView { headers, body: &body, facts };
         if self.error.iter().flatten().any(|matched| matched.holds(status, response)) {
             let detail = format!("the answer, a {status}, is what the dialect calls a failure");
             return Err(ReadingError::Unavailable(detail));
@@ -190,9 +190,15 @@ impl Reading {
         self.answer(page, ask, headers, body)
     }
 
-    fn answer(&self, page: PageSpans, ask: &Ask, headers: &HeaderMap, body: Vec<u8>) -> Result<Answer, ReadingError> {
-        let response = Response { headers, body: &body, facts: &page.facts };
-        let number = |place: &Option<Place>| response.number(place.as_ref()?);
+    fn answer(
+        &self,
+        page: PageSpans,
+        ask: &UpstreamRequest,
+        headers: &HeaderMap,
+        body: Vec<u8>,
+    ) -> Result<Answer, ReadingError> {
+        let response = ResponseView { headers, body: &body, facts: &page.facts };
+        let number = |place: &Option<ResponsePlace>| response.number(place.as_ref()?);
         let total = self.total(response);
         let said_page = number(&self.page).and_then(|page| page.checked_sub(self.first_page));
         let offset = number(&self.offset);
@@ -213,11 +219,11 @@ impl Reading {
             let handed_out = tokens.read(fetch, ask, response)?;
             more = self.flag(response).or_else(|| tokens.says_more(&handed_out, fetch.backward));
             (next, previous) = match tokens.style() {
-                Style::Item => {
+                TokenStyle::Item => {
                     let token = |span: Option<&Span>| of_item(span?.of(&body));
                     (token(item_tokens.last()), token(item_tokens.first()))
                 }
-                Style::Plain | Style::Json | Style::Pairs => handed_out,
+                TokenStyle::Plain | TokenStyle::Json | TokenStyle::Pairs => handed_out,
             };
             // What leads further in the direction asked is worth nothing beside the word that nothing follows.
             if more == Some(false) {
@@ -241,7 +247,7 @@ impl Reading {
     }
 
     /// What a flag says of more, where there is one: it knows better than what is handed out beside it.
-    fn flag(&self, response: Response<'_>) -> Option<bool> {
+    fn flag(&self, response: ResponseView<'_>) -> Option<bool> {
         self.more.iter().find_map(|source| match source {
             More::Flag(place, when_more) => response.boolean(place).map(|flag| flag == *when_more),
             More::Next(_) | More::Pages(_) => None,
@@ -251,7 +257,7 @@ impl Reading {
     /// The columns of an order, and those of what continues the list from each item: the last column, where the id does
     /// not do it.
     fn columns(&self, found: Vec<Span>, rows: usize) -> (Vec<Span>, Vec<Span>) {
-        let Some(tokens) = self.tokens.as_ref().filter(|tokens| tokens.style() == Style::Item && rows > 0) else {
+        let Some(tokens) = self.tokens.as_ref().filter(|tokens| tokens.style() == TokenStyle::Item && rows > 0) else {
             return (found, Vec::new());
         };
         let width = found.len() / rows;
@@ -288,7 +294,7 @@ impl Reading {
         }
     }
 
-    fn total(&self, response: Response<'_>) -> Option<Total> {
+    fn total(&self, response: ResponseView<'_>) -> Option<Total> {
         let value = response.number(self.total.as_ref()?)?;
         let exact = self.total_exact_when.iter().all(|equality| equality.holds(response));
         Some(Total { value, exact })
@@ -296,7 +302,7 @@ impl Reading {
 
     fn reads_content_range(&self) -> bool {
         let places = [&self.total, &self.offset, &self.size];
-        places.iter().any(|place| matches!(place, Some(Place::ContentRange(_))))
+        places.iter().any(|place| matches!(place, Some(ResponsePlace::ContentRange(_))))
     }
 
     fn malformed(&self, error: JsonError, depth: u16, headers: &HeaderMap, body: &[u8]) -> ReadingError {

@@ -13,9 +13,9 @@ use crate::{
     },
     pagination::fetch::{Token, TokenFetch},
     upstream::{
-        place::{Place, PlaceCompiler, Response},
+        place::{PlaceCompiler, ResponsePlace, ResponseView},
         template::{
-            ask::Ask,
+            ask::UpstreamRequest,
             text::{append_pair, encode_value},
         },
     },
@@ -26,7 +26,7 @@ const LONGEST: usize = 8 << 10;
 
 /// What a token's text is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Style {
+pub(crate) enum TokenStyle {
     /// The upstream's own token, decoded.
     Plain,
     /// The same as raw JSON, for bodies: a number stays a number.
@@ -40,13 +40,13 @@ pub(crate) enum Style {
 /// How tokens are read from answers.
 #[derive(Clone, Debug)]
 pub(crate) struct TokenReading {
-    style: Style,
-    next: Option<Source>,
-    previous: Option<Source>,
+    style: TokenStyle,
+    next: Option<TokenSource>,
+    previous: Option<TokenSource>,
     /// What stands there is a URL, and the token this parameter of it.
     parameter: Option<String>,
     /// What relative links are relative to.
-    base: Option<Place>,
+    base: Option<ResponsePlace>,
     /// The token that was sent comes back at the end.
     same_at_end: bool,
     /// Sent where there is no token yet.
@@ -56,20 +56,20 @@ pub(crate) struct TokenReading {
 }
 
 #[derive(Clone, Debug)]
-enum Source {
-    Text(Place),
-    Link(Place),
+enum TokenSource {
+    Text(ResponsePlace),
+    Link(ResponsePlace),
     /// An object whose members are parameters, as a fact.
     Members(usize),
 }
 
 /// The tokens of an answer: the one that leads on, and the one that leads back.
-pub(crate) type Found = (Option<Token>, Option<Token>);
+pub(crate) type TokenPair = (Option<Token>, Option<Token>);
 
 impl TokenReading {
     /// Compiles what `[response]` says of tokens. All places are compiled before the first fault ends this.
     pub(crate) fn compile(
-        style: Style,
+        style: TokenStyle,
         first: Option<&str>,
         response: &DialectResponse,
         places: &mut PlaceCompiler<'_>,
@@ -82,16 +82,18 @@ impl TokenReading {
         };
         let base = place(&response.url_base);
         let (next, previous) = match style {
-            Style::Plain | Style::Json => (place(&response.next_token), place(&response.prev_token)),
-            Style::Pairs if response.next_params.is_none() => (place(&response.next_url), place(&response.prev_url)),
-            Style::Item | Style::Pairs => (None, None),
+            TokenStyle::Plain | TokenStyle::Json => (place(&response.next_token), place(&response.prev_token)),
+            TokenStyle::Pairs if response.next_params.is_none() => {
+                (place(&response.next_url), place(&response.prev_url))
+            }
+            TokenStyle::Item | TokenStyle::Pairs => (None, None),
         };
         let of_item = response.item_token.as_ref().map(|source| places.pointer(source));
         sound &= !matches!(of_item, Some(None));
         let members = response.next_params.as_ref().map(|source| places.fact(source));
         sound &= !matches!(members, Some(None));
-        let of_place = if style == Style::Pairs { Source::Link } else { Source::Text };
-        let next = next.map(of_place).or_else(|| members.flatten().map(Source::Members));
+        let of_place = if style == TokenStyle::Pairs { TokenSource::Link } else { TokenSource::Text };
+        let next = next.map(of_place).or_else(|| members.flatten().map(TokenSource::Members));
         sound.then_some(Self {
             style,
             next,
@@ -100,15 +102,20 @@ impl TokenReading {
             base,
             same_at_end: matches!(&response.end, Some(end) if end.value == EndWord::SameToken),
             first: first.map(|first| match style {
-                Style::Json => Token(quoted(first).into()),
-                Style::Plain | Style::Item | Style::Pairs => Token(first.into()),
+                TokenStyle::Json => Token(quoted(first).into()),
+                TokenStyle::Plain | TokenStyle::Item | TokenStyle::Pairs => Token(first.into()),
             }),
             of_item: of_item.flatten(),
         })
     }
 
     /// The tokens that an answer hands out, whatever it says beside them.
-    pub(crate) fn read(&self, fetch: &TokenFetch, ask: &Ask, response: Response<'_>) -> Result<Found, ReadingError> {
+    pub(crate) fn read(
+        &self,
+        fetch: &TokenFetch,
+        ask: &UpstreamRequest,
+        response: ResponseView<'_>,
+    ) -> Result<TokenPair, ReadingError> {
         let next = self.one(self.next.as_ref(), true, ask, response)?;
         let previous = self.one(self.previous.as_ref(), false, ask, response)?;
         let sent = fetch.token.as_ref().or(self.first.as_ref());
@@ -117,13 +124,13 @@ impl TokenReading {
     }
 
     /// What a token's text is.
-    pub(crate) fn style(&self) -> Style {
+    pub(crate) fn style(&self) -> TokenStyle {
         self.style
     }
 
     /// Whether the answer hands out what leads in this direction: else that is the end.
-    pub(crate) fn says_more(&self, found: &Found, backward: bool) -> Option<bool> {
-        if self.style == Style::Pairs && self.next.is_none() {
+    pub(crate) fn says_more(&self, found: &TokenPair, backward: bool) -> Option<bool> {
+        if self.style == TokenStyle::Pairs && self.next.is_none() {
             // Nothing leads on from a whole list.
             return Some(false);
         }
@@ -134,14 +141,14 @@ impl TokenReading {
 
     fn one(
         &self,
-        source: Option<&Source>,
+        source: Option<&TokenSource>,
         leads_on: bool,
-        ask: &Ask,
-        response: Response<'_>,
+        ask: &UpstreamRequest,
+        response: ResponseView<'_>,
     ) -> Result<Option<Token>, ReadingError> {
         let text = match source {
             None => None,
-            Some(Source::Text(place)) => match (response.text(place), &self.parameter) {
+            Some(TokenSource::Text(place)) => match (response.text(place), &self.parameter) {
                 (Some(link), Some(name)) => {
                     let token = link::parameter(&link, name).filter(|token| !token.is_empty());
                     // Back to the first page no token is needed; onward one that is missing would look like the end.
@@ -149,12 +156,12 @@ impl TokenReading {
                         let detail = format!("the link that leads on has no parameter {name}");
                         return Err(ReadingError::Malformed(detail));
                     }
-                    if self.style == Style::Json { token.map(|token| quoted(&token)) } else { token }
+                    if self.style == TokenStyle::Json { token.map(|token| quoted(&token)) } else { token }
                 }
-                (text, _) if self.style == Style::Json => text.map(|text| json_of(response, place, &text)),
+                (text, _) if self.style == TokenStyle::Json => text.map(|text| json_of(response, place, &text)),
                 (text, _) => text.map(Cow::into_owned),
             },
-            Some(Source::Link(place)) => match response.text(place) {
+            Some(TokenSource::Link(place)) => match response.text(place) {
                 Some(link) => {
                     let base = self.base.as_ref().and_then(|base| response.text(base));
                     let parameters =
@@ -166,7 +173,7 @@ impl TokenReading {
                 }
                 None => None,
             },
-            Some(Source::Members(fact)) => members(response.fact(*fact))?,
+            Some(TokenSource::Members(fact)) => members(response.fact(*fact))?,
         };
         match text {
             Some(text) if text.len() > LONGEST => {
@@ -178,10 +185,10 @@ impl TokenReading {
 }
 
 /// What stands at a place of the body as the JSON that it is; elsewhere the text that stands there.
-fn json_of(response: Response<'_>, place: &Place, text: &str) -> String {
+fn json_of(response: ResponseView<'_>, place: &ResponsePlace, text: &str) -> String {
     match place {
-        Place::Fact(index) => String::from_utf8_lossy(response.fact(*index)).into_owned(),
-        Place::Header(_) | Place::Link(_) | Place::ContentRange(_) => quoted(text),
+        ResponsePlace::Fact(index) => String::from_utf8_lossy(response.fact(*index)).into_owned(),
+        ResponsePlace::Header(_) | ResponsePlace::Link(_) | ResponsePlace::ContentRange(_) => quoted(text),
     }
 }
 

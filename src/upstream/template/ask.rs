@@ -10,7 +10,7 @@ use crate::{
 
 /// What is asked of an upstream in one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ask {
+pub struct UpstreamRequest {
     /// GET or POST, as the dialect says; HEAD where a count is asked for that way.
     pub method: Method,
     /// The path, as it goes on the wire.
@@ -28,7 +28,7 @@ pub struct Ask {
     pub(crate) common: String,
 }
 
-impl Ask {
+impl UpstreamRequest {
     /// The body: what the client sent without its own parameters, or an empty object, with what the dialect sets in it.
     /// None where there is no body to send.
     ///

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use super::text::{Text, Variable};
+use super::text::{TemplateText, Variable};
 use crate::{
     config::{
         diagnostic::{Diagnostics, Located, Location},
@@ -27,12 +27,12 @@ pub(crate) struct Values<'a> {
 /// A skeleton: an object.
 #[derive(Clone, Debug)]
 pub(crate) struct BodyTemplate {
-    members: Vec<(Text, Node)>,
+    members: Vec<(TemplateText, BodyNode)>,
 }
 
 /// A value of a skeleton.
 #[derive(Clone, Debug)]
-enum Node {
+enum BodyNode {
     /// JSON as it goes out.
     Literal(Vec<u8>),
     /// What a variable stands for; null where that is unknown, if so said.
@@ -41,8 +41,8 @@ enum Node {
         or_null: bool,
     },
     /// Text with variables.
-    Text(Text),
-    Object(Vec<(Text, Self)>),
+    Text(TemplateText),
+    Object(Vec<(TemplateText, Self)>),
     /// Elements; one with variables comes once for each set of their values.
     Array(Vec<Self>),
 }
@@ -60,7 +60,7 @@ impl BodyTemplate {
             diagnostics.error(tree.at, "a body is an object", "write body = { size = \"{size}\" }");
             return None;
         };
-        let mut compiler = Compiler { allowed, in_names, diagnostics };
+        let mut compiler = BodyCompiler { allowed, in_names, diagnostics };
         Some(Self { members: compiler.members(members)? })
     }
 
@@ -93,11 +93,11 @@ impl BodyTemplate {
     }
 }
 
-fn edits(members: &[(Text, Node)], sets: &[Values<'_>], join: Option<&str>) -> Edits {
-    let edit = |(name, node): &(Text, Node)| {
+fn edits(members: &[(TemplateText, BodyNode)], sets: &[Values<'_>], join: Option<&str>) -> Edits {
+    let edit = |(name, node): &(TemplateText, BodyNode)| {
         let name = written_name(name, sets)?;
         let edit = match node {
-            Node::Object(inner) if !inner.is_empty() => Edit::Within(edits(inner, sets, join)),
+            BodyNode::Object(inner) if !inner.is_empty() => Edit::Within(edits(inner, sets, join)),
             node => node.render(sets, join).map_or(Edit::Remove, Edit::Set),
         };
         Some((name, edit))
@@ -105,18 +105,18 @@ fn edits(members: &[(Text, Node)], sets: &[Values<'_>], join: Option<&str>) -> E
     members.iter().filter_map(edit).collect()
 }
 
-fn written_name(name: &Text, sets: &[Values<'_>]) -> Option<String> {
+fn written_name(name: &TemplateText, sets: &[Values<'_>]) -> Option<String> {
     match sets.first() {
         Some(values) => name.render(values.text),
         None => name.render(&|_| None),
     }
 }
 
-fn collect_places(members: &[(Text, Node)], above: &str, found: &mut Vec<String>) {
+fn collect_places(members: &[(TemplateText, BodyNode)], above: &str, found: &mut Vec<String>) {
     for (name, node) in members {
         let here = |name: &str| format!("{above}/{}", name.replace('~', "~0").replace('/', "~1"));
         match (name.render(&|_| None), node) {
-            (Some(name), Node::Object(inner)) => collect_places(inner, &here(&name), found),
+            (Some(name), BodyNode::Object(inner)) => collect_places(inner, &here(&name), found),
             (Some(name), node) if node.uses_variables() => found.push(here(&name)),
             (Some(_), _) => {}
             // Any member here may be one of them.
@@ -125,7 +125,7 @@ fn collect_places(members: &[(Text, Node)], above: &str, found: &mut Vec<String>
     }
 }
 
-impl Node {
+impl BodyNode {
     fn collect_variables(&self, found: &mut Vec<Variable>) {
         match self {
             Self::Literal(_) => {}
@@ -211,18 +211,18 @@ fn enclosed(open: u8, parts: &[Vec<u8>], close: u8) -> Vec<u8> {
     json
 }
 
-struct Compiler<'a> {
+struct BodyCompiler<'a> {
     allowed: &'a [Variable],
     in_names: &'a [Variable],
     diagnostics: &'a mut Diagnostics,
 }
 
-impl Compiler<'_> {
-    fn members(&mut self, members: &[(Located<String>, LocatedTree)]) -> Option<Vec<(Text, Node)>> {
-        let compiled: Vec<Option<(Text, Node)>> = members
+impl BodyCompiler<'_> {
+    fn members(&mut self, members: &[(Located<String>, LocatedTree)]) -> Option<Vec<(TemplateText, BodyNode)>> {
+        let compiled: Vec<Option<(TemplateText, BodyNode)>> = members
             .iter()
             .map(|(name, value)| {
-                let text = Text::parse(&name.value, name, self.in_names, self.diagnostics);
+                let text = TemplateText::parse(&name.value, name, self.in_names, self.diagnostics);
                 let node = self.node(value);
                 Some((text?, node?))
             })
@@ -230,37 +230,37 @@ impl Compiler<'_> {
         compiled.into_iter().collect()
     }
 
-    fn node(&mut self, tree: &LocatedTree) -> Option<Node> {
-        let literal = |text: &str| Some(Node::Literal(text.as_bytes().to_vec()));
+    fn node(&mut self, tree: &LocatedTree) -> Option<BodyNode> {
+        let literal = |text: &str| Some(BodyNode::Literal(text.as_bytes().to_vec()));
         match &tree.value {
             Tree::Null => literal("null"),
             Tree::Boolean(flag) => literal(if *flag { "true" } else { "false" }),
             Tree::Number(spelling) => literal(spelling),
             Tree::Text(text) => self.text(text, tree.at),
             Tree::Array(elements) => {
-                let compiled: Vec<Option<Node>> = elements.iter().map(|element| self.node(element)).collect();
-                Some(Node::Array(compiled.into_iter().collect::<Option<_>>()?))
+                let compiled: Vec<Option<BodyNode>> = elements.iter().map(|element| self.node(element)).collect();
+                Some(BodyNode::Array(compiled.into_iter().collect::<Option<_>>()?))
             }
-            Tree::Object(members) => Some(Node::Object(self.members(members)?)),
+            Tree::Object(members) => Some(BodyNode::Object(self.members(members)?)),
         }
     }
 
-    fn text(&mut self, text: &str, at: Location) -> Option<Node> {
+    fn text(&mut self, text: &str, at: Location) -> Option<BodyNode> {
         let alone = |text: &str| text.starts_with('{') && text.find('}') == Some(text.len() - 1);
         let (plain, or_null) = match text.strip_suffix("|null}") {
             Some(head) if alone(&format!("{head}}}")) => (format!("{head}}}"), true),
             _ => (text.to_owned(), false),
         };
         let written = Located { value: text.to_owned(), at };
-        let compiled = Text::parse(&plain, &written, self.allowed, self.diagnostics)?;
+        let compiled = TemplateText::parse(&plain, &written, self.allowed, self.diagnostics)?;
         let variable = compiled.variables().next();
         Some(match (variable, compiled.render(&|_| None)) {
-            (Some(variable), _) if alone(&plain) => Node::Value { variable, or_null },
-            (Some(_), _) => Node::Text(compiled),
+            (Some(variable), _) if alone(&plain) => BodyNode::Value { variable, or_null },
+            (Some(_), _) => BodyNode::Text(compiled),
             (None, literal) => {
                 let mut json = Vec::new();
                 push_text(&mut json, &literal.unwrap_or_default());
-                Node::Literal(json)
+                BodyNode::Literal(json)
             }
         })
     }

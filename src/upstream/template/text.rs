@@ -117,7 +117,7 @@ impl Variable {
 
 /// A part of a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Piece {
+pub(crate) enum TemplatePart {
     /// Text that stays.
     Literal(String),
     /// Text that is filled in.
@@ -126,11 +126,11 @@ pub(crate) enum Piece {
 
 /// Text with variables.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Text {
-    pieces: Vec<Piece>,
+pub(crate) struct TemplateText {
+    pieces: Vec<TemplatePart>,
 }
 
-impl Text {
+impl TemplateText {
     /// Compiles a part of what was written, in which only the variables `allowed` may stand.
     pub(crate) fn parse(
         part: &str,
@@ -167,9 +167,9 @@ impl Text {
                     return None;
                 };
                 if !literal.is_empty() {
-                    pieces.push(Piece::Literal(std::mem::take(&mut literal)));
+                    pieces.push(TemplatePart::Literal(std::mem::take(&mut literal)));
                 }
-                pieces.push(Piece::Variable(variable));
+                pieces.push(TemplatePart::Variable(variable));
                 rest = after;
             } else {
                 report_alone(part, written, diagnostics);
@@ -182,21 +182,21 @@ impl Text {
         }
         literal.push_str(rest);
         if !literal.is_empty() {
-            pieces.push(Piece::Literal(literal));
+            pieces.push(TemplatePart::Literal(literal));
         }
         Some(Self { pieces })
     }
 
     /// Its parts, in order.
-    pub(crate) fn pieces(&self) -> &[Piece] {
+    pub(crate) fn pieces(&self) -> &[TemplatePart] {
         &self.pieces
     }
 
     /// The variables it uses.
     pub(crate) fn variables(&self) -> impl Iterator<Item = Variable> + '_ {
         self.pieces.iter().filter_map(|piece| match piece {
-            Piece::Variable(variable) => Some(*variable),
-            Piece::Literal(_) => None,
+            TemplatePart::Variable(variable) => Some(*variable),
+            TemplatePart::Literal(_) => None,
         })
     }
 
@@ -216,8 +216,8 @@ impl Text {
     ) -> bool {
         for piece in &self.pieces {
             match piece {
-                Piece::Literal(literal) => out.push_str(literal),
-                Piece::Variable(variable) => match value(*variable) {
+                TemplatePart::Literal(literal) => out.push_str(literal),
+                TemplatePart::Variable(variable) => match value(*variable) {
                     Some(plain) => write(out, &plain),
                     None => return false,
                 },
@@ -229,7 +229,7 @@ impl Text {
     /// The same with its literals written in another way.
     pub(crate) fn with_literals(mut self, write: fn(&str) -> String) -> Self {
         for piece in &mut self.pieces {
-            if let Piece::Literal(literal) = piece {
+            if let TemplatePart::Literal(literal) = piece {
                 *literal = write(literal);
             }
         }
@@ -241,23 +241,23 @@ impl Text {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Parameter {
     /// Before the first `=`.
-    pub(crate) name: Text,
+    pub(crate) name: TemplateText,
     /// Behind it; none where there is no `=`.
-    pub(crate) value: Option<Text>,
+    pub(crate) value: Option<TemplateText>,
 }
 
 impl Parameter {
     /// The variables it uses.
     pub(crate) fn variables(&self) -> impl Iterator<Item = Variable> + '_ {
-        self.name.variables().chain(self.value.iter().flat_map(Text::variables))
+        self.name.variables().chain(self.value.iter().flat_map(TemplateText::variables))
     }
 
     /// Its name as a server reads it. Where the name holds a variable, what stands before that, without an open bracket:
     /// `$sort` of `$sort[{field}]`.
     pub(crate) fn decoded_name(&self) -> String {
         match self.name.pieces() {
-            [Piece::Literal(name)] => decode(name),
-            [Piece::Literal(name), ..] => decode(name).trim_end_matches('[').to_owned(),
+            [TemplatePart::Literal(name)] => decode(name),
+            [TemplatePart::Literal(name), ..] => decode(name).trim_end_matches('[').to_owned(),
             _ => String::new(),
         }
     }
@@ -304,9 +304,11 @@ impl QueryTemplate {
                 diagnostics.error(*at, message, "write name=value, joined by single `&`");
                 return None;
             }
-            let name = Text::parse(name, source, allowed, diagnostics)?.with_literals(encode_literal);
+            let name = TemplateText::parse(name, source, allowed, diagnostics)?.with_literals(encode_literal);
             let value = match value {
-                Some(value) => Some(Text::parse(value, source, allowed, diagnostics)?.with_literals(encode_literal)),
+                Some(value) => {
+                    Some(TemplateText::parse(value, source, allowed, diagnostics)?.with_literals(encode_literal))
+                }
                 None => None,
             };
             parameters.push(Parameter { name, value });
@@ -429,7 +431,7 @@ mod tests {
         let mut diagnostics = Diagnostics::default();
         let source = diagnostics.add_source("a.toml".to_owned(), text.to_owned());
         let written = Located { value: text.to_owned(), at: Location { source, start: 0, end: 1 } };
-        let parsed = Text::parse(text, &written, allowed, &mut diagnostics);
+        let parsed = TemplateText::parse(text, &written, allowed, &mut diagnostics);
         let rendered = parsed.map(|text| text.render(&|variable| Some(variable.name().to_uppercase().into())).unwrap());
         rendered.ok_or_else(|| diagnostics.iter().map(|fault| format!("{}; {}", fault.message, fault.help)).collect())
     }

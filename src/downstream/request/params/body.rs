@@ -1,7 +1,7 @@
 //! What a request by POST says in its body: the client's own parameters at places of their own, and the rest, which is a
 //! filter as a query's is.
 
-use super::{Filters, Parameters};
+use super::{Parameters, RequestFilters};
 use crate::{
     config::{
         diagnostic::{Diagnostics, Located, Location},
@@ -134,7 +134,7 @@ impl BodyPlaces {
     }
 
     /// Adds what is left of a body to the filters of the query.
-    pub(super) fn add_filters(&self, body: &RequestBody, filters: &mut Filters) -> Result<(), Box<Problem>> {
+    pub(super) fn add_filters(&self, body: &RequestBody, filters: &mut RequestFilters) -> Result<(), Box<Problem>> {
         let unreadable = |_| Box::new(Problem::new(Code::BodyInvalid, "the body can't be read"));
         let left = edited(body.bytes(), &self.without_own).map_err(unreadable)?;
         let counted = edited(body.bytes(), &self.counted).map_err(unreadable)?;

@@ -1,6 +1,6 @@
 //! Where the page of a request lies: which of the client's parameters may say it, alone and together.
 
-use super::{Parameters, Sifted};
+use super::{Parameters, ParsedQuery};
 use crate::{
     config::settings::Role,
     downstream::problem::{Code, Problem, shown},
@@ -8,7 +8,7 @@ use crate::{
 
 /// Where the page lies; tokens are as the client sent them, decoded and not yet verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum RequestedPosition {
     /// The first page.
     First,
     /// The last page: a limit backward, and nothing that says from where.
@@ -56,11 +56,11 @@ impl LinkTo<'_> {
 }
 
 /// What says where the page lies: the role, its parameter, its value.
-type Said<'p> = (Role, &'p str, String);
+type PlaceParameter<'p> = (Role, &'p str, String);
 
 impl Parameters {
     /// Where the page lies. Only one parameter can say it, and the direction of the limit must be its own.
-    pub(super) fn place(&self, sifted: &Sifted<'_>) -> Result<Place, Box<Problem>> {
+    pub(super) fn place(&self, sifted: &ParsedQuery<'_>) -> Result<RequestedPosition, Box<Problem>> {
         let said = self.said(sifted)?;
         let is_given = |role| sifted.gives(role);
         let (forward, backward) = (self.name(Role::Limit), self.name(Role::LimitBackward));
@@ -72,11 +72,11 @@ impl Parameters {
         }
         let Some((role, name, value)) = said else {
             if !is_given(Role::LimitBackward) {
-                return Ok(Place::First);
+                return Ok(RequestedPosition::First);
             }
             return match &sifted.legacy {
                 Some(legacy) => both_say(backward.unwrap_or_default(), legacy),
-                None => Ok(Place::Last),
+                None => Ok(RequestedPosition::Last),
             };
         };
         if let Some(legacy) = &sifted.legacy {
@@ -86,11 +86,11 @@ impl Parameters {
         match role {
             Role::AfterId | Role::BeforeId => self.item(role, name, value),
             _ if !value.is_empty() => Ok(match role {
-                Role::After => Place::After(value),
-                Role::Before => Place::Before(value),
-                _ => Place::Cursor(value),
+                Role::After => RequestedPosition::After(value),
+                Role::Before => RequestedPosition::Before(value),
+                _ => RequestedPosition::Cursor(value),
             }),
-            _ if self.empty_cursor_is_first_page => Ok(Place::First),
+            _ if self.empty_cursor_is_first_page => Ok(RequestedPosition::First),
             _ => {
                 let detail = format!(
                     "`{name}` is empty: a list that has ended has no cursor; for the first page leave `{name}` out"
@@ -101,9 +101,9 @@ impl Parameters {
     }
 
     /// The one parameter that says where the page lies.
-    fn said(&self, sifted: &Sifted<'_>) -> Result<Option<Said<'_>>, Box<Problem>> {
+    fn said(&self, sifted: &ParsedQuery<'_>) -> Result<Option<PlaceParameter<'_>>, Box<Problem>> {
         const ROLES: [Role; 5] = [Role::Cursor, Role::After, Role::AfterId, Role::Before, Role::BeforeId];
-        let mut said: Option<Said<'_>> = None;
+        let mut said: Option<PlaceParameter<'_>> = None;
         for role in ROLES {
             let code = match role {
                 Role::AfterId | Role::BeforeId => Code::ParameterInvalid,
@@ -150,7 +150,7 @@ impl Parameters {
     }
 
     /// The place beside the item with an id. Ids that are no segment of a path name no item.
-    fn item(&self, role: Role, name: &str, id: String) -> Result<Place, Box<Problem>> {
+    fn item(&self, role: Role, name: &str, id: String) -> Result<RequestedPosition, Box<Problem>> {
         if !self.seeks {
             let detail = format!("`{name}` is not taken here: this list is not looked for by the ids of its items");
             return refuse(Code::ParameterInvalid, detail, name);
@@ -159,7 +159,7 @@ impl Parameters {
             let detail = format!("`{name}` is `{}`: write the id of an item", shown(&id));
             return refuse(Code::ParameterInvalid, detail, name);
         }
-        Ok(if role == Role::AfterId { Place::AfterId(id) } else { Place::BeforeId(id) })
+        Ok(if role == Role::AfterId { RequestedPosition::AfterId(id) } else { RequestedPosition::BeforeId(id) })
     }
 }
 
@@ -200,7 +200,7 @@ mod tests {
         all
     }
 
-    fn place(parameters: &Parameters, query: &str) -> Place {
+    fn place(parameters: &Parameters, query: &str) -> RequestedPosition {
         parameters.read(Some(query)).unwrap().place
     }
 
@@ -208,18 +208,18 @@ mod tests {
     fn one_parameter_says_where_the_page_lies() {
         let text = str::to_owned;
         for (parameters, query, expected) in [
-            (relay(), "", Place::First),
-            (relay(), "first=3", Place::First),
-            (relay(), "last=3", Place::Last),
-            (relay(), "after=a&first=3", Place::After(text("a"))),
-            (relay(), "before=a&last=3", Place::Before(text("a"))),
-            (relay(), "before=a", Place::Before(text("a"))),
-            (by_id(), "starting_after=7", Place::AfterId(text("7"))),
-            (by_id(), "ending_before=7&limit=2", Place::BeforeId(text("7"))),
-            (by_id(), "starting_after=...&limit=2", Place::AfterId(text("..."))),
-            (by_id(), "starting_after=a%2Fb", Place::AfterId(text("a/b"))),
-            (all(), "cursor=a", Place::Cursor(text("a"))),
-            (all(), "before=a&limit=2", Place::Before(text("a"))),
+            (relay(), "", RequestedPosition::First),
+            (relay(), "first=3", RequestedPosition::First),
+            (relay(), "last=3", RequestedPosition::Last),
+            (relay(), "after=a&first=3", RequestedPosition::After(text("a"))),
+            (relay(), "before=a&last=3", RequestedPosition::Before(text("a"))),
+            (relay(), "before=a", RequestedPosition::Before(text("a"))),
+            (by_id(), "starting_after=7", RequestedPosition::AfterId(text("7"))),
+            (by_id(), "ending_before=7&limit=2", RequestedPosition::BeforeId(text("7"))),
+            (by_id(), "starting_after=...&limit=2", RequestedPosition::AfterId(text("..."))),
+            (by_id(), "starting_after=a%2Fb", RequestedPosition::AfterId(text("a/b"))),
+            (all(), "cursor=a", RequestedPosition::Cursor(text("a"))),
+            (all(), "before=a&limit=2", RequestedPosition::Before(text("a"))),
         ] {
             assert_eq!(place(&parameters, query), expected, "{query}");
         }

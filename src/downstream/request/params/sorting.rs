@@ -34,10 +34,10 @@ pub(super) struct Sorting {
 }
 
 /// A sort as it was written, decoded, and as it is meant.
-pub(super) type Sort = (Vec<(String, String)>, ClientSort);
+pub(super) type RequestedSort = (Vec<(String, String)>, ClientSort);
 
 /// The parameters of a request that say an order: names and values, decoded.
-type Said = [(String, String)];
+type SortParameters = [(String, String)];
 
 impl Sorting {
     /// What of these names and roles the route's sorting is. `taken` are the parameters of other roles.
@@ -68,7 +68,7 @@ impl Sorting {
     /// # Errors
     ///
     /// `sort_invalid` with what is allowed; `parameter_conflict` where two of them say it.
-    pub(super) fn read(&self, pairs: &[Pair<'_>]) -> Result<Option<Sort>, Box<Problem>> {
+    pub(super) fn read(&self, pairs: &[Pair<'_>]) -> Result<Option<RequestedSort>, Box<Problem>> {
         let Some(first) = pairs.first() else { return Ok(None) };
         let mut said = Vec::with_capacity(pairs.len().min(MOST));
         for pair in pairs {
@@ -109,7 +109,7 @@ impl Sorting {
     }
 
     /// The client's own parameter first, then fields beside directions, then the upstream's own words.
-    fn understand(&self, said: &Said) -> Result<ClientSort, Box<Problem>> {
+    fn understand(&self, said: &SortParameters) -> Result<ClientSort, Box<Problem>> {
         let is_own = |name: &str| self.own.as_deref() == Some(name);
         let is_pair = |name: &str| self.takes_pair && (name == FIELDS || name == DIRECTIONS);
         let known = |name: &str| self.form.keys.iter().any(|key| key.pairs.iter().any(|(own, _)| own == name));
@@ -157,7 +157,7 @@ impl Sorting {
     }
 
     /// `sort_by` alone takes every grammar, and beside `order_by` fields alone.
-    fn read_pair(&self, said: &Said) -> Result<ClientSort, Box<Problem>> {
+    fn read_pair(&self, said: &SortParameters) -> Result<ClientSort, Box<Problem>> {
         let of = |name: &'static str| {
             let values: Vec<(String, String)> = said.iter().filter(|(own, _)| own == name).cloned().collect();
             match values.first().cloned() {
@@ -196,13 +196,13 @@ impl Sorting {
 }
 
 /// The one name and value that is said, however often.
-fn single(said: &Said) -> Option<(&str, &str)> {
+fn single(said: &SortParameters) -> Option<(&str, &str)> {
     let (name, value) = said.first()?;
     said.iter().all(|(other, same)| other == name && same == value).then_some((name, value))
 }
 
 /// A name that has two values.
-fn twice(said: &Said) -> Option<&str> {
+fn twice(said: &SortParameters) -> Option<&str> {
     let differs = |name: &str, value: &str| said.iter().any(|(other, differing)| other == name && differing != value);
     said.iter().find(|(name, value)| differs(name, value)).map(|(name, _)| name.as_str())
 }

@@ -119,9 +119,9 @@ fn no_answer_repeats_more_of_a_value_than_can_be_read() {
 #[test]
 fn places_are_said_once() {
     let known = parameters();
-    assert_eq!(known.read(None).unwrap().place, Place::First);
+    assert_eq!(known.read(None).unwrap().place, RequestedPosition::First);
     for query in ["cursor=abc", "c%75rsor=%61bc", "cursor=abc&cursor=abc", "x=1&cursor=abc&y"] {
-        assert_eq!(known.read(Some(query)).unwrap().place, Place::Cursor("abc".to_owned()), "{query}");
+        assert_eq!(known.read(Some(query)).unwrap().place, RequestedPosition::Cursor("abc".to_owned()), "{query}");
     }
     for query in ["cursor=", "cursor", "cursor=%zz", "cursor=%ff"] {
         assert_refused(&known, query, Code::CursorInvalid, "cursor");
@@ -132,7 +132,7 @@ fn places_are_said_once() {
     assert_refused(&known, "Page[]=2&cursor=a", Code::ParameterConflict, "Page[]");
     assert_refused(&known, "cursor=a&LIMIT=2", Code::ParameterConflict, "LIMIT");
     let lenient = Parameters { empty_cursor_is_first_page: true, ..parameters() };
-    assert_eq!(lenient.read(Some("cursor=")).unwrap().place, Place::First);
+    assert_eq!(lenient.read(Some("cursor=")).unwrap().place, RequestedPosition::First);
     assert_eq!(lenient.read(Some("cursor=")).unwrap().kind, RequestKind::Cursor);
 }
 
@@ -256,7 +256,7 @@ fn a_sort_is_kept_as_written_and_as_meant() {
 }
 
 /// The filters of a query, whatever else is wrong with it.
-fn filters_of(known: &Parameters, query: &str) -> Filters {
+fn filters_of(known: &Parameters, query: &str) -> RequestFilters {
     known.write_filters(&known.sift(query))
 }
 
@@ -403,7 +403,7 @@ fn links_of_any_query_read_back_as_the_same_request() {
         );
         let link = known.link_query(&read, Some(leads_to("next")));
         let again = known.read(Some(&link)).unwrap();
-        assert_eq!(again.place, Place::Cursor("next".to_owned()), "{query:?} → {link}");
+        assert_eq!(again.place, RequestedPosition::Cursor("next".to_owned()), "{query:?} → {link}");
         assert_eq!(
             (again.limit, again.limit_written, again.sort, again.id_direction, again.filters.canonical),
             (read.limit, read.limit_written, read.sort, read.id_direction, read.filters.canonical),
@@ -422,7 +422,10 @@ fn a_route_renames_and_its_own_word_on_large_limits_counts() {
     assert_eq!(parameters.name(Role::Cursor), Some("after"));
     assert_eq!(parameters.name(Role::Limit), Some("limit"));
     let read = parameters.read(Some("limit=500&after=x&by=-email&cursor=y&token=t")).unwrap();
-    assert_eq!((read.limit, read.kind, read.place), (100, RequestKind::Cursor, Place::Cursor("x".to_owned())));
+    assert_eq!(
+        (read.limit, read.kind, read.place),
+        (100, RequestKind::Cursor, RequestedPosition::Cursor("x".to_owned()))
+    );
     assert_eq!((read.filters.forwarded.as_str(), read.filters.links.as_str()), ("cursor=y&token=t", "cursor=y"));
     assert_eq!(parameters.read(Some("after=&limit=0")).unwrap().limit, 20, "as the envelope says");
     settings.page_size.over_max = None;

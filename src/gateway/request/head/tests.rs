@@ -106,7 +106,7 @@ fn the_end_is_found_in_any_pieces() {
     let head = request(&["GET / HTTP/1.1", "Host: people", "X: y"]);
     let whole = [b"\r\n\r\n", head.as_slice(), b"behind"].concat();
     for piece in 1..whole.len() {
-        let mut reading = Reading::default();
+        let mut reading = HeadScanner::default();
         let mut scanned = 0;
         let found = whole.chunks(piece).find_map(|chunk| {
             let before = scanned;
@@ -119,7 +119,7 @@ fn the_end_is_found_in_any_pieces() {
 
 #[test]
 fn what_begins_or_ends_otherwise_is_refused_at_once() {
-    let judged = |bytes: &[u8]| Reading::default().ends(bytes, 0).map_err(|problem| problem.code);
+    let judged = |bytes: &[u8]| HeadScanner::default().ends(bytes, 0).map_err(|problem| problem.code);
     for bytes in [&b"\x16\x03\x01"[..], b"\0", b" GET", b"GET / HTTP/1.1\nHost: a\r\n", b"\n", b"\r\n\n", b"{"] {
         // What stands behind a blank line is judged with the line itself.
         let is_late = bytes.starts_with(b"\r\n");
@@ -177,7 +177,7 @@ async fn what_passes_is_parsed() {
             }
         }
         head.extend_from_slice(b"\r\n\r\n");
-        let Ok(Some((start, end))) = Reading::default().ends(&head, 0) else { continue };
+        let Ok(Some((start, end))) = HeadScanner::default().ends(&head, 0) else { continue };
         if check(&head[start..end]).is_err() {
             continue;
         }

@@ -15,7 +15,7 @@ use tokio::{
 use pingora::upstreams::peer::HttpPeer;
 
 use super::*;
-use crate::upstream::net::{memory::Memory, resolve::Name};
+use crate::upstream::net::{memory::Memory, resolve::PeerName};
 
 const SECOND: Duration = Duration::from_secs(1);
 const SIZE: usize = 1_000;
@@ -50,7 +50,7 @@ async fn server(answers: Vec<Vec<u8>>) -> (Peers, Arc<AtomicUsize>) {
 }
 
 fn peers(address: SocketAddr) -> Peers {
-    let name = Arc::new(Name::parse(&address.to_string()).unwrap());
+    let name = Arc::new(PeerName::parse(&address.to_string()).unwrap());
     Peers::new(vec![name], HttpPeer::new(address, false, String::new()))
 }
 
@@ -72,11 +72,11 @@ fn request() -> RequestHeader {
 }
 
 fn bounds() -> Bounds<'static> {
-    static HELD: LazyLock<Held> = LazyLock::new(|| Memory::new(1 << 30).share());
+    static HELD: LazyLock<MemoryShare> = LazyLock::new(|| Memory::new(1 << 30).share());
     bounds_of(&HELD)
 }
 
-fn bounds_of(held: &Held) -> Bounds<'_> {
+fn bounds_of(held: &MemoryShare) -> Bounds<'_> {
     let timeouts = Timeouts { connect: 5 * SECOND, first_byte: 5 * SECOND, whole: 5 * SECOND };
     let now = tokio::time::Instant::now().into_std();
     Bounds { timeouts, whole: timeouts.whole, answer_size: SIZE, held, now }
@@ -136,7 +136,7 @@ async fn bodies_are_held_as_long_as_their_request() {
 async fn nothing_is_asked_for_that_there_is_no_room_for() {
     let (peers, connections) = server(vec![b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]".to_vec()]).await;
     let memory = Memory::new(1 << 20);
-    let others: Vec<Held> = (0..8).map(|_| memory.share()).collect();
+    let others: Vec<MemoryShare> = (0..8).map(|_| memory.share()).collect();
     assert!(others.iter().all(|share| share.take(128 << 10).is_ok()));
     let share = memory.share();
     let outcome = Fetcher::default().fetch(&peers, &request(), b"", bounds_of(&share)).await;
@@ -312,7 +312,7 @@ async fn a_peer_that_is_not_there_is_passed_over() {
     let nobody = listener.local_addr().unwrap();
     drop(listener);
     let (there, _) = server(vec![b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]".to_vec(); 4]).await;
-    let names = vec![Arc::new(Name::parse(&nobody.to_string()).unwrap()), Arc::clone(&there.names()[0])];
+    let names = vec![Arc::new(PeerName::parse(&nobody.to_string()).unwrap()), Arc::clone(&there.names()[0])];
     let both = Peers::new(names, HttpPeer::new(nobody, false, String::new()));
     let fetcher = Fetcher::default();
     for _ in 0..4 {

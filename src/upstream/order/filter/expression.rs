@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Compared, DialectFilter, Words, quote::Quotes};
+use super::{Compared, ComparisonWords, DialectFilter, quote::Quotes};
 use crate::{
     config::{
         diagnostic::{Diagnostics, Located},
@@ -14,7 +14,7 @@ use crate::{
     },
     upstream::template::{
         pairs,
-        text::{Parameter, QueryTemplate, Text, Variable, append_pair},
+        text::{Parameter, QueryTemplate, TemplateText, Variable, append_pair},
     },
 };
 
@@ -23,19 +23,19 @@ const MOST_COMPARISONS: usize = 64;
 
 /// Filters as one expression.
 #[derive(Clone, Debug)]
-pub(super) struct Expression {
-    pub(super) words: Words<Text>,
+pub(super) struct FilterExpression {
+    pub(super) words: ComparisonWords<TemplateText>,
     pub(super) quotes: Quotes,
     parameter: Parameter,
     /// Its decoded name.
     pub(super) name: String,
-    and: Option<Text>,
-    or: Option<Text>,
-    merge: Option<Text>,
+    and: Option<TemplateText>,
+    or: Option<TemplateText>,
+    merge: Option<TemplateText>,
     repeatable: bool,
 }
 
-impl Expression {
+impl FilterExpression {
     pub(super) fn compile(
         filter: &DialectFilter,
         query: &Located<String>,
@@ -43,7 +43,7 @@ impl Expression {
     ) -> Option<Self> {
         let parameter = compile_parameter(query, diagnostics);
         let mut text = |source: &Located<String>, variables: &'static [Variable]| {
-            let text = Text::parse(&source.value, source, variables, diagnostics)?;
+            let text = TemplateText::parse(&source.value, source, variables, diagnostics)?;
             if let Some(missing) = variables.iter().find(|variable| !text.variables().any(|used| used == **variable)) {
                 let help = format!("put {{{}}} where the upstream reads it", missing.name());
                 diagnostics.error(source.at, format!("the expression never says {{{}}}", missing.name()), help);
@@ -55,15 +55,15 @@ impl Expression {
         let and = filter.and.as_ref().map(|source| text(source, two));
         let or = filter.or.as_ref().map(|source| text(source, two));
         let merge = filter.merge.as_ref().map(|source| text(source, &[Variable::Client, Variable::Filter]));
-        let words = Words::compile(filter, &mut |source| {
-            Text::parse(&source.value, source, &[Variable::Field, Variable::Value], diagnostics)
+        let words = ComparisonWords::compile(filter, &mut |source| {
+            TemplateText::parse(&source.value, source, &[Variable::Field, Variable::Value], diagnostics)
         })?;
         if words.all().next().is_none() {
             diagnostics.error(filter.at, "the filter has no words", "say lte and gte, or lt and gt");
             return None;
         }
         let name = parameter.as_ref().map(Parameter::decoded_name);
-        let optional = |text: Option<Option<Text>>| match text {
+        let optional = |text: Option<Option<TemplateText>>| match text {
             Some(text) => text.map(Some),
             None => Some(None),
         };

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{
-    Compared, DialectFilter, Word, Words,
+    Compared, ComparisonWord, ComparisonWords, DialectFilter,
     quote::{self, Quotes},
 };
 use crate::{
@@ -25,8 +25,8 @@ const MOST_GROUPS: usize = 8;
 
 /// Filters as parameters.
 #[derive(Clone, Debug)]
-pub(super) struct Parameters {
-    pub(super) words: Words<Parameter>,
+pub(super) struct FilterParameters {
+    pub(super) words: ComparisonWords<Parameter>,
     /// How values stand in a parameter, where they are more than the text that they are: as JSON, mostly.
     pub(super) quotes: Option<Quotes>,
     grouped: bool,
@@ -34,9 +34,9 @@ pub(super) struct Parameters {
     repeatable: bool,
 }
 
-impl Parameters {
+impl FilterParameters {
     pub(super) fn compile(filter: &DialectFilter, diagnostics: &mut Diagnostics) -> Option<Self> {
-        let words = Words::compile(filter, &mut |source| compile_one(source, diagnostics))?;
+        let words = ComparisonWords::compile(filter, &mut |source| compile_one(source, diagnostics))?;
         let uses = |parameter: &Parameter, variable| parameter.variables().any(|used| used == variable);
         let grouped = words.all().filter(|(_, parameter)| uses(parameter, Variable::Group)).count();
         let count = words.all().count();
@@ -50,7 +50,7 @@ impl Parameters {
             return None;
         }
         for (word, parameter) in words.all() {
-            let needs_value = !matches!(word, Word::Compared(Comparison::Null | Comparison::NotNull));
+            let needs_value = !matches!(word, ComparisonWord::Compared(Comparison::Null | Comparison::NotNull));
             if needs_value != uses(parameter, Variable::Value) {
                 let (message, help) = match needs_value {
                     true => ("a comparison never says its value", "put {value} behind the `=`"),

@@ -10,7 +10,7 @@ use crate::{
         key::KeyValue,
     },
     upstream::{
-        Ask, Dialect, ReadingError, Unaskable,
+        Dialect, ReadingError, Unaskable, UpstreamRequest,
         testing::{AT, at, compile, faults},
     },
 };
@@ -31,7 +31,7 @@ fn text(text: &str) -> KeyValue {
     KeyValue::Text(text.as_bytes().to_vec())
 }
 
-fn ask(dialect: &Dialect, fetch: &Fetch, list: &str) -> Result<Ask, Unaskable> {
+fn ask(dialect: &Dialect, fetch: &Fetch, list: &str) -> Result<UpstreamRequest, Unaskable> {
     dialect.ask(dialect.default_sorted(), fetch, "q=x", list)
 }
 

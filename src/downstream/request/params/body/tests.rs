@@ -2,7 +2,7 @@ use super::*;
 use crate::{
     config::settings::{LegacySettings, Unmarked},
     downstream::request::params::{
-        ListRequest, Place, RequestKind,
+        ListRequest, RequestKind, RequestedPosition,
         tests::{list, located, strings},
     },
 };
@@ -44,11 +44,11 @@ fn forwarded(request: &ListRequest) -> String {
 fn the_body_says_the_page() {
     let known = parameters();
     for (body, limit, place) in [
-        ("{}", 20, Place::First),
-        (r#"{"payload":null}"#, 20, Place::First),
-        (r#"{"payload":{"after":null,"size":null}}"#, 20, Place::First),
-        (r#"{"payload":{"size":7}}"#, 7, Place::First),
-        (r#"{"payload":{"size":"7","after":"a\u0062"}}"#, 7, Place::Cursor("ab".to_owned())),
+        ("{}", 20, RequestedPosition::First),
+        (r#"{"payload":null}"#, 20, RequestedPosition::First),
+        (r#"{"payload":{"after":null,"size":null}}"#, 20, RequestedPosition::First),
+        (r#"{"payload":{"size":7}}"#, 7, RequestedPosition::First),
+        (r#"{"payload":{"size":"7","after":"a\u0062"}}"#, 7, RequestedPosition::Cursor("ab".to_owned())),
     ] {
         let request = read(&known, "", body).unwrap();
         assert_eq!((request.limit, request.place, request.kind), (limit, place, RequestKind::Cursor), "{body}");
@@ -61,7 +61,7 @@ fn the_body_says_the_page() {
     );
     // A query has other names, and can't say what the body should.
     let request = read(&known, "%2Fpayload%2Fafter=x", "{}").unwrap();
-    assert_eq!((request.place, request.filters.forwarded.as_str()), (Place::First, "%2Fpayload%2Fafter=x"));
+    assert_eq!((request.place, request.filters.forwarded.as_str()), (RequestedPosition::First, "%2Fpayload%2Fafter=x"));
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn what_is_wrong_names_its_place() {
     let refused = read(&reject.unwrap(), "", r#"{"payload":{"page":2}}"#).unwrap_err();
     assert_eq!(refused, (Code::LegacyRejected, "/payload/page".to_owned()));
     let empty = compile(|list| list.envelope.empty_cursor_is_first_page = true).unwrap();
-    assert_eq!(read(&empty, "", r#"{"payload":{"after":""}}"#).unwrap().place, Place::First);
+    assert_eq!(read(&empty, "", r#"{"payload":{"after":""}}"#).unwrap().place, RequestedPosition::First);
 }
 
 /// Whose a request by POST is shows in its query, before anything of the body is read.

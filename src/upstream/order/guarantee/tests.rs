@@ -10,7 +10,7 @@ use crate::{
         window::{Offset, PageSize, Slice},
     },
     upstream::{
-        Dialect, Promise, Unsortable,
+        Dialect, Guarantee, Unsortable,
         testing::{AT, at, changed, compile, sort, term},
     },
 };
@@ -52,7 +52,7 @@ fn ranged(list: &mut ListSettings) {
     list.fields = vec![field("created_at", Kind::Datetime, Nulls::None)];
 }
 
-fn promised(change: impl Fn(&mut ListSettings)) -> Promise {
+fn promised(change: impl Fn(&mut ListSettings)) -> Guarantee {
     let (dialect, list) = (compile(&change), changed(&change));
     dialect.promise(dialect.default_sorted(), &list)
 }

@@ -1,6 +1,6 @@
 //! What is doubtful about a route's order, before any answer shows it.
 
-use super::{fields::Fields, sort::Sorted};
+use super::{fields::DialectFields, sort::CompiledOrder};
 use crate::{
     config::{
         Diagnostics,
@@ -13,9 +13,9 @@ use crate::{
 /// where rows move in it.
 pub(crate) fn warn(
     list: &ListSettings,
-    fields: &Fields,
+    fields: &DialectFields,
     has_sort: bool,
-    sorted: &Sorted,
+    sorted: &CompiledOrder,
     diagnostics: &mut Diagnostics,
 ) {
     if !list.declared {
@@ -29,7 +29,7 @@ pub(crate) fn warn(
 }
 
 /// An order of which one field is missing from `sortable` is not asked for at all.
-fn warn_of_silence(list: &ListSettings, fields: &Fields, diagnostics: &mut Diagnostics) {
+fn warn_of_silence(list: &ListSettings, fields: &DialectFields, diagnostics: &mut Diagnostics) {
     let Some(sortable) = list.sortable.first() else { return };
     let names = list.order.iter().map(|term| term.value.field.as_str()).filter(|name| *name != "id").chain(["id"]);
     let missing: Vec<&str> = names.filter(|name| !fields.can_sort_by(name)).collect();
@@ -44,7 +44,7 @@ fn warn_of_silence(list: &ListSettings, fields: &Fields, diagnostics: &mut Diagn
 
 /// Date-times are often shown in milliseconds and sorted in microseconds: two rows of one shown instant are then not in
 /// the order of their ids.
-fn warn_of_grain(list: &ListSettings, sorted: &Sorted, diagnostics: &mut Diagnostics) {
+fn warn_of_grain(list: &ListSettings, sorted: &CompiledOrder, diagnostics: &mut Diagnostics) {
     let order = &sorted.order;
     if order.ties == Ties::Unordered || list.ties.is_some() {
         return;

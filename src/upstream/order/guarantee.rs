@@ -1,6 +1,6 @@
 //! Which mode finds the pages of an order and why, and what a route can promise.
 
-use super::sort::Sorted;
+use super::sort::CompiledOrder;
 use crate::{
     config::{
         mode::{Obstacle, Places, keyset_obstacle, shows_its_end},
@@ -16,7 +16,7 @@ use crate::{
 
 /// What a route can promise of the pages of an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Promise {
+pub struct Guarantee {
     /// How pages are found: never [`Mode::Auto`].
     pub mode: Mode,
     /// Why so: `created_at can be filtered by, and the order flipped`.
@@ -84,12 +84,12 @@ impl Modes {
 }
 
 /// What is promised of the pages of an order.
-pub(crate) fn promise(list: &ListSettings, paging: &Paging, sorted: &Sorted) -> Promise {
+pub(crate) fn promise(list: &ListSettings, paging: &Paging, sorted: &CompiledOrder) -> Guarantee {
     let (level, keeps_from_next) = level(list, paging, sorted);
-    Promise { mode: sorted.mode, why: why(list, sorted), level, keeps_from_next }
+    Guarantee { mode: sorted.mode, why: why(list, sorted), level, keeps_from_next }
 }
 
-fn why(list: &ListSettings, sorted: &Sorted) -> String {
+fn why(list: &ListSettings, sorted: &CompiledOrder) -> String {
     let order = &sorted.order;
     let first = order.strong.first().unwrap_or(&order.id).name.as_str();
     let dialect = &list.dialect.name;
@@ -117,7 +117,7 @@ fn why(list: &ListSettings, sorted: &Sorted) -> String {
 }
 
 /// The best level of a page, and what keeps it from the next one.
-fn level(list: &ListSettings, paging: &Paging, sorted: &Sorted) -> (Level, Option<String>) {
+fn level(list: &ListSettings, paging: &Paging, sorted: &CompiledOrder) -> (Level, Option<String>) {
     let order = &sorted.order;
     let name = &list.dialect.name;
     if list.verify == Verify::Never {
