@@ -11,6 +11,8 @@ mod layers;
 mod names;
 #[path = "tidy/rows.rs"]
 mod rows;
+#[path = "tidy/words.rs"]
+mod words;
 
 use std::{
     collections::BTreeSet,

@@ -14,14 +14,14 @@ use crate::{
     },
 };
 
-/// Where metrics are asked for.
+/// The path of the metrics.
 pub(crate) const METRICS_PATH: &str = "/metrics";
 
 /// The content type of the text format.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// All that was counted of the routes in force, and of requests that no route covers: those have no route label. `now` is
-/// in seconds since 1970.
+/// Renders the metrics of the routes in force, and of requests without a route, which have no route label. `now` is in
+/// seconds since 1970.
 pub(super) fn render(snapshot: &Snapshot, vitals: &Vitals, clients: &Admission, now: u64) -> String {
     let routes = snapshot.routes.iter().map(|route| &*route.metrics);
     let mut text = write(&routes.chain([&*snapshot.metrics]).collect::<Vec<_>>());
@@ -53,7 +53,7 @@ pub(super) fn render(snapshot: &Snapshot, vitals: &Vitals, clients: &Admission, 
     text
 }
 
-/// What holds for the whole process: what its log has lost, and how its configuration was read the last time.
+/// Writes the metrics of the process: lines lost by the log, and the last reload.
 fn write_process(text: &mut String, vitals: &Vitals) {
     let name = "cursorgate_log_lines_dropped_total";
     let help = "Lines of the log that were dropped: its reader was too slow, or its file took no more.";
@@ -82,7 +82,7 @@ fn count(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
 }
 
-/// Load and reachability of each upstream.
+/// Writes load and health of each upstream.
 fn write_upstreams(text: &mut String, snapshot: &Snapshot) {
     type Value = fn(&Upstream) -> u64;
     let families: [(&str, &str, &str, Value); 5] = [
@@ -125,7 +125,7 @@ fn write_upstreams(text: &mut String, snapshot: &Snapshot) {
     }
 }
 
-/// What became of clients' connections that were not served to their end.
+/// Writes the connections that ended early.
 fn write_connections(text: &mut String, clients: &Admission) {
     let name = "cursorgate_connections_accepted_total";
     let accepted = clients.accepted();
@@ -143,8 +143,8 @@ fn write_connections(text: &mut String, clients: &Admission) {
     }
 }
 
-/// Who still pages by number or offset, and where that should have ended. What clients are called comes from outside, and
-/// their number is bounded by the configuration.
+/// Writes the counts of legacy clients and the end of their support. Clients' names come from outside; the
+/// configuration limits their number.
 fn write_legacy(text: &mut String, snapshot: &Snapshot, now: u64) {
     let lists = || snapshot.routes.iter().filter_map(|route| Some((route.name.as_str(), route.list.as_ref()?)));
     let name = "cursorgate_legacy_requests_total";
@@ -156,7 +156,7 @@ fn write_legacy(text: &mut String, snapshot: &Snapshot, now: u64) {
             let _ = writeln!(text, "{name}{{route=\"{route}\"}} {}", list.usage.total().requests);
             continue;
         };
-        // A client may be called like those that have no name.
+        // A client may have the name that stands for unnamed clients.
         let mut counts: BTreeMap<&str, u64> =
             clients.named.iter().map(|(name, count)| (&**name, count.requests)).collect();
         for (rest, count) in [("other", clients.other), ("unidentified", clients.unidentified)] {
@@ -182,7 +182,8 @@ fn write(routes: &[&RouteMetrics]) -> String {
         let _ = write!(text, "# HELP {name} {}\n# TYPE {name} counter\n", family.help);
         for metrics in routes {
             for (value, count) in metrics.counts(index) {
-                // Of closed sets with many values only those are told that came up; a number alone always is.
+                // Of label sets with many values only those that occurred are written. A metric without a label is
+                // always written.
                 if count == 0 && family.label.is_some() {
                     continue;
                 }
@@ -200,7 +201,7 @@ fn write(routes: &[&RouteMetrics]) -> String {
     text
 }
 
-/// A label's value as the format wants it.
+/// Escapes a label's value.
 fn escaped(value: &str) -> String {
     value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
@@ -209,7 +210,7 @@ fn escaped(value: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Every line is a comment of the two kinds or a sample, and every sample belongs to the family above it.
+    /// Every line is one of the two kinds of comments or a sample, and every sample belongs to the family above it.
     #[test]
     fn the_text_is_what_prometheus_reads() {
         let (users, none) = (RouteMetrics::new("users \"x\"\\"), RouteMetrics::new(""));

@@ -1,5 +1,6 @@
-//! `/migration`: who still pages by number or offset, and how long that works, as JSON. Of this process alone, since it
-//! started or since the route is counted in this way: whoever runs several adds up, or asks Prometheus.
+//! `/migration`: the legacy clients of each route and the end of their support, as JSON. The counts are those of this
+//! process, since its start or since the route is counted in this way; operators of several processes add them up or
+//! ask Prometheus.
 
 use crate::{
     config::settings::{AfterSunset, LegacyPolicy, LegacySettings, Unmarked},
@@ -13,15 +14,14 @@ use crate::{
     json::write::{push_number, push_text},
 };
 
-/// Where the board is asked for.
+/// The path of the report.
 pub(crate) const MIGRATION_PATH: &str = "/migration";
 
-/// Its content type.
 pub(super) const CONTENT_TYPE: &str = "application/json";
 
 const DAY: u64 = 86_400;
 
-/// What is known of every route that serves a list, `now` in seconds since 1970.
+/// Renders the report on all routes with a list; `now` is in seconds since 1970.
 pub(super) fn render(snapshot: &Snapshot, now: u64) -> String {
     let mut board = JsonObject::new();
     board.list(
@@ -60,7 +60,7 @@ fn row(name: &str, list: &List, metrics: &RouteMetrics, now: u64) -> String {
     row.end()
 }
 
-/// What the route says becomes of old clients, and when.
+/// Writes the route's treatment of legacy clients and its dates.
 fn push_plan(row: &mut JsonObject, settings: &LegacySettings, now: u64) {
     let policy = settings.policy.map(|policy| match policy {
         LegacyPolicy::Passthrough => "passthrough",
@@ -100,7 +100,7 @@ fn push_members(object: &mut JsonObject, count: Count) {
     }
 }
 
-/// A JSON object, member by member.
+/// A JSON object under construction.
 struct JsonObject(Vec<u8>);
 
 impl JsonObject {
@@ -126,13 +126,13 @@ impl JsonObject {
         push_number(&mut self.0, value);
     }
 
-    /// A value that is JSON already.
+    /// Adds a member that is JSON already.
     fn raw(&mut self, name: &str, value: &str) {
         self.name(name);
         self.0.extend_from_slice(value.as_bytes());
     }
 
-    /// Values that are JSON already.
+    /// Adds an array of values that are JSON already.
     fn list(&mut self, name: &str, values: impl Iterator<Item = String>) {
         let values: Vec<String> = values.collect();
         self.raw(name, &format!("[{}]", values.join(",")));

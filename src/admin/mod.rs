@@ -1,4 +1,4 @@
-//! Towards operators: a listener of its own, never a path among the clients' ones.
+//! The side of operators: a listener of its own, whose paths never mix with those of clients.
 
 mod health;
 mod metrics;

@@ -1,4 +1,4 @@
-//! The admin listener: which question goes where.
+//! The admin listener and its paths.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -24,23 +24,22 @@ use crate::gateway::{
     server::{admission::Admission, connection::Front},
 };
 
-/// How long an operator's tool may be silent.
+/// The longest silence of an operator's client.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Answers operators.
+/// The service for operators.
 #[derive(Debug)]
 pub(crate) struct Admin {
     vitals: Vitals,
     live: Arc<Live>,
-    /// The connections of clients.
     clients: Arc<Admission>,
 }
 
-/// The admin listener, as a service of the server.
+/// Creates the service of the admin listener.
 ///
 /// # Errors
 ///
-/// Where it can't listen.
+/// Returns an error if it can't listen.
 pub(crate) fn service(address: SocketAddr, admin: Admin, front: Arc<Front>) -> Result<Listening<Admin>, Unready> {
     let mut service = Listening::new("admin", admin, front);
     service.threads = Some(1);
@@ -48,21 +47,21 @@ pub(crate) fn service(address: SocketAddr, admin: Admin, front: Arc<Front>) -> R
     Ok(service)
 }
 
-/// What is answered: the status, the content type, the body.
+/// The status, content type and body of an answer.
 type AdminAnswer = (StatusCode, &'static str, String);
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
 impl Admin {
-    /// What operators are told about: the process, what is in force, and the connections of clients.
+    /// Creates a service that reports on the process, its snapshot, and its connections.
     #[must_use]
     pub(crate) fn new(vitals: Vitals, live: Arc<Live>, clients: Arc<Admission>) -> Self {
         Self { vitals, live, clients }
     }
 
-    /// `host` is the request's own word for where it is sent: a name that is not the listener's is one that a stranger's
-    /// page made lead here (DNS rebinding), so that an operator's browser reads for it. Health says nothing worth reading,
-    /// and a probe that it refused would end the process.
+    /// Answers a request. `host` is checked, because a foreign page can make an operator's browser read from this
+    /// listener under a name of its own (DNS rebinding). The health check is exempt: it reveals nothing, and a refused
+    /// probe would end the process.
     fn answer(&self, method: &Method, host: Option<&str>, path: &str, query: Option<&str>) -> AdminAnswer {
         if path != HEALTH_PATH && host.is_some_and(|host| !is_own(host, &self.live.pin().admin_hosts)) {
             let help = "ask by an address or localhost, or add this name to admin.hosts\n";
@@ -95,7 +94,7 @@ impl Admin {
     }
 }
 
-/// Whether an authority is an address, the machine itself, or one of these names.
+/// Returns whether an authority is an address, this machine, or one of these names.
 fn is_own(authority: &str, names: &[String]) -> bool {
     let host = host_of(authority);
     let address = host.trim_start_matches('[').trim_end_matches(']');
@@ -134,7 +133,7 @@ mod tests {
         gateway::{Snapshot, server::admission::ConnectionLimits},
     };
 
-    /// Nothing but what the text says.
+    /// An environment without variables and files.
     struct Nothing;
 
     impl Environment for Nothing {

@@ -1,10 +1,8 @@
-//! Towards the client: what a request asks for, and what the answer looks like. Pure: facts in, bytes out.
+//! The side of the clients: requests are read, and pages and problems are rendered. Pure: values in, bytes out.
 //!
-//! A request goes through [`cors`] (what browsers ask beforehand), [`params`] (its query, as pairs by [`query`], and its
-//! [`mod@body`]) and [`legacy`] (what becomes of requests by page or offset). A page comes back through [`links`],
-//! [`envelope`] (compiled from a configured
-//! JSON skeleton) and [`response`] (headers); everything that goes wrong on the way is a [`problem::Problem`].
-//! [`schema`] says what all of it looks like.
+//! [`request`] reads query, body, sort and preferences of a request. [`envelope`] renders pages by skeletons that
+//! [`render`] has compiled. [`response`] adds headers for caches, browsers and legacy clients. All refusals are
+//! [`problem::Problem`]s.
 
 pub mod envelope;
 #[cfg(test)]

@@ -1,20 +1,20 @@
-//! The shell: Pingora in front, upstreams behind, and one function in between that serves a page.
+//! The shell on Pingora: it accepts requests, serves pages through the core, and forwards other requests to upstreams.
 //!
 //! ```text
-//! answer      request_filter: front (is the head sound?), route (who covers it?)
-//!   │           ├─ no list, or another method, or a legacy request that passes ──► forward: relay, passing, pace
+//! server      connection: one head, checked before Pingora parses it
+//!   │         dispatch: target, route, guard ── no list, or a legacy request that passes ──► forward
 //!   ▼
-//! serve       downstream::Parameters   query → ListRequest
-//!   │         tokens                   token → position
-//!   │         exchange                 pagination::resolve ◄─► upstream::Dialect, upstream::fetch
-//!   │         tokens, downstream       page → cursors, links, envelope → Response
+//! page        serve: open, resolve, render
+//!   │           context    query → ListRequest, order         cursors  token → position
+//!   │           exchange   pagination::resolver ◄─► upstream::Dialect, upstream::net
+//!   │           render     page → cursors, links, envelope → Response
 //!   ▼
-//! respond     cross_origin: who may read it from other origins; written with its exact length; access_log: one line
-//! observe     beside forward: what passed is read afterwards, as serve would have, and counted
+//! session     respond: written at the client's pace; observe: forwarded answers, read afterwards
+//! outcome     one line in the access log, one count in each metric
 //! ```
 //!
-//! A request keeps the [`Snapshot`] that was in force when it began. Pages are never made in Pingora's body filters:
-//! those run after the headers are gone, can't wait, and see no empty body.
+//! A request keeps the [`Snapshot`] that was in force when it began. Pages are not made in Pingora's body filters,
+//! which run after the headers are sent, can't wait, and don't see empty bodies.
 
 pub(crate) mod forward;
 pub(crate) mod lifecycle;

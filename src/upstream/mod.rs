@@ -1,9 +1,8 @@
-//! Towards the legacy API: how an upstream is asked, and how its answers are read.
+//! The side of the legacy API: requests to upstreams, and their answers.
 //!
-//! A [`Dialect`] is compiled from its settings once, when a configuration is loaded. For each request of the core it
-//! writes a path, a query and headers ([`UpstreamRequest`]), and turns status, headers and body into an
-//! [`Answer`](crate::pagination::answer::Answer). Everything here but [`connection`], [`fetch`] and
-//! [`resolve`] is free of I/O.
+//! A [`Dialect`] is compiled from its settings once, when a configuration is loaded. For each fetch of the core it
+//! writes an [`UpstreamRequest`], and it reads status, headers and body of the response as an
+//! [`Answer`](crate::pagination::answer::Answer). All folders but [`net`] are free of I/O.
 
 pub mod dialect;
 pub mod net;

@@ -1,4 +1,4 @@
-//! Where a position is: by keys, by an id, amid marks, or in a page of the upstream's.
+//! The encoding of positions: by keys, by an id, by marks, or within an upstream page.
 //!
 //! ```text
 //! anchor  = count *value value                         the strong keys, then the id
@@ -21,23 +21,23 @@ use crate::pagination::{
     window::Offset,
 };
 
-/// How many bytes a mark takes.
+/// The size of a mark in bytes.
 const MARK: usize = Mark::BITS as usize / 8;
-/// The most marks on one side, as two bits of `counts` can say.
+/// The maximum number of marks on one side, limited by two bits of `counts`.
 const MOST_MARKS: usize = 3;
 const _: () = assert!(Marks::BEHIND <= MOST_MARKS && Marks::AHEAD <= MOST_MARKS);
 
-/// There is a token.
+/// A token is present.
 const GIVEN: u8 = 0x01;
-/// It leads back.
+/// The token leads back.
 const TOKEN_BACKWARD: u8 = 0x02;
 /// The client's page is read backward.
 const BACKWARD: u8 = 0x04;
-/// The place within the page is said by keys.
+/// The position within the upstream page is given by keys.
 const WITHIN_KEYS: u8 = 0x08;
-/// The place within the page is said by marks.
+/// The position within the upstream page is given by marks.
 const WITHIN_MARKS: u8 = 0x10;
-/// There is something to tell a circle by.
+/// The numbers for the detection of circles are present.
 const CIRCLE: u8 = 0x20;
 
 pub(super) fn write_anchor(out: &mut Vec<u8>, anchor: &Anchor) {
@@ -73,7 +73,7 @@ pub(super) fn write_marks(out: &mut Vec<u8>, marks: &Marks) {
     write_around(out, &marks.before, &marks.after);
 }
 
-/// Appends marks: of more than [`MOST_MARKS`] on one side those that are nearest.
+/// Appends marks; of more than [`MOST_MARKS`] on one side, the nearest.
 fn write_around(out: &mut Vec<u8>, before: &[Mark], after: &[Mark]) {
     let before = &before[before.len().saturating_sub(MOST_MARKS)..];
     let after = &after[..after.len().min(MOST_MARKS)];

@@ -1,4 +1,4 @@
-//! One encoding for each claim, and nothing else accepted.
+//! Claims have one encoding each, and other encodings are refused.
 
 use super::{
     AFTER, AFTER_ID, AFTER_MARKS, AFTER_PIVOT, AT, BEFORE, BEFORE_MARKS, BUCKET, ByteReader, Claims, END, FIRST_BOUND,
@@ -309,7 +309,7 @@ fn a_uuid_takes_seventeen_bytes() {
     assert_eq!(item(&keyed(&[], text("0b9c6f3e-4a51-4d7b-8a55-1c2d3e4f5a6b"))).len(), 2 + 17);
 }
 
-/// What a signer might write that this one does not.
+/// A payload that another signer could write and this one does not.
 ///
 /// Row: A04
 #[test]

@@ -1,4 +1,4 @@
-//! What an operator sees of a cursor, and what not.
+//! Parts of a cursor that an operator sees, and parts that stay hidden.
 
 use super::{Finding, ShownTime, Unverified, inspect};
 use crate::{

@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// What is known of the usual context saves work, and changes nothing.
+/// The default context saves work and changes no fingerprint.
 #[test]
 fn beside_the_usual_context_cursors_are_the_same() {
     let order = newest_first();

@@ -1,4 +1,4 @@
-//! How long typical cursors are, in characters.
+//! Lengths of typical cursors, in characters.
 
 use std::fmt::Write;
 

@@ -62,7 +62,7 @@ fn the_form_comes_before_the_age() {
     }
 }
 
-/// One form's version on the other's bytes: the tag holds it.
+/// The version of one form on the bytes of another is refused: the tag covers the version.
 ///
 /// Row: A05
 #[test]

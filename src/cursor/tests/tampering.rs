@@ -1,4 +1,4 @@
-//! What was not made here does not open.
+//! Cursors that this key ring did not make don't open.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
@@ -23,7 +23,7 @@ fn forge_frame(body: &[u8]) -> String {
     BASE64_URL_SAFE_NO_PAD.encode([body, &tag].concat())
 }
 
-/// Seals any bytes behind any head.
+/// Seals any bytes after any head.
 fn forge_sealed_frame(head: &[u8], payload: &[u8]) -> String {
     let mut payload = payload.to_vec();
     let tag = ring().signing().sealer.cipher().seal(head, &mut payload);

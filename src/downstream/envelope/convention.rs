@@ -1,6 +1,6 @@
-//! What a client speaks: which parameters it sends, and in which form it gets pages and problems. A route has one
-//! convention of its own, and others that clients may choose: by `Prefer: envelope=NAME` (RFC 7240), or by the media type
-//! in `Accept` (RFC 9110, section 12.5.1). Cursors know nothing of it: those of one convention lead on in another.
+//! Conventions: the parameters that a client sends and the form of its pages and problems. A route has one of its own
+//! and others that clients may choose, by `Prefer: envelope=NAME` (RFC 7240) or by the media type in `Accept` (RFC
+//! 9110, section 12.5.1). Cursors don't depend on the convention: a cursor of one leads on in another.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -13,24 +13,24 @@ use crate::downstream::{
     },
 };
 
-/// The preference by which an envelope is asked for.
+/// The preference that selects an envelope.
 const ENVELOPE: &str = "envelope";
 
-/// The media type that says nothing of an envelope.
+/// The media type that selects no envelope.
 const JSON: &str = "application/json";
 
-/// What a client speaks.
+/// The parameters and the envelope of a client.
 #[derive(Debug)]
 pub struct Convention {
-    /// The envelope's name.
+    /// The name of the envelope.
     pub name: String,
-    /// What a query means.
+    /// The parameters of requests.
     pub parameters: Parameters,
-    /// What clients get.
+    /// The envelope of answers.
     pub envelope: EnvelopeTemplate,
 }
 
-/// The conventions of a route: its own, and those that clients may choose.
+/// The conventions of a route.
 #[derive(Debug)]
 pub struct Conventions {
     own: Convention,
@@ -40,35 +40,35 @@ pub struct Conventions {
 /// The convention of a request.
 #[derive(Debug)]
 pub struct NegotiatedConvention<'a> {
-    /// It; the route's own where another one was asked for that is not offered.
+    /// The chosen convention; the route's own if the client's choice is not offered.
     pub convention: &'a Convention,
-    /// What the client prefers.
+    /// The preferences of the client.
     pub preferences: Preferences,
-    /// Whether it was chosen by a preference, which the answer says.
+    /// The convention was chosen by a preference, which the answer confirms.
     pub by_preference: bool,
-    /// Why no page is served: what was asked for is not offered, and nothing else would do.
+    /// The problem, if the client accepts only conventions that are not offered.
     pub refused: Option<Box<Problem>>,
 }
 
 impl Conventions {
-    /// A route's own convention, and those that its clients may choose.
+    /// Creates the conventions of a route.
     #[must_use]
     pub fn new(own: Convention, others: Vec<Convention>) -> Self {
         Self { own, others }
     }
 
-    /// The route's own.
+    /// Returns the route's own convention.
     #[must_use]
     pub fn own(&self) -> &Convention {
         &self.own
     }
 
-    /// All of them, the route's own first.
+    /// Returns all conventions, the route's own first.
     pub fn all(&self) -> impl Iterator<Item = &Convention> {
         std::iter::once(&self.own).chain(&self.others)
     }
 
-    /// The request headers that the answers vary by.
+    /// Returns the request headers that answers vary by.
     pub fn varies_by(&self) -> impl Iterator<Item = HeaderName> + use<> {
         let chosen = !self.others.is_empty();
         let preferred = chosen || self.own.parameters.preferred_limit().is_some();
@@ -76,9 +76,9 @@ impl Conventions {
         accept.into_iter().chain(preferred.then_some(preference::PREFER))
     }
 
-    /// The convention of a request. `Prefer` is asked before `Accept`; a preference for what is not offered is ignored, as
-    /// preferences are, unless the client says `handling=strict`. An `Accept` that names a JSON format, none that is
-    /// offered, and nothing that would do instead, is refused; one without any JSON is ignored.
+    /// Chooses the convention of a request. `Prefer` takes precedence over `Accept`. A preference that is not offered
+    /// is ignored, as preferences are, unless the client sends `handling=strict`. An `Accept` with JSON media types of
+    /// which none is offered, and without a range that would match, is refused; an `Accept` without JSON is ignored.
     #[must_use]
     pub fn choose(&self, headers: &HeaderMap) -> NegotiatedConvention<'_> {
         let mut chosen = NegotiatedConvention {
@@ -108,8 +108,8 @@ impl Conventions {
         chosen
     }
 
-    /// Takes out of a request's headers what is the gateway's to follow: the preferences of the chosen convention, and an
-    /// `Accept` by media types of envelopes, which an upstream that never heard of them answers with 406.
+    /// Removes the headers that the gateway handles itself: the preferences of the chosen convention, and an `Accept`
+    /// with media types of envelopes, which upstreams would answer with 406.
     pub fn take_from(&self, headers: &mut HeaderMap, chosen: &Convention) {
         if headers.contains_key(preference::PREFER) {
             let names: Vec<&str> = std::iter::once(ENVELOPE).chain(chosen.parameters.preferred_limit()).collect();
@@ -127,7 +127,7 @@ impl Conventions {
         }
     }
 
-    /// The convention that is wanted most: of equals the one that is named most exactly, then the one that stands first.
+    /// Returns the preferred convention; on a tie the one that is named most exactly, then the first.
     fn accepted(&self, ranges: &[MediaRange]) -> Result<&Convention, Box<Problem>> {
         let mut best: Option<((u16, Exactness), &Convention)> = None;
         for convention in self.all() {
@@ -158,7 +158,7 @@ impl Conventions {
     }
 }
 
-/// How exactly a range names a media type.
+/// The exactness with which a range names a media type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Exactness {
     Anything,
@@ -167,16 +167,16 @@ enum Exactness {
     WithParameters(usize),
 }
 
-/// How much a media type is wanted, and how exactly it was named: by the most exact of the ranges that cover it. None
-/// where none does, or it is not wanted.
+/// Returns the weight of a media type and the exactness of the most exact range that covers it; nothing if no range
+/// covers it or its weight is 0.
 fn rank(offered: &MediaRange, ranges: &[MediaRange]) -> Option<(u16, Exactness)> {
     let covering = ranges.iter().filter_map(|range| Some((exactness(offered, range)?, range.weight)));
     let (exactness, weight) = covering.max_by_key(|&(exactness, weight)| (exactness, weight))?;
     (weight > 0).then_some((weight, exactness))
 }
 
-/// How exactly a range names a media type; none where it does not cover it. A profile is a wish that may be ignored (RFC
-/// 6906; JSON:API 1.1, content negotiation); every other parameter has to be the media type's own.
+/// Returns the exactness with which a range names a media type; nothing if it does not cover it. A profile is optional
+/// (RFC 6906; JSON:API 1.1, content negotiation); all other parameters must be those of the media type.
 fn exactness(offered: &MediaRange, range: &MediaRange) -> Option<Exactness> {
     let is_of_type = |kind: &str| offered.essence.strip_prefix(kind).is_some_and(|rest| rest.starts_with('/'));
     match range.essence.as_str() {
@@ -199,7 +199,7 @@ fn exactness(offered: &MediaRange, range: &MediaRange) -> Option<Exactness> {
 }
 
 impl NegotiatedConvention<'_> {
-    /// `Preference-Applied` (RFC 7240, section 3): the envelope, where a preference chose it, and `applied`.
+    /// Returns `Preference-Applied` (RFC 7240, section 3): the envelope, if a preference chose it, and `applied`.
     #[must_use]
     pub fn preference_applied(&self, applied: Option<&str>) -> Option<HeaderValue> {
         let envelope = self.by_preference.then(|| format!("{ENVELOPE}={}", self.convention.name));

@@ -1,4 +1,4 @@
-//! The form of errors: a configured JSON skeleton, compiled for a route.
+//! The envelope of errors: a configured JSON skeleton, compiled for a route.
 
 use http::{HeaderValue, StatusCode};
 
@@ -18,16 +18,16 @@ use crate::{
     pagination::page::Page,
 };
 
-/// A compiled form of errors.
+/// A compiled error envelope.
 #[derive(Debug)]
 pub struct ErrorForm {
     body: Skeleton,
     content_type: HeaderValue,
-    /// What `{type}` says.
+    /// The values of `{type}` by problem.
     types: Vec<(ProblemSelector, String)>,
 }
 
-/// Of which problems something is said.
+/// The problems to which a value of `{type}` applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ProblemSelector {
     Code(Code),
@@ -45,7 +45,8 @@ impl ProblemSelector {
 }
 
 impl ErrorForm {
-    /// Compiles a form for a collection; `at` is where it is named. Every fault is reported; then there is none.
+    /// Compiles an error envelope for a collection; `at` is the place of its name. Reports all faults, and returns
+    /// nothing if there are any.
     pub(crate) fn compile(
         settings: &ErrorSettings,
         at: Location,
@@ -71,8 +72,8 @@ impl ErrorForm {
         Some(Self { body: body?, content_type: content_type?, types: types? })
     }
 
-    /// Appends the error body. `problem_type` is what `{type}` says where the form has nothing of its own for this problem:
-    /// of its code, else of its status.
+    /// Appends the error body. `problem_type` is the value of `{type}` for problems without a configured one, by code
+    /// or status.
     pub fn render(&self, problem: &Problem, problem_type: Option<&str>, request_id: &str, out: &mut Vec<u8>) {
         let of = |of: ProblemSelector| self.types.iter().find(|(known, _)| *known == of).map(|(_, said)| said.as_str());
         let own = of(ProblemSelector::Code(problem.code)).or_else(|| of(ProblemSelector::Status(problem.status)));
@@ -83,7 +84,7 @@ impl ErrorForm {
         *out = output.bytes;
     }
 
-    /// Its content type.
+    /// Returns the content type.
     #[must_use]
     pub fn content_type(&self) -> &HeaderValue {
         &self.content_type
@@ -141,7 +142,8 @@ impl ValueSource for ProblemSource<'_> {
     }
 }
 
-/// A content type; what is none was found when the file was read, unless the settings were made in another way.
+/// Parses a content type. The reader of the configuration has already rejected invalid ones; settings that were built
+/// otherwise are checked here.
 pub(crate) fn content_type(text: &str, at: Location, diagnostics: &mut Diagnostics) -> Option<HeaderValue> {
     let value = HeaderValue::from_str(text).ok().filter(|_| text.contains('/'));
     if value.is_none() {

@@ -1,19 +1,19 @@
-//! Links: the URLs in a body, and one RFC 8288 `Link` line with the same.
+//! Links: the URLs in a body, and the `Link` header (RFC 8288) with the same URLs.
 
 use crate::downstream::request::query::{self, LinkQuery};
 
-/// Where the links of a request begin: an origin (or nothing) and the path.
+/// The prefix of a request's links: an optional origin and the path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkBase {
-    /// Scheme, authority and path, all that is not allowed in a URL encoded.
+    /// Scheme, authority and path, percent-encoded.
     prefix: String,
 }
 
 impl LinkBase {
-    /// Decides what links begin with: `public_url` (of the route, else of the server), else the request's own `Host`
-    /// where the route names it in `hosts` (lower case, without port), else the path alone.
+    /// Chooses the origin of links: `public_url` of the route or the server, else the request's `Host` if the route has
+    /// it in `hosts` (lower case, without port), else none.
     ///
-    /// `scheme` is `http` or `https`; `path` the path of the request target as it came.
+    /// `scheme` is `http` or `https`; `path` is the path of the request target as it came.
     #[must_use]
     pub fn new(public_url: Option<&str>, scheme: &str, host: Option<&str>, hosts: &[String], path: &str) -> Self {
         let origin = public_url.map_or_else(|| host.map_or(0, |host| host.len() + "https://".len()), str::len);
@@ -23,10 +23,10 @@ impl LinkBase {
         } else if let Some(host) = host.filter(|host| !hosts.is_empty() && is_named(host, hosts)) {
             prefix.push_str(scheme);
             prefix.push_str("://");
-            // Nothing in it needs encoding: it is a configured name and digits.
+            // The host needs no encoding: it is a configured name and digits.
             prefix.extend(host.chars().map(|letter| letter.to_ascii_lowercase()));
         }
-        // Where the link begins with the path, a second slash would make an authority of what follows.
+        // Without an origin, a second slash at the start would turn the path into an authority.
         let path =
             if prefix.is_empty() { path.trim_start_matches('/') } else { path.strip_prefix('/').unwrap_or(path) };
         prefix.push('/');
@@ -34,7 +34,7 @@ impl LinkBase {
         Self { prefix }
     }
 
-    /// The link with this query, which is already encoded; without one where it is empty.
+    /// Returns the link with this encoded query; without a query if it is empty.
     #[must_use]
     pub fn url(&self, query: &str) -> String {
         if query.is_empty() {
@@ -43,7 +43,7 @@ impl LinkBase {
         [self.prefix.as_str(), "?", query].concat()
     }
 
-    /// The beginning of a link whose query is about `size` bytes long.
+    /// Returns the start of a link whose query has about `size` bytes.
     #[must_use]
     pub fn begin(&self, size: usize) -> LinkQuery {
         let mut text = String::with_capacity(self.prefix.len() + size);
@@ -52,7 +52,7 @@ impl LinkBase {
     }
 }
 
-/// Whether a `Host` is one of `hosts`, whatever its port.
+/// Returns whether a `Host` is one of `hosts`, with any port.
 fn is_named(host: &str, hosts: &[String]) -> bool {
     let (name, port) = match host.rsplit_once(':') {
         Some((name, port)) if !port.contains(']') => (name, port),
@@ -61,32 +61,32 @@ fn is_named(host: &str, hosts: &[String]) -> bool {
     port.bytes().all(|byte| byte.is_ascii_digit()) && hosts.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
-/// The links of a page; all are complete URLs, encoded.
+/// The links of a page, as complete encoded URLs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LinkSet {
-    /// The request's own target, without what is private.
+    /// The request's target without private parameters.
     pub self_: Option<String>,
     /// The first page.
     pub first: Option<String>,
-    /// The page before.
+    /// The previous page.
     pub prev: Option<String>,
-    /// The page after.
+    /// The next page.
     pub next: Option<String>,
     /// The last page.
     pub last: Option<String>,
 }
 
 impl LinkSet {
-    /// The value of the `Link` header: `next` first, then `prev`, `first`, `last` and `extra` (relation, URL), each with
-    /// its `rel` first and quoted. Where the line would be longer than `max_length` bytes, `last`, `first`, `prev` and
-    /// `next` are left out, in this order, until it fits; then those of `extra`, from the last. None where nothing is left.
+    /// Returns the value of the `Link` header: `next`, `prev`, `first`, `last` and `extra` (relation, URL), each with a
+    /// quoted `rel` as its first parameter. If the line would exceed `max_length` bytes, links are dropped until it
+    /// fits: `last`, `first`, `prev`, `next`, then those of `extra` from the end. Returns nothing if no link is left.
     #[must_use]
     pub fn header(&self, max_length: usize, extra: &[(&str, &str)]) -> Option<String> {
         let paging = [("next", &self.next), ("prev", &self.prev), ("first", &self.first), ("last", &self.last)];
         let paging = paging.into_iter().filter_map(|(rel, url)| Some((rel, url.as_deref()?)));
         let extra: Vec<(&str, String)> = extra.iter().map(|(rel, url)| (*rel, query::encoded_url(url))).collect();
         let extra = extra.iter().map(|(rel, url)| (*rel, url.as_str()));
-        // What is left out first stands last, so a prefix of the list is kept.
+        // Links are dropped from the end, so a prefix of the list is kept.
         let extra = extra.clone().take(fitting(extra, max_length));
         let room = extra.clone().fold(max_length, |room, link| room.saturating_sub(size(link) + SEPARATOR.len()));
         let links = paging.clone().take(fitting(paging, room)).chain(extra);
@@ -99,15 +99,15 @@ impl LinkSet {
     }
 }
 
-/// What stands between two links of a line.
+/// The separator of links.
 const SEPARATOR: &str = ", ";
 
-/// How many bytes a link takes: relation and URL, which is encoded already.
+/// Returns the size of a link in bytes.
 fn size((rel, url): (&str, &str)) -> usize {
     url.len() + rel.len() + "<>; rel=\"\"".len()
 }
 
-/// How many of these links fit into a line of so many bytes.
+/// Returns how many of these links fit into this many bytes.
 fn fitting<'l>(links: impl Iterator<Item = (&'l str, &'l str)>, room: usize) -> usize {
     let mut length = 0;
     let fits = |link: &(&str, &str)| {
@@ -201,9 +201,9 @@ mod tests {
         assert_eq!(relations(30, &[("deprecation", "/d"), ("successor-version", "/a")]), "deprecation");
     }
 
-    /// Whatever a client puts into its target, a line stays one line of visible ASCII, and both a reader that knows
-    /// RFC 8288 and one that splits at commas and semicolons find the same links; but for semicolons in a path, at which
-    /// nobody may split.
+    /// For every target of a client, the line is one line of visible ASCII, and readers that know RFC 8288 find the
+    /// same links as readers that split at commas and semicolons, except for semicolons in a path, where splitting is
+    /// wrong.
     ///
     /// Row: A14
     #[test]

@@ -1,8 +1,8 @@
-//! The top-level members of an item, as slices.
+//! The top-level members of an item, as slices of its bytes.
 
-/// Appends an object without some of its top-level members; the bytes of the others stay, the blanks between them do
-/// not. One whose members can't be told apart, because it is no JSON (of which [the outline](crate::json) alone was judged),
-/// is appended as it came.
+/// Appends an object without some of its top-level members. The bytes of the others are kept, spaces between them are
+/// not. An object whose members can't be separated, because it is no valid JSON (of which only [the
+/// outline](crate::json) was checked), is appended as it came.
 pub(crate) fn push_without(out: &mut Vec<u8>, object: &[u8], names: &[&str]) {
     let start = out.len();
     out.push(b'{');
@@ -22,8 +22,8 @@ pub(crate) fn push_without(out: &mut Vec<u8>, object: &[u8], names: &[&str]) {
     out.push(b'}');
 }
 
-/// Appends an object with only those top-level members of an object that have one of these names; not at all where there
-/// is none. What [`push_without`] leaves out, but for one whose value is `but`.
+/// Appends an object with only the top-level members of these names, which [`push_without`] removes, except for a
+/// member with the value `but`. Appends nothing if there are none.
 pub(crate) fn push_only(out: &mut Vec<u8>, object: &[u8], names: &[&str], but: Option<&[u8]>) -> bool {
     let start = out.len();
     for member in members(object) {
@@ -45,7 +45,7 @@ pub(crate) fn push_only(out: &mut Vec<u8>, object: &[u8], names: &[&str], but: O
     found
 }
 
-/// Whether a JSON string, quotes included, says `name`.
+/// Returns whether a JSON string, with its quotes, equals `name`.
 fn is_named(string: &[u8], name: &str) -> bool {
     if !string.contains(&b'\\') {
         return string.len() == name.len() + 2 && &string[1..string.len() - 1] == name.as_bytes();
@@ -56,7 +56,7 @@ fn is_named(string: &[u8], name: &str) -> bool {
 /// A name with its quotes, and the whole member from its name to the end of its value.
 type ItemMember<'o> = (&'o [u8], &'o [u8]);
 
-/// The members of an object; nothing as the last one where they can't be told apart. What is no object has none.
+/// Returns the members of an object, followed by `None` if they can't be separated. Other values have no members.
 fn members(object: &[u8]) -> impl Iterator<Item = Option<ItemMember<'_>>> {
     let mut left = object.strip_prefix(b"{").map(|_| 1);
     std::iter::from_fn(move || {
@@ -76,7 +76,7 @@ fn members(object: &[u8]) -> impl Iterator<Item = Option<ItemMember<'_>>> {
     })
 }
 
-/// One past the quote that ends the string that begins at `start`.
+/// Returns the index after the closing quote of the string that begins at `start`.
 fn string_end(text: &[u8], start: usize) -> Option<usize> {
     let mut at = start + 1;
     loop {
@@ -88,7 +88,7 @@ fn string_end(text: &[u8], start: usize) -> Option<usize> {
     }
 }
 
-/// Where the value behind a name ends: at the comma or the brace that is not part of it.
+/// Returns the end of a member's value: the comma or brace that is not part of it.
 fn value_end(text: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
     let mut depth = 0_usize;
@@ -147,7 +147,7 @@ mod tests {
         }
     }
 
-    /// No bracket leaves without its other half.
+    /// Unbalanced brackets never leave the gateway.
     #[test]
     fn what_is_no_json_is_not_taken_apart() {
         for object in [r#"{"id":1,["x"],"c":3}"#, r#"{["id"],"a":1}"#, r#"{"a":1,[{"id":2}]}"#, "{1}"] {

@@ -1,5 +1,4 @@
-//! The form in which clients get a page: a configured JSON skeleton, compiled for a route. Items stand in it as
-//! the bytes that the upstream sent.
+//! Envelopes: configured JSON skeletons for pages, compiled for a route. Items keep the bytes that the upstream sent.
 
 pub mod convention;
 pub mod error_form;
@@ -32,7 +31,7 @@ use error_form::content_type;
 use page_facts::Facts;
 use page_source::PageSource;
 
-/// What an envelope uses that costs something to have.
+/// The costly facts that an envelope uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
     /// A cursor for each item.
@@ -58,7 +57,7 @@ pub struct EnvelopeTemplate {
 }
 
 impl EnvelopeTemplate {
-    /// Compiles an envelope for a collection. Every fault is reported; then there is none.
+    /// Compiles an envelope for a collection. Reports all faults, and returns nothing if there are any.
     pub fn compile(settings: &EnvelopeSettings, collection: &str, diagnostics: &mut Diagnostics) -> Option<Self> {
         let body_type = content_type(&settings.content_type, settings.at, diagnostics);
         let mut requests = Vec::new();
@@ -106,19 +105,19 @@ impl EnvelopeTemplate {
         self.body.render(&PageSource::new(facts, page), out);
     }
 
-    /// The body's content type.
+    /// Returns the content type of the body.
     #[must_use]
     pub fn content_type(&self) -> &HeaderValue {
         &self.content_type
     }
 
-    /// The same, to be held against what clients accept.
+    /// Returns the content type for comparison with `Accept`.
     #[must_use]
     pub(crate) fn media_type(&self) -> &MediaRange {
         &self.media_type
     }
 
-    /// The envelope's own headers; those with something unknown in them are left out.
+    /// Returns the envelope's own headers, without those that contain unknown facts.
     #[must_use]
     pub fn headers(&self, facts: &Facts<'_>, page: &Page) -> Vec<(HeaderName, HeaderValue)> {
         let source = PageSource::new(facts, page);
@@ -135,46 +134,48 @@ impl EnvelopeTemplate {
         .collect()
     }
 
-    /// The names of all headers that the envelope may send: what the upstream says under these names goes nowhere.
+    /// Returns the names of all headers that the envelope may send. Headers of the upstream with these names are
+    /// dropped.
     pub fn header_names(&self) -> impl Iterator<Item = &HeaderName> {
         self.headers.iter().map(|(name, ..)| name)
     }
 
-    /// About how many bytes stand around each item in the body, its cursor among them.
+    /// Returns the approximate number of bytes around each item in the body, with its cursor.
     #[must_use]
     pub(crate) fn size_around_items(&self) -> usize {
         self.size_around_items
     }
 
-    /// Whether items stand in the body as they came, one behind the other, so that whole runs of them go out at once.
+    /// Returns whether items stand in the body without anything around them, so that runs of items can be sent as one
+    /// piece.
     #[must_use]
     pub(crate) fn runs_through(&self) -> bool {
         self.runs_through
     }
 
-    /// What has to be there to render.
+    /// Returns the costly facts that rendering needs.
     #[must_use]
     pub fn needs(&self) -> Needs {
         self.needs
     }
 
-    /// The places of the request's body that it repeats.
+    /// Returns the places of the request's body that the envelope repeats.
     #[must_use]
     pub fn request_places(&self) -> &[Pointer] {
         &self.request_places
     }
 
-    /// The form of errors, where the envelope has its own.
+    /// Returns the error envelope, if there is one.
     #[must_use]
     pub fn error(&self) -> Option<&ErrorForm> {
         self.error.as_ref()
     }
 }
 
-/// About how many characters the cursor of an item has.
+/// The approximate length of an item cursor.
 const TYPICAL_CURSOR: usize = 96;
 
-/// Headers that an envelope can't write, because the gateway does.
+/// Headers that envelopes can't set, because the gateway does.
 const WRITTEN_BY_THE_GATEWAY: [&str; 12] = [
     "age",
     "cache-control",

@@ -3,48 +3,48 @@
 use super::links::LinkSet;
 use crate::pagination::answer::Total;
 
-/// What an envelope says about one page, beside its items.
+/// The facts about one page, other than its items.
 #[derive(Clone, Copy)]
 pub struct Facts<'a> {
-    /// The limit that was used.
+    /// The limit of the page.
     pub limit: u32,
-    /// The path of the request, as it came.
+    /// The path of the request as it came.
     pub path: &'a str,
-    /// How sure the page is: `exact`, `checked`, `anchored`, `positional`.
+    /// The level: `exact`, `checked`, `anchored` or `positional`.
     pub level: &'a str,
-    /// The time, RFC 3339; needed where [`Needs::now`].
+    /// The time by RFC 3339; required if [`Needs::now`] is set.
     pub now: Option<&'a str>,
-    /// Whether there is a next cursor.
+    /// A next page exists.
     pub has_next: bool,
-    /// Whether there is a previous cursor.
+    /// A previous page exists.
     pub has_prev: bool,
-    /// The one of the two in the direction asked.
+    /// A further page exists in the direction of the request.
     pub has_more: bool,
-    /// The size of the collection.
+    /// The total of the collection.
     pub total: Option<Total>,
-    /// The page as the client counts, for requests by page.
+    /// The page number of a legacy request.
     pub page: Option<u64>,
-    /// How many pages there are, for requests by page where the total is known.
+    /// The number of pages, for a legacy request with an exact total.
     pub pages: Option<u64>,
     /// The cursor of the next page.
     pub next_cursor: Option<&'a str>,
     /// The cursor of the previous page.
     pub prev_cursor: Option<&'a str>,
-    /// The item cursor of the first item; needed where [`Needs::edge_cursors`].
+    /// The item cursor of the first item; required if [`Needs::edge_cursors`] is set.
     pub start_cursor: Option<&'a str>,
-    /// The item cursor of the last item; needed where [`Needs::edge_cursors`].
+    /// The item cursor of the last item; required if [`Needs::edge_cursors`] is set.
     pub end_cursor: Option<&'a str>,
-    /// The links.
+    /// The links of the page.
     pub links: &'a LinkSet,
-    /// What the envelope repeats of the request's body, in the sequence of [`EnvelopeTemplate::request_places`]; empty
-    /// where there was no body.
+    /// The values from the request's body, in the order of
+    /// [`EnvelopeTemplate::request_places`](super::EnvelopeTemplate::request_places); empty without a body.
     pub request: &'a [Option<&'a [u8]>],
-    /// What makes the cursors of items; needed where [`Needs::item_cursors`].
+    /// The writer of item cursors; required if [`Needs::item_cursors`](super::Needs::item_cursors) is set.
     pub item_cursors: Option<&'a dyn ItemCursors>,
 }
 
-/// What makes the cursors of a page's items.
+/// A writer of item cursors.
 pub trait ItemCursors {
-    /// Appends the cursor of the item at an index; false, and nothing appended, where it has none.
+    /// Appends the cursor of the item at an index. Returns false and appends nothing if it has none.
     fn push(&self, index: usize, out: &mut Vec<u8>) -> bool;
 }

@@ -1,4 +1,4 @@
-//! What a page says to the placeholders of a skeleton.
+//! The values of placeholders in a page.
 
 use std::cell::RefCell;
 
@@ -8,24 +8,24 @@ use crate::{
     pagination::page::Page,
 };
 
-/// The members that `{item.fields}` is without: in some conventions they have a place of their own, beside the fields.
+/// The members that `{item.fields}` leaves out, because some conventions put them beside the fields.
 const RESERVED: [&str; 2] = ["id", "type"];
 
 /// The values of a page.
 pub(crate) struct PageSource<'a> {
     facts: &'a Facts<'a>,
     page: &'a Page,
-    /// A cursor that was made to see whether there is one, and of which item it is.
+    /// The last cursor that was made to test for its existence, and the index of its item.
     made: RefCell<(Option<usize>, Vec<u8>)>,
 }
 
 impl<'a> PageSource<'a> {
-    /// The values of this page.
+    /// Creates the source of a page.
     pub(crate) fn new(facts: &'a Facts<'a>, page: &'a Page) -> Self {
         Self { facts, page, made: RefCell::default() }
     }
 
-    /// Makes the cursor of an item, and says whether it has one.
+    /// Makes the cursor of an item; returns whether it has one.
     fn has_cursor(&self, item: usize) -> bool {
         let mut made = self.made.borrow_mut();
         let (of, bytes) = &mut *made;
@@ -37,7 +37,7 @@ impl<'a> PageSource<'a> {
         self.facts.item_cursors.is_some_and(|cursors| cursors.push(item, bytes))
     }
 
-    /// The values that are known or not, and cost nothing to have.
+    /// Returns the values that are cheap to compute.
     fn value(&self, slot: Slot) -> Option<RenderedValue<'a>> {
         let facts = self.facts;
         let links = facts.links;
@@ -70,7 +70,7 @@ impl<'a> PageSource<'a> {
         }
     }
 
-    /// The id of an item as it came: the last key column of its row.
+    /// Returns the id of an item as it came: the last column of its row.
     fn id(&self, item: usize) -> Option<&'a [u8]> {
         let place = self.page.items.get(item)?;
         let answer = self.page.answers.get(place.answer as usize)?;
@@ -137,7 +137,7 @@ impl ValueSource for PageSource<'_> {
     }
 }
 
-/// Appends what `{item.fields}` leaves out of an item and its id doesn't say.
+/// Appends the members that `{item.fields}` leaves out, except for the id.
 fn push_reserved(out: &mut Vec<u8>, item: &[u8], id: Option<&[u8]>) -> bool {
     item.starts_with(b"{") && members::push_only(out, item, &RESERVED, id)
 }

@@ -1,5 +1,5 @@
-//! What an envelope's bodies look like, as JSON Schema (2020-12, <https://json-schema.org/draft/2020-12/schema>): read
-//! from the same skeleton that pages are written by, with the same rules for what may be left out.
+//! JSON Schemas (2020-12, <https://json-schema.org/draft/2020-12/schema>) of an envelope's bodies, derived from the
+//! same skeleton as the bodies, with the same rules for optional parts.
 
 use crate::{
     config::{
@@ -14,19 +14,19 @@ use crate::{
     json::{Document, Pointer},
 };
 
-/// The schema of a page. `item` is that of an item, `echoed` that of the body of a request by POST, as far as it is known.
+/// Returns the schema of a page. `item` is the schema of an item, `echoed` that of the body of a request by POST.
 #[must_use]
 pub fn of_body(body: &LocatedTree, collection: &str, item: &Document, echoed: Option<&Document>) -> Document {
     SchemaReader { collection, scopes: &[Scope::Page], item, echoed, codes: &[] }.node(body).schema
 }
 
-/// The schema of an error body that says one of these codes.
+/// Returns the schema of an error body with one of these codes.
 #[must_use]
 pub fn of_error(error: &LocatedTree, collection: &str, codes: &[&str]) -> Document {
     SchemaReader { collection, scopes: &[Scope::Error], item: &any(), echoed: None, codes }.node(error).schema
 }
 
-/// The schema of a problem document (RFC 9457) as the gateway writes it, with any code.
+/// Returns the schema of a problem document (RFC 9457) of the gateway, with any code.
 #[must_use]
 pub fn of_problem() -> Document {
     let one_of = |name: &str, text: &str| (name.to_owned(), string().with("description", text.into()));
@@ -58,19 +58,19 @@ pub fn of_problem() -> Document {
     kind("object").with("properties", Document::Object(properties)).with("required", Document::texts(required))
 }
 
-/// The schema that says nothing.
+/// Returns the schema that accepts everything.
 #[must_use]
 pub fn any() -> Document {
     Document::Object(Vec::new())
 }
 
-/// `{ "type": NAME }`
+/// Returns `{ "type": NAME }`.
 #[must_use]
 pub fn kind(name: &str) -> Document {
     Document::object([("type", name.into())])
 }
 
-/// A whole number, at least this.
+/// Returns the schema of an integer with an optional minimum.
 #[must_use]
 pub fn integer(least: Option<u32>) -> Document {
     let integer = kind("integer");
@@ -92,7 +92,7 @@ fn list(items: Document) -> Document {
     kind("array").with("items", items)
 }
 
-/// A part of a skeleton: its schema, whether it is always there, and what it says.
+/// A part of a skeleton: its schema, whether it is always present, and its content.
 struct SchemaPart {
     schema: Document,
     certain: bool,
@@ -105,13 +105,13 @@ impl SchemaPart {
     }
 }
 
-/// Reads one skeleton.
+/// A reader of one skeleton.
 struct SchemaReader<'a> {
     collection: &'a str,
-    /// What may stand here: [`Scope::Item`] is added inside an array of items.
+    /// The scopes of placeholders; [`Scope::Item`] is added inside an array of items.
     scopes: &'static [Scope],
     item: &'a Document,
-    /// The body of the request, parts of which are repeated.
+    /// The schema of the request's body, parts of which are repeated.
     echoed: Option<&'a Document>,
     codes: &'a [&'a str],
 }
@@ -152,7 +152,7 @@ impl SchemaReader<'_> {
                 };
                 let (names, parts): (Vec<String>, Vec<SchemaPart>) = members.iter().map(named).unzip();
                 let (certain, says) = whole(&parts);
-                // What goes out under the condition of its one part always has that part.
+                // A group that is rendered under the condition of its only part always has that part.
                 let has_one = parts.iter().filter(|part| part.says != PartContent::Literals).count() == 1;
                 let required = names.iter().zip(&parts).filter(|(_, part)| part.certain || has_one);
                 let required: Vec<&str> = required.map(|(name, _)| name.as_str()).collect();
@@ -183,8 +183,8 @@ impl SchemaReader<'_> {
         SchemaPart { schema: if read.or_null { or_null(schema) } else { schema }, certain, says: PartContent::Facts }
     }
 
-    /// A text of the skeleton, which compiled before: nothing is found against it any more.
-    /// With it come the places in the body of the request that it repeats.
+    /// Parses a text of the skeleton, which has been compiled before, so it has no faults. Also returns the places in
+    /// the request's body that it repeats.
     fn parsed(&self, text: &str, tree: &LocatedTree, scopes: &[Scope]) -> Option<(PlaceholderText, Vec<Pointer>)> {
         let mut requests = Vec::new();
         let read =
@@ -192,7 +192,7 @@ impl SchemaReader<'_> {
         Some((read, requests))
     }
 
-    /// What a client sent comes back as it came.
+    /// Returns the schema of a repeated value, which is that of the request's body.
     fn echo(&self, place: Option<&Pointer>) -> Document {
         let names = place.and_then(Pointer::names).unwrap_or_default();
         let within = |schema: &'_ Document, name: &str| schema.member("properties")?.member(name).cloned();
@@ -238,7 +238,8 @@ impl SchemaReader<'_> {
     }
 }
 
-/// Whether an object or array of these parts is always there, and what it says: as the skeleton's compiler decides it.
+/// Returns whether an object or array of these parts is always present, and its content, by the rules of the skeleton's
+/// compiler.
 fn whole(parts: &[SchemaPart]) -> (bool, PartContent) {
     let says = PartContent::of(parts.iter().map(|part| part.says));
     let certain =
@@ -246,14 +247,14 @@ fn whole(parts: &[SchemaPart]) -> (bool, PartContent) {
     (certain, says)
 }
 
-/// How sure a page can be, as clients read it.
+/// The levels of pages, as clients read them.
 pub const LEVELS: [&str; 4] = ["exact", "checked", "anchored", "positional"];
 
 fn constant(value: Document) -> Document {
     Document::object([("const", value)])
 }
 
-/// The same, or null.
+/// Returns a schema that also accepts null.
 fn or_null(schema: Document) -> Document {
     match schema {
         Document::Object(members) if members.is_empty() => Document::Object(members),

@@ -98,7 +98,7 @@ impl ItemCursors for Numbered {
     }
 }
 
-/// What can be unknown, as bits; beside these how many items there are, and which of them have ids.
+/// Facts that can be unknown, as bits; also the number of items, and which of them have ids.
 #[derive(Clone, Copy)]
 struct Known(u32);
 

@@ -1,18 +1,18 @@
-//! The stable names of what can go wrong: clients switch on them.
+//! The stable codes of problems, on which clients branch.
 
 macro_rules! codes {
     ($($(#[$meta:meta])* $name:ident = $text:literal, $status:literal, $title:literal;)*) => {
-        /// The stable name of what went wrong.
+        /// The code of a problem.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Code {
             $($(#[$meta])* $name,)*
         }
 
         impl Code {
-            /// Every code, by status; the gateway's own fault last.
+            /// All codes by status, the gateway's own fault last.
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
 
-            /// The code as clients read it.
+            /// Returns the code as clients read it.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self {
@@ -20,7 +20,7 @@ macro_rules! codes {
                 }
             }
 
-            /// The status it is answered with.
+            /// Returns the status.
             #[must_use]
             pub const fn status(self) -> u16 {
                 match self {
@@ -28,7 +28,7 @@ macro_rules! codes {
                 }
             }
 
-            /// What it means, the same in every case.
+            /// Returns the title, which is the same for every occurrence.
             #[must_use]
             pub const fn title(self) -> &'static str {
                 match self {
@@ -42,9 +42,9 @@ macro_rules! codes {
 codes! {
     /// The limit is no number, or 0.
     LimitInvalid = "limit_invalid", 400, "The limit is not a number of items";
-    /// The limit is above the largest, and neither route nor envelope lowers it.
+    /// The limit exceeds the maximum, and neither route nor envelope lowers it.
     LimitTooLarge = "limit_too_large", 400, "The limit is too large";
-    /// The sort can't be read, or names what the list can't be sorted by.
+    /// The sort can't be read, or names a field that the list can't be sorted by.
     SortInvalid = "sort_invalid", 400, "The list can't be sorted like this";
     /// A page or offset of a legacy request can't be read.
     PageInvalid = "page_invalid", 400, "The page can't be read";
@@ -54,35 +54,35 @@ codes! {
     ParameterInvalid = "parameter_invalid", 400, "A parameter is not taken here";
     /// `after` together with `before`.
     RangeUnsupported = "range_unsupported", 400, "A range between two items can't be asked for";
-    /// The token is none of ours: cut, changed, empty, or signed with a key that is gone.
+    /// The cursor is unknown: truncated, modified, empty, or signed with a removed key.
     CursorInvalid = "cursor_invalid", 400, "The cursor is not valid";
-    /// The cursor is good and belongs to another list.
+    /// The cursor is valid and belongs to another list.
     CursorMismatch = "cursor_mismatch", 400, "The cursor belongs to another list";
-    /// The upstream answers no deeper than this.
+    /// The upstream refuses offsets as large as this.
     TooDeep = "too_deep", 400, "The upstream answers no deeper than this";
     /// The body of a request can't be read.
     BodyInvalid = "body_invalid", 400, "The body can't be read";
     /// Framing, path or headers of a request, or a body on GET.
     RequestInvalid = "request_invalid", 400, "The request is not well formed";
-    /// No route covers the path.
+    /// The path has no route.
     RouteNotFound = "route_not_found", 404, "There is nothing at this path";
-    /// The envelope asked for is not offered.
+    /// The requested envelope is not offered.
     EnvelopeUnknown = "envelope_unknown", 406, "The envelope is not offered here";
-    /// The boundary is not where the cursor says, and could not be found.
+    /// The position of the cursor could not be found.
     PositionLost = "position_lost", 409, "The place in the list can't be found";
-    /// A run of equal sort keys is longer than any answer.
+    /// A tie group is longer than any answer.
     TieRun = "tie_run", 409, "Too many items share their sort keys";
-    /// The cursor was good until its time ended.
+    /// The lifetime of the cursor is over.
     CursorExpired = "cursor_expired", 410, "The cursor has expired";
-    /// The item that the cursor refers to is gone.
+    /// The item of the cursor is gone.
     CursorGone = "cursor_gone", 410, "The item of the cursor is gone";
-    /// Requests by page or offset are no longer answered here.
+    /// Requests by page or offset are no longer answered.
     LegacyRejected = "legacy_rejected", 410, "Requests by page are no longer answered";
     /// The body is larger than allowed.
     BodyTooLarge = "body_too_large", 413, "The body is too large";
     /// The request line is longer than allowed.
     TargetTooLong = "target_too_long", 414, "The request target is too long";
-    /// The body's media type is not read here.
+    /// The media type of the body is not supported.
     MediaTypeUnsupported = "media_type_unsupported", 415, "The media type is not read here";
     /// Too many requests.
     RateLimited = "rate_limited", 429, "Too many requests";
@@ -90,32 +90,32 @@ codes! {
     HeadersTooLarge = "headers_too_large", 431, "The headers are too large";
     /// The upstream can't be reached, or failed.
     UpstreamUnavailable = "upstream_unavailable", 502, "The upstream is not available";
-    /// The upstream's answer broke off in the middle.
+    /// The upstream's answer broke off.
     UpstreamTruncated = "upstream_truncated", 502, "The upstream's answer broke off";
-    /// The upstream's answer is not what its dialect says.
+    /// The upstream's answer does not match its dialect.
     UpstreamMalformed = "upstream_malformed", 502, "The upstream's answer can't be read";
     /// The upstream's answer is larger than allowed.
     UpstreamTooLarge = "upstream_too_large", 502, "The upstream's answer is too large";
     /// The upstream answered with a redirect.
     UpstreamRedirected = "upstream_redirected", 502, "The upstream answered with a redirect";
-    /// The upstream goes round, or ignores its paging parameter.
+    /// The upstream repeats its pages, or ignores its paging parameter.
     UpstreamStuck = "upstream_stuck", 502, "The upstream does not move on";
     /// The upstream's items contradict the declared order.
     UpstreamUnsorted = "upstream_unsorted", 502, "The upstream's list is not in its order";
-    /// The gateway has too much to do.
+    /// The gateway is overloaded.
     Overloaded = "overloaded", 503, "The gateway has too much to do";
-    /// The page was not found, or not filled, within the requests and time allowed.
+    /// The page was not found or filled within the requests and time allowed.
     BudgetExceeded = "budget_exceeded", 503, "The page took too many upstream requests";
     /// The upstream did not answer in time.
     UpstreamTimeout = "upstream_timeout", 504, "The upstream did not answer in time";
-    /// The request has been here before: an upstream leads back to the gateway.
+    /// The request has passed this gateway before: an upstream leads back to it.
     LoopDetected = "loop_detected", 508, "The request goes round";
     /// A fault of the gateway.
     Internal = "internal", 500, "The gateway failed";
 }
 
 impl Code {
-    /// Whether the same request may succeed later, with nothing changed by the client or the operator.
+    /// Returns whether the same request may succeed later without a change by client or operator.
     #[must_use]
     pub const fn retryable(self) -> bool {
         matches!(
@@ -129,7 +129,7 @@ impl Code {
         )
     }
 
-    /// Whether a link to the first page belongs to it: every problem with a place in the list, and every refusal of a
+    /// Returns whether the problem has a link to the first page: every problem with a position, and every refusal of a
     /// request by page.
     #[must_use]
     pub const fn restarts(self) -> bool {

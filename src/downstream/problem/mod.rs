@@ -1,4 +1,4 @@
-//! Why a request is not answered with a page: RFC 9457 documents, or the envelope's own error form.
+//! Problems: the reasons that a request gets no page (RFC 9457).
 
 pub mod code;
 
@@ -7,28 +7,28 @@ use http::HeaderValue;
 pub use self::code::Code;
 use crate::json::write::{push_number, push_text};
 
-/// Why a request is not answered with a page.
+/// The reason that a request gets no page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The status; the code's own.
+    /// The status of the code.
     pub status: u16,
-    /// What went wrong.
+    /// The code.
     pub code: Code,
-    /// What is wrong in this request, where, and what to do.
+    /// The fault of this request, its place, and the remedy.
     pub detail: String,
     /// The parameter at fault, decoded.
     pub parameter: Option<String>,
     /// A link to the first page.
     pub restart: Option<String>,
-    /// A link whose cursor says the hint alone.
+    /// A link to the estimated position.
     pub nearest: Option<String>,
     /// The largest limit.
     pub max_limit: Option<u32>,
-    /// Which parts of the request differ from those that the cursor was made for.
+    /// The parts of the request that differ from those of the cursor.
     pub differs: Vec<&'static str>,
-    /// What would be allowed.
+    /// The allowed values.
     pub allowed: Vec<String>,
-    /// When to ask again, as the upstream said it.
+    /// The upstream's `Retry-After`.
     pub retry_after: Option<HeaderValue>,
 }
 
@@ -39,7 +39,7 @@ impl From<Box<Self>> for Problem {
 }
 
 impl Problem {
-    /// A problem with this code and detail, and nothing else.
+    /// Creates a problem with this code and detail.
     #[must_use]
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
         Self {
@@ -56,7 +56,7 @@ impl Problem {
         }
     }
 
-    /// Names the parameter at fault.
+    /// Adds the parameter at fault.
     #[must_use]
     pub fn with_parameter(mut self, name: impl Into<String>) -> Self {
         self.parameter = Some(name.into());
@@ -70,14 +70,14 @@ impl Problem {
         self
     }
 
-    /// What HTTP calls the status.
+    /// Returns the reason phrase of the status.
     #[must_use]
     pub(crate) fn phrase(&self) -> &'static str {
         let phrase = http::StatusCode::from_u16(self.status).ok().and_then(|status| status.canonical_reason());
         phrase.unwrap_or_else(|| self.code.title())
     }
 
-    /// Makes it fit an answer without links, as all to POST are: it says how to begin again, `begins`, where a link would.
+    /// Removes the links, which answers to POST don't have. `begins` replaces the sentence about `restart`.
     pub fn leave_out_links(&mut self, begins: &str) {
         (self.restart, self.nearest) = (None, None);
         self.detail = self
@@ -142,7 +142,7 @@ fn push_list<'a>(out: &mut Vec<u8>, name: &str, values: impl Iterator<Item = &'a
     out.push(b']');
 }
 
-/// A client's text as it may be repeated to it: at most 64 characters.
+/// Returns a client's text for repetition: at most 64 characters.
 pub(crate) fn shown(text: &str) -> std::borrow::Cow<'_, str> {
     match text.char_indices().nth(64) {
         None => text.into(),

@@ -1,15 +1,14 @@
-//! The body of a response: bytes of its own, and perhaps a part of another body between them, which is not copied.
+//! The body of a response: its own bytes, and optionally a part of another body between them, which is not copied.
 //!
-//! What an upstream sends as one long run of items goes out as it lies there. Short runs are copied: a part of its own
-//! costs a write of its own.
+//! A long run of items is sent from the upstream's answer. Short runs are copied, because each part costs a write.
 
 use bytes::Bytes;
 
-/// A body.
+/// A body in up to three parts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Content {
     own: Bytes,
-    /// What goes out before the rest of its own bytes, and how many of those go out before it.
+    /// The inserted part, and the number of own bytes before it.
     inserted: Option<(usize, Bytes)>,
 }
 
@@ -20,25 +19,25 @@ impl From<Vec<u8>> for Content {
 }
 
 impl Content {
-    /// A body with a part of another one after so many bytes of its own.
+    /// Creates a body with a part inserted after this many own bytes.
     #[must_use]
     pub fn around(own: Vec<u8>, at: usize, inserted: Bytes) -> Self {
         Self { own: own.into(), inserted: Some((at, inserted)) }
     }
 
-    /// How many bytes it has.
+    /// Returns the length in bytes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.own.len() + self.inserted.as_ref().map_or(0, |(_, bytes)| bytes.len())
     }
 
-    /// Whether it has none.
+    /// Returns whether the body is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Its parts, one after the other; some may be empty.
+    /// Returns the parts in order; some may be empty.
     #[must_use]
     pub fn into_parts(mut self) -> [Bytes; 3] {
         let Some((at, inserted)) = self.inserted.take() else { return [self.own, Bytes::new(), Bytes::new()] };

@@ -1,8 +1,8 @@
-//! What placeholders can say: their names, their types, and where and when each is known.
+//! Placeholders: their names, types, scopes, and whether their values are always known.
 
 use crate::pagination::page::Page;
 
-/// What a placeholder stands for.
+/// The meaning of a placeholder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Slot {
     Item,
@@ -44,30 +44,30 @@ pub(crate) enum Slot {
     Restart,
     Nearest,
     MaxLimit,
-    /// A member of the request's body, by its number among those that the envelope repeats.
+    /// A member of the request's body, by its index among those that the envelope repeats.
     Request(u16),
 }
 
-/// Where a placeholder may stand.
+/// The scope of a placeholder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scope {
     /// In the element of an array of items.
     Item,
-    /// In a body, and in its headers.
+    /// In a body and its headers.
     Page,
     /// In an error body.
     Error,
 }
 
-/// One row of the table of placeholders.
+/// A row of the table of placeholders.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Placeholder {
     pub(crate) slot: Slot,
     pub(crate) name: &'static str,
     pub(crate) scope: Scope,
-    /// Whether it is a JSON value of the upstream's, which can't stand inside a text.
+    /// The value is JSON of the upstream, which can't stand inside a text.
     pub(crate) json: bool,
-    /// Whether it is known always.
+    /// The value is always known.
     pub(crate) certain: bool,
 }
 
@@ -76,7 +76,7 @@ const fn row(slot: Slot, name: &'static str, scope: Scope, certain: bool) -> Pla
     Placeholder { slot, name, scope, json, certain }
 }
 
-/// Every placeholder but `{collection}`, which is known when a skeleton is compiled.
+/// All placeholders but `{collection}`, which is resolved when a skeleton is compiled.
 const PLACEHOLDERS: [Placeholder; 39] = [
     row(Slot::Item, "item", Scope::Item, true),
     row(Slot::ItemFields, "item.fields", Scope::Item, false),
@@ -119,17 +119,17 @@ const PLACEHOLDERS: [Placeholder; 39] = [
     row(Slot::MaxLimit, "max_limit", Scope::Error, false),
 ];
 
-/// The placeholder of a member of the request's body.
+/// Returns the placeholder of a member of the request's body.
 pub(crate) const fn of_request(number: u16) -> Placeholder {
     Placeholder { slot: Slot::Request(number), name: "request", scope: Scope::Page, json: true, certain: false }
 }
 
-/// The placeholder of this name, wherever it may stand.
+/// Returns the placeholder of this name, in any scope.
 pub(crate) fn find(name: &str) -> Option<Placeholder> {
     PLACEHOLDERS.into_iter().find(|placeholder| placeholder.name == name)
 }
 
-/// The names of the placeholders of some scopes.
+/// Returns the names of the placeholders of some scopes.
 pub(crate) fn names(scopes: &[Scope]) -> impl Iterator<Item = &'static str> {
     PLACEHOLDERS.into_iter().filter(|row| scopes.contains(&row.scope)).map(|row| row.name).chain(["collection"])
 }
@@ -140,37 +140,35 @@ pub(crate) enum RenderedValue<'a> {
     Number(u64),
     Boolean(bool),
     Text(&'a str),
-    /// A text that needs no escapes in JSON, as links and cursors are.
+    /// A text that needs no escapes in JSON, as links and cursors.
     Inert(&'a str),
     /// A JSON value as it came.
     Json(&'a [u8]),
 }
 
-/// What knows the values of placeholders.
+/// A source of values.
 pub(crate) trait ValueSource {
-    /// Whether the placeholder has a value; `item` is the index of the item at hand.
+    /// Returns whether the placeholder has a value; `item` is the index of the current item.
     fn knows(&self, slot: Slot, item: usize) -> bool;
 
-    /// Hands the value to `write`; not at all where there is none.
+    /// Passes the value to `write`, if there is one.
     fn tell(&self, slot: Slot, item: usize, write: &mut dyn FnMut(RenderedValue<'_>));
 
-    /// Appends the cursor of an item, which is base64url and needs no escapes; false, and nothing appended, where the item
-    /// has none.
+    /// Appends the cursor of an item, which is base64url and needs no escapes. Returns false and appends nothing if the
+    /// item has none.
     fn push_cursor(&self, item: usize, out: &mut Vec<u8>) -> bool;
 
-    /// The page whose items there are, if this is one.
+    /// Returns the page, if the source is one.
     fn page(&self) -> Option<&Page>;
 }
 
-/// Alternatives: it holds if all slots of one of them are known.
+/// Alternatives: the condition holds if all slots of one of them are known.
 pub(crate) type Condition = Vec<Vec<Slot>>;
 
-/// When a part goes out.
+/// The condition under which a part is rendered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Presence {
-    /// Always.
     Always,
-    /// If this holds.
     If(Condition),
 }
 

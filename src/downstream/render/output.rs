@@ -1,4 +1,4 @@
-//! What was written of a page: bytes, and which of them mean something in particular.
+//! The output of rendering: bytes, and the ranges among them with a special role.
 
 use std::ops::Range;
 
@@ -10,21 +10,21 @@ use crate::pagination::{
     page::{Page, Run},
 };
 
-/// From how many bytes on a run of items is left where it lies: a part of its own costs a write of its own.
+/// The length from which a run of items is not copied. A part of its own costs a write.
 const LEFT_FROM: usize = 256 * 1024;
 
-/// What was written.
+/// The output of rendering one page.
 #[derive(Debug, Default)]
 pub struct Output {
-    /// All of it, but for what was left out.
+    /// All bytes except the run that is not copied.
     pub bytes: Vec<u8>,
-    /// The ranges of these that `{now}` takes: they change by themselves.
+    /// The ranges of `{now}`, which change without a change of the page.
     pub(crate) times: Vec<Range<usize>>,
-    /// A long run of items that was not copied, and how many of the bytes go out before it.
+    /// A long run of items that was not copied, and the number of bytes before it.
     left: Option<(usize, Run)>,
 }
 
-/// What is written next goes behind these bytes.
+/// Further output is appended to these bytes.
 impl From<Vec<u8>> for Output {
     fn from(bytes: Vec<u8>) -> Self {
         Self { bytes, ..Self::default() }
@@ -32,7 +32,8 @@ impl From<Vec<u8>> for Output {
 }
 
 impl Output {
-    /// How many bytes of a page's items are left where they lie, if its runs go out as they are and the first is the longest.
+    /// Returns the number of bytes of a page's items that are not copied, if runs are sent as they are and the first is
+    /// the longest.
     pub(crate) fn left_of(page: &Page) -> usize {
         let first = if page.items.is_empty() { 0 } else { page.run(0).range.len() };
         if first < LEFT_FROM { 0 } else { first }
@@ -47,7 +48,7 @@ impl Output {
         }
     }
 
-    /// What doesn't change by itself, in parts.
+    /// Returns the bytes that don't change by themselves, in parts.
     #[must_use]
     pub fn lasting<'o>(&'o self, page: &'o Page) -> Vec<&'o [u8]> {
         let mut parts = Vec::with_capacity(self.times.len() + 3);
@@ -65,7 +66,7 @@ impl Output {
         parts
     }
 
-    /// All of it, the answers that the items are of given up for it.
+    /// Converts the output to a body, which takes over the answer with the run.
     #[must_use]
     pub fn into_content(self, mut answers: Vec<Answer>) -> Content {
         match self.left {
@@ -77,12 +78,12 @@ impl Output {
         }
     }
 
-    /// The answer in which a run was left.
+    /// Returns the index of the answer with the run that was not copied.
     pub(crate) fn left_in(&self) -> Option<usize> {
         self.left.as_ref().map(|(_, run)| run.answer)
     }
 
-    /// How many bytes that is.
+    /// Returns the length of the whole output.
     #[must_use]
     pub fn length(&self) -> usize {
         self.bytes.len() + self.left.as_ref().map_or(0, |(_, run)| run.range.len())

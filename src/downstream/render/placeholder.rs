@@ -8,10 +8,10 @@ use crate::{
     json::Pointer,
 };
 
-/// How a value is written.
+/// The form in which a value is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ValueForm {
-    /// With its own type.
+    /// With its own JSON type.
     Typed,
     /// As a JSON string.
     Text,
@@ -25,23 +25,23 @@ pub(crate) enum ValueForm {
 #[derive(Clone, Debug)]
 pub(crate) enum TextPart {
     Literal(String),
-    /// A placeholder; how it is written where it stands alone.
+    /// A placeholder, and its form if it stands alone.
     Value(Placeholder, ValueForm),
 }
 
-/// A text, read.
+/// A parsed text.
 #[derive(Clone, Debug)]
 pub(crate) struct PlaceholderText {
     pub(crate) parts: Vec<TextPart>,
-    /// Whether `|null` was said of a placeholder that stands alone.
+    /// A placeholder that stands alone has the suffix `|null`.
     pub(crate) or_null: bool,
 }
 
-/// Finds a placeholder of `scopes` by its name, or reads its place in a request's body.
+/// Finds a placeholder of `scopes` by its name, or reads its place in the request's body.
 ///
 /// # Errors
 ///
-/// The fault and its remedy.
+/// Returns the fault and its remedy.
 fn find(name: &str, scopes: &[Scope], requests: &mut Vec<Pointer>) -> Result<Placeholder, (String, String)> {
     let of_request = name.strip_prefix("request").filter(|rest| rest.is_empty() || rest.starts_with('/'));
     let found = match of_request.filter(|_| scopes.contains(&Scope::Page)) {
@@ -54,14 +54,15 @@ fn find(name: &str, scopes: &[Scope], requests: &mut Vec<Pointer>) -> Result<Pla
     found.filter(|found| scopes.contains(&found.scope)).ok_or_else(|| unknown(name, scopes))
 }
 
-/// What stands between braces, or a text between such.
+/// A placeholder in braces, or the text between placeholders.
 enum TextPiece<'t> {
     Literal(String),
     Braced(&'t str, Range<usize>),
 }
 
 impl PlaceholderText {
-    /// Reads a text in which placeholders of `scopes` and `{collection}` may stand. Faults are reported, and give none.
+    /// Parses a text with placeholders of `scopes` and `{collection}`. Reports faults, and returns nothing if there are
+    /// any.
     pub(crate) fn parse(
         text: &str,
         at: Location,
@@ -120,7 +121,7 @@ impl PlaceholderText {
         sound.then_some(read)
     }
 
-    /// Whether a placeholder of an item stands in a text, as far as the text can be read.
+    /// Returns whether a text contains a placeholder of an item, as far as it can be parsed.
     pub(crate) fn mentions_item(text: &str) -> bool {
         split(text).unwrap_or_default().iter().any(|piece| match piece {
             TextPiece::Literal(_) => false,
@@ -131,7 +132,7 @@ impl PlaceholderText {
         })
     }
 
-    /// When it goes out: if all its placeholders are known.
+    /// Returns the condition under which the text is rendered: all its placeholders are known.
     pub(crate) fn presence(&self) -> Presence {
         let uncertain = self.parts.iter().filter_map(|part| match part {
             TextPart::Value(placeholder, _) if !placeholder.certain => Some(placeholder.slot),
@@ -141,7 +142,7 @@ impl PlaceholderText {
         if uncertain.is_empty() || self.or_null { Presence::Always } else { Presence::If(vec![uncertain]) }
     }
 
-    /// The text of one without placeholders.
+    /// Returns the text, which has no placeholders.
     pub(crate) fn literal(&self) -> String {
         let literal = |part: &TextPart| match part {
             TextPart::Literal(literal) => literal.clone(),
@@ -158,14 +159,14 @@ impl PlaceholderText {
     }
 }
 
-/// What stands between braces: the name, whether it is wanted as text, and whether `null` stands for it.
+/// Splits the content of braces: the name, and whether it has the suffixes `:string` and `|null`.
 fn without_suffixes(inner: &str) -> (&str, bool, bool) {
     let (rest, or_null) = inner.strip_suffix("|null").map_or((inner, false), |rest| (rest, true));
     let (name, as_text) = rest.strip_suffix(":string").map_or((rest, false), |rest| (rest, true));
     (name, as_text, or_null)
 }
 
-/// Splits a text at its placeholders; a lone brace is given by its place.
+/// Splits a text at its placeholders; returns the place of an unbalanced brace as an error.
 fn split(text: &str) -> Result<Vec<TextPiece<'_>>, usize> {
     let mut pieces = Vec::new();
     let mut literal = String::new();
@@ -196,7 +197,7 @@ fn split(text: &str) -> Result<Vec<TextPiece<'_>>, usize> {
     Ok(pieces)
 }
 
-/// The placeholder of a place in the request's body, which has a number among those that are repeated.
+/// Returns the placeholder of a place in the request's body, which is numbered among the repeated ones.
 fn request_place(place: &str, requests: &mut Vec<Pointer>) -> Result<Placeholder, String> {
     let pointer = Pointer::parse(place).map_err(|error| error.message)?;
     let known = requests.iter().position(|known| *known == pointer);
@@ -208,12 +209,13 @@ fn request_place(place: &str, requests: &mut Vec<Pointer>) -> Result<Placeholder
     Ok(placeholder)
 }
 
-/// What is said of a placeholder that can't stand here.
+/// Returns message and help for a placeholder that is unknown or in the wrong scope.
 fn unknown(name: &str, scopes: &[Scope]) -> (String, String) {
     if scopes.is_empty() {
         return (format!("{{{name}}} can't stand in a member's name"), "only {collection} can".to_owned());
     }
-    // A misspelt item leaves its array without one, so what is said of items may be meant anywhere in a body.
+    // An array with a misspelt item placeholder is not recognized as the array of items, so item placeholders are
+    // suggested anywhere in a body.
     let listed = if scopes.contains(&Scope::Page) { &[Scope::Page, Scope::Item] } else { scopes };
     let known = format!("known here: {}", facts::names(listed).collect::<Vec<_>>().join(", "));
     match facts::find(name).map(|found| found.scope) {

@@ -1,8 +1,8 @@
-//! Skeletons, the JSON of an envelope with its placeholders, compiled: literals and values in the sequence in which they
-//! are written, and conditions where a part goes out only if something in it is known.
+//! Compiled skeletons: the JSON of an envelope as a sequence of literals and values, with conditions on parts that are
+//! rendered only if something in them is known.
 //!
-//! A comma is part of a literal wherever a member before it is certain to be there; else it has the condition that one
-//! of the members before it is. So what is written is JSON, whatever is known.
+//! A comma is part of a literal if a member before it is always present; otherwise it has the condition that one of the
+//! members before it is. The output is therefore valid JSON for every combination of known values.
 
 use super::{
     facts::{Condition, Presence, RenderedValue, Scope, Slot, ValueSource},
@@ -21,34 +21,33 @@ use crate::{
     pagination::page::Page,
 };
 
-/// One step of writing.
+/// A step of rendering.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum SkeletonSegment {
-    /// These bytes.
     Literal(Vec<u8>),
-    /// A placeholder's value; `null` where it has none.
+    /// The value of a placeholder; `null` if it has none.
     Value(Slot, ValueForm),
-    /// What goes out only if this holds.
+    /// Steps under a condition.
     If(Condition, Vec<Self>),
-    /// What goes out once for each item for which this holds, separated by commas.
+    /// Steps for each item under a condition, separated by commas.
     Items(Presence, Vec<Self>),
 }
 
 impl SkeletonSegment {
-    /// Whether this is the items as they came, with nothing around them.
+    /// Returns whether this writes the items with nothing around them.
     fn is_bare_items(&self) -> bool {
         matches!(self, Self::Items(Presence::Always, inner) if matches!(inner[..], [Self::Value(Slot::Item, ValueForm::Typed)]))
     }
 }
 
-/// A whole skeleton.
+/// A compiled skeleton.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Skeleton {
     pub(crate) segments: Vec<SkeletonSegment>,
 }
 
 impl Skeleton {
-    /// Compiles the body of an envelope: it must hold an array of items.
+    /// Compiles the body of an envelope, which must contain an array of items.
     pub(crate) fn compile_body(
         tree: &LocatedTree,
         collection: &str,
@@ -64,7 +63,7 @@ impl Skeleton {
         compiler.sound.then_some(Self { segments })
     }
 
-    /// Compiles the error body of an envelope: something in it must be always known.
+    /// Compiles the error body of an envelope, a part of which must always be known.
     pub(crate) fn compile_error(tree: &LocatedTree, collection: &str, diagnostics: &mut Diagnostics) -> Option<Self> {
         let requests = &mut Vec::new();
         let mut compiler =
@@ -77,7 +76,7 @@ impl Skeleton {
         compiler.sound.then_some(Self { segments })
     }
 
-    /// Compiles a header's value, and when the header is sent.
+    /// Compiles a header's value, and the condition under which the header is sent.
     pub(crate) fn compile_header(
         text: &Located<String>,
         collection: &str,
@@ -101,7 +100,7 @@ impl Skeleton {
         Some((read.presence(), Self { segments }))
     }
 
-    /// Whether a placeholder stands anywhere in it.
+    /// Returns whether a placeholder occurs.
     pub(crate) fn uses(&self, slot: Slot) -> bool {
         fn within(segments: &[SkeletonSegment], slot: Slot) -> bool {
             segments.iter().any(|segment| match segment {
@@ -113,7 +112,7 @@ impl Skeleton {
         within(&self.segments, slot)
     }
 
-    /// Whether items stand in it as they came, with nothing around them.
+    /// Returns whether items are written with nothing around them.
     pub(crate) fn has_bare_items(&self) -> bool {
         fn within(segments: &[SkeletonSegment]) -> bool {
             segments.iter().any(|segment| match segment {
@@ -124,7 +123,7 @@ impl Skeleton {
         within(&self.segments)
     }
 
-    /// How many bytes of literals stand around each item, and one for a comma.
+    /// Returns the number of literal bytes around each item, with a comma.
     pub(crate) fn size_around_items(&self) -> usize {
         fn literals(segments: &[SkeletonSegment], in_items: bool) -> usize {
             let size = |segment: &SkeletonSegment| match segment {
@@ -138,7 +137,7 @@ impl Skeleton {
         literals(&self.segments, false)
     }
 
-    /// Writes it.
+    /// Renders the skeleton.
     pub(crate) fn render(&self, source: &dyn ValueSource, out: &mut Output) {
         render(&self.segments, source, 0, out);
     }
@@ -154,7 +153,7 @@ fn render(segments: &[SkeletonSegment], source: &dyn ValueSource, item: usize, o
                     render(inner, source, item, out);
                 }
             }
-            // Items as they came, with nothing around them.
+            // Items without anything around them are written run by run.
             bare if bare.is_bare_items() => {
                 if let Some(page) = source.page() {
                     push_items(page, out);
@@ -218,7 +217,7 @@ fn push_value(slot: Slot, form: ValueForm, source: &dyn ValueSource, item: usize
     }
 }
 
-/// The cursor of an item, straight into the body.
+/// Writes the cursor of an item directly into the body.
 fn push_cursor(form: ValueForm, source: &dyn ValueSource, item: usize, out: &mut Vec<u8>) {
     if !matches!(form, ValueForm::Typed | ValueForm::Text) {
         source.push_cursor(item, out);
@@ -269,7 +268,7 @@ fn push_formed(value: RenderedValue<'_>, form: ValueForm, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends to the literal at the end, if there is one there.
+/// Appends to the last literal, or adds one.
 fn push_literal(segments: &mut Vec<SkeletonSegment>, bytes: &[u8]) {
     if bytes.is_empty() {
         return;
@@ -294,10 +293,10 @@ struct SkeletonCompiler<'a> {
     /// The places of the request's body that are repeated.
     requests: &'a mut Vec<Pointer>,
     diagnostics: &'a mut Diagnostics,
-    /// What may stand here: [`Scope::Item`] is added inside an array of items.
+    /// The scopes of placeholders; [`Scope::Item`] is added inside an array of items.
     scopes: &'static [Scope],
     sound: bool,
-    /// How many arrays of items were met.
+    /// The number of arrays of items so far.
     arrays: usize,
 }
 
@@ -335,7 +334,7 @@ impl SkeletonCompiler<'_> {
         }
     }
 
-    /// A member's name: only `{collection}` can stand in it.
+    /// Compiles a member's name, which can contain only `{collection}`.
     fn name(&mut self, name: &Located<String>, before: &[String]) -> Option<String> {
         let Some(text) =
             PlaceholderText::parse(&name.value, name.at, self.collection, &[], self.requests, self.diagnostics)
@@ -389,7 +388,7 @@ impl SkeletonCompiler<'_> {
         CompiledPart { presence: text.presence(), says, segments }
     }
 
-    /// Whether an array is the array of items: it mentions one, and is not within one.
+    /// Returns whether an array is the array of items: it mentions an item and is not inside such an array.
     fn repeats(&self, elements: &[LocatedTree]) -> bool {
         self.scopes == [Scope::Page] && elements.iter().any(mentions_item)
     }
@@ -404,7 +403,8 @@ impl SkeletonCompiler<'_> {
         let element = elements.iter().map(|element| self.node(element)).next();
         self.scopes = outside;
         let mut segments = vec![SkeletonSegment::Literal(b"[".to_vec())];
-        // What is said of an item by literals alone says that it is there: no item is lost because nothing is known of it.
+        // An element of literals alone is still rendered for each item, so that no item is lost because none of its
+        // facts are known.
         segments.extend(element.map(|element| match element.says {
             PartContent::Facts => SkeletonSegment::Items(element.presence, element.segments),
             PartContent::Both | PartContent::Literals => SkeletonSegment::Items(Presence::Always, element.segments),
@@ -423,26 +423,25 @@ fn mentions_item(tree: &LocatedTree) -> bool {
     }
 }
 
-/// A part of a skeleton: when it goes out, what it says, and how it is written.
+/// A compiled part of a skeleton: its condition, content and steps.
 struct CompiledPart {
     presence: Presence,
     says: PartContent,
     segments: Vec<SkeletonSegment>,
 }
 
-/// What a part says.
+/// The content of a part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PartContent {
-    /// Nothing that depends on the page: it goes with what stands beside it.
+    /// Literals, which don't depend on the page: the part is rendered with its neighbours.
     Literals,
-    /// What is known.
     Facts,
-    /// Literals, and what is known.
+    /// Literals and facts.
     Both,
 }
 
 impl PartContent {
-    /// What is said by all of these together.
+    /// Returns the content of several parts together.
     pub(crate) fn of(mut parts: impl Iterator<Item = Self>) -> Self {
         let Some(first) = parts.next() else { return Self::Literals };
         if parts.all(|part| part == first) { first } else { Self::Both }
@@ -455,11 +454,11 @@ impl CompiledPart {
     }
 }
 
-/// An object or array of parts, each with its prefix (a member's name). It goes out if one of its parts does; literals
-/// among others don't count, as they would say something of what is not there.
+/// Compiles an object or array of parts, each with its prefix (a member's name). It is rendered if one of its parts is.
+/// Literals among other parts don't count, because they would describe something that is absent.
 fn joined(open: u8, parts: Vec<(Vec<u8>, CompiledPart)>, close: u8) -> CompiledPart {
     let mut segments = vec![SkeletonSegment::Literal(vec![open])];
-    // One of the parts so far is there always, or if this holds. Nothing is there before the first.
+    // `before` is the condition that one of the parts so far is rendered; no part is rendered before the first.
     let mut before = Presence::If(Vec::new());
     let mut whole = Presence::If(Vec::new());
     let mut first = true;
@@ -479,7 +478,7 @@ fn joined(open: u8, parts: Vec<(Vec<u8>, CompiledPart)>, close: u8) -> CompiledP
         append(&mut part, value);
         match &presence {
             Presence::Always => append(&mut segments, part),
-            // The whole goes out under the condition of the one part that has one.
+            // The only conditional part shares the condition of the whole.
             Presence::If(_) if facts == 1 => append(&mut segments, part),
             Presence::If(condition) => segments.push(SkeletonSegment::If(condition.clone(), part)),
         }

@@ -1,4 +1,4 @@
-//! The body of a request by POST: a JSON object, within bounds, in which no member stands twice. It is kept as it came.
+//! Bodies of requests by POST: JSON objects within limits and without duplicate members, kept as they came.
 
 use http::{
     HeaderMap,
@@ -10,7 +10,7 @@ use crate::{
     json::{CanonicalError, JsonError, Limits, Pointer, canonical, scan_facts},
 };
 
-/// A body, read. It may hold whatever clients keep to themselves, and is never printed.
+/// A parsed body. It may contain secrets of clients and is never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RequestBody {
     bytes: Vec<u8>,
@@ -22,12 +22,12 @@ impl std::fmt::Debug for RequestBody {
     }
 }
 
-/// Whether a body with these headers can be read: JSON (RFC 8259, and types that end in `+json`, RFC 6839 section 3.1)
-/// in UTF-8, without a content coding.
+/// Checks that a body with these headers can be read: JSON (RFC 8259, and types that end in `+json`, RFC 6839 section
+/// 3.1) in UTF-8, without a content coding.
 ///
 /// # Errors
 ///
-/// 415 `media_type_unsupported` (for content codings RFC 9110 section 15.5.16).
+/// Returns 415 `media_type_unsupported` (for content codings RFC 9110 section 15.5.16).
 pub fn check_head(headers: &HeaderMap) -> Result<(), Box<Problem>> {
     let refuse = |detail: String| Err(Box::new(Problem::new(Code::MediaTypeUnsupported, detail)));
     for coding in headers.get_all(CONTENT_ENCODING) {
@@ -55,18 +55,18 @@ pub fn check_head(headers: &HeaderMap) -> Result<(), Box<Problem>> {
     }
 }
 
-/// A body of more than `most` bytes: 413 `body_too_large`.
+/// Returns 413 `body_too_large`, for a body of more than `most` bytes.
 #[must_use]
 pub fn too_large(most: usize) -> Problem {
     Problem::new(Code::BodyTooLarge, format!("the body is larger than the {most} bytes that are read here"))
 }
 
 impl RequestBody {
-    /// Reads a body that is nested at most `depth` levels deep.
+    /// Parses a body that is nested at most `depth` levels deep.
     ///
     /// # Errors
     ///
-    /// 400 `body_invalid`.
+    /// Returns 400 `body_invalid`.
     pub fn read(bytes: Vec<u8>, depth: u16) -> Result<Self, Box<Problem>> {
         let detail = match canonical(&bytes, depth) {
             Ok(spelling) if spelling.starts_with(b"{") => return Ok(Self { bytes }),
@@ -84,13 +84,13 @@ impl RequestBody {
         Err(Box::new(Problem::new(Code::BodyInvalid, detail)))
     }
 
-    /// As it came.
+    /// Returns the bytes as they came.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The raw values at some places; nothing where there is none.
+    /// Returns the raw values at some places.
     #[must_use]
     pub fn find(&self, places: &[Pointer]) -> Vec<Option<&[u8]>> {
         let limits = Limits { depth: u16::MAX, ..Limits::default() };

@@ -1,4 +1,4 @@
-//! What a list request asks for: limit, place, order and filters, read from its query.
+//! The parameters of a request for a list: limit, position, order and filters.
 
 mod body;
 mod observed;
@@ -29,20 +29,20 @@ pub use observed::{LegacyQuery, LegacySort};
 pub use place::{LinkTo, RequestedPosition};
 use sorting::{RequestedSort, Sorting};
 
-/// Which parameters a route takes, and what they mean; compiled once.
+/// The parameters that a route takes, compiled.
 #[derive(Clone, Debug)]
 pub struct Parameters {
-    /// The client's own parameters, in the query, or by a pointer in the body.
+    /// The client's own parameters: names in the query, or pointers into the body.
     roles: Vec<(Role, String)>,
-    /// The preference by which a limit is asked for, where it is no parameter.
+    /// The preference that sets a limit, if that is no parameter.
     preferred_limit: Option<String>,
-    /// What means something in a body.
+    /// The places in a body.
     in_body: BodyPlaces,
-    /// The parameters with which the dialect pages.
+    /// The dialect's paging parameters.
     paging: ReservedNames,
-    /// The parameters that say an order.
+    /// The sort parameters.
     sorting: Sorting,
-    /// What appears in no link, log or context.
+    /// Parameters that appear in no link, log or context.
     private: ReservedNames,
     ignored: Vec<String>,
     id_direction: Direction,
@@ -56,75 +56,74 @@ pub struct Parameters {
     legacy: LegacySettings,
 }
 
-/// Which generation of clients a request is from.
+/// The kind of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RequestKind {
-    /// It pages as the envelope says.
+    /// A request that pages by the client's convention.
     Cursor,
-    /// It holds paging parameters of the dialect that are not the client's own.
+    /// A request with paging parameters of the dialect that are not the client's own.
     Legacy {
-        /// The first paging parameter that is not the client's own, as the client wrote it, decoded.
+        /// The first such parameter as the client wrote it, decoded.
         parameter: String,
-        /// All parameters of the request that the dialect pages with, decoded, in order, under the dialect's names; also
-        /// the client's own limit, where the dialect calls its size the same.
+        /// All paging parameters of the dialect, decoded, in order, under the dialect's names; with the client's own
+        /// limit, if the dialect's size has the same name.
         pairs: Vec<(String, String)>,
     },
-    /// It holds no paging parameter at all.
+    /// A request without paging parameters.
     Unmarked,
 }
 
-/// What a client wants of a list.
+/// A request for a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListRequest {
-    /// Which generation of clients it is from.
+    /// The kind of the request.
     pub kind: RequestKind,
-    /// How many items, at least 1.
+    /// The number of items, at least 1.
     pub limit: u32,
     /// The limit as the client wrote it, decoded, for links.
     pub limit_written: Option<String>,
-    /// Where.
+    /// The position.
     pub place: RequestedPosition,
-    /// The strong keys that the client wants the list sorted by, without the id; none where it doesn't say.
+    /// The strong keys of the client's sort, without the id; none without a sort.
     pub sort: Option<Vec<SortTerm>>,
-    /// Which way the id runs: of the client's sort, else of the route's order.
+    /// The direction of the id: that of the client's sort, else of the route's order.
     pub id_direction: Direction,
     /// The sort as the client wrote it: names and values, decoded, for links.
     pub sort_written: Vec<(String, String)>,
-    /// Everything else.
+    /// The filters.
     pub filters: RequestFilters,
     /// The query of the `self` link: the target's, encoded for links, without private parameters.
     pub self_query: String,
 }
 
-/// A query, taken apart.
+/// A query, split by the meaning of its parameters.
 #[derive(Default)]
 struct ParsedQuery<'q> {
-    /// The client's own parameters.
+    /// The client's own parameters in the query.
     own: Vec<(Role, Pair<'q>)>,
-    /// Those in the body.
+    /// The client's own parameters in the body.
     in_body: Vec<(Role, String)>,
-    /// What [`RequestKind::Legacy`] gives.
+    /// The pairs of [`RequestKind::Legacy`].
     paging: Vec<(String, String)>,
-    /// The first of them that is not the client's own, as the client wrote it.
+    /// The parameter of [`RequestKind::Legacy`].
     legacy: Option<String>,
-    /// The parameters that say an order.
+    /// The sort parameters.
     sorts: Vec<Pair<'q>>,
     filters: Vec<Pair<'q>>,
 }
 
 impl ParsedQuery<'_> {
-    /// Whether a parameter is there.
+    /// Returns whether a parameter is present.
     fn gives(&self, role: Role) -> bool {
         self.own.iter().any(|&(own, _)| own == role) || self.in_body.iter().any(|&(own, _)| own == role)
     }
 }
 
 impl Parameters {
-    /// Compiles what a route takes from clients of an envelope, some of whose roles it may have `renamed`. `paging_names` and
-    /// `sort_names` are the decoded parameters with which its dialect pages and sorts; without any of the latter there is
-    /// no sorting. `sort_form` is how the latter are read back. A name of the client's that is one of them is the client's
-    /// own, if it is the limit or the sort; for any other role it is a fault, because old requests could not be told from
-    /// new ones.
+    /// Compiles the parameters of a route for an envelope, some of whose roles it may have `renamed`. `paging_names`
+    /// and `sort_names` are the decoded paging and sort parameters of its dialect; without sort parameters the list
+    /// can't be sorted. `sort_form` reads them back. A client's limit or sort may have the name of a dialect's
+    /// parameter; another role may not, because old requests could not be told from new ones.
     pub fn compile(
         list: &ListSettings,
         envelope: &EnvelopeSettings,
@@ -179,27 +178,27 @@ impl Parameters {
         })
     }
 
-    /// Whether page cursors can be sent at all; else items are named by their ids alone.
+    /// Returns whether page cursors can be sent. Otherwise items are named by their ids.
     #[must_use]
     pub fn takes_cursors(&self) -> bool {
         self.name(Role::Cursor).or_else(|| self.name(Role::After)).is_some()
     }
 
-    /// Whether page cursors stand in the body, so that no URL leads to a page.
+    /// Returns whether page cursors stand in the body, so that no URL leads to a page.
     #[must_use]
     pub fn takes_cursors_in_body(&self) -> bool {
         self.name(Role::Cursor).or_else(|| self.name(Role::After)).is_some_and(|name| name.starts_with('/'))
     }
 
-    /// The preference by which a limit is asked for (RFC 7240), where it is no parameter.
+    /// Returns the preference that sets a limit (RFC 7240), if that is no parameter.
     #[must_use]
     pub fn preferred_limit(&self) -> Option<&str> {
         self.preferred_limit.as_deref()
     }
 
-    /// Takes the limit that a client prefers, where that is how a limit is said; lowered to the largest. Gives what was
-    /// applied, for `Preference-Applied`. What is no limit is ignored, as every preference may be; so is one on a request
-    /// that pages in another way.
+    /// Applies the client's preferred limit, up to the maximum, if limits are preferences. Returns the applied
+    /// preference for `Preference-Applied`. Invalid limits are ignored, as preferences may be, and so are those of
+    /// requests that page otherwise.
     pub fn prefer(&self, request: &mut ListRequest, preferences: &Preferences) -> Option<String> {
         let name = self.preferred_limit()?;
         let asked: u32 = preferences.value(name)?.parse().ok().filter(|&limit| limit > 0)?;
@@ -213,19 +212,19 @@ impl Parameters {
         Some(format!("{name}={}", request.limit))
     }
 
-    /// What the client calls a parameter.
+    /// Returns the name of a parameter.
     #[must_use]
     pub fn name(&self, role: Role) -> Option<&str> {
         self.roles.iter().find(|(own, _)| *own == role).map(|(_, name)| name.as_str())
     }
 
-    /// The same where it stands in a query; none where it is in the body.
+    /// Returns the name of a parameter in the query; nothing if it stands in the body.
     #[must_use]
     pub fn query_name(&self, role: Role) -> Option<&str> {
         self.name(role).filter(|name| !name.starts_with('/'))
     }
 
-    /// Whether `sort_by` and `order_by` say an order.
+    /// Returns whether `sort_by` and `order_by` set an order.
     #[must_use]
     pub fn takes_sort_pair(&self) -> bool {
         self.sorting.takes_pair
@@ -233,21 +232,21 @@ impl Parameters {
 
     /// Reads a query.
     ///
-    /// Of a request that the gateway does not page itself (a legacy one that passes through or is refused as a whole)
-    /// limit and sort are read as far as they can be, and are no fault: they are the upstream's.
+    /// If the gateway does not page the request itself (a legacy request that passes through or is refused as a whole),
+    /// invalid limits and sorts are no errors: they are the upstream's.
     ///
     /// # Errors
     ///
-    /// What the client did wrong, naming the parameter.
+    /// Returns the problem, which names the parameter.
     pub fn read(&self, query: Option<&str>) -> Result<ListRequest, Box<Problem>> {
         self.read_with(query, None)
     }
 
-    /// The same of a request by POST, with its body.
+    /// Reads a request with an optional body.
     ///
     /// # Errors
     ///
-    /// What the client did wrong, naming the parameter.
+    /// Returns the problem, which names the parameter.
     pub fn read_with(&self, query: Option<&str>, body: Option<&RequestBody>) -> Result<ListRequest, Box<Problem>> {
         let text = query.unwrap_or_default();
         let mut sifted = self.sift(text);
@@ -281,15 +280,15 @@ impl Parameters {
         Ok(ListRequest { kind, limit, limit_written, place, sort, id_direction, sort_written, filters, self_query })
     }
 
-    /// What a request by POST with this query is, if it is the upstream's own to answer, whatever its body says, until the
-    /// policy ends.
+    /// Returns the kind of a request by POST that the upstream answers, whatever its body contains, until the policy
+    /// ends.
     #[must_use]
     pub fn passed(&self, query: Option<&str>) -> Option<RequestKind> {
         if self.legacy.policy != Some(LegacyPolicy::Passthrough) {
             return None;
         }
         let sifted = self.sift(query.unwrap_or_default());
-        // Who says a place in the list as well contradicts himself, and is told so.
+        // A legacy request that also has a cursor is no legacy request: it is rejected as a conflict later.
         let says_place = |role| !matches!(role, Role::Limit | Role::LimitBackward | Role::Sort);
         if sifted.own.iter().any(|&(role, _)| says_place(role)) {
             return None;
@@ -301,8 +300,8 @@ impl Parameters {
         }
     }
 
-    /// The query of the link to the first page with the filters, sort and limit of a query; what can't be read of sort
-    /// and limit is left out. For `restart` where [`Self::read`] fails.
+    /// Returns the query of the link to the first page, with the filters, sort and limit of a query as far as they can
+    /// be read. Used for `restart` if [`Self::read`] fails.
     #[must_use]
     pub fn restart_query(&self, query: Option<&str>) -> String {
         let sifted = self.sift(query.unwrap_or_default());
@@ -312,14 +311,13 @@ impl Parameters {
         self.write_link(LinkQuery::behind(String::new()), &filters, &sort, limit.as_deref(), None)
     }
 
-    /// The query of a link: filters, sort and limit as they came, and last what says where it leads; nothing does for the
-    /// first page.
+    /// Returns the query of a link: filters, sort and limit as they came, then the position; none for the first page.
     #[must_use]
     pub fn link_query(&self, request: &ListRequest, to: Option<LinkTo<'_>>) -> String {
         self.link(LinkQuery::behind(String::new()), request, to)
     }
 
-    /// The whole link that begins with `link`, with [`Self::link_query`] behind it.
+    /// Appends [`Self::link_query`] to the start of a link.
     #[must_use]
     pub fn link(&self, link: LinkQuery, request: &ListRequest, to: Option<LinkTo<'_>>) -> String {
         self.write_link(link, &request.filters.links, &request.sort_written, request.limit_written.as_deref(), to)
@@ -341,7 +339,7 @@ impl Parameters {
         for (name, value) in sort {
             link.push_written(name, value);
         }
-        // Where requests without any paging parameter are legacy ones, a link to the first page must not look like one.
+        // If requests without paging parameters are legacy ones, a link to the first page must have a limit.
         let unmarked_is_legacy = self.legacy.policy.is_some() && self.legacy.unmarked == Unmarked::Legacy;
         let says_nothing_else = to == Some(LinkTo::Last) || (to.is_none() && unmarked_is_legacy);
         let marked = (says_nothing_else && limit.is_none()).then(|| self.default_limit.to_string());
@@ -369,7 +367,7 @@ impl Parameters {
         link.into_text()
     }
 
-    /// Whether what is wrong with limit or sort is the gateway's to say.
+    /// Returns whether the gateway reports invalid limits and sorts of this request.
     fn pages_itself(&self, kind: &RequestKind) -> bool {
         match kind {
             RequestKind::Cursor => true,
@@ -405,7 +403,7 @@ impl Parameters {
         sifted
     }
 
-    /// The one value of a parameter, decoded; the same value twice is tolerated.
+    /// Returns the value of a parameter, decoded. Equal duplicates are accepted.
     fn value(&self, sifted: &ParsedQuery<'_>, role: Role, code: Code) -> Result<Option<String>, Box<Problem>> {
         if let Some((_, value)) = sifted.in_body.iter().find(|(own, _)| *own == role) {
             return Ok(Some(value.clone()));
@@ -428,7 +426,7 @@ impl Parameters {
         }
     }
 
-    /// The limit that counts, and as it was written.
+    /// Returns the limit, and the limit as it was written.
     fn limit(&self, sifted: &ParsedQuery<'_>) -> Result<(u32, Option<String>), Box<Problem>> {
         for role in [Role::Limit, Role::LimitBackward] {
             if let Some(written) = self.value(sifted, role, Code::LimitInvalid)? {
@@ -449,7 +447,7 @@ impl Parameters {
             let detail = format!("`{name}` is `{}`: write a whole number from 1 to {max}", shown(&written));
             return refuse(Code::LimitInvalid, detail);
         }
-        // Digits alone fail to be read only where they are too many: that is above any largest limit.
+        // Digits fail to parse only if the number is too large.
         let limit = match written.parse().unwrap_or(u32::MAX) {
             0 if self.zero_limit_is_default => self.default_limit,
             0 => {
@@ -466,7 +464,7 @@ impl Parameters {
         Ok((limit, Some(written)))
     }
 
-    /// The client's sort, as written and as meant.
+    /// Returns the client's sort, as written and as understood.
     fn sort(&self, sifted: &ParsedQuery<'_>) -> Result<Option<RequestedSort>, Box<Problem>> {
         match sifted.in_body.iter().find(|(role, _)| *role == Role::Sort) {
             Some((_, written)) => {
@@ -477,7 +475,7 @@ impl Parameters {
         }
     }
 
-    /// The refusal of an order that the upstream can't be asked for; it lists what may be named.
+    /// Returns the problem of an order that the upstream can't be asked for, with the allowed fields.
     #[must_use]
     pub fn unsortable(&self, request: &ListRequest, detail: &str) -> Box<Problem> {
         let said = request.sort_written.first().map(|(name, _)| name.as_str());
@@ -485,8 +483,8 @@ impl Parameters {
     }
 }
 
-/// Reports names of parameters that are empty, that stand for two roles, or that the dialect has too; and an envelope
-/// without a parameter that leads on. Returns whether there was none of that.
+/// Reports parameters without a name, for two roles, or with a name of the dialect, and an envelope without a parameter
+/// that leads on. Returns whether all names are valid.
 fn check_names(
     list: &ListSettings,
     envelope: &EnvelopeSettings,
@@ -507,7 +505,7 @@ fn check_names(
             fault(at, format!("`{name}` stands for two roles"), "each role needs a parameter of its own");
         }
         let taken = |names: &[String]| names.iter().any(|other| other == name);
-        // An upstream's own token is told from a cursor of ours by its signature.
+        // A token of the upstream is told from a cursor by the signature.
         let by_token = Places::of(&list.dialect) == Some(Places::Tokens);
         let says_place = matches!(role, Role::Cursor | Role::After | Role::Before);
         let may_share = role == Role::Limit || (says_place && by_token);
@@ -529,7 +527,8 @@ fn check_names(
     sound
 }
 
-/// Reports a limit that is a preference where requests without parameters are legacy. Returns whether it is not.
+/// Reports a limit that is a preference if requests without parameters are legacy. Returns whether the combination is
+/// valid.
 fn check_preference(
     list: &ListSettings,
     envelope: &EnvelopeSettings,

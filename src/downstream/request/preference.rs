@@ -1,43 +1,43 @@
-//! What a client would like, beside what it asks for: `Prefer` (RFC 7240) and the media ranges of `Accept` (RFC 9110,
-//! section 12.5.1), as far as a choice depends on them. Both are lists in which quoted texts may hold commas.
+//! Preferences: `Prefer` (RFC 7240) and the media ranges of `Accept` (RFC 9110, section 12.5.1). Both are lists in
+//! which quoted strings may contain commas.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// The request's header (RFC 7240, section 2).
+/// The header of requests (RFC 7240, section 2).
 pub(crate) const PREFER: HeaderName = HeaderName::from_static("prefer");
-/// The answer's (RFC 7240, section 3).
+/// The header of answers (RFC 7240, section 3).
 pub const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
 /// The preferences of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Preferences {
-    /// Names in lower case, and values; empty where none is said.
+    /// Names in lower case, and values, empty without one.
     said: Vec<(String, String)>,
 }
 
 impl Preferences {
-    /// Reads them; what is no preference is left out, as whoever does not know it would.
+    /// Reads the preferences; invalid ones are ignored.
     #[must_use]
     pub fn read(headers: &HeaderMap) -> Self {
         let lines = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
         Self { said: lines.flat_map(|line| split(line, ',')).filter_map(preference).collect() }
     }
 
-    /// The value of a preference, empty where it has none. Of several with one name the first counts.
+    /// Returns the value of a preference, empty without one. The first of several with one name counts.
     #[must_use]
     pub fn value(&self, name: &str) -> Option<&str> {
         let named = self.said.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
         named.map(|(_, value)| value.as_str())
     }
 
-    /// Whether the client would rather be refused than have a preference ignored (RFC 7240, section 4.4).
+    /// Returns whether the client prefers a refusal to an ignored preference (RFC 7240, section 4.4).
     #[must_use]
     pub fn is_strict(&self) -> bool {
         self.value("handling").is_some_and(|handling| handling.eq_ignore_ascii_case("strict"))
     }
 }
 
-/// Takes preferences out of a request's headers: they are the gateway's to follow, and would mean another thing upstream.
+/// Removes preferences from a request's headers: the gateway follows them, and they would mean something else upstream.
 pub(crate) fn remove(headers: &mut HeaderMap, names: &[&str]) {
     let is_ours = |text: &str| {
         preference(text).is_some_and(|(name, _)| names.iter().any(|ours| ours.eq_ignore_ascii_case(&name)))
@@ -63,19 +63,19 @@ fn preference(text: &str) -> Option<(String, String)> {
     (!name.is_empty()).then_some((name, value))
 }
 
-/// A media type or range, and how much it is wanted.
+/// A media type or range with its weight.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct MediaRange {
     /// Type and subtype in lower case, `*` for any.
     pub(crate) essence: String,
-    /// Its parameters, names in lower case, without the weight.
+    /// The parameters, with names in lower case, without the weight.
     pub(crate) parameters: Vec<(String, String)>,
-    /// The weight in thousandths; 0: not at all.
+    /// The weight in thousandths; 0 excludes the type.
     pub(crate) weight: u16,
 }
 
 impl MediaRange {
-    /// Reads one; a weight that can't be read is the full one.
+    /// Parses a range. An invalid weight counts as 1.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut parts = split(text, ';');
         let essence = parts.next()?.to_ascii_lowercase();
@@ -90,14 +90,14 @@ impl MediaRange {
         read.essence.contains('/').then_some(read)
     }
 
-    /// The ranges of all `Accept` lines.
+    /// Returns the ranges of all `Accept` lines.
     pub(crate) fn all(headers: &HeaderMap) -> Vec<Self> {
         let lines = headers.get_all(http::header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
         lines.flat_map(|line| split(line, ',')).filter_map(Self::parse).collect()
     }
 }
 
-/// A weight in thousandths (RFC 9110, section 12.4.2).
+/// Parses a weight, in thousandths (RFC 9110, section 12.4.2).
 fn weight(text: &str) -> Option<u16> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     if fraction.len() > 3 || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -111,7 +111,7 @@ fn weight(text: &str) -> Option<u16> {
     }
 }
 
-/// `name=value`: the name in lower case, the value without its quotes.
+/// Parses `name=value`: the name in lower case, the value without quotes.
 fn pair(text: &str) -> (String, String) {
     let (name, value) = text.split_once('=').unwrap_or((text, ""));
     let value = value.trim();
@@ -123,7 +123,7 @@ fn pair(text: &str) -> (String, String) {
     (name.trim().to_ascii_lowercase(), value)
 }
 
-/// What is quoted, without the backslashes before single characters.
+/// Removes the backslashes of a quoted string.
 fn unescaped(quoted: &str) -> String {
     let mut escaped = false;
     quoted
@@ -135,7 +135,7 @@ fn unescaped(quoted: &str) -> String {
         .collect()
 }
 
-/// The parts of a header's value: split where no quoted text is, trimmed, without empty ones.
+/// Splits a header's value outside of quoted strings into trimmed, non-empty parts.
 fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);
     let parts = text.split(move |letter| {

@@ -1,38 +1,38 @@
-//! A query string as it came: pairs with decoded names, nothing reordered, and what may be written back.
+//! Query strings: pairs with decoded names in their order, and their encodings for upstreams and links.
 //!
-//! A query is split at `&` alone. A raw `;` is part of a value here, and is never sent on raw, because some servers
-//! split at it as well (CVE-2021-23336).
+//! A query is split at `&` alone. A raw `;` is part of a value, and is encoded before it is sent on, because some
+//! servers also split there (CVE-2021-23336).
 
 use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode};
 
-/// One `name=value` of a query.
+/// A `name=value` of a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pair<'q> {
-    /// All of it, as it came.
+    /// The pair as it came.
     pub raw: &'q str,
-    /// What stands before the first `=`.
+    /// The part before the first `=`.
     pub raw_name: &'q str,
-    /// What stands after it; empty where there is none.
+    /// The part after the first `=`; empty without one.
     pub raw_value: &'q str,
 }
 
 impl<'q> Pair<'q> {
-    /// The name, decoded. A `%` that begins no escape stands for itself.
+    /// Returns the decoded name. A `%` that begins no escape is literal.
     #[must_use]
     pub fn name(&self) -> Cow<'q, [u8]> {
         decode(self.raw_name)
     }
 
-    /// The value, decoded likewise.
+    /// Returns the decoded value. A `%` that begins no escape is literal.
     #[must_use]
     pub fn value(&self) -> Cow<'q, [u8]> {
         decode(self.raw_value)
     }
 
-    /// The value as text, for parameters that the gateway itself reads: none where an escape is malformed or what it
-    /// says is not UTF-8.
+    /// Returns the value as text, for the gateway's own parameters; nothing if an escape is malformed or the result is
+    /// not UTF-8.
     #[must_use]
     pub fn text(&self) -> Option<String> {
         match self.value() {
@@ -43,7 +43,7 @@ impl<'q> Pair<'q> {
     }
 }
 
-/// The pairs of a query, in order; empty ones are skipped.
+/// Returns the pairs of a query in order, without empty ones.
 pub fn pairs(query: &str) -> impl Iterator<Item = Pair<'_>> {
     query.split('&').filter(|raw| !raw.is_empty()).map(|raw| {
         let (raw_name, raw_value) = raw.split_once('=').unwrap_or((raw, ""));
@@ -51,7 +51,7 @@ pub fn pairs(query: &str) -> impl Iterator<Item = Pair<'_>> {
     })
 }
 
-/// Decodes a name or value of a query: `+` is a blank, `%XX` a byte.
+/// Decodes a name or value: `+` is a space, `%XX` a byte.
 fn decode(text: &str) -> Cow<'_, [u8]> {
     if memchr::memchr2(b'+', b'%', text.as_bytes()).is_none() {
         return Cow::Borrowed(text.as_bytes());
@@ -65,21 +65,21 @@ fn has_malformed_escape(text: &str) -> bool {
     bytes.iter().enumerate().any(|(at, &byte)| byte == b'%' && !begins_escape(&bytes[at..]))
 }
 
-/// Whether these bytes begin with `%` and two hexadecimal digits.
+/// Returns whether these bytes begin with `%` and two hexadecimal digits.
 fn begins_escape(bytes: &[u8]) -> bool {
     matches!(bytes, [b'%', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit())
 }
 
-/// What leaves encoded towards the upstream: what no browser sends raw in a query (the query percent-encode set of the
-/// URL standard), and `;`. Everything else goes on byte for byte, malformed escapes included.
+/// The characters that are encoded for upstreams: those that no browser sends raw in a query (the query percent-encode
+/// set of the URL standard), and `;`. All other bytes pass unchanged, malformed escapes included.
 const FORWARDED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>').add(b';');
 
-/// What leaves encoded in links: all that RFC 3986 (section 3.4) does not allow in a query, and `,` and `;`, at which
-/// simple readers of `Link` lines split. `%` is looked at apart.
+/// The characters that are encoded in links: those that RFC 3986 (section 3.4) does not allow in a query, and `,` and
+/// `;`, at which simple readers of `Link` split. `%` is handled apart.
 const LINKED: &AsciiSet =
     &FORWARDED.add(b',').add(b'[').add(b'\\').add(b']').add(b'^').add(b'`').add(b'{').add(b'|').add(b'}');
 
-/// What leaves encoded of a value that the gateway writes: all but the unreserved characters of RFC 3986.
+/// The characters that are encoded in values that the gateway writes: all but the unreserved ones of RFC 3986.
 const COMPONENT: &AsciiSet = &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Appends a pair for the upstream.
@@ -122,10 +122,10 @@ fn push_component(out: &mut String, text: &str) {
     out.extend(percent_encoding::utf8_percent_encode(text, COMPONENT));
 }
 
-/// Whether a text holds nothing but unreserved characters of RFC 3986, which are never encoded, and `also`: nearly every
-/// one is such, and that is seen faster than it is encoded.
+/// Returns whether a text has only unreserved characters of RFC 3986, which are never encoded, and `also`. Most texts
+/// do, and this check is faster than encoding.
 fn is_unreserved(text: &str, also: u8) -> bool {
-    // No branch on a byte within a block: so the compiler makes vector instructions of it.
+    // A block is checked without branches, so that the compiler vectorizes it.
     let is_plain = |byte: &u8| {
         u8::from((byte | 0x20).wrapping_sub(b'a') < 26)
             | u8::from(byte.wrapping_sub(b'0') < 10)
@@ -142,22 +142,22 @@ fn is_unreserved(text: &str, also: u8) -> bool {
     blocks.iter().all(all_plain) && all_plain(&last)
 }
 
-/// A query that is being written behind what its link begins with.
+/// A query under construction, after the start of its link.
 #[derive(Debug)]
 pub struct LinkQuery {
     text: String,
-    /// What comes before the next pair.
+    /// The separator before the next pair.
     separator: &'static str,
 }
 
 impl LinkQuery {
-    /// No pair yet. Behind nothing it is a query alone, without its `?`.
+    /// Creates a query without pairs. After an empty start it is a query alone, without its `?`.
     pub(crate) fn behind(beginning: String) -> Self {
         let separator = if beginning.is_empty() { "" } else { "?" };
         Self { text: beginning, separator }
     }
 
-    /// Appends pairs that are encoded already.
+    /// Appends encoded pairs.
     pub(crate) fn push_pairs(&mut self, pairs: &str) {
         if !pairs.is_empty() {
             self.separate();
@@ -171,7 +171,7 @@ impl LinkQuery {
         push_pair(&mut self.text, name, value);
     }
 
-    /// All of it.
+    /// Returns the whole link.
     pub(crate) fn into_text(self) -> String {
         self.text
     }
@@ -182,17 +182,16 @@ impl LinkQuery {
     }
 }
 
-/// What leaves encoded in a path: what RFC 3986 (section 3.3) does not allow there, and `,`. But `;` stays, whatever simple
-/// readers make of it: to a server that takes parameters behind it, an encoded one is another path.
+/// The characters that are encoded in a path: those that RFC 3986 (section 3.3) does not allow, and `,`. `;` stays
+/// although simple readers split there: to a server that reads parameters after it, an encoded one is another path.
 const LINKED_PATH: &AsciiSet = &LINKED.add(b'?').remove(b';');
 
-/// Appends a path for a link, so that what is written is visible ASCII: what is not allowed is encoded, and so is a `%`
-/// that begins no escape.
+/// Appends a path for a link as visible ASCII: invalid characters are encoded, and so is a `%` that begins no escape.
 pub(crate) fn push_path(out: &mut String, path: &str) {
     push_encoded(out, path, b'/', LINKED_PATH);
 }
 
-/// A path with everything encoded that no path can hold, where there is any. A `%` stays as it is.
+/// Encodes the invalid characters of a path; returns nothing if there are none. `%` stays as it is.
 #[must_use]
 pub fn encoded_path(path: &str) -> Option<String> {
     const PATH: &AsciiSet = &LINKED_PATH.remove(b',');
@@ -205,7 +204,7 @@ pub fn encoded_path(path: &str) -> Option<String> {
     }
 }
 
-/// A whole URL as it may stand in a link; a fragment stays one.
+/// Encodes a URL for a link, with its fragment.
 pub(crate) fn encoded_url(url: &str) -> String {
     const WHOLE: &AsciiSet = &LINKED.remove(b'#');
     let mut encoded = String::with_capacity(url.len());
@@ -213,12 +212,12 @@ pub(crate) fn encoded_url(url: &str) -> String {
     encoded
 }
 
-/// Appends a URL that links begin with, inert in a `Link` line.
+/// Appends the prefix of links, safe for a `Link` line.
 pub(crate) fn push_url(out: &mut String, url: &str) {
     push_behind_authority(out, url, LINKED);
 }
 
-/// Appends a URL, of which `set` is encoded; but the brackets around an IPv6 address (RFC 3986 section 3.2.2) stay.
+/// Appends a URL with `set` encoded, except for the brackets of an IPv6 address (RFC 3986 section 3.2.2).
 fn push_behind_authority(out: &mut String, url: &str, set: &'static AsciiSet) {
     const AUTHORITY: &AsciiSet = &LINKED.remove(b'[').remove(b']');
     let authority = url.find("://").map_or(0, |at| at + "://".len());
@@ -227,7 +226,7 @@ fn push_behind_authority(out: &mut String, url: &str, set: &'static AsciiSet) {
     push_encoded(out, &url[end..], b'/', set);
 }
 
-/// Encodes what is in `set`, in which neither `plain` nor an unreserved character is.
+/// Encodes the characters in `set`, which contains neither `plain` nor unreserved characters.
 fn push_encoded(out: &mut String, text: &str, plain: u8, set: &'static AsciiSet) {
     if is_unreserved(text, plain) {
         return out.push_str(text);
@@ -241,8 +240,8 @@ fn push_encoded(out: &mut String, text: &str, plain: u8, set: &'static AsciiSet)
     out.extend(percent_encoding::percent_encode(rest, set));
 }
 
-/// A parameter's name as careless servers read it, for comparing: without regard to case, `.` and blank as `_`, nothing
-/// after a NUL, no blanks before it. PHP does all of this.
+/// Folds a parameter's name as lenient servers read it, for comparison: case-insensitive, `.` and space as `_`, nothing
+/// after NUL, no leading spaces. PHP does all of this.
 #[must_use]
 pub fn fold_name(name: &[u8]) -> String {
     let name = String::from_utf8_lossy(name);
@@ -258,7 +257,7 @@ pub fn fold_name(name: &[u8]) -> String {
     folded
 }
 
-/// The same of one letter that is ASCII.
+/// Folds one ASCII byte.
 fn fold_byte(byte: u8) -> u8 {
     match byte {
         b'.' | b' ' => b'_',
@@ -266,23 +265,23 @@ fn fold_byte(byte: u8) -> u8 {
     }
 }
 
-/// The names by which a dialect pages or sorts, and whether a client's name would reach one of them.
+/// The parameter names of a dialect, which clients' names are compared with.
 #[derive(Clone, Debug, Default)]
 pub struct ReservedNames {
-    /// As written, and folded.
+    /// The names as written and folded.
     names: Vec<(String, String)>,
 }
 
 impl ReservedNames {
-    /// Takes decoded names.
+    /// Creates the set from decoded names.
     #[must_use]
     pub fn new(names: &[String]) -> Self {
         Self { names: names.iter().map(|name| (name.clone(), fold_name(name.as_bytes()))).collect() }
     }
 
-    /// The dialect's name that a client's decoded name would reach, if any: compared folded, and cut before `[` unless
-    /// the dialect's own name has one: then what stands before it is the same parameter, said as a whole, as
-    /// `filter={"limit":5}` beside `filter[limit]=5`. PHP reads a `[` that is never closed as `_`, so that is tried as well.
+    /// Returns the dialect's name that a client's decoded name would reach. Names are compared folded and cut before
+    /// `[`, unless the dialect's own name has a bracket: then the part before it is the same parameter as a whole, as
+    /// `filter={"limit":5}` for `filter[limit]=5`. PHP reads an unclosed `[` as `_`, so that form is compared too.
     #[must_use]
     pub fn find(&self, name: &[u8]) -> Option<&str> {
         if self.names.is_empty() {
@@ -292,7 +291,7 @@ impl ReservedNames {
             self.names.iter().find(|(_, folded)| reaches(folded)).map(|(name, _)| name.as_str())
         };
         if name.is_ascii() && memchr::memchr2(b'[', 0, name).is_none() && name.first() != Some(&b' ') {
-            // One byte stands for one here, as nearly always: nothing has to be folded to be compared.
+            // Most names fold byte by byte, so they can be compared without allocation.
             let is_folded = |(byte, own): (&u8, u8)| fold_byte(*byte) == own;
             return found(&|own| {
                 let own = own.split('[').next().unwrap_or_default();

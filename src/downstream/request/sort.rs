@@ -1,4 +1,4 @@
-//! The order that a client wants, in any of the grammars in which clients write one:
+//! The grammars in which clients write an order:
 //!
 //! - `-created_at,+email`;
 //! - `desc(created_at),asc(email)`;
@@ -7,7 +7,7 @@
 //! - fields and directions in two parameters, `sort_by=created_at,email` and `order_by=desc,asc`;
 //! - the upstream's own parameters, as its dialect writes them.
 //!
-//! All mean the same, and become the same terms.
+//! All are read as the same terms.
 
 use crate::{
     config::{
@@ -18,31 +18,30 @@ use crate::{
     pagination::order::Direction,
 };
 
-/// What a client's sort says.
+/// The order of a client's sort.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ClientSort {
-    /// The strong keys.
     pub(crate) strong: Vec<SortTerm>,
-    /// Which way the id runs behind them.
+    /// The direction of the id, which follows the strong keys.
     pub(crate) id_direction: Direction,
 }
 
-/// Reads a decoded sort: fields of `sortable`, separated by commas, each with its direction in any of the grammars;
-/// ascending without one. A leading blank counts as `+`, because that is what a raw `+` of a query decodes to.
+/// Parses a decoded sort: fields of `sortable`, separated by commas, each with its direction in any of the grammars;
+/// ascending by default. A leading space counts as `+`, because a raw `+` in a query decodes to a space.
 ///
 /// # Errors
 ///
-/// `sort_invalid`, which lists what is allowed.
+/// Returns `sort_invalid`, with the allowed fields.
 pub(crate) fn parse(written: &str, parameter: &str, sortable: &[String]) -> Result<ClientSort, Box<Problem>> {
     let terms = written.split(',').map(|term| read_term(term, sortable));
     settle(terms, parameter, sortable)
 }
 
-/// Reads fields and directions that stand side by side: a direction for each field, or one for all.
+/// Parses separate lists of fields and directions: a direction for each field, or one for all.
 ///
 /// # Errors
 ///
-/// `sort_invalid`, which lists what is allowed.
+/// Returns `sort_invalid`, with the allowed fields.
 pub(crate) fn parse_pair(
     (fields, fields_name): (&str, &str),
     (directions, directions_name): (&str, &str),
@@ -75,8 +74,8 @@ pub(crate) fn parse_pair(
     settle(terms, fields_name, sortable)
 }
 
-/// Reads the upstream's own parameters back: decoded names and values, in the order in which they came. None where they
-/// are not as the dialect writes them.
+/// Reads the upstream's own parameters: decoded names and values in the order in which they came. Returns nothing if
+/// the dialect would not write them.
 pub(crate) fn read_back(form: &SortForm, pairs: &[(&str, &str)]) -> Option<Vec<SortTerm>> {
     match &form.join {
         Some(join) => read_joined(&form.keys, join, pairs),
@@ -84,11 +83,11 @@ pub(crate) fn read_back(form: &SortForm, pairs: &[(&str, &str)]) -> Option<Vec<S
     }
 }
 
-/// Holds terms that were read back against what the route allows.
+/// Checks terms that were read back against the route's fields.
 ///
 /// # Errors
 ///
-/// `sort_invalid`, which lists what is allowed.
+/// Returns `sort_invalid`, with the allowed fields.
 pub(crate) fn settle_terms(
     terms: &[SortTerm],
     parameter: &str,
@@ -97,7 +96,7 @@ pub(crate) fn settle_terms(
     settle(terms.iter().map(|term| (term.field.as_str(), term.direction)), parameter, sortable)
 }
 
-/// `sort_invalid` with what is allowed at the end of its detail, and as a list of its own.
+/// Returns `sort_invalid` with the allowed fields in its detail and as a list.
 pub(crate) fn invalid(detail: &str, parameter: &str, sortable: &[String]) -> Box<Problem> {
     let detail = if sortable.is_empty() {
         format!("{detail}; the list has one order only")
@@ -109,7 +108,7 @@ pub(crate) fn invalid(detail: &str, parameter: &str, sortable: &[String]) -> Box
     Box::new(problem)
 }
 
-/// One term of a list: the field, and its direction. What is a field as it stands is that field.
+/// Parses a term: field and direction. A term that equals a field is that field.
 fn read_term<'t>(term: &'t str, sortable: &[String]) -> (&'t str, Direction) {
     let term = term.trim_start_matches(' ');
     if sortable.iter().any(|field| field == term) {
@@ -143,8 +142,8 @@ fn direction(word: &str) -> Option<Direction> {
     is("desc").then_some(Direction::Descending)
 }
 
-/// What terms come to. Where the id is not named, it follows in the direction of the last field; nothing may follow the
-/// id, because it leaves no ties.
+/// Completes the terms. If the id is not named, it follows in the direction of the last field. No field may follow the
+/// id, which leaves no ties.
 fn settle<'t>(
     mut terms: impl Iterator<Item = (&'t str, Direction)>,
     parameter: &str,
@@ -174,7 +173,7 @@ fn settle<'t>(
     Ok(ClientSort { strong, id_direction })
 }
 
-/// Each parameter holds the values of all keys.
+/// Reads parameters that each contain the values of all keys.
 fn read_joined(keys: &[SortWords], join: &str, pairs: &[(&str, &str)]) -> Option<Vec<SortTerm>> {
     let mut names: Vec<&str> = Vec::new();
     for (name, value) in pairs {
@@ -197,13 +196,13 @@ fn read_joined(keys: &[SortWords], join: &str, pairs: &[(&str, &str)]) -> Option
             words.pairs.len() == row.len()
                 && words.pairs.iter().all(|(name, value)| row.contains(&(name.as_str(), Some(value.as_str()))))
         };
-        // Nothing is sorted by more keys than there are.
+        // A sort has no more keys than the route has fields.
         let found = keys.iter().find(says).filter(|_| terms.len() < keys.len())?;
         terms.push(found.term.clone());
     }
 }
 
-/// Each key has parameters of its own: of each name, the first that is left belongs to the next key.
+/// Reads parameters that are repeated for each key: the first unread one of each name belongs to the next key.
 fn read_repeated(keys: &[SortWords], pairs: &[(&str, &str)]) -> Option<Vec<SortTerm>> {
     let mut left = pairs.to_vec();
     let mut terms: Vec<SortTerm> = Vec::new();
@@ -219,7 +218,7 @@ fn read_repeated(keys: &[SortWords], pairs: &[(&str, &str)]) -> Option<Vec<SortT
             let at = left.iter().position(|(known, _)| known == name)?;
             left.remove(at);
         }
-        // Some clients append what is there already.
+        // Some clients append terms that are already present.
         if !(found.pairs.len() == 1 && terms.contains(&found.term)) {
             terms.push(found.term.clone());
         }

@@ -1,25 +1,24 @@
-//! What caches are told of a page that was made from several answers: the strictest of what each of them says
-//! (RFC 9111).
+//! Cache headers of a page that was made from several answers: the strictest of each answer's (RFC 9111).
 
 use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{AGE, CACHE_CONTROL, SET_COOKIE, VARY},
 };
 
-/// What is said where an answer says nothing.
+/// The `Cache-Control` of an answer without one.
 const SILENT: &str = "private, no-cache";
 
-/// Directives that hold as soon as one answer has them, in the order in which they are written. `must-understand` is
-/// not among them: caches that know it forget `no-store` over it (RFC 9111, section 5.2.2.3).
+/// Directives that apply if one answer has them, in the order in which they are written. `must-understand` is left out:
+/// caches that know it ignore `no-store` with it (RFC 9111, section 5.2.2.3).
 const STRICT: [&str; 6] = ["no-store", "private", "no-cache", "must-revalidate", "proxy-revalidate", "no-transform"];
 
-/// Directives that hold only if every answer has them; those with a number have the least.
+/// Directives that apply only if every answer has them; of numbers the least.
 const LAX: [&str; 4] = ["public", "immutable", "stale-while-revalidate", "stale-if-error"];
 
-/// Directives that let caches that are shared keep what was asked for with credentials (RFC 9111, section 3.5).
+/// Directives that permit shared caches to store answers to requests with credentials (RFC 9111, section 3.5).
 const PERMITS: [&str; 3] = ["public", "s-maxage", "must-revalidate"];
 
-/// What one answer says.
+/// The directives of one answer.
 #[derive(Debug, Default)]
 struct Directives {
     named: Vec<(String, Option<u64>)>,
@@ -46,7 +45,7 @@ impl Directives {
             read.named = split(SILENT).map(|name| (name.to_owned(), None)).collect();
         }
         if headers.contains_key(SET_COOKIE) {
-            // A cookie is one client's own.
+            // A cookie belongs to one client.
             read.named.extend([("private".to_owned(), None), ("no-store".to_owned(), None)]);
         }
         read
@@ -56,13 +55,13 @@ impl Directives {
         self.named.iter().any(|(other, _)| other == name)
     }
 
-    /// The least number of a directive; one without a number that can be read counts as 0.
+    /// Returns the least number of a directive; an invalid or missing number counts as 0.
     fn number(&self, name: &str) -> Option<u64> {
         self.named.iter().filter(|(other, _)| other == name).map(|(_, number)| number.unwrap_or(0)).min()
     }
 }
 
-/// The directives of a `Cache-Control` value: split at commas that stand in no quoted text.
+/// Splits a `Cache-Control` value at commas outside of quoted strings.
 fn split(value: &str) -> impl Iterator<Item = &str> {
     let mut quoted = false;
     let parts = value.split(move |letter| {
@@ -72,7 +71,7 @@ fn split(value: &str) -> impl Iterator<Item = &str> {
     parts.map(str::trim).filter(|part| !part.is_empty())
 }
 
-/// The `Cache-Control` of a page made from these answers.
+/// Returns the `Cache-Control` of a page made from these answers.
 #[must_use]
 pub fn cache_control(answers: &[&HeaderMap]) -> HeaderValue {
     let is_silent = |headers: &&HeaderMap| !headers.contains_key(CACHE_CONTROL) && !headers.contains_key(SET_COOKIE);
@@ -81,7 +80,7 @@ pub fn cache_control(answers: &[&HeaderMap]) -> HeaderValue {
     }
     let all: Vec<Directives> = answers.iter().map(|headers| Directives::read(headers)).collect();
     let any = |name: &str| all.iter().any(|one| one.has(name));
-    // What one answer permits, it does not for the others.
+    // A permission of one answer does not extend to the others.
     let permitting = all.iter().filter(|one| PERMITS.iter().any(|name| one.has(name))).count();
     let is_private = any("private") || (permitting > 0 && permitting < all.len());
     let mut written: Vec<String> = Vec::new();
@@ -101,7 +100,7 @@ pub fn cache_control(answers: &[&HeaderMap]) -> HeaderValue {
         written.push(format!("max-age={least}"));
     }
     if any("s-maxage") && !is_private {
-        // For a shared cache an answer without s-maxage is as fresh as its max-age says.
+        // Without `s-maxage` an answer is as fresh for a shared cache as its `max-age`.
         let shared = all.iter().filter_map(|one| one.number("s-maxage").or_else(|| one.number("max-age")));
         written.extend(shared.min().map(|least| format!("s-maxage={least}")));
     }
@@ -109,7 +108,7 @@ pub fn cache_control(answers: &[&HeaderMap]) -> HeaderValue {
     HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(SILENT))
 }
 
-/// The greatest `Age` of these answers.
+/// Returns the greatest `Age` of these answers.
 #[must_use]
 pub fn age(answers: &[&HeaderMap]) -> Option<HeaderValue> {
     let ages = answers.iter().flat_map(|headers| headers.get_all(AGE));
@@ -121,20 +120,19 @@ pub fn age(answers: &[&HeaderMap]) -> Option<HeaderValue> {
 #[derive(Clone, Debug, Default)]
 pub struct Varies {
     names: Vec<HeaderName>,
-    /// What is said where no answer says anything.
+    /// The `Vary` line if no answer has one.
     line: Option<HeaderValue>,
 }
 
 impl Varies {
-    /// Pages that vary by these: the headers that say whose view it is, those that cursors are bound to, and those by which
-    /// clients choose its form.
+    /// Creates the set: headers of the principal, of cursor contexts, and of negotiation.
     #[must_use]
     pub fn new(names: Vec<HeaderName>) -> Self {
         Self { line: line(std::iter::empty(), &names), names }
     }
 }
 
-/// What the response varies by: what the upstream says, and its own.
+/// Returns `Vary` of the response: the upstream's and the gateway's.
 #[must_use]
 pub fn vary(answers: &[&HeaderMap], own: &Varies) -> Option<HeaderValue> {
     if !answers.iter().any(|headers| headers.contains_key(VARY)) {
@@ -145,7 +143,7 @@ pub fn vary(answers: &[&HeaderMap], own: &Varies) -> Option<HeaderValue> {
     line(said, &own.names)
 }
 
-/// All of these names, each once.
+/// Joins the names without duplicates.
 fn line<'s>(said: impl Iterator<Item = &'s str>, own: &'s [HeaderName]) -> Option<HeaderValue> {
     let mut names: Vec<&str> = Vec::with_capacity(own.len() + 4);
     for name in said.chain(own.iter().map(HeaderName::as_str)) {

@@ -1,5 +1,5 @@
-//! Which scripts of other origins may read an answer (Fetch standard, section 3.3, <https://fetch.spec.whatwg.org/>):
-//! what a route's `cors` says, in the place of the upstream.
+//! Cross-origin policy of a route (Fetch standard, section 3.3, <https://fetch.spec.whatwg.org/>), which replaces the
+//! upstream's.
 
 use http::{
     HeaderMap, HeaderValue, Method,
@@ -13,10 +13,10 @@ use http::{
 use super::Response;
 use crate::{config::settings::CorsSettings, downstream::response};
 
-/// The methods that a listed origin may use. Beside reading lists, what its path forwards is the upstream's to judge.
+/// The methods that a listed origin may use. For forwarded methods the upstream decides.
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
 
-/// What the gateway or the upstream says to browsers about other origins; and `Vary`, which says what decided it.
+/// The headers of cross-origin policies, and `Vary`.
 pub const SAID: [HeaderName; 7] = [
     ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_ALLOW_CREDENTIALS,
@@ -27,26 +27,26 @@ pub const SAID: [HeaderName; 7] = [
     VARY,
 ];
 
-/// What a preflight varies by.
+/// The headers that a preflight varies by.
 const PREFLIGHT_VARY: &str = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers";
 
-/// Which origins may read a route's answers, compiled.
+/// The compiled `cors` of a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CorsPolicy {
-    /// As browsers send them; none: all.
+    /// The origins as browsers send them; none allows all.
     origins: Option<Vec<String>>,
     credentials: bool,
     max_age: HeaderValue,
 }
 
-/// Whether a request is a browser's question before a request of a script (section 3.3.2).
+/// Returns whether a request is a preflight (section 3.3.2).
 #[must_use]
 pub fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
     method == Method::OPTIONS && headers.contains_key(ORIGIN) && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 impl CorsPolicy {
-    /// Compiles what a route says.
+    /// Compiles the settings of a route.
     #[must_use]
     pub fn new(settings: &CorsSettings) -> Self {
         let any = settings.origins.iter().any(|origin| origin == "*");
@@ -57,11 +57,11 @@ impl CorsPolicy {
         }
     }
 
-    /// The answer to a preflight: an origin that is not listed is told nothing, and its browser refuses.
+    /// Answers a preflight. An origin that is not listed gets no headers, so its browser refuses.
     #[must_use]
     pub fn preflight(&self, request: &HeaderMap) -> Response {
         let mut response = Response::new(204, Vec::new());
-        // RFC 9110, section 8.6: not with 204.
+        // A 204 has no `Content-Length` (RFC 9110, section 8.6).
         response.headers.remove(CONTENT_LENGTH);
         let headers = &mut response.headers;
         headers.insert(VARY, HeaderValue::from_static(PREFLIGHT_VARY));
@@ -71,7 +71,8 @@ impl CorsPolicy {
             headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
         }
         headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(METHODS));
-        // With credentials `*` is the name of a header, and Authorization is never meant by it: so they are named.
+        // With credentials `*` is the name of a header, and it never covers Authorization, so the requested headers are
+        // listed.
         if let Some(names) = requested_headers(request) {
             headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, names);
         }
@@ -79,8 +80,8 @@ impl CorsPolicy {
         response
     }
 
-    /// Says in an answer whether its origin may read it, in the place of whatever the upstream said; `origin` is that of
-    /// the request, `of_envelope` the headers that the envelope adds. What it depends on is said in either case.
+    /// Replaces the upstream's cross-origin headers in an answer; `origin` is that of the request, `of_envelope` are
+    /// the headers that the envelope adds. `Vary` is set in any case.
     pub fn apply<'n>(
         &self,
         origin: Option<&HeaderValue>,
@@ -108,7 +109,7 @@ impl CorsPolicy {
         response::expose(headers, of_envelope);
     }
 
-    /// What `Access-Control-Allow-Origin` says to an origin.
+    /// Returns `Access-Control-Allow-Origin` for an origin.
     fn allowed(&self, origin: Option<&HeaderValue>) -> Option<HeaderValue> {
         let Some(origins) = &self.origins else { return Some(HeaderValue::from_static("*")) };
         let origin = origin?;
@@ -116,14 +117,14 @@ impl CorsPolicy {
     }
 }
 
-/// The origin of a request; none where there are several, which no browser sends.
+/// Returns the origin of a request; nothing if there are several, which no browser sends.
 #[must_use]
 pub fn origin(request: &HeaderMap) -> Option<&HeaderValue> {
     let mut origins = request.get_all(ORIGIN).iter();
     origins.next().filter(|_| origins.next().is_none())
 }
 
-/// The headers that a script wants to send, as they are allowed; none where there are none, or where one is no name.
+/// Returns the headers that a script asks to send; nothing if there are none or one is invalid.
 fn requested_headers(request: &HeaderMap) -> Option<HeaderValue> {
     let lines = request.get_all(ACCESS_CONTROL_REQUEST_HEADERS).iter().filter_map(|line| line.to_str().ok());
     let mut names: Vec<HeaderName> = Vec::new();
@@ -168,7 +169,7 @@ mod tests {
         headers
     }
 
-    /// All that is said to browsers, by name.
+    /// Returns all cross-origin headers by name.
     fn said(headers: &HeaderMap) -> String {
         let mut said: Vec<String> = Vec::new();
         for (name, value) in headers {

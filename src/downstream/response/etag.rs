@@ -1,13 +1,13 @@
 //! Weak validators (RFC 9110, section 8.8.3).
 //!
-//! The digest is XXH3 with 128 bits, which is the same in every build, as replicas must agree on tags. It is a fast one,
-//! not a cryptographic one: two pages with one tag would need bodies chosen for it by whoever writes the items, and all
-//! that gets them is a 304 for their own change. SHA-256 takes about ten times as long, which large pages would feel.
+//! The digest is XXH3 with 128 bits, which is the same in every build, because replicas must agree on tags. It is not
+//! cryptographic: two pages with one tag would need bodies chosen by the author of the items, who would only get a 304
+//! for a change of their own. SHA-256 takes about ten times as long, which matters for large pages.
 
 use http::HeaderValue;
 use twox_hash::XxHash3_128;
 
-/// The tag of a body, which may come in parts.
+/// Returns the tag of a body, which may come in parts.
 #[must_use]
 pub fn weak(parts: &[&[u8]]) -> HeaderValue {
     let digest = match parts {
@@ -25,13 +25,14 @@ pub fn weak(parts: &[&[u8]]) -> HeaderValue {
     HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("W/\"\""))
 }
 
-/// Whether a tag is among the values of `If-None-Match`, compared weakly; `*` names every one.
+/// Returns whether a tag is among the values of `If-None-Match`, by weak comparison; `*` matches every tag.
 pub fn is_matched<'v>(tag: &HeaderValue, values: impl Iterator<Item = &'v HeaderValue>) -> bool {
     let opaque = |tag: &'v [u8]| tag.strip_prefix(b"W/").unwrap_or(tag);
     let Some(own) = tag.as_bytes().strip_prefix(b"W/") else {
         return false;
     };
-    // Our own tags hold no comma, so a foreign tag that a comma splits can't turn into one of them: quotes are compared.
+    // The gateway's tags contain no comma, so a foreign tag that is split at a comma can't become one of them: quotes
+    // are compared too.
     let names = |value: &'v HeaderValue| {
         let mut named = value.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
         value.as_bytes().trim_ascii() == b"*" || named.any(|named| opaque(named) == own)
@@ -54,7 +55,7 @@ mod tests {
             changed[end] ^= 1;
             assert_ne!(weak(&[&changed]), tag, "{end} changed");
         }
-        // The same in every build: this one is of XXH3's own test vectors, for nothing at all.
+        // This value is from XXH3's test vectors, for the empty input.
         assert_eq!(weak(&[]), "W/\"99aa06d3014798d86001c324468d497f\"");
     }
 

@@ -1,4 +1,4 @@
-//! Requests by page or offset: what becomes of them, and what their answers say about it.
+//! Legacy requests: the decision about them, and the headers of their answers.
 
 use http::{
     HeaderMap, HeaderName, HeaderValue,
@@ -15,12 +15,12 @@ use crate::{
     },
 };
 
-/// What becomes of a request.
+/// The treatment of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LegacyDecision {
-    /// It is served by cursor: nothing about it is legacy.
+    /// The request is not a legacy request.
     Serve,
-    /// The upstream's answer goes back byte for byte.
+    /// The upstream's answer passes byte for byte.
     Pass,
     /// The page is served in the envelope, at its offset.
     Translate,
@@ -28,11 +28,11 @@ pub enum LegacyDecision {
     Redirect,
     /// 410 `legacy_rejected`.
     Reject(Box<Problem>),
-    /// 400 `parameter_invalid`: the route says nothing about requests by page.
+    /// 400 `parameter_invalid`: the route has no policy for legacy requests.
     Refuse(Box<Problem>),
 }
 
-/// Whether a request counts as one of an old client.
+/// Returns whether a request counts as a legacy client's.
 #[must_use]
 pub fn is_legacy(kind: &RequestKind, settings: &LegacySettings) -> bool {
     match kind {
@@ -42,20 +42,20 @@ pub fn is_legacy(kind: &RequestKind, settings: &LegacySettings) -> bool {
     }
 }
 
-/// Whether the sunset has passed, `now` in seconds since 1970.
+/// Returns whether the sunset has passed; `now` is in seconds since 1970.
 #[must_use]
 pub fn is_past_sunset(settings: &LegacySettings, now: u64) -> bool {
     settings.sunset.is_some_and(|sunset| i64::try_from(now).unwrap_or(i64::MAX) >= sunset)
 }
 
-/// The policy in force, `now` in seconds since 1970.
+/// Returns the policy in force; `now` is in seconds since 1970.
 fn policy(settings: &LegacySettings, now: u64) -> Option<LegacyPolicy> {
     let ends = settings.after_sunset == AfterSunset::Reject && is_past_sunset(settings, now);
     settings.policy.map(|policy| if ends { LegacyPolicy::Reject } else { policy })
 }
 
-/// Decides what becomes of a request, `now` in seconds since 1970. `restart` makes the link to the first page with the
-/// same filters.
+/// Decides about a request; `now` is in seconds since 1970. `restart` makes the link to the first page with the same
+/// filters.
 pub fn decide(
     kind: &RequestKind,
     settings: &LegacySettings,
@@ -90,12 +90,13 @@ pub fn decide(
                 "`{name}` is not taken here, this list is paged by cursor: begin at `restart` and follow its links"
             ),
         ))),
-        // Without a policy nothing is legacy but what names a paging parameter of the dialect.
+        // Without a policy, only requests with a paging parameter of the dialect are legacy.
         (None, None) => LegacyDecision::Serve,
     }
 }
 
-/// The headers of a legacy answer: `Deprecation` (RFC 9745: a structured date) and `Sunset` (RFC 8594: an HTTP date).
+/// Returns the headers of a legacy answer: `Deprecation` (RFC 9745: a structured date) and `Sunset` (RFC 8594: an HTTP
+/// date).
 #[must_use]
 pub fn headers(settings: &LegacySettings) -> Vec<(HeaderName, HeaderValue)> {
     let mut headers = Vec::with_capacity(2);
@@ -109,7 +110,7 @@ pub fn headers(settings: &LegacySettings) -> Vec<(HeaderName, HeaderValue)> {
     headers
 }
 
-/// An HTTP date, for the years that one can hold.
+/// Formats an HTTP date, for the years that it can express.
 fn http_date(seconds: i64) -> Option<HeaderValue> {
     const END_OF_9999: u64 = 253_402_300_799;
     let seconds = u64::try_from(seconds).ok().filter(|&seconds| seconds <= END_OF_9999)?;
@@ -117,7 +118,7 @@ fn http_date(seconds: i64) -> Option<HeaderValue> {
     HeaderValue::from_str(&httpdate::fmt_http_date(time)).ok()
 }
 
-/// 307 to the same page by cursor: the method stays, and nobody keeps it, because the list moves on.
+/// Returns 307 to the same page by cursor: the method is kept, and the answer is not cached, because the list changes.
 #[must_use]
 pub fn redirect(location: &str) -> Option<Response> {
     let mut response = Response::new(307, Vec::new());
@@ -126,8 +127,8 @@ pub fn redirect(location: &str) -> Option<Response> {
     Some(response)
 }
 
-/// The links of a legacy answer: where the change is explained, and the same list by cursor (`successor` is its first
-/// page).
+/// Returns the links of a legacy answer: the documentation of the change, and the same list by cursor (`successor` is
+/// its first page).
 #[must_use]
 pub fn links<'a>(documentation: Option<&'a str>, successor: &'a str) -> Vec<(&'static str, &'a str)> {
     documentation.map(|url| ("deprecation", url)).into_iter().chain([("successor-version", successor)]).collect()
@@ -140,8 +141,8 @@ pub fn add_links(headers: &mut HeaderMap, documentation: Option<&str>, successor
     }
 }
 
-/// Puts `ours` into the one `Link` line of an answer that passes through, behind the upstream's own links, whose bytes
-/// stay. Several lines become one, because many clients read only the first.
+/// Appends `ours` to the `Link` line of a forwarded answer; the bytes of the upstream's links stay. Several lines
+/// become one, because many clients read only the first.
 pub fn append_link(headers: &mut HeaderMap, ours: &str) {
     let mut line = Vec::new();
     for value in headers.get_all(LINK).iter().map(HeaderValue::as_bytes).chain([ours.as_bytes()]) {
@@ -150,7 +151,7 @@ pub fn append_link(headers: &mut HeaderMap, ours: &str) {
         }
         line.extend_from_slice(value);
     }
-    // Each part was or can be a header's value, and so is the line.
+    // Each part is a valid header value, and so is the line.
     if let Ok(value) = HeaderValue::from_bytes(&line) {
         headers.insert(LINK, value);
     }
@@ -203,7 +204,7 @@ mod tests {
         }
     }
 
-    /// The sunset is the moment at which its day begins, and only where the route says so anything ends with it.
+    /// The sunset is the start of its day, and ends requests only if the route says so.
     #[test]
     fn after_the_sunset_what_the_route_says() {
         const SUNSET: u64 = 1_798_675_200;

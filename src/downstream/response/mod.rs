@@ -1,4 +1,4 @@
-//! Responses that the gateway itself makes, and what of the upstream's headers goes back with them.
+//! Responses of the gateway, and the upstream's headers in them.
 
 pub mod caching;
 pub mod cors;
@@ -26,53 +26,52 @@ use crate::pagination::{
 };
 use caching::Varies;
 
-/// What the gateway says of a page.
+/// The header with the level of a page.
 const LEVEL: HeaderName = HeaderName::from_static("cursorgate-level");
 const DRIFT: HeaderName = HeaderName::from_static("cursorgate-drift");
 const UNPROVEN: HeaderName = HeaderName::from_static("cursorgate-unproven");
 const SHORT: HeaderName = HeaderName::from_static("cursorgate-short");
 
-/// How many headers most responses have at most.
+/// The usual maximum number of headers.
 const MOST_HEADERS: usize = 12;
 
-/// A whole response.
+/// A complete response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     /// The status.
     pub status: u16,
-    /// The headers, `Content-Length` included; of the answer to HEAD that of the body which is not sent.
+    /// The headers with `Content-Length`; for HEAD that of the body which is not sent.
     pub headers: HeaderMap,
     /// The body.
     pub body: Content,
 }
 
-/// What the response with a page is made from.
+/// The parts of a response with a page.
 pub struct PageResponse<'a> {
-    /// The form.
+    /// The envelope.
     pub template: &'a EnvelopeTemplate,
-    /// What it says.
+    /// The facts for the envelope.
     pub facts: &'a Facts<'a>,
-    /// The items.
+    /// The page.
     pub page: &'a Page,
-    /// The response headers of the upstream answers used, in their order.
+    /// The headers of the upstream's lists, in order.
     pub upstream: &'a [&'a HeaderMap],
-    /// Those of what was asked beside them: they decide what caches may do, and nothing of them goes back.
+    /// The headers of other answers of the upstream, which only restrict caching.
     pub beside: &'a [&'a HeaderMap],
-    /// The request headers that it varies by: those that say whose view this is, those that cursors are bound to, and those
-    /// by which the client chose its form.
+    /// The request headers that the response varies by: of the principal, of cursor contexts, and of negotiation.
     pub varies: &'a Varies,
-    /// `Preference-Applied`: what was done as the client prefers.
+    /// The value of `Preference-Applied`.
     pub preference_applied: Option<&'a HeaderValue>,
     /// The longest `Link` line, in bytes.
     pub link_length: usize,
-    /// Links beside those of paging: relation and encoded URL.
+    /// Links other than those of paging: relation and encoded URL.
     pub extra_links: &'a [(&'a str, &'a str)],
-    /// Headers of a legacy answer.
+    /// The headers of a legacy answer.
     pub legacy_headers: &'a [(HeaderName, HeaderValue)],
 }
 
 impl PageResponse<'_> {
-    /// 200 with the page, once the answers that it was made from are given up for it.
+    /// Renders 200 with the page. [`PageDraft::finish`] then takes over the answers.
     #[must_use]
     pub fn render(&self) -> PageDraft {
         let mut output = Output::from(Vec::with_capacity(self.body_size()));
@@ -104,7 +103,7 @@ impl PageResponse<'_> {
         PageDraft { headers, output }
     }
 
-    /// About as large as the body will be, so that it is allocated once.
+    /// Returns the approximate size of the body, so that it is allocated once.
     fn body_size(&self) -> usize {
         let around = self.template.size_around_items();
         let items: usize = (0..self.page.items.len()).map(|index| self.page.item(index).len() + around).sum();
@@ -115,7 +114,7 @@ impl PageResponse<'_> {
         items + urls + 1024 - left
     }
 
-    /// How sure the page is.
+    /// Adds the headers about the proof of the page.
     fn push_standing(&self, headers: &mut HeaderMap) {
         headers.insert(LEVEL, HeaderValue::from_static(level_word(self.page.level)));
         if let Some(drift) = self.page.drift {
@@ -130,7 +129,7 @@ impl PageResponse<'_> {
     }
 }
 
-/// The response with a page, but for what of its body still lies in the upstream's answers.
+/// A response whose body may refer to the upstream's answers.
 #[derive(Debug)]
 pub struct PageDraft {
     headers: HeaderMap,
@@ -138,27 +137,27 @@ pub struct PageDraft {
 }
 
 impl PageDraft {
-    /// How many bytes were written for this page.
+    /// Returns the number of bytes written for this page.
     #[must_use]
     pub fn own_size(&self) -> usize {
         self.output.bytes.capacity()
     }
 
-    /// How many bytes the response keeps in memory: those written for it, and the answer in which a run of items was left.
+    /// Returns the memory of the response: the bytes written for it, and the answer with the run that was not copied.
     #[must_use]
     pub fn size_held(&self, answers: &[Answer]) -> usize {
         let left_in = self.output.left_in().and_then(|answer| answers.get(answer));
         self.own_size() + left_in.map_or(0, |answer| answer.body.capacity())
     }
 
-    /// The response. The answers are those of its page.
+    /// Completes the response with the answers of its page.
     #[must_use]
     pub fn finish(self, answers: Vec<Answer>) -> Response {
         Response { status: 200, headers: self.headers, body: self.output.into_content(answers) }
     }
 }
 
-/// A level as clients read it.
+/// Returns a level as clients read it.
 #[must_use]
 pub const fn level_word(level: Level) -> &'static str {
     match level {
@@ -169,7 +168,7 @@ pub const fn level_word(level: Level) -> &'static str {
     }
 }
 
-/// Why a page is not proven, as clients read it.
+/// Returns the reason of an unproven page as clients read it.
 #[must_use]
 pub const fn unproven_word(reason: Unproven) -> &'static str {
     match reason {
@@ -182,14 +181,14 @@ pub const fn unproven_word(reason: Unproven) -> &'static str {
 }
 
 impl Response {
-    /// A response with a body, its length, and `X-Content-Type-Options: nosniff`.
+    /// Creates a response with a body, its length, and `X-Content-Type-Options: nosniff`.
     #[must_use]
     pub fn new(status: u16, body: Vec<u8>) -> Self {
         Self { status, headers: first_headers(body.len()), body: body.into() }
     }
 
-    /// An upstream's 4xx as it passes: status, body, content type and coding as they are, and its other headers as those of
-    /// any answer, `WWW-Authenticate` and `Retry-After` among them.
+    /// Creates a response from an upstream's 4xx: status, body, content type and coding stay as they are, and other
+    /// headers are treated as those of any answer; `WWW-Authenticate` and `Retry-After` are kept.
     #[must_use]
     pub fn upstream_refusal(status: u16, upstream: &HeaderMap, body: Vec<u8>, protected: &[HeaderName]) -> Self {
         let mut response = Self::new(status, body);
@@ -202,15 +201,15 @@ impl Response {
         response
     }
 
-    /// The same without its tag.
+    /// Removes the `ETag`.
     #[must_use]
     pub fn without_validator(mut self) -> Self {
         self.headers.remove(ETAG);
         self
     }
 
-    /// 304 without a body where `If-None-Match` of a GET or HEAD request names this response's tag (RFC 9110, sections
-    /// 13.1.2 and 15.4.5). What is not in the body stays: a client that reads `Link` gets the new one.
+    /// Turns the response into 304 without a body if `If-None-Match` of a GET or HEAD request matches its tag (RFC
+    /// 9110, sections 13.1.2 and 15.4.5). Headers stay, so a client that reads `Link` gets the new one.
     #[must_use]
     pub fn unless_matched(mut self, request: &HeaderMap) -> Self {
         let matched = self.status == 200
@@ -225,7 +224,7 @@ impl Response {
     }
 }
 
-/// What each response with a body of so many bytes has.
+/// Returns the headers that every response with a body of this length has.
 fn first_headers(length: usize) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(MOST_HEADERS);
     headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
@@ -233,8 +232,8 @@ fn first_headers(length: usize) -> HeaderMap {
     headers
 }
 
-/// Headers of an upstream's answer that say nothing about the gateway's: those of the connection (RFC 9110, section
-/// 7.6.1), and those about the bytes of a body that is not sent on. Beside them all that begin with [`DROPPED_PREFIXES`].
+/// Headers of an upstream's answer that don't apply to the response: hop-by-hop headers (RFC 9110, section 7.6.1), and
+/// those about the bytes of its body; also all that begin with [`DROPPED_PREFIXES`].
 const DROPPED: [&str; 20] = [
     "accept-ranges",
     "age",
@@ -258,16 +257,16 @@ const DROPPED: [&str; 20] = [
     "x-content-type-options",
 ];
 
-/// What an upstream says to caches beside `Cache-Control` (RFC 9213, Edge Architecture): they would believe it before the
-/// page's own.
+/// Returns whether a header controls caches beside `Cache-Control` (RFC 9213, Edge Architecture): they would prefer it
+/// to the page's own.
 fn speaks_to_caches(name: &str) -> bool {
     name.ends_with("-cache-control") || name == "surrogate-control"
 }
 
-/// `Cursorgate-*` is the gateway's own to say; `Proxy-Authenticate` and its like end at the connection.
+/// `Cursorgate-*` is reserved for the gateway; `Proxy-Authenticate` and similar headers apply to one connection.
 const DROPPED_PREFIXES: [&str; 3] = ["content-", "cursorgate-", "proxy-auth"];
 
-/// What a script of another origin may read of a page beside what it always may, and the headers of the envelope.
+/// Headers of a page that scripts of other origins may read, beyond the standard ones and those of the envelope.
 const EXPOSED: [&str; 9] = [
     "Link",
     "ETag",
@@ -280,15 +279,15 @@ const EXPOSED: [&str; 9] = [
     "Cursorgate-Short",
 ];
 
-/// Adds to an answer that allows an origin which headers its scripts may read; `of_envelope` are those of the envelope.
+/// Adds the headers that scripts may read to an answer that allows an origin; `of_envelope` are those of the envelope.
 pub fn expose<'n>(headers: &mut HeaderMap, of_envelope: impl Iterator<Item = &'n str>) {
     if let Some(names) = exposed(headers, of_envelope) {
         headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, names);
     }
 }
 
-/// What scripts may read where their origin is allowed: what the upstream says, and what the gateway adds (Fetch standard,
-/// section 3.3.4). `*` stands for everything, but with credentials for a header of that name.
+/// Returns the headers that scripts of an allowed origin may read: the upstream's list and the gateway's headers (Fetch
+/// standard, section 3.3.4). `*` means all headers, but with credentials a header of that name.
 fn exposed<'h, 'n: 'h>(headers: &'h HeaderMap, of_envelope: impl Iterator<Item = &'n str>) -> Option<HeaderValue> {
     headers.get(ACCESS_CONTROL_ALLOW_ORIGIN)?;
     let said = headers.get_all(ACCESS_CONTROL_EXPOSE_HEADERS).iter().filter_map(|value| value.to_str().ok());
@@ -306,8 +305,8 @@ fn exposed<'h, 'n: 'h>(headers: &'h HeaderMap, of_envelope: impl Iterator<Item =
     HeaderValue::from_str(&names.join(", ")).ok()
 }
 
-/// Adds what goes back of the answers' headers: those of the first, what caches are told of all and of those `beside`
-/// them, and what it varies by.
+/// Adds the headers that are kept of the answers: those of the first list, the cache headers of all answers and those
+/// `beside` them, and `Vary`.
 fn kept_headers(headers: &mut HeaderMap, answers: &[&HeaderMap], beside: &[&HeaderMap], varies: &Varies) {
     if let Some(first) = answers.first() {
         let nominated = first.get_all(CONNECTION);
@@ -332,7 +331,7 @@ fn kept_headers(headers: &mut HeaderMap, answers: &[&HeaderMap], beside: &[&Head
         }
     };
     if all.len() > 1 {
-        // The first answer's date would speak for the others too; their `Cache-Control` does.
+        // The `Expires` of the first answer would apply to the others too; their `Cache-Control` does.
         headers.remove(EXPIRES);
     }
     headers.insert(CACHE_CONTROL, caching::cache_control(all));

@@ -9,10 +9,10 @@ use super::Response;
 use crate::downstream::{envelope::EnvelopeTemplate, problem::Problem};
 
 impl Response {
-    /// The response: the envelope's own error form where it has one, else `application/problem+json`.
+    /// Creates the response of a problem: in the envelope's error form, or as `application/problem+json`.
     ///
-    /// `types` is what problem types begin with; without it the type is `about:blank`, and the title then is the
-    /// status's own phrase (RFC 9457, section 4.2.1).
+    /// `types` is the prefix of problem types. Without it the type is `about:blank`, and the title is the reason phrase
+    /// of the status (RFC 9457, section 4.2.1).
     #[must_use]
     pub fn of_problem(
         problem: &Problem,

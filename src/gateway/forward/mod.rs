@@ -1,5 +1,5 @@
-//! Everything that the upstream answers itself, passed on as it comes: other methods, routes without a list, uploads,
-//! WebSockets, event streams, and legacy requests that pass.
+//! Requests that the upstream answers itself, passed on as they come: other methods, routes without a list, uploads,
+//! WebSockets, event streams, and legacy requests that pass through.
 
 pub(crate) mod passing;
 pub(crate) mod patience;
@@ -27,22 +27,22 @@ use relay::RelayFault;
 use relay::relay;
 use relay::takes_events;
 
-/// Whether a request asks for a connection that may be silent for long.
+/// Returns whether a request asks for a connection that may be silent for long.
 pub(crate) fn is_stream(session: &ServerSession) -> bool {
     is_web_socket(session) || takes_events(&session.req_header().headers)
 }
 
-/// Of all protocols to upgrade to, WebSocket alone passes (RFC 6455 section 4.1).
+/// Returns whether a request upgrades to WebSocket, the one protocol that passes (RFC 6455 section 4.1).
 fn is_web_socket(session: &ServerSession) -> bool {
     let says = |value: &HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"websocket");
     session.is_upgrade_req() && session.req_header().headers.get_all(header::UPGRADE).iter().any(says)
 }
 
-/// Asks the upstream, and passes its answer on.
+/// Sends a request to the upstream and relays its answer.
 ///
 /// # Errors
 ///
-/// Where the answer broke off after it had begun: all that can be done is to end the connection.
+/// Returns an error if the answer broke off after it had begun. The connection then has to end.
 pub(crate) async fn forward(
     gateway: &Gateway,
     session: &mut Session,
@@ -71,7 +71,7 @@ pub(crate) async fn forward(
         }
         RelayFault::Body(said) => (Some(Problem::new(Code::BodyInvalid, said)), "body_invalid"),
         RelayFault::Head(error) => {
-            // Pingora's text quotes what can't be written: the kind is enough for the log.
+            // Pingora's text quotes the header that can't be written, which may be secret. The log gets the kind alone.
             context.outcome.detail = Some(error.etype().as_str().to_owned());
             (Some(Problem::new(Code::RequestInvalid, "the request's headers can't be passed on")), "internal")
         }
@@ -83,7 +83,7 @@ pub(crate) async fn forward(
 
 const PANICKED: &str = "the gateway failed; the request id helps to find out why";
 
-/// Tells the client, where it can still be told, that there is no answer; else `word` is for the log.
+/// Sends `problem` if no answer has begun; otherwise ends the connection and logs `word`.
 async fn fail(
     session: &mut Session,
     problem: Option<Problem>,
@@ -91,7 +91,7 @@ async fn fail(
     context: &mut RequestContext,
 ) -> pingora::Result<()> {
     session.set_keepalive(None);
-    // After a switch of protocols every byte is of the other one.
+    // After a switch of protocols, bytes on the connection belong to the new protocol, not to HTTP.
     let begun = session.response_written().is_some_and(|head| head.status == 101 || !head.status.is_informational());
     let Some(problem) = problem.filter(|_| !begun) else {
         context.outcome.code = Some(word);
@@ -120,7 +120,7 @@ async fn pass(
     let opened = connections.open(peers, &request.headers, timeouts, clock::instant()).await;
     context.outcome.counted.upstream_requests += 1;
     let mut connection = opened.map_err(RelayFault::Upstream)?;
-    // What was read of a body is kept, as far as it is small, for an upstream that closed its connection meanwhile.
+    // A small request body is kept, so that it can be sent again if the upstream closed an idle connection.
     session.as_downstream_mut().enable_retry_buffering();
     let asked = session.req_header().clone();
     let mut passing = PassedAnswer {
@@ -142,7 +142,8 @@ async fn pass(
         };
         match relayed {
             Err(RelayFault::Upstream(FetchError::Unavailable(_))) if connection.is_reused && repeats(session) => {
-                // It was closed while it was idle. The next one is new, so that this happens once.
+                // The upstream closed the connection while it was idle. The replacement is new, so this happens once
+                // per request.
                 sent = session.as_downstream().get_retry_buffer();
                 match connections.renew(peers, &connection, timeouts, clock::instant()).await {
                     Ok(renewed) => connection = renewed,
@@ -162,15 +163,16 @@ async fn pass(
     passed
 }
 
-/// Whether a request may be asked once more: it does the same twice, nothing of an answer came, and its body is at hand.
+/// Returns whether a request can be sent again: its method is idempotent, no part of an answer came, and its body is
+/// kept.
 fn repeats(session: &Session) -> bool {
     session.req_header().method.is_idempotent()
         && session.response_written().is_none()
         && !session.as_downstream().retry_buffer_truncated()
 }
 
-/// The head of the request for the upstream: its path, its `Host`, where it came from, and what the operator adds. What
-/// is between the client and the gateway alone ends here.
+/// Builds the request head for the upstream: path, `Host`, provenance headers and the operator's headers. Hop-by-hop
+/// headers are removed.
 fn request(session: &ServerSession, forwarded: &Forwarded) -> pingora::Result<RequestHeader> {
     let Forwarded { found, target, client, successor } = forwarded;
     let mut request = session.req_header().clone();
@@ -182,10 +184,10 @@ fn request(session: &ServerSession, forwarded: &Forwarded) -> pingora::Result<Re
     let mut dropped = headers::between_neighbours(&request.headers);
     let (untrusted, ours) = headers::provenance(&request.headers, client.origin(target), &upstream.headers);
     dropped.extend(untrusted);
-    // Its path is the one that found this route.
+    // The path in the request line selected this route. A header that overrides it could lead to another path.
     dropped.extend(headers::path_overrides(&request.headers));
     if successor.is_some() {
-        // It was judged as a GET of this path, and so it is to be answered.
+        // The request was judged as a GET of this path. A header that overrides the method would change that.
         dropped.extend(headers::overrides(&request.headers));
     }
     for name in &dropped {

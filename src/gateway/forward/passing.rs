@@ -1,6 +1,5 @@
-//! What becomes of an upstream's own answer on its way to the client: what was of the upstream's connection is left out,
-//! what a legacy answer is to say is added, scripts of other origins are told what they may read, and on a route that
-//! observes a copy is kept.
+//! Changes to an upstream's answer on its way to the client: hop-by-hop headers are removed, legacy and cross-origin
+//! headers are added, and a route that observes keeps a copy of the body.
 
 use std::sync::Arc;
 
@@ -27,34 +26,31 @@ use crate::{
     },
 };
 
-/// An answer that passes, and whom it is for.
+/// An answer that is relayed, with its request.
 pub(crate) struct PassedAnswer<'a> {
-    /// The request.
     pub asked: &'a RequestHeader,
-    /// Where it goes.
+    /// The route and the client of the request.
     pub forwarded: &'a Forwarded,
-    /// Who may read the answer.
+    /// The cross-origin policy of the route.
     pub cross_origin: Option<&'a CrossOrigin>,
-    /// Who passes it on.
     pub gateway: &'a Gateway,
     /// The memory that the request is counted with.
     pub held: &'a MemoryShare,
-    /// The memory for a copy.
+    /// The memory from which a copy of the body is taken.
     pub memory: &'a Arc<Memory>,
-    /// Whether the client sent on behind its request.
+    /// Set if the client sent bytes after its request.
     pub surplus: &'a Surplus,
-    /// What becomes of the request.
     pub outcome: &'a mut Outcome,
-    /// The copy that is kept.
+    /// The copy of the body, on a route that observes.
     pub observation: Option<Box<observe::Observation>>,
 }
 
 impl PassedAnswer<'_> {
-    /// Makes the head of an answer what the client gets. `has_body` says that something follows it.
+    /// Rewrites the head of an answer for the client. `has_body` tells whether a body follows.
     ///
     /// # Errors
     ///
-    /// Where a header can't be written.
+    /// Returns an error if a header can't be written.
     pub(crate) fn head(&mut self, answer: &mut ResponseHeader, has_body: bool) -> pingora::Result<()> {
         let Forwarded { found, target, .. } = self.forwarded;
         let readers = &self.gateway.readers;
@@ -67,28 +63,28 @@ impl PassedAnswer<'_> {
         self.share(answer)
     }
 
-    /// The same for a head that comes before the one which counts, or that ends the protocol.
+    /// Rewrites an informational head, or one that switches protocols.
     pub(crate) fn early_head(&self, answer: &mut ResponseHeader) {
         if answer.status != StatusCode::SWITCHING_PROTOCOLS {
             self.of_connection(answer);
         }
     }
 
-    /// A part of the body.
+    /// Copies a part of the body for the observation.
     pub(crate) fn body(&mut self, bytes: &[u8]) {
         if let Some(observation) = &mut self.observation {
             observation.push(bytes);
         }
     }
 
-    /// What the upstream says of its own connection ends here; everything else stays as it came.
+    /// Removes hop-by-hop headers; all other headers stay as they came.
     fn of_connection(&self, answer: &mut ResponseHeader) {
         for name in headers::of_connection(&answer.headers) {
             answer.remove_header(&name);
         }
     }
 
-    /// Lets no client come back in a thousand years, or before it asked.
+    /// Bounds `Retry-After`, so that a client neither waits for years nor retries in the past.
     fn bound_retry(&self, answer: &mut ResponseHeader) -> pingora::Result<()> {
         let Some(said) = answer.headers.get(header::RETRY_AFTER).cloned() else { return Ok(()) };
         let mut headers = HeaderMap::from_iter([(header::RETRY_AFTER, said)]);
@@ -102,15 +98,15 @@ impl PassedAnswer<'_> {
         }
     }
 
-    /// Says how long the body is in a way that the client knows.
+    /// Frames the body in a way that the client's HTTP version knows.
     fn frame(&self, answer: &mut ResponseHeader, has_body: bool) -> pingora::Result<()> {
         if self.asked.version < Version::HTTP_11 {
-            // It knows no chunks (RFC 9112 section 6.1): the end of the connection ends the body.
+            // HTTP/1.0 has no chunks (RFC 9112 section 6.1): the end of the connection ends the body.
             answer.remove_header(&header::TRANSFER_ENCODING);
             return Ok(());
         }
         let is_framed = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING].iter().any(|name| {
-            // An answer without a body may say all the same how long it would be.
+            // An answer to HEAD may carry the length that GET would have.
             answer.headers.contains_key(name)
         });
         let can_have_body = self.asked.method != Method::HEAD
@@ -133,7 +129,7 @@ impl PassedAnswer<'_> {
             added.append(header::LINK, value.clone());
         }
         list.mark_legacy(&mut added, successor);
-        // The same URL may be a page in another form.
+        // The same URL may be a page in another envelope.
         let by_form = list.conventions.varies_by().collect::<Vec<_>>();
         if !by_form.is_empty()
             && let Some(vary) = vary(&[&answer.headers], &Varies::new(by_form))
@@ -146,8 +142,8 @@ impl PassedAnswer<'_> {
         Ok(())
     }
 
-    /// Says which scripts may read the answer: as the route does, else, of a legacy answer, what the upstream allows and
-    /// what was added to it.
+    /// Applies the route's cross-origin policy. Without one, a legacy answer lists the added headers as readable, as
+    /// far as the upstream allows scripts at all.
     fn share(&self, answer: &mut ResponseHeader) -> pingora::Result<()> {
         if self.cross_origin.is_none() && self.forwarded.successor.is_none() {
             return Ok(());

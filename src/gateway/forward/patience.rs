@@ -1,14 +1,14 @@
-//! How long a sender may take: time that is used up while it is waited for, and earned by what it sends.
+//! The time that a sender may take. Waiting uses it up, and bytes received earn more.
 
 use std::time::Duration;
 
-/// How many bytes earn a second. Apache's `RequestReadTimeout` asks for as much.
+/// Bytes that earn a second. Apache's `RequestReadTimeout` has the same default.
 const BYTES_A_SECOND: usize = 500;
 
-/// The most that a sender can have in hand, unless it begins with more: so long it may be silent.
+/// Upper bound of the time that a sender can have left, unless its grace is longer. It is the longest possible silence.
 const LONGEST_SILENCE: Duration = Duration::from_secs(60);
 
-/// The time that a sender has left. A sender that pauses now and then keeps to it, one that drips does not.
+/// The time that a sender has left. A sender that pauses now and then stays within it; a sender that drips does not.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
     left: Duration,
@@ -16,22 +16,22 @@ pub(crate) struct Patience {
 }
 
 impl Patience {
-    /// A sender that has `grace` before its rate counts.
+    /// Gives a sender `grace` before its rate counts.
     pub(crate) fn new(grace: Duration) -> Self {
         Self { left: grace, most: grace.max(LONGEST_SILENCE) }
     }
 
-    /// How long it may still be waited for.
+    /// Returns the time that is left.
     pub(crate) fn left(self) -> Duration {
         self.left
     }
 
-    /// It was waited for.
+    /// Subtracts time that was spent waiting.
     pub(crate) fn waited(&mut self, time: Duration) {
         self.left = self.left.saturating_sub(time);
     }
 
-    /// So many bytes came of it.
+    /// Adds the time that these bytes earn.
     pub(crate) fn sent(&mut self, bytes: usize) {
         let millis = u64::try_from(bytes.saturating_mul(1_000) / BYTES_A_SECOND).unwrap_or(u64::MAX);
         self.left = self.left.saturating_add(Duration::from_millis(millis)).min(self.most);
@@ -42,7 +42,7 @@ impl Patience {
 mod tests {
     use super::*;
 
-    /// How many pieces of so many bytes come, one after each `pause`, before the time is over.
+    /// Returns how many pieces of this size arrive, one after each `pause`, before the time is over.
     fn pieces(grace: u64, bytes: usize, pause: u64) -> Option<usize> {
         let mut pace = Patience::new(Duration::from_secs(grace));
         let pause = Duration::from_millis(pause);
@@ -66,7 +66,7 @@ mod tests {
         assert_eq!(pieces(60, 1 << 20, 61_000), Some(0));
     }
 
-    /// What was sent fast buys no silence beyond the longest one.
+    /// A fast sender earns no longer silence than the bound.
     #[test]
     fn what_is_earned_has_a_bound() {
         let mut pace = Patience::new(Duration::from_secs(1));

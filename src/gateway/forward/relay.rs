@@ -1,10 +1,10 @@
-//! What a client and an upstream say to each other, passed on as it comes: a request's body up, an answer down, and after
-//! a switch of protocols anything, both ways. Each of them is waited for only so long.
+//! The relay between a client and an upstream: the request's body up, the answer down, and after a switch of protocols
+//! bytes both ways. Every wait has a bound.
 //!
-//! The whole head of an answer has `timeouts.first_byte`, from the end of the request on. A client's body, and an answer's
-//! whose length is known, have `timeouts.whole` and what they earn by their rate ([`Patience`]). An answer of unknown length
-//! may be a stream, and lives on while it is not silent for `timeouts.first_byte`; one of events and a connection that
-//! speaks another protocol may be silent for an hour.
+//! The head of an answer has `timeouts.first_byte` from the end of the request on. A client's body, and an answer of
+//! known length, have `timeouts.whole` and the time that their rate earns ([`Patience`]). An answer of unknown length
+//! may be a stream; it ends after a silence of `timeouts.first_byte`. Event streams and upgraded connections may be
+//! silent for an hour.
 
 use std::time::Duration;
 
@@ -22,84 +22,81 @@ use crate::{
     },
 };
 
-/// How long a connection may be silent that was made to be: WebSockets and event streams.
+/// The longest silence of WebSockets and event streams.
 pub(crate) const STREAM_SILENCE: Duration = Duration::from_secs(3_600);
 
-/// Why a client does not have its whole answer.
+/// The reasons that a client does not get a whole answer.
 #[derive(Debug)]
 pub(crate) enum RelayFault {
-    /// The upstream gave none, or not all of it.
+    /// The upstream's answer is missing or incomplete.
     Upstream(FetchError),
-    /// The body of the request did not come in time, or is not framed as it says.
+    /// The request's body is late or malformed.
     Body(&'static str),
     /// A head can't be written.
     Head(BError),
-    /// The client is gone.
     Gone,
     /// The client does not read.
     Stalled,
 }
 
-/// How far the request is.
+/// The progress of the request.
 #[derive(Debug)]
 enum Upload {
-    /// Its body comes in.
+    /// The body is arriving.
     Sending(Patience),
-    /// All of it is sent.
     Sent,
-    /// The upstream takes no more of it. An answer may have come first, and says why.
+    /// The upstream accepts no more of the body. It may have answered before, with the reason.
     Refused(FetchError),
 }
 
-/// How far the answer is.
+/// The progress of the answer.
 #[derive(Debug)]
 enum Download {
-    /// Its head is to come, within this time.
+    /// The head is awaited for this long.
     Awaited(Duration),
-    /// Its body comes in.
+    /// The body is arriving.
     Streaming {
-        /// How long each silence may be.
+        /// The longest silence.
         silence: Duration,
-        /// How much is left of this one.
+        /// The time that is left of the current silence.
         left: Duration,
-        /// Of a body whose length is known.
+        /// The rate of a body whose length is known.
         pace: Option<Patience>,
     },
-    /// The two speak another protocol, and may be silent for so long.
+    /// The connection speaks another protocol and may be silent for this long.
     Upgraded(Duration),
-    /// All of it is passed on.
     Ended,
 }
 
-/// The longest answer that one part holds, in bytes.
+/// The longest answer that is read as one part, in bytes.
 const PART: u64 = 64 << 10;
 
-/// How much more memory a longer answer is counted with: a part is written while the next one is read, and a slow reader of
-/// 20 MB holds 190 KiB in all as measured. No part of the last quarter of the budget is given to it.
+/// Additional memory that a longer answer is counted with: one part is written while the next is read. A slow reader of
+/// 20 MB was measured to hold 190 KiB. It is not taken from the last quarter of the budget.
 const STREAMING: usize = 128 << 10;
 
-/// An exchange in progress.
 struct Relay {
     timeouts: Timeouts,
     upload: Upload,
     download: Download,
-    /// Nobody else may speak on the client's connection meanwhile.
+    /// The client's connection is watched for data and for its end.
     watches: bool,
 }
 
-/// What is heard next.
+/// The next event of an exchange.
 enum Heard {
     Client(Result<Option<Bytes>, BError>),
     Upstream(Result<AnswerPart, FetchError>),
     Nothing,
 }
 
-/// Passes on what follows the head of a request, and its answer, until both have ended. `sent` is what was read of the
-/// request's body before, for an upstream that did not take it. Whether the connection to the upstream can be used on.
+/// Relays the bodies of a request and of its answer until both have ended. `sent` is the part of the request's body
+/// that an earlier connection took and that is sent again. Returns whether the connection to the upstream can be
+/// reused.
 ///
 /// # Errors
 ///
-/// [`RelayFault`].
+/// Returns a [`RelayFault`] if the client does not get the whole answer.
 pub(crate) async fn relay(
     session: &mut Session,
     connection: &mut Connection,
@@ -133,7 +130,7 @@ impl Relay {
     async fn hear(&self, session: &mut Session, connection: &mut Connection) -> Heard {
         let is_upgraded = matches!(self.download, Download::Upgraded(_));
         let sends = is_upgraded || matches!(self.upload, Upload::Sending(_));
-        // A body that the upstream does not take stays where it is.
+        // After the upstream refused the body, the rest of it stays unread.
         let watches = self.watches && (is_upgraded || !matches!(self.upload, Upload::Refused(_)));
         tokio::select! {
             body = session.as_downstream_mut().read_body_or_idle(!sends), if watches => Heard::Client(body),
@@ -142,7 +139,7 @@ impl Relay {
         }
     }
 
-    /// How long nothing may come. While the client still sends, the upstream may wait for it.
+    /// Returns how long the exchange may be silent. While the client sends, the upstream may wait for it.
     fn patience(&self) -> Duration {
         match (&self.upload, &self.download) {
             (_, Download::Upgraded(left)) => *left,
@@ -168,7 +165,7 @@ impl Relay {
         }
     }
 
-    /// Nobody has said anything for too long.
+    /// Returns the fault of a silence that was too long.
     fn late(&self) -> Result<bool, RelayFault> {
         let Timeouts { first_byte, .. } = self.timeouts;
         let late = match (&self.upload, &self.download) {
@@ -180,7 +177,7 @@ impl Relay {
         Err(RelayFault::Upstream(self.cause(FetchError::Timeout(late))))
     }
 
-    /// Why there is no answer: what broke first.
+    /// Returns the first error: an upload that broke before the answer did explains the answer.
     fn cause(&self, error: FetchError) -> FetchError {
         match &self.upload {
             Upload::Refused(first) => first.clone(),
@@ -188,7 +185,7 @@ impl Relay {
         }
     }
 
-    /// What a client says; whether the exchange goes on.
+    /// Handles bytes of the client. Returns whether the exchange goes on.
     async fn client(
         &mut self,
         session: &mut Session,
@@ -209,7 +206,8 @@ impl Relay {
             Err(error) => error,
         };
         match error.root_etype() {
-            // It sent on behind its request, and a byte of that is lost: this request is finished, and no other is read.
+            // The client sent bytes after its request, and one of them was read. This request is finished, and no other
+            // is read.
             ErrorType::ConnectError if matches!(self.upload, Upload::Sent) => {
                 self.watches = false;
                 session.set_keepalive(None);
@@ -221,7 +219,7 @@ impl Relay {
         }
     }
 
-    /// Passes on some of the request's body, and its end where this was all.
+    /// Relays a part of the request's body, and its end after the last part.
     async fn send(&mut self, session: &mut Session, connection: &mut Connection, bytes: Bytes) {
         let Upload::Sending(pace) = &mut self.upload else { return };
         pace.sent(bytes.len());
@@ -235,7 +233,7 @@ impl Relay {
         }
     }
 
-    /// Passes on a part of the answer; whether the exchange goes on.
+    /// Relays a part of the answer. Returns whether the exchange goes on.
     async fn upstream(
         &mut self,
         session: &mut Session,
@@ -278,7 +276,7 @@ impl Relay {
             }
         }
         if let Download::Ended = self.download {
-            // The client may still send, and reads the end now.
+            // The client may still be sending, and reads the end of the answer now.
             session.write_response_body(None, true).await.map_err(|error| unread(&error))?;
         }
         Ok(true)
@@ -306,24 +304,26 @@ impl Relay {
         }
     }
 
-    /// Says in the answer that no other request is read behind this one: where a body may come that nobody asked for any
-    /// more, where the client sent on already, where the end of the connection ends the answer, and where the process stops.
+    /// Announces in the answer that the connection closes if no further request can be read after it: part of a body
+    /// may still come, the client has sent bytes after its request, the end of the connection ends the answer, or the
+    /// process is stopping.
     fn close_early(&self, session: &mut Session, head: &ResponseHeader, passing: &PassedAnswer<'_>) {
         let asked = passing.asked;
-        // Who waits for a word to go on has got another one, and sends a body or not.
+        // A client that waits for `100 Continue` and gets a final answer instead may or may not send its body.
         let may_send = matches!(self.upload, Upload::Sending(_))
             && asked.headers.contains_key(header::EXPECT)
             && session.response_written().is_none();
         let ends = asked.version < Version::HTTP_11 && !head.headers.contains_key(header::CONTENT_LENGTH);
-        // Not before it is known: the process may be told to stop while the upstream works.
+        // The head is the last moment at which `Connection: close` can be announced. The process may have begun to stop
+        // while the upstream worked.
         if may_send || ends || passing.gateway.vitals.is_stopping() || passing.surplus.is_there() {
             session.set_keepalive(None);
         }
     }
 }
 
-/// Whether a client takes a stream of events: it is among the media types of its `Accept`, which are separated by commas
-/// and may have parameters (RFC 9110 section 12.5.1).
+/// Returns whether a client accepts event streams: `Accept` lists media types with parameters, separated by commas (RFC
+/// 9110 section 12.5.1).
 pub(crate) fn takes_events(headers: &HeaderMap) -> bool {
     let accepted =
         headers.get_all(header::ACCEPT).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
@@ -331,13 +331,13 @@ pub(crate) fn takes_events(headers: &HeaderMap) -> bool {
     types.any(|name| name.trim_ascii().eq_ignore_ascii_case(b"text/event-stream"))
 }
 
-/// Whether an answer says that one part holds it.
+/// Returns whether an answer fits into one part.
 fn is_short(answer: &HeaderMap) -> bool {
     let length = answer.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     length.is_some_and(|length| length <= PART)
 }
 
-/// What a write to a client that fails means.
+/// Classifies a failed write to a client.
 fn unread(error: &BError) -> RelayFault {
     match error.root_etype() {
         ErrorType::WriteTimedout => RelayFault::Stalled,

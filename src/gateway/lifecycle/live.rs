@@ -1,4 +1,4 @@
-//! What is in force: the one snapshot, behind the one swap.
+//! The snapshot in force: the one `ArcSwap` for configuration.
 
 use std::sync::Arc;
 
@@ -6,26 +6,26 @@ use arc_swap::ArcSwap;
 
 use super::snapshot::Snapshot;
 
-/// The snapshot that new requests take. Requests in flight keep the one that they began with.
+/// The snapshot that new requests take. A request in flight keeps the snapshot that it began with.
 #[derive(Debug)]
 pub struct Live {
     snapshot: ArcSwap<Snapshot>,
 }
 
 impl Live {
-    /// Begins with this snapshot.
+    /// Starts with this snapshot.
     #[must_use]
     pub fn new(snapshot: Snapshot) -> Self {
         Self { snapshot: ArcSwap::from_pointee(snapshot) }
     }
 
-    /// The snapshot for one request, to be kept to its end.
+    /// Returns the snapshot for one request, which keeps it to its end.
     #[must_use]
     pub fn pin(&self) -> Arc<Snapshot> {
         self.snapshot.load_full()
     }
 
-    /// Puts another snapshot in force.
+    /// Replaces the snapshot for new requests.
     pub fn swap(&self, next: Snapshot) {
         self.snapshot.store(Arc::new(next));
     }

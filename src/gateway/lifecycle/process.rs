@@ -1,9 +1,10 @@
-//! The life of the process: which signals it heeds, what is in flight, and when it may leave.
+//! The life of the process: its signals, its requests in flight, and its end.
 //!
-//! Pingora sleeps through its whole grace period after SIGTERM, even with nothing to do, and dies of SIGHUP. So the
-//! server runs on a thread of its own, and this side owns the signals. SIGHUP reloads. SIGTERM and SIGQUIT stop: first
-//! the process drains, where the configuration says so, then it finishes what is in hand; another one of them ends the
-//! draining, and one more ends the process. SIGINT ends it at once. SIGUSR1, SIGUSR2 and SIGALRM do nothing.
+//! Pingora sleeps through its whole grace period after SIGTERM, even with nothing in flight, and dies of SIGHUP. The
+//! server therefore runs on a thread of its own, and the main thread owns the signals. SIGHUP reloads. SIGTERM and
+//! SIGQUIT stop: the process drains for the configured time and then finishes its requests; a second signal ends the
+//! draining, and a third one ends the process. SIGINT ends the process at once. SIGUSR1, SIGUSR2 and SIGALRM are
+//! ignored.
 
 use std::{
     convert::Infallible,
@@ -27,16 +28,16 @@ use crate::{
     gateway::runtime::{clock, log_queue::LogCounts},
 };
 
-/// How often it is looked whether the last request is done.
+/// Interval of the checks for the last request.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// How often the allocator is brought to give back what was freed.
+/// Interval at which the allocator is made to return freed memory.
 const GIVE_BACK: Duration = Duration::from_secs(1);
 
-/// More than mimalloc keeps in pages that it shares among allocations.
+/// A size beyond the pages that mimalloc shares among allocations.
 const LARGE: usize = 4 << 20;
 
-/// What the process is doing, shared by all its parts.
+/// The state of the process, shared by all its parts.
 #[derive(Clone, Debug, Default)]
 pub struct Vitals {
     in_flight: Arc<AtomicUsize>,
@@ -45,37 +46,37 @@ pub struct Vitals {
     last_reload: Arc<LastReload>,
 }
 
-/// One request in flight, for as long as this lives.
+/// A request in flight, counted until this is dropped.
 #[derive(Debug)]
 pub struct InFlight(Arc<AtomicUsize>);
 
 impl Vitals {
-    /// Counts a request in.
+    /// Counts a request.
     #[must_use]
     pub fn enter(&self) -> InFlight {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         InFlight(Arc::clone(&self.in_flight))
     }
 
-    /// Whether the process is on its way out: it serves what still comes, and wants no more.
+    /// Returns whether the process is stopping: it serves requests that still come and closes their connections.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
     }
 
-    /// What is counted of the log.
+    /// Returns the counters of the log.
     #[must_use]
     pub fn log(&self) -> &Arc<LogCounts> {
         &self.log
     }
 
-    /// How the last reload ended.
+    /// Returns the result of the last reload.
     #[must_use]
     pub fn last_reload(&self) -> &Arc<LastReload> {
         &self.last_reload
     }
 
-    /// How many requests have begun and not ended, with the readings of answers that go on behind them.
+    /// Returns the number of requests in flight, with the observations that go on after their requests.
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::Acquire)
@@ -88,27 +89,27 @@ impl Drop for InFlight {
     }
 }
 
-/// How the server is told to stop.
+/// The signal that stops a server.
 struct StopSignal(watch::Receiver<bool>);
 
 #[async_trait]
 impl ShutdownSignalWatch for StopSignal {
     async fn recv(&self) -> ShutdownSignal {
         let mut told = self.0.clone();
-        // A sender that is gone means that the process is leaving.
+        // A dropped sender means that the process is leaving.
         let _ = told.wait_for(|stop| *stop).await;
         ShutdownSignal::GracefulTerminate
     }
 }
 
-/// The signals that end the process, caught from the moment this is made.
+/// The signals that end the process, caught from the creation of this value on.
 struct Ends {
     terminate: Signal,
     quit: Signal,
     interrupt: Signal,
 }
 
-/// How the process is to end.
+/// The ways in which the process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ending {
     InOrder,
@@ -133,7 +134,7 @@ impl Ends {
     }
 }
 
-/// What goes on beside the requests until the process leaves.
+/// The background work of the process.
 struct Housekeeping {
     reloads: Option<Reloads>,
     reload: Signal,
@@ -143,7 +144,7 @@ struct Housekeeping {
 }
 
 impl Housekeeping {
-    /// Catches the signals that don't end the process, from the moment this is made.
+    /// Catches the signals that don't end the process and starts the background work.
     fn begin(reloads: Option<Reloads>) -> std::io::Result<Self> {
         Ok(Self {
             reloads,
@@ -176,20 +177,20 @@ impl Housekeeping {
     }
 }
 
-/// What is run.
+/// The servers of the process.
 pub(crate) struct Servers {
-    /// Takes no new connections once the process has drained.
+    /// Accepts no connections once the process has drained.
     pub gateway: Server,
-    /// Goes on until the process leaves: who asks for health while it stops, or is needed to finish a request, is
-    /// answered.
+    /// Runs until the process leaves: health checks are answered while it stops, and so are requests that others wait
+    /// for.
     pub companion: Server,
 }
 
-/// Runs both servers until a signal ends them. `reloads` are asked for at each SIGHUP.
+/// Runs both servers until a signal ends them. SIGHUP triggers `reloads`.
 ///
 /// # Errors
 ///
-/// Where signals can't be caught, or a thread can't be started, or the server ends by itself.
+/// Returns an error if signals can't be caught, a thread can't be started, or the server ends by itself.
 pub(crate) fn run(
     servers: Servers,
     vitals: &Vitals,
@@ -206,12 +207,12 @@ pub(crate) fn run(
             let ended = ended.clone();
             std::thread::Builder::new().name(name.to_owned()).spawn(move || {
                 server.run(RunArgs { shutdown_signal: Box::new(StopSignal(told)) });
-                // It does not matter if nobody listens any more.
+                // The receiver may be gone already.
                 let _ = ended.blocking_send(());
             })?;
         }
         let close = move || {
-            // A server that is gone has closed.
+            // A server that is gone has closed its listeners.
             let _ = tell.send(true);
         };
         tokio::select! {
@@ -223,13 +224,13 @@ pub(crate) fn run(
     })
 }
 
-/// Returns when the process may leave. `close` ends the listeners.
+/// Returns when the process may leave. `close` closes the listeners.
 async fn until_the_end(mut ends: Ends, vitals: &Vitals, settings: &ServerSettings, close: impl FnOnce()) {
     if ends.next().await == Ending::AtOnce {
         tracing::info!("interrupted");
         return;
     }
-    // From here on /healthz says so, and each answer closes its connection.
+    // From here on `/healthz` reports it, and each answer closes its connection.
     vitals.stopping.store(true, Ordering::Relaxed);
     let delay = settings.drain_delay;
     if !delay.is_zero() {
@@ -253,15 +254,15 @@ async fn until_the_end(mut ends: Ends, vitals: &Vitals, settings: &ServerSetting
     }
 }
 
-/// Lets the allocator return memory to the system. mimalloc does so a second after it was freed at the earliest, and only
-/// when a page of its own is freed: what a burst of connections took would stay for as long as little happens. Nothing is
-/// written to this one.
+/// Makes the allocator return memory to the system. mimalloc returns memory a second after it was freed at the
+/// earliest, and only when it frees a page of its own, so the memory of a burst would stay while the process is idle.
+/// The page allocated here is never written.
 fn give_back() {
     drop(std::hint::black_box(Vec::<u8>::with_capacity(LARGE)));
 }
 
-/// Returns when nothing was in flight in two looks, so that a request which was just accepted is seen, or when the
-/// grace is over.
+/// Returns after two consecutive checks without a request in flight, so that a request which was just accepted is seen;
+/// or when the grace period is over.
 async fn wait_for_the_last(vitals: &Vitals, grace: Duration) {
     let began = clock::instant();
     let mut idle_looks = 0;

@@ -1,7 +1,7 @@
-//! Another configuration, while requests go on: read, compiled, put in force as a whole, or not at all.
+//! Reloads: a configuration is read and compiled while requests go on, and then put in force as a whole or not at all.
 //!
-//! Files are read on a thread of their own. A key may be a named pipe, or on a mount that hangs: then the reload waits, and
-//! neither requests nor signals do.
+//! Files are read on a separate thread. A key may be a named pipe or lie on a mount that hangs; then the reload waits,
+//! and requests and signals don't.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -20,7 +20,7 @@ use crate::{
     gateway::runtime::clock,
 };
 
-/// Reads the configuration again when it is told to.
+/// Reloads the configuration on request.
 #[derive(Debug)]
 pub(crate) struct Reloader {
     path: PathBuf,
@@ -29,7 +29,7 @@ pub(crate) struct Reloader {
     last: Arc<LastReload>,
 }
 
-/// How the last reload ended; reading the configuration at the start counts as one.
+/// The result of the last reload; the configuration read at the start counts as one.
 #[derive(Debug, Default)]
 pub struct LastReload {
     failed: AtomicBool,
@@ -38,13 +38,13 @@ pub struct LastReload {
 }
 
 impl LastReload {
-    /// Whether the configuration that was read last is in force.
+    /// Returns whether the configuration that was read last is in force.
     #[must_use]
     pub fn succeeded(&self) -> bool {
         !self.failed.load(Ordering::Relaxed)
     }
 
-    /// When one was put in force the last time, in seconds since 1970.
+    /// Returns the time of the last successful reload, in seconds since 1970.
     #[must_use]
     pub fn succeeded_at(&self) -> u64 {
         self.succeeded_at.load(Ordering::Relaxed)
@@ -59,7 +59,7 @@ impl LastReload {
     }
 }
 
-/// Where reloads are asked for.
+/// A handle that requests reloads.
 #[derive(Debug)]
 pub(crate) struct Reloads {
     wanted: mpsc::SyncSender<()>,
@@ -67,23 +67,23 @@ pub(crate) struct Reloads {
 }
 
 impl Reloads {
-    /// Reloads soon, and returns at once. All who ask while one goes on get one more together, which reads the files as
-    /// they are then.
+    /// Requests a reload and returns at once. Requests that arrive during a reload share one further reload, which
+    /// reads the files as they are then.
     pub(crate) fn request(&self) {
         if self.last.running.load(Ordering::Relaxed) {
             tracing::warn!("the reload before is not done yet: this one follows it");
         }
-        // Where there is no room, one is wanted already.
+        // A full channel means that a reload is pending already.
         let _ = self.wanted.try_send(());
     }
 }
 
-/// What can't change without a restart, in a form that can be compared.
+/// Settings that can't change without a restart, in a comparable form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fixed(Vec<(String, String)>);
 
 impl Fixed {
-    /// What of a configuration can't change.
+    /// Returns the fixed settings of a configuration.
     #[must_use]
     pub(crate) fn of(settings: &Settings) -> Self {
         let mut keys: Vec<(String, String)> = Vec::new();
@@ -104,7 +104,7 @@ impl Fixed {
         Self(keys)
     }
 
-    /// The keys whose values are not the same.
+    /// Returns the keys whose values differ.
     #[must_use]
     pub(crate) fn differs(&self, other: &Self) -> Vec<String> {
         let mut changed: Vec<String> = Vec::new();
@@ -120,25 +120,25 @@ impl Fixed {
 }
 
 impl Reloader {
-    /// Reloads from a file into what is in force; `fixed` is what the process was started with.
+    /// Creates a reloader of a file; `fixed` holds the settings that the process was started with.
     #[must_use]
     pub(crate) fn new(path: PathBuf, live: Arc<Live>, fixed: Fixed, last: Arc<LastReload>) -> Self {
         last.ended(true);
         Self { path, live, fixed, last }
     }
 
-    /// Reloads on a thread of its own, whenever it is asked to.
+    /// Starts a thread that reloads on request.
     ///
     /// # Errors
     ///
-    /// Where there is no thread to be had.
+    /// Returns an error if the thread can't be started.
     pub(crate) fn begin(self) -> std::io::Result<Reloads> {
         let (wanted, requests) = mpsc::sync_channel(1);
         let last = Arc::clone(&self.last);
         thread::Builder::new().name("reload".to_owned()).spawn(move || {
             for () in requests {
                 self.last.running.store(true, Ordering::Relaxed);
-                // A panic is in the log already, and is a reload that failed.
+                // The panic has been logged. It counts as a failed reload.
                 let done = catch_unwind(AssertUnwindSafe(|| self.reload()));
                 self.last.ended(done.unwrap_or(false));
             }
@@ -146,7 +146,8 @@ impl Reloader {
         Ok(Reloads { wanted, last })
     }
 
-    /// Reads the file and puts it in force, or reports what is wrong with it and changes nothing. Says which.
+    /// Reads the file and puts it in force; if it is invalid, reports the faults and changes nothing. Returns whether
+    /// it succeeded.
     fn reload(&self) -> bool {
         let path = self.path.display();
         let (settings, mut diagnostics) = config::load(&self.path, &ProcessEnvironment);

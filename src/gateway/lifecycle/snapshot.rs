@@ -1,6 +1,6 @@
-//! A configuration, compiled: everything a request needs, and nothing that can still fail.
+//! A compiled configuration: everything that a request needs. After compilation nothing in it can fail.
 //!
-//! `check` and `run` build the very same snapshot. A request takes one at its start and keeps it to its end.
+//! `check` and `run` build the same snapshot. A request takes one at its start and keeps it to its end.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -22,38 +22,38 @@ use crate::{
     upstream::{Costs, Dialect, net::memory::Memory},
 };
 
-/// A whole configuration, compiled.
+/// A compiled configuration.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// Which route covers a request.
+    /// The table that finds the route of a request.
     pub table: RouteTable,
-    /// What else could be read as a request for a list.
+    /// The lists that requests could reach by another spelling.
     pub(crate) guard: Guard,
     /// All routes, in the order of the file.
     pub routes: Vec<Arc<Route>>,
-    /// All upstreams, likewise.
+    /// All upstreams, in the order of the file.
     pub upstreams: Vec<Arc<Upstream>>,
-    /// What holds for all requests.
+    /// Settings for all requests.
     pub server: ServerSettings,
-    /// The names by which operators may ask.
+    /// The host names of the admin listener.
     pub admin_hosts: Vec<String>,
     /// The keys of cursors.
     pub keys: Option<Arc<KeyRing>>,
-    /// The memory for bodies. Shared with the next snapshot, where its bound stays the same.
+    /// The memory for bodies. The next snapshot shares it if the limit is the same.
     pub memory: Arc<Memory>,
-    /// What is remembered of items. Shared with the next snapshot, where its bounds stay the same.
+    /// The cache of pivots. The next snapshot shares it if the limits are the same.
     pub pivots: Arc<Pivots>,
-    /// What is counted of requests that no route covers.
+    /// The metrics of requests without a route.
     pub metrics: Arc<RouteMetrics>,
-    /// What all routes look like to clients.
+    /// The OpenAPI description of all routes.
     pub openapi: OpenApi,
-    /// What was computed of what their pages take: the next snapshot has most of it to compute no more.
+    /// The computed costs of pages. The next snapshot reuses those of unchanged routes.
     costs: Costs,
 }
 
 impl Snapshot {
-    /// Compiles a configuration. Gives nothing where there was an error; all of them are in `diagnostics`. What the
-    /// previous snapshot learnt about names and routes that are the same goes over to this one.
+    /// Compiles a configuration. Returns nothing if there are errors, all of which are in `diagnostics`. Addresses,
+    /// limits learnt and counts of unchanged routes are taken from the previous snapshot.
     pub fn build(settings: &Settings, previous: Option<&Self>, diagnostics: &mut Diagnostics) -> Option<Self> {
         let keys = settings.cursor.as_ref().and_then(|keys| key_ring(keys, diagnostics)).map(Arc::new);
         let known_upstreams = previous.map_or(&[][..], |previous| &previous.upstreams);
@@ -115,14 +115,14 @@ impl Snapshot {
         })
     }
 
-    /// Whether this address is a trusted proxy's.
+    /// Returns whether an address belongs to a trusted proxy.
     #[must_use]
     pub fn trusts(&self, address: IpAddr) -> bool {
         self.server.trusted_proxies.iter().any(|network| contains(*network, address))
     }
 }
 
-/// Whether an address is in a network; an IPv4 address may come in its IPv6 form.
+/// Returns whether an address is in a network. An IPv4 address may come in its IPv6 form.
 fn contains(network: Network, address: IpAddr) -> bool {
     let bits = u32::from(network.prefix);
     match (network.address, address.to_canonical()) {

@@ -7,7 +7,7 @@ use crate::{
     pagination::order::Direction,
 };
 
-/// What clients can say.
+/// The parameters that a convention can have.
 pub(super) const ROLES: [Role; 8] = [
     Role::Limit,
     Role::LimitBackward,
@@ -19,38 +19,37 @@ pub(super) const ROLES: [Role; 8] = [
     Role::Sort,
 ];
 
-/// By which of its methods a list is asked for.
+/// The HTTP methods of a list.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Method {
-    /// GET, and HEAD with it.
+    /// GET and HEAD.
     Get,
-    /// POST, with a body.
     Post,
 }
 
-/// A route and its list, as written and as compiled.
+/// A route and its list, with the settings that they were compiled from.
 pub(super) struct DescribedRoute<'a> {
     pub(super) settings: &'a RouteSettings,
     pub(super) list_settings: &'a ListSettings,
     pub(super) list: &'a List,
-    /// What names of its parts begin with.
+    /// The prefix of the names of its components.
     pub(super) stem: &'a str,
 }
 
 impl DescribedRoute<'_> {
-    /// What clients can speak: each convention as written, and what its queries mean; the route's own first.
+    /// Returns the conventions of the list, the route's own first: settings and compiled parameters.
     pub(super) fn conventions(&self) -> impl Iterator<Item = (&EnvelopeSettings, &Parameters)> {
         let written = std::iter::once(&self.list_settings.envelope).chain(&self.list_settings.envelopes);
         written.zip(self.list.conventions.all().map(|convention| &convention.parameters))
     }
 
-    /// Whether old clients can be sent on: to a URL that says the cursor.
+    /// Returns whether legacy clients can be redirected, which needs a URL that carries a cursor.
     pub(super) fn redirects(&self) -> bool {
         self.list.conventions.all().any(|convention| !convention.parameters.takes_cursors_in_body())
     }
 }
 
-/// `-created_at`
+/// Writes a sort term, as `-created_at`.
 pub(super) fn term(field: &str, direction: Direction) -> String {
     match direction {
         Direction::Ascending => field.to_owned(),

@@ -1,5 +1,5 @@
-//! Schemas of an upstream's document, taken over into the gateway's: as JSON Schema 2020-12 wherever OpenAPI 3.0 wrote
-//! them otherwise, with all that they refer to under names of their own.
+//! Schemas imported from an upstream's document: converted from OpenAPI 3.0 to JSON Schema 2020-12 where needed, with
+//! all schemas that they refer to, under names of their own.
 
 use super::{
     names::{Names, component, pascal},
@@ -14,17 +14,16 @@ use crate::{
     json::{Document, Pointer},
 };
 
-/// An item's schema, and the components that it refers to.
+/// The schema of an item and the components that it refers to.
 #[derive(Debug)]
 pub(super) struct ImportedItem {
-    /// The schema, usually a reference.
     pub item: Document,
-    /// Names and schemas, all that `item` reaches.
+    /// The components by name: all that `item` reaches.
     pub components: Vec<(String, Document)>,
 }
 
-/// Finds the schema of a route's items. `items` is where they stand in an answer, `item` where in an element. Faults are
-/// reported, and give none.
+/// Finds the schema of a route's items. `items` is the place of the array in an answer, `item` the place of the item in
+/// an element. Reports faults, and returns nothing if there are any.
 pub(super) fn import(
     settings: &OpenApiSettings,
     items: &Pointer,
@@ -71,24 +70,24 @@ pub(super) fn import(
     }
 }
 
-/// How many schemas one item may reach.
+/// Maximum number of schemas that one item may reach.
 const MOST_COMPONENTS: usize = 1_000;
 
-/// How many values all that is taken over for one item may have.
+/// Maximum number of values in all schemas that are imported for one item.
 const MOST_VALUES: usize = 200_000;
 
-/// Names and schemas, and the references that lead out of the document.
+/// Components by name, and the references that lead out of the document.
 type ImportedSchemas = (Vec<(String, Document)>, Vec<String>);
 
-/// Takes schemas over.
+/// An import in progress.
 pub(super) struct SchemaImport<'a> {
     source: UpstreamDocument<'a>,
-    /// Schemas are written as OpenAPI 3.0 has them.
+    /// The document is of OpenAPI 3.0.
     old: bool,
     names: &'a mut Names,
-    /// References, the names of what they lead to, and that, once it was reached.
+    /// References, the names of their components here, and their targets once found.
     known: Vec<(String, String, Option<&'a LocatedTree>)>,
-    /// References to what is not in the document.
+    /// References to nothing in the document.
     elsewhere: Vec<String>,
     values: usize,
 }
@@ -98,7 +97,7 @@ impl<'a> SchemaImport<'a> {
         Self { source, old, names, known: Vec::new(), elsewhere: Vec::new(), values: 0 }
     }
 
-    /// A schema as it stands in the document; of a place that the route names, a reference to what stands there.
+    /// Returns the schema in place, or a reference to it if the route names its place.
     pub(super) fn schema_at(&mut self, schema: &LocatedTree, settings: &OpenApiSettings) -> Document {
         match &settings.item {
             ItemSchema::At(place) => self.reference(&place.value),
@@ -106,7 +105,7 @@ impl<'a> SchemaImport<'a> {
         }
     }
 
-    /// Everything that was referred to, and what that refers to.
+    /// Imports the schemas that were referred to, and those that they refer to.
     pub(super) fn finish(mut self) -> Result<ImportedSchemas, String> {
         let mut components: Vec<(String, Document)> = Vec::new();
         while let Some((_, name, tree)) = self.known.get(components.len()).cloned() {
@@ -121,7 +120,7 @@ impl<'a> SchemaImport<'a> {
         Ok((components, self.elsewhere))
     }
 
-    /// A reference under the name that what it leads to has here.
+    /// Returns a reference to the component that stands here for the target of `reference`.
     fn reference(&mut self, reference: &str) -> Document {
         let name = match self.known.iter().find(|(known, ..)| known == reference) {
             Some((_, name, _)) => name.clone(),
@@ -144,11 +143,11 @@ impl<'a> SchemaImport<'a> {
     fn schema(&mut self, tree: &LocatedTree) -> Document {
         self.values += 1;
         let Tree::Object(own) = &tree.value else {
-            // `true` and `false` are schemas; in 3.0 they are none.
+            // `true` and `false` are schemas in 3.1 and invalid in 3.0.
             return if matches!(tree.value, Tree::Boolean(_)) { self.copy(tree) } else { Document::Object(Vec::new()) };
         };
         if let Some(reference) = text(member(tree, "$ref")).filter(|_| self.old) {
-            // What stands beside it counts for nothing in 3.0.
+            // OpenAPI 3.0 ignores members beside `$ref`.
             return self.reference(reference);
         }
         let mut schema: Vec<(String, Document)> = Vec::with_capacity(own.len());
@@ -159,7 +158,7 @@ impl<'a> SchemaImport<'a> {
                     Some(Document::Object(mut members)) if !members.is_empty() => members.swap_remove(0).1,
                     _ => continue,
                 },
-                // Where they stand, references would mean something else.
+                // These keywords would change the meaning of references in the new place.
                 "$id" | "$anchor" | "$schema" | "$dynamicRef" | "$dynamicAnchor" | "$vocabulary" | "xml" => continue,
                 _ if name.starts_with("x-") => continue,
                 "nullable" if self.old => continue,
@@ -202,7 +201,7 @@ impl<'a> SchemaImport<'a> {
         if is_nullable { or_null(schema) } else { schema }
     }
 
-    /// A bound of 3.0, where `exclusiveMinimum` is a flag beside `minimum`.
+    /// Converts a bound of 3.0, in which `exclusiveMinimum` is a flag beside `minimum`.
     fn bound(&mut self, schema: &LocatedTree, name: &str, value: &LocatedTree) -> Option<(&'static str, Document)> {
         let (inclusive, exclusive) = match name {
             "minimum" | "exclusiveMinimum" => ("minimum", "exclusiveMinimum"),
@@ -212,12 +211,12 @@ impl<'a> SchemaImport<'a> {
         match (name == inclusive, is_exclusive) {
             (true, false) => Some((inclusive, self.copy(value))),
             (true, true) => Some((exclusive, self.copy(value))),
-            // The flag itself.
+            // The flag was merged into the bound.
             (false, _) => None,
         }
     }
 
-    /// Which schema a value means: the names of schemas are other ones here.
+    /// Converts a discriminator, whose schema names are others here.
     fn discriminator(&mut self, tree: &LocatedTree) -> Document {
         let mut taken = Vec::new();
         for (name, value) in members(Some(tree)) {
@@ -241,7 +240,7 @@ impl<'a> SchemaImport<'a> {
         Document::Object(taken)
     }
 
-    /// A value that is no schema.
+    /// Copies a value that is no schema.
     fn copy(&mut self, tree: &LocatedTree) -> Document {
         self.values += 1;
         match &tree.value {
@@ -257,7 +256,7 @@ impl<'a> SchemaImport<'a> {
     }
 }
 
-/// What `nullable` meant.
+/// Returns a schema that also allows null, as `nullable` did.
 fn or_null(schema: Document) -> Document {
     let null = || Document::object([("type", "null".into())]);
     match schema {

@@ -1,7 +1,7 @@
-//! What all routes look like to clients, as an OpenAPI 3.1 document (<https://spec.openapis.org/oas/v3.1.1>): made with the
-//! snapshot, from the same settings, so that it can't say anything else than is served.
+//! The description of all routes for clients: an OpenAPI 3.1 document (<https://spec.openapis.org/oas/v3.1.1>), made
+//! with the snapshot from the same settings, so that it matches the responses.
 //!
-//! Security is left to the upstreams: credentials pass, and what they need is theirs to say.
+//! Security schemes are left out: credentials pass to the upstreams, which decide what they need.
 
 mod described;
 mod imported;
@@ -26,29 +26,28 @@ use crate::{
 use described::DescribedRoute;
 use names::{Names, pascal};
 
-/// A description of all routes.
+/// The description of all routes.
 #[derive(Debug)]
 pub struct OpenApi {
     server: String,
     entries: Vec<RouteEntry>,
 }
 
-/// One route, described.
+/// The description of one route.
 #[derive(Debug)]
 struct RouteEntry {
     route: String,
     hosts: Vec<String>,
-    /// Its path as OpenAPI writes it.
+    /// The path in OpenAPI's syntax.
     path: String,
-    /// The same with all parameters alike: no two paths of a document may differ in their names alone.
+    /// The path without the names of its parameters: no two paths of a document may differ in these names alone.
     pattern: String,
     item: Document,
     schemas: Vec<(String, Document)>,
 }
 
 impl OpenApi {
-    /// Describes routes; each with the settings that it was compiled from. Faults of documents that routes name are
-    /// reported.
+    /// Describes routes from their settings. Reports faults of the documents that routes name.
     pub(super) fn compile(settings: &Settings, routes: &[Arc<Route>], diagnostics: &mut Diagnostics) -> Self {
         let mut names = Names::default();
         names.claim("Problem");
@@ -60,13 +59,13 @@ impl OpenApi {
         Self { entries: described.collect(), server }
     }
 
-    /// The document, as JSON text: of all routes, or of those that a host (lower case, without port) has.
+    /// Renders the document as JSON: of all routes, or of those that a host (lower case, without port) has.
     #[must_use]
     pub fn render(&self, host: Option<&str>) -> String {
         let has_host = |entry: &RouteEntry| host.is_some_and(|host| entry.hosts.iter().any(|own| own == host));
         let concerns = |entry: &&RouteEntry| host.is_none() || entry.hosts.is_empty() || has_host(entry);
         let concerned: Vec<&RouteEntry> = self.entries.iter().filter(concerns).collect();
-        // A document has one of each path: of a host, its own one; of all, the one that is for every host.
+        // A document has each path once. For a host, its own route comes first; for all hosts, the route without hosts.
         let comes_first = |entry: &RouteEntry| if host.is_some() { has_host(entry) } else { entry.hosts.is_empty() };
         let is_shown = |entry: &&RouteEntry| {
             let mut same = concerned.iter().filter(|other| other.pattern == entry.pattern);
@@ -145,7 +144,7 @@ fn describe(settings: &RouteSettings, route: &Route, names: &mut Names, diagnost
     }
 }
 
-/// The path with the names of its parameters left out.
+/// Removes the names of parameters from a path.
 fn pattern(path: &str) -> String {
     let mut pattern = String::with_capacity(path.len());
     for (index, part) in path.split('{').enumerate() {

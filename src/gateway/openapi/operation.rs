@@ -1,4 +1,4 @@
-//! The operation of a route that serves a list: its parameters as the envelope and the route name them.
+//! The operations of a route that serves a list.
 
 use super::{
     described::{DescribedRoute, Method},
@@ -9,11 +9,10 @@ use super::{
 };
 use crate::{config::Diagnostics, downstream::envelope::schema, json::Document};
 
-/// Schemas by the names under which components refer to them.
 type Schemas = Vec<(String, Document)>;
 
 impl DescribedRoute<'_> {
-    /// The operations, each with its method, and the schemas that they refer to.
+    /// Returns the operations by method, and the schemas that they refer to.
     pub(super) fn operations(
         &self,
         names: &mut Names,
@@ -55,7 +54,7 @@ impl DescribedRoute<'_> {
         Document::object(members)
     }
 
-    /// The schema of an item, as far as the upstream describes it, and what it reaches.
+    /// Returns the schema of an item as the upstream describes it, and the components that it refers to.
     fn item(&self, names: &mut Names, diagnostics: &mut Diagnostics) -> (Document, Schemas) {
         let Some(own) = &self.settings.openapi else { return (schema::any(), Vec::new()) };
         let dialect = &self.list.dialect;

@@ -9,14 +9,14 @@ use crate::{
 };
 
 impl DescribedRoute<'_> {
-    /// The parameters of the query, and `Prefer`.
+    /// Returns the parameters of the query, and `Prefer`.
     pub(super) fn parameters(&self) -> Vec<Document> {
         let mut parameters: Vec<(String, Document)> = Vec::new();
         for (envelope, own) in self.conventions() {
             let mut named = Vec::new();
             self.push_own(envelope, own, &mut named);
             for (name, parameter) in named {
-                // Where two conventions call two things by one name, what the route's own says of it stands here.
+                // If two conventions use one name for two parameters, the route's own convention is described.
                 if !parameters.iter().any(|(known, _)| *known == name) {
                     parameters.push((name, parameter));
                 }
@@ -30,7 +30,7 @@ impl DescribedRoute<'_> {
         parameters
     }
 
-    /// Adds the parameters of one convention that stand in a query, by their names.
+    /// Adds the query parameters of one convention.
     fn push_own(&self, envelope: &EnvelopeSettings, own: &Parameters, named: &mut Vec<(String, Document)>) {
         for role in ROLES {
             let Some(name) = own.query_name(role) else { continue };
@@ -47,7 +47,7 @@ impl DescribedRoute<'_> {
         }
     }
 
-    /// What a parameter of a client's own means, and its schema; none where the list takes no such thing.
+    /// Returns the description and schema of a parameter; nothing if the list does not take it.
     pub(super) fn parameter(&self, role: Role, envelope: &EnvelopeSettings) -> Option<(String, Document)> {
         let length = Document::Number(self.list_settings.cursor.length.to_string());
         let token = schema::kind("string").with("maxLength", length);
@@ -81,7 +81,7 @@ impl DescribedRoute<'_> {
         (text, schema)
     }
 
-    /// The fields by which clients may sort.
+    /// Returns the fields that clients may sort by.
     fn sortable(&self) -> impl Iterator<Item = &str> {
         self.list_settings.sortable.iter().map(|field| field.value.as_str())
     }
@@ -100,7 +100,7 @@ impl DescribedRoute<'_> {
         (text, schema)
     }
 
-    /// `Prefer` (RFC 7240), where something is asked for by it.
+    /// Describes `Prefer` (RFC 7240), if the route reads a preference.
     fn preferences(&self) -> Option<Document> {
         let limit = self.list.conventions.all().find_map(|convention| convention.parameters.preferred_limit());
         let limit = limit.map(|limit| format!("`{limit}=N`: how many items"));
@@ -118,7 +118,7 @@ impl DescribedRoute<'_> {
         })
     }
 
-    /// The parameters of old clients, where they are answered.
+    /// Adds the parameters of legacy requests, if they are answered.
     fn push_legacy(&self, parameters: &mut Vec<Document>) {
         let text = match self.list_settings.legacy.policy {
             None | Some(LegacyPolicy::Reject) => return,
@@ -142,7 +142,7 @@ impl DescribedRoute<'_> {
         }
     }
 
-    /// The upstream's own words for an order, which mean it here too.
+    /// Adds the upstream's own sort parameters, which the gateway reads too.
     fn push_upstream_sorts(&self, parameters: &mut Vec<(String, Document)>) {
         let Some(form) = self.list.dialect.sort_form().filter(|_| self.list.dialect.can_sort()) else { return };
         let text = "As the upstream itself is told an order: read as the order that it means";
@@ -155,13 +155,13 @@ impl DescribedRoute<'_> {
     }
 }
 
-/// A list of some of these words, separated by commas.
+/// Returns the schema of a comma-separated list of words.
 fn some_of(words: Vec<String>) -> Document {
     let items = schema::kind("string").with("enum", Document::texts(words));
     schema::kind("array").with("items", items).with("minItems", 1_u32.into())
 }
 
-/// A parameter of the query; a list is one parameter, with commas.
+/// Describes a query parameter; a list is one parameter with commas.
 fn in_query(name: &str, text: String, deprecated: bool, schema: Document) -> Document {
     let mut members = vec![("name", name.into()), ("in", "query".into()), ("description", text.into())];
     if deprecated {
@@ -174,7 +174,7 @@ fn in_query(name: &str, text: String, deprecated: bool, schema: Document) -> Doc
     Document::object(members)
 }
 
-/// Whatever else a query says: the members of an object, each a parameter of its own.
+/// Describes all other query parameters: members of an object, each a parameter of its own.
 fn filters() -> Document {
     let values = Document::object([("type", "string".into())]);
     Document::object([

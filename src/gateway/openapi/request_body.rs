@@ -1,4 +1,4 @@
-//! The body of a request by POST: what stands at the places of the client's own parameters, and what passes on.
+//! Bodies of requests by POST: the client's own parameters at their places, and members that pass to the upstream.
 
 use super::described::{DescribedRoute, ROLES};
 use crate::{
@@ -7,16 +7,16 @@ use crate::{
     json::{Document, Pointer},
 };
 
-/// Whose body is described.
+/// The two uses of a body's schema.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum BodySide {
-    /// What a client may send.
+    /// The body that a client sends.
     Asked,
-    /// What an answer repeats of it: as it came, so that a limit may be larger than any page is.
+    /// The body that an answer repeats: as it came, so a limit may exceed the largest page.
     Echoed,
 }
 
-/// The schema of a body.
+/// Returns the schema of a body.
 pub(super) fn schema(described: &DescribedRoute<'_>, side: BodySide) -> Document {
     let mut root = BodyObject::default();
     for (envelope, own) in described.conventions() {
@@ -51,7 +51,7 @@ pub(super) fn schema(described: &DescribedRoute<'_>, side: BodySide) -> Document
     }
 }
 
-/// The body itself, of this schema.
+/// Describes the request body with this schema.
 pub(super) fn request_body(described: &DescribedRoute<'_>, reference: Document) -> Document {
     let budgets = &described.list_settings.budgets;
     let text = format!(
@@ -66,7 +66,8 @@ pub(super) fn request_body(described: &DescribedRoute<'_>, reference: Document) 
     ])
 }
 
-/// The value of a role: null is as good as none. Numbers may be written as text, for some languages have no others.
+/// Returns the schema of a role's value. Null counts as absent. Numbers may be text, because some languages have no
+/// others.
 fn value(role: Role, wanted: Document) -> Document {
     let kinds = match role {
         Role::Limit | Role::LimitBackward => vec!["integer", "string", "null"],
@@ -84,7 +85,7 @@ fn value(role: Role, wanted: Document) -> Document {
     Document::Object(members)
 }
 
-/// What becomes the values of one parameter.
+/// Returns the schema of values that become one query parameter.
 fn passed_on() -> Document {
     let scalars = ["string", "number", "boolean"];
     let kinds = scalars.into_iter().chain(["null", "array"]);
@@ -94,7 +95,7 @@ fn passed_on() -> Document {
     ])
 }
 
-/// An object whose members are described one after the other.
+/// An object under construction.
 #[derive(Default)]
 struct BodyObject(Vec<(String, BodyMember)>);
 
@@ -104,7 +105,7 @@ enum BodyMember {
 }
 
 impl BodyObject {
-    /// Describes the value at a place; what was said of it first stands.
+    /// Adds the schema of the value at a place, unless one is there already.
     fn put(&mut self, place: &str, leaf: Document) {
         let Ok(pointer) = Pointer::parse(place) else { return };
         let names = pointer.names().unwrap_or_default();
@@ -127,7 +128,7 @@ impl BodyObject {
         })
     }
 
-    /// Its schema. Objects within a body may be null, which is as good as none.
+    /// Returns the schema. Objects within a body may be null, which counts as absent.
     fn into_schema(self, kind: Document) -> Document {
         let within = || Document::texts(["object", "null"]);
         let schema = |member: BodyMember| match member {

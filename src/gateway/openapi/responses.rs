@@ -1,4 +1,4 @@
-//! The responses of an operation: the page, and everything that can be wrong.
+//! Responses of an operation: the page and all problems.
 
 use super::{
     described::{DescribedRoute, Method},
@@ -14,7 +14,6 @@ use crate::{
 
 const PROBLEM: &str = "application/problem+json";
 
-/// A header that the gateway sends.
 struct Header {
     name: &'static str,
     text: &'static str,
@@ -71,7 +70,7 @@ fn string() -> Document {
     schema::kind("string")
 }
 
-/// All headers, as components.
+/// Describes all headers, as components.
 pub(super) fn headers() -> Document {
     let described = |header: &Header| {
         let members = [("description", header.text.into()), ("schema", (header.schema)())];
@@ -88,15 +87,15 @@ fn referred(names: &[&str]) -> Vec<(String, Document)> {
     names.iter().map(refer).collect()
 }
 
-/// The pages of a list, in all forms that clients can ask for.
+/// The pages of a list, in all envelopes.
 pub(super) struct Pages {
     contents: Document,
-    /// The headers of their envelopes.
     headers: Vec<(String, Document)>,
 }
 
 impl Pages {
-    /// Describes them; with their schemas, by name. `echoed` is the body of a request that they repeat.
+    /// Describes the pages; returns their schemas by name. `echoed` is the schema of the request's body that envelopes
+    /// repeat.
     pub(super) fn describe(
         described: &DescribedRoute<'_>,
         item: &Document,
@@ -123,7 +122,7 @@ impl Pages {
     }
 }
 
-/// The responses of an operation.
+/// Describes the responses of an operation.
 pub(super) fn responses(described: &DescribedRoute<'_>, method: Method, pages: &Pages) -> Document {
     let DescribedRoute { list_settings, list, .. } = described;
     let mut known = vec!["Cursorgate-Level", "Cursorgate-Drift", "Cursorgate-Unproven"];
@@ -165,19 +164,19 @@ pub(super) fn responses(described: &DescribedRoute<'_>, method: Method, pages: &
     Document::Object(responses)
 }
 
-/// The headers that answers to old clients have.
+/// Returns the headers of legacy answers.
 fn of_legacy(list: &List) -> Vec<&'static str> {
     let is_sent = |known: &&str| list.legacy_headers.iter().any(|(name, _)| name == *known);
     ["Deprecation", "Sunset"].into_iter().filter(is_sent).collect()
 }
 
-/// A response without a body.
+/// Describes a response without a body.
 fn bare(status: &str, text: &str, headers: &[&str]) -> (String, Document) {
     let members = [("description", text.into()), ("headers", Document::Object(referred(headers)))];
     (status.to_owned(), Document::object(members))
 }
 
-/// Everything that is answered with one status.
+/// Describes the problems of one status.
 fn problem(status: u16, described: &DescribedRoute<'_>, method: Method) -> Document {
     let codes = Code::ALL.iter().filter(|code| code.status() == status && can_be(**code, described, method));
     let codes: Vec<Code> = codes.copied().collect();
@@ -186,7 +185,7 @@ fn problem(status: u16, described: &DescribedRoute<'_>, method: Method) -> Docum
     let collection = &described.list_settings.collection;
     let mut contents = Contents::default();
     for (envelope, _) in described.conventions() {
-        // What is refused before any route is looked for knows no envelope.
+        // These statuses are sent before a route is known, so the route's error form does not apply.
         match envelope.error.as_ref().filter(|_| !matches!(status, 414 | 431)) {
             Some(error) => contents.push(&error.content_type, schema::of_error(&error.body, collection, &words)),
             None => contents.push(PROBLEM, problem_document(status, &words)),
@@ -219,7 +218,7 @@ fn problem_document(status: u16, words: &[&str]) -> Document {
     Document::object([("allOf", parts.into())])
 }
 
-/// What is answered, by media types; of one type there may be several forms.
+/// Schemas by media type; a media type may have several.
 #[derive(Default)]
 struct Contents(Vec<(String, Vec<Document>)>);
 
@@ -243,7 +242,7 @@ impl Contents {
     }
 }
 
-/// Whether a request for this list can be answered with a code.
+/// Returns whether a request for this list can get a code.
 fn can_be(code: Code, described: &DescribedRoute<'_>, method: Method) -> bool {
     let list = described.list_settings;
     let by_token = described.list.dialect.paging().family == Family::Token;
@@ -263,7 +262,7 @@ fn can_be(code: Code, described: &DescribedRoute<'_>, method: Method) -> bool {
             ends || list.legacy.policy == Some(LegacyPolicy::Reject)
         }
         Code::BodyInvalid | Code::BodyTooLarge | Code::MediaTypeUnsupported => method == Method::Post,
-        // What is said of paths that nobody covers; of what this version does not do.
+        // Paths without a route have no operation, and this version has no rate limit.
         Code::RouteNotFound | Code::RateLimited => false,
         _ => true,
     }

@@ -1,5 +1,4 @@
-//! Item schemas from the upstream's own OpenAPI document: found where the dialect finds the items, and carried along with
-//! everything that they refer to.
+//! The OpenAPI document of an upstream: where the schema of a list's items is found.
 
 use std::borrow::Cow;
 
@@ -13,25 +12,25 @@ use crate::{
     json::{Pointer, pointer::Step},
 };
 
-/// How many references may be followed behind one another, and how deep alternatives may be nested, on the way to an item.
+/// Maximum number of references in a row, and depth of nested alternatives, on the way to an item.
 const MOST_STEPS: usize = 64;
 
-/// The methods that a path can have (OpenAPI 3.1, section 4.8.9).
+/// The methods of a path item (OpenAPI 3.1, section 4.8.9).
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 
-/// What is wrong with a document: where the route says it, what, and what would be right.
+/// A fault of a document: its place in the configuration, the message and the help.
 pub(super) type DocumentFault = (Location, String, String);
 
 /// The document of an upstream.
 #[derive(Clone, Copy)]
 pub(super) struct UpstreamDocument<'a> {
     pub(super) root: &'a LocatedTree,
-    /// What it is called.
+    /// The path of its file.
     pub(super) file: &'a str,
 }
 
 impl<'a> UpstreamDocument<'a> {
-    /// Whether it is of OpenAPI 3.0, where schemas are written in a way of their own; an error for neither 3.0 nor 3.1.
+    /// Returns whether the document is of OpenAPI 3.0, or a fault if it is of neither 3.0 nor 3.1.
     pub(super) fn version(self, at: Location) -> Result<bool, DocumentFault> {
         match text(member(self.root, "openapi")) {
             Some(version) if version.starts_with("3.1.") => Ok(false),
@@ -43,13 +42,13 @@ impl<'a> UpstreamDocument<'a> {
         }
     }
 
-    /// What is said where nothing stands at a place that the route names.
+    /// The fault of a place that the document does not have.
     pub(super) fn without(self, place: &str, at: Location) -> DocumentFault {
         let help = "write it as a reference in that file would, \"#/components/schemas/User\"";
         (at, format!("{} has nothing at {place:?}", self.file), help.to_owned())
     }
 
-    /// What is said where an operation answers with no items.
+    /// The fault of an operation whose answer has no items.
     pub(super) fn without_items(self, items: &Pointer, method: &str, path: &str, at: Location) -> DocumentFault {
         let (file, place, method) = (self.file, items.to_string(), method.to_uppercase());
         let help = "the dialect reads the items there; where the file knows it differently, name the item's own schema: \
@@ -57,7 +56,7 @@ impl<'a> UpstreamDocument<'a> {
         (at, format!("{file} describes no array at {place:?} of {method} {path}"), help.to_owned())
     }
 
-    /// What a local reference leads to.
+    /// Returns the target of a local reference.
     pub(super) fn at(self, reference: &str) -> Option<&'a LocatedTree> {
         let decoded: Cow<'_, str> = percent_decode_str(reference.strip_prefix('#')?).decode_utf8().ok()?;
         let mut place = self.root;
@@ -74,7 +73,7 @@ impl<'a> UpstreamDocument<'a> {
         Some(place)
     }
 
-    /// What stands at the end of local references.
+    /// Follows local references to their end.
     fn resolved(self, mut tree: &'a LocatedTree) -> Option<&'a LocatedTree> {
         for _ in 0..MOST_STEPS {
             match text(member(tree, "$ref")) {
@@ -85,7 +84,7 @@ impl<'a> UpstreamDocument<'a> {
         None
     }
 
-    /// The schema of the answer of an operation.
+    /// Returns the schema of an operation's answer.
     pub(super) fn answer(self, method: &str, path: &str, at: Location) -> Result<&'a LocatedTree, DocumentFault> {
         let paths = members(member(self.root, "paths"));
         let fault = |message: String, help: String| (at, message, help);
@@ -119,14 +118,14 @@ impl<'a> UpstreamDocument<'a> {
         })
     }
 
-    /// The schema of what is served of an element of the array at a place.
+    /// Returns the schema of an item: the part that is served of an element of the array.
     pub(super) fn item(self, answer: &'a LocatedTree, items: &Pointer, item: &Pointer) -> Option<&'a LocatedTree> {
         let array = self.walk(answer, items.steps(), 0)?;
         let element = self.find(array, 0, &|schema| member(schema, "items"))?;
         self.walk(element, item.steps(), 0)
     }
 
-    /// The schema of what stands at the end of these steps.
+    /// Returns the schema at the end of these steps.
     fn walk(self, schema: &'a LocatedTree, steps: &[Step], depth: usize) -> Option<&'a LocatedTree> {
         let Some((step, rest)) = steps.split_first() else { return Some(schema) };
         let next = self.find(schema, depth, &|schema| match step {
@@ -136,7 +135,7 @@ impl<'a> UpstreamDocument<'a> {
         self.walk(next, rest, depth)
     }
 
-    /// What `take` finds in a schema, or in one of those that it is put together from.
+    /// Applies `take` to a schema, or to the alternatives that it consists of.
     fn find(
         self,
         schema: &'a LocatedTree,
@@ -153,18 +152,18 @@ impl<'a> UpstreamDocument<'a> {
                 Tree::Array(elements) => elements.as_slice(),
                 _ => &[],
             });
-            // Each level of alternatives counts as many steps as keep the whole search small.
+            // A level of alternatives counts as 16 steps, which bounds the whole search.
             parts.find_map(|part| self.find(part, depth + 16, take))
         })
     }
 }
 
-/// The value of a member.
+/// Returns the value of a member.
 pub(super) fn member<'a>(tree: &'a LocatedTree, name: &str) -> Option<&'a LocatedTree> {
     members(Some(tree)).iter().find(|(known, _)| known.value == name).map(|(_, value)| value)
 }
 
-/// The members of an object; none of anything else.
+/// Returns the members of an object; none for other values.
 pub(super) fn members(tree: Option<&LocatedTree>) -> &[(crate::config::diagnostic::Located<String>, LocatedTree)] {
     match tree.map(|tree| &tree.value) {
         Some(Tree::Object(members)) => members,
@@ -172,7 +171,7 @@ pub(super) fn members(tree: Option<&LocatedTree>) -> &[(crate::config::diagnosti
     }
 }
 
-/// The text of a string.
+/// Returns the text of a string.
 pub(super) fn text(tree: Option<&LocatedTree>) -> Option<&str> {
     match tree.map(|tree| &tree.value) {
         Some(Tree::Text(text)) => Some(text),

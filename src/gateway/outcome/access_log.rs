@@ -1,7 +1,6 @@
-//! One structured line for each request, whatever becomes of it: a page, a forwarded answer, a refusal, a panic, a
-//! client that went away.
+//! The access log: one structured line for each request, also for refusals, panics, and clients that went away.
 //!
-//! It names the path and never the query: cursors, filters and credentials stand there.
+//! A line has the path without the query, because cursors, filters and credentials stand in the query.
 
 use std::{sync::Arc, time::Instant};
 
@@ -15,40 +14,39 @@ use crate::{
     pagination::{page::Page, paging::FutileFilter, unsorted::Unsorted},
 };
 
-/// The longest part of a path that is written, in characters.
+/// The longest path that is logged, in characters.
 const PATH_LENGTH: usize = 1_024;
 
-/// What becomes of a request. Writes its line when it is dropped, so that there is exactly one.
+/// The outcome of a request. Dropping it writes the line, so that there is exactly one.
 #[derive(Debug)]
 pub(crate) struct Outcome {
-    /// The id of the request, in the log and in problems.
+    /// The id of the request, which problems have too.
     pub request_id: String,
-    /// The method, once the head was read.
+    /// The method; none until the head has been read.
     pub method: Option<http::Method>,
-    /// The path without the query.
     pub path: String,
-    /// The counters of the route that covers it; of no route, until one is found.
+    /// The metrics of the route; those of requests without a route until one is found.
     pub metrics: Arc<RouteMetrics>,
-    /// The upstream answers it itself.
+    /// The upstream answered.
     pub forwarded: bool,
-    /// The status that was written; 0 where none was.
+    /// The status that was sent; 0 if none was.
     pub status: u16,
-    /// The code of the problem, where there is one; else what broke after the status was written.
+    /// The code of the problem, or the reason that the response broke off.
     pub code: Option<&'static str>,
-    /// What the code does not say, for the operator alone.
+    /// Details for the operator.
     pub detail: Option<String>,
-    /// Bytes of the body that were written.
+    /// Bytes of the body that were sent.
     pub bytes: usize,
-    /// What is counted of the request.
+    /// The outcome as metrics count it.
     pub(crate) counted: Counted,
     began: Instant,
     ended: Option<Instant>,
-    /// The rest of what becomes of the request is told elsewhere.
+    /// The rest of the outcome is logged elsewhere.
     left: bool,
 }
 
 impl Outcome {
-    /// The outcome of a request that just began; `metrics` are those of no route.
+    /// Starts an outcome; `metrics` are those of requests without a route.
     #[must_use]
     pub(crate) fn begin(request_id: String, metrics: Arc<RouteMetrics>) -> Self {
         Self {
@@ -68,7 +66,7 @@ impl Outcome {
         }
     }
 
-    /// Remembers what was asked; the path is cut and freed of what would break a line.
+    /// Records the method and path. The path is cut, and control characters in it are replaced.
     pub(crate) fn asked(&mut self, method: &http::Method, path: &[u8]) {
         self.method = Some(method.clone());
         let text = String::from_utf8_lossy(path);
@@ -81,7 +79,7 @@ impl Outcome {
         self.path.extend(text.chars().take(PATH_LENGTH).map(shown));
     }
 
-    /// Remembers what a page was like that is served.
+    /// Records the properties of a page.
     pub(crate) fn served(&mut self, page: &Page) {
         self.counted.level = Some(level_word(page.level));
         self.counted.unproven = page.unproven.map(unproven_word);
@@ -93,7 +91,7 @@ impl Outcome {
         self.counted.stragglers = page.stragglers;
     }
 
-    /// Remembers how the page fared with a filter that did not help.
+    /// Records the use of a filter that did not help.
     pub(crate) fn filtered(&mut self, futile: Option<FutileFilter>) {
         self.counted.futile_filter = futile.map(|futile| match futile {
             FutileFilter::InVain => "in_vain",
@@ -109,7 +107,7 @@ impl Outcome {
         }
     }
 
-    /// What became of the request, in one word: the code, where there is one.
+    /// Returns the outcome as one word: the code if there is one.
     #[must_use]
     pub(crate) fn word(&self) -> &'static str {
         match (self.code, self.status) {
@@ -123,8 +121,8 @@ impl Outcome {
         }
     }
 
-    /// Takes the telling over from a request that has ended: its line is written when this is dropped, and says how long
-    /// the request took, not how long it took to tell.
+    /// Takes over the logging of a request that has ended. The line is written when the returned value is dropped, with
+    /// the duration of the request alone.
     pub(crate) fn leave(&mut self) -> Self {
         let mut rest = Self::begin(String::new(), Arc::clone(&self.metrics));
         rest.left = true;
@@ -133,7 +131,7 @@ impl Outcome {
         taken
     }
 
-    /// When it began.
+    /// Returns the start of the request.
     #[must_use]
     pub(crate) fn began(&self) -> Instant {
         self.began

@@ -1,4 +1,4 @@
-//! The one table of what goes wrong and what the client is told. What only an operator may know goes to the log.
+//! The mapping from failures to problems. Details that only an operator may see go to the log.
 
 use http::{HeaderMap, header::RETRY_AFTER};
 
@@ -18,33 +18,33 @@ use crate::{
     },
 };
 
-/// What a client is told where there is no room for what it asks.
+/// The detail of `overloaded`, if no memory is left.
 const NO_ROOM: &str = "the gateway holds as much as it may for other requests: ask again in a moment";
 
-/// The statuses by which upstreams refuse parameters.
+/// The statuses with which upstreams refuse parameters.
 const OF_PARAMETERS: [u16; 3] = [400, 416, 422];
 
-/// Why a request gets no page.
+/// The reason that a request gets no page.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The gateway says why.
+    /// The gateway refuses.
     Refused {
-        /// What the client is told.
+        /// The problem that the client gets.
         problem: Box<Problem>,
-        /// What the log is told beside it.
+        /// The detail that the log gets.
         detail: Option<String>,
     },
-    /// The upstream refused, and its answer passes as it is.
+    /// The upstream refused; its answer passes as it is.
     Passed(Box<Response>),
 }
 
 impl Failure {
-    /// A failure whose client learns `said` and whose log learns `detail`.
+    /// Creates a failure with a `said` for the client and a `detail` for the log.
     pub(crate) fn logged(code: Code, said: &str, detail: String) -> Self {
         Self::Refused { problem: Box::new(Problem::new(code, said)), detail: Some(detail) }
     }
 
-    /// What went wrong in a few words, for the log.
+    /// Returns a short description for the log.
     pub(crate) fn summary(&self) -> &str {
         match self {
             Self::Refused { problem, detail } => detail.as_deref().unwrap_or(problem.code.as_str()),
@@ -52,7 +52,7 @@ impl Failure {
         }
     }
 
-    /// What an upstream's response is where it is no answer; `headers` are its own.
+    /// Maps a response that is no answer; `headers` are those of the response.
     pub(crate) fn reading(error: ReadingError, headers: &HeaderMap, protected: &[http::HeaderName]) -> Self {
         let detail = error.to_string();
         let (code, said) = match error {
@@ -78,8 +78,8 @@ impl Failure {
         Self::Refused { problem: Box::new(problem), detail: Some(detail) }
     }
 
-    /// What the refusal of a fetch is by an upstream that gave another part of the same list, by the same filters, before:
-    /// the client can't have caused it, nor mend it. Other refusals stay as they are.
+    /// Maps a refusal of an upstream that gave another part of the same list for the same filters before: the client
+    /// neither caused it nor can correct it. Other refusals stay as they are.
     #[must_use]
     pub(crate) fn of_own_paging(self, fetch: &Fetch) -> Self {
         let Self::Passed(response) = &self else { return self };
@@ -108,7 +108,7 @@ impl Failure {
         Self::logged(code, said, format!("the upstream answered {status} to the gateway's own paging"))
     }
 
-    /// What a refusal of the core is. `nearest` makes the link to a believed place.
+    /// Maps a refusal of the core. `nearest` makes the link to an estimated position.
     pub(crate) fn refusal(refusal: Refusal, nearest: impl FnOnce(Offset) -> Option<String>) -> Self {
         let with_nearest = |code, said: &str, place| {
             let mut problem = Problem::new(code, said);
@@ -156,7 +156,7 @@ impl Failure {
         }
     }
 
-    /// What a cursor is that can't be used; `parameter` brought it.
+    /// Maps an invalid cursor; `parameter` is its parameter.
     pub(crate) fn cursor(error: CursorError, parameter: &str) -> Self {
         let (code, said) = match &error {
             CursorError::Invalid => (
@@ -186,7 +186,7 @@ impl Failure {
     }
 }
 
-/// A refusal of the core in a word, for whoever counts them.
+/// Returns the label of a refusal for metrics and the log.
 pub(crate) const fn cause(refusal: &Refusal) -> &'static str {
     match refusal {
         Refusal::PositionLost { .. } => "position_lost",
@@ -202,8 +202,7 @@ pub(crate) const fn cause(refusal: &Refusal) -> &'static str {
     }
 }
 
-/// Why a list can't be held against its order: in a word, for whoever counts, and for the client. Which items show it, and
-/// what helps, goes to the log.
+/// Returns the label of an unsorted list, and the detail for the client. The log gets the items that show it.
 pub(crate) const fn unsorted(cause: Cause) -> (&'static str, &'static str) {
     match cause {
         Cause::NoObject => {
@@ -274,8 +273,8 @@ impl From<Occupied> for Failure {
 
 impl From<TooLong> for Failure {
     fn from(error: TooLong) -> Self {
-        // A page whose cursor nobody could use would end the walk in silence. What makes a cursor long comes from the
-        // upstream: its token, or an item's id.
+        // Without its cursor the page would look like the last one, so it is refused. Upstreams make cursors long: by
+        // their tokens, or by ids of items.
         let said = "what the upstream continues its list by is longer than a cursor may be";
         Self::logged(Code::UpstreamTooLarge, said, format!("{error}: cursor.length of the route allows more"))
     }

@@ -1,7 +1,7 @@
-//! What is counted: one set of counters for each route, each a relaxed addition, none behind a lock.
+//! Metrics: a set of counters for each route, updated by relaxed additions without a lock.
 //!
-//! The label values are closed sets: route names come from the configuration, everything else from the tables below. What
-//! is counted outlives a reload, as long as there is a route of that name.
+//! Label values are closed sets: names of routes come from the configuration, all others from the tables below.
+//! Counters outlive a reload as long as a route of the name exists.
 
 use std::sync::{
     Arc,
@@ -10,7 +10,7 @@ use std::sync::{
 
 use crate::downstream::Code;
 
-/// What an observation comes to: the list could have been served from the answer, or the first cause against it.
+/// The verdicts on an observed answer: servable, or the first cause against it.
 pub(crate) const VERDICTS: [&str; 12] = [
     SERVABLE,
     "status",
@@ -26,13 +26,13 @@ pub(crate) const VERDICTS: [&str; 12] = [
     "failed",
 ];
 
-/// Why an answer is not looked at.
+/// The reasons that an answer is not observed.
 pub(crate) const REASONS: [&str; 6] = ["request", "sort", "unchanged", "sample", "busy", "cut"];
 
-/// The verdict that a list could have been served from its answer.
+/// The verdict that the list could be served from its answer.
 pub(crate) const SERVABLE: &str = "servable";
 
-/// How requests end that no problem's code says.
+/// Outcomes without the code of a problem.
 const PLAIN_OUTCOMES: [&str; 9] = [
     "page",
     "not_modified",
@@ -45,7 +45,7 @@ const PLAIN_OUTCOMES: [&str; 9] = [
     "panicked",
 ];
 
-/// How requests end: the codes of problems, and what has none.
+/// All outcomes.
 const OUTCOMES: [&str; PLAIN_OUTCOMES.len() + Code::ALL.len()] = {
     let mut words = [""; PLAIN_OUTCOMES.len() + Code::ALL.len()];
     let mut index = 0;
@@ -59,14 +59,14 @@ const OUTCOMES: [&str; PLAIN_OUTCOMES.len() + Code::ALL.len()] = {
     words
 };
 
-/// Something that is counted, as Prometheus has it.
+/// A Prometheus metric family.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MetricFamily {
-    /// Its name without what its type appends.
+    /// The name without the suffix of its type.
     pub name: &'static str,
-    /// What it counts.
+    /// The help text.
     pub help: &'static str,
-    /// The label beside the route's, and its values; none where there is one number for a route.
+    /// The second label and its values; none if the family has one counter per route.
     pub label: Option<(&'static str, &'static [&'static str])>,
 }
 
@@ -76,7 +76,7 @@ impl MetricFamily {
     }
 }
 
-/// All that is counted, in the order in which it is shown.
+/// All metric families, in the order of their output.
 pub(crate) const FAMILIES: [MetricFamily; 14] = [
     MetricFamily {
         name: "cursorgate_requests",
@@ -189,47 +189,45 @@ const OBSERVED: usize = 11;
 const UNOBSERVED: usize = 12;
 const PAGING: usize = 13;
 
-/// The outcome of a request, as far as it is counted. Each word is a value of the label of its family.
+/// The outcome of a request as metrics count it. Each word is a label value of its family.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counted {
-    /// How the request ended.
+    /// The outcome.
     pub word: &'static str,
-    /// The level of its page.
     pub level: Option<&'static str>,
-    /// Why the page was served without a proof.
+    /// The reason that the page is not proven.
     pub unproven: Option<&'static str>,
-    /// Why the declared order was of no use.
+    /// The reason that the declared order was not used.
     pub lowered: Option<&'static str>,
-    /// How the page fared with a filter that did not help.
+    /// The use of a filter that did not help.
     pub futile_filter: Option<&'static str>,
-    /// Why the upstream's answers made no page.
+    /// The reason that the answers made no page.
     pub refusal: Option<&'static str>,
-    /// The distance in items from the estimated position of the page to its position.
+    /// The distance in items between the estimated and the actual position of the page.
     pub drift: Option<i64>,
-    /// Marked items that were out of order.
+    /// The number of marks out of order.
     pub stragglers: u32,
-    /// Requests to the upstream.
     pub upstream_requests: u32,
-    /// The source of the keys of a pivot.
+    /// The source of the pivot's keys.
     pub pivot: Option<&'static str>,
-    /// The verdict on an answer that was observed.
+    /// The verdict on the observed answer.
     pub observed: Option<&'static str>,
-    /// Why an answer was not observed.
+    /// The reason that the answer was not observed.
     pub unobserved: Option<&'static str>,
-    /// How the request pages.
+    /// The paging of the request: `cursor`, `legacy` or `unmarked`.
     pub paging: Option<&'static str>,
 }
 
-/// What is counted of one route.
+/// The counters of one route.
 #[derive(Debug)]
 pub struct RouteMetrics {
     route: String,
-    /// The values of one family behind those of the one before it.
+    /// The values of all families, one family after the other.
     counters: Box<[AtomicU64]>,
 }
 
 impl RouteMetrics {
-    /// Nothing counted yet of a route; the empty name stands for requests that no route covers.
+    /// Creates the counters of a route. The empty name stands for requests without a route.
     #[must_use]
     pub fn new(route: &str) -> Arc<Self> {
         let count = FAMILIES.iter().map(MetricFamily::width).sum();
@@ -237,14 +235,14 @@ impl RouteMetrics {
         Arc::new(Self { route: route.to_owned(), counters })
     }
 
-    /// The route's name.
+    /// Returns the name of the route.
     #[must_use]
     pub fn route(&self) -> &str {
         &self.route
     }
 
-    /// The counts of a family, by its place in [`FAMILIES`]: each with the value of its label, which is empty where there
-    /// is none.
+    /// Returns the counts of a family, by its index in [`FAMILIES`], each with its label value, which is empty for
+    /// families without a label.
     pub fn counts(&self, family: usize) -> impl Iterator<Item = (&'static str, u64)> {
         let shape = FAMILIES.get(family);
         let values = shape.and_then(|family| family.label).map_or(&[""][..], |(_, values)| values);
@@ -282,7 +280,7 @@ impl RouteMetrics {
         }
     }
 
-    /// How many requests for the list paged in each way.
+    /// Returns the number of requests by their paging.
     pub fn paging(&self) -> impl Iterator<Item = (&'static str, u64)> {
         self.counts(PAGING)
     }
@@ -303,7 +301,7 @@ impl RouteMetrics {
     }
 }
 
-/// Where the counters of a family begin.
+/// Returns the index of a family's first counter.
 fn start(family: usize) -> usize {
     FAMILIES[..family.min(FAMILIES.len())].iter().map(MetricFamily::width).sum()
 }

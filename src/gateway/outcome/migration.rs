@@ -1,5 +1,5 @@
-//! Who still pages by number or offset: counted for each route and each client, so that a team knows whom to talk to
-//! before the sunset. Bounded in number, without a lock, and without anything that a client keeps secret.
+//! Counts of legacy requests, for each route and client, so that a team knows whom to contact before the sunset. The
+//! table has a fixed size, needs no lock, and holds no secrets of clients.
 
 use std::{
     collections::BTreeMap,
@@ -17,39 +17,39 @@ use crate::{
     downstream::request::query,
 };
 
-/// The longest name of a client that is shown, in characters.
+/// The longest client name that is shown, in characters.
 const NAME_LENGTH: usize = 64;
 
-/// What is counted of the legacy requests of one route.
+/// The legacy requests of one route.
 #[derive(Debug)]
 pub struct Usage {
     who: Option<Who>,
-    /// Open addressing, at most half full.
+    /// A hash table with open addressing, at most half full.
     slots: Box<[ClientSlot]>,
     taken: AtomicUsize,
-    /// Clients beyond those that are counted apart.
+    /// Requests of clients beyond the table.
     other: Tally,
-    /// Requests that say nothing of who sends them.
+    /// Requests that don't identify their client.
     unidentified: Tally,
     all: Tally,
-    /// Since when, in seconds since 1970.
+    /// The start of counting, in seconds since 1970.
     since: u64,
 }
 
-/// How clients are told from each other.
+/// The configured identification of clients.
 #[derive(Debug, PartialEq, Eq)]
 struct Who {
     known_by: KnownBy,
     shows_value: bool,
     names: Vec<(u64, String)>,
     max: usize,
-    /// Tells keys apart: with another one, hashes are others.
+    /// The key of the hashes.
     key: u64,
 }
 
 #[derive(Debug, Default)]
 struct ClientSlot {
-    /// The keyed hash of what the client is known by; 0 where the slot is free.
+    /// The keyed hash of the client's identification; 0 in a free slot.
     mark: AtomicU64,
     name: OnceLock<String>,
     tally: Tally,
@@ -61,28 +61,27 @@ struct Tally {
     last: AtomicU64,
 }
 
-/// How often something came, and when last.
+/// A number of requests and the time of the last one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count {
-    /// How many requests.
     pub requests: u64,
-    /// The last of them, in seconds since 1970; 0 where there was none.
+    /// The time of the last one, in seconds since 1970; 0 if there was none.
     pub last_seen: u64,
 }
 
-/// What is known of a route's old clients.
+/// The legacy clients of a route.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Clients {
-    /// Those that are counted apart, by their names, the most frequent first.
+    /// The clients in the table by name, the most frequent first.
     pub named: Vec<(String, Count)>,
-    /// Those beyond.
+    /// The requests of all other clients.
     pub other: Count,
-    /// Requests that don't say who sends them.
+    /// The requests that don't identify their client.
     pub unidentified: Count,
 }
 
 impl Usage {
-    /// Nothing counted yet, `now` in seconds since 1970.
+    /// Creates an empty table; `now` is in seconds since 1970.
     #[must_use]
     pub fn new(client: Option<&LegacyClient>, keys: &KeyRing, now: u64) -> Self {
         let who = client.map(|client| Who::new(client, keys));
@@ -97,13 +96,13 @@ impl Usage {
         }
     }
 
-    /// Whether this counts as a route with these settings would.
+    /// Returns whether a route with these settings would count in the same way.
     #[must_use]
     pub fn counts_like(&self, client: Option<&LegacyClient>, keys: &KeyRing) -> bool {
         self.who == client.map(|client| Who::new(client, keys))
     }
 
-    /// Counts a legacy request, `now` in seconds since 1970.
+    /// Counts a legacy request; `now` is in seconds since 1970.
     pub fn count(&self, headers: &HeaderMap, query: &str, keys: &KeyRing, now: u64) {
         self.all.add(now);
         let Some(who) = &self.who else { return };
@@ -113,23 +112,23 @@ impl Usage {
         }
     }
 
-    /// All legacy requests.
+    /// Returns the number of all legacy requests.
     #[must_use]
     pub fn total(&self) -> Count {
         self.all.read()
     }
 
-    /// Since when requests are counted, in seconds since 1970.
+    /// Returns the start of counting, in seconds since 1970.
     #[must_use]
     pub fn since(&self) -> u64 {
         self.since
     }
 
-    /// Who sent them; nothing where the route doesn't say how to tell.
+    /// Returns the clients; nothing if the route does not identify them.
     #[must_use]
     pub fn clients(&self) -> Option<Clients> {
         self.who.as_ref()?;
-        // What is shown may be shorter than what tells clients apart.
+        // Two clients may share a shortened name, so their counts are added.
         let mut named: BTreeMap<String, Count> = BTreeMap::new();
         for slot in &self.slots {
             let (count, mark) = (slot.tally.read(), slot.mark.load(Ordering::Relaxed));
@@ -146,11 +145,11 @@ impl Usage {
         Some(Clients { named, other: self.other.read(), unidentified: self.unidentified.read() })
     }
 
-    /// Where a client is counted.
+    /// Returns the counter of a client.
     fn tally(&self, who: &Who, value: &[u8], mark: u64) -> &Tally {
         let mark = mark.max(1);
         let mut reserved = false;
-        // A slot is never given back, and half of them stay free: the search ends.
+        // Slots are never freed and half of them stay free, so the search ends.
         for slot in sequence(&self.slots, mark) {
             let mut found = slot.mark.load(Ordering::Relaxed);
             if found == 0 {
@@ -178,7 +177,7 @@ impl Usage {
     }
 }
 
-/// The slots in which a mark may stand, in the order in which they are tried.
+/// Returns the slots of a hash, in the order of probing.
 fn sequence(slots: &[ClientSlot], mark: u64) -> impl Iterator<Item = &ClientSlot> {
     #[expect(clippy::cast_possible_truncation, reason = "any bits of a hash will do")]
     let start = mark as usize % slots.len().max(1);
@@ -186,8 +185,8 @@ fn sequence(slots: &[ClientSlot], mark: u64) -> impl Iterator<Item = &ClientSlot
 }
 
 impl Who {
-    /// Places for everybody who is counted apart: those with names have theirs from the beginning, so that nobody who
-    /// makes up clients can take them.
+    /// Creates the slots. Clients with configured names have theirs from the start, so that made-up clients can't take
+    /// them.
     fn slots(&self) -> Box<[ClientSlot]> {
         let count = 2 * (self.max + self.names.len());
         let slots: Box<[ClientSlot]> = (0..count).map(|_| ClientSlot::default()).collect();
@@ -212,7 +211,7 @@ impl Who {
         }
     }
 
-    /// What a request says of who sends it. Of `Authorization` that is what stands behind its scheme.
+    /// Returns the value that identifies the client of a request. The scheme of `Authorization` is left out.
     fn is_known_by(&self, headers: &HeaderMap, query: &str) -> Option<Vec<u8>> {
         let value = match &self.known_by {
             KnownBy::Header(name) => {
@@ -227,7 +226,7 @@ impl Who {
         (!value.is_empty()).then_some(value)
     }
 
-    /// What a client is called to whom the operator gave no name: its value where that may be shown, else the hash.
+    /// Returns the name of a client without a configured one: its value if it may be shown, else the hash.
     fn name(&self, value: &[u8], mark: u64) -> String {
         if !self.shows_value {
             return format!("{mark:016x}");
@@ -280,7 +279,7 @@ mod tests {
         usage.count(&pairs.collect(), query, &keys(7), now);
     }
 
-    /// `name requests last_seen`, then the others and those that say nothing.
+    /// Returns `name requests last_seen` for each client, then the others and the unidentified ones.
     fn told(usage: &Usage) -> Vec<String> {
         let clients = usage.clients().unwrap();
         let all = clients

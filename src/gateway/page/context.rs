@@ -22,11 +22,8 @@ use crate::{
 pub(crate) struct ListCall<'r> {
     /// The configuration that was in force when the request began.
     pub snapshot: &'r Snapshot,
-    /// The request.
     pub asked: &'r ClientRequest,
-    /// The route that covers it.
     pub route: &'r Route,
-    /// The list of the route.
     pub list: &'r List,
     /// The convention that the client chose.
     pub chosen: &'r NegotiatedConvention<'r>,
@@ -34,11 +31,8 @@ pub(crate) struct ListCall<'r> {
 
 /// A request whose parameters have been read: a page of `list` in the order `sorted`.
 pub(crate) struct PageContext<'r> {
-    /// The request.
     pub asked: &'r ClientRequest,
-    /// The route that covers it.
     pub route: &'r Route,
-    /// The list of the route.
     pub list: &'r List,
     /// The convention that the client chose.
     pub chosen: &'r NegotiatedConvention<'r>,
@@ -59,11 +53,11 @@ pub(crate) struct PageContext<'r> {
 }
 
 impl<'r> PageContext<'r> {
-    /// Reads a request. Returns nothing where the upstream answers it, as the route says of legacy requests.
+    /// Reads a request. Returns nothing if the route lets the upstream answer it, as a legacy request.
     ///
     /// # Errors
     ///
-    /// Problems of the request, each naming its parameter.
+    /// Returns the problem of the request, which names its parameter.
     pub(crate) fn open(call: ListCall<'r>, outcome: &mut Outcome) -> Result<Option<Self>, Failure> {
         let ListCall { snapshot, asked, route, list, chosen } = call;
         let parameters = &chosen.convention.parameters;
@@ -84,7 +78,7 @@ impl<'r> PageContext<'r> {
             return Err(problem.clone().into());
         }
         if let Some(page) = &legacy_page {
-            // A walk that begins with a page by number goes on with pages of its size.
+            // The links of a legacy page lead on with pages of its size.
             request.limit_written.get_or_insert_with(|| page.limit.to_string());
         }
         let sorted = sorted(list, parameters, &request)?;
@@ -92,7 +86,7 @@ impl<'r> PageContext<'r> {
         Ok(Some(Self { asked, route, list, chosen, pivots, request, sorted, legacy_page, preferred, base, redirects }))
     }
 
-    /// The parameters that the client's convention has.
+    /// Returns the parameters of the client's convention.
     pub(super) fn parameters(&self) -> &'r Parameters {
         &self.chosen.convention.parameters
     }
@@ -110,7 +104,7 @@ pub(crate) fn note_paging(list: &List, asked: &ClientRequest, kind: &RequestKind
     }
 }
 
-/// The order that a request asks for, or the route's own.
+/// Returns the order that a request asks for, or the route's own.
 fn sorted(list: &List, parameters: &Parameters, request: &ListRequest) -> Result<Arc<CompiledOrder>, Box<Problem>> {
     let Some(terms) = &request.sort else { return Ok(Arc::clone(list.dialect.default_sorted())) };
     match list.dialect.sorted(terms, request.id_direction) {
@@ -119,7 +113,7 @@ fn sorted(list: &List, parameters: &Parameters, request: &ListRequest) -> Result
     }
 }
 
-/// The reason that the upstream can't be asked for an order, for the client.
+/// Describes for the client why the upstream can't be asked for an order.
 fn detail(unsortable: &Unsortable) -> String {
     match unsortable {
         Unsortable::Opaque(field) => {

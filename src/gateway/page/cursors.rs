@@ -1,4 +1,4 @@
-//! The cursors of one request: what its tokens open to, and what is sealed for its answer, all in one context.
+//! The cursors of one request: opens those of the client and seals those of the answer, in the same context.
 
 use std::{sync::Arc, time::Instant};
 
@@ -28,15 +28,14 @@ use crate::{
     },
 };
 
-/// Opens and seals the cursors of one request.
 pub(crate) struct RequestCursors<'a> {
     list: &'a List,
     parameters: &'a Parameters,
     order: &'a Order,
-    /// Page cursors carry the id of their item alone; its keys are looked up.
+    /// Page cursors carry the id of their item alone, and its keys are looked up.
     seeks: bool,
     context: CursorContext,
-    /// Whose view of which list this is, where items are remembered and it is known whose.
+    /// The scope of cached pivots; none if the route caches none or the principal is unknown.
     scope: Option<PivotScope>,
     pivots: &'a Pivots,
     marker: Marker,
@@ -44,12 +43,12 @@ pub(crate) struct RequestCursors<'a> {
     instant: Instant,
 }
 
-/// Where a request wants its page, and what is known of that place.
+/// The position of a request, with the keys of its pivot.
 #[derive(Debug)]
 pub(crate) struct ResolvedCursor {
-    /// Where.
+    /// The position and its hint.
     pub(crate) target: Target,
-    /// The keys of its pivot, where they are remembered.
+    /// The keys of the pivot, if they are cached.
     pub(crate) pivot: Option<Vec<KeyValue>>,
 }
 
@@ -70,7 +69,7 @@ impl From<Target> for ResolvedCursor {
 }
 
 impl<'a> RequestCursors<'a> {
-    /// The context of a request: everything that decides which list it is, and in which order.
+    /// Computes the context: the list, its filters and its order.
     #[must_use]
     pub(crate) fn new(context: &'a PageContext<'a>) -> Self {
         let PageContext { asked, route, list, request, sorted, pivots, .. } = context;
@@ -116,7 +115,7 @@ impl<'a> RequestCursors<'a> {
     ///
     /// # Errors
     ///
-    /// `cursor_invalid`, `cursor_mismatch`, `cursor_expired`.
+    /// Returns `cursor_invalid`, `cursor_mismatch` or `cursor_expired`.
     pub(crate) fn start(&self, context: &PageContext<'_>) -> Result<PageStart, Failure> {
         if let Some(page) = &context.legacy_page {
             return Ok(PageStart { cursor: at(Offset(page.offset)).into(), limit: page.limit, made_by: None });
@@ -125,23 +124,23 @@ impl<'a> RequestCursors<'a> {
         Ok(PageStart { cursor, limit: context.request.limit, made_by })
     }
 
-    /// What makes the marks of new cursors.
+    /// Returns the marker of new cursors.
     #[must_use]
     pub(crate) fn marker(&self) -> &Marker {
         &self.marker
     }
 
-    /// Whose view of which list this is, where items are remembered.
+    /// Returns the scope of cached pivots.
     #[must_use]
     pub(crate) fn scope(&self) -> Option<&PivotScope> {
         self.scope.as_ref()
     }
 
-    /// Where a request wants its page, and what made the marks in its cursor, where that is not what makes new ones.
+    /// Returns the position of a request, and the marker of its cursor unless new cursors have the same one.
     ///
     /// # Errors
     ///
-    /// `cursor_invalid`, `cursor_mismatch`, `cursor_expired`.
+    /// Returns `cursor_invalid`, `cursor_mismatch` or `cursor_expired`.
     pub(crate) fn open(&self, place: &RequestedPosition) -> Result<(ResolvedCursor, Option<Marker>), Failure> {
         let unaimed = |position| Ok((Target { position, hint: Hint::default() }.into(), None));
         let (role, token) = match place {
@@ -160,9 +159,10 @@ impl<'a> RequestCursors<'a> {
         let marker = if keys.signs_with(key) { None } else { keys.marker(key) };
         let placed = match (role, claims) {
             (Role::Cursor, Claims::Page(target)) => self.placed(target),
-            // Where there is no parameter for page cursors, `after` and `before` take them, each in its own direction.
+            // A convention without a parameter for page cursors takes them by `after` and `before`, each in its own
+            // direction.
             (_, Claims::Page(target)) if target.position.is_backward() == (role == Role::Before) => self.placed(target),
-            // A convention without a parameter for items reads on from one that another convention named.
+            // A convention without parameters for items accepts item cursors that another convention made.
             (_, Claims::Item(item)) => self.beside(item, role == Role::Before),
             _ => {
                 let said = "this cursor is ours, and made for another parameter: begin again at `restart`";
@@ -172,7 +172,7 @@ impl<'a> RequestCursors<'a> {
         Ok((placed, marker))
     }
 
-    /// A place that a page cursor says, and what is remembered of its pivot.
+    /// Adds the cached keys of the pivot to a page cursor.
     fn placed(&self, target: Target) -> ResolvedCursor {
         let known = match &target.position {
             Position::AfterPivot(Pivot { id, fingerprint: Some(mark) })
@@ -182,7 +182,7 @@ impl<'a> RequestCursors<'a> {
         ResolvedCursor { target, pivot: known.map(|known| known.keys.clone()) }
     }
 
-    /// The place beside an item, aimed at by what is remembered of it.
+    /// Returns the position next to an item, with a hint from the cache.
     fn beside(&self, item: Item, backward: bool) -> ResolvedCursor {
         match item {
             Item::Keyed(anchor) => {
@@ -195,19 +195,19 @@ impl<'a> RequestCursors<'a> {
         }
     }
 
-    /// What is remembered of an item whose keys had this mark.
+    /// Returns the cached item whose keys had this mark.
     pub(crate) fn known(&self, id: &KeyValue, mark: Mark) -> Option<Arc<KnownItem>> {
         self.pivots.find(self.scope.as_ref()?, id, mark, self.instant)
     }
 
-    /// The item with an id that a client sent as text: a number where ids are numbers.
+    /// Reads an id that a client sent as text. It is a number if the ids of the list are numbers.
     fn pivot(&self, id: &str) -> Pivot {
         let is_number = matches!(self.order.id.kind, Kind::Number | Kind::Inferred) && is_plain_number(id);
         let id = if is_number { KeyValue::Number(id.to_owned()) } else { KeyValue::Text(id.as_bytes().to_vec()) };
         Pivot { id, fingerprint: None }
     }
 
-    /// A page cursor. On routes that look up keys it carries the id of its item alone, and a mark of the keys.
+    /// Seals a page cursor. On routes that look up keys it carries the id of its item and a mark of the keys.
     pub(crate) fn seal(&self, target: &Target) -> Result<String, TooLong> {
         let List { keys, cursor, .. } = self.list;
         let expiry = cursor.ttl.map(|ttl| Expiry { now: self.now, ttl: ttl.as_secs() });
@@ -225,18 +225,18 @@ impl<'a> RequestCursors<'a> {
         cursor::seal(keys, &self.context, target, expiry, cursor.length, cursor.sealed)
     }
 
-    /// A page cursor that says an offset alone.
+    /// Seals a page cursor that carries an offset alone.
     pub(crate) fn seal_offset(&self, offset: Offset) -> Result<String, TooLong> {
         self.seal(&at(offset))
     }
 
-    /// An item cursor; none where it is too long.
+    /// Seals an item cursor; returns nothing if it is too long.
     pub(crate) fn seal_item(&self, item: &Item) -> Option<String> {
         let List { keys, cursor, .. } = self.list;
         cursor::seal_item(keys, &self.context, item, cursor.length, cursor.sealed).ok()
     }
 
-    /// What makes the cursors of a page's items.
+    /// Returns the writer of the cursors of a page's items.
     #[must_use]
     pub(crate) fn of_items(&'a self, page: &'a Page) -> ItemCursorWriter<'a> {
         let List { keys, cursor, .. } = self.list;
@@ -244,7 +244,7 @@ impl<'a> RequestCursors<'a> {
         ItemCursorWriter::new(page, self.order, &self.marker, mint)
     }
 
-    /// Remembers the items on the edges of a page, which cursors lead on from.
+    /// Caches the first and the last item of a page, which cursors lead on from.
     pub(crate) fn remember(&self, page: &Page) {
         let Some((Item::Keyed(first), Item::Keyed(last))) = &page.edges else { return };
         let hint = |offset, neighbour: &Option<Target>| match neighbour {
@@ -256,7 +256,7 @@ impl<'a> RequestCursors<'a> {
         self.see(last, &self.marker, hint(ends, &page.next), false);
     }
 
-    /// Remembers the item with an id that was looked up for a cursor whose marks `made_by` made.
+    /// Caches an item that was looked up for a cursor of the marker `made_by`.
     pub(crate) fn remember_item(&self, id: &KeyValue, answer: &Answer, made_by: Option<&Marker>) {
         if let Some(anchor) = item_cursors::anchor(answer, self.order, 0).filter(|anchor| anchor.id == *id) {
             self.see(&anchor, made_by.unwrap_or(&self.marker), Hint::default(), false);
@@ -274,13 +274,13 @@ impl<'a> RequestCursors<'a> {
     }
 }
 
-/// An offset as a target, with nothing to prove it.
+/// Returns an offset as a position that no item proves.
 #[must_use]
 pub(crate) fn at(offset: Offset) -> Target {
     Target { position: Position::At(offset), hint: Hint { offset, ..Hint::default() } }
 }
 
-/// An id as a client sends it; none where it is neither a text nor a number.
+/// Returns an id as clients send it; nothing if it is neither text nor a number.
 #[must_use]
 pub(crate) fn id_text(id: &KeyValue) -> Option<String> {
     match id {
@@ -290,7 +290,7 @@ pub(crate) fn id_text(id: &KeyValue) -> Option<String> {
     }
 }
 
-/// Whether this is a whole number as JSON writes it.
+/// Returns whether a text is an integer in JSON's syntax.
 fn is_plain_number(text: &str) -> bool {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let is_plain = matches!(digits.as_bytes(), [b'0'] | [b'1'..=b'9', ..]);

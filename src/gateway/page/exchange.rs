@@ -1,4 +1,5 @@
-//! The one loop of a page: the core says what to fetch, the upstream answers, until the core serves or refuses.
+//! The loop between the core, which decides what to fetch, and the upstream, which answers, until the core serves or
+//! refuses.
 
 use std::{
     sync::Arc,
@@ -52,51 +53,45 @@ use crate::{
     },
 };
 
-/// The fetches of one page: the context of the request, and what they are made with.
+/// The fetches of one page.
 #[derive(Clone, Copy)]
 pub(crate) struct Exchange<'a> {
-    /// The request.
     pub context: &'a PageContext<'a>,
-    /// The cursors of the request.
     pub cursors: &'a RequestCursors<'a>,
-    /// The connections.
     pub fetcher: &'a Fetcher,
-    /// The request's share of memory: answers are added to it.
+    /// The request's share of memory, to which answers are added.
     pub held: &'a MemoryShare,
-    /// The marker of the client's cursor, where new cursors have another one.
+    /// The marker of the client's cursor, if new cursors have another one.
     pub made_by: Option<&'a Marker>,
 }
 
-/// What the core decided.
 pub(crate) enum PageDecision {
-    /// This page, made from answers with these headers.
+    /// The page, and the headers of its answers.
     Serve(Box<Page>, AnswerHeaders),
-    /// No page.
     Refuse(Refusal),
 }
 
-/// The headers of the answers that a page was made from.
+/// The headers of the answers of a page.
 #[derive(Debug, Default)]
 pub(crate) struct AnswerHeaders {
-    /// Of those that listed items.
+    /// Headers of lists.
     pub listed: Vec<HeaderMap>,
-    /// Of an item's own resource, and of a count: they decide what caches may do, and nothing of them goes back.
+    /// Headers of single items and counts. They restrict caching and are not passed on.
     pub beside: Vec<HeaderMap>,
 }
 
-/// Why a fetch gave no answer.
+/// The reason that a fetch has no answer.
 enum NoAnswer {
-    /// The request fails.
     Failed(Failure),
-    /// The place can't be asked for by filters: a key can't be written in the upstream's words, or the client's own filter
-    /// would be lost. It can be looked for without.
+    /// The filters of the fetch can't be written: the dialect has no form for a key, or the client's own filter would
+    /// be lost. The position can be found without filters.
     Unfiltered,
-    /// The pivot's keys came to be known while this request was about to look them up.
+    /// The keys of the pivot have been cached since this request began.
     Known(Arc<KnownItem>),
 }
 
 impl NoAnswer {
-    /// The keys that came to be known.
+    /// Returns the keys that have been cached.
     fn keys(came: &Result<FetchedAnswer, Self>) -> Option<Vec<KeyValue>> {
         match came {
             Err(Self::Known(known)) => Some(known.keys.clone()),
@@ -123,29 +118,28 @@ impl<F: Into<Failure>> From<F> for NoAnswer {
     }
 }
 
-/// An answer that has come.
 struct FetchedAnswer {
     answer: Answer,
     status: u16,
     headers: HeaderMap,
-    /// How many requests to the upstream it took: none, where another client's request was shared.
+    /// Requests to the upstream: 0 if another request's look-up was shared.
     requests: u32,
-    /// What went wrong, and is served without.
+    /// A fault despite which the page is served.
     fault: Option<String>,
 }
 
 impl FetchedAnswer {
-    /// What is known without asking.
+    /// Creates an answer that takes no request.
     fn unasked(standing: Standing) -> Self {
         let answer = Answer { standing, ..Answer::default() };
         Self { answer, status: 0, headers: HeaderMap::new(), requests: 0, fault: None }
     }
 }
 
-/// What the answers of a page left behind so far.
+/// The state of a page's fetches.
 #[derive(Default)]
 struct FetchProgress {
-    /// The client's cursor was made by an earlier page of this list: the upstream gave that page by the same filters.
+    /// The client's cursor comes from an earlier page of this list, which the upstream gave for the same filters.
     is_continued: bool,
     headers: AnswerHeaders,
     /// The first answer that said that the list ends before its slice.
@@ -157,7 +151,8 @@ impl Exchange<'_> {
     ///
     /// # Errors
     ///
-    /// The failure of the first fetch, in the core's order, that has no answer; the end of the time allowed.
+    /// Returns the failure of the first fetch, in the core's order, that has no answer; or `budget_exceeded` when the
+    /// time is over.
     pub(crate) async fn resolve(
         self,
         placed: ResolvedCursor,
@@ -183,14 +178,14 @@ impl Exchange<'_> {
                     if let Some(keys) = all.iter().find_map(NoAnswer::keys)
                         && let Some((_, request)) = unknown.take()
                     {
-                        // Another request looked the pivot up meanwhile: the page begins anew with its keys, once.
+                        // Another request has looked up the pivot meanwhile: the page begins anew with its keys, once.
                         outcome.counted.pivot = Some("cache");
                         step = resolve(PageRequest { pivot: Some(keys), ..*request });
                         continue;
                     }
                     let is_unfiltered = all.iter().any(|came| matches!(came, Err(NoAnswer::Unfiltered)));
                     if let (true, Some(request)) = (is_unfiltered, without_filters.take()) {
-                        // The dialect can't write one of the keys: the position is looked for in the whole list, once.
+                        // The dialect can't write a key as a filter: the position is searched in the whole list, once.
                         step = resolve(*request);
                         continue;
                     }
@@ -200,7 +195,8 @@ impl Exchange<'_> {
                 Step::Refuse(refusal) => {
                     outcome.counted.refusal = Some(cause(&refusal));
                     return match refusal {
-                        // An upstream that answered "past the end" at the very start has an answer of its own to give.
+                        // The upstream said "past the end" at the very start of the list. Its own answer explains that
+                        // better than a problem.
                         Refusal::NoList => Err(progress
                             .past_end
                             .map_or_else(|| Failure::refusal(Refusal::NoList, |_| None), Failure::Passed)),
@@ -211,7 +207,7 @@ impl Exchange<'_> {
         }
     }
 
-    /// The answers of one step, in the order of its fetches.
+    /// Unwraps the answers of one step, in the order of its fetches.
     fn answers(
         self,
         fetches: &[Fetch],
@@ -221,12 +217,13 @@ impl Exchange<'_> {
     ) -> Result<Vec<Answer>, Failure> {
         let mut answers = Vec::with_capacity(fetches.len());
         for (fetch, came) in fetches.iter().zip(all) {
-            // A request that failed was made all the same.
+            // A failed request counts too.
             outcome.counted.upstream_requests += came.as_ref().map_or(1, |came| came.requests);
             let was_given = progress.is_continued || !progress.headers.listed.is_empty();
             let FetchedAnswer { answer, status, headers, requests, fault } = came.map_err(|hitch| {
                 let failure = hitch.into_failure();
-                // An upstream that gave another part of this list refuses the gateway's paging, not the client's request.
+                // After an upstream gave another part of this list, a refusal concerns the gateway's paging and not the
+                // client's request.
                 if was_given { failure.of_own_paging(fetch) } else { failure }
             })?;
             if let Fetch::Item(_) = fetch {
@@ -245,14 +242,14 @@ impl Exchange<'_> {
         Ok(answers)
     }
 
-    /// Whose view of which list this is, as far as the upstream's sizes go.
+    /// Returns the scope of the learnt limits: the list as the principal sees it.
     pub(crate) fn view(self) -> LearningScope {
         let PageContext { list, asked, request, .. } = self.context;
         let filters = &request.filters.forwarded;
         list.learning.view(&asked.target.normal_path, filters, &asked.headers, &list.protected)
     }
 
-    /// What the core is asked for.
+    /// Builds the request to the core.
     fn page_request(self, placed: ResolvedCursor, limit: u32) -> PageRequest {
         let ResolvedCursor { target, pivot } = placed;
         let PageContext { list, sorted, request, .. } = self.context;
@@ -278,7 +275,7 @@ impl Exchange<'_> {
         }
     }
 
-    /// All at once; one alone, as nearly always, without ado.
+    /// Runs fetches concurrently; avoids the join for the usual single fetch.
     async fn fetch_all(self, fetches: &[Fetch], mark: Option<Mark>) -> Vec<Result<FetchedAnswer, NoAnswer>> {
         match fetches {
             [one] => vec![self.fetch(one, mark).await],
@@ -286,7 +283,7 @@ impl Exchange<'_> {
         }
     }
 
-    /// `mark` is that of the pivot's keys, where they are not known yet.
+    /// Runs one fetch; `mark` is that of the pivot's keys while they are unknown.
     async fn fetch(self, fetch: &Fetch, mark: Option<Mark>) -> Result<FetchedAnswer, NoAnswer> {
         match fetch {
             Fetch::Slice(..) | Fetch::Token(_) => self.ask(fetch).await,
@@ -294,7 +291,7 @@ impl Exchange<'_> {
                 Some(scope) => self.look_up(fetch, id, mark, scope.key(id, None)).await,
                 None => self.ask(fetch).await,
             },
-            // A page without a total is worth more than none at all.
+            // A page without a total is more useful than none.
             Fetch::Count => Ok(self.ask(fetch).await.unwrap_or_else(|hitch| {
                 let fault = Some(format!("no count: {}", hitch.into_failure().summary()));
                 FetchedAnswer { requests: 1, fault, ..FetchedAnswer::unasked(Standing::Listed) }
@@ -302,8 +299,8 @@ impl Exchange<'_> {
         }
     }
 
-    /// An item's own resource, with the client's own credentials; one request for all who want the same with the same
-    /// ones at the same time.
+    /// Looks up an item by its id with the client's credentials. Concurrent look-ups of the same item with the same
+    /// credentials share one request.
     async fn look_up(
         self,
         fetch: &Fetch,
@@ -311,14 +308,14 @@ impl Exchange<'_> {
         mark: Option<Mark>,
         key: u128,
     ) -> Result<FetchedAnswer, NoAnswer> {
-        // Boxed, for it holds all that `ask` does once more, and is seldom needed.
+        // Boxed, because it contains the state of `ask` again and is seldom needed.
         let look = Box::pin(async {
-            // Another look-up may have ended since this request found that the keys are not known.
+            // Another look-up may have ended since this request found the keys missing.
             if let Some(known) = mark.and_then(|mark| self.cursors.known(id, mark)) {
                 return Err(NoAnswer::Known(known));
             }
             let FetchedAnswer { answer, headers, .. } = self.ask(fetch).await?;
-            // At once, so that whoever comes too late to share it finds it.
+            // Cached before the result is shared: a request that is too late to share it finds it in the cache.
             self.cursors.remember_item(id, &answer, self.made_by);
             Ok::<_, NoAnswer>(ItemResource { answer, headers })
         });
@@ -338,7 +335,7 @@ impl Exchange<'_> {
         Ok(FetchedAnswer { answer: answer.clone(), status: 0, headers: headers.clone(), requests, fault: None })
     }
 
-    /// How much time is left for the request.
+    /// Returns the time that is left for the request.
     fn left(self, now: Instant) -> Result<Duration, Failure> {
         let spent = now - self.context.asked.began;
         self.context.list.budgets.time.checked_sub(spent).filter(|left| !left.is_zero()).ok_or_else(out_of_time)
@@ -385,7 +382,7 @@ impl Exchange<'_> {
         }
     }
 
-    /// The request for a fetch: the client's headers as far as they concern the upstream, the dialect's, the operator's.
+    /// Builds the request of a fetch from the client's, the dialect's and the operator's headers.
     fn request(self, ask: &UpstreamRequest, body: Option<&[u8]>) -> Result<RequestHeader, Failure> {
         let asked = self.context.asked;
         let origin = asked.client.origin(&asked.target);
@@ -412,7 +409,7 @@ impl Exchange<'_> {
     }
 }
 
-/// Whether a place was handed out with an earlier page.
+/// Returns whether a position comes from an earlier page.
 fn is_continued(position: &Position) -> bool {
     match position {
         Position::Start | Position::End | Position::At(_) => false,
@@ -429,12 +426,12 @@ fn out_of_time() -> Failure {
     Problem::new(Code::BudgetExceeded, "the page was not found in the time allowed").into()
 }
 
-/// A client's body that is no object, which has been refused before.
+/// The client's body is no object. That has been refused before.
 fn unwritable(error: &JsonError) -> Failure {
     Failure::logged(Code::Internal, "the request can't be passed on to the upstream", error.to_string())
 }
 
-/// What can't be written on the wire: a client's path or filters that no URL can hold.
+/// The client's path or filters don't fit into a URL.
 fn unsendable(error: &pingora::BError) -> Failure {
     let said = "the request can't be passed on to the upstream";
     Failure::logged(Code::RequestInvalid, said, error.etype().as_str().to_owned())

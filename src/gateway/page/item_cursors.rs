@@ -1,4 +1,4 @@
-//! Items of a page as their own cursors name them, and the places beside them.
+//! The cursors of a page's items, and the positions next to an item.
 
 use std::cell::{OnceCell, RefCell};
 
@@ -17,18 +17,19 @@ use crate::{
     },
 };
 
-/// What makes the cursors of a page's items.
+/// Writes the cursors of a page's items.
 pub(crate) struct ItemCursorWriter<'a> {
     page: &'a Page,
     order: &'a Order,
     marker: &'a Marker,
     mint: RefCell<ItemMint<'a>>,
-    /// The marks of all items, where nothing is known of the order: each is its neighbours' neighbour.
+    /// The marks of all items, computed once for a list without an order: each item's cursor has those of its
+    /// neighbours.
     marks: OnceCell<Option<Vec<Mark>>>,
 }
 
 impl<'a> ItemCursorWriter<'a> {
-    /// Makes none yet.
+    /// Creates a writer.
     pub(crate) fn new(page: &'a Page, order: &'a Order, marker: &'a Marker, mint: ItemMint<'a>) -> Self {
         Self { page, order, marker, mint: RefCell::new(mint), marks: OnceCell::new() }
     }
@@ -43,7 +44,8 @@ impl<'a> ItemCursorWriter<'a> {
         Some(self.mint.borrow_mut().push_keyed(strong.len(), values, out))
     }
 
-    /// By its mark and those of its neighbours on the page; at the page's edges the core has seen more of them.
+    /// Writes the mark of an item and those of its neighbours on the page. At the edges the core has seen more
+    /// neighbours.
     fn push_marked(&self, index: usize, out: &mut Vec<u8>) -> Option<bool> {
         let last = self.page.items.len().checked_sub(1)?;
         let edge = self.page.edges.as_ref().and_then(|(first, end)| match index {
@@ -61,7 +63,7 @@ impl<'a> ItemCursorWriter<'a> {
         let marks = marks.as_deref()?;
         let before = &marks[index.saturating_sub(Marks::AHEAD)..index];
         let after = &marks[index + 1..(index + 1 + Marks::AHEAD).min(marks.len())];
-        // As far as nothing is hidden: it aims, and proves nothing.
+        // The offset is a hint: hidden items may precede the page.
         let offset = Offset(self.page.offset.saturating_add(index as u64));
         Some(mint.push_marked(*marks.get(index)?, (before, after), offset, out))
     }
@@ -69,7 +71,7 @@ impl<'a> ItemCursorWriter<'a> {
 
 impl ItemCursors for ItemCursorWriter<'_> {
     fn push(&self, index: usize, out: &mut Vec<u8>) -> bool {
-        // A list with an order may have been read by marks all the same.
+        // A list with a declared order may have been read by marks.
         let by_marks = match &self.page.edges {
             Some((first, _)) => matches!(first, Item::Marked(_)),
             None => !self.order.places_items(),
@@ -79,13 +81,13 @@ impl ItemCursors for ItemCursorWriter<'_> {
     }
 }
 
-/// The places of an item's strong keys, and last that of its id.
+/// Returns the strong keys of an item, followed by its id.
 fn row<'a>(answer: &'a Answer, order: &Order, index: usize) -> Option<&'a [Span]> {
     let columns = order.columns();
     answer.keys.get(index * columns..)?.get(..columns)
 }
 
-/// The keys and id of an item of an answer; none where they can't be read, or where nothing is known of the order.
+/// Returns the keys and id of an item; nothing if they can't be read or the list has no declared order.
 pub(crate) fn anchor(answer: &Answer, order: &Order, index: usize) -> Option<Anchor> {
     let (id, strong) = row(answer, order, index).filter(|_| order.declared)?.split_last()?;
     let kinds = order.strong.iter().map(|key| &key.kind);
@@ -94,7 +96,7 @@ pub(crate) fn anchor(answer: &Answer, order: &Order, index: usize) -> Option<Anc
     Some(Anchor { keys, id: KeyValue::of_id(id.of(&answer.body))? })
 }
 
-/// The mark of an item of a page: of its id, else of its bytes.
+/// Returns the mark of an item: of its id, or of its bytes if it has none.
 fn mark(page: &Page, order: &Order, marker: &Marker, index: usize) -> Option<Mark> {
     let place = page.items.get(index)?;
     let answer = page.answers.get(place.answer as usize)?;
@@ -106,7 +108,7 @@ fn mark(page: &Page, order: &Order, marker: &Marker, index: usize) -> Option<Mar
     })
 }
 
-/// The place beside an item that marks tell: it is one of those on its own side.
+/// Returns the position next to a marked item. The item itself becomes one of the marks.
 pub(crate) fn beside(item: MarkedItem, backward: bool) -> Target {
     let MarkedItem { item, around: Marks { mut before, mut after }, offset } = item;
     let offset = Offset(offset.0.saturating_add(u64::from(!backward)));

@@ -21,7 +21,7 @@ impl LegacyPage {
     ///
     /// # Errors
     ///
-    /// `page_invalid`, `parameter_conflict`, `too_deep`.
+    /// Returns `page_invalid`, `parameter_conflict` or `too_deep`.
     pub(crate) fn read(list: &List, request: &ListRequest) -> Result<Self, Failure> {
         let pairs = match &request.kind {
             RequestKind::Legacy { pairs, .. } => pairs.as_slice(),
@@ -33,7 +33,8 @@ impl LegacyPage {
         let size = window.size.unwrap_or(list.page_size.default).max(1);
         let wanted = if request.limit_written.is_some() { request.limit } else { size };
         let limit = wanted.clamp(1, list.page_size.max);
-        // Pages of another size than was asked for begin elsewhere, so that page after page nothing is left out.
+        // A page of another size than the client asked for begins at a multiple of the new size, so that consecutive
+        // pages skip nothing.
         let offset = match window.page {
             Some(_) => (window.offset / u64::from(size)).saturating_mul(u64::from(limit)),
             None => window.offset,

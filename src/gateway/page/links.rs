@@ -15,7 +15,7 @@ use crate::{
 };
 
 impl PageContext<'_> {
-    /// The link to the first page.
+    /// Returns the link to the first page.
     pub(crate) fn first_link(&self) -> String {
         self.link(None)
     }
@@ -26,13 +26,13 @@ impl PageContext<'_> {
             Some(LinkTo::Id { id, .. }) => id.len(),
             Some(LinkTo::Last) | None => 0,
         };
-        // The 64 bytes are for names, signs, limit and sort; a link with long filters or sorts grows beyond them.
+        // 64 bytes are for names, signs, limit and sort; long sorts grow the buffer.
         let link = self.base.begin(self.request.filters.links.len() + place + 64);
         self.parameters().link(link, &self.request, to)
     }
 
-    /// The link to the page at a position, which a cursor names. Returns nothing where the client's parameters can't
-    /// express it.
+    /// Returns the link to a position, which the cursor `token` names; nothing if the client's parameters can't express
+    /// it.
     pub(crate) fn link_to(&self, target: &Target, token: &str) -> Option<String> {
         let backward = target.position.is_backward();
         let id;
@@ -49,14 +49,15 @@ impl PageContext<'_> {
         Some(self.link(Some(to)))
     }
 
-    /// The response that leads a legacy client to its page by cursor, where the route redirects and such a link exists.
+    /// Returns the redirect of a legacy request to its page by cursor, if the route redirects and such a link exists.
     ///
     /// # Errors
     ///
-    /// Where the cursor is longer than the route allows.
+    /// Returns an error if the cursor is longer than the route allows.
     pub(crate) fn redirect(&self, cursors: &RequestCursors<'_>) -> Result<Option<Response>, TooLong> {
         let Some(page) = self.legacy_page.as_ref().filter(|_| self.redirects) else { return Ok(None) };
-        // In a list that is read by tokens a cursor can't name an offset: the page itself is refused, which says so.
+        // In a list that is read by tokens no cursor can name an offset: the request is refused as any other page at an
+        // offset.
         if page.offset > 0 && self.sorted.mode == Mode::Token {
             return Ok(None);
         }
@@ -69,7 +70,7 @@ impl PageContext<'_> {
         Ok(response)
     }
 
-    /// The link to the page itself.
+    /// Returns the link to the page itself.
     pub(crate) fn self_link(&self) -> String {
         self.base.url(&self.request.self_query)
     }

@@ -1,4 +1,4 @@
-//! A page becomes a response: cursors, links and facts for the envelope, headers for caches and legacy clients.
+//! The response with a page: cursors, links and facts for the envelope, headers for caches and legacy clients.
 
 use http::HeaderMap;
 
@@ -18,11 +18,11 @@ use crate::{
     upstream::net::memory::MemoryShare,
 };
 
-/// The response with a page. Its memory is added to the share of the request.
+/// Renders a page as a response. Its memory is added to the share of the request.
 ///
 /// # Errors
 ///
-/// Where a cursor is longer than the route allows, or no memory is left.
+/// Returns an error if a cursor is longer than the route allows or no memory is left.
 pub(crate) fn render(
     context: &PageContext<'_>,
     cursors: &RequestCursors<'_>,
@@ -35,18 +35,18 @@ pub(crate) fn render(
     let keeps = draft.size_held(&page.answers);
     let response = draft.finish(page.answers);
     held.keep(keeps);
-    // A validator is of what GET would give (RFC 9110 section 8.8), and conditions are for GET and HEAD.
+    // A validator belongs to a GET (RFC 9110 section 8.8), and conditional requests are GET and HEAD.
     Ok(match context.asked.body {
         None => response.unless_matched(&context.asked.headers),
         Some(_) => response.without_validator(),
     })
 }
 
-/// The cursors of the pages around a page, sealed.
+/// The sealed cursors around a page.
 struct NeighbourCursors {
     next: Option<String>,
     previous: Option<String>,
-    /// Best effort: a page is served without the link to the last one.
+    /// None if it is too long: the page is served without a link to the last one.
     last: Option<String>,
 }
 
@@ -58,7 +58,7 @@ impl NeighbourCursors {
     }
 }
 
-/// The links of a page; none where the request came by a body, which no link can lead to.
+/// Returns the links of a page; none for a request by POST, which no link can repeat.
 fn links(context: &PageContext<'_>, page: &Page, sealed: &NeighbourCursors, first: &str) -> LinkSet {
     if context.asked.body.is_some() {
         return LinkSet::default();
@@ -90,12 +90,12 @@ fn draft(
     let link_set = links(context, page, &sealed, &first);
     let echoed = asked.body.as_ref().map(|body| body.find(envelope.request_places())).unwrap_or_default();
     let now = needs.now.then(|| clock::rfc3339(asked.now));
-    // The token of a page leads to all of its items alike: they have no cursors of their own.
+    // A token leads to a page as a whole, so its items have no cursors of their own.
     let has_item_cursors = list.dialect.paging().family != Family::Token;
     let edges = page.edges.as_ref().filter(|_| needs.edge_cursors && has_item_cursors);
     let edge = |item: Option<&Item>, beyond: &Option<String>| match item {
         Some(item) => cursors.seal_item(item),
-        // Where items have no cursors of their own, the page's leads on from its edge just as well.
+        // Without item cursors, the cursor of the neighbouring page leads on from the edge as well.
         None => beyond.clone().filter(|_| needs.edge_cursors && !page.items.is_empty()),
     };
     let start_cursor = edge(edges.map(|(first, _)| first), &sealed.previous);
@@ -126,7 +126,7 @@ fn draft(
     Ok(respond(context, &facts, page, answers, &first))
 }
 
-/// The envelope with its headers: of the upstream's answers, of preferences, and of legacy requests.
+/// Adds headers: from the upstream's answers, of preferences, and of legacy requests.
 fn respond(
     context: &PageContext<'_>,
     facts: &Facts<'_>,

@@ -1,4 +1,4 @@
-//! One page of a list, from the request to the response: open, resolve, render. Read this first.
+//! The path of a page from the request to the response: open, resolve, render. Read this first.
 
 use super::{
     context::{ListCall, PageContext},
@@ -12,12 +12,10 @@ use crate::{
     upstream::net::{fetch::Fetcher, memory::MemoryShare},
 };
 
-/// How a request for a list is answered.
 #[derive(Debug)]
 pub(crate) enum Served {
-    /// By this response.
     Response(Response),
-    /// By the upstream itself, byte for byte.
+    /// The upstream answers, byte for byte.
     Forward,
 }
 
@@ -25,13 +23,13 @@ pub(crate) enum Served {
 ///
 /// # Errors
 ///
-/// Problems of the request, failures of the upstream, and pages that can't be proven.
+/// Returns the problem of the request, the failure of the upstream, or the refusal of a page that can't be proven.
 pub(crate) async fn serve(
     call: ListCall<'_>,
     fetcher: &Fetcher,
     (held, outcome): (&MemoryShare, &mut Outcome),
 ) -> Result<Served, Failure> {
-    // Open: what is asked for, in which order, from which position on.
+    // Open: list, parameters, order and position.
     let Some(context) = PageContext::open(call, outcome)? else { return Ok(Served::Forward) };
     let cursors = RequestCursors::new(&context);
     if let Some(response) = context.redirect(&cursors)? {
@@ -40,7 +38,7 @@ pub(crate) async fn serve(
     let start = cursors.start(&context)?;
     let (limit, backward) = (start.limit, start.cursor.target.position.is_backward());
 
-    // Resolve: the core says what to fetch until it has the page, or refuses.
+    // Resolve: the core says which fetches it needs, until it has the page or refuses.
     let exchange = Exchange { context: &context, cursors: &cursors, fetcher, held, made_by: start.made_by.as_ref() };
     let (page, answers) = match exchange.resolve(start.cursor, limit, outcome).await? {
         PageDecision::Serve(page, answers) => (page, answers),
@@ -55,6 +53,6 @@ pub(crate) async fn serve(
     outcome.served(&page);
     outcome.filtered(page.learnt.futile_filter(known));
 
-    // Render: cursors, links and the envelope around the items.
+    // Render: cursors and links, and the envelope around the items.
     render(&context, &cursors, (*page, backward), (limit, &answers), held).map(Served::Response)
 }

@@ -1,15 +1,14 @@
-//! Whether a request says whose view its answer is, as far as the gateway can know it.
+//! The principal of a request: whether it is known, as far as the gateway can tell.
 //!
-//! What was seen for one caller is found by another only where nothing tells the two apart. The headers of the principal
-//! do, and a caller who brings one of them is known by it. Of a caller who brings none there are two kinds: those of a
-//! list that is the same for all, and those whom the upstream knows by a header that the configuration does not name. So
-//! nothing is remembered of a request that brings a header which could say who asks: any that is not on the closed list
-//! of those that can't.
+//! Cached items are shared only between requests of the same principal. A request with one of the principal's headers
+//! is known by it. A request without any of them is one of two kinds: its list is the same for all clients, or the
+//! upstream identifies the client by a header that the configuration does not name. So a request is cached only if
+//! every header that it has is on a closed list of headers that can't identify a client.
 
 use http::{HeaderMap, HeaderName};
 
-/// Headers that say how a client wants to be answered, what software it is, and which way its request took; never on
-/// whose behalf it asks.
+/// Headers about the form of the answer, the client's software and the way of the request, which never identify a
+/// principal.
 const IMPERSONAL: [&str; 31] = [
     "b3",
     "baggage",
@@ -44,12 +43,12 @@ const IMPERSONAL: [&str; 31] = [
     "x-request-id",
 ];
 
-/// What groups of such headers begin with.
+/// Prefixes of such headers.
 const IMPERSONAL_GROUPS: [&str; 6] = ["accept", "content-", "if-", "sec-", "x-b3-", "x-forwarded-"];
 
-/// Whether what is seen for this request may be remembered, and found by the next one with the same headers of the
-/// `principal`: it brings one of them, or nothing that could say who asks. A route without a principal has one list for
-/// all.
+/// Returns whether items may be cached for this request and found by the next one with the same `principal` headers: it
+/// has one of them, or no header that could identify a client. A route without a principal has one list for all
+/// clients.
 pub(crate) fn is_known(headers: &HeaderMap, principal: &[HeaderName]) -> bool {
     let is_impersonal = |name: &HeaderName| {
         let name = name.as_str();

@@ -1,53 +1,53 @@
-//! The head of a request as bytes: where it ends, and whether every server reads the same request in it.
+//! Request heads as bytes: where a head ends, and whether all servers read the same request in it.
 //!
-//! A head is checked before Pingora parses it. Pingora accepts more than one length where all are equal, any coding before
-//! `chunked`, bare line feeds, and blanks in a target, and passes most of that on; an upstream that reads it differently
-//! finds a second request in the body of the first. So a head has one reading here, or none.
+//! A head is checked before Pingora parses it. Pingora accepts several equal lengths, any coding before `chunked`, bare
+//! line feeds, and spaces in a target, and forwards most of them; an upstream that reads them differently finds a
+//! second request in the body of the first. Heads with more than one reading are refused here.
 
 use http::Method;
 
 use super::target::{is_authority, split_target};
 use crate::downstream::{Code, Problem};
 
-/// How many header lines a head may have; Pingora's parser takes no more.
+/// Maximum number of header lines. Pingora's parser takes no more.
 const MOST_HEADERS: usize = 256;
 
-/// The longest name of a header, in bytes: far beyond any in use, and within what `http` takes.
+/// The longest header name, in bytes: far longer than any in use, and within the limit of `http`.
 const LONGEST_NAME: usize = 1_024;
 
-/// The longest target, in bytes, whatever the size of a head: `http` takes no longer one.
+/// The longest target, in bytes, whatever the size of the head: the limit of `http`.
 const LONGEST_TARGET: usize = 65_000;
 
-/// How the bytes after a head belong to its request.
+/// The framing of a request's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
-    /// So many are its body, and no more.
+    /// The body has this length.
     Length(u64),
-    /// Chunks, or another protocol: where they end is seen in them alone.
+    /// The body is chunked, or another protocol follows. Its end stands in its bytes.
     Open,
 }
 
-/// Looks for the end of a head while it comes. Each byte is looked at once.
+/// Finds the end of a head in bytes that arrive in pieces. Each byte is scanned once.
 #[derive(Debug, Default)]
 pub(crate) struct HeadScanner {
-    /// Where the request line begins.
+    /// The start of the request line.
     start: usize,
-    /// Where the line begins that is not complete yet.
+    /// The start of the last incomplete line.
     line: usize,
-    /// How many lines are complete.
+    /// The number of complete lines.
     lines: usize,
 }
 
 impl HeadScanner {
-    /// Where the head begins and ends, once all of it is among `bytes`: those that were given before, and what came after
-    /// them. At most one step for each line that came.
+    /// Returns the start and end of the head once it is complete. `bytes` are all bytes so far, of which `scanned` were
+    /// passed before. Takes at most one step per line.
     ///
     /// # Errors
     ///
-    /// Where the bytes begin no request, a line ends with a bare line feed, or there are too many lines.
+    /// Returns an error if the bytes begin no request, a line ends with a bare line feed, or there are too many lines.
     pub(crate) fn ends(&mut self, bytes: &[u8], scanned: usize) -> Result<Option<(usize, usize)>, Box<Problem>> {
         if let Some(first) = bytes.get(self.start).filter(|first| !is_token(**first) && !b"\r\n".contains(first)) {
-            // The first byte of a TLS handshake.
+            // 0x16 is the first byte of a TLS handshake.
             let tls = if *first == 0x16 { ": TLS is not spoken here" } else { "" };
             return Err(invalid(format!("the first byte begins no request{tls}")));
         }
@@ -59,7 +59,7 @@ impl HeadScanner {
             let is_blank = end == self.line + 1;
             self.line = end + 1;
             match (is_blank, self.lines) {
-                // Blank lines before a request are let go (RFC 9112 section 2.2).
+                // Blank lines before a request are skipped (RFC 9112 section 2.2).
                 (true, 0) => self.start = self.line,
                 (true, _) => return Ok(Some((self.start, self.line))),
                 (false, lines) if lines > MOST_HEADERS => {
@@ -72,7 +72,7 @@ impl HeadScanner {
         Ok(None)
     }
 
-    /// What is wrong with a head that is longer than `most` bytes.
+    /// Returns the problem of a head that is longer than `most` bytes.
     pub(crate) fn too_large(&self, most: usize) -> Box<Problem> {
         Box::new(match self.lines {
             0 => Problem::new(Code::TargetTooLong, format!("the request line has more than {most} bytes")),
@@ -81,7 +81,7 @@ impl HeadScanner {
     }
 }
 
-/// The request line of a head, where it can be read: the method and the target.
+/// Returns method and target of a head, if they can be read.
 pub(crate) fn request_line(head: &[u8]) -> Option<(Method, &[u8])> {
     let line = head.split(|byte| *byte == b'\n').next()?;
     let mut parts = line.split(|byte| *byte == b' ');
@@ -89,12 +89,12 @@ pub(crate) fn request_line(head: &[u8]) -> Option<(Method, &[u8])> {
     parts.next().map(|target| (method, target))
 }
 
-/// How the body of a request is framed by this head, which ends with its blank line.
+/// Returns the framing of a complete head.
 ///
 /// # Errors
 ///
-/// 400 `request_invalid`, 414 `target_too_long`, 431 `headers_too_large`: everything that Pingora's parser would refuse
-/// too, and everything that two servers could read differently.
+/// Returns 400 `request_invalid`, 414 `target_too_long` or 431 `headers_too_large` for heads that Pingora's parser
+/// would refuse, and for heads that two servers could read differently.
 pub(crate) fn check(head: &[u8]) -> Result<Framing, Box<Problem>> {
     let mut lines = head.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     let line = read_request_line(lines.next().unwrap_or_default())?;
@@ -106,10 +106,10 @@ pub(crate) fn check(head: &[u8]) -> Result<Framing, Box<Problem>> {
     fields.framing(line.is_old)
 }
 
-/// A request line that has one reading.
+/// A request line with one reading.
 struct RequestLine<'a> {
     target: &'a [u8],
-    /// HTTP/1.0.
+    /// The version is HTTP/1.0.
     is_old: bool,
 }
 
@@ -135,7 +135,7 @@ fn read_request_line(line: &[u8]) -> Result<RequestLine<'_>, Box<Problem>> {
         let detail = format!("the request target has more than {LONGEST_TARGET} bytes");
         return Err(Box::new(Problem::new(Code::TargetTooLong, detail)));
     }
-    // Pingora would cut a fragment off, and another server might look for it.
+    // Pingora would cut a fragment off, while another server might keep it.
     if target.iter().any(|byte| *byte <= b' ' || *byte == 0x7f || *byte == b'#') {
         return Err(invalid("the request target holds a control character or a fragment"));
     }
@@ -149,7 +149,7 @@ fn read_request_line(line: &[u8]) -> Result<RequestLine<'_>, Box<Problem>> {
     }
 }
 
-/// The headers that decide where a request ends and whom it is for.
+/// The headers that decide the framing and the host of a request.
 #[derive(Default)]
 struct FramingFields<'a> {
     host: Option<&'a [u8]>,
@@ -164,7 +164,7 @@ impl<'a> FramingFields<'a> {
             return Err(invalid("a header line has no colon"));
         };
         let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
-        // A blank before the colon, and a line that goes on with the value of the one before it, are no tokens either.
+        // This also refuses a space before the colon and folded lines: neither is part of a token.
         if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) {
             return Err(invalid("the name of a header is no token"));
         }
@@ -180,7 +180,7 @@ impl<'a> FramingFields<'a> {
                 return Err(invalid("there is more than one Host"));
             }
         } else if name.eq_ignore_ascii_case(b"content-length") {
-            // Equal values may be taken for one (RFC 9110 section 8.6), and servers differ on whether they do.
+            // Equal lengths may be merged (RFC 9110 section 8.6), but not every server does.
             let Some(length) = read_length(value) else {
                 return Err(invalid("Content-Length is not one number"));
             };
@@ -188,7 +188,7 @@ impl<'a> FramingFields<'a> {
                 return Err(invalid("there is more than one Content-Length"));
             }
         } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
-            // In another case, origins differ in whether they know the coding.
+            // Some origins don't know the coding in other letter cases.
             if self.is_chunked || value != b"chunked" {
                 return Err(invalid("Transfer-Encoding is not chunked alone"));
             }
@@ -210,7 +210,7 @@ impl<'a> FramingFields<'a> {
     }
 }
 
-/// Holds the target's authority and `Host` against each other, and each against what an authority may be.
+/// Checks that the target's authority and `Host` agree, and that each is a valid authority.
 fn check_host(line: &RequestLine<'_>, host: Option<&[u8]>) -> Result<(), Box<Problem>> {
     let (authority, _) = split_target(line.target)?;
     if authority.is_some() && http::Uri::try_from(line.target).is_err() {
@@ -234,14 +234,14 @@ fn check_host(line: &RequestLine<'_>, host: Option<&[u8]>) -> Result<(), Box<Pro
 
 const NO_HOST: &str = "the host is no host name or address with a port";
 
-/// The value of a `Content-Length`: digits alone.
+/// Parses a `Content-Length`, which consists of digits.
 fn read_length(value: &[u8]) -> Option<u64> {
     let digits = value.iter().all(u8::is_ascii_digit).then_some(value)?;
-    // What does not fit a signed number is none to Pingora.
+    // Pingora reads lengths as signed numbers and ignores larger ones.
     std::str::from_utf8(digits).ok()?.parse::<i64>().ok()?.try_into().ok()
 }
 
-/// Whether a byte may stand in a token (RFC 9110 section 5.6.2).
+/// Returns whether a byte may be part of a token (RFC 9110 section 5.6.2).
 fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }

@@ -1,5 +1,4 @@
-//! Paths: which are refused because two parties could read them differently, how they are compared, and how an
-//! upstream's path is written from a client's.
+//! Paths: refusal of ambiguous ones, normalization, and the templates of upstream paths.
 
 use std::borrow::Cow;
 
@@ -8,14 +7,14 @@ use crate::{
     downstream::request::query::encoded_path,
 };
 
-/// A path without its ambiguities.
+/// A normalized path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NormalPath<'a> {
-    /// Percent-encoded unreserved characters are decoded (RFC 3986 section 6.2.2.2), and commas, which links encode; what no
-    /// path can hold raw is encoded. So a page's links lead to the same path.
+    /// The path with unreserved characters and commas decoded (RFC 3986 section 6.2.2.2; links encode commas), and with
+    /// invalid characters encoded, so that the links of a page lead to the same path.
     pub(crate) text: Cow<'a, str>,
-    /// What servers disagree on all the same: encoded slashes and empty segments. What passes through untouched may hold
-    /// them, the path of a list may not.
+    /// An ambiguity that is left: encoded slashes and empty segments. Forwarded paths may have them, paths of lists may
+    /// not.
     pub(crate) doubt: Option<&'static str>,
 }
 
@@ -23,8 +22,8 @@ pub(crate) struct NormalPath<'a> {
 ///
 /// # Errors
 ///
-/// What is wrong with it, where servers disagree on where it leads: control bytes, backslashes, `.` and `..`, both also
-/// between encoded slashes and with a `;` behind them, and `%` without two digits behind it.
+/// Returns the ambiguity of a path that servers resolve differently: control bytes, backslashes, `.` and `..` (also
+/// between encoded slashes or with `;` parameters), and `%` without two hexadecimal digits.
 pub(crate) fn normalize(path: &[u8]) -> Result<NormalPath<'_>, &'static str> {
     let text = std::str::from_utf8(path).map_err(|_| "the path is not UTF-8")?;
     if !text.starts_with('/') {
@@ -36,7 +35,7 @@ pub(crate) fn normalize(path: &[u8]) -> Result<NormalPath<'_>, &'static str> {
     let text = if text.contains('%') { Cow::Owned(decode_unreserved(text)?) } else { Cow::Borrowed(text) };
     let text = encoded_path(&text).map_or(text, Cow::Owned);
     let inner = text.strip_suffix('/').unwrap_or(&text);
-    // Most paths have neither escapes nor parameters, which take a search to find in each segment.
+    // Most paths have neither escapes nor parameters, so the search in each segment is skipped.
     let is_plain = !text.bytes().any(|byte| matches!(byte, b'%' | b';'));
     let mut doubt = (!is_plain && text.contains("%2F")).then_some("the path has an encoded slash");
     for segment in inner.split('/').skip(1) {
@@ -51,8 +50,8 @@ pub(crate) fn normalize(path: &[u8]) -> Result<NormalPath<'_>, &'static str> {
     Ok(NormalPath { text, doubt })
 }
 
-/// A normalized path as the most careless server reads it: encoded slashes are slashes, several are one, parameters of
-/// segments and blanks at the end are not there. Nothing where that is the same path.
+/// Folds a normalized path as the most lenient server reads it: encoded slashes become slashes, repeated slashes one,
+/// and parameters of segments and trailing spaces are removed. Returns nothing if the path stays the same.
 pub(crate) fn folded(normal: &str) -> Option<String> {
     if !normal.contains(['%', ';']) && !normal.contains("//") {
         return None;
@@ -72,7 +71,7 @@ pub(crate) fn folded(normal: &str) -> Option<String> {
     (folded != normal).then_some(folded)
 }
 
-/// A segment as servers read it that take what follows a `;` for parameters of their own (RFC 3986 section 3.3).
+/// Removes the part after `;`, which some servers take for parameters (RFC 3986 section 3.3).
 fn without_parameters(segment: &str) -> &str {
     let end = [";", "%3B"].iter().filter_map(|mark| segment.find(mark)).min();
     end.map_or(segment, |end| &segment[..end])
@@ -97,7 +96,7 @@ fn decode_unreserved(text: &str) -> Result<String, &'static str> {
     Ok(decoded)
 }
 
-/// `upstream_path`, compiled.
+/// A compiled `upstream_path`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PathTemplate {
     pieces: Vec<PathPart>,
@@ -113,7 +112,7 @@ enum PathPart {
 }
 
 impl PathTemplate {
-    /// Compiles `/v1{path}/`; `parameters` are the names that the route's path has.
+    /// Compiles a template such as `/v1{path}/`; `parameters` are the names in the route's path.
     pub(crate) fn compile(
         written: &Located<String>,
         parameters: &[String],
@@ -164,7 +163,7 @@ impl PathTemplate {
         Some(Self { pieces })
     }
 
-    /// The upstream's path for a client's path and its parameters, all of them as they came, percent-encoded.
+    /// Writes the upstream's path for a client's path and its parameters, all percent-encoded as they came.
     pub(crate) fn write(&self, path: &str, parameters: &[(String, String)]) -> String {
         let mut written = String::with_capacity(path.len() + 16);
         for piece in &self.pieces {

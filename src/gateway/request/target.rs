@@ -1,5 +1,5 @@
-//! What is asked for, as far as all requests are alike: path, query and host. What the gateway and an upstream could read
-//! differently in a path is refused here; what they could in the rest of a head was refused before it was parsed.
+//! Request targets: path, query and host. Paths that servers could read differently are refused here; the rest of the
+//! head has been checked before it was parsed.
 
 use std::{borrow::Cow, net::Ipv6Addr};
 
@@ -12,32 +12,32 @@ use crate::{
     upstream::request::headers,
 };
 
-/// The head of a request, as far as all requests are alike.
+/// The target of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RequestTarget {
     /// The path as it came, without the query.
     pub path: String,
-    /// The path for looking up routes.
+    /// The normalized path, by which routes are found.
     pub normal_path: String,
-    /// What servers disagree on in it, which no list's path may hold.
+    /// An ambiguity in the path, which paths of lists may not have.
     pub doubt: Option<&'static str>,
     /// The query as it came.
     pub query: Option<String>,
-    /// The authority as it came: of the target, else of `Host`.
+    /// The authority as it came: that of the target, or `Host`.
     pub authority: Option<String>,
-    /// Its host: lower case, without port.
+    /// The host in lower case, without port.
     pub host: Option<String>,
 }
 
-/// How many gateways of this name a request may have passed: more than stand one after the other in any service, and few
-/// enough that one that comes back to where it was ends soon.
+/// Maximum number of passes through gateways of this name: more than any service chains, and few enough to end a loop
+/// soon.
 const PASSAGES: usize = 3;
 
-/// Reads the head of a request, which [`head::check`](super::head::check) has passed.
+/// Reads the target of a head that [`head::check`](super::head::check) has accepted.
 ///
 /// # Errors
 ///
-/// 400 `request_invalid`, 508 `loop_detected`.
+/// Returns 400 `request_invalid` or 508 `loop_detected`.
 pub(crate) fn read(head: &RequestHeader) -> Result<RequestTarget, Box<Problem>> {
     if headers::passages(&head.headers) > PASSAGES {
         let detail = format!("Via names more than {PASSAGES} gateways: the request goes round");
@@ -69,14 +69,14 @@ fn invalid(detail: impl Into<String>) -> Box<Problem> {
     Box::new(Problem::new(Code::RequestInvalid, detail))
 }
 
-/// Whether a text may be a query: no blank, no control character, no `#`.
+/// Returns whether a text can be a query: it has no space, control character or `#`.
 fn holds_a_query(text: &str) -> bool {
-    // No branch on a byte: so the compiler makes vector instructions of it.
+    // Written without branches, so that the compiler vectorizes it.
     let is_other = |byte: u8| (byte <= b' ') | (byte == 0x7f) | (byte == b'#');
     !text.bytes().fold(false, |any, byte| any | is_other(byte))
 }
 
-/// The authority and the rest of a target in absolute form (RFC 9112 section 3.2.2).
+/// Splits a target in absolute form into authority and rest (RFC 9112 section 3.2.2).
 pub(crate) fn split_target(target: &[u8]) -> Result<(Option<&str>, &[u8]), Box<Problem>> {
     if target.first() == Some(&b'/') {
         return Ok((None, target));
@@ -98,8 +98,8 @@ pub(crate) fn split_target(target: &[u8]) -> Result<(Option<&str>, &[u8]), Box<P
     }
 }
 
-/// Whether this is an authority without userinfo (RFC 3986 section 3.2), or nothing: a host, and maybe a port. Of what a
-/// host may hold, commas and quotes are left out: they would make a list or a text of it where it is written.
+/// Returns whether a text is empty or an authority without userinfo (RFC 3986 section 3.2). Commas and quotes in hosts
+/// are not accepted: they would make a list or a string of a header with the host.
 pub(crate) fn is_authority(text: &str) -> bool {
     let (host, port) = match text.rfind(':').filter(|at| !text[*at..].contains(']')) {
         Some(at) => (&text[..at], &text[at + 1..]),
@@ -114,7 +114,7 @@ pub(crate) fn is_authority(text: &str) -> bool {
     is_host && is_port
 }
 
-/// Whether all of a text may stand in a host's name: unreserved characters, escapes, and delimiters.
+/// Returns whether a text consists of the characters of host names: unreserved characters, escapes and delimiters.
 fn is_name(host: &str) -> bool {
     let mut escapes = host.split('%');
     let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&()*+;=".contains(&byte));
@@ -122,7 +122,7 @@ fn is_name(host: &str) -> bool {
     escapes.next().is_none_or(plain) && escapes.all(|escape| begins_with_digits(escape) && plain(escape))
 }
 
-/// The host of a `Host` header or authority: lower case, without port and without a final dot.
+/// Returns the host of an authority: lower case, without port and final dot.
 #[must_use]
 pub(crate) fn host_of(authority: &str) -> String {
     let host = match authority.rsplit_once(':') {

@@ -1,5 +1,4 @@
-//! A request on a route that says itself which origins may read it: every answer of the gateway's and of the upstream's
-//! is told so.
+//! Cross-origin requests on routes with `cors`: the route's policy applies to every answer, also to the upstream's.
 
 use std::sync::Arc;
 
@@ -8,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use super::route::Route;
 use crate::downstream::{CorsPolicy, PREFERENCE_APPLIED, Response, response::cors};
 
-/// Whose script asks, on a route with `cors`.
+/// The origin of a request on a route with `cors`.
 #[derive(Debug)]
 pub(crate) struct CrossOrigin {
     route: Arc<Route>,
@@ -16,19 +15,19 @@ pub(crate) struct CrossOrigin {
 }
 
 impl CrossOrigin {
-    /// What a request to a route is; none where the upstream says who may read it.
+    /// Reads the origin of a request; returns nothing if the route leaves the policy to the upstream.
     pub(crate) fn of(route: &Arc<Route>, request: &HeaderMap) -> Option<Self> {
         route.cors.as_ref()?;
         Some(Self { route: Arc::clone(route), origin: cors::origin(request).cloned() })
     }
 
-    /// The answer to a browser's question before the request itself; none where it is another request.
+    /// Returns the answer to a preflight; nothing for other requests.
     pub(crate) fn preflight(&self, method: &Method, request: &HeaderMap) -> Option<Response> {
         let policy = self.policy().filter(|_| cors::is_preflight(method, request))?;
         Some(policy.preflight(request))
     }
 
-    /// Says in an answer who may read it.
+    /// Adds the headers of the policy to an answer.
     pub(crate) fn apply(&self, headers: &mut HeaderMap) {
         let Some(policy) = self.policy() else { return };
         let conventions = self.route.list.iter().flat_map(|list| list.conventions.all());

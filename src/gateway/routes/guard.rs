@@ -1,9 +1,8 @@
-//! What a list's policy also covers: requests that no list serves, and that an upstream could read as one for a list all
-//! the same. Servers differ in how they read a path, a method and some headers; a route that forwards would hand the list
-//! out without its policy.
+//! Guard against forwarded requests that an upstream could read as requests for a list. Servers differ in how they read
+//! paths, methods and some headers, and a route that forwards would give the list out without its policy.
 //!
-//! Refused is only what leads to a list by another spelling, and asks by a method that the list takes: what is written to
-//! a path that looks like a list's passes, and so does what leads to another upstream.
+//! A request is refused if it leads to a list by another spelling of the path and by a method that the list takes.
+//! Writes to such a path pass, and so do requests to other upstreams.
 
 use std::sync::Arc;
 
@@ -21,7 +20,7 @@ use crate::{
     upstream::request::headers,
 };
 
-/// The lists of a snapshot that are also reached by a path in other letters, or under another host.
+/// The lists that are also reachable by a path in other letters or under another host.
 #[derive(Debug, Default)]
 pub(crate) struct Guard {
     lists: Vec<GuardedList>,
@@ -31,7 +30,7 @@ pub(crate) struct Guard {
 struct GuardedList {
     route: Arc<Route>,
     segments: Vec<GuardSegment>,
-    /// The rest of a path may be anything.
+    /// The path ends with a wildcard.
     has_rest: bool,
 }
 
@@ -42,14 +41,14 @@ enum GuardSegment {
 }
 
 impl Guard {
-    /// The lists among these routes.
+    /// Collects such lists among the routes.
     pub(crate) fn compile(routes: &[Arc<Route>]) -> Self {
         let reached =
             |route: &&Arc<Route>| route.list.is_some() && (!route.hosts.is_empty() || route.upstream.ignores_case);
         Self { lists: routes.iter().filter(reached).filter_map(GuardedList::new).collect() }
     }
 
-    /// Why a request that the upstream is to answer itself is refused; nothing where it passes.
+    /// Returns the problem of a request that would be forwarded; nothing if it may pass.
     pub(crate) fn refusal(
         &self,
         table: &RouteTable,
@@ -61,11 +60,11 @@ impl Guard {
         let takes = |route: &Route| methods.iter().any(|method| route.methods.take(method));
         let route = &found.route;
         if route.list.is_some() {
-            // By its own method a list would have been served.
+            // With its own method the request would have been served as a list.
             let said = "a list is asked for by its own method, in capitals, and by no header that stands for it";
             return takes(route).then(|| Problem::new(Code::RequestInvalid, said));
         }
-        // A route of one path leads where the operator says.
+        // A route without parameters leads to the one path that the operator wrote.
         if !route.path.value.contains('{') {
             return None;
         }
@@ -91,13 +90,13 @@ impl Guard {
     }
 }
 
-/// The methods by which a request may be read: its own in capitals, and what its headers say.
+/// Returns the methods that servers could read in a request: its own in capitals, and those of override headers.
 fn meant(head: &RequestHeader) -> Vec<Method> {
     let said = headers::said_methods(&head.headers).chain(std::iter::once(head.method.as_str().as_bytes()));
     said.filter_map(|method| Method::from_bytes(&method.trim_ascii().to_ascii_uppercase()).ok()).collect()
 }
 
-/// Whether two upstreams have a peer in common.
+/// Returns whether two upstreams have a peer in common.
 fn is_same(one: &Upstream, other: &Upstream) -> bool {
     let names = other.peers.names();
     one.peers.names().iter().any(|name| names.iter().any(|known| known.text() == name.text()))
@@ -105,7 +104,7 @@ fn is_same(one: &Upstream, other: &Upstream) -> bool {
 
 impl GuardedList {
     fn new(route: &Arc<Route>) -> Option<Self> {
-        // What is no path has been reported.
+        // An invalid path has been reported by the route table.
         let pattern = pattern(&route.path.value).ok()?;
         let has_rest = pattern.contains("/{*");
         let written = pattern.trim_end_matches('/').split('/').skip(1).filter(|segment| !segment.starts_with("{*"));

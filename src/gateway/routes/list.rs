@@ -1,4 +1,4 @@
-//! What a route that serves a list needs, compiled.
+//! The list of a route, compiled.
 
 use std::sync::Arc;
 
@@ -23,53 +23,52 @@ use crate::{
     upstream::{Costs, Dialect},
 };
 
-/// What serving a list needs, compiled.
+/// The list of a route.
 #[derive(Debug)]
 pub struct List {
-    /// How the upstream is asked and read.
+    /// The requests and responses of the upstream.
     pub dialect: Dialect,
-    /// What clients send and get.
+    /// The parameters and envelopes of clients.
     pub conventions: Conventions,
-    /// The keys of its cursors.
+    /// The keys of cursors.
     pub keys: Arc<KeyRing>,
-    /// Items on the edges of pages are remembered: cursors carry ids alone, and their keys are looked up, or items have
-    /// cursors of their own, which don't say where they stand.
+    /// Items at the edges of pages are cached: page cursors carry ids alone, or item cursors carry no position.
     pub remembers: bool,
-    /// How much is to be proven.
+    /// When ends and boundaries are verified.
     pub verify: Verify,
-    /// What is done where a page can't be proven.
+    /// The treatment of pages that can't be proven.
     pub unproven: WhenUnproven,
-    /// What is done where a page can't be filled.
+    /// The treatment of pages that can't be filled.
     pub short_pages: ShortPages,
-    /// The limits of clients.
+    /// The limits of pages.
     pub page_size: PageSizeSettings,
-    /// What is said about the size of the collection.
+    /// The totals that pages have.
     pub total: Totals,
     /// The upstream can be asked for a count.
     pub counts: bool,
-    /// The upstream's lists say how many items there are.
+    /// The upstream's answers contain totals.
     pub tells_total: bool,
-    /// The principal's headers and those that cursors are bound to: no client may have them dropped on the way.
+    /// The headers of the principal and of cursor contexts: they must not be removed by a client's `Connection` header.
     pub protected: Vec<HeaderName>,
-    /// What pages vary by: those, and the headers by which clients choose what they get.
+    /// The headers that pages vary by.
     pub varies: Varies,
-    /// How cursors are made.
+    /// The settings of cursors.
     pub cursor: CursorSettings,
-    /// What becomes of requests by page or offset.
+    /// The treatment of requests by page or offset.
     pub legacy: LegacySettings,
     /// `Deprecation` and `Sunset` of legacy answers.
     pub legacy_headers: Vec<(HeaderName, HeaderValue)>,
-    /// Bounds.
+    /// The limits of requests, time and size.
     pub budgets: Budgets,
-    /// What was learnt of the upstream. Shared with the next snapshot, where the route stays the same.
+    /// The limits learnt of the upstream. The next snapshot shares them if the route stays the same.
     pub learning: Arc<Learning>,
-    /// Who sends legacy requests. Shared with the next snapshot, where they are counted alike.
+    /// The counts of legacy requests. The next snapshot shares them if they are counted in the same way.
     pub usage: Arc<Usage>,
 }
 
 impl List {
-    /// Compiles what a route says of its list; `learning` is what is known already, `usage` what was counted. Gives nothing
-    /// where there was an error.
+    /// Compiles the list of a route, with the limits learnt and the counts of the previous snapshot. Returns nothing if
+    /// there are errors.
     pub(crate) fn compile(
         settings: &ListSettings,
         keys: Option<&Arc<KeyRing>>,
@@ -118,7 +117,7 @@ impl List {
         })
     }
 
-    /// Says in a legacy answer that it is one; `successor` is the first page of the same list by cursor.
+    /// Marks a legacy answer; `successor` is the link to the first page by cursor.
     pub(crate) fn mark_legacy(&self, headers: &mut HeaderMap, successor: &str) {
         for (name, value) in &self.legacy_headers {
             headers.insert(name.clone(), value.clone());
@@ -127,8 +126,8 @@ impl List {
     }
 }
 
-/// The route's own convention, and those that its clients may choose. Only its own parameters can be renamed: who asks for
-/// another convention by its name means that one's words.
+/// Compiles the route's own convention and those that clients may choose. Only parameters of its own can be renamed: a
+/// client that chooses another convention by name expects that convention's names.
 fn conventions(
     settings: &ListSettings,
     dialect: Option<&Dialect>,
@@ -152,7 +151,7 @@ fn conventions(
     Some(Conventions::new(own?, others.into_iter().collect::<Option<_>>()?))
 }
 
-/// Says where items have no cursors: what an upstream hands out leads to a page, and an item says nothing of it.
+/// Warns if an envelope uses item cursors on a list by tokens: a token leads to a page and not to an item.
 fn warn_of_cursors(
     dialect: &Dialect,
     settings: &ListSettings,
@@ -175,7 +174,7 @@ fn warn_of_cursors(
     }
 }
 
-/// Says where a route promises less than its order makes one think.
+/// Warns if the route guarantees less than its order suggests.
 fn warn(dialect: &Dialect, settings: &ListSettings, diagnostics: &mut Diagnostics) {
     let sorted = dialect.default_sorted();
     let promise = dialect.promise(sorted, settings);

@@ -1,19 +1,19 @@
-//! A list that is observed: its answers pass to old clients as they come, and some of them are read.
+//! Lists that are observed: answers pass to legacy clients as they come, and some of them are read.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::list::List;
 use crate::{config::settings::ObserveSettings, gateway::outcome::metrics::VERDICTS};
 
-/// A list that is not served: its answers pass, and are read.
+/// A list that is observed instead of served.
 #[derive(Debug)]
 pub struct ObservedList {
-    /// What serving it would need.
+    /// The list as it would be served.
     pub list: List,
-    /// Of so many answers one is read.
+    /// The interval of answers that are read: every first, second, … one.
     every: u32,
     passed: AtomicU32,
-    /// The verdicts of which an example was logged, by their place in [`VERDICTS`].
+    /// A bit for each verdict, by its index in [`VERDICTS`], of which an example was logged.
     told: AtomicU32,
 }
 
@@ -22,12 +22,12 @@ impl ObservedList {
         Self { list, every: settings.every, passed: AtomicU32::new(0), told: AtomicU32::new(0) }
     }
 
-    /// Whether it is this answer's turn to be read.
+    /// Returns whether this answer is to be read.
     pub(crate) fn has_turn(&self) -> bool {
         self.passed.fetch_add(1, Ordering::Relaxed).is_multiple_of(self.every.max(1))
     }
 
-    /// Whether this is the first time that a verdict is told of.
+    /// Returns whether a verdict occurs for the first time.
     pub(crate) fn is_first(&self, verdict: &str) -> bool {
         let Some(place) = VERDICTS.iter().position(|known| *known == verdict) else { return false };
         let bit = 1 << place;

@@ -18,34 +18,34 @@ use crate::{
     upstream::Costs,
 };
 
-/// A route, compiled.
+/// A compiled route.
 #[derive(Debug)]
 pub struct Route {
-    /// Its name: part of every cursor of the route.
+    /// The name, which is part of every cursor of the route.
     pub name: String,
-    /// The hosts it answers for; empty: all.
+    /// The hosts of the route; all if empty.
     pub hosts: Vec<String>,
-    /// Its path, as written.
+    /// The path as written.
     pub path: Located<String>,
-    /// What its list is asked for by.
+    /// The methods of the list.
     pub methods: Methods,
-    /// Who answers.
+    /// The upstream.
     pub upstream: Arc<Upstream>,
-    /// The path asked upstream, where it is not the client's own.
+    /// The path of upstream requests, if it is not the client's.
     pub(crate) upstream_path: Option<PathTemplate>,
-    /// What links begin with.
+    /// The prefix of links.
     pub public_url: Option<String>,
-    /// Who may read it from other origins; none where the upstream says so.
+    /// The cross-origin policy; none if the upstream decides.
     pub cors: Option<CorsPolicy>,
-    /// What serving its list needs; none where everything is forwarded.
+    /// The list; none if all requests are forwarded.
     pub list: Option<List>,
-    /// What cursors are bound to where a request asks for the list as it is: without filters, and in its own order.
+    /// The context of cursors of the list without filters in its default order.
     pub(crate) usual: Option<Arc<cursor::CursorContext>>,
-    /// The list that its answers are read for, where they pass as they come.
+    /// The list that is observed while requests are forwarded.
     pub observed: Option<Box<ObservedList>>,
-    /// What is counted of it. Shared with the next snapshot's route of the same name.
+    /// The metrics. The next snapshot's route of the same name shares them.
     pub metrics: Arc<RouteMetrics>,
-    /// What tells whether another snapshot's route of the same name asks the same upstream in the same way.
+    /// A hash of the settings that determine which list of the upstream the route asks for.
     pub(crate) fingerprint: u64,
 }
 
@@ -107,14 +107,14 @@ impl Route {
         Some(Arc::clone(&list?.learning))
     }
 
-    /// Whether the host that a client asks for may decide what it gets: the route is one of some hosts, or the upstream
-    /// is told the client's. Elsewhere a cursor lives on under another name of the gateway.
+    /// Returns whether the client's host can change the answer: the route has hosts, or the upstream gets the client's
+    /// host. On other routes cursors are valid under every name of the gateway.
     #[must_use]
     pub fn serves_by_host(&self) -> bool {
         !self.hosts.is_empty() || self.upstream.host.is_none()
     }
 
-    /// The path and query asked upstream: `path` as the client sent it, and its parameters.
+    /// Returns path and query for the upstream; `path` and `parameters` are the client's.
     #[must_use]
     pub fn target(&self, path: &str, parameters: &[(String, String)], query: &str) -> String {
         let base = &self.upstream.base_path;
@@ -132,7 +132,7 @@ impl Route {
     }
 }
 
-/// What decides whether that which was learnt of a route still holds after a reload.
+/// Hashes the settings that decide whether learnt limits remain valid after a reload.
 fn fingerprint(settings: &RouteSettings, upstream: Option<&UpstreamSettings>) -> u64 {
     let mut hasher = DefaultHasher::new();
     settings.path.value.hash(&mut hasher);
@@ -157,7 +157,7 @@ fn fingerprint(settings: &RouteSettings, upstream: Option<&UpstreamSettings>) ->
     hasher.finish()
 }
 
-/// The names of the parameters in a route's path.
+/// Returns the names of the parameters in a route's path.
 #[must_use]
 pub(crate) fn parameter_names(path: &str) -> Vec<String> {
     path.split('{')

@@ -1,4 +1,4 @@
-//! Which route covers a request.
+//! The route table, which finds the route of a request.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -7,23 +7,22 @@ use matchit::Router;
 use super::route::Route;
 use crate::{config::diagnostic::Diagnostics, gateway::request::path::normalize};
 
-/// The routes of a snapshot: host before no host, fixed segments before parameters.
+/// The routes of a snapshot. Routes with a host precede those without, fixed segments precede parameters.
 pub struct RouteTable {
     by_host: HashMap<String, Router<Arc<Route>>>,
     any_host: Router<Arc<Route>>,
 }
 
-/// A route, and what its path's parameters are.
+/// A route and the parameters of its path.
 #[derive(Clone, Debug)]
 pub struct RouteMatch {
-    /// The route.
     pub route: Arc<Route>,
     /// Names and values, percent-encoded as they came.
     pub parameters: Vec<(String, String)>,
 }
 
 impl RouteTable {
-    /// A table of these routes. Two that match the same requests are a fault.
+    /// Compiles the table. Reports routes that match the same requests.
     pub fn compile(routes: &[Arc<Route>], diagnostics: &mut Diagnostics) -> Self {
         let mut table = Self { by_host: HashMap::new(), any_host: Router::new() };
         let mut patterns = Vec::with_capacity(routes.len());
@@ -40,19 +39,19 @@ impl RouteTable {
             }
             patterns.push(pattern);
         }
-        // `/{*rest}` covers `/` too, and `/a/{*rest}` covers `/a/`, unless another route names them.
+        // `/{*rest}` also matches `/`, and `/a/{*rest}` matches `/a/`, unless another route has that path.
         for (route, pattern) in routes.iter().zip(&patterns) {
             let Some((base, _)) = pattern.split_once("/{*") else { continue };
             for host in hosts(route) {
                 let base = if base.is_empty() { "/" } else { base };
-                // A conflict says that another route is nearer.
+                // On a conflict the other route is more specific.
                 let _ = table.router(host).insert(base, Arc::clone(route));
             }
         }
         table
     }
 
-    /// The route for a host (lower case, without port) and a path without ambiguities.
+    /// Returns the route for a host (lower case, without port) and a normalized path.
     #[must_use]
     pub fn find(&self, host: Option<&str>, path: &str) -> Option<RouteMatch> {
         let named = host.and_then(|host| self.by_host.get(host));
@@ -78,7 +77,7 @@ fn hosts(route: &Route) -> impl Iterator<Item = Option<&str>> {
     none.into_iter().chain(route.hosts.iter().map(|host| Some(host.as_str())))
 }
 
-/// A route's path as requests have it that were normalized, whichever way it is written.
+/// Normalizes the fixed segments of a route's path like those of a request.
 pub(crate) fn pattern(path: &str) -> Result<String, &'static str> {
     let mut pattern = String::with_capacity(path.len());
     for segment in path.split('/').skip(1) {
@@ -92,7 +91,7 @@ pub(crate) fn pattern(path: &str) -> Result<String, &'static str> {
     Ok(pattern)
 }
 
-/// A path without its final slash, which is optional.
+/// Removes the final slash, which is optional.
 fn without_slash(path: &str) -> &str {
     match path.strip_suffix('/') {
         Some("") | None => path,
@@ -106,7 +105,7 @@ fn find(router: &Router<Arc<Route>>, path: &str) -> Option<RouteMatch> {
     let mut parameters: Vec<(String, String)> =
         found.params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     if let Some((_, tail)) = route.path.value.split_once("/{*") {
-        // The rest of a path keeps the final slash that was left aside.
+        // The wildcard gets back the final slash that was removed for the match.
         let name = tail.strip_suffix('}').unwrap_or(tail);
         match parameters.iter_mut().find(|(known, _)| known == name) {
             Some((_, rest)) if path.ends_with('/') => rest.push('/'),

@@ -1,4 +1,4 @@
-//! An upstream as the shell needs it: where its peers are, how long they may take, what is added for them.
+//! Upstreams, compiled: peers, timeouts, and the headers that are added for them.
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
@@ -21,29 +21,27 @@ use crate::{
     },
 };
 
-/// An upstream, compiled.
+/// A compiled upstream.
 #[derive(Debug)]
 pub struct Upstream {
-    /// Its name.
     pub name: String,
-    /// Where it is.
+    /// The peers, which are tried in turn.
     pub peers: Peers,
-    /// What goes into `Host`; the client's own where it is not said.
+    /// The value of `Host`; the client's own if none is set.
     pub host: Option<HeaderValue>,
-    /// What every path begins with.
+    /// The prefix of every path.
     pub base_path: String,
-    /// Its paths are the same in capitals and in small letters.
+    /// Its paths are case-insensitive.
     pub ignores_case: bool,
     /// Headers added to every request.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// Deadlines.
     pub timeouts: Timeouts,
-    /// How many requests the upstream has at once.
+    /// The concurrent requests to the upstream.
     pub slots: Arc<UpstreamSlots>,
 }
 
 impl Upstream {
-    /// Compiles an upstream. Names that `previous` knows keep their addresses, and requests in flight go on to count.
+    /// Compiles an upstream. Resolved addresses and slots in use are taken from `previous`.
     pub(crate) fn compile(
         settings: &UpstreamSettings,
         previous: &[Arc<Self>],
@@ -96,7 +94,7 @@ impl Upstream {
         })
     }
 
-    /// What goes into `Host` for a client that asked for `authority`.
+    /// Returns the value of `Host` for a client that asked for `authority`.
     #[must_use]
     pub fn host_for(&self, authority: Option<&str>) -> HeaderValue {
         let own = || authority.and_then(|authority| HeaderValue::from_str(authority).ok());
@@ -105,7 +103,7 @@ impl Upstream {
     }
 }
 
-/// The name of a peer as an upstream in force has it, with the addresses that it resolved to.
+/// Returns the name of a peer, with its resolved addresses, from the upstreams in force.
 fn known_name(upstreams: &[Arc<Upstream>], text: &str) -> Option<Arc<PeerName>> {
     let names = upstreams.iter().flat_map(|upstream| upstream.peers.names());
     names.into_iter().find(|name| name.text() == text).map(Arc::clone)
@@ -117,7 +115,7 @@ fn slots(settings: &UpstreamSettings, previous: &[Arc<Upstream>]) -> Arc<Upstrea
     known.map_or_else(|| Arc::new(UpstreamSlots::new(settings.connections)), Arc::clone)
 }
 
-/// What all peers of an upstream look like, but for the address. Every timeout is set: Pingora's own default is none.
+/// Creates the template of all peers, without the address. Every timeout is set, because Pingora's default is none.
 fn template(settings: &UpstreamSettings, diagnostics: &mut Diagnostics) -> Option<HttpPeer> {
     let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
     let tls = settings.tls.as_ref();
@@ -153,7 +151,7 @@ fn template(settings: &UpstreamSettings, diagnostics: &mut Diagnostics) -> Optio
             }
         }
     }
-    // What a connection may be shared for: Pingora's own key leaves the authorities out.
+    // Connections are shared within one upstream. Pingora's own key leaves the certificate authorities out.
     peer.group_key = hasher.finish();
     Some(peer)
 }

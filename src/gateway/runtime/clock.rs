@@ -1,22 +1,22 @@
-//! The one place that reads the clock. Everything else is given the time.
+//! The clock. Only this module reads it; all other code gets times as arguments.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// Now, for measuring how long something takes.
+/// Returns the monotonic time.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is the place")]
 pub(crate) fn instant() -> Instant {
     Instant::now()
 }
 
-/// Now, in seconds since 1970; 0 on a machine whose clock is before that.
+/// Returns the time in seconds since 1970; 0 if the machine's clock is earlier.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is the place")]
 pub(crate) fn unix_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// A time as RFC 3339 writes it, in UTC.
+/// Formats a time in UTC by RFC 3339.
 #[must_use]
 pub(crate) fn rfc3339(unix_seconds: u64) -> String {
     let (year, month, day) = date(unix_seconds);
@@ -25,14 +25,14 @@ pub(crate) fn rfc3339(unix_seconds: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
-/// The year, month and day of a time, in the Gregorian calendar and UTC.
+/// Returns year, month and day of a time, in the Gregorian calendar and UTC.
 ///
-/// Years are counted from March on, so that the leap day is the last one: then the length of the months before a day is
-/// a linear function of the month, and 400 years have the same length everywhere.
+/// This is Hinnant's algorithm: years begin in March, so that the leap day is the last one. The length of the months
+/// before a day is then a linear function of the month, and every 400 years have the same length.
 #[must_use]
 pub(crate) fn date(unix_seconds: u64) -> (u64, u64, u64) {
     const DAYS_OF_400_YEARS: u64 = 146_097;
-    /// From the first of March of the year 0 to the first of January 1970.
+    /// The days from 1 March of the year 0 to 1 January 1970.
     const DAYS_BEFORE_1970: u64 = 719_468;
     let days = unix_seconds / 86_400 + DAYS_BEFORE_1970;
     let era = days / DAYS_OF_400_YEARS;

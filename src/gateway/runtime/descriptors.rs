@@ -1,12 +1,13 @@
-//! File descriptors: how many the process may have, and how they are shared out among clients and everything else.
+//! File descriptors: the limit of the process, and its share for clients.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// What is kept for the process itself: listeners, the log, files that a reload reads, and the admin listener's clients.
+/// Descriptors for the process itself: listeners, the log, files that a reload reads, and clients of the admin
+/// listener.
 const RESERVE: u64 = 64;
 
-/// Raises the limit as far as the system lets the process, and says what it is then. A service manager sets the soft limit
-/// for programs that can't do with more.
+/// Raises the soft limit as far as the system allows, and returns it. Service managers set it low for programs that
+/// can't use more.
 #[must_use]
 pub(crate) fn raise() -> u64 {
     let limit = getrlimit(Resource::Nofile);
@@ -15,8 +16,8 @@ pub(crate) fn raise() -> u64 {
     limit.unwrap_or(u64::MAX)
 }
 
-/// How many clients may be connected where the process may have so many descriptors: half of what is left beside the
-/// reserve, since each request may need a connection to an upstream too.
+/// Returns the number of clients for a limit of descriptors: half of those beyond the reserve, because each request may
+/// need a connection to an upstream.
 #[must_use]
 pub(crate) fn clients(descriptors: u64) -> usize {
     usize::try_from(descriptors.saturating_sub(RESERVE) / 2).unwrap_or(usize::MAX).max(1)

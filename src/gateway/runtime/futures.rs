@@ -1,4 +1,4 @@
-//! Waiting for several futures, and for one that may panic.
+//! Joining of futures, and panics as values.
 
 use std::{
     any::Any,
@@ -8,7 +8,8 @@ use std::{
     task::Poll,
 };
 
-/// What all of these give, in their order. There are few of them: all are polled whenever one of them wakes.
+/// Runs futures concurrently and returns their outputs in order. All are polled whenever one wakes, which suits a small
+/// number.
 pub(crate) async fn join_all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
     let mut waiting: Vec<Pin<Box<F>>> = futures.into_iter().map(Box::pin).collect();
     let mut done: Vec<Option<F::Output>> = waiting.iter().map(|_| None).collect();
@@ -28,11 +29,11 @@ pub(crate) async fn join_all<F: Future>(futures: impl IntoIterator<Item = F>) ->
     done.into_iter().flatten().collect()
 }
 
-/// What a future gives, or what it panicked with: then nothing is left to do with it but to drop it.
+/// Awaits a future and catches its panic. After a panic the future can only be dropped.
 ///
 /// # Errors
 ///
-/// The panic's message.
+/// Returns the panic's message.
 pub(crate) async fn caught<F: Future>(mut future: Pin<&mut F>) -> Result<F::Output, String> {
     poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
         Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
@@ -42,11 +43,11 @@ pub(crate) async fn caught<F: Future>(mut future: Pin<&mut F>) -> Result<F::Outp
     .await
 }
 
-/// What a function gives, or what it panicked with: then what it wrote to is left as it was at that moment.
+/// Calls a function and catches its panic. Values that it was changing may be left half changed.
 ///
 /// # Errors
 ///
-/// The panic's message.
+/// Returns the panic's message.
 pub(crate) fn caught_now<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|payload| message(payload.as_ref()))
 }

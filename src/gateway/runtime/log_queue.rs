@@ -1,8 +1,8 @@
-//! The way of a log line to its file: a bounded queue, and a thread of its own that writes.
+//! The queue of the log: bounded, with a thread of its own that writes to the file.
 //!
-//! Standard error is often a pipe, and its reader may pause: a write to it then blocks for as long as that takes. No
-//! request, signal or health check may wait for that, so lines are queued and dropped where the queue is full. Lines that
-//! are dropped are counted, and the log says how many were as soon as it is read again.
+//! Standard error is often a pipe, and a write to it blocks while its reader pauses. Requests, signals and health
+//! checks must not wait for that, so lines are queued, and dropped when the queue is full. Dropped lines are counted,
+//! and their number is logged as soon as the log is read again.
 
 use std::{
     io::{self, Write},
@@ -15,19 +15,19 @@ use std::{
     time::Duration,
 };
 
-/// How many bytes may wait to be written. At 300 bytes a line these are the lines of a second at seven thousand requests.
+/// Bytes that may be queued. At 300 bytes a line this holds a second of seven thousand requests.
 const CAPACITY: usize = 2 << 20;
 
-/// How many more bytes are there for warnings and errors alone, so that these are the last to be dropped.
+/// Additional bytes for warnings and errors alone, which are dropped last.
 const RESERVE: usize = 1 << 20;
 
-/// What a line takes in the queue beside its bytes, about.
+/// Approximate overhead of a queued line.
 const OVERHEAD: usize = 64;
 
-/// How long a file that takes nothing at the moment, as a terminal or pipe in non-blocking mode, is left alone.
+/// Pause before another write to a file that accepts nothing, as a terminal or pipe in non-blocking mode.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// What is counted of the log, shared with whoever reports it.
+/// Counters of the log.
 #[derive(Debug, Default)]
 pub struct LogCounts {
     waiting: AtomicUsize,
@@ -36,14 +36,14 @@ pub struct LogCounts {
 }
 
 impl LogCounts {
-    /// Lines that were dropped, each count with its reason: the queue was full, or the file took no more.
+    /// Returns the number of dropped lines by reason: the queue was full, or the file failed.
     #[must_use]
     pub fn dropped(&self) -> [(&'static str, u64); 2] {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         [("queue_full", read(&self.overflowed)), ("write_failed", read(&self.unwritten))]
     }
 
-    /// Takes room in the queue; false where there is none.
+    /// Reserves room in the queue; returns false if there is none.
     fn reserve(&self, size: usize, capacity: usize) -> bool {
         let taken = self.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |waiting| {
             waiting.checked_add(size).filter(|waiting| *waiting <= capacity)
@@ -55,7 +55,7 @@ impl LogCounts {
     }
 }
 
-/// Where lines are queued.
+/// The sending end of the queue.
 #[derive(Clone, Debug)]
 pub(crate) struct LogQueue {
     sender: mpsc::Sender<QueueEntry>,
@@ -65,26 +65,26 @@ pub(crate) struct LogQueue {
 #[derive(Debug)]
 enum QueueEntry {
     Line(Vec<u8>),
-    /// All lines before this one are written.
+    /// Signals that all earlier entries have been written.
     Mark(mpsc::SyncSender<()>),
 }
 
-/// How urgent a line is.
+/// The urgency of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Urgency {
-    /// Says what happens every day.
+    /// Routine messages.
     Usual,
-    /// Says that something is wrong.
+    /// Warnings and errors.
     Urgent,
 }
 
 impl LogQueue {
-    /// Begins to write to `file` on a thread of its own. `tell` is called there with the number of lines that were dropped
-    /// since it was last called, once none waits any more; what it logs is queued like all else.
+    /// Starts a thread that writes to `file`. When the queue is empty, the thread calls `tell` with the number of lines
+    /// dropped since the last call; lines that `tell` logs are queued too.
     ///
     /// # Errors
     ///
-    /// Where there is no thread to be had.
+    /// Returns an error if the thread can't be started.
     pub(crate) fn begin(
         mut file: impl Write + Send + 'static,
         counts: Arc<LogCounts>,
@@ -108,7 +108,7 @@ impl LogQueue {
                         }
                         shared.waiting.fetch_sub(line.len() + OVERHEAD, Ordering::Relaxed);
                     }
-                    // Whoever waited may have given up.
+                    // The waiting thread may have given up.
                     QueueEntry::Mark(reached) => drop(reached.try_send(())),
                 }
             }
@@ -120,12 +120,12 @@ impl LogQueue {
     pub(crate) fn push(&self, line: &[u8], urgency: Urgency) {
         let capacity = CAPACITY + if urgency == Urgency::Urgent { RESERVE } else { 0 };
         if self.counts.reserve(line.len() + OVERHEAD, capacity) {
-            // The thread that receives goes on for as long as there is a sender.
+            // The receiving thread runs as long as a sender exists.
             let _ = self.sender.send(QueueEntry::Line(line.to_vec()));
         }
     }
 
-    /// Waits until what was queued before is written, but no longer than this.
+    /// Waits until the entries queued so far are written, up to `most`.
     pub(crate) fn flush(&self, most: Duration) {
         let (reached, mark) = mpsc::sync_channel(1);
         let _ = self.sender.send(QueueEntry::Mark(reached));
@@ -133,7 +133,7 @@ impl LogQueue {
     }
 }
 
-/// The next entry; `idle` is called where it must be waited for. Nothing once there is no sender any more.
+/// Returns the next entry, after `idle` if the queue is empty. Returns nothing after the last sender is dropped.
 fn next(receiver: &mpsc::Receiver<QueueEntry>, idle: impl FnOnce()) -> Option<QueueEntry> {
     match receiver.try_recv() {
         Err(mpsc::TryRecvError::Empty) => {
@@ -144,8 +144,7 @@ fn next(receiver: &mpsc::Receiver<QueueEntry>, idle: impl FnOnce()) -> Option<Qu
     }
 }
 
-/// Writes a line, however long that takes. A file in non-blocking mode, as whoever shares it may have left it, is waited
-/// for like any other.
+/// Writes a line, however long that takes. A file in non-blocking mode, which another process may have set, is retried.
 fn write(file: &mut impl Write, mut line: &[u8]) -> io::Result<()> {
     while !line.is_empty() {
         match file.write(line) {
@@ -165,7 +164,7 @@ mod tests {
 
     use super::*;
 
-    /// A file whose reader takes a line for each permit, and what it has taken so far.
+    /// A file that accepts one line per permit, and the lines so far.
     struct Paused {
         permits: mpsc::Receiver<io::Result<usize>>,
         written: Arc<Mutex<Vec<u8>>>,
@@ -173,7 +172,7 @@ mod tests {
 
     impl Write for Paused {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            // Without any more permits it takes everything.
+            // After the last permit the file accepts everything.
             let count = self.permits.recv().unwrap_or(Ok(bytes.len()))?.min(bytes.len());
             self.written.lock().unwrap().extend_from_slice(&bytes[..count]);
             Ok(count)

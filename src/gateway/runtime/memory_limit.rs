@@ -1,12 +1,12 @@
-//! How much memory the machine allows the process.
+//! The memory limit of the process.
 
 use std::{fs, path::Path};
 
-/// Taken where the system says nothing.
+/// The limit if the system states none.
 const UNKNOWN: usize = 1 << 30;
 
-/// How much memory the process may have, in bytes: the least of the limits of its control groups, of its address space,
-/// and of the machine's memory.
+/// Returns the memory that the process may use, in bytes: the least of the limits of its control groups, of its address
+/// space, and of the machine's memory.
 pub(crate) fn memory() -> usize {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let groups = groups(&read("/proc/self/cgroup"));
@@ -16,8 +16,9 @@ pub(crate) fn memory() -> usize {
     least.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(UNKNOWN)
 }
 
-/// The files with the limits of a process's control groups, from `/proc/self/cgroup`: its own group and all above it, of
-/// either version. In a container the path may be that on the host; the root is then the container's own group.
+/// Returns the files with the limits of the process's control groups, from `/proc/self/cgroup`: its own group and all
+/// parents, of both versions. In a container the path may be that of the host; the root is then the container's own
+/// group.
 fn groups(listed: &str) -> Vec<std::path::PathBuf> {
     let mut found = Vec::new();
     for line in listed.lines() {
@@ -36,17 +37,17 @@ fn groups(listed: &str) -> Vec<std::path::PathBuf> {
     found
 }
 
-/// A number that a file holds; `max` is none.
+/// Parses a number; `max` means no limit.
 fn number(text: &str) -> Option<u64> {
     text.trim().parse().ok()
 }
 
-/// The soft limit of address space, from `/proc/self/limits`.
+/// Returns the soft limit of address space, from `/proc/self/limits`.
 fn address_space(limits: &str) -> Option<u64> {
     number(limits.lines().find_map(|line| line.strip_prefix("Max address space"))?.split_whitespace().next()?)
 }
 
-/// The machine's memory, from `/proc/meminfo`.
+/// Returns the machine's memory, from `/proc/meminfo`.
 fn total(memory: &str) -> Option<u64> {
     let line = memory.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     number(line.trim().strip_suffix("kB")?)?.checked_mul(1024)

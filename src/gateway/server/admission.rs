@@ -1,5 +1,5 @@
-//! Who may be connected: so many in all, so many from one address. A new client takes the place of a connection on which
-//! no request is in hand, where there is one, so that connections that ask nothing shut nobody out.
+//! Admission of connections: a limit for all clients and one for each address. At a limit, a new client takes the place
+//! of a connection without a request in hand, so that idle connections shut no client out.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -16,44 +16,45 @@ use tokio::sync::Notify;
 use super::handshakes::Handshakes;
 use crate::gateway::runtime::clock;
 
-/// By how much longer an idle connection may have been quiet than one that is in the middle of a head before it is given up
-/// first: heads come at once, unless somebody means them not to.
+/// Additional quiet time of an idle connection before it is closed ahead of one in the middle of a head: heads arrive
+/// at once, unless a client delays them on purpose.
 const IDLE_GRACE: Duration = Duration::from_secs(60);
 
-/// The same for a connection that has sent nothing yet. A client needs a round trip to send its head, and a thousand others
-/// can connect in that time; one that has sent part of a head has had its round trip.
+/// Additional quiet time of a connection that has sent nothing yet. A client needs a round trip to send its head, and a
+/// thousand others can connect in that time; a client that has sent part of a head has had its round trip.
 const FIRST_BYTE_GRACE: Duration = Duration::from_secs(5);
 
-/// How often the log says that there are too many connections.
+/// Interval of log lines about too many connections.
 const TOLD_EVERY: Duration = Duration::from_secs(10);
 
-/// How long a new client waits at most until the connection is closed whose place it takes.
+/// Maximum time that a new client waits for the closing of the connection that it replaces.
 const CLOSING: Duration = Duration::from_secs(1);
 
-/// How many bits of an address of IPv6 tell clients apart: whoever has one address has all that begin like it.
+/// The prefix of IPv6 addresses that identifies a client, in bits: an owner of one address has all addresses with the
+/// same prefix.
 const IPV6_PREFIX: u32 = 64;
 
-/// Why connections end that were not served to their end.
+/// The reasons that connections end early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dropped {
-    /// All places are taken, by requests in hand.
+    /// All places are taken by connections with requests.
     Full,
-    /// The same, of those for one address.
+    /// All places of an address are taken by connections with requests.
     FullForAddress,
     /// A new client took the place of a connection without a request.
     Displaced,
-    /// TLS was not agreed on.
+    /// The TLS handshake failed.
     HandshakeFailed,
-    /// TLS was not agreed on in time.
+    /// The TLS handshake took too long.
     HandshakeTimeout,
-    /// A head did not come in time.
+    /// A head took too long.
     HeadTimeout,
-    /// The client closed, or broke off, in the middle of a head.
+    /// The client closed in the middle of a head.
     HeadCut,
 }
 
 impl Dropped {
-    /// Every reason, in the order of the metric.
+    /// All reasons, in the order of the metric.
     pub const ALL: [Self; 7] = [
         Self::Full,
         Self::FullForAddress,
@@ -64,7 +65,7 @@ impl Dropped {
         Self::HeadCut,
     ];
 
-    /// The reason as the metric has it.
+    /// Returns the reason's label.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -79,16 +80,14 @@ impl Dropped {
     }
 }
 
-/// How many connections there may be.
+/// The limits of connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionLimits {
-    /// In all.
     pub most: usize,
-    /// From one address.
     pub per_address: usize,
 }
 
-/// The connections of one server, and what was counted of them.
+/// The connections of one server and their counters.
 #[derive(Debug)]
 pub struct Admission {
     places: ConnectionLimits,
@@ -97,7 +96,7 @@ pub struct Admission {
     accepted: AtomicU64,
     dropped: [AtomicU64; Dropped::ALL.len()],
     handshakes: Handshakes,
-    /// When the log was last told, in milliseconds since the epoch.
+    /// The time of the last log line, in milliseconds since the epoch.
     told: AtomicU64,
 }
 
@@ -111,18 +110,18 @@ struct Table {
 #[derive(Debug)]
 struct ConnectionEntry {
     address: IpAddr,
-    /// When it became quiet, in milliseconds since the epoch, later by a grace unless it is in the middle of a head; or one
-    /// of the two below.
+    /// The time since which the connection is quiet, in milliseconds since the epoch, plus a grace unless it is in the
+    /// middle of a head; or one of the two values below.
     state: AtomicU64,
-    /// Told when another client has its place.
+    /// Notified when another client has the place.
     gone: Notify,
-    /// Told when it is closed.
+    /// Notified when the connection is closed.
     closed: Notify,
 }
 
-/// A request is in hand.
+/// The connection has a request in hand.
 const BUSY: u64 = u64::MAX;
-/// Another client has its place.
+/// Another client has the place.
 const GONE: u64 = u64::MAX - 1;
 
 /// The place of one connection, until this is dropped.
@@ -134,7 +133,7 @@ pub(crate) struct AdmittedConnection {
 }
 
 impl Admission {
-    /// Nobody is connected.
+    /// Creates an admission without connections.
     #[must_use]
     pub fn new(places: ConnectionLimits) -> Arc<Self> {
         Arc::new(Self {
@@ -148,31 +147,31 @@ impl Admission {
         })
     }
 
-    /// How many are connected.
+    /// Returns the number of connections.
     #[must_use]
     pub fn open(&self) -> usize {
         self.table().open.len()
     }
 
-    /// How many may be.
+    /// Returns the limit of connections.
     #[must_use]
     pub fn most(&self) -> usize {
         self.places.most
     }
 
-    /// How many were taken in.
+    /// Returns the number of connections accepted so far.
     #[must_use]
     pub fn accepted(&self) -> u64 {
         self.accepted.load(Ordering::Relaxed)
     }
 
-    /// The TLS handshakes that failed.
+    /// Returns the counters of failed TLS handshakes.
     #[must_use]
     pub fn handshakes(&self) -> &Handshakes {
         &self.handshakes
     }
 
-    /// How many ended for this reason.
+    /// Returns the number of connections that ended for this reason.
     #[must_use]
     pub fn dropped(&self, reason: Dropped) -> u64 {
         self.dropped[reason as usize].load(Ordering::Relaxed)
@@ -183,12 +182,12 @@ impl Admission {
         self.dropped[reason as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A place for a new client. Where it takes another's, it waits until that one is closed. A proxy speaks for many, so no
-    /// number is set for its address.
+    /// Admits a client, after the closing of the connection that it replaces, if any. A proxy speaks for many clients,
+    /// so its address has no limit.
     ///
     /// # Errors
     ///
-    /// Why there is none.
+    /// Returns the limit that refuses the client.
     pub(crate) async fn enter(
         self: &Arc<Self>,
         address: IpAddr,
@@ -202,13 +201,14 @@ impl Admission {
         self.accepted.fetch_add(1, Ordering::Relaxed);
         if let Some(displaced) = displaced {
             self.tell();
-            // One that does not close in time has no descriptor to give yet; the reserve bears it.
+            // A connection that does not close in time still holds its descriptor. The reserve of descriptors covers
+            // it.
             let _ = tokio::time::timeout(CLOSING, displaced.closed.notified()).await;
         }
         Ok(place)
     }
 
-    /// A place, and the connection that has to close for it.
+    /// Returns a place, and the connection that has to close for it.
     fn try_enter(
         self: &Arc<Self>,
         address: IpAddr,
@@ -233,14 +233,15 @@ impl Admission {
         Ok((AdmittedConnection { id, entry, admission: Arc::clone(self) }, displaced))
     }
 
-    /// Gives up the connection that has been quiet for the longest time, of one address or of all. One look at each.
+    /// Displaces the connection that has been quiet for the longest time, of one address or of all. Checks each
+    /// connection once.
     fn displace(&self, table: &Table, address: Option<IpAddr>) -> Option<Arc<ConnectionEntry>> {
         let candidates = table.open.values().filter(|entry| address.is_none_or(|address| entry.address == address));
         let mut quiet: Vec<(u64, &Arc<ConnectionEntry>)> = candidates
             .map(|entry| (entry.state.load(Ordering::Acquire), entry))
             .filter(|(state, _)| *state < GONE)
             .collect();
-        // A request may come in hand meanwhile: then the next one goes.
+        // A connection may get a request meanwhile. Then the next one is displaced.
         while let Some(place) = (0..quiet.len()).min_by_key(|place| quiet[*place].0) {
             let (state, entry) = quiet.swap_remove(place);
             if entry.state.compare_exchange(state, GONE, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
@@ -252,7 +253,7 @@ impl Admission {
         None
     }
 
-    /// Tells the operator, now and then.
+    /// Logs the limit, at most once per interval.
     fn tell(&self) {
         let now = self.now();
         let told = self.told.load(Ordering::Relaxed);
@@ -270,47 +271,47 @@ impl Admission {
         }
     }
 
-    /// Milliseconds since the epoch.
+    /// Returns milliseconds since the epoch.
     fn now(&self) -> u64 {
         millis(clock::instant().saturating_duration_since(self.epoch))
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
-        // Nothing panics while it is held; the table is whole either way.
+        // No code panics while it holds the lock, and the table is consistent in any case.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl AdmittedConnection {
-    /// A request is in hand; false where another client has this place already.
+    /// Marks the connection as busy; returns false if another client has its place.
     pub(crate) fn begin(&self) -> bool {
         let state = &self.entry.state;
         let taken = state.fetch_update(Ordering::AcqRel, Ordering::Acquire, |state| (state != GONE).then_some(BUSY));
         taken.is_ok()
     }
 
-    /// No request is in hand, and none has begun to come.
+    /// Marks the connection as idle.
     pub(crate) fn rest(&self) {
         self.quiet(self.admission.now().saturating_add(millis(IDLE_GRACE)));
     }
 
-    /// A head has begun to come.
+    /// Marks the connection as in the middle of a head.
     pub(crate) fn awaits_head(&self) {
         self.quiet(self.admission.now());
     }
 
     fn quiet(&self, since: u64) {
         let update = |state| (state != GONE).then_some(since);
-        // Who is gone stays so, and is told by `displaced`.
+        // A displaced connection keeps its state, and learns of it by `displaced`.
         let _ = self.entry.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, update);
     }
 
-    /// Returns when another client has this place.
+    /// Returns when another client has the place.
     pub(crate) async fn displaced(&self) {
         self.entry.gone.notified().await;
     }
 
-    /// The connections that it is one of.
+    /// Returns the admission of the server.
     pub(crate) fn admission(&self) -> &Admission {
         &self.admission
     }
@@ -330,7 +331,7 @@ impl Drop for AdmittedConnection {
     }
 }
 
-/// What tells clients apart by their addresses.
+/// Returns the part of an address that identifies a client.
 fn whose(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << (128 - IPV6_PREFIX)))),
@@ -359,7 +360,7 @@ mod tests {
         }
         assert!(places[0].begin());
         places[1].rest();
-        // The third has not asked yet, so it goes before the idle one, though it came later.
+        // The third connection has not sent anything yet, so it is displaced before the idle one, though it is newer.
         let third = places.pop().unwrap();
         let leaving = async {
             third.displaced().await;
@@ -401,7 +402,7 @@ mod tests {
         }
         assert_eq!(admission.enter(address(1), false).await.err(), Some(Dropped::FullForAddress));
         places.push(admission.enter(address(2), false).await.unwrap());
-        // Of a trusted proxy no number is kept, and the end of a network is no other client.
+        // A trusted proxy has no limit, and other addresses of a prefix are the same client.
         places.push(admission.enter(address(1), true).await.unwrap());
         let near: [IpAddr; 3] = ["2001:db8::1", "2001:db8::2", "2001:db8:0:1::1"].map(|text| text.parse().unwrap());
         for one in &near[..2] {

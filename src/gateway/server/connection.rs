@@ -1,5 +1,5 @@
-//! The life of one connection of a client: TLS where it is spoken, and one request after the other. Heads are read here,
-//! with a bound on their time and size and before Pingora sees them; what is refused of them is answered here.
+//! Connections of clients: TLS, and one request after the other. Heads are read here, within limits of time and size,
+//! before Pingora sees them; refused heads are answered here.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -27,20 +27,20 @@ use crate::{
     },
 };
 
-/// How many requests one connection may bring, so that its memory is given back now and then.
+/// Maximum number of requests on one connection, so that its memory is returned now and then.
 const REQUESTS_PER_CONNECTION: u32 = 10_000;
 
-/// How much is reserved for a head at first; most take less.
+/// Initial size of the buffer for a head. Most heads are shorter.
 const FIRST_READ: usize = 4 * 1024;
 
-/// How long a refusal may take to be written, and then the client to close.
+/// Maximum time for writing a refusal, and then for the client's closing.
 const REFUSING: Duration = Duration::from_secs(2);
 
-/// How much of what a refused client still sends is read, so that it gets to read why: closing with unread bytes takes back
-/// what was written.
+/// Bytes of a refused client that are still read: a socket that is closed with unread bytes discards the refusal that
+/// was written.
 const LINGERING: usize = 256 * 1024;
 
-/// What all connections of one server have in common.
+/// The shared state of a server's connections.
 #[derive(Debug)]
 pub struct Front {
     live: Arc<Live>,
@@ -48,34 +48,34 @@ pub struct Front {
     admission: Arc<Admission>,
 }
 
-/// A head that may go on, and what of its body came with it.
+/// A head that may be processed, and the bytes of the body that came with it.
 struct AcceptedHead {
     bytes: BytesMut,
     left: Framing,
-    /// More came than belongs to the request.
+    /// Bytes after the end of the request have arrived.
     has_surplus: bool,
 }
 
-/// What comes of waiting for a head.
+/// The result of waiting for a head.
 enum Awaited {
     Head(AcceptedHead),
-    /// It is answered by this, and the connection ends.
+    /// The request is answered by this problem, and the connection ends.
     Refused {
         problem: Box<Problem>,
         asked: Option<(Method, Vec<u8>)>,
     },
-    /// The connection ends without an answer, maybe for a reason that is counted.
+    /// The connection ends without an answer, with the reason that is counted.
     Over(Option<Dropped>),
 }
 
 impl Front {
-    /// What connections have in common that these places are for.
+    /// Creates the shared state of connections with this admission.
     #[must_use]
     pub fn new(live: Arc<Live>, ids: Arc<RequestIds>, admission: Arc<Admission>) -> Arc<Self> {
         Arc::new(Self { live, ids, admission })
     }
 
-    /// A place for a client, or what it is told instead, as bytes.
+    /// Admits a client, or returns the refusal as bytes.
     pub(crate) async fn enter(&self, address: IpAddr) -> Result<AdmittedConnection, Vec<u8>> {
         let snapshot = self.live.pin();
         self.admission.enter(address, snapshot.trusts(address)).await.map_err(|_| {
@@ -87,12 +87,12 @@ impl Front {
         })
     }
 
-    /// How long TLS may take to be agreed on: as long as a head.
+    /// Returns the time limit of TLS handshakes, which is that of heads.
     pub(crate) fn handshake_timeout(&self) -> Duration {
         self.live.pin().server.head_timeout
     }
 
-    /// Serves requests until the connection ends: by the client, by a refusal, for want of a place, or because the server
+    /// Serves requests until the connection ends: by the client, by a refusal, by displacement, or because the server
     /// stops.
     pub(crate) async fn serve<A: HttpServerApp + Send + Sync + 'static>(
         &self,
@@ -114,7 +114,7 @@ impl Front {
                 Awaited::Head(head) if place.begin() => head,
                 Awaited::Head(_) => return,
                 Awaited::Refused { problem, asked } => {
-                    // A client that does not take it in time loses it.
+                    // A client that does not read its refusal in time does not get it.
                     tokio::select! {
                         _ = tokio::time::timeout(REFUSING, self.refuse(io, &problem, asked)) => return,
                         () = place.displaced() => return,
@@ -149,8 +149,8 @@ impl Front {
         }
     }
 
-    /// Waits for a head: for its first byte as long as a connection may be idle, then for all of it as long as a head may
-    /// take. The process that stops waits for no first byte.
+    /// Waits for a head: for its first byte up to the idle timeout, then for the rest up to the head timeout. A
+    /// stopping process waits for no first byte.
     async fn await_head(
         &self,
         io: &mut BufWriter<Stream>,
@@ -178,7 +178,7 @@ impl Front {
         }
         place.awaits_head();
         let rest = async {
-            // Each turn reads at least one byte, and there are at most `head_size` of them.
+            // Each iteration reads at least one byte, up to `head_size` bytes.
             loop {
                 let scanned = bytes.len();
                 grow(&mut bytes, server.head_size);
@@ -195,7 +195,7 @@ impl Front {
         tokio::time::timeout(server.head_timeout, rest).await.unwrap_or(Awaited::Over(Some(Dropped::HeadTimeout)))
     }
 
-    /// Tells a client why its head is refused, and the log and the metrics, as of any other request.
+    /// Answers a refused head, and logs and counts it like any other request.
     async fn refuse(&self, io: &mut BufWriter<Stream>, problem: &Problem, asked: Option<(Method, Vec<u8>)>) {
         let bytes = {
             let snapshot = self.live.pin();
@@ -212,12 +212,12 @@ impl Front {
             return;
         }
         let mut unread = io.take(LINGERING as u64);
-        // What it was is of no interest.
+        // The bytes are discarded.
         let _ = tokio::io::copy(&mut unread, &mut tokio::io::sink()).await;
     }
 }
 
-/// What the bytes so far come to: a head, a refusal, or nothing yet. `scanned` of them were looked at before.
+/// Returns the head, the refusal, or nothing while the head is incomplete. `scanned` bytes have been examined before.
 fn complete(reading: &mut HeadScanner, bytes: &mut BytesMut, scanned: usize, head_size: usize) -> Option<Awaited> {
     let refused = |problem, bytes: &[u8]| {
         let asked = head::request_line(bytes).map(|(method, target)| {
@@ -250,7 +250,7 @@ fn complete(reading: &mut HeadScanner, bytes: &mut BytesMut, scanned: usize, hea
     Some(Awaited::Head(AcceptedHead { bytes: std::mem::take(bytes), left, has_surplus }))
 }
 
-/// Makes room for more of a head, twice as much each time, and never for more than one may have.
+/// Doubles the buffer of a head, up to its maximum size.
 fn grow(bytes: &mut BytesMut, head_size: usize) {
     if bytes.len() < bytes.capacity() {
         return;
@@ -260,7 +260,7 @@ fn grow(bytes: &mut BytesMut, head_size: usize) {
     *bytes = larger;
 }
 
-/// A response as bytes, after which the connection closes.
+/// Serializes a response after which the connection closes.
 fn wire(response: &Response) -> Vec<u8> {
     let reason = http::StatusCode::from_u16(response.status).ok().and_then(|status| status.canonical_reason());
     let mut bytes = format!("HTTP/1.1 {} {}\r\n", response.status, reason.unwrap_or_default()).into_bytes();

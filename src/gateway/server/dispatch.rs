@@ -1,4 +1,4 @@
-//! Dispatch of requests: to a page, to the upstream, or to a refusal. Watches the client meanwhile.
+//! Dispatch of requests: to a page, to the upstream, or to a refusal. The client is watched meanwhile.
 
 use std::{
     future::Future,
@@ -37,23 +37,20 @@ use crate::{
     upstream::{net::memory::MemoryShare, request::headers},
 };
 
-/// How much memory a forwarded request is counted with while its answer is short: as much as every request may hold as
-/// long as anything is left.
+/// Memory that a forwarded request with a short answer is counted with: the amount that every request may take while
+/// any memory is left.
 const PASSING: usize = 128 << 10;
 
-/// How a request is answered.
+/// The way in which a request is answered.
 enum Dispatch {
-    /// By this response.
     Respond(Response),
-    /// By this response alone, without headers of cross-origin policy beside it: it answers a browser's preflight.
+    /// A response to a browser's preflight, which gets no further cross-origin headers.
     Preflight(Response),
-    /// By the upstream.
     Forward(Box<Forwarded>),
-    /// The client is gone.
     Gone,
 }
 
-/// A request whose head has been read, and the route that covers it.
+/// A request with its route.
 struct Routed {
     found: RouteMatch,
     target: RequestTarget,
@@ -64,7 +61,7 @@ struct Routed {
 ///
 /// # Errors
 ///
-/// Where an answer that passes broke off after it had begun.
+/// Returns an error if a relayed answer broke off after it had begun.
 pub(crate) async fn answer(
     gateway: &Gateway,
     session: &mut Session,
@@ -72,7 +69,7 @@ pub(crate) async fn answer(
 ) -> pingora::Result<()> {
     let RequestContext { snapshot, outcome, cross_origin, held, slot, .. } = context;
     let decided = {
-        // A large future, as that of the page in it: pinned where it is made, it is never moved.
+        // The future is large. Pinned here, it is never moved.
         let deciding = pin!(decide(gateway, session, snapshot, (held, outcome), cross_origin));
         caught(deciding).await
     };
@@ -92,8 +89,8 @@ pub(crate) async fn answer(
             Dispatch::Respond(refuse(&problem, None, snapshot, outcome))
         }
     };
-    // A client that asks again while the process drains does so on a connection that reaches another process; a client that
-    // sent on before its answer is not heard again.
+    // While the process drains, further requests of the client should reach another process. After surplus bytes no
+    // further request of the client is read.
     if gateway.vitals.is_stopping() || context.surplus.is_there() {
         session.set_keepalive(None);
     }
@@ -106,7 +103,7 @@ pub(crate) async fn answer(
         }
         Dispatch::Preflight(response) => respond::write(session, response, held, outcome).await,
         Dispatch::Forward(forwarded) => {
-            // A large future, made where it is needed.
+            // The future is large, so it is boxed here, where it is needed.
             return Box::pin(forward::forward(gateway, session, &forwarded, context)).await;
         }
         Dispatch::Gone => {
@@ -215,7 +212,7 @@ async fn answer_list(
                 return Dispatch::Forward(Box::new(Forwarded { found, target: asked.target, client, successor }));
             }
         }
-        // The time in which the client sent its body is not the page's.
+        // The time in which the client sent its body does not count as the page's.
         asked.began = clock::instant();
     }
     let call = ListCall { snapshot, asked: &asked, route: &found.route, list, chosen: &chosen };
@@ -234,15 +231,14 @@ async fn answer_list(
     }
 }
 
-/// A request by POST, before its page.
+/// A request by POST before its page.
 enum PostRequest {
-    /// Its body.
     Body(RequestBody),
-    /// Nothing of it: it passes to the upstream. With the link to the first page.
+    /// The request passes to the upstream with its body unread; the link leads to the first page.
     Passes(String),
 }
 
-/// Reads the body of a request by POST, unless the request passes to the upstream, which then gets all of it.
+/// Reads the body of a request by POST, unless the request passes to the upstream with its body.
 async fn read_body(
     session: &mut ServerSession,
     call: ListCall<'_>,
@@ -256,9 +252,10 @@ async fn read_body(
     };
     note_paging(list, asked, &kind, outcome);
     let first = first_page(call);
-    // Whether the policy has ended is decided by the query alone, also where the body says that the request is a new one.
+    // The end of the policy is decided by the query alone: the body has not been read.
     if let LegacyDecision::Reject(mut problem) = legacy::decide(&kind, &list.legacy, asked.now, || first.clone()) {
-        // The body is read all the same, as far as a list's is, so that the client sends it to its end and reads why.
+        // The body is read within the limits of a list, so that the client can finish sending it and then reads the
+        // refusal.
         let _ = body::read(session, &list.budgets, held).await;
         problem.leave_out_links(&begins(chosen.convention));
         return Err(Box::new(refuse(&problem, Some(envelope), snapshot, outcome)));
@@ -266,13 +263,13 @@ async fn read_body(
     Ok(PostRequest::Passes(first))
 }
 
-/// Takes the memory and the slot at the upstream that a forwarded request needs.
+/// Takes the memory and the slot that a forwarded request needs.
 async fn admit(forwarded: &Forwarded, held: &MemoryShare) -> Result<UpstreamSlot, Failure> {
     held.take(PASSING)?;
     Ok(forwarded.found.route.upstream.slots.take(Duration::MAX).await?)
 }
 
-/// The response to a forwarded request that finds no memory or no slot.
+/// Returns the response to a forwarded request without memory or slot.
 fn shed(failure: Failure, snapshot: &Snapshot, outcome: &mut Outcome) -> Response {
     match failure {
         Failure::Passed(response) => *response,
@@ -283,18 +280,17 @@ fn shed(failure: Failure, snapshot: &Snapshot, outcome: &mut Outcome) -> Respons
     }
 }
 
-/// What the work gives, or nothing once the client is gone: then the work is dropped, and with it what it asked of the
-/// upstream.
+/// Runs `work` unless the client leaves first. Then the work is dropped, and its upstream requests are cancelled.
 async fn unless_gone<W: Future>(session: &mut ServerSession, mut work: Pin<&mut W>) -> Option<W::Output> {
     tokio::select! {
         biased;
         output = &mut work => Some(output),
-        // A client that only ends its own direction can't be told from one that is gone. Who sends on is not heard here.
+        // A half-closed connection looks like a closed one. Bytes after the request also end the wait.
         _ = session.read_body_or_idle(true) => None,
     }
 }
 
-/// The response to a request for a list that gets no page.
+/// Returns the response to a request for a list without a page.
 fn fail(failure: Failure, call: ListCall<'_>, outcome: &mut Outcome) -> Response {
     let ListCall { snapshot, asked, list, chosen, .. } = call;
     match failure {
@@ -315,7 +311,7 @@ fn fail(failure: Failure, call: ListCall<'_>, outcome: &mut Outcome) -> Response
     }
 }
 
-/// How one begins again where the cursor stands in the body.
+/// Describes how to begin again if the cursor stands in the body.
 fn begins(convention: &Convention) -> String {
     let parameters = &convention.parameters;
     match parameters.name(Role::Cursor).or_else(|| parameters.name(Role::After)) {
@@ -324,7 +320,7 @@ fn begins(convention: &Convention) -> String {
     }
 }
 
-/// The link to the first page, whatever is wrong with the query.
+/// Returns the link to the first page, also for an invalid query.
 fn first_page(call: ListCall<'_>) -> String {
     let base = call.asked.link_base(call.route, call.snapshot);
     base.url(&call.chosen.convention.parameters.restart_query(call.asked.query()))

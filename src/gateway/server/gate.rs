@@ -1,8 +1,8 @@
-//! A client's connection as Pingora sees it: buffered for writing, and never read beyond the request in hand.
+//! A client's connection as Pingora sees it: with a buffer for writes, and never read beyond the current request.
 //!
-//! Whatever comes after a request's end and before its response belongs to no request that the gateway has read. Pingora
-//! drops such bytes where it happens to have read them, and fails a forwarded request for them. Here they stay unread, and
-//! are noticed, so that the response says that the connection closes after it.
+//! Bytes that arrive after a request and before its response belong to no request that the gateway has read. Pingora
+//! drops such bytes if it happens to read them, and fails a forwarded request. Here they stay unread, and the response
+//! announces that the connection closes.
 
 use std::{
     io,
@@ -23,30 +23,29 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Bu
 
 use crate::gateway::{request::head::Framing, session::context::Surplus};
 
-/// What is collected before it is written to a client, so that the head of a response and a small page leave in one write.
-/// Chunks of what is streamed are written at once all the same. Every connection that was ever used keeps so much.
+/// The size of the write buffer: a head and a small page leave in one write. Chunks of streams are flushed at once.
+/// Every connection keeps a buffer of this size after its first use.
 const WRITE_BUFFER: usize = 8 * 1024;
 
-/// A client's connection.
 #[derive(Debug)]
 pub(crate) struct Gated {
-    /// The limit is what is left of the body of the request in hand.
+    /// The limit is the unread rest of the current request's body.
     io: Take<BufWriter<Stream>>,
     surplus: Surplus,
 }
 
 impl Gated {
-    /// A connection on which no request is in hand.
+    /// Wraps a connection without a request.
     pub(crate) fn new(stream: Stream) -> Self {
         Self { io: BufWriter::with_capacity(WRITE_BUFFER, stream).take(0), surplus: Surplus::default() }
     }
 
-    /// The connection itself, while no request is in hand.
+    /// Returns the connection between requests.
     pub(crate) fn between_requests(&mut self) -> &mut BufWriter<Stream> {
         self.io.get_mut()
     }
 
-    /// Opens for a request, of which so much is still to be read.
+    /// Opens the gate for a request with this framing.
     pub(crate) fn open(&mut self, left: Framing) -> Surplus {
         self.io.set_limit(match left {
             Framing::Length(left) => left,
@@ -72,7 +71,7 @@ impl AsyncRead for Gated {
         if self.surplus.is_there() {
             return Poll::Pending;
         }
-        // All of the request was read: whoever reads on wants to know whether the client is still there.
+        // The request has been read completely. A further read checks whether the client is still connected.
         let mut probe = [0];
         let mut probe = ReadBuf::new(&mut probe);
         ready!(self.io().poll_read(context, &mut probe))?;
@@ -119,7 +118,7 @@ impl Gated {
 #[async_trait]
 impl Shutdown for Gated {
     async fn shutdown(&mut self) {
-        // A client that is gone need not be told.
+        // A client that is gone needs no shutdown.
         let _ = self.io.get_mut().shutdown().await;
     }
 }

@@ -1,7 +1,7 @@
-//! TLS handshakes of clients that fail: counted by cause, and told together.
+//! Failed TLS handshakes, counted by cause and logged in summaries.
 //!
-//! Whoever scans ports fails many of them, and so does a client that does not trust the certificate. A line for each would
-//! be a log that strangers write.
+//! Port scans cause many failures, and so do clients that don't trust the certificate. A line for each would let
+//! strangers fill the log.
 
 use std::{
     fmt::Write as _,
@@ -14,10 +14,10 @@ use std::{
 
 use crate::gateway::runtime::clock;
 
-/// How often failures are told, at most.
+/// Minimum interval of summaries.
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// Why handshakes fail, and which words of OpenSSL's say so, in lower case. The first cause that fits counts.
+/// The causes of failures, each with phrases of OpenSSL in lower case. The first match counts.
 const CAUSES: [(&str, &[&str]); 6] = [
     ("timeout", &["timeout"]),
     ("certificate_refused", &["alert unknown ca", "alert bad certificate", "alert certificate"]),
@@ -30,17 +30,17 @@ const CAUSES: [(&str, &[&str]); 6] = [
     ("closed", &["eof", "reset by peer", "broken pipe", "connection closed"]),
 ];
 
-/// The cause of what no words above say.
+/// The cause of failures without a match.
 const OTHER: &str = "other";
 
-/// What is counted of them.
+/// Counters of failed handshakes.
 #[derive(Debug, Default)]
 pub struct Handshakes {
     counts: [AtomicU64; CAUSES.len() + 1],
     told: Mutex<HandshakeReport>,
 }
 
-/// What was told of them.
+/// The counts that have been logged.
 #[derive(Debug, Default)]
 struct HandshakeReport {
     counts: [u64; CAUSES.len() + 1],
@@ -48,8 +48,7 @@ struct HandshakeReport {
 }
 
 impl Handshakes {
-    /// Counts a handshake that failed with these words of OpenSSL's, and tells it with those before it, unless the last
-    /// telling was a moment ago.
+    /// Counts a failure with OpenSSL's message, and logs a summary unless one was logged recently.
     pub(crate) fn failed(&self, said: &str) {
         let cause = self.count(said);
         tracing::debug!(cause, "a TLS handshake of a client failed");
@@ -58,7 +57,7 @@ impl Handshakes {
         }
     }
 
-    /// How many failed, by cause.
+    /// Returns the number of failures by cause.
     pub fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let causes = CAUSES.iter().map(|(cause, _)| *cause).chain([OTHER]);
         causes.zip(self.counts.iter().map(|count| count.load(Ordering::Relaxed)))
@@ -72,7 +71,7 @@ impl Handshakes {
         CAUSES.get(cause).map_or(OTHER, |(cause, _)| cause)
     }
 
-    /// What failed since it was last told, as `cause count, …`.
+    /// Returns the failures since the last summary, as `cause count, …`.
     fn report(&self, now: Instant) -> Option<String> {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if told.at.is_some_and(|at| now.saturating_duration_since(at) < INTERVAL) {

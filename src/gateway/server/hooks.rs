@@ -1,4 +1,4 @@
-//! Pingora's hooks, each a line or two: what they do stands in the modules they name.
+//! Pingora's hooks. Each delegates to another module.
 
 use std::{any::Any, sync::Arc, time::Duration};
 
@@ -22,18 +22,18 @@ use crate::gateway::{
     },
 };
 
-/// How long one write to a client may take: a client that reads nothing gives its connection back.
+/// Timeout of one write to a client: a client that does not read loses its connection.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a body that nobody wants is read, so that the connection can be used on.
+/// Maximum time for reading an unneeded body, so that the connection can be reused.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a client may be silent within a body.
+/// The longest silence of a client within a body.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[async_trait]
 impl ProxyHttp for Gateway {
-    /// Boxed, as Pingora's own state of a connection holds it several times over.
+    /// Boxed, because Pingora's state of a connection contains it several times.
     type CTX = Box<RequestContext>;
 
     fn new_ctx(&self) -> Box<RequestContext> {
@@ -53,10 +53,10 @@ impl ProxyHttp for Gateway {
         })
     }
 
-    /// Pingora's compression module would look at every response; nothing is compressed here.
+    /// Without modules: Pingora's compression would examine every response, and nothing is compressed here.
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
-    /// Of every request, the first one too: what the connection has to say of it.
+    /// Takes over the surplus flag of the connection. Called for every request, also for the first one.
     fn on_connection_reuse(&self, _session: &mut Session, context: &mut Self::CTX, said: Box<dyn Any + Send + Sync>) {
         if let Ok(surplus) = said.downcast::<Surplus>() {
             context.surplus = *surplus;
@@ -78,22 +78,23 @@ impl ProxyHttp for Gateway {
         Ok(true)
     }
 
-    /// Never asked: every request has been answered by then.
+    /// Never called: every request is answered before.
     async fn upstream_peer(&self, _session: &mut Session, _: &mut Self::CTX) -> pingora::Result<Box<HttpPeer>> {
         Err(Error::explain(ErrorType::InternalError, "every request is answered by the gateway itself"))
     }
 
-    /// What the client can still be told, it has been told: the connection ends here, so that it sees a cut.
+    /// The client has been informed as far as possible. The connection ends, so that the client sees a truncated
+    /// answer.
     async fn fail_to_proxy(&self, _session: &mut Session, _error: &Error, context: &mut Self::CTX) -> FailToProxy {
         FailToProxy { error_code: context.outcome.status, can_reuse_downstream: false }
     }
 
-    /// Pingora's own summary holds the query.
+    /// Replaces Pingora's summary, which contains the query.
     fn request_summary(&self, session: &Session, context: &Self::CTX) -> String {
         format!("{} {}", session.req_header().method, context.outcome.request_id)
     }
 
-    /// The access log has a line for each request, with what went wrong.
+    /// The access log has a line with the error of each request.
     fn suppress_error_log(&self, _session: &Session, _context: &Self::CTX, _error: &Error) -> bool {
         true
     }
@@ -116,7 +117,7 @@ impl ProxyHttp for Gateway {
     }
 }
 
-/// The path of a request's target, without its query.
+/// Returns the path of a request's target, without the query.
 fn path_of(head: &RequestHeader) -> &[u8] {
     let target = head.raw_path();
     target.iter().position(|byte| *byte == b'?').map_or(target, |end| &target[..end])

@@ -1,6 +1,5 @@
-//! Pingora's server, set up in code: no file of its own, nothing in world-writable places. Its listeners are our own,
-//! because nothing of Pingora's bounds what comes before a request: how many connections there are, and how long TLS and a
-//! head take.
+//! Pingora's server, configured in code, without files of its own. The listeners are the gateway's own, because Pingora
+//! limits neither the number of connections nor the time of TLS handshakes and heads.
 
 use std::{net::SocketAddr, os::fd::AsRawFd as _, sync::Arc, time::Duration};
 
@@ -24,47 +23,47 @@ use crate::{
     gateway::session::context::Gateway,
 };
 
-/// How many connections the system keeps that were not taken in yet.
+/// The length of the queue of connections that are not accepted yet.
 const BACKLOG: i32 = 4_096;
 
-/// How long nothing is taken in after the system refused to give a connection.
+/// The pause after the system refused a connection.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How long a client may take none of what was written to it already, before the system gives it up.
+/// Time after which the system closes a connection whose client acknowledges no data.
 const LOST: Duration = Duration::from_secs(300);
 
-/// Why the server can't listen. Names the key of the configuration.
+/// The reasons that the server can't listen. Each names the key of the configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum Unready {
-    /// The address is taken, or is not one of this machine.
+    /// The address is in use, or is not an address of this machine.
     #[error("listeners.{listener}: can't listen on {address}: {error}")]
     Address {
-        /// The listener's name.
+        /// The name of the listener.
         listener: String,
-        /// Its address.
+        /// The address of the listener.
         address: SocketAddr,
-        /// What the system says.
+        /// The error of the system.
         error: std::io::Error,
     },
-    /// Certificate and key can't be used.
+    /// The certificate or the key is unusable.
     #[error("listeners.{listener}: {certificate} and {key} can't be used: {error}")]
     Certificate {
-        /// The listener's name.
+        /// The name of the listener.
         listener: String,
-        /// The certificate's path.
+        /// The path of the certificate.
         certificate: String,
-        /// The key's path.
+        /// The path of the key.
         key: String,
-        /// What OpenSSL says.
+        /// The error of OpenSSL.
         error: String,
     },
 }
 
-/// A server with all listeners of a configuration, which answers by this gateway.
+/// Creates a server with all listeners of a configuration.
 ///
 /// # Errors
 ///
-/// Where one of them can't listen.
+/// Returns an error if a listener can't listen.
 pub fn server(settings: &Settings, gateway: Gateway, front: &Arc<Front>) -> Result<Server, Unready> {
     let mut server = Server::new_with_opt_and_conf(None, configuration(settings));
     let mut service = Listening::new("gateway", http_proxy(&server.configuration, gateway), Arc::clone(front));
@@ -75,28 +74,28 @@ pub fn server(settings: &Settings, gateway: Gateway, front: &Arc<Front>) -> Resu
     Ok(server)
 }
 
-/// A service that takes clients in on its listeners.
+/// A service that accepts clients on its listeners.
 pub struct Listening<A> {
     name: &'static str,
     app: Arc<A>,
     front: Arc<Front>,
     sockets: Vec<(std::net::TcpListener, Option<SslAcceptor>)>,
-    /// How many threads it runs on; those of the server where it is not said.
+    /// The number of threads; the server's if none is set.
     pub threads: Option<usize>,
 }
 
 impl<A> Listening<A> {
-    /// A service without listeners.
+    /// Creates a service without listeners.
     #[must_use]
     pub fn new(name: &'static str, app: A, front: Arc<Front>) -> Self {
         Self { name, app: Arc::new(app), front, sockets: Vec::new(), threads: None }
     }
 
-    /// Listens on an address from now on; clients are taken in once the service starts.
+    /// Binds an address. Clients are accepted once the service starts.
     ///
     /// # Errors
     ///
-    /// [`Unready::Address`].
+    /// Returns [`Unready::Address`] if the address can't be bound.
     pub fn add(&mut self, listener: &str, address: SocketAddr, tls: Option<SslAcceptor>) -> Result<(), Unready> {
         let bound = std::net::TcpListener::bind(address).and_then(|socket| {
             socket.set_nonblocking(true)?;
@@ -135,7 +134,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Service for Listening<A> {
     }
 }
 
-/// Takes clients in until the server stops.
+/// Accepts clients until the server stops.
 async fn accept<A: HttpServerApp + Send + Sync + 'static>(
     socket: &TcpListener,
     tls: Option<SslAcceptor>,
@@ -150,10 +149,10 @@ async fn accept<A: HttpServerApp + Send + Sync + 'static>(
         };
         let (stream, address) = match accepted {
             Ok(accepted) => accepted,
-            // The client was gone before it was taken in.
+            // The client left before it was accepted.
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionAborted => continue,
             Err(error) => {
-                // No descriptor, no memory: both come back when connections end.
+                // Descriptors and memory become available again when connections end.
                 tracing::error!(%error, "no connection can be taken in");
                 tokio::time::sleep(PAUSE).await;
                 continue;
@@ -170,9 +169,9 @@ async fn accept<A: HttpServerApp + Send + Sync + 'static>(
     }
 }
 
-/// Tells a client without a place so, as far as the system takes it at once.
+/// Sends the refusal to a client without a place, as far as the system accepts it at once.
 fn turn_away(stream: &TcpStream, refusal: &[u8]) {
-    // Closing with unread bytes takes back what was written.
+    // A socket that is closed with unread bytes discards the refusal.
     let mut unread = [0; 4_096];
     let _ = stream.try_read(&mut unread);
     let _ = stream.try_write(refusal);
@@ -188,7 +187,7 @@ async fn converse<A: HttpServerApp + Send + Sync + 'static>(
 ) {
     let mut stream = l4::stream::Stream::from(stream);
     stream.set_socket_digest(SocketDigest::from_raw_fd(stream.as_raw_fd()));
-    // A client that is gone already is noticed when it is read from.
+    // A client that has left is noticed at the next read.
     let _ = stream.set_nodelay();
     let _ = stream.set_keepalive(&watched());
     let stream: Stream = match tls {
@@ -214,8 +213,8 @@ async fn converse<A: HttpServerApp + Send + Sync + 'static>(
     front.serve(app, stream, place, &mut shutdown).await;
 }
 
-/// Lets the system end connections whose other end is gone without a word, or takes nothing any more: what is left in a
-/// buffer at the end of an answer is written without a timeout of Pingora's.
+/// Lets the system end connections whose other end is gone or acknowledges nothing: Pingora writes the last buffer of
+/// an answer without a timeout.
 fn watched() -> TcpKeepalive {
     TcpKeepalive {
         idle: Duration::from_secs(60),
@@ -226,26 +225,25 @@ fn watched() -> TcpKeepalive {
     }
 }
 
-/// A server without listeners, for what goes on until the process leaves.
+/// Creates a server without listeners, for work that goes on until the process leaves.
 #[must_use]
 pub fn companion(settings: &Settings) -> Server {
     Server::new_with_opt_and_conf(None, configuration(settings))
 }
 
-/// What a listener's TLS needs, as Mozilla recommends it for clients of all ages but the oldest; nothing where it speaks
-/// none.
+/// Creates the TLS settings of a listener, by Mozilla's intermediate recommendation; nothing if it speaks no TLS.
 ///
 /// # Errors
 ///
-/// [`Unready::Certificate`].
+/// Returns [`Unready::Certificate`] if certificate or key are unusable.
 pub fn certificate(listener: &ListenerSettings) -> Result<Option<SslAcceptor>, Unready> {
     let Some(ListenerTls { certificate, key }) = &listener.tls else { return Ok(None) };
     let read = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls()).and_then(|mut tls| {
         tls.set_private_key_file(key, SslFiletype::PEM)?;
         tls.set_certificate_chain_file(certificate)?;
-        // OpenSSL drops a key that is not the certificate's without a word, and then fails each handshake.
+        // OpenSSL ignores a key that does not belong to the certificate, and would then fail each handshake.
         tls.check_private_key()?;
-        // A record comes by one read instead of two.
+        // A TLS record is read by one call instead of two.
         tls.set_read_ahead(true);
         Ok(tls.build())
     });
@@ -261,7 +259,8 @@ pub fn certificate(listener: &ListenerSettings) -> Result<Option<SslAcceptor>, U
 fn configuration(settings: &Settings) -> ServerConf {
     let grace = settings.server.shutdown_timeout;
     ServerConf {
-        // Pingora would put both into a world-writable folder, where others can put theirs first; neither is used.
+        // Pingora would put both files into a world-writable directory, where others could place theirs first. Neither
+        // is used.
         pid_file: String::new(),
         upgrade_sock: String::new(),
         threads: settings.server.threads,

@@ -1,4 +1,4 @@
-//! The body of a request by POST, read off the connection: no more than the route allows, no longer than it may take.
+//! Bodies of requests by POST, read within the route's limits of size and time.
 
 use std::time::Duration;
 
@@ -12,17 +12,18 @@ use crate::{
     upstream::net::memory::MemoryShare,
 };
 
-/// How long a body that is refused is still read, so that the client sends it to its end and reads why.
+/// Maximum time for reading the rest of a refused body, so that the client finishes sending and reads the refusal.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// How much of it is, in bodies of the largest size.
+/// Maximum length of that rest, as a multiple of the largest body.
 const LINGER_SIZES: usize = 4;
 
-/// Reads a request's body. Where it is refused, or only a part of it came, the connection is not used on.
+/// Reads a request's body. If it is refused or incomplete, the connection is not reused.
 ///
 /// # Errors
 ///
-/// 415 `media_type_unsupported`, 413 `body_too_large`, 400 `body_invalid`, 400 `request_invalid`, 503 `overloaded`.
+/// Returns 415 `media_type_unsupported`, 413 `body_too_large`, 400 `body_invalid`, 400 `request_invalid` or 503
+/// `overloaded`.
 pub(crate) async fn read(
     session: &mut ServerSession,
     budgets: &Budgets,
@@ -37,7 +38,7 @@ pub(crate) async fn read(
         Ok(()) => too_large.then(|| Box::new(body::too_large(budgets.body_size))),
     };
     if let Some(problem) = refused {
-        // Who waits for a word sends nothing more.
+        // A client that waits for `100 Continue` sends nothing more.
         if !waits && announced.is_none_or(|length| length <= budgets.body_size.saturating_mul(LINGER_SIZES)) {
             linger(session, budgets.body_size).await;
         }
@@ -71,7 +72,7 @@ async fn collect(
     most: usize,
     held: &MemoryShare,
 ) -> Result<Vec<u8>, Failure> {
-    // What is announced is not there yet: no more is set aside than a client must send anyway.
+    // The buffer grows with the bytes received, not with the announced length.
     let mut bytes = Vec::new();
     held.reserve(&mut bytes, announced.unwrap_or(0).min(64 << 10), most)?;
     loop {
@@ -90,7 +91,7 @@ async fn collect(
     }
 }
 
-/// Reads on for a while, and forgets what comes.
+/// Reads and discards the rest of a body for a while.
 async fn linger(session: &mut ServerSession, size: usize) {
     let mut left = size.saturating_mul(LINGER_SIZES);
     let rest = async {
@@ -99,12 +100,12 @@ async fn linger(session: &mut ServerSession, size: usize) {
             left = less;
         }
     };
-    // Whether it ended or the time did, the refusal goes out now.
+    // The refusal is sent after the end of the body or of the time.
     let _ = tokio::time::timeout(LINGER, rest).await;
 }
 
 fn announced_length(headers: &HeaderMap) -> Option<usize> {
-    // What is no number has been refused with the head; one that is too large for this machine is too large.
+    // A malformed length has been refused with the head. A length beyond `usize` counts as too large.
     let text = headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.trim();
     Some(text.parse().unwrap_or(usize::MAX))
 }

@@ -1,4 +1,4 @@
-//! A request for a list, freed of the session it came by, so that the client can be watched while it is answered.
+//! Requests for lists, detached from their session, so that the client can be watched while the page is made.
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -14,44 +14,39 @@ use crate::{
     upstream::{ClientOrigin, request::headers},
 };
 
-/// What a client asked, and who it is.
+/// A request and its client.
 #[derive(Debug)]
 pub(crate) struct ClientRequest {
-    /// What it asked for.
     pub target: RequestTarget,
     /// The parameters of the route's path, percent-encoded.
     pub parameters: Vec<(String, String)>,
-    /// Its headers.
     pub headers: HeaderMap,
-    /// Its body, of a request by POST.
+    /// The body of a request by POST.
     pub body: Option<RequestBody>,
-    /// Who it is.
     pub client: Client,
-    /// The time, in seconds since 1970.
+    /// The time of the request, in seconds since 1970.
     pub now: u64,
-    /// When the request began.
     pub began: Instant,
 }
 
-/// Who asks, by what.
+/// The client of a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Client {
-    /// The other end of the connection.
+    /// The address of the other end of the connection.
     pub address: IpAddr,
     /// `http` or `https`, as the client sees it.
     pub scheme: &'static str,
-    /// The protocol's version.
     pub version: Version,
 }
 
 impl Client {
-    /// Who is at the other end of a session. What its request says of where it came from without anybody to vouch for it
-    /// is taken from it: nothing later on need ask whom to believe.
+    /// Identifies the client of a session. Headers about the request's origin are removed unless a trusted proxy wrote
+    /// them, so that later code can rely on those that remain.
     #[must_use]
     pub(crate) fn of(session: &mut ServerSession, snapshot: &Snapshot) -> Self {
         let address = match session.client_addr() {
             Some(SocketAddr::Inet(address)) => address.ip(),
-            // Only TCP listeners are made.
+            // All listeners are TCP.
             _ => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         };
         let server = &snapshot.server;
@@ -66,7 +61,7 @@ impl Client {
         Self { address, scheme, version: head.version }
     }
 
-    /// The same, for the headers that go upstream.
+    /// Returns the origin of the request for the headers of upstream requests.
     #[must_use]
     pub(crate) fn origin<'a>(&self, target: &'a RequestTarget) -> ClientOrigin<'a> {
         ClientOrigin {
@@ -78,7 +73,7 @@ impl Client {
     }
 }
 
-/// What the nearest proxy says that it was asked by: the last of all values, where each proxy adds its own.
+/// Returns the scheme that the nearest proxy was asked by: the last value, because each proxy appends its own.
 fn forwarded_scheme(headers: &HeaderMap) -> Option<&'static str> {
     let last = headers.get_all("x-forwarded-proto").iter().next_back()?;
     let nearest = last.to_str().ok()?.rsplit(',').next()?.trim();
@@ -86,13 +81,13 @@ fn forwarded_scheme(headers: &HeaderMap) -> Option<&'static str> {
 }
 
 impl ClientRequest {
-    /// The query as it came.
+    /// Returns the query as it came.
     #[must_use]
     pub(crate) fn query(&self) -> Option<&str> {
         self.target.query.as_deref()
     }
 
-    /// What the links of the answer begin with.
+    /// Returns the prefix of the links of the answer.
     #[must_use]
     pub(crate) fn link_base(&self, route: &Route, snapshot: &Snapshot) -> LinkBase {
         let public = route.public_url.as_deref().or(snapshot.server.public_url.as_deref());

@@ -1,4 +1,4 @@
-//! What one request carries through the shell: the gateway that answers it, and what is kept for it.
+//! The gateway, and the context that each request carries through it.
 
 use std::{
     fmt::Write as _,
@@ -24,7 +24,7 @@ use crate::{
     upstream::net::{fetch::Fetcher, memory::MemoryShare},
 };
 
-/// The gateway: what is in force, and the connections to upstreams.
+/// The gateway: the configuration in force and the connections to upstreams.
 #[derive(Debug)]
 pub struct Gateway {
     pub(crate) live: Arc<Live>,
@@ -35,42 +35,41 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// A gateway over what is in force.
+    /// Creates a gateway over the configuration in force.
     #[must_use]
     pub fn new(live: Arc<Live>, vitals: Vitals, ids: Arc<RequestIds>) -> Self {
         Self { live, fetcher: Fetcher::default(), readers: observe::Readers::default(), vitals, ids }
     }
 }
 
-/// What is kept for one request: the snapshot it began with, the route that covers it, who may read the answer, and what
-/// becomes of it.
+/// The context of a request: its snapshot, the cross-origin policy of its route, its resources, and its outcome.
 #[derive(Debug)]
 pub struct RequestContext {
     pub(crate) snapshot: Arc<Snapshot>,
-    /// The answer that passes, where it is read too.
+    /// The observation of a relayed answer.
     pub(crate) observation: Option<Box<observe::Observation>>,
     pub(crate) cross_origin: Option<CrossOrigin>,
     pub(crate) outcome: Outcome,
-    /// Its share of memory.
+    /// The request's share of memory.
     pub(crate) held: MemoryShare,
-    /// Its slot at the upstream, where the request is forwarded.
+    /// The slot at the upstream of a forwarded request.
     pub(crate) slot: Option<slots::UpstreamSlot>,
-    /// Whether the client sent on before it was answered: then this is the last answer on its connection.
+    /// Set if the client sent bytes after its request. Then no further request is read from its connection.
     pub(crate) surplus: Surplus,
     pub(crate) _in_flight: InFlight,
 }
 
-/// A request that the upstream answers itself.
+/// A request that the upstream answers.
 #[derive(Debug)]
 pub(crate) struct Forwarded {
     pub(crate) found: RouteMatch,
     pub(crate) target: RequestTarget,
     pub(crate) client: client_request::Client,
-    /// The first page of the same list by cursor, where the request is a legacy one for a list.
+    /// The link to the first page by cursor, if the request is a legacy request for a list.
     pub(crate) successor: Option<String>,
 }
 
-/// Ids of requests: random for each process, counted within it. Those that clients send are not trusted.
+/// Ids of requests: a random prefix per process and a counter. Ids that clients send are not used.
 #[derive(Debug)]
 pub struct RequestIds {
     process: String,
@@ -78,11 +77,11 @@ pub struct RequestIds {
 }
 
 impl RequestIds {
-    /// The first one of a process is 1.
+    /// Creates a generator. Its first id has the number 1.
     ///
     /// # Errors
     ///
-    /// Where the system gives no random bytes.
+    /// Returns an error if the system has no random bytes.
     pub fn new() -> Result<Arc<Self>, getrandom::Error> {
         let mut bytes = [0; 8];
         getrandom::fill(&mut bytes)?;
@@ -99,23 +98,24 @@ impl RequestIds {
     }
 }
 
-/// Whether a client sent on after the end of its request.
+/// A flag that is set when a client sends bytes after the end of its request.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Surplus(Arc<AtomicBool>);
 
 impl Surplus {
-    /// Remembers that it did.
+    /// Sets the flag.
     pub(crate) fn notice(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it did.
+    /// Returns whether the flag is set.
     pub(crate) fn is_there(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// Panics where a test wants it, by the path of a request; there is no such thing in the program.
+/// Panics at a named place if a test asks for it by the path of its request. The shipped program has an empty function
+/// here.
 #[cfg(test)]
 pub(crate) fn seam(outcome: &Outcome, place: &str) {
     assert!(outcome.path != format!("/panic/{place}"), "in {place}, by a test");

@@ -1,4 +1,4 @@
-//! One request and its client: the context that it carries, its body, its response, and its observation.
+//! Requests and their clients: the context of a request, its body, its response, and its observation.
 
 pub(crate) mod body;
 pub(crate) mod client_request;

@@ -1,9 +1,10 @@
-//! Routes that observe: the upstream's own answers pass to old clients as they are, and are read when they have passed,
-//! as the gateway would have read them to serve a page. What is seen is counted, so that it is known before a route is
-//! switched over what the switch would meet.
+//! Observation of routes: answers of the upstream pass to legacy clients as they are, and are then read as the gateway
+//! would read them to serve a page. The verdicts are counted, so that operators know the obstacles before they let a
+//! route serve.
 //!
-//! Nothing here is waited for: chunks are copied while they pass, up to the route's `budgets.answer_size`, and read behind
-//! the request on a thread of its own, one answer at a time in the whole process. Where too many wait, one is let go.
+//! Observation delays no request: chunks are copied while they pass, up to the route's `budgets.answer_size`, and read
+//! after the request by a blocking thread, one answer at a time in the whole process. If too many answers wait, further
+//! ones are skipped.
 
 use std::sync::Arc;
 
@@ -33,10 +34,10 @@ use crate::{
     },
 };
 
-/// How many answers may be kept until they are read, in the whole process.
+/// Maximum number of answers that wait to be read, in the whole process.
 const MOST_KEPT: usize = 16;
 
-/// What bounds all reading of a process.
+/// The limits of observations in a process.
 #[derive(Debug)]
 pub(crate) struct Readers {
     kept: Arc<Semaphore>,
@@ -49,7 +50,7 @@ impl Default for Readers {
     }
 }
 
-/// An answer on its way to the client, and what it is to be read for.
+/// An answer on its way to the client that is to be observed.
 #[derive(Debug)]
 pub(crate) struct Observation {
     route: Arc<Route>,
@@ -58,25 +59,25 @@ pub(crate) struct Observation {
     status: u16,
     headers: HeaderMap,
     body: Vec<u8>,
-    /// The most that is kept of the body.
+    /// The longest body that is kept.
     most: usize,
-    /// Why the body was given up.
+    /// The reason that the body is not kept.
     given_up: Option<GivenUp>,
     held: MemoryShare,
     _kept: OwnedSemaphorePermit,
 }
 
-/// Why the body of an answer is not kept.
+/// The reasons that a body is not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum GivenUp {
     TooLarge,
     NoRoom,
 }
 
-/// What was seen, and what the verdict does not say: places and fields, never values.
+/// A verdict, and details about places and fields, without values.
 type ObservationVerdict = (&'static str, Option<String>);
 
-/// Looks at the head of an answer that passes: from here on its body is kept, if it is to be read.
+/// Begins an observation at the head of an answer, if the answer is to be read.
 pub(crate) fn begin(
     readers: &Readers,
     asked: &RequestHeader,
@@ -85,7 +86,7 @@ pub(crate) fn begin(
     (memory, outcome): (&Arc<Memory>, &mut Outcome),
 ) -> Option<Box<Observation>> {
     let observed = found.route.observed.as_ref().filter(|_| asked.method == Method::GET)?;
-    // By ranges of bytes, or of items where the upstream reads them so, no parameter says what is asked for.
+    // With `Range`, parameters alone don't determine the part that is asked for.
     let query = observed.list.conventions.own().parameters.legacy_query(target.query.as_deref());
     let query = query.filter(|_| !asked.headers.contains_key(header::RANGE));
     let kept = match query {
@@ -117,7 +118,7 @@ pub(crate) fn begin(
     }))
 }
 
-/// The request is done with: what was kept of its answer is read after it, and its line in the log waits for that.
+/// Reads the answer after its request has ended. The line in the access log is written after that.
 pub(crate) fn end(
     observation: Box<Observation>,
     readers: &Readers,
@@ -135,7 +136,7 @@ pub(crate) fn end(
     }
     let mut outcome = outcome.leave();
     let reading = Arc::clone(&readers.reading);
-    // `in_flight` is held until then: a process that stops waits for what it still has to tell.
+    // `in_flight` is moved into the task: a stopping process waits for the verdict.
     tokio::spawn(async move {
         let _turn = reading.acquire().await;
         let route = Arc::clone(&observation.route);
@@ -157,7 +158,7 @@ pub(crate) fn end(
 }
 
 impl Observation {
-    /// Keeps a part of the body, as far as there is room for all of it.
+    /// Keeps a part of the body, as long as all of it fits into the limits.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         if self.given_up.is_some() {
             return;
@@ -210,7 +211,7 @@ impl Observation {
         }
         let mut order = sorted.order.as_ref().clone();
         if chosen {
-            // An old client does not ask for the id behind its sort, as the gateway would.
+            // A legacy client sorts without the id as the last key, which the gateway would add.
             order.ties = Ties::Unordered;
         }
         judge(answer, request.asked, &order, list.dialect.paging()).map_err(|doubt| match doubt {
@@ -221,7 +222,7 @@ impl Observation {
         })
     }
 
-    /// The order that the answer is held against: as the request chose it, else as it is declared.
+    /// Returns the order that the answer is checked against: the order of the request, or the declared one.
     fn sorted(&self, list: &List) -> Result<Arc<CompiledOrder>, (&'static str, String)> {
         let LegacySort::Chosen(terms, id_direction) = &self.query.sort else {
             return Ok(Arc::clone(list.dialect.default_sorted()));
@@ -241,7 +242,7 @@ impl Observation {
     }
 }
 
-/// The cause that an answer is no list. What the dialect calls a failure in spite of its status is no list either.
+/// Classifies an answer that is no list. A success that the dialect declares a failure is no list either.
 fn cause(error: &ReadingError, status: u16) -> (&'static str, String) {
     let cause = match error {
         ReadingError::TooDeep(_) | ReadingError::TooManyItems(_) => "too_large",

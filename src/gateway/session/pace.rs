@@ -1,61 +1,62 @@
-//! The pace at which a client takes an answer. A large page stays in memory until its last byte is written, so a client
-//! that takes too little is dropped.
+//! The pace of a client. A large page stays in memory until its last byte is written, so clients below a minimum pace
+//! are dropped.
 //!
-//! The pace is the number of bytes that the client's system has acknowledged, over the time in which there was something
-//! to send (`tcpi_bytes_acked` and `tcpi_busy_time` of Linux's `TCP_INFO`). The number of bytes written does not show the
-//! pace: the kernel takes some megabytes at once, and then nothing until a third of them has left.
+//! The pace is the number of acknowledged bytes over the time with data to send (`tcpi_bytes_acked` and
+//! `tcpi_busy_time` of Linux's `TCP_INFO`). The number of written bytes does not show the pace: the kernel accepts some
+//! megabytes at once, and then nothing until a third of them has left.
 
 use std::{sync::Arc, time::Duration};
 
 use pingora::protocols::{SocketDigest, http::ServerSession};
 
-/// How often the pace is judged while a write waits.
+/// Interval of the checks while a write waits.
 pub(crate) const LOOK: Duration = Duration::from_millis(500);
 
-/// How much a client takes at least, in bytes a second, and for how long it may take less.
+/// The minimum rate in bytes per second, and the time for which a client may stay below it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Least {
     rate: u64,
     patience: Duration,
 }
 
-/// While there is room for other requests.
+/// The minimum while there is memory for other requests.
 const AT_EASE: Least = Least { rate: 4 << 10, patience: Duration::from_secs(10) };
 
-/// Where more than half of the memory is held: slow clients make room for others.
+/// The minimum while more than half of the memory is held: slow clients make room for others.
 const IN_NEED: Least = Least { rate: 64 << 10, patience: Duration::from_secs(2) };
 
-/// How far a client has come at some moment.
+/// The progress of a transfer at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct TransferProgress {
     acknowledged: u64,
-    /// How long there has been something to send.
+    /// The time with data to send.
     busy: Duration,
 }
 
-/// The pace of one client within one answer.
+/// The pace of one client during one answer.
 pub(crate) struct Pace {
     socket: Arc<SocketDigest>,
-    /// Where the current stretch began.
+    /// The start of the current interval.
     from: TransferProgress,
 }
 
 impl Pace {
-    /// Begins a stretch; nothing where the system does not say how far a client has come.
+    /// Begins an interval; returns nothing if the system does not report progress.
     pub(crate) fn begin(session: &ServerSession) -> Option<Self> {
         let socket = Arc::clone(session.digest()?.socket_digest.as_ref()?);
         let from = progress(&socket)?;
         Some(Self { socket, from })
     }
 
-    /// Whether the client has been too slow for too long. `in_need` says that other requests lack memory.
+    /// Returns whether the client has been too slow for too long. `in_need` means that other requests lack memory.
     pub(crate) fn is_too_slow(&mut self, in_need: bool) -> bool {
         let Some(now) = progress(&self.socket) else { return false };
         judge(&mut self.from, now, if in_need { IN_NEED } else { AT_EASE })
     }
 }
 
-/// Whether a stretch is over and the client took too little in it. Otherwise the next stretch begins.
+/// Returns whether the interval is over and too few bytes were acknowledged in it. If it is over with enough bytes, the
+/// next interval begins.
 fn judge(from: &mut TransferProgress, now: TransferProgress, least: Least) -> bool {
     let busy = now.busy.saturating_sub(from.busy);
     if busy < least.patience {
@@ -90,7 +91,7 @@ mod tests {
         assert!(judge(&mut from, at((80 << 10) - 1, 20), AT_EASE));
     }
 
-    /// A burst at the beginning excuses no later pause.
+    /// A fast start excuses no later pause.
     #[test]
     fn a_good_beginning_is_no_excuse() {
         let mut from = at(0, 0);
@@ -107,7 +108,7 @@ mod tests {
         assert!(!judge(&mut at(0, 0), at(128 << 10, 2), IN_NEED));
     }
 
-    /// Time in which there was nothing to send does not count.
+    /// Time without data to send does not count.
     #[test]
     fn a_client_that_waits_is_not_slow() {
         assert!(!judge(&mut at(5, 0), at(5, 0), IN_NEED));

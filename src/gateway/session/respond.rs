@@ -1,4 +1,4 @@
-//! A response onto the wire, with its exact length.
+//! Writing of responses, with their exact length.
 
 use std::{pin::pin, time::Duration};
 
@@ -13,17 +13,15 @@ use crate::{
     upstream::net::memory::MemoryShare,
 };
 
-/// How much of a body is written at once. Where the client's pace is unknown, each write has the whole time that one may
-/// take.
+/// The largest write. Each write has the whole write timeout if the client's pace is unknown.
 const PIECE: usize = 128 * 1024;
 
-/// How long a write may take where the client's pace is known: the kernel takes nothing until a third of the megabytes that
-/// it has buffered has left.
+/// Timeout of a write if the client's pace is known: the kernel accepts nothing until a third of its buffered megabytes
+/// has left.
 const PACED: Duration = Duration::from_secs(600);
 
-/// Writes a response. The connection stays open for the next request, 4xx or not: only who is in doubt about framing
-/// closes it before. A client that can't be written to is gone, and one that does not read is stalled: the log says it,
-/// and nobody else.
+/// Writes a response. The connection stays open, also after 4xx; it has been marked for closing if the framing of the
+/// request is in doubt. A failed write is logged as `client_gone` or `client_stalled`.
 pub(crate) async fn write(session: &mut Session, response: Response, held: &MemoryShare, outcome: &mut Outcome) {
     outcome.status = response.status;
     let without_body = session.req_header().method == Method::HEAD || response.body.is_empty();
@@ -33,7 +31,7 @@ pub(crate) async fn write(session: &mut Session, response: Response, held: &Memo
         head.headers = response.headers;
         session.write_response_header(Box::new(ResponseHeader::from(head)), without_body).await?;
         let mut left = if without_body { 0 } else { response.body.len() };
-        // A small body goes out at once, whatever the pace.
+        // A small body is written at once, whatever the pace.
         let mut pace = if left > PIECE { Pace::begin(session.as_downstream()) } else { None };
         if pace.is_some() {
             session.set_write_timeout(Some(PACED));
@@ -56,7 +54,7 @@ pub(crate) async fn write(session: &mut Session, response: Response, held: &Memo
     }
 }
 
-/// Writes a piece of a body, unless its client is too slow.
+/// Writes a piece of a body; fails if the client is too slow.
 async fn write_piece(
     session: &mut Session,
     piece: Bytes,
@@ -78,7 +76,7 @@ async fn write_piece(
     }
 }
 
-/// A problem as a response, remembered for the log.
+/// Converts a problem to a response and records its code for the log.
 pub(crate) fn refuse(
     problem: &Problem,
     envelope: Option<&EnvelopeTemplate>,
@@ -101,7 +99,7 @@ mod tests {
     use super::*;
     use crate::{gateway::outcome::metrics::RouteMetrics, upstream::net::memory::Memory};
 
-    /// What was written counts, and who does not read is told from who went away.
+    /// Written bytes are counted, and a client that does not read is distinguished from one that left.
     ///
     /// Row: F66
     #[tokio::test]

@@ -1,8 +1,8 @@
-//! What was learnt of an upstream, beside the snapshot: it outlives a reload.
+//! Limits learnt of an upstream. They are kept beside the snapshot and outlive reloads.
 //!
-//! It aims, and proves nothing: what an upstream honours is shown by the answers of each walk. Caps are kept apart by
-//! [`LearningScope`], for they differ by principal, by path and by filter; a view whose place another one has taken only asks for
-//! more than it gets, once.
+//! Learnt limits only aim requests: proofs rest on the answers of each walk. Caps are kept per [`LearningScope`],
+//! because they differ by principal, path and filter. A scope whose slot is shared with another one may ask for too
+//! many items once.
 
 use std::{
     hash::{BuildHasher, Hash, Hasher, RandomState},
@@ -13,26 +13,26 @@ use http::{HeaderMap, HeaderName};
 
 use crate::pagination::paging::Learnt;
 
-/// How many views of a route's list have a cap of their own.
+/// Number of slots for caps of a route's list.
 const VIEWS: usize = 256;
 
-/// This part of a run's length is forgotten with each page that shows none as long.
+/// Fraction of a tie group's size that is forgotten with each page without a group of that size.
 const FORGOTTEN: u32 = 8;
 
-/// What was learnt of a route's upstream in this process.
+/// The learnt limits of one route.
 #[derive(Debug)]
 pub struct Learning {
-    /// The cap by view; 0 where none is known.
+    /// The caps by scope; 0 if unknown.
     caps: [AtomicU32; VIEWS],
-    /// How long runs of ties are. They belong to the data, whoever sees it.
+    /// The size of tie groups, which is a property of the data and not of the principal.
     run: AtomicU32,
-    /// How many pages in a row filters did not help with.
+    /// The number of consecutive pages for which filters did not help.
     filters_in_vain: AtomicU8,
-    /// Drawn at random, so that nobody can choose which views share a place.
+    /// Random per process, so that clients can't choose which scopes share a slot.
     state: RandomState,
 }
 
-/// Whose view of which list a page is: its place among the caps.
+/// The scope of a cap: a slot that depends on path, filters and principal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LearningScope(usize);
 
@@ -48,7 +48,7 @@ impl Default for Learning {
 }
 
 impl Learning {
-    /// The view of the requests for a path with filters of these names, by a principal.
+    /// Returns the scope of requests for a path with filters of these names by a principal.
     #[must_use]
     pub fn view(&self, path: &str, filters: &str, headers: &HeaderMap, principal: &[HeaderName]) -> LearningScope {
         let mut hasher = self.state.build_hasher();
@@ -63,7 +63,7 @@ impl Learning {
         LearningScope(usize::try_from(hasher.finish() % VIEWS as u64).unwrap_or_default())
     }
 
-    /// What is known.
+    /// Returns the learnt limits.
     #[must_use]
     pub fn read(&self, view: LearningScope) -> Learnt {
         let cap = self.caps[view.0].load(Ordering::Relaxed);
@@ -74,15 +74,15 @@ impl Learning {
         }
     }
 
-    /// Adds what a page taught. The cap that it found counts, and so does that it found none. Long runs of ties are
-    /// forgotten step by step.
+    /// Adds what a page showed. Its cap replaces the known one, also if it found none; large tie groups are forgotten
+    /// step by step.
     pub fn add(&self, view: LearningScope, learnt: Learnt) {
         self.caps[view.0].store(learnt.cap.unwrap_or(0), Ordering::Relaxed);
         self.filters_in_vain.store(learnt.filters_in_vain, Ordering::Relaxed);
         let known = self.run.load(Ordering::Relaxed);
         let run = learnt.run.max(known - known / FORGOTTEN);
         if run != known {
-            // A page that is overtaken by another one loses nothing but a belief.
+            // A concurrent update may be lost. The value is an estimate.
             self.run.store(run, Ordering::Relaxed);
         }
     }

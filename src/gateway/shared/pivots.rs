@@ -1,9 +1,9 @@
-//! Keys of items, remembered from the pages on whose edges they stood: what a cursor that names its item by the id alone
-//! needs to be found again, and where an item stood whose cursor says nothing of that.
+//! The cache of pivots: keys of items from the edges of served pages. A cursor with an id alone needs them to find its
+//! item, and a cursor without a position its hint.
 //!
-//! What is remembered is found only by who could have seen it: on the same route, with the same filters and order, with
-//! the same credentials. It is what was served, not what is there now: a look-up finds that. So losing it costs a request,
-//! and with a changed or deleted item the cursor; never a wrong page.
+//! An entry is found only by requests that could have seen the item: for the same route, filters, order and
+//! credentials. Keys are those that were served; a look-up finds the current ones. A lost entry costs a request, and
+//! the cursor itself if the item was changed or deleted, but never makes a wrong page.
 
 use std::{sync::Arc, time::Instant};
 
@@ -24,35 +24,32 @@ use crate::{
     },
 };
 
-/// About what an entry takes beside its keys, in bytes.
+/// Approximate size of an entry without its keys, in bytes.
 const OVERHEAD: usize = 192;
 
-/// What is remembered of items, for all routes of a process, and which of them are being looked up.
+/// The cache of a process, and the look-ups in flight.
 #[derive(Debug)]
 pub struct Pivots {
     settings: PivotCacheSettings,
     known: Cache<u128, Arc<KnownItem>, Weight>,
-    /// Look-ups under way.
     pub(crate) flights: SingleFlight<u128, ItemResource>,
 }
 
-/// An item's own resource, as the upstream gave it.
+/// The resource of an item, from the upstream.
 #[derive(Debug)]
 pub(crate) struct ItemResource {
-    /// What it says.
     pub(crate) answer: Answer,
-    /// Its headers.
     pub(crate) headers: HeaderMap,
 }
 
-/// What is remembered of an item.
+/// A cached item.
 #[derive(Debug)]
 pub(crate) struct KnownItem {
-    /// Its strong keys, as they were served.
+    /// Its strong keys as they were served.
     pub(crate) keys: Vec<KeyValue>,
-    /// The hint that came with it, where it stood on the edge of a page.
+    /// The hint of the item's cursor, if the item stood at the edge of a page.
     hint: Hint,
-    /// The hint is that of the place before the item; else of the place after it.
+    /// The hint belongs to the position before the item; otherwise after it.
     backward: bool,
     until: Instant,
 }
@@ -68,7 +65,7 @@ impl Weighter<u128, Arc<KnownItem>> for Weight {
 }
 
 impl Pivots {
-    /// Remembers nothing yet.
+    /// Creates an empty cache.
     #[must_use]
     pub fn new(settings: PivotCacheSettings) -> Self {
         let weight = u64::try_from(settings.size).unwrap_or(u64::MAX);
@@ -76,19 +73,19 @@ impl Pivots {
         Self { settings, known: Cache::with_weighter(items, weight, Weight), flights: SingleFlight::default() }
     }
 
-    /// How much may be remembered, and for how long.
+    /// Returns the limits of size and age.
     #[must_use]
     pub fn settings(&self) -> PivotCacheSettings {
         self.settings
     }
 
-    /// About how many bytes it takes.
+    /// Returns the approximate size in bytes.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.known.weight()
     }
 
-    /// What is known of the item with an id that had keys with this fingerprint.
+    /// Returns the item with this id whose keys had this fingerprint.
     pub(crate) fn find(
         &self,
         scope: &PivotScope,
@@ -99,7 +96,7 @@ impl Pivots {
         self.known.get(&scope.key(id, Some(fingerprint))).filter(|known| now < known.until)
     }
 
-    /// Remembers an item: `hint` is that of the place before it (`backward`) or after it.
+    /// Caches an item.
     pub(crate) fn remember(&self, scope: &PivotScope, item: SeenItem<'_>, now: Instant) {
         let SeenItem { anchor, fingerprint, hint, backward } = item;
         let Some(until) = now.checked_add(self.settings.ttl) else { return };
@@ -108,28 +105,27 @@ impl Pivots {
     }
 }
 
-/// An item that was seen.
+/// An item at the edge of a page.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SeenItem<'a> {
-    /// The item.
     pub(crate) anchor: &'a Anchor,
     /// The mark of its keys.
     pub(crate) fingerprint: Mark,
-    /// Where it stood.
+    /// The hint of its cursor.
     pub(crate) hint: Hint,
-    /// The hint is that of the place before it.
+    /// The hint belongs to the position before the item; otherwise after it.
     pub(crate) backward: bool,
 }
 
 impl KnownItem {
-    /// What helps to find the place before the item (`backward`), or after it. Of the other one the offset alone is known,
-    /// by the one item between them.
+    /// Returns the hint of the position before (`backward`) or after the item. For the other side than the cached one
+    /// it has the offset alone, shifted by the item itself.
     pub(crate) fn hint(&self, backward: bool) -> Hint {
         let Hint { offset, from_end, .. } = self.hint;
         if backward == self.backward {
             return self.hint;
         }
-        // Counted from the end, the place before an item is the greater one.
+        // Counted from the end of the list, the position before an item has the greater offset.
         let offset = match backward == from_end {
             true => offset.0.saturating_add(1),
             false => offset.0.saturating_sub(1),
@@ -138,7 +134,7 @@ impl KnownItem {
     }
 }
 
-/// Whose view of which list something was seen in. What was seen in one scope is not found in another.
+/// The scope of an entry. Entries of one scope are not found from another.
 #[derive(Clone, Copy)]
 pub(crate) struct PivotScope([u8; 32]);
 
@@ -148,31 +144,27 @@ impl std::fmt::Debug for PivotScope {
     }
 }
 
-/// What makes a scope.
+/// The parts of a scope.
 #[derive(Clone, Copy)]
 pub(crate) struct PivotScopeParts<'a> {
-    /// The name of the route.
     pub(crate) route: &'a str,
     /// A hash of the route's settings, which a reload may have changed.
     pub(crate) route_fingerprint: u64,
-    /// The host that was asked, where it decides.
+    /// The host of the request, if the answer depends on it.
     pub(crate) host: &'a str,
-    /// The path that was asked.
     pub(crate) path: &'a str,
-    /// The client's filters, private ones too, as they go upstream.
+    /// The client's filters as they go upstream, private ones included.
     pub(crate) filters: &'a str,
-    /// What of the body goes upstream.
+    /// The part of the body that goes upstream.
     pub(crate) body: Option<&'a [u8]>,
-    /// The order.
     pub(crate) order: &'a Order,
-    /// The request's headers.
     pub(crate) headers: &'a HeaderMap,
-    /// Those that say whose view it is.
+    /// The names of the principal's headers.
     pub(crate) principal: &'a [http::HeaderName],
 }
 
 impl PivotScope {
-    /// The scope of these parts.
+    /// Hashes the parts.
     pub(crate) fn new(parts: PivotScopeParts<'_>) -> Self {
         let mut hash = Sha256::new();
         let mut add = |bytes: &[u8]| {
@@ -197,7 +189,7 @@ impl PivotScope {
         Self(hash.finalize().into())
     }
 
-    /// What stands for an item in this scope, with keys of a fingerprint or whatever they are now.
+    /// Returns the key of an item in this scope, with or without a fingerprint of its sort keys.
     pub(crate) fn key(&self, id: &KeyValue, fingerprint: Option<Mark>) -> u128 {
         let (kind, bytes) = bytes(id);
         let fingerprint = fingerprint.map_or(u64::MAX, Mark::number);
@@ -212,7 +204,7 @@ impl PivotScope {
     }
 }
 
-/// The kind of a value, and its bytes.
+/// Returns the kind of a value and its bytes.
 fn bytes(value: &KeyValue) -> (u8, &[u8]) {
     match value {
         KeyValue::Null => (0, &[]),
@@ -257,7 +249,7 @@ mod tests {
         tokio::time::Instant::now().into_std()
     }
 
-    /// What differs in anything that decides what a client may see is another scope.
+    /// Every part that decides what a client may see changes the scope.
     ///
     /// Row: A22
     #[test]

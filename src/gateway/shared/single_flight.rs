@@ -1,4 +1,4 @@
-//! One look-up for all who want the same at the same time: the first asks, the others wait for what it finds.
+//! Single flight: concurrent look-ups of one key share the result of the first.
 
 use std::{
     collections::HashMap,
@@ -9,10 +9,10 @@ use std::{
 
 use tokio::sync::watch;
 
-/// What is being looked up at the moment.
+/// The look-ups in flight.
 #[derive(Debug)]
 pub(crate) struct SingleFlight<K, T> {
-    /// A receiver sees what was found, or that its sender is gone.
+    /// A receiver sees the result, or that the leader is gone.
     under_way: Mutex<HashMap<K, watch::Receiver<Option<Arc<T>>>>>,
 }
 
@@ -22,17 +22,17 @@ impl<K, T> Default for SingleFlight<K, T> {
     }
 }
 
-/// What a look-up found, and who looked.
+/// The result of a look-up, and the request that made it.
 #[derive(Debug)]
 pub(crate) enum LookUpResult<T> {
     /// This request.
     Asked(Arc<T>),
-    /// Another one, at the same time.
+    /// Another request, at the same time.
     Shared(Arc<T>),
 }
 
-/// The one who asks. Whatever becomes of it, the place is free afterwards; those who wait see what it found, or that it
-/// found nothing.
+/// The guard of the request that performs the look-up. Dropping it (after success, failure or cancellation) removes the
+/// entry, so that a waiter can take over.
 struct Leader<'a, K: Clone + Eq + Hash, T> {
     flights: &'a SingleFlight<K, T>,
     key: K,
@@ -46,13 +46,13 @@ impl<K: Clone + Eq + Hash, T> Drop for Leader<'_, K, T> {
 }
 
 impl<K: Clone + Eq + Hash, T> SingleFlight<K, T> {
-    /// What `work` finds, or what another request with the same key finds meanwhile. What fails is not shared, for it may
-    /// have failed by the other's own deadline; where the other one fails or is cancelled, one of those who wait asks in
-    /// its place.
+    /// Returns the result of `work`, or that of a concurrent request with the same key. Failures are not shared,
+    /// because they may come from the other request's own deadline: if it fails or is cancelled, one of the waiters
+    /// performs the look-up itself.
     ///
     /// # Errors
     ///
-    /// Where this request did the work, and it failed.
+    /// Returns the error of `work`, if this request performed it.
     pub(crate) async fn join<E>(&self, key: K, work: impl Future<Output = Result<T, E>>) -> Result<LookUpResult<T>, E> {
         let lead = loop {
             let mut told = match self.take(&key) {
@@ -125,7 +125,7 @@ mod tests {
         }
     }
 
-    /// Who waits for one that goes away, or that fails, is not left alone: exactly one asks in its place.
+    /// If a leader leaves or fails, exactly one waiter takes over.
     #[tokio::test]
     async fn one_who_waits_takes_over() {
         for fails in [false, true] {
@@ -158,7 +158,7 @@ mod tests {
         }
     }
 
-    /// Polls both once.
+    /// Polls both futures once.
     async fn both_wait(first: &mut (impl Future + Unpin), second: &mut (impl Future + Unpin)) -> bool {
         poll_fn(|context| {
             let first = Pin::new(&mut *first).poll(context).is_pending();

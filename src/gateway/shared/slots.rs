@@ -1,5 +1,5 @@
-//! How many requests an upstream has at once. As many again wait for a moment, and further requests are refused at once:
-//! more connections don't help a slow upstream, and they use up memory and descriptors that other upstreams need.
+//! Concurrent requests to an upstream. At the limit, as many requests wait for a moment, and further ones are refused
+//! at once: more connections don't help a slow upstream, and use memory and descriptors that other upstreams need.
 
 use std::{
     sync::{
@@ -11,11 +11,11 @@ use std::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// How long a request waits for its turn at most.
+/// Maximum time that a request waits for a slot.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The requests of one upstream, on list routes and forwarded ones together. Shared with the next snapshot, where their
-/// number stays the same.
+/// The slots of one upstream, for pages and forwarded requests together. The next snapshot shares them if their number
+/// stays the same.
 #[derive(Debug)]
 pub struct UpstreamSlots {
     most: usize,
@@ -24,15 +24,15 @@ pub struct UpstreamSlots {
     refused: AtomicU64,
 }
 
-/// The right to one request; dropping it passes the right on.
+/// The right to one request. Dropping it frees the slot.
 #[derive(Debug)]
 pub(crate) struct UpstreamSlot(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
 
-/// The upstream has all the requests that it may have, and as many wait.
+/// All slots are taken and the queue is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Occupied;
 
-/// One waiting request, counted off however the wait ends.
+/// A waiting request, which is uncounted when it is dropped.
 struct WaitingRequest<'a>(&'a AtomicUsize);
 
 impl Drop for WaitingRequest<'_> {
@@ -42,41 +42,41 @@ impl Drop for WaitingRequest<'_> {
 }
 
 impl UpstreamSlots {
-    /// All of them free.
+    /// Creates free slots.
     #[must_use]
     pub fn new(most: usize) -> Self {
         Self { most, free: Arc::new(Semaphore::new(most)), waiting: AtomicUsize::new(0), refused: AtomicU64::new(0) }
     }
 
-    /// How many there are.
+    /// Returns the number of slots.
     #[must_use]
     pub fn most(&self) -> usize {
         self.most
     }
 
-    /// How many requests are in flight.
+    /// Returns the number of requests in flight.
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.most.saturating_sub(self.free.available_permits())
     }
 
-    /// How many wait for their turn.
+    /// Returns the number of waiting requests.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// How many were refused.
+    /// Returns the number of refused requests.
     #[must_use]
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// A slot, in the order of arrival, after at most `left`.
+    /// Takes a slot in the order of arrival, after waiting up to `left`.
     ///
     /// # Errors
     ///
-    /// [`Occupied`]: at once where the queue is full, else when the time is over.
+    /// Returns [`Occupied`] at once if the queue is full, or when the time is over.
     pub(crate) async fn take(&self, left: Duration) -> Result<UpstreamSlot, Occupied> {
         if let Ok(slot) = Arc::clone(&self.free).try_acquire_owned() {
             return Ok(UpstreamSlot(slot));
@@ -115,7 +115,7 @@ mod tests {
         let waiting = join_all((0..2).map(|_| slots.take(MINUTE)));
         let beyond = async {
             assert_eq!(slots.waiting(), 2);
-            // No slot comes back before this returns, so the refusal does not wait.
+            // No slot is freed before this returns, so the refusal does not wait.
             assert_eq!(slots.take(MINUTE).await.err(), Some(Occupied));
             assert_eq!((slots.refused(), slots.waiting()), (1, 2));
             drop(held);
@@ -137,7 +137,7 @@ mod tests {
         assert!(slots.take(SHORT).await.is_ok());
     }
 
-    /// A request whose client leaves while it waits leaves no trace.
+    /// A request that is cancelled while it waits leaves no trace.
     #[tokio::test]
     async fn a_wait_that_is_given_up_takes_no_place() {
         let slots = UpstreamSlots::new(1);

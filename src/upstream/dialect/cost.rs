@@ -1,4 +1,4 @@
-//! What the pages of a route take, as the core computes it, held against the route's budget.
+//! The cost of a route's pages in upstream requests, computed by the core, and checked against the route's budget.
 
 use std::sync::Arc;
 
@@ -19,46 +19,46 @@ use crate::{
     upstream::order::sort::CompiledOrder,
 };
 
-/// The most upstream requests that a route can allow.
+/// The largest budget of upstream requests that a route can have.
 const LARGEST_BUDGET: u32 = 1_000;
 
-/// What pages take, up to the route's largest.
+/// The cost of pages up to the route's largest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageCosts {
-    /// What any page takes at most, look-ups and counts among it.
+    /// The maximum cost of any page, with look-ups and counts.
     pub whole: Cost,
     /// The same without look-ups and counts.
     pub listed: Cost,
-    /// The largest limit whose first page takes one request, up to the route's; 0: none does.
+    /// The largest limit whose first page takes one request, up to the route's maximum; 0 if there is none.
     pub first_in_one: u32,
-    /// The largest limit whose later pages take one request, up to the route's; 0: none does.
+    /// The largest limit whose later pages take one request, up to the route's maximum; 0 if there is none.
     pub later_in_one: u32,
-    /// Where the budget does not fill the largest pages: what would help.
+    /// Advice if the budget does not fill the largest pages.
     pub beyond_budget: Option<BudgetAdvice>,
 }
 
-/// What helps where the budget of a route does not fill its largest pages.
+/// Changes that make the budget of a route fill its largest pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BudgetAdvice {
-    /// The budget that fills them; none where no budget is large enough.
+    /// The budget that fills the largest pages; none if no budget does.
     pub needed: Option<u32>,
-    /// The largest page that the budget fills; 0: none.
+    /// The largest page that the budget fills; 0 if there is none.
     pub lower: u32,
 }
 
-/// How many items with equal keys may follow one another, and how many requests a page over them takes.
+/// The size of the largest tie group that a page can cross, and the number of requests that such a page takes.
 pub type TieRunCost = (u32, u32);
 
-/// What was computed, by what decides it: most routes of a configuration are of a few shapes.
+/// Computed costs by the properties that determine them. Most routes of a configuration share a few shapes.
 #[derive(Clone, Debug, Default)]
 pub struct Costs {
     pages: Vec<(Shapes, PageCosts)>,
     runs: Vec<(Shape, u32, Option<TieRunCost>)>,
-    /// What was computed for the configuration before, and may be of use once more.
+    /// The costs of the previous configuration, for reuse.
     before: Vec<(Shapes, PageCosts)>,
 }
 
-/// Shapes of a route, and its largest page.
+/// The shapes of a route, and its largest page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Shapes {
     whole: Shape,
@@ -67,18 +67,18 @@ struct Shapes {
 }
 
 impl Costs {
-    /// Begins with what was computed for another configuration.
+    /// Starts with the costs of another configuration.
     #[must_use]
     pub fn after(before: &Self) -> Self {
         Self { before: before.pages.clone(), ..Self::default() }
     }
 
-    /// Forgets what was of no use.
+    /// Drops the costs that were not reused.
     pub fn forget_others(&mut self) {
         self.before = Vec::new();
     }
 
-    /// What the pages of a route take in its declared order.
+    /// Returns the cost of a route's pages in its declared order.
     pub fn of(&mut self, dialect: &Dialect, list: &ListSettings) -> PageCosts {
         let shapes = Shapes::new(dialect, list);
         let known = self.pages.iter().chain(&self.before).find(|(known, _)| *known == shapes);
@@ -89,8 +89,8 @@ impl Costs {
         costs
     }
 
-    /// How many items with equal keys may follow one another, and how many requests a page over them takes; nothing where
-    /// that doesn't matter.
+    /// Returns the largest tie group that a page can cross and the requests that this takes; nothing if ties don't
+    /// matter.
     pub fn longest_run(&mut self, dialect: &Dialect, list: &ListSettings) -> Option<TieRunCost> {
         let (shape, limit) = (Shapes::new(dialect, list).listed, list.page_size.default);
         if let Some((_, _, run)) = self.runs.iter().find(|(known, of, _)| *known == shape && *of == limit) {
@@ -101,8 +101,8 @@ impl Costs {
         run
     }
 
-    /// Reports a largest page that the budget doesn't fill, though the list holds still, and warns of one that takes
-    /// several requests where smaller ones take one.
+    /// Reports a largest page that the budget does not fill even while the list does not change, and warns of a largest
+    /// page that takes several requests where smaller ones take one.
     pub fn check(&mut self, dialect: &Dialect, list: &ListSettings, diagnostics: &mut Diagnostics) {
         let costs = self.of(dialect, list);
         let (at, max, budget) = (list.page_size.at, list.page_size.max, list.budgets.upstream_requests);
@@ -159,7 +159,7 @@ impl PageCosts {
         if costs.exceeds_budget() {
             let needed = whole.without_budget().cost(*max);
             let lower = whole.largest(*max, |cost| !cost.exceeds_budget());
-            // Where neither a smaller page nor a larger budget helps, it is not the size that is at fault.
+            // If neither a smaller page nor a larger budget helps, the size is not the cause.
             let fills = needed.refusal.is_none();
             let needed = fills.then(|| needed.most());
             return Self {
@@ -184,19 +184,19 @@ impl PageCosts {
         }
     }
 
-    /// What the first page takes: `1 upstream request`.
+    /// Describes the cost of the first page, as `1 upstream request`.
     #[must_use]
     pub fn first(&self, max: u32) -> String {
         told(self.first_in_one, self.listed.first, max)
     }
 
-    /// What later pages take: `1 upstream request for up to 40 items, at most 4`.
+    /// Describes the cost of later pages, as `1 upstream request for up to 40 items, at most 4`.
     #[must_use]
     pub fn later(&self, max: u32) -> String {
         told(self.later_in_one, self.listed.inner, max)
     }
 
-    /// What a page takes at an end of the list, where that is more than elsewhere.
+    /// Returns the cost of a page at an end of the list, if it is higher than elsewhere.
     #[must_use]
     pub fn at_ends(&self) -> Option<u32> {
         Some(self.listed.last).filter(|last| *last > self.listed.inner.max(self.listed.first))
@@ -211,7 +211,7 @@ fn told(in_one: u32, most: u32, max: u32) -> String {
     }
 }
 
-/// A request as the route makes it, wherever its page is.
+/// Builds a request as the route makes it for a page at any position.
 fn request(dialect: &Dialect, sorted: &CompiledOrder, list: &ListSettings) -> PageRequest {
     let target = Target { position: Position::Start, hint: Hint::default() };
     let (order, paging) = (Arc::clone(&sorted.order), Arc::clone(dialect.paging()));
@@ -232,7 +232,7 @@ fn request(dialect: &Dialect, sorted: &CompiledOrder, list: &ListSettings) -> Pa
     }
 }
 
-/// What answers say of themselves.
+/// Returns the facts that answers contain.
 fn says(dialect: &DialectSettings, paging: &Paging) -> Vec<Said> {
     let response = &dialect.response;
     let flags = response.has_more.is_some() || response.is_last.is_some();
@@ -253,7 +253,7 @@ fn says(dialect: &DialectSettings, paging: &Paging) -> Vec<Said> {
     facts.into_iter().filter(|(_, said)| *said).map(|(said, _)| said).collect()
 }
 
-/// How many items an answer has at most, in words.
+/// Describes the maximum number of items in an answer.
 fn gives(dialect: &DialectSettings, paging: &Paging) -> String {
     let name = &dialect.name;
     match &paging.sizes {

@@ -1,4 +1,4 @@
-//! Paging parameters of old clients, read back through the dialect's query templates.
+//! Legacy requests: paging parameters, read back through the dialect's query templates.
 
 use thiserror::Error;
 
@@ -14,57 +14,57 @@ use crate::{
 /// The slice that a legacy request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LegacyWindow {
-    /// Where it begins, counted from 0.
+    /// The number of items before it.
     pub offset: u64,
-    /// How many items: what the request says, kept to what the upstream gives, or what the upstream gives where it says
-    /// nothing. None where neither is known.
+    /// The number of items: that of the request, limited to the upstream's sizes, or the upstream's default. None if
+    /// neither is known.
     pub size: Option<u32>,
-    /// The page as the client wrote it, counted from the dialect's `first_page`; none for requests by offset.
+    /// The page number as the client wrote it, counted from the dialect's `first_page`; none for requests by offset.
     pub page: Option<u64>,
 }
 
-/// What is wrong with the paging parameters of a legacy request.
+/// A fault in the paging parameters of a legacy request.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{parameter} {detail}")]
 pub struct LegacyFault {
     /// The dialect's name of the parameter, decoded.
     pub parameter: String,
-    /// What it should be, as the end of a sentence that begins with its name.
+    /// The correction, as the end of a sentence that begins with the parameter's name.
     pub detail: String,
-    /// Whether two values contradict each other, rather than one being wrong.
+    /// Two values contradict each other, while each is valid by itself.
     pub conflict: bool,
 }
 
-/// Reads legacy requests.
+/// A reader of legacy requests.
 #[derive(Clone, Debug)]
 pub(crate) struct LegacyReader {
     parameters: Vec<PagingParameter>,
     names: Vec<String>,
     first_page: u64,
     paging: Paging,
-    /// What the upstream gives where it isn't asked.
+    /// The upstream's default size.
     default_size: Option<u32>,
-    /// What a page has where the upstream's default is not known.
+    /// The size that is assumed if the default is unknown.
     assumed_size: u32,
 }
 
-/// A parameter that pages.
+/// A paging parameter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct PagingParameter {
     name: String,
-    /// Its value's parts, literals decoded.
+    /// The parts of its value, with literals decoded.
     value: Vec<TemplatePart>,
 }
 
-/// What the parameters of a request say.
+/// The values of a request's paging parameters.
 #[derive(Default)]
 struct LegacyValues {
     values: Vec<(Variable, u64, String)>,
 }
 
 impl LegacyReader {
-    /// Takes what it needs from the compiled request. `at` is where the route names the dialect; `assumed_size` stands
-    /// in for an upstream default that the dialect does not say.
+    /// Compiles a reader from the request template. `at` is the place of the dialect's name in the route;
+    /// `assumed_size` replaces a default that the dialect does not state.
     pub(crate) fn compile(
         request: &RequestTemplate,
         paging: &Paging,
@@ -90,12 +90,13 @@ impl LegacyReader {
         Some(Self { parameters, names, first_page: request.first_page, paging, default_size, assumed_size })
     }
 
-    /// The decoded names of all parameters that page.
+    /// Returns the decoded names of all paging parameters.
     pub(crate) fn names(&self) -> &[String] {
         &self.names
     }
 
-    /// The window that these decoded pairs ask for, under the dialect's own names; none where no parameter pages.
+    /// Returns the window of these decoded pairs, under the dialect's own names; nothing if no pair is a paging
+    /// parameter.
     pub(crate) fn window(&self, pairs: &[(String, String)]) -> Result<Option<LegacyWindow>, LegacyFault> {
         let said = self.said(pairs)?;
         let Some((_, _, any)) = said.values.first() else {
@@ -109,7 +110,7 @@ impl LegacyReader {
         }
         let by_page = first.is_some() || (place.is_none() && self.paging.family == Family::Page);
         let window = if by_page { self.by_page(&said, first)? } else { self.by_offset(&said)? };
-        // Beyond this no collection reaches, and sums of it still fit.
+        // No collection reaches further, and sums below the bound don't overflow.
         if window.offset > i64::MAX.unsigned_abs() {
             let name = first.or(place).map_or(any.as_str(), |(_, name)| name);
             return Err(fault(name, "is beyond every list".to_owned()));
@@ -117,7 +118,7 @@ impl LegacyReader {
         Ok(Some(window))
     }
 
-    /// The pairs without those that hold what the upstream handed out, which says no place.
+    /// Removes the pairs with tokens of the upstream, which name no offset.
     pub(crate) fn without_tokens(&self, pairs: &[(String, String)]) -> Vec<(String, String)> {
         let is_token = |piece: &TemplatePart| matches!(piece, TemplatePart::Variable(variable) if variable.is_token());
         let holds_token =
@@ -125,13 +126,13 @@ impl LegacyReader {
         pairs.iter().filter(|(name, _)| !holds_token(name)).cloned().collect()
     }
 
-    /// Whether these pairs say how many items they ask for.
+    /// Returns whether these pairs contain a size.
     pub(crate) fn says_size(&self, pairs: &[(String, String)]) -> bool {
         let sizes = [Variable::Size, Variable::End, Variable::Last];
         self.said(pairs).is_ok_and(|said| sizes.into_iter().any(|size| said.of(size).is_some()))
     }
 
-    /// What the upstream gives where it isn't asked, where the dialect says it.
+    /// Returns the upstream's default size, if the dialect states it.
     pub(crate) fn default_size(&self) -> Option<u32> {
         self.default_size
     }
@@ -163,7 +164,7 @@ impl LegacyReader {
         Ok(LegacyWindow { offset, size, page: None })
     }
 
-    /// The size that a request says.
+    /// Returns the size of a request.
     fn size(&self, said: &LegacyValues) -> Result<Option<u32>, LegacyFault> {
         match said.of(Variable::Size) {
             Some((0, name)) => Err(fault(name, "is a whole number, at least 1".to_owned())),
@@ -172,7 +173,7 @@ impl LegacyReader {
         }
     }
 
-    /// A size as the upstream takes it: it lowers what is too large, and raises what is too small.
+    /// Clamps a size as the upstream does.
     fn kept(&self, size: u64) -> u32 {
         let size = u32::try_from(size).unwrap_or(u32::MAX);
         match &self.paging.sizes {
@@ -210,7 +211,7 @@ impl LegacyReader {
 }
 
 impl LegacyValues {
-    /// What a variable is, and the parameter that says it.
+    /// Returns the value of a variable and its parameter.
     fn of(&self, variable: Variable) -> Option<(u64, &str)> {
         self.values.iter().find(|(known, _, _)| *known == variable).map(|(_, value, name)| (*value, name.as_str()))
     }
@@ -232,7 +233,7 @@ fn paging_parameters(query: &QueryTemplate) -> Vec<PagingParameter> {
         .collect()
 }
 
-/// Reads a value as a template would have written it.
+/// Matches a value against the template that would have written it.
 fn read_back(pieces: &[TemplatePart], value: &str) -> Option<Vec<(Variable, u64)>> {
     let mut rest = value;
     let mut read = Vec::new();

@@ -1,4 +1,4 @@
-//! A dialect, compiled: everything that is asked and read is decided when the configuration is loaded.
+//! Dialects, compiled: all decisions about requests and responses are made when the configuration is loaded.
 
 pub mod cost;
 pub mod legacy;
@@ -50,7 +50,7 @@ use legacy::LegacyReader;
 use legacy::LegacyWindow;
 use paging::compile_paging;
 
-/// How one route's upstream is asked and read.
+/// The dialect of one route.
 #[derive(Debug)]
 pub struct Dialect {
     name: String,
@@ -66,7 +66,7 @@ pub struct Dialect {
     declared: Arc<CompiledOrder>,
 }
 
-/// The parts of a dialect that need no route.
+/// The parts of a dialect that don't depend on a route.
 struct Parts {
     request: RequestTemplate,
     paging: Paging,
@@ -78,7 +78,7 @@ struct Parts {
 }
 
 impl Parts {
-    /// Compiles them; all faults are reported.
+    /// Compiles the parts and reports all faults.
     fn compile(settings: &DialectSettings, collection: &str, diagnostics: &mut Diagnostics) -> Option<Self> {
         let request = RequestTemplate::compile(&settings.request, diagnostics);
         let paging = request.as_ref().and_then(|request| compile_paging(settings, request, diagnostics));
@@ -101,7 +101,7 @@ impl Parts {
     }
 }
 
-/// A field whose filter would be written by a parameter with one of these names.
+/// Returns a field whose filter would use a parameter of these names.
 fn filter_that_pages<'a>(
     list: &'a ListSettings,
     filter: Option<&FilterTemplate>,
@@ -115,7 +115,7 @@ fn filter_that_pages<'a>(
     })
 }
 
-/// What was compiled, if it was written and has no fault.
+/// Returns an optional part if it has no fault.
 fn whole<T>(compiled: Option<Option<T>>) -> Option<Option<T>> {
     match compiled {
         Some(compiled) => compiled.map(Some),
@@ -124,7 +124,7 @@ fn whole<T>(compiled: Option<Option<T>>) -> Option<Option<T>> {
 }
 
 impl Dialect {
-    /// Reports the faults of a dialect that show without a route.
+    /// Reports the faults of a dialect that don't depend on a route.
     pub fn check(settings: &DialectSettings, diagnostics: &mut Diagnostics) {
         let parts = Parts::compile(settings, "items", diagnostics);
         let style = parts.and_then(|parts| parts.tokens);
@@ -132,7 +132,7 @@ impl Dialect {
         ResponseReader::compile(&settings.response, &settings.request, style, places);
     }
 
-    /// Compiles a route's dialect. All its faults are reported; there is none where there was one.
+    /// Compiles the dialect of a route. Reports all faults, and returns nothing if there are any.
     pub fn compile(list: &ListSettings, diagnostics: &mut Diagnostics) -> Option<Self> {
         let settings = &list.dialect;
         let parts = Parts::compile(settings, &list.collection, diagnostics);
@@ -183,38 +183,38 @@ impl Dialect {
         })
     }
 
-    /// The dialect's name.
+    /// Returns the name of the dialect.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What the core decides with.
+    /// Returns the paging facts for the core.
     #[must_use]
     pub fn paging(&self) -> &Arc<Paging> {
         &self.paging
     }
 
-    /// The route's declared order; of a route without one, what is known all the same: where ids stand.
+    /// Returns the route's declared order; for a route without one, an order that only names the id.
     #[must_use]
     pub fn default_sorted(&self) -> &Arc<CompiledOrder> {
         &self.declared
     }
 
-    /// Whether the declared order is asked for, as far as the dialect can; else it is believed, and checked.
+    /// Returns whether requests ask for the declared order. Otherwise it is assumed and checked.
     #[must_use]
     pub fn asks_for_order(&self) -> bool {
         self.declared.asked > 0
     }
 
-    /// Whether clients can choose an order: the dialect has a sort, and the route lists sortable fields.
+    /// Returns whether clients can choose an order: the dialect has a sort, and the route lists sortable fields.
     #[must_use]
     pub fn can_sort(&self) -> bool {
         self.orders.sort.is_some() && self.orders.fields.any_sortable()
     }
 
-    /// An order that a client chose: strong keys, all of them in the route's `sortable`, without the id. Unless it is the
-    /// declared order, it is asked for; the id too, where the endpoint can sort by it.
+    /// Compiles an order that a client chose: strong keys from the route's `sortable`, without the id. Requests ask for
+    /// it unless it is the declared order; they also ask for the id if the endpoint can sort by it.
     ///
     /// # Errors
     /// Where no page of such an order could be proven, or the upstream can't be asked for it.
@@ -222,30 +222,31 @@ impl Dialect {
         self.orders.chosen(&self.declared, terms, id_direction)
     }
 
-    /// What the core may filter by in a request with these filters of the client's (raw query pairs joined by `&`):
-    /// [`CompiledOrder::filters`], unless a key filter would write a parameter that the client sends, and the dialect does not
-    /// say how both stay in force.
+    /// Returns the filters that the core may use in requests with these filters of the client (raw query pairs joined
+    /// by `&`): [`CompiledOrder::filters`], unless a key filter would use a parameter that the client sends and the
+    /// dialect can't combine them.
     #[must_use]
     pub fn filters_for(&self, sorted: &CompiledOrder, client_filters: &str) -> Option<Arc<Filters>> {
         self.orders.filters_beside(sorted, client_filters)
     }
 
-    /// How the list is asked for what follows an item, for people: the filter as it stands in the query before it is
-    /// encoded, alone and beside one that a client sends. None where pages are not found by filters.
+    /// Describes the filter for items after an item: as it stands in the query before encoding, alone and combined with
+    /// a filter of the client. Returns nothing if pages are not found by filters.
     #[must_use]
     pub fn shown_filters(&self) -> Option<String> {
         let filters = self.declared.filters.as_ref()?;
         self.orders.filter.as_ref()?.shown(filters, &self.declared.order, &self.orders.fields)
     }
 
-    /// What a route of these settings, which this was compiled from, promises of the pages of an order.
+    /// Returns the guarantee of a route with these settings for the pages of an order.
     #[must_use]
     pub fn promise(&self, sorted: &CompiledOrder, list: &ListSettings) -> Guarantee {
         promise(list, &self.paging, sorted)
     }
 
-    /// A fetch as it goes on the wire. `filters` are the client's raw query pairs joined by `&`; they go first, byte for
-    /// byte, but for an expression that a key filter is merged into. `path` is the list's path at the upstream.
+    /// Builds the request of a fetch. `filters` are the client's raw query pairs joined by `&`; they come first and
+    /// unchanged, except for an expression with which a key filter is combined. `path` is the list's path at the
+    /// upstream.
     ///
     /// # Errors
     /// [`Unaskable::Gone`] for a token or an id that no upstream can have; [`Unaskable::Filter`] where a value of a key
@@ -294,7 +295,7 @@ impl Dialect {
         }
     }
 
-    /// Reads the response to what was asked in an order; its body may be nested `depth` levels deep.
+    /// Reads the response to a request. Its body may be nested `depth` levels deep.
     ///
     /// # Errors
     /// Where it is no list and not what the dialect knows as past the end; of an item or a count, where it is neither
@@ -322,19 +323,19 @@ impl Dialect {
         }
     }
 
-    /// Where the array of items stands in an answer's body.
+    /// Returns the place of the array of items in an answer's body.
     #[must_use]
     pub fn items_place(&self) -> &Pointer {
         &self.reading.items
     }
 
-    /// What of an element is served.
+    /// Returns the place of an item in an element of the array.
     #[must_use]
     pub fn item_place(&self) -> &Pointer {
         &self.reading.item
     }
 
-    /// The fewest items that may be asked for.
+    /// Returns the smallest size that can be asked for.
     pub(crate) fn least_size(&self) -> PageSize {
         PageSize(match &self.paging.sizes {
             Sizes::Free { least, .. } => *least,
@@ -343,45 +344,45 @@ impl Dialect {
         })
     }
 
-    /// Decoded names of all parameters that page, of the query and of `also`: clients may not send them as filters, and
-    /// they mark legacy requests.
+    /// Returns the decoded names of all paging parameters, of the query and of `also`. Clients can't send them as
+    /// filters, and they mark legacy requests.
     #[must_use]
     pub fn paging_names(&self) -> &[String] {
         self.legacy.names()
     }
 
-    /// Decoded names of all parameters that sort. Where a name holds the field, what stands before its bracket.
+    /// Returns the decoded names of all sort parameters; for names that contain the field, the part before the bracket.
     #[must_use]
     pub fn sort_names(&self) -> &[String] {
         &self.sort_names
     }
 
-    /// JSON Pointers to what pages in the body of a request by POST.
+    /// Returns JSON Pointers to the paging members of request bodies.
     #[must_use]
     pub fn paging_places(&self) -> Vec<String> {
         self.request.body.as_ref().map(BodyTemplate::places).unwrap_or_default()
     }
 
-    /// JSON Pointers to what sorts there.
+    /// Returns JSON Pointers to the sort members of request bodies.
     #[must_use]
     pub fn sort_places(&self) -> Vec<String> {
         self.orders.sort.as_ref().map(SortTemplate::places).unwrap_or_default()
     }
 
-    /// Whether lists are asked for by POST, and what the client's body says goes along.
+    /// Returns whether lists are requested by POST, with the client's body.
     #[must_use]
     pub fn sends_bodies(&self) -> bool {
         self.request.sends_bodies()
     }
 
-    /// How clients say an order in the upstream's own words; none where the dialect has no sort.
+    /// Returns the form of orders in the upstream's own words; nothing if the dialect has no sort.
     #[must_use]
     pub fn sort_form(&self) -> Option<SortForm> {
         self.orders.form()
     }
 
-    /// The slice that a legacy request with these decoded pairs asks for; none where no parameter pages. Names are those
-    /// of [`paging_names`](Self::paging_names).
+    /// Returns the window of a legacy request with these decoded pairs; nothing if no pair is a paging parameter. Names
+    /// are those of [`paging_names`](Self::paging_names).
     ///
     /// # Errors
     /// Where a paging parameter is no number, is out of range, contradicts another, or is a token.

@@ -1,5 +1,5 @@
-//! Requests that an old client makes by itself, as if the gateway had made them: what they ask for, so that their answers
-//! can be read and judged without being served.
+//! Requests of legacy clients, read as if the gateway had made them, so that their answers can be judged without being
+//! served.
 
 use super::{Dialect, legacy::LegacyFault};
 use crate::{
@@ -13,22 +13,22 @@ use crate::{
     upstream::{order::sort::CompiledOrder, template::ask::UpstreamRequest},
 };
 
-/// A legacy request, understood.
+/// A legacy request, as the gateway would have made it.
 #[derive(Clone, Debug)]
 pub struct ObservedRequest {
     /// The request that the gateway would have made for the same items.
     pub ask: UpstreamRequest,
-    /// What it asks for.
+    /// The window that it asks for.
     pub asked: AskedFor,
 }
 
 impl Dialect {
-    /// What a legacy request asks for. `pairs` are its paging parameters, decoded, `filters` its other ones, raw, and
-    /// `path` is the list's path at the upstream; `chosen` says that it asks for the order of `sorted` itself.
+    /// Reads a legacy request. `pairs` are its paging parameters, decoded, `filters` its other parameters, raw; `path`
+    /// is the list's path at the upstream. `chosen` means that the request itself asks for the order of `sorted`.
     ///
     /// # Errors
     ///
-    /// Where a paging parameter says no place: no number, out of range, or in contradiction to another.
+    /// Returns an error if a paging parameter is no number, out of range, or contradicts another one.
     pub fn observed(
         &self,
         sorted: &CompiledOrder,
@@ -57,12 +57,12 @@ impl Dialect {
             detail: "asks for what the dialect can't".to_owned(),
             conflict: false,
         })?;
-        // An order that the gateway asks for is not what comes unasked.
+        // Without sort parameters the upstream may use another order than the gateway asks for.
         let in_order = chosen || sorted.asked == 0;
         Ok(ObservedRequest { ask, asked: AskedFor { begins, size, in_order } })
     }
 
-    /// What the dialect says that every list tells, and this one did not; the key that says so.
+    /// Returns the key of a fact that the dialect promises for every list and that this answer lacks.
     #[must_use]
     pub fn untold(&self, answer: &Answer) -> Option<&'static str> {
         self.reading.untold(answer)
@@ -88,7 +88,7 @@ mod tests {
         assert_eq!(asked(&dialect, &[]), Some((0, None)));
         assert_eq!(asked(&dialect, &[("page", "3"), ("limit", "10")]), Some((20, Some(10))));
         assert_eq!(asked(&dialect, &[("page", "x")]), None);
-        // How many come unasked is not known: the place is a belief, and nothing is held against the size.
+        // The upstream's default size is unknown, so the offset is an estimate and the size is not checked.
         assert_eq!(asked(&dialect, &[("page", "1")]), Some((0, None)));
     }
 }

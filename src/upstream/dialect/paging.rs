@@ -1,4 +1,4 @@
-//! What the core must know of a dialect, from the variables that its templates use.
+//! Paging facts for the core, derived from the variables in the dialect's templates.
 
 use crate::{
     config::{
@@ -9,33 +9,33 @@ use crate::{
     upstream::{request::query::RequestTemplate, response::token::TokenStyle, template::text::Variable},
 };
 
-/// What a dialect says of its paging.
+/// The paging of a dialect.
 #[derive(Clone, Debug)]
 pub(crate) struct CompiledPaging {
-    /// The facts that the core decides with.
+    /// The facts for the core.
     pub(crate) paging: Paging,
-    /// What a token's text is, by [`Family::Token`].
+    /// The style of tokens, for [`Family::Token`].
     pub(crate) style: Option<TokenStyle>,
 }
 
-/// How a place is named, told finer than the core needs it.
+/// The way in which requests name a position, in more detail than the core needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PagingScheme {
     Page,
     Offset,
     /// By `{token}`, or by `{next_token}` and `{prev_token}`.
     Token,
-    /// By `{after}` and `{before}`.
+    /// By an item: `{after}` and `{before}`.
     Item,
-    /// By the parameters of links, or a map of parameters.
+    /// By the parameters of links, or by a map of parameters.
     Link,
-    /// Not at all: an answer begins where its range filter does.
+    /// By range filters alone: an answer begins where its filter does.
     Range,
-    /// Not at all: each answer is the whole list, which is read as the one page that nothing leads on from.
+    /// Not at all: each answer is the whole list, which is read as its only page.
     Whole,
 }
 
-/// Compiles the facts that the core decides with.
+/// Compiles the paging facts.
 pub(crate) fn compile_paging(
     settings: &DialectSettings,
     request: &RequestTemplate,
@@ -134,7 +134,7 @@ fn compile_way(
     }
 }
 
-/// The ways in which variables name a place.
+/// Returns the schemes that variables indicate.
 fn ways(variables: impl Iterator<Item = Variable>) -> Vec<PagingScheme> {
     let mut ways = Vec::new();
     for variable in variables {
@@ -158,7 +158,7 @@ fn report_two_families(source: &Located<String>, diagnostics: &mut Diagnostics) 
     diagnostics.error(source.at, "one request can't name a place in two ways", help);
 }
 
-/// Reports what is sent and never read, read and never sent, or said where there is no token.
+/// Reports tokens that are sent and never read, read and never sent, or configured for a scheme without tokens.
 fn check_tokens(
     settings: &DialectSettings,
     request: &RequestTemplate,
@@ -211,7 +211,7 @@ fn check_tokens(
     sound
 }
 
-/// The settings that belong to tokens, whether something uses them, and the fault and remedy where nothing does.
+/// Returns the settings for tokens, whether they are used, and the fault and help if not.
 fn parts_of_tokens(
     settings: &DialectSettings,
     way: PagingScheme,
@@ -298,7 +298,7 @@ fn compile_end(settings: &DialectSettings, way: PagingScheme, diagnostics: &mut 
     let response = &settings.response;
     let flags = [&response.has_more, &response.is_last, &response.next_url, &response.next_page];
     let has_flag = match way {
-        // Only what comes with the slice is no count here: the token, or the link.
+        // A token or link comes with the slice. Other facts may be counts.
         PagingScheme::Token | PagingScheme::Link | PagingScheme::Whole => true,
         PagingScheme::Item | PagingScheme::Range => response.has_more.is_some() || response.is_last.is_some(),
         PagingScheme::Page | PagingScheme::Offset => flags.iter().any(|flag| flag.is_some()),
@@ -326,7 +326,7 @@ fn compile_end(settings: &DialectSettings, way: PagingScheme, diagnostics: &mut 
             None
         }
         EndWord::ShortPage => Some(EndEvidence::ShortPage),
-        // An empty answer says where to look, whatever the dialect calls it.
+        // An empty answer only tells where to search, even if the dialect calls it the end.
         EndWord::EmptyPage => Some(EndEvidence::Unvouched),
         EndWord::SameToken | EndWord::WholeList => Some(EndEvidence::Flag),
         EndWord::Flag if has_flag => Some(EndEvidence::Flag),

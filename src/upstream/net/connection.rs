@@ -1,8 +1,8 @@
-//! Connections to upstreams, for pages and for what passes through: pooled, to the peer whose turn it is, and strict about
-//! the heads that come on them.
+//! Connections to upstreams, for pages and forwarded requests: pooled, to the next peer in turn, and strict about the
+//! heads of answers.
 //!
-//! A head of an answer has a bound in bytes and in lines, and says in one way how long its body is: what two readers could
-//! read differently is no answer, and its connection is not used on.
+//! The head of an answer is limited in bytes and lines, and frames its body in one way: a head that two readers could
+//! read differently is an error, and its connection is not reused.
 
 use std::time::{Duration, Instant};
 
@@ -20,52 +20,52 @@ use rustix::io::Errno;
 use super::{error::FetchError, resolve::Peers};
 use crate::{config::settings::Timeouts, upstream::request::headers::authenticates_connection};
 
-/// How many idle connections are kept for all upstreams together.
+/// The maximum number of idle connections to all upstreams.
 const POOL_SIZE: usize = 1024;
 
-/// How long an idle connection is kept where the upstream does not say how long it keeps it.
+/// The time for which idle connections are kept if the upstream does not state one.
 pub const IDLE: Duration = Duration::from_secs(30);
 
-/// How many informational answers may come before the final one (RFC 9110 section 15.2 sets no number).
+/// The maximum number of informational answers before the final one (RFC 9110 section 15.2 sets no limit).
 const MOST_INFORMATIONAL: usize = 8;
 
-/// How many peers are tried for one request, where one can't be reached.
+/// The maximum number of peers that are tried for a request.
 const MOST_PEERS: usize = 3;
 
-/// How many causes of an error are looked at.
+/// The maximum depth of an error's chain of causes that is examined.
 const MOST_CAUSES: usize = 8;
 
 /// The largest head of an answer, in bytes.
 const LARGEST_HEAD: usize = 64 * 1024;
 
-/// The most lines that a head of an answer may have.
+/// The maximum number of lines in the head of an answer.
 const MOST_LINES: usize = 100;
 
-/// Pooled HTTP/1.1 connections to upstreams, plain and TLS. One pool for the process, so that reloads keep it.
+/// Pooled HTTP/1.1 connections to upstreams, plain and TLS. The process has one pool, which outlives reloads.
 pub struct Connections {
     connector: Connector,
 }
 
-/// A connection on which one request is asked.
+/// A connection for one request.
 pub struct Connection {
     session: HttpSession,
     peer: HttpPeer,
-    /// It came out of the pool: the upstream may have closed it in the meantime.
+    /// The connection comes from the pool, so the upstream may have closed it.
     pub is_reused: bool,
-    /// What is asked on it authenticates the connection itself, so that nobody else may use it.
+    /// The request authenticates the connection itself, so that no other request may use it.
     is_alone: bool,
     informational: usize,
     received: usize,
 }
 
-/// A part of an answer, in the order in which they come.
+/// A part of an answer. Parts come in this order.
 #[derive(Debug)]
 pub enum AnswerPart {
-    /// An informational head: others follow.
+    /// An informational head, which others follow.
     Informational(Box<ResponseHeader>),
-    /// The final head, or that of a connection which now speaks another protocol; and whether nothing follows it.
+    /// The final head, or that of a switch of protocols; and whether no body follows.
     Head(Box<ResponseHeader>, bool),
-    /// Some of the body, and whether that was all.
+    /// A part of the body, and whether it is the last one.
     Body(Bytes, bool),
 }
 
@@ -82,12 +82,12 @@ impl Default for Connections {
 }
 
 impl Connections {
-    /// A connection for a request with these headers, to the peer whose turn it is, or to the next one where that can't be
-    /// reached: nothing was sent yet.
+    /// Opens a connection for a request with these headers to the next peer in turn, or to another peer if that one
+    /// can't be reached.
     ///
     /// # Errors
     ///
-    /// [`FetchError::Unavailable`], [`FetchError::Timeout`] of the peer that was tried last.
+    /// Returns [`FetchError::Unavailable`] or [`FetchError::Timeout`] of the peer that was tried last.
     pub async fn open(
         &self,
         peers: &Peers,
@@ -112,11 +112,11 @@ impl Connections {
         }
     }
 
-    /// A new connection to the same peer, in place of one that broke.
+    /// Opens a new connection to the same peer, in place of a broken one.
     ///
     /// # Errors
     ///
-    /// [`FetchError::Unavailable`], [`FetchError::Timeout`].
+    /// Returns [`FetchError::Unavailable`] or [`FetchError::Timeout`].
     pub async fn renew(
         &self,
         peers: &Peers,
@@ -128,7 +128,7 @@ impl Connections {
         Ok(Connection { is_alone: broken.is_alone, ..renewed }.with(timeouts))
     }
 
-    /// A connection to this peer, whose health remembers whether it could be reached.
+    /// Connects to a peer and records whether it could be reached.
     async fn connect(
         &self,
         peers: &Peers,
@@ -137,7 +137,7 @@ impl Connections {
         now: Instant,
     ) -> Result<Connection, FetchError> {
         let connected = if is_new {
-            // Another group means another pool, in which nothing is kept: what comes out of it is a new connection.
+            // Another group key selects another pool, which is always empty, so the connection is new.
             let mut fresh = peer.clone();
             fresh.group_key ^= 1;
             self.connector.get_http_session(&fresh).await
@@ -156,8 +156,8 @@ impl Connections {
         Ok(Connection { session, peer, is_reused, is_alone: is_new, informational: 0, received: 0 })
     }
 
-    /// Gives a connection back after a whole answer; not where anything came behind that, nor where whoever used it next
-    /// would be the same user.
+    /// Returns a connection to the pool after a complete answer, unless bytes followed it or the request authenticated
+    /// the connection.
     pub async fn release(&self, connection: Connection) {
         let Connection { session, peer, is_alone, .. } = connection;
         let Some(head) = session.resp_header().filter(|head| !is_alone && !authenticates_connection(&head.headers))
@@ -171,7 +171,7 @@ impl Connections {
 
 impl Connection {
     fn with(mut self, timeouts: Timeouts) -> Self {
-        // Who reads has deadlines of its own.
+        // The relay has deadlines of its own.
         self.session.read_timeout = None;
         self.session.write_timeout = Some(timeouts.whole);
         self
@@ -181,16 +181,16 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`FetchError::Unavailable`], [`FetchError::Timeout`].
+    /// Returns [`FetchError::Unavailable`] or [`FetchError::Timeout`].
     pub async fn send(&mut self, head: Box<RequestHeader>) -> Result<(), FetchError> {
         self.session.write_request_header(head).await.map(drop).map_err(|error| broken(&error))
     }
 
-    /// Sends some of a request's body, or of what goes upstream once the connection speaks another protocol.
+    /// Sends a part of a request's body, or bytes after a switch of protocols.
     ///
     /// # Errors
     ///
-    /// [`FetchError::Unavailable`], [`FetchError::Timeout`].
+    /// Returns [`FetchError::Unavailable`] or [`FetchError::Timeout`].
     pub async fn send_body(&mut self, body: &[u8]) -> Result<(), FetchError> {
         self.session.maybe_upgrade_body_writer();
         self.session.write_body(body).await.map(drop).map_err(|error| broken(&error))
@@ -200,46 +200,47 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`FetchError::Unavailable`], [`FetchError::Timeout`].
+    /// Returns [`FetchError::Unavailable`] or [`FetchError::Timeout`].
     pub async fn finish(&mut self) -> Result<(), FetchError> {
         self.session.finish_body().await.map(drop).map_err(|error| broken(&error))
     }
 
-    /// Whether the upstream took up the protocol that it was asked for.
+    /// Returns whether the upstream accepted the upgrade.
     #[must_use]
     pub fn is_upgraded(&self) -> bool {
         self.session.was_upgraded()
     }
 
-    /// The next part of the answer. Nothing is lost where the future is dropped.
+    /// Returns the next part of the answer. This is cancel-safe.
     ///
     /// # Errors
     ///
-    /// [`FetchError::Unavailable`] before anything came, [`FetchError::Cut`] within the body, [`FetchError::Malformed`].
+    /// Returns [`FetchError::Unavailable`] before the answer, [`FetchError::Cut`] within the body, or
+    /// [`FetchError::Malformed`].
     pub async fn next(&mut self) -> Result<AnswerPart, FetchError> {
         if self.awaits_head() { self.next_head().await } else { self.next_body().await }
     }
 
-    /// Reads up to the final head, and gives its status and headers.
+    /// Reads up to the final head and returns it.
     ///
     /// # Errors
     ///
-    /// As [`Self::next`]; a switch of protocols is none.
+    /// Returns the errors of [`Self::next`]; a switch of protocols is also an error.
     pub async fn final_head(&mut self) -> Result<Box<ResponseHeader>, FetchError> {
         loop {
             match self.next_head().await? {
                 AnswerPart::Head(head, _) => return Ok(head),
-                // At most so many as may come.
+                // `next` limits the number of informational heads.
                 AnswerPart::Informational(_) | AnswerPart::Body(..) => {}
             }
         }
     }
 
-    /// Some more of the body, without a copy; nothing at its end.
+    /// Returns the next bytes of the body without copying them; nothing at its end.
     ///
     /// # Errors
     ///
-    /// [`FetchError::Cut`], [`FetchError::Malformed`].
+    /// Returns [`FetchError::Cut`] or [`FetchError::Malformed`].
     pub async fn body(&mut self) -> Result<Option<&[u8]>, FetchError> {
         let received = self.received;
         match self.session.read_body_ref().await {
@@ -283,7 +284,7 @@ impl Connection {
             }
             return Ok(AnswerPart::Informational(head));
         }
-        // Equal lengths, which the parser takes for one, leave as one (RFC 9110 section 8.6).
+        // The parser accepts equal lengths; they are forwarded as one (RFC 9110 section 8.6).
         if let Some(length) = announced_length(&head.headers) {
             let _ = head.insert_header(header::CONTENT_LENGTH, length);
         }
@@ -299,13 +300,13 @@ impl Connection {
     }
 }
 
-/// The length that a head announces: of several that are equal, as of the parser's making, the first.
+/// Returns the length of a body; the first of equal ones.
 pub(crate) fn announced_length(headers: &HeaderMap) -> Option<usize> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.split(',').next()?.trim().parse().ok()
 }
 
-/// What is wrong with a head of an answer as it came, that its parser accepts. Two readers could tell different ends of
-/// its body (RFC 9112 sections 5.2 and 6.3), or it is larger than any that is meant.
+/// Returns the fault of a head that the parser accepts: two readers could find different ends of its body (RFC 9112
+/// sections 5.2 and 6.3), or it exceeds the limits.
 fn fault(raw: &[u8]) -> Option<&'static str> {
     if raw.len() > LARGEST_HEAD {
         return Some("its head is too large");
@@ -340,8 +341,8 @@ fn fault(raw: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// How long to keep the connection: a second less than the upstream's `Keep-Alive: timeout=…`, so that it is not used
-/// at the moment at which the upstream closes it.
+/// Returns the time for which to keep a connection: a second less than the upstream's `Keep-Alive: timeout=…`, so that
+/// it is not used at the moment when the upstream closes it.
 fn kept_for(headers: &HeaderMap) -> Duration {
     let said = headers.get("keep-alive").and_then(|value| {
         let parts = value.to_str().ok()?.split(',');
@@ -350,22 +351,21 @@ fn kept_for(headers: &HeaderMap) -> Duration {
     said.map_or(IDLE, |seconds| Duration::from_secs(seconds.saturating_sub(1).max(1)).min(IDLE))
 }
 
-/// Whether a failed connection is the peer's fault, and not the gateway's own.
+/// Returns whether a failed connection is the peer's fault and not the gateway's.
 fn is_peers_fault(error: &BError) -> bool {
     !matches!(error.etype(), ErrorType::InternalError | ErrorType::SocketError | ErrorType::BindError)
 }
 
-/// Whether a connection failed because the process, or the whole system, may open no more files.
+/// Returns whether a connection failed because the process or the system has no file descriptors left.
 fn is_exhausted(error: &BError) -> bool {
     let root: &(dyn std::error::Error + 'static) = error.root_cause();
-    // Some of Pingora's errors hold the system's in one of their own.
+    // Some errors of Pingora contain the system's error as a cause.
     let causes = std::iter::successors(Some(root), |cause| cause.source()).take(MOST_CAUSES);
     let mut codes = causes.filter_map(|cause| cause.downcast_ref::<std::io::Error>()?.raw_os_error());
     codes.any(|code| [Errno::MFILE, Errno::NFILE].iter().any(|errno| errno.raw_os_error() == code))
 }
 
-/// What a failure before the end of the answer's head means. Nothing of the answer itself is quoted, for it may hold
-/// cookies.
+/// Classifies an error before the end of the answer's head. The answer is not quoted, because it may contain cookies.
 fn broken(error: &BError) -> FetchError {
     match error.root_etype() {
         _ if is_exhausted(error) => FetchError::Exhausted(error.to_string().trim().to_owned()),
@@ -378,7 +378,7 @@ fn broken(error: &BError) -> FetchError {
     }
 }
 
-/// What a failure within the body of an answer means.
+/// Classifies an error within the body of an answer.
 fn cut(error: &BError, received: usize) -> FetchError {
     let kind = error.root_etype().as_str();
     match error.root_etype() {

@@ -1,7 +1,7 @@
-//! One request to the legacy API, on a pooled connection, with every bound that there is: connecting, the head of the
-//! answer, the whole fetch, the size of the answer.
+//! Requests for pages on pooled connections, with limits for connecting, the head of the answer, the whole fetch, and
+//! the size of the answer.
 //!
-//! The body is read whole: a page can only be judged when all of it is there.
+//! The body is read completely, because only complete answers can be judged.
 
 use std::{
     io::Read,
@@ -21,50 +21,51 @@ use super::{
 };
 use crate::config::settings::Timeouts;
 
-/// How much is reserved at once for a body whose length is not said.
+/// The initial reservation for a body of unknown length.
 const FIRST_RESERVE: usize = 16 * 1024;
 
-/// Fetches answers whole.
+/// Fetches complete answers.
 #[derive(Debug, Default)]
 pub struct Fetcher {
-    /// The connections, which requests that are forwarded use too.
+    /// The connections, which forwarded requests share.
     pub connections: Connections,
 }
 
-/// What bounds one fetch.
+/// The limits of one fetch.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds<'a> {
-    /// Connecting and the first byte.
+    /// The timeouts of connecting and of the first byte.
     pub timeouts: Timeouts,
-    /// All of it: the least of the upstream's `timeouts.whole` and what is left of the client's request.
+    /// The time of the whole fetch: the minimum of the upstream's `timeouts.whole` and of the time left for the
+    /// client's request.
     pub whole: Duration,
-    /// The largest body, decoded, in bytes.
+    /// The largest body after decoding, in bytes.
     pub answer_size: usize,
-    /// The request's share of memory: the body is added to it.
+    /// The request's share of memory, to which the body is added.
     pub held: &'a MemoryShare,
-    /// When it begins.
+    /// The start of the fetch.
     pub now: Instant,
 }
 
-/// An answer, complete.
+/// A complete answer.
 #[derive(Debug)]
 pub struct Fetched {
-    /// Its status, never informational.
+    /// The status, never an informational one.
     pub status: StatusCode,
-    /// Its headers, as they came, but for `Content-Encoding` where the body was decoded.
+    /// The headers as they came, without `Content-Encoding` if the body was decoded.
     pub headers: HeaderMap,
-    /// Its body, without content coding; of an answer that is no success, and can't be decoded, as it came.
+    /// The body without content coding. The body of an answer without success that can't be decoded stays as it came.
     pub body: Vec<u8>,
 }
 
 impl Fetcher {
-    /// Sends a request, whose head says how long its body is, and reads the whole answer. Dropping the future closes the
-    /// connection. What is asked is a read, also by POST, and may be sent once more.
+    /// Sends a request and reads the complete answer. The request's head states the length of its body. Dropping the
+    /// future closes the connection. Requests for pages only read, also by POST, so they may be sent twice.
     ///
     /// # Errors
     ///
-    /// [`FetchError`]; a pooled connection that turns out to be dead is replaced once, in silence, and so is one on
-    /// which an answer broke off.
+    /// Returns a [`FetchError`]. A pooled connection that turns out to be dead is replaced once, and so is one on which
+    /// the answer broke off.
     pub async fn fetch(
         &self,
         peers: &Peers,
@@ -72,9 +73,9 @@ impl Fetcher {
         body: &[u8],
         bounds: Bounds<'_>,
     ) -> Result<Fetched, FetchError> {
-        // Before the upstream is asked for a body that would find no room.
+        // Memory is reserved first, so that the upstream is not asked for a body that has no room.
         bounds.held.take(FIRST_RESERVE)?;
-        // Not by `timeout`, which would move what is asked into itself: it is large.
+        // `tokio::time::timeout` would move the future, which is large.
         let asking = pin!(self.ask(peers, request, body, bounds));
         tokio::select! {
             biased;
@@ -95,9 +96,9 @@ impl Fetcher {
         let mut connection = self.connections.open(peers, &request.headers, bounds.timeouts, bounds.now).await?;
         let mut asked = ask_on(&mut connection, request, body, bounds).await;
         let is_worth_another = match &asked {
-            // A pooled connection may have been closed while it was idle.
+            // The upstream may have closed a pooled connection while it was idle.
             Err(FetchError::Unavailable(_)) => connection.is_reused,
-            // A worker that ended in the middle of its answer: another one gives it whole.
+            // A worker that ended in the middle of an answer is often replaced by one that gives the whole answer.
             Err(FetchError::Cut(_)) => true,
             _ => false,
         };
@@ -111,7 +112,7 @@ impl Fetcher {
     }
 }
 
-/// Sends the request and reads the answer, as it came.
+/// Sends the request and reads the answer as it came.
 async fn ask_on(
     connection: &mut Connection,
     request: &RequestHeader,
@@ -129,14 +130,14 @@ async fn ask_on(
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         return Err(FetchError::Malformed("it switched protocols".to_owned()));
     }
-    // To HEAD the headers say how long the body would be.
+    // The headers of an answer to HEAD state the length that the body of GET would have.
     let announced = if request.method == Method::HEAD { None } else { announced_length(&head.headers) };
     bounds.held.give(FIRST_RESERVE);
     let mut body = Vec::new();
     match read_body(connection, &mut body, announced, bounds).await {
         Ok(()) => Ok(Fetched { status: head.status, headers: head.headers.clone(), body }),
         Err(error) => {
-            // The next try begins with what this one began with.
+            // The next attempt starts with the same share of memory.
             bounds.held.give(body.capacity());
             bounds.held.take(FIRST_RESERVE)?;
             Err(error)
@@ -173,7 +174,7 @@ async fn read_body(
     }
 }
 
-/// An answer without its content coding.
+/// Removes the content coding of an answer.
 fn decoded(mut fetched: Fetched, bounds: Bounds<'_>) -> Result<Fetched, FetchError> {
     match decode(&fetched.headers, &fetched.body, bounds.answer_size, bounds.held) {
         Ok(decoded) => {
@@ -184,13 +185,13 @@ fn decoded(mut fetched: Fetched, bounds: Bounds<'_>) -> Result<Fetched, FetchErr
             fetched.headers.remove(header::CONTENT_ENCODING);
         }
         Err(error) if fetched.status.is_success() || matches!(error, FetchError::Overloaded(_)) => return Err(error),
-        // What the status says counts, whatever the body is: it passes as it came, or nobody reads it.
+        // Answers without success pass to the client as they came or are not read.
         Err(_) => {}
     }
     Ok(fetched)
 }
 
-/// The content codings that are understood. Answers are asked for without one; gzip comes all the same from some.
+/// The content codings that are supported. Requests ask for none, but some upstreams send gzip anyway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Coding {
     Identity,
@@ -216,12 +217,12 @@ impl Coding {
     }
 }
 
-/// A body without its content coding, at most `most` bytes; nothing where it has none, or is empty. `held` holds it.
+/// Decodes a body, up to `most` bytes; returns nothing if it has no coding or is empty. The result is added to `held`.
 ///
 /// # Errors
 ///
-/// [`FetchError::TooLarge`] and [`FetchError::Overloaded`]; [`FetchError::Malformed`] for codings other than gzip, and for
-/// what is no gzip.
+/// Returns [`FetchError::TooLarge`], [`FetchError::Overloaded`], or [`FetchError::Malformed`] for other codings and
+/// invalid gzip.
 pub fn decode(
     headers: &HeaderMap,
     body: &[u8],
@@ -242,14 +243,14 @@ fn gunzip(body: &[u8], most: usize, held: &MemoryShare) -> Result<Vec<u8>, Fetch
     let mut decoder = MultiGzDecoder::new(body);
     held.reserve(&mut decoded, body.len().saturating_mul(4).min(most), most)?;
     loop {
-        // No more than there is room for, so that the buffer does not grow unseen.
+        // Reads up to the reserved capacity, so that the buffer does not grow beyond it.
         let room = u64::try_from(decoded.capacity() - decoded.len()).unwrap_or(u64::MAX);
         match decoder.by_ref().take(room).read_to_end(&mut decoded) {
             Ok(_) if decoded.len() < decoded.capacity() => return Ok(decoded),
             Ok(_) => {}
             Err(error) => return Err(FetchError::Malformed(format!("gzip: {error}"))),
         }
-        // One byte more tells whether this is the end.
+        // One further byte distinguishes a full buffer from the end.
         let mut next = [0; 1];
         match decoder.read(&mut next) {
             Ok(0) => return Ok(decoded),

@@ -1,7 +1,7 @@
-//! Whether a peer can be reached. A peer that can't be reached rests: requests pass it over. After the rest one request
-//! at a time tries the peer again, and all others still pass it over.
+//! The health of peers. A peer that can't be reached rests: requests pass it over. After the rest, one request at a
+//! time tries the peer while others still pass it over.
 //!
-//! Only connections count: a failed answer does not make a peer rest.
+//! Only connections count; a failed answer does not make a peer rest.
 
 use std::{
     sync::{
@@ -11,16 +11,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a peer rests after its first failure. Each further one doubles it.
+/// The rest after the first failure. Each further failure doubles it.
 const FIRST_REST: Duration = Duration::from_secs(1);
 
-/// The longest rest, and how long a trial may go without a word of how it ended before there is another.
+/// The longest rest, and the time after which a trial without a result is repeated.
 const LONGEST_REST: Duration = Duration::from_secs(30);
 
-/// One address of a peer.
+/// The health of one address.
 #[derive(Debug, Default)]
 pub(crate) struct Health {
-    /// Every request reads this flag; only where it is set, the lock is taken.
+    /// A flag that every request reads; the lock is taken only while it is set.
     ails: AtomicBool,
     ailment: Mutex<Option<Ailment>>,
 }
@@ -30,14 +30,14 @@ struct Ailment {
     /// The rest after the next failure.
     next_rest: Duration,
     until: Instant,
-    /// A request tries the peer at the moment.
+    /// A request is trying the peer.
     on_trial: bool,
 }
 
-/// Whether a request may be sent to a peer.
+/// The decision whether a request may be sent to a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Readiness {
-    /// The peer can be reached, as far as is known.
+    /// The peer is reachable as far as is known.
     Ready,
     /// The rest is over, and this request tries the peer.
     Trial,
@@ -46,7 +46,7 @@ pub(crate) enum Readiness {
 }
 
 impl Health {
-    /// Whether a request may be sent to the peer. The request that gets [`Readiness::Trial`] must go there.
+    /// Returns whether a request may be sent to the peer. A request that gets [`Readiness::Trial`] must be sent to it.
     pub(crate) fn readiness(&self, now: Instant) -> Readiness {
         if !self.ails.load(Ordering::Relaxed) {
             return Readiness::Ready;
@@ -55,24 +55,24 @@ impl Health {
             None => Readiness::Ready,
             Some(ailment) if now < ailment.until => Readiness::Resting,
             Some(ailment) => {
-                // A trial whose client goes away reports nothing, so another trial follows after the longest rest.
+                // A trial whose client leaves has no result, so another one follows after the longest rest.
                 (ailment.until, ailment.on_trial) = (now + LONGEST_REST, true);
                 Readiness::Trial
             }
         }
     }
 
-    /// Whether the peer rests or is on trial.
+    /// Returns whether the peer rests or is on trial.
     pub(crate) fn ails(&self) -> bool {
         self.ails.load(Ordering::Relaxed)
     }
 
-    /// Records that the peer could not be reached. True where that is news.
+    /// Records that the peer could not be reached. Returns true if the peer was healthy before.
     pub(crate) fn failed(&self, now: Instant) -> bool {
         let mut ailment = self.locked();
         let rest = match &*ailment {
             None => FIRST_REST,
-            // Requests that were on their way when the first one failed must not lengthen the rest.
+            // Requests that were in flight at the first failure must not lengthen the rest.
             Some(known) if !known.on_trial => return false,
             Some(known) => known.next_rest,
         };
@@ -82,7 +82,7 @@ impl Health {
         is_news
     }
 
-    /// Records that the peer was reached. True where that is news.
+    /// Records that the peer was reached. Returns true if it rested before.
     pub(crate) fn reached(&self) -> bool {
         if !self.ails.load(Ordering::Relaxed) {
             return false;

@@ -1,22 +1,22 @@
-//! One budget of bytes for all bodies that the process holds at a time: upstream answers, request bodies, pages on their
-//! way to clients. A request holds its share from the moment at which bytes are buffered until they have been sent.
+//! The memory budget for all bodies in the process: upstream answers, request bodies, and pages on their way to
+//! clients. A request holds its share from the buffering of bytes until they have been sent.
 //!
-//! No request waits for its share. A page that has a part of its answers and waited for room for the rest would keep the
-//! room that other pages wait for, so such a page is refused and its share is free again.
+//! No request waits for memory. A page that held a part of its answers and waited for the rest would block the memory
+//! that other pages wait for, so it is refused and its share is freed.
 
 use std::sync::{
     Arc,
     atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
-/// How many bytes a request takes from the budget at a time: a plain page takes once.
+/// Requests take from the budget in steps of this size: a plain page takes one step.
 const STEP: usize = 32 << 10;
 
-/// How many bytes every request may hold as long as anything is left. Larger shares can't use the last quarter of the
-/// budget, so that large pages in the hands of slow readers leave room for small pages.
+/// The size up to which every request may grow while any memory is left. Larger shares can't use the last quarter of
+/// the budget, so that large pages for slow readers leave room for small pages.
 const SMALL: usize = 128 << 10;
 
-/// The budget, and how much of it is held.
+/// The budget and its use.
 #[derive(Debug)]
 pub struct Memory {
     most: usize,
@@ -24,53 +24,53 @@ pub struct Memory {
     refused: AtomicU64,
 }
 
-/// The share of one request; dropping it frees the share.
+/// The share of one request. Dropping it frees the share.
 #[derive(Debug)]
 pub struct MemoryShare {
     memory: Arc<Memory>,
-    /// How many bytes the request holds.
+    /// The bytes that the request holds.
     bytes: AtomicUsize,
-    /// How many bytes were taken from the budget for that: whole steps.
+    /// The bytes taken from the budget for that, in whole steps.
     taken: AtomicUsize,
 }
 
-/// The budget has no room for a request's share.
+/// The budget is exhausted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no room for {0} bytes more: server.memory")]
 pub struct MemoryExhausted(usize);
 
 impl Memory {
-    /// A budget of so many bytes.
+    /// Creates a budget of this many bytes.
     #[must_use]
     pub fn new(most: usize) -> Arc<Self> {
         Arc::new(Self { most, held: AtomicUsize::new(0), refused: AtomicU64::new(0) })
     }
 
-    /// How many bytes may be held.
+    /// Returns the size of the budget.
     #[must_use]
     pub fn most(&self) -> usize {
         self.most
     }
 
-    /// How many are held, by all requests.
+    /// Returns the bytes held by all requests.
     #[must_use]
     pub fn held(&self) -> usize {
         self.held.load(Ordering::Relaxed)
     }
 
-    /// How often there was no room.
+    /// Returns the number of refusals.
     #[must_use]
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// Whether more than half of the budget is held: slow readers then lose their pages sooner.
+    /// Returns whether more than half of the budget is held: slow readers then lose their pages sooner.
     #[must_use]
     pub fn is_short(&self) -> bool {
         self.held() > self.most / 2
     }
 
-    /// The share of a request, which holds nothing yet.
+    /// Creates an empty share.
     #[must_use]
     pub fn share(self: &Arc<Self>) -> MemoryShare {
         MemoryShare { memory: Arc::clone(self), bytes: AtomicUsize::new(0), taken: AtomicUsize::new(0) }
@@ -78,11 +78,11 @@ impl Memory {
 }
 
 impl MemoryShare {
-    /// Holds so many bytes more.
+    /// Adds bytes to the share.
     ///
     /// # Errors
     ///
-    /// [`MemoryExhausted`]; the share then stays as it was.
+    /// Returns [`MemoryExhausted`] and leaves the share unchanged.
     pub fn take(&self, bytes: usize) -> Result<(), MemoryExhausted> {
         let all = self.bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
         let Memory { most, held, refused } = &*self.memory;
@@ -101,12 +101,12 @@ impl MemoryShare {
         Ok(())
     }
 
-    /// Holds so many bytes less. They stay set aside for the next bytes of this request.
+    /// Removes bytes from the share. They stay reserved for the same request.
     pub fn give(&self, bytes: usize) {
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// Frees the share but for so many bytes.
+    /// Frees the share except for these bytes.
     pub fn keep(&self, bytes: usize) {
         let bytes = bytes.min(self.bytes.load(Ordering::Relaxed));
         self.bytes.store(bytes, Ordering::Relaxed);
@@ -115,11 +115,11 @@ impl MemoryShare {
         self.memory.held.fetch_sub(before - steps, Ordering::Relaxed);
     }
 
-    /// Makes room in a buffer for so many bytes more. The capacity doubles, up to `most` where that suffices.
+    /// Makes room for more bytes in a buffer. The capacity doubles, up to `most` if that suffices.
     ///
     /// # Errors
     ///
-    /// [`MemoryExhausted`]; the buffer then stays as it was.
+    /// Returns [`MemoryExhausted`] and leaves the buffer unchanged.
     pub fn reserve(&self, buffer: &mut Vec<u8>, more: usize, most: usize) -> Result<(), MemoryExhausted> {
         let needed = buffer.len().saturating_add(more);
         let before = buffer.capacity();
@@ -132,7 +132,7 @@ impl MemoryShare {
         Ok(())
     }
 
-    /// Whether more than half of the whole budget is held.
+    /// Returns whether more than half of the budget is held.
     #[must_use]
     pub fn is_short(&self) -> bool {
         self.memory.is_short()

@@ -1,11 +1,10 @@
-//! From `host:port` to an address: names are resolved without blocking, kept for a while, and kept on where the
-//! resolver fails.
+//! Peers and their addresses: names are resolved without blocking and cached, also while the resolver fails.
 //!
-//! Requests pass over a peer that can't be reached for a while, on list routes and on forwarded requests alike
-//! (`Health`). Where all peers rest, all have their turns: one of them may be back.
+//! Requests pass over unreachable peers (`Health`), for pages and forwarded requests alike. If all peers rest, all of
+//! them are tried in turn.
 //!
-//! Pingora's own `HttpPeer::new` resolves names synchronously and panics where it can't, so no name ever reaches it:
-//! it gets addresses alone, and the name beside it for TLS.
+//! Pingora's `HttpPeer::new` resolves names synchronously and panics on failure. It therefore gets only addresses, and
+//! the name separately for TLS.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -27,22 +26,22 @@ use super::{
     health::{Health, Readiness},
 };
 
-/// How long an answer of the resolver is used before it is asked again. `getaddrinfo` does not tell the record's own
-/// time to live; half a minute is what most proxies use.
+/// The time for which resolved addresses are used before the resolver is asked again. `getaddrinfo` does not return the
+/// record's time to live; half a minute is usual for proxies.
 const KEPT: Duration = Duration::from_secs(30);
 
-/// The peers of an upstream, used in turn: every peer, and every address of each.
+/// The peers of an upstream, used in turn: every address of every peer.
 #[derive(Debug)]
 pub struct Peers {
     names: Vec<Arc<PeerName>>,
     template: HttpPeer,
-    /// Whether the host of a peer is what its certificate must have.
+    /// Certificates are checked against the host of the peer.
     host_is_server_name: bool,
     next: AtomicUsize,
     failures: AtomicU64,
 }
 
-/// One `host:port` and what is known of it. Shared with the next snapshot, so that a reload forgets no address.
+/// A `host:port` and its addresses. The next snapshot shares it, so that a reload keeps the addresses.
 #[derive(Debug)]
 pub struct PeerName {
     text: String,
@@ -53,14 +52,14 @@ pub struct PeerName {
     answered: Notify,
 }
 
-/// What the resolver said, never empty, and when; literal addresses are for ever.
+/// Resolved addresses, never empty, and their age. Literal addresses don't expire.
 #[derive(Debug)]
 struct PeerAddresses {
     all: Vec<PeerAddress>,
     stale_from: Option<Instant>,
 }
 
-/// An address, and whether it can be reached, which stays known where the resolver says the address again.
+/// An address and its health, which is kept if the resolver returns the address again.
 #[derive(Clone, Debug)]
 struct PeerAddress {
     ip: IpAddr,
@@ -73,7 +72,7 @@ impl From<IpAddr> for PeerAddress {
     }
 }
 
-/// A place among all peers: a name, and one of its addresses.
+/// An index into all addresses of all peers.
 #[derive(Clone, Copy, Debug, Default)]
 struct AddressIndex {
     name: usize,
@@ -81,7 +80,7 @@ struct AddressIndex {
 }
 
 impl PeerName {
-    /// Reads `host:port`, `192.0.2.1:80` or `[2001:db8::1]:80`; nothing where it is none of them.
+    /// Parses `host:port`, `192.0.2.1:80` or `[2001:db8::1]:80`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (host, port) = text.rsplit_once(':')?;
@@ -102,20 +101,20 @@ impl PeerName {
         })
     }
 
-    /// The `host:port` it was read from.
+    /// Returns the text that was parsed.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Whether the host is an address and no name.
+    /// Returns whether the host is an address.
     #[must_use]
     pub fn is_literal(&self) -> bool {
         self.host.parse::<IpAddr>().is_ok()
     }
 
-    /// The address at a place, or at an earlier one where there are fewer by now. Where the last answer is old, it is used
-    /// all the same while the resolver is asked again, so that no request waits for a name but the first ones.
+    /// Returns the address at an index, modulo the number of addresses. Expired addresses are used while the resolver
+    /// is asked again, so that only the first requests wait for a name.
     async fn address(
         self: &Arc<Self>,
         place: usize,
@@ -132,7 +131,7 @@ impl PeerName {
         Ok(SocketAddr::new(known.all[place % known.all.len()].ip, self.port))
     }
 
-    /// The first answer of the resolver, which is asked once for all that wait.
+    /// Waits for the first answer of the resolver, which is asked once for all waiting requests.
     async fn first(self: &Arc<Self>, now: Instant, patience: Duration) -> Result<Arc<PeerAddresses>, FetchError> {
         let mut answered = pin!(self.answered.notified());
         answered.as_mut().enable();
@@ -150,7 +149,7 @@ impl PeerName {
         }
     }
 
-    /// Asks the resolver, unless it is being asked already.
+    /// Asks the resolver in the background, unless it is being asked already.
     fn ask_aside(self: &Arc<Self>, now: Instant) {
         if self.asking.swap(true, Ordering::AcqRel) {
             return;
@@ -191,43 +190,43 @@ impl PeerName {
 }
 
 impl Peers {
-    /// Peers that all look like `template` but for their address, and for the name of their certificate where
-    /// `template` has none.
+    /// Creates peers like `template` with their own addresses, and with their own certificate names if `template` has
+    /// none.
     #[must_use]
     pub fn new(names: Vec<Arc<PeerName>>, template: HttpPeer) -> Self {
         let host_is_server_name = template.is_tls() && template.sni.is_empty();
         Self { names, template, host_is_server_name, next: AtomicUsize::new(0), failures: AtomicU64::new(0) }
     }
 
-    /// The names, to be shared with the next snapshot.
+    /// Returns the names, which the next snapshot shares.
     #[must_use]
     pub fn names(&self) -> &[Arc<PeerName>] {
         &self.names
     }
 
-    /// How many peers there are, counting each known address.
+    /// Returns the number of known addresses of all peers.
     #[must_use]
     pub fn count(&self) -> usize {
         self.places().count()
     }
 
-    /// How many peers rest because they can't be reached.
+    /// Returns the number of addresses that rest.
     #[must_use]
     pub fn resting(&self) -> usize {
         self.places().filter(|(_, health)| health.as_ref().is_some_and(|health| health.ails())).count()
     }
 
-    /// How often a peer could not be reached.
+    /// Returns the number of failed connections.
     #[must_use]
     pub fn failures(&self) -> u64 {
         self.failures.load(Ordering::Relaxed)
     }
 
-    /// The peer for a request, or for its next try: all peers in turn, except those that rest.
+    /// Returns the peer for the next attempt: all peers in turn, except those that rest.
     ///
     /// # Errors
     ///
-    /// [`FetchError::Unavailable`] and [`FetchError::Timeout`] where its name was never resolved and is not now.
+    /// Returns [`FetchError::Unavailable`] or [`FetchError::Timeout`] if the name has never been resolved.
     pub async fn next(&self, now: Instant, patience: Duration) -> Result<HttpPeer, FetchError> {
         let (place, is_trial) = self.choose(now);
         let Some(name) = self.names.get(place.name) else {
@@ -240,13 +239,13 @@ impl Peers {
             peer.sni.clone_from(&name.host);
         }
         if is_trial {
-            // Another group means another pool: a pooled connection would prove nothing.
+            // Another group key selects another pool: a pooled connection would not test whether the peer is reachable.
             peer.group_key ^= 1;
         }
         Ok(peer)
     }
 
-    /// Records that a peer could not be reached, and that nothing was sent to it.
+    /// Records that a peer could not be reached.
     pub fn failed(&self, peer: &HttpPeer, now: Instant) {
         self.failures.fetch_add(1, Ordering::Relaxed);
         if self.health_of(peer).is_some_and(|health| health.failed(now)) {
@@ -262,8 +261,8 @@ impl Peers {
         }
     }
 
-    /// Whose turn it is, and whether that is a trial. The first request that sees a peer whose rest is over tries that peer,
-    /// whosever turn it is.
+    /// Returns the next address and whether this is a trial. The first request after the end of a rest tries that peer,
+    /// whichever is next in turn.
     fn choose(&self, now: Instant) -> (AddressIndex, bool) {
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
         let (mut all, mut ready) = (0, 0);
@@ -283,7 +282,7 @@ impl Peers {
         (places.nth(turn % among.max(1)).map(|(place, _)| place).unwrap_or_default(), false)
     }
 
-    /// All peers; of a name that is not resolved yet one, of which nothing is known.
+    /// Returns all addresses with their health; an unresolved name counts as one address.
     fn places(&self) -> impl Iterator<Item = (AddressIndex, Option<Arc<Health>>)> {
         self.names.iter().enumerate().flat_map(|(name, known)| {
             let known = known.addresses.load_full();
@@ -349,8 +348,8 @@ mod tests {
         assert_eq!(peers.count(), 3);
     }
 
-    /// A request that fails at one peer takes the next one, and the peer that failed gets no further request, whatever the
-    /// number of peers and of tries: parity once led every other request back to it.
+    /// A request that fails at one peer takes the next one, and the failed peer gets no further request, whatever the
+    /// number of peers and attempts: parity once led every other request back to it.
     #[tokio::test]
     async fn a_peer_that_failed_is_passed_over_and_comes_back() {
         let all = ["192.0.2.1:80", "192.0.2.2:80", "192.0.2.3:80"];
@@ -379,7 +378,7 @@ mod tests {
         }
     }
 
-    /// Where nobody can be reached, all have their turns: one of them may be back.
+    /// If no peer is reachable, all are tried in turn, because one of them may be back.
     #[tokio::test]
     async fn where_all_rest_none_is_passed_over() {
         let (peers, start) = (peers(&["192.0.2.1:80", "192.0.2.2:80"]), now());

@@ -1,4 +1,4 @@
-//! The fields of a route's items: where they stand, how they compare, what the upstream's sort calls them.
+//! The fields of a route's items: their places, kinds, and names in the upstream's sort.
 
 use crate::{
     config::{
@@ -10,10 +10,10 @@ use crate::{
     upstream::place::PlaceCompiler,
 };
 
-/// What the id is called in `order`, `sortable` and `fields`, wherever it stands.
+/// The name of the id in `order`, `sortable` and `fields`, whatever its place.
 const ID: &str = "id";
 
-/// All fields that an order may name.
+/// All fields that orders may name.
 #[derive(Clone, Debug)]
 pub(crate) struct DialectFields {
     id: DialectField,
@@ -28,9 +28,9 @@ struct DialectField {
     kind: Kind,
     nulls: Nulls,
     grain: Option<Grain>,
-    /// What the upstream's sort and filters call it.
+    /// The name in the upstream's sort and filters.
     upstream: String,
-    /// Where it stands in an element.
+    /// The place in an element.
     at: Pointer,
 }
 
@@ -54,32 +54,32 @@ impl DialectFields {
         Some(Self { id: id?, others: others.into_iter().collect::<Option<_>>()?, sortable, filterable })
     }
 
-    /// Whether the endpoint can sort by anything.
+    /// Returns whether the endpoint can sort by any field.
     pub(crate) fn any_sortable(&self) -> bool {
         !self.sortable.is_empty()
     }
 
-    /// The fields that the endpoint can sort by, with the place of their nulls.
+    /// Returns the fields that the endpoint can sort by, with the position of their nulls.
     pub(crate) fn sortable(&self) -> impl Iterator<Item = (&str, Nulls)> {
         self.sortable.iter().map(|name| (name.as_str(), self.field(name).nulls))
     }
 
-    /// Whether the endpoint can sort by this field.
+    /// Returns whether the endpoint can sort by this field.
     pub(crate) fn can_sort_by(&self, field: &str) -> bool {
         self.sortable.iter().any(|name| name == field)
     }
 
-    /// Whether the endpoint can sort by the id.
+    /// Returns whether the endpoint can sort by the id.
     pub(crate) fn can_sort_by_id(&self) -> bool {
         self.can_sort_by(ID)
     }
 
-    /// Whether the endpoint can be asked for ranges of this field.
+    /// Returns whether the endpoint can filter by ranges of this field.
     pub(crate) fn can_filter_by(&self, field: &str) -> bool {
         self.filterable.iter().any(|name| name == field)
     }
 
-    /// What the upstream's sort and filters call a field; its own name where nothing else is known of it.
+    /// Returns the name of a field in the upstream's sort and filters; by default its own.
     pub(crate) fn upstream_name<'a>(&'a self, name: &'a str) -> &'a str {
         match self.others.iter().find(|field| field.name == name) {
             Some(field) => &field.upstream,
@@ -88,17 +88,17 @@ impl DialectFields {
         }
     }
 
-    /// Where a field stands in an element.
+    /// Returns the place of a field in an element.
     pub(crate) fn pointer(&self, name: &str) -> Pointer {
         self.field(name).at.clone()
     }
 
-    /// Of a list whose order is not declared: nothing but the id tells items apart.
+    /// Returns the order of a list without a declared one, in which items are told apart by their ids.
     pub(crate) fn no_order(&self) -> Order {
         Order { strong: Vec::new(), id: self.id.key(Direction::Ascending), ties: Ties::Unordered, declared: false }
     }
 
-    /// The order of these terms. What follows the id would decide nothing, and is left out.
+    /// Returns the order of these terms. Terms after the id have no effect and are dropped.
     pub(crate) fn order(&self, terms: &[SortTerm], id_direction: Direction) -> Order {
         let id_term = terms.iter().position(|term| term.field == ID);
         let strong = &terms[..id_term.unwrap_or(terms.len())];
@@ -111,7 +111,7 @@ impl DialectFields {
         }
     }
 
-    /// A field by its name; the id where there is none, which `order` and `sortable` rule out.
+    /// Returns a field by its name. An unknown name returns the id; `order` and `sortable` rule that out.
     fn field(&self, name: &str) -> &DialectField {
         let found = self.others.iter().find(|field| field.name == name);
         debug_assert!(found.is_some() || name == ID, "terms come from the route's own names");
@@ -140,8 +140,8 @@ impl DialectField {
     }
 }
 
-/// The id stands where the route says, else where `fields.id.at` or the dialect says, else at `/id`. The upstream's sort
-/// calls it by the last step of that place.
+/// Compiles the id: its place is that of the route, of `fields.id.at`, of the dialect, or `/id`. Its name in the
+/// upstream's sort is the last step of the place.
 fn compile_id(
     list: &ListSettings,
     settings: Option<&FieldSettings>,
@@ -159,7 +159,7 @@ fn compile_id(
     Some(DialectField {
         name: ID.to_owned(),
         kind: settings.map_or(Kind::Inferred, |settings| settings.kind.clone()),
-        // An id that is null names nothing.
+        // An id is never null.
         nulls: Nulls::None,
         grain: None,
         upstream: settings.and_then(|settings| settings.upstream.clone()).unwrap_or(last_step),
@@ -167,7 +167,7 @@ fn compile_id(
     })
 }
 
-/// The pointer to a member; braces of its name are no variables.
+/// Returns the pointer to a member. Braces in its name are literal.
 fn member(name: &str) -> String {
     let escaped = name.replace('~', "~0").replace('/', "~1").replace('{', "{{").replace('}', "}}");
     format!("/{escaped}")

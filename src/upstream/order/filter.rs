@@ -1,8 +1,8 @@
-//! Filters on keys: what an endpoint can be asked to leave out, in the words of its dialect.
+//! Filters on keys, written in the words of a dialect.
 //!
-//! Two forms: parameters that all hold (or, numbered by `{group}`, in groups of which one holds), and one expression in
-//! one parameter. Every value is written so that nothing in it can end the value, the expression or the parameter; what
-//! can't be written so makes the filter unusable for that value, which [`Unaskable::Filter`] says.
+//! A filter has one of two forms: parameters that all hold (or, numbered by `{group}`, groups of which one holds), or
+//! one expression in one parameter. Values are written so that nothing in them can end the value, the expression or the
+//! parameter. A value that can't be written in this way makes the filter unusable: [`Unaskable::Filter`].
 
 mod expression;
 mod parameters;
@@ -32,7 +32,7 @@ use crate::{
 use expression::FilterExpression;
 use parameters::FilterParameters;
 
-/// How an upstream is asked for ranges.
+/// The compiled `[filter]` of a dialect.
 #[derive(Clone, Debug)]
 pub(crate) struct FilterTemplate {
     form: FilterForm,
@@ -44,30 +44,30 @@ enum FilterForm {
     Expression(Box<FilterExpression>),
 }
 
-/// The words of comparisons, for every field or by what the upstream calls it.
+/// The words of comparisons: for every field, or by the upstream's name of a field.
 #[derive(Clone, Debug)]
 struct ComparisonWords<T> {
-    /// For all fields; none where only some can be filtered by.
+    /// The words for all fields; none if only some fields have words.
     general: Terms<T>,
     fields: Vec<(String, Terms<T>)>,
 }
 
-/// The words of the comparisons with one field.
+/// The words for one field.
 #[derive(Clone, Debug)]
 struct Terms<T> {
     terms: Vec<(ComparisonWord, T)>,
 }
 
-/// What a word says.
+/// The meaning of a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ComparisonWord {
-    /// How values compare, whatever the direction of the list.
+    /// A comparison of values, whatever the direction of the list.
     Compared(Comparison),
-    /// On which side of a value, in the direction that the list is asked for: `startkey`, `endkey`.
+    /// A side of a value in the direction of the list, as `startkey` and `endkey`.
     Sided(FilterSide),
 }
 
-/// A side of a value in a list as it is asked for; the first two hold the value.
+/// A side of a value in the list as requested. The first two sides include the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum FilterSide {
     From,
@@ -77,7 +77,7 @@ enum FilterSide {
 }
 
 impl FilterSide {
-    /// Where the values of a comparison stand in a list whose values fall, or rise.
+    /// Returns the side on which the values of a comparison are, in a list with falling or rising values.
     fn of(comparison: Comparison, falls: bool) -> Option<Self> {
         Some(match (comparison, falls) {
             (Comparison::GreaterOrEqual, false) | (Comparison::LessOrEqual, true) => Self::From,
@@ -89,14 +89,14 @@ impl FilterSide {
     }
 }
 
-/// One comparison, as it is to be written.
+/// A comparison to be written.
 #[derive(Clone, Copy, Debug)]
 struct Compared<'a> {
-    /// What the upstream calls the field.
+    /// The upstream's name of the field.
     field: &'a str,
     key: &'a SortKey,
     comparison: Comparison,
-    /// The list is asked for with this key falling.
+    /// The list is requested with this key falling.
     falls: bool,
     value: Option<&'a KeyValue>,
 }
@@ -115,7 +115,7 @@ impl FilterTemplate {
         Some(Self { form })
     }
 
-    /// What an order's columns can be filtered by: those of its keys that are in `filterable`.
+    /// Returns the filters on an order's columns: on those of its keys that are `filterable`.
     pub(crate) fn filters(&self, order: &Order, fields: &DialectFields, sorts_by_id: bool) -> Filters {
         let columns = order.strong.iter().chain([&order.id]).map(|key| {
             let may = fields.can_filter_by(&key.name);
@@ -128,7 +128,7 @@ impl FilterTemplate {
         Filters { columns: columns.collect(), either, both, sorts_by_id }
     }
 
-    /// The decoded names of the parameters that a filter on a field may write.
+    /// Returns the decoded names of the parameters of filters on a field.
     pub(crate) fn names(&self, field: &str) -> Vec<String> {
         match &self.form {
             FilterForm::Parameters(parameters) => parameters.names(field),
@@ -136,7 +136,7 @@ impl FilterTemplate {
         }
     }
 
-    /// Whether a filter on these columns can be asked for beside the client's own filters, so that both hold.
+    /// Returns whether a filter on these columns can be combined with the client's filters so that both hold.
     pub(crate) fn agrees_with(&self, filters: &Filters, order: &Order, fields: &DialectFields, client: &str) -> bool {
         match &self.form {
             FilterForm::Parameters(parameters) => {
@@ -149,7 +149,7 @@ impl FilterTemplate {
         }
     }
 
-    /// The client's filters and the one on keys, as they go into the query of the list as it is, or flipped.
+    /// Writes the client's filters and the one on keys, for the list as it is or flipped.
     pub(crate) fn write(
         &self,
         filter: &Filter,
@@ -181,8 +181,8 @@ impl FilterTemplate {
         }
     }
 
-    /// A filter on the first key as it stands in the query before it is encoded; and where all filters of clients are one
-    /// parameter, how theirs stays in force beside it.
+    /// Describes a filter on the first key as it stands in the query before encoding, and how a client's filter in the
+    /// same parameter stays in force.
     pub(crate) fn shown(&self, filters: &Filters, order: &Order, fields: &DialectFields) -> Option<String> {
         let (key, can) = (order.strong.first().unwrap_or(&order.id), filters.columns.first()?);
         let rises = key.direction == Direction::Ascending;
@@ -212,7 +212,7 @@ impl FilterTemplate {
     }
 
     fn comparisons(&self, field: &str, key: &SortKey) -> Comparisons {
-        // Where a side has a word, the other one has: which of the two it is does not matter here.
+        // A dialect has words for both sides or for none, so either side can be looked up.
         let has = |comparison| match &self.form {
             FilterForm::Parameters(parameters) => parameters.words.find(field, comparison, false).is_some(),
             FilterForm::Expression(expression) => expression.words.find(field, comparison, false).is_some(),
@@ -223,7 +223,7 @@ impl FilterTemplate {
             }
             FilterForm::Expression(expression) => expression.quotes.can_write(&key.kind),
         };
-        // The upstream sorts these by rules of its own, and may compare them by others.
+        // The upstream sorts these kinds by its own rules, and its comparisons may use others.
         let ordered = written && !matches!(key.kind, Kind::Opaque | Kind::Rank(_));
         Comparisons {
             less: ordered && has(Comparison::Less),
@@ -237,7 +237,7 @@ impl FilterTemplate {
 }
 
 impl<T> ComparisonWords<T> {
-    /// Compiles all terms by `compile`; all faults are reported.
+    /// Compiles all words and reports all faults.
     fn compile(filter: &DialectFilter, compile: &mut dyn FnMut(&Located<String>) -> Option<T>) -> Option<Self> {
         let general = Terms::compile(&filter.terms, compile);
         let fields: Vec<Option<(String, Terms<T>)>> = filter
@@ -248,7 +248,7 @@ impl<T> ComparisonWords<T> {
         Some(Self { general: general?, fields: fields.into_iter().collect::<Option<_>>()? })
     }
 
-    /// The words for a comparison with a field, in a list that is asked for with the field falling, or rising.
+    /// Returns the words of a comparison with a field, in a list with the field falling or rising.
     fn find(&self, field: &str, comparison: Comparison, falls: bool) -> Option<&T> {
         let terms = &self.terms(field)?.terms;
         let said = |word: ComparisonWord| terms.iter().find(|(known, _)| *known == word).map(|(_, term)| term);
@@ -263,7 +263,7 @@ impl<T> ComparisonWords<T> {
         self.fields.iter().find(|(name, _)| name == field).map(|(_, terms)| terms)
     }
 
-    /// All terms there are.
+    /// Returns all words.
     fn all(&self) -> impl Iterator<Item = (ComparisonWord, &T)> {
         let fields = self.fields.iter().map(|(_, terms)| terms);
         [&self.general].into_iter().chain(fields).flat_map(|terms| terms.terms.iter().map(|(how, term)| (*how, term)))
@@ -292,7 +292,7 @@ impl<T> Terms<T> {
     }
 }
 
-/// A comparison that has no counterpart, or a part that belongs to another form: what is wrong, and what would be right.
+/// Returns the fault and help of a comparison without a counterpart, or of a setting for the other form.
 fn lonely_term(filter: &DialectFilter) -> Option<(Cow<'static, str>, Cow<'static, str>)> {
     let all = [&filter.terms].into_iter().chain(filter.fields.iter().map(|(_, terms)| terms));
     for terms in all {

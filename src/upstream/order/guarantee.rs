@@ -1,4 +1,4 @@
-//! Which mode finds the pages of an order and why, and what a route can promise.
+//! The guarantee of a route: the mode by which the pages of an order are found, and the best level that they can have.
 
 use super::sort::CompiledOrder;
 use crate::{
@@ -14,34 +14,34 @@ use crate::{
     },
 };
 
-/// What a route can promise of the pages of an order.
+/// The guarantee for the pages of an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Guarantee {
-    /// How pages are found: never [`Mode::Auto`].
+    /// The mode; never [`Mode::Auto`].
     pub mode: Mode,
-    /// Why so: `created_at can be filtered by, and the order flipped`.
+    /// The reason for the mode: `created_at can be filtered by, and the order flipped`.
     pub why: String,
-    /// The best level that a page can have.
+    /// The best level of a page.
     pub level: Level,
-    /// What keeps pages from the next level; none at the highest.
+    /// The obstacle to the next level; none at the highest.
     pub keeps_from_next: Option<String>,
 }
 
-/// What decides the mode of each order of a route, told once.
+/// The modes of a route's orders.
 #[derive(Clone, Debug)]
 pub(crate) struct Modes {
     wanted: Mode,
     by_token: bool,
-    /// Pages can be found by ranges alone.
+    /// Pages are found by ranges alone.
     by_range: bool,
-    /// Ids can be looked up.
+    /// Items can be looked up by id.
     looks_up: bool,
-    /// The fields by which pages can be found where they are the first key, and whether by ranges that show their end.
+    /// The fields by which pages can be found if they are the first key, and whether their filters include the anchor.
     first_keys: Vec<(String, bool)>,
 }
 
 impl Modes {
-    /// Looks at every field that an order of this route may begin with.
+    /// Examines all fields that an order of this route may begin with.
     pub(crate) fn new(list: &ListSettings) -> Self {
         let ordered = list.order.iter().map(|term| term.value.field.as_str());
         let sortable = list.sortable.iter().map(|field| field.value.as_str());
@@ -56,7 +56,8 @@ impl Modes {
         }
     }
 
-    /// How pages of this order are found. Where filters were asked for and this order has none, by place.
+    /// Returns the mode of this order. If the route asks for filters and this order has none, pages are found by
+    /// offset.
     pub(crate) fn of(&self, order: &Order, flips: bool) -> Mode {
         if self.by_token {
             return Mode::Token;
@@ -70,12 +71,12 @@ impl Modes {
         }
     }
 
-    /// Whether pages of this order can be found at all: where no place can be asked for, by filters alone.
+    /// Returns whether pages of this order can be found at all: without offsets, only by filters.
     pub(crate) fn finds(&self, order: &Order) -> bool {
         !self.by_range || self.filter_shows(order).is_some()
     }
 
-    /// Whether pages of this order can be found by filters, and then, whether these show the item to begin after.
+    /// Returns whether pages of this order can be found by filters, and whether these include the anchor.
     pub(crate) fn filter_shows(&self, order: &Order) -> Option<bool> {
         let first = &order.strong.first().unwrap_or(&order.id).name;
         let usable = self.first_keys.iter().find(|(name, _)| name == first).filter(|_| order.places_items());
@@ -83,7 +84,7 @@ impl Modes {
     }
 }
 
-/// What is promised of the pages of an order.
+/// Returns the guarantee for the pages of an order.
 pub(crate) fn promise(list: &ListSettings, paging: &Paging, sorted: &CompiledOrder) -> Guarantee {
     let (level, keeps_from_next) = level(list, paging, sorted);
     Guarantee { mode: sorted.mode, why: why(list, sorted), level, keeps_from_next }
@@ -116,7 +117,7 @@ fn why(list: &ListSettings, sorted: &CompiledOrder) -> String {
     }
 }
 
-/// The best level of a page, and what keeps it from the next one.
+/// Returns the best level of a page, and the obstacle to the next one.
 fn level(list: &ListSettings, paging: &Paging, sorted: &CompiledOrder) -> (Level, Option<String>) {
     let order = &sorted.order;
     let name = &list.dialect.name;
@@ -141,7 +142,7 @@ fn level(list: &ListSettings, paging: &Paging, sorted: &CompiledOrder) -> (Level
     }
     let checked = |why: String| (Level::Checked, Some(why));
     if paging.family == Family::Token {
-        // The id of an item says where a list that is sorted by ids goes on, as an exclusive filter would.
+        // In a list sorted by ids, the id of an item continues the list like an exclusive filter.
         let response = &list.dialect.response;
         let by_id = paging.tokens.by_item
             && order.strong.is_empty()

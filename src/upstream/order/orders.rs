@@ -21,24 +21,23 @@ use crate::{
     upstream::response::reading::ResponseReader,
 };
 
-/// Everything that an order is compiled with.
+/// The parts from which orders are compiled.
 #[derive(Clone, Debug)]
 pub(crate) struct Orders {
-    /// How the upstream is asked for an order; none where it can't be.
+    /// The sort of the dialect; none if the upstream can't be asked for an order.
     pub(crate) sort: Option<SortTemplate>,
-    /// What orders may name.
     pub(crate) fields: DialectFields,
-    /// How the upstream is asked for ranges; none where it can't be.
+    /// The filters of the dialect; none if it has none.
     pub(crate) filter: Option<FilterTemplate>,
     modes: Modes,
-    /// What answers are read for, without the columns of an order.
+    /// The places that are read from answers, without the columns of an order.
     shape: Shape,
-    /// What continues the list from an item, where that is not its id.
+    /// The place of the token of an item, if that is not its id.
     item_token: Option<Pointer>,
 }
 
 impl Orders {
-    /// Takes the parts together.
+    /// Collects the parts.
     pub(crate) fn new(
         sort: Option<SortTemplate>,
         fields: DialectFields,
@@ -56,8 +55,8 @@ impl Orders {
         Self { sort, fields, filter, modes, shape, item_token }
     }
 
-    /// The declared order. It is asked for where all its fields can be sorted by; the id too where it can be, else items with
-    /// equal keys come as they do.
+    /// Compiles the declared order. Requests ask for it if the endpoint can sort by all its fields, and also for the id
+    /// if it can. Without the id, the order of ties is unknown.
     pub(crate) fn declared(&self, list: &ListSettings) -> CompiledOrder {
         if !list.declared {
             return self.compile(self.fields.no_order(), 0, None);
@@ -67,7 +66,7 @@ impl Orders {
         let can_sort = terms.iter().all(|term| self.fields.can_sort_by(&term.field));
         let is_whole = self.sort.as_ref().is_some_and(SortTemplate::is_whole);
         let keys = match (can_sort, self.fields.can_sort_by_id()) {
-            // Its one order is asked for by no name.
+            // The upstream's only order needs no name.
             _ if is_whole => {
                 if runs_one_way(&order) {
                     order.columns()
@@ -83,7 +82,8 @@ impl Orders {
         self.compile(order, keys, ties)
     }
 
-    /// An order that a client chose, unless it is the declared one. The id is asked for where it can be sorted by.
+    /// Compiles an order that a client chose, unless it is the declared one. Requests ask for the id if the endpoint
+    /// can sort by it.
     ///
     /// # Errors
     /// Where a key that can only be told apart is not the last one, and where the upstream can't be asked for all of the
@@ -116,7 +116,8 @@ impl Orders {
         Ok(self.compile(order, keys, None))
     }
 
-    /// The declared order, or the same from its end, of an upstream whose sort names no field: the id runs with the others.
+    /// Returns the declared order or its reverse, for an upstream whose sort names no field: the id is reversed with
+    /// the other keys.
     fn turned(&self, declared: &CompiledOrder, mut order: Order) -> Result<CompiledOrder, Unsortable> {
         order.id.direction = order.strong.first().map_or(order.id.direction, |key| key.direction);
         let names = |order: &Order| order.strong.iter().map(|key| key.name.clone()).collect::<Vec<_>>();
@@ -128,7 +129,7 @@ impl Orders {
         Ok(self.compile(order, columns, None))
     }
 
-    /// How the keys that clients may ask for are said in the dialect's own words; none where there are no words.
+    /// Returns the form of keys in the dialect's own words; nothing if it has none.
     pub(crate) fn form(&self) -> Option<SortForm> {
         let sort = self.sort.as_ref()?;
         let keys: Vec<(&str, UpstreamKey<'_>)> = self
@@ -142,10 +143,10 @@ impl Orders {
         Some(sort.form(&keys))
     }
 
-    /// Compiles an order of which the first `keys` keys are to be asked for.
+    /// Compiles an order, of which requests ask for the first `keys` keys.
     fn compile(&self, mut order: Order, keys: usize, ties: Option<Ties>) -> CompiledOrder {
         let (query, asked) = self.sort_by(&order, 0..keys);
-        // Ties are in order only where the id was asked for too; an order by the id alone has none.
+        // Ties are ordered only if requests also ask for the id. An order by the id alone has no ties.
         let id_decides = order.strong.is_empty() || asked == order.columns();
         let ordered = if id_decides && order.declared { Ties::Ordered } else { Ties::Unordered };
         order.ties = ties.unwrap_or(ordered);
@@ -176,7 +177,7 @@ impl Orders {
         CompiledOrder { order, query, asked, flips, filters, mode, flipped, by_id, by_id_flipped, edits, shape }
     }
 
-    /// The query that asks for these of an order's keys, as far as it can, and how many of them it says.
+    /// Writes the query that asks for these keys of an order, as far as possible, and returns the number of keys in it.
     fn sort_by(&self, order: &Order, keys: std::ops::Range<usize>) -> (String, usize) {
         let Some(sort) = self.sort.as_ref().filter(|_| !keys.is_empty()) else {
             return (String::new(), 0);
@@ -185,7 +186,7 @@ impl Orders {
         (sort.render(wanted), sort.asked(wanted.len()))
     }
 
-    /// What a body says to ask for these of an order's keys, as far as it can.
+    /// Returns the edits of a body that ask for these keys of an order, as far as possible.
     fn edits_by(&self, order: &Order, keys: std::ops::Range<usize>) -> Edits {
         match self.sort.as_ref().filter(|_| !keys.is_empty()) {
             Some(sort) => sort.edits(&self.upstream_keys(order)[keys]),
@@ -193,7 +194,7 @@ impl Orders {
         }
     }
 
-    /// The keys of an order, the id last, as the upstream's sort is told of them.
+    /// Returns the keys of an order, the id last, for the upstream's sort.
     fn upstream_keys<'a>(&'a self, order: &'a Order) -> Vec<UpstreamKey<'a>> {
         let keys = order.strong.iter().chain([&order.id]);
         keys.map(|key| UpstreamKey {
@@ -204,8 +205,8 @@ impl Orders {
         .collect()
     }
 
-    /// Whether the list can be asked for from its last item to its first: its order is asked for as far as it is
-    /// promised, and nulls can be asked for at the other end, where they stand at one end whatever the direction.
+    /// Returns whether the list can be requested in reverse: requests ask for all keys of the declared order, and nulls
+    /// that stay at one end whatever the direction can be moved to the other.
     fn flips(&self, order: &Order, asked: usize) -> bool {
         let Some(sort) = &self.sort else {
             return false;
@@ -218,7 +219,7 @@ impl Orders {
         order.declared && asked > 0 && asked >= promised && order.strong.iter().all(|key| nulls_turn(key.nulls))
     }
 
-    /// What of these filters can be asked for beside the client's own.
+    /// Returns the filters that can be combined with the client's.
     pub(crate) fn filters_beside(&self, sorted: &CompiledOrder, client: &str) -> Option<Arc<Filters>> {
         let filters = sorted.filters.as_ref()?;
         let agrees = || {
@@ -229,7 +230,7 @@ impl Orders {
     }
 }
 
-/// Whether all keys of an order run in the same direction.
+/// Returns whether all keys of an order have the same direction.
 fn runs_one_way(order: &Order) -> bool {
     order.strong.iter().all(|key| key.direction == order.id.direction)
 }

@@ -1,4 +1,4 @@
-//! An order as the upstream is asked for it.
+//! Orders in the words of the upstream's sort.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -25,34 +25,33 @@ use crate::{
     },
 };
 
-/// An order, compiled for one dialect: what is asked, and which places of an answer are read.
+/// An order compiled for a dialect: the sort in requests, and the places of keys in answers.
 #[derive(Clone, Debug)]
 pub struct CompiledOrder {
-    /// The order that answers are held to.
+    /// The order that answers are checked against.
     pub order: Arc<Order>,
-    /// The sort as it goes into the query; empty where the order is believed and not asked for.
+    /// The sort in the query; empty if the order is assumed and not asked for.
     pub query: String,
-    /// How many keys are asked for, from the first on; the id counts as the last.
+    /// The number of keys that requests ask for, from the first on; the id counts as the last.
     pub asked: usize,
-    /// The list can be asked for from its last item to its first.
+    /// The list can be requested in reverse.
     pub flips: bool,
-    /// What the endpoint can filter by, where pages of this order are found by their keys.
+    /// The filters of the endpoint, if pages of this order are found by keys.
     pub filters: Option<Arc<Filters>>,
-    /// Whether pages of this order are found by places, by filters, or by tokens.
+    /// The mode by which pages of this order are found.
     pub mode: Mode,
-    /// The other sorts, as they go into the query; empty where they can't be asked for.
+    /// The other sorts in the query; empty if they can't be asked for.
     pub(crate) flipped: String,
     pub(crate) by_id: String,
     pub(crate) by_id_flipped: String,
-    /// The sorts as the body says them: as declared, flipped, by the id, and by the id flipped.
+    /// The sorts in the body: as declared, flipped, by the id, and by the id flipped.
     pub(crate) edits: [Edits; 4],
-    /// The columns are the strong keys, then the id; behind them what continues the list from an item, where that is
-    /// something else.
+    /// The columns: strong keys, then the id, then the token of an item if it is not the id.
     pub(crate) shape: Shape,
 }
 
 impl CompiledOrder {
-    /// The sort for a form of the list.
+    /// Returns the sort of a listing for the query.
     pub(crate) fn sort(&self, listing: &Listing) -> &str {
         match (listing.by_id, listing.flipped) {
             (false, false) => &self.query,
@@ -62,56 +61,55 @@ impl CompiledOrder {
         }
     }
 
-    /// The same as the body says it.
+    /// Returns the sort of a listing for the body.
     pub(crate) fn sort_edits(&self, listing: &Listing) -> &Edits {
         &self.edits[usize::from(listing.flipped) + 2 * usize::from(listing.by_id)]
     }
 }
 
-/// Why the upstream can't be asked for an order.
+/// The reasons that the upstream can't be asked for an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unsortable {
-    /// The values of this field can only be told apart, and another key stands behind it: no page could be proven.
+    /// The values of this field can only be compared for equality, and another key follows it: no page could be proven.
     Opaque(String),
-    /// It sorts by so many keys at most.
+    /// The upstream sorts by at most this many keys.
     TooManyKeys(usize),
-    /// Its sort names no field: it has the declared order, one way or the other, and no other.
+    /// The upstream's sort names no field: it has the declared order and its reverse.
     OneOrder,
-    /// No place in such an order can be asked for: its first key, this one, can't be filtered by.
+    /// The first key, this one, has no filter, so that no position in this order can be asked for.
     Unplaced(String),
 }
 
-/// One key as the upstream's sort is told of it.
+/// A key for the upstream's sort.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct UpstreamKey<'a> {
-    /// What the upstream calls it.
+    /// The upstream's name of the field.
     pub(crate) field: &'a str,
-    /// Which way it runs.
     pub(crate) direction: Direction,
-    /// Where its nulls stand.
+    /// The position of its nulls.
     pub(crate) nulls: Nulls,
 }
 
-/// How an upstream is asked for an order.
+/// The compiled `[sort]` of a dialect.
 #[derive(Clone, Debug)]
 pub(crate) struct SortTemplate {
     query: QueryTemplate,
     body: Option<BodyTemplate>,
-    /// Between the values of several keys in a body.
+    /// The separator of several keys in a body.
     body_join: Option<String>,
-    /// Between the values of several keys; none: each key has parameters of its own.
+    /// The separator of several keys; without it each key has parameters of its own.
     join: Option<String>,
     ascending: String,
     descending: String,
     nulls_first: String,
     nulls_last: String,
     max_keys: usize,
-    /// It names no field, and says the direction of all keys at once.
+    /// The sort names no field and states the direction of all keys at once.
     whole: bool,
 }
 
 impl SortTemplate {
-    /// Compiles `[sort]`. `at` is where the route names the dialect.
+    /// Compiles `[sort]`. `at` is the place of the dialect's name in the route.
     pub(crate) fn compile(sort: &DialectSort, at: Location, diagnostics: &mut Diagnostics) -> Option<Self> {
         let query = QueryTemplate::parse(&sort.query, Variable::SORTING, diagnostics)?;
         let body = match &sort.body {
@@ -144,7 +142,7 @@ impl SortTemplate {
         })
     }
 
-    /// The decoded names of its parameters.
+    /// Returns the decoded names of its parameters.
     pub(crate) fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
         for name in self.query.parameters.iter().map(Parameter::decoded_name) {
@@ -155,16 +153,16 @@ impl SortTemplate {
         names
     }
 
-    /// JSON Pointers to what it says in a body.
+    /// Returns JSON Pointers to its members in a body.
     pub(crate) fn places(&self) -> Vec<String> {
         self.body.as_ref().map(BodyTemplate::places).unwrap_or_default()
     }
 
-    /// How these keys, by their names and ascending, are said in a query. Where nulls have words, a key is also known
-    /// without them; where field and direction share a value, a field alone is ascending, as all upstreams of this form
-    /// have it.
+    /// Returns the form in which a query states these keys (names, and keys ascending). If nulls have words, keys are
+    /// also recognized without them; if field and direction share a value, a field alone is ascending, as in all such
+    /// upstreams.
     pub(crate) fn form(&self, keys: &[(&str, UpstreamKey<'_>)]) -> SortForm {
-        // What names no field can't be read back as an order of some.
+        // A sort that names no field can't be read back.
         let keys = if self.whole { &[] } else { keys };
         let mut form = SortForm { join: self.join.as_deref().map(decode), keys: Vec::new() };
         for (name, key) in keys {
@@ -182,7 +180,7 @@ impl SortTemplate {
         form
     }
 
-    /// The decoded parameters that say one key.
+    /// Returns the decoded parameters of one key.
     fn words(&self, key: UpstreamKey<'_>) -> Vec<(String, String)> {
         let said = self.query.parameters.iter().filter(|parameter| parameter.variables().next().is_some());
         said.filter_map(|parameter| parameter.render(&|variable| self.word(variable, key)))
@@ -190,7 +188,7 @@ impl SortTemplate {
             .collect()
     }
 
-    /// A key by its field alone, where one value says both field and direction.
+    /// Returns a key by its field alone, if one value contains both field and direction.
     fn bare(&self, field: &str) -> Option<(String, String)> {
         let mut said = self.query.parameters.iter().filter(|parameter| parameter.variables().next().is_some());
         let (parameter, None) = (said.next()?, said.next()) else { return None };
@@ -200,27 +198,27 @@ impl SortTemplate {
         shares.then(|| (parameter.decoded_name(), field.to_owned()))
     }
 
-    /// Whether nulls can be asked for at either end.
+    /// Returns whether nulls can be placed at either end.
     pub(crate) fn places_nulls(&self) -> bool {
         !self.nulls_first.is_empty() && !self.nulls_last.is_empty()
     }
 
-    /// Whether it names no field: the upstream has one order, and is told its direction.
+    /// Returns whether the sort names no field: the upstream has one order, and the sort states its direction.
     pub(crate) fn is_whole(&self) -> bool {
         self.whole
     }
 
-    /// How many of so many keys can be asked for.
+    /// Returns how many of this many keys can be asked for.
     pub(crate) fn asked(&self, keys: usize) -> usize {
         keys.min(self.max_keys)
     }
 
-    /// How often it is said for so many keys.
+    /// Returns how often the sort is written for this many keys.
     fn repeats(&self, keys: usize) -> usize {
         if self.whole { keys.min(1) } else { self.asked(keys) }
     }
 
-    /// The query that asks for these keys, or for as many of them as it can.
+    /// Writes the query that asks for these keys, as far as possible.
     pub(crate) fn render(&self, keys: &[UpstreamKey<'_>]) -> String {
         let keys = &keys[..self.repeats(keys.len())];
         let mut query = String::new();
@@ -245,7 +243,7 @@ impl SortTemplate {
         query
     }
 
-    /// What the body says to ask for these keys, or for as many of them as it can.
+    /// Returns the edits of a body that ask for these keys, as far as possible.
     pub(crate) fn edits(&self, keys: &[UpstreamKey<'_>]) -> Edits {
         let Some(body) = &self.body else { return Edits::new() };
         let words: Vec<_> = keys[..self.repeats(keys.len())]
@@ -262,7 +260,7 @@ impl SortTemplate {
         body.edits(&values.collect::<Vec<_>>(), self.body_join.as_deref())
     }
 
-    /// One parameter with the values of all keys.
+    /// Writes one parameter with the values of all keys.
     fn joined(&self, parameter: &Parameter, keys: &[UpstreamKey<'_>], join: &str) -> String {
         let repeated = if parameter.variables().next().is_some() { keys } else { &keys[..1.min(keys.len())] };
         let mut rendered = String::new();
@@ -302,7 +300,7 @@ fn decoded_pair((name, value): (&str, &str)) -> (String, String) {
     (decode(name), decode(value))
 }
 
-/// Whether nulls come first; nothing where the route doesn't say, or where there are none.
+/// Returns whether nulls come first; nothing if the route does not state it or has no nulls.
 fn nulls_first(nulls: Nulls, direction: Direction) -> Option<bool> {
     match nulls {
         Nulls::Unsaid | Nulls::None => None,
@@ -313,7 +311,7 @@ fn nulls_first(nulls: Nulls, direction: Direction) -> Option<bool> {
     }
 }
 
-/// The faults of a `[sort]`: where each is, what it is, and what helps. `uses` says whether a variable occurs.
+/// Returns the faults of a `[sort]`: place, message and help. `uses` returns whether a variable occurs.
 fn faults(
     sort: &DialectSort,
     at: Location,

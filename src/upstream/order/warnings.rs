@@ -1,4 +1,4 @@
-//! What is doubtful about a route's order, before any answer shows it.
+//! Warnings about a route's order that need no answer.
 
 use super::{fields::DialectFields, sort::CompiledOrder};
 use crate::{
@@ -9,8 +9,8 @@ use crate::{
     pagination::order::{Direction, Kind, Ties},
 };
 
-/// Says where an order is not asked for though its dialect could, where ties may not be in the order that is declared, and
-/// where rows move in it.
+/// Warns if requests don't ask for an order that the dialect has, if ties may not be in the declared order, and if rows
+/// move within the order.
 pub(crate) fn warn(
     list: &ListSettings,
     fields: &DialectFields,
@@ -28,7 +28,7 @@ pub(crate) fn warn(
     warn_of_change_times(list, diagnostics);
 }
 
-/// An order of which one field is missing from `sortable` is not asked for at all.
+/// If one field of an order is missing from `sortable`, requests ask for no field of it.
 fn warn_of_silence(list: &ListSettings, fields: &DialectFields, diagnostics: &mut Diagnostics) {
     let Some(sortable) = list.sortable.first() else { return };
     let names = list.order.iter().map(|term| term.value.field.as_str()).filter(|name| *name != "id").chain(["id"]);
@@ -62,7 +62,7 @@ fn warn_of_grain(list: &ListSettings, sorted: &CompiledOrder, diagnostics: &mut 
     }
 }
 
-/// A row that is changed jumps to one end of a list that is sorted by the time of its last change.
+/// A changed row jumps to one end of a list that is sorted by the time of the last change.
 fn warn_of_change_times(list: &ListSettings, diagnostics: &mut Diagnostics) {
     let Some(first) = list.order.first() else { return };
     let SortTerm { field, direction } = &first.value;
@@ -77,7 +77,7 @@ fn warn_of_change_times(list: &ListSettings, diagnostics: &mut Diagnostics) {
     diagnostics.warning(first.at, format!("a row whose {field} changes during a walk jumps {jumps}"), help);
 }
 
-/// Whether a field's name is one of those that times of change have: `updated_at`, `lastModified`, `modification_date`.
+/// Returns whether a field's name is typical of times of change: `updated_at`, `lastModified`, `modification_date`.
 fn is_change_time(name: &str) -> bool {
     let mut words: Vec<String> = Vec::new();
     let mut before = '_';

@@ -1,35 +1,35 @@
-//! `Content-Range` as list APIs send it: RFC 9110 section 14.4, with the unit optional as PostgREST has it.
+//! `Content-Range` of list APIs: RFC 9110 section 14.4, with the unit optional as in PostgREST.
 
 use http::{HeaderMap, header::CONTENT_RANGE};
 
 /// A part of a content range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RangePart {
-    /// The first item.
+    /// The index of the first item.
     Start,
-    /// The last item.
+    /// The index of the last item.
     End,
-    /// How many items there are in all.
+    /// The number of all items.
     Total,
 }
 
 impl RangePart {
-    /// All parts, with what they are called.
+    /// All parts by name.
     pub(crate) const NAMES: [(&'static str, Self); 3] =
         [("start", Self::Start), ("end", Self::End), ("total", Self::Total)];
 }
 
-/// What a content range says.
+/// A parsed content range.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ContentRange {
-    /// First and last item, both counted from 0.
+    /// The first and last item, both counted from 0.
     range: Option<(u64, u64)>,
-    /// How many items there are in all.
+    /// The number of all items.
     total: Option<u64>,
 }
 
 impl ContentRange {
-    /// The one content range of a response; nothing is known where there are two, or where it is none.
+    /// Returns the content range of a response; an empty one if there are several or it is invalid.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let mut fields = headers.get_all(CONTENT_RANGE).iter();
         match (fields.next(), fields.next()) {
@@ -38,7 +38,7 @@ impl ContentRange {
         }
     }
 
-    /// One part, where it is said.
+    /// Returns a part, if it is known.
     pub(crate) fn part(self, part: RangePart) -> Option<u64> {
         match part {
             RangePart::Start => self.range.map(|(start, _)| start),
@@ -47,7 +47,7 @@ impl ContentRange {
         }
     }
 
-    /// `0-24/3573`, `0-24/*`, `*/0`, each also with a unit before it.
+    /// Parses `0-24/3573`, `0-24/*` or `*/0`, each also with a unit before it.
     fn parse(field: &str) -> Option<Self> {
         let field = field.trim();
         let ranges = field.rsplit_once(' ').map_or(field, |(_, ranges)| ranges);
@@ -64,13 +64,13 @@ impl ContentRange {
             "*" => None,
             _ => Some(integer(total)?),
         };
-        // A total that its own range passes is an estimate gone wrong; where the answer begins is still said.
+        // A total that is smaller than its range is a wrong estimate. The start of the answer is still valid.
         let total = total.filter(|total| range.is_none_or(|(_, end)| end < *total));
         Some(Self { range, total })
     }
 }
 
-/// Digits alone.
+/// Parses digits.
 pub(crate) fn integer(text: &str) -> Option<u64> {
     (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok())?
 }
@@ -79,7 +79,7 @@ pub(crate) fn integer(text: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// Range and total.
+    /// The range and the total.
     type Said = (Option<(u64, u64)>, Option<u64>);
 
     fn read(field: &str) -> Option<Said> {

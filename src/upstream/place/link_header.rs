@@ -1,18 +1,20 @@
-//! `LinkValue` fields, read as RFC 8288 appendix B.2 and B.3 say: targets may hold commas and semicolons, parameters come in
-//! any order, relations quoted or not, several in one parameter. What can't be read ends a field, and nothing more.
+//! `Link` fields by RFC 8288 appendix B.2 and B.3: targets may contain commas and semicolons, parameters come in any
+//! order, relations are quoted or not, and one parameter may have several. A syntax error ends its field and nothing
+//! else.
 
 use std::borrow::Cow;
 
 use http::{HeaderMap, header::LINK};
 
-/// The target of the first link with this relation whose context is the answer itself; as it was written, not resolved.
+/// Returns the target of the first link with this relation whose context is the answer itself, as written and not
+/// resolved.
 #[must_use]
 pub fn find_target(headers: &HeaderMap, relation: &str) -> Option<String> {
     headers.get_all(LINK).iter().find_map(|field| {
         let field = String::from_utf8_lossy(field.as_bytes());
         let mut parser = Parser { rest: &field };
         while let Some(link) = parser.next_link() {
-            // A link with an `anchor` speaks of another document.
+            // A link with an `anchor` is about another document.
             if !link.anchored && link.relations.split_ascii_whitespace().any(|rel| rel.eq_ignore_ascii_case(relation)) {
                 return Some(link.target.to_owned());
             }
@@ -21,16 +23,16 @@ pub fn find_target(headers: &HeaderMap, relation: &str) -> Option<String> {
     })
 }
 
-/// One link of a field.
+/// A link of a field.
 #[derive(Debug, PartialEq, Eq)]
 struct LinkValue<'a> {
     target: &'a str,
-    /// The first `rel`, which is the one that counts.
+    /// The first `rel`; others are ignored.
     relations: Cow<'a, str>,
     anchored: bool,
 }
 
-/// What of a field is still to be read.
+/// The unread rest of a field.
 struct Parser<'a> {
     rest: &'a str,
 }
@@ -38,7 +40,7 @@ struct Parser<'a> {
 const BLANKS: [char; 2] = [' ', '\t'];
 
 impl<'a> Parser<'a> {
-    /// Reads the next link, past empty list elements.
+    /// Reads the next link and skips empty list elements.
     fn next_link(&mut self) -> Option<LinkValue<'a>> {
         self.rest = self.rest.trim_start_matches([' ', '\t', ',']);
         let (target, rest) = self.rest.strip_prefix('<')?.split_once('>')?;
@@ -56,7 +58,7 @@ impl<'a> Parser<'a> {
         Some(LinkValue { target, relations, anchored })
     }
 
-    /// Reads a parameter of the link at hand.
+    /// Reads a parameter of the current link.
     fn next_parameter(&mut self) -> Option<(&'a str, Cow<'a, str>)> {
         self.skip_blanks();
         self.rest = self.rest.strip_prefix(';')?;
@@ -76,7 +78,7 @@ impl<'a> Parser<'a> {
         Some((name, value))
     }
 
-    /// Reads a quoted string; one that never ends takes the rest of the field.
+    /// Reads a quoted string; an unterminated one takes the rest of the field.
     fn take_quoted(&mut self) -> Cow<'a, str> {
         let inside = &self.rest[1..];
         let mut unescaped = String::new();
@@ -91,7 +93,7 @@ impl<'a> Parser<'a> {
                 '\\' => {
                     unescaped.push_str(&inside[kept_from..at]);
                     kept_from = at + 1;
-                    // The escaped character stays, whatever it is.
+                    // The escaped character is kept, whatever it is.
                     characters.next();
                 }
                 _ => {}

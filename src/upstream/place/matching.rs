@@ -1,4 +1,4 @@
-//! Answers that mean something else than their status: past the end, or a failure.
+//! Matches of answers whose meaning differs from their status: past the end, or a failure.
 
 use super::{PlaceCompiler, ResponseView};
 use crate::{
@@ -10,12 +10,12 @@ use crate::{
     json::scalar::{self, ScalarKind},
 };
 
-/// All of it must hold.
+/// A match, all of whose conditions must hold.
 #[derive(Clone, Debug)]
 pub(crate) struct Match {
     status: Option<u16>,
     body: Vec<Equality>,
-    /// A fact that must be there and not null: `"error": null` is how many an API says that there is none.
+    /// A fact that must be present and not null: many APIs send `"error": null` on success.
     present: Option<usize>,
 }
 
@@ -45,12 +45,12 @@ impl Match {
         Some(Self { status: source.status, body: body?, present: present? })
     }
 
-    /// Whether an answer of this status has to be looked into.
+    /// Returns whether the body of an answer with this status is needed.
     pub(crate) fn looks_into(&self, status: u16) -> bool {
         self.status.is_none_or(|wanted| wanted == status) && (!self.body.is_empty() || self.present.is_some())
     }
 
-    /// Whether it holds.
+    /// Returns whether the match holds.
     pub(crate) fn holds(&self, status: u16, response: ResponseView<'_>) -> bool {
         self.status.is_none_or(|wanted| wanted == status)
             && self.body.iter().all(|equality| equality.holds(response))
@@ -58,7 +58,7 @@ impl Match {
     }
 }
 
-/// A fact that has a value.
+/// A fact with an expected value.
 #[derive(Clone, Debug)]
 pub(crate) struct Equality {
     fact: usize,
@@ -74,7 +74,7 @@ enum ExpectedScalar {
 }
 
 impl Equality {
-    /// Compiles a table of pointer = value.
+    /// Compiles a table of pointers and values.
     pub(crate) fn compile_all(
         sources: &[(Located<String>, LocatedTree)],
         places: &mut PlaceCompiler<'_>,
@@ -100,7 +100,7 @@ impl Equality {
         Some(Self { fact: fact?, value })
     }
 
-    /// Whether the fact is there and has the value.
+    /// Returns whether the fact is present and has the value.
     pub(crate) fn holds(&self, response: ResponseView<'_>) -> bool {
         let raw = response.fact(self.fact);
         match &self.value {

@@ -18,26 +18,23 @@ use content_range::RangePart;
 use content_range::integer;
 use link_header::find_target;
 
-/// Where something stands in a response.
+/// A place in a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ResponsePlace {
     /// In the body: an index into the facts of a scan.
     Fact(usize),
-    /// A header.
     Header(HeaderName),
     /// The target of the link with this relation.
     Link(String),
-    /// A part of `Content-Range`.
     ContentRange(RangePart),
 }
 
-/// Compiles places, and collects the facts that they need from a body.
+/// A compiler of places, which collects the facts that they need from a body.
 pub(crate) struct PlaceCompiler<'a> {
-    /// What `{collection}` stands for.
+    /// The value of `{collection}`.
     pub(crate) collection: &'a str,
-    /// The places in a body, each once.
+    /// The places in the body, without duplicates.
     pub(crate) facts: Vec<Pointer>,
-    /// Where faults go.
     pub(crate) diagnostics: &'a mut Diagnostics,
 }
 
@@ -65,7 +62,7 @@ impl PlaceCompiler<'_> {
         }
     }
 
-    /// Compiles a place in the body, to be read as a fact; gives its index.
+    /// Compiles a place in the body that is read as a fact, and returns its index.
     pub(crate) fn fact(&mut self, source: &Located<String>) -> Option<usize> {
         let pointer = self.pointer(source)?;
         if let Some(known) = self.facts.iter().position(|fact| *fact == pointer) {
@@ -75,7 +72,7 @@ impl PlaceCompiler<'_> {
         Some(self.facts.len() - 1)
     }
 
-    /// Compiles a JSON Pointer, in which `{collection}` may stand.
+    /// Compiles a JSON Pointer, which may contain `{collection}`.
     pub(crate) fn pointer(&mut self, source: &Located<String>) -> Option<Pointer> {
         let text = source.value.as_str();
         if text == "/" {
@@ -118,29 +115,27 @@ impl PlaceCompiler<'_> {
     }
 }
 
-/// What is probably meant by a text that is no place.
+/// Suggests a correction of an invalid place.
 fn pointer_help(text: &str) -> String {
     Pointer::parse(text).err().map_or_else(String::new, |error| error.message)
 }
 
-/// What a place is looked for in.
+/// A response in which places are looked up.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ResponseView<'a> {
-    /// The headers.
     pub(crate) headers: &'a HeaderMap,
-    /// The body.
     pub(crate) body: &'a [u8],
-    /// Where its facts stand; short of some where the body could not be read.
+    /// The facts of the body; incomplete if the body could not be scanned.
     pub(crate) facts: &'a [Span],
 }
 
 impl ResponseView<'_> {
-    /// The bytes of a fact; empty where it is missing.
+    /// Returns the bytes of a fact; empty if it is missing.
     pub(crate) fn fact(&self, index: usize) -> &[u8] {
         self.facts.get(index).map_or(&[], |span| span.of(self.body))
     }
 
-    /// A count; nothing where there is none, or where it is negative, broken or beyond 64 bits.
+    /// Returns a count; nothing if it is missing, negative, malformed or beyond 64 bits.
     pub(crate) fn number(&self, place: &ResponsePlace) -> Option<u64> {
         match place {
             ResponsePlace::Fact(index) => scalar::unsigned(self.fact(*index)),
@@ -150,7 +145,7 @@ impl ResponseView<'_> {
         }
     }
 
-    /// A flag; nothing where there is none. Headers say it as `true` or `false`.
+    /// Returns a flag, if there is one. In headers it is `true` or `false`.
     pub(crate) fn boolean(&self, place: &ResponsePlace) -> Option<bool> {
         match place {
             ResponsePlace::Fact(index) => scalar::boolean(self.fact(*index)),
@@ -163,7 +158,7 @@ impl ResponseView<'_> {
         }
     }
 
-    /// Whether there is anything: missing, null and the empty text are nothing.
+    /// Returns whether there is a value other than null and the empty text.
     pub(crate) fn says_something(&self, place: &ResponsePlace) -> bool {
         match place {
             ResponsePlace::Fact(index) => {
@@ -178,7 +173,7 @@ impl ResponseView<'_> {
         }
     }
 
-    /// What stands there as text: a string decoded, every other value as it is spelt; nothing where there is nothing.
+    /// Returns the value as text: strings decoded, other values as written; nothing if there is no value.
     pub(crate) fn text(&self, place: &ResponsePlace) -> Option<Cow<'_, str>> {
         let text = match place {
             ResponsePlace::Fact(index) => {

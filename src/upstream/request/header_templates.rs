@@ -1,4 +1,4 @@
-//! Headers that a dialect sends.
+//! Headers of a dialect.
 
 use std::borrow::Cow;
 
@@ -17,7 +17,7 @@ pub(crate) struct HeaderTemplates {
 }
 
 impl HeaderTemplates {
-    /// Compiles headers, in which only the variables `allowed` may stand.
+    /// Compiles headers, which may contain only the variables `allowed`.
     pub(crate) fn compile(
         headers: &[(Located<String>, Located<String>)],
         allowed: &[Variable],
@@ -28,12 +28,12 @@ impl HeaderTemplates {
         Some(Self { headers: headers.into_iter().collect::<Option<_>>()? })
     }
 
-    /// The variables they use.
+    /// Returns the variables.
     pub(crate) fn variables(&self) -> impl Iterator<Item = Variable> + '_ {
         self.headers.iter().flat_map(|(_, text)| text.variables())
     }
 
-    /// The headers whose variables are all known; nothing where a value can't stand in a header.
+    /// Writes the headers whose variables are all known; returns nothing if a value is invalid in a header.
     pub(crate) fn render<'v>(
         &self,
         value: &dyn Fn(Variable) -> Option<Cow<'v, str>>,

@@ -1,10 +1,10 @@
-//! Which headers of a client's request go upstream with a list request, and what the gateway adds to them.
+//! Headers of requests to upstreams: the client's that are forwarded, and those that the gateway adds.
 //!
-//! All end-to-end headers go, except those that would make the answer something else than the whole list as it is
-//! (`Range`, `If-*`, `Accept`, `Accept-Encoding`, `Expect`, and what makes another request of it), those
-//! that speak of a body (`Content-*`: a body that is sent is the gateway's own), and `Host`, which the upstream's settings decide. Names
-//! are compared with `_` read as `-`, because CGI-like servers hand both to the application under one name; for the same
-//! reason no client's header passes that is such a twin of one that the gateway answers for.
+//! For lists, all end-to-end headers are forwarded except those that would change the list in the answer (`Range`,
+//! `If-*`, `Accept`, `Accept-Encoding`, `Expect`, and overrides of method or path), those about a body (`Content-*`:
+//! the gateway writes the body), and `Host`, which the upstream's settings decide. Names are compared with `_` read as
+//! `-`, because CGI-like servers give both to the application under one name. For the same reason a client's header is
+//! not forwarded if it differs only by `_` from a header that the gateway sets.
 
 use std::{borrow::Cow, net::IpAddr, time::UNIX_EPOCH};
 
@@ -19,7 +19,7 @@ use thiserror::Error;
 
 use crate::json::write::push_number;
 
-/// Hop-by-hop by definition, nominated or not (RFC 9110 section 7.6.1, and what was before it).
+/// Hop-by-hop headers, nominated by `Connection` or not (RFC 9110 section 7.6.1 and its predecessors).
 const HOP_BY_HOP: [&str; 10] = [
     "connection",
     "http2-settings",
@@ -33,41 +33,41 @@ const HOP_BY_HOP: [&str; 10] = [
     "upgrade",
 ];
 
-/// End-to-end, and not for the upstream of a list. `content-` and `if-` are left out as prefixes.
+/// End-to-end headers that are not forwarded for lists. The prefixes `content-` and `if-` are handled apart.
 const WITHHELD: [&str; 4] = ["accept-encoding", "expect", "host", "range"];
 
-/// What makes some servers answer by another method than that of the request.
+/// Headers that make some servers use another method than that of the request.
 const METHOD_OVERRIDES: [&str; 3] = ["x-http-method", "x-http-method-override", "x-method-override"];
 
-/// What makes some servers answer for another path (Symfony before CVE-2018-14773, Zend, rewriting of IIS), or ask others
-/// by way of another proxy (CVE-2016-5385). No client of a gateway has a use for it.
+/// Headers that make some servers answer for another path (Symfony before CVE-2018-14773, Zend, rewriting of IIS), or
+/// use another proxy (CVE-2016-5385). No client of a gateway needs them.
 const PATH_OVERRIDES: [&str; 6] =
     ["proxy", "x-original-uri", "x-original-url", "x-override-url", "x-rewrite-uri", "x-rewrite-url"];
 
 /// Schemes that authenticate the connection instead of the request (RFC 4559 section 6).
 const OF_THE_CONNECTION: [&str; 3] = ["kerberos", "negotiate", "ntlm"];
 
-/// What the gateway is called in `Via`.
+/// The name of the gateway in `Via`.
 const NAME: &str = "cursorgate";
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// How a client reached the gateway.
+/// The origin of a client's request.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientOrigin<'a> {
-    /// The address of the connection's other end.
+    /// The address of the other end of the connection.
     pub address: IpAddr,
-    /// The request's authority: `Host`, or HTTP/2's `:authority`.
+    /// The authority of the request: `Host`, or HTTP/2's `:authority`.
     pub host: Option<&'a str>,
     /// `http` or `https`.
     pub scheme: &'static str,
-    /// The protocol that the request came by.
+    /// The protocol version of the request.
     pub version: Version,
 }
 
-/// Why a request's headers are refused: 400 `request_invalid`.
+/// The reasons that a request's headers are refused, with 400 `request_invalid`.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum HeaderRefusal {
     /// `Connection` nominates a header that the upstream must see as the gateway saw it.
@@ -78,9 +78,9 @@ pub enum HeaderRefusal {
     Connection,
 }
 
-/// The headers of a list request to the upstream, first of them `Host`, which says `host`. `protected` are the principal's headers and those that
-/// cursors are bound to; `dialect` is [`Ask::headers`](super::Ask::headers), which replace the client's, and `added` what
-/// the operator adds to every request, which replaces both.
+/// Builds the headers of a request for a list, beginning with `Host`. `protected` are the headers of the principal and
+/// of cursor contexts; `dialect` is [`UpstreamRequest::headers`](crate::upstream::UpstreamRequest::headers), which
+/// replace the client's; `added` are the operator's, which replace both.
 ///
 /// # Errors
 /// Where `Connection` would take a header away that decides whose view the answer is, or where it came from.
@@ -110,7 +110,7 @@ pub fn request_headers(
     add_forwarding(&mut headers, origin);
     headers.append(VIA, via(origin.version));
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    // The gateway makes the client's answer itself. Where the type decides which list it is, cursors are bound to it.
+    // The gateway writes the client's answer itself. If the media type determines the list, cursors are bound to it.
     if !(protected.contains(&ACCEPT) && accepts_json(&headers)) {
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     }
@@ -120,11 +120,11 @@ pub fn request_headers(
     Ok(headers)
 }
 
-/// The names of a client's headers that say where the request came from without anybody to vouch for it: all of them of
-/// a stranger's, and of a trusted proxy's those that it is not known to write (`vouched`), for it passes on what the client
-/// wrote there. Names with `_` are nobody's: proxies write hyphens.
+/// Returns the names of a client's headers about its origin that are not vouched for: all such headers of an unknown
+/// client, and those of a trusted proxy that it is not known to write (`vouched`), because it forwards what the client
+/// sent. Names with `_` are never vouched for: proxies write hyphens.
 ///
-/// These are taken from a request before anything else reads it, so that whatever is left of them is believed.
+/// They are removed from a request before any other code reads it, so that the remaining ones are reliable.
 #[must_use]
 pub fn unvouched(client: &HeaderMap, vouched: &[HeaderName], trusted: bool) -> Vec<HeaderName> {
     let is_unvouched = |name: &&HeaderName| {
@@ -135,8 +135,8 @@ pub fn unvouched(client: &HeaderMap, vouched: &[HeaderName], trusted: bool) -> V
     client.keys().filter(is_unvouched).cloned().collect()
 }
 
-/// What a request says of where it came from that is forwarded as it is: the names of the client's own headers that do
-/// not go on, because they are twins of those that the gateway or the operator (`added`) sets, and the headers to set.
+/// Returns the changes to the origin headers of a forwarded request: the names to remove, because they differ only by
+/// `_` from headers that the gateway or the operator (`added`) sets, and the headers to set.
 #[must_use]
 pub fn provenance(
     client: &HeaderMap,
@@ -164,11 +164,11 @@ pub fn provenance(
     (dropped, headers)
 }
 
-/// The longest time after which an upstream may have clients come back, in seconds.
+/// The longest `Retry-After` that is forwarded, in seconds.
 const LONGEST_RETRY: u64 = 24 * 60 * 60;
 
-/// Leaves of `Retry-After` what says when to come back (RFC 9110 section 10.2.3): a number of seconds or a date, at most a
-/// day ahead of `now`, which is in seconds since 1970. What is later is a day, and what is neither goes.
+/// Limits `Retry-After` (RFC 9110 section 10.2.3) to a day after `now`, in seconds since 1970. A later time becomes a
+/// day, and an invalid one is removed.
 pub fn bound_retry_after(answer: &mut HeaderMap, now: u64) {
     let Some(said) = answer.get(RETRY_AFTER) else { return };
     let text = said.to_str().unwrap_or_default().trim();
@@ -190,24 +190,24 @@ pub fn bound_retry_after(answer: &mut HeaderMap, now: u64) {
     }
 }
 
-/// Whether the gateway alone decides what a header says, so that no dialect may set it.
+/// Returns whether only the gateway sets this header, so that dialects may not.
 pub(crate) fn is_ours(name: &HeaderName) -> bool {
     let folded = fold(name.as_str());
     let body = folded == "content-length";
     is_hop_by_hop(&folded) || is_forwarding(&folded) || body || ["accept-encoding", "host", "via"].contains(&&*folded)
 }
 
-/// The names of a client's headers that would make another request of it, in every spelling.
+/// Returns the names of a client's headers that would change the method or path of the request, in every spelling.
 #[must_use]
 pub fn overrides(client: &HeaderMap) -> Vec<HeaderName> {
     client.keys().filter(|name| is_override(&fold(name.as_str()))).cloned().collect()
 }
 
-/// The names of a client's headers that are between it and the gateway alone: about the connection, or nominated to be.
-/// Not what says how long the body is, unless in a spelling that only some servers take for it.
+/// Returns the names of a client's hop-by-hop headers, by definition or nominated. The framing of the body is not among
+/// them, except for spellings that only some servers accept.
 #[must_use]
 pub fn between_neighbours(client: &HeaderMap) -> Vec<HeaderName> {
-    // Nominations that can't be read are refused before.
+    // Malformed nominations have been refused before.
     let nominated = nominations(client, &[]).unwrap_or_default();
     let is_between = |name: &&HeaderName| {
         let folded = fold(name.as_str());
@@ -218,20 +218,19 @@ pub fn between_neighbours(client: &HeaderMap) -> Vec<HeaderName> {
     client.keys().filter(is_between).cloned().collect()
 }
 
-/// Those of them by which a request would lead to another path.
+/// Returns the names of headers that override the path.
 #[must_use]
 pub fn path_overrides(client: &HeaderMap) -> Vec<HeaderName> {
     client.keys().filter(|name| PATH_OVERRIDES.contains(&&*fold(name.as_str()))).cloned().collect()
 }
 
-/// The methods that a client's headers stand for.
+/// Returns the methods in a client's override headers.
 pub fn said_methods(client: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     let overrides = client.iter().filter(|(name, _)| METHOD_OVERRIDES.contains(&&*fold(name.as_str())));
     overrides.map(|(_, value)| value.as_bytes())
 }
 
-/// The headers of an answer that are about the upstream's connection (RFC 9110 section 7.6.1); not those that say how long
-/// its body is.
+/// Returns the names of an answer's hop-by-hop headers (RFC 9110 section 7.6.1), without the framing of its body.
 #[must_use]
 pub fn of_connection(answer: &HeaderMap) -> Vec<HeaderName> {
     let connection = answer.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
@@ -241,8 +240,8 @@ pub fn of_connection(answer: &HeaderMap) -> Vec<HeaderName> {
     known.chain(nominated).filter(|name| answer.contains_key(name) && !is_about_body(name)).collect()
 }
 
-/// Whether the credentials of a request or the challenge of an answer are for the connection: whoever used that one next
-/// would be the same user.
+/// Returns whether the credentials of a request or the challenge of an answer apply to the connection, so that the next
+/// user of the connection would be the same user.
 #[must_use]
 pub fn authenticates_connection(headers: &HeaderMap) -> bool {
     let said = headers.get_all(AUTHORIZATION).iter().chain(headers.get_all(WWW_AUTHENTICATE));
@@ -251,7 +250,7 @@ pub fn authenticates_connection(headers: &HeaderMap) -> bool {
     schemes.any(|scheme| OF_THE_CONNECTION.iter().any(|known| scheme.eq_ignore_ascii_case(known.as_bytes())))
 }
 
-/// The names that `Connection` nominates, lower case and folded.
+/// Returns the names that `Connection` nominates, in lower case and folded.
 ///
 /// # Errors
 /// Where `Connection` would take a header away that decides whose view the answer is, or where it came from.
@@ -273,9 +272,10 @@ pub fn nominations(client: &HeaderMap, protected: &[&[HeaderName]]) -> Result<Ve
     Ok(nominated)
 }
 
-/// Adds where the request came from to what is believed of it: nothing else is among `headers` (see [`unvouched`]).
+/// Appends the client's origin to the headers of trusted proxies. Other origin headers have been removed (see
+/// [`unvouched`]).
 fn add_forwarding(headers: &mut HeaderMap, origin: ClientOrigin<'_>) {
-    // Longer than any address.
+    // 48 bytes hold any address.
     let mut chain = Vec::with_capacity(48);
     for earlier in headers.get_all(&FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()) {
         chain.extend_from_slice(earlier.as_bytes());
@@ -291,7 +291,7 @@ fn add_forwarding(headers: &mut HeaderMap, origin: ClientOrigin<'_>) {
     headers.entry(FORWARDED_PROTO).or_insert(HeaderValue::from_static(origin.scheme));
 }
 
-/// Appends an address; one of IPv4 as it is, even where it came in the form of IPv6.
+/// Appends an address; an IPv4 address without its IPv6 form.
 fn push_address(out: &mut Vec<u8>, address: IpAddr) {
     match address.to_canonical() {
         IpAddr::V4(address) => {
@@ -304,7 +304,7 @@ fn push_address(out: &mut Vec<u8>, address: IpAddr) {
     }
 }
 
-/// The protocol that a request came by, and what the gateway is called in `Via` (RFC 9110 section 7.6.3).
+/// Returns the protocol of a request and the gateway's name for `Via` (RFC 9110 section 7.6.3).
 fn via(version: Version) -> HeaderValue {
     HeaderValue::from_static(match version {
         Version::HTTP_09 => "0.9 cursorgate",
@@ -315,7 +315,7 @@ fn via(version: Version) -> HeaderValue {
     })
 }
 
-/// How often a request passed a gateway of this name before it reached this one, by its `Via`.
+/// Returns how often a request has passed a gateway of this name, by its `Via`.
 #[must_use]
 pub fn passages(client: &HeaderMap) -> usize {
     let fields = client.get_all(VIA).iter().filter_map(|value| value.to_str().ok());
@@ -340,7 +340,7 @@ fn is_override(folded: &str) -> bool {
     METHOD_OVERRIDES.contains(&folded) || PATH_OVERRIDES.contains(&folded)
 }
 
-/// Whether a header is one of those that the gateway answers for, spelt with `_`.
+/// Returns whether a header differs only by `_` from one that the gateway sets.
 fn is_twin<'o>(name: &HeaderName, folded: &str, ours: impl Iterator<Item = &'o HeaderName> + Clone) -> bool {
     // A name without `_` is its own folded form.
     name.as_str() != folded
@@ -348,20 +348,20 @@ fn is_twin<'o>(name: &HeaderName, folded: &str, ours: impl Iterator<Item = &'o H
         && ours.map(|own| fold(own.as_str())).any(|own| own == folded)
 }
 
-/// Whether a header is one of those, spelt with `_`, that say where a message ends, whom it is for, or how its connection
-/// goes on.
+/// Returns whether a header differs only by `_` from one that frames a message, names its host or controls its
+/// connection.
 fn reframes(name: &HeaderName, folded: &str) -> bool {
     name.as_str() != folded && (is_hop_by_hop(folded) || ["content-length", "host"].contains(&folded))
 }
 
-/// Whether a client names a media type of JSON: an upstream could answer any other with a page for people.
+/// Returns whether a client accepts a JSON media type: an upstream could answer other types with a page for people.
 fn accepts_json(headers: &HeaderMap) -> bool {
     let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let mut types = accepted.flat_map(|value| value.split(',')).filter_map(|range| range.split(';').next());
     types.any(|name| name.to_ascii_lowercase().contains("json"))
 }
 
-/// What says where a request came from, in the words of one proxy or another: servers behind them build links from it and
+/// Returns whether a header states the origin of a request, in the words of any proxy: servers build links from it and
 /// grant access by it.
 fn is_forwarding(folded: &str) -> bool {
     const OTHERS: [&str; 16] = [

@@ -1,4 +1,4 @@
-//! How a dialect asks for a part of its list.
+//! Requests for slices and tokens: query, headers and body.
 
 use std::borrow::Cow;
 
@@ -26,35 +26,34 @@ use crate::{
     },
 };
 
-/// How parts of a list are asked for.
+/// The compiled `[request]` of a dialect.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestTemplate {
     method: Method,
-    /// The query.
     pub(crate) query: QueryTemplate,
-    /// Other queries that mean the same, of which clients' requests are read.
+    /// Equivalent queries, which are only read from clients' requests.
     pub(crate) also: Vec<QueryTemplate>,
     headers: HeaderTemplates,
-    /// What is set in the body.
+    /// The paging members of the body.
     pub(crate) body: Option<BodyTemplate>,
-    /// What the first page is called.
+    /// The number of the first page.
     pub(crate) first_page: u64,
-    /// Sent where there is no token yet.
+    /// The token of the first page, if one is sent.
     first_token: Option<String>,
-    /// With a token, filters and sort are not sent.
+    /// Filters and sort are not sent with a token.
     token_alone: bool,
 }
 
-/// What goes into a request beside what pages.
+/// The parts of a request other than paging.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RequestExtras<'a> {
     /// The list's path at the upstream.
     pub(crate) path: &'a str,
-    /// Filters: the client's, and those on keys.
+    /// The filters: the client's, and those on keys.
     pub(crate) filters: &'a str,
     /// The sort.
     pub(crate) sort: &'a str,
-    /// The sort as the body says it.
+    /// The sort in the body.
     pub(crate) sort_edits: &'a Edits,
 }
 
@@ -85,13 +84,13 @@ impl RequestTemplate {
         })
     }
 
-    /// The variables of what is sent.
+    /// Returns the variables of requests.
     pub(crate) fn variables(&self) -> impl Iterator<Item = Variable> + '_ {
         let in_body = self.body.iter().flat_map(BodyTemplate::variables);
         self.query.variables().chain(self.headers.variables()).chain(in_body)
     }
 
-    /// Whether a request says which part of the list it wants.
+    /// Returns whether requests name a position.
     pub(crate) fn says_place(&self) -> bool {
         let says = |variable: Variable| {
             variable.is_token()
@@ -100,17 +99,17 @@ impl RequestTemplate {
         self.variables().any(says)
     }
 
-    /// Whether there is a body.
+    /// Returns whether requests have a body.
     pub(crate) fn sends_bodies(&self) -> bool {
         self.method == Method::POST
     }
 
-    /// Whether the body says the token.
+    /// Returns whether the body contains the token.
     pub(crate) fn token_in_body(&self) -> bool {
         self.body.iter().flat_map(BodyTemplate::variables).any(Variable::is_token)
     }
 
-    /// A slice as it goes on the wire.
+    /// Builds the request of a slice.
     pub(crate) fn ask_slice(
         &self,
         fetch: Fetch,
@@ -121,7 +120,7 @@ impl RequestTemplate {
         self.assemble(fetch, beside, &value, None)
     }
 
-    /// The first items of the list, as few as may be asked for: for what its answers say beside items.
+    /// Builds a request for the first items of the list, as few as possible, for the facts of its answer.
     pub(crate) fn ask_first(&self, least: PageSize, beside: RequestExtras<'_>) -> Result<UpstreamRequest, Unaskable> {
         let value = |variable| {
             match variable {
@@ -134,7 +133,7 @@ impl RequestTemplate {
         self.assemble(Fetch::Count, beside, &value, self.first_json().as_deref())
     }
 
-    /// What a token leads to, as it goes on the wire.
+    /// Builds the request of a token.
     pub(crate) fn ask_token(
         &self,
         style: token::TokenStyle,
@@ -171,7 +170,7 @@ impl RequestTemplate {
         };
         let mut ask = self.assemble(asked, beside, &value, json.as_deref())?;
         if style == token::TokenStyle::Pairs {
-            // Links keep the size that they were made with: some count pages.
+            // Links keep the size that they were made with, because some of them count pages.
             let without_size = |variable| value(variable).filter(|_| variable != Variable::Size);
             ask.common = self.written(beside, &without_size);
             if let Some(further) = token {
@@ -189,14 +188,14 @@ impl RequestTemplate {
         token: Option<&[u8]>,
     ) -> Result<UpstreamRequest, Unaskable> {
         let query = self.written(beside, value);
-        // What can't stand in a header is no number: a token, then.
+        // Only a token can be invalid in a header; numbers are always valid.
         let headers = self.headers.render(value).ok_or(Unaskable::Gone)?;
         let path = beside.path.to_owned();
         let edits = (self.method == Method::POST).then(|| self.edits(beside, value, token));
         Ok(UpstreamRequest { method: self.method.clone(), path, query, headers, edits, fetch, common: String::new() })
     }
 
-    /// What is set in a body: what pages, then the sort. `token` is the token as JSON.
+    /// Returns the edits of a body: paging, then sort. `token` is the token as JSON.
     fn edits<'v>(
         &self,
         beside: RequestExtras<'_>,
@@ -206,7 +205,7 @@ impl RequestTemplate {
         let text = |variable| value(variable).map(|text| Cow::Owned(text.into_owned()));
         let json = |variable: Variable| match (value(variable)?, token) {
             (_, Some(token)) if variable.is_token() => Some(Cow::Owned(token.to_vec())),
-            // All else that pages is a number.
+            // All other paging values are numbers.
             (number, _) => Some(Cow::Owned(number.into_owned().into_bytes())),
         };
         let values = Values { text: &text, json: &json };
@@ -214,13 +213,13 @@ impl RequestTemplate {
         paging.into_iter().chain([beside.sort_edits.clone()]).filter(|edits| !edits.is_empty()).collect()
     }
 
-    /// What is sent where there is no token yet, as JSON.
+    /// Returns the token of the first page as JSON.
     fn first_json(&self) -> Option<Vec<u8>> {
         self.first_token.as_deref().map(|text| token::quoted(text).into_bytes())
     }
 
     fn written<'v>(&self, beside: RequestExtras<'_>, value: &dyn Fn(Variable) -> Option<Cow<'v, str>>) -> String {
-        // What pages is nearly always shorter than this.
+        // Paging parameters are usually shorter than 64 bytes.
         let mut query = String::with_capacity(beside.filters.len() + beside.sort.len() + 64);
         query.push_str(beside.filters);
         self.query.append_to(&mut query, value);
@@ -241,11 +240,10 @@ impl RequestTemplate {
     }
 }
 
-/// Nothing.
 static NO_EDITS: Edits = Vec::new();
 
-/// Compiles a query that pages. Its parameters have fixed names, each once: else a client's request could not be told
-/// from a filter.
+/// Compiles a query with paging parameters. Their names must be fixed and unique: otherwise a client's parameters could
+/// not be told from filters.
 fn compile_query(source: &Located<String>, diagnostics: &mut Diagnostics) -> Option<QueryTemplate> {
     let query = QueryTemplate::parse(source, Variable::PAGING, diagnostics)?;
     let mut names: Vec<String> = Vec::new();

@@ -1,4 +1,4 @@
-//! Requests beside the list: one item's own resource, and the total alone.
+//! Requests other than lists: the resource of one item, and the total alone.
 
 use std::borrow::Cow;
 
@@ -32,10 +32,10 @@ use crate::{
 const ITEM_VARIABLES: &[Variable] = &[Variable::Path, Variable::Parent, Variable::Id];
 const COUNT_VARIABLES: &[Variable] = &[Variable::Path, Variable::Parent];
 
-/// Where a resource is, and how it is asked for.
+/// The path and query of a resource.
 #[derive(Clone, Debug)]
 struct ResourceRequest {
-    /// The list's own path where this is none.
+    /// The path; none if it is that of the list.
     path: Option<TemplateText>,
     query: QueryTemplate,
     headers: HeaderTemplates,
@@ -70,7 +70,7 @@ impl ResourceRequest {
         path.chain(self.query.variables()).chain(self.headers.variables()).any(|used| used == variable)
     }
 
-    /// The request for it. `list` is the list's path, `filters` the client's filters.
+    /// Builds the request. `list` is the list's path, `filters` are the client's filters.
     fn ask(
         &self,
         method: Method,
@@ -135,13 +135,13 @@ fn compile_path(source: &Located<String>, allowed: &[Variable], diagnostics: &mu
     Some(text.with_literals(encode_literal))
 }
 
-/// How one item is asked for, and how its answer is read.
+/// The compiled `[item]` of a dialect.
 #[derive(Clone, Debug)]
 pub(crate) struct ItemTemplate {
     address: ResourceRequest,
-    /// Quotes in the id are doubled: it stands behind one.
+    /// Quotes in ids are doubled, because the id stands in quotes.
     doubles_quotes: bool,
-    /// Where the element stands in the answer.
+    /// The place of the element in the answer.
     value: Pointer,
     gone: Vec<Match>,
     facts: Vec<Pointer>,
@@ -166,7 +166,7 @@ impl ItemTemplate {
         Some(Self { address, doubles_quotes, value: value?, gone: gone?, facts })
     }
 
-    /// The request for an item. `list` is the list's path at the upstream.
+    /// Builds the request for an item. `list` is the list's path at the upstream.
     pub(crate) fn ask(&self, id: &KeyValue, list: &str) -> Result<UpstreamRequest, Unaskable> {
         let text = written_id(id).ok_or(Unaskable::Gone)?;
         let text = if self.doubles_quotes { Cow::Owned(text.replace('\'', "''")) } else { text };
@@ -174,7 +174,7 @@ impl ItemTemplate {
     }
 
     /// Reads the answer: the item with its key columns, or that it is gone. `columns` are the places of the keys in an
-    /// element, `item` that of what is served of it.
+    /// element, `item` is the place of the item in it.
     pub(crate) fn read(
         &self,
         columns: &[Pointer],
@@ -203,15 +203,15 @@ impl ItemTemplate {
         }
         let spans = scanned.map_err(|error| unreadable(error, depth))?;
         match spans.split_at(own).1 {
-            // An empty list of items with this id: PostgREST says so.
+            // PostgREST answers with an empty list if no item has the id.
             [Span::ABSENT, ..] | [] => Ok(gone(body)),
             [item, keys @ ..] => Ok(Answer { items: vec![*item], keys: keys.to_vec(), body, ..Answer::default() }),
         }
     }
 }
 
-/// An id as it stands in a path or a query, before it is encoded. Nothing for what leads elsewhere or is no id: nothing
-/// at all, `.` and `..` between slashes, and control characters.
+/// Returns an id as it stands in a path or query before encoding. Returns nothing for ids that would change the path:
+/// the empty text, `.` and `..` between slashes, and control characters.
 fn written_id(id: &KeyValue) -> Option<Cow<'_, str>> {
     let text: Cow<'_, str> = match id {
         KeyValue::Null => return None,
@@ -224,19 +224,19 @@ fn written_id(id: &KeyValue) -> Option<Cow<'_, str>> {
     sound.then_some(text)
 }
 
-/// How the total is asked for alone, and how its answer is read.
+/// The compiled `[count]` of a dialect.
 #[derive(Clone, Debug)]
 pub(crate) struct CountTemplate {
     address: ResourceRequest,
     method: Method,
     total: ResponsePlace,
-    /// Else the total is a lower bound.
+    /// Conditions for an exact total; otherwise it is a lower bound.
     exact_when: Vec<Equality>,
     facts: Vec<Pointer>,
 }
 
 impl CountTemplate {
-    /// Compiles `[count]`; the total stands where the list says it, if not elsewhere.
+    /// Compiles `[count]`. Without a place of its own, the total has the place that it has in lists.
     pub(crate) fn compile(
         count: &DialectCount,
         response: &DialectResponse,
@@ -270,12 +270,12 @@ impl CountTemplate {
         Some(Self { address: address?, method: count.method.clone(), total: total?, exact_when: exact_when?, facts })
     }
 
-    /// The request for the total of what the client's filters leave.
+    /// Builds the request for the total with the client's filters.
     pub(crate) fn ask(&self, list: &str, filters: &str) -> Result<UpstreamRequest, Unaskable> {
         self.address.ask(self.method.clone(), Fetch::Count, list, filters, None)
     }
 
-    /// Reads the answer: only a total, where it says one.
+    /// Reads the answer: a total, if it has one.
     pub(crate) fn read(
         &self,
         status: u16,

@@ -1,8 +1,8 @@
-//! What kind of document a body is, in words for the log.
+//! The kinds of documents that bodies are, in words for the log.
 
 use http::{HeaderMap, header::CONTENT_TYPE};
 
-/// Names the kind of a body by how it begins and what its type says; never shows any of it.
+/// Describes a body by its first bytes and its media type, without showing any of it.
 pub(crate) fn kind_of_document(headers: &HeaderMap, body: &[u8]) -> &'static str {
     let text = beginning(body);
     let begins = |with: &[u8]| text.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
@@ -22,12 +22,12 @@ pub(crate) fn kind_of_document(headers: &HeaderMap, body: &[u8]) -> &'static str
     }
 }
 
-/// Whether a body that is JSON is an object.
+/// Returns whether a JSON body is an object.
 pub(crate) fn is_object(body: &[u8]) -> bool {
     beginning(body).starts_with(b"{")
 }
 
-/// A body without a byte order mark and blanks before it.
+/// Removes a byte order mark and leading spaces.
 fn beginning(body: &[u8]) -> &[u8] {
     body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start()
 }

@@ -2,18 +2,18 @@
 
 use thiserror::Error;
 
-/// Why an upstream's response is no answer. Details are for the log: they hold no content of items.
+/// The reason that a response is no list. Details are for the log and contain nothing of items.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ReadingError {
-    /// A 4xx that the dialect does not explain: the client gets it as it is.
+    /// A 4xx that the dialect does not explain. The client gets it as it is.
     #[error("the upstream answered {status}")]
     Failed {
         /// The status.
         status: u16,
-        /// The body, as it came.
+        /// The body as it came.
         body: Vec<u8>,
     },
-    /// A 5xx, or an answer that the dialect knows as a failure in spite of its status.
+    /// A 5xx, or a success that the dialect declares a failure.
     #[error("{0}")]
     Unavailable(String),
     /// A 3xx other than 304.
@@ -21,16 +21,16 @@ pub enum ReadingError {
     Redirected {
         /// The status.
         status: u16,
-        /// Its `Location` without the query, where it is text: says what `upstream_path` should be.
+        /// The `Location` without its query, if it is text: it shows what `upstream_path` should be.
         location: Option<String>,
     },
-    /// Not what the dialect says a list looks like.
+    /// The body is not the list that the dialect describes.
     #[error("{0}")]
     Malformed(String),
-    /// Nested deeper than the route allows.
+    /// The body is nested deeper than the route allows.
     #[error("the body is nested deeper than {0} levels")]
     TooDeep(u16),
-    /// More items than any page needs.
+    /// The body has more items than any page needs.
     #[error("the body has more than {0} items")]
     TooManyItems(usize),
 }

@@ -1,7 +1,7 @@
-//! Failures that an upstream tells by an answer with success: `{"status":"fail","error":"…","data":[]}`.
+//! Failures that an upstream reports in a body with a status of success: `{"status":"fail","error":"…","data":[]}`.
 //!
-//! A list with items is a list, whatever stands beside it. One without any is the end of a walk, so that a failure in that
-//! form would end it early, and unnoticed.
+//! A body with items is a list, whatever other members it has. A body without items would end the walk, so an unnoticed
+//! failure of this form would end it early.
 
 use crate::{
     json::{
@@ -11,17 +11,17 @@ use crate::{
     upstream::template::pairs,
 };
 
-/// Words of `status` that say failure.
+/// Values of `status` that mean failure.
 const FAILED: [&[u8]; 4] = [b"fail", b"failed", b"failure", b"error"];
 
-/// Words that say nothing is wrong.
+/// Values that mean success.
 const FINE: [&[u8]; 7] = [b"", b"0", b"ok", b"none", b"null", b"false", b"success"];
 
-/// A member, and whether its value says failure.
+/// A member, and whether its value means failure.
 type Sign = (&'static str, fn(&[u8]) -> bool);
 
-/// The member at the top of a body without items that says failure. `query` is what was asked for: a member that says
-/// again what a parameter of its name said, as a filter by status, tells nothing.
+/// Returns the top-level member of a body without items that reports a failure. `query` is that of the request: a
+/// member that repeats a query parameter of its name, as a filter by status, does not count.
 pub(crate) fn told_by(body: &[u8], query: &str) -> Option<&'static str> {
     let members = members(body)?;
     let says = |name: &str| {
@@ -35,7 +35,7 @@ pub(crate) fn told_by(body: &[u8], query: &str) -> Option<&'static str> {
     failed.into_iter().find(|(name, fails)| says(name).is_some_and(fails)).map(|(name, _)| name)
 }
 
-/// Whether something stands where errors are told: not null, false, 0 or nothing, nor an error with the code 0.
+/// Returns whether an error member reports an error: it is not null, false, 0 or empty, nor an error with the code 0.
 fn names_error(raw: &[u8]) -> bool {
     match scalar::kind(raw) {
         ScalarKind::Null | ScalarKind::Boolean(false) => false,
@@ -53,7 +53,7 @@ fn names_error(raw: &[u8]) -> bool {
     }
 }
 
-/// Whether a status says failure: by a word, as a status of HTTP, or as `false`.
+/// Returns whether a status means failure: by a word, an HTTP status, or `false`.
 fn is_failed_status(raw: &[u8]) -> bool {
     match scalar::kind(raw) {
         ScalarKind::Boolean(fine) => !fine,
@@ -72,7 +72,7 @@ fn is_false(raw: &[u8]) -> bool {
     }
 }
 
-/// Whether a value is this text, whatever the case of its letters.
+/// Returns whether a value is this text, in any letter case.
 fn is_text(raw: &[u8], text: &[u8]) -> bool {
     scalar::text(raw).is_some_and(|said| said.trim_ascii().eq_ignore_ascii_case(text))
 }

@@ -1,7 +1,7 @@
-//! Links that an upstream hands out: what of them is used, and what is refused.
+//! Links of an upstream: the part of them that is used, and the refusal of others.
 //!
-//! Scheme and host are passed by: the gateway asks the peers that are configured, and nobody else. The path must be the
-//! one that was asked. What is left are parameters.
+//! Scheme and host are ignored: requests go only to the configured peers. The path must be that of the request. The
+//! parameters remain.
 
 use std::borrow::Cow;
 
@@ -13,12 +13,12 @@ use crate::upstream::template::{
     text::{append_pair, encode_literal},
 };
 
-/// A link to another path than was asked: that one, without its query.
+/// A link to another path than that of the request: its path without the query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AnotherPath(pub(crate) String);
 
-/// The parameters of a link that differ from those which every request for this list has; they continue it. `base` is what relative
-/// links are put behind, where the upstream says it.
+/// Returns the parameters of a link that differ from those of every request for this list; they continue it. `base` is
+/// the base of relative links, if the upstream states one.
 pub(crate) fn parameters(link: &str, base: Option<&str>, ask: &UpstreamRequest) -> Result<String, AnotherPath> {
     let (path, query) = split(link);
     let path = match (is_absolute(link), base) {
@@ -48,13 +48,13 @@ pub(crate) fn parameters(link: &str, base: Option<&str>, ask: &UpstreamRequest) 
     Ok(different)
 }
 
-/// The decoded value of a parameter of a link.
+/// Returns the decoded value of a link's parameter.
 pub(crate) fn parameter(link: &str, name: &str) -> Option<String> {
     let (_, query) = split(link);
     pairs::raw(query).find(|pair| pairs::name(pair) == name).map(pairs::value)
 }
 
-/// The path and the query of a link, without scheme, host and fragment.
+/// Returns path and query of a link, without scheme, host and fragment.
 fn split(link: &str) -> (&str, &str) {
     let link = link.trim();
     let link = link.split_once('#').map_or(link, |(link, _)| link);
@@ -66,7 +66,7 @@ fn split(link: &str) -> (&str, &str) {
     (path.find('/').map_or("/", |slash| &path[slash..]), query)
 }
 
-/// Whether a link names its host: `https://host/…` or `//host/…`.
+/// Returns whether a link has a host: `https://host/…` or `//host/…`.
 fn is_absolute(link: &str) -> bool {
     let link = link.trim();
     let is_scheme = |text: &str| {
@@ -75,7 +75,7 @@ fn is_absolute(link: &str) -> bool {
     link.starts_with("//") || link.split_once("://").is_some_and(|(scheme, _)| is_scheme(scheme))
 }
 
-/// A path as a server reads it, without its final slash.
+/// Normalizes a path as a server reads it, without its final slash.
 fn plain(path: &str) -> String {
     let decoded = percent_decode_str(path).decode_utf8_lossy();
     decoded.trim_end_matches('/').to_owned()

@@ -1,4 +1,4 @@
-//! Status, headers and bytes as an answer.
+//! Reading of responses: status, headers and bytes become an answer.
 
 use http::{HeaderMap, header::LOCATION};
 
@@ -25,46 +25,46 @@ use crate::{
     },
 };
 
-/// How answers are read.
+/// The compiled `[response]` of a dialect.
 #[derive(Clone, Debug)]
 pub(crate) struct ResponseReader {
-    /// Places in a body, which the rest of this names by index.
+    /// The places in a body, to which other fields refer by index.
     pub(crate) facts: Vec<Pointer>,
-    /// The array.
+    /// The place of the array of items.
     pub(crate) items: Pointer,
-    /// What is served of an element.
+    /// The place of the item in an element.
     pub(crate) item: Pointer,
-    /// The array may be missing or null where there are no items.
+    /// The array may be missing or null if there are no items.
     items_optional: bool,
     total: Option<ResponsePlace>,
     total_exact_when: Vec<Equality>,
-    /// What says whether there is more, the surest first.
+    /// The facts about further items, the most reliable first.
     more: Vec<More>,
     page: Option<ResponsePlace>,
     offset: Option<ResponsePlace>,
     size: Option<ResponsePlace>,
     past_end: Vec<Match>,
     gone: Vec<Match>,
-    /// Where the dialect does not say, what is told beside an empty list.
+    /// The matches of failures. Without them, members beside an empty list are examined.
     error: Option<Vec<Match>>,
     first_page: u64,
-    /// What continues the list, where the upstream hands that out.
+    /// The reading of tokens, if the upstream hands them out.
     pub(crate) tokens: Option<TokenReading>,
 }
 
-/// Something that says whether there is more.
+/// A fact about further items.
 #[derive(Clone, Debug)]
 enum More {
-    /// A boolean that is this where there is more.
+    /// A boolean with this value if there are more.
     Flag(ResponsePlace, bool),
-    /// Something where there is more, nothing where there is none.
+    /// A value that is present if there are more.
     Next(ResponsePlace),
-    /// How many pages there are.
+    /// The number of pages.
     Pages(ResponsePlace),
 }
 
 impl ResponseReader {
-    /// Compiles `[response]`, apart from the id, which the route may say. `style` is what tokens are, where there are any.
+    /// Compiles `[response]` without the id, whose place the route may set. `style` is that of tokens.
     pub(crate) fn compile(
         response: &DialectResponse,
         request: &DialectRequest,
@@ -73,7 +73,7 @@ impl ResponseReader {
     ) -> Option<Self> {
         let items = places.pointer(&response.items);
         let item = response.item.as_ref().map_or_else(|| Some(Pointer::default()), |item| places.pointer(item));
-        // Each is compiled before the first fault ends this, so that all faults are reported.
+        // All places are compiled before the first fault ends this, so that all faults are reported.
         let mut sound = true;
         let mut place = |source: &Option<_>, places: &mut PlaceCompiler<'_>| {
             let compiled = source.as_ref().and_then(|source| places.place(source));
@@ -89,7 +89,7 @@ impl ResponseReader {
         let page = place(&response.page, &mut places);
         let offset = place(&response.offset, &mut places);
         let size = place(&response.size, &mut places);
-        // Only links that are followed lead back; a wrong place is wrong all the same.
+        // Only followed links lead back, but an invalid place is reported in any case.
         place(&response.prev_url, &mut places);
         let tokens = style.map(|style| {
             let first = request.first_token.as_ref().map(|token| token.value.as_str());
@@ -125,7 +125,7 @@ impl ResponseReader {
         sound.then_some(reading)
     }
 
-    /// Reads one response. `shape` is this reading's, with the columns of an order.
+    /// Reads a response. `shape` has the columns of an order.
     pub(crate) fn read(
         &self,
         shape: &Shape,
@@ -137,7 +137,7 @@ impl ResponseReader {
     ) -> Result<Answer, ReadingError> {
         let limits = Limits { depth, ..Limits::default() };
         let scanned = matches!(status, 200 | 203 | 206).then(|| scan_page(&body, shape, limits));
-        // What is no list may still say what it is: an error, or that the end has been passed.
+        // A body that is not a list may still match `error`, `gone` or `past_end`.
         let found;
         let facts = match &scanned {
             Some(Ok(page)) => page.facts.as_slice(),
@@ -157,7 +157,7 @@ impl ResponseReader {
             return Ok(without_items(Standing::Gone, None, body));
         }
         if self.past_end.iter().any(|matched| matched.holds(status, response)) {
-            // At the very start nothing was passed: what is said with success is that the list is empty.
+            // At the very start of the list no end can be passed: a success there means an empty list.
             let is_empty = (200..300).contains(&status) && begins_at_start(&ask.fetch);
             let standing = if is_empty { Standing::Listed } else { Standing::PastEnd };
             return Ok(without_items(standing, self.total(response), body));
@@ -171,7 +171,7 @@ impl ResponseReader {
             let detail = "206: a part of something, and the dialect reads no content-range".to_owned();
             return Err(ReadingError::Malformed(detail));
         }
-        // A member can only be left out of an object: what is none was not written by a list.
+        // Only an object can lack a member, so any other body is not the dialect's list.
         if page.items.is_none() && !(self.items_optional && is_object(&body)) {
             let kind = kind_of_document(headers, &body);
             let detail = format!("no array at {:?} of {kind}", self.items.to_string());
@@ -225,7 +225,7 @@ impl ResponseReader {
                 }
                 TokenStyle::Plain | TokenStyle::Json | TokenStyle::Pairs => handed_out,
             };
-            // What leads further in the direction asked is worth nothing beside the word that nothing follows.
+            // A next token or link is ignored if the answer also says that nothing follows.
             if more == Some(false) {
                 *if fetch.backward { &mut previous } else { &mut next } = None;
             }
@@ -246,7 +246,7 @@ impl ResponseReader {
         })
     }
 
-    /// What a flag says of more, where there is one: it knows better than what is handed out beside it.
+    /// Returns the value of a flag, which takes precedence over tokens and links.
     fn flag(&self, response: ResponseView<'_>) -> Option<bool> {
         self.more.iter().find_map(|source| match source {
             More::Flag(place, when_more) => response.boolean(place).map(|flag| flag == *when_more),
@@ -254,8 +254,8 @@ impl ResponseReader {
         })
     }
 
-    /// The columns of an order, and those of what continues the list from each item: the last column, where the id does
-    /// not do it.
+    /// Splits the columns: those of the order, and the last one for tokens of items, if the id does not continue the
+    /// list.
     fn columns(&self, found: Vec<Span>, rows: usize) -> (Vec<Span>, Vec<Span>) {
         let Some(tokens) = self.tokens.as_ref().filter(|tokens| tokens.style() == TokenStyle::Item && rows > 0) else {
             return (found, Vec::new());
@@ -269,7 +269,7 @@ impl ResponseReader {
         (others, last_of_each)
     }
 
-    /// The facts of a body that is no list, as far as a match wants to look at them.
+    /// Returns the facts of a body that is no list, as far as matches need them.
     fn find_facts(&self, status: u16, body: &[u8]) -> Vec<Span> {
         if !self
             .error
@@ -284,7 +284,8 @@ impl ResponseReader {
         self.facts.iter().map(|fact| fact.find(body).unwrap_or(Span::ABSENT)).collect()
     }
 
-    /// What the dialect says that every list tells, and an answer did not: its total, or its flag of more.
+    /// Returns the key of a fact that the dialect promises for every list and that an answer lacks: its total, or its
+    /// flag.
     pub(crate) fn untold(&self, answer: &Answer) -> Option<&'static str> {
         let has_flag = self.more.iter().any(|source| matches!(source, More::Flag(..)));
         match answer.standing {
@@ -319,7 +320,7 @@ impl ResponseReader {
     }
 }
 
-/// Whether a fetch asks for the first items.
+/// Returns whether a fetch asks for the first items.
 fn begins_at_start(fetch: &Fetch) -> bool {
     match fetch {
         Fetch::Slice(slice, _) => slice.begins() == Offset(0),
@@ -328,7 +329,7 @@ fn begins_at_start(fetch: &Fetch) -> bool {
     }
 }
 
-/// The token of an item; nothing where what should say it is missing.
+/// Returns the token of an item; nothing if it is missing.
 fn of_item(raw: &[u8]) -> Option<Token> {
     let text = std::str::from_utf8(raw).ok().filter(|text| !text.is_empty())?;
     Some(Token(text.into()))
@@ -338,7 +339,7 @@ fn without_items(standing: Standing, total: Option<Total>, body: Vec<u8>) -> Ans
     Answer { body, standing, total, ..Answer::default() }
 }
 
-/// What a status means that is no list's.
+/// Returns the error of a status that no list has.
 pub(crate) fn refused(status: u16, headers: &HeaderMap, body: Vec<u8>) -> ReadingError {
     match status {
         204 => {

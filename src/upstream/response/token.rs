@@ -1,5 +1,4 @@
-//! Tokens: what an upstream hands out so that its list can be continued, read from its answers and written into the next
-//! request.
+//! Continuation tokens: read from the upstream's answers and written into the next request.
 
 use std::borrow::Cow;
 
@@ -21,37 +20,37 @@ use crate::{
     },
 };
 
-/// The longest token that is taken: none that is longer fits into a cursor.
+/// The longest token that is read. Longer ones don't fit into a cursor.
 const LONGEST: usize = 8 << 10;
 
-/// What a token's text is.
+/// The text of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TokenStyle {
-    /// The upstream's own token, decoded.
+    /// The upstream's token, decoded.
     Plain,
-    /// The same as raw JSON, for bodies: a number stays a number.
+    /// The token as raw JSON, for bodies: a number stays a number.
     Json,
-    /// What stands for an item, as a raw JSON value.
+    /// The id of an item as a raw JSON value.
     Item,
-    /// Encoded parameters, to be added to the query.
+    /// Encoded parameters that are added to the query.
     Pairs,
 }
 
-/// How tokens are read from answers.
+/// The compiled reading of tokens.
 #[derive(Clone, Debug)]
 pub(crate) struct TokenReading {
     style: TokenStyle,
     next: Option<TokenSource>,
     previous: Option<TokenSource>,
-    /// What stands there is a URL, and the token this parameter of it.
+    /// The value is a URL, and the token is this parameter of it.
     parameter: Option<String>,
-    /// What relative links are relative to.
+    /// The base of relative links.
     base: Option<ResponsePlace>,
-    /// The token that was sent comes back at the end.
+    /// The upstream repeats the token that was sent at the end of the list.
     same_at_end: bool,
-    /// Sent where there is no token yet.
+    /// The token of the first page, if one is sent.
     first: Option<Token>,
-    /// What continues the list from an element; its id where this is none.
+    /// The place in an element of the value that continues the list after it; the id by default.
     pub(crate) of_item: Option<Pointer>,
 }
 
@@ -63,11 +62,11 @@ enum TokenSource {
     Members(usize),
 }
 
-/// The tokens of an answer: the one that leads on, and the one that leads back.
+/// The tokens of an answer: the next one and the previous one.
 pub(crate) type TokenPair = (Option<Token>, Option<Token>);
 
 impl TokenReading {
-    /// Compiles what `[response]` says of tokens. All places are compiled before the first fault ends this.
+    /// Compiles the token settings of `[response]`. All places are compiled before the first fault ends this.
     pub(crate) fn compile(
         style: TokenStyle,
         first: Option<&str>,
@@ -109,7 +108,7 @@ impl TokenReading {
         })
     }
 
-    /// The tokens that an answer hands out, whatever it says beside them.
+    /// Returns the tokens of an answer, whatever its other facts are.
     pub(crate) fn read(
         &self,
         fetch: &TokenFetch,
@@ -123,15 +122,15 @@ impl TokenReading {
         Ok((next.filter(|_| !ended), previous))
     }
 
-    /// What a token's text is.
+    /// Returns the style of tokens.
     pub(crate) fn style(&self) -> TokenStyle {
         self.style
     }
 
-    /// Whether the answer hands out what leads in this direction: else that is the end.
+    /// Returns whether the answer has a token for this direction. A missing one is the end.
     pub(crate) fn says_more(&self, found: &TokenPair, backward: bool) -> Option<bool> {
         if self.style == TokenStyle::Pairs && self.next.is_none() {
-            // Nothing leads on from a whole list.
+            // A whole list has no next page.
             return Some(false);
         }
         let source = if backward { &self.previous } else { &self.next };
@@ -151,7 +150,8 @@ impl TokenReading {
             Some(TokenSource::Text(place)) => match (response.text(place), &self.parameter) {
                 (Some(link), Some(name)) => {
                     let token = link::parameter(&link, name).filter(|token| !token.is_empty());
-                    // Back to the first page no token is needed; onward one that is missing would look like the end.
+                    // The first page needs no token when reading back; when reading on, a missing token would look like
+                    // the end.
                     if token.is_none() && leads_on {
                         let detail = format!("the link that leads on has no parameter {name}");
                         return Err(ReadingError::Malformed(detail));
@@ -184,7 +184,7 @@ impl TokenReading {
     }
 }
 
-/// What stands at a place of the body as the JSON that it is; elsewhere the text that stands there.
+/// Returns the value of a place in the body as JSON, of other places as text.
 fn json_of(response: ResponseView<'_>, place: &ResponsePlace, text: &str) -> String {
     match place {
         ResponsePlace::Fact(index) => String::from_utf8_lossy(response.fact(*index)).into_owned(),
@@ -192,14 +192,14 @@ fn json_of(response: ResponseView<'_>, place: &ResponsePlace, text: &str) -> Str
     }
 }
 
-/// A text as JSON.
+/// Returns a text as JSON.
 pub(crate) fn quoted(text: &str) -> String {
     let mut json = Vec::with_capacity(text.len() + 2);
     push_text(&mut json, text);
     String::from_utf8_lossy(&json).into_owned()
 }
 
-/// What a token by item says in a query; nothing where it is no value that could stand there.
+/// Returns the value of a token by item in a query; nothing if it can't stand there.
 pub(crate) fn said_by_item(raw: &str) -> Option<Cow<'_, str>> {
     match scalar::kind(raw.as_bytes()) {
         ScalarKind::Text => match scalar::text(raw.as_bytes())? {
@@ -212,7 +212,7 @@ pub(crate) fn said_by_item(raw: &str) -> Option<Cow<'_, str>> {
     }
 }
 
-/// The members of an object as encoded parameters; nothing where there is no object, or an empty one.
+/// Returns the members of an object as encoded parameters; nothing without members.
 fn members(raw: &[u8]) -> Result<Option<String>, ReadingError> {
     if scalar::kind(raw) == ScalarKind::Null {
         return Ok(None);

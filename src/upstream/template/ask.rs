@@ -1,4 +1,4 @@
-//! What is asked of an upstream in one request.
+//! A request to an upstream, as a dialect writes it.
 
 use http::{HeaderName, HeaderValue, Method};
 use thiserror::Error;
@@ -8,29 +8,29 @@ use crate::{
     pagination::fetch::Fetch,
 };
 
-/// What is asked of an upstream in one request.
+/// A request to an upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamRequest {
-    /// GET or POST, as the dialect says; HEAD where a count is asked for that way.
+    /// GET or POST as the dialect says; HEAD for a count that is asked for that way.
     pub method: Method,
-    /// The path, as it goes on the wire.
+    /// The path as it is sent.
     pub path: String,
-    /// The query without its `?`: the client's filters as they came, then the filter on keys, then what pages, then the
-    /// sort. May be empty.
+    /// The query without its `?`: the client's filters as they came, the filter on keys, paging, and the sort. May be
+    /// empty.
     pub query: String,
-    /// Headers of the dialect; they replace those of the client.
+    /// The headers of the dialect, which replace those of the client.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// What is set in the body, and what is left out of it, one after the other; none where there is no body.
+    /// The edits of the body, in order; none without a body.
     pub(crate) edits: Option<Vec<Edits>>,
-    /// What it is asked for: the answer is read for that.
+    /// The fetch, by which the answer is read.
     pub(crate) fetch: Fetch,
-    /// Where links are followed: what every request for this list has, without its size and what links add to it.
+    /// The common part of every request for this list, without its size, if links are followed: links add to it.
     pub(crate) common: String,
 }
 
 impl UpstreamRequest {
-    /// The body: what the client sent without its own parameters, or an empty object, with what the dialect sets in it.
-    /// None where there is no body to send.
+    /// Builds the body: the client's body without its own parameters, or an empty object, with the dialect's edits.
+    /// Returns nothing for a request without a body.
     ///
     /// # Errors
     /// Where `client` is no JSON object.
@@ -41,18 +41,17 @@ impl UpstreamRequest {
     }
 }
 
-/// Why a fetch can't be asked for.
+/// The reasons that a fetch can't be requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Unaskable {
-    /// No upstream can have handed out such a token, or have an item of such an id: it counts as gone.
+    /// The upstream can't have handed out such a token or have an item with such an id: it counts as gone.
     #[error("no upstream has such a token or id")]
     Gone,
-    /// A value that can't be written so that nothing in it changes the query, or a filter beside which the client's own
-    /// can't stay in force: the page is to be found without filters.
+    /// A value can't be written safely in a filter, or the client's own filter can't be combined with it: the page must
+    /// be found without filters.
     #[error("a key can't be filtered by")]
     Filter,
-    /// A place that is not the first, of an upstream that gives what it is asked for from the first on: nothing is known
-    /// of what stands there.
+    /// The slice is not the first, and the upstream always answers from the first item on.
     #[error("no place but the first can be asked for")]
     Beyond,
 }

@@ -1,8 +1,9 @@
-//! Bodies of requests by POST: a skeleton whose placeholders become values of their own type. What it says is set in the
-//! client's own body, where the client sends one.
+//! Bodies of requests by POST: skeletons whose placeholders become typed values. They are set in the client's own body,
+//! if it sends one.
 //!
-//! A text that is one placeholder becomes the value: a number stays a number, and a token is the JSON that the upstream
-//! handed out. A member whose value is unknown is left out, and so is the client's of that name; `{token|null}` is null.
+//! A text that is one placeholder becomes the value: numbers stay numbers, and tokens are the JSON that the upstream
+//! handed out. A member with an unknown value is removed, also from the client's body; `{token|null}` becomes null
+//! instead.
 
 use std::borrow::Cow;
 
@@ -15,7 +16,7 @@ use crate::{
     json::{Edit, Edits, write::push_text},
 };
 
-/// What variables stand for.
+/// The values of variables.
 #[derive(Clone, Copy)]
 pub(crate) struct Values<'a> {
     /// As text.
@@ -24,7 +25,7 @@ pub(crate) struct Values<'a> {
     pub(crate) json: &'a dyn Fn(Variable) -> Option<Cow<'a, [u8]>>,
 }
 
-/// A skeleton: an object.
+/// A compiled skeleton, which is an object.
 #[derive(Clone, Debug)]
 pub(crate) struct BodyTemplate {
     members: Vec<(TemplateText, BodyNode)>,
@@ -33,23 +34,21 @@ pub(crate) struct BodyTemplate {
 /// A value of a skeleton.
 #[derive(Clone, Debug)]
 enum BodyNode {
-    /// JSON as it goes out.
     Literal(Vec<u8>),
-    /// What a variable stands for; null where that is unknown, if so said.
+    /// The value of a variable, or null if it is unknown and marked so.
     Value {
         variable: Variable,
         or_null: bool,
     },
-    /// Text with variables.
     Text(TemplateText),
     Object(Vec<(TemplateText, Self)>),
-    /// Elements; one with variables comes once for each set of their values.
+    /// Elements; an element with variables is repeated for each set of values.
     Array(Vec<Self>),
 }
 
 impl BodyTemplate {
-    /// Compiles a skeleton, in which only the variables `allowed` may stand, and only those of `in_names` in the names of
-    /// members.
+    /// Compiles a skeleton, which may contain only the variables `allowed`, and in names of members only those of
+    /// `in_names`.
     pub(crate) fn compile(
         tree: &LocatedTree,
         allowed: &[Variable],
@@ -64,7 +63,7 @@ impl BodyTemplate {
         Some(Self { members: compiler.members(members)? })
     }
 
-    /// The variables it uses.
+    /// Returns the variables.
     pub(crate) fn variables(&self) -> Vec<Variable> {
         let mut found = Vec::new();
         self.members.iter().for_each(|(name, node)| {
@@ -74,20 +73,20 @@ impl BodyTemplate {
         found
     }
 
-    /// JSON Pointers to the members whose values hold variables: clients have no say in them.
+    /// Returns JSON Pointers to the members with variables, which clients can't set.
     pub(crate) fn places(&self) -> Vec<String> {
         let mut found = Vec::new();
         collect_places(&self.members, "", &mut found);
         found
     }
 
-    /// Whether it says as many sets of values as it is given: by elements of an array, or texts that are joined.
+    /// Returns whether several sets of values can be written: as elements of an array, or as joined texts.
     pub(crate) fn repeats(&self, joins: bool) -> bool {
         self.members.iter().all(|(name, node)| name.variables().next().is_none() && node.repeats(joins))
     }
 
-    /// What is set in a body, and what is left out of it. Of several sets of values each has its element in an array, or
-    /// is `join`ed to the others; elsewhere the first one counts.
+    /// Returns the edits of a body. Several sets of values become elements of an array or are `join`ed; elsewhere the
+    /// first set counts.
     pub(crate) fn edits(&self, sets: &[Values<'_>], join: Option<&str>) -> Edits {
         edits(&self.members, sets, join)
     }
@@ -119,7 +118,7 @@ fn collect_places(members: &[(TemplateText, BodyNode)], above: &str, found: &mut
             (Some(name), BodyNode::Object(inner)) => collect_places(inner, &here(&name), found),
             (Some(name), node) if node.uses_variables() => found.push(here(&name)),
             (Some(_), _) => {}
-            // Any member here may be one of them.
+            // The variable stands in a name, so any member here may be one of them.
             (None, _) => found.push(above.to_owned()),
         }
     }
@@ -155,7 +154,7 @@ impl BodyNode {
         }
     }
 
-    /// Its JSON; nothing where it has nothing to say.
+    /// Returns the JSON of a node; nothing if its value is unknown.
     fn render(&self, sets: &[Values<'_>], join: Option<&str>) -> Option<Vec<u8>> {
         match self {
             Self::Literal(json) => Some(json.clone()),
@@ -196,7 +195,7 @@ impl BodyNode {
     }
 }
 
-/// The texts of several sets of values as one JSON string; nothing where one of them is unknown, or there are none.
+/// Joins the texts of several sets of values as one JSON string; returns nothing if one is unknown or there are none.
 fn joined<'v>(sets: &[Values<'v>], join: &str, text: &dyn Fn(&Values<'v>) -> Option<Cow<'v, str>>) -> Option<Vec<u8>> {
     let texts: Vec<Cow<'_, str>> = sets.iter().map(text).collect::<Option<_>>()?;
     let mut json = Vec::new();
@@ -280,7 +279,7 @@ mod tests {
         compiled.ok_or_else(|| diagnostics.iter().map(|fault| fault.message.to_string()).collect())
     }
 
-    /// A skeleton set in a client's body, with these fields to sort by; the size is 5, and the token says `[1,"a"]`.
+    /// Sets a skeleton in a client's body, with these fields to sort by; the size is 5, and the token is `[1,"a"]`.
     fn written(skeleton: &str, client: &str, fields: &[&str], join: Option<&str>) -> String {
         let texts: Vec<_> = fields
             .iter()

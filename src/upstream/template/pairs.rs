@@ -1,23 +1,23 @@
-//! Raw query strings as pairs: read, compared and replaced without writing anew what stays.
+//! Raw query strings as pairs, which are read and replaced without changing the other bytes.
 
 use super::text::{append_pair, decode};
 
-/// The pairs of a query, as they are written.
+/// Returns the pairs of a query as they are written.
 pub(crate) fn raw(query: &str) -> impl Iterator<Item = &str> {
     query.split('&').filter(|pair| !pair.is_empty())
 }
 
-/// The decoded name of a pair.
+/// Returns the decoded name of a pair.
 pub(crate) fn name(pair: &str) -> String {
     decode(pair.split_once('=').map_or(pair, |(name, _)| name))
 }
 
-/// The decoded value of a pair; empty where it has none.
+/// Returns the decoded value of a pair; empty without one.
 pub(crate) fn value(pair: &str) -> String {
     pair.split_once('=').map_or_else(String::new, |(_, value)| decode(value))
 }
 
-/// A query with pairs of another in place of its own of the same names, and behind the rest.
+/// Replaces the pairs of a query by those of another with the same names, and appends the others.
 pub(crate) fn replaced(query: &str, by: &str) -> String {
     let names: Vec<String> = raw(by).map(name).collect();
     let mut out = String::new();
@@ -28,7 +28,7 @@ pub(crate) fn replaced(query: &str, by: &str) -> String {
     out
 }
 
-/// Whether two names are one parameter to an upstream that is lenient: without regard to case.
+/// Returns whether two names are one parameter to a case-insensitive upstream.
 pub(crate) fn same_name(one: &str, other: &str) -> bool {
     one.to_lowercase() == other.to_lowercase()
 }

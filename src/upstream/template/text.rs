@@ -1,7 +1,7 @@
-//! Templates: text as it stands on the wire, with variables in braces.
+//! Templates: text as it is sent, with variables in braces.
 //!
-//! Braces that hold no name stand for themselves, so that JSON is written as it is: `{"size":{size}}`. Around a name they
-//! are doubled, `{{name}}`, and then all braces of the text are.
+//! Braces without a name are literal, so that JSON can be written as it is: `{"size":{size}}`. Braces around a name are
+//! doubled, `{{name}}`, and then all braces of the text are.
 
 use std::borrow::Cow;
 
@@ -9,62 +9,62 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 
 use crate::config::diagnostic::{Diagnostics, Located, nearest};
 
-/// What a variable's value keeps as it is: the unreserved characters of RFC 3986 section 2.3.
+/// The characters of values that are not encoded: the unreserved ones of RFC 3986 section 2.3.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Everything that a template can be asked to fill in.
+/// The variables of templates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Variable {
-    /// The page, as the upstream counts.
+    /// The page number, as the upstream counts.
     Page,
-    /// The first item, counted from 0.
+    /// The index of the first item.
     Offset,
-    /// How many items.
+    /// The number of items.
     Size,
-    /// One past the last item.
+    /// The index after the last item.
     End,
-    /// The last item.
+    /// The index of the last item.
     Last,
-    /// What the upstream's sort calls a key.
+    /// The upstream's name of a key.
     Field,
-    /// Which way the key runs.
+    /// The direction of a key.
     Direction,
-    /// Where the key's nulls stand.
+    /// The position of a key's nulls.
     Nulls,
-    /// The collection's name.
+    /// The name of the collection.
     Collection,
-    /// The token, whichever way it leads.
+    /// The token, in either direction.
     Token,
-    /// The token that leads on.
+    /// The token of the next page.
     NextToken,
-    /// The token that leads back.
+    /// The token of the previous page.
     PreviousToken,
-    /// The item after which to go on.
+    /// The item after which to continue.
     After,
-    /// The item before which to go back.
+    /// The item before which to continue.
     Before,
-    /// What a key is compared with.
+    /// The value of a comparison.
     Value,
     /// The number of a group of comparisons.
     Group,
     /// The whole expression of a key filter.
     Filter,
-    /// One of two expressions.
+    /// The first of two expressions.
     A,
-    /// The other of two expressions.
+    /// The second of two expressions.
     B,
     /// The expression that the client sent.
     Client,
     /// The list's path at the upstream, without its final slash.
     Path,
-    /// The same without its last segment.
+    /// The same path without its last segment.
     Parent,
-    /// The item's id.
+    /// The id of the item.
     Id,
 }
 
 impl Variable {
-    /// What a query or header that pages may use.
+    /// The variables of paging queries and headers.
     pub(crate) const PAGING: &'static [Self] = &[
         Self::Page,
         Self::Offset,
@@ -77,15 +77,15 @@ impl Variable {
         Self::After,
         Self::Before,
     ];
-    /// What a sort may use.
+    /// The variables of sorts.
     pub(crate) const SORTING: &'static [Self] = &[Self::Field, Self::Direction, Self::Nulls];
 
-    /// Whether it stands for what an upstream hands out.
+    /// Returns whether the variable is a token of the upstream.
     pub(crate) const fn is_token(self) -> bool {
         matches!(self, Self::Token | Self::NextToken | Self::PreviousToken | Self::After | Self::Before)
     }
 
-    /// How it is written between the braces.
+    /// Returns the name between the braces.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Page => "page",
@@ -118,9 +118,7 @@ impl Variable {
 /// A part of a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum TemplatePart {
-    /// Text that stays.
     Literal(String),
-    /// Text that is filled in.
     Variable(Variable),
 }
 
@@ -131,7 +129,7 @@ pub(crate) struct TemplateText {
 }
 
 impl TemplateText {
-    /// Compiles a part of what was written, in which only the variables `allowed` may stand.
+    /// Parses a text, which may contain only the variables `allowed`.
     pub(crate) fn parse(
         part: &str,
         written: &Located<String>,
@@ -142,7 +140,7 @@ impl TemplateText {
         let mut literal = String::new();
         let mut rest = part;
         let doubled = part.contains("{{");
-        // How many braces that stand for themselves are open.
+        // The number of open literal braces.
         let mut open = 0_u32;
         while let Some(brace) = rest.find(['{', '}']) {
             literal.push_str(&rest[..brace]);
@@ -187,12 +185,12 @@ impl TemplateText {
         Some(Self { pieces })
     }
 
-    /// Its parts, in order.
+    /// Returns the parts in order.
     pub(crate) fn pieces(&self) -> &[TemplatePart] {
         &self.pieces
     }
 
-    /// The variables it uses.
+    /// Returns the variables.
     pub(crate) fn variables(&self) -> impl Iterator<Item = Variable> + '_ {
         self.pieces.iter().filter_map(|piece| match piece {
             TemplatePart::Variable(variable) => Some(*variable),
@@ -200,14 +198,14 @@ impl TemplateText {
         })
     }
 
-    /// Filled in with values as they are; none where one of them is unknown.
+    /// Writes the text with unencoded values; returns nothing if a variable is unknown.
     pub(crate) fn render<'v>(&self, value: &dyn Fn(Variable) -> Option<Cow<'v, str>>) -> Option<String> {
         let mut out = String::new();
         self.push(&mut out, value, String::push_str).then_some(out)
     }
 
-    /// Appends the same, its values written by `write`; false where one of them is unknown: then what was appended is not
-    /// whole.
+    /// Appends the text with values written by `write`. Returns false if a variable is unknown; the bytes appended are
+    /// then incomplete.
     fn push<'v>(
         &self,
         out: &mut String,
@@ -226,7 +224,7 @@ impl TemplateText {
         true
     }
 
-    /// The same with its literals written in another way.
+    /// Rewrites the literals.
     pub(crate) fn with_literals(mut self, write: fn(&str) -> String) -> Self {
         for piece in &mut self.pieces {
             if let TemplatePart::Literal(literal) = piece {
@@ -237,22 +235,22 @@ impl TemplateText {
     }
 }
 
-/// One parameter of a query template. Literals are as they go on the wire.
+/// A parameter of a query template. Literals are as they are sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Parameter {
-    /// Before the first `=`.
+    /// The part before the first `=`.
     pub(crate) name: TemplateText,
-    /// Behind it; none where there is no `=`.
+    /// The part after it; none without an `=`.
     pub(crate) value: Option<TemplateText>,
 }
 
 impl Parameter {
-    /// The variables it uses.
+    /// Returns the variables.
     pub(crate) fn variables(&self) -> impl Iterator<Item = Variable> + '_ {
         self.name.variables().chain(self.value.iter().flat_map(TemplateText::variables))
     }
 
-    /// Its name as a server reads it. Where the name holds a variable, what stands before that, without an open bracket:
+    /// Returns the name as a server reads it. Of a name with a variable, the part before it without an open bracket:
     /// `$sort` of `$sort[{field}]`.
     pub(crate) fn decoded_name(&self) -> String {
         match self.name.pieces() {
@@ -262,13 +260,13 @@ impl Parameter {
         }
     }
 
-    /// `name=value` with encoded values; none where a variable is unknown.
+    /// Writes `name=value` with encoded values; returns nothing if a variable is unknown.
     pub(crate) fn render<'v>(&self, value: &dyn Fn(Variable) -> Option<Cow<'v, str>>) -> Option<String> {
         let mut out = String::new();
         self.push(&mut out, value).then_some(out)
     }
 
-    /// Appends the same; false where a variable is unknown: then what was appended is not whole.
+    /// Appends `name=value`. Returns false if a variable is unknown; the bytes appended are then incomplete.
     fn push<'v>(&self, out: &mut String, value: &dyn Fn(Variable) -> Option<Cow<'v, str>>) -> bool {
         self.name.push(out, value, push_value)
             && self.value.as_ref().is_none_or(|text| {
@@ -278,15 +276,15 @@ impl Parameter {
     }
 }
 
-/// A query as it looks on the wire, without its `?`.
+/// A query as it is sent, without its `?`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct QueryTemplate {
-    /// Its parameters, in order.
+    /// The parameters in order.
     pub(crate) parameters: Vec<Parameter>,
 }
 
 impl QueryTemplate {
-    /// Compiles a query template; `""` has no parameters.
+    /// Parses a query template; `""` has no parameters.
     pub(crate) fn parse(source: &Located<String>, allowed: &[Variable], diagnostics: &mut Diagnostics) -> Option<Self> {
         let Located { value: text, at } = source;
         if text.is_empty() {
@@ -316,7 +314,7 @@ impl QueryTemplate {
         Some(Self { parameters })
     }
 
-    /// The variables it uses.
+    /// Returns the variables.
     pub(crate) fn variables(&self) -> impl Iterator<Item = Variable> + '_ {
         self.parameters.iter().flat_map(Parameter::variables)
     }
@@ -336,7 +334,7 @@ impl QueryTemplate {
     }
 }
 
-/// Appends a pair, or several, to a query.
+/// Appends pairs to a query.
 pub(crate) fn append_pair(query: &mut String, pair: &str) {
     if pair.is_empty() {
         return;
@@ -347,12 +345,13 @@ pub(crate) fn append_pair(query: &mut String, pair: &str) {
     query.push_str(pair);
 }
 
-/// Text as a server reads it from a query: `%XX` decoded, `+` a blank.
+/// Decodes text of a query: `%XX` is a byte, `+` a space.
 pub(crate) fn decode(text: &str) -> String {
     percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
 }
 
-/// A literal of a query: what RFC 3986 section 3.4 lets a query hold stays, `%XX` too; everything else is encoded.
+/// Encodes a literal of a query: characters that RFC 3986 section 3.4 allows in a query stay, `%XX` too; others are
+/// encoded.
 pub(crate) fn encode_literal(literal: &str) -> String {
     let bytes = literal.as_bytes();
     let is_hex = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_hexdigit);
@@ -370,7 +369,7 @@ pub(crate) fn encode_literal(literal: &str) -> String {
     out
 }
 
-/// A value of a query, or a segment of a path.
+/// Encodes a value of a query, or a segment of a path.
 pub(crate) fn encode_value(value: &str) -> String {
     utf8_percent_encode(value, UNRESERVED).to_string()
 }
@@ -379,7 +378,7 @@ fn push_value(out: &mut String, value: &str) {
     out.extend(utf8_percent_encode(value, UNRESERVED));
 }
 
-/// Whether what follows a brace is meant as a variable: its name is letters.
+/// Returns whether a brace begins a variable: its name consists of letters.
 fn begins_name(inside: &str) -> bool {
     inside.starts_with(|first: char| first.is_alphabetic() || first == '_')
 }

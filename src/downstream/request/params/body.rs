@@ -1,5 +1,4 @@
-//! What a request by POST says in its body: the client's own parameters at places of their own, and the rest, which is a
-//! filter as a query's is.
+//! Parameters in the body of a request by POST. The rest of the body is a filter.
 
 use super::{Parameters, RequestFilters};
 use crate::{
@@ -18,26 +17,26 @@ use crate::{
     },
 };
 
-/// Which places of a body mean something; compiled once.
+/// The places in a body that have a meaning, compiled.
 #[derive(Clone, Debug, Default)]
 pub(super) struct BodyPlaces {
     /// The client's own parameters.
     roles: Vec<(Role, Pointer)>,
-    /// Where their objects are, outermost first.
+    /// The objects that contain them, outermost first.
     parents: Vec<Pointer>,
-    /// What pages and sorts in the dialect's bodies, and is not the client's own.
+    /// The paging and sort members of the dialect that are not the client's own.
     paging: Vec<Pointer>,
     sorting: Vec<Pointer>,
-    /// What the upstream is asked by query for, from the body.
+    /// The members that become query parameters of the upstream.
     query: Vec<(String, Pointer)>,
-    /// Leaves out the client's own.
+    /// Removes the client's own parameters.
     without_own: Edits,
-    /// The same, and what cursors are not bound to.
+    /// Removes these and the members to which cursors are not bound.
     counted: Edits,
 }
 
 impl BodyPlaces {
-    /// Compiles them. `named` are all of the client's parameters; those that begin with a slash are places.
+    /// Compiles the places. `named` are all parameters of the client; names that begin with a slash are places.
     pub(super) fn compile(
         list: &ListSettings,
         named: &[(Role, &str, Location)],
@@ -80,12 +79,12 @@ impl BodyPlaces {
         sound.then_some(places)
     }
 
-    /// Whether the client's own parameters are in the body.
+    /// Returns whether the body contains parameters of the client.
     pub(super) fn has_roles(&self) -> bool {
         !self.roles.is_empty()
     }
 
-    /// The client's own parameters in a body; what is null is not there.
+    /// Returns the client's own parameters. Null counts as absent.
     pub(super) fn own(&self, body: &RequestBody) -> Result<Vec<(Role, String)>, Box<Problem>> {
         for (parent, found) in self.parents.iter().zip(body.find(&self.parents)) {
             let kind = found.map_or(ScalarKind::Null, scalar::kind);
@@ -104,7 +103,7 @@ impl BodyPlaces {
         Ok(own)
     }
 
-    /// Refuses what the dialect pages or sorts with, where it is not the client's own.
+    /// Refuses paging and sort members of the dialect that are not the client's own.
     pub(super) fn check_reserved(
         &self,
         body: &RequestBody,
@@ -133,13 +132,13 @@ impl BodyPlaces {
         Ok(())
     }
 
-    /// Adds what is left of a body to the filters of the query.
+    /// Adds the rest of a body to the filters of the query.
     pub(super) fn add_filters(&self, body: &RequestBody, filters: &mut RequestFilters) -> Result<(), Box<Problem>> {
         let unreadable = |_| Box::new(Problem::new(Code::BodyInvalid, "the body can't be read"));
         let left = edited(body.bytes(), &self.without_own).map_err(unreadable)?;
         let counted = edited(body.bytes(), &self.counted).map_err(unreadable)?;
         let spelling = canonical(&counted, u16::MAX).map_err(|_| unreadable(crate::json::JsonError::TooDeep))?;
-        // No name in a query is as long as this says, so that no query can say what a body says.
+        // No name in a query is as long as this number, so no query equals a body.
         filters.canonical.extend_from_slice(&u64::MAX.to_le_bytes());
         filters.canonical.extend_from_slice(&spelling);
         let pointers: Vec<Pointer> = self.query.iter().map(|(_, pointer)| pointer.clone()).collect();
@@ -154,8 +153,8 @@ impl BodyPlaces {
 }
 
 impl Parameters {
-    /// Takes the places of a body at which the dialect pages and sorts. One that is the client's own must mean the same:
-    /// its limit, its sort, or the upstream's own token, which is told from a cursor of ours by its signature.
+    /// Reserves the places of the dialect's paging and sort members. A place of the client's own must mean the same:
+    /// the limit, the sort, or the upstream's token, which is told from a cursor by the signature.
     pub fn reserve_places(
         mut self,
         list: &ListSettings,
@@ -197,7 +196,7 @@ impl Parameters {
     }
 }
 
-/// The pointer to a member of a body.
+/// Parses the pointer to a member of a body.
 fn member(text: &str, at: Location, diagnostics: &mut Diagnostics) -> Option<Pointer> {
     let fault = match Pointer::parse(text) {
         Ok(pointer) if pointer.names().is_some_and(|names| !names.is_empty()) => return Some(pointer),
@@ -212,13 +211,13 @@ fn escaped(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
-/// Whether a place is within another one, or that one itself.
+/// Returns whether a place is inside another one or equal to it.
 fn holds(outer: &Pointer, inner: &Pointer) -> bool {
     let (outer, inner) = (outer.names().unwrap_or_default(), inner.names().unwrap_or_default());
     inner.starts_with(&outer)
 }
 
-/// What the client says in a role, as a query would.
+/// Returns the value of a role as a query would contain it.
 fn text_of(role: Role, pointer: &Pointer, raw: &[u8]) -> Result<String, Box<Problem>> {
     let text = || scalar::text(raw).and_then(|text| String::from_utf8(text.into_owned()).ok());
     let number = || String::from_utf8_lossy(raw).into_owned();
@@ -241,7 +240,7 @@ fn text_of(role: Role, pointer: &Pointer, raw: &[u8]) -> Result<String, Box<Prob
     refuse(code, format!("`{pointer}` is `{}`: write {wanted}", shown(&raw)), &pointer.to_string())
 }
 
-/// What a member of a body says as the values of a parameter: a list says several.
+/// Returns the values of a query parameter from a member of the body; an array has several.
 fn values(pointer: &Pointer, raw: &[u8]) -> Result<Vec<String>, Box<Problem>> {
     let wrong = || {
         let detail = format!(

@@ -1,37 +1,38 @@
-//! A query as a client of before cursors sends it: which of its parameters page, how it wants the list sorted.
+//! Queries of legacy clients on routes that observe: paging parameters, sort and filters.
 
 use super::{Parameters, Role, SortTerm};
 use crate::pagination::order::Direction;
 
-/// What a request says that the upstream is to answer by itself.
+/// A legacy request that the upstream answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LegacyQuery {
-    /// The parameters that the dialect pages with, decoded, in order, under the dialect's names; none of an unmarked one.
+    /// The dialect's paging parameters, decoded, in order, under the dialect's names; none of an unmarked request.
     pub pairs: Vec<(String, String)>,
-    /// The order that is asked for: the strong keys, and which way the id runs.
+    /// The order of the request.
     pub sort: LegacySort,
-    /// Everything else, as it came.
+    /// The other parameters as they came.
     pub filters: String,
 }
 
-/// The order that a request asks for.
+/// The order of a legacy request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LegacySort {
-    /// None: the list comes as it is declared.
+    /// None: the list comes in its declared order.
     Declared,
-    /// This one.
+    /// The strong keys, and the direction of the id.
     Chosen(Vec<SortTerm>, Direction),
-    /// One that can't be read here, so that nothing is known of the answer's order.
+    /// An unknown order.
     Unread,
 }
 
 impl Parameters {
-    /// Reads a query as one of before cursors: with the dialect's own paging parameters, or with none at all. Nothing for
-    /// one that pages as the envelope says, and for what names a place or a size as only new clients do.
+    /// Reads a query with the dialect's own paging parameters, or without any. Returns nothing for a query that pages
+    /// by the client's convention.
     #[must_use]
     pub fn legacy_query(&self, query: Option<&str>) -> Option<LegacyQuery> {
         let sifted = self.sift(query.unwrap_or_default());
-        // What new clients alone send has a name that the dialect does not page with; no cursor of ours is out yet.
+        // Parameters that only new clients send have names that the dialect does not page with, because the route has
+        // not handed out cursors yet.
         let is_the_upstreams = |role: Role, name: &[u8]| role == Role::Sort || self.paging.find(name).is_some();
         if !sifted.own.iter().all(|(role, pair)| is_the_upstreams(*role, &pair.name())) {
             return None;

@@ -1,4 +1,4 @@
-//! Where the page of a request lies: which of the client's parameters may say it, alone and together.
+//! The position of a request, from the client's parameters.
 
 use super::{Parameters, ParsedQuery};
 use crate::{
@@ -6,18 +6,18 @@ use crate::{
     downstream::problem::{Code, Problem, shown},
 };
 
-/// Where the page lies; tokens are as the client sent them, decoded and not yet verified.
+/// The position that a request asks for. Cursors are as the client sent them, decoded and not verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RequestedPosition {
     /// The first page.
     First,
-    /// The last page: a limit backward, and nothing that says from where.
+    /// The last page: a backward limit without a position.
     Last,
-    /// Where a page cursor says.
+    /// The position of a page cursor.
     Cursor(String),
-    /// After the item of an item cursor, or where a page cursor says that reads forward.
+    /// After the item of an item cursor, or the position of a forward page cursor.
     After(String),
-    /// Before the item of an item cursor, or where a page cursor says that reads backward.
+    /// Before the item of an item cursor, or the position of a backward page cursor.
     Before(String),
     /// After the item with this id.
     AfterId(String),
@@ -25,24 +25,24 @@ pub enum RequestedPosition {
     BeforeId(String),
 }
 
-/// Where a link leads, other than to the first page.
+/// The target of a link, other than the first page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkTo<'a> {
-    /// Where a page cursor says.
+    /// The position of a page cursor.
     Cursor {
         /// The cursor.
         token: &'a str,
-        /// It reads backward.
+        /// The page is read backward.
         backward: bool,
     },
-    /// After the item with an id, or before it.
+    /// The position next to the item with an id.
     Id {
         /// The id.
         id: &'a str,
-        /// Before it.
+        /// Before the item.
         backward: bool,
     },
-    /// The last page, by a limit backward alone.
+    /// The last page, by a backward limit alone.
     Last,
 }
 
@@ -55,11 +55,11 @@ impl LinkTo<'_> {
     }
 }
 
-/// What says where the page lies: the role, its parameter, its value.
+/// The parameter that sets the position: its role, name and value.
 type PlaceParameter<'p> = (Role, &'p str, String);
 
 impl Parameters {
-    /// Where the page lies. Only one parameter can say it, and the direction of the limit must be its own.
+    /// Returns the position. Only one parameter may set it, and the limit must have its direction.
     pub(super) fn place(&self, sifted: &ParsedQuery<'_>) -> Result<RequestedPosition, Box<Problem>> {
         let said = self.said(sifted)?;
         let is_given = |role| sifted.gives(role);
@@ -100,7 +100,7 @@ impl Parameters {
         }
     }
 
-    /// The one parameter that says where the page lies.
+    /// Returns the parameter that sets the position.
     fn said(&self, sifted: &ParsedQuery<'_>) -> Result<Option<PlaceParameter<'_>>, Box<Problem>> {
         const ROLES: [Role; 5] = [Role::Cursor, Role::After, Role::AfterId, Role::Before, Role::BeforeId];
         let mut said: Option<PlaceParameter<'_>> = None;
@@ -128,8 +128,8 @@ impl Parameters {
         Ok(said)
     }
 
-    /// Where a client has a limit for each direction, the other one asks for a range: the first items of all before
-    /// another one, or the last of all after it.
+    /// If a client has a limit for each direction, a limit of the other direction asks for a range: the first items of
+    /// all before an item, or the last of all after it.
     fn check_direction(&self, role: Role, name: &str, is_given: &dyn Fn(Role) -> bool) -> Result<(), Box<Problem>> {
         let (forward, Some(backward)) = (self.name(Role::Limit), self.name(Role::LimitBackward)) else {
             return Ok(());
@@ -149,7 +149,7 @@ impl Parameters {
         }
     }
 
-    /// The place beside the item with an id. Ids that are no segment of a path name no item.
+    /// Returns the position next to the item with an id. Ids that can't be a segment of a path name no item.
     fn item(&self, role: Role, name: &str, id: String) -> Result<RequestedPosition, Box<Problem>> {
         if !self.seeks {
             let detail = format!("`{name}` is not taken here: this list is not looked for by the ids of its items");
@@ -178,14 +178,14 @@ mod tests {
     use super::*;
     use crate::downstream::request::params::tests::parameters;
 
-    /// The roles of a connection as Relay has it.
+    /// Returns the roles of a Relay connection.
     fn relay() -> Parameters {
         let roles =
             [(Role::Limit, "first"), (Role::LimitBackward, "last"), (Role::After, "after"), (Role::Before, "before")];
         Parameters { roles: roles.map(|(role, name)| (role, name.to_owned())).to_vec(), ..parameters() }
     }
 
-    /// One limit, and ids.
+    /// Returns roles with one limit and ids.
     fn by_id() -> Parameters {
         let roles = [(Role::Limit, "limit"), (Role::AfterId, "starting_after"), (Role::BeforeId, "ending_before")];
         Parameters { seeks: true, roles: roles.map(|(role, name)| (role, name.to_owned())).to_vec(), ..parameters() }

@@ -1,4 +1,4 @@
-//! Which parameters say the order that a client wants, alone and together.
+//! The sort of a request, from the parameters that may contain it.
 
 use crate::{
     config::sort_form::SortForm,
@@ -11,36 +11,36 @@ use crate::{
     },
 };
 
-/// Fields in one parameter, directions in another.
+/// The names of fields and directions in two parameters.
 const FIELDS: &str = "sort_by";
 const DIRECTIONS: &str = "order_by";
 
-/// The most parameters of one request that are looked at.
+/// The maximum number of sort parameters that are read.
 const MOST: usize = 32;
 
-/// How a route takes the orders that clients want; compiled once.
+/// The sort parameters of a route, compiled.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sorting {
     /// The client's own parameter.
     pub(super) own: Option<String>,
-    /// What may be named; nothing: the list has one order only.
+    /// The fields that may be named; empty if the list has one order.
     pub(super) sortable: Vec<String>,
-    /// The parameters with which the dialect sorts.
+    /// The dialect's sort parameters.
     pub(super) reserved: ReservedNames,
-    /// How they are read back.
+    /// The form in which these are read back.
     pub(super) form: SortForm,
-    /// Neither `sort_by` nor `order_by` has another role.
+    /// `sort_by` and `order_by` have no other role.
     pub(super) takes_pair: bool,
 }
 
-/// A sort as it was written, decoded, and as it is meant.
+/// A sort as it was written, decoded, and as it is understood.
 pub(super) type RequestedSort = (Vec<(String, String)>, ClientSort);
 
-/// The parameters of a request that say an order: names and values, decoded.
+/// The sort parameters of a request: names and values, decoded.
 type SortParameters = [(String, String)];
 
 impl Sorting {
-    /// What of these names and roles the route's sorting is. `taken` are the parameters of other roles.
+    /// Creates the sorting of a route. `taken` are the parameters of other roles.
     pub(super) fn new(
         own: Option<String>,
         sortable: Vec<String>,
@@ -49,13 +49,13 @@ impl Sorting {
         taken: &[&str],
     ) -> Self {
         let is_free = |name: &str| !taken.contains(&name);
-        // A parameter of the client's own that is called `order_by` is no list of directions.
+        // If `order_by` is the client's own sort parameter, it is no list of directions.
         let takes_pair =
             !sortable.is_empty() && is_free(FIELDS) && is_free(DIRECTIONS) && own.as_deref() != Some(DIRECTIONS);
         Self { own, sortable, reserved, form, takes_pair }
     }
 
-    /// Whether a decoded name is the order's to say.
+    /// Returns whether a decoded name is a sort parameter.
     pub(super) fn covers(&self, name: &[u8]) -> bool {
         let is = |known: &str| known.as_bytes() == name;
         self.own.as_deref().is_some_and(is)
@@ -63,11 +63,11 @@ impl Sorting {
             || self.reserved.find(name).is_some()
     }
 
-    /// The order that these parameters say, in the order in which they came; none where there are none.
+    /// Reads sort parameters in the order in which they came; returns nothing without any.
     ///
     /// # Errors
     ///
-    /// `sort_invalid` with what is allowed; `parameter_conflict` where two of them say it.
+    /// Returns `sort_invalid` with the allowed fields, or `parameter_conflict` if two parameters set the order.
     pub(super) fn read(&self, pairs: &[Pair<'_>]) -> Result<Option<RequestedSort>, Box<Problem>> {
         let Some(first) = pairs.first() else { return Ok(None) };
         let mut said = Vec::with_capacity(pairs.len().min(MOST));
@@ -89,7 +89,7 @@ impl Sorting {
         let sort = self.understand(&said)?;
         let mut written: Vec<(String, String)> = Vec::with_capacity(said.len());
         for pair in said {
-            // Where keys have parameters of their own, a direction may well come twice.
+            // If each key has parameters of its own, a direction may occur twice.
             if self.form.join.is_none() || !written.contains(&pair) {
                 written.push(pair);
             }
@@ -97,7 +97,7 @@ impl Sorting {
         Ok(Some((written, sort)))
     }
 
-    /// The order that a body says, in any grammar of one value; a query beside it can't say one as well.
+    /// Reads the sort of a body, in any grammar of one value. The query may not have one too.
     pub(super) fn read_body(&self, written: &str, place: &str, pairs: &[Pair<'_>]) -> Result<ClientSort, Box<Problem>> {
         if let Some(pair) = pairs.first() {
             let name = String::from_utf8_lossy(&pair.name()).into_owned();
@@ -108,7 +108,7 @@ impl Sorting {
         sort::parse(written, place, &self.sortable)
     }
 
-    /// The client's own parameter first, then fields beside directions, then the upstream's own words.
+    /// The client's own parameter takes precedence, then fields with directions, then the upstream's own words.
     fn understand(&self, said: &SortParameters) -> Result<ClientSort, Box<Problem>> {
         let is_own = |name: &str| self.own.as_deref() == Some(name);
         let is_pair = |name: &str| self.takes_pair && (name == FIELDS || name == DIRECTIONS);
@@ -156,7 +156,7 @@ impl Sorting {
         Err(self.refuse(&format!("{} is no order of this list", names.join(" with ")), &said[0].0))
     }
 
-    /// `sort_by` alone takes every grammar, and beside `order_by` fields alone.
+    /// `sort_by` alone accepts every grammar; with `order_by` it accepts fields only.
     fn read_pair(&self, said: &SortParameters) -> Result<ClientSort, Box<Problem>> {
         let of = |name: &'static str| {
             let values: Vec<(String, String)> = said.iter().filter(|(own, _)| own == name).cloned().collect();
@@ -179,7 +179,7 @@ impl Sorting {
         }
     }
 
-    /// A spelling that an upstream would read as its own, and is nobody's here.
+    /// Returns the problem of a name that an upstream would read as its sort and that this route does not take.
     fn not_taken(&self, name: &str) -> Box<Problem> {
         let name = shown(name);
         let detail = match &self.own {
@@ -189,19 +189,19 @@ impl Sorting {
         self.refuse(&detail, &name)
     }
 
-    /// `sort_invalid`, which lists what is allowed.
+    /// Returns `sort_invalid` with the allowed fields.
     pub(super) fn refuse(&self, detail: &str, parameter: &str) -> Box<Problem> {
         sort::invalid(detail, parameter, &self.sortable)
     }
 }
 
-/// The one name and value that is said, however often.
+/// Returns the only name and value, which may be repeated.
 fn single(said: &SortParameters) -> Option<(&str, &str)> {
     let (name, value) = said.first()?;
     said.iter().all(|(other, same)| other == name && same == value).then_some((name, value))
 }
 
-/// A name that has two values.
+/// Returns a name with two values.
 fn twice(said: &SortParameters) -> Option<&str> {
     let differs = |name: &str, value: &str| said.iter().any(|(other, differing)| other == name && differing != value);
     said.iter().find(|(name, value)| differs(name, value)).map(|(name, _)| name.as_str())

@@ -43,7 +43,7 @@ pub(super) fn parameters() -> Parameters {
     }
 }
 
-/// What the route's own clients send.
+/// The parameters of the route's own convention.
 fn compile(
     settings: &ListSettings,
     paging_names: &[String],
@@ -460,7 +460,7 @@ fn parameters_that_can_not_be_told_apart_are_faults() {
     }
 }
 
-/// What a client reads who made a mistake: the query, then the problem.
+/// Problems as clients read them: the query, then the problem.
 #[test]
 fn mistakes_are_answered_with_what_would_be_right() {
     let clamping = parameters();

@@ -121,7 +121,7 @@ fn the_end_is_found_in_any_pieces() {
 fn what_begins_or_ends_otherwise_is_refused_at_once() {
     let judged = |bytes: &[u8]| HeadScanner::default().ends(bytes, 0).map_err(|problem| problem.code);
     for bytes in [&b"\x16\x03\x01"[..], b"\0", b" GET", b"GET / HTTP/1.1\nHost: a\r\n", b"\n", b"\r\n\n", b"{"] {
-        // What stands behind a blank line is judged with the line itself.
+        // The bytes after a blank line are judged with the line itself.
         let is_late = bytes.starts_with(b"\r\n");
         assert_eq!(judged(bytes), Err(Code::RequestInvalid), "{bytes:?} {is_late}");
     }
@@ -134,7 +134,7 @@ fn what_begins_or_ends_otherwise_is_refused_at_once() {
     assert!(judged(most.as_bytes()).is_ok_and(|ends| ends.is_some()));
 }
 
-/// What passes is never refused by Pingora's parser, whose refusals would be empty, unlogged, and not ours.
+/// Heads that pass are never refused by Pingora's parser, whose refusals would be empty and not logged.
 #[tokio::test]
 async fn what_passes_is_parsed() {
     const SEEDS: u64 = 20_000;

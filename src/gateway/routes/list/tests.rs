@@ -40,8 +40,8 @@ fn snapshot(dialect: &str) -> Snapshot {
     built.unwrap_or_else(|| panic!("{dialect}: {}", diagnostics.render(false)))
 }
 
-/// What each dialect asks for, for clients' orders of one and of two keys. Read back, it means the same; and where the
-/// upstream can't be asked for an order, the client is told so.
+/// Every dialect writes clients' orders of one and of two keys and reads them back with the same meaning. Where the upstream
+/// can't be asked for an order, the client gets a problem.
 #[test]
 fn every_dialect_says_orders_in_its_own_words() {
     let mut text = String::new();

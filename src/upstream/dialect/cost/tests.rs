@@ -1,4 +1,4 @@
-//! What is told of the requests that pages take, and what is said where the budget does not fill them.
+//! The costs of pages as they are described, and the reports of budgets that are too small.
 
 use super::Costs;
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     upstream::testing::{at, changed, compile},
 };
 
-/// What `check` says of a route: messages and advice, and what the first page and later ones take.
+/// The messages and advice of `check` about a route, and the costs of the first page and of later ones.
 fn said(change: impl Fn(&mut ListSettings)) -> (Vec<String>, String, String) {
     let (dialect, list) = (compile(&change), changed(&change));
     let mut diagnostics = Diagnostics::default();

@@ -131,7 +131,7 @@ async fn bodies_are_held_as_long_as_their_request() {
     }
 }
 
-/// Where there is no room at all, the upstream is not even asked.
+/// Without memory for the answer, no request is made.
 #[tokio::test]
 async fn nothing_is_asked_for_that_there_is_no_room_for() {
     let (peers, connections) = server(vec![b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]".to_vec()]).await;

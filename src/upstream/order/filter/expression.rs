@@ -1,4 +1,4 @@
-//! Filters as one expression in one parameter: `$filter=created_at ge …`.
+//! Filters as an expression in one parameter: `$filter=created_at ge …`.
 
 use std::borrow::Cow;
 
@@ -18,16 +18,15 @@ use crate::{
     },
 };
 
-/// The most comparisons of one expression.
+/// The maximum number of comparisons in an expression.
 const MOST_COMPARISONS: usize = 64;
 
-/// Filters as one expression.
 #[derive(Clone, Debug)]
 pub(super) struct FilterExpression {
     pub(super) words: ComparisonWords<TemplateText>,
     pub(super) quotes: Quotes,
     parameter: Parameter,
-    /// Its decoded name.
+    /// The decoded name of the parameter.
     pub(super) name: String,
     and: Option<TemplateText>,
     or: Option<TemplateText>,
@@ -79,17 +78,18 @@ impl FilterExpression {
         })
     }
 
-    /// Whether alternatives can be asked for.
+    /// Returns whether alternatives can be written.
     pub(super) fn has_or(&self) -> bool {
         self.or.is_some()
     }
 
-    /// Whether several comparisons can be asked for.
+    /// Returns whether several comparisons can be combined.
     pub(super) fn has_and(&self) -> bool {
         self.and.is_some()
     }
 
-    /// A filter as an expression: nothing where it can't be written, `Some(None)` where it leaves everything.
+    /// Writes a filter as an expression. Returns nothing if it can't be written, and `Some(None)` if it excludes
+    /// nothing.
     pub(super) fn write<'a>(
         &self,
         filter: &'a Filter,
@@ -98,7 +98,7 @@ impl FilterExpression {
         self.part(filter, compared, &mut 0)
     }
 
-    /// The client's filters with an expression that holds beside its own; nothing where the two can't stand together.
+    /// Combines the client's filters with an expression so that both hold; returns nothing if they can't be combined.
     pub(super) fn merged(&self, client: &str, filter: &str) -> Option<String> {
         let is_own = |pair: &&str| pairs::same_name(&pairs::name(pair), &self.name);
         let own: Vec<&str> = pairs::raw(client).filter(is_own).collect();
@@ -146,7 +146,7 @@ impl FilterExpression {
         let mut whole: Option<String> = None;
         for filter in filters {
             let Some(part) = self.part(filter, compared, written)? else {
-                // Of alternatives one leaves everything.
+                // An alternative that excludes nothing makes the whole filter exclude nothing.
                 if is_either {
                     return Some(None);
                 }
@@ -195,8 +195,8 @@ fn compile_parameter(source: &Located<String>, diagnostics: &mut Diagnostics) ->
     parameter
 }
 
-/// Whether an expression ends where it ends: every parenthesis and every quote in it is closed, and none closes what it
-/// did not open. Else it could take part of what is written around it.
+/// Returns whether an expression is complete: all parentheses and quotes in it are balanced. Otherwise it could change
+/// the meaning of the text around it.
 fn is_closed(expression: &str, quote: Quote) -> bool {
     let mut depth = 0_u32;
     let mut rest = expression.chars();
@@ -208,7 +208,7 @@ fn is_closed(expression: &str, quote: Quote) -> bool {
                 None => return false,
             },
             '\'' | '"' => {
-                // A quote that stands for itself is doubled: it closes, and another opens. Or it is escaped.
+                // A quote is escaped by doubling (which reads as closing and opening) or by a backslash.
                 let escapes = matches!(quote, Quote::Double | Quote::Json);
                 loop {
                     match rest.next() {

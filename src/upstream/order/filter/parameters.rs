@@ -1,4 +1,4 @@
-//! Filters as parameters: `created_at__gte=…`. All of them hold; with `{group}`, all of one group.
+//! Filters as parameters: `created_at__gte=…`. All parameters hold; with `{group}`, all of one group.
 
 use std::borrow::Cow;
 
@@ -20,17 +20,16 @@ use crate::{
 
 const VARIABLES: &[Variable] = &[Variable::Field, Variable::Value, Variable::Group];
 
-/// The most alternatives that are asked for at once.
+/// The maximum number of alternatives in one request.
 const MOST_GROUPS: usize = 8;
 
-/// Filters as parameters.
 #[derive(Clone, Debug)]
 pub(super) struct FilterParameters {
     pub(super) words: ComparisonWords<Parameter>,
-    /// How values stand in a parameter, where they are more than the text that they are: as JSON, mostly.
+    /// The quoting of values, if they are more than plain text: usually JSON.
     pub(super) quotes: Option<Quotes>,
     grouped: bool,
-    /// A parameter may come several times, and all are in force.
+    /// A parameter may occur several times, and all occurrences hold.
     repeatable: bool,
 }
 
@@ -64,12 +63,12 @@ impl FilterParameters {
         Some(Self { words, quotes, grouped: grouped > 0, repeatable: filter.repeatable })
     }
 
-    /// Whether alternatives can be asked for.
+    /// Returns whether alternatives can be written.
     pub(super) fn grouped(&self) -> bool {
         self.grouped
     }
 
-    /// The decoded names of all parameters that filter by a field.
+    /// Returns the decoded names of all parameters that filter by a field.
     pub(super) fn names(&self, field: &str) -> Vec<String> {
         let value = |variable| match variable {
             Variable::Field => Some(Cow::Borrowed(field)),
@@ -80,7 +79,7 @@ impl FilterParameters {
         terms.filter_map(|(_, parameter)| Some(pairs::name(&parameter.render(&value)?))).collect()
     }
 
-    /// Whether parameters of these decoded names can stand beside the client's own.
+    /// Returns whether parameters of these decoded names can be added to the client's.
     pub(super) fn agree_with(&self, names: &[String], client: &str) -> bool {
         let known =
             |name: &str| if self.grouped { name.split('[').next().unwrap_or(name).to_owned() } else { name.to_owned() };
@@ -90,7 +89,7 @@ impl FilterParameters {
         self.repeatable && !self.grouped || meet.next().is_none()
     }
 
-    /// A filter as encoded pairs; nothing where it can't be written.
+    /// Writes a filter as encoded pairs; returns nothing if it can't be written.
     pub(super) fn write<'a>(
         &self,
         filter: &'a Filter,
@@ -107,7 +106,7 @@ impl FilterParameters {
                     return None;
                 };
                 let pair = self.pair(compared(*column, *comparison, value.as_ref()), group)?;
-                // Of two parameters with the same name most upstreams read one.
+                // Most upstreams read one of two parameters with the same name.
                 let name = pairs::name(&pair);
                 if !self.repeatable && written.iter().any(|other| *other != pair && pairs::name(other) == name) {
                     return None;
@@ -149,7 +148,7 @@ fn compile_one(source: &Located<String>, diagnostics: &mut Diagnostics) -> Optio
     }
 }
 
-/// The filter as alternatives, of each of which all comparisons hold; nothing where there are too many.
+/// Returns the filter as alternatives, each a conjunction; nothing if there are too many.
 fn alternatives(filter: &Filter) -> Option<Vec<Vec<&Filter>>> {
     match filter {
         Filter::Compare { .. } => Some(vec![vec![filter]]),

@@ -1,7 +1,7 @@
-//! Values of keys as they stand in a parameter, or in an expression.
+//! Values of keys in parameters and expressions.
 //!
-//! In a parameter everything is encoded. In an expression a text is quoted, and what is not quoted must look as its kind
-//! does: nothing else can stand bare without being read as something else. What can't be written so is not.
+//! In a parameter everything is percent-encoded. In an expression texts are quoted, and unquoted values must have the
+//! syntax of their kind, so that they can't be read as anything else. Other values are not written.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ use crate::{
     pagination::{key::KeyValue, order::Kind},
 };
 
-/// How values of each kind stand in an expression.
+/// The quoting of values by kind, in an expression.
 #[derive(Clone, Debug)]
 pub(super) struct Quotes {
     of: Vec<(QuotedKind, Quote)>,
@@ -25,13 +25,13 @@ impl Quotes {
         Self { of: said.iter().map(|(kind, quote)| (*kind, quote.value)).collect() }
     }
 
-    /// How strings are quoted.
+    /// Returns the quotes of strings.
     pub(super) fn of_text(&self) -> Quote {
         self.of(QuotedKind::Text)
     }
 
-    /// Whether values of this kind can be written at all: strings need quotes, and what is a string as a value may be
-    /// something else in an expression, which only the kind says.
+    /// Returns whether values of this kind can be written: strings need quotes, and some kinds that are strings in JSON
+    /// are written differently in expressions.
     pub(super) fn can_write(&self, kind: &Kind) -> bool {
         match kind {
             Kind::Text | Kind::Opaque | Kind::Rank(_) => self.of_text() != Quote::None,
@@ -44,7 +44,7 @@ impl Quotes {
         }
     }
 
-    /// A value of a key of this kind; nothing where it can't be written.
+    /// Writes the value of a key of this kind; returns nothing if it can't be written.
     pub(super) fn write(&self, value: &KeyValue, kind: &Kind) -> Option<String> {
         let quoted_kind = match (value, kind) {
             (KeyValue::Null, _) => return None,
@@ -76,13 +76,13 @@ impl Quotes {
     }
 }
 
-/// A value as it stands in a parameter, before it is encoded. Nothing for null; for nothing at all, which many upstreams
-/// take for no filter; and for control characters, which some end a text at.
+/// Returns a value as it stands in a parameter before encoding. Returns nothing for null; for the empty text, which
+/// many upstreams read as no filter; and for control characters, at which some end a text.
 pub(super) fn plain(value: &KeyValue) -> Option<Cow<'_, str>> {
     said(value).filter(|text| !text.is_empty() && !text.contains(char::is_control))
 }
 
-/// What a value says.
+/// Returns the text of a value.
 fn said(value: &KeyValue) -> Option<Cow<'_, str>> {
     match value {
         KeyValue::Null => None,
@@ -92,7 +92,7 @@ fn said(value: &KeyValue) -> Option<Cow<'_, str>> {
     }
 }
 
-/// Whether a text that stands in an expression without quotes is read as a value of its kind, whatever stands around it.
+/// Returns whether an unquoted text is read as a value of its kind in any context.
 fn can_stand_bare(text: &str, kind: QuotedKind) -> bool {
     let all = |allowed: fn(u8) -> bool| !text.is_empty() && text.bytes().all(allowed);
     match kind {
@@ -107,7 +107,7 @@ fn can_stand_bare(text: &str, kind: QuotedKind) -> bool {
     }
 }
 
-/// Whether a text is a JSON number.
+/// Returns whether a text is a JSON number.
 fn is_number(text: &str) -> bool {
     let unsigned = text.strip_prefix('-').unwrap_or(text);
     let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {

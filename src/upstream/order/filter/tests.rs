@@ -1,4 +1,4 @@
-//! What filters look like on the wire, and that no value can change more than its own comparison.
+//! Filters in requests. No value can change more than its own comparison.
 
 use std::sync::Arc;
 
@@ -206,7 +206,7 @@ fn alternatives_within_conditions_become_groups() {
     assert_eq!(written(&dialect, many, ""), Err(Unaskable::Filter), "no query grows without bound");
 }
 
-/// What tries to be more than a value.
+/// Values that try to be more than a value.
 const HOSTILE: &[&str] = &[
     "O'Neil",
     "''",
@@ -258,7 +258,7 @@ fn no_value_leaves_its_quotes() {
     }
 }
 
-/// Reads a quoted text as OData and PostgREST do, from behind its first quote on; gives what stands behind it too.
+/// Reads a quoted text as OData and PostgREST do, from after its first quote on; returns it with the rest.
 fn read_quoted(text: &str, quote: char) -> Option<(String, &str)> {
     let mut out = String::new();
     let mut rest = text.char_indices().peekable();
@@ -346,7 +346,7 @@ fn the_clients_own_filters_stay_in_force() {
     assert!(filters(&dialect, "and=(a.eq.1)&created_at=gt.2020&and=(b.eq.2)"));
 }
 
-/// What the declared order can be filtered by.
+/// The filters of the declared order.
 fn usable(change: impl FnOnce(&mut ListSettings)) -> Option<Filters> {
     compile(change).default_sorted().filters.as_deref().cloned()
 }

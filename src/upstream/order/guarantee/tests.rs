@@ -145,7 +145,7 @@ fn an_order_that_a_client_chose_has_a_mode_of_its_own() {
     assert_eq!(mode(&["name", "created_at"]), Err(unprovable), "no page of it could be proven");
 }
 
-/// Whether the declared order can be flipped, and what is asked for then.
+/// Returns whether the declared order can be flipped, and the sort that is then asked for.
 fn flipped(change: impl FnOnce(&mut ListSettings)) -> Option<String> {
     let dialect = compile(change);
     let sorted = dialect.default_sorted();

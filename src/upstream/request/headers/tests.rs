@@ -17,7 +17,7 @@ fn map(fields: &[(&str, &str)]) -> HeaderMap {
     headers
 }
 
-/// What goes upstream behind `Host`.
+/// The headers of a request after `Host`.
 fn passed(
     client: &HeaderMap,
     origin: ClientOrigin<'_>,
@@ -151,7 +151,7 @@ const CLAIMS: [(&str, &str); 15] = [
     ("x-ssl-client", "CN=root"),
 ];
 
-/// What is left of the claims of a stranger or of a trusted proxy that writes these headers itself.
+/// The origin headers that remain of an unknown client, or of a trusted proxy that writes these headers itself.
 fn believed(vouched: &[&'static str], trusted: bool) -> Vec<&'static str> {
     let vouched: Vec<HeaderName> = vouched.iter().map(|name| HeaderName::from_static(name)).collect();
     let client = map(&CLAIMS);

@@ -1,4 +1,4 @@
-//! One item and the total: what is asked, and what the answers mean.
+//! Requests for one item and for the total, and their answers.
 
 use http::{HeaderMap, Method};
 

@@ -245,7 +245,7 @@ fn totals_are_counts_or_nothing() {
     assert_eq!(related("gte"), Some(Total { value: 10_000, exact: false }));
 }
 
-/// What a response says of more, with one place set.
+/// Returns the flag of further items in a response, with one place set.
 fn more(set: impl FnOnce(&mut ListSettings), headers: &[(&str, &str)], members: &str) -> Option<bool> {
     read(set, 200, headers, &format!(r#"{{"data":[]{members}}}"#)).unwrap().more
 }

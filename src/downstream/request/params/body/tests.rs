@@ -141,7 +141,7 @@ fn what_is_wrong_names_its_place() {
     assert_eq!(read(&empty, "", r#"{"payload":{"after":""}}"#).unwrap().place, RequestedPosition::First);
 }
 
-/// Whose a request by POST is shows in its query, before anything of the body is read.
+/// The kind of a request by POST follows from its query, before its body is read.
 #[test]
 fn requests_that_pass_are_told_by_their_query() {
     let with = |in_body: bool, unmarked| {

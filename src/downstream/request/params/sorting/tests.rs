@@ -1,4 +1,4 @@
-//! One meaning for all ways of saying an order, and what is said twice.
+//! All ways of writing an order have one meaning, and contradictions are refused.
 
 use super::*;
 use crate::{
@@ -42,7 +42,7 @@ fn gitlab() -> Sorting {
     })
 }
 
-/// What a query's order comes to, or the code and the parameter of the problem.
+/// Returns the order of a query, or the code and the parameter of the problem.
 fn read(sorting: &Sorting, query: &str) -> String {
     let said: Vec<Pair<'_>> = pairs(query).filter(|pair| sorting.covers(&pair.name())).collect();
     match sorting.read(&said) {
