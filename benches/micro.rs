@@ -1,5 +1,4 @@
-//! What single steps of a page cost, each alone and without input or output: slicing, cursors, envelopes, routes,
-//! configuration.
+//! The cost of single steps of a page, each alone and without I/O: slicing, cursors, envelopes, routes, configuration.
 //!
 //!     cargo bench --bench micro [FILTER]
 //!
@@ -34,7 +33,7 @@ fn main() {
 const SIZES: [&str; 3] = ["5k", "100k", "1m"];
 const ENVELOPES: [&str; 3] = ["standard", "page-info", "relay"];
 
-/// One key for every variable, and no files.
+/// An environment with one key for every variable, and without files.
 struct OneKey;
 
 impl Environment for OneKey {
@@ -176,7 +175,7 @@ impl Fixture {
     }
 }
 
-/// What the envelope says of a page whose links are typical.
+/// The facts of a page with typical links.
 fn facts<'a>(links: &'a LinkSet, item_cursors: Option<&'a dyn ItemCursors>) -> Facts<'a> {
     let token = Some("AQHmzoimPTlCHc4ePJ2rZ6ICEwABwIQ9AAOyjQaRr78lQasYUQrNe2cuzbv5");
     Facts {
@@ -328,7 +327,7 @@ fn cursor_of_an_item(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// One request's route, found among 200: by a fixed path, by one with a parameter, and none.
+/// The route of a request among 200: by a fixed path, by one with a parameter, and none.
 #[divan::bench(args = ["/api/v1/resource-120/items", "/api/v1/resource-121/acme/items", "/api/v2/nothing"])]
 fn route_match(bencher: Bencher<'_, '_>, path: &str) {
     let snapshot = snapshot(&configuration(200, "standard"));

@@ -1,5 +1,5 @@
-//! What holds the house together, and no compiler checks: who may import whom, who may do I/O, how long a file may be,
-//! and that everything under `config/` loads.
+//! The structure of the repository, as far as no compiler checks it: imports, I/O, lengths of files and functions,
+//! names of types, words of comments, and that everything under `config/` loads.
 
 #![expect(clippy::unwrap_used, reason = "a repository that can't be read is a failed test")]
 
@@ -28,7 +28,7 @@ use cursorgate::{
 /// The longest a Rust file may be, in lines.
 const LONGEST: usize = 600;
 
-/// What each module may import; all of it stands left of it.
+/// The modules that each module may import; all of them stand before it.
 const MAY_IMPORT: [(&str, &[&str]); 9] = [
     ("json", &[]),
     ("pagination", &["json"]),
@@ -41,13 +41,13 @@ const MAY_IMPORT: [(&str, &[&str]); 9] = [
     ("cli", &["json", "pagination", "cursor", "config", "upstream", "downstream", "gateway", "admin"]),
 ];
 
-/// What is sans-IO: facts come in, decisions and bytes go out.
+/// The sans-IO modules: facts come in, decisions and bytes go out.
 const PURE: [&str; 5] = ["json", "pagination", "cursor", "downstream", "upstream"];
 
 /// The files of those that are not.
 const IMPURE: [&str; 3] = ["upstream/net/connection.rs", "upstream/net/fetch.rs", "upstream/net/resolve.rs"];
 
-/// What only the shell may name.
+/// Names that only the shell may use.
 const IO: [&str; 16] = [
     "tokio",
     "pingora",
@@ -67,10 +67,10 @@ const IO: [&str; 16] = [
     "thread_local!",
 ];
 
-/// What a test build alone may do: the switch by which single rules of the core are turned off.
+/// An exception for test builds: the switch by which single rules of the core are turned off.
 const FOR_TESTS: (&str, &str) = ("pagination/rules.rs", "thread_local!");
 
-/// Who may name Pingora.
+/// The files that may name Pingora.
 const PINGORA: [&str; 6] = [
     "gateway/",
     "admin/",
@@ -271,7 +271,7 @@ impl Environment for Anything {
     }
 }
 
-/// What is wrong with a configuration: the number of errors, and the report with its warnings.
+/// Returns the number of errors of a configuration, and the report with its warnings.
 fn faults(name: &str, text: &str) -> (usize, String) {
     let (settings, mut diagnostics) = load_text(name, text, &Anything);
     if let Some(settings) = settings {

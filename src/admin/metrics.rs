@@ -30,20 +30,16 @@ pub(super) fn render(snapshot: &Snapshot, vitals: &Vitals, clients: &Admission, 
     };
     let help = "Requests that have begun and not ended.";
     gauge("cursorgate_requests_in_flight", help, count(vitals.in_flight()));
-    gauge(
-        "cursorgate_pivot_cache_bytes",
-        "What remembered keys of items take in memory, about.",
-        snapshot.pivots.size(),
-    );
-    gauge("cursorgate_connections", "Connections of clients that are open.", count(clients.open()));
-    gauge("cursorgate_connections_limit", "How many of them there may be.", count(clients.most()));
+    gauge("cursorgate_pivot_cache_bytes", "Approximate memory of the cache of item keys.", snapshot.pivots.size());
+    gauge("cursorgate_connections", "Open connections of clients.", count(clients.open()));
+    gauge("cursorgate_connections_limit", "Limit of open connections of clients.", count(clients.most()));
     gauge(
         "cursorgate_memory_bytes",
-        "Bytes of upstream answers, request bodies and pages that are held.",
+        "Memory held by upstream answers, request bodies and pages.",
         count(snapshot.memory.held()),
     );
-    gauge("cursorgate_memory_limit_bytes", "Bytes that may be held: server.memory.", count(snapshot.memory.most()));
-    let help = "How often a body found no room, and its request was refused.";
+    gauge("cursorgate_memory_limit_bytes", "Limit of that memory: server.memory.", count(snapshot.memory.most()));
+    let help = "Requests refused because no memory was left for a body.";
     let (name, refused) = ("cursorgate_memory_refusals_total", snapshot.memory.refused());
     let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} counter\n{name} {refused}\n");
     write_connections(&mut text, clients);
@@ -56,7 +52,7 @@ pub(super) fn render(snapshot: &Snapshot, vitals: &Vitals, clients: &Admission, 
 /// Writes the metrics of the process: lines lost by the log, and the last reload.
 fn write_process(text: &mut String, vitals: &Vitals) {
     let name = "cursorgate_log_lines_dropped_total";
-    let help = "Lines of the log that were dropped: its reader was too slow, or its file took no more.";
+    let help = "Log lines dropped, by reason: the reader was too slow, or the file failed.";
     let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} counter\n");
     for (reason, count) in vitals.log().dropped() {
         let _ = writeln!(text, "{name}{{reason=\"{reason}\"}} {count}");
@@ -65,12 +61,12 @@ fn write_process(text: &mut String, vitals: &Vitals) {
     for (name, help, value) in [
         (
             "cursorgate_config_last_reload_successful",
-            "1 where the configuration that was read last is in force.",
+            "1 if the configuration that was read last is in force.",
             u64::from(last.succeeded()),
         ),
         (
             "cursorgate_config_last_reload_success_timestamp_seconds",
-            "When a configuration was put in force the last time, at the start or by a reload.",
+            "Time of the last successful start or reload.",
             last.succeeded_at(),
         ),
     ] {
@@ -89,31 +85,28 @@ fn write_upstreams(text: &mut String, snapshot: &Snapshot) {
         (
             "cursorgate_upstream_requests_in_flight",
             "gauge",
-            "Requests under way to the upstream: at most its connections.",
+            "Requests in flight to the upstream, at most its connections.",
             |upstream| count(upstream.slots.in_flight()),
         ),
-        (
-            "cursorgate_upstream_requests_waiting",
-            "gauge",
-            "Requests that wait until another one is done.",
-            |upstream| count(upstream.slots.waiting()),
-        ),
+        ("cursorgate_upstream_requests_waiting", "gauge", "Requests waiting for another one to end.", |upstream| {
+            count(upstream.slots.waiting())
+        }),
         (
             "cursorgate_upstream_requests_refused_total",
             "counter",
-            "Requests that were refused because the queue was full.",
+            "Requests refused because too many were waiting.",
             |upstream| upstream.slots.refused(),
         ),
         (
             "cursorgate_upstream_connect_failures_total",
             "counter",
-            "Connections to peers of the upstream that failed.",
+            "Failed connections to peers of the upstream.",
             |upstream| upstream.peers.failures(),
         ),
         (
             "cursorgate_upstream_peers_resting",
             "gauge",
-            "Peers of the upstream that can't be reached, and rest.",
+            "Peers of the upstream that rest because they can't be reached.",
             |upstream| count(upstream.peers.resting()),
         ),
     ];

@@ -114,7 +114,7 @@ fn describe(
             let by_host = compiled.serves_by_host();
             let dialect = &serving.dialect;
             let sorted = dialect.default_sorted();
-            let promise = dialect.promise(sorted, list);
+            let promise = dialect.guarantee(sorted, list);
             let names = [dialect.paging_names(), &dialect.paging_places()].concat();
             line(out, "asks", &asks(list, &promise, dialect.paging(), &names));
             if list.mode.value == Mode::Auto && promise.mode != Mode::Token {

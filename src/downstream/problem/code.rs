@@ -59,7 +59,7 @@ codes! {
     /// The cursor is valid and belongs to another list.
     CursorMismatch = "cursor_mismatch", 400, "The cursor belongs to another list";
     /// The upstream refuses offsets as large as this.
-    TooDeep = "too_deep", 400, "The upstream answers no deeper than this";
+    TooDeep = "too_deep", 400, "The upstream does not answer for offsets this large";
     /// The body of a request can't be read.
     BodyInvalid = "body_invalid", 400, "The body can't be read";
     /// Framing, path or headers of a request, or a body on GET.
@@ -69,7 +69,7 @@ codes! {
     /// The requested envelope is not offered.
     EnvelopeUnknown = "envelope_unknown", 406, "The envelope is not offered here";
     /// The position of the cursor could not be found.
-    PositionLost = "position_lost", 409, "The place in the list can't be found";
+    PositionLost = "position_lost", 409, "The position in the list can't be found";
     /// A tie group is longer than any answer.
     TieRun = "tie_run", 409, "Too many items share their sort keys";
     /// The lifetime of the cursor is over.
@@ -99,17 +99,17 @@ codes! {
     /// The upstream answered with a redirect.
     UpstreamRedirected = "upstream_redirected", 502, "The upstream answered with a redirect";
     /// The upstream repeats its pages, or ignores its paging parameter.
-    UpstreamStuck = "upstream_stuck", 502, "The upstream does not move on";
+    UpstreamStuck = "upstream_stuck", 502, "The upstream repeats its pages";
     /// The upstream's items contradict the declared order.
     UpstreamUnsorted = "upstream_unsorted", 502, "The upstream's list is not in its order";
     /// The gateway is overloaded.
-    Overloaded = "overloaded", 503, "The gateway has too much to do";
+    Overloaded = "overloaded", 503, "The gateway is overloaded";
     /// The page was not found or filled within the requests and time allowed.
     BudgetExceeded = "budget_exceeded", 503, "The page took too many upstream requests";
     /// The upstream did not answer in time.
     UpstreamTimeout = "upstream_timeout", 504, "The upstream did not answer in time";
     /// The request has passed this gateway before: an upstream leads back to it.
-    LoopDetected = "loop_detected", 508, "The request goes round";
+    LoopDetected = "loop_detected", 508, "The request loops";
     /// A fault of the gateway.
     Internal = "internal", 500, "The gateway failed";
 }

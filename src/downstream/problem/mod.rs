@@ -82,9 +82,9 @@ impl Problem {
         (self.restart, self.nearest) = (None, None);
         self.detail = self
             .detail
-            .replace(", or go on at `nearest`, where items may be skipped or repeated", "")
-            .replace("begin again at `restart`", begins)
-            .replace("begin at `restart` and follow its links", begins);
+            .replace(", or continue at `nearest`, where items may be skipped or repeated", "")
+            .replace("start again at `restart`", begins)
+            .replace("start at `restart` and follow its links", begins);
     }
 
     /// Appends the `application/problem+json` document (RFC 9457).
@@ -158,13 +158,13 @@ mod tests {
     fn without_links_it_says_how_to_begin_again() {
         let mut problem = Problem::new(
             Code::PositionLost,
-            "lost: begin again at `restart`, or go on at `nearest`, where items may be skipped or repeated",
+            "lost: start again at `restart`, or continue at `nearest`, where items may be skipped or repeated",
         )
         .with_restart("/a");
         problem.nearest = Some("/b".to_owned());
-        problem.leave_out_links("begin again without `/cursor`");
+        problem.leave_out_links("start again without `/cursor`");
         assert_eq!((problem.restart, problem.nearest), (None, None));
-        assert_eq!(problem.detail, "lost: begin again without `/cursor`");
+        assert_eq!(problem.detail, "lost: start again without `/cursor`");
     }
 
     #[test]

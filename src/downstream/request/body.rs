@@ -33,7 +33,7 @@ pub fn check_head(headers: &HeaderMap) -> Result<(), Box<Problem>> {
     for coding in headers.get_all(CONTENT_ENCODING) {
         let mut codings = coding.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
         if codings.any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity")) {
-            return refuse("a body is read without a content coding: leave out Content-Encoding".to_owned());
+            return refuse("content codings are not supported: leave out Content-Encoding".to_owned());
         }
     }
     let mut types = headers.get_all(CONTENT_TYPE).iter();
@@ -45,7 +45,7 @@ pub fn check_head(headers: &HeaderMap) -> Result<(), Box<Problem>> {
     let essence = parts.next().unwrap_or_default();
     let is_json = essence == "application/json" || (essence.contains('/') && essence.ends_with("+json"));
     if !is_json {
-        let detail = format!("a body is read as JSON, not as `{}`: send application/json", shown(essence));
+        let detail = format!("bodies are JSON, not `{}`: send application/json", shown(essence));
         return refuse(detail);
     }
     let charset = parts.filter_map(|parameter| parameter.split_once('=')).find(|(name, _)| name.trim() == "charset");
@@ -58,7 +58,7 @@ pub fn check_head(headers: &HeaderMap) -> Result<(), Box<Problem>> {
 /// Returns 413 `body_too_large`, for a body of more than `most` bytes.
 #[must_use]
 pub fn too_large(most: usize) -> Problem {
-    Problem::new(Code::BodyTooLarge, format!("the body is larger than the {most} bytes that are read here"))
+    Problem::new(Code::BodyTooLarge, format!("the body is larger than {most} bytes"))
 }
 
 impl RequestBody {

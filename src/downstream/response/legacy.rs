@@ -78,16 +78,16 @@ pub fn decide(
         (Some(LegacyPolicy::Redirect), _) => LegacyDecision::Redirect,
         (Some(LegacyPolicy::Reject), Some(name)) => LegacyDecision::Reject(named(Problem::new(
             Code::LegacyRejected,
-            format!("this list is no longer answered by `{name}`: begin at `restart` and follow its links"),
+            format!("this list no longer supports `{name}`: start at `restart` and follow its links"),
         ))),
         (Some(LegacyPolicy::Reject), None) => LegacyDecision::Reject(named(Problem::new(
             Code::LegacyRejected,
-            "this list is no longer answered without a cursor or a limit: begin at `restart` and follow its links",
+            "this list no longer supports requests without a cursor or a limit: start at `restart` and follow its links",
         ))),
         (None, Some(name)) => LegacyDecision::Refuse(named(Problem::new(
             Code::ParameterInvalid,
             format!(
-                "`{name}` is not taken here, this list is paged by cursor: begin at `restart` and follow its links"
+                "`{name}` is not a parameter of this list, which is paged by cursor: start at `restart` and follow its links"
             ),
         ))),
         // Without a policy, only requests with a paging parameter of the dialect are legacy.

@@ -73,7 +73,7 @@ pub(crate) async fn forward(
         RelayFault::Head(error) => {
             // Pingora's text quotes the header that can't be written, which may be secret. The log gets the kind alone.
             context.outcome.detail = Some(error.etype().as_str().to_owned());
-            (Some(Problem::new(Code::RequestInvalid, "the request's headers can't be passed on")), "internal")
+            (Some(Problem::new(Code::RequestInvalid, "the request's headers can't be forwarded")), "internal")
         }
         RelayFault::Gone => (None, "client_gone"),
         RelayFault::Stalled => (None, "client_stalled"),
@@ -81,7 +81,7 @@ pub(crate) async fn forward(
     fail(session, problem, word, context).await
 }
 
-const PANICKED: &str = "the gateway failed; the request id helps to find out why";
+const PANICKED: &str = "the gateway failed: report the request id";
 
 /// Sends `problem` if no answer has begun; otherwise ends the connection and logs `word`.
 async fn fail(

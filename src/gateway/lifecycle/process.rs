@@ -234,11 +234,14 @@ async fn until_the_end(mut ends: Ends, vitals: &Vitals, settings: &ServerSetting
     vitals.stopping.store(true, Ordering::Relaxed);
     let delay = settings.drain_delay;
     if !delay.is_zero() {
-        tracing::info!(seconds = delay.as_secs_f64(), "draining: new connections are taken, and none is kept");
+        tracing::info!(
+            seconds = delay.as_secs_f64(),
+            "draining: connections are accepted and closed after each request"
+        );
         tokio::select! {
             () = tokio::time::sleep(delay) => {}
             end = ends.next() => {
-                tracing::warn!("told to stop again: the drain delay is cut short");
+                tracing::warn!("second signal: the drain delay ends");
                 if end == Ending::AtOnce {
                     return;
                 }
@@ -250,7 +253,7 @@ async fn until_the_end(mut ends: Ends, vitals: &Vitals, settings: &ServerSetting
     close();
     tokio::select! {
         () = wait_for_the_last(vitals, grace) => {}
-        _ = ends.next() => tracing::warn!("told to stop again, not waiting for requests in flight"),
+        _ = ends.next() => tracing::warn!("second signal: not waiting for requests in flight"),
     }
 }
 
@@ -270,11 +273,11 @@ async fn wait_for_the_last(vitals: &Vitals, grace: Duration) {
         tokio::time::sleep(LOOK).await;
         idle_looks = if vitals.in_flight() == 0 { idle_looks + 1 } else { 0 };
         if began.elapsed() >= grace {
-            tracing::warn!(requests = vitals.in_flight(), "the grace is over");
+            tracing::warn!(requests = vitals.in_flight(), "the grace period is over");
             return;
         }
     }
-    tracing::info!("nothing is in flight any more");
+    tracing::info!("no request is in flight");
 }
 
 #[cfg(test)]

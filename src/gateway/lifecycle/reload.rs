@@ -71,7 +71,7 @@ impl Reloads {
     /// reads the files as they are then.
     pub(crate) fn request(&self) {
         if self.last.running.load(Ordering::Relaxed) {
-            tracing::warn!("the reload before is not done yet: this one follows it");
+            tracing::warn!("a reload is in progress: this one follows it");
         }
         // A full channel means that a reload is pending already.
         let _ = self.wanted.try_send(());
@@ -157,7 +157,7 @@ impl Reloader {
         let (errors, warnings) = diagnostics.counts();
         let Some((settings, snapshot)) = built else {
             let report = diagnostics.render(false);
-            tracing::error!(%path, errors, report, "configuration not reloaded: what was in force stays in force");
+            tracing::error!(%path, errors, report, "configuration not reloaded: the previous one stays in force");
             return false;
         };
         self.live.swap(snapshot);

@@ -92,12 +92,12 @@ impl OpenApi {
 
 fn info(hidden: &[&RouteEntry]) -> Document {
     let mut description = "Lists are read by cursor: a page names the next one and the one before, in its body and in \
-                           `Link`. Cursors are opaque, and good for the list that they come from. Credentials pass to \
-                           the upstream, which decides what they are good for."
+                           `Link`. Cursors are opaque, and valid for the list that they come from. Credentials pass to \
+                           the upstream, which checks them."
         .to_owned();
     for RouteEntry { route, hosts, path, .. } in hidden {
         description.push_str(&format!(
-            "\n\nAnother route, `{route}`, answers {path} on {}: ask for the document of that host.",
+            "\n\nAnother route, `{route}`, answers {path} on {}: request the document of that host.",
             hosts.join(", ")
         ));
     }
@@ -132,7 +132,7 @@ fn describe(settings: &RouteSettings, route: &Route, names: &mut Names, diagnost
             item.extend(operations);
             schemas = own;
         }
-        _ => item.insert(0, ("description", "Passes to the upstream as it comes, whatever the method.".into())),
+        _ => item.insert(0, ("description", "Passes to the upstream unchanged, whatever the method.".into())),
     }
     RouteEntry {
         route: settings.name.value.clone(),

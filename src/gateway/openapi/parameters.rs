@@ -39,10 +39,10 @@ impl DescribedRoute<'_> {
         }
         if self.list.dialect.can_sort() && own.takes_sort_pair() {
             let fields = self.sortable().map(str::to_owned).collect();
-            let text = "What the list is sorted by, the first field first; `order_by` says which way";
+            let text = "The sort fields, the first one first; `order_by` has their directions";
             named.push(("sort_by".to_owned(), in_query("sort_by", text.to_owned(), false, some_of(fields))));
             let directions = some_of(vec!["asc".to_owned(), "desc".to_owned()]);
-            let text = "Which way, for each field of `sort_by`, or for all of them";
+            let text = "The directions of the fields of `sort_by`, or one for all of them";
             named.push(("order_by".to_owned(), in_query("order_by", text.to_owned(), false, directions)));
         }
     }
@@ -54,7 +54,7 @@ impl DescribedRoute<'_> {
         let seeks = self.list_settings.mode.value == Mode::Seek;
         let (text, schema) = match role {
             Role::Limit | Role::LimitBackward => return Some(self.limit(role, envelope)),
-            Role::Cursor => ("Where to go on: a cursor of this list; none for the first page", token),
+            Role::Cursor => ("A cursor of this list; none for the first page", token),
             Role::After => ("The items after this one: a cursor of this list", token),
             Role::Before => ("The items before this one: a cursor of this list", token),
             Role::AfterId | Role::BeforeId if !seeks => return None,
@@ -68,11 +68,11 @@ impl DescribedRoute<'_> {
     fn limit(&self, role: Role, envelope: &EnvelopeSettings) -> (String, Document) {
         let size = &self.list_settings.page_size;
         let over = match size.over_max.unwrap_or(envelope.over_max) {
-            OverMax::Clamp => "lowered to that",
+            OverMax::Clamp => "lowered to that number",
             OverMax::Reject => "refused",
         };
         let backward = if role == Role::LimitBackward { ", read backward" } else { "" };
-        let text = format!("How many items{backward}; more than {} are {over}", size.max);
+        let text = format!("The number of items{backward}; more than {} are {over}", size.max);
         let least = u32::from(!envelope.zero_limit_is_default);
         let mut schema = schema::integer(Some(least)).with("maximum", size.max.into());
         if role == Role::Limit {
@@ -88,7 +88,7 @@ impl DescribedRoute<'_> {
 
     fn sort(&self) -> (String, Document) {
         let schema = some_of(self.sortable().flat_map(|field| [field.to_owned(), format!("-{field}")]).collect());
-        let mut text = "What the list is sorted by, the first field first; `-` is descending, and so are \
+        let mut text = "The sort fields, the first one first; `-` is descending, and so are \
                         `desc(field)`, `field.desc` and `field desc`"
             .to_owned();
         if self.list_settings.declared {
@@ -103,10 +103,10 @@ impl DescribedRoute<'_> {
     /// Describes `Prefer` (RFC 7240), if the route reads a preference.
     fn preferences(&self) -> Option<Document> {
         let limit = self.list.conventions.all().find_map(|convention| convention.parameters.preferred_limit());
-        let limit = limit.map(|limit| format!("`{limit}=N`: how many items"));
+        let limit = limit.map(|limit| format!("`{limit}=N`: the number of items"));
         let names: Vec<&str> = self.list.conventions.all().map(|convention| convention.name.as_str()).collect();
         let envelope =
-            (names.len() > 1).then(|| format!("`envelope=NAME`: the form of the answer, {}", names.join(", ")));
+            (names.len() > 1).then(|| format!("`envelope=NAME`: the envelope of the answer, {}", names.join(", ")));
         let texts: Vec<String> = envelope.into_iter().chain(limit).collect();
         (!texts.is_empty()).then(|| {
             Document::object([
@@ -122,12 +122,12 @@ impl DescribedRoute<'_> {
     fn push_legacy(&self, parameters: &mut Vec<Document>) {
         let text = match self.list_settings.legacy.policy {
             None | Some(LegacyPolicy::Reject) => return,
-            Some(LegacyPolicy::Passthrough) => "Of old clients: the upstream's own answer, in its own form",
+            Some(LegacyPolicy::Passthrough) => "For legacy clients: the upstream's own answer",
             Some(LegacyPolicy::Redirect) if self.redirects() => {
-                "Of old clients: they are sent on (307) to that page, by its cursor"
+                "For legacy clients: a redirect (307) to that page by cursor"
             }
             Some(LegacyPolicy::Redirect | LegacyPolicy::Translate) => {
-                "Of old clients: that page, with cursors that lead on"
+                "For legacy clients: that page, with cursors that lead on"
             }
         };
         let kind = match self.list.dialect.paging().family {
@@ -145,7 +145,7 @@ impl DescribedRoute<'_> {
     /// Adds the upstream's own sort parameters, which the gateway reads too.
     fn push_upstream_sorts(&self, parameters: &mut Vec<(String, Document)>) {
         let Some(form) = self.list.dialect.sort_form().filter(|_| self.list.dialect.can_sort()) else { return };
-        let text = "As the upstream itself is told an order: read as the order that it means";
+        let text = "The upstream's own sort parameter, read as the order that it means";
         for (name, _) in form.keys.iter().flat_map(|key| &key.pairs) {
             if !parameters.iter().any(|(known, _)| known == name) {
                 let schema = schema::kind("string");

@@ -42,8 +42,10 @@ pub(super) fn schema(described: &DescribedRoute<'_>, side: BodySide) -> Document
     match side {
         BodySide::Asked => {
             let text = match described.list.dialect.sends_bodies() {
-                true => "All other members are filters, which pass to the upstream: a cursor is good for the same ones",
-                false => "No other member passes to the upstream, and a cursor is good for the same ones",
+                true => {
+                    "All other members are filters, which pass to the upstream: a cursor is valid for the same filters"
+                }
+                false => "Other members don't pass to the upstream, but a cursor is valid only for the same members",
             };
             body.with("description", text.into())
         }

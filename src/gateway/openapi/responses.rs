@@ -25,17 +25,17 @@ const HEADERS: [Header; 11] = [
     Header { name: "ETag", text: "A weak validator of this page (RFC 9110, section 8.8.3)", schema: string },
     Header {
         name: "Cursorgate-Level",
-        text: "How sure this page is",
+        text: "The level of this page: the strength of its proof",
         schema: || string().with("enum", Document::texts(schema::LEVELS)),
     },
     Header {
         name: "Cursorgate-Drift",
-        text: "How many items from where its cursor believed it the page was found",
+        text: "The distance in items between the estimated and the actual position of this page",
         schema: || schema::integer(None),
     },
     Header {
         name: "Cursorgate-Unproven",
-        text: "Why the place of this page is not proven",
+        text: "The reason that the position of this page is not proven",
         schema: || string().with("enum", Document::texts(["position", "order", "tie-run", "pivot", "seam"])),
     },
     Header {
@@ -45,25 +45,25 @@ const HEADERS: [Header; 11] = [
     },
     Header {
         name: "Preference-Applied",
-        text: "Which of the client's preferences were followed (RFC 7240, section 3)",
+        text: "The preferences that were followed (RFC 7240, section 3)",
         schema: string,
     },
     Header {
         name: "Deprecation",
-        text: "On answers to old clients: since when they are told to change (RFC 9745)",
+        text: "On answers to legacy requests: the start of their deprecation (RFC 9745)",
         schema: || string().with("pattern", "^@-?[0-9]+$".into()),
     },
     Header {
         name: "Sunset",
-        text: "On answers to old clients: until when they are answered (RFC 8594)",
+        text: "On answers to legacy requests: the end of their support (RFC 8594)",
         schema: string,
     },
     Header {
         name: "Location",
-        text: "Where to go on (RFC 9110, section 10.2.2)",
+        text: "The same page by cursor (RFC 9110, section 10.2.2)",
         schema: || string().with("format", "uri-reference".into()),
     },
-    Header { name: "Retry-After", text: "When to ask again, in seconds or as a date", schema: string },
+    Header { name: "Retry-After", text: "The time of the next attempt, in seconds or as a date", schema: string },
 ];
 
 fn string() -> Document {

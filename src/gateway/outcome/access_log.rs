@@ -101,8 +101,8 @@ impl Outcome {
         if futile == Some(FutileFilter::GivenUp) {
             tracing::warn!(
                 route = self.metrics.route(),
-                "the range filter did not help three pages in a row and is spared for 32: it is ignored, or compares otherwise \
-                 than the list is sorted; correct [filter] of the dialect, or take the field out of it"
+                "the range filter did not help with three pages in a row and is not sent for 32 pages: the upstream ignores it, or \
+                 compares by other rules than it sorts; correct [filter] of the dialect, or take the field out of it"
             );
         }
     }

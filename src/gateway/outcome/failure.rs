@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// The detail of `overloaded`, if no memory is left.
-const NO_ROOM: &str = "the gateway holds as much as it may for other requests: ask again in a moment";
+const NO_ROOM: &str = "the gateway has no memory left for this request: try again in a moment";
 
 /// The statuses with which upstreams refuse parameters.
 const OF_PARAMETERS: [u16; 3] = [400, 416, 422];
@@ -67,11 +67,9 @@ impl Failure {
                 };
                 return Self::logged(Code::UpstreamRedirected, "the upstream answered with a redirect", detail);
             }
-            ReadingError::Malformed(_) => (Code::UpstreamMalformed, "the upstream's answer is not the list expected"),
-            ReadingError::TooManyItems(_) => {
-                (Code::UpstreamTooLarge, "the upstream's answer has more items than allowed")
-            }
-            ReadingError::TooDeep(_) => (Code::UpstreamMalformed, "the upstream's answer is nested too deep"),
+            ReadingError::Malformed(_) => (Code::UpstreamMalformed, "the upstream's answer is not the expected list"),
+            ReadingError::TooManyItems(_) => (Code::UpstreamTooLarge, "the upstream's answer has too many items"),
+            ReadingError::TooDeep(_) => (Code::UpstreamMalformed, "the upstream's answer is nested too deeply"),
         };
         let mut problem = Problem::new(code, said);
         problem.retry_after = headers.get(RETRY_AFTER).cloned();
@@ -90,7 +88,7 @@ impl Failure {
         let (code, said) = match fetch {
             Fetch::Slice(slice, Listing { filter: None, flipped: false, .. }) if slice.begins() > Offset(0) => (
                 Code::TooDeep,
-                "the upstream refuses this part of the list, or so many items at once: ask for fewer, or begin again at \
+                "the upstream refuses this offset or this many items: ask for fewer, or start again at \
                  `restart`",
             ),
             Fetch::Slice(_, Listing { filter: None, flipped: false, .. }) | Fetch::Item(_) | Fetch::Count => {
@@ -98,11 +96,11 @@ impl Failure {
             }
             Fetch::Slice(..) => (
                 Code::PositionLost,
-                "the upstream refuses to be asked for the list from this place: begin again at `restart`",
+                "the upstream refuses to continue the list from this position: start again at `restart`",
             ),
             Fetch::Token(TokenFetch { token: None, .. }) => return self,
             Fetch::Token(_) => {
-                (Code::CursorGone, "the upstream does not know this place any more: begin again at `restart`")
+                (Code::CursorGone, "the upstream no longer knows this position: start again at `restart`")
             }
         };
         Self::logged(code, said, format!("the upstream answered {status} to the gateway's own paging"))
@@ -118,41 +116,43 @@ impl Failure {
         match refusal {
             Refusal::PositionLost { nearest } => with_nearest(
                 Code::PositionLost,
-                "the list has changed so much that this place can't be found: begin again at `restart`, or go on at \
+                "the list has changed so much that this position can't be found: start again at `restart`, or continue at \
                  `nearest`, where items may be skipped or repeated",
                 nearest,
             ),
             Refusal::TieRun { nearest } => with_nearest(
                 Code::TieRun,
-                "more items share their sort keys here than one answer of the upstream can hold: begin again at \
-                 `restart` with another sort, or go on at `nearest`, where items may be skipped or repeated",
+                "more items share their sort keys at this position than one answer of the upstream can hold: start again at \
+                 `restart` with another sort, or continue at `nearest`, where items may be skipped or repeated",
                 nearest,
             ),
-            Refusal::TooDeep => Problem::new(Code::TooDeep, "the upstream answers no deeper than this").into(),
+            Refusal::TooDeep => {
+                Problem::new(Code::TooDeep, "the upstream does not answer for offsets this large").into()
+            }
             Refusal::BudgetExceeded => {
-                Problem::new(Code::BudgetExceeded, "the page took more upstream requests than are allowed").into()
+                Problem::new(Code::BudgetExceeded, "the page needs more upstream requests than the route allows").into()
             }
             Refusal::Unsorted(Unsorted { cause, said }) => {
                 Self::logged(Code::UpstreamUnsorted, unsorted(cause).1, said)
             }
             Refusal::Stuck => {
-                Problem::new(Code::UpstreamStuck, "the upstream gives the same items at different places").into()
+                Problem::new(Code::UpstreamStuck, "the upstream returned the same items for different positions").into()
             }
             Refusal::PivotGone { nearest } => with_nearest(
                 Code::CursorGone,
-                "the item that this cursor names is gone or has changed, and its sort keys are not known any more: begin \
-                 again at `restart`, or go on at `nearest`, where items may be skipped or repeated",
+                "the item that this cursor names is gone or has changed, and its sort keys are no longer known: start \
+                 again at `restart`, or continue at `nearest`, where items may be skipped or repeated",
                 nearest,
             ),
-            Refusal::TokenGone => Problem::new(
-                Code::CursorGone,
-                "the upstream does not know this place any more: begin again at `restart`",
-            )
-            .into(),
-            Refusal::Unsupported => {
-                Problem::new(Code::RangeUnsupported, "this list can't be read in this direction from here").into()
+            Refusal::TokenGone => {
+                Problem::new(Code::CursorGone, "the upstream no longer knows this position: start again at `restart`")
+                    .into()
             }
-            Refusal::NoList => Problem::new(Code::UpstreamMalformed, "the upstream has no list here").into(),
+            Refusal::Unsupported => {
+                Problem::new(Code::RangeUnsupported, "this list can't be read in this direction from this position")
+                    .into()
+            }
+            Refusal::NoList => Problem::new(Code::UpstreamMalformed, "the upstream returned no list").into(),
         }
     }
 
@@ -161,20 +161,23 @@ impl Failure {
         let (code, said) = match &error {
             CursorError::Invalid => (
                 Code::CursorInvalid,
-                "this is no cursor of ours, or it was changed or cut: begin again at `restart`".to_owned(),
+                "the cursor is not valid (unknown, modified or truncated): start again at `restart`".to_owned(),
             ),
             CursorError::Expired => {
-                (Code::CursorExpired, "this cursor is too old: begin again at `restart`".to_owned())
+                (Code::CursorExpired, "the cursor has expired: start again at `restart`".to_owned())
             }
             CursorError::Mismatch { differs } => {
                 let parts: Vec<String> = differs.iter().map(ToString::to_string).collect();
                 let other = match parts.is_empty() {
-                    true => "belongs to another list: go back to that".to_owned(),
+                    true => "belongs to another list: use it there".to_owned(),
                     false => {
-                        format!("belongs to a list that differs in its {}: keep it as it was", parts.join(" and "))
+                        format!(
+                            "belongs to a list that differs in its {}: repeat the request with the same",
+                            parts.join(" and ")
+                        )
                     }
                 };
-                let said = format!("this cursor {other}, or begin again at `restart`");
+                let said = format!("the cursor {other}, or start again at `restart`");
                 (Code::CursorMismatch, said)
             }
         };
@@ -205,29 +208,25 @@ pub(crate) const fn cause(refusal: &Refusal) -> &'static str {
 /// Returns the label of an unsorted list, and the detail for the client. The log gets the items that show it.
 pub(crate) const fn unsorted(cause: Cause) -> (&'static str, &'static str) {
     match cause {
-        Cause::NoObject => {
-            ("unsorted_no_object", "the upstream's items are no objects, and have no keys to be sorted by")
-        }
-        Cause::NoId => ("unsorted_no_id", "the upstream's items have no id to be told apart by"),
-        Cause::NoKey => ("unsorted_no_key", "the upstream's items lack a key that their list is sorted by"),
+        Cause::NoObject => ("unsorted_no_object", "the upstream's items are not objects, so they have no sort keys"),
+        Cause::NoId => ("unsorted_no_id", "the upstream's items have no id"),
+        Cause::NoKey => ("unsorted_no_key", "the upstream's items lack a sort key"),
         Cause::Null => {
-            ("unsorted_null", "a key that the upstream's list is sorted by is null, and has no place in its order")
+            ("unsorted_null", "a sort key of the upstream's items is null, and the order has no position for null")
         }
-        Cause::Kind => {
-            ("unsorted_kind", "the keys that the upstream's list is sorted by are of types that can't be compared")
-        }
+        Cause::Kind => ("unsorted_kind", "the sort keys of the upstream's items have types that can't be compared"),
         Cause::Digits => {
-            ("unsorted_digits", "the upstream's list is not in its declared order: it seems to sort texts as numbers")
+            ("unsorted_digits", "the upstream's list is not in its declared order: texts seem to be sorted as numbers")
         }
         Cause::Text => {
-            ("unsorted_text", "the upstream's list is not in its declared order: it sorts texts by rules of its own")
+            ("unsorted_text", "the upstream's list is not in its declared order: texts are sorted by other rules")
         }
         Cause::Order => ("unsorted_order", "the upstream's list is not in its declared order"),
         Cause::Ties => (
             "unsorted_ties",
             "the upstream's list is not in its declared order: items with equal keys are not sorted by their id",
         ),
-        Cause::Twice => ("unsorted_twice", "the same id stands twice in one answer of the upstream"),
+        Cause::Twice => ("unsorted_twice", "the upstream's answer contains an id twice"),
     }
 }
 
@@ -247,7 +246,7 @@ impl From<FetchError> for Failure {
     fn from(error: FetchError) -> Self {
         let (code, said) = match &error {
             FetchError::Unavailable(_) => (Code::UpstreamUnavailable, "the upstream can't be reached"),
-            FetchError::Exhausted(_) => (Code::Overloaded, "the gateway has no connection to spare for this"),
+            FetchError::Exhausted(_) => (Code::Overloaded, "the gateway has no connection left for this request"),
             FetchError::Timeout(_) => (Code::UpstreamTimeout, "the upstream did not answer in time"),
             FetchError::TooLarge(_) => (Code::UpstreamTooLarge, "the upstream's answer is larger than allowed"),
             FetchError::Cut(_) => (Code::UpstreamTruncated, "the upstream's answer broke off"),
@@ -266,8 +265,12 @@ impl From<MemoryExhausted> for Failure {
 
 impl From<Occupied> for Failure {
     fn from(_: Occupied) -> Self {
-        let said = "as many requests as the upstream may have are under way, and as many wait: ask again in a moment";
-        Self::logged(Code::Overloaded, said, "no turn at the upstream: connections of the upstream".to_owned())
+        let said = "the upstream has all the requests that it may have at once, and as many are waiting: try again in a moment";
+        Self::logged(
+            Code::Overloaded,
+            said,
+            "no free slot: connections of the upstream limits its concurrent requests".to_owned(),
+        )
     }
 }
 
@@ -275,7 +278,7 @@ impl From<TooLong> for Failure {
     fn from(error: TooLong) -> Self {
         // Without its cursor the page would look like the last one, so it is refused. Upstreams make cursors long: by
         // their tokens, or by ids of items.
-        let said = "what the upstream continues its list by is longer than a cursor may be";
+        let said = "the upstream's continuation token does not fit into a cursor";
         Self::logged(Code::UpstreamTooLarge, said, format!("{error}: cursor.length of the route allows more"))
     }
 }

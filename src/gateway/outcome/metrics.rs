@@ -80,22 +80,22 @@ impl MetricFamily {
 pub(crate) const FAMILIES: [MetricFamily; 14] = [
     MetricFamily {
         name: "cursorgate_requests",
-        help: "Requests, by what became of them: page, forwarded, or the code of the problem.",
+        help: "Requests by outcome: page, forwarded, or the code of the problem.",
         label: Some(("outcome", &OUTCOMES)),
     },
     MetricFamily {
         name: "cursorgate_pages",
-        help: "Pages served, by how sure they were.",
+        help: "Pages served, by level.",
         label: Some(("level", &["exact", "checked", "anchored", "positional"])),
     },
     MetricFamily {
         name: "cursorgate_pages_unproven",
-        help: "Pages served without a proof of their place, by what kept them from it.",
+        help: "Pages served without a proof of their position, by reason.",
         label: Some(("reason", &["position", "order", "tie-run", "pivot", "seam"])),
     },
     MetricFamily {
         name: "cursorgate_pages_lowered",
-        help: "Pages of a list with a declared order that were read by marks, by why the order was of no use with its answers.",
+        help: "Pages of a list with a declared order that were read by marks, by the reason that the order could not be used.",
         label: Some((
             "cause",
             &["unsorted_no_object", "unsorted_no_id", "unsorted_no_key", "unsorted_kind", "unsorted_text"],
@@ -103,13 +103,13 @@ pub(crate) const FAMILIES: [MetricFamily; 14] = [
     },
     MetricFamily {
         name: "cursorgate_futile_filters",
-        help: "Pages whose range filter showed neither the item of the cursor nor its ties, so that the whole list was asked; \
-               after three in a row the filter is given up, and spared for 32 pages.",
+        help: "Pages whose range filter returned neither the item of the cursor nor its ties, so that the list was read without \
+               it; after three in a row the filter is not sent for 32 pages.",
         label: Some(("outcome", &["in_vain", "given_up", "spared"])),
     },
     MetricFamily {
         name: "cursorgate_refusals",
-        help: "Pages refused after the upstream was asked, by cause.",
+        help: "Pages refused after requests to the upstream, by cause.",
         label: Some((
             "cause",
             &[
@@ -137,39 +137,39 @@ pub(crate) const FAMILIES: [MetricFamily; 14] = [
     },
     MetricFamily {
         name: "cursorgate_drifted_pages",
-        help: "Pages that were found elsewhere than where their cursor believed them to be.",
+        help: "Pages found at another offset than their cursor estimated.",
         label: None,
     },
     MetricFamily {
         name: "cursorgate_drift_items",
-        help: "How far those pages were from there, in items, summed up without sign.",
+        help: "Sum of the distances in items, without sign, between the estimated and the actual offsets of those pages.",
         label: None,
     },
     MetricFamily {
         name: "cursorgate_stragglers",
-        help: "Marked items that were out of their order, and outvoted by the others.",
+        help: "Cursor marks found out of order and ignored in favour of the majority.",
         label: None,
     },
     MetricFamily { name: "cursorgate_upstream_requests", help: "Requests to the upstream.", label: None },
     MetricFamily {
         name: "cursorgate_pivots",
-        help: "Keys wanted for the item that a cursor names: found in the cache, looked up at the upstream, or had from \
-               another request's look-up.",
+        help: "Look-ups of the sort keys of a cursor's item: found in the cache, looked up at the upstream, or shared with \
+               another request.",
         label: Some(("source", &["cache", "upstream", "shared"])),
     },
     MetricFamily {
         name: "cursorgate_observed",
-        help: "Answers read on routes that observe, by verdict: servable, or the first cause against it.",
+        help: "Answers observed, by verdict: servable, or the first cause against it.",
         label: Some(("verdict", &VERDICTS)),
     },
     MetricFamily {
         name: "cursorgate_unobserved",
-        help: "Answers not read on routes that observe, by reason.",
+        help: "Answers not observed on routes that observe, by reason.",
         label: Some(("reason", &REASONS)),
     },
     MetricFamily {
         name: "cursorgate_list_requests",
-        help: "Requests for lists, by how they page: by the gateway's cursors, by the upstream's parameters, or by neither.",
+        help: "Requests for lists by their paging: by cursors, by the upstream's parameters, or by neither.",
         label: Some(("paging", &["cursor", "legacy", "unmarked"])),
     },
 ];

@@ -117,11 +117,11 @@ fn sorted(list: &List, parameters: &Parameters, request: &ListRequest) -> Result
 fn detail(unsortable: &Unsortable) -> String {
     match unsortable {
         Unsortable::Opaque(field) => {
-            format!("this list is sorted by `{field}` in a way of its own: it is the last field of a sort")
+            format!("the list sorts `{field}` by its own rules: it can only be the last field of a sort")
         }
-        Unsortable::TooManyKeys(1) => "this list can be sorted by one field at a time".to_owned(),
-        Unsortable::TooManyKeys(most) => format!("this list can be sorted by {most} fields at a time"),
-        Unsortable::OneOrder => "this list has one order, which can be turned round and no more".to_owned(),
-        Unsortable::Unplaced(field) => format!("this list can't be paged in an order that begins with `{field}`"),
+        Unsortable::TooManyKeys(1) => "the list can be sorted by one field at a time".to_owned(),
+        Unsortable::TooManyKeys(most) => format!("the list can be sorted by at most {most} fields"),
+        Unsortable::OneOrder => "the list has one order, which can only be reversed".to_owned(),
+        Unsortable::Unplaced(field) => format!("the list can't be paged in an order that begins with `{field}`"),
     }
 }

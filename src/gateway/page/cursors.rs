@@ -165,7 +165,7 @@ impl<'a> RequestCursors<'a> {
             // A convention without parameters for items accepts item cursors that another convention made.
             (_, Claims::Item(item)) => self.beside(item, role == Role::Before),
             _ => {
-                let said = "this cursor is ours, and made for another parameter: begin again at `restart`";
+                let said = "the cursor was made for another parameter: start again at `restart`";
                 return Err(Problem::new(Code::CursorInvalid, said).with_parameter(self.parameter(role)).into());
             }
         };

@@ -102,12 +102,16 @@ impl NoAnswer {
     fn into_failure(self) -> Failure {
         match self {
             Self::Failed(failure) => failure,
-            Self::Unfiltered => {
-                Failure::logged(Code::Internal, "the page can't be asked for", "no filter can say a key".to_owned())
-            }
-            Self::Known(_) => {
-                Failure::logged(Code::Internal, "the page can't be asked for", "its pivot was known twice".to_owned())
-            }
+            Self::Unfiltered => Failure::logged(
+                Code::Internal,
+                "the page can't be requested",
+                "a key can't be written as a filter".to_owned(),
+            ),
+            Self::Known(_) => Failure::logged(
+                Code::Internal,
+                "the page can't be requested",
+                "its pivot was found in the cache twice".to_owned(),
+            ),
         }
     }
 }
@@ -423,16 +427,16 @@ fn is_continued(position: &Position) -> bool {
 }
 
 fn out_of_time() -> Failure {
-    Problem::new(Code::BudgetExceeded, "the page was not found in the time allowed").into()
+    Problem::new(Code::BudgetExceeded, "the page was not found within the time allowed").into()
 }
 
 /// The client's body is no object. That has been refused before.
 fn unwritable(error: &JsonError) -> Failure {
-    Failure::logged(Code::Internal, "the request can't be passed on to the upstream", error.to_string())
+    Failure::logged(Code::Internal, "the request can't be forwarded to the upstream", error.to_string())
 }
 
 /// The client's path or filters don't fit into a URL.
 fn unsendable(error: &pingora::BError) -> Failure {
-    let said = "the request can't be passed on to the upstream";
+    let said = "the request can't be forwarded to the upstream";
     Failure::logged(Code::RequestInvalid, said, error.etype().as_str().to_owned())
 }

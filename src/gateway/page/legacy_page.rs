@@ -41,7 +41,7 @@ impl LegacyPage {
         };
         let most = list.budgets.offset;
         if offset > most {
-            let said = format!("a request by page or offset begins at most {most} items deep: read on by cursor");
+            let said = format!("a request by page or offset can skip at most {most} items: continue by cursor");
             return Err(Problem::new(Code::TooDeep, said).into());
         }
         Ok(Self { offset, limit, number: window.page })

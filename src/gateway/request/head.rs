@@ -129,7 +129,7 @@ fn read_request_line(line: &[u8]) -> Result<RequestLine<'_>, Box<Problem>> {
         return Err(invalid("the method is no token"));
     }
     if method == b"CONNECT" || method == b"TRACE" {
-        return Err(invalid("the methods CONNECT and TRACE are not answered here"));
+        return Err(invalid("the methods CONNECT and TRACE are not supported"));
     }
     if target.len() > LONGEST_TARGET {
         let detail = format!("the request target has more than {LONGEST_TARGET} bytes");
@@ -137,7 +137,7 @@ fn read_request_line(line: &[u8]) -> Result<RequestLine<'_>, Box<Problem>> {
     }
     // Pingora would cut a fragment off, while another server might keep it.
     if target.iter().any(|byte| *byte <= b' ' || *byte == 0x7f || *byte == b'#') {
-        return Err(invalid("the request target holds a control character or a fragment"));
+        return Err(invalid("the request target contains a control character or a fragment"));
     }
     if std::str::from_utf8(target).is_err() {
         return Err(invalid("the request target is not UTF-8"));
@@ -173,7 +173,7 @@ impl<'a> FramingFields<'a> {
             return Err(Box::new(Problem::new(Code::HeadersTooLarge, detail)));
         }
         if line[colon + 1..].iter().any(|byte| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f) {
-            return Err(invalid("a header holds a control character"));
+            return Err(invalid("a header contains a control character"));
         }
         if name.eq_ignore_ascii_case(b"host") {
             if self.host.replace(value).is_some() {

@@ -53,7 +53,7 @@ pub(crate) fn read(head: &RequestHeader) -> Result<RequestTarget, Box<Problem>> 
     let NormalPath { text: normal_path, doubt } = path::normalize(path).map_err(invalid)?;
     let query = query.map(|query| match std::str::from_utf8(query) {
         Ok(text) if holds_a_query(text) => Ok(text.to_owned()),
-        _ => Err(invalid("the query holds a byte that no query can hold")),
+        _ => Err(invalid("the query contains an invalid byte")),
     });
     Ok(RequestTarget {
         path: String::from_utf8_lossy(path).into_owned(),

@@ -61,7 +61,7 @@ impl Guard {
         let route = &found.route;
         if route.list.is_some() {
             // With its own method the request would have been served as a list.
-            let said = "a list is asked for by its own method, in capitals, and by no header that stands for it";
+            let said = "a list is requested by its method in capitals, without a header that overrides it";
             return takes(route).then(|| Problem::new(Code::RequestInvalid, said));
         }
         // A route without parameters leads to the one path that the operator wrote.
@@ -73,17 +73,17 @@ impl Guard {
         let is_guarded = |other: &Route| is_same(&other.upstream, &route.upstream) && takes(other);
         let other = folded.as_deref().and_then(|path| table.find(host, path)).map(|found| found.route);
         if other.is_some_and(|other| other.list.is_some() && is_guarded(&other)) {
-            return Some(Problem::new(Code::RequestInvalid, "the path is another spelling of a list's"));
+            return Some(Problem::new(Code::RequestInvalid, "the path is another spelling of a list's path"));
         }
         let path = folded.as_deref().unwrap_or(&target.normal_path);
         for list in self.lists.iter().filter(|list| is_guarded(&list.route) && list.covers(path)) {
             let serves =
                 list.route.hosts.is_empty() || list.route.hosts.iter().any(|known| Some(known.as_str()) == host);
             if serves {
-                return Some(Problem::new(Code::RequestInvalid, "the path is another spelling of a list's"));
+                return Some(Problem::new(Code::RequestInvalid, "the path is another spelling of a list's path"));
             }
             if route.hosts.is_empty() {
-                return Some(Problem::new(Code::RouteNotFound, "the list of this path is not served under this host"));
+                return Some(Problem::new(Code::RouteNotFound, "this path has no list under this host"));
             }
         }
         None

@@ -177,10 +177,10 @@ fn warn_of_cursors(
 /// Warns if the route guarantees less than its order suggests.
 fn warn(dialect: &Dialect, settings: &ListSettings, diagnostics: &mut Diagnostics) {
     let sorted = dialect.default_sorted();
-    let promise = dialect.promise(sorted, settings);
-    let Some(why) = promise.keeps_from_next.filter(|_| sorted.order.declared) else { return };
+    let guarantee = dialect.guarantee(sorted, settings);
+    let Some(why) = guarantee.keeps_from_next.filter(|_| sorted.order.declared) else { return };
     let fixed = matches!(dialect.paging().sizes, Sizes::Fixed(_));
-    match promise.level {
+    match guarantee.level {
         Level::Anchored if dialect.paging().family != Family::Token => {
             let at = settings.order.last().map_or(settings.dialect.at, |term| term.at);
             diagnostics.warning(at, why, "where the two disagree, the level falls to anchored");

@@ -85,7 +85,7 @@ pub(crate) async fn answer(
         Err(panic) => {
             outcome.detail = Some(panic);
             session.set_keepalive(None);
-            let problem = Problem::new(Code::Internal, "the gateway failed; the request id helps to find out why");
+            let problem = Problem::new(Code::Internal, "the gateway failed: report the request id");
             Dispatch::Respond(refuse(&problem, None, snapshot, outcome))
         }
     };
@@ -193,7 +193,7 @@ async fn answer_list(
     list.conventions.take_from(&mut headers, chosen.convention);
     if !by_post && !session.is_body_empty() {
         session.set_keepalive(None);
-        let problem = Problem::new(Code::RequestInvalid, "a list is asked for without a body");
+        let problem = Problem::new(Code::RequestInvalid, "a request for a list has no body");
         return Dispatch::Respond(refuse(&problem, Some(&chosen.convention.envelope), snapshot, outcome));
     }
     let parameters = found.parameters.clone();
@@ -315,8 +315,8 @@ fn fail(failure: Failure, call: ListCall<'_>, outcome: &mut Outcome) -> Response
 fn begins(convention: &Convention) -> String {
     let parameters = &convention.parameters;
     match parameters.name(Role::Cursor).or_else(|| parameters.name(Role::After)) {
-        Some(name) => format!("begin again without `{name}`"),
-        None => "begin again at the first page".to_owned(),
+        Some(name) => format!("start again without `{name}`"),
+        None => "start again at the first page".to_owned(),
     }
 }
 

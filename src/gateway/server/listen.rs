@@ -117,7 +117,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Service for Listening<A> {
             loops.spawn(async move {
                 match TcpListener::from_std(socket) {
                     Ok(socket) => accept(&socket, tls, &app, &front, shutdown).await,
-                    Err(error) => tracing::error!(%error, "a listener is lost"),
+                    Err(error) => tracing::error!(%error, "a listener failed"),
                 }
             });
         }
@@ -153,7 +153,7 @@ async fn accept<A: HttpServerApp + Send + Sync + 'static>(
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionAborted => continue,
             Err(error) => {
                 // Descriptors and memory become available again when connections end.
-                tracing::error!(%error, "no connection can be taken in");
+                tracing::error!(%error, "a connection can't be accepted");
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }

@@ -148,7 +148,7 @@ pub(crate) fn end(
                 cause = verdict,
                 request_id = outcome.request_id,
                 detail,
-                "this answer could not have been served; the access log and the metrics have the next ones"
+                "this answer could not have been served; further ones are in the access log and the metrics"
             );
         }
         outcome.counted.observed = Some(verdict);

@@ -13,7 +13,7 @@ use super::{
     order::{
         fields::DialectFields,
         filter::FilterTemplate,
-        guarantee::{Guarantee, Modes, promise},
+        guarantee::{Guarantee, Modes, guarantee},
         orders::Orders,
         sort::{CompiledOrder, SortTemplate, Unsortable},
         warnings,
@@ -240,8 +240,8 @@ impl Dialect {
 
     /// Returns the guarantee of a route with these settings for the pages of an order.
     #[must_use]
-    pub fn promise(&self, sorted: &CompiledOrder, list: &ListSettings) -> Guarantee {
-        promise(list, &self.paging, sorted)
+    pub fn guarantee(&self, sorted: &CompiledOrder, list: &ListSettings) -> Guarantee {
+        guarantee(list, &self.paging, sorted)
     }
 
     /// Builds the request of a fetch. `filters` are the client's raw query pairs joined by `&`; they come first and

@@ -157,7 +157,7 @@ impl PeerName {
         let name = Arc::clone(self);
         tokio::spawn(async move {
             if let Err(error) = name.ask(now).await {
-                tracing::warn!(host = name.host, %error, "name not resolved; addresses that are known stay in use");
+                tracing::warn!(host = name.host, %error, "name not resolved; known addresses stay in use");
                 name.keep_for_another_while(now);
             }
             name.asking.store(false, Ordering::Release);
@@ -250,7 +250,7 @@ impl Peers {
         self.failures.fetch_add(1, Ordering::Relaxed);
         if self.health_of(peer).is_some_and(|health| health.failed(now)) {
             let peer = &peer._address;
-            tracing::warn!(%peer, "peer can't be reached; it is passed over, where there are others, and tried again");
+            tracing::warn!(%peer, "peer can't be reached; other peers are used while it rests, and it is tried again later");
         }
     }
 

@@ -85,7 +85,7 @@ impl Modes {
 }
 
 /// Returns the guarantee for the pages of an order.
-pub(crate) fn promise(list: &ListSettings, paging: &Paging, sorted: &CompiledOrder) -> Guarantee {
+pub(crate) fn guarantee(list: &ListSettings, paging: &Paging, sorted: &CompiledOrder) -> Guarantee {
     let (level, keeps_from_next) = level(list, paging, sorted);
     Guarantee { mode: sorted.mode, why: why(list, sorted), level, keeps_from_next }
 }

@@ -120,7 +120,7 @@ impl BodyPlaces {
                 Some(LegacyPolicy::Reject) => (Code::LegacyRejected, "this list is no longer answered by"),
                 _ => (Code::ParameterInvalid, "this list is paged by cursor, and does not take"),
             };
-            return refuse(code, format!("{said} `{place}`: begin again at `restart`"), &place);
+            return refuse(code, format!("{said} `{place}`: start again at `restart`"), &place);
         }
         if let Some(place) = present(&self.sorting) {
             let detail = match sort {

@@ -153,7 +153,7 @@ impl Sorting {
             return Err(conflict(detail, other));
         }
         let names: Vec<String> = pairs.iter().map(|(name, value)| format!("`{name}={}`", shown(value))).collect();
-        Err(self.refuse(&format!("{} is no order of this list", names.join(" with ")), &said[0].0))
+        Err(self.refuse(&format!("{} is not an order of this list", names.join(" with ")), &said[0].0))
     }
 
     /// `sort_by` alone accepts every grammar; with `order_by` it accepts fields only.
@@ -172,10 +172,9 @@ impl Sorting {
             (Some(fields), Some(directions)) => {
                 sort::parse_pair((&fields, FIELDS), (&directions, DIRECTIONS), &self.sortable)
             }
-            (None, _) => Err(self.refuse(
-                &format!("`{DIRECTIONS}` says which way, and nothing says what by: add `{FIELDS}`"),
-                DIRECTIONS,
-            )),
+            (None, _) => {
+                Err(self.refuse(&format!("`{DIRECTIONS}` sets directions without fields: add `{FIELDS}`"), DIRECTIONS))
+            }
         }
     }
 
@@ -183,8 +182,8 @@ impl Sorting {
     fn not_taken(&self, name: &str) -> Box<Problem> {
         let name = shown(name);
         let detail = match &self.own {
-            Some(own) => format!("`{name}` is not taken here: this list is sorted by `{own}`"),
-            None => format!("`{name}` is not taken here"),
+            Some(own) => format!("`{name}` is not a parameter of this list, which is sorted by `{own}`"),
+            None => format!("`{name}` is not a parameter of this list"),
         };
         self.refuse(&detail, &name)
     }

@@ -1,4 +1,4 @@
-//! Which mode is chosen, when an order can be flipped, and what is promised.
+//! Modes, orders that can be flipped, and guarantees.
 
 use crate::{
     config::settings::{DialectFilter, DialectItem, DialectTerms, FieldSettings, ListSettings, Mode},
@@ -54,14 +54,14 @@ fn ranged(list: &mut ListSettings) {
 
 fn promised(change: impl Fn(&mut ListSettings)) -> Guarantee {
     let (dialect, list) = (compile(&change), changed(&change));
-    dialect.promise(dialect.default_sorted(), &list)
+    dialect.guarantee(dialect.default_sorted(), &list)
 }
 
 #[test]
 fn the_strongest_mode_is_chosen_and_told_why() {
     let chosen = |change: &dyn Fn(&mut ListSettings)| {
-        let promise = promised(change);
-        (promise.mode, promise.why)
+        let guarantee = promised(change);
+        (guarantee.mode, guarantee.why)
     };
     let told = |mode, why: &str| (mode, why.to_owned());
     assert_eq!(
@@ -219,8 +219,8 @@ fn a_run_is_asked_for_by_the_id_alone() {
 #[test]
 fn levels_say_what_keeps_them_from_the_next() {
     let of = |change: fn(&mut ListSettings)| {
-        let promise = promised(change);
-        (promise.level, promise.keeps_from_next.unwrap_or_default())
+        let guarantee = promised(change);
+        (guarantee.level, guarantee.keeps_from_next.unwrap_or_default())
     };
     assert_eq!(of(|_| ()), (Level::Exact, String::new()));
     assert_eq!(
