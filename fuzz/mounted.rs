@@ -4,5 +4,5 @@ pub use cursorgate_core::{json, pagination};
 
 #[path = "../src/cursor/mod.rs"]
 pub mod cursor;
-#[path = "../src/upstream/link_header.rs"]
+#[path = "../src/upstream/place/link_header.rs"]
 pub mod link_header;

@@ -1,5 +1,5 @@
-//! What is said about configurations. Each `config/NAME.toml` is loaded, its dialects are compiled, and what is reported
-//! about it stands beside it in `config/NAME.txt`; `UPDATE_SNAPSHOTS=1` writes those files anew.
+//! Reports on configurations. Each `config/NAME.toml` is loaded, its dialects are compiled, and the report on it is
+//! compared with `config/NAME.txt`; `UPDATE_SNAPSHOTS=1` rewrites those files.
 
 #![expect(clippy::expect_used, reason = "a test without its cases fails")]
 
@@ -51,7 +51,7 @@ fn names(extension: &str) -> Vec<String> {
     names
 }
 
-/// What people read about a configuration.
+/// Returns the report on a configuration.
 fn report(name: &str, text: &str) -> String {
     let (settings, mut diagnostics) = config::load_text(name, text, &Cases);
     let settings = settings.expect("settings, as far as they can be read");

@@ -7,12 +7,17 @@ use serde::Serialize;
 
 use crate::{
     config::settings::{LegacyPolicy, LegacySettings},
-    downstream::legacy,
-    gateway::{Snapshot, clock, list::List, metrics::RouteMetrics, migration::Count},
+    downstream::response::legacy,
+    gateway::{
+        Snapshot,
+        outcome::{metrics::RouteMetrics, migration::Count},
+        routes::list::List,
+        runtime::clock,
+    },
 };
 
 /// The path of the report.
-pub const MIGRATION_PATH: &str = "/migration";
+pub(crate) const MIGRATION_PATH: &str = "/migration";
 
 /// The content type of the report.
 pub(super) const CONTENT_TYPE: &str = "application/json";

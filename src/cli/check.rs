@@ -16,14 +16,14 @@ use crate::{
             ObserveSettings, OverMax, Role, RouteSettings, Settings, SortTerm,
         },
     },
-    gateway::{self, Snapshot, clock, snapshot::Route},
+    gateway::{self, Snapshot, routes::route::Route, runtime::clock},
     pagination::{
         order::{Direction, Ties},
         page::Level,
         paging::{Family, Paging, Sizes},
         resolver::{Totals, Verify, WhenUnproven},
     },
-    upstream::{Costs, Dialect, PageCosts, Places, Promise, Sorted},
+    upstream::{CompiledOrder, Costs, Dialect, Guarantee, PageCosts, Places},
 };
 
 const DAY: u64 = 86_400;
@@ -113,7 +113,7 @@ fn describe(
             let by_host = compiled.serves_by_host();
             let dialect = &serving.dialect;
             let sorted = dialect.default_sorted();
-            let promise = dialect.promise(sorted, list);
+            let promise = dialect.guarantee(sorted, list);
             let names = [dialect.paging_names(), &dialect.paging_places()].concat();
             line(out, "asks", &asks(list, &promise, dialect, &names));
             if list.mode.value == Mode::Auto && promise.mode != Mode::Token {
@@ -176,7 +176,7 @@ fn line(out: &mut String, word: &str, text: &str) {
     let _ = writeln!(out, "  {word:<9} {text}");
 }
 
-fn asks(list: &ListSettings, promise: &Promise, dialect: &Dialect, names: &[String]) -> String {
+fn asks(list: &ListSettings, promise: &Guarantee, dialect: &Dialect, names: &[String]) -> String {
     let (paging, places) = (dialect.paging(), dialect.places());
     let names = if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
     let family = match paging.family {
@@ -208,7 +208,7 @@ fn asks(list: &ListSettings, promise: &Promise, dialect: &Dialect, names: &[Stri
     format!("{} by {how}, {sizes}", list.dialect.name)
 }
 
-fn promises(list: &ListSettings, promise: &Promise, dialect: &Dialect, run: Option<(u32, u32)>) -> String {
+fn promises(list: &ListSettings, promise: &Guarantee, dialect: &Dialect, run: Option<(u32, u32)>) -> String {
     let (paging, sorted) = (dialect.paging(), dialect.default_sorted());
     let level = match promise.level {
         Level::Exact => "exact: none skipped, none repeated",
@@ -256,7 +256,7 @@ fn promises(list: &ListSettings, promise: &Promise, dialect: &Dialect, run: Opti
 }
 
 /// Describes how a declared order comes about.
-fn how_sorted(list: &ListSettings, promise: &Promise, sorted: &Sorted) -> String {
+fn how_sorted(list: &ListSettings, promise: &Guarantee, sorted: &CompiledOrder) -> String {
     let strong = sorted.order.strong.len();
     if sorted.asked > strong {
         return "asked for".to_owned();
@@ -314,7 +314,7 @@ fn terms_text(terms: &[SortTerm]) -> String {
     terms.collect::<Vec<_>>().join(", ")
 }
 
-fn costs(list: &ListSettings, promise: &Promise, costs: &PageCosts, run: Option<(u32, u32)>) -> String {
+fn costs(list: &ListSettings, promise: &Guarantee, costs: &PageCosts, run: Option<(u32, u32)>) -> String {
     let max = list.page_size.max;
     let (first, later) = (costs.first(max), costs.later(max));
     let mut text = match later.as_str() {
@@ -366,7 +366,7 @@ fn clients(list: &ListSettings, name: impl Fn(Role) -> Option<String>) -> String
     )
 }
 
-fn cursors(list: &ListSettings, promise: &Promise, by_host: bool) -> String {
+fn cursors(list: &ListSettings, promise: &Guarantee, by_host: bool) -> String {
     let life = list.cursor.ttl.map_or_else(|| "for as long as its key".to_owned(), duration);
     let mut bound = vec!["path", "filters", "order"];
     if by_host {

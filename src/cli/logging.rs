@@ -19,7 +19,7 @@ use tracing_subscriber::{
 use super::Failure;
 use crate::{
     config::settings::{LogFormat, LogLevel, LogSettings},
-    gateway::log_queue::{LogCounts, LogQueue, Urgency},
+    gateway::runtime::log_queue::{LogCounts, LogQueue, Urgency},
 };
 
 /// The time that the end of the process waits for lines to be written, since their reader may have stopped.

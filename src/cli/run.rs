@@ -10,13 +10,18 @@ use crate::{
         settings::{ServerSettings, Settings},
     },
     gateway::{
-        self, Gateway, RequestIds, Snapshot,
-        admission::{Admission, Places},
-        connection::Front,
-        descriptors,
-        lifecycle::{self, Servers, Vitals},
-        live::Live,
-        reload::{Fixed, Reloader, Reloads},
+        self, Snapshot,
+        lifecycle::{
+            live::Live,
+            process::{self, Servers, Vitals},
+            reload::{Fixed, Reloader, Reloads},
+        },
+        runtime::descriptors,
+        server::{
+            admission::{Admission, ConnectionLimits},
+            connection::Front,
+        },
+        session::context::{Gateway, RequestIds},
     },
 };
 
@@ -61,7 +66,7 @@ fn serve_file(path: &Path, Built { settings, snapshot, .. }: Built, vitals: &Vit
     let ids = ids()?;
     let mut servers = servers(&settings, Arc::clone(&live), vitals, &clients, &ids)?;
     if let Some(admin) = &settings.admin {
-        let operators = Admission::new(Places { most: OPERATORS, per_address: OPERATORS });
+        let operators = Admission::new(ConnectionLimits { most: OPERATORS, per_address: OPERATORS });
         let front = Front::new(Arc::clone(&live), ids, operators);
         let service = admin::service(admin.address, Admin::new(vitals.clone(), live, clients), front);
         servers.companion.add_service(service.map_err(|error| Failure::failed(error.to_string()))?);
@@ -82,11 +87,11 @@ pub(super) fn serve(
     let server = settings.server.clone();
     // The snapshot has the keys where they are used. The settings would keep them as text for the life of the process.
     drop(settings);
-    Ok(lifecycle::run(servers, vitals, &server, reloads)?)
+    Ok(process::run(servers, vitals, &server, reloads)?)
 }
 
 /// Raises the limit of descriptors and returns the number of connections that it permits.
-pub(super) fn places(server: &ServerSettings) -> Places {
+pub(super) fn places(server: &ServerSettings) -> ConnectionLimits {
     let descriptors = descriptors::raise();
     let possible = descriptors::clients(descriptors);
     if let Some(wanted) = server.connections.filter(|wanted| *wanted > possible) {
@@ -95,7 +100,7 @@ pub(super) fn places(server: &ServerSettings) -> Places {
     }
     let most = server.connections.unwrap_or(CONNECTIONS).min(possible);
     let per_address = server.connections_per_address.unwrap_or_else(|| most.div_ceil(2)).min(most);
-    Places { most, per_address }
+    ConnectionLimits { most, per_address }
 }
 
 /// Returns the generator of request ids.

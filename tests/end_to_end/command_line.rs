@@ -23,7 +23,7 @@ fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-/// What `check` says of a configuration that it refuses.
+/// Returns the report of `check` on a configuration that it refuses.
 pub(crate) fn refused_by_check(text: &str) -> String {
     let directory = Directory::new();
     let file = directory.file("cursorgate.toml");
@@ -127,7 +127,7 @@ fn the_reference_is_a_configuration_and_explains_each_key() {
     assert_eq!(schema["properties"]["log"]["properties"]["level"]["default"], "info");
 }
 
-/// Whoever writes a configuration need not hold its keys to be told what it means.
+/// `check` explains a configuration without access to its keys.
 #[test]
 fn check_describes_routes_without_their_keys() {
     let directory = Directory::new();
@@ -144,7 +144,7 @@ fn check_describes_routes_without_their_keys() {
     assert!(!text.contains("no errors"), "{text}");
 }
 
-/// What a route of a dialect means, in lines.
+/// Returns the description of a route with a dialect, in lines.
 fn described(dialect: &str, route: &str) -> String {
     let text = format!(
         "[upstreams.legacy]\npeers = [\"127.0.0.1:1\"]\n[routes.users]\npath = \"/users\"\nupstream = \"legacy\"\n{route}\n\
@@ -154,7 +154,7 @@ fn described(dialect: &str, route: &str) -> String {
     said(&checked(&format!("{head}{text}")))
 }
 
-/// What users of awkward upstreams must know before their clients learn it.
+/// The obstacles of awkward upstreams are reported before clients meet them.
 #[test]
 fn check_says_what_keeps_a_route_from_more() {
     const TOKENS: &str = "request = { query = \"limit={size}&cursor={token}\" }\n\
@@ -211,7 +211,7 @@ fn keygen_makes_another_key_each_time() {
     }
 }
 
-/// Where the upstream is told the client's host, that is a part of what cursors are bound to.
+/// If the upstream gets the client's host, cursors are bound to it.
 #[test]
 fn check_says_what_cursors_are_bound_to() {
     let one_host = GOOD.replace("[routes.users]", "host_header = \"people.internal\"\n\n[routes.users]");
@@ -221,7 +221,7 @@ fn check_says_what_cursors_are_bound_to() {
     }
 }
 
-/// What can be read in cursors that stand in URLs, and which route a list's policy does not reach.
+/// Keys that can be read in cursors of URLs, and routes that a list's policy does not cover.
 ///
 /// Row: A07, A23
 #[test]

@@ -14,7 +14,11 @@ use std::{
 use super::{Failure, keygen::new_key, logging, report, run};
 use crate::{
     config::{self, Environment, settings::Settings},
-    gateway::{Snapshot, admission::Admission, lifecycle::Vitals, live::Live},
+    gateway::{
+        Snapshot,
+        lifecycle::{live::Live, process::Vitals},
+        server::admission::Admission,
+    },
 };
 
 /// The configuration of the demo, whose addresses are replaced.

@@ -87,9 +87,9 @@ fn person(id: u64) -> Person {
     // 13 people share an instant where the quotient is even, else each has its own.
     let group = id / 13;
     let created = FIRST_DAY + group * 86_400 + if group.is_multiple_of(2) { 0 } else { id % 13 * 3_600 };
-    let created_at = crate::gateway::clock::rfc3339(created);
+    let created_at = crate::gateway::runtime::clock::rfc3339(created);
     let last_login = (!scatter(id).is_multiple_of(5))
-        .then(|| crate::gateway::clock::rfc3339(created + 86_400 * (scatter(id) % 300 / 7 * 7)));
+        .then(|| crate::gateway::runtime::clock::rfc3339(created + 86_400 * (scatter(id) % 300 / 7 * 7)));
     let serial = if id == 7 { 9_007_199_254_740_993 } else { id * 1_000_003 };
     let balance = match id % 4 {
         0 => "25.0".to_owned(),

@@ -134,7 +134,8 @@ fn printable(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Diagnostics, Location};
+    use super::super::Diagnostics;
+    use super::super::Location;
 
     fn rendered(text: &str, start: u32, end: u32) -> String {
         let mut diagnostics = Diagnostics::default();
