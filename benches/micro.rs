@@ -1,5 +1,4 @@
-//! What single steps of a page cost, each alone and without input or output: slicing, cursors, envelopes, routes,
-//! configuration.
+//! The cost of single steps of a page, each alone and without I/O: slicing, cursors, envelopes, routes, configuration.
 //!
 //!     cargo bench --bench micro [FILTER]
 //!
@@ -10,9 +9,9 @@ use std::{cell::RefCell, fmt::Write as _, hint::black_box, path::Path, sync::Arc
 
 use cursorgate::{
     config::{Environment, load_text},
-    cursor::{self, Context, ContextParts, ItemMint},
-    downstream::{EnvelopeTemplate, Facts, ItemCursors, LinkSet, output::Output, response::PageResponse},
-    gateway::{Snapshot, list::List, live::Live, snapshot::Route},
+    cursor::{self, ContextParts, CursorContext, ItemMint},
+    downstream::{EnvelopeTemplate, Facts, ItemCursors, LinkSet, render::output::Output, response::PageResponse},
+    gateway::{List, Live, Route, Snapshot},
     json::{Limits, Pointer, Shape, scan_page},
     pagination::{
         answer::Answer,
@@ -21,7 +20,7 @@ use cursorgate::{
         position::{Hint, Item, Position, Target},
         resolver::{PageRequest, Step, resolve},
     },
-    upstream::Sorted,
+    upstream::CompiledOrder,
 };
 use divan::{Bencher, counter::BytesCount};
 use http::{HeaderMap, HeaderValue};
@@ -34,7 +33,7 @@ fn main() {
 const SIZES: [&str; 3] = ["5k", "100k", "1m"];
 const ENVELOPES: [&str; 3] = ["standard", "page-info", "relay"];
 
-/// One key for every variable, and no files.
+/// An environment with one key for every variable, and without files.
 struct OneKey;
 
 impl Environment for OneKey {
@@ -132,7 +131,7 @@ impl Fixture {
         self.route().list.as_ref().expect("the route serves a list")
     }
 
-    fn sorted(&self) -> &Arc<Sorted> {
+    fn sorted(&self) -> &Arc<CompiledOrder> {
         self.list().dialect.default_sorted()
     }
 
@@ -140,9 +139,9 @@ impl Fixture {
         &self.list().conventions.own().envelope
     }
 
-    fn context(&self) -> Context {
+    fn context(&self) -> CursorContext {
         let order = &*self.sorted().order;
-        Context::new(ContextParts { route: "r0", host: "", path: "/", filters: b"", order, headers: &[] })
+        CursorContext::new(ContextParts { route: "r0", host: "", path: "/", filters: b"", order, headers: &[] })
     }
 
     /// From the bytes of the upstream's answer to the page that may be served: all that the gateway does between its two
@@ -170,13 +169,13 @@ impl Fixture {
         }
     }
 
-    fn read(&self, ask: &cursorgate::upstream::Ask, body: Vec<u8>) -> Answer {
+    fn read(&self, ask: &cursorgate::upstream::UpstreamRequest, body: Vec<u8>) -> Answer {
         let read = self.list().dialect.read(self.sorted(), ask, 200, &HeaderMap::new(), body, 128);
         read.expect("the answer is a list")
     }
 }
 
-/// What the envelope says of a page whose links are typical.
+/// The facts of a page with typical links.
 fn facts<'a>(links: &'a LinkSet, item_cursors: Option<&'a dyn ItemCursors>) -> Facts<'a> {
     let token = Some("AQHmzoimPTlCHc4ePJ2rZ6ICEwABwIQ9AAOyjQaRr78lQasYUQrNe2cuzbv5");
     Facts {
@@ -328,7 +327,7 @@ fn cursor_of_an_item(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// One request's route, found among 200: by a fixed path, by one with a parameter, and none.
+/// The route of a request among 200: by a fixed path, by one with a parameter, and none.
 #[divan::bench(args = ["/api/v1/resource-120/items", "/api/v1/resource-121/acme/items", "/api/v2/nothing"])]
 fn route_match(bencher: Bencher<'_, '_>, path: &str) {
     let snapshot = snapshot(&configuration(200, "standard"));

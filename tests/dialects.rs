@@ -195,7 +195,7 @@ fn comparisons(column: Comparisons) -> String {
     words.iter().filter(|(has, _)| *has).map(|(_, word)| *word).collect::<Vec<_>>().join(" ")
 }
 
-/// What an exchange asks for: a page, a slice, what a token leads to, an item, or the count.
+/// Returns the fetch of an exchange: a page, a slice, a token, an item, or the count.
 fn fetch(exchange: Doc<'_>, place: &str) -> Fetch {
     let number = |key| exchange.number(key);
     let size = || PageSize(u32::try_from(number("size").unwrap()).unwrap());

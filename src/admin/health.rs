@@ -1,12 +1,12 @@
-//! `/healthz`: whether this process wants requests. Says nothing of upstreams: a balancer that took the gateway out
-//! because one of them is down would take the others with it.
+//! `/healthz`: whether this process accepts requests. It does not report upstreams: a balancer that removed the gateway
+//! because one upstream is down would remove the others with it.
 
 use http::StatusCode;
 
-/// Where health is asked for.
-pub const HEALTH_PATH: &str = "/healthz";
+/// The path of the health check.
+pub(crate) const HEALTH_PATH: &str = "/healthz";
 
-/// What is answered.
+/// Returns the answer of the health check.
 pub(super) const fn answer(stopping: bool) -> (StatusCode, &'static str) {
     if stopping { (StatusCode::SERVICE_UNAVAILABLE, "stopping\n") } else { (StatusCode::OK, "ok\n") }
 }

@@ -4,24 +4,24 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use crate::{
-    downstream::legacy,
+    downstream::response::legacy,
     gateway::{
         Snapshot,
-        admission::{Admission, Dropped},
-        lifecycle::Vitals,
-        metrics::{FAMILIES, RouteMetrics},
-        upstream::Upstream,
+        lifecycle::process::Vitals,
+        outcome::metrics::{FAMILIES, RouteMetrics},
+        routes::upstream::Upstream,
+        server::admission::{Admission, Dropped},
     },
 };
 
-/// Where metrics are asked for.
-pub const METRICS_PATH: &str = "/metrics";
+/// The path of the metrics.
+pub(crate) const METRICS_PATH: &str = "/metrics";
 
 /// The content type of the text format.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// All that was counted of the routes in force, and of requests that no route covers: those have no route label. `now` is
-/// in seconds since 1970.
+/// Renders the metrics of the routes in force, and of requests without a route, which have no route label. `now` is in
+/// seconds since 1970.
 pub(super) fn render(snapshot: &Snapshot, vitals: &Vitals, clients: &Admission, now: u64) -> String {
     let routes = snapshot.routes.iter().map(|route| &*route.metrics);
     let mut text = write(&routes.chain([&*snapshot.metrics]).collect::<Vec<_>>());
@@ -30,20 +30,16 @@ pub(super) fn render(snapshot: &Snapshot, vitals: &Vitals, clients: &Admission, 
     };
     let help = "Requests that have begun and not ended.";
     gauge("cursorgate_requests_in_flight", help, count(vitals.in_flight()));
-    gauge(
-        "cursorgate_pivot_cache_bytes",
-        "What remembered keys of items take in memory, about.",
-        snapshot.pivots.size(),
-    );
-    gauge("cursorgate_connections", "Connections of clients that are open.", count(clients.open()));
-    gauge("cursorgate_connections_limit", "How many of them there may be.", count(clients.most()));
+    gauge("cursorgate_pivot_cache_bytes", "Approximate memory of the cache of item keys.", snapshot.pivots.size());
+    gauge("cursorgate_connections", "Open connections of clients.", count(clients.open()));
+    gauge("cursorgate_connections_limit", "Limit of open connections of clients.", count(clients.most()));
     gauge(
         "cursorgate_memory_bytes",
-        "Bytes of upstream answers, request bodies and pages that are held.",
+        "Memory held by upstream answers, request bodies and pages.",
         count(snapshot.memory.held()),
     );
-    gauge("cursorgate_memory_limit_bytes", "Bytes that may be held: server.memory.", count(snapshot.memory.most()));
-    let help = "How often a body found no room, and its request was refused.";
+    gauge("cursorgate_memory_limit_bytes", "Limit of that memory: server.memory.", count(snapshot.memory.most()));
+    let help = "Requests refused because no memory was left for a body.";
     let (name, refused) = ("cursorgate_memory_refusals_total", snapshot.memory.refused());
     let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} counter\n{name} {refused}\n");
     write_connections(&mut text, clients);
@@ -53,10 +49,10 @@ pub(super) fn render(snapshot: &Snapshot, vitals: &Vitals, clients: &Admission, 
     text
 }
 
-/// What holds for the whole process: what its log has lost, and how its configuration was read the last time.
+/// Writes the metrics of the process: lines lost by the log, and the last reload.
 fn write_process(text: &mut String, vitals: &Vitals) {
     let name = "cursorgate_log_lines_dropped_total";
-    let help = "Lines of the log that were dropped: its reader was too slow, or its file took no more.";
+    let help = "Log lines dropped, by reason: the reader was too slow, or the file failed.";
     let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} counter\n");
     for (reason, count) in vitals.log().dropped() {
         let _ = writeln!(text, "{name}{{reason=\"{reason}\"}} {count}");
@@ -65,12 +61,12 @@ fn write_process(text: &mut String, vitals: &Vitals) {
     for (name, help, value) in [
         (
             "cursorgate_config_last_reload_successful",
-            "1 where the configuration that was read last is in force.",
+            "1 if the configuration that was read last is in force.",
             u64::from(last.succeeded()),
         ),
         (
             "cursorgate_config_last_reload_success_timestamp_seconds",
-            "When a configuration was put in force the last time, at the start or by a reload.",
+            "Time of the last successful start or reload.",
             last.succeeded_at(),
         ),
     ] {
@@ -82,38 +78,35 @@ fn count(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
 }
 
-/// Load and reachability of each upstream.
+/// Writes load and health of each upstream.
 fn write_upstreams(text: &mut String, snapshot: &Snapshot) {
     type Value = fn(&Upstream) -> u64;
     let families: [(&str, &str, &str, Value); 5] = [
         (
             "cursorgate_upstream_requests_in_flight",
             "gauge",
-            "Requests under way to the upstream: at most its connections.",
+            "Requests in flight to the upstream, at most its connections.",
             |upstream| count(upstream.slots.in_flight()),
         ),
-        (
-            "cursorgate_upstream_requests_waiting",
-            "gauge",
-            "Requests that wait until another one is done.",
-            |upstream| count(upstream.slots.waiting()),
-        ),
+        ("cursorgate_upstream_requests_waiting", "gauge", "Requests waiting for another one to end.", |upstream| {
+            count(upstream.slots.waiting())
+        }),
         (
             "cursorgate_upstream_requests_refused_total",
             "counter",
-            "Requests that were refused because the queue was full.",
+            "Requests refused because too many were waiting.",
             |upstream| upstream.slots.refused(),
         ),
         (
             "cursorgate_upstream_connect_failures_total",
             "counter",
-            "Connections to peers of the upstream that failed.",
+            "Failed connections to peers of the upstream.",
             |upstream| upstream.peers.failures(),
         ),
         (
             "cursorgate_upstream_peers_resting",
             "gauge",
-            "Peers of the upstream that can't be reached, and rest.",
+            "Peers of the upstream that rest because they can't be reached.",
             |upstream| count(upstream.peers.resting()),
         ),
     ];
@@ -125,7 +118,7 @@ fn write_upstreams(text: &mut String, snapshot: &Snapshot) {
     }
 }
 
-/// What became of clients' connections that were not served to their end.
+/// Writes the connections that ended early.
 fn write_connections(text: &mut String, clients: &Admission) {
     let name = "cursorgate_connections_accepted_total";
     let accepted = clients.accepted();
@@ -143,8 +136,8 @@ fn write_connections(text: &mut String, clients: &Admission) {
     }
 }
 
-/// Who still pages by number or offset, and where that should have ended. What clients are called comes from outside, and
-/// their number is bounded by the configuration.
+/// Writes the counts of legacy clients and the end of their support. Clients' names come from outside; the
+/// configuration limits their number.
 fn write_legacy(text: &mut String, snapshot: &Snapshot, now: u64) {
     let lists = || snapshot.routes.iter().filter_map(|route| Some((route.name.as_str(), route.list.as_ref()?)));
     let name = "cursorgate_legacy_requests_total";
@@ -156,7 +149,7 @@ fn write_legacy(text: &mut String, snapshot: &Snapshot, now: u64) {
             let _ = writeln!(text, "{name}{{route=\"{route}\"}} {}", list.usage.total().requests);
             continue;
         };
-        // A client may be called like those that have no name.
+        // A client may have the name that stands for unnamed clients.
         let mut counts: BTreeMap<&str, u64> =
             clients.named.iter().map(|(name, count)| (&**name, count.requests)).collect();
         for (rest, count) in [("other", clients.other), ("unidentified", clients.unidentified)] {
@@ -182,7 +175,8 @@ fn write(routes: &[&RouteMetrics]) -> String {
         let _ = write!(text, "# HELP {name} {}\n# TYPE {name} counter\n", family.help);
         for metrics in routes {
             for (value, count) in metrics.counts(index) {
-                // Of closed sets with many values only those are told that came up; a number alone always is.
+                // Of label sets with many values only those that occurred are written. A metric without a label is
+                // always written.
                 if count == 0 && family.label.is_some() {
                     continue;
                 }
@@ -200,7 +194,7 @@ fn write(routes: &[&RouteMetrics]) -> String {
     text
 }
 
-/// A label's value as the format wants it.
+/// Escapes a label's value.
 fn escaped(value: &str) -> String {
     value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
@@ -209,7 +203,7 @@ fn escaped(value: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Every line is a comment of the two kinds or a sample, and every sample belongs to the family above it.
+    /// Every line is one of the two kinds of comments or a sample, and every sample belongs to the family above it.
     #[test]
     fn the_text_is_what_prometheus_reads() {
         let (users, none) = (RouteMetrics::new("users \"x\"\\"), RouteMetrics::new(""));

@@ -1,140 +1,129 @@
-//! `/migration`: who still pages by number or offset, and how long that works, as JSON. Of this process alone, since it
-//! started or since the route is counted in this way: whoever runs several adds up, or asks Prometheus.
+//! `/migration`: which clients still page by number or offset, and how long that works, as JSON. The counts are those of
+//! this process since it started, or since the route has been counted in this way. Prometheus adds up several processes.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
 
 use crate::{
-    config::settings::{AfterSunset, LegacyPolicy, LegacySettings, Unmarked},
-    downstream::legacy,
-    gateway::{Snapshot, clock, list::List, metrics::RouteMetrics, migration::Count},
-    json::write::{push_number, push_text},
+    config::settings::{LegacyPolicy, LegacySettings},
+    downstream::response::legacy,
+    gateway::{
+        Snapshot,
+        outcome::{metrics::RouteMetrics, migration::Count},
+        routes::list::List,
+        runtime::clock,
+    },
 };
 
-/// Where the board is asked for.
-pub const MIGRATION_PATH: &str = "/migration";
+/// The path of the report.
+pub(crate) const MIGRATION_PATH: &str = "/migration";
 
-/// Its content type.
+/// The content type of the report.
 pub(super) const CONTENT_TYPE: &str = "application/json";
 
 const DAY: u64 = 86_400;
 
-/// What is known of every route that serves a list, `now` in seconds since 1970.
+#[derive(Serialize)]
+struct Report<'s> {
+    routes: Vec<Row<'s>>,
+}
+
+/// A route that serves a list.
+#[derive(Serialize)]
+struct Row<'s> {
+    route: &'s str,
+    #[serde(flatten)]
+    plan: Plan,
+    counted_since: String,
+    /// By the kind of paging.
+    requests: BTreeMap<&'static str, u64>,
+    legacy: Counted,
+    /// `None` if the route does not tell clients apart.
+    #[serde(flatten)]
+    clients: Option<Clients>,
+}
+
+/// The route's policy for legacy requests, and its dates.
+#[derive(Serialize)]
+struct Plan {
+    policy: Option<&'static str>,
+    unmarked: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deprecation: Option<String>,
+    #[serde(flatten)]
+    sunset: Option<Sunset>,
+}
+
+#[derive(Serialize)]
+struct Sunset {
+    sunset: String,
+    sunset_passed: bool,
+    days_left: u64,
+    after_sunset: &'static str,
+}
+
+#[derive(Serialize)]
+struct Clients {
+    clients: Vec<Client>,
+    other_clients: Counted,
+    unidentified: Counted,
+}
+
+#[derive(Serialize)]
+struct Client {
+    client: String,
+    #[serde(flatten)]
+    counted: Counted,
+}
+
+#[derive(Serialize)]
+struct Counted {
+    requests: u64,
+    last_seen: Option<String>,
+}
+
+/// Returns the report; `now` is in seconds since 1970.
+#[expect(clippy::expect_used, reason = "JSON has texts, numbers, and maps whose keys are texts")]
 pub(super) fn render(snapshot: &Snapshot, now: u64) -> String {
-    let mut board = Object::new();
-    board.list(
-        "routes",
-        snapshot.routes.iter().filter_map(|route| {
-            let list = route.list.as_ref()?;
-            Some(row(&route.name, list, &route.metrics, now))
-        }),
-    );
-    board.end() + "\n"
+    let lists = snapshot.routes.iter().filter_map(|route| Some((route, route.list.as_ref()?)));
+    let routes = lists.map(|(route, list)| row(&route.name, list, &route.metrics, now)).collect();
+    serde_json::to_string(&Report { routes }).expect("a report is JSON") + "\n"
 }
 
-fn row(name: &str, list: &List, metrics: &RouteMetrics, now: u64) -> String {
-    let (settings, usage) = (&list.legacy, &list.usage);
-    let mut row = Object::new();
-    row.text("route", name);
-    push_plan(&mut row, settings, now);
-    row.text("counted_since", &clock::rfc3339(usage.since()));
-    let mut requests = Object::new();
-    metrics.paging().for_each(|(paging, count)| requests.number(paging, count));
-    row.raw("requests", &requests.end());
-    push_count(&mut row, "legacy", usage.total());
-    if let Some(clients) = usage.clients() {
-        row.list(
-            "clients",
-            clients.named.iter().map(|(name, count)| {
-                let mut client = Object::new();
-                client.text("client", name);
-                push_members(&mut client, *count);
-                client.end()
-            }),
-        );
-        push_count(&mut row, "other_clients", clients.other);
-        push_count(&mut row, "unidentified", clients.unidentified);
-    }
-    row.end()
-}
-
-/// What the route says becomes of old clients, and when.
-fn push_plan(row: &mut Object, settings: &LegacySettings, now: u64) {
-    let policy = settings.policy.map(|policy| match policy {
-        LegacyPolicy::Passthrough => "passthrough",
-        LegacyPolicy::Translate => "translate",
-        LegacyPolicy::Redirect => "redirect",
-        LegacyPolicy::Reject => "reject",
+fn row<'s>(route: &'s str, list: &List, metrics: &RouteMetrics, now: u64) -> Row<'s> {
+    let usage = &list.usage;
+    let clients = usage.clients().map(|clients| Clients {
+        clients: clients.named.into_iter().map(|(client, count)| Client { client, counted: counted(count) }).collect(),
+        other_clients: counted(clients.other),
+        unidentified: counted(clients.unidentified),
     });
-    match policy {
-        Some(policy) => row.text("policy", policy),
-        None => row.raw("policy", "null"),
-    }
-    row.text("unmarked", if settings.unmarked == Unmarked::Legacy { "legacy" } else { "new" });
-    for (name, day) in [("deprecation", settings.deprecation), ("sunset", settings.sunset)] {
-        if let Some(seconds) = day.and_then(|day| u64::try_from(day).ok()) {
-            let (year, month, day) = clock::date(seconds);
-            row.text(name, &format!("{year:04}-{month:02}-{day:02}"));
-        }
-    }
-    if let Some(sunset) = settings.sunset.and_then(|sunset| u64::try_from(sunset).ok()) {
-        row.raw("sunset_passed", if legacy::is_past_sunset(settings, now) { "true" } else { "false" });
-        row.number("days_left", sunset.saturating_sub(now).div_ceil(DAY));
-        row.text("after_sunset", if settings.after_sunset == AfterSunset::Reject { "reject" } else { "same" });
+    Row {
+        route,
+        plan: plan(&list.legacy, now),
+        counted_since: clock::rfc3339(usage.since()),
+        requests: metrics.paging().collect(),
+        legacy: counted(usage.total()),
+        clients,
     }
 }
 
-fn push_count(row: &mut Object, name: &str, count: Count) {
-    let mut object = Object::new();
-    push_members(&mut object, count);
-    row.raw(name, &object.end());
-}
-
-fn push_members(object: &mut Object, count: Count) {
-    object.number("requests", count.requests);
-    match count.last_seen {
-        0 => object.raw("last_seen", "null"),
-        seconds => object.text("last_seen", &clock::rfc3339(seconds)),
+fn plan(settings: &LegacySettings, now: u64) -> Plan {
+    let seconds = |day: Option<i64>| day.and_then(|day| u64::try_from(day).ok());
+    Plan {
+        policy: settings.policy.map(LegacyPolicy::word),
+        unmarked: settings.unmarked.word(),
+        deprecation: seconds(settings.deprecation).map(clock::date),
+        sunset: seconds(settings.sunset).map(|sunset| Sunset {
+            sunset: clock::date(sunset),
+            sunset_passed: legacy::is_past_sunset(settings, now),
+            days_left: sunset.saturating_sub(now).div_ceil(DAY),
+            after_sunset: settings.after_sunset.word(),
+        }),
     }
 }
 
-/// A JSON object, member by member.
-struct Object(Vec<u8>);
-
-impl Object {
-    fn new() -> Self {
-        Self(vec![b'{'])
-    }
-
-    fn name(&mut self, name: &str) {
-        if self.0.len() > 1 {
-            self.0.push(b',');
-        }
-        push_text(&mut self.0, name);
-        self.0.push(b':');
-    }
-
-    fn text(&mut self, name: &str, value: &str) {
-        self.name(name);
-        push_text(&mut self.0, value);
-    }
-
-    fn number(&mut self, name: &str, value: u64) {
-        self.name(name);
-        push_number(&mut self.0, value);
-    }
-
-    /// A value that is JSON already.
-    fn raw(&mut self, name: &str, value: &str) {
-        self.name(name);
-        self.0.extend_from_slice(value.as_bytes());
-    }
-
-    /// Values that are JSON already.
-    fn list(&mut self, name: &str, values: impl Iterator<Item = String>) {
-        let values: Vec<String> = values.collect();
-        self.raw(name, &format!("[{}]", values.join(",")));
-    }
-
-    fn end(mut self) -> String {
-        self.0.push(b'}');
-        String::from_utf8_lossy(&self.0).into_owned()
-    }
+fn counted(count: Count) -> Counted {
+    let last_seen = (count.last_seen > 0).then(|| clock::rfc3339(count.last_seen));
+    Counted { requests: count.requests, last_seen }
 }

@@ -1,4 +1,4 @@
-//! Towards operators: a listener of its own, never a path among the clients' ones.
+//! The side of operators: a listener of its own, whose paths never mix with those of clients.
 
 mod health;
 mod metrics;
@@ -6,8 +6,5 @@ mod migration;
 mod openapi;
 mod service;
 
-pub use health::HEALTH_PATH;
-pub use metrics::METRICS_PATH;
-pub use migration::MIGRATION_PATH;
-pub use openapi::OPENAPI_PATH;
-pub use service::{Admin, service};
+pub(crate) use health::HEALTH_PATH;
+pub(crate) use service::{Admin, service};

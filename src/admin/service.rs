@@ -1,4 +1,4 @@
-//! The admin listener: which question goes where.
+//! The admin listener and its paths.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -17,49 +17,52 @@ use super::{
     openapi::{self, OPENAPI_PATH},
 };
 use crate::gateway::{
-    Listening, Unready, admission::Admission, clock, connection::Front, lifecycle::Vitals, live::Live, route::host_of,
+    Listening, Unready,
+    lifecycle::{live::Live, process::Vitals},
+    request::target::host_of,
+    runtime::clock,
+    server::{admission::Admission, connection::Front},
 };
 
-/// How long an operator's tool may be silent.
+/// The longest silence of an operator's client.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Answers operators.
+/// The service for operators.
 #[derive(Debug)]
-pub struct Admin {
+pub(crate) struct Admin {
     vitals: Vitals,
     live: Arc<Live>,
-    /// The connections of clients.
     clients: Arc<Admission>,
 }
 
-/// The admin listener, as a service of the server.
+/// Creates the service of the admin listener.
 ///
 /// # Errors
 ///
-/// Where it can't listen.
-pub fn service(address: SocketAddr, admin: Admin, front: Arc<Front>) -> Result<Listening<Admin>, Unready> {
+/// Returns an error if it can't listen.
+pub(crate) fn service(address: SocketAddr, admin: Admin, front: Arc<Front>) -> Result<Listening<Admin>, Unready> {
     let mut service = Listening::new("admin", admin, front);
     service.threads = Some(1);
     service.add("admin", address, None)?;
     Ok(service)
 }
 
-/// What is answered: the status, the content type, the body.
-type Answer = (StatusCode, &'static str, String);
+/// The status, content type and body of an answer.
+type AdminAnswer = (StatusCode, &'static str, String);
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
 impl Admin {
-    /// What operators are told about: the process, what is in force, and the connections of clients.
+    /// Creates a service that reports on the process, its snapshot, and its connections.
     #[must_use]
-    pub fn new(vitals: Vitals, live: Arc<Live>, clients: Arc<Admission>) -> Self {
+    pub(crate) fn new(vitals: Vitals, live: Arc<Live>, clients: Arc<Admission>) -> Self {
         Self { vitals, live, clients }
     }
 
-    /// `host` is the request's own word for where it is sent: a name that is not the listener's is one that a stranger's
-    /// page made lead here (DNS rebinding), so that an operator's browser reads for it. Health says nothing worth reading,
-    /// and a probe that it refused would end the process.
-    fn answer(&self, method: &Method, host: Option<&str>, path: &str, query: Option<&str>) -> Answer {
+    /// Answers a request. `host` is checked, because a foreign page can make an operator's browser read from this
+    /// listener under a name of its own (DNS rebinding). The health check is exempt: it reveals nothing, and a refused
+    /// probe would end the process.
+    fn answer(&self, method: &Method, host: Option<&str>, path: &str, query: Option<&str>) -> AdminAnswer {
         if path != HEALTH_PATH && host.is_some_and(|host| !is_own(host, &self.live.pin().admin_hosts)) {
             let help = "ask by an address or localhost, or add this name to admin.hosts\n";
             return (StatusCode::MISDIRECTED_REQUEST, TEXT, help.to_owned());
@@ -91,7 +94,7 @@ impl Admin {
     }
 }
 
-/// Whether an authority is an address, the machine itself, or one of these names.
+/// Returns whether an authority is an address, this machine, or one of these names.
 fn is_own(authority: &str, names: &[String]) -> bool {
     let host = host_of(authority);
     let address = host.trim_start_matches('[').trim_end_matches(']');
@@ -127,10 +130,10 @@ mod tests {
     use super::*;
     use crate::{
         config::{Environment, load_text},
-        gateway::{Snapshot, admission::Places},
+        gateway::{Snapshot, server::admission::ConnectionLimits},
     };
 
-    /// Nothing but what the text says.
+    /// An environment without variables and files.
     struct Nothing;
 
     impl Environment for Nothing {
@@ -151,7 +154,7 @@ mod tests {
                     action = \"forward\"\n";
         let (settings, mut diagnostics) = load_text("a.toml", text, &Nothing);
         let snapshot = Snapshot::build(&settings.unwrap(), None, &mut diagnostics).unwrap();
-        let clients = Admission::new(Places { most: 1, per_address: 1 });
+        let clients = Admission::new(ConnectionLimits { most: 1, per_address: 1 });
         let admin = Admin::new(Vitals::default(), Arc::new(Live::new(snapshot)), clients);
         for (method, path, status) in [
             (Method::GET, "/healthz", 200),

@@ -1,4 +1,4 @@
-//! What can be said on the command line. The texts here are the help texts.
+//! The arguments of the command line. The comments here are the help texts.
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -6,20 +6,20 @@ use clap::{Parser, Subcommand};
 
 /// Signed cursor pagination, one envelope and links in front of legacy page= and offset= APIs.
 ///
-/// cursorgate is a reverse proxy. Clients send `?limit=20&cursor=…` and get one envelope with links; the upstream goes
-/// on speaking page=/limit=, offset=/limit= or whatever it speaks. What is no list passes through untouched.
+/// cursorgate is a reverse proxy. Clients send `?limit=20&cursor=…` and receive one envelope with links; the upstream
+/// keeps page=/limit=, offset=/limit= or its own way of paging. Requests for other resources pass through unchanged.
 #[derive(Debug, Parser)]
 #[command(
     name = "cursorgate",
     version,
     propagate_version = true,
     arg_required_else_help = true,
-    after_help = "EXIT CODES:\n  0  it is as asked\n  1  it is not: not healthy, no such dialect, a port that is taken\n  \
-                  2  the arguments or the configuration are wrong\n\n\
+    after_help = "EXIT CODES:\n  0  success\n  1  failure: not healthy, no such dialect, a port that is in use\n  \
+                  2  invalid arguments or an invalid configuration\n\n\
                   Begin with `cursorgate demo`."
 )]
 pub(super) struct Arguments {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub(super) command: Command,
 }
@@ -27,13 +27,12 @@ pub(super) struct Arguments {
 /// A command.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Serve, as a configuration says.
+    /// Serve a configuration.
     ///
-    /// Runs in the foreground and logs to standard error. SIGHUP reads the configuration again: a good one is put in
-    /// force as a whole, a bad one is reported and changes nothing. SIGTERM stops: /healthz says 503,
-    /// after server.drain_delay there are no new connections, and the process leaves when the last request is done, or
-    /// when server.shutdown_timeout is over; each further SIGTERM ends one of these waits. SIGINT (Ctrl-C) stops at
-    /// once.
+    /// Runs in the foreground and logs to standard error. SIGHUP reads the configuration again: a valid one takes effect
+    /// as a whole, an invalid one is reported and changes nothing. SIGTERM stops: /healthz says 503, after
+    /// server.drain_delay no new connections are accepted, and the process exits after the last request, or after
+    /// server.shutdown_timeout; each further SIGTERM ends one of these waits. SIGINT (Ctrl-C) stops at once.
     #[command(after_help = "EXAMPLES:\n  cursorgate run --config /etc/cursorgate/cursorgate.toml\n  \
                             kill -HUP $(pidof cursorgate)     # reload")]
     Run {
@@ -41,14 +40,14 @@ pub(super) enum Command {
         #[arg(long, short, value_name = "PATH", default_value = "cursorgate.toml")]
         config: PathBuf,
     },
-    /// Say what a configuration means, or everything that is wrong with it.
+    /// Explain a configuration, or report all of its mistakes.
     ///
-    /// Builds the very snapshot that `run` would serve, and touches no network. For each route it prints how the
-    /// upstream is asked, what is promised to clients, what a page costs, and what becomes of old clients. All mistakes
-    /// are reported at once, each with file, line, column and what would be right.
+    /// Builds the same snapshot that `run` serves, without any network access. For each route it prints how the upstream
+    /// is asked, the guarantee for clients, the cost of a page, and the treatment of old clients. All mistakes are reported
+    /// at once, each with file, line, column and a correction.
     #[command(after_help = "EXAMPLES:\n  cursorgate check --config cursorgate.toml\n  \
                             cursorgate check && kill -HUP $(pidof cursorgate)\n\n\
-                            EXIT CODES:\n  0  it can be served; there may be warnings\n  2  it can't")]
+                            EXIT CODES:\n  0  valid; there may be warnings\n  2  invalid")]
     Check {
         /// The configuration file.
         #[arg(long, short, value_name = "PATH", default_value = "cursorgate.toml")]
@@ -56,64 +55,79 @@ pub(super) enum Command {
     },
     /// Describe the routes of a configuration to clients, as an OpenAPI 3.1 document in JSON.
     ///
-    /// Parameters, bodies, headers and problems of every list, as they are served. What a list holds is described where
-    /// its route names the upstream's own document (`openapi`). The admin listener has the same at /openapi.json.
+    /// Parameters, bodies, headers and problems of every list, as they are served. Items are described if the route names
+    /// the upstream's own document (`openapi`). The admin listener has the same at /openapi.json.
     #[command(after_help = "EXAMPLES:\n  cursorgate openapi --config cursorgate.toml > openapi.json\n  \
                             cursorgate openapi --host api.example.com\n\n\
-                            EXIT CODES:\n  0  it is described\n  2  the configuration can't be served")]
+                            EXIT CODES:\n  0  success\n  2  the configuration is invalid")]
     Openapi {
         /// The configuration file.
         #[arg(long, short, value_name = "PATH", default_value = "cursorgate.toml")]
         config: PathBuf,
-        /// Only what this host has, where routes are told apart by hosts.
+        /// Only the routes of this host.
         #[arg(long, value_name = "HOST")]
         host: Option<String>,
     },
     /// Make a key for cursors.
     ///
-    /// Prints 32 random bytes as 43 characters of base64url, which is what `cursor.keys` takes from `env:NAME` or
-    /// `file:PATH`. All processes behind one balancer need the same keys.
+    /// Prints 32 random bytes as 43 characters of base64url, for `cursor.keys` by `env:NAME` or `file:PATH`. All processes
+    /// of one load balancer need the same keys.
     #[command(after_help = "EXAMPLES:\n  export CURSORGATE_KEY=$(cursorgate keygen)\n  \
                             umask 077 && cursorgate keygen > cursor.key\n\n\
                             To rotate: add the new key under a new id, reload everywhere; then make it signing_key,\n\
-                            reload; remove the old one when its cursors may end. A running process sees new files, and\n\
+                            reload; remove the old one when its cursors may end. A running process reads new files, but\n\
                             no new environment: keys from `env:` need a restart.")]
     Keygen,
-    /// Look into cursors.
+    /// Inspect cursors.
     #[command(subcommand)]
     Cursor(CursorCommand),
     /// List the built-in dialects, or show one.
     ///
-    /// A dialect says how a kind of upstream is asked and read. Routes name one; your own go under [dialects.NAME], and
-    /// `extends = "NAME"` takes a built-in one and changes some of it.
+    /// A dialect describes how a kind of upstream is asked and how its answers are read. Routes name one. Your own go under
+    /// [dialects.NAME]; `extends = "NAME"` changes a built-in one.
     #[command(after_help = "EXAMPLES:\n  cursorgate dialects\n  cursorgate dialects drf-page")]
     Dialects {
-        /// The dialect to show, as it is written.
+        /// The dialect to show.
         #[arg(value_name = "NAME")]
         name: Option<String>,
     },
+    /// Print the reference of the configuration, or explain one key.
+    ///
+    /// The reference is a commented file with every key, its default or an example, and what it does. It loads as it stands.
+    #[command(after_help = "EXAMPLES:\n  cursorgate reference > cursorgate.toml\n  \
+                            cursorgate reference page_size.max\n  cursorgate reference routes.users.verify")]
+    Reference {
+        /// The key to explain: its name, or the end of its path.
+        #[arg(value_name = "KEY")]
+        key: Option<String>,
+    },
+    /// Print a JSON Schema of the configuration, for editors.
+    ///
+    /// It is draft 4, for editors that complete TOML by Taplo. `check` reports more mistakes than a schema can.
+    #[command(after_help = "EXAMPLES:\n  cursorgate schema > cursorgate.schema.json\n\n\
+                            In the first line of a configuration:\n  #:schema ./cursorgate.schema.json")]
+    Schema,
     /// Try it: a legacy API of 1,003 users and the gateway in front of it, in this process.
     ///
-    /// Prints three curl lines that work as pasted. The upstream takes any free port, the cursors' key is made for this
-    /// run, and nothing is written anywhere. Ctrl-C ends both.
+    /// Prints three curl commands to paste. The upstream uses any free port, the key for cursors is new in each run, and no
+    /// file is written. Ctrl-C ends both.
     #[command(after_help = "EXAMPLES:\n  cursorgate demo\n  cursorgate demo --listen 127.0.0.1:9000")]
     Demo {
-        /// Where the gateway listens; without this on 127.0.0.1:8080, or on the next port that is free.
+        /// The address that the gateway listens on. Default: 127.0.0.1:8080, or the next free port.
         #[arg(long, value_name = "ADDRESS")]
         listen: Option<SocketAddr>,
     },
     /// Ask a running gateway whether it is ready.
     ///
-    /// Asks /healthz of its admin listener and says so by its exit code: for health checks of containers, where there
-    /// is no curl.
+    /// Asks /healthz of its admin listener and exits with the result: for health checks of containers without curl.
     #[command(after_help = "EXAMPLES:\n  cursorgate health --config /etc/cursorgate/cursorgate.toml\n  \
                             cursorgate health --address 127.0.0.1:9180\n\n\
-                            EXIT CODES:\n  0  ready\n  1  stopping, or not there\n  2  the configuration has no [admin]")]
+                            EXIT CODES:\n  0  ready\n  1  stopping, or not running\n  2  the configuration has no [admin]")]
     Health {
-        /// The configuration file, which says where the admin listener is.
+        /// The configuration file, for the address of the admin listener.
         #[arg(long, short, value_name = "PATH", default_value = "cursorgate.toml")]
         config: PathBuf,
-        /// Where the admin listener is; no configuration is read then.
+        /// The address of the admin listener, instead of a configuration.
         #[arg(long, value_name = "ADDRESS", conflicts_with = "config")]
         address: Option<SocketAddr>,
     },
@@ -122,17 +136,17 @@ pub(super) enum Command {
 /// A command about cursors.
 #[derive(Debug, Subcommand)]
 pub(super) enum CursorCommand {
-    /// Show what a cursor says.
+    /// Show the contents of a cursor.
     ///
-    /// With a configuration its signature is verified first, and what it says is shown only where that is good. Without
-    /// one only its form is looked at. Nothing is sent anywhere.
+    /// With a configuration the signature is verified first, and the contents are shown only if it is valid. Without one only
+    /// the format is checked. No network is used.
     #[command(after_help = "EXAMPLES:\n  cursorgate cursor inspect --config cursorgate.toml AQEB…\n\n\
-                            EXIT CODES:\n  0  its signature is good\n  1  it is not, or could not be verified")]
+                            EXIT CODES:\n  0  the signature is valid\n  1  it is not, or was not verified")]
     Inspect {
         /// The configuration file whose keys verify the cursor.
         #[arg(long, short, value_name = "PATH")]
         config: Option<PathBuf>,
-        /// The cursor, as it stands in a body or link.
+        /// The cursor from a body or link.
         #[arg(value_name = "CURSOR", allow_hyphen_values = true)]
         token: String,
     },

@@ -1,4 +1,4 @@
-//! `cursorgate check`: what a configuration means, for whoever wrote it.
+//! `cursorgate check`: explains a configuration, or reports its mistakes.
 
 mod review;
 
@@ -11,28 +11,27 @@ use super::{
 use crate::{
     config::{
         self, Environment, ProcessEnvironment,
-        mode::Places,
         settings::{
             AfterSunset, CorsSettings, EndWord, KnownBy, LegacyPolicy, LegacySettings, ListSettings, Methods, Mode,
-            ObserveSettings, OverMax, Role, RouteSettings, Settings, SortTerm, Unmarked,
+            ObserveSettings, OverMax, Role, RouteSettings, Settings, SortTerm,
         },
     },
-    gateway::{self, Snapshot, clock, snapshot::Route},
+    gateway::{self, Snapshot, routes::route::Route, runtime::clock},
     pagination::{
         order::{Direction, Ties},
         page::Level,
         paging::{Family, Paging, Sizes},
         resolver::{Totals, Verify, WhenUnproven},
     },
-    upstream::{Costs, Dialect, PageCosts, Promise, Sorted},
+    upstream::{CompiledOrder, Costs, Dialect, Guarantee, PageCosts, Places},
 };
 
 const DAY: u64 = 86_400;
 
-/// Prints what a configuration means, or everything that is wrong with it. Where nothing is missing but secrets, both.
+/// Prints the explanation of a configuration, or its mistakes; both, if only secrets are missing.
 pub(super) fn run(path: &Path) -> Result<(), Failure> {
     let (settings, diagnostics) = config::load(path, &ProcessEnvironment);
-    if settings.is_none()
+    if diagnostics.has_errors()
         && let Some(described) = described_without_secrets(path)
     {
         report::diagnostics(&diagnostics);
@@ -59,7 +58,7 @@ fn described(settings: &Settings, snapshot: &Snapshot) -> String {
     text
 }
 
-/// What a configuration would mean, were all its variables set: whoever writes it may well not hold its keys.
+/// Explains a configuration as if all its variables were set, for an author who does not have the keys.
 fn described_without_secrets(path: &Path) -> Option<String> {
     let (settings, mut diagnostics) = config::load(path, &AllSet);
     let settings = settings?;
@@ -67,7 +66,7 @@ fn described_without_secrets(path: &Path) -> Option<String> {
     Some(described(&settings, &snapshot))
 }
 
-/// An environment in which no variable is missing. Nothing is ever served with what it says.
+/// An environment in which no variable is missing. Its values serve no request.
 struct AllSet;
 
 impl Environment for AllSet {
@@ -114,9 +113,9 @@ fn describe(
             let by_host = compiled.serves_by_host();
             let dialect = &serving.dialect;
             let sorted = dialect.default_sorted();
-            let promise = dialect.promise(sorted, list);
+            let promise = dialect.guarantee(sorted, list);
             let names = [dialect.paging_names(), &dialect.paging_places()].concat();
-            line(out, "asks", &asks(list, &promise, dialect.paging(), &names));
+            line(out, "asks", &asks(list, &promise, dialect, &names));
             if list.mode.value == Mode::Auto && promise.mode != Mode::Token {
                 line(out, "because", &promise.why);
             }
@@ -140,21 +139,21 @@ fn describe(
             line(out, "cursors", &cursors(list, &promise, by_host));
             if let Some(legacy) = legacy(&list.legacy, dialect.paging_names(), now) {
                 line(out, "legacy", &legacy);
-                let behind = review::catch_alls(route, settings);
-                if !behind.is_empty() {
-                    let said = "what is no request for this list reaches the same upstream, without this policy";
-                    line(out, "behind", &format!("{}: {said}", behind.join(", ")));
+                let others = review::catch_alls(route, settings);
+                if !others.is_empty() {
+                    let text = "other requests below this path reach the same upstream, without this policy";
+                    line(out, "bypass", &format!("{}: {text}", others.join(", ")));
                 }
             }
         }
-        _ => line(out, "forwards", "everything, untouched"),
+        _ => line(out, "forwards", "everything, unchanged"),
     }
     if let Some(settings) = &route.cors {
         line(out, "cors", &cors(settings));
     }
 }
 
-/// Who may read the route from other origins.
+/// Describes which origins may read the route.
 fn cors(settings: &CorsSettings) -> String {
     let origins = match settings.origins.as_slice() {
         [any] if any == "*" => "all origins".to_owned(),
@@ -164,20 +163,21 @@ fn cors(settings: &CorsSettings) -> String {
     format!("{origins}{credentials}; browsers ask again after {}", duration(settings.max_age))
 }
 
-/// What becomes of requests to a route whose list is not served yet.
+/// Describes a route that observes.
 fn observes(observe: ObserveSettings) -> String {
     let which = match observe.every {
         1 => "every answer to an old client".to_owned(),
         every => format!("one of {every} answers to old clients"),
     };
-    format!("all passes untouched, and {which} is read and counted; action = \"paginate\" does what follows")
+    format!("all requests pass through, and {which} is read and counted; action = \"paginate\" does the following")
 }
 
 fn line(out: &mut String, word: &str, text: &str) {
     let _ = writeln!(out, "  {word:<9} {text}");
 }
 
-fn asks(list: &ListSettings, promise: &Promise, paging: &Paging, names: &[String]) -> String {
+fn asks(list: &ListSettings, promise: &Guarantee, dialect: &Dialect, names: &[String]) -> String {
+    let (paging, places) = (dialect.paging(), dialect.places());
     let names = if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
     let family = match paging.family {
         Family::Page => "page",
@@ -187,8 +187,8 @@ fn asks(list: &ListSettings, promise: &Promise, paging: &Paging, names: &[String
     let how = match promise.mode {
         Mode::Keyset | Mode::Seek => {
             let fields: Vec<&str> = list.filterable.iter().map(|field| field.value.as_str()).collect();
-            let otherwise = match Places::of(&list.dialect) {
-                Some(Places::Ranges) => "no place can be asked for".to_owned(),
+            let otherwise = match places {
+                Places::Ranges => "no offset or page can be asked for".to_owned(),
                 _ => format!("else by {family}{names}"),
             };
             let (mode, fields) = (promise.mode.word(), fields.join(", "));
@@ -208,16 +208,18 @@ fn asks(list: &ListSettings, promise: &Promise, paging: &Paging, names: &[String
     format!("{} by {how}, {sizes}", list.dialect.name)
 }
 
-fn promises(list: &ListSettings, promise: &Promise, dialect: &Dialect, run: Option<(u32, u32)>) -> String {
+fn promises(list: &ListSettings, promise: &Guarantee, dialect: &Dialect, run: Option<(u32, u32)>) -> String {
     let (paging, sorted) = (dialect.paging(), dialect.default_sorted());
     let level = match promise.level {
         Level::Exact => "exact: none skipped, none repeated",
         Level::Checked => "checked: none skipped, none repeated, unless changes cancel out between two answers",
         Level::Anchored if paging.family == Family::Token => {
-            "anchored: none skipped, none repeated of what the upstream's own tokens lead to"
+            "anchored: none skipped, none repeated of the items that the upstream's tokens lead to"
         }
-        Level::Anchored => "anchored: none skipped, none repeated of what keeps its place among its neighbours",
-        Level::Positional => "positional: offsets, no more",
+        Level::Anchored => {
+            "anchored: none skipped, none repeated of the items that keep their place among their neighbours"
+        }
+        Level::Positional => "positional: pages by their offsets, unproven",
     };
     let (order, by_filter) = (&sorted.order, matches!(promise.mode, Mode::Keyset | Mode::Seek));
     let mut text = level.to_owned();
@@ -241,26 +243,26 @@ fn promises(list: &ListSettings, promise: &Promise, dialect: &Dialect, run: Opti
     if paging.family == Family::Token {
         text.push_str(way_back(list, paging));
     }
-    if Places::of(&list.dialect) == Some(Places::Ranges) && !sorted.flips {
-        text.push_str("; no way back, for the order can't be asked for from its end");
+    if dialect.places() == Places::Ranges && !sorted.flips {
+        text.push_str("; no pages backward, since the order can't be asked for from its end");
     }
     if list.unproven == WhenUnproven::Flag {
-        text.push_str("; what can't be proven is served flagged");
+        text.push_str("; pages that can't be proven are served and flagged");
     }
     if list.verify == Verify::WhenCheap {
-        text.push_str("; proofs that take a further request are left out, and flagged");
+        text.push_str("; pages whose proof takes a further request are served unproven and flagged");
     }
     text
 }
 
-/// How a declared order comes about.
-fn how_sorted(list: &ListSettings, promise: &Promise, sorted: &Sorted) -> String {
+/// Describes how a declared order comes about.
+fn how_sorted(list: &ListSettings, promise: &Guarantee, sorted: &CompiledOrder) -> String {
     let strong = sorted.order.strong.len();
     if sorted.asked > strong {
         return "asked for".to_owned();
     }
     if sorted.asked == strong && strong > 0 {
-        return "asked for but for the id, which sortable doesn't name".to_owned();
+        return "asked for without the id, which is not in sortable".to_owned();
     }
     if sorted.asked > 0 {
         return format!("asked for as far as its first {}", sorted.asked);
@@ -269,23 +271,23 @@ fn how_sorted(list: &ListSettings, promise: &Promise, sorted: &Sorted) -> String
     let names = |field: &str| list.sortable.iter().any(|sortable| sortable.value == field);
     let missing = list.order.iter().map(|term| term.value.field.as_str()).chain(["id"]).find(|field| !names(field));
     match missing.filter(|_| list.dialect.sort.is_some() && !list.sortable.is_empty()) {
-        Some(field) => format!("{believed}: sortable doesn't name {field}, so that it isn't asked for"),
+        Some(field) => format!("{believed}, not asked for: {field} is not in sortable"),
         None => believed.to_owned(),
     }
 }
 
-/// Which way pages lead where the upstream hands out what leads on.
+/// Describes the pages backward of a list by token.
 fn way_back(list: &ListSettings, paging: &Paging) -> &'static str {
     match paging.tokens.backward {
         _ if matches!(&list.dialect.response.end, Some(end) if end.value == EndWord::WholeList) => {
             "; each page reads the whole list"
         }
-        true => "; back by what the upstream hands out for that",
-        false => "; no way back beyond what a page of the upstream holds, for nothing that it hands out leads there",
+        true => "; backward by the upstream's tokens",
+        false => "; no pages backward beyond one page of the upstream, which has no tokens for that",
     }
 }
 
-/// The level above one.
+/// Returns the next higher level.
 const fn next_level(level: Level) -> Option<&'static str> {
     match level {
         Level::Exact => None,
@@ -295,7 +297,7 @@ const fn next_level(level: Level) -> Option<&'static str> {
     }
 }
 
-/// The smallest place that both divide.
+/// Returns the least common multiple.
 fn least_common_multiple(left: u64, right: u64) -> u64 {
     let (mut greatest, mut rest) = (left.max(1), right.max(1));
     while rest > 0 {
@@ -312,7 +314,7 @@ fn terms_text(terms: &[SortTerm]) -> String {
     terms.collect::<Vec<_>>().join(", ")
 }
 
-fn costs(list: &ListSettings, promise: &Promise, costs: &PageCosts, run: Option<(u32, u32)>) -> String {
+fn costs(list: &ListSettings, promise: &Guarantee, costs: &PageCosts, run: Option<(u32, u32)>) -> String {
     let max = list.page_size.max;
     let (first, later) = (costs.first(max), costs.later(max));
     let mut text = match later.as_str() {
@@ -351,10 +353,8 @@ fn clients(list: &ListSettings, name: impl Fn(Role) -> Option<String>) -> String
     let total = match list.total {
         Totals::Upstream => "",
         Totals::Omit => "; without totals",
-        Totals::Count => {
-            "; totals counted by a request of their own, which gets the client's filters by the same names"
-        }
-        Totals::FirstPage => "; totals as of the walk's first page",
+        Totals::Count => "; totals counted by a request of their own, with the client's filters under the same names",
+        Totals::FirstPage => "; totals as of the first page",
     };
     let others: String = list.envelopes.iter().map(|envelope| format!(", or {}", envelope.name)).collect();
     format!(
@@ -366,33 +366,33 @@ fn clients(list: &ListSettings, name: impl Fn(Role) -> Option<String>) -> String
     )
 }
 
-fn cursors(list: &ListSettings, promise: &Promise, by_host: bool) -> String {
+fn cursors(list: &ListSettings, promise: &Guarantee, by_host: bool) -> String {
     let life = list.cursor.ttl.map_or_else(|| "for as long as its key".to_owned(), duration);
     let mut bound = vec!["path", "filters", "order"];
     if by_host {
         bound.insert(0, "host");
     }
     bound.extend(list.cursor.bind.iter().map(http::HeaderName::as_str));
-    // What an upstream hands out is nobody's to read.
+    // Tokens of an upstream are not for clients to read.
     let form = if list.cursor.sealed || promise.mode == Mode::Token { "sealed" } else { "signed" };
     let of_item = if promise.mode == Mode::Seek { ", with ids alone" } else { "" };
     let personal = review::personal_keys(list);
     let advice = if form == "signed" && promise.mode != Mode::Seek && !personal.is_empty() {
-        format!("; whoever has one can read {}: cursor = {{ sealed = true }} hides it", personal.join(", "))
+        format!("; a cursor shows {}: cursor = {{ sealed = true }} hides it", personal.join(", "))
     } else {
         String::new()
     };
     format!("{form}{of_item}, {life}; bound to {}{advice}", bound.join(", "))
 }
 
-/// What becomes of the bodies of requests by POST.
+/// Describes how the bodies of requests by POST are used.
 fn bodies(list: &ListSettings, goes_along: bool) -> String {
     let mut text = format!("JSON objects of at most {} bytes; ", list.budgets.body_size);
     let names: Vec<&str> = list.parameters.query.iter().map(|(name, _)| name.value.as_str()).collect();
     text.push_str(match (goes_along, names.is_empty()) {
-        (true, _) => "what is not a parameter of the client's goes along",
-        (false, true) => "nothing of them goes along, for the upstream is asked by GET",
-        (false, false) => "the upstream is asked by GET, and told ",
+        (true, _) => "members that are no parameters are sent to the upstream",
+        (false, true) => "no part of them is sent, since the upstream is asked by GET",
+        (false, false) => "the upstream is asked by GET, with ",
     });
     if !names.is_empty() {
         text.push_str(if goes_along { ", and in the query " } else { "" });
@@ -401,7 +401,7 @@ fn bodies(list: &ListSettings, goes_along: bool) -> String {
     text
 }
 
-/// What becomes of old clients; nothing where their requests are simply refused.
+/// Describes the treatment of old clients; `None` if there is no policy for them.
 fn legacy(legacy: &LegacySettings, names: &[String], now: u64) -> Option<String> {
     let policy = match legacy.policy? {
         LegacyPolicy::Passthrough => "passed through",
@@ -409,20 +409,15 @@ fn legacy(legacy: &LegacySettings, names: &[String], now: u64) -> Option<String>
         LegacyPolicy::Redirect => "redirected",
         LegacyPolicy::Reject => "refused",
     };
-    let neither = match legacy.unmarked {
-        Unmarked::New => "new",
-        Unmarked::Legacy => "legacy",
-    };
-    let mut text = format!("{}: {policy}; neither: {neither}", names.join(", "));
+    let mut text = format!("{}: {policy}; neither: {}", names.join(", "), legacy.unmarked.word());
     if let Some(sunset) = legacy.sunset.and_then(|sunset| u64::try_from(sunset).ok()) {
-        let (year, month, day) = clock::date(sunset);
         let when = match (sunset / DAY).checked_sub(now / DAY) {
             Some(0) => "today".to_owned(),
             Some(1) => "tomorrow".to_owned(),
             Some(days) => format!("in {days} days"),
             None => "which has passed".to_owned(),
         };
-        let _ = write!(text, "; sunset {year:04}-{month:02}-{day:02}, {when}");
+        let _ = write!(text, "; sunset {}, {when}", clock::date(sunset));
         if legacy.after_sunset == AfterSunset::Reject {
             text.push_str(", refused from then on");
         }
@@ -435,7 +430,7 @@ fn legacy(legacy: &LegacySettings, names: &[String], now: u64) -> Option<String>
     Some(text)
 }
 
-/// A duration in the largest unit that has no rest.
+/// Returns a duration in the largest unit that divides it.
 fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     for (unit, word) in [(DAY, "d"), (3_600, "h"), (60, "m")] {

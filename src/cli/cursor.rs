@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{Failure, report, run::read};
 use crate::cursor::{Finding, inspect as look};
 
-/// Shows what a cursor says.
+/// Shows the contents of a cursor.
 pub(super) fn inspect(config: Option<&Path>, token: &str) -> Result<(), Failure> {
     let keys = match config {
         Some(path) => {

@@ -21,7 +21,7 @@ pub(super) fn run(name: Option<&str>) -> Result<(), Failure> {
     }
 }
 
-/// The description of a dialect: built-in ones begin with it, on one line.
+/// Returns the description of a built-in dialect, which is its first line.
 fn description(text: &str) -> String {
     let value = text.lines().find_map(|line| line.strip_prefix("description = "));
     // A basic string of one line is spelt in TOML as it is in JSON.

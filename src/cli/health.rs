@@ -13,7 +13,7 @@ use crate::{
     config::{self, ProcessEnvironment},
 };
 
-/// How long the gateway may take to say how it is.
+/// The time that the gateway has to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Asks a running gateway whether it is ready.
@@ -26,12 +26,12 @@ pub(super) fn run(config: &Path, address: Option<SocketAddr>) -> Result<(), Fail
     match status {
         200 => report::output("ready\n"),
         503 => Err(Failure::failed(format!("{address}: stopping"))),
-        _ => Err(Failure::failed(format!("{address}: not a cursorgate, or another version: status {status}"))),
+        _ => Err(Failure::failed(format!("{address}: no cursorgate, or another version: status {status}"))),
     }
 }
 
-/// The admin listener of a configuration. What else is wrong with the file says nothing about the process, which goes on
-/// with what it has read before.
+/// Returns the admin listener of a configuration. Other faults of the file are ignored: the process may run with an earlier
+/// one.
 fn configured(path: &Path) -> Result<SocketAddr, Failure> {
     let (admin, diagnostics) = config::load_admin(path, &ProcessEnvironment);
     match admin {
@@ -48,7 +48,7 @@ fn configured(path: &Path) -> Result<SocketAddr, Failure> {
     }
 }
 
-/// Where to reach a listener on this machine: one on all addresses is asked on the loopback.
+/// Returns the address to reach a listener on this machine: the loopback for a listener on all addresses.
 fn here(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -58,7 +58,7 @@ fn here(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-/// The status of `/healthz`.
+/// Returns the status of `/healthz`.
 fn ask(address: SocketAddr) -> std::io::Result<u16> {
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
@@ -68,7 +68,7 @@ fn ask(address: SocketAddr) -> std::io::Result<u16> {
     let mut line = [0; 12];
     stream.read_exact(&mut line)?;
     let status = std::str::from_utf8(&line).ok().and_then(|line| line.strip_prefix("HTTP/1.1 ")?.parse().ok());
-    status.ok_or_else(|| std::io::Error::other("this is no HTTP"))
+    status.ok_or_else(|| std::io::Error::other("the answer is no HTTP"))
 }
 
 #[cfg(test)]

@@ -19,18 +19,18 @@ use tracing_subscriber::{
 use super::Failure;
 use crate::{
     config::settings::{LogFormat, LogLevel, LogSettings},
-    gateway::log_queue::{LogCounts, LogQueue, Urgency},
+    gateway::runtime::log_queue::{LogCounts, LogQueue, Urgency},
 };
 
-/// How long the end of the process waits for lines to be written, at most: nobody may read them.
+/// The time that the end of the process waits for lines to be written, since their reader may have stopped.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// The log of this process. What is queued is written, as far as that goes quickly, when this is dropped.
+/// The log of this process. Dropping it writes the queued lines, as far as that takes at most [`LAST_WORDS`].
 pub(super) struct Log(LogQueue);
 
 impl Log {
-    /// Ends with what was logged. A failure is its last line: whoever reads the log may rest, and standard error can't be
-    /// written to past it without waiting.
+    /// Logs a failure as the last line, in place of its message on standard error, which would wait for a slow reader of the
+    /// log.
     pub(super) fn ends(self, result: Result<(), Failure>) -> Result<(), Failure> {
         result.map_err(|mut failure| {
             tracing::error!("{}", std::mem::take(&mut failure.message));
@@ -45,8 +45,8 @@ impl Drop for Log {
     }
 }
 
-/// Begins to log. What this process says of itself is written from `level` on; of its libraries only what is wrong. What
-/// Pingora says of single requests and connections stands in the access log already.
+/// Begins to log: lines of this process from `level` on, and warnings and errors of its libraries. Lines of Pingora about
+/// single requests and connections are left out, since the access log has them.
 pub(super) fn begin(settings: LogSettings, counts: Arc<LogCounts>) -> Result<Log, Failure> {
     let level = match settings.level {
         LogLevel::Error => LevelFilter::ERROR,
@@ -59,20 +59,20 @@ pub(super) fn begin(settings: LogSettings, counts: Arc<LogCounts>) -> Result<Log
         .with_target("pingora_proxy", LevelFilter::OFF)
         .with_target("pingora_core::connectors", LevelFilter::OFF)
         .with_target("cursorgate", level);
-    // A descriptor of its own: that of `io::stderr` has a lock, which the writer would hold while it waits for a reader.
+    // The file has a descriptor of its own: `io::stderr` has a lock, which the writer would hold while it waits for a reader.
     let file = File::from(io::stderr().as_fd().try_clone_to_owned()?);
     let queue = LogQueue::begin(file, counts, |lines| {
         tracing::warn!(lines, "log lines were dropped: they came faster than they were read");
     })?;
     let registry = tracing_subscriber::registry().with(targets);
-    // Its own errors would go to standard error directly, past the queue.
+    // Errors of the layer itself would go to standard error directly, past the queue.
     let layer = fmt::layer().with_writer(Lines(queue.clone())).log_internal_errors(false);
     let begun = match settings.format {
         LogFormat::Json => registry.with(layer.json().flatten_event(true)).try_init(),
         LogFormat::Text => registry.with(layer.with_ansi(io::stderr().is_terminal())).try_init(),
     };
     begun.map_err(|error| Failure::failed(format!("the log can't be written: {error}")))?;
-    // A panic is a line of the log like every other.
+    // A panic is logged like any other error.
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
         tracing::error!(target: "cursorgate::panic", place, message = panic.payload_as_str().unwrap_or("no message"));
@@ -80,10 +80,10 @@ pub(super) fn begin(settings: LogSettings, counts: Arc<LogCounts>) -> Result<Log
     Ok(Log(queue))
 }
 
-/// What lines are written to, one at a time.
+/// The writer of the log, one line at a time.
 struct Lines(LogQueue);
 
-/// One line: it is written whole, by one call.
+/// A line, which is written by one call.
 struct Line<'a> {
     queue: &'a LogQueue,
     urgency: Urgency,

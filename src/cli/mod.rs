@@ -1,7 +1,7 @@
 //! The command line: arguments, and one file for each command.
 //!
-//! What a command was asked for goes to standard output, everything else to standard error. Exit codes: 0, it is as
-//! asked; 1, it is not; 2, the arguments or the configuration are wrong.
+//! The result of a command goes to standard output, all other text to standard error. Exit codes: 0 for success, 1 for
+//! failure, 2 for invalid arguments or an invalid configuration.
 
 mod arguments;
 mod check;
@@ -12,6 +12,7 @@ mod health;
 mod keygen;
 mod logging;
 mod openapi;
+mod reference;
 mod report;
 mod run;
 
@@ -19,15 +20,16 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::config::json_schema::json_schema;
 use arguments::{Arguments, Command, CursorCommand};
 
-/// It is not as asked.
+/// The exit code of a failure.
 const FAILED: u8 = 1;
 
-/// The arguments or the configuration are wrong.
+/// The exit code for invalid arguments or an invalid configuration.
 const MISTAKEN: u8 = 2;
 
-/// Does what the arguments of this process say.
+/// Runs the command that the arguments of this process name.
 #[must_use]
 pub fn main() -> ExitCode {
     let done = match Arguments::parse().command {
@@ -37,6 +39,8 @@ pub fn main() -> ExitCode {
         Command::Keygen => keygen::run(),
         Command::Cursor(CursorCommand::Inspect { config, token }) => cursor::inspect(config.as_deref(), &token),
         Command::Dialects { name } => dialects::run(name.as_deref()),
+        Command::Reference { key } => reference::run(key.as_deref()),
+        Command::Schema => report::output(&json_schema()),
         Command::Demo { listen } => demo::run(listen),
         Command::Health { config, address } => health::run(&config, address),
     };
@@ -49,12 +53,11 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Why a command did not do what it was asked for.
+/// The reason why a command failed.
 #[derive(Debug)]
 struct Failure {
-    /// The exit code.
     code: u8,
-    /// What is said about it; empty where everything was said.
+    /// Empty if the reason was reported before.
     message: String,
 }
 

@@ -6,7 +6,7 @@ use super::{
     Failure, report,
     run::{Built, read},
 };
-use crate::gateway::route::host_of;
+use crate::gateway::request::target::host_of;
 
 /// Prints what the routes of a configuration look like to clients.
 pub(super) fn run(path: &Path, host: Option<&str>) -> Result<(), Failure> {

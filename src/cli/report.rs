@@ -1,11 +1,11 @@
-//! What is written to a terminal.
+//! Output to the terminal.
 
 use std::io::{self, IsTerminal, Write};
 
 use super::Failure;
 use crate::config::Diagnostics;
 
-/// Writes what was asked for to standard output. Who closes it early, as `head` does, has read enough.
+/// Writes the result of a command to standard output. A reader that closes it early, such as `head`, is no failure.
 pub(super) fn output(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
@@ -14,13 +14,13 @@ pub(super) fn output(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// Writes something that nobody asked for to standard error.
+/// Writes a text to standard error.
 pub(super) fn note(text: &str) {
-    // There is nowhere to say that this can't be written.
+    // A failure to write to standard error can't be reported.
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
-/// Writes why a command failed.
+/// Writes the reason why a command failed.
 pub(super) fn failure(failure: &Failure) {
     if !failure.message.is_empty() {
         note(&format!("cursorgate: {}\n", failure.message));

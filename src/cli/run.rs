@@ -10,29 +10,32 @@ use crate::{
         settings::{ServerSettings, Settings},
     },
     gateway::{
-        self, Gateway, RequestIds, Snapshot,
-        admission::{Admission, Places},
-        connection::Front,
-        descriptors,
-        lifecycle::{self, Servers, Vitals},
-        live::Live,
-        reload::{Fixed, Reloader, Reloads},
+        self, Snapshot,
+        lifecycle::{
+            live::Live,
+            process::{self, Servers, Vitals},
+            reload::{Fixed, Reloader, Reloads},
+        },
+        runtime::descriptors,
+        server::{
+            admission::{Admission, ConnectionLimits},
+            connection::Front,
+        },
+        session::context::{Gateway, RequestIds},
     },
 };
 
-/// How many clients may be connected where the configuration does not say it: in memory, 320 MB of idle ones.
+/// The default number of clients that may be connected. Idle, they take 320 MB of memory.
 const CONNECTIONS: usize = 10_000;
 
-/// How many connections the admin listener has: of probes, scrapers and a few people.
+/// The number of connections of the admin listener, for probes, scrapers and a few people.
 const OPERATORS: usize = 32;
 
-/// A configuration that can be served.
+/// A configuration and its snapshot.
 pub(super) struct Built {
-    /// What it says.
     pub(super) settings: Settings,
-    /// What is served.
     pub(super) snapshot: Snapshot,
-    /// How many warnings there were.
+    /// The number of warnings.
     pub(super) warnings: usize,
 }
 
@@ -63,7 +66,7 @@ fn serve_file(path: &Path, Built { settings, snapshot, .. }: Built, vitals: &Vit
     let ids = ids()?;
     let mut servers = servers(&settings, Arc::clone(&live), vitals, &clients, &ids)?;
     if let Some(admin) = &settings.admin {
-        let operators = Admission::new(Places { most: OPERATORS, per_address: OPERATORS });
+        let operators = Admission::new(ConnectionLimits { most: OPERATORS, per_address: OPERATORS });
         let front = Front::new(Arc::clone(&live), ids, operators);
         let service = admin::service(admin.address, Admin::new(vitals.clone(), live, clients), front);
         servers.companion.add_service(service.map_err(|error| Failure::failed(error.to_string()))?);
@@ -82,13 +85,13 @@ pub(super) fn serve(
     reloads: Option<Reloads>,
 ) -> Result<(), Failure> {
     let server = settings.server.clone();
-    // The keys are in the snapshot, each where it is used. Here they would stay as text for the life of the process.
+    // The snapshot has the keys where they are used. The settings would keep them as text for the life of the process.
     drop(settings);
-    Ok(lifecycle::run(servers, vitals, &server, reloads)?)
+    Ok(process::run(servers, vitals, &server, reloads)?)
 }
 
-/// How many connections there may be, after the limit of descriptors was raised.
-pub(super) fn places(server: &ServerSettings) -> Places {
+/// Raises the limit of descriptors and returns the number of connections that it permits.
+pub(super) fn places(server: &ServerSettings) -> ConnectionLimits {
     let descriptors = descriptors::raise();
     let possible = descriptors::clients(descriptors);
     if let Some(wanted) = server.connections.filter(|wanted| *wanted > possible) {
@@ -97,15 +100,15 @@ pub(super) fn places(server: &ServerSettings) -> Places {
     }
     let most = server.connections.unwrap_or(CONNECTIONS).min(possible);
     let per_address = server.connections_per_address.unwrap_or_else(|| most.div_ceil(2)).min(most);
-    Places { most, per_address }
+    ConnectionLimits { most, per_address }
 }
 
-/// Ids for the requests of a process.
+/// Returns the generator of request ids.
 pub(super) fn ids() -> Result<Arc<RequestIds>, Failure> {
     RequestIds::new().map_err(|error| Failure::failed(format!("the system gives no random bytes: {error}")))
 }
 
-/// The servers of a process that answers by what is in force.
+/// Returns the servers of a process.
 pub(super) fn servers(
     settings: &Settings,
     live: Arc<Live>,
@@ -119,13 +122,13 @@ pub(super) fn servers(
     Ok(Servers { gateway, companion: gateway::companion(settings) })
 }
 
-/// Reads and compiles a configuration. Warnings go to standard error; so do errors, and then there is nothing.
+/// Reads and compiles a configuration. Prints diagnostics to standard error; fails if there are errors.
 pub(super) fn read(path: &Path) -> Result<Built, Failure> {
     let (settings, diagnostics) = config::load(path, &ProcessEnvironment);
     compile(settings, diagnostics)
 }
 
-/// Compiles what was read.
+/// Compiles settings. Prints diagnostics to standard error; fails if there are errors.
 pub(super) fn compile(settings: Option<Settings>, mut diagnostics: Diagnostics) -> Result<Built, Failure> {
     let built = settings.and_then(|settings| {
         let snapshot = Snapshot::build(&settings, None, &mut diagnostics)?;

@@ -1,14 +1,14 @@
-//! What is wrong with a configuration, where, and what would be right. All faults of a load are collected and reported
-//! at once, in the form of rustc's diagnostics.
+//! Diagnostics: the faults of a configuration with their locations and with help. All faults of a file are collected and
+//! reported at once, in the format of rustc's diagnostics.
 
 mod render;
 
 use std::ops::Range;
 
-/// How many faults are kept; what comes after them is counted and not shown.
+/// The number of faults that are kept. Further ones are counted and not shown.
 const KEPT: usize = 1_000;
 
-/// A place in one of the files that a configuration was read from.
+/// A location in one of the files that a configuration was read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Location {
     /// Index into [`Diagnostics`]' sources.
@@ -19,39 +19,43 @@ pub struct Location {
     pub end: u32,
 }
 
-/// A value and where it was written.
+impl Location {
+    fn overlaps(self, other: Self) -> bool {
+        self.source == other.source && self.start < other.end && other.start < self.end
+    }
+}
+
+/// A value with its location.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the struct's documentation names them")]
 pub struct Located<T> {
-    /// The value.
     pub value: T,
-    /// Where it stands.
     pub at: Location,
 }
 
-/// How bad it is.
+/// The severity of a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Severity {
-    /// There are no settings.
+    /// The configuration can't be used.
     Error,
-    /// There are, and somebody may be surprised by them.
+    /// The configuration can be used, and may not do what was meant.
     Warning,
 }
 
-/// One fault.
+/// A fault with its severity and its location.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the struct's documentation names them")]
 pub struct Diagnostic {
-    /// How bad it is.
     pub severity: Severity,
-    /// Where.
     pub at: Location,
-    /// What is wrong.
+    /// The fault.
     pub message: String,
-    /// What would be right; may be empty.
+    /// A correction; may be empty.
     pub help: String,
 }
 
-/// All faults of a load, and the texts they point into. At most 1,000 are kept; the same fault at the same place is
-/// kept once, so that what several routes take from one default is said once.
+/// All faults of a configuration, and the texts they point into. At most 1,000 are kept. The same fault at the same
+/// location is kept once, so that a default that several routes take is reported once.
 #[derive(Debug, Default)]
 pub struct Diagnostics {
     sources: Vec<Source>,
@@ -61,7 +65,7 @@ pub struct Diagnostics {
     warnings: usize,
 }
 
-/// One text that was read.
+/// A text that was read.
 #[derive(Debug)]
 struct Source {
     name: String,
@@ -71,42 +75,42 @@ struct Source {
 }
 
 impl Diagnostics {
-    /// Takes a text that locations may point into, and gives its index. Only its first 4 GiB can be pointed at.
+    /// Adds a text that locations may point into, and returns its index. Locations reach its first 4 GiB.
     pub fn add_source(&mut self, name: String, text: String) -> u32 {
         self.sources.push(Source { name, text, masked: Vec::new() });
         u32::try_from(self.sources.len() - 1).unwrap_or(u32::MAX)
     }
 
-    /// Reports an error: `message` says what is wrong, `help` what would be right.
+    /// Reports an error: `message` is the fault, `help` a correction.
     pub fn error(&mut self, at: Location, message: impl Into<String>, help: impl Into<String>) {
         self.push(Severity::Error, at, message.into(), help.into());
     }
 
-    /// Reports a warning: `message` says what may surprise, `help` what can be done.
+    /// Reports a warning, likewise.
     pub fn warning(&mut self, at: Location, message: impl Into<String>, help: impl Into<String>) {
         self.push(Severity::Warning, at, message.into(), help.into());
     }
 
-    /// Whether anything keeps the configuration from being used.
+    /// Whether there is an error.
     #[must_use]
     pub fn has_errors(&self) -> bool {
         self.errors > 0
     }
 
-    /// How many errors and warnings there are.
+    /// Returns the number of errors and of warnings.
     #[must_use]
     pub fn counts(&self) -> (usize, usize) {
         (self.errors, self.warnings)
     }
 
-    /// The faults, sorted by file and place. Files stand in the order in which they were read.
+    /// Returns the faults, sorted by file and location. Files are in the order in which they were read.
     pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
         let mut sorted: Vec<&Diagnostic> = self.kept.iter().collect();
         sorted.sort_by_key(|fault| (fault.at.source, fault.at.start));
         sorted.into_iter()
     }
 
-    /// The name of the file, the line and the column (in characters) of a place, both from 1.
+    /// Returns the name of the file, the line and the column (in characters) of a location, both from 1.
     #[must_use]
     pub fn place(&self, at: Location) -> (&str, usize, usize) {
         let Some(source) = self.source(at) else {
@@ -117,8 +121,8 @@ impl Diagnostics {
         (&source.name, before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
     }
 
-    /// The place of a part of a text value: `part` is a byte range of the value that was written at `at`. Where the
-    /// value is not written as it is (with escapes, or over several lines) the whole place is given.
+    /// Returns the location of a part of a text: `part` is a byte range of the text that was written at `at`. For a text
+    /// with escapes or over several lines it returns the location of the whole text.
     #[must_use]
     pub fn part(&self, at: Location, value: &str, part: Range<usize>) -> Location {
         let written = self
@@ -133,17 +137,33 @@ impl Diagnostics {
         Location { source: at.source, start: at.start + 1 + start, end: at.start + 1 + end }
     }
 
-    /// What is written there is never shown, whichever fault points at its line.
+    /// Hides the text at a location in every report.
     pub fn mask(&mut self, at: Location) {
         if let Some(source) = self.sources.get_mut(at.source as usize) {
             source.masked.push(at.start as usize..at.end as usize);
         }
     }
 
-    /// The report for people: each fault with its number, its place, its line and what would be right.
+    /// Returns the report for people: each fault with its number, location, line and help.
     #[must_use]
     pub fn render(&self, color: bool) -> String {
         render::report(self, color)
+    }
+
+    /// Runs a further check of settings that have errors. Faults within a part that has an error, or around it, are dropped:
+    /// they may be consequences of that error.
+    pub fn check_further(&mut self, check: impl FnOnce(&mut Self)) {
+        let (before, errors, warnings) = (self.kept.len(), self.errors, self.warnings);
+        check(self);
+        let later = self.kept.split_off(before);
+        (self.errors, self.warnings) = (errors, warnings);
+        for fault in later {
+            self.seen.remove(&fault);
+            let is_consequence = |known: &Diagnostic| known.severity == Severity::Error && known.at.overlaps(fault.at);
+            if !self.kept[..before].iter().any(is_consequence) {
+                self.push(fault.severity, fault.at, fault.message, fault.help);
+            }
+        }
     }
 
     fn push(&mut self, severity: Severity, at: Location, message: String, help: String) {
@@ -166,9 +186,9 @@ impl Diagnostics {
     }
 }
 
-/// The candidate that was probably meant by `word`: the same without regard to case, one that begins as the word does
-/// (or the other way round, from three letters on), or the nearest within a third of its letters by insertions,
-/// deletions, replacements and swaps.
+/// Returns the candidate that was probably meant by `word`: one that is the same without regard to case, or of which the
+/// word is a beginning (or the reverse, from three letters on), or the nearest one within a third of its letters by
+/// insertions, deletions, replacements and swaps.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();
     let mut best: Option<(usize, &str)> = None;
@@ -184,8 +204,8 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     best.map(|(_, candidate)| candidate)
 }
 
-/// The number of insertions, deletions, replacements and swaps of neighbours between two words, of which the first 64
-/// letters count.
+/// Returns the number of insertions, deletions, replacements and swaps of neighbours between two words, of which the
+/// first 64 letters count.
 fn edits(from: &str, to: &str) -> usize {
     let from: Vec<char> = from.chars().take(64).collect();
     let to: Vec<char> = to.chars().take(64).collect();
@@ -236,6 +256,21 @@ mod tests {
         assert_eq!(diagnostics.counts(), (1, 1));
         assert_eq!(diagnostics.iter().map(|fault| fault.message.as_str()).collect::<Vec<_>>(), ["odd", "wrong"]);
         assert_eq!(diagnostics.place(at), ("a.toml", 2, 1));
+    }
+
+    #[test]
+    fn a_fault_around_an_error_is_no_fault_of_its_own() {
+        let mut diagnostics = Diagnostics::default();
+        let source = diagnostics.add_source("a.toml".into(), "a = { b = 1 }\nc = 2\n".into());
+        let at = |start, end| Location { source, start, end };
+        diagnostics.error(at(10, 11), "no number here", "");
+        diagnostics.check_further(|diagnostics| {
+            diagnostics.error(at(4, 13), "b is missing", "");
+            diagnostics.error(at(10, 11), "b is no number", "");
+            diagnostics.warning(at(18, 19), "c is odd", "");
+        });
+        let messages: Vec<&str> = diagnostics.iter().map(|fault| fault.message.as_str()).collect();
+        assert_eq!((messages, diagnostics.counts()), (vec!["no number here", "c is odd"], (1, 1)));
     }
 
     #[test]

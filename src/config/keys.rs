@@ -1,122 +1,95 @@
-//! The closed list of what may be written in a configuration file. Keys of parts that this version does not have are
-//! known, so that they are said to be so instead of being unknown. `config/cursorgate.toml` explains each key.
+//! Every key of the configuration, each defined in one place. The documentation comments are what operators read in the
+//! reference file, in the JSON Schema and from `cursorgate reference KEY`.
 
 mod dialect;
 mod envelope;
+mod examples;
+mod legacy;
+mod list;
 mod route;
+mod server;
+mod upstream;
 
-pub(super) use dialect::DIALECT;
-pub(super) use envelope::ENVELOPE;
-pub(super) use route::ROUTE;
+pub(super) use dialect::{
+    COUNT, CountMethod, DIALECT, FILTER, ITEM, MATCH, QUOTE, REQUEST, RESPONSE, RequestMethod, SIZE, SORT, TERMS,
+};
+pub(super) use envelope::{ENVELOPE, EmptyCursor, PARAMETERS, ZeroLimit};
+pub(super) use legacy::{ClientShown, LEGACY, LEGACY_CLIENT};
+pub(super) use list::{BUDGETS, CURSOR, ErrorForm, FIELD, FieldType, PAGE_SIZE, ROUTE_PARAMETERS};
+pub(super) use route::{CORS, ListMethod, OBSERVE, OPENAPI, ROUTE};
+pub(super) use server::{ADMIN, CACHES, CURSOR_KEYS, LISTENER, LISTENER_TLS, LOG, PIVOTS, SERVER};
+pub(super) use upstream::{PathCase, TIMEOUTS, UPSTREAM, UPSTREAM_TLS};
 
 use super::{
-    form::{Form, Form::*, Key},
-    syntax,
-    units::{DURATION, SIZE},
+    key::{Defaulted, Key, Literal::Count, count, named_tables, sub_table, table},
+    schema::Schema,
+    spanned::Spanned,
 };
 
-const fn key(name: &'static str, form: Form) -> Key {
-    Key { name, form }
+table! {
+    /// A configuration file.
+    FILE: FileKeys {
+        /// The version of this format.
+        version: Defaulted<u32> => count(1, 1).default(Count(1));
+
+        /// The process as a whole.
+        server: Key<Spanned> => sub_table(server::ServerKeys::KEYS).section();
+
+        /// The addresses at which clients connect. Without any there is one, `public`, at 127.0.0.1:8080.
+        listeners: Key<Spanned> =>
+            named_tables(&Schema::Table(server::ListenerKeys::KEYS), "write [listeners.NAME]").named("public", "");
+
+        /// The address at which operators connect; without this table there is none. It answers GET /healthz, which
+        /// `cursorgate health` asks, /metrics, /migration and /openapi.json.
+        admin: Key<Spanned> => sub_table(server::AdminKeys::KEYS).section();
+
+        /// The log, on standard error.
+        log: Key<Spanned> => sub_table(server::LogKeys::KEYS).section();
+
+        /// The keys of cursors, required if any route serves a list.
+        cursor: Key<Spanned> => sub_table(server::CursorKeysKeys::KEYS).section();
+
+        /// Caches in memory.
+        caches: Key<Spanned> => sub_table(server::CachesKeys::KEYS).section();
+
+        /// Any key of a route, for all routes. A key of a route wins over `defaults` of its upstream, and these win over
+        /// this table. Tables merge key by key; lists are replaced.
+        defaults: Key<Spanned> => sub_table(route::RouteKeys::KEYS).excerpt("methods = [\"GET\", \"HEAD\"]");
+
+        /// The services that requests are sent to.
+        upstreams: Key<Spanned> => named_tables(
+            &Schema::Table(upstream::UpstreamKeys::KEYS),
+            "write [upstreams.NAME]; routes name it",
+        ).named("people", "");
+
+        /// The paths that are answered. The most specific route answers a request: one with a host before one without,
+        /// fixed segments before parameters, longer paths before shorter ones. A path matches with and without a final
+        /// slash. The name of a route is part of each of its cursors.
+        routes: Key<Spanned> => named_tables(
+            &Schema::Table(route::RouteKeys::KEYS),
+            "write [routes.NAME]; the name is part of every cursor of the route",
+        ).named("users", examples::ROUTES);
+
+        /// Dialects of your own: how a kind of upstream is asked and how its answers are read. Most extend a built-in one
+        /// and say what differs; `cursorgate dialects` shows the built-in ones.
+        dialects: Key<Spanned> => named_tables(
+            &Schema::Table(dialect::DialectKeys::KEYS),
+            "write [dialects.NAME]; routes name it",
+        ).named("invoices", examples::DIALECTS);
+
+        /// Envelopes of your own: what clients send and receive. Bodies are JSON with placeholders.
+        envelopes: Key<Spanned> => named_tables(
+            &Schema::Table(envelope::EnvelopeKeys::KEYS),
+            "write [envelopes.NAME]; routes name it",
+        ).named("house", examples::ENVELOPES);
+    }
 }
 
-const fn duration(least: &'static str, most: &'static str) -> Form {
-    Quantity(&DURATION, least, most)
-}
+/// The schema of a file.
+pub(super) const FILE_SCHEMA: Schema = Schema::Table(FileKeys::KEYS);
 
-const fn size(least: &'static str, most: &'static str) -> Form {
-    Quantity(&SIZE, least, most)
-}
+/// The schema of a dialect, also of one in a file of its own.
+pub(super) const DIALECT_SCHEMA: Schema = Schema::Table(dialect::DialectKeys::KEYS);
 
-/// A whole file.
-pub(super) static FILE: Form = Table(&[
-    key("version", Count(1, 1)),
-    key("server", SERVER),
-    key("listeners", Named(&LISTENER, "write [listeners.NAME]")),
-    key("admin", ADMIN),
-    key("log", LOG),
-    key("cursor", CURSOR),
-    key("caches", CACHES),
-    key("telemetry", Later("metrics and traces")),
-    key("defaults", Table(ROUTE)),
-    key("upstreams", Named(&UPSTREAM, "write [upstreams.NAME]; routes name it")),
-    key("routes", Named(&Table(ROUTE), "write [routes.NAME]; the name is part of every cursor of the route")),
-    key("dialects", Named(&Table(DIALECT), "write [dialects.NAME]; routes name it")),
-    key("envelopes", Named(&Table(ENVELOPE), "write [envelopes.NAME]; routes name it")),
-]);
-
-const SERVER: Form = Table(&[
-    key("public_url", Text(syntax::base_url)),
-    key("problem_types", Text(syntax::uri)),
-    key("trusted_proxies", List(&Text(syntax::network))),
-    key("forwarded_headers", List(&Text(syntax::header_name))),
-    key("threads", Count(1, 1_024)),
-    key("head_size", size("1KiB", "1MiB")),
-    key("memory", size("8MiB", "1024GiB")),
-    key("head_timeout", duration("1s", "5m")),
-    key("connections", Count(1, 1_000_000)),
-    key("connections_per_address", Count(1, 1_000_000)),
-    key("idle_timeout", duration("1s", "1h")),
-    key("drain_delay", duration("0s", "10m")),
-    key("shutdown_timeout", duration("0s", "1h")),
-]);
-
-const LISTENER: Form = Table(&[
-    key("address", Text(syntax::address)),
-    key("tls", Table(&[key("certificate", Text(syntax::name)), key("key", Secret)])),
-]);
-
-const ADMIN: Form = Table(&[
-    key("address", Text(syntax::address)),
-    key("hosts", List(&Text(syntax::host))),
-    key("token", Later("the admin API")),
-]);
-
-const LOG: Form =
-    Table(&[key("format", Word(&["json", "text"], &[])), key("level", Word(&["error", "warn", "info", "debug"], &[]))]);
-
-const CACHES: Form = Table(&[
-    key("pivots", Table(&[key("size", size("64KiB", "64GiB")), key("ttl", duration("1s", "30d"))])),
-    key("pages", Later("the page cache")),
-    key("shared", Later("caches that replicas share")),
-]);
-
-const CURSOR: Form = Table(&[
-    key("signing_key", Count(0, u32::MAX as u64)),
-    key("keys", Named(&Secret, "write keys = { 1 = \"env:NAME\" }; the number is in every cursor")),
-    key("ttl", TTL),
-    key("sealed", Boolean),
-]);
-
-/// How long cursors live.
-const TTL: Form = duration("1s", "3650d");
-
-const UPSTREAM: Form = Table(&[
-    key("peers", List(&Text(syntax::peer))),
-    key("balance", Later("the choice of how peers are balanced")),
-    key("host_header", Text(syntax::host_header)),
-    key("base_path", Text(syntax::base_path)),
-    key("paths", Word(&["case-sensitive", "case-insensitive"], &[])),
-    key(
-        "tls",
-        Table(&[
-            key("server_name", Text(syntax::host)),
-            key("ca", Text(syntax::name)),
-            key("certificate", Later("client certificates")),
-            key("key", Later("client certificates")),
-        ]),
-    ),
-    key("headers", SentHeaders),
-    key("health_check", Later("health checks")),
-    key(
-        "timeouts",
-        Table(&[
-            key("connect", duration("1ms", "1h")),
-            key("first_byte", duration("1ms", "1h")),
-            key("whole", duration("1ms", "1h")),
-        ]),
-    ),
-    key("connections", Count(1, 100_000)),
-    key("retries", Later("retries")),
-    key("origins", Later("the rewriting of links in items")),
-    key("defaults", Table(ROUTE)),
-]);
+/// The schema of an envelope, also of one in a file of its own.
+pub(super) const ENVELOPE_SCHEMA: Schema = Schema::Table(envelope::EnvelopeKeys::KEYS);

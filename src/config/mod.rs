@@ -1,29 +1,31 @@
-//! Configuration: what was written, and what it means.
+//! Configuration: from the text of a file to typed settings.
 //!
-//! A file is read in two stages. `written` and `form` read the TOML into a tree in which every part knows its place,
-//! and hold it against the closed list of what may be written (`keys`): unknown keys, wrong types and missing units
-//! are faults there, once, wherever they stand. `check` then merges `[defaults]`, an upstream's `defaults` and the
-//! route, follows `extends`, opens secrets and builds [`settings::Settings`], in which every value is typed and means
-//! something. The rest of the program sees settings only.
+//! Every key is defined once, in `keys`, by the means of `key`. A file is read in two stages. `toml_text` parses it into
+//! a tree with locations (`spanned`), and `schema` checks that tree against the definitions: unknown keys, wrong types
+//! and missing units are reported here. `check` then merges `[defaults]`, an upstream's `defaults` and the route,
+//! follows `extends`, opens secrets, reports what depends on two values, and builds [`settings::Settings`]. The rest of
+//! the program sees settings only. `reference` and `json_schema` print the definitions.
 //!
 //! All faults are collected in one [`Diagnostics`], to which the compilers of dialects and envelopes add theirs.
-//! This module and the shell are the only readers of files and of the environment; nothing here resolves a name or
-//! reads a clock.
+//! This module and the shell are the only readers of files and of the environment. It resolves no names and reads no
+//! clock.
 
 mod check;
 pub mod diagnostic;
-mod form;
+pub mod json_schema;
+mod key;
 mod keys;
-pub mod mode;
 pub mod presets;
+pub mod reference;
+mod schema;
 pub mod secret;
 pub mod settings;
 pub mod sort_form;
+mod spanned;
 mod syntax;
 mod toml_text;
 pub mod tree;
 mod units;
-mod written;
 
 #[cfg(test)]
 mod tests;
@@ -42,28 +44,28 @@ use settings::{AdminSettings, Settings};
 /// The largest configuration file, dialect or envelope that is read, in bytes.
 pub const FILE_SIZE_MAX: usize = 4 * 1024 * 1024;
 
-/// What must be free in a buffer, so that reading the end of a file neither grows it nor goes through another one.
+/// Spare capacity of a buffer, so that reading to the end of a file neither grows it nor uses another one.
 const ROOM_FOR_THE_END: usize = 64;
 
-/// What a configuration takes from outside the file: an argument, so that tests need no environment of their own.
+/// The environment variables and files that a configuration names. Tests bring their own.
 pub trait Environment {
-    /// An environment variable; nothing where it is not set or is no Unicode.
+    /// Returns an environment variable, or `None` if it is not set or not Unicode.
     fn variable(&self, name: &str) -> Option<String>;
 
-    /// The bytes of a file; of one larger than [`FILE_SIZE_MAX`] at least one byte more than that.
+    /// Returns the bytes of a file. Of a file larger than [`FILE_SIZE_MAX`], at least one byte more than that.
     ///
     /// # Errors
     ///
-    /// Whatever kept the file from being read.
+    /// The error of the system that kept the file from being read.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
 
-    /// Who may do what with a file; nothing where that is not known.
+    /// Returns the permissions of a file, or `None` if they are not known.
     fn permissions(&self, _path: &Path) -> Option<Permissions> {
         None
     }
 }
 
-/// Who may do what with a file.
+/// The permissions of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Permissions {
     /// The nine bits of POSIX, and others above them.
@@ -79,7 +81,8 @@ impl Permissions {
         self.mode & 0o002 != 0
     }
 
-    /// Whether others than the owner may read it. A group that the administrator gave it to was chosen to.
+    /// Whether accounts other than the owner's may read it. A group of a file that the administrator owns was chosen on
+    /// purpose and does not count.
     #[must_use]
     pub fn lets_others_read(self) -> bool {
         let by_group = self.mode & 0o040 != 0 && self.owner != 0;
@@ -99,8 +102,8 @@ impl Environment for ProcessEnvironment {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         let file = std::fs::File::open(path)?;
         let most = u64::try_from(FILE_SIZE_MAX).unwrap_or(u64::MAX);
-        // With room for all of it from the beginning: a buffer that grows leaves what it held behind, and a file may hold
-        // a key.
+        // The buffer has its full capacity from the beginning: a buffer that grows leaves a copy of its bytes in memory,
+        // and a file may hold a key.
         let length = usize::try_from(file.metadata()?.len().min(most)).unwrap_or(FILE_SIZE_MAX);
         let mut bytes = Vec::with_capacity(length + ROOM_FOR_THE_END);
         file.take(most + 1).read_to_end(&mut bytes)?;
@@ -113,8 +116,9 @@ impl Environment for ProcessEnvironment {
     }
 }
 
-/// Reads a configuration file and everything it names. There are settings only where there is no error; there may be
-/// warnings beside them.
+/// Reads a configuration file and everything it names. With errors among the diagnostics, the settings lack the parts at
+/// fault and serve for further checks alone: no snapshot can be built from them. There are none if the file can't be
+/// read.
 #[must_use]
 pub fn load(path: &Path, environment: &dyn Environment) -> (Option<Settings>, Diagnostics) {
     match read_text(path, environment) {
@@ -123,8 +127,8 @@ pub fn load(path: &Path, environment: &dyn Environment) -> (Option<Settings>, Di
     }
 }
 
-/// Where a configuration has its admin listener, whatever else is wrong with it. Where there is none, the diagnostics
-/// may say why.
+/// Reads the admin listener of a configuration, whatever other faults the file has. If it has none, the diagnostics may
+/// say why.
 #[must_use]
 pub fn load_admin(path: &Path, environment: &dyn Environment) -> (Option<AdminSettings>, Diagnostics) {
     let text = match read_text(path, environment) {
@@ -137,7 +141,7 @@ pub fn load_admin(path: &Path, environment: &dyn Environment) -> (Option<AdminSe
     let mut context = check::Context { diagnostics: &mut diagnostics, environment, folder: PathBuf::new(), whole };
     let admin = check::admin(&root, &mut context);
     if admin.is_none() {
-        form::inspect(&root, &keys::FILE, "", &mut diagnostics);
+        schema::inspect(&root, &keys::FILE_SCHEMA, "", &mut diagnostics);
     }
     (admin, diagnostics)
 }
@@ -175,10 +179,10 @@ pub fn load_text(name: &str, text: &str, environment: &dyn Environment) -> (Opti
         return (None, diagnostics);
     }
     let (root, whole) = toml_text::read(source, text, &mut diagnostics);
-    form::inspect(&root, &keys::FILE, "", &mut diagnostics);
+    schema::inspect(&root, &keys::FILE_SCHEMA, "", &mut diagnostics);
     let folder = Path::new(name).parent().map(Path::to_owned).unwrap_or_default();
     let mut context = check::Context { diagnostics: &mut diagnostics, environment, folder, whole };
     context.check_writers(Path::new(name), Location { source, start: 0, end: 0 });
     let settings = check::settings(&root, &mut context);
-    (settings, diagnostics)
+    (Some(settings), diagnostics)
 }

@@ -1,16 +1,16 @@
-//! The dialects and envelopes that come with the program: the files of `config/dialects` and `config/envelopes`.
+//! The built-in dialects and envelopes: the files of `config/dialects` and `config/envelopes`.
 
-/// Every built-in dialect, by name and TOML text, sorted by name.
+/// Returns the name and the TOML text of every built-in dialect, sorted by name.
 pub fn preset_dialects() -> impl Iterator<Item = (&'static str, &'static str)> {
     DIALECTS.iter().copied()
 }
 
-/// Every built-in envelope, by name and JSON text, sorted by name.
+/// Returns the name and the JSON text of every built-in envelope, sorted by name.
 pub fn preset_envelopes() -> impl Iterator<Item = (&'static str, &'static str)> {
     ENVELOPES.iter().copied()
 }
 
-/// The form of `errors = "flat"`: the file's name, and its text.
+/// The errors of `errors = "flat"`: the name of the file, and its text.
 pub(super) const FLAT_ERRORS: (&str, &str) = ("config/errors/flat.json", include_str!("../../config/errors/flat.json"));
 
 macro_rules! dialect {

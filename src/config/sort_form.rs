@@ -1,21 +1,21 @@
-//! An order in the words of a dialect, as plain data: `upstream` compiles it from the dialect's sort, `downstream` reads
-//! back what clients write who know the upstream's own parameters.
+//! The orders of a route in the sort parameters of its upstream, as plain data. `upstream` compiles it from the dialect's
+//! sort; `downstream` reads the requests of clients that use these parameters by it.
 
 use super::settings::SortTerm;
 
-/// How a dialect says the orders that a route allows.
+/// The orders that a route allows, in the sort parameters of its upstream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SortForm {
-    /// What stands between the values of several keys; none where each key has parameters of its own.
+    /// The separator of the values of several keys; `None` if each key has parameters of its own.
     pub join: Option<String>,
-    /// Every key that may be asked for. Where one can be said in several ways there are several of it.
+    /// Every key that may be asked for. A key that can be written in several ways occurs several times.
     pub keys: Vec<SortWords>,
 }
 
-/// One key, as it stands in a query.
+/// A key of an order, as it is written in a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SortWords {
-    /// What it means.
+    /// The field and its direction.
     pub term: SortTerm,
     /// Decoded names and values; at least one.
     pub pairs: Vec<(String, String)>,

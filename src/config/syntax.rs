@@ -1,34 +1,34 @@
-//! What texts must look like: addresses, paths, places in an answer, names. Each function says what is wrong with a
-//! text and what would be right, without looking at anything else.
+//! The syntax of texts: addresses, paths, places in an answer, names. Each function accepts a text or returns its fault.
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{form::Wrong, settings::Network};
+use super::{schema::SyntaxFault, settings::Network};
 use crate::pagination::order::{Direction, Grain};
 
-type Checked = Result<(), Wrong>;
+type Checked = Result<(), SyntaxFault>;
 
-/// Any text in one line.
+/// Accepts any text in one line.
 pub(super) fn line(text: &str) -> Checked {
     match text.find(char::is_control) {
-        Some(_) => Err(Wrong::new("a control character stands in this text", "write it in one line, without tabs")),
+        Some(_) => Err(SyntaxFault::new("the text has a control character", "write it in one line, without tabs")),
         None => Ok(()),
     }
 }
 
-/// Some text in one line.
+/// Accepts any text in one line but the empty one.
 pub(super) fn name(text: &str) -> Checked {
     if text.is_empty() {
-        return Err(Wrong::new("this is empty", "write a name, or remove the key"));
+        return Err(SyntaxFault::new("the text is empty", "write a name, or remove the key"));
     }
     line(text)
 }
 
-/// What a listener, an upstream, a route, a dialect or an envelope is called: it stands in cursors, logs and metrics.
+/// Accepts the name of a listener, an upstream, a route, a dialect or an envelope, which appears in cursors, logs and
+/// metrics.
 pub(super) fn table_name(text: &str) -> Checked {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
     if text.is_empty() || text.len() > 64 || !text.bytes().all(allowed) {
-        return Err(Wrong::new(
+        return Err(SyntaxFault::new(
             format!("{text:?} is no name"),
             "write at most 64 of the letters a-z A-Z, digits, `_`, `-` and `.`",
         ));
@@ -36,7 +36,7 @@ pub(super) fn table_name(text: &str) -> Checked {
     Ok(())
 }
 
-/// Where to listen.
+/// Accepts an address to listen on.
 pub(super) fn address(text: &str) -> Checked {
     if text.parse::<SocketAddr>().is_ok() {
         return Ok(());
@@ -48,15 +48,15 @@ pub(super) fn address(text: &str) -> Checked {
         host if host.parse::<IpAddr>().is_ok() => format!("{host}:{port}"),
         _ => format!("0.0.0.0:{port}"),
     };
-    Err(Wrong::new(
+    Err(SyntaxFault::new(
         format!("{text:?} is no address to listen on"),
-        format!("write numbers, such as \"{meant}\"; names are not resolved"),
+        format!("write an IP address and a port, such as \"{meant}\"; names are not resolved"),
     ))
 }
 
-/// `host:port`.
+/// Accepts `host:port`.
 pub(super) fn peer(text: &str) -> Checked {
-    let fault = |help: String| Err(Wrong::new("a peer is host:port", help));
+    let fault = |help: String| Err(SyntaxFault::new("a peer is host:port", help));
     if let Some((scheme, rest)) = text.split_once("://") {
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         let authority = authority.rsplit('@').next().unwrap_or(authority);
@@ -73,7 +73,7 @@ pub(super) fn peer(text: &str) -> Checked {
         return fault(format!("write \"{authority}{port}\"{tls}{base}"));
     }
     if text.contains('@') {
-        return fault("leave out what stands before the `@`; credentials go into `headers`".into());
+        return fault("leave out the part before the `@`; credentials go into `headers`".into());
     }
     if let Some((authority, path)) = text.split_once('/') {
         return fault(format!("write \"{authority}\", and base_path = \"/{path}\""));
@@ -96,7 +96,7 @@ pub(super) fn peer(text: &str) -> Checked {
     }
 }
 
-/// A host that a route answers for.
+/// Accepts a host that a route answers for.
 pub(super) fn host(text: &str) -> Checked {
     if is_host_name(text) || text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).is_some() {
         return Ok(());
@@ -110,18 +110,18 @@ pub(super) fn host(text: &str) -> Checked {
     } else {
         "write a name such as api.example.com"
     };
-    Err(Wrong::new(format!("{text:?} is no host"), help))
+    Err(SyntaxFault::new(format!("{text:?} is no host"), help))
 }
 
-/// An origin as browsers send it (RFC 6454 section 6.2), or `*`.
+/// Accepts an origin as browsers send it (RFC 6454 section 6.2), or `*`.
 pub(super) fn origin(text: &str) -> Checked {
     if text == "*" {
         return Ok(());
     }
-    let fault = |help: String| Err(Wrong::new(format!("{text:?} is no origin"), help));
+    let fault = |help: String| Err(SyntaxFault::new(format!("{text:?} is no origin"), help));
     let Some((scheme, authority)) = text.split_once("://") else {
         let help = match text {
-            "null" => "pages without an origin, as of files and sandboxes, all say null: it can't be told who they are",
+            "null" => "all files and sandboxed pages send null, so it identifies no origin",
             _ => "write https:// and the host, or \"*\" for all",
         };
         return fault(help.to_owned());
@@ -133,13 +133,13 @@ pub(super) fn origin(text: &str) -> Checked {
         return fault(format!("an origin has no path: write \"{scheme}://{host}\""));
     }
     let lower = text.to_ascii_lowercase();
-    let usual = match lower.split_once(':') {
+    let short = match lower.split_once(':') {
         Some(("https", _)) => lower.strip_suffix(":443"),
         Some(("http", _)) => lower.strip_suffix(":80"),
         _ => None,
     };
-    if let Some(short) = usual {
-        return fault(format!("browsers leave the usual port out: write {short:?}"));
+    if let Some(short) = short {
+        return fault(format!("browsers leave out the default port: write {short:?}"));
     }
     let (host, port) = match authority.rsplit_once(':').filter(|(_, port)| !port.contains(']')) {
         Some((host, port)) => (host, Some(port)),
@@ -152,16 +152,19 @@ pub(super) fn origin(text: &str) -> Checked {
     if is_host && is_scheme && port.is_none_or(|port| port.parse::<u16>().is_ok()) {
         return Ok(());
     }
-    fault("write the scheme, the host, and its port if that is not the usual one".to_owned())
+    fault("write the scheme, the host, and the port if it is not the default".to_owned())
 }
 
-/// What goes into `Host`.
+/// Accepts a value of `Host`.
 pub(super) fn host_header(text: &str) -> Checked {
     let (host, port) = text.rsplit_once(':').map_or((text, None), |(host, port)| (host, Some(port)));
     if is_host_name(host) && port.is_none_or(|port| port.parse::<u16>().is_ok()) {
         return Ok(());
     }
-    Err(Wrong::new(format!("{text:?} is no host"), "write a name such as api.example.com, with its port if it has one"))
+    Err(SyntaxFault::new(
+        format!("{text:?} is no host"),
+        "write a name such as api.example.com, with its port if it has one",
+    ))
 }
 
 fn is_host_name(text: &str) -> bool {
@@ -169,20 +172,20 @@ fn is_host_name(text: &str) -> bool {
     !text.is_empty() && text.len() <= 253 && text.bytes().all(allowed) && !text.starts_with(['.', '-'])
 }
 
-/// An absolute URL with neither query nor fragment, that links begin with.
+/// Accepts an absolute URL without query and fragment, which links begin with.
 pub(super) fn base_url(text: &str) -> Checked {
     if text.contains(['?', '#']) {
-        return Err(Wrong::new(
-            format!("{text:?} is nothing that links can begin with"),
-            "leave out the query and `#`",
+        return Err(SyntaxFault::new(
+            format!("{text:?} can't be the beginning of links"),
+            "leave out the query and the fragment",
         ));
     }
     url(text)
 }
 
-/// An absolute URL.
+/// Accepts an absolute URL.
 pub(super) fn url(text: &str) -> Checked {
-    let fault = |help: &str| Err(Wrong::new(format!("{text:?} is no address of the web"), help));
+    let fault = |help: &str| Err(SyntaxFault::new(format!("{text:?} is no URL"), help));
     let Some(rest) = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")) else {
         return fault("write https:// and the host first");
     };
@@ -190,17 +193,17 @@ pub(super) fn url(text: &str) -> Checked {
     let port = authority.rsplit_once(':').filter(|(host, port)| !host.is_empty() && !port.ends_with(']'));
     let host = port.map_or(authority, |(host, _)| host);
     if authority.is_empty() || authority.contains('@') || port.is_some_and(|(_, port)| port.parse::<u16>().is_err()) {
-        return fault("after https:// comes a host, and maybe a port");
+        return fault("a host follows https://, with or without a port");
     }
     let is_bracketed = host.starts_with('[') && authority.contains(']');
     if !is_host_name(host) && !is_bracketed {
-        return fault("after https:// comes a host, and maybe a port");
+        return fault("a host follows https://, with or without a port");
     }
     let allowed = |byte: u8| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte);
-    if text.bytes().all(allowed) { Ok(()) } else { fault("write what a URL can't hold as %XX") }
+    if text.bytes().all(allowed) { Ok(()) } else { fault("write other characters as %XX") }
 }
 
-/// What problem types begin with: a URL or another URI.
+/// Accepts the beginning of problem types: a URL or another URI.
 pub(super) fn uri(text: &str) -> Checked {
     let scheme = text.split_once(':').map_or("", |(scheme, _)| scheme);
     let is_scheme =
@@ -209,25 +212,28 @@ pub(super) fn uri(text: &str) -> Checked {
     if is_scheme && text.bytes().all(allowed) {
         return Ok(());
     }
-    Err(Wrong::new(
+    Err(SyntaxFault::new(
         format!("{text:?} is no URI"),
-        "write such as \"https://docs.example.com/problems/\"; a code is appended",
+        "write a URI such as \"https://docs.example.com/problems/\"; a code is appended",
     ))
 }
 
-/// What every path of an upstream begins with.
+/// Accepts the beginning of every path of an upstream.
 pub(super) fn base_path(text: &str) -> Checked {
     let allowed = |byte: u8| byte.is_ascii_graphic() && !b"?#{}\"<>\\^`|".contains(&byte);
     if text.is_empty() || (text.starts_with('/') && text.bytes().all(allowed)) {
         return Ok(());
     }
-    Err(Wrong::new(format!("{text:?} is no path"), "write such as \"/v1\"; it begins with `/`"))
+    Err(SyntaxFault::new(format!("{text:?} is no path"), "write a path such as \"/v1\", which begins with `/`"))
 }
 
-/// An address prefix.
+/// Accepts an address prefix.
 pub(super) fn network(text: &str) -> Checked {
     let Some(network) = read_network(text) else {
-        return Err(Wrong::new(format!("{text:?} is no network"), "write such as \"10.20.0.0/16\" or \"::1/128\""));
+        return Err(SyntaxFault::new(
+            format!("{text:?} is no network"),
+            "write a network such as \"10.20.0.0/16\" or \"::1/128\"",
+        ));
     };
     let bits = match network.address {
         IpAddr::V4(address) => u128::from(address.to_bits()) << 96,
@@ -241,11 +247,11 @@ pub(super) fn network(text: &str) -> Checked {
         IpAddr::V4(_) => IpAddr::V4(std::net::Ipv4Addr::from_bits(u32::try_from(kept >> 96).unwrap_or(0))),
         IpAddr::V6(_) => IpAddr::V6(std::net::Ipv6Addr::from_bits(kept)),
     };
-    let message = format!("{text:?} has bits behind its prefix");
-    Err(Wrong::new(message, format!("write \"{first}/{}\", or a longer prefix", network.prefix)))
+    let message = format!("{text:?} has bits after its prefix");
+    Err(SyntaxFault::new(message, format!("write \"{first}/{}\", or a longer prefix", network.prefix)))
 }
 
-/// Reads an address prefix; an address alone is a network of one.
+/// Reads an address prefix. An address alone is a network of one.
 pub(super) fn read_network(text: &str) -> Option<Network> {
     let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
     let address: IpAddr = address.parse().ok()?;
@@ -254,51 +260,51 @@ pub(super) fn read_network(text: &str) -> Option<Network> {
     (prefix <= longest).then_some(Network { address, prefix })
 }
 
-/// The name of a header field.
+/// Accepts the name of a header field.
 pub(super) fn header_name(text: &str) -> Checked {
     match http::HeaderName::from_bytes(text.as_bytes()) {
         Ok(_) => Ok(()),
-        Err(_) => Err(Wrong::new(format!("{text:?} is no header"), "write a name such as \"X-Tenant-Id\"")),
+        Err(_) => Err(SyntaxFault::new(format!("{text:?} is no header"), "write a name such as \"X-Tenant-Id\"")),
     }
 }
 
-/// A JSON Pointer (RFC 6901), with steps such as `[rel=next]`.
+/// Accepts a JSON Pointer (RFC 6901), with steps such as `[rel=next]`.
 pub(super) fn pointer(text: &str) -> Checked {
     if text.is_empty() || text.starts_with('/') {
         return Ok(());
     }
     let meant = pointer_meant(text);
-    Err(Wrong::new(
+    Err(SyntaxFault::new(
         format!("{text:?} is no place in an answer"),
         format!("for this member write {meant:?} (JSON Pointer); \"\" is the whole body"),
     ))
 }
 
-/// A pointer to a member, not to the whole.
+/// Accepts a pointer to a member, not to the whole.
 pub(super) fn member_pointer(text: &str) -> Checked {
     if text.is_empty() {
-        return Err(Wrong::new(
-            "this is the whole of it, not a member",
-            "write such as \"/created_at\" (JSON Pointer)",
+        return Err(SyntaxFault::new(
+            "an empty pointer is the whole element, not a member",
+            "write a pointer such as \"/created_at\" (JSON Pointer)",
         ));
     }
     if text.starts_with('/') {
         return Ok(());
     }
     let message = format!("{text:?} is no place in an element");
-    Err(Wrong::new(message, format!("for this member write {:?} (JSON Pointer)", pointer_meant(text))))
+    Err(SyntaxFault::new(message, format!("for this member write {:?} (JSON Pointer)", pointer_meant(text))))
 }
 
-/// A member of a request's body.
+/// Accepts a pointer to a member of a request's body.
 pub(super) fn body_pointer(text: &str) -> Checked {
     if text.starts_with('/') {
         return Ok(());
     }
     let message = format!("{text:?} is no member of a body");
-    Err(Wrong::new(message, format!("for this member write {:?} (JSON Pointer)", pointer_meant(text))))
+    Err(SyntaxFault::new(message, format!("for this member write {:?} (JSON Pointer)", pointer_meant(text))))
 }
 
-/// A place in an answer: a pointer, `header:NAME`, `link:REL`, `content-range:PART`.
+/// Accepts a place in an answer: a pointer, `header:NAME`, `link:REL`, `content-range:PART`.
 pub(super) fn place(text: &str) -> Checked {
     let Some((kind, name)) = text.split_once(':').filter(|_| !text.starts_with('/')) else {
         return pointer(text);
@@ -307,24 +313,25 @@ pub(super) fn place(text: &str) -> Checked {
         "header" => header_name(name),
         "link" if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(()),
         "content-range" if ["start", "end", "total"].contains(&name) => Ok(()),
-        "content-range" => {
-            Err(Wrong::new(format!("{text:?} is no place in an answer"), "Content-Range has start, end and total"))
-        }
-        _ => Err(Wrong::new(
+        "content-range" => Err(SyntaxFault::new(
+            format!("{text:?} is no place in an answer"),
+            "Content-Range has start, end and total",
+        )),
+        _ => Err(SyntaxFault::new(
             format!("{text:?} is no place in an answer"),
             "write \"/a/b\" (JSON Pointer), \"header:NAME\", \"link:REL\" or \"content-range:total\"",
         )),
     }
 }
 
-/// `data.users`, `$.data.users[0]` as a pointer.
+/// Returns `data.users` or `$.data.users[0]` as a pointer.
 fn pointer_meant(text: &str) -> String {
     let path = text.trim_start_matches('$').replace('[', ".").replace([']', '"', '\''], "");
     let steps = path.split(['.', '/']).filter(|step| !step.is_empty());
     steps.map(|step| format!("/{step}")).collect()
 }
 
-/// A term of an order: `-created_at`.
+/// Accepts a term of an order: `-created_at`.
 pub(super) fn sort_term(text: &str) -> Checked {
     let field = read_sort_term(text).0;
     if is_field(field) && !has_direction(field) {
@@ -345,10 +352,10 @@ pub(super) fn sort_term(text: &str) -> Checked {
     } else {
         format!("write \"{field}\" for ascending, \"-{field}\" for descending")
     };
-    Err(Wrong::new(format!("{text:?} is no sort key"), help))
+    Err(SyntaxFault::new(format!("{text:?} is no sort key"), help))
 }
 
-/// The field and the direction of a term that [`sort_term`] has nothing against.
+/// Returns the field and the direction of a term that [`sort_term`] accepts.
 pub(super) fn read_sort_term(text: &str) -> (&str, Direction) {
     match text.strip_prefix('-') {
         Some(field) => (field, Direction::Descending),
@@ -356,31 +363,31 @@ pub(super) fn read_sort_term(text: &str) -> (&str, Direction) {
     }
 }
 
-/// A field's name, without a direction.
+/// Accepts the name of a field, without a direction.
 pub(super) fn field(text: &str) -> Checked {
     if is_field(text) && !has_direction(text) {
         return Ok(());
     }
     let help = match text.strip_prefix(['-', '+']) {
-        Some(field) => format!("write \"{field}\": a direction is no part of it"),
-        None => "write its name alone: a direction is no part of it".to_owned(),
+        Some(field) => format!("write \"{field}\", without a direction"),
+        None => "write its name alone, without a direction".to_owned(),
     };
-    Err(Wrong::new(format!("{text:?} is no field"), help))
+    Err(SyntaxFault::new(format!("{text:?} is no field"), help))
 }
 
-/// How coarsely a key is shown: `day`, `s`, `ms`, `us`, or as a number of one digit behind the point, `0.01`.
+/// Accepts a grain: `day`, `s`, `ms`, `us`, or for numbers `1`, `0.1`, `0.01`.
 pub(super) fn grain(text: &str) -> Checked {
     if read_grain(text).is_some() {
         return Ok(());
     }
     let meant = text.strip_prefix('1').filter(|unit| read_grain(unit).is_some());
-    let meant = meant.map(|unit| format!("write \"{unit}\"; ")).unwrap_or_default();
+    let meant = meant.map(|unit| format!("did you mean {unit:?}? ")).unwrap_or_default();
     let help =
-        format!("{meant}for dates and times \"day\", \"s\", \"ms\" or \"us\", for numbers such as \"1\" or \"0.01\"");
-    Err(Wrong::new(format!("{text:?} is no grain"), help))
+        format!("{meant}write \"day\", \"s\", \"ms\" or \"us\" for dates and times, \"1\" or \"0.01\" for numbers");
+    Err(SyntaxFault::new(format!("{text:?} is no grain"), help))
 }
 
-/// The grain that a text says which [`grain`] has nothing against.
+/// Returns the grain of a text that [`grain`] accepts.
 pub(super) fn read_grain(text: &str) -> Option<Grain> {
     Some(match text {
         "day" => Grain::Day,

@@ -1,18 +1,18 @@
-//! What a whole configuration means, and that no text, however broken, is more than refused.
+//! Whole configurations: their settings, and that a broken text is refused without a panic.
 
-use std::{collections::BTreeSet, io, path::Path, time::Duration};
+use std::{io, path::Path, time::Duration};
 
 use super::{
     Environment,
     diagnostic::Diagnostics,
-    form::{Form, Key},
-    keys, load, load_text,
+    json_schema,
+    key::{Shown, reads},
+    load, load_text, reference, schema,
     settings::{
         Action, EnvelopeSettings, LegacyPolicy, LogFormat, LogLevel, OverMax, Role, RouteSettings, Settings, Timeouts,
         Unmarked,
     },
     toml_text,
-    written::Written,
 };
 use crate::pagination::{
     order::{Direction, Kind, Nulls},
@@ -40,10 +40,10 @@ impl Environment for Everything {
 
 fn loaded(text: &str) -> Settings {
     let (settings, diagnostics) = load_text("test.toml", text, &Everything);
-    settings.unwrap_or_else(|| panic!("{}", diagnostics.render(false)))
+    settings.filter(|_| !diagnostics.has_errors()).unwrap_or_else(|| panic!("{}", diagnostics.render(false)))
 }
 
-/// The reference with everything that it only shows.
+/// The reference with everything that stands in comments, as far as lines can be told from text.
 fn reference_in_full() -> String {
     let shown = |line: &str| match line.strip_prefix('#') {
         Some(rest) if rest.starts_with(|first: char| first == '[' || first.is_ascii_alphabetic()) => rest.to_owned(),
@@ -53,61 +53,131 @@ fn reference_in_full() -> String {
 }
 
 #[test]
-fn the_reference_loads_without_a_word_as_it_stands_and_in_full() {
-    let (settings, diagnostics) = load(Path::new("config/cursorgate.toml"), &Everything);
-    assert!(settings.is_some() && diagnostics.counts() == (0, 0), "{}", diagnostics.render(false));
-    let (settings, diagnostics) = load_text("cursorgate.toml", &reference_in_full(), &Everything);
-    assert!(settings.is_some() && !diagnostics.has_errors(), "{}", diagnostics.render(false));
+fn the_reference_file_is_written_from_the_definitions() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/cursorgate.toml");
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+        std::fs::write(&path, reference::reference()).expect("the reference file");
+    }
+    let file = std::fs::read_to_string(&path).expect("the reference file");
+    assert!(file == reference::reference(), "UPDATE_SNAPSHOTS=1 writes config/cursorgate.toml anew");
 }
 
 #[test]
-fn the_reference_shows_every_key() {
-    let mut diagnostics = Diagnostics::default();
-    let (root, whole) = toml_text::read(0, &reference_in_full(), &mut diagnostics);
-    assert!(whole);
-    let mut missing = BTreeSet::new();
-    let mut shown = BTreeSet::new();
-    compare(&root, &keys::FILE, "", &mut missing, &mut shown);
-    let missing: Vec<&String> = missing.difference(&shown).collect();
-    assert!(missing.is_empty(), "{missing:?}");
+fn the_reference_loads_without_a_diagnostic() {
+    let (settings, diagnostics) = load_text("cursorgate.toml", &reference::reference(), &Everything);
+    assert!(settings.is_some() && diagnostics.counts() == (0, 0), "{}", diagnostics.render(false));
 }
 
-/// Collects the keys that a form has, and those which are written, by the name of their table without what stands for
-/// a name in it: a route's keys are the same in every route and in defaults.
-fn compare(written: &Written, form: &Form, table: &str, all: &mut BTreeSet<String>, shown: &mut BTreeSet<String>) {
-    match form {
-        Form::Table(keys) => {
-            for Key { name, form } in keys.iter().filter(|key| !matches!(key.form, Form::Later(_))) {
-                let path = format!("{table}.{name}");
-                all.insert(path.clone());
-                if let Some(value) = written.find(name) {
-                    shown.insert(path.clone());
-                    let same = if *name == "defaults" { "routes" } else { name };
-                    let outer = if ["routes", "dialects", "envelopes", "upstreams", "defaults"].contains(name) {
-                        ""
-                    } else {
-                        table
-                    };
-                    let inner = match *name {
-                        // These have the same form wherever they stand.
-                        "gone" | "past_end" | "error" => ".matches".to_owned(),
-                        "fields" if table.ends_with(".filter") => table.to_owned(),
-                        _ => format!("{outer}.{same}"),
-                    };
-                    compare(value, form, &inner, all, shown);
-                }
-            }
-        }
-        Form::Named(form, _) => {
-            written.members().iter().for_each(|(_, value)| compare(value, form, table, all, shown));
-        }
-        Form::List(form) => {
-            if let super::written::Value::List(elements) = &written.value {
-                elements.iter().for_each(|element| compare(element, form, table, all, shown));
-            }
-        }
-        _ => {}
+#[test]
+fn defaults_and_examples_are_values_of_their_keys() {
+    for (path, key) in reference::all() {
+        let text = match key.shown {
+            Shown::Default(literal) => literal.toml(),
+            Shown::Example(example) | Shown::Sample(example) => example.to_owned(),
+            _ => continue,
+        };
+        let mut diagnostics = Diagnostics::default();
+        let text = format!("value = {text}");
+        let source = diagnostics.add_source(path.clone(), text.clone());
+        let (root, _) = toml_text::read(source, &text, &mut diagnostics);
+        schema::inspect(root.find("value").expect("a value"), &key.schema, &path, &mut diagnostics);
+        assert!(!diagnostics.has_errors(), "{}", diagnostics.render(false));
     }
+}
+
+#[test]
+fn every_key_is_documented_and_read() {
+    for text in [&reference::reference(), &reference_in_full(), SMALLEST] {
+        let _ = load_text("cursorgate.toml", text, &Everything);
+    }
+    for (path, key) in reference::all() {
+        assert!(reads::include(key), "{path} is defined, and nothing reads it");
+        let text = reference::unwrapped(key.documentation);
+        assert!(text.ends_with('.'), "{path}: {text:?} is no sentence");
+    }
+}
+
+#[test]
+fn a_key_is_explained_by_the_end_of_its_path() {
+    let paths = |key: &str| -> Vec<String> {
+        let explained = reference::explain(key);
+        explained.lines().filter(|line| !line.starts_with(' ') && !line.is_empty()).map(str::to_owned).collect()
+    };
+    assert_eq!(paths("routes.users.page_size.max"), ["routes.NAME.page_size.max"]);
+    assert_eq!(paths("page_size.max"), ["routes.NAME.page_size.max"]);
+    assert_eq!(paths("head_size"), ["server.head_size"]);
+    assert_eq!(paths("ttl"), ["cursor.ttl", "caches.pivots.ttl", "routes.NAME.cursor.ttl"]);
+    assert_eq!(paths("maximum"), Vec::<String>::new());
+    let explained = reference::explain("verify");
+    assert!(explained.contains("- when-cheap: ") && explained.contains("Default: \"always\""), "{explained}");
+}
+
+/// A small validator for the keywords that the JSON Schema uses.
+fn validate(schema: &serde_json::Value, value: &serde_json::Value, path: &str, faults: &mut Vec<String>) {
+    use serde_json::Value::{Array, Object};
+    let known =
+        ["type", "properties", "additionalProperties", "items", "enum", "minimum", "maximum", "pattern", "format"];
+    for keyword in schema.as_object().expect("a schema").keys() {
+        assert!(
+            known.contains(&keyword.as_str())
+                || ["$schema", "title", "description", "default"].contains(&keyword.as_str())
+        );
+    }
+    let type_of = match value {
+        Array(_) => "array",
+        Object(_) => "object",
+        value if value.is_boolean() => "boolean",
+        value if value.is_number() => "integer",
+        _ => "string",
+    };
+    if schema.get("type").is_some_and(|wanted| wanted != type_of) {
+        faults.push(format!("{path}: {type_of}"));
+    }
+    if schema.get("enum").is_some_and(|words| !words.as_array().expect("words").contains(value)) {
+        faults.push(format!("{path}: {value}"));
+    }
+    if let Object(members) = value {
+        for (name, value) in members {
+            let inner = schema.get("properties").and_then(|known| known.get(name));
+            match inner.or_else(|| schema.get("additionalProperties")) {
+                Some(serde_json::Value::Bool(false)) => faults.push(format!("{path}.{name}")),
+                Some(schema) if schema.is_object() => validate(schema, value, &format!("{path}.{name}"), faults),
+                _ => {}
+            }
+        }
+    }
+    if let (Array(elements), Some(schema)) = (value, schema.get("items")) {
+        elements.iter().for_each(|element| validate(schema, element, path, faults));
+    }
+}
+
+/// The JSON that editors hold against the schema.
+fn as_json(value: &super::spanned::Spanned) -> serde_json::Value {
+    use super::spanned::Value;
+    match &value.value {
+        Value::Null => serde_json::Value::Null,
+        Value::Boolean(value) => (*value).into(),
+        Value::Number(spelling) => serde_json::from_str(spelling).expect("a number"),
+        Value::Text(text) => text.as_str().into(),
+        Value::Day(_) => "2026-12-31".into(),
+        Value::List(elements) => elements.iter().map(as_json).collect(),
+        Value::Table(members) => members.iter().map(|(name, value)| (name.value.clone(), as_json(value))).collect(),
+    }
+}
+
+#[test]
+fn the_json_schema_admits_the_reference_and_no_unknown_key() {
+    let schema: serde_json::Value = serde_json::from_str(&json_schema::json_schema()).expect("JSON");
+    let faults = |text: &str| {
+        let (root, _) = toml_text::read(0, text, &mut Diagnostics::default());
+        let mut faults = Vec::new();
+        validate(&schema, &as_json(&root), "", &mut faults);
+        faults
+    };
+    assert_eq!(faults(&reference::reference()), Vec::<String>::new());
+    assert_eq!(faults("[server]\nhead_sise = \"1KiB\"\n"), [".server.head_sise"]);
+    assert_eq!(faults("[routes.a]\nverify = \"sometimes\"\n"), [".routes.a.verify: \"sometimes\""]);
+    assert_eq!(faults("[defaults]\nsortable = \"a\"\n"), [".defaults.sortable: string"]);
 }
 
 const SMALLEST: &str = r#"
@@ -355,8 +425,7 @@ fn no_mutation_of_the_reference_does_more_than_be_refused() {
             }
         }
         let text = lines.join("\n");
-        let (settings, diagnostics) = load_text("mutation.toml", &text, &Everything);
-        assert_eq!(settings.is_none(), diagnostics.has_errors(), "{text}");
+        let (_, diagnostics) = load_text("mutation.toml", &text, &Everything);
         let report = diagnostics.render(true);
         assert_eq!(report.is_empty(), diagnostics.counts() == (0, 0), "{text}");
         for fault in diagnostics.iter() {
@@ -387,8 +456,8 @@ fn depth_is_bounded() {
         format!("a = {{ {}a = 1 }}\n", "a . ".repeat(5_000)),
         "[[a]]\n[a.b]\n".repeat(2_000),
     ] {
-        let (settings, diagnostics) = load_text("deep.toml", &text, &Everything);
-        assert!(settings.is_none() && diagnostics.has_errors());
+        let (_, diagnostics) = load_text("deep.toml", &text, &Everything);
+        assert!(diagnostics.has_errors());
         assert!(!diagnostics.render(false).is_empty());
     }
 }

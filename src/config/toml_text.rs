@@ -1,31 +1,31 @@
-//! TOML text to a tree of what was written, with all its syntax errors.
+//! TOML text to a tree with locations, with all syntax errors.
 //!
-//! After a syntax error the parser loses what follows. So the statement at fault is blanked, which moves nothing, and the
-//! text is parsed again, until nothing is wrong or so many statements were that more would not help.
+//! After a syntax error the parser loses the text that follows. So the statement at fault is replaced by blanks, which
+//! moves no other text, and the text is parsed again, until it has no errors or too many.
 
 use std::ops::Range;
 
+use chrono::{NaiveDate, NaiveTime};
 use toml::de::{DeTable, DeValue};
 
 use super::{
     diagnostic::{Diagnostics, Located, Location},
-    units,
-    written::{Members, Value, Written},
+    spanned::{Members, Spanned, Value},
 };
 
-/// How many syntax errors of one text are reported.
+/// The number of syntax errors that are reported of one text.
 const SYNTAX_ERRORS: usize = 20;
 
-/// Reads a text that was added as `source`. Gives the root table, which holds what could be read, and whether
-/// there was no syntax error.
-pub(super) fn read(source: u32, text: &str, diagnostics: &mut Diagnostics) -> (Written, bool) {
+/// Reads a text that was added as `source`. Returns the root table, which lacks statements with errors, and whether there
+/// are no syntax errors.
+pub(super) fn read(source: u32, text: &str, diagnostics: &mut Diagnostics) -> (Spanned, bool) {
     let mut remaining = text.to_owned();
     for attempt in 0..=SYNTAX_ERRORS {
         let (table, errors) = DeTable::parse_recoverable(&remaining);
         let first = errors.iter().min_by_key(|error| error.span().map_or(usize::MAX, |span| span.start));
         let Some(first) = first.filter(|_| attempt < SYNTAX_ERRORS) else {
             let at = Location { source, start: 0, end: 0 };
-            let root = Written { value: Value::Table(members(source, table.get_ref())), at };
+            let root = Spanned { value: Value::Table(members(source, table.get_ref())), at };
             return (root, attempt == 0);
         };
         let span = first.span().unwrap_or(text.len()..text.len());
@@ -48,11 +48,11 @@ pub(super) fn read(source: u32, text: &str, diagnostics: &mut Diagnostics) -> (W
         };
         remaining = remaining.split('\n').enumerate().map(blank).collect::<Vec<String>>().join("\n");
     }
-    (Written::nothing(Location { source, start: 0, end: 0 }), false)
+    (Spanned::empty(Location { source, start: 0, end: 0 }), false)
 }
 
-/// The lines, counted from 0, of the statement that is at fault at `at`: usually one; all from the one on that opened a
-/// bracket which is not closed; and a whole table, where its header is at fault.
+/// Returns the lines, counted from 0, of the statement that is at fault at `at`: one line; or all lines from an unclosed
+/// bracket on; or a whole table, if its header is at fault.
 fn statement(text: &str, at: usize) -> Range<usize> {
     let lines: Vec<&str> = text.split('\n').collect();
     let fault = text.get(..at).unwrap_or(text).matches('\n').count().min(lines.len() - 1);
@@ -82,7 +82,7 @@ fn members(source: u32, table: &DeTable<'_>) -> Members {
         .iter()
         .map(|(key, value)| {
             let name = Located { value: key.get_ref().to_string(), at: location(source, &key.span()) };
-            let value = Written { value: read_value(source, value.get_ref()), at: location(source, &value.span()) };
+            let value = Spanned { value: read_value(source, value.get_ref()), at: location(source, &value.span()) };
             (name, value)
         })
         .collect();
@@ -101,11 +101,11 @@ fn read_value(source: u32, value: &DeValue<'_>) -> Value {
         }
         DeValue::Float(number) => Value::Number(number.as_str().trim_start_matches('+').to_owned()),
         DeValue::Datetime(moment) => Value::Day(match (moment.date, moment.time, moment.offset) {
-            (Some(date), None, None) => Some(units::midnight(date.year, date.month, date.day)),
+            (Some(date), None, None) => midnight(date.year, date.month, date.day),
             _ => None,
         }),
         DeValue::Array(elements) => {
-            let written = |element: &toml::Spanned<DeValue<'_>>| Written {
+            let written = |element: &toml::Spanned<DeValue<'_>>| Spanned {
                 value: read_value(source, element.get_ref()),
                 at: location(source, &element.span()),
             };
@@ -115,14 +115,20 @@ fn read_value(source: u32, value: &DeValue<'_>) -> Value {
     }
 }
 
+/// Returns midnight in UTC, in seconds since 1970.
+fn midnight(year: u16, month: u8, day: u8) -> Option<i64> {
+    let date = NaiveDate::from_ymd_opt(year.into(), month.into(), day.into())?;
+    Some(date.and_time(NaiveTime::MIN).and_utc().timestamp())
+}
+
 fn location(source: u32, span: &Range<usize>) -> Location {
     let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
     Location { source, start: place(span.start), end: place(span.end) }
 }
 
-/// Hides what may be a secret in a line with a syntax error. Where a text can't be parsed nobody knows what a secret in
-/// it is; so wherever keys, tokens, passwords or headers were spoken of since the table's header, only punctuation,
-/// short numbers, names before a `=` and references such as `env:NAME` stay.
+/// Hides possible secrets in a line with a syntax error. A text that can't be parsed does not tell which part of it is a
+/// secret. So if keys, tokens, passwords or headers were mentioned since the header of the table, only punctuation, short
+/// numbers, names before a `=` and references such as `env:NAME` are shown.
 fn mask_line(source: u32, text: &str, line: usize, diagnostics: &mut Diagnostics) {
     let begins = text.split('\n').take(line).map(|line| line.len() + 1).sum::<usize>();
     let Some(shown) = text.get(begins..).and_then(|rest| rest.split('\n').next()) else {
@@ -152,7 +158,7 @@ fn mask_line(source: u32, text: &str, line: usize, diagnostics: &mut Diagnostics
 mod tests {
     use super::*;
 
-    fn messages(text: &str) -> (Written, Vec<(usize, String)>, String) {
+    fn messages(text: &str) -> (Spanned, Vec<(usize, String)>, String) {
         let mut diagnostics = Diagnostics::default();
         let source = diagnostics.add_source("a.toml".into(), text.into());
         let (root, whole) = read(source, text, &mut diagnostics);
@@ -161,16 +167,24 @@ mod tests {
         (root, messages, diagnostics.render(false))
     }
 
+    fn table<'t>(root: &'t Spanned, name: &str) -> &'t Spanned {
+        root.find(name).unwrap_or_else(|| panic!("{name}"))
+    }
+
+    fn count(table: &Spanned, name: &str) -> Option<u64> {
+        table.find(name)?.as_count()
+    }
+
     #[test]
     fn members_keep_the_order_of_the_file_and_numbers_their_value() {
         let (root, faults, _) = messages("z = 1_000\na = 0x1f\nm = 2026-01-15\n[k]\nb = +1.50\n");
         assert_eq!(faults, []);
         let names: Vec<&str> = root.members().iter().map(|(key, _)| key.value.as_str()).collect();
         assert_eq!(names, ["z", "a", "m", "k"]);
-        assert_eq!(root.count("z"), Some(1_000_u32));
-        assert_eq!(root.count("a"), Some(31_u32));
-        assert_eq!(root.day("m").map(|day| day.value), Some(1_768_435_200));
-        assert_eq!(root.table("k").find("b").map(|b| b.value.clone()), Some(Value::Number("1.50".into())));
+        assert_eq!(count(&root, "z"), Some(1_000));
+        assert_eq!(count(&root, "a"), Some(31));
+        assert_eq!(root.find("m").map(|day| day.value.clone()), Some(Value::Day(Some(1_768_435_200))));
+        assert_eq!(table(&root, "k").find("b").map(|b| b.value.clone()), Some(Value::Number("1.50".into())));
     }
 
     #[test]
@@ -179,16 +193,16 @@ mod tests {
             messages("[a]\nx = \"unterminated\ny 3\nz = 1\n[b\nq = 1\n[c]\nk = [1, 2\nm = 5\nn = 6\n");
         let lines: Vec<usize> = faults.iter().map(|(line, _)| *line).collect();
         assert_eq!(lines, [2, 3, 5, 9], "{faults:?}");
-        assert_eq!(root.table("a").count("z"), Some(1_u8));
-        assert_eq!(root.table("a").find("q"), None, "what stands under a broken header belongs to nothing");
-        assert_eq!(root.table("c").count("n"), Some(6_u8));
+        assert_eq!(count(table(&root, "a"), "z"), Some(1));
+        assert_eq!(table(&root, "a").find("q"), None, "what stands under a broken header belongs to nothing");
+        assert_eq!(count(table(&root, "c"), "n"), Some(6));
     }
 
     #[test]
     fn an_unclosed_bracket_does_not_swallow_the_next_table() {
         let (root, faults, _) = messages("[a]\nk = [\n  1,\n[b]\nq = 1\n");
         assert_eq!(faults.len(), 1, "{faults:?}");
-        assert_eq!(root.table("b").count("q"), Some(1_u8));
+        assert_eq!(count(table(&root, "b"), "q"), Some(1));
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! A JSON value with the place of each of its parts: what skeletons and match values are read into, from JSON files and
-//! from TOML alike. Members keep the order of the file.
+//! A JSON value with the location of each of its parts: skeletons and values to compare with, from JSON files and from
+//! TOML alike. Members keep the order of the file.
 
 mod read;
 
@@ -9,7 +9,7 @@ use std::hash::{Hash, Hasher};
 
 use super::diagnostic::Located;
 
-/// A value and where it was written.
+/// A value with its location.
 pub type LocatedTree = Located<Tree>;
 
 /// A JSON value. Numbers keep their spelling.
@@ -30,7 +30,7 @@ pub enum Tree {
 }
 
 impl Tree {
-    /// What it says, wherever it was written.
+    /// Hashes the value without its locations.
     pub fn hash_value(&self, hasher: &mut impl Hasher) {
         std::mem::discriminant(self).hash(hasher);
         match self {

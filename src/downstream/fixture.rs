@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{envelope::Facts, links::LinkSet};
+use super::envelope::{links::LinkSet, page_facts::Facts};
 use crate::{
     config::{
         diagnostic::{Diagnostics, Located},

@@ -1,6 +1,6 @@
 //! Settings for the tests of this module: a route over a dialect by page and limit, to be changed by each test.
 
-use super::{Ask, Dialect};
+use super::{Dialect, UpstreamRequest};
 use crate::{
     config::{
         diagnostic::{Diagnostics, Located, Location},
@@ -19,15 +19,15 @@ use crate::{
     },
 };
 
-/// Somewhere.
+/// Any place.
 pub(super) const AT: Location = Location { source: 0, start: 0, end: 0 };
 
-/// A value that stands somewhere.
+/// A value at any place.
 pub(super) fn at<T>(value: impl Into<T>) -> Located<T> {
     Located { value: value.into(), at: AT }
 }
 
-/// `-name` or `name`.
+/// Parses `-name` or `name`.
 pub(super) fn term(text: &str) -> SortTerm {
     let (direction, field) =
         text.strip_prefix('-').map_or((Direction::Ascending, text), |field| (Direction::Descending, field));
@@ -44,14 +44,14 @@ pub(super) fn slice(from: u64, size: u32) -> Fetch {
     Fetch::Slice(Slice::Offset { from: Offset(from), size: PageSize(size) }, Listing::default())
 }
 
-/// What a token leads to.
+/// A fetch by token.
 pub(super) fn follow(token: Option<&str>, backward: bool, size: u32) -> Fetch {
     let token = token.map(|text| Token(text.into()));
     Fetch::Token(TokenFetch { token, backward, size: PageSize(size) })
 }
 
-/// A fetch of the list at `/items` in its declared order, as it goes on the wire.
-pub(super) fn ask(dialect: &Dialect, fetch: &Fetch, filters: &str) -> Ask {
+/// Builds the request of a fetch of the list at `/items` in its declared order.
+pub(super) fn ask(dialect: &Dialect, fetch: &Fetch, filters: &str) -> UpstreamRequest {
     dialect.ask(dialect.default_sorted(), fetch, filters, "/items").unwrap()
 }
 
@@ -63,14 +63,14 @@ pub(super) fn compile(change: impl FnOnce(&mut ListSettings)) -> Dialect {
     dialect.unwrap_or_else(|| panic!("{}", diagnostics.render(false)))
 }
 
-/// The route after a change.
+/// Returns the route after a change.
 pub(super) fn changed(change: impl FnOnce(&mut ListSettings)) -> ListSettings {
     let mut list = route();
     change(&mut list);
     list
 }
 
-/// What is said of the route after a change that makes it wrong: `message; help`, and nothing compiled.
+/// Returns the faults of the route after a change, as `message; help`.
 pub(super) fn faults(change: impl FnOnce(&mut ListSettings)) -> Vec<String> {
     let list = changed(change);
     let mut diagnostics = Diagnostics::default();

@@ -54,7 +54,7 @@ fn service_of(rows: &Rows) -> Upstream {
     Upstream::start(move |exchange| service(&rows, exchange))
 }
 
-/// A route by POST with these lines in its table, and dialects behind it.
+/// Returns a route by POST with these lines in its table, and its dialects.
 fn configuration(upstream: &Upstream, route: &str) -> String {
     format!(
         r#"
@@ -456,7 +456,7 @@ fn bodies_that_break_off_are_nobodys() {
     assert_eq!(outcome(&page), "200", "and the next one is served");
 }
 
-/// What the service itself refuses comes through, and other methods go to it.
+/// The service's own refusals pass, and requests by other methods are forwarded to it.
 #[test]
 fn the_rest_is_the_services_own() {
     let (upstream, gateway) = start(&Rows::count(3), BY_TOKEN);
@@ -484,7 +484,7 @@ fn a_read_by_post_may_be_sent_again() {
     }
 }
 
-/// One route by GET and by POST: the cursor in the query, the search in the body.
+/// A route by GET and by POST: the cursor in the query, the search in the body.
 #[test]
 fn a_search_pages_by_its_query() {
     let rows = Rows::count(25);

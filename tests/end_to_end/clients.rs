@@ -23,8 +23,8 @@ use crate::{
 
 const COUNT: u64 = 1_003;
 
-/// How each list is asked for: the limit, and a line for the route, by which its pages are read by filters and by offset.
-/// 1,003 is 17 times 59: there the last page is a full one.
+/// The limits of walks, with a line for the route by which its pages are read by filters and by offset. 1,003 is 17
+/// times 59: there the last page is a full one.
 const WAYS: [(&str, &str); 2] = [("100", "mode = \"keyset\""), ("59", "mode = \"offset\"")];
 
 /// The libraries that are walked, by the names of their packages.
@@ -78,7 +78,7 @@ fn walker(file: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/end_to_end/walkers").join(file)
 }
 
-/// What a walker saw, by way of walking.
+/// Runs a walker and returns its items by the way of walking.
 fn run(file: &str, arguments: &[&str]) -> Map<String, Value> {
     // A walk that doesn't end is ended.
     let mut command = Command::new("timeout");

@@ -23,7 +23,7 @@ fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-/// What `check` says of a configuration that it refuses.
+/// Returns the report of `check` on a configuration that it refuses.
 pub(crate) fn refused_by_check(text: &str) -> String {
     let directory = Directory::new();
     let file = directory.file("cursorgate.toml");
@@ -111,7 +111,23 @@ fn without_a_key_run_and_check_name_keygen() {
     }
 }
 
-/// Whoever writes a configuration need not hold its keys to be told what it means.
+#[test]
+fn the_reference_is_a_configuration_and_explains_each_key() {
+    let reference = run(&["reference"]);
+    assert_eq!(reference.status.code(), Some(0), "{}", said(&reference));
+    let text = String::from_utf8(reference.stdout).expect("text");
+    let checked = checked(&text.replace("env:CURSORGATE_KEY", "env:CURSORGATE_KEY_1"));
+    assert_eq!(checked.status.code(), Some(0), "{}", said(&checked));
+    let explained = said(&run(&["reference", "routes.users.page_size.max"]));
+    assert!(explained.starts_with("routes.NAME.page_size.max\n") && explained.contains("Default: 100"), "{explained}");
+    let unknown = run(&["reference", "page_sise"]);
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(said(&unknown).contains("did you mean \"page_size\"?"), "{}", said(&unknown));
+    let schema: serde_json::Value = serde_json::from_slice(&run(&["schema"]).stdout).expect("JSON");
+    assert_eq!(schema["properties"]["log"]["properties"]["level"]["default"], "info");
+}
+
+/// `check` explains a configuration without access to its keys.
 #[test]
 fn check_describes_routes_without_their_keys() {
     let directory = Directory::new();
@@ -128,7 +144,7 @@ fn check_describes_routes_without_their_keys() {
     assert!(!text.contains("no errors"), "{text}");
 }
 
-/// What a route of a dialect means, in lines.
+/// Returns the description of a route with a dialect, in lines.
 fn described(dialect: &str, route: &str) -> String {
     let text = format!(
         "[upstreams.legacy]\npeers = [\"127.0.0.1:1\"]\n[routes.users]\npath = \"/users\"\nupstream = \"legacy\"\n{route}\n\
@@ -138,7 +154,7 @@ fn described(dialect: &str, route: &str) -> String {
     said(&checked(&format!("{head}{text}")))
 }
 
-/// What users of awkward upstreams must know before their clients learn it.
+/// The obstacles of awkward upstreams are reported before clients meet them.
 #[test]
 fn check_says_what_keeps_a_route_from_more() {
     const TOKENS: &str = "request = { query = \"limit={size}&cursor={token}\" }\n\
@@ -152,19 +168,19 @@ fn check_says_what_keeps_a_route_from_more() {
                             merge = '{\"and\":[{client},{filter}]}' }";
     let score = "fields.score = { type = \"number\", nulls = \"none\" }";
     for (dialect, route, words) in [
-        (TOKENS, "dialect = \"own\"\norder = [\"id\"]".to_owned(), &["no way back beyond"][..]),
+        (TOKENS, "dialect = \"own\"\norder = [\"id\"]".to_owned(), &["no pages backward beyond"][..]),
         (
             SLICES,
             "dialect = \"own\"\norder = [\"-score\", \"id\"]\nsortable = [\"name\"]\npage_size.max = 40".to_owned(),
             &[
-                "believed, and checked: sortable doesn't name score, so that it isn't asked for",
+                "believed, and checked, not asked for: score is not in sortable",
                 "equal keys only as whole runs of up to ",
             ],
         ),
         (
             SLICES,
             "dialect = \"own\"\norder = [\"-score\", \"id\"]\nsortable = [\"score\"]\npage_size.max = 40".to_owned(),
-            &["asked for but for the id, which sortable doesn't name"],
+            &["asked for without the id, which is not in sortable"],
         ),
         (
             FILTERED,
@@ -195,7 +211,7 @@ fn keygen_makes_another_key_each_time() {
     }
 }
 
-/// Where the upstream is told the client's host, that is a part of what cursors are bound to.
+/// If the upstream gets the client's host, cursors are bound to it.
 #[test]
 fn check_says_what_cursors_are_bound_to() {
     let one_host = GOOD.replace("[routes.users]", "host_header = \"people.internal\"\n\n[routes.users]");
@@ -205,7 +221,7 @@ fn check_says_what_cursors_are_bound_to() {
     }
 }
 
-/// What can be read in cursors that stand in URLs, and which route a list's policy does not reach.
+/// Keys that can be read in cursors of URLs, and routes that a list's policy does not cover.
 ///
 /// Row: A07, A23
 #[test]
@@ -214,15 +230,15 @@ fn check_asks_what_a_reviewer_would() {
     let sealed = by_name.replace("order = [\"last_name\"", "cursor = { sealed = true }\norder = [\"last_name\"");
     let policy = format!("{GOOD}\n[routes.users.legacy]\npolicy = \"reject\"\n");
     let rest = "[routes.everything_else]\npath = \"/{*rest}\"\nupstream = \"people\"\naction = \"forward\"\n";
-    let advice = "whoever has one can read last_name";
-    let behind = "everything_else: what is no request for this list";
+    let advice = "a cursor shows last_name";
+    let bypass = "bypass    everything_else: other requests below this path";
     for (text, word, is_said) in [
         (GOOD, advice, false),
         (&by_name, advice, true),
         (&sealed, advice, false),
-        (&policy, behind, false),
-        (&format!("{GOOD}\n{rest}"), behind, false),
-        (&format!("{policy}\n{rest}"), behind, true),
+        (&policy, bypass, false),
+        (&format!("{GOOD}\n{rest}"), bypass, false),
+        (&format!("{policy}\n{rest}"), bypass, true),
     ] {
         let output = checked(text);
         let said = said(&output);

@@ -239,7 +239,7 @@ fn requests_in_hand_are_never_given_up_for_new_ones() {
     }
 }
 
-/// Who asks twice at once is answered once, and told that the connection ends.
+/// A client that sends two requests at once gets one answer, which announces the end of the connection.
 #[test]
 fn what_comes_before_an_answer_ends_the_connection() {
     let (entered, release) = (Gate::default(), Gate::default());
@@ -254,7 +254,7 @@ fn what_comes_before_an_answer_ends_the_connection() {
     let gateway = Gateway::start(&setup.configuration(upstream.address));
     let request = |target: &str| format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n");
     for (round, target) in ["/users?limit=5", "/other"].into_iter().enumerate() {
-        // At once; and behind a request that is in hand, where the gate is still shut.
+        // Both requests at once, and one after a request in flight, while the gate is shut.
         let mut connection = gateway.connect();
         if round == 0 {
             connection.send(request(target).as_bytes()).expect("it is sent");
@@ -273,7 +273,7 @@ fn what_comes_before_an_answer_ends_the_connection() {
     assert!(upstream.requests().iter().all(|request| request.path() != "/late"), "{:?}", upstream.requests());
 }
 
-/// A forwarded request is not failed by what its client sends behind it.
+/// A forwarded request does not fail because its client sends bytes after it.
 #[test]
 fn a_forwarded_request_is_answered_though_its_client_sends_on() {
     let (entered, release) = (Gate::default(), Gate::default());
@@ -297,7 +297,8 @@ fn a_forwarded_request_is_answered_though_its_client_sends_on() {
     assert_eq!(upstream.count(), 1);
 }
 
-/// Who ends its own direction is taken for gone, as RFC 9112 section 9.6 lets a server do; the README says so.
+/// A client that closes its sending direction counts as gone, as RFC 9112 section 9.6 permits and the README says.
+///
 /// Row: F60
 #[test]
 fn who_ends_its_own_direction_is_gone() {

@@ -1,4 +1,4 @@
-//! What a client speaks, chosen by itself where the route offers a choice; and the forms of errors.
+//! Conventions that clients choose where a route offers several, and the forms of errors.
 
 use serde_json::{Value, json};
 
@@ -110,7 +110,7 @@ fn a_route_without_a_choice_takes_no_notice() {
     drop(upstream);
 }
 
-/// What the gateway follows goes no further; every other preference is the upstream's to follow.
+/// Preferences that the gateway follows are not forwarded; all others are the upstream's.
 #[test]
 fn preferences_are_followed_once() {
     let rows = Rows::count(9);
@@ -241,7 +241,7 @@ fn errors_have_the_form_that_the_route_says() {
             assert_eq!((&said["statusCode"], &said["error"]), (&json!(400), &json!("Bad Request")), "{said}");
             assert!(said["message"].is_string() && said["restart"] == "/users", "{said}");
         }
-        // What goes wrong behind the gateway is said in the same form, and whoever chose an envelope has its own.
+        // Failures of the upstream are reported in the same form, or in that of the chosen envelope.
         drop(upstream);
         let failed = gateway.get("/users");
         assert_eq!((failed.status, failed.header("content-type")), (502, Some(content_type)), "{form}: {failed:?}");

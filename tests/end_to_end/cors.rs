@@ -49,7 +49,7 @@ fn all(response: &Response, name: &str) -> String {
     values.map(|(_, value)| value.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-/// Whether a browser hands an answer to a script (Fetch standard, section 4.10, the CORS check).
+/// Returns whether a browser gives an answer to a script (Fetch standard, section 4.10, the CORS check).
 fn may_read(response: &Response, origin: &str, with_credentials: bool) -> bool {
     let allowed = all(response, "access-control-allow-origin");
     let exact = allowed == origin && (!with_credentials || all(response, "access-control-allow-credentials") == "true");
@@ -151,7 +151,7 @@ fn everybody_is_everybody_without_credentials() {
     assert_eq!(all(&preflight, "access-control-allow-headers"), "", "none was asked for");
 }
 
-/// Where the route says nothing, the upstream does: its preflights, its origins, and the gateway's headers beside its own.
+/// Without `cors` the upstream decides: its preflights and origins pass, with the gateway's headers added.
 ///
 /// Row: A25
 #[test]

@@ -271,7 +271,7 @@ fn cursors_are_stable_and_reusable() {
     assert_eq!(first.json()["data"][0]["id"], 1, "{first:?}");
 }
 
-/// What links encode is the same path all the same.
+/// A path that links encode is the same path.
 #[test]
 fn links_lead_on_whatever_the_path_holds() {
     let upstream = Upstream::start(serve(users(5)));

@@ -12,7 +12,7 @@ use std::{
 
 use crate::harness::{PATIENCE, gateway::Gateway};
 
-/// How an origin reads.
+/// The way in which an origin reads requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reads {
     /// As RFC 9112 says; what is not so ends the connection.
@@ -44,7 +44,7 @@ impl Origin {
         Self { address, seen }
     }
 
-    /// What it saw since it was asked last.
+    /// Returns the requests since the last call.
     fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -60,8 +60,8 @@ fn an_order_is_asked_for_without_its_id() {
     }
 }
 
-/// One JSON parameter beside its members in brackets is one parameter said twice: the gateway's own would be lost, or the
-/// client's.
+/// A JSON parameter beside its members in brackets is one parameter twice: the gateway's own or the client's would be
+/// lost.
 #[test]
 fn a_parameter_as_a_whole_does_not_stand_beside_its_members() {
     let rows = Rows::count(30);

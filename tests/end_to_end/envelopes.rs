@@ -26,7 +26,7 @@ struct Page {
     has_prev: bool,
 }
 
-/// How an envelope is asked for three items.
+/// Returns the query for three items in an envelope.
 fn three(envelope: &str) -> &'static str {
     match envelope {
         "relay" => "?first=3",
@@ -39,7 +39,7 @@ fn three(envelope: &str) -> &'static str {
     }
 }
 
-/// Where an envelope has its items, and how an item is found in an element.
+/// Returns the items of an envelope's body.
 fn items<'a>(envelope: &str, body: &'a Value) -> Vec<&'a Value> {
     let (place, within) = match envelope {
         "bare" => ("", ""),
@@ -146,7 +146,7 @@ pub(crate) fn contract(envelope: &str) -> Value {
     serde_json::from_str(&read(&format!("tests/envelopes/{envelope}.json"))).expect("JSON")
 }
 
-/// What a schema can't say.
+/// Checks the rules that a schema can't express.
 fn check(envelope: &str, page: &Page, body: &Value) {
     let at = format!("{envelope}, {}: {body}", page.name);
     let ids: Vec<u64> = items(envelope, body)

@@ -1,5 +1,4 @@
-//! What is no list passes through untouched: methods and bodies, large transfers in flat memory, WebSockets, and events
-//! as they come.
+//! Forwarded requests: methods and bodies, large transfers in constant memory, WebSockets, and event streams.
 
 use std::io::{self, Write};
 
@@ -18,7 +17,7 @@ const FORWARD: Setup = Setup {
 
 /// The size of the large transfers.
 const LARGE: usize = 100 << 20;
-/// How much more memory a large transfer may take than a small one did.
+/// The additional memory that a large transfer may take, compared with a small one.
 const FLAT: u64 = 24 << 20;
 /// Piece by piece it is sent.
 const PIECE: usize = 64 << 10;
@@ -83,7 +82,7 @@ fn twins_of_the_operators_headers_stay_behind() {
     }
 }
 
-/// What decides where a request goes and whose it is can't be dropped on the way.
+/// Headers of routing and of the principal can't be nominated by `Connection`.
 ///
 /// Row: A16
 #[test]
@@ -247,7 +246,7 @@ fn chunked_bodies_pass_in_both_directions() {
     assert!(response.body == body, "{} bytes back", response.body.len());
 }
 
-/// What an upstream says of its connection, and how it frames a body, is between it and the gateway.
+/// The upstream's hop-by-hop headers and framing end at the gateway.
 #[test]
 fn what_is_of_the_upstreams_connection_ends_with_it() {
     let (_upstream, gateway) = started(|exchange| {
@@ -309,7 +308,7 @@ fn server_sent_events_arrive_one_by_one() {
 /// The sample handshake of RFC 6455, section 1.3.
 const HANDSHAKE: &str = "GET /socket HTTP/1.1\r\nHost: gateway.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
-/// What a server answers to its key.
+/// The answer of a server to its WebSocket key.
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 /// A text frame of at most 125 bytes (RFC 6455, section 5.2); frames of clients are masked.

@@ -15,8 +15,8 @@ fn keyset(rows: &Rows) -> (Upstream, Gateway) {
     (upstream, gateway)
 }
 
-/// What stays is delivered once, in order, whatever becomes of everything else; each page by a request that names the keys
-/// and no offset, unless the item that the cursor names is gone.
+/// Rows that stay are returned exactly once, in order; each page is requested by keys and without an offset, unless the
+/// item of the cursor is gone.
 #[test]
 fn rows_that_stay_are_neither_skipped_nor_repeated() {
     let rows = Rows::count(60);

@@ -1,5 +1,5 @@
-//! How values of keys compare where nothing is declared of them: dates as instants, texts that the upstream sorts by rules
-//! of its own, keys that a client has left out. And what is said where a list can't be held against its order.
+//! Comparison of keys without a declared type: dates as instants, texts that the upstream sorts by its own rules, keys
+//! that a client has left out. Lists that contradict their order are reported.
 
 use std::sync::{Arc, Mutex};
 
@@ -126,7 +126,7 @@ fn a_list_that_is_sorted_without_regard_to_case_walks() {
     }
 }
 
-/// What is said to be compared by its bytes is refused where an answer contradicts that, with what would help.
+/// A text that is declared to compare by bytes is refused if an answer contradicts that, with the remedy.
 #[test]
 fn a_declared_text_that_a_collation_sorts_is_refused() {
     let route = "order = [\"name\", \"id\"]\nfields.name = { type = \"string\" }";
@@ -196,8 +196,7 @@ fn fields_that_leave_out_the_keys_lower_the_level_and_say_so() {
     assert_eq!(gateway.get("/users?limit=7").header("cursorgate-level"), Some("exact"));
 }
 
-/// One code for clients; each cause has a sentence of its own, a word in the log and the metrics, and help for whoever
-/// declares the order.
+/// Clients get one code; each cause has its own sentence, label and remedy.
 #[test]
 fn each_cause_of_disorder_is_told_apart() {
     let by_score = "order = [\"score\", \"id\"]";

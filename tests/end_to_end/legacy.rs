@@ -26,7 +26,7 @@ fn started(route: &'static str) -> (Upstream, Gateway) {
     (upstream, gateway)
 }
 
-/// It was judged as a GET of its path, and is answered as one.
+/// The request is judged as a GET of its path, and answered as one.
 ///
 /// Row: A26
 #[test]
@@ -84,7 +84,7 @@ fn passthrough_gives_the_old_answer_byte_for_byte() {
     assert!(page.header("deprecation").is_none() && page.header("sunset").is_none(), "{page:?}");
 }
 
-/// Where an unmarked request is an old one, every link that the gateway makes is marked: it leads to the new list.
+/// If unmarked requests are legacy ones, every link of the gateway has a limit, so that it leads to the new list.
 #[test]
 fn links_lead_to_the_new_list() {
     let (_upstream, gateway) = started(PASSTHROUGH);

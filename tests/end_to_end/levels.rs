@@ -1,4 +1,4 @@
-//! How sure pages are, and what is said of it: to clients in headers, to operators in the log and in metrics.
+//! Levels of pages, and their reports: to clients in headers, to operators in the log and in metrics.
 
 use crate::harness::{
     gateway::Gateway,
@@ -52,7 +52,8 @@ fn fixed_page_sizes() {
     }
 }
 
-/// Nothing is known of the order; a worker deletes what it was given. Offsets would skip every other page.
+/// A list without an order, from which a worker deletes the items that it has read. Offsets would skip every other
+/// page.
 #[test]
 fn who_reads_and_deletes_gets_everything() {
     let rows = Rows::new((1..=60).map(|id| Row::new(id, id * 7_919 % 61)));
@@ -79,7 +80,7 @@ fn nothing_is_proven_where_the_route_wants_nothing() {
     assert_eq!(page.header("cursorgate-level"), Some("positional"));
 }
 
-/// What is said of the size of a collection whose pages come from a filtered list.
+/// Totals of a collection whose pages come from a filtered list.
 #[test]
 fn totals_by_policy() {
     let rows = Rows::count(50);

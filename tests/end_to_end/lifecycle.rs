@@ -91,7 +91,7 @@ impl Drop for EndOnDrop<'_> {
     }
 }
 
-/// What can't change while it runs is named, and the rest is in force.
+/// Settings that can't change while the process runs are named, and the others are in force.
 #[test]
 fn a_reload_names_what_needs_a_restart() {
     let upstream = Upstream::start(serve(users(60)));
@@ -122,7 +122,7 @@ fn an_idle_gateway_leaves_at_once() {
     assert!(told.elapsed() < grace / 4, "it waited, with nothing to do");
 }
 
-/// Nobody is waited for for ever, neither before a head nor within one.
+/// No connection waits for ever, neither before a head nor within one.
 #[test]
 fn who_asks_nothing_more_is_let_go() {
     let upstream = Upstream::start(serve(users(60)));
@@ -327,7 +327,7 @@ fn many_clients_at_once_get_their_own_pages() {
     });
 }
 
-/// Nothing is asked for once they have closed: it is given back all the same.
+/// Without any further request, the memory of closed connections is returned.
 #[test]
 fn what_many_connections_took_is_given_back() {
     const CONNECTIONS: usize = 400;

@@ -15,7 +15,7 @@ use crate::harness::{
     upstream::{After, Upstream},
 };
 
-/// What no line may hold.
+/// A text that no line may contain.
 const CANARY: &str = "c4n4ry";
 
 const ROUTES: Setup = Setup {
@@ -91,7 +91,7 @@ fn one_line_for_each_request_and_no_secret_in_any() {
     assert_eq!(refused["upstream_requests"], 0, "{refused}");
 }
 
-/// What a client is told carries the id under which the log has the rest.
+/// Problems contain the id under which the log has the details.
 #[test]
 fn problems_and_log_share_the_request_id() {
     let upstream = Upstream::start(serve(users(60)));
@@ -186,7 +186,7 @@ fn a_log_that_can_not_be_written_stops_nothing() {
     }
 }
 
-/// Whoever scans ports fails many TLS handshakes. They are counted by cause and told together, not by a line each.
+/// Port scans fail many TLS handshakes, which are counted by cause and logged in summaries.
 #[test]
 fn failed_handshakes_are_counted_and_told_together() {
     const EACH: u64 = 50;

@@ -252,6 +252,9 @@ fn one_of_so_many_is_read_and_check_says_so() {
     std::fs::write(&file, watched.gateway.configuration()).expect("a file in the test's directory");
     let output = command().arg("check").arg("--config").arg(&file).output().expect("it runs");
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(text.contains("observes  all passes untouched, and one of 3 answers to old clients is read"), "{text}");
+    assert!(
+        text.contains("observes  all requests pass through, and one of 3 answers to old clients is read"),
+        "{text}"
+    );
     assert!(text.contains("promises  exact"), "{text}");
 }

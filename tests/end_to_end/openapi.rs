@@ -19,7 +19,7 @@ use crate::{
     third_party::python,
 };
 
-/// What `cursorgate openapi` prints for a file.
+/// Returns the output of `cursorgate openapi` for a file.
 fn described(file: &Path) -> String {
     let mut command = command();
     command.env("CURSORGATE_KEY", "a-key-of-the-tests-and-of-nothing-else");

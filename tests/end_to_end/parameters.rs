@@ -1,4 +1,4 @@
-//! What clients may write into a list's query, and what they are told when they may not.
+//! Queries of clients, and the problems of invalid ones.
 
 use crate::harness::{
     Numbers,

@@ -1,5 +1,5 @@
-//! A list's policy is passed by under no other spelling of its path or method, by no header that stands for them, and under
-//! no other host, though a route that forwards everything stands behind it.
+//! No other spelling of a path or method, no override header and no other host evades the policy of a list, although a
+//! route forwards everything else.
 
 use crate::harness::{
     gateway::Gateway,
@@ -149,7 +149,7 @@ fn no_other_host_passes_a_policy_by() {
     }
 }
 
-/// What leads to another upstream is another list.
+/// The same path at another upstream is another list.
 #[test]
 fn another_upstream_has_lists_of_its_own() {
     let (upstream, other) = (Upstream::start(serve(users(60))), Upstream::start(serve(users(3))));

@@ -64,13 +64,13 @@ struct Legacy {
 /// An item as walks compare it: the same id with the same key is the same item.
 type Key = (u64, String);
 
-/// What one walk saw.
+/// The items of one walk.
 struct Seen {
     items: Vec<Key>,
     upstream_requests: u64,
 }
 
-/// How a walk goes.
+/// The way of a walk.
 #[derive(Clone, Copy, Debug)]
 enum Way {
     /// `page=1`, `page=2`, … at the service itself.
@@ -79,7 +79,7 @@ enum Way {
     Through(&'static str),
 }
 
-/// What went wrong in some walks.
+/// The faults of some walks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Harm {
     skipped: usize,
@@ -117,7 +117,7 @@ fn key(id: &Value, created_at: &Value) -> Key {
     (id.as_u64().expect("an id"), created_at.as_str().expect("a timestamp").to_owned())
 }
 
-/// One whole walk.
+/// Makes a whole walk.
 fn walk(way: Way, legacy: &Legacy, gateway: &Gateway) -> Seen {
     let (address, member) = match way {
         Way::Direct => (legacy.address, "items"),
@@ -155,7 +155,7 @@ fn path_of(link: &str) -> &str {
     rest.find('/').map_or("/", |at| &rest[at..])
 }
 
-/// What a walk skipped of that which stayed, and how often it gave an item that it had given before.
+/// Returns the items that stayed and were skipped, and the number of repetitions.
 fn harm(seen: &Seen, stayed: &HashSet<Key>) -> Harm {
     let mut times: HashMap<&Key, usize> = HashMap::new();
     for item in &seen.items {
@@ -203,7 +203,7 @@ fn walks(way: Way, legacy: &Legacy, gateway: &Gateway, writers: bool) -> (Harm, 
     (all, changes.load(Ordering::Relaxed))
 }
 
-/// One change; what it takes from its place is noted before it happens.
+/// Makes a change; an item that moves is recorded before.
 fn draw(numbers: &mut Numbers, ids: &[u64], touched: &Mutex<HashSet<u64>>) -> Value {
     let id = ids[numbers.below(ids.len())];
     // Most new items are the newest, as in most lists; some come in the midst.

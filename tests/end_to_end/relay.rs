@@ -99,7 +99,7 @@ fn connections_are_read_both_ways() {
     }
 }
 
-/// Where items have no cursors of their own, because the upstream pages by token, the page's lead on.
+/// Without item cursors, because the upstream pages by token, the cursors of the page lead on.
 #[test]
 fn connections_over_tokens() {
     let rows = Rows::count(30);
@@ -114,7 +114,7 @@ fn connections_over_tokens() {
     assert_eq!(seen, (1..=30).rev().collect::<Vec<_>>());
 }
 
-/// Where nothing is known of the order, an item is known by its neighbours.
+/// Without an order, an item is found by its neighbours.
 #[test]
 fn connections_without_an_order() {
     let rows = Rows::new((1..=40).map(|id| Row::new(id, id * 7_919 % 41)));
@@ -133,9 +133,8 @@ fn connections_without_an_order() {
     assert_eq!(seen, (1..=40).collect::<Vec<_>>());
 }
 
-/// Deep in a long list that nobody knows the order of, an item is found where it stood: the list is at rest, so each page
-/// takes one request to the upstream, in either direction and from any item; and so it does behind another gateway, which
-/// remembers nothing.
+/// Deep in a long list without an order, an item is found at its position: the list does not change, so each page takes
+/// one request to the upstream, in either direction and from any item, also through another gateway without a cache.
 #[test]
 fn connections_without_an_order_go_as_deep_as_the_list() {
     let rows = Rows::new((1..=1_500).map(|id| Row::new(id, id * 7_919 % 1_511)));

@@ -1,4 +1,4 @@
-//! What is left of the keys in the memory of a process that uses them, and who may look.
+//! Keys in the memory of a running process, and access to it.
 
 use std::{
     fs::File,
@@ -19,8 +19,7 @@ use crate::harness::{
     upstream::Upstream,
 };
 
-/// How often each of these texts is in the memory that a process writes to, but for its stack: that is where the system put
-/// its environment.
+/// Counts these texts in the writable memory of a process, without its stack, which contains the environment.
 fn found(process: u32, texts: &[&str]) -> io::Result<Vec<usize>> {
     let memory = File::open(format!("/proc/{process}/mem"))?;
     let mut counts = vec![0; texts.len()];

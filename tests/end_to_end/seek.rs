@@ -21,7 +21,7 @@ fn seek(upstream: &Upstream) -> Gateway {
     Gateway::start(&configuration(upstream.address, BY_OFFSET, &format!("{BY_SCORE}\n{BY_IDS}")))
 }
 
-/// How often an item's own resource was asked for.
+/// Returns the number of look-ups.
 fn look_ups(upstream: &Upstream) -> usize {
     let is_item = |path: &str| path.rsplit('/').next().is_some_and(|last| last.parse::<u64>().is_ok());
     upstream.requests().iter().filter(|request| is_item(request.path())).count()
@@ -90,7 +90,7 @@ fn a_process_that_remembers_nothing_looks_up() {
     assert_eq!((log[0]["upstream_requests"].as_u64(), log[1]["upstream_requests"].as_u64()), (Some(2), Some(1)));
 }
 
-/// What the item's own resource says to caches counts; what it says to the client is not the list's to pass on.
+/// The cache headers of an item's own resource apply to the page; its other headers don't.
 #[test]
 fn a_look_up_is_strict_and_silent() {
     let rows = Rows::count(40);

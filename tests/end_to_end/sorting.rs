@@ -150,7 +150,7 @@ fn the_upstreams_own_words_are_read_backwards() {
         ("by=note&way=up", "400 sort_invalid"),
         ("by=id&way=up&sort=id", "400 parameter_conflict"),
         ("By=id&way=up", "400 sort_invalid"),
-        // The upstream sorts by one key at a time; the id behind it is put in order here.
+        // The upstream sorts by one key at a time; the gateway sorts ties by the id.
         ("sort=score,-id", "200"),
     ] {
         let response = gateway.get(&format!("/users?{query}"));

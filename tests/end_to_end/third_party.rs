@@ -21,7 +21,7 @@ pub(crate) enum Kind {
 
 /// A running server.
 pub(crate) struct ThirdParty {
-    /// Where it listens.
+    /// The address of the server.
     pub(crate) address: SocketAddr,
     kind: Kind,
     child: Child,
@@ -111,7 +111,7 @@ impl ThirdParty {
         Self { address, kind, child, _input: input, _directory: directory }
     }
 
-    /// Where a client finds a path of it.
+    /// Returns the URL of a path.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
@@ -121,7 +121,7 @@ impl ThirdParty {
         self.kind.configuration(self.address)
     }
 
-    /// How many requests it has counted.
+    /// Returns the number of requests that it has counted.
     pub(crate) fn count(&self) -> u64 {
         http::get(self.address, "/__count").json()["requests"].as_u64().expect("a count")
     }

@@ -113,7 +113,7 @@ fn listening(certificate: &Path, key: &Path) -> Listening {
     Listening { gateway, secure, _upstream: upstream }
 }
 
-/// How a client greets.
+/// The handshake of a client.
 #[derive(Clone, Copy)]
 struct Client<'a> {
     ca: &'a Path,
@@ -123,7 +123,7 @@ struct Client<'a> {
     version: SslVersion,
 }
 
-/// What a client gets for a GET, or why it gets nothing.
+/// Returns the answer to a GET, or the reason that there is none.
 fn ask(address: SocketAddr, client: Client<'_>, path: &str) -> Result<String, String> {
     let mut builder = SslConnector::builder(SslMethod::tls_client()).expect("OpenSSL makes clients");
     builder.set_security_level(0);
@@ -182,7 +182,7 @@ fn clients_get_the_certificate_and_a_version_that_holds() {
     assert!(page.is_ok_and(|page| page.contains("\"next\":\"/users?")), "links begin with the path");
 }
 
-/// What begins a handshake and does not go on, or speaks something else, hinders nobody.
+/// Handshakes that stall or are no TLS don't hinder other clients.
 ///
 /// Row: F04
 #[test]

@@ -85,7 +85,7 @@ fn what_a_token_leads_past_is_promised_by_no_page() {
     assert!(checked >= 5 && skips >= 3, "{checked} pages are checked, {skips} skip something");
 }
 
-/// Where the upstream's tokens lead back, so do the gateway's; where they don't, no page offers it.
+/// If the upstream's tokens lead back, so do the cursors; otherwise no page has a previous cursor.
 #[test]
 fn pages_lead_back_where_the_upstream_does() {
     let rows = Rows::count(40);
@@ -104,7 +104,7 @@ fn pages_lead_back_where_the_upstream_does() {
     }
 }
 
-/// What an upstream hands out is in no cursor that can be read, and neither are keys where the route says so.
+/// Tokens of the upstream are never readable in cursors, nor are keys on routes that seal.
 #[test]
 fn cursors_are_sealed() {
     let rows = Rows::count(40);

@@ -1,5 +1,5 @@
-//! Who is believed, and what is kept apart: proxies in front, callers by their credentials, names of the admin listener,
-//! gateways that lead to themselves, files that others can change.
+//! Trust and separation: proxies in front, clients by their credentials, names of the admin listener, gateways that
+//! lead to themselves, files that others can change.
 
 use std::{net::SocketAddr, os::unix::fs::PermissionsExt};
 
@@ -32,7 +32,7 @@ const CLAIMS: [(&str, &str); 14] = [
     ("X-Ssl-Client", "CN=root"),
 ];
 
-/// What the upstream sees of the claims, on a list route and on one that forwards.
+/// Returns the origin headers that the upstream sees, on a list route or on one that forwards.
 fn seen(server: &'static str, target: &str) -> Vec<(String, String)> {
     let upstream = Upstream::start(serve(users(3)));
     let more = format!("{FORWARD}\n[server]\n{server}");
@@ -52,8 +52,8 @@ fn seen(server: &'static str, target: &str) -> Vec<(String, String)> {
     seen
 }
 
-/// A balancer appends to `X-Forwarded-For`, says the scheme, and passes on the rest as the client wrote it: behind a
-/// trusted proxy only those headers are believed that it is known to write.
+/// A balancer appends to `X-Forwarded-For`, sets the scheme, and forwards other headers as the client wrote them: of a
+/// trusted proxy only the headers that it is known to write are believed.
 ///
 /// Row: A13
 #[test]
@@ -93,8 +93,8 @@ fn a_trusted_proxy_vouches_for_what_it_writes_alone() {
     }
 }
 
-/// What one caller was shown places no page of another's, by whatever header the upstream tells them apart: it is looked
-/// up with the caller's own credentials.
+/// Items shown to one client place no page of another, whatever header the upstream identifies clients by: they are
+/// looked up with the client's own credentials.
 ///
 /// Row: A22
 #[test]
@@ -226,7 +226,7 @@ fn how_deep_a_page_by_number_may_begin_is_bounded() {
     }
 }
 
-/// Whoever can write the configuration or a key decides what the gateway does; whoever reads a key signs cursors.
+/// Write access to the configuration or a key controls the gateway; read access to a key can sign cursors.
 ///
 /// Row: A40
 #[test]

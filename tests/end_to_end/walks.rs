@@ -79,8 +79,8 @@ fn follow(gateway: &Gateway, first: &str, relation: &str) -> Vec<String> {
     }
 }
 
-/// One request a page, forward and back. Before it is counted, the gateway has seen the list once: what it learns from
-/// the largest answer spares it the confirmation of an end.
+/// Pages take one request each, forward and back. Before requests are counted, the gateway reads the list once: the
+/// largest answer makes a confirmation of its end unnecessary.
 fn one_request_a_page(kind: Kind, limits: &[usize]) {
     let upstream = ThirdParty::start(kind);
     let gateway = Gateway::start(&upstream.configuration());

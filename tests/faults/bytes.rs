@@ -1,4 +1,4 @@
-//! Answers that are complete, say 200, and are no page.
+//! Answers that are complete, have status 200, and are no page.
 
 use crate::{
     harness::list::{PLAIN, Setup, body, users},
@@ -6,7 +6,7 @@ use crate::{
     recovery::{Rig, as_a_page, refused, within},
 };
 
-/// What each body is, and the body.
+/// Bodies, each with a description.
 const MALFORMED: &[(&str, &str)] = &[
     ("nothing", ""),
     ("blanks", " \r\n"),
@@ -41,7 +41,7 @@ const MALFORMED: &[(&str, &str)] = &[
 fn bodies_of_another_shape_are_malformed() {
     let rig = Rig::start();
     for (what, text) in MALFORMED {
-        // Shown where the row fails.
+        // Printed if the row fails.
         println!("{what}");
         rig.refuses(as_a_page("502 upstream_malformed"), |exchange| {
             exchange.reply("200 OK", &[("Content-Type", "application/json")], text.as_bytes())
@@ -49,7 +49,7 @@ fn bodies_of_another_shape_are_malformed() {
     }
 }
 
-/// What is in an item leaves as it came, in its place, whether it is JSON or not.
+/// The bytes of items pass unchanged, whether they are JSON or not.
 #[test]
 fn what_is_in_an_item_is_passed_on() {
     let rig = Rig::start();
@@ -65,7 +65,7 @@ fn what_is_in_an_item_is_passed_on() {
     }
 }
 
-/// Nothing can be proven with items that lack what the order names.
+/// Items without the keys of the order prove no page.
 ///
 /// Row: F40
 #[test]
@@ -83,7 +83,7 @@ fn bytes_that_are_no_utf_8_are_malformed() {
     });
 }
 
-/// A deep answer is refused, and never takes the process with it.
+/// Deeply nested answers are refused and don't crash the process.
 ///
 /// Row: A27
 #[test]
@@ -104,7 +104,7 @@ fn deep_nesting_is_refused() {
     }
 }
 
-/// The bound is on what the route says, and it holds while the answer comes in, however its end is told.
+/// The limit is the route's, and it applies while the answer arrives, whatever its framing.
 ///
 /// Row: A28
 #[test]
@@ -123,14 +123,14 @@ fn large_answers_are_refused() {
         exchange.send(b"0\r\n\r\n")?;
         Ok(After::KeepOpen)
     });
-    // A length that is only claimed: nothing is set aside for it.
+    // An announced length alone reserves no memory.
     refused(&SMALL, within("502 upstream_too_large"), |exchange| {
         exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n{\"total\"")?;
         Ok(After::Close)
     });
 }
 
-/// JSON is known by its bytes: what type it is said to be does not matter.
+/// JSON is recognized by its bytes, whatever the media type.
 ///
 /// Row: F29
 #[test]
@@ -148,7 +148,7 @@ fn json_under_another_name_is_a_page() {
     rig.recovers();
 }
 
-/// Totals that are none are no reason to refuse a page, and are not passed on.
+/// Invalid totals don't refuse a page and are not passed on.
 ///
 /// Row: A33
 #[test]

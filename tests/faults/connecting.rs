@@ -1,4 +1,4 @@
-//! An upstream that can't be reached.
+//! Upstreams that can't be reached.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
@@ -36,7 +36,7 @@ fn the_connection_is_closed_at_once() {
     refused(&PLAIN, everywhere("502 upstream_unavailable"), |_| Ok(After::Reset));
 }
 
-/// One of two upstreams is down: routes to the other don't notice.
+/// An upstream of two is down: routes to the other are not affected.
 #[test]
 fn other_routes_go_on() {
     let upstream = Upstream::start(serve(users(60)));
@@ -52,7 +52,7 @@ fn other_routes_go_on() {
     }
 }
 
-/// A name that can't be resolved fails the request, and never the process or its start.
+/// A name that can't be resolved fails the request, not the process or its start.
 ///
 /// Row: F03
 #[test]
@@ -71,14 +71,14 @@ fn a_name_that_nobody_knows() {
     assert!(gateway.is_healthy());
 }
 
-/// A peer with a full backlog never answers the handshake: the deadline for connecting ends it.
+/// A peer with a full backlog never answers the handshake: the connect timeout ends it.
 ///
 /// Row: F02
 #[test]
 fn nobody_answers_the_handshake() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let address = listener.local_addr().expect("it is bound");
-    // Nobody accepts: beyond the backlog, handshakes are dropped.
+    // The listener does not accept: beyond the backlog, handshakes are dropped.
     let mut waiting = Vec::new();
     for _ in 0..5_000 {
         match std::net::TcpStream::connect_timeout(&address, std::time::Duration::from_millis(50)) {
@@ -93,7 +93,7 @@ fn nobody_answers_the_handshake() {
     assert!(gateway.is_healthy());
 }
 
-/// It was down when the gateway started, and is up now.
+/// The upstream was down when the gateway started, and is up now.
 ///
 /// Row: F01
 #[test]

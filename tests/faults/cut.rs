@@ -27,7 +27,7 @@ fn cut_everywhere(chunked: bool, after: After) {
     let rig = Rig::start();
     let text = r#"{"total":2,"items":[{"id":1,"name":"a"},{"id":2,"name":"b"}]}"#;
     let whole = page(text, chunked);
-    // Once it has given twenty, two are known to be all there is; before, its end would be asked for.
+    // After a page of twenty, a page of two is known to be complete; before, its end would need a confirmation.
     assert_eq!(rig.gateway.get("/users?limit=20").outcome(), "200");
     let complete = whole.clone();
     let head = whole.windows(4).position(|window| window == b"\r\n\r\n").expect("a head") + 4;
@@ -36,7 +36,7 @@ fn cut_everywhere(chunked: bool, after: After) {
     for length in 0..whole.len() {
         let part = whole[..length].to_vec();
         let response = rig.page_during(move |exchange| exchange.send(&part).map(|()| after));
-        // What has begun was there, and broke off: both are worth another try.
+        // Both mean that the upstream was reached, so another attempt is worthwhile.
         let outcome = if length < head { "502 upstream_unavailable" } else { "502 upstream_truncated" };
         assert_eq!(response.outcome(), outcome, "cut after byte {length} of {}: {response:?}", whole.len());
         for kind in Kind::PASSING {
@@ -78,7 +78,8 @@ fn a_page_in_chunks_reset_at_every_byte() {
     cut_everywhere(true, After::Reset);
 }
 
-/// Without a length the end can only be believed: a page is used if its JSON is whole, and the connection is not.
+/// Without a length, the end can't be verified: a page is used if its JSON is complete, and its connection is not
+/// reused.
 ///
 /// Row: F16
 #[test]
@@ -98,20 +99,21 @@ fn a_page_that_ends_with_its_connection() {
     });
 }
 
-/// Fewer bytes than promised, and then silence.
+/// Fewer bytes than announced, followed by silence.
 ///
 /// Row: F10
 #[test]
 fn a_page_that_stops_in_the_middle() {
     refused(&Setup { upstream: SHORT, ..PLAIN }, within("504 upstream_timeout"), |exchange| {
         exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"total\"")?;
-        // Whoever gives up first closes; an error here is the gateway's reset.
+        // The side that gives up first closes; an error here is the gateway's reset.
         exchange.wait_for_close()?;
         Ok(After::Close)
     });
 }
 
-/// More bytes than promised belong to no page: this one is served or refused, and the next request doesn't see them.
+/// Bytes beyond the announced length belong to no page: this page is served or refused, and the next request does not
+/// see them.
 ///
 /// Row: F07
 #[test]

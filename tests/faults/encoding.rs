@@ -1,4 +1,4 @@
-//! Framing and coding of answers: what was not asked for, and what is broken.
+//! Framing and coding of answers: unsolicited, and broken.
 
 use std::{
     io::Write,
@@ -66,7 +66,7 @@ fn broken_and_unknown_codings_are_malformed() {
     }
 }
 
-/// What the status says counts before the coding: nobody needs to read the body of a failure.
+/// The status takes precedence over the coding: the body of a failure is not read.
 #[test]
 fn statuses_count_before_codings() {
     for (status, outcome) in [("503 Busy", "502 upstream_unavailable"), ("302 Found", "502 upstream_redirected")] {
@@ -91,7 +91,7 @@ fn statuses_count_before_codings() {
     rig.recovers();
 }
 
-/// A gzip that decodes to far more than the route allows is stopped where the allowance ends.
+/// A gzip body that decodes to far more than the route allows is stopped at the limit.
 ///
 /// Row: A32
 #[test]
@@ -133,7 +133,7 @@ fn heads_that_are_no_http_are_refused() {
         &large(70_000),
         &large(2 << 20),
     ] {
-        // Shown where the row fails.
+        // Printed if the row fails.
         println!("{:?}", head.chars().take(60).collect::<String>());
         let bytes = head.as_bytes().to_vec();
         rig.refuses(everywhere("502 upstream_malformed"), move |exchange| {
@@ -142,7 +142,8 @@ fn heads_that_are_no_http_are_refused() {
     }
 }
 
-/// An answer that can be read in two ways comes on a connection of which nobody knows any more what it holds.
+/// After an answer with two readings, the state of its connection is unknown.
+///
 /// Row: F17
 #[test]
 fn a_connection_whose_answer_has_two_ends_is_not_used_on() {
@@ -166,7 +167,8 @@ fn a_connection_whose_answer_has_two_ends_is_not_used_on() {
     rig.recovers();
 }
 
-/// The same length twice is one (RFC 9110 section 8.6), also for whoever reads it next.
+/// Equal lengths count as one (RFC 9110 section 8.6), also for the next reader.
+///
 /// Row: F17
 #[test]
 fn equal_lengths_are_one() {
@@ -207,7 +209,7 @@ fn chunks_that_are_none_are_refused() {
     }
 }
 
-/// Informational answers come before the one that counts; what passes tells of them.
+/// Informational answers precede the final one; forwarded requests pass them on.
 ///
 /// Row: F15
 #[test]
@@ -229,7 +231,8 @@ fn informational_responses_are_skipped() {
     rig.recovers();
 }
 
-/// However many come, the answer has only so long, and so many before it.
+/// The time of the whole answer and the number of informational answers are limited.
+///
 /// Row: F15
 #[test]
 fn informational_responses_without_end_are_refused() {
@@ -237,7 +240,7 @@ fn informational_responses_without_end_are_refused() {
     let rig = Rig::with(&setup);
     rig.upstream.answer(|exchange| {
         loop {
-            // Ends by the error when the gateway has closed.
+            // The error of the write ends the loop once the gateway has closed.
             exchange.send(b"HTTP/1.1 100 Continue\r\n\r\n")?;
         }
     });
@@ -255,7 +258,8 @@ fn informational_responses_without_end_are_refused() {
     rig.recovers();
 }
 
-/// A switch of protocols that nobody asked for is no answer, and nothing behind it is anybody's.
+/// An unsolicited switch of protocols is no answer, and the bytes after it are discarded.
+///
 /// Row: F15
 #[test]
 fn a_switch_of_protocols_unasked_is_refused() {
@@ -265,7 +269,8 @@ fn a_switch_of_protocols_unasked_is_refused() {
     });
 }
 
-/// Another protocol than WebSocket is not asked for, whoever wants it; nor is any for an old client's page.
+/// Only WebSocket upgrades are forwarded, and none for a legacy client's page.
+///
 /// Row: F15
 #[test]
 fn a_switch_that_is_not_passed_on_is_unasked() {

@@ -1,5 +1,4 @@
-//! An item's own resource, asked for the keys that a cursor does not carry: whatever comes instead of it, the page is
-//! refused and nothing of it is remembered.
+//! Look-ups of items by id: after any fault the page is refused, and the answer is not cached.
 
 use crate::harness::{
     gateway::Gateway,

@@ -1,5 +1,5 @@
-//! What breaks around the gateway: an upstream that is down, slow, cut, talking nonsense or lying. Each fault fails the
-//! request with its status and code, or costs nothing; the process lives, and the next request works.
+//! Faults around the gateway: upstreams that are down, slow, truncated, malformed or wrong. Each fault fails the
+//! request with its status and code or has no effect; the process survives, and the next request works.
 #![cfg(test)]
 
 #[path = "../harness/mod.rs"]

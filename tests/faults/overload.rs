@@ -1,5 +1,5 @@
-//! More than the gateway can bear: slow upstreams, slow readers of large pages. What is beyond the bounds is refused at
-//! once, everything else goes on, and nothing is left behind.
+//! Overload: slow upstreams, and slow readers of large pages. Requests beyond the limits are refused at once, other
+//! requests are served, and no resource leaks.
 
 use std::{
     io::Read,
@@ -27,8 +27,9 @@ fn assert_shed(response: &Response) {
     assert_eq!(response.json()["retryable"], true, "{response:?}");
 }
 
-/// Ten times as many clients as an upstream may have: it gets what it may have and no more, and all others are refused
-/// while it still hangs. When it answers again, so does the gateway.
+/// With ten times as many clients as an upstream may have requests, the upstream gets no more requests than that, and
+/// the others are refused while it hangs. When it answers again, so does the gateway.
+///
 /// Row: F11, F56
 #[test]
 fn a_slow_upstream_has_no_more_requests_than_it_may_have() {
@@ -85,7 +86,8 @@ fn a_slow_upstream_has_no_more_requests_than_it_may_have() {
     }
 }
 
-/// A request that is cancelled gives its turn back.
+/// A cancelled request frees its slot.
+///
 /// Row: F56, F59
 #[test]
 fn clients_that_leave_give_their_turns_back() {
@@ -113,19 +115,20 @@ fn clients_that_leave_give_their_turns_back() {
     }
 }
 
-/// The size of a large page: more than the system takes at once of what nobody reads.
+/// The size of a large page: more than the kernel buffers for a client that does not read.
 const LARGE: usize = 9 << 20;
-/// What may be held of bodies in this test.
+/// The memory budget of this test.
 const MEMORY: u64 = 64 << 20;
-/// What the process takes beside that, and what its allocator has not given back yet.
+/// The memory of the process beyond the budget, with memory that its allocator has not returned yet.
 const BESIDE: u64 = 96 << 20;
-/// Readers that take nothing; five of their pages may be held.
+/// Clients that read nothing; five of their pages fit into the budget.
 const READERS: usize = 50;
-/// Pages asked for by clients that read, meanwhile.
+/// Pages for clients that read, meanwhile.
 const PAGES: usize = 200;
 
-/// Ten times as many large pages as there is room for, whose clients don't read: what is held is bounded, small pages are
-/// served all the while, and who does not read is dropped.
+/// With ten times as many large pages as fit into the budget, whose clients don't read, memory stays within the budget,
+/// small pages are served, and the clients are dropped.
+///
 /// Row: A18, F54, F66
 #[test]
 fn slow_readers_take_no_more_memory_than_there_is_for_all() {
@@ -164,7 +167,7 @@ fn slow_readers_take_no_more_memory_than_there_is_for_all() {
     let peak = gateway.peak_memory();
     assert!(peak < MEMORY + BESIDE, "{peak} bytes at most, of {READERS} pages of {LARGE}");
     assert!(gateway.is_healthy());
-    // Refused quickly, and with a whole answer.
+    // Refused at once, with a complete answer.
     let refused = readers.iter_mut().filter_map(|reader| {
         let mut text = [0; 12];
         reader.stream().read_exact(&mut text).ok()?;
@@ -174,7 +177,8 @@ fn slow_readers_take_no_more_memory_than_there_is_for_all() {
     assert_eq!(gateway.get("/users?limit=5&large=1").outcome(), "200");
 }
 
-/// The same of answers that pass: each takes a fixed share of the memory, so the readers are as many as there is room for.
+/// The same for forwarded answers: each takes a fixed share of memory, so as many fit as the budget has shares.
+///
 /// Row: A18, F54, F66
 #[test]
 fn slow_readers_of_forwarded_answers_leave_room_for_others() {

@@ -1,5 +1,5 @@
-//! Upstreams that answer well-formed pages and lie about paging. The proofs are held by the simulation; these rows hold
-//! that the shell serves or refuses what the core says, through the real binary.
+//! Upstreams with well-formed pages and wrong paging. The simulation tests the proofs; these tests check that the real
+//! binary serves or refuses as the core decides.
 
 use std::sync::{
     Arc,
@@ -15,7 +15,7 @@ use crate::{
     recovery::Rig,
 };
 
-/// All ids of a walk forward, or the outcome at which it ended.
+/// Returns all ids of a forward walk, or the outcome that ended it.
 fn walk(gateway: &Gateway, first: &str) -> Result<Vec<u64>, String> {
     let mut connection = gateway.connect();
     let (mut target, mut ids) = (Some(first.to_owned()), Vec::new());
@@ -31,7 +31,7 @@ fn walk(gateway: &Gateway, first: &str) -> Result<Vec<u64>, String> {
     Ok(ids)
 }
 
-/// It gives at most ten, whatever is asked, and says nothing about it.
+/// The upstream returns at most ten items and does not say so.
 ///
 /// Row: F32
 #[test]
@@ -49,7 +49,7 @@ fn a_silent_cap_loses_nothing() {
     }
 }
 
-/// It ignores the offset: always the first page.
+/// The upstream ignores the offset and always returns the first page.
 ///
 /// Row: F33
 #[test]
@@ -64,7 +64,7 @@ fn an_ignored_offset_is_noticed() {
     let before = rig.upstream.count();
     let response = rig.gateway.get(&next);
     if response.status == 200 {
-        // Asked for enough from the start, the answer holds the place, and then it is the right page.
+        // The answer contains the position, because it is large enough from the start, so the page is correct.
         assert_eq!(response.json()["data"][0]["id"], 6, "{response:?}");
     } else {
         assert!(["502 upstream_stuck", "409 position_lost"].contains(&response.outcome().as_str()), "{response:?}");
@@ -73,7 +73,7 @@ fn an_ignored_offset_is_noticed() {
     rig.recovers();
 }
 
-/// Its answers contradict the order that the route declares.
+/// The upstream's answers contradict the declared order.
 ///
 /// Row: F38
 #[test]
@@ -85,7 +85,7 @@ fn an_unsorted_list_is_noticed() {
     rig.recovers();
 }
 
-/// The same id twice in one answer.
+/// An answer contains an id twice.
 ///
 /// Row: F37
 #[test]
@@ -103,7 +103,7 @@ fn a_repeated_item_is_not_served_twice() {
     rig.recovers();
 }
 
-/// Its total shrinks, vanishes and lies while the list stays: no walk ends early.
+/// The total shrinks, vanishes and is wrong while the list stays: no walk ends early.
 ///
 /// Row: F35
 #[test]
@@ -121,14 +121,14 @@ fn a_total_that_lies_ends_no_walk() {
     }
 }
 
-/// Items come and go before the reader while it walks: what stays throughout comes exactly once.
+/// Items are inserted and removed before the position of a walk: items that stay are returned exactly once.
 ///
 /// Row: F36
 #[test]
 fn drift_neither_skips_nor_repeats() {
     let shift = Arc::new(AtomicUsize::new(0));
     let seen = Arc::clone(&shift);
-    // Ids from 1001; before them come and go at most three.
+    // Ids start at 1001; at most three items before them come and go.
     let upstream = Upstream::start(move |exchange| {
         let before = seen.load(Ordering::SeqCst) % 4;
         let items =
@@ -144,7 +144,7 @@ fn drift_neither_skips_nor_repeats() {
     while let Some(asked) = target {
         let page = connection.request("GET", &asked, &[], b"").expect("a response");
         if page.outcome() == "409 position_lost" {
-            // The place is out of reach for now: said, not glossed over. It comes back with the old state.
+            // The position can't be found for now, which is reported. It is found again in the old state.
             let problem = page.json();
             assert!(problem["restart"].is_string() && problem["nearest"].is_string(), "{problem}");
             shift.store(0, Ordering::SeqCst);

@@ -1,5 +1,5 @@
-//! Peers that can't be reached, beside others that can: passed over by list routes and forwarded requests alike, and back
-//! in turn by themselves.
+//! Unreachable peers among reachable ones: requests for pages and forwarded requests skip them, until they are
+//! reachable again.
 
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
@@ -17,7 +17,7 @@ use crate::harness::{
     upstream::{After, Gate, Upstream},
 };
 
-/// How often a peer is tried at most while a test runs: each failure doubles its rest.
+/// The maximum number of attempts to reach a peer during a test: each failure doubles its rest.
 const MOST_TRIES: u64 = 8;
 
 fn start(peers: &[SocketAddr]) -> Gateway {
@@ -35,7 +35,7 @@ fn nobody() -> SocketAddr {
     (Ipv4Addr::LOCALHOST, free_port()).into()
 }
 
-/// A listener with a full backlog, which answers no handshake, and what keeps it so.
+/// Returns a listener with a full backlog, which answers no handshake, and the connections that fill it.
 fn blackhole() -> (TcpListener, Vec<TcpStream>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let address = listener.local_addr().expect("it is bound");
@@ -44,7 +44,7 @@ fn blackhole() -> (TcpListener, Vec<TcpStream>) {
     (listener, waiting)
 }
 
-/// Asks for pages and forwarded answers in turn: none fails.
+/// Requests pages and forwarded answers in turn, without a failure.
 fn ask(gateway: &Gateway, requests: usize) {
     for _ in 0..requests {
         for target in ["/users?limit=5", "/rest/of/it"] {
@@ -106,8 +106,8 @@ fn one_peer_of_three_is_enough() {
     assert_eq!(metric(&gateway, "cursorgate_upstream_peers_resting"), 2);
 }
 
-/// A connection that is authenticated itself is used by one request alone, and then kept for nobody: the connection that
-/// a plain request left behind, before them, outlives them all.
+/// A connection with connection-based authentication serves one request and is not pooled: the connection of an earlier
+/// plain request outlives it.
 #[test]
 fn connections_of_one_request_are_not_kept() {
     const REQUESTS: usize = 20;

@@ -1,5 +1,5 @@
-//! What holds for every fault on every kind of route: the request ends as its row says, nothing of the upstream is shown
-//! that did not pass as it came, the process lives, and once the upstream is well, the next request gets its answer.
+//! The conditions of every fault on every kind of route: the request ends as its row says, the client sees nothing of a
+//! failed answer, the process survives, and the next request to a healthy upstream succeeds.
 
 use std::io;
 
@@ -10,18 +10,18 @@ use crate::harness::{
     upstream::{After, Exchange, Upstream},
 };
 
-/// Short deadlines, for the rows in which a deadline ends the wait. All others leave it at the defaults, which no busy
-/// machine reaches.
+/// Short deadlines, for rows in which a deadline ends the wait. All others use the defaults, which no loaded machine
+/// reaches.
 pub(crate) const SHORT: &str = "timeouts = { connect = \"1s\", first_byte = \"1s\", whole = \"2s\" }";
 
-/// The ways in which a request reaches the upstream. A fault is written once, and happens on each of them.
+/// The kinds of routes by which a request reaches the upstream. A fault is written once and occurs on each of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// A page of a list.
     List,
     /// A route that forwards.
     Forward,
-    /// An old client's request for a list, which passes.
+    /// A legacy request for a list, which passes through.
     Legacy,
     /// A route that observes.
     Observe,
@@ -29,10 +29,10 @@ pub(crate) enum Kind {
 
 impl Kind {
     pub(crate) const ALL: [Self; 4] = [Self::List, Self::Forward, Self::Legacy, Self::Observe];
-    /// Those whose answers are the upstream's own.
+    /// The kinds whose answers are the upstream's own.
     pub(crate) const PASSING: [Self; 3] = [Self::Forward, Self::Legacy, Self::Observe];
 
-    /// What is asked of the gateway for the first five.
+    /// Returns the target of a request, for the first five items.
     pub(crate) fn target(self) -> &'static str {
         match self {
             Self::List => "/users?limit=5",
@@ -43,7 +43,7 @@ impl Kind {
     }
 }
 
-/// The routes beside the list's, and what lets old requests for that pass.
+/// Routes of other kinds than the list, and the legacy policy of the list.
 const BESIDE: &str = r#"
 [routes.rest]
 path = "/rest/{*rest}"
@@ -59,63 +59,61 @@ order = ["id"]
 legacy = { policy = "passthrough", unmarked = "legacy", sunset = 2036-12-31 }
 "#;
 
-/// What becomes of what passes.
+/// The outcome of a forwarded request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Passed {
-    /// It is refused with this status and code.
+    /// A refusal with this status and code.
     Refused(&'static str),
-    /// The client gets what it would get of the upstream.
+    /// The answer that the upstream gave.
     AsItCame,
-    /// It has begun, and the client sees that it was cut.
+    /// An answer that begins and is visibly truncated.
     Cut,
 }
 
-/// What becomes of a request, by the kind of its route.
+/// The outcomes of a fault by the kind of route.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Expected {
-    /// Status and code of the refusal of a page.
+    /// The status and code of the refusal of a page.
     pub(crate) list: &'static str,
-    /// On all other kinds.
+    /// The outcome on all other kinds.
     pub(crate) passed: Passed,
 }
 
-/// Refused on every kind of route.
+/// A refusal on every kind of route.
 pub(crate) const fn everywhere(outcome: &'static str) -> Expected {
     Expected { list: outcome, passed: Passed::Refused(outcome) }
 }
 
-/// Refused as a page; what passes passes.
+/// A refusal of the page; forwarded requests pass.
 pub(crate) const fn as_a_page(list: &'static str) -> Expected {
     Expected { list, passed: Passed::AsItCame }
 }
 
-/// Refused as a page; what passes has begun, and is cut.
+/// A refusal of the page; forwarded answers are truncated.
 pub(crate) const fn within(list: &'static str) -> Expected {
     Expected { list, passed: Passed::Cut }
 }
 
 /// A gateway with a route of each kind in front of a scripted upstream.
 pub(crate) struct Rig {
-    /// The upstream.
     pub(crate) upstream: Upstream,
-    /// The gateway.
     pub(crate) gateway: Gateway,
 }
 
 impl Rig {
-    /// Both.
+    /// Starts both.
     pub(crate) fn start() -> Self {
         Self::with(&PLAIN)
     }
 
-    /// Both, set up otherwise.
+    /// Starts both with a setup.
     pub(crate) fn with(setup: &Setup) -> Self {
         let upstream = Upstream::start(serve(users(60)));
         let gateway = Gateway::start(&configuration(setup, &upstream));
         Self { upstream, gateway }
     }
 
-    /// One page while the upstream answers like this.
+    /// Requests a page while the upstream answers like this.
     pub(crate) fn page_during(
         &self,
         fault: impl Fn(&mut Exchange) -> io::Result<After> + Send + Sync + 'static,
@@ -124,13 +122,13 @@ impl Rig {
         self.gateway.get(Kind::List.target())
     }
 
-    /// One request to a route of that kind, on a connection of its own; an error where the answer is cut.
+    /// Requests a route of this kind on a new connection; returns an error if the answer is truncated.
     pub(crate) fn ask(&self, kind: Kind) -> io::Result<Response> {
         self.gateway.connect().request("GET", kind.target(), &[], b"")
     }
 
-    /// A whole row of the matrix: the fault on a first page and on a later one and on every other kind of route, ended as
-    /// expected, and the recovery after each.
+    /// Tests a row of the matrix: the fault on a first page, on a later page and on every other kind of route, its
+    /// outcome, and the recovery after each.
     pub(crate) fn refuses(
         &self,
         expected: Expected,
@@ -151,7 +149,7 @@ impl Rig {
         self.recovers();
     }
 
-    /// The upstream is well again, and a client gets its answer on every kind of route.
+    /// Checks that with a healthy upstream every kind of route gets its answer.
     pub(crate) fn recovers(&self) {
         self.upstream.answer(serve(users(60)));
         for kind in Kind::ALL {
@@ -192,7 +190,7 @@ fn configuration(setup: &Setup, upstream: &Upstream) -> String {
     setup.configuration(upstream.address).replacen("order = [\"id\"]", policy, 1) + BESIDE
 }
 
-/// A row of the matrix with a gateway of its own: [`Rig::refuses`].
+/// Tests a row of the matrix with a gateway of its own: [`Rig::refuses`].
 pub(crate) fn refused(
     setup: &Setup,
     expected: Expected,

@@ -1,4 +1,4 @@
-//! Statuses that are no page.
+//! Statuses without a page.
 
 use crate::{
     harness::{
@@ -54,7 +54,7 @@ fn answers_to_questions_that_were_not_asked_are_malformed() {
     });
 }
 
-/// Where the dialect calls 204 the end, an empty list says it from the start; a refusal there stays one.
+/// If the dialect declares 204 the end, it means an empty list at the start; a refusal there stays a refusal.
 ///
 /// Row: F25
 #[test]
@@ -77,7 +77,7 @@ fn an_end_at_the_start_is_an_empty_list() {
     assert_eq!((page.status, page.text()), (404, "no such tenant"), "{page:?}");
 }
 
-/// What the client may have done wrong itself passes as it is, with what tells it how to do better.
+/// Errors that the client may have caused pass unchanged, with their explanation.
 ///
 /// Row: F21
 #[test]
@@ -103,7 +103,8 @@ fn client_errors_pass_as_they_are() {
     }
 }
 
-/// When to come back is said in seconds or as a date, at most a day ahead, on every kind of route.
+/// `Retry-After` is limited to a day, in seconds or as a date, on every kind of route.
+///
 /// Row: F21
 #[test]
 fn when_to_come_back_has_a_bound() {
@@ -124,8 +125,8 @@ fn when_to_come_back_has_a_bound() {
     rig.recovers();
 }
 
-/// What the upstream refuses of the gateway's own paging, no client has caused: it is told how to begin again. The same
-/// refusal at the start is the client's to read.
+/// The upstream's refusals of the gateway's own paging are not the client's fault: the problem has a link to start
+/// again. The same refusal at the start passes to the client.
 #[test]
 fn a_refusal_of_the_gateways_own_paging_says_how_to_begin_again() {
     let rig = Rig::start();
@@ -152,14 +153,15 @@ fn a_refusal_of_the_gateways_own_paging_says_how_to_begin_again() {
         let passed = rig.gateway.get("/users?limit=5");
         assert_eq!((passed.status.to_string().as_str(), passed.text()), (&status[..3], "no such filter"));
     }
-    // Who may not read is told so wherever it happens.
+    // Missing permissions are reported wherever they occur.
     rig.upstream.answer(|exchange| exchange.reply("403 Forbidden", &[], b"not yours"));
     let passed = rig.gateway.get(&next);
     assert_eq!((passed.status, passed.text()), (403, "not yours"));
     rig.recovers();
 }
 
-/// The gateway makes the client's answer itself: the upstream is asked for JSON, whatever form of it the client takes.
+/// The gateway writes the client's answer itself: it requests JSON from the upstream, whatever media type the client
+/// accepts.
 #[test]
 fn the_upstream_is_asked_for_json() {
     let rig = Rig::start();
@@ -180,7 +182,7 @@ fn the_upstream_is_asked_for_json() {
     assert_eq!(rig.gateway.get("/users?limit=5").outcome(), "200");
 }
 
-/// A client error in the middle of a walk fails that page and no other.
+/// A client error within a walk fails that page and no other.
 ///
 /// Row: F24
 #[test]

@@ -1,4 +1,4 @@
-//! Upstreams that take their time: each deadline ends what it is for, and nothing is left behind.
+//! Slow upstreams: each deadline ends its wait, and no resource leaks.
 
 use std::{io::Write as _, thread, time::Duration};
 
@@ -33,21 +33,23 @@ fn half_a_head() {
     });
 }
 
-/// Every byte of a head comes well within the time for one read, and the head never ends.
+/// Each byte of a head arrives within the timeout of one read, and the head never ends.
+///
 /// Row: F09
 #[test]
 fn a_drip_of_a_head() {
     refused(&SETUP, everywhere("504 upstream_timeout"), |exchange| {
         exchange.send(b"HTTP/1.1 200 OK\r\nX-Long: ")?;
         loop {
-            // Ends by the error when the gateway has closed.
+            // The error of the write ends the loop once the gateway has closed.
             exchange.send(b"x")?;
             thread::sleep(Duration::from_millis(20));
         }
     });
 }
 
-/// So do informational answers that come one by one.
+/// Informational answers that arrive one by one never end.
+///
 /// Row: F15
 #[test]
 fn a_drip_of_informational_answers() {
@@ -70,7 +72,8 @@ fn a_drip_of_informational_answers() {
     rig.recovers();
 }
 
-/// A client that drips its body keeps no worker of the upstream busy for ever.
+/// A client that drips its body does not occupy a worker of the upstream for ever.
+///
 /// Row: A18
 #[test]
 fn a_drip_of_a_request() {
@@ -85,7 +88,7 @@ fn a_drip_of_a_request() {
         .expect("it is sent");
     let mut stream = connection.stream().try_clone().expect("another handle");
     let dripping = thread::spawn(move || {
-        // Ends by the error when the gateway has closed.
+        // The error of the write ends the loop once the gateway has closed.
         while stream.write_all(b"x").is_ok() {
             thread::sleep(Duration::from_millis(20));
         }
@@ -97,8 +100,8 @@ fn a_drip_of_a_request() {
     rig.recovers();
 }
 
-/// A stream of unknown length, of events, and a connection of another protocol go on while something comes, however slow;
-/// the last two also while nothing does.
+/// Streams of unknown length, event streams and upgraded connections live as long as bytes arrive, however slowly; the
+/// last two also survive silence.
 #[test]
 fn streams_live_on() {
     let setup = Setup { upstream: "timeouts = { first_byte = \"300ms\", whole = \"400ms\" }", ..PLAIN };
@@ -129,7 +132,8 @@ fn streams_live_on() {
     rig.recovers();
 }
 
-/// Whatever becomes of an upstream after a switch of protocols, every byte that the client gets is the upstream's.
+/// After a switch of protocols every byte that the client gets is the upstream's, whatever happens to the upstream.
+///
 /// Row: F15
 #[test]
 fn nothing_of_the_gateway_follows_a_switch_of_protocols() {
@@ -140,7 +144,7 @@ fn nothing_of_the_gateway_follows_a_switch_of_protocols() {
             let head = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
             exchange.send(head)?;
             let asked = exchange.receive_exactly(4)?;
-            // Far longer than any answer may be silent.
+            // Far longer than the silence of other answers may be.
             thread::sleep(Duration::from_millis(1_200));
             exchange.send(&asked)?;
             Ok(after)
@@ -161,8 +165,8 @@ fn nothing_of_the_gateway_follows_a_switch_of_protocols() {
     rig.recovers();
 }
 
-/// An upstream that waits for the rest of an upload is not late: the client may pause for longer than the first byte may
-/// take.
+/// An upstream that waits for the rest of an upload is not late: the client may pause for longer than the first-byte
+/// timeout.
 #[test]
 fn a_client_may_pause_within_its_upload() {
     const PAUSE: Duration = Duration::from_millis(600);
@@ -180,7 +184,7 @@ fn a_client_may_pause_within_its_upload() {
     assert_eq!((response.status, response.text()), (200, "abcd"), "{response:?}");
 }
 
-/// Every byte comes well within the time for one read, and the whole never ends.
+/// Each byte arrives within the timeout of one read, and the answer never ends.
 ///
 /// Row: F09
 #[test]
@@ -188,14 +192,14 @@ fn a_drip() {
     refused(&SETUP, within("504 upstream_timeout"), |exchange| {
         exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")?;
         loop {
-            // Ends by the error when the gateway has closed.
+            // The error of the write ends the loop once the gateway has closed.
             exchange.send(b" ")?;
             thread::sleep(Duration::from_millis(20));
         }
     });
 }
 
-/// Slow, and yet in time: a page that comes byte by byte is a page.
+/// A page that arrives byte by byte in time is a page.
 #[test]
 fn a_slow_page_is_a_page() {
     let items = users(5);
@@ -213,7 +217,7 @@ fn a_slow_page_is_a_page() {
     assert_eq!(page.json()["data"].as_array().map(Vec::len), Some(5));
 }
 
-/// The client's own deadline, across all upstream requests of its page.
+/// The deadline of the client's request, across all upstream requests of its page.
 ///
 /// Row: A20
 #[test]
@@ -234,7 +238,7 @@ fn the_budget_of_time_ends_the_request() {
     assert_eq!(gateway.get("/users?limit=5").outcome(), "200");
 }
 
-/// A request that waits for a slow upstream holds nobody up.
+/// Requests that wait for a slow upstream don't delay others.
 #[test]
 fn slow_requests_do_not_hold_up_others() {
     let release = Gate::default();
@@ -250,7 +254,7 @@ fn slow_requests_do_not_hold_up_others() {
     let gateway = Gateway::start(&setup.configuration(upstream.address));
     thread::scope(|scope| {
         let slow = (0..32).map(|_| scope.spawn(|| gateway.get("/users?limit=5&slow=1"))).collect::<Vec<_>>();
-        // Answered while the others still wait: they are let go only below.
+        // Answered while the other requests still wait; they are released below.
         for _ in 0..10 {
             assert_eq!(gateway.get("/users?limit=5").outcome(), "200");
         }

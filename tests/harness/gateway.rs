@@ -1,4 +1,4 @@
-//! The real binary behind a guard: started with a configuration, waited for, signalled, and gone with the test.
+//! The real binary under a guard: started with a configuration, awaited, signalled, and ended with the test.
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -20,25 +20,25 @@ use super::{
     now,
 };
 
-/// The secret with which the gateway under test signs; any text of at least 32 bytes.
+/// The signing secret of the gateway under test: any text of at least 32 bytes.
 pub(crate) const KEY: &str = "a-key-of-the-tests-and-of-nothing-else";
-/// A second one, for rotation.
+/// A second secret, for rotation.
 pub(crate) const OTHER_KEY: &str = "another-key-of-the-tests-and-nothing-else";
-/// How often a start is tried again because somebody else took a port in between.
+/// The number of attempts to start, because another process may take a port in between.
 const STARTS: usize = 5;
 
 /// A running gateway.
 pub(crate) struct Gateway {
-    /// Where clients connect.
+    /// The address for clients.
     pub(crate) public: SocketAddr,
-    /// Where operators connect.
+    /// The address for operators.
     pub(crate) admin: SocketAddr,
     child: Child,
     output: Output,
     directory: Directory,
 }
 
-/// What the process has written so far, both streams, line by line.
+/// The output of the process so far, both streams, line by line.
 #[derive(Clone, Default)]
 struct Output(Arc<(Mutex<Written>, Condvar)>);
 
@@ -48,15 +48,15 @@ struct Written {
     reading: Reading,
 }
 
-/// What is done with what the process writes.
+/// The treatment of the process's output.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Reading {
-    /// It is read as it comes.
+    /// The output is read as it comes.
     #[default]
     Goes,
-    /// Nothing more of it is read, for as long as this stays so.
+    /// The output is not read.
     Rests,
-    /// The pipe is closed as soon as something more is written.
+    /// The pipe is closed at the next output.
     Ends,
 }
 
@@ -91,7 +91,7 @@ impl Output {
     }
 }
 
-/// The binary under test: the one that cargo built for this test, unless `CURSORGATE_BIN` names another.
+/// Returns the binary under test: the one that cargo built for this test, unless `CURSORGATE_BIN` names another.
 pub(crate) fn binary() -> PathBuf {
     std::env::var_os("CURSORGATE_BIN")
         .or_else(|| option_env!("CARGO_BIN_EXE_cursorgate").map(Into::into))
@@ -99,7 +99,7 @@ pub(crate) fn binary() -> PathBuf {
         .expect("cargo builds the binary for its integration tests; elsewhere CURSORGATE_BIN names one")
 }
 
-/// The binary with the keys of the tests in its environment and nothing on its standard input.
+/// Returns the binary with the keys of the tests in its environment and an empty standard input.
 pub(crate) fn command() -> Command {
     prepared(Command::new(binary()))
 }
@@ -109,13 +109,13 @@ fn prepared(mut command: Command) -> Command {
     command
 }
 
-/// A port that nobody listens on at this moment. It is below the range from which the system takes ports of outgoing
-/// connections, and each call gives another one, so it is seldom lost before it is used; who uses it tries again.
+/// Returns a port without a listener. It is below the range of ports for outgoing connections, and each call returns
+/// another one, so it is rarely lost before its use; callers retry.
 pub(crate) fn free_port() -> u16 {
     const FIRST: u32 = 20_000;
     const COUNT: u32 = 12_000;
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    // Test binaries that run side by side begin at different places.
+    // Test binaries that run in parallel start at different ports.
     let start = std::process::id().wrapping_mul(97) % COUNT;
     loop {
         let port = FIRST + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT;
@@ -127,23 +127,22 @@ pub(crate) fn free_port() -> u16 {
 }
 
 impl Gateway {
-    /// Starts a gateway with that configuration, to which listeners, log and cursor keys are added, and waits until it
-    /// serves.
+    /// Starts a gateway with this configuration, with added listeners, log and cursor keys, and waits until it serves.
     pub(crate) fn start(configuration: &str) -> Self {
         Self::start_with(Keys::One, configuration)
     }
 
-    /// The same with other cursor keys.
+    /// Starts a gateway with other cursor keys.
     pub(crate) fn start_with(keys: Keys, configuration: &str) -> Self {
         Self::start_by(keys, configuration, || (command(), Stdio::piped()))
     }
 
-    /// The same with its standard error elsewhere than where it is read.
+    /// Starts a gateway whose standard error goes elsewhere.
     pub(crate) fn start_writing_to(standard_error: impl Fn() -> Stdio, keys: Keys, configuration: &str) -> Self {
         Self::start_by(keys, configuration, || (command(), standard_error()))
     }
 
-    /// The same for a process that may open so many files.
+    /// Starts a gateway with a limit of open files.
     pub(crate) fn start_limited(descriptors: usize, configuration: &str) -> Self {
         Self::start_by(Keys::One, configuration, || {
             let mut limited = Command::new("prlimit");
@@ -180,7 +179,7 @@ impl Gateway {
         panic!("no gateway after {STARTS} starts, each on other ports");
     }
 
-    /// False where another process has one of the ports.
+    /// Waits until the gateway serves; returns false if another process has one of the ports.
     fn wait_until_it_serves(&mut self) -> bool {
         let deadline = now() + super::PATIENCE;
         loop {
@@ -199,14 +198,14 @@ impl Gateway {
         }
     }
 
-    /// Whether the admin listener says that all is well.
+    /// Returns whether the admin listener reports health.
     pub(crate) fn is_healthy(&self) -> bool {
         http::Connection::open(self.admin)
             .and_then(|mut connection| connection.request("GET", "/healthz", &[("Connection", "close")], b""))
             .is_ok_and(|response| response.status == 200)
     }
 
-    /// Whether it is this process that listens there, and not another one that took the port first.
+    /// Returns whether this process listens there, and not another one that took the port first.
     fn listens(&self, address: SocketAddr) -> bool {
         let process = PathBuf::from(format!("/proc/{}", self.child.id()));
         let wanted = format!("0100007F:{:04X}", address.port());
@@ -222,7 +221,7 @@ impl Gateway {
         };
         let descriptors = match std::fs::read_dir(process.join("fd")) {
             Ok(descriptors) => descriptors,
-            // Only root may look into a process that keeps its memory to itself.
+            // Only root may inspect a process that is not dumpable.
             Err(fault) => return fault.kind() == std::io::ErrorKind::PermissionDenied,
         };
         let socket = format!("socket:[{inode}]");
@@ -231,44 +230,44 @@ impl Gateway {
             .any(|target| target.to_string_lossy() == socket)
     }
 
-    /// One GET.
+    /// Sends a GET.
     pub(crate) fn get(&self, target: &str) -> Response {
         http::get(self.public, target)
     }
 
-    /// One request.
+    /// Sends a request.
     pub(crate) fn send(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
         http::send(self.public, method, target, headers, body)
     }
 
-    /// A connection to keep.
+    /// Opens a connection.
     pub(crate) fn connect(&self) -> http::Connection {
         http::Connection::open(self.public).expect("the gateway listens")
     }
 
-    /// Where a client outside finds a path.
+    /// Returns the URL of a path.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.public)
     }
 
-    /// All that it has written so far.
+    /// Returns all output so far.
     pub(crate) fn log(&self) -> Vec<String> {
         self.output.lines()
     }
 
-    /// Has what it writes read on, or not.
+    /// Sets the treatment of the output.
     pub(crate) fn read_log(&self, reading: Reading) {
         self.output.read(reading);
     }
 
-    /// What it counts under that name, with these labels as they are written: `name{label="value"}`.
+    /// Returns a metric by its name and labels as written: `name{label="value"}`.
     pub(crate) fn metric(&self, sample: &str) -> Option<u64> {
         let metrics = http::get(self.admin, "/metrics");
         let line = metrics.text().lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '))?;
         Some(line.parse().expect("a number"))
     }
 
-    /// The access-log lines so far: those that are JSON and have a status.
+    /// Returns the access-log lines so far: JSON lines with a status.
     pub(crate) fn access_log(&self) -> Vec<Value> {
         self.log()
             .iter()
@@ -277,12 +276,12 @@ impl Gateway {
             .collect()
     }
 
-    /// The largest memory that the process has had resident, in bytes.
+    /// Returns the peak of resident memory, in bytes.
     pub(crate) fn peak_memory(&self) -> u64 {
         self.memory("VmHWM:")
     }
 
-    /// The memory that the process has resident, in bytes.
+    /// Returns the resident memory, in bytes.
     pub(crate) fn resident_memory(&self) -> u64 {
         self.memory("VmRSS:")
     }
@@ -293,30 +292,30 @@ impl Gateway {
         line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number of KiB") * 1024
     }
 
-    /// Writes another configuration into the file that it was started with; listeners and keys stay.
+    /// Replaces the configuration in the file; listeners and keys stay.
     pub(crate) fn rewrite(&self, keys: Keys, configuration: &str) {
         self.rewrite_raw(&whole(self.public, self.admin, keys, configuration));
     }
 
-    /// The text of the file that it was started with.
+    /// Returns the text of the configuration file.
     pub(crate) fn configuration(&self) -> String {
         std::fs::read_to_string(self.directory.file("cursorgate.toml")).expect("it was written")
     }
 
-    /// Writes any text into the file that it was started with.
+    /// Writes any text to the configuration file.
     pub(crate) fn rewrite_raw(&self, text: &str) {
-        // Renamed into place: a reload never sees half a file.
+        // The file is renamed into place, so that a reload never sees half of it.
         let draft = self.directory.file("draft.toml");
         std::fs::write(&draft, text).expect("a file in the test's directory");
         std::fs::rename(&draft, self.directory.file("cursorgate.toml")).expect("a file in the test's directory");
     }
 
-    /// A file beside its configuration.
+    /// Returns the path of a file next to the configuration.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.directory.file(name)
     }
 
-    /// The number of its process.
+    /// Returns the process id.
     pub(crate) fn process(&self) -> u32 {
         self.child.id()
     }
@@ -326,24 +325,24 @@ impl Gateway {
         signal(self.child.id(), name);
     }
 
-    /// Takes from the process the right to open any more files.
+    /// Makes the process unable to open files.
     pub(crate) fn exhaust_descriptors(&self) {
         let process = self.child.id();
         let open = std::fs::read_dir(format!("/proc/{process}/fd")).expect("it runs");
         let numbers = open.filter_map(|file| file.ok()?.file_name().to_string_lossy().parse::<usize>().ok());
         let next = numbers.max().map_or(0, |last| last + 1);
-        // A lower number may be free; a limit below all that are open leaves none.
+        // A lower descriptor may be free; a limit below all open ones leaves none.
         let status =
             Command::new("prlimit").args([format!("--pid={process}"), format!("--nofile={}:{next}", 3)]).status();
         assert!(status.expect("util-linux is installed").success(), "prlimit");
     }
 
-    /// Whether it still runs.
+    /// Returns whether the process runs.
     pub(crate) fn runs(&mut self) -> bool {
         self.child.try_wait().expect("it is our child").is_none()
     }
 
-    /// Waits for its end.
+    /// Waits for the end of the process.
     pub(crate) fn ended(&mut self) -> ExitStatus {
         let child = &mut self.child;
         eventually("the gateway ends", || child.try_wait().expect("it is our child"))
@@ -352,7 +351,7 @@ impl Gateway {
 
 impl Drop for Gateway {
     fn drop(&mut self) {
-        // It may have ended already.
+        // The process may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
         if thread::panicking() {
@@ -363,12 +362,12 @@ impl Drop for Gateway {
     }
 }
 
-/// Which cursor keys a configuration holds.
+/// The cursor keys of a configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Keys {
     /// Key 1, which signs.
     One,
-    /// Key 2 signs, key 1 is still good.
+    /// Key 2 signs, key 1 is still valid.
     Both,
     /// Key 2 alone.
     Two,

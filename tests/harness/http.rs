@@ -1,4 +1,4 @@
-//! HTTP/1.1 as bytes on a socket: nothing is normalised, followed, decoded or retried on the way.
+//! HTTP/1.1 as bytes on a socket, without normalization, redirects, decoding or retries.
 
 use std::{
     fmt,
@@ -13,14 +13,13 @@ use super::PATIENCE;
 /// The largest head that is read, so that a runaway peer fails a test instead of filling the memory.
 const HEAD_LIMIT: usize = 1 << 20;
 
-/// A response, complete.
+/// A complete response.
 #[derive(Clone)]
 pub(crate) struct Response {
-    /// The status code.
     pub(crate) status: u16,
-    /// Header fields as they came: names keep their case.
+    /// The header fields as they came: names keep their case.
     pub(crate) headers: Vec<(String, String)>,
-    /// The body, with the transfer coding taken off.
+    /// The body without its transfer coding.
     pub(crate) body: Vec<u8>,
 }
 
@@ -35,22 +34,22 @@ impl fmt::Debug for Response {
 }
 
 impl Response {
-    /// The first field of that name.
+    /// Returns the first field of this name.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         find(&self.headers, name)
     }
 
-    /// The body as text.
+    /// Returns the body as text.
     pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).expect("a body in UTF-8")
     }
 
-    /// The body as JSON; only for what no test compares byte by byte.
+    /// Returns the body as JSON, for values that no test compares byte by byte.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|fault| panic!("{fault} in {self:?}"))
     }
 
-    /// `code` of a problem document, and empty for anything else.
+    /// Returns `code` of a problem document; empty for other documents.
     pub(crate) fn code(&self) -> String {
         if self.header("content-type") != Some("application/problem+json") {
             return String::new();
@@ -58,12 +57,12 @@ impl Response {
         self.json()["code"].as_str().unwrap_or_default().to_owned()
     }
 
-    /// Status and code in one, as tables of expectations have them: `400 limit_invalid`, `200`.
+    /// Returns status and code as in tables of expectations: `400 limit_invalid`, `200`.
     pub(crate) fn outcome(&self) -> String {
         format!("{} {}", self.status, self.code()).trim_end().to_owned()
     }
 
-    /// The target of that relation in the `Link` line.
+    /// Returns the target of this relation in the `Link` line.
     pub(crate) fn link(&self, relation: &str) -> Option<String> {
         let line = self.header("link")?;
         let link = line.split(", ").find(|link| link.contains(&format!("; rel=\"{relation}\"")))?;
@@ -71,7 +70,7 @@ impl Response {
     }
 }
 
-/// The first field of that name.
+/// Returns the first field of this name.
 pub(crate) fn find<'headers>(headers: &'headers [(String, String)], name: &str) -> Option<&'headers str> {
     headers.iter().find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
 }
@@ -79,7 +78,7 @@ pub(crate) fn find<'headers>(headers: &'headers [(String, String)], name: &str) 
 /// The head of a message: its first line and its fields.
 pub(crate) type Head = (String, Vec<(String, String)>);
 
-/// Splits the text of a head, which ends before the blank line.
+/// Parses the text of a head, without the final blank line.
 pub(crate) fn parse_head(text: &[u8]) -> io::Result<Head> {
     let text = String::from_utf8_lossy(text);
     let mut lines = text.split("\r\n");
@@ -94,19 +93,19 @@ pub(crate) fn parse_head(text: &[u8]) -> io::Result<Head> {
     Ok((first, headers))
 }
 
-/// A connection as a client has it, kept for any number of requests.
+/// A client's connection, kept for any number of requests.
 pub(crate) struct Connection {
     address: SocketAddr,
     stream: TcpStream,
     unread: Vec<u8>,
-    /// The last response said that the connection ends with it.
+    /// The last response announced the end of the connection.
     ends: bool,
     /// The end of the connection may end a body.
     takes_unframed: bool,
 }
 
 impl Connection {
-    /// Connects.
+    /// Connects to a gateway.
     pub(crate) fn open(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
@@ -115,12 +114,12 @@ impl Connection {
         Ok(Self { address, stream, unread: Vec::new(), ends: false, takes_unframed: false })
     }
 
-    /// Connects to what is no gateway, and may end a body by closing.
+    /// Connects to a server that may end a body by closing.
     pub(crate) fn direct(address: SocketAddr) -> io::Result<Self> {
         Ok(Self { takes_unframed: true, ..Self::open(address)? })
     }
 
-    /// The socket itself.
+    /// Returns the socket.
     pub(crate) fn stream(&self) -> &TcpStream {
         &self.stream
     }
@@ -130,8 +129,8 @@ impl Connection {
         self.stream.write_all(bytes)
     }
 
-    /// One request and its response. `Host` and, with a body, `Content-Length` are added. Where the last response said
-    /// that the connection ends, there is another one.
+    /// Sends a request and reads its response. `Host` and, with a body, `Content-Length` are added. Reconnects if the
+    /// last response announced the end of the connection.
     pub(crate) fn request(
         &mut self,
         method: &str,
@@ -158,7 +157,7 @@ impl Connection {
         self.response(method)
     }
 
-    /// Reads the response to a request with that method.
+    /// Reads the response to a request with this method.
     pub(crate) fn response(&mut self, method: &str) -> io::Result<Response> {
         let (status, headers) = self.head()?;
         self.ends = find(&headers, "connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
@@ -186,8 +185,8 @@ impl Connection {
         Ok((status, headers))
     }
 
-    /// Reads a body and hands its parts over as they come. A body whose end can't be told from a cut is an error: all
-    /// that the gateway sends is framed.
+    /// Reads a body and passes its parts on as they come. A body that ends with its connection is an error: the gateway
+    /// frames all bodies.
     pub(crate) fn body(
         &mut self,
         method: &str,
@@ -224,14 +223,14 @@ impl Connection {
         self.exactly(length, take)
     }
 
-    /// Bytes of the stream as they come, for what is no HTTP any more; empty at its end.
+    /// Reads bytes after a switch of protocols; empty at the end.
     pub(crate) fn receive(&mut self, count: usize) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         self.exactly(count, &mut |part| bytes.extend_from_slice(part))?;
         Ok(bytes)
     }
 
-    /// Whether the other side has closed; waits until it says something.
+    /// Returns whether the other side has closed; waits for its bytes.
     pub(crate) fn is_closed(&mut self) -> bool {
         self.unread.is_empty() && self.fill().is_err_and(|fault| fault.kind() != io::ErrorKind::WouldBlock)
     }
@@ -273,19 +272,19 @@ impl Connection {
     }
 }
 
-/// One GET on a connection of its own.
+/// Sends a GET on a new connection.
 pub(crate) fn get(address: SocketAddr, target: &str) -> Response {
     send(address, "GET", target, &[], b"")
 }
 
-/// One request on a connection of its own.
+/// Sends a request on a new connection.
 pub(crate) fn send(address: SocketAddr, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
     Connection::open(address)
         .and_then(|mut connection| connection.request(method, target, headers, body))
         .unwrap_or_else(|fault| panic!("{method} {target}: {fault}"))
 }
 
-/// A value as a query holds it, with everything encoded that may need it.
+/// Percent-encodes a value for a query.
 pub(crate) fn encode(value: &[u8]) -> String {
     let mut text = String::with_capacity(value.len());
     for byte in value {

@@ -1,11 +1,11 @@
 //! A list as scripted upstreams serve it: `offset` and `limit`, a total, items in the order of their ids or, with
-//! `sort=-id`, against it; and the configuration that puts the gateway in front of it.
+//! `sort=-id`, in reverse; and the configuration of a gateway in front of it.
 
 use std::{io, net::SocketAddr};
 
 use super::upstream::{After, Exchange};
 
-/// A route `/users` on the list, with what a test adds to the upstream's and to the route's table.
+/// A route `/users` on the list, with additions to the tables of the upstream and the route.
 pub(crate) struct Setup {
     /// Lines for `[upstreams.legacy]`.
     pub(crate) upstream: &'static str,
@@ -15,11 +15,11 @@ pub(crate) struct Setup {
     pub(crate) more: &'static str,
 }
 
-/// Nothing added.
+/// A setup without additions.
 pub(crate) const PLAIN: Setup = Setup { upstream: "", route: "", more: "" };
 
 impl Setup {
-    /// The configuration in front of an upstream.
+    /// Returns the configuration in front of an upstream.
     pub(crate) fn configuration(&self, address: SocketAddr) -> String {
         let Self { upstream, route, more } = self;
         format!(
@@ -47,12 +47,12 @@ sort = {{ query = "sort={{direction}}{{field}}", ascending = "", descending = "-
     }
 }
 
-/// The items of a list of `count` users.
+/// Returns the items of a list of `count` users.
 pub(crate) fn users(count: usize) -> Vec<String> {
     (1..=count).map(|id| format!(r#"{{"id":{id},"name":"user {id}"}}"#)).collect()
 }
 
-/// The body for a request with `offset`, `limit` and maybe `sort`.
+/// Returns the body for a request with `offset`, `limit` and optionally `sort`.
 pub(crate) fn body(exchange: &Exchange, items: &[String]) -> String {
     let number = |name, otherwise| exchange.request.parameter(name).map_or(otherwise, |text| text.parse().unwrap_or(0));
     let from = number("offset", 0).min(items.len());
@@ -65,7 +65,7 @@ pub(crate) fn body(exchange: &Exchange, items: &[String]) -> String {
     format!(r#"{{"total":{},"items":[{slice}]}}"#, items.len())
 }
 
-/// An upstream that serves these items.
+/// Returns an upstream that serves these items.
 pub(crate) fn serve(items: Vec<String>) -> impl Fn(&mut Exchange) -> io::Result<After> {
     move |exchange| {
         let body = body(exchange, &items);

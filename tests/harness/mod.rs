@@ -1,5 +1,5 @@
-//! What the tests that run the real binary share: the binary behind a guard, a client that sees exact bytes, and an
-//! upstream whose answers a test scripts.
+//! The shared parts of tests of the real binary: the binary under a guard, a client that sees exact bytes, and a
+//! scripted upstream.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 pub(crate) mod gateway;
@@ -16,23 +16,23 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long anything may take before a test gives up on it. It bounds a hanging test and asserts nothing about speed.
+/// The time after which a test gives up. It limits hanging tests and asserts no speed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The time, for deadlines of tests.
+/// Returns the time, for deadlines of tests.
 #[expect(clippy::disallowed_methods, reason = "a test's patience is measured on the real clock")]
 pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
-/// A sample at `/metrics`, by its name with its labels; 0 where there is none.
+/// Returns a sample at `/metrics` by its name with its labels; 0 if there is none.
 pub(crate) fn metric(gateway: &gateway::Gateway, sample: &str) -> u64 {
     let text = http::get(gateway.admin, "/metrics");
     let value = text.text().lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' ')?.parse().ok());
     value.unwrap_or(0)
 }
 
-/// What `probe` finds, as soon as it finds something; panics with `what` when patience ends.
+/// Returns the result of `probe` as soon as there is one; panics with `what` after a minute.
 pub(crate) fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
     let deadline = now() + PATIENCE;
     loop {
@@ -44,11 +44,11 @@ pub(crate) fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) ->
     }
 }
 
-/// A directory of its own for one test, below the target directory; removed unless the test fails.
+/// A directory of one test below the target directory, which is removed unless the test fails.
 pub(crate) struct Directory(PathBuf);
 
 impl Directory {
-    /// An empty directory.
+    /// Creates an empty directory.
     pub(crate) fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -57,12 +57,12 @@ impl Directory {
         Self(path)
     }
 
-    /// A file in it.
+    /// Returns the path of a file in it.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 
-    /// The directory itself.
+    /// Returns the path.
     pub(crate) fn path(&self) -> &std::path::Path {
         &self.0
     }
@@ -71,22 +71,22 @@ impl Directory {
 impl Drop for Directory {
     fn drop(&mut self) {
         if !thread::panicking() {
-            // What is left behind is below target/, and goes with it.
+            // Remaining files are below target/ and are removed with it.
             let _ = std::fs::remove_dir_all(&self.0);
         }
     }
 }
 
-/// Numbers that look random and are the same in each run (xorshift64*).
+/// Pseudo-random numbers that are the same in each run (xorshift64*).
 pub(crate) struct Numbers(u64);
 
 impl Numbers {
-    /// From a seed other than 0.
+    /// Starts with a seed other than 0.
     pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// The next number.
+    /// Returns the next number.
     pub(crate) fn draw(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
@@ -94,7 +94,7 @@ impl Numbers {
         self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
     }
 
-    /// One below `bound`.
+    /// Returns a number below `bound`.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
         let bound = u64::try_from(bound).expect("a count");
         usize::try_from(self.draw() % bound).expect("below a usize")

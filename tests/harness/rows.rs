@@ -1,6 +1,5 @@
-//! A collection that changes under its readers, and the ways in which an upstream lets it be read: by offset, by page, by
-//! token, by link; sorted, filtered, flipped; one item by its id, and the count alone. Each `Authorization` can have rows
-//! of its own.
+//! A collection that changes while it is read, and the ways in which an upstream serves it: by offset, page, token and
+//! link; sorted, filtered, flipped; single items by id, and the count. Each `Authorization` can have rows of its own.
 
 use std::{
     collections::HashMap,
@@ -15,7 +14,7 @@ use super::{
     upstream::{After, Exchange, Request},
 };
 
-/// How rows are read: lines of a dialect.
+/// The paging of the upstream: lines of a dialect.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reading {
     request: &'static str,
@@ -23,27 +22,27 @@ pub(crate) struct Reading {
     more: &'static str,
 }
 
-/// Any slice, and a total.
+/// Any slice, with a total.
 pub(crate) const BY_OFFSET: Reading =
     Reading { request: "offset={offset}&limit={size}", response: r#", total = "/total""#, more: "" };
-/// Pages of ten, and a total.
+/// Pages of ten, with a total.
 pub(crate) const BY_TEN: Reading =
     Reading { request: "page={page}", response: r#", total = "/total""#, more: "size = { default = 10 }" };
-/// Tokens in the body, both ways.
+/// Tokens in the body, in both directions.
 pub(crate) const BY_TOKEN: Reading = Reading {
     request: "on={next_token}&back={prev_token}&limit={size}",
     response: r#", next_token = "/next", prev_token = "/previous", end = "flag""#,
     more: "",
 };
-/// Tokens in the body that lead on alone, to pages of ten.
+/// Tokens in the body, forward only, to pages of ten.
 pub(crate) const ONWARD_BY_TEN: Reading =
     Reading { request: "on={next_token}", response: r#", next_token = "/next""#, more: "size = { default = 10 }" };
 /// Next-links in a header.
 pub(crate) const BY_LINK: Reading =
     Reading { request: "limit={size}", response: r#", next_url = "link:next", end = "flag""#, more: "" };
 
-/// A route `/users` on rows, with these lines in its table. Rows can be sorted and filtered by both fields, and asked for
-/// one by one.
+/// Returns a route `/users` on rows, with these lines in its table. Rows can be sorted and filtered by both fields, and
+/// looked up by id.
 pub(crate) fn configuration(address: SocketAddr, reading: Reading, route: &str) -> String {
     let Reading { request, response, more } = reading;
     format!(
@@ -81,47 +80,45 @@ path = "{{path}}/{{id}}"
     )
 }
 
-/// Declared newest score first, and everything that the upstream can do for it.
+/// The newest score first, with all features of the upstream.
 pub(crate) const BY_SCORE: &str =
     "order = [\"-score\", \"id\"]\nsortable = [\"score\", \"id\"]\nfilterable = [\"score\", \"id\"]";
 
-/// One row: its id, what it is sorted by, and whatever it says beside that.
+/// A row: its id, its sort key, and a note.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Row {
-    /// Its id.
     pub(crate) id: u64,
-    /// What it is sorted by; many may have the same.
+    /// The sort key; many rows may have the same.
     pub(crate) score: u64,
-    /// What is served and decides nothing.
+    /// A value without influence on the order.
     pub(crate) note: String,
 }
 
 impl Row {
-    /// A row.
+    /// Creates a row.
     pub(crate) fn new(id: u64, score: u64) -> Self {
         Self { id, score, note: format!("row {id}") }
     }
 
-    /// As it is served.
+    /// Returns the row as it is served.
     pub(crate) fn json(&self) -> String {
         format!(r#"{{"id":{},"score":{},"note":"{}"}}"#, self.id, self.score, self.note)
     }
 }
 
-/// Rows that tests change while they are read. The rows of one `Authorization` are no other's; requests without one have
-/// rows too.
+/// Rows that tests change while they are read, by `Authorization`; requests without one have rows too.
 #[derive(Clone, Default)]
 pub(crate) struct Rows(Arc<Mutex<HashMap<String, Vec<Row>>>>);
 
 impl Rows {
-    /// Rows for requests without `Authorization`.
+    /// Creates the rows of requests without `Authorization`.
     pub(crate) fn new(rows: impl IntoIterator<Item = Row>) -> Self {
         let all = Self::default();
         all.change(|own| own.extend(rows));
         all
     }
 
-    /// So many rows with the ids from 1 on, of which each has another score: ten times its id.
+    /// Creates rows with the ids from 1 on and distinct scores: ten times the id.
     pub(crate) fn count(count: u64) -> Self {
         Self::new((1..=count).map(|id| Row::new(id, id * 10)))
     }
@@ -136,12 +133,12 @@ impl Rows {
         change(self.locked().entry(whose.to_owned()).or_default());
     }
 
-    /// The rows of requests without `Authorization`.
+    /// Returns the rows of requests without `Authorization`.
     pub(crate) fn all(&self) -> Vec<Row> {
         self.locked().get("").cloned().unwrap_or_default()
     }
 
-    /// The rows that a request sees.
+    /// Returns the rows that a request sees.
     fn seen_by(&self, request: &Request) -> Vec<Row> {
         self.locked().get(request.header("authorization").unwrap_or_default()).cloned().unwrap_or_default()
     }
@@ -150,7 +147,7 @@ impl Rows {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Answers as the path and the parameters say: `…/count`, `…/ID`, else the list.
+    /// Answers by path and parameters: `…/count`, `…/ID`, else the list.
     pub(crate) fn answer(&self, exchange: &mut Exchange) -> io::Result<After> {
         let request = &exchange.request;
         let rows = self.seen_by(request);
@@ -187,7 +184,7 @@ fn number(request: &Request, name: &str) -> Option<u64> {
     request.parameter(name).and_then(|text| text.parse().ok())
 }
 
-/// What passes `score__gte=5` and its like. Ranges are inclusive, as their names say.
+/// Filters rows by `score__gte=5` and similar parameters. Ranges are inclusive, as their names say.
 fn filtered(rows: Vec<Row>, request: &Request) -> Vec<Row> {
     let mut rows = rows;
     for (field, value) in [("id", (|row| row.id) as fn(&Row) -> u64), ("score", |row| row.score)] {
@@ -209,7 +206,7 @@ fn filtered(rows: Vec<Row>, request: &Request) -> Vec<Row> {
     rows
 }
 
-/// Sorted as `sort=-score,id` says; as they are where it says nothing.
+/// Sorts rows by `sort=-score,id`; without a sort they stay as they are.
 fn sorted(mut rows: Vec<Row>, request: &Request) -> Vec<Row> {
     let sort = request.parameter("sort").unwrap_or_default().replace("%2C", ",");
     for term in sort.split(',').collect::<Vec<_>>().into_iter().rev() {
@@ -273,14 +270,14 @@ fn list(rows: Vec<Row>, request: &Request) -> Answer {
     Answer::ok(body(&rows[from..(from + limit).min(total)], ""))
 }
 
-/// The ids of a page.
+/// Returns the ids of a page.
 pub(crate) fn ids(page: &Response) -> Vec<u64> {
     let body = page.json();
     let items = body["data"].as_array().unwrap_or_else(|| panic!("no page: {page:?}"));
     items.iter().map(|item| item["id"].as_u64().expect("an id")).collect()
 }
 
-/// The pages from a target on, by one relation; `between` is called after each, with the number of the page.
+/// Returns the pages from a target on, by one relation; calls `between` after each with the number of the page.
 pub(crate) fn walk(
     gateway: &Gateway,
     first: &str,

@@ -1,10 +1,10 @@
-//! JSON Schema, as far as the contracts of envelopes need it: `type`, `const`, `enum`, `required`, `properties`,
-//! `additionalProperties: false`, `items`, `minItems`, `maxItems`, `minimum`, `minLength`; and `forbidden`, names of members
-//! that may not be there. A word that is not known fails, so that nothing is written that nobody holds.
+//! The part of JSON Schema that the contracts of envelopes need: `type`, `const`, `enum`, `required`, `properties`,
+//! `additionalProperties: false`, `items`, `minItems`, `maxItems`, `minimum`, `minLength`; and `forbidden`, names of
+//! members that must be absent. Unknown keywords fail, so that none is written without effect.
 
 use serde_json::{Map, Value};
 
-/// Everything in which a value is not as a schema says, each with its place.
+/// Returns all violations of a schema in a value, with their places.
 pub(crate) fn faults(schema: &Value, value: &Value) -> Vec<String> {
     let mut faults = Vec::new();
     hold(schema, value, "", &mut faults);

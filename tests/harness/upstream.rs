@@ -1,5 +1,5 @@
-//! An upstream inside the test: each request is given to a closure that writes any bytes it likes, at its own pace, and
-//! says how the connection goes on. Every request is remembered.
+//! An upstream inside the test: a closure answers each request with any bytes at any pace, and decides about the
+//! connection. Every request is recorded.
 
 use std::{
     io::{self, Read, Write},
@@ -13,12 +13,12 @@ use std::{
 
 use super::{PATIENCE, http};
 
-/// The largest request head that is understood.
+/// The largest request head that is read.
 const HEAD_LIMIT: usize = 64 << 10;
 
-/// A listening upstream. It ends with the test.
+/// A listening upstream, which ends with the test.
 pub(crate) struct Upstream {
-    /// Where it listens.
+    /// The address of its listener.
     pub(crate) address: SocketAddr,
     shared: Arc<Shared>,
 }
@@ -31,56 +31,54 @@ struct Shared {
     ended: AtomicBool,
 }
 
-/// The head of a request, as it came.
+/// The head of a request as it came.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
-    /// The method.
     pub(crate) method: String,
-    /// Path and query.
+    /// The path and query.
     pub(crate) target: String,
-    /// Header fields, names in their own case.
+    /// The header fields, with the case of their names.
     pub(crate) headers: Vec<(String, String)>,
 }
 
 impl Request {
-    /// The first field of that name.
+    /// Returns the first field of this name.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         http::find(&self.headers, name)
     }
 
-    /// The path alone.
+    /// Returns the path.
     pub(crate) fn path(&self) -> &str {
         self.target.split('?').next().unwrap_or_default()
     }
 
-    /// The query as it came; empty where there is none.
+    /// Returns the query as it came; empty without one.
     pub(crate) fn query(&self) -> &str {
         self.target.split_once('?').map_or("", |(_, query)| query)
     }
 
-    /// The value of a query parameter, as written.
+    /// Returns the raw value of a query parameter.
     pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
         self.query().split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, v)| v)
     }
 }
 
-/// One request and the connection that it came on.
+/// A request and its connection.
 pub(crate) struct Exchange {
-    /// What was asked.
     pub(crate) request: Request,
     stream: TcpStream,
     /// Bytes of the request that are still in the socket.
     unread_head: usize,
 }
 
-/// What becomes of the connection.
+/// The treatment of the connection after an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum After {
-    /// It waits for the next request.
+    /// The connection waits for the next request.
     KeepOpen,
-    /// It is closed (FIN).
+    /// The connection is closed (FIN).
     Close,
-    /// It is reset (RST): closing a socket with unread bytes in it does that.
+    /// The connection is reset (RST): closing a socket with unread bytes does that.
     Reset,
 }
 
@@ -90,7 +88,7 @@ impl Exchange {
         self.stream.write_all(bytes)
     }
 
-    /// Writes a whole response with its length.
+    /// Writes a complete response with its length.
     pub(crate) fn reply(&mut self, status: &str, headers: &[(&str, &str)], body: &[u8]) -> io::Result<After> {
         let message = message(status, headers, body);
         let shown = if self.request.method == "HEAD" { message.len() - body.len() } else { message.len() };
@@ -98,18 +96,18 @@ impl Exchange {
         Ok(After::KeepOpen)
     }
 
-    /// Where the connection comes from.
+    /// Returns the address of the client.
     pub(crate) fn peer(&self) -> io::Result<SocketAddr> {
         self.stream.peer_addr()
     }
 
-    /// Reads some of the request's body, or of whatever follows the head; 0 at the end.
+    /// Reads a part of the request's body, or of other bytes after the head; 0 at the end.
     pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.take_head()?;
         self.stream.read(buffer)
     }
 
-    /// Reads exactly that many bytes.
+    /// Reads exactly this many bytes.
     pub(crate) fn receive_exactly(&mut self, count: usize) -> io::Result<Vec<u8>> {
         self.take_head()?;
         let mut bytes = vec![0; count];
@@ -139,7 +137,7 @@ impl Exchange {
         self.receive_exactly(length.map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "bad Content-Length"))?)
     }
 
-    /// Waits until the other side closes; an error where it says something instead.
+    /// Waits until the other side closes; returns an error if it sends bytes.
     pub(crate) fn wait_for_close(&mut self) -> io::Result<()> {
         self.take_head()?;
         match self.stream.read(&mut [0; 1]) {
@@ -156,7 +154,7 @@ impl Exchange {
     }
 }
 
-/// A response with its length, as bytes.
+/// Returns a response with its length, as bytes.
 pub(crate) fn message(status: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
     let mut message = format!("HTTP/1.1 {status}\r\n").into_bytes();
     for (name, value) in headers {
@@ -173,7 +171,7 @@ impl Upstream {
         Self::start_at((Ipv4Addr::LOCALHOST, 0).into(), answer)
     }
 
-    /// Listens there.
+    /// Listens on this address.
     pub(crate) fn start_at(
         address: SocketAddr,
         answer: impl Fn(&mut Exchange) -> io::Result<After> + Send + Sync + 'static,
@@ -192,24 +190,24 @@ impl Upstream {
                     return;
                 }
                 let server = Arc::clone(&server);
-                // A connection that breaks is the test's doing; what the client saw of it is what the test looks at.
+                // A broken connection is intended by the test, which checks the client's side.
                 thread::spawn(move || drop(serve(&server, &stream)));
             }
         });
         Self { address, shared }
     }
 
-    /// From the next request on, answers otherwise.
+    /// Changes the answer from the next request on.
     pub(crate) fn answer(&self, answer: impl Fn(&mut Exchange) -> io::Result<After> + Send + Sync + 'static) {
         *locked(&self.shared.answer) = Arc::new(answer);
     }
 
-    /// The requests that have come in so far.
+    /// Returns the requests so far.
     pub(crate) fn requests(&self) -> Vec<Request> {
         locked(&self.shared.requests).clone()
     }
 
-    /// How many requests have come in so far.
+    /// Returns the number of requests so far.
     pub(crate) fn count(&self) -> usize {
         locked(&self.shared.requests).len()
     }
@@ -223,23 +221,23 @@ impl Drop for Upstream {
     }
 }
 
-/// Something that happens once, and that others wait for.
+/// An event that happens once and that others wait for.
 #[derive(Clone, Default)]
 pub(crate) struct Gate(Arc<(Mutex<bool>, Condvar)>);
 
 impl Gate {
-    /// Lets everybody through, now and later.
+    /// Opens the gate for all current and later waiters.
     pub(crate) fn open(&self) {
         *locked(&self.0.0) = true;
         self.0.1.notify_all();
     }
 
-    /// Whether it is open.
+    /// Returns whether the gate is open.
     pub(crate) fn is_open(&self) -> bool {
         *locked(&self.0.0)
     }
 
-    /// Waits until it is open.
+    /// Waits until the gate is open.
     pub(crate) fn wait(&self) {
         let (gate, opened) = &*self.0;
         let waited = opened.wait_timeout_while(locked(gate), PATIENCE, |open| !*open);
@@ -269,8 +267,8 @@ fn serve(shared: &Shared, stream: &TcpStream) -> io::Result<()> {
     }
 }
 
-/// The next request's head, left in the socket: only its length is known to be there. Nothing where the client has
-/// closed.
+/// Peeks at the next request's head, of which only the length is known to be in the socket. Returns nothing if the
+/// client has closed.
 fn peek_head(stream: &TcpStream) -> io::Result<Option<(Request, usize)>> {
     let mut buffer = vec![0; HEAD_LIMIT];
     loop {

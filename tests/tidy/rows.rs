@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Write as _, fs};
 
 use super::{files, root};
 
-/// Where tests stand.
+/// The folders with tests.
 const FOLDERS: [&str; 4] = ["src", "tests", "crates", "fuzz"];
 
 /// The tests of each row, as `file::test`, by row.

@@ -1,8 +1,8 @@
-//! What a second pair of eyes would ask about a route whose configuration has no mistake.
+//! Advice on routes whose configuration has no mistake.
 
 use crate::config::settings::{ListSettings, RouteSettings, Settings};
 
-/// The fields of the order, and those that clients may sort by, whose names are those of what people keep to themselves.
+/// Returns the fields of the order, and those that clients may sort by, whose names are those of personal data.
 pub(super) fn personal_keys(list: &ListSettings) -> Vec<&str> {
     let ordered = list.order.iter().map(|term| term.value.field.as_str());
     let mut fields: Vec<&str> = ordered
@@ -34,9 +34,9 @@ fn is_personal(field: &str) -> bool {
     PARTS.iter().any(|part| folded.contains(part)) || NAMES.contains(&folded.as_str())
 }
 
-/// The routes that forward whatever else is asked below a list's path to the same upstream: its policy is not theirs.
+/// Returns the routes that forward other requests below a list's path to the same upstream, without the list's policy.
 pub(super) fn catch_alls<'s>(route: &RouteSettings, settings: &'s Settings) -> Vec<&'s str> {
-    let stands_behind = |other: &&RouteSettings| {
+    let is_catch_all = |other: &&RouteSettings| {
         let same_host = route.hosts.is_empty()
             || other.hosts.is_empty()
             || other.hosts.iter().any(|host| route.hosts.contains(host));
@@ -45,10 +45,10 @@ pub(super) fn catch_alls<'s>(route: &RouteSettings, settings: &'s Settings) -> V
             && same_host
             && covers(&other.path.value, &route.path.value)
     };
-    settings.routes.iter().filter(stands_behind).map(|other| other.name.value.as_str()).collect()
+    settings.routes.iter().filter(is_catch_all).map(|other| other.name.value.as_str()).collect()
 }
 
-/// Whether a path that ends in `{*rest}` takes what is asked around another one.
+/// Whether a path that ends in `{*rest}` matches requests around another one.
 fn covers(pattern: &str, path: &str) -> bool {
     let Some((base, _)) = pattern.split_once("/{*") else { return false };
     let is_parameter = |segment: &str| segment.starts_with('{');

@@ -14,26 +14,30 @@ use std::{
 use super::{Failure, keygen::new_key, logging, report, run};
 use crate::{
     config::{self, Environment, settings::Settings},
-    gateway::{Snapshot, admission::Admission, lifecycle::Vitals, live::Live},
+    gateway::{
+        Snapshot,
+        lifecycle::{live::Live, process::Vitals},
+        server::admission::Admission,
+    },
 };
 
-/// What is run, with addresses that are replaced.
+/// The configuration of the demo, whose addresses are replaced.
 const CONFIGURATION: &str = include_str!("../../../config/demo.toml");
 
-/// Where the configuration as it is written says that the gateway listens.
+/// The address of the gateway in that configuration.
 const WRITTEN_LISTENER: &str = "127.0.0.1:8080";
 
-/// Where it says that the legacy API is.
+/// The address of the legacy API in that configuration.
 const WRITTEN_UPSTREAM: &str = "127.0.0.1:8081";
 
-/// The first port that is tried, and how many.
+/// The ports that are tried.
 const PORTS: std::ops::Range<u16> = 8_080..8_180;
 
-/// How often it is tried to reach the gateway that was just started, and what lies between.
+/// The number of attempts to reach the gateway after its start, and the pause between them.
 const TRIES: usize = 250;
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// How long one answer of the demo may take.
+/// The time that an answer of the demo may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Runs both until a signal ends them.
@@ -66,7 +70,7 @@ fn serve(
             Ok(text) => text,
             Err(error) => format!("the gateway on {address} does not answer: {error}\n"),
         };
-        // There is nobody to tell where standard output is closed.
+        // A closed standard output is no failure.
         let _ = report::output(&text);
     });
     run::serve(servers, vitals, settings, None)
@@ -102,7 +106,8 @@ impl Environment for KeyOfThisRun {
     }
 }
 
-/// What is printed once the gateway answers: three lines to paste, of which the second goes on where the first ended.
+/// Returns the text that is printed once the gateway answers: three commands to paste, of which the second continues the
+/// first.
 fn introduction(address: SocketAddr, upstream: SocketAddr) -> std::io::Result<String> {
     let first = "/users?limit=3";
     let body = ask(address, first)?;

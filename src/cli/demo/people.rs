@@ -3,7 +3,7 @@
 
 use std::cmp::Ordering;
 
-/// How many there are.
+/// The number of people.
 pub(super) const COUNT: usize = 1_003;
 
 /// Seconds from 1970 to 2024-01-01.
@@ -24,18 +24,18 @@ const NAMES: [&str; 12] = [
     "नीलम शर्मा",
 ];
 
-/// One of them, as the API knows it.
+/// A person of the API.
 #[derive(Clone, Debug)]
 pub(super) struct Person {
     /// From 1 on.
     pub(super) id: u64,
-    /// Its name, unescaped, for sorting.
+    /// Unescaped, for sorting.
     pub(super) name: String,
     /// RFC 3339; up to 13 people share one.
     pub(super) created_at: String,
-    /// RFC 3339; null where it never logged in.
+    /// RFC 3339; `None` for a person who never logged in.
     pub(super) last_login: Option<String>,
-    /// The item, as the API spells it.
+    /// The item in the JSON of the API.
     pub(super) json: String,
 }
 
@@ -66,7 +66,7 @@ pub(super) fn everyone() -> Vec<Person> {
     (1..=COUNT as u64).map(person).collect()
 }
 
-/// How two people compare by a field, in a direction. Nulls come last in both.
+/// Compares two people by a field, in a direction. Nulls are last in both.
 pub(super) fn compare(left: &Person, right: &Person, field: Field, descending: bool) -> Ordering {
     let directed = |ordering: Ordering| if descending { ordering.reverse() } else { ordering };
     match field {
@@ -87,9 +87,9 @@ fn person(id: u64) -> Person {
     // 13 people share an instant where the quotient is even, else each has its own.
     let group = id / 13;
     let created = FIRST_DAY + group * 86_400 + if group.is_multiple_of(2) { 0 } else { id % 13 * 3_600 };
-    let created_at = crate::gateway::clock::rfc3339(created);
+    let created_at = crate::gateway::runtime::clock::rfc3339(created);
     let last_login = (!scatter(id).is_multiple_of(5))
-        .then(|| crate::gateway::clock::rfc3339(created + 86_400 * (scatter(id) % 300 / 7 * 7)));
+        .then(|| crate::gateway::runtime::clock::rfc3339(created + 86_400 * (scatter(id) % 300 / 7 * 7)));
     let serial = if id == 7 { 9_007_199_254_740_993 } else { id * 1_000_003 };
     let balance = match id % 4 {
         0 => "25.0".to_owned(),

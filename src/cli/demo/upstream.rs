@@ -9,7 +9,7 @@ use pingora::{apps::http_app::ServeHttp, protocols::http::ServerSession, service
 
 use super::people::{Field, Person, compare, everyone};
 
-/// How many are given where the client doesn't say.
+/// The default number of people in an answer.
 const DEFAULT_LIMIT: usize = 20;
 
 /// More are never given, whatever is asked.

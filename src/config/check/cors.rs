@@ -1,32 +1,35 @@
-//! `cors` of a route: which origins may read its answers.
-
-use std::time::Duration;
+//! `cors` of a route.
 
 use super::Context;
 use crate::config::{
+    keys::{CORS, ROUTE},
     settings::CorsSettings,
-    written::{Value, Written},
+    spanned::{Spanned, Value},
 };
 
-/// Reads `cors` of a merged route. An empty list of origins switches off what defaults say.
-pub(super) fn cors(route: &Written, context: &mut Context<'_>) -> Option<CorsSettings> {
-    let written = route.find("cors").filter(|written| matches!(written.value, Value::Table(_)))?;
-    let Some(listed) = written.find("origins") else {
+/// Reads `cors` of a merged route. An empty list of origins switches off the defaults.
+pub(super) fn cors(route: &Spanned, context: &mut Context<'_>) -> Option<CorsSettings> {
+    let written = ROUTE.cors.written(route)?;
+    let Some(listed) = CORS.origins.find(&written) else {
         let help = "origins = [\"https://app.example.com\"]; without `cors` the upstream answers itself";
         context.missing(written.at, "`cors` names no origins", help);
         return None;
     };
-    let origins = written.texts("origins");
-    let (any, credentials) = (origins.iter().find(|origin| origin.value == "*"), written.boolean("credentials"));
+    let origins = CORS.origins.read(&written).unwrap_or_default();
+    let (any, credentials) = (origins.iter().find(|origin| origin.value == "*"), CORS.credentials.read(&written));
     if let Some(any) = any {
         if credentials {
-            let help = "with credentials no browser takes \"*\" for an answer: name each origin";
-            context.diagnostics.error(any.at, "every origin, with credentials", help);
+            let help = "browsers refuse \"*\" with credentials: name each origin";
+            context.diagnostics.error(any.at, "`*` is not allowed with credentials", help);
         } else if origins.len() > 1 {
-            context.diagnostics.error(any.at, "`*` stands for all origins", "remove the others, or this");
+            context.diagnostics.error(
+                any.at,
+                "`*` is all origins, and others are listed beside it",
+                "remove the others, or this",
+            );
         }
     }
-    let max_age = written.duration("max_age").unwrap_or(Duration::from_secs(600));
+    let max_age = CORS.max_age.read(&written);
     let origins: Vec<String> = origins.into_iter().map(|origin| origin.value.to_ascii_lowercase()).collect();
     let is_list = matches!(&listed.value, Value::List(elements) if !elements.is_empty());
     is_list.then_some(CorsSettings { origins, credentials, max_age })

@@ -1,37 +1,44 @@
-//! Dialects: found among the file's own and the built-in ones, laid over what they extend, and read.
+//! Dialects: finds them among those of the file and the built-in ones, follows `extends`, and reads them.
 
 use super::Context;
 use crate::config::{
     diagnostic::{Located, nearest},
-    form, keys, presets,
+    key::NamedTexts,
+    keys::{
+        COUNT, CountMethod, DIALECT, DIALECT_SCHEMA, FILTER, ITEM, MATCH, QUOTE, REQUEST, RESPONSE, RequestMethod,
+        SIZE, SORT, TERMS,
+    },
+    presets, schema,
     settings::{
         DialectCount, DialectFilter, DialectItem, DialectMatch, DialectRequest, DialectResponse, DialectSettings,
-        DialectSize, DialectSort, DialectTerms, EndWord, Quote, QuotedKind,
+        DialectSize, DialectSort, DialectTerms, EndWord, QuotedKind,
     },
+    spanned::Spanned,
     syntax, toml_text,
-    written::Written,
 };
 
-/// What `extends` replaces as a whole, and not member by member.
-const WHOLE: &[&str] = &["body", "headers"];
+/// The keys that `extends` replaces as a whole and does not merge member by member.
+fn whole() -> [&'static str; 2] {
+    [REQUEST.body.definition.name, REQUEST.headers.definition.name]
+}
 
-/// A dialect in a chain of `extends`: the file's own, or a built-in one.
+/// A dialect in a chain of `extends`: one of the file, or a built-in one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Link {
     Own(String),
     Preset(&'static str),
 }
 
-/// All dialects that routes can name, each built-in one read when it is first needed.
+/// All dialects that routes can name. A built-in one is read when it is first needed.
 pub(super) struct Dialects<'a> {
-    own: &'a Written,
-    presets: Vec<(&'static str, Written)>,
+    own: &'a Spanned,
+    presets: Vec<(&'static str, Spanned)>,
 }
 
 impl<'a> Dialects<'a> {
-    /// `own` is the table `dialects` of the file. Each of its `extends` is followed, so that faults show in dialects
-    /// which no route uses.
-    pub(super) fn new(own: &'a Written, context: &mut Context<'_>) -> Self {
+    /// `own` is the table `dialects` of the file. Each `extends` in it is followed, so that faults show in dialects that no
+    /// route uses.
+    pub(super) fn new(own: &'a Spanned, context: &mut Context<'_>) -> Self {
         let mut dialects = Self { own, presets: Vec::new() };
         for (name, written) in own.members() {
             let _ = dialects.extended(written, &mut vec![Link::Own(name.value.clone())], context);
@@ -39,13 +46,13 @@ impl<'a> Dialects<'a> {
         dialects
     }
 
-    /// The dialect of this name, as a route wrote it.
+    /// Returns the dialect that a route names.
     pub(super) fn find(&mut self, name: &Located<String>, context: &mut Context<'_>) -> Option<DialectSettings> {
         let written = self.named(name, &mut Vec::new(), context)?;
         read(name, &written, context)
     }
 
-    fn named(&mut self, name: &Located<String>, chain: &mut Vec<Link>, context: &mut Context<'_>) -> Option<Written> {
+    fn named(&mut self, name: &Located<String>, chain: &mut Vec<Link>, context: &mut Context<'_>) -> Option<Spanned> {
         let own = self.own.find(&name.value);
         let is_preset = matches!(chain.last(), Some(Link::Preset(_)));
         let preset = presets::preset_dialects().find(|(preset, _)| *preset == name.value);
@@ -63,7 +70,7 @@ impl<'a> Dialects<'a> {
         };
         if chain.contains(&link) {
             let message = format!("the dialect {:?} extends itself", name.value);
-            context.diagnostics.error(name.at, message, "extend one that stands on its own");
+            context.diagnostics.error(name.at, message, "extend another one");
             return None;
         }
         chain.push(link.clone());
@@ -74,34 +81,34 @@ impl<'a> Dialects<'a> {
         self.extended(&written, chain, context)
     }
 
-    fn extended(&mut self, written: &Written, chain: &mut Vec<Link>, context: &mut Context<'_>) -> Option<Written> {
-        let Some(base) = written.text("extends") else {
+    fn extended(&mut self, written: &Spanned, chain: &mut Vec<Link>, context: &mut Context<'_>) -> Option<Spanned> {
+        let Some(base) = DIALECT.extends.located(written) else {
             return Some(written.clone());
         };
         let base = self.named(&base, chain, context)?;
-        Some(base.under(&written.clone().without("extends"), WHOLE))
+        Some(base.under(&written.clone().without(DIALECT.extends.definition.name), &whole()))
     }
 
-    fn preset(&mut self, name: &'static str, text: &str, context: &mut Context<'_>) -> Written {
+    fn preset(&mut self, name: &'static str, text: &str, context: &mut Context<'_>) -> Spanned {
         if let Some((_, read)) = self.presets.iter().find(|(known, _)| *known == name) {
             return read.clone();
         }
         let diagnostics = &mut *context.diagnostics;
         let source = diagnostics.add_source(format!("config/dialects/{name}.toml"), text.to_owned());
         let (written, _) = toml_text::read(source, text, diagnostics);
-        form::inspect(&written, &form::Form::Table(keys::DIALECT), "", diagnostics);
+        schema::inspect(&written, &DIALECT_SCHEMA, "", diagnostics);
         self.presets.push((name, written.clone()));
         written
     }
 }
 
-fn unknown(name: &Located<String>, own: &Written, context: &mut Context<'_>) {
+fn unknown(name: &Located<String>, own: &Spanned, context: &mut Context<'_>) {
     let lower = name.value.to_lowercase();
     let own_names = own.members().iter().map(|(known, _)| known.value.as_str());
     let names = own_names.chain(presets::preset_dialects().map(|(preset, _)| preset));
     let mentions =
         |text: &str| text.lines().any(|line| line.starts_with("description") && line.to_lowercase().contains(&lower));
-    // Of several that are made for the same software, the one with the shortest name is the usual one.
+    // Of several dialects for the same software, the one with the shortest name is the most common.
     let by_description = || {
         let described = presets::preset_dialects().filter(|(_, text)| mentions(text)).map(|(preset, _)| preset);
         described.min_by_key(|preset| preset.len())
@@ -113,25 +120,26 @@ fn unknown(name: &Located<String>, own: &Written, context: &mut Context<'_>) {
     context.diagnostics.error(name.at, format!("there is no dialect {:?}", name.value), help);
 }
 
-fn read(name: &Located<String>, written: &Written, context: &mut Context<'_>) -> Option<DialectSettings> {
-    let (request, size, response) = (written.table("request"), written.table("size"), written.table("response"));
-    let size = read_size(&size, context);
-    let sort = written.find("sort").and_then(|sort| read_sort(sort, context));
-    let query = request.text("query").unwrap_or(Located { value: String::new(), at: request.at });
-    let headers = read_headers(&request, context);
-    let filter = written.find("filter").map(read_filter);
-    let item = written.find("item").and_then(|item| read_item(item, context));
-    let count = written.find("count").map(|count| read_count(count, context));
-    let body = request.find("body").and_then(|body| body.as_json().ok());
-    let says_nothing = query.value.is_empty() && headers.is_empty() && request.find("body").is_none();
-    if says_nothing && response.string("end").as_deref() != Some("whole-list") {
-        let message = format!("the dialect {:?} does not say how a page is asked for", name.value);
+fn read(name: &Located<String>, written: &Spanned, context: &mut Context<'_>) -> Option<DialectSettings> {
+    let request = DIALECT.request.table(written);
+    let response = DIALECT.response.table(written);
+    let size = read_size(&DIALECT.size.table(written), context);
+    let sort = DIALECT.sort.find(written).and_then(|sort| read_sort(sort, context));
+    let query = REQUEST.query.located(&request).unwrap_or(Located { value: String::new(), at: request.at });
+    let headers = checked(REQUEST.headers.read(&request), context);
+    let filter = DIALECT.filter.find(written).map(read_filter);
+    let item = DIALECT.item.find(written).and_then(|item| read_item(item, context));
+    let count = DIALECT.count.find(written).map(|count| read_count(count, context));
+    let body = REQUEST.body.read(&request);
+    let says_nothing = query.value.is_empty() && headers.is_empty() && REQUEST.body.find(&request).is_none();
+    if says_nothing && RESPONSE.end.read(&response) != Some(EndWord::WholeList) {
+        let message = format!("the dialect {:?} has no request", name.value);
         let help = "request = { query = \"page={page}&page_size={size}\" }; or response.end = \"whole-list\", where each answer is \
                     the whole list";
         context.missing(request.at, message, help);
     }
-    if response.find("items").is_none() {
-        let message = format!("the dialect {:?} does not say where the items are", name.value);
+    if RESPONSE.items.find(&response).is_none() {
+        let message = format!("the dialect {:?} has no response.items", name.value);
         context.missing(
             response.at,
             message,
@@ -141,19 +149,22 @@ fn read(name: &Located<String>, written: &Written, context: &mut Context<'_>) ->
     Some(DialectSettings {
         name: name.value.clone(),
         at: name.at,
-        description: written.string("description"),
-        documentation: written.string("documentation"),
+        description: DIALECT.description.read(written),
+        documentation: DIALECT.documentation.read(written),
         request: DialectRequest {
-            method: method(&request),
+            method: match REQUEST.method.read(&request) {
+                RequestMethod::Get => http::Method::GET,
+                RequestMethod::Post => http::Method::POST,
+            },
             query,
             headers,
             body,
-            first_page: request.count("first_page").unwrap_or(1),
-            also: request.texts("also"),
-            max_depth: request.count("max_depth"),
-            first_token: request.text("first_token"),
-            token_alone: request.boolean("token_alone"),
-            single_use: request.boolean("single_use"),
+            first_page: REQUEST.first_page.read(&request),
+            also: REQUEST.also.read(&request),
+            max_depth: REQUEST.max_depth.read(&request),
+            first_token: REQUEST.first_token.located(&request),
+            token_alone: REQUEST.token_alone.read(&request),
+            single_use: REQUEST.single_use.read(&request),
         },
         size,
         response: read_response(&response, context)?,
@@ -164,30 +175,22 @@ fn read(name: &Located<String>, written: &Written, context: &mut Context<'_>) ->
     })
 }
 
-/// `method` of a table: GET where it is not said.
-fn method(table: &Written) -> http::Method {
-    match table.string("method").as_deref() {
-        Some("POST") => http::Method::POST,
-        Some("HEAD") => http::Method::HEAD,
-        _ => http::Method::GET,
-    }
-}
-
-fn read_headers(table: &Written, context: &mut Context<'_>) -> Vec<(Located<String>, Located<String>)> {
-    let headers = table.text_members("headers");
+/// Reports names that are no headers.
+fn checked(headers: Option<NamedTexts>, context: &mut Context<'_>) -> NamedTexts {
+    let headers = headers.unwrap_or_default();
     for (header, _) in &headers {
-        if let Err(wrong) = syntax::header_name(&header.value) {
-            context.diagnostics.error(header.at, wrong.message, wrong.help);
+        if let Err(fault) = syntax::header_name(&header.value) {
+            context.diagnostics.error(header.at, fault.message, fault.help);
         }
     }
     headers
 }
 
-fn read_size(size: &Written, context: &mut Context<'_>) -> DialectSize {
-    let mut choices: Vec<u32> = size.list("choices").iter().filter_map(Written::as_count).collect();
+fn read_size(size: &Spanned, context: &mut Context<'_>) -> DialectSize {
+    let mut choices = SIZE.choices.read(size).unwrap_or_default();
     choices.sort_unstable();
     choices.dedup();
-    let [default, min, max] = ["default", "min", "max"].map(|key| size.located_count::<u32>(key));
+    let [default, min, max] = [&SIZE.default, &SIZE.min, &SIZE.max].map(|key| key.located(size));
     if let (Some(min), Some(max)) = (&min, &max)
         && min.value > max.value
     {
@@ -197,158 +200,142 @@ fn read_size(size: &Written, context: &mut Context<'_>) -> DialectSize {
     DialectSize { default, min, max, choices }
 }
 
-fn read_response(response: &Written, context: &mut Context<'_>) -> Option<DialectResponse> {
-    let end = response.text("end").and_then(|word| {
-        let value = match word.value.as_str() {
-            "flag" => EndWord::Flag,
-            "short-page" => EndWord::ShortPage,
-            "empty-page" => EndWord::EmptyPage,
-            "same-token" => EndWord::SameToken,
-            "whole-list" => EndWord::WholeList,
-            _ => return None,
-        };
-        Some(Located { value, at: word.at })
-    });
+fn read_response(response: &Spanned, context: &mut Context<'_>) -> Option<DialectResponse> {
     Some(DialectResponse {
-        items: response.text("items")?,
-        items_optional: response.boolean("items_optional"),
-        item: response.text("item"),
-        id: response.text("id"),
-        item_token: response.text("item_token"),
-        total: response.text("total"),
-        total_exact_when: values(response, "total_exact_when"),
-        has_more: response.text("has_more"),
-        is_last: response.text("is_last"),
-        next_url: response.text("next_url"),
-        prev_url: response.text("prev_url"),
-        url_base: response.text("url_base"),
-        next_token: response.text("next_token"),
-        prev_token: response.text("prev_token"),
-        token_param: response.text("token_param"),
-        next_params: response.text("next_params"),
-        next_page: response.text("next_page"),
-        last_page: response.text("last_page"),
-        page: response.text("page"),
-        offset: response.text("offset"),
-        size: response.text("size"),
-        end,
-        hidden: response.boolean("hidden"),
-        repeats_last_page: response.boolean("repeats_last_page"),
-        past_end: matches(response, "past_end", context),
-        gone: matches(response, "gone", context),
-        error: response.find("error").map(|_| matches(response, "error", context)),
+        items: RESPONSE.items.located(response)?,
+        items_optional: RESPONSE.items_optional.read(response),
+        item: RESPONSE.item.located(response),
+        id: RESPONSE.id.located(response),
+        item_token: RESPONSE.item_token.located(response),
+        total: RESPONSE.total.located(response),
+        total_exact_when: RESPONSE.total_exact_when.read(response).unwrap_or_default(),
+        has_more: RESPONSE.has_more.located(response),
+        is_last: RESPONSE.is_last.located(response),
+        next_url: RESPONSE.next_url.located(response),
+        prev_url: RESPONSE.prev_url.located(response),
+        url_base: RESPONSE.url_base.located(response),
+        next_token: RESPONSE.next_token.located(response),
+        prev_token: RESPONSE.prev_token.located(response),
+        token_param: RESPONSE.token_param.located(response),
+        next_params: RESPONSE.next_params.located(response),
+        next_page: RESPONSE.next_page.located(response),
+        last_page: RESPONSE.last_page.located(response),
+        page: RESPONSE.page.located(response),
+        offset: RESPONSE.offset.located(response),
+        size: RESPONSE.size.located(response),
+        end: RESPONSE.end.located(response),
+        hidden: RESPONSE.hidden.read(response),
+        repeats_last_page: RESPONSE.repeats_last_page.read(response),
+        past_end: matches(&RESPONSE.past_end.read(response), context),
+        gone: matches(&RESPONSE.gone.read(response), context),
+        error: RESPONSE.error.read(response).map(|listed| matches(&listed, context)),
     })
 }
 
-fn matches(table: &Written, key: &str, context: &mut Context<'_>) -> Vec<DialectMatch> {
+fn matches(listed: &[Spanned], context: &mut Context<'_>) -> Vec<DialectMatch> {
     let mut read = Vec::new();
-    for element in table.list(key) {
-        let body = values(element, "body");
-        let found =
-            DialectMatch { at: element.at, status: element.count("status"), body, present: element.text("present") };
+    for element in listed {
+        let found = DialectMatch {
+            at: element.at,
+            status: MATCH.status.read(element),
+            body: MATCH.body.read(element).unwrap_or_default(),
+            present: MATCH.present.located(element),
+        };
         if found.status.is_none() && found.body.is_empty() && found.present.is_none() {
-            context.missing(element.at, "this matches every answer", "write { status = 404 }, or what its body holds");
+            context.missing(
+                element.at,
+                "an empty table matches every answer",
+                "write { status = 404 }, or a member of the body",
+            );
         }
         read.push(found);
     }
     read
 }
 
-/// A table of JSON values by pointer.
-fn values(table: &Written, key: &str) -> Vec<(Located<String>, crate::config::tree::LocatedTree)> {
-    let table = table.table(key);
-    let members = table.members().iter();
-    members.filter_map(|(pointer, value)| Some((pointer.clone(), value.as_json().ok()?))).collect()
-}
-
-fn read_sort(sort: &Written, context: &mut Context<'_>) -> Option<DialectSort> {
-    let body = sort.find("body").and_then(|body| body.as_json().ok());
+fn read_sort(sort: &Spanned, context: &mut Context<'_>) -> Option<DialectSort> {
+    let body = SORT.body.read(sort);
     let unsaid = body.as_ref().map(|body| Located { value: String::new(), at: body.at });
-    let Some(query) = sort.text("query").or(unsaid) else {
+    let Some(query) = SORT.query.located(sort).or(unsaid) else {
         context.missing(sort.at, "the sort has no query", "query = \"ordering={direction}{field}\"");
         return None;
     };
     Some(DialectSort {
         query,
         body,
-        join: sort.string("join"),
-        ascending: sort.string("ascending").unwrap_or_else(|| "asc".into()),
-        descending: sort.string("descending").unwrap_or_else(|| "desc".into()),
-        nulls_first: sort.string("nulls_first"),
-        nulls_last: sort.string("nulls_last"),
-        max_keys: sort.count("max_keys"),
+        join: SORT.join.read(sort),
+        ascending: SORT.ascending.read(sort),
+        descending: SORT.descending.read(sort),
+        nulls_first: SORT.nulls_first.read(sort),
+        nulls_last: SORT.nulls_last.read(sort),
+        max_keys: SORT.max_keys.read(sort),
     })
 }
 
-fn read_filter(filter: &Written) -> DialectFilter {
+fn read_filter(filter: &Spanned) -> DialectFilter {
     let kinds = [
-        ("number", QuotedKind::Number),
-        ("string", QuotedKind::Text),
-        ("number-in-string", QuotedKind::NumberInString),
-        ("datetime", QuotedKind::Datetime),
-        ("boolean", QuotedKind::Boolean),
-        ("uuid", QuotedKind::Uuid),
+        (QuotedKind::Number, &QUOTE.number),
+        (QuotedKind::Text, &QUOTE.text),
+        (QuotedKind::NumberInString, &QUOTE.number_in_string),
+        (QuotedKind::Datetime, &QUOTE.datetime),
+        (QuotedKind::Boolean, &QUOTE.boolean),
+        (QuotedKind::Uuid, &QUOTE.uuid),
     ];
-    let quote = filter.table("quote");
-    let quote = kinds.iter().filter_map(|(key, kind)| {
-        let word = quote.text(key)?;
-        let value = match word.value.as_str() {
-            "none" => Quote::None,
-            "single" => Quote::Single,
-            "double" => Quote::Double,
-            "json" => Quote::Json,
-            _ => return None,
-        };
-        Some((*kind, Located { value, at: word.at }))
-    });
-    let fields = filter.table("fields");
-    let fields = fields.members().iter().map(|(name, terms)| (name.clone(), read_terms(terms)));
+    let quote = FILTER.quote.table(filter);
+    let quote = kinds.into_iter().filter_map(|(kind, key)| Some((kind, key.located(&quote)?))).collect();
+    let fields = FILTER.fields.table(filter);
+    let fields = fields.members().iter().map(|(name, terms)| (name.clone(), read_terms(terms))).collect();
     DialectFilter {
         at: filter.at,
         terms: read_terms(filter),
-        query: filter.text("query"),
-        and: filter.text("and"),
-        or: filter.text("or"),
-        merge: filter.text("merge"),
-        repeatable: filter.boolean("repeatable"),
-        quote: quote.collect(),
-        fields: fields.collect(),
+        query: FILTER.query.located(filter),
+        and: FILTER.and.located(filter),
+        or: FILTER.or.located(filter),
+        merge: FILTER.merge.located(filter),
+        repeatable: FILTER.repeatable.read(filter),
+        quote,
+        fields,
     }
 }
 
-fn read_terms(table: &Written) -> DialectTerms {
+fn read_terms(table: &Spanned) -> DialectTerms {
     DialectTerms {
-        lt: table.text("lt"),
-        gt: table.text("gt"),
-        lte: table.text("lte"),
-        gte: table.text("gte"),
-        eq: table.text("eq"),
-        null: table.text("null"),
-        not_null: table.text("not_null"),
-        from: table.text("from"),
-        to: table.text("to"),
-        after: table.text("after"),
-        before: table.text("before"),
+        lt: TERMS.lt.located(table),
+        gt: TERMS.gt.located(table),
+        lte: TERMS.lte.located(table),
+        gte: TERMS.gte.located(table),
+        eq: TERMS.eq.located(table),
+        null: TERMS.null.located(table),
+        not_null: TERMS.not_null.located(table),
+        from: TERMS.from.located(table),
+        to: TERMS.to.located(table),
+        after: TERMS.after.located(table),
+        before: TERMS.before.located(table),
     }
 }
 
-fn read_item(item: &Written, context: &mut Context<'_>) -> Option<DialectItem> {
-    let headers = read_headers(item, context);
-    let gone = matches(item, "gone", context);
-    let Some(path) = item.text("path") else {
-        context.missing(item.at, "[item] does not say where an item is", "path = \"{path}/{id}\"");
+fn read_item(item: &Spanned, context: &mut Context<'_>) -> Option<DialectItem> {
+    let headers = checked(ITEM.headers.read(item), context);
+    let gone = matches(&ITEM.gone.read(item), context);
+    let Some(path) = ITEM.path.located(item) else {
+        context.missing(item.at, "[item] has no path", "path = \"{path}/{id}\"");
         return None;
     };
-    Some(DialectItem { at: item.at, path, query: item.text("query"), headers, value: item.text("value"), gone })
+    let (query, value) = (ITEM.query.located(item), ITEM.value.located(item));
+    Some(DialectItem { at: item.at, path, query, headers, value, gone })
 }
 
-fn read_count(count: &Written, context: &mut Context<'_>) -> DialectCount {
+fn read_count(count: &Spanned, context: &mut Context<'_>) -> DialectCount {
     DialectCount {
         at: count.at,
-        method: method(count),
-        path: count.text("path"),
-        query: count.text("query"),
-        headers: read_headers(count, context),
-        total: count.text("total"),
+        method: match COUNT.method.read(count) {
+            CountMethod::Get => http::Method::GET,
+            CountMethod::Head => http::Method::HEAD,
+            CountMethod::Post => http::Method::POST,
+        },
+        path: COUNT.path.located(count),
+        query: COUNT.query.located(count),
+        headers: checked(COUNT.headers.read(count), context),
+        total: COUNT.total.located(count),
     }
 }

@@ -1,41 +1,30 @@
-//! Envelopes: found among the file's own and the built-in ones, and read. The compiler of skeletons finds what is wrong
-//! within a body.
+//! Envelopes: finds them among those of the file and the built-in ones, and reads them. Faults within a body are reported
+//! by the compiler of skeletons.
 
 use super::Context;
 use crate::config::{
     diagnostic::{Located, nearest},
-    form, keys, presets,
-    settings::{EnvelopeSettings, ErrorSettings, OverMax, Role},
+    keys::{ENVELOPE, ENVELOPE_SCHEMA, EmptyCursor, ErrorForm, PARAMETERS, ZeroLimit},
+    presets, schema,
+    settings::{EnvelopeSettings, ErrorSettings, Role},
+    spanned::Spanned,
     syntax, tree,
-    written::Written,
 };
 
-/// The roles of parameters, by their names.
-pub(super) const ROLES: &[(&str, Role)] = &[
-    ("limit", Role::Limit),
-    ("limit_backward", Role::LimitBackward),
-    ("cursor", Role::Cursor),
-    ("after", Role::After),
-    ("before", Role::Before),
-    ("after_id", Role::AfterId),
-    ("before_id", Role::BeforeId),
-    ("sort", Role::Sort),
-];
-
-/// All envelopes that routes can name, each built-in one read when it is first needed.
+/// All envelopes that routes can name. A built-in one is read when it is first needed.
 pub(super) struct Envelopes {
-    /// What could not be read is there as well, so that it is not said to be unknown.
-    read: Vec<(String, Option<Written>)>,
+    /// Contains `None` for envelopes that can't be read, so that they are not reported as unknown.
+    read: Vec<(String, Option<Spanned>)>,
 }
 
 impl Envelopes {
-    /// `own` is the table `envelopes` of the file. The files that they name are all read.
-    pub(super) fn new(own: &Written, context: &mut Context<'_>) -> Self {
+    /// `own` is the table `envelopes` of the file. All files that it names are read.
+    pub(super) fn new(own: &Spanned, context: &mut Context<'_>) -> Self {
         let own = own.members().iter();
         Self { read: own.map(|(name, written)| (name.value.clone(), contents(written, context))).collect() }
     }
 
-    /// The envelope of this name, as a route wrote it.
+    /// Returns the envelope that a route names.
     pub(super) fn find(&mut self, name: &Located<String>, context: &mut Context<'_>) -> Option<EnvelopeSettings> {
         if !self.read.iter().any(|(known, _)| *known == name.value) {
             let preset = presets::preset_envelopes().find(|(preset, _)| *preset == name.value);
@@ -50,26 +39,25 @@ impl Envelopes {
         read(name, written.as_ref()?, context)
     }
 
-    /// The same for a route, whose `errors` may be of another form than the envelope's.
+    /// Returns the envelope with the errors of the route, which may have another form.
     pub(super) fn of_route(
         &mut self,
         name: &Located<String>,
-        errors: Option<&Located<String>>,
+        errors: Option<&Located<ErrorForm>>,
         context: &mut Context<'_>,
     ) -> Option<EnvelopeSettings> {
         let mut envelope = self.find(name, context)?;
-        let Some(form) = errors else { return Some(envelope) };
-        match form.value.as_str() {
-            "problem" => envelope.error = None,
-            "jsonapi" => {
-                let preset = Located { value: "jsonapi".to_owned(), at: form.at };
+        match errors.map(|form| (form.value, form.at)) {
+            None | Some((ErrorForm::Envelope, _)) => {}
+            Some((ErrorForm::Problem, _)) => envelope.error = None,
+            Some((ErrorForm::JsonApi, at)) => {
+                let preset = Located { value: "jsonapi".to_owned(), at };
                 envelope.error = self.find(&preset, context)?.error;
             }
-            "flat" => {
+            Some((ErrorForm::Flat, _)) => {
                 let (name, text) = presets::FLAT_ERRORS;
                 envelope.error = error(&json(name, text, context)?, context);
             }
-            _ => {}
         }
         Some(envelope)
     }
@@ -81,19 +69,19 @@ impl Envelopes {
         names.dedup();
         let meant = nearest(&name.value, names.iter().copied());
         let meant = meant.map(|meant| format!("did you mean {meant:?}? ")).unwrap_or_default();
-        let help = format!("{meant}there are {}; your own go under [envelopes.{}]", names.join(", "), name.value);
+        let help = format!("{meant}envelopes: {}; your own go under [envelopes.{}]", names.join(", "), name.value);
         context.diagnostics.error(name.at, format!("there is no envelope {:?}", name.value), help);
     }
 }
 
-/// What an own envelope says: in the table, or in the file that it names.
-fn contents(written: &Written, context: &mut Context<'_>) -> Option<Written> {
-    let Some(file) = written.text("file") else {
+/// Returns the contents of an envelope of the file: the table, or the file that it names.
+fn contents(written: &Spanned, context: &mut Context<'_>) -> Option<Spanned> {
+    let Some(file) = ENVELOPE.file.located(written) else {
         return Some(written.clone());
     };
-    if let Some((other, _)) = written.members().iter().find(|(name, _)| name.value != "file") {
+    if let Some((other, _)) = written.members().iter().find(|(name, _)| name.value != ENVELOPE.file.definition.name) {
         let message = format!("`{}` stands beside `file`", other.value);
-        context.diagnostics.error(other.at, message, "write it into that file: it says everything about the envelope");
+        context.diagnostics.error(other.at, message, "write it into that file, which holds all of the envelope");
     }
     let bytes = match context.file(&file.value) {
         Ok(bytes) => bytes,
@@ -109,69 +97,72 @@ fn contents(written: &Written, context: &mut Context<'_>) -> Option<Written> {
     json(&context.path(&file.value), &text, context)
 }
 
-fn json(name: &str, text: &str, context: &mut Context<'_>) -> Option<Written> {
+fn json(name: &str, text: &str, context: &mut Context<'_>) -> Option<Spanned> {
     let source = context.diagnostics.add_source(name.to_owned(), text.to_owned());
-    let written = Written::from(tree::read(source, text, context.diagnostics)?);
-    form::inspect(&written, &form::Form::Table(keys::ENVELOPE), "", context.diagnostics);
-    if let Some((key, _)) = written.members().iter().find(|(key, _)| key.value == "file") {
-        context.diagnostics.error(key.at, "this is the file", "remove `file`");
+    let written = Spanned::from(tree::read(source, text, context.diagnostics)?);
+    schema::inspect(&written, &ENVELOPE_SCHEMA, "", context.diagnostics);
+    if let Some(name) = ENVELOPE.file.name_in(&written) {
+        context.diagnostics.error(name.at, "an envelope's file names another file", "remove `file`");
     }
     Some(written)
 }
 
-fn read(name: &Located<String>, written: &Written, context: &mut Context<'_>) -> Option<EnvelopeSettings> {
-    let headers = written.text_members("headers");
+fn read(name: &Located<String>, written: &Spanned, context: &mut Context<'_>) -> Option<EnvelopeSettings> {
+    let headers = ENVELOPE.headers.read(written).unwrap_or_default();
     for (header, _) in &headers {
-        if let Err(wrong) = syntax::header_name(&header.value) {
-            context.diagnostics.error(header.at, wrong.message, wrong.help);
+        if let Err(fault) = syntax::header_name(&header.value) {
+            context.diagnostics.error(header.at, fault.message, fault.help);
         }
     }
-    let Some(body) = written.find("body") else {
+    let Some(body) = ENVELOPE.body.find(written) else {
         let message = format!("the envelope {:?} has no body", name.value);
         context.missing(written.at, message, "body = { data = [\"{item}\"], next = \"{links.next}\" }");
         return None;
     };
-    let parameters = written.table("parameters");
-    let parameter = |(key, role): &(&str, Role)| parameters.text(key).map(|text| (*role, text));
     Some(EnvelopeSettings {
         name: name.value.clone(),
         at: name.at,
-        description: written.string("description"),
-        documentation: written.string("documentation"),
-        content_type: written.string("content_type").unwrap_or_else(|| "application/json".into()),
-        parameters: ROLES.iter().filter_map(parameter).collect(),
-        over_max: over_max(written).unwrap_or(OverMax::Clamp),
-        zero_limit_is_default: written.string("zero_limit").as_deref() == Some("default"),
-        empty_cursor_is_first_page: written.string("empty_cursor").as_deref() == Some("first-page"),
+        description: ENVELOPE.description.read(written),
+        documentation: ENVELOPE.documentation.read(written),
+        content_type: ENVELOPE.content_type.read(written),
+        parameters: parameters(&ENVELOPE.parameters.table(written)),
+        over_max: ENVELOPE.over_max.read(written),
+        zero_limit_is_default: ENVELOPE.zero_limit.read(written) == ZeroLimit::Default,
+        empty_cursor_is_first_page: ENVELOPE.empty_cursor.read(written) == EmptyCursor::FirstPage,
         headers,
         body: body.as_json().ok()?,
         error: error(written, context),
     })
 }
 
-/// The form of errors of an envelope, or of a file that says nothing else.
-pub(super) fn error(written: &Written, context: &mut Context<'_>) -> Option<ErrorSettings> {
-    let Some(body) = written.find("error") else {
-        for key in ["error_content_type", "error_types"] {
-            if let Some((name, _)) = written.members().iter().find(|(name, _)| name.value == key) {
-                let help = "add `error`, the body; without it errors are problem documents (RFC 9457)";
-                context.missing(name.at, format!("`{key}` stands without `error`"), help);
-            }
+fn parameters(table: &Spanned) -> Vec<(Role, Located<String>)> {
+    let keys = &PARAMETERS;
+    let roles = [
+        (Role::Limit, &keys.limit),
+        (Role::LimitBackward, &keys.limit_backward),
+        (Role::Cursor, &keys.cursor),
+        (Role::After, &keys.after),
+        (Role::Before, &keys.before),
+        (Role::AfterId, &keys.after_id),
+        (Role::BeforeId, &keys.before_id),
+        (Role::Sort, &keys.sort),
+    ];
+    roles.into_iter().filter_map(|(role, key)| Some((role, key.located(table)?))).collect()
+}
+
+/// Reads the form of errors of an envelope, or of a file that has nothing else.
+fn error(written: &Spanned, context: &mut Context<'_>) -> Option<ErrorSettings> {
+    let Some(body) = ENVELOPE.error.find(written) else {
+        let names = [ENVELOPE.error_content_type.name_in(written), ENVELOPE.error_types.name_in(written)];
+        for name in names.into_iter().flatten() {
+            let help = "add `error`, the body; without it errors are problem documents (RFC 9457)";
+            context.missing(name.at, format!("`{}` stands without `error`", name.value), help);
         }
         return None;
     };
     Some(ErrorSettings {
         body: body.as_json().ok()?,
-        content_type: written.string("error_content_type").unwrap_or_else(|| "application/json".into()),
-        types: written.text_members("error_types"),
+        content_type: ENVELOPE.error_content_type.read(written).unwrap_or_else(|| ENVELOPE.content_type.default()),
+        types: ENVELOPE.error_types.read(written).unwrap_or_default(),
     })
-}
-
-/// `over_max` of an envelope, or of a route's `page_size`.
-pub(super) fn over_max(table: &Written) -> Option<OverMax> {
-    match table.string("over_max")?.as_str() {
-        "clamp" => Some(OverMax::Clamp),
-        "reject" => Some(OverMax::Reject),
-        _ => None,
-    }
 }

@@ -1,4 +1,4 @@
-//! What the gateway offers to whom: addresses that everybody reaches, networks that are everybody, peers that are the
+//! Exposure: listeners that are reachable from everywhere, proxies that are trusted too widely, and peers that are the
 //! gateway itself.
 
 use std::net::{IpAddr, SocketAddr};
@@ -6,48 +6,50 @@ use std::net::{IpAddr, SocketAddr};
 use super::Context;
 use crate::config::{
     diagnostic::Located,
+    keys::{ADMIN, FILE, LISTENER, SERVER},
     settings::{AdminSettings, ListenerSettings, Network, ServerSettings},
+    spanned::Spanned,
     syntax,
-    written::Written,
 };
 
-/// Reports who can reach what, and is believed.
+/// Reports networks of proxies that contain clients, and listeners that are reachable from everywhere.
 pub(super) fn check(
-    root: &Written,
+    root: &Spanned,
     server: &ServerSettings,
     listeners: &[ListenerSettings],
     admin: Option<&AdminSettings>,
     context: &mut Context<'_>,
 ) {
-    for text in root.table("server").texts("trusted_proxies") {
+    for text in SERVER.trusted_proxies.read(&FILE.server.table(root)) {
         if syntax::read_network(&text.value).is_some_and(is_everybody) {
-            let message = format!("{:?} is everybody: any client may say where it comes from", text.value);
-            context.diagnostics.warning(text.at, message, "name the networks of your own proxies alone");
+            let message = format!("{:?} contains clients, which can then claim any address", text.value);
+            context.diagnostics.warning(text.at, message, "name only the networks of your own proxies");
         }
     }
-    let table = root.table("listeners");
+    let table = FILE.listeners.table(root);
     for (name, written) in table.tables() {
         let listener = listeners.iter().find(|listener| listener.name == name.value);
-        let bare = listener.filter(|_| written.find("tls").is_none());
+        let bare = listener.filter(|_| LISTENER.tls.find(written).is_none());
         let bare = bare.filter(|listener| !is_inside(listener.address.ip()));
-        if let (Some(listener), Some(address)) = (bare, written.text("address"))
+        if let (Some(listener), Some(address)) = (bare, LISTENER.address.located(written))
             && server.trusted_proxies.is_empty()
         {
-            let message = format!("everybody reaches {}, without TLS and without a proxy in front", listener.address);
-            let help = "add `tls`; or name the proxy that has it in server.trusted_proxies";
+            let message =
+                format!("{} is reachable from everywhere, without TLS and without a trusted proxy", listener.address);
+            let help = "add `tls`; or name the proxy that ends TLS in server.trusted_proxies";
             context.diagnostics.warning(address.at, message, help);
         }
     }
-    if let (Some(admin), Some(address)) = (admin, root.table("admin").text("address"))
+    if let (Some(admin), Some(address)) = (admin, ADMIN.address.located(&FILE.admin.table(root)))
         && !is_inside(admin.address.ip())
     {
-        let message = format!("everybody who reaches {} reads what is for operators", admin.address);
-        let help = "an address of the loopback or of an inner network; else let a firewall keep others out";
+        let message = format!("the admin listener at {} is reachable from everywhere", admin.address);
+        let help = "use a loopback or a private address, or restrict access by a firewall";
         context.diagnostics.warning(address.at, message, help);
     }
 }
 
-/// Reports peers at which this gateway itself listens: each request would come back to it.
+/// Reports peers that are listeners of this gateway: each request would come back to it.
 pub(super) fn check_peers(
     peers: &[Located<String>],
     listeners: &[ListenerSettings],
@@ -57,16 +59,17 @@ pub(super) fn check_peers(
     for peer in peers {
         let known = |listener: &&ListenerSettings| is_at(&peer.value, listener.address);
         if let Some(listener) = listeners.iter().find(known) {
-            let message = format!("this peer is listeners.{}: each request would come back", listener.name);
+            let message =
+                format!("this peer is listeners.{}: each request would come back to the gateway", listener.name);
             context.diagnostics.error(peer.at, message, "name the address of the service");
         } else if admin.is_some_and(|admin| is_at(&peer.value, admin.address)) {
-            let message = "this peer is the admin listener: clients would read what is for operators";
+            let message = "this peer is the admin listener: clients would read data for operators";
             context.diagnostics.error(peer.at, message, "name the address of the service");
         }
     }
 }
 
-/// Whether a `host:port` leads to a listener of this machine, as far as that can be seen without asking anybody.
+/// Whether a `host:port` is a listener of this machine, as far as that shows without resolving names.
 fn is_at(peer: &str, listener: SocketAddr) -> bool {
     let Some((host, port)) = peer.rsplit_once(':') else { return false };
     if port.parse() != Ok(listener.port()) || listener.port() == 0 {
@@ -83,7 +86,7 @@ fn is_at(peer: &str, listener: SocketAddr) -> bool {
     }
 }
 
-/// Whether a network has more addresses than any operator's: not counting those that are for private use altogether.
+/// Whether a network is larger than any operator's. Networks for private use do not count.
 fn is_everybody(network: Network) -> bool {
     match network.address {
         IpAddr::V4(_) => network.prefix < 8,
@@ -95,8 +98,8 @@ fn is_everybody(network: Network) -> bool {
     }
 }
 
-/// Whether an address can't be reached from everywhere: of the loopback, of a link, or for private use (RFC 1918, RFC
-/// 4193, RFC 6598).
+/// Whether an address is a loopback, link-local or private one (RFC 1918, RFC 4193, RFC 6598), and so is not reachable
+/// from everywhere.
 fn is_inside(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => {

@@ -1,40 +1,41 @@
-//! `fields` of a route: what is known of the members that orders and filters name.
+//! `fields` of a route.
 
 use super::Context;
 use crate::{
     config::{
         diagnostic::{Located, nearest},
+        keys::{FIELD, FieldType, ROUTE},
         settings::{FieldSettings, ListSettings, SortTerm},
+        spanned::Spanned,
         syntax,
-        written::Written,
     },
     pagination::order::{Kind, Nulls},
 };
 
 /// Reads `fields` of a merged route.
-pub(super) fn fields(route: &Written, context: &mut Context<'_>) -> Vec<FieldSettings> {
-    let table = route.table("fields");
+pub(super) fn fields(route: &Spanned, context: &mut Context<'_>) -> Vec<FieldSettings> {
+    let table = ROUTE.fields.table(route);
     table.members().iter().map(|(name, field)| read(name, field, context)).collect()
 }
 
-/// Reports a key of an order that others follow although its values can only be told apart.
+/// Reports a key of an order that others follow although its values have no known order.
 pub(super) fn check_opaque(order: &[Located<SortTerm>], fields: &[FieldSettings], context: &mut Context<'_>) {
     let opaque = |name: &str| fields.iter().any(|field| field.name == name && field.kind == Kind::Opaque);
     for pair in order.windows(2).filter(|pair| opaque(&pair[0].value.field)) {
         let (field, next) = (&pair[0].value.field, &pair[1].value.field);
-        let message = format!("values of {field} can only be told apart, and {next} follows it in the order");
+        let message = format!("values of {field} have no known order, and {next} follows it in the order");
         let help = format!("end the order with {field} and the id");
         context.diagnostics.error(pair[0].at, message, help);
     }
 }
 
-/// Reports fields of a route's own that no order has, and that are nearly named as one that has: they were meant to say
-/// something of it.
-pub(super) fn check_names(list: &ListSettings, own: &Written, context: &mut Context<'_>) {
+/// Warns about fields of the route itself that are in no order and whose names are nearly those of fields that are: they
+/// are probably misspelt.
+pub(super) fn check_names(list: &ListSettings, own: &Spanned, context: &mut Context<'_>) {
     let ordered = list.order.iter().map(|term| term.value.field.as_str());
     let sortable = list.sortable.iter().map(|field| field.value.as_str());
     let known: Vec<&str> = ordered.chain(sortable).chain(["id"]).collect();
-    let table = own.table("fields");
+    let table = ROUTE.fields.table(own);
     for (name, _) in table.members().iter().filter(|(name, _)| !known.contains(&name.value.as_str())) {
         if let Some(near) = nearest(&name.value, known.iter().copied()) {
             let message = format!("{} is neither in `order` nor in `sortable`", name.value);
@@ -43,38 +44,39 @@ pub(super) fn check_names(list: &ListSettings, own: &Written, context: &mut Cont
     }
 }
 
-fn read(name: &Located<String>, field: &Written, context: &mut Context<'_>) -> FieldSettings {
-    let kind = field.string("type");
-    let ranks = field.find("ranks");
-    match (kind.as_deref(), ranks) {
-        (Some("rank"), None) => {
-            let message = format!("the ranks of {} are not said", name.value);
+fn read(name: &Located<String>, field: &Spanned, context: &mut Context<'_>) -> FieldSettings {
+    let field_type = FIELD.kind.read(field);
+    match (field_type, FIELD.ranks.find(field)) {
+        (Some(FieldType::Rank), None) => {
+            let message = format!("{} is a rank without `ranks`", name.value);
             context.missing(field.at, message, "ranks = [\"low\", \"high\"]");
         }
-        (kind, Some(ranks)) if kind != Some("rank") => {
+        (field_type, Some(ranks)) if field_type != Some(FieldType::Rank) => {
             let help = "write type = \"rank\", or remove `ranks`";
-            context.diagnostics.error(ranks.at, format!("{} is no rank", name.value), help);
+            context.diagnostics.error(ranks.at, format!("{} has `ranks` and is no rank", name.value), help);
         }
         _ => {}
     }
-    let collation = field.text("collation");
-    let kind = match kind.as_deref() {
-        Some("number") => Kind::Number,
-        Some("number-in-string") => Kind::NumberInString,
-        Some("string") if collation.is_none() => Kind::Text,
-        Some("datetime") => Kind::Datetime,
-        Some("boolean") => Kind::Boolean,
-        Some("uuid") => Kind::Uuid,
-        Some("rank") => Kind::Rank(field.strings("ranks")),
-        Some("opaque" | "string") => Kind::Opaque,
-        _ if collation.is_some() => Kind::Opaque,
-        _ => Kind::Inferred,
+    let collation = FIELD.collation.located(field);
+    let kind = match field_type {
+        Some(FieldType::Number) => Kind::Number,
+        Some(FieldType::NumberInString) => Kind::NumberInString,
+        Some(FieldType::Text) if collation.is_none() => Kind::Text,
+        Some(FieldType::Datetime) => Kind::Datetime,
+        Some(FieldType::Boolean) => Kind::Boolean,
+        Some(FieldType::Uuid) => Kind::Uuid,
+        Some(FieldType::Rank) => {
+            Kind::Rank(FIELD.ranks.read(field).unwrap_or_default().into_iter().map(|rank| rank.value).collect())
+        }
+        Some(FieldType::Opaque | FieldType::Text) => Kind::Opaque,
+        None if collation.is_some() => Kind::Opaque,
+        None => Kind::Inferred,
     };
     if let Some(collation) = collation.as_ref().filter(|_| kind != Kind::Opaque) {
         let help = "remove `collation`, or write type = \"string\"";
-        context.diagnostics.error(collation.at, "only strings are sorted by a language's rules", help);
+        context.diagnostics.error(collation.at, "only strings have a collation", help);
     }
-    let grain = field.text("grain").and_then(|text| {
+    let grain = FIELD.grain.located(field).and_then(|text| {
         let grain = syntax::read_grain(&text.value)?;
         check_grain(name, &kind, &text, context);
         Some(grain)
@@ -88,16 +90,9 @@ fn read(name: &Located<String>, field: &Written, context: &mut Context<'_>) -> F
         kind,
         collation: collation.map(|collation| collation.value),
         grain,
-        nulls: match field.string("nulls").as_deref() {
-            Some("none") => Nulls::None,
-            Some("smallest") => Nulls::Smallest,
-            Some("largest") => Nulls::Largest,
-            Some("first") => Nulls::First,
-            Some("last") => Nulls::Last,
-            _ => Nulls::Unsaid,
-        },
-        at: field.text("at"),
-        upstream: field.string("upstream"),
+        nulls: FIELD.nulls.read(field).unwrap_or(Nulls::Unsaid),
+        at: FIELD.at.located(field),
+        upstream: FIELD.upstream.read(field),
     }
 }
 
@@ -107,16 +102,17 @@ fn check_grain(name: &Located<String>, kind: &Kind, text: &Located<String>, cont
     let (message, help) = match kind {
         Kind::Inferred | Kind::Number | Kind::NumberInString if of_numbers => return,
         Kind::Inferred | Kind::Datetime if !of_numbers => return,
-        Kind::Number | Kind::NumberInString => {
-            (format!("{} is a number, and {:?} a grain of times", name.value, text.value), "write such as \"0.01\"")
-        }
+        Kind::Number | Kind::NumberInString => (
+            format!("{} is a number, and {:?} a grain of times", name.value, text.value),
+            "write a grain such as \"0.01\"",
+        ),
         Kind::Datetime => {
             let help = "write \"day\", \"s\", \"ms\" or \"us\"";
             (format!("{} is a date and time, and {:?} a grain of numbers", name.value, text.value), help)
         }
         _ => {
             let message = format!("{} has no grain", name.value);
-            (message, "remove `grain`: only numbers, dates and times are shown coarsely")
+            (message, "remove `grain`: only numbers, dates and times have one")
         }
     };
     context.diagnostics.error(text.at, message, help);

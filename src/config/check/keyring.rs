@@ -1,27 +1,30 @@
-//! `[cursor]`: the keys that sign and verify. Whoever knows or guesses one writes cursors of their own, so what is short
-//! or was plainly not drawn at random is refused.
+//! `[cursor]`: the keys that sign and verify. A client that guesses one can forge cursors, so keys that are short or
+//! plainly not random are refused.
 
 use zeroize::Zeroizing;
 
 use super::Context;
 use crate::config::{
+    keys::{CURSOR_KEYS, FILE},
     secret::Secret,
     settings::CursorKeySettings,
-    written::{Value, Written},
+    spanned::{Spanned, Value},
 };
 
-/// The least bytes of a key.
+/// The minimum length of a key in bytes.
 const LENGTH_MIN: usize = 32;
-/// The least different bytes in a key. Of 32 random hexadecimal digits, one set in a thousand million has fewer.
+/// The minimum number of different bytes in a key. Of 32 random hexadecimal digits, one set in a thousand million has
+/// fewer.
 const DIFFERENT_MIN: usize = 8;
 
-pub(super) fn keys(root: &Written, context: &mut Context<'_>) -> Option<CursorKeySettings> {
-    let cursor = root.find("cursor")?;
+pub(super) fn keys(root: &Spanned, context: &mut Context<'_>) -> Option<CursorKeySettings> {
+    let cursor = FILE.cursor.find(root)?;
     let mut keys: Vec<(u32, Secret)> = Vec::new();
     let mut ids = Vec::new();
-    for (name, value) in cursor.table("keys").members() {
+    let written = CURSOR_KEYS.keys.find(cursor);
+    for (name, value) in written.map_or(&[][..], Spanned::members) {
         let Some(id) = name.value.parse::<u32>().ok().filter(|id| id.to_string() == name.value) else {
-            let message = format!("{:?} is no number of a key", name.value);
+            let message = format!("{:?} is no key number", name.value);
             context.diagnostics.error(name.at, message, "write keys = { 1 = \"env:NAME\" }");
             continue;
         };
@@ -36,16 +39,16 @@ pub(super) fn keys(root: &Written, context: &mut Context<'_>) -> Option<CursorKe
             context.diagnostics.error(value.at, message, "`cursorgate keygen` makes one");
         } else if is_guessable(key.reveal()) {
             let message = format!("cursor key {id} can be guessed");
-            context.diagnostics.error(value.at, message, "it was not drawn at random; `cursorgate keygen` makes one");
+            context.diagnostics.error(value.at, message, "it is not random; `cursorgate keygen` makes one");
         } else if let Some((other, _)) = keys.iter().find(|(_, other)| other.reveal() == key.reveal()) {
             let message = format!("cursor keys {other} and {id} are the same");
             context.diagnostics.error(value.at, message, "`cursorgate keygen` makes another");
         }
         keys.push((id, key));
     }
-    let signing_key = cursor.find("signing_key");
+    let signing_key = CURSOR_KEYS.signing_key.find(cursor);
     if ids.is_empty() {
-        let nothing_written = cursor.find("keys").is_none_or(|keys| keys.value == Value::Table(Vec::new()));
+        let nothing_written = written.is_none_or(|keys| keys.value == Value::Table(Vec::new()));
         if nothing_written && signing_key.is_some() {
             let help = "keys = { 1 = \"env:NAME\" }; `cursorgate keygen` makes one";
             context.missing(cursor.at, "[cursor] has no keys", help);
@@ -54,7 +57,7 @@ pub(super) fn keys(root: &Written, context: &mut Context<'_>) -> Option<CursorKe
     }
     let Some(signing_key) = signing_key else {
         let newest = ids.iter().max().copied().unwrap_or(1);
-        context.missing(cursor.at, "[cursor] does not say which key signs", format!("signing_key = {newest}"));
+        context.missing(cursor.at, "[cursor] has no signing_key", format!("signing_key = {newest}"));
         return None;
     };
     let id = signing_key.as_count::<u32>()?;
@@ -65,8 +68,8 @@ pub(super) fn keys(root: &Written, context: &mut Context<'_>) -> Option<CursorKe
     Some(CursorKeySettings { signing_key: id, keys })
 }
 
-/// Whether a key has so little in it that it was not drawn at random: few different bytes, a short piece again and
-/// again, a row such as `abcd…`, or the words of an example.
+/// Whether a key is plainly not random: it has few different bytes, repeats a short piece, is a row such as `abcd…`, or
+/// contains the words of an example.
 fn is_guessable(key: &[u8]) -> bool {
     let mut seen = [false; 256];
     key.iter().for_each(|byte| seen[usize::from(*byte)] = true);

@@ -1,93 +1,66 @@
-//! `legacy` of a route: what becomes of requests by page or offset.
+//! `legacy` of a route.
 
 use super::{Context, principal::is_credential};
 use crate::config::{
-    diagnostic::Located,
-    settings::{
-        AfterSunset, DialectSettings, EnvelopeSettings, KnownBy, LegacyClient, LegacyPolicy, LegacySettings,
-        ParameterSettings, Role, Unmarked,
-    },
-    written::Written,
+    keys::{ClientShown, LEGACY, LEGACY_CLIENT, ROUTE, ROUTE_PARAMETERS},
+    settings::{KnownBy, LegacyClient, LegacyPolicy, LegacySettings},
+    spanned::Spanned,
 };
 
-/// How many clients are counted apart where the route doesn't say.
-const CLIENTS: usize = 100;
-
-/// Reads `legacy` of a merged route. `paging` are the parameters by which its clients page, `takes_cursors` is whether
-/// one of them takes a page cursor.
-pub(super) fn legacy(
-    route: &Written,
-    paging: &[String],
-    takes_cursors: bool,
-    context: &mut Context<'_>,
-) -> LegacySettings {
-    let Some(written) = route.find("legacy") else {
+/// Reads `legacy` of a merged route. `takes_cursors` tells whether a parameter of its clients takes the cursor of a page.
+pub(super) fn legacy(route: &Spanned, takes_cursors: bool, context: &mut Context<'_>) -> LegacySettings {
+    let Some(written) = ROUTE.legacy.find(route) else {
         return LegacySettings::default();
     };
-    let policy = written.string("policy");
-    let unmarked = written.find("unmarked");
-    match (policy.as_deref(), unmarked) {
-        (Some("passthrough"), None) => {
-            let none = if paging.len() > 1 {
-                format!("neither {}", paging.join(" nor "))
-            } else {
-                "no paging parameter".into()
-            };
-            let message = format!("say what a request is that has {none}");
+    let policy = LEGACY.policy.read(written);
+    let unmarked = LEGACY.unmarked.find(written);
+    match (policy, unmarked) {
+        (Some(LegacyPolicy::Passthrough), None) => {
+            let message = "policy = \"passthrough\" needs `unmarked`, for requests without any paging parameter";
             let help = "unmarked = \"legacy\" keeps old clients as they are; \"new\" gives them the envelope";
             context.missing(written.at, message, help);
         }
-        (None, Some(unmarked)) if written.find("policy").is_none() => {
+        (None, Some(unmarked)) if LEGACY.policy.find(written).is_none() => {
             let help = "policy = \"passthrough\", \"translate\", \"redirect\" or \"reject\"; or remove `unmarked`";
             context.missing(unmarked.at, "`unmarked` needs a policy", help);
         }
-        (Some("redirect"), _) if !takes_cursors => {
-            let at = written.find("policy").map_or(written.at, |policy| policy.at);
+        (Some(LegacyPolicy::Redirect), _) if !takes_cursors => {
+            let at = LEGACY.policy.find(written).map_or(written.at, |policy| policy.at);
             let help = "policy = \"translate\" answers at once; or name a parameter for `cursor`";
             let message = "a redirect leads to a cursor, and the envelope has no parameter for one";
             context.diagnostics.error(at, message, help);
         }
         _ => {}
     }
-    let (deprecation, sunset) = (written.day("deprecation"), written.day("sunset"));
+    let (deprecation, sunset) = (LEGACY.deprecation.located(written), LEGACY.sunset.located(written));
     if let (Some(deprecation), Some(sunset)) = (&deprecation, &sunset)
         && sunset.value < deprecation.value
     {
-        let help = "what is deprecated works until its sunset: the sunset is the later day";
+        let help = "the sunset must not be earlier than the deprecation";
         context.diagnostics.error(sunset.at, "the sunset is before the deprecation", help);
     }
-    let after_sunset = written.find("after_sunset");
-    let rejects = after_sunset.and_then(Written::as_text).is_some_and(|word| word.value == "reject");
-    if let Some(after) = after_sunset.filter(|_| written.find("sunset").is_none()) {
+    if let Some(after) = LEGACY.after_sunset.find(written).filter(|_| LEGACY.sunset.find(written).is_none()) {
         context.missing(after.at, "`after_sunset` needs a sunset", "sunset = 2026-12-31, or remove `after_sunset`");
     }
     LegacySettings {
-        policy: match policy.as_deref() {
-            Some("passthrough") => Some(LegacyPolicy::Passthrough),
-            Some("translate") => Some(LegacyPolicy::Translate),
-            Some("redirect") => Some(LegacyPolicy::Redirect),
-            Some("reject") => Some(LegacyPolicy::Reject),
-            _ => None,
-        },
-        unmarked: match unmarked.and_then(Written::as_text) {
-            Some(word) if word.value == "legacy" => Unmarked::Legacy,
-            _ => Unmarked::New,
-        },
+        policy,
+        policy_at: LEGACY.policy.find(written).map(|policy| policy.at),
+        unmarked: LEGACY.unmarked.read(written),
         deprecation: deprecation.map(|day| day.value),
         sunset: sunset.map(|day| day.value),
-        after_sunset: if rejects { AfterSunset::Reject } else { AfterSunset::Same },
-        documentation: written.string("documentation"),
-        client: written.find("client").and_then(|written| client(written, route, context)),
+        after_sunset: LEGACY.after_sunset.read(written),
+        documentation: LEGACY.documentation.read(written),
+        client: LEGACY.client.find(written).and_then(|written| client(written, route, context)),
     }
 }
 
 /// Reads `legacy.client` of a merged route.
-fn client(written: &Written, route: &Written, context: &mut Context<'_>) -> Option<LegacyClient> {
-    let (header, parameter) = (written.text("header"), written.text("parameter"));
-    let shown = written.find("shown").filter(|shown| shown.as_text().is_some_and(|word| word.value == "value"));
-    let private = route.table("parameters").strings("private");
-    let is_private = |name: &str| is_credential(name) || private.iter().any(|known| known == name);
-    if let (Some(shown), Some(name)) = (shown, header.as_ref().or(parameter.as_ref()))
+fn client(written: &Spanned, route: &Spanned, context: &mut Context<'_>) -> Option<LegacyClient> {
+    let (header, parameter) = (LEGACY_CLIENT.header.located(written), LEGACY_CLIENT.parameter.located(written));
+    let shown = LEGACY_CLIENT.shown.located(written).filter(|shown| shown.value == ClientShown::Value);
+    let private = ROUTE_PARAMETERS.private.read(&ROUTE.parameters.table(route));
+    let is_private = |name: &str| is_credential(name) || private.iter().any(|known| known.value == name);
+    if let (Some(shown), Some(name)) = (&shown, header.as_ref().or(parameter.as_ref()))
         && is_private(&name.value)
     {
         let message = format!("{} holds secrets, and would be shown", name.value);
@@ -102,33 +75,16 @@ fn client(written: &Written, route: &Written, context: &mut Context<'_>) -> Opti
             return None;
         }
         (None, None) => {
-            if written.find("header").is_none() && written.find("parameter").is_none() {
+            if LEGACY_CLIENT.header.find(written).is_none() && LEGACY_CLIENT.parameter.find(written).is_none() {
                 let help = "header = \"X-Api-Key\", or parameter = \"api_key\"";
-                context.missing(written.at, "it is not said what a client is known by", help);
+                context.missing(written.at, "`client` names neither a header nor a parameter", help);
             }
             return None;
         }
     };
-    let named = written.text_members("names");
+    let named = LEGACY_CLIENT.names.read(written).unwrap_or_default();
     let names = named.into_iter().filter_map(|(name, reference)| Some((name.value, context.secret(&reference, "")?)));
     let names = names.collect();
-    let max = written.count("max").unwrap_or(CLIENTS);
+    let max = LEGACY_CLIENT.max.read(written);
     Some(LegacyClient { known_by, shows_value: shown.is_some(), names, max })
-}
-
-/// The parameters by which a client pages: the dialect's, and the one that takes a cursor.
-pub(super) fn paging_names(
-    dialect: Option<&DialectSettings>,
-    envelope: Option<&EnvelopeSettings>,
-    parameters: &ParameterSettings,
-) -> Vec<String> {
-    let query = dialect.map_or("", |dialect| dialect.request.query.value.as_str());
-    let variable = query.split('&').filter_map(|pair| pair.split_once('=')).filter(|(_, value)| value.contains('{'));
-    let mut names: Vec<String> = variable.map(|(name, _)| name.to_owned()).collect();
-    let of = |parameters: &[(Role, Located<String>)]| {
-        parameters.iter().find(|(role, _)| *role == Role::Cursor).map(|(_, name)| name.value.clone())
-    };
-    let cursor = of(&parameters.renamed).or_else(|| envelope.and_then(|envelope| of(&envelope.parameters)));
-    names.push(cursor.unwrap_or_else(|| "cursor".into()));
-    names
 }

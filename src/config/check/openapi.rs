@@ -1,27 +1,28 @@
-//! `openapi` of a route: the upstream's own description, read from a file.
+//! `openapi` of a route.
 
 use std::sync::Arc;
 
 use super::Context;
 use crate::config::{
     diagnostic::Located,
+    keys::OPENAPI,
     settings::{ItemSchema, OpenApiSettings},
+    spanned::Spanned,
     tree::{self, LocatedTree},
-    written::Written,
 };
 
 /// The files that routes name, each read once.
 #[derive(Default)]
 pub(super) struct Described {
-    /// What could not be read is there as well, so that its faults are told once.
+    /// Contains `None` for files that can't be read, so that their faults are reported once.
     read: Vec<(String, Option<Arc<LocatedTree>>)>,
 }
 
 impl Described {
     /// `table` is the route's `openapi`.
-    pub(super) fn find(&mut self, table: &Written, context: &mut Context<'_>) -> Option<OpenApiSettings> {
-        let Some(file) = table.text("file") else {
-            if table.find("file").is_none() {
+    pub(super) fn find(&mut self, table: &Spanned, context: &mut Context<'_>) -> Option<OpenApiSettings> {
+        let Some(file) = OPENAPI.file.located(table) else {
+            if OPENAPI.file.find(table).is_none() {
                 let help = "file = \"upstream.openapi.json\", with operation or schema beside it";
                 context.missing(table.at, "openapi names no file", help);
             }
@@ -40,16 +41,16 @@ impl Described {
     }
 }
 
-fn item(table: &Written, context: &mut Context<'_>) -> Option<ItemSchema> {
-    match (table.text("operation"), table.text("schema")) {
+fn item(table: &Spanned, context: &mut Context<'_>) -> Option<ItemSchema> {
+    match (OPENAPI.operation.located(table), OPENAPI.schema.located(table)) {
         (Some(_), Some(schema)) => {
-            let message = "openapi names an operation and a schema";
-            context.diagnostics.error(schema.at, message, "remove one of them: the schema is the item's own");
+            let message = "openapi names both an operation and a schema";
+            context.diagnostics.error(schema.at, message, "remove one of them");
             None
         }
         (None, Some(schema)) if schema.value.starts_with("#/") => Some(ItemSchema::At(schema)),
         (None, Some(schema)) => {
-            let message = format!("{:?} is no place in this file", schema.value);
+            let message = format!("{:?} is no place in the file", schema.value);
             context.diagnostics.error(schema.at, message, "write \"#/components/schemas/User\"");
             None
         }
@@ -60,14 +61,18 @@ fn item(table: &Written, context: &mut Context<'_>) -> Option<ItemSchema> {
             }
             _ => {
                 let message = format!("{:?} is no operation", operation.value);
-                context.diagnostics.error(operation.at, message, "write \"GET /api/users/\", as the file has it");
+                context.diagnostics.error(
+                    operation.at,
+                    message,
+                    "write a method and a path, such as \"GET /api/users/\", as in the file",
+                );
                 None
             }
         },
         (None, None) => {
-            if table.find("operation").is_none() && table.find("schema").is_none() {
+            if OPENAPI.operation.find(table).is_none() && OPENAPI.schema.find(table).is_none() {
                 let help = "operation = \"GET /api/users/\", or schema = \"#/components/schemas/User\"";
-                context.missing(table.at, "openapi does not say where the items are described", help);
+                context.missing(table.at, "openapi names neither an operation nor a schema", help);
             }
             None
         }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::config::form::Wrong;
+use crate::config::schema::SyntaxFault;
 
 /// A segment of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,20 +13,20 @@ pub(super) enum Segment<'a> {
     Rest(&'a str),
 }
 
-/// Reads a path, or says what is wrong with it.
-pub(super) fn read(path: &str) -> Result<Vec<Segment<'_>>, Wrong> {
+/// Reads a path, or returns its fault.
+pub(super) fn read(path: &str) -> Result<Vec<Segment<'_>>, SyntaxFault> {
     let Some(tail) = path.strip_prefix('/') else {
-        return Err(Wrong::new(format!("{path:?} is no path"), format!("write \"/{path}\"")));
+        return Err(SyntaxFault::new(format!("{path:?} is no path"), format!("write \"/{path}\"")));
     };
     if let Some(at) = path.find(['?', '#']) {
-        return Err(Wrong::new(format!("{path:?} holds more than a path"), "leave out the query").of(at..path.len()));
+        return Err(SyntaxFault::new(format!("{path:?} is more than a path"), "leave out the query").of(at..path.len()));
     }
     if tail.is_empty() {
         return Ok(Vec::new());
     }
     if tail.ends_with('/') {
         let help = "leave out the final slash: a path matches with and without it";
-        return Err(Wrong::new(format!("{path:?} ends in a slash"), help).of(path.len() - 1..path.len()));
+        return Err(SyntaxFault::new(format!("{path:?} ends in a slash"), help).of(path.len() - 1..path.len()));
     }
     let mut segments = Vec::new();
     let mut start = 1;
@@ -34,29 +34,33 @@ pub(super) fn read(path: &str) -> Result<Vec<Segment<'_>>, Wrong> {
         let range = start..start + text.len();
         start = range.end + 1;
         if matches!(segments.last(), Some(Segment::Rest(_))) {
-            return Err(Wrong::new(format!("something follows the rest of {path:?}"), "{*rest} stands last").of(range));
+            return Err(SyntaxFault::new(
+                format!("a segment follows the rest of {path:?}"),
+                "{*rest} must be the last segment",
+            )
+            .of(range));
         }
         let segment = segment(path, text, range.clone())?;
         let name = parameter(&segment);
         if name.is_some() && segments.iter().any(|known| parameter(known) == name) {
             let message = format!("{path:?} has this parameter twice");
-            return Err(Wrong::new(message, "give each its own name").of(range));
+            return Err(SyntaxFault::new(message, "give each its own name").of(range));
         }
         segments.push(segment);
     }
     Ok(segments)
 }
 
-fn segment<'a>(path: &str, text: &'a str, range: Range<usize>) -> Result<Segment<'a>, Wrong> {
+fn segment<'a>(path: &str, text: &'a str, range: Range<usize>) -> Result<Segment<'a>, SyntaxFault> {
     let no_parameters =
-        |help: &str| Err(Wrong::new(format!("{path:?} has no parameters as written"), help).of(range.clone()));
+        |help: &str| Err(SyntaxFault::new(format!("{path:?} has an invalid parameter"), help).of(range.clone()));
     let inner = text.strip_prefix('{').and_then(|text| text.strip_suffix('}'));
     if let Some(inner) = inner {
         let (name, rest) = inner.strip_prefix('*').map_or((inner, false), |name| (name, true));
         let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
         if name.is_empty() || name == "path" || !name.bytes().all(is_name) {
             let help = "a parameter's name has letters, digits and `_`; `path` is taken";
-            return Err(Wrong::new(format!("{text:?} is no parameter"), help).of(range));
+            return Err(SyntaxFault::new(format!("{text:?} is no parameter"), help).of(range));
         }
         return Ok(if rest { Segment::Rest(name) } else { Segment::Parameter(name) });
     }
@@ -71,16 +75,16 @@ fn segment<'a>(path: &str, text: &'a str, range: Range<usize>) -> Result<Segment
     }
     if text.is_empty() || text == "." || text == ".." {
         let message = format!("{path:?} has a segment that no request has");
-        return Err(Wrong::new(message, "leave it out").of(range));
+        return Err(SyntaxFault::new(message, "leave it out").of(range));
     }
     if !text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"<>\\^`|".contains(&byte)) {
-        let message = format!("{path:?} holds what a path can't hold");
-        return Err(Wrong::new(message, "write it as %XX").of(range));
+        let message = format!("{path:?} has a character that a path can't have");
+        return Err(SyntaxFault::new(message, "write it as %XX").of(range));
     }
     Ok(Segment::Fixed(text))
 }
 
-/// The name of a parameter.
+/// Returns the name of a parameter.
 pub(super) fn parameter<'a>(segment: &Segment<'a>) -> Option<&'a str> {
     match segment {
         Segment::Fixed(_) => None,
@@ -88,7 +92,7 @@ pub(super) fn parameter<'a>(segment: &Segment<'a>) -> Option<&'a str> {
     }
 }
 
-/// The same for all paths that match the same requests.
+/// Returns a pattern that is equal for all paths that match the same requests.
 pub(super) fn pattern(segments: &[Segment<'_>]) -> String {
     let mut pattern = String::new();
     for segment in segments {
@@ -125,7 +129,7 @@ mod tests {
             ("/users/*", Some(7..8), "write {id}; the rest of a path is {*rest}"),
             ("/users/a-{id}", Some(7..13), "a parameter is a whole segment: write /{id}/"),
             ("/{a}/{a}", Some(5..8), "give each its own name"),
-            ("/{*rest}/x", Some(9..10), "{*rest} stands last"),
+            ("/{*rest}/x", Some(9..10), "{*rest} must be the last segment"),
             ("/users/", Some(6..7), "leave out the final slash: a path matches with and without it"),
             ("/a//b", Some(3..3), "leave it out"),
             ("/a/../b", Some(3..5), "leave it out"),
@@ -134,8 +138,8 @@ mod tests {
             ("/{path}", Some(1..7), "a parameter's name has letters, digits and `_`; `path` is taken"),
         ];
         for (path, part, help) in cases {
-            let wrong = read(path).expect_err(path);
-            assert_eq!((wrong.part, wrong.help.as_str()), (part, help), "{path}");
+            let fault = read(path).expect_err(path);
+            assert_eq!((fault.part, fault.help.as_str()), (part, help), "{path}");
         }
     }
 }

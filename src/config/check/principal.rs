@@ -1,25 +1,13 @@
-//! By what a route's callers are told apart: nothing that was seen for one of them is found by another.
-
-use http::HeaderName;
+//! The headers that tell the callers of a route apart. Callers share nothing.
 
 use super::Context;
 use crate::config::{
+    keys::{LEGACY, LEGACY_CLIENT, ROUTE},
     settings::{KnownBy, ListSettings},
-    written::Written,
+    spanned::Spanned,
 };
 
-/// The usual headers by which clients prove who they are.
-const USUAL: [&str; 6] = ["authorization", "cookie", "x-api-key", "api-key", "x-auth-token", "x-access-token"];
-
-/// Reads `principal` of a merged route.
-pub(super) fn principal(route: &Written) -> Vec<HeaderName> {
-    match route.find("principal") {
-        Some(_) => route.header_names("principal"),
-        None => USUAL.map(HeaderName::from_static).to_vec(),
-    }
-}
-
-/// Whether a header or a parameter is called like one by which clients prove who they are.
+/// Whether the name of a header or a parameter is that of a credential.
 pub(super) fn is_credential(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
     ["authoriz", "authent", "-auth", "cookie", "key", "token", "secret", "password", "session"]
@@ -27,22 +15,22 @@ pub(super) fn is_credential(name: &str) -> bool {
         .any(|word| lower.contains(word))
 }
 
-/// Reports what tells the clients of a route apart, and is not treated so.
-pub(super) fn check(list: &ListSettings, route: &Written, context: &mut Context<'_>) {
+/// Warns if `legacy.client` identifies clients by a credential that is not protected as one.
+pub(super) fn check(list: &ListSettings, route: &Spanned, context: &mut Context<'_>) {
     let Some(client) = &list.legacy.client else { return };
-    let written = route.table("legacy").table("client");
+    let written = LEGACY.client.table(&ROUTE.legacy.table(route));
     match &client.known_by {
         KnownBy::Header(name) if is_credential(name.as_str()) => {
             if !list.principal.iter().chain(&list.cursor.bind).any(|known| known == name) {
-                let at = written.find("header").map_or(written.at, |header| header.at);
+                let at = LEGACY_CLIENT.header.find(&written).map_or(written.at, |header| header.at);
                 let message = format!("clients are told apart by {name}, which is not in `principal`");
-                let help = format!("add \"{name}\" to `principal`: what is kept for one client is for no other");
+                let help = format!("add \"{name}\" to `principal`, so that these clients share nothing");
                 context.diagnostics.warning(at, message, help);
             }
         }
         KnownBy::Parameter(name) if is_credential(name) && !list.parameters.private.contains(name) => {
-            let at = written.find("parameter").map_or(written.at, |parameter| parameter.at);
-            let message = format!("{name} looks like a secret, and stands in the links of pages");
+            let at = LEGACY_CLIENT.parameter.find(&written).map_or(written.at, |parameter| parameter.at);
+            let message = format!("{name} looks like a secret, and appears in links of pages");
             let help = format!("parameters = {{ private = [\"{name}\"] }} keeps it out of links and cursors");
             context.diagnostics.warning(at, message, help);
         }

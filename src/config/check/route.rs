@@ -1,13 +1,15 @@
-//! `[routes]`: each merged with its defaults, and held against the others.
+//! `[routes]`: merges each with its defaults, and checks them against each other.
 
 use super::{Context, cors, dialect::Dialects, envelope::Envelopes, field, list, methods, openapi::Described, path};
 use crate::config::{
     diagnostic::{Located, Location, nearest},
+    key::Key,
+    keys::{CURSOR_KEYS, FILE, LEGACY, OBSERVE, ROUTE, UPSTREAM},
     settings::{Action, ObserveSettings, OpenApiSettings, RouteSettings},
-    written::{Value, Written},
+    spanned::{Spanned, Value},
 };
 
-/// What a route's requests look like, and whose they are.
+/// The requests that a route answers.
 struct Claim {
     route: String,
     hosts: Vec<String>,
@@ -15,42 +17,44 @@ struct Claim {
     at: Location,
 }
 
-/// What routes name, and what those before have claimed.
+/// The parts that routes name, and the requests that earlier routes answer.
 struct Known<'a> {
-    root: &'a Written,
+    root: &'a Spanned,
     dialects: Dialects<'a>,
     envelopes: Envelopes,
     described: Described,
     claims: Vec<Claim>,
 }
 
-pub(super) fn routes(root: &Written, context: &mut Context<'_>) -> Vec<RouteSettings> {
-    let (own_dialects, own_envelopes) = (root.table("dialects"), root.table("envelopes"));
+pub(super) fn routes(root: &Spanned, context: &mut Context<'_>) -> Vec<RouteSettings> {
+    let (own_dialects, own_envelopes) = (FILE.dialects.table(root), FILE.envelopes.table(root));
     let dialects = Dialects::new(&own_dialects, context);
     let envelopes = Envelopes::new(&own_envelopes, context);
     let mut known = Known { root, dialects, envelopes, described: Described::default(), claims: Vec::new() };
-    if root.find("routes").is_none_or(|routes| routes.value == Value::Table(Vec::new())) {
+    if FILE.routes.find(root).is_none_or(|routes| routes.value == Value::Table(Vec::new())) {
         context.missing(root.at, "there are no routes", "add [routes.NAME] with path and upstream");
     }
-    let (defaults, upstreams) = (root.table("defaults"), root.table("upstreams"));
-    let upstreams_are_known = root.find("upstreams").is_none_or(|written| matches!(written.value, Value::Table(_)));
+    let (defaults, upstreams) = (FILE.defaults.table(root), FILE.upstreams.table(root));
+    let upstreams_are_known = FILE.upstreams.find(root).is_none_or(|written| matches!(written.value, Value::Table(_)));
     let mut routes = Vec::new();
     let mut has_list = false;
-    for (name, own) in root.table("routes").tables() {
-        let upstream = own.text("upstream").or_else(|| defaults.text("upstream"));
-        let index = upstream
-            .as_ref()
-            .and_then(|name| upstreams.members().iter().position(|(known, _)| known.value == name.value));
-        let near = index.map(|index| upstreams.members()[index].1.table("defaults"));
-        // Two ways of telling clients apart would make no third one.
-        let whole = ["client"];
+    for (name, own) in FILE.routes.table(root).tables() {
+        let upstream = ROUTE.upstream.located(own).or_else(|| ROUTE.upstream.located(&defaults));
+        let known_upstream = upstream.as_ref().and_then(|name| upstreams.find(&name.value));
+        let index =
+            upstream.as_ref().and_then(|name| upstreams.tables().position(|(known, _)| known.value == name.value));
+        let near = known_upstream.map(|known| UPSTREAM.defaults.table(known));
+        // A header of the defaults and a parameter of the route would be two ways of telling clients apart.
+        let whole = [LEGACY.client.definition.name];
         let merged = near.map_or_else(|| defaults.clone(), |near| defaults.under(&near, &whole)).under(own, &whole);
         match &upstream {
-            None if merged.find("upstream").is_none() => {
+            None if ROUTE.upstream.find(&merged).is_none() => {
                 let message = format!("routes.{} names no upstream", name.value);
                 context.missing(own.at, message, "upstream = \"NAME\" of an [upstreams.NAME]");
             }
-            Some(upstream) if index.is_none() && upstreams_are_known => unknown_upstream(upstream, &upstreams, context),
+            Some(upstream) if known_upstream.is_none() && upstreams_are_known => {
+                unknown_upstream(upstream, &upstreams, context);
+            }
             _ => {}
         }
         let route = Route { name, at: own.at, own, written: merged };
@@ -62,7 +66,7 @@ pub(super) fn routes(root: &Written, context: &mut Context<'_>) -> Vec<RouteSett
     routes
 }
 
-fn unknown_upstream(name: &Located<String>, upstreams: &Written, context: &mut Context<'_>) {
+fn unknown_upstream(name: &Located<String>, upstreams: &Spanned, context: &mut Context<'_>) {
     let names: Vec<&str> = upstreams.members().iter().map(|(known, _)| known.value.as_str()).collect();
     let meant = nearest(&name.value, names.iter().copied());
     let help = match meant {
@@ -76,17 +80,18 @@ fn unknown_upstream(name: &Located<String>, upstreams: &Written, context: &mut C
 struct Route<'a> {
     name: &'a Located<String>,
     at: Location,
-    /// What the route itself says.
-    own: &'a Written,
-    written: Written,
+    /// The table of the route itself.
+    own: &'a Spanned,
+    written: Spanned,
 }
 
 impl Route<'_> {
     fn read(&self, upstream: Option<usize>, known: &mut Known<'_>, context: &mut Context<'_>) -> Option<RouteSettings> {
         let action = self.action();
-        let hosts: Vec<String> = self.written.strings("hosts").iter().map(|host| host.to_lowercase()).collect();
-        let path = self.written.text("path");
-        if self.written.find("path").is_none() {
+        let hosts = ROUTE.hosts.read(&self.written).unwrap_or_default();
+        let hosts: Vec<String> = hosts.iter().map(|host| host.value.to_lowercase()).collect();
+        let path = ROUTE.path.located(&self.written);
+        if ROUTE.path.find(&self.written).is_none() {
             let message = format!("routes.{} has no path", self.name.value);
             context.missing(self.at, message, "path = \"/api/users\"; \"/{*rest}\" for all of them, if it forwards");
         }
@@ -115,8 +120,8 @@ impl Route<'_> {
             path: path?,
             methods,
             upstream: upstream?,
-            upstream_path: self.written.text("upstream_path"),
-            public_url: self.written.string("public_url").map(|url| url.trim_end_matches('/').to_owned()),
+            upstream_path: ROUTE.upstream_path.located(&self.written),
+            public_url: ROUTE.public_url.read(&self.written).map(|url| url.trim_end_matches('/').to_owned()),
             cors: cors::cors(&self.written, context),
             list,
             observe: self.observe(action?, context),
@@ -124,53 +129,54 @@ impl Route<'_> {
         })
     }
 
-    /// What the upstream says of its items; said in vain where there are none.
+    /// Reads `openapi`, which is a fault on a route without items.
     fn openapi(&self, known: &mut Known<'_>, context: &mut Context<'_>) -> Option<OpenApiSettings> {
-        self.written.find("openapi")?;
+        ROUTE.openapi.find(&self.written)?;
         if self.has_list() {
-            return known.described.find(&self.written.table("openapi"), context);
+            return known.described.find(&ROUTE.openapi.table(&self.written), context);
         }
-        self.check_unused("openapi", "has no items", "remove this: what is forwarded is not described", context);
+        self.check_unused(
+            &ROUTE.openapi,
+            "has no items to describe",
+            "remove this: forwarded requests are not described",
+            context,
+        );
         None
     }
 
-    /// Reports a key of the route's own that does nothing there.
-    fn check_unused(&self, key: &str, what: &str, help: &str, context: &mut Context<'_>) {
-        if let Some((key, _)) = self.own.members().iter().find(|(own, _)| own.value == key) {
-            context.diagnostics.error(key.at, format!("routes.{} {what}", self.name.value), help);
+    /// Reports a key of the route itself that has no effect there.
+    fn check_unused(&self, key: &Key<Spanned>, what: &str, help: &str, context: &mut Context<'_>) {
+        if let Some(name) = key.name_in(self.own) {
+            context.diagnostics.error(name.at, format!("routes.{} {what}", self.name.value), help);
         }
     }
 
-    /// How answers are observed; said in vain where none are.
+    /// Reads `observe`, which is a fault on a route that does not observe.
     fn observe(&self, action: Action, context: &mut Context<'_>) -> Option<ObserveSettings> {
         if action == Action::Observe {
-            let every = self.written.table("observe").count("every").unwrap_or(1);
+            let every = OBSERVE.every.read(&ROUTE.observe.table(&self.written));
             return Some(ObserveSettings { every });
         }
-        self.check_unused("observe", "observes nothing", "action = \"observe\" does, or remove this", context);
+        self.check_unused(&ROUTE.observe, "does not observe", "write action = \"observe\", or remove this", context);
         None
     }
 
-    /// Whether the route says everything that serving a list needs.
+    /// Whether the route serves or observes a list.
     fn has_list(&self) -> bool {
         matches!(self.action(), Some(Action::Paginate | Action::Observe))
     }
 
-    /// What the route does; nothing where something else was written.
+    /// Returns the action; `None` if an invalid one was written, which has been reported.
     fn action(&self) -> Option<Action> {
-        match (self.written.find("action"), self.written.string("action").as_deref()) {
-            (None, _) | (_, Some("paginate")) => Some(Action::Paginate),
-            (_, Some("observe")) => Some(Action::Observe),
-            (_, Some("forward")) => Some(Action::Forward),
-            _ => None,
-        }
+        let is_written = ROUTE.action.find(&self.written).is_some();
+        if is_written { ROUTE.action.written(&self.written) } else { Some(ROUTE.action.default()) }
     }
 
-    /// Said once, of the first route that needs a key.
-    fn check_key(&self, root: &Written, context: &mut Context<'_>) {
-        let cursor = root.table("cursor");
-        let has_keys = cursor.find("keys").is_some_and(|keys| keys.value != Value::Table(Vec::new()));
-        if !has_keys && cursor.find("signing_key").is_none() {
+    /// Reports a missing key for cursors. This is called for the first route that needs one.
+    fn check_key(&self, root: &Spanned, context: &mut Context<'_>) {
+        let cursor = FILE.cursor.table(root);
+        let has_keys = CURSOR_KEYS.keys.find(&cursor).is_some_and(|keys| keys.value != Value::Table(Vec::new()));
+        if !has_keys && CURSOR_KEYS.signing_key.find(&cursor).is_none() {
             let message = format!("routes.{} serves a list, and there is no key for its cursors", self.name.value);
             let help = "[cursor] signing_key = 1, keys = { 1 = \"env:CURSORGATE_KEY\" }; `cursorgate keygen` makes one";
             context.missing(self.at, message, help);
@@ -186,26 +192,26 @@ impl Route<'_> {
                         &path.value,
                         path.value.len() - rest.len() - 3..path.value.len(),
                     );
-                    let message = format!("routes.{} serves a list, and its path has no end", self.name.value);
+                    let message = format!("routes.{} serves a list, and its path ends in {{*{rest}}}", self.name.value);
                     context.diagnostics.error(at, message, "name the list's path, or write action = \"forward\"");
                 }
                 Some(segments)
             }
-            Err(wrong) => {
-                wrong.report(path.at, &path.value, context.diagnostics);
+            Err(fault) => {
+                fault.report(path.at, &path.value, context.diagnostics);
                 None
             }
         }
     }
 
-    /// What the path calls the list: its last fixed segment.
+    /// Returns the name of the list in the path: the last fixed segment.
     fn collection(&self, segments: &[path::Segment<'_>], context: &mut Context<'_>) -> Option<String> {
         let fixed = segments.iter().rev().find_map(|segment| match segment {
             path::Segment::Fixed(text) => Some((*text).to_owned()),
             _ => None,
         });
-        if fixed.is_none() && self.written.find("collection").is_none() {
-            let message = format!("routes.{} does not say what its list is called", self.name.value);
+        if fixed.is_none() && ROUTE.collection.find(&self.written).is_none() {
+            let message = format!("routes.{} has no name for its list", self.name.value);
             let help = "collection = \"users\"; the path has no fixed segment to take it from";
             context.missing(self.at, message, help);
         }

@@ -1,58 +1,52 @@
 //! `[server]`, `[listeners]`, `[admin]`, `[log]`, `[caches]`.
 
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{net::SocketAddr, path::Path};
 
 use super::Context;
 use crate::config::{
     diagnostic::Location,
+    keys::{ADMIN, CACHES, FILE, LISTENER, LISTENER_TLS, LOG, PIVOTS, SERVER},
     settings::{
-        AdminSettings, CacheSettings, ListenerSettings, ListenerTls, LogFormat, LogLevel, LogSettings,
-        PivotCacheSettings, ServerSettings,
+        AdminSettings, CacheSettings, ListenerSettings, ListenerTls, LogSettings, PivotCacheSettings, ServerSettings,
     },
+    spanned::Spanned,
     syntax,
-    written::Written,
 };
 
-pub(super) fn server(server: &Written) -> ServerSettings {
+pub(super) fn server(server: &Spanned) -> ServerSettings {
+    let networks = SERVER.trusted_proxies.read(server);
     ServerSettings {
-        public_url: server.string("public_url").map(|url| url.trim_end_matches('/').to_owned()),
-        problem_types: server.string("problem_types"),
-        trusted_proxies: server
-            .strings("trusted_proxies")
-            .iter()
-            .filter_map(|text| syntax::read_network(text))
-            .collect(),
-        forwarded_headers: match server.find("forwarded_headers") {
-            Some(_) => server.header_names("forwarded_headers"),
-            // What balancers and ingresses write by themselves. The rest of the family they pass on as a client wrote it.
-            None => ["x-forwarded-for", "x-forwarded-proto"].map(http::HeaderName::from_static).to_vec(),
-        },
-        threads: server
-            .count("threads")
+        public_url: SERVER.public_url.read(server).map(|url| url.trim_end_matches('/').to_owned()),
+        problem_types: SERVER.problem_types.read(server),
+        trusted_proxies: networks.iter().filter_map(|text| syntax::read_network(&text.value)).collect(),
+        forwarded_headers: SERVER.forwarded_headers.read(server),
+        threads: SERVER
+            .threads
+            .read(server)
             .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get)),
-        head_size: server.size("head_size").unwrap_or(16 << 10),
-        memory: server.size("memory"),
-        head_timeout: server.duration("head_timeout").unwrap_or(Duration::from_secs(10)),
-        connections: server.count("connections"),
-        connections_per_address: server.count("connections_per_address"),
-        idle_timeout: server.duration("idle_timeout").unwrap_or(Duration::from_secs(75)),
-        drain_delay: server.duration("drain_delay").unwrap_or(Duration::ZERO),
-        shutdown_timeout: server.duration("shutdown_timeout").unwrap_or(Duration::from_secs(25)),
+        head_size: SERVER.head_size.read(server),
+        memory: SERVER.memory.read(server),
+        head_timeout: SERVER.head_timeout.read(server),
+        connections: SERVER.connections.read(server),
+        connections_per_address: SERVER.connections_per_address.read(server),
+        idle_timeout: SERVER.idle_timeout.read(server),
+        drain_delay: SERVER.drain_delay.read(server),
+        shutdown_timeout: SERVER.shutdown_timeout.read(server),
     }
 }
 
-pub(super) fn listeners(root: &Written, context: &mut Context<'_>) -> Vec<ListenerSettings> {
+pub(super) fn listeners(root: &Spanned, context: &mut Context<'_>) -> Vec<ListenerSettings> {
     let mut listeners: Vec<ListenerSettings> = Vec::new();
-    let table = root.table("listeners");
+    let table = FILE.listeners.table(root);
     for (name, listener) in table.tables() {
-        let Some(written) = listener.text("address") else {
-            if listener.find("address").is_none() {
+        let Some(written) = LISTENER.address.located(listener) else {
+            if LISTENER.address.find(listener).is_none() {
                 let message = format!("listeners.{} has no address", name.value);
                 context.missing(listener.at, message, "address = \"127.0.0.1:8080\"");
             }
             continue;
         };
-        let tls = listener.find("tls").and_then(|tls| listener_tls(tls, context));
+        let tls = LISTENER.tls.find(listener).and_then(|tls| listener_tls(tls, context));
         let Ok(address) = written.value.parse::<SocketAddr>() else {
             continue;
         };
@@ -66,14 +60,14 @@ pub(super) fn listeners(root: &Written, context: &mut Context<'_>) -> Vec<Listen
     listeners
 }
 
-fn listener_tls(tls: &Written, context: &mut Context<'_>) -> Option<ListenerTls> {
-    for key in ["certificate", "key"] {
-        if tls.find(key).is_none() {
+fn listener_tls(tls: &Spanned, context: &mut Context<'_>) -> Option<ListenerTls> {
+    for key in [&LISTENER_TLS.certificate, &LISTENER_TLS.key] {
+        if key.find(tls).is_none() {
             let help = "tls = { certificate = \"PATH\", key = \"file:PATH\" }";
-            context.missing(tls.at, format!("TLS needs a {key}"), help);
+            context.missing(tls.at, format!("TLS needs a {}", key.definition.name), help);
         }
     }
-    let (certificate, key) = (tls.string("certificate")?, tls.text("key")?);
+    let (certificate, key) = (LISTENER_TLS.certificate.read(tls)?, LISTENER_TLS.key.located(tls)?);
     let Some(path) = key.value.strip_prefix("file:") else {
         if key.value.starts_with("env:") {
             context.diagnostics.error(key.at, "a private key is read from a file", "write \"file:PATH\"");
@@ -87,24 +81,24 @@ fn listener_tls(tls: &Written, context: &mut Context<'_>) -> Option<ListenerTls>
 }
 
 pub(super) fn admin(
-    root: &Written,
+    root: &Spanned,
     listeners: &[ListenerSettings],
     context: &mut Context<'_>,
 ) -> Option<AdminSettings> {
-    let (_, admin) = root.tables().find(|(name, _)| name.value == "admin")?;
-    let Some(written) = admin.text("address") else {
-        if admin.find("address").is_none() {
+    let admin = FILE.admin.read(root)?;
+    let Some(written) = ADMIN.address.located(&admin) else {
+        if ADMIN.address.find(&admin).is_none() {
             context.missing(admin.at, "[admin] has no address", "address = \"127.0.0.1:9180\"");
         }
         return None;
     };
     let address = written.value.parse::<SocketAddr>().ok()?;
-    check_free(address, written.at, listeners, "what operators ask needs an address of its own", context);
-    let hosts = admin.strings("hosts").iter().map(|host| host.to_lowercase()).collect();
+    check_free(address, written.at, listeners, "the admin listener needs an address of its own", context);
+    let hosts = ADMIN.hosts.read(&admin).iter().map(|host| host.value.to_lowercase()).collect();
     Some(AdminSettings { address, hosts })
 }
 
-/// Reports an address that a listener has already: its own, or one among all that it listens on.
+/// Reports an address that a listener has already, or that is among the addresses that it listens on.
 fn check_free(
     address: SocketAddr,
     at: Location,
@@ -116,38 +110,22 @@ fn check_free(
     let message = if other.address == address {
         format!("listeners.{} has this address already", other.name)
     } else {
-        format!("listeners.{} is at {}, and one of both is at all addresses", other.name, other.address)
+        format!("listeners.{} is at {}, and one of the two is at all addresses", other.name, other.address)
     };
     context.diagnostics.error(at, message, help);
 }
 
-/// Whether two listeners can't both be had. `[::]` takes the addresses of IPv4 too, as Linux has it unless told otherwise.
+/// Whether two listeners exclude each other. `[::]` includes the addresses of IPv4, as is the default of Linux.
 fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     let covers = |all: SocketAddr, one: SocketAddr| all.ip().is_unspecified() && (all.is_ipv6() || one.is_ipv4());
     one.port() != 0 && one.port() == other.port() && (one == other || covers(one, other) || covers(other, one))
 }
 
-pub(super) fn log(log: &Written) -> LogSettings {
-    LogSettings {
-        format: match log.string("format").as_deref() {
-            Some("text") => LogFormat::Text,
-            _ => LogFormat::Json,
-        },
-        level: match log.string("level").as_deref() {
-            Some("error") => LogLevel::Error,
-            Some("warn") => LogLevel::Warn,
-            Some("debug") => LogLevel::Debug,
-            _ => LogLevel::Info,
-        },
-    }
+pub(super) fn log(log: &Spanned) -> LogSettings {
+    LogSettings { format: LOG.format.read(log), level: LOG.level.read(log) }
 }
 
-pub(super) fn caches(caches: &Written) -> CacheSettings {
-    let pivots = caches.table("pivots");
-    CacheSettings {
-        pivots: PivotCacheSettings {
-            size: pivots.size("size").unwrap_or(64 << 20),
-            ttl: pivots.duration("ttl").unwrap_or(Duration::from_secs(600)),
-        },
-    }
+pub(super) fn caches(caches: &Spanned) -> CacheSettings {
+    let pivots = CACHES.pivots.table(caches);
+    CacheSettings { pivots: PivotCacheSettings { size: PIVOTS.size.read(&pivots), ttl: PIVOTS.ttl.read(&pivots) } }
 }

@@ -4,13 +4,15 @@ use std::{path::Path, time::Duration};
 
 use super::Context;
 use crate::config::{
-    form,
+    key::Defaulted,
+    keys::{FILE, PathCase, TIMEOUTS, UPSTREAM, UPSTREAM_TLS},
+    schema,
     secret::Secret,
     settings::{Timeouts, UpstreamSettings, UpstreamTls},
-    written::{Value, Written},
+    spanned::{Spanned, Value},
 };
 
-/// Headers that belong to the connection or are written by the gateway.
+/// Headers that belong to the connection, or that the gateway writes.
 const RESERVED: &[&str] = &[
     "connection",
     "content-length",
@@ -26,14 +28,14 @@ const RESERVED: &[&str] = &[
     "upgrade",
 ];
 
-pub(super) fn upstreams(root: &Written, context: &mut Context<'_>) -> Vec<UpstreamSettings> {
-    let table = root.table("upstreams");
+pub(super) fn upstreams(root: &Spanned, context: &mut Context<'_>) -> Vec<UpstreamSettings> {
+    let table = FILE.upstreams.table(root);
     table.tables().map(|(name, written)| upstream(&name.value, written, context)).collect()
 }
 
-fn upstream(name: &str, written: &Written, context: &mut Context<'_>) -> UpstreamSettings {
-    let peers = written.texts("peers");
-    let nothing = match written.find("peers") {
+fn upstream(name: &str, written: &Spanned, context: &mut Context<'_>) -> UpstreamSettings {
+    let peers = UPSTREAM.peers.read(written).unwrap_or_default();
+    let nothing = match UPSTREAM.peers.find(written) {
         None => Some(written.at),
         Some(list) => (list.value == Value::List(Vec::new())).then_some(list.at),
     };
@@ -43,12 +45,12 @@ fn upstream(name: &str, written: &Written, context: &mut Context<'_>) -> Upstrea
     UpstreamSettings {
         name: name.to_owned(),
         peers,
-        host_header: written.string("host_header"),
-        base_path: written.string("base_path").unwrap_or_default().trim_end_matches('/').to_owned(),
-        ignores_case: written.string("paths").is_some_and(|paths| paths == "case-insensitive"),
-        tls: written.find("tls").map(|tls| UpstreamTls {
-            server_name: tls.string("server_name"),
-            ca: tls.text("ca").map(|ca| {
+        host_header: UPSTREAM.host_header.read(written),
+        base_path: UPSTREAM.base_path.read(written).unwrap_or_default().trim_end_matches('/').to_owned(),
+        ignores_case: UPSTREAM.paths.read(written) == PathCase::Insensitive,
+        tls: UPSTREAM.tls.find(written).map(|tls| UpstreamTls {
+            server_name: UPSTREAM_TLS.server_name.read(tls),
+            ca: UPSTREAM_TLS.ca.located(tls).map(|ca| {
                 let path = context.path(&ca.value);
                 context.check_writers(Path::new(&path), ca.at);
                 path
@@ -56,13 +58,13 @@ fn upstream(name: &str, written: &Written, context: &mut Context<'_>) -> Upstrea
         }),
         headers: headers(written, context),
         timeouts: timeouts(written, context),
-        connections: written.count("connections").unwrap_or(1_024),
+        connections: UPSTREAM.connections.read(written),
     }
 }
 
-fn headers(written: &Written, context: &mut Context<'_>) -> Vec<(http::HeaderName, Secret)> {
+fn headers(written: &Spanned, context: &mut Context<'_>) -> Vec<(http::HeaderName, Secret)> {
     let mut headers = Vec::new();
-    for (name, value) in written.text_members("headers") {
+    for (name, value) in UPSTREAM.headers.read(written).unwrap_or_default() {
         let Ok(header) = http::HeaderName::from_bytes(name.value.as_bytes()) else {
             let message = format!("{:?} is no header", name.value);
             context.diagnostics.error(name.at, message, "write a name such as X-Api-Key");
@@ -74,26 +76,22 @@ fn headers(written: &Written, context: &mut Context<'_>) -> Vec<(http::HeaderNam
             } else {
                 "remove it: it belongs to the connection"
             };
-            context.diagnostics.error(name.at, format!("the header `{}` is the gateway's own", name.value), help);
+            context.diagnostics.error(name.at, format!("the header `{}` is written by the gateway", name.value), help);
             continue;
         }
         if headers.iter().any(|(known, _)| *known == header) {
-            context.diagnostics.error(
-                name.at,
-                format!("the header `{header}` stands here twice"),
-                "remove one of them",
-            );
+            context.diagnostics.error(name.at, format!("duplicate header `{header}`"), "remove one of them");
             continue;
         }
-        let secret = if form::is_reference(&value.value) {
+        let secret = if schema::is_reference(&value.value) {
             context.secret(&value, "")
         } else {
             Some(Secret::new(value.value.into_bytes()))
         };
         let Some(secret) = secret else { continue };
         if http::HeaderValue::from_bytes(secret.reveal()).is_err() {
-            let message = format!("the value of `{}` can't stand in a header", name.value);
-            context.diagnostics.error(value.at, message, "it holds a line end or another control character");
+            let message = format!("the value of `{}` is no header value", name.value);
+            context.diagnostics.error(value.at, message, "it has a line end or another control character");
             continue;
         }
         headers.push((header, secret));
@@ -101,22 +99,22 @@ fn headers(written: &Written, context: &mut Context<'_>) -> Vec<(http::HeaderNam
     headers
 }
 
-/// What is not written is shortened to `whole`; what is written beyond it is a mistake.
-fn timeouts(written: &Written, context: &mut Context<'_>) -> Timeouts {
-    let table = written.table("timeouts");
-    let whole = table.duration("whole");
-    let mut within = |name: &str, default: Duration| {
-        let said = table.duration(name);
-        if let (Some(said), Some(whole), Some(at)) = (said, whole, table.find(name).map(|value| value.at))
-            && said > whole
+/// Reads `timeouts`. A timeout that is not written is shortened to `whole`; one that is written and longer is a fault.
+fn timeouts(written: &Spanned, context: &mut Context<'_>) -> Timeouts {
+    let table = UPSTREAM.timeouts.table(written);
+    let whole = TIMEOUTS.whole.written(&table);
+    let mut within = |key: &Defaulted<Duration>| {
+        let own = key.located(&table);
+        if let (Some(own), Some(whole)) = (&own, whole)
+            && own.value > whole
         {
-            let help = "the whole fetch includes it: raise `whole`, or lower this";
-            context.diagnostics.error(at, format!("`{name}` is longer than `whole`"), help);
+            let help = "`whole` includes it: raise `whole`, or lower this";
+            context.diagnostics.error(own.at, format!("`{}` is longer than `whole`", key.definition.name), help);
         }
-        said.unwrap_or_else(|| whole.map_or(default, |whole| whole.min(default)))
+        own.map_or_else(|| whole.map_or_else(|| key.default(), |whole| whole.min(key.default())), |own| own.value)
     };
-    let connect = within("connect", Duration::from_secs(1));
-    let first_byte = within("first_byte", Duration::from_secs(10));
-    let least = connect.max(first_byte).max(Duration::from_secs(15));
+    let connect = within(&TIMEOUTS.connect);
+    let first_byte = within(&TIMEOUTS.first_byte);
+    let least = connect.max(first_byte).max(TIMEOUTS.whole.default());
     Timeouts { connect, first_byte, whole: whole.unwrap_or(least) }
 }

@@ -1,12 +1,12 @@
-//! The report for people, in the form of rustc's diagnostics.
+//! The report for people, in the format of rustc's diagnostics.
 
 use std::fmt::Write as _;
 
 use super::{Diagnostic, Diagnostics, Severity, Source};
 
-/// How many characters of a line are shown; of a longer one, those around the fault.
+/// The number of characters that are shown of a line; of a longer one, those around the fault.
 const SHOWN: usize = 160;
-/// How many characters of a long line are shown before the fault.
+/// The number of characters that are shown of a long line before the fault.
 const BEFORE: usize = 60;
 
 /// All faults, numbered.
@@ -134,7 +134,8 @@ fn printable(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Diagnostics, Location};
+    use super::super::Diagnostics;
+    use super::super::Location;
 
     fn rendered(text: &str, start: u32, end: u32) -> String {
         let mut diagnostics = Diagnostics::default();

@@ -1,123 +1,250 @@
-//! What may be written for a route, in `[defaults]` and in an upstream's `defaults`.
+//! `[routes.NAME]`, and `defaults`.
 
-use super::{TTL, duration, key, size};
-use crate::config::{
-    form::{Form, Form::*, Key},
-    syntax,
+use std::time::Duration;
+
+use http::HeaderName;
+
+use super::{legacy::LegacyKeys, list};
+use crate::{
+    config::{
+        diagnostic::Located,
+        key::{
+            Defaulted, Key,
+            Literal::{Boolean, Count, Text, Texts},
+            Word, count, duration, flag, header_names, list_of_words, named_tables, sub_table, table, text, texts,
+            word, words,
+        },
+        schema::Schema,
+        settings::{Action, Mode},
+        spanned::Spanned,
+        syntax,
+    },
+    pagination::{
+        order::Ties,
+        resolver::{ShortPages, Totals, Verify, WhenUnproven},
+    },
 };
 
-/// `[routes.NAME]`
-pub(in crate::config) const ROUTE: &[Key] = &[
-    key("hosts", List(&Text(syntax::host))),
-    key("path", Text(syntax::name)),
-    key("methods", List(&Word(&["GET", "HEAD", "POST"], &[]))),
-    key("upstream", Text(syntax::name)),
-    key("upstream_path", Text(syntax::name)),
-    key("action", Word(&["paginate", "observe", "forward"], &[])),
-    key("observe", Table(&[key("every", Count(1, 1_000_000))])),
-    key("dialect", Text(syntax::name)),
-    key("envelope", Text(syntax::name)),
-    key("envelopes", List(&Text(syntax::name))),
-    key("collection", Text(syntax::name)),
-    key("order", List(&Text(syntax::sort_term))),
-    key("id", Text(syntax::member_pointer)),
-    key("ties", Word(&["unordered", "ordered"], &[])),
-    key("fields", Named(&FIELD, "write fields = { NAME = { type = \"datetime\" } }")),
-    key("sortable", List(&Text(syntax::field))),
-    key("filterable", List(&Text(syntax::field))),
-    key("mode", Word(&["auto", "offset", "keyset", "seek", "token"], &[])),
-    key("verify", Word(&["always", "when-cheap", "never"], &[])),
-    key("unproven", Word(&["refuse", "flag"], &[])),
-    key("errors", Word(&["envelope", "problem", "jsonapi", "flat"], &[])),
-    key("short_pages", Word(&["refuse", "serve"], &[])),
-    key("page_size", PAGE_SIZE),
-    key("total", Word(&["upstream", "omit", "count", "first-page"], &[])),
-    key("principal", List(&Text(syntax::header_name))),
-    key("cursor", CURSOR),
-    key("parameters", PARAMETERS),
-    key("legacy", LEGACY),
-    key("page_cache", Later("the page cache")),
-    key("prefetch", Later("the page cache")),
-    key("rate_limit", Later("rate limits")),
-    key("cors", CORS),
-    key("budgets", BUDGETS),
-    key("openapi", OPENAPI),
-    key("public_url", Text(syntax::base_url)),
-];
+table! {
+    /// `[routes.NAME]`
+    ROUTE: RouteKeys {
+        /// The hosts that the route answers for. Default: all.
+        hosts: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::host)).example(r#"["api.example.com"]"#);
 
-const FIELD: Form = Table(&[
-    key("type", Word(&["number", "number-in-string", "string", "datetime", "boolean", "uuid", "rank", "opaque"], &[])),
-    key("ranks", List(&Text(syntax::line))),
-    key("grain", Text(syntax::grain)),
-    key("nulls", Word(&["none", "smallest", "largest", "first", "last"], &[])),
-    key("collation", Text(syntax::name)),
-    key("at", Text(syntax::member_pointer)),
-    key("upstream", Text(syntax::name)),
-]);
+        /// The path, with parameters as in "/tenants/{tenant}/invoices". `{*rest}` is the rest of a path, on routes that
+        /// forward.
+        path: Key<String> => text(syntax::name).sample(r#""/api/users""#);
 
-const PAGE_SIZE: Form = Table(&[
-    key("default", Count(1, 1_000_000)),
-    key("max", Count(1, 1_000_000)),
-    key("over_max", Word(&["clamp", "reject"], &[])),
-]);
+        /// The methods that a list is asked by; requests with other methods on its path are forwarded. The body of a POST
+        /// is a JSON object, in which every member that is no parameter of the client's is a filter.
+        methods: Defaulted<Vec<ListMethod>> =>
+            list_of_words(&Schema::Word(ListMethod::WORDS)).default(Texts(&["GET", "HEAD"]));
 
-const CURSOR: Form = Table(&[
-    key("sealed", Boolean),
-    key("ttl", TTL),
-    key("bind", List(&Text(syntax::header_name))),
-    key("length", Count(256, 8_192)),
-]);
+        /// The upstream, by its name.
+        upstream: Key<String> => text(syntax::name).sample(r#""people""#);
 
-const PARAMETERS: Form = Table(&[
-    key("limit", Text(syntax::name)),
-    key("limit_backward", Text(syntax::name)),
-    key("cursor", Text(syntax::name)),
-    key("after", Text(syntax::name)),
-    key("before", Text(syntax::name)),
-    key("after_id", Text(syntax::name)),
-    key("before_id", Text(syntax::name)),
-    key("sort", Text(syntax::name)),
-    key("private", List(&Text(syntax::name))),
-    key("ignored", List(&Text(syntax::name))),
-    key("query", Named(&Text(syntax::body_pointer), "write query = { NAME = \"/payload/NAME\" }")),
-]);
+        /// The path at the upstream: `{path}` is the client's path, and the parameters of the path have their names.
+        upstream_path: Key<String> => text(syntax::name).example(r#""/internal{path}""#);
 
-const LEGACY: Form = Table(&[
-    key("policy", Word(&["passthrough", "translate", "redirect", "reject"], &[])),
-    key("unmarked", Word(&["new", "legacy"], &[])),
-    key("client", LEGACY_CLIENT),
-    key("deprecation", Day),
-    key("sunset", Day),
-    key("after_sunset", Word(&["same", "reject"], &[])),
-    key("documentation", Text(syntax::url)),
-]);
+        /// The behaviour of the route.
+        action: Defaulted<Action> => word().default(Text("paginate"));
 
-const OPENAPI: Form =
-    Table(&[key("file", Text(syntax::name)), key("operation", Text(syntax::line)), key("schema", Text(syntax::line))]);
+        /// The observation of answers, with `action = "observe"`.
+        observe: Key<Spanned> => sub_table(ObserveKeys::KEYS).example("{ every = 1 }");
 
-const LEGACY_CLIENT: Form = Table(&[
-    key("header", Text(syntax::header_name)),
-    key("parameter", Text(syntax::name)),
-    key("shown", Word(&["hash", "value"], &[])),
-    key("names", Named(&Secret, "write names = { mobile = \"env:NAME\" }: what the client is known by is a secret")),
-    key("max", Count(1, 10_000)),
-]);
+        /// The way in which the upstream is asked and read: a built-in dialect, which `cursorgate dialects` shows, or one of
+        /// [dialects]. Required on a route that serves or observes a list.
+        dialect: Key<String> => text(syntax::name).sample(r#""offset-limit""#);
 
-const CORS: Form = Table(&[
-    key("origins", List(&Text(syntax::origin))),
-    key("credentials", Boolean),
-    key("max_age", duration("0s", "1d")),
-]);
+        /// The format of responses: standard, bare, batch, page-info, relay, jsonapi, hal, stripe (which needs
+        /// `mode = "seek"`), aip, drf, odata, ogc, or one of [envelopes].
+        envelope: Defaulted<String> => text(syntax::name).default(Text("standard"));
 
-const BUDGETS: Form = Table(&[
-    key("time", duration("1ms", "1h")),
-    key("upstream_requests", Count(1, 1_000)),
-    key("search_requests", Count(1, 10_000)),
-    key("search_items", Count(1, 1_000_000)),
-    key("offset", Count(0, u64::MAX)),
-    key("answer_size", size("1KiB", "1GiB")),
-    key("answer_depth", Count(1, 1_024)),
-    key("link_length", size("256B", "64KiB")),
-    key("body_size", size("1KiB", "64MiB")),
-    key("body_depth", Count(1, 256)),
-]);
+        /// Envelopes that clients can ask for instead, by the media type in `Accept` or by `Prefer: envelope=relay`.
+        envelopes: Key<Vec<Located<String>>> => texts(&Schema::Text(syntax::name)).example(r#"["relay", "jsonapi"]"#);
+
+        /// The name of the list. Default: the last fixed segment of the path.
+        collection: Key<String> => text(syntax::name).example(r#""users""#);
+
+        /// The order of the list: fields, with `-` for descending, and the id at the end. Without it pages are found by the
+        /// items around them, which proves less.
+        order: Key<Vec<Located<String>>> =>
+            texts(&Schema::Text(syntax::sort_term)).sample(r#"["-created_at", "id"]"#);
+
+        /// The place of the id in an item (JSON Pointer), instead of the dialect's.
+        id: Key<String> => text(syntax::member_pointer).example(r#""/id""#);
+
+        /// The order of items whose keys are equal. Default: ordered if the gateway asks the upstream for that, else
+        /// unordered.
+        ties: Key<Ties> => word().example(r#""unordered""#);
+
+        /// The fields that orders and filters name.
+        fields: Key<Spanned> => named_tables(
+            &Schema::Table(list::FieldKeys::KEYS),
+            "write fields = { NAME = { type = \"datetime\" } }",
+        ).named("created_at", super::examples::FIELDS);
+
+        /// Fields that this endpoint can sort by: clients may ask for them, and the gateway asks for the route's order if it
+        /// has only such fields. "id" is the item's id; without it the upstream may return items with equal keys in any
+        /// order.
+        sortable: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::field)).default(Texts(&[]));
+
+        /// Fields by which this endpoint can be asked for ranges, in the words of the dialect's [filter]. Name only fields
+        /// that really filter: many APIs ignore parameters that they do not know, and some compare ids as numbers and sort
+        /// them as text.
+        filterable: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::field)).default(Texts(&[]));
+
+        /// The strategy by which pages are found.
+        mode: Defaulted<Mode> => word().default(Text("auto"));
+
+        /// The pages that are proven by the upstream's answers.
+        verify: Defaulted<Verify> => word().default(Text("always"));
+
+        /// The answer where a page can't be proven.
+        unproven: Defaulted<WhenUnproven> => word().default(Text("refuse"));
+
+        /// The form of errors.
+        errors: Defaulted<list::ErrorForm> => word().default(Text("envelope"));
+
+        /// The answer where the budget is spent before a page is full.
+        short_pages: Defaulted<ShortPages> => word().default(Text("refuse"));
+
+        /// The number of items on a page.
+        page_size: Key<Spanned> => sub_table(list::PageSizeKeys::KEYS).section();
+
+        /// The size of the list that clients are told.
+        total: Defaulted<Totals> => word().default(Text("upstream"));
+
+        /// Headers that say whose view an answer is: callers who differ in one of them share nothing. Nothing is remembered
+        /// of a request that has none of them but has a header that could be another credential. With [] every client sees
+        /// the same lists.
+        principal: Defaulted<Vec<HeaderName>> => header_names(&Schema::Text(syntax::header_name)).default(Texts(&[
+            "Authorization", "Cookie", "X-Api-Key", "Api-Key", "X-Auth-Token", "X-Access-Token",
+        ]));
+
+        /// The cursors of the route.
+        cursor: Key<Spanned> => sub_table(list::CursorKeys::KEYS).section();
+
+        /// The parameters of clients. A parameter that is not renamed here has the name that the envelope gives it. A name
+        /// that begins with a slash is a place in the body of a request by POST, such as "/payload/cursor".
+        parameters: Key<Spanned> => sub_table(list::ParametersKeys::KEYS).section();
+
+        /// Requests by the paging parameters of the dialect. Without a policy they are answered with 400.
+        legacy: Key<Spanned> => sub_table(LegacyKeys::KEYS).optional_section();
+
+        /// The scripts of other origins that may read answers. Without this table, preflight requests are forwarded, and
+        /// what the upstream allows is passed on.
+        cors: Key<Spanned> => sub_table(CorsKeys::KEYS).optional_section();
+
+        /// The limits of one client request.
+        budgets: Key<Spanned> => sub_table(list::BudgetsKeys::KEYS).section();
+
+        /// The upstream's own OpenAPI document, by which `cursorgate openapi` describes items.
+        openapi: Key<Spanned> => sub_table(OpenApiKeys::KEYS)
+            .example(r#"{ file = "users.openapi.json", operation = "GET /api/users/" }"#);
+
+        /// The scheme and host that links begin with, instead of those of [server].
+        public_url: Key<String> => text(syntax::base_url).example(r#""https://users.example.com""#);
+    }
+}
+
+words! {
+    /// A method of a list.
+    enum ListMethod {
+        /// Needs HEAD as well.
+        Get = "GET",
+        /// Needs GET as well.
+        Head = "HEAD",
+        /// The parameters of clients may stand in the body.
+        Post = "POST",
+    }
+}
+
+words! {
+    Ties {
+        /// In any order: equal keys are read only as whole runs.
+        Unordered = "unordered",
+        /// Sorted by the id. This can't be checked: write it only where you know it.
+        Ordered = "ordered",
+    }
+}
+
+words! {
+    Verify {
+        /// All pages.
+        Always = "always",
+        /// Pages whose proof takes no further request; the others are served and flagged.
+        WhenCheap = "when-cheap",
+        /// No page: pages are served by their offsets, and items are skipped and repeated as they are by page=.
+        Never = "never",
+    }
+}
+
+words! {
+    WhenUnproven {
+        /// An error, with a link to begin again.
+        Refuse = "refuse",
+        /// The page that its cursor hints at, flagged.
+        Flag = "flag",
+    }
+}
+
+words! {
+    ShortPages {
+        /// An error.
+        Refuse = "refuse",
+        /// At least one item, flagged.
+        Serve = "serve",
+    }
+}
+
+words! {
+    Totals {
+        /// The total in an answer that lists all items.
+        Upstream = "upstream",
+        /// None.
+        Omit = "omit",
+        /// The same, or the answer to a request for the count, which has the client's filters under the same names. A count
+        /// that calls them otherwise counts too much.
+        Count = "count",
+        /// The size as it was on the first page.
+        FirstPage = "first-page",
+    }
+}
+
+table! {
+    /// `observe` of a route
+    OBSERVE: ObserveKeys {
+        /// Of how many answers to old clients one is read.
+        every: Defaulted<u32> => count(1, 1_000_000).default(Count(1));
+    }
+}
+
+table! {
+    /// `cors` of a route
+    CORS: CorsKeys {
+        /// Origins as browsers send them. ["*"] is all, without credentials; [] is the same as no `cors`.
+        origins: Key<Vec<Located<String>>> =>
+            texts(&Schema::Text(syntax::origin)).sample(r#"["https://app.example.com"]"#);
+
+        /// Their scripts may send cookies and client certificates.
+        credentials: Defaulted<bool> => flag().default(Boolean(false));
+
+        /// The time for which a browser may keep the answer to a preflight request.
+        max_age: Defaulted<Duration> => duration("0s", "1d").default(Text("10m"));
+    }
+}
+
+table! {
+    /// `openapi` of a route
+    OPENAPI: OpenApiKeys {
+        /// The file: an OpenAPI document 3.0 or 3.1 in JSON.
+        file: Key<String> => text(syntax::name).sample(r#""users.openapi.json""#);
+
+        /// The operation whose answer has the items.
+        operation: Key<String> => text(syntax::line).example(r#""GET /api/users/""#);
+
+        /// The schema of an item, instead of `operation`.
+        schema: Key<String> => text(syntax::line).example(r##""#/components/schemas/User""##);
+    }
+}

@@ -1,73 +1,86 @@
-//! What becomes of old clients, who page by number or offset, and how they are counted.
+//! The settings for legacy requests, which page by number or offset.
 
-use crate::config::secret::Secret;
+use crate::config::{diagnostic::Location, key::words, keys::LEGACY, secret::Secret};
 
 /// `legacy` of a route.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct LegacySettings {
-    /// What becomes of requests with a paging parameter of the dialect; none set: 400.
+    /// `None` for a refusal with 400.
     pub policy: Option<LegacyPolicy>,
-    /// What a request with no paging parameter at all is.
+    /// The location of the policy.
+    pub policy_at: Option<Location>,
     pub unmarked: Unmarked,
-    /// Since when this is deprecated: seconds since 1970 (RFC 9745).
+    /// In seconds since 1970.
     pub deprecation: Option<i64>,
-    /// Until when it works: seconds since 1970 (RFC 8594).
+    /// In seconds since 1970.
     pub sunset: Option<i64>,
-    /// What changes from then on.
     pub after_sunset: AfterSunset,
-    /// Where the change is explained.
     pub documentation: Option<String>,
-    /// How clients are told from each other; not at all where it is not said.
+    /// `None` if clients are not told apart.
     pub client: Option<LegacyClient>,
 }
 
-/// `legacy.policy`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LegacyPolicy {
-    /// The upstream's answer, byte for byte.
-    Passthrough,
-    /// The page in the envelope.
-    Translate,
-    /// 307 to the same page by cursor.
-    Redirect,
-    /// 410.
-    Reject,
+impl Default for LegacySettings {
+    fn default() -> Self {
+        Self {
+            policy: None,
+            policy_at: None,
+            unmarked: LEGACY.unmarked.default(),
+            deprecation: None,
+            sunset: None,
+            after_sunset: LEGACY.after_sunset.default(),
+            documentation: None,
+            client: None,
+        }
+    }
 }
 
-/// `legacy.unmarked`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Unmarked {
-    /// Served by cursor.
-    #[default]
-    New,
-    /// Treated as the policy says.
-    Legacy,
+words! {
+    /// The answer to a request by page or offset.
+    pub enum LegacyPolicy {
+        /// The upstream's answer, byte for byte.
+        Passthrough = "passthrough",
+        /// The page that is asked for, in the envelope, with cursors.
+        Translate = "translate",
+        /// 307 to the same page by cursor.
+        Redirect = "redirect",
+        /// 410.
+        Reject = "reject",
+    }
 }
 
-/// `legacy.after_sunset`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum AfterSunset {
-    /// Nothing changes.
-    #[default]
-    Same,
-    /// As with [`LegacyPolicy::Reject`].
-    Reject,
+words! {
+    /// The meaning of a request without any paging parameter.
+    pub enum Unmarked {
+        /// A request for the first page by cursor.
+        New = "new",
+        /// A legacy request, as the policy says.
+        Legacy = "legacy",
+    }
 }
 
-/// `legacy.client`: how the clients that send legacy requests are told from each other, to be counted.
+words! {
+    /// The policy after the sunset.
+    pub enum AfterSunset {
+        /// The same: nothing changes on that day by itself.
+        Same = "same",
+        /// 410.
+        Reject = "reject",
+    }
+}
+
+/// `legacy.client`: how the clients that send legacy requests are told apart.
 #[derive(Debug, Clone)]
 pub struct LegacyClient {
-    /// What a client is known by.
     pub known_by: KnownBy,
-    /// Whether that itself is shown; else a keyed hash of it.
+    /// `known_by` itself is shown, not a keyed hash of it.
     pub shows_value: bool,
-    /// Names for some of them: what each of these is known by.
+    /// Names of clients, and the secret that each is known by.
     pub names: Vec<(String, Secret)>,
-    /// How many are counted apart; the others together.
     pub max: usize,
 }
 
-/// What a client is known by.
+/// The part of a request that identifies a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KnownBy {
     /// The value of a header.

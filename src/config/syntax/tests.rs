@@ -29,9 +29,9 @@ fn peers_are_hosts_with_ports() {
 fn addresses_are_numbers() {
     assert_eq!(address("127.0.0.1:0"), Ok(()));
     assert_eq!(address("[::]:8080"), Ok(()));
-    assert!(help(address, "localhost:9000").starts_with("write numbers, such as \"127.0.0.1:9000\""));
-    assert!(help(address, ":8080").starts_with("write numbers, such as \"0.0.0.0:8080\""));
-    assert!(help(address, "10.0.0.1").starts_with("write numbers, such as \"10.0.0.1:8080\""));
+    assert!(help(address, "localhost:9000").starts_with("write an IP address and a port, such as \"127.0.0.1:9000\""));
+    assert!(help(address, ":8080").starts_with("write an IP address and a port, such as \"0.0.0.0:8080\""));
+    assert!(help(address, "10.0.0.1").starts_with("write an IP address and a port, such as \"10.0.0.1:8080\""));
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn networks_have_nothing_behind_their_prefix() {
     assert_eq!(help(network, "10.20.1.5/16"), "write \"10.20.0.0/16\", or a longer prefix");
     assert_eq!(help(network, "2001:db8::1/32"), "write \"2001:db8::/32\", or a longer prefix");
     for wrong in ["10.20.0.0/33", "internal", "10.0.0.0/", ""] {
-        assert!(help(network, wrong).starts_with("write such as"), "{wrong}");
+        assert!(help(network, wrong).starts_with("write a network such as"), "{wrong}");
     }
 }
 
@@ -79,7 +79,7 @@ fn sort_terms_say_their_direction_by_a_sign() {
     for (wrong, meant) in cases {
         assert_eq!(help(sort_term, wrong), meant, "{wrong}");
     }
-    assert_eq!(help(field, "-email"), "write \"email\": a direction is no part of it");
+    assert_eq!(help(field, "-email"), "write \"email\", without a direction");
 }
 
 #[test]

@@ -1,243 +1,144 @@
-//! JSON text (RFC 8259) to a tree that knows its places: a small reader for the files of envelopes, where every fault
-//! must point at its line and no member may stand twice. Bodies of upstreams are never read by it.
+//! JSON text (RFC 8259) to a tree with locations, for the files of envelopes and OpenAPI documents. `serde_json` parses
+//! the text. Its raw values are slices of the text, which gives their locations.
+
+use std::fmt;
+
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
 
 use super::{LocatedTree, Tree};
 use crate::config::diagnostic::{Diagnostics, Located, Location};
 
-/// How deep a file may be nested.
+/// The deepest nesting of a file.
 const DEPTH_MAX: usize = 64;
 
-/// Reads a text that was added as `source`. After a syntax error there is nothing; members that stand twice are all
+/// Reads a text that was added as `source`. Returns `None` after a syntax error. Members that occur twice are all
 /// reported, and the first one counts.
 pub fn read(source: u32, text: &str, diagnostics: &mut Diagnostics) -> Option<LocatedTree> {
-    let mut reader = Reader { source, text, at: 0, diagnostics };
-    let tree = reader.value(0).and_then(|tree| {
-        reader.blanks();
-        if reader.at < text.len() {
-            Err(reader.wrong("something stands after the end of the JSON value"))
-        } else {
-            Ok(tree)
-        }
-    });
-    match tree {
-        Ok(tree) => Some(tree),
-        Err(Wrong { at, message }) => {
-            let end = text[at..].chars().next().map_or(at, |character| at + character.len_utf8());
-            let at = reader.location(at, end);
-            reader.diagnostics.error(at, message, "");
+    let mut reader = Reader { source, text, diagnostics };
+    match serde_json::from_str::<&RawValue>(text) {
+        Ok(raw) => reader.tree(raw, DEPTH_MAX),
+        Err(error) => {
+            reader.report(&error);
             None
         }
     }
 }
 
-struct Reader<'a> {
+struct Reader<'t, 'd> {
     source: u32,
-    text: &'a str,
-    at: usize,
-    diagnostics: &'a mut Diagnostics,
+    text: &'t str,
+    diagnostics: &'d mut Diagnostics,
 }
 
-/// A syntax error.
-struct Wrong {
-    at: usize,
-    message: &'static str,
-}
-
-impl Reader<'_> {
-    fn value(&mut self, depth: usize) -> Result<LocatedTree, Wrong> {
-        self.blanks();
-        let start = self.at;
-        let value = match self.peek() {
-            Some(b'{') if depth < DEPTH_MAX => self.object(depth)?,
-            Some(b'[') if depth < DEPTH_MAX => self.array(depth)?,
-            Some(b'{' | b'[') => return Err(self.wrong("this is nested deeper than 64 levels")),
-            Some(b'"') => Tree::Text(self.string()?),
-            Some(b'-' | b'0'..=b'9') => Tree::Number(self.number()?),
-            _ => self.word()?,
+impl<'t> Reader<'t, '_> {
+    /// `depth` is the number of levels that may follow.
+    fn tree(&mut self, raw: &'t RawValue, depth: usize) -> Option<LocatedTree> {
+        let json = raw.get();
+        let at = self.location(json);
+        let value = match json.as_bytes().first() {
+            Some(b'{' | b'[') if depth == 0 => {
+                let message = format!("nested deeper than {DEPTH_MAX} levels");
+                self.diagnostics.error(Location { end: at.start + 1, ..at }, message, "");
+                return None;
+            }
+            Some(b'{') => self.object(json, depth)?,
+            Some(b'[') => {
+                let elements: Vec<&'t RawValue> = self.parse(json)?;
+                Tree::Array(elements.into_iter().map(|element| self.tree(element, depth - 1)).collect::<Option<_>>()?)
+            }
+            Some(b'"') => Tree::Text(self.parse(json)?),
+            Some(b't' | b'f') => Tree::Boolean(self.parse(json)?),
+            Some(b'n') => Tree::Null,
+            _ => Tree::Number(json.to_owned()),
         };
-        Ok(Located { value, at: self.location(start, self.at) })
+        Some(Located { value, at })
     }
 
-    fn object(&mut self, depth: usize) -> Result<Tree, Wrong> {
-        self.at += 1;
+    fn object(&mut self, json: &'t str, depth: usize) -> Option<Tree> {
+        let Members(pairs) = self.parse(json)?;
         let mut members: Vec<(Located<String>, LocatedTree)> = Vec::new();
-        self.blanks();
-        if self.take(b'}') {
-            return Ok(Tree::Object(members));
-        }
-        loop {
-            self.blanks();
-            let start = self.at;
-            if self.peek() != Some(b'"') {
-                return Err(self.wrong("a member's name must stand here, in double quotes"));
-            }
-            let name = Located { value: self.string()?, at: self.location(start, self.at) };
-            self.blanks();
-            if !self.take(b':') {
-                return Err(self.wrong("a `:` must stand here"));
-            }
-            let value = self.value(depth + 1)?;
+        let mut rest = self.location(json).start as usize + 1;
+        for (name, raw) in pairs {
+            // A name stands between the value before it and its own.
+            let value = self.location(raw.get());
+            let between = &self.text[rest..value.start as usize];
+            let quoted = between.trim_matches(|character: char| character != '"');
+            let name = Located { value: name, at: self.location(quoted) };
+            rest = value.end as usize;
+            let tree = self.tree(raw, depth - 1)?;
             if members.iter().any(|(known, _)| known.value == name.value) {
-                let message = format!("the member {:?} stands here twice", name.value);
+                let message = format!("duplicate member {:?}", name.value);
                 self.diagnostics.error(name.at, message, "remove one of them");
             } else {
-                members.push((name, value));
+                members.push((name, tree));
             }
-            self.blanks();
-            if self.take(b'}') {
-                return Ok(Tree::Object(members));
-            }
-            if !self.take(b',') {
-                return Err(self.wrong("a `,` or the closing `}` must stand here"));
+        }
+        Some(Tree::Object(members))
+    }
+
+    /// Parses a part of the text. Syntax errors of the whole text were reported before. A raw string may still escape one
+    /// half of a character, such as `\ud800`.
+    fn parse<T: serde::Deserialize<'t>>(&mut self, json: &'t str) -> Option<T> {
+        match serde_json::from_str(json) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                let message = described(&error);
+                let at = self.location(json);
+                self.diagnostics.error(at, message, "");
+                None
             }
         }
     }
 
-    fn array(&mut self, depth: usize) -> Result<Tree, Wrong> {
-        self.at += 1;
-        let mut elements = Vec::new();
-        self.blanks();
-        if self.take(b']') {
-            return Ok(Tree::Array(elements));
-        }
-        loop {
-            elements.push(self.value(depth + 1)?);
-            self.blanks();
-            if self.take(b']') {
-                return Ok(Tree::Array(elements));
-            }
-            if !self.take(b',') {
-                return Err(self.wrong("a `,` or the closing `]` must stand here"));
-            }
-        }
+    /// Reports a syntax error of the whole text.
+    fn report(&mut self, error: &serde_json::Error) {
+        let lines = self.text.split_inclusive('\n').take(error.line().saturating_sub(1));
+        let place = lines.map(str::len).sum::<usize>() + error.column().saturating_sub(1);
+        let place = if error.is_eof() { self.text.len() } else { self.text.floor_char_boundary(place) };
+        let character = self.text[place..].chars().next().map_or(0, char::len_utf8);
+        let at = self.location(&self.text[place..place + character]);
+        self.diagnostics.error(at, described(error), "");
     }
 
-    fn string(&mut self) -> Result<String, Wrong> {
-        self.at += 1;
-        let mut value = String::new();
-        loop {
-            let rest = &self.text[self.at..];
-            let plain = rest.find(|character| character == '"' || character == '\\' || character < ' ');
-            let Some(plain) = plain else {
-                self.at = self.text.len();
-                return Err(self.wrong("a string is not closed"));
-            };
-            value.push_str(&rest[..plain]);
-            self.at += plain;
-            match rest.as_bytes()[plain] {
-                b'"' => {
-                    self.at += 1;
-                    return Ok(value);
-                }
-                b'\\' => value.push(self.escape()?),
-                _ => return Err(self.wrong("a control character must be written as \\u00XX")),
-            }
-        }
-    }
-
-    fn escape(&mut self) -> Result<char, Wrong> {
-        let start = self.at;
-        let wrong = Wrong { at: start, message: "this is no escape that JSON knows" };
-        let letter = self.text.as_bytes().get(start + 1).copied();
-        self.at += 2;
-        let simple = match letter {
-            Some(b'"') => '"',
-            Some(b'\\') => '\\',
-            Some(b'/') => '/',
-            Some(b'b') => '\u{8}',
-            Some(b'f') => '\u{c}',
-            Some(b'n') => '\n',
-            Some(b'r') => '\r',
-            Some(b't') => '\t',
-            Some(b'u') => {
-                let Some(first) = self.unit() else { return Err(wrong) };
-                let mut units = vec![first];
-                if (0xD800..0xDC00).contains(&first) && self.text[self.at..].starts_with("\\u") {
-                    self.at += 2;
-                    let Some(second) = self.unit() else { return Err(wrong) };
-                    units.push(second);
-                }
-                let mut decoded = char::decode_utf16(units);
-                let (Some(Ok(character)), None) = (decoded.next(), decoded.next()) else {
-                    return Err(wrong);
-                };
-                character
-            }
-            _ => return Err(wrong),
-        };
-        Ok(simple)
-    }
-
-    /// Four hexadecimal digits.
-    fn unit(&mut self) -> Option<u16> {
-        let digits = self.text.get(self.at..self.at + 4)?;
-        self.at += 4;
-        digits.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u16::from_str_radix(digits, 16).ok())?
-    }
-
-    fn number(&mut self) -> Result<String, Wrong> {
-        let start = self.at;
-        self.take(b'-');
-        let wrong = Wrong { at: start, message: "this is no number that JSON knows" };
-        let leading_zero = self.peek() == Some(b'0');
-        let integer = self.digits();
-        if integer == 0 || (leading_zero && integer > 1) {
-            return Err(wrong);
-        }
-        if self.take(b'.') && self.digits() == 0 {
-            return Err(wrong);
-        }
-        if self.take(b'e') || self.take(b'E') {
-            if !self.take(b'+') {
-                self.take(b'-');
-            }
-            if self.digits() == 0 {
-                return Err(wrong);
-            }
-        }
-        Ok(self.text[start..self.at].to_owned())
-    }
-
-    fn digits(&mut self) -> usize {
-        let rest = &self.text.as_bytes()[self.at..];
-        let count = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        self.at += count;
-        count
-    }
-
-    fn word(&mut self) -> Result<Tree, Wrong> {
-        let words = [("null", Tree::Null), ("true", Tree::Boolean(true)), ("false", Tree::Boolean(false))];
-        for (word, tree) in words {
-            if self.text[self.at..].starts_with(word) {
-                self.at += word.len();
-                return Ok(tree);
-            }
-        }
-        Err(self.wrong("a JSON value must stand here"))
-    }
-
-    fn blanks(&mut self) {
-        let rest = &self.text.as_bytes()[self.at..];
-        self.at += rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')).count();
-    }
-
-    fn peek(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
-    }
-
-    fn take(&mut self, byte: u8) -> bool {
-        let found = self.peek() == Some(byte);
-        self.at += usize::from(found);
-        found
-    }
-
-    fn wrong(&self, message: &'static str) -> Wrong {
-        Wrong { at: self.at, message }
-    }
-
-    fn location(&self, start: usize, end: usize) -> Location {
+    /// The location of a slice of the text.
+    fn location(&self, slice: &str) -> Location {
+        let start = slice.as_ptr() as usize - self.text.as_ptr() as usize;
         let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
-        Location { source: self.source, start: place(start), end: place(end) }
+        Location { source: self.source, start: place(start), end: place(start + slice.len()) }
+    }
+}
+
+/// The message of an error without its line and column, which the diagnostic has.
+fn described(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    format!("invalid JSON: {}", message.split(" at line ").next().unwrap_or(&message))
+}
+
+/// The members of an object in their order, those with the same name among them.
+struct Members<'t>(Vec<(String, &'t RawValue)>);
+
+impl<'t> serde::Deserialize<'t> for Members<'t> {
+    fn deserialize<D: Deserializer<'t>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(MembersVisitor)
+    }
+}
+
+struct MembersVisitor;
+
+impl<'t> Visitor<'t> for MembersVisitor {
+    type Value = Members<'t>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'t>>(self, mut map: A) -> Result<Members<'t>, A::Error> {
+        let mut members = Vec::new();
+        while let Some(member) = map.next_entry()? {
+            members.push(member);
+        }
+        Ok(Members(members))
     }
 }
 
@@ -284,16 +185,16 @@ mod tests {
             ("{\"a\" 1}", 5),
             ("{\"a\":1,}", 7),
             ("[1 2]", 3),
-            ("[01]", 1),
-            ("[1.]", 1),
+            ("[01]", 2),
+            ("[1.]", 3),
             ("[+1]", 1),
-            ("nul", 0),
+            ("nul", 3),
             ("\"a", 2),
-            ("\"\\x\"", 1),
-            ("\"\\ud800\"", 1),
-            ("\"\\ud83d\\u0041\"", 1),
-            ("\"\\u+123\"", 1),
-            ("\"a\nb\"", 2),
+            ("\"\\x\"", 2),
+            ("\"\\ud800\"", 0),
+            ("\"\\ud83d\\u0041\"", 0),
+            ("\"\\u+123\"", 6),
+            ("\"a\nb\"", 1),
             ("{} {}", 3),
             ("[é]", 1),
         ];
@@ -307,6 +208,8 @@ mod tests {
     #[test]
     fn nesting_is_bounded() {
         assert!(read_text(&("[".repeat(64) + &"]".repeat(64))).0.is_some());
+        let (tree, faults) = read_text(&("[".repeat(65) + &"]".repeat(65)));
+        assert_eq!((tree, faults[0].0), (None, 64));
         assert!(read_text(&"[".repeat(100_000)).0.is_none());
     }
 }

@@ -6,11 +6,15 @@ use super::*;
 use crate::{
     config::tree::{LocatedTree, Tree},
     downstream::{
-        etag,
         fixture::{self, BARE, STANDARD},
         problem::{Code, Problem},
-        skeleton::Segment,
+        render::skeleton::SkeletonSegment,
+        response::etag,
     },
+};
+use crate::{
+    downstream::{ItemCursors, LinkSet, Response},
+    pagination::answer::Total,
 };
 
 const RELAY: &str = r#"{ "body": {
@@ -60,14 +64,14 @@ fn template(text: &str) -> EnvelopeTemplate {
 }
 
 /// Literals, slots and conditions of a skeleton.
-fn counts(segments: &[Segment]) -> [usize; 3] {
+fn counts(segments: &[SkeletonSegment]) -> [usize; 3] {
     let mut sum = [0; 3];
     for segment in segments {
         let (own, inner) = match segment {
-            Segment::Literal(_) => ([1, 0, 0], &[][..]),
-            Segment::Value(..) => ([0, 1, 0], &[][..]),
-            Segment::If(_, inner) => ([0, 0, 1], &inner[..]),
-            Segment::Items(_, inner) => ([0, 0, 0], &inner[..]),
+            SkeletonSegment::Literal(_) => ([1, 0, 0], &[][..]),
+            SkeletonSegment::Value(..) => ([0, 1, 0], &[][..]),
+            SkeletonSegment::If(_, inner) => ([0, 0, 1], &inner[..]),
+            SkeletonSegment::Items(_, inner) => ([0, 0, 0], &inner[..]),
         };
         let inner = counts(inner);
         sum = std::array::from_fn(|index| sum[index] + own[index] + inner[index]);
@@ -94,7 +98,7 @@ impl ItemCursors for Numbered {
     }
 }
 
-/// What can be unknown, as bits; beside these how many items there are, and which of them have ids.
+/// Facts that can be unknown, as bits; also the number of items, and which of them have ids.
 #[derive(Clone, Copy)]
 struct Known(u32);
 
@@ -394,7 +398,7 @@ fn an_error_form_says_what_applies() {
     );
     let mut problem = Problem::new(Code::LimitTooLarge, "too \"large\"");
     let render = |problem: &Problem, types| {
-        let response = problem.render(types, "r1", Some(&compiled));
+        let response = Response::of_problem(problem, types, "r1", Some(&compiled));
         assert_eq!(response.headers["content-type"], "application/vnd.api+json");
         assert_eq!(response.headers["content-length"], response.body.len().to_string().as_str());
         serde_json::from_slice::<Json>(&response.body.into_parts().concat()).unwrap()

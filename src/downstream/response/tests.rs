@@ -2,14 +2,13 @@ use std::fmt::Write as _;
 
 use http::header::{AGE, SET_COOKIE};
 
+use super::legacy;
 use super::*;
 use crate::{
-    config::diagnostic::Diagnostics,
-    config::settings::LegacySettings,
+    config::{diagnostic::Diagnostics, settings::LegacySettings},
     downstream::{
+        envelope::links::LinkSet,
         fixture::{self, BARE, STANDARD},
-        legacy,
-        links::LinkSet,
         problem::{Code, Problem},
     },
     pagination::answer::Total,
@@ -141,7 +140,7 @@ fn problems_look_like_their_snapshots() {
             text,
             "# {}\n\n{}\n",
             code.as_str(),
-            written(&problem.render(Some("https://docs.example.com/problems/"), "r-1", None))
+            written(&Response::of_problem(&problem, Some("https://docs.example.com/problems/"), "r-1", None))
         );
     }
     let mut whole = Problem::new(Code::CursorMismatch, "A <detail> & \"quotes\"\u{2028}")
@@ -152,7 +151,7 @@ fn problems_look_like_their_snapshots() {
     whole.differs = vec!["filters", "order"];
     whole.allowed = vec!["created_at".to_owned(), "id".to_owned()];
     whole.retry_after = Some(HeaderValue::from_static("30"));
-    let _ = write!(text, "# every member, no types\n\n{}", written(&whole.render(None, "r-1", None)));
+    let _ = write!(text, "# every member, no types\n\n{}", written(&Response::of_problem(&whole, None, "r-1", None)));
     fixture::assert_snapshot("problems.txt", &text);
 }
 

@@ -1,49 +1,37 @@
-//! Item schemas from the upstream's own OpenAPI document: found where the dialect finds the items, and carried along with
-//! everything that they refer to.
+//! Schemas imported from an upstream's document: converted from OpenAPI 3.0 to JSON Schema 2020-12 where needed, with
+//! all schemas that they refer to, under names of their own.
 
-use std::borrow::Cow;
-
-use percent_encoding::percent_decode_str;
-
-use super::{carried::Carried, names::Names};
+use super::{
+    names::{Names, component, pascal},
+    upstream_document::{UpstreamDocument, member, members, text},
+};
 use crate::{
     config::{
         Diagnostics,
-        diagnostic::{Location, nearest},
         settings::{ItemSchema, OpenApiSettings},
         tree::{LocatedTree, Tree},
     },
-    json::{Document, Pointer, pointer::Step},
+    json::{Document, Pointer},
 };
 
-/// How many references may be followed behind one another, and how deep alternatives may be nested, on the way to an item.
-const MOST_STEPS: usize = 64;
-
-/// The methods that a path can have (OpenAPI 3.1, section 4.8.9).
-const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
-
-/// An item's schema, and the components that it refers to.
+/// The schema of an item and the components that it refers to.
 #[derive(Debug)]
-pub(super) struct Imported {
-    /// The schema, usually a reference.
+pub(super) struct ImportedItem {
     pub item: Document,
-    /// Names and schemas, all that `item` reaches.
+    /// The components by name: all that `item` reaches.
     pub components: Vec<(String, Document)>,
 }
 
-/// What is wrong with a document: where the route says it, what, and what would be right.
-type Fault = (Location, String, String);
-
-/// Finds the schema of a route's items. `items` is where they stand in an answer, `item` where in an element. Faults are
-/// reported, and give none.
+/// Finds the schema of a route's items. `items` is the place of the array in an answer, `item` the place of the item in
+/// an element. Reports faults, and returns nothing if there are any.
 pub(super) fn import(
     settings: &OpenApiSettings,
     items: &Pointer,
     item: &Pointer,
     names: &mut Names,
     diagnostics: &mut Diagnostics,
-) -> Option<Imported> {
-    let source = Source { root: &settings.document, file: &settings.file.value };
+) -> Option<ImportedItem> {
+    let source = UpstreamDocument { root: &settings.document, file: &settings.file.value };
     let found = source.version(settings.file.at).and_then(|old| {
         let schema = match &settings.item {
             ItemSchema::At(place) => source.at(&place.value).ok_or_else(|| source.without(&place.value, place.at))?,
@@ -63,7 +51,7 @@ pub(super) fn import(
             return None;
         }
     };
-    let mut carried = Carried::new(source, old, names);
+    let mut carried = SchemaImport::new(source, old, names);
     let item = carried.schema_at(schema, settings);
     match carried.finish() {
         Ok((components, elsewhere)) => {
@@ -72,7 +60,7 @@ pub(super) fn import(
                 let help = "nothing is said of that part: only what stands in the file itself is taken over";
                 diagnostics.warning(settings.file.at, message, help);
             }
-            Some(Imported { item, components })
+            Some(ImportedItem { item, components })
         }
         Err(message) => {
             let message = format!("{}: {message}", settings.file.value);
@@ -82,161 +70,213 @@ pub(super) fn import(
     }
 }
 
-/// The document of an upstream.
-#[derive(Clone, Copy)]
-pub(super) struct Source<'a> {
-    root: &'a LocatedTree,
-    /// What it is called.
-    pub(super) file: &'a str,
+/// Maximum number of schemas that one item may reach.
+const MOST_COMPONENTS: usize = 1_000;
+
+/// Maximum number of values in all schemas that are imported for one item.
+const MOST_VALUES: usize = 200_000;
+
+/// Components by name, and the references that lead out of the document.
+type ImportedSchemas = (Vec<(String, Document)>, Vec<String>);
+
+/// An import in progress.
+pub(super) struct SchemaImport<'a> {
+    source: UpstreamDocument<'a>,
+    /// The document is of OpenAPI 3.0.
+    old: bool,
+    names: &'a mut Names,
+    /// References, the names of their components here, and their targets once found.
+    known: Vec<(String, String, Option<&'a LocatedTree>)>,
+    /// References to nothing in the document.
+    elsewhere: Vec<String>,
+    values: usize,
 }
 
-impl<'a> Source<'a> {
-    /// Whether it is of OpenAPI 3.0, where schemas are written in a way of their own; an error for neither 3.0 nor 3.1.
-    fn version(self, at: Location) -> Result<bool, Fault> {
-        match text(member(self.root, "openapi")) {
-            Some(version) if version.starts_with("3.1.") => Ok(false),
-            Some(version) if version.starts_with("3.0.") => Ok(true),
-            _ => {
-                let message = format!("{} is no OpenAPI document of version 3.0 or 3.1", self.file);
-                Err((at, message, "say which by its member `openapi`; older ones can be converted".to_owned()))
+impl<'a> SchemaImport<'a> {
+    pub(super) fn new(source: UpstreamDocument<'a>, old: bool, names: &'a mut Names) -> Self {
+        Self { source, old, names, known: Vec::new(), elsewhere: Vec::new(), values: 0 }
+    }
+
+    /// Returns the schema in place, or a reference to it if the route names its place.
+    pub(super) fn schema_at(&mut self, schema: &LocatedTree, settings: &OpenApiSettings) -> Document {
+        match &settings.item {
+            ItemSchema::At(place) => self.reference(&place.value),
+            ItemSchema::Operation(_) => self.schema(schema),
+        }
+    }
+
+    /// Imports the schemas that were referred to, and those that they refer to.
+    pub(super) fn finish(mut self) -> Result<ImportedSchemas, String> {
+        let mut components: Vec<(String, Document)> = Vec::new();
+        while let Some((_, name, tree)) = self.known.get(components.len()).cloned() {
+            let schema = tree.map_or_else(|| Document::Object(Vec::new()), |tree| self.schema(tree));
+            components.push((name, schema));
+            if self.known.len() > MOST_COMPONENTS || self.values > MOST_VALUES {
+                return Err(format!("the items reach more than {MOST_COMPONENTS} schemas or {MOST_VALUES} values"));
             }
         }
+        self.elsewhere.sort();
+        self.elsewhere.dedup();
+        Ok((components, self.elsewhere))
     }
 
-    /// What is said where nothing stands at a place that the route names.
-    fn without(self, place: &str, at: Location) -> Fault {
-        let help = "write it as a reference in that file would, \"#/components/schemas/User\"";
-        (at, format!("{} has nothing at {place:?}", self.file), help.to_owned())
+    /// Returns a reference to the component that stands here for the target of `reference`.
+    fn reference(&mut self, reference: &str) -> Document {
+        let name = match self.known.iter().find(|(known, ..)| known == reference) {
+            Some((_, name, _)) => name.clone(),
+            None => {
+                let Some(tree) = self.source.at(reference) else {
+                    self.elsewhere.push(reference.to_owned());
+                    return Document::Object(Vec::new());
+                };
+                let file = self.source.file.rsplit('/').next().unwrap_or_default();
+                let stem = pascal(file.split('.').next().unwrap_or_default());
+                let last = reference.rsplit('/').next().unwrap_or_default();
+                let name = self.names.claim(&format!("{stem}_{}", component(last)));
+                self.known.push((reference.to_owned(), name.clone(), Some(tree)));
+                name
+            }
+        };
+        Document::object([("$ref", format!("#/components/schemas/{name}").into())])
     }
 
-    /// What is said where an operation answers with no items.
-    fn without_items(self, items: &Pointer, method: &str, path: &str, at: Location) -> Fault {
-        let (file, place, method) = (self.file, items.to_string(), method.to_uppercase());
-        let help = "the dialect reads the items there; where the file knows it differently, name the item's own schema: \
-                    schema = \"#/components/schemas/User\"";
-        (at, format!("{file} describes no array at {place:?} of {method} {path}"), help.to_owned())
-    }
-
-    /// What a local reference leads to.
-    pub(super) fn at(self, reference: &str) -> Option<&'a LocatedTree> {
-        let decoded: Cow<'_, str> = percent_decode_str(reference.strip_prefix('#')?).decode_utf8().ok()?;
-        let mut place = self.root;
-        if decoded.is_empty() {
-            return Some(place);
+    fn schema(&mut self, tree: &LocatedTree) -> Document {
+        self.values += 1;
+        let Tree::Object(own) = &tree.value else {
+            // `true` and `false` are schemas in 3.1 and invalid in 3.0.
+            return if matches!(tree.value, Tree::Boolean(_)) { self.copy(tree) } else { Document::Object(Vec::new()) };
+        };
+        if let Some(reference) = text(member(tree, "$ref")).filter(|_| self.old) {
+            // OpenAPI 3.0 ignores members beside `$ref`.
+            return self.reference(reference);
         }
-        for step in decoded.strip_prefix('/')?.split('/') {
-            let name = step.replace("~1", "/").replace("~0", "~");
-            place = match &place.value {
-                Tree::Array(elements) => elements.get(name.parse::<usize>().ok()?)?,
-                _ => member(place, &name)?,
+        let mut schema: Vec<(String, Document)> = Vec::with_capacity(own.len());
+        for (name, value) in own {
+            let name = name.value.as_str();
+            let taken = match name {
+                "$ref" => match text(Some(value)).map(|reference| self.reference(reference)) {
+                    Some(Document::Object(mut members)) if !members.is_empty() => members.swap_remove(0).1,
+                    _ => continue,
+                },
+                // These keywords would change the meaning of references in the new place.
+                "$id" | "$anchor" | "$schema" | "$dynamicRef" | "$dynamicAnchor" | "$vocabulary" | "xml" => continue,
+                _ if name.starts_with("x-") => continue,
+                "nullable" if self.old => continue,
+                "exclusiveMinimum" | "exclusiveMaximum" | "minimum" | "maximum" if self.old => {
+                    match self.bound(tree, name, value) {
+                        Some((name, value)) => {
+                            schema.push((name.to_owned(), value));
+                            continue;
+                        }
+                        None => continue,
+                    }
+                }
+                "properties" | "patternProperties" | "dependentSchemas" | "$defs" | "definitions" => {
+                    let named = members(Some(value)).iter();
+                    Document::Object(named.map(|(name, value)| (name.value.clone(), self.schema(value))).collect())
+                }
+                "items"
+                | "not"
+                | "additionalProperties"
+                | "contains"
+                | "propertyNames"
+                | "if"
+                | "then"
+                | "else"
+                | "unevaluatedItems"
+                | "unevaluatedProperties"
+                | "contentSchema" => self.schema(value),
+                "allOf" | "anyOf" | "oneOf" | "prefixItems" => match &value.value {
+                    Tree::Array(parts) => Document::Array(parts.iter().map(|part| self.schema(part)).collect()),
+                    _ => continue,
+                },
+                "discriminator" => self.discriminator(value),
+                _ => self.copy(value),
             };
+            schema.push((name.to_owned(), taken));
         }
-        Some(place)
+        let is_nullable =
+            self.old && matches!(member(tree, "nullable").map(|tree| &tree.value), Some(Tree::Boolean(true)));
+        let schema = Document::Object(schema);
+        if is_nullable { or_null(schema) } else { schema }
     }
 
-    /// What stands at the end of local references.
-    fn resolved(self, mut tree: &'a LocatedTree) -> Option<&'a LocatedTree> {
-        for _ in 0..MOST_STEPS {
-            match text(member(tree, "$ref")) {
-                Some(reference) => tree = self.at(reference)?,
-                None => return Some(tree),
+    /// Converts a bound of 3.0, in which `exclusiveMinimum` is a flag beside `minimum`.
+    fn bound(&mut self, schema: &LocatedTree, name: &str, value: &LocatedTree) -> Option<(&'static str, Document)> {
+        let (inclusive, exclusive) = match name {
+            "minimum" | "exclusiveMinimum" => ("minimum", "exclusiveMinimum"),
+            _ => ("maximum", "exclusiveMaximum"),
+        };
+        let is_exclusive = matches!(member(schema, exclusive).map(|flag| &flag.value), Some(Tree::Boolean(true)));
+        match (name == inclusive, is_exclusive) {
+            (true, false) => Some((inclusive, self.copy(value))),
+            (true, true) => Some((exclusive, self.copy(value))),
+            // The flag was merged into the bound.
+            (false, _) => None,
+        }
+    }
+
+    /// Converts a discriminator, whose schema names are others here.
+    fn discriminator(&mut self, tree: &LocatedTree) -> Document {
+        let mut taken = Vec::new();
+        for (name, value) in members(Some(tree)) {
+            let copied = match (name.value.as_str(), &value.value) {
+                ("mapping", Tree::Object(mapping)) => {
+                    let mut named = Vec::with_capacity(mapping.len());
+                    for (meant, value) in mapping {
+                        let said = text(Some(value)).unwrap_or_default();
+                        let local = format!("#/components/schemas/{said}");
+                        let reference = if said.starts_with("#/") { said } else { local.as_str() };
+                        if let Some(Document::Text(reference)) = self.reference(reference).member("$ref") {
+                            named.push((meant.value.clone(), reference.as_str().into()));
+                        }
+                    }
+                    Document::Object(named)
+                }
+                _ => self.copy(value),
+            };
+            taken.push((name.value.clone(), copied));
+        }
+        Document::Object(taken)
+    }
+
+    /// Copies a value that is no schema.
+    fn copy(&mut self, tree: &LocatedTree) -> Document {
+        self.values += 1;
+        match &tree.value {
+            Tree::Null => Document::Null,
+            Tree::Boolean(flag) => Document::Boolean(*flag),
+            Tree::Number(spelling) => Document::Number(spelling.clone()),
+            Tree::Text(text) => Document::Text(text.clone()),
+            Tree::Array(elements) => Document::Array(elements.iter().map(|element| self.copy(element)).collect()),
+            Tree::Object(members) => {
+                Document::Object(members.iter().map(|(name, value)| (name.value.clone(), self.copy(value))).collect())
             }
         }
-        None
     }
+}
 
-    /// The schema of the answer of an operation.
-    fn answer(self, method: &str, path: &str, at: Location) -> Result<&'a LocatedTree, Fault> {
-        let paths = members(member(self.root, "paths"));
-        let fault = |message: String, help: String| (at, message, help);
-        let Some(item) = paths.iter().find(|(known, _)| known.value == path).map(|(_, item)| item) else {
-            let near = nearest(path, paths.iter().map(|(known, _)| known.value.as_str()));
-            let help =
-                near.map_or_else(|| "write it as the file has it".to_owned(), |near| format!("did you mean {near:?}?"));
-            return Err(fault(format!("{} has no path {path:?}", self.file), help));
-        };
-        let operation = self.resolved(item).and_then(|item| member(item, method).filter(|_| METHODS.contains(&method)));
-        let Some(operation) = operation else {
-            let known = self.resolved(item).map(|item| members(Some(item))).unwrap_or_default();
-            let known: Vec<String> = known
-                .iter()
-                .filter(|(name, _)| METHODS.contains(&name.value.as_str()))
-                .map(|(name, _)| name.value.to_uppercase())
-                .collect();
-            let message = format!("{} has no {} {path}", self.file, method.to_uppercase());
-            return Err(fault(message, format!("it has {}", known.join(", "))));
-        };
-        let responses = member(operation, "responses");
-        let response = ["200", "2XX", "2xx", "default"].into_iter().find_map(|status| member(responses?, status));
-        let content =
-            response.and_then(|response| self.resolved(response)).and_then(|response| member(response, "content"));
-        let types = members(content);
-        let media = types.iter().find(|(name, _)| name.value.starts_with("application/json"));
-        let media = media.or_else(|| types.iter().find(|(name, _)| name.value.contains("json")));
-        media.and_then(|(_, media)| member(media, "schema")).ok_or_else(|| {
-            let message = format!("{} says nothing of the answer to {} {path}", self.file, method.to_uppercase());
-            fault(message, "its response 200 needs a schema for application/json".to_owned())
-        })
-    }
-
-    /// The schema of what is served of an element of the array at a place.
-    fn item(self, answer: &'a LocatedTree, items: &Pointer, item: &Pointer) -> Option<&'a LocatedTree> {
-        let array = self.walk(answer, items.steps(), 0)?;
-        let element = self.find(array, 0, &|schema| member(schema, "items"))?;
-        self.walk(element, item.steps(), 0)
-    }
-
-    /// The schema of what stands at the end of these steps.
-    fn walk(self, schema: &'a LocatedTree, steps: &[Step], depth: usize) -> Option<&'a LocatedTree> {
-        let Some((step, rest)) = steps.split_first() else { return Some(schema) };
-        let next = self.find(schema, depth, &|schema| match step {
-            Step::Member(name) => member(member(schema, "properties")?, name),
-            Step::Matching { .. } => member(schema, "items"),
-        })?;
-        self.walk(next, rest, depth)
-    }
-
-    /// What `take` finds in a schema, or in one of those that it is put together from.
-    fn find(
-        self,
-        schema: &'a LocatedTree,
-        depth: usize,
-        take: &dyn Fn(&'a LocatedTree) -> Option<&'a LocatedTree>,
-    ) -> Option<&'a LocatedTree> {
-        if depth > MOST_STEPS {
-            return None;
+/// Returns a schema that also allows null, as `nullable` did.
+fn or_null(schema: Document) -> Document {
+    let null = || Document::object([("type", "null".into())]);
+    match schema {
+        Document::Object(mut members)
+            if matches!(members.iter().find(|(name, _)| name == "type"), Some((_, Document::Text(_)))) =>
+        {
+            for (name, value) in &mut members {
+                match (name.as_str(), &mut *value) {
+                    ("type", Document::Text(said)) => {
+                        *value = Document::texts([std::mem::take(said).as_str(), "null"]);
+                    }
+                    ("enum", Document::Array(values)) if !values.contains(&Document::Null) => {
+                        values.push(Document::Null);
+                    }
+                    _ => {}
+                }
+            }
+            Document::Object(members)
         }
-        let schema = self.resolved(schema)?;
-        take(schema).or_else(|| {
-            let parts = ["allOf", "anyOf", "oneOf"].into_iter().filter_map(|name| member(schema, name));
-            let mut parts = parts.flat_map(|part| match &part.value {
-                Tree::Array(elements) => elements.as_slice(),
-                _ => &[],
-            });
-            // Each level of alternatives counts as many steps as keep the whole search small.
-            parts.find_map(|part| self.find(part, depth + 16, take))
-        })
-    }
-}
-
-/// The value of a member.
-pub(super) fn member<'a>(tree: &'a LocatedTree, name: &str) -> Option<&'a LocatedTree> {
-    members(Some(tree)).iter().find(|(known, _)| known.value == name).map(|(_, value)| value)
-}
-
-/// The members of an object; none of anything else.
-pub(super) fn members(tree: Option<&LocatedTree>) -> &[(crate::config::diagnostic::Located<String>, LocatedTree)] {
-    match tree.map(|tree| &tree.value) {
-        Some(Tree::Object(members)) => members,
-        _ => &[],
-    }
-}
-
-/// The text of a string.
-pub(super) fn text(tree: Option<&LocatedTree>) -> Option<&str> {
-    match tree.map(|tree| &tree.value) {
-        Some(Tree::Text(text)) => Some(text),
-        _ => None,
+        schema => Document::object([("anyOf", vec![schema, null()].into())]),
     }
 }
 

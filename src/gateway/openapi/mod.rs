@@ -1,52 +1,53 @@
-//! What all routes look like to clients, as an OpenAPI 3.1 document (<https://spec.openapis.org/oas/v3.1.1>): made with the
-//! snapshot, from the same settings, so that it can't say anything else than is served.
+//! The description of all routes for clients: an OpenAPI 3.1 document (<https://spec.openapis.org/oas/v3.1.1>), made
+//! with the snapshot from the same settings, so that it matches the responses.
 //!
-//! Security is left to the upstreams: credentials pass, and what they need is theirs to say.
+//! Security schemes are left out: credentials pass to the upstreams, which decide what they need.
 
-mod carried;
+mod described;
 mod imported;
 mod names;
 mod operation;
+mod parameters;
 mod request_body;
 mod responses;
+mod upstream_document;
 
 use std::sync::Arc;
 
-use names::{Names, pascal};
-
-use super::snapshot::Route;
+use super::routes::route::Route;
 use crate::{
     config::{
         Diagnostics,
         settings::{RouteSettings, Settings},
     },
-    downstream::schema,
+    downstream::envelope::schema,
     json::Document,
 };
+use described::DescribedRoute;
+use names::{Names, pascal};
 
-/// A description of all routes.
+/// The description of all routes.
 #[derive(Debug)]
 pub struct OpenApi {
     server: String,
-    entries: Vec<Entry>,
+    entries: Vec<RouteEntry>,
 }
 
-/// One route, described.
+/// The description of one route.
 #[derive(Debug)]
-struct Entry {
+struct RouteEntry {
     route: String,
     hosts: Vec<String>,
-    /// Its path as OpenAPI writes it.
+    /// The path in OpenAPI's syntax.
     path: String,
-    /// The same with all parameters alike: no two paths of a document may differ in their names alone.
+    /// The path without the names of its parameters: no two paths of a document may differ in these names alone.
     pattern: String,
     item: Document,
     schemas: Vec<(String, Document)>,
 }
 
 impl OpenApi {
-    /// Describes routes; each with the settings that it was compiled from. Faults of documents that routes name are
-    /// reported.
+    /// Describes routes from their settings. Reports faults of the documents that routes name.
     pub(super) fn compile(settings: &Settings, routes: &[Arc<Route>], diagnostics: &mut Diagnostics) -> Self {
         let mut names = Names::default();
         names.claim("Problem");
@@ -58,20 +59,20 @@ impl OpenApi {
         Self { entries: described.collect(), server }
     }
 
-    /// The document, as JSON text: of all routes, or of those that a host (lower case, without port) has.
+    /// Renders the document as JSON: of all routes, or of those that a host (lower case, without port) has.
     #[must_use]
     pub fn render(&self, host: Option<&str>) -> String {
-        let has_host = |entry: &Entry| host.is_some_and(|host| entry.hosts.iter().any(|own| own == host));
-        let concerns = |entry: &&Entry| host.is_none() || entry.hosts.is_empty() || has_host(entry);
-        let concerned: Vec<&Entry> = self.entries.iter().filter(concerns).collect();
-        // A document has one of each path: of a host, its own one; of all, the one that is for every host.
-        let comes_first = |entry: &Entry| if host.is_some() { has_host(entry) } else { entry.hosts.is_empty() };
-        let is_shown = |entry: &&Entry| {
+        let has_host = |entry: &RouteEntry| host.is_some_and(|host| entry.hosts.iter().any(|own| own == host));
+        let concerns = |entry: &&RouteEntry| host.is_none() || entry.hosts.is_empty() || has_host(entry);
+        let concerned: Vec<&RouteEntry> = self.entries.iter().filter(concerns).collect();
+        // A document has each path once. For a host, its own route comes first; for all hosts, the route without hosts.
+        let comes_first = |entry: &RouteEntry| if host.is_some() { has_host(entry) } else { entry.hosts.is_empty() };
+        let is_shown = |entry: &&RouteEntry| {
             let mut same = concerned.iter().filter(|other| other.pattern == entry.pattern);
             let first = same.clone().find(|other| comes_first(other)).or_else(|| same.next());
             first.is_some_and(|first| first.route == entry.route)
         };
-        let (shown, hidden): (Vec<&Entry>, Vec<&Entry>) = concerned.iter().partition(|entry| is_shown(entry));
+        let (shown, hidden): (Vec<&RouteEntry>, Vec<&RouteEntry>) = concerned.iter().partition(|entry| is_shown(entry));
         let paths = shown.iter().map(|entry| (entry.path.clone(), entry.item.clone()));
         let mut schemas = vec![("Problem".to_owned(), schema::of_problem())];
         schemas.extend(shown.iter().flat_map(|entry| entry.schemas.iter().cloned()));
@@ -89,14 +90,14 @@ impl OpenApi {
     }
 }
 
-fn info(hidden: &[&Entry]) -> Document {
+fn info(hidden: &[&RouteEntry]) -> Document {
     let mut description = "Lists are read by cursor: a page names the next one and the one before, in its body and in \
-                           `Link`. Cursors are opaque, and good for the list that they come from. Credentials pass to \
-                           the upstream, which decides what they are good for."
+                           `Link`. Cursors are opaque, and valid for the list that they come from. Credentials pass to \
+                           the upstream, which checks them."
         .to_owned();
-    for Entry { route, hosts, path, .. } in hidden {
+    for RouteEntry { route, hosts, path, .. } in hidden {
         description.push_str(&format!(
-            "\n\nAnother route, `{route}`, answers {path} on {}: ask for the document of that host.",
+            "\n\nAnother route, `{route}`, answers {path} on {}: request the document of that host.",
             hosts.join(", ")
         ));
     }
@@ -107,7 +108,7 @@ fn info(hidden: &[&Entry]) -> Document {
     ])
 }
 
-fn describe(settings: &RouteSettings, route: &Route, names: &mut Names, diagnostics: &mut Diagnostics) -> Entry {
+fn describe(settings: &RouteSettings, route: &Route, names: &mut Names, diagnostics: &mut Diagnostics) -> RouteEntry {
     let stem = names.claim(&pascal(&settings.name.value));
     let path = settings.path.value.replace("{*", "{");
     let mut item = Vec::new();
@@ -126,14 +127,14 @@ fn describe(settings: &RouteSettings, route: &Route, names: &mut Names, diagnost
     let mut schemas = Vec::new();
     match (&settings.list, &route.list) {
         (Some(settings_of_list), Some(list)) => {
-            let described = operation::Described { settings, list_settings: settings_of_list, list, stem: &stem };
+            let described = DescribedRoute { settings, list_settings: settings_of_list, list, stem: &stem };
             let (operations, own) = described.operations(names, diagnostics);
             item.extend(operations);
             schemas = own;
         }
-        _ => item.insert(0, ("description", "Passes to the upstream as it comes, whatever the method.".into())),
+        _ => item.insert(0, ("description", "Passes to the upstream unchanged, whatever the method.".into())),
     }
-    Entry {
+    RouteEntry {
         route: settings.name.value.clone(),
         hosts: settings.hosts.clone(),
         pattern: pattern(&path),
@@ -143,7 +144,7 @@ fn describe(settings: &RouteSettings, route: &Route, names: &mut Names, diagnost
     }
 }
 
-/// The path with the names of its parameters left out.
+/// Removes the names of parameters from a path.
 fn pattern(path: &str) -> String {
     let mut pattern = String::with_capacity(path.len());
     for (index, part) in path.split('{').enumerate() {

@@ -1,13 +1,13 @@
-//! Names in a description: each once, and of letters that every tool takes (OpenAPI 3.1, section 4.8.7.1).
+//! Names of components: unique, and of characters that every tool accepts (OpenAPI 3.1, section 4.8.7.1).
 
 use std::collections::BTreeSet;
 
-/// The names given so far.
+/// The names in use.
 #[derive(Debug, Default)]
 pub(super) struct Names(BTreeSet<String>);
 
 impl Names {
-    /// This name, or the first of its numbered forms that is free.
+    /// Claims a name, or the first free one of its numbered forms.
     pub(super) fn claim(&mut self, wanted: &str) -> String {
         let numbered = |number: usize| if number == 1 { wanted.to_owned() } else { format!("{wanted}{number}") };
         let free = (1..).map(numbered).find(|name| !self.0.contains(name)).unwrap_or_default();
@@ -16,7 +16,7 @@ impl Names {
     }
 }
 
-/// `user_orders` as `UserOrders`: what is no letter or digit divides words. Never empty.
+/// Converts `user_orders` to `UserOrders`. Characters other than letters and digits separate words. Never empty.
 pub(super) fn pascal(text: &str) -> String {
     let words = text.split(|character: char| !character.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     let name: String = words
@@ -28,7 +28,7 @@ pub(super) fn pascal(text: &str) -> String {
     if name.is_empty() { "Unnamed".to_owned() } else { name }
 }
 
-/// The same name with `_` for what a component's name can't hold.
+/// Replaces characters that a component's name can't have by `_`.
 pub(super) fn component(text: &str) -> String {
     let taken = |character: char| character.is_ascii_alphanumeric() || matches!(character, '.' | '-' | '_');
     let name: String = text.chars().map(|character| if taken(character) { character } else { '_' }).collect();

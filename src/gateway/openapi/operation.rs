@@ -1,56 +1,18 @@
-//! The operation of a route that serves a list: its parameters as the envelope and the route name them.
+//! The operations of a route that serves a list.
 
 use super::{
-    imported,
+    described::{DescribedRoute, Method},
+    imported::{self},
     names::Names,
-    request_body::{self, Side},
+    request_body::{self, BodySide},
     responses::{self, Pages},
 };
-use crate::{
-    config::{
-        Diagnostics,
-        settings::{EnvelopeSettings, LegacyPolicy, ListSettings, Mode, OverMax, Role, RouteSettings},
-    },
-    downstream::{Parameters, schema},
-    gateway::list::List,
-    json::Document,
-    pagination::paging::Family,
-};
+use crate::{config::Diagnostics, downstream::envelope::schema, json::Document};
 
-/// Schemas by the names under which components refer to them.
 type Schemas = Vec<(String, Document)>;
 
-/// By which of its methods a list is asked for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Method {
-    /// GET, and HEAD with it.
-    Get,
-    /// POST, with a body.
-    Post,
-}
-
-/// A route and its list, as written and as compiled.
-pub(super) struct Described<'a> {
-    pub(super) settings: &'a RouteSettings,
-    pub(super) list_settings: &'a ListSettings,
-    pub(super) list: &'a List,
-    /// What names of its parts begin with.
-    pub(super) stem: &'a str,
-}
-
-impl Described<'_> {
-    /// What clients can speak: each convention as written, and what its queries mean; the route's own first.
-    pub(super) fn conventions(&self) -> impl Iterator<Item = (&EnvelopeSettings, &Parameters)> {
-        let written = std::iter::once(&self.list_settings.envelope).chain(&self.list_settings.envelopes);
-        written.zip(self.list.conventions.all().map(|convention| &convention.parameters))
-    }
-
-    /// Whether old clients can be sent on: to a URL that says the cursor.
-    pub(super) fn redirects(&self) -> bool {
-        self.list.conventions.all().any(|convention| !convention.parameters.takes_cursors_in_body())
-    }
-
-    /// The operations, each with its method, and the schemas that they refer to.
+impl DescribedRoute<'_> {
+    /// Returns the operations by method, and the schemas that they refer to.
     pub(super) fn operations(
         &self,
         names: &mut Names,
@@ -58,7 +20,7 @@ impl Described<'_> {
     ) -> (Vec<(&'static str, Document)>, Schemas) {
         let (item, mut schemas) = self.item(names, diagnostics);
         let methods = self.settings.methods;
-        let echoed = methods.post.then(|| request_body::schema(self, Side::Echoed));
+        let echoed = methods.post.then(|| request_body::schema(self, BodySide::Echoed));
         let (pages, bodies) = Pages::describe(self, &item, echoed.as_ref(), names);
         schemas.splice(0..0, bodies);
         let mut operations = Vec::with_capacity(2);
@@ -68,7 +30,7 @@ impl Described<'_> {
         if methods.post {
             let name = names.claim(&format!("{}Request", self.stem));
             let reference = Document::object([("$ref", format!("#/components/schemas/{name}").into())]);
-            schemas.insert(0, (name, request_body::schema(self, Side::Asked)));
+            schemas.insert(0, (name, request_body::schema(self, BodySide::Asked)));
             let body = request_body::request_body(self, reference);
             operations.push(("post", self.operation(Method::Post, &pages, Some(body))));
         }
@@ -92,7 +54,7 @@ impl Described<'_> {
         Document::object(members)
     }
 
-    /// The schema of an item, as far as the upstream describes it, and what it reaches.
+    /// Returns the schema of an item as the upstream describes it, and the components that it refers to.
     fn item(&self, names: &mut Names, diagnostics: &mut Diagnostics) -> (Document, Schemas) {
         let Some(own) = &self.settings.openapi else { return (schema::any(), Vec::new()) };
         let dialect = &self.list.dialect;
@@ -107,182 +69,4 @@ impl Described<'_> {
         components.extend(imported.components);
         (reference, components)
     }
-
-    fn parameters(&self) -> Vec<Document> {
-        let mut parameters: Vec<(String, Document)> = Vec::new();
-        for (envelope, own) in self.conventions() {
-            let mut named = Vec::new();
-            self.push_own(envelope, own, &mut named);
-            for (name, parameter) in named {
-                // Where two conventions call two things by one name, what the route's own says of it stands here.
-                if !parameters.iter().any(|(known, _)| *known == name) {
-                    parameters.push((name, parameter));
-                }
-            }
-        }
-        self.push_upstream_sorts(&mut parameters);
-        let mut parameters: Vec<Document> = parameters.into_iter().map(|(_, parameter)| parameter).collect();
-        self.push_legacy(&mut parameters);
-        parameters.extend(self.preferences());
-        parameters.push(filters());
-        parameters
-    }
-
-    /// Adds the parameters of one convention that stand in a query, by their names.
-    fn push_own(&self, envelope: &EnvelopeSettings, own: &Parameters, named: &mut Vec<(String, Document)>) {
-        for role in responses::ROLES {
-            let Some(name) = own.query_name(role) else { continue };
-            let Some((text, schema)) = self.parameter(role, envelope) else { continue };
-            named.push((name.to_owned(), in_query(name, text, false, schema)));
-        }
-        if self.list.dialect.can_sort() && own.takes_sort_pair() {
-            let fields = self.sortable().map(str::to_owned).collect();
-            let text = "What the list is sorted by, the first field first; `order_by` says which way";
-            named.push(("sort_by".to_owned(), in_query("sort_by", text.to_owned(), false, some_of(fields))));
-            let directions = some_of(vec!["asc".to_owned(), "desc".to_owned()]);
-            let text = "Which way, for each field of `sort_by`, or for all of them";
-            named.push(("order_by".to_owned(), in_query("order_by", text.to_owned(), false, directions)));
-        }
-    }
-
-    /// What a parameter of a client's own means, and its schema; none where the list takes no such thing.
-    pub(super) fn parameter(&self, role: Role, envelope: &EnvelopeSettings) -> Option<(String, Document)> {
-        let length = Document::Number(self.list_settings.cursor.length.to_string());
-        let token = schema::kind("string").with("maxLength", length);
-        let seeks = self.list_settings.mode.value == Mode::Seek;
-        let (text, schema) = match role {
-            Role::Limit | Role::LimitBackward => return Some(self.limit(role, envelope)),
-            Role::Cursor => ("Where to go on: a cursor of this list; none for the first page", token),
-            Role::After => ("The items after this one: a cursor of this list", token),
-            Role::Before => ("The items before this one: a cursor of this list", token),
-            Role::AfterId | Role::BeforeId if !seeks => return None,
-            Role::AfterId => ("The items after the one with this id", schema::kind("string")),
-            Role::BeforeId => ("The items before the one with this id", schema::kind("string")),
-            Role::Sort => return self.list.dialect.can_sort().then(|| self.sort()),
-        };
-        Some((text.to_owned(), schema))
-    }
-
-    fn limit(&self, role: Role, envelope: &EnvelopeSettings) -> (String, Document) {
-        let size = &self.list_settings.page_size;
-        let over = match size.over_max.unwrap_or(envelope.over_max) {
-            OverMax::Clamp => "lowered to that",
-            OverMax::Reject => "refused",
-        };
-        let backward = if role == Role::LimitBackward { ", read backward" } else { "" };
-        let text = format!("How many items{backward}; more than {} are {over}", size.max);
-        let least = u32::from(!envelope.zero_limit_is_default);
-        let mut schema = schema::integer(Some(least)).with("maximum", size.max.into());
-        if role == Role::Limit {
-            schema = schema.with("default", size.default.into());
-        }
-        (text, schema)
-    }
-
-    /// The fields by which clients may sort.
-    fn sortable(&self) -> impl Iterator<Item = &str> {
-        self.list_settings.sortable.iter().map(|field| field.value.as_str())
-    }
-
-    fn sort(&self) -> (String, Document) {
-        let schema = some_of(self.sortable().flat_map(|field| [field.to_owned(), format!("-{field}")]).collect());
-        let mut text = "What the list is sorted by, the first field first; `-` is descending, and so are \
-                        `desc(field)`, `field.desc` and `field desc`"
-            .to_owned();
-        if self.list_settings.declared {
-            let terms = self.list_settings.order.iter().map(|term| (&*term.value.field, term.value.direction));
-            let terms = terms.chain([("id", self.list_settings.id_direction)]);
-            let terms: Vec<String> = terms.map(|(field, direction)| responses::term(field, direction)).collect();
-            text.push_str(&format!(". Without it: {}", terms.join(",")));
-        }
-        (text, schema)
-    }
-
-    /// `Prefer` (RFC 7240), where something is asked for by it.
-    fn preferences(&self) -> Option<Document> {
-        let limit = self.list.conventions.all().find_map(|convention| convention.parameters.preferred_limit());
-        let limit = limit.map(|limit| format!("`{limit}=N`: how many items"));
-        let names: Vec<&str> = self.list.conventions.all().map(|convention| convention.name.as_str()).collect();
-        let envelope =
-            (names.len() > 1).then(|| format!("`envelope=NAME`: the form of the answer, {}", names.join(", ")));
-        let texts: Vec<String> = envelope.into_iter().chain(limit).collect();
-        (!texts.is_empty()).then(|| {
-            Document::object([
-                ("name", "Prefer".into()),
-                ("in", "header".into()),
-                ("description", texts.join("; ").into()),
-                ("schema", schema::kind("string")),
-            ])
-        })
-    }
-
-    /// The parameters of old clients, where they are answered.
-    fn push_legacy(&self, parameters: &mut Vec<Document>) {
-        let text = match self.list_settings.legacy.policy {
-            None | Some(LegacyPolicy::Reject) => return,
-            Some(LegacyPolicy::Passthrough) => "Of old clients: the upstream's own answer, in its own form",
-            Some(LegacyPolicy::Redirect) if self.redirects() => {
-                "Of old clients: they are sent on (307) to that page, by its cursor"
-            }
-            Some(LegacyPolicy::Redirect | LegacyPolicy::Translate) => {
-                "Of old clients: that page, with cursors that lead on"
-            }
-        };
-        let kind = match self.list.dialect.paging().family {
-            Family::Token => schema::kind("string"),
-            Family::Page | Family::Offset => schema::integer(Some(0)),
-        };
-        let own: Vec<&str> = self
-            .conventions()
-            .flat_map(|(_, own)| responses::ROLES.into_iter().filter_map(|role| own.query_name(role)))
-            .collect();
-        let names = self.list.dialect.paging_names().iter().filter(|name| !own.contains(&name.as_str()));
-        for name in names {
-            parameters.push(in_query(name, text.to_owned(), true, kind.clone()));
-        }
-    }
-
-    /// The upstream's own words for an order, which mean it here too.
-    fn push_upstream_sorts(&self, parameters: &mut Vec<(String, Document)>) {
-        let Some(form) = self.list.dialect.sort_form().filter(|_| self.list.dialect.can_sort()) else { return };
-        let text = "As the upstream itself is told an order: read as the order that it means";
-        for (name, _) in form.keys.iter().flat_map(|key| &key.pairs) {
-            if !parameters.iter().any(|(known, _)| known == name) {
-                let schema = schema::kind("string");
-                parameters.push((name.clone(), in_query(name, text.to_owned(), true, schema)));
-            }
-        }
-    }
-}
-
-/// A list of some of these words, separated by commas.
-fn some_of(words: Vec<String>) -> Document {
-    let items = schema::kind("string").with("enum", Document::texts(words));
-    schema::kind("array").with("items", items).with("minItems", 1_u32.into())
-}
-
-/// A parameter of the query; a list is one parameter, with commas.
-fn in_query(name: &str, text: String, deprecated: bool, schema: Document) -> Document {
-    let mut members = vec![("name", name.into()), ("in", "query".into()), ("description", text.into())];
-    if deprecated {
-        members.push(("deprecated", true.into()));
-    }
-    if schema.member("items").is_some() {
-        members.extend([("style", "form".into()), ("explode", false.into())]);
-    }
-    members.push(("schema", schema));
-    Document::object(members)
-}
-
-/// Whatever else a query says: the members of an object, each a parameter of its own.
-fn filters() -> Document {
-    let values = Document::object([("type", "string".into())]);
-    Document::object([
-        ("name", "filters".into()),
-        ("in", "query".into()),
-        ("description", "All other parameters are filters, which pass to the upstream".into()),
-        ("style", "form".into()),
-        ("explode", true.into()),
-        ("schema", schema::kind("object").with("additionalProperties", values)),
-    ])
 }

@@ -1,31 +1,31 @@
-//! The body of a request by POST: what stands at the places of the client's own parameters, and what passes on.
+//! Bodies of requests by POST: the client's own parameters at their places, and members that pass to the upstream.
 
-use super::operation::Described;
+use super::described::{DescribedRoute, ROLES};
 use crate::{
     config::settings::Role,
-    downstream::schema,
+    downstream::envelope::schema,
     json::{Document, Pointer},
 };
 
-/// Whose body is described.
+/// The two uses of a body's schema.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Side {
-    /// What a client may send.
+pub(super) enum BodySide {
+    /// The body that a client sends.
     Asked,
-    /// What an answer repeats of it: as it came, so that a limit may be larger than any page is.
+    /// The body that an answer repeats: as it came, so a limit may exceed the largest page.
     Echoed,
 }
 
-/// The schema of a body.
-pub(super) fn schema(described: &Described<'_>, side: Side) -> Document {
-    let mut root = Object::default();
+/// Returns the schema of a body.
+pub(super) fn schema(described: &DescribedRoute<'_>, side: BodySide) -> Document {
+    let mut root = BodyObject::default();
     for (envelope, own) in described.conventions() {
-        for role in super::responses::ROLES {
+        for role in ROLES {
             let Some(place) = own.name(role).filter(|name| name.starts_with('/')) else { continue };
             let Some((text, wanted)) = described.parameter(role, envelope) else { continue };
             let leaf = match side {
-                Side::Asked => value(role, wanted).with("description", text.into()),
-                Side::Echoed => value(role, schema::any()),
+                BodySide::Asked => value(role, wanted).with("description", text.into()),
+                BodySide::Echoed => value(role, schema::any()),
             };
             root.put(place, leaf);
         }
@@ -33,26 +33,28 @@ pub(super) fn schema(described: &Described<'_>, side: Side) -> Document {
     for (name, place) in &described.list_settings.parameters.query {
         let text = format!("Passes to the upstream as its parameter `{}`", name.value);
         let leaf = match side {
-            Side::Asked => passed_on().with("description", text.into()),
-            Side::Echoed => passed_on(),
+            BodySide::Asked => passed_on().with("description", text.into()),
+            BodySide::Echoed => passed_on(),
         };
         root.put(&place.value, leaf);
     }
     let body = root.into_schema("object".into());
     match side {
-        Side::Asked => {
+        BodySide::Asked => {
             let text = match described.list.dialect.sends_bodies() {
-                true => "All other members are filters, which pass to the upstream: a cursor is good for the same ones",
-                false => "No other member passes to the upstream, and a cursor is good for the same ones",
+                true => {
+                    "All other members are filters, which pass to the upstream: a cursor is valid for the same filters"
+                }
+                false => "Other members don't pass to the upstream, but a cursor is valid only for the same members",
             };
             body.with("description", text.into())
         }
-        Side::Echoed => body,
+        BodySide::Echoed => body,
     }
 }
 
-/// The body itself, of this schema.
-pub(super) fn request_body(described: &Described<'_>, reference: Document) -> Document {
+/// Describes the request body with this schema.
+pub(super) fn request_body(described: &DescribedRoute<'_>, reference: Document) -> Document {
     let budgets = &described.list_settings.budgets;
     let text = format!(
         "A JSON object of at most {} bytes, nested at most {} levels deep, in which no member stands twice. Every media \
@@ -66,7 +68,8 @@ pub(super) fn request_body(described: &Described<'_>, reference: Document) -> Do
     ])
 }
 
-/// The value of a role: null is as good as none. Numbers may be written as text, for some languages have no others.
+/// Returns the schema of a role's value. Null counts as absent. Numbers may be text, because some languages have no
+/// others.
 fn value(role: Role, wanted: Document) -> Document {
     let kinds = match role {
         Role::Limit | Role::LimitBackward => vec!["integer", "string", "null"],
@@ -84,7 +87,7 @@ fn value(role: Role, wanted: Document) -> Document {
     Document::Object(members)
 }
 
-/// What becomes the values of one parameter.
+/// Returns the schema of values that become one query parameter.
 fn passed_on() -> Document {
     let scalars = ["string", "number", "boolean"];
     let kinds = scalars.into_iter().chain(["null", "array"]);
@@ -94,45 +97,45 @@ fn passed_on() -> Document {
     ])
 }
 
-/// An object whose members are described one after the other.
+/// An object under construction.
 #[derive(Default)]
-struct Object(Vec<(String, Member)>);
+struct BodyObject(Vec<(String, BodyMember)>);
 
-enum Member {
+enum BodyMember {
     Value(Document),
-    Object(Object),
+    Object(BodyObject),
 }
 
-impl Object {
-    /// Describes the value at a place; what was said of it first stands.
+impl BodyObject {
+    /// Adds the schema of the value at a place, unless one is there already.
     fn put(&mut self, place: &str, leaf: Document) {
         let Ok(pointer) = Pointer::parse(place) else { return };
         let names = pointer.names().unwrap_or_default();
         let Some((last, parents)) = names.split_last() else { return };
         let mut object = self;
         for name in parents {
-            let index = object.index(name, || Member::Object(Self::default()));
+            let index = object.index(name, || BodyMember::Object(Self::default()));
             match &mut object.0[index].1 {
-                Member::Object(inner) => object = inner,
-                Member::Value(_) => return,
+                BodyMember::Object(inner) => object = inner,
+                BodyMember::Value(_) => return,
             }
         }
-        object.index(last, || Member::Value(leaf));
+        object.index(last, || BodyMember::Value(leaf));
     }
 
-    fn index(&mut self, name: &str, member: impl FnOnce() -> Member) -> usize {
+    fn index(&mut self, name: &str, member: impl FnOnce() -> BodyMember) -> usize {
         self.0.iter().position(|(known, _)| known == name).unwrap_or_else(|| {
             self.0.push((name.to_owned(), member()));
             self.0.len() - 1
         })
     }
 
-    /// Its schema. Objects within a body may be null, which is as good as none.
+    /// Returns the schema. Objects within a body may be null, which counts as absent.
     fn into_schema(self, kind: Document) -> Document {
         let within = || Document::texts(["object", "null"]);
-        let schema = |member: Member| match member {
-            Member::Value(schema) => schema,
-            Member::Object(object) => object.into_schema(within()),
+        let schema = |member: BodyMember| match member {
+            BodyMember::Value(schema) => schema,
+            BodyMember::Object(object) => object.into_schema(within()),
         };
         let properties = self.0.into_iter().map(|(name, member)| (name, schema(member)));
         Document::object([("type", kind), ("properties", Document::Object(properties.collect()))])

@@ -1,32 +1,19 @@
-//! The responses of an operation: the page, and everything that can be wrong.
+//! Responses of an operation: the page and all problems.
 
 use super::{
+    described::{DescribedRoute, Method},
     names::{Names, pascal},
-    operation::{Described, Method},
 };
 use crate::{
-    config::settings::{AfterSunset, EnvelopeSettings, LegacyPolicy, Mode, OverMax, Role},
-    downstream::{Code, schema},
-    gateway::list::List,
+    config::settings::{AfterSunset, EnvelopeSettings, LegacyPolicy, Mode, OverMax},
+    downstream::{Code, envelope::schema},
+    gateway::routes::list::List,
     json::Document,
-    pagination::{order::Direction, paging::Family, resolver::ShortPages},
+    pagination::{paging::Family, resolver::ShortPages},
 };
-
-/// What clients can say.
-pub(super) const ROLES: [Role; 8] = [
-    Role::Limit,
-    Role::LimitBackward,
-    Role::Cursor,
-    Role::After,
-    Role::Before,
-    Role::AfterId,
-    Role::BeforeId,
-    Role::Sort,
-];
 
 const PROBLEM: &str = "application/problem+json";
 
-/// A header that the gateway sends.
 struct Header {
     name: &'static str,
     text: &'static str,
@@ -38,17 +25,17 @@ const HEADERS: [Header; 11] = [
     Header { name: "ETag", text: "A weak validator of this page (RFC 9110, section 8.8.3)", schema: string },
     Header {
         name: "Cursorgate-Level",
-        text: "How sure this page is",
+        text: "The level of this page: the strength of its proof",
         schema: || string().with("enum", Document::texts(schema::LEVELS)),
     },
     Header {
         name: "Cursorgate-Drift",
-        text: "How many items from where its cursor believed it the page was found",
+        text: "The distance in items between the estimated and the actual position of this page",
         schema: || schema::integer(None),
     },
     Header {
         name: "Cursorgate-Unproven",
-        text: "Why the place of this page is not proven",
+        text: "The reason that the position of this page is not proven",
         schema: || string().with("enum", Document::texts(["position", "order", "tie-run", "pivot", "seam"])),
     },
     Header {
@@ -58,32 +45,32 @@ const HEADERS: [Header; 11] = [
     },
     Header {
         name: "Preference-Applied",
-        text: "Which of the client's preferences were followed (RFC 7240, section 3)",
+        text: "The preferences that were followed (RFC 7240, section 3)",
         schema: string,
     },
     Header {
         name: "Deprecation",
-        text: "On answers to old clients: since when they are told to change (RFC 9745)",
+        text: "On answers to legacy requests: the start of their deprecation (RFC 9745)",
         schema: || string().with("pattern", "^@-?[0-9]+$".into()),
     },
     Header {
         name: "Sunset",
-        text: "On answers to old clients: until when they are answered (RFC 8594)",
+        text: "On answers to legacy requests: the end of their support (RFC 8594)",
         schema: string,
     },
     Header {
         name: "Location",
-        text: "Where to go on (RFC 9110, section 10.2.2)",
+        text: "The same page by cursor (RFC 9110, section 10.2.2)",
         schema: || string().with("format", "uri-reference".into()),
     },
-    Header { name: "Retry-After", text: "When to ask again, in seconds or as a date", schema: string },
+    Header { name: "Retry-After", text: "The time of the next attempt, in seconds or as a date", schema: string },
 ];
 
 fn string() -> Document {
     schema::kind("string")
 }
 
-/// All headers, as components.
+/// Describes all headers, as components.
 pub(super) fn headers() -> Document {
     let described = |header: &Header| {
         let members = [("description", header.text.into()), ("schema", (header.schema)())];
@@ -100,30 +87,22 @@ fn referred(names: &[&str]) -> Vec<(String, Document)> {
     names.iter().map(refer).collect()
 }
 
-/// `-created_at`
-pub(super) fn term(field: &str, direction: Direction) -> String {
-    match direction {
-        Direction::Ascending => field.to_owned(),
-        Direction::Descending => format!("-{field}"),
-    }
-}
-
-/// The pages of a list, in all forms that clients can ask for.
+/// The pages of a list, in all envelopes.
 pub(super) struct Pages {
     contents: Document,
-    /// The headers of their envelopes.
     headers: Vec<(String, Document)>,
 }
 
 impl Pages {
-    /// Describes them; with their schemas, by name. `echoed` is the body of a request that they repeat.
+    /// Describes the pages; returns their schemas by name. `echoed` is the schema of the request's body that envelopes
+    /// repeat.
     pub(super) fn describe(
-        described: &Described<'_>,
+        described: &DescribedRoute<'_>,
         item: &Document,
         echoed: Option<&Document>,
         names: &mut Names,
     ) -> (Self, Vec<(String, Document)>) {
-        let Described { list_settings, stem, .. } = described;
+        let DescribedRoute { list_settings, stem, .. } = described;
         let (mut bodies, mut contents) = (Vec::new(), Contents::default());
         let mut headers: Vec<(String, Document)> = Vec::new();
         for (index, (envelope, _)) in described.conventions().enumerate() {
@@ -143,9 +122,9 @@ impl Pages {
     }
 }
 
-/// The responses of an operation.
-pub(super) fn responses(described: &Described<'_>, method: Method, pages: &Pages) -> Document {
-    let Described { list_settings, list, .. } = described;
+/// Describes the responses of an operation.
+pub(super) fn responses(described: &DescribedRoute<'_>, method: Method, pages: &Pages) -> Document {
+    let DescribedRoute { list_settings, list, .. } = described;
     let mut known = vec!["Cursorgate-Level", "Cursorgate-Drift", "Cursorgate-Unproven"];
     if method == Method::Get {
         known.splice(0..0, ["Link", "ETag"]);
@@ -185,20 +164,20 @@ pub(super) fn responses(described: &Described<'_>, method: Method, pages: &Pages
     Document::Object(responses)
 }
 
-/// The headers that answers to old clients have.
+/// Returns the headers of legacy answers.
 fn of_legacy(list: &List) -> Vec<&'static str> {
     let is_sent = |known: &&str| list.legacy_headers.iter().any(|(name, _)| name == *known);
     ["Deprecation", "Sunset"].into_iter().filter(is_sent).collect()
 }
 
-/// A response without a body.
+/// Describes a response without a body.
 fn bare(status: &str, text: &str, headers: &[&str]) -> (String, Document) {
     let members = [("description", text.into()), ("headers", Document::Object(referred(headers)))];
     (status.to_owned(), Document::object(members))
 }
 
-/// Everything that is answered with one status.
-fn problem(status: u16, described: &Described<'_>, method: Method) -> Document {
+/// Describes the problems of one status.
+fn problem(status: u16, described: &DescribedRoute<'_>, method: Method) -> Document {
     let codes = Code::ALL.iter().filter(|code| code.status() == status && can_be(**code, described, method));
     let codes: Vec<Code> = codes.copied().collect();
     let words: Vec<&str> = codes.iter().map(|code| code.as_str()).collect();
@@ -206,7 +185,7 @@ fn problem(status: u16, described: &Described<'_>, method: Method) -> Document {
     let collection = &described.list_settings.collection;
     let mut contents = Contents::default();
     for (envelope, _) in described.conventions() {
-        // What is refused before any route is looked for knows no envelope.
+        // These statuses are sent before a route is known, so the route's error form does not apply.
         match envelope.error.as_ref().filter(|_| !matches!(status, 414 | 431)) {
             Some(error) => contents.push(&error.content_type, schema::of_error(&error.body, collection, &words)),
             None => contents.push(PROBLEM, problem_document(status, &words)),
@@ -239,7 +218,7 @@ fn problem_document(status: u16, words: &[&str]) -> Document {
     Document::object([("allOf", parts.into())])
 }
 
-/// What is answered, by media types; of one type there may be several forms.
+/// Schemas by media type; a media type may have several.
 #[derive(Default)]
 struct Contents(Vec<(String, Vec<Document>)>);
 
@@ -263,8 +242,8 @@ impl Contents {
     }
 }
 
-/// Whether a request for this list can be answered with a code.
-fn can_be(code: Code, described: &Described<'_>, method: Method) -> bool {
+/// Returns whether a request for this list can get a code.
+fn can_be(code: Code, described: &DescribedRoute<'_>, method: Method) -> bool {
     let list = described.list_settings;
     let by_token = described.list.dialect.paging().family == Family::Token;
     match code {
@@ -283,7 +262,7 @@ fn can_be(code: Code, described: &Described<'_>, method: Method) -> bool {
             ends || list.legacy.policy == Some(LegacyPolicy::Reject)
         }
         Code::BodyInvalid | Code::BodyTooLarge | Code::MediaTypeUnsupported => method == Method::Post,
-        // What is said of paths that nobody covers; of what this version does not do.
+        // Paths without a route have no operation, and this version has no rate limit.
         Code::RouteNotFound | Code::RateLimited => false,
         _ => true,
     }

@@ -22,7 +22,7 @@ impl Environment for Files<'_> {
     }
 }
 
-/// What is before the routes.
+/// The configuration before the routes.
 const HEAD: &str = "version = 1\n[listeners.public]\naddress = \"127.0.0.1:0\"\n\
                     [cursor]\nsigning_key = 1\nkeys = { 1 = \"env:KEY\" }\n\
                     [upstreams.people]\npeers = [\"127.0.0.1:1\"]\n[defaults]\nupstream = \"people\"\n";
@@ -162,7 +162,7 @@ fn names_that_look_alike_stay_apart() {
     assert!(document["components"]["schemas"]["UserList2Page"].is_object());
 }
 
-/// What a body may say, and what of it an answer repeats.
+/// The members of a request's body, and those that an answer repeats.
 #[test]
 fn a_batch_route_is_asked_by_its_body() {
     let routes = r#"

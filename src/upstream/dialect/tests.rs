@@ -1,4 +1,4 @@
-//! What goes on the wire, and which order is asked for.
+//! Requests of dialects, and the orders that they ask for.
 
 mod faults;
 
@@ -246,7 +246,7 @@ fn clients_choose_an_order() {
     assert!(!compile(|list| list.sortable.clear()).can_sort());
 }
 
-/// What an upstream sorts by one key at a time can't be asked of it, unless the operator vouches for the rest.
+/// An upstream that sorts by one key at a time can't be asked for more, unless the operator vouches for the rest.
 #[test]
 fn more_keys_than_can_be_asked_for_are_refused() {
     let dialect = compile(|list| {

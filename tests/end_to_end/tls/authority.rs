@@ -22,12 +22,12 @@ pub(crate) type Validity = (i64, i64);
 
 /// Always, as far as any test is concerned.
 pub(crate) const ALWAYS: Validity = (0, 4_102_444_800);
-/// It has ended.
+/// A validity in the past.
 pub(crate) const EXPIRED: Validity = (0, 1_000_000_000);
-/// It has not begun.
+/// A validity in the future.
 pub(crate) const LATER: Validity = (4_000_000_000, 4_102_444_800);
 
-/// Who vouches for certificates, and is vouched for by itself or by another.
+/// A certificate authority, self-signed or signed by another one.
 pub(crate) struct Authority {
     /// Its own certificate.
     pub(crate) certificate: X509,
@@ -36,20 +36,20 @@ pub(crate) struct Authority {
 
 /// A certificate with its key.
 pub(crate) struct Identity {
-    /// The certificate, and behind it those that a server sends along.
+    /// The certificate, followed by those that a server sends with it.
     pub(crate) chain: Vec<X509>,
     /// Its key.
     pub(crate) key: PKey<Private>,
 }
 
 impl Authority {
-    /// One that vouches for itself.
+    /// Creates a self-signed authority.
     pub(crate) fn new(name: &str) -> Self {
         let key = key();
         Self { certificate: certificate(name, &[], &key, None, ALWAYS), key }
     }
 
-    /// One that this one vouches for.
+    /// Creates an authority signed by this one.
     pub(crate) fn intermediate(&self, name: &str) -> Self {
         let key = key();
         Self { certificate: certificate(name, &[], &key, Some(self), ALWAYS), key }

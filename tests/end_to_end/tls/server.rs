@@ -15,27 +15,27 @@ use openssl::ssl::{NameType, SslAcceptor, SslMethod, SslVerifyMode, SslVersion};
 use super::authority::Identity;
 use crate::harness::PATIENCE;
 
-/// How it begins a connection.
+/// The start of a connection.
 pub(crate) enum Greeting {
     /// With this certificate, and these versions of TLS.
     Certificate(Identity, SslVersion, SslVersion),
-    /// It says nothing until the client goes.
+    /// The server is silent until the client leaves.
     Silence,
-    /// It closes once the client has said something.
+    /// The server closes after the client's first bytes.
     Close,
-    /// It answers in plain text.
+    /// The server answers in plain text.
     Plain,
 }
 
 /// A listening upstream. It ends with the test.
 pub(crate) struct Secure {
-    /// Where it listens.
+    /// The address of the server.
     pub(crate) address: SocketAddr,
     seen: Arc<Mutex<Seen>>,
     ended: Arc<AtomicBool>,
 }
 
-/// What came in.
+/// The bytes received.
 #[derive(Default)]
 struct Seen {
     /// The first line of each request, which says what was asked.
@@ -79,7 +79,7 @@ impl Secure {
         locked(&self.seen).names.clone()
     }
 
-    /// Whether all connections began as TLS does.
+    /// Returns whether all connections began with TLS.
     pub(crate) fn saw_tls_alone(&self) -> bool {
         let seen = locked(&self.seen);
         !seen.first_bytes.is_empty() && seen.first_bytes.iter().all(|byte| *byte == 22)

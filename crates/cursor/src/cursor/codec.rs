@@ -1,8 +1,8 @@
-//! What a cursor says, to bytes and back.
+//! The encoding of cursors: claims to bytes and back.
 //!
-//! Each claim has exactly one encoding and each encoding is read back to one claim: over-long varints, a number that
-//! is spelt as text although it is an integer, a flag that says nothing, and left-over bytes are refused. So equal
-//! claims make equal cursors, on which relay clients, HTTP caches and logs rely.
+//! Each claim has exactly one encoding, and each encoding is read back as one claim: over-long varints, integers spelt
+//! as text, flags without meaning, and trailing bytes are refused. Equal claims therefore make equal cursors, which
+//! relay clients, HTTP caches and logs rely on.
 //!
 //! ```text
 //! payload = kind [flags] [begin] hint place            a page cursor
@@ -24,7 +24,7 @@ mod bytes;
 mod place;
 mod value;
 
-pub(super) use bytes::{Reader, write_varint};
+pub(super) use bytes::{ByteReader, write_varint};
 use place::{
     read_anchor, read_mark, read_marked_item, read_marks, read_pivot, read_token_place, write_anchor, write_mark,
     write_marked_item, write_marks, write_pivot, write_token_place,
@@ -48,7 +48,7 @@ const AT: u8 = 4;
 const ITEM: u8 = 5;
 const AFTER_PIVOT: u8 = 6;
 const BEFORE_PIVOT: u8 = 7;
-/// After a pivot without a fingerprint: after that item wherever it is now.
+/// After a pivot without a fingerprint: after that item, wherever it is now.
 const AFTER_ID: u8 = 8;
 /// Before a pivot without a fingerprint.
 const BEFORE_ID: u8 = 9;
@@ -57,48 +57,47 @@ const BEFORE_MARKS: u8 = 11;
 const TOKEN: u8 = 12;
 const MARKED_ITEM: u8 = 13;
 
-/// There is a begin of a bucket.
+/// A bucket's start is present.
 const BUCKET: u16 = 0x10;
-/// There is a total.
+/// A total is present.
 const TOTAL: u16 = 0x20;
-/// The hint's `within` is its run, which is not 0.
+/// The hint's `within` equals its run, which is not 0.
 const WITHIN_RUN: u16 = 0x40;
-/// The kind's byte says that a byte of rare flags follows: those from [`FROM_END`] on.
+/// The kind's byte announces a byte of rare flags: those from [`FROM_END`] on.
 const FURTHER: u8 = 0x80;
 /// The hint's offset is counted from the end.
 const FROM_END: u16 = 0x0100;
-/// The hint's `within` is neither 0 nor its run, and follows.
+/// The hint's `within` is neither 0 nor its run, and is present.
 const WITHIN: u16 = 0x0200;
-/// There is a total of the walk's first page.
+/// The total of the walk's first page is present.
 const FIRST_TOTAL: u16 = 0x0400;
 /// That total is a lower bound.
 const FIRST_BOUND: u16 = 0x0800;
-/// There is the mark of the item beyond the place.
+/// The mark of the item on the other side of the position is present.
 const AHEAD: u16 = 0x1000;
-/// There is the largest size that the walk has seen filled.
+/// The largest size that the walk has seen filled is present.
 const HONOURED: u16 = 0x2000;
 
-/// What a cursor says.
+/// The content of a cursor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claims {
-    /// A page cursor: a position and what helps to aim at it.
+    /// A page cursor: a position and its hint.
     Page(Target),
-    /// An item cursor: the item, and where to look for it only where it has no keys. The parameter that brought it gives
-    /// the direction.
+    /// An item cursor: the item, with an offset only if it has no keys. The direction is that of the parameter.
     Item(Item),
 }
 
-/// Whether a page cursor with this position is sealed whatever its route says: what an upstream hands out may name its
-/// host, or hold its secrets.
+/// Returns whether page cursors with this position are always sealed: a token of the upstream may contain its host name
+/// or secrets.
 pub(super) fn is_secret(position: &Position) -> bool {
     kind(position) == TOKEN
 }
 
-/// Appends a page cursor's payload. `bucket` is when the bucket that it is made in began.
+/// Appends the payload of a page cursor. `bucket` is the start of the current bucket.
 pub(super) fn write_page(out: &mut Vec<u8>, target: &Target, bucket: Option<u64>) {
     let kind = kind(&target.position);
     let hint = match target.position {
-        // An offset is its own hint, and nothing else can help to find it.
+        // An offset is its own hint, so no other hint is written.
         Position::At(offset) => {
             Hint { offset, first_total: target.hint.first_total, honoured: target.hint.honoured, ..Hint::default() }
         }
@@ -143,7 +142,7 @@ pub(super) fn write_page(out: &mut Vec<u8>, target: &Target, bucket: Option<u64>
     }
 }
 
-/// Appends an item cursor's payload.
+/// Appends the payload of an item cursor.
 pub(super) fn write_item(out: &mut Vec<u8>, item: &Item) {
     match item {
         Item::Keyed(anchor) => {
@@ -156,8 +155,8 @@ pub(super) fn write_item(out: &mut Vec<u8>, item: &Item) {
     }
 }
 
-/// Appends the payload of an item's cursor, the item being known by its keys: as many as `count` says, then the id. False,
-/// where one of them can't be read; then what was appended is no payload.
+/// Appends the payload of a cursor of an item with keys: `count` strong keys, then the id. Returns false if one of them
+/// can't be read; the bytes appended are then invalid.
 pub(super) fn write_keyed<'a>(
     out: &mut Vec<u8>,
     count: usize,
@@ -172,14 +171,13 @@ pub(super) fn write_keyed<'a>(
     true
 }
 
-/// Appends the payload of an item's cursor, the item being known by its mark and those before and after it, and believed
-/// to stand at an offset.
+/// Appends the payload of a cursor of an item with marks: its own, those of its neighbours, and its estimated offset.
 pub(super) fn write_marked(out: &mut Vec<u8>, item: Mark, around: (&[Mark], &[Mark]), offset: Offset) {
     out.push(MARKED_ITEM);
     write_marked_item(out, item, around, offset);
 }
 
-/// The kind of a position's cursor.
+/// Returns the kind of a position.
 fn kind(position: &Position) -> u8 {
     match position {
         Position::Start => START,
@@ -197,7 +195,7 @@ fn kind(position: &Position) -> u8 {
     }
 }
 
-/// The flags by which a hint is written.
+/// Returns the flags of a hint.
 fn flags(hint: &Hint) -> u16 {
     let within = match hint.within {
         0 => 0,
@@ -218,19 +216,19 @@ fn flags(hint: &Hint) -> u16 {
         | set(hint.honoured > 0, HONOURED)
 }
 
-/// The head of a payload: what is needed to tell whether the rest still counts.
-pub(super) struct Head<'a> {
+/// The head of a payload: kind, flags and bucket.
+pub(super) struct PayloadHead<'a> {
     kind: u8,
     flags: u16,
-    rest: Reader<'a>,
-    /// When the bucket began that a page cursor was made in.
+    rest: ByteReader<'a>,
+    /// The start of the bucket in which a page cursor was made.
     pub(super) bucket: Option<u64>,
 }
 
-impl<'a> Head<'a> {
-    /// Reads the head of a payload; `None` where it is not one.
+impl<'a> PayloadHead<'a> {
+    /// Reads the head of a payload; returns nothing if it is invalid.
     pub(super) fn read(payload: &'a [u8]) -> Option<Self> {
-        let mut rest = Reader(payload);
+        let mut rest = ByteReader(payload);
         let byte = rest.byte()?;
         let kind = byte & 0x0f;
         let mut flags = u16::from(byte & 0x70);
@@ -255,17 +253,17 @@ impl<'a> Head<'a> {
         Some(Self { kind, flags, rest, bucket })
     }
 
-    /// Whether this is an item cursor, which has no age.
+    /// Returns whether this is an item cursor, which has no age.
     pub(super) fn is_item(&self) -> bool {
         matches!(self.kind, ITEM | MARKED_ITEM)
     }
 
-    /// Whether the position is one that [`is_secret`].
+    /// Returns whether the position is one of [`is_secret`].
     pub(super) fn is_secret(&self) -> bool {
         self.kind == TOKEN
     }
 
-    /// Reads the rest, to its last byte; `None` where it is not what was written.
+    /// Reads the rest of the payload; returns nothing unless all of it is the canonical encoding.
     pub(super) fn open(mut self) -> Option<Claims> {
         let claims = match self.kind {
             ITEM => Claims::Item(Item::Keyed(read_anchor(&mut self.rest)?)),
@@ -303,7 +301,7 @@ impl<'a> Head<'a> {
         if set(HONOURED) {
             hint.honoured = rest.number()?;
         }
-        // Flags that say what others say, or nothing, are not those that this hint is written by.
+        // Redundant or meaningless flags differ from those that this hint is written with.
         (self::flags(&hint) == *flags & !BUCKET).then_some(hint)
     }
 

@@ -1,35 +1,35 @@
-//! What a cursor is bound to: it opens only where it was made.
+//! The context of a cursor: a cursor opens only for the list that it was made for.
 //!
-//! A cursor carries a keyed fingerprint of its context, 64 bits of the whole and 8 bits of each part. The whole
-//! decides whether it belongs; the parts only tell a client what it changed.
+//! A cursor carries a keyed fingerprint of its context: 64 bits of the whole and 8 bits of each part. The whole decides
+//! whether the cursor belongs to the list; the parts only tell a client what it changed.
 
 use std::sync::{Arc, OnceLock};
 
-use super::keyring::{Key, KeyRing};
+use super::keyring::{KeyRing, RingKey};
 use crate::pagination::order::{Direction, Kind, Nulls, Order, SortKey};
 
 /// A part of the context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// The route, by its name.
+pub enum ContextPart {
+    /// The name of the route.
     Route,
-    /// The host that was asked.
+    /// The host of the request.
     Host,
-    /// The path, parameters included.
+    /// The path with its parameters.
     Path,
-    /// The filters.
+    /// The filters of the request.
     Filters,
-    /// The order.
+    /// The order of the page.
     Order,
-    /// The bound headers.
+    /// The headers of the configuration that cursors are bound to.
     Headers,
 }
 
-impl Part {
-    /// All parts, in the sequence in which a cursor carries their fingerprints.
+impl ContextPart {
+    /// All parts, in the order in which a cursor carries their fingerprints.
     pub const ALL: [Self; 6] = [Self::Route, Self::Host, Self::Path, Self::Filters, Self::Order, Self::Headers];
 
-    /// The word for clients.
+    /// Returns the name that clients read.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -43,66 +43,66 @@ impl Part {
     }
 }
 
-impl std::fmt::Display for Part {
+impl std::fmt::Display for ContextPart {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(self.name())
     }
 }
 
-/// The parts of a context, each in one canonical spelling: what is spelt differently is another context.
+/// The parts of a context, each in canonical spelling: another spelling is another context.
 #[derive(Clone, Copy)]
 pub struct ContextParts<'a> {
-    /// The route's name.
+    /// The name of the route.
     pub route: &'a str,
-    /// The host that was asked, in lower case; empty where one list is served under any name.
+    /// The host of the request in lower case; empty if the route serves one list under every name.
     pub host: &'a str,
-    /// The path that was asked, parameters filled in, without the final slash that routes ignore.
+    /// The path of the request with its parameters, without the optional final slash.
     pub path: &'a str,
-    /// The filters, as bytes that are the same for every spelling of the same filters.
+    /// The filters in a canonical form.
     pub filters: &'a [u8],
-    /// The order that the client gets. How its upstream treats ties is not part of a cursor's meaning.
+    /// The order of the page. The upstream's treatment of ties is not part of the context.
     pub order: &'a Order,
-    /// The headers that cursors are bound to, in the sequence of the configuration: one entry for each value that was
-    /// received, names in lower case. A header that is not there has no entry.
+    /// The bound headers in the order of the configuration: an entry for each value received, names in lower case. An
+    /// absent header has no entry.
     pub headers: &'a [(&'a str, &'a [u8])],
 }
 
-/// What a cursor is bound to. It may hold credentials, and is never printed.
+/// The context of cursors. It may contain credentials and is never printed.
 #[derive(Clone)]
-pub struct Context {
-    /// The parts, one after the other.
+pub struct CursorContext {
+    /// The bytes of all parts.
     bytes: Vec<u8>,
-    /// Where each part ends in `bytes`.
-    ends: [usize; Part::ALL.len()],
-    /// A request opens one cursor and seals a few, nearly always with one key: its fingerprint is computed once.
+    /// The end of each part in `bytes`.
+    ends: [usize; ContextPart::ALL.len()],
+    /// The fingerprint, computed once: a request usually opens and seals cursors with one key.
     remembered: OnceLock<Computed>,
-    /// What it has in common with this one need not be computed at all.
+    /// The default context, whose fingerprints are reused for equal parts.
     usual: Option<Arc<Self>>,
 }
 
-/// What was computed with a key.
+/// A computed fingerprint.
 #[derive(Clone, Copy)]
 struct Computed {
-    /// Which key that was.
+    /// The identity of its key.
     identity: [u8; 16],
-    digests: [[u8; 32]; Part::ALL.len()],
+    digests: [[u8; 32]; ContextPart::ALL.len()],
     fingerprint: Fingerprint,
 }
 
-impl Context {
-    /// The context of these parts.
+impl CursorContext {
+    /// Creates the context of these parts.
     #[must_use]
     pub fn new(parts: ContextParts<'_>) -> Self {
         let mut bytes = Vec::with_capacity(256);
-        let mut ends = [0; Part::ALL.len()];
-        for (part, end) in Part::ALL.into_iter().zip(&mut ends) {
+        let mut ends = [0; ContextPart::ALL.len()];
+        for (part, end) in ContextPart::ALL.into_iter().zip(&mut ends) {
             match part {
-                Part::Route => bytes.extend_from_slice(parts.route.as_bytes()),
-                Part::Host => bytes.extend_from_slice(parts.host.as_bytes()),
-                Part::Path => bytes.extend_from_slice(parts.path.as_bytes()),
-                Part::Filters => bytes.extend_from_slice(parts.filters),
-                Part::Order => write_order(&mut bytes, parts.order),
-                Part::Headers => {
+                ContextPart::Route => bytes.extend_from_slice(parts.route.as_bytes()),
+                ContextPart::Host => bytes.extend_from_slice(parts.host.as_bytes()),
+                ContextPart::Path => bytes.extend_from_slice(parts.path.as_bytes()),
+                ContextPart::Filters => bytes.extend_from_slice(parts.filters),
+                ContextPart::Order => write_order(&mut bytes, parts.order),
+                ContextPart::Headers => {
                     for &(name, value) in parts.headers {
                         write_prefixed(&mut bytes, name.as_bytes());
                         write_prefixed(&mut bytes, value);
@@ -114,8 +114,8 @@ impl Context {
         Self { bytes, ends, remembered: OnceLock::new(), usual: None }
     }
 
-    /// The context that most requests of a route share, for [`Self::beside`]: its fingerprint under the key that signs is
-    /// computed at once.
+    /// Creates the default context of a route, for [`Self::beside`], and computes its fingerprint under the signing
+    /// key.
     #[must_use]
     pub fn usual(parts: ContextParts<'_>, keys: &KeyRing) -> Arc<Self> {
         let usual = Self::new(parts);
@@ -123,19 +123,19 @@ impl Context {
         Arc::new(usual)
     }
 
-    /// The same context, beside the usual one of its route: what the two have in common is not computed again.
+    /// Adds the default context of the route, so that parts equal to its parts are not hashed again.
     #[must_use]
     pub fn beside(self, usual: &Arc<Self>) -> Self {
         Self { usual: Some(Arc::clone(usual)), ..self }
     }
 
-    /// The fingerprint of this context under a key.
-    pub(super) fn fingerprint(&self, key: &Key) -> Fingerprint {
+    /// Returns the fingerprint under a key.
+    pub(super) fn fingerprint(&self, key: &RingKey) -> Fingerprint {
         let computed = self.remembered.get_or_init(|| self.compute(key));
         if computed.identity == key.identity { computed.fingerprint } else { self.compute(key).fingerprint }
     }
 
-    fn compute(&self, key: &Key) -> Computed {
+    fn compute(&self, key: &RingKey) -> Computed {
         const WHOLE: u8 = u8::MAX;
         let usual = self.usual.as_deref().and_then(|usual| Some((usual, usual.remembered.get()?)));
         let usual = usual.filter(|(_, computed)| computed.identity == key.identity);
@@ -144,70 +144,70 @@ impl Context {
             Some((usual, computed)) if usual.part(part) == self.part(part) => computed.digests[part],
             _ => {
                 is_usual = false;
-                // A label for each part: their numbers are below 6.
+                // The label of a part is its index, which is below 6.
                 key.fingerprint(u8::try_from(part).unwrap_or(WHOLE), self.part(part))
             }
         });
         if let (Some((_, computed)), true) = (usual, is_usual) {
             return *computed;
         }
-        // The whole is taken over the digests: they have one length, so no part can be mistaken for its neighbour.
+        // The whole is a hash of digests of equal length, so parts can't be mistaken for their neighbours.
         let mut whole = [0; 8];
         whole.copy_from_slice(&key.fingerprint(WHOLE, digests.as_flattened())[..8]);
         let fingerprint = Fingerprint { whole, parts: digests.map(|digest: [u8; 32]| digest[0]) };
         Computed { identity: key.identity, digests, fingerprint }
     }
 
-    /// The bytes of a part, by its place in [`Part::ALL`].
+    /// Returns the bytes of a part, by its index in [`ContextPart::ALL`].
     fn part(&self, part: usize) -> &[u8] {
         let start = part.checked_sub(1).map_or(0, |before| self.ends[before]);
         &self.bytes[start..self.ends[part]]
     }
 }
 
-impl std::fmt::Debug for Context {
+impl std::fmt::Debug for CursorContext {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("Context(…)")
     }
 }
 
-/// The fingerprint of a context, as a cursor carries it.
+/// The fingerprint of a context in a cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Fingerprint {
     whole: [u8; 8],
-    parts: [u8; Part::ALL.len()],
+    parts: [u8; ContextPart::ALL.len()],
 }
 
 impl Fingerprint {
-    /// How many bytes it takes in a cursor.
-    pub(super) const SIZE: usize = 8 + Part::ALL.len();
+    /// The size in a cursor, in bytes.
+    pub(super) const SIZE: usize = 8 + ContextPart::ALL.len();
 
-    /// Reads one back.
+    /// Reads a fingerprint.
     pub(super) fn from_bytes(bytes: &[u8; Self::SIZE]) -> Self {
-        let mut fingerprint = Self { whole: [0; 8], parts: [0; Part::ALL.len()] };
+        let mut fingerprint = Self { whole: [0; 8], parts: [0; ContextPart::ALL.len()] };
         let (whole, parts) = bytes.split_at(8);
         fingerprint.whole.copy_from_slice(whole);
         fingerprint.parts.copy_from_slice(parts);
         fingerprint
     }
 
-    /// Appends it to a cursor.
+    /// Appends the fingerprint.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.whole);
         out.extend_from_slice(&self.parts);
     }
 
-    /// The parts that differ. One part in 256 that differs is not seen, so this may be empty where the contexts are
-    /// not the same.
-    pub(super) fn differs(&self, other: &Self) -> Vec<Part> {
-        Part::ALL
+    /// Returns the parts that differ. A difference in one part goes unnoticed in 1 of 256 cases, so the result may be
+    /// empty for different contexts.
+    pub(super) fn differs(&self, other: &Self) -> Vec<ContextPart> {
+        ContextPart::ALL
             .into_iter()
             .zip(self.parts.iter().zip(&other.parts))
             .filter_map(|(part, (own, theirs))| (own != theirs).then_some(part))
             .collect()
     }
 
-    /// A number that differs between contexts.
+    /// Returns the whole as a number.
     pub(super) fn number(&self) -> u64 {
         u64::from_le_bytes(self.whole)
     }
@@ -217,7 +217,7 @@ fn write_order(out: &mut Vec<u8>, order: &Order) {
     for key in order.strong.iter().chain(std::iter::once(&order.id)) {
         write_key(out, key);
     }
-    // Without a declared order positions are marks, which mean nothing where there is one, and the other way round.
+    // Without a declared order, positions are marks, which have no meaning in a list with one, and vice versa.
     if !order.declared {
         out.push(0);
     }

@@ -1,61 +1,63 @@
 //! The age of page cursors.
 //!
-//! A cursor says in which bucket of time it was made, not when: so all pages made from the same answers within one
-//! bucket have the same bytes. Buckets tick at different times for different contexts, lest all cursors of a list of
-//! lists change at once.
+//! A cursor carries the time bucket in which it was made instead of the exact time, so that all pages made from the
+//! same answers within one bucket have the same bytes. Buckets of different contexts begin at different times, so that
+//! the cursors of many lists don't change at once.
 
-/// How far, in seconds, a bucket may begin in the future: clocks of replicas differ.
+/// The maximum start of a bucket in the future, in seconds: the clocks of replicas differ.
 const SKEW: u64 = 60;
 
-/// When a cursor is made, and how long the cursors of its route live.
+/// The time of a cursor and the lifetime of its route's cursors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Expiry {
-    /// Seconds since 1970.
+    /// The time in seconds since 1970.
     pub now: u64,
-    /// How long, in seconds. A cursor lives at least so long, and at most a quarter longer.
+    /// The lifetime in seconds. A cursor lives at least this long, and at most a quarter longer.
     pub ttl: u64,
 }
 
 impl Expiry {
-    /// When the bucket began that now is in. `phase` says when the buckets of this context tick.
+    /// Returns the start of the current bucket. `phase` shifts the buckets of a context.
     pub(super) fn bucket(self, phase: u64) -> u64 {
         let width = width(self.ttl);
-        // Both terms are less than a quarter of the numbers there are, or 1: the sum can't overflow.
+        // Both terms are at most a quarter of the range of numbers (or 1), so the sum can't overflow.
         let into = (self.now % width + phase % width) % width;
         self.now.saturating_sub(into)
     }
 }
 
-/// What the clock says of a bucket.
+/// The age of a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Age {
-    /// Its cursors count.
+    /// Its cursors are valid.
     Live,
-    /// Its cursors have expired.
     Expired,
-    /// It has not begun.
+    /// The bucket has not begun.
     Future,
 }
 
-/// What the clock says at `now` of the bucket that began at `begin`, where cursors live for `ttl` from its end. The
-/// ttl is that of now: a shorter one ends old cursors sooner.
+/// Returns the age at `now` of the bucket that began at `begin`. `ttl` is the current lifetime: a shorter one ends old
+/// cursors sooner.
 pub(super) fn age(begin: u64, now: u64, ttl: u64) -> Age {
     if begin > now.saturating_add(SKEW) {
         return Age::Future;
     }
-    // What would expire after the end of time never does.
+    // A bucket that would expire after the end of time never expires.
     let expires = begin.checked_add(width(ttl)).and_then(|end| end.checked_add(ttl));
     if expires.is_some_and(|expires| now >= expires) { Age::Expired } else { Age::Live }
 }
 
-/// How long a bucket lasts: a quarter of the ttl, and a second where that is less.
+/// Returns the length of a bucket: a quarter of the lifetime, at least a second.
 fn width(ttl: u64) -> u64 {
     (ttl / 4).max(1)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Age, Expiry, SKEW, age};
+    use super::Age;
+    use super::Expiry;
+    use super::SKEW;
+    use super::age;
 
     /// Row: F52
     #[test]

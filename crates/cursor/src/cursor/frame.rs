@@ -1,36 +1,36 @@
-//! The frame of a cursor: which form, which key, the context, and the tag around all of it.
+//! The frame of a cursor: form, key id, context fingerprint, and the tag over all of it.
 //!
 //! ```text
 //! cursor = base64url(version key fingerprint payload tag)        RFC 4648, section 5, without padding
 //! ```
 //!
-//! The version is one byte, so that other forms can follow; the key's id is a varint. The algorithm follows from the
-//! version: nothing in a cursor chooses it. Of a signed cursor (version 1) the tag is HMAC-SHA-256 over everything
-//! before it, cut to 128 bits. Of a sealed one (version 2) the payload is encrypted, and the tag is that of AES-SIV over
-//! the payload and what stands before it.
+//! The version is one byte, so that other forms can follow; the key id is a varint. The version determines the
+//! algorithm, so nothing in a cursor can choose it. The tag of a signed cursor (version 1) is HMAC-SHA-256 of
+//! everything before it, truncated to 128 bits. The payload of a sealed cursor (version 2) is encrypted, and its tag is
+//! that of AES-SIV over the payload and everything before it.
 
 use std::borrow::Cow;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
 use super::{
-    codec::{Reader, write_varint},
+    codec::{ByteReader, write_varint},
     context::Fingerprint,
-    keyring::{Key, TAG},
+    keyring::{RingKey, TAG},
     sealed::{self, Cipher},
 };
 
-/// How what a cursor says is kept.
+/// The protection of a cursor's payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// Signed: whoever holds it can read it.
+pub enum CursorForm {
+    /// Signed: every holder can read it.
     Signed,
-    /// Encrypted, and so signed too.
+    /// Encrypted and authenticated.
     Sealed,
 }
 
-impl Form {
-    /// The first byte of its cursors.
+impl CursorForm {
+    /// Returns the first byte of its cursors.
     const fn version(self) -> u8 {
         match self {
             Self::Signed => 1,
@@ -43,20 +43,20 @@ impl Form {
     }
 }
 
-/// The cursor would be longer than the route accepts. It is not minted, as it would be refused when it comes back.
+/// The cursor would be longer than the route accepts. It is not minted, because it would be refused when it comes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the cursor would have {length} characters, and {longest} are allowed")]
 pub struct TooLong {
-    /// The characters that it would have.
+    /// Its length in characters.
     pub length: usize,
-    /// The characters that are allowed.
+    /// The maximum length in characters.
     pub longest: usize,
 }
 
 /// Signs or seals a payload and frames it.
 pub(super) fn mint(
-    key: &Key,
-    form: Form,
+    key: &RingKey,
+    form: CursorForm,
     fingerprint: &Fingerprint,
     longest: usize,
     write_payload: impl FnOnce(&mut Vec<u8>),
@@ -67,32 +67,31 @@ pub(super) fn mint(
     Ok(String::from_utf8(text).expect("base64 is ASCII"))
 }
 
-/// What makes cursors of one form in one context, one after the other: what they have in common is made once, and nothing
-/// is allocated for a single one.
+/// Makes cursors of one form in one context. The common beginning is made once, and no memory is allocated per cursor.
 pub(super) struct Mint<'a> {
-    key: &'a Key,
-    /// For sealed ones.
+    key: &'a RingKey,
+    /// The cipher of sealed cursors.
     cipher: Option<Cipher>,
     longest: usize,
-    /// What all of them begin with, and the rest of the last one.
+    /// The common beginning, followed by the rest of the last cursor.
     bytes: Vec<u8>,
-    /// How long that beginning is.
+    /// The length of the beginning.
     head: usize,
 }
 
 impl<'a> Mint<'a> {
-    /// Makes none yet.
-    pub(super) fn new(key: &'a Key, form: Form, fingerprint: &Fingerprint, longest: usize) -> Self {
+    /// Creates a mint.
+    pub(super) fn new(key: &'a RingKey, form: CursorForm, fingerprint: &Fingerprint, longest: usize) -> Self {
         let mut bytes = Vec::with_capacity(128);
         bytes.push(form.version());
         write_varint(&mut bytes, u64::from(key.id));
         fingerprint.write(&mut bytes);
         let head = bytes.len();
-        let cipher = (form == Form::Sealed).then(|| key.sealer.cipher());
+        let cipher = (form == CursorForm::Sealed).then(|| key.sealer.cipher());
         Self { key, cipher, longest, bytes, head }
     }
 
-    /// Appends the cursor with a payload to `text`; nothing, where it would be too long.
+    /// Appends the cursor with a payload to `text`; appends nothing if it would be too long.
     pub(super) fn push(&mut self, text: &mut Vec<u8>, write_payload: impl FnOnce(&mut Vec<u8>)) -> Result<(), TooLong> {
         let Self { key, cipher, longest, bytes, head } = self;
         bytes.truncate(*head);
@@ -120,50 +119,50 @@ impl<'a> Mint<'a> {
     }
 }
 
-/// The bytes of a cursor's text: strict base64url, so that one cursor has one text. Padding, blanks, characters of
-/// other alphabets and bits that say nothing are refused.
+/// Decodes the text of a cursor as strict base64url, so that one cursor has one text. Padding, blanks, characters of
+/// other alphabets and unused bits are refused.
 pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
     BASE64_URL_SAFE_NO_PAD.decode(text).ok()
 }
 
 /// A framed cursor, not verified.
 pub(super) struct Frame<'a> {
-    /// The id of the key that is said to have made it.
+    /// The id of the key that it claims.
     pub(super) key: u32,
-    /// How it is said to be kept.
-    pub(super) form: Form,
-    /// All but the tag.
+    /// The form that it claims.
+    pub(super) form: CursorForm,
+    /// All bytes before the tag.
     body: &'a [u8],
     tag: &'a [u8; TAG],
     fingerprint: &'a [u8; Fingerprint::SIZE],
     payload: &'a [u8],
 }
 
-/// What a verified cursor holds.
+/// The content of a verified cursor.
 pub(super) struct Verified<'a> {
-    /// The context that it was made in.
+    /// The fingerprint of its context.
     pub(super) fingerprint: Fingerprint,
-    /// What it says, for [`Head::read`](super::codec::Head::read).
+    /// Its payload, for [`PayloadHead::read`](super::codec::PayloadHead::read).
     pub(super) payload: Cow<'a, [u8]>,
 }
 
 impl<'a> Frame<'a> {
-    /// Finds the parts of a frame; `None` where it is none, or one of another version.
+    /// Splits the bytes of a frame; returns nothing for other bytes and versions.
     pub(super) fn parse(bytes: &'a [u8]) -> Option<Self> {
         let (body, tag) = bytes.split_last_chunk()?;
-        let mut rest = Reader(body);
-        let form = Form::of_version(rest.byte()?)?;
+        let mut rest = ByteReader(body);
+        let form = CursorForm::of_version(rest.byte()?)?;
         let key = rest.number()?;
         let (fingerprint, payload) = rest.0.split_first_chunk()?;
         Some(Self { key, form, body, tag, fingerprint, payload })
     }
 
-    /// Checks the tag, in constant time. There is no other way to what the cursor holds.
-    pub(super) fn verify(&self, key: &Key) -> Option<Verified<'a>> {
+    /// Checks the tag in constant time. The content of a frame is accessible in no other way.
+    pub(super) fn verify(&self, key: &RingKey) -> Option<Verified<'a>> {
         let payload = match self.form {
-            Form::Signed if key.verify(self.body, self.tag) => Cow::Borrowed(self.payload),
-            Form::Signed => return None,
-            Form::Sealed => {
+            CursorForm::Signed if key.verify(self.body, self.tag) => Cow::Borrowed(self.payload),
+            CursorForm::Signed => return None,
+            CursorForm::Sealed => {
                 let head = &self.body[..self.body.len() - self.payload.len()];
                 Cow::Owned(key.sealer.open(head, self.payload, self.tag)?)
             }

@@ -1,10 +1,10 @@
-//! A cursor as an operator may see it, with the keys at hand.
+//! Inspection of cursors by operators.
 
 use std::fmt::{self, Display, Formatter};
 
 use super::{
-    codec::{Claims, Head},
-    frame::{self, Form, Frame},
+    codec::{Claims, PayloadHead},
+    frame::{self, CursorForm, Frame},
     keyring::KeyRing,
 };
 use crate::pagination::{
@@ -14,65 +14,63 @@ use crate::pagination::{
     position::{Anchor, Hint, Item, Marks, Pivot, Position, TokenPlace, Within},
 };
 
-/// What there is to see of a cursor. Displayed as lines for a terminal, each a word and what it says; texts in them
-/// are escaped.
+/// The result of an inspection. Its display has a line per fact, with escaped texts, for a terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inspection {
-    /// How many characters it has.
+    /// The length in characters.
     pub length: usize,
-    /// What it is.
+    /// The finding.
     pub finding: Finding,
 }
 
-/// What a cursor is.
+/// The findings about a cursor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
-    /// No cursor: not base64url, too short, or of a version that is not known here.
+    /// No cursor: not base64url, too short, or of an unknown version.
     Foreign,
-    /// It has the frame of a cursor, and is not verified. Nothing of it but its form and the key's id was read, and they
-    /// may be a lie.
+    /// The frame of a cursor that is not verified. Only its form and key id were read, and they may be forged.
     Unverified {
-        /// How it is said to be kept.
-        form: Form,
-        /// The id of the key that is said to have made it.
+        /// The form that it claims.
+        form: CursorForm,
+        /// The id of the key that it claims.
         key: u32,
-        /// Why it is not verified.
+        /// The reason that it is not verified.
         reason: Unverified,
     },
-    /// Its tag is good, and what it says can't be read: another version of cursorgate made it.
+    /// A cursor with a valid tag whose payload is unknown: another version of cursorgate made it.
     Unreadable {
-        /// How it is kept.
-        form: Form,
-        /// The id of the key that made it.
+        /// The form of the cursor.
+        form: CursorForm,
+        /// The id of its key.
         key: u32,
     },
-    /// Its tag is good. Whether it has expired, or fits a request, is for the route to say.
+    /// A cursor with a valid tag. Its age and context are checked only by routes.
     Verified {
-        /// How it is kept.
-        form: Form,
-        /// The id of the key that made it.
+        /// The form of the cursor.
+        form: CursorForm,
+        /// The id of its key.
         key: u32,
-        /// The keyed fingerprint of what it is bound to: equal for cursors of one list with one key.
+        /// The keyed fingerprint of its context: equal for all cursors of one list under one key.
         context: u64,
-        /// When the bucket of time began that it was made in, in seconds since 1970.
+        /// The start of the bucket in which it was made, in seconds since 1970.
         issued: Option<u64>,
-        /// What it says.
+        /// Its content.
         says: Claims,
     },
 }
 
-/// Why a cursor is not verified.
+/// The reasons that a cursor is not verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unverified {
-    /// No keys are at hand.
+    /// No keys are available.
     NoKeys,
-    /// The key is not among those at hand.
+    /// The key is not among the available ones.
     UnknownKey,
-    /// The tag is not that of the key.
+    /// The tag is wrong.
     BadTag,
 }
 
-/// Looks at a cursor. Without keys, or without a good tag, nothing of what it says is decoded.
+/// Inspects a cursor. Its payload is decoded only after its tag has been verified.
 #[must_use]
 pub fn inspect(keys: Option<&KeyRing>, text: &str) -> Inspection {
     let bytes = frame::decode(text);
@@ -92,7 +90,7 @@ fn look(keys: Option<&KeyRing>, frame: &Frame<'_>) -> Finding {
     let Some(verified) = frame.verify(key) else {
         return unverified(Unverified::BadTag);
     };
-    let Some(head) = Head::read(&verified.payload) else {
+    let Some(head) = PayloadHead::read(&verified.payload) else {
         return Finding::Unreadable { form, key: key.id };
     };
     let issued = head.bucket;
@@ -127,7 +125,7 @@ impl Display for Inspection {
                 line(out, form.tag(), "good")?;
                 line(out, "context", format_args!("{context:016x}"))?;
                 if let Some(begin) = issued {
-                    line(out, "issued", format_args!("in the bucket that began at {}", Instant(*begin)))?;
+                    line(out, "issued", format_args!("in the bucket that began at {}", ShownTime(*begin)))?;
                 }
                 write_claims(out, says)
             }
@@ -135,8 +133,8 @@ impl Display for Inspection {
     }
 }
 
-impl Form {
-    /// What its tag is called.
+impl CursorForm {
+    /// Returns the name of its tag.
     const fn tag(self) -> &'static str {
         match self {
             Self::Signed => "signature",
@@ -145,7 +143,7 @@ impl Form {
     }
 }
 
-impl Display for Form {
+impl Display for CursorForm {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
             Self::Signed => "signed",
@@ -200,14 +198,14 @@ fn write_position(out: &mut Formatter<'_>, position: &Position) -> fmt::Result {
 
 fn write_pivot(out: &mut Formatter<'_>, side: &str, pivot: &Pivot) -> fmt::Result {
     line(out, "position", format_args!("{side} the item with this id, whose keys are looked up"))?;
-    line(out, "id", Value(&pivot.id))?;
+    line(out, "id", ShownValue(&pivot.id))?;
     match pivot.fingerprint {
         Some(mark) => line(out, "keys", format_args!("those with the fingerprint {}", ShownMarks(&[mark]))),
         None => line(out, "keys", "whatever they are now"),
     }
 }
 
-/// What the upstream's token says is not shown: it may hold credentials, and this output may be passed on.
+/// The upstream's token is not shown: it may contain credentials, and this output may be passed on.
 fn write_token_place(out: &mut Formatter<'_>, place: &TokenPlace) -> fmt::Result {
     let way = |backward| if backward { "backward" } else { "forward" };
     line(out, "position", format_args!("in a page of the upstream's, reading {}", way(place.backward)))?;
@@ -233,7 +231,7 @@ fn write_token_place(out: &mut Formatter<'_>, place: &TokenPlace) -> fmt::Result
     line(out, "circle", format_args!("power {}, steps {}, hash {:x}", circle.power, circle.steps, circle.hash))
 }
 
-/// The hint, in so far as the position is not the hint itself.
+/// Writes the hint, except for an offset that is the position itself.
 fn write_hint(out: &mut Formatter<'_>, position: &Position, hint: &Hint) -> fmt::Result {
     let mut says = Vec::new();
     if !matches!(position, Position::At(_)) {
@@ -257,9 +255,9 @@ fn write_hint(out: &mut Formatter<'_>, position: &Position, hint: &Hint) -> fmt:
 
 fn write_anchor(out: &mut Formatter<'_>, anchor: &Anchor) -> fmt::Result {
     for key in &anchor.keys {
-        line(out, "key value", Value(key))?;
+        line(out, "key value", ShownValue(key))?;
     }
-    line(out, "id", Value(&anchor.id))
+    line(out, "id", ShownValue(&anchor.id))
 }
 
 fn write_marks(out: &mut Formatter<'_>, marks: &Marks) -> fmt::Result {
@@ -270,10 +268,10 @@ fn line(out: &mut Formatter<'_>, word: &str, says: impl Display) -> fmt::Result 
     writeln!(out, "{word:<10} {says}")
 }
 
-/// A key's value, with nothing in it that a terminal would obey.
-struct Value<'a>(&'a KeyValue);
+/// A key's value, without characters that a terminal would interpret.
+struct ShownValue<'a>(&'a KeyValue);
 
-impl Display for Value<'_> {
+impl Display for ShownValue<'_> {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         match self.0 {
             KeyValue::Null => out.write_str("null"),
@@ -284,7 +282,6 @@ impl Display for Value<'_> {
     }
 }
 
-/// Marks, one after the other.
 struct ShownMarks<'a>(&'a [Mark]);
 
 impl Display for ShownMarks<'_> {
@@ -299,23 +296,23 @@ impl Display for ShownMarks<'_> {
     }
 }
 
-/// Seconds since 1970, written as RFC 3339 says where the year has four digits.
-struct Instant(u64);
+/// Seconds since 1970, displayed by RFC 3339 for years of four digits.
+struct ShownTime(u64);
 
-impl Display for Instant {
+impl Display for ShownTime {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         const YEAR_10000: u64 = 253_402_300_800;
         if self.0 >= YEAR_10000 {
             return write!(out, "{} seconds since 1970", self.0);
         }
         let (days, second) = (self.0 / 86_400, self.0 % 86_400);
-        // Days are counted from 0000-03-01, so that the day of a leap year comes last in its year, its four years
-        // (1,461 days), its century (36,524) and its four centuries (146,097).
+        // Days are counted from 0000-03-01, so that a leap day is the last day of its year, of four years (1,461 days),
+        // of a century (36,524) and of four centuries (146,097).
         let days = days + 719_468;
         let (era, day_of_era) = (days / 146_097, days % 146_097);
         let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
         let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-        // Months from March on have 31 and 30 days by turns, 153 in five.
+        // From March on, months have 31 and 30 days in turn: 153 days in five months.
         let month = (5 * day_of_year + 2) / 153;
         let day = day_of_year - (153 * month + 2) / 5 + 1;
         let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };

@@ -1,8 +1,8 @@
 //! The keys of cursors: one signs, all verify.
 //!
-//! No configured key is used as it is. HKDF-SHA-256 (RFC 5869) derives a subkey for each purpose (signing, sealing,
-//! fingerprints of contexts, marks of items), so that what one of them gives away says nothing of the others, and their
-//! HMAC states are computed once, when the ring is made.
+//! Configured keys are not used directly. HKDF-SHA-256 (RFC 5869) derives a subkey for each purpose (signing, sealing,
+//! fingerprints of contexts, marks of items), so that a leak of one reveals nothing about the others. Their HMAC states
+//! are computed once, when the ring is made.
 
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
@@ -10,65 +10,65 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::{
-    context::Part,
+    context::ContextPart,
     sealed::{self, Sealer},
 };
 use crate::pagination::mark::{Mark, Marker};
 
-/// The fewest bytes of a key.
+/// The minimum length of a key in bytes.
 pub const SHORTEST_KEY: usize = 32;
 
-/// How many bytes a cursor's tag has: so many of the HMAC, or the whole of AES-SIV's.
+/// The size of a tag in bytes: a truncated HMAC, or the whole tag of AES-SIV.
 pub(super) const TAG: usize = 16;
 
-/// What separates these subkeys from whatever else might be derived from the same secret.
+/// Separates these subkeys from other uses of the same secret.
 const SALT: &[u8] = b"cursorgate cursor";
 
-/// The keys that cursors are signed and verified with. Nothing prints them.
+/// The keys that sign and verify cursors. They are never printed.
 pub struct KeyRing {
-    keys: Vec<Key>,
+    keys: Vec<RingKey>,
     signing: usize,
 }
 
-/// Why keys make no ring. Keys are named by their ids, never shown.
+/// The reasons that keys make no ring. Keys are named by their ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyRingError {
     /// A key is shorter than [`SHORTEST_KEY`].
     #[error("cursor key {id} has {length} bytes, {SHORTEST_KEY} are needed")]
     Short {
-        /// The key's id.
+        /// The id of the key.
         id: u32,
-        /// Its length in bytes.
+        /// The length of the key in bytes.
         length: usize,
     },
-    /// Two keys have one id.
+    /// Two keys have the same id.
     #[error("two cursor keys have the id {id}")]
     DuplicateId {
         /// The id.
         id: u32,
     },
-    /// Two ids have one key: removing one of them would end nothing.
+    /// Two ids have the same key: removing one of them would revoke nothing.
     #[error("cursor keys {first} and {second} are the same key")]
     DuplicateKey {
-        /// The id that comes first.
+        /// The first id.
         first: u32,
-        /// The other id.
+        /// The second id.
         second: u32,
     },
-    /// There is no key with the id that is to sign.
+    /// The signing key is missing.
     #[error("the signing key {id} is not among the cursor keys")]
     NoSigningKey {
-        /// The id.
+        /// Its id.
         id: u32,
     },
 }
 
 impl KeyRing {
-    /// A ring of these keys, of which the one with the id `signing` signs.
+    /// Creates a ring of these keys. The key with the id `signing` signs.
     ///
     /// # Errors
     ///
-    /// A key shorter than [`SHORTEST_KEY`], an id or a key that comes twice, or no key with the id `signing`.
+    /// Returns an error for a key shorter than [`SHORTEST_KEY`], a duplicate id or key, or a missing signing key.
     pub fn new(signing: u32, keys: &[(u32, &[u8])]) -> Result<Self, KeyRingError> {
         for (index, &(id, key)) in keys.iter().enumerate() {
             if key.len() < SHORTEST_KEY {
@@ -86,28 +86,28 @@ impl KeyRing {
         let Some(position) = keys.iter().position(|&(id, _)| id == signing) else {
             return Err(KeyRingError::NoSigningKey { id: signing });
         };
-        Ok(Self { keys: keys.iter().map(|&(id, key)| Key::derive(id, key)).collect(), signing: position })
+        Ok(Self { keys: keys.iter().map(|&(id, key)| RingKey::derive(id, key)).collect(), signing: position })
     }
 
-    /// What makes marks with the key of this id: those that its cursors carry can be known again with no other.
+    /// Returns the marker of a key. Marks can be recognized only with the key that made them.
     #[must_use]
     pub fn marker(&self, id: u32) -> Option<Marker> {
         self.find(id).map(|key| key.marker.clone())
     }
 
-    /// What makes marks for new cursors: that of the key that signs.
+    /// Returns the marker of the signing key, for new cursors.
     #[must_use]
     pub fn signing_marker(&self) -> Marker {
         self.signing().marker.clone()
     }
 
-    /// Whether new cursors are made with the key of this id.
+    /// Returns whether the key with this id signs new cursors.
     #[must_use]
     pub fn signs_with(&self, id: u32) -> bool {
         self.signing().id == id
     }
 
-    /// A keyed hash of what a client is known by, for whoever counts clients and may not keep their secrets.
+    /// Returns a keyed hash of a client's identification, for counting clients without keeping their secrets.
     #[must_use]
     pub fn client_mark(&self, known_by: &[u8]) -> u64 {
         let digest = self.signing().client.clone().chain_update(known_by).finalize().into_bytes();
@@ -116,14 +116,13 @@ impl KeyRing {
         u64::from_be_bytes(first)
     }
 
-    /// The key that signs.
-    pub(super) fn signing(&self) -> &Key {
+    /// Returns the signing key.
+    pub(super) fn signing(&self) -> &RingKey {
         &self.keys[self.signing]
     }
 
-    /// The key with this id. The ring is small and closed: nothing but a comparison is ever done with an id that a
-    /// cursor brings.
-    pub(super) fn find(&self, id: u32) -> Option<&Key> {
+    /// Returns the key with this id. The id of a cursor is only compared with those of the few keys.
+    pub(super) fn find(&self, id: u32) -> Option<&RingKey> {
         self.keys.iter().find(|key| key.id == id)
     }
 }
@@ -139,26 +138,26 @@ impl std::fmt::Debug for KeyRing {
     }
 }
 
-/// One key, as its subkeys.
-pub(super) struct Key {
-    /// Its id, which its cursors carry.
+/// The subkeys of one key.
+pub(super) struct RingKey {
+    /// Its id in cursors.
     pub(super) id: u32,
-    /// Tells this key from another one with the same id, as after a reload that replaced it.
+    /// Distinguishes this key from another one with the same id, as after a reload that replaced it.
     pub(super) identity: [u8; 16],
     /// Seals and opens payloads.
     pub(super) sealer: Sealer,
     sign: Hmac<Sha256>,
     fingerprint: Hmac<Sha256>,
     client: Hmac<Sha256>,
-    /// The fingerprints of nothing, by their labels: most parts of most contexts are empty.
+    /// The fingerprints of empty parts by label: most parts of most contexts are empty.
     empty: [[u8; 32]; LABELS],
     marker: Marker,
 }
 
-/// How many labels have their fingerprint of nothing at hand.
-const LABELS: usize = Part::ALL.len();
+/// The number of labels with a precomputed fingerprint of the empty part.
+const LABELS: usize = ContextPart::ALL.len();
 
-impl Key {
+impl RingKey {
     fn derive(id: u32, key: &[u8]) -> Self {
         let source = Hkdf::<Sha256>::new(Some(SALT), key);
         let fingerprint = keyed(&subkey(&source, b"fingerprint"));
@@ -179,19 +178,19 @@ impl Key {
         }
     }
 
-    /// The tag of these bytes.
+    /// Returns the tag of these bytes.
     pub(super) fn sign(&self, bytes: &[u8]) -> [u8; TAG] {
         let mut tag = [0; TAG];
         tag.copy_from_slice(&self.sign.clone().chain_update(bytes).finalize().into_bytes()[..TAG]);
         tag
     }
 
-    /// Whether this is the tag of these bytes, compared in constant time.
+    /// Returns whether this is the tag of these bytes, in constant time.
     pub(super) fn verify(&self, bytes: &[u8], tag: &[u8; TAG]) -> bool {
         self.sign.clone().chain_update(bytes).verify_truncated_left(tag).is_ok()
     }
 
-    /// The keyed fingerprint of a label and some bytes.
+    /// Returns the keyed fingerprint of a label and some bytes.
     pub(super) fn fingerprint(&self, label: u8, bytes: &[u8]) -> [u8; 32] {
         if let (true, Some(known)) = (bytes.is_empty(), self.empty.get(usize::from(label))) {
             return *known;
@@ -207,7 +206,7 @@ fn subkey<const LENGTH: usize>(source: &Hkdf<Sha256>, purpose: &[u8]) -> Zeroizi
     bytes
 }
 
-/// Marks are the first bits of an HMAC.
+/// Creates the marker, whose marks are truncated HMACs.
 fn marker(state: Hmac<Sha256>) -> Marker {
     Marker::new(move |bytes| {
         let digest = state.clone().chain_update(bytes).finalize().into_bytes();
@@ -224,7 +223,9 @@ fn keyed(key: &[u8; 32]) -> Hmac<Sha256> {
 
 #[cfg(test)]
 mod tests {
-    use super::{KeyRing, KeyRingError, SHORTEST_KEY};
+    use super::KeyRing;
+    use super::KeyRingError;
+    use super::SHORTEST_KEY;
 
     #[test]
     fn keys_that_make_no_ring_are_named() {

@@ -1,18 +1,16 @@
-//! A position as a token: opaque to clients, signed, and bound to the list that it came from.
+//! Cursors: positions as tokens that are opaque to clients, signed, and bound to their list.
 //!
-//! There are two kinds. A *page cursor* is a position with what helps to aim at it; it is a function of the request
-//! and the upstream's answers, and expires where its route says so. An *item cursor* is an item and nothing else: the
-//! same characters for as long as the item's keys are, because clients splice pages by comparing them.
+//! There are two kinds. A *page cursor* is a position with its hint. It is a function of the request and of the
+//! upstream's answers, and expires if the route says so. An *item cursor* is an item alone, with the same characters as
+//! long as the item's keys stay the same, because clients compare cursors when they splice pages.
 //!
-//! Text that comes from outside becomes a position in [`open`] and nowhere else, and nothing of a cursor is decoded
-//! beyond its form and its key's id before it is verified. A signature hides nothing: whoever holds a signed cursor can
-//! read the keys of the item in it. On routes that seal their cursors, they are encrypted instead; and so is on any
-//! route what an upstream handed out to continue its list by.
+//! Text from outside becomes a position only in [`open`], and of a cursor that is not verified only the form and the
+//! key id are read. A signature hides nothing: every holder of a signed cursor can read the keys of its item. Routes
+//! can seal their cursors, which encrypts them; cursors with a token of the upstream are always sealed.
 //!
-//! `frame` is the outermost layer, with what signs or seals; `codec` writes and reads what is inside, `sealed` encrypts
-//! it, `context` says what a cursor is bound to, `expiry` how old it is, `keyring` with which keys all of this is done;
-//! `inspect` shows a cursor to an operator. Time is an argument, and nothing here is random: equal arguments make equal
-//! cursors.
+//! `frame` is the outermost layer, with signatures and seals; `codec` encodes the payload, `sealed` encrypts it,
+//! `context` binds it to a list, `expiry` has its age, `keyring` the keys; `inspect` shows a cursor to an operator.
+//! Times are arguments and nothing is random: equal arguments make equal cursors.
 
 mod codec;
 mod context;
@@ -26,9 +24,9 @@ mod sealed;
 mod tests;
 
 pub use codec::Claims;
-pub use context::{Context, ContextParts, Part};
+pub use context::{ContextPart, ContextParts, CursorContext};
 pub use expiry::Expiry;
-pub use frame::{Form, TooLong};
+pub use frame::{CursorForm, TooLong};
 pub use inspect::{Finding, Inspection, Unverified, inspect};
 pub use keyring::{KeyRing, KeyRingError, SHORTEST_KEY};
 
@@ -38,49 +36,49 @@ use crate::pagination::{
     position::{Item, Target},
     window::Offset,
 };
-use codec::Head;
+use codec::PayloadHead;
 use expiry::Age;
 use frame::{Frame, Mint};
 
-/// A cursor, opened.
+/// An opened cursor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opened {
-    /// The id of the key that it was made with, and so that of [`KeyRing::marker`] which made the marks in it.
+    /// The id of its key, whose [`KeyRing::marker`] made the marks in it.
     pub key: u32,
-    /// What it says.
+    /// The content.
     pub claims: Claims,
 }
 
-/// Why a cursor can't be used.
+/// The reasons that a cursor can't be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CursorError {
-    /// It is not one of ours, or not whole; or it was made in the future. Nothing says which.
+    /// The cursor is unknown or incomplete, or was made in the future. The reason is not disclosed.
     #[error("the cursor is not valid")]
     Invalid,
-    /// It is ours, and too old, or of a time when its route's cursors had no age.
+    /// The cursor is too old, or was made when the route's cursors had no age.
     #[error("the cursor has expired")]
     Expired,
-    /// It is ours, of another list.
+    /// The cursor belongs to another list.
     #[error("the cursor belongs to another list")]
     Mismatch {
-        /// What is not the same, in the sequence of [`Part::ALL`]. One difference in 256 can't be named, so this may
-        /// be empty.
-        differs: Vec<Part>,
+        /// The parts that differ, in the order of [`ContextPart::ALL`]. A difference goes unnoticed in 1 of 256 cases,
+        /// so this may be empty.
+        differs: Vec<ContextPart>,
     },
 }
 
-/// Makes a page cursor: sealed where the route says so, and wherever the upstream's token is in it. The same target,
-/// context and bucket of time make the same characters.
+/// Makes a page cursor. It is sealed if the route says so or if it contains a token of the upstream. The same target,
+/// context and time bucket make the same characters.
 ///
-/// Of [`Position::At`](crate::pagination::position::Position::At) only the offset and the walk's first total are
-/// carried: opened again, the hint is those and nothing else.
+/// Of [`Position::At`](crate::pagination::position::Position::At) it carries the offset and the walk's first total,
+/// which become the hint of the opened cursor.
 ///
 /// # Errors
 ///
-/// The cursor would be longer than `longest` characters, and so be refused when it comes back.
+/// Returns an error if the cursor is longer than `longest` characters: it would be refused when it comes back.
 pub fn seal(
     keys: &KeyRing,
-    context: &Context,
+    context: &CursorContext,
     target: &Target,
     expiry: Option<Expiry>,
     longest: usize,
@@ -93,14 +91,14 @@ pub fn seal(
     frame::mint(key, form, &fingerprint, longest, |out| codec::write_page(out, target, bucket))
 }
 
-/// Makes an item cursor, sealed where the route says so: the item, without direction, hint or time.
+/// Makes an item cursor, sealed if the route says so: the item without direction, hint or time.
 ///
 /// # Errors
 ///
-/// The cursor would be longer than `longest` characters, and so be refused when it comes back.
+/// Returns an error if the cursor is longer than `longest` characters: it would be refused when it comes back.
 pub fn seal_item(
     keys: &KeyRing,
-    context: &Context,
+    context: &CursorContext,
     item: &Item,
     longest: usize,
     sealed: bool,
@@ -110,25 +108,24 @@ pub fn seal_item(
     frame::mint(key, form(sealed), &fingerprint, longest, |out| codec::write_item(out, item))
 }
 
-/// Makes the item cursors of a page, one after the other, each into the caller's buffer: [`seal_item`] without what is the
-/// same for all of them.
+/// Makes the item cursors of a page into the caller's buffer, like [`seal_item`], with the common parts computed once.
 pub struct ItemMint<'a>(Mint<'a>);
 
 impl<'a> ItemMint<'a> {
-    /// Makes none yet; the arguments are those of [`seal_item`].
+    /// Creates a mint with the arguments of [`seal_item`].
     #[must_use]
-    pub fn new(keys: &'a KeyRing, context: &Context, longest: usize, sealed: bool) -> Self {
+    pub fn new(keys: &'a KeyRing, context: &CursorContext, longest: usize, sealed: bool) -> Self {
         let key = keys.signing();
         Self(Mint::new(key, form(sealed), &context.fingerprint(key), longest))
     }
 
-    /// Appends the cursor of an item. False, and nothing appended, where it would be too long.
+    /// Appends the cursor of an item. Returns false and appends nothing if it would be too long.
     pub fn push(&mut self, item: &Item, out: &mut Vec<u8>) -> bool {
         self.0.push(out, |payload| codec::write_item(payload, item)).is_ok()
     }
 
-    /// Appends the cursor of an item that is known by its keys: `count` strong ones, and its id behind them. False, and
-    /// nothing appended, where one of them can't be read, or the cursor would be too long.
+    /// Appends the cursor of an item with keys: `count` strong ones, followed by its id. Returns false and appends
+    /// nothing if one of them can't be read or the cursor would be too long.
     pub fn push_keyed<'k>(
         &mut self,
         count: usize,
@@ -144,26 +141,26 @@ impl<'a> ItemMint<'a> {
         readable && made.is_ok()
     }
 
-    /// Appends the cursor of an item that is known by its mark and those before and after it, and believed to stand at an
-    /// offset. False, and nothing appended, where it would be too long.
+    /// Appends the cursor of an item with marks: its own, those of its neighbours, and its estimated offset. Returns
+    /// false and appends nothing if it would be too long.
     pub fn push_marked(&mut self, item: Mark, around: (&[Mark], &[Mark]), offset: Offset, out: &mut Vec<u8>) -> bool {
         self.0.push(out, |payload| codec::write_marked(payload, item, around, offset)).is_ok()
     }
 }
 
-/// Opens a cursor that a client sent, at `now` (seconds since 1970), on a route whose cursors live for `ttl` seconds and
-/// are `sealed` or signed: cursors of the form that is not the route's, and would not be made there, are not valid.
+/// Opens a client's cursor at `now` (seconds since 1970) on a route whose cursors live for `ttl` seconds and are
+/// `sealed` or signed. A cursor of the form that the route would not make is invalid.
 ///
-/// Its length is looked at first, then its alphabet, version and key; then its tag, its context, its form, its age, and
-/// last what it says. A page cursor without an age has expired where the route has a ttl; an age counts for nothing
-/// where the route has none. Item cursors have no age.
+/// The checks are, in order: length, alphabet, version, key, tag, context, form, age, payload. If the route has a
+/// lifetime, a page cursor without an age has expired; if it has none, ages are ignored. Item cursors have no age.
 ///
 /// # Errors
 ///
-/// [`CursorError::Invalid`] for whatever has no good tag; the others only for what has one.
+/// Returns [`CursorError::Invalid`] for all cursors without a valid tag, and the other errors only for cursors with
+/// one.
 pub fn open(
     keys: &KeyRing,
-    context: &Context,
+    context: &CursorContext,
     text: &str,
     now: u64,
     ttl: Option<u64>,
@@ -175,7 +172,7 @@ pub fn open(
     }
     let bytes = frame::decode(text).ok_or(CursorError::Invalid)?;
     let frame = Frame::parse(&bytes).ok_or(CursorError::Invalid)?;
-    // A tag is computed also where no key has that id: how long the refusal takes does not tell which ids there are.
+    // A tag is computed even for an unknown key id, so that the time of a refusal does not reveal which ids exist.
     let key = keys.find(frame.key);
     let verified = frame.verify(key.unwrap_or_else(|| keys.signing()));
     let (Some(key), Some(verified)) = (key, verified) else { return Err(CursorError::Invalid) };
@@ -184,7 +181,7 @@ pub fn open(
     if verified.fingerprint != here {
         return Err(CursorError::Mismatch { differs: verified.fingerprint.differs(&here) });
     }
-    let head = Head::read(&verified.payload).ok_or(CursorError::Invalid)?;
+    let head = PayloadHead::read(&verified.payload).ok_or(CursorError::Invalid)?;
     if frame.form != form(sealed || head.is_secret()) {
         return Err(CursorError::Invalid);
     }
@@ -201,14 +198,14 @@ pub fn open(
     Ok(Opened { key: key.id, claims })
 }
 
-/// A signed cursor that says whatever these bytes say: for the fuzzer, which else would never get beyond the tag.
+/// Signs any bytes as a cursor, for the fuzzer, which would otherwise not get past the tag.
 #[cfg(fuzzing)]
-pub fn sign_anything(keys: &KeyRing, context: &Context, payload: &[u8]) -> Option<String> {
+pub fn sign_anything(keys: &KeyRing, context: &CursorContext, payload: &[u8]) -> Option<String> {
     let key = keys.signing();
     let fingerprint = context.fingerprint(key);
-    frame::mint(key, Form::Signed, &fingerprint, usize::MAX, |out| out.extend_from_slice(payload)).ok()
+    frame::mint(key, CursorForm::Signed, &fingerprint, usize::MAX, |out| out.extend_from_slice(payload)).ok()
 }
 
-fn form(sealed: bool) -> Form {
-    if sealed { Form::Sealed } else { Form::Signed }
+fn form(sealed: bool) -> CursorForm {
+    if sealed { CursorForm::Sealed } else { CursorForm::Signed }
 }

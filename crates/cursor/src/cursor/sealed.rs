@@ -1,9 +1,9 @@
-//! What a sealed cursor's payload is encrypted with: AES-SIV (RFC 5297, `AEAD_AES_SIV_CMAC_512`).
+//! The encryption of sealed cursors: AES-SIV (RFC 5297, `AEAD_AES_SIV_CMAC_512`).
 //!
-//! It needs no nonce: the tag is a keyed function of the payload and of what stands before it in the cursor, and the
-//! payload is encrypted under the tag. So equal cursors have equal bytes, which is wanted, and nothing else can be seen
-//! of two of them; there is no number that must not come twice. The payload is padded to whole blocks, so that a
-//! cursor's length says little.
+//! AES-SIV needs no nonce: the tag is a keyed function of the payload and of the bytes before it in the cursor, and the
+//! payload is encrypted under the tag. Equal cursors have equal bytes, as intended; two different cursors reveal
+//! nothing else, and no number must be unique. The payload is padded to whole blocks, so that the length of a cursor
+//! reveals little.
 
 use aes_siv::{
     KeyInit, Tag,
@@ -11,22 +11,22 @@ use aes_siv::{
 };
 use zeroize::Zeroizing;
 
-/// How many bytes the key has: one half authenticates, the other encrypts.
+/// The size of the key in bytes: one half authenticates, the other encrypts.
 pub(super) const KEY: usize = 64;
 
-/// What a payload's length is a multiple of, once it is padded.
+/// The size of a block; padded payloads are multiples of it.
 const BLOCK: usize = 16;
-/// The first byte of the padding; those that follow are 0 (ISO/IEC 9797-1, padding method 2).
+/// The first byte of the padding; the others are 0 (ISO/IEC 9797-1, padding method 2).
 const PADDING: u8 = 0x80;
 
-/// Pads what stands from `start` on to whole blocks, by 1 to 16 bytes.
+/// Pads the bytes from `start` on to whole blocks, by 1 to 16 bytes.
 pub(super) fn pad(bytes: &mut Vec<u8>, start: usize) {
     bytes.push(PADDING);
     let length = (bytes.len() - start).next_multiple_of(BLOCK);
     bytes.resize(start + length, 0);
 }
 
-/// Takes off the padding; `None` where it is not what [`pad`] writes.
+/// Removes the padding; returns nothing if it is invalid.
 fn unpad(mut padded: Vec<u8>) -> Option<Vec<u8>> {
     let end = padded.iter().rposition(|&byte| byte != 0)?;
     if padded[end] != PADDING || padded.len() != (end + 1).next_multiple_of(BLOCK) {
@@ -40,18 +40,17 @@ fn unpad(mut padded: Vec<u8>) -> Option<Vec<u8>> {
 pub(super) struct Sealer(Zeroizing<[u8; KEY]>);
 
 impl Sealer {
-    /// Takes the key.
     pub(super) fn new(key: Zeroizing<[u8; KEY]>) -> Self {
         Self(key)
     }
 
-    /// What encrypts: the keys of its rounds are computed once, however many payloads follow.
+    /// Returns the cipher, whose round keys are computed once for all payloads.
     pub(super) fn cipher(&self) -> Cipher {
         Cipher(Aes256Siv::new((&*self.0).into()))
     }
 
-    /// Decrypts a payload and takes off its padding; `None` where it is not what [`Cipher::seal`] made with this head,
-    /// which is found out in constant time.
+    /// Decrypts a payload and removes its padding; returns nothing if its tag, checked in constant time, is not that of
+    /// [`Cipher::seal`] with this head.
     pub(super) fn open(&self, head: &[u8], payload: &[u8], tag: &[u8; IV_SIZE]) -> Option<Vec<u8>> {
         let mut payload = payload.to_vec();
         self.cipher().0.decrypt_inout_detached([head], payload.as_mut_slice().into(), &Tag::from(*tag)).ok()?;
@@ -59,11 +58,11 @@ impl Sealer {
     }
 }
 
-/// A key, made ready to encrypt.
+/// A cipher with its round keys.
 pub(super) struct Cipher(Aes256Siv);
 
 impl Cipher {
-    /// Encrypts a padded payload where it stands, and gives the tag of it and its head.
+    /// Encrypts a padded payload in place, and returns the tag of it and its head.
     pub(super) fn seal(&mut self, head: &[u8], payload: &mut [u8]) -> [u8; IV_SIZE] {
         #[expect(clippy::expect_used, reason = "AES-SIV refuses more than 126 heads, and nothing else")]
         let tag = self.0.encrypt_inout_detached([head], payload.into()).expect("there is one head");
@@ -75,14 +74,17 @@ impl Cipher {
 mod tests {
     use zeroize::Zeroizing;
 
-    use super::{KEY, Sealer, pad, unpad};
+    use super::KEY;
+    use super::Sealer;
+    use super::pad;
+    use super::unpad;
 
     #[test]
     fn padding_fills_the_last_block_and_comes_off_again() {
         for start in [0, 7, 16] {
             for length in 0..50 {
                 let mut bytes = vec![0xaa; start];
-                // Zeros and the padding's own byte at the end are the payload's all the same.
+                // Zeros and the byte of the padding may also end a payload.
                 bytes.extend((0..length).map(|index| if index % 3 == 0 { 0x80 } else { 0 }));
                 let payload = bytes[start..].to_vec();
                 pad(&mut bytes, start);

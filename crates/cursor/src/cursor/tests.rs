@@ -3,7 +3,9 @@
 
 use std::sync::LazyLock;
 
-use super::{Claims, Context, ContextParts, CursorError, Expiry, KeyRing, Opened, TooLong, open, seal, seal_item};
+use super::{
+    Claims, ContextParts, CursorContext, CursorError, Expiry, KeyRing, Opened, TooLong, open, seal, seal_item,
+};
 use crate::pagination::{
     answer::Total,
     fetch::Token,
@@ -164,7 +166,7 @@ pub(super) fn random_item(random: &mut Random) -> Item {
     }
 }
 
-/// What is left of a target once it was carried by a cursor.
+/// The part of a target that a cursor carries.
 pub(super) fn as_carried(target: &Target) -> Target {
     let mut carried = target.clone();
     match target.position {
@@ -207,8 +209,8 @@ pub(super) fn parts(order: &Order) -> ContextParts<'_> {
     }
 }
 
-pub(super) fn context() -> &'static Context {
-    static CONTEXT: LazyLock<Context> = LazyLock::new(|| Context::new(parts(&newest_first())));
+pub(super) fn context() -> &'static CursorContext {
+    static CONTEXT: LazyLock<CursorContext> = LazyLock::new(|| CursorContext::new(parts(&newest_first())));
     &CONTEXT
 }
 
@@ -222,7 +224,7 @@ pub(super) fn text(text: &str) -> KeyValue {
     KeyValue::Text(text.as_bytes().to_vec())
 }
 
-/// What a cursor of the first key says.
+/// The content of a cursor of the first key.
 pub(super) fn page(target: &Target) -> Opened {
     Opened { key: 1, claims: Claims::Page(target.clone()) }
 }
@@ -269,7 +271,7 @@ fn cursors_open_as_they_were_sealed() {
     }
 }
 
-/// What was handed out must open after an upgrade: these were computed from the format's description by other code.
+/// Cursors must open after an upgrade: these were computed by other code, from the description of the format.
 #[test]
 fn the_format_stays() {
     let target = after("2026-01-15T10:30:00Z", "1003");

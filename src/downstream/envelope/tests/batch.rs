@@ -7,7 +7,7 @@ use crate::{downstream::RequestBody, pagination::answer::Total};
 
 const BATCH: &str = include_str!("../../../../config/envelopes/batch.json");
 
-/// What a template makes of a request's body and of two records, of which there are so many.
+/// Renders a template with a request's body and two records.
 fn rendered(template: &EnvelopeTemplate, body: &str, next: Option<&str>, total: Option<u64>) -> String {
     let body = RequestBody::read(body.as_bytes().to_vec(), 16).unwrap();
     let echoed = body.find(template.request_places());

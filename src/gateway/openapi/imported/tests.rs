@@ -1,4 +1,4 @@
-//! What is taken over of an upstream's document, and what is said where it can't be.
+//! Imports from an upstream's document, and the faults of documents.
 
 use serde_json::{Value, json};
 

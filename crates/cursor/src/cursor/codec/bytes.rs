@@ -1,4 +1,4 @@
-//! Bytes taken one after the other, and varints.
+//! Reading of bytes, and varints.
 
 /// Appends a varint (LEB128).
 pub(in crate::cursor) fn write_varint(out: &mut Vec<u8>, mut number: u64) {
@@ -13,18 +13,18 @@ pub(in crate::cursor) fn write_varint(out: &mut Vec<u8>, mut number: u64) {
     }
 }
 
-/// What is left of some bytes. Nothing is allocated before the bytes that fill it were seen.
-pub(in crate::cursor) struct Reader<'a>(pub(in crate::cursor) &'a [u8]);
+/// The unread rest of some bytes. Memory is allocated only for bytes that are present.
+pub(in crate::cursor) struct ByteReader<'a>(pub(in crate::cursor) &'a [u8]);
 
-impl<'a> Reader<'a> {
-    /// The next byte.
+impl<'a> ByteReader<'a> {
+    /// Reads a byte.
     pub(in crate::cursor) fn byte(&mut self) -> Option<u8> {
         let (&byte, rest) = self.0.split_first()?;
         self.0 = rest;
         Some(byte)
     }
 
-    /// The next varint, refused where it is longer than its number needs.
+    /// Reads a varint; refuses an over-long one.
     pub(in crate::cursor) fn varint(&mut self) -> Option<u64> {
         let mut number = 0;
         for shift in (0..u64::BITS).step_by(7) {
@@ -41,12 +41,12 @@ impl<'a> Reader<'a> {
         None
     }
 
-    /// The next varint of a number of 32 bits.
+    /// Reads a varint of 32 bits.
     pub(in crate::cursor) fn number(&mut self) -> Option<u32> {
         u32::try_from(self.varint()?).ok()
     }
 
-    /// So many bytes.
+    /// Reads this many bytes.
     pub(super) fn take(&mut self, length: u64) -> Option<&'a [u8]> {
         let (taken, rest) = self.0.split_at_checked(usize::try_from(length).ok()?)?;
         self.0 = rest;

@@ -1,4 +1,4 @@
-//! Where a position is: by keys, by an id, amid marks, or in a page of the upstream's.
+//! The encoding of positions: by keys, by an id, by marks, or within an upstream page.
 //!
 //! ```text
 //! anchor  = count *value value                         the strong keys, then the id
@@ -11,7 +11,7 @@
 //! ```
 
 use super::{
-    bytes::{Reader, write_varint},
+    bytes::{ByteReader, write_varint},
     value::{read_value, write_value},
 };
 use crate::pagination::{
@@ -21,23 +21,23 @@ use crate::pagination::{
     window::Offset,
 };
 
-/// How many bytes a mark takes.
+/// The size of a mark in bytes.
 const MARK: usize = Mark::BITS as usize / 8;
-/// The most marks on one side, as two bits of `counts` can say.
+/// The maximum number of marks on one side, limited by two bits of `counts`.
 const MOST_MARKS: usize = 3;
 const _: () = assert!(Marks::BEHIND <= MOST_MARKS && Marks::AHEAD <= MOST_MARKS);
 
-/// There is a token.
+/// A token is present.
 const GIVEN: u8 = 0x01;
-/// It leads back.
+/// The token leads back.
 const TOKEN_BACKWARD: u8 = 0x02;
 /// The client's page is read backward.
 const BACKWARD: u8 = 0x04;
-/// The place within the page is said by keys.
+/// The position within the upstream page is given by keys.
 const WITHIN_KEYS: u8 = 0x08;
-/// The place within the page is said by marks.
+/// The position within the upstream page is given by marks.
 const WITHIN_MARKS: u8 = 0x10;
-/// There is something to tell a circle by.
+/// The numbers for the detection of circles are present.
 const CIRCLE: u8 = 0x20;
 
 pub(super) fn write_anchor(out: &mut Vec<u8>, anchor: &Anchor) {
@@ -47,7 +47,7 @@ pub(super) fn write_anchor(out: &mut Vec<u8>, anchor: &Anchor) {
     }
 }
 
-pub(super) fn read_anchor(rest: &mut Reader<'_>) -> Option<Anchor> {
+pub(super) fn read_anchor(rest: &mut ByteReader<'_>) -> Option<Anchor> {
     let count = rest.varint()?;
     let mut keys = Vec::new();
     for _ in 0..count {
@@ -63,7 +63,7 @@ pub(super) fn write_pivot(out: &mut Vec<u8>, pivot: &Pivot) {
     }
 }
 
-pub(super) fn read_pivot(rest: &mut Reader<'_>, fingerprinted: bool) -> Option<Pivot> {
+pub(super) fn read_pivot(rest: &mut ByteReader<'_>, fingerprinted: bool) -> Option<Pivot> {
     let id = read_value(rest)?;
     let fingerprint = if fingerprinted { Some(read_mark(rest)?) } else { None };
     Some(Pivot { id, fingerprint })
@@ -73,7 +73,7 @@ pub(super) fn write_marks(out: &mut Vec<u8>, marks: &Marks) {
     write_around(out, &marks.before, &marks.after);
 }
 
-/// Appends marks: of more than [`MOST_MARKS`] on one side those that are nearest.
+/// Appends marks; of more than [`MOST_MARKS`] on one side, the nearest.
 fn write_around(out: &mut Vec<u8>, before: &[Mark], after: &[Mark]) {
     let before = &before[before.len().saturating_sub(MOST_MARKS)..];
     let after = &after[..after.len().min(MOST_MARKS)];
@@ -83,7 +83,7 @@ fn write_around(out: &mut Vec<u8>, before: &[Mark], after: &[Mark]) {
     }
 }
 
-pub(super) fn read_marks(rest: &mut Reader<'_>) -> Option<Marks> {
+pub(super) fn read_marks(rest: &mut ByteReader<'_>) -> Option<Marks> {
     let counts = rest.byte()?;
     if counts >> 4 != 0 {
         return None;
@@ -98,7 +98,7 @@ pub(super) fn write_marked_item(out: &mut Vec<u8>, item: Mark, (before, after): 
     write_varint(out, offset.0);
 }
 
-pub(super) fn read_marked_item(rest: &mut Reader<'_>) -> Option<MarkedItem> {
+pub(super) fn read_marked_item(rest: &mut ByteReader<'_>) -> Option<MarkedItem> {
     Some(MarkedItem { item: read_mark(rest)?, around: read_marks(rest)?, offset: Offset(rest.varint()?) })
 }
 
@@ -106,7 +106,7 @@ pub(super) fn write_mark(out: &mut Vec<u8>, mark: Mark) {
     out.extend_from_slice(&mark.number().to_le_bytes()[..MARK]);
 }
 
-pub(super) fn read_mark(rest: &mut Reader<'_>) -> Option<Mark> {
+pub(super) fn read_mark(rest: &mut ByteReader<'_>) -> Option<Mark> {
     let mut number = [0; 8];
     number[..MARK].copy_from_slice(rest.take(MARK as u64)?);
     Some(Mark::of(u64::from_le_bytes(number)))
@@ -142,7 +142,7 @@ pub(super) fn write_token_place(out: &mut Vec<u8>, place: &TokenPlace) {
     }
 }
 
-pub(super) fn read_token_place(rest: &mut Reader<'_>) -> Option<TokenPlace> {
+pub(super) fn read_token_place(rest: &mut ByteReader<'_>) -> Option<TokenPlace> {
     let flags = rest.byte()?;
     if flags & !(GIVEN | TOKEN_BACKWARD | BACKWARD | WITHIN_KEYS | WITHIN_MARKS | CIRCLE) != 0 {
         return None;

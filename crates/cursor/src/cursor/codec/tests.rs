@@ -1,18 +1,20 @@
-//! One encoding for each claim, and nothing else accepted.
+//! Claims have one encoding each, and other encodings are refused.
 
 use super::{
-    AFTER, AFTER_ID, AFTER_MARKS, AFTER_PIVOT, AT, BEFORE, BEFORE_MARKS, BUCKET, Claims, END, FIRST_BOUND, FIRST_TOTAL,
-    FROM_END, FURTHER, HONOURED, Head, ITEM, MARKED_ITEM, Reader, START, TOKEN, TOTAL, WITHIN, WITHIN_RUN, write_item,
-    write_page, write_varint,
+    AFTER, AFTER_ID, AFTER_MARKS, AFTER_PIVOT, AT, BEFORE, BEFORE_MARKS, BUCKET, ByteReader, Claims, END, FIRST_BOUND,
+    FIRST_TOTAL, FROM_END, FURTHER, HONOURED, ITEM, MARKED_ITEM, PayloadHead, START, TOKEN, TOTAL, WITHIN, WITHIN_RUN,
+    write_item, write_page, write_varint,
 };
-use crate::cursor::tests::{Random, as_carried, random_item, random_target};
-use crate::pagination::{
-    answer::Total,
-    fetch::Token,
-    key::KeyValue,
-    mark::Mark,
-    position::{Anchor, Hint, Item, Loop, MarkedItem, Marks, Pivot, Position, Target, TokenPlace, Within},
-    window::Offset,
+use crate::{
+    cursor::tests::{Random, as_carried, random_item, random_target},
+    pagination::{
+        answer::Total,
+        fetch::Token,
+        key::KeyValue,
+        mark::Mark,
+        position::{Anchor, Hint, Item, Loop, MarkedItem, Marks, Pivot, Position, Target, TokenPlace, Within},
+        window::Offset,
+    },
 };
 
 fn page(target: &Target, bucket: Option<u64>) -> Vec<u8> {
@@ -32,7 +34,7 @@ fn keyed(keys: &[KeyValue], id: KeyValue) -> Item {
 }
 
 fn read(payload: &[u8]) -> Option<(Option<u64>, Claims)> {
-    let head = Head::read(payload)?;
+    let head = PayloadHead::read(payload)?;
     Some((head.bucket, head.open()?))
 }
 
@@ -307,7 +309,7 @@ fn a_uuid_takes_seventeen_bytes() {
     assert_eq!(item(&keyed(&[], text("0b9c6f3e-4a51-4d7b-8a55-1c2d3e4f5a6b"))).len(), 2 + 17);
 }
 
-/// What a signer might write that this one does not.
+/// A payload that another signer could write and this one does not.
 ///
 /// Row: A04
 #[test]
@@ -395,13 +397,13 @@ fn varints_are_minimal() {
     for number in [0, 1, 127, 128, 16_383, 16_384, u64::from(u32::MAX), u64::MAX >> 1, u64::MAX] {
         let mut out = Vec::new();
         write_varint(&mut out, number);
-        let mut reader = Reader(&out);
+        let mut reader = ByteReader(&out);
         assert_eq!(reader.varint(), Some(number));
         assert!(reader.0.is_empty());
         if let Some(last) = out.last_mut() {
             *last |= 0x80;
         }
         out.push(0);
-        assert_eq!(Reader(&out).varint(), None, "{number}");
+        assert_eq!(ByteReader(&out).varint(), None, "{number}");
     }
 }

@@ -1,6 +1,6 @@
-//! Values of keys. A value begins with a byte that says its kind, and for most texts their length too.
+//! The encoding of key values. The first byte gives the kind and, for most texts, the length.
 
-use super::bytes::{Reader, write_varint};
+use super::bytes::{ByteReader, write_varint};
 use crate::pagination::key::{KeyRef, KeyValue};
 
 const NULL: u8 = 0;
@@ -12,13 +12,13 @@ const NATURAL: u8 = 3;
 const NEGATIVE: u8 = 4;
 /// Any other number, as its spelling.
 const NUMBER: u8 = 5;
-/// A text that is a UUID in its canonical form (RFC 9562, section 4, in lower case), as its 16 bytes.
+/// A text that is a UUID in canonical form (RFC 9562, section 4, in lower case), as its 16 bytes.
 const UUID: u8 = 6;
-/// A text that is too long for its first byte to say how long: a varint of what is beyond [`SHORT_TEXTS`].
+/// A text whose length exceeds the first byte: a varint of the length beyond [`SHORT_TEXTS`].
 const LONG_TEXT: u8 = 7;
-/// From here on the first byte is that of a text, and says its length.
+/// The smallest first byte of a text, which gives its length.
 const TEXT: u8 = 0x40;
-/// How many lengths of text the first byte can say.
+/// The number of lengths that the first byte can give.
 const SHORT_TEXTS: usize = (u8::MAX - TEXT) as usize + 1;
 
 pub(super) fn write_value(out: &mut Vec<u8>, value: &KeyRef<'_>) {
@@ -61,9 +61,8 @@ fn write_text(out: &mut Vec<u8>, text: &[u8]) {
     out.extend_from_slice(text);
 }
 
-/// An integer that is spelt the one way in which integers are written back.
+/// An integer in canonical spelling.
 enum Integer {
-    /// The number.
     Natural(u64),
     /// -1 minus the number.
     Negative(u64),
@@ -82,9 +81,9 @@ impl Integer {
     }
 }
 
-/// Where the canonical form of a UUID has its hyphens.
+/// The positions of hyphens in a canonical UUID.
 const HYPHENS: [usize; 4] = [8, 13, 18, 23];
-/// How long the canonical form of a UUID is.
+/// The length of a canonical UUID.
 const UUID_TEXT: usize = 36;
 
 fn pack_uuid(text: &[u8]) -> Option<[u8; 16]> {
@@ -124,7 +123,7 @@ fn unpack_uuid(packed: &[u8]) -> Vec<u8> {
     text
 }
 
-pub(super) fn read_value(rest: &mut Reader<'_>) -> Option<KeyValue> {
+pub(super) fn read_value(rest: &mut ByteReader<'_>) -> Option<KeyValue> {
     Some(match rest.byte()? {
         NULL => KeyValue::Null,
         FALSE => KeyValue::Boolean(false),

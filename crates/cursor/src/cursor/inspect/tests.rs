@@ -1,17 +1,19 @@
-//! What an operator sees of a cursor, and what not.
+//! Parts of a cursor that an operator sees, and parts that stay hidden.
 
-use super::{Finding, Instant, Unverified, inspect};
-use crate::cursor::{
-    Claims, Expiry, Form, KeyRing, frame, seal, seal_item,
-    tests::{LONGEST, NOW, Random, after, context, random_item, random_target, ring, text},
-};
-use crate::pagination::{
-    answer::Total,
-    fetch::Token,
-    key::KeyValue,
-    mark::Mark,
-    position::{Anchor, Hint, Item, Loop, MarkedItem, Marks, Pivot, Position, Target, TokenPlace, Within},
-    window::Offset,
+use super::{Finding, ShownTime, Unverified, inspect};
+use crate::{
+    cursor::{
+        Claims, CursorForm, Expiry, KeyRing, frame, seal, seal_item,
+        tests::{LONGEST, NOW, Random, after, context, random_item, random_target, ring, text},
+    },
+    pagination::{
+        answer::Total,
+        fetch::Token,
+        key::KeyValue,
+        mark::Mark,
+        position::{Anchor, Hint, Item, Loop, MarkedItem, Marks, Pivot, Position, Target, TokenPlace, Within},
+        window::Offset,
+    },
 };
 
 #[test]
@@ -40,7 +42,7 @@ fn an_item_cursor_is_shown_without_a_place() {
     let item = Item::Keyed(anchor);
     let cursor = seal_item(ring(), context(), &item, LONGEST, false).unwrap();
     let inspection = inspect(Some(ring()), &cursor);
-    let Finding::Verified { form: Form::Signed, key: 1, issued: None, ref says, .. } = inspection.finding else {
+    let Finding::Verified { form: CursorForm::Signed, key: 1, issued: None, ref says, .. } = inspection.finding else {
         panic!("{inspection:?}");
     };
     assert_eq!(*says, Claims::Item(item));
@@ -55,9 +57,9 @@ fn an_item_cursor_is_shown_without_a_place() {
 fn what_is_not_verified_is_not_shown() {
     let others = KeyRing::new(2, &[(2, &[7; 32])]).unwrap();
     let replaced = KeyRing::new(1, &[(1, &[7; 32])]).unwrap();
-    for form in [Form::Signed, Form::Sealed] {
+    for form in [CursorForm::Signed, CursorForm::Sealed] {
         let target = after("a secret", "4711");
-        let cursor = seal(ring(), context(), &target, None, LONGEST, form == Form::Sealed).unwrap();
+        let cursor = seal(ring(), context(), &target, None, LONGEST, form == CursorForm::Sealed).unwrap();
         for (keys, reason) in
             [(None, Unverified::NoKeys), (Some(&others), Unverified::UnknownKey), (Some(&replaced), Unverified::BadTag)]
         {
@@ -98,7 +100,7 @@ fn a_sealed_cursor_is_shown_with_its_keys() {
 #[test]
 fn a_good_tag_around_nonsense_is_said_to_be_one() {
     let key = ring().signing();
-    for form in [Form::Signed, Form::Sealed] {
+    for form in [CursorForm::Signed, CursorForm::Sealed] {
         for payload in [&[][..], &[0xff], &[4, 0x80, 0], &[5, 0, 0, 0]] {
             let cursor = frame::mint(key, form, &context().fingerprint(key), LONGEST, |out| {
                 out.extend_from_slice(payload);
@@ -218,6 +220,6 @@ fn seconds_are_written_as_dates() {
         (u64::MAX, "18446744073709551615 seconds since 1970"),
     ];
     for (seconds, expected) in cases {
-        assert_eq!(Instant(seconds).to_string(), expected);
+        assert_eq!(ShownTime(seconds).to_string(), expected);
     }
 }

@@ -4,37 +4,41 @@ use super::{
     FIRST_KEY, LONGEST, NOW, SECOND_KEY, after, context, newest_first, page, parts, random_cursors, ring, sort_key,
     text,
 };
-use crate::cursor::{Claims, Context, ContextParts, CursorError, Expiry, KeyRing, Opened, Part, open, seal, seal_item};
-use crate::pagination::{
-    order::{Direction, Grain, Kind, Nulls, Order, Ties},
-    position::{Anchor, Hint, Item, Position, Target},
+use crate::{
+    cursor::{
+        Claims, ContextPart, ContextParts, CursorContext, CursorError, Expiry, KeyRing, Opened, open, seal, seal_item,
+    },
+    pagination::{
+        order::{Direction, Grain, Kind, Nulls, Order, Ties},
+        position::{Anchor, Hint, Item, Position, Target},
+    },
 };
 
-/// What is known of the usual context saves work, and changes nothing.
+/// The default context saves work and changes no fingerprint.
 #[test]
 fn beside_the_usual_context_cursors_are_the_same() {
     let order = newest_first();
     let other_order = Order { strong: Vec::new(), ..order.clone() };
     let usual = ContextParts { host: "", filters: b"", headers: &[], ..parts(&order) };
     let after_rotation = KeyRing::new(2, &[(1, FIRST_KEY), (2, SECOND_KEY)]).unwrap();
-    let known = Context::usual(usual, ring());
-    for differing in 0..1 << Part::ALL.len() {
-        let differs = |part: Part| differing >> part as usize & 1 == 1;
+    let known = CursorContext::usual(usual, ring());
+    for differing in 0..1 << ContextPart::ALL.len() {
+        let differs = |part: ContextPart| differing >> part as usize & 1 == 1;
         let here = ContextParts {
-            route: if differs(Part::Route) { "orders" } else { usual.route },
-            host: if differs(Part::Host) { "api.example.org" } else { usual.host },
-            path: if differs(Part::Path) { "/api/users/7" } else { usual.path },
-            filters: if differs(Part::Filters) { b"active=true" } else { usual.filters },
-            order: if differs(Part::Order) { &other_order } else { usual.order },
-            headers: if differs(Part::Headers) { &[("x-tenant", b"7")] } else { usual.headers },
+            route: if differs(ContextPart::Route) { "orders" } else { usual.route },
+            host: if differs(ContextPart::Host) { "api.example.org" } else { usual.host },
+            path: if differs(ContextPart::Path) { "/api/users/7" } else { usual.path },
+            filters: if differs(ContextPart::Filters) { b"active=true" } else { usual.filters },
+            order: if differs(ContextPart::Order) { &other_order } else { usual.order },
+            headers: if differs(ContextPart::Headers) { &[("x-tenant", b"7")] } else { usual.headers },
         };
         for keys in [ring(), &after_rotation] {
             let target = after("2026-01-01", "7");
-            let (alone, beside) = (Context::new(here), Context::new(here).beside(&known));
+            let (alone, beside) = (CursorContext::new(here), CursorContext::new(here).beside(&known));
             let cursor = seal(keys, &alone, &target, None, LONGEST, false).unwrap();
             assert_eq!(seal(keys, &beside, &target, None, LONGEST, false), Ok(cursor.clone()), "{differing:b}");
             let opened = open(keys, &known, &cursor, NOW, None, LONGEST, false);
-            let expected = Part::ALL.into_iter().filter(|part| differs(*part)).collect::<Vec<_>>();
+            let expected = ContextPart::ALL.into_iter().filter(|part| differs(*part)).collect::<Vec<_>>();
             match differing {
                 0 => assert!(opened.is_ok()),
                 _ => assert_eq!(opened, Err(CursorError::Mismatch { differs: expected })),
@@ -50,21 +54,21 @@ fn the_part_of_the_context_that_differs_is_named() {
     let other_order = Order { strong: Vec::new(), ..order.clone() };
     let own = parts(&order);
     let changed = [
-        (Part::Route, ContextParts { route: "orders", ..own }),
-        (Part::Host, ContextParts { host: "api.example.org", ..own }),
-        (Part::Path, ContextParts { path: "/api/users/7", ..own }),
-        (Part::Filters, ContextParts { filters: b"", ..own }),
-        (Part::Order, ContextParts { order: &other_order, ..own }),
-        (Part::Headers, ContextParts { headers: &[("x-tenant", b"8")], ..own }),
-        (Part::Headers, ContextParts { headers: &[("x-tenan", b"t7")], ..own }),
-        (Part::Headers, ContextParts { headers: &[("x-tenant", b"7"), ("x-tenant", b"")], ..own }),
-        (Part::Headers, ContextParts { headers: &[], ..own }),
+        (ContextPart::Route, ContextParts { route: "orders", ..own }),
+        (ContextPart::Host, ContextParts { host: "api.example.org", ..own }),
+        (ContextPart::Path, ContextParts { path: "/api/users/7", ..own }),
+        (ContextPart::Filters, ContextParts { filters: b"", ..own }),
+        (ContextPart::Order, ContextParts { order: &other_order, ..own }),
+        (ContextPart::Headers, ContextParts { headers: &[("x-tenant", b"8")], ..own }),
+        (ContextPart::Headers, ContextParts { headers: &[("x-tenan", b"t7")], ..own }),
+        (ContextPart::Headers, ContextParts { headers: &[("x-tenant", b"7"), ("x-tenant", b"")], ..own }),
+        (ContextPart::Headers, ContextParts { headers: &[], ..own }),
     ];
     for (part, there) in changed {
         // A route need not keep cursors as the cursor's own does, to say what differs.
         for (made, opened) in [(false, false), (true, true), (false, true), (true, false)] {
             for cursor in random_cursors(6, 8, made) {
-                let opened = open(ring(), &Context::new(there), &cursor, NOW, None, LONGEST, opened);
+                let opened = open(ring(), &CursorContext::new(there), &cursor, NOW, None, LONGEST, opened);
                 assert_eq!(opened, Err(CursorError::Mismatch { differs: vec![part] }));
             }
         }
@@ -72,8 +76,8 @@ fn the_part_of_the_context_that_differs_is_named() {
     let several = ContextParts { route: "orders", filters: b"", headers: &[], ..own };
     let cursor = &random_cursors(7, 1, false)[0];
     assert_eq!(
-        open(ring(), &Context::new(several), cursor, NOW, None, LONGEST, false),
-        Err(CursorError::Mismatch { differs: vec![Part::Route, Part::Filters, Part::Headers] })
+        open(ring(), &CursorContext::new(several), cursor, NOW, None, LONGEST, false),
+        Err(CursorError::Mismatch { differs: vec![ContextPart::Route, ContextPart::Filters, ContextPart::Headers] })
     );
 }
 
@@ -85,8 +89,8 @@ fn parts_do_not_run_into_their_neighbours() {
         seal(ring(), context(), &Target { position: Position::End, hint: Hint::default() }, None, LONGEST, false);
     let there = ContextParts { host: "api.example.com/api", path: "/users", ..parts(&order) };
     assert_eq!(
-        open(ring(), &Context::new(there), &cursor.unwrap(), NOW, None, LONGEST, false),
-        Err(CursorError::Mismatch { differs: vec![Part::Host, Part::Path] })
+        open(ring(), &CursorContext::new(there), &cursor.unwrap(), NOW, None, LONGEST, false),
+        Err(CursorError::Mismatch { differs: vec![ContextPart::Host, ContextPart::Path] })
     );
 }
 
@@ -131,13 +135,13 @@ fn whatever_the_order_means_is_part_of_the_context() {
         orders.push(with(&|order| order.strong[0].nulls = nulls));
     }
     for (sealed_in, order) in orders.iter().enumerate() {
-        let cursor = seal(ring(), &Context::new(parts(order)), &after("x", "1"), None, LONGEST, false).unwrap();
+        let cursor = seal(ring(), &CursorContext::new(parts(order)), &after("x", "1"), None, LONGEST, false).unwrap();
         for (opened_in, order) in orders.iter().enumerate() {
-            let opened = open(ring(), &Context::new(parts(order)), &cursor, NOW, None, LONGEST, false);
+            let opened = open(ring(), &CursorContext::new(parts(order)), &cursor, NOW, None, LONGEST, false);
             match opened {
                 Ok(_) => assert_eq!(sealed_in, opened_in),
                 Err(CursorError::Mismatch { differs }) => {
-                    assert!(sealed_in != opened_in && (differs == [Part::Order] || differs.is_empty()));
+                    assert!(sealed_in != opened_in && (differs == [ContextPart::Order] || differs.is_empty()));
                 }
                 Err(error) => panic!("{error}"),
             }
@@ -148,7 +152,7 @@ fn whatever_the_order_means_is_part_of_the_context() {
     for same in
         [with(&|order| order.ties = Ties::Ordered), with(&|order| order.strong[0].grain = Some(Grain::Digits(3)))]
     {
-        assert!(open(ring(), &Context::new(parts(&same)), &cursor, NOW, None, LONGEST, false).is_ok());
+        assert!(open(ring(), &CursorContext::new(parts(&same)), &cursor, NOW, None, LONGEST, false).is_ok());
     }
 }
 
@@ -176,7 +180,7 @@ fn keys_rotate_in_two_steps() {
     for (sealing, expected) in rings.iter().zip(opens) {
         for sealed in [false, true] {
             let cursor = seal(sealing, here, &target, None, LONGEST, sealed).unwrap();
-            let fresh = Context::new(parts(&newest_first()));
+            let fresh = CursorContext::new(parts(&newest_first()));
             assert_eq!(
                 seal(sealing, &fresh, &target, None, LONGEST, sealed).as_ref(),
                 Ok(&cursor),
@@ -223,9 +227,13 @@ fn page_cursors_expire_and_item_cursors_do_not() {
     assert_eq!(opened(&edge, u64::MAX, Some(ttl)), Ok(Opened { key: 1, claims: Claims::Item(item) }));
 
     let order = newest_first();
-    let elsewhere = Context::new(ContextParts { path: "/api/users/7", ..parts(&order) });
+    let elsewhere = CursorContext::new(ContextParts { path: "/api/users/7", ..parts(&order) });
     let mismatch = open(keys, &elsewhere, &cursor, u64::MAX, Some(ttl), LONGEST, false);
-    assert_eq!(mismatch, Err(CursorError::Mismatch { differs: vec![Part::Path] }), "the context comes before the age");
+    assert_eq!(
+        mismatch,
+        Err(CursorError::Mismatch { differs: vec![ContextPart::Path] }),
+        "the context comes before the age"
+    );
 }
 
 #[test]
@@ -233,7 +241,7 @@ fn buckets_of_different_lists_tick_at_different_times() {
     let (keys, order) = (ring(), newest_first());
     let target = Target { position: Position::Start, hint: Hint::default() };
     let tick = |path: &str| {
-        let here = Context::new(ContextParts { path, ..parts(&order) });
+        let here = CursorContext::new(ContextParts { path, ..parts(&order) });
         let sealed = |now| seal(keys, &here, &target, Some(Expiry { now, ttl: 1_000 }), LONGEST, false).unwrap();
         (NOW..NOW + 250).find(|&now| sealed(now) != sealed(now - 1)).unwrap()
     };

@@ -1,16 +1,18 @@
-//! How long typical cursors are, in characters.
+//! Lengths of typical cursors, in characters.
 
 use std::fmt::Write;
 
 use super::{LONGEST, NOW, context, ring, text};
-use crate::cursor::{Expiry, seal, seal_item};
-use crate::pagination::{
-    answer::Total,
-    fetch::Token,
-    key::KeyValue,
-    mark::Mark,
-    position::{Anchor, Hint, Item, Loop, MarkedItem, Marks, Pivot, Position, Target, TokenPlace, Within},
-    window::Offset,
+use crate::{
+    cursor::{Expiry, seal, seal_item},
+    pagination::{
+        answer::Total,
+        fetch::Token,
+        key::KeyValue,
+        mark::Mark,
+        position::{Anchor, Hint, Item, Loop, MarkedItem, Marks, Pivot, Position, Target, TokenPlace, Within},
+        window::Offset,
+    },
 };
 
 const DAY: &str = "2026-01-15T10:30:00Z";

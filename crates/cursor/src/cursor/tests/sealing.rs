@@ -3,10 +3,12 @@
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
 use super::{LONGEST, NOW, Random, after, context, newest_first, open_here, page, parts, random_item, ring, text};
-use crate::cursor::{Context, ContextParts, CursorError, Expiry, open, seal, seal_item};
-use crate::pagination::{
-    fetch::Token,
-    position::{Anchor, Hint, Item, Loop, Position, Target, TokenPlace, Within},
+use crate::{
+    cursor::{ContextParts, CursorContext, CursorError, Expiry, open, seal, seal_item},
+    pagination::{
+        fetch::Token,
+        position::{Anchor, Hint, Item, Loop, Position, Target, TokenPlace, Within},
+    },
 };
 
 fn bytes_of(cursor: &str) -> Vec<u8> {
@@ -60,7 +62,7 @@ fn the_form_comes_before_the_age() {
     }
 }
 
-/// One form's version on the other's bytes: the tag holds it.
+/// The version of one form on the bytes of another is refused: the tag covers the version.
 ///
 /// Row: A05
 #[test]
@@ -95,9 +97,9 @@ fn nothing_of_a_sealed_cursor_can_be_read() {
 #[test]
 fn sealed_cursors_say_only_that_they_are_equal() {
     let order = newest_first();
-    let here = Context::new(parts(&order));
-    let there = Context::new(ContextParts { path: "/api/users/7", ..parts(&order) });
-    let sealed = |context: &Context, key: &str| {
+    let here = CursorContext::new(parts(&order));
+    let there = CursorContext::new(ContextParts { path: "/api/users/7", ..parts(&order) });
+    let sealed = |context: &CursorContext, key: &str| {
         bytes_of(&seal(ring(), context, &after(key, "1"), None, LONGEST, true).unwrap())[16..].to_vec()
     };
     let one = sealed(&here, "a long key that fills several blocks, all but its end alike: 1");

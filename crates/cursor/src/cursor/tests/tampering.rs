@@ -1,16 +1,18 @@
-//! What was not made here does not open.
+//! Cursors that this key ring did not make don't open.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
 use super::{LONGEST, NOW, Random, after, context, open_here, page, random_cursors, ring};
-use crate::cursor::{CursorError, Form, codec, frame, open, seal};
-use crate::pagination::{
-    position::{Hint, Position, Target},
-    window::Offset,
+use crate::{
+    cursor::{CursorError, CursorForm, codec, frame, open, seal},
+    pagination::{
+        position::{Hint, Position, Target},
+        window::Offset,
+    },
 };
 
 /// A cursor with a good tag around any payload.
-fn forge(form: Form, payload: &[u8]) -> String {
+fn forge(form: CursorForm, payload: &[u8]) -> String {
     let key = ring().signing();
     frame::mint(key, form, &context().fingerprint(key), LONGEST, |out| out.extend_from_slice(payload)).unwrap()
 }
@@ -21,7 +23,7 @@ fn forge_frame(body: &[u8]) -> String {
     BASE64_URL_SAFE_NO_PAD.encode([body, &tag].concat())
 }
 
-/// Seals any bytes behind any head.
+/// Seals any bytes after any head.
 fn forge_sealed_frame(head: &[u8], payload: &[u8]) -> String {
     let mut payload = payload.to_vec();
     let tag = ring().signing().sealer.cipher().seal(head, &mut payload);
@@ -194,7 +196,7 @@ fn hostile_payloads_with_a_good_tag_do_no_harm() {
     let mut greatest = Vec::new();
     codec::write_varint(&mut greatest, u64::MAX);
     let any = |payload: &[u8], now, ttl| {
-        for (form, sealed) in [(Form::Signed, false), (Form::Sealed, true), (Form::Sealed, false)] {
+        for (form, sealed) in [(CursorForm::Signed, false), (CursorForm::Sealed, true), (CursorForm::Sealed, false)] {
             let _ = open(ring(), context(), &forge(form, payload), now, ttl, LONGEST, sealed);
         }
     };
@@ -213,7 +215,7 @@ fn hostile_payloads_with_a_good_tag_do_no_harm() {
         any(&payload, NOW, Some(400));
     }
     let at = |offset| page(&Target { position: Position::At(offset), hint: Hint { offset, ..Hint::default() } });
-    for (form, sealed) in [(Form::Signed, false), (Form::Sealed, true)] {
+    for (form, sealed) in [(CursorForm::Signed, false), (CursorForm::Sealed, true)] {
         let open = |payload: &[u8]| open_here(&forge(form, payload), sealed);
         assert_eq!(open(&[&[4][..], &greatest].concat()), Ok(at(Offset(u64::MAX))));
         assert_eq!(open(&[4, 7]), Ok(at(Offset(7))));

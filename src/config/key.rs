@@ -1,0 +1,496 @@
+//! The definition of a configuration key.
+//!
+//! A key is defined once, by a line of a `table!` in [`super::keys`]: its name, the type of its value, the values that
+//! it takes, its default or an example, and its documentation. Everything else is derived from that definition:
+//! [`super::schema`] checks a file against it, [`super::check`] reads values through it, and [`super::reference`] and
+//! [`super::json_schema`] print it. The words of an enum are defined in the same way, by [`words!`].
+
+use std::time::Duration;
+
+use super::{
+    diagnostic::{Located, Location},
+    schema::{Schema, SyntaxFault},
+    spanned::{Spanned, Value},
+    tree::LocatedTree,
+    units,
+};
+
+/// A key as [`Schema::Table`] lists it, without the type of its value.
+#[derive(Clone, Copy)]
+pub(super) struct Definition {
+    pub(super) name: &'static str,
+    /// Its documentation comment: Markdown in lines, each with a leading blank.
+    pub(super) documentation: &'static str,
+    pub(super) schema: Schema,
+    pub(super) shown: Shown,
+}
+
+/// The presentation of a key in the reference file. Examples are TOML.
+#[derive(Clone, Copy)]
+pub(super) enum Shown {
+    /// With its default.
+    Default(Literal),
+    /// With an example in a comment: the key has no default.
+    Example(&'static str),
+    /// With an example: the reference would not load without the key.
+    Sample(&'static str),
+    /// As a table with a header of its own, in which all keys are shown.
+    Section,
+    /// The same in comments: the presence of the table has an effect.
+    OptionalSection,
+    /// As a table with these lines. Its keys are shown elsewhere.
+    Excerpt(&'static str),
+    /// As a table with this name in it, followed by further examples.
+    Named(&'static str, &'static str),
+}
+
+/// A default.
+#[derive(Clone, Copy)]
+pub(super) enum Literal {
+    Boolean(bool),
+    Count(u64),
+    Text(&'static str),
+    Texts(&'static [&'static str]),
+}
+
+impl Literal {
+    /// Returns the default as if it were written at this location.
+    fn at(self, at: Location) -> Spanned {
+        let value = match self {
+            Self::Boolean(value) => Value::Boolean(value),
+            Self::Count(number) => Value::Number(number.to_string()),
+            Self::Text(text) => Value::Text(text.to_owned()),
+            Self::Texts(texts) => Value::List(texts.iter().map(|text| Self::Text(text).at(at)).collect()),
+        };
+        Spanned { value, at }
+    }
+
+    /// Returns the default in TOML, which for these values is JSON as well.
+    pub(super) fn toml(self) -> String {
+        match self {
+            Self::Boolean(value) => value.to_string(),
+            Self::Count(number) => number.to_string(),
+            Self::Text(text) => format!("{text:?}"),
+            Self::Texts(texts) => {
+                let texts: Vec<String> = texts.iter().map(|text| format!("{text:?}")).collect();
+                format!("[{}]", texts.join(", "))
+            }
+        }
+    }
+}
+
+/// A key with the type of its value. `DEFAULTED` keys have a default, so that reading one always gives a value.
+pub(super) struct Key<T: 'static, const DEFAULTED: bool = false> {
+    pub(super) definition: Definition,
+    value: fn(&Spanned) -> Option<T>,
+}
+
+/// A key with a default.
+pub(super) type Defaulted<T> = Key<T, true>;
+
+impl<T, const DEFAULTED: bool> Key<T, DEFAULTED> {
+    /// Names and documents a key: the last step of `table!`.
+    pub(super) const fn documented(self, name: &'static str, documentation: &'static str) -> Self {
+        let Definition { schema, shown, .. } = self.definition;
+        Self { definition: Definition { name, documentation, schema, shown }, value: self.value }
+    }
+
+    /// Returns what a table has under this key, of whatever type.
+    pub(super) fn find<'t>(&self, table: &'t Spanned) -> Option<&'t Spanned> {
+        #[cfg(test)]
+        reads::record(&self.definition);
+        table.find(self.definition.name)
+    }
+
+    /// Returns the value that was written. A value of another type, which [`super::schema`] has reported, counts as
+    /// absent.
+    pub(super) fn written(&self, table: &Spanned) -> Option<T> {
+        self.find(table).and_then(self.value)
+    }
+
+    /// Returns the value that was written, with its location.
+    pub(super) fn located(&self, table: &Spanned) -> Option<Located<T>> {
+        let found = self.find(table)?;
+        Some(Located { value: (self.value)(found)?, at: found.at })
+    }
+
+    /// Returns where the key itself stands in a table.
+    pub(super) fn name_in<'t>(&self, table: &'t Spanned) -> Option<&'t Located<String>> {
+        table.members().iter().map(|(name, _)| name).find(|name| name.value == self.definition.name)
+    }
+}
+
+impl<T> Key<T> {
+    /// Returns the value that was written, if any.
+    pub(super) fn read(&self, table: &Spanned) -> Option<T> {
+        self.written(table)
+    }
+}
+
+impl<T> Defaulted<T> {
+    /// Returns the value that was written, or the default.
+    pub(super) fn read(&self, table: &Spanned) -> T {
+        self.written(table).unwrap_or_else(|| self.default_at(table.at))
+    }
+
+    /// Returns the default.
+    pub(super) fn default(&self) -> T {
+        self.default_at(Location { source: 0, start: 0, end: 0 })
+    }
+
+    #[expect(clippy::expect_used, reason = "`defaults_are_values_of_their_keys` reads every default")]
+    fn default_at(&self, at: Location) -> T {
+        let default = match self.definition.shown {
+            Shown::Default(literal) => (self.value)(&literal.at(at)),
+            _ => None,
+        };
+        default.expect("a default is a value of its key")
+    }
+}
+
+impl Key<Spanned> {
+    /// Returns the table under this key, or an empty one.
+    pub(super) fn table(&self, table: &Spanned) -> Spanned {
+        self.written(table).unwrap_or_else(|| Spanned::empty(table.at))
+    }
+}
+
+/// The type of a value: its schema, and the function that reads it.
+pub(super) struct Type<T: 'static> {
+    schema: Schema,
+    value: fn(&Spanned) -> Option<T>,
+}
+
+impl<T> Type<T> {
+    const fn key<const DEFAULTED: bool>(self, shown: Shown) -> Key<T, DEFAULTED> {
+        let definition = Definition { name: "", documentation: "", schema: self.schema, shown };
+        Key { definition, value: self.value }
+    }
+
+    /// A key with this default.
+    pub(super) const fn default(self, literal: Literal) -> Defaulted<T> {
+        self.key(Shown::Default(literal))
+    }
+
+    /// A key without a default.
+    pub(super) const fn example(self, example: &'static str) -> Key<T> {
+        self.key(Shown::Example(example))
+    }
+
+    /// A key without a default that the reference needs.
+    pub(super) const fn sample(self, example: &'static str) -> Key<T> {
+        self.key(Shown::Sample(example))
+    }
+
+    /// A table with keys of its own.
+    pub(super) const fn section(self) -> Key<T> {
+        self.key(Shown::Section)
+    }
+
+    /// A table with keys of its own, whose presence has an effect.
+    pub(super) const fn optional_section(self) -> Key<T> {
+        self.key(Shown::OptionalSection)
+    }
+
+    /// A table whose keys are shown elsewhere.
+    pub(super) const fn excerpt(self, lines: &'static str) -> Key<T> {
+        self.key(Shown::Excerpt(lines))
+    }
+
+    /// Tables with names, of which the reference shows one in full and then `further` ones.
+    pub(super) const fn named(self, name: &'static str, further: &'static str) -> Key<T> {
+        self.key(Shown::Named(name, further))
+    }
+}
+
+pub(super) const fn flag() -> Type<bool> {
+    Type {
+        schema: Schema::Boolean,
+        value: |written| match written.value {
+            Value::Boolean(value) => Some(value),
+            _ => None,
+        },
+    }
+}
+
+/// The types of whole numbers that settings have.
+pub(super) trait Whole: TryFrom<u64> {
+    const MAX: u64;
+}
+
+impl Whole for u16 {
+    const MAX: u64 = 0xFFFF;
+}
+
+impl Whole for u32 {
+    const MAX: u64 = 0xFFFF_FFFF;
+}
+
+impl Whole for u64 {
+    const MAX: Self = Self::MAX;
+}
+
+impl Whole for usize {
+    const MAX: u64 = Self::MAX as u64;
+}
+
+/// A whole number, both bounds included.
+pub(super) const fn count<N: Whole>(least: u64, most: u64) -> Type<N> {
+    // A number that the schema takes and the type can't hold would silently mean the default.
+    assert!(least <= most && most <= N::MAX);
+    Type { schema: Schema::Count(least, most), value: Spanned::as_count }
+}
+
+pub(super) const fn counts(element: &'static Schema) -> Type<Vec<u32>> {
+    Type { schema: Schema::List(element), value: |written| Some(elements(written, Spanned::as_count)) }
+}
+
+pub(super) const fn duration(least: &'static str, most: &'static str) -> Type<Duration> {
+    Type {
+        schema: Schema::Quantity(&units::DURATION, least, most),
+        value: |written| units::duration(&written.as_text()?.value),
+    }
+}
+
+pub(super) const fn size(least: &'static str, most: &'static str) -> Type<usize> {
+    Type {
+        schema: Schema::Quantity(&units::SIZE, least, most),
+        value: |written| usize::try_from(units::size(&written.as_text()?.value)?).ok(),
+    }
+}
+
+/// A day, as the second since 1970 at which it begins in UTC.
+pub(super) const fn day() -> Type<i64> {
+    Type {
+        schema: Schema::Day,
+        value: |written| match written.value {
+            Value::Day(midnight) => midnight,
+            _ => None,
+        },
+    }
+}
+
+pub(super) const fn text(check: fn(&str) -> Result<(), SyntaxFault>) -> Type<String> {
+    Type { schema: Schema::Text(check), value: |written| written.as_text().map(|text| text.value) }
+}
+
+pub(super) const fn texts(element: &'static Schema) -> Type<Vec<Located<String>>> {
+    Type { schema: Schema::List(element), value: |written| Some(elements(written, Spanned::as_text)) }
+}
+
+pub(super) const fn header_names(element: &'static Schema) -> Type<Vec<http::HeaderName>> {
+    Type { schema: Schema::List(element), value: |written| Some(elements(written, as_header_name)) }
+}
+
+fn as_header_name(written: &Spanned) -> Option<http::HeaderName> {
+    http::HeaderName::from_bytes(written.as_text()?.value.as_bytes()).ok()
+}
+
+pub(super) const fn secret() -> Type<String> {
+    Type { schema: Schema::Secret, value: |written| written.as_text().map(|text| text.value) }
+}
+
+/// Names with texts; `help` is for an operator who wrote a list instead.
+pub(super) const fn named_texts(element: &'static Schema, help: &'static str) -> Type<NamedTexts> {
+    Type { schema: Schema::Named(element, help), value: |written| Some(written.text_members()) }
+}
+
+/// Names with texts, both with their locations.
+pub(super) type NamedTexts = Vec<(Located<String>, Located<String>)>;
+
+pub(super) const fn sent_headers() -> Type<NamedTexts> {
+    Type { schema: Schema::SentHeaders, value: |written| Some(written.text_members()) }
+}
+
+pub(super) const fn json() -> Type<LocatedTree> {
+    Type { schema: Schema::Json, value: |written| written.as_json().ok() }
+}
+
+pub(super) const fn json_members() -> Type<Vec<(Located<String>, LocatedTree)>> {
+    Type {
+        schema: Schema::JsonMembers,
+        value: |written| {
+            let members = written.members().iter();
+            Some(members.filter_map(|(name, value)| Some((name.clone(), value.as_json().ok()?))).collect())
+        },
+    }
+}
+
+/// A table with these keys.
+pub(super) const fn sub_table(keys: &'static [&'static Definition]) -> Type<Spanned> {
+    Type { schema: Schema::Table(keys), value: as_table }
+}
+
+/// A table whose names are the operator's; `help` is for an operator who wrote a list instead.
+pub(super) const fn named_tables(element: &'static Schema, help: &'static str) -> Type<Spanned> {
+    Type { schema: Schema::Named(element, help), value: as_table }
+}
+
+/// A list of tables.
+pub(super) const fn list_of_tables(element: &'static Schema) -> Type<Vec<Spanned>> {
+    Type { schema: Schema::List(element), value: |written| Some(elements(written, |element| Some(element.clone()))) }
+}
+
+fn as_table(written: &Spanned) -> Option<Spanned> {
+    matches!(written.value, Value::Table(_)).then(|| written.clone())
+}
+
+fn elements<T>(written: &Spanned, value: fn(&Spanned) -> Option<T>) -> Vec<T> {
+    written.elements().iter().filter_map(value).collect()
+}
+
+/// A word that a key takes, as [`Schema::Word`] lists it, without the value that it stands for.
+#[derive(Clone, Copy)]
+pub(super) struct WordDefinition {
+    pub(super) word: &'static str,
+    /// The documentation comment of the variant.
+    pub(super) documentation: &'static str,
+}
+
+/// An enum that is written as a word. Implement it with [`words!`].
+pub(super) trait Word: Copy + 'static {
+    /// Every word, in the order in which they are listed to operators.
+    const WORDS: &'static [WordDefinition];
+    /// The value of each word, in the same order.
+    const VALUES: &'static [Self];
+
+    /// Returns the word for a value; it is empty for a value without one.
+    fn word(self) -> &'static str
+    where
+        Self: PartialEq,
+    {
+        let known = Self::VALUES.iter().zip(Self::WORDS).find(|(value, _)| **value == self);
+        known.map_or("", |(_, definition)| definition.word)
+    }
+}
+
+/// A word of an enum.
+pub(super) const fn word<W: Word>() -> Type<W> {
+    Type { schema: Schema::Word(W::WORDS), value: as_word }
+}
+
+/// Words of an enum.
+pub(super) const fn list_of_words<W: Word>(element: &'static Schema) -> Type<Vec<W>> {
+    Type { schema: Schema::List(element), value: |written| Some(elements(written, as_word)) }
+}
+
+fn as_word<W: Word>(written: &Spanned) -> Option<W> {
+    let text = written.as_text()?.value;
+    let index = W::WORDS.iter().position(|known| known.word == text)?;
+    W::VALUES.get(index).copied()
+}
+
+/// Defines the keys of a table: a struct with a [`Key`] for each, a static with their definitions, and `KEYS`, which
+/// lists them for [`Schema::Table`]. A key that is no Rust identifier has its name in parentheses.
+macro_rules! table {
+    (
+        $(#[doc = $table_doc:literal])+
+        $table:ident: $type:ident {
+            $( $(#[doc = $doc:literal])+ $key:ident $(($name:literal))?: $value:ty => $definition:expr; )+
+        }
+    ) => {
+        $(#[doc = $table_doc])+
+        pub(in crate::config) struct $type {
+            $( $(#[doc = $doc])+ pub(in crate::config) $key: $value, )+
+        }
+        $(#[doc = $table_doc])+
+        pub(in crate::config) static $table: $type = $type {
+            $( $key: $definition.documented(
+                $crate::config::key::name!($key $($name)?),
+                concat!($($doc, "\n"),+),
+            ), )+
+        };
+        impl $type {
+            pub(in crate::config) const KEYS: &'static [&'static $crate::config::key::Definition] =
+                &[$(&$table.$key.definition),+];
+        }
+    };
+}
+
+/// Joins the keys of two tables into those of one.
+pub(super) const fn joined<const N: usize>(
+    first: &[&'static Definition],
+    second: &[&'static Definition],
+) -> [&'static Definition; N] {
+    let mut keys = [first[0]; N];
+    let mut index = 0;
+    while index < N {
+        keys[index] = if index < first.len() { first[index] } else { second[index - first.len()] };
+        index += 1;
+    }
+    keys
+}
+
+/// The name of a key: its identifier, or what is written in parentheses.
+macro_rules! name {
+    ($key:ident) => {
+        stringify!($key)
+    };
+    ($key:ident $name:literal) => {
+        $name
+    };
+}
+
+/// Ties the variants of an enum to the words that operators write, each with its documentation.
+///
+/// `words! { enum … }` defines the enum as well, and for a `pub enum` a method `word`. `words! { Enum { … } }` is for an enum of another module, whose variants
+/// must all be listed; those that no word stands for follow after `without`.
+macro_rules! words {
+    (@enum [$visibility:vis] $(#[doc = $enum_doc:literal])+ $name:ident {
+        $( $(#[doc = $doc:literal])+ $variant:ident = $word:literal, )+
+    }) => {
+        $(#[doc = $enum_doc])+
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        $visibility enum $name { $( $(#[doc = $doc])+ $variant, )+ }
+
+        $crate::config::key::words! { $name { $( $(#[doc = $doc])+ $variant = $word, )+ } }
+    };
+    ($(#[doc = $enum_doc:literal])+ pub enum $name:ident { $($variants:tt)+ }) => {
+        $crate::config::key::words! { @enum [pub] $(#[doc = $enum_doc])+ $name { $($variants)+ } }
+
+        impl $name {
+            /// Returns the word by which a configuration names it.
+            #[must_use]
+            pub fn word(self) -> &'static str {
+                $crate::config::key::Word::word(self)
+            }
+        }
+    };
+    ($(#[doc = $enum_doc:literal])+ enum $name:ident { $($variants:tt)+ }) => {
+        $crate::config::key::words! { @enum [pub(in crate::config)] $(#[doc = $enum_doc])+ $name { $($variants)+ } }
+    };
+    ($name:ident { $( $(#[doc = $doc:literal])+ $variant:ident = $word:literal, )+ } $(without $($other:ident),+)?) => {
+        impl $crate::config::key::Word for $name {
+            const WORDS: &'static [$crate::config::key::WordDefinition] = &[
+                $( $crate::config::key::WordDefinition { word: $word, documentation: concat!($($doc, "\n"),+) }, )+
+            ];
+            const VALUES: &'static [Self] = &[$(Self::$variant),+];
+        }
+
+        // A new variant of the enum is an error here until it has a word.
+        const _: fn($name) = |value| match value { $($name::$variant => {})+ $($($name::$other => {})+)? };
+    };
+}
+
+pub(super) use {name, table, words};
+
+/// The keys that were read, so that a test can find one that nothing reads.
+#[cfg(test)]
+pub(super) mod reads {
+    use std::{cell::RefCell, collections::HashSet};
+
+    use super::Definition;
+
+    thread_local! {
+        static READ: RefCell<HashSet<*const Definition>> = RefCell::default();
+    }
+
+    pub(super) fn record(definition: &Definition) {
+        READ.with_borrow_mut(|read| read.insert(std::ptr::from_ref(definition)));
+    }
+
+    /// Whether a key was read by this thread.
+    pub(in crate::config) fn include(definition: &Definition) -> bool {
+        READ.with_borrow(|read| read.contains(&std::ptr::from_ref(definition)))
+    }
+}

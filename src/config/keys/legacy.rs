@@ -1,0 +1,73 @@
+//! `legacy` of a route.
+
+use crate::config::{
+    key::{
+        Defaulted, Key,
+        Literal::{Count, Text},
+        NamedTexts, count, day, named_texts, sub_table, table, text, word, words,
+    },
+    schema::Schema,
+    settings::{AfterSunset, LegacyPolicy, Unmarked},
+    spanned::Spanned,
+    syntax,
+};
+
+table! {
+    /// `legacy` of a route
+    LEGACY: LegacyKeys {
+        /// The answer to a request by page or offset.
+        policy: Key<LegacyPolicy> => word().example(r#""passthrough""#);
+
+        /// The meaning of a request without any paging parameter. It must be written where the policy is passthrough.
+        unmarked: Defaulted<Unmarked> => word().default(Text("new"));
+
+        /// The identification of clients that still send such requests, for /migration and /metrics of the admin listener.
+        /// Without it they are counted by route alone.
+        client: Key<Spanned> => sub_table(LegacyClientKeys::KEYS).optional_section();
+
+        /// The day of the `Deprecation` header (RFC 9745).
+        deprecation: Key<i64> => day().example("2026-01-15");
+
+        /// The day of the `Sunset` header (RFC 8594).
+        sunset: Key<i64> => day().example("2036-12-31");
+
+        /// The policy from the beginning of that day on, in UTC.
+        after_sunset: Defaulted<AfterSunset> => word().default(Text("same"));
+
+        /// The address of a page that explains the change to clients.
+        documentation: Key<String> => text(syntax::url).example(r#""https://docs.example.com/cursors""#);
+    }
+}
+
+table! {
+    /// `legacy.client` of a route
+    LEGACY_CLIENT: LegacyClientKeys {
+        /// The header that tells clients apart; of `Authorization`, what follows its scheme.
+        header: Key<String> => text(syntax::header_name).example(r#""X-Api-Key""#);
+
+        /// The query parameter that tells clients apart, instead of a header.
+        parameter: Key<String> => text(syntax::name).example(r#""api_key""#);
+
+        /// The form in which clients are shown.
+        shown: Defaulted<ClientShown> => word().default(Text("hash"));
+
+        /// Names for some of the clients.
+        names: Key<NamedTexts> => named_texts(
+            &Schema::Secret,
+            "write names = { mobile = \"env:NAME\" }: what the client is known by is a secret",
+        ).example(r#"{ mobile = "env:MOBILE_API_KEY" }"#);
+
+        /// The number of clients that are counted apart, in addition to those with names. The others are counted together.
+        max: Defaulted<usize> => count(1, 10_000).default(Count(100));
+    }
+}
+
+words! {
+    /// The form in which a client is shown.
+    enum ClientShown {
+        /// A keyed hash, which reveals nothing of it and differs where the signing key differs.
+        Hash = "hash",
+        /// The value itself, if it is no secret.
+        Value = "value",
+    }
+}

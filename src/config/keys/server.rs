@@ -1,0 +1,171 @@
+//! `[server]`, `[listeners.NAME]`, `[admin]`, `[log]`, `[cursor]`, `[caches]`.
+
+use std::time::Duration;
+
+use http::HeaderName;
+
+use crate::config::{
+    diagnostic::Located,
+    key::{
+        Defaulted, Key,
+        Literal::{Boolean, Text, Texts},
+        NamedTexts, count, duration, flag, header_names, named_texts, secret, size, sub_table, table, text, texts,
+        word,
+    },
+    schema::Schema,
+    settings::{LogFormat, LogLevel},
+    spanned::Spanned,
+    syntax,
+};
+
+table! {
+    /// `[server]`
+    SERVER: ServerKeys {
+        /// The scheme and host that links begin with. Without it links begin with the path, because a client can write any
+        /// `Host`.
+        public_url: Key<String> => text(syntax::base_url).example(r#""https://api.example.com""#);
+
+        /// The beginning of `type` in problem documents; the code of the problem is appended.
+        problem_types: Key<String> => text(syntax::uri).example(r#""https://docs.example.com/problems/""#);
+
+        /// Networks whose proxies are trusted to say where a request came from, such as "10.20.0.0/16".
+        trusted_proxies: Defaulted<Vec<Located<String>>> =>
+            texts(&Schema::Text(syntax::network)).default(Texts(&[]));
+
+        /// The headers in which trusted proxies say it: all that they write themselves. From clients, and from proxies that
+        /// only pass them on, these headers are neither believed nor forwarded, nor are Forwarded, X-Forwarded-Host,
+        /// X-Real-IP, True-Client-IP and the like. The upstream receives X-Forwarded-For, X-Forwarded-Host and
+        /// X-Forwarded-Proto from the gateway.
+        forwarded_headers: Defaulted<Vec<HeaderName>> => header_names(&Schema::Text(syntax::header_name))
+            // Balancers and ingresses write these by themselves. They pass on the rest of the family as a client wrote it.
+            .default(Texts(&["X-Forwarded-For", "X-Forwarded-Proto"]));
+
+        /// Worker threads. Default: one for each core.
+        threads: Key<usize> => count(1, 1_024).example("4");
+
+        /// The largest request head: the request line with all headers. A larger one is answered with 431.
+        head_size: Defaulted<usize> => size("1KiB", "1MiB").default(Text("16KiB"));
+
+        /// Memory for upstream answers, request bodies, and pages on their way to clients, all together. Beyond it requests
+        /// are answered with 503; a large page may not take the last quarter. Default: half of what the control group, or
+        /// else the machine, has.
+        memory: Key<usize> => size("8MiB", "1024GiB").example(r#""512MiB""#);
+
+        /// The time that a request head may take from its first byte to its last, and that a TLS handshake may take.
+        head_timeout: Defaulted<Duration> => duration("1s", "5m").default(Text("10s"));
+
+        /// Clients that may be connected at a time. At the limit a new client takes the place of a connection without a
+        /// request; if there is none, it is answered with 503. Default: 10000, or fewer if the limit of open files, which
+        /// is raised as far as the system permits, leaves fewer.
+        connections: Key<usize> => count(1, 1_000_000).example("10000");
+
+        /// The number of them that may come from one address (from one /64 of IPv6). Networks in `trusted_proxies` have no such
+        /// limit. Default: half of `connections`.
+        connections_per_address: Key<usize> => count(1, 1_000_000).example("5000");
+
+        /// The time that a connection may wait for its next request. After a load balancer, set it longer than the balancer
+        /// keeps its connections.
+        idle_timeout: Defaulted<Duration> => duration("1s", "1h").default(Text("75s"));
+
+        /// The time for which new clients are still accepted after SIGTERM. From its beginning /healthz says 503, and answers
+        /// close their connections. After a load balancer, set it longer than the balancer takes to notice. A second SIGTERM
+        /// ends it.
+        drain_delay: Defaulted<Duration> => duration("0s", "10m").default(Text("0s"));
+
+        /// The time that requests in flight have to finish after that. Kubernetes kills 30 s after SIGTERM: the two
+        /// together must be shorter.
+        shutdown_timeout: Defaulted<Duration> => duration("0s", "1h").default(Text("25s"));
+    }
+}
+
+table! {
+    /// `[listeners.NAME]`
+    LISTENER: ListenerKeys {
+        /// An IP address with a port; names are not resolved. "0.0.0.0:8080" is every address of IPv4, "[::]:8080" every
+        /// address.
+        address: Key<String> => text(syntax::address).sample(r#""127.0.0.1:8080""#);
+
+        /// TLS. Both files are PEM and are read at the start: a certificate that is renewed under the same name takes a
+        /// restart.
+        tls: Key<Spanned> => sub_table(ListenerTlsKeys::KEYS)
+            .example(r#"{ certificate = "/etc/cursorgate/tls.crt", key = "file:/etc/cursorgate/tls.key" }"#);
+    }
+}
+
+table! {
+    /// `tls` of a listener
+    LISTENER_TLS: ListenerTlsKeys {
+        /// The file of the certificate chain.
+        certificate: Key<String> => text(syntax::name).sample(r#""/etc/cursorgate/tls.crt""#);
+
+        /// The file of the private key.
+        key: Key<String> => secret().sample(r#""file:/etc/cursorgate/tls.key""#);
+    }
+}
+
+table! {
+    /// `[admin]`
+    ADMIN: AdminKeys {
+        /// Keep it off the public network.
+        address: Key<String> => text(syntax::address).sample(r#""127.0.0.1:9180""#);
+
+        /// Names by which it may be asked, such as "metrics.internal", in addition to IP addresses and localhost. A web page
+        /// in an operator's browser can make any other name lead here. /healthz answers under every name.
+        hosts: Defaulted<Vec<Located<String>>> => texts(&Schema::Text(syntax::host)).default(Texts(&[]));
+    }
+}
+
+table! {
+    /// `[log]`
+    LOG: LogKeys {
+        /// The format of lines.
+        format: Defaulted<LogFormat> => word().default(Text("json"));
+
+        /// The least severe level that is written. No level shows queries or cursors.
+        level: Defaulted<LogLevel> => word().default(Text("info"));
+    }
+}
+
+table! {
+    /// `[cursor]`
+    CURSOR_KEYS: CursorKeysKeys {
+        /// The number of the key that signs new cursors. Every key below verifies.
+        signing_key: Key<u32> => count(0, u32::MAX as u64).sample("1");
+
+        /// Keys by their numbers, each at least 32 random bytes: `cursorgate keygen` makes one. The number is part of every
+        /// cursor. To change keys, add a key, sign with it, and remove the old one when its cursors may end. A reload reads
+        /// files again ("file:/etc/cursorgate/cursor.key"); a new environment takes a restart.
+        keys: Key<NamedTexts> => named_texts(
+            &Schema::Secret,
+            "write keys = { 1 = \"env:NAME\" }; the number is in every cursor",
+        ).sample(r#"{ 1 = "env:CURSORGATE_KEY" }"#);
+
+        /// The lifetime of cursors. Without it they live as long as their key.
+        ttl: Key<Duration> => TTL.example(r#""24h""#);
+
+        /// Cursors are encrypted, for lists whose sort keys are private. Cursors that hold an upstream's tokens always are.
+        sealed: Defaulted<bool> => flag().default(Boolean(false));
+    }
+}
+
+/// Lifetimes of cursors.
+pub(super) const TTL: crate::config::key::Type<Duration> = duration("1s", "3650d");
+
+table! {
+    /// `[caches]`
+    CACHES: CachesKeys {
+        /// Sort keys of items, for routes with `mode = "seek"`.
+        pivots: Key<Spanned> => sub_table(PivotsKeys::KEYS).section();
+    }
+}
+
+table! {
+    /// `[caches.pivots]`
+    PIVOTS: PivotsKeys {
+        /// The memory that it may take.
+        size: Defaulted<usize> => size("64KiB", "64GiB").default(Text("64MiB"));
+
+        /// The time for which the keys of an item are kept.
+        ttl: Defaulted<Duration> => duration("1s", "30d").default(Text("10m"));
+    }
+}

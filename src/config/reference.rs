@@ -1,0 +1,240 @@
+//! The documentation of keys as text: the reference file `config/cursorgate.toml`, and the explanation of a single key.
+
+use std::fmt::Write as _;
+
+use super::{
+    key::{Definition, Shown},
+    keys,
+    schema::Schema,
+};
+
+/// The longest line of the reference, in characters.
+const WIDTH: usize = 100;
+
+const INTRODUCTION: &str = "\
+Every key of this version with its documentation, as `cursorgate reference` prints it. The file loads as it stands. Every \
+line with a default can be left out.
+
+    key = value      the default, or a value that this example needs
+    #key = value     an example for a key without a default
+
+Everything of which there can be several is a table with a name: listeners, upstreams, routes, dialects, envelopes. \
+Durations are \"250ms\", \"10s\", \"5m\", \"24h\", \"30d\"; sizes are \"512B\", \"64KiB\", \"10MiB\", \"1GiB\"; days are \
+2026-12-31 without quotes. Secrets are \"env:NAME\" or \"file:PATH\" and never stand in this file. Relative paths of files \
+begin at the folder of this file.
+
+`cursorgate check` reports every mistake at once and says what each route promises. `cursorgate reference KEY` explains one \
+key.";
+
+/// Returns the reference file.
+#[must_use]
+pub fn reference() -> String {
+    let mut writer = Writer::default();
+    writer.comment(INTRODUCTION);
+    let Schema::Table(keys) = keys::FILE_SCHEMA else { return writer.text };
+    writer.keys("", keys, false);
+    writer.text
+}
+
+/// Returns the explanations of all keys whose path ends in `path`, such as `page_size.max` or `routes.users.order`. There
+/// are none if no key has this name.
+#[must_use]
+pub fn explain(path: &str) -> String {
+    let wanted: Vec<&str> = path.split('.').collect();
+    let mut text = String::new();
+    for (known, key) in all() {
+        let segments: Vec<&str> = known.split('.').collect();
+        let meets = |(known, wanted): (&&str, &&str)| known == wanted || *known == NAME;
+        let is_meant = wanted.len() <= segments.len()
+            && segments.last() == wanted.last()
+            && segments.iter().rev().zip(wanted.iter().rev()).all(meets);
+        if is_meant {
+            if !text.is_empty() {
+                text.push('\n');
+            }
+            let _ = writeln!(text, "{known}");
+            for paragraph in paragraphs(key) {
+                wrap(&paragraph, "    ", &mut text);
+            }
+            if let Some(value) = value(key) {
+                let word = if matches!(key.shown, Shown::Default(_)) { "Default" } else { "Example" };
+                let _ = writeln!(text, "    {word}: {value}");
+            }
+        }
+    }
+    text
+}
+
+/// Returns the names of all keys.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    all().into_iter().map(|(_, key)| key.name)
+}
+
+/// Stands in a path for a name that the operator chooses.
+const NAME: &str = "NAME";
+
+/// Returns every key with its path, each once: those of a route under `routes.NAME`, and not again under `defaults`.
+pub(super) fn all() -> Vec<(String, &'static Definition)> {
+    fn walk(schema: &Schema, path: &str, found: &mut Vec<(String, &'static Definition)>) {
+        match schema {
+            Schema::Table(keys) => {
+                for key in *keys {
+                    let path = if path.is_empty() { key.name.to_owned() } else { format!("{path}.{}", key.name) };
+                    found.push((path.clone(), key));
+                    if !matches!(key.shown, Shown::Excerpt(_)) {
+                        walk(&key.schema, &path, found);
+                    }
+                }
+            }
+            Schema::Named(element, _) => walk(element, &format!("{path}.{NAME}"), found),
+            Schema::List(element) => walk(element, path, found),
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    walk(&keys::FILE_SCHEMA, "", &mut found);
+    found
+}
+
+/// The value that the reference shows, in TOML.
+fn value(key: &Definition) -> Option<String> {
+    match key.shown {
+        Shown::Default(literal) => Some(literal.toml()),
+        Shown::Example(example) | Shown::Sample(example) => Some(example.to_owned()),
+        Shown::Section | Shown::OptionalSection | Shown::Excerpt(_) | Shown::Named(..) => None,
+    }
+}
+
+/// The documentation of a key, its range included, and then the meaning of each word, or of each key of an inline table.
+fn paragraphs(key: &Definition) -> Vec<String> {
+    let mut text = unwrapped(key.documentation);
+    match key.schema {
+        Schema::Count(least, most) if least < most => match most {
+            most if most < u64::from(u32::MAX) => text.push_str(&format!(" From {least} to {most}.")),
+            _ if least > 0 => text.push_str(&format!(" At least {least}.")),
+            _ => {}
+        },
+        Schema::Quantity(_, least, most) => text.push_str(&format!(" From \"{least}\" to \"{most}\".")),
+        _ => {}
+    }
+    let mut paragraphs = vec![text];
+    let is_inline = matches!(key.shown, Shown::Default(_) | Shown::Example(_) | Shown::Sample(_));
+    match element(&key.schema) {
+        Schema::Word(words) => {
+            paragraphs.extend(words.iter().map(|word| item(word.word, &unwrapped(word.documentation))));
+        }
+        Schema::Table(keys) if is_inline => {
+            paragraphs.extend(keys.iter().map(|key| item(key.name, &unwrapped(key.documentation))));
+        }
+        _ => {}
+    }
+    paragraphs
+}
+
+/// An item of a list, which [`wrap`] recognises by its marker.
+fn item(name: &str, text: &str) -> String {
+    format!("{ITEM}{name}: {text}")
+}
+
+const ITEM: &str = "  - ";
+
+/// The schema of a value, or of the elements of a list.
+fn element(schema: &Schema) -> Schema {
+    match schema {
+        Schema::List(element) => **element,
+        schema => *schema,
+    }
+}
+
+/// The text of a documentation comment as one line.
+pub(super) fn unwrapped(documentation: &str) -> String {
+    documentation.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Appends a paragraph in lines that begin with `margin`. Lines after the first of an item stand below its text.
+fn wrap(paragraph: &str, margin: &str, text: &mut String) {
+    let (marker, hanging) = if paragraph.starts_with(ITEM) { (ITEM, "    ") } else { ("", "") };
+    let mut line = format!("{margin}{marker}");
+    let mut is_empty = true;
+    for word in paragraph[marker.len()..].split(' ') {
+        if !is_empty && line.chars().count() + 1 + word.chars().count() > WIDTH {
+            text.push_str(line.trim_end());
+            text.push('\n');
+            line = format!("{margin}{hanging}");
+            is_empty = true;
+        }
+        if !is_empty {
+            line.push(' ');
+        }
+        line.push_str(word);
+        is_empty = false;
+    }
+    text.push_str(line.trim_end());
+    text.push('\n');
+}
+
+/// Writes the reference file.
+#[derive(Default)]
+struct Writer {
+    text: String,
+}
+
+impl Writer {
+    /// Writes the keys of a table: first those with a value, since in TOML they must precede the tables.
+    fn keys(&mut self, path: &str, keys: &[&Definition], in_comment: bool) {
+        for key in keys {
+            if let Some(value) = value(key) {
+                self.documentation(key);
+                if in_comment && matches!(key.shown, Shown::Default(_)) {
+                    let _ = writeln!(self.text, "# Default:");
+                }
+                let hash = if in_comment || matches!(key.shown, Shown::Example(_)) { "#" } else { "" };
+                let _ = writeln!(self.text, "{hash}{} = {value}", key.name);
+            }
+        }
+        for key in keys {
+            let path = if path.is_empty() { key.name.to_owned() } else { format!("{path}.{}", key.name) };
+            match (key.shown, key.schema) {
+                (Shown::Section, Schema::Table(keys)) => self.section(key, &path, keys, in_comment),
+                (Shown::OptionalSection, Schema::Table(keys)) => self.section(key, &path, keys, true),
+                (Shown::Named(name, further), Schema::Named(Schema::Table(keys), _)) => {
+                    self.section(key, &format!("{path}.{name}"), keys, in_comment);
+                    self.text.push_str(further);
+                }
+                (Shown::Excerpt(lines), _) => {
+                    self.documentation(key);
+                    let _ = writeln!(self.text, "[{path}]\n{lines}");
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn section(&mut self, key: &Definition, path: &str, keys: &[&Definition], in_comment: bool) {
+        self.documentation(key);
+        let hash = if in_comment { "#" } else { "" };
+        let _ = writeln!(self.text, "{hash}[{path}]");
+        self.keys(path, keys, in_comment);
+    }
+
+    /// Writes the documentation of a key after an empty line.
+    fn documentation(&mut self, key: &Definition) {
+        self.text.push('\n');
+        for paragraph in paragraphs(key) {
+            wrap(&paragraph, "# ", &mut self.text);
+        }
+    }
+
+    /// Writes paragraphs of a comment; indented ones keep their lines.
+    fn comment(&mut self, paragraphs: &str) {
+        for line in paragraphs.lines() {
+            match line {
+                "" => self.text.push_str("#\n"),
+                line if line.starts_with(' ') => {
+                    let _ = writeln!(self.text, "# {line}");
+                }
+                line => wrap(line, "# ", &mut self.text),
+            }
+        }
+    }
+}

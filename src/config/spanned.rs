@@ -1,0 +1,158 @@
+//! A tree of TOML or JSON values in which every part has its location. Defaults are merged here, table by table.
+//! Values are read through the definitions of their keys ([`super::key::Key`]).
+
+use super::{
+    diagnostic::{Located, Location},
+    tree::{LocatedTree, Tree},
+};
+
+/// A value with its location in the file.
+pub(super) type Spanned = Located<Value>;
+
+/// Members in the order of the file.
+pub(super) type Members = Vec<(Located<String>, Spanned)>;
+
+/// A TOML or JSON value.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Value {
+    /// JSON's `null`.
+    Null,
+    Boolean(bool),
+    /// The number as it was written, in decimal and without underscores. `inf` and `nan` are not JSON.
+    Number(String),
+    Text(String),
+    /// Midnight in UTC, in seconds since 1970; `None` if a time of day was written as well.
+    Day(Option<i64>),
+    List(Vec<Spanned>),
+    Table(Members),
+}
+
+impl Value {
+    /// Returns the noun for the type, with its article.
+    pub(super) fn noun(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Boolean(_) => "true or false",
+            Self::Number(_) => "a number",
+            Self::Text(_) => "text",
+            Self::Day(_) => "a date",
+            Self::List(_) => "a list",
+            Self::Table(_) => "a table",
+        }
+    }
+}
+
+impl Spanned {
+    /// Returns an empty table, in place of one that was not written.
+    pub(super) fn empty(at: Location) -> Self {
+        Self { value: Value::Table(Vec::new()), at }
+    }
+
+    /// The members of a table; none of anything else.
+    pub(super) fn members(&self) -> &[(Located<String>, Self)] {
+        match &self.value {
+            Value::Table(members) => members,
+            _ => &[],
+        }
+    }
+
+    /// The members that are tables. Others have been reported before.
+    pub(super) fn tables(&self) -> impl Iterator<Item = (&Located<String>, &Self)> {
+        let is_table = |(_, value): &(&Located<String>, &Self)| matches!(value.value, Value::Table(_));
+        self.members().iter().map(|(name, value)| (name, value)).filter(is_table)
+    }
+
+    pub(super) fn find(&self, name: &str) -> Option<&Self> {
+        self.members().iter().find(|(key, _)| key.value == name).map(|(_, value)| value)
+    }
+
+    /// The elements of a list; none of anything else.
+    pub(super) fn elements(&self) -> &[Self] {
+        match &self.value {
+            Value::List(elements) => elements,
+            _ => &[],
+        }
+    }
+
+    /// The members of a table that are texts.
+    pub(super) fn text_members(&self) -> Vec<(Located<String>, Located<String>)> {
+        self.members().iter().filter_map(|(key, value)| Some((key.clone(), value.as_text()?))).collect()
+    }
+
+    pub(super) fn as_text(&self) -> Option<Located<String>> {
+        match &self.value {
+            Value::Text(text) => Some(Located { value: text.clone(), at: self.at }),
+            _ => None,
+        }
+    }
+
+    pub(super) fn as_count<N: TryFrom<u64>>(&self) -> Option<N> {
+        match &self.value {
+            Value::Number(spelling) => spelling.parse::<u64>().ok().and_then(|count| N::try_from(count).ok()),
+            _ => None,
+        }
+    }
+
+    /// Returns the value as JSON, or the location and the name of a part that JSON can't represent.
+    pub(super) fn as_json(&self) -> Result<LocatedTree, (Location, &'static str)> {
+        let value = match &self.value {
+            Value::Null => Tree::Null,
+            Value::Boolean(value) => Tree::Boolean(*value),
+            Value::Number(spelling) if spelling.ends_with("inf") || spelling.ends_with("nan") => {
+                return Err((self.at, "infinities and nan"));
+            }
+            Value::Number(spelling) => Tree::Number(spelling.clone()),
+            Value::Text(text) => Tree::Text(text.clone()),
+            Value::Day(_) => return Err((self.at, "dates")),
+            Value::List(elements) => Tree::Array(elements.iter().map(Self::as_json).collect::<Result<_, _>>()?),
+            Value::Table(members) => {
+                let member = |(key, value): &(Located<String>, Self)| Ok((key.clone(), value.as_json()?));
+                Tree::Object(members.iter().map(member).collect::<Result<_, (Location, &'static str)>>()?)
+            }
+        };
+        Ok(Located { value, at: self.at })
+    }
+
+    /// Merges `nearer` over this value: tables merge key by key, except for those named in `whole`; all other values are
+    /// replaced.
+    pub(super) fn under(&self, nearer: &Self, whole: &[&str]) -> Self {
+        let (Value::Table(base), Value::Table(over)) = (&self.value, &nearer.value) else {
+            return nearer.clone();
+        };
+        let mut merged = base.clone();
+        for (key, value) in over {
+            match merged.iter_mut().find(|(known, _)| known.value == key.value) {
+                Some((known, held)) => {
+                    *known = key.clone();
+                    *held = if whole.contains(&key.value.as_str()) { value.clone() } else { held.under(value, whole) };
+                }
+                None => merged.push((key.clone(), value.clone())),
+            }
+        }
+        Self { value: Value::Table(merged), at: nearer.at }
+    }
+
+    /// Returns the table without one of its members.
+    pub(super) fn without(mut self, name: &str) -> Self {
+        if let Value::Table(members) = &mut self.value {
+            members.retain(|(key, _)| key.value != name);
+        }
+        self
+    }
+}
+
+impl From<LocatedTree> for Spanned {
+    fn from(tree: LocatedTree) -> Self {
+        let value = match tree.value {
+            Tree::Null => Value::Null,
+            Tree::Boolean(value) => Value::Boolean(value),
+            Tree::Number(spelling) => Value::Number(spelling),
+            Tree::Text(text) => Value::Text(text),
+            Tree::Array(elements) => Value::List(elements.into_iter().map(Self::from).collect()),
+            Tree::Object(members) => {
+                Value::Table(members.into_iter().map(|(key, value)| (key, Self::from(value))).collect())
+            }
+        };
+        Self { value, at: tree.at }
+    }
+}

@@ -1,0 +1,209 @@
+//! Conventions: the parameters that a client sends and the form of its pages and problems. A route has one of its own
+//! and others that clients may choose, by `Prefer: envelope=NAME` (RFC 7240) or by the media type in `Accept` (RFC
+//! 9110, section 12.5.1). Cursors don't depend on the convention: a cursor of one leads on in another.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::EnvelopeTemplate;
+use crate::downstream::{
+    problem::{Code, Problem, shown},
+    request::{
+        params::Parameters,
+        preference::{self, MediaRange, Preferences},
+    },
+};
+
+/// The preference that selects an envelope.
+const ENVELOPE: &str = "envelope";
+
+/// The media type that selects no envelope.
+const JSON: &str = "application/json";
+
+/// The parameters and the envelope of a client.
+#[derive(Debug)]
+pub struct Convention {
+    /// The name of the envelope.
+    pub name: String,
+    /// The parameters of requests.
+    pub parameters: Parameters,
+    /// The envelope of answers.
+    pub envelope: EnvelopeTemplate,
+}
+
+/// The conventions of a route.
+#[derive(Debug)]
+pub struct Conventions {
+    own: Convention,
+    others: Vec<Convention>,
+}
+
+/// The convention of a request.
+#[derive(Debug)]
+pub struct NegotiatedConvention<'a> {
+    /// The chosen convention; the route's own if the client's choice is not offered.
+    pub convention: &'a Convention,
+    /// The preferences of the client.
+    pub preferences: Preferences,
+    /// The convention was chosen by a preference, which the answer confirms.
+    pub by_preference: bool,
+    /// The problem, if the client accepts only conventions that are not offered.
+    pub refused: Option<Box<Problem>>,
+}
+
+impl Conventions {
+    /// Creates the conventions of a route.
+    #[must_use]
+    pub fn new(own: Convention, others: Vec<Convention>) -> Self {
+        Self { own, others }
+    }
+
+    /// Returns the route's own convention.
+    #[must_use]
+    pub fn own(&self) -> &Convention {
+        &self.own
+    }
+
+    /// Returns all conventions, the route's own first.
+    pub fn all(&self) -> impl Iterator<Item = &Convention> {
+        std::iter::once(&self.own).chain(&self.others)
+    }
+
+    /// Returns the request headers that answers vary by.
+    pub fn varies_by(&self) -> impl Iterator<Item = HeaderName> + use<> {
+        let chosen = !self.others.is_empty();
+        let preferred = chosen || self.own.parameters.preferred_limit().is_some();
+        let accept = chosen.then_some(http::header::ACCEPT);
+        accept.into_iter().chain(preferred.then_some(preference::PREFER))
+    }
+
+    /// Chooses the convention of a request. `Prefer` takes precedence over `Accept`. A preference that is not offered
+    /// is ignored, as preferences are, unless the client sends `handling=strict`. An `Accept` with JSON media types of
+    /// which none is offered, and without a range that would match, is refused; an `Accept` without JSON is ignored.
+    #[must_use]
+    pub fn choose(&self, headers: &HeaderMap) -> NegotiatedConvention<'_> {
+        let mut chosen = NegotiatedConvention {
+            convention: &self.own,
+            preferences: Preferences::read(headers),
+            by_preference: false,
+            refused: None,
+        };
+        if self.others.is_empty() {
+            return chosen;
+        }
+        if let Some(wanted) = chosen.preferences.value(ENVELOPE) {
+            if let Some(named) = self.all().find(|convention| convention.name == wanted) {
+                chosen.convention = named;
+                chosen.by_preference = true;
+                return chosen;
+            }
+            if chosen.preferences.is_strict() {
+                chosen.refused = Some(self.refusal(&format!("there is no envelope `{}` here", shown(wanted))));
+                return chosen;
+            }
+        }
+        match self.accepted(&MediaRange::all(headers)) {
+            Ok(accepted) => chosen.convention = accepted,
+            Err(problem) => chosen.refused = Some(problem),
+        }
+        chosen
+    }
+
+    /// Removes the headers that the gateway handles itself: the preferences of the chosen convention, and an `Accept`
+    /// with media types of envelopes, which upstreams would answer with 406.
+    pub fn take_from(&self, headers: &mut HeaderMap, chosen: &Convention) {
+        if headers.contains_key(preference::PREFER) {
+            let names: Vec<&str> = std::iter::once(ENVELOPE).chain(chosen.parameters.preferred_limit()).collect();
+            preference::remove(headers, &names);
+        }
+        let mut own_types = self.all().map(|convention| &convention.envelope.media_type().essence);
+        if own_types.any(|essence| essence != JSON) {
+            let is_own = |range: &MediaRange| {
+                let mut all = self.all().map(|convention| &convention.envelope.media_type().essence);
+                range.essence != JSON && all.any(|essence| *essence == range.essence)
+            };
+            if MediaRange::all(headers).iter().any(is_own) {
+                headers.remove(http::header::ACCEPT);
+            }
+        }
+    }
+
+    /// Returns the preferred convention; on a tie the one that is named most exactly, then the first.
+    fn accepted(&self, ranges: &[MediaRange]) -> Result<&Convention, Box<Problem>> {
+        let mut best: Option<((u16, Exactness), &Convention)> = None;
+        for convention in self.all() {
+            let Some(rank) = rank(convention.envelope.media_type(), ranges) else { continue };
+            if best.is_none_or(|(known, _)| rank > known) {
+                best = Some((rank, convention));
+            }
+        }
+        let is_json = |range: &MediaRange| range.weight > 0 && range.essence.ends_with("json");
+        match best {
+            Some((_, convention)) => Ok(convention),
+            None if ranges.iter().any(is_json) => {
+                Err(self.refusal("none of the media types in `Accept` is offered here"))
+            }
+            None => Ok(&self.own),
+        }
+    }
+
+    fn refusal(&self, said: &str) -> Box<Problem> {
+        let offered = |convention: &Convention| {
+            let content_type = convention.envelope.content_type().to_str().unwrap_or_default().to_owned();
+            format!("{} ({content_type})", convention.name)
+        };
+        let offered: Vec<String> = self.all().map(offered).collect();
+        let mut problem = Problem::new(Code::EnvelopeUnknown, format!("{said}: there are {}", offered.join(", ")));
+        problem.allowed = self.all().map(|convention| convention.name.clone()).collect();
+        Box::new(problem)
+    }
+}
+
+/// The exactness with which a range names a media type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Exactness {
+    Anything,
+    OfType,
+    Named,
+    WithParameters(usize),
+}
+
+/// Returns the weight of a media type and the exactness of the most exact range that covers it; nothing if no range
+/// covers it or its weight is 0.
+fn rank(offered: &MediaRange, ranges: &[MediaRange]) -> Option<(u16, Exactness)> {
+    let covering = ranges.iter().filter_map(|range| Some((exactness(offered, range)?, range.weight)));
+    let (exactness, weight) = covering.max_by_key(|&(exactness, weight)| (exactness, weight))?;
+    (weight > 0).then_some((weight, exactness))
+}
+
+/// Returns the exactness with which a range names a media type; nothing if it does not cover it. A profile is optional
+/// (RFC 6906; JSON:API 1.1, content negotiation); all other parameters must be those of the media type.
+fn exactness(offered: &MediaRange, range: &MediaRange) -> Option<Exactness> {
+    let is_of_type = |kind: &str| offered.essence.strip_prefix(kind).is_some_and(|rest| rest.starts_with('/'));
+    match range.essence.as_str() {
+        "*/*" => Some(Exactness::Anything),
+        essence if essence.strip_suffix("/*").is_some_and(is_of_type) => Some(Exactness::OfType),
+        essence if essence == offered.essence => {
+            let asked = range.parameters.iter().filter(|(name, _)| name != "profile");
+            let mut count = 0;
+            for (name, value) in asked {
+                let own = offered.parameters.iter().find(|(known, _)| known == name)?;
+                if !own.1.eq_ignore_ascii_case(value) {
+                    return None;
+                }
+                count += 1;
+            }
+            Some(if count == 0 { Exactness::Named } else { Exactness::WithParameters(count) })
+        }
+        _ => None,
+    }
+}
+
+impl NegotiatedConvention<'_> {
+    /// Returns `Preference-Applied` (RFC 7240, section 3): the envelope, if a preference chose it, and `applied`.
+    #[must_use]
+    pub fn preference_applied(&self, applied: Option<&str>) -> Option<HeaderValue> {
+        let envelope = self.by_preference.then(|| format!("{ENVELOPE}={}", self.convention.name));
+        let all: Vec<&str> = envelope.as_deref().into_iter().chain(applied).collect();
+        (!all.is_empty()).then(|| HeaderValue::from_str(&all.join(", ")).ok()).flatten()
+    }
+}

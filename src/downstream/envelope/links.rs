@@ -1,0 +1,256 @@
+//! Links: the URLs in a body, and the `Link` header (RFC 8288) with the same URLs.
+
+use crate::downstream::request::query::{self, LinkQuery};
+
+/// The prefix of a request's links: an optional origin and the path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkBase {
+    /// Scheme, authority and path, percent-encoded.
+    prefix: String,
+}
+
+impl LinkBase {
+    /// Chooses the origin of links: `public_url` of the route or the server, else the request's `Host` if the route has
+    /// it in `hosts` (lower case, without port), else none.
+    ///
+    /// `scheme` is `http` or `https`; `path` is the path of the request target as it came.
+    #[must_use]
+    pub fn new(public_url: Option<&str>, scheme: &str, host: Option<&str>, hosts: &[String], path: &str) -> Self {
+        let origin = public_url.map_or_else(|| host.map_or(0, |host| host.len() + "https://".len()), str::len);
+        let mut prefix = String::with_capacity(origin + path.len() + 1);
+        if let Some(url) = public_url {
+            query::push_url(&mut prefix, url.trim_end_matches('/'));
+        } else if let Some(host) = host.filter(|host| !hosts.is_empty() && is_named(host, hosts)) {
+            prefix.push_str(scheme);
+            prefix.push_str("://");
+            // The host needs no encoding: it is a configured name and digits.
+            prefix.extend(host.chars().map(|letter| letter.to_ascii_lowercase()));
+        }
+        // Without an origin, a second slash at the start would turn the path into an authority.
+        let path =
+            if prefix.is_empty() { path.trim_start_matches('/') } else { path.strip_prefix('/').unwrap_or(path) };
+        prefix.push('/');
+        query::push_path(&mut prefix, path);
+        Self { prefix }
+    }
+
+    /// Returns the link with this encoded query; without a query if it is empty.
+    #[must_use]
+    pub fn url(&self, query: &str) -> String {
+        if query.is_empty() {
+            return self.prefix.clone();
+        }
+        [self.prefix.as_str(), "?", query].concat()
+    }
+
+    /// Returns the start of a link whose query has about `size` bytes.
+    #[must_use]
+    pub fn begin(&self, size: usize) -> LinkQuery {
+        let mut text = String::with_capacity(self.prefix.len() + size);
+        text.push_str(&self.prefix);
+        LinkQuery::behind(text)
+    }
+}
+
+/// Returns whether a `Host` is one of `hosts`, with any port.
+fn is_named(host: &str, hosts: &[String]) -> bool {
+    let (name, port) = match host.rsplit_once(':') {
+        Some((name, port)) if !port.contains(']') => (name, port),
+        _ => (host, ""),
+    };
+    port.bytes().all(|byte| byte.is_ascii_digit()) && hosts.iter().any(|known| known.eq_ignore_ascii_case(name))
+}
+
+/// The links of a page, as complete encoded URLs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LinkSet {
+    /// The request's target without private parameters.
+    pub self_: Option<String>,
+    /// The first page.
+    pub first: Option<String>,
+    /// The previous page.
+    pub prev: Option<String>,
+    /// The next page.
+    pub next: Option<String>,
+    /// The last page.
+    pub last: Option<String>,
+}
+
+impl LinkSet {
+    /// Returns the value of the `Link` header: `next`, `prev`, `first`, `last` and `extra` (relation, URL), each with a
+    /// quoted `rel` as its first parameter. If the line would exceed `max_length` bytes, links are dropped until it
+    /// fits: `last`, `first`, `prev`, `next`, then those of `extra` from the end. Returns nothing if no link is left.
+    #[must_use]
+    pub fn header(&self, max_length: usize, extra: &[(&str, &str)]) -> Option<String> {
+        let paging = [("next", &self.next), ("prev", &self.prev), ("first", &self.first), ("last", &self.last)];
+        let paging = paging.into_iter().filter_map(|(rel, url)| Some((rel, url.as_deref()?)));
+        let extra: Vec<(&str, String)> = extra.iter().map(|(rel, url)| (*rel, query::encoded_url(url))).collect();
+        let extra = extra.iter().map(|(rel, url)| (*rel, url.as_str()));
+        // Links are dropped from the end, so a prefix of the list is kept.
+        let extra = extra.clone().take(fitting(extra, max_length));
+        let room = extra.clone().fold(max_length, |room, link| room.saturating_sub(size(link) + SEPARATOR.len()));
+        let links = paging.clone().take(fitting(paging, room)).chain(extra);
+        let mut line = String::with_capacity(links.clone().map(|link| size(link) + SEPARATOR.len()).sum());
+        for (rel, url) in links {
+            let separator = if line.is_empty() { "" } else { SEPARATOR };
+            line.extend([separator, "<", url, ">; rel=\"", rel, "\""]);
+        }
+        (!line.is_empty()).then_some(line)
+    }
+}
+
+/// The separator of links.
+const SEPARATOR: &str = ", ";
+
+/// Returns the size of a link in bytes.
+fn size((rel, url): (&str, &str)) -> usize {
+    url.len() + rel.len() + "<>; rel=\"\"".len()
+}
+
+/// Returns how many of these links fit into this many bytes.
+fn fitting<'l>(links: impl Iterator<Item = (&'l str, &'l str)>, room: usize) -> usize {
+    let mut length = 0;
+    let fits = |link: &(&str, &str)| {
+        length += size(*link) + SEPARATOR.len();
+        length - SEPARATOR.len() <= room
+    };
+    links.take_while(fits).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn strings(names: &[&str]) -> Vec<String> {
+        names.iter().map(|&name| name.to_owned()).collect()
+    }
+
+    /// Row: A13
+    #[test]
+    fn links_begin_where_it_is_safe_to_begin() {
+        let hosts = strings(&["api.example.com", "[::1]"]);
+        let cases: [(Option<&str>, Option<&str>, &str, &str); 18] = [
+            (Some("https://[2001:db8::1]:8443/b[0]"), None, "/a", "https://[2001:db8::1]:8443/b%5B0%5D/a"),
+            (Some("https://x.example"), Some("evil.example"), "/a", "https://x.example/a"),
+            (Some("https://x.example/base/"), None, "/a/", "https://x.example/base/a/"),
+            (None, Some("api.example.com"), "/a", "https://api.example.com/a"),
+            (None, Some("API.example.com:8443"), "/a", "https://api.example.com:8443/a"),
+            (None, Some("[::1]:8080"), "/a", "https://[::1]:8080/a"),
+            (None, Some("[::1]"), "/a", "https://[::1]/a"),
+            (None, Some("evil.example"), "/a", "/a"),
+            (None, Some("api.example.com:80@evil.example"), "/a", "/a"),
+            (None, Some("api.example.com:80/x"), "/a", "/a"),
+            (None, Some("api.example.com.evil.example"), "/a", "/a"),
+            (None, None, "/a", "/a"),
+            (None, None, "//evil.example/a", "/evil.example/a"),
+            (Some("https://x.example"), None, "//a", "https://x.example//a"),
+            (None, None, "/\\evil", "/%5Cevil"),
+            (None, None, "/a,b;c/%2C/%zz/\u{e9}", "/a%2Cb;c/%2C/%25zz/%C3%A9"),
+            (None, None, "/a?b#c", "/a%3Fb%23c"),
+            (None, None, "", "/"),
+        ];
+        for (public_url, host, path, expected) in cases {
+            let base = LinkBase::new(public_url, "https", host, &hosts, path);
+            assert_eq!(base.url(""), expected, "{public_url:?} {host:?} {path}");
+            assert_eq!(base.url("b=1"), format!("{expected}?b=1"));
+        }
+        assert_eq!(LinkBase::new(None, "http", Some("x"), &[], "/a").url(""), "/a");
+    }
+
+    fn set() -> LinkSet {
+        let url = |name: &str| Some(format!("/a?cursor={name}"));
+        LinkSet { self_: url("self"), first: url("first"), prev: url("prev"), next: url("next"), last: url("last") }
+    }
+
+    #[test]
+    fn a_line_has_next_first_and_one_relation_for_each_link() {
+        let extra = [("deprecation", "https://docs.example/x"), ("successor-version", "/a")];
+        let expected = "</a?cursor=next>; rel=\"next\", </a?cursor=prev>; rel=\"prev\", </a?cursor=first>; rel=\"first\", \
+                        </a?cursor=last>; rel=\"last\", <https://docs.example/x>; rel=\"deprecation\", \
+                        </a>; rel=\"successor-version\"";
+        assert_eq!(set().header(4096, &extra).unwrap(), expected);
+        assert_eq!(LinkSet::default().header(4096, &[]), None);
+        let documentation = [("deprecation", "https://d.example/é,1#why")];
+        let encoded = "<https://d.example/%C3%A9%2C1#why>; rel=\"deprecation\"";
+        assert_eq!(LinkSet::default().header(4096, &documentation).unwrap(), encoded);
+        assert_eq!(LinkSet { next: None, prev: None, ..set() }.header(4096, &[]).unwrap().matches("rel=").count(), 2);
+    }
+
+    #[test]
+    fn a_long_line_loses_last_first_prev_and_next_in_this_order() {
+        let relations = |max: usize, extra: &[(&str, &str)]| {
+            let line = set().header(max, extra).unwrap_or_default();
+            assert!(line.len() <= max, "{} > {max}", line.len());
+            line.split("rel=\"")
+                .skip(1)
+                .map(|rest| rest.split('"').next().unwrap().to_owned())
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        let whole = set().header(4096, &[]).unwrap().len();
+        let mut seen = Vec::new();
+        for max in (0..=whole).rev() {
+            let kept = relations(max, &[]);
+            if seen.last() != Some(&kept) {
+                seen.push(kept);
+            }
+        }
+        assert_eq!(seen, ["next prev first last", "next prev first", "next prev", "next", ""]);
+        assert_eq!(relations(60, &[("deprecation", "/d")]), "next deprecation");
+        assert_eq!(relations(40, &[("deprecation", "/d")]), "deprecation");
+        assert_eq!(relations(30, &[("deprecation", "/d"), ("successor-version", "/a")]), "deprecation");
+    }
+
+    /// For every target of a client, the line is one line of visible ASCII, and readers that know RFC 8288 find the
+    /// same links as readers that split at commas and semicolons, except for semicolons in a path, where splitting is
+    /// wrong.
+    ///
+    /// Row: A14
+    #[test]
+    fn any_target_makes_a_line_that_reads_back() {
+        let mut state = 0x2545_f491_4f6c_dd1d_u64;
+        let mut random = move || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state
+        };
+        for _ in 0..20_000 {
+            let mut text = || -> String {
+                let length = random() % 12;
+                let letter = |bits: u64| match bits % 4 {
+                    0 => char::from_u32(u32::try_from(bits >> 8 & 0x1ff).unwrap()).unwrap(),
+                    1 => {
+                        ['<', '>', '"', ',', ';', '%', '\\', ' ', '\r', '\n'][usize::try_from(bits >> 8).unwrap() % 10]
+                    }
+                    _ => char::from_u32(u32::try_from(0x20 + (bits >> 8) % 0x5f).unwrap()).unwrap(),
+                };
+                (0..length).map(|_| letter(random())).collect()
+            };
+            let base = LinkBase::new(None, "https", None, &[], &text().replace(';', ""));
+            let mut url = || {
+                let mut query = String::new();
+                query::push_linked(&mut query, &text());
+                query::push_written(&mut query, &text(), &text());
+                Some(base.url(&query))
+            };
+            let set = LinkSet { self_: url(), first: url(), prev: url(), next: url(), last: url() };
+            let line = set.header(usize::MAX, &[]).unwrap();
+            assert!(line.bytes().all(|byte| (0x20..0x7f).contains(&byte)), "{line:?}");
+            let expected = [("next", set.next), ("prev", set.prev), ("first", set.first), ("last", set.last)];
+            let links: Vec<&str> = line.split(',').map(str::trim).collect();
+            assert_eq!(links.len(), expected.len(), "{line:?}");
+            for (link, (rel, url)) in links.into_iter().zip(expected) {
+                let (found, rest) = link.split_once(';').unwrap();
+                assert_eq!(
+                    found.strip_prefix('<').and_then(|found| found.strip_suffix('>')),
+                    url.as_deref(),
+                    "{line:?}"
+                );
+                assert_eq!(rest.trim(), format!("rel=\"{rel}\""));
+                let uri: http::Uri = url.unwrap().parse().unwrap();
+                assert!(uri.host().is_none(), "{uri}");
+            }
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! The top-level members of an item, as slices of its bytes.
+
+/// Appends an object without some of its top-level members. The bytes of the others are kept, spaces between them are
+/// not. An object whose members can't be separated, because it is no valid JSON (of which only [the
+/// outline](crate::json) was checked), is appended as it came.
+pub(crate) fn push_without(out: &mut Vec<u8>, object: &[u8], names: &[&str]) {
+    let start = out.len();
+    out.push(b'{');
+    for member in members(object) {
+        let Some((name, member)) = member else {
+            out.truncate(start);
+            return out.extend_from_slice(object);
+        };
+        if names.iter().any(|other| is_named(name, other)) {
+            continue;
+        }
+        if out.len() > start + 1 {
+            out.push(b',');
+        }
+        out.extend_from_slice(member);
+    }
+    out.push(b'}');
+}
+
+/// Appends an object with only the top-level members of these names, which [`push_without`] removes, except for a
+/// member with the value `but`. Appends nothing if there are none.
+pub(crate) fn push_only(out: &mut Vec<u8>, object: &[u8], names: &[&str], but: Option<&[u8]>) -> bool {
+    let start = out.len();
+    for member in members(object) {
+        let Some((name, member)) = member else {
+            out.truncate(start);
+            return false;
+        };
+        let value = member[name.len()..].trim_ascii_start().strip_prefix(b":").unwrap_or_default().trim_ascii_start();
+        if but == Some(value) || !names.iter().any(|other| is_named(name, other)) {
+            continue;
+        }
+        out.push(if out.len() == start { b'{' } else { b',' });
+        out.extend_from_slice(member);
+    }
+    let found = out.len() > start;
+    if found {
+        out.push(b'}');
+    }
+    found
+}
+
+/// Returns whether a JSON string, with its quotes, equals `name`.
+fn is_named(string: &[u8], name: &str) -> bool {
+    if !string.contains(&b'\\') {
+        return string.len() == name.len() + 2 && &string[1..string.len() - 1] == name.as_bytes();
+    }
+    serde_json::from_slice::<String>(string).is_ok_and(|decoded| decoded == name)
+}
+
+/// A name with its quotes, and the whole member from its name to the end of its value.
+type ItemMember<'o> = (&'o [u8], &'o [u8]);
+
+/// Returns the members of an object, followed by `None` if they can't be separated. Other values have no members.
+fn members(object: &[u8]) -> impl Iterator<Item = Option<ItemMember<'_>>> {
+    let mut left = object.strip_prefix(b"{").map(|_| 1);
+    std::iter::from_fn(move || {
+        let at = left?;
+        let start = object[at..].iter().position(|byte| !b" \t\r\n,".contains(byte)).map(|blanks| at + blanks);
+        if start.is_some_and(|start| object[start..] == *b"}") {
+            left = None;
+            return None;
+        }
+        let found = start.filter(|start| object[*start] == b'"').and_then(|start| {
+            let name_end = string_end(object, start)?;
+            let end = value_end(object, name_end)?;
+            Some((end, (&object[start..name_end], object[start..end].trim_ascii_end())))
+        });
+        left = found.map(|(end, _)| end);
+        Some(found.map(|(_, member)| member))
+    })
+}
+
+/// Returns the index after the closing quote of the string that begins at `start`.
+fn string_end(text: &[u8], start: usize) -> Option<usize> {
+    let mut at = start + 1;
+    loop {
+        match text.get(at)? {
+            b'"' => return Some(at + 1),
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+}
+
+/// Returns the end of a member's value: the comma or brace that is not part of it.
+fn value_end(text: &[u8], from: usize) -> Option<usize> {
+    let mut at = from;
+    let mut depth = 0_usize;
+    loop {
+        match text.get(at)? {
+            b'"' => {
+                at = string_end(text, at)?;
+                continue;
+            }
+            b'{' | b'[' => depth += 1,
+            b',' | b'}' if depth == 0 => return Some(at),
+            b'}' | b']' => depth = depth.checked_sub(1)?,
+            _ => {}
+        }
+        at += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_left_out_and_the_others_keep_their_bytes() {
+        let cases: [(&str, &str); 8] = [
+            (r#"{}"#, r#"{}"#),
+            (r#"{"id":1}"#, r#"{}"#),
+            (r#"{ "id" : 1 , "a" : 25.0 }"#, r#"{"a" : 25.0}"#),
+            (r#"{"a":{"id":1,"b":[{"id":2}]},"id":3}"#, r#"{"a":{"id":1,"b":[{"id":2}]}}"#),
+            (r#"{"a":"\",\"id\":1","type":"x","b":"}"}"#, r#"{"a":"\",\"id\":1","b":"}"}"#),
+            (r#"{"\u0069d":1,"ID":2,"idx":3}"#, r#"{"ID":2,"idx":3}"#),
+            (r#"{"a":1,"a":2,"id":1,"id":2}"#, r#"{"a":1,"a":2}"#),
+            (r#"{"a\\":"\\","id":"\\"}"#, r#"{"a\\":"\\"}"#),
+        ];
+        for (object, kept) in cases {
+            let mut out = Vec::new();
+            push_without(&mut out, object.as_bytes(), &["id", "type"]);
+            assert_eq!(String::from_utf8_lossy(&out), kept, "{object}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_out_can_be_said_apart() {
+        let cases: [(&str, Option<&str>, &str); 6] = [
+            (r#"{"id":1,"a":2}"#, Some("1"), ""),
+            (r#"{"id":1,"a":2}"#, None, r#"{"id":1}"#),
+            (r#"{"id" : 1, "type": "x", "a":1}"#, Some("1"), r#"{"type": "x"}"#),
+            (r#"{"type":"x","id":7,"uuid":"u"}"#, Some("\"u\""), r#"{"type":"x","id":7}"#),
+            (r#"{"a":{"type":1}}"#, None, ""),
+            (r#"{}"#, None, ""),
+        ];
+        for (object, id, said) in cases {
+            let mut out = Vec::new();
+            let found = push_only(&mut out, object.as_bytes(), &["id", "type"], id.map(str::as_bytes));
+            assert_eq!((String::from_utf8_lossy(&out).as_ref(), found), (said, !said.is_empty()), "{object}");
+        }
+    }
+
+    /// Unbalanced brackets never leave the gateway.
+    #[test]
+    fn what_is_no_json_is_not_taken_apart() {
+        for object in [r#"{"id":1,["x"],"c":3}"#, r#"{["id"],"a":1}"#, r#"{"a":1,[{"id":2}]}"#, "{1}"] {
+            let mut out = b"[".to_vec();
+            push_without(&mut out, object.as_bytes(), &["id"]);
+            assert_eq!(String::from_utf8_lossy(&out[1..]), object);
+            out.truncate(1);
+            assert!(!push_only(&mut out, object.as_bytes(), &["id"], None) && out == b"[", "{object}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_object_is_no_panic() {
+        for text in
+            ["", "{", "{\"", "{\"a", "{\"a\"", "{\"a\\", "{\"a\":", "{\"a\":[", "{\"a\":\"\\", "1", "]", "{\"a\":]]}"]
+        {
+            let mut out = Vec::new();
+            push_only(&mut Vec::new(), text.as_bytes(), &["id", "a", ""], None);
+            push_without(&mut out, text.as_bytes(), &["id"]);
+            assert_eq!(out.first(), Some(&b'{'), "{text}");
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Envelopes: configured JSON skeletons for pages, compiled for a route. Items keep the bytes that the upstream sent.
+
+pub mod convention;
+pub mod error_form;
+pub mod links;
+pub mod members;
+pub mod page_facts;
+pub mod page_source;
+pub mod schema;
+
+use http::{HeaderName, HeaderValue};
+
+use super::{
+    render::{
+        facts::{Presence, Slot},
+        output::Output,
+        skeleton::{Skeleton, holds},
+    },
+    request::preference::MediaRange,
+};
+use crate::{
+    config::{
+        diagnostic::{Diagnostics, Located},
+        settings::EnvelopeSettings,
+    },
+    json::Pointer,
+    pagination::page::Page,
+};
+use error_form::ErrorForm;
+use error_form::content_type;
+use page_facts::Facts;
+use page_source::PageSource;
+
+/// The costly facts that an envelope uses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// A cursor for each item.
+    pub item_cursors: bool,
+    /// Item cursors of the first and the last item.
+    pub edge_cursors: bool,
+    /// The time.
+    pub now: bool,
+}
+
+/// A compiled envelope.
+#[derive(Debug)]
+pub struct EnvelopeTemplate {
+    body: Skeleton,
+    content_type: HeaderValue,
+    media_type: MediaRange,
+    headers: Vec<(HeaderName, Presence, Skeleton)>,
+    needs: Needs,
+    size_around_items: usize,
+    runs_through: bool,
+    request_places: Vec<Pointer>,
+    error: Option<ErrorForm>,
+}
+
+impl EnvelopeTemplate {
+    /// Compiles an envelope for a collection. Reports all faults, and returns nothing if there are any.
+    pub fn compile(settings: &EnvelopeSettings, collection: &str, diagnostics: &mut Diagnostics) -> Option<Self> {
+        let body_type = content_type(&settings.content_type, settings.at, diagnostics);
+        let mut requests = Vec::new();
+        let mut headers = Some(Vec::with_capacity(settings.headers.len()));
+        for (name, value) in &settings.headers {
+            match (compile_header(name, value, collection, &mut requests, diagnostics), &mut headers) {
+                (Some(header), Some(headers)) => headers.push(header),
+                _ => headers = None,
+            }
+        }
+        let body = Skeleton::compile_body(&settings.body, collection, &mut requests, diagnostics);
+        let error =
+            settings.error.as_ref().map(|error| ErrorForm::compile(error, settings.at, collection, diagnostics));
+        let (body, content_type, headers) = (body?, body_type?, headers?);
+        let media_type = MediaRange::parse(&settings.content_type)?;
+        let error = match error {
+            Some(form) => Some(form?),
+            None => None,
+        };
+        let uses = |slot| body.uses(slot) || headers.iter().any(|(_, _, value)| value.uses(slot));
+        let needs = Needs {
+            item_cursors: uses(Slot::ItemCursor),
+            edge_cursors: uses(Slot::StartCursor) || uses(Slot::EndCursor),
+            now: uses(Slot::Now),
+        };
+        let cursor = if needs.item_cursors { TYPICAL_CURSOR } else { 0 };
+        let size_around_items = body.size_around_items() + cursor;
+        let runs_through = body.has_bare_items();
+        let request_places = requests;
+        Some(Self {
+            body,
+            content_type,
+            media_type,
+            headers,
+            needs,
+            size_around_items,
+            runs_through,
+            request_places,
+            error,
+        })
+    }
+
+    /// Appends the body.
+    pub fn render(&self, facts: &Facts<'_>, page: &Page, out: &mut Output) {
+        self.body.render(&PageSource::new(facts, page), out);
+    }
+
+    /// Returns the content type of the body.
+    #[must_use]
+    pub fn content_type(&self) -> &HeaderValue {
+        &self.content_type
+    }
+
+    /// Returns the content type for comparison with `Accept`.
+    #[must_use]
+    pub(crate) fn media_type(&self) -> &MediaRange {
+        &self.media_type
+    }
+
+    /// Returns the envelope's own headers, without those that contain unknown facts.
+    #[must_use]
+    pub fn headers(&self, facts: &Facts<'_>, page: &Page) -> Vec<(HeaderName, HeaderValue)> {
+        let source = PageSource::new(facts, page);
+        let known = |presence: &Presence| match presence {
+            Presence::Always => true,
+            Presence::If(condition) => holds(condition, &source, 0),
+        };
+        let sent = self.headers.iter().filter(|(_, presence, _)| known(presence));
+        sent.filter_map(|(name, _, value)| {
+            let mut output = Output::default();
+            value.render(&source, &mut output);
+            Some((name.clone(), HeaderValue::from_bytes(&output.bytes).ok()?))
+        })
+        .collect()
+    }
+
+    /// Returns the names of all headers that the envelope may send. Headers of the upstream with these names are
+    /// dropped.
+    pub fn header_names(&self) -> impl Iterator<Item = &HeaderName> {
+        self.headers.iter().map(|(name, ..)| name)
+    }
+
+    /// Returns the approximate number of bytes around each item in the body, with its cursor.
+    #[must_use]
+    pub(crate) fn size_around_items(&self) -> usize {
+        self.size_around_items
+    }
+
+    /// Returns whether items stand in the body without anything around them, so that runs of items can be sent as one
+    /// piece.
+    #[must_use]
+    pub(crate) fn runs_through(&self) -> bool {
+        self.runs_through
+    }
+
+    /// Returns the costly facts that rendering needs.
+    #[must_use]
+    pub fn needs(&self) -> Needs {
+        self.needs
+    }
+
+    /// Returns the places of the request's body that the envelope repeats.
+    #[must_use]
+    pub fn request_places(&self) -> &[Pointer] {
+        &self.request_places
+    }
+
+    /// Returns the error envelope, if there is one.
+    #[must_use]
+    pub fn error(&self) -> Option<&ErrorForm> {
+        self.error.as_ref()
+    }
+}
+
+/// The approximate length of an item cursor.
+const TYPICAL_CURSOR: usize = 96;
+
+/// Headers that envelopes can't set, because the gateway does.
+const WRITTEN_BY_THE_GATEWAY: [&str; 12] = [
+    "age",
+    "cache-control",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "date",
+    "etag",
+    "link",
+    "transfer-encoding",
+    "vary",
+    "x-content-type-options",
+];
+
+fn compile_header(
+    name: &Located<String>,
+    value: &Located<String>,
+    collection: &str,
+    requests: &mut Vec<Pointer>,
+    diagnostics: &mut Diagnostics,
+) -> Option<(HeaderName, Presence, Skeleton)> {
+    let parsed = name.value.parse::<HeaderName>().ok();
+    if parsed.is_none() {
+        let help = "letters, digits and hyphens, as in X-Total-Count";
+        diagnostics.error(name.at, format!("\"{}\" is no header name", name.value), help);
+    }
+    if parsed.as_ref().is_some_and(|name| WRITTEN_BY_THE_GATEWAY.contains(&name.as_str())) {
+        diagnostics.error(name.at, format!("the gateway writes {} itself", name.value), "choose another name");
+        return None;
+    }
+    if value.value.chars().any(char::is_control) {
+        diagnostics.error(value.at, "a header is one line of text", "leave out line ends and control characters");
+        return None;
+    }
+    let (presence, value) = Skeleton::compile_header(value, collection, requests, diagnostics)?;
+    Some((parsed?, presence, value))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,50 @@
+//! Facts about one page that an envelope can write.
+
+use super::links::LinkSet;
+use crate::pagination::answer::Total;
+
+/// The facts about one page, other than its items.
+#[derive(Clone, Copy)]
+pub struct Facts<'a> {
+    /// The limit of the page.
+    pub limit: u32,
+    /// The path of the request as it came.
+    pub path: &'a str,
+    /// The level: `exact`, `checked`, `anchored` or `positional`.
+    pub level: &'a str,
+    /// The time by RFC 3339; required if [`Needs::now`] is set.
+    pub now: Option<&'a str>,
+    /// A next page exists.
+    pub has_next: bool,
+    /// A previous page exists.
+    pub has_prev: bool,
+    /// A further page exists in the direction of the request.
+    pub has_more: bool,
+    /// The total of the collection.
+    pub total: Option<Total>,
+    /// The page number of a legacy request.
+    pub page: Option<u64>,
+    /// The number of pages, for a legacy request with an exact total.
+    pub pages: Option<u64>,
+    /// The cursor of the next page.
+    pub next_cursor: Option<&'a str>,
+    /// The cursor of the previous page.
+    pub prev_cursor: Option<&'a str>,
+    /// The item cursor of the first item; required if [`Needs::edge_cursors`] is set.
+    pub start_cursor: Option<&'a str>,
+    /// The item cursor of the last item; required if [`Needs::edge_cursors`] is set.
+    pub end_cursor: Option<&'a str>,
+    /// The links of the page.
+    pub links: &'a LinkSet,
+    /// The values from the request's body, in the order of
+    /// [`EnvelopeTemplate::request_places`](super::EnvelopeTemplate::request_places); empty without a body.
+    pub request: &'a [Option<&'a [u8]>],
+    /// The writer of item cursors; required if [`Needs::item_cursors`](super::Needs::item_cursors) is set.
+    pub item_cursors: Option<&'a dyn ItemCursors>,
+}
+
+/// A writer of item cursors.
+pub trait ItemCursors {
+    /// Appends the cursor of the item at an index. Returns false and appends nothing if it has none.
+    fn push(&self, index: usize, out: &mut Vec<u8>) -> bool;
+}

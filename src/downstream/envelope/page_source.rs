@@ -1,0 +1,143 @@
+//! The values of placeholders in a page.
+
+use std::cell::RefCell;
+
+use super::{members, page_facts::Facts};
+use crate::{
+    downstream::render::facts::{RenderedValue, Slot, ValueSource},
+    pagination::page::Page,
+};
+
+/// The members that `{item.fields}` leaves out, because some conventions put them beside the fields.
+const RESERVED: [&str; 2] = ["id", "type"];
+
+/// The values of a page.
+pub(crate) struct PageSource<'a> {
+    facts: &'a Facts<'a>,
+    page: &'a Page,
+    /// The last cursor that was made to test for its existence, and the index of its item.
+    made: RefCell<(Option<usize>, Vec<u8>)>,
+}
+
+impl<'a> PageSource<'a> {
+    /// Creates the source of a page.
+    pub(crate) fn new(facts: &'a Facts<'a>, page: &'a Page) -> Self {
+        Self { facts, page, made: RefCell::default() }
+    }
+
+    /// Makes the cursor of an item; returns whether it has one.
+    fn has_cursor(&self, item: usize) -> bool {
+        let mut made = self.made.borrow_mut();
+        let (of, bytes) = &mut *made;
+        if *of == Some(item) {
+            return !bytes.is_empty();
+        }
+        bytes.clear();
+        *of = Some(item);
+        self.facts.item_cursors.is_some_and(|cursors| cursors.push(item, bytes))
+    }
+
+    /// Returns the values that are cheap to compute.
+    fn value(&self, slot: Slot) -> Option<RenderedValue<'a>> {
+        let facts = self.facts;
+        let links = facts.links;
+        let exact = facts.total.filter(|total| total.exact);
+        let link = |url: &'a Option<String>| url.as_deref().map(RenderedValue::Inert);
+        match slot {
+            Slot::Count => Some(RenderedValue::Number(self.page.items.len() as u64)),
+            Slot::Limit => Some(RenderedValue::Number(facts.limit.into())),
+            Slot::Path => Some(RenderedValue::Text(facts.path)),
+            Slot::Level => Some(RenderedValue::Text(facts.level)),
+            Slot::Now => facts.now.map(RenderedValue::Text),
+            Slot::HasNext => Some(RenderedValue::Boolean(facts.has_next)),
+            Slot::HasPrev => Some(RenderedValue::Boolean(facts.has_prev)),
+            Slot::HasMore => Some(RenderedValue::Boolean(facts.has_more)),
+            Slot::Total => exact.map(|total| RenderedValue::Number(total.value)),
+            Slot::TotalAtLeast => facts.total.map(|total| RenderedValue::Number(total.value)),
+            Slot::Page => facts.page.map(RenderedValue::Number),
+            Slot::Pages => facts.pages.map(RenderedValue::Number),
+            Slot::NextCursor => facts.next_cursor.map(RenderedValue::Inert),
+            Slot::PrevCursor => facts.prev_cursor.map(RenderedValue::Inert),
+            Slot::StartCursor => facts.start_cursor.map(RenderedValue::Inert),
+            Slot::EndCursor => facts.end_cursor.map(RenderedValue::Inert),
+            Slot::LinkSelf => link(&links.self_),
+            Slot::LinkFirst => link(&links.first),
+            Slot::LinkPrev => link(&links.prev),
+            Slot::LinkNext => link(&links.next),
+            Slot::LinkLast => link(&links.last),
+            Slot::Request(number) => facts.request.get(usize::from(number)).copied().flatten().map(RenderedValue::Json),
+            _ => None,
+        }
+    }
+
+    /// Returns the id of an item as it came: the last column of its row.
+    fn id(&self, item: usize) -> Option<&'a [u8]> {
+        let place = self.page.items.get(item)?;
+        let answer = self.page.answers.get(place.answer as usize)?;
+        let columns = answer.keys.len().checked_div(answer.items.len())?;
+        let last = ((place.item as usize + 1) * columns).checked_sub(1)?;
+        let span = answer.keys.get(last).filter(|span| !span.is_absent())?;
+        Some(span.of(&answer.body))
+    }
+}
+
+impl ValueSource for PageSource<'_> {
+    fn knows(&self, slot: Slot, item: usize) -> bool {
+        match slot {
+            Slot::Item => true,
+            Slot::ItemFields => self.page.item(item).starts_with(b"{"),
+            Slot::ItemId => self.id(item).is_some(),
+            Slot::ItemReserved => push_reserved(&mut Vec::new(), self.page.item(item), self.id(item)),
+            Slot::ItemCursor => self.has_cursor(item),
+            _ => self.value(slot).is_some(),
+        }
+    }
+
+    fn tell(&self, slot: Slot, item: usize, write: &mut dyn FnMut(RenderedValue<'_>)) {
+        match slot {
+            Slot::Item => write(RenderedValue::Json(self.page.item(item))),
+            Slot::ItemFields if self.knows(slot, item) => {
+                let object = self.page.item(item);
+                let mut fields = Vec::with_capacity(object.len());
+                members::push_without(&mut fields, object, &RESERVED);
+                write(RenderedValue::Json(&fields));
+            }
+            Slot::ItemReserved => {
+                let mut reserved = Vec::new();
+                if push_reserved(&mut reserved, self.page.item(item), self.id(item)) {
+                    write(RenderedValue::Json(&reserved));
+                }
+            }
+            Slot::ItemId => {
+                if let Some(id) = self.id(item) {
+                    write(RenderedValue::Json(id));
+                }
+            }
+            _ => {
+                if let Some(value) = self.value(slot) {
+                    write(value);
+                }
+            }
+        }
+    }
+
+    fn push_cursor(&self, item: usize, out: &mut Vec<u8>) -> bool {
+        let made = self.made.borrow();
+        match &*made {
+            (Some(of), bytes) if *of == item => {
+                out.extend_from_slice(bytes);
+                !bytes.is_empty()
+            }
+            _ => self.facts.item_cursors.is_some_and(|cursors| cursors.push(item, out)),
+        }
+    }
+
+    fn page(&self) -> Option<&Page> {
+        Some(self.page)
+    }
+}
+
+/// Appends the members that `{item.fields}` leaves out, except for the id.
+fn push_reserved(out: &mut Vec<u8>, item: &[u8], id: Option<&[u8]>) -> bool {
+    item.starts_with(b"{") && members::push_only(out, item, &RESERVED, id)
+}

@@ -1,0 +1,165 @@
+//! The stable codes of problems, on which clients branch.
+
+macro_rules! codes {
+    ($($(#[$meta:meta])* $name:ident = $text:literal, $status:literal, $title:literal;)*) => {
+        /// The code of a problem.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Code {
+            $($(#[$meta])* $name,)*
+        }
+
+        impl Code {
+            /// All codes by status, the gateway's own fault last.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// Returns the code as clients read it.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)*
+                }
+            }
+
+            /// Returns the status.
+            #[must_use]
+            pub const fn status(self) -> u16 {
+                match self {
+                    $(Self::$name => $status,)*
+                }
+            }
+
+            /// Returns the title, which is the same for every occurrence.
+            #[must_use]
+            pub const fn title(self) -> &'static str {
+                match self {
+                    $(Self::$name => $title,)*
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The limit is no number, or 0.
+    LimitInvalid = "limit_invalid", 400, "The limit is not a number of items";
+    /// The limit exceeds the maximum, and neither route nor envelope lowers it.
+    LimitTooLarge = "limit_too_large", 400, "The limit is too large";
+    /// The sort can't be read, or names a field that the list can't be sorted by.
+    SortInvalid = "sort_invalid", 400, "The list can't be sorted like this";
+    /// A page or offset of a legacy request can't be read.
+    PageInvalid = "page_invalid", 400, "The page can't be read";
+    /// Two parameters, or two values of one, exclude each other.
+    ParameterConflict = "parameter_conflict", 400, "Parameters contradict each other";
+    /// A parameter that this route does not take.
+    ParameterInvalid = "parameter_invalid", 400, "A parameter is not taken here";
+    /// `after` together with `before`.
+    RangeUnsupported = "range_unsupported", 400, "A range between two items can't be asked for";
+    /// The cursor is unknown: truncated, modified, empty, or signed with a removed key.
+    CursorInvalid = "cursor_invalid", 400, "The cursor is not valid";
+    /// The cursor is valid and belongs to another list.
+    CursorMismatch = "cursor_mismatch", 400, "The cursor belongs to another list";
+    /// The upstream refuses offsets as large as this.
+    TooDeep = "too_deep", 400, "The upstream does not answer for offsets this large";
+    /// The body of a request can't be read.
+    BodyInvalid = "body_invalid", 400, "The body can't be read";
+    /// Framing, path or headers of a request, or a body on GET.
+    RequestInvalid = "request_invalid", 400, "The request is not well formed";
+    /// The path has no route.
+    RouteNotFound = "route_not_found", 404, "There is nothing at this path";
+    /// The requested envelope is not offered.
+    EnvelopeUnknown = "envelope_unknown", 406, "The envelope is not offered here";
+    /// The position of the cursor could not be found.
+    PositionLost = "position_lost", 409, "The position in the list can't be found";
+    /// A tie group is longer than any answer.
+    TieRun = "tie_run", 409, "Too many items share their sort keys";
+    /// The lifetime of the cursor is over.
+    CursorExpired = "cursor_expired", 410, "The cursor has expired";
+    /// The item of the cursor is gone.
+    CursorGone = "cursor_gone", 410, "The item of the cursor is gone";
+    /// Requests by page or offset are no longer answered.
+    LegacyRejected = "legacy_rejected", 410, "Requests by page are no longer answered";
+    /// The body is larger than allowed.
+    BodyTooLarge = "body_too_large", 413, "The body is too large";
+    /// The request line is longer than allowed.
+    TargetTooLong = "target_too_long", 414, "The request target is too long";
+    /// The media type of the body is not supported.
+    MediaTypeUnsupported = "media_type_unsupported", 415, "The media type is not read here";
+    /// Too many requests.
+    RateLimited = "rate_limited", 429, "Too many requests";
+    /// The headers are larger than allowed.
+    HeadersTooLarge = "headers_too_large", 431, "The headers are too large";
+    /// The upstream can't be reached, or failed.
+    UpstreamUnavailable = "upstream_unavailable", 502, "The upstream is not available";
+    /// The upstream's answer broke off.
+    UpstreamTruncated = "upstream_truncated", 502, "The upstream's answer broke off";
+    /// The upstream's answer does not match its dialect.
+    UpstreamMalformed = "upstream_malformed", 502, "The upstream's answer can't be read";
+    /// The upstream's answer is larger than allowed.
+    UpstreamTooLarge = "upstream_too_large", 502, "The upstream's answer is too large";
+    /// The upstream answered with a redirect.
+    UpstreamRedirected = "upstream_redirected", 502, "The upstream answered with a redirect";
+    /// The upstream repeats its pages, or ignores its paging parameter.
+    UpstreamStuck = "upstream_stuck", 502, "The upstream repeats its pages";
+    /// The upstream's items contradict the declared order.
+    UpstreamUnsorted = "upstream_unsorted", 502, "The upstream's list is not in its order";
+    /// The gateway is overloaded.
+    Overloaded = "overloaded", 503, "The gateway is overloaded";
+    /// The page was not found or filled within the requests and time allowed.
+    BudgetExceeded = "budget_exceeded", 503, "The page took too many upstream requests";
+    /// The upstream did not answer in time.
+    UpstreamTimeout = "upstream_timeout", 504, "The upstream did not answer in time";
+    /// The request has passed this gateway before: an upstream leads back to it.
+    LoopDetected = "loop_detected", 508, "The request loops";
+    /// A fault of the gateway.
+    Internal = "internal", 500, "The gateway failed";
+}
+
+impl Code {
+    /// Returns whether the same request may succeed later without a change by client or operator.
+    #[must_use]
+    pub const fn retryable(self) -> bool {
+        matches!(
+            self,
+            Self::RateLimited
+                | Self::UpstreamUnavailable
+                | Self::UpstreamTruncated
+                | Self::Overloaded
+                | Self::BudgetExceeded
+                | Self::UpstreamTimeout
+        )
+    }
+
+    /// Returns whether the problem has a link to the first page: every problem with a position, and every refusal of a
+    /// request by page.
+    #[must_use]
+    pub const fn restarts(self) -> bool {
+        matches!(
+            self,
+            Self::CursorInvalid
+                | Self::CursorMismatch
+                | Self::CursorExpired
+                | Self::CursorGone
+                | Self::PositionLost
+                | Self::TieRun
+                | Self::TooDeep
+                | Self::LegacyRejected
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_distinct_and_what_may_be_retried_is_no_fault_of_the_request() {
+        let mut names: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Code::ALL.len());
+        for code in Code::ALL {
+            assert!(!code.retryable() || code.status() == 429 || code.status() > 500, "{code:?}");
+            assert!(!code.restarts() || code.status() < 500, "{code:?}");
+        }
+    }
+}

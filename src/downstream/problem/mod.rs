@@ -1,0 +1,176 @@
+//! Problems: the reasons that a request gets no page (RFC 9457).
+
+pub mod code;
+
+use http::HeaderValue;
+
+pub use self::code::Code;
+use crate::json::write::{push_number, push_text};
+
+/// The reason that a request gets no page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The status of the code.
+    pub status: u16,
+    /// The code.
+    pub code: Code,
+    /// The fault of this request, its place, and the remedy.
+    pub detail: String,
+    /// The parameter at fault, decoded.
+    pub parameter: Option<String>,
+    /// A link to the first page.
+    pub restart: Option<String>,
+    /// A link to the estimated position.
+    pub nearest: Option<String>,
+    /// The largest limit.
+    pub max_limit: Option<u32>,
+    /// The parts of the request that differ from those of the cursor.
+    pub differs: Vec<&'static str>,
+    /// The allowed values.
+    pub allowed: Vec<String>,
+    /// The upstream's `Retry-After`.
+    pub retry_after: Option<HeaderValue>,
+}
+
+impl From<Box<Self>> for Problem {
+    fn from(problem: Box<Self>) -> Self {
+        *problem
+    }
+}
+
+impl Problem {
+    /// Creates a problem with this code and detail.
+    #[must_use]
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self {
+            status: code.status(),
+            code,
+            detail: detail.into(),
+            parameter: None,
+            restart: None,
+            nearest: None,
+            max_limit: None,
+            differs: Vec::new(),
+            allowed: Vec::new(),
+            retry_after: None,
+        }
+    }
+
+    /// Adds the parameter at fault.
+    #[must_use]
+    pub fn with_parameter(mut self, name: impl Into<String>) -> Self {
+        self.parameter = Some(name.into());
+        self
+    }
+
+    /// Adds the link to the first page.
+    #[must_use]
+    pub fn with_restart(mut self, url: impl Into<String>) -> Self {
+        self.restart = Some(url.into());
+        self
+    }
+
+    /// Returns the reason phrase of the status.
+    #[must_use]
+    pub(crate) fn phrase(&self) -> &'static str {
+        let phrase = http::StatusCode::from_u16(self.status).ok().and_then(|status| status.canonical_reason());
+        phrase.unwrap_or_else(|| self.code.title())
+    }
+
+    /// Removes the links, which answers to POST don't have. `begins` replaces the sentence about `restart`.
+    pub fn leave_out_links(&mut self, begins: &str) {
+        (self.restart, self.nearest) = (None, None);
+        self.detail = self
+            .detail
+            .replace(", or continue at `nearest`, where items may be skipped or repeated", "")
+            .replace("start again at `restart`", begins)
+            .replace("start at `restart` and follow its links", begins);
+    }
+
+    /// Appends the `application/problem+json` document (RFC 9457).
+    pub(crate) fn render_document(&self, problem_type: Option<&str>, request_id: &str, out: &mut Vec<u8>) {
+        let title = match problem_type {
+            None => self.phrase(),
+            Some(_) => self.code.title(),
+        };
+        out.extend_from_slice(b"{\"type\":");
+        push_text(out, problem_type.unwrap_or("about:blank"));
+        push_member(out, "title", title);
+        out.extend_from_slice(b",\"status\":");
+        push_number(out, self.status.into());
+        push_member(out, "code", self.code.as_str());
+        push_member(out, "detail", &self.detail);
+        for (name, value) in [("parameter", &self.parameter), ("restart", &self.restart), ("nearest", &self.nearest)] {
+            if let Some(value) = value {
+                push_member(out, name, value);
+            }
+        }
+        if let Some(limit) = self.max_limit {
+            out.extend_from_slice(b",\"max_limit\":");
+            push_number(out, limit.into());
+        }
+        push_list(out, "differs", self.differs.iter().copied());
+        push_list(out, "allowed", self.allowed.iter().map(String::as_str));
+        push_member(out, "request_id", request_id);
+        out.extend_from_slice(b",\"retryable\":");
+        out.extend_from_slice(if self.code.retryable() { b"true" } else { b"false" });
+        out.push(b'}');
+    }
+}
+
+fn push_member(out: &mut Vec<u8>, name: &str, value: &str) {
+    out.push(b',');
+    push_text(out, name);
+    out.push(b':');
+    push_text(out, value);
+}
+
+fn push_list<'a>(out: &mut Vec<u8>, name: &str, values: impl Iterator<Item = &'a str>) {
+    let mut values = values.peekable();
+    if values.peek().is_none() {
+        return;
+    }
+    out.push(b',');
+    push_text(out, name);
+    out.extend_from_slice(b":[");
+    for (index, value) in values.enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        push_text(out, value);
+    }
+    out.push(b']');
+}
+
+/// Returns a client's text for repetition: at most 64 characters.
+pub(crate) fn shown(text: &str) -> std::borrow::Cow<'_, str> {
+    match text.char_indices().nth(64) {
+        None => text.into(),
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_links_it_says_how_to_begin_again() {
+        let mut problem = Problem::new(
+            Code::PositionLost,
+            "lost: start again at `restart`, or continue at `nearest`, where items may be skipped or repeated",
+        )
+        .with_restart("/a");
+        problem.nearest = Some("/b".to_owned());
+        problem.leave_out_links("start again without `/cursor`");
+        assert_eq!((problem.restart, problem.nearest), (None, None));
+        assert_eq!(problem.detail, "lost: start again without `/cursor`");
+    }
+
+    #[test]
+    fn what_is_shown_is_cut_between_characters() {
+        assert_eq!(shown("abc"), "abc");
+        assert_eq!(shown(&"é".repeat(64)), "é".repeat(64));
+        assert_eq!(shown(&"é".repeat(65)), "é".repeat(64) + "…");
+    }
+}

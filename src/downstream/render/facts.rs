@@ -1,0 +1,187 @@
+//! Placeholders: their names, types, scopes, and whether their values are always known.
+
+use crate::pagination::page::Page;
+
+/// The meaning of a placeholder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Slot {
+    Item,
+    ItemFields,
+    ItemReserved,
+    ItemId,
+    ItemCursor,
+    Count,
+    Limit,
+    Path,
+    Level,
+    Now,
+    HasNext,
+    HasPrev,
+    HasMore,
+    Total,
+    TotalAtLeast,
+    Page,
+    Pages,
+    NextCursor,
+    PrevCursor,
+    StartCursor,
+    EndCursor,
+    LinkSelf,
+    LinkFirst,
+    LinkPrev,
+    LinkNext,
+    LinkLast,
+    Status,
+    Code,
+    Reason,
+    Title,
+    Phrase,
+    Detail,
+    RequestId,
+    Retryable,
+    Type,
+    Parameter,
+    Restart,
+    Nearest,
+    MaxLimit,
+    /// A member of the request's body, by its index among those that the envelope repeats.
+    Request(u16),
+}
+
+/// The scope of a placeholder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// In the element of an array of items.
+    Item,
+    /// In a body and its headers.
+    Page,
+    /// In an error body.
+    Error,
+}
+
+/// A row of the table of placeholders.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Placeholder {
+    pub(crate) slot: Slot,
+    pub(crate) name: &'static str,
+    pub(crate) scope: Scope,
+    /// The value is JSON of the upstream, which can't stand inside a text.
+    pub(crate) json: bool,
+    /// The value is always known.
+    pub(crate) certain: bool,
+}
+
+const fn row(slot: Slot, name: &'static str, scope: Scope, certain: bool) -> Placeholder {
+    let json = matches!(slot, Slot::Item | Slot::ItemFields | Slot::ItemReserved | Slot::ItemId);
+    Placeholder { slot, name, scope, json, certain }
+}
+
+/// All placeholders but `{collection}`, which is resolved when a skeleton is compiled.
+const PLACEHOLDERS: [Placeholder; 39] = [
+    row(Slot::Item, "item", Scope::Item, true),
+    row(Slot::ItemFields, "item.fields", Scope::Item, false),
+    row(Slot::ItemReserved, "item.reserved", Scope::Item, false),
+    row(Slot::ItemId, "item.id", Scope::Item, false),
+    row(Slot::ItemCursor, "item.cursor", Scope::Item, false),
+    row(Slot::Count, "count", Scope::Page, true),
+    row(Slot::Limit, "limit", Scope::Page, true),
+    row(Slot::Path, "path", Scope::Page, true),
+    row(Slot::Level, "level", Scope::Page, true),
+    row(Slot::Now, "now", Scope::Page, true),
+    row(Slot::HasNext, "has_next", Scope::Page, true),
+    row(Slot::HasPrev, "has_prev", Scope::Page, true),
+    row(Slot::HasMore, "has_more", Scope::Page, true),
+    row(Slot::Total, "total", Scope::Page, false),
+    row(Slot::TotalAtLeast, "total_at_least", Scope::Page, false),
+    row(Slot::Page, "page", Scope::Page, false),
+    row(Slot::Pages, "pages", Scope::Page, false),
+    row(Slot::NextCursor, "next.cursor", Scope::Page, false),
+    row(Slot::PrevCursor, "prev.cursor", Scope::Page, false),
+    row(Slot::StartCursor, "start.cursor", Scope::Page, false),
+    row(Slot::EndCursor, "end.cursor", Scope::Page, false),
+    row(Slot::LinkSelf, "links.self", Scope::Page, false),
+    row(Slot::LinkFirst, "links.first", Scope::Page, false),
+    row(Slot::LinkPrev, "links.prev", Scope::Page, false),
+    row(Slot::LinkNext, "links.next", Scope::Page, false),
+    row(Slot::LinkLast, "links.last", Scope::Page, false),
+    row(Slot::Status, "status", Scope::Error, true),
+    row(Slot::Code, "code", Scope::Error, true),
+    row(Slot::Reason, "reason", Scope::Error, true),
+    row(Slot::Title, "title", Scope::Error, true),
+    row(Slot::Phrase, "phrase", Scope::Error, true),
+    row(Slot::Detail, "detail", Scope::Error, true),
+    row(Slot::RequestId, "request_id", Scope::Error, true),
+    row(Slot::Retryable, "retryable", Scope::Error, true),
+    row(Slot::Type, "type", Scope::Error, false),
+    row(Slot::Parameter, "parameter", Scope::Error, false),
+    row(Slot::Restart, "restart", Scope::Error, false),
+    row(Slot::Nearest, "nearest", Scope::Error, false),
+    row(Slot::MaxLimit, "max_limit", Scope::Error, false),
+];
+
+/// Returns the placeholder of a member of the request's body.
+pub(crate) const fn of_request(number: u16) -> Placeholder {
+    Placeholder { slot: Slot::Request(number), name: "request", scope: Scope::Page, json: true, certain: false }
+}
+
+/// Returns the placeholder of this name, in any scope.
+pub(crate) fn find(name: &str) -> Option<Placeholder> {
+    PLACEHOLDERS.into_iter().find(|placeholder| placeholder.name == name)
+}
+
+/// Returns the names of the placeholders of some scopes.
+pub(crate) fn names(scopes: &[Scope]) -> impl Iterator<Item = &'static str> {
+    PLACEHOLDERS.into_iter().filter(|row| scopes.contains(&row.scope)).map(|row| row.name).chain(["collection"])
+}
+
+/// A value to be written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum RenderedValue<'a> {
+    Number(u64),
+    Boolean(bool),
+    Text(&'a str),
+    /// A text that needs no escapes in JSON, as links and cursors.
+    Inert(&'a str),
+    /// A JSON value as it came.
+    Json(&'a [u8]),
+}
+
+/// A source of values.
+pub(crate) trait ValueSource {
+    /// Returns whether the placeholder has a value; `item` is the index of the current item.
+    fn knows(&self, slot: Slot, item: usize) -> bool;
+
+    /// Passes the value to `write`, if there is one.
+    fn tell(&self, slot: Slot, item: usize, write: &mut dyn FnMut(RenderedValue<'_>));
+
+    /// Appends the cursor of an item, which is base64url and needs no escapes. Returns false and appends nothing if the
+    /// item has none.
+    fn push_cursor(&self, item: usize, out: &mut Vec<u8>) -> bool;
+
+    /// Returns the page, if the source is one.
+    fn page(&self) -> Option<&Page>;
+}
+
+/// Alternatives: the condition holds if all slots of one of them are known.
+pub(crate) type Condition = Vec<Vec<Slot>>;
+
+/// The condition under which a part is rendered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Presence {
+    Always,
+    If(Condition),
+}
+
+impl Presence {
+    pub(crate) fn or(self, other: Self) -> Self {
+        let (Self::If(mut condition), Self::If(more)) = (self, other) else {
+            return Self::Always;
+        };
+        for alternative in more {
+            if !condition.contains(&alternative) {
+                condition.push(alternative);
+            }
+        }
+        Self::If(condition)
+    }
+}

@@ -1,0 +1,492 @@
+//! Compiled skeletons: the JSON of an envelope as a sequence of literals and values, with conditions on parts that are
+//! rendered only if something in them is known.
+//!
+//! A comma is part of a literal if a member before it is always present; otherwise it has the condition that one of the
+//! members before it is. The output is therefore valid JSON for every combination of known values.
+
+use super::{
+    facts::{Condition, Presence, RenderedValue, Scope, Slot, ValueSource},
+    output::Output,
+    placeholder::{PlaceholderText, TextPart, ValueForm},
+};
+use crate::{
+    config::{
+        diagnostic::{Diagnostics, Located, Location},
+        tree::{LocatedTree, Tree},
+    },
+    json::{
+        Pointer,
+        write::{push_number, push_text},
+    },
+    pagination::page::Page,
+};
+
+/// A step of rendering.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum SkeletonSegment {
+    Literal(Vec<u8>),
+    /// The value of a placeholder; `null` if it has none.
+    Value(Slot, ValueForm),
+    /// Steps under a condition.
+    If(Condition, Vec<Self>),
+    /// Steps for each item under a condition, separated by commas.
+    Items(Presence, Vec<Self>),
+}
+
+impl SkeletonSegment {
+    /// Returns whether this writes the items with nothing around them.
+    fn is_bare_items(&self) -> bool {
+        matches!(self, Self::Items(Presence::Always, inner) if matches!(inner[..], [Self::Value(Slot::Item, ValueForm::Typed)]))
+    }
+}
+
+/// A compiled skeleton.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Skeleton {
+    pub(crate) segments: Vec<SkeletonSegment>,
+}
+
+impl Skeleton {
+    /// Compiles the body of an envelope, which must contain an array of items.
+    pub(crate) fn compile_body(
+        tree: &LocatedTree,
+        collection: &str,
+        requests: &mut Vec<Pointer>,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Self> {
+        let mut compiler =
+            SkeletonCompiler { collection, requests, diagnostics, scopes: &[Scope::Page], sound: true, arrays: 0 };
+        let CompiledPart { segments, .. } = compiler.node(tree);
+        if compiler.sound && compiler.arrays == 0 {
+            compiler.fault(tree.at, "the body has no place for the items", "write [\"{item}\"] where their array goes");
+        }
+        compiler.sound.then_some(Self { segments })
+    }
+
+    /// Compiles the error body of an envelope, a part of which must always be known.
+    pub(crate) fn compile_error(tree: &LocatedTree, collection: &str, diagnostics: &mut Diagnostics) -> Option<Self> {
+        let requests = &mut Vec::new();
+        let mut compiler =
+            SkeletonCompiler { collection, requests, diagnostics, scopes: &[Scope::Error], sound: true, arrays: 0 };
+        let CompiledPart { presence, segments, .. } = compiler.node(tree);
+        if compiler.sound && presence != Presence::Always {
+            let help = "add something that is always known: {code}, {status}, {title}, {detail} or {request_id}";
+            compiler.fault(tree.at, "the error body may have nothing to say", help);
+        }
+        compiler.sound.then_some(Self { segments })
+    }
+
+    /// Compiles a header's value, and the condition under which the header is sent.
+    pub(crate) fn compile_header(
+        text: &Located<String>,
+        collection: &str,
+        requests: &mut Vec<Pointer>,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<(Presence, Self)> {
+        let read = PlaceholderText::parse(&text.value, text.at, collection, &[Scope::Page], requests, diagnostics)?;
+        if read.or_null {
+            diagnostics.error(text.at, "a header can't say null", "without `|null` it is left out where it is unknown");
+            return None;
+        }
+        let mut segments = Vec::new();
+        for part in &read.parts {
+            match part {
+                TextPart::Literal(literal) => push_literal(&mut segments, literal.as_bytes()),
+                TextPart::Value(placeholder, _) => {
+                    segments.push(SkeletonSegment::Value(placeholder.slot, ValueForm::Plain))
+                }
+            }
+        }
+        Some((read.presence(), Self { segments }))
+    }
+
+    /// Returns whether a placeholder occurs.
+    pub(crate) fn uses(&self, slot: Slot) -> bool {
+        fn within(segments: &[SkeletonSegment], slot: Slot) -> bool {
+            segments.iter().any(|segment| match segment {
+                SkeletonSegment::Literal(_) => false,
+                SkeletonSegment::Value(used, _) => *used == slot,
+                SkeletonSegment::If(_, inner) | SkeletonSegment::Items(_, inner) => within(inner, slot),
+            })
+        }
+        within(&self.segments, slot)
+    }
+
+    /// Returns whether items are written with nothing around them.
+    pub(crate) fn has_bare_items(&self) -> bool {
+        fn within(segments: &[SkeletonSegment]) -> bool {
+            segments.iter().any(|segment| match segment {
+                SkeletonSegment::If(_, inner) => within(inner),
+                other => other.is_bare_items(),
+            })
+        }
+        within(&self.segments)
+    }
+
+    /// Returns the number of literal bytes around each item, with a comma.
+    pub(crate) fn size_around_items(&self) -> usize {
+        fn literals(segments: &[SkeletonSegment], in_items: bool) -> usize {
+            let size = |segment: &SkeletonSegment| match segment {
+                SkeletonSegment::Literal(bytes) if in_items => bytes.len(),
+                SkeletonSegment::Literal(_) | SkeletonSegment::Value(..) => 0,
+                SkeletonSegment::If(_, inner) => literals(inner, in_items),
+                SkeletonSegment::Items(_, inner) => literals(inner, true) + 1,
+            };
+            segments.iter().map(size).sum()
+        }
+        literals(&self.segments, false)
+    }
+
+    /// Renders the skeleton.
+    pub(crate) fn render(&self, source: &dyn ValueSource, out: &mut Output) {
+        render(&self.segments, source, 0, out);
+    }
+}
+
+fn render(segments: &[SkeletonSegment], source: &dyn ValueSource, item: usize, out: &mut Output) {
+    for segment in segments {
+        match segment {
+            SkeletonSegment::Literal(bytes) => out.bytes.extend_from_slice(bytes),
+            SkeletonSegment::Value(slot, form) => push_value(*slot, *form, source, item, out),
+            SkeletonSegment::If(condition, inner) => {
+                if holds(condition, source, item) {
+                    render(inner, source, item, out);
+                }
+            }
+            // Items without anything around them are written run by run.
+            bare if bare.is_bare_items() => {
+                if let Some(page) = source.page() {
+                    push_items(page, out);
+                }
+            }
+            SkeletonSegment::Items(presence, inner) => {
+                let mut first = true;
+                for index in 0..source.page().map_or(0, |page| page.items.len()) {
+                    if let Presence::If(condition) = presence
+                        && !holds(condition, source, index)
+                    {
+                        continue;
+                    }
+                    if !first {
+                        out.bytes.push(b',');
+                    }
+                    first = false;
+                    render(inner, source, index, out);
+                }
+            }
+        }
+    }
+}
+
+/// Appends the items of a page, run by run.
+fn push_items(page: &Page, out: &mut Output) {
+    let mut index = 0;
+    while index < page.items.len() {
+        if index > 0 {
+            out.bytes.push(b',');
+        }
+        let run = page.run(index);
+        index += run.items;
+        out.push_run(page, run);
+    }
+}
+
+pub(crate) fn holds(condition: &Condition, source: &dyn ValueSource, item: usize) -> bool {
+    condition.iter().any(|all| all.iter().all(|&slot| source.knows(slot, item)))
+}
+
+fn push_value(slot: Slot, form: ValueForm, source: &dyn ValueSource, item: usize, out: &mut Output) {
+    match (slot, form) {
+        (Slot::Item, ValueForm::Typed) if let Some(page) = source.page() => {
+            return out.bytes.extend_from_slice(page.item(item));
+        }
+        (Slot::ItemCursor, _) => return push_cursor(form, source, item, &mut out.bytes),
+        _ => {}
+    }
+    let start = out.bytes.len();
+    let mut told = false;
+    source.tell(slot, item, &mut |value| {
+        told = true;
+        push_formed(value, form, &mut out.bytes);
+    });
+    if !told && matches!(form, ValueForm::Typed | ValueForm::Text) {
+        out.bytes.extend_from_slice(b"null");
+    }
+    if slot == Slot::Now {
+        out.times.push(start..out.bytes.len());
+    }
+}
+
+/// Writes the cursor of an item directly into the body.
+fn push_cursor(form: ValueForm, source: &dyn ValueSource, item: usize, out: &mut Vec<u8>) {
+    if !matches!(form, ValueForm::Typed | ValueForm::Text) {
+        source.push_cursor(item, out);
+        return;
+    }
+    let start = out.len();
+    out.push(b'"');
+    if source.push_cursor(item, out) {
+        out.push(b'"');
+    } else {
+        out.truncate(start);
+        out.extend_from_slice(b"null");
+    }
+}
+
+fn push_formed(value: RenderedValue<'_>, form: ValueForm, out: &mut Vec<u8>) {
+    match (form, value) {
+        (ValueForm::Typed | ValueForm::Plain, RenderedValue::Number(number)) => push_number(out, number),
+        (ValueForm::Typed | ValueForm::Plain, RenderedValue::Boolean(flag)) => {
+            out.extend_from_slice(if flag { "true" } else { "false" }.as_bytes());
+        }
+        (ValueForm::Typed, RenderedValue::Json(json)) => out.extend_from_slice(json),
+        (ValueForm::Text, RenderedValue::Json(json @ [b'"', ..])) => out.extend_from_slice(json),
+        (ValueForm::Inside, RenderedValue::Json([b'"', inner @ .., b'"'])) => out.extend_from_slice(inner),
+        (ValueForm::Typed | ValueForm::Text, RenderedValue::Text(text)) => push_text(out, text),
+        (ValueForm::Typed | ValueForm::Text, RenderedValue::Inert(text)) => {
+            out.push(b'"');
+            out.extend_from_slice(text.as_bytes());
+            out.push(b'"');
+        }
+        (ValueForm::Plain, RenderedValue::Text(text))
+        | (ValueForm::Plain | ValueForm::Inside, RenderedValue::Inert(text)) => {
+            out.extend_from_slice(text.as_bytes());
+        }
+        (ValueForm::Plain, RenderedValue::Json(json)) => out.extend_from_slice(json),
+        (ValueForm::Text | ValueForm::Inside, value) => {
+            let text = match value {
+                RenderedValue::Number(number) => number.to_string(),
+                RenderedValue::Boolean(flag) => flag.to_string(),
+                RenderedValue::Text(text) | RenderedValue::Inert(text) => text.to_owned(),
+                RenderedValue::Json(json) => String::from_utf8_lossy(json).into_owned(),
+            };
+            let mut quoted = Vec::with_capacity(text.len() + 2);
+            push_text(&mut quoted, &text);
+            let inside = &quoted[1..quoted.len() - 1];
+            out.extend_from_slice(if form == ValueForm::Text { &quoted } else { inside });
+        }
+    }
+}
+
+/// Appends to the last literal, or adds one.
+fn push_literal(segments: &mut Vec<SkeletonSegment>, bytes: &[u8]) {
+    if bytes.is_empty() {
+        return;
+    }
+    match segments.last_mut() {
+        Some(SkeletonSegment::Literal(literal)) => literal.extend_from_slice(bytes),
+        _ => segments.push(SkeletonSegment::Literal(bytes.to_vec())),
+    }
+}
+
+fn append(segments: &mut Vec<SkeletonSegment>, more: Vec<SkeletonSegment>) {
+    for segment in more {
+        match segment {
+            SkeletonSegment::Literal(bytes) => push_literal(segments, &bytes),
+            other => segments.push(other),
+        }
+    }
+}
+
+struct SkeletonCompiler<'a> {
+    collection: &'a str,
+    /// The places of the request's body that are repeated.
+    requests: &'a mut Vec<Pointer>,
+    diagnostics: &'a mut Diagnostics,
+    /// The scopes of placeholders; [`Scope::Item`] is added inside an array of items.
+    scopes: &'static [Scope],
+    sound: bool,
+    /// The number of arrays of items so far.
+    arrays: usize,
+}
+
+impl SkeletonCompiler<'_> {
+    fn fault(&mut self, at: Location, message: impl Into<String>, help: impl Into<String>) {
+        self.sound = false;
+        self.diagnostics.error(at, message, help);
+    }
+
+    fn node(&mut self, tree: &LocatedTree) -> CompiledPart {
+        let literal = |text: &str| CompiledPart::literal(vec![SkeletonSegment::Literal(text.as_bytes().to_vec())]);
+        match &tree.value {
+            Tree::Null => literal("null"),
+            Tree::Boolean(flag) => literal(if *flag { "true" } else { "false" }),
+            Tree::Number(spelling) => literal(spelling),
+            Tree::Text(text) => self.text(text, tree.at),
+            Tree::Array(elements) if self.repeats(elements) => self.items(elements),
+            Tree::Array(elements) => {
+                let parts = elements.iter().map(|element| (Vec::new(), self.node(element))).collect();
+                joined(b'[', parts, b']')
+            }
+            Tree::Object(members) => {
+                let mut names: Vec<String> = Vec::with_capacity(members.len());
+                let mut parts = Vec::with_capacity(members.len());
+                for (name, value) in members {
+                    let Some(text) = self.name(name, &names) else { continue };
+                    let mut written = Vec::new();
+                    push_text(&mut written, &text);
+                    written.push(b':');
+                    names.push(text);
+                    parts.push((written, self.node(value)));
+                }
+                joined(b'{', parts, b'}')
+            }
+        }
+    }
+
+    /// Compiles a member's name, which can contain only `{collection}`.
+    fn name(&mut self, name: &Located<String>, before: &[String]) -> Option<String> {
+        let Some(text) =
+            PlaceholderText::parse(&name.value, name.at, self.collection, &[], self.requests, self.diagnostics)
+        else {
+            self.sound = false;
+            return None;
+        };
+        let text = text.literal();
+        if before.contains(&text) {
+            let message = format!("the member `{text}` stands here twice");
+            self.fault(
+                name.at,
+                message,
+                format!("{{collection}} is `{}` here: name one of the two differently", self.collection),
+            );
+        }
+        Some(text)
+    }
+
+    fn text(&mut self, text: &str, at: Location) -> CompiledPart {
+        let Some(text) =
+            PlaceholderText::parse(text, at, self.collection, self.scopes, self.requests, self.diagnostics)
+        else {
+            self.sound = false;
+            return CompiledPart::literal(Vec::new());
+        };
+        let mut segments = Vec::new();
+        if let [TextPart::Value(placeholder, form)] = text.parts[..] {
+            segments.push(SkeletonSegment::Value(placeholder.slot, form));
+        } else {
+            push_literal(&mut segments, b"\"");
+            for part in &text.parts {
+                match part {
+                    TextPart::Literal(literal) => {
+                        let mut quoted = Vec::new();
+                        push_text(&mut quoted, literal);
+                        push_literal(&mut segments, &quoted[1..quoted.len() - 1]);
+                    }
+                    TextPart::Value(placeholder, _) => {
+                        segments.push(SkeletonSegment::Value(placeholder.slot, ValueForm::Inside))
+                    }
+                }
+            }
+            push_literal(&mut segments, b"\"");
+        }
+        let says = if text.parts.iter().any(|part| matches!(part, TextPart::Value(..))) {
+            PartContent::Facts
+        } else {
+            PartContent::Literals
+        };
+        CompiledPart { presence: text.presence(), says, segments }
+    }
+
+    /// Returns whether an array is the array of items: it mentions an item and is not inside such an array.
+    fn repeats(&self, elements: &[LocatedTree]) -> bool {
+        self.scopes == [Scope::Page] && elements.iter().any(mentions_item)
+    }
+
+    fn items(&mut self, elements: &[LocatedTree]) -> CompiledPart {
+        self.arrays += 1;
+        if let [_, second, ..] = elements {
+            let help = "an array with an item in it is repeated for every item: leave its one element";
+            self.fault(second.at, "an array of items has a second element", help);
+        }
+        let outside = std::mem::replace(&mut self.scopes, &[Scope::Page, Scope::Item]);
+        let element = elements.iter().map(|element| self.node(element)).next();
+        self.scopes = outside;
+        let mut segments = vec![SkeletonSegment::Literal(b"[".to_vec())];
+        // An element of literals alone is still rendered for each item, so that no item is lost because none of its
+        // facts are known.
+        segments.extend(element.map(|element| match element.says {
+            PartContent::Facts => SkeletonSegment::Items(element.presence, element.segments),
+            PartContent::Both | PartContent::Literals => SkeletonSegment::Items(Presence::Always, element.segments),
+        }));
+        segments.push(SkeletonSegment::Literal(b"]".to_vec()));
+        CompiledPart { presence: Presence::Always, says: PartContent::Facts, segments }
+    }
+}
+
+fn mentions_item(tree: &LocatedTree) -> bool {
+    match &tree.value {
+        Tree::Text(text) => PlaceholderText::mentions_item(text),
+        Tree::Array(elements) => elements.iter().any(mentions_item),
+        Tree::Object(members) => members.iter().any(|(_, value)| mentions_item(value)),
+        Tree::Null | Tree::Boolean(_) | Tree::Number(_) => false,
+    }
+}
+
+/// A compiled part of a skeleton: its condition, content and steps.
+struct CompiledPart {
+    presence: Presence,
+    says: PartContent,
+    segments: Vec<SkeletonSegment>,
+}
+
+/// The content of a part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PartContent {
+    /// Literals, which don't depend on the page: the part is rendered with its neighbours.
+    Literals,
+    Facts,
+    /// Literals and facts.
+    Both,
+}
+
+impl PartContent {
+    /// Returns the content of several parts together.
+    pub(crate) fn of(mut parts: impl Iterator<Item = Self>) -> Self {
+        let Some(first) = parts.next() else { return Self::Literals };
+        if parts.all(|part| part == first) { first } else { Self::Both }
+    }
+}
+
+impl CompiledPart {
+    fn literal(segments: Vec<SkeletonSegment>) -> Self {
+        Self { presence: Presence::Always, says: PartContent::Literals, segments }
+    }
+}
+
+/// Compiles an object or array of parts, each with its prefix (a member's name). It is rendered if one of its parts is.
+/// Literals among other parts don't count, because they would describe something that is absent.
+fn joined(open: u8, parts: Vec<(Vec<u8>, CompiledPart)>, close: u8) -> CompiledPart {
+    let mut segments = vec![SkeletonSegment::Literal(vec![open])];
+    // `before` is the condition that one of the parts so far is rendered; no part is rendered before the first.
+    let mut before = Presence::If(Vec::new());
+    let mut whole = Presence::If(Vec::new());
+    let mut first = true;
+    let facts = parts.iter().filter(|(_, part)| part.says != PartContent::Literals).count();
+    let says = PartContent::of(parts.iter().map(|(_, part)| part.says));
+    for (prefix, CompiledPart { presence, says, segments: value }) in parts {
+        let mut part = Vec::new();
+        match &before {
+            Presence::Always => push_literal(&mut part, b","),
+            Presence::If(_) if first => {}
+            Presence::If(condition) => {
+                part.push(SkeletonSegment::If(condition.clone(), vec![SkeletonSegment::Literal(b",".to_vec())]));
+            }
+        }
+        first = false;
+        push_literal(&mut part, &prefix);
+        append(&mut part, value);
+        match &presence {
+            Presence::Always => append(&mut segments, part),
+            // The only conditional part shares the condition of the whole.
+            Presence::If(_) if facts == 1 => append(&mut segments, part),
+            Presence::If(condition) => segments.push(SkeletonSegment::If(condition.clone(), part)),
+        }
+        if says != PartContent::Literals {
+            whole = whole.or(presence.clone());
+        }
+        before = if facts == 1 { Presence::Always } else { before.or(presence) };
+    }
+    push_literal(&mut segments, &[close]);
+    CompiledPart { presence: if facts == 0 { Presence::Always } else { whole }, says, segments }
+}

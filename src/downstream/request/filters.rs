@@ -1,0 +1,58 @@
+//! Filters: the parameters other than the gateway's own, in the forms that the upstream, the cursor's context and links
+//! need.
+
+use super::query::{self, Pair, ReservedNames};
+
+/// The filters of a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RequestFilters {
+    /// For the upstream: in order and byte for byte, except for a raw `;` (`%3B`) and bytes that are invalid in a
+    /// query.
+    pub forwarded: String,
+    /// For the cursor's context: the decoded pairs of the query sorted by name (pairs of one name in their order,
+    /// adjacent duplicates once), without private and ignored ones; each name and value after its length (8 bytes,
+    /// little-endian). A body follows after eight bytes 0xff, in one spelling for all equal bodies.
+    pub canonical: Vec<u8>,
+    /// For the upstream, of a request by POST: the body without the client's own parameters.
+    pub body: Option<Vec<u8>>,
+    /// For links: without private parameters, with `,` and `;` as `%2C` and `%3B`.
+    pub links: String,
+}
+
+impl RequestFilters {
+    /// Writes the three forms. `private` names are matched in every spelling that an upstream could read as one of
+    /// them; `ignored` are decoded names.
+    pub(crate) fn write(pairs: &[Pair<'_>], private: &ReservedNames, ignored: &[String]) -> Self {
+        let mut filters = Self::default();
+        let mut counted = Vec::with_capacity(pairs.len());
+        for pair in pairs {
+            query::push_forwarded(&mut filters.forwarded, pair.raw);
+            let name = pair.name();
+            if private.find(&name).is_some() {
+                continue;
+            }
+            query::push_linked(&mut filters.links, pair.raw);
+            if !ignored.iter().any(|known| known.as_bytes() == &*name) {
+                counted.push((name, pair.value()));
+            }
+        }
+        counted.sort_by(|(one, _), (other, _)| one.cmp(other));
+        // To an upstream that reads the last value, `a=1&a=2` and `a=1&a=2&a=1` are two lists, so only adjacent
+        // duplicates are removed.
+        counted.dedup();
+        for text in counted.into_iter().flat_map(|(name, value)| [name, value]) {
+            filters.canonical.extend_from_slice(&(text.len() as u64).to_le_bytes());
+            filters.canonical.extend_from_slice(&text);
+        }
+        filters
+    }
+}
+
+/// Encodes a query for a link, without private parameters.
+pub(crate) fn public_query(query: &str, private: &ReservedNames) -> String {
+    let mut link = String::with_capacity(query.len());
+    for pair in query::pairs(query).filter(|pair| private.find(&pair.name()).is_none()) {
+        query::push_linked(&mut link, pair.raw);
+    }
+    link
+}

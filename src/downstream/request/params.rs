@@ -1,0 +1,545 @@
+//! The parameters of a request for a list: limit, position, order and filters.
+
+mod body;
+mod observed;
+mod place;
+mod sorting;
+
+use super::{
+    body::RequestBody,
+    filters,
+    preference::Preferences,
+    query::{self, LinkQuery, Pair, ReservedNames},
+};
+pub use crate::downstream::request::filters::RequestFilters;
+use crate::{
+    config::{
+        diagnostic::{Diagnostics, Located, Location},
+        settings::{
+            EnvelopeSettings, LegacyPolicy, LegacySettings, ListSettings, Mode, OverMax, Role, SortTerm, Unmarked,
+        },
+        sort_form::SortForm,
+    },
+    downstream::problem::{Code, Problem, shown},
+    pagination::order::Direction,
+};
+use body::BodyPlaces;
+pub use observed::{LegacyQuery, LegacySort};
+pub use place::{LinkTo, RequestedPosition};
+use sorting::{RequestedSort, Sorting};
+
+/// The parameters that a route takes, compiled.
+#[derive(Clone, Debug)]
+pub struct Parameters {
+    /// The client's own parameters: names in the query, or pointers into the body.
+    roles: Vec<(Role, String)>,
+    /// The preference that sets a limit, if that is no parameter.
+    preferred_limit: Option<String>,
+    /// The places in a body.
+    in_body: BodyPlaces,
+    /// The dialect's paging parameters.
+    paging: ReservedNames,
+    /// The sort parameters.
+    sorting: Sorting,
+    /// Parameters that appear in no link, log or context.
+    private: ReservedNames,
+    ignored: Vec<String>,
+    id_direction: Direction,
+    default_limit: u32,
+    max_limit: u32,
+    over_max: OverMax,
+    zero_limit_is_default: bool,
+    empty_cursor_is_first_page: bool,
+    /// Items can be named by their ids.
+    seeks: bool,
+    legacy: LegacySettings,
+}
+
+/// The kind of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RequestKind {
+    /// A request that pages by the client's convention.
+    Cursor,
+    /// A request with paging parameters of the dialect that are not the client's own.
+    Legacy {
+        /// The first such parameter as the client wrote it, decoded.
+        parameter: String,
+        /// All paging parameters of the dialect, decoded, in order, under the dialect's names; with the client's own
+        /// limit, if the dialect's size has the same name.
+        pairs: Vec<(String, String)>,
+    },
+    /// A request without paging parameters.
+    Unmarked,
+}
+
+/// A request for a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListRequest {
+    /// The kind of the request.
+    pub kind: RequestKind,
+    /// The number of items, at least 1.
+    pub limit: u32,
+    /// The limit as the client wrote it, decoded, for links.
+    pub limit_written: Option<String>,
+    /// The position.
+    pub place: RequestedPosition,
+    /// The strong keys of the client's sort, without the id; none without a sort.
+    pub sort: Option<Vec<SortTerm>>,
+    /// The direction of the id: that of the client's sort, else of the route's order.
+    pub id_direction: Direction,
+    /// The sort as the client wrote it: names and values, decoded, for links.
+    pub sort_written: Vec<(String, String)>,
+    /// The filters.
+    pub filters: RequestFilters,
+    /// The query of the `self` link: the target's, encoded for links, without private parameters.
+    pub self_query: String,
+}
+
+/// A query, split by the meaning of its parameters.
+#[derive(Default)]
+struct ParsedQuery<'q> {
+    /// The client's own parameters in the query.
+    own: Vec<(Role, Pair<'q>)>,
+    /// The client's own parameters in the body.
+    in_body: Vec<(Role, String)>,
+    /// The pairs of [`RequestKind::Legacy`].
+    paging: Vec<(String, String)>,
+    /// The parameter of [`RequestKind::Legacy`].
+    legacy: Option<String>,
+    /// The sort parameters.
+    sorts: Vec<Pair<'q>>,
+    filters: Vec<Pair<'q>>,
+}
+
+impl ParsedQuery<'_> {
+    /// Returns whether a parameter is present.
+    fn gives(&self, role: Role) -> bool {
+        self.own.iter().any(|&(own, _)| own == role) || self.in_body.iter().any(|&(own, _)| own == role)
+    }
+}
+
+impl Parameters {
+    /// Compiles the parameters of a route for an envelope, some of whose roles it may have `renamed`. `paging_names`
+    /// and `sort_names` are the decoded paging and sort parameters of its dialect, which pages by token or not; without sort parameters the list
+    /// can't be sorted. `sort_form` reads them back. A client's limit or sort may have the name of a dialect's
+    /// parameter; another role may not, because old requests could not be told from new ones.
+    pub fn compile(
+        list: &ListSettings,
+        envelope: &EnvelopeSettings,
+        renamed: &[(Role, Located<String>)],
+        (paging_names, by_token): (&[String], bool),
+        (sort_names, sort_form): (&[String], Option<SortForm>),
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Self> {
+        let mut named: Vec<(Role, &str, Location)> = Vec::new();
+        let kept = envelope.parameters.iter().filter(|(role, _)| renamed.iter().all(|(other, _)| other != role));
+        let mut preferred_limit = None;
+        for (role, name) in kept.chain(renamed) {
+            match name.value.strip_prefix("prefer:") {
+                Some(preference) => preferred_limit = Some(preference.to_owned()),
+                None => named.push((*role, &name.value, name.at)),
+            }
+        }
+        let sound = check_names(list, envelope, &named, ((paging_names, by_token), sort_names), diagnostics)
+            & check_preference(list, envelope, preferred_limit.as_deref(), diagnostics);
+        let in_body = BodyPlaces::compile(list, &named, diagnostics);
+        let sorts_in_body = list.dialect.sort.as_ref().is_some_and(|sort| sort.body.is_some());
+        if !sound {
+            return None;
+        }
+        let own_sort = named.iter().find(|(role, name, _)| *role == Role::Sort && !name.starts_with('/'));
+        let own_sort = own_sort.map(|&(_, name, _)| name.to_owned());
+        let others = named.iter().filter(|(role, ..)| *role != Role::Sort).map(|&(_, name, _)| name);
+        let taken: Vec<&str> = others.chain(paging_names.iter().map(String::as_str)).collect();
+        let sortable = list
+            .sortable
+            .iter()
+            .filter(|_| !sort_names.is_empty() || sorts_in_body)
+            .map(|field| field.value.clone())
+            .collect();
+        let reserved = ReservedNames::new(sort_names);
+        Some(Self {
+            in_body: in_body?,
+            sorting: Sorting::new(own_sort, sortable, reserved, sort_form.unwrap_or_default(), &taken),
+            roles: named.into_iter().map(|(role, name, _)| (role, name.to_owned())).collect(),
+            preferred_limit,
+            paging: ReservedNames::new(paging_names),
+            private: ReservedNames::new(&list.parameters.private),
+            ignored: list.parameters.ignored.clone(),
+            id_direction: list.id_direction,
+            default_limit: list.page_size.default,
+            max_limit: list.page_size.max,
+            over_max: list.page_size.over_max.unwrap_or(envelope.over_max),
+            zero_limit_is_default: envelope.zero_limit_is_default,
+            empty_cursor_is_first_page: envelope.empty_cursor_is_first_page,
+            seeks: list.mode.value == Mode::Seek,
+            legacy: list.legacy.clone(),
+        })
+    }
+
+    /// Returns whether page cursors can be sent. Otherwise items are named by their ids.
+    #[must_use]
+    pub fn takes_cursors(&self) -> bool {
+        self.name(Role::Cursor).or_else(|| self.name(Role::After)).is_some()
+    }
+
+    /// Returns whether page cursors stand in the body, so that no URL leads to a page.
+    #[must_use]
+    pub fn takes_cursors_in_body(&self) -> bool {
+        self.name(Role::Cursor).or_else(|| self.name(Role::After)).is_some_and(|name| name.starts_with('/'))
+    }
+
+    /// Returns the preference that sets a limit (RFC 7240), if that is no parameter.
+    #[must_use]
+    pub fn preferred_limit(&self) -> Option<&str> {
+        self.preferred_limit.as_deref()
+    }
+
+    /// Applies the client's preferred limit, up to the maximum, if limits are preferences. Returns the applied
+    /// preference for `Preference-Applied`. Invalid limits are ignored, as preferences may be, and so are those of
+    /// requests that page otherwise.
+    pub fn prefer(&self, request: &mut ListRequest, preferences: &Preferences) -> Option<String> {
+        let name = self.preferred_limit()?;
+        let asked: u32 = preferences.value(name)?.parse().ok().filter(|&limit| limit > 0)?;
+        if request.kind == RequestKind::Unmarked {
+            request.kind = RequestKind::Cursor;
+        }
+        if request.kind != RequestKind::Cursor || request.limit_written.is_some() {
+            return None;
+        }
+        request.limit = asked.min(self.max_limit);
+        Some(format!("{name}={}", request.limit))
+    }
+
+    /// Returns the name of a parameter.
+    #[must_use]
+    pub fn name(&self, role: Role) -> Option<&str> {
+        self.roles.iter().find(|(own, _)| *own == role).map(|(_, name)| name.as_str())
+    }
+
+    /// Returns the name of a parameter in the query; nothing if it stands in the body.
+    #[must_use]
+    pub fn query_name(&self, role: Role) -> Option<&str> {
+        self.name(role).filter(|name| !name.starts_with('/'))
+    }
+
+    /// Returns whether `sort_by` and `order_by` set an order.
+    #[must_use]
+    pub fn takes_sort_pair(&self) -> bool {
+        self.sorting.takes_pair
+    }
+
+    /// Reads a query.
+    ///
+    /// If the gateway does not page the request itself (a legacy request that passes through or is refused as a whole),
+    /// invalid limits and sorts are no errors: they are the upstream's.
+    ///
+    /// # Errors
+    ///
+    /// Returns the problem, which names the parameter.
+    pub fn read(&self, query: Option<&str>) -> Result<ListRequest, Box<Problem>> {
+        self.read_with(query, None)
+    }
+
+    /// Reads a request with an optional body.
+    ///
+    /// # Errors
+    ///
+    /// Returns the problem, which names the parameter.
+    pub fn read_with(&self, query: Option<&str>, body: Option<&RequestBody>) -> Result<ListRequest, Box<Problem>> {
+        let text = query.unwrap_or_default();
+        let mut sifted = self.sift(text);
+        if let Some(body) = body {
+            sifted.in_body = self.in_body.own(body)?;
+            self.in_body.check_reserved(body, self.legacy.policy, self.name(Role::Sort))?;
+        }
+        let place = self.place(&sifted)?;
+        let mut filters = self.write_filters(&sifted);
+        if let Some(body) = body {
+            self.in_body.add_filters(body, &mut filters)?;
+        }
+        let self_query = filters::public_query(text, &self.private);
+        let kind = if let Some(parameter) = &sifted.legacy {
+            RequestKind::Legacy { parameter: parameter.clone(), pairs: sifted.paging.clone() }
+        } else if !sifted.own.is_empty() || (body.is_some() && self.in_body.has_roles()) {
+            RequestKind::Cursor
+        } else {
+            RequestKind::Unmarked
+        };
+        let read = self.limit(&sifted).and_then(|limit| Ok((limit, self.sort(&sifted)?)));
+        let ((limit, limit_written), sort) = match read {
+            Ok(read) => read,
+            Err(problem) if self.pages_itself(&kind) => return Err(problem),
+            Err(_) => (self.limit(&sifted).unwrap_or((self.default_limit, None)), None),
+        };
+        let (sort_written, sort) = sort.unzip();
+        let sort_written = sort_written.unwrap_or_default();
+        let id_direction = sort.as_ref().map_or(self.id_direction, |sort| sort.id_direction);
+        let sort = sort.map(|sort| sort.strong);
+        Ok(ListRequest { kind, limit, limit_written, place, sort, id_direction, sort_written, filters, self_query })
+    }
+
+    /// Returns the kind of a request by POST that the upstream answers, whatever its body contains, until the policy
+    /// ends.
+    #[must_use]
+    pub fn passed(&self, query: Option<&str>) -> Option<RequestKind> {
+        if self.legacy.policy != Some(LegacyPolicy::Passthrough) {
+            return None;
+        }
+        let sifted = self.sift(query.unwrap_or_default());
+        // A legacy request that also has a cursor is no legacy request: it is rejected as a conflict later.
+        let says_place = |role| !matches!(role, Role::Limit | Role::LimitBackward | Role::Sort);
+        if sifted.own.iter().any(|&(role, _)| says_place(role)) {
+            return None;
+        }
+        let is_unmarked = !self.in_body.has_roles() && sifted.own.iter().all(|&(role, _)| role == Role::Sort);
+        match sifted.legacy {
+            Some(parameter) => Some(RequestKind::Legacy { parameter, pairs: sifted.paging }),
+            None => (is_unmarked && self.legacy.unmarked == Unmarked::Legacy).then_some(RequestKind::Unmarked),
+        }
+    }
+
+    /// Returns the query of the link to the first page, with the filters, sort and limit of a query as far as they can
+    /// be read. Used for `restart` if [`Self::read`] fails.
+    #[must_use]
+    pub fn restart_query(&self, query: Option<&str>) -> String {
+        let sifted = self.sift(query.unwrap_or_default());
+        let sort = self.sort(&sifted).ok().flatten().map(|(written, _)| written).unwrap_or_default();
+        let limit = self.limit(&sifted).ok().and_then(|(_, written)| written);
+        let filters = self.write_filters(&sifted).links;
+        self.write_link(LinkQuery::behind(String::new()), &filters, &sort, limit.as_deref(), None)
+    }
+
+    /// Returns the query of a link: filters, sort and limit as they came, then the position; none for the first page.
+    #[must_use]
+    pub fn link_query(&self, request: &ListRequest, to: Option<LinkTo<'_>>) -> String {
+        self.link(LinkQuery::behind(String::new()), request, to)
+    }
+
+    /// Appends [`Self::link_query`] to the start of a link.
+    #[must_use]
+    pub fn link(&self, link: LinkQuery, request: &ListRequest, to: Option<LinkTo<'_>>) -> String {
+        self.write_link(link, &request.filters.links, &request.sort_written, request.limit_written.as_deref(), to)
+    }
+
+    fn write_filters(&self, sifted: &ParsedQuery<'_>) -> RequestFilters {
+        RequestFilters::write(&sifted.filters, &self.private, &self.ignored)
+    }
+
+    fn write_link(
+        &self,
+        mut link: LinkQuery,
+        filters: &str,
+        sort: &[(String, String)],
+        limit: Option<&str>,
+        to: Option<LinkTo<'_>>,
+    ) -> String {
+        link.push_pairs(filters);
+        for (name, value) in sort {
+            link.push_written(name, value);
+        }
+        // If requests without paging parameters are legacy ones, a link to the first page must have a limit.
+        let unmarked_is_legacy = self.legacy.policy.is_some() && self.legacy.unmarked == Unmarked::Legacy;
+        let says_nothing_else = to == Some(LinkTo::Last) || (to.is_none() && unmarked_is_legacy);
+        let marked = (says_nothing_else && limit.is_none()).then(|| self.default_limit.to_string());
+        let limit = limit.or(marked.as_deref());
+        let backward = to.is_some_and(LinkTo::is_backward);
+        let limit_role = match backward && self.name(Role::LimitBackward).is_some() {
+            true => Role::LimitBackward,
+            false => Role::Limit,
+        };
+        let (place_role, place) = match to {
+            Some(LinkTo::Cursor { token, backward }) => match (self.name(Role::Cursor), backward) {
+                (Some(_), _) => (Role::Cursor, Some(token)),
+                (None, false) => (Role::After, Some(token)),
+                (None, true) => (Role::Before, Some(token)),
+            },
+            Some(LinkTo::Id { id, backward: false }) => (Role::AfterId, Some(id)),
+            Some(LinkTo::Id { id, backward: true }) => (Role::BeforeId, Some(id)),
+            Some(LinkTo::Last) | None => (Role::Cursor, None),
+        };
+        for (role, value) in [(limit_role, limit), (place_role, place)] {
+            if let (Some(name), Some(value)) = (self.query_name(role), value) {
+                link.push_written(name, value);
+            }
+        }
+        link.into_text()
+    }
+
+    /// Returns whether the gateway reports invalid limits and sorts of this request.
+    fn pages_itself(&self, kind: &RequestKind) -> bool {
+        match kind {
+            RequestKind::Cursor => true,
+            RequestKind::Unmarked if self.legacy.unmarked == Unmarked::New || self.legacy.policy.is_none() => true,
+            RequestKind::Unmarked | RequestKind::Legacy { .. } => {
+                matches!(self.legacy.policy, Some(LegacyPolicy::Translate | LegacyPolicy::Redirect))
+            }
+        }
+    }
+
+    fn sift<'q>(&self, query: &'q str) -> ParsedQuery<'q> {
+        let mut sifted = ParsedQuery::default();
+        for pair in query::pairs(query) {
+            let name = pair.name();
+            let is_own =
+                |role: Role, own: &str| role != Role::Sort && own.as_bytes() == &*name && !own.starts_with('/');
+            let own = self.roles.iter().find(|(role, own)| is_own(*role, own));
+            let pages = self.paging.find(&name);
+            if let Some(dialect_name) = pages {
+                if own.is_none() && sifted.legacy.is_none() {
+                    sifted.legacy = Some(String::from_utf8_lossy(&name).into_owned());
+                }
+                let value = String::from_utf8_lossy(&pair.value()).into_owned();
+                sifted.paging.push((dialect_name.to_owned(), value));
+            }
+            if let Some((role, _)) = own {
+                sifted.own.push((*role, pair));
+            } else if pages.is_none() {
+                let into = if self.sorting.covers(&name) { &mut sifted.sorts } else { &mut sifted.filters };
+                into.push(pair);
+            }
+        }
+        sifted
+    }
+
+    /// Returns the value of a parameter, decoded. Equal duplicates are accepted.
+    fn value(&self, sifted: &ParsedQuery<'_>, role: Role, code: Code) -> Result<Option<String>, Box<Problem>> {
+        if let Some((_, value)) = sifted.in_body.iter().find(|(own, _)| *own == role) {
+            return Ok(Some(value.clone()));
+        }
+        let mut values = sifted.own.iter().filter(|&&(own, _)| own == role).map(|(_, pair)| pair);
+        let Some(first) = values.next() else { return Ok(None) };
+        let name = self.name(role).unwrap_or_default();
+        if values.any(|other| other.value() != first.value()) {
+            let detail = format!("`{name}` is given twice, with different values: give it once");
+            return Err(Box::new(Problem::new(Code::ParameterConflict, detail).with_parameter(name)));
+        }
+        match first.text() {
+            Some(text) => Ok(Some(text)),
+            None => {
+                let detail = format!(
+                    "`{name}` can't be decoded: after each `%` come two hexadecimal digits, and the whole is UTF-8"
+                );
+                Err(Box::new(Problem::new(code, detail).with_parameter(name)))
+            }
+        }
+    }
+
+    /// Returns the limit, and the limit as it was written.
+    fn limit(&self, sifted: &ParsedQuery<'_>) -> Result<(u32, Option<String>), Box<Problem>> {
+        for role in [Role::Limit, Role::LimitBackward] {
+            if let Some(written) = self.value(sifted, role, Code::LimitInvalid)? {
+                return self.read_limit(self.name(role).unwrap_or_default(), written);
+            }
+        }
+        Ok((self.default_limit, None))
+    }
+
+    fn read_limit(&self, name: &str, written: String) -> Result<(u32, Option<String>), Box<Problem>> {
+        let max = self.max_limit;
+        let refuse = |code: Code, detail: String| {
+            let mut problem = Problem::new(code, detail).with_parameter(name);
+            problem.max_limit = Some(max);
+            Err(Box::new(problem))
+        };
+        if written.is_empty() || !written.bytes().all(|byte| byte.is_ascii_digit()) {
+            let detail = format!("`{name}` is `{}`: write a whole number from 1 to {max}", shown(&written));
+            return refuse(Code::LimitInvalid, detail);
+        }
+        // Digits fail to parse only if the number is too large.
+        let limit = match written.parse().unwrap_or(u32::MAX) {
+            0 if self.zero_limit_is_default => self.default_limit,
+            0 => {
+                let detail = format!("`{name}` is 0: a page has at least one item, and at most {max}");
+                return refuse(Code::LimitInvalid, detail);
+            }
+            limit if limit <= max => limit,
+            _ if self.over_max == OverMax::Clamp => max,
+            _ => {
+                let detail = format!("`{name}` is {}: a page has at most {max} items", shown(&written));
+                return refuse(Code::LimitTooLarge, detail);
+            }
+        };
+        Ok((limit, Some(written)))
+    }
+
+    /// Returns the client's sort, as written and as understood.
+    fn sort(&self, sifted: &ParsedQuery<'_>) -> Result<Option<RequestedSort>, Box<Problem>> {
+        match sifted.in_body.iter().find(|(role, _)| *role == Role::Sort) {
+            Some((_, written)) => {
+                let sort = self.sorting.read_body(written, self.name(Role::Sort).unwrap_or("sort"), &sifted.sorts)?;
+                Ok(Some((Vec::new(), sort)))
+            }
+            None => self.sorting.read(&sifted.sorts),
+        }
+    }
+
+    /// Returns the problem of an order that the upstream can't be asked for, with the allowed fields.
+    #[must_use]
+    pub fn unsortable(&self, request: &ListRequest, detail: &str) -> Box<Problem> {
+        let said = request.sort_written.first().map(|(name, _)| name.as_str());
+        self.sorting.refuse(detail, said.or(self.sorting.own.as_deref()).unwrap_or("sort"))
+    }
+}
+
+/// Reports parameters without a name, for two roles, or with a name of the dialect, and an envelope without a parameter
+/// that leads on. Returns whether all names are valid.
+fn check_names(
+    list: &ListSettings,
+    envelope: &EnvelopeSettings,
+    named: &[(Role, &str, Location)],
+    ((paging_names, by_token), sort_names): ((&[String], bool), &[String]),
+    diagnostics: &mut Diagnostics,
+) -> bool {
+    let mut sound = true;
+    let mut fault = |at: Location, message: String, help: &str| {
+        sound = false;
+        diagnostics.error(at, message, help);
+    };
+    for (index, &(role, name, at)) in named.iter().enumerate() {
+        if name.is_empty() {
+            fault(at, "a parameter needs a name".to_owned(), "write the name of a query parameter");
+        }
+        if named[..index].iter().any(|&(_, other, _)| other == name) {
+            fault(at, format!("`{name}` stands for two roles"), "each role needs a parameter of its own");
+        }
+        let taken = |names: &[String]| names.iter().any(|other| other == name);
+        // A token of the upstream is told from a cursor by the signature.
+        let says_place = matches!(role, Role::Cursor | Role::After | Role::Before);
+        let may_share = role == Role::Limit || (says_place && by_token);
+        if (taken(paging_names) && !may_share) || (taken(sort_names) && role != Role::Sort) {
+            let message = format!("`{name}` is a parameter of the dialect `{}` as well", list.dialect.name);
+            fault(at, message, "old requests could not be told from new ones: choose another name");
+        }
+    }
+    let seeks = list.mode.value == Mode::Seek;
+    let leads_on = |role| matches!(role, Role::Cursor | Role::After) || (seeks && role == Role::AfterId);
+    if !named.iter().any(|&(role, ..)| leads_on(role)) {
+        let message = format!("the envelope `{}` has no parameter to go on with", envelope.name);
+        let help = match named.iter().any(|&(role, ..)| role == Role::AfterId) {
+            true => "ids are taken in mode = \"seek\" alone: choose that, or name a parameter for `cursor`",
+            false => "among its `parameters`, name one for `cursor`",
+        };
+        fault(envelope.at, message, help);
+    }
+    sound
+}
+
+/// Reports a limit that is a preference if requests without parameters are legacy. Returns whether the combination is
+/// valid.
+fn check_preference(
+    list: &ListSettings,
+    envelope: &EnvelopeSettings,
+    preferred_limit: Option<&str>,
+    diagnostics: &mut Diagnostics,
+) -> bool {
+    if preferred_limit.is_none() || list.legacy.policy.is_none() || list.legacy.unmarked != Unmarked::Legacy {
+        return true;
+    }
+    let message = format!("a first page of the envelope `{}` can't be told from an old request", envelope.name);
+    diagnostics.error(envelope.at, message, "its limit is a preference, and no parameter: say unmarked = \"new\"");
+    false
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,274 @@
+//! Parameters in the body of a request by POST. The rest of the body is a filter.
+
+use super::{Parameters, RequestFilters};
+use crate::{
+    config::{
+        diagnostic::{Diagnostics, Located, Location},
+        settings::{EnvelopeSettings, LegacyPolicy, ListSettings, Role},
+    },
+    downstream::{
+        problem::{Code, Problem, shown},
+        request::{body::RequestBody, query},
+    },
+    json::{
+        Edit, Edits, Pointer, add_edit, canonical, edited,
+        scalar::{self, ScalarKind},
+    },
+};
+
+/// The places in a body that have a meaning, compiled.
+#[derive(Clone, Debug, Default)]
+pub(super) struct BodyPlaces {
+    /// The client's own parameters.
+    roles: Vec<(Role, Pointer)>,
+    /// The objects that contain them, outermost first.
+    parents: Vec<Pointer>,
+    /// The paging and sort members of the dialect that are not the client's own.
+    paging: Vec<Pointer>,
+    sorting: Vec<Pointer>,
+    /// The members that become query parameters of the upstream.
+    query: Vec<(String, Pointer)>,
+    /// Removes the client's own parameters.
+    without_own: Edits,
+    /// Removes these and the members to which cursors are not bound.
+    counted: Edits,
+}
+
+impl BodyPlaces {
+    /// Compiles the places. `named` are all parameters of the client; names that begin with a slash are places.
+    pub(super) fn compile(
+        list: &ListSettings,
+        named: &[(Role, &str, Location)],
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Self> {
+        let mut places = Self::default();
+        let mut sound = true;
+        for &(role, text, at) in named.iter().filter(|(_, text, _)| text.starts_with('/')) {
+            let Some(pointer) = member(text, at, diagnostics) else {
+                sound = false;
+                continue;
+            };
+            let other = places.roles.iter().find(|(_, other)| holds(other, &pointer) || holds(&pointer, other));
+            if let Some((_, other)) = other {
+                let message = format!("`{text}` and `{other}` are one within the other");
+                diagnostics.error(at, message, "each role needs a member of its own");
+                sound = false;
+            }
+            places.roles.push((role, pointer));
+        }
+        for (name, place) in &list.parameters.query {
+            match member(&place.value, place.at, diagnostics) {
+                Some(pointer) => places.query.push((name.value.clone(), pointer)),
+                None => sound = false,
+            }
+        }
+        for (_, pointer) in &places.roles {
+            let names = pointer.names().unwrap_or_default();
+            add_edit(&mut places.without_own, &names, Edit::Remove);
+            for end in 1..names.len() {
+                let text = names[..end].iter().map(|name| format!("/{}", escaped(name))).collect::<String>();
+                places.parents.extend(Pointer::parse(&text).ok().filter(|parent| !places.parents.contains(parent)));
+            }
+        }
+        places.counted = places.without_own.clone();
+        let uncounted = list.parameters.private.iter().chain(&list.parameters.ignored);
+        for pointer in uncounted.filter(|text| text.starts_with('/')).filter_map(|text| Pointer::parse(text).ok()) {
+            add_edit(&mut places.counted, &pointer.names().unwrap_or_default(), Edit::Remove);
+        }
+        sound.then_some(places)
+    }
+
+    /// Returns whether the body contains parameters of the client.
+    pub(super) fn has_roles(&self) -> bool {
+        !self.roles.is_empty()
+    }
+
+    /// Returns the client's own parameters. Null counts as absent.
+    pub(super) fn own(&self, body: &RequestBody) -> Result<Vec<(Role, String)>, Box<Problem>> {
+        for (parent, found) in self.parents.iter().zip(body.find(&self.parents)) {
+            let kind = found.map_or(ScalarKind::Null, scalar::kind);
+            if !matches!(kind, ScalarKind::Null | ScalarKind::Object) {
+                let detail = format!("`{parent}` is not an object: what says the page stands in it");
+                return refuse(Code::BodyInvalid, detail, &parent.to_string());
+            }
+        }
+        let pointers: Vec<Pointer> = self.roles.iter().map(|(_, pointer)| pointer.clone()).collect();
+        let mut own = Vec::with_capacity(pointers.len());
+        for ((role, pointer), raw) in self.roles.iter().zip(body.find(&pointers)) {
+            if let Some(raw) = raw.filter(|raw| scalar::kind(raw) != ScalarKind::Null) {
+                own.push((*role, text_of(*role, pointer, raw)?));
+            }
+        }
+        Ok(own)
+    }
+
+    /// Refuses paging and sort members of the dialect that are not the client's own.
+    pub(super) fn check_reserved(
+        &self,
+        body: &RequestBody,
+        policy: Option<LegacyPolicy>,
+        sort: Option<&str>,
+    ) -> Result<(), Box<Problem>> {
+        let present = |places: &[Pointer]| {
+            let found = body.find(places);
+            let index = found.iter().position(|raw| raw.is_some_and(|raw| scalar::kind(raw) != ScalarKind::Null))?;
+            Some(places[index].to_string())
+        };
+        if let Some(place) = present(&self.paging) {
+            let (code, said) = match policy {
+                Some(LegacyPolicy::Reject) => (Code::LegacyRejected, "this list is no longer answered by"),
+                _ => (Code::ParameterInvalid, "this list is paged by cursor, and does not take"),
+            };
+            return refuse(code, format!("{said} `{place}`: start again at `restart`"), &place);
+        }
+        if let Some(place) = present(&self.sorting) {
+            let detail = match sort {
+                Some(own) => format!("`{place}` is not taken here: this list is sorted by `{own}`"),
+                None => format!("`{place}` is not taken here"),
+            };
+            return refuse(Code::SortInvalid, detail, &place);
+        }
+        Ok(())
+    }
+
+    /// Adds the rest of a body to the filters of the query.
+    pub(super) fn add_filters(&self, body: &RequestBody, filters: &mut RequestFilters) -> Result<(), Box<Problem>> {
+        let unreadable = |_| Box::new(Problem::new(Code::BodyInvalid, "the body can't be read"));
+        let left = edited(body.bytes(), &self.without_own).map_err(unreadable)?;
+        let counted = edited(body.bytes(), &self.counted).map_err(unreadable)?;
+        let spelling = canonical(&counted, u16::MAX).map_err(|_| unreadable(crate::json::JsonError::TooDeep))?;
+        // No name in a query is as long as this number, so no query equals a body.
+        filters.canonical.extend_from_slice(&u64::MAX.to_le_bytes());
+        filters.canonical.extend_from_slice(&spelling);
+        let pointers: Vec<Pointer> = self.query.iter().map(|(_, pointer)| pointer.clone()).collect();
+        for ((name, pointer), raw) in self.query.iter().zip(body.find(&pointers)) {
+            for value in raw.map(|raw| values(pointer, raw)).transpose()?.unwrap_or_default() {
+                query::push_written(&mut filters.forwarded, name, &value);
+            }
+        }
+        filters.body = Some(left);
+        Ok(())
+    }
+}
+
+impl Parameters {
+    /// Reserves the places of the dialect's paging and sort members. A place of the client's own must mean the same:
+    /// the limit, the sort, or the upstream's token, which is told from a cursor by the signature.
+    pub fn reserve_places(
+        mut self,
+        list: &ListSettings,
+        envelope: &EnvelopeSettings,
+        (paging, by_token): (&[String], bool),
+        sorting: &[String],
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Self> {
+        let places =
+            |texts: &[String]| -> Vec<Pointer> { texts.iter().filter_map(|text| Pointer::parse(text).ok()).collect() };
+        let (paging, sorting) = (places(paging), places(sorting));
+        let mut sound = true;
+        for (role, own) in &self.in_body.roles {
+            let may_page = *role == Role::Limit || (*role == Role::Cursor && by_token);
+            if (paging.contains(own) && !may_page) || (sorting.contains(own) && *role != Role::Sort) {
+                let message =
+                    format!("`{own}` is a member by which the dialect `{}` pages or sorts", list.dialect.name);
+                diagnostics.error(envelope.at, message, "choose another place for it under `parameters`");
+                sound = false;
+            }
+        }
+        let others = |places: Vec<Pointer>| -> Vec<Pointer> {
+            let is_own = |place: &Pointer| self.in_body.roles.iter().any(|(_, own)| own == place);
+            places.into_iter().filter(|place| !is_own(place)).collect()
+        };
+        let (paging, sorting) = (others(paging), others(sorting));
+        (self.in_body.paging, self.in_body.sorting) = (paging, sorting);
+        for (name, _) in &list.parameters.query {
+            let Located { value, at } = name;
+            if self.paging.find(value.as_bytes()).or_else(|| self.sorting.reserved.find(value.as_bytes())).is_some() {
+                let message =
+                    format!("`{value}` is a parameter by which the dialect `{}` pages or sorts", list.dialect.name);
+                diagnostics.error(*at, message, "remove it: the gateway says the page and the order itself");
+                sound = false;
+            }
+        }
+        sound.then_some(self)
+    }
+}
+
+/// Parses the pointer to a member of a body.
+fn member(text: &str, at: Location, diagnostics: &mut Diagnostics) -> Option<Pointer> {
+    let fault = match Pointer::parse(text) {
+        Ok(pointer) if pointer.names().is_some_and(|names| !names.is_empty()) => return Some(pointer),
+        Ok(_) => "write such as \"/payload/cursor\" (JSON Pointer)".to_owned(),
+        Err(error) => error.message,
+    };
+    diagnostics.error(at, format!("{text:?} is no member of a body"), fault);
+    None
+}
+
+fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
+/// Returns whether a place is inside another one or equal to it.
+fn holds(outer: &Pointer, inner: &Pointer) -> bool {
+    let (outer, inner) = (outer.names().unwrap_or_default(), inner.names().unwrap_or_default());
+    inner.starts_with(&outer)
+}
+
+/// Returns the value of a role as a query would contain it.
+fn text_of(role: Role, pointer: &Pointer, raw: &[u8]) -> Result<String, Box<Problem>> {
+    let text = || scalar::text(raw).and_then(|text| String::from_utf8(text.into_owned()).ok());
+    let number = || String::from_utf8_lossy(raw).into_owned();
+    let takes_numbers = matches!(role, Role::Limit | Role::LimitBackward | Role::AfterId | Role::BeforeId);
+    let said = match scalar::kind(raw) {
+        ScalarKind::Text => text(),
+        ScalarKind::Number if takes_numbers => Some(number()),
+        _ => None,
+    };
+    if let Some(said) = said {
+        return Ok(said);
+    }
+    let (code, wanted) = match role {
+        Role::Limit | Role::LimitBackward => (Code::LimitInvalid, "a whole number"),
+        Role::AfterId | Role::BeforeId => (Code::ParameterInvalid, "an id"),
+        Role::Sort => (Code::SortInvalid, "a text"),
+        Role::Cursor | Role::After | Role::Before => (Code::CursorInvalid, "a text, or null for the first page"),
+    };
+    let raw = number();
+    refuse(code, format!("`{pointer}` is `{}`: write {wanted}", shown(&raw)), &pointer.to_string())
+}
+
+/// Returns the values of a query parameter from a member of the body; an array has several.
+fn values(pointer: &Pointer, raw: &[u8]) -> Result<Vec<String>, Box<Problem>> {
+    let wrong = || {
+        let detail = format!(
+            "`{pointer}` is passed on as a parameter: write a text, a number, true or false, or a list of them"
+        );
+        Box::new(Problem::new(Code::ParameterInvalid, detail).with_parameter(pointer.to_string()))
+    };
+    match scalar::kind(raw) {
+        ScalarKind::Null => Ok(Vec::new()),
+        ScalarKind::Text => {
+            let text = scalar::text(raw).and_then(|text| String::from_utf8(text.into_owned()).ok());
+            Ok(vec![text.ok_or_else(wrong)?])
+        }
+        ScalarKind::Number | ScalarKind::Boolean(_) => Ok(vec![String::from_utf8_lossy(raw).into_owned()]),
+        ScalarKind::Array => {
+            let elements = crate::json::elements(raw).ok_or_else(wrong)?;
+            let simple = |raw: &[u8]| match scalar::kind(raw) {
+                ScalarKind::Array | ScalarKind::Object | ScalarKind::Null => Err(wrong()),
+                _ => values(pointer, raw),
+            };
+            let values: Result<Vec<Vec<String>>, _> = elements.into_iter().map(simple).collect();
+            Ok(values?.concat())
+        }
+        ScalarKind::Object => Err(wrong()),
+    }
+}
+
+fn refuse<T>(code: Code, detail: String, place: &str) -> Result<T, Box<Problem>> {
+    Err(Box::new(Problem::new(code, detail).with_parameter(place)))
+}
+
+#[cfg(test)]
+mod tests;

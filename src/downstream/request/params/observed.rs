@@ -1,0 +1,48 @@
+//! Queries of legacy clients on routes that observe: paging parameters, sort and filters.
+
+use super::{Parameters, Role, SortTerm};
+use crate::pagination::order::Direction;
+
+/// A legacy request that the upstream answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LegacyQuery {
+    /// The dialect's paging parameters, decoded, in order, under the dialect's names; none of an unmarked request.
+    pub pairs: Vec<(String, String)>,
+    /// The order of the request.
+    pub sort: LegacySort,
+    /// The other parameters as they came.
+    pub filters: String,
+}
+
+/// The order of a legacy request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LegacySort {
+    /// None: the list comes in its declared order.
+    Declared,
+    /// The strong keys, and the direction of the id.
+    Chosen(Vec<SortTerm>, Direction),
+    /// An unknown order.
+    Unread,
+}
+
+impl Parameters {
+    /// Reads a query with the dialect's own paging parameters, or without any. Returns nothing for a query that pages
+    /// by the client's convention.
+    #[must_use]
+    pub fn legacy_query(&self, query: Option<&str>) -> Option<LegacyQuery> {
+        let sifted = self.sift(query.unwrap_or_default());
+        // Parameters that only new clients send have names that the dialect does not page with, because the route has
+        // not handed out cursors yet.
+        let is_the_upstreams = |role: Role, name: &[u8]| role == Role::Sort || self.paging.find(name).is_some();
+        if !sifted.own.iter().all(|(role, pair)| is_the_upstreams(*role, &pair.name())) {
+            return None;
+        }
+        let sort = match self.sort(&sifted) {
+            Ok(None) => LegacySort::Declared,
+            Ok(Some((_, sort))) => LegacySort::Chosen(sort.strong, sort.id_direction),
+            Err(_) => LegacySort::Unread,
+        };
+        let filters = self.write_filters(&sifted).forwarded;
+        Some(LegacyQuery { pairs: sifted.paging, sort, filters })
+    }
+}

@@ -1,0 +1,214 @@
+//! The sort of a request, from the parameters that may contain it.
+
+use crate::{
+    config::sort_form::SortForm,
+    downstream::{
+        problem::{Code, Problem, shown},
+        request::{
+            query::{Pair, ReservedNames},
+            sort::{self, ClientSort},
+        },
+    },
+};
+
+/// The names of fields and directions in two parameters.
+const FIELDS: &str = "sort_by";
+const DIRECTIONS: &str = "order_by";
+
+/// The maximum number of sort parameters that are read.
+const MOST: usize = 32;
+
+/// The sort parameters of a route, compiled.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sorting {
+    /// The client's own parameter.
+    pub(super) own: Option<String>,
+    /// The fields that may be named; empty if the list has one order.
+    pub(super) sortable: Vec<String>,
+    /// The dialect's sort parameters.
+    pub(super) reserved: ReservedNames,
+    /// The form in which these are read back.
+    pub(super) form: SortForm,
+    /// `sort_by` and `order_by` have no other role.
+    pub(super) takes_pair: bool,
+}
+
+/// A sort as it was written, decoded, and as it is understood.
+pub(super) type RequestedSort = (Vec<(String, String)>, ClientSort);
+
+/// The sort parameters of a request: names and values, decoded.
+type SortParameters = [(String, String)];
+
+impl Sorting {
+    /// Creates the sorting of a route. `taken` are the parameters of other roles.
+    pub(super) fn new(
+        own: Option<String>,
+        sortable: Vec<String>,
+        reserved: ReservedNames,
+        form: SortForm,
+        taken: &[&str],
+    ) -> Self {
+        let is_free = |name: &str| !taken.contains(&name);
+        // If `order_by` is the client's own sort parameter, it is no list of directions.
+        let takes_pair =
+            !sortable.is_empty() && is_free(FIELDS) && is_free(DIRECTIONS) && own.as_deref() != Some(DIRECTIONS);
+        Self { own, sortable, reserved, form, takes_pair }
+    }
+
+    /// Returns whether a decoded name is a sort parameter.
+    pub(super) fn covers(&self, name: &[u8]) -> bool {
+        let is = |known: &str| known.as_bytes() == name;
+        self.own.as_deref().is_some_and(is)
+            || (self.takes_pair && (is(FIELDS) || is(DIRECTIONS)))
+            || self.reserved.find(name).is_some()
+    }
+
+    /// Reads sort parameters in the order in which they came; returns nothing without any.
+    ///
+    /// # Errors
+    ///
+    /// Returns `sort_invalid` with the allowed fields, or `parameter_conflict` if two parameters set the order.
+    pub(super) fn read(&self, pairs: &[Pair<'_>]) -> Result<Option<RequestedSort>, Box<Problem>> {
+        let Some(first) = pairs.first() else { return Ok(None) };
+        let mut said = Vec::with_capacity(pairs.len().min(MOST));
+        for pair in pairs {
+            let name = String::from_utf8_lossy(&pair.name()).into_owned();
+            let Some(value) = pair.text() else {
+                let detail = format!(
+                    "`{}` can't be decoded: after each `%` come two hexadecimal digits, and the whole is UTF-8",
+                    shown(&name)
+                );
+                return Err(sort::invalid(&detail, &shown(&name), &self.sortable));
+            };
+            said.push((name, value));
+            if said.len() > MOST {
+                let name = String::from_utf8_lossy(&first.name()).into_owned();
+                return Err(self.refuse("this order has too many parameters", &shown(&name)));
+            }
+        }
+        let sort = self.understand(&said)?;
+        let mut written: Vec<(String, String)> = Vec::with_capacity(said.len());
+        for pair in said {
+            // If each key has parameters of its own, a direction may occur twice.
+            if self.form.join.is_none() || !written.contains(&pair) {
+                written.push(pair);
+            }
+        }
+        Ok(Some((written, sort)))
+    }
+
+    /// Reads the sort of a body, in any grammar of one value. The query may not have one too.
+    pub(super) fn read_body(&self, written: &str, place: &str, pairs: &[Pair<'_>]) -> Result<ClientSort, Box<Problem>> {
+        if let Some(pair) = pairs.first() {
+            let name = String::from_utf8_lossy(&pair.name()).into_owned();
+            let name = shown(&name);
+            let detail = format!("`{place}` and `{name}` both say the order: give one of them");
+            return Err(conflict(detail, &name));
+        }
+        sort::parse(written, place, &self.sortable)
+    }
+
+    /// The client's own parameter takes precedence, then fields with directions, then the upstream's own words.
+    fn understand(&self, said: &SortParameters) -> Result<ClientSort, Box<Problem>> {
+        let is_own = |name: &str| self.own.as_deref() == Some(name);
+        let is_pair = |name: &str| self.takes_pair && (name == FIELDS || name == DIRECTIONS);
+        let known = |name: &str| self.form.keys.iter().any(|key| key.pairs.iter().any(|(own, _)| own == name));
+        let all = |is: &dyn Fn(&str) -> bool| said.iter().all(|(name, _)| is(name));
+        let mut fault = None;
+        if all(&is_own)
+            && let Some((name, value)) = single(said)
+        {
+            match sort::parse(value, name, &self.sortable) {
+                Ok(sort) => return Ok(sort),
+                Err(problem) => fault = Some(problem),
+            }
+        }
+        if all(&is_pair) && !all(&is_own) {
+            match self.read_pair(said) {
+                Ok(sort) => return Ok(sort),
+                Err(problem) => fault = fault.or(Some(problem)),
+            }
+        }
+        let pairs: Vec<(&str, &str)> = said.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        if all(&known)
+            && let Some(terms) = sort::read_back(&self.form, &pairs)
+        {
+            return sort::settle_terms(&terms, &said[0].0, &self.sortable);
+        }
+        let strange = said.iter().find(|(name, _)| !is_own(name) && !is_pair(name) && !known(name));
+        if let Some((name, _)) = strange {
+            return Err(self.not_taken(name));
+        }
+        if let Some(name) = twice(said) {
+            let detail = format!("`{name}` is given twice, with different values: give it once");
+            return Err(conflict(detail, name));
+        }
+        if let Some(problem) = fault {
+            return Err(problem);
+        }
+        if !all(&known) {
+            let (one, other) = (&said[0].0, said.iter().map(|(name, _)| name).find(|name| **name != said[0].0));
+            let other = other.unwrap_or(one);
+            let detail = format!("`{one}` and `{other}` both say the order: give one of them");
+            return Err(conflict(detail, other));
+        }
+        let names: Vec<String> = pairs.iter().map(|(name, value)| format!("`{name}={}`", shown(value))).collect();
+        Err(self.refuse(&format!("{} is not an order of this list", names.join(" with ")), &said[0].0))
+    }
+
+    /// `sort_by` alone accepts every grammar; with `order_by` it accepts fields only.
+    fn read_pair(&self, said: &SortParameters) -> Result<ClientSort, Box<Problem>> {
+        let of = |name: &'static str| {
+            let values: Vec<(String, String)> = said.iter().filter(|(own, _)| own == name).cloned().collect();
+            match values.first().cloned() {
+                Some(_) if single(&values).is_none() => {
+                    Err(conflict(format!("`{name}` is given twice, with different values: give it once"), name))
+                }
+                first => Ok(first.map(|(_, value)| value)),
+            }
+        };
+        match (of(FIELDS)?, of(DIRECTIONS)?) {
+            (Some(fields), None) => sort::parse(&fields, FIELDS, &self.sortable),
+            (Some(fields), Some(directions)) => {
+                sort::parse_pair((&fields, FIELDS), (&directions, DIRECTIONS), &self.sortable)
+            }
+            (None, _) => {
+                Err(self.refuse(&format!("`{DIRECTIONS}` sets directions without fields: add `{FIELDS}`"), DIRECTIONS))
+            }
+        }
+    }
+
+    /// Returns the problem of a name that an upstream would read as its sort and that this route does not take.
+    fn not_taken(&self, name: &str) -> Box<Problem> {
+        let name = shown(name);
+        let detail = match &self.own {
+            Some(own) => format!("`{name}` is not a parameter of this list, which is sorted by `{own}`"),
+            None => format!("`{name}` is not a parameter of this list"),
+        };
+        self.refuse(&detail, &name)
+    }
+
+    /// Returns `sort_invalid` with the allowed fields.
+    pub(super) fn refuse(&self, detail: &str, parameter: &str) -> Box<Problem> {
+        sort::invalid(detail, parameter, &self.sortable)
+    }
+}
+
+/// Returns the only name and value, which may be repeated.
+fn single(said: &SortParameters) -> Option<(&str, &str)> {
+    let (name, value) = said.first()?;
+    said.iter().all(|(other, same)| other == name && same == value).then_some((name, value))
+}
+
+/// Returns a name with two values.
+fn twice(said: &SortParameters) -> Option<&str> {
+    let differs = |name: &str, value: &str| said.iter().any(|(other, differing)| other == name && differing != value);
+    said.iter().find(|(name, value)| differs(name, value)).map(|(name, _)| name.as_str())
+}
+
+fn conflict(detail: String, name: &str) -> Box<Problem> {
+    Box::new(Problem::new(Code::ParameterConflict, detail).with_parameter(name))
+}
+
+#[cfg(test)]
+mod tests;

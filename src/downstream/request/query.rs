@@ -1,0 +1,314 @@
+//! Query strings: pairs with decoded names in their order, and their encodings for upstreams and links.
+//!
+//! A query is split at `&` alone. A raw `;` is part of a value, and is encoded before it is sent on, because some
+//! servers also split there (CVE-2021-23336).
+
+use std::borrow::Cow;
+
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode};
+
+/// A `name=value` of a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pair<'q> {
+    /// The pair as it came.
+    pub raw: &'q str,
+    /// The part before the first `=`.
+    pub raw_name: &'q str,
+    /// The part after the first `=`; empty without one.
+    pub raw_value: &'q str,
+}
+
+impl<'q> Pair<'q> {
+    /// Returns the decoded name. A `%` that begins no escape is literal.
+    #[must_use]
+    pub fn name(&self) -> Cow<'q, [u8]> {
+        decode(self.raw_name)
+    }
+
+    /// Returns the decoded value. A `%` that begins no escape is literal.
+    #[must_use]
+    pub fn value(&self) -> Cow<'q, [u8]> {
+        decode(self.raw_value)
+    }
+
+    /// Returns the value as text, for the gateway's own parameters; nothing if an escape is malformed or the result is
+    /// not UTF-8.
+    #[must_use]
+    pub fn text(&self) -> Option<String> {
+        match self.value() {
+            Cow::Borrowed(_) => Some(self.raw_value.to_owned()),
+            Cow::Owned(_) if has_malformed_escape(self.raw_value) => None,
+            Cow::Owned(decoded) => String::from_utf8(decoded).ok(),
+        }
+    }
+}
+
+/// Returns the pairs of a query in order, without empty ones.
+pub fn pairs(query: &str) -> impl Iterator<Item = Pair<'_>> {
+    query.split('&').filter(|raw| !raw.is_empty()).map(|raw| {
+        let (raw_name, raw_value) = raw.split_once('=').unwrap_or((raw, ""));
+        Pair { raw, raw_name, raw_value }
+    })
+}
+
+/// Decodes a name or value: `+` is a space, `%XX` a byte.
+fn decode(text: &str) -> Cow<'_, [u8]> {
+    if memchr::memchr2(b'+', b'%', text.as_bytes()).is_none() {
+        return Cow::Borrowed(text.as_bytes());
+    }
+    let blanks: Vec<u8> = text.bytes().map(|byte| if byte == b'+' { b' ' } else { byte }).collect();
+    Cow::Owned(percent_decode(&blanks).collect())
+}
+
+fn has_malformed_escape(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.iter().enumerate().any(|(at, &byte)| byte == b'%' && !begins_escape(&bytes[at..]))
+}
+
+/// Returns whether these bytes begin with `%` and two hexadecimal digits.
+fn begins_escape(bytes: &[u8]) -> bool {
+    matches!(bytes, [b'%', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit())
+}
+
+/// The characters that are encoded for upstreams: those that no browser sends raw in a query (the query percent-encode
+/// set of the URL standard), and `;`. All other bytes pass unchanged, malformed escapes included.
+const FORWARDED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>').add(b';');
+
+/// The characters that are encoded in links: those that RFC 3986 (section 3.4) does not allow in a query, and `,` and
+/// `;`, at which simple readers of `Link` split. `%` is handled apart.
+const LINKED: &AsciiSet =
+    &FORWARDED.add(b',').add(b'[').add(b'\\').add(b']').add(b'^').add(b'`').add(b'{').add(b'|').add(b'}');
+
+/// The characters that are encoded in values that the gateway writes: all but the unreserved ones of RFC 3986.
+const COMPONENT: &AsciiSet = &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Appends a pair for the upstream.
+pub(crate) fn push_forwarded(out: &mut String, raw: &str) {
+    push_separator(out);
+    if is_unreserved(raw, b'=') {
+        return out.push_str(raw);
+    }
+    out.extend(percent_encoding::utf8_percent_encode(raw, FORWARDED));
+}
+
+/// Appends a pair for a link.
+pub(crate) fn push_linked(out: &mut String, raw: &str) {
+    push_separator(out);
+    push_encoded(out, raw, b'=', LINKED);
+}
+
+/// Appends `name=value`, both encoded.
+pub(crate) fn push_written(out: &mut String, name: &str, value: &str) {
+    push_separator(out);
+    push_pair(out, name, value);
+}
+
+fn push_separator(out: &mut String) {
+    if !out.is_empty() {
+        out.push('&');
+    }
+}
+
+fn push_pair(out: &mut String, name: &str, value: &str) {
+    push_component(out, name);
+    out.push('=');
+    push_component(out, value);
+}
+
+fn push_component(out: &mut String, text: &str) {
+    if is_unreserved(text, b'-') {
+        return out.push_str(text);
+    }
+    out.extend(percent_encoding::utf8_percent_encode(text, COMPONENT));
+}
+
+/// Returns whether a text has only unreserved characters of RFC 3986, which are never encoded, and `also`. Most texts
+/// do, and this check is faster than encoding.
+fn is_unreserved(text: &str, also: u8) -> bool {
+    // A block is checked without branches, so that the compiler vectorizes it.
+    let is_plain = |byte: &u8| {
+        u8::from((byte | 0x20).wrapping_sub(b'a') < 26)
+            | u8::from(byte.wrapping_sub(b'0') < 10)
+            | u8::from(*byte == b'-')
+            | u8::from(*byte == b'.')
+            | u8::from(*byte == b'_')
+            | u8::from(*byte == b'~')
+            | u8::from(*byte == also)
+    };
+    let all_plain = |block: &[u8; 16]| block.iter().fold(1, |all, byte| all & is_plain(byte)) == 1;
+    let (blocks, rest) = text.as_bytes().as_chunks();
+    let mut last = [b'-'; 16];
+    last[..rest.len()].copy_from_slice(rest);
+    blocks.iter().all(all_plain) && all_plain(&last)
+}
+
+/// A query under construction, after the start of its link.
+#[derive(Debug)]
+pub struct LinkQuery {
+    text: String,
+    /// The separator before the next pair.
+    separator: &'static str,
+}
+
+impl LinkQuery {
+    /// Creates a query without pairs. After an empty start it is a query alone, without its `?`.
+    pub(crate) fn behind(beginning: String) -> Self {
+        let separator = if beginning.is_empty() { "" } else { "?" };
+        Self { text: beginning, separator }
+    }
+
+    /// Appends encoded pairs.
+    pub(crate) fn push_pairs(&mut self, pairs: &str) {
+        if !pairs.is_empty() {
+            self.separate();
+            self.text.push_str(pairs);
+        }
+    }
+
+    /// Appends `name=value`, both encoded.
+    pub(crate) fn push_written(&mut self, name: &str, value: &str) {
+        self.separate();
+        push_pair(&mut self.text, name, value);
+    }
+
+    /// Returns the whole link.
+    pub(crate) fn into_text(self) -> String {
+        self.text
+    }
+
+    fn separate(&mut self) {
+        self.text.push_str(self.separator);
+        self.separator = "&";
+    }
+}
+
+/// The characters that are encoded in a path: those that RFC 3986 (section 3.3) does not allow, and `,`. `;` stays
+/// although simple readers split there: to a server that reads parameters after it, an encoded one is another path.
+const LINKED_PATH: &AsciiSet = &LINKED.add(b'?').remove(b';');
+
+/// Appends a path for a link as visible ASCII: invalid characters are encoded, and so is a `%` that begins no escape.
+pub(crate) fn push_path(out: &mut String, path: &str) {
+    push_encoded(out, path, b'/', LINKED_PATH);
+}
+
+/// Encodes the invalid characters of a path; returns nothing if there are none. `%` stays as it is.
+#[must_use]
+pub fn encoded_path(path: &str) -> Option<String> {
+    const PATH: &AsciiSet = &LINKED_PATH.remove(b',');
+    if is_unreserved(path, b'/') {
+        return None;
+    }
+    match percent_encoding::utf8_percent_encode(path, PATH).into() {
+        Cow::Borrowed(_) => None,
+        Cow::Owned(encoded) => Some(encoded),
+    }
+}
+
+/// Encodes a URL for a link, with its fragment.
+pub(crate) fn encoded_url(url: &str) -> String {
+    const WHOLE: &AsciiSet = &LINKED.remove(b'#');
+    let mut encoded = String::with_capacity(url.len());
+    push_behind_authority(&mut encoded, url, WHOLE);
+    encoded
+}
+
+/// Appends the prefix of links, safe for a `Link` line.
+pub(crate) fn push_url(out: &mut String, url: &str) {
+    push_behind_authority(out, url, LINKED);
+}
+
+/// Appends a URL with `set` encoded, except for the brackets of an IPv6 address (RFC 3986 section 3.2.2).
+fn push_behind_authority(out: &mut String, url: &str, set: &'static AsciiSet) {
+    const AUTHORITY: &AsciiSet = &LINKED.remove(b'[').remove(b']');
+    let authority = url.find("://").map_or(0, |at| at + "://".len());
+    let end = url[authority..].find(['/', '?', '#']).map_or(url.len(), |end| authority + end);
+    push_encoded(out, &url[..end], b'/', AUTHORITY);
+    push_encoded(out, &url[end..], b'/', set);
+}
+
+/// Encodes the characters in `set`, which contains neither `plain` nor unreserved characters.
+fn push_encoded(out: &mut String, text: &str, plain: u8, set: &'static AsciiSet) {
+    if is_unreserved(text, plain) {
+        return out.push_str(text);
+    }
+    let mut rest = text.as_bytes();
+    while let Some(at) = memchr::memchr(b'%', rest) {
+        out.extend(percent_encoding::percent_encode(&rest[..at], set));
+        out.push_str(if begins_escape(&rest[at..]) { "%" } else { "%25" });
+        rest = &rest[at + 1..];
+    }
+    out.extend(percent_encoding::percent_encode(rest, set));
+}
+
+/// Folds a parameter's name as lenient servers read it, for comparison: case-insensitive, `.` and space as `_`, nothing
+/// after NUL, no leading spaces. PHP does all of this.
+#[must_use]
+pub fn fold_name(name: &[u8]) -> String {
+    let name = String::from_utf8_lossy(name);
+    let name = name.split('\0').next().unwrap_or_default().trim_start_matches(' ');
+    let mut folded = String::with_capacity(name.len());
+    for letter in name.chars() {
+        match u8::try_from(letter) {
+            Ok(byte) if byte.is_ascii() => folded.push(char::from(fold_byte(byte))),
+            // Upper case first, so that letters with a second lower case (ſ, K) meet their plain form.
+            _ => folded.extend(letter.to_uppercase().flat_map(char::to_lowercase)),
+        }
+    }
+    folded
+}
+
+/// Folds one ASCII byte.
+fn fold_byte(byte: u8) -> u8 {
+    match byte {
+        b'.' | b' ' => b'_',
+        _ => byte.to_ascii_lowercase(),
+    }
+}
+
+/// The parameter names of a dialect, which clients' names are compared with.
+#[derive(Clone, Debug, Default)]
+pub struct ReservedNames {
+    /// The names as written and folded.
+    names: Vec<(String, String)>,
+}
+
+impl ReservedNames {
+    /// Creates the set from decoded names.
+    #[must_use]
+    pub fn new(names: &[String]) -> Self {
+        Self { names: names.iter().map(|name| (name.clone(), fold_name(name.as_bytes()))).collect() }
+    }
+
+    /// Returns the dialect's name that a client's decoded name would reach. Names are compared folded and cut before
+    /// `[`, unless the dialect's own name has a bracket: then the part before it is the same parameter as a whole, as
+    /// `filter={"limit":5}` for `filter[limit]=5`. PHP reads an unclosed `[` as `_`, so that form is compared too.
+    #[must_use]
+    pub fn find(&self, name: &[u8]) -> Option<&str> {
+        if self.names.is_empty() {
+            return None;
+        }
+        let found = |reaches: &dyn Fn(&str) -> bool| {
+            self.names.iter().find(|(_, folded)| reaches(folded)).map(|(name, _)| name.as_str())
+        };
+        if name.is_ascii() && memchr::memchr2(b'[', 0, name).is_none() && name.first() != Some(&b' ') {
+            // Most names fold byte by byte, so they can be compared without allocation.
+            let is_folded = |(byte, own): (&u8, u8)| fold_byte(*byte) == own;
+            return found(&|own| {
+                let own = own.split('[').next().unwrap_or_default();
+                own.len() == name.len() && name.iter().zip(own.bytes()).all(is_folded)
+            });
+        }
+        let whole = fold_name(name);
+        let cut = whole.split('[').next().unwrap_or_default();
+        let unclosed = (whole.contains('[') && !whole.contains(']')).then(|| whole.replacen('[', "_", 1));
+        let reached = |own: &str| {
+            if let Some((outer, _)) = own.split_once('[') {
+                return whole == own
+                    || whole == outer
+                    || whole.strip_prefix(own).is_some_and(|rest| rest.starts_with('['));
+            }
+            cut == own || unclosed.as_deref() == Some(own)
+        };
+        found(&reached)
+    }
+}

@@ -1,0 +1,233 @@
+//! The grammars in which clients write an order:
+//!
+//! - `-created_at,+email`;
+//! - `desc(created_at),asc(email)`;
+//! - `created_at.desc,email.asc`;
+//! - `created_at desc,email` (AIP-132, `OData`);
+//! - fields and directions in two parameters, `sort_by=created_at,email` and `order_by=desc,asc`;
+//! - the upstream's own parameters, as its dialect writes them.
+//!
+//! All are read as the same terms.
+
+use crate::{
+    config::{
+        settings::SortTerm,
+        sort_form::{SortForm, SortWords},
+    },
+    downstream::problem::{Code, Problem, shown},
+    pagination::order::Direction,
+};
+
+/// The order of a client's sort.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ClientSort {
+    pub(crate) strong: Vec<SortTerm>,
+    /// The direction of the id, which follows the strong keys.
+    pub(crate) id_direction: Direction,
+}
+
+/// Parses a decoded sort: fields of `sortable`, separated by commas, each with its direction in any of the grammars;
+/// ascending by default. A leading space counts as `+`, because a raw `+` in a query decodes to a space.
+///
+/// # Errors
+///
+/// Returns `sort_invalid`, with the allowed fields.
+pub(crate) fn parse(written: &str, parameter: &str, sortable: &[String]) -> Result<ClientSort, Box<Problem>> {
+    let terms = written.split(',').map(|term| read_term(term, sortable));
+    settle(terms, parameter, sortable)
+}
+
+/// Parses separate lists of fields and directions: a direction for each field, or one for all.
+///
+/// # Errors
+///
+/// Returns `sort_invalid`, with the allowed fields.
+pub(crate) fn parse_pair(
+    (fields, fields_name): (&str, &str),
+    (directions, directions_name): (&str, &str),
+    sortable: &[String],
+) -> Result<ClientSort, Box<Problem>> {
+    let refuse = |detail: String| Err(invalid(&detail, directions_name, sortable));
+    let fields: Vec<&str> = fields.split(',').map(str::trim).collect();
+    let mut read = Vec::with_capacity(fields.len().min(sortable.len() + 1));
+    for word in directions.split(',') {
+        match direction(word.trim()) {
+            Some(direction) => read.push(direction),
+            None => {
+                return refuse(format!("`{directions_name}` is `{}`: write `asc` or `desc`", shown(directions)));
+            }
+        }
+    }
+    let all = match read.as_slice() {
+        [one] => Some(*one),
+        each if each.len() == fields.len() => None,
+        each => {
+            let (fields, directions) = (fields.len(), each.len());
+            return refuse(format!(
+                "`{fields_name}` names {fields} fields and `{directions_name}` {directions} directions: give one for \
+                 each, or one for all"
+            ));
+        }
+    };
+    let directions = read.iter().copied().chain(std::iter::repeat(Direction::Ascending));
+    let terms = fields.into_iter().zip(directions).map(|(field, own)| (field, all.unwrap_or(own)));
+    settle(terms, fields_name, sortable)
+}
+
+/// Reads the upstream's own parameters: decoded names and values in the order in which they came. Returns nothing if
+/// the dialect would not write them.
+pub(crate) fn read_back(form: &SortForm, pairs: &[(&str, &str)]) -> Option<Vec<SortTerm>> {
+    match &form.join {
+        Some(join) => read_joined(&form.keys, join, pairs),
+        None => read_repeated(&form.keys, pairs),
+    }
+}
+
+/// Checks terms that were read back against the route's fields.
+///
+/// # Errors
+///
+/// Returns `sort_invalid`, with the allowed fields.
+pub(crate) fn settle_terms(
+    terms: &[SortTerm],
+    parameter: &str,
+    sortable: &[String],
+) -> Result<ClientSort, Box<Problem>> {
+    settle(terms.iter().map(|term| (term.field.as_str(), term.direction)), parameter, sortable)
+}
+
+/// Returns `sort_invalid` with the allowed fields in its detail and as a list.
+pub(crate) fn invalid(detail: &str, parameter: &str, sortable: &[String]) -> Box<Problem> {
+    let detail = if sortable.is_empty() {
+        format!("{detail}; the list has one order only")
+    } else {
+        format!("{detail}; fields are {}, with `-` before a field for descending", sortable.join(", "))
+    };
+    let mut problem = Problem::new(Code::SortInvalid, detail).with_parameter(parameter);
+    problem.allowed = sortable.to_vec();
+    Box::new(problem)
+}
+
+/// Parses a term: field and direction. A term that equals a field is that field.
+fn read_term<'t>(term: &'t str, sortable: &[String]) -> (&'t str, Direction) {
+    let term = term.trim_start_matches(' ');
+    if sortable.iter().any(|field| field == term) {
+        return (term, Direction::Ascending);
+    }
+    if let Some(field) = term.strip_prefix('-') {
+        return (field, Direction::Descending);
+    }
+    if let Some(field) = term.strip_prefix('+') {
+        return (field, Direction::Ascending);
+    }
+    let called = || {
+        let (word, rest) = term.split_once('(')?;
+        Some((rest.strip_suffix(')')?, direction(word)?))
+    };
+    let suffixed = |separator| {
+        let (field, word) = term.rsplit_once(separator)?;
+        Some((field, direction(word)?))
+    };
+    called()
+        .or_else(|| suffixed('.'))
+        .or_else(|| suffixed(' ').map(|(field, direction)| (field.trim_end(), direction)))
+        .unwrap_or((term, Direction::Ascending))
+}
+
+fn direction(word: &str) -> Option<Direction> {
+    let is = |known: &str| word.eq_ignore_ascii_case(known);
+    if is("asc") {
+        return Some(Direction::Ascending);
+    }
+    is("desc").then_some(Direction::Descending)
+}
+
+/// Completes the terms. If the id is not named, it follows in the direction of the last field. No field may follow the
+/// id, which leaves no ties.
+fn settle<'t>(
+    mut terms: impl Iterator<Item = (&'t str, Direction)>,
+    parameter: &str,
+    sortable: &[String],
+) -> Result<ClientSort, Box<Problem>> {
+    let refuse = |detail: String| Err(invalid(&detail, parameter, sortable));
+    let mut strong: Vec<SortTerm> = Vec::new();
+    while let Some((field, direction)) = terms.next() {
+        if field.is_empty() {
+            return refuse(format!("`{parameter}` has an empty field: write fields separated by commas"));
+        }
+        if !sortable.iter().any(|allowed| allowed == field) {
+            return refuse(format!("this list can't be sorted by `{}`", shown(field)));
+        }
+        if field == "id" {
+            return match terms.next() {
+                None => Ok(ClientSort { strong, id_direction: direction }),
+                Some(_) => refuse("no two items share an id: nothing can be sorted behind `id`".to_owned()),
+            };
+        }
+        if strong.iter().any(|known| known.field == field) {
+            return refuse(format!("`{parameter}` names `{field}` twice"));
+        }
+        strong.push(SortTerm { field: field.to_owned(), direction });
+    }
+    let id_direction = strong.last().map_or(Direction::Ascending, |term| term.direction);
+    Ok(ClientSort { strong, id_direction })
+}
+
+/// Reads parameters that each contain the values of all keys.
+fn read_joined(keys: &[SortWords], join: &str, pairs: &[(&str, &str)]) -> Option<Vec<SortTerm>> {
+    let mut names: Vec<&str> = Vec::new();
+    for (name, value) in pairs {
+        if pairs.iter().any(|(other, differing)| other == name && differing != value) {
+            return None;
+        }
+        if !names.contains(name) {
+            names.push(name);
+        }
+    }
+    let value = |name: &str| pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
+    let mut columns: Vec<_> = names.iter().map(|name| (*name, value(name).unwrap_or_default().split(join))).collect();
+    let mut terms = Vec::new();
+    loop {
+        let row: Vec<(&str, Option<&str>)> = columns.iter_mut().map(|(name, values)| (*name, values.next())).collect();
+        if row.iter().all(|(_, value)| value.is_none()) {
+            return Some(terms);
+        }
+        let says = |words: &&SortWords| {
+            words.pairs.len() == row.len()
+                && words.pairs.iter().all(|(name, value)| row.contains(&(name.as_str(), Some(value.as_str()))))
+        };
+        // A sort has no more keys than the route has fields.
+        let found = keys.iter().find(says).filter(|_| terms.len() < keys.len())?;
+        terms.push(found.term.clone());
+    }
+}
+
+/// Reads parameters that are repeated for each key: the first unread one of each name belongs to the next key.
+fn read_repeated(keys: &[SortWords], pairs: &[(&str, &str)]) -> Option<Vec<SortTerm>> {
+    let mut left = pairs.to_vec();
+    let mut terms: Vec<SortTerm> = Vec::new();
+    while let Some((first, _)) = left.first().copied() {
+        let is_next = |left: &[(&str, &str)], name: &str, value: &str| {
+            left.iter().find(|(known, _)| *known == name).is_some_and(|(_, next)| *next == value)
+        };
+        let found = keys.iter().find(|words| {
+            words.pairs.iter().any(|(name, _)| name == first)
+                && words.pairs.iter().all(|(name, value)| is_next(&left, name, value))
+        })?;
+        for (name, _) in &found.pairs {
+            let at = left.iter().position(|(known, _)| known == name)?;
+            left.remove(at);
+        }
+        // Some clients append terms that are already present.
+        if !(found.pairs.len() == 1 && terms.contains(&found.term)) {
+            terms.push(found.term.clone());
+        }
+        if terms.len() > keys.len() {
+            return None;
+        }
+    }
+    Some(terms)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,230 @@
+//! Cache headers of a page that was made from several answers: the strictest of each answer's (RFC 9111).
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{AGE, CACHE_CONTROL, SET_COOKIE, VARY},
+};
+
+/// The `Cache-Control` of an answer without one.
+const SILENT: &str = "private, no-cache";
+
+/// Directives that apply if one answer has them, in the order in which they are written. `must-understand` is left out:
+/// caches that know it ignore `no-store` with it (RFC 9111, section 5.2.2.3).
+const STRICT: [&str; 6] = ["no-store", "private", "no-cache", "must-revalidate", "proxy-revalidate", "no-transform"];
+
+/// Directives that apply only if every answer has them; of numbers the least.
+const LAX: [&str; 4] = ["public", "immutable", "stale-while-revalidate", "stale-if-error"];
+
+/// Directives that permit shared caches to store answers to requests with credentials (RFC 9111, section 3.5).
+const PERMITS: [&str; 3] = ["public", "s-maxage", "must-revalidate"];
+
+/// The directives of one answer.
+#[derive(Debug, Default)]
+struct Directives {
+    named: Vec<(String, Option<u64>)>,
+}
+
+impl Directives {
+    fn read(headers: &HeaderMap) -> Self {
+        let mut read = Self::default();
+        let mut said = false;
+        for value in headers.get_all(CACHE_CONTROL) {
+            said = true;
+            for directive in split(&String::from_utf8_lossy(value.as_bytes())) {
+                let (name, argument) = directive.split_once('=').unwrap_or((directive, ""));
+                let digits = argument.trim().trim_matches('"');
+                let number = match digits.parse() {
+                    Ok(number) => Some(number),
+                    Err(_) if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) => Some(u64::MAX),
+                    Err(_) => None,
+                };
+                read.named.push((name.trim().to_ascii_lowercase(), number));
+            }
+        }
+        if !said {
+            read.named = split(SILENT).map(|name| (name.to_owned(), None)).collect();
+        }
+        if headers.contains_key(SET_COOKIE) {
+            // A cookie belongs to one client.
+            read.named.extend([("private".to_owned(), None), ("no-store".to_owned(), None)]);
+        }
+        read
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.named.iter().any(|(other, _)| other == name)
+    }
+
+    /// Returns the least number of a directive; an invalid or missing number counts as 0.
+    fn number(&self, name: &str) -> Option<u64> {
+        self.named.iter().filter(|(other, _)| other == name).map(|(_, number)| number.unwrap_or(0)).min()
+    }
+}
+
+/// Splits a `Cache-Control` value at commas outside of quoted strings.
+fn split(value: &str) -> impl Iterator<Item = &str> {
+    let mut quoted = false;
+    let parts = value.split(move |letter| {
+        quoted ^= letter == '"';
+        letter == ',' && !quoted
+    });
+    parts.map(str::trim).filter(|part| !part.is_empty())
+}
+
+/// Returns the `Cache-Control` of a page made from these answers.
+#[must_use]
+pub fn cache_control(answers: &[&HeaderMap]) -> HeaderValue {
+    let is_silent = |headers: &&HeaderMap| !headers.contains_key(CACHE_CONTROL) && !headers.contains_key(SET_COOKIE);
+    if answers.iter().all(is_silent) {
+        return HeaderValue::from_static(SILENT);
+    }
+    let all: Vec<Directives> = answers.iter().map(|headers| Directives::read(headers)).collect();
+    let any = |name: &str| all.iter().any(|one| one.has(name));
+    // A permission of one answer does not extend to the others.
+    let permitting = all.iter().filter(|one| PERMITS.iter().any(|name| one.has(name))).count();
+    let is_private = any("private") || (permitting > 0 && permitting < all.len());
+    let mut written: Vec<String> = Vec::new();
+    let holds = |name: &str| any(name) || (name == "private" && is_private);
+    written.extend(STRICT.iter().filter(|name| holds(name)).map(|&name| name.to_owned()));
+    for name in LAX {
+        let contradicted = name == "public" && is_private;
+        if all.is_empty() || contradicted || !all.iter().all(|one| one.has(name)) {
+            continue;
+        }
+        match all.iter().filter_map(|one| one.number(name)).min() {
+            Some(least) if name.starts_with("stale") => written.push(format!("{name}={least}")),
+            _ => written.push(name.to_owned()),
+        }
+    }
+    if let Some(least) = all.iter().filter_map(|one| one.number("max-age")).min() {
+        written.push(format!("max-age={least}"));
+    }
+    if any("s-maxage") && !is_private {
+        // Without `s-maxage` an answer is as fresh for a shared cache as its `max-age`.
+        let shared = all.iter().filter_map(|one| one.number("s-maxage").or_else(|| one.number("max-age")));
+        written.extend(shared.min().map(|least| format!("s-maxage={least}")));
+    }
+    let text = if written.is_empty() { SILENT.to_owned() } else { written.join(", ") };
+    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(SILENT))
+}
+
+/// Returns the greatest `Age` of these answers.
+#[must_use]
+pub fn age(answers: &[&HeaderMap]) -> Option<HeaderValue> {
+    let ages = answers.iter().flat_map(|headers| headers.get_all(AGE));
+    let seconds = ages.filter_map(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
+    seconds.max().map(HeaderValue::from)
+}
+
+/// The request headers that the pages of a route vary by, compiled.
+#[derive(Clone, Debug, Default)]
+pub struct Varies {
+    names: Vec<HeaderName>,
+    /// The `Vary` line if no answer has one.
+    line: Option<HeaderValue>,
+}
+
+impl Varies {
+    /// Creates the set: headers of the principal, of cursor contexts, and of negotiation.
+    #[must_use]
+    pub fn new(names: Vec<HeaderName>) -> Self {
+        Self { line: line(std::iter::empty(), &names), names }
+    }
+}
+
+/// Returns `Vary` of the response: the upstream's and the gateway's.
+#[must_use]
+pub fn vary(answers: &[&HeaderMap], own: &Varies) -> Option<HeaderValue> {
+    if !answers.iter().any(|headers| headers.contains_key(VARY)) {
+        return own.line.clone();
+    }
+    let said = answers.iter().flat_map(|headers| headers.get_all(VARY)).filter_map(|value| value.to_str().ok());
+    let said = said.flat_map(|value| value.split(',')).map(str::trim).filter(|name| !name.is_empty());
+    line(said, &own.names)
+}
+
+/// Joins the names without duplicates.
+fn line<'s>(said: impl Iterator<Item = &'s str>, own: &'s [HeaderName]) -> Option<HeaderValue> {
+    let mut names: Vec<&str> = Vec::with_capacity(own.len() + 4);
+    for name in said.chain(own.iter().map(HeaderName::as_str)) {
+        if name == "*" {
+            return Some(HeaderValue::from_static("*"));
+        }
+        if !names.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+            names.push(name);
+        }
+    }
+    (!names.is_empty()).then(|| HeaderValue::try_from(names.join(", ")).ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answers(values: &[&[(&'static str, &'static str)]]) -> Vec<HeaderMap> {
+        let one = |pairs: &&[(&'static str, &'static str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in *pairs {
+                headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+            }
+            headers
+        };
+        values.iter().map(one).collect()
+    }
+
+    /// Row: A22
+    #[test]
+    fn the_strictest_answer_decides() {
+        const CC: &str = "cache-control";
+        type Said = &'static [&'static [(&'static str, &'static str)]];
+        let cases: [(Said, &str); 17] = [
+            (&[], "private, no-cache"),
+            (&[&[]], "private, no-cache"),
+            (&[&[(CC, "max-age=60")]], "max-age=60"),
+            (&[&[(CC, "public, max-age=60")]], "public, max-age=60"),
+            (&[&[(CC, "max-age=60")], &[]], "private, no-cache, max-age=60"),
+            (&[&[(CC, "max-age=60")], &[(CC, "Max-Age=\"30\", public")]], "private, max-age=30"),
+            (&[&[(CC, "public, max-age=60")], &[(CC, "private, max-age=90")]], "private, max-age=60"),
+            (&[&[(CC, "max-age=60")], &[(CC, "no-store")]], "no-store, max-age=60"),
+            (&[&[(CC, "must-understand, no-store, max-age=60")]], "no-store, max-age=60"),
+            (&[&[(CC, "max-age=abc")]], "max-age=0"),
+            (&[&[(CC, "max-age=99999999999999999999")]], "max-age=18446744073709551615"),
+            (&[&[(CC, "s-maxage=90, max-age=5")], &[(CC, "max-age=20")]], "private, max-age=5"),
+            (&[&[(CC, "s-maxage=90, max-age=5")], &[(CC, "max-age=20, public")]], "max-age=5, s-maxage=20"),
+            (&[&[(CC, "no-cache=\"set-cookie, x\", max-age=5")]], "no-cache, max-age=5"),
+            (
+                &[&[(CC, "max-age=9, stale-if-error=7")], &[(CC, "max-age=9, stale-if-error=5")]],
+                "stale-if-error=5, max-age=9",
+            ),
+            (&[&[(CC, "max-age=9"), ("set-cookie", "a=b")]], "no-store, private, max-age=9"),
+            (
+                &[&[(CC, "no-transform, max-age=1"), (CC, "must-revalidate")]],
+                "must-revalidate, no-transform, max-age=1",
+            ),
+        ];
+        for (said, strictest) in cases {
+            let owned = answers(said);
+            let all: Vec<&HeaderMap> = owned.iter().collect();
+            assert_eq!(cache_control(&all), strictest, "{said:?}");
+        }
+    }
+
+    /// Row: A22
+    #[test]
+    fn age_is_the_greatest_and_vary_the_union() {
+        let owned = answers(&[
+            &[("age", "7"), ("vary", "Accept, X-A")],
+            &[("age", "90"), ("vary", "x-a, authorization")],
+            &[("age", "x")],
+        ]);
+        let all: Vec<&HeaderMap> = owned.iter().collect();
+        assert_eq!(age(&all).unwrap(), "90");
+        assert_eq!(age(&all[2..]), None);
+        let protected = Varies::new(vec![http::header::AUTHORIZATION, http::header::COOKIE]);
+        assert_eq!(vary(&all, &protected).unwrap(), "Accept, X-A, authorization, cookie");
+        assert_eq!(vary(&all[2..], &protected).unwrap(), "authorization, cookie");
+        assert_eq!(vary(&[], &Varies::default()), None);
+        let star = answers(&[&[("vary", "Accept")], &[("vary", "*")]]);
+        assert_eq!(vary(&star.iter().collect::<Vec<_>>(), &protected).unwrap(), "*");
+    }
+}

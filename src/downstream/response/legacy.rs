@@ -1,0 +1,271 @@
+//! Legacy requests: the decision about them, and the headers of their answers.
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{CACHE_CONTROL, LINK, LOCATION},
+};
+
+use super::Response;
+use crate::{
+    config::settings::{AfterSunset, LegacyPolicy, LegacySettings, Unmarked},
+    downstream::{
+        envelope::links::LinkSet,
+        problem::{Code, Problem, shown},
+        request::params::RequestKind,
+    },
+};
+
+/// The treatment of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LegacyDecision {
+    /// The request is not a legacy request.
+    Serve,
+    /// The upstream's answer passes byte for byte.
+    Pass,
+    /// The page is served in the envelope, at its offset.
+    Translate,
+    /// 307 to the same page by cursor.
+    Redirect,
+    /// 410 `legacy_rejected`.
+    Reject(Box<Problem>),
+    /// 400 `parameter_invalid`: the route has no policy for legacy requests.
+    Refuse(Box<Problem>),
+}
+
+/// Returns whether a request counts as a legacy client's.
+#[must_use]
+pub fn is_legacy(kind: &RequestKind, settings: &LegacySettings) -> bool {
+    match kind {
+        RequestKind::Cursor => false,
+        RequestKind::Unmarked => settings.policy.is_some() && settings.unmarked == Unmarked::Legacy,
+        RequestKind::Legacy { .. } => true,
+    }
+}
+
+/// Returns whether the sunset has passed; `now` is in seconds since 1970.
+#[must_use]
+pub fn is_past_sunset(settings: &LegacySettings, now: u64) -> bool {
+    settings.sunset.is_some_and(|sunset| i64::try_from(now).unwrap_or(i64::MAX) >= sunset)
+}
+
+/// Returns the policy in force; `now` is in seconds since 1970.
+fn policy(settings: &LegacySettings, now: u64) -> Option<LegacyPolicy> {
+    let ends = settings.after_sunset == AfterSunset::Reject && is_past_sunset(settings, now);
+    settings.policy.map(|policy| if ends { LegacyPolicy::Reject } else { policy })
+}
+
+/// Decides about a request; `now` is in seconds since 1970. `restart` makes the link to the first page with the same
+/// filters.
+pub fn decide(
+    kind: &RequestKind,
+    settings: &LegacySettings,
+    now: u64,
+    restart: impl FnOnce() -> String,
+) -> LegacyDecision {
+    let parameter = match kind {
+        RequestKind::Cursor => return LegacyDecision::Serve,
+        RequestKind::Unmarked if settings.unmarked == Unmarked::New => return LegacyDecision::Serve,
+        RequestKind::Unmarked => None,
+        RequestKind::Legacy { parameter, .. } => Some(shown(parameter)),
+    };
+    let named = |mut problem: Problem| {
+        problem.parameter = parameter.as_deref().map(str::to_owned);
+        Box::new(problem.with_restart(restart()))
+    };
+    match (policy(settings, now), &parameter) {
+        (Some(LegacyPolicy::Passthrough), _) => LegacyDecision::Pass,
+        (Some(LegacyPolicy::Translate), _) => LegacyDecision::Translate,
+        (Some(LegacyPolicy::Redirect), _) => LegacyDecision::Redirect,
+        (Some(LegacyPolicy::Reject), Some(name)) => LegacyDecision::Reject(named(Problem::new(
+            Code::LegacyRejected,
+            format!("this list no longer supports `{name}`: start at `restart` and follow its links"),
+        ))),
+        (Some(LegacyPolicy::Reject), None) => LegacyDecision::Reject(named(Problem::new(
+            Code::LegacyRejected,
+            "this list no longer supports requests without a cursor or a limit: start at `restart` and follow its links",
+        ))),
+        (None, Some(name)) => LegacyDecision::Refuse(named(Problem::new(
+            Code::ParameterInvalid,
+            format!(
+                "`{name}` is not a parameter of this list, which is paged by cursor: start at `restart` and follow its links"
+            ),
+        ))),
+        // Without a policy, only requests with a paging parameter of the dialect are legacy.
+        (None, None) => LegacyDecision::Serve,
+    }
+}
+
+/// Returns the headers of a legacy answer: `Deprecation` (RFC 9745: a structured date) and `Sunset` (RFC 8594: an HTTP
+/// date).
+#[must_use]
+pub fn headers(settings: &LegacySettings) -> Vec<(HeaderName, HeaderValue)> {
+    let mut headers = Vec::with_capacity(2);
+    let deprecation = settings.deprecation.and_then(|at| HeaderValue::from_str(&format!("@{at}")).ok());
+    if let Some(value) = deprecation {
+        headers.push((HeaderName::from_static("deprecation"), value));
+    }
+    if let Some(value) = settings.sunset.and_then(http_date) {
+        headers.push((HeaderName::from_static("sunset"), value));
+    }
+    headers
+}
+
+/// Formats an HTTP date, for the years that it can express.
+fn http_date(seconds: i64) -> Option<HeaderValue> {
+    const END_OF_9999: u64 = 253_402_300_799;
+    let seconds = u64::try_from(seconds).ok().filter(|&seconds| seconds <= END_OF_9999)?;
+    let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+    HeaderValue::from_str(&httpdate::fmt_http_date(time)).ok()
+}
+
+/// Returns 307 to the same page by cursor: the method is kept, and the answer is not cached, because the list changes.
+#[must_use]
+pub fn redirect(location: &str) -> Option<Response> {
+    let mut response = Response::new(307, Vec::new());
+    response.headers.insert(LOCATION, HeaderValue::from_str(location).ok()?);
+    response.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Some(response)
+}
+
+/// Returns the links of a legacy answer: the documentation of the change, and the same list by cursor (`successor` is
+/// its first page).
+#[must_use]
+pub fn links<'a>(documentation: Option<&'a str>, successor: &'a str) -> Vec<(&'static str, &'a str)> {
+    documentation.map(|url| ("deprecation", url)).into_iter().chain([("successor-version", successor)]).collect()
+}
+
+/// Adds the links of a legacy answer to the `Link` line of its headers.
+pub fn add_links(headers: &mut HeaderMap, documentation: Option<&str>, successor: &str) {
+    if let Some(line) = LinkSet::default().header(usize::MAX, &links(documentation, successor)) {
+        append_link(headers, &line);
+    }
+}
+
+/// Appends `ours` to the `Link` line of a forwarded answer; the bytes of the upstream's links stay. Several lines
+/// become one, because many clients read only the first.
+pub fn append_link(headers: &mut HeaderMap, ours: &str) {
+    let mut line = Vec::new();
+    for value in headers.get_all(LINK).iter().map(HeaderValue::as_bytes).chain([ours.as_bytes()]) {
+        if !line.is_empty() && !value.is_empty() {
+            line.extend_from_slice(b", ");
+        }
+        line.extend_from_slice(value);
+    }
+    // Each part is a valid header value, and so is the line.
+    if let Ok(value) = HeaderValue::from_bytes(&line) {
+        headers.insert(LINK, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_policy_decides() {
+        use LegacyPolicy::{Passthrough, Redirect, Reject, Translate};
+        let legacy =
+            RequestKind::Legacy { parameter: "Page".to_owned(), pairs: vec![("page".to_owned(), "2".to_owned())] };
+        let cases = [
+            (&RequestKind::Cursor, Some(Reject), Unmarked::Legacy, "serve"),
+            (&RequestKind::Unmarked, Some(Reject), Unmarked::New, "serve"),
+            (&RequestKind::Unmarked, Some(Passthrough), Unmarked::Legacy, "pass"),
+            (&RequestKind::Unmarked, Some(Translate), Unmarked::Legacy, "translate"),
+            (&RequestKind::Unmarked, Some(Redirect), Unmarked::Legacy, "redirect"),
+            (&RequestKind::Unmarked, Some(Reject), Unmarked::Legacy, "legacy_rejected 410"),
+            (&RequestKind::Unmarked, None, Unmarked::Legacy, "serve"),
+            (&legacy, Some(Passthrough), Unmarked::New, "pass"),
+            (&legacy, Some(Translate), Unmarked::New, "translate"),
+            (&legacy, Some(Redirect), Unmarked::New, "redirect"),
+            (&legacy, Some(Reject), Unmarked::New, "legacy_rejected 410 Page"),
+            (&legacy, None, Unmarked::New, "parameter_invalid 400 Page"),
+        ];
+        for (kind, policy, unmarked, expected) in cases {
+            let settings = LegacySettings { policy, unmarked, ..LegacySettings::default() };
+            assert_eq!(said(kind, &settings, 0), expected, "{kind:?} {policy:?} {unmarked:?}");
+            let is_new = expected == "serve";
+            assert_eq!(is_legacy(kind, &settings), !is_new, "{kind:?} {policy:?} {unmarked:?}");
+        }
+    }
+
+    fn said(kind: &RequestKind, settings: &LegacySettings, now: u64) -> String {
+        match decide(kind, settings, now, || "/users".to_owned()) {
+            LegacyDecision::Serve => "serve".to_owned(),
+            LegacyDecision::Pass => "pass".to_owned(),
+            LegacyDecision::Translate => "translate".to_owned(),
+            LegacyDecision::Redirect => "redirect".to_owned(),
+            LegacyDecision::Reject(problem) | LegacyDecision::Refuse(problem) => {
+                assert_eq!(problem.restart.as_deref(), Some("/users"));
+                [problem.code.as_str(), &problem.status.to_string(), &problem.parameter.unwrap_or_default()]
+                    .join(" ")
+                    .trim()
+                    .to_owned()
+            }
+        }
+    }
+
+    /// The sunset is the start of its day, and ends requests only if the route says so.
+    #[test]
+    fn after_the_sunset_what_the_route_says() {
+        const SUNSET: u64 = 1_798_675_200;
+        let legacy = RequestKind::Legacy { parameter: "page".to_owned(), pairs: Vec::new() };
+        let settings = |policy, after_sunset| LegacySettings {
+            policy,
+            after_sunset,
+            unmarked: Unmarked::Legacy,
+            sunset: i64::try_from(SUNSET).ok(),
+            ..LegacySettings::default()
+        };
+        for policy in [LegacyPolicy::Passthrough, LegacyPolicy::Translate, LegacyPolicy::Redirect] {
+            let (same, reject) =
+                (settings(Some(policy), AfterSunset::Same), settings(Some(policy), AfterSunset::Reject));
+            let before = said(&legacy, &reject, SUNSET - 1);
+            assert_eq!(said(&legacy, &same, SUNSET + 1), before);
+            assert_eq!(said(&legacy, &reject, SUNSET), "legacy_rejected 410 page");
+            assert_eq!(said(&RequestKind::Unmarked, &reject, SUNSET), "legacy_rejected 410");
+            assert_eq!(said(&RequestKind::Cursor, &reject, SUNSET), "serve");
+        }
+        let unset = settings(None, AfterSunset::Reject);
+        assert_eq!(said(&legacy, &unset, SUNSET), "parameter_invalid 400 page");
+        assert!(is_past_sunset(&unset, SUNSET) && !is_past_sunset(&unset, SUNSET - 1));
+        assert!(!is_past_sunset(&LegacySettings::default(), u64::MAX));
+    }
+
+    #[test]
+    fn a_redirect_has_no_body() {
+        let response = redirect("/users?limit=20&cursor=x").unwrap();
+        assert_eq!((response.status, response.body.len()), (307, 0));
+        assert_eq!(response.headers[LOCATION], "/users?limit=20&cursor=x");
+    }
+
+    #[test]
+    fn dates_are_written_as_their_documents_say() {
+        let at = |deprecation, sunset| {
+            headers(&LegacySettings { deprecation, sunset, ..LegacySettings::default() })
+                .into_iter()
+                .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            at(Some(1_768_435_200), Some(1_798_675_200)),
+            ["deprecation: @1768435200", "sunset: Thu, 31 Dec 2026 00:00:00 GMT"]
+        );
+        assert_eq!(at(Some(-1), Some(-1)), ["deprecation: @-1"]);
+        assert_eq!(at(None, Some(i64::MAX)), Vec::<String>::new());
+    }
+
+    #[test]
+    fn links_go_behind_the_upstreams_in_one_line() {
+        let mut upstream = HeaderMap::new();
+        append_link(&mut upstream, "</new>; rel=\"successor-version\"");
+        assert_eq!(upstream[LINK], "</new>; rel=\"successor-version\"");
+        let mut upstream = HeaderMap::new();
+        upstream.append(LINK, HeaderValue::from_static("<http://u/?page=3>; rel=next"));
+        upstream.append(LINK, HeaderValue::from_bytes(b"<http://u/\xff>; rel=\"last\"").unwrap());
+        append_link(&mut upstream, "</new>; rel=\"successor-version\"");
+        let lines: Vec<_> = upstream.get_all(LINK).iter().map(HeaderValue::as_bytes).collect();
+        let expected: &[u8] =
+            b"<http://u/?page=3>; rel=next, <http://u/\xff>; rel=\"last\", </new>; rel=\"successor-version\"";
+        assert_eq!(lines, [expected]);
+    }
+}

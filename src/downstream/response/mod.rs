@@ -1,0 +1,346 @@
+//! Responses of the gateway, and the upstream's headers in them.
+
+pub mod caching;
+pub mod cors;
+pub mod etag;
+pub mod legacy;
+pub mod problem;
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{
+        ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, AGE,
+        CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, EXPIRES, IF_NONE_MATCH, LINK,
+        VARY, X_CONTENT_TYPE_OPTIONS,
+    },
+};
+
+use super::{
+    envelope::{EnvelopeTemplate, page_facts::Facts},
+    render::{content::Content, output::Output},
+    request::preference::PREFERENCE_APPLIED,
+};
+use crate::pagination::{
+    answer::Answer,
+    page::{Level, Page, Unproven},
+};
+use caching::Varies;
+
+/// The header with the level of a page.
+const LEVEL: HeaderName = HeaderName::from_static("cursorgate-level");
+const DRIFT: HeaderName = HeaderName::from_static("cursorgate-drift");
+const UNPROVEN: HeaderName = HeaderName::from_static("cursorgate-unproven");
+const SHORT: HeaderName = HeaderName::from_static("cursorgate-short");
+
+/// The usual maximum number of headers.
+const MOST_HEADERS: usize = 12;
+
+/// A complete response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// The status.
+    pub status: u16,
+    /// The headers with `Content-Length`; for HEAD that of the body which is not sent.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Content,
+}
+
+/// The parts of a response with a page.
+pub struct PageResponse<'a> {
+    /// The envelope.
+    pub template: &'a EnvelopeTemplate,
+    /// The facts for the envelope.
+    pub facts: &'a Facts<'a>,
+    /// The page.
+    pub page: &'a Page,
+    /// The headers of the upstream's lists, in order.
+    pub upstream: &'a [&'a HeaderMap],
+    /// The headers of other answers of the upstream, which only restrict caching.
+    pub beside: &'a [&'a HeaderMap],
+    /// The request headers that the response varies by: of the principal, of cursor contexts, and of negotiation.
+    pub varies: &'a Varies,
+    /// The value of `Preference-Applied`.
+    pub preference_applied: Option<&'a HeaderValue>,
+    /// The longest `Link` line, in bytes.
+    pub link_length: usize,
+    /// Links other than those of paging: relation and encoded URL.
+    pub extra_links: &'a [(&'a str, &'a str)],
+    /// The headers of a legacy answer.
+    pub legacy_headers: &'a [(HeaderName, HeaderValue)],
+}
+
+impl PageResponse<'_> {
+    /// Renders 200 with the page. [`PageDraft::finish`] then takes over the answers.
+    #[must_use]
+    pub fn render(&self) -> PageDraft {
+        let mut output = Output::from(Vec::with_capacity(self.body_size()));
+        self.template.render(self.facts, self.page, &mut output);
+        let tag = etag::weak(&output.lasting(self.page));
+        let mut headers = first_headers(output.length());
+        kept_headers(&mut headers, self.upstream, self.beside, self.varies);
+        if let Some(applied) = self.preference_applied {
+            headers.append(PREFERENCE_APPLIED, applied.clone());
+        }
+        for name in self.template.header_names() {
+            headers.remove(name);
+        }
+        for (name, value) in self.template.headers(self.facts, self.page) {
+            headers.append(name, value);
+        }
+        for (name, value) in self.legacy_headers {
+            headers.insert(name.clone(), value.clone());
+        }
+        headers.insert(CONTENT_TYPE, self.template.content_type().clone());
+        headers.insert(ETAG, tag);
+        let link = self.facts.links.header(self.link_length, self.extra_links);
+        if let Some(value) = link.and_then(|line| HeaderValue::try_from(line).ok()) {
+            headers.insert(LINK, value);
+        }
+        self.push_standing(&mut headers);
+        let applied = self.preference_applied.map(|_| PREFERENCE_APPLIED);
+        expose(&mut headers, self.template.header_names().chain(&applied).map(HeaderName::as_str));
+        PageDraft { headers, output }
+    }
+
+    /// Returns the approximate size of the body, so that it is allocated once.
+    fn body_size(&self) -> usize {
+        let around = self.template.size_around_items();
+        let items: usize = (0..self.page.items.len()).map(|index| self.page.item(index).len() + around).sum();
+        let links = self.facts.links;
+        let urls = [&links.self_, &links.first, &links.prev, &links.next, &links.last];
+        let urls: usize = urls.into_iter().flatten().map(String::len).sum();
+        let left = if self.template.runs_through() { Output::left_of(self.page) } else { 0 };
+        items + urls + 1024 - left
+    }
+
+    /// Adds the headers about the proof of the page.
+    fn push_standing(&self, headers: &mut HeaderMap) {
+        headers.insert(LEVEL, HeaderValue::from_static(level_word(self.page.level)));
+        if let Some(drift) = self.page.drift {
+            headers.insert(DRIFT, HeaderValue::from(drift));
+        }
+        if let Some(reason) = self.page.unproven {
+            headers.insert(UNPROVEN, HeaderValue::from_static(unproven_word(reason)));
+        }
+        if self.page.short {
+            headers.insert(SHORT, HeaderValue::from_static("budget"));
+        }
+    }
+}
+
+/// A response whose body may refer to the upstream's answers.
+#[derive(Debug)]
+pub struct PageDraft {
+    headers: HeaderMap,
+    output: Output,
+}
+
+impl PageDraft {
+    /// Returns the number of bytes written for this page.
+    #[must_use]
+    pub fn own_size(&self) -> usize {
+        self.output.bytes.capacity()
+    }
+
+    /// Returns the memory of the response: the bytes written for it, and the answer with the run that was not copied.
+    #[must_use]
+    pub fn size_held(&self, answers: &[Answer]) -> usize {
+        let left_in = self.output.left_in().and_then(|answer| answers.get(answer));
+        self.own_size() + left_in.map_or(0, |answer| answer.body.capacity())
+    }
+
+    /// Completes the response with the answers of its page.
+    #[must_use]
+    pub fn finish(self, answers: Vec<Answer>) -> Response {
+        Response { status: 200, headers: self.headers, body: self.output.into_content(answers) }
+    }
+}
+
+/// Returns a level as clients read it.
+#[must_use]
+pub const fn level_word(level: Level) -> &'static str {
+    match level {
+        Level::Exact => "exact",
+        Level::Checked => "checked",
+        Level::Anchored => "anchored",
+        Level::Positional => "positional",
+    }
+}
+
+/// Returns the reason of an unproven page as clients read it.
+#[must_use]
+pub const fn unproven_word(reason: Unproven) -> &'static str {
+    match reason {
+        Unproven::Position => "position",
+        Unproven::Order => "order",
+        Unproven::TieRun => "tie-run",
+        Unproven::Pivot => "pivot",
+        Unproven::Seam => "seam",
+    }
+}
+
+impl Response {
+    /// Creates a response with a body, its length, and `X-Content-Type-Options: nosniff`.
+    #[must_use]
+    pub fn new(status: u16, body: Vec<u8>) -> Self {
+        Self { status, headers: first_headers(body.len()), body: body.into() }
+    }
+
+    /// Creates a response from an upstream's 4xx: status, body, content type and coding stay as they are, and other
+    /// headers are treated as those of any answer; `WWW-Authenticate` and `Retry-After` are kept.
+    #[must_use]
+    pub fn upstream_refusal(status: u16, upstream: &HeaderMap, body: Vec<u8>, protected: &[HeaderName]) -> Self {
+        let mut response = Self::new(status, body);
+        kept_headers(&mut response.headers, &[upstream], &[], &Varies::new(protected.to_vec()));
+        response.headers.extend(upstream.get(CONTENT_TYPE).map(|value| (CONTENT_TYPE, value.clone())));
+        for value in upstream.get_all(CONTENT_ENCODING) {
+            response.headers.append(CONTENT_ENCODING, value.clone());
+        }
+        expose(&mut response.headers, std::iter::empty());
+        response
+    }
+
+    /// Removes the `ETag`.
+    #[must_use]
+    pub fn without_validator(mut self) -> Self {
+        self.headers.remove(ETAG);
+        self
+    }
+
+    /// Turns the response into 304 without a body if `If-None-Match` of a GET or HEAD request matches its tag (RFC
+    /// 9110, sections 13.1.2 and 15.4.5). Headers stay, so a client that reads `Link` gets the new one.
+    #[must_use]
+    pub fn unless_matched(mut self, request: &HeaderMap) -> Self {
+        let matched = self.status == 200
+            && self.headers.get(ETAG).is_some_and(|tag| etag::is_matched(tag, request.get_all(IF_NONE_MATCH).iter()));
+        if matched {
+            self.status = 304;
+            self.headers.remove(CONTENT_TYPE);
+            self.headers.remove(CONTENT_LENGTH);
+            self.body = Content::default();
+        }
+        self
+    }
+}
+
+/// Returns the headers that every response with a body of this length has.
+fn first_headers(length: usize) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(MOST_HEADERS);
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers
+}
+
+/// Headers of an upstream's answer that don't apply to the response: hop-by-hop headers (RFC 9110, section 7.6.1), and
+/// those about the bytes of its body; also all that begin with [`DROPPED_PREFIXES`].
+const DROPPED: [&str; 20] = [
+    "accept-ranges",
+    "age",
+    "cache-control",
+    "connection",
+    "digest",
+    "etag",
+    "keep-alive",
+    "last-modified",
+    "link",
+    "proxy-connection",
+    "repr-digest",
+    "server",
+    "signature",
+    "signature-input",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "vary",
+    "x-content-type-options",
+];
+
+/// Returns whether a header controls caches beside `Cache-Control` (RFC 9213, Edge Architecture): they would prefer it
+/// to the page's own.
+fn speaks_to_caches(name: &str) -> bool {
+    name.ends_with("-cache-control") || name == "surrogate-control"
+}
+
+/// `Cursorgate-*` is reserved for the gateway; `Proxy-Authenticate` and similar headers apply to one connection.
+const DROPPED_PREFIXES: [&str; 3] = ["content-", "cursorgate-", "proxy-auth"];
+
+/// Headers of a page that scripts of other origins may read, beyond the standard ones and those of the envelope.
+const EXPOSED: [&str; 9] = [
+    "Link",
+    "ETag",
+    "Retry-After",
+    "Deprecation",
+    "Sunset",
+    "Cursorgate-Level",
+    "Cursorgate-Drift",
+    "Cursorgate-Unproven",
+    "Cursorgate-Short",
+];
+
+/// Adds the headers that scripts may read to an answer that allows an origin; `of_envelope` are those of the envelope.
+pub fn expose<'n>(headers: &mut HeaderMap, of_envelope: impl Iterator<Item = &'n str>) {
+    if let Some(names) = exposed(headers, of_envelope) {
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, names);
+    }
+}
+
+/// Returns the headers that scripts of an allowed origin may read: the upstream's list and the gateway's headers (Fetch
+/// standard, section 3.3.4). `*` means all headers, but with credentials a header of that name.
+fn exposed<'h, 'n: 'h>(headers: &'h HeaderMap, of_envelope: impl Iterator<Item = &'n str>) -> Option<HeaderValue> {
+    headers.get(ACCESS_CONTROL_ALLOW_ORIGIN)?;
+    let said = headers.get_all(ACCESS_CONTROL_EXPOSE_HEADERS).iter().filter_map(|value| value.to_str().ok());
+    let said: Vec<&str> = said.flat_map(|value| value.split(',')).map(str::trim).collect();
+    if said.contains(&"*") && !headers.contains_key(ACCESS_CONTROL_ALLOW_CREDENTIALS) {
+        return Some(HeaderValue::from_static("*"));
+    }
+    let of_envelope = of_envelope.map(|name| -> &'h str { name });
+    let mut names: Vec<&str> = Vec::with_capacity(said.len() + EXPOSED.len());
+    for name in said.into_iter().chain(EXPOSED).chain(of_envelope).filter(|name| !matches!(*name, "" | "*")) {
+        if !names.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+            names.push(name);
+        }
+    }
+    HeaderValue::from_str(&names.join(", ")).ok()
+}
+
+/// Adds the headers that are kept of the answers: those of the first list, the cache headers of all answers and those
+/// `beside` them, and `Vary`.
+fn kept_headers(headers: &mut HeaderMap, answers: &[&HeaderMap], beside: &[&HeaderMap], varies: &Varies) {
+    if let Some(first) = answers.first() {
+        let nominated = first.get_all(CONNECTION);
+        let is_nominated = |name: &str| {
+            let lines = nominated.iter().filter_map(|value| value.to_str().ok());
+            lines.flat_map(|line| line.split(',')).any(|word| word.trim().eq_ignore_ascii_case(name))
+        };
+        for (name, value) in *first {
+            let text = name.as_str();
+            let dropped = DROPPED.contains(&text) || DROPPED_PREFIXES.iter().any(|prefix| text.starts_with(prefix));
+            if !dropped && !speaks_to_caches(text) && !is_nominated(text) {
+                headers.append(name.clone(), value.clone());
+            }
+        }
+    }
+    let both;
+    let all = match beside {
+        [] => answers,
+        _ => {
+            both = [answers, beside].concat();
+            &both
+        }
+    };
+    if all.len() > 1 {
+        // The `Expires` of the first answer would apply to the others too; their `Cache-Control` does.
+        headers.remove(EXPIRES);
+    }
+    headers.insert(CACHE_CONTROL, caching::cache_control(all));
+    for (name, value) in [(AGE, caching::age(all)), (VARY, caching::vary(all, varies))] {
+        if let Some(value) = value {
+            headers.insert(name, value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,205 @@
+//! Requests that the upstream answers itself, passed on as they come: other methods, routes without a list, uploads,
+//! WebSockets, event streams, and legacy requests that pass through.
+
+pub(crate) mod passing;
+pub(crate) mod patience;
+pub(crate) mod relay;
+
+use std::pin::pin;
+
+use http::{HeaderValue, Version, header};
+use pingora::{Error, ErrorType, http::RequestHeader, protocols::http::ServerSession, proxy::Session};
+
+use super::{
+    outcome::failure::Failure,
+    runtime::{clock, futures::caught},
+    session::{
+        context::{Forwarded, Gateway, RequestContext, seam},
+        respond,
+    },
+};
+use crate::{
+    downstream::{Code, Problem},
+    upstream::{net::error::FetchError, request::headers},
+};
+use passing::PassedAnswer;
+use relay::RelayFault;
+use relay::relay;
+use relay::takes_events;
+
+/// Returns whether a request asks for a connection that may be silent for long.
+pub(crate) fn is_stream(session: &ServerSession) -> bool {
+    is_web_socket(session) || takes_events(&session.req_header().headers)
+}
+
+/// Returns whether a request upgrades to WebSocket, the one protocol that passes (RFC 6455 section 4.1).
+fn is_web_socket(session: &ServerSession) -> bool {
+    let says = |value: &HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"websocket");
+    session.is_upgrade_req() && session.req_header().headers.get_all(header::UPGRADE).iter().any(says)
+}
+
+/// Sends a request to the upstream and relays its answer.
+///
+/// # Errors
+///
+/// Returns an error if the answer broke off after it had begun. The connection then has to end.
+pub(crate) async fn forward(
+    gateway: &Gateway,
+    session: &mut Session,
+    forwarded: &Forwarded,
+    context: &mut RequestContext,
+) -> pingora::Result<()> {
+    context.outcome.forwarded = true;
+    let passed = {
+        let passing = pin!(pass(gateway, session, forwarded, context));
+        caught(passing).await
+    };
+    let broken = match passed {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(broken)) => broken,
+        Err(panic) => {
+            context.outcome.detail = Some(panic);
+            return fail(session, Some(Problem::new(Code::Internal, PANICKED)), "panicked", context).await;
+        }
+    };
+    let (problem, word) = match broken {
+        RelayFault::Upstream(error) => {
+            let word = if let FetchError::Timeout(_) = error { "upstream_timeout" } else { "upstream_truncated" };
+            let Failure::Refused { problem, detail } = error.into() else { return Ok(()) };
+            context.outcome.detail = detail;
+            (Some(*problem), word)
+        }
+        RelayFault::Body(said) => (Some(Problem::new(Code::BodyInvalid, said)), "body_invalid"),
+        RelayFault::Head(error) => {
+            // Pingora's text quotes the header that can't be written, which may be secret. The log gets the kind alone.
+            context.outcome.detail = Some(error.etype().as_str().to_owned());
+            (Some(Problem::new(Code::RequestInvalid, "the request's headers can't be forwarded")), "internal")
+        }
+        RelayFault::Gone => (None, "client_gone"),
+        RelayFault::Stalled => (None, "client_stalled"),
+    };
+    fail(session, problem, word, context).await
+}
+
+const PANICKED: &str = "the gateway failed: report the request id";
+
+/// Sends `problem` if no answer has begun; otherwise ends the connection and logs `word`.
+async fn fail(
+    session: &mut Session,
+    problem: Option<Problem>,
+    word: &'static str,
+    context: &mut RequestContext,
+) -> pingora::Result<()> {
+    session.set_keepalive(None);
+    // After a switch of protocols, bytes on the connection belong to the new protocol, not to HTTP.
+    let begun = session.response_written().is_some_and(|head| head.status == 101 || !head.status.is_informational());
+    let Some(problem) = problem.filter(|_| !begun) else {
+        context.outcome.code = Some(word);
+        return Err(Error::explain(ErrorType::ConnectionClosed, word));
+    };
+    let RequestContext { snapshot, outcome, cross_origin, held, .. } = context;
+    let mut response = respond::refuse(&problem, None, snapshot, outcome);
+    if let Some(cross_origin) = cross_origin {
+        cross_origin.apply(&mut response.headers);
+    }
+    respond::write(session, response, held, outcome).await;
+    Ok(())
+}
+
+async fn pass(
+    gateway: &Gateway,
+    session: &mut Session,
+    forwarded: &Forwarded,
+    context: &mut RequestContext,
+) -> Result<(), RelayFault> {
+    seam(&context.outcome, "pass");
+    let route = &forwarded.found.route;
+    let (peers, timeouts) = (&route.upstream.peers, route.upstream.timeouts);
+    let request = request(session.as_downstream(), forwarded).map_err(RelayFault::Head)?;
+    let connections = &gateway.fetcher.connections;
+    let opened = connections.open(peers, &request.headers, timeouts, clock::instant()).await;
+    context.outcome.counted.upstream_requests += 1;
+    let mut connection = opened.map_err(RelayFault::Upstream)?;
+    // A small request body is kept, so that it can be sent again if the upstream closed an idle connection.
+    session.as_downstream_mut().enable_retry_buffering();
+    let asked = session.req_header().clone();
+    let mut passing = PassedAnswer {
+        asked: &asked,
+        forwarded,
+        cross_origin: context.cross_origin.as_ref(),
+        gateway,
+        held: &context.held,
+        memory: &context.snapshot.memory,
+        surplus: &context.surplus,
+        outcome: &mut context.outcome,
+        observation: None,
+    };
+    let mut sent = None;
+    let passed = loop {
+        let relayed = match connection.send(Box::new(request.clone())).await {
+            Ok(()) => relay(session, &mut connection, timeouts, sent.take(), &mut passing).await,
+            Err(error) => Err(RelayFault::Upstream(error)),
+        };
+        match relayed {
+            Err(RelayFault::Upstream(FetchError::Unavailable(_))) if connection.is_reused && repeats(session) => {
+                // The upstream closed the connection while it was idle. The replacement is new, so this happens once
+                // per request.
+                sent = session.as_downstream().get_retry_buffer();
+                match connections.renew(peers, &connection, timeouts, clock::instant()).await {
+                    Ok(renewed) => connection = renewed,
+                    Err(error) => break Err(RelayFault::Upstream(error)),
+                }
+            }
+            Ok(can_be_used_on) => {
+                if can_be_used_on {
+                    connections.release(connection).await;
+                }
+                break Ok(());
+            }
+            Err(broken) => break Err(broken),
+        }
+    };
+    context.observation = passing.observation;
+    passed
+}
+
+/// Returns whether a request can be sent again: its method is idempotent, no part of an answer came, and its body is
+/// kept.
+fn repeats(session: &Session) -> bool {
+    session.req_header().method.is_idempotent()
+        && session.response_written().is_none()
+        && !session.as_downstream().retry_buffer_truncated()
+}
+
+/// Builds the request head for the upstream: path, `Host`, provenance headers and the operator's headers. Hop-by-hop
+/// headers are removed.
+fn request(session: &ServerSession, forwarded: &Forwarded) -> pingora::Result<RequestHeader> {
+    let Forwarded { found, target, client, successor } = forwarded;
+    let mut request = session.req_header().clone();
+    let query = target.query.as_deref().unwrap_or_default();
+    let path = found.route.target(&target.path, &found.parameters, query);
+    request.set_version(Version::HTTP_11);
+    request.set_raw_path(path.as_bytes())?;
+    let upstream = &found.route.upstream;
+    let mut dropped = headers::between_neighbours(&request.headers);
+    let (untrusted, ours) = headers::provenance(&request.headers, client.origin(target), &upstream.headers);
+    dropped.extend(untrusted);
+    // The path in the request line selected this route. A header that overrides it could lead to another path.
+    dropped.extend(headers::path_overrides(&request.headers));
+    if successor.is_some() {
+        // The request was judged as a GET of this path. A header that overrides the method would change that.
+        dropped.extend(headers::overrides(&request.headers));
+    }
+    for name in &dropped {
+        request.remove_header(name);
+    }
+    if successor.is_none() && is_web_socket(session) {
+        request.insert_header(header::CONNECTION, "Upgrade")?;
+        request.insert_header(header::UPGRADE, "websocket")?;
+    }
+    request.insert_header(header::HOST, upstream.host_for(target.authority.as_deref()))?;
+    for (name, value) in ours.iter().chain(upstream.headers.iter().map(|(name, value)| (name, value))) {
+        request.insert_header(name.clone(), value.clone())?;
+    }
+    Ok(request)
+}

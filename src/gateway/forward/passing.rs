@@ -1,0 +1,170 @@
+//! Changes to an upstream's answer on its way to the client: hop-by-hop headers are removed, legacy and cross-origin
+//! headers are added, and a route that observes keeps a copy of the body.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Method, StatusCode, Version, header};
+use pingora::http::{RequestHeader, ResponseHeader};
+
+use crate::{
+    downstream::response::{
+        caching::{Varies, vary},
+        cors, expose,
+    },
+    gateway::{
+        outcome::access_log::Outcome,
+        routes::cross_origin::CrossOrigin,
+        runtime::clock,
+        session::{
+            context::{Forwarded, Gateway, Surplus},
+            observe,
+        },
+    },
+    upstream::{
+        net::memory::{Memory, MemoryShare},
+        request::headers,
+    },
+};
+
+/// An answer that is relayed, with its request.
+pub(crate) struct PassedAnswer<'a> {
+    pub asked: &'a RequestHeader,
+    /// The route and the client of the request.
+    pub forwarded: &'a Forwarded,
+    /// The cross-origin policy of the route.
+    pub cross_origin: Option<&'a CrossOrigin>,
+    pub gateway: &'a Gateway,
+    /// The memory that the request is counted with.
+    pub held: &'a MemoryShare,
+    /// The memory from which a copy of the body is taken.
+    pub memory: &'a Arc<Memory>,
+    /// Set if the client sent bytes after its request.
+    pub surplus: &'a Surplus,
+    pub outcome: &'a mut Outcome,
+    /// The copy of the body, on a route that observes.
+    pub observation: Option<Box<observe::Observation>>,
+}
+
+impl PassedAnswer<'_> {
+    /// Rewrites the head of an answer for the client. `has_body` tells whether a body follows.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a header can't be written.
+    pub(crate) fn head(&mut self, answer: &mut ResponseHeader, has_body: bool) -> pingora::Result<()> {
+        let Forwarded { found, target, .. } = self.forwarded;
+        let readers = &self.gateway.readers;
+        self.observation = observe::begin(readers, self.asked, answer, (found, target), (self.memory, self.outcome));
+        self.of_connection(answer);
+        self.bound_retry(answer)?;
+        answer.set_version(Version::HTTP_11);
+        self.frame(answer, has_body)?;
+        self.mark_legacy(answer)?;
+        self.share(answer)
+    }
+
+    /// Rewrites an informational head, or one that switches protocols.
+    pub(crate) fn early_head(&self, answer: &mut ResponseHeader) {
+        if answer.status != StatusCode::SWITCHING_PROTOCOLS {
+            self.of_connection(answer);
+        }
+    }
+
+    /// Copies a part of the body for the observation.
+    pub(crate) fn body(&mut self, bytes: &[u8]) {
+        if let Some(observation) = &mut self.observation {
+            observation.push(bytes);
+        }
+    }
+
+    /// Removes hop-by-hop headers; all other headers stay as they came.
+    fn of_connection(&self, answer: &mut ResponseHeader) {
+        for name in headers::of_connection(&answer.headers) {
+            answer.remove_header(&name);
+        }
+    }
+
+    /// Bounds `Retry-After`, so that a client neither waits for years nor retries in the past.
+    fn bound_retry(&self, answer: &mut ResponseHeader) -> pingora::Result<()> {
+        let Some(said) = answer.headers.get(header::RETRY_AFTER).cloned() else { return Ok(()) };
+        let mut headers = HeaderMap::from_iter([(header::RETRY_AFTER, said)]);
+        headers::bound_retry_after(&mut headers, clock::unix_seconds());
+        match headers.remove(header::RETRY_AFTER) {
+            Some(bounded) => answer.insert_header(header::RETRY_AFTER, bounded),
+            None => {
+                answer.remove_header(&header::RETRY_AFTER);
+                Ok(())
+            }
+        }
+    }
+
+    /// Frames the body in a way that the client's HTTP version knows.
+    fn frame(&self, answer: &mut ResponseHeader, has_body: bool) -> pingora::Result<()> {
+        if self.asked.version < Version::HTTP_11 {
+            // HTTP/1.0 has no chunks (RFC 9112 section 6.1): the end of the connection ends the body.
+            answer.remove_header(&header::TRANSFER_ENCODING);
+            return Ok(());
+        }
+        let is_framed = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING].iter().any(|name| {
+            // An answer to HEAD may carry the length that GET would have.
+            answer.headers.contains_key(name)
+        });
+        let can_have_body = self.asked.method != Method::HEAD
+            && !matches!(answer.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        if !is_framed && can_have_body {
+            if has_body {
+                answer.insert_header(header::TRANSFER_ENCODING, "chunked")?;
+            } else {
+                answer.insert_header(header::CONTENT_LENGTH, "0")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn mark_legacy(&self, answer: &mut ResponseHeader) -> pingora::Result<()> {
+        let Forwarded { found, successor: Some(successor), .. } = self.forwarded else { return Ok(()) };
+        let Some(list) = &found.route.list else { return Ok(()) };
+        let mut added = HeaderMap::new();
+        for value in answer.headers.get_all(header::LINK) {
+            added.append(header::LINK, value.clone());
+        }
+        list.mark_legacy(&mut added, successor);
+        // The same URL may be a page in another envelope.
+        let by_form = list.conventions.varies_by().collect::<Vec<_>>();
+        if !by_form.is_empty()
+            && let Some(vary) = vary(&[&answer.headers], &Varies::new(by_form))
+        {
+            added.insert(header::VARY, vary);
+        }
+        for (name, value) in &added {
+            answer.insert_header(name, value.clone())?;
+        }
+        Ok(())
+    }
+
+    /// Applies the route's cross-origin policy. Without one, a legacy answer lists the added headers as readable, as
+    /// far as the upstream allows scripts at all.
+    fn share(&self, answer: &mut ResponseHeader) -> pingora::Result<()> {
+        if self.cross_origin.is_none() && self.forwarded.successor.is_none() {
+            return Ok(());
+        }
+        let mut said = HeaderMap::new();
+        for name in cors::SAID {
+            for value in answer.headers.get_all(&name) {
+                said.append(name.clone(), value.clone());
+            }
+        }
+        let before = said.clone();
+        match self.cross_origin {
+            Some(cross_origin) => cross_origin.apply(&mut said),
+            None => expose(&mut said, std::iter::empty()),
+        }
+        for name in cors::SAID.iter().filter(|name| !before.get_all(*name).iter().eq(said.get_all(*name))) {
+            answer.remove_header(name);
+            for value in said.get_all(name) {
+                answer.append_header(name, value.clone())?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,32 @@
+//! The snapshot in force: the one `ArcSwap` for configuration.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::snapshot::Snapshot;
+
+/// The snapshot that new requests take. A request in flight keeps the snapshot that it began with.
+#[derive(Debug)]
+pub struct Live {
+    snapshot: ArcSwap<Snapshot>,
+}
+
+impl Live {
+    /// Starts with this snapshot.
+    #[must_use]
+    pub fn new(snapshot: Snapshot) -> Self {
+        Self { snapshot: ArcSwap::from_pointee(snapshot) }
+    }
+
+    /// Returns the snapshot for one request, which keeps it to its end.
+    #[must_use]
+    pub fn pin(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
+    /// Replaces the snapshot for new requests.
+    pub fn swap(&self, next: Snapshot) {
+        self.snapshot.store(Arc::new(next));
+    }
+}

@@ -1,0 +1,6 @@
+//! The configuration in force, its replacement by a reload, and the start and end of the process.
+
+pub(crate) mod live;
+pub(crate) mod process;
+pub(crate) mod reload;
+pub(crate) mod snapshot;

@@ -1,0 +1,249 @@
+//! A compiled configuration: everything that a request needs. After compilation nothing in it can fail.
+//!
+//! `check` and `run` build the same snapshot. A request takes one at its start and keeps it to its end.
+
+use std::{net::IpAddr, sync::Arc};
+
+use crate::{
+    config::{
+        Diagnostics,
+        diagnostic::Location,
+        settings::{CursorKeySettings, Network, ServerSettings, Settings},
+    },
+    cursor::KeyRing,
+    downstream::EnvelopeTemplate,
+    gateway::{
+        openapi::OpenApi,
+        outcome::metrics::RouteMetrics,
+        routes::{guard::Guard, route::Route, table::RouteTable, upstream::Upstream},
+        runtime::memory_limit,
+        shared::pivots::Pivots,
+    },
+    upstream::{Costs, Dialect, net::memory::Memory},
+};
+
+/// A compiled configuration.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// The table that finds the route of a request.
+    pub table: RouteTable,
+    /// The lists that requests could reach by another spelling.
+    pub(crate) guard: Guard,
+    /// All routes, in the order of the file.
+    pub routes: Vec<Arc<Route>>,
+    /// All upstreams, in the order of the file.
+    pub upstreams: Vec<Arc<Upstream>>,
+    /// Settings for all requests.
+    pub server: ServerSettings,
+    /// The host names of the admin listener.
+    pub admin_hosts: Vec<String>,
+    /// The keys of cursors.
+    pub keys: Option<Arc<KeyRing>>,
+    /// The memory for bodies. The next snapshot shares it if the limit is the same.
+    pub memory: Arc<Memory>,
+    /// The cache of pivots. The next snapshot shares it if the limits are the same.
+    pub pivots: Arc<Pivots>,
+    /// The metrics of requests without a route.
+    pub metrics: Arc<RouteMetrics>,
+    /// The OpenAPI description of all routes.
+    pub openapi: OpenApi,
+    /// The computed costs of pages. The next snapshot reuses those of unchanged routes.
+    costs: Costs,
+}
+
+impl Snapshot {
+    /// Compiles a configuration. Returns nothing if there are errors, all of which are in `diagnostics`. Addresses,
+    /// limits learnt and counts of unchanged routes are taken from the previous snapshot.
+    pub fn build(settings: &Settings, previous: Option<&Self>, diagnostics: &mut Diagnostics) -> Option<Self> {
+        if diagnostics.has_errors() {
+            Dialect::check_all(settings, diagnostics);
+            return None;
+        }
+        let keys = settings.cursor.as_ref().and_then(|keys| key_ring(keys, diagnostics)).map(Arc::new);
+        let known_upstreams = previous.map_or(&[][..], |previous| &previous.upstreams);
+        let known_routes = previous.map_or(&[][..], |previous| &previous.routes);
+        let upstreams: Vec<Option<Arc<Upstream>>> = settings
+            .upstreams
+            .iter()
+            .map(|upstream| Upstream::compile(upstream, known_upstreams, diagnostics).map(Arc::new))
+            .collect();
+        let mut costs = previous.map(|previous| Costs::after(&previous.costs)).unwrap_or_default();
+        let mut routes = Vec::with_capacity(settings.routes.len());
+        for route in &settings.routes {
+            let upstream = upstreams.get(route.upstream).and_then(Clone::clone);
+            let asked = settings.upstreams.get(route.upstream);
+            if let Some(route) =
+                Route::compile(route, asked, upstream, keys.as_ref(), known_routes, &mut costs, diagnostics)
+            {
+                routes.push(Arc::new(route));
+            }
+        }
+        for dialect in &settings.own_dialects {
+            Dialect::check(dialect, diagnostics);
+        }
+        for envelope in &settings.own_envelopes {
+            EnvelopeTemplate::compile(envelope, "items", diagnostics);
+        }
+        let openapi = OpenApi::compile(settings, &routes, diagnostics);
+        let table = RouteTable::compile(&routes, diagnostics);
+        if diagnostics.has_errors() {
+            return None;
+        }
+        let metrics = previous.map_or_else(|| RouteMetrics::new(""), |previous| Arc::clone(&previous.metrics));
+        let pivots =
+            previous.map(|previous| &previous.pivots).filter(|pivots| pivots.settings() == settings.caches.pivots);
+        let pivots = pivots.map_or_else(|| Arc::new(Pivots::new(settings.caches.pivots)), Arc::clone);
+        let upstreams = upstreams.into_iter().flatten().collect();
+        let kept = previous.filter(|previous| previous.server.memory == settings.server.memory);
+        let memory = kept.map_or_else(
+            || Memory::new(settings.server.memory.unwrap_or_else(|| memory_limit::memory() / 2)),
+            |previous| Arc::clone(&previous.memory),
+        );
+        let admin_hosts = settings.admin.as_ref().map(|admin| admin.hosts.clone()).unwrap_or_default();
+        costs.forget_others();
+        let server = settings.server.clone();
+        let guard = Guard::compile(&routes);
+        Some(Self {
+            table,
+            guard,
+            routes,
+            upstreams,
+            server,
+            admin_hosts,
+            keys,
+            memory,
+            pivots,
+            metrics,
+            openapi,
+            costs,
+        })
+    }
+
+    /// Returns whether an address belongs to a trusted proxy.
+    #[must_use]
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        self.server.trusted_proxies.iter().any(|network| contains(*network, address))
+    }
+}
+
+/// Returns whether an address is in a network. An IPv4 address may come in its IPv6 form.
+fn contains(network: Network, address: IpAddr) -> bool {
+    let bits = u32::from(network.prefix);
+    match (network.address, address.to_canonical()) {
+        (IpAddr::V4(of), IpAddr::V4(address)) => {
+            let mask = u32::MAX.checked_shl(32_u32.saturating_sub(bits)).unwrap_or(0);
+            of.to_bits() & mask == address.to_bits() & mask
+        }
+        (IpAddr::V6(of), IpAddr::V6(address)) => {
+            let mask = u128::MAX.checked_shl(128_u32.saturating_sub(bits)).unwrap_or(0);
+            of.to_bits() & mask == address.to_bits() & mask
+        }
+        _ => false,
+    }
+}
+
+fn key_ring(settings: &CursorKeySettings, diagnostics: &mut Diagnostics) -> Option<KeyRing> {
+    let keys: Vec<(u32, &[u8])> = settings.keys.iter().map(|(id, key)| (*id, key.reveal())).collect();
+    match KeyRing::new(settings.signing_key, &keys) {
+        Ok(ring) => Some(ring),
+        Err(error) => {
+            let start = Location { source: 0, start: 0, end: 0 };
+            let help = "`cursorgate keygen` makes a key; each has an id of its own";
+            diagnostics.error(start, error.to_string(), help);
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{config::Environment, pagination::paging::Learnt};
+
+    /// A key, and no file.
+    struct Key;
+
+    impl Environment for Key {
+        fn variable(&self, _name: &str) -> Option<String> {
+            Some("8mEJ0qzKcQ1nH7vXwY2rT5uB9dFgLpZaSxC3kVtNjRo".to_owned())
+        }
+
+        fn read(&self, _path: &std::path::Path) -> std::io::Result<Vec<u8>> {
+            Err(std::io::ErrorKind::NotFound.into())
+        }
+    }
+
+    /// The snapshot of one route to one peer, where there is no fault.
+    fn build(peer: &str, tls: &str, previous: Option<&Snapshot>) -> Result<Snapshot, String> {
+        let text = format!(
+            "version = 1\n[listeners.public]\naddress = \"127.0.0.1:0\"\n\
+             [cursor]\nsigning_key = 1\nkeys = {{ 1 = \"env:KEY\" }}\n\
+             [upstreams.people]\npeers = [{peer:?}]\n{tls}\n\
+             [routes.users]\npath = \"/users\"\nupstream = \"people\"\ndialect = \"page-limit\"\norder = [\"id\"]\n"
+        );
+        let (settings, mut diagnostics) = crate::config::load_text("a.toml", &text, &Key);
+        let built = settings.and_then(|settings| Snapshot::build(&settings, previous, &mut diagnostics));
+        built.ok_or_else(|| diagnostics.render(false))
+    }
+
+    #[tokio::test]
+    async fn no_timeout_of_a_peer_is_left_out() {
+        let snapshot = build("127.0.0.1:1", "", None).unwrap();
+        let upstream = &snapshot.routes[0].upstream;
+        let now = tokio::time::Instant::now().into_std();
+        let options = upstream.peers.next(now, upstream.timeouts.connect).await.unwrap().options;
+        for timeout in [
+            options.connection_timeout,
+            options.total_connection_timeout,
+            options.read_timeout,
+            options.write_timeout,
+            options.idle_timeout,
+        ] {
+            assert!(timeout.is_some_and(|timeout| !timeout.is_zero()), "{options:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_learnt_outlives_a_reload_of_the_same_route() {
+        let first = build("127.0.0.1:1", "", None).unwrap();
+        let learnt = Learnt { cap: Some(100), run: 7, filters_in_vain: 0 };
+        let learning = &first.routes[0].list.as_ref().unwrap().learning;
+        let view = learning.view("/users", "", &http::HeaderMap::new(), &[]);
+        learning.add(view, learnt);
+        for (peer, known) in [("127.0.0.1:1", learnt), ("127.0.0.1:2", Learnt::default())] {
+            let next = build(peer, "", Some(&first)).unwrap();
+            assert_eq!(next.routes[0].list.as_ref().unwrap().learning.read(view), known, "{peer}");
+        }
+        let next = build("127.0.0.1:1", "", Some(&first)).unwrap();
+        assert!(Arc::ptr_eq(&next.routes[0].upstream.peers.names()[0], &first.routes[0].upstream.peers.names()[0]));
+    }
+
+    #[test]
+    fn a_certificate_is_always_held_against_a_name() {
+        assert!(build("people.internal:443", "tls = {}", None).is_ok());
+        assert!(build("192.0.2.1:443", "tls = { server_name = \"people.internal\" }", None).is_ok());
+        let report = build("192.0.2.1:443", "tls = {}", None).unwrap_err();
+        assert!(report.contains("server_name"), "{report}");
+        let report = build("people.internal:443", "tls = { ca = \"/nothing/here.pem\" }", None).unwrap_err();
+        assert!(report.contains("here.pem"), "{report}");
+    }
+
+    #[test]
+    fn networks() {
+        let network = |text: &str, prefix| Network { address: text.parse().unwrap(), prefix };
+        for (of, prefix, address, within) in [
+            ("10.20.0.0", 16, "10.20.255.1", true),
+            ("10.20.0.0", 16, "10.21.0.1", false),
+            ("10.20.0.0", 16, "::ffff:10.20.1.1", true),
+            ("0.0.0.0", 0, "192.0.2.1", true),
+            ("0.0.0.0", 0, "2001:db8::1", false),
+            ("127.0.0.1", 32, "127.0.0.2", false),
+            ("2001:db8::", 32, "2001:db8:7::1", true),
+            ("::", 0, "2001:db8::1", true),
+            ("::1", 128, "::1", true),
+            ("::1", 128, "::2", false),
+        ] {
+            assert_eq!(contains(network(of, prefix), address.parse().unwrap()), within, "{of}/{prefix} {address}");
+        }
+    }
+}

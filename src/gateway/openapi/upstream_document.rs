@@ -1,0 +1,180 @@
+//! The OpenAPI document of an upstream: where the schema of a list's items is found.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
+use crate::{
+    config::{
+        diagnostic::{Location, nearest},
+        tree::{LocatedTree, Tree},
+    },
+    json::{Pointer, pointer::Step},
+};
+
+/// Maximum number of references in a row, and depth of nested alternatives, on the way to an item.
+const MOST_STEPS: usize = 64;
+
+/// The methods of a path item (OpenAPI 3.1, section 4.8.9).
+const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
+
+/// A fault of a document: its place in the configuration, the message and the help.
+pub(super) type DocumentFault = (Location, String, String);
+
+/// The document of an upstream.
+#[derive(Clone, Copy)]
+pub(super) struct UpstreamDocument<'a> {
+    pub(super) root: &'a LocatedTree,
+    /// The path of its file.
+    pub(super) file: &'a str,
+}
+
+impl<'a> UpstreamDocument<'a> {
+    /// Returns whether the document is of OpenAPI 3.0, or a fault if it is of neither 3.0 nor 3.1.
+    pub(super) fn version(self, at: Location) -> Result<bool, DocumentFault> {
+        match text(member(self.root, "openapi")) {
+            Some(version) if version.starts_with("3.1.") => Ok(false),
+            Some(version) if version.starts_with("3.0.") => Ok(true),
+            _ => {
+                let message = format!("{} is no OpenAPI document of version 3.0 or 3.1", self.file);
+                Err((at, message, "say which by its member `openapi`; older ones can be converted".to_owned()))
+            }
+        }
+    }
+
+    /// The fault of a place that the document does not have.
+    pub(super) fn without(self, place: &str, at: Location) -> DocumentFault {
+        let help = "write it as a reference in that file would, \"#/components/schemas/User\"";
+        (at, format!("{} has nothing at {place:?}", self.file), help.to_owned())
+    }
+
+    /// The fault of an operation whose answer has no items.
+    pub(super) fn without_items(self, items: &Pointer, method: &str, path: &str, at: Location) -> DocumentFault {
+        let (file, place, method) = (self.file, items.to_string(), method.to_uppercase());
+        let help = "the dialect reads the items there; where the file knows it differently, name the item's own schema: \
+                    schema = \"#/components/schemas/User\"";
+        (at, format!("{file} describes no array at {place:?} of {method} {path}"), help.to_owned())
+    }
+
+    /// Returns the target of a local reference.
+    pub(super) fn at(self, reference: &str) -> Option<&'a LocatedTree> {
+        let decoded: Cow<'_, str> = percent_decode_str(reference.strip_prefix('#')?).decode_utf8().ok()?;
+        let mut place = self.root;
+        if decoded.is_empty() {
+            return Some(place);
+        }
+        for step in decoded.strip_prefix('/')?.split('/') {
+            let name = step.replace("~1", "/").replace("~0", "~");
+            place = match &place.value {
+                Tree::Array(elements) => elements.get(name.parse::<usize>().ok()?)?,
+                _ => member(place, &name)?,
+            };
+        }
+        Some(place)
+    }
+
+    /// Follows local references to their end.
+    fn resolved(self, mut tree: &'a LocatedTree) -> Option<&'a LocatedTree> {
+        for _ in 0..MOST_STEPS {
+            match text(member(tree, "$ref")) {
+                Some(reference) => tree = self.at(reference)?,
+                None => return Some(tree),
+            }
+        }
+        None
+    }
+
+    /// Returns the schema of an operation's answer.
+    pub(super) fn answer(self, method: &str, path: &str, at: Location) -> Result<&'a LocatedTree, DocumentFault> {
+        let paths = members(member(self.root, "paths"));
+        let fault = |message: String, help: String| (at, message, help);
+        let Some(item) = paths.iter().find(|(known, _)| known.value == path).map(|(_, item)| item) else {
+            let near = nearest(path, paths.iter().map(|(known, _)| known.value.as_str()));
+            let help =
+                near.map_or_else(|| "write it as the file has it".to_owned(), |near| format!("did you mean {near:?}?"));
+            return Err(fault(format!("{} has no path {path:?}", self.file), help));
+        };
+        let operation = self.resolved(item).and_then(|item| member(item, method).filter(|_| METHODS.contains(&method)));
+        let Some(operation) = operation else {
+            let known = self.resolved(item).map(|item| members(Some(item))).unwrap_or_default();
+            let known: Vec<String> = known
+                .iter()
+                .filter(|(name, _)| METHODS.contains(&name.value.as_str()))
+                .map(|(name, _)| name.value.to_uppercase())
+                .collect();
+            let message = format!("{} has no {} {path}", self.file, method.to_uppercase());
+            return Err(fault(message, format!("it has {}", known.join(", "))));
+        };
+        let responses = member(operation, "responses");
+        let response = ["200", "2XX", "2xx", "default"].into_iter().find_map(|status| member(responses?, status));
+        let content =
+            response.and_then(|response| self.resolved(response)).and_then(|response| member(response, "content"));
+        let types = members(content);
+        let media = types.iter().find(|(name, _)| name.value.starts_with("application/json"));
+        let media = media.or_else(|| types.iter().find(|(name, _)| name.value.contains("json")));
+        media.and_then(|(_, media)| member(media, "schema")).ok_or_else(|| {
+            let message = format!("{} says nothing of the answer to {} {path}", self.file, method.to_uppercase());
+            fault(message, "its response 200 needs a schema for application/json".to_owned())
+        })
+    }
+
+    /// Returns the schema of an item: the part that is served of an element of the array.
+    pub(super) fn item(self, answer: &'a LocatedTree, items: &Pointer, item: &Pointer) -> Option<&'a LocatedTree> {
+        let array = self.walk(answer, items.steps(), 0)?;
+        let element = self.find(array, 0, &|schema| member(schema, "items"))?;
+        self.walk(element, item.steps(), 0)
+    }
+
+    /// Returns the schema at the end of these steps.
+    fn walk(self, schema: &'a LocatedTree, steps: &[Step], depth: usize) -> Option<&'a LocatedTree> {
+        let Some((step, rest)) = steps.split_first() else { return Some(schema) };
+        let next = self.find(schema, depth, &|schema| match step {
+            Step::Member(name) => member(member(schema, "properties")?, name),
+            Step::Matching { .. } => member(schema, "items"),
+        })?;
+        self.walk(next, rest, depth)
+    }
+
+    /// Applies `take` to a schema, or to the alternatives that it consists of.
+    fn find(
+        self,
+        schema: &'a LocatedTree,
+        depth: usize,
+        take: &dyn Fn(&'a LocatedTree) -> Option<&'a LocatedTree>,
+    ) -> Option<&'a LocatedTree> {
+        if depth > MOST_STEPS {
+            return None;
+        }
+        let schema = self.resolved(schema)?;
+        take(schema).or_else(|| {
+            let parts = ["allOf", "anyOf", "oneOf"].into_iter().filter_map(|name| member(schema, name));
+            let mut parts = parts.flat_map(|part| match &part.value {
+                Tree::Array(elements) => elements.as_slice(),
+                _ => &[],
+            });
+            // A level of alternatives counts as 16 steps, which bounds the whole search.
+            parts.find_map(|part| self.find(part, depth + 16, take))
+        })
+    }
+}
+
+/// Returns the value of a member.
+pub(super) fn member<'a>(tree: &'a LocatedTree, name: &str) -> Option<&'a LocatedTree> {
+    members(Some(tree)).iter().find(|(known, _)| known.value == name).map(|(_, value)| value)
+}
+
+/// Returns the members of an object; none for other values.
+pub(super) fn members(tree: Option<&LocatedTree>) -> &[(crate::config::diagnostic::Located<String>, LocatedTree)] {
+    match tree.map(|tree| &tree.value) {
+        Some(Tree::Object(members)) => members,
+        _ => &[],
+    }
+}
+
+/// Returns the text of a string.
+pub(super) fn text(tree: Option<&LocatedTree>) -> Option<&str> {
+    match tree.map(|tree| &tree.value) {
+        Some(Tree::Text(text)) => Some(text),
+        _ => None,
+    }
+}

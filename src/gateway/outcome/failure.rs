@@ -1,0 +1,365 @@
+//! The mapping from failures to problems. Details that only an operator may see go to the log.
+
+use http::{HeaderMap, header::RETRY_AFTER};
+
+use crate::{
+    cursor::{CursorError, TooLong},
+    downstream::{Code, Problem, Response},
+    gateway::shared::slots::Occupied,
+    pagination::{
+        fetch::{Fetch, Listing, TokenFetch},
+        refusal::Refusal,
+        unsorted::{Cause, Unsorted},
+        window::Offset,
+    },
+    upstream::{
+        HeaderRefusal, LegacyFault, ReadingError,
+        net::{error::FetchError, memory::MemoryExhausted},
+    },
+};
+
+/// The detail of `overloaded`, if no memory is left.
+const NO_ROOM: &str = "the gateway has no memory left for this request: try again in a moment";
+
+/// The statuses with which upstreams refuse parameters.
+const OF_PARAMETERS: [u16; 3] = [400, 416, 422];
+
+/// The reason that a request gets no page.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The gateway refuses.
+    Refused {
+        /// The problem that the client gets.
+        problem: Box<Problem>,
+        /// The detail that the log gets.
+        detail: Option<String>,
+    },
+    /// The upstream refused; its answer passes as it is.
+    Passed(Box<Response>),
+}
+
+impl Failure {
+    /// Creates a failure with a `said` for the client and a `detail` for the log.
+    pub(crate) fn logged(code: Code, said: &str, detail: String) -> Self {
+        Self::Refused { problem: Box::new(Problem::new(code, said)), detail: Some(detail) }
+    }
+
+    /// Returns a short description for the log.
+    pub(crate) fn summary(&self) -> &str {
+        match self {
+            Self::Refused { problem, detail } => detail.as_deref().unwrap_or(problem.code.as_str()),
+            Self::Passed(_) => "the upstream refused",
+        }
+    }
+
+    /// Maps a response that is no answer; `headers` are those of the response.
+    pub(crate) fn reading(error: ReadingError, headers: &HeaderMap, protected: &[http::HeaderName]) -> Self {
+        let detail = error.to_string();
+        let (code, said) = match error {
+            ReadingError::Failed { status, body } => {
+                return Self::Passed(Box::new(Response::upstream_refusal(status, headers, body, protected)));
+            }
+            ReadingError::Unavailable(_) => (Code::UpstreamUnavailable, "the upstream failed"),
+            ReadingError::Redirected { location, .. } => {
+                let detail = match location {
+                    Some(location) => format!("{detail} to {location}: does upstream_path say what it asks for?"),
+                    None => detail,
+                };
+                return Self::logged(Code::UpstreamRedirected, "the upstream answered with a redirect", detail);
+            }
+            ReadingError::Malformed(_) => (Code::UpstreamMalformed, "the upstream's answer is not the expected list"),
+            ReadingError::TooManyItems(_) => (Code::UpstreamTooLarge, "the upstream's answer has too many items"),
+            ReadingError::TooDeep(_) => (Code::UpstreamMalformed, "the upstream's answer is nested too deeply"),
+        };
+        let mut problem = Problem::new(code, said);
+        problem.retry_after = headers.get(RETRY_AFTER).cloned();
+        Self::Refused { problem: Box::new(problem), detail: Some(detail) }
+    }
+
+    /// Maps a refusal of an upstream that gave another part of the same list for the same filters before: the client
+    /// neither caused it nor can correct it. Other refusals stay as they are.
+    #[must_use]
+    pub(crate) fn of_own_paging(self, fetch: &Fetch) -> Self {
+        let Self::Passed(response) = &self else { return self };
+        let status = response.status;
+        if !OF_PARAMETERS.contains(&status) {
+            return self;
+        }
+        let (code, said) = match fetch {
+            Fetch::Slice(slice, Listing { filter: None, flipped: false, .. }) if slice.begins() > Offset(0) => (
+                Code::TooDeep,
+                "the upstream refuses this offset or this many items: ask for fewer, or start again at \
+                 `restart`",
+            ),
+            Fetch::Slice(_, Listing { filter: None, flipped: false, .. }) | Fetch::Item(_) | Fetch::Count => {
+                return self;
+            }
+            Fetch::Slice(..) => (
+                Code::PositionLost,
+                "the upstream refuses to continue the list from this position: start again at `restart`",
+            ),
+            Fetch::Token(TokenFetch { token: None, .. }) => return self,
+            Fetch::Token(_) => {
+                (Code::CursorGone, "the upstream no longer knows this position: start again at `restart`")
+            }
+        };
+        Self::logged(code, said, format!("the upstream answered {status} to the gateway's own paging"))
+    }
+
+    /// Maps a refusal of the core. `nearest` makes the link to an estimated position.
+    pub(crate) fn refusal(refusal: Refusal, nearest: impl FnOnce(Offset) -> Option<String>) -> Self {
+        let with_nearest = |code, said: &str, place| {
+            let mut problem = Problem::new(code, said);
+            problem.nearest = nearest(place);
+            Self::from(problem)
+        };
+        match refusal {
+            Refusal::PositionLost { nearest } => with_nearest(
+                Code::PositionLost,
+                "the list has changed so much that this position can't be found: start again at `restart`, or continue at \
+                 `nearest`, where items may be skipped or repeated",
+                nearest,
+            ),
+            Refusal::TieRun { nearest } => with_nearest(
+                Code::TieRun,
+                "more items share their sort keys at this position than one answer of the upstream can hold: start again at \
+                 `restart` with another sort, or continue at `nearest`, where items may be skipped or repeated",
+                nearest,
+            ),
+            Refusal::TooDeep => {
+                Problem::new(Code::TooDeep, "the upstream does not answer for offsets this large").into()
+            }
+            Refusal::BudgetExceeded => {
+                Problem::new(Code::BudgetExceeded, "the page needs more upstream requests than the route allows").into()
+            }
+            Refusal::Unsorted(Unsorted { cause, said }) => {
+                Self::logged(Code::UpstreamUnsorted, unsorted(cause).1, said)
+            }
+            Refusal::Stuck => {
+                Problem::new(Code::UpstreamStuck, "the upstream returned the same items for different positions").into()
+            }
+            Refusal::PivotGone { nearest } => with_nearest(
+                Code::CursorGone,
+                "the item that this cursor names is gone or has changed, and its sort keys are no longer known: start \
+                 again at `restart`, or continue at `nearest`, where items may be skipped or repeated",
+                nearest,
+            ),
+            Refusal::TokenGone => {
+                Problem::new(Code::CursorGone, "the upstream no longer knows this position: start again at `restart`")
+                    .into()
+            }
+            Refusal::Unsupported => {
+                Problem::new(Code::RangeUnsupported, "this list can't be read in this direction from this position")
+                    .into()
+            }
+            Refusal::NoList => Problem::new(Code::UpstreamMalformed, "the upstream returned no list").into(),
+        }
+    }
+
+    /// Maps an invalid cursor; `parameter` is its parameter.
+    pub(crate) fn cursor(error: CursorError, parameter: &str) -> Self {
+        let (code, said) = match &error {
+            CursorError::Invalid => (
+                Code::CursorInvalid,
+                "the cursor is not valid (unknown, modified or truncated): start again at `restart`".to_owned(),
+            ),
+            CursorError::Expired => {
+                (Code::CursorExpired, "the cursor has expired: start again at `restart`".to_owned())
+            }
+            CursorError::Mismatch { differs } => {
+                let parts: Vec<String> = differs.iter().map(ToString::to_string).collect();
+                let other = match parts.is_empty() {
+                    true => "belongs to another list: use it there".to_owned(),
+                    false => {
+                        format!(
+                            "belongs to a list that differs in its {}: repeat the request with the same",
+                            parts.join(" and ")
+                        )
+                    }
+                };
+                let said = format!("the cursor {other}, or start again at `restart`");
+                (Code::CursorMismatch, said)
+            }
+        };
+        let mut problem = Problem::new(code, said).with_parameter(parameter);
+        if let CursorError::Mismatch { differs } = error {
+            problem.differs = differs.into_iter().map(crate::cursor::ContextPart::name).collect();
+        }
+        problem.into()
+    }
+}
+
+/// Returns the label of a refusal for metrics and the log.
+pub(crate) const fn cause(refusal: &Refusal) -> &'static str {
+    match refusal {
+        Refusal::PositionLost { .. } => "position_lost",
+        Refusal::TieRun { .. } => "tie_run",
+        Refusal::TooDeep => "too_deep",
+        Refusal::BudgetExceeded => "budget_exceeded",
+        Refusal::Unsorted(Unsorted { cause, .. }) => unsorted(*cause).0,
+        Refusal::Stuck => "stuck",
+        Refusal::PivotGone { .. } => "pivot_gone",
+        Refusal::TokenGone => "token_gone",
+        Refusal::Unsupported => "unsupported",
+        Refusal::NoList => "no_list",
+    }
+}
+
+/// Returns the label of an unsorted list, and the detail for the client. The log gets the items that show it.
+pub(crate) const fn unsorted(cause: Cause) -> (&'static str, &'static str) {
+    match cause {
+        Cause::NoObject => ("unsorted_no_object", "the upstream's items are not objects, so they have no sort keys"),
+        Cause::NoId => ("unsorted_no_id", "the upstream's items have no id"),
+        Cause::NoKey => ("unsorted_no_key", "the upstream's items lack a sort key"),
+        Cause::Null => {
+            ("unsorted_null", "a sort key of the upstream's items is null, and the order has no position for null")
+        }
+        Cause::Kind => ("unsorted_kind", "the sort keys of the upstream's items have types that can't be compared"),
+        Cause::Digits => {
+            ("unsorted_digits", "the upstream's list is not in its declared order: texts seem to be sorted as numbers")
+        }
+        Cause::Text => {
+            ("unsorted_text", "the upstream's list is not in its declared order: texts are sorted by other rules")
+        }
+        Cause::Order => ("unsorted_order", "the upstream's list is not in its declared order"),
+        Cause::Ties => (
+            "unsorted_ties",
+            "the upstream's list is not in its declared order: items with equal keys are not sorted by their id",
+        ),
+        Cause::Twice => ("unsorted_twice", "the upstream's answer contains an id twice"),
+    }
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self::Refused { problem: Box::new(problem), detail: None }
+    }
+}
+
+impl From<Box<Problem>> for Failure {
+    fn from(problem: Box<Problem>) -> Self {
+        Self::Refused { problem, detail: None }
+    }
+}
+
+impl From<FetchError> for Failure {
+    fn from(error: FetchError) -> Self {
+        let (code, said) = match &error {
+            FetchError::Unavailable(_) => (Code::UpstreamUnavailable, "the upstream can't be reached"),
+            FetchError::Exhausted(_) => (Code::Overloaded, "the gateway has no connection left for this request"),
+            FetchError::Timeout(_) => (Code::UpstreamTimeout, "the upstream did not answer in time"),
+            FetchError::TooLarge(_) => (Code::UpstreamTooLarge, "the upstream's answer is larger than allowed"),
+            FetchError::Cut(_) => (Code::UpstreamTruncated, "the upstream's answer broke off"),
+            FetchError::Malformed(_) => (Code::UpstreamMalformed, "the upstream's answer can't be read"),
+            FetchError::Overloaded(_) => (Code::Overloaded, NO_ROOM),
+        };
+        Self::logged(code, said, error.to_string())
+    }
+}
+
+impl From<MemoryExhausted> for Failure {
+    fn from(error: MemoryExhausted) -> Self {
+        Self::logged(Code::Overloaded, NO_ROOM, error.to_string())
+    }
+}
+
+impl From<Occupied> for Failure {
+    fn from(_: Occupied) -> Self {
+        let said = "the upstream has all the requests that it may have at once, and as many are waiting: try again in a moment";
+        Self::logged(
+            Code::Overloaded,
+            said,
+            "no free slot: connections of the upstream limits its concurrent requests".to_owned(),
+        )
+    }
+}
+
+impl From<TooLong> for Failure {
+    fn from(error: TooLong) -> Self {
+        // Without its cursor the page would look like the last one, so it is refused. Upstreams make cursors long: by
+        // their tokens, or by ids of items.
+        let said = "the upstream's continuation token does not fit into a cursor";
+        Self::logged(Code::UpstreamTooLarge, said, format!("{error}: cursor.length of the route allows more"))
+    }
+}
+
+impl From<HeaderRefusal> for Failure {
+    fn from(refusal: HeaderRefusal) -> Self {
+        Problem::new(Code::RequestInvalid, refusal.to_string()).into()
+    }
+}
+
+impl From<LegacyFault> for Failure {
+    fn from(fault: LegacyFault) -> Self {
+        let code = if fault.conflict { Code::ParameterConflict } else { Code::PageInvalid };
+        Problem::new(code, fault.to_string()).with_parameter(fault.parameter).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cursor::ContextPart;
+
+    fn code(failure: Failure) -> (&'static str, Option<String>) {
+        match failure {
+            Failure::Refused { problem, .. } => (problem.code.as_str(), problem.nearest),
+            Failure::Passed(_) => ("passed", None),
+        }
+    }
+
+    #[test]
+    fn the_table() {
+        let nearest = |Offset(at): Offset| Some(format!("/users?cursor={at}"));
+        let lost = Failure::refusal(Refusal::PositionLost { nearest: Offset(7) }, nearest);
+        assert_eq!(code(lost), ("position_lost", Some("/users?cursor=7".to_owned())));
+        let run = Failure::refusal(Refusal::TieRun { nearest: Offset(8) }, nearest);
+        assert_eq!(code(run), ("tie_run", Some("/users?cursor=8".to_owned())));
+        for (failure, expected) in [
+            (Failure::refusal(Refusal::TooDeep, nearest), "too_deep"),
+            (Failure::refusal(Refusal::BudgetExceeded, nearest), "budget_exceeded"),
+            (Failure::refusal(Refusal::Stuck, nearest), "upstream_stuck"),
+            (FetchError::Unavailable(String::new()).into(), "upstream_unavailable"),
+            (FetchError::Exhausted(String::new()).into(), "overloaded"),
+            (FetchError::Timeout(String::new()).into(), "upstream_timeout"),
+            (FetchError::TooLarge(String::new()).into(), "upstream_too_large"),
+            (FetchError::Cut(String::new()).into(), "upstream_truncated"),
+            (FetchError::Malformed(String::new()).into(), "upstream_malformed"),
+            (Failure::cursor(CursorError::Invalid, "cursor"), "cursor_invalid"),
+            (Failure::cursor(CursorError::Expired, "cursor"), "cursor_expired"),
+            (Failure::reading(ReadingError::TooDeep(128), &HeaderMap::new(), &[]), "upstream_malformed"),
+        ] {
+            assert_eq!(code(failure), (expected, None));
+        }
+    }
+
+    #[test]
+    fn each_cause_of_disorder_has_its_word_and_its_sentence_and_one_code() {
+        for cause in Cause::ALL {
+            let refusal = Refusal::Unsorted(Unsorted { cause, said: "item 3 of an answer".to_owned() });
+            let word = super::cause(&refusal);
+            assert!(word.starts_with("unsorted_"), "{word}");
+            let Failure::Refused { problem, detail } = Failure::refusal(refusal, |_| None) else { panic!() };
+            assert_eq!((problem.code, detail.as_deref()), (Code::UpstreamUnsorted, Some("item 3 of an answer")));
+            let same = |other: &&Cause| unsorted(**other).0 == word || unsorted(**other).1 == unsorted(cause).1;
+            assert_eq!(Cause::ALL.iter().filter(same).count(), 1, "{word}");
+        }
+    }
+
+    #[test]
+    fn a_cursor_of_another_list_says_what_differs() {
+        let mismatch = CursorError::Mismatch { differs: vec![ContextPart::Filters, ContextPart::Order] };
+        let Failure::Refused { problem, .. } = Failure::cursor(mismatch, "cursor") else { panic!() };
+        assert_eq!((problem.code, problem.differs), (Code::CursorMismatch, vec!["filters", "order"]));
+        assert_eq!(problem.parameter.as_deref(), Some("cursor"));
+    }
+
+    #[test]
+    fn an_upstream_that_fails_says_when_to_come_back() {
+        let headers = HeaderMap::from_iter([(RETRY_AFTER, http::HeaderValue::from_static("7"))]);
+        let failure = Failure::reading(ReadingError::Unavailable("503".into()), &headers, &[]);
+        let Failure::Refused { problem, detail } = failure else { panic!() };
+        assert_eq!(problem.retry_after, headers.get(RETRY_AFTER).cloned());
+        assert_eq!(detail.as_deref(), Some("503"));
+    }
+}

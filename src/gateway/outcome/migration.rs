@@ -1,0 +1,374 @@
+//! Counts of legacy requests, for each route and client, so that a team knows whom to contact before the sunset. The
+//! table has a fixed size, needs no lock, and holds no secrets of clients.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+use http::{HeaderMap, header::AUTHORIZATION};
+
+use crate::{
+    config::settings::{KnownBy, LegacyClient},
+    cursor::KeyRing,
+    downstream::request::query,
+};
+
+/// The longest client name that is shown, in characters.
+const NAME_LENGTH: usize = 64;
+
+/// The legacy requests of one route.
+#[derive(Debug)]
+pub struct Usage {
+    who: Option<Who>,
+    /// A hash table with open addressing, at most half full.
+    slots: Box<[ClientSlot]>,
+    taken: AtomicUsize,
+    /// Requests of clients beyond the table.
+    other: Tally,
+    /// Requests that don't identify their client.
+    unidentified: Tally,
+    all: Tally,
+    /// The start of counting, in seconds since 1970.
+    since: u64,
+}
+
+/// The configured identification of clients.
+#[derive(Debug, PartialEq, Eq)]
+struct Who {
+    known_by: KnownBy,
+    shows_value: bool,
+    names: Vec<(u64, String)>,
+    max: usize,
+    /// The key of the hashes.
+    key: u64,
+}
+
+#[derive(Debug, Default)]
+struct ClientSlot {
+    /// The keyed hash of the client's identification; 0 in a free slot.
+    mark: AtomicU64,
+    name: OnceLock<String>,
+    tally: Tally,
+}
+
+#[derive(Debug, Default)]
+struct Tally {
+    count: AtomicU64,
+    last: AtomicU64,
+}
+
+/// A number of requests and the time of the last one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    pub requests: u64,
+    /// The time of the last one, in seconds since 1970; 0 if there was none.
+    pub last_seen: u64,
+}
+
+/// The legacy clients of a route.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Clients {
+    /// The clients in the table by name, the most frequent first.
+    pub named: Vec<(String, Count)>,
+    /// The requests of all other clients.
+    pub other: Count,
+    /// The requests that don't identify their client.
+    pub unidentified: Count,
+}
+
+impl Usage {
+    /// Creates an empty table; `now` is in seconds since 1970.
+    #[must_use]
+    pub fn new(client: Option<&LegacyClient>, keys: &KeyRing, now: u64) -> Self {
+        let who = client.map(|client| Who::new(client, keys));
+        Self {
+            slots: who.as_ref().map_or_else(Box::default, Who::slots),
+            who,
+            taken: AtomicUsize::new(0),
+            other: Tally::default(),
+            unidentified: Tally::default(),
+            all: Tally::default(),
+            since: now,
+        }
+    }
+
+    /// Returns whether a route with these settings would count in the same way.
+    #[must_use]
+    pub fn counts_like(&self, client: Option<&LegacyClient>, keys: &KeyRing) -> bool {
+        self.who == client.map(|client| Who::new(client, keys))
+    }
+
+    /// Counts a legacy request; `now` is in seconds since 1970.
+    pub fn count(&self, headers: &HeaderMap, query: &str, keys: &KeyRing, now: u64) {
+        self.all.add(now);
+        let Some(who) = &self.who else { return };
+        match who.is_known_by(headers, query) {
+            Some(value) => self.tally(who, &value, keys.client_mark(&value)).add(now),
+            None => self.unidentified.add(now),
+        }
+    }
+
+    /// Returns the number of all legacy requests.
+    #[must_use]
+    pub fn total(&self) -> Count {
+        self.all.read()
+    }
+
+    /// Returns the start of counting, in seconds since 1970.
+    #[must_use]
+    pub fn since(&self) -> u64 {
+        self.since
+    }
+
+    /// Returns the clients; nothing if the route does not identify them.
+    #[must_use]
+    pub fn clients(&self) -> Option<Clients> {
+        self.who.as_ref()?;
+        // Two clients may share a shortened name, so their counts are added.
+        let mut named: BTreeMap<String, Count> = BTreeMap::new();
+        for slot in &self.slots {
+            let (count, mark) = (slot.tally.read(), slot.mark.load(Ordering::Relaxed));
+            if count.requests == 0 {
+                continue;
+            }
+            let hash = || format!("{mark:016x}");
+            let sum = named.entry(slot.name.get().cloned().unwrap_or_else(hash)).or_default();
+            sum.requests += count.requests;
+            sum.last_seen = sum.last_seen.max(count.last_seen);
+        }
+        let mut named: Vec<(String, Count)> = named.into_iter().collect();
+        named.sort_by_key(|(_, count)| std::cmp::Reverse(count.requests));
+        Some(Clients { named, other: self.other.read(), unidentified: self.unidentified.read() })
+    }
+
+    /// Returns the counter of a client.
+    fn tally(&self, who: &Who, value: &[u8], mark: u64) -> &Tally {
+        let mark = mark.max(1);
+        let mut reserved = false;
+        // Slots are never freed and half of them stay free, so the search ends.
+        for slot in sequence(&self.slots, mark) {
+            let mut found = slot.mark.load(Ordering::Relaxed);
+            if found == 0 {
+                let reserve = |taken: usize| (taken < who.max).then_some(taken + 1);
+                if !reserved && self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, reserve).is_err() {
+                    return &self.other;
+                }
+                reserved = true;
+                found = match slot.mark.compare_exchange(0, mark, Ordering::Relaxed, Ordering::Relaxed) {
+                    Ok(_) => {
+                        let _ = slot.name.set(who.name(value, mark));
+                        return &slot.tally;
+                    }
+                    Err(other) => other,
+                };
+            }
+            if found == mark {
+                if reserved {
+                    self.taken.fetch_sub(1, Ordering::Relaxed);
+                }
+                return &slot.tally;
+            }
+        }
+        &self.other
+    }
+}
+
+/// Returns the slots of a hash, in the order of probing.
+fn sequence(slots: &[ClientSlot], mark: u64) -> impl Iterator<Item = &ClientSlot> {
+    #[expect(clippy::cast_possible_truncation, reason = "any bits of a hash will do")]
+    let start = mark as usize % slots.len().max(1);
+    slots[start..].iter().chain(&slots[..start])
+}
+
+impl Who {
+    /// Creates the slots. Clients with configured names have theirs from the start, so that made-up clients can't take
+    /// them.
+    fn slots(&self) -> Box<[ClientSlot]> {
+        let count = 2 * (self.max + self.names.len());
+        let slots: Box<[ClientSlot]> = (0..count).map(|_| ClientSlot::default()).collect();
+        for (mark, name) in &self.names {
+            let place = |slot: &&ClientSlot| slot.is(0) || slot.is(*mark);
+            if let Some(slot) = sequence(&slots, *mark).find(place) {
+                slot.mark.store(*mark, Ordering::Relaxed);
+                slot.name.get_or_init(|| name.clone());
+            }
+        }
+        slots
+    }
+
+    fn new(client: &LegacyClient, keys: &KeyRing) -> Self {
+        let mark = |secret: &[u8]| keys.client_mark(secret).max(1);
+        Self {
+            known_by: client.known_by.clone(),
+            shows_value: client.shows_value,
+            names: client.names.iter().map(|(name, secret)| (mark(secret.reveal()), name.clone())).collect(),
+            max: client.max,
+            key: mark(b""),
+        }
+    }
+
+    /// Returns the value that identifies the client of a request. The scheme of `Authorization` is left out.
+    fn is_known_by(&self, headers: &HeaderMap, query: &str) -> Option<Vec<u8>> {
+        let value = match &self.known_by {
+            KnownBy::Header(name) => {
+                let value = headers.get(name)?.as_bytes();
+                let scheme = value.iter().position(|byte| *byte == b' ').filter(|_| *name == AUTHORIZATION);
+                value[scheme.map_or(0, |at| at + 1)..].trim_ascii().to_vec()
+            }
+            KnownBy::Parameter(name) => {
+                query::pairs(query).find(|pair| &*pair.name() == name.as_bytes())?.value().into_owned()
+            }
+        };
+        (!value.is_empty()).then_some(value)
+    }
+
+    /// Returns the name of a client without a configured one: its value if it may be shown, else the hash.
+    fn name(&self, value: &[u8], mark: u64) -> String {
+        if !self.shows_value {
+            return format!("{mark:016x}");
+        }
+        let visible = |letter: char| if letter.is_control() { '_' } else { letter };
+        String::from_utf8_lossy(value).chars().take(NAME_LENGTH).map(visible).collect()
+    }
+}
+
+impl ClientSlot {
+    fn is(&self, mark: u64) -> bool {
+        self.mark.load(Ordering::Relaxed) == mark
+    }
+}
+
+impl Tally {
+    fn add(&self, now: u64) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        self.last.fetch_max(now, Ordering::Relaxed);
+    }
+
+    fn read(&self) -> Count {
+        Count { requests: self.count.load(Ordering::Relaxed), last_seen: self.last.load(Ordering::Relaxed) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderName, HeaderValue};
+
+    use super::*;
+    use crate::config::secret::Secret;
+
+    fn keys(byte: u8) -> KeyRing {
+        KeyRing::new(1, &[(1, &[byte; 32])]).unwrap()
+    }
+
+    fn client(known_by: KnownBy) -> LegacyClient {
+        LegacyClient { known_by, shows_value: false, names: Vec::new(), max: 100 }
+    }
+
+    fn header(name: &'static str) -> KnownBy {
+        KnownBy::Header(HeaderName::from_static(name))
+    }
+
+    fn count(usage: &Usage, headers: &[(&'static str, &str)], query: &str, now: u64) {
+        let pairs = headers
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_bytes(value.as_bytes()).unwrap()));
+        usage.count(&pairs.collect(), query, &keys(7), now);
+    }
+
+    /// Returns `name requests last_seen` for each client, then the others and the unidentified ones.
+    fn told(usage: &Usage) -> Vec<String> {
+        let clients = usage.clients().unwrap();
+        let all = clients
+            .named
+            .into_iter()
+            .chain([("other".to_owned(), clients.other), ("unidentified".to_owned(), clients.unidentified)]);
+        all.filter(|(_, count)| count.requests > 0)
+            .map(|(name, count)| format!("{name} {} {}", count.requests, count.last_seen))
+            .collect()
+    }
+
+    #[test]
+    fn a_secret_is_a_hash_unless_it_has_a_name() {
+        let mut settings = client(header("authorization"));
+        settings.names = vec![("mobile".to_owned(), Secret::new(b"canary-1".to_vec()))];
+        let usage = Usage::new(Some(&settings), &keys(7), 5);
+        count(&usage, &[("authorization", "Bearer canary-1")], "", 10);
+        count(&usage, &[("authorization", "Bearer canary-1")], "", 12);
+        count(&usage, &[("authorization", "Bearer canary-2")], "", 11);
+        count(&usage, &[("authorization", "Bearer canary-2")], "", 9);
+        count(&usage, &[("authorization", "canary-1")], "", 13);
+        count(&usage, &[("authorization", "Bearer ")], "", 14);
+        count(&usage, &[], "", 15);
+        let hash = format!("{:016x} 2 11", keys(7).client_mark(b"canary-2"));
+        assert_eq!(told(&usage), ["mobile 3 13".to_owned(), hash, "unidentified 2 15".to_owned()]);
+        assert!(!format!("{usage:?}").contains("canary"), "{usage:?}");
+        assert_eq!(usage.total(), Count { requests: 7, last_seen: 15 });
+        assert_ne!(keys(7).client_mark(b"canary-2"), keys(8).client_mark(b"canary-2"), "nobody can guess and compare");
+    }
+
+    #[test]
+    fn a_parameter_tells_clients_apart_and_may_be_shown() {
+        let mut settings = client(KnownBy::Parameter("app".to_owned()));
+        settings.shows_value = true;
+        let usage = Usage::new(Some(&settings), &keys(7), 0);
+        for query in ["app=shop&page=2", "page=3&%61pp=sh%6Fp", "app=a%0Ab", "page=2", "app=", "App=shop"] {
+            count(&usage, &[], query, 1);
+        }
+        assert_eq!(told(&usage), ["shop 2 1", "a_b 1 1", "unidentified 3 1"]);
+        let long = format!("app={}", "x".repeat(1_000));
+        count(&usage, &[], &long, 1);
+        count(&usage, &[], &format!("{long}y"), 1);
+        let named = usage.clients().unwrap().named;
+        let cut = named.iter().find(|(name, _)| name.starts_with('x')).unwrap();
+        assert_eq!((cut.0.chars().count(), cut.1.requests), (NAME_LENGTH, 2), "two that look alike are one line");
+    }
+
+    /// Row: A37
+    #[test]
+    fn clients_are_bounded_in_number() {
+        let late = vec![("late".to_owned(), Secret::new(b"999".to_vec()))];
+        let settings = LegacyClient { max: 5, names: late, ..client(header("x-client")) };
+        let usage = Usage::new(Some(&settings), &keys(7), 0);
+        for round in 0..3 {
+            for number in 0..1_000 {
+                count(&usage, &[("x-client", &number.to_string())], "", round);
+            }
+        }
+        let clients = usage.clients().unwrap();
+        assert_eq!(clients.named.len(), 6, "who has a name has a place");
+        assert!(clients.named.iter().any(|(name, _)| name == "late"), "{clients:?}");
+        assert!(clients.named.iter().all(|(_, count)| count.requests == 3), "{clients:?}");
+        assert_eq!(clients.other.requests, 3 * 994);
+    }
+
+    #[test]
+    fn no_request_is_lost_between_threads() {
+        let settings = LegacyClient { max: 8, ..client(header("x-client")) };
+        let usage = Usage::new(Some(&settings), &keys(7), 0);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    (0..400).for_each(|number| count(&usage, &[("x-client", &(number % 16).to_string())], "", 1));
+                });
+            }
+        });
+        let clients = usage.clients().unwrap();
+        let named: u64 = clients.named.iter().map(|(_, count)| count.requests).sum();
+        assert_eq!((clients.named.len(), named + clients.other.requests), (8, 1_600));
+    }
+
+    #[test]
+    fn what_was_counted_holds_as_long_as_it_is_counted_alike() {
+        let settings = client(header("x-client"));
+        let usage = Usage::new(Some(&settings), &keys(7), 0);
+        assert!(usage.counts_like(Some(&settings), &keys(7)));
+        assert!(!usage.counts_like(Some(&settings), &keys(8)));
+        assert!(!usage.counts_like(None, &keys(7)));
+        assert!(!usage.counts_like(Some(&LegacyClient { max: 7, ..settings.clone() }), &keys(7)));
+        assert_eq!(Usage::new(None, &keys(7), 0).clients(), None);
+    }
+}

@@ -1,0 +1,127 @@
+//! A request for a list, read and bound to its route: everything that decides its page, before the upstream is asked.
+
+use std::sync::Arc;
+
+use super::legacy_page::LegacyPage;
+use crate::{
+    downstream::{
+        LegacyDecision, LinkBase, ListRequest, NegotiatedConvention, Parameters, Problem, RequestKind, response::legacy,
+    },
+    gateway::{
+        lifecycle::snapshot::Snapshot,
+        outcome::{access_log::Outcome, failure::Failure},
+        routes::{list::List, route::Route},
+        session::client_request::ClientRequest,
+        shared::pivots::Pivots,
+    },
+    upstream::{CompiledOrder, Unsortable},
+};
+
+/// A request and the list that its route serves.
+#[derive(Clone, Copy)]
+pub(crate) struct ListCall<'r> {
+    /// The configuration that was in force when the request began.
+    pub snapshot: &'r Snapshot,
+    pub asked: &'r ClientRequest,
+    pub route: &'r Route,
+    pub list: &'r List,
+    /// The convention that the client chose.
+    pub chosen: &'r NegotiatedConvention<'r>,
+}
+
+/// A request whose parameters have been read: a page of `list` in the order `sorted`.
+pub(crate) struct PageContext<'r> {
+    pub asked: &'r ClientRequest,
+    pub route: &'r Route,
+    pub list: &'r List,
+    /// The convention that the client chose.
+    pub chosen: &'r NegotiatedConvention<'r>,
+    /// Keys of items that earlier pages showed.
+    pub pivots: &'r Pivots,
+    /// The parameters of the request.
+    pub request: ListRequest,
+    /// The order of the page.
+    pub sorted: Arc<CompiledOrder>,
+    /// The page by number or offset that a legacy request asks for.
+    pub legacy_page: Option<LegacyPage>,
+    /// The preference that was followed, for `Preference-Applied`.
+    pub preferred: Option<String>,
+    /// The prefix of every link.
+    pub(super) base: LinkBase,
+    /// Legacy requests are redirected to their page by cursor.
+    pub(super) redirects: bool,
+}
+
+impl<'r> PageContext<'r> {
+    /// Reads a request. Returns nothing if the route lets the upstream answer it, as a legacy request.
+    ///
+    /// # Errors
+    ///
+    /// Returns the problem of the request, which names its parameter.
+    pub(crate) fn open(call: ListCall<'r>, outcome: &mut Outcome) -> Result<Option<Self>, Failure> {
+        let ListCall { snapshot, asked, route, list, chosen } = call;
+        let parameters = &chosen.convention.parameters;
+        let mut request = parameters.read_with(asked.query(), asked.body.as_ref())?;
+        let preferred = parameters.prefer(&mut request, &chosen.preferences);
+        let base = asked.link_base(route, snapshot);
+        let restart = || base.url(&parameters.link_query(&request, None));
+        let decision = legacy::decide(&request.kind, &list.legacy, asked.now, restart);
+        note_paging(list, asked, &request.kind, outcome);
+        let redirects = decision == LegacyDecision::Redirect;
+        let legacy_page = match decision {
+            LegacyDecision::Serve => None,
+            LegacyDecision::Pass => return Ok(None),
+            LegacyDecision::Translate | LegacyDecision::Redirect => Some(LegacyPage::read(list, &request)?),
+            LegacyDecision::Reject(problem) | LegacyDecision::Refuse(problem) => return Err(problem.into()),
+        };
+        if let Some(problem) = &chosen.refused {
+            return Err(problem.clone().into());
+        }
+        if let Some(page) = &legacy_page {
+            // The links of a legacy page lead on with pages of its size.
+            request.limit_written.get_or_insert_with(|| page.limit.to_string());
+        }
+        let sorted = sorted(list, parameters, &request)?;
+        let pivots = &*snapshot.pivots;
+        Ok(Some(Self { asked, route, list, chosen, pivots, request, sorted, legacy_page, preferred, base, redirects }))
+    }
+
+    /// Returns the parameters of the client's convention.
+    pub(super) fn parameters(&self) -> &'r Parameters {
+        &self.chosen.convention.parameters
+    }
+}
+
+/// Records how a request pages. A legacy request is also counted under its client.
+pub(crate) fn note_paging(list: &List, asked: &ClientRequest, kind: &RequestKind, outcome: &mut Outcome) {
+    outcome.counted.paging = Some(match kind {
+        RequestKind::Cursor => "cursor",
+        RequestKind::Legacy { .. } => "legacy",
+        RequestKind::Unmarked => "unmarked",
+    });
+    if legacy::is_legacy(kind, &list.legacy) {
+        list.usage.count(&asked.headers, asked.query().unwrap_or_default(), &list.keys, asked.now);
+    }
+}
+
+/// Returns the order that a request asks for, or the route's own.
+fn sorted(list: &List, parameters: &Parameters, request: &ListRequest) -> Result<Arc<CompiledOrder>, Box<Problem>> {
+    let Some(terms) = &request.sort else { return Ok(Arc::clone(list.dialect.default_sorted())) };
+    match list.dialect.sorted(terms, request.id_direction) {
+        Ok(sorted) => Ok(Arc::new(sorted)),
+        Err(unsortable) => Err(parameters.unsortable(request, &detail(&unsortable))),
+    }
+}
+
+/// Describes for the client why the upstream can't be asked for an order.
+fn detail(unsortable: &Unsortable) -> String {
+    match unsortable {
+        Unsortable::Opaque(field) => {
+            format!("the list sorts `{field}` by its own rules: it can only be the last field of a sort")
+        }
+        Unsortable::TooManyKeys(1) => "the list can be sorted by one field at a time".to_owned(),
+        Unsortable::TooManyKeys(most) => format!("the list can be sorted by at most {most} fields"),
+        Unsortable::OneOrder => "the list has one order, which can only be reversed".to_owned(),
+        Unsortable::Unplaced(field) => format!("the list can't be paged in an order that begins with `{field}`"),
+    }
+}

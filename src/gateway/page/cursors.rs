@@ -1,0 +1,313 @@
+//! The cursors of one request: opens those of the client and seals those of the answer, in the same context.
+
+use std::{sync::Arc, time::Instant};
+
+use super::{
+    context::PageContext,
+    item_cursors::{self, ItemCursorWriter},
+};
+use crate::{
+    config::settings::{Mode, Role},
+    cursor::{self, Claims, ContextParts, CursorContext, Expiry, ItemMint, Opened, TooLong},
+    downstream::{Code, Parameters, Problem, RequestedPosition},
+    gateway::{
+        outcome::failure::Failure,
+        request::caller,
+        routes::list::List,
+        shared::pivots::{KnownItem, PivotScope, PivotScopeParts, Pivots, SeenItem},
+    },
+    pagination::{
+        answer::Answer,
+        fingerprint::fingerprint,
+        key::KeyValue,
+        mark::{Mark, Marker},
+        order::{Kind, Order},
+        page::Page,
+        position::{Anchor, Hint, Item, Pivot, Position, Target},
+        window::Offset,
+    },
+};
+
+pub(crate) struct RequestCursors<'a> {
+    list: &'a List,
+    parameters: &'a Parameters,
+    order: &'a Order,
+    /// Page cursors carry the id of their item alone, and its keys are looked up.
+    seeks: bool,
+    context: CursorContext,
+    /// The scope of cached pivots; none if the route caches none or the principal is unknown.
+    scope: Option<PivotScope>,
+    pivots: &'a Pivots,
+    marker: Marker,
+    now: u64,
+    instant: Instant,
+}
+
+/// The position of a request, with the keys of its pivot.
+#[derive(Debug)]
+pub(crate) struct ResolvedCursor {
+    /// The position and its hint.
+    pub(crate) target: Target,
+    /// The keys of the pivot, if they are cached.
+    pub(crate) pivot: Option<Vec<KeyValue>>,
+}
+
+/// The start of a page.
+pub(crate) struct PageStart {
+    /// The position of the client's cursor.
+    pub cursor: ResolvedCursor,
+    /// The number of items.
+    pub limit: u32,
+    /// The marker of the client's cursor, where new cursors have another one.
+    pub made_by: Option<Marker>,
+}
+
+impl From<Target> for ResolvedCursor {
+    fn from(target: Target) -> Self {
+        Self { target, pivot: None }
+    }
+}
+
+impl<'a> RequestCursors<'a> {
+    /// Computes the context: the list, its filters and its order.
+    #[must_use]
+    pub(crate) fn new(context: &'a PageContext<'a>) -> Self {
+        let PageContext { asked, route, list, request, sorted, pivots, .. } = context;
+        let parameters = context.parameters();
+        let order = &*sorted.order;
+        let path = &asked.target.normal_path;
+        let path = path.strip_suffix('/').unwrap_or(path);
+        let host = asked.target.host.as_deref().filter(|_| route.serves_by_host()).unwrap_or_default();
+        let mut headers: Vec<(&str, &[u8])> = Vec::new();
+        for name in &list.cursor.bind {
+            headers.extend(asked.headers.get_all(name).iter().map(|value| (name.as_str(), value.as_bytes())));
+        }
+        let filters = &request.filters.canonical;
+        let parts = ContextParts { route: &route.name, host, path, filters, order, headers: &headers };
+        let remembers = list.remembers && caller::is_known(&asked.headers, &list.protected);
+        let scope = remembers.then(|| {
+            let (filters, headers) = (&request.filters.forwarded, &asked.headers);
+            let body = request.filters.body.as_deref();
+            PivotScope::new(PivotScopeParts {
+                route: &route.name,
+                route_fingerprint: route.fingerprint,
+                host,
+                path,
+                filters,
+                body,
+                order,
+                headers,
+                principal: &list.protected,
+            })
+        });
+        let marker = list.keys.signing_marker();
+        let context = CursorContext::new(parts);
+        let context = match &route.usual {
+            Some(usual) => context.beside(usual),
+            None => context,
+        };
+        let (now, instant) = (asked.now, asked.began);
+        let seeks = sorted.mode == Mode::Seek;
+        Self { list, parameters, order, seeks, context, scope, pivots, marker, now, instant }
+    }
+
+    /// Opens the client's cursor, or takes the offset of a legacy page.
+    ///
+    /// # Errors
+    ///
+    /// Returns `cursor_invalid`, `cursor_mismatch` or `cursor_expired`.
+    pub(crate) fn start(&self, context: &PageContext<'_>) -> Result<PageStart, Failure> {
+        if let Some(page) = &context.legacy_page {
+            return Ok(PageStart { cursor: at(Offset(page.offset)).into(), limit: page.limit, made_by: None });
+        }
+        let (cursor, made_by) = self.open(&context.request.place)?;
+        Ok(PageStart { cursor, limit: context.request.limit, made_by })
+    }
+
+    /// Returns the marker of new cursors.
+    #[must_use]
+    pub(crate) fn marker(&self) -> &Marker {
+        &self.marker
+    }
+
+    /// Returns the scope of cached pivots.
+    #[must_use]
+    pub(crate) fn scope(&self) -> Option<&PivotScope> {
+        self.scope.as_ref()
+    }
+
+    /// Returns the position of a request, and the marker of its cursor unless new cursors have the same one.
+    ///
+    /// # Errors
+    ///
+    /// Returns `cursor_invalid`, `cursor_mismatch` or `cursor_expired`.
+    pub(crate) fn open(&self, place: &RequestedPosition) -> Result<(ResolvedCursor, Option<Marker>), Failure> {
+        let unaimed = |position| Ok((Target { position, hint: Hint::default() }.into(), None));
+        let (role, token) = match place {
+            RequestedPosition::First => return unaimed(Position::Start),
+            RequestedPosition::Last => return unaimed(Position::End),
+            RequestedPosition::AfterId(id) => return unaimed(Position::AfterPivot(self.pivot(id))),
+            RequestedPosition::BeforeId(id) => return unaimed(Position::BeforePivot(self.pivot(id))),
+            RequestedPosition::Cursor(token) => (Role::Cursor, token),
+            RequestedPosition::After(token) => (Role::After, token),
+            RequestedPosition::Before(token) => (Role::Before, token),
+        };
+        let List { keys, cursor, .. } = self.list;
+        let ttl = cursor.ttl.map(|ttl| ttl.as_secs());
+        let opened = cursor::open(keys, &self.context, token, self.now, ttl, cursor.length, cursor.sealed);
+        let Opened { key, claims } = opened.map_err(|error| Failure::cursor(error, self.parameter(role)))?;
+        let marker = if keys.signs_with(key) { None } else { keys.marker(key) };
+        let placed = match (role, claims) {
+            (Role::Cursor, Claims::Page(target)) => self.placed(target),
+            // A convention without a parameter for page cursors takes them by `after` and `before`, each in its own
+            // direction.
+            (_, Claims::Page(target)) if target.position.is_backward() == (role == Role::Before) => self.placed(target),
+            // A convention without parameters for items accepts item cursors that another convention made.
+            (_, Claims::Item(item)) => self.beside(item, role == Role::Before),
+            _ => {
+                let said = "the cursor was made for another parameter: start again at `restart`";
+                return Err(Problem::new(Code::CursorInvalid, said).with_parameter(self.parameter(role)).into());
+            }
+        };
+        Ok((placed, marker))
+    }
+
+    /// Adds the cached keys of the pivot to a page cursor.
+    fn placed(&self, target: Target) -> ResolvedCursor {
+        let known = match &target.position {
+            Position::AfterPivot(Pivot { id, fingerprint: Some(mark) })
+            | Position::BeforePivot(Pivot { id, fingerprint: Some(mark) }) => self.known(id, *mark),
+            _ => None,
+        };
+        ResolvedCursor { target, pivot: known.map(|known| known.keys.clone()) }
+    }
+
+    /// Returns the position next to an item, with a hint from the cache.
+    fn beside(&self, item: Item, backward: bool) -> ResolvedCursor {
+        match item {
+            Item::Keyed(anchor) => {
+                let known = self.known(&anchor.id, fingerprint(&self.marker, &anchor.keys));
+                let hint = known.map(|known| known.hint(backward)).unwrap_or_default();
+                let position = if backward { Position::Before(anchor) } else { Position::After(anchor) };
+                Target { position, hint }.into()
+            }
+            Item::Marked(item) => item_cursors::beside(item, backward).into(),
+        }
+    }
+
+    /// Returns the cached item whose keys had this mark.
+    pub(crate) fn known(&self, id: &KeyValue, mark: Mark) -> Option<Arc<KnownItem>> {
+        self.pivots.find(self.scope.as_ref()?, id, mark, self.instant)
+    }
+
+    /// Reads an id that a client sent as text. It is a number if the ids of the list are numbers.
+    fn pivot(&self, id: &str) -> Pivot {
+        let is_number = matches!(self.order.id.kind, Kind::Number | Kind::Inferred) && is_plain_number(id);
+        let id = if is_number { KeyValue::Number(id.to_owned()) } else { KeyValue::Text(id.as_bytes().to_vec()) };
+        Pivot { id, fingerprint: None }
+    }
+
+    /// Seals a page cursor. On routes that look up keys it carries the id of its item and a mark of the keys.
+    pub(crate) fn seal(&self, target: &Target) -> Result<String, TooLong> {
+        let List { keys, cursor, .. } = self.list;
+        let expiry = cursor.ttl.map(|ttl| Expiry { now: self.now, ttl: ttl.as_secs() });
+        let pivot = |anchor: &Anchor| {
+            let fingerprint = Some(fingerprint(&self.marker, &anchor.keys));
+            Pivot { id: anchor.id.clone(), fingerprint }
+        };
+        let position = match &target.position {
+            Position::After(anchor) if self.seeks => Some(Position::AfterPivot(pivot(anchor))),
+            Position::Before(anchor) if self.seeks => Some(Position::BeforePivot(pivot(anchor))),
+            _ => None,
+        };
+        let by_id = position.map(|position| Target { position, hint: target.hint });
+        let target = by_id.as_ref().unwrap_or(target);
+        cursor::seal(keys, &self.context, target, expiry, cursor.length, cursor.sealed)
+    }
+
+    /// Seals a page cursor that carries an offset alone.
+    pub(crate) fn seal_offset(&self, offset: Offset) -> Result<String, TooLong> {
+        self.seal(&at(offset))
+    }
+
+    /// Seals an item cursor; returns nothing if it is too long.
+    pub(crate) fn seal_item(&self, item: &Item) -> Option<String> {
+        let List { keys, cursor, .. } = self.list;
+        cursor::seal_item(keys, &self.context, item, cursor.length, cursor.sealed).ok()
+    }
+
+    /// Returns the writer of the cursors of a page's items.
+    #[must_use]
+    pub(crate) fn of_items(&'a self, page: &'a Page) -> ItemCursorWriter<'a> {
+        let List { keys, cursor, .. } = self.list;
+        let mint = ItemMint::new(keys, &self.context, cursor.length, cursor.sealed);
+        ItemCursorWriter::new(page, self.order, &self.marker, mint)
+    }
+
+    /// Caches the first and the last item of a page, which cursors lead on from.
+    pub(crate) fn remember(&self, page: &Page) {
+        let Some((Item::Keyed(first), Item::Keyed(last))) = &page.edges else { return };
+        let hint = |offset, neighbour: &Option<Target>| match neighbour {
+            Some(target) => target.hint,
+            None => Hint { offset: Offset(offset), ..Hint::default() },
+        };
+        let ends = page.offset.saturating_add(page.items.len() as u64);
+        self.see(first, &self.marker, hint(page.offset, &page.previous), true);
+        self.see(last, &self.marker, hint(ends, &page.next), false);
+    }
+
+    /// Caches an item that was looked up for a cursor of the marker `made_by`.
+    pub(crate) fn remember_item(&self, id: &KeyValue, answer: &Answer, made_by: Option<&Marker>) {
+        if let Some(anchor) = item_cursors::anchor(answer, self.order, 0).filter(|anchor| anchor.id == *id) {
+            self.see(&anchor, made_by.unwrap_or(&self.marker), Hint::default(), false);
+        }
+    }
+
+    fn see(&self, anchor: &Anchor, marker: &Marker, hint: Hint, backward: bool) {
+        let Some(scope) = &self.scope else { return };
+        let fingerprint = fingerprint(marker, &anchor.keys);
+        self.pivots.remember(scope, SeenItem { anchor, fingerprint, hint, backward }, self.instant);
+    }
+
+    fn parameter(&self, role: Role) -> &str {
+        self.parameters.name(role).unwrap_or("cursor")
+    }
+}
+
+/// Returns an offset as a position that no item proves.
+#[must_use]
+pub(crate) fn at(offset: Offset) -> Target {
+    Target { position: Position::At(offset), hint: Hint { offset, ..Hint::default() } }
+}
+
+/// Returns an id as clients send it; nothing if it is neither text nor a number.
+#[must_use]
+pub(crate) fn id_text(id: &KeyValue) -> Option<String> {
+    match id {
+        KeyValue::Number(digits) => Some(digits.clone()),
+        KeyValue::Text(text) => String::from_utf8(text.clone()).ok(),
+        KeyValue::Null | KeyValue::Boolean(_) => None,
+    }
+}
+
+/// Returns whether a text is an integer in JSON's syntax.
+fn is_plain_number(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let is_plain = matches!(digits.as_bytes(), [b'0'] | [b'1'..=b'9', ..]);
+    is_plain && digits.bytes().all(|byte| byte.is_ascii_digit()) && text != "-0"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_what_json_writes_as_such() {
+        for text in ["0", "7", "-7", "10", "123456789012345678901234567890"] {
+            assert!(is_plain_number(text), "{text}");
+        }
+        for text in ["", "-", "-0", "007", "1.0", "1e3", "+7", "7a", "0x7", "é", " 7"] {
+            assert!(!is_plain_number(text), "{text}");
+        }
+    }
+}

@@ -1,0 +1,442 @@
+//! The loop between the core, which decides what to fetch, and the upstream, which answers, until the core serves or
+//! refuses.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use http::{
+    HeaderMap, HeaderValue,
+    header::{CONTENT_LENGTH, CONTENT_TYPE},
+    request::Parts,
+};
+use pingora::http::RequestHeader;
+
+use super::{
+    context::PageContext,
+    cursors::{RequestCursors, ResolvedCursor},
+};
+use crate::{
+    downstream::{Code, Problem, RequestFilters, Response},
+    gateway::{
+        outcome::{
+            access_log::Outcome,
+            failure::{Failure, cause},
+        },
+        runtime::{clock, futures::join_all},
+        shared::{
+            learning::LearningScope,
+            pivots::{ItemResource, KnownItem},
+            single_flight::LookUpResult,
+        },
+    },
+    json::JsonError,
+    pagination::{
+        answer::{Answer, Standing},
+        fetch::Fetch,
+        key::KeyValue,
+        mark::{Mark, Marker},
+        page::Page,
+        position::Position,
+        refusal::Refusal,
+        resolver::{PageRequest, Step, resolve},
+    },
+    upstream::{
+        self, Unaskable, UpstreamRequest,
+        net::{
+            error::FetchError,
+            fetch::{Bounds, Fetcher},
+            memory::MemoryShare,
+        },
+        request::headers,
+    },
+};
+
+/// The fetches of one page.
+#[derive(Clone, Copy)]
+pub(crate) struct Exchange<'a> {
+    pub context: &'a PageContext<'a>,
+    pub cursors: &'a RequestCursors<'a>,
+    pub fetcher: &'a Fetcher,
+    /// The request's share of memory, to which answers are added.
+    pub held: &'a MemoryShare,
+    /// The marker of the client's cursor, if new cursors have another one.
+    pub made_by: Option<&'a Marker>,
+}
+
+pub(crate) enum PageDecision {
+    /// The page, and the headers of its answers.
+    Serve(Box<Page>, AnswerHeaders),
+    Refuse(Refusal),
+}
+
+/// The headers of the answers of a page.
+#[derive(Debug, Default)]
+pub(crate) struct AnswerHeaders {
+    /// Headers of lists.
+    pub listed: Vec<HeaderMap>,
+    /// Headers of single items and counts. They restrict caching and are not passed on.
+    pub beside: Vec<HeaderMap>,
+}
+
+/// The reason that a fetch has no answer.
+enum NoAnswer {
+    Failed(Failure),
+    /// The filters of the fetch can't be written: the dialect has no form for a key, or the client's own filter would
+    /// be lost. The position can be found without filters.
+    Unfiltered,
+    /// The keys of the pivot have been cached since this request began.
+    Known(Arc<KnownItem>),
+}
+
+impl NoAnswer {
+    /// Returns the keys that have been cached.
+    fn keys(came: &Result<FetchedAnswer, Self>) -> Option<Vec<KeyValue>> {
+        match came {
+            Err(Self::Known(known)) => Some(known.keys.clone()),
+            _ => None,
+        }
+    }
+
+    fn into_failure(self) -> Failure {
+        match self {
+            Self::Failed(failure) => failure,
+            Self::Unfiltered => Failure::logged(
+                Code::Internal,
+                "the page can't be requested",
+                "a key can't be written as a filter".to_owned(),
+            ),
+            Self::Known(_) => Failure::logged(
+                Code::Internal,
+                "the page can't be requested",
+                "its pivot was found in the cache twice".to_owned(),
+            ),
+        }
+    }
+}
+
+impl<F: Into<Failure>> From<F> for NoAnswer {
+    fn from(failure: F) -> Self {
+        Self::Failed(failure.into())
+    }
+}
+
+struct FetchedAnswer {
+    answer: Answer,
+    status: u16,
+    headers: HeaderMap,
+    /// Requests to the upstream: 0 if another request's look-up was shared.
+    requests: u32,
+    /// A fault despite which the page is served.
+    fault: Option<String>,
+}
+
+impl FetchedAnswer {
+    /// Creates an answer that takes no request.
+    fn unasked(standing: Standing) -> Self {
+        let answer = Answer { standing, ..Answer::default() };
+        Self { answer, status: 0, headers: HeaderMap::new(), requests: 0, fault: None }
+    }
+}
+
+/// The state of a page's fetches.
+#[derive(Default)]
+struct FetchProgress {
+    /// The client's cursor comes from an earlier page of this list, which the upstream gave for the same filters.
+    is_continued: bool,
+    headers: AnswerHeaders,
+    /// The first answer that said that the list ends before its slice.
+    past_end: Option<Box<Response>>,
+}
+
+impl Exchange<'_> {
+    /// Finds the page at a position.
+    ///
+    /// # Errors
+    ///
+    /// Returns the failure of the first fetch, in the core's order, that has no answer; or `budget_exceeded` when the
+    /// time is over.
+    pub(crate) async fn resolve(
+        self,
+        placed: ResolvedCursor,
+        limit: u32,
+        outcome: &mut Outcome,
+    ) -> Result<PageDecision, Failure> {
+        outcome.counted.pivot = placed.pivot.is_some().then_some("cache");
+        let request = self.page_request(placed, limit);
+        let mark = match &request.target.position {
+            Position::AfterPivot(pivot) | Position::BeforePivot(pivot) if request.pivot.is_none() => pivot.fingerprint,
+            _ => None,
+        };
+        let mut unknown = mark.map(|mark| (mark, Box::new(request.clone())));
+        let mut without_filters =
+            request.filters.is_some().then(|| Box::new(PageRequest { filters: None, ..request.clone() }));
+        let mut progress =
+            FetchProgress { is_continued: is_continued(&request.target.position), ..FetchProgress::default() };
+        let mut step = resolve(request);
+        loop {
+            match step {
+                Step::Fetch(fetches, pending) => {
+                    let all = self.fetch_all(&fetches, unknown.as_ref().map(|(mark, _)| *mark)).await;
+                    if let Some(keys) = all.iter().find_map(NoAnswer::keys)
+                        && let Some((_, request)) = unknown.take()
+                    {
+                        // Another request has looked up the pivot meanwhile: the page begins anew with its keys, once.
+                        outcome.counted.pivot = Some("cache");
+                        step = resolve(PageRequest { pivot: Some(keys), ..*request });
+                        continue;
+                    }
+                    let is_unfiltered = all.iter().any(|came| matches!(came, Err(NoAnswer::Unfiltered)));
+                    if let (true, Some(request)) = (is_unfiltered, without_filters.take()) {
+                        // The dialect can't write a key as a filter: the position is searched in the whole list, once.
+                        step = resolve(*request);
+                        continue;
+                    }
+                    step = pending.resume(self.answers(&fetches, all, &mut progress, outcome)?);
+                }
+                Step::Serve(page) => return Ok(PageDecision::Serve(page, progress.headers)),
+                Step::Refuse(refusal) => {
+                    outcome.counted.refusal = Some(cause(&refusal));
+                    return match refusal {
+                        // The upstream said "past the end" at the very start of the list. Its own answer explains that
+                        // better than a problem.
+                        Refusal::NoList => Err(progress
+                            .past_end
+                            .map_or_else(|| Failure::refusal(Refusal::NoList, |_| None), Failure::Passed)),
+                        refusal => Ok(PageDecision::Refuse(refusal)),
+                    };
+                }
+            }
+        }
+    }
+
+    /// Unwraps the answers of one step, in the order of its fetches.
+    fn answers(
+        self,
+        fetches: &[Fetch],
+        all: Vec<Result<FetchedAnswer, NoAnswer>>,
+        progress: &mut FetchProgress,
+        outcome: &mut Outcome,
+    ) -> Result<Vec<Answer>, Failure> {
+        let mut answers = Vec::with_capacity(fetches.len());
+        for (fetch, came) in fetches.iter().zip(all) {
+            // A failed request counts too.
+            outcome.counted.upstream_requests += came.as_ref().map_or(1, |came| came.requests);
+            let was_given = progress.is_continued || !progress.headers.listed.is_empty();
+            let FetchedAnswer { answer, status, headers, requests, fault } = came.map_err(|hitch| {
+                let failure = hitch.into_failure();
+                // After an upstream gave another part of this list, a refusal concerns the gateway's paging and not the
+                // client's request.
+                if was_given { failure.of_own_paging(fetch) } else { failure }
+            })?;
+            if let Fetch::Item(_) = fetch {
+                outcome.counted.pivot = Some(if requests == 0 { "shared" } else { "upstream" });
+            }
+            outcome.detail = fault.or_else(|| outcome.detail.take());
+            let is_listed = matches!(fetch, Fetch::Slice(..) | Fetch::Token(_));
+            if is_listed && answer.standing == Standing::PastEnd && progress.past_end.is_none() {
+                let (body, protected) = (answer.body.clone(), &self.context.list.protected);
+                progress.past_end = Some(Box::new(Response::upstream_refusal(status, &headers, body, protected)));
+            }
+            answers.push(answer);
+            let kept = if is_listed { &mut progress.headers.listed } else { &mut progress.headers.beside };
+            kept.push(headers);
+        }
+        Ok(answers)
+    }
+
+    /// Returns the scope of the learnt limits: the list as the principal sees it.
+    pub(crate) fn view(self) -> LearningScope {
+        let PageContext { list, asked, request, .. } = self.context;
+        let filters = &request.filters.forwarded;
+        list.learning.view(&asked.target.normal_path, filters, &asked.headers, &list.protected)
+    }
+
+    /// Builds the request to the core.
+    fn page_request(self, placed: ResolvedCursor, limit: u32) -> PageRequest {
+        let ResolvedCursor { target, pivot } = placed;
+        let PageContext { list, sorted, request, .. } = self.context;
+        let RequestFilters { forwarded, body, .. } = &request.filters;
+        let (order, paging) = (Arc::clone(&sorted.order), Arc::clone(list.dialect.paging()));
+        PageRequest {
+            flips: sorted.flips,
+            filters: list.dialect.filters_for(sorted, forwarded),
+            counts: list.counts,
+            tells_total: list.tells_total,
+            may_project: !forwarded.is_empty() || body.as_deref().is_some_and(|body| body != b"{}"),
+            pivot,
+            target_marker: self.made_by.cloned(),
+            learnt: list.learning.read(self.view()),
+            budget: list.budgets.upstream_requests,
+            search_budget: list.budgets.search_requests,
+            search_items: list.budgets.search_items,
+            verify: list.verify,
+            unproven: list.unproven,
+            short_pages: list.short_pages,
+            totals: list.total,
+            ..PageRequest::new(target, limit, order, paging, self.cursors.marker().clone())
+        }
+    }
+
+    /// Runs fetches concurrently; avoids the join for the usual single fetch.
+    async fn fetch_all(self, fetches: &[Fetch], mark: Option<Mark>) -> Vec<Result<FetchedAnswer, NoAnswer>> {
+        match fetches {
+            [one] => vec![self.fetch(one, mark).await],
+            several => join_all(several.iter().map(|fetch| self.fetch(fetch, mark))).await,
+        }
+    }
+
+    /// Runs one fetch; `mark` is that of the pivot's keys while they are unknown.
+    async fn fetch(self, fetch: &Fetch, mark: Option<Mark>) -> Result<FetchedAnswer, NoAnswer> {
+        match fetch {
+            Fetch::Slice(..) | Fetch::Token(_) => self.ask(fetch).await,
+            Fetch::Item(id) => match self.cursors.scope() {
+                Some(scope) => self.look_up(fetch, id, mark, scope.key(id, None)).await,
+                None => self.ask(fetch).await,
+            },
+            // A page without a total is more useful than none.
+            Fetch::Count => Ok(self.ask(fetch).await.unwrap_or_else(|hitch| {
+                let fault = Some(format!("no count: {}", hitch.into_failure().summary()));
+                FetchedAnswer { requests: 1, fault, ..FetchedAnswer::unasked(Standing::Listed) }
+            })),
+        }
+    }
+
+    /// Looks up an item by its id with the client's credentials. Concurrent look-ups of the same item with the same
+    /// credentials share one request.
+    async fn look_up(
+        self,
+        fetch: &Fetch,
+        id: &KeyValue,
+        mark: Option<Mark>,
+        key: u128,
+    ) -> Result<FetchedAnswer, NoAnswer> {
+        // Boxed, because it contains the state of `ask` again and is seldom needed.
+        let look = Box::pin(async {
+            // Another look-up may have ended since this request found the keys missing.
+            if let Some(known) = mark.and_then(|mark| self.cursors.known(id, mark)) {
+                return Err(NoAnswer::Known(known));
+            }
+            let FetchedAnswer { answer, headers, .. } = self.ask(fetch).await?;
+            // Cached before the result is shared: a request that is too late to share it finds it in the cache.
+            self.cursors.remember_item(id, &answer, self.made_by);
+            Ok::<_, NoAnswer>(ItemResource { answer, headers })
+        });
+        let (found, requests) =
+            match tokio::time::timeout(self.left(clock::instant())?, self.context.pivots.flights.join(key, look)).await
+            {
+                Ok(Ok(LookUpResult::Asked(found))) => (found, 1),
+                Ok(Ok(LookUpResult::Shared(found))) => (found, 0),
+                Ok(Err(failure)) => return Err(failure),
+                Err(_) => return Err(out_of_time().into()),
+            };
+        let ItemResource { answer, headers } = &*found;
+        if requests == 0 {
+            // The answer of the other request is copied for this one.
+            self.held.take(answer.body.len()).map_err(FetchError::from)?;
+        }
+        Ok(FetchedAnswer { answer: answer.clone(), status: 0, headers: headers.clone(), requests, fault: None })
+    }
+
+    /// Returns the time that is left for the request.
+    fn left(self, now: Instant) -> Result<Duration, Failure> {
+        let spent = now - self.context.asked.began;
+        self.context.list.budgets.time.checked_sub(spent).filter(|left| !left.is_zero()).ok_or_else(out_of_time)
+    }
+
+    async fn ask(self, fetch: &Fetch) -> Result<FetchedAnswer, NoAnswer> {
+        let now = clock::instant();
+        let left = self.left(now)?;
+        let budgets = &self.context.list.budgets;
+        let path = self.context.route.target(&self.context.asked.target.path, &self.context.asked.parameters, "");
+        let ask = match self.context.list.dialect.ask(
+            &self.context.sorted,
+            fetch,
+            &self.context.request.filters.forwarded,
+            &path,
+        ) {
+            Ok(ask) => ask,
+            Err(Unaskable::Gone) => return Ok(FetchedAnswer::unasked(Standing::Gone)),
+            Err(Unaskable::Beyond) => return Ok(FetchedAnswer::unasked(Standing::PastEnd)),
+            Err(Unaskable::Filter) => return Err(NoAnswer::Unfiltered),
+        };
+        let body = ask.body(self.context.request.filters.body.as_deref()).map_err(|error| unwritable(&error))?;
+        let request = self.request(&ask, body.as_deref())?;
+        let timeouts = self.context.route.upstream.timeouts;
+        let upstream = &self.context.route.upstream;
+        let _slot = upstream.slots.take(left).await?;
+        let left = self.left(clock::instant())?;
+        let (whole, answer_size) = (timeouts.whole.min(left), budgets.answer_size);
+        let bounds = Bounds { timeouts, whole, answer_size, held: self.held, now };
+        let fetched = self.fetcher.fetch(&upstream.peers, &request, &body.unwrap_or_default(), bounds).await?;
+        let (status, mut headers) = (fetched.status.as_u16(), fetched.headers);
+        headers::bound_retry_after(&mut headers, self.context.asked.now);
+        let read = self.context.list.dialect.read(
+            &self.context.sorted,
+            &ask,
+            status,
+            &headers,
+            fetched.body,
+            budgets.answer_depth,
+        );
+        match read {
+            Ok(answer) => Ok(FetchedAnswer { answer, status, headers, requests: 1, fault: None }),
+            Err(error) => Err(Failure::reading(error, &headers, &self.context.list.protected).into()),
+        }
+    }
+
+    /// Builds the request of a fetch from the client's, the dialect's and the operator's headers.
+    fn request(self, ask: &UpstreamRequest, body: Option<&[u8]>) -> Result<RequestHeader, Failure> {
+        let asked = self.context.asked;
+        let origin = asked.client.origin(&asked.target);
+        let added = &self.context.route.upstream.headers;
+        let host = self.context.route.upstream.host_for(asked.target.authority.as_deref());
+        let protected = &self.context.list.protected;
+        let mut headers = upstream::request_headers(host, &asked.headers, origin, protected, &ask.headers, added)?;
+        if let Some(body) = body {
+            headers.insert(CONTENT_LENGTH, body.len().into());
+            headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+        }
+        let with_query;
+        let target = match ask.query.as_str() {
+            "" => ask.path.as_str(),
+            query => {
+                with_query = [ask.path.as_str(), "?", query].concat();
+                with_query.as_str()
+            }
+        };
+        let request = RequestHeader::build_no_case(ask.method.clone(), target.as_bytes(), Some(0));
+        let mut parts = Parts::from(request.map_err(|error| unsendable(&error))?);
+        parts.headers = headers;
+        Ok(RequestHeader::from(parts))
+    }
+}
+
+/// Returns whether a position comes from an earlier page.
+fn is_continued(position: &Position) -> bool {
+    match position {
+        Position::Start | Position::End | Position::At(_) => false,
+        Position::AfterPivot(pivot) | Position::BeforePivot(pivot) => pivot.fingerprint.is_some(),
+        Position::After(_)
+        | Position::Before(_)
+        | Position::AfterMarks(_)
+        | Position::BeforeMarks(_)
+        | Position::Token(_) => true,
+    }
+}
+
+fn out_of_time() -> Failure {
+    Problem::new(Code::BudgetExceeded, "the page was not found within the time allowed").into()
+}
+
+/// The client's body is no object. That has been refused before.
+fn unwritable(error: &JsonError) -> Failure {
+    Failure::logged(Code::Internal, "the request can't be forwarded to the upstream", error.to_string())
+}
+
+/// The client's path or filters don't fit into a URL.
+fn unsendable(error: &pingora::BError) -> Failure {
+    let said = "the request can't be forwarded to the upstream";
+    Failure::logged(Code::RequestInvalid, said, error.etype().as_str().to_owned())
+}

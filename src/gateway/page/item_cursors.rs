@@ -1,0 +1,154 @@
+//! The cursors of a page's items, and the positions next to an item.
+
+use std::cell::{OnceCell, RefCell};
+
+use crate::{
+    cursor::ItemMint,
+    downstream::ItemCursors,
+    json::Span,
+    pagination::{
+        answer::Answer,
+        key::{KeyRef, KeyValue, identity},
+        mark::{Mark, Marker},
+        order::Order,
+        page::Page,
+        position::{Anchor, Hint, Item, MarkedItem, Marks, Position, Target},
+        window::Offset,
+    },
+};
+
+/// Writes the cursors of a page's items.
+pub(crate) struct ItemCursorWriter<'a> {
+    page: &'a Page,
+    order: &'a Order,
+    marker: &'a Marker,
+    mint: RefCell<ItemMint<'a>>,
+    /// The marks of all items, computed once for a list without an order: each item's cursor has those of its
+    /// neighbours.
+    marks: OnceCell<Option<Vec<Mark>>>,
+}
+
+impl<'a> ItemCursorWriter<'a> {
+    /// Creates a writer.
+    pub(crate) fn new(page: &'a Page, order: &'a Order, marker: &'a Marker, mint: ItemMint<'a>) -> Self {
+        Self { page, order, marker, mint: RefCell::new(mint), marks: OnceCell::new() }
+    }
+
+    fn push_keyed(&self, index: usize, out: &mut Vec<u8>) -> Option<bool> {
+        let place = self.page.items.get(index)?;
+        let answer = self.page.answers.get(place.answer as usize)?;
+        let (id, strong) = row(answer, self.order, place.item as usize)?.split_last()?;
+        let kinds = self.order.strong.iter().map(|key| &key.kind);
+        let keys = strong.iter().zip(kinds).map(|(span, kind)| KeyRef::of_strong(kind, span.of(&answer.body)));
+        let values = keys.chain(std::iter::once_with(|| KeyRef::of_id(id.of(&answer.body))));
+        Some(self.mint.borrow_mut().push_keyed(strong.len(), values, out))
+    }
+
+    /// Writes the mark of an item and those of its neighbours on the page. At the edges the core has seen more
+    /// neighbours.
+    fn push_marked(&self, index: usize, out: &mut Vec<u8>) -> Option<bool> {
+        let last = self.page.items.len().checked_sub(1)?;
+        let edge = self.page.edges.as_ref().and_then(|(first, end)| match index {
+            0 => Some(first),
+            _ if index == last => Some(end),
+            _ => None,
+        });
+        let mut mint = self.mint.borrow_mut();
+        if let Some(edge) = edge {
+            return Some(mint.push(edge, out));
+        }
+        let marks = self
+            .marks
+            .get_or_init(|| (0..=last).map(|index| mark(self.page, self.order, self.marker, index)).collect());
+        let marks = marks.as_deref()?;
+        let before = &marks[index.saturating_sub(Marks::AHEAD)..index];
+        let after = &marks[index + 1..(index + 1 + Marks::AHEAD).min(marks.len())];
+        // The offset is a hint: hidden items may precede the page.
+        let offset = Offset(self.page.offset.saturating_add(index as u64));
+        Some(mint.push_marked(*marks.get(index)?, (before, after), offset, out))
+    }
+}
+
+impl ItemCursors for ItemCursorWriter<'_> {
+    fn push(&self, index: usize, out: &mut Vec<u8>) -> bool {
+        // A list with a declared order may have been read by marks.
+        let by_marks = match &self.page.edges {
+            Some((first, _)) => matches!(first, Item::Marked(_)),
+            None => !self.order.places_items(),
+        };
+        let pushed = if by_marks { self.push_marked(index, out) } else { self.push_keyed(index, out) };
+        pushed.unwrap_or(false)
+    }
+}
+
+/// Returns the strong keys of an item, followed by its id.
+fn row<'a>(answer: &'a Answer, order: &Order, index: usize) -> Option<&'a [Span]> {
+    let columns = order.columns();
+    answer.keys.get(index * columns..)?.get(..columns)
+}
+
+/// Returns the keys and id of an item; nothing if they can't be read or the list has no declared order.
+pub(crate) fn anchor(answer: &Answer, order: &Order, index: usize) -> Option<Anchor> {
+    let (id, strong) = row(answer, order, index).filter(|_| order.declared)?.split_last()?;
+    let kinds = order.strong.iter().map(|key| &key.kind);
+    let keys = strong.iter().zip(kinds).map(|(span, kind)| KeyValue::of_strong(kind, span.of(&answer.body)));
+    let keys = keys.collect::<Option<Vec<_>>>()?;
+    Some(Anchor { keys, id: KeyValue::of_id(id.of(&answer.body))? })
+}
+
+/// Returns the mark of an item: of its id, or of its bytes if it has none.
+fn mark(page: &Page, order: &Order, marker: &Marker, index: usize) -> Option<Mark> {
+    let place = page.items.get(index)?;
+    let answer = page.answers.get(place.answer as usize)?;
+    let item = place.item as usize;
+    let id = row(answer, order, item)?.last()?.of(&answer.body);
+    Some(match id {
+        b"" | b"null" => marker.mark(answer.item(item)),
+        raw => marker.mark(&identity(&order.id, raw)),
+    })
+}
+
+/// Returns the position next to a marked item. The item itself becomes one of the marks.
+pub(crate) fn beside(item: MarkedItem, backward: bool) -> Target {
+    let MarkedItem { item, around: Marks { mut before, mut after }, offset } = item;
+    let offset = Offset(offset.0.saturating_add(u64::from(!backward)));
+    let position = if backward {
+        after.insert(0, item);
+        after.truncate(Marks::BEHIND);
+        before.drain(..before.len().saturating_sub(Marks::AHEAD));
+        Position::BeforeMarks(Marks { before, after })
+    } else {
+        before.push(item);
+        before.drain(..before.len().saturating_sub(Marks::BEHIND));
+        after.truncate(Marks::AHEAD);
+        Position::AfterMarks(Marks { before, after })
+    };
+    Target { position, hint: Hint { offset, ..Hint::default() } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_marked_item_is_one_of_its_neighbours_own() {
+        let marks = |numbers: &[u64]| numbers.iter().map(|number| Mark::of(*number)).collect::<Vec<_>>();
+        let item = |before: &[u64], after: &[u64]| MarkedItem {
+            item: Mark::of(5),
+            around: Marks { before: marks(before), after: marks(after) },
+            offset: Offset(70),
+        };
+        let target = |position, offset| Target { position, hint: Hint { offset: Offset(offset), ..Hint::default() } };
+        for (before, after, behind, ahead) in [
+            (&[2, 3, 4][..], &[6, 7][..], (&[3, 4, 5][..], &[6, 7][..]), (&[3, 4][..], &[5, 6, 7][..])),
+            (&[], &[6, 7, 8], (&[5], &[6, 7]), (&[], &[5, 6, 7])),
+            (&[4], &[], (&[4, 5], &[]), (&[4], &[5])),
+        ] {
+            let marks = |(before, after): (&[u64], &[u64])| Marks { before: marks(before), after: marks(after) };
+            let onward = target(Position::AfterMarks(marks(behind)), 71);
+            assert_eq!(beside(item(before, after), false), onward);
+            let back = target(Position::BeforeMarks(marks(ahead)), 70);
+            assert_eq!(beside(item(before, after), true), back);
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! The links of a page.
+
+use super::{
+    context::PageContext,
+    cursors::{RequestCursors, at, id_text},
+};
+use crate::{
+    config::settings::{Mode, Role},
+    cursor::TooLong,
+    downstream::{LinkTo, Response, response::legacy},
+    pagination::{
+        position::{Position, Target},
+        window::Offset,
+    },
+};
+
+impl PageContext<'_> {
+    /// Returns the link to the first page.
+    pub(crate) fn first_link(&self) -> String {
+        self.link(None)
+    }
+
+    fn link(&self, to: Option<LinkTo<'_>>) -> String {
+        let place = match to {
+            Some(LinkTo::Cursor { token, .. }) => token.len(),
+            Some(LinkTo::Id { id, .. }) => id.len(),
+            Some(LinkTo::Last) | None => 0,
+        };
+        // 64 bytes are for names, signs, limit and sort; long sorts grow the buffer.
+        let link = self.base.begin(self.request.filters.links.len() + place + 64);
+        self.parameters().link(link, &self.request, to)
+    }
+
+    /// Returns the link to a position, which the cursor `token` names; nothing if the client's parameters can't express
+    /// it.
+    pub(crate) fn link_to(&self, target: &Target, token: &str) -> Option<String> {
+        let backward = target.position.is_backward();
+        let id;
+        let to = match &target.position {
+            _ if self.parameters().takes_cursors_in_body() => return None,
+            _ if self.parameters().takes_cursors() => LinkTo::Cursor { token, backward },
+            Position::After(anchor) | Position::Before(anchor) => {
+                id = id_text(&anchor.id)?;
+                LinkTo::Id { id: &id, backward }
+            }
+            Position::End if self.parameters().name(Role::LimitBackward).is_some() => LinkTo::Last,
+            _ => return None,
+        };
+        Some(self.link(Some(to)))
+    }
+
+    /// Returns the redirect of a legacy request to its page by cursor, if the route redirects and such a link exists.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the cursor is longer than the route allows.
+    pub(crate) fn redirect(&self, cursors: &RequestCursors<'_>) -> Result<Option<Response>, TooLong> {
+        let Some(page) = self.legacy_page.as_ref().filter(|_| self.redirects) else { return Ok(None) };
+        // In a list that is read by tokens no cursor can name an offset: the request is refused as any other page at an
+        // offset.
+        if page.offset > 0 && self.sorted.mode == Mode::Token {
+            return Ok(None);
+        }
+        let offset = Offset(page.offset);
+        let location = self.link_to(&at(offset), &cursors.seal_offset(offset)?);
+        let mut response = location.and_then(|location| legacy::redirect(&location));
+        if let Some(response) = &mut response {
+            self.list.mark_legacy(&mut response.headers, &self.first_link());
+        }
+        Ok(response)
+    }
+
+    /// Returns the link to the page itself.
+    pub(crate) fn self_link(&self) -> String {
+        self.base.url(&self.request.self_query)
+    }
+}

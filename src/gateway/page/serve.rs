@@ -1,0 +1,58 @@
+//! The path of a page from the request to the response: open, resolve, render. Read this first.
+
+use super::{
+    context::{ListCall, PageContext},
+    cursors::{RequestCursors, at},
+    exchange::{Exchange, PageDecision},
+    render::render,
+};
+use crate::{
+    downstream::Response,
+    gateway::outcome::{access_log::Outcome, failure::Failure},
+    upstream::net::{fetch::Fetcher, memory::MemoryShare},
+};
+
+#[derive(Debug)]
+pub(crate) enum Served {
+    Response(Response),
+    /// The upstream answers, byte for byte.
+    Forward,
+}
+
+/// Serves one page of a list. Dropping the future cancels its requests to the upstream.
+///
+/// # Errors
+///
+/// Returns the problem of the request, the failure of the upstream, or the refusal of a page that can't be proven.
+pub(crate) async fn serve(
+    call: ListCall<'_>,
+    fetcher: &Fetcher,
+    (held, outcome): (&MemoryShare, &mut Outcome),
+) -> Result<Served, Failure> {
+    // Open: list, parameters, order and position.
+    let Some(context) = PageContext::open(call, outcome)? else { return Ok(Served::Forward) };
+    let cursors = RequestCursors::new(&context);
+    if let Some(response) = context.redirect(&cursors)? {
+        return Ok(Served::Response(response));
+    }
+    let start = cursors.start(&context)?;
+    let (limit, backward) = (start.limit, start.cursor.target.position.is_backward());
+
+    // Resolve: the core says which fetches it needs, until it has the page or refuses.
+    let exchange = Exchange { context: &context, cursors: &cursors, fetcher, held, made_by: start.made_by.as_ref() };
+    let (page, answers) = match exchange.resolve(start.cursor, limit, outcome).await? {
+        PageDecision::Serve(page, answers) => (page, answers),
+        PageDecision::Refuse(refusal) => {
+            let nearest = |offset| context.link_to(&at(offset), &cursors.seal_offset(offset).ok()?);
+            return Err(Failure::refusal(refusal, nearest));
+        }
+    };
+    let known = context.list.learning.read(exchange.view());
+    context.list.learning.add(exchange.view(), page.learnt);
+    cursors.remember(&page);
+    outcome.served(&page);
+    outcome.filtered(page.learnt.futile_filter(known));
+
+    // Render: cursors and links, and the envelope around the items.
+    render(&context, &cursors, (*page, backward), (limit, &answers), held).map(Served::Response)
+}

@@ -1,0 +1,85 @@
+//! The principal of a request: whether it is known, as far as the gateway can tell.
+//!
+//! Cached items are shared only between requests of the same principal. A request with one of the principal's headers
+//! is known by it. A request without any of them is one of two kinds: its list is the same for all clients, or the
+//! upstream identifies the client by a header that the configuration does not name. So a request is cached only if
+//! every header that it has is on a closed list of headers that can't identify a client.
+
+use http::{HeaderMap, HeaderName};
+
+/// Headers about the form of the answer, the client's software and the way of the request, which never identify a
+/// principal.
+const IMPERSONAL: [&str; 31] = [
+    "b3",
+    "baggage",
+    "cache-control",
+    "cdn-loop",
+    "connection",
+    "date",
+    "dnt",
+    "expect",
+    "forwarded",
+    "host",
+    "keep-alive",
+    "max-forwards",
+    "origin",
+    "pragma",
+    "prefer",
+    "priority",
+    "purpose",
+    "range",
+    "referer",
+    "save-data",
+    "te",
+    "traceparent",
+    "tracestate",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "upgrade-insecure-requests",
+    "user-agent",
+    "via",
+    "x-correlation-id",
+    "x-request-id",
+];
+
+/// Prefixes of such headers.
+const IMPERSONAL_GROUPS: [&str; 6] = ["accept", "content-", "if-", "sec-", "x-b3-", "x-forwarded-"];
+
+/// Returns whether items may be cached for this request and found by the next one with the same `principal` headers: it
+/// has one of them, or no header that could identify a client. A route without a principal has one list for all
+/// clients.
+pub(crate) fn is_known(headers: &HeaderMap, principal: &[HeaderName]) -> bool {
+    let is_impersonal = |name: &HeaderName| {
+        let name = name.as_str();
+        IMPERSONAL.contains(&name) || IMPERSONAL_GROUPS.iter().any(|group| name.starts_with(group))
+    };
+    let is_named = || principal.iter().any(|name| headers.contains_key(name));
+    principal.is_empty() || is_named() || headers.keys().all(is_impersonal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Row: A22
+    #[test]
+    fn a_caller_is_known_by_the_principal_or_can_not_be_told_from_others() {
+        let principal = [http::header::AUTHORIZATION];
+        for (names, is_remembered) in [
+            (&["host", "user-agent", "accept", "accept-language", "sec-fetch-mode", "x-forwarded-for"][..], true),
+            (&["host", "authorization", "x-tenant-id"], true),
+            (&["host", "x-tenant-id"], false),
+            (&["host", "private-token"], false),
+            (&["host", "cookie"], false),
+            (&[], true),
+        ] {
+            let mut headers = HeaderMap::new();
+            for name in names {
+                headers.insert(HeaderName::from_static(name), http::HeaderValue::from_static("x"));
+            }
+            assert_eq!(is_known(&headers, &principal), is_remembered, "{names:?}");
+            assert!(is_known(&headers, &[]), "{names:?}");
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Request heads as bytes: where a head ends, and whether all servers read the same request in it.
+//!
+//! A head is checked before Pingora parses it. Pingora accepts several equal lengths, any coding before `chunked`, bare
+//! line feeds, and spaces in a target, and forwards most of them; an upstream that reads them differently finds a
+//! second request in the body of the first. Heads with more than one reading are refused here.
+
+use http::Method;
+
+use super::target::{is_authority, split_target};
+use crate::downstream::{Code, Problem};
+
+/// Maximum number of header lines. Pingora's parser takes no more.
+const MOST_HEADERS: usize = 256;
+
+/// The longest header name, in bytes: far longer than any in use, and within the limit of `http`.
+const LONGEST_NAME: usize = 1_024;
+
+/// The longest target, in bytes, whatever the size of the head: the limit of `http`.
+const LONGEST_TARGET: usize = 65_000;
+
+/// The framing of a request's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// The body has this length.
+    Length(u64),
+    /// The body is chunked, or another protocol follows. Its end stands in its bytes.
+    Open,
+}
+
+/// Finds the end of a head in bytes that arrive in pieces. Each byte is scanned once.
+#[derive(Debug, Default)]
+pub(crate) struct HeadScanner {
+    /// The start of the request line.
+    start: usize,
+    /// The start of the last incomplete line.
+    line: usize,
+    /// The number of complete lines.
+    lines: usize,
+}
+
+impl HeadScanner {
+    /// Returns the start and end of the head once it is complete. `bytes` are all bytes so far, of which `scanned` were
+    /// passed before. Takes at most one step per line.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the bytes begin no request, a line ends with a bare line feed, or there are too many lines.
+    pub(crate) fn ends(&mut self, bytes: &[u8], scanned: usize) -> Result<Option<(usize, usize)>, Box<Problem>> {
+        if let Some(first) = bytes.get(self.start).filter(|first| !is_token(**first) && !b"\r\n".contains(first)) {
+            // 0x16 is the first byte of a TLS handshake.
+            let tls = if *first == 0x16 { ": TLS is not spoken here" } else { "" };
+            return Err(invalid(format!("the first byte begins no request{tls}")));
+        }
+        let fresh = scanned.max(self.line);
+        for end in memchr::memchr_iter(b'\n', bytes.get(fresh..).unwrap_or_default()).map(|at| fresh + at) {
+            if end == self.line || bytes[end - 1] != b'\r' {
+                return Err(invalid("a line ends with a line feed alone"));
+            }
+            let is_blank = end == self.line + 1;
+            self.line = end + 1;
+            match (is_blank, self.lines) {
+                // Blank lines before a request are skipped (RFC 9112 section 2.2).
+                (true, 0) => self.start = self.line,
+                (true, _) => return Ok(Some((self.start, self.line))),
+                (false, lines) if lines > MOST_HEADERS => {
+                    let detail = format!("the request has more than {MOST_HEADERS} headers");
+                    return Err(Box::new(Problem::new(Code::HeadersTooLarge, detail)));
+                }
+                (false, _) => self.lines += 1,
+            }
+        }
+        Ok(None)
+    }
+
+    /// Returns the problem of a head that is longer than `most` bytes.
+    pub(crate) fn too_large(&self, most: usize) -> Box<Problem> {
+        Box::new(match self.lines {
+            0 => Problem::new(Code::TargetTooLong, format!("the request line has more than {most} bytes")),
+            _ => Problem::new(Code::HeadersTooLarge, format!("the request's head has more than {most} bytes")),
+        })
+    }
+}
+
+/// Returns method and target of a head, if they can be read.
+pub(crate) fn request_line(head: &[u8]) -> Option<(Method, &[u8])> {
+    let line = head.split(|byte| *byte == b'\n').next()?;
+    let mut parts = line.split(|byte| *byte == b' ');
+    let method = Method::from_bytes(parts.next()?).ok()?;
+    parts.next().map(|target| (method, target))
+}
+
+/// Returns the framing of a complete head.
+///
+/// # Errors
+///
+/// Returns 400 `request_invalid`, 414 `target_too_long` or 431 `headers_too_large` for heads that Pingora's parser
+/// would refuse, and for heads that two servers could read differently.
+pub(crate) fn check(head: &[u8]) -> Result<Framing, Box<Problem>> {
+    let mut lines = head.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let line = read_request_line(lines.next().unwrap_or_default())?;
+    let mut fields = FramingFields::default();
+    for text in lines.take_while(|line| !line.is_empty()) {
+        fields.take(text)?;
+    }
+    check_host(&line, fields.host)?;
+    fields.framing(line.is_old)
+}
+
+/// A request line with one reading.
+struct RequestLine<'a> {
+    target: &'a [u8],
+    /// The version is HTTP/1.0.
+    is_old: bool,
+}
+
+fn read_request_line(line: &[u8]) -> Result<RequestLine<'_>, Box<Problem>> {
+    let parts: [&[u8]; 3] = {
+        let mut parts = line.split(|byte| *byte == b' ');
+        let three = [parts.next(), parts.next(), parts.next()].map(Option::unwrap_or_default);
+        if parts.next().is_some() || three.iter().any(|part| part.is_empty()) {
+            return Err(invalid(
+                "the request line is not a method, a target and a version with one blank between each",
+            ));
+        }
+        three
+    };
+    let [method, target, version] = parts;
+    if !method.iter().all(|byte| is_token(*byte)) {
+        return Err(invalid("the method is no token"));
+    }
+    if method == b"CONNECT" || method == b"TRACE" {
+        return Err(invalid("the methods CONNECT and TRACE are not supported"));
+    }
+    if target.len() > LONGEST_TARGET {
+        let detail = format!("the request target has more than {LONGEST_TARGET} bytes");
+        return Err(Box::new(Problem::new(Code::TargetTooLong, detail)));
+    }
+    // Pingora would cut a fragment off, while another server might keep it.
+    if target.iter().any(|byte| *byte <= b' ' || *byte == 0x7f || *byte == b'#') {
+        return Err(invalid("the request target contains a control character or a fragment"));
+    }
+    if std::str::from_utf8(target).is_err() {
+        return Err(invalid("the request target is not UTF-8"));
+    }
+    match version {
+        b"HTTP/1.1" => Ok(RequestLine { target, is_old: false }),
+        b"HTTP/1.0" => Ok(RequestLine { target, is_old: true }),
+        _ => Err(invalid("the version is neither HTTP/1.1 nor HTTP/1.0")),
+    }
+}
+
+/// The headers that decide the framing and the host of a request.
+#[derive(Default)]
+struct FramingFields<'a> {
+    host: Option<&'a [u8]>,
+    length: Option<u64>,
+    is_chunked: bool,
+    upgrades: bool,
+}
+
+impl<'a> FramingFields<'a> {
+    fn take(&mut self, line: &'a [u8]) -> Result<(), Box<Problem>> {
+        let Some(colon) = memchr::memchr(b':', line) else {
+            return Err(invalid("a header line has no colon"));
+        };
+        let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+        // This also refuses a space before the colon and folded lines: neither is part of a token.
+        if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) {
+            return Err(invalid("the name of a header is no token"));
+        }
+        if name.len() > LONGEST_NAME {
+            let detail = format!("the name of a header has more than {LONGEST_NAME} bytes");
+            return Err(Box::new(Problem::new(Code::HeadersTooLarge, detail)));
+        }
+        if line[colon + 1..].iter().any(|byte| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f) {
+            return Err(invalid("a header contains a control character"));
+        }
+        if name.eq_ignore_ascii_case(b"host") {
+            if self.host.replace(value).is_some() {
+                return Err(invalid("there is more than one Host"));
+            }
+        } else if name.eq_ignore_ascii_case(b"content-length") {
+            // Equal lengths may be merged (RFC 9110 section 8.6), but not every server does.
+            let Some(length) = read_length(value) else {
+                return Err(invalid("Content-Length is not one number"));
+            };
+            if self.length.replace(length).is_some() {
+                return Err(invalid("there is more than one Content-Length"));
+            }
+        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
+            // Some origins don't know the coding in other letter cases.
+            if self.is_chunked || value != b"chunked" {
+                return Err(invalid("Transfer-Encoding is not chunked alone"));
+            }
+            self.is_chunked = true;
+        } else if name.eq_ignore_ascii_case(b"upgrade") {
+            self.upgrades = true;
+        }
+        Ok(())
+    }
+
+    fn framing(&self, is_old: bool) -> Result<Framing, Box<Problem>> {
+        match (self.is_chunked, self.length) {
+            (true, Some(_)) => Err(invalid("Transfer-Encoding and Content-Length exclude each other")),
+            (true, None) if is_old => Err(invalid("HTTP/1.0 has no Transfer-Encoding")),
+            (true, None) => Ok(Framing::Open),
+            (false, _) if self.upgrades => Ok(Framing::Open),
+            (false, length) => Ok(Framing::Length(length.unwrap_or(0))),
+        }
+    }
+}
+
+/// Checks that the target's authority and `Host` agree, and that each is a valid authority.
+fn check_host(line: &RequestLine<'_>, host: Option<&[u8]>) -> Result<(), Box<Problem>> {
+    let (authority, _) = split_target(line.target)?;
+    if authority.is_some() && http::Uri::try_from(line.target).is_err() {
+        return Err(invalid("the request target is no URL"));
+    }
+    let host = match host {
+        None if line.is_old || authority.is_some() => None,
+        None => return Err(invalid("the Host header is missing")),
+        Some(host) => Some(std::str::from_utf8(host).map_err(|_| invalid(NO_HOST))?),
+    };
+    if !authority.into_iter().chain(host).all(is_authority) {
+        return Err(invalid(NO_HOST));
+    }
+    if let (Some(authority), Some(host)) = (authority, host)
+        && authority != host
+    {
+        return Err(invalid("the Host header differs from the host of the target"));
+    }
+    Ok(())
+}
+
+const NO_HOST: &str = "the host is no host name or address with a port";
+
+/// Parses a `Content-Length`, which consists of digits.
+fn read_length(value: &[u8]) -> Option<u64> {
+    let digits = value.iter().all(u8::is_ascii_digit).then_some(value)?;
+    // Pingora reads lengths as signed numbers and ignores larger ones.
+    std::str::from_utf8(digits).ok()?.parse::<i64>().ok()?.try_into().ok()
+}
+
+/// Returns whether a byte may be part of a token (RFC 9110 section 5.6.2).
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+fn invalid(detail: impl Into<String>) -> Box<Problem> {
+    Box::new(Problem::new(Code::RequestInvalid, detail))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,6 @@
+//! Request heads: their bytes, target and path, and the principal that they name. Pure functions.
+
+pub(crate) mod caller;
+pub(crate) mod head;
+pub(crate) mod path;
+pub(crate) mod target;

@@ -1,0 +1,319 @@
+//! Paths: refusal of ambiguous ones, normalization, and the templates of upstream paths.
+
+use std::borrow::Cow;
+
+use crate::{
+    config::diagnostic::{Diagnostics, Located},
+    downstream::request::query::encoded_path,
+};
+
+/// A normalized path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NormalPath<'a> {
+    /// The path with unreserved characters and commas decoded (RFC 3986 section 6.2.2.2; links encode commas), and with
+    /// invalid characters encoded, so that the links of a page lead to the same path.
+    pub(crate) text: Cow<'a, str>,
+    /// An ambiguity that is left: encoded slashes and empty segments. Forwarded paths may have them, paths of lists may
+    /// not.
+    pub(crate) doubt: Option<&'static str>,
+}
+
+/// Normalizes a path.
+///
+/// # Errors
+///
+/// Returns the ambiguity of a path that servers resolve differently: control bytes, backslashes, `.` and `..` (also
+/// between encoded slashes or with `;` parameters), and `%` without two hexadecimal digits.
+pub(crate) fn normalize(path: &[u8]) -> Result<NormalPath<'_>, &'static str> {
+    let text = std::str::from_utf8(path).map_err(|_| "the path is not UTF-8")?;
+    if !text.starts_with('/') {
+        return Err("the path does not begin with a slash");
+    }
+    if text.bytes().any(|byte| byte <= b' ' || byte == 0x7f || byte == b'\\' || byte == b'#') {
+        return Err("the path holds a character that no path can hold");
+    }
+    let text = if text.contains('%') { Cow::Owned(decode_unreserved(text)?) } else { Cow::Borrowed(text) };
+    let text = encoded_path(&text).map_or(text, Cow::Owned);
+    let inner = text.strip_suffix('/').unwrap_or(&text);
+    // Most paths have neither escapes nor parameters, so the search in each segment is skipped.
+    let is_plain = !text.bytes().any(|byte| matches!(byte, b'%' | b';'));
+    let mut doubt = (!is_plain && text.contains("%2F")).then_some("the path has an encoded slash");
+    for segment in inner.split('/').skip(1) {
+        let has_dots = |part| matches!(without_parameters(part), "." | "..");
+        if matches!(segment, "." | "..") || (!is_plain && segment.split("%2F").any(has_dots)) {
+            return Err("the path has a dot segment");
+        }
+        if segment.is_empty() || (!is_plain && without_parameters(segment).is_empty()) {
+            doubt = doubt.or(Some("the path has an empty segment"));
+        }
+    }
+    Ok(NormalPath { text, doubt })
+}
+
+/// Folds a normalized path as the most lenient server reads it: encoded slashes become slashes, repeated slashes one,
+/// and parameters of segments and trailing spaces are removed. Returns nothing if the path stays the same.
+pub(crate) fn folded(normal: &str) -> Option<String> {
+    if !normal.contains(['%', ';']) && !normal.contains("//") {
+        return None;
+    }
+    let slashed = normal.replace("%2F", "/");
+    let mut folded = String::with_capacity(slashed.len());
+    for segment in slashed.split('/').map(without_parameters).filter(|segment| !segment.is_empty()) {
+        folded.push('/');
+        folded.push_str(segment);
+    }
+    while let Some(rest) = ["%20", "%09", "/"].iter().find_map(|blank| folded.strip_suffix(blank)) {
+        folded.truncate(rest.len());
+    }
+    if folded.is_empty() {
+        folded.push('/');
+    }
+    (folded != normal).then_some(folded)
+}
+
+/// Removes the part after `;`, which some servers take for parameters (RFC 3986 section 3.3).
+fn without_parameters(segment: &str) -> &str {
+    let end = [";", "%3B"].iter().filter_map(|mark| segment.find(mark)).min();
+    end.map_or(segment, |end| &segment[..end])
+}
+
+fn decode_unreserved(text: &str) -> Result<String, &'static str> {
+    let mut decoded = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('%') {
+        decoded.push_str(&rest[..at]);
+        let escape = rest.get(at..at + 3).ok_or("the path has a % without two hexadecimal digits")?;
+        let byte = u8::from_str_radix(&escape[1..], 16).ok().filter(|_| !escape.contains('+'));
+        match byte.ok_or("the path has a % without two hexadecimal digits")? {
+            b'\\' => return Err("the path has an encoded backslash"),
+            0..=0x1f | 0x7f => return Err("the path has an encoded control character"),
+            byte if byte.is_ascii_alphanumeric() || b"-._~,".contains(&byte) => decoded.push(char::from(byte)),
+            _ => decoded.push_str(&escape.to_ascii_uppercase()),
+        }
+        rest = &rest[at + 3..];
+    }
+    decoded.push_str(rest);
+    Ok(decoded)
+}
+
+/// A compiled `upstream_path`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PathTemplate {
+    pieces: Vec<PathPart>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum PathPart {
+    Literal(String),
+    /// The client's path without its final slash.
+    Path,
+    /// A parameter of the route's path.
+    Parameter(String),
+}
+
+impl PathTemplate {
+    /// Compiles a template such as `/v1{path}/`; `parameters` are the names in the route's path.
+    pub(crate) fn compile(
+        written: &Located<String>,
+        parameters: &[String],
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Self> {
+        let mut pieces = Vec::new();
+        let mut literal = String::new();
+        let mut rest = written.value.as_str();
+        while let Some(at) = rest.find(['{', '}']) {
+            literal.push_str(&rest[..at]);
+            let tail = &rest[at..];
+            if let Some(after) = tail.strip_prefix("{{").or_else(|| tail.strip_prefix("}}")) {
+                literal.push_str(&tail[..1]);
+                rest = after;
+                continue;
+            }
+            let Some((name, after)) = tail.strip_prefix('{').and_then(|tail| tail.split_once('}')) else {
+                diagnostics.error(written.at, "a brace stands alone", "write {name}, or {{ and }} for braces");
+                return None;
+            };
+            if !literal.is_empty() {
+                pieces.push(PathPart::Literal(std::mem::take(&mut literal)));
+            }
+            if name == "path" {
+                pieces.push(PathPart::Path);
+            } else if parameters.iter().any(|parameter| parameter == name) {
+                pieces.push(PathPart::Parameter(name.to_owned()));
+            } else {
+                let known: Vec<&str> = std::iter::once("path").chain(parameters.iter().map(String::as_str)).collect();
+                let message = format!("{{{name}}} is no part of this route's path");
+                diagnostics.error(written.at, message, format!("there is {{{}}}", known.join("}, {")));
+                return None;
+            }
+            rest = after;
+        }
+        literal.push_str(rest);
+        if !literal.is_empty() {
+            pieces.push(PathPart::Literal(literal));
+        }
+        match pieces.first() {
+            Some(PathPart::Path) => {}
+            Some(PathPart::Literal(literal)) if literal.starts_with('/') => {}
+            _ => {
+                diagnostics.error(written.at, "an upstream path begins with a slash", "write / in front, or {path}");
+                return None;
+            }
+        }
+        Some(Self { pieces })
+    }
+
+    /// Writes the upstream's path for a client's path and its parameters, all percent-encoded as they came.
+    pub(crate) fn write(&self, path: &str, parameters: &[(String, String)]) -> String {
+        let mut written = String::with_capacity(path.len() + 16);
+        for piece in &self.pieces {
+            match piece {
+                PathPart::Literal(literal) => written.push_str(literal),
+                PathPart::Path => written.push_str(path.strip_suffix('/').unwrap_or(path)),
+                PathPart::Parameter(name) => {
+                    let value = parameters.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value);
+                    written.push_str(value);
+                }
+            }
+        }
+        if written.is_empty() {
+            written.push('/');
+        }
+        written
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::diagnostic::Location;
+
+    /// Row: A23
+    #[test]
+    fn what_two_servers_could_read_differently_is_refused() {
+        for path in [
+            "",
+            "users",
+            "*",
+            "/./users",
+            "/users/..",
+            "http://people/users",
+            "/a/../b",
+            "/a/%2e%2E/b",
+            "/a/%2E",
+            "/a/..;/b",
+            "/a/..;x=1/b",
+            "/a/.;",
+            "/a/..%3b/b",
+            "/a/%2e.%3Bx",
+            "/a%2f..%2Fb",
+            "/a/%2e%2e%2fb",
+            "/a%2F..;x/b",
+            "/a%5cb",
+            "/a\\b",
+            "/a%00",
+            "/a%0d",
+            "/a%7F",
+            "/a%",
+            "/a%2",
+            "/a%zz",
+            "/a%+1",
+            "/a%é",
+            "/a\x07",
+            "/a b",
+            "/a#b",
+        ] {
+            assert!(normalize(path.as_bytes()).is_err(), "{path}");
+        }
+        assert!(normalize(b"/\xff").is_err());
+    }
+
+    /// Row: A23
+    #[test]
+    fn other_spellings_are_one_path() {
+        for (path, normal) in [
+            ("/", "/"),
+            ("/users", "/users"),
+            ("/users/", "/users/"),
+            ("/%75sers", "/users"),
+            ("/a%7eb", "/a~b"),
+            ("/a%20b%c3%a9", "/a%20b%C3%A9"),
+            ("/a.b/...", "/a.b/..."),
+            ("/a;v=1/..a;b", "/a;v=1/..a;b"),
+            ("/a%252fb", "/a%252fb"),
+            ("/é", "/%C3%A9"),
+            ("/a,b%2cc;d=(1)", "/a,b,c;d=(1)"),
+            ("/a[0]|\"{}`^<>", "/a%5B0%5D%7C%22%7B%7D%60%5E%3C%3E"),
+        ] {
+            assert_eq!(normalize(path.as_bytes()), Ok(NormalPath { text: normal.into(), doubt: None }), "{path}");
+        }
+    }
+
+    /// Row: A23
+    #[test]
+    fn what_servers_disagree_on_is_told() {
+        for (path, normal) in [
+            ("/a%2fb", "/a%2Fb"),
+            ("//users", "//users"),
+            ("/proxy/http://example.com/x", "/proxy/http://example.com/x"),
+            ("/;x/users", "/;x/users"),
+            ("/a/%3b/b", "/a/%3B/b"),
+        ] {
+            let NormalPath { text, doubt } = normalize(path.as_bytes()).unwrap();
+            assert_eq!((text.as_ref(), doubt.is_some()), (normal, true));
+        }
+    }
+
+    #[test]
+    fn careless_readers_of_paths() {
+        for (path, read) in [
+            ("/api/old", None),
+            ("/api/old/", None),
+            ("/api/ol%C3%A9", None),
+            ("//api/old", Some("/api/old")),
+            ("/api//old/", Some("/api/old")),
+            ("/api%2Fold", Some("/api/old")),
+            ("/api/old%2F", Some("/api/old")),
+            ("/api/old;a=b", Some("/api/old")),
+            ("/api;x/old%3By", Some("/api/old")),
+            ("/;x/api/old", Some("/api/old")),
+            ("/api/old%20%09%20", Some("/api/old")),
+            ("/api/old%20/", Some("/api/old")),
+            ("/api/old%20x", None),
+            ("//", Some("/")),
+        ] {
+            assert_eq!(folded(path).as_deref(), read, "{path}");
+        }
+    }
+
+    fn template(text: &str) -> Result<PathTemplate, usize> {
+        let mut diagnostics = Diagnostics::default();
+        let source = diagnostics.add_source("a.toml".into(), text.into());
+        let written = Located { value: text.to_owned(), at: Location { source, start: 0, end: 1 } };
+        let names = ["user".to_owned(), "rest".to_owned()];
+        PathTemplate::compile(&written, &names, &mut diagnostics).ok_or_else(|| diagnostics.counts().0)
+    }
+
+    #[test]
+    fn upstream_paths() {
+        let parameters = [("user".to_owned(), "7%2C8".to_owned()), ("rest".to_owned(), "a/b/".to_owned())];
+        for (text, written) in [
+            ("{path}", "/api/users"),
+            ("{path}/", "/api/users/"),
+            ("/v1{path}.json", "/v1/api/users.json"),
+            ("/people/{user}/{rest}", "/people/7%2C8/a/b/"),
+            ("/fixed", "/fixed"),
+            ("/{{x}}", "/{x}"),
+        ] {
+            assert_eq!(template(text).unwrap().write("/api/users/", &parameters), written, "{text}");
+        }
+        assert_eq!(template("{path}").unwrap().write("/", &[]), "/");
+    }
+
+    #[test]
+    fn faults_in_upstream_paths() {
+        for text in ["{id}", "{path", "path}", "", "users", "{user}/x"] {
+            assert_eq!(template(text), Err(1), "{text}");
+        }
+    }
+}

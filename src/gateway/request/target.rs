@@ -1,0 +1,209 @@
+//! Request targets: path, query and host. Paths that servers could read differently are refused here; the rest of the
+//! head has been checked before it was parsed.
+
+use std::{borrow::Cow, net::Ipv6Addr};
+
+use http::header;
+use pingora::http::RequestHeader;
+
+use super::path::{self, NormalPath};
+use crate::{
+    downstream::{Code, Problem},
+    upstream::request::headers,
+};
+
+/// The target of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RequestTarget {
+    /// The path as it came, without the query.
+    pub path: String,
+    /// The normalized path, by which routes are found.
+    pub normal_path: String,
+    /// An ambiguity in the path, which paths of lists may not have.
+    pub doubt: Option<&'static str>,
+    /// The query as it came.
+    pub query: Option<String>,
+    /// The authority as it came: that of the target, or `Host`.
+    pub authority: Option<String>,
+    /// The host in lower case, without port.
+    pub host: Option<String>,
+}
+
+/// Maximum number of passes through gateways of this name: more than any service chains, and few enough to end a loop
+/// soon.
+const PASSAGES: usize = 3;
+
+/// Reads the target of a head that [`head::check`](super::head::check) has accepted.
+///
+/// # Errors
+///
+/// Returns 400 `request_invalid` or 508 `loop_detected`.
+pub(crate) fn read(head: &RequestHeader) -> Result<RequestTarget, Box<Problem>> {
+    if headers::passages(&head.headers) > PASSAGES {
+        let detail = format!("Via names more than {PASSAGES} gateways: the request goes round");
+        return Err(Box::new(Problem::new(Code::LoopDetected, detail)));
+    }
+    let (authority, target) = split_target(head.raw_path())?;
+    let host = head.headers.get(header::HOST).map(|host| String::from_utf8_lossy(host.as_bytes()));
+    let authority = authority.map(Cow::Borrowed).or(host).map(Cow::into_owned);
+    let (path, query) = match target.iter().position(|byte| *byte == b'?') {
+        Some(at) => (&target[..at], Some(&target[at + 1..])),
+        None => (target, None),
+    };
+    let NormalPath { text: normal_path, doubt } = path::normalize(path).map_err(invalid)?;
+    let query = query.map(|query| match std::str::from_utf8(query) {
+        Ok(text) if holds_a_query(text) => Ok(text.to_owned()),
+        _ => Err(invalid("the query contains an invalid byte")),
+    });
+    Ok(RequestTarget {
+        path: String::from_utf8_lossy(path).into_owned(),
+        normal_path: normal_path.into_owned(),
+        doubt,
+        query: query.transpose()?,
+        host: authority.as_deref().map(host_of).filter(|host| !host.is_empty()),
+        authority,
+    })
+}
+
+fn invalid(detail: impl Into<String>) -> Box<Problem> {
+    Box::new(Problem::new(Code::RequestInvalid, detail))
+}
+
+/// Returns whether a text can be a query: it has no space, control character or `#`.
+fn holds_a_query(text: &str) -> bool {
+    // Written without branches, so that the compiler vectorizes it.
+    let is_other = |byte: u8| (byte <= b' ') | (byte == 0x7f) | (byte == b'#');
+    !text.bytes().fold(false, |any, byte| any | is_other(byte))
+}
+
+/// Splits a target in absolute form into authority and rest (RFC 9112 section 3.2.2).
+pub(crate) fn split_target(target: &[u8]) -> Result<(Option<&str>, &[u8]), Box<Problem>> {
+    if target.first() == Some(&b'/') {
+        return Ok((None, target));
+    }
+    let absolute = target.split_first_chunk::<7>().filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"http://"));
+    let rest = absolute.map(|(_, rest)| rest).or_else(|| {
+        let (scheme, rest) = target.split_first_chunk::<8>()?;
+        scheme.eq_ignore_ascii_case(b"https://").then_some(rest)
+    });
+    let Some(rest) = rest else {
+        return Err(invalid("the request target is neither a path nor a URL"));
+    };
+    let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
+    let authority = std::str::from_utf8(&rest[..end]).map_err(|_| invalid("the target's authority is not text"))?;
+    match rest.get(end) {
+        Some(b'/') => Ok((Some(authority), &rest[end..])),
+        None => Ok((Some(authority), b"/")),
+        Some(_) => Err(invalid("the request target has no path")),
+    }
+}
+
+/// Returns whether a text is empty or an authority without userinfo (RFC 3986 section 3.2). Commas and quotes in hosts
+/// are not accepted: they would make a list or a string of a header with the host.
+pub(crate) fn is_authority(text: &str) -> bool {
+    let (host, port) = match text.rfind(':').filter(|at| !text[*at..].contains(']')) {
+        Some(at) => (&text[..at], &text[at + 1..]),
+        None => (text, ""),
+    };
+    let is_port = port.bytes().all(|byte| byte.is_ascii_digit()) && (port.is_empty() || port.parse::<u16>().is_ok());
+    let in_brackets = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let is_host = match in_brackets {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => is_name(host) && (!host.is_empty() || text.is_empty()),
+    };
+    is_host && is_port
+}
+
+/// Returns whether a text consists of the characters of host names: unreserved characters, escapes and delimiters.
+fn is_name(host: &str) -> bool {
+    let mut escapes = host.split('%');
+    let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&()*+;=".contains(&byte));
+    let begins_with_digits = |text: &str| text.len() >= 2 && text.bytes().take(2).all(|byte| byte.is_ascii_hexdigit());
+    escapes.next().is_none_or(plain) && escapes.all(|escape| begins_with_digits(escape) && plain(escape))
+}
+
+/// Returns the host of an authority: lower case, without port and final dot.
+#[must_use]
+pub(crate) fn host_of(authority: &str) -> String {
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !host.ends_with(':') => host,
+        _ => authority,
+    };
+    host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Version;
+
+    use super::*;
+
+    fn head(method: &str, target: &str, headers: &[(&'static str, &str)]) -> RequestHeader {
+        let mut head = RequestHeader::build(method, target.as_bytes(), None).unwrap();
+        for (name, value) in headers {
+            head.append_header(*name, *value).unwrap();
+        }
+        head
+    }
+
+    #[test]
+    fn targets() {
+        for (target, path, query, host) in [
+            ("/users", "/users", None, "people.example"),
+            ("/%75sers/?a=%20&b", "/users/", Some("a=%20&b"), "people.example"),
+            ("/users?", "/users", Some(""), "people.example"),
+            ("/users?a=//../%2f", "/users", Some("a=//../%2f"), "people.example"),
+            ("http://Other.example:81/users?x", "/users", Some("x"), "other.example"),
+            ("HTTPS://other.example", "/", None, "other.example"),
+        ] {
+            let read = read(&head("GET", target, &[("host", "People.example.:8080")])).unwrap();
+            assert_eq!(read.normal_path, path, "{target}");
+            assert_eq!(read.query.as_deref(), query, "{target}");
+            assert_eq!(read.host.as_deref(), Some(host), "{target}");
+        }
+    }
+
+    #[test]
+    fn hosts_are_names_or_addresses_with_a_port() {
+        for (host, is_sound) in [
+            ("people.example", true),
+            ("People_1.example.:8080", true),
+            ("192.0.2.1:1", true),
+            ("[2001:db8::1]", true),
+            ("[::1]:65535", true),
+            ("b%C3%BCcher.example", true),
+            ("people.example:", true),
+            ("", true),
+            ("people.example:65536", false),
+            ("people.example:8a", false),
+            ("people.example:+80", false),
+            (":80", false),
+            ("a:b:80", false),
+            ("user@people.example", false),
+            ("people.example, evil.example", false),
+            ("people.example evil.example", false),
+            ("people.example/x", false),
+            ("people.example?x", false),
+            ("people.example#x", false),
+            ("people\\evil", false),
+            ("\"people\"", false),
+            ("'people'", false),
+            ("<people>", false),
+            ("people%zz", false),
+            ("people%2", false),
+            ("[::1", false),
+            ("::1", false),
+            ("[people]", false),
+            ("[::1]x:80", false),
+        ] {
+            assert_eq!(is_authority(host), is_sound, "{host}");
+        }
+    }
+
+    #[test]
+    fn an_old_client_needs_no_host() {
+        let mut old = head("GET", "/users", &[]);
+        old.set_version(Version::HTTP_10);
+        assert_eq!(read(&old).unwrap().host, None);
+    }
+}

@@ -1,0 +1,130 @@
+//! Guard against forwarded requests that an upstream could read as requests for a list. Servers differ in how they read
+//! paths, methods and some headers, and a route that forwards would give the list out without its policy.
+//!
+//! A request is refused if it leads to a list by another spelling of the path and by a method that the list takes.
+//! Writes to such a path pass, and so do requests to other upstreams.
+
+use std::sync::Arc;
+
+use http::Method;
+use pingora::http::RequestHeader;
+
+use super::{
+    route::Route,
+    table::{RouteMatch, RouteTable, pattern},
+    upstream::Upstream,
+};
+use crate::{
+    downstream::{Code, Problem},
+    gateway::request::{path::folded, target::RequestTarget},
+    upstream::request::headers,
+};
+
+/// The lists that are also reachable by a path in other letters or under another host.
+#[derive(Debug, Default)]
+pub(crate) struct Guard {
+    lists: Vec<GuardedList>,
+}
+
+#[derive(Debug)]
+struct GuardedList {
+    route: Arc<Route>,
+    segments: Vec<GuardSegment>,
+    /// The path ends with a wildcard.
+    has_rest: bool,
+}
+
+#[derive(Debug)]
+enum GuardSegment {
+    Fixed(String),
+    Any,
+}
+
+impl Guard {
+    /// Collects such lists among the routes.
+    pub(crate) fn compile(routes: &[Arc<Route>]) -> Self {
+        let reached =
+            |route: &&Arc<Route>| route.list.is_some() && (!route.hosts.is_empty() || route.upstream.ignores_case);
+        Self { lists: routes.iter().filter(reached).filter_map(GuardedList::new).collect() }
+    }
+
+    /// Returns the problem of a request that would be forwarded; nothing if it may pass.
+    pub(crate) fn refusal(
+        &self,
+        table: &RouteTable,
+        found: &RouteMatch,
+        target: &RequestTarget,
+        head: &RequestHeader,
+    ) -> Option<Problem> {
+        let methods = meant(head);
+        let takes = |route: &Route| methods.iter().any(|method| route.methods.take(method));
+        let route = &found.route;
+        if route.list.is_some() {
+            // With its own method the request would have been served as a list.
+            let said = "a list is requested by its method in capitals, without a header that overrides it";
+            return takes(route).then(|| Problem::new(Code::RequestInvalid, said));
+        }
+        // A route without parameters leads to the one path that the operator wrote.
+        if !route.path.value.contains('{') {
+            return None;
+        }
+        let host = target.host.as_deref();
+        let folded = folded(&target.normal_path);
+        let is_guarded = |other: &Route| is_same(&other.upstream, &route.upstream) && takes(other);
+        let other = folded.as_deref().and_then(|path| table.find(host, path)).map(|found| found.route);
+        if other.is_some_and(|other| other.list.is_some() && is_guarded(&other)) {
+            return Some(Problem::new(Code::RequestInvalid, "the path is another spelling of a list's path"));
+        }
+        let path = folded.as_deref().unwrap_or(&target.normal_path);
+        for list in self.lists.iter().filter(|list| is_guarded(&list.route) && list.covers(path)) {
+            let serves =
+                list.route.hosts.is_empty() || list.route.hosts.iter().any(|known| Some(known.as_str()) == host);
+            if serves {
+                return Some(Problem::new(Code::RequestInvalid, "the path is another spelling of a list's path"));
+            }
+            if route.hosts.is_empty() {
+                return Some(Problem::new(Code::RouteNotFound, "this path has no list under this host"));
+            }
+        }
+        None
+    }
+}
+
+/// Returns the methods that servers could read in a request: its own in capitals, and those of override headers.
+fn meant(head: &RequestHeader) -> Vec<Method> {
+    let said = headers::said_methods(&head.headers).chain(std::iter::once(head.method.as_str().as_bytes()));
+    said.filter_map(|method| Method::from_bytes(&method.trim_ascii().to_ascii_uppercase()).ok()).collect()
+}
+
+/// Returns whether two upstreams have a peer in common.
+fn is_same(one: &Upstream, other: &Upstream) -> bool {
+    let names = other.peers.names();
+    one.peers.names().iter().any(|name| names.iter().any(|known| known.text() == name.text()))
+}
+
+impl GuardedList {
+    fn new(route: &Arc<Route>) -> Option<Self> {
+        // An invalid path has been reported by the route table.
+        let pattern = pattern(&route.path.value).ok()?;
+        let has_rest = pattern.contains("/{*");
+        let written = pattern.trim_end_matches('/').split('/').skip(1).filter(|segment| !segment.starts_with("{*"));
+        let segments = written.map(|segment| match segment.starts_with('{') {
+            true => GuardSegment::Any,
+            false => GuardSegment::Fixed(segment.to_owned()),
+        });
+        Some(Self { segments: segments.collect(), has_rest, route: Arc::clone(route) })
+    }
+
+    fn covers(&self, path: &str) -> bool {
+        let mut asked = path.trim_end_matches('/').split('/').skip(1);
+        let all = self.segments.iter().all(|segment| match (segment, asked.next()) {
+            (GuardSegment::Fixed(known), Some(asked)) if self.route.upstream.ignores_case => {
+                known.eq_ignore_ascii_case(asked)
+            }
+            (GuardSegment::Fixed(known), Some(asked)) => known == asked,
+            (GuardSegment::Any, Some(_)) => true,
+            (_, None) => false,
+        });
+        all && (self.has_rest || asked.next().is_none())
+    }
+}

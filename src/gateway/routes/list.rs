@@ -1,0 +1,199 @@
+//! The list of a route, compiled.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::{
+    config::{
+        Diagnostics,
+        settings::{Budgets, CursorSettings, EnvelopeSettings, LegacySettings, ListSettings, Mode, PageSizeSettings},
+    },
+    cursor::KeyRing,
+    downstream::{
+        Convention, Conventions, EnvelopeTemplate, Parameters,
+        response::{caching::Varies, legacy},
+    },
+    gateway::{outcome::migration::Usage, runtime::clock, shared::learning::Learning},
+    pagination::{
+        page::Level,
+        paging::{Family, Sizes},
+        resolver::{ShortPages, Totals, Verify, WhenUnproven},
+    },
+    upstream::{Costs, Dialect},
+};
+
+/// The list of a route.
+#[derive(Debug)]
+pub struct List {
+    /// The requests and responses of the upstream.
+    pub dialect: Dialect,
+    /// The parameters and envelopes of clients.
+    pub conventions: Conventions,
+    /// The keys of cursors.
+    pub keys: Arc<KeyRing>,
+    /// Items at the edges of pages are cached: page cursors carry ids alone, or item cursors carry no position.
+    pub remembers: bool,
+    /// When ends and boundaries are verified.
+    pub verify: Verify,
+    /// The treatment of pages that can't be proven.
+    pub unproven: WhenUnproven,
+    /// The treatment of pages that can't be filled.
+    pub short_pages: ShortPages,
+    /// The limits of pages.
+    pub page_size: PageSizeSettings,
+    /// The totals that pages have.
+    pub total: Totals,
+    /// The upstream can be asked for a count.
+    pub counts: bool,
+    /// The upstream's answers contain totals.
+    pub tells_total: bool,
+    /// The headers of the principal and of cursor contexts: they must not be removed by a client's `Connection` header.
+    pub protected: Vec<HeaderName>,
+    /// The headers that pages vary by.
+    pub varies: Varies,
+    /// The settings of cursors.
+    pub cursor: CursorSettings,
+    /// The treatment of requests by page or offset.
+    pub legacy: LegacySettings,
+    /// `Deprecation` and `Sunset` of legacy answers.
+    pub legacy_headers: Vec<(HeaderName, HeaderValue)>,
+    /// The limits of requests, time and size.
+    pub budgets: Budgets,
+    /// The limits learnt of the upstream. The next snapshot shares them if the route stays the same.
+    pub learning: Arc<Learning>,
+    /// The counts of legacy requests. The next snapshot shares them if they are counted in the same way.
+    pub usage: Arc<Usage>,
+}
+
+impl List {
+    /// Compiles the list of a route, with the limits learnt and the counts of the previous snapshot. Returns nothing if
+    /// there are errors.
+    pub(crate) fn compile(
+        settings: &ListSettings,
+        keys: Option<&Arc<KeyRing>>,
+        learning: Arc<Learning>,
+        usage: Option<&Arc<Usage>>,
+        costs: &mut Costs,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Self> {
+        let dialect = Dialect::compile(settings, diagnostics);
+        let conventions = conventions(settings, dialect.as_ref(), diagnostics);
+        let (dialect, conventions) = (dialect?, conventions?);
+        warn(&dialect, settings, diagnostics);
+        costs.check(&dialect, settings, diagnostics);
+        warn_of_cursors(&dialect, settings, &conventions, diagnostics);
+        let names_items = |convention: &Convention| {
+            let needs = convention.envelope.needs();
+            needs.item_cursors || needs.edge_cursors
+        };
+        let seeks = settings.mode.value == Mode::Seek;
+        let tells_total = settings.dialect.response.total.is_some();
+        let mut protected = settings.principal.clone();
+        protected.extend(settings.cursor.bind.iter().cloned());
+        let varies = Varies::new(protected.iter().cloned().chain(conventions.varies_by()).collect());
+        let (keys, client) = (keys?, settings.legacy.client.as_ref());
+        let usage = usage.filter(|usage| usage.counts_like(client, keys)).map(Arc::clone);
+        Some(Self {
+            dialect,
+            keys: Arc::clone(keys),
+            remembers: seeks || conventions.all().any(names_items),
+            conventions,
+            verify: settings.verify,
+            unproven: settings.unproven,
+            short_pages: settings.short_pages,
+            page_size: settings.page_size,
+            total: settings.total,
+            counts: settings.dialect.count.is_some() || tells_total,
+            tells_total,
+            protected,
+            varies,
+            cursor: settings.cursor.clone(),
+            legacy_headers: legacy::headers(&settings.legacy),
+            legacy: settings.legacy.clone(),
+            budgets: settings.budgets,
+            learning,
+            usage: usage.unwrap_or_else(|| Arc::new(Usage::new(client, keys, clock::unix_seconds()))),
+        })
+    }
+
+    /// Marks a legacy answer; `successor` is the link to the first page by cursor.
+    pub(crate) fn mark_legacy(&self, headers: &mut HeaderMap, successor: &str) {
+        for (name, value) in &self.legacy_headers {
+            headers.insert(name.clone(), value.clone());
+        }
+        legacy::add_links(headers, self.legacy.documentation.as_deref(), successor);
+    }
+}
+
+/// Compiles the route's own convention and those that clients may choose. Only parameters of its own can be renamed: a
+/// client that chooses another convention by name expects that convention's names.
+fn conventions(
+    settings: &ListSettings,
+    dialect: Option<&Dialect>,
+    diagnostics: &mut Diagnostics,
+) -> Option<Conventions> {
+    let names = |names: fn(&Dialect) -> &[String]| dialect.map_or(&[][..], names);
+    let (paging, sorting) = (names(Dialect::paging_names), names(Dialect::sort_names));
+    let form = dialect.and_then(Dialect::sort_form);
+    let places = |places: fn(&Dialect) -> Vec<String>| dialect.map(places).unwrap_or_default();
+    let (paging_places, sort_places) = (places(Dialect::paging_places), places(Dialect::sort_places));
+    let by_token = dialect.is_some_and(|dialect| dialect.paging().family == Family::Token);
+    let mut compile = |envelope: &EnvelopeSettings, renamed| {
+        let template = EnvelopeTemplate::compile(envelope, &settings.collection, diagnostics);
+        let parameters =
+            Parameters::compile(settings, envelope, renamed, (paging, by_token), (sorting, form.clone()), diagnostics);
+        let parameters = parameters.and_then(|parameters| {
+            parameters.reserve_places(settings, envelope, (&paging_places, by_token), &sort_places, diagnostics)
+        });
+        Some(Convention { name: envelope.name.clone(), parameters: parameters?, envelope: template? })
+    };
+    let own = compile(&settings.envelope, &settings.parameters.renamed);
+    let others: Vec<Option<Convention>> = settings.envelopes.iter().map(|other| compile(other, &[])).collect();
+    Some(Conventions::new(own?, others.into_iter().collect::<Option<_>>()?))
+}
+
+/// Warns if an envelope uses item cursors on a list by tokens: a token leads to a page and not to an item.
+fn warn_of_cursors(
+    dialect: &Dialect,
+    settings: &ListSettings,
+    conventions: &Conventions,
+    diagnostics: &mut Diagnostics,
+) {
+    if dialect.paging().family != Family::Token {
+        return;
+    }
+    let envelopes = std::iter::once(&settings.envelope).chain(&settings.envelopes);
+    for (envelope, convention) in envelopes.zip(conventions.all()) {
+        if convention.envelope.needs().item_cursors {
+            let said = format!(
+                "items have no cursors of their own in a list that {} pages by token: {{item.cursor}} of {} is unknown",
+                settings.dialect.name, envelope.name
+            );
+            let help = "pages lead on all the same; {start.cursor} and {end.cursor} are those of the page";
+            diagnostics.warning(envelope.at, said, help);
+        }
+    }
+}
+
+/// Warns if the route guarantees less than its order suggests.
+fn warn(dialect: &Dialect, settings: &ListSettings, diagnostics: &mut Diagnostics) {
+    let sorted = dialect.default_sorted();
+    let guarantee = dialect.guarantee(sorted, settings);
+    let Some(why) = guarantee.keeps_from_next.filter(|_| sorted.order.declared) else { return };
+    let fixed = matches!(dialect.paging().sizes, Sizes::Fixed(_));
+    match guarantee.level {
+        Level::Anchored if dialect.paging().family != Family::Token => {
+            let at = settings.order.last().map_or(settings.dialect.at, |term| term.at);
+            diagnostics.warning(at, why, "where the two disagree, the level falls to anchored");
+        }
+        Level::Checked if fixed && dialect.paging().family == Family::Page => {
+            let help = "if the upstream takes a size, or can be asked for the order from its end, say so in a dialect of your own";
+            diagnostics.warning(settings.dialect.at, why, help);
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests;

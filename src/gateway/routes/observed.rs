@@ -1,0 +1,36 @@
+//! Lists that are observed: answers pass to legacy clients as they come, and some of them are read.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::list::List;
+use crate::{config::settings::ObserveSettings, gateway::outcome::metrics::VERDICTS};
+
+/// A list that is observed instead of served.
+#[derive(Debug)]
+pub struct ObservedList {
+    /// The list as it would be served.
+    pub list: List,
+    /// The interval of answers that are read: every first, second, … one.
+    every: u32,
+    passed: AtomicU32,
+    /// A bit for each verdict, by its index in [`VERDICTS`], of which an example was logged.
+    told: AtomicU32,
+}
+
+impl ObservedList {
+    pub(crate) fn new(list: List, settings: ObserveSettings) -> Self {
+        Self { list, every: settings.every, passed: AtomicU32::new(0), told: AtomicU32::new(0) }
+    }
+
+    /// Returns whether this answer is to be read.
+    pub(crate) fn has_turn(&self) -> bool {
+        self.passed.fetch_add(1, Ordering::Relaxed).is_multiple_of(self.every.max(1))
+    }
+
+    /// Returns whether a verdict occurs for the first time.
+    pub(crate) fn is_first(&self, verdict: &str) -> bool {
+        let Some(place) = VERDICTS.iter().position(|known| *known == verdict) else { return false };
+        let bit = 1 << place;
+        self.told.fetch_or(bit, Ordering::Relaxed) & bit == 0
+    }
+}

@@ -1,0 +1,168 @@
+//! A route, compiled from its settings.
+
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
+
+use super::{list::List, observed::ObservedList, upstream::Upstream};
+use crate::{
+    config::{
+        Diagnostics,
+        diagnostic::Located,
+        settings::{Methods, RouteSettings, UpstreamSettings},
+    },
+    cursor::{self, KeyRing},
+    downstream::CorsPolicy,
+    gateway::{outcome::metrics::RouteMetrics, request::path::PathTemplate, shared::learning::Learning},
+    upstream::Costs,
+};
+
+/// A compiled route.
+#[derive(Debug)]
+pub struct Route {
+    /// The name, which is part of every cursor of the route.
+    pub name: String,
+    /// The hosts of the route; all if empty.
+    pub hosts: Vec<String>,
+    /// The path as written.
+    pub path: Located<String>,
+    /// The methods of the list.
+    pub methods: Methods,
+    /// The upstream.
+    pub upstream: Arc<Upstream>,
+    /// The path of upstream requests, if it is not the client's.
+    pub(crate) upstream_path: Option<PathTemplate>,
+    /// The prefix of links.
+    pub public_url: Option<String>,
+    /// The cross-origin policy; none if the upstream decides.
+    pub cors: Option<CorsPolicy>,
+    /// The list; none if all requests are forwarded.
+    pub list: Option<List>,
+    /// The context of cursors of the list without filters in its default order.
+    pub(crate) usual: Option<Arc<cursor::CursorContext>>,
+    /// The list that is observed while requests are forwarded.
+    pub observed: Option<Box<ObservedList>>,
+    /// The metrics. The next snapshot's route of the same name shares them.
+    pub metrics: Arc<RouteMetrics>,
+    /// A hash of the settings that determine which list of the upstream the route asks for.
+    pub(crate) fingerprint: u64,
+}
+
+impl Route {
+    pub(crate) fn compile(
+        settings: &RouteSettings,
+        asked: Option<&UpstreamSettings>,
+        upstream: Option<Arc<Upstream>>,
+        keys: Option<&Arc<KeyRing>>,
+        previous: &[Arc<Self>],
+        costs: &mut Costs,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Self> {
+        let parameters = parameter_names(&settings.path.value);
+        let upstream_path = match &settings.upstream_path {
+            Some(written) => Some(PathTemplate::compile(written, &parameters, diagnostics)?),
+            None => None,
+        };
+        let fingerprint = fingerprint(settings, asked);
+        let known = previous.iter().find(|route| route.name == settings.name.value).map(|route| &**route);
+        let list = match &settings.list {
+            Some(list) => {
+                let learning = known.filter(|known| known.fingerprint == fingerprint).and_then(Self::learning);
+                let usage = known.and_then(|known| known.list.as_ref()).map(|list| &list.usage);
+                Some(List::compile(list, keys, learning.unwrap_or_default(), usage, costs, diagnostics)?)
+            }
+            None => None,
+        };
+        let (list, observed) = match settings.observe {
+            Some(observe) => (None, list.map(|list| Box::new(ObservedList::new(list, observe)))),
+            None => (list, None),
+        };
+        let usual = list.as_ref().map(|list| {
+            let (route, path) = (settings.name.value.as_str(), settings.path.value.as_str());
+            let path = path.strip_suffix('/').unwrap_or(path);
+            let order = &list.dialect.default_sorted().order;
+            let parts = cursor::ContextParts { route, host: "", path, filters: &[], order, headers: &[] };
+            cursor::CursorContext::usual(parts, &list.keys)
+        });
+        Some(Self {
+            metrics: known.map_or_else(|| RouteMetrics::new(&settings.name.value), |known| Arc::clone(&known.metrics)),
+            name: settings.name.value.clone(),
+            hosts: settings.hosts.clone(),
+            path: settings.path.clone(),
+            methods: settings.methods,
+            upstream: upstream?,
+            upstream_path,
+            public_url: settings.public_url.clone(),
+            cors: settings.cors.as_ref().map(CorsPolicy::new),
+            list,
+            usual,
+            observed,
+            fingerprint,
+        })
+    }
+
+    fn learning(&self) -> Option<Arc<Learning>> {
+        let list = self.list.as_ref().or_else(|| self.observed.as_ref().map(|observed| &observed.list));
+        Some(Arc::clone(&list?.learning))
+    }
+
+    /// Returns whether the client's host can change the answer: the route has hosts, or the upstream gets the client's
+    /// host. On other routes cursors are valid under every name of the gateway.
+    #[must_use]
+    pub fn serves_by_host(&self) -> bool {
+        !self.hosts.is_empty() || self.upstream.host.is_none()
+    }
+
+    /// Returns path and query for the upstream; `path` and `parameters` are the client's.
+    #[must_use]
+    pub fn target(&self, path: &str, parameters: &[(String, String)], query: &str) -> String {
+        let base = &self.upstream.base_path;
+        let mut target = String::with_capacity(base.len() + path.len() + query.len() + 1);
+        target.push_str(base);
+        match &self.upstream_path {
+            Some(template) => target.push_str(&template.write(path, parameters)),
+            None => target.push_str(path),
+        }
+        if !query.is_empty() {
+            target.push('?');
+            target.push_str(query);
+        }
+        target
+    }
+}
+
+/// Hashes the settings that decide whether learnt limits remain valid after a reload.
+fn fingerprint(settings: &RouteSettings, upstream: Option<&UpstreamSettings>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    settings.path.value.hash(&mut hasher);
+    settings.upstream_path.as_ref().map(|path| &path.value).hash(&mut hasher);
+    if let Some(upstream) = upstream {
+        for peer in &upstream.peers {
+            peer.value.hash(&mut hasher);
+        }
+        upstream.base_path.hash(&mut hasher);
+        upstream.host_header.hash(&mut hasher);
+    }
+    if let Some(list) = &settings.list {
+        list.dialect.request.query.value.hash(&mut hasher);
+        list.dialect.request.method.hash(&mut hasher);
+        if let Some(body) = &list.dialect.request.body {
+            body.value.hash_value(&mut hasher);
+        }
+        list.dialect.response.items.value.hash(&mut hasher);
+        list.dialect.size.max.as_ref().map(|max| max.value).hash(&mut hasher);
+        list.dialect.size.choices.hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
+/// Returns the names of the parameters in a route's path.
+#[must_use]
+pub(crate) fn parameter_names(path: &str) -> Vec<String> {
+    path.split('{')
+        .skip(1)
+        .filter_map(|tail| tail.split_once('}'))
+        .map(|(name, _)| name.strip_prefix('*').unwrap_or(name).to_owned())
+        .collect()
+}

@@ -1,0 +1,157 @@
+//! Upstreams, compiled: peers, timeouts, and the headers that are added for them.
+
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    net::SocketAddr,
+    sync::Arc,
+};
+
+use http::{HeaderName, HeaderValue};
+use pingora::{tls::x509::X509, upstreams::peer::HttpPeer};
+
+use crate::{
+    config::{
+        Diagnostics,
+        settings::{Timeouts, UpstreamSettings, UpstreamTls},
+    },
+    gateway::shared::slots::UpstreamSlots,
+    upstream::net::{
+        connection::IDLE,
+        resolve::{PeerName, Peers},
+    },
+};
+
+/// A compiled upstream.
+#[derive(Debug)]
+pub struct Upstream {
+    pub name: String,
+    /// The peers, which are tried in turn.
+    pub peers: Peers,
+    /// The value of `Host`; the client's own if none is set.
+    pub host: Option<HeaderValue>,
+    /// The prefix of every path.
+    pub base_path: String,
+    /// Its paths are case-insensitive.
+    pub ignores_case: bool,
+    /// Headers added to every request.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    pub timeouts: Timeouts,
+    /// The concurrent requests to the upstream.
+    pub slots: Arc<UpstreamSlots>,
+}
+
+impl Upstream {
+    /// Compiles an upstream. Resolved addresses and slots in use are taken from `previous`.
+    pub(crate) fn compile(
+        settings: &UpstreamSettings,
+        previous: &[Arc<Self>],
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Self> {
+        let mut names = Vec::with_capacity(settings.peers.len());
+        for peer in &settings.peers {
+            let known = known_name(previous, &peer.value);
+            let Some(name) = known.or_else(|| PeerName::parse(&peer.value).map(Arc::new)) else {
+                diagnostics.error(peer.at, "a peer is host:port", "write \"people.internal:8000\"");
+                return None;
+            };
+            if name.is_literal() && settings.tls.as_ref().is_some_and(|tls| tls.server_name.is_none()) {
+                let help = "add tls.server_name: the name that the certificate of this address has";
+                diagnostics.error(peer.at, "an address has no name to hold against its certificate", help);
+                return None;
+            }
+            names.push(name);
+        }
+        let at = settings.peers.first()?.at;
+        let host = match &settings.host_header {
+            Some(host) => match HeaderValue::from_str(host) {
+                Ok(value) => Some(value),
+                Err(_) => {
+                    diagnostics.error(at, format!("host_header {host:?} can't be sent"), "write a host name");
+                    return None;
+                }
+            },
+            None => None,
+        };
+        let mut headers = Vec::with_capacity(settings.headers.len());
+        for (name, value) in &settings.headers {
+            let Ok(mut value) = HeaderValue::from_bytes(value.reveal()) else {
+                let message = format!("the value of the header {name} can't be sent");
+                diagnostics.error(at, message, "a header's value is one line of visible characters");
+                return None;
+            };
+            value.set_sensitive(true);
+            headers.push((name.clone(), value));
+        }
+        Some(Self {
+            name: settings.name.clone(),
+            peers: Peers::new(names, template(settings, diagnostics)?),
+            host,
+            base_path: settings.base_path.clone(),
+            ignores_case: settings.ignores_case,
+            headers,
+            timeouts: settings.timeouts,
+            slots: slots(settings, previous),
+        })
+    }
+
+    /// Returns the value of `Host` for a client that asked for `authority`.
+    #[must_use]
+    pub fn host_for(&self, authority: Option<&str>) -> HeaderValue {
+        let own = || authority.and_then(|authority| HeaderValue::from_str(authority).ok());
+        let peer = || self.peers.names().first().and_then(|name| HeaderValue::from_str(name.text()).ok());
+        self.host.clone().or_else(own).or_else(peer).unwrap_or(HeaderValue::from_static(""))
+    }
+}
+
+/// Returns the name of a peer, with its resolved addresses, from the upstreams in force.
+fn known_name(upstreams: &[Arc<Upstream>], text: &str) -> Option<Arc<PeerName>> {
+    let names = upstreams.iter().flat_map(|upstream| upstream.peers.names());
+    names.into_iter().find(|name| name.text() == text).map(Arc::clone)
+}
+
+fn slots(settings: &UpstreamSettings, previous: &[Arc<Upstream>]) -> Arc<UpstreamSlots> {
+    let known = previous.iter().find(|known| known.name == settings.name).map(|known| &known.slots);
+    let known = known.filter(|slots| slots.most() == settings.connections);
+    known.map_or_else(|| Arc::new(UpstreamSlots::new(settings.connections)), Arc::clone)
+}
+
+/// Creates the template of all peers, without the address. Every timeout is set, because Pingora's default is none.
+fn template(settings: &UpstreamSettings, diagnostics: &mut Diagnostics) -> Option<HttpPeer> {
+    let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+    let tls = settings.tls.as_ref();
+    let server_name = tls.and_then(|tls| tls.server_name.clone()).unwrap_or_default();
+    let mut peer = HttpPeer::new(nowhere, tls.is_some(), server_name);
+    let Timeouts { connect, first_byte, whole } = settings.timeouts;
+    peer.options.connection_timeout = Some(connect);
+    peer.options.total_connection_timeout = Some(connect);
+    peer.options.read_timeout = Some(first_byte);
+    peer.options.write_timeout = Some(whole);
+    peer.options.idle_timeout = Some(IDLE);
+    let mut hasher = DefaultHasher::new();
+    settings.name.hash(&mut hasher);
+    if let Some(UpstreamTls { ca: Some(path), .. }) = tls {
+        let read = std::fs::read(path).map_err(|error| error.to_string());
+        let parsed = read.and_then(|bytes| {
+            bytes.hash(&mut hasher);
+            X509::stack_from_pem(&bytes).map_err(|error| error.to_string())
+        });
+        match parsed {
+            Ok(authorities) if !authorities.is_empty() => {
+                peer.options.ca = Some(Arc::new(authorities.into_boxed_slice()));
+            }
+            Ok(_) => {
+                let at = settings.peers.first()?.at;
+                diagnostics.error(at, format!("{path} holds no certificate"), "name a PEM file with authorities");
+                return None;
+            }
+            Err(error) => {
+                let at = settings.peers.first()?.at;
+                diagnostics.error(at, format!("{path} can't be read: {error}"), "name a PEM file with authorities");
+                return None;
+            }
+        }
+    }
+    // Connections are shared within one upstream. Pingora's own key leaves the certificate authorities out.
+    peer.group_key = hasher.finish();
+    Some(peer)
+}

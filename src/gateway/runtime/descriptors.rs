@@ -1,0 +1,37 @@
+//! File descriptors: the limit of the process, and its share for clients.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Descriptors for the process itself: listeners, the log, files that a reload reads, and clients of the admin
+/// listener.
+const RESERVE: u64 = 64;
+
+/// Raises the soft limit as far as the system allows, and returns it. Service managers set it low for programs that
+/// can't use more.
+#[must_use]
+pub(crate) fn raise() -> u64 {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    let limit = if raised.is_ok() { limit.maximum } else { limit.current };
+    limit.unwrap_or(u64::MAX)
+}
+
+/// Returns the number of clients for a limit of descriptors: half of those beyond the reserve, because each request may
+/// need a connection to an upstream.
+#[must_use]
+pub(crate) fn clients(descriptors: u64) -> usize {
+    usize::try_from(descriptors.saturating_sub(RESERVE) / 2).unwrap_or(usize::MAX).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_leave_enough_for_all_else() {
+        for (descriptors, most) in [(0, 1), (64, 1), (256, 96), (1_024, 480), (20_000, 9_968)] {
+            assert_eq!(clients(descriptors), most, "{descriptors}");
+            assert!(descriptors < 66 || 2 * most as u64 + RESERVE <= descriptors);
+        }
+    }
+}

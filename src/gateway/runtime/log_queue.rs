@@ -1,0 +1,237 @@
+//! The queue of the log: bounded, with a thread of its own that writes to the file.
+//!
+//! Standard error is often a pipe, and a write to it blocks while its reader pauses. Requests, signals and health
+//! checks must not wait for that, so lines are queued, and dropped when the queue is full. Dropped lines are counted,
+//! and their number is logged as soon as the log is read again.
+
+use std::{
+    io::{self, Write},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+        mpsc,
+    },
+    thread,
+    time::Duration,
+};
+
+/// Bytes that may be queued. At 300 bytes a line this holds a second of seven thousand requests.
+const CAPACITY: usize = 2 << 20;
+
+/// Additional bytes for warnings and errors alone, which are dropped last.
+const RESERVE: usize = 1 << 20;
+
+/// Approximate overhead of a queued line.
+const OVERHEAD: usize = 64;
+
+/// Pause before another write to a file that accepts nothing, as a terminal or pipe in non-blocking mode.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Counters of the log.
+#[derive(Debug, Default)]
+pub struct LogCounts {
+    waiting: AtomicUsize,
+    overflowed: AtomicU64,
+    unwritten: AtomicU64,
+}
+
+impl LogCounts {
+    /// Returns the number of dropped lines by reason: the queue was full, or the file failed.
+    #[must_use]
+    pub fn dropped(&self) -> [(&'static str, u64); 2] {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        [("queue_full", read(&self.overflowed)), ("write_failed", read(&self.unwritten))]
+    }
+
+    /// Reserves room in the queue; returns false if there is none.
+    fn reserve(&self, size: usize, capacity: usize) -> bool {
+        let taken = self.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |waiting| {
+            waiting.checked_add(size).filter(|waiting| *waiting <= capacity)
+        });
+        if taken.is_err() {
+            self.overflowed.fetch_add(1, Ordering::Relaxed);
+        }
+        taken.is_ok()
+    }
+}
+
+/// The sending end of the queue.
+#[derive(Clone, Debug)]
+pub(crate) struct LogQueue {
+    sender: mpsc::Sender<QueueEntry>,
+    counts: Arc<LogCounts>,
+}
+
+#[derive(Debug)]
+enum QueueEntry {
+    Line(Vec<u8>),
+    /// Signals that all earlier entries have been written.
+    Mark(mpsc::SyncSender<()>),
+}
+
+/// The urgency of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Urgency {
+    /// Routine messages.
+    Usual,
+    /// Warnings and errors.
+    Urgent,
+}
+
+impl LogQueue {
+    /// Starts a thread that writes to `file`. When the queue is empty, the thread calls `tell` with the number of lines
+    /// dropped since the last call; lines that `tell` logs are queued too.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the thread can't be started.
+    pub(crate) fn begin(
+        mut file: impl Write + Send + 'static,
+        counts: Arc<LogCounts>,
+        tell: impl Fn(u64) + Send + 'static,
+    ) -> io::Result<Self> {
+        let (sender, receiver) = mpsc::channel();
+        let shared = Arc::clone(&counts);
+        thread::Builder::new().name("log".to_owned()).spawn(move || {
+            let mut told = 0;
+            while let Some(entry) = next(&receiver, || {
+                let overflowed = shared.overflowed.load(Ordering::Relaxed);
+                if overflowed > told {
+                    tell(overflowed - told);
+                    told = overflowed;
+                }
+            }) {
+                match entry {
+                    QueueEntry::Line(line) => {
+                        if write(&mut file, &line).is_err() {
+                            shared.unwritten.fetch_add(1, Ordering::Relaxed);
+                        }
+                        shared.waiting.fetch_sub(line.len() + OVERHEAD, Ordering::Relaxed);
+                    }
+                    // The waiting thread may have given up.
+                    QueueEntry::Mark(reached) => drop(reached.try_send(())),
+                }
+            }
+        })?;
+        Ok(Self { sender, counts })
+    }
+
+    /// Queues a line, or drops and counts it.
+    pub(crate) fn push(&self, line: &[u8], urgency: Urgency) {
+        let capacity = CAPACITY + if urgency == Urgency::Urgent { RESERVE } else { 0 };
+        if self.counts.reserve(line.len() + OVERHEAD, capacity) {
+            // The receiving thread runs as long as a sender exists.
+            let _ = self.sender.send(QueueEntry::Line(line.to_vec()));
+        }
+    }
+
+    /// Waits until the entries queued so far are written, up to `most`.
+    pub(crate) fn flush(&self, most: Duration) {
+        let (reached, mark) = mpsc::sync_channel(1);
+        let _ = self.sender.send(QueueEntry::Mark(reached));
+        let _ = mark.recv_timeout(most);
+    }
+}
+
+/// Returns the next entry, after `idle` if the queue is empty. Returns nothing after the last sender is dropped.
+fn next(receiver: &mpsc::Receiver<QueueEntry>, idle: impl FnOnce()) -> Option<QueueEntry> {
+    match receiver.try_recv() {
+        Err(mpsc::TryRecvError::Empty) => {
+            idle();
+            receiver.recv().ok()
+        }
+        entry => entry.ok(),
+    }
+}
+
+/// Writes a line, however long that takes. A file in non-blocking mode, which another process may have set, is retried.
+fn write(file: &mut impl Write, mut line: &[u8]) -> io::Result<()> {
+    while !line.is_empty() {
+        match file.write(line) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => line = &line[count..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(PAUSE),
+            Err(error) => return Err(error),
+        }
+    }
+    file.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// A file that accepts one line per permit, and the lines so far.
+    struct Paused {
+        permits: mpsc::Receiver<io::Result<usize>>,
+        written: Arc<Mutex<Vec<u8>>>,
+    }
+
+    impl Write for Paused {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            // After the last permit the file accepts everything.
+            let count = self.permits.recv().unwrap_or(Ok(bytes.len()))?.min(bytes.len());
+            self.written.lock().unwrap().extend_from_slice(&bytes[..count]);
+            Ok(count)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    struct Log {
+        queue: LogQueue,
+        counts: Arc<LogCounts>,
+        permits: mpsc::Sender<io::Result<usize>>,
+        written: Arc<Mutex<Vec<u8>>>,
+        told: mpsc::Receiver<u64>,
+    }
+
+    fn log() -> Log {
+        let (permits, permitted) = mpsc::channel();
+        let (written, counts) = (Arc::new(Mutex::new(Vec::new())), Arc::new(LogCounts::default()));
+        let file = Paused { permits: permitted, written: Arc::clone(&written) };
+        let (tell, told) = mpsc::channel();
+        let queue = LogQueue::begin(file, Arc::clone(&counts), move |dropped| tell.send(dropped).unwrap()).unwrap();
+        Log { queue, counts, permits, written, told }
+    }
+
+    #[test]
+    fn errors_are_the_last_to_be_dropped_and_all_that_were_are_told() {
+        let log = log();
+        let line = [b'.'; 1_000];
+        let fits = CAPACITY / (line.len() + OVERHEAD);
+        (0..fits + 7).for_each(|_| log.queue.push(&line, Urgency::Usual));
+        assert_eq!(log.counts.dropped(), [("queue_full", 7), ("write_failed", 0)]);
+        log.queue.push(b"an error", Urgency::Urgent);
+        assert_eq!(log.counts.dropped()[0].1, 7, "there is room for errors still");
+        log.queue.push(&vec![b'!'; RESERVE], Urgency::Urgent);
+        assert_eq!(log.counts.dropped()[0].1, 8, "but not without end");
+        log.queue.flush(Duration::ZERO);
+        drop(log.permits);
+        assert_eq!(log.told.recv(), Ok(8));
+        let written = log.written.lock().unwrap();
+        assert!(written.len() == fits * line.len() + 8 && written.ends_with(b"an error"), "{}", written.len());
+    }
+
+    #[test]
+    fn room_is_given_back_and_what_can_not_be_written_is_counted() {
+        let log = log();
+        for turn in [Ok(2), Err(io::ErrorKind::Interrupted.into()), Err(io::ErrorKind::WouldBlock.into()), Ok(9)] {
+            log.permits.send(turn).unwrap();
+        }
+        log.permits.send(Err(io::ErrorKind::StorageFull.into())).unwrap();
+        log.permits.send(Ok(9)).unwrap();
+        for line in ["first", "second", "third"] {
+            log.queue.push(line.as_bytes(), Urgency::Usual);
+        }
+        log.queue.flush(Duration::from_secs(60));
+        assert_eq!(*log.written.lock().unwrap(), b"firstthird");
+        assert_eq!(log.counts.dropped(), [("queue_full", 0), ("write_failed", 1)]);
+        assert_eq!(log.counts.waiting.load(Ordering::Relaxed), 0);
+    }
+}

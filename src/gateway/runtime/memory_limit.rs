@@ -1,0 +1,95 @@
+//! The memory limit of the process.
+
+use std::{fs, path::Path};
+
+/// The limit if the system states none.
+const UNKNOWN: usize = 1 << 30;
+
+/// Returns the memory that the process may use, in bytes: the least of the limits of its control groups, of its address
+/// space, and of the machine's memory.
+pub(crate) fn memory() -> usize {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let groups = groups(&read("/proc/self/cgroup"));
+    let bounds = groups.iter().filter_map(|path| number(&fs::read_to_string(path).ok()?));
+    let own = [address_space(&read("/proc/self/limits")), total(&read("/proc/meminfo"))];
+    let least = bounds.chain(own.into_iter().flatten()).min();
+    least.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(UNKNOWN)
+}
+
+/// Returns the files with the limits of the process's control groups, from `/proc/self/cgroup`: its own group and all
+/// parents, of both versions. In a container the path may be that of the host; the root is then the container's own
+/// group.
+fn groups(listed: &str) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for line in listed.lines() {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else { continue };
+        let (root, name) = match controllers {
+            "" => ("/sys/fs/cgroup", "memory.max"),
+            _ if controllers.split(',').any(|controller| controller == "memory") => {
+                ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")
+            }
+            _ => continue,
+        };
+        let path = Path::new(path.trim_start_matches('/'));
+        found.extend(path.ancestors().map(|path| Path::new(root).join(path).join(name)));
+    }
+    found
+}
+
+/// Parses a number; `max` means no limit.
+fn number(text: &str) -> Option<u64> {
+    text.trim().parse().ok()
+}
+
+/// Returns the soft limit of address space, from `/proc/self/limits`.
+fn address_space(limits: &str) -> Option<u64> {
+    number(limits.lines().find_map(|line| line.strip_prefix("Max address space"))?.split_whitespace().next()?)
+}
+
+/// Returns the machine's memory, from `/proc/meminfo`.
+fn total(memory: &str) -> Option<u64> {
+    let line = memory.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    number(line.trim().strip_suffix("kB")?)?.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_groups_above_a_process_bound_it() {
+        let shown = |listed: &str| groups(listed).iter().map(|path| path.display().to_string()).collect::<Vec<_>>();
+        assert_eq!(
+            shown("0::/system.slice/gateway.service\n"),
+            [
+                "/sys/fs/cgroup/system.slice/gateway.service/memory.max",
+                "/sys/fs/cgroup/system.slice/memory.max",
+                "/sys/fs/cgroup/memory.max"
+            ]
+        );
+        assert_eq!(shown("0::/\n"), ["/sys/fs/cgroup/memory.max"]);
+        assert_eq!(
+            shown("5:devices:/\n4:cpu,memory:/docker/1\n1:name=systemd:/\n"),
+            [
+                "/sys/fs/cgroup/memory/docker/1/memory.limit_in_bytes",
+                "/sys/fs/cgroup/memory/docker/memory.limit_in_bytes",
+                "/sys/fs/cgroup/memory/memory.limit_in_bytes"
+            ]
+        );
+        assert!(shown("").is_empty() && shown("nonsense\n1:2\n").is_empty());
+    }
+
+    #[test]
+    fn what_is_no_number_bounds_nothing() {
+        assert_eq!((number("268435456\n"), number("max\n"), number("")), (Some(268_435_456), None, None));
+        let limits = |soft: &str| {
+            format!("Limit  Soft Limit  Hard Limit  Units\nMax address space         {soft}  unlimited  bytes\n")
+        };
+        assert_eq!(address_space(&limits("1000000")), Some(1_000_000));
+        assert_eq!(address_space(&limits("unlimited")), None);
+        assert_eq!(total("MemTotal:       24000 kB\nMemFree: 1 kB\n"), Some(24_576_000));
+        assert_eq!(total("MemFree: 1 kB\n"), None);
+        assert!(memory() > 1 << 20);
+    }
+}

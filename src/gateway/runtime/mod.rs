@@ -1,0 +1,7 @@
+//! The process and the machine: the clock, file descriptors, memory, futures, and the queue of the log.
+
+pub(crate) mod clock;
+pub(crate) mod descriptors;
+pub(crate) mod futures;
+pub(crate) mod log_queue;
+pub(crate) mod memory_limit;

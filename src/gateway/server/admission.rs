@@ -1,0 +1,416 @@
+//! Admission of connections: a limit for all clients and one for each address. At a limit, a new client takes the place
+//! of a connection without a request in hand, so that idle connections shut no client out.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::{IpAddr, Ipv6Addr},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio::sync::Notify;
+
+use super::handshakes::Handshakes;
+use crate::gateway::runtime::clock;
+
+/// Additional quiet time of an idle connection before it is closed ahead of one in the middle of a head: heads arrive
+/// at once, unless a client delays them on purpose.
+const IDLE_GRACE: Duration = Duration::from_secs(60);
+
+/// Additional quiet time of a connection that has sent nothing yet. A client needs a round trip to send its head, and a
+/// thousand others can connect in that time; a client that has sent part of a head has had its round trip.
+const FIRST_BYTE_GRACE: Duration = Duration::from_secs(5);
+
+/// Interval of log lines about too many connections.
+const TOLD_EVERY: Duration = Duration::from_secs(10);
+
+/// Maximum time that a new client waits for the closing of the connection that it replaces.
+const CLOSING: Duration = Duration::from_secs(1);
+
+/// The prefix of IPv6 addresses that identifies a client, in bits: an owner of one address has all addresses with the
+/// same prefix.
+const IPV6_PREFIX: u32 = 64;
+
+/// The reasons that connections end early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dropped {
+    /// All places are taken by connections with requests.
+    Full,
+    /// All places of an address are taken by connections with requests.
+    FullForAddress,
+    /// A new client took the place of a connection without a request.
+    Displaced,
+    /// The TLS handshake failed.
+    HandshakeFailed,
+    /// The TLS handshake took too long.
+    HandshakeTimeout,
+    /// A head took too long.
+    HeadTimeout,
+    /// The client closed in the middle of a head.
+    HeadCut,
+}
+
+impl Dropped {
+    /// All reasons, in the order of the metric.
+    pub const ALL: [Self; 7] = [
+        Self::Full,
+        Self::FullForAddress,
+        Self::Displaced,
+        Self::HandshakeFailed,
+        Self::HandshakeTimeout,
+        Self::HeadTimeout,
+        Self::HeadCut,
+    ];
+
+    /// Returns the reason's label.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::FullForAddress => "full_for_address",
+            Self::Displaced => "displaced",
+            Self::HandshakeFailed => "handshake_failed",
+            Self::HandshakeTimeout => "handshake_timeout",
+            Self::HeadTimeout => "head_timeout",
+            Self::HeadCut => "head_cut",
+        }
+    }
+}
+
+/// The limits of connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionLimits {
+    pub most: usize,
+    pub per_address: usize,
+}
+
+/// The connections of one server and their counters.
+#[derive(Debug)]
+pub struct Admission {
+    places: ConnectionLimits,
+    table: Mutex<Table>,
+    epoch: Instant,
+    accepted: AtomicU64,
+    dropped: [AtomicU64; Dropped::ALL.len()],
+    handshakes: Handshakes,
+    /// The time of the last log line, in milliseconds since the epoch.
+    told: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    next: u64,
+    open: BTreeMap<u64, Arc<ConnectionEntry>>,
+    by_address: HashMap<IpAddr, usize>,
+}
+
+#[derive(Debug)]
+struct ConnectionEntry {
+    address: IpAddr,
+    /// The time since which the connection is quiet, in milliseconds since the epoch, plus a grace unless it is in the
+    /// middle of a head; or one of the two values below.
+    state: AtomicU64,
+    /// Notified when another client has the place.
+    gone: Notify,
+    /// Notified when the connection is closed.
+    closed: Notify,
+}
+
+/// The connection has a request in hand.
+const BUSY: u64 = u64::MAX;
+/// Another client has the place.
+const GONE: u64 = u64::MAX - 1;
+
+/// The place of one connection, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct AdmittedConnection {
+    id: u64,
+    entry: Arc<ConnectionEntry>,
+    admission: Arc<Admission>,
+}
+
+impl Admission {
+    /// Creates an admission without connections.
+    #[must_use]
+    pub fn new(places: ConnectionLimits) -> Arc<Self> {
+        Arc::new(Self {
+            places,
+            table: Mutex::default(),
+            epoch: clock::instant(),
+            accepted: AtomicU64::new(0),
+            dropped: std::array::from_fn(|_| AtomicU64::new(0)),
+            handshakes: Handshakes::default(),
+            told: AtomicU64::new(0),
+        })
+    }
+
+    /// Returns the number of connections.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.table().open.len()
+    }
+
+    /// Returns the limit of connections.
+    #[must_use]
+    pub fn most(&self) -> usize {
+        self.places.most
+    }
+
+    /// Returns the number of connections accepted so far.
+    #[must_use]
+    pub fn accepted(&self) -> u64 {
+        self.accepted.load(Ordering::Relaxed)
+    }
+
+    /// Returns the counters of failed TLS handshakes.
+    #[must_use]
+    pub fn handshakes(&self) -> &Handshakes {
+        &self.handshakes
+    }
+
+    /// Returns the number of connections that ended for this reason.
+    #[must_use]
+    pub fn dropped(&self, reason: Dropped) -> u64 {
+        self.dropped[reason as usize].load(Ordering::Relaxed)
+    }
+
+    /// Counts a connection that ends for this reason.
+    pub(crate) fn count(&self, reason: Dropped) {
+        self.dropped[reason as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Admits a client, after the closing of the connection that it replaces, if any. A proxy speaks for many clients,
+    /// so its address has no limit.
+    ///
+    /// # Errors
+    ///
+    /// Returns the limit that refuses the client.
+    pub(crate) async fn enter(
+        self: &Arc<Self>,
+        address: IpAddr,
+        is_proxy: bool,
+    ) -> Result<AdmittedConnection, Dropped> {
+        let entered = self.try_enter(address, is_proxy).inspect_err(|reason| {
+            self.count(*reason);
+            self.tell();
+        });
+        let (place, displaced) = entered?;
+        self.accepted.fetch_add(1, Ordering::Relaxed);
+        if let Some(displaced) = displaced {
+            self.tell();
+            // A connection that does not close in time still holds its descriptor. The reserve of descriptors covers
+            // it.
+            let _ = tokio::time::timeout(CLOSING, displaced.closed.notified()).await;
+        }
+        Ok(place)
+    }
+
+    /// Returns a place, and the connection that has to close for it.
+    fn try_enter(
+        self: &Arc<Self>,
+        address: IpAddr,
+        is_proxy: bool,
+    ) -> Result<(AdmittedConnection, Option<Arc<ConnectionEntry>>), Dropped> {
+        let address = whose(address);
+        let mut table = self.table();
+        let from_there = table.by_address.get(&address).copied().unwrap_or(0);
+        let displaced = if !is_proxy && from_there >= self.places.per_address {
+            Some(self.displace(&table, Some(address)).ok_or(Dropped::FullForAddress)?)
+        } else if table.open.len() >= self.places.most {
+            Some(self.displace(&table, None).ok_or(Dropped::Full)?)
+        } else {
+            None
+        };
+        let id = table.next;
+        table.next += 1;
+        *table.by_address.entry(address).or_default() += 1;
+        let state = AtomicU64::new(self.now().saturating_add(millis(FIRST_BYTE_GRACE)));
+        let entry = Arc::new(ConnectionEntry { address, state, gone: Notify::new(), closed: Notify::new() });
+        table.open.insert(id, Arc::clone(&entry));
+        Ok((AdmittedConnection { id, entry, admission: Arc::clone(self) }, displaced))
+    }
+
+    /// Displaces the connection that has been quiet for the longest time, of one address or of all. Checks each
+    /// connection once.
+    fn displace(&self, table: &Table, address: Option<IpAddr>) -> Option<Arc<ConnectionEntry>> {
+        let candidates = table.open.values().filter(|entry| address.is_none_or(|address| entry.address == address));
+        let mut quiet: Vec<(u64, &Arc<ConnectionEntry>)> = candidates
+            .map(|entry| (entry.state.load(Ordering::Acquire), entry))
+            .filter(|(state, _)| *state < GONE)
+            .collect();
+        // A connection may get a request meanwhile. Then the next one is displaced.
+        while let Some(place) = (0..quiet.len()).min_by_key(|place| quiet[*place].0) {
+            let (state, entry) = quiet.swap_remove(place);
+            if entry.state.compare_exchange(state, GONE, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+                entry.gone.notify_one();
+                self.count(Dropped::Displaced);
+                return Some(Arc::clone(entry));
+            }
+        }
+        None
+    }
+
+    /// Logs the limit, at most once per interval.
+    fn tell(&self) {
+        let now = self.now();
+        let told = self.told.load(Ordering::Relaxed);
+        let interval = u64::try_from(TOLD_EVERY.as_millis()).unwrap_or(u64::MAX);
+        let is_due = told == 0 || now.saturating_sub(told) >= interval;
+        if is_due && self.told.compare_exchange(told, now.max(1), Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            tracing::warn!(
+                connections = self.places.most,
+                connections_per_address = self.places.per_address,
+                displaced = self.dropped(Dropped::Displaced),
+                refused = self.dropped(Dropped::Full) + self.dropped(Dropped::FullForAddress),
+                "too many connections: quiet ones are closed for new clients, and clients are refused where all are busy; \
+                 the counts are since the start"
+            );
+        }
+    }
+
+    /// Returns milliseconds since the epoch.
+    fn now(&self) -> u64 {
+        millis(clock::instant().saturating_duration_since(self.epoch))
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        // No code panics while it holds the lock, and the table is consistent in any case.
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl AdmittedConnection {
+    /// Marks the connection as busy; returns false if another client has its place.
+    pub(crate) fn begin(&self) -> bool {
+        let state = &self.entry.state;
+        let taken = state.fetch_update(Ordering::AcqRel, Ordering::Acquire, |state| (state != GONE).then_some(BUSY));
+        taken.is_ok()
+    }
+
+    /// Marks the connection as idle.
+    pub(crate) fn rest(&self) {
+        self.quiet(self.admission.now().saturating_add(millis(IDLE_GRACE)));
+    }
+
+    /// Marks the connection as in the middle of a head.
+    pub(crate) fn awaits_head(&self) {
+        self.quiet(self.admission.now());
+    }
+
+    fn quiet(&self, since: u64) {
+        let update = |state| (state != GONE).then_some(since);
+        // A displaced connection keeps its state, and learns of it by `displaced`.
+        let _ = self.entry.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, update);
+    }
+
+    /// Returns when another client has the place.
+    pub(crate) async fn displaced(&self) {
+        self.entry.gone.notified().await;
+    }
+
+    /// Returns the admission of the server.
+    pub(crate) fn admission(&self) -> &Admission {
+        &self.admission
+    }
+}
+
+impl Drop for AdmittedConnection {
+    fn drop(&mut self) {
+        let mut table = self.admission.table();
+        table.open.remove(&self.id);
+        if let Some(count) = table.by_address.get_mut(&self.entry.address) {
+            *count -= 1;
+            if *count == 0 {
+                table.by_address.remove(&self.entry.address);
+            }
+        }
+        self.entry.closed.notify_one();
+    }
+}
+
+/// Returns the part of an address that identifies a client.
+fn whose(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << (128 - IPV6_PREFIX)))),
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(last: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, last])
+    }
+
+    #[tokio::test]
+    async fn quiet_connections_make_room_and_busy_ones_do_not() {
+        let admission = Admission::new(ConnectionLimits { most: 3, per_address: 3 });
+        let mut places = Vec::new();
+        for last in 0..3 {
+            places.push(admission.enter(address(last), false).await.unwrap());
+        }
+        assert!(places[0].begin());
+        places[1].rest();
+        // The third connection has not sent anything yet, so it is displaced before the idle one, though it is newer.
+        let third = places.pop().unwrap();
+        let leaving = async {
+            third.displaced().await;
+            assert!(!third.begin(), "its place is another's");
+            drop(third);
+        };
+        let (fourth, ()) = tokio::join!(admission.enter(address(9), false), leaving);
+        let fourth = fourth.unwrap();
+        assert!(fourth.begin() && places[1].begin());
+        assert_eq!(admission.enter(address(9), false).await.err(), Some(Dropped::Full));
+        assert_eq!((admission.open(), admission.dropped(Dropped::Displaced)), (3, 1));
+        drop((fourth, places));
+        assert_eq!(admission.open(), 0);
+        assert!(admission.table().by_address.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_head_that_drips_makes_room_before_a_client_that_just_came() {
+        let admission = Admission::new(ConnectionLimits { most: 2, per_address: 2 });
+        let new = admission.enter(address(1), false).await.unwrap();
+        let dripping = admission.enter(address(2), false).await.unwrap();
+        dripping.awaits_head();
+        let leaving = async {
+            dripping.displaced().await;
+            drop(dripping);
+        };
+        let (third, ()) = tokio::join!(admission.enter(address(3), false), leaving);
+        assert!(new.begin() && third.unwrap().begin());
+    }
+
+    #[tokio::test]
+    async fn one_address_takes_no_more_than_its_share() {
+        let admission = Admission::new(ConnectionLimits { most: 8, per_address: 2 });
+        let mut places = Vec::new();
+        for _ in 0..2 {
+            let place = admission.enter(address(1), false).await.unwrap();
+            assert!(place.begin());
+            places.push(place);
+        }
+        assert_eq!(admission.enter(address(1), false).await.err(), Some(Dropped::FullForAddress));
+        places.push(admission.enter(address(2), false).await.unwrap());
+        // A trusted proxy has no limit, and other addresses of a prefix are the same client.
+        places.push(admission.enter(address(1), true).await.unwrap());
+        let near: [IpAddr; 3] = ["2001:db8::1", "2001:db8::2", "2001:db8:0:1::1"].map(|text| text.parse().unwrap());
+        for one in &near[..2] {
+            let place = admission.enter(*one, false).await.unwrap();
+            assert!(place.begin());
+            places.push(place);
+        }
+        assert_eq!(admission.enter(near[0], false).await.err(), Some(Dropped::FullForAddress));
+        assert!(admission.enter(near[2], false).await.is_ok());
+    }
+}

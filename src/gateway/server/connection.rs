@@ -1,0 +1,285 @@
+//! Connections of clients: TLS, and one request after the other. Heads are read here, within limits of time and size,
+//! before Pingora sees them; refused heads are answered here.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use bytes::BytesMut;
+use http::{HeaderMap, Method};
+use pingora::{
+    apps::{HttpPersistentSettings, HttpServerApp},
+    protocols::{Stream, http::ServerSession},
+    server::ShutdownWatch,
+};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufWriter};
+
+use super::{
+    admission::{Admission, AdmittedConnection, Dropped},
+    gate::Gated,
+};
+use crate::{
+    downstream::{Code, Problem, Response},
+    gateway::{
+        lifecycle::live::Live,
+        outcome::access_log::Outcome,
+        request::head::{self, Framing, HeadScanner},
+        runtime::clock,
+        session::{context::RequestIds, respond},
+    },
+};
+
+/// Maximum number of requests on one connection, so that its memory is returned now and then.
+const REQUESTS_PER_CONNECTION: u32 = 10_000;
+
+/// Initial size of the buffer for a head. Most heads are shorter.
+const FIRST_READ: usize = 4 * 1024;
+
+/// Maximum time for writing a refusal, and then for the client's closing.
+const REFUSING: Duration = Duration::from_secs(2);
+
+/// Bytes of a refused client that are still read: a socket that is closed with unread bytes discards the refusal that
+/// was written.
+const LINGERING: usize = 256 * 1024;
+
+/// The shared state of a server's connections.
+#[derive(Debug)]
+pub struct Front {
+    live: Arc<Live>,
+    ids: Arc<RequestIds>,
+    admission: Arc<Admission>,
+}
+
+/// A head that may be processed, and the bytes of the body that came with it.
+struct AcceptedHead {
+    bytes: BytesMut,
+    left: Framing,
+    /// Bytes after the end of the request have arrived.
+    has_surplus: bool,
+}
+
+/// The result of waiting for a head.
+enum Awaited {
+    Head(AcceptedHead),
+    /// The request is answered by this problem, and the connection ends.
+    Refused {
+        problem: Box<Problem>,
+        asked: Option<(Method, Vec<u8>)>,
+    },
+    /// The connection ends without an answer, with the reason that is counted.
+    Over(Option<Dropped>),
+}
+
+impl Front {
+    /// Creates the shared state of connections with this admission.
+    #[must_use]
+    pub fn new(live: Arc<Live>, ids: Arc<RequestIds>, admission: Arc<Admission>) -> Arc<Self> {
+        Arc::new(Self { live, ids, admission })
+    }
+
+    /// Admits a client, or returns the refusal as bytes.
+    pub(crate) async fn enter(&self, address: IpAddr) -> Result<AdmittedConnection, Vec<u8>> {
+        let snapshot = self.live.pin();
+        self.admission.enter(address, snapshot.trusts(address)).await.map_err(|_| {
+            let problem = Problem::new(Code::Overloaded, "there are too many connections: try again");
+            let mut response =
+                Response::of_problem(&problem, snapshot.server.problem_types.as_deref(), &self.ids.next(), None);
+            response.headers.insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("1"));
+            wire(&response)
+        })
+    }
+
+    /// Returns the time limit of TLS handshakes, which is that of heads.
+    pub(crate) fn handshake_timeout(&self) -> Duration {
+        self.live.pin().server.head_timeout
+    }
+
+    /// Serves requests until the connection ends: by the client, by a refusal, by displacement, or because the server
+    /// stops.
+    pub(crate) async fn serve<A: HttpServerApp + Send + Sync + 'static>(
+        &self,
+        app: &Arc<A>,
+        stream: Stream,
+        place: &AdmittedConnection,
+        shutdown: &mut ShutdownWatch,
+    ) {
+        let mut connection = Box::new(Gated::new(stream));
+        let mut kept: Option<HttpPersistentSettings> = None;
+        for _ in 0..REQUESTS_PER_CONNECTION {
+            let io = connection.between_requests();
+            let awaited = tokio::select! {
+                biased;
+                awaited = self.await_head(io, place, kept.is_none(), shutdown) => awaited,
+                () = place.displaced() => return,
+            };
+            let head = match awaited {
+                Awaited::Head(head) if place.begin() => head,
+                Awaited::Head(_) => return,
+                Awaited::Refused { problem, asked } => {
+                    // A client that does not read its refusal in time does not get it.
+                    tokio::select! {
+                        _ = tokio::time::timeout(REFUSING, self.refuse(io, &problem, asked)) => return,
+                        () = place.displaced() => return,
+                    }
+                }
+                Awaited::Over(reason) => {
+                    if let Some(reason) = reason {
+                        place.admission().count(reason);
+                    }
+                    return;
+                }
+            };
+            let surplus = connection.open(head.left);
+            if head.has_surplus {
+                surplus.notice();
+            }
+            let mut session = ServerSession::new_http1(connection);
+            match kept.take() {
+                Some(kept) => kept.apply_to_session(&mut session),
+                None => session.set_keepalive_reuses_remaining(Some(REQUESTS_PER_CONNECTION - 1)),
+            }
+            session.set_pipelined_prefix(head.bytes);
+            session.set_connection_user_context(Some(Box::new(surplus.clone())));
+            let Some(reused) = app.process_new_http(session, shutdown).await else { return };
+            let (stream, settings) = reused.consume();
+            let Ok(same) = stream.into_any().downcast::<Gated>() else { return };
+            if surplus.is_there() {
+                return;
+            }
+            (connection, kept) = (same, settings);
+            place.rest();
+        }
+    }
+
+    /// Waits for a head: for its first byte up to the idle timeout, then for the rest up to the head timeout. A
+    /// stopping process waits for no first byte.
+    async fn await_head(
+        &self,
+        io: &mut BufWriter<Stream>,
+        place: &AdmittedConnection,
+        is_first: bool,
+        shutdown: &mut ShutdownWatch,
+    ) -> Awaited {
+        let idle = self.live.pin().server.idle_timeout;
+        let mut bytes = BytesMut::with_capacity(FIRST_READ);
+        let came = tokio::select! {
+            biased;
+            came = io.read_buf(&mut bytes) => came,
+            _ = shutdown.wait_for(|stops| *stops) => return Awaited::Over(None),
+            () = tokio::time::sleep(idle) => {
+                return Awaited::Over(is_first.then_some(Dropped::HeadTimeout));
+            }
+        };
+        if !came.is_ok_and(|count| count > 0) {
+            return Awaited::Over(None);
+        }
+        let server = &self.live.pin().server;
+        let mut reading = HeadScanner::default();
+        if let Some(all) = complete(&mut reading, &mut bytes, 0, server.head_size) {
+            return all;
+        }
+        place.awaits_head();
+        let rest = async {
+            // Each iteration reads at least one byte, up to `head_size` bytes.
+            loop {
+                let scanned = bytes.len();
+                grow(&mut bytes, server.head_size);
+                match io.read_buf(&mut bytes).await {
+                    Ok(count) if count > 0 => {}
+                    _ => return Awaited::Over(Some(Dropped::HeadCut)),
+                }
+                if let Some(all) = complete(&mut reading, &mut bytes, scanned, server.head_size) {
+                    return all;
+                }
+            }
+        };
+        let rest = std::pin::pin!(rest);
+        tokio::time::timeout(server.head_timeout, rest).await.unwrap_or(Awaited::Over(Some(Dropped::HeadTimeout)))
+    }
+
+    /// Answers a refused head, and logs and counts it like any other request.
+    async fn refuse(&self, io: &mut BufWriter<Stream>, problem: &Problem, asked: Option<(Method, Vec<u8>)>) {
+        let bytes = {
+            let snapshot = self.live.pin();
+            let mut outcome = Outcome::begin(self.ids.next(), Arc::clone(&snapshot.metrics));
+            if let Some((method, path)) = asked {
+                outcome.asked(&method, &path);
+            }
+            let response = respond::refuse(problem, None, &snapshot, &mut outcome);
+            (outcome.status, outcome.bytes) = (response.status, response.body.len());
+            outcome.detail = Some(problem.detail.clone());
+            wire(&response)
+        };
+        if io.write_all(&bytes).await.is_err() || io.shutdown().await.is_err() {
+            return;
+        }
+        let mut unread = io.take(LINGERING as u64);
+        // The bytes are discarded.
+        let _ = tokio::io::copy(&mut unread, &mut tokio::io::sink()).await;
+    }
+}
+
+/// Returns the head, the refusal, or nothing while the head is incomplete. `scanned` bytes have been examined before.
+fn complete(reading: &mut HeadScanner, bytes: &mut BytesMut, scanned: usize, head_size: usize) -> Option<Awaited> {
+    let refused = |problem, bytes: &[u8]| {
+        let asked = head::request_line(bytes).map(|(method, target)| {
+            let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
+            (method, path.to_vec())
+        });
+        Some(Awaited::Refused { problem, asked })
+    };
+    let (start, end) = match reading.ends(bytes, scanned) {
+        Ok(Some(ends)) => ends,
+        Ok(None) if bytes.len() >= head_size => return refused(reading.too_large(head_size), bytes),
+        Ok(None) => return None,
+        Err(problem) => return refused(problem, bytes),
+    };
+    let framing = match head::check(&bytes[start..end]) {
+        _ if end > head_size => return refused(reading.too_large(head_size), bytes),
+        Ok(framing) => framing,
+        Err(problem) => return refused(problem, &bytes[start..end]),
+    };
+    let _ = bytes.split_to(start);
+    let came = u64::try_from(bytes.len() - (end - start)).unwrap_or(u64::MAX);
+    let (left, has_surplus) = match framing {
+        Framing::Open => (Framing::Open, false),
+        Framing::Length(length) => {
+            let of_body = usize::try_from(length).map_or(bytes.len(), |length| (end - start).saturating_add(length));
+            bytes.truncate(of_body);
+            (Framing::Length(length.saturating_sub(came)), came > length)
+        }
+    };
+    Some(Awaited::Head(AcceptedHead { bytes: std::mem::take(bytes), left, has_surplus }))
+}
+
+/// Doubles the buffer of a head, up to its maximum size.
+fn grow(bytes: &mut BytesMut, head_size: usize) {
+    if bytes.len() < bytes.capacity() {
+        return;
+    }
+    let mut larger = BytesMut::with_capacity((2 * bytes.len()).min(head_size.max(bytes.len() + 1)));
+    larger.extend_from_slice(bytes);
+    *bytes = larger;
+}
+
+/// Serializes a response after which the connection closes.
+fn wire(response: &Response) -> Vec<u8> {
+    let reason = http::StatusCode::from_u16(response.status).ok().and_then(|status| status.canonical_reason());
+    let mut bytes = format!("HTTP/1.1 {} {}\r\n", response.status, reason.unwrap_or_default()).into_bytes();
+    let mut push = |name: &str, value: &[u8]| {
+        bytes.extend_from_slice(name.as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value);
+        bytes.extend_from_slice(b"\r\n");
+    };
+    let headers: &HeaderMap = &response.headers;
+    for (name, value) in headers {
+        push(name.as_str(), value.as_bytes());
+    }
+    let now = std::time::UNIX_EPOCH + Duration::from_secs(clock::unix_seconds());
+    push("date", httpdate::fmt_http_date(now).as_bytes());
+    push("connection", b"close");
+    bytes.extend_from_slice(b"\r\n");
+    for part in response.body.clone().into_parts() {
+        bytes.extend_from_slice(&part);
+    }
+    bytes
+}

@@ -1,0 +1,327 @@
+//! Dispatch of requests: to a page, to the upstream, or to a refusal. The client is watched meanwhile.
+
+use std::{
+    future::Future,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
+
+use http::Method;
+use pingora::{protocols::http::ServerSession, proxy::Session};
+
+use crate::{
+    config::settings::Role,
+    downstream::{
+        Code, Convention, EnvelopeTemplate, LegacyDecision, Problem, RequestBody, Response, response::legacy,
+    },
+    gateway::{
+        forward,
+        lifecycle::snapshot::Snapshot,
+        outcome::{access_log::Outcome, failure::Failure},
+        page::{
+            context::{ListCall, note_paging},
+            serve::{Served, serve},
+        },
+        request::target::{self, RequestTarget},
+        routes::{cross_origin::CrossOrigin, list::List, table::RouteMatch},
+        runtime::{clock, futures::caught},
+        session::{
+            body,
+            client_request::{Client, ClientRequest},
+            context::{Forwarded, Gateway, RequestContext, seam},
+            respond::{self, refuse},
+        },
+        shared::slots::UpstreamSlot,
+    },
+    upstream::{net::memory::MemoryShare, request::headers},
+};
+
+/// Memory that a forwarded request with a short answer is counted with: the amount that every request may take while
+/// any memory is left.
+const PASSING: usize = 128 << 10;
+
+/// The way in which a request is answered.
+enum Dispatch {
+    Respond(Response),
+    /// A response to a browser's preflight, which gets no further cross-origin headers.
+    Preflight(Response),
+    Forward(Box<Forwarded>),
+    Gone,
+}
+
+/// A request with its route.
+struct Routed {
+    found: RouteMatch,
+    target: RequestTarget,
+    client: Client,
+}
+
+/// Answers a request.
+///
+/// # Errors
+///
+/// Returns an error if a relayed answer broke off after it had begun.
+pub(crate) async fn answer(
+    gateway: &Gateway,
+    session: &mut Session,
+    context: &mut RequestContext,
+) -> pingora::Result<()> {
+    let RequestContext { snapshot, outcome, cross_origin, held, slot, .. } = context;
+    let decided = {
+        // The future is large. Pinned here, it is never moved.
+        let deciding = pin!(decide(gateway, session, snapshot, (held, outcome), cross_origin));
+        caught(deciding).await
+    };
+    let verdict = match decided {
+        Ok(Dispatch::Forward(forwarded)) => match admit(&forwarded, held).await {
+            Ok(taken) => {
+                *slot = Some(taken);
+                Dispatch::Forward(forwarded)
+            }
+            Err(failure) => Dispatch::Respond(shed(failure, snapshot, outcome)),
+        },
+        Ok(verdict) => verdict,
+        Err(panic) => {
+            outcome.detail = Some(panic);
+            session.set_keepalive(None);
+            let problem = Problem::new(Code::Internal, "the gateway failed: report the request id");
+            Dispatch::Respond(refuse(&problem, None, snapshot, outcome))
+        }
+    };
+    // While the process drains, further requests of the client should reach another process. After surplus bytes no
+    // further request of the client is read.
+    if gateway.vitals.is_stopping() || context.surplus.is_there() {
+        session.set_keepalive(None);
+    }
+    match verdict {
+        Dispatch::Respond(mut response) => {
+            if let Some(cross_origin) = cross_origin {
+                cross_origin.apply(&mut response.headers);
+            }
+            respond::write(session, response, held, outcome).await;
+        }
+        Dispatch::Preflight(response) => respond::write(session, response, held, outcome).await,
+        Dispatch::Forward(forwarded) => {
+            // The future is large, so it is boxed here, where it is needed.
+            return Box::pin(forward::forward(gateway, session, &forwarded, context)).await;
+        }
+        Dispatch::Gone => {
+            outcome.code = Some("client_gone");
+            session.set_keepalive(None);
+        }
+    }
+    Ok(())
+}
+
+async fn decide(
+    gateway: &Gateway,
+    session: &mut Session,
+    snapshot: &Snapshot,
+    (held, outcome): (&MemoryShare, &mut Outcome),
+    cross_origin: &mut Option<CrossOrigin>,
+) -> Dispatch {
+    seam(outcome, "decide");
+    let session = session.as_downstream_mut();
+    let routed = match read_head(session, snapshot, outcome, cross_origin) {
+        Ok(routed) => routed,
+        Err(verdict) => return *verdict,
+    };
+    let head = session.req_header();
+    let route = Arc::clone(&routed.found.route);
+    let protected = route.list.as_ref().map_or(&[][..], |list| list.protected.as_slice());
+    let list = route.list.as_ref().filter(|_| route.methods.take(&head.method));
+    if let Err(refusal) = headers::nominations(&head.headers, &[protected, &snapshot.server.forwarded_headers]) {
+        let problem = Problem::new(Code::RequestInvalid, refusal.to_string());
+        let envelope = list.map(|list| &list.conventions.choose(&head.headers).convention.envelope);
+        return Dispatch::Respond(refuse(&problem, envelope, snapshot, outcome));
+    }
+    if let Some(list) = list {
+        return answer_list(gateway, session, snapshot, (held, outcome), list, routed).await;
+    }
+    let Routed { found, target, client } = routed;
+    match snapshot.guard.refusal(&snapshot.table, &found, &target, head) {
+        Some(problem) => Dispatch::Respond(refuse(&problem, None, snapshot, outcome)),
+        None => Dispatch::Forward(Box::new(Forwarded { found, target, client, successor: None })),
+    }
+}
+
+/// Reads the head of a request and finds its route. Refuses heads that can't be read, paths without a route, and
+/// ambiguous paths of lists; answers preflights.
+fn read_head(
+    session: &mut ServerSession,
+    snapshot: &Snapshot,
+    outcome: &mut Outcome,
+    cross_origin: &mut Option<CrossOrigin>,
+) -> Result<Routed, Box<Dispatch>> {
+    let refused = |problem: &Problem, envelope: Option<&EnvelopeTemplate>, outcome: &mut Outcome| {
+        Box::new(Dispatch::Respond(refuse(problem, envelope, snapshot, outcome)))
+    };
+    let target = target::read(session.req_header()).map_err(|problem| refused(&problem, None, outcome))?;
+    let client = Client::of(session, snapshot);
+    let Some(found) = snapshot.table.find(target.host.as_deref(), &target.normal_path) else {
+        return Err(refused(&Problem::new(Code::RouteNotFound, "no route covers this path"), None, outcome));
+    };
+    outcome.metrics = Arc::clone(&found.route.metrics);
+    let head = session.req_header();
+    *cross_origin = CrossOrigin::of(&found.route, &head.headers);
+    if let Some(response) =
+        cross_origin.as_ref().and_then(|cross_origin| cross_origin.preflight(&head.method, &head.headers))
+    {
+        return Err(Box::new(Dispatch::Preflight(response)));
+    }
+    if let (Some(doubt), Some(list)) = (target.doubt, &found.route.list) {
+        let envelope = &list.conventions.choose(&head.headers).convention.envelope;
+        return Err(refused(&Problem::new(Code::RequestInvalid, doubt), Some(envelope), outcome));
+    }
+    Ok(Routed { found, target, client })
+}
+
+/// Answers a request for a list, whose method the route takes.
+async fn answer_list(
+    gateway: &Gateway,
+    session: &mut ServerSession,
+    snapshot: &Snapshot,
+    (held, outcome): (&MemoryShare, &mut Outcome),
+    list: &List,
+    Routed { found, target, client }: Routed,
+) -> Dispatch {
+    let head = session.req_header();
+    let by_post = head.method == Method::POST;
+    let mut headers = head.headers.clone();
+    let chosen = list.conventions.choose(&headers);
+    list.conventions.take_from(&mut headers, chosen.convention);
+    if !by_post && !session.is_body_empty() {
+        session.set_keepalive(None);
+        let problem = Problem::new(Code::RequestInvalid, "a request for a list has no body");
+        return Dispatch::Respond(refuse(&problem, Some(&chosen.convention.envelope), snapshot, outcome));
+    }
+    let parameters = found.parameters.clone();
+    let (now, began) = (clock::unix_seconds(), outcome.began());
+    let mut asked = ClientRequest { target, parameters, headers, body: None, client, now, began };
+    if by_post {
+        let call = ListCall { snapshot, asked: &asked, route: &found.route, list, chosen: &chosen };
+        let read = match read_body(session, call, (held, outcome)).await {
+            Ok(read) => read,
+            Err(response) => return Dispatch::Respond(*response),
+        };
+        match read {
+            PostRequest::Body(body) => asked.body = Some(body),
+            PostRequest::Passes(successor) => {
+                let successor = Some(successor);
+                return Dispatch::Forward(Box::new(Forwarded { found, target: asked.target, client, successor }));
+            }
+        }
+        // The time in which the client sent its body does not count as the page's.
+        asked.began = clock::instant();
+    }
+    let call = ListCall { snapshot, asked: &asked, route: &found.route, list, chosen: &chosen };
+    let served = {
+        let page = pin!(serve(call, &gateway.fetcher, (held, outcome)));
+        unless_gone(session, page).await
+    };
+    match served {
+        None => Dispatch::Gone,
+        Some(Ok(Served::Response(response))) => Dispatch::Respond(response),
+        Some(Ok(Served::Forward)) => {
+            let successor = Some(first_page(call));
+            Dispatch::Forward(Box::new(Forwarded { found, target: asked.target, client, successor }))
+        }
+        Some(Err(failure)) => Dispatch::Respond(fail(failure, call, outcome)),
+    }
+}
+
+/// A request by POST before its page.
+enum PostRequest {
+    Body(RequestBody),
+    /// The request passes to the upstream with its body unread; the link leads to the first page.
+    Passes(String),
+}
+
+/// Reads the body of a request by POST, unless the request passes to the upstream with its body.
+async fn read_body(
+    session: &mut ServerSession,
+    call: ListCall<'_>,
+    (held, outcome): (&MemoryShare, &mut Outcome),
+) -> Result<PostRequest, Box<Response>> {
+    let ListCall { snapshot, asked, list, chosen, .. } = call;
+    let Convention { parameters, envelope, .. } = chosen.convention;
+    let Some(kind) = parameters.passed(asked.query()) else {
+        let read = body::read(session, &list.budgets, held).await;
+        return read.map(PostRequest::Body).map_err(|failure| Box::new(fail(failure, call, outcome)));
+    };
+    note_paging(list, asked, &kind, outcome);
+    let first = first_page(call);
+    // The end of the policy is decided by the query alone: the body has not been read.
+    if let LegacyDecision::Reject(mut problem) = legacy::decide(&kind, &list.legacy, asked.now, || first.clone()) {
+        // The body is read within the limits of a list, so that the client can finish sending it and then reads the
+        // refusal.
+        let _ = body::read(session, &list.budgets, held).await;
+        problem.leave_out_links(&begins(chosen.convention));
+        return Err(Box::new(refuse(&problem, Some(envelope), snapshot, outcome)));
+    }
+    Ok(PostRequest::Passes(first))
+}
+
+/// Takes the memory and the slot that a forwarded request needs.
+async fn admit(forwarded: &Forwarded, held: &MemoryShare) -> Result<UpstreamSlot, Failure> {
+    held.take(PASSING)?;
+    Ok(forwarded.found.route.upstream.slots.take(Duration::MAX).await?)
+}
+
+/// Returns the response to a forwarded request without memory or slot.
+fn shed(failure: Failure, snapshot: &Snapshot, outcome: &mut Outcome) -> Response {
+    match failure {
+        Failure::Passed(response) => *response,
+        Failure::Refused { problem, detail } => {
+            outcome.detail = detail;
+            refuse(&problem, None, snapshot, outcome)
+        }
+    }
+}
+
+/// Runs `work` unless the client leaves first. Then the work is dropped, and its upstream requests are cancelled.
+async fn unless_gone<W: Future>(session: &mut ServerSession, mut work: Pin<&mut W>) -> Option<W::Output> {
+    tokio::select! {
+        biased;
+        output = &mut work => Some(output),
+        // A half-closed connection looks like a closed one. Bytes after the request also end the wait.
+        _ = session.read_body_or_idle(true) => None,
+    }
+}
+
+/// Returns the response to a request for a list without a page.
+fn fail(failure: Failure, call: ListCall<'_>, outcome: &mut Outcome) -> Response {
+    let ListCall { snapshot, asked, list, chosen, .. } = call;
+    match failure {
+        Failure::Passed(response) => *response,
+        Failure::Refused { mut problem, detail } => {
+            outcome.detail = detail;
+            if asked.body.is_some() {
+                problem.leave_out_links(&begins(chosen.convention));
+            } else if problem.restart.is_none() && problem.code.restarts() {
+                problem.restart = Some(first_page(call));
+            }
+            let mut response = refuse(&problem, Some(&chosen.convention.envelope), snapshot, outcome);
+            if problem.code == Code::LegacyRejected && asked.body.is_none() {
+                list.mark_legacy(&mut response.headers, &first_page(call));
+            }
+            response
+        }
+    }
+}
+
+/// Describes how to begin again if the cursor stands in the body.
+fn begins(convention: &Convention) -> String {
+    let parameters = &convention.parameters;
+    match parameters.name(Role::Cursor).or_else(|| parameters.name(Role::After)) {
+        Some(name) => format!("start again without `{name}`"),
+        None => "start again at the first page".to_owned(),
+    }
+}
+
+/// Returns the link to the first page, also for an invalid query.
+fn first_page(call: ListCall<'_>) -> String {
+    let base = call.asked.link_base(call.route, call.snapshot);
+    base.url(&call.chosen.convention.parameters.restart_query(call.asked.query()))
+}

@@ -1,0 +1,172 @@
+//! A client's connection as Pingora sees it: with a buffer for writes, and never read beyond the current request.
+//!
+//! Bytes that arrive after a request and before its response belong to no request that the gateway has read. Pingora
+//! drops such bytes if it happens to read them, and fails a forwarded request. Here they stay unread, and the response
+//! announces that the connection closes.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use pingora::protocols::{
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream, TimingDigest,
+    UniqueID, UniqueIDType,
+    raw_connect::ProxyDigest,
+    tls::{SslDigest, TlsRef},
+};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufWriter, ReadBuf, Take};
+
+use crate::gateway::{request::head::Framing, session::context::Surplus};
+
+/// The size of the write buffer: a head and a small page leave in one write. Chunks of streams are flushed at once.
+/// Every connection keeps a buffer of this size after its first use.
+const WRITE_BUFFER: usize = 8 * 1024;
+
+#[derive(Debug)]
+pub(crate) struct Gated {
+    /// The limit is the unread rest of the current request's body.
+    io: Take<BufWriter<Stream>>,
+    surplus: Surplus,
+}
+
+impl Gated {
+    /// Wraps a connection without a request.
+    pub(crate) fn new(stream: Stream) -> Self {
+        Self { io: BufWriter::with_capacity(WRITE_BUFFER, stream).take(0), surplus: Surplus::default() }
+    }
+
+    /// Returns the connection between requests.
+    pub(crate) fn between_requests(&mut self) -> &mut BufWriter<Stream> {
+        self.io.get_mut()
+    }
+
+    /// Opens the gate for a request with this framing.
+    pub(crate) fn open(&mut self, left: Framing) -> Surplus {
+        self.io.set_limit(match left {
+            Framing::Length(left) => left,
+            Framing::Open => u64::MAX,
+        });
+        self.surplus.clone()
+    }
+
+    fn io(&mut self) -> Pin<&mut BufWriter<Stream>> {
+        Pin::new(self.io.get_mut())
+    }
+}
+
+impl AsyncRead for Gated {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.io.limit() > 0 {
+            return Pin::new(&mut self.io).poll_read(context, buffer);
+        }
+        if self.surplus.is_there() {
+            return Poll::Pending;
+        }
+        // The request has been read completely. A further read checks whether the client is still connected.
+        let mut probe = [0];
+        let mut probe = ReadBuf::new(&mut probe);
+        ready!(self.io().poll_read(context, &mut probe))?;
+        if probe.filled().is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        self.surplus.notice();
+        Poll::Pending
+    }
+}
+
+impl AsyncWrite for Gated {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.io().poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io().poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io().poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.io().poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.get_ref().is_write_vectored()
+    }
+}
+
+impl Gated {
+    fn stream(&self) -> &Stream {
+        self.io.get_ref().get_ref()
+    }
+}
+
+#[async_trait]
+impl Shutdown for Gated {
+    async fn shutdown(&mut self) {
+        // A client that is gone needs no shutdown.
+        let _ = self.io.get_mut().shutdown().await;
+    }
+}
+
+impl UniqueID for Gated {
+    fn id(&self) -> UniqueIDType {
+        self.stream().id()
+    }
+}
+
+impl Ssl for Gated {
+    fn get_ssl(&self) -> Option<&TlsRef> {
+        self.stream().get_ssl()
+    }
+
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        self.stream().get_ssl_digest()
+    }
+
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.stream().selected_alpn_proto()
+    }
+}
+
+impl GetTimingDigest for Gated {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        self.stream().get_timing_digest()
+    }
+
+    fn get_read_pending_time(&self) -> Duration {
+        self.stream().get_read_pending_time()
+    }
+
+    fn get_write_pending_time(&self) -> Duration {
+        self.stream().get_write_pending_time()
+    }
+}
+
+impl GetProxyDigest for Gated {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        self.stream().get_proxy_digest()
+    }
+}
+
+impl GetSocketDigest for Gated {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        self.stream().get_socket_digest()
+    }
+}
+
+impl Peek for Gated {}

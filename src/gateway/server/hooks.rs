@@ -1,0 +1,127 @@
+//! Pingora's hooks. Each delegates to another module.
+
+use std::{any::Any, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use pingora::{
+    Error, ErrorType,
+    http::RequestHeader,
+    modules::http::HttpModules,
+    proxy::{FailToProxy, ProxyHttp, Session},
+    upstreams::peer::HttpPeer,
+};
+
+use super::dispatch;
+use crate::gateway::{
+    forward::{self, relay::STREAM_SILENCE},
+    outcome::access_log::Outcome,
+    runtime::futures::caught_now,
+    session::{
+        context::{Gateway, RequestContext, Surplus, seam},
+        observe,
+    },
+};
+
+/// Timeout of one write to a client: a client that does not read loses its connection.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Maximum time for reading an unneeded body, so that the connection can be reused.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The longest silence of a client within a body.
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
+
+#[async_trait]
+impl ProxyHttp for Gateway {
+    /// Boxed, because Pingora's state of a connection contains it several times.
+    type CTX = Box<RequestContext>;
+
+    fn new_ctx(&self) -> Box<RequestContext> {
+        let snapshot = self.live.pin();
+        let outcome = Outcome::begin(self.ids.next(), Arc::clone(&snapshot.metrics));
+        let held = snapshot.memory.share();
+        let in_flight = self.vitals.enter();
+        Box::new(RequestContext {
+            snapshot,
+            observation: None,
+            cross_origin: None,
+            held,
+            slot: None,
+            outcome,
+            surplus: Surplus::default(),
+            _in_flight: in_flight,
+        })
+    }
+
+    /// Without modules: Pingora's compression would examine every response, and nothing is compressed here.
+    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
+
+    /// Takes over the surplus flag of the connection. Called for every request, also for the first one.
+    fn on_connection_reuse(&self, _session: &mut Session, context: &mut Self::CTX, said: Box<dyn Any + Send + Sync>) {
+        if let Ok(surplus) = said.downcast::<Surplus>() {
+            context.surplus = *surplus;
+        }
+    }
+
+    async fn early_request_filter(&self, session: &mut Session, context: &mut Self::CTX) -> pingora::Result<()> {
+        let silence = if forward::is_stream(session) { STREAM_SILENCE } else { READ_TIMEOUT };
+        session.set_read_timeout(Some(silence));
+        session.set_write_timeout(Some(WRITE_TIMEOUT));
+        session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
+        let head = session.req_header();
+        context.outcome.asked(&head.method, path_of(head));
+        Ok(())
+    }
+
+    async fn request_filter(&self, session: &mut Session, context: &mut Self::CTX) -> pingora::Result<bool> {
+        dispatch::answer(self, session, context).await?;
+        Ok(true)
+    }
+
+    /// Never called: every request is answered before.
+    async fn upstream_peer(&self, _session: &mut Session, _: &mut Self::CTX) -> pingora::Result<Box<HttpPeer>> {
+        Err(Error::explain(ErrorType::InternalError, "every request is answered by the gateway itself"))
+    }
+
+    /// The client has been informed as far as possible. The connection ends, so that the client sees a truncated
+    /// answer.
+    async fn fail_to_proxy(&self, _session: &mut Session, _error: &Error, context: &mut Self::CTX) -> FailToProxy {
+        FailToProxy { error_code: context.outcome.status, can_reuse_downstream: false }
+    }
+
+    /// Replaces Pingora's summary, which contains the query.
+    fn request_summary(&self, session: &Session, context: &Self::CTX) -> String {
+        format!("{} {}", session.req_header().method, context.outcome.request_id)
+    }
+
+    /// The access log has a line with the error of each request.
+    fn suppress_error_log(&self, _session: &Session, _context: &Self::CTX, _error: &Error) -> bool {
+        true
+    }
+
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, context: &mut Self::CTX) {
+        if let Some(head) = session.response_written() {
+            context.outcome.status = head.status.as_u16();
+        }
+        context.outcome.bytes = session.body_bytes_sent();
+        let ended = caught_now(|| {
+            seam(&context.outcome, "logging");
+            if let Some(observation) = context.observation.take() {
+                let in_flight = self.vitals.enter();
+                observe::end(observation, &self.readers, in_flight, &mut context.outcome, error.is_none());
+            }
+        });
+        if let Err(panic) = ended {
+            (context.outcome.code, context.outcome.detail) = (Some("panicked"), Some(panic));
+        }
+    }
+}
+
+/// Returns the path of a request's target, without the query.
+fn path_of(head: &RequestHeader) -> &[u8] {
+    let target = head.raw_path();
+    target.iter().position(|byte| *byte == b'?').map_or(target, |end| &target[..end])
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,9 @@
+//! The listener: connections, TLS, request heads, and the dispatch of requests to pages or to the upstream.
+
+pub(crate) mod admission;
+pub(crate) mod connection;
+pub(crate) mod dispatch;
+pub(crate) mod gate;
+pub(crate) mod handshakes;
+pub(crate) mod hooks;
+pub(crate) mod listen;

@@ -1,0 +1,127 @@
+//! Bodies of requests by POST, read within the route's limits of size and time.
+
+use std::time::Duration;
+
+use http::{HeaderMap, Version, header};
+use pingora::{BError, ErrorType, protocols::http::ServerSession};
+
+use crate::{
+    config::settings::Budgets,
+    downstream::{Code, Problem, RequestBody, request::body},
+    gateway::outcome::failure::Failure,
+    upstream::net::memory::MemoryShare,
+};
+
+/// Maximum time for reading the rest of a refused body, so that the client finishes sending and reads the refusal.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Maximum length of that rest, as a multiple of the largest body.
+const LINGER_SIZES: usize = 4;
+
+/// Reads a request's body. If it is refused or incomplete, the connection is not reused.
+///
+/// # Errors
+///
+/// Returns 415 `media_type_unsupported`, 413 `body_too_large`, 400 `body_invalid`, 400 `request_invalid` or 503
+/// `overloaded`.
+pub(crate) async fn read(
+    session: &mut ServerSession,
+    budgets: &Budgets,
+    held: &MemoryShare,
+) -> Result<RequestBody, Failure> {
+    let head = session.req_header();
+    let announced = announced_length(&head.headers);
+    let waits = head.version == Version::HTTP_11 && expects_continue(&head.headers);
+    let too_large = announced.is_some_and(|length| length > budgets.body_size);
+    let refused = match body::check_head(&head.headers) {
+        Err(problem) => Some(problem),
+        Ok(()) => too_large.then(|| Box::new(body::too_large(budgets.body_size))),
+    };
+    if let Some(problem) = refused {
+        // A client that waits for `100 Continue` sends nothing more.
+        if !waits && announced.is_none_or(|length| length <= budgets.body_size.saturating_mul(LINGER_SIZES)) {
+            linger(session, budgets.body_size).await;
+        }
+        if !session.is_body_done() {
+            session.set_keepalive(None);
+        }
+        return Err(problem.into());
+    }
+    if waits && !session.is_body_empty() && session.write_continue_response().await.is_err() {
+        session.set_keepalive(None);
+        return Err(broken("the connection broke before the body came").into());
+    }
+    let read = tokio::time::timeout(budgets.time, collect(session, announced, budgets.body_size, held)).await;
+    let bytes = match read {
+        Ok(Ok(bytes)) => bytes,
+        Ok(Err(failure)) => {
+            session.set_keepalive(None);
+            return Err(failure);
+        }
+        Err(_) => {
+            session.set_keepalive(None);
+            return Err(broken(&format!("the body did not come to its end within {:?}", budgets.time)).into());
+        }
+    };
+    Ok(RequestBody::read(bytes, budgets.body_depth)?)
+}
+
+async fn collect(
+    session: &mut ServerSession,
+    announced: Option<usize>,
+    most: usize,
+    held: &MemoryShare,
+) -> Result<Vec<u8>, Failure> {
+    // The buffer grows with the bytes received, not with the announced length.
+    let mut bytes = Vec::new();
+    held.reserve(&mut bytes, announced.unwrap_or(0).min(64 << 10), most)?;
+    loop {
+        match session.read_request_body().await {
+            Ok(Some(part)) if part.len() > most - bytes.len() => {
+                linger(session, most).await;
+                return Err(body::too_large(most).into());
+            }
+            Ok(Some(part)) => {
+                held.reserve(&mut bytes, part.len(), most)?;
+                bytes.extend_from_slice(&part);
+            }
+            Ok(None) => return Ok(bytes),
+            Err(error) => return Err(fault(&error, bytes.len()).into()),
+        }
+    }
+}
+
+/// Reads and discards the rest of a body for a while.
+async fn linger(session: &mut ServerSession, size: usize) {
+    let mut left = size.saturating_mul(LINGER_SIZES);
+    let rest = async {
+        while let Ok(Some(part)) = session.read_request_body().await {
+            let Some(less) = left.checked_sub(part.len()) else { return };
+            left = less;
+        }
+    };
+    // The refusal is sent after the end of the body or of the time.
+    let _ = tokio::time::timeout(LINGER, rest).await;
+}
+
+fn announced_length(headers: &HeaderMap) -> Option<usize> {
+    // A malformed length has been refused with the head. A length beyond `usize` counts as too large.
+    let text = headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.trim();
+    Some(text.parse().unwrap_or(usize::MAX))
+}
+
+fn expects_continue(headers: &HeaderMap) -> bool {
+    headers.get_all(header::EXPECT).iter().any(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}
+
+fn fault(error: &BError, got: usize) -> Box<Problem> {
+    match error.root_etype() {
+        ErrorType::ReadTimedout => broken(&format!("the body stopped after {got} bytes")),
+        ErrorType::ConnectionClosed | ErrorType::ReadError => broken(&format!("the body broke off after {got} bytes")),
+        _ => Box::new(Problem::new(Code::RequestInvalid, format!("the body's framing is broken after {got} bytes"))),
+    }
+}
+
+fn broken(detail: &str) -> Box<Problem> {
+    Box::new(Problem::new(Code::BodyInvalid, detail))
+}

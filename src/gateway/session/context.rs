@@ -1,0 +1,125 @@
+//! The gateway, and the context that each request carries through it.
+
+use std::{
+    fmt::Write as _,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use super::{client_request, observe};
+use crate::{
+    gateway::{
+        lifecycle::{
+            live::Live,
+            process::{InFlight, Vitals},
+            snapshot::Snapshot,
+        },
+        outcome::access_log::Outcome,
+        request::target::RequestTarget,
+        routes::{cross_origin::CrossOrigin, table::RouteMatch},
+        shared::slots,
+    },
+    upstream::net::{fetch::Fetcher, memory::MemoryShare},
+};
+
+/// The gateway: the configuration in force and the connections to upstreams.
+#[derive(Debug)]
+pub struct Gateway {
+    pub(crate) live: Arc<Live>,
+    pub(crate) fetcher: Fetcher,
+    pub(crate) readers: observe::Readers,
+    pub(crate) vitals: Vitals,
+    pub(crate) ids: Arc<RequestIds>,
+}
+
+impl Gateway {
+    /// Creates a gateway over the configuration in force.
+    #[must_use]
+    pub fn new(live: Arc<Live>, vitals: Vitals, ids: Arc<RequestIds>) -> Self {
+        Self { live, fetcher: Fetcher::default(), readers: observe::Readers::default(), vitals, ids }
+    }
+}
+
+/// The context of a request: its snapshot, the cross-origin policy of its route, its resources, and its outcome.
+#[derive(Debug)]
+pub struct RequestContext {
+    pub(crate) snapshot: Arc<Snapshot>,
+    /// The observation of a relayed answer.
+    pub(crate) observation: Option<Box<observe::Observation>>,
+    pub(crate) cross_origin: Option<CrossOrigin>,
+    pub(crate) outcome: Outcome,
+    /// The request's share of memory.
+    pub(crate) held: MemoryShare,
+    /// The slot at the upstream of a forwarded request.
+    pub(crate) slot: Option<slots::UpstreamSlot>,
+    /// Set if the client sent bytes after its request. Then no further request is read from its connection.
+    pub(crate) surplus: Surplus,
+    pub(crate) _in_flight: InFlight,
+}
+
+/// A request that the upstream answers.
+#[derive(Debug)]
+pub(crate) struct Forwarded {
+    pub(crate) found: RouteMatch,
+    pub(crate) target: RequestTarget,
+    pub(crate) client: client_request::Client,
+    /// The link to the first page by cursor, if the request is a legacy request for a list.
+    pub(crate) successor: Option<String>,
+}
+
+/// Ids of requests: a random prefix per process and a counter. Ids that clients send are not used.
+#[derive(Debug)]
+pub struct RequestIds {
+    process: String,
+    next: AtomicU64,
+}
+
+impl RequestIds {
+    /// Creates a generator. Its first id has the number 1.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the system has no random bytes.
+    pub fn new() -> Result<Arc<Self>, getrandom::Error> {
+        let mut bytes = [0; 8];
+        getrandom::fill(&mut bytes)?;
+        Ok(Arc::new(Self { process: format!("{:016x}", u64::from_be_bytes(bytes)), next: AtomicU64::new(1) }))
+    }
+
+    pub(crate) fn next(&self) -> String {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut id = String::with_capacity(self.process.len() + 1 + 16);
+        id.push_str(&self.process);
+        id.push('-');
+        let _ = write!(id, "{number:x}");
+        id
+    }
+}
+
+/// A flag that is set when a client sends bytes after the end of its request.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Surplus(Arc<AtomicBool>);
+
+impl Surplus {
+    /// Sets the flag.
+    pub(crate) fn notice(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether the flag is set.
+    pub(crate) fn is_there(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Panics at a named place if a test asks for it by the path of its request. The shipped program has an empty function
+/// here.
+#[cfg(test)]
+pub(crate) fn seam(outcome: &Outcome, place: &str) {
+    assert!(outcome.path != format!("/panic/{place}"), "in {place}, by a test");
+}
+
+#[cfg(not(test))]
+pub(crate) const fn seam(_outcome: &Outcome, _place: &str) {}

@@ -1,0 +1,116 @@
+//! The pace of a client. A large page stays in memory until its last byte is written, so clients below a minimum pace
+//! are dropped.
+//!
+//! The pace is the number of acknowledged bytes over the time with data to send (`tcpi_bytes_acked` and
+//! `tcpi_busy_time` of Linux's `TCP_INFO`). The number of written bytes does not show the pace: the kernel accepts some
+//! megabytes at once, and then nothing until a third of them has left.
+
+use std::{sync::Arc, time::Duration};
+
+use pingora::protocols::{SocketDigest, http::ServerSession};
+
+/// Interval of the checks while a write waits.
+pub(crate) const LOOK: Duration = Duration::from_millis(500);
+
+/// The minimum rate in bytes per second, and the time for which a client may stay below it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Least {
+    rate: u64,
+    patience: Duration,
+}
+
+/// The minimum while there is memory for other requests.
+const AT_EASE: Least = Least { rate: 4 << 10, patience: Duration::from_secs(10) };
+
+/// The minimum while more than half of the memory is held: slow clients make room for others.
+const IN_NEED: Least = Least { rate: 64 << 10, patience: Duration::from_secs(2) };
+
+/// The progress of a transfer at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct TransferProgress {
+    acknowledged: u64,
+    /// The time with data to send.
+    busy: Duration,
+}
+
+/// The pace of one client during one answer.
+pub(crate) struct Pace {
+    socket: Arc<SocketDigest>,
+    /// The start of the current interval.
+    from: TransferProgress,
+}
+
+impl Pace {
+    /// Begins an interval; returns nothing if the system does not report progress.
+    pub(crate) fn begin(session: &ServerSession) -> Option<Self> {
+        let socket = Arc::clone(session.digest()?.socket_digest.as_ref()?);
+        let from = progress(&socket)?;
+        Some(Self { socket, from })
+    }
+
+    /// Returns whether the client has been too slow for too long. `in_need` means that other requests lack memory.
+    pub(crate) fn is_too_slow(&mut self, in_need: bool) -> bool {
+        let Some(now) = progress(&self.socket) else { return false };
+        judge(&mut self.from, now, if in_need { IN_NEED } else { AT_EASE })
+    }
+}
+
+/// Returns whether the interval is over and too few bytes were acknowledged in it. If it is over with enough bytes, the
+/// next interval begins.
+fn judge(from: &mut TransferProgress, now: TransferProgress, least: Least) -> bool {
+    let busy = now.busy.saturating_sub(from.busy);
+    if busy < least.patience {
+        return false;
+    }
+    let taken = now.acknowledged.saturating_sub(from.acknowledged);
+    let wanted = u128::from(least.rate) * busy.as_millis() / 1_000;
+    *from = now;
+    u128::from(taken) < wanted
+}
+
+fn progress(socket: &SocketDigest) -> Option<TransferProgress> {
+    let info = socket.tcp_info()?;
+    Some(TransferProgress { acknowledged: info.tcpi_bytes_acked, busy: Duration::from_micros(info.tcpi_busy_time) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(acknowledged: u64, seconds: u64) -> TransferProgress {
+        TransferProgress { acknowledged, busy: Duration::from_secs(seconds) }
+    }
+
+    #[test]
+    fn a_stretch_is_judged_when_it_is_over() {
+        let mut from = at(0, 0);
+        assert!(!judge(&mut from, at(0, 9), AT_EASE), "not yet");
+        assert!(!judge(&mut from, at(40 << 10, 10), AT_EASE), "just enough");
+        assert_eq!(from, at(40 << 10, 10));
+        assert!(!judge(&mut from, at(40 << 10, 19), AT_EASE), "what was good enough is over, and the next one begins");
+        assert!(judge(&mut from, at((80 << 10) - 1, 20), AT_EASE));
+    }
+
+    /// A fast start excuses no later pause.
+    #[test]
+    fn a_good_beginning_is_no_excuse() {
+        let mut from = at(0, 0);
+        assert!(!judge(&mut from, at(10 << 20, 10), AT_EASE));
+        assert!(judge(&mut from, at(10 << 20, 20), AT_EASE));
+    }
+
+    #[test]
+    fn in_need_the_same_pace_is_too_slow() {
+        for (least, slow) in [(AT_EASE, false), (IN_NEED, true)] {
+            assert_eq!(judge(&mut at(0, 0), at(100 << 10, 10), least), slow, "{least:?}");
+        }
+        assert!(!judge(&mut at(0, 0), at(0, 1), IN_NEED));
+        assert!(!judge(&mut at(0, 0), at(128 << 10, 2), IN_NEED));
+    }
+
+    /// Time without data to send does not count.
+    #[test]
+    fn a_client_that_waits_is_not_slow() {
+        assert!(!judge(&mut at(5, 0), at(5, 0), IN_NEED));
+    }
+}

@@ -1,0 +1,119 @@
+//! Writing of responses, with their exact length.
+
+use std::{pin::pin, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, StatusCode, header};
+use pingora::{Error, ErrorType, OrErr, http::ResponseHeader, proxy::Session};
+
+use super::pace::{LOOK, Pace};
+use crate::{
+    downstream::{EnvelopeTemplate, Problem, Response},
+    gateway::{lifecycle::snapshot::Snapshot, outcome::access_log::Outcome},
+    upstream::net::memory::MemoryShare,
+};
+
+/// The largest write. Each write has the whole write timeout if the client's pace is unknown.
+const PIECE: usize = 128 * 1024;
+
+/// Timeout of a write if the client's pace is known: the kernel accepts nothing until a third of its buffered megabytes
+/// has left.
+const PACED: Duration = Duration::from_secs(600);
+
+/// Writes a response. The connection stays open, also after 4xx; it has been marked for closing if the framing of the
+/// request is in doubt. A failed write is logged as `client_gone` or `client_stalled`.
+pub(crate) async fn write(session: &mut Session, response: Response, held: &MemoryShare, outcome: &mut Outcome) {
+    outcome.status = response.status;
+    let without_body = session.req_header().method == Method::HEAD || response.body.is_empty();
+    let written = async {
+        let (mut head, ()) = http::Response::new(()).into_parts();
+        head.status = StatusCode::from_u16(response.status).or_err(ErrorType::InternalError, "no status")?;
+        head.headers = response.headers;
+        session.write_response_header(Box::new(ResponseHeader::from(head)), without_body).await?;
+        let mut left = if without_body { 0 } else { response.body.len() };
+        // A small body is written at once, whatever the pace.
+        let mut pace = if left > PIECE { Pace::begin(session.as_downstream()) } else { None };
+        if pace.is_some() {
+            session.set_write_timeout(Some(PACED));
+        }
+        for mut part in response.body.into_parts() {
+            while left > 0 && !part.is_empty() {
+                let piece = part.split_to(part.len().min(PIECE));
+                let length = piece.len();
+                left -= length;
+                write_piece(session, piece, left == 0, &mut pace, held).await?;
+                outcome.bytes += length;
+            }
+        }
+        Ok::<(), pingora::BError>(())
+    };
+    if let Err(error) = written.await {
+        let stalled = *error.root_etype() == ErrorType::WriteTimedout;
+        outcome.code = Some(if stalled { "client_stalled" } else { "client_gone" });
+        session.set_keepalive(None);
+    }
+}
+
+/// Writes a piece of a body; fails if the client is too slow.
+async fn write_piece(
+    session: &mut Session,
+    piece: Bytes,
+    is_last: bool,
+    pace: &mut Option<Pace>,
+    held: &MemoryShare,
+) -> pingora::Result<()> {
+    let mut writing = pin!(session.write_response_body(Some(piece), is_last));
+    let Some(pace) = pace else { return writing.await };
+    loop {
+        tokio::select! {
+            biased;
+            written = &mut writing => return written,
+            () = tokio::time::sleep(LOOK) => {}
+        }
+        if pace.is_too_slow(held.is_short()) {
+            return Err(Error::explain(ErrorType::WriteTimedout, "the client takes too little"));
+        }
+    }
+}
+
+/// Converts a problem to a response and records its code for the log.
+pub(crate) fn refuse(
+    problem: &Problem,
+    envelope: Option<&EnvelopeTemplate>,
+    snapshot: &Snapshot,
+    outcome: &mut Outcome,
+) -> Response {
+    outcome.code = Some(problem.code.as_str());
+    let types = snapshot.server.problem_types.as_deref();
+    let mut response = Response::of_problem(problem, types, &outcome.request_id, envelope);
+    if problem.status == 503 && !response.headers.contains_key(header::RETRY_AFTER) {
+        response.headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt as _;
+
+    use super::*;
+    use crate::{gateway::outcome::metrics::RouteMetrics, upstream::net::memory::Memory};
+
+    /// Written bytes are counted, and a client that does not read is distinguished from one that left.
+    ///
+    /// Row: F66
+    #[tokio::test]
+    async fn a_client_that_does_not_read_has_stalled() {
+        let (mut client, server) = tokio::io::duplex(3 * PIECE);
+        client.write_all(b"GET /users HTTP/1.1\r\nHost: people\r\n\r\n").await.unwrap();
+        let mut session = Session::new_h1(Box::new(server));
+        assert!(session.read_request().await.unwrap());
+        session.set_write_timeout(Some(Duration::from_millis(50)));
+        let mut outcome = Outcome::begin(String::new(), RouteMetrics::new(""));
+        let held = Memory::new(1 << 20).share();
+        write(&mut session, Response::new(200, vec![b'x'; 10 * PIECE]), &held, &mut outcome).await;
+        assert_eq!((outcome.status, outcome.code), (200, Some("client_stalled")));
+        assert_eq!((outcome.bytes, session.body_bytes_sent()), (2 * PIECE, 2 * PIECE));
+        drop(client);
+    }
+}

@@ -1,0 +1,126 @@
+//! Limits learnt of an upstream. They are kept beside the snapshot and outlive reloads.
+//!
+//! Learnt limits only aim requests: proofs rest on the answers of each walk. Caps are kept per [`LearningScope`],
+//! because they differ by principal, path and filter. A scope whose slot is shared with another one may ask for too
+//! many items once.
+
+use std::{
+    hash::{BuildHasher, Hash, Hasher, RandomState},
+    sync::atomic::{AtomicU8, AtomicU32, Ordering},
+};
+
+use http::{HeaderMap, HeaderName};
+
+use crate::pagination::paging::Learnt;
+
+/// Number of slots for caps of a route's list.
+const VIEWS: usize = 256;
+
+/// Fraction of a tie group's size that is forgotten with each page without a group of that size.
+const FORGOTTEN: u32 = 8;
+
+/// The learnt limits of one route.
+#[derive(Debug)]
+pub struct Learning {
+    /// The caps by scope; 0 if unknown.
+    caps: [AtomicU32; VIEWS],
+    /// The size of tie groups, which is a property of the data and not of the principal.
+    run: AtomicU32,
+    /// The number of consecutive pages for which filters did not help.
+    filters_in_vain: AtomicU8,
+    /// Random per process, so that clients can't choose which scopes share a slot.
+    state: RandomState,
+}
+
+/// The scope of a cap: a slot that depends on path, filters and principal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LearningScope(usize);
+
+impl Default for Learning {
+    fn default() -> Self {
+        Self {
+            caps: std::array::from_fn(|_| AtomicU32::new(0)),
+            run: AtomicU32::new(0),
+            filters_in_vain: AtomicU8::new(0),
+            state: RandomState::new(),
+        }
+    }
+}
+
+impl Learning {
+    /// Returns the scope of requests for a path with filters of these names by a principal.
+    #[must_use]
+    pub fn view(&self, path: &str, filters: &str, headers: &HeaderMap, principal: &[HeaderName]) -> LearningScope {
+        let mut hasher = self.state.build_hasher();
+        path.hash(&mut hasher);
+        for filter in filters.split('&') {
+            filter.split('=').next().hash(&mut hasher);
+        }
+        for name in principal {
+            headers.get_all(name).iter().for_each(|value| value.as_bytes().hash(&mut hasher));
+            hasher.write_u8(0);
+        }
+        LearningScope(usize::try_from(hasher.finish() % VIEWS as u64).unwrap_or_default())
+    }
+
+    /// Returns the learnt limits.
+    #[must_use]
+    pub fn read(&self, view: LearningScope) -> Learnt {
+        let cap = self.caps[view.0].load(Ordering::Relaxed);
+        Learnt {
+            cap: (cap > 0).then_some(cap),
+            run: self.run.load(Ordering::Relaxed),
+            filters_in_vain: self.filters_in_vain.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Adds what a page showed. Its cap replaces the known one, also if it found none; large tie groups are forgotten
+    /// step by step.
+    pub fn add(&self, view: LearningScope, learnt: Learnt) {
+        self.caps[view.0].store(learnt.cap.unwrap_or(0), Ordering::Relaxed);
+        self.filters_in_vain.store(learnt.filters_in_vain, Ordering::Relaxed);
+        let known = self.run.load(Ordering::Relaxed);
+        let run = learnt.run.max(known - known / FORGOTTEN);
+        if run != known {
+            // A concurrent update may be lost. The value is an estimate.
+            self.run.store(run, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn caps_are_kept_apart_by_path_filter_and_principal() {
+        let learning = Learning::default();
+        let principal = [http::header::AUTHORIZATION];
+        let as_user = |user: &'static str| {
+            HeaderMap::from_iter([(http::header::AUTHORIZATION, http::HeaderValue::from_static(user))])
+        };
+        let view = |path, filters, user| learning.view(path, filters, &as_user(user), &principal);
+        let views: std::collections::HashSet<usize> = ["", "expand=x", "status=a", "status=a&expand=x"]
+            .into_iter()
+            .flat_map(|filters| ["/a", "/b"].map(|path| ["free", "pro"].map(|user| view(path, filters, user).0)))
+            .flatten()
+            .collect();
+        assert!(views.len() > 10, "{views:?}");
+        assert_eq!(view("/a", "status=a", "free"), view("/a", "status=b", "free"), "values are of one view");
+        let (free, capped) = (view("/a", "", "free"), Learnt { cap: Some(10), ..Learnt::default() });
+        learning.add(free, capped);
+        assert_eq!(learning.read(free), capped);
+        learning.add(free, Learnt::default());
+        assert_eq!(learning.read(free), Learnt::default());
+    }
+
+    #[test]
+    fn long_runs_are_forgotten_step_by_step() {
+        let learning = Learning::default();
+        let runs = [40, 40, 3, 3, 0, 400, u32::MAX, 0].map(|run| {
+            learning.add(LearningScope(0), Learnt { run, ..Learnt::default() });
+            learning.read(LearningScope(1)).run
+        });
+        assert_eq!(runs, [40, 40, 35, 31, 28, 400, u32::MAX, u32::MAX - u32::MAX / 8]);
+    }
+}

@@ -1,0 +1,343 @@
+//! The cache of pivots: keys of items from the edges of served pages. A cursor with an id alone needs them to find its
+//! item, and a cursor without a position its hint.
+//!
+//! An entry is found only by requests that could have seen the item: for the same route, filters, order and
+//! credentials. Keys are those that were served; a look-up finds the current ones. A lost entry costs a request, and
+//! the cursor itself if the item was changed or deleted, but never makes a wrong page.
+
+use std::{sync::Arc, time::Instant};
+
+use http::HeaderMap;
+use quick_cache::{Weighter, sync::Cache};
+use sha2::{Digest, Sha256};
+
+use super::single_flight::SingleFlight;
+use crate::{
+    config::settings::PivotCacheSettings,
+    pagination::{
+        answer::Answer,
+        key::KeyValue,
+        mark::Mark,
+        order::{Direction, Order},
+        position::{Anchor, Hint},
+        window::Offset,
+    },
+};
+
+/// Approximate size of an entry without its keys, in bytes.
+const OVERHEAD: usize = 192;
+
+/// The cache of a process, and the look-ups in flight.
+#[derive(Debug)]
+pub struct Pivots {
+    settings: PivotCacheSettings,
+    known: Cache<u128, Arc<KnownItem>, Weight>,
+    pub(crate) flights: SingleFlight<u128, ItemResource>,
+}
+
+/// The resource of an item, from the upstream.
+#[derive(Debug)]
+pub(crate) struct ItemResource {
+    pub(crate) answer: Answer,
+    pub(crate) headers: HeaderMap,
+}
+
+/// A cached item.
+#[derive(Debug)]
+pub(crate) struct KnownItem {
+    /// Its strong keys as they were served.
+    pub(crate) keys: Vec<KeyValue>,
+    /// The hint of the item's cursor, if the item stood at the edge of a page.
+    hint: Hint,
+    /// The hint belongs to the position before the item; otherwise after it.
+    backward: bool,
+    until: Instant,
+}
+
+#[derive(Clone, Debug)]
+struct Weight;
+
+impl Weighter<u128, Arc<KnownItem>> for Weight {
+    fn weight(&self, _key: &u128, known: &Arc<KnownItem>) -> u64 {
+        let keys = known.keys.iter().map(|key| size_of::<KeyValue>() + bytes(key).1.len());
+        u64::try_from(keys.sum::<usize>() + OVERHEAD).unwrap_or(u64::MAX)
+    }
+}
+
+impl Pivots {
+    /// Creates an empty cache.
+    #[must_use]
+    pub fn new(settings: PivotCacheSettings) -> Self {
+        let weight = u64::try_from(settings.size).unwrap_or(u64::MAX);
+        let items = settings.size / (2 * OVERHEAD);
+        Self { settings, known: Cache::with_weighter(items, weight, Weight), flights: SingleFlight::default() }
+    }
+
+    /// Returns the limits of size and age.
+    #[must_use]
+    pub fn settings(&self) -> PivotCacheSettings {
+        self.settings
+    }
+
+    /// Returns the approximate size in bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.known.weight()
+    }
+
+    /// Returns the item with this id whose keys had this fingerprint.
+    pub(crate) fn find(
+        &self,
+        scope: &PivotScope,
+        id: &KeyValue,
+        fingerprint: Mark,
+        now: Instant,
+    ) -> Option<Arc<KnownItem>> {
+        self.known.get(&scope.key(id, Some(fingerprint))).filter(|known| now < known.until)
+    }
+
+    /// Caches an item.
+    pub(crate) fn remember(&self, scope: &PivotScope, item: SeenItem<'_>, now: Instant) {
+        let SeenItem { anchor, fingerprint, hint, backward } = item;
+        let Some(until) = now.checked_add(self.settings.ttl) else { return };
+        let known = KnownItem { keys: anchor.keys.clone(), hint, backward, until };
+        self.known.insert(scope.key(&anchor.id, Some(fingerprint)), Arc::new(known));
+    }
+}
+
+/// An item at the edge of a page.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SeenItem<'a> {
+    pub(crate) anchor: &'a Anchor,
+    /// The mark of its keys.
+    pub(crate) fingerprint: Mark,
+    /// The hint of its cursor.
+    pub(crate) hint: Hint,
+    /// The hint belongs to the position before the item; otherwise after it.
+    pub(crate) backward: bool,
+}
+
+impl KnownItem {
+    /// Returns the hint of the position before (`backward`) or after the item. For the other side than the cached one
+    /// it has the offset alone, shifted by the item itself.
+    pub(crate) fn hint(&self, backward: bool) -> Hint {
+        let Hint { offset, from_end, .. } = self.hint;
+        if backward == self.backward {
+            return self.hint;
+        }
+        // Counted from the end of the list, the position before an item has the greater offset.
+        let offset = match backward == from_end {
+            true => offset.0.saturating_add(1),
+            false => offset.0.saturating_sub(1),
+        };
+        Hint { offset: Offset(offset), run: 0, within: 0, ahead: None, ..self.hint }
+    }
+}
+
+/// The scope of an entry. Entries of one scope are not found from another.
+#[derive(Clone, Copy)]
+pub(crate) struct PivotScope([u8; 32]);
+
+impl std::fmt::Debug for PivotScope {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Scope(…)")
+    }
+}
+
+/// The parts of a scope.
+#[derive(Clone, Copy)]
+pub(crate) struct PivotScopeParts<'a> {
+    pub(crate) route: &'a str,
+    /// A hash of the route's settings, which a reload may have changed.
+    pub(crate) route_fingerprint: u64,
+    /// The host of the request, if the answer depends on it.
+    pub(crate) host: &'a str,
+    pub(crate) path: &'a str,
+    /// The client's filters as they go upstream, private ones included.
+    pub(crate) filters: &'a str,
+    /// The part of the body that goes upstream.
+    pub(crate) body: Option<&'a [u8]>,
+    pub(crate) order: &'a Order,
+    pub(crate) headers: &'a HeaderMap,
+    /// The names of the principal's headers.
+    pub(crate) principal: &'a [http::HeaderName],
+}
+
+impl PivotScope {
+    /// Hashes the parts.
+    pub(crate) fn new(parts: PivotScopeParts<'_>) -> Self {
+        let mut hash = Sha256::new();
+        let mut add = |bytes: &[u8]| {
+            hash.update((bytes.len() as u64).to_le_bytes());
+            hash.update(bytes);
+        };
+        add(parts.route.as_bytes());
+        add(&parts.route_fingerprint.to_le_bytes());
+        for text in [parts.host, parts.path, parts.filters] {
+            add(text.as_bytes());
+        }
+        add(parts.body.unwrap_or_default());
+        for key in parts.order.strong.iter().chain([&parts.order.id]) {
+            add(key.name.as_bytes());
+            add(&[u8::from(key.direction == Direction::Descending)]);
+        }
+        for name in parts.principal {
+            let values = parts.headers.get_all(name);
+            add(&(values.iter().count() as u64).to_le_bytes());
+            values.iter().for_each(|value| add(value.as_bytes()));
+        }
+        Self(hash.finalize().into())
+    }
+
+    /// Returns the key of an item in this scope, with or without a fingerprint of its sort keys.
+    pub(crate) fn key(&self, id: &KeyValue, fingerprint: Option<Mark>) -> u128 {
+        let (kind, bytes) = bytes(id);
+        let fingerprint = fingerprint.map_or(u64::MAX, Mark::number);
+        let mut hash = Sha256::new_with_prefix(self.0);
+        hash.update(fingerprint.to_le_bytes());
+        hash.update([kind]);
+        hash.update(bytes);
+        let digest = hash.finalize();
+        let mut key = [0; 16];
+        key.copy_from_slice(&digest[..16]);
+        u128::from_le_bytes(key)
+    }
+}
+
+/// Returns the kind of a value and its bytes.
+fn bytes(value: &KeyValue) -> (u8, &[u8]) {
+    match value {
+        KeyValue::Null => (0, &[]),
+        KeyValue::Boolean(false) => (1, &[]),
+        KeyValue::Boolean(true) => (2, &[]),
+        KeyValue::Number(digits) => (3, digits.as_bytes()),
+        KeyValue::Text(text) => (4, text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::pagination::order::{Kind, Nulls, SortKey, Ties};
+
+    const SETTINGS: PivotCacheSettings = PivotCacheSettings { size: 64 << 10, ttl: Duration::from_secs(600) };
+
+    fn order(direction: Direction) -> Order {
+        let key = |name: &str| SortKey {
+            name: name.to_owned(),
+            direction,
+            kind: Kind::Inferred,
+            nulls: Nulls::None,
+            grain: None,
+        };
+        Order { strong: vec![key("name")], id: key("id"), ties: Ties::Ordered, declared: true }
+    }
+
+    fn anchor(id: u64, name: &str) -> Anchor {
+        let keys = vec![KeyValue::Text(name.as_bytes().to_vec())];
+        Anchor { keys, id: KeyValue::Number(id.to_string()) }
+    }
+
+    fn seen(anchor: &Anchor, fingerprint: u64) -> SeenItem<'_> {
+        let hint = Hint { offset: Offset(7), run: 2, total: Some(9), ..Hint::default() };
+        SeenItem { anchor, fingerprint: Mark::of(fingerprint), hint, backward: false }
+    }
+
+    fn now() -> Instant {
+        tokio::time::Instant::now().into_std()
+    }
+
+    /// Every part that decides what a client may see changes the scope.
+    ///
+    /// Row: A22
+    #[test]
+    fn nothing_is_found_from_another_scope() {
+        let headers = |pairs: &[(&'static str, &'static str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in pairs {
+                headers.append(*name, value.parse().unwrap());
+            }
+            headers
+        };
+        let principal = [http::header::AUTHORIZATION, http::header::COOKIE];
+        let (up, down) = (order(Direction::Ascending), order(Direction::Descending));
+        let none = HeaderMap::new();
+        let base = PivotScopeParts {
+            route: "one",
+            route_fingerprint: 7,
+            host: "a",
+            path: "/one",
+            filters: "b=1",
+            body: None,
+            order: &up,
+            headers: &none,
+            principal: &principal,
+        };
+        let views = [
+            headers(&[("authorization", "x")]),
+            headers(&[("cookie", "x")]),
+            headers(&[("authorization", "cookie")]),
+            headers(&[("cookie", "cookie")]),
+            headers(&[("cookie", "x"), ("cookie", "x")]),
+            headers(&[("authorization", "x"), ("cookie", "x")]),
+        ];
+        let mut scopes = vec![
+            base,
+            PivotScopeParts { route: "other", ..base },
+            PivotScopeParts { route_fingerprint: 8, ..base },
+            PivotScopeParts { host: "", ..base },
+            PivotScopeParts { path: "/oneb", filters: "=1", ..base },
+            PivotScopeParts { body: Some(b"{}"), ..base },
+            PivotScopeParts { body: Some(br#"{"a":1}"#), ..base },
+            PivotScopeParts { filters: "b=2", ..base },
+            PivotScopeParts { order: &down, ..base },
+        ];
+        scopes.extend(views.iter().map(|headers| PivotScopeParts { headers, ..base }));
+        let (pivots, item, now) = (Pivots::new(SETTINGS), anchor(1, "a"), now());
+        for (index, parts) in scopes.iter().enumerate() {
+            let scope = PivotScope::new(*parts);
+            assert!(pivots.find(&scope, &item.id, Mark::of(1), now).is_none(), "{index} is like one before it");
+            pivots.remember(&scope, seen(&item, 1), now);
+            assert!(pivots.find(&scope, &item.id, Mark::of(1), now).is_some());
+            assert!(pivots.find(&scope, &item.id, Mark::of(2), now).is_none());
+            assert!(pivots.find(&scope, &KeyValue::Text(b"1".to_vec()), Mark::of(1), now).is_none());
+        }
+        let unlike = headers(&[("accept", "x")]);
+        let scope = PivotScope::new(PivotScopeParts { headers: &unlike, ..base });
+        assert!(pivots.find(&scope, &item.id, Mark::of(1), now).is_some(), "what is no credential decides nothing");
+    }
+
+    /// Row: F52
+    #[test]
+    fn it_forgets_by_time_and_by_size() {
+        let (pivots, scope, begin) = (Pivots::new(SETTINGS), PivotScope([0; 32]), now());
+        let item = anchor(1, "a");
+        pivots.remember(&scope, seen(&item, 1), begin);
+        let found = |after| pivots.find(&scope, &item.id, Mark::of(1), begin + Duration::from_secs(after)).is_some();
+        assert_eq!((found(0), found(599), found(600)), (true, true, false));
+        for id in 0..10_000 {
+            pivots.remember(&scope, seen(&anchor(id, &"long".repeat(20)), 1), begin);
+        }
+        assert!(pivots.size() <= SETTINGS.size as u64 && pivots.size() > SETTINGS.size as u64 / 2, "{}", pivots.size());
+    }
+
+    #[test]
+    fn an_item_is_found_from_both_of_its_sides() {
+        let known = |offset, from_end, backward| KnownItem {
+            keys: Vec::new(),
+            hint: Hint { offset: Offset(offset), from_end, run: 3, total: Some(9), ..Hint::default() },
+            backward,
+            until: now(),
+        };
+        for (offset, from_end, backward, other) in
+            [(7, false, false, 6), (7, false, true, 8), (7, true, false, 8), (7, true, true, 6), (0, false, false, 0)]
+        {
+            let known = known(offset, from_end, backward);
+            assert_eq!(known.hint(backward), known.hint);
+            let hint = known.hint(!backward);
+            assert_eq!((hint.offset, hint.from_end, hint.run, hint.total), (Offset(other), from_end, 0, Some(9)));
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! Legacy requests: paging parameters, read back through the dialect's query templates.
+
+use thiserror::Error;
+
+use crate::{
+    config::diagnostic::{Diagnostics, Location},
+    pagination::paging::{Family, Paging, Sizes},
+    upstream::{
+        request::query::RequestTemplate,
+        template::text::{QueryTemplate, TemplatePart, TemplateText, Variable, decode},
+    },
+};
+
+/// The slice that a legacy request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LegacyWindow {
+    /// The number of items before it.
+    pub offset: u64,
+    /// The number of items: that of the request, limited to the upstream's sizes, or the upstream's default. None if
+    /// neither is known.
+    pub size: Option<u32>,
+    /// The page number as the client wrote it, counted from the dialect's `first_page`; none for requests by offset.
+    pub page: Option<u64>,
+}
+
+/// A fault in the paging parameters of a legacy request.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{parameter} {detail}")]
+pub struct LegacyFault {
+    /// The dialect's name of the parameter, decoded.
+    pub parameter: String,
+    /// The correction, as the end of a sentence that begins with the parameter's name.
+    pub detail: String,
+    /// Two values contradict each other, while each is valid by itself.
+    pub conflict: bool,
+}
+
+/// A reader of legacy requests.
+#[derive(Clone, Debug)]
+pub(crate) struct LegacyReader {
+    parameters: Vec<PagingParameter>,
+    names: Vec<String>,
+    first_page: u64,
+    paging: Paging,
+    /// The upstream's default size.
+    default_size: Option<u32>,
+    /// The size that is assumed if the default is unknown.
+    assumed_size: u32,
+}
+
+/// A paging parameter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct PagingParameter {
+    name: String,
+    /// The parts of its value, with literals decoded.
+    value: Vec<TemplatePart>,
+}
+
+/// The values of a request's paging parameters.
+#[derive(Default)]
+struct LegacyValues {
+    values: Vec<(Variable, u64, String)>,
+}
+
+impl LegacyReader {
+    /// Compiles a reader from the request template. `at` is the place of the dialect's name in the route;
+    /// `assumed_size` replaces a default that the dialect does not state.
+    pub(crate) fn compile(
+        request: &RequestTemplate,
+        paging: &Paging,
+        default_size: Option<u32>,
+        assumed_size: u32,
+        at: Location,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Self> {
+        let mut parameters: Vec<PagingParameter> = Vec::new();
+        for known in std::iter::once(&request.query).chain(&request.also).flat_map(paging_parameters) {
+            match parameters.iter().find(|other| other.name == known.name) {
+                None => parameters.push(known),
+                Some(other) if *other == known => {}
+                Some(_) => {
+                    let message = format!("{} means one thing in `query` and another in `also`", known.name);
+                    diagnostics.error(at, message, "give each parameter one meaning in all query templates");
+                    return None;
+                }
+            }
+        }
+        let names = parameters.iter().map(|known| known.name.clone()).collect();
+        let paging = paging.clone();
+        Some(Self { parameters, names, first_page: request.first_page, paging, default_size, assumed_size })
+    }
+
+    /// Returns the decoded names of all paging parameters.
+    pub(crate) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Returns the window of these decoded pairs, under the dialect's own names; nothing if no pair is a paging
+    /// parameter.
+    pub(crate) fn window(&self, pairs: &[(String, String)]) -> Result<Option<LegacyWindow>, LegacyFault> {
+        let said = self.said(pairs)?;
+        let Some((_, _, any)) = said.values.first() else {
+            return Ok(None);
+        };
+        let first = said.of(Variable::Page);
+        let place =
+            [Variable::Offset, Variable::End, Variable::Last].into_iter().find_map(|variable| said.of(variable));
+        if let (Some((_, name)), Some((_, other))) = (first, place) {
+            return Err(conflict(name, format!("and {other} say two places: send one of them")));
+        }
+        let by_page = first.is_some() || (place.is_none() && self.paging.family == Family::Page);
+        let window = if by_page { self.by_page(&said, first)? } else { self.by_offset(&said)? };
+        // No collection reaches further, and sums below the bound don't overflow.
+        if window.offset > i64::MAX.unsigned_abs() {
+            let name = first.or(place).map_or(any.as_str(), |(_, name)| name);
+            return Err(fault(name, "is beyond every list".to_owned()));
+        }
+        Ok(Some(window))
+    }
+
+    /// Removes the pairs with tokens of the upstream, which name no offset.
+    pub(crate) fn without_tokens(&self, pairs: &[(String, String)]) -> Vec<(String, String)> {
+        let is_token = |piece: &TemplatePart| matches!(piece, TemplatePart::Variable(variable) if variable.is_token());
+        let holds_token =
+            |name: &str| self.parameters.iter().any(|known| known.name == name && known.value.iter().any(is_token));
+        pairs.iter().filter(|(name, _)| !holds_token(name)).cloned().collect()
+    }
+
+    /// Returns whether these pairs contain a size.
+    pub(crate) fn says_size(&self, pairs: &[(String, String)]) -> bool {
+        let sizes = [Variable::Size, Variable::End, Variable::Last];
+        self.said(pairs).is_ok_and(|said| sizes.into_iter().any(|size| said.of(size).is_some()))
+    }
+
+    /// Returns the upstream's default size, if the dialect states it.
+    pub(crate) fn default_size(&self) -> Option<u32> {
+        self.default_size
+    }
+
+    fn by_page(&self, said: &LegacyValues, page: Option<(u64, &str)>) -> Result<LegacyWindow, LegacyFault> {
+        let number = match page {
+            Some((page, name)) => match page.checked_sub(self.first_page) {
+                Some(number) => number,
+                None => return Err(fault(name, format!("is a whole number, at least {}", self.first_page))),
+            },
+            None => 0,
+        };
+        let asked = self.size(said)?;
+        let size = asked.or(self.default_size).unwrap_or(self.assumed_size);
+        let offset = number.saturating_mul(u64::from(size));
+        Ok(LegacyWindow { offset, size: Some(size), page: Some(number.saturating_add(self.first_page)) })
+    }
+
+    fn by_offset(&self, said: &LegacyValues) -> Result<LegacyWindow, LegacyFault> {
+        let offset = said.of(Variable::Offset).map_or(0, |(offset, _)| offset);
+        let last = said.of(Variable::Last).map(|(last, name)| (last.saturating_add(1), name));
+        let size = match said.of(Variable::End).or(last) {
+            Some((end, name)) if end <= offset => {
+                return Err(fault(name, "lies before the first item asked for".to_owned()));
+            }
+            Some((end, _)) => Some(self.kept(end - offset)),
+            None => self.size(said)?.or(self.default_size),
+        };
+        Ok(LegacyWindow { offset, size, page: None })
+    }
+
+    /// Returns the size of a request.
+    fn size(&self, said: &LegacyValues) -> Result<Option<u32>, LegacyFault> {
+        match said.of(Variable::Size) {
+            Some((0, name)) => Err(fault(name, "is a whole number, at least 1".to_owned())),
+            Some((size, _)) => Ok(Some(self.kept(size))),
+            None => Ok(None),
+        }
+    }
+
+    /// Clamps a size as the upstream does.
+    fn kept(&self, size: u64) -> u32 {
+        let size = u32::try_from(size).unwrap_or(u32::MAX);
+        match &self.paging.sizes {
+            Sizes::Free { least, most } => size.clamp(*least, most.unwrap_or(u32::MAX).max(*least)),
+            Sizes::Listed(_) | Sizes::Fixed(_) => size,
+        }
+    }
+
+    fn said(&self, pairs: &[(String, String)]) -> Result<LegacyValues, LegacyFault> {
+        let mut said = LegacyValues::default();
+        for (name, value) in pairs {
+            let Some(known) = self.parameters.iter().find(|known| known.name == *name) else {
+                continue;
+            };
+            let is_token =
+                |piece: &TemplatePart| matches!(piece, TemplatePart::Variable(variable) if variable.is_token());
+            if known.value.iter().any(is_token) {
+                return Err(fault(name, "is what the upstream handed out, and says no place in the list".to_owned()));
+            }
+            let Some(read) = read_back(&known.value, value) else {
+                return Err(fault(name, "is a whole number".to_owned()));
+            };
+            for (variable, number) in read {
+                match said.of(variable) {
+                    Some((other, _)) if other != number => {
+                        return Err(conflict(name, "says two different things".to_owned()));
+                    }
+                    Some(_) => {}
+                    None => said.values.push((variable, number, name.clone())),
+                }
+            }
+        }
+        Ok(said)
+    }
+}
+
+impl LegacyValues {
+    /// Returns the value of a variable and its parameter.
+    fn of(&self, variable: Variable) -> Option<(u64, &str)> {
+        self.values.iter().find(|(known, _, _)| *known == variable).map(|(_, value, name)| (*value, name.as_str()))
+    }
+}
+
+fn paging_parameters(query: &QueryTemplate) -> Vec<PagingParameter> {
+    query
+        .parameters
+        .iter()
+        .filter(|parameter| parameter.variables().next().is_some())
+        .map(|parameter| {
+            let decoded = |piece: &TemplatePart| match piece {
+                TemplatePart::Literal(literal) => TemplatePart::Literal(decode(literal)),
+                TemplatePart::Variable(_) => piece.clone(),
+            };
+            let value = parameter.value.iter().flat_map(TemplateText::pieces).map(decoded).collect();
+            PagingParameter { name: parameter.decoded_name(), value }
+        })
+        .collect()
+}
+
+/// Matches a value against the template that would have written it.
+fn read_back(pieces: &[TemplatePart], value: &str) -> Option<Vec<(Variable, u64)>> {
+    let mut rest = value;
+    let mut read = Vec::new();
+    for piece in pieces {
+        match piece {
+            TemplatePart::Literal(literal) => rest = rest.strip_prefix(literal.as_str())?,
+            TemplatePart::Variable(variable) => {
+                let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+                read.push((*variable, rest[..digits].parse().ok()?));
+                rest = &rest[digits..];
+            }
+        }
+    }
+    rest.is_empty().then_some(read)
+}
+
+fn fault(parameter: &str, detail: String) -> LegacyFault {
+    LegacyFault { parameter: parameter.to_owned(), detail, conflict: false }
+}
+
+fn conflict(parameter: &str, detail: String) -> LegacyFault {
+    LegacyFault { parameter: parameter.to_owned(), detail, conflict: true }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,420 @@
+//! Dialects, compiled: all decisions about requests and responses are made when the configuration is loaded.
+
+pub mod cost;
+pub mod legacy;
+pub mod observed;
+pub mod paging;
+
+use std::{borrow::Cow, sync::Arc};
+
+use http::HeaderMap;
+
+use super::{
+    order::{
+        fields::DialectFields,
+        filter::FilterTemplate,
+        guarantee::{Guarantee, Modes, guarantee},
+        mode,
+        orders::Orders,
+        sort::{CompiledOrder, SortTemplate, Unsortable},
+        warnings,
+    },
+    place::PlaceCompiler,
+    request::{
+        query::{RequestExtras, RequestTemplate},
+        resource::{CountTemplate, ItemTemplate},
+    },
+    response::{error::ReadingError, reading::ResponseReader, token},
+    template::{
+        ask::{Unaskable, UpstreamRequest},
+        body::BodyTemplate,
+    },
+};
+use crate::{
+    config::{
+        diagnostic::{Diagnostics, Located},
+        settings::{DialectSettings, ListSettings, Settings, SortTerm},
+        sort_form::SortForm,
+    },
+    json::{Edits, Pointer},
+    pagination::{
+        answer::Answer,
+        fetch::{Fetch, Listing},
+        filter::Filters,
+        order::Direction,
+        paging::{Paging, Sizes},
+        window::{Offset, PageSize},
+    },
+};
+use legacy::LegacyFault;
+use legacy::LegacyReader;
+use legacy::LegacyWindow;
+use paging::{Places, compile_paging};
+
+/// The dialect of one route.
+#[derive(Debug)]
+pub struct Dialect {
+    name: String,
+    paging: Arc<Paging>,
+    places: Places,
+    tokens: Option<token::TokenStyle>,
+    request: RequestTemplate,
+    item: Option<ItemTemplate>,
+    count: Option<CountTemplate>,
+    pub(crate) reading: ResponseReader,
+    orders: Orders,
+    sort_names: Vec<String>,
+    pub(crate) legacy: LegacyReader,
+    declared: Arc<CompiledOrder>,
+}
+
+/// The parts of a dialect that don't depend on a route.
+struct Parts {
+    request: RequestTemplate,
+    paging: Paging,
+    places: Places,
+    tokens: Option<token::TokenStyle>,
+    sort: Option<SortTemplate>,
+    filter: Option<FilterTemplate>,
+    item: Option<ItemTemplate>,
+    count: Option<CountTemplate>,
+}
+
+impl Parts {
+    /// Compiles the parts and reports all faults.
+    fn compile(settings: &DialectSettings, collection: &str, diagnostics: &mut Diagnostics) -> Option<Self> {
+        let request = RequestTemplate::compile(&settings.request, diagnostics);
+        let paging = request.as_ref().and_then(|request| compile_paging(settings, request, diagnostics));
+        let sort = settings.sort.as_ref().map(|sort| SortTemplate::compile(sort, settings.at, diagnostics));
+        let filter = settings.filter.as_ref().map(|filter| FilterTemplate::compile(filter, diagnostics));
+        let item = settings.item.as_ref().map(|item| ItemTemplate::compile(item, collection, diagnostics));
+        let response = &settings.response;
+        let count = settings.count.as_ref();
+        let count = count.map(|count| CountTemplate::compile(count, response, collection, diagnostics));
+        let paging = paging?;
+        Some(Self {
+            request: request?,
+            paging: paging.paging,
+            places: paging.places,
+            tokens: paging.style,
+            sort: whole(sort)?,
+            filter: whole(filter)?,
+            item: whole(item)?,
+            count: whole(count)?,
+        })
+    }
+}
+
+/// Returns a field whose filter would use a parameter of these names.
+fn filter_that_pages<'a>(
+    list: &'a ListSettings,
+    filter: Option<&FilterTemplate>,
+    fields: &DialectFields,
+    names: &[String],
+) -> Option<(&'a Located<String>, String)> {
+    let filter = filter?;
+    list.filterable.iter().find_map(|field| {
+        let own = filter.names(fields.upstream_name(&field.value));
+        own.into_iter().find(|name| names.contains(name)).map(|name| (field, name))
+    })
+}
+
+/// Returns an optional part if it has no fault.
+fn whole<T>(compiled: Option<Option<T>>) -> Option<Option<T>> {
+    match compiled {
+        Some(compiled) => compiled.map(Some),
+        None => Some(None),
+    }
+}
+
+impl Dialect {
+    /// Reports the faults of a dialect that don't depend on a route.
+    pub fn check(settings: &DialectSettings, diagnostics: &mut Diagnostics) {
+        let parts = Parts::compile(settings, "items", diagnostics);
+        let style = parts.and_then(|parts| parts.tokens);
+        let places = PlaceCompiler { collection: "items", facts: Vec::new(), diagnostics };
+        ResponseReader::compile(&settings.response, &settings.request, style, places);
+    }
+
+    /// Compiles the dialects of settings that have errors, for the faults that only show there.
+    pub fn check_all(settings: &Settings, diagnostics: &mut Diagnostics) {
+        diagnostics.check_further(|diagnostics| {
+            for list in settings.routes.iter().filter_map(|route| route.list.as_deref()) {
+                let _ = Self::compile(list, diagnostics);
+            }
+            settings.own_dialects.iter().for_each(|dialect| Self::check(dialect, diagnostics));
+        });
+    }
+
+    /// Compiles the dialect of a route. Reports all faults, and returns nothing if there are any.
+    pub fn compile(list: &ListSettings, diagnostics: &mut Diagnostics) -> Option<Self> {
+        let settings = &list.dialect;
+        let parts = Parts::compile(settings, &list.collection, diagnostics);
+        let mut places = PlaceCompiler { collection: &list.collection, facts: Vec::new(), diagnostics };
+        let fields = DialectFields::compile(list, &mut places);
+        let style = parts.as_ref().and_then(|parts| parts.tokens);
+        let reading = ResponseReader::compile(&settings.response, &settings.request, style, places);
+        let mode_is_sound = parts.as_ref().is_none_or(|parts| mode::check(list, parts.places, diagnostics));
+        let (parts, fields, reading) = (parts?, fields?, reading?);
+        if !mode_is_sound {
+            return None;
+        }
+        let default_size = settings.size.default.as_ref().map(|size| size.value);
+        let assumed_size = list.page_size.default;
+        let (request, paging) = (parts.request, parts.paging);
+        let legacy = LegacyReader::compile(&request, &paging, default_size, assumed_size, settings.at, diagnostics)?;
+        let sort_names = parts.sort.as_ref().map_or_else(Vec::new, SortTemplate::names);
+        if let Some(name) = sort_names.iter().find(|name| legacy.names().contains(name)) {
+            let help = "the upstream can't read one parameter as both";
+            diagnostics.error(settings.at, format!("the parameter {name} both pages and sorts"), help);
+            return None;
+        }
+        if let Some((field, name)) =
+            filter_that_pages(list, parts.filter.as_ref(), &fields, &[legacy.names(), &sort_names].concat())
+        {
+            let message = format!("a filter on {} would be the parameter {name}, which pages or sorts", field.value);
+            diagnostics.error(field.at, message, "leave this out: the upstream can't read one parameter as both");
+            return None;
+        }
+        if parts.sort.is_none()
+            && let Some(field) = list.sortable.first()
+        {
+            let message =
+                format!("the dialect {:?} can't be told an order, so clients can't choose one", settings.name);
+            diagnostics.warning(field.at, message, "remove `sortable`, or give the dialect a [sort]");
+        }
+        let orders = Orders::new(parts.sort, fields, parts.filter, Modes::new(list, parts.places), &reading);
+        let declared = Arc::new(orders.declared(list));
+        warnings::warn(list, &orders.fields, orders.sort.is_some(), &declared, diagnostics);
+        Some(Self {
+            name: settings.name.clone(),
+            paging: Arc::new(paging),
+            places: parts.places,
+            tokens: parts.tokens,
+            request,
+            item: parts.item,
+            count: parts.count,
+            reading,
+            orders,
+            sort_names,
+            legacy,
+            declared,
+        })
+    }
+
+    /// Returns the name of the dialect.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the paging facts for the core.
+    #[must_use]
+    pub fn paging(&self) -> &Arc<Paging> {
+        &self.paging
+    }
+
+    /// Returns the route's declared order; for a route without one, an order that only names the id.
+    #[must_use]
+    pub fn default_sorted(&self) -> &Arc<CompiledOrder> {
+        &self.declared
+    }
+
+    /// Returns whether requests ask for the declared order. Otherwise it is assumed and checked.
+    #[must_use]
+    pub fn asks_for_order(&self) -> bool {
+        self.declared.asked > 0
+    }
+
+    /// Returns whether clients can choose an order: the dialect has a sort, and the route lists sortable fields.
+    #[must_use]
+    pub fn can_sort(&self) -> bool {
+        self.orders.sort.is_some() && self.orders.fields.any_sortable()
+    }
+
+    /// Compiles an order that a client chose: strong keys from the route's `sortable`, without the id. Requests ask for
+    /// it unless it is the declared order; they also ask for the id if the endpoint can sort by it.
+    ///
+    /// # Errors
+    /// Where no page of such an order could be proven, or the upstream can't be asked for it.
+    pub fn sorted(&self, terms: &[SortTerm], id_direction: Direction) -> Result<CompiledOrder, Unsortable> {
+        self.orders.chosen(&self.declared, terms, id_direction)
+    }
+
+    /// Returns the filters that the core may use in requests with these filters of the client (raw query pairs joined
+    /// by `&`): [`CompiledOrder::filters`], unless a key filter would use a parameter that the client sends and the
+    /// dialect can't combine them.
+    #[must_use]
+    pub fn filters_for(&self, sorted: &CompiledOrder, client_filters: &str) -> Option<Arc<Filters>> {
+        self.orders.filters_beside(sorted, client_filters)
+    }
+
+    /// Describes the filter for items after an item: as it stands in the query before encoding, alone and combined with
+    /// a filter of the client. Returns nothing if pages are not found by filters.
+    #[must_use]
+    pub fn shown_filters(&self) -> Option<String> {
+        let filters = self.declared.filters.as_ref()?;
+        self.orders.filter.as_ref()?.shown(filters, &self.declared.order, &self.orders.fields)
+    }
+
+    /// Returns how requests name the part of the list that they ask for.
+    #[must_use]
+    pub fn places(&self) -> Places {
+        self.places
+    }
+
+    /// Returns the guarantee of a route with these settings for the pages of an order.
+    #[must_use]
+    pub fn guarantee(&self, sorted: &CompiledOrder, list: &ListSettings) -> Guarantee {
+        guarantee(list, &self.paging, self.places, sorted)
+    }
+
+    /// Builds the request of a fetch. `filters` are the client's raw query pairs joined by `&`; they come first and
+    /// unchanged, except for an expression with which a key filter is combined. `path` is the list's path at the
+    /// upstream.
+    ///
+    /// # Errors
+    /// [`Unaskable::Gone`] for a token or an id that no upstream can have; [`Unaskable::Filter`] where a value of a key
+    /// can't be written, so that the page is to be found without filters; [`Unaskable::Beyond`] for a place of an upstream
+    /// that is told none.
+    pub fn ask(
+        &self,
+        sorted: &CompiledOrder,
+        fetch: &Fetch,
+        filters: &str,
+        path: &str,
+    ) -> Result<UpstreamRequest, Unaskable> {
+        match fetch {
+            Fetch::Slice(slice, _) if slice.begins() > Offset(0) && !self.request.says_place() => {
+                Err(Unaskable::Beyond)
+            }
+            Fetch::Slice(slice, listing) => {
+                let filters = match (&listing.filter, &self.orders.filter) {
+                    (None, _) => Cow::Borrowed(filters),
+                    (Some(_), None) => return Err(Unaskable::Filter),
+                    (Some(filter), Some(template)) => {
+                        let fields = &self.orders.fields;
+                        Cow::Owned(template.write(filter, &sorted.order, fields, filters, listing.flipped)?)
+                    }
+                };
+                let (sort, sort_edits) = (sorted.sort(listing), sorted.sort_edits(listing));
+                let beside = RequestExtras { path, filters: &filters, sort, sort_edits };
+                self.request.ask_slice(fetch.clone(), *slice, beside)
+            }
+            Fetch::Token(token) => {
+                let sort_edits = sorted.sort_edits(&Listing::default());
+                let beside = RequestExtras { path, filters, sort: &sorted.query, sort_edits };
+                self.request.ask_token(self.tokens.unwrap_or(token::TokenStyle::Plain), token, beside)
+            }
+            Fetch::Item(id) => match &self.item {
+                Some(item) => item.ask(id, path),
+                None => Err(Unaskable::Gone),
+            },
+            Fetch::Count => match &self.count {
+                Some(count) => count.ask(path, filters),
+                None => {
+                    let beside = RequestExtras { path, filters, sort: "", sort_edits: &Edits::new() };
+                    self.request.ask_first(self.least_size(), beside)
+                }
+            },
+        }
+    }
+
+    /// Reads the response to a request. Its body may be nested `depth` levels deep.
+    ///
+    /// # Errors
+    /// Where it is no list and not what the dialect knows as past the end; of an item or a count, where it is neither
+    /// that nor gone.
+    pub fn read(
+        &self,
+        sorted: &CompiledOrder,
+        ask: &UpstreamRequest,
+        status: u16,
+        headers: &HeaderMap,
+        body: Vec<u8>,
+        depth: u16,
+    ) -> Result<Answer, ReadingError> {
+        match (&ask.fetch, &self.item, &self.count) {
+            (Fetch::Item(_), Some(item), _) => {
+                let columns = &sorted.shape.columns[..sorted.order.columns()];
+                item.read(columns, &sorted.shape.item, status, headers, body, depth)
+            }
+            (Fetch::Count, _, Some(count)) => count.read(status, headers, body, depth),
+            (Fetch::Count, _, None) => {
+                let list = self.reading.read(&sorted.shape, ask, status, headers, body, depth)?;
+                Ok(Answer { total: list.total, ..Answer::default() })
+            }
+            _ => self.reading.read(&sorted.shape, ask, status, headers, body, depth),
+        }
+    }
+
+    /// Returns the place of the array of items in an answer's body.
+    #[must_use]
+    pub fn items_place(&self) -> &Pointer {
+        &self.reading.items
+    }
+
+    /// Returns the place of an item in an element of the array.
+    #[must_use]
+    pub fn item_place(&self) -> &Pointer {
+        &self.reading.item
+    }
+
+    /// Returns the smallest size that can be asked for.
+    pub(crate) fn least_size(&self) -> PageSize {
+        PageSize(match &self.paging.sizes {
+            Sizes::Free { least, .. } => *least,
+            Sizes::Listed(sizes) => sizes.first().copied().unwrap_or(1),
+            Sizes::Fixed(size) => *size,
+        })
+    }
+
+    /// Returns the decoded names of all paging parameters, of the query and of `also`. Clients can't send them as
+    /// filters, and they mark legacy requests.
+    #[must_use]
+    pub fn paging_names(&self) -> &[String] {
+        self.legacy.names()
+    }
+
+    /// Returns the decoded names of all sort parameters; for names that contain the field, the part before the bracket.
+    #[must_use]
+    pub fn sort_names(&self) -> &[String] {
+        &self.sort_names
+    }
+
+    /// Returns JSON Pointers to the paging members of request bodies.
+    #[must_use]
+    pub fn paging_places(&self) -> Vec<String> {
+        self.request.body.as_ref().map(BodyTemplate::places).unwrap_or_default()
+    }
+
+    /// Returns JSON Pointers to the sort members of request bodies.
+    #[must_use]
+    pub fn sort_places(&self) -> Vec<String> {
+        self.orders.sort.as_ref().map(SortTemplate::places).unwrap_or_default()
+    }
+
+    /// Returns whether lists are requested by POST, with the client's body.
+    #[must_use]
+    pub fn sends_bodies(&self) -> bool {
+        self.request.sends_bodies()
+    }
+
+    /// Returns the form of orders in the upstream's own words; nothing if the dialect has no sort.
+    #[must_use]
+    pub fn sort_form(&self) -> Option<SortForm> {
+        self.orders.form()
+    }
+
+    /// Returns the window of a legacy request with these decoded pairs; nothing if no pair is a paging parameter. Names
+    /// are those of [`paging_names`](Self::paging_names).
+    ///
+    /// # Errors
+    /// Where a paging parameter is no number, is out of range, contradicts another, or is a token.
+    pub fn legacy_window(&self, pairs: &[(String, String)]) -> Result<Option<LegacyWindow>, LegacyFault> {
+        self.legacy.window(pairs)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,94 @@
+//! Requests of legacy clients, read as if the gateway had made them, so that their answers can be judged without being
+//! served.
+
+use super::{Dialect, legacy::LegacyFault};
+use crate::{
+    pagination::{
+        answer::Answer,
+        fetch::{Fetch, Listing, TokenFetch},
+        observed::AskedFor,
+        paging::Family,
+        window::{Offset, PageNumber, PageSize, Slice},
+    },
+    upstream::{order::sort::CompiledOrder, template::ask::UpstreamRequest},
+};
+
+/// A legacy request, as the gateway would have made it.
+#[derive(Clone, Debug)]
+pub struct ObservedRequest {
+    /// The request that the gateway would have made for the same items.
+    pub ask: UpstreamRequest,
+    /// The window that it asks for.
+    pub asked: AskedFor,
+}
+
+impl Dialect {
+    /// Reads a legacy request. `pairs` are its paging parameters, decoded, `filters` its other parameters, raw; `path`
+    /// is the list's path at the upstream. `chosen` means that the request itself asks for the order of `sorted`.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a paging parameter is no number, out of range, or contradicts another one.
+    pub fn observed(
+        &self,
+        sorted: &CompiledOrder,
+        chosen: bool,
+        pairs: &[(String, String)],
+        filters: &str,
+        path: &str,
+    ) -> Result<ObservedRequest, LegacyFault> {
+        let numbers = self.legacy.without_tokens(pairs);
+        let window = self.legacy_window(&numbers)?;
+        let taken = window.and_then(|window| window.size);
+        let said = taken.filter(|_| self.legacy.says_size(&numbers));
+        let size = said.or_else(|| self.legacy.default_size()).map(PageSize);
+        let asked_size = size.or_else(|| taken.map(PageSize)).unwrap_or_else(|| self.least_size());
+        let begins = Offset(window.map_or(0, |window| window.offset)).believed();
+        let fetch = match self.paging().family {
+            Family::Page => {
+                let number = PageNumber(begins.0 / u64::from(asked_size.0.max(1)));
+                Fetch::Slice(Slice::Page { number, size: asked_size }, Listing::default())
+            }
+            Family::Offset => Fetch::Slice(Slice::Offset { from: begins, size: asked_size }, Listing::default()),
+            Family::Token => Fetch::Token(TokenFetch { token: None, backward: false, size: asked_size }),
+        };
+        let ask = self.ask(sorted, &fetch, filters, path).map_err(|_| LegacyFault {
+            parameter: numbers.first().map(|(name, _)| name.clone()).unwrap_or_default(),
+            detail: "asks for what the dialect can't".to_owned(),
+            conflict: false,
+        })?;
+        // Without sort parameters the upstream may use another order than the gateway asks for.
+        let in_order = chosen || sorted.asked == 0;
+        Ok(ObservedRequest { ask, asked: AskedFor { begins, size, in_order } })
+    }
+
+    /// Returns the key of a fact that the dialect promises for every list and that this answer lacks.
+    #[must_use]
+    pub fn untold(&self, answer: &Answer) -> Option<&'static str> {
+        self.reading.untold(answer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::testing::compile;
+
+    fn asked(dialect: &Dialect, pairs: &[(&str, &str)]) -> Option<(u64, Option<u32>)> {
+        let pairs: Vec<(String, String)> =
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let observed = dialect.observed(dialect.default_sorted(), false, &pairs, "q=1", "/items").ok()?;
+        assert_eq!(observed.ask.path, "/items");
+        Some((observed.asked.begins.0, observed.asked.size.map(|size| size.0)))
+    }
+
+    #[test]
+    fn what_a_request_asks_for_is_known_as_far_as_it_says() {
+        let dialect = compile(|_| {});
+        assert_eq!(asked(&dialect, &[]), Some((0, None)));
+        assert_eq!(asked(&dialect, &[("page", "3"), ("limit", "10")]), Some((20, Some(10))));
+        assert_eq!(asked(&dialect, &[("page", "x")]), None);
+        // The upstream's default size is unknown, so the offset is an estimate and the size is not checked.
+        assert_eq!(asked(&dialect, &[("page", "1")]), Some((0, None)));
+    }
+}

@@ -1,0 +1,360 @@
+//! Paging facts for the core, derived from the variables in the dialect's templates.
+
+use crate::{
+    config::{
+        diagnostic::{Diagnostics, Located},
+        settings::{DialectSettings, DialectSize, EndWord},
+    },
+    pagination::paging::{EndEvidence, Family, Paging, Sizes, Tokens},
+    upstream::{request::query::RequestTemplate, response::token::TokenStyle, template::text::Variable},
+};
+
+/// The paging of a dialect.
+#[derive(Clone, Debug)]
+pub(crate) struct CompiledPaging {
+    /// The facts for the core.
+    pub(crate) paging: Paging,
+    /// The style of tokens, for [`Family::Token`].
+    pub(crate) style: Option<TokenStyle>,
+    /// How requests name the part of the list that they ask for.
+    pub(crate) places: Places,
+}
+
+/// How requests name the part of the list that they ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Places {
+    /// By offset.
+    Offsets,
+    /// By page number.
+    Pages,
+    /// By a token, a link or an item of the upstream's; or not at all, if each answer is the whole list.
+    Tokens,
+    /// Only by range filters: an answer begins where its range does.
+    Ranges,
+}
+
+/// The way in which requests name a position, in more detail than the core needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PagingScheme {
+    Page,
+    Offset,
+    /// By `{token}`, or by `{next_token}` and `{prev_token}`.
+    Token,
+    /// By an item: `{after}` and `{before}`.
+    Item,
+    /// By the parameters of links, or by a map of parameters.
+    Link,
+    /// By range filters alone: an answer begins where its filter does.
+    Range,
+    /// Not at all: each answer is the whole list, which is read as its only page.
+    Whole,
+}
+
+/// Compiles the paging facts.
+pub(crate) fn compile_paging(
+    settings: &DialectSettings,
+    request: &RequestTemplate,
+    diagnostics: &mut Diagnostics,
+) -> Option<CompiledPaging> {
+    let way = compile_way(settings, request, diagnostics);
+    let sizes = compile_sizes(settings, request, diagnostics);
+    for (source, template) in settings.request.also.iter().zip(&request.also) {
+        if ways(template.variables()).len() > 1 {
+            report_two_families(source, diagnostics);
+            return None;
+        }
+    }
+    let way = way?;
+    let tokens_are_sound = check_tokens(settings, request, way, diagnostics);
+    let end = compile_end(settings, way, diagnostics);
+    let uses = |variable| request.variables().any(|used| used == variable);
+    let response = &settings.response;
+    let ends_empty = matches!(&response.end, Some(end) if end.value == EndWord::EmptyPage);
+    let backward = match way {
+        PagingScheme::Page | PagingScheme::Offset | PagingScheme::Range => false,
+        PagingScheme::Token => response.prev_token.is_some(),
+        PagingScheme::Item => uses(Variable::Before),
+        PagingScheme::Link => response.prev_url.is_some() && response.next_params.is_none(),
+        PagingScheme::Whole => false,
+    };
+    let (family, style) = match way {
+        PagingScheme::Page => (Family::Page, None),
+        PagingScheme::Offset | PagingScheme::Range => (Family::Offset, None),
+        PagingScheme::Token if request.token_in_body() => (Family::Token, Some(TokenStyle::Json)),
+        PagingScheme::Token => (Family::Token, Some(TokenStyle::Plain)),
+        PagingScheme::Item => (Family::Token, Some(TokenStyle::Item)),
+        PagingScheme::Link | PagingScheme::Whole => (Family::Token, Some(TokenStyle::Pairs)),
+    };
+    let tokens = Tokens {
+        backward,
+        by_item: way == PagingScheme::Item,
+        single_use: settings.request.single_use,
+        ends_empty: style.is_some() && ends_empty,
+    };
+    let paging = Paging {
+        family,
+        sizes: sizes?,
+        max_depth: settings.request.max_depth,
+        end: end?,
+        repeats_last_page: response.repeats_last_page,
+        hidden: response.hidden,
+        tokens,
+    };
+    let places = match way {
+        PagingScheme::Page => Places::Pages,
+        PagingScheme::Offset => Places::Offsets,
+        PagingScheme::Range => Places::Ranges,
+        PagingScheme::Token | PagingScheme::Item | PagingScheme::Link | PagingScheme::Whole => Places::Tokens,
+    };
+    tokens_are_sound.then_some(CompiledPaging { paging, style, places })
+}
+
+fn compile_way(
+    settings: &DialectSettings,
+    request: &RequestTemplate,
+    diagnostics: &mut Diagnostics,
+) -> Option<PagingScheme> {
+    let response = &settings.response;
+    if let Some(end) = response.end.as_ref().filter(|end| end.value == EndWord::WholeList) {
+        let leads_on = response.next_url.as_ref().or(response.next_params.as_ref());
+        if let Some(place) = leads_on {
+            diagnostics.error(place.at, "nothing leads on from a whole list", "remove this, or `end`");
+            return None;
+        }
+        let pages = |variable| !matches!(variable, Variable::Collection);
+        if request.variables().any(pages) {
+            let help = "leave variables out of the request: it is the same for each page";
+            diagnostics.error(end.at, "a request for the whole list says no place and no size", help);
+            return None;
+        }
+        return Some(PagingScheme::Whole);
+    }
+    match ways(request.variables()).as_slice() {
+        [way] if response.next_params.is_none() => Some(*way),
+        [_] => {
+            let at = response.next_params.as_ref().map_or(settings.at, |place| place.at);
+            let help = "leave the variable out of request.query: all members of next_params are added to it";
+            diagnostics.error(at, "next_params continues the list, and so does a variable of the request", help);
+            None
+        }
+        [] if response.next_url.is_some() || response.next_params.is_some() => Some(PagingScheme::Link),
+        [] if settings.filter.is_some() => Some(PagingScheme::Range),
+        [] => {
+            let help = "put {page} or {offset} into request.query, as \"page={page}&limit={size}\"; or {token} where the \
+                        upstream hands out tokens; or say response.next_url, to follow its links, or response.end = \
+                        \"whole-list\", where each answer is the whole list; or [filter], where a range is all that can be \
+                        asked for";
+            let message = "the request never says which part of the list it wants";
+            diagnostics.error(settings.request.query.at, message, help);
+            None
+        }
+        _ => {
+            report_two_families(&settings.request.query, diagnostics);
+            None
+        }
+    }
+}
+
+/// Returns the schemes that variables indicate.
+fn ways(variables: impl Iterator<Item = Variable>) -> Vec<PagingScheme> {
+    let mut ways = Vec::new();
+    for variable in variables {
+        let way = match variable {
+            Variable::Page => PagingScheme::Page,
+            Variable::Offset | Variable::End | Variable::Last => PagingScheme::Offset,
+            Variable::Token | Variable::NextToken | Variable::PreviousToken => PagingScheme::Token,
+            Variable::After | Variable::Before => PagingScheme::Item,
+            _ => continue,
+        };
+        if !ways.contains(&way) {
+            ways.push(way);
+        }
+    }
+    ways
+}
+
+fn report_two_families(source: &Located<String>, diagnostics: &mut Diagnostics) {
+    let help = "use {page}, or {offset}, {end} and {last}, or {token}, or {after} and {before}; other ways by which \
+                clients page go into request.also";
+    diagnostics.error(source.at, "one request can't name a place in two ways", help);
+}
+
+/// Reports tokens that are sent and never read, read and never sent, or configured for a scheme without tokens.
+fn check_tokens(
+    settings: &DialectSettings,
+    request: &RequestTemplate,
+    way: PagingScheme,
+    diagnostics: &mut Diagnostics,
+) -> bool {
+    let (asked, response) = (&settings.request, &settings.response);
+    let uses = |variable| request.variables().any(|used| used == variable);
+    let mut faults = Vec::new();
+    let mut fault = |at, message: &str, help: &str| faults.push((at, message.to_owned(), help.to_owned()));
+    let at_query = asked.query.at;
+    if uses(Variable::Token) && (uses(Variable::NextToken) || uses(Variable::PreviousToken)) {
+        fault(at_query, "{token} leads both ways", "use it alone, or {next_token} and {prev_token}");
+    }
+    if way == PagingScheme::Token && response.next_token.is_none() {
+        fault(at_query, "the token is sent and never read", "say response.next_token, where answers hold it");
+    }
+    if uses(Variable::PreviousToken) && response.prev_token.is_none() {
+        fault(at_query, "{prev_token} is sent and never read", "say response.prev_token, where answers hold it");
+    }
+    if way == PagingScheme::Token && !uses(Variable::Token) && !uses(Variable::NextToken) {
+        fault(at_query, "no token leads on", "put {next_token} into request.query");
+    }
+    if way == PagingScheme::Item && !uses(Variable::After) {
+        fault(at_query, "no item leads on", "put {after} into request.query");
+    }
+    for (source, is_used, message, help) in parts_of_tokens(settings, way, uses) {
+        if let Some(source) = source.as_ref().filter(|_| !is_used) {
+            fault(source.at, message, help);
+        }
+    }
+    let by_place = matches!(way, PagingScheme::Page | PagingScheme::Offset | PagingScheme::Range);
+    for (said, name) in [(asked.token_alone, "token_alone"), (asked.single_use, "single_use")] {
+        if said && by_place {
+            fault(
+                at_query,
+                &format!("{name} is said, and there is no token"),
+                "remove it, or put {token} into request.query",
+            );
+        }
+    }
+    if let Some(end) = response.end.as_ref().filter(|end| end.value == EndWord::SameToken && way != PagingScheme::Token)
+    {
+        fault(end.at, "end = \"same-token\", and there is no token", "say what else proves an end, or leave it out");
+    }
+    let sound = faults.is_empty();
+    for (at, message, help) in faults {
+        diagnostics.error(at, message, help);
+    }
+    sound
+}
+
+/// Returns the settings for tokens, whether they are used, and the fault and help if not.
+fn parts_of_tokens(
+    settings: &DialectSettings,
+    way: PagingScheme,
+    uses: impl Fn(Variable) -> bool,
+) -> [(&Option<Located<String>>, bool, &'static str, &'static str); 6] {
+    let (asked, response) = (&settings.request, &settings.response);
+    let leads_back = uses(Variable::Token) || uses(Variable::PreviousToken);
+    [
+        (
+            &response.next_token,
+            way == PagingScheme::Token,
+            "next_token is read and never sent",
+            "put {token} into request.query",
+        ),
+        (&response.prev_token, leads_back, "prev_token is read and never sent", "put {prev_token} into request.query"),
+        (
+            &response.token_param,
+            way == PagingScheme::Token,
+            "token_param is no part of any token",
+            "say next_token and {token}",
+        ),
+        (&response.url_base, way == PagingScheme::Link, "url_base is for links that are followed", "remove it"),
+        (&response.item_token, way == PagingScheme::Item, "item_token is never sent", "put {after} into request.query"),
+        (&asked.first_token, way == PagingScheme::Token, "first_token is never sent", "put {token} into request.query"),
+    ]
+}
+
+fn compile_sizes(
+    settings: &DialectSettings,
+    request: &RequestTemplate,
+    diagnostics: &mut Diagnostics,
+) -> Option<Sizes> {
+    let DialectSize { default, min, max, choices } = &settings.size;
+    let mut sound = true;
+    for (size, name) in [(default, "default"), (min, "min"), (max, "max")] {
+        if let Some(size) = size.as_ref().filter(|size| size.value == 0) {
+            diagnostics.error(size.at, format!("size.{name} is at least 1"), "a page holds at least one item");
+            sound = false;
+        }
+    }
+    if let (Some(min), Some(max)) = (min, max)
+        && min.value > max.value
+    {
+        let help = format!("min is {}, max is {}: no size lies between them", min.value, max.value);
+        diagnostics.error(min.at, "size.min is larger than size.max", help);
+        sound = false;
+    }
+    let says_size = |variable| matches!(variable, Variable::Size | Variable::End | Variable::Last);
+    let asked = request.variables().any(says_size);
+    if matches!(&settings.response.end, Some(end) if end.value == EndWord::WholeList) {
+        return sound.then_some(Sizes::Free { least: 1, most: None });
+    }
+    if !asked {
+        if !choices.is_empty() || min.is_some() || max.is_some() {
+            let help = "put {size} into request.query, or say size.default alone";
+            diagnostics.error(settings.at, "the request never says a size, so min, max and choices mean nothing", help);
+            sound = false;
+        }
+        let Some(default) = default else {
+            let help = "say size.default, the number of items on a page, or put {size} into request.query";
+            diagnostics.error(settings.request.query.at, "how large is a page? the request never says it", help);
+            return None;
+        };
+        return sound.then_some(Sizes::Fixed(default.value));
+    }
+    let least = min.as_ref().map_or(1, |size| size.value);
+    let most = max.as_ref().map(|size| size.value);
+    if choices.is_empty() {
+        return sound.then_some(Sizes::Free { least, most });
+    }
+    let mut listed = choices.clone();
+    listed.sort_unstable();
+    listed.dedup();
+    listed.retain(|size| *size >= least && most.is_none_or(|most| *size <= most));
+    if listed.is_empty() {
+        let help = "a choice is at least size.min (1 where it is not said), and at most size.max";
+        diagnostics.error(settings.at, "none of size.choices can be asked for", help);
+        sound = false;
+    }
+    sound.then_some(Sizes::Listed(listed))
+}
+
+fn compile_end(settings: &DialectSettings, way: PagingScheme, diagnostics: &mut Diagnostics) -> Option<EndEvidence> {
+    let response = &settings.response;
+    let flags = [&response.has_more, &response.is_last, &response.next_url, &response.next_page];
+    let has_flag = match way {
+        // A token or link comes with the slice. Other facts may be counts.
+        PagingScheme::Token | PagingScheme::Link | PagingScheme::Whole => true,
+        PagingScheme::Item | PagingScheme::Range => response.has_more.is_some() || response.is_last.is_some(),
+        PagingScheme::Page | PagingScheme::Offset => flags.iter().any(|flag| flag.is_some()),
+    };
+    let Some(end) = &response.end else {
+        let by_place = matches!(way, PagingScheme::Page | PagingScheme::Offset);
+        if let (PagingScheme::Item | PagingScheme::Range, false) = (way, has_flag) {
+            let (by, or) = if way == PagingScheme::Item {
+                ("item", "end = \"empty-page\", or ")
+            } else {
+                ("range alone", "end = ")
+            };
+            let help =
+                format!("say response.has_more or is_last; else {or}\"short-page\" where every size is honoured");
+            let message = format!("by {by}, something must say where the list ends");
+            diagnostics.error(settings.request.query.at, message, help);
+            return None;
+        }
+        return Some(if by_place { EndEvidence::Unvouched } else { EndEvidence::Flag });
+    };
+    match end.value {
+        EndWord::ShortPage if response.hidden => {
+            let help = "items are hidden after the limit, so a short page is no end: remove one of the two";
+            diagnostics.error(end.at, "end = \"short-page\", and hidden = true", help);
+            None
+        }
+        EndWord::ShortPage => Some(EndEvidence::ShortPage),
+        // An empty answer only tells where to search, even if the dialect calls it the end.
+        EndWord::EmptyPage => Some(EndEvidence::Unvouched),
+        EndWord::SameToken | EndWord::WholeList => Some(EndEvidence::Flag),
+        EndWord::Flag if has_flag => Some(EndEvidence::Flag),
+        EndWord::Flag => {
+            let help = "say has_more, is_last, next_url or next_page, or leave end out";
+            diagnostics.error(end.at, "end = \"flag\", and no flag is read", help);
+            None
+        }
+    }
+}

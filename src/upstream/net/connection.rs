@@ -1,0 +1,434 @@
+//! Connections to upstreams, for pages and forwarded requests: pooled, to the next peer in turn, and strict about the
+//! heads of answers.
+//!
+//! The head of an answer is limited in bytes and lines, and frames its body in one way: a head that two readers could
+//! read differently is an error, and its connection is not reused.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, header};
+use pingora::{
+    BError, ErrorType,
+    connectors::{ConnectorOptions, http::v1::Connector},
+    http::{RequestHeader, ResponseHeader},
+    protocols::http::v1::client::HttpSession,
+    upstreams::peer::HttpPeer,
+};
+use rustix::io::Errno;
+
+use super::{error::FetchError, resolve::Peers};
+use crate::{config::settings::Timeouts, upstream::request::headers::authenticates_connection};
+
+/// The maximum number of idle connections to all upstreams.
+const POOL_SIZE: usize = 1024;
+
+/// The time for which idle connections are kept if the upstream does not state one.
+pub const IDLE: Duration = Duration::from_secs(30);
+
+/// The maximum number of informational answers before the final one (RFC 9110 section 15.2 sets no limit).
+const MOST_INFORMATIONAL: usize = 8;
+
+/// The maximum number of peers that are tried for a request.
+const MOST_PEERS: usize = 3;
+
+/// The maximum depth of an error's chain of causes that is examined.
+const MOST_CAUSES: usize = 8;
+
+/// The largest head of an answer, in bytes.
+const LARGEST_HEAD: usize = 64 * 1024;
+
+/// The maximum number of lines in the head of an answer.
+const MOST_LINES: usize = 100;
+
+/// Pooled HTTP/1.1 connections to upstreams, plain and TLS. The process has one pool, which outlives reloads.
+pub struct Connections {
+    connector: Connector,
+}
+
+/// A connection for one request.
+pub struct Connection {
+    session: HttpSession,
+    peer: HttpPeer,
+    /// The connection comes from the pool, so the upstream may have closed it.
+    pub is_reused: bool,
+    /// The request authenticates the connection itself, so that no other request may use it.
+    is_alone: bool,
+    informational: usize,
+    received: usize,
+}
+
+/// A part of an answer. Parts come in this order.
+#[derive(Debug)]
+pub enum AnswerPart {
+    /// An informational head, which others follow.
+    Informational(Box<ResponseHeader>),
+    /// The final head, or that of a switch of protocols; and whether no body follows.
+    Head(Box<ResponseHeader>, bool),
+    /// A part of the body, and whether it is the last one.
+    Body(Bytes, bool),
+}
+
+impl std::fmt::Debug for Connections {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Connections")
+    }
+}
+
+impl Default for Connections {
+    fn default() -> Self {
+        Self { connector: Connector::new(Some(ConnectorOptions::new(POOL_SIZE))) }
+    }
+}
+
+impl Connections {
+    /// Opens a connection for a request with these headers to the next peer in turn, or to another peer if that one
+    /// can't be reached.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`FetchError::Unavailable`] or [`FetchError::Timeout`] of the peer that was tried last.
+    pub async fn open(
+        &self,
+        peers: &Peers,
+        headers: &HeaderMap,
+        timeouts: Timeouts,
+        now: Instant,
+    ) -> Result<Connection, FetchError> {
+        let is_alone = authenticates_connection(headers);
+        let mut left = peers.count().min(MOST_PEERS);
+        loop {
+            let unreached = match peers.next(now, timeouts.connect).await {
+                Ok(peer) => match self.connect(peers, peer, is_alone, now).await {
+                    Ok(connection) => return Ok(connection.with(timeouts)),
+                    Err(error) => error,
+                },
+                Err(error) => error,
+            };
+            if left <= 1 {
+                return Err(unreached);
+            }
+            left -= 1;
+        }
+    }
+
+    /// Opens a new connection to the same peer, in place of a broken one.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`FetchError::Unavailable`] or [`FetchError::Timeout`].
+    pub async fn renew(
+        &self,
+        peers: &Peers,
+        broken: &Connection,
+        timeouts: Timeouts,
+        now: Instant,
+    ) -> Result<Connection, FetchError> {
+        let renewed = self.connect(peers, broken.peer.clone(), true, now).await?;
+        Ok(Connection { is_alone: broken.is_alone, ..renewed }.with(timeouts))
+    }
+
+    /// Connects to a peer and records whether it could be reached.
+    async fn connect(
+        &self,
+        peers: &Peers,
+        peer: HttpPeer,
+        is_new: bool,
+        now: Instant,
+    ) -> Result<Connection, FetchError> {
+        let connected = if is_new {
+            // Another group key selects another pool, which is always empty, so the connection is new.
+            let mut fresh = peer.clone();
+            fresh.group_key ^= 1;
+            self.connector.get_http_session(&fresh).await
+        } else {
+            self.connector.get_http_session(&peer).await
+        };
+        let (session, is_reused) = connected.map_err(|error| {
+            if is_peers_fault(&error) {
+                peers.failed(&peer, now);
+            }
+            broken(&error)
+        })?;
+        if !is_reused {
+            peers.reached(&peer);
+        }
+        Ok(Connection { session, peer, is_reused, is_alone: is_new, informational: 0, received: 0 })
+    }
+
+    /// Returns a connection to the pool after a complete answer, unless bytes followed it or the request authenticated
+    /// the connection.
+    pub async fn release(&self, connection: Connection) {
+        let Connection { session, peer, is_alone, .. } = connection;
+        let Some(head) = session.resp_header().filter(|head| !is_alone && !authenticates_connection(&head.headers))
+        else {
+            return;
+        };
+        let idle = kept_for(&head.headers);
+        self.connector.release_http_session(session, &peer, Some(idle)).await;
+    }
+}
+
+impl Connection {
+    fn with(mut self, timeouts: Timeouts) -> Self {
+        // The relay has deadlines of its own.
+        self.session.read_timeout = None;
+        self.session.write_timeout = Some(timeouts.whole);
+        self
+    }
+
+    /// Sends the head of a request.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`FetchError::Unavailable`] or [`FetchError::Timeout`].
+    pub async fn send(&mut self, head: Box<RequestHeader>) -> Result<(), FetchError> {
+        self.session.write_request_header(head).await.map(drop).map_err(|error| broken(&error))
+    }
+
+    /// Sends a part of a request's body, or bytes after a switch of protocols.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`FetchError::Unavailable`] or [`FetchError::Timeout`].
+    pub async fn send_body(&mut self, body: &[u8]) -> Result<(), FetchError> {
+        self.session.maybe_upgrade_body_writer();
+        self.session.write_body(body).await.map(drop).map_err(|error| broken(&error))
+    }
+
+    /// Ends the body of a request.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`FetchError::Unavailable`] or [`FetchError::Timeout`].
+    pub async fn finish(&mut self) -> Result<(), FetchError> {
+        self.session.finish_body().await.map(drop).map_err(|error| broken(&error))
+    }
+
+    /// Returns whether the upstream accepted the upgrade.
+    #[must_use]
+    pub fn is_upgraded(&self) -> bool {
+        self.session.was_upgraded()
+    }
+
+    /// Returns the next part of the answer. This is cancel-safe.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`FetchError::Unavailable`] before the answer, [`FetchError::Cut`] within the body, or
+    /// [`FetchError::Malformed`].
+    pub async fn next(&mut self) -> Result<AnswerPart, FetchError> {
+        if self.awaits_head() { self.next_head().await } else { self.next_body().await }
+    }
+
+    /// Reads up to the final head and returns it.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`Self::next`]; a switch of protocols is also an error.
+    pub async fn final_head(&mut self) -> Result<Box<ResponseHeader>, FetchError> {
+        loop {
+            match self.next_head().await? {
+                AnswerPart::Head(head, _) => return Ok(head),
+                // `next` limits the number of informational heads.
+                AnswerPart::Informational(_) | AnswerPart::Body(..) => {}
+            }
+        }
+    }
+
+    /// Returns the next bytes of the body without copying them; nothing at its end.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`FetchError::Cut`] or [`FetchError::Malformed`].
+    pub async fn body(&mut self) -> Result<Option<&[u8]>, FetchError> {
+        let received = self.received;
+        match self.session.read_body_ref().await {
+            Ok(Some(bytes)) => {
+                self.received += bytes.len();
+                Ok(Some(bytes))
+            }
+            Ok(None) => Ok(None),
+            Err(error) => Err(cut(&error, received)),
+        }
+    }
+
+    fn awaits_head(&self) -> bool {
+        match self.session.get_status() {
+            None => true,
+            Some(StatusCode::SWITCHING_PROTOCOLS) => false,
+            Some(status) => status.is_informational(),
+        }
+    }
+
+    async fn next_head(&mut self) -> Result<AnswerPart, FetchError> {
+        self.session.read_response().await.map_err(|error| broken(&error))?;
+        let raw = self.session.get_headers_raw_bytes();
+        let Some(head) = self.session.resp_header() else {
+            return Err(FetchError::Unavailable("no answer".to_owned()));
+        };
+        if let Some(fault) = fault(&raw) {
+            return Err(FetchError::Malformed(fault.to_owned()));
+        }
+        let mut head = Box::new(head.clone());
+        if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            if !self.session.was_upgraded() {
+                return Err(FetchError::Malformed("it switched protocols unasked".to_owned()));
+            }
+            return Ok(AnswerPart::Head(head, false));
+        }
+        if head.status.is_informational() {
+            self.informational += 1;
+            if self.informational > MOST_INFORMATIONAL {
+                return Err(FetchError::Malformed("too many informational answers".to_owned()));
+            }
+            return Ok(AnswerPart::Informational(head));
+        }
+        // The parser accepts equal lengths; they are forwarded as one (RFC 9110 section 8.6).
+        if let Some(length) = announced_length(&head.headers) {
+            let _ = head.insert_header(header::CONTENT_LENGTH, length);
+        }
+        let ends = self.session.is_body_done();
+        Ok(AnswerPart::Head(head, ends))
+    }
+
+    async fn next_body(&mut self) -> Result<AnswerPart, FetchError> {
+        let read = self.session.read_body_bytes().await.map_err(|error| cut(&error, self.received))?;
+        let (bytes, ends) = (read.unwrap_or_default(), self.session.is_body_done());
+        self.received += bytes.len();
+        Ok(AnswerPart::Body(bytes, ends))
+    }
+}
+
+/// Returns the length of a body; the first of equal ones.
+pub(crate) fn announced_length(headers: &HeaderMap) -> Option<usize> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.split(',').next()?.trim().parse().ok()
+}
+
+/// Returns the fault of a head that the parser accepts: two readers could find different ends of its body (RFC 9112
+/// sections 5.2 and 6.3), or it exceeds the limits.
+fn fault(raw: &[u8]) -> Option<&'static str> {
+    if raw.len() > LARGEST_HEAD {
+        return Some("its head is too large");
+    }
+    let lines = raw.split(|byte| *byte == b'\n').skip(1).filter(|line| !line.trim_ascii().is_empty());
+    let (mut count, mut codings, mut has_length) = (0_usize, 0_usize, false);
+    for line in lines {
+        count += 1;
+        if line.starts_with(b" ") || line.starts_with(b"\t") {
+            return Some("a line of its head goes on in the next one");
+        }
+        let (name, value) = match line.iter().position(|byte| *byte == b':') {
+            Some(at) => (&line[..at], line[at + 1..].trim_ascii()),
+            None => return Some("a line of its head is no header"),
+        };
+        if name.trim_ascii_end().len() < name.len() {
+            return Some("a name in its head ends in a blank");
+        }
+        if name.eq_ignore_ascii_case(b"transfer-encoding") {
+            codings += 1;
+            if !value.eq_ignore_ascii_case(b"chunked") {
+                return Some("its transfer coding is not `chunked`");
+            }
+        }
+        has_length |= name.eq_ignore_ascii_case(b"content-length");
+    }
+    match (count > MOST_LINES, codings > 1, codings > 0 && has_length) {
+        (true, _, _) => Some("its head has too many lines"),
+        (_, true, _) => Some("its transfer coding is said twice"),
+        (_, _, true) => Some("it has both a length and chunks"),
+        _ => None,
+    }
+}
+
+/// Returns the time for which to keep a connection: a second less than the upstream's `Keep-Alive: timeout=…`, so that
+/// it is not used at the moment when the upstream closes it.
+fn kept_for(headers: &HeaderMap) -> Duration {
+    let said = headers.get("keep-alive").and_then(|value| {
+        let parts = value.to_str().ok()?.split(',');
+        parts.filter_map(|part| part.trim().strip_prefix("timeout=")).find_map(|seconds| seconds.parse::<u64>().ok())
+    });
+    said.map_or(IDLE, |seconds| Duration::from_secs(seconds.saturating_sub(1).max(1)).min(IDLE))
+}
+
+/// Returns whether a failed connection is the peer's fault and not the gateway's.
+fn is_peers_fault(error: &BError) -> bool {
+    !matches!(error.etype(), ErrorType::InternalError | ErrorType::SocketError | ErrorType::BindError)
+}
+
+/// Returns whether a connection failed because the process or the system has no file descriptors left.
+fn is_exhausted(error: &BError) -> bool {
+    let root: &(dyn std::error::Error + 'static) = error.root_cause();
+    // Some errors of Pingora contain the system's error as a cause.
+    let causes = std::iter::successors(Some(root), |cause| cause.source()).take(MOST_CAUSES);
+    let mut codes = causes.filter_map(|cause| cause.downcast_ref::<std::io::Error>()?.raw_os_error());
+    codes.any(|code| [Errno::MFILE, Errno::NFILE].iter().any(|errno| errno.raw_os_error() == code))
+}
+
+/// Classifies an error before the end of the answer's head. The answer is not quoted, because it may contain cookies.
+fn broken(error: &BError) -> FetchError {
+    match error.root_etype() {
+        _ if is_exhausted(error) => FetchError::Exhausted(error.to_string().trim().to_owned()),
+        ErrorType::InvalidHTTPHeader => FetchError::Malformed("its head is not HTTP/1.1".to_owned()),
+        ErrorType::ConnectTimedout
+        | ErrorType::TLSHandshakeTimedout
+        | ErrorType::ReadTimedout
+        | ErrorType::WriteTimedout => FetchError::Timeout(error.to_string().trim().to_owned()),
+        _ => FetchError::Unavailable(error.to_string().trim().to_owned()),
+    }
+}
+
+/// Classifies an error within the body of an answer.
+fn cut(error: &BError, received: usize) -> FetchError {
+    let kind = error.root_etype().as_str();
+    match error.root_etype() {
+        ErrorType::ConnectionClosed | ErrorType::ReadError => {
+            FetchError::Cut(format!("the answer broke off after {received} bytes: {kind}"))
+        }
+        _ => FetchError::Malformed(format!("the framing of the answer is broken after {received} bytes: {kind}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads_say_in_one_way_how_long_their_bodies_are() {
+        let many = |count: usize| format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: 1\r\n".repeat(count));
+        for (head, is_sound) in [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n".to_owned(), true),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\ncontent-length: 2\r\n\r\n".to_owned(), true),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n".to_owned(), true),
+            ("HTTP/1.1 200 OK\nX: a:b\nServer:\n\n".to_owned(), true),
+            (many(MOST_LINES), true),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned(), false),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nCONTENT-LENGTH:2\r\n\r\n".to_owned(), false),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n".to_owned(), false),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\n\r\n".to_owned(), false),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned(), false),
+            ("HTTP/1.1 200 OK\r\nContent-Length : 2\r\n\r\n".to_owned(), false),
+            ("HTTP/1.1 200 OK\r\nX: a\r\n b\r\n\r\n".to_owned(), false),
+            ("HTTP/1.1 200 OK\r\nX: a\r\n\tContent-Length: 2\r\n\r\n".to_owned(), false),
+            (many(MOST_LINES + 1), false),
+            (format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(LARGEST_HEAD)), false),
+        ] {
+            let shown = head.chars().take(100).collect::<String>();
+            assert_eq!(fault(head.as_bytes()).is_none(), is_sound, "{shown}: {:?}", fault(head.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn idle_connections_are_let_go_before_the_upstream_closes_them() {
+        for (said, kept) in
+            [("timeout=5", 4), ("timeout=5, max=100", 4), ("max=7, timeout=1", 1), ("timeout=900", 30), ("x", 30)]
+        {
+            let headers = HeaderMap::from_iter([(
+                http::HeaderName::from_static("keep-alive"),
+                http::HeaderValue::from_str(said).unwrap(),
+            )]);
+            assert_eq!(kept_for(&headers), Duration::from_secs(kept), "{said}");
+        }
+        assert_eq!(kept_for(&HeaderMap::new()), IDLE);
+    }
+}

@@ -1,0 +1,29 @@
+//! Errors of requests to upstreams.
+
+use super::memory::MemoryExhausted;
+
+/// The failure of a request to an upstream. Its text is for the log alone.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FetchError {
+    /// The connection failed, or broke before the answer began.
+    #[error("unavailable: {0}")]
+    Unavailable(String),
+    /// The gateway has no file descriptor for a connection.
+    #[error("no descriptor for a connection: {0}")]
+    Exhausted(String),
+    /// A deadline passed.
+    #[error("timeout: {0}")]
+    Timeout(String),
+    /// The body is larger than the budget.
+    #[error("too large: {0}")]
+    TooLarge(String),
+    /// The gateway has no memory for the body.
+    #[error("overloaded: {0}")]
+    Overloaded(#[from] MemoryExhausted),
+    /// The answer broke off after it had begun.
+    #[error("cut: {0}")]
+    Cut(String),
+    /// The response is no valid HTTP, or has a content coding that was not asked for.
+    #[error("malformed: {0}")]
+    Malformed(String),
+}

@@ -1,0 +1,271 @@
+//! Requests for pages on pooled connections, with limits for connecting, the head of the answer, the whole fetch, and
+//! the size of the answer.
+//!
+//! The body is read completely, because only complete answers can be judged.
+
+use std::{
+    io::Read,
+    pin::pin,
+    time::{Duration, Instant},
+};
+
+use flate2::bufread::MultiGzDecoder;
+use http::{HeaderMap, Method, StatusCode, header};
+use pingora::http::RequestHeader;
+
+use super::{
+    connection::{Connection, Connections, announced_length},
+    error::FetchError,
+    memory::MemoryShare,
+    resolve::Peers,
+};
+use crate::config::settings::Timeouts;
+
+/// The initial reservation for a body of unknown length.
+const FIRST_RESERVE: usize = 16 * 1024;
+
+/// Fetches complete answers.
+#[derive(Debug, Default)]
+pub struct Fetcher {
+    /// The connections, which forwarded requests share.
+    pub connections: Connections,
+}
+
+/// The limits of one fetch.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds<'a> {
+    /// The timeouts of connecting and of the first byte.
+    pub timeouts: Timeouts,
+    /// The time of the whole fetch: the minimum of the upstream's `timeouts.whole` and of the time left for the
+    /// client's request.
+    pub whole: Duration,
+    /// The largest body after decoding, in bytes.
+    pub answer_size: usize,
+    /// The request's share of memory, to which the body is added.
+    pub held: &'a MemoryShare,
+    /// The start of the fetch.
+    pub now: Instant,
+}
+
+/// A complete answer.
+#[derive(Debug)]
+pub struct Fetched {
+    /// The status, never an informational one.
+    pub status: StatusCode,
+    /// The headers as they came, without `Content-Encoding` if the body was decoded.
+    pub headers: HeaderMap,
+    /// The body without content coding. The body of an answer without success that can't be decoded stays as it came.
+    pub body: Vec<u8>,
+}
+
+impl Fetcher {
+    /// Sends a request and reads the complete answer. The request's head states the length of its body. Dropping the
+    /// future closes the connection. Requests for pages only read, also by POST, so they may be sent twice.
+    ///
+    /// # Errors
+    ///
+    /// Returns a [`FetchError`]. A pooled connection that turns out to be dead is replaced once, and so is one on which
+    /// the answer broke off.
+    pub async fn fetch(
+        &self,
+        peers: &Peers,
+        request: &RequestHeader,
+        body: &[u8],
+        bounds: Bounds<'_>,
+    ) -> Result<Fetched, FetchError> {
+        // Memory is reserved first, so that the upstream is not asked for a body that has no room.
+        bounds.held.take(FIRST_RESERVE)?;
+        // `tokio::time::timeout` would move the future, which is large.
+        let asking = pin!(self.ask(peers, request, body, bounds));
+        tokio::select! {
+            biased;
+            outcome = asking => outcome,
+            () = tokio::time::sleep(bounds.whole) => {
+                Err(FetchError::Timeout(format!("no whole answer within {:?}", bounds.whole)))
+            }
+        }
+    }
+
+    async fn ask(
+        &self,
+        peers: &Peers,
+        request: &RequestHeader,
+        body: &[u8],
+        bounds: Bounds<'_>,
+    ) -> Result<Fetched, FetchError> {
+        let mut connection = self.connections.open(peers, &request.headers, bounds.timeouts, bounds.now).await?;
+        let mut asked = ask_on(&mut connection, request, body, bounds).await;
+        let is_worth_another = match &asked {
+            // The upstream may have closed a pooled connection while it was idle.
+            Err(FetchError::Unavailable(_)) => connection.is_reused,
+            // A worker that ended in the middle of an answer is often replaced by one that gives the whole answer.
+            Err(FetchError::Cut(_)) => true,
+            _ => false,
+        };
+        if is_worth_another {
+            connection = self.connections.renew(peers, &connection, bounds.timeouts, bounds.now).await?;
+            asked = ask_on(&mut connection, request, body, bounds).await;
+        }
+        let fetched = asked?;
+        self.connections.release(connection).await;
+        decoded(fetched, bounds)
+    }
+}
+
+/// Sends the request and reads the answer as it came.
+async fn ask_on(
+    connection: &mut Connection,
+    request: &RequestHeader,
+    body: &[u8],
+    bounds: Bounds<'_>,
+) -> Result<Fetched, FetchError> {
+    connection.send(Box::new(request.clone())).await?;
+    if !body.is_empty() {
+        connection.send_body(body).await?;
+        connection.finish().await?;
+    }
+    let patience = bounds.timeouts.first_byte;
+    let head = tokio::time::timeout(patience, connection.final_head()).await;
+    let head = head.map_err(|_| FetchError::Timeout(format!("no whole head within {patience:?}")))??;
+    if head.status == StatusCode::SWITCHING_PROTOCOLS {
+        return Err(FetchError::Malformed("it switched protocols".to_owned()));
+    }
+    // The headers of an answer to HEAD state the length that the body of GET would have.
+    let announced = if request.method == Method::HEAD { None } else { announced_length(&head.headers) };
+    bounds.held.give(FIRST_RESERVE);
+    let mut body = Vec::new();
+    match read_body(connection, &mut body, announced, bounds).await {
+        Ok(()) => Ok(Fetched { status: head.status, headers: head.headers.clone(), body }),
+        Err(error) => {
+            // The next attempt starts with the same share of memory.
+            bounds.held.give(body.capacity());
+            bounds.held.take(FIRST_RESERVE)?;
+            Err(error)
+        }
+    }
+}
+
+async fn read_body(
+    connection: &mut Connection,
+    body: &mut Vec<u8>,
+    announced: Option<usize>,
+    bounds: Bounds<'_>,
+) -> Result<(), FetchError> {
+    let Bounds { answer_size: most, held, timeouts, .. } = bounds;
+    if let Some(announced) = announced
+        && announced > most
+    {
+        return Err(FetchError::TooLarge(format!("{announced} bytes are announced, {most} are allowed")));
+    }
+    held.reserve(body, announced.unwrap_or_else(|| FIRST_RESERVE.min(most)), most)?;
+    loop {
+        match tokio::time::timeout(timeouts.first_byte, connection.body()).await {
+            Ok(Ok(Some(bytes))) if bytes.len() > most - body.len() => {
+                return Err(FetchError::TooLarge(format!("more than {most} bytes")));
+            }
+            Ok(Ok(Some(bytes))) => {
+                held.reserve(body, bytes.len(), most)?;
+                body.extend_from_slice(bytes);
+            }
+            Ok(Ok(None)) => return Ok(()),
+            Ok(Err(error)) => return Err(error),
+            Err(_) => return Err(FetchError::Timeout(format!("the answer stopped after {} bytes", body.len()))),
+        }
+    }
+}
+
+/// Removes the content coding of an answer.
+fn decoded(mut fetched: Fetched, bounds: Bounds<'_>) -> Result<Fetched, FetchError> {
+    match decode(&fetched.headers, &fetched.body, bounds.answer_size, bounds.held) {
+        Ok(decoded) => {
+            if let Some(decoded) = decoded {
+                bounds.held.give(fetched.body.capacity());
+                fetched.body = decoded;
+            }
+            fetched.headers.remove(header::CONTENT_ENCODING);
+        }
+        Err(error) if fetched.status.is_success() || matches!(error, FetchError::Overloaded(_)) => return Err(error),
+        // Answers without success pass to the client as they came or are not read.
+        Err(_) => {}
+    }
+    Ok(fetched)
+}
+
+/// The content codings that are supported. Requests ask for none, but some upstreams send gzip anyway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Coding {
+    Identity,
+    Gzip,
+}
+
+impl Coding {
+    fn of(headers: &HeaderMap) -> Result<Self, FetchError> {
+        let mut found = Self::Identity;
+        for value in headers.get_all(header::CONTENT_ENCODING) {
+            for coding in value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+                if coding.is_empty() || coding.eq_ignore_ascii_case(b"identity") {
+                    continue;
+                }
+                let gzip = coding.eq_ignore_ascii_case(b"gzip") || coding.eq_ignore_ascii_case(b"x-gzip");
+                if !gzip || found == Self::Gzip {
+                    return Err(FetchError::Malformed(format!("content coding {value:?}")));
+                }
+                found = Self::Gzip;
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Decodes a body, up to `most` bytes; returns nothing if it has no coding or is empty. The result is added to `held`.
+///
+/// # Errors
+///
+/// Returns [`FetchError::TooLarge`], [`FetchError::Overloaded`], or [`FetchError::Malformed`] for other codings and
+/// invalid gzip.
+pub fn decode(
+    headers: &HeaderMap,
+    body: &[u8],
+    most: usize,
+    held: &MemoryShare,
+) -> Result<Option<Vec<u8>>, FetchError> {
+    if body.is_empty() {
+        return Ok(None);
+    }
+    match Coding::of(headers)? {
+        Coding::Identity => Ok(None),
+        Coding::Gzip => gunzip(body, most, held).map(Some),
+    }
+}
+
+fn gunzip(body: &[u8], most: usize, held: &MemoryShare) -> Result<Vec<u8>, FetchError> {
+    let mut decoded = Vec::new();
+    let mut decoder = MultiGzDecoder::new(body);
+    held.reserve(&mut decoded, body.len().saturating_mul(4).min(most), most)?;
+    loop {
+        // Reads up to the reserved capacity, so that the buffer does not grow beyond it.
+        let room = u64::try_from(decoded.capacity() - decoded.len()).unwrap_or(u64::MAX);
+        match decoder.by_ref().take(room).read_to_end(&mut decoded) {
+            Ok(_) if decoded.len() < decoded.capacity() => return Ok(decoded),
+            Ok(_) => {}
+            Err(error) => return Err(FetchError::Malformed(format!("gzip: {error}"))),
+        }
+        // One further byte distinguishes a full buffer from the end.
+        let mut next = [0; 1];
+        match decoder.read(&mut next) {
+            Ok(0) => return Ok(decoded),
+            Ok(_) if decoded.len() >= most => {
+                return Err(FetchError::TooLarge(format!("more than {most} bytes of gzip's content")));
+            }
+            Ok(_) => {
+                let more = FIRST_RESERVE.min(most - decoded.len());
+                held.reserve(&mut decoded, more, most)?;
+                decoded.push(next[0]);
+            }
+            Err(error) => return Err(FetchError::Malformed(format!("gzip: {error}"))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,339 @@
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use flate2::{Compression, write::GzEncoder};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+use pingora::upstreams::peer::HttpPeer;
+
+use super::*;
+use crate::upstream::net::{memory::Memory, resolve::PeerName};
+
+const SECOND: Duration = Duration::from_secs(1);
+const SIZE: usize = 1_000;
+
+/// A server that gives one prepared answer to each request, in turn, and how many connections it has seen. An answer
+/// that ends in `close` ends its connection.
+async fn server(answers: Vec<Vec<u8>>) -> (Peers, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&connections);
+    tokio::spawn(async move {
+        let mut answers = answers.into_iter();
+        'connections: while let Ok((mut stream, _)) = listener.accept().await {
+            counted.fetch_add(1, Ordering::SeqCst);
+            while read_head(&mut stream).await {
+                let Some(answer) = answers.next() else { break 'connections };
+                let (answer, close) = match answer.strip_suffix(b"close") {
+                    Some(answer) => (answer, true),
+                    None => (answer.as_slice(), false),
+                };
+                stream.write_all(answer).await.unwrap();
+                if close {
+                    continue 'connections;
+                }
+            }
+        }
+        // Whoever still asks is left waiting.
+        std::future::pending::<()>().await;
+    });
+    (peers(address), connections)
+}
+
+fn peers(address: SocketAddr) -> Peers {
+    let name = Arc::new(PeerName::parse(&address.to_string()).unwrap());
+    Peers::new(vec![name], HttpPeer::new(address, false, String::new()))
+}
+
+async fn read_head(stream: &mut TcpStream) -> bool {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        match stream.read_u8().await {
+            Ok(byte) => head.push(byte),
+            Err(_) => return false,
+        }
+    }
+    true
+}
+
+fn request() -> RequestHeader {
+    let mut request = RequestHeader::build("GET", b"/users", None).unwrap();
+    request.insert_header("host", "people").unwrap();
+    request
+}
+
+fn bounds() -> Bounds<'static> {
+    static HELD: LazyLock<MemoryShare> = LazyLock::new(|| Memory::new(1 << 30).share());
+    bounds_of(&HELD)
+}
+
+fn bounds_of(held: &MemoryShare) -> Bounds<'_> {
+    let timeouts = Timeouts { connect: 5 * SECOND, first_byte: 5 * SECOND, whole: 5 * SECOND };
+    let now = tokio::time::Instant::now().into_std();
+    Bounds { timeouts, whole: timeouts.whole, answer_size: SIZE, held, now }
+}
+
+async fn fetch_once(answer: impl Into<Vec<u8>>) -> Result<Fetched, FetchError> {
+    let (peers, _) = server(vec![answer.into()]).await;
+    Fetcher::default().fetch(&peers, &request(), b"", bounds()).await
+}
+
+fn kind(outcome: &Result<Fetched, FetchError>) -> &'static str {
+    match outcome {
+        Ok(_) => "fetched",
+        Err(FetchError::Unavailable(_)) => "unavailable",
+        Err(FetchError::Exhausted(_)) => "exhausted",
+        Err(FetchError::Timeout(_)) => "timeout",
+        Err(FetchError::TooLarge(_)) => "too large",
+        Err(FetchError::Cut(_)) => "cut",
+        Err(FetchError::Malformed(_)) => "malformed",
+        Err(FetchError::Overloaded(_)) => "overloaded",
+    }
+}
+
+/// Whatever an answer says of its size, what is held of it is what there is, and it is given back with the request.
+#[tokio::test]
+async fn bodies_are_held_as_long_as_their_request() {
+    let size = SIZE * 1_000;
+    let content = vec![b'x'; size];
+    let plain = format!("HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n");
+    let chunked = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{size:x}\r\n");
+    for (answer, most_held) in [
+        ([plain.as_bytes(), &content].concat(), size + (64 << 10)),
+        ([chunked.as_bytes(), &content, b"\r\n0\r\n\r\n"].concat(), 2 * size),
+        (gzipped(&content), 2 * size),
+    ] {
+        let (peers, _) = server(vec![answer.clone(), answer.clone(), answer]).await;
+        let fetcher = Fetcher::default();
+        let memory = Memory::new(4 * size);
+        let share = memory.share();
+        let bounds = Bounds { answer_size: size, ..bounds_of(&share) };
+        assert_eq!(fetcher.fetch(&peers, &request(), b"", bounds).await.unwrap().body.len(), size);
+        assert!((size..=most_held).contains(&memory.held()), "{} of {size}", memory.held());
+        // A second answer of the same request has no room beside the first one and what another request holds.
+        let other = memory.share();
+        other.take(size).unwrap();
+        let outcome = fetcher.fetch(&peers, &request(), b"", bounds).await;
+        assert!(["fetched", "overloaded"].contains(&kind(&outcome)), "{outcome:?}");
+        let outcome = fetcher.fetch(&peers, &request(), b"", bounds).await;
+        assert_eq!(kind(&outcome), "overloaded");
+        drop((share, other));
+        assert_eq!(memory.held(), 0);
+    }
+}
+
+/// Without memory for the answer, no request is made.
+#[tokio::test]
+async fn nothing_is_asked_for_that_there_is_no_room_for() {
+    let (peers, connections) = server(vec![b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]".to_vec()]).await;
+    let memory = Memory::new(1 << 20);
+    let others: Vec<MemoryShare> = (0..8).map(|_| memory.share()).collect();
+    assert!(others.iter().all(|share| share.take(128 << 10).is_ok()));
+    let share = memory.share();
+    let outcome = Fetcher::default().fetch(&peers, &request(), b"", bounds_of(&share)).await;
+    assert_eq!((kind(&outcome), connections.load(Ordering::SeqCst)), ("overloaded", 0));
+    drop(others);
+    assert_eq!(kind(&Fetcher::default().fetch(&peers, &request(), b"", bounds_of(&share)).await), "fetched");
+}
+
+fn gzip(content: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    std::io::Write::write_all(&mut encoder, content).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn gzipped(content: &[u8]) -> Vec<u8> {
+    let body = gzip(content);
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n", body.len());
+    [head.into_bytes(), body].concat()
+}
+
+#[tokio::test]
+async fn whole_answers_of_every_framing() {
+    for answer in [
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n[\r\n1\r\n]\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\n\r\n[]close",
+        "HTTP/1.0 200 OK\r\n\r\n[]close",
+        "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]",
+    ] {
+        let fetched = fetch_once(answer).await.unwrap();
+        assert_eq!((fetched.status.as_u16(), fetched.body.as_slice()), (200, &b"[]"[..]), "{answer}");
+    }
+    let empty = fetch_once("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+    assert_eq!((empty.status.as_u16(), empty.body.len()), (404, 0));
+}
+
+#[tokio::test]
+async fn what_breaks_off_or_is_no_http_is_no_answer() {
+    for answer in [
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n[]\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n[]",
+        "HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 2\r\n\r\n[]",
+        "HTTP/1.1 200 OK\r\nContent-Encoding: gzip, gzip\r\nContent-Length: 2\r\n\r\n[]",
+        "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n[]",
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n",
+        "SSH-2.0-OpenSSH_9.9\r\n\r\n",
+    ] {
+        assert_eq!(kind(&fetch_once(answer).await), "malformed", "{answer}");
+    }
+    let hints = "HTTP/1.1 100 Continue\r\n\r\n".repeat(10) + "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    assert_eq!(kind(&fetch_once(hints).await), "malformed");
+}
+
+/// An answer that breaks off is asked for once more, on another connection.
+#[tokio::test]
+async fn what_breaks_off_is_asked_for_once_more() {
+    let whole = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]";
+    for broken in [
+        "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n[{}close",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n[{}close",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n[]\r\nclose",
+    ] {
+        for (second, outcome) in [(whole, "fetched"), (broken, "cut")] {
+            let (peers, connections) = server(vec![broken.into(), second.into(), whole.into()]).await;
+            let fetcher = Fetcher::default();
+            assert_eq!(kind(&fetcher.fetch(&peers, &request(), b"", bounds()).await), outcome, "{broken}");
+            assert_eq!(connections.load(Ordering::SeqCst), 2, "{broken}");
+            let rest = fetcher.fetch(&peers, &request(), b"", bounds()).await;
+            assert_eq!(kind(&rest), "fetched", "{broken}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_size_is_bounded_on_the_wire_and_decoded() {
+    let of_length =
+        |length: usize| format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{}", "x".repeat(length));
+    assert_eq!(kind(&fetch_once(of_length(SIZE)).await), "fetched");
+    assert_eq!(kind(&fetch_once(of_length(SIZE + 1)).await), "too large");
+    let unsaid = format!("HTTP/1.1 200 OK\r\n\r\n{}close", "x".repeat(SIZE + 1));
+    assert_eq!(kind(&fetch_once(unsaid).await), "too large");
+    assert_eq!(fetch_once(gzipped(&[b'x'; SIZE])).await.unwrap().body.len(), SIZE);
+    assert_eq!(kind(&fetch_once(gzipped(&[b'x'; SIZE + 1])).await), "too large");
+    assert_eq!(kind(&fetch_once(gzipped(&vec![b'x'; 1 << 20])).await), "too large");
+}
+
+#[tokio::test]
+async fn a_connection_is_used_again_after_a_whole_answer_only() {
+    let whole = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]".as_bytes().to_vec();
+    let large = "HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n[]".as_bytes().to_vec();
+    let (peers, connections) = server(vec![whole.clone(), whole.clone(), large, whole]).await;
+    let fetcher = Fetcher::default();
+    for (expected, connection) in [("fetched", 1), ("fetched", 1), ("too large", 1), ("fetched", 2)] {
+        assert_eq!(kind(&fetcher.fetch(&peers, &request(), b"", bounds()).await), expected);
+        assert_eq!(connections.load(Ordering::SeqCst), connection, "{expected}");
+    }
+}
+
+/// RFC 4559 section 6: such credentials are the connection's, and the next request on it would be the same user's.
+#[tokio::test]
+async fn a_connection_that_is_authenticated_itself_is_not_used_again() {
+    let whole = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]";
+    let challenge = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: NTLM TlR=\r\nContent-Length: 2\r\n\r\n{}";
+    let (peers, connections) = server(vec![whole.into(), whole.into(), challenge.into(), whole.into()]).await;
+    let fetcher = Fetcher::default();
+    let mut negotiates = request();
+    negotiates.insert_header("authorization", "Negotiate YII=").unwrap();
+    for (request, connection) in [(&negotiates, 1), (&request(), 2), (&request(), 2), (&request(), 3)] {
+        assert_eq!(kind(&fetcher.fetch(&peers, request, b"", bounds()).await), "fetched");
+        assert_eq!(connections.load(Ordering::SeqCst), connection);
+    }
+}
+
+#[tokio::test]
+async fn the_status_counts_before_the_coding() {
+    for (answer, status, body, coding) in [
+        ("503 Busy\r\nContent-Encoding: br\r\nContent-Length: 2\r\n\r\n{}", 503, "{}", Some("br")),
+        ("404 Gone\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}", 404, "{}", Some("gzip")),
+        ("302 Found\r\nContent-Encoding: gzip\r\nContent-Length: 0\r\n\r\n", 302, "", None),
+        ("204 No Content\r\nContent-Encoding: zstd\r\n\r\n", 204, "", None),
+        ("403 No\r\nContent-Encoding: identity\r\nContent-Length: 2\r\n\r\n{}", 403, "{}", None),
+    ] {
+        let fetched = fetch_once(format!("HTTP/1.1 {answer}")).await.unwrap();
+        let said = fetched.headers.get(header::CONTENT_ENCODING).map(|value| value.to_str().unwrap());
+        assert_eq!((fetched.status.as_u16(), fetched.body.as_slice(), said), (status, body.as_bytes(), coding));
+    }
+}
+
+/// Row: F06
+#[tokio::test]
+async fn a_pooled_connection_that_died_is_replaced_in_silence() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let peers = peers(listener.local_addr().unwrap());
+    let server = tokio::spawn(async move {
+        let whole = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]";
+        let (mut first, _) = listener.accept().await.unwrap();
+        read_head(&mut first).await;
+        first.write_all(whole).await.unwrap();
+        // The connection ends when the next request has come, as where it crosses the upstream's idle timeout.
+        read_head(&mut first).await;
+        drop(first);
+        let (mut second, _) = listener.accept().await.unwrap();
+        read_head(&mut second).await;
+        second.write_all(whole).await.unwrap();
+        second
+    });
+    let fetcher = Fetcher::default();
+    for _ in 0..2 {
+        assert_eq!(kind(&fetcher.fetch(&peers, &request(), b"", bounds()).await), "fetched");
+    }
+    drop(server.await.unwrap());
+}
+
+#[tokio::test]
+async fn nobody_there_and_nobody_answering() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let soon = Duration::from_millis(20);
+    let whole = Bounds { whole: soon, ..bounds() };
+    assert_eq!(kind(&Fetcher::default().fetch(&peers(address), &request(), b"", whole).await), "timeout");
+    let first_byte = Bounds { timeouts: Timeouts { first_byte: soon, ..bounds().timeouts }, ..bounds() };
+    assert_eq!(kind(&Fetcher::default().fetch(&peers(address), &request(), b"", first_byte).await), "timeout");
+    drop(listener);
+    assert_eq!(kind(&Fetcher::default().fetch(&peers(address), &request(), b"", bounds()).await), "unavailable");
+    let closes = fetch_once("close").await;
+    assert_eq!(kind(&closes), "unavailable");
+}
+
+/// Row: F01
+#[tokio::test]
+async fn a_peer_that_is_not_there_is_passed_over() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let nobody = listener.local_addr().unwrap();
+    drop(listener);
+    let (there, _) = server(vec![b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]".to_vec(); 4]).await;
+    let names = vec![Arc::new(PeerName::parse(&nobody.to_string()).unwrap()), Arc::clone(&there.names()[0])];
+    let both = Peers::new(names, HttpPeer::new(nobody, false, String::new()));
+    let fetcher = Fetcher::default();
+    for _ in 0..4 {
+        assert_eq!(kind(&fetcher.fetch(&both, &request(), b"", bounds()).await), "fetched");
+    }
+}
+
+/// To HEAD the length is that of a body which does not come, however large; the connection goes on.
+///
+/// Row: F20
+#[tokio::test]
+async fn an_answer_to_head_has_no_body() {
+    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 5000000\r\nX-Total: 7\r\n\r\n".to_vec();
+    let (peers, connections) = server(vec![answer.clone(), answer]).await;
+    let mut head = request();
+    head.set_method(Method::HEAD);
+    let fetcher = Fetcher::default();
+    for _ in 0..2 {
+        let fetched = fetcher.fetch(&peers, &head, b"", bounds()).await.unwrap();
+        assert_eq!((fetched.status.as_u16(), fetched.body.len()), (200, 0));
+        assert_eq!(fetched.headers["x-total"], "7");
+    }
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
+}

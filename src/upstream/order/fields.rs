@@ -1,0 +1,174 @@
+//! The fields of a route's items: their places, kinds, and names in the upstream's sort.
+
+use crate::{
+    config::{
+        diagnostic::Located,
+        settings::{FieldSettings, ListSettings, SortTerm},
+    },
+    json::Pointer,
+    pagination::order::{Direction, Grain, Kind, Nulls, Order, SortKey, Ties},
+    upstream::place::PlaceCompiler,
+};
+
+/// The name of the id in `order`, `sortable` and `fields`, whatever its place.
+const ID: &str = "id";
+
+/// All fields that orders may name.
+#[derive(Clone, Debug)]
+pub(crate) struct DialectFields {
+    id: DialectField,
+    others: Vec<DialectField>,
+    sortable: Vec<String>,
+    filterable: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+struct DialectField {
+    name: String,
+    kind: Kind,
+    nulls: Nulls,
+    grain: Option<Grain>,
+    /// The name in the upstream's sort and filters.
+    upstream: String,
+    /// The place in an element.
+    at: Pointer,
+}
+
+impl DialectFields {
+    /// Compiles the fields that the order, `sortable` or `fields` name.
+    pub(crate) fn compile(list: &ListSettings, places: &mut PlaceCompiler<'_>) -> Option<Self> {
+        let sortable: Vec<String> = list.sortable.iter().map(|name| name.value.clone()).collect();
+        let mut names: Vec<Located<&str>> = Vec::new();
+        let ordered = list.order.iter().map(|term| Located { value: term.value.field.as_str(), at: term.at });
+        let sorted = list.sortable.iter().map(|name| Located { value: name.value.as_str(), at: name.at });
+        for name in ordered.chain(sorted).filter(|name| name.value != ID) {
+            if names.iter().all(|known| known.value != name.value) {
+                names.push(name);
+            }
+        }
+        let settings_of = |name: &str| list.fields.iter().find(|field| field.name == name);
+        let id = compile_id(list, settings_of(ID), places);
+        let others: Vec<Option<DialectField>> =
+            names.iter().map(|name| DialectField::compile(name, settings_of(name.value), places)).collect();
+        let filterable = list.filterable.iter().map(|name| name.value.clone()).collect();
+        Some(Self { id: id?, others: others.into_iter().collect::<Option<_>>()?, sortable, filterable })
+    }
+
+    /// Returns whether the endpoint can sort by any field.
+    pub(crate) fn any_sortable(&self) -> bool {
+        !self.sortable.is_empty()
+    }
+
+    /// Returns the fields that the endpoint can sort by, with the position of their nulls.
+    pub(crate) fn sortable(&self) -> impl Iterator<Item = (&str, Nulls)> {
+        self.sortable.iter().map(|name| (name.as_str(), self.field(name).nulls))
+    }
+
+    /// Returns whether the endpoint can sort by this field.
+    pub(crate) fn can_sort_by(&self, field: &str) -> bool {
+        self.sortable.iter().any(|name| name == field)
+    }
+
+    /// Returns whether the endpoint can sort by the id.
+    pub(crate) fn can_sort_by_id(&self) -> bool {
+        self.can_sort_by(ID)
+    }
+
+    /// Returns whether the endpoint can filter by ranges of this field.
+    pub(crate) fn can_filter_by(&self, field: &str) -> bool {
+        self.filterable.iter().any(|name| name == field)
+    }
+
+    /// Returns the name of a field in the upstream's sort and filters; by default its own.
+    pub(crate) fn upstream_name<'a>(&'a self, name: &'a str) -> &'a str {
+        match self.others.iter().find(|field| field.name == name) {
+            Some(field) => &field.upstream,
+            None if name == ID => &self.id.upstream,
+            None => name,
+        }
+    }
+
+    /// Returns the place of a field in an element.
+    pub(crate) fn pointer(&self, name: &str) -> Pointer {
+        self.field(name).at.clone()
+    }
+
+    /// Returns the order of a list without a declared one, in which items are told apart by their ids.
+    pub(crate) fn no_order(&self) -> Order {
+        Order { strong: Vec::new(), id: self.id.key(Direction::Ascending), ties: Ties::Unordered, declared: false }
+    }
+
+    /// Returns the order of these terms. Terms after the id have no effect and are dropped.
+    pub(crate) fn order(&self, terms: &[SortTerm], id_direction: Direction) -> Order {
+        let id_term = terms.iter().position(|term| term.field == ID);
+        let strong = &terms[..id_term.unwrap_or(terms.len())];
+        let id_direction = id_term.map_or(id_direction, |at| terms[at].direction);
+        Order {
+            strong: strong.iter().map(|term| self.field(&term.field).key(term.direction)).collect(),
+            id: self.id.key(id_direction),
+            ties: Ties::Unordered,
+            declared: true,
+        }
+    }
+
+    /// Returns a field by its name. An unknown name returns the id; `order` and `sortable` rule that out.
+    fn field(&self, name: &str) -> &DialectField {
+        let found = self.others.iter().find(|field| field.name == name);
+        debug_assert!(found.is_some() || name == ID, "terms come from the route's own names");
+        found.unwrap_or(&self.id)
+    }
+}
+
+impl DialectField {
+    fn compile(name: &Located<&str>, settings: Option<&FieldSettings>, places: &mut PlaceCompiler<'_>) -> Option<Self> {
+        let at = match settings.and_then(|settings| settings.at.as_ref()) {
+            Some(at) => places.pointer(at)?,
+            None => places.pointer(&Located { value: member(name.value), at: name.at })?,
+        };
+        Some(Self {
+            name: name.value.to_owned(),
+            kind: settings.map_or(Kind::Inferred, |settings| settings.kind.clone()),
+            nulls: settings.map_or(Nulls::Unsaid, |settings| settings.nulls),
+            grain: settings.and_then(|settings| settings.grain),
+            upstream: settings.and_then(|settings| settings.upstream.clone()).unwrap_or_else(|| name.value.to_owned()),
+            at,
+        })
+    }
+
+    fn key(&self, direction: Direction) -> SortKey {
+        SortKey { name: self.name.clone(), direction, kind: self.kind.clone(), nulls: self.nulls, grain: self.grain }
+    }
+}
+
+/// Compiles the id: its place is that of the route, of `fields.id.at`, of the dialect, or `/id`. Its name in the
+/// upstream's sort is the last step of the place.
+fn compile_id(
+    list: &ListSettings,
+    settings: Option<&FieldSettings>,
+    places: &mut PlaceCompiler<'_>,
+) -> Option<DialectField> {
+    let said = list.id.as_ref();
+    let said = said.or_else(|| settings.and_then(|settings| settings.at.as_ref()));
+    let place = said.or(list.dialect.response.id.as_ref());
+    let text = place.map_or("/id", |place| place.value.as_str());
+    let at = match place {
+        Some(place) => places.pointer(place)?,
+        None => places.pointer(&Located { value: text.to_owned(), at: list.dialect.at })?,
+    };
+    let last_step = text.rsplit_once('/').map_or(ID, |(_, step)| step).replace("~1", "/").replace("~0", "~");
+    Some(DialectField {
+        name: ID.to_owned(),
+        kind: settings.map_or(Kind::Inferred, |settings| settings.kind.clone()),
+        // An id is never null.
+        nulls: Nulls::None,
+        grain: None,
+        upstream: settings.and_then(|settings| settings.upstream.clone()).unwrap_or(last_step),
+        at,
+    })
+}
+
+/// Returns the pointer to a member. Braces in its name are literal.
+fn member(name: &str) -> String {
+    let escaped = name.replace('~', "~0").replace('/', "~1").replace('{', "{{").replace('}', "}}");
+    format!("/{escaped}")
+}

@@ -1,0 +1,125 @@
+//! Values of keys in parameters and expressions.
+//!
+//! In a parameter everything is percent-encoded. In an expression texts are quoted, and unquoted values must have the
+//! syntax of their kind, so that they can't be read as anything else. Other values are not written.
+
+use std::borrow::Cow;
+
+use crate::{
+    config::{
+        diagnostic::Located,
+        settings::{Quote, QuotedKind},
+    },
+    json::write::push_text,
+    pagination::{key::KeyValue, order::Kind},
+};
+
+/// The quoting of values by kind, in an expression.
+#[derive(Clone, Debug)]
+pub(super) struct Quotes {
+    of: Vec<(QuotedKind, Quote)>,
+}
+
+impl Quotes {
+    pub(super) fn new(said: &[(QuotedKind, Located<Quote>)]) -> Self {
+        Self { of: said.iter().map(|(kind, quote)| (*kind, quote.value)).collect() }
+    }
+
+    /// Returns the quotes of strings.
+    pub(super) fn of_text(&self) -> Quote {
+        self.of(QuotedKind::Text)
+    }
+
+    /// Returns whether values of this kind can be written: strings need quotes, and some kinds that are strings in JSON
+    /// are written differently in expressions.
+    pub(super) fn can_write(&self, kind: &Kind) -> bool {
+        match kind {
+            Kind::Text | Kind::Opaque | Kind::Rank(_) => self.of_text() != Quote::None,
+            Kind::Inferred => {
+                let text = self.of_text();
+                let others = [QuotedKind::NumberInString, QuotedKind::Datetime, QuotedKind::Uuid];
+                others.into_iter().all(|kind| self.of(kind) == text)
+            }
+            Kind::Number | Kind::NumberInString | Kind::Datetime | Kind::Boolean | Kind::Uuid => true,
+        }
+    }
+
+    /// Writes the value of a key of this kind; returns nothing if it can't be written.
+    pub(super) fn write(&self, value: &KeyValue, kind: &Kind) -> Option<String> {
+        let quoted_kind = match (value, kind) {
+            (KeyValue::Null, _) => return None,
+            (KeyValue::Boolean(_), _) => QuotedKind::Boolean,
+            (KeyValue::Number(_), _) => QuotedKind::Number,
+            (KeyValue::Text(_), Kind::Datetime) => QuotedKind::Datetime,
+            (KeyValue::Text(_), Kind::Uuid) => QuotedKind::Uuid,
+            (KeyValue::Text(_), Kind::NumberInString) => QuotedKind::NumberInString,
+            (KeyValue::Text(_), _) => QuotedKind::Text,
+        };
+        let text = said(value)?;
+        if text.contains(char::is_control) {
+            return None;
+        }
+        match self.of(quoted_kind) {
+            Quote::None => can_stand_bare(&text, quoted_kind).then(|| text.into_owned()),
+            Quote::Single => Some(format!("'{}'", text.replace('\'', "''"))),
+            Quote::Double => Some(format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))),
+            Quote::Json => {
+                let mut out = Vec::new();
+                push_text(&mut out, &text);
+                String::from_utf8(out).ok()
+            }
+        }
+    }
+
+    fn of(&self, kind: QuotedKind) -> Quote {
+        self.of.iter().find(|(known, _)| *known == kind).map_or(Quote::None, |(_, quote)| *quote)
+    }
+}
+
+/// Returns a value as it stands in a parameter before encoding. Returns nothing for null; for the empty text, which
+/// many upstreams read as no filter; and for control characters, at which some end a text.
+pub(super) fn plain(value: &KeyValue) -> Option<Cow<'_, str>> {
+    said(value).filter(|text| !text.is_empty() && !text.contains(char::is_control))
+}
+
+/// Returns the text of a value.
+fn said(value: &KeyValue) -> Option<Cow<'_, str>> {
+    match value {
+        KeyValue::Null => None,
+        KeyValue::Boolean(value) => Some(Cow::Borrowed(if *value { "true" } else { "false" })),
+        KeyValue::Number(spelling) => is_number(spelling).then_some(Cow::Borrowed(spelling)),
+        KeyValue::Text(bytes) => std::str::from_utf8(bytes).ok().map(Cow::Borrowed),
+    }
+}
+
+/// Returns whether an unquoted text is read as a value of its kind in any context.
+fn can_stand_bare(text: &str, kind: QuotedKind) -> bool {
+    let all = |allowed: fn(u8) -> bool| !text.is_empty() && text.bytes().all(allowed);
+    match kind {
+        QuotedKind::Boolean => true,
+        QuotedKind::Number | QuotedKind::NumberInString => is_number(text),
+        QuotedKind::Datetime => {
+            text.starts_with(|first: char| first.is_ascii_digit())
+                && all(|byte| byte.is_ascii_digit() || b"-:.+TtZz".contains(&byte))
+        }
+        QuotedKind::Uuid => text.len() == 36 && all(|byte| byte.is_ascii_hexdigit() || byte == b'-'),
+        QuotedKind::Text => false,
+    }
+}
+
+/// Returns whether a text is a JSON number.
+fn is_number(text: &str) -> bool {
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
+        None => (unsigned, None),
+    };
+    let (whole, fraction) = match mantissa.split_once('.') {
+        Some((whole, fraction)) => (whole, Some(fraction)),
+        None => (mantissa, None),
+    };
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits(whole)
+        && fraction.is_none_or(digits)
+        && exponent.is_none_or(|exponent| digits(exponent.strip_prefix(['-', '+']).unwrap_or(exponent)))
+}

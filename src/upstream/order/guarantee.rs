@@ -1,0 +1,185 @@
+//! The guarantee of a route: the mode by which the pages of an order are found, and the best level that they can have.
+
+use super::{
+    mode::{Obstacle, keyset_obstacle, shows_its_end},
+    sort::CompiledOrder,
+};
+use crate::{
+    config::settings::{ListSettings, Mode},
+    pagination::{
+        order::Order,
+        page::Level,
+        paging::{Family, Paging, Sizes},
+        resolver::Verify,
+    },
+    upstream::dialect::paging::Places,
+};
+
+/// The guarantee for the pages of an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guarantee {
+    /// The mode; never [`Mode::Auto`].
+    pub mode: Mode,
+    /// The reason for the mode: `created_at can be filtered by, and the order flipped`.
+    pub why: String,
+    /// The best level of a page.
+    pub level: Level,
+    /// The obstacle to the next level; none at the highest.
+    pub keeps_from_next: Option<String>,
+}
+
+/// The modes of a route's orders.
+#[derive(Clone, Debug)]
+pub(crate) struct Modes {
+    wanted: Mode,
+    by_token: bool,
+    /// Pages are found by ranges alone.
+    by_range: bool,
+    /// Items can be looked up by id.
+    looks_up: bool,
+    /// The fields by which pages can be found if they are the first key, and whether their filters include the anchor.
+    first_keys: Vec<(String, bool)>,
+}
+
+impl Modes {
+    /// Examines all fields that an order of this route may begin with.
+    pub(crate) fn new(list: &ListSettings, places: Places) -> Self {
+        let ordered = list.order.iter().map(|term| term.value.field.as_str());
+        let sortable = list.sortable.iter().map(|field| field.value.as_str());
+        let names = ordered.chain(sortable).chain(["id"]);
+        let usable = names.filter(|name| keyset_obstacle(list, places, Some(name)).is_none());
+        Self {
+            wanted: list.mode.value,
+            by_token: places == Places::Tokens,
+            by_range: places == Places::Ranges,
+            looks_up: list.dialect.item.is_some(),
+            first_keys: usable.map(|name| (name.to_owned(), shows_its_end(list, name))).collect(),
+        }
+    }
+
+    /// Returns the mode of this order. If the route asks for filters and this order has none, pages are found by
+    /// offset.
+    pub(crate) fn of(&self, order: &Order, flips: bool) -> Mode {
+        if self.by_token {
+            return Mode::Token;
+        }
+        match (self.wanted, self.filter_shows(order)) {
+            (Mode::Seek, _) if order.places_items() && (self.looks_up || order.strong.is_empty()) => Mode::Seek,
+            (Mode::Keyset, Some(_)) => Mode::Keyset,
+            (Mode::Auto, Some(true)) if flips => Mode::Keyset,
+            (Mode::Auto, Some(_)) if self.by_range => Mode::Keyset,
+            _ => Mode::Offset,
+        }
+    }
+
+    /// Returns whether pages of this order can be found at all: without offsets, only by filters.
+    pub(crate) fn finds(&self, order: &Order) -> bool {
+        !self.by_range || self.filter_shows(order).is_some()
+    }
+
+    /// Returns whether pages of this order can be found by filters, and whether these include the anchor.
+    pub(crate) fn filter_shows(&self, order: &Order) -> Option<bool> {
+        let first = &order.strong.first().unwrap_or(&order.id).name;
+        let usable = self.first_keys.iter().find(|(name, _)| name == first).filter(|_| order.places_items());
+        usable.map(|(_, shows)| *shows)
+    }
+}
+
+/// Returns the guarantee for the pages of an order.
+pub(crate) fn guarantee(list: &ListSettings, paging: &Paging, places: Places, sorted: &CompiledOrder) -> Guarantee {
+    let (level, keeps_from_next) = level(list, paging, sorted);
+    Guarantee { mode: sorted.mode, why: why(list, places, sorted), level, keeps_from_next }
+}
+
+fn why(list: &ListSettings, places: Places, sorted: &CompiledOrder) -> String {
+    let order = &sorted.order;
+    let first = order.strong.first().unwrap_or(&order.id).name.as_str();
+    let dialect = &list.dialect.name;
+    let obstacle = keyset_obstacle(list, places, order.declared.then_some(first));
+    let missing = |Obstacle { needs, help }: Obstacle| format!("filters would need {needs}: {help}");
+    let word = list.mode.value.word();
+    match sorted.mode {
+        Mode::Token => format!("{dialect} pages by what it hands out"),
+        Mode::Keyset if list.mode.value == Mode::Keyset => format!("mode = {word:?}; {first} can be filtered by"),
+        Mode::Keyset if !sorted.flips => format!("{dialect} is told no place, and {first} can be filtered by"),
+        Mode::Keyset => format!("{first} can be filtered by, and the order asked for from its end"),
+        Mode::Seek => match obstacle {
+            None => format!("mode = {word:?}; {first} can be filtered by"),
+            Some(obstacle) => format!("mode = {word:?}; places are searched for, as {}", missing(obstacle)),
+        },
+        Mode::Offset | Mode::Auto if list.mode.value == Mode::Offset => format!("mode = {word:?}"),
+        Mode::Offset | Mode::Auto => match obstacle {
+            Some(obstacle) => missing(obstacle),
+            None if !sorted.flips => {
+                format!("{first} can be filtered by, and {dialect} can't be asked for the order from its end")
+            }
+            None => format!("{dialect} has no ranges of {first} that hold their own end: lte and gte, or eq and or"),
+        },
+    }
+}
+
+/// Returns the best level of a page, and the obstacle to the next one.
+fn level(list: &ListSettings, paging: &Paging, sorted: &CompiledOrder) -> (Level, Option<String>) {
+    let order = &sorted.order;
+    let name = &list.dialect.name;
+    if list.verify == Verify::Never {
+        return (Level::Positional, Some("verify = \"never\": nothing is proven".to_owned()));
+    }
+    if !order.declared {
+        let help = "the route declares no order: order = [\"-created_at\", \"id\"] says how its list is sorted";
+        return (Level::Anchored, Some(help.to_owned()));
+    }
+    let by_token = paging.family == Family::Token;
+    let opaque = order.strong.last().filter(|_| order.ends_opaque() && (by_token || !order.places_items()));
+    if let Some(key) = opaque {
+        let collation =
+            list.fields.iter().find(|field| field.name == key.name).and_then(|field| field.collation.as_ref());
+        let rules =
+            collation.map_or_else(|| "rules of its own".to_owned(), |collation| format!("its collation {collation:?}"));
+        let but = if by_token { "tokens lead to no place in it" } else { "equal ones in any order" };
+        let why =
+            format!("the upstream sorts {} by {rules}, and {but}: nothing tells which spellings are equal", key.name);
+        return (Level::Anchored, Some(why));
+    }
+    let checked = |why: String| (Level::Checked, Some(why));
+    if paging.family == Family::Token {
+        // In a list sorted by ids, the id of an item continues the list like an exclusive filter.
+        let response = &list.dialect.response;
+        let by_id = paging.tokens.by_item
+            && order.strong.is_empty()
+            && response
+                .item_token
+                .as_ref()
+                .is_none_or(|token| Some(&token.value) == response.id.as_ref().map(|id| &id.value));
+        return match by_id {
+            true => checked(format!("{name} lists what comes after an item, and no answer shows that item again")),
+            false => {
+                let why = format!("{name} hands out tokens, and no answer shows what lies before where one leads");
+                (Level::Anchored, Some(why))
+            }
+        };
+    }
+    if paging.hidden {
+        return checked(format!("{name} hides items after the limit, so that an end is only seen by asking twice"));
+    }
+    let by_filter = sorted.filters.is_some();
+    let first = &order.strong.first().unwrap_or(&order.id).name;
+    if by_filter && !shows_its_end(list, first) {
+        return checked(format!(
+            "{name} filters {first} without its own value, so that no answer shows where it begins"
+        ));
+    }
+    let aligned = paging.family == Family::Page && !by_filter && !sorted.flips;
+    match &paging.sizes {
+        Sizes::Fixed(size) if aligned => checked(format!(
+            "pages of {size} never show both sides of where they meet, and the order can't be asked for from its end"
+        )),
+        Sizes::Listed(_) if aligned => {
+            checked("where pages of all its sizes meet, no page shows both sides".to_owned())
+        }
+        _ => (Level::Exact, None),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,246 @@
+//! The modes in which the pages of a route can be found, judged by the compiled dialect.
+
+use crate::{
+    config::{
+        diagnostic::Diagnostics,
+        settings::{DialectFilter, DialectTerms, FieldSettings, LegacyPolicy, ListSettings, Mode, Quote, QuotedKind},
+    },
+    pagination::order::{Kind, Nulls},
+    upstream::dialect::paging::Places,
+};
+
+/// The name of the id in `order`, `sortable`, `filterable` and `fields`.
+const ID: &str = "id";
+
+/// Reports a mode in which the pages of the route can't be found, and a legacy policy that needs places where requests
+/// name none. Returns `false` if there is a fault.
+pub(crate) fn check(list: &ListSettings, places: Places, diagnostics: &mut Diagnostics) -> bool {
+    let name = &list.dialect.name;
+    let first = list.order.first().map_or(ID, |term| term.value.field.as_str());
+    let first = list.declared.then_some(first);
+    let mode = list.mode.value;
+    let obstacle = match mode {
+        Mode::Keyset => keyset_obstacle(list, places, first),
+        Mode::Seek => seek_obstacle(list, places, first),
+        Mode::Auto if places == Places::Ranges => keyset_obstacle(list, places, first),
+        Mode::Auto | Mode::Offset | Mode::Token => None,
+    };
+    let mut faults = Vec::new();
+    if let Some(obstacle) = obstacle {
+        faults.push((list.mode.at, format!("mode = {:?} needs {}", mode.word(), obstacle.needs), obstacle.help));
+    }
+    if mode == Mode::Token && places != Places::Tokens {
+        let by = match places {
+            Places::Pages => "page number",
+            Places::Ranges => "range",
+            Places::Offsets | Places::Tokens => "offset",
+        };
+        let message = format!("mode = \"token\" needs tokens, and {name} asks by {by}");
+        let help = "remove `mode`, or name a dialect whose upstream returns tokens";
+        faults.push((list.mode.at, message, help.to_owned()));
+    }
+    let names_no_place = matches!(places, Places::Tokens | Places::Ranges);
+    if mode == Mode::Offset && names_no_place {
+        let pages = if places == Places::Tokens { "by token or link" } else { "by range" };
+        let message = format!("mode = \"offset\" needs offsets or page numbers, and {name} asks {pages}");
+        faults.push((list.mode.at, message, "remove `mode`, or name a dialect with {offset} or {page}".to_owned()));
+    }
+    let translates = matches!(list.legacy.policy, Some(LegacyPolicy::Translate | LegacyPolicy::Redirect));
+    if translates && names_no_place {
+        let message = format!("requests of {name} name no offset or page number that could be translated");
+        let at = list.legacy.policy_at.unwrap_or(list.dialect.at);
+        faults.push((at, message, "policy = \"passthrough\" or \"reject\"".to_owned()));
+    }
+    let is_sound = faults.is_empty();
+    for (at, message, help) in faults {
+        diagnostics.error(at, message, help);
+    }
+    is_sound
+}
+
+/// The reason why a mode can't find the pages of a route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Obstacle {
+    /// The requirement, as the end of a sentence: `range filters on created_at`.
+    pub(crate) needs: String,
+    pub(crate) help: String,
+}
+
+impl Obstacle {
+    fn new(needs: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { needs: needs.into(), help: help.into() }
+    }
+}
+
+/// Returns why the pages of an order can't be found by range filters on its first key. `first` is `None` if no order is
+/// declared, and `id` for the item's id.
+pub(crate) fn keyset_obstacle(list: &ListSettings, places: Places, first: Option<&str>) -> Option<Obstacle> {
+    let dialect = &list.dialect.name;
+    if places == Places::Tokens {
+        let help = format!("{dialect} pages by token or link");
+        return Some(Obstacle::new("offsets or page numbers", help));
+    }
+    let Some(first) = first else {
+        let help = "say what the list is sorted by: order = [\"-created_at\", \"id\"]";
+        return Some(Obstacle::new("a declared order", help));
+    };
+    let needs = match places {
+        Places::Ranges => format!("range filters on {first}, since {dialect} takes no offset or page number"),
+        _ => format!("range filters on {first}"),
+    };
+    let Some(filter) = &list.dialect.filter else {
+        let help = format!("{dialect} has none: a dialect of your own that extends it may have a [filter]");
+        return Some(Obstacle::new(needs, help));
+    };
+    if !list.filterable.iter().any(|field| field.value == first) {
+        let help = match list.filterable.as_slice() {
+            [] => format!("if the endpoint can filter by {first}, say filterable = [\"{first}\"]"),
+            fields => {
+                let names: Vec<&str> = fields.iter().map(|field| field.value.as_str()).collect();
+                format!(
+                    "filterable names {} only; if the endpoint can filter by {first}, add it there",
+                    names.join(", ")
+                )
+            }
+        };
+        return Some(Obstacle::new(needs, help));
+    }
+    let field = list.fields.iter().find(|field| field.name == first);
+    let terms = terms_for(filter, upstream_name(list, first));
+    let Some(terms) = terms else {
+        let names: Vec<&str> = filter.fields.iter().map(|(name, _)| name.value.as_str()).collect();
+        return Some(Obstacle::new(needs, format!("{dialect} filters by {} only", names.join(", "))));
+    };
+    if !terms.is_exclusive() && !has_inclusive(filter, terms) {
+        return Some(Obstacle::new(needs, format!("{dialect} has no words for less and for greater")));
+    }
+    field_obstacle(first, field, filter, terms, dialect)
+}
+
+/// Returns why the cursors of an order can't hold ids alone: the keys of an item must be there to be looked up. A first key
+/// that can't be filtered by is no reason, since the item's place is then searched for.
+fn seek_obstacle(list: &ListSettings, places: Places, first: Option<&str>) -> Option<Obstacle> {
+    let dialect = &list.dialect.name;
+    match first {
+        _ if places == Places::Tokens => {
+            let help = format!("{dialect} pages by token or link");
+            Some(Obstacle::new("offsets or page numbers", help))
+        }
+        None => {
+            let help = "say what the list is sorted by: order = [\"-created_at\", \"id\"]";
+            Some(Obstacle::new("a declared order", help))
+        }
+        Some(ID) => None,
+        Some(_) => {
+            let help = format!("{dialect} has none: give it [item] path = \"{{path}}/{{id}}\"");
+            list.dialect.item.is_none().then(|| Obstacle::new("a way to ask for one item", help))
+        }
+    }
+}
+
+/// Whether a range of a field can be asked for that shows the item which the page begins after: a range that includes its
+/// own end, or one that begins at a neighbouring value.
+pub(crate) fn shows_its_end(list: &ListSettings, name: &str) -> bool {
+    let Some(filter) = &list.dialect.filter else {
+        return false;
+    };
+    let Some(terms) = terms_for(filter, upstream_name(list, name)) else {
+        return false;
+    };
+    let kind = list.fields.iter().find(|field| field.name == name).map(|field| &field.kind);
+    let has_neighbours = matches!(kind, Some(Kind::Number | Kind::NumberInString | Kind::Datetime));
+    has_inclusive(filter, terms) || (has_neighbours && terms.is_exclusive())
+}
+
+/// Whether a range that includes its own end can be asked for in both directions.
+fn has_inclusive(filter: &DialectFilter, terms: &DialectTerms) -> bool {
+    let either = terms.eq.is_some() && alternatives(filter, terms);
+    terms.is_inclusive()
+        || ((terms.lte.is_some() || (terms.lt.is_some() && either))
+            && (terms.gte.is_some() || (terms.gt.is_some() && either)))
+        || (terms.is_exclusive() && either)
+}
+
+/// Whether one of two comparisons can be asked for.
+fn alternatives(filter: &DialectFilter, terms: &DialectTerms) -> bool {
+    filter.or.is_some()
+        || [&terms.lt, &terms.gt, &terms.after, &terms.before]
+            .into_iter()
+            .flatten()
+            .any(|term| term.value.contains("{group}"))
+}
+
+/// The comparisons of a field, by its upstream name.
+fn terms_for<'a>(filter: &'a DialectFilter, upstream: &str) -> Option<&'a DialectTerms> {
+    if filter.fields.is_empty() {
+        return Some(&filter.terms);
+    }
+    filter.fields.iter().find(|(name, _)| name.value == upstream).map(|(_, terms)| terms)
+}
+
+/// The name of a field at the upstream; for the id, the last step of its place.
+fn upstream_name<'a>(list: &'a ListSettings, name: &'a str) -> &'a str {
+    let field = list.fields.iter().find(|field| field.name == name);
+    if let Some(upstream) = field.and_then(|field| field.upstream.as_deref()) {
+        return upstream;
+    }
+    if name != ID {
+        return name;
+    }
+    let place =
+        list.id.as_ref().or_else(|| field.and_then(|field| field.at.as_ref())).or(list.dialect.response.id.as_ref());
+    place.and_then(|place| place.value.rsplit_once('/')).map_or(name, |(_, step)| step)
+}
+
+fn field_obstacle(
+    name: &str,
+    field: Option<&FieldSettings>,
+    filter: &DialectFilter,
+    terms: &DialectTerms,
+    dialect: &str,
+) -> Option<Obstacle> {
+    let kind = field.map_or(&Kind::Inferred, |field| &field.kind);
+    if matches!(kind, Kind::Opaque | Kind::Rank(_)) {
+        let help = "its values are sorted by rules of the upstream's, and a filter may compare them by others";
+        return Some(Obstacle::new(format!("a first key that compares as it is written, and {name} does not"), help));
+    }
+    let quotes = filter.query.is_some() || !filter.quote.is_empty();
+    if quotes && *kind == Kind::Inferred && !quotes_texts_alike(filter) {
+        let help = format!("say fields.{name}.type: {dialect} writes strings, dates and UUIDs in different ways");
+        return Some(Obstacle::new(format!("to know what {name} is"), help));
+    }
+    if quotes && *kind == Kind::Text && quote_of(filter, QuotedKind::Text) == Quote::None {
+        let help =
+            format!("{dialect} has no quote = {{ string = … }}, and bare strings could be read as something else");
+        return Some(Obstacle::new(format!("to write values of {name}"), help));
+    }
+    let nulls = field.map_or(Nulls::Unsaid, |field| field.nulls);
+    if name == ID || nulls == Nulls::None {
+        return None;
+    }
+    let filters_nulls = terms.null.is_some() && terms.not_null.is_some();
+    match nulls {
+        Nulls::Unsaid => {
+            let help = match filters_nulls {
+                true => format!(
+                    "fields.{name}.nulls = \"none\" where there are none, else \"first\", \"last\", \"smallest\" or \"largest\""
+                ),
+                false => format!("fields.{name}.nulls = \"none\" where there are none; {dialect} can't filter by them"),
+            };
+            Some(Obstacle::new(format!("to know where nulls stand in {name}"), help))
+        }
+        _ if filters_nulls => None,
+        _ => Some(Obstacle::new(format!("filters on nulls of {name}"), format!("{dialect} has no words for null"))),
+    }
+}
+
+/// Whether all values that are JSON strings are quoted alike.
+fn quotes_texts_alike(filter: &DialectFilter) -> bool {
+    let text = quote_of(filter, QuotedKind::Text);
+    let others = [QuotedKind::NumberInString, QuotedKind::Datetime, QuotedKind::Uuid];
+    others.into_iter().all(|kind| quote_of(filter, kind) == text)
+}
+
+fn quote_of(filter: &DialectFilter, kind: QuotedKind) -> Quote {
+    filter.quote.iter().find(|(known, _)| *known == kind).map_or(Quote::None, |(_, quote)| quote.value)
+}

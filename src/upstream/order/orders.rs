@@ -1,0 +1,236 @@
+//! The orders of a route: the declared one, and those that clients choose.
+
+use std::sync::Arc;
+
+use super::{
+    fields::DialectFields,
+    filter::FilterTemplate,
+    guarantee::Modes,
+    sort::{CompiledOrder, SortTemplate, Unsortable, UpstreamKey},
+};
+use crate::{
+    config::{
+        settings::{ListSettings, Mode, SortTerm},
+        sort_form::SortForm,
+    },
+    json::{Edits, Pointer, Shape},
+    pagination::{
+        filter::Filters,
+        order::{Direction, Kind, Nulls, Order, Ties},
+    },
+    upstream::response::reading::ResponseReader,
+};
+
+/// The parts from which orders are compiled.
+#[derive(Clone, Debug)]
+pub(crate) struct Orders {
+    /// The sort of the dialect; none if the upstream can't be asked for an order.
+    pub(crate) sort: Option<SortTemplate>,
+    pub(crate) fields: DialectFields,
+    /// The filters of the dialect; none if it has none.
+    pub(crate) filter: Option<FilterTemplate>,
+    modes: Modes,
+    /// The places that are read from answers, without the columns of an order.
+    shape: Shape,
+    /// The place of the token of an item, if that is not its id.
+    item_token: Option<Pointer>,
+}
+
+impl Orders {
+    /// Collects the parts.
+    pub(crate) fn new(
+        sort: Option<SortTemplate>,
+        fields: DialectFields,
+        filter: Option<FilterTemplate>,
+        modes: Modes,
+        reading: &ResponseReader,
+    ) -> Self {
+        let shape = Shape {
+            items: reading.items.clone(),
+            item: reading.item.clone(),
+            columns: Vec::new(),
+            facts: reading.facts.clone(),
+        };
+        let item_token = reading.tokens.as_ref().and_then(|tokens| tokens.of_item.clone());
+        Self { sort, fields, filter, modes, shape, item_token }
+    }
+
+    /// Compiles the declared order. Requests ask for it if the endpoint can sort by all its fields, and also for the id
+    /// if it can. Without the id, the order of ties is unknown.
+    pub(crate) fn declared(&self, list: &ListSettings) -> CompiledOrder {
+        if !list.declared {
+            return self.compile(self.fields.no_order(), 0, None);
+        }
+        let terms: Vec<SortTerm> = list.order.iter().map(|term| term.value.clone()).collect();
+        let order = self.fields.order(&terms, list.id_direction);
+        let can_sort = terms.iter().all(|term| self.fields.can_sort_by(&term.field));
+        let is_whole = self.sort.as_ref().is_some_and(SortTemplate::is_whole);
+        let keys = match (can_sort, self.fields.can_sort_by_id()) {
+            // The upstream's only order needs no name.
+            _ if is_whole => {
+                if runs_one_way(&order) {
+                    order.columns()
+                } else {
+                    0
+                }
+            }
+            (false, _) => 0,
+            (true, true) => order.columns(),
+            (true, false) => order.strong.len(),
+        };
+        let ties = list.ties.filter(|_| !order.strong.is_empty());
+        self.compile(order, keys, ties)
+    }
+
+    /// Compiles an order that a client chose, unless it is the declared one. Requests ask for the id if the endpoint
+    /// can sort by it.
+    ///
+    /// # Errors
+    /// Where a key that can only be told apart is not the last one, and where the upstream can't be asked for all of the
+    /// strong keys: what it did not sort by would contradict the order on every page.
+    pub(crate) fn chosen(
+        &self,
+        declared: &CompiledOrder,
+        terms: &[SortTerm],
+        id_direction: Direction,
+    ) -> Result<CompiledOrder, Unsortable> {
+        let order = self.fields.order(terms, id_direction);
+        if declared.order.declared && order.strong == declared.order.strong && order.id == declared.order.id {
+            return Ok(declared.clone());
+        }
+        if !self.modes.finds(&order) {
+            let first = order.strong.first().unwrap_or(&order.id);
+            return Err(Unsortable::Unplaced(first.name.clone()));
+        }
+        if self.sort.as_ref().is_some_and(SortTemplate::is_whole) {
+            return self.turned(declared, order);
+        }
+        if let Some(key) = order.strong.iter().rev().skip(1).find(|key| key.kind == Kind::Opaque) {
+            return Err(Unsortable::Opaque(key.name.clone()));
+        }
+        let most = self.sort.as_ref().map_or(0, |sort| sort.asked(order.strong.len()));
+        if most < order.strong.len() {
+            return Err(Unsortable::TooManyKeys(most));
+        }
+        let keys = order.strong.len() + usize::from(self.fields.can_sort_by_id());
+        Ok(self.compile(order, keys, None))
+    }
+
+    /// Returns the declared order or its reverse, for an upstream whose sort names no field: the id is reversed with
+    /// the other keys.
+    fn turned(&self, declared: &CompiledOrder, mut order: Order) -> Result<CompiledOrder, Unsortable> {
+        order.id.direction = order.strong.first().map_or(order.id.direction, |key| key.direction);
+        let names = |order: &Order| order.strong.iter().map(|key| key.name.clone()).collect::<Vec<_>>();
+        let is_declared = declared.asked > 0 && names(&order) == names(&declared.order) && runs_one_way(&order);
+        if !is_declared {
+            return Err(Unsortable::OneOrder);
+        }
+        let columns = order.columns();
+        Ok(self.compile(order, columns, None))
+    }
+
+    /// Returns the form of keys in the dialect's own words; nothing if it has none.
+    pub(crate) fn form(&self) -> Option<SortForm> {
+        let sort = self.sort.as_ref()?;
+        let keys: Vec<(&str, UpstreamKey<'_>)> = self
+            .fields
+            .sortable()
+            .map(|(name, nulls)| {
+                let field = self.fields.upstream_name(name);
+                (name, UpstreamKey { field, direction: Direction::Ascending, nulls })
+            })
+            .collect();
+        Some(sort.form(&keys))
+    }
+
+    /// Compiles an order, of which requests ask for the first `keys` keys.
+    fn compile(&self, mut order: Order, keys: usize, ties: Option<Ties>) -> CompiledOrder {
+        let (query, asked) = self.sort_by(&order, 0..keys);
+        // Ties are ordered only if requests also ask for the id. An order by the id alone has no ties.
+        let id_decides = order.strong.is_empty() || asked == order.columns();
+        let ordered = if id_decides && order.declared { Ties::Ordered } else { Ties::Unordered };
+        order.ties = ties.unwrap_or(ordered);
+        let mut shape = self.shape.clone();
+        shape.columns = order.strong.iter().chain([&order.id]).map(|key| self.fields.pointer(&key.name)).collect();
+        shape.columns.extend(self.item_token.clone());
+        let flips = self.flips(&order, asked);
+        let id_at = order.strong.len();
+        let by_names = self.sort.as_ref().is_some_and(|sort| !sort.is_whole());
+        let sorts_by_id = order.declared && by_names && self.fields.can_sort_by_id();
+        let [mut flipped, mut by_id, mut by_id_flipped] = [(); 3].map(|()| String::new());
+        let mut edits = [self.edits_by(&order, 0..asked), Edits::new(), Edits::new(), Edits::new()];
+        if flips {
+            flipped = self.sort_by(&order.flipped(), 0..keys).0;
+            edits[1] = self.edits_by(&order.flipped(), 0..asked);
+        }
+        if sorts_by_id {
+            by_id = self.sort_by(&order, id_at..id_at + 1).0;
+            by_id_flipped = self.sort_by(&order.flipped(), id_at..id_at + 1).0;
+            edits[2] = self.edits_by(&order, id_at..id_at + 1);
+            edits[3] = self.edits_by(&order.flipped(), id_at..id_at + 1);
+        }
+        let mode = self.modes.of(&order, flips);
+        let by_keys = matches!(mode, Mode::Keyset | Mode::Seek) && self.modes.filter_shows(&order).is_some();
+        let filters = self.filter.as_ref().filter(|_| by_keys);
+        let filters = filters.map(|filter| filter.filters(&order, &self.fields, sorts_by_id)).map(Arc::new);
+        let order = Arc::new(order);
+        CompiledOrder { order, query, asked, flips, filters, mode, flipped, by_id, by_id_flipped, edits, shape }
+    }
+
+    /// Writes the query that asks for these keys of an order, as far as possible, and returns the number of keys in it.
+    fn sort_by(&self, order: &Order, keys: std::ops::Range<usize>) -> (String, usize) {
+        let Some(sort) = self.sort.as_ref().filter(|_| !keys.is_empty()) else {
+            return (String::new(), 0);
+        };
+        let wanted = &self.upstream_keys(order)[keys];
+        (sort.render(wanted), sort.asked(wanted.len()))
+    }
+
+    /// Returns the edits of a body that ask for these keys of an order, as far as possible.
+    fn edits_by(&self, order: &Order, keys: std::ops::Range<usize>) -> Edits {
+        match self.sort.as_ref().filter(|_| !keys.is_empty()) {
+            Some(sort) => sort.edits(&self.upstream_keys(order)[keys]),
+            None => Edits::new(),
+        }
+    }
+
+    /// Returns the keys of an order, the id last, for the upstream's sort.
+    fn upstream_keys<'a>(&'a self, order: &'a Order) -> Vec<UpstreamKey<'a>> {
+        let keys = order.strong.iter().chain([&order.id]);
+        keys.map(|key| UpstreamKey {
+            field: self.fields.upstream_name(&key.name),
+            direction: key.direction,
+            nulls: key.nulls,
+        })
+        .collect()
+    }
+
+    /// Returns whether the list can be requested in reverse: requests ask for all keys of the declared order, and nulls
+    /// that stay at one end whatever the direction can be moved to the other.
+    fn flips(&self, order: &Order, asked: usize) -> bool {
+        let Some(sort) = &self.sort else {
+            return false;
+        };
+        let promised = match order.ties {
+            Ties::Ordered => order.columns(),
+            Ties::Unordered => order.strong.len(),
+        };
+        let nulls_turn = |nulls: Nulls| !matches!(nulls, Nulls::First | Nulls::Last) || sort.places_nulls();
+        order.declared && asked > 0 && asked >= promised && order.strong.iter().all(|key| nulls_turn(key.nulls))
+    }
+
+    /// Returns the filters that can be combined with the client's.
+    pub(crate) fn filters_beside(&self, sorted: &CompiledOrder, client: &str) -> Option<Arc<Filters>> {
+        let filters = sorted.filters.as_ref()?;
+        let agrees = || {
+            let filter = self.filter.as_ref()?;
+            filter.agrees_with(filters, &sorted.order, &self.fields, client).then_some(())
+        };
+        (client.is_empty() || agrees().is_some()).then(|| Arc::clone(filters))
+    }
+}
+
+/// Returns whether all keys of an order have the same direction.
+fn runs_one_way(order: &Order) -> bool {
+    order.strong.iter().all(|key| key.direction == order.id.direction)
+}

@@ -1,0 +1,125 @@
+//! Warnings about a route's order that need no answer.
+
+use super::{fields::DialectFields, sort::CompiledOrder};
+use crate::{
+    config::{
+        Diagnostics,
+        settings::{ListSettings, SortTerm},
+    },
+    pagination::order::{Direction, Kind, Ties},
+};
+
+/// Warns if requests don't ask for an order that the dialect has, if ties may not be in the declared order, and if rows
+/// move within the order.
+pub(crate) fn warn(
+    list: &ListSettings,
+    fields: &DialectFields,
+    has_sort: bool,
+    sorted: &CompiledOrder,
+    diagnostics: &mut Diagnostics,
+) {
+    if !list.declared {
+        return;
+    }
+    if has_sort && sorted.asked == 0 {
+        warn_of_silence(list, fields, diagnostics);
+    }
+    warn_of_grain(list, sorted, diagnostics);
+    warn_of_change_times(list, diagnostics);
+}
+
+/// If one field of an order is missing from `sortable`, requests ask for no field of it.
+fn warn_of_silence(list: &ListSettings, fields: &DialectFields, diagnostics: &mut Diagnostics) {
+    let Some(sortable) = list.sortable.first() else { return };
+    let names = list.order.iter().map(|term| term.value.field.as_str()).filter(|name| *name != "id").chain(["id"]);
+    let missing: Vec<&str> = names.filter(|name| !fields.can_sort_by(name)).collect();
+    let lacks = missing.join(" and ");
+    let message = format!("the order is not asked for: `sortable` lacks {lacks}");
+    let help = format!(
+        "add {lacks} if the endpoint can sort by it; else the upstream's own order is believed, and a list that comes in \
+         another one is refused (upstream_unsorted)"
+    );
+    diagnostics.warning(sortable.at, message, help);
+}
+
+/// Date-times are often shown in milliseconds and sorted in microseconds: two rows of one shown instant are then not in
+/// the order of their ids.
+fn warn_of_grain(list: &ListSettings, sorted: &CompiledOrder, diagnostics: &mut Diagnostics) {
+    let order = &sorted.order;
+    if order.ties == Ties::Unordered || list.ties.is_some() {
+        return;
+    }
+    for (term, key) in list.order.iter().zip(&order.strong) {
+        if key.kind == Kind::Datetime && key.grain.is_none() {
+            let name = &key.name;
+            let message = format!("{name} may be shown more coarsely than it is sorted, and its grain is not said");
+            let help = format!(
+                "where milliseconds are shown of microseconds, say fields.{name}.grain = \"ms\", or rows of one millisecond \
+                 contradict the order; ties = \"ordered\" says that what is shown is what is sorted by"
+            );
+            diagnostics.warning(term.at, message, help);
+        }
+    }
+}
+
+/// A changed row jumps to one end of a list that is sorted by the time of the last change.
+fn warn_of_change_times(list: &ListSettings, diagnostics: &mut Diagnostics) {
+    let Some(first) = list.order.first() else { return };
+    let SortTerm { field, direction } = &first.value;
+    if !is_change_time(field) {
+        return;
+    }
+    let jumps = match direction {
+        Direction::Descending => "to the head of the list, and a walk that has passed the head never sees it",
+        Direction::Ascending => "to the end of the list: a walk on meets it twice, and a walk back never",
+    };
+    let help = "where every row must be seen, order by what never changes, such as a time of creation or the id";
+    diagnostics.warning(first.at, format!("a row whose {field} changes during a walk jumps {jumps}"), help);
+}
+
+/// Returns whether a field's name is typical of times of change: `updated_at`, `lastModified`, `modification_date`.
+fn is_change_time(name: &str) -> bool {
+    let mut words: Vec<String> = Vec::new();
+    let mut before = '_';
+    for letter in name.chars() {
+        let begins = letter.is_uppercase() && !before.is_uppercase();
+        if letter.is_alphanumeric() {
+            match words.last_mut().filter(|_| before.is_alphanumeric() && !begins) {
+                Some(word) => word.extend(letter.to_lowercase()),
+                None => words.push(letter.to_lowercase().collect()),
+            }
+        }
+        before = letter;
+    }
+    let changes = ["updated", "modified", "changed", "edited", "touched", "mtime", "modification"];
+    words.first().is_some_and(|first| first == "last" && words.len() > 1)
+        || words.iter().any(|word| changes.contains(&word.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_of_change_are_known_by_their_names() {
+        for name in [
+            "updated_at",
+            "updatedAt",
+            "UpdatedAt",
+            "updated",
+            "modified",
+            "date_modified",
+            "lastModified",
+            "last_seen",
+            "last-login",
+            "LAST_CHANGED",
+            "modification_date",
+            "mtime",
+        ] {
+            assert!(is_change_time(name), "{name}");
+        }
+        for name in ["created_at", "last", "lastname", "id", "updates", "elastic_at", "", "blast_radius"] {
+            assert!(!is_change_time(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! `Link` fields by RFC 8288 appendix B.2 and B.3: targets may contain commas and semicolons, parameters come in any
+//! order, relations are quoted or not, and one parameter may have several. A syntax error ends its field and nothing
+//! else.
+
+use std::borrow::Cow;
+
+use http::{HeaderMap, header::LINK};
+
+/// Returns the target of the first link with this relation whose context is the answer itself, as written and not
+/// resolved.
+#[must_use]
+pub fn find_target(headers: &HeaderMap, relation: &str) -> Option<String> {
+    headers.get_all(LINK).iter().find_map(|field| {
+        let field = String::from_utf8_lossy(field.as_bytes());
+        let mut parser = Parser { rest: &field };
+        while let Some(link) = parser.next_link() {
+            // A link with an `anchor` is about another document.
+            if !link.anchored && link.relations.split_ascii_whitespace().any(|rel| rel.eq_ignore_ascii_case(relation)) {
+                return Some(link.target.to_owned());
+            }
+        }
+        None
+    })
+}
+
+/// A link of a field.
+#[derive(Debug, PartialEq, Eq)]
+struct LinkValue<'a> {
+    target: &'a str,
+    /// The first `rel`; others are ignored.
+    relations: Cow<'a, str>,
+    anchored: bool,
+}
+
+/// The unread rest of a field.
+struct Parser<'a> {
+    rest: &'a str,
+}
+
+const BLANKS: [char; 2] = [' ', '\t'];
+
+impl<'a> Parser<'a> {
+    /// Reads the next link and skips empty list elements.
+    fn next_link(&mut self) -> Option<LinkValue<'a>> {
+        self.rest = self.rest.trim_start_matches([' ', '\t', ',']);
+        let (target, rest) = self.rest.strip_prefix('<')?.split_once('>')?;
+        self.rest = rest;
+        let mut relations = None;
+        let mut anchored = false;
+        while let Some((name, value)) = self.next_parameter() {
+            if name.eq_ignore_ascii_case("rel") {
+                relations.get_or_insert(value);
+            } else if name.eq_ignore_ascii_case("anchor") {
+                anchored = true;
+            }
+        }
+        let relations = relations.unwrap_or_default();
+        Some(LinkValue { target, relations, anchored })
+    }
+
+    /// Reads a parameter of the current link.
+    fn next_parameter(&mut self) -> Option<(&'a str, Cow<'a, str>)> {
+        self.skip_blanks();
+        self.rest = self.rest.strip_prefix(';')?;
+        self.skip_blanks();
+        let name = self.take_until(&[' ', '\t', '=', ';', ',']);
+        self.skip_blanks();
+        let Some(rest) = self.rest.strip_prefix('=') else {
+            return Some((name, Cow::Borrowed("")));
+        };
+        self.rest = rest;
+        self.skip_blanks();
+        let value = if self.rest.starts_with('"') {
+            self.take_quoted()
+        } else {
+            Cow::Borrowed(self.take_until(&[';', ',']).trim_end_matches(BLANKS))
+        };
+        Some((name, value))
+    }
+
+    /// Reads a quoted string; an unterminated one takes the rest of the field.
+    fn take_quoted(&mut self) -> Cow<'a, str> {
+        let inside = &self.rest[1..];
+        let mut unescaped = String::new();
+        let mut kept_from = 0;
+        let mut characters = inside.char_indices();
+        while let Some((at, character)) = characters.next() {
+            match character {
+                '"' => {
+                    self.rest = &inside[at + 1..];
+                    return joined(unescaped, &inside[kept_from..at]);
+                }
+                '\\' => {
+                    unescaped.push_str(&inside[kept_from..at]);
+                    kept_from = at + 1;
+                    // The escaped character is kept, whatever it is.
+                    characters.next();
+                }
+                _ => {}
+            }
+        }
+        self.rest = "";
+        joined(unescaped, &inside[kept_from..])
+    }
+
+    fn take_until(&mut self, ends: &[char]) -> &'a str {
+        let (taken, rest) = self.rest.split_at(self.rest.find(ends).unwrap_or(self.rest.len()));
+        self.rest = rest;
+        taken
+    }
+
+    fn skip_blanks(&mut self) {
+        self.rest = self.rest.trim_start_matches(BLANKS);
+    }
+}
+
+fn joined(mut unescaped: String, tail: &str) -> Cow<'_, str> {
+    if unescaped.is_empty() {
+        return Cow::Borrowed(tail);
+    }
+    unescaped.push_str(tail);
+    Cow::Owned(unescaped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn next_of(fields: &[&str]) -> Option<String> {
+        let mut headers = HeaderMap::new();
+        for field in fields {
+            headers.append(LINK, field.parse().unwrap());
+        }
+        find_target(&headers, "next")
+    }
+
+    #[test]
+    fn finds_the_relation_in_every_spelling() {
+        for field in [
+            r#"</a?page=2>; rel="next""#,
+            "</a?page=2>; rel=next",
+            "</a?page=2>;rel=next;title=x",
+            r#"</a?page=2>; title="a, b; c"; rel="last next""#,
+            r#"</a?page=2>; title="say \"hi\", <b>"; REL="NEXT""#,
+            r#"<x>; rel="prev", </a?page=2>; rel="next""#,
+            r#"<x>; rel=prev,</a?page=2>; rel=next ,<y>; rel=last"#,
+            r#", ,</a?page=2> ; rel = "next""#,
+            r#"<x>; crossorigin; rel=prev, </a?page=2>; crossorigin; rel=next"#,
+            r#"</a?page=2>; rel="n\ext""#,
+        ] {
+            assert_eq!(next_of(&[field]).as_deref(), Some("/a?page=2"), "{field}");
+        }
+    }
+
+    #[test]
+    fn targets_hold_commas_and_semicolons() {
+        let field = r#"</a?sort=x,-y;z&page=2>; rel="next", </a?page=9>; rel="last""#;
+        assert_eq!(next_of(&[field]).as_deref(), Some("/a?sort=x,-y;z&page=2"));
+    }
+
+    #[test]
+    fn looks_through_all_fields() {
+        assert_eq!(next_of(&["<1>; rel=prev", "<3>; rel=next"]).as_deref(), Some("3"));
+        assert_eq!(next_of(&["nonsense", "<3>; rel=next"]).as_deref(), Some("3"), "a bad field spoils no other");
+    }
+
+    #[test]
+    fn does_not_find_what_is_not_there() {
+        for field in [
+            "",
+            "</a>",
+            "</a>; rel=prev",
+            "</a>; rel=nextish",
+            r#"</a>; title="rel=next""#,
+            "</a>; rev=next",
+            "</a; rel=next",
+            "/a; rel=next",
+            r#"</a>; rel="prev"; rel="next""#,
+            r##"</a>; rel="next"; anchor="#other""##,
+            r#"</a>; rel="next"#,
+        ] {
+            let expected = (field == r#"</a>; rel="next"#).then_some("/a");
+            assert_eq!(next_of(&[field]).as_deref(), expected, "{field}");
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Matches of answers whose meaning differs from their status: past the end, or a failure.
+
+use super::{PlaceCompiler, ResponseView};
+use crate::{
+    config::{
+        diagnostic::Located,
+        settings::DialectMatch,
+        tree::{LocatedTree, Tree},
+    },
+    json::scalar::{self, ScalarKind},
+};
+
+/// A match, all of whose conditions must hold.
+#[derive(Clone, Debug)]
+pub(crate) struct Match {
+    status: Option<u16>,
+    body: Vec<Equality>,
+    /// A fact that must be present and not null: many APIs send `"error": null` on success.
+    present: Option<usize>,
+}
+
+impl Match {
+    /// Compiles a list of matches.
+    pub(crate) fn compile_all(sources: &[DialectMatch], places: &mut PlaceCompiler<'_>) -> Option<Vec<Self>> {
+        let compiled: Vec<Option<Self>> = sources.iter().map(|source| Self::compile(source, places)).collect();
+        compiled.into_iter().collect()
+    }
+
+    fn compile(source: &DialectMatch, places: &mut PlaceCompiler<'_>) -> Option<Self> {
+        if source.status.is_none() && source.body.is_empty() && source.present.is_none() {
+            let help = "say a status, members of the body, or what must be present";
+            places.diagnostics.error(source.at, "an empty match would match every answer", help);
+            return None;
+        }
+        if let Some(status) = source.status.filter(|status| !(200..=599).contains(status)) {
+            let help = "the status of an answer is 200 to 599";
+            places.diagnostics.error(source.at, format!("no answer has status {status}"), help);
+            return None;
+        }
+        let body = Equality::compile_all(&source.body, places);
+        let present = match &source.present {
+            Some(place) => places.fact(place).map(Some),
+            None => Some(None),
+        };
+        Some(Self { status: source.status, body: body?, present: present? })
+    }
+
+    /// Returns whether the body of an answer with this status is needed.
+    pub(crate) fn looks_into(&self, status: u16) -> bool {
+        self.status.is_none_or(|wanted| wanted == status) && (!self.body.is_empty() || self.present.is_some())
+    }
+
+    /// Returns whether the match holds.
+    pub(crate) fn holds(&self, status: u16, response: ResponseView<'_>) -> bool {
+        self.status.is_none_or(|wanted| wanted == status)
+            && self.body.iter().all(|equality| equality.holds(response))
+            && self.present.is_none_or(|fact| scalar::kind(response.fact(fact)) != ScalarKind::Null)
+    }
+}
+
+/// A fact with an expected value.
+#[derive(Clone, Debug)]
+pub(crate) struct Equality {
+    fact: usize,
+    value: ExpectedScalar,
+}
+
+#[derive(Clone, Debug)]
+enum ExpectedScalar {
+    Null,
+    Boolean(bool),
+    Number(String),
+    Text(String),
+}
+
+impl Equality {
+    /// Compiles a table of pointers and values.
+    pub(crate) fn compile_all(
+        sources: &[(Located<String>, LocatedTree)],
+        places: &mut PlaceCompiler<'_>,
+    ) -> Option<Vec<Self>> {
+        let compiled: Vec<Option<Self>> =
+            sources.iter().map(|(place, value)| Self::compile(place, value, places)).collect();
+        compiled.into_iter().collect()
+    }
+
+    fn compile(place: &Located<String>, value: &LocatedTree, places: &mut PlaceCompiler<'_>) -> Option<Self> {
+        let fact = places.fact(place);
+        let value = match &value.value {
+            Tree::Null => ExpectedScalar::Null,
+            Tree::Boolean(boolean) => ExpectedScalar::Boolean(*boolean),
+            Tree::Number(number) => ExpectedScalar::Number(number.clone()),
+            Tree::Text(text) => ExpectedScalar::Text(text.clone()),
+            Tree::Array(_) | Tree::Object(_) => {
+                let help = "compare with a text, a number, true or false; point deeper for what stands inside";
+                places.diagnostics.error(value.at, "only single values can be compared", help);
+                return None;
+            }
+        };
+        Some(Self { fact: fact?, value })
+    }
+
+    /// Returns whether the fact is present and has the value.
+    pub(crate) fn holds(&self, response: ResponseView<'_>) -> bool {
+        let raw = response.fact(self.fact);
+        match &self.value {
+            ExpectedScalar::Null => raw == b"null",
+            ExpectedScalar::Boolean(boolean) => scalar::boolean(raw) == Some(*boolean),
+            ExpectedScalar::Text(text) => scalar::text(raw).is_some_and(|found| *found == *text.as_bytes()),
+            ExpectedScalar::Number(number) => {
+                let count = scalar::unsigned(number.as_bytes());
+                raw == number.as_bytes()
+                    || (scalar::kind(raw) == ScalarKind::Number && count.is_some() && count == scalar::unsigned(raw))
+            }
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Places in a response: a JSON Pointer into its body, `header:NAME`, `link:REL`, `content-range:PART`.
+
+pub mod content_range;
+pub mod link_header;
+pub mod matching;
+
+use std::borrow::Cow;
+
+use http::{HeaderMap, HeaderName};
+
+use super::template::text::{TemplateText, Variable};
+use crate::{
+    config::diagnostic::{Diagnostics, Located, nearest},
+    json::{Pointer, Span, scalar},
+};
+use content_range::ContentRange;
+use content_range::RangePart;
+use content_range::integer;
+use link_header::find_target;
+
+/// A place in a response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ResponsePlace {
+    /// In the body: an index into the facts of a scan.
+    Fact(usize),
+    Header(HeaderName),
+    /// The target of the link with this relation.
+    Link(String),
+    ContentRange(RangePart),
+}
+
+/// A compiler of places, which collects the facts that they need from a body.
+pub(crate) struct PlaceCompiler<'a> {
+    /// The value of `{collection}`.
+    pub(crate) collection: &'a str,
+    /// The places in the body, without duplicates.
+    pub(crate) facts: Vec<Pointer>,
+    pub(crate) diagnostics: &'a mut Diagnostics,
+}
+
+impl PlaceCompiler<'_> {
+    /// Compiles any place.
+    pub(crate) fn place(&mut self, source: &Located<String>) -> Option<ResponsePlace> {
+        let text = source.value.as_str();
+        if text.is_empty() || text.starts_with('/') {
+            return self.fact(source).map(ResponsePlace::Fact);
+        }
+        let (scheme, rest) = text.split_once(':').unwrap_or((text, ""));
+        match scheme {
+            "header" => self.header(source, rest).map(ResponsePlace::Header),
+            "link" if !rest.is_empty() => Some(ResponsePlace::Link(rest.to_owned())),
+            "content-range" => self.content_range(source, rest).map(ResponsePlace::ContentRange),
+            _ => {
+                let schemes = ["header", "link", "content-range"];
+                let help = match nearest(scheme, schemes).filter(|_| text.contains(':')) {
+                    Some("link") if rest.is_empty() => "write link: and a relation, as link:next".to_owned(),
+                    Some(scheme) => format!("did you mean {scheme}:{rest}?"),
+                    None => pointer_help(text),
+                };
+                self.refuse(source, help)
+            }
+        }
+    }
+
+    /// Compiles a place in the body that is read as a fact, and returns its index.
+    pub(crate) fn fact(&mut self, source: &Located<String>) -> Option<usize> {
+        let pointer = self.pointer(source)?;
+        if let Some(known) = self.facts.iter().position(|fact| *fact == pointer) {
+            return Some(known);
+        }
+        self.facts.push(pointer);
+        Some(self.facts.len() - 1)
+    }
+
+    /// Compiles a JSON Pointer, which may contain `{collection}`.
+    pub(crate) fn pointer(&mut self, source: &Located<String>) -> Option<Pointer> {
+        let text = source.value.as_str();
+        if text == "/" {
+            let help = "write \"\" for the whole body, \"/name\" for a member";
+            return self.refuse_as(source, "\"/\" is the member with the empty name".to_owned(), help.to_owned());
+        }
+        let template = TemplateText::parse(text, source, &[Variable::Collection], self.diagnostics)?;
+        let collection = self.collection.replace('~', "~0").replace('/', "~1");
+        let rendered = template.render(&|_| Some(collection.as_str().into())).unwrap_or_default();
+        match Pointer::parse(&rendered) {
+            Ok(pointer) => Some(pointer),
+            Err(error) => self.refuse(source, error.message),
+        }
+    }
+
+    fn header(&mut self, source: &Located<String>, name: &str) -> Option<HeaderName> {
+        let parsed = HeaderName::from_bytes(name.trim().as_bytes()).ok();
+        if parsed.is_none() {
+            return self.refuse(source, "write header: and a header's name, as header:X-Total-Count".to_owned());
+        }
+        parsed
+    }
+
+    fn content_range(&mut self, source: &Located<String>, part: &str) -> Option<RangePart> {
+        let found = RangePart::NAMES.iter().find(|(name, _)| *name == part);
+        if found.is_none() {
+            let help = "write content-range:start, content-range:end or content-range:total";
+            return self.refuse(source, help.to_owned());
+        }
+        found.map(|(_, part)| *part)
+    }
+
+    fn refuse<T>(&mut self, source: &Located<String>, help: String) -> Option<T> {
+        self.refuse_as(source, format!("{:?} is no place in an answer", source.value), help)
+    }
+
+    fn refuse_as<T>(&mut self, source: &Located<String>, message: String, help: String) -> Option<T> {
+        self.diagnostics.error(source.at, message, help);
+        None
+    }
+}
+
+/// Suggests a correction of an invalid place.
+fn pointer_help(text: &str) -> String {
+    Pointer::parse(text).err().map_or_else(String::new, |error| error.message)
+}
+
+/// A response in which places are looked up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ResponseView<'a> {
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) body: &'a [u8],
+    /// The facts of the body; incomplete if the body could not be scanned.
+    pub(crate) facts: &'a [Span],
+}
+
+impl ResponseView<'_> {
+    /// Returns the bytes of a fact; empty if it is missing.
+    pub(crate) fn fact(&self, index: usize) -> &[u8] {
+        self.facts.get(index).map_or(&[], |span| span.of(self.body))
+    }
+
+    /// Returns a count; nothing if it is missing, negative, malformed or beyond 64 bits.
+    pub(crate) fn number(&self, place: &ResponsePlace) -> Option<u64> {
+        match place {
+            ResponsePlace::Fact(index) => scalar::unsigned(self.fact(*index)),
+            ResponsePlace::Header(name) => integer(self.header(name)?),
+            ResponsePlace::Link(_) => None,
+            ResponsePlace::ContentRange(part) => ContentRange::of(self.headers).part(*part),
+        }
+    }
+
+    /// Returns a flag, if there is one. In headers it is `true` or `false`.
+    pub(crate) fn boolean(&self, place: &ResponsePlace) -> Option<bool> {
+        match place {
+            ResponsePlace::Fact(index) => scalar::boolean(self.fact(*index)),
+            ResponsePlace::Header(name) => {
+                let text = self.header(name)?;
+                let is = |word: &str| text.eq_ignore_ascii_case(word);
+                if is("true") { Some(true) } else { is("false").then_some(false) }
+            }
+            ResponsePlace::Link(_) | ResponsePlace::ContentRange(_) => None,
+        }
+    }
+
+    /// Returns whether there is a value other than null and the empty text.
+    pub(crate) fn says_something(&self, place: &ResponsePlace) -> bool {
+        match place {
+            ResponsePlace::Fact(index) => {
+                let raw = self.fact(*index);
+                scalar::kind(raw) != scalar::ScalarKind::Null && !scalar::is_empty_text(raw)
+            }
+            ResponsePlace::Header(name) => self.header(name).is_some_and(|text| !text.is_empty()),
+            ResponsePlace::Link(relation) => {
+                find_target(self.headers, relation).is_some_and(|target| !target.is_empty())
+            }
+            ResponsePlace::ContentRange(part) => ContentRange::of(self.headers).part(*part).is_some(),
+        }
+    }
+
+    /// Returns the value as text: strings decoded, other values as written; nothing if there is no value.
+    pub(crate) fn text(&self, place: &ResponsePlace) -> Option<Cow<'_, str>> {
+        let text = match place {
+            ResponsePlace::Fact(index) => {
+                let raw = self.fact(*index);
+                match scalar::kind(raw) {
+                    scalar::ScalarKind::Null => return None,
+                    scalar::ScalarKind::Text => match scalar::text(raw)? {
+                        Cow::Borrowed(bytes) => Cow::Borrowed(std::str::from_utf8(bytes).ok()?),
+                        Cow::Owned(bytes) => Cow::Owned(String::from_utf8(bytes).ok()?),
+                    },
+                    _ => Cow::Borrowed(std::str::from_utf8(raw).ok()?),
+                }
+            }
+            ResponsePlace::Header(name) => Cow::Borrowed(self.header(name)?),
+            ResponsePlace::Link(relation) => Cow::Owned(find_target(self.headers, relation)?),
+            ResponsePlace::ContentRange(part) => Cow::Owned(ContentRange::of(self.headers).part(*part)?.to_string()),
+        };
+        Some(text).filter(|text| !text.is_empty())
+    }
+
+    fn header(&self, name: &HeaderName) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok().map(str::trim)
+    }
+}

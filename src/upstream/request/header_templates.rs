@@ -1,0 +1,78 @@
+//! Headers of a dialect.
+
+use std::borrow::Cow;
+
+use http::{HeaderName, HeaderValue};
+
+use super::headers::is_ours;
+use crate::{
+    config::diagnostic::{Diagnostics, Located},
+    upstream::template::text::{TemplatePart, TemplateText, Variable},
+};
+
+/// Headers with variables.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct HeaderTemplates {
+    headers: Vec<(HeaderName, TemplateText)>,
+}
+
+impl HeaderTemplates {
+    /// Compiles headers, which may contain only the variables `allowed`.
+    pub(crate) fn compile(
+        headers: &[(Located<String>, Located<String>)],
+        allowed: &[Variable],
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Self> {
+        let headers: Vec<Option<(HeaderName, TemplateText)>> =
+            headers.iter().map(|(name, value)| compile_one(name, value, allowed, diagnostics)).collect();
+        Some(Self { headers: headers.into_iter().collect::<Option<_>>()? })
+    }
+
+    /// Returns the variables.
+    pub(crate) fn variables(&self) -> impl Iterator<Item = Variable> + '_ {
+        self.headers.iter().flat_map(|(_, text)| text.variables())
+    }
+
+    /// Writes the headers whose variables are all known; returns nothing if a value is invalid in a header.
+    pub(crate) fn render<'v>(
+        &self,
+        value: &dyn Fn(Variable) -> Option<Cow<'v, str>>,
+    ) -> Option<Vec<(HeaderName, HeaderValue)>> {
+        let known = self.headers.iter().filter_map(|(name, text)| Some((name, text.render(value)?)));
+        known.map(|(name, text)| Some((name.clone(), HeaderValue::from_str(&text).ok()?))).collect()
+    }
+}
+
+fn compile_one(
+    name: &Located<String>,
+    value: &Located<String>,
+    allowed: &[Variable],
+    diagnostics: &mut Diagnostics,
+) -> Option<(HeaderName, TemplateText)> {
+    let compiled_name = compile_name(name, diagnostics);
+    let text = TemplateText::parse(&value.value, value, allowed, diagnostics)?;
+    let sendable = |piece: &TemplatePart| match piece {
+        TemplatePart::Literal(literal) => HeaderValue::from_str(literal).is_ok(),
+        TemplatePart::Variable(_) => true,
+    };
+    if !text.pieces().iter().all(sendable) {
+        let message = format!("{:?} can't stand in a header", value.value);
+        diagnostics.error(value.at, message, "a header's value is one line without control characters");
+        return None;
+    }
+    Some((compiled_name?, text))
+}
+
+fn compile_name(source: &Located<String>, diagnostics: &mut Diagnostics) -> Option<HeaderName> {
+    let Ok(name) = HeaderName::from_bytes(source.value.as_bytes()) else {
+        let message = format!("{:?} is no header name", source.value);
+        diagnostics.error(source.at, message, "a name is letters, digits and hyphens, as Range-Unit");
+        return None;
+    };
+    if is_ours(&name) {
+        let help = "the gateway sets this header itself: leave it out";
+        diagnostics.error(source.at, format!("a dialect can't set {}", source.value), help);
+        return None;
+    }
+    Some(name)
+}

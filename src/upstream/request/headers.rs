@@ -1,0 +1,389 @@
+//! Headers of requests to upstreams: the client's that are forwarded, and those that the gateway adds.
+//!
+//! For lists, all end-to-end headers are forwarded except those that would change the list in the answer (`Range`,
+//! `If-*`, `Accept`, `Accept-Encoding`, `Expect`, and overrides of method or path), those about a body (`Content-*`:
+//! the gateway writes the body), and `Host`, which the upstream's settings decide. Names are compared with `_` read as
+//! `-`, because CGI-like servers give both to the application under one name. For the same reason a client's header is
+//! not forwarded if it differs only by `_` from a header that the gateway sets.
+
+use std::{borrow::Cow, net::IpAddr, time::UNIX_EPOCH};
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Version,
+    header::{
+        ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, RETRY_AFTER, TRANSFER_ENCODING, VIA,
+        WWW_AUTHENTICATE,
+    },
+};
+use thiserror::Error;
+
+use crate::json::write::push_number;
+
+/// Hop-by-hop headers, nominated by `Connection` or not (RFC 9110 section 7.6.1 and its predecessors).
+const HOP_BY_HOP: [&str; 10] = [
+    "connection",
+    "http2-settings",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// End-to-end headers that are not forwarded for lists. The prefixes `content-` and `if-` are handled apart.
+const WITHHELD: [&str; 4] = ["accept-encoding", "expect", "host", "range"];
+
+/// Headers that make some servers use another method than that of the request.
+const METHOD_OVERRIDES: [&str; 3] = ["x-http-method", "x-http-method-override", "x-method-override"];
+
+/// Headers that make some servers answer for another path (Symfony before CVE-2018-14773, Zend, rewriting of IIS), or
+/// use another proxy (CVE-2016-5385). No client of a gateway needs them.
+const PATH_OVERRIDES: [&str; 6] =
+    ["proxy", "x-original-uri", "x-original-url", "x-override-url", "x-rewrite-uri", "x-rewrite-url"];
+
+/// Schemes that authenticate the connection instead of the request (RFC 4559 section 6).
+const OF_THE_CONNECTION: [&str; 3] = ["kerberos", "negotiate", "ntlm"];
+
+/// The name of the gateway in `Via`.
+const NAME: &str = "cursorgate";
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// The origin of a client's request.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientOrigin<'a> {
+    /// The address of the other end of the connection.
+    pub address: IpAddr,
+    /// The authority of the request: `Host`, or HTTP/2's `:authority`.
+    pub host: Option<&'a str>,
+    /// `http` or `https`.
+    pub scheme: &'static str,
+    /// The protocol version of the request.
+    pub version: Version,
+}
+
+/// The reasons that a request's headers are refused, with 400 `request_invalid`.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum HeaderRefusal {
+    /// `Connection` nominates a header that the upstream must see as the gateway saw it.
+    #[error("Connection can't nominate {0}")]
+    Nominated(String),
+    /// `Connection` is no list of tokens.
+    #[error("Connection is no list of header names")]
+    Connection,
+}
+
+/// Builds the headers of a request for a list, beginning with `Host`. `protected` are the headers of the principal and
+/// of cursor contexts; `dialect` is [`UpstreamRequest::headers`](crate::upstream::UpstreamRequest::headers), which
+/// replace the client's; `added` are the operator's, which replace both.
+///
+/// # Errors
+/// Where `Connection` would take a header away that decides whose view the answer is, or where it came from.
+pub fn request_headers(
+    host: HeaderValue,
+    client: &HeaderMap,
+    origin: ClientOrigin<'_>,
+    protected: &[HeaderName],
+    dialect: &[(HeaderName, HeaderValue)],
+    added: &[(HeaderName, HeaderValue)],
+) -> Result<HeaderMap, HeaderRefusal> {
+    let nominated = nominations(client, &[protected])?;
+    let set = dialect.iter().chain(added);
+    let ours = [&ACCEPT, &VIA].into_iter().chain(protected).chain(set.clone().map(|(name, _)| name));
+    let mut headers = HeaderMap::with_capacity(client.len() + dialect.len() + added.len() + 8);
+    headers.insert(HOST, host);
+    for (name, value) in client {
+        let folded = fold(name.as_str());
+        let dropped = is_hop_by_hop(&folded)
+            || is_withheld(&folded)
+            || is_twin(name, &folded, ours.clone())
+            || nominated.iter().any(|name| *name == folded);
+        if !dropped {
+            headers.append(name, value.clone());
+        }
+    }
+    add_forwarding(&mut headers, origin);
+    headers.append(VIA, via(origin.version));
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    // The gateway writes the client's answer itself. If the media type determines the list, cursors are bound to it.
+    if !(protected.contains(&ACCEPT) && accepts_json(&headers)) {
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    }
+    for (name, value) in set {
+        headers.insert(name, value.clone());
+    }
+    Ok(headers)
+}
+
+/// Returns the names of a client's headers about its origin that are not vouched for: all such headers of an unknown
+/// client, and those of a trusted proxy that it is not known to write (`vouched`), because it forwards what the client
+/// sent. Names with `_` are never vouched for: proxies write hyphens.
+///
+/// They are removed from a request before any other code reads it, so that the remaining ones are reliable.
+#[must_use]
+pub fn unvouched(client: &HeaderMap, vouched: &[HeaderName], trusted: bool) -> Vec<HeaderName> {
+    let is_unvouched = |name: &&HeaderName| {
+        let folded = fold(name.as_str());
+        let says_origin = is_forwarding(&folded) || vouched.iter().any(|known| fold(known.as_str()) == folded);
+        says_origin && !(trusted && vouched.contains(name))
+    };
+    client.keys().filter(is_unvouched).cloned().collect()
+}
+
+/// Returns the changes to the origin headers of a forwarded request: the names to remove, because they differ only by
+/// `_` from headers that the gateway or the operator (`added`) sets, and the headers to set.
+#[must_use]
+pub fn provenance(
+    client: &HeaderMap,
+    origin: ClientOrigin<'_>,
+    added: &[(HeaderName, HeaderValue)],
+) -> (Vec<HeaderName>, HeaderMap) {
+    let ours = std::iter::once(&VIA).chain(added.iter().map(|(name, _)| name));
+    let is_false = |name: &&HeaderName| {
+        let folded = fold(name.as_str());
+        is_twin(name, &folded, ours.clone()) || reframes(name, &folded)
+    };
+    let dropped: Vec<HeaderName> = client.keys().filter(is_false).cloned().collect();
+    let mut headers = HeaderMap::with_capacity(4);
+    for name in [FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO] {
+        for value in client.get_all(&name) {
+            headers.append(&name, value.clone());
+        }
+    }
+    add_forwarding(&mut headers, origin);
+    let earlier = client.get_all(VIA).iter().filter_map(|value| value.to_str().ok());
+    let chain: Vec<&str> = earlier.collect();
+    let own = via(origin.version);
+    let line = own.to_str().map(|own| [chain.as_slice(), &[own]].concat().join(", "));
+    headers.insert(VIA, line.ok().and_then(|line| HeaderValue::from_str(&line).ok()).unwrap_or(own));
+    (dropped, headers)
+}
+
+/// The longest `Retry-After` that is forwarded, in seconds.
+const LONGEST_RETRY: u64 = 24 * 60 * 60;
+
+/// Limits `Retry-After` (RFC 9110 section 10.2.3) to a day after `now`, in seconds since 1970. A later time becomes a
+/// day, and an invalid one is removed.
+pub fn bound_retry_after(answer: &mut HeaderMap, now: u64) {
+    let Some(said) = answer.get(RETRY_AFTER) else { return };
+    let text = said.to_str().unwrap_or_default().trim();
+    let seconds = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        Some(text.parse().unwrap_or(u64::MAX))
+    } else {
+        let date = httpdate::parse_http_date(text).ok();
+        let date = date.and_then(|date| date.duration_since(UNIX_EPOCH).ok());
+        date.map(|date| date.as_secs().saturating_sub(now))
+    };
+    match seconds {
+        Some(seconds) if seconds <= LONGEST_RETRY && answer.get_all(RETRY_AFTER).iter().count() == 1 => {}
+        Some(seconds) => {
+            answer.insert(RETRY_AFTER, seconds.min(LONGEST_RETRY).into());
+        }
+        None => {
+            answer.remove(RETRY_AFTER);
+        }
+    }
+}
+
+/// Returns whether only the gateway sets this header, so that dialects may not.
+pub(crate) fn is_ours(name: &HeaderName) -> bool {
+    let folded = fold(name.as_str());
+    let body = folded == "content-length";
+    is_hop_by_hop(&folded) || is_forwarding(&folded) || body || ["accept-encoding", "host", "via"].contains(&&*folded)
+}
+
+/// Returns the names of a client's headers that would change the method or path of the request, in every spelling.
+#[must_use]
+pub fn overrides(client: &HeaderMap) -> Vec<HeaderName> {
+    client.keys().filter(|name| is_override(&fold(name.as_str()))).cloned().collect()
+}
+
+/// Returns the names of a client's hop-by-hop headers, by definition or nominated. The framing of the body is not among
+/// them, except for spellings that only some servers accept.
+#[must_use]
+pub fn between_neighbours(client: &HeaderMap) -> Vec<HeaderName> {
+    // Malformed nominations have been refused before.
+    let nominated = nominations(client, &[]).unwrap_or_default();
+    let is_between = |name: &&HeaderName| {
+        let folded = fold(name.as_str());
+        let says_length = [CONTENT_LENGTH, TRANSFER_ENCODING].contains(name);
+        !says_length
+            && (is_hop_by_hop(&folded) || folded == "content-length" || nominated.iter().any(|name| *name == folded))
+    };
+    client.keys().filter(is_between).cloned().collect()
+}
+
+/// Returns the names of headers that override the path.
+#[must_use]
+pub fn path_overrides(client: &HeaderMap) -> Vec<HeaderName> {
+    client.keys().filter(|name| PATH_OVERRIDES.contains(&&*fold(name.as_str()))).cloned().collect()
+}
+
+/// Returns the methods in a client's override headers.
+pub fn said_methods(client: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    let overrides = client.iter().filter(|(name, _)| METHOD_OVERRIDES.contains(&&*fold(name.as_str())));
+    overrides.map(|(_, value)| value.as_bytes())
+}
+
+/// Returns the names of an answer's hop-by-hop headers (RFC 9110 section 7.6.1), without the framing of its body.
+#[must_use]
+pub fn of_connection(answer: &HeaderMap) -> Vec<HeaderName> {
+    let connection = answer.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    let nominated = connection.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok());
+    let known = HOP_BY_HOP.iter().map(|name| HeaderName::from_static(name));
+    let is_about_body = |name: &HeaderName| [CONTENT_LENGTH, TRANSFER_ENCODING].contains(name);
+    known.chain(nominated).filter(|name| answer.contains_key(name) && !is_about_body(name)).collect()
+}
+
+/// Returns whether the credentials of a request or the challenge of an answer apply to the connection, so that the next
+/// user of the connection would be the same user.
+#[must_use]
+pub fn authenticates_connection(headers: &HeaderMap) -> bool {
+    let said = headers.get_all(AUTHORIZATION).iter().chain(headers.get_all(WWW_AUTHENTICATE));
+    let schemes = said.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    let mut schemes = schemes.filter_map(|part| part.trim_ascii().split(u8::is_ascii_whitespace).next());
+    schemes.any(|scheme| OF_THE_CONNECTION.iter().any(|known| scheme.eq_ignore_ascii_case(known.as_bytes())))
+}
+
+/// Returns the names that `Connection` nominates, in lower case and folded.
+///
+/// # Errors
+/// Where `Connection` would take a header away that decides whose view the answer is, or where it came from.
+pub fn nominations(client: &HeaderMap, protected: &[&[HeaderName]]) -> Result<Vec<String>, HeaderRefusal> {
+    let mut nominated = Vec::new();
+    for field in client.get_all(CONNECTION) {
+        let text = field.to_str().map_err(|_| HeaderRefusal::Connection)?;
+        for option in text.split(',').map(str::trim).filter(|option| !option.is_empty()) {
+            let name = HeaderName::from_bytes(option.as_bytes()).map_err(|_| HeaderRefusal::Connection)?;
+            let folded = fold(name.as_str()).into_owned();
+            let named = ["authorization", "cookie", "host", "via"].contains(&folded.as_str());
+            let mut protected = protected.iter().flat_map(|names| names.iter());
+            if named || is_forwarding(&folded) || protected.any(|name| fold(name.as_str()) == folded) {
+                return Err(HeaderRefusal::Nominated(name.to_string()));
+            }
+            nominated.push(folded);
+        }
+    }
+    Ok(nominated)
+}
+
+/// Appends the client's origin to the headers of trusted proxies. Other origin headers have been removed (see
+/// [`unvouched`]).
+fn add_forwarding(headers: &mut HeaderMap, origin: ClientOrigin<'_>) {
+    // 48 bytes hold any address.
+    let mut chain = Vec::with_capacity(48);
+    for earlier in headers.get_all(&FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()) {
+        chain.extend_from_slice(earlier.as_bytes());
+        chain.extend_from_slice(b", ");
+    }
+    push_address(&mut chain, origin.address);
+    if let Ok(chain) = HeaderValue::try_from(chain) {
+        headers.insert(FORWARDED_FOR, chain);
+    }
+    if let Some(host) = origin.host.and_then(|host| HeaderValue::from_str(host).ok()) {
+        headers.entry(FORWARDED_HOST).or_insert(host);
+    }
+    headers.entry(FORWARDED_PROTO).or_insert(HeaderValue::from_static(origin.scheme));
+}
+
+/// Appends an address; an IPv4 address without its IPv6 form.
+fn push_address(out: &mut Vec<u8>, address: IpAddr) {
+    match address.to_canonical() {
+        IpAddr::V4(address) => {
+            for (index, octet) in address.octets().into_iter().enumerate() {
+                out.extend_from_slice(if index == 0 { b"" } else { b"." });
+                push_number(out, octet.into());
+            }
+        }
+        IpAddr::V6(address) => out.extend_from_slice(address.to_string().as_bytes()),
+    }
+}
+
+/// Returns the protocol of a request and the gateway's name for `Via` (RFC 9110 section 7.6.3).
+fn via(version: Version) -> HeaderValue {
+    HeaderValue::from_static(match version {
+        Version::HTTP_09 => "0.9 cursorgate",
+        Version::HTTP_10 => "1.0 cursorgate",
+        Version::HTTP_2 => "2 cursorgate",
+        Version::HTTP_3 => "3 cursorgate",
+        _ => "1.1 cursorgate",
+    })
+}
+
+/// Returns how often a request has passed a gateway of this name, by its `Via`.
+#[must_use]
+pub fn passages(client: &HeaderMap) -> usize {
+    let fields = client.get_all(VIA).iter().filter_map(|value| value.to_str().ok());
+    let received_by = fields.flat_map(|field| field.split(',')).filter_map(|hop| hop.split_whitespace().nth(1));
+    received_by.filter(|name| *name == NAME).count()
+}
+
+fn fold(name: &str) -> Cow<'_, str> {
+    if name.contains('_') { Cow::Owned(name.replace('_', "-")) } else { Cow::Borrowed(name) }
+}
+
+fn is_hop_by_hop(folded: &str) -> bool {
+    HOP_BY_HOP.contains(&folded)
+}
+
+fn is_withheld(folded: &str) -> bool {
+    let by_prefix = folded.starts_with("if-") || folded.starts_with("content-");
+    by_prefix || WITHHELD.contains(&folded) || is_override(folded)
+}
+
+fn is_override(folded: &str) -> bool {
+    METHOD_OVERRIDES.contains(&folded) || PATH_OVERRIDES.contains(&folded)
+}
+
+/// Returns whether a header differs only by `_` from one that the gateway sets.
+fn is_twin<'o>(name: &HeaderName, folded: &str, ours: impl Iterator<Item = &'o HeaderName> + Clone) -> bool {
+    // A name without `_` is its own folded form.
+    name.as_str() != folded
+        && !ours.clone().any(|own| own == name)
+        && ours.map(|own| fold(own.as_str())).any(|own| own == folded)
+}
+
+/// Returns whether a header differs only by `_` from one that frames a message, names its host or controls its
+/// connection.
+fn reframes(name: &HeaderName, folded: &str) -> bool {
+    name.as_str() != folded && (is_hop_by_hop(folded) || ["content-length", "host"].contains(&folded))
+}
+
+/// Returns whether a client accepts a JSON media type: an upstream could answer other types with a page for people.
+fn accepts_json(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let mut types = accepted.flat_map(|value| value.split(',')).filter_map(|range| range.split(';').next());
+    types.any(|name| name.to_ascii_lowercase().contains("json"))
+}
+
+/// Returns whether a header states the origin of a request, in the words of any proxy: servers build links from it and
+/// grant access by it.
+fn is_forwarding(folded: &str) -> bool {
+    const OTHERS: [&str; 16] = [
+        "appengine-user-ip",
+        "cf-connecting-ip",
+        "cf-connecting-ipv6",
+        "client-ip",
+        "fastly-client-ip",
+        "forwarded",
+        "true-client-ip",
+        "x-azure-clientip",
+        "x-client-ip",
+        "x-cluster-client-ip",
+        "x-envoy-external-address",
+        "x-forwarded",
+        "x-host",
+        "x-original-forwarded-for",
+        "x-original-host",
+        "x-real-ip",
+    ];
+    folded.starts_with("x-forwarded-") || OTHERS.contains(&folded)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,265 @@
+//! Requests for slices and tokens: query, headers and body.
+
+use std::borrow::Cow;
+
+use http::Method;
+
+use super::header_templates::HeaderTemplates;
+use crate::{
+    config::{
+        diagnostic::{Diagnostics, Located},
+        settings::DialectRequest,
+    },
+    json::Edits,
+    pagination::{
+        fetch::{Fetch, TokenFetch},
+        window::{Offset, PageNumber, PageSize, Slice},
+    },
+    upstream::{
+        response::token,
+        template::{
+            ask::{Unaskable, UpstreamRequest},
+            body::{BodyTemplate, Values},
+            pairs,
+            text::{QueryTemplate, Variable, append_pair},
+        },
+    },
+};
+
+/// The compiled `[request]` of a dialect.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestTemplate {
+    method: Method,
+    pub(crate) query: QueryTemplate,
+    /// Equivalent queries, which are only read from clients' requests.
+    pub(crate) also: Vec<QueryTemplate>,
+    headers: HeaderTemplates,
+    /// The paging members of the body.
+    pub(crate) body: Option<BodyTemplate>,
+    /// The number of the first page.
+    pub(crate) first_page: u64,
+    /// The token of the first page, if one is sent.
+    first_token: Option<String>,
+    /// Filters and sort are not sent with a token.
+    token_alone: bool,
+}
+
+/// The parts of a request other than paging.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RequestExtras<'a> {
+    /// The list's path at the upstream.
+    pub(crate) path: &'a str,
+    /// The filters: the client's, and those on keys.
+    pub(crate) filters: &'a str,
+    /// The sort.
+    pub(crate) sort: &'a str,
+    /// The sort in the body.
+    pub(crate) sort_edits: &'a Edits,
+}
+
+impl RequestTemplate {
+    /// Compiles `[request]`.
+    pub(crate) fn compile(request: &DialectRequest, diagnostics: &mut Diagnostics) -> Option<Self> {
+        let query = compile_query(&request.query, diagnostics);
+        let also: Vec<Option<QueryTemplate>> =
+            request.also.iter().map(|source| compile_query(source, diagnostics)).collect();
+        let headers = HeaderTemplates::compile(&request.headers, Variable::PAGING, diagnostics);
+        let body = request.body.as_ref().map(|body| BodyTemplate::compile(body, Variable::PAGING, &[], diagnostics));
+        if let Some(body) = request.body.as_ref().filter(|_| request.method != Method::POST) {
+            diagnostics.error(body.at, "a request by GET has no body", "say method = \"POST\"");
+            return None;
+        }
+        Some(Self {
+            method: request.method.clone(),
+            query: query?,
+            also: also.into_iter().collect::<Option<_>>()?,
+            headers: headers?,
+            body: match body {
+                Some(body) => Some(body?),
+                None => None,
+            },
+            first_page: request.first_page,
+            first_token: request.first_token.as_ref().map(|token| token.value.clone()),
+            token_alone: request.token_alone,
+        })
+    }
+
+    /// Returns the variables of requests.
+    pub(crate) fn variables(&self) -> impl Iterator<Item = Variable> + '_ {
+        let in_body = self.body.iter().flat_map(BodyTemplate::variables);
+        self.query.variables().chain(self.headers.variables()).chain(in_body)
+    }
+
+    /// Returns whether requests name a position.
+    pub(crate) fn says_place(&self) -> bool {
+        let says = |variable: Variable| {
+            variable.is_token()
+                || matches!(variable, Variable::Page | Variable::Offset | Variable::End | Variable::Last)
+        };
+        self.variables().any(says)
+    }
+
+    /// Returns whether requests have a body.
+    pub(crate) fn sends_bodies(&self) -> bool {
+        self.method == Method::POST
+    }
+
+    /// Returns whether the body contains the token.
+    pub(crate) fn token_in_body(&self) -> bool {
+        self.body.iter().flat_map(BodyTemplate::variables).any(Variable::is_token)
+    }
+
+    /// Builds the request of a slice.
+    pub(crate) fn ask_slice(
+        &self,
+        fetch: Fetch,
+        slice: Slice,
+        beside: RequestExtras<'_>,
+    ) -> Result<UpstreamRequest, Unaskable> {
+        let value = |variable| self.of_slice(slice, variable).map(|number| Cow::Owned(number.to_string()));
+        self.assemble(fetch, beside, &value, None)
+    }
+
+    /// Builds a request for the first items of the list, as few as possible, for the facts of its answer.
+    pub(crate) fn ask_first(&self, least: PageSize, beside: RequestExtras<'_>) -> Result<UpstreamRequest, Unaskable> {
+        let value = |variable| {
+            match variable {
+                Variable::Page => self.of_slice(Slice::Page { number: PageNumber(0), size: least }, variable),
+                Variable::Token | Variable::NextToken => return self.first_token.as_deref().map(Cow::Borrowed),
+                _ => self.of_slice(Slice::Offset { from: Offset(0), size: least }, variable),
+            }
+            .map(|number| Cow::Owned(number.to_string()))
+        };
+        self.assemble(Fetch::Count, beside, &value, self.first_json().as_deref())
+    }
+
+    /// Builds the request of a token.
+    pub(crate) fn ask_token(
+        &self,
+        style: token::TokenStyle,
+        fetch: &TokenFetch,
+        beside: RequestExtras<'_>,
+    ) -> Result<UpstreamRequest, Unaskable> {
+        let TokenFetch { token, backward, size } = fetch;
+        let token = token.as_ref().map(|token| token.0.as_ref());
+        let beside = match token.is_some() && self.token_alone {
+            true => RequestExtras { filters: "", sort: "", sort_edits: &NO_EDITS, ..beside },
+            false => beside,
+        };
+        let asked = Fetch::Token(fetch.clone());
+        let size = size.0.to_string();
+        let said = match (style, token) {
+            (token::TokenStyle::Item | token::TokenStyle::Json, Some(raw)) => {
+                Some(token::said_by_item(raw).ok_or(Unaskable::Gone)?)
+            }
+            (token::TokenStyle::Plain, Some(text)) => Some(Cow::Borrowed(text)),
+            (token::TokenStyle::Pairs, _) => None,
+            (_, None) => self.first_token.as_deref().map(Cow::Borrowed),
+        };
+        let value = |variable| match variable {
+            Variable::Size => Some(Cow::Borrowed(size.as_str())),
+            Variable::Token => said.clone(),
+            Variable::NextToken | Variable::After => said.clone().filter(|_| !backward),
+            Variable::PreviousToken | Variable::Before => said.clone().filter(|_| *backward),
+            _ => None,
+        };
+        let json = match (style, token) {
+            (token::TokenStyle::Item | token::TokenStyle::Json, Some(raw)) => Some(Cow::Borrowed(raw.as_bytes())),
+            (_, Some(text)) => Some(Cow::Owned(token::quoted(text).into_bytes())),
+            (_, None) => self.first_json().map(Cow::Owned),
+        };
+        let mut ask = self.assemble(asked, beside, &value, json.as_deref())?;
+        if style == token::TokenStyle::Pairs {
+            // Links keep the size that they were made with, because some of them count pages.
+            let without_size = |variable| value(variable).filter(|_| variable != Variable::Size);
+            ask.common = self.written(beside, &without_size);
+            if let Some(further) = token {
+                ask.query = pairs::replaced(&ask.query, further);
+            }
+        }
+        Ok(ask)
+    }
+
+    fn assemble<'v>(
+        &self,
+        fetch: Fetch,
+        beside: RequestExtras<'_>,
+        value: &dyn Fn(Variable) -> Option<Cow<'v, str>>,
+        token: Option<&[u8]>,
+    ) -> Result<UpstreamRequest, Unaskable> {
+        let query = self.written(beside, value);
+        // Only a token can be invalid in a header; numbers are always valid.
+        let headers = self.headers.render(value).ok_or(Unaskable::Gone)?;
+        let path = beside.path.to_owned();
+        let edits = (self.method == Method::POST).then(|| self.edits(beside, value, token));
+        Ok(UpstreamRequest { method: self.method.clone(), path, query, headers, edits, fetch, common: String::new() })
+    }
+
+    /// Returns the edits of a body: paging, then sort. `token` is the token as JSON.
+    fn edits<'v>(
+        &self,
+        beside: RequestExtras<'_>,
+        value: &dyn Fn(Variable) -> Option<Cow<'v, str>>,
+        token: Option<&[u8]>,
+    ) -> Vec<Edits> {
+        let text = |variable| value(variable).map(|text| Cow::Owned(text.into_owned()));
+        let json = |variable: Variable| match (value(variable)?, token) {
+            (_, Some(token)) if variable.is_token() => Some(Cow::Owned(token.to_vec())),
+            // All other paging values are numbers.
+            (number, _) => Some(Cow::Owned(number.into_owned().into_bytes())),
+        };
+        let values = Values { text: &text, json: &json };
+        let paging = self.body.as_ref().map(|body| body.edits(&[values], None));
+        paging.into_iter().chain([beside.sort_edits.clone()]).filter(|edits| !edits.is_empty()).collect()
+    }
+
+    /// Returns the token of the first page as JSON.
+    fn first_json(&self) -> Option<Vec<u8>> {
+        self.first_token.as_deref().map(|text| token::quoted(text).into_bytes())
+    }
+
+    fn written<'v>(&self, beside: RequestExtras<'_>, value: &dyn Fn(Variable) -> Option<Cow<'v, str>>) -> String {
+        // Paging parameters are usually shorter than 64 bytes.
+        let mut query = String::with_capacity(beside.filters.len() + beside.sort.len() + 64);
+        query.push_str(beside.filters);
+        self.query.append_to(&mut query, value);
+        append_pair(&mut query, beside.sort);
+        query
+    }
+
+    fn of_slice(&self, slice: Slice, variable: Variable) -> Option<u64> {
+        let size = u64::from(slice.size().0);
+        match (variable, slice) {
+            (Variable::Size, _) => Some(size),
+            (Variable::Page, Slice::Page { number, .. }) => Some(self.first_page.saturating_add(number.0)),
+            (Variable::Offset, Slice::Offset { from, .. }) => Some(from.0),
+            (Variable::End, Slice::Offset { from, .. }) => Some(from.0.saturating_add(size)),
+            (Variable::Last, Slice::Offset { from, .. }) => Some(from.0.saturating_add(size).saturating_sub(1)),
+            _ => None,
+        }
+    }
+}
+
+static NO_EDITS: Edits = Vec::new();
+
+/// Compiles a query with paging parameters. Their names must be fixed and unique: otherwise a client's parameters could
+/// not be told from filters.
+fn compile_query(source: &Located<String>, diagnostics: &mut Diagnostics) -> Option<QueryTemplate> {
+    let query = QueryTemplate::parse(source, Variable::PAGING, diagnostics)?;
+    let mut names: Vec<String> = Vec::new();
+    for parameter in &query.parameters {
+        if parameter.name.variables().next().is_some() {
+            let help = "variables stand behind the `=`";
+            diagnostics.error(source.at, "the name of a paging parameter can't hold a variable", help);
+            return None;
+        }
+        let name = parameter.decoded_name();
+        if names.contains(&name) {
+            let message = format!("the parameter {name} stands twice");
+            diagnostics.error(source.at, message, "say each parameter once");
+            return None;
+        }
+        names.push(name);
+    }
+    Some(query)
+}

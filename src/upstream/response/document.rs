@@ -1,0 +1,66 @@
+//! The kinds of documents that bodies are, in words for the log.
+
+use http::{HeaderMap, header::CONTENT_TYPE};
+
+/// Describes a body by its first bytes and its media type, without showing any of it.
+pub(crate) fn kind_of_document(headers: &HeaderMap, body: &[u8]) -> &'static str {
+    let text = beginning(body);
+    let begins = |with: &[u8]| text.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
+    let content_type = headers.get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
+    match text.first() {
+        None => "an empty body",
+        Some(b'<') if begins(b"<!doctype html") || begins(b"<html") || starts_html(content_type) => "an HTML document",
+        Some(b'<') => "an XML document",
+        Some(b'{') => "a JSON object",
+        Some(b'[') => "a JSON array",
+        Some(b'"') => "a JSON string",
+        Some(b'-' | b'0'..=b'9') => "a JSON number",
+        _ if begins(b"null") => "a JSON null",
+        _ if begins(b"true") || begins(b"false") => "a JSON boolean",
+        _ if body.starts_with(b"\x1f\x8b") => "a gzip stream",
+        _ => "a text",
+    }
+}
+
+/// Returns whether a JSON body is an object.
+pub(crate) fn is_object(body: &[u8]) -> bool {
+    beginning(body).starts_with(b"{")
+}
+
+/// Removes a byte order mark and leading spaces.
+fn beginning(body: &[u8]) -> &[u8] {
+    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start()
+}
+
+fn starts_html(content_type: &[u8]) -> bool {
+    content_type.get(..9).is_some_and(|start| start.eq_ignore_ascii_case(b"text/html"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_told_by_how_a_body_begins() {
+        for (body, kind) in [
+            (&b""[..], "an empty body"),
+            (b" \r\n", "an empty body"),
+            (b"\n<!DOCTYPE html><html>", "an HTML document"),
+            (b"\xef\xbb\xbf<html lang=en>", "an HTML document"),
+            (b"<?xml version=\"1.0\"?>", "an XML document"),
+            (b"{\"secret\":1", "a JSON object"),
+            (b"[1", "a JSON array"),
+            (b"\"x\"", "a JSON string"),
+            (b"-1", "a JSON number"),
+            (b"null", "a JSON null"),
+            (b"false", "a JSON boolean"),
+            (b"\x1f\x8b\x08", "a gzip stream"),
+            (b"upstream connect error", "a text"),
+        ] {
+            assert_eq!(kind_of_document(&HeaderMap::new(), body), kind);
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, "text/html; charset=utf-8".parse().unwrap());
+        assert_eq!(kind_of_document(&headers, b"<div>"), "an HTML document");
+    }
+}

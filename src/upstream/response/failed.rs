@@ -1,0 +1,130 @@
+//! Failures that an upstream reports in a body with a status of success: `{"status":"fail","error":"…","data":[]}`.
+//!
+//! A body with items is a list, whatever other members it has. A body without items would end the walk, so an unnoticed
+//! failure of this form would end it early.
+
+use crate::{
+    json::{
+        members,
+        scalar::{self, ScalarKind},
+    },
+    upstream::template::pairs,
+};
+
+/// Values of `status` that mean failure.
+const FAILED: [&[u8]; 4] = [b"fail", b"failed", b"failure", b"error"];
+
+/// Values that mean success.
+const FINE: [&[u8]; 7] = [b"", b"0", b"ok", b"none", b"null", b"false", b"success"];
+
+/// A member, and whether its value means failure.
+type Sign = (&'static str, fn(&[u8]) -> bool);
+
+/// Returns the top-level member of a body without items that reports a failure. `query` is that of the request: a
+/// member that repeats a query parameter of its name, as a filter by status, does not count.
+pub(crate) fn told_by(body: &[u8], query: &str) -> Option<&'static str> {
+    let members = members(body)?;
+    let says = |name: &str| {
+        let (_, raw) = members.iter().find(|(member, _)| **member == *name.as_bytes())?;
+        let echoes =
+            pairs::raw(query).any(|pair| pairs::name(pair) == name && is_text(raw, pairs::value(pair).as_bytes()));
+        (!echoes).then_some(*raw)
+    };
+    let failed: [Sign; 4] =
+        [("error", names_error), ("errors", names_error), ("status", is_failed_status), ("success", is_false)];
+    failed.into_iter().find(|(name, fails)| says(name).is_some_and(fails)).map(|(name, _)| name)
+}
+
+/// Returns whether an error member reports an error: it is not null, false, 0 or empty, nor an error with the code 0.
+fn names_error(raw: &[u8]) -> bool {
+    match scalar::kind(raw) {
+        ScalarKind::Null | ScalarKind::Boolean(false) => false,
+        ScalarKind::Boolean(true) => true,
+        ScalarKind::Number => scalar::unsigned(raw) != Some(0),
+        ScalarKind::Text => !FINE.iter().any(|word| is_text(raw, word)),
+        ScalarKind::Array => raw.get(1..).is_some_and(|inside| !inside.trim_ascii_start().starts_with(b"]")),
+        ScalarKind::Object => members(raw).is_none_or(|members| {
+            let code = members.iter().find(|(name, _)| **name == *b"code").map(|(_, code)| *code);
+            match code {
+                Some(code) => names_error(code) && !matches!(scalar::unsigned(code), Some(200..=299)),
+                None => members.iter().any(|(_, value)| names_error(value)),
+            }
+        }),
+    }
+}
+
+/// Returns whether a status means failure: by a word, an HTTP status, or `false`.
+fn is_failed_status(raw: &[u8]) -> bool {
+    match scalar::kind(raw) {
+        ScalarKind::Boolean(fine) => !fine,
+        ScalarKind::Number => matches!(scalar::unsigned(raw), Some(400..=599)),
+        ScalarKind::Text => FAILED.iter().any(|word| is_text(raw, word)),
+        ScalarKind::Null | ScalarKind::Array | ScalarKind::Object => false,
+    }
+}
+
+fn is_false(raw: &[u8]) -> bool {
+    match scalar::kind(raw) {
+        ScalarKind::Boolean(fine) => !fine,
+        ScalarKind::Number => scalar::unsigned(raw) == Some(0),
+        ScalarKind::Text => is_text(raw, b"false"),
+        ScalarKind::Null | ScalarKind::Array | ScalarKind::Object => false,
+    }
+}
+
+/// Returns whether a value is this text, in any letter case.
+fn is_text(raw: &[u8], text: &[u8]) -> bool {
+    scalar::text(raw).is_some_and(|said| said.trim_ascii().eq_ignore_ascii_case(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_told_from_what_says_that_all_is_well() {
+        for (body, told) in [
+            (r#"{"status":"fail","error":"db down","data":[],"total":0}"#, Some("error")),
+            (r#"{"error":{"message":"no shard"},"data":[]}"#, Some("error")),
+            (r#"{"error":{"code":503},"data":[]}"#, Some("error")),
+            (r#"{"error":true,"data":[]}"#, Some("error")),
+            (r#"{"errors":[{"detail":"x"}],"data":[]}"#, Some("errors")),
+            (r#"{"errors":{"base":["x"]},"data":[]}"#, Some("errors")),
+            (r#"{"errors":1,"data":[]}"#, Some("errors")),
+            (r#"{"status":"Failed","data":[]}"#, Some("status")),
+            (r#"{"status":"error","data":[]}"#, Some("status")),
+            (r#"{"status":500,"data":[]}"#, Some("status")),
+            (r#"{"status":false,"data":[]}"#, Some("status")),
+            (r#"{"success":false,"data":[]}"#, Some("success")),
+            (r#"{"success":0,"data":[]}"#, Some("success")),
+            (r#"{"data":[],"meta":{"error":"deeper down"}}"#, None),
+            (r#"{"errors":[],"data":[]}"#, None),
+            (r#"{"errors":[ ],"data":[]}"#, None),
+            (r#"{"errors":{},"data":[]}"#, None),
+            (r#"{"errors":0,"data":[]}"#, None),
+            (r#"{"error":null,"data":[]}"#, None),
+            (r#"{"error":"","data":[]}"#, None),
+            (r#"{"error":false,"data":[]}"#, None),
+            (r#"{"error":{"code":0,"message":"ok"},"data":[]}"#, None),
+            (r#"{"error":{"code":200,"message":"ok"},"data":[]}"#, None),
+            (r#"{"error":{"message":null},"data":[]}"#, None),
+            (r#"{"status":"ok","data":[]}"#, None),
+            (r#"{"status":"success","success":true,"data":[]}"#, None),
+            (r#"{"status":200,"data":[]}"#, None),
+            (r#"{"status":"no_results","data":[]}"#, None),
+            (r#"{"status":0,"data":[]}"#, None),
+            (r#"{"success":1,"data":[]}"#, None),
+            ("[]", None),
+        ] {
+            assert_eq!(told_by(body.as_bytes(), ""), told, "{body}");
+        }
+    }
+
+    #[test]
+    fn an_echo_of_what_was_asked_for_is_no_failure() {
+        let body = br#"{"status":"failed","data":[]}"#;
+        assert_eq!(told_by(body, "status=failed&page=1"), None);
+        assert_eq!(told_by(body, "state=failed&page=1"), Some("status"));
+        assert_eq!(told_by(body, "status=open"), Some("status"));
+    }
+}

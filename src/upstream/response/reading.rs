@@ -1,0 +1,362 @@
+//! Reading of responses: status, headers and bytes become an answer.
+
+use http::{HeaderMap, header::LOCATION};
+
+use super::{
+    document::{is_object, kind_of_document},
+    error::ReadingError,
+    failed,
+    token::{TokenReading, TokenStyle},
+};
+use crate::{
+    config::settings::{DialectRequest, DialectResponse},
+    json::{JsonError, Limits, PageSpans, Pointer, Shape, Span, scan_page},
+    pagination::{
+        answer::{Answer, Standing, Total},
+        fetch::{Fetch, Token},
+        window::{Offset, Slice},
+    },
+    upstream::{
+        place::{
+            PlaceCompiler, ResponsePlace, ResponseView,
+            matching::{Equality, Match},
+        },
+        template::ask::UpstreamRequest,
+    },
+};
+
+/// The compiled `[response]` of a dialect.
+#[derive(Clone, Debug)]
+pub(crate) struct ResponseReader {
+    /// The places in a body, to which other fields refer by index.
+    pub(crate) facts: Vec<Pointer>,
+    /// The place of the array of items.
+    pub(crate) items: Pointer,
+    /// The place of the item in an element.
+    pub(crate) item: Pointer,
+    /// The array may be missing or null if there are no items.
+    items_optional: bool,
+    total: Option<ResponsePlace>,
+    total_exact_when: Vec<Equality>,
+    /// The facts about further items, the most reliable first.
+    more: Vec<More>,
+    page: Option<ResponsePlace>,
+    offset: Option<ResponsePlace>,
+    size: Option<ResponsePlace>,
+    past_end: Vec<Match>,
+    gone: Vec<Match>,
+    /// The matches of failures. Without them, members beside an empty list are examined.
+    error: Option<Vec<Match>>,
+    first_page: u64,
+    /// The reading of tokens, if the upstream hands them out.
+    pub(crate) tokens: Option<TokenReading>,
+}
+
+/// A fact about further items.
+#[derive(Clone, Debug)]
+enum More {
+    /// A boolean with this value if there are more.
+    Flag(ResponsePlace, bool),
+    /// A value that is present if there are more.
+    Next(ResponsePlace),
+    /// The number of pages.
+    Pages(ResponsePlace),
+}
+
+impl ResponseReader {
+    /// Compiles `[response]` without the id, whose place the route may set. `style` is that of tokens.
+    pub(crate) fn compile(
+        response: &DialectResponse,
+        request: &DialectRequest,
+        style: Option<TokenStyle>,
+        mut places: PlaceCompiler<'_>,
+    ) -> Option<Self> {
+        let items = places.pointer(&response.items);
+        let item = response.item.as_ref().map_or_else(|| Some(Pointer::default()), |item| places.pointer(item));
+        // All places are compiled before the first fault ends this, so that all faults are reported.
+        let mut sound = true;
+        let mut place = |source: &Option<_>, places: &mut PlaceCompiler<'_>| {
+            let compiled = source.as_ref().and_then(|source| places.place(source));
+            sound &= compiled.is_some() == source.is_some();
+            compiled
+        };
+        let total = place(&response.total, &mut places);
+        let has_more = place(&response.has_more, &mut places).map(|place| More::Flag(place, true));
+        let is_last = place(&response.is_last, &mut places).map(|place| More::Flag(place, false));
+        let next_url = place(&response.next_url, &mut places).map(More::Next);
+        let next_page = place(&response.next_page, &mut places).map(More::Next);
+        let last_page = place(&response.last_page, &mut places).map(More::Pages);
+        let page = place(&response.page, &mut places);
+        let offset = place(&response.offset, &mut places);
+        let size = place(&response.size, &mut places);
+        // Only followed links lead back, but an invalid place is reported in any case.
+        place(&response.prev_url, &mut places);
+        let tokens = style.map(|style| {
+            let first = request.first_token.as_ref().map(|token| token.value.as_str());
+            TokenReading::compile(style, first, response, &mut places)
+        });
+        let total_exact_when = Equality::compile_all(&response.total_exact_when, &mut places);
+        let past_end = Match::compile_all(&response.past_end, &mut places);
+        let gone = Match::compile_all(&response.gone, &mut places);
+        let error = response.error.as_ref().map(|error| Match::compile_all(error, &mut places));
+        let reading = Self {
+            facts: places.facts,
+            items: items?,
+            item: item?,
+            items_optional: response.items_optional,
+            total,
+            total_exact_when: total_exact_when?,
+            more: [has_more, is_last, next_url, next_page, last_page].into_iter().flatten().collect(),
+            page,
+            offset,
+            size,
+            past_end: past_end?,
+            gone: gone?,
+            error: match error {
+                Some(error) => Some(error?),
+                None => None,
+            },
+            first_page: request.first_page,
+            tokens: match tokens {
+                Some(tokens) => Some(tokens?),
+                None => None,
+            },
+        };
+        sound.then_some(reading)
+    }
+
+    /// Reads a response. `shape` has the columns of an order.
+    pub(crate) fn read(
+        &self,
+        shape: &Shape,
+        ask: &UpstreamRequest,
+        status: u16,
+        headers: &HeaderMap,
+        body: Vec<u8>,
+        depth: u16,
+    ) -> Result<Answer, ReadingError> {
+        let limits = Limits { depth, ..Limits::default() };
+        let scanned = matches!(status, 200 | 203 | 206).then(|| scan_page(&body, shape, limits));
+        // A body that is not a list may still match `error`, `gone` or `past_end`.
+        let found;
+        let facts = match &scanned {
+            Some(Ok(page)) => page.facts.as_slice(),
+            Some(Err(JsonError::Malformed { .. } | JsonError::TooDeep | JsonError::TooManyItems)) => &[],
+            Some(Err(_)) | None => {
+                found = self.find_facts(status, &body);
+                found.as_slice()
+            }
+        };
+        let response = ResponseView { headers, body: &body, facts };
+        if self.error.iter().flatten().any(|matched| matched.holds(status, response)) {
+            let detail = format!("the answer, a {status}, is what the dialect calls a failure");
+            return Err(ReadingError::Unavailable(detail));
+        }
+        let sent_token = matches!(&ask.fetch, Fetch::Token(fetch) if fetch.token.is_some());
+        if sent_token && self.gone.iter().any(|matched| matched.holds(status, response)) {
+            return Ok(without_items(Standing::Gone, None, body));
+        }
+        if self.past_end.iter().any(|matched| matched.holds(status, response)) {
+            // At the very start of the list no end can be passed: a success there means an empty list.
+            let is_empty = (200..300).contains(&status) && begins_at_start(&ask.fetch);
+            let standing = if is_empty { Standing::Listed } else { Standing::PastEnd };
+            return Ok(without_items(standing, self.total(response), body));
+        }
+        let page = match scanned {
+            Some(Ok(page)) => page,
+            Some(Err(error)) => return Err(self.malformed(error, depth, headers, &body)),
+            None => return Err(refused(status, headers, body)),
+        };
+        if status == 206 && !self.reads_content_range() {
+            let detail = "206: a part of something, and the dialect reads no content-range".to_owned();
+            return Err(ReadingError::Malformed(detail));
+        }
+        // Only an object can lack a member, so any other body is not the dialect's list.
+        if page.items.is_none() && !(self.items_optional && is_object(&body)) {
+            let kind = kind_of_document(headers, &body);
+            let detail = format!("no array at {:?} of {kind}", self.items.to_string());
+            return Err(ReadingError::Malformed(detail));
+        }
+        if page.items.as_ref().is_none_or(Vec::is_empty)
+            && self.error.is_none()
+            && let Some(name) = failed::told_by(&body, &ask.query)
+        {
+            let detail = format!(
+                "the list is empty, and {name:?} beside it says that something failed: response.error says which answers \
+                 are failures, [] none"
+            );
+            return Err(ReadingError::Malformed(detail));
+        }
+        self.answer(page, ask, headers, body)
+    }
+
+    fn answer(
+        &self,
+        page: PageSpans,
+        ask: &UpstreamRequest,
+        headers: &HeaderMap,
+        body: Vec<u8>,
+    ) -> Result<Answer, ReadingError> {
+        let response = ResponseView { headers, body: &body, facts: &page.facts };
+        let number = |place: &Option<ResponsePlace>| response.number(place.as_ref()?);
+        let total = self.total(response);
+        let said_page = number(&self.page).and_then(|page| page.checked_sub(self.first_page));
+        let offset = number(&self.offset);
+        let size = number(&self.size).and_then(|size| u32::try_from(size).ok()).filter(|size| *size > 0);
+        let asked_page = match &ask.fetch {
+            Fetch::Slice(Slice::Page { number, .. }, _) => Some(number.0),
+            _ => None,
+        };
+        let mut more = self.more.iter().find_map(|source| match source {
+            More::Flag(place, when_more) => response.boolean(place).map(|flag| flag == *when_more),
+            More::Next(place) => Some(response.says_something(place)),
+            More::Pages(place) => Some(said_page.or(asked_page)?.saturating_add(1) < response.number(place)?),
+        });
+        let items = page.items.unwrap_or_default();
+        let (keys, item_tokens) = self.columns(page.columns, items.len());
+        let (mut next, mut previous) = (None, None);
+        if let (Some(tokens), Fetch::Token(fetch)) = (&self.tokens, &ask.fetch) {
+            let handed_out = tokens.read(fetch, ask, response)?;
+            more = self.flag(response).or_else(|| tokens.says_more(&handed_out, fetch.backward));
+            (next, previous) = match tokens.style() {
+                TokenStyle::Item => {
+                    let token = |span: Option<&Span>| of_item(span?.of(&body));
+                    (token(item_tokens.last()), token(item_tokens.first()))
+                }
+                TokenStyle::Plain | TokenStyle::Json | TokenStyle::Pairs => handed_out,
+            };
+            // A next token or link is ignored if the answer also says that nothing follows.
+            if more == Some(false) {
+                *if fetch.backward { &mut previous } else { &mut next } = None;
+            }
+        }
+        Ok(Answer {
+            items,
+            keys,
+            standing: Standing::Listed,
+            total,
+            more,
+            offset,
+            page: said_page,
+            size,
+            next,
+            previous,
+            item_tokens,
+            body,
+        })
+    }
+
+    /// Returns the value of a flag, which takes precedence over tokens and links.
+    fn flag(&self, response: ResponseView<'_>) -> Option<bool> {
+        self.more.iter().find_map(|source| match source {
+            More::Flag(place, when_more) => response.boolean(place).map(|flag| flag == *when_more),
+            More::Next(_) | More::Pages(_) => None,
+        })
+    }
+
+    /// Splits the columns: those of the order, and the last one for tokens of items, if the id does not continue the
+    /// list.
+    fn columns(&self, found: Vec<Span>, rows: usize) -> (Vec<Span>, Vec<Span>) {
+        let Some(tokens) = self.tokens.as_ref().filter(|tokens| tokens.style() == TokenStyle::Item && rows > 0) else {
+            return (found, Vec::new());
+        };
+        let width = found.len() / rows;
+        let last_of_each = found.chunks_exact(width).filter_map(|row| row.last().copied()).collect();
+        if tokens.of_item.is_none() {
+            return (found, last_of_each);
+        }
+        let others = found.chunks_exact(width).flat_map(|row| &row[..width - 1]).copied().collect();
+        (others, last_of_each)
+    }
+
+    /// Returns the facts of a body that is no list, as far as matches need them.
+    fn find_facts(&self, status: u16, body: &[u8]) -> Vec<Span> {
+        if !self
+            .error
+            .iter()
+            .flatten()
+            .chain(&self.past_end)
+            .chain(&self.gone)
+            .any(|matched| matched.looks_into(status))
+        {
+            return Vec::new();
+        }
+        self.facts.iter().map(|fact| fact.find(body).unwrap_or(Span::ABSENT)).collect()
+    }
+
+    /// Returns the key of a fact that the dialect promises for every list and that an answer lacks: its total, or its
+    /// flag.
+    pub(crate) fn untold(&self, answer: &Answer) -> Option<&'static str> {
+        let has_flag = self.more.iter().any(|source| matches!(source, More::Flag(..)));
+        match answer.standing {
+            Standing::Listed if self.total.is_some() && answer.total.is_none() => Some("response.total"),
+            Standing::Listed if has_flag && answer.more.is_none() => Some("response.has_more or is_last"),
+            _ => None,
+        }
+    }
+
+    fn total(&self, response: ResponseView<'_>) -> Option<Total> {
+        let value = response.number(self.total.as_ref()?)?;
+        let exact = self.total_exact_when.iter().all(|equality| equality.holds(response));
+        Some(Total { value, exact })
+    }
+
+    fn reads_content_range(&self) -> bool {
+        let places = [&self.total, &self.offset, &self.size];
+        places.iter().any(|place| matches!(place, Some(ResponsePlace::ContentRange(_))))
+    }
+
+    fn malformed(&self, error: JsonError, depth: u16, headers: &HeaderMap, body: &[u8]) -> ReadingError {
+        let kind = kind_of_document(headers, body);
+        ReadingError::Malformed(match error {
+            JsonError::TooDeep => return ReadingError::TooDeep(depth),
+            JsonError::TooManyItems => return ReadingError::TooManyItems(Limits::default().items),
+            JsonError::Malformed { at } => format!("{kind}: no JSON from byte {at} of {} on", body.len()),
+            JsonError::NotAnArray => format!("what stands at {:?} of {kind} is no array", self.items.to_string()),
+            JsonError::ItemMissing { index } => {
+                format!("element {index} has nothing at {:?}, where the item should be", self.item.to_string())
+            }
+        })
+    }
+}
+
+/// Returns whether a fetch asks for the first items.
+fn begins_at_start(fetch: &Fetch) -> bool {
+    match fetch {
+        Fetch::Slice(slice, _) => slice.begins() == Offset(0),
+        Fetch::Token(fetch) => fetch.token.is_none(),
+        Fetch::Item(_) | Fetch::Count => true,
+    }
+}
+
+/// Returns the token of an item; nothing if it is missing.
+fn of_item(raw: &[u8]) -> Option<Token> {
+    let text = std::str::from_utf8(raw).ok().filter(|text| !text.is_empty())?;
+    Some(Token(text.into()))
+}
+
+fn without_items(standing: Standing, total: Option<Total>, body: Vec<u8>) -> Answer {
+    Answer { body, standing, total, ..Answer::default() }
+}
+
+/// Returns the error of a status that no list has.
+pub(crate) fn refused(status: u16, headers: &HeaderMap, body: Vec<u8>) -> ReadingError {
+    match status {
+        204 => {
+            let help = "response.past_end = [{ status = 204 }] says so where that is an empty list";
+            ReadingError::Malformed(format!("204: no content; {help}"))
+        }
+        304 => ReadingError::Malformed("304 to a request without conditions".to_owned()),
+        300..=399 => {
+            let location = headers.get(LOCATION).and_then(|value| value.to_str().ok());
+            let location = location.map(|text| text.split(['?', '#']).next().unwrap_or_default().to_owned());
+            ReadingError::Redirected { status, location }
+        }
+        400..=499 => ReadingError::Failed { status, body },
+        500..=599 => ReadingError::Unavailable(format!("the upstream answered {status}")),
+        _ => ReadingError::Malformed(format!("{status} is no answer to a list")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,339 @@
+//! Which responses are lists, and what is read from them. Whole answers of real upstreams are in the contract tests.
+
+use http::HeaderMap;
+
+use crate::{
+    config::{
+        settings::{DialectMatch, ListSettings},
+        tree::Tree,
+    },
+    pagination::answer::{Answer, Standing, Total},
+    upstream::{
+        response::error::ReadingError,
+        testing::{AT, ask, at, compile, page},
+    },
+};
+
+/// Reads a response to the second page of two.
+fn read(
+    change: impl FnOnce(&mut ListSettings),
+    status: u16,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Result<Answer, ReadingError> {
+    read_page(1, change, status, headers, body)
+}
+
+/// Reads a response to that page, counted from 0.
+fn read_page(
+    number: u64,
+    change: impl FnOnce(&mut ListSettings),
+    status: u16,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Result<Answer, ReadingError> {
+    let dialect = compile(change);
+    let mut map = HeaderMap::new();
+    for (name, value) in headers {
+        map.append(http::HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+    }
+    let ask = ask(&dialect, &page(number, 2), "");
+    dialect.read(dialect.default_sorted(), &ask, status, &map, body.as_bytes().to_vec(), 8)
+}
+
+fn malformed(result: Result<Answer, ReadingError>) -> String {
+    match result {
+        Err(ReadingError::Malformed(detail)) => detail,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn matching(status: Option<u16>, member: Option<(&str, Tree)>, present: Option<&str>) -> DialectMatch {
+    let body = member.into_iter().map(|(place, value)| (at(place), at(value))).collect();
+    DialectMatch { at: AT, status, body, present: present.map(at) }
+}
+
+#[test]
+fn statuses_that_are_no_list() {
+    let list = r#"{"data":[]}"#;
+    let of = |status| read(|_| (), status, &[], list);
+    assert!(of(200).is_ok());
+    assert!(of(203).is_ok());
+    assert!(malformed(of(206)).starts_with("206: a part of something"));
+    assert!(malformed(of(204)).starts_with("204: no content; response.past_end"));
+    assert!(malformed(of(304)).starts_with("304 "));
+    for status in [100, 101, 201, 202, 205, 600, 999] {
+        assert_eq!(malformed(of(status)), format!("{status} is no answer to a list"));
+    }
+    for status in [400, 401, 403, 404, 416, 429, 499] {
+        assert_eq!(of(status).unwrap_err(), ReadingError::Failed { status, body: list.as_bytes().to_vec() });
+    }
+    for status in [500, 502, 503, 599] {
+        assert_eq!(of(status).unwrap_err(), ReadingError::Unavailable(format!("the upstream answered {status}")));
+    }
+    for status in [301, 302, 307, 308] {
+        let redirected = read(|_| (), status, &[("location", "/api/users/?page=2&key=secret")], "");
+        let location = Some("/api/users/".to_owned());
+        assert_eq!(redirected.unwrap_err(), ReadingError::Redirected { status, location });
+    }
+}
+
+#[test]
+fn parts_are_lists_where_the_dialect_reads_content_ranges() {
+    for place in ["total", "offset", "size"] {
+        let change = |list: &mut ListSettings| {
+            let response = &mut list.dialect.response;
+            match place {
+                "total" => response.total = Some(at("content-range:total")),
+                "offset" => response.offset = Some(at("content-range:start")),
+                _ => response.size = Some(at("content-range:end")),
+            }
+        };
+        assert!(read(change, 206, &[("content-range", "2-3/9")], r#"{"data":[]}"#).is_ok(), "{place}");
+    }
+}
+
+#[test]
+fn what_is_no_list_is_named_and_never_shown() {
+    let html = "<!DOCTYPE html><p>secret</p>";
+    assert_eq!(
+        malformed(read(|_| (), 200, &[], html)),
+        format!("an HTML document: no JSON from byte 0 of {} on", html.len())
+    );
+    assert_eq!(malformed(read(|_| (), 200, &[], "")), "an empty body: no JSON from byte 0 of 0 on");
+    assert!(malformed(read(|_| (), 200, &[], r#"{"data":[{"id":1}"#)).starts_with("a JSON object: no JSON from byte"));
+    assert_eq!(malformed(read(|_| (), 200, &[], "{}")), r#"no array at "/data" of a JSON object"#);
+    assert_eq!(malformed(read(|_| (), 200, &[], r#"{"data":null}"#)), r#"no array at "/data" of a JSON object"#);
+    assert_eq!(malformed(read(|_| (), 200, &[], "[1]")), r#"no array at "/data" of a JSON array"#);
+    assert_eq!(
+        malformed(read(|_| (), 200, &[], r#"{"data":{"id":1}}"#)),
+        r#"what stands at "/data" of a JSON object is no array"#
+    );
+    let wrapped = |list: &mut ListSettings| list.dialect.response.item = Some(at("/node"));
+    assert_eq!(
+        malformed(read(wrapped, 200, &[], r#"{"data":[{"node":1},{"x":2}]}"#)),
+        r#"element 1 has nothing at "/node", where the item should be"#
+    );
+    assert_eq!(read(|_| (), 200, &[], r#"{"data":[[[[[[[[]]]]]]]]}"#).unwrap_err(), ReadingError::TooDeep(8));
+}
+
+#[test]
+fn missing_arrays_are_empty_where_the_dialect_says_so() {
+    let optional = |list: &mut ListSettings| list.dialect.response.items_optional = true;
+    for body in ["{}", r#"{"data":null}"#, r#"{"data":[]}"#] {
+        let answer = read(optional, 200, &[], body).unwrap();
+        assert_eq!((answer.standing, answer.items.len()), (Standing::Listed, 0), "{body}");
+    }
+    for body in [r#"{"data":{}}"#, "[]", "null", "\"overloaded\"", "503"] {
+        assert!(read(optional, 200, &[], body).is_err(), "{body}");
+    }
+}
+
+#[test]
+fn items_keys_and_wrappers() {
+    let answer = read(|_| (), 200, &[], r#"{"data":[{"id":1,"created_at":"a","id":2},{}]}"#).unwrap();
+    let keys: Vec<&[u8]> = answer.keys.iter().map(|span| span.of(&answer.body)).collect();
+    assert_eq!(keys, [&b"\"a\""[..], b"2", b"", b""], "the last of two members counts, missing ones are absent");
+    let wrapped = |list: &mut ListSettings| {
+        list.dialect.response.items = at("/_embedded/{collection}");
+        list.dialect.response.item = Some(at("/node"));
+        list.dialect.response.id = Some(at("/cursor"));
+    };
+    let body = r#"{"_embedded":{"users":[{"cursor":"x","created_at":3,"node":{"a": 1}}]}}"#;
+    let answer = read(wrapped, 200, &[], body).unwrap();
+    assert_eq!(answer.item(0), br#"{"a": 1}"#);
+    let keys: Vec<&[u8]> = answer.keys.iter().map(|span| span.of(&answer.body)).collect();
+    assert_eq!(keys, [&b"3"[..], b"\"x\""]);
+    let answer = read(|_| (), 200, &[], "\u{feff}{\"data\":[{\"id\":7}]}").unwrap();
+    assert_eq!(answer.item(0), br#"{"id":7}"#, "a byte order mark is passed over");
+}
+
+#[test]
+fn matches_come_before_the_status() {
+    let gone = |list: &mut ListSettings| {
+        list.dialect.response.past_end =
+            vec![matching(Some(404), Some(("/detail", Tree::Text("Invalid page.".into()))), None)];
+    };
+    let past_end = read(gone, 404, &[], r#"{"detail":"Invalid\u0020page."}"#).unwrap();
+    assert_eq!((past_end.standing, past_end.items.len(), past_end.more), (Standing::PastEnd, 0, None));
+    for (status, body) in
+        [(404, r#"{"detail":"Not found."}"#), (404, "<html>"), (404, ""), (400, r#"{"detail":"Invalid page."}"#)]
+    {
+        let failed = read(gone, status, &[], body).unwrap_err();
+        assert_eq!(failed, ReadingError::Failed { status, body: body.as_bytes().to_vec() }, "{body}");
+    }
+
+    let empty = |list: &mut ListSettings| list.dialect.response.past_end = vec![matching(Some(204), None, None)];
+    assert_eq!(read(empty, 204, &[], "").unwrap().standing, Standing::PastEnd);
+    let first = read_page(0, empty, 204, &[], "").unwrap();
+    assert_eq!((first.standing, first.items.len()), (Standing::Listed, 0), "nothing is passed at the start");
+    let first = read_page(0, gone, 404, &[], r#"{"detail":"Invalid page."}"#).unwrap();
+    assert_eq!(first.standing, Standing::PastEnd, "a refusal stays one");
+
+    let error =
+        |list: &mut ListSettings| list.dialect.response.error = Some(vec![matching(None, None, Some("/error"))]);
+    for body in [r#"{"error":"x","data":[]}"#, r#"{"error":{"code":1},"data":3}"#, r#"{"error":false}"#] {
+        assert!(matches!(read(error, 200, &[], body), Err(ReadingError::Unavailable(_))), "{body}");
+    }
+    assert!(read(error, 200, &[], r#"{"error":null,"data":[]}"#).is_ok(), "null says that there is none");
+    assert!(matches!(read(error, 404, &[], r#"{"error":"x"}"#), Err(ReadingError::Unavailable(_))));
+}
+
+#[test]
+fn an_empty_list_beside_a_failure_is_none() {
+    let usual = |_: &mut ListSettings| ();
+    let failed = r#"{"status":"fail","error":"db down","data":[],"total":0}"#;
+    assert!(malformed(read(usual, 200, &[], failed)).contains("\"error\" beside it says that something failed"));
+    assert!(malformed(read(usual, 200, &[], r#"{"success":false,"data":[]}"#)).contains("\"success\""));
+    assert_eq!(read(usual, 200, &[], r#"{"success":true,"errors":[],"data":[]}"#).unwrap().items.len(), 0);
+    assert_eq!(read(usual, 200, &[], r#"{"error":"partly","data":[{"id":1}]}"#).unwrap().items.len(), 1);
+    let own = |list: &mut ListSettings| list.dialect.response.error = Some(Vec::new());
+    assert_eq!(read(own, 200, &[], failed).unwrap().items.len(), 0, "the dialect says otherwise");
+    let own = |list: &mut ListSettings| list.dialect.response.error = Some(vec![matching(None, None, Some("/error"))]);
+    assert!(matches!(read(own, 200, &[], failed), Err(ReadingError::Unavailable(_))), "its own word comes first");
+    let optional = |list: &mut ListSettings| list.dialect.response.items_optional = true;
+    assert!(malformed(read(optional, 200, &[], r#"{"status":"error"}"#)).contains("\"status\""));
+}
+
+#[test]
+fn matches_compare_by_value() {
+    let holds = |value: Tree, body: &str| {
+        let change = |list: &mut ListSettings| {
+            list.dialect.response.past_end = vec![matching(None, Some(("/code", value)), None)];
+        };
+        read(change, 400, &[], body).is_ok()
+    };
+    assert!(holds(Tree::Number("7".into()), r#"{"code":7}"#));
+    assert!(holds(Tree::Number("7".into()), r#"{"code":7.0}"#));
+    assert!(holds(Tree::Number("-1.5".into()), r#"{"code":-1.5}"#));
+    assert!(!holds(Tree::Number("7".into()), r#"{"code":"7"}"#));
+    assert!(!holds(Tree::Number("7".into()), r#"{"code":70}"#));
+    assert!(holds(Tree::Boolean(false), r#"{"code":false}"#));
+    assert!(!holds(Tree::Boolean(false), r#"{"code":null}"#));
+    assert!(holds(Tree::Null, r#"{"code":null}"#));
+    assert!(!holds(Tree::Null, "{}"));
+    assert!(!holds(Tree::Text("7".into()), r#"{"code":7}"#));
+}
+
+/// Row: A33
+#[test]
+fn totals_are_counts_or_nothing() {
+    let total = |body: &str| read(|list| list.dialect.response.total = Some(at("/n")), 200, &[], body).unwrap().total;
+    assert_eq!(total(r#"{"data":[],"n":12}"#), Some(Total { value: 12, exact: true }));
+    assert_eq!(total(r#"{"data":[],"n":0}"#), Some(Total { value: 0, exact: true }));
+    for nothing in ["-1", "1.5", "null", "\"many\"", "true", "{}", "[]", "99999999999999999999"] {
+        assert_eq!(total(&format!(r#"{{"data":[],"n":{nothing}}}"#)), None, "{nothing}");
+    }
+    assert_eq!(total(r#"{"data":[]}"#), None);
+    let counted = |value: &str| {
+        let change = |list: &mut ListSettings| list.dialect.response.total = Some(at("header:X-Total-Count"));
+        read(change, 200, &[("x-total-count", value)], r#"{"data":[]}"#).unwrap().total
+    };
+    assert_eq!(counted(" 12 "), Some(Total { value: 12, exact: true }));
+    for nothing in ["", "-1", "+1", "1.0", "12 items", "0x10"] {
+        assert_eq!(counted(nothing), None, "{nothing}");
+    }
+    let related = |relation: &str| {
+        let change = |list: &mut ListSettings| {
+            list.dialect.response.total = Some(at("/total/value"));
+            list.dialect.response.total_exact_when = vec![(at("/total/relation"), at(Tree::Text("eq".into())))];
+        };
+        let body = format!(r#"{{"data":[],"total":{{"value":10000,"relation":"{relation}"}}}}"#);
+        read(change, 200, &[], &body).unwrap().total
+    };
+    assert_eq!(related("eq"), Some(Total { value: 10_000, exact: true }));
+    assert_eq!(related("gte"), Some(Total { value: 10_000, exact: false }));
+}
+
+/// Returns the flag of further items in a response, with one place set.
+fn more(set: impl FnOnce(&mut ListSettings), headers: &[(&str, &str)], members: &str) -> Option<bool> {
+    read(set, 200, headers, &format!(r#"{{"data":[]{members}}}"#)).unwrap().more
+}
+
+#[test]
+fn flags_say_more_in_either_polarity() {
+    let has_more = |members: &str| more(|list| list.dialect.response.has_more = Some(at("/m")), &[], members);
+    let is_last = |members: &str| more(|list| list.dialect.response.is_last = Some(at("/m")), &[], members);
+    for (members, expected) in [
+        (r#","m":true"#, Some(true)),
+        (r#","m":false"#, Some(false)),
+        (r#","m":"true""#, None),
+        (r#","m":1"#, None),
+        ("", None),
+    ] {
+        assert_eq!(has_more(members), expected, "{members}");
+        assert_eq!(is_last(members), expected.map(|more: bool| !more), "{members}");
+    }
+    let header =
+        |value| more(|list| list.dialect.response.has_more = Some(at("header:X-More")), &[("x-more", value)], "");
+    assert_eq!([header("True"), header("false"), header("1")], [Some(true), Some(false), None]);
+}
+
+#[test]
+fn null_missing_and_empty_are_no_next() {
+    for place in ["next_url", "next_page"] {
+        let next = |members: &str| {
+            let set = |list: &mut ListSettings| match place {
+                "next_url" => list.dialect.response.next_url = Some(at("/next")),
+                _ => list.dialect.response.next_page = Some(at("/next")),
+            };
+            more(set, &[], members)
+        };
+        for members in ["", r#","next":null"#, r#","next":"""#] {
+            assert_eq!(next(members), Some(false), "{members}");
+        }
+        for members in [r#","next":"/x?page=3""#, r#","next":3"#, r#","next":0"#, r#","next":{"href":"/x"}"#] {
+            assert_eq!(next(members), Some(true), "{members}");
+        }
+    }
+    let link =
+        |headers: &[(&str, &str)]| more(|list| list.dialect.response.next_url = Some(at("link:next")), headers, "");
+    assert_eq!(link(&[]), Some(false));
+    assert_eq!(link(&[("link", "</x?a=1,2>; rel=prev")]), Some(false));
+    assert_eq!(link(&[("link", "</x?a=1,2>; rel=prev, </x>; rel=\"last next\"")]), Some(true));
+    assert_eq!(link(&[("link", "<>; rel=next")]), Some(false));
+}
+
+#[test]
+fn a_count_of_pages_says_more_by_the_page() {
+    let pages = |members: &str| {
+        let set = |list: &mut ListSettings| {
+            list.dialect.response.last_page = Some(at("/pages"));
+            list.dialect.response.page = Some(at("/page"));
+        };
+        more(set, &[], members)
+    };
+    assert_eq!(pages(r#","pages":3"#), Some(true), "the second page was asked for");
+    assert_eq!(pages(r#","pages":2"#), Some(false));
+    assert_eq!(pages(r#","pages":3,"page":3"#), Some(false), "what the answer says comes before what was asked");
+    assert_eq!(pages(r#","pages":3,"page":1"#), Some(true));
+    assert_eq!(pages(r#","pages":0"#), Some(false));
+    assert_eq!(pages(r#","pages":null"#), None);
+}
+
+#[test]
+fn the_surest_word_on_more_counts() {
+    let set = |list: &mut ListSettings| {
+        list.dialect.response.has_more = Some(at("/more"));
+        list.dialect.response.next_url = Some(at("/next"));
+    };
+    assert_eq!(more(set, &[], r#","more":true,"next":null"#), Some(true));
+    assert_eq!(more(set, &[], r#","more":null,"next":null"#), Some(false));
+}
+
+#[test]
+fn pages_count_from_the_dialects_first() {
+    let said = |first_page, number: &str| {
+        let set = |list: &mut ListSettings| {
+            list.dialect.request.first_page = first_page;
+            list.dialect.response.page = Some(at("/page"));
+            list.dialect.response.size = Some(at("/size"));
+        };
+        read(set, 200, &[], &format!(r#"{{"data":[],"page":{number},"size":0}}"#)).unwrap()
+    };
+    assert_eq!(said(1, "3").page, Some(2));
+    assert_eq!(said(0, "3").page, Some(3));
+    assert_eq!(said(1, "0").page, None);
+    assert_eq!(said(1, "-1").page, None);
+    assert_eq!(said(1, "1").size, None, "no page has no items");
+}

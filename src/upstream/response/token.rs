@@ -1,0 +1,239 @@
+//! Continuation tokens: read from the upstream's answers and written into the next request.
+
+use std::borrow::Cow;
+
+use super::{error::ReadingError, link};
+use crate::{
+    config::settings::{DialectResponse, EndWord},
+    json::{
+        Pointer,
+        scalar::{self, ScalarKind},
+        write::push_text,
+    },
+    pagination::fetch::{Token, TokenFetch},
+    upstream::{
+        place::{PlaceCompiler, ResponsePlace, ResponseView},
+        template::{
+            ask::UpstreamRequest,
+            text::{append_pair, encode_value},
+        },
+    },
+};
+
+/// The longest token that is read. Longer ones don't fit into a cursor.
+const LONGEST: usize = 8 << 10;
+
+/// The text of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TokenStyle {
+    /// The upstream's token, decoded.
+    Plain,
+    /// The token as raw JSON, for bodies: a number stays a number.
+    Json,
+    /// The id of an item as a raw JSON value.
+    Item,
+    /// Encoded parameters that are added to the query.
+    Pairs,
+}
+
+/// The compiled reading of tokens.
+#[derive(Clone, Debug)]
+pub(crate) struct TokenReading {
+    style: TokenStyle,
+    next: Option<TokenSource>,
+    previous: Option<TokenSource>,
+    /// The value is a URL, and the token is this parameter of it.
+    parameter: Option<String>,
+    /// The base of relative links.
+    base: Option<ResponsePlace>,
+    /// The upstream repeats the token that was sent at the end of the list.
+    same_at_end: bool,
+    /// The token of the first page, if one is sent.
+    first: Option<Token>,
+    /// The place in an element of the value that continues the list after it; the id by default.
+    pub(crate) of_item: Option<Pointer>,
+}
+
+#[derive(Clone, Debug)]
+enum TokenSource {
+    Text(ResponsePlace),
+    Link(ResponsePlace),
+    /// An object whose members are parameters, as a fact.
+    Members(usize),
+}
+
+/// The tokens of an answer: the next one and the previous one.
+pub(crate) type TokenPair = (Option<Token>, Option<Token>);
+
+impl TokenReading {
+    /// Compiles the token settings of `[response]`. All places are compiled before the first fault ends this.
+    pub(crate) fn compile(
+        style: TokenStyle,
+        first: Option<&str>,
+        response: &DialectResponse,
+        places: &mut PlaceCompiler<'_>,
+    ) -> Option<Self> {
+        let mut sound = true;
+        let mut place = |source: &Option<_>| {
+            let compiled = source.as_ref().map(|source| places.place(source));
+            sound &= !matches!(compiled, Some(None));
+            compiled.flatten()
+        };
+        let base = place(&response.url_base);
+        let (next, previous) = match style {
+            TokenStyle::Plain | TokenStyle::Json => (place(&response.next_token), place(&response.prev_token)),
+            TokenStyle::Pairs if response.next_params.is_none() => {
+                (place(&response.next_url), place(&response.prev_url))
+            }
+            TokenStyle::Item | TokenStyle::Pairs => (None, None),
+        };
+        let of_item = response.item_token.as_ref().map(|source| places.pointer(source));
+        sound &= !matches!(of_item, Some(None));
+        let members = response.next_params.as_ref().map(|source| places.fact(source));
+        sound &= !matches!(members, Some(None));
+        let of_place = if style == TokenStyle::Pairs { TokenSource::Link } else { TokenSource::Text };
+        let next = next.map(of_place).or_else(|| members.flatten().map(TokenSource::Members));
+        sound.then_some(Self {
+            style,
+            next,
+            previous: previous.map(of_place),
+            parameter: response.token_param.as_ref().map(|name| name.value.clone()),
+            base,
+            same_at_end: matches!(&response.end, Some(end) if end.value == EndWord::SameToken),
+            first: first.map(|first| match style {
+                TokenStyle::Json => Token(quoted(first).into()),
+                TokenStyle::Plain | TokenStyle::Item | TokenStyle::Pairs => Token(first.into()),
+            }),
+            of_item: of_item.flatten(),
+        })
+    }
+
+    /// Returns the tokens of an answer, whatever its other facts are.
+    pub(crate) fn read(
+        &self,
+        fetch: &TokenFetch,
+        ask: &UpstreamRequest,
+        response: ResponseView<'_>,
+    ) -> Result<TokenPair, ReadingError> {
+        let next = self.one(self.next.as_ref(), true, ask, response)?;
+        let previous = self.one(self.previous.as_ref(), false, ask, response)?;
+        let sent = fetch.token.as_ref().or(self.first.as_ref());
+        let ended = self.same_at_end && sent.is_some() && next.as_ref() == sent;
+        Ok((next.filter(|_| !ended), previous))
+    }
+
+    /// Returns the style of tokens.
+    pub(crate) fn style(&self) -> TokenStyle {
+        self.style
+    }
+
+    /// Returns whether the answer has a token for this direction. A missing one is the end.
+    pub(crate) fn says_more(&self, found: &TokenPair, backward: bool) -> Option<bool> {
+        if self.style == TokenStyle::Pairs && self.next.is_none() {
+            // A whole list has no next page.
+            return Some(false);
+        }
+        let source = if backward { &self.previous } else { &self.next };
+        let token = if backward { &found.1 } else { &found.0 };
+        source.as_ref().map(|_| token.is_some())
+    }
+
+    fn one(
+        &self,
+        source: Option<&TokenSource>,
+        leads_on: bool,
+        ask: &UpstreamRequest,
+        response: ResponseView<'_>,
+    ) -> Result<Option<Token>, ReadingError> {
+        let text = match source {
+            None => None,
+            Some(TokenSource::Text(place)) => match (response.text(place), &self.parameter) {
+                (Some(link), Some(name)) => {
+                    let token = link::parameter(&link, name).filter(|token| !token.is_empty());
+                    // The first page needs no token when reading back; when reading on, a missing token would look like
+                    // the end.
+                    if token.is_none() && leads_on {
+                        let detail = format!("the link that leads on has no parameter {name}");
+                        return Err(ReadingError::Malformed(detail));
+                    }
+                    if self.style == TokenStyle::Json { token.map(|token| quoted(&token)) } else { token }
+                }
+                (text, _) if self.style == TokenStyle::Json => text.map(|text| json_of(response, place, &text)),
+                (text, _) => text.map(Cow::into_owned),
+            },
+            Some(TokenSource::Link(place)) => match response.text(place) {
+                Some(link) => {
+                    let base = self.base.as_ref().and_then(|base| response.text(base));
+                    let parameters =
+                        link::parameters(&link, base.as_deref(), ask).map_err(|link::AnotherPath(path)| {
+                            let detail = format!("a link leads to {path:?}, which is not the path that was asked");
+                            ReadingError::Malformed(detail)
+                        })?;
+                    Some(parameters)
+                }
+                None => None,
+            },
+            Some(TokenSource::Members(fact)) => members(response.fact(*fact))?,
+        };
+        match text {
+            Some(text) if text.len() > LONGEST => {
+                Err(ReadingError::Malformed(format!("a token of {} bytes fits into no cursor", text.len())))
+            }
+            text => Ok(text.map(|text| Token(text.into()))),
+        }
+    }
+}
+
+/// Returns the value of a place in the body as JSON, of other places as text.
+fn json_of(response: ResponseView<'_>, place: &ResponsePlace, text: &str) -> String {
+    match place {
+        ResponsePlace::Fact(index) => String::from_utf8_lossy(response.fact(*index)).into_owned(),
+        ResponsePlace::Header(_) | ResponsePlace::Link(_) | ResponsePlace::ContentRange(_) => quoted(text),
+    }
+}
+
+/// Returns a text as JSON.
+pub(crate) fn quoted(text: &str) -> String {
+    let mut json = Vec::with_capacity(text.len() + 2);
+    push_text(&mut json, text);
+    String::from_utf8_lossy(&json).into_owned()
+}
+
+/// Returns the value of a token by item in a query; nothing if it can't stand there.
+pub(crate) fn said_by_item(raw: &str) -> Option<Cow<'_, str>> {
+    match scalar::kind(raw.as_bytes()) {
+        ScalarKind::Text => match scalar::text(raw.as_bytes())? {
+            Cow::Borrowed(bytes) => std::str::from_utf8(bytes).ok().map(Cow::Borrowed),
+            Cow::Owned(bytes) => String::from_utf8(bytes).ok().map(Cow::Owned),
+        }
+        .filter(|text| !text.is_empty()),
+        ScalarKind::Null => None,
+        _ => Some(Cow::Borrowed(raw)),
+    }
+}
+
+/// Returns the members of an object as encoded parameters; nothing without members.
+fn members(raw: &[u8]) -> Result<Option<String>, ReadingError> {
+    if scalar::kind(raw) == ScalarKind::Null {
+        return Ok(None);
+    }
+    let unreadable = || ReadingError::Malformed("what continues the list is no object of texts and numbers".to_owned());
+    let Some(members) = crate::json::members(raw) else {
+        return Err(unreadable());
+    };
+    let mut pairs = String::new();
+    for (name, value) in members {
+        let name = std::str::from_utf8(&name).map_err(|_| unreadable())?;
+        let value = match scalar::kind(value) {
+            ScalarKind::Text => scalar::text(value).ok_or_else(unreadable)?,
+            ScalarKind::Number | ScalarKind::Boolean(_) => Cow::Borrowed(value),
+            ScalarKind::Null | ScalarKind::Array | ScalarKind::Object => return Err(unreadable()),
+        };
+        let value = std::str::from_utf8(&value).map_err(|_| unreadable())?;
+        append_pair(&mut pairs, &format!("{}={}", encode_value(name), encode_value(value)));
+    }
+    Ok(Some(pairs).filter(|pairs| !pairs.is_empty()))
+}
+
+#[cfg(test)]
+mod tests;

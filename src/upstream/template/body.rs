@@ -1,0 +1,362 @@
+//! Bodies of requests by POST: skeletons whose placeholders become typed values. They are set in the client's own body,
+//! if it sends one.
+//!
+//! A text that is one placeholder becomes the value: numbers stay numbers, and tokens are the JSON that the upstream
+//! handed out. A member with an unknown value is removed, also from the client's body; `{token|null}` becomes null
+//! instead.
+
+use std::borrow::Cow;
+
+use super::text::{TemplateText, Variable};
+use crate::{
+    config::{
+        diagnostic::{Diagnostics, Located, Location},
+        tree::{LocatedTree, Tree},
+    },
+    json::{Edit, Edits, write::push_text},
+};
+
+/// The values of variables.
+#[derive(Clone, Copy)]
+pub(crate) struct Values<'a> {
+    /// As text.
+    pub(crate) text: &'a dyn Fn(Variable) -> Option<Cow<'a, str>>,
+    /// As JSON.
+    pub(crate) json: &'a dyn Fn(Variable) -> Option<Cow<'a, [u8]>>,
+}
+
+/// A compiled skeleton, which is an object.
+#[derive(Clone, Debug)]
+pub(crate) struct BodyTemplate {
+    members: Vec<(TemplateText, BodyNode)>,
+}
+
+/// A value of a skeleton.
+#[derive(Clone, Debug)]
+enum BodyNode {
+    Literal(Vec<u8>),
+    /// The value of a variable, or null if it is unknown and marked so.
+    Value {
+        variable: Variable,
+        or_null: bool,
+    },
+    Text(TemplateText),
+    Object(Vec<(TemplateText, Self)>),
+    /// Elements; an element with variables is repeated for each set of values.
+    Array(Vec<Self>),
+}
+
+impl BodyTemplate {
+    /// Compiles a skeleton, which may contain only the variables `allowed`, and in names of members only those of
+    /// `in_names`.
+    pub(crate) fn compile(
+        tree: &LocatedTree,
+        allowed: &[Variable],
+        in_names: &[Variable],
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Self> {
+        let Tree::Object(members) = &tree.value else {
+            diagnostics.error(tree.at, "a body is an object", "write body = { size = \"{size}\" }");
+            return None;
+        };
+        let mut compiler = BodyCompiler { allowed, in_names, diagnostics };
+        Some(Self { members: compiler.members(members)? })
+    }
+
+    /// Returns the variables.
+    pub(crate) fn variables(&self) -> Vec<Variable> {
+        let mut found = Vec::new();
+        self.members.iter().for_each(|(name, node)| {
+            found.extend(name.variables());
+            node.collect_variables(&mut found);
+        });
+        found
+    }
+
+    /// Returns JSON Pointers to the members with variables, which clients can't set.
+    pub(crate) fn places(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        collect_places(&self.members, "", &mut found);
+        found
+    }
+
+    /// Returns whether several sets of values can be written: as elements of an array, or as joined texts.
+    pub(crate) fn repeats(&self, joins: bool) -> bool {
+        self.members.iter().all(|(name, node)| name.variables().next().is_none() && node.repeats(joins))
+    }
+
+    /// Returns the edits of a body. Several sets of values become elements of an array or are `join`ed; elsewhere the
+    /// first set counts.
+    pub(crate) fn edits(&self, sets: &[Values<'_>], join: Option<&str>) -> Edits {
+        edits(&self.members, sets, join)
+    }
+}
+
+fn edits(members: &[(TemplateText, BodyNode)], sets: &[Values<'_>], join: Option<&str>) -> Edits {
+    let edit = |(name, node): &(TemplateText, BodyNode)| {
+        let name = written_name(name, sets)?;
+        let edit = match node {
+            BodyNode::Object(inner) if !inner.is_empty() => Edit::Within(edits(inner, sets, join)),
+            node => node.render(sets, join).map_or(Edit::Remove, Edit::Set),
+        };
+        Some((name, edit))
+    };
+    members.iter().filter_map(edit).collect()
+}
+
+fn written_name(name: &TemplateText, sets: &[Values<'_>]) -> Option<String> {
+    match sets.first() {
+        Some(values) => name.render(values.text),
+        None => name.render(&|_| None),
+    }
+}
+
+fn collect_places(members: &[(TemplateText, BodyNode)], above: &str, found: &mut Vec<String>) {
+    for (name, node) in members {
+        let here = |name: &str| format!("{above}/{}", name.replace('~', "~0").replace('/', "~1"));
+        match (name.render(&|_| None), node) {
+            (Some(name), BodyNode::Object(inner)) => collect_places(inner, &here(&name), found),
+            (Some(name), node) if node.uses_variables() => found.push(here(&name)),
+            (Some(_), _) => {}
+            // The variable stands in a name, so any member here may be one of them.
+            (None, _) => found.push(above.to_owned()),
+        }
+    }
+}
+
+impl BodyNode {
+    fn collect_variables(&self, found: &mut Vec<Variable>) {
+        match self {
+            Self::Literal(_) => {}
+            Self::Value { variable, .. } => found.push(*variable),
+            Self::Text(text) => found.extend(text.variables()),
+            Self::Object(members) => members.iter().for_each(|(name, node)| {
+                found.extend(name.variables());
+                node.collect_variables(found);
+            }),
+            Self::Array(elements) => elements.iter().for_each(|element| element.collect_variables(found)),
+        }
+    }
+
+    fn uses_variables(&self) -> bool {
+        let mut found = Vec::new();
+        self.collect_variables(&mut found);
+        !found.is_empty()
+    }
+
+    fn repeats(&self, joins: bool) -> bool {
+        match self {
+            Self::Literal(_) | Self::Array(_) => true,
+            Self::Value { .. } | Self::Text(_) => joins,
+            Self::Object(members) => {
+                members.iter().all(|(name, node)| name.variables().next().is_none() && node.repeats(joins))
+            }
+        }
+    }
+
+    /// Returns the JSON of a node; nothing if its value is unknown.
+    fn render(&self, sets: &[Values<'_>], join: Option<&str>) -> Option<Vec<u8>> {
+        match self {
+            Self::Literal(json) => Some(json.clone()),
+            Self::Value { variable, or_null } => {
+                let json = match (join, sets) {
+                    (Some(join), [_, _, ..]) => joined(sets, join, &|values| (values.text)(*variable)),
+                    _ => sets.first().and_then(|values| (values.json)(*variable)).map(Cow::into_owned),
+                };
+                json.or_else(|| or_null.then(|| b"null".to_vec()))
+            }
+            Self::Text(text) => {
+                let sets = if join.is_some() { sets } else { &sets[..sets.len().min(1)] };
+                joined(sets, join.unwrap_or_default(), &|values| text.render(values.text).map(Cow::Owned))
+            }
+            Self::Object(members) => {
+                let parts = members.iter().filter_map(|(name, node)| {
+                    let mut part = Vec::new();
+                    push_text(&mut part, &written_name(name, sets)?);
+                    part.push(b':');
+                    part.extend(node.render(sets, join)?);
+                    Some(part)
+                });
+                let parts: Vec<Vec<u8>> = parts.collect();
+                (members.is_empty() || !parts.is_empty()).then(|| enclosed(b'{', &parts, b'}'))
+            }
+            Self::Array(elements) => {
+                let mut parts: Vec<Vec<u8>> = Vec::new();
+                for element in elements {
+                    if element.uses_variables() {
+                        parts.extend(sets.iter().filter_map(|values| element.render(&[*values], join)));
+                    } else {
+                        parts.extend(element.render(sets, join));
+                    }
+                }
+                (elements.is_empty() || !parts.is_empty()).then(|| enclosed(b'[', &parts, b']'))
+            }
+        }
+    }
+}
+
+/// Joins the texts of several sets of values as one JSON string; returns nothing if one is unknown or there are none.
+fn joined<'v>(sets: &[Values<'v>], join: &str, text: &dyn Fn(&Values<'v>) -> Option<Cow<'v, str>>) -> Option<Vec<u8>> {
+    let texts: Vec<Cow<'_, str>> = sets.iter().map(text).collect::<Option<_>>()?;
+    let mut json = Vec::new();
+    push_text(&mut json, &texts.join(join));
+    (!texts.is_empty()).then_some(json)
+}
+
+fn enclosed(open: u8, parts: &[Vec<u8>], close: u8) -> Vec<u8> {
+    let mut json = vec![open];
+    json.extend(parts.join(&b','));
+    json.push(close);
+    json
+}
+
+struct BodyCompiler<'a> {
+    allowed: &'a [Variable],
+    in_names: &'a [Variable],
+    diagnostics: &'a mut Diagnostics,
+}
+
+impl BodyCompiler<'_> {
+    fn members(&mut self, members: &[(Located<String>, LocatedTree)]) -> Option<Vec<(TemplateText, BodyNode)>> {
+        let compiled: Vec<Option<(TemplateText, BodyNode)>> = members
+            .iter()
+            .map(|(name, value)| {
+                let text = TemplateText::parse(&name.value, name, self.in_names, self.diagnostics);
+                let node = self.node(value);
+                Some((text?, node?))
+            })
+            .collect();
+        compiled.into_iter().collect()
+    }
+
+    fn node(&mut self, tree: &LocatedTree) -> Option<BodyNode> {
+        let literal = |text: &str| Some(BodyNode::Literal(text.as_bytes().to_vec()));
+        match &tree.value {
+            Tree::Null => literal("null"),
+            Tree::Boolean(flag) => literal(if *flag { "true" } else { "false" }),
+            Tree::Number(spelling) => literal(spelling),
+            Tree::Text(text) => self.text(text, tree.at),
+            Tree::Array(elements) => {
+                let compiled: Vec<Option<BodyNode>> = elements.iter().map(|element| self.node(element)).collect();
+                Some(BodyNode::Array(compiled.into_iter().collect::<Option<_>>()?))
+            }
+            Tree::Object(members) => Some(BodyNode::Object(self.members(members)?)),
+        }
+    }
+
+    fn text(&mut self, text: &str, at: Location) -> Option<BodyNode> {
+        let alone = |text: &str| text.starts_with('{') && text.find('}') == Some(text.len() - 1);
+        let (plain, or_null) = match text.strip_suffix("|null}") {
+            Some(head) if alone(&format!("{head}}}")) => (format!("{head}}}"), true),
+            _ => (text.to_owned(), false),
+        };
+        let written = Located { value: text.to_owned(), at };
+        let compiled = TemplateText::parse(&plain, &written, self.allowed, self.diagnostics)?;
+        let variable = compiled.variables().next();
+        Some(match (variable, compiled.render(&|_| None)) {
+            (Some(variable), _) if alone(&plain) => BodyNode::Value { variable, or_null },
+            (Some(_), _) => BodyNode::Text(compiled),
+            (None, literal) => {
+                let mut json = Vec::new();
+                push_text(&mut json, &literal.unwrap_or_default());
+                BodyNode::Literal(json)
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{config::tree, json::edited};
+
+    fn compile(text: &str) -> Result<BodyTemplate, String> {
+        let mut diagnostics = Diagnostics::default();
+        let source = diagnostics.add_source("a.json".to_owned(), text.to_owned());
+        let tree = tree::read(source, text, &mut diagnostics).unwrap();
+        let allowed = [Variable::PAGING, Variable::SORTING].concat();
+        let compiled = BodyTemplate::compile(&tree, &allowed, Variable::SORTING, &mut diagnostics);
+        compiled.ok_or_else(|| diagnostics.iter().map(|fault| fault.message.to_string()).collect())
+    }
+
+    /// Sets a skeleton in a client's body, with these fields to sort by; the size is 5, and the token is `[1,"a"]`.
+    fn written(skeleton: &str, client: &str, fields: &[&str], join: Option<&str>) -> String {
+        let texts: Vec<_> = fields
+            .iter()
+            .map(|field| {
+                move |variable| match variable {
+                    Variable::Field => Some(Cow::Borrowed(*field)),
+                    Variable::Size => Some(Cow::Borrowed("5")),
+                    Variable::After => Some(Cow::Borrowed(r#"[1,"a"]"#)),
+                    _ => None,
+                }
+            })
+            .collect();
+        let values: Vec<_> = texts
+            .iter()
+            .map(|text| {
+                move |variable| {
+                    let text = text(variable)?;
+                    let json = if variable == Variable::Field { format!("{text:?}") } else { text.into_owned() };
+                    Some(Cow::Owned(json.into_bytes()))
+                }
+            })
+            .collect();
+        let sets: Vec<Values<'_>> = texts.iter().zip(&values).map(|(text, json)| Values { text, json }).collect();
+        let edits = compile(skeleton).unwrap().edits(&sets, join);
+        String::from_utf8(edited(client.as_bytes(), &edits).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn placeholders_become_values() {
+        for (skeleton, client, expected) in [
+            (r#"{"size":"{size}","after":"{after}"}"#, "{}", r#"{"size":5,"after":[1,"a"]}"#),
+            (r#"{"a":"{token}","b":"{token|null}","c":"x{size}y","d":"x{token}"}"#, "{}", r#"{"b":null,"c":"x5y"}"#),
+            (r#"{"a":{"b":"{token}"},"c":[],"d":{}}"#, "{}", r#"{"c":[],"d":{}}"#),
+            (r#"{"t":true,"n":1.50,"s":"{{x}}"}"#, r#"{"t":0}"#, r#"{"t":true,"n":1.50,"s":"{x}"}"#),
+            (
+                r#"{"p":{"cursor":"{token}","size":"{size}"}}"#,
+                r#"{"p":{"cursor":"ours","q":1}}"#,
+                r#"{"p":{"q":1,"size":5}}"#,
+            ),
+            (r#"{"list":["{token}",{"a":"{token}"},7,"{size}"]}"#, "{}", r#"{"list":[7,5]}"#),
+        ] {
+            assert_eq!(written(skeleton, client, &["x"], None), expected, "{skeleton}");
+        }
+    }
+
+    #[test]
+    fn each_key_has_its_element_or_its_part_of_a_text() {
+        for (skeleton, fields, join, expected) in [
+            (r#"{"sort":[{"{field}":"asc"}]}"#, &["a", "b"][..], None, r#"{"sort":[{"a":"asc"},{"b":"asc"}]}"#),
+            (r#"{"sort":[{"{field}":"asc"}]}"#, &[], None, "{}"),
+            (r#"{"sort":"{field}"}"#, &["a", "b"], Some(","), r#"{"sort":"a,b"}"#),
+            (r#"{"sort":"{field} up"}"#, &["a", "b"], Some(", "), r#"{"sort":"a up, b up"}"#),
+            (r#"{"sort":"{field}"}"#, &["a", "b"], None, r#"{"sort":"a"}"#),
+            (r#"{"by":{"{field}":1}}"#, &["a"], None, r#"{"by":{"a":1}}"#),
+        ] {
+            assert_eq!(written(skeleton, "{}", fields, join), expected, "{skeleton}");
+        }
+        assert!(compile(r#"{"sort":[{"{field}":"asc"}]}"#).unwrap().repeats(false));
+        assert!(compile(r#"{"sort":"{field}"}"#).unwrap().repeats(true));
+        for single in [r#"{"sort":"{field}"}"#, r#"{"by":{"{field}":1}}"#] {
+            assert!(!compile(single).unwrap().repeats(false), "{single}");
+        }
+    }
+
+    #[test]
+    fn places_are_those_that_clients_have_no_say_in() {
+        let places = |skeleton: &str| compile(skeleton).unwrap().places();
+        let skeleton = r#"{"p":{"cursor":"{token|null}","x":1,"a/b":"n{size}"},"sort":[{"{field}":"asc"}],"y":[1]}"#;
+        assert_eq!(places(skeleton), ["/p/cursor", "/p/a~1b", "/sort"]);
+        assert_eq!(places(r#"{"by":{"{field}":"{direction}"}}"#), ["/by"]);
+    }
+
+    #[test]
+    fn unknown_variables_and_other_values_are_faults() {
+        assert_eq!(compile("[]").unwrap_err(), "a body is an object");
+        assert_eq!(compile(r#"{"a":"{sise}"}"#).unwrap_err(), "unknown variable {sise}");
+        assert_eq!(compile(r#"{"{size}":1}"#).unwrap_err(), "unknown variable {size}");
+        assert_eq!(compile(r#"{"a":"{size"}"#).unwrap_err(), "a brace stands alone in \"{size\"");
+    }
+}

@@ -1,0 +1,34 @@
+//! Raw query strings as pairs, which are read and replaced without changing the other bytes.
+
+use super::text::{append_pair, decode};
+
+/// Returns the pairs of a query as they are written.
+pub(crate) fn raw(query: &str) -> impl Iterator<Item = &str> {
+    query.split('&').filter(|pair| !pair.is_empty())
+}
+
+/// Returns the decoded name of a pair.
+pub(crate) fn name(pair: &str) -> String {
+    decode(pair.split_once('=').map_or(pair, |(name, _)| name))
+}
+
+/// Returns the decoded value of a pair; empty without one.
+pub(crate) fn value(pair: &str) -> String {
+    pair.split_once('=').map_or_else(String::new, |(_, value)| decode(value))
+}
+
+/// Replaces the pairs of a query by those of another with the same names, and appends the others.
+pub(crate) fn replaced(query: &str, by: &str) -> String {
+    let names: Vec<String> = raw(by).map(name).collect();
+    let mut out = String::new();
+    for pair in raw(query).filter(|pair| !names.contains(&name(pair))) {
+        append_pair(&mut out, pair);
+    }
+    append_pair(&mut out, by);
+    out
+}
+
+/// Returns whether two names are one parameter to a case-insensitive upstream.
+pub(crate) fn same_name(one: &str, other: &str) -> bool {
+    one.to_lowercase() == other.to_lowercase()
+}

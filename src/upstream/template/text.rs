@@ -1,0 +1,486 @@
+//! Templates: text as it is sent, with variables in braces.
+//!
+//! Braces without a name are literal, so that JSON can be written as it is: `{"size":{size}}`. Braces around a name are
+//! doubled, `{{name}}`, and then all braces of the text are.
+
+use std::borrow::Cow;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+use crate::config::diagnostic::{Diagnostics, Located, nearest};
+
+/// The characters of values that are not encoded: the unreserved ones of RFC 3986 section 2.3.
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The variables of templates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Variable {
+    /// The page number, as the upstream counts.
+    Page,
+    /// The index of the first item.
+    Offset,
+    /// The number of items.
+    Size,
+    /// The index after the last item.
+    End,
+    /// The index of the last item.
+    Last,
+    /// The upstream's name of a key.
+    Field,
+    /// The direction of a key.
+    Direction,
+    /// The position of a key's nulls.
+    Nulls,
+    /// The name of the collection.
+    Collection,
+    /// The token, in either direction.
+    Token,
+    /// The token of the next page.
+    NextToken,
+    /// The token of the previous page.
+    PreviousToken,
+    /// The item after which to continue.
+    After,
+    /// The item before which to continue.
+    Before,
+    /// The value of a comparison.
+    Value,
+    /// The number of a group of comparisons.
+    Group,
+    /// The whole expression of a key filter.
+    Filter,
+    /// The first of two expressions.
+    A,
+    /// The second of two expressions.
+    B,
+    /// The expression that the client sent.
+    Client,
+    /// The list's path at the upstream, without its final slash.
+    Path,
+    /// The same path without its last segment.
+    Parent,
+    /// The id of the item.
+    Id,
+}
+
+impl Variable {
+    /// The variables of paging queries and headers.
+    pub(crate) const PAGING: &'static [Self] = &[
+        Self::Page,
+        Self::Offset,
+        Self::Size,
+        Self::End,
+        Self::Last,
+        Self::Token,
+        Self::NextToken,
+        Self::PreviousToken,
+        Self::After,
+        Self::Before,
+    ];
+    /// The variables of sorts.
+    pub(crate) const SORTING: &'static [Self] = &[Self::Field, Self::Direction, Self::Nulls];
+
+    /// Returns whether the variable is a token of the upstream.
+    pub(crate) const fn is_token(self) -> bool {
+        matches!(self, Self::Token | Self::NextToken | Self::PreviousToken | Self::After | Self::Before)
+    }
+
+    /// Returns the name between the braces.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Page => "page",
+            Self::Offset => "offset",
+            Self::Size => "size",
+            Self::End => "end",
+            Self::Last => "last",
+            Self::Field => "field",
+            Self::Direction => "direction",
+            Self::Nulls => "nulls",
+            Self::Collection => "collection",
+            Self::Token => "token",
+            Self::NextToken => "next_token",
+            Self::PreviousToken => "prev_token",
+            Self::After => "after",
+            Self::Before => "before",
+            Self::Value => "value",
+            Self::Group => "group",
+            Self::Filter => "filter",
+            Self::A => "a",
+            Self::B => "b",
+            Self::Client => "client",
+            Self::Path => "path",
+            Self::Parent => "parent",
+            Self::Id => "id",
+        }
+    }
+}
+
+/// A part of a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum TemplatePart {
+    Literal(String),
+    Variable(Variable),
+}
+
+/// Text with variables.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TemplateText {
+    pieces: Vec<TemplatePart>,
+}
+
+impl TemplateText {
+    /// Parses a text, which may contain only the variables `allowed`.
+    pub(crate) fn parse(
+        part: &str,
+        written: &Located<String>,
+        allowed: &[Variable],
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Self> {
+        let mut pieces = Vec::new();
+        let mut literal = String::new();
+        let mut rest = part;
+        let doubled = part.contains("{{");
+        // The number of open literal braces.
+        let mut open = 0_u32;
+        while let Some(brace) = rest.find(['{', '}']) {
+            literal.push_str(&rest[..brace]);
+            rest = &rest[brace..];
+            if let Some(after) = rest.strip_prefix("{{") {
+                literal.push('{');
+                rest = after;
+            } else if let Some(after) = rest.strip_prefix("}}").filter(|_| doubled) {
+                literal.push('}');
+                rest = after;
+            } else if let Some(after) = rest.strip_prefix('{').filter(|inside| !doubled && !begins_name(inside)) {
+                literal.push('{');
+                open += 1;
+                rest = after;
+            } else if let Some(after) = rest.strip_prefix('}').filter(|_| open > 0) {
+                literal.push('}');
+                open -= 1;
+                rest = after;
+            } else if let Some((name, after)) = rest.strip_prefix('{').and_then(|inside| inside.split_once('}')) {
+                let Some(&variable) = allowed.iter().find(|variable| variable.name() == name) else {
+                    report_unknown(name, written, allowed, diagnostics);
+                    return None;
+                };
+                if !literal.is_empty() {
+                    pieces.push(TemplatePart::Literal(std::mem::take(&mut literal)));
+                }
+                pieces.push(TemplatePart::Variable(variable));
+                rest = after;
+            } else {
+                report_alone(part, written, diagnostics);
+                return None;
+            }
+        }
+        if open > 0 {
+            report_alone(part, written, diagnostics);
+            return None;
+        }
+        literal.push_str(rest);
+        if !literal.is_empty() {
+            pieces.push(TemplatePart::Literal(literal));
+        }
+        Some(Self { pieces })
+    }
+
+    /// Returns the parts in order.
+    pub(crate) fn pieces(&self) -> &[TemplatePart] {
+        &self.pieces
+    }
+
+    /// Returns the variables.
+    pub(crate) fn variables(&self) -> impl Iterator<Item = Variable> + '_ {
+        self.pieces.iter().filter_map(|piece| match piece {
+            TemplatePart::Variable(variable) => Some(*variable),
+            TemplatePart::Literal(_) => None,
+        })
+    }
+
+    /// Writes the text with unencoded values; returns nothing if a variable is unknown.
+    pub(crate) fn render<'v>(&self, value: &dyn Fn(Variable) -> Option<Cow<'v, str>>) -> Option<String> {
+        let mut out = String::new();
+        self.push(&mut out, value, String::push_str).then_some(out)
+    }
+
+    /// Appends the text with values written by `write`. Returns false if a variable is unknown; the bytes appended are
+    /// then incomplete.
+    fn push<'v>(
+        &self,
+        out: &mut String,
+        value: &dyn Fn(Variable) -> Option<Cow<'v, str>>,
+        write: fn(&mut String, &str),
+    ) -> bool {
+        for piece in &self.pieces {
+            match piece {
+                TemplatePart::Literal(literal) => out.push_str(literal),
+                TemplatePart::Variable(variable) => match value(*variable) {
+                    Some(plain) => write(out, &plain),
+                    None => return false,
+                },
+            }
+        }
+        true
+    }
+
+    /// Rewrites the literals.
+    pub(crate) fn with_literals(mut self, write: fn(&str) -> String) -> Self {
+        for piece in &mut self.pieces {
+            if let TemplatePart::Literal(literal) = piece {
+                *literal = write(literal);
+            }
+        }
+        self
+    }
+}
+
+/// A parameter of a query template. Literals are as they are sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Parameter {
+    /// The part before the first `=`.
+    pub(crate) name: TemplateText,
+    /// The part after it; none without an `=`.
+    pub(crate) value: Option<TemplateText>,
+}
+
+impl Parameter {
+    /// Returns the variables.
+    pub(crate) fn variables(&self) -> impl Iterator<Item = Variable> + '_ {
+        self.name.variables().chain(self.value.iter().flat_map(TemplateText::variables))
+    }
+
+    /// Returns the name as a server reads it. Of a name with a variable, the part before it without an open bracket:
+    /// `$sort` of `$sort[{field}]`.
+    pub(crate) fn decoded_name(&self) -> String {
+        match self.name.pieces() {
+            [TemplatePart::Literal(name)] => decode(name),
+            [TemplatePart::Literal(name), ..] => decode(name).trim_end_matches('[').to_owned(),
+            _ => String::new(),
+        }
+    }
+
+    /// Writes `name=value` with encoded values; returns nothing if a variable is unknown.
+    pub(crate) fn render<'v>(&self, value: &dyn Fn(Variable) -> Option<Cow<'v, str>>) -> Option<String> {
+        let mut out = String::new();
+        self.push(&mut out, value).then_some(out)
+    }
+
+    /// Appends `name=value`. Returns false if a variable is unknown; the bytes appended are then incomplete.
+    fn push<'v>(&self, out: &mut String, value: &dyn Fn(Variable) -> Option<Cow<'v, str>>) -> bool {
+        self.name.push(out, value, push_value)
+            && self.value.as_ref().is_none_or(|text| {
+                out.push('=');
+                text.push(out, value, push_value)
+            })
+    }
+}
+
+/// A query as it is sent, without its `?`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct QueryTemplate {
+    /// The parameters in order.
+    pub(crate) parameters: Vec<Parameter>,
+}
+
+impl QueryTemplate {
+    /// Parses a query template; `""` has no parameters.
+    pub(crate) fn parse(source: &Located<String>, allowed: &[Variable], diagnostics: &mut Diagnostics) -> Option<Self> {
+        let Located { value: text, at } = source;
+        if text.is_empty() {
+            return Some(Self::default());
+        }
+        if text.starts_with('?') {
+            diagnostics.error(*at, "a query template has no question mark", "leave out the leading `?`");
+            return None;
+        }
+        let mut parameters = Vec::new();
+        for part in text.split('&') {
+            let (name, value) = part.split_once('=').map_or((part, None), |(name, value)| (name, Some(value)));
+            if name.is_empty() {
+                let message = format!("a parameter without a name in {text:?}");
+                diagnostics.error(*at, message, "write name=value, joined by single `&`");
+                return None;
+            }
+            let name = TemplateText::parse(name, source, allowed, diagnostics)?.with_literals(encode_literal);
+            let value = match value {
+                Some(value) => {
+                    Some(TemplateText::parse(value, source, allowed, diagnostics)?.with_literals(encode_literal))
+                }
+                None => None,
+            };
+            parameters.push(Parameter { name, value });
+        }
+        Some(Self { parameters })
+    }
+
+    /// Returns the variables.
+    pub(crate) fn variables(&self) -> impl Iterator<Item = Variable> + '_ {
+        self.parameters.iter().flat_map(Parameter::variables)
+    }
+
+    /// Appends the parameters whose variables are all known.
+    pub(crate) fn append_to<'v>(&self, query: &mut String, value: &dyn Fn(Variable) -> Option<Cow<'v, str>>) {
+        for parameter in &self.parameters {
+            let before = query.len();
+            if before > 0 {
+                query.push('&');
+            }
+            let start = query.len();
+            if !parameter.push(query, value) || query.len() == start {
+                query.truncate(before);
+            }
+        }
+    }
+}
+
+/// Appends pairs to a query.
+pub(crate) fn append_pair(query: &mut String, pair: &str) {
+    if pair.is_empty() {
+        return;
+    }
+    if !query.is_empty() {
+        query.push('&');
+    }
+    query.push_str(pair);
+}
+
+/// Decodes text of a query: `%XX` is a byte, `+` a space.
+pub(crate) fn decode(text: &str) -> String {
+    percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
+}
+
+/// Encodes a literal of a query: characters that RFC 3986 section 3.4 allows in a query stay, `%XX` too; others are
+/// encoded.
+pub(crate) fn encode_literal(literal: &str) -> String {
+    let bytes = literal.as_bytes();
+    let is_hex = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_hexdigit);
+    let mut out = String::with_capacity(bytes.len());
+    for (at, &byte) in bytes.iter().enumerate() {
+        let kept = byte.is_ascii_alphanumeric()
+            || b"-._~!$&'()*+,;=:@/?".contains(&byte)
+            || (byte == b'%' && is_hex(at + 1) && is_hex(at + 2));
+        if kept {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(percent_encoding::percent_encode_byte(byte));
+        }
+    }
+    out
+}
+
+/// Encodes a value of a query, or a segment of a path.
+pub(crate) fn encode_value(value: &str) -> String {
+    utf8_percent_encode(value, UNRESERVED).to_string()
+}
+
+fn push_value(out: &mut String, value: &str) {
+    out.extend(utf8_percent_encode(value, UNRESERVED));
+}
+
+/// Returns whether a brace begins a variable: its name consists of letters.
+fn begins_name(inside: &str) -> bool {
+    inside.starts_with(|first: char| first.is_alphabetic() || first == '_')
+}
+
+fn report_alone(part: &str, written: &Located<String>, diagnostics: &mut Diagnostics) {
+    let help = "variables are written {name}; other braces stand for themselves in pairs, and are doubled around a name: \
+                {{name}}";
+    diagnostics.error(written.at, format!("a brace stands alone in {part:?}"), help);
+}
+
+fn report_unknown(name: &str, written: &Located<String>, allowed: &[Variable], diagnostics: &mut Diagnostics) {
+    let names: Vec<&str> = allowed.iter().map(|variable| variable.name()).collect();
+    let known = names.iter().map(|name| format!("{{{name}}}")).collect::<Vec<_>>().join(" ");
+    let help = match nearest(name, names.iter().copied()) {
+        None if names.is_empty() => {
+            format!("no variable can stand here; braces around a name are doubled: {{{{{name}}}}}")
+        }
+        Some(near) => format!("did you mean {{{near}}}? variables here: {known}"),
+        None if name.chars().all(|letter| letter.is_alphanumeric() || letter == '_') => {
+            format!("variables here: {known}; braces that stand for themselves are doubled: {{{{{name}}}}}")
+        }
+        None => format!("variables here: {known}; where one brace is doubled, all that stand for themselves are"),
+    };
+    let variable = format!("{{{name}}}");
+    let start = written.value.find(&variable).unwrap_or_default();
+    let at = diagnostics.part(written.at, &written.value, start..start + variable.len());
+    diagnostics.error(at, format!("unknown variable {variable}"), help);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::diagnostic::Location;
+
+    #[test]
+    fn an_unknown_variable_is_pointed_at() {
+        let mut diagnostics = Diagnostics::default();
+        let source = diagnostics.add_source("a.toml".to_owned(), "query = \"p={page}&s={sise}\"".to_owned());
+        let at = Location { source, start: 8, end: 27 };
+        let written = Located { value: "p={page}&s={sise}".to_owned(), at };
+        assert!(QueryTemplate::parse(&written, Variable::PAGING, &mut diagnostics).is_none());
+        let fault = diagnostics.iter().next().unwrap();
+        assert_eq!(diagnostics.place(fault.at), ("a.toml", 1, 21));
+        assert_eq!(fault.at.end - fault.at.start, 6);
+        assert!(fault.help.starts_with("did you mean {size}?"), "{}", fault.help);
+    }
+
+    fn parsed(text: &str, allowed: &[Variable]) -> Result<String, String> {
+        let mut diagnostics = Diagnostics::default();
+        let source = diagnostics.add_source("a.toml".to_owned(), text.to_owned());
+        let written = Located { value: text.to_owned(), at: Location { source, start: 0, end: 1 } };
+        let parsed = TemplateText::parse(text, &written, allowed, &mut diagnostics);
+        let rendered = parsed.map(|text| text.render(&|variable| Some(variable.name().to_uppercase().into())).unwrap());
+        rendered.ok_or_else(|| diagnostics.iter().map(|fault| format!("{}; {}", fault.message, fault.help)).collect())
+    }
+
+    #[test]
+    fn braces_that_hold_no_name_stand_for_themselves() {
+        let allowed = [Variable::Field, Variable::Value, Variable::A, Variable::B];
+        for (text, rendered) in [
+            (r#"{"$and":[{a},{b}]}"#, r#"{"$and":[A,B]}"#),
+            (r#"{"{field}":{"$gt":{value}}}"#, r#"{"FIELD":{"$gt":VALUE}}"#),
+            (r#"{ "x": {} }"#, r#"{ "x": {} }"#),
+            (r#"{{"$and":[{a},{b}]}}"#, r#"{"$and":[A,B]}"#),
+            (r#"{{"{field}":{{"$gt":{value}}}}}"#, r#"{"FIELD":{"$gt":VALUE}}"#),
+            ("{{a}}", "{a}"),
+            ("{$size:{value}}", "{$size:VALUE}"),
+        ] {
+            assert_eq!(parsed(text, &allowed).as_deref(), Ok(rendered), "{text}");
+        }
+        for (text, said) in [
+            ("{a", "a brace stands alone"),
+            ("a}", "a brace stands alone"),
+            (r#"{"x":{a}"#, "a brace stands alone"),
+            (r#"{"x":{a}}}"#, "a brace stands alone"),
+            (
+                "{zzzzzz}",
+                "unknown variable {zzzzzz}; variables here: {field} {value} {a} {b}; braces that stand for themselves are doubled: {{zzzzzz}}",
+            ),
+            ("{fied}", "unknown variable {fied}; did you mean {field}?"),
+            (
+                r#"{{"a":{"b":{value}}}}"#,
+                "unknown variable {\"b\":{value}; variables here: {field} {value} {a} {b}; where one brace is doubled",
+            ),
+        ] {
+            let found = parsed(text, &allowed).unwrap_err();
+            assert!(found.starts_with(said), "{text}: {found}");
+        }
+    }
+
+    #[test]
+    fn literals_keep_what_a_query_can_hold() {
+        for (literal, encoded) in [
+            ("a%20b+c", "a%20b+c"),
+            ("100%", "100%25"),
+            ("%4", "%254"),
+            ("%zz", "%25zz"),
+            ("é", "%C3%A9"),
+            ("[<\"#>]", "%5B%3C%22%23%3E%5D"),
+            ("a\tb\n", "a%09b%0A"),
+        ] {
+            assert_eq!(encode_literal(literal), encoded);
+        }
+    }
+}

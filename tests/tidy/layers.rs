@@ -1,0 +1,205 @@
+//! Layers inside the modules: folders import downwards, and no two files import each other, not even by a detour.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Source, code};
+
+/// The folders of each module. A folder imports only those that stand left of it.
+const LAYERS: [(&str, &[&str]); 3] = [
+    ("upstream", &["template", "place", "response", "request", "order", "dialect", "net"]),
+    ("downstream", &["problem", "request", "render", "envelope", "response"]),
+    (
+        "gateway",
+        &[
+            "runtime",
+            "shared",
+            "request",
+            "outcome",
+            "routes",
+            "openapi",
+            "lifecycle",
+            "session",
+            "page",
+            "forward",
+            "server",
+        ],
+    ),
+];
+
+/// The most files that a folder of these modules has, its index not counted.
+const MOST_FILES: usize = 8;
+
+/// Modules in which no two files import each other.
+const WITHOUT_CIRCLES: [&str; 3] = ["upstream", "downstream", "gateway"];
+
+/// A module's path: `["gateway", "page", "serve"]`.
+type Path = Vec<String>;
+
+fn module(file: &str) -> Path {
+    let stem = file.strip_suffix("/mod.rs").or_else(|| file.strip_suffix(".rs")).unwrap_or(file);
+    stem.split('/').map(str::to_owned).collect()
+}
+
+/// The paths that a text names by `crate::…` or `super::…`, or by the name of a module of its own in a `use`.
+fn named(text: &str, own: &Path) -> BTreeSet<Path> {
+    let mut found = BTreeSet::new();
+    for (at, word) in ["crate::", "super::"].iter().flat_map(|word| text.match_indices(word)) {
+        // The second one of `super::super::` is read with the first.
+        if text[..at].ends_with("super::") {
+            continue;
+        }
+        let mut base = if word == "crate::" { Path::new() } else { own[..own.len() - 1].to_vec() };
+        let mut rest = &text[at + word.len()..];
+        while let Some(upper) = rest.strip_prefix("super::") {
+            base.pop();
+            rest = upper;
+        }
+        read_tree(rest, &base, &mut found);
+    }
+    for (at, word) in text.match_indices("use ") {
+        let rest = &text[at + word.len()..];
+        if !rest.starts_with("crate::")
+            && !rest.starts_with("super::")
+            && text[..at].chars().next_back().is_none_or(|before| matches!(before, '\n' | ' '))
+        {
+            read_tree(rest.strip_prefix("self::").unwrap_or(rest), own, &mut found);
+        }
+    }
+    found
+}
+
+/// Reads one tree of imports; returns the text after it.
+fn read_tree<'a>(text: &'a str, base: &Path, found: &mut BTreeSet<Path>) -> &'a str {
+    let (mut path, mut rest) = (base.clone(), text);
+    loop {
+        if let Some(group) = rest.strip_prefix('{') {
+            rest = group.trim_start();
+            while !rest.is_empty() && !rest.starts_with('}') {
+                let after = read_tree(rest, &path, found).trim_start().trim_start_matches(',').trim_start();
+                // What is no tree ends the group.
+                if after.len() == rest.len() {
+                    break;
+                }
+                rest = after;
+            }
+            return rest.strip_prefix('}').unwrap_or(rest);
+        }
+        let length = rest.find(|character: char| !character.is_alphanumeric() && character != '_');
+        let (word, tail) = rest.split_at(length.unwrap_or(rest.len()));
+        path.push(word.to_owned());
+        match tail.strip_prefix("::") {
+            Some(more) => rest = more,
+            None => {
+                found.insert(path);
+                return tail;
+            }
+        }
+    }
+}
+
+/// For each file, the files that it imports, within the same module. The parts of a file, in a folder of its name, count as
+/// the file.
+fn graph() -> BTreeMap<Path, BTreeSet<Path>> {
+    let sources: Vec<Source> = code();
+    let indexes = sources.iter().filter(|source| source.path.ends_with("mod.rs")).map(|source| module(&source.path));
+    let indexes: BTreeSet<Path> = indexes.collect();
+    let modules: BTreeSet<Path> = sources.iter().map(|source| module(&source.path)).collect();
+    let whole = |path: &Path| {
+        let files = (1..path.len()).map(|length| path[..length].to_vec());
+        files.into_iter().find(|file| modules.contains(file) && !indexes.contains(file)).unwrap_or_else(|| path.clone())
+    };
+    let mut graph: BTreeMap<Path, BTreeSet<Path>> = BTreeMap::new();
+    for source in &sources {
+        let own = module(&source.path);
+        let imports = graph.entry(whole(&own)).or_default();
+        for path in named(&source.text, &own) {
+            let target =
+                (1..=path.len()).rev().map(|length| path[..length].to_vec()).find(|path| modules.contains(path));
+            let Some(target) = target.filter(|target| target[0] == own[0]) else { continue };
+            if whole(&target) != whole(&own) {
+                imports.insert(whole(&target));
+            }
+        }
+    }
+    graph
+}
+
+#[test]
+fn trees_of_imports_are_read() {
+    let text = "use alpha::One;\nuse super::{beta, gamma::{Two, delta::Three}};\nuse crate::{\n    json,\n    cursor::{Four},\n};\n\
+                fn f() { crate::config::five(super::super::six::seven()) }";
+    let own = module("gateway/page/serve.rs");
+    let found: Vec<String> = named(text, &own).into_iter().map(|path| path.join("::")).collect();
+    assert_eq!(
+        found,
+        [
+            "config::five",
+            "cursor::Four",
+            "gateway::page::beta",
+            "gateway::page::gamma::Two",
+            "gateway::page::gamma::delta::Three",
+            "gateway::page::serve::alpha::One",
+            "gateway::six::seven",
+            "json",
+        ]
+    );
+}
+
+#[test]
+fn folders_import_downwards() {
+    let mut faults = Vec::new();
+    for (own, imports) in graph() {
+        let Some((_, layers)) = LAYERS.iter().find(|(name, _)| *name == own[0] && own.len() > 2) else { continue };
+        let floor = |path: &Path| layers.iter().position(|layer| path.get(1).is_some_and(|name| name == layer));
+        let Some(own_floor) = floor(&own) else {
+            faults.push(format!("{} has no layer", own.join("::")));
+            continue;
+        };
+        for import in imports {
+            match floor(&import) {
+                Some(other) if other <= own_floor => {}
+                _ => faults.push(format!("{} imports {}", own.join("::"), import.join("::"))),
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+#[test]
+fn no_files_import_each_other() {
+    let graph = graph();
+    let mut faults = BTreeSet::new();
+    for start in graph.keys().filter(|path| WITHOUT_CIRCLES.contains(&path[0].as_str())) {
+        // The index of a folder may name what it declares; whoever imports the index from below closes a circle.
+        let mut seen: BTreeMap<&Path, &Path> = BTreeMap::new();
+        let mut queue = vec![start];
+        while let Some(path) = queue.pop() {
+            for import in graph.get(path).into_iter().flatten() {
+                if import == start {
+                    let mut circle = vec![path.join("::")];
+                    let mut at = path;
+                    while let Some(before) = seen.get(at).filter(|_| at != start) {
+                        circle.push(before.join("::"));
+                        at = before;
+                    }
+                    circle.sort();
+                    faults.insert(circle.join(" - "));
+                } else if !seen.contains_key(import) {
+                    seen.insert(import, path);
+                    queue.push(import);
+                }
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+#[test]
+fn folders_hold_few_files() {
+    let mut folders: BTreeMap<Path, usize> = BTreeMap::new();
+    for path in graph().into_keys().filter(|path| LAYERS.iter().any(|(name, _)| *name == path[0])) {
+        *folders.entry(path[..path.len() - 1].to_vec()).or_default() += 1;
+    }
+    let full: Vec<_> = folders.into_iter().filter(|(path, files)| path.len() > 1 && *files > MOST_FILES).collect();
+    assert!(full.is_empty(), "{full:?}");
+}

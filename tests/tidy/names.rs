@@ -1,0 +1,56 @@
+//! Names of types: one meaning each.
+
+use std::collections::BTreeMap;
+
+use super::code;
+
+/// The modules whose types share no name with any other type, of the core neither.
+const KEPT: [&str; 5] = ["gateway", "upstream", "downstream", "cursor", "admin"];
+
+/// Names that a private type elsewhere has too.
+const SHARED: [&str; 2] = [
+    "Failure", // of a request; of a command
+    "Route",   // compiled; while its settings are checked
+];
+
+/// The name of the type that a line declares at the outermost level.
+fn declared(line: &str) -> Option<&str> {
+    let line = line.strip_prefix("pub(crate) ").or_else(|| line.strip_prefix("pub(super) ")).unwrap_or(line);
+    let line = line.strip_prefix("pub ").unwrap_or(line);
+    let line = if line.starts_with("pub(in ") { line.split_once(") ")?.1 } else { line };
+    let kinds = ["struct ", "enum ", "trait ", "type "];
+    let rest = kinds.iter().find_map(|kind| line.strip_prefix(kind))?;
+    Some(rest.split(|character: char| !character.is_alphanumeric() && character != '_').next().unwrap_or(rest))
+}
+
+#[test]
+fn declarations_are_read() {
+    for (line, name) in [
+        ("pub(crate) struct Slot<'a> {", Some("Slot")),
+        ("pub(in crate::cursor) enum Form {", Some("Form")),
+        ("type Fault = (usize, String);", Some("Fault")),
+        ("    struct Inner;", None),
+        ("pub fn structure() {", None),
+    ] {
+        assert_eq!(declared(line), name, "{line}");
+    }
+}
+
+#[test]
+fn types_have_names_of_their_own() {
+    let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for source in code() {
+        for name in source.text.lines().filter_map(declared) {
+            places.entry(name.to_owned()).or_default().push(source.path.clone());
+        }
+    }
+    let is_kept = |path: &String| KEPT.iter().any(|module| path.starts_with(&format!("{module}/")));
+    let shared = places
+        .iter()
+        .filter(|(name, files)| files.len() > 1 && files.iter().any(is_kept) && !SHARED.contains(&name.as_str()));
+    let shared: Vec<_> = shared.collect();
+    assert!(shared.is_empty(), "{shared:#?}");
+    for name in SHARED {
+        assert!(places.get(name).is_some_and(|files| files.len() > 1), "{name} is shared no more: strike it off");
+    }
+}

@@ -1,0 +1,74 @@
+//! The language of comments, as far as a search can hold it.
+
+use super::{Source, rust_files};
+
+/// The folders whose comments have been written by these rules.
+const DONE: [(&str, &[&str]); 3] = [
+    ("src", &["gateway/", "upstream/", "downstream/", "cursor/", "admin/", "lib.rs", "main.rs"]),
+    ("tests", &["tidy/", "harness/", "faults/", "end_to_end/"]),
+    ("benches", &["micro.rs"]),
+];
+
+/// Words that no paragraph of a doc comment begins with: its subject is a noun, or it says what a function does.
+const NO_SUBJECTS: [&str; 11] =
+    ["What", "Who", "Whose", "Whoever", "It", "One", "Nothing", "Nobody", "How", "Whether", "Where"];
+
+/// A word that comments do without, and the English one for it.
+const UNWANTED: (&str, &str) = ("behind", "after");
+
+/// Sentences in which such a word has its literal sense.
+const LITERAL: [&str; 1] = ["behind a proxy"];
+
+/// The comments of a file: the line of each, whether it is documentation, and its text.
+fn comments(source: &Source) -> impl Iterator<Item = (usize, bool, &str)> {
+    source.text.lines().enumerate().filter_map(|(at, line)| {
+        let line = line.trim_start();
+        let doc = line.strip_prefix("///").or_else(|| line.strip_prefix("//!"));
+        let text = doc.or_else(|| line.strip_prefix("//"))?;
+        Some((at + 1, doc.is_some(), text.trim()))
+    })
+}
+
+fn done() -> Vec<Source> {
+    let files = DONE.into_iter().flat_map(|(base, folders)| {
+        let all = rust_files(base).into_iter();
+        all.filter(|source| folders.iter().any(|folder| source.path.starts_with(folder)))
+    });
+    files.collect()
+}
+
+/// The first word of a text.
+fn first(text: &str) -> &str {
+    text.split(|character: char| !character.is_alphabetic()).next().unwrap_or_default()
+}
+
+#[test]
+fn a_doc_comment_begins_with_its_subject() {
+    let mut faults = Vec::new();
+    for source in done() {
+        let (mut last, mut was_blank) = (0, true);
+        for (line, is_doc, text) in comments(&source) {
+            let begins = is_doc && (line != last + 1 || was_blank);
+            if begins && NO_SUBJECTS.contains(&first(text)) {
+                faults.push(format!("{}:{line}: {text}", source.path));
+            }
+            (last, was_blank) = (line, text.is_empty());
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+#[test]
+fn comments_use_plain_words() {
+    let mut faults = Vec::new();
+    for source in done() {
+        for (line, _, text) in comments(&source) {
+            let literal = LITERAL.iter().fold(text.to_owned(), |text, sentence| text.replace(sentence, ""));
+            let (word, instead) = UNWANTED;
+            if literal.split(|character: char| !character.is_alphabetic()).any(|part| part == word) {
+                faults.push(format!("{}:{line}: {word}, for {instead}: {text}", source.path));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+}
