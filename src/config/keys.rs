@@ -9,9 +9,8 @@ pub(super) use dialect::DIALECT;
 pub(super) use envelope::ENVELOPE;
 pub(super) use route::ROUTE;
 
-use super::form::Form::*;
 use super::{
-    form::{Form, Key},
+    form::{Form, Form::*, Key},
     syntax,
     units::{DURATION, SIZE},
 };

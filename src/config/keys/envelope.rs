@@ -2,10 +2,7 @@
 
 use super::key;
 use crate::config::{
-    form::{
-        Form::{self, *},
-        Key, Wrong,
-    },
+    form::{Form, Form::*, Key, Wrong},
     syntax,
 };
 

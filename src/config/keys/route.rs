@@ -2,10 +2,7 @@
 
 use super::{TTL, duration, key, size};
 use crate::config::{
-    form::{
-        Form::{self, *},
-        Key,
-    },
+    form::{Form, Form::*, Key},
     syntax,
 };
 
