@@ -250,7 +250,7 @@ fn a_reload_that_hangs_stops_no_signal() {
     gateway.rewrite_raw(&gateway.configuration().replace("env:CURSORGATE_KEY_1", "file:key"));
     eventually("the reload is not done", || {
         gateway.signal("HUP");
-        gateway.log().iter().any(|line| line.contains("not done yet")).then_some(())
+        gateway.log().iter().any(|line| line.contains("a reload is in progress")).then_some(())
     });
     assert_eq!(gateway.get("/users").outcome(), "200");
 

@@ -134,8 +134,7 @@ fn printable(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Diagnostics;
-    use super::super::Location;
+    use super::super::{Diagnostics, Location};
 
     fn rendered(text: &str, start: u32, end: u32) -> String {
         let mut diagnostics = Diagnostics::default();

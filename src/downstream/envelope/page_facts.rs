@@ -12,7 +12,7 @@ pub struct Facts<'a> {
     pub path: &'a str,
     /// The level: `exact`, `checked`, `anchored` or `positional`.
     pub level: &'a str,
-    /// The time by RFC 3339; required if [`Needs::now`] is set.
+    /// The time by RFC 3339; required if [`Needs::now`](super::Needs::now) is set.
     pub now: Option<&'a str>,
     /// A next page exists.
     pub has_next: bool,
@@ -30,9 +30,9 @@ pub struct Facts<'a> {
     pub next_cursor: Option<&'a str>,
     /// The cursor of the previous page.
     pub prev_cursor: Option<&'a str>,
-    /// The item cursor of the first item; required if [`Needs::edge_cursors`] is set.
+    /// The item cursor of the first item; required if [`Needs::edge_cursors`](super::Needs::edge_cursors) is set.
     pub start_cursor: Option<&'a str>,
-    /// The item cursor of the last item; required if [`Needs::edge_cursors`] is set.
+    /// The item cursor of the last item; required if [`Needs::edge_cursors`](super::Needs::edge_cursors) is set.
     pub end_cursor: Option<&'a str>,
     /// The links of the page.
     pub links: &'a LinkSet,

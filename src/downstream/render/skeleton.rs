@@ -93,7 +93,7 @@ impl Skeleton {
             match part {
                 TextPart::Literal(literal) => push_literal(&mut segments, literal.as_bytes()),
                 TextPart::Value(placeholder, _) => {
-                    segments.push(SkeletonSegment::Value(placeholder.slot, ValueForm::Plain))
+                    segments.push(SkeletonSegment::Value(placeholder.slot, ValueForm::Plain));
                 }
             }
         }
@@ -374,7 +374,7 @@ impl SkeletonCompiler<'_> {
                         push_literal(&mut segments, &quoted[1..quoted.len() - 1]);
                     }
                     TextPart::Value(placeholder, _) => {
-                        segments.push(SkeletonSegment::Value(placeholder.slot, ValueForm::Inside))
+                        segments.push(SkeletonSegment::Value(placeholder.slot, ValueForm::Inside));
                     }
                 }
             }

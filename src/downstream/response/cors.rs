@@ -72,7 +72,7 @@ impl CorsPolicy {
         }
         headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(METHODS));
         // With credentials `*` is the name of a header, and it never covers Authorization, so the requested headers are
-        // listed.
+        // listed. Test: `a_preflight_is_answered_for_listed_origins`.
         if let Some(names) = requested_headers(request) {
             headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, names);
         }

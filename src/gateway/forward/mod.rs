@@ -143,7 +143,7 @@ async fn pass(
         match relayed {
             Err(RelayFault::Upstream(FetchError::Unavailable(_))) if connection.is_reused && repeats(session) => {
                 // The upstream closed the connection while it was idle. The replacement is new, so this happens once
-                // per request.
+                // per request. Test: `an_upstream_that_closes_kept_connections_fails_no_request`.
                 sent = session.as_downstream().get_retry_buffer();
                 match connections.renew(peers, &connection, timeouts, clock::instant()).await {
                     Ok(renewed) => connection = renewed,
@@ -184,10 +184,12 @@ fn request(session: &ServerSession, forwarded: &Forwarded) -> pingora::Result<Re
     let mut dropped = headers::between_neighbours(&request.headers);
     let (untrusted, ours) = headers::provenance(&request.headers, client.origin(target), &upstream.headers);
     dropped.extend(untrusted);
-    // The path in the request line selected this route. A header that overrides it could lead to another path.
+    // The path in the request line selected this route. A header that overrides it could lead to another path. Test:
+    // `no_header_leads_to_another_path`.
     dropped.extend(headers::path_overrides(&request.headers));
     if successor.is_some() {
-        // The request was judged as a GET of this path. A header that overrides the method would change that.
+        // The request was judged as a GET of this path. A header that overrides the method would change that. Test:
+        // `passthrough_makes_no_other_request_of_it`.
         dropped.extend(headers::overrides(&request.headers));
     }
     for name in &dropped {

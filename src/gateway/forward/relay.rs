@@ -207,7 +207,7 @@ impl Relay {
         };
         match error.root_etype() {
             // The client sent bytes after its request, and one of them was read. This request is finished, and no other
-            // is read.
+            // is read. Test: `a_forwarded_request_is_answered_though_its_client_sends_on`.
             ErrorType::ConnectError if matches!(self.upload, Upload::Sent) => {
                 self.watches = false;
                 session.set_keepalive(None);

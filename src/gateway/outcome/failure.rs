@@ -277,7 +277,7 @@ impl From<Occupied> for Failure {
 impl From<TooLong> for Failure {
     fn from(error: TooLong) -> Self {
         // Without its cursor the page would look like the last one, so it is refused. Upstreams make cursors long: by
-        // their tokens, or by ids of items.
+        // their tokens, or by ids of items. Test: `tokens_too_long_for_a_cursor_are_said`.
         let said = "the upstream's continuation token does not fit into a cursor";
         Self::logged(Code::UpstreamTooLarge, said, format!("{error}: cursor.length of the route allows more"))
     }

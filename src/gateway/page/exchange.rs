@@ -92,8 +92,8 @@ enum NoAnswer {
 
 impl NoAnswer {
     /// Returns the keys that have been cached.
-    fn keys(came: &Result<FetchedAnswer, Self>) -> Option<Vec<KeyValue>> {
-        match came {
+    fn keys(fetched: &Result<FetchedAnswer, Self>) -> Option<Vec<KeyValue>> {
+        match fetched {
             Err(Self::Known(known)) => Some(known.keys.clone()),
             _ => None,
         }
@@ -183,11 +183,12 @@ impl Exchange<'_> {
                         && let Some((_, request)) = unknown.take()
                     {
                         // Another request has looked up the pivot meanwhile: the page begins anew with its keys, once.
+                        // Test: `one_look_up_serves_all_who_wait`.
                         outcome.counted.pivot = Some("cache");
                         step = resolve(PageRequest { pivot: Some(keys), ..*request });
                         continue;
                     }
-                    let is_unfiltered = all.iter().any(|came| matches!(came, Err(NoAnswer::Unfiltered)));
+                    let is_unfiltered = all.iter().any(|fetched| matches!(fetched, Err(NoAnswer::Unfiltered)));
                     if let (true, Some(request)) = (is_unfiltered, without_filters.take()) {
                         // The dialect can't write a key as a filter: the position is searched in the whole list, once.
                         step = resolve(*request);
@@ -220,14 +221,14 @@ impl Exchange<'_> {
         outcome: &mut Outcome,
     ) -> Result<Vec<Answer>, Failure> {
         let mut answers = Vec::with_capacity(fetches.len());
-        for (fetch, came) in fetches.iter().zip(all) {
+        for (fetch, fetched) in fetches.iter().zip(all) {
             // A failed request counts too.
-            outcome.counted.upstream_requests += came.as_ref().map_or(1, |came| came.requests);
+            outcome.counted.upstream_requests += fetched.as_ref().map_or(1, |fetched| fetched.requests);
             let was_given = progress.is_continued || !progress.headers.listed.is_empty();
-            let FetchedAnswer { answer, status, headers, requests, fault } = came.map_err(|hitch| {
-                let failure = hitch.into_failure();
+            let FetchedAnswer { answer, status, headers, requests, fault } = fetched.map_err(|no_answer| {
+                let failure = no_answer.into_failure();
                 // After an upstream gave another part of this list, a refusal concerns the gateway's paging and not the
-                // client's request.
+                // client's request. Test: `a_refusal_of_the_gateways_own_paging_says_how_to_begin_again`.
                 if was_given { failure.of_own_paging(fetch) } else { failure }
             })?;
             if let Fetch::Item(_) = fetch {
@@ -296,8 +297,8 @@ impl Exchange<'_> {
                 None => self.ask(fetch).await,
             },
             // A page without a total is more useful than none.
-            Fetch::Count => Ok(self.ask(fetch).await.unwrap_or_else(|hitch| {
-                let fault = Some(format!("no count: {}", hitch.into_failure().summary()));
+            Fetch::Count => Ok(self.ask(fetch).await.unwrap_or_else(|no_answer| {
+                let fault = Some(format!("no count: {}", no_answer.into_failure().summary()));
                 FetchedAnswer { requests: 1, fault, ..FetchedAnswer::unasked(Standing::Listed) }
             })),
         }
@@ -323,14 +324,17 @@ impl Exchange<'_> {
             self.cursors.remember_item(id, &answer, self.made_by);
             Ok::<_, NoAnswer>(ItemResource { answer, headers })
         });
-        let (found, requests) =
-            match tokio::time::timeout(self.left(clock::instant())?, self.context.pivots.flights.join(key, look)).await
-            {
-                Ok(Ok(LookUpResult::Asked(found))) => (found, 1),
-                Ok(Ok(LookUpResult::Shared(found))) => (found, 0),
-                Ok(Err(failure)) => return Err(failure),
-                Err(_) => return Err(out_of_time().into()),
-            };
+        let (found, requests) = match tokio::time::timeout(
+            self.left(clock::instant())?,
+            self.context.pivots.look_ups.join(key, look),
+        )
+        .await
+        {
+            Ok(Ok(LookUpResult::Asked(found))) => (found, 1),
+            Ok(Ok(LookUpResult::Shared(found))) => (found, 0),
+            Ok(Err(failure)) => return Err(failure),
+            Err(_) => return Err(out_of_time().into()),
+        };
         let ItemResource { answer, headers } = &*found;
         if requests == 0 {
             // The answer of the other request is copied for this one.

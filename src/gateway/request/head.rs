@@ -180,7 +180,7 @@ impl<'a> FramingFields<'a> {
                 return Err(invalid("there is more than one Host"));
             }
         } else if name.eq_ignore_ascii_case(b"content-length") {
-            // Equal lengths may be merged (RFC 9110 section 8.6), but not every server does.
+            // Equal lengths may be merged (RFC 9110 section 8.6), but not every server does. Test: `tests/end_to_end/desync.rs`.
             let Some(length) = read_length(value) else {
                 return Err(invalid("Content-Length is not one number"));
             };

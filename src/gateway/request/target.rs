@@ -40,7 +40,7 @@ const PASSAGES: usize = 3;
 /// Returns 400 `request_invalid` or 508 `loop_detected`.
 pub(crate) fn read(head: &RequestHeader) -> Result<RequestTarget, Box<Problem>> {
     if headers::passages(&head.headers) > PASSAGES {
-        let detail = format!("Via names more than {PASSAGES} gateways: the request goes round");
+        let detail = format!("Via names more than {PASSAGES} gateways: the request loops");
         return Err(Box::new(Problem::new(Code::LoopDetected, detail)));
     }
     let (authority, target) = split_target(head.raw_path())?;

@@ -170,7 +170,7 @@ fn warn_of_cursors(
                 "items have no cursors of their own in a list that {} pages by token: {{item.cursor}} of {} is unknown",
                 settings.dialect.name, envelope.name
             );
-            let help = "pages lead on all the same; {start.cursor} and {end.cursor} are those of the page";
+            let help = "pages still lead on; {start.cursor} and {end.cursor} are those of the page";
             diagnostics.warning(envelope.at, said, help);
         }
     }

@@ -10,7 +10,7 @@ use crate::{config::settings::ObserveSettings, gateway::outcome::metrics::VERDIC
 pub struct ObservedList {
     /// The list as it would be served.
     pub list: List,
-    /// The interval of answers that are read: every first, second, … one.
+    /// The interval of the answers that are read: 1 reads all of them.
     every: u32,
     passed: AtomicU32,
     /// A bit for each verdict, by its index in [`VERDICTS`], of which an example was logged.

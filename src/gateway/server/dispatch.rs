@@ -285,7 +285,8 @@ async fn unless_gone<W: Future>(session: &mut ServerSession, mut work: Pin<&mut 
     tokio::select! {
         biased;
         output = &mut work => Some(output),
-        // A half-closed connection looks like a closed one. Bytes after the request also end the wait.
+        // A half-closed connection looks like a closed one. Bytes after the request also end the wait. Test:
+        // `who_ends_its_own_direction_is_gone`.
         _ = session.read_body_or_idle(true) => None,
     }
 }

@@ -32,7 +32,7 @@ const OVERHEAD: usize = 192;
 pub struct Pivots {
     settings: PivotCacheSettings,
     known: Cache<u128, Arc<KnownItem>, Weight>,
-    pub(crate) flights: SingleFlight<u128, ItemResource>,
+    pub(crate) look_ups: SingleFlight<u128, ItemResource>,
 }
 
 /// The resource of an item, from the upstream.
@@ -70,7 +70,7 @@ impl Pivots {
     pub fn new(settings: PivotCacheSettings) -> Self {
         let weight = u64::try_from(settings.size).unwrap_or(u64::MAX);
         let items = settings.size / (2 * OVERHEAD);
-        Self { settings, known: Cache::with_weighter(items, weight, Weight), flights: SingleFlight::default() }
+        Self { settings, known: Cache::with_weighter(items, weight, Weight), look_ups: SingleFlight::default() }
     }
 
     /// Returns the limits of size and age.

@@ -284,7 +284,8 @@ impl Connection {
             }
             return Ok(AnswerPart::Informational(head));
         }
-        // The parser accepts equal lengths; they are forwarded as one (RFC 9110 section 8.6).
+        // The parser accepts equal lengths; they are forwarded as one (RFC 9110 section 8.6). Test:
+        // `equal_lengths_are_one`.
         if let Some(length) = announced_length(&head.headers) {
             let _ = head.insert_header(header::CONTENT_LENGTH, length);
         }

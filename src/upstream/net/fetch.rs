@@ -96,7 +96,8 @@ impl Fetcher {
         let mut connection = self.connections.open(peers, &request.headers, bounds.timeouts, bounds.now).await?;
         let mut asked = ask_on(&mut connection, request, body, bounds).await;
         let is_worth_another = match &asked {
-            // The upstream may have closed a pooled connection while it was idle.
+            // The upstream may have closed a pooled connection while it was idle. Test:
+            // `a_pooled_connection_that_died_is_replaced_in_silence`.
             Err(FetchError::Unavailable(_)) => connection.is_reused,
             // A worker that ended in the middle of an answer is often replaced by one that gives the whole answer.
             Err(FetchError::Cut(_)) => true,

@@ -240,6 +240,7 @@ impl Peers {
         }
         if is_trial {
             // Another group key selects another pool: a pooled connection would not test whether the peer is reachable.
+            // Test: `a_peer_that_failed_is_passed_over_and_comes_back`.
             peer.group_key ^= 1;
         }
         Ok(peer)

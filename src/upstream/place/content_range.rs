@@ -64,7 +64,8 @@ impl ContentRange {
             "*" => None,
             _ => Some(integer(total)?),
         };
-        // A total that is smaller than its range is a wrong estimate. The start of the answer is still valid.
+        // A total that is smaller than its range is a wrong estimate. The start of the answer is still valid. Test:
+        // `nonsense_as_a_total_is_no_total`.
         let total = total.filter(|total| range.is_none_or(|(_, end)| end < *total));
         Some(Self { range, total })
     }

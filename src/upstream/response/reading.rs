@@ -157,7 +157,8 @@ impl ResponseReader {
             return Ok(without_items(Standing::Gone, None, body));
         }
         if self.past_end.iter().any(|matched| matched.holds(status, response)) {
-            // At the very start of the list no end can be passed: a success there means an empty list.
+            // At the very start of the list no end can be passed: a success there means an empty list. Test:
+            // `an_end_at_the_start_is_an_empty_list`.
             let is_empty = (200..300).contains(&status) && begins_at_start(&ask.fetch);
             let standing = if is_empty { Standing::Listed } else { Standing::PastEnd };
             return Ok(without_items(standing, self.total(response), body));
@@ -225,7 +226,8 @@ impl ResponseReader {
                 }
                 TokenStyle::Plain | TokenStyle::Json | TokenStyle::Pairs => handed_out,
             };
-            // A next token or link is ignored if the answer also says that nothing follows.
+            // A next token or link is ignored if the answer also says that nothing follows. Test:
+            // `the_surest_word_on_more_counts`.
             if more == Some(false) {
                 *if fetch.backward { &mut previous } else { &mut next } = None;
             }
