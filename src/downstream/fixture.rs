@@ -12,8 +12,7 @@ use crate::{
     json::Span,
     pagination::{
         answer::Answer,
-        page::{ItemPlace, Level, Page},
-        paging::Learnt,
+        page::{ItemPlace, Page},
     },
 };
 

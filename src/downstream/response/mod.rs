@@ -116,7 +116,7 @@ impl PageResponse<'_> {
 
     /// Adds the headers about the proof of the page.
     fn push_standing(&self, headers: &mut HeaderMap) {
-        headers.insert(LEVEL, HeaderValue::from_static(level_word(self.page.level)));
+        headers.insert(LEVEL, HeaderValue::from_static(level_word(self.page.level())));
         if let Some(drift) = self.page.drift {
             headers.insert(DRIFT, HeaderValue::from(drift));
         }

@@ -176,7 +176,7 @@ fn of_the_upstreams_headers_those_of_the_first_go_back() {
         ("repr-digest", "x"),
         ("signature", "x"),
         ("signature-input", "x"),
-        ("cursorgate-level", "exact"),
+        ("cursorgate-level", "positional"),
         ("x-content-type-options", "off"),
         ("x-total-count", "77"),
         ("x-request-id", "abc"),
@@ -213,7 +213,7 @@ fn of_the_upstreams_headers_those_of_the_first_go_back() {
             "access-control-allow-origin: *",
             "age: 9",
             "cache-control: no-store, private, max-age=10",
-            "cursorgate-level: exact",
+            "cursorgate-level: positional",
             "date: Mon, 01 Jan 2024 00:00:00 GMT",
             "set-cookie: a=1",
             "set-cookie: b=2",
@@ -237,7 +237,6 @@ fn of_the_upstreams_headers_those_of_the_first_go_back() {
 fn what_a_page_is_worth_is_said() {
     let links = LinkSet::default();
     let mut page = fixture::page(&ITEMS, 3);
-    page.level = Level::Positional;
     page.drift = Some(-3);
     page.unproven = Some(Unproven::TieRun);
     page.short = true;

@@ -81,7 +81,7 @@ impl Outcome {
 
     /// Records the properties of a page.
     pub(crate) fn served(&mut self, page: &Page) {
-        self.counted.level = Some(level_word(page.level));
+        self.counted.level = Some(level_word(page.level()));
         self.counted.unproven = page.unproven.map(unproven_word);
         if let Some(Unsorted { cause, said }) = &page.lowered {
             self.counted.lowered = Some(unsorted(*cause).0);

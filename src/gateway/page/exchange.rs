@@ -80,43 +80,14 @@ pub(crate) struct AnswerHeaders {
     pub beside: Vec<HeaderMap>,
 }
 
-/// The reason that a fetch has no answer.
-enum NoAnswer {
+/// The reason that a look-up of an item has no answer.
+enum NotLookedUp {
     Failed(Failure),
-    /// The filters of the fetch can't be written: the dialect has no form for a key, or the client's own filter would
-    /// be lost. The position can be found without filters.
-    Unfiltered,
-    /// The keys of the pivot have been cached since this request began.
+    /// The keys of the item have been cached since this request began.
     Known(Arc<KnownItem>),
 }
 
-impl NoAnswer {
-    /// Returns the keys that have been cached.
-    fn keys(fetched: &Result<FetchedAnswer, Self>) -> Option<Vec<KeyValue>> {
-        match fetched {
-            Err(Self::Known(known)) => Some(known.keys.clone()),
-            _ => None,
-        }
-    }
-
-    fn into_failure(self) -> Failure {
-        match self {
-            Self::Failed(failure) => failure,
-            Self::Unfiltered => Failure::logged(
-                Code::Internal,
-                "the page can't be requested",
-                "a key can't be written as a filter".to_owned(),
-            ),
-            Self::Known(_) => Failure::logged(
-                Code::Internal,
-                "the page can't be requested",
-                "its pivot was found in the cache twice".to_owned(),
-            ),
-        }
-    }
-}
-
-impl<F: Into<Failure>> From<F> for NoAnswer {
+impl<F: Into<Failure>> From<F> for NotLookedUp {
     fn from(failure: F) -> Self {
         Self::Failed(failure.into())
     }
@@ -169,31 +140,13 @@ impl Exchange<'_> {
             Position::AfterPivot(pivot) | Position::BeforePivot(pivot) if request.pivot.is_none() => pivot.fingerprint,
             _ => None,
         };
-        let mut unknown = mark.map(|mark| (mark, Box::new(request.clone())));
-        let mut without_filters =
-            request.filters.is_some().then(|| Box::new(PageRequest { filters: None, ..request.clone() }));
         let mut progress =
             FetchProgress { is_continued: is_continued(&request.target.position), ..FetchProgress::default() };
         let mut step = resolve(request);
         loop {
             match step {
                 Step::Fetch(fetches, pending) => {
-                    let all = self.fetch_all(&fetches, unknown.as_ref().map(|(mark, _)| *mark)).await;
-                    if let Some(keys) = all.iter().find_map(NoAnswer::keys)
-                        && let Some((_, request)) = unknown.take()
-                    {
-                        // Another request has looked up the pivot meanwhile: the page begins anew with its keys, once.
-                        // Test: `one_look_up_serves_all_who_wait`.
-                        outcome.counted.pivot = Some("cache");
-                        step = resolve(PageRequest { pivot: Some(keys), ..*request });
-                        continue;
-                    }
-                    let is_unfiltered = all.iter().any(|fetched| matches!(fetched, Err(NoAnswer::Unfiltered)));
-                    if let (true, Some(request)) = (is_unfiltered, without_filters.take()) {
-                        // The dialect can't write a key as a filter: the position is searched in the whole list, once.
-                        step = resolve(*request);
-                        continue;
-                    }
+                    let all = self.fetch_all(&fetches, mark).await;
                     step = pending.resume(self.answers(&fetches, all, &mut progress, outcome)?);
                 }
                 Step::Serve(page) => return Ok(PageDecision::Serve(page, progress.headers)),
@@ -216,7 +169,7 @@ impl Exchange<'_> {
     fn answers(
         self,
         fetches: &[Fetch],
-        all: Vec<Result<FetchedAnswer, NoAnswer>>,
+        all: Vec<Result<FetchedAnswer, Failure>>,
         progress: &mut FetchProgress,
         outcome: &mut Outcome,
     ) -> Result<Vec<Answer>, Failure> {
@@ -225,14 +178,21 @@ impl Exchange<'_> {
             // A failed request counts too.
             outcome.counted.upstream_requests += fetched.as_ref().map_or(1, |fetched| fetched.requests);
             let was_given = progress.is_continued || !progress.headers.listed.is_empty();
-            let FetchedAnswer { answer, status, headers, requests, fault } = fetched.map_err(|no_answer| {
-                let failure = no_answer.into_failure();
+            let FetchedAnswer { answer, status, headers, requests, fault } = fetched.map_err(|failure| {
                 // After an upstream gave another part of this list, a refusal concerns the gateway's paging and not the
                 // client's request. Test: `a_refusal_of_the_gateways_own_paging_says_how_to_begin_again`.
                 if was_given { failure.of_own_paging(fetch) } else { failure }
             })?;
             if let Fetch::Item(_) = fetch {
-                outcome.counted.pivot = Some(if requests == 0 { "shared" } else { "upstream" });
+                outcome.counted.pivot = Some(match (&answer.standing, requests) {
+                    (Standing::Known(_), _) => "cache",
+                    (_, 0) => "shared",
+                    _ => "upstream",
+                });
+            }
+            if matches!(answer.standing, Standing::Known(_) | Standing::Unaskable) {
+                answers.push(answer);
+                continue;
             }
             outcome.detail = fault.or_else(|| outcome.detail.take());
             let is_listed = matches!(fetch, Fetch::Slice(..) | Fetch::Token(_));
@@ -281,7 +241,7 @@ impl Exchange<'_> {
     }
 
     /// Runs fetches concurrently; avoids the join for the usual single fetch.
-    async fn fetch_all(self, fetches: &[Fetch], mark: Option<Mark>) -> Vec<Result<FetchedAnswer, NoAnswer>> {
+    async fn fetch_all(self, fetches: &[Fetch], mark: Option<Mark>) -> Vec<Result<FetchedAnswer, Failure>> {
         match fetches {
             [one] => vec![self.fetch(one, mark).await],
             several => join_all(several.iter().map(|fetch| self.fetch(fetch, mark))).await,
@@ -289,7 +249,7 @@ impl Exchange<'_> {
     }
 
     /// Runs one fetch; `mark` is that of the pivot's keys while they are unknown.
-    async fn fetch(self, fetch: &Fetch, mark: Option<Mark>) -> Result<FetchedAnswer, NoAnswer> {
+    async fn fetch(self, fetch: &Fetch, mark: Option<Mark>) -> Result<FetchedAnswer, Failure> {
         match fetch {
             Fetch::Slice(..) | Fetch::Token(_) => self.ask(fetch).await,
             Fetch::Item(id) => match self.cursors.scope() {
@@ -298,7 +258,7 @@ impl Exchange<'_> {
             },
             // A page without a total is more useful than none.
             Fetch::Count => Ok(self.ask(fetch).await.unwrap_or_else(|no_answer| {
-                let fault = Some(format!("no count: {}", no_answer.into_failure().summary()));
+                let fault = Some(format!("no count: {}", no_answer.summary()));
                 FetchedAnswer { requests: 1, fault, ..FetchedAnswer::unasked(Standing::Listed) }
             })),
         }
@@ -312,17 +272,17 @@ impl Exchange<'_> {
         id: &KeyValue,
         mark: Option<Mark>,
         key: u128,
-    ) -> Result<FetchedAnswer, NoAnswer> {
+    ) -> Result<FetchedAnswer, Failure> {
         // Boxed, because it contains the state of `ask` again and is seldom needed.
         let look = Box::pin(async {
             // Another look-up may have ended since this request found the keys missing.
             if let Some(known) = mark.and_then(|mark| self.cursors.known(id, mark)) {
-                return Err(NoAnswer::Known(known));
+                return Err(NotLookedUp::Known(known));
             }
             let FetchedAnswer { answer, headers, .. } = self.ask(fetch).await?;
             // Cached before the result is shared: a request that is too late to share it finds it in the cache.
             self.cursors.remember_item(id, &answer, self.made_by);
-            Ok::<_, NoAnswer>(ItemResource { answer, headers })
+            Ok::<_, NotLookedUp>(ItemResource { answer, headers })
         });
         let (found, requests) = match tokio::time::timeout(
             self.left(clock::instant())?,
@@ -332,8 +292,11 @@ impl Exchange<'_> {
         {
             Ok(Ok(LookUpResult::Asked(found))) => (found, 1),
             Ok(Ok(LookUpResult::Shared(found))) => (found, 0),
-            Ok(Err(failure)) => return Err(failure),
-            Err(_) => return Err(out_of_time().into()),
+            Ok(Err(NotLookedUp::Known(known))) => {
+                return Ok(FetchedAnswer::unasked(Standing::Known(known.keys.clone())));
+            }
+            Ok(Err(NotLookedUp::Failed(failure))) => return Err(failure),
+            Err(_) => return Err(out_of_time()),
         };
         let ItemResource { answer, headers } = &*found;
         if requests == 0 {
@@ -349,7 +312,7 @@ impl Exchange<'_> {
         self.context.list.budgets.time.checked_sub(spent).filter(|left| !left.is_zero()).ok_or_else(out_of_time)
     }
 
-    async fn ask(self, fetch: &Fetch) -> Result<FetchedAnswer, NoAnswer> {
+    async fn ask(self, fetch: &Fetch) -> Result<FetchedAnswer, Failure> {
         let now = clock::instant();
         let left = self.left(now)?;
         let budgets = &self.context.list.budgets;
@@ -363,7 +326,7 @@ impl Exchange<'_> {
             Ok(ask) => ask,
             Err(Unaskable::Gone) => return Ok(FetchedAnswer::unasked(Standing::Gone)),
             Err(Unaskable::Beyond) => return Ok(FetchedAnswer::unasked(Standing::PastEnd)),
-            Err(Unaskable::Filter) => return Err(NoAnswer::Unfiltered),
+            Err(Unaskable::Filter) => return Ok(FetchedAnswer::unasked(Standing::Unaskable)),
         };
         let body = ask.body(self.context.request.filters.body.as_deref()).map_err(|error| unwritable(&error))?;
         let request = self.request(&ask, body.as_deref())?;
@@ -386,7 +349,7 @@ impl Exchange<'_> {
         );
         match read {
             Ok(answer) => Ok(FetchedAnswer { answer, status, headers, requests: 1, fault: None }),
-            Err(error) => Err(Failure::reading(error, &headers, &self.context.list.protected).into()),
+            Err(error) => Err(Failure::reading(error, &headers, &self.context.list.protected)),
         }
     }
 

@@ -107,7 +107,7 @@ fn draft(
     let facts = Facts {
         limit,
         path: &asked.target.path,
-        level: level_word(page.level),
+        level: level_word(page.level()),
         now: now.as_deref(),
         has_next,
         has_prev,
