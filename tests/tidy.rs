@@ -48,15 +48,14 @@ const PURE: [&str; 5] = ["json", "pagination", "cursor", "downstream", "upstream
 const IMPURE: [&str; 3] = ["upstream/net/connection.rs", "upstream/net/fetch.rs", "upstream/net/resolve.rs"];
 
 /// Names that only the shell may use.
-const IO: [&str; 16] = [
+const IO: [&str; 15] = [
     "tokio",
     "pingora",
     "arc_swap",
     "tracing",
     "getrandom",
     "rand::",
-    "async fn",
-    ".await",
+    "async_trait",
     "std::fs",
     "std::env",
     "std::process",

@@ -26,37 +26,37 @@ const DAY: u64 = 86_400;
 
 #[derive(Serialize)]
 struct Report<'s> {
-    routes: Vec<Row<'s>>,
+    routes: Vec<RouteReport<'s>>,
 }
 
 /// A route that serves a list.
 #[derive(Serialize)]
-struct Row<'s> {
+struct RouteReport<'s> {
     route: &'s str,
     #[serde(flatten)]
-    plan: Plan,
+    plan: PlanReport,
     counted_since: String,
     /// By the kind of paging.
     requests: BTreeMap<&'static str, u64>,
-    legacy: Counted,
+    legacy: CountReport,
     /// `None` if the route does not tell clients apart.
     #[serde(flatten)]
-    clients: Option<Clients>,
+    clients: Option<ClientReports>,
 }
 
 /// The route's policy for legacy requests, and its dates.
 #[derive(Serialize)]
-struct Plan {
+struct PlanReport {
     policy: Option<&'static str>,
     unmarked: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     deprecation: Option<String>,
     #[serde(flatten)]
-    sunset: Option<Sunset>,
+    sunset: Option<SunsetReport>,
 }
 
 #[derive(Serialize)]
-struct Sunset {
+struct SunsetReport {
     sunset: String,
     sunset_passed: bool,
     days_left: u64,
@@ -64,21 +64,21 @@ struct Sunset {
 }
 
 #[derive(Serialize)]
-struct Clients {
-    clients: Vec<Client>,
-    other_clients: Counted,
-    unidentified: Counted,
+struct ClientReports {
+    clients: Vec<ClientReport>,
+    other_clients: CountReport,
+    unidentified: CountReport,
 }
 
 #[derive(Serialize)]
-struct Client {
+struct ClientReport {
     client: String,
     #[serde(flatten)]
-    counted: Counted,
+    counted: CountReport,
 }
 
 #[derive(Serialize)]
-struct Counted {
+struct CountReport {
     requests: u64,
     last_seen: Option<String>,
 }
@@ -91,14 +91,18 @@ pub(super) fn render(snapshot: &Snapshot, now: u64) -> String {
     serde_json::to_string(&Report { routes }).expect("a report is JSON") + "\n"
 }
 
-fn row<'s>(route: &'s str, list: &List, metrics: &RouteMetrics, now: u64) -> Row<'s> {
+fn row<'s>(route: &'s str, list: &List, metrics: &RouteMetrics, now: u64) -> RouteReport<'s> {
     let usage = &list.usage;
-    let clients = usage.clients().map(|clients| Clients {
-        clients: clients.named.into_iter().map(|(client, count)| Client { client, counted: counted(count) }).collect(),
+    let clients = usage.clients().map(|clients| ClientReports {
+        clients: clients
+            .named
+            .into_iter()
+            .map(|(client, count)| ClientReport { client, counted: counted(count) })
+            .collect(),
         other_clients: counted(clients.other),
         unidentified: counted(clients.unidentified),
     });
-    Row {
+    RouteReport {
         route,
         plan: plan(&list.legacy, now),
         counted_since: clock::rfc3339(usage.since()),
@@ -108,13 +112,13 @@ fn row<'s>(route: &'s str, list: &List, metrics: &RouteMetrics, now: u64) -> Row
     }
 }
 
-fn plan(settings: &LegacySettings, now: u64) -> Plan {
+fn plan(settings: &LegacySettings, now: u64) -> PlanReport {
     let seconds = |day: Option<i64>| day.and_then(|day| u64::try_from(day).ok());
-    Plan {
+    PlanReport {
         policy: settings.policy.map(LegacyPolicy::word),
         unmarked: settings.unmarked.word(),
         deprecation: seconds(settings.deprecation).map(clock::date),
-        sunset: seconds(settings.sunset).map(|sunset| Sunset {
+        sunset: seconds(settings.sunset).map(|sunset| SunsetReport {
             sunset: clock::date(sunset),
             sunset_passed: legacy::is_past_sunset(settings, now),
             days_left: sunset.saturating_sub(now).div_ceil(DAY),
@@ -123,7 +127,7 @@ fn plan(settings: &LegacySettings, now: u64) -> Plan {
     }
 }
 
-fn counted(count: Count) -> Counted {
+fn counted(count: Count) -> CountReport {
     let last_seen = (count.last_seen > 0).then(|| clock::rfc3339(count.last_seen));
-    Counted { requests: count.requests, last_seen }
+    CountReport { requests: count.requests, last_seen }
 }

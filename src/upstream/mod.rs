@@ -18,7 +18,6 @@ pub use dialect::{
     Dialect,
     cost::{Costs, PageCosts},
     legacy::{LegacyFault, LegacyWindow},
-    paging::Places,
 };
 pub use order::{
     guarantee::Guarantee,
@@ -26,4 +25,7 @@ pub use order::{
 };
 pub use request::headers::{ClientOrigin, HeaderRefusal, request_headers};
 pub use response::error::ReadingError;
-pub use template::ask::{Unaskable, UpstreamRequest};
+pub use template::{
+    ask::{Unaskable, UpstreamRequest},
+    places::Places,
+};

@@ -94,11 +94,7 @@ impl Snapshot {
             previous.map(|previous| &previous.pivots).filter(|pivots| pivots.settings() == settings.caches.pivots);
         let pivots = pivots.map_or_else(|| Arc::new(Pivots::new(settings.caches.pivots)), Arc::clone);
         let upstreams = upstreams.into_iter().flatten().collect();
-        let kept = previous.filter(|previous| previous.server.memory == settings.server.memory);
-        let memory = kept.map_or_else(
-            || Memory::new(settings.server.memory.unwrap_or_else(|| memory_limit::memory() / 2)),
-            |previous| Arc::clone(&previous.memory),
-        );
+        let memory = memory(settings, previous);
         let admin_hosts = settings.admin.as_ref().map(|admin| admin.hosts.clone()).unwrap_or_default();
         costs.forget_others();
         let server = settings.server.clone();
@@ -124,6 +120,15 @@ impl Snapshot {
     pub fn trusts(&self, address: IpAddr) -> bool {
         self.server.trusted_proxies.iter().any(|network| contains(*network, address))
     }
+}
+
+/// Returns the memory budget: the previous one if its size is the same.
+fn memory(settings: &Settings, previous: Option<&Snapshot>) -> Arc<Memory> {
+    let kept = previous.filter(|previous| previous.server.memory == settings.server.memory);
+    kept.map_or_else(
+        || Memory::new(settings.server.memory.unwrap_or_else(|| memory_limit::memory() / 2)),
+        |previous| Arc::clone(&previous.memory),
+    )
 }
 
 /// Returns whether an address is in a network. An IPv4 address may come in its IPv6 form.

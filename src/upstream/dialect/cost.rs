@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Dialect, paging::Places};
+use super::Dialect;
+use crate::upstream::template::places::Places;
 use crate::{
     config::{
         diagnostic::Diagnostics,

@@ -25,6 +25,7 @@ use super::{
         resource::{CountTemplate, ItemTemplate},
     },
     response::{error::ReadingError, reading::ResponseReader, token},
+    template::places::Places,
     template::{
         ask::{Unaskable, UpstreamRequest},
         body::BodyTemplate,
@@ -49,7 +50,7 @@ use crate::{
 use legacy::LegacyFault;
 use legacy::LegacyReader;
 use legacy::LegacyWindow;
-use paging::{Places, compile_paging};
+use paging::compile_paging;
 
 /// The dialect of one route.
 #[derive(Debug)]

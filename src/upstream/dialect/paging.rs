@@ -6,7 +6,11 @@ use crate::{
         settings::{DialectSettings, DialectSize, EndWord},
     },
     pagination::paging::{EndEvidence, Family, Paging, Sizes, Tokens},
-    upstream::{request::query::RequestTemplate, response::token::TokenStyle, template::text::Variable},
+    upstream::{
+        request::query::RequestTemplate,
+        response::token::TokenStyle,
+        template::{places::Places, text::Variable},
+    },
 };
 
 /// The paging of a dialect.
@@ -16,21 +20,8 @@ pub(crate) struct CompiledPaging {
     pub(crate) paging: Paging,
     /// The style of tokens, for [`Family::Token`].
     pub(crate) style: Option<TokenStyle>,
-    /// How requests name the part of the list that they ask for.
+    /// The way in which requests name the part of the list that they ask for.
     pub(crate) places: Places,
-}
-
-/// How requests name the part of the list that they ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Places {
-    /// By offset.
-    Offsets,
-    /// By page number.
-    Pages,
-    /// By a token, a link or an item of the upstream's; or not at all, if each answer is the whole list.
-    Tokens,
-    /// Only by range filters: an answer begins where its range does.
-    Ranges,
 }
 
 /// The way in which requests name a position, in more detail than the core needs.

@@ -12,7 +12,7 @@ use crate::{
         paging::{Family, Paging, Sizes},
         resolver::Verify,
     },
-    upstream::dialect::paging::Places,
+    upstream::template::places::Places,
 };
 
 /// The guarantee for the pages of an order.

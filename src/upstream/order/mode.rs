@@ -6,7 +6,7 @@ use crate::{
         settings::{DialectFilter, DialectTerms, FieldSettings, LegacyPolicy, ListSettings, Mode, Quote, QuotedKind},
     },
     pagination::order::{Kind, Nulls},
-    upstream::dialect::paging::Places,
+    upstream::template::places::Places,
 };
 
 /// The name of the id in `order`, `sortable`, `filterable` and `fields`.
@@ -138,7 +138,7 @@ fn seek_obstacle(list: &ListSettings, places: Places, first: Option<&str>) -> Op
     }
 }
 
-/// Whether a range of a field can be asked for that shows the item which the page begins after: a range that includes its
+/// Checks whether a range of a field can be asked for that shows the item which the page begins after: a range that includes its
 /// own end, or one that begins at a neighbouring value.
 pub(crate) fn shows_its_end(list: &ListSettings, name: &str) -> bool {
     let Some(filter) = &list.dialect.filter else {
@@ -152,7 +152,7 @@ pub(crate) fn shows_its_end(list: &ListSettings, name: &str) -> bool {
     has_inclusive(filter, terms) || (has_neighbours && terms.is_exclusive())
 }
 
-/// Whether a range that includes its own end can be asked for in both directions.
+/// Checks whether a range that includes its own end can be asked for in both directions.
 fn has_inclusive(filter: &DialectFilter, terms: &DialectTerms) -> bool {
     let either = terms.eq.is_some() && alternatives(filter, terms);
     terms.is_inclusive()
@@ -161,7 +161,7 @@ fn has_inclusive(filter: &DialectFilter, terms: &DialectTerms) -> bool {
         || (terms.is_exclusive() && either)
 }
 
-/// Whether one of two comparisons can be asked for.
+/// Checks whether one of two comparisons can be asked for.
 fn alternatives(filter: &DialectFilter, terms: &DialectTerms) -> bool {
     filter.or.is_some()
         || [&terms.lt, &terms.gt, &terms.after, &terms.before]
@@ -234,7 +234,7 @@ fn field_obstacle(
     }
 }
 
-/// Whether all values that are JSON strings are quoted alike.
+/// Checks whether all values that are JSON strings are quoted alike.
 fn quotes_texts_alike(filter: &DialectFilter) -> bool {
     let text = quote_of(filter, QuotedKind::Text);
     let others = [QuotedKind::NumberInString, QuotedKind::Datetime, QuotedKind::Uuid];

@@ -3,4 +3,5 @@
 pub mod ask;
 pub mod body;
 pub mod pairs;
+pub mod places;
 pub mod text;

@@ -47,7 +47,7 @@ use super::{
     position::{Anchor, Hint, Marks, Pivot, Position},
     refusal::Refusal,
     request::PageRequest,
-    upstream::{Stop, Upstream},
+    upstream::{Stop, UpstreamPort},
     window::{Offset, Slice},
 };
 
@@ -168,7 +168,7 @@ struct Findings {
 /// # Errors
 ///
 /// [`Stop`] where no page can be served.
-pub(super) async fn read(up: &mut Upstream, request: PageRequest) -> Result<Page, Stop> {
+pub(super) async fn read(up: &mut UpstreamPort, request: PageRequest) -> Result<Page, Stop> {
     read_from(up, request, Vec::new()).await
 }
 
@@ -178,7 +178,7 @@ pub(super) async fn read(up: &mut Upstream, request: PageRequest) -> Result<Page
 ///
 /// [`Stop`] where no page can be served.
 pub(super) async fn read_from(
-    up: &mut Upstream,
+    up: &mut UpstreamPort,
     request: PageRequest,
     came: Vec<(Slice, Answer)>,
 ) -> Result<Page, Stop> {
@@ -335,7 +335,7 @@ impl MarkReader {
 
     /// Looks at answers in turn. The first must show the boundary, each further one the place where the reading has got to
     /// by then. What fails there was speculation, and is asked again.
-    async fn look(&mut self, up: &mut Upstream, pairs: Vec<(Slice, Answer)>, confirming: bool) -> Next {
+    async fn look(&mut self, up: &mut UpstreamPort, pairs: Vec<(Slice, Answer)>, confirming: bool) -> Next {
         let mut passed = None;
         for (fetch, answer) in pairs {
             let view = self.view(fetch, answer, confirming);

@@ -27,7 +27,7 @@ use super::{
     position::{Anchor, Hint, Position},
     refusal::Refusal,
     request::{PageRequest, WhenUnproven},
-    upstream::{Noted, Stop, Upstream},
+    upstream::{Noted, Stop, UpstreamPort},
     window::Offset,
     windows,
 };
@@ -54,7 +54,7 @@ enum Shortcut {
 /// # Errors
 ///
 /// [`Stop`] where no page can be served.
-pub(super) async fn read(up: &mut Upstream, request: PageRequest) -> Result<Page, Stop> {
+pub(super) async fn read(up: &mut UpstreamPort, request: PageRequest) -> Result<Page, Stop> {
     let before = up.requests;
     let unfiltered = request.filters.is_some().then(|| PageRequest { filters: None, ..request.clone() });
     let (rest, outcome) = (unfiltered, read_with_filters(up, request).await);
@@ -67,7 +67,7 @@ pub(super) async fn read(up: &mut Upstream, request: PageRequest) -> Result<Page
 }
 
 /// Reads a page by the filters that the request names.
-async fn read_with_filters(up: &mut Upstream, mut request: PageRequest) -> Result<Page, Stop> {
+async fn read_with_filters(up: &mut UpstreamPort, mut request: PageRequest) -> Result<Page, Stop> {
     if request.is_by_offset() {
         return whole(up, request).await;
     }
@@ -109,7 +109,7 @@ fn shortcut(request: &PageRequest) -> Option<Shortcut> {
 
 /// Looks for a page on a way that should show it in one answer and, where that proves nothing, in the whole list at its
 /// hint: a filter may be ignored, compare otherwise than the list is sorted, or let nothing through any more.
-async fn read_at_once(up: &mut Upstream, request: PageRequest, shortcut: Shortcut) -> Result<Page, Stop> {
+async fn read_at_once(up: &mut UpstreamPort, request: PageRequest, shortcut: Shortcut) -> Result<Page, Stop> {
     let is_filtered = request.filters.is_some() && !matches!(request.target.position, Position::End);
     let before = up.requests;
     up.noted = Some(Noted::new(Arc::clone(&request.order)));
@@ -158,7 +158,7 @@ async fn read_at_once(up: &mut Upstream, request: PageRequest, shortcut: Shortcu
 }
 
 /// Reads a page from the other end of the list, in parts or as a whole.
-async fn read_flipped(up: &mut Upstream, request: PageRequest, parts: Option<Vec<Part>>) -> Result<Page, Stop> {
+async fn read_flipped(up: &mut UpstreamPort, request: PageRequest, parts: Option<Vec<Part>>) -> Result<Page, Stop> {
     let request = mirror::turn_request(request);
     up.flipped = true;
     let page = match parts {
@@ -218,7 +218,7 @@ fn parts(request: &PageRequest, order: &Order, anchor: &Anchor) -> Option<Vec<Pa
 }
 
 /// Reads the whole list, at the hint.
-async fn whole(up: &mut Upstream, mut request: PageRequest) -> Result<Page, Stop> {
+async fn whole(up: &mut UpstreamPort, mut request: PageRequest) -> Result<Page, Stop> {
     request.target.hint = request.target.hint.counted_from_start(request.target.hint.total);
     if request.target.hint.from_end {
         // How far from the start that is, nothing says.

@@ -48,11 +48,11 @@ impl Port {
 }
 
 /// The result of a page: served, or refused.
-pub(super) type Outcome = Result<Box<Page>, Refusal>;
+pub(super) type PageResult = Result<Box<Page>, Refusal>;
 
 /// A page that is read, suspended where it awaits answers.
 pub(super) struct Task {
-    reading: Pin<Box<dyn Future<Output = Outcome> + Send>>,
+    reading: Pin<Box<dyn Future<Output = PageResult> + Send>>,
     port: Port,
     asked: usize,
 }
@@ -60,14 +60,14 @@ pub(super) struct Task {
 /// What a page needs next, or how it ended.
 pub(super) enum Turn {
     Ask(Vec<Fetch>, Task),
-    End(Outcome),
+    End(PageResult),
 }
 
 impl Task {
     /// Reads a page as far as it gets without an answer.
     pub(super) fn begin<F>(read: impl FnOnce(Port) -> F) -> Turn
     where
-        F: Future<Output = Outcome> + Send + 'static,
+        F: Future<Output = PageResult> + Send + 'static,
     {
         let port = Port::default();
         Self { reading: Box::pin(read(port.clone())), port, asked: 0 }.poll()

@@ -6,7 +6,7 @@ use super::{
     paging::Family,
     request::{PageRequest, Verify},
     token,
-    upstream::{Stop, Upstream},
+    upstream::{Stop, UpstreamPort},
 };
 
 /// Reads a page by the strategy that its list and its target ask for.
@@ -14,7 +14,7 @@ use super::{
 /// # Errors
 ///
 /// [`Stop`] where no page can be served.
-pub(super) async fn read(up: &mut Upstream, mut request: PageRequest) -> Result<Page, Stop> {
+pub(super) async fn read(up: &mut UpstreamPort, mut request: PageRequest) -> Result<Page, Stop> {
     let paging = &request.paging;
     let places = request.order.places_items();
     if request.is_by_offset() && (paging.hidden || (paging.repeats_last_page && !places)) {

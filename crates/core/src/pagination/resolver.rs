@@ -11,7 +11,7 @@ use super::{
     port::{Task, Turn},
     refusal::Refusal,
     totals,
-    upstream::{Stop, Upstream},
+    upstream::{Stop, UpstreamPort},
 };
 
 pub use super::request::{PageRequest, ShortPages, Totals, Verify, WhenUnproven};
@@ -35,7 +35,7 @@ pub struct Pending(Task);
 #[must_use]
 pub fn resolve(request: PageRequest) -> Step {
     step(Task::begin(|port| async move {
-        let mut up = Upstream::new(port);
+        let mut up = UpstreamPort::new(port);
         totals::tell(&mut up, request).await.map(Box::new).map_err(Stop::into_refusal)
     }))
 }

@@ -22,7 +22,7 @@ use super::{
     request::PageRequest,
     rows,
     rules::{self, Rule},
-    upstream::{Stop, Upstream},
+    upstream::{Stop, UpstreamPort},
     windows,
 };
 
@@ -31,7 +31,7 @@ use super::{
 /// # Errors
 ///
 /// [`Stop`] where no page can be served.
-pub(super) async fn read(up: &mut Upstream, mut request: PageRequest) -> Result<Page, Stop> {
+pub(super) async fn read(up: &mut UpstreamPort, mut request: PageRequest) -> Result<Page, Stop> {
     let pivot = match &request.target.position {
         Position::AfterPivot(pivot) | Position::BeforePivot(pivot) => pivot.clone(),
         _ => return keyset::read(up, request).await,
@@ -102,7 +102,7 @@ fn is_known_again(request: &PageRequest, pivot: &Pivot, keys: &[KeyValue]) -> bo
 }
 
 /// Goes on by the keys.
-async fn go_on(up: &mut Upstream, mut request: PageRequest, anchor: Anchor) -> Result<Page, Stop> {
+async fn go_on(up: &mut UpstreamPort, mut request: PageRequest, anchor: Anchor) -> Result<Page, Stop> {
     request.target.position = match request.target.position {
         Position::BeforePivot(_) => Position::Before(anchor),
         _ => Position::After(anchor),
@@ -111,7 +111,12 @@ async fn go_on(up: &mut Upstream, mut request: PageRequest, anchor: Anchor) -> R
 }
 
 /// The keys as they were served are lost: the page is refused, or is what stands at the hint.
-async fn gone(up: &mut Upstream, mut request: PageRequest, pivot: &Pivot, now: Option<Anchor>) -> Result<Page, Stop> {
+async fn gone(
+    up: &mut UpstreamPort,
+    mut request: PageRequest,
+    pivot: &Pivot,
+    now: Option<Anchor>,
+) -> Result<Page, Stop> {
     let nearest = request.nearest();
     if pivot.fingerprint.is_none() || !request.flags() {
         return Err(Refusal::PivotGone { nearest }.into());

@@ -58,7 +58,7 @@ use super::{
     refusal::Refusal,
     request::PageRequest,
     unsorted::Unsorted,
-    upstream::{Stop, Upstream},
+    upstream::{Stop, UpstreamPort},
     window::{Offset, PageSize},
 };
 use crate::json::write;
@@ -114,7 +114,7 @@ struct Walk {
 /// # Errors
 ///
 /// [`Stop`] where no page can be served.
-pub(super) async fn read(up: &mut Upstream, request: PageRequest) -> Result<Page, Stop> {
+pub(super) async fn read(up: &mut UpstreamPort, request: PageRequest) -> Result<Page, Stop> {
     let Some(begin) = Begin::of(&request) else { return Err(Refusal::Unsupported.into()) };
     let depth = usize::try_from(request.target.hint.offset.0).unwrap_or(usize::MAX);
     let (mut walk, seek) = Walk::new(request, &begin);
@@ -265,7 +265,13 @@ impl Walk {
     }
 
     /// Asks for the sheet that a token leads to. The place is so deep in it.
-    async fn ask(&mut self, up: &mut Upstream, token: Option<Token>, way: Way, depth: usize) -> Result<Sheet, Stop> {
+    async fn ask(
+        &mut self,
+        up: &mut UpstreamPort,
+        token: Option<Token>,
+        way: Way,
+        depth: usize,
+    ) -> Result<Sheet, Stop> {
         if self.is_spent() {
             return Err(Refusal::BudgetExceeded.into());
         }

@@ -13,7 +13,7 @@ use super::{
     position::{Hint, Position, Target},
     read::read,
     request::{PageRequest, Totals},
-    upstream::{CountBeside, Stop, Upstream},
+    upstream::{CountBeside, Stop, UpstreamPort},
 };
 
 /// What is to be told, and what of it is known before the page is read.
@@ -35,7 +35,7 @@ struct Teller {
 /// # Errors
 ///
 /// As [`read`].
-pub(super) async fn tell(up: &mut Upstream, mut request: PageRequest) -> Result<Page, Stop> {
+pub(super) async fn tell(up: &mut UpstreamPort, mut request: PageRequest) -> Result<Page, Stop> {
     let hint = request.target.hint;
     let may_count = match request.totals {
         Totals::Count => true,

@@ -1,4 +1,4 @@
-//! Everything that a page asks of its upstream goes through one [`Upstream`]: it knows which form of the list is read,
+//! Everything that a page asks of its upstream goes through one [`UpstreamPort`]: it knows which form of the list is read,
 //! counts the requests, and looks at each answer for what matters to the page as a whole.
 
 mod keys;
@@ -76,7 +76,7 @@ pub(super) struct Noted {
 
 /// What a page asks its upstream by.
 #[derive(Debug)]
-pub(super) struct Upstream {
+pub(super) struct UpstreamPort {
     port: Port,
     /// How many requests the page took, but for counts.
     pub(super) requests: u32,
@@ -130,7 +130,7 @@ pub(super) struct PartOf {
     pub(super) by_id: bool,
 }
 
-impl Upstream {
+impl UpstreamPort {
     pub(super) fn new(port: Port) -> Self {
         Self {
             port,

@@ -22,7 +22,7 @@ mod witness;
 use std::{ops::ControlFlow, sync::Arc};
 
 use bracket::Bracket;
-use confirm::Ending;
+use confirm::EndChecks;
 use hidden::Edge;
 use look::Look;
 use seam::Seam;
@@ -40,7 +40,7 @@ use super::{
     page::{Page, Unproven},
     position::Position,
     request::PageRequest,
-    upstream::{Stop, Upstream},
+    upstream::{Stop, UpstreamPort},
     window::Slice,
 };
 
@@ -105,7 +105,7 @@ struct Reader {
     search: Search,
     /// What the answers of a search say of the order between them.
     witnesses: Witnesses,
-    ending: Ending,
+    ending: EndChecks,
     seams: Seams,
     /// A run of ties that the last answer cut.
     cut: Option<Cut>,
@@ -155,7 +155,7 @@ struct Seams {
 /// # Errors
 ///
 /// [`Stop`] where no page can be served so.
-pub(super) async fn read(up: &mut Upstream, request: PageRequest, ground: Ground) -> Result<Page, Stop> {
+pub(super) async fn read(up: &mut UpstreamPort, request: PageRequest, ground: Ground) -> Result<Page, Stop> {
     let mut reader = Reader::new(request, ground);
     let mut turn = Turn::Window;
     // Each turn that asks spends budget, and between two of those no turn comes twice.
@@ -192,7 +192,7 @@ impl Reader {
             ceilings: 0,
             search: Search::default(),
             witnesses: Witnesses::default(),
-            ending: Ending::default(),
+            ending: EndChecks::default(),
             seams: Seams::default(),
             cut: None,
             flagged: (asks_by_offset(&request) && !unverified).then_some(Unproven::Position),

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use super::{Boundary, Halt, MarkReader, Next, Page, Turn, Upstream, seam::Seam, view::View};
+use super::{Boundary, Halt, MarkReader, Next, Page, Turn, UpstreamPort, seam::Seam, view::View};
 use crate::pagination::{
     answer::Answer,
     direction::Way,
@@ -86,7 +86,7 @@ impl MarkReader {
     }
 
     /// An answer was used, and the page is not complete.
-    pub(super) async fn go_on(&mut self, up: &mut Upstream, passed: usize, confirming: bool) -> Next {
+    pub(super) async fn go_on(&mut self, up: &mut UpstreamPort, passed: usize, confirming: bool) -> Next {
         let way = self.page.way();
         let Some(view) = self.page.views.last() else { return Err(self.lost()) };
         if self.request.is_by_offset() {
@@ -135,7 +135,7 @@ impl MarkReader {
     /// Asks whether a short answer was the end: by a small request at its end whose size is known to be honoured, and at once
     /// by one after all that was asked for, which sees beyond items that are hidden, unless the answer says itself that
     /// nothing follows; or by reading on and reading again where no page can show that.
-    async fn confirm(&mut self, up: &mut Upstream, last: u64) -> Next {
+    async fn confirm(&mut self, up: &mut UpstreamPort, last: u64) -> Next {
         match (self.small_at_the_end(last), self.page.views.last()) {
             (Some(small), Some(view)) if self.left() > 1 => {
                 let counted = view.answer.total.is_some_and(|total| total.exact && total.value <= view.reaches());
@@ -151,7 +151,7 @@ impl MarkReader {
     }
 
     /// Asks for a slice that confirms an end, and for what may lie beyond.
-    pub(super) async fn confirm_by(&mut self, up: &mut Upstream, slices: Vec<Slice>) -> Next {
+    pub(super) async fn confirm_by(&mut self, up: &mut UpstreamPort, slices: Vec<Slice>) -> Next {
         let mut pairs = self.ask(up, slices).await?;
         let others = pairs.split_off(pairs.len().min(1));
         for (fetch, beyond) in others {
@@ -186,7 +186,7 @@ impl MarkReader {
     }
 
     /// What was asked for does not hold a boundary that is no marks'.
-    pub(super) async fn missed(&mut self, up: &mut Upstream, view: View, confirming: bool) -> Next {
+    pub(super) async fn missed(&mut self, up: &mut UpstreamPort, view: View, confirming: bool) -> Next {
         self.effort.misses += 1;
         match &self.boundary {
             Boundary::Tail(_) => self.missed_tail(up, view, confirming).await,
@@ -212,20 +212,24 @@ impl MarkReader {
     }
 
     /// Asks for slices of the list, as many as the budget has left.
-    pub(super) async fn ask(&mut self, up: &mut Upstream, slices: Vec<Slice>) -> Result<Vec<(Slice, Answer)>, Halt> {
+    pub(super) async fn ask(
+        &mut self,
+        up: &mut UpstreamPort,
+        slices: Vec<Slice>,
+    ) -> Result<Vec<(Slice, Answer)>, Halt> {
         let pairs = self.send(up, slices).await?;
         self.learn(&pairs, false)?;
         Ok(pairs)
     }
 
     /// Asks for a slice in which a place is searched for.
-    pub(super) async fn probe(&mut self, up: &mut Upstream, slice: Slice) -> Result<Option<(Slice, Answer)>, Halt> {
+    pub(super) async fn probe(&mut self, up: &mut UpstreamPort, slice: Slice) -> Result<Option<(Slice, Answer)>, Halt> {
         let mut pairs = self.send(up, vec![slice]).await?;
         self.learn(&pairs, true)?;
         Ok(pairs.pop())
     }
 
-    async fn send(&mut self, up: &mut Upstream, mut slices: Vec<Slice>) -> Result<Vec<(Slice, Answer)>, Halt> {
+    async fn send(&mut self, up: &mut UpstreamPort, mut slices: Vec<Slice>) -> Result<Vec<(Slice, Answer)>, Halt> {
         slices.truncate(self.left() as usize);
         if slices.is_empty() {
             return Err(self.spent());

@@ -1,7 +1,7 @@
 //! Seams that no single answer shows: what lies beyond an answer counts only if that answer, read again after it, is the
 //! same, so that nothing moved across the seam in between.
 
-use super::{Boundary, MarkReader, Next, Progress, Turn, Upstream, line::Line, passed::Recognised, view::View};
+use super::{Boundary, MarkReader, Next, Progress, Turn, UpstreamPort, line::Line, passed::Recognised, view::View};
 use crate::pagination::{
     direction::Way,
     mark::Mark,
@@ -61,7 +61,7 @@ fn beyond(fetch: Slice, begins: u64, reaches: u64, toward: Way) -> Option<Slice>
 
 impl MarkReader {
     /// Reads a seam: after what lies beyond it the earlier answer is read again, and both count only if it is the same.
-    pub(super) async fn read_seam(&mut self, up: &mut Upstream, mut seam: Seam) -> Next {
+    pub(super) async fn read_seam(&mut self, up: &mut UpstreamPort, mut seam: Seam) -> Next {
         // Bounded by what is said of the list's length, by EMPTY_ENOUGH, and by the budget.
         let found = loop {
             let Some((fetch, answer)) = self.ask(up, vec![seam.beyond]).await?.pop() else { return Err(self.lost()) };
@@ -122,7 +122,7 @@ impl MarkReader {
     }
 
     /// What lies beyond a seam is known.
-    async fn sewn(&mut self, up: &mut Upstream, seam: &Seam, found: Option<View>, again: Option<View>) -> Next {
+    async fn sewn(&mut self, up: &mut UpstreamPort, seam: &Seam, found: Option<View>, again: Option<View>) -> Next {
         let (order, marker) = (&self.request.order, self.request.marker_of_target());
         let hidden = self.request.paging.hidden;
         let asked = u64::from(seam.beyond.size().0);

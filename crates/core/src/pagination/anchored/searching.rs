@@ -1,7 +1,7 @@
 //! The steps of a search for marks that are not where they are believed to be.
 
 use super::{
-    Boundary, Halt, MarkReader, Next, Progress, Turn, Upstream,
+    Boundary, Halt, MarkReader, Next, Progress, Turn, UpstreamPort,
     asking::MARGIN,
     search::{Covered, Probe, Search},
     sightings::Beside,
@@ -27,7 +27,7 @@ const LEAST_CAP: u32 = 5;
 
 impl MarkReader {
     /// The marks that were seen decide nothing: looks for them elsewhere.
-    pub(super) async fn unsettled(&mut self, up: &mut Upstream) -> Next {
+    pub(super) async fn unsettled(&mut self, up: &mut UpstreamPort) -> Next {
         let Boundary::Marks(sightings) = &self.boundary else { return Err(self.lost()) };
         let Some(view) = sightings.last() else { return Err(self.lost()) };
         if let Some(cap) = self.cap_of(view, self.stand.offset) {
@@ -74,7 +74,7 @@ impl MarkReader {
     }
 
     /// Looks at one window of the search, and says what comes next; `None`: the next window.
-    async fn look_at(&mut self, up: &mut Upstream, probe: Probe, slice: Slice) -> Result<Option<Turn>, Halt> {
+    async fn look_at(&mut self, up: &mut UpstreamPort, probe: Probe, slice: Slice) -> Result<Option<Turn>, Halt> {
         let mut slice = slice;
         // Under each cap another slice is asked for: caps only fall.
         loop {
@@ -139,7 +139,7 @@ impl MarkReader {
     }
 
     /// Looks at one window after the other; where there is none left, what was seen decides.
-    pub(super) async fn look_elsewhere(&mut self, up: &mut Upstream) -> Next {
+    pub(super) async fn look_elsewhere(&mut self, up: &mut UpstreamPort) -> Next {
         while self.left() > RESERVE
             && let Some(probe) = self.search.as_mut().and_then(Search::next)
         {
@@ -172,7 +172,7 @@ impl MarkReader {
 
     /// All that is in reach was looked at, and what decides is looked at once more: with what stands beside it, for there
     /// may be marks that were not seen because the list changed meanwhile. Then what was seen decides.
-    async fn look_beside(&mut self, up: &mut Upstream) -> Next {
+    async fn look_beside(&mut self, up: &mut UpstreamPort) -> Next {
         let Boundary::Marks(sightings) = &self.boundary else { return Err(self.lost()) };
         let (decision, beside) = (sightings.decide(), sightings.beside());
         if let Beside::Ask(way, edge, items) = beside

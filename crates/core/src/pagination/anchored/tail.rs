@@ -1,7 +1,7 @@
 //! Where the end of a list is looked for: at a total, further on where there is more, between what is there and what is
 //! not.
 
-use super::{Boundary, MarkReader, Next, Turn, Upstream, seam::Seam, view::View};
+use super::{Boundary, MarkReader, Next, Turn, UpstreamPort, seam::Seam, view::View};
 use crate::pagination::direction::Way;
 use crate::pagination::{answer::Total, plan::Window};
 
@@ -76,7 +76,7 @@ impl Tail {
 
 impl MarkReader {
     /// An answer does not show the end of the list.
-    pub(super) async fn missed_tail(&mut self, up: &mut Upstream, view: View, confirming: bool) -> Next {
+    pub(super) async fn missed_tail(&mut self, up: &mut UpstreamPort, view: View, confirming: bool) -> Next {
         self.effort.searched = true;
         let Boundary::Tail(tail) = &mut self.boundary else { return Err(self.lost()) };
         let count = u32::try_from(view.len()).ok();

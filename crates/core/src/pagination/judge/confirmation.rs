@@ -25,7 +25,7 @@ pub(in crate::pagination) enum Confirmed {
 
 /// The list that evidence is of.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::pagination) struct Terms<'a> {
+pub(in crate::pagination) struct ListTerms<'a> {
     /// Its order.
     pub(in crate::pagination) order: &'a Order,
     /// What its upstream can be asked.
@@ -43,7 +43,7 @@ impl Evidence {
     pub(in crate::pagination) fn of(
         slice: Slice,
         answer: Answer,
-        terms: Terms<'_>,
+        terms: ListTerms<'_>,
         ledger: &Ledger,
     ) -> Result<Self, Unsorted> {
         Self::witnessed(slice, answer, terms, ledger, Witness::None)
@@ -59,7 +59,7 @@ impl Evidence {
         slice: Slice,
         answer: Answer,
         total: u64,
-        terms: Terms<'_>,
+        terms: ListTerms<'_>,
         ledger: &Ledger,
     ) -> Result<Self, Unsorted> {
         match terms.unchecked {
@@ -71,7 +71,7 @@ impl Evidence {
     fn witnessed(
         slice: Slice,
         answer: Answer,
-        Terms { order, paging, unchecked }: Terms<'_>,
+        ListTerms { order, paging, unchecked }: ListTerms<'_>,
         ledger: &Ledger,
         witness: Witness,
     ) -> Result<Self, Unsorted> {
@@ -88,7 +88,7 @@ pub(in crate::pagination) fn confirm(
     (slice, edge): (Slice, Answer),
     beyond: Option<&Answer>,
     last: Option<&Anchor>,
-    terms: Terms<'_>,
+    terms: ListTerms<'_>,
     ledger: &Ledger,
 ) -> Confirmed {
     let witness = match compared_with(&edge, last, terms.order) {
@@ -123,7 +123,7 @@ fn compared_with(edge: &Answer, last: Option<&Anchor>, order: &Order) -> Orderin
 
 /// Whether an answer holds an item that comes after the last one of a view. Where the last page comes again past the
 /// end, its items do not.
-fn shows_more(view: &Evidence, beyond: &Answer, Terms { order, unchecked, .. }: Terms<'_>) -> bool {
+fn shows_more(view: &Evidence, beyond: &Answer, ListTerms { order, unchecked, .. }: ListTerms<'_>) -> bool {
     let items = 0..beyond.items.len();
     if unchecked {
         return !beyond.items.is_empty();

@@ -17,7 +17,7 @@ use crate::pagination::{
     request::{PageRequest, WhenUnproven},
     rows,
     rules::{self, Rule},
-    upstream::{self, Beyond, PartOf, Passed, RunWatch, Stop, Upstream},
+    upstream::{self, Beyond, PartOf, Passed, RunWatch, Stop, UpstreamPort},
     window::Offset,
     windows,
 };
@@ -79,7 +79,7 @@ type Next = Result<Option<Page>, Stop>;
 /// # Errors
 ///
 /// [`Stop`] where no page can be served so.
-pub(super) async fn read(up: &mut Upstream, request: PageRequest, parts: Vec<Part>) -> Result<Page, Stop> {
+pub(super) async fn read(up: &mut UpstreamPort, request: PageRequest, parts: Vec<Part>) -> Result<Page, Stop> {
     let mut rest = VecDeque::from(parts);
     let part = rest.pop_front().unwrap_or_else(|| Part::whole(request.target.position.clone()));
     let mut reading = Reading {
@@ -117,7 +117,7 @@ pub(super) async fn read(up: &mut Upstream, request: PageRequest, parts: Vec<Par
 
 impl Reading {
     /// Reads the part whose turn it is.
-    async fn read_part(&mut self, up: &mut Upstream) -> Result<Page, Stop> {
+    async fn read_part(&mut self, up: &mut UpstreamPort) -> Result<Page, Stop> {
         let request = &self.request;
         let first = self.gathered.page.is_none();
         let is_whole = self.part.filter.is_none();
@@ -190,7 +190,7 @@ impl Reading {
 
     /// What can't be read in parts is read from the whole list after all, where it was to be read from that, whatever runs
     /// there are.
-    fn refused(&mut self, up: &Upstream, refusal: Refusal) -> Next {
+    fn refused(&mut self, up: &UpstreamPort, refusal: Refusal) -> Next {
         let flags = self.request.flags();
         let in_parts = self.part.filter.is_some() || (self.looked && flags);
         let spent = up.requests - self.before;
@@ -206,7 +206,7 @@ impl Reading {
         Ok(None)
     }
 
-    fn lost(&mut self, up: &Upstream) -> Next {
+    fn lost(&mut self, up: &UpstreamPort) -> Next {
         let nearest = self.request.target.hint.offset;
         self.refused(up, Refusal::PositionLost { nearest })
     }
@@ -216,7 +216,7 @@ impl Reading {
     }
 
     /// Takes what a part gave.
-    fn take(&mut self, up: &Upstream, mut page: Page) -> Next {
+    fn take(&mut self, up: &UpstreamPort, mut page: Page) -> Next {
         let is_whole = self.part.filter.is_none();
         if page.unproven.is_some() || (is_whole && self.gathered.page.is_none() && self.rest.is_empty()) {
             return Ok(Some(self.aimed(page)));
@@ -252,7 +252,7 @@ impl Reading {
     }
 
     /// Puts what a part gave behind what there is, and goes on where that is not all.
-    fn gather(&mut self, up: &Upstream, part: Page) -> Next {
+    fn gather(&mut self, up: &UpstreamPort, part: Page) -> Next {
         let (is_whole, in_run) = (self.part.filter.is_none(), self.part.run.is_some());
         let part_next = part.next.clone();
         let has_more = part_next.is_some();
@@ -303,7 +303,7 @@ impl Reading {
         Ok(None)
     }
 
-    fn next_part(&mut self, up: &Upstream, level: Level) -> Next {
+    fn next_part(&mut self, up: &UpstreamPort, level: Level) -> Next {
         let next = self.rest.pop_front();
         if let Some(page) = &mut self.gathered.page {
             page.lower(level);
@@ -358,7 +358,7 @@ impl Reading {
     }
 
     /// The page that was gathered, in terms of the whole list.
-    fn finish(&mut self, up: &Upstream) -> Next {
+    fn finish(&mut self, up: &UpstreamPort) -> Next {
         let Some(mut page) = self.gathered.page.take() else { return self.lost(up) };
         if !self.gathered.shows_before {
             page.previous = self.previous(&page);
@@ -406,7 +406,7 @@ impl Reading {
     }
 
     /// A run is too long for an answer: looks where it begins, where the endpoint can give it by itself.
-    async fn too_long(&mut self, up: &mut Upstream, refusal: Refusal) -> Next {
+    async fn too_long(&mut self, up: &mut UpstreamPort, refusal: Refusal) -> Next {
         if self.is_full() {
             // Whether there is more is all that was asked; a filter that is ignored shows what was read before.
             if !self.gathered.goes_on {

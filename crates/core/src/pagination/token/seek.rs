@@ -15,7 +15,7 @@ use crate::pagination::{
     position::Loop,
     refusal::Refusal,
     rows,
-    upstream::{Stop, Upstream},
+    upstream::{Stop, UpstreamPort},
     window::Offset,
 };
 
@@ -101,7 +101,7 @@ impl Walk {
     /// # Errors
     ///
     /// [`Stop`] where the place can't be found.
-    pub(super) async fn find_place(&mut self, up: &mut Upstream, mut seek: Seek, first: Sheet) -> Result<(), Stop> {
+    pub(super) async fn find_place(&mut self, up: &mut UpstreamPort, mut seek: Seek, first: Sheet) -> Result<(), Stop> {
         let (mut sheet, mut side) = (first, Side::After);
         // Each turn spends budget.
         let (found, passed) = loop {

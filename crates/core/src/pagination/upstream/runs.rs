@@ -2,7 +2,7 @@
 
 use std::{cmp::Ordering, sync::Arc};
 
-use super::{Stop, Upstream};
+use super::{Stop, UpstreamPort};
 use crate::pagination::{
     answer::Answer,
     filter::Filters,
@@ -65,7 +65,7 @@ pub(in crate::pagination) struct RunWatch {
 /// # Errors
 ///
 /// [`Stop::Run`] where they show a run that must be read by itself.
-pub(super) async fn watch(up: &mut Upstream, first: Option<Slice>, answers: &[Answer]) -> Result<(), Stop> {
+pub(super) async fn watch(up: &mut UpstreamPort, first: Option<Slice>, answers: &[Answer]) -> Result<(), Stop> {
     let Some(watch) = up.runs.as_mut().filter(|watch| !watch.looked) else { return Ok(()) };
     let Some(run) = watch.run_among(first, answers) else { return Ok(()) };
     watch.looked = true;
@@ -81,7 +81,7 @@ pub(super) async fn watch(up: &mut Upstream, first: Option<Slice>, answers: &[An
 /// # Errors
 ///
 /// As [`Upstream::fetch`].
-pub(in crate::pagination) async fn look(up: &mut Upstream) -> Result<Option<Beyond>, Stop> {
+pub(in crate::pagination) async fn look(up: &mut UpstreamPort) -> Result<Option<Beyond>, Stop> {
     let look = up.runs.as_ref().and_then(|watch| watch.look(up));
     let Some(look) = look else { return Ok(None) };
     let fetch = up.listed(look.slice(), false);
@@ -91,11 +91,11 @@ pub(in crate::pagination) async fn look(up: &mut Upstream) -> Result<Option<Beyo
 
 impl RunWatch {
     /// Whether a request can be made for a look at the boundary.
-    pub(in crate::pagination) fn can_look(&self, up: &Upstream) -> bool {
+    pub(in crate::pagination) fn can_look(&self, up: &UpstreamPort) -> bool {
         self.look(up).is_some()
     }
 
-    fn look(&self, up: &Upstream) -> Option<Look> {
+    fn look(&self, up: &UpstreamPort) -> Option<Look> {
         let tied = if self.anchor.is_some() { self.tied } else { 0 };
         let look = Look::new(&self.paging, self.learnt, self.before, tied);
         look.filter(|_| up.requests < self.last_request)

@@ -8,7 +8,7 @@ use crate::pagination::{
     plan::{self, Window},
     refusal::Refusal,
     request::PageRequest,
-    upstream::Upstream,
+    upstream::UpstreamPort,
     window::Slice,
 };
 
@@ -96,13 +96,13 @@ impl Reader {
     }
 
     /// Asks for the window around the boundary.
-    pub(super) async fn ask_window(&mut self, up: &mut Upstream, asked: Vec<Asked>) -> Next {
+    pub(super) async fn ask_window(&mut self, up: &mut UpstreamPort, asked: Vec<Asked>) -> Next {
         let pairs = self.send(up, asked, Self::shows_something_new).await?;
         Ok(Turn::Look(Look { views: self.views(pairs), confirming: false }))
     }
 
     /// Asks for slices, wherever they lie.
-    pub(super) async fn ask(&mut self, up: &mut Upstream, asked: Vec<Asked>) -> Result<Vec<(Asked, Answer)>, Halt> {
+    pub(super) async fn ask(&mut self, up: &mut UpstreamPort, asked: Vec<Asked>) -> Result<Vec<(Asked, Answer)>, Halt> {
         self.send(up, asked, |_, _| true).await
     }
 
@@ -110,7 +110,7 @@ impl Reader {
     /// them `is_of_use`.
     async fn send(
         &mut self,
-        up: &mut Upstream,
+        up: &mut UpstreamPort,
         mut asked: Vec<Asked>,
         is_of_use: fn(&Self, Slice) -> bool,
     ) -> Result<Vec<(Asked, Answer)>, Halt> {

@@ -19,7 +19,7 @@ use crate::pagination::{
     plan::{self, Confirmation},
     position::Anchor,
     rows,
-    upstream::Upstream,
+    upstream::UpstreamPort,
     window::{Offset, Slice},
 };
 
@@ -56,7 +56,7 @@ pub(super) struct Doubt {
 
 /// What answers say of the end of the list.
 #[derive(Debug, Default)]
-pub(super) struct Ending {
+pub(super) struct EndChecks {
     /// The short answer that was doubted last: where more came from behind it, its size is a silent cap.
     pub(super) doubted: Option<Doubt>,
     /// An item that came from beyond what seemed to be the end: no two answers end the list before it.
@@ -76,7 +76,7 @@ impl Reader {
 
     /// Asks whether a short answer was the end. The answer must hold what comes `from` an offset on: the boundary, and the
     /// last run of unordered ties, which is not closed yet.
-    pub(super) async fn doubt(&mut self, up: &mut Upstream, short: Short, from: u64, held: Held) -> Next {
+    pub(super) async fn doubt(&mut self, up: &mut UpstreamPort, short: Short, from: u64, held: Held) -> Next {
         let Short { slice, last, .. } = short;
         let times = self.ending.doubted.map_or(0, |doubt| doubt.times);
         self.ending.doubted = Some(Doubt { short, times: times + 1 });
@@ -102,7 +102,7 @@ impl Reader {
     }
 
     /// Asks once more for the very start, of which nothing came although a count says that there is something.
-    pub(super) async fn doubt_nothing(&mut self, up: &mut Upstream, slice: Slice) -> Next {
+    pub(super) async fn doubt_nothing(&mut self, up: &mut UpstreamPort, slice: Slice) -> Next {
         let short = Short { slice, count: 0, last: 0 };
         if !self.may_doubt(&short) {
             return Err(self.lost());
@@ -116,7 +116,7 @@ impl Reader {
     /// `last` is the last item that came; none where nothing came, or its keys can't be kept.
     async fn confirm(
         &mut self,
-        up: &mut Upstream,
+        up: &mut UpstreamPort,
         confirmation: Confirmation,
         short: Slice,
         last: Option<Anchor>,

@@ -8,7 +8,7 @@ use super::{
 use crate::pagination::{
     answer::{Answer, Standing},
     direction::{Side, Way},
-    judge::confirmation::Terms,
+    judge::confirmation::ListTerms,
     judge::draft::Ground,
     judge::draft::{Cut, Progress},
     judge::evidence::Evidence,
@@ -16,7 +16,7 @@ use crate::pagination::{
     refusal::Refusal,
     rules::{Rule, holds},
     unsorted::Unsorted,
-    upstream::Upstream,
+    upstream::UpstreamPort,
     window::Slice,
 };
 
@@ -76,7 +76,7 @@ impl Reader {
 
     /// Looks at answers in turn. The first must prove the boundary, each further one the last item taken before it. What
     /// fails there was speculation, and is asked again from where the page stands.
-    pub(super) async fn look(&mut self, up: &mut Upstream, look: Look) -> Next {
+    pub(super) async fn look(&mut self, up: &mut UpstreamPort, look: Look) -> Next {
         let Look { views, confirming } = look;
         let mut used_any = false;
         let mut unended = None;
@@ -224,12 +224,18 @@ impl Reader {
     }
 
     /// The list that evidence is of.
-    pub(super) fn terms(&self) -> Terms<'_> {
-        Terms { order: &self.request.order, paging: &self.request.paging, unchecked: self.draft.is_unchecked() }
+    pub(super) fn terms(&self) -> ListTerms<'_> {
+        ListTerms { order: &self.request.order, paging: &self.request.paging, unchecked: self.draft.is_unchecked() }
     }
 
     /// A run of ties is cut by an edge of the answer. Where that is short, it may be the end, which closes its last run.
-    async fn cut(&mut self, up: &mut Upstream, cut: Cut, short: Option<Short>, seen: (Slice, Box<Evidence>)) -> Next {
+    async fn cut(
+        &mut self,
+        up: &mut UpstreamPort,
+        cut: Cut,
+        short: Option<Short>,
+        seen: (Slice, Box<Evidence>),
+    ) -> Next {
         if cut.right && self.request.paging.hidden {
             return self.cut_among_hidden(&cut, seen.0);
         }

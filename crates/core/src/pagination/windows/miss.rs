@@ -7,13 +7,19 @@ use crate::pagination::{
     page::Unproven,
     plan,
     refusal::Refusal,
-    upstream::Upstream,
+    upstream::UpstreamPort,
     window::{Offset, PageNumber, Slice},
 };
 
 impl Reader {
     /// The boundary is not in the answer that was asked for it.
-    pub(super) async fn missed(&mut self, up: &mut Upstream, view: Box<Evidence>, asked: Asked, side: Side) -> Next {
+    pub(super) async fn missed(
+        &mut self,
+        up: &mut UpstreamPort,
+        view: Box<Evidence>,
+        asked: Asked,
+        side: Side,
+    ) -> Next {
         let slice = asked.slice;
         if view.is_empty() && view.from_start() && !self.request.paging.hidden {
             return self.doubt_nothing(up, slice).await;
@@ -121,7 +127,7 @@ impl Reader {
 
     /// The same items came from two places: the last page comes again past the end, or the upstream ignores what it is
     /// asked, which its start tells.
-    async fn repeated(&mut self, up: &mut Upstream, one: Missed, other: Missed) -> Next {
+    async fn repeated(&mut self, up: &mut UpstreamPort, one: Missed, other: Missed) -> Next {
         let near = if one.slice.begins() < other.slice.begins() { one } else { other };
         if self.ledger.repeats() {
             return Ok(self.ends_before(near));

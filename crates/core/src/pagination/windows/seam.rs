@@ -5,7 +5,7 @@
 
 use super::{Asked, Look, Next, Reader, Turn};
 use crate::pagination::{
-    direction::Side, judge::draft::Progress, judge::evidence::Evidence, judge::seam::Unjoined, upstream::Upstream,
+    direction::Side, judge::draft::Progress, judge::evidence::Evidence, judge::seam::Unjoined, upstream::UpstreamPort,
     window::Slice,
 };
 
@@ -44,7 +44,7 @@ impl Seam {
 
 impl Reader {
     /// Reads a seam. A slice is judged by what was asked for in the end: a declared depth may have cut it.
-    pub(super) async fn read_seam(&mut self, up: &mut Upstream, seam: Seam) -> Next {
+    pub(super) async fn read_seam(&mut self, up: &mut UpstreamPort, seam: Seam) -> Next {
         let Seam { mut twice, held, mut between } = seam;
         let held = match held {
             Some(held) => held,

@@ -19,7 +19,7 @@ use crate::pagination::{
     position::Anchor,
     rows,
     unsorted::Cause,
-    upstream::Upstream,
+    upstream::UpstreamPort,
 };
 
 /// So many contradictions within one page are taken for changes to the list, before its order is taken to be another one.
@@ -94,7 +94,7 @@ impl Reader {
 
     /// Reads the earlier of two answers again that contradict each other, where contradictions are too many for changes.
     /// The list is not in its order if the answer that came before the contradiction comes after it too.
-    pub(super) async fn read_again(&mut self, up: &mut Upstream, contradicted: Contradicted) -> Halt {
+    pub(super) async fn read_again(&mut self, up: &mut UpstreamPort, contradicted: Contradicted) -> Halt {
         if self.requests_left() == 0 {
             return self.lost();
         }
@@ -153,7 +153,7 @@ impl Reader {
     }
 
     /// Asks for items all over the list, at once, where an end of it would be the boundary's place.
-    pub(super) async fn witness(&mut self, up: &mut Upstream, asked: Asked, view: Evidence, side: Side) -> Next {
+    pub(super) async fn witness(&mut self, up: &mut UpstreamPort, asked: Asked, view: Evidence, side: Side) -> Next {
         self.witnesses.confirmed = true;
         let behind = view.behind();
         let places: [u64; PLACES] = match (side, self.ledger.total().filter(|total| *total > behind)) {
