@@ -1,33 +1,37 @@
-//! The core: facts in, decisions out. It never awaits, reads a clock, draws a random number or touches a socket.
+//! The core: answers in, pages out. It has no executor, waker, clock, randomness or socket.
 //!
-//! What it promises of every page that it serves unflagged:
+//! The guarantees of each page that is served unflagged:
 //!
-//! - **none skipped**: every item that is there in every state that the upstream showed is delivered;
-//! - **none repeated**: nothing comes twice with the same keys, and no id twice in one page;
-//! - **in order**: each page goes on in the declared order, ties by id;
-//! - **it moves**: each page moves strictly on, ends the walk, or is refused;
-//! - **verbatim**: an item's bytes are the upstream's bytes;
+//! - **none skipped**: every item that exists in every state that the upstream showed is delivered;
+//! - **none repeated**: no item comes twice with the same keys, and no id twice in one page;
+//! - **in order**: each page continues in the declared order, ties by id;
+//! - **progress**: each page moves strictly on, ends the walk, or is refused;
+//! - **verbatim**: the bytes of an item are the upstream's bytes;
 //! - **honest**: a page is as sure as it says.
 //!
-//! One rule keeps them. For a page after an item *A*, an answer is used only if it *begins at or before* *A* (its first
-//! item does not come after *A*, or it was asked from the very start) and *reaches beyond* it (an item comes after *A*, or
-//! the answer ends the collection). The items after *A* are taken; if they are too few, the last one taken becomes the
-//! anchor, and the next answer is held to the same rule. Before *A*: the mirror image. Only keys decide; offsets, totals
-//! and links are beliefs that aim. An answer ends the collection only by evidence of the statement that made it:
-//! `end` has that.
+//! One rule keeps them, and `judge` holds it. For a page after an item *A*, an answer is used only if it *begins at or
+//! before* *A* (its first item does not come after *A*, or it was asked from the very start) and *reaches beyond* it (an
+//! item comes after *A*, or the answer ends the collection). The items after *A* are taken; if they are too few, the last
+//! one taken becomes the anchor, and the next answer is held to the same rule. Before *A*: the mirror image. Only keys
+//! decide; offsets, totals and links are beliefs that aim. An answer ends the collection only by evidence of the
+//! statement that made it: `judge::end` has that.
 //!
-//! Callers say what they want by a [`resolver::PageRequest`] and get [`resolver::Step`]s: fetch these, serve this page,
-//! or refuse. The modules, from facts to decisions: [`order`] and [`key`] (what a list is sorted by, and how values
-//! compare), [`window`] and [`paging`] (what can be asked), [`answer`] (what came), `rows`, `end` and `proof` (what it
-//! proves), `plan` (what to ask), `collector` (what a page has so far), [`resolver`] (the loop), [`page`] and [`refusal`]
-//! (how it ends; [`unsorted`] why items can't be compared).
+//! Callers describe a page by a [`resolver::PageRequest`] and get [`resolver::Step`]s: fetch these, serve this page, or
+//! refuse. A page is read by straight-line `async` functions that await nothing but answers (`port`), so that the place in
+//! the procedure is a line of code, and each bound stands at its loop. Modules, from facts to decisions:
 //!
-//! The strategies: `windows` (slices of a list whose order is declared), `keyset` (what filters and the flipped order,
-//! which `mirror` reads, show of it at once; `attempt` goes back to the whole list), `seek` (keys that are looked up),
-//! `anchored` (no declared order; `lowered` turns to it where an order is of no use), `token` (what the upstream hands out). Around each of them `totals` says how long the
-//! list is, as the route wants it said.
+//! - values: [`order`], [`key`], [`window`], [`paging`], [`filter`], [`position`], [`mark`];
+//! - questions and answers: [`fetch`], [`answer`], `plan` (the slices that cover a window), `parts` (the filters that show a
+//!   part of the list);
+//! - what follows from answers: `rows` (comparison), `judge` (evidence, ends, and the pages that rest on them);
+//! - `upstream`: everything that a page asks goes through it, and is counted there;
+//! - strategies: `windows` (slices of a list whose order is declared), `keyset` (filters and the flipped list, and the whole
+//!   list where these prove nothing), `seek` (keys that are looked up), `anchored` (no declared order; `lowered` turns to it
+//!   where an order is of no use), `token` (continuations of the upstream). `read` chooses one; `policy` says what a route's
+//!   `verify`, `unproven` and `short_pages` mean for all of them; `totals` says how long the list is;
+//! - [`resolver`] (the loop), [`page`] and [`refusal`] (how it ends; [`unsorted`]: why items can't be compared).
 //!
-//! [`observed`] holds answers that others asked for against the same declarations, before a route serves them.
+//! [`observed`] compares answers to the requests of others with the same declarations, before a route serves them.
 
 mod anchored;
 pub mod answer;
