@@ -249,7 +249,7 @@ fn files_that_others_can_read_or_write_are_named() {
     assert_eq!(report(0o644, 0o600), "");
     for (of_file, of_key, said) in [
         (0o666, 0o600, "every account of this machine can write"),
-        (0o644, 0o604, "others than its owner can read the secret in"),
+        (0o644, 0o604, "accounts other than the owner's can read the secret in"),
         (0o644, 0o602, "every account of this machine can write"),
     ] {
         let report = report(of_file, of_key);

@@ -133,7 +133,7 @@ fn what_can_t_be_found_is_said_with_what_there_is() {
         ("{ file = \"people.json\", operation = \"/users\" }", good.clone(), "is no operation"),
         ("{ file = \"people.json\", schema = \"#/x\" }", good.clone(), "has nothing at \"#/x\""),
         ("{ file = \"people.json\", schema = \"User\" }", good.clone(), "write \"#/components/schemas/User\""),
-        ("{ file = \"people.json\" }", good.clone(), "does not say where the items are described"),
+        ("{ file = \"people.json\" }", good.clone(), "names neither an operation nor a schema"),
         ("{ schema = \"#/x\" }", good.clone(), "openapi names no file"),
         ("{ file = \"others.json\", schema = \"#/x\" }", good.clone(), "can't be read"),
         ("{ file = \"people.json\", schema = \"#/x\" }", "{".to_owned(), "people.json:1:"),
