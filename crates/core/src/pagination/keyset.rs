@@ -225,7 +225,7 @@ async fn whole(up: &mut UpstreamPort, mut request: PageRequest) -> Result<Page, 
         (request.target.hint.offset, request.target.hint.from_end) = (Offset(0), false);
     }
     if request.filters.is_none() {
-        return windows::read(up, request, Ground::Whole).await;
+        return Box::pin(windows::read(up, request, Ground::Whole)).await;
     }
     let part = Part::whole(request.target.position.clone());
     reading::read(up, request, vec![part]).await

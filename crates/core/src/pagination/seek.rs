@@ -122,7 +122,7 @@ async fn gone(
         return Err(Refusal::PivotGone { nearest }.into());
     }
     request.target.position = Position::At(nearest);
-    let mut page = windows::read(up, request, Ground::Whole).await?;
+    let mut page = Box::pin(windows::read(up, request, Ground::Whole)).await?;
     page.looked_up = now;
     page.unproven = Some(Unproven::Pivot);
     page.lower(Level::Positional);

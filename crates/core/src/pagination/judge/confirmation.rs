@@ -15,7 +15,7 @@ use crate::pagination::{
 #[derive(Debug)]
 pub(in crate::pagination) enum Confirmed {
     /// The edge, which ends the list or does not.
-    Edge(Result<Evidence, Unsorted>),
+    Edge(Result<Box<Evidence>, Unsorted>),
     /// The edge ends the list, and yet something comes from beyond it: items are hidden in between, the list has changed,
     /// or under a silent cap a page is another page, of another size. The first of it, where its keys can be kept.
     MoreBeyond(Option<Anchor>),
@@ -103,7 +103,7 @@ pub(in crate::pagination) fn confirm(
         (Ok(view), Some(beyond)) if view.ends && shows_more(view, beyond, terms) => {
             Confirmed::MoreBeyond(Anchor::of(beyond, terms.order, 0))
         }
-        _ => Confirmed::Edge(edge),
+        _ => Confirmed::Edge(edge.map(Box::new)),
     }
 }
 

@@ -290,7 +290,7 @@ impl Evidence {
     }
 
     /// Whether nothing comes before it.
-    pub(in crate::pagination) fn from_start(&self) -> bool {
+    pub(in crate::pagination) fn is_from_start(&self) -> bool {
         self.from_start
     }
 

@@ -180,7 +180,7 @@ impl Reading {
             order: Arc::clone(&request.order),
             was_seen: false,
         });
-        let outcome = windows::read(up, part, ground).await;
+        let outcome = Box::pin(windows::read(up, part, ground)).await;
         if let Some(watch) = up.runs.take() {
             (self.looked, self.one_runs) = (watch.looked, watch.one_runs);
         }

@@ -130,7 +130,9 @@ impl Reader {
         let beyond = answers.next().filter(|_| beyond.is_some());
         let from_beyond = beyond.as_ref().map(|(_, answer)| answer);
         match confirmation::confirm((asked.slice, edge), from_beyond, last.as_ref(), self.terms(), &self.ledger) {
-            Confirmed::Edge(view) => Ok(Turn::Look(Look { views: vec![(asked, view)], confirming: true })),
+            Confirmed::Edge(view) => {
+                Ok(Turn::Look(Look { views: vec![(asked, view.map(|view| *view))], confirming: true }))
+            }
             Confirmed::MoreBeyond(first) => {
                 let from = beyond.map_or(asked, |(asked, _)| asked).slice;
                 Ok(self.goes_on_beyond(from, first))
@@ -154,7 +156,7 @@ impl Reader {
     pub(super) fn ends_before_more(&self, view: &Evidence) -> bool {
         let Some(more) = self.ending.beyond.as_ref().filter(|_| view.ends()) else { return false };
         let order = &self.request.order;
-        let stands = |last: usize| rows::relate(&view.answer(), order, view.item(last), more);
+        let stands = |last: usize| rows::relate(view.answer(), order, view.item(last), more);
         view.len().checked_sub(1).is_none_or(|last| stands(last).is_none_or(|relation| relation.strong.is_lt()))
     }
 

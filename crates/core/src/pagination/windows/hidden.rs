@@ -41,7 +41,7 @@ impl Reader {
         let side = if view.is_empty() { self.side_of_nothing(&view) } else { side };
         let behind = view.behind();
         match (side, self.search.edge) {
-            (Side::After, _) if trusted && (!view.is_empty() || view.from_start()) => {
+            (Side::After, _) if trusted && (!view.is_empty() || view.is_from_start()) => {
                 self.search.edge = Some(Edge { slice, to: behind });
             }
             (Side::After, Some(edge)) if trusted && view.begins() <= edge.to => {
@@ -110,7 +110,7 @@ impl Reader {
             None => self.search.edge.is_none(),
         };
         match (self.search.bracket.side(), self.draft.way()) {
-            _ if view.from_start() => Side::After,
+            _ if view.is_from_start() => Side::After,
             _ if is_behind => Side::Before,
             (Some(side), _) => side,
             (None, Way::Forward) => Side::After,

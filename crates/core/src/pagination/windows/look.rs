@@ -143,7 +143,7 @@ impl Reader {
         let paging = &self.request.paging;
         let by_count = view.answer().more.is_none() && view.answer().total.is_some();
         let believed = paging.family == Family::Page && paging.end == EndEvidence::Unvouched;
-        view.ends() && !view.from_start() && by_count && believed && self.draft.is_behind(view)
+        view.ends() && !view.is_from_start() && by_count && believed && self.draft.is_behind(view)
     }
 
     /// Such a page as one that is to be confirmed.
@@ -170,7 +170,7 @@ impl Reader {
     /// for: it would be taken for a place where it is not.
     fn may_be_repeated(&self, view: &Evidence) -> bool {
         let room = match view.answer().total {
-            Some(_) => view.begins() == 0 && !view.from_start(),
+            Some(_) => view.begins() == 0 && !view.is_from_start(),
             None => self.search.bracket.leaves_room_before(view.begins()),
         };
         room && view.ends() && self.ledger.repeats() && self.draft.seeks_the_end() && self.draft.len() == 0
@@ -186,7 +186,7 @@ impl Reader {
         if !view.is_empty() && (view.ends() || view.short()) && !view.capped() {
             self.ending.seen = Some(view.behind());
         } else if view.is_empty() && !self.request.paging.hidden {
-            self.ending.seen = Some(self.ending.seen.map_or(view.begins(), |end| end.min(view.begins())));
+            self.ending.seen = Some(self.ending.seen.unwrap_or(u64::MAX).min(view.begins()));
         }
     }
 

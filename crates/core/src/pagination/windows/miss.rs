@@ -21,7 +21,7 @@ impl Reader {
         side: Side,
     ) -> Next {
         let slice = asked.slice;
-        if view.is_empty() && view.from_start() && !self.request.paging.hidden {
+        if view.is_empty() && view.is_from_start() && !self.request.paging.hidden {
             return self.doubt_nothing(up, slice).await;
         }
         if self.request.paging.hidden && (self.draft.can_be_searched_for() || self.draft.is_at_start()) {

@@ -69,7 +69,7 @@ impl Reader {
         let twice = asked.slice;
         let Ok(again) = self.view(again, twice.into()) else { return self.again() };
         self.note(&again);
-        let nothing_from = Some(again.begins()).filter(|_| again.is_empty() && !again.from_start());
+        let nothing_from = Some(again.begins()).filter(|_| again.is_empty() && !again.is_from_start());
         let middle: Result<Vec<Evidence>, _> =
             middle.into_iter().map(|(asked, answer)| self.view(answer, asked)).collect();
         let first = match &held {

@@ -66,7 +66,7 @@ impl Reader {
         let sighting = self.sighting(asked, view)?;
         let order = &self.request.order;
         let stands = |place: usize, other: &Anchor| {
-            rows::relate(&view.answer(), order, view.item(place), other).map(|relation| relation.strong)
+            rows::relate(view.answer(), order, view.item(place), other).map(|relation| relation.strong)
         };
         let contradicted = self.witnesses.sightings.iter().position(|other| {
             (other.behind <= view.begins() && stands(0, &other.last) == Some(Ordering::Less))
@@ -125,7 +125,7 @@ impl Reader {
         }
         let order = &self.request.order;
         let stands = |place: usize, other: &Anchor| {
-            rows::relate(&view.answer(), order, view.item(place), other).map(|relation| relation.strong)
+            rows::relate(view.answer(), order, view.item(place), other).map(|relation| relation.strong)
         };
         let (again, later_at) = (plan::reach(asked.slice), plan::reach(later.asked.slice));
         if again.1 <= later_at.0 {
@@ -145,7 +145,7 @@ impl Reader {
     /// Which end of the list an answer would make the boundary, if that was searched for, or nothing said where it is.
     pub(super) fn unwitnessed_edge(&self, view: &Evidence) -> Option<Side> {
         let aimless = self.search.bracket.has_begun() || self.draft.hint().offset.0 == 0;
-        let is_all = view.from_start() && view.ends();
+        let is_all = view.is_from_start() && view.ends();
         if !aimless || self.witnesses.confirmed || view.is_empty() || is_all || self.request.paging.hidden {
             return None;
         }
