@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use cursorgate_core::pagination::order::{Direction, Kind, Nulls, Order, SortKey, Ties};
 use cursorgate_cursor::cursor::{
-    Claims, Context, ContextParts, KeyRing, inspect, open, seal, seal_item, sign_anything,
+    Claims, CursorContext, ContextParts, KeyRing, inspect, open, seal, seal_item, sign_anything,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -25,7 +25,7 @@ fuzz_target!(|input: &[u8]| {
     };
     let order = Order { strong: vec![key("at")], id: key("id"), ties: Ties::Ordered, declared: true };
     let parts = ContextParts { route: "r", host: "", path: "/", filters: b"", order: &order, headers: &[] };
-    let context = Context::new(parts);
+    let context = CursorContext::new(parts);
     if let Ok(text) = std::str::from_utf8(input) {
         _ = inspect(Some(&KEYS), text);
         assert!(open(&KEYS, &context, text, 0, None, LONGEST, false).is_err(), "{text}");

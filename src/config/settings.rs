@@ -1,7 +1,7 @@
 //! The settings of a configuration: every value is checked and typed, names are resolved, defaults merged, and `extends`
 //! followed. Values that a later stage may find fault with have their locations.
 //!
-//! The keys document the settings ([`super::keys`]). The comments here say what a value's type does not.
+//! The keys document the settings (`keys`). The comments here say what a value's type does not.
 #![expect(missing_docs, reason = "a setting is documented by its key")]
 
 mod dialect;
