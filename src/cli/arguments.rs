@@ -103,7 +103,7 @@ pub(super) enum Command {
     },
     /// Print a JSON Schema of the configuration, for editors.
     ///
-    /// It is draft 4, for editors that complete TOML by Taplo. `check` reports more mistakes than a schema can.
+    /// The schema is draft 4, for editors that complete TOML by Taplo. `check` reports more mistakes than a schema can.
     #[command(after_help = "EXAMPLES:\n  cursorgate schema > cursorgate.schema.json\n\n\
                             In the first line of a configuration:\n  #:schema ./cursorgate.schema.json")]
     Schema,

@@ -30,6 +30,25 @@ use super::{
     syntax,
 };
 
+/// Reads the names of parameters from a table that has a key for each role; `$keys` is its definition.
+macro_rules! parameter_names {
+    ($keys:expr, $table:expr) => {{
+        let (keys, table) = ($keys, $table);
+        let roles = [
+            (Role::Limit, &keys.limit),
+            (Role::LimitBackward, &keys.limit_backward),
+            (Role::Cursor, &keys.cursor),
+            (Role::After, &keys.after),
+            (Role::Before, &keys.before),
+            (Role::AfterId, &keys.after_id),
+            (Role::BeforeId, &keys.before_id),
+            (Role::Sort, &keys.sort),
+        ];
+        roles.into_iter().filter_map(|(role, key)| Some((role, key.located(table)?))).collect()
+    }};
+}
+use parameter_names;
+
 /// The state that all parts of the check share.
 pub(super) struct Context<'a> {
     pub(super) diagnostics: &'a mut Diagnostics,

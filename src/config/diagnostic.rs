@@ -15,7 +15,7 @@ pub struct Location {
     pub source: u32,
     /// First byte.
     pub start: u32,
-    /// One past the last byte.
+    /// The byte after the last one.
     pub end: u32,
 }
 
@@ -91,7 +91,7 @@ impl Diagnostics {
         self.push(Severity::Warning, at, message.into(), help.into());
     }
 
-    /// Whether there is an error.
+    /// Returns whether there is an error.
     #[must_use]
     pub fn has_errors(&self) -> bool {
         self.errors > 0

@@ -489,7 +489,7 @@ pub(super) mod reads {
         READ.with_borrow_mut(|read| read.insert(std::ptr::from_ref(definition)));
     }
 
-    /// Whether a key was read by this thread.
+    /// Returns whether a key was read by this thread.
     pub(in crate::config) fn include(definition: &Definition) -> bool {
         READ.with_borrow(|read| read.contains(&std::ptr::from_ref(definition)))
     }

@@ -75,13 +75,13 @@ pub struct Permissions {
 }
 
 impl Permissions {
-    /// Whether every account of the machine may write it.
+    /// Returns whether every account of the machine may write it.
     #[must_use]
     pub fn lets_everybody_write(self) -> bool {
         self.mode & 0o002 != 0
     }
 
-    /// Whether accounts other than the owner's may read it. A group of a file that the administrator owns was chosen on
+    /// Returns whether accounts other than the owner's may read it. A group of a file that the administrator owns was chosen on
     /// purpose and does not count.
     #[must_use]
     pub fn lets_others_read(self) -> bool {

@@ -161,7 +161,7 @@ impl Schema {
     }
 }
 
-/// Whether a text names a secret: `env:NAME` or `file:PATH`.
+/// Returns whether a text names a secret: `env:NAME` or `file:PATH`.
 pub(super) fn is_reference(text: &str) -> bool {
     text.strip_prefix("env:").or_else(|| text.strip_prefix("file:")).is_some_and(|name| !name.is_empty())
 }
@@ -243,7 +243,7 @@ fn json(written: &Spanned, diagnostics: &mut Diagnostics) {
     }
 }
 
-/// Whether a value may be a secret although its key is unknown or takes no values of its type.
+/// Returns whether a value may be a secret although its key is unknown or takes no values of its type.
 fn may_be_secret(path: &str, name: &str) -> bool {
     let name = name.to_lowercase();
     let words = ["key", "token", "secret", "password", "header", "auth", "credential"];

@@ -220,7 +220,7 @@ pub struct Methods {
 }
 
 impl Methods {
-    /// Whether a request with this method is for the list.
+    /// Returns whether a request with this method is for the list.
     #[must_use]
     pub fn take(self, method: &http::Method) -> bool {
         match *method {

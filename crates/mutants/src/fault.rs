@@ -22,10 +22,10 @@ pub(crate) struct Fault {
     pub(crate) expected: Expected,
 }
 
-/// What the tests are expected to say of a fault.
+/// The expected result of the tests with a fault.
 #[derive(Debug)]
 pub(crate) enum Expected {
-    /// One of them fails.
+    /// A test fails.
     Caught,
     /// No test can notice, for this reason: the core does the same.
     Equivalent(String),
@@ -105,7 +105,7 @@ mod tests {
 
     use super::*;
 
-    /// Whoever changes a line changes its fault too: one whose text is not found once is planted nowhere.
+    /// A fault whose text does not stand in its file exactly once is planted nowhere: a change to a line changes its fault too.
     #[test]
     fn every_fault_names_one_place_of_the_core() {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -17,10 +17,10 @@ const MEMORY: u64 = 6 << 20;
 /// The packages that are copied.
 const MEMBERS: [&str; 2] = ["crates/core", "crates/sim"];
 
-/// How often it is looked whether a process has ended.
+/// The interval at which a process is checked for its end.
 const POLL: Duration = Duration::from_millis(50);
 
-/// What is built.
+/// A program to build.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Build {
     /// The core's unit tests.
@@ -29,7 +29,7 @@ pub(crate) enum Build {
     Simulator,
 }
 
-/// What came of a run of tests.
+/// The result of a run of tests.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     Passed,

@@ -48,7 +48,7 @@ pub(super) fn catch_alls<'s>(route: &RouteSettings, settings: &'s Settings) -> V
     settings.routes.iter().filter(is_catch_all).map(|other| other.name.value.as_str()).collect()
 }
 
-/// Whether a path that ends in `{*rest}` matches requests around another one.
+/// Returns whether a path that ends in `{*rest}` matches requests around another one.
 fn covers(pattern: &str, path: &str) -> bool {
     let Some((base, _)) = pattern.split_once("/{*") else { return false };
     let is_parameter = |segment: &str| segment.starts_with('{');

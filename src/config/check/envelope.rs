@@ -1,7 +1,7 @@
 //! Envelopes: finds them among those of the file and the built-in ones, and reads them. Faults within a body are reported
 //! by the compiler of skeletons.
 
-use super::Context;
+use super::{Context, parameter_names};
 use crate::config::{
     diagnostic::{Located, nearest},
     keys::{ENVELOPE, ENVELOPE_SCHEMA, EmptyCursor, ErrorForm, PARAMETERS, ZeroLimit},
@@ -125,7 +125,7 @@ fn read(name: &Located<String>, written: &Spanned, context: &mut Context<'_>) ->
         description: ENVELOPE.description.read(written),
         documentation: ENVELOPE.documentation.read(written),
         content_type: ENVELOPE.content_type.read(written),
-        parameters: parameters(&ENVELOPE.parameters.table(written)),
+        parameters: parameter_names!(&PARAMETERS, &ENVELOPE.parameters.table(written)),
         over_max: ENVELOPE.over_max.read(written),
         zero_limit_is_default: ENVELOPE.zero_limit.read(written) == ZeroLimit::Default,
         empty_cursor_is_first_page: ENVELOPE.empty_cursor.read(written) == EmptyCursor::FirstPage,
@@ -133,21 +133,6 @@ fn read(name: &Located<String>, written: &Spanned, context: &mut Context<'_>) ->
         body: body.as_json().ok()?,
         error: error(written, context),
     })
-}
-
-fn parameters(table: &Spanned) -> Vec<(Role, Located<String>)> {
-    let keys = &PARAMETERS;
-    let roles = [
-        (Role::Limit, &keys.limit),
-        (Role::LimitBackward, &keys.limit_backward),
-        (Role::Cursor, &keys.cursor),
-        (Role::After, &keys.after),
-        (Role::Before, &keys.before),
-        (Role::AfterId, &keys.after_id),
-        (Role::BeforeId, &keys.before_id),
-        (Role::Sort, &keys.sort),
-    ];
-    roles.into_iter().filter_map(|(role, key)| Some((role, key.located(table)?))).collect()
 }
 
 /// Reads the form of errors of an envelope, or of a file that has nothing else.

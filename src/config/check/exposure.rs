@@ -69,7 +69,7 @@ pub(super) fn check_peers(
     }
 }
 
-/// Whether a `host:port` is a listener of this machine, as far as that shows without resolving names.
+/// Returns whether a `host:port` is a listener of this machine, as far as that shows without resolving names.
 fn is_at(peer: &str, listener: SocketAddr) -> bool {
     let Some((host, port)) = peer.rsplit_once(':') else { return false };
     if port.parse() != Ok(listener.port()) || listener.port() == 0 {
@@ -86,7 +86,7 @@ fn is_at(peer: &str, listener: SocketAddr) -> bool {
     }
 }
 
-/// Whether a network is larger than any operator's. Networks for private use do not count.
+/// Returns whether a network is larger than any operator's. Networks for private use do not count.
 fn is_everybody(network: Network) -> bool {
     match network.address {
         IpAddr::V4(_) => network.prefix < 8,
@@ -98,7 +98,7 @@ fn is_everybody(network: Network) -> bool {
     }
 }
 
-/// Whether an address is a loopback, link-local or private one (RFC 1918, RFC 4193, RFC 6598), and so is not reachable
+/// Returns whether an address is a loopback, link-local or private one (RFC 1918, RFC 4193, RFC 6598), and so is not reachable
 /// from everywhere.
 fn is_inside(address: IpAddr) -> bool {
     match address.to_canonical() {

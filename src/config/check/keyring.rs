@@ -68,7 +68,7 @@ pub(super) fn keys(root: &Spanned, context: &mut Context<'_>) -> Option<CursorKe
     Some(CursorKeySettings { signing_key: id, keys })
 }
 
-/// Whether a key is plainly not random: it has few different bytes, repeats a short piece, is a row such as `abcd…`, or
+/// Returns whether a key is plainly not random: it has few different bytes, repeats a short piece, is a row such as `abcd…`, or
 /// contains the words of an example.
 fn is_guessable(key: &[u8]) -> bool {
     let mut seen = [false; 256];

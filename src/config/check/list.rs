@@ -1,6 +1,6 @@
 //! The keys of a route that serves or observes a list.
 
-use super::{Context, dialect::Dialects, envelope::Envelopes, field, legacy, mode, principal};
+use super::{Context, dialect::Dialects, envelope::Envelopes, field, legacy, mode, parameter_names, principal};
 use crate::{
     config::{
         diagnostic::{Located, Location},
@@ -228,19 +228,9 @@ impl Route<'_> {
     fn parameters(&self) -> ParameterSettings {
         let table = ROUTE.parameters.table(self.written);
         let keys = &ROUTE_PARAMETERS;
-        let roles = [
-            (Role::Limit, &keys.limit),
-            (Role::LimitBackward, &keys.limit_backward),
-            (Role::Cursor, &keys.cursor),
-            (Role::After, &keys.after),
-            (Role::Before, &keys.before),
-            (Role::AfterId, &keys.after_id),
-            (Role::BeforeId, &keys.before_id),
-            (Role::Sort, &keys.sort),
-        ];
         let strings = |texts: Vec<Located<String>>| texts.into_iter().map(|text| text.value).collect();
         ParameterSettings {
-            renamed: roles.into_iter().filter_map(|(role, key)| Some((role, key.located(&table)?))).collect(),
+            renamed: parameter_names!(keys, &table),
             private: strings(keys.private.read(&table)),
             ignored: strings(keys.ignored.read(&table)),
             query: keys.query.read(&table).unwrap_or_default(),

@@ -7,7 +7,7 @@ use crate::config::{
     spanned::Spanned,
 };
 
-/// Whether the name of a header or a parameter is that of a credential.
+/// Returns whether the name of a header or a parameter is that of a credential.
 pub(super) fn is_credential(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
     ["authoriz", "authent", "-auth", "cookie", "key", "token", "secret", "password", "session"]

@@ -161,7 +161,7 @@ impl Route<'_> {
         None
     }
 
-    /// Whether the route serves or observes a list.
+    /// Returns whether the route serves or observes a list.
     fn has_list(&self) -> bool {
         matches!(self.action(), Some(Action::Paginate | Action::Observe))
     }

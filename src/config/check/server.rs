@@ -115,7 +115,7 @@ fn check_free(
     context.diagnostics.error(at, message, help);
 }
 
-/// Whether two listeners exclude each other. `[::]` includes the addresses of IPv4, as is the default of Linux.
+/// Returns whether two listeners exclude each other. `[::]` includes the addresses of IPv4, as is the default of Linux.
 fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     let covers = |all: SocketAddr, one: SocketAddr| all.ip().is_unspecified() && (all.is_ipv6() || one.is_ipv4());
     one.port() != 0 && one.port() == other.port() && (one == other || covers(one, other) || covers(other, one))

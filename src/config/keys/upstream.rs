@@ -83,7 +83,7 @@ table! {
         /// default.
         first_byte: Defaulted<Duration> => duration("1ms", "1h").default(Text("10s"));
 
-        /// One fetch of a list. In requests that are passed on, the request body and an answer of known length have this
+        /// A fetch of a list. In requests that are passed on, the request body and an answer of known length have this
         /// time, and after it as long as 500 bytes a second arrive. WebSockets and event streams (text/event-stream) may be
         /// silent for an hour. If `connect` or `first_byte` is longer, that is the default.
         whole: Defaulted<Duration> => duration("1ms", "1h").default(Text("15s"));

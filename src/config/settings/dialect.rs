@@ -208,7 +208,7 @@ pub struct DialectTerms {
 }
 
 impl DialectTerms {
-    /// Whether ranges that include their own end can be asked for in both directions: by value, or by the side of the list.
+    /// Returns whether ranges that include their own end can be asked for in both directions: by value, or by the side of the list.
     #[must_use]
     pub fn is_inclusive(&self) -> bool {
         (self.lte.is_some() && self.gte.is_some()) || (self.from.is_some() && self.to.is_some())

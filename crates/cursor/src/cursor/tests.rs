@@ -6,20 +6,25 @@ use std::sync::LazyLock;
 use super::{
     Claims, ContextParts, CursorContext, CursorError, Expiry, KeyRing, Opened, TooLong, open, seal, seal_item,
 };
-use crate::pagination::{
-    answer::Total,
-    fetch::Token,
-    key::KeyValue,
-    mark::Mark,
-    order::{Direction, Kind, Nulls, Order, SortKey, Ties},
-    position::{Anchor, Hint, Item, Loop, MarkedItem, Marks, Pivot, Position, Target, TokenPlace, Within},
-    window::Offset,
-};
+use crate::pagination::order::{Direction, Kind, Nulls, Order, SortKey, Ties};
+use claims::*;
 
 mod binding;
 mod lengths;
 mod sealing;
 mod tampering;
+
+/// The values of which claims consist.
+pub(super) mod claims {
+    pub(in crate::cursor) use crate::pagination::{
+        answer::Total,
+        fetch::Token,
+        key::KeyValue,
+        mark::Mark,
+        position::{Anchor, Hint, Item, Loop, MarkedItem, Marks, Pivot, Position, Target, TokenPlace, Within},
+        window::Offset,
+    };
+}
 
 pub(super) const LONGEST: usize = 2_048;
 pub(super) const NOW: u64 = 1_768_000_000;

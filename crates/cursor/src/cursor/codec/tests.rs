@@ -5,17 +5,7 @@ use super::{
     FIRST_TOTAL, FROM_END, FURTHER, HONOURED, ITEM, MARKED_ITEM, PayloadHead, START, TOKEN, TOTAL, WITHIN, WITHIN_RUN,
     write_item, write_page, write_varint,
 };
-use crate::{
-    cursor::tests::{Random, as_carried, random_item, random_target},
-    pagination::{
-        answer::Total,
-        fetch::Token,
-        key::KeyValue,
-        mark::Mark,
-        position::{Anchor, Hint, Item, Loop, MarkedItem, Marks, Pivot, Position, Target, TokenPlace, Within},
-        window::Offset,
-    },
-};
+use crate::cursor::tests::{Random, as_carried, claims::*, random_item, random_target};
 
 fn page(target: &Target, bucket: Option<u64>) -> Vec<u8> {
     let mut out = Vec::new();

@@ -1,19 +1,9 @@
 //! Parts of a cursor that an operator sees, and parts that stay hidden.
 
 use super::{Finding, ShownTime, Unverified, inspect};
-use crate::{
-    cursor::{
-        Claims, CursorForm, Expiry, KeyRing, frame, seal, seal_item,
-        tests::{LONGEST, NOW, Random, after, context, random_item, random_target, ring, text},
-    },
-    pagination::{
-        answer::Total,
-        fetch::Token,
-        key::KeyValue,
-        mark::Mark,
-        position::{Anchor, Hint, Item, Loop, MarkedItem, Marks, Pivot, Position, Target, TokenPlace, Within},
-        window::Offset,
-    },
+use crate::cursor::{
+    Claims, CursorForm, Expiry, KeyRing, frame, seal, seal_item,
+    tests::{LONGEST, NOW, Random, after, claims::*, context, random_item, random_target, ring, text},
 };
 
 #[test]

@@ -2,18 +2,8 @@
 
 use std::fmt::Write;
 
-use super::{LONGEST, NOW, context, ring, text};
-use crate::{
-    cursor::{Expiry, seal, seal_item},
-    pagination::{
-        answer::Total,
-        fetch::Token,
-        key::KeyValue,
-        mark::Mark,
-        position::{Anchor, Hint, Item, Loop, MarkedItem, Marks, Pivot, Position, Target, TokenPlace, Within},
-        window::Offset,
-    },
-};
+use super::{LONGEST, NOW, claims::*, context, ring, text};
+use crate::cursor::{Expiry, seal, seal_item};
 
 const DAY: &str = "2026-01-15T10:30:00Z";
 const MICROSECONDS: &str = "2026-01-15T10:30:00.123456Z";
