@@ -18,7 +18,7 @@ use cursorgate::{
         key::KeyRef,
         page::Page,
         position::{Hint, Item, Position, Target},
-        resolver::{PageRequest, Step, resolve},
+        resolver::{Limit, PageRequest, Step, resolve},
     },
     upstream::CompiledOrder,
 };
@@ -150,7 +150,13 @@ impl Fixture {
         let (list, sorted) = (self.list(), self.sorted());
         let target = Target { position: Position::Start, hint: Hint::default() };
         let (order, paging) = (Arc::clone(&sorted.order), Arc::clone(list.dialect.paging()));
-        let mut step = resolve(PageRequest::new(target, self.limit, order, paging, list.keys.signing_marker()));
+        let mut step = resolve(PageRequest::new(
+            target,
+            Limit::at_least_one(self.limit),
+            order,
+            paging,
+            list.keys.signing_marker(),
+        ));
         let mut body = Some(body);
         loop {
             match step {
@@ -215,7 +221,7 @@ impl ItemCursors for Mint<'_> {
     fn push(&self, index: usize, out: &mut Vec<u8>) -> bool {
         let place = self.page.items[index];
         let answer = &self.page.answers[place.answer as usize];
-        let id = answer.keys[place.item as usize].of(&answer.body);
+        let id = answer.id(place.item as usize);
         self.mint.borrow_mut().push_keyed(0, std::iter::once(KeyRef::of_id(id)), out)
     }
 }

@@ -23,7 +23,7 @@ fuzz_target!(|input: &[u8]| {
         nulls: Nulls::Unsaid,
         grain: None,
     };
-    let order = Order { strong: vec![key("at")], id: key("id"), ties: Ties::Ordered, declared: true };
+    let order = Order::declared(vec![key("at")], key("id"), Ties::Ordered);
     let parts = ContextParts { route: "r", host: "", path: "/", filters: b"", order: &order, headers: &[] };
     let context = CursorContext::new(parts);
     if let Ok(text) = std::str::from_utf8(input) {

@@ -196,7 +196,7 @@ fn asks(list: &ListSettings, promise: &Guarantee, dialect: &Dialect, names: &[St
         }
         Mode::Offset | Mode::Token | Mode::Auto => format!("{family}{names}"),
     };
-    let sizes = match &paging.sizes {
+    let sizes = match paging.sizes() {
         Sizes::Free { most: Some(most), .. } => format!("at most {most} at a time"),
         Sizes::Free { most: None, .. } => "any number at a time".to_owned(),
         Sizes::Listed(sizes) => {
@@ -223,19 +223,19 @@ fn promises(list: &ListSettings, promise: &Guarantee, dialect: &Dialect, run: Op
     };
     let (order, by_filter) = (&sorted.order, matches!(promise.mode, Mode::Keyset | Mode::Seek));
     let mut text = level.to_owned();
-    if order.declared {
+    if order.is_declared() {
         let mut terms: Vec<SortTerm> = list.order.iter().map(|term| term.value.clone()).collect();
         terms.push(SortTerm { field: "id".to_owned(), direction: list.id_direction });
         let _ = write!(text, ", in order {} ({})", terms_text(&terms), how_sorted(list, promise, sorted));
     }
-    if order.ties == Ties::Unordered && !order.strong.is_empty() {
+    if order.ties() == Ties::Unordered && !order.strong().is_empty() {
         text.push_str("; equal keys only as whole runs");
         if let Some((longest, _)) = run {
             let _ = write!(text, " of up to {longest} items: a longer one ends a walk");
         }
     }
     if let (Sizes::Listed(sizes), Family::Page, false, Level::Exact) =
-        (&paging.sizes, paging.family, by_filter, promise.level)
+        (paging.sizes(), paging.family, by_filter, promise.level)
     {
         let place = sizes.iter().fold(1, |multiple, size| least_common_multiple(multiple, u64::from(*size)));
         let _ = write!(text, "; at every {place}th item by the flipped order");
@@ -257,7 +257,7 @@ fn promises(list: &ListSettings, promise: &Guarantee, dialect: &Dialect, run: Op
 
 /// Describes how a declared order comes about.
 fn how_sorted(list: &ListSettings, promise: &Guarantee, sorted: &CompiledOrder) -> String {
-    let strong = sorted.order.strong.len();
+    let strong = sorted.order.strong().len();
     if sorted.asked > strong {
         return "asked for".to_owned();
     }

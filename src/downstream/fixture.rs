@@ -31,7 +31,7 @@ fn answer(items: &[(&str, Option<&str>)]) -> Answer {
     let spans = items.iter().map(|(item, _)| put_item(item)).collect();
     // Two columns: a strong key that no test reads, then the id.
     let keys = items.iter().flat_map(|(_, id)| [Span::ABSENT, id.map_or(Span::ABSENT, &mut put)]).collect();
-    Answer { body, items: spans, keys, ..Answer::default() }
+    Answer::listed(body, spans, keys)
 }
 
 /// A page of these items (each with its id, where it has one), of which the first `in_first` came in one answer and the

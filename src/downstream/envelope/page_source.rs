@@ -70,14 +70,11 @@ impl<'a> PageSource<'a> {
         }
     }
 
-    /// Returns the id of an item as it came: the last column of its row.
+    /// Returns the id of an item as it came.
     fn id(&self, item: usize) -> Option<&'a [u8]> {
         let place = self.page.items.get(item)?;
         let answer = self.page.answers.get(place.answer as usize)?;
-        let columns = answer.keys.len().checked_div(answer.items.len())?;
-        let last = ((place.item as usize + 1) * columns).checked_sub(1)?;
-        let span = answer.keys.get(last).filter(|span| !span.is_absent())?;
-        Some(span.of(&answer.body))
+        Some(answer.id(place.item as usize)).filter(|id| !id.is_empty())
     }
 }
 

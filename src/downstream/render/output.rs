@@ -44,7 +44,7 @@ impl Output {
         if self.left.is_none() && run.range.len() >= LEFT_FROM {
             self.left = Some((self.bytes.len(), run));
         } else {
-            self.bytes.extend_from_slice(&page.answers[run.answer].body[run.range]);
+            self.bytes.extend_from_slice(&page.answers[run.answer].body()[run.range]);
         }
     }
 
@@ -57,7 +57,7 @@ impl Output {
         let ends = self.times.iter().map(|time| (time.start, time.end));
         for (end, goes_on) in ends.chain([(self.bytes.len(), self.bytes.len())]) {
             if let Some((place, run)) = left.filter(|(place, _)| *place <= end) {
-                parts.extend([&self.bytes[at..*place], &page.answers[run.answer].body[run.range.clone()]]);
+                parts.extend([&self.bytes[at..*place], &page.answers[run.answer].body()[run.range.clone()]]);
                 (left, at) = (None, *place);
             }
             parts.push(&self.bytes[at..end]);
@@ -72,7 +72,7 @@ impl Output {
         match self.left {
             None => Content::from(self.bytes),
             Some((place, run)) => {
-                let body = Bytes::from(std::mem::take(&mut answers[run.answer].body));
+                let body = Bytes::from(answers.swap_remove(run.answer).into_body());
                 Content::around(self.bytes, place, body.slice(run.range))
             }
         }
@@ -143,10 +143,10 @@ mod tests {
         let texts = ["10", "20", "30", "40", "50"];
         for between in [",", " ,", ", ", ",,", "0"] {
             let mut page = fixture::page(&texts.map(|text| (text, None)), 5);
-            let answer = &mut page.answers[0];
-            answer.body = format!("[{}]", texts.join(between)).into_bytes();
+            let body = format!("[{}]", texts.join(between)).into_bytes();
             let step = u32::try_from(2 + between.len()).unwrap();
-            answer.items = (0..5).map(|item| Span { start: 1 + item * step, end: 3 + item * step }).collect();
+            let items = (0..5).map(|item| Span { start: 1 + item * step, end: 3 + item * step }).collect();
+            page.answers[0] = Answer::listed(body, items, vec![Span::ABSENT; 10]);
             assert_eq!(page.run(1).items, if between == "," { 4 } else { 1 }, "{between}");
             assert_eq!(whole(rendered(BARE, &page, ""), page), "[10,20,30,40,50]", "{between}");
         }

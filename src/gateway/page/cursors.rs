@@ -202,7 +202,7 @@ impl<'a> RequestCursors<'a> {
 
     /// Reads an id that a client sent as text. It is a number if the ids of the list are numbers.
     fn pivot(&self, id: &str) -> Pivot {
-        let is_number = matches!(self.order.id.kind, Kind::Number | Kind::Inferred) && is_plain_number(id);
+        let is_number = matches!(self.order.id().kind, Kind::Number | Kind::Inferred) && is_plain_number(id);
         let id = if is_number { KeyValue::Number(id.to_owned()) } else { KeyValue::Text(id.as_bytes().to_vec()) };
         Pivot { id, fingerprint: None }
     }

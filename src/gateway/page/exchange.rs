@@ -40,7 +40,7 @@ use crate::{
         page::Page,
         position::Position,
         refusal::Refusal,
-        resolver::{PageRequest, Step, resolve},
+        resolver::{Budget, Limit, PageRequest, Step, resolve},
     },
     upstream::{
         self, Unaskable, UpstreamRequest,
@@ -106,7 +106,7 @@ struct FetchedAnswer {
 impl FetchedAnswer {
     /// Creates an answer that takes no request.
     fn unasked(standing: Standing) -> Self {
-        let answer = Answer { standing, ..Answer::default() };
+        let answer = Answer::without_items(standing);
         Self { answer, status: 0, headers: HeaderMap::new(), requests: 0, fault: None }
     }
 }
@@ -136,12 +136,14 @@ impl Exchange<'_> {
     ) -> Result<PageDecision, Failure> {
         outcome.counted.pivot = placed.pivot.is_some().then_some("cache");
         let request = self.page_request(placed, limit);
-        let mark = match &request.target.position {
-            Position::AfterPivot(pivot) | Position::BeforePivot(pivot) if request.pivot.is_none() => pivot.fingerprint,
+        let mark = match &request.target().position {
+            Position::AfterPivot(pivot) | Position::BeforePivot(pivot) if request.known_pivot().is_none() => {
+                pivot.fingerprint
+            }
             _ => None,
         };
         let mut progress =
-            FetchProgress { is_continued: is_continued(&request.target.position), ..FetchProgress::default() };
+            FetchProgress { is_continued: is_continued(&request.target().position), ..FetchProgress::default() };
         let mut step = resolve(request);
         loop {
             match step {
@@ -197,7 +199,7 @@ impl Exchange<'_> {
             outcome.detail = fault.or_else(|| outcome.detail.take());
             let is_listed = matches!(fetch, Fetch::Slice(..) | Fetch::Token(_));
             if is_listed && answer.standing == Standing::PastEnd && progress.past_end.is_none() {
-                let (body, protected) = (answer.body.clone(), &self.context.list.protected);
+                let (body, protected) = (answer.body().to_vec(), &self.context.list.protected);
                 progress.past_end = Some(Box::new(Response::upstream_refusal(status, &headers, body, protected)));
             }
             answers.push(answer);
@@ -220,24 +222,22 @@ impl Exchange<'_> {
         let PageContext { list, sorted, request, .. } = self.context;
         let RequestFilters { forwarded, body, .. } = &request.filters;
         let (order, paging) = (Arc::clone(&sorted.order), Arc::clone(list.dialect.paging()));
-        PageRequest {
-            flips: sorted.flips,
-            filters: list.dialect.filters_for(sorted, forwarded),
-            counts: list.counts,
-            tells_total: list.tells_total,
-            may_project: !forwarded.is_empty() || body.as_deref().is_some_and(|body| body != b"{}"),
-            pivot,
-            target_marker: self.made_by.cloned(),
-            learnt: list.learning.read(self.view()),
-            budget: list.budgets.upstream_requests,
-            search_budget: list.budgets.search_requests,
-            search_items: list.budgets.search_items,
-            verify: list.verify,
-            unproven: list.unproven,
-            short_pages: list.short_pages,
-            totals: list.total,
-            ..PageRequest::new(target, limit, order, paging, self.cursors.marker().clone())
-        }
+        let limit = Limit::at_least_one(limit);
+        PageRequest::new(target, limit, order, paging, self.cursors.marker().clone())
+            .flips(sorted.flips)
+            .filters(list.dialect.filters_for(sorted, forwarded))
+            .counts(list.counts)
+            .tells_total(list.tells_total)
+            .may_project(!forwarded.is_empty() || body.as_deref().is_some_and(|body| body != b"{}"))
+            .pivot(pivot)
+            .target_marker(self.made_by.cloned())
+            .learnt(list.learning.read(self.view()))
+            .budget(Budget::new(list.budgets.upstream_requests, list.budgets.search_requests))
+            .search_items(list.budgets.search_items)
+            .verify(list.verify)
+            .unproven(list.unproven)
+            .short_pages(list.short_pages)
+            .totals(list.total)
     }
 
     /// Runs fetches concurrently; avoids the join for the usual single fetch.
@@ -301,7 +301,7 @@ impl Exchange<'_> {
         let ItemResource { answer, headers } = &*found;
         if requests == 0 {
             // The answer of the other request is copied for this one.
-            self.held.take(answer.body.len()).map_err(FetchError::from)?;
+            self.held.take(answer.body().len()).map_err(FetchError::from)?;
         }
         Ok(FetchedAnswer { answer: answer.clone(), status: 0, headers: headers.clone(), requests, fault: None })
     }

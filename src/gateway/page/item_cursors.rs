@@ -5,10 +5,9 @@ use std::cell::{OnceCell, RefCell};
 use crate::{
     cursor::ItemMint,
     downstream::ItemCursors,
-    json::Span,
     pagination::{
         answer::Answer,
-        key::{KeyRef, KeyValue, identity},
+        key::KeyRef,
         mark::{Mark, Marker},
         order::Order,
         page::Page,
@@ -37,10 +36,10 @@ impl<'a> ItemCursorWriter<'a> {
     fn push_keyed(&self, index: usize, out: &mut Vec<u8>) -> Option<bool> {
         let place = self.page.items.get(index)?;
         let answer = self.page.answers.get(place.answer as usize)?;
-        let (id, strong) = row(answer, self.order, place.item as usize)?.split_last()?;
-        let kinds = self.order.strong.iter().map(|key| &key.kind);
-        let keys = strong.iter().zip(kinds).map(|(span, kind)| KeyRef::of_strong(kind, span.of(&answer.body)));
-        let values = keys.chain(std::iter::once_with(|| KeyRef::of_id(id.of(&answer.body))));
+        let (id, strong) = answer.row(place.item as usize)?.split_last()?;
+        let kinds = self.order.strong().iter().map(|key| &key.kind);
+        let keys = strong.iter().zip(kinds).map(|(span, kind)| KeyRef::of_strong(kind, span.of(answer.body())));
+        let values = keys.chain(std::iter::once_with(|| KeyRef::of_id(id.of(answer.body()))));
         Some(self.mint.borrow_mut().push_keyed(strong.len(), values, out))
     }
 
@@ -81,31 +80,16 @@ impl ItemCursors for ItemCursorWriter<'_> {
     }
 }
 
-/// Returns the strong keys of an item, followed by its id.
-fn row<'a>(answer: &'a Answer, order: &Order, index: usize) -> Option<&'a [Span]> {
-    let columns = order.columns();
-    answer.keys.get(index * columns..)?.get(..columns)
-}
-
 /// Returns the keys and id of an item; nothing if they can't be read or the list has no declared order.
 pub(crate) fn anchor(answer: &Answer, order: &Order, index: usize) -> Option<Anchor> {
-    let (id, strong) = row(answer, order, index).filter(|_| order.declared)?.split_last()?;
-    let kinds = order.strong.iter().map(|key| &key.kind);
-    let keys = strong.iter().zip(kinds).map(|(span, kind)| KeyValue::of_strong(kind, span.of(&answer.body)));
-    let keys = keys.collect::<Option<Vec<_>>>()?;
-    Some(Anchor { keys, id: KeyValue::of_id(id.of(&answer.body))? })
+    if order.is_declared() { answer.anchor(order, index) } else { None }
 }
 
-/// Returns the mark of an item: of its id, or of its bytes if it has none.
+/// Returns the mark of an item of the page.
 fn mark(page: &Page, order: &Order, marker: &Marker, index: usize) -> Option<Mark> {
     let place = page.items.get(index)?;
     let answer = page.answers.get(place.answer as usize)?;
-    let item = place.item as usize;
-    let id = row(answer, order, item)?.last()?.of(&answer.body);
-    Some(match id {
-        b"" | b"null" => marker.mark(answer.item(item)),
-        raw => marker.mark(&identity(&order.id, raw)),
-    })
+    Some(answer.mark(order, marker, place.item as usize))
 }
 
 /// Returns the position next to a marked item. The item itself becomes one of the marks.

@@ -180,8 +180,8 @@ fn warn_of_cursors(
 fn warn(dialect: &Dialect, settings: &ListSettings, diagnostics: &mut Diagnostics) {
     let sorted = dialect.default_sorted();
     let guarantee = dialect.guarantee(sorted, settings);
-    let Some(why) = guarantee.keeps_from_next.filter(|_| sorted.order.declared) else { return };
-    let fixed = matches!(dialect.paging().sizes, Sizes::Fixed(_));
+    let Some(why) = guarantee.keeps_from_next.filter(|_| sorted.order.is_declared()) else { return };
+    let fixed = matches!(dialect.paging().sizes(), Sizes::Fixed(_));
     match guarantee.level {
         Level::Anchored if dialect.paging().family != Family::Token => {
             let at = settings.order.last().map_or(settings.dialect.at, |term| term.at);

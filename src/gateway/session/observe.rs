@@ -212,7 +212,7 @@ impl Observation {
         let mut order = sorted.order.as_ref().clone();
         if chosen {
             // A legacy client sorts without the id as the last key, which the gateway would add.
-            order.ties = Ties::Unordered;
+            order = order.with_ties(Ties::Unordered);
         }
         judge(answer, request.asked, &order, list.dialect.paging()).map_err(|doubt| match doubt {
             Doubt::Ids(detail) => ("ids", detail),

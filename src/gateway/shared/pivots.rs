@@ -177,7 +177,7 @@ impl PivotScope {
             add(text.as_bytes());
         }
         add(parts.body.unwrap_or_default());
-        for key in parts.order.strong.iter().chain([&parts.order.id]) {
+        for key in parts.order.keys() {
             add(key.name.as_bytes());
             add(&[u8::from(key.direction == Direction::Descending)]);
         }
@@ -232,7 +232,7 @@ mod tests {
             nulls: Nulls::None,
             grain: None,
         };
-        Order { strong: vec![key("name")], id: key("id"), ties: Ties::Ordered, declared: true }
+        Order::declared(vec![key("name")], key("id"), Ties::Ordered)
     }
 
     fn anchor(id: u64, name: &str) -> Anchor {

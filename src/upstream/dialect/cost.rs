@@ -14,7 +14,7 @@ use crate::{
         mark::{Mark, Marker},
         paging::{Family, Paging, Sizes},
         position::{Hint, Position, Target},
-        resolver::{PageRequest, Totals},
+        resolver::{Budget, Limit, PageRequest, Totals},
     },
     upstream::order::sort::CompiledOrder,
 };
@@ -126,7 +126,7 @@ impl Costs {
             return;
         }
         let of_any_size =
-            dialect.paging().family != Family::Token && matches!(dialect.paging().sizes, Sizes::Free { .. });
+            dialect.paging().family != Family::Token && matches!(dialect.paging().sizes(), Sizes::Free { .. });
         if max > single && of_any_size {
             let message = format!("limits above {single} take up to {} upstream requests", costs.listed.inner);
             let help = match single {
@@ -146,7 +146,7 @@ impl Shapes {
         let seeks = sorted.mode == Mode::Seek;
         Self {
             whole: Shape::new(&request, seeks, says.clone()),
-            listed: Shape::new(&PageRequest { totals: Totals::Upstream, ..request }, false, says),
+            listed: Shape::new(&request.totals(Totals::Upstream), false, says),
             max: list.page_size.max,
         }
     }
@@ -216,20 +216,18 @@ fn request(dialect: &Dialect, sorted: &CompiledOrder, list: &ListSettings) -> Pa
     let target = Target { position: Position::Start, hint: Hint::default() };
     let (order, paging) = (Arc::clone(&sorted.order), Arc::clone(dialect.paging()));
     let tells_total = list.dialect.response.total.is_some();
-    PageRequest {
-        flips: sorted.flips,
-        filters: sorted.filters.clone(),
-        budget: list.budgets.upstream_requests,
-        search_budget: list.budgets.search_requests,
-        search_items: list.budgets.search_items,
-        verify: list.verify,
-        unproven: list.unproven,
-        short_pages: list.short_pages,
-        totals: list.total,
-        counts: list.dialect.count.is_some() || tells_total,
-        tells_total,
-        ..PageRequest::new(target, list.page_size.max, order, paging, Marker::new(|_| Mark::of(0)))
-    }
+    let limit = Limit::at_least_one(list.page_size.max);
+    PageRequest::new(target, limit, order, paging, Marker::new(|_| Mark::of(0)))
+        .flips(sorted.flips)
+        .filters(sorted.filters.clone())
+        .budget(Budget::new(list.budgets.upstream_requests, list.budgets.search_requests))
+        .search_items(list.budgets.search_items)
+        .verify(list.verify)
+        .unproven(list.unproven)
+        .short_pages(list.short_pages)
+        .totals(list.total)
+        .counts(list.dialect.count.is_some() || tells_total)
+        .tells_total(tells_total)
 }
 
 /// Returns the facts that answers contain.
@@ -256,7 +254,7 @@ fn says(dialect: &DialectSettings, paging: &Paging) -> Vec<Said> {
 /// Describes the maximum number of items in an answer.
 fn gives(dialect: &DialectSettings, paging: &Paging) -> String {
     let name = &dialect.name;
-    match &paging.sizes {
+    match paging.sizes() {
         Sizes::Fixed(size) => format!("{name} gives {size} at a time"),
         Sizes::Free { most: Some(most), .. } => format!("{name} gives at most {most} at a time"),
         Sizes::Listed(sizes) => format!("{name} gives at most {} at a time", sizes.last().copied().unwrap_or(1)),

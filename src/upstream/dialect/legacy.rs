@@ -176,7 +176,7 @@ impl LegacyReader {
     /// Clamps a size as the upstream does.
     fn kept(&self, size: u64) -> u32 {
         let size = u32::try_from(size).unwrap_or(u32::MAX);
-        match &self.paging.sizes {
+        match self.paging.sizes() {
             Sizes::Free { least, most } => size.clamp(*least, most.unwrap_or(u32::MAX).max(*least)),
             Sizes::Listed(_) | Sizes::Fixed(_) => size,
         }

@@ -343,7 +343,7 @@ impl Dialect {
             (Fetch::Count, _, Some(count)) => count.read(status, headers, body, depth),
             (Fetch::Count, _, None) => {
                 let list = self.reading.read(&sorted.shape, ask, status, headers, body, depth)?;
-                Ok(Answer { total: list.total, ..Answer::default() })
+                Ok(Answer::counted(list.total))
             }
             _ => self.reading.read(&sorted.shape, ask, status, headers, body, depth),
         }
@@ -363,7 +363,7 @@ impl Dialect {
 
     /// Returns the smallest size that can be asked for.
     pub(crate) fn least_size(&self) -> PageSize {
-        PageSize(match &self.paging.sizes {
+        PageSize(match self.paging.sizes() {
             Sizes::Free { least, .. } => *least,
             Sizes::Listed(sizes) => sizes.first().copied().unwrap_or(1),
             Sizes::Fixed(size) => *size,

@@ -82,15 +82,12 @@ pub(crate) fn compile_paging(
         single_use: settings.request.single_use,
         ends_empty: style.is_some() && ends_empty,
     };
-    let paging = Paging {
-        family,
-        sizes: sizes?,
-        max_depth: settings.request.max_depth,
-        end: end?,
-        repeats_last_page: response.repeats_last_page,
-        hidden: response.hidden,
-        tokens,
-    };
+    let mut paging = Paging::new(family, sizes?);
+    paging.max_depth = settings.request.max_depth;
+    paging.end = end?;
+    paging.repeats_last_page = response.repeats_last_page;
+    paging.hidden = response.hidden;
+    paging.tokens = tokens;
     let places = match way {
         PagingScheme::Page => Places::Pages,
         PagingScheme::Offset => Places::Offsets,

@@ -67,7 +67,7 @@ fn the_variables_decide_the_family_and_the_sizes() {
             list.dialect.request.query = at(template);
             change(list);
         });
-        (dialect.paging().family, dialect.paging().sizes.clone())
+        (dialect.paging().family, dialect.paging().sizes().clone())
     };
     let free = Sizes::Free { least: 1, most: None };
     assert_eq!(paging("p={page}&s={size}", &|_| ()), (Family::Page, free.clone()));
@@ -107,7 +107,7 @@ fn ends_are_vouched_for_as_said() {
 fn asked(change: impl FnOnce(&mut ListSettings)) -> (String, usize, Ties) {
     let dialect = compile(change);
     let sorted = dialect.default_sorted();
-    (sorted.query.clone(), sorted.asked, sorted.order.ties)
+    (sorted.query.clone(), sorted.asked, sorted.order.ties())
 }
 
 #[test]
@@ -226,7 +226,7 @@ fn clients_choose_an_order() {
     assert!(dialect.can_sort());
     let sorted = dialect.sorted(&[term("name"), term("-created_at")], Direction::Descending).unwrap();
     assert_eq!(sorted.query, "sort=name,-created_at,-id");
-    assert_eq!(sorted.order.ties, Ties::Ordered);
+    assert_eq!(sorted.order.ties(), Ties::Ordered);
     assert_eq!(sorted.order.columns(), 3);
     let sorted = dialect.sorted(&[term("name"), term("-id"), term("created_at")], Direction::Ascending).unwrap();
     assert_eq!(sorted.query, "sort=name,-id", "what follows the id decides nothing");
@@ -240,7 +240,7 @@ fn clients_choose_an_order() {
     assert!(!dialect.asks_for_order());
     let sorted = dialect.sorted(&[term("name")], Direction::Ascending).unwrap();
     assert_eq!(sorted.query, "sort=name");
-    assert_eq!(sorted.order.ties, Ties::Unordered, "the route spoke of its own order");
+    assert_eq!(sorted.order.ties(), Ties::Unordered, "the route spoke of its own order");
 
     assert!(!compile(|list| list.dialect.sort = None).can_sort());
     assert!(!compile(|list| list.sortable.clear()).can_sort());

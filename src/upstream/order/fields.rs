@@ -95,7 +95,7 @@ impl DialectFields {
 
     /// Returns the order of a list without a declared one, in which items are told apart by their ids.
     pub(crate) fn no_order(&self) -> Order {
-        Order { strong: Vec::new(), id: self.id.key(Direction::Ascending), ties: Ties::Unordered, declared: false }
+        Order::undeclared(self.id.key(Direction::Ascending))
     }
 
     /// Returns the order of these terms. Terms after the id have no effect and are dropped.
@@ -103,12 +103,8 @@ impl DialectFields {
         let id_term = terms.iter().position(|term| term.field == ID);
         let strong = &terms[..id_term.unwrap_or(terms.len())];
         let id_direction = id_term.map_or(id_direction, |at| terms[at].direction);
-        Order {
-            strong: strong.iter().map(|term| self.field(&term.field).key(term.direction)).collect(),
-            id: self.id.key(id_direction),
-            ties: Ties::Unordered,
-            declared: true,
-        }
+        let strong = strong.iter().map(|term| self.field(&term.field).key(term.direction)).collect();
+        Order::declared(strong, self.id.key(id_direction), Ties::Unordered)
     }
 
     /// Returns a field by its name. An unknown name returns the id; `order` and `sortable` rule that out.

@@ -117,7 +117,7 @@ impl FilterTemplate {
 
     /// Returns the filters on an order's columns: on those of its keys that are `filterable`.
     pub(crate) fn filters(&self, order: &Order, fields: &DialectFields, sorts_by_id: bool) -> Filters {
-        let columns = order.strong.iter().chain([&order.id]).map(|key| {
+        let columns = order.keys().map(|key| {
             let may = fields.can_filter_by(&key.name);
             if may { self.comparisons(fields.upstream_name(&key.name), key) } else { Comparisons::default() }
         });
@@ -140,7 +140,7 @@ impl FilterTemplate {
     pub(crate) fn agrees_with(&self, filters: &Filters, order: &Order, fields: &DialectFields, client: &str) -> bool {
         match &self.form {
             FilterForm::Parameters(parameters) => {
-                let keys = order.strong.iter().chain([&order.id]).zip(&filters.columns);
+                let keys = order.keys().zip(&filters.columns);
                 let used = keys.filter(|(_, comparisons)| **comparisons != Comparisons::default());
                 let names = used.flat_map(|(key, _)| parameters.names(fields.upstream_name(&key.name)));
                 parameters.agree_with(&names.collect::<Vec<_>>(), client)
@@ -159,7 +159,7 @@ impl FilterTemplate {
         flipped: bool,
     ) -> Result<String, Unaskable> {
         let compared = |column: usize, comparison, value| {
-            let key = order.strong.get(column).unwrap_or(&order.id);
+            let key = order.strong().get(column).unwrap_or(order.id());
             let falls = (key.direction == Direction::Descending) != flipped;
             Compared { field: fields.upstream_name(&key.name), key, comparison, falls, value }
         };
@@ -184,7 +184,7 @@ impl FilterTemplate {
     /// Describes a filter on the first key as it stands in the query before encoding, and how a client's filter in the
     /// same parameter stays in force.
     pub(crate) fn shown(&self, filters: &Filters, order: &Order, fields: &DialectFields) -> Option<String> {
-        let (key, can) = (order.strong.first().unwrap_or(&order.id), filters.columns.first()?);
+        let (key, can) = (order.strong().first().unwrap_or(order.id()), filters.columns.first()?);
         let rises = key.direction == Direction::Ascending;
         let comparison = match rises {
             true if can.greater_or_equal => Comparison::GreaterOrEqual,

@@ -64,7 +64,7 @@ impl Modes {
             return Mode::Token;
         }
         match (self.wanted, self.filter_shows(order)) {
-            (Mode::Seek, _) if order.places_items() && (self.looks_up || order.strong.is_empty()) => Mode::Seek,
+            (Mode::Seek, _) if order.places_items() && (self.looks_up || order.strong().is_empty()) => Mode::Seek,
             (Mode::Keyset, Some(_)) => Mode::Keyset,
             (Mode::Auto, Some(true)) if flips => Mode::Keyset,
             (Mode::Auto, Some(_)) if self.by_range => Mode::Keyset,
@@ -79,7 +79,7 @@ impl Modes {
 
     /// Returns whether pages of this order can be found by filters, and whether these include the anchor.
     pub(crate) fn filter_shows(&self, order: &Order) -> Option<bool> {
-        let first = &order.strong.first().unwrap_or(&order.id).name;
+        let first = &order.strong().first().unwrap_or(order.id()).name;
         let usable = self.first_keys.iter().find(|(name, _)| name == first).filter(|_| order.places_items());
         usable.map(|(_, shows)| *shows)
     }
@@ -93,9 +93,9 @@ pub(crate) fn guarantee(list: &ListSettings, paging: &Paging, places: Places, so
 
 fn why(list: &ListSettings, places: Places, sorted: &CompiledOrder) -> String {
     let order = &sorted.order;
-    let first = order.strong.first().unwrap_or(&order.id).name.as_str();
+    let first = order.strong().first().unwrap_or(order.id()).name.as_str();
     let dialect = &list.dialect.name;
-    let obstacle = keyset_obstacle(list, places, order.declared.then_some(first));
+    let obstacle = keyset_obstacle(list, places, order.is_declared().then_some(first));
     let missing = |Obstacle { needs, help }: Obstacle| format!("filters would need {needs}: {help}");
     let word = list.mode.value.word();
     match sorted.mode {
@@ -125,12 +125,12 @@ fn level(list: &ListSettings, paging: &Paging, sorted: &CompiledOrder) -> (Level
     if list.verify == Verify::Never {
         return (Level::Positional, Some("verify = \"never\": nothing is proven".to_owned()));
     }
-    if !order.declared {
+    if !order.is_declared() {
         let help = "the route declares no order: order = [\"-created_at\", \"id\"] says how its list is sorted";
         return (Level::Anchored, Some(help.to_owned()));
     }
     let by_token = paging.family == Family::Token;
-    let opaque = order.strong.last().filter(|_| order.ends_opaque() && (by_token || !order.places_items()));
+    let opaque = order.strong().last().filter(|_| order.ends_opaque() && (by_token || !order.places_items()));
     if let Some(key) = opaque {
         let collation =
             list.fields.iter().find(|field| field.name == key.name).and_then(|field| field.collation.as_ref());
@@ -146,7 +146,7 @@ fn level(list: &ListSettings, paging: &Paging, sorted: &CompiledOrder) -> (Level
         // In a list sorted by ids, the id of an item continues the list like an exclusive filter.
         let response = &list.dialect.response;
         let by_id = paging.tokens.by_item
-            && order.strong.is_empty()
+            && order.strong().is_empty()
             && response
                 .item_token
                 .as_ref()
@@ -163,14 +163,14 @@ fn level(list: &ListSettings, paging: &Paging, sorted: &CompiledOrder) -> (Level
         return checked(format!("{name} hides items after the limit, so that an end is only seen by asking twice"));
     }
     let by_filter = sorted.filters.is_some();
-    let first = &order.strong.first().unwrap_or(&order.id).name;
+    let first = &order.strong().first().unwrap_or(order.id()).name;
     if by_filter && !shows_its_end(list, first) {
         return checked(format!(
             "{name} filters {first} without its own value, so that no answer shows where it begins"
         ));
     }
     let aligned = paging.family == Family::Page && !by_filter && !sorted.flips;
-    match &paging.sizes {
+    match paging.sizes() {
         Sizes::Fixed(size) if aligned => checked(format!(
             "pages of {size} never show both sides of where they meet, and the order can't be asked for from its end"
         )),

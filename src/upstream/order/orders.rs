@@ -76,9 +76,9 @@ impl Orders {
             }
             (false, _) => 0,
             (true, true) => order.columns(),
-            (true, false) => order.strong.len(),
+            (true, false) => order.strong().len(),
         };
-        let ties = list.ties.filter(|_| !order.strong.is_empty());
+        let ties = list.ties.filter(|_| !order.strong().is_empty());
         self.compile(order, keys, ties)
     }
 
@@ -95,32 +95,36 @@ impl Orders {
         id_direction: Direction,
     ) -> Result<CompiledOrder, Unsortable> {
         let order = self.fields.order(terms, id_direction);
-        if declared.order.declared && order.strong == declared.order.strong && order.id == declared.order.id {
+        if declared.order.is_declared()
+            && order.strong() == declared.order.strong()
+            && order.id() == declared.order.id()
+        {
             return Ok(declared.clone());
         }
         if !self.modes.finds(&order) {
-            let first = order.strong.first().unwrap_or(&order.id);
+            let first = order.strong().first().unwrap_or(order.id());
             return Err(Unsortable::Unplaced(first.name.clone()));
         }
         if self.sort.as_ref().is_some_and(SortTemplate::is_whole) {
             return self.turned(declared, order);
         }
-        if let Some(key) = order.strong.iter().rev().skip(1).find(|key| key.kind == Kind::Opaque) {
+        if let Some(key) = order.strong().iter().rev().skip(1).find(|key| key.kind == Kind::Opaque) {
             return Err(Unsortable::Opaque(key.name.clone()));
         }
-        let most = self.sort.as_ref().map_or(0, |sort| sort.asked(order.strong.len()));
-        if most < order.strong.len() {
+        let most = self.sort.as_ref().map_or(0, |sort| sort.asked(order.strong().len()));
+        if most < order.strong().len() {
             return Err(Unsortable::TooManyKeys(most));
         }
-        let keys = order.strong.len() + usize::from(self.fields.can_sort_by_id());
+        let keys = order.strong().len() + usize::from(self.fields.can_sort_by_id());
         Ok(self.compile(order, keys, None))
     }
 
     /// Returns the declared order or its reverse, for an upstream whose sort names no field: the id is reversed with
     /// the other keys.
-    fn turned(&self, declared: &CompiledOrder, mut order: Order) -> Result<CompiledOrder, Unsortable> {
-        order.id.direction = order.strong.first().map_or(order.id.direction, |key| key.direction);
-        let names = |order: &Order| order.strong.iter().map(|key| key.name.clone()).collect::<Vec<_>>();
+    fn turned(&self, declared: &CompiledOrder, order: Order) -> Result<CompiledOrder, Unsortable> {
+        let direction = order.strong().first().map_or(order.id().direction, |key| key.direction);
+        let order = order.with_id_direction(direction);
+        let names = |order: &Order| order.strong().iter().map(|key| key.name.clone()).collect::<Vec<_>>();
         let is_declared = declared.asked > 0 && names(&order) == names(&declared.order) && runs_one_way(&order);
         if !is_declared {
             return Err(Unsortable::OneOrder);
@@ -144,19 +148,19 @@ impl Orders {
     }
 
     /// Compiles an order, of which requests ask for the first `keys` keys.
-    fn compile(&self, mut order: Order, keys: usize, ties: Option<Ties>) -> CompiledOrder {
+    fn compile(&self, order: Order, keys: usize, ties: Option<Ties>) -> CompiledOrder {
         let (query, asked) = self.sort_by(&order, 0..keys);
         // Ties are ordered only if requests also ask for the id. An order by the id alone has no ties.
-        let id_decides = order.strong.is_empty() || asked == order.columns();
-        let ordered = if id_decides && order.declared { Ties::Ordered } else { Ties::Unordered };
-        order.ties = ties.unwrap_or(ordered);
+        let id_decides = order.strong().is_empty() || asked == order.columns();
+        let ordered = if id_decides && order.is_declared() { Ties::Ordered } else { Ties::Unordered };
+        let order = order.with_ties(ties.unwrap_or(ordered));
         let mut shape = self.shape.clone();
-        shape.columns = order.strong.iter().chain([&order.id]).map(|key| self.fields.pointer(&key.name)).collect();
+        shape.columns = order.keys().map(|key| self.fields.pointer(&key.name)).collect();
         shape.columns.extend(self.item_token.clone());
         let flips = self.flips(&order, asked);
-        let id_at = order.strong.len();
+        let id_at = order.strong().len();
         let by_names = self.sort.as_ref().is_some_and(|sort| !sort.is_whole());
-        let sorts_by_id = order.declared && by_names && self.fields.can_sort_by_id();
+        let sorts_by_id = order.is_declared() && by_names && self.fields.can_sort_by_id();
         let [mut flipped, mut by_id, mut by_id_flipped] = [(); 3].map(|()| String::new());
         let mut edits = [self.edits_by(&order, 0..asked), Edits::new(), Edits::new(), Edits::new()];
         if flips {
@@ -196,7 +200,7 @@ impl Orders {
 
     /// Returns the keys of an order, the id last, for the upstream's sort.
     fn upstream_keys<'a>(&'a self, order: &'a Order) -> Vec<UpstreamKey<'a>> {
-        let keys = order.strong.iter().chain([&order.id]);
+        let keys = order.keys();
         keys.map(|key| UpstreamKey {
             field: self.fields.upstream_name(&key.name),
             direction: key.direction,
@@ -211,12 +215,12 @@ impl Orders {
         let Some(sort) = &self.sort else {
             return false;
         };
-        let promised = match order.ties {
+        let promised = match order.ties() {
             Ties::Ordered => order.columns(),
-            Ties::Unordered => order.strong.len(),
+            Ties::Unordered => order.strong().len(),
         };
         let nulls_turn = |nulls: Nulls| !matches!(nulls, Nulls::First | Nulls::Last) || sort.places_nulls();
-        order.declared && asked > 0 && asked >= promised && order.strong.iter().all(|key| nulls_turn(key.nulls))
+        order.is_declared() && asked > 0 && asked >= promised && order.strong().iter().all(|key| nulls_turn(key.nulls))
     }
 
     /// Returns the filters that can be combined with the client's.
@@ -232,5 +236,5 @@ impl Orders {
 
 /// Returns whether all keys of an order have the same direction.
 fn runs_one_way(order: &Order) -> bool {
-    order.strong.iter().all(|key| key.direction == order.id.direction)
+    order.strong().iter().all(|key| key.direction == order.id().direction)
 }

@@ -46,10 +46,10 @@ fn warn_of_silence(list: &ListSettings, fields: &DialectFields, diagnostics: &mu
 /// the order of their ids.
 fn warn_of_grain(list: &ListSettings, sorted: &CompiledOrder, diagnostics: &mut Diagnostics) {
     let order = &sorted.order;
-    if order.ties == Ties::Unordered || list.ties.is_some() {
+    if order.ties() == Ties::Unordered || list.ties.is_some() {
         return;
     }
-    for (term, key) in list.order.iter().zip(&order.strong) {
+    for (term, key) in list.order.iter().zip(order.strong()) {
         if key.kind == Kind::Datetime && key.grain.is_none() {
             let name = &key.name;
             let message = format!("{name} may be shown more coarsely than it is sorted, and its grain is not said");

@@ -184,7 +184,11 @@ impl ItemTemplate {
         body: Vec<u8>,
         depth: u16,
     ) -> Result<Answer, ReadingError> {
-        let gone = |body| Answer { body, standing: Standing::Gone, ..Answer::default() };
+        let gone = |body| {
+            let mut answer = Answer::listed(body, Vec::new(), Vec::new());
+            answer.standing = Standing::Gone;
+            answer
+        };
         if matches!(status, 404 | 410) {
             return Ok(gone(body));
         }
@@ -205,7 +209,10 @@ impl ItemTemplate {
         match spans.split_at(own).1 {
             // PostgREST answers with an empty list if no item has the id.
             [Span::ABSENT, ..] | [] => Ok(gone(body)),
-            [item, keys @ ..] => Ok(Answer { items: vec![*item], keys: keys.to_vec(), body, ..Answer::default() }),
+            [item, keys @ ..] => {
+                let (items, keys) = (vec![*item], keys.to_vec());
+                Ok(Answer::listed(body, items, keys))
+            }
         }
     }
 }
@@ -296,7 +303,7 @@ impl CountTemplate {
         let response = ResponseView { headers, body: &body, facts: &spans };
         let exact = self.exact_when.iter().all(|equality| equality.holds(response));
         let total = response.number(&self.total).map(|value| Total { value, exact });
-        Ok(Answer { total, ..Answer::default() })
+        Ok(Answer::counted(total))
     }
 }
 

@@ -232,20 +232,11 @@ impl ResponseReader {
                 *if fetch.backward { &mut previous } else { &mut next } = None;
             }
         }
-        Ok(Answer {
-            items,
-            keys,
-            standing: Standing::Listed,
-            total,
-            more,
-            offset,
-            page: said_page,
-            size,
-            next,
-            previous,
-            item_tokens,
-            body,
-        })
+        let mut answer = Answer::listed(body, items, keys);
+        (answer.total, answer.more, answer.offset) = (total, more, offset);
+        (answer.page, answer.size) = (said_page, size);
+        (answer.next, answer.previous, answer.item_tokens) = (next, previous, item_tokens);
+        Ok(answer)
     }
 
     /// Returns the value of a flag, which takes precedence over tokens and links.
@@ -338,7 +329,9 @@ fn of_item(raw: &[u8]) -> Option<Token> {
 }
 
 fn without_items(standing: Standing, total: Option<Total>, body: Vec<u8>) -> Answer {
-    Answer { body, standing, total, ..Answer::default() }
+    let mut answer = Answer::listed(body, Vec::new(), Vec::new());
+    (answer.standing, answer.total) = (standing, total);
+    answer
 }
 
 /// Returns the error of a status that no list has.

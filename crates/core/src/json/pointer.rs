@@ -71,12 +71,6 @@ impl Pointer {
         &self.steps
     }
 
-    /// Whether this is the whole body.
-    #[must_use]
-    pub const fn is_root(&self) -> bool {
-        self.steps.is_empty()
-    }
-
     /// The place that `further` leads to from this one on.
     #[must_use]
     pub fn then(&self, further: &Self) -> Self {
@@ -186,7 +180,7 @@ mod tests {
         {
             let pointer = Pointer::parse(text).unwrap();
             assert_eq!(pointer.to_string(), text);
-            assert_eq!(pointer.is_root(), text.is_empty());
+            assert_eq!(pointer.steps().is_empty(), text.is_empty());
         }
     }
 

@@ -1,75 +1,142 @@
-//! One upstream response, read: what the core needs to know of it, and nothing believed beyond that.
+//! One response of an upstream, read: the facts that the core needs, and nothing believed beyond them.
 
 use super::{fetch::Token, key::KeyValue};
 use crate::json::Span;
 
-/// What an answer says about the size of the collection.
+/// The size of the collection, as an answer says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Total {
-    /// How many items.
+    /// The number of items.
     pub value: u64,
     /// Exact, or a lower bound.
     pub exact: bool,
 }
 
-/// Whether the upstream gave a list.
+/// The kind of an answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Standing {
-    /// A list, possibly empty; of [`super::fetch::Fetch::Item`] the one item.
+    /// A list, possibly empty; to a [`super::fetch::Fetch::Item`] the one item.
     #[default]
     Listed,
-    /// The dialect's past-the-end answer (a 404 "Invalid page.", a 416): it says where to look, never that there is no more.
+    /// The dialect's answer past the end of a list (a 404 "Invalid page.", a 416). It helps to aim and never proves an end.
     PastEnd,
-    /// What was asked for by name is no more: the token, or the item.
+    /// The token or the item that the fetch names does not exist any more.
     Gone,
     /// The upstream was not asked: its dialect has no form for a key in the filter of the fetch. The page is read without
     /// filters.
     Unaskable,
-    /// The upstream was not asked: these strong keys of the item are known by now. Only of
+    /// The upstream was not asked: these strong keys of the item are known by now. Only to a
     /// [`super::fetch::Fetch::Item`].
     Known(Vec<KeyValue>),
 }
 
-/// One upstream response, read.
+/// One response of an upstream, read.
+///
+/// The body with the ranges of its items and keys is set once, by [`Answer::listed`]; all other facts are optional and can
+/// be set afterwards.
 #[derive(Clone, Debug, Default)]
 pub struct Answer {
-    /// The body, decoded, as it came. Items and keys are ranges of it.
-    pub body: Vec<u8>,
-    /// The items in the upstream's order: what is served of each element.
-    pub items: Vec<Span>,
-    /// For each item [`super::order::Order::columns`] ranges, row after row: the strong keys, then the id, each the raw
-    /// JSON value as it stands, or [`Span::ABSENT`].
-    pub keys: Vec<Span>,
-    /// Whether this is a list.
+    pub(super) body: Vec<u8>,
+    pub(super) items: Vec<Span>,
+    /// Rows of [`super::order::Order::columns`] ranges.
+    pub(super) keys: Vec<Span>,
+    /// The kind of the answer.
     pub standing: Standing,
-    /// What it says about the size of the collection.
+    /// The size of the collection.
     pub total: Option<Total>,
-    /// Whether it says that there is more behind it.
+    /// The answer says whether more items follow.
     pub more: Option<bool>,
-    /// The offset at which it says it begins.
+    /// The offset at which the answer says that it begins.
     pub offset: Option<u64>,
-    /// The page it says it is, counted from 0.
+    /// The page that the answer says it is, counted from 0.
     pub page: Option<u64>,
-    /// The page size it says it used.
+    /// The page size that the answer says it used.
     pub size: Option<u32>,
-    /// The token that leads on. What is the same token as was sent, where the dialect says that this is the end, and
-    /// what an answer says beside "there is no more", is none.
+    /// The token that leads on. None if the dialect takes the token of the fetch itself for the end, and if the answer also
+    /// says that nothing follows.
     pub next: Option<Token>,
     /// The token that leads back.
     pub previous: Option<Token>,
-    /// For each item what continues the list from it, as a raw JSON value; empty but where the dialect pages by item.
+    /// For each item the raw JSON value that continues the list after it; empty unless the dialect pages by item.
     pub item_tokens: Vec<Span>,
 }
 
 impl Answer {
-    /// The bytes of the item at `index`.
+    /// Makes an answer with a list. `items` are the ranges of the items in `body`, in the upstream's order. `keys` has for
+    /// each item the ranges of its strong keys and then of its id, row after row: raw JSON values, or [`Span::ABSENT`].
+    #[must_use]
+    pub fn listed(body: Vec<u8>, items: Vec<Span>, keys: Vec<Span>) -> Self {
+        debug_assert!(
+            if items.is_empty() { keys.is_empty() } else { keys.len().is_multiple_of(items.len()) },
+            "{} keys are no whole rows of {} items",
+            keys.len(),
+            items.len()
+        );
+        debug_assert!(
+            items.iter().chain(&keys).all(|span| span.start <= span.end && span.end as usize <= body.len()),
+            "a range leaves the body of {} bytes",
+            body.len()
+        );
+        Self { body, items, keys, ..Self::default() }
+    }
+
+    /// Makes an answer of this kind that has no items.
+    #[must_use]
+    pub fn without_items(standing: Standing) -> Self {
+        Self { standing, ..Self::default() }
+    }
+
+    /// Makes the answer to a count.
+    #[must_use]
+    pub fn counted(total: Option<Total>) -> Self {
+        Self { total, ..Self::default() }
+    }
+
+    /// Returns the body, decoded, as it came.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// Returns the number of bytes that the body occupies in memory.
+    #[must_use]
+    pub fn body_capacity(&self) -> usize {
+        self.body.capacity()
+    }
+
+    /// Returns the body alone.
+    #[must_use]
+    pub fn into_body(self) -> Vec<u8> {
+        self.body
+    }
+
+    /// Returns the ranges of the items, in the upstream's order.
+    #[must_use]
+    pub fn items(&self) -> &[Span] {
+        &self.items
+    }
+
+    /// Returns the bytes of the item at `index`.
     #[must_use]
     pub fn item(&self, index: usize) -> &[u8] {
         self.items[index].of(&self.body)
     }
 
-    /// Puts the items of another answer behind those of this one; what the other says of itself counts.
-    pub fn append(&mut self, later: Self) {
+    /// Returns the ranges of the keys of the item at `index`: the strong keys, then the id. `None` if there is no such item.
+    #[must_use]
+    pub fn row(&self, index: usize) -> Option<&[Span]> {
+        let columns = self.keys.len().checked_div(self.items.len())?;
+        self.keys.get(index * columns..)?.get(..columns)
+    }
+
+    /// Returns the raw id of the item at `index`: the last value of its row, empty if it is missing.
+    #[must_use]
+    pub fn id(&self, index: usize) -> &[u8] {
+        self.row(index).and_then(|row| row.last()).map_or(&[], |span| span.of(&self.body))
+    }
+
+    /// Appends the items of a later answer. The facts that the later answer states replace those of this one.
+    pub(super) fn append(&mut self, later: Self) {
         let shift = u32::try_from(self.body.len()).unwrap_or(u32::MAX);
         let moved = |span: Span| match span.is_absent() {
             true => Span::ABSENT,

@@ -18,7 +18,7 @@ use crate::json::scalar::{self, ScalarKind};
 pub const TEXT_KEPT: usize = 64;
 
 /// The longest spelling of a number, date-time, UUID or rank that an anchor carries, in bytes.
-pub const SPELLING_KEPT: usize = 256;
+pub(super) const SPELLING_KEPT: usize = 256;
 
 /// The value of a key of an anchor, owned.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,7 +161,7 @@ impl<'a> Scalar<'a> {
 
 /// One side of a comparison.
 #[derive(Clone, Copy, Debug)]
-pub enum Key<'a> {
+pub(super) enum Key<'a> {
     /// A raw JSON value of an answer; empty where the member is missing.
     Raw(&'a [u8]),
     /// A value that an anchor carries.
@@ -199,7 +199,7 @@ const MOST_COUNTED: usize = 19;
 /// The one spelling of an id by which it is known again in another answer: strings decoded, numbers without blanks and
 /// superfluous zeros. Borrowed wherever the upstream spells it so.
 #[must_use]
-pub fn identity<'a>(key: &SortKey, raw: &'a [u8]) -> Cow<'a, [u8]> {
+pub(super) fn identity<'a>(key: &SortKey, raw: &'a [u8]) -> Cow<'a, [u8]> {
     match (&key.kind, Scalar::read(raw)) {
         (Kind::Uuid, Some(Scalar::Text(text))) if text.iter().any(u8::is_ascii_uppercase) => {
             Cow::Owned(text.to_ascii_lowercase())
@@ -229,7 +229,7 @@ pub(super) fn identity_of<'a>(key: &SortKey, id: &'a KeyValue) -> Option<Cow<'a,
 
 /// How much of a string counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Extent {
+pub(super) enum Extent {
     /// The first [`TEXT_KEPT`] bytes: strong keys.
     Kept,
     /// All of it: ids.
@@ -239,7 +239,7 @@ pub enum Extent {
 /// How two values of one key stand to each other in the list: `Less` comes earlier. `None` where that can't be said:
 /// a missing member, a null whose place is not declared, values of different types, or that are not of the declared kind.
 #[must_use]
-pub fn compare(key: &SortKey, extent: Extent, left: Key<'_>, right: Key<'_>) -> Option<Ordering> {
+pub(super) fn compare(key: &SortKey, extent: Extent, left: Key<'_>, right: Key<'_>) -> Option<Ordering> {
     if let (Key::Raw(left), Key::Raw(right)) = (left, right)
         && left == right
         && matches!(

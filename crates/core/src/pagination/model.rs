@@ -17,7 +17,7 @@ use super::{
     paging::{EndEvidence, Family, Learnt, Paging, Sizes},
     position::{Hint, Position, Target},
     refusal::Refusal,
-    resolver::{PageRequest, Step, resolve},
+    resolver::{Limit, PageRequest, Step, resolve},
     window::Slice,
 };
 use crate::json::Span;
@@ -316,7 +316,13 @@ impl List {
             flips: self.flips,
             filters: self.filters.clone().map(Arc::new),
             learnt: self.learnt,
-            ..PageRequest::new(target, limit, Arc::new(self.order.clone()), Arc::new(self.paging.clone()), marker)
+            ..PageRequest::new(
+                target,
+                Limit::at_least_one(limit),
+                Arc::new(self.order.clone()),
+                Arc::new(self.paging.clone()),
+                marker,
+            )
         }
     }
 

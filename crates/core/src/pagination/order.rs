@@ -75,6 +75,21 @@ pub struct SortKey {
     pub grain: Option<Grain>,
 }
 
+impl SortKey {
+    /// A key of this name, smallest value first, whose values compare by their JSON types and are not null.
+    #[must_use]
+    pub fn ascending(name: &str) -> Self {
+        let (kind, nulls) = (Kind::Inferred, Nulls::Unsaid);
+        Self { name: name.to_owned(), direction: Direction::Ascending, kind, nulls, grain: None }
+    }
+
+    /// The same, largest value first.
+    #[must_use]
+    pub fn descending(name: &str) -> Self {
+        Self { direction: Direction::Descending, ..Self::ascending(name) }
+    }
+}
+
 /// Whether the upstream orders items whose strong keys are equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ties {
@@ -84,21 +99,72 @@ pub enum Ties {
     Ordered,
 }
 
-/// The order of a collection. `strong` may be empty: then the id alone orders the list, and there are no ties.
+/// The order of a collection: strong keys, then the id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order {
-    /// The keys by which the upstream sorts, most significant first.
-    pub strong: Vec<SortKey>,
-    /// The id: the tie-breaker, unique.
-    pub id: SortKey,
-    /// Whether the upstream sorts ties by the id.
-    pub ties: Ties,
-    /// The list is declared to be sorted so. Else nothing is known of its order: `strong` is empty, the id tells items
-    /// apart, and where an item has none, its bytes do.
-    pub declared: bool,
+    /// The keys by which the upstream sorts, most significant first. Empty where the id alone orders the list (then there
+    /// are no ties), and where no order is declared.
+    pub(super) strong: Vec<SortKey>,
+    pub(super) id: SortKey,
+    pub(super) ties: Ties,
+    pub(super) declared: bool,
 }
 
 impl Order {
+    /// Declares that a list is sorted by these strong keys, most significant first, and then by the unique id. Without
+    /// strong keys the id alone orders the list.
+    #[must_use]
+    pub fn declared(strong: Vec<SortKey>, id: SortKey, ties: Ties) -> Self {
+        Self { strong, id, ties, declared: true }
+    }
+
+    /// Declares no order: the id tells items apart, and where an item has none, its bytes do.
+    #[must_use]
+    pub fn undeclared(id: SortKey) -> Self {
+        Self { strong: Vec::new(), id, ties: Ties::Unordered, declared: false }
+    }
+
+    /// Returns the keys by which the upstream sorts, most significant first.
+    #[must_use]
+    pub fn strong(&self) -> &[SortKey] {
+        &self.strong
+    }
+
+    /// Returns the id: the tie-breaker, unique.
+    #[must_use]
+    pub fn id(&self) -> &SortKey {
+        &self.id
+    }
+
+    /// Returns all keys: the strong keys, then the id.
+    pub fn keys(&self) -> impl Iterator<Item = &SortKey> {
+        self.strong.iter().chain([&self.id])
+    }
+
+    /// Returns whether the upstream sorts ties by the id.
+    #[must_use]
+    pub fn ties(&self) -> Ties {
+        self.ties
+    }
+
+    /// Returns whether the list is declared to be sorted.
+    #[must_use]
+    pub fn is_declared(&self) -> bool {
+        self.declared
+    }
+
+    /// Returns this order with ties that are sorted so.
+    #[must_use]
+    pub fn with_ties(self, ties: Ties) -> Self {
+        Self { ties, ..self }
+    }
+
+    /// Returns this order with ids that run in this direction.
+    #[must_use]
+    pub fn with_id_direction(self, direction: Direction) -> Self {
+        Self { id: SortKey { direction, ..self.id }, ..self }
+    }
+
     /// The same order from the last item to the first.
     #[must_use]
     pub fn flipped(&self) -> Self {

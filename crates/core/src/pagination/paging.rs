@@ -40,6 +40,25 @@ pub enum Sizes {
     Fixed(u32),
 }
 
+impl Sizes {
+    /// Returns sizes that a list can be asked for: none is 0, and there is one.
+    fn made_valid(self) -> Self {
+        match self {
+            Self::Free { least, most } => {
+                let least = least.max(1);
+                Self::Free { least, most: most.map(|most| most.max(least)) }
+            }
+            Self::Listed(mut sizes) => {
+                sizes.retain(|size| *size > 0);
+                sizes.sort_unstable();
+                sizes.dedup();
+                if sizes.is_empty() { Self::Fixed(1) } else { Self::Listed(sizes) }
+            }
+            Self::Fixed(size) => Self::Fixed(size.max(1)),
+        }
+    }
+}
+
 /// What proves an end beside an answer shorter than a size seen to be honoured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndEvidence {
@@ -53,11 +72,11 @@ pub enum EndEvidence {
 
 /// The facts of a dialect that the core decides with.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Paging {
-    /// How a place is named.
+    /// The name of a place.
     pub family: Family,
-    /// Which sizes can be asked for.
-    pub sizes: Sizes,
+    pub(super) sizes: Sizes,
     /// offset + size may not pass this.
     pub max_depth: Option<u64>,
     /// What proves an end.
@@ -72,18 +91,25 @@ pub struct Paging {
 }
 
 impl Paging {
-    /// An upstream of which nothing else is known.
+    /// Describes an upstream of which nothing else is known. Sizes of 0 are raised to 1, a cap below the least size to that,
+    /// and listed sizes are sorted.
     #[must_use]
     pub fn new(family: Family, sizes: Sizes) -> Self {
         Self {
             family,
-            sizes,
+            sizes: sizes.made_valid(),
             max_depth: None,
             end: EndEvidence::Unvouched,
             repeats_last_page: false,
             hidden: false,
             tokens: Tokens::default(),
         }
+    }
+
+    /// Returns the sizes that can be asked for.
+    #[must_use]
+    pub fn sizes(&self) -> &Sizes {
+        &self.sizes
     }
 }
 

@@ -1,14 +1,6 @@
 //! Where a client stands in a collection.
 
-use super::{
-    answer::{Answer, Total},
-    fetch::Token,
-    key::KeyValue,
-    mark::Mark,
-    order::Order,
-    rows,
-    window::Offset,
-};
+use super::{answer::Total, fetch::Token, key::KeyValue, mark::Mark, window::Offset};
 
 /// The item that a position refers to: its keys and id as they were served. It need not exist any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,17 +9,6 @@ pub struct Anchor {
     pub keys: Vec<KeyValue>,
     /// The id.
     pub id: KeyValue,
-}
-
-impl Anchor {
-    /// An item of an answer, by its keys; `None` where they can't be kept.
-    #[must_use]
-    pub(super) fn of(answer: &Answer, order: &Order, item: usize) -> Option<Self> {
-        let (id, strong) = rows::row(answer, order, item).split_last()?;
-        let kinds = order.strong.iter().map(|key| &key.kind);
-        let keys = strong.iter().zip(kinds).map(|(span, kind)| KeyValue::of_strong(kind, span.of(&answer.body)));
-        Some(Self { keys: keys.collect::<Option<_>>()?, id: KeyValue::of_id(id.of(&answer.body))? })
-    }
 }
 
 /// An anchor without its keys, which are looked up.
@@ -180,7 +161,7 @@ pub struct Hint {
 
 impl Hint {
     /// The anchor is one of a run of equal strong keys that is longer than an answer and was read by itself.
-    pub const LONG_RUN: u32 = u32::MAX;
+    pub(in crate::pagination) const LONG_RUN: u32 = u32::MAX;
 
     /// The same place counted from the start of the list, where a total says how long that is.
     #[must_use]

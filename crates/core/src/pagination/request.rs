@@ -1,6 +1,6 @@
-//! One page that is wanted: where, how many items, of which list, and what a route wants of it.
+//! The request of one page: its place, its number of items, the list, and the wishes of its route.
 
-use std::sync::Arc;
+use std::{num::NonZeroU32, sync::Arc};
 
 use super::{
     filter::Filters,
@@ -12,102 +12,162 @@ use super::{
     window::Offset,
 };
 
-/// What a route wants done where a page can't be proven.
+/// What becomes of a page that can't be proven. The table of `policy` says when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhenUnproven {
-    /// Refuse it.
+    /// The page is refused.
     Refuse,
-    /// Serve it by its hint, flagged.
+    /// The page is served by its hint, flagged.
     Flag,
 }
 
-/// What a route wants done where the budget ends before the page is full.
+/// What becomes of a page that is not full when its budget ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ShortPages {
-    /// Refuse it.
+    /// The page is refused.
     Refuse,
-    /// Serve what there is, at least one item.
+    /// The page is served with the items that there are, at least one.
     Serve,
 }
 
-/// How much a route wants proven.
+/// The proof that a route demands of its pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verify {
-    /// Everything.
+    /// All of each page is proven.
     Always,
-    /// What takes no further request: the rest is served flagged.
+    /// Proofs that need no further request are made; the rest is served flagged.
     WhenCheap,
-    /// Nothing: pages are served by their offsets.
+    /// Nothing is proven: pages are served by their offsets.
     Never,
 }
 
-/// What a route wants to be said about the size of its collection.
+/// The source of a page's total.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Totals {
-    /// What an answer says that lists the whole collection.
+    /// The answers that list the whole collection.
     Upstream,
-    /// Nothing.
+    /// None: pages have no total.
     Omit,
-    /// What a request of its own says, where no answer does.
+    /// A request of its own, where no answer has an exact total.
     Count,
-    /// What was said on the first page of the walk.
+    /// The first page of the walk.
     FirstPage,
 }
 
-/// One page wanted.
+/// The number of items of a page, at least 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Limit(NonZeroU32);
+
+impl Limit {
+    /// A limit of one item.
+    pub const ONE: Self = Self(NonZeroU32::MIN);
+
+    /// Returns this limit; `None` for 0.
+    #[must_use]
+    pub fn new(items: u32) -> Option<Self> {
+        NonZeroU32::new(items).map(Self)
+    }
+
+    /// Returns this limit, or 1 for 0.
+    #[must_use]
+    pub fn at_least_one(items: u32) -> Self {
+        Self::new(items).unwrap_or(Self::ONE)
+    }
+
+    /// Returns the number of items.
+    #[must_use]
+    pub fn get(self) -> u32 {
+        self.0.get()
+    }
+}
+
+/// The largest numbers of upstream requests for one page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    page: u32,
+    search: u32,
+}
+
+impl Budget {
+    /// Allows `page` requests for a page that is where its hint says, and `search` where its place must be searched for. A
+    /// search never has fewer.
+    #[must_use]
+    pub fn new(page: u32, search: u32) -> Self {
+        Self { page, search: search.max(page) }
+    }
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self::new(8, 40)
+    }
+}
+
+/// One page that is wanted.
+///
+/// [`PageRequest::new`] makes a request with defaults, and a method for each further property changes one:
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use cursorgate_core::pagination::{mark::{Mark, Marker}, order::{Order, SortKey, Ties}, paging::{Family, Paging, Sizes}};
+/// # use cursorgate_core::pagination::{position::{Hint, Position, Target}, resolver::{Budget, Limit, PageRequest, Totals}};
+/// let order = Arc::new(Order::declared(Vec::new(), SortKey::ascending("id"), Ties::Ordered));
+/// let paging = Arc::new(Paging::new(Family::Page, Sizes::Listed(vec![10, 25, 100])));
+/// let start = Target { position: Position::Start, hint: Hint::default() };
+/// let request = PageRequest::new(start, Limit::at_least_one(20), order, paging, Marker::new(|_| Mark::of(0)))
+///     .budget(Budget::new(4, 16))
+///     .totals(Totals::Omit);
+/// ```
 #[derive(Clone, Debug)]
 pub struct PageRequest {
-    /// Where, and what helps to aim.
-    pub target: Target,
-    /// How many items, at least 1.
-    pub limit: u32,
-    /// The order of the list.
-    pub order: Arc<Order>,
-    /// What the upstream can be asked.
-    pub paging: Arc<Paging>,
-    /// The list can be asked for in the flipped order, all of whose strong keys the upstream sorts by.
-    pub flips: bool,
-    /// What the endpoint can filter by, where pages are to be found by their keys.
-    pub filters: Option<Arc<Filters>>,
-    /// The keys of the target's pivot, where a cache has them; they count only if their mark is the pivot's fingerprint.
-    pub pivot: Option<Vec<KeyValue>>,
-    /// Makes marks of ids and fingerprints of keys.
-    pub marker: Marker,
-    /// Makes the marks and fingerprints that the target carries, where its cursor was made with another key.
-    pub target_marker: Option<Marker>,
-    /// What was learnt of the upstream so far.
-    pub learnt: Learnt,
-    /// At most so many upstream requests for a page that is where it is believed to be.
-    pub budget: u32,
-    /// At most so many where its place must be searched for; at least `budget`.
-    pub search_budget: u32,
-    /// Without a declared order a place is searched for among so many items each way.
-    pub search_items: u32,
-    /// How much is to be proven.
-    pub verify: Verify,
-    /// What to do where the page can't be proven.
-    pub unproven: WhenUnproven,
-    /// What to do where the page can't be filled.
-    pub short_pages: ShortPages,
-    /// What is to be said about the size of the collection.
-    pub totals: Totals,
-    /// The upstream can be asked for a count, also where the route does not insist on one.
-    pub counts: bool,
-    /// What the upstream answers to the whole list says how many items it has.
-    pub tells_total: bool,
-    /// Parameters of the client's own go to the upstream, and may leave keys out of the items: a page without them is read
-    /// by marks. Else items without keys are a fault of the route's.
-    pub may_project: bool,
+    pub(super) target: Target,
+    /// At least 1, as a [`Limit`] is.
+    pub(super) limit: u32,
+    pub(super) order: Arc<Order>,
+    pub(super) paging: Arc<Paging>,
+    pub(super) flips: bool,
+    pub(super) filters: Option<Arc<Filters>>,
+    pub(super) pivot: Option<Vec<KeyValue>>,
+    pub(super) marker: Marker,
+    pub(super) target_marker: Option<Marker>,
+    pub(super) learnt: Learnt,
+    /// At most `search_budget`, as in a [`Budget`].
+    pub(super) budget: u32,
+    pub(super) search_budget: u32,
+    pub(super) search_items: u32,
+    pub(super) verify: Verify,
+    pub(super) unproven: WhenUnproven,
+    pub(super) short_pages: ShortPages,
+    pub(super) totals: Totals,
+    pub(super) counts: bool,
+    pub(super) tells_total: bool,
+    pub(super) may_project: bool,
+}
+
+/// Writes a method for each property: it takes the value and returns the request with it.
+macro_rules! properties {
+    ($($(#[doc = $doc:literal])+ $name:ident: $type:ty;)+) => {
+        $(
+            $(#[doc = $doc])+
+            #[must_use]
+            pub fn $name(mut self, $name: $type) -> Self {
+                self.$name = $name;
+                self
+            }
+        )+
+    };
 }
 
 impl PageRequest {
-    /// A page of a list with this order at an upstream of which nothing else is known, all of it to be proven within 8
-    /// requests, and 40 where its place must be searched for.
+    /// Requests a page of a list with this order, from an upstream of which nothing else is known: all of it is proven,
+    /// within 8 requests, or 40 where its place must be searched for. `marker` makes the marks of ids and the fingerprints
+    /// of keys.
     #[must_use]
-    pub fn new(target: Target, limit: u32, order: Arc<Order>, paging: Arc<Paging>, marker: Marker) -> Self {
+    pub fn new(target: Target, limit: Limit, order: Arc<Order>, paging: Arc<Paging>, marker: Marker) -> Self {
+        let Budget { page: budget, search: search_budget } = Budget::default();
         Self {
             target,
-            limit,
+            limit: limit.get(),
             order,
             paging,
             flips: false,
@@ -116,8 +176,8 @@ impl PageRequest {
             marker,
             target_marker: None,
             learnt: Learnt::default(),
-            budget: 8,
-            search_budget: 40,
+            budget,
+            search_budget,
             search_items: 1_000,
             verify: Verify::Always,
             unproven: WhenUnproven::Refuse,
@@ -129,13 +189,62 @@ impl PageRequest {
         }
     }
 
-    /// Where the page is believed to begin, in the whole list.
+    properties! {
+        /// The list can be requested in the flipped order, and the upstream sorts by all of its strong keys.
+        flips: bool;
+        /// The filters of the endpoint, if pages are to be found by their keys.
+        filters: Option<Arc<Filters>>;
+        /// The cached keys of the target's pivot. They count only if their mark is the pivot's fingerprint.
+        pivot: Option<Vec<KeyValue>>;
+        /// The maker of the marks and fingerprints in the target, if the target's cursor was made with another key.
+        target_marker: Option<Marker>;
+        /// The limits of the upstream that earlier pages showed.
+        learnt: Learnt;
+        /// The number of items each way among which a place is searched for where no order is declared.
+        search_items: u32;
+        /// The proof that is demanded.
+        verify: Verify;
+        /// The treatment of a page that can't be proven.
+        unproven: WhenUnproven;
+        /// The treatment of a page that is not full when its budget ends.
+        short_pages: ShortPages;
+        /// The source of the total.
+        totals: Totals;
+        /// The upstream can be asked for a count, also where the route does not insist on one.
+        counts: bool;
+        /// Answers that list the whole collection contain its total.
+        tells_total: bool;
+        /// Parameters of the client's own go to the upstream and may leave keys out of the items: a page without them is
+        /// read by marks. Otherwise items without keys are a fault of the route.
+        may_project: bool;
+    }
+
+    /// The largest numbers of upstream requests.
+    #[must_use]
+    pub fn budget(self, Budget { page, search }: Budget) -> Self {
+        Self { budget: page, search_budget: search, ..self }
+    }
+
+    /// Returns the place of the page.
+    #[must_use]
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Returns the keys of the pivot, if they are known.
+    #[must_use]
+    pub fn known_pivot(&self) -> Option<&[KeyValue]> {
+        self.pivot.as_deref()
+    }
+
+    /// Returns the offset in the whole list at which the page is expected to begin.
     pub(super) fn nearest(&self) -> Offset {
         let hint = self.target.hint.counted_from_start(self.target.hint.total);
         let boundary = match &self.target.position {
             Position::Start => 0,
             Position::End => hint.total.unwrap_or(0),
             Position::At(offset) => offset.0,
+            // Counted from the end of a list of unknown length, an offset says nothing.
             _ if hint.from_end => 0,
             _ => hint.offset.0,
         };
@@ -143,9 +252,8 @@ impl PageRequest {
         Offset(boundary.saturating_sub(back)).believed()
     }
 
-    /// What made the marks and fingerprints that the target carries.
-    #[must_use]
-    pub fn marker_of_target(&self) -> &Marker {
+    /// Returns the maker of the marks and fingerprints that the target carries.
+    pub(super) fn marker_of_target(&self) -> &Marker {
         self.target_marker.as_ref().unwrap_or(&self.marker)
     }
 }

@@ -14,7 +14,7 @@ use super::{
     upstream::{Stop, UpstreamPort},
 };
 
-pub use super::request::{PageRequest, ShortPages, Totals, Verify, WhenUnproven};
+pub use super::request::{Budget, Limit, PageRequest, ShortPages, Totals, Verify, WhenUnproven};
 
 /// What is to be done next.
 #[derive(Debug)]

@@ -8,6 +8,7 @@ use std::{borrow::Cow, cmp::Ordering};
 use super::{
     answer::Answer,
     key::{self, Extent, Key, KeyValue},
+    mark::{Mark, Marker},
     order::{Kind, Order, SortKey, Ties},
     position::Anchor,
     unsorted::Unsorted,
@@ -68,16 +69,40 @@ pub(super) fn has_keys(answer: &Answer, order: &Order, item: usize, keys: &[KeyV
     })
 }
 
-/// An item as an anchor; `None` where no cursor can hold its keys.
-pub(super) fn anchor(answer: &Answer, order: &Order, item: usize) -> Option<Anchor> {
-    let (id, strong) = row(answer, order, item).split_last()?;
-    let body = &answer.body;
-    let keys = strong.iter().zip(&order.strong).map(|(span, key)| KeyValue::of_strong(&key.kind, span.of(body)));
-    Some(Anchor { keys: keys.collect::<Option<_>>()?, id: KeyValue::of_id(id.of(body))? })
+/// The names of an item: its anchor, its id, its mark. Each is defined here alone.
+impl Answer {
+    /// Returns an item as an anchor; `None` if no cursor can hold its keys.
+    #[must_use]
+    pub fn anchor(&self, order: &Order, item: usize) -> Option<Anchor> {
+        let (id, strong) = row(self, order, item).split_last()?;
+        let keys = strong.iter().zip(&order.strong);
+        let keys = keys.map(|(span, key)| KeyValue::of_strong(&key.kind, span.of(&self.body)));
+        Some(Anchor { keys: keys.collect::<Option<_>>()?, id: KeyValue::of_id(id.of(&self.body))? })
+    }
+
+    /// Returns the id of an item in its canonical spelling: equal ids have equal spellings. `None` if the item has no id,
+    /// or an id that is an object or an array.
+    pub(super) fn identity(&self, order: &Order, item: usize) -> Option<Cow<'_, [u8]>> {
+        match row(self, order, item).last()?.of(&self.body) {
+            b"" | b"null" | [b'{' | b'[', ..] => None,
+            id => Some(key::identity(&order.id, id)),
+        }
+    }
+
+    /// Returns the mark of an item: of its id, or of its bytes if it has no id.
+    #[must_use]
+    pub fn mark(&self, order: &Order, marker: &Marker, item: usize) -> Mark {
+        match self.identity(order, item) {
+            Some(id) => marker.mark(&id),
+            None => marker.mark(self.item(item)),
+        }
+    }
 }
 
+/// Returns the ranges of an item's keys: the strong keys, then the id.
 pub(super) fn row<'a>(answer: &'a Answer, order: &Order, item: usize) -> &'a [Span] {
     let columns = order.columns();
+    debug_assert_eq!(answer.keys.len(), answer.items.len() * columns, "an answer has a row of keys for each item");
     &answer.keys[item * columns..(item + 1) * columns]
 }
 

@@ -59,7 +59,7 @@ pub(super) async fn read(up: &mut UpstreamPort, mut request: PageRequest) -> Res
     let Some(answer) = answer.filter(|answer| answer.standing == Standing::Listed && !answer.items.is_empty()) else {
         return gone(up, request, &pivot, None).await;
     };
-    let Some(now) = Anchor::of(&answer, &request.order, 0) else {
+    let Some(now) = answer.anchor(&request.order, 0) else {
         return Err(Refusal::Unsorted(rows::unkept(&answer, &request.order, 0)).into());
     };
     if !is_the_item(&request, &pivot, &answer, &now) {

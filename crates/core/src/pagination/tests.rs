@@ -23,7 +23,7 @@ use super::{
     paging::{EndEvidence, Family, Learnt, Paging, Sizes},
     position::{Anchor, Hint, Item, Position, Target},
     refusal::Refusal,
-    resolver::{PageRequest, ShortPages, Step, Verify, WhenUnproven, resolve},
+    resolver::{Limit, PageRequest, ShortPages, Step, Verify, WhenUnproven, resolve},
     window::{self, Offset, Slice},
 };
 use crate::json::Span;
@@ -119,7 +119,7 @@ impl List {
             unproven: self.unproven,
             verify: self.verify,
             short_pages: self.short_pages,
-            ..PageRequest::new(target, limit, order, paging, Marker::new(|_| Mark::of(0)))
+            ..PageRequest::new(target, Limit::at_least_one(limit), order, paging, Marker::new(|_| Mark::of(0)))
         });
         loop {
             step = match step {

@@ -7,7 +7,7 @@ pub struct Offset(pub u64);
 impl Offset {
     /// The farthest place that is ever believed: whatever cursors and upstreams say, sums of places and counts don't
     /// overflow.
-    pub const FARTHEST: Self = Self(1 << 62);
+    pub(super) const FARTHEST: Self = Self(1 << 62);
 
     /// This place, or the farthest.
     #[must_use]

@@ -214,11 +214,11 @@ impl Fingerprint {
 }
 
 fn write_order(out: &mut Vec<u8>, order: &Order) {
-    for key in order.strong.iter().chain(std::iter::once(&order.id)) {
+    for key in order.keys() {
         write_key(out, key);
     }
     // Without a declared order, positions are marks, which have no meaning in a list with one, and vice versa.
-    if !order.declared {
+    if !order.is_declared() {
         out.push(0);
     }
 }

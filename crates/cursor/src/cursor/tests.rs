@@ -195,12 +195,8 @@ pub(super) fn sort_key(name: &str, direction: Direction) -> SortKey {
 }
 
 pub(super) fn newest_first() -> Order {
-    Order {
-        strong: vec![sort_key("created_at", Direction::Descending)],
-        id: sort_key("id", Direction::Ascending),
-        ties: Ties::Unordered,
-        declared: true,
-    }
+    let strong = vec![sort_key("created_at", Direction::Descending)];
+    Order::declared(strong, sort_key("id", Direction::Ascending), Ties::Unordered)
 }
 
 pub(super) fn parts(order: &Order) -> ContextParts<'_> {

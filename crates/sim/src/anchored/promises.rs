@@ -41,7 +41,7 @@ pub(crate) enum Judgement {
 
 /// The answer that a page's item is from, by the number that its body begins with.
 fn serial(page: &Page, place: ItemPlace) -> usize {
-    let body = &page.answers[place.answer as usize].body;
+    let body = page.answers[place.answer as usize].body();
     let digits = body.iter().take_while(|byte| byte.is_ascii_digit());
     digits.fold(0, |number, digit| number * 10 + usize::from(digit - b'0'))
 }

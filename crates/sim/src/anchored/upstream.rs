@@ -54,12 +54,10 @@ pub(crate) struct Traits {
 
 impl Traits {
     pub(crate) fn paging(&self) -> Paging {
-        Paging {
-            end: self.end,
-            repeats_last_page: self.past == Past::Repeat,
-            hidden: self.hides > 0,
-            ..Paging::new(self.family, self.sizes.clone())
-        }
+        let mut paging = Paging::new(self.family, self.sizes.clone());
+        (paging.end, paging.hidden) = (self.end, self.hides > 0);
+        paging.repeats_last_page = self.past == Past::Repeat;
+        paging
     }
 }
 
@@ -171,17 +169,13 @@ impl Upstream {
             format!("  {slice:?} of {length}: {standing:?} {numbers:?}")
         });
         self.shown.push(Showing { state, rows });
-        Answer {
-            body,
-            items,
-            keys,
-            standing,
-            total: total.map(|value| Total { value, exact: true }),
-            more,
-            offset: (echoes && self.traits.family == Family::Offset).then_some(from),
-            page: (echoes && self.traits.family == Family::Page).then_some(from / u64::from(size)),
-            size: echoes.then_some(size),
-            ..Answer::default()
-        }
+        let mut answer = Answer::listed(body, items, keys);
+        answer.standing = standing;
+        answer.total = total.map(|value| Total { value, exact: true });
+        answer.more = more;
+        answer.offset = (echoes && self.traits.family == Family::Offset).then_some(from);
+        answer.page = (echoes && self.traits.family == Family::Page).then_some(from / u64::from(size));
+        answer.size = echoes.then_some(size);
+        answer
     }
 }

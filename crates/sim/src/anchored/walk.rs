@@ -5,12 +5,12 @@ use std::sync::Arc;
 use cursorgate_core::pagination::{
     answer::Answer,
     fetch::Fetch,
-    order::{Direction, Kind, Nulls, Order, SortKey, Ties},
+    order::{Direction, Kind, Nulls, Order, SortKey},
     page::Page,
     paging::Learnt,
     position::{Hint, Item, MarkedItem, Marks, Position, Target},
     refusal::Refusal,
-    resolver::{PageRequest, Step, resolve},
+    resolver::{Budget, Limit, PageRequest, Step, resolve},
     window::Offset,
 };
 
@@ -78,7 +78,7 @@ impl<'a> Walker<'a> {
         Self {
             scenario,
             upstream,
-            order: Arc::new(Order { strong: Vec::new(), id, ties: Ties::Ordered, declared: false }),
+            order: Arc::new(Order::undeclared(id)),
             learnt: Learnt::default(),
             outcome: Outcome::default(),
             kept: Vec::new(),
@@ -185,18 +185,11 @@ impl<'a> Walker<'a> {
     }
 
     fn request(&self, target: &Target, limit: u32) -> PageRequest {
-        PageRequest {
-            learnt: if self.scenario.forgets { Learnt::default() } else { self.learnt },
-            search_items: self.scenario.search_items,
-            search_budget: self.scenario.search_budget,
-            ..PageRequest::new(
-                target.clone(),
-                limit,
-                Arc::clone(&self.order),
-                Arc::new(self.scenario.traits.paging()),
-                marker(),
-            )
-        }
+        let (order, paging) = (Arc::clone(&self.order), Arc::new(self.scenario.traits.paging()));
+        PageRequest::new(target.clone(), Limit::at_least_one(limit), order, paging, marker())
+            .learnt(if self.scenario.forgets { Learnt::default() } else { self.learnt })
+            .search_items(self.scenario.search_items)
+            .budget(Budget::new(8, self.scenario.search_budget))
     }
 
     fn answers(&mut self, fetches: &[Fetch]) -> Vec<Answer> {

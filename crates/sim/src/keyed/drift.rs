@@ -14,7 +14,7 @@ use cursorgate_core::{
         page::{Level, Page},
         paging::{Family, Paging, Sizes},
         position::{Anchor, Hint, Position, Target},
-        resolver::{PageRequest, Step, resolve},
+        resolver::{Budget, Limit, PageRequest, Step, resolve},
         window::{Offset, Slice},
     },
 };
@@ -80,7 +80,9 @@ impl List {
             text.push(',');
         }
         let total = self.tells_total.then_some(Total { value: self.length, exact: true });
-        Answer { body: text.into_bytes(), items, keys, total, ..Answer::default() }
+        let mut answer = Answer::listed(text.into_bytes(), items, keys);
+        answer.total = total;
+        answer
     }
 }
 
@@ -92,7 +94,7 @@ fn order() -> Arc<Order> {
         nulls: Nulls::None,
         grain: None,
     };
-    Arc::new(Order { strong: vec![key("rank")], id: key("id"), ties: Ties::Ordered, declared: true })
+    Arc::new(Order::declared(vec![key("rank")], key("id"), Ties::Ordered))
 }
 
 /// The page beside the anchor, and how many requests it took.
@@ -106,9 +108,9 @@ fn page(list: &List, forward: bool) -> Result<(Page, u64), String> {
     let total = list.tells_total.then_some(ROWS);
     let target = Target { position, hint: Hint { offset: Offset(offset), total, honoured: CAP, ..Hint::default() } };
     let marker = Marker::new(|_| Mark::of(0));
-    let mut request = PageRequest::new(target, LIMIT, order(), list.paging(), marker);
-    request.search_budget = 64;
-    request.tells_total = list.tells_total;
+    let request = PageRequest::new(target, Limit::at_least_one(LIMIT), order(), list.paging(), marker)
+        .budget(Budget::new(8, 64))
+        .tells_total(list.tells_total);
     let (mut step, mut requests) = (resolve(request), 0);
     loop {
         match step {

@@ -125,29 +125,25 @@ pub(crate) fn told(
 
 /// Writes rows as a JSON array.
 pub(crate) fn render<'r>(rows: impl Iterator<Item = &'r Rc<Row>>, most: usize, roll: u64) -> Answer {
-    let mut answer = Answer {
-        body: Vec::with_capacity(most * 64 + 2),
-        items: Vec::with_capacity(most),
-        keys: Vec::with_capacity(most * 3),
-        ..Answer::default()
-    };
-    answer.body.push(b'[');
+    let mut body = Vec::with_capacity(most * 64 + 2);
+    let (mut items, mut keys) = (Vec::with_capacity(most), Vec::with_capacity(most * 3));
+    body.push(b'[');
     for (index, row) in rows.enumerate() {
         if index > 0 {
-            answer.body.push(b',');
+            body.push(b',');
         }
         if (roll >> (index % 64)) & 7 == 0 {
-            answer.body.extend_from_slice(b"\n ");
+            body.extend_from_slice(b"\n ");
         }
-        let start = answer.body.len() as u32;
-        answer.body.extend_from_slice(&row.bytes);
-        answer.items.push(Span { start, end: answer.body.len() as u32 });
+        let start = body.len() as u32;
+        body.extend_from_slice(&row.bytes);
+        items.push(Span { start, end: body.len() as u32 });
         let moved = |span: &Span| match span.is_absent() {
             true => Span::ABSENT,
             false => Span { start: start + span.start, end: start + span.end },
         };
-        answer.keys.extend(row.spans().iter().map(moved));
+        keys.extend(row.spans().iter().map(moved));
     }
-    answer.body.push(b']');
-    answer
+    body.push(b']');
+    Answer::listed(body, items, keys)
 }

@@ -92,12 +92,8 @@ pub(crate) struct Row {
 impl Shape {
     pub(crate) fn order(&self) -> Arc<Order> {
         let name = |index: usize| ["rank", "name"][index];
-        Arc::new(Order {
-            strong: self.strong.iter().enumerate().map(|(index, column)| column.sort_key(name(index))).collect(),
-            id: self.id.sort_key("id"),
-            ties: self.declared,
-            declared: true,
-        })
+        let strong = self.strong.iter().enumerate().map(|(index, column)| column.sort_key(name(index))).collect();
+        Arc::new(Order::declared(strong, self.id.sort_key("id"), self.declared))
     }
 
     /// Whether every two rows can be told apart in order by what the core sees: there are no runs to be closed.

@@ -229,13 +229,11 @@ impl Traits {
     }
 
     pub(crate) fn paging(&self) -> Paging {
-        Paging {
-            max_depth: self.ceiling.filter(|ceiling| ceiling.declared).map(|ceiling| ceiling.at),
-            end: self.end,
-            repeats_last_page: self.repeats,
-            hidden: self.hidden > 0 && !self.hidden_unsaid,
-            ..Paging::new(self.family, self.sizes.clone())
-        }
+        let mut paging = Paging::new(self.family, self.sizes.clone());
+        paging.max_depth = self.ceiling.filter(|ceiling| ceiling.declared).map(|ceiling| ceiling.at);
+        (paging.end, paging.repeats_last_page) = (self.end, self.repeats);
+        paging.hidden = self.hidden > 0 && !self.hidden_unsaid;
+        paging
     }
 
     /// The cap as far as the dialect says it.

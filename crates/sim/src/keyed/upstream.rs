@@ -234,12 +234,12 @@ impl<'a> Upstream<'a> {
         let mut answer = render(pinned.iter().chain(rows.clone()), range.len(), roll);
         let places = rows.clone().map(|row| row.place).min().zip(rows.clone().map(|row| row.place).max());
         // All of it is hidden, and no total tells that there is more.
-        let unseen = answer.items.is_empty() && !range.is_empty() && self.traits.total != Says::Exactly;
+        let unseen = answer.items().is_empty() && !range.is_empty() && self.traits.total != Says::Exactly;
         let serials: Option<Vec<u32>> = self.story.is_some().then(|| rows.map(|row| row.serial).collect());
         let (from_start, to_end) = self.ends(listing, wanted, answer_begins, answer_ends, places);
         self.shown.push(Showing {
             state: State::clone(&state),
-            items: answer.items.len() as u32,
+            items: answer.items().len() as u32,
             places,
             from_start,
             to_end,
@@ -319,9 +319,9 @@ impl<'a> Upstream<'a> {
                 self.looked_up = Some(row.place);
                 render(std::iter::once(row), 1, 0)
             }
-            None => Answer { standing: Standing::Gone, ..Answer::default() },
+            None => Answer::without_items(Standing::Gone),
         };
-        self.tell(|| format!("    looks up {id:?}: {}", String::from_utf8_lossy(&answer.body)));
+        self.tell(|| format!("    looks up {id:?}: {}", String::from_utf8_lossy(answer.body())));
         answer
     }
 
@@ -329,7 +329,7 @@ impl<'a> Upstream<'a> {
         self.tick();
         let value = (self.world.state.rows().len() as u64).saturating_add_signed(self.traits.off);
         self.tell(|| format!("    counts: {value}"));
-        Answer { total: Some(Total { value, exact: true }), ..Answer::default() }
+        Answer::counted(Some(Total { value, exact: true }))
     }
 
     /// The state that an answer shows: an earlier one now and then, where the upstream lags.

@@ -12,7 +12,7 @@ use cursorgate_core::pagination::{
     paging::{Family, Learnt, Paging},
     position::Position,
     refusal::Refusal,
-    resolver::{PageRequest, Step, WhenUnproven, resolve},
+    resolver::{Budget, Limit, PageRequest, Step, WhenUnproven, resolve},
 };
 
 use crate::{
@@ -285,26 +285,19 @@ impl Walk<'_> {
         self.upstream.begin_record();
         self.upstream.tell(|| format!("  page {number}: {limit} of {target:?}, {learnt:?}, pivot {pivot:?}"));
         let traits = &self.scenario.traits;
-        let request = PageRequest {
-            learnt,
-            pivot,
-            budget: client.budget,
-            search_budget: client.search_budget,
-            unproven,
-            verify: client.verify,
-            short_pages: client.short_pages,
-            totals: client.totals,
-            flips: traits.flips,
-            filters: traits.filtering.as_ref().map(|filtering| Arc::clone(&filtering.filters)),
-            tells_total: traits.total == Says::Exactly,
-            ..PageRequest::new(
-                target,
-                limit,
-                Arc::clone(&self.order),
-                Arc::clone(&self.paging),
-                self.gateways.marker.clone(),
-            )
-        };
+        let (order, paging) = (Arc::clone(&self.order), Arc::clone(&self.paging));
+        let marker = self.gateways.marker.clone();
+        let request = PageRequest::new(target, Limit::at_least_one(limit), order, paging, marker)
+            .learnt(learnt)
+            .pivot(pivot)
+            .budget(Budget::new(client.budget, client.search_budget))
+            .unproven(unproven)
+            .verify(client.verify)
+            .short_pages(client.short_pages)
+            .totals(client.totals)
+            .flips(traits.flips)
+            .filters(traits.filtering.as_ref().map(|filtering| Arc::clone(&filtering.filters)))
+            .tells_total(traits.total == Says::Exactly);
         let (page, answers) = self.drive(request, aim, limit)?;
         self.gateways.now().remember(&page, view, client.seeks);
         let bound = match (self.upstream.looked_up, aim.bound) {
@@ -318,7 +311,7 @@ impl Walk<'_> {
 
     /// The loop between the core and whoever fetches.
     fn drive(&mut self, request: PageRequest, aim: &Aim, limit: u32) -> Result<(Page, u32), Stop> {
-        let most = request.search_budget.max(request.budget);
+        let most = self.scenario.client.search_budget.max(self.scenario.client.budget);
         let mut answered = 0;
         let mut step = resolve(request);
         loop {

@@ -206,12 +206,7 @@ impl Traits {
         };
         let nulls = if self.truth == Truth::NullsElsewhere { Nulls::Last } else { Nulls::None };
         let ties = if self.tied == Tied::ById { Ties::Ordered } else { Ties::Unordered };
-        Order {
-            strong: vec![key("name", kind, nulls)],
-            id: key("id", Kind::Inferred, Nulls::None),
-            ties,
-            declared: true,
-        }
+        Order::declared(vec![key("name", kind, nulls)], key("id", Kind::Inferred, Nulls::None), ties)
     }
 
     /// Whether clients go on from items too, whose cursors have no hint and are searched for. Where a list is sorted by ranks

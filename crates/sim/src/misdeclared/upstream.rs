@@ -12,7 +12,7 @@ use cursorgate_core::{
         paging::{Learnt, Paging, Sizes},
         position::Target,
         refusal::Refusal,
-        resolver::{PageRequest, Step, resolve},
+        resolver::{Limit, PageRequest, Step, resolve},
         window::Slice,
     },
 };
@@ -72,19 +72,20 @@ impl<'a> Upstream<'a> {
             Slice::Offset { from, .. } => from.0,
             Slice::Page { number, .. } => number.0.saturating_mul(u64::from(size)),
         };
-        let mut answer = Answer::default();
+        let (mut body, mut items, mut keys) = (Vec::new(), Vec::new(), Vec::new());
         for row in rows.iter().skip(begins as usize).take(size as usize) {
             let mut push = |text: &str| {
-                let start = answer.body.len() as u32;
-                answer.body.extend_from_slice(text.as_bytes());
-                Span { start, end: answer.body.len() as u32 }
+                let start = body.len() as u32;
+                body.extend_from_slice(text.as_bytes());
+                Span { start, end: body.len() as u32 }
             };
             let spans = [push(&row.key), push(&row.id.to_string())];
-            answer.items.push(Span { start: spans[0].start, end: spans[1].end });
-            answer.keys.extend(spans);
+            items.push(Span { start: spans[0].start, end: spans[1].end });
+            keys.extend(spans);
         }
+        let mut answer = Answer::listed(body, items, keys);
         answer.total = self.scenario.traits.totals.then_some(Total { value: rows.len() as u64, exact: true });
-        self.story.push(format!("    {fetch:?}: {:?}", String::from_utf8_lossy(&answer.body)));
+        self.story.push(format!("    {fetch:?}: {:?}", String::from_utf8_lossy(answer.body())));
         self.shown.push(self.rows.clone());
         answer
     }
@@ -95,11 +96,10 @@ impl<'a> Upstream<'a> {
         let paging =
             Paging::new(self.scenario.traits.family, Sizes::Free { least: 1, most: Some(self.scenario.traits.cap) });
         let marker = Marker::new(|bytes| Mark::of(bytes.iter().fold(7, |sum, byte| mix(sum, u64::from(*byte)))));
-        let request = PageRequest {
-            flips: self.scenario.traits.flips,
-            learnt,
-            ..PageRequest::new(target.clone(), limit, Arc::new(self.scenario.traits.order()), Arc::new(paging), marker)
-        };
+        let (order, limit) = (Arc::new(self.scenario.traits.order()), Limit::at_least_one(limit));
+        let request = PageRequest::new(target.clone(), limit, order, Arc::new(paging), marker)
+            .flips(self.scenario.traits.flips)
+            .learnt(learnt);
         let mut step = resolve(request);
         loop {
             step = match step {

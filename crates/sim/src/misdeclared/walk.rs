@@ -98,7 +98,7 @@ fn rows(page: &Page, known: &BTreeMap<u64, Row>) -> Vec<Row> {
     let row = |index: usize| {
         let place = page.items[index];
         let answer = &page.answers[place.answer as usize];
-        let id = answer.keys[place.item as usize * 2 + 1].of(&answer.body);
+        let id = answer.id(place.item as usize);
         known[&std::str::from_utf8(id).unwrap().parse().unwrap()].clone()
     };
     (0..page.items.len()).map(row).collect()

@@ -198,6 +198,8 @@ impl Scenario {
             single_use: self.traits.single_use,
             ends_empty: self.traits.ends == Ends::Empty,
         };
-        Paging { tokens, hidden: self.traits.hidden > 0, ..Paging::new(Family::Token, self.traits.sizes.clone()) }
+        let mut paging = Paging::new(Family::Token, self.traits.sizes.clone());
+        (paging.tokens, paging.hidden) = (tokens, self.traits.hidden > 0);
+        paging
     }
 }

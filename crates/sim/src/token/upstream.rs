@@ -119,7 +119,7 @@ impl<'a> Upstream<'a> {
         let gone = parsed.as_ref().is_some_and(|parsed| self.is_gone(parsed, world));
         if gone || (used && self.traits.single_use) {
             shown.gone = true;
-            return (Answer { standing: Standing::Gone, ..Answer::default() }, shown);
+            return (Answer::without_items(Standing::Gone), shown);
         }
         let snapshot = match (self.traits.place, &parsed) {
             (Place::Snapshot, Some(parsed)) => parsed.snapshot,
@@ -234,12 +234,8 @@ impl<'a> Upstream<'a> {
     }
 
     fn write(&self, rows: &[&Row]) -> Answer {
-        let mut answer = Answer {
-            total: self.traits.total.then_some(Total { value: rows.len() as u64, exact: true }),
-            ..Answer::default()
-        };
+        let (mut body, mut items, mut keys, mut item_tokens) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for row in rows {
-            let body = &mut answer.body;
             let start = body.len() as u32;
             let mut number = |name: &str, value: u32| {
                 body.extend_from_slice(format!("\"{name}\":").as_bytes());
@@ -250,16 +246,19 @@ impl<'a> Upstream<'a> {
             let key = number("key", self.shown(row.seen.key));
             let id = number("id", self.shown(row.seen.id));
             let end = body.len() as u32;
-            answer.items.push(Span { start, end });
+            items.push(Span { start, end });
             match self.shape {
-                Shape::Ordered | Shape::Loose => answer.keys.extend([key, id]),
-                Shape::Ids | Shape::Undeclared => answer.keys.push(id),
-                Shape::Anonymous => answer.keys.push(Span::ABSENT),
+                Shape::Ordered | Shape::Loose => keys.extend([key, id]),
+                Shape::Ids | Shape::Undeclared => keys.push(id),
+                Shape::Anonymous => keys.push(Span::ABSENT),
             }
             if self.traits.place == Place::Item {
-                answer.item_tokens.push(id);
+                item_tokens.push(id);
             }
         }
+        let mut answer = Answer::listed(body, items, keys);
+        answer.total = self.traits.total.then_some(Total { value: rows.len() as u64, exact: true });
+        answer.item_tokens = item_tokens;
         answer
     }
 

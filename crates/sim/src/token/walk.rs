@@ -10,7 +10,7 @@ use cursorgate_core::pagination::{
     paging::Paging,
     position::{Hint, Position, Target},
     refusal::Refusal,
-    resolver::{PageRequest, Step, resolve},
+    resolver::{Limit, PageRequest, Step, resolve},
 };
 
 use super::{
@@ -248,10 +248,9 @@ impl Client<'_> {
 
     fn fetch(&mut self, at: &Node, limit: u32, shown: &mut Vec<Shown>) -> Result<Box<Page>, Refusal> {
         let marker = Marker::new(|bytes| Mark::of(bytes.iter().fold(7, |hash, byte| mix(hash, u64::from(*byte)))));
-        let mut step = resolve(PageRequest {
-            short_pages: self.scenario.short_pages,
-            ..PageRequest::new(at.target.clone(), limit, Arc::clone(&self.order), Arc::clone(&self.paging), marker)
-        });
+        let (limit, order, paging) = (Limit::at_least_one(limit), Arc::clone(&self.order), Arc::clone(&self.paging));
+        let request = PageRequest::new(at.target.clone(), limit, order, paging, marker);
+        let mut step = resolve(request.short_pages(self.scenario.short_pages));
         loop {
             step = match step {
                 Step::Fetch(fetches, pending) => {

@@ -38,7 +38,10 @@ impl Shape {
         };
         let strong = if matches!(self, Self::Ordered | Self::Loose) { vec![key("key")] } else { Vec::new() };
         let ties = if self == Self::Loose { Ties::Unordered } else { Ties::Ordered };
-        Arc::new(Order { strong, id: key("id"), ties, declared: self.is_declared() })
+        Arc::new(match self.is_declared() {
+            true => Order::declared(strong, key("id"), ties),
+            false => Order::undeclared(key("id")),
+        })
     }
 }
 

@@ -101,10 +101,10 @@ fn an_item_is_read_with_its_keys() {
     let fetch = Fetch::Item(text("7"));
     let answer = read(&dialect, &fetch, 200, r#"{"data":[ {"id":7,"created_at":"2025"} ]}"#).unwrap();
     let texts = |spans: &[crate::json::Span]| -> Vec<String> {
-        spans.iter().map(|span| String::from_utf8(span.of(&answer.body).to_vec()).unwrap()).collect()
+        spans.iter().map(|span| String::from_utf8(span.of(answer.body()).to_vec()).unwrap()).collect()
     };
-    assert_eq!(texts(&answer.items), [r#"{"id":7,"created_at":"2025"}"#]);
-    assert_eq!(texts(&answer.keys), ["\"2025\"", "7"]);
+    assert_eq!(texts(answer.items()), [r#"{"id":7,"created_at":"2025"}"#]);
+    assert_eq!(texts(answer.row(0).unwrap()), ["\"2025\"", "7"]);
     let standing = |status, body| read(&dialect, &fetch, status, body).map(|answer| answer.standing);
     assert_eq!(standing(404, "<html>"), Ok(Standing::Gone));
     assert_eq!(standing(410, ""), Ok(Standing::Gone));
@@ -142,7 +142,7 @@ fn without_a_request_of_its_own_the_smallest_page_tells_the_total() {
     });
     assert_eq!(ask(&dialect, &Fetch::Count, "/items").unwrap().query, "q=x&page=1&limit=5");
     let answer = read(&dialect, &Fetch::Count, 200, r#"{"data":[{"id":1}],"total":9}"#).unwrap();
-    assert_eq!((answer.total.map(|total| total.value), answer.items.len()), (Some(9), 0));
+    assert_eq!((answer.total.map(|total| total.value), answer.items().len()), (Some(9), 0));
 }
 
 /// Makes a route wrong in one way.

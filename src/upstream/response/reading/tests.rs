@@ -122,7 +122,7 @@ fn missing_arrays_are_empty_where_the_dialect_says_so() {
     let optional = |list: &mut ListSettings| list.dialect.response.items_optional = true;
     for body in ["{}", r#"{"data":null}"#, r#"{"data":[]}"#] {
         let answer = read(optional, 200, &[], body).unwrap();
-        assert_eq!((answer.standing, answer.items.len()), (Standing::Listed, 0), "{body}");
+        assert_eq!((&answer.standing, answer.items().len()), (&Standing::Listed, 0), "{body}");
     }
     for body in [r#"{"data":{}}"#, "[]", "null", "\"overloaded\"", "503"] {
         assert!(read(optional, 200, &[], body).is_err(), "{body}");
@@ -132,7 +132,8 @@ fn missing_arrays_are_empty_where_the_dialect_says_so() {
 #[test]
 fn items_keys_and_wrappers() {
     let answer = read(|_| (), 200, &[], r#"{"data":[{"id":1,"created_at":"a","id":2},{}]}"#).unwrap();
-    let keys: Vec<&[u8]> = answer.keys.iter().map(|span| span.of(&answer.body)).collect();
+    let rows = (0..answer.items().len()).flat_map(|index| answer.row(index).unwrap());
+    let keys: Vec<&[u8]> = rows.map(|span| span.of(answer.body())).collect();
     assert_eq!(keys, [&b"\"a\""[..], b"2", b"", b""], "the last of two members counts, missing ones are absent");
     let wrapped = |list: &mut ListSettings| {
         list.dialect.response.items = at("/_embedded/{collection}");
@@ -142,7 +143,8 @@ fn items_keys_and_wrappers() {
     let body = r#"{"_embedded":{"users":[{"cursor":"x","created_at":3,"node":{"a": 1}}]}}"#;
     let answer = read(wrapped, 200, &[], body).unwrap();
     assert_eq!(answer.item(0), br#"{"a": 1}"#);
-    let keys: Vec<&[u8]> = answer.keys.iter().map(|span| span.of(&answer.body)).collect();
+    let rows = (0..answer.items().len()).flat_map(|index| answer.row(index).unwrap());
+    let keys: Vec<&[u8]> = rows.map(|span| span.of(answer.body())).collect();
     assert_eq!(keys, [&b"3"[..], b"\"x\""]);
     let answer = read(|_| (), 200, &[], "\u{feff}{\"data\":[{\"id\":7}]}").unwrap();
     assert_eq!(answer.item(0), br#"{"id":7}"#, "a byte order mark is passed over");
@@ -155,7 +157,7 @@ fn matches_come_before_the_status() {
             vec![matching(Some(404), Some(("/detail", Tree::Text("Invalid page.".into()))), None)];
     };
     let past_end = read(gone, 404, &[], r#"{"detail":"Invalid\u0020page."}"#).unwrap();
-    assert_eq!((past_end.standing, past_end.items.len(), past_end.more), (Standing::PastEnd, 0, None));
+    assert_eq!((&past_end.standing, past_end.items().len(), past_end.more), (&Standing::PastEnd, 0, None));
     for (status, body) in
         [(404, r#"{"detail":"Not found."}"#), (404, "<html>"), (404, ""), (400, r#"{"detail":"Invalid page."}"#)]
     {
@@ -166,7 +168,7 @@ fn matches_come_before_the_status() {
     let empty = |list: &mut ListSettings| list.dialect.response.past_end = vec![matching(Some(204), None, None)];
     assert_eq!(read(empty, 204, &[], "").unwrap().standing, Standing::PastEnd);
     let first = read_page(0, empty, 204, &[], "").unwrap();
-    assert_eq!((first.standing, first.items.len()), (Standing::Listed, 0), "nothing is passed at the start");
+    assert_eq!((&first.standing, first.items().len()), (&Standing::Listed, 0), "nothing is passed at the start");
     let first = read_page(0, gone, 404, &[], r#"{"detail":"Invalid page."}"#).unwrap();
     assert_eq!(first.standing, Standing::PastEnd, "a refusal stays one");
 
@@ -185,10 +187,10 @@ fn an_empty_list_beside_a_failure_is_none() {
     let failed = r#"{"status":"fail","error":"db down","data":[],"total":0}"#;
     assert!(malformed(read(usual, 200, &[], failed)).contains("\"error\" beside it says that something failed"));
     assert!(malformed(read(usual, 200, &[], r#"{"success":false,"data":[]}"#)).contains("\"success\""));
-    assert_eq!(read(usual, 200, &[], r#"{"success":true,"errors":[],"data":[]}"#).unwrap().items.len(), 0);
-    assert_eq!(read(usual, 200, &[], r#"{"error":"partly","data":[{"id":1}]}"#).unwrap().items.len(), 1);
+    assert_eq!(read(usual, 200, &[], r#"{"success":true,"errors":[],"data":[]}"#).unwrap().items().len(), 0);
+    assert_eq!(read(usual, 200, &[], r#"{"error":"partly","data":[{"id":1}]}"#).unwrap().items().len(), 1);
     let own = |list: &mut ListSettings| list.dialect.response.error = Some(Vec::new());
-    assert_eq!(read(own, 200, &[], failed).unwrap().items.len(), 0, "the dialect says otherwise");
+    assert_eq!(read(own, 200, &[], failed).unwrap().items().len(), 0, "the dialect says otherwise");
     let own = |list: &mut ListSettings| list.dialect.response.error = Some(vec![matching(None, None, Some("/error"))]);
     assert!(matches!(read(own, 200, &[], failed), Err(ReadingError::Unavailable(_))), "its own word comes first");
     let optional = |list: &mut ListSettings| list.dialect.response.items_optional = true;

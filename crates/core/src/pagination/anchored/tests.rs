@@ -14,7 +14,7 @@ use super::super::{
     paging::{Family, Learnt, Paging, Sizes},
     position::{Anchor, Hint, Item, Marks, Position, Target},
     refusal::Refusal,
-    resolver::{PageRequest, ShortPages, Step, Verify, WhenUnproven, resolve},
+    resolver::{Limit, PageRequest, ShortPages, Step, Verify, WhenUnproven, resolve},
     window::{Offset, Slice},
 };
 use crate::json::Span;
@@ -61,7 +61,7 @@ impl List {
         };
         let order = Arc::new(Order { strong: Vec::new(), id, ties: Ties::Ordered, declared: false });
         let paging = Arc::new(Paging::new(family, Sizes::Free { least: 1, most: Some(100) }));
-        let request = PageRequest::new(start(), 1, order, paging, marker(1));
+        let request = PageRequest::new(start(), Limit::ONE, order, paging, marker(1));
         let items = items.into_iter().collect();
         Self {
             items,

@@ -5,11 +5,9 @@ use std::{borrow::Cow, sync::OnceLock};
 use super::super::{
     answer::Answer,
     judge::end::{Belief, End},
-    key,
     mark::{Mark, Marker},
     order::Order,
     paging::{EndEvidence, Paging, Sizes},
-    rows,
     window::{Offset, Slice},
 };
 
@@ -95,8 +93,7 @@ impl View {
 
     /// The id of an item, in the one spelling by which it is known again; `None` where it has none.
     pub(super) fn id(&self, order: &Order, place: usize) -> Option<Cow<'_, [u8]>> {
-        let raw = rows::row(&self.answer, order, place).last()?.of(&self.answer.body);
-        (!raw.is_empty() && raw != b"null").then(|| key::identity(&order.id, raw))
+        self.answer.identity(order, place)
     }
 
     /// The mark of an item: of its id, else of its bytes.

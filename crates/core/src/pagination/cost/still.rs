@@ -78,7 +78,7 @@ impl Still {
     }
 
     fn anchor(&self, item: u64) -> Option<Anchor> {
-        Anchor::of(&self.show(item..item + 1, &Listing { by_id: true, ..Listing::default() }), &self.order, 0)
+        self.show(item..item + 1, &Listing { by_id: true, ..Listing::default() }).anchor(&self.order, 0)
     }
 
     fn marks(&self, place: u64) -> Marks {

@@ -7,6 +7,7 @@ use crate::pagination::{
     mark::Marker,
     paging::{EndEvidence, Sizes, Tokens},
     position::{Hint, Position, Target},
+    resolver::Limit,
 };
 
 fn key(name: &str) -> SortKey {
@@ -22,7 +23,7 @@ fn key(name: &str) -> SortKey {
 fn request(paging: Paging) -> PageRequest {
     let order = Order { strong: Vec::new(), id: key("id"), ties: Ties::Ordered, declared: true };
     let target = Target { position: Position::Start, hint: Hint::default() };
-    PageRequest::new(target, 1, Arc::new(order), Arc::new(paging), Marker::new(still::mark))
+    PageRequest::new(target, Limit::ONE, Arc::new(order), Arc::new(paging), Marker::new(still::mark))
 }
 
 fn free(family: Family, most: u32) -> Paging {

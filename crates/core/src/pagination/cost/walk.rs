@@ -9,7 +9,7 @@ use crate::pagination::{
     paging::{Family, Learnt},
     position::{Hint, Pivot, Position, Target},
     refusal::Refusal,
-    resolver::{PageRequest, Step, resolve},
+    resolver::{Limit, PageRequest, Step, resolve},
 };
 
 /// What is read, and in pages of which limit.
@@ -138,7 +138,13 @@ impl Walk<'_> {
         let (shape, still) = (self.shape, &self.still);
         let target = if shape.seeks { by_id(target) } else { target };
         let marker = Marker::new(super::still::mark);
-        let request = PageRequest::new(target, self.limit, Arc::clone(&still.order), Arc::clone(&still.paging), marker);
+        let request = PageRequest::new(
+            target,
+            Limit::at_least_one(self.limit),
+            Arc::clone(&still.order),
+            Arc::clone(&still.paging),
+            marker,
+        );
         PageRequest {
             flips: shape.flips,
             filters: still.filters.clone(),

@@ -13,7 +13,6 @@ use super::end::{Belief, End};
 use crate::pagination::{
     answer::Answer,
     direction::Side,
-    key,
     order::{Order, SortKey, Ties},
     paging::Paging,
     plan,
@@ -377,17 +376,13 @@ impl Evidence {
     /// The item at a place as an anchor; `None` where no cursor can hold its keys.
     #[must_use]
     pub(in crate::pagination) fn anchor(&self, order: &Order, place: usize) -> Option<Anchor> {
-        rows::anchor(&self.answer, order, self.item(place))
+        self.answer.anchor(order, self.item(place))
     }
 
     /// The id of the item at a place, in the spelling by which it is known again, where it has one.
     #[must_use]
     pub(in crate::pagination) fn id(&self, order: &Order, place: usize) -> Option<Cow<'_, [u8]>> {
-        let span = rows::row(&self.answer, order, self.item(place)).last().copied().unwrap_or_default();
-        match span.of(&self.answer.body) {
-            b"" | b"null" | [b'{' | b'[', ..] => None,
-            id => Some(key::identity(&order.id, id)),
-        }
+        self.answer.identity(order, self.item(place))
     }
 
     /// How many items up to a place, itself included, are in one run with it; 0 where ties are ordered.

@@ -176,17 +176,13 @@ impl Sheet {
     /// The id of an item, in the spelling by which it is known again; empty where it has none.
     #[must_use]
     pub(in crate::pagination) fn id(&self, order: &Order, index: usize) -> Cow<'_, [u8]> {
-        match self.raw_id(order, index) {
-            b"null" | [b'{' | b'[', ..] => Cow::Borrowed(&[]),
-            raw => key::identity(&order.id, raw),
-        }
+        self.answer.identity(order, index).unwrap_or_default()
     }
 
     /// The mark of an item: of its id, or of its bytes where it has none.
     #[must_use]
     pub(in crate::pagination) fn mark(&self, order: &Order, marker: &Marker, index: usize) -> Mark {
-        let id = self.id(order, index);
-        marker.mark(if id.is_empty() { self.answer.item(index) } else { &id })
+        self.answer.mark(order, marker, index)
     }
 
     /// The mark of an item as it is: of its keys and its id.
@@ -222,7 +218,7 @@ impl Sheet {
     ///
     /// [`Unsorted`] where no cursor can hold its keys.
     pub(in crate::pagination) fn anchor(&self, order: &Order, index: usize) -> Result<Anchor, Unsorted> {
-        rows::anchor(&self.answer, order, index).ok_or_else(|| rows::unkept(&self.answer, order, index))
+        self.answer.anchor(order, index).ok_or_else(|| rows::unkept(&self.answer, order, index))
     }
 
     /// Whether two items of this page have equal strong keys.

@@ -4,7 +4,6 @@ use std::{cmp::Ordering, collections::HashSet};
 
 use crate::pagination::{
     answer::Answer,
-    key,
     order::Order,
     page::{ItemPlace, Page},
     position::{Anchor, Hint, Item, Position, Target},
@@ -58,9 +57,10 @@ pub(super) fn append(page: &mut Page, later: Page, order: &Order) {
         }
     }
     page.answers.extend(later.answers);
-    let last = page.items.last().and_then(|place| {
-        rows::anchor(page.answers.get(place.answer as usize)?, order, place.item as usize).map(Item::Keyed)
-    });
+    let last = page
+        .items
+        .last()
+        .and_then(|place| page.answers.get(place.answer as usize)?.anchor(order, place.item as usize).map(Item::Keyed));
     page.edges = match (page.edges.take(), last) {
         (Some((first, _)), Some(last)) => Some((first, last)),
         (first, _) => first.or(later.edges),
@@ -71,7 +71,6 @@ pub(super) fn append(page: &mut Page, later: Page, order: &Order) {
 
 /// The id of an item, in the spelling by which it is known again.
 fn id(answers: &[Answer], order: &Order, place: ItemPlace) -> Vec<u8> {
-    let Some(answer) = answers.get(place.answer as usize) else { return Vec::new() };
-    let span = rows::row(answer, order, place.item as usize).last().copied().unwrap_or_default();
-    key::identity(&order.id, span.of(&answer.body)).into_owned()
+    let answer = answers.get(place.answer as usize);
+    answer.and_then(|answer| answer.identity(order, place.item as usize)).unwrap_or_default().into_owned()
 }

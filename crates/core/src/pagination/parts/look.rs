@@ -57,7 +57,7 @@ impl Look {
                 Ordering::Greater => return None,
             }
         }
-        let keys = Anchor::of(answer, order, run)?.keys;
+        let keys = answer.anchor(order, run)?.keys;
         let from_start = begins_at_start(self.0, answer);
         let Some(anchor) = anchor else {
             return from_start.then(|| Found { keys, holds_anchor: false, before: before(answer, order, 0..run) });
@@ -96,5 +96,5 @@ fn before(answer: &Answer, order: &Order, items: impl Iterator<Item = usize> + C
         let strong = rows::compare_strong(answer, order, *left, *right).unwrap_or(Ordering::Equal);
         strong.then_with(|| rows::compare_ids(answer, order, *left, *right).unwrap_or(Ordering::Equal))
     })?;
-    Some((count, Anchor::of(answer, order, last)?))
+    Some((count, answer.anchor(order, last)?))
 }

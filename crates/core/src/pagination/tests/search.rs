@@ -15,7 +15,7 @@ use crate::{
         paging::{Family, Paging, Sizes},
         position::{Anchor, Hint, Position, Target},
         refusal::Refusal,
-        resolver::{PageRequest, Step, resolve},
+        resolver::{Limit, PageRequest, Step, resolve},
         window::{Offset, PageNumber, Slice},
     },
 };
@@ -81,7 +81,7 @@ impl Numbers {
         let request = PageRequest {
             ..PageRequest::new(
                 Target { position, hint: Hint { honoured: self.cap, ..hint } },
-                limit,
+                Limit::at_least_one(limit),
                 order,
                 Arc::new(paging),
                 Marker::new(|_| Mark::of(0)),

@@ -14,7 +14,7 @@ use crate::{
         paging::{EndEvidence, Family, Paging, Sizes, Tokens},
         position::{Anchor, Hint, Item, Marks, Pivot, Position, Target, Within},
         refusal::Refusal,
-        resolver::{PageRequest, ShortPages, Step, WhenUnproven, resolve},
+        resolver::{Limit, PageRequest, ShortPages, Step, WhenUnproven, resolve},
         window::Offset,
     },
 };
@@ -69,7 +69,13 @@ impl Upstream {
     fn new(pages: Vec<Given>) -> Self {
         let order = Order { strong: vec![], id: key("id"), ties: Ties::Unordered, declared: true };
         let paging = Paging::new(Family::Token, Sizes::Fixed(2));
-        let request = PageRequest::new(start(), 2, Arc::new(order.clone()), Arc::new(paging.clone()), marker());
+        let request = PageRequest::new(
+            start(),
+            Limit::at_least_one(2),
+            Arc::new(order.clone()),
+            Arc::new(paging.clone()),
+            marker(),
+        );
         Self { pages, paging, order, request, asked: Vec::new() }
     }
 

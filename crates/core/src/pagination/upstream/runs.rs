@@ -122,7 +122,7 @@ impl RunWatch {
                 (anchor.keys.clone(), Some(&anchor.id))
             }
             None if at == 0 && first.is_some_and(|slice| begins_at_start(slice, answer)) => {
-                (Anchor::of(answer, order, 0)?.keys, None)
+                (answer.anchor(order, 0)?.keys, None)
             }
             _ => return Some(Run::Elsewhere),
         };

@@ -9,7 +9,7 @@ use crate::{
         Claims, ContextPart, ContextParts, CursorContext, CursorError, Expiry, KeyRing, Opened, open, seal, seal_item,
     },
     pagination::{
-        order::{Direction, Grain, Kind, Nulls, Order, Ties},
+        order::{Direction, Grain, Kind, Nulls, Order, SortKey, Ties},
         position::{Anchor, Hint, Item, Position, Target},
     },
 };
@@ -18,7 +18,7 @@ use crate::{
 #[test]
 fn beside_the_usual_context_cursors_are_the_same() {
     let order = newest_first();
-    let other_order = Order { strong: Vec::new(), ..order.clone() };
+    let other_order = Order::declared(Vec::new(), order.id().clone(), order.ties());
     let usual = ContextParts { host: "", filters: b"", headers: &[], ..parts(&order) };
     let after_rotation = KeyRing::new(2, &[(1, FIRST_KEY), (2, SECOND_KEY)]).unwrap();
     let known = CursorContext::usual(usual, ring());
@@ -51,7 +51,7 @@ fn beside_the_usual_context_cursors_are_the_same() {
 #[test]
 fn the_part_of_the_context_that_differs_is_named() {
     let order = newest_first();
-    let other_order = Order { strong: Vec::new(), ..order.clone() };
+    let other_order = Order::declared(Vec::new(), order.id().clone(), order.ties());
     let own = parts(&order);
     let changed = [
         (ContextPart::Route, ContextParts { route: "orders", ..own }),
@@ -99,23 +99,20 @@ fn parts_do_not_run_into_their_neighbours() {
 fn whatever_the_order_means_is_part_of_the_context() {
     let own = newest_first();
     let rank = |ranks: &[&str]| Kind::Rank(ranks.iter().map(|&rank| rank.to_owned()).collect());
-    let with = |change: &dyn Fn(&mut Order)| {
-        let mut order = own.clone();
-        change(&mut order);
-        order
+    let with = |change: &dyn Fn(&mut Vec<SortKey>, &mut SortKey)| {
+        let (mut strong, mut id) = (own.strong().to_vec(), own.id().clone());
+        change(&mut strong, &mut id);
+        Order::declared(strong, id, own.ties())
     };
     let mut orders = vec![
         own.clone(),
-        with(&|order| order.strong[0].direction = Direction::Ascending),
-        with(&|order| order.strong[0].name = "updated_at".to_owned()),
-        with(&|order| order.id.direction = Direction::Descending),
-        with(&|order| order.strong.push(sort_key("name", Direction::Ascending))),
-        with(&|order| order.strong.insert(0, sort_key("name", Direction::Ascending))),
-        with(&|order| order.strong.clear()),
-        with(&|order| {
-            order.strong.clear();
-            order.declared = false;
-        }),
+        with(&|strong, _| strong[0].direction = Direction::Ascending),
+        with(&|strong, _| strong[0].name = "updated_at".to_owned()),
+        with(&|_, id| id.direction = Direction::Descending),
+        with(&|strong, _| strong.push(sort_key("name", Direction::Ascending))),
+        with(&|strong, _| strong.insert(0, sort_key("name", Direction::Ascending))),
+        with(&|strong, _| strong.clear()),
+        Order::undeclared(own.id().clone()),
     ];
     for kind in [
         Kind::Number,
@@ -129,10 +126,10 @@ fn whatever_the_order_means_is_part_of_the_context() {
         rank(&["a", "b"]),
         rank(&["b", "a"]),
     ] {
-        orders.push(with(&|order| order.strong[0].kind = kind.clone()));
+        orders.push(with(&|strong, _| strong[0].kind = kind.clone()));
     }
     for nulls in [Nulls::None, Nulls::Smallest, Nulls::Largest, Nulls::First, Nulls::Last] {
-        orders.push(with(&|order| order.strong[0].nulls = nulls));
+        orders.push(with(&|strong, _| strong[0].nulls = nulls));
     }
     for (sealed_in, order) in orders.iter().enumerate() {
         let cursor = seal(ring(), &CursorContext::new(parts(order)), &after("x", "1"), None, LONGEST, false).unwrap();
@@ -149,9 +146,7 @@ fn whatever_the_order_means_is_part_of_the_context() {
     }
     // How the upstream treats ties, and how coarsely it shows a key, only tells how its answers are to be read.
     let cursor = seal(ring(), context(), &after("x", "1"), None, LONGEST, false).unwrap();
-    for same in
-        [with(&|order| order.ties = Ties::Ordered), with(&|order| order.strong[0].grain = Some(Grain::Digits(3)))]
-    {
+    for same in [own.clone().with_ties(Ties::Ordered), with(&|strong, _| strong[0].grain = Some(Grain::Digits(3)))] {
         assert!(open(ring(), &CursorContext::new(parts(&same)), &cursor, NOW, None, LONGEST, false).is_ok());
     }
 }
