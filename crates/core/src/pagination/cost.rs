@@ -14,6 +14,7 @@ use walk::Walk;
 
 use super::{
     filter::Filters,
+    limits::{COUNTED_ANSWERS, COUNTED_RUNS, DIVISIBLE_LENGTH, LARGEST_BUDGET},
     order::{Direction, Kind, Nulls, Order, SortKey, Ties},
     paging::{Family, Paging},
     plan,
@@ -95,18 +96,6 @@ impl Cost {
     }
 }
 
-/// As many requests as a route can allow at most.
-const UNBOUNDED: u32 = 1_000;
-
-/// A page that fills more answers than this is read at fewer places: it takes the more requests the longer it is.
-const MANY: u32 = 8;
-
-/// Runs of equal keys are tried up to so many times the largest answer.
-const LONGEST_RUN: u32 = 4;
-
-/// Most sizes of pages divide it.
-const HIGHLY_DIVISIBLE: u64 = 2_520;
-
 impl Shape {
     /// Takes what matters of a request of the route; `says` is what the dialect reads of its answers.
     #[must_use]
@@ -138,7 +127,7 @@ impl Shape {
     /// The same with the largest budget that a route can have.
     #[must_use]
     pub fn without_budget(&self) -> Self {
-        Self { budget: UNBOUNDED, search_budget: UNBOUNDED, ..self.clone() }
+        Self { budget: LARGEST_BUDGET, search_budget: LARGEST_BUDGET, ..self.clone() }
     }
 
     /// The largest limit up to `limit` whose pages, and those of all smaller limits, satisfy a wish; 0: none does.
@@ -174,7 +163,7 @@ impl Shape {
             let items = 4 * run + 2 * u64::from(limit);
             Walk { shape: self, still: Still::new(self, items, run), limit }.over_runs(run)
         };
-        let most = self.cap().saturating_mul(LONGEST_RUN);
+        let most = self.cap().saturating_mul(COUNTED_RUNS);
         let run = longest(most, |run| over(run).refusal.is_none());
         (run < most).then(|| (run, over(run.max(1)).most()))
     }
@@ -200,7 +189,7 @@ impl Shape {
 
     /// Whether a page takes so many requests that one more or less is neither here nor there.
     fn takes_many(&self, limit: u32) -> bool {
-        limit / self.cap() > MANY
+        limit / self.cap() > COUNTED_ANSWERS
     }
 
     fn cost_of(&self, limit: u32, enough: &dyn Fn(&Cost) -> bool) -> Cost {
@@ -209,7 +198,7 @@ impl Shape {
         // The flipped list has its seams elsewhere, unless the size divides how many items there are; where many sizes do,
         // few pages show what stands on both sides of the end.
         let whole = 4 * wide.div_ceil(cap) * cap;
-        let divisible = 4 * wide.div_ceil(HIGHLY_DIVISIBLE) * HIGHLY_DIVISIBLE;
+        let divisible = 4 * wide.div_ceil(DIVISIBLE_LENGTH) * DIVISIBLE_LENGTH;
         let lists = match self.takes_many(limit) {
             true => vec![whole + 1],
             false => vec![whole, whole + 1, whole + cap / 2, divisible],

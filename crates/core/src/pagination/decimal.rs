@@ -2,6 +2,8 @@
 
 use std::cmp::Ordering;
 
+use super::limits::MOVED_DIGITS;
+
 /// Compares two decimals as JSON writes them (RFC 8259, section 6), exactly, whatever their length. `None` where one of
 /// them is none.
 pub(super) fn compare_decimals(left: &[u8], right: &[u8]) -> Option<Ordering> {
@@ -53,7 +55,7 @@ pub(super) fn moved_decimal(text: &[u8], place: u8, up: bool) -> Option<String> 
     let wanted = behind_point.max(i64::from(place));
     let padding = usize::try_from(wanted - behind_point).ok()?;
     let scale = usize::try_from(wanted).ok()?;
-    if digits.len().saturating_add(padding) > LONGEST_MOVED || scale > LONGEST_MOVED {
+    if digits.len().saturating_add(padding) > MOVED_DIGITS || scale > MOVED_DIGITS {
         return None;
     }
     digits.resize(digits.len() + padding, 0);
@@ -76,9 +78,6 @@ pub(super) fn moved_decimal(text: &[u8], place: u8, up: bool) -> Option<String> 
     }
     Some(spell(negative, &digits, scale))
 }
-
-/// The longest decimal that is moved, in digits.
-const LONGEST_MOVED: usize = 256;
 
 /// A decimal as it is spelt, without its point and exponent.
 struct Spelling {

@@ -16,14 +16,15 @@ use std::sync::Arc;
 
 use super::{
     judge::draft::Ground,
+    limits::{AFTER_FILTER_REQUESTS, FILTER_DETOUR, PAGES_IN_VAIN, PAGES_WITHOUT_FILTER},
     mirror,
     order::Order,
     page::Page,
-    paging::VAIN,
     parts::{
         legs,
         range::{self, Part},
     },
+    plan,
     position::{Anchor, Hint, Position},
     refusal::Refusal,
     request::{PageRequest, WhenUnproven},
@@ -31,13 +32,6 @@ use super::{
     window::Offset,
     windows,
 };
-
-/// Where more items than this stand between the first with the anchor's first key and the anchor's run, a filter on that
-/// key alone is a long way round: every deletion among them moves the boundary.
-const FAR: u32 = 100;
-
-/// So many pages later it is tried again.
-const GIVEN_UP: u8 = 32;
 
 /// A way that should show a page in one answer.
 enum Shortcut {
@@ -71,11 +65,12 @@ async fn read_with_filters(up: &mut UpstreamPort, mut request: PageRequest) -> R
     if request.is_by_offset() {
         return whole(up, request).await;
     }
-    if request.filters.is_some() && request.learnt.filters_in_vain >= VAIN {
+    if request.filters.is_some() && request.learnt.filters_in_vain >= PAGES_IN_VAIN {
         // A filter that is ignored, or compares otherwise than the list is sorted, only costs a request a page.
         let vain = request.learnt.filters_in_vain;
-        request.learnt.filters_in_vain = if vain < VAIN + GIVEN_UP { vain + 1 } else { VAIN - 1 };
-        if vain < VAIN + GIVEN_UP {
+        request.learnt.filters_in_vain =
+            if vain < PAGES_IN_VAIN + PAGES_WITHOUT_FILTER { vain + 1 } else { PAGES_IN_VAIN - 1 };
+        if vain < PAGES_IN_VAIN + PAGES_WITHOUT_FILTER {
             return whole(up, PageRequest { filters: None, ..request }).await;
         }
     }
@@ -146,7 +141,7 @@ async fn read_at_once(up: &mut UpstreamPort, request: PageRequest, shortcut: Sho
     let vain = request.learnt.filters_in_vain;
     let rest = PageRequest {
         // What is left for a page may be nothing where the place was searched for: then this is a search too.
-        budget: request.budget.saturating_sub(spent).max(left.min(8)),
+        budget: request.budget.saturating_sub(spent).max(left.min(AFTER_FILTER_REQUESTS)),
         search_budget: left,
         ..request
     };
@@ -195,7 +190,7 @@ fn is_too_deep(request: &PageRequest) -> bool {
 /// The parts in which everything after an anchor stands, where the endpoint can be asked for them.
 fn parts(request: &PageRequest, order: &Order, anchor: &Anchor) -> Option<Vec<Part>> {
     let (filters, hint) = (request.filters.as_ref()?, &request.target.hint);
-    if (hint.within == Hint::LONG_RUN || hint.run >= legs::longest_answer(&request.paging, request.learnt))
+    if (hint.within == Hint::LONG_RUN || u64::from(hint.run) >= plan::most(&request.paging, request.learnt.cap))
         && let Some(parts) = legs::parts_from_run(order, filters, &anchor.keys, Some(&anchor.id), hint.run)
     {
         return Some(parts);
@@ -203,7 +198,7 @@ fn parts(request: &PageRequest, order: &Order, anchor: &Anchor) -> Option<Vec<Pa
     let parts = range::parts_after(order, filters, anchor, hint)?;
     let left_out = hint.within.saturating_sub(hint.run.max(1));
     if hint.within != Hint::LONG_RUN
-        && left_out > FAR
+        && left_out > FILTER_DETOUR
         && let Some(filter) = legs::alternatives(order, filters, anchor)
     {
         return Some(vec![Part {

@@ -46,6 +46,7 @@ mod instant;
 mod judge;
 pub mod key;
 mod keyset;
+mod limits;
 mod lowered;
 pub mod mark;
 mod mirror;

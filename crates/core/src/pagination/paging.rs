@@ -1,5 +1,7 @@
 //! What an upstream can be asked, and what of its answers can be believed: facts of its dialect.
 
+use super::limits::PAGES_IN_VAIN;
+
 /// How a place is named to the upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
@@ -126,9 +128,6 @@ pub struct Learnt {
     pub filters_in_vain: u8,
 }
 
-/// After so many pages in a row with which a filter did not help, it is not asked for.
-pub(super) const VAIN: u8 = 3;
-
 /// A page's use of a filter that did not help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FutileFilter {
@@ -148,8 +147,8 @@ impl Learnt {
         match self.filters_in_vain {
             0 => None,
             vain if vain == before.filters_in_vain => None,
-            vain if vain < VAIN => Some(FutileFilter::InVain),
-            VAIN => Some(FutileFilter::GivenUp),
+            vain if vain < PAGES_IN_VAIN => Some(FutileFilter::InVain),
+            PAGES_IN_VAIN => Some(FutileFilter::GivenUp),
             _ => Some(FutileFilter::Spared),
         }
     }

@@ -8,10 +8,12 @@ mod tests;
 
 use std::ops::Range;
 
-use askable::{Askable, TRIED, page_with};
+use askable::{Askable, page_with};
 
+pub(super) use super::limits::MARGIN;
 use super::{
     direction::{Side, Way},
+    limits::{CHAIN_OVERLAP, LARGEST_SIZE, TRIED_SIZES},
     paging::{Family, Paging},
     window::{Offset, PageNumber, PageSize, Slice},
 };
@@ -40,17 +42,6 @@ impl Window {
     }
 }
 
-/// By how many items a window is wider than the page needs on either side, where the upstream gives them in the same
-/// answer: changes that move the boundary by no more cost nothing.
-pub(super) const MARGIN: u64 = 10;
-
-/// By how many items the answers of a chain overlap, at most a quarter of the cap: as many rows may come or go between
-/// two of them without breaking the seam.
-const OVERLAP: u64 = 10;
-
-/// The largest size ever asked for: answers of more items are not read.
-const LARGEST: u32 = 100_000;
-
 /// Plans the requests that cover a window: one where one can hold it, else a chain of at most `most` that overlap, the
 /// one with the boundary first. Never empty; a chain may end short of the window.
 #[must_use]
@@ -59,7 +50,7 @@ pub(super) fn plan(paging: &Paging, cap: Option<u32>, window: Window, way: Way, 
     if let Some(fetch) = sizes.one(paging.family, window) {
         return vec![fetch];
     }
-    let overlap = OVERLAP.min(u64::from(sizes.most) / 4).max(1);
+    let overlap = CHAIN_OVERLAP.min(u64::from(sizes.most) / 4).max(1);
     let mut chain: Vec<Slice> = Vec::new();
     let (mut from, mut to) = (window.from, window.to);
     while chain.len() < most.max(1) && from < to {
@@ -107,7 +98,7 @@ pub(super) fn holding(paging: &Paging, cap: Option<u32>, window: Window) -> Opti
     Askable::new(paging, cap).one(paging.family, window)
 }
 
-/// The largest size that can be asked for.
+/// Returns the largest size that can be asked for under a cap, so the most items that an answer holds.
 #[must_use]
 pub(super) fn most(paging: &Paging, cap: Option<u32>) -> u64 {
     u64::from(Askable::new(paging, cap).most)
@@ -162,7 +153,7 @@ pub(super) fn confirmation(
                 last % size + 1 < size && from / size == last / size
             };
             let room = |size: &u32| u64::from(*size) - last % u64::from(*size);
-            let sizes = || sizes.between(2, LARGEST).rev().filter(holds).take(TRIED);
+            let sizes = || sizes.between(2, LARGEST_SIZE).rev().filter(holds).take(TRIED_SIZES);
             let seen = |size: &u32| last % u64::from(*size) + 1 < honoured;
             // A size that is honoured stands where it is believed to stand.
             let best = |size: &u32| (u64::from(*size) <= honoured, room(size));
@@ -188,9 +179,9 @@ pub(super) fn seam(paging: &Paging, cap: Option<u32>, last: u64, before: u64, be
     let seam = last + 1;
     let of = |wanted: u64| {
         let aligned = |size: &u32| seam.is_multiple_of(u64::from(*size));
-        let wanted = u32::try_from(wanted).unwrap_or(LARGEST);
-        let enough = sizes.between(wanted, LARGEST).take(TRIED).find(aligned);
-        enough.or_else(|| sizes.between(1, wanted).rev().take(TRIED).find(aligned))
+        let wanted = u32::try_from(wanted).unwrap_or(LARGEST_SIZE);
+        let enough = sizes.between(wanted, LARGEST_SIZE).take(TRIED_SIZES).find(aligned);
+        enough.or_else(|| sizes.between(1, wanted).rev().take(TRIED_SIZES).find(aligned))
     };
     Some((page_with(last, of(before)?), page_with(seam, of(behind)?)))
 }
@@ -226,7 +217,7 @@ pub(super) fn within(paging: &Paging, fetch: Slice) -> Option<Slice> {
     let (begins, ends) = reach(fetch);
     let Some(depth) = paging.max_depth.filter(|depth| ends > *depth) else { return Some(fetch) };
     let Slice::Offset { from, .. } = fetch else { return None };
-    let room = u32::try_from(depth.checked_sub(begins)?).unwrap_or(LARGEST);
+    let room = u32::try_from(depth.checked_sub(begins)?).unwrap_or(LARGEST_SIZE);
     let size = Askable::new(paging, None).between(1, room).next_back()?;
     (size >= 2).then_some(Slice::Offset { from, size: PageSize(size) })
 }

@@ -5,6 +5,7 @@ use std::{num::NonZeroU32, sync::Arc};
 use super::{
     filter::Filters,
     key::KeyValue,
+    limits::{PAGE_REQUESTS, SEARCH_ITEMS, SEARCH_REQUESTS},
     mark::Marker,
     order::Order,
     paging::{Learnt, Paging},
@@ -99,7 +100,7 @@ impl Budget {
 
 impl Default for Budget {
     fn default() -> Self {
-        Self::new(8, 40)
+        Self::new(PAGE_REQUESTS, SEARCH_REQUESTS)
     }
 }
 
@@ -178,7 +179,7 @@ impl PageRequest {
             learnt: Learnt::default(),
             budget,
             search_budget,
-            search_items: 1_000,
+            search_items: SEARCH_ITEMS,
             verify: Verify::Always,
             unproven: WhenUnproven::Refuse,
             short_pages: ShortPages::Refuse,

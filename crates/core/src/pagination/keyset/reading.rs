@@ -12,6 +12,7 @@ use crate::pagination::{
     order::{Order, Ties},
     page::{Level, Page},
     parts::{legs, range::Part},
+    plan,
     position::{Anchor, Hint, Item, Position, Target},
     refusal::Refusal,
     request::{PageRequest, WhenUnproven},
@@ -125,7 +126,7 @@ impl Reading {
             // Of a filtered list no total is known. Where one answer can hold all of it up to the page's end, it is asked
             // for from its start: nothing can be cut there.
             Position::After(_) if !is_whole => {
-                let most = u64::from(legs::longest_answer(&request.paging, request.learnt));
+                let most = plan::most(&request.paging, request.learnt.cap);
                 let run = if self.part.before.saturating_add(u64::from(request.limit) + 2) <= most {
                     u32::try_from(self.part.before).unwrap_or(u32::MAX)
                 } else if first && self.part.run.is_none() {

@@ -11,22 +11,8 @@ use crate::pagination::{
     filter::{Comparison, Filter, Filters},
     key::KeyValue,
     order::{Order, SortKey, Ties},
-    paging::{Learnt, Paging, Sizes},
     position::{Anchor, Position},
 };
-
-/// An upstream that names no cap gives so many items at most.
-const UNCAPPED: u32 = 1_000;
-
-/// The most items that an answer is believed to hold.
-pub(in crate::pagination) fn longest_answer(paging: &Paging, learnt: Learnt) -> u32 {
-    let most = match &paging.sizes {
-        Sizes::Free { most, .. } => most.unwrap_or(UNCAPPED),
-        Sizes::Listed(sizes) => sizes.last().copied().unwrap_or(1),
-        Sizes::Fixed(size) => *size,
-    };
-    learnt.cap.map_or(most, |cap| most.min(cap)).max(1)
-}
 
 /// Whether the endpoint can give a run by itself, sorted by the id: needed only where the list does not sort it so.
 pub(in crate::pagination) fn can_give_runs(order: &Order, filters: &Filters) -> bool {

@@ -32,7 +32,7 @@ pub(in crate::pagination) struct Found {
 impl Look {
     /// Looks from the boundary on, which is believed to be behind so many items, of which some share its keys.
     pub(in crate::pagination) fn new(paging: &Paging, learnt: Learnt, before: u64, run: u32) -> Option<Self> {
-        let most = u64::from(super::legs::longest_answer(paging, learnt));
+        let most = plan::most(paging, learnt.cap);
         let from = before.saturating_sub(u64::from(run) + 2);
         let window = Window { from, to: before.saturating_add(2), before: 0, behind: most };
         let slice = *plan::plan(paging, learnt.cap, window, Way::Forward, 1).first()?;

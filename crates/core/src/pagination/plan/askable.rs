@@ -1,21 +1,12 @@
 //! The sizes that can be asked for, and the one request that holds most.
 
-use super::{LARGEST, Window};
+use super::Window;
 use crate::pagination::{
     direction::Way,
+    limits::{LARGEST_SIZE, STRETCH, TRIED_SIZES, UNCAPPED_SIZE},
     paging::{Family, Paging, Sizes},
     window::{Offset, PageNumber, PageSize, Slice},
 };
-
-/// An upstream that names no cap is asked for at most so many items in one request.
-const UNCAPPED: u32 = 1_000;
-
-/// A page that holds a window is looked for among sizes up to so many times the window's, and up to 100: practically each
-/// window is held by a page of twice its size.
-const STRETCH: u64 = 4;
-
-/// So many of the largest sizes are tried where no page holds the window.
-pub(super) const TRIED: usize = 1_000;
 
 /// The page of this size that holds an offset.
 pub(super) fn page_with(offset: u64, size: u32) -> Slice {
@@ -36,14 +27,14 @@ pub(super) struct Askable<'a> {
 impl<'a> Askable<'a> {
     pub(super) fn new(paging: &'a Paging, cap: Option<u32>) -> Self {
         let (least, most) = match &paging.sizes {
-            Sizes::Free { least, most } => (*least, most.unwrap_or(UNCAPPED)),
+            Sizes::Free { least, most } => (*least, most.unwrap_or(UNCAPPED_SIZE)),
             Sizes::Listed(sizes) => (sizes.first().copied().unwrap_or(1), sizes.last().copied().unwrap_or(1)),
             Sizes::Fixed(size) => (*size, *size),
         };
         let capped = cap.map_or(most, |cap| most.min(cap)).max(least).max(1);
         let most = match &paging.sizes {
             Sizes::Listed(sizes) => sizes.iter().copied().filter(|size| *size <= capped).max().unwrap_or(least),
-            Sizes::Free { .. } | Sizes::Fixed(_) => capped.min(LARGEST),
+            Sizes::Free { .. } | Sizes::Fixed(_) => capped.min(LARGEST_SIZE),
         };
         Self { sizes: &paging.sizes, least: least.max(1), most, depth: paging.max_depth.unwrap_or(u64::MAX) }
     }
@@ -60,14 +51,14 @@ impl<'a> Askable<'a> {
 
     /// The least size that is at least this, or the largest.
     pub(super) fn nearest(&self, wanted: u64) -> u32 {
-        let wanted = u32::try_from(wanted).unwrap_or(LARGEST);
-        self.between(wanted, LARGEST).next().unwrap_or(self.most)
+        let wanted = u32::try_from(wanted).unwrap_or(LARGEST_SIZE);
+        self.between(wanted, LARGEST_SIZE).next().unwrap_or(self.most)
     }
 
     /// The sizes of pages that hold an offset and do not reach too deep, ascending.
     fn within_depth(&self, offset: u64) -> impl DoubleEndedIterator<Item = u32> + '_ {
         let ends = move |size: u32| (offset / u64::from(size) + 1).saturating_mul(u64::from(size));
-        self.between(1, LARGEST).filter(move |size| ends(*size) <= self.depth)
+        self.between(1, LARGEST_SIZE).filter(move |size| ends(*size) <= self.depth)
     }
 
     /// The widest request around an offset.
@@ -107,8 +98,8 @@ impl<'a> Askable<'a> {
                 };
                 let mut best: Option<(u64, u32)> = None;
                 let stretched = (wished.end - wished.start).saturating_mul(STRETCH).max(100);
-                let largest = u32::try_from(stretched).unwrap_or(LARGEST).max(self.least);
-                for size in self.between(u32::try_from(window.len()).unwrap_or(LARGEST), largest) {
+                let largest = u32::try_from(stretched).unwrap_or(LARGEST_SIZE).max(self.least);
+                for size in self.between(u32::try_from(window.len()).unwrap_or(LARGEST_SIZE), largest) {
                     if let Some(rows) = covered(size)
                         && best.is_none_or(|(most, _)| rows > most)
                     {
@@ -133,13 +124,13 @@ impl<'a> Askable<'a> {
                 Slice::Offset { from: Offset(to.saturating_sub(u64::from(self.most))), size: PageSize(self.most) }
             }
             (Family::Page, Way::Forward) => {
-                let sizes = self.within_depth(from).rev().take(TRIED);
+                let sizes = self.within_depth(from).rev().take(TRIED_SIZES);
                 let size = sizes.max_by_key(|size| u64::from(*size) - from % u64::from(*size));
                 page_with(from, size.unwrap_or(self.most))
             }
             (Family::Page, Way::Backward) => {
                 let last = to.saturating_sub(1);
-                let sizes = self.within_depth(last).rev().take(TRIED);
+                let sizes = self.within_depth(last).rev().take(TRIED_SIZES);
                 let size = sizes.max_by_key(|size| last % u64::from(*size));
                 page_with(last, size.unwrap_or(self.most))
             }

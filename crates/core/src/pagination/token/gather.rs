@@ -11,6 +11,7 @@ use crate::pagination::{
     fetch::Token,
     judge::evidence,
     judge::sheet::{Basis, Lead, Sheet},
+    limits::IDLE_PAGES,
     mark::Mark,
     page::Unproven,
     paging::Sizes,
@@ -19,9 +20,6 @@ use crate::pagination::{
     rows,
     window::Offset,
 };
-
-/// So many sheets in a row, all read for one page, may come no farther than those before them.
-const IDLE_MOST: u32 = 3;
 
 /// How far the sheets have come.
 #[derive(Debug)]
@@ -68,7 +66,7 @@ impl Walk {
         if !sheet.is_empty() {
             self.idle = if self.stands_still(&sheet, from) { self.idle + 1 } else { 0 };
         }
-        if self.idle > IDLE_MOST {
+        if self.idle > IDLE_PAGES {
             return Err(Refusal::Stuck);
         }
         self.take(sheet, from)

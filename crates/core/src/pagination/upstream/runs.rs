@@ -7,6 +7,7 @@ use crate::pagination::{
     answer::Answer,
     filter::Filters,
     key::KeyValue,
+    limits::TELLING_RUN,
     order::Order,
     paging::{Learnt, Paging},
     parts::{
@@ -14,13 +15,11 @@ use crate::pagination::{
         look::{Look, begins_at_start},
         range::Part,
     },
+    plan,
     position::Anchor,
     rows,
     window::Slice,
 };
-
-/// A run of fewer items says nothing of how many an answer can hold.
-const NOT_FEW: usize = 10;
 
 /// The list that follows a boundary near a run, cut at the run.
 #[derive(Debug)]
@@ -106,10 +105,10 @@ impl RunWatch {
     fn run_among(&mut self, first: Option<Slice>, answers: &[Answer]) -> Option<Run> {
         let order = Arc::clone(&self.order);
         let order = order.as_ref();
-        let longest = legs::longest_answer(&self.paging, self.learnt) as usize;
+        let longest = usize::try_from(plan::most(&self.paging, self.learnt.cap)).unwrap_or(usize::MAX);
         let is_one_run = |answer: &&Answer| {
             let count = answer.items.len();
-            count >= longest.clamp(2, NOT_FEW)
+            count >= longest.clamp(2, TELLING_RUN)
                 && rows::compare_strong(answer, order, 0, count - 1).is_some_and(Ordering::is_eq)
         };
         let (at, answer) = answers.iter().enumerate().find(|(_, answer)| is_one_run(answer))?;
