@@ -40,6 +40,7 @@ pub(super) async fn read(up: &mut UpstreamPort, mut request: PageRequest) -> Res
     };
     // The page is read from the answers that have come, where they are slices of the list as it stands.
     let spent = up.requests.saturating_sub(u32::try_from(came.len()).unwrap_or(u32::MAX));
+    debug_assert!(came.len() <= up.requests as usize, "each answer took a request");
     let left = request.search_budget.saturating_sub(spent);
     if left == 0 {
         return Err(Refusal::Unsorted(why).into());

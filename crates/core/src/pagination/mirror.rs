@@ -27,6 +27,10 @@ pub(super) fn turn_page(mut page: Page) -> Page {
     let (next, previous) = (page.previous.take(), page.next.take());
     page.next = next.map(|target| turn(target, counted));
     page.previous = previous.map(|target| turn(target, counted));
+    debug_assert!(
+        page.next.as_ref().is_none_or(|next| !next.position.is_backward()),
+        "the next page of a turned page is read forward"
+    );
     page.last = None;
     page.drift = page.drift.map(|drift| -drift);
     page.offset = match &page.previous {

@@ -46,6 +46,7 @@ impl Window {
 /// one with the boundary first. Never empty; a chain may end short of the window.
 #[must_use]
 pub(super) fn plan(paging: &Paging, cap: Option<u32>, window: Window, way: Way, most: usize) -> Vec<Slice> {
+    debug_assert!(window.from <= window.to, "{window:?} ends before it begins");
     let sizes = Askable::new(paging, cap);
     if let Some(fetch) = sizes.one(paging.family, window) {
         return vec![fetch];
@@ -67,7 +68,19 @@ pub(super) fn plan(paging: &Paging, cap: Option<u32>, window: Window, way: Way, 
             _ => break,
         }
     }
+    debug_assert!(chain.len() <= most.max(1), "a chain of {} answers is longer than {most}", chain.len());
+    debug_assert!(
+        chain.iter().all(|slice| u64::from(slice.size().0) <= u64::from(sizes.most)),
+        "{chain:?} passes the cap"
+    );
+    debug_assert!(chain.windows(2).all(|pair| meet(pair[0], pair[1])), "{chain:?} has a gap");
     chain
+}
+
+/// Whether no offset lies between two slices.
+fn meet(one: Slice, other: Slice) -> bool {
+    let ((begins, ends), (other_begins, other_ends)) = (reach(one), reach(other));
+    begins <= other_ends && other_begins <= ends
 }
 
 /// The request that tells most about where in a window a boundary is: one that holds all of it, if there is one, else
@@ -177,13 +190,16 @@ pub(super) fn seam(paging: &Paging, cap: Option<u32>, last: u64, before: u64, be
         return None;
     }
     let seam = last + 1;
+    debug_assert!(seam > 0, "a seam stands after an item");
     let of = |wanted: u64| {
         let aligned = |size: &u32| seam.is_multiple_of(u64::from(*size));
         let wanted = u32::try_from(wanted).unwrap_or(LARGEST_SIZE);
         let enough = sizes.between(wanted, LARGEST_SIZE).take(TRIED_SIZES).find(aligned);
         enough.or_else(|| sizes.between(1, wanted).rev().take(TRIED_SIZES).find(aligned))
     };
-    Some((page_with(last, of(before)?), page_with(seam, of(behind)?)))
+    let pages = (page_with(last, of(before)?), page_with(seam, of(behind)?));
+    debug_assert!(reach(pages.0).1 == seam && reach(pages.1).0 == seam, "{pages:?} don't meet at {seam}");
+    Some(pages)
 }
 
 /// The slice of the same size behind another.
@@ -208,6 +224,7 @@ pub(super) fn pair(paging: &Paging, cap: Option<u32>, offsets: &Range<u64>) -> O
         }
         Family::Page => (page_with(from, size), page_with(from + u64::from(size), size)),
     };
+    debug_assert_eq!(reach(both.0).1, reach(both.1).0, "the two slices are neighbours");
     (reach(both.1).1 >= to).then_some(both)
 }
 
@@ -219,6 +236,7 @@ pub(super) fn within(paging: &Paging, fetch: Slice) -> Option<Slice> {
     let Slice::Offset { from, .. } = fetch else { return None };
     let room = u32::try_from(depth.checked_sub(begins)?).unwrap_or(LARGEST_SIZE);
     let size = Askable::new(paging, None).between(1, room).next_back()?;
+    debug_assert!(begins.saturating_add(u64::from(size)) <= depth, "a shortened slice stays within {depth}");
     (size >= 2).then_some(Slice::Offset { from, size: PageSize(size) })
 }
 

@@ -30,7 +30,9 @@ enum Mail {
 impl Port {
     /// Posts fetches and waits for their answers, one for each, in their order.
     pub(super) async fn fetch(&self, fetches: Vec<Fetch>) -> Vec<Answer> {
-        self.replace(Mail::Questions(fetches));
+        debug_assert!(!fetches.is_empty(), "a page that waits has asked for something");
+        let before = self.replace(Mail::Questions(fetches));
+        debug_assert!(matches!(before, Mail::Empty), "one question is open at a time");
         poll_fn(|_| match self.replace(Mail::Empty) {
             Mail::Answers(answers) => Poll::Ready(answers),
             questions => {
@@ -76,7 +78,8 @@ impl Task {
     /// Reads on with the answers to the fetches that were asked last.
     pub(super) fn resume(self, answers: Vec<Answer>) -> Turn {
         debug_assert_eq!(answers.len(), self.asked, "one answer for each fetch");
-        self.port.replace(Mail::Answers(answers));
+        let before = self.port.replace(Mail::Answers(answers));
+        debug_assert!(matches!(before, Mail::Empty), "the questions were taken out");
         self.poll()
     }
 

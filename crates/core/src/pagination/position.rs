@@ -178,6 +178,7 @@ impl Hint {
     #[must_use]
     pub(super) fn moved_on(self, items: usize) -> Self {
         let offset = self.offset.believed().0;
+        debug_assert!(offset.checked_add(items as u64).is_some(), "believed offsets leave room for counts");
         let offset = match self.from_end {
             true => offset.saturating_sub(items as u64),
             false => offset.saturating_add(items as u64),

@@ -4,10 +4,12 @@
 //! the contract with whoever fetches is checked by the compiler; dropping it is cancelling. Every turn spends budget, so
 //! the loop ends.
 
+use std::collections::HashSet;
+
 use super::{
     answer::Answer,
     fetch::Fetch,
-    page::Page,
+    page::{ItemPlace, Level, Page},
     port::{Task, Turn},
     refusal::Refusal,
     totals,
@@ -34,10 +36,38 @@ pub struct Pending(Task);
 /// Begins a page.
 #[must_use]
 pub fn resolve(request: PageRequest) -> Step {
-    step(Task::begin(|port| async move {
+    debug_assert!(request.limit > 0 && request.budget <= request.search_budget, "limits and budgets are checked types");
+    debug_assert!(request.order.declared || request.order.strong.is_empty(), "an undeclared order has no strong keys");
+    // Where a token works only once, a page has all of the upstream's last page.
+    let most = if request.paging.tokens.single_use { usize::MAX } else { request.limit as usize };
+    step(Task::begin(move |port| async move {
         let mut up = UpstreamPort::new(port);
-        totals::tell(&mut up, request).await.map(Box::new).map_err(Stop::into_refusal)
+        let page = totals::tell(&mut up, request).await.map_err(Stop::into_refusal)?;
+        assert_whole(&page, most);
+        Ok(Box::new(page))
     }))
+}
+
+/// Asserts, in debug builds, what holds of every page whatever its level.
+fn assert_whole(page: &Page, most: usize) {
+    let stands = |place: &ItemPlace| {
+        let answer = page.answers.get(place.answer as usize);
+        answer.is_some_and(|answer| (place.item as usize) < answer.items.len())
+    };
+    debug_assert!(page.items.iter().all(stands), "an item of the page is in one of its answers");
+    debug_assert!(page.items.len() <= most, "{} items are more than the limit of {most}", page.items.len());
+    debug_assert!(
+        page.items.iter().map(|place| (place.answer, place.item)).collect::<HashSet<_>>().len() == page.items.len(),
+        "no item of an answer is on a page twice"
+    );
+    debug_assert!(page.unproven.is_none() || page.level() <= Level::Anchored, "a flagged page claims no proof");
+    debug_assert!(page.requests > 0, "no page is known without a request");
+    debug_assert!(
+        page.answers
+            .iter()
+            .all(|answer| answer.item_tokens.is_empty() || answer.item_tokens.len() == answer.items.len()),
+        "each item has a token, or none has"
+    );
 }
 
 impl Pending {

@@ -64,6 +64,7 @@ pub(super) fn relate(answer: &Answer, order: &Order, item: usize, anchor: &Ancho
 
 /// Whether an item has these strong keys.
 pub(super) fn has_keys(answer: &Answer, order: &Order, item: usize, keys: &[KeyValue]) -> bool {
+    debug_assert_eq!(keys.len(), order.strong.len(), "one value for each strong key");
     order.strong.iter().zip(row(answer, order, item)).zip(keys).all(|((key, span), kept)| {
         key::compare(key, Extent::Kept, Key::Raw(span.of(&answer.body)), Key::Kept(kept)) == Some(Ordering::Equal)
     })
@@ -206,6 +207,7 @@ pub(super) fn opaque_at<'a>(order: &'a Order, anchor: &Anchor) -> Option<&'a Sor
 /// How an item stands to an anchor by the strong keys before the opaque one.
 pub(super) fn relate_before_opaque(answer: &Answer, order: &Order, item: usize, anchor: &Anchor) -> Option<Ordering> {
     let before = order.strong.len().checked_sub(1)?;
+    debug_assert_eq!(anchor.keys.len(), order.strong.len(), "an anchor has a value for each strong key");
     for ((key, span), kept) in order.strong.iter().zip(row(answer, order, item)).zip(&anchor.keys).take(before) {
         let ordering = key::compare(key, Extent::Kept, Key::Raw(span.of(&answer.body)), Key::Kept(kept))?;
         if ordering != Ordering::Equal {

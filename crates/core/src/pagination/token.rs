@@ -120,6 +120,7 @@ pub(super) async fn read(up: &mut UpstreamPort, request: PageRequest) -> Result<
     let (mut walk, seek) = Walk::new(request, &begin);
     let Begin { token, token_way, .. } = begin;
     let first = walk.ask(up, token, token_way, depth).await?;
+    debug_assert_eq!(walk.requests, 1, "the first page of the upstream is one request");
     match seek {
         Some(seek) => walk.find_place(up, seek, first).await?,
         None => walk.go_through(first)?,
@@ -285,6 +286,10 @@ impl Walk {
             let refusal = if asked.token.is_none() { Refusal::NoList } else { Refusal::TokenGone };
             return Err(refusal.into());
         }
+        debug_assert!(
+            answer.keys.len() == answer.items.len() * self.request.order.columns(),
+            "each item has a row of keys"
+        );
         self.total = answer.total.or(self.total);
         let sheet = Sheet { answer, asked };
         if std::mem::take(&mut self.by_id) && !sheet.is_continued_by_ids(&self.request.order) {

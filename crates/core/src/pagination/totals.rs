@@ -84,6 +84,10 @@ impl Teller {
             // The link would lead to a refusal.
             page.last = None;
         }
+        debug_assert!(
+            page.last.as_ref().is_none_or(|last| last.position == Position::End),
+            "the last page is at the end"
+        );
         let first_total = if self.totals == Totals::FirstPage { page.total } else { None };
         for target in [&mut page.next, &mut page.previous, &mut page.last].into_iter().flatten() {
             target.hint.first_total = first_total;

@@ -186,12 +186,15 @@ impl UpstreamPort {
         }
         // Only those who look at answers beside the strategy need the fetches afterwards.
         let asked = if self.keys.is_some() || self.noted.is_some() { fetches.clone() } else { Vec::new() };
+        let count = fetches.len();
         let mut answers = self.port.fetch(fetches).await;
+        debug_assert_eq!(answers.len(), count, "one answer for each fetch");
         if counts {
             self.counted = Some(answers.pop().and_then(|answer| answer.total));
         }
         let unasked = |answer: &&Answer| matches!(answer.standing, Standing::Unaskable | Standing::Known(_));
         let unasked = answers.iter().filter(unasked).count();
+        debug_assert!(self.requests as usize >= unasked, "these requests were counted just now");
         // Only requests that were made count.
         self.requests -= u32::try_from(unasked).unwrap_or(0);
         if answers.iter().any(|answer| answer.standing == Standing::Unaskable) {
@@ -209,6 +212,7 @@ impl UpstreamPort {
     }
 
     fn listed(&self, slice: Slice, flipped: bool) -> Fetch {
+        debug_assert!(slice.size().0 > 0, "a slice has at least one item");
         let (filter, by_id) = self.part.as_ref().map_or((None, false), |part| (part.filter.clone(), part.by_id));
         Fetch::Slice(slice, Listing { filter, by_id, flipped: flipped != self.flipped })
     }

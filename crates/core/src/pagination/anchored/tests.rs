@@ -503,7 +503,7 @@ fn a_page_that_the_budget_cuts_off_is_refused_or_short() {
         let page = list.page(start(), 20);
         assert_eq!(page.as_ref().ok().map(|page| (page.items.len(), page.short)), expected.map(|count| (count, true)));
         if let Ok(page) = page {
-            list.request.budget = 8;
+            (list.request.budget, list.request.search_budget) = (8, 8);
             assert_eq!(texts(&list.page(page.next.unwrap(), 5).unwrap()), numbers(10..15));
         }
     }

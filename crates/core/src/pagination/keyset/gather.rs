@@ -67,6 +67,8 @@ pub(super) fn append(page: &mut Page, later: Page, order: &Order) {
     };
     (page.next, page.learnt, page.honoured) = (later.next, later.learnt, later.honoured);
     page.short |= later.short;
+    debug_assert!(page.items.iter().all(|place| (place.answer as usize) < page.answers.len()), "items are in answers");
+    debug_assert_eq!(had.len(), page.items.len(), "no item comes twice");
 }
 
 /// The id of an item, in the spelling by which it is known again.

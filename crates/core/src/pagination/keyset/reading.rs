@@ -194,6 +194,7 @@ impl Reading {
     fn refused(&mut self, up: &UpstreamPort, refusal: Refusal) -> Next {
         let flags = self.request.flags();
         let in_parts = self.part.filter.is_some() || (self.looked && flags);
+        debug_assert!(up.requests >= self.before, "requests are only added");
         let spent = up.requests - self.before;
         let hopeless = spent >= self.request.search_budget || refusal == Refusal::BudgetExceeded;
         if !self.is_of_the_whole || !in_parts || self.gave_up || hopeless {

@@ -39,6 +39,7 @@ pub(super) fn count(answers: &[Answer], order: &Order, place: ItemPlace, side: S
             ((place + 1..answer.items.len()).take_while(|item| passes(*item)).count(), answer.items.len() - place - 1)
         }
     };
+    debug_assert!(passed <= all, "{passed} of {all} items");
     (u32::try_from(passed).unwrap_or(u32::MAX).saturating_add(1), passed < all)
 }
 

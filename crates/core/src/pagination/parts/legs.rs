@@ -47,6 +47,10 @@ pub(in crate::pagination) fn parts_from_run(
             parts.push(Part::from_its_start(all(within.iter().cloned().chain([beyond]))));
         }
     }
+    debug_assert!(
+        parts.iter().skip(1).all(|part| part.position == Position::Start),
+        "later parts begin at their start"
+    );
     Some(parts)
 }
 

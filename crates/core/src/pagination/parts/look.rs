@@ -57,6 +57,7 @@ impl Look {
                 Ordering::Greater => return None,
             }
         }
+        debug_assert!(run <= last, "a run begins within the answer");
         let keys = answer.anchor(order, run)?.keys;
         let from_start = begins_at_start(self.0, answer);
         let Some(anchor) = anchor else {

@@ -36,6 +36,7 @@ impl<'a> Askable<'a> {
             Sizes::Listed(sizes) => sizes.iter().copied().filter(|size| *size <= capped).max().unwrap_or(least),
             Sizes::Free { .. } | Sizes::Fixed(_) => capped.min(LARGEST_SIZE),
         };
+        debug_assert!(0 < most && least.max(1) <= most, "sizes from {least} to {most} are none");
         Self { sizes: &paging.sizes, least: least.max(1), most, depth: paging.max_depth.unwrap_or(u64::MAX) }
     }
 
@@ -87,7 +88,9 @@ impl<'a> Askable<'a> {
                 let before = (window.from - wished.start)
                     .min(spare - spare / 2)
                     .max(spare.saturating_sub(wished.end - window.to).min(window.from - wished.start));
-                Some(Slice::Offset { from: Offset(window.from - before), size: PageSize(size) })
+                let from = window.from - before;
+                debug_assert!(from + u64::from(size) >= window.to, "{size} items from {from} don't hold {window:?}");
+                Some(Slice::Offset { from: Offset(from), size: PageSize(size) })
             }
             Family::Page => {
                 let covered = |size: u32| {

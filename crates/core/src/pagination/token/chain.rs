@@ -51,6 +51,7 @@ impl Around {
         let before_one =
             || nearest(&mut (0..items.len()).filter(is_best).filter(|at| self.ahead.contains(&items[*at])));
         let passed = after_one.or_else(before_one).unwrap_or(0);
+        debug_assert!(passed <= items.len() && best <= seen, "a chain of {best} among {seen} marks");
         Sighting::At { passed, stragglers: u32::try_from(seen.saturating_sub(best)).unwrap_or(u32::MAX) }
     }
 

@@ -15,6 +15,7 @@ pub(super) fn count(circle: Loop, hash: u64) -> Option<Loop> {
     if circle.hash == hash {
         return None;
     }
+    debug_assert!(circle.power.is_power_of_two() || circle.power == u32::MAX, "powers double, from 1");
     let steps = circle.steps.saturating_add(1);
     Some(if steps >= circle.power {
         Loop { power: circle.power.saturating_mul(2), steps: 0, hash }

@@ -170,6 +170,9 @@ impl Walk {
             self.trail.extend(last.map(|taken| sheet.mark(&self.request.order, &self.request.marker, taken.index)));
             self.trail.drain(..self.trail.len().saturating_sub(Marks::BEHIND));
         }
+        debug_assert!(from.min(count) <= place && place <= count, "items are gone through forward, within their page");
+        debug_assert!(whole || self.taken.len() <= self.limit(), "a page has at most its limit");
+        debug_assert!(self.trail.len() <= Marks::BEHIND, "a cursor carries at most {} marks", Marks::BEHIND);
         self.consumed = place;
         self.circle_before = self.circle;
         let hash = self.may_go_round().then(|| sheet.hash(&self.request.order, &self.request.marker));
@@ -245,6 +248,7 @@ impl Walk {
             self.run = if goes_on { self.run.saturating_add(tied) } else { tied };
             self.anchor = Some(latest);
         }
+        debug_assert!(places.end <= count, "the items that went by are items of the page");
         anchor(count - 1).map(Some)
     }
 

@@ -27,6 +27,7 @@ impl KeyWatch {
     pub(super) fn fault(&self, fetch: &Fetch, answer: &Answer) -> Option<Unsorted> {
         let Self { order, may_project } = self;
         let Fetch::Slice(_, listing) = fetch else { return None };
+        debug_assert_eq!(answer.keys.len(), answer.items.len() * order.columns(), "each item has a row of keys");
         let first = answer.keys.get(..order.columns())?;
         let is_hidden =
             |column: usize| answer.keys.iter().skip(column).step_by(first.len()).all(|span| span.is_absent());

@@ -112,6 +112,7 @@ impl RunWatch {
                 && rows::compare_strong(answer, order, 0, count - 1).is_some_and(Ordering::is_eq)
         };
         let (at, answer) = answers.iter().enumerate().find(|(_, answer)| is_one_run(answer))?;
+        debug_assert!(answer.items.len() > 1, "a run that fills an answer has more than one item");
         self.one_runs += 1;
         if answer.items.len() < longest && self.one_runs < 2 {
             return None;
