@@ -6,7 +6,16 @@ use super::{Source, rust_files};
 const FOLDERS: [&str; 5] = ["src", "tests", "benches", "fuzz", "crates"];
 
 /// The files and folders below `crates` whose comments have not been written by these rules yet.
-const LATER: [&str; 2] = ["core/", "sim/"];
+const LATER: [&str; 8] = [
+    "core/src/pagination/anchored",
+    "core/src/pagination/judge",
+    "core/src/pagination/windows",
+    "sim/src/anchored/promises.rs",
+    "sim/src/keyed/need.rs",
+    "sim/src/keyed/promises.rs",
+    "sim/src/misdeclared/promises.rs",
+    "sim/src/token/promises.rs",
+];
 
 /// Words that no paragraph of a doc comment begins with: its subject is a noun, or it says what a function does.
 const NO_SUBJECTS: [&str; 11] =

@@ -32,7 +32,7 @@ const REFUSED_OF_THOUSAND: u64 = 3;
 /// Of a thousand walks so many are refused at most, with need or without: as was recorded.
 const ANY_REFUSED_OF_THOUSAND: u64 = 145;
 
-/// What became of many walks.
+/// The results of many walks.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) walks: u64,
@@ -41,7 +41,7 @@ pub(crate) struct Tally {
     unpromised: u64,
     stragglers: u64,
     unneeded: u64,
-    /// How often for which cause, with need or without, and the first seed of it.
+    /// The number of refusals by cause, with need or without, and the first seed of each.
     refused: BTreeMap<(&'static str, bool), (u64, u64)>,
 }
 
@@ -71,7 +71,7 @@ impl Tally {
         }
     }
 
-    /// What is beyond the recorded bounds.
+    /// Returns the figures that are beyond the recorded bounds.
     pub(crate) fn beyond(&self) -> Vec<String> {
         let (walks, unneeded) = (self.walks, self.unneeded);
         let refused: u64 = self.refused.values().map(|(times, _)| times).sum();

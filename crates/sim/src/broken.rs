@@ -34,13 +34,13 @@ pub(crate) fn caught_lie(lie: Lie) -> impl Iterator<Item = Caught> {
     })
 }
 
-/// How a walk breaks a promise without a rule that it keeps with it.
+/// Returns the way in which a walk breaks a promise without a rule that it keeps with it.
 fn breaks_without(rule: Rule, case: &Case) -> Option<Broken> {
     let broken = without(rule, || case.walk(false).violation)?;
     case.walk(false).violation.is_none().then_some(broken)
 }
 
-/// How a walk breaks one of the promises that must catch a lie.
+/// Returns the way in which a walk breaks one of the promises that must catch a lie.
 fn breaks_by(lie: Lie, case: &Case) -> Option<Broken> {
     case.walk(false).violation.filter(|broken| lie.breaks().contains(&broken.promise.as_str()))
 }
@@ -48,7 +48,8 @@ fn breaks_by(lie: Lie, case: &Case) -> Option<Broken> {
 /// Of so many walks that catch a broken core the one with the smallest scenario is written.
 const SHRUNK: usize = 10;
 
-/// Whether each rule and each lie is caught; says by which walk, and writes the shrunk scenarios to a folder.
+/// Returns whether each rule and each lie is caught. Prints the walk that catches it, and writes the shrunk scenarios
+/// to a folder.
 pub(crate) fn all_are_caught(write: Option<&Path>) -> bool {
     let rules =
         Rule::ALL.map(|rule| is_caught(&format!("{rule:?}"), Some(rule), shows(rule), caught_without(rule), write));
@@ -94,7 +95,7 @@ fn file_name(rule: Option<Rule>, name: &str) -> String {
     text + ".txt"
 }
 
-/// What a scenario shows that catches a core without this rule.
+/// Returns the description of a scenario that catches a core without this rule.
 fn shows(rule: Rule) -> &'static str {
     match rule {
         Rule::CountsOnlyAim => {
@@ -116,7 +117,7 @@ fn shows(rule: Rule) -> &'static str {
     }
 }
 
-/// What a scenario shows that catches a lie.
+/// Returns the description of a scenario that catches a lie.
 fn lies(lie: Lie) -> &'static str {
     match lie {
         Lie::ShortIsEnd => "The dialect says that every size is honoured, and a silent cap cuts the answers.",

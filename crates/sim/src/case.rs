@@ -48,7 +48,7 @@ words!(Case {
     Misdeclared(scenario) = "misdeclared",
 });
 
-/// How a walk ended.
+/// The end of a walk.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ended {
     pub(crate) violation: Option<Broken>,

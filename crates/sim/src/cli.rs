@@ -21,7 +21,7 @@ use crate::{
     run::{Mix, walk_all},
 };
 
-/// How many walks a run of the tests does.
+/// The number of walks that a run of the tests makes.
 pub(crate) const WALKS: u64 = 120_000;
 
 /// The real pagination core against model upstreams whose lists change between and during pages.
@@ -71,7 +71,7 @@ enum Sim {
     },
 }
 
-/// What is replayed.
+/// The walk that is replayed.
 #[derive(Clone, Debug)]
 enum What {
     Seed(Family, u64),

@@ -30,7 +30,7 @@ const LEAST_WALKS: u64 = 5_000;
 /// At most one page of so many may be deceived; 20 of a million are.
 const MOST_DECEIVED: u64 = 20_000;
 
-/// What came of many walks.
+/// The results of many walks.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) walks: u64,
@@ -60,8 +60,8 @@ impl Tally {
         self.counts.get(&(truth, said, still)).and_then(|counts| counts.get(what)).copied().unwrap_or(0)
     }
 
-    /// What is not as it was recorded: how often each kind of list is met and must be read, and how many pages are
-    /// deceived.
+    /// Returns the figures that are beyond the recorded ones: how often each kind of list is met and must be read, and
+    /// how many pages are deceived.
     pub(crate) fn beyond(&self) -> Vec<String> {
         if self.walks < LEAST_WALKS {
             return Vec::new();

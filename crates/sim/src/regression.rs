@@ -72,7 +72,7 @@ impl Regression {
         }
     }
 
-    /// What of it does not hold.
+    /// Returns the property that does not hold, if there is one.
     pub(crate) fn fault(&self) -> Option<String> {
         let told = |broken: Broken| format!("breaks {}: {}", broken.promise, broken.what);
         let is_lie = self.without.is_none() && self.breaks.is_some();

@@ -1,4 +1,4 @@
-//! What came of many walks, and what a person needs who looks into those that failed.
+//! The report of many walks, with all that helps a person who looks into those that failed.
 
 use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
@@ -10,7 +10,7 @@ use crate::{
     token,
 };
 
-/// What came of walks of all families.
+/// The results of walks of all families.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     pub(crate) walks: u64,
@@ -46,7 +46,8 @@ impl Report {
         self.broken.values().map(Vec::len).sum()
     }
 
-    /// What is not as it was recorded: worlds that are met too seldom, refusals without need, levels and deceived pages.
+    /// Returns the figures that are beyond the recorded ones: worlds that are met too seldom, refusals without need,
+    /// levels and deceived pages.
     pub(crate) fn beyond(&self) -> Vec<String> {
         let mut beyond = self.keyed.beyond(&keyed::bounds::WALKS);
         let needless = self.keyed.refused_without_need();
@@ -89,7 +90,7 @@ impl Report {
         }
     }
 
-    /// One line for whoever reads nothing else.
+    /// Returns the report in one line.
     pub(crate) fn summary(&self) -> String {
         let Self { walks, mutations, refusals, .. } = self;
         let violations = self.violations();
@@ -100,7 +101,7 @@ impl Report {
     }
 }
 
-/// Where the scenarios of failing walks are written.
+/// The folder for the scenarios of failing walks.
 const FAILED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/sim");
 
 /// Prints the story of a failing walk, shrunk, and writes the shrunk scenario to a file.

@@ -49,7 +49,7 @@ impl Mix {
     }
 }
 
-/// How far a run has come.
+/// The progress of a run.
 #[derive(Debug, Default)]
 struct Progress {
     walks: AtomicU64,

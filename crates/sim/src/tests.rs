@@ -1,4 +1,4 @@
-//! What a run of the tests does: each family, all small worlds, and the broken cores that must be caught.
+//! The tests of a run: each family, all small worlds, and the broken cores that must be caught.
 //!
 //! `WALKS=n` sets how many walks each family does, for `crates/mutants`.
 
@@ -14,14 +14,14 @@ use crate::{
     run::{Mix, walk_all},
 };
 
-/// How many walks of one family alone are done.
+/// The number of walks of a family that is walked alone.
 const WALKS_OF_FAMILY: u64 = 20_000;
 
-/// What stands in every binary whose core has rules that can be switched off. `tests/end_to_end` looks for it in the
+/// The mark in every binary whose core has rules that can be switched off. `tests/end_to_end` looks for it in the
 /// binary that is shipped.
 const MARK: &[u8] = b"cursorgate-core: its rules can be switched off";
 
-/// How many walks are wanted, where the environment says so.
+/// Returns the number of walks that the environment asks for.
 fn wanted() -> Option<u64> {
     let text = std::env::var("WALKS").ok()?;
     Some(text.parse().unwrap_or_else(|_| panic!("WALKS={text} is no number")))

@@ -12,7 +12,7 @@ mod page;
 
 pub(crate) use page::Page;
 
-/// What can be written as words and read again.
+/// A value that can be written as words and read again.
 pub(crate) trait Text: Sized {
     fn write(&self, page: &mut Page);
     fn read(words: &mut Words<'_>) -> Result<Self, String>;

@@ -1,8 +1,9 @@
 //! Lists that are paged by what the upstream hands out: the real core against a model of such an upstream.
 //!
-//! What an upstream's own tokens skip nobody can see. So the promises are about what it shows: whatever an answer shows
-//! beyond the place of a page, and before the page's last item, is on that page; nothing comes twice; and where tokens
-//! are perfect (keys, snapshots), a walk from the start to the end delivers all that was there throughout.
+//! A client can't see the items that an upstream's tokens skip. So the promises are about the answers: every item that
+//! an answer shows beyond the place of a page, and before the page's last item, is on that page; no item comes twice;
+//! and where tokens are perfect (keys, snapshots), a walk from the start to the end delivers all that was there
+//! throughout.
 //!
 //! `world` is the list, `upstream` what pages it, `scenario` what a seed makes of both and of the client, `walk` goes
 //! through it, `promises` is what must hold.
@@ -33,7 +34,7 @@ const ANY_REFUSED_OF_THOUSAND: u64 = 28;
 /// Of a thousand walks over tokens that never lose their place, so many may be refused at most.
 const REFUSED_OF_THOUSAND: u64 = 8;
 
-/// What became of many walks.
+/// The results of many walks.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) walks: u64,
@@ -80,7 +81,7 @@ impl Tally {
         other.refused.into_iter().for_each(|(cause, times)| *self.refused.entry(cause).or_default() += times);
     }
 
-    /// What is beyond the recorded bounds.
+    /// Returns the figures that are beyond the recorded bounds.
     pub(crate) fn beyond(&self) -> Vec<String> {
         let Self { walks, pages, declared, checked, perfect, unneeded, .. } = *self;
         let refused: u64 = self.refused.values().sum();

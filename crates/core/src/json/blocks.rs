@@ -1,17 +1,18 @@
 //! A text in blocks of 64 bytes, and what of each of them stands outside of strings.
 //!
-//! Whether a byte is in a string depends on all quotes before it, and whether a quote counts on the backslashes before it.
-//! Both are told for 64 bytes at once by arithmetic on words (Langdale and Lemire, "Parsing gigabytes of JSON per second",
+//! A byte is in a string or not by all quotes before it, and a quote counts or not by the backslashes before it.
+//! Arithmetic on words decides both for 64 bytes at once (Langdale and Lemire, "Parsing gigabytes of JSON per second",
 //! 2019). The words come from [vector instructions](super::vector), or from [`portable`] code with the same result.
 
 use super::tokens::BYTE_ORDER_MARK;
 
 mod portable;
 
-/// How many blocks are marked at once: few enough that what was marked is still at hand when it is read.
+/// The number of blocks that are marked at once: so few that the marks are still in the nearest cache when they are
+/// read.
 const WINDOW: usize = 16;
 
-/// How many bytes these are.
+/// The size of a window in bytes.
 pub(super) const WINDOW_BYTES: usize = WINDOW * 64;
 
 /// The blocks of a window.
@@ -23,7 +24,7 @@ pub(super) type Words = [u64; WINDOW];
 /// So many places are written at once, and then so many counted as there are.
 const AT_ONCE: usize = 4;
 
-/// What is known of the bytes of a window.
+/// The marks of the bytes of a window.
 pub(super) struct Marks {
     pub(super) signs: Signs,
     /// Strings, from the opening quote to the last byte before the closing one.
@@ -31,20 +32,20 @@ pub(super) struct Marks {
 }
 
 impl Marks {
-    /// Nothing is marked.
+    /// Creates a window without marks.
     pub(super) const fn new() -> Self {
         Self { signs: Signs { places: [0; WINDOW_BYTES + AT_ONCE], count: 0 }, strings: [0; WINDOW] }
     }
 }
 
-/// Where in a window brackets, braces and colons are outside of strings, one after the other.
+/// The places of brackets, braces and colons outside of strings in a window, in ascending order.
 pub(super) struct Signs {
     places: [u16; WINDOW_BYTES + AT_ONCE],
     count: usize,
 }
 
 impl Signs {
-    /// Where in the window the sign of this number is.
+    /// Returns the place of the sign with this number.
     #[inline(always)]
     pub(super) fn get(&self, number: usize) -> Option<usize> {
         if number < self.count { self.places.get(number).map(|place| usize::from(*place)) } else { None }
@@ -71,18 +72,18 @@ impl Signs {
     }
 }
 
-/// What was met in a window, and must not be there, or perhaps not.
+/// The bytes of a window that must not be there, or that may be misplaced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Met {
-    /// What has no place outside of strings: backslashes, and what is not ASCII.
+    /// Bytes that have no place outside of strings: backslashes and bytes beyond ASCII.
     pub(super) misplaced: u64,
-    /// Whether there are control characters.
+    /// The window has control characters.
     pub(super) controls: bool,
-    /// Whether a character that ends in the window is no UTF-8.
+    /// A character that ends in the window is not UTF-8.
     pub(super) not_utf8: bool,
 }
 
-/// What the bytes before a block do to it.
+/// The effect of the bytes before a block on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Before {
     /// 1 where the first byte is escaped.
@@ -92,11 +93,11 @@ pub(super) struct Before {
 }
 
 impl Before {
-    /// What is escaped in a block, by its backslashes.
+    /// Returns the bytes of a block that its backslashes escape.
     ///
-    /// Of a run of backslashes every other one escapes what follows, from the first on that is not escaped itself. A
-    /// subtraction carries through the run, and leaves different bits behind it where it begins at an odd place and where
-    /// it begins at an even one.
+    /// In a run of backslashes, every other one escapes the byte after it, beginning with the first one that is not
+    /// escaped itself. A subtraction carries through the run; the bits that it leaves after the run differ by the
+    /// parity of the run's first place.
     #[inline(always)]
     pub(super) const fn escaped(&mut self, backslashes: u64) -> u64 {
         const ODD: u64 = 0xaaaa_aaaa_aaaa_aaaa;
@@ -107,7 +108,7 @@ impl Before {
         escaped
     }
 
-    /// What is in strings, by whether the quotes up to each byte are odd.
+    /// Returns the bytes in strings: those with an odd number of quotes up to them.
     #[inline(always)]
     pub(super) const fn strings(&mut self, odd: u64) -> u64 {
         let strings = odd ^ self.open;
@@ -136,12 +137,12 @@ impl Marker {
         Self::Portable
     }
 
-    /// Whether it tells what is no UTF-8.
+    /// Returns whether this code detects bytes that are not UTF-8.
     pub(super) const fn judges_utf8(self) -> bool {
         !matches!(self, Self::Portable)
     }
 
-    /// Marks a window, and what is before the one behind it.
+    /// Marks a window and updates `before` for the next one.
     fn mark(self, blocks: &Blocks, previous: &[u8; 32], before: &mut Before, marks: &mut Marks) -> Met {
         marks.signs.count = 0;
         match self {
@@ -151,8 +152,7 @@ impl Marker {
         }
     }
 
-    /// Marks the window of this number, by what is before it, and gives what is before the one behind it. Nothing where it
-    /// must not be in a text.
+    /// Marks the window with this number and returns the state before the next one. `None` if the text can't be valid.
     pub(super) fn judge(self, text: &[u8], window: usize, before: &mut Before, marks: &mut Marks) -> bool {
         let begin = window * WINDOW_BYTES;
         let rest = text.get(begin..).unwrap_or_default();
@@ -167,7 +167,7 @@ impl Marker {
     }
 }
 
-/// The window from a place on, with blanks behind the end of the text, and instead of a byte order mark.
+/// Returns the window at a place, with blanks after the end of the text and in place of a byte order mark.
 #[inline(never)]
 fn padded(text: &[u8], begin: usize) -> Blocks {
     let mut blocks = [[b' '; 64]; WINDOW];
@@ -190,7 +190,7 @@ pub(super) const fn odd(mut bits: u64) -> u64 {
     bits
 }
 
-/// Whether the control characters of a window are whitespace, and outside of strings.
+/// Returns whether the control characters of a window are whitespace outside of strings.
 pub(super) fn controls_are_blanks(text: &[u8], begin: usize, marks: &Marks) -> bool {
     let blocks = text.get(begin..).unwrap_or_default().chunks(64);
     blocks.zip(&marks.strings).all(|(block, strings)| {

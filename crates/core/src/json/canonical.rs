@@ -1,5 +1,5 @@
-//! One spelling for all texts of the same JSON value: members sorted by name, no whitespace, strings escaped in one
-//! way. It is compared, and never sent.
+//! A canonical spelling of JSON values: members sorted by name, no whitespace, one way to escape strings. It is
+//! compared and never sent.
 
 use super::{
     JsonError,
@@ -10,7 +10,7 @@ use super::{
 /// Why a value has no canonical spelling.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CanonicalError {
-    /// It is not JSON, or nested too deep.
+    /// The text is not JSON, or is nested too deep.
     Json(JsonError),
     /// An object has two members of this name.
     Duplicate(String),

@@ -49,7 +49,7 @@ impl Document {
         self
     }
 
-    /// The text of the document, indented by two blanks, with a line end behind it.
+    /// Returns the text of the document, indented by two blanks, with a line end.
     #[must_use]
     pub fn render(&self) -> String {
         let mut out = Vec::new();

@@ -6,22 +6,22 @@ use super::{
     write::push_text,
 };
 
-/// What becomes of a member.
+/// A change of a member.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Edit {
-    /// It is this JSON value, whatever it was.
+    /// The member gets this JSON value.
     Set(Vec<u8>),
-    /// It is left out.
+    /// The member is removed.
     Remove,
     /// The object that it is is edited in turn. Another value gives way to an object, if anything is set in that.
     Within(Vec<(String, Self)>),
 }
 
-/// What becomes of the members of these names; of all others nothing does.
+/// Changes of the members with these names. All other members stay as they are.
 pub type Edits = Vec<(String, Edit)>;
 
 impl Edit {
-    /// Whether there is something that this sets.
+    /// Returns whether this sets a value.
     fn sets(&self) -> bool {
         match self {
             Self::Set(_) => true,
@@ -50,7 +50,7 @@ pub fn add_edit(edits: &mut Edits, names: &[&str], edit: Edit) {
     }
 }
 
-/// An object after these edits. What is set and was not there stands behind the other members.
+/// Returns an object with these edits. Members that are set and were absent are appended.
 ///
 /// # Errors
 /// [`JsonError::Malformed`] where `object` is no object, and [`JsonError::TooDeep`].
@@ -116,7 +116,7 @@ fn push_name(out: &mut Vec<u8>, begins: usize, quoted: &[u8]) {
     out.push(b':');
 }
 
-/// What an edit sets where nothing was before.
+/// Writes the value that an edit sets for an absent member.
 fn push_set(edit: &Edit, out: &mut Vec<u8>) -> Result<(), JsonError> {
     match edit {
         Edit::Set(value) => out.extend_from_slice(value),

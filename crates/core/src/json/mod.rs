@@ -1,10 +1,10 @@
 //! Bytes as they came: where the items, the sort keys and the facts of a page stand in an upstream's body.
 //!
-//! Nothing here builds a tree or copies an item. One scan ([`scan_page`]) gives byte ranges ([`Span`]), and everything
-//! above works on those. It reads what it looks for, and of all else judges the outline (`outline.rs`): nothing in an
-//! item can break out of its place. A [`Pointer`] says where to look, [`scalar`] reads the one value that stands there,
-//! [`mod@write`] writes the gateway's own strings. Duplicate members are read as
-//! their last, everywhere. A [`Document`] is for what the gateway writes of itself, its description.
+//! No code here builds a tree or copies an item. A scan ([`scan_page`]) gives byte ranges ([`Span`]), and all other
+//! code works on those. The scan reads the places that it looks for, and checks the outline of all else (`outline.rs`):
+//! no part of an item can break out of its place. A [`Pointer`] names a place, [`scalar`] reads one value,
+//! [`mod@write`] writes the gateway's own strings. Of duplicate members the last one counts, everywhere. A [`Document`]
+//! is for the gateway's own descriptions.
 
 mod blocks;
 mod canonical;
@@ -37,15 +37,15 @@ pub use scan::{JsonError, Limits, PageSpans, Shape, scan_facts, scan_page};
 pub struct Span {
     /// First byte.
     pub start: u32,
-    /// One past the last byte.
+    /// The byte after the last one.
     pub end: u32,
 }
 
 impl Span {
-    /// What stands for a member that is not there: no JSON value is empty.
+    /// The range of a missing member: no JSON value is empty.
     pub const ABSENT: Self = Self { start: 0, end: 0 };
 
-    /// Whether this stands for a missing member.
+    /// Returns whether this stands for a missing member.
     #[must_use]
     pub const fn is_absent(self) -> bool {
         self.start == self.end

@@ -2,7 +2,7 @@
 
 use super::scalar;
 
-/// What tells most names from those that are wanted, without looking at all of them.
+/// A filter that tells most names from the wanted ones without a comparison with all of them.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Wanted {
     /// A bit for each length, the last for all from 63 on.
@@ -19,13 +19,13 @@ impl Wanted {
         self.last_bytes[usize::from(last >> 6)] |= 1 << (last & 63);
     }
 
-    /// Whether a name that is spelled without escapes may be wanted, by its length.
+    /// Returns whether a wanted name has this length. For names without escapes.
     #[inline(always)]
     const fn has_length(&self, length: usize) -> bool {
         self.lengths >> (if length < 63 { length } else { 63 }) & 1 != 0
     }
 
-    /// Whether a name may be wanted, by its last byte as it is spelled.
+    /// Returns whether a wanted name ends with this byte.
     #[inline(always)]
     pub(super) fn has_last_byte(&self, last: u8) -> bool {
         self.last_bytes[usize::from(last >> 6)] >> (last & 63) & 1 != 0
@@ -36,12 +36,12 @@ impl Wanted {
 #[derive(Clone, Copy)]
 pub(super) struct Name<'a> {
     pub(super) quoted: &'a [u8],
-    /// Whether it has an escape, or may have.
+    /// The name has an escape, or may have one.
     pub(super) escaped: bool,
 }
 
 impl<'a> Name<'a> {
-    /// What stands between these places, quotes included, and may have an escape.
+    /// Takes the name between these places, quotes included. It may have an escape.
     #[inline]
     pub(super) fn of(text: &'a [u8], start: usize, end: usize) -> Self {
         Self { quoted: &text[start..end], escaped: true }
@@ -52,13 +52,13 @@ impl<'a> Name<'a> {
         self.quoted
     }
 
-    /// Whether the name may be wanted.
+    /// Returns whether the name may be a wanted one.
     #[inline(always)]
     pub(super) const fn may_be(self, wanted: &Wanted) -> bool {
         self.escaped || wanted.has_length(self.quoted.len() - 2)
     }
 
-    /// Whether this is the name, once decoded. Nothing is decoded where nothing is escaped.
+    /// Returns whether this is the name, once decoded. A name without escapes is not decoded.
     #[inline(always)]
     pub(super) fn is(self, wanted: &str) -> bool {
         let is_spelled_so =

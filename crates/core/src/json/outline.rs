@@ -1,8 +1,8 @@
 //! The outline of a JSON text: what is asked for is read, all else is passed over without being read.
 //!
-//! What is passed over is told by [the marks of its blocks](super::blocks) alone: which of its bytes are in strings, and
-//! which of the others are brackets, braces and colons. So of a value that nothing is looked for in, and of what stands
-//! beside what is looked for, this much holds, and no more:
+//! The parts of a body that are passed over are judged by [the marks of its blocks](super::blocks) alone: which bytes
+//! are in strings, and which of the others are brackets, braces and colons. This much holds of a value that is not
+//! looked into, and of the text around the places that are looked for, and no more:
 //!
 //! - Its strings are closed, and hold no control characters.
 //! - Outside of strings there is nothing but ASCII, without backslashes, and of control characters only whitespace.
@@ -30,11 +30,11 @@ pub(super) struct Outline<'a, 'm> {
     at: usize,
     marker: Marker,
     marks: &'m mut Marks,
-    /// Where the window begins that is marked.
+    /// The beginning of the marked window.
     begin: usize,
     /// The next sign of the window, but for those before the place here.
     next: usize,
-    /// What is before each window that was marked yet, and before the one behind them.
+    /// The state before each window that has been marked, and before the next one.
     before: Vec<Before>,
     is_sound: bool,
     /// The byte that closes each open container, outermost first.
@@ -56,7 +56,7 @@ impl<'a, 'm> Outline<'a, 'm> {
         outline
     }
 
-    /// Whether nothing that was marked has to be refused. Once the end is passed, all of the text was.
+    /// Returns whether no marked byte must be refused. After the end of the text, this holds for all of it.
     pub(super) const fn is_sound(&self) -> bool {
         self.is_sound
     }
@@ -122,7 +122,7 @@ impl<'a, 'm> Outline<'a, 'm> {
         (before[end] == b'"').then_some(end)
     }
 
-    /// Whether the name that ends here may be wanted: it ends as one of those, or with an escape.
+    /// Returns whether the name that ends here may be wanted: it ends as a wanted one does, or with an escape.
     #[inline(always)]
     fn may_be(&self, wanted: &Wanted, end: usize) -> bool {
         let before = end.checked_sub(6).and_then(|begin| self.text.get(begin..)?.first_chunk::<6>());
@@ -184,7 +184,7 @@ impl<'a, 'm> Outline<'a, 'm> {
                 if self.open.len() == self.depth {
                     return Err(JsonError::TooDeep);
                 }
-                // In ASCII what closes is two behind what opens.
+                // In ASCII each closing bracket or brace is the opening one plus two.
                 close = sign + 2;
                 self.open.push(close);
             } else {

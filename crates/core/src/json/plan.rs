@@ -1,4 +1,4 @@
-//! What a scan looks for, as two trees of steps: one from the root of the body, one from each element.
+//! The places that a scan looks for, as two trees of steps: one from the root of the body, one from each element.
 //!
 //! Pointers that begin alike share their first steps, so that a member's name is compared once with each name that
 //! could matter where it stands.
@@ -15,10 +15,10 @@ pub(super) const BODY: Place = 0;
 /// An element of the items array.
 pub(super) const ELEMENT: Place = 1;
 
-/// What the range of a value is wanted for.
+/// The use of a value's range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Target {
-    /// What is served of an element.
+    /// The part of an element that is served.
     Item,
     /// The column of this number, in an element.
     Column(usize),
@@ -40,7 +40,7 @@ pub(super) struct Plan<'a> {
 pub(super) struct Direct<'a> {
     /// The name of each column.
     pub(super) names: Vec<&'a [u8]>,
-    /// What tells other names from these.
+    /// The filter for the names of wanted members.
     pub(super) wanted: Wanted,
 }
 
@@ -60,19 +60,19 @@ impl<'a> Direct<'a> {
     }
 }
 
-/// One place, and the beginnings of two chains: the places one step further, and what its value is wanted for.
+/// A place, with the beginnings of two chains: the places one step further, and the uses of its value.
 #[derive(Default)]
 struct Node<'a> {
     step: Option<&'a Step>,
     first_child: Option<Place>,
     next_sibling: Option<Place>,
     first_target: Option<usize>,
-    /// What tells the names of members that are wanted here.
+    /// The filter for the names of members that are wanted here.
     wanted: Wanted,
 }
 
 impl<'a> Plan<'a> {
-    /// What is looked for in a page.
+    /// Plans the scan of a page.
     pub(super) fn of_page(shape: &'a Shape) -> Self {
         let pointers = || [&shape.items, &shape.item].into_iter().chain(&shape.columns).chain(&shape.facts);
         let mut plan = Self::with_capacity(pointers().map(|pointer| pointer.steps.len()).sum(), pointers().count());
@@ -97,7 +97,7 @@ impl<'a> Plan<'a> {
         plan
     }
 
-    /// Whether the items array is to stand here.
+    /// Returns whether the items array is expected here.
     #[inline]
     pub(super) fn is_items(&self, place: Place) -> bool {
         self.items == Some(place)
@@ -108,19 +108,19 @@ impl<'a> Plan<'a> {
         self.direct.as_ref()
     }
 
-    /// Whether anything is wanted below this place.
+    /// Returns whether a place below this one is wanted.
     #[inline]
     pub(super) fn has_children(&self, place: Place) -> bool {
         self.nodes[place].first_child.is_some()
     }
 
-    /// Whether the value here is served as it came, and nothing else is done with it.
+    /// Returns whether the value here is served as it came and has no other use.
     #[inline]
     pub(super) fn is_served(&self, place: Place) -> bool {
         self.targets(place).all(|target| target == Target::Item)
     }
 
-    /// Whether only the value here is looked for, to be read.
+    /// Returns whether the value here is only read, and no place below it is wanted.
     #[inline]
     pub(super) fn is_leaf(&self, place: Place) -> bool {
         !self.has_children(place) && !self.is_items(place) && !self.is_served(place)
@@ -136,7 +136,7 @@ impl<'a> Plan<'a> {
         })
     }
 
-    /// What tells the names of members that are wanted here.
+    /// Returns the filter for the names of members that are wanted here.
     #[inline]
     pub(super) fn wanted(&self, place: Place) -> &Wanted {
         &self.nodes[place].wanted
@@ -154,7 +154,7 @@ impl<'a> Plan<'a> {
         self.children(place).find(|(_, step)| step.index() == Some(index)).map(|(child, _)| child)
     }
 
-    /// What the value at this place is wanted for.
+    /// Returns the uses of the value at this place.
     #[inline]
     pub(super) fn targets(&self, place: Place) -> impl Iterator<Item = Target> {
         let mut next = self.nodes[place].first_target;

@@ -17,7 +17,7 @@ pub struct Pointer {
     pub(crate) steps: Vec<Step>,
 }
 
-/// One step, decoded.
+/// A step of a pointer, decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// A member of an object, or where it is a number, an element of an array.
@@ -31,10 +31,10 @@ pub enum Step {
     },
 }
 
-/// What is wrong with a pointer's text.
+/// The fault of a pointer's text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PointerError {
-    /// What would be right, as the end of a sentence that names the text.
+    /// The correction, as the end of a sentence that names the text.
     pub message: String,
 }
 
@@ -89,8 +89,8 @@ impl Pointer {
             .collect()
     }
 
-    /// Where this place is in one JSON value; the range is relative to the start of `value`. Members given twice are
-    /// read as their last. Nothing where the place is missing, or `value` is not JSON.
+    /// Returns the range of this place in one JSON value, relative to the start of `value`. Of duplicate members the
+    /// last one counts. `None` if the place is missing or `value` is not JSON.
     ///
     /// For single looks: a page's places are found together by [`scan_page`](super::scan_page).
     #[must_use]
@@ -130,7 +130,7 @@ impl Step {
         }
     }
 
-    /// Whether this step leads to the element `index` of an array.
+    /// Returns whether this step leads to the element `index` of an array.
     pub(super) fn index(&self) -> Option<usize> {
         let Self::Member(name) = self else { return None };
         let canonical = name == "0" || !name.starts_with(['0', '+']);
@@ -148,7 +148,8 @@ fn unescaped(text: &str) -> Result<String, PointerError> {
     Ok(text.replace("~1", "/").replace("~0", "~"))
 }
 
-/// What was probably meant by a text in another notation: `data.users`, `$.data[0]`, `#/data`, `data/users`.
+/// Returns the pointer that is probably meant by a text in another notation: `data.users`, `$.data[0]`, `#/data`,
+/// `data/users`.
 fn suggestion(text: &str) -> String {
     let path = text.trim().trim_start_matches(['$', '#']);
     let mut pointer = String::new();

@@ -1,4 +1,4 @@
-//! How a scan goes through a text, and the reader that reads all that it passes.
+//! The interface by which a scan goes through a text, and the reader that reads everything that it passes.
 //!
 //! That accepts RFC 8259 and nothing else. Containers are kept on a stack of its own, so that nesting costs one byte a
 //! level and never the thread's stack.
@@ -12,9 +12,9 @@ use super::{
 
 /// Elements that were found.
 pub(super) struct Elements {
-    /// How many there may be.
+    /// The largest number of elements.
     pub(super) most: usize,
-    /// What is served of each.
+    /// The part of each element that is served.
     pub(super) items: Vec<Span>,
     /// So many for each, row after row.
     pub(super) columns: Vec<Span>,
@@ -22,10 +22,10 @@ pub(super) struct Elements {
 
 /// Goes through a text from token to token.
 pub(super) trait Read<'a> {
-    /// Where the next byte is.
+    /// Returns the place of the next byte.
     fn at(&self) -> usize;
 
-    /// How many bytes were not passed.
+    /// Returns the number of bytes that have not been passed.
     fn left(&self) -> usize;
 
     /// Goes back to a place that was passed before, at the same nesting.
@@ -59,8 +59,8 @@ pub(super) trait Read<'a> {
     /// its colon. Nothing where there is none: then the object is passed.
     fn name_of(&mut self, wanted: &Wanted) -> Result<Option<Name<'a>>, JsonError>;
 
-    /// Passes the value whose first byte is the next, which nobody asked for: perhaps without reading it, and with what is
-    /// behind it up to the next sign.
+    /// Passes the value that begins at the next byte and that is not wanted. An implementation may do so without
+    /// reading it, and may also pass the text after it up to the next sign.
     fn skip(&mut self) -> Result<(), JsonError>;
 
     /// Passes the value whose first byte is the next, which is asked for as a whole: perhaps without reading what is in it.

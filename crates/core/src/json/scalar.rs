@@ -1,10 +1,10 @@
-//! One value's bytes, read. The bytes are a value that a scan found: well-formed, without blanks around it.
+//! The readers of single values. The bytes are a value that a scan found: well-formed, without blanks around it.
 //!
 //! An empty slice, which is what an absent [`Span`](super::Span) gives, reads as null.
 
 use std::borrow::Cow;
 
-/// What a value is.
+/// The kind of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScalarKind {
     /// `null`, or nothing at all.
@@ -21,7 +21,7 @@ pub enum ScalarKind {
     Object,
 }
 
-/// What kind of value this is, by its first byte.
+/// Returns the kind of a value, by its first byte.
 #[must_use]
 pub fn kind(raw: &[u8]) -> ScalarKind {
     match raw.first() {
@@ -37,7 +37,7 @@ pub fn kind(raw: &[u8]) -> ScalarKind {
 
 /// The characters of a JSON string as UTF-8, borrowed where nothing is escaped.
 ///
-/// Nothing for other kinds of values, and for strings with half a surrogate pair (`"\ud800"`), which say no text.
+/// `None` for values of other kinds, and for strings with half a surrogate pair (`"\ud800"`), which are no text.
 #[must_use]
 pub fn text(raw: &[u8]) -> Option<Cow<'_, [u8]>> {
     let inner = raw.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
@@ -78,7 +78,7 @@ pub fn boolean(raw: &[u8]) -> Option<bool> {
     }
 }
 
-/// Whether this is the string `""`.
+/// Returns whether this is the string `""`.
 #[must_use]
 pub fn is_empty_text(raw: &[u8]) -> bool {
     raw == b"\"\""

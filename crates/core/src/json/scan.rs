@@ -14,12 +14,12 @@ use super::{
     outline::Outline,
 };
 
-/// What is looked for in a body.
+/// The places that are looked for in a body.
 #[derive(Clone, Debug, Default)]
 pub struct Shape {
     /// The array of elements.
     pub items: Pointer,
-    /// What is served of an element, from the element on; the default is the element itself.
+    /// The part of an element that is served, from the element on; by default the element itself.
     pub item: Pointer,
     /// Places in an element, from the element on: one column each.
     pub columns: Vec<Pointer>,
@@ -30,9 +30,9 @@ pub struct Shape {
 /// Bounds.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// How many arrays and objects may stand in each other.
+    /// The largest depth of nested arrays and objects.
     pub depth: u16,
-    /// How many elements the array may have.
+    /// The largest number of elements of the array.
     pub items: usize,
 }
 
@@ -42,18 +42,18 @@ impl Default for Limits {
     }
 }
 
-/// What was found. All ranges are of the whole body, and hold no whitespace around a value.
+/// The result of a scan. All ranges are of the whole body and include no whitespace around a value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PageSpans {
-    /// What is served of each element, or nothing where the array is missing or null.
+    /// The part of each element that is served; `None` if the array is missing or null.
     pub items: Option<Vec<Span>>,
     /// `columns.len()` ranges for each item, row after row; [`Span::ABSENT`] where an element lacks the place.
     pub columns: Vec<Span>,
-    /// One range for each fact; [`Span::ABSENT`] where the body lacks the place.
+    /// A range for each fact; [`Span::ABSENT`] if the body lacks the place.
     pub facts: Vec<Span>,
 }
 
-/// What comes of a scan.
+/// The result of a scan, or its fault.
 pub(super) type Found = Result<PageSpans, JsonError>;
 
 /// Why a body can't be read.
@@ -68,7 +68,7 @@ pub enum JsonError {
     TooDeep,
     /// More elements than allowed.
     TooManyItems,
-    /// What stands at the items' place is no array.
+    /// The value at the items' place is not an array.
     NotAnArray,
     /// An element lacks what is to be served of it.
     ItemMissing {
@@ -93,9 +93,9 @@ impl std::error::Error for JsonError {}
 
 /// Scans a body once: its items with their columns, and its facts.
 ///
-/// What is looked for is read, and so is what stands between that and the beginning of the body; of the rest
-/// the outline (`outline.rs`) alone is judged, and what is in an item leaves as it came, in its place. Of members given
-/// twice the last counts, whatever the earlier one held. One leading byte order mark is passed over.
+/// The wanted places are read, and so is the text between them and the beginning of the body. Of the rest only the
+/// outline is judged (`outline.rs`), and the inside of an item leaves as it came, in its place. Of duplicate members
+/// the last one counts, whatever the earlier one held. One leading byte order mark is passed over.
 ///
 /// # Errors
 /// Of a body whose outline has a fault, or another shape, the first fault that is found as all of it is read:
@@ -138,7 +138,7 @@ pub fn scan_facts(body: &[u8], facts: &[Pointer], limits: Limits) -> Result<Vec<
     Ok(read(body, &Plan::of_facts(facts), 0, facts.len(), limits)?.facts)
 }
 
-/// Where one place is in one value; nothing where it is missing or the value is not JSON.
+/// Returns the range of a place in one value; `None` if it is missing or the value is not JSON.
 pub(super) fn find(value: &[u8], pointer: &Pointer) -> Option<Span> {
     let limits = Limits { depth: u16::MAX, ..Limits::default() };
     let found = scan_facts(value, std::slice::from_ref(pointer), limits).ok()?;
@@ -157,13 +157,13 @@ fn read(body: &[u8], plan: &Plan<'_>, columns: usize, facts: usize, limits: Limi
     scan.finish()
 }
 
-/// How many bytes an element has that is smaller than most.
+/// The size of an element that is larger than most, in bytes.
 const ORDINARY_ELEMENT: usize = 128;
 
-/// What stands at the items' place, as far as it was seen.
+/// The value at the items' place, as far as it has been seen.
 #[derive(Clone, Copy)]
 enum ItemsPlace {
-    /// Nothing, or null.
+    /// No value, or null.
     Empty,
     /// An array.
     Array { first_without_item: Option<usize> },
@@ -177,13 +177,13 @@ struct Scan<'p, R> {
     plan: &'p Plan<'p>,
     found: PageSpans,
     items_place: ItemsPlace,
-    /// How many elements there may be.
+    /// The largest number of elements.
     most_items: usize,
-    /// How many columns a row has.
+    /// The number of columns of a row.
     width: usize,
-    /// Where the row of the element at hand begins in the columns.
+    /// The first column of the current element's row.
     row: usize,
-    /// What is served of the element at hand.
+    /// The part of the current element that is served.
     item: Span,
 }
 
@@ -207,7 +207,7 @@ impl<'a, 'p, R: Read<'a>> Scan<'p, R> {
         self.reader.end()
     }
 
-    /// What was found, where it has the shape that is looked for.
+    /// Returns the ranges that were found, if the body has the wanted shape.
     fn finish(mut self) -> Result<PageSpans, JsonError> {
         match self.items_place {
             ItemsPlace::Empty => self.found.items = None,
@@ -379,7 +379,7 @@ impl<'a, 'p, R: Read<'a>> Scan<'p, R> {
         Ok(())
     }
 
-    /// What stands at the items' place, once it is passed.
+    /// Records the kind of the value at the items' place, after it has been passed.
     fn note_items(&mut self, kind: ScalarKind) {
         match kind {
             ScalarKind::Array => {}

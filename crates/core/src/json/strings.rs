@@ -1,4 +1,4 @@
-//! Where a string ends, found by looking at its bytes.
+//! The end of a string, found by looking at its bytes.
 //!
 //! Inside of a string only three kinds of bytes are more than their own spelling: its closing quote, backslashes, which
 //! begin an escape, and control characters, which have no place there (RFC 8259, section 7).
@@ -9,8 +9,8 @@ use super::vector::first_stop;
 /// So many bytes are looked at together.
 const CHUNK: usize = if cfg!(target_arch = "x86_64") { 16 } else { 8 };
 
-/// The closing quote of the string whose first byte, behind its opening quote, is at `begin`, and whether it has an
-/// escape; else the first byte that can't stand where it does. The text is known to be UTF-8.
+/// Returns the closing quote of the string whose first byte, after its opening quote, is at `begin`, and whether it has
+/// an escape; else the first byte that is not allowed where it is. The text is known to be UTF-8.
 #[inline(always)]
 pub(super) fn string_end(text: &[u8], begin: usize) -> Result<(usize, bool), usize> {
     let at = stop(text, begin);
@@ -76,7 +76,7 @@ fn escaped_end(text: &[u8], mut at: usize) -> Result<usize, usize> {
     }
 }
 
-/// How many bytes the escape has that stands here.
+/// Returns the length in bytes of the escape at the beginning of this text.
 ///
 /// Half a surrogate pair is well-formed: such a string is no text, but an item that holds one leaves as it came.
 pub(super) fn escape_length(text: &[u8]) -> Option<usize> {

@@ -2,10 +2,10 @@
 
 use super::{JsonError, name::Name, strings::string_end};
 
-/// What may stand before a text.
+/// The bytes that may precede a text.
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// What [`Tokens::byte`] gives at the end of the text; no token begins with it.
+/// The byte that [`Tokens::byte`] returns at the end of the text; no token begins with it.
 const END: u8 = 0;
 
 /// A place in a JSON text. What steps over tokens is inlined, so that a loop of them keeps the place in registers.
@@ -97,8 +97,8 @@ impl<'a> Tokens<'a> {
         self.long_number()
     }
 
-    /// How many bytes the number here has, where it is short and plain: less than eight digits, and perhaps so many more
-    /// behind a point. Nothing for all others, and for what is no number.
+    /// Returns the length in bytes of the number here if it is short and plain: fewer than eight digits, and fewer than
+    /// eight more after a point. `None` for all others, and for texts that are not numbers.
     #[inline(always)]
     fn short_number(&self) -> Option<usize> {
         let whole = self.at + usize::from(self.byte() == b'-');
@@ -115,7 +115,7 @@ impl<'a> Tokens<'a> {
         (behind | 0x20 != b'e').then_some(end - self.at)
     }
 
-    /// How many digits there are from a place on, and the byte behind them; nothing where there are none, or more than
+    /// Returns the number of digits from a place on, and the byte after them; `None` for no digits and for more than
     /// seven.
     #[inline(always)]
     fn few_digits(&self, at: usize) -> Option<(usize, u8)> {
@@ -180,7 +180,7 @@ impl<'a> Tokens<'a> {
     }
 }
 
-/// How many of eight bytes are digits, up to the first that is none.
+/// Returns the number of digits among eight bytes before the first byte that is none.
 #[inline(always)]
 const fn leading_digits(chunk: &[u8; 8]) -> usize {
     const ONES: u64 = u64::MAX / 0xff;

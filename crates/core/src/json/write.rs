@@ -43,7 +43,7 @@ pub fn push_text(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
-/// How many bytes from the first on are surely written as they are.
+/// Returns the number of bytes from the first one on that are surely written as they are.
 fn plain(bytes: &[u8]) -> usize {
     // No branch on a byte within a block: so the compiler makes vector instructions of it.
     let is_other = |byte: &u8| {

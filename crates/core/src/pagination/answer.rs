@@ -1,4 +1,4 @@
-//! One response of an upstream, read: the facts that the core needs, and nothing believed beyond them.
+//! A response of an upstream, read: the facts that the core needs, and nothing believed beyond them.
 
 use super::{fetch::Token, key::KeyValue};
 use crate::json::Span;
@@ -30,7 +30,7 @@ pub enum Standing {
     Known(Vec<KeyValue>),
 }
 
-/// One response of an upstream, read.
+/// A response of an upstream, read.
 ///
 /// The body with the ranges of its items and keys is set once, by [`Answer::listed`]; all other facts are optional and can
 /// be set afterwards.

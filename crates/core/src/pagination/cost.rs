@@ -1,4 +1,4 @@
-//! How many upstream requests the pages of a list take while it holds still.
+//! The number of upstream requests that the pages of a list take while the list does not change.
 //!
 //! No second copy of the planner says it: the machines that serve read a list at rest of the declared shape, at every
 //! alignment of pages that matters, in both directions, with and without anything learnt. A request that they come to
@@ -25,11 +25,11 @@ use super::{
 /// A fact that answers tell of themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Said {
-    /// How many items the list has.
+    /// The number of items of the list.
     Total,
-    /// Whether more follows.
+    /// The answer says whether more items follow.
     More,
-    /// Where they begin.
+    /// The offset at which the items begin.
     Offset,
     /// Which page they are.
     Page,
@@ -39,7 +39,7 @@ pub enum Said {
     PastEnd,
 }
 
-/// What of a route decides how many requests its pages take. Two routes of one shape cost the same.
+/// The properties of a route that decide how many requests its pages take. Two routes of one shape cost the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shape {
     paging: Paging,
@@ -67,7 +67,7 @@ pub struct Cost {
     pub inner: u32,
     /// A page that reaches an end of the list, or is the first of its route since the start.
     pub last: u32,
-    /// What a page was refused for, though the list held still.
+    /// The refusal of a page although the list did not change.
     pub refusal: Option<Refusal>,
 }
 
@@ -78,7 +78,7 @@ impl Cost {
         self.first.max(self.inner).max(self.last)
     }
 
-    /// Whether the budget ended before a page was full.
+    /// Returns whether the budget ended before a page was full.
     #[must_use]
     pub fn exceeds_budget(&self) -> bool {
         self.refusal == Some(Refusal::BudgetExceeded)
@@ -118,7 +118,7 @@ impl Shape {
         }
     }
 
-    /// What pages of at most `limit` items take.
+    /// Returns the cost of pages of at most `limit` items.
     #[must_use]
     pub fn cost(&self, limit: u32) -> Cost {
         self.cost_until(limit, &Cost::exceeds_budget)
@@ -136,7 +136,7 @@ impl Shape {
         longest(limit, |limit| satisfies(&self.cost_until(limit, &|cost| !satisfies(cost))))
     }
 
-    /// What pages of at most `limit` items take, as far as it was found when that was `enough`.
+    /// Returns the cost of pages of at most `limit` items, computed until it is `enough`.
     fn cost_until(&self, limit: u32, enough: &dyn Fn(&Cost) -> bool) -> Cost {
         let mut cost = Cost::default();
         // What is dearest is met first.
@@ -149,8 +149,9 @@ impl Shape {
         cost
     }
 
-    /// How many items with equal keys may follow one another so that pages of `limit` walk over them, and what a page over
-    /// so many takes. Nothing where their number doesn't matter, or where any number that was tried walks.
+    /// Returns the number of items with equal keys that may follow one another so that pages of `limit` walk over them,
+    /// and the requests of a page over so many. `None` if the number does not matter, or if every number that was tried
+    /// walks.
     #[must_use]
     pub fn longest_run(&self, limit: u32) -> Option<(u32, u32)> {
         let loose = self.order.declared && self.order.ties == Ties::Unordered && !self.order.strong.is_empty();
@@ -168,7 +169,7 @@ impl Shape {
         (run < most).then(|| (run, over(run.max(1)).most()))
     }
 
-    /// How many items are asked for at once at most.
+    /// Returns the largest size that is asked for at once.
     fn cap(&self) -> u32 {
         u32::try_from(plan::most(&self.paging, None)).unwrap_or(u32::MAX).max(1)
     }
@@ -187,7 +188,7 @@ impl Shape {
         limits
     }
 
-    /// Whether a page takes so many requests that one more or less is neither here nor there.
+    /// Returns whether a page takes so many requests that one more or less does not count.
     fn takes_many(&self, limit: u32) -> bool {
         limit / self.cap() > COUNTED_ANSWERS
     }

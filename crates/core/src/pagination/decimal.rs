@@ -19,7 +19,7 @@ pub(super) fn compare_decimals(left: &[u8], right: &[u8]) -> Option<Ordering> {
     })
 }
 
-/// Whether a number is spelt as most ids and counts are: digits alone, the first of which is not 0.
+/// Returns whether a number is spelt as most ids and counts are: digits alone, the first of which is not 0.
 fn is_counted(text: &[u8]) -> bool {
     matches!(text, [b'1'..=b'9', rest @ ..] if rest.iter().all(u8::is_ascii_digit))
 }
@@ -42,14 +42,14 @@ pub(super) fn plain_decimal(text: &[u8]) -> Option<Vec<u8>> {
     Some(plain.into_bytes())
 }
 
-/// How many digits a decimal shows behind its point, when its exponent is worked in: 2 for `25.10`, 0 for `2.5e1`.
-/// `None` where it is no decimal.
+/// Returns the number of digits after the point once the exponent is worked in: 2 for `25.10`, 0 for `2.5e1`. `None` if
+/// this is no decimal.
 pub(super) fn digits_behind_point(text: &[u8]) -> Option<u64> {
     Spelling::parse(text).map(|spelling| u64::try_from(spelling.behind_point).unwrap_or(0))
 }
 
-/// A decimal moved by one in the digit at `place` behind the point: up or down by 1 at 0, by a hundredth at 2. It keeps
-/// the digits behind the point that it had. `None` where it is no decimal, or too long to be reckoned with.
+/// Returns a decimal moved by one in the digit at `place` after the point: by 1 at 0, by a hundredth at 2. It keeps the
+/// digits after the point that it had. `None` if this is no decimal, or too long.
 pub(super) fn moved_decimal(text: &[u8], place: u8, up: bool) -> Option<String> {
     let Spelling { negative, mut digits, behind_point } = Spelling::parse(text)?;
     let wanted = behind_point.max(i64::from(place));
@@ -84,7 +84,7 @@ struct Spelling {
     negative: bool,
     /// Its digits by value, 0 to 9.
     digits: Vec<u8>,
-    /// How many of them stand behind the point; less than none where the exponent adds zeros.
+    /// The number of digits after the point; negative where the exponent adds zeros.
     behind_point: i64,
 }
 
@@ -124,7 +124,7 @@ fn count_down(digits: &mut [u8]) {
     }
 }
 
-/// What is missing to one; true where that is one itself, as there was nothing.
+/// Replaces a fraction by its complement to one. Returns true if that is one itself, because the fraction was zero.
 fn complement(fraction: &mut [u8]) -> bool {
     let Some(last) = fraction.iter().rposition(|digit| *digit != 0) else { return true };
     for digit in &mut fraction[..last] {

@@ -1,4 +1,4 @@
-//! What is asked of an upstream in one request.
+//! The content of a request to an upstream.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::{
     window::{PageSize, Slice},
 };
 
-/// What is asked of an upstream in one request.
+/// A request to an upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fetch {
     /// Neighbouring items of the list, by their place in it.
@@ -17,7 +17,7 @@ pub enum Fetch {
     Token(TokenFetch),
     /// The resource of the item with this id, for its keys as they are now.
     Item(KeyValue),
-    /// How many items the list has.
+    /// The number of items of the list.
     Count,
 }
 
@@ -32,17 +32,17 @@ pub struct Listing {
     pub by_id: bool,
 }
 
-/// What an upstream hands out so that its list can be continued: opaque to the core, written and read by the dialect.
+/// A continuation that the upstream hands out: opaque to the core, written and read by the dialect.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Token(pub Arc<str>);
 
 /// A fetch by token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenFetch {
-    /// Where to go on; none: at the start.
+    /// The token to continue from; `None` for the start.
     pub token: Option<Token>,
     /// The token leads back: it came as a previous one.
     pub backward: bool,
-    /// How many items.
+    /// The number of items.
     pub size: PageSize,
 }

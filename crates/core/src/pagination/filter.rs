@@ -2,7 +2,7 @@
 
 use super::key::KeyValue;
 
-/// How a value is compared. As the endpoint compares, by value: [`Comparison::Less`] of a descending key is what comes
+/// A comparison of a value, as the endpoint compares: [`Comparison::Less`] of a descending key selects items that come
 /// later in the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Comparison {
@@ -27,9 +27,9 @@ pub enum Comparison {
 pub enum Filter {
     /// A column of the order compared with a value; none for `Null` and `NotNull`.
     Compare {
-        /// Which column: a strong key, or the id behind the last of them.
+        /// The column: a strong key, or the id after the last of them.
         column: usize,
-        /// How.
+        /// The comparison.
         comparison: Comparison,
         /// With what.
         value: Option<KeyValue>,
@@ -57,7 +57,7 @@ pub struct Comparisons {
     pub nulls: bool,
 }
 
-/// What an endpoint can filter by, for one order.
+/// The filters that an endpoint has, for one order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filters {
     /// For each column of the order: the strong keys, then the id.

@@ -1,5 +1,5 @@
-//! What a pivot's keys were when they were served, in 40 bits: enough to tell whether values that a cache or the item's
-//! own resource gives now are still those.
+//! The keys of a pivot as they were served, in 40 bits: enough to tell whether the values that a cache or the item's
+//! own resource gives now are still the same.
 
 use super::{
     decimal::plain_decimal,
@@ -14,8 +14,8 @@ pub fn fingerprint(marker: &Marker, keys: &[KeyValue]) -> Mark {
     marker.mark(&canonical(keys))
 }
 
-/// One spelling of some values, from which they can be told apart: for each a letter for its type, its length, and its
-/// bytes.
+/// Returns a spelling of some values from which they can be told apart: for each a letter for its type, its length, and
+/// its bytes.
 fn canonical(keys: &[KeyValue]) -> Vec<u8> {
     let mut out = Vec::new();
     for key in keys {

@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 pub(super) struct Instant<'a> {
     /// Seconds since 1970-01-01T00:00:00Z.
     seconds: i64,
-    /// The digits behind the second, without trailing zeros.
+    /// The digits after the second, without trailing zeros.
     fraction: &'a [u8],
 }
 
@@ -58,21 +58,21 @@ impl<'a> Instant<'a> {
     }
 }
 
-/// Whether a text is a date with a time, so that values of a field without a declared type compare as instants. A date
-/// alone compares by its bytes as it does as an instant.
+/// Returns whether a text is a date with a time, so that values of a field without a declared type compare as instants.
+/// A date alone compares by its bytes as it does as an instant.
 pub(super) fn is_date_time(text: &[u8]) -> bool {
     // Most texts are told apart by these bytes.
     text.len() > DATE && text[4] == b'-' && Instant::parse(text).is_some()
 }
 
-/// How finely a date-time is shown.
+/// The precision with which a date-time is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Unit {
     /// A date.
     Day,
     /// Hours and minutes.
     Minute,
-    /// So many digits behind the second; none: whole seconds.
+    /// This number of digits after the second; without digits, whole seconds.
     Fraction(u8),
 }
 
@@ -125,14 +125,14 @@ pub(super) fn moved_instant(text: &[u8], unit: Unit, later: bool) -> Option<Stri
     String::from_utf8(moved).ok()
 }
 
-/// How long `2026-01-15` is.
+/// The length of `2026-01-15`.
 const DATE: usize = 10;
 
-/// Where the parts of a date-time stand in its text.
+/// The places of the parts of a date-time in its text.
 struct Layout {
     hours: Option<usize>,
     seconds: Option<usize>,
-    /// How many digits stand behind the second.
+    /// The number of digits after the second.
     fraction: usize,
 }
 

@@ -47,8 +47,8 @@ impl KeyValue {
         KeyRef::of_id(raw).map(KeyRef::into_owned)
     }
 
-    /// Whether this is a text of which the rest may have been cut: items with the same value are a run of ties, whatever
-    /// is said of ties.
+    /// Returns whether the rest of this text may have been cut off: items with the same value are a tie run, also where
+    /// the upstream is said to order ties.
     pub(super) fn is_cut(&self, kind: &Kind) -> bool {
         matches!((kind, self), (Kind::Inferred | Kind::Text, Self::Text(text)) if text.len() >= TEXT_KEPT)
     }
@@ -68,7 +68,7 @@ pub enum KeyRef<'a> {
 }
 
 impl<'a> KeyRef<'a> {
-    /// What [`KeyValue::of_strong`] reads.
+    /// Reads the value that [`KeyValue::of_strong`] owns.
     #[must_use]
     pub fn of_strong(kind: &Kind, raw: &'a [u8]) -> Option<Self> {
         match kind {
@@ -78,7 +78,7 @@ impl<'a> KeyRef<'a> {
         .filter(|value| value.len() <= SPELLING_KEPT)
     }
 
-    /// What [`KeyValue::of_id`] reads.
+    /// Reads the value that [`KeyValue::of_id`] owns.
     #[must_use]
     pub fn of_id(raw: &'a [u8]) -> Option<Self> {
         Self::read(raw, usize::MAX).filter(|value| *value != Self::Null)
@@ -159,7 +159,7 @@ impl<'a> Scalar<'a> {
     }
 }
 
-/// One side of a comparison.
+/// An operand of a comparison.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Key<'a> {
     /// A raw JSON value of an answer; empty where the member is missing.
@@ -227,7 +227,7 @@ pub(super) fn identity_of<'a>(key: &SortKey, id: &'a KeyValue) -> Option<Cow<'a,
     }
 }
 
-/// How much of a string counts.
+/// The part of a string that counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Extent {
     /// The first [`TEXT_KEPT`] bytes: strong keys.
@@ -236,8 +236,8 @@ pub(super) enum Extent {
     Whole,
 }
 
-/// How two values of one key stand to each other in the list: `Less` comes earlier. `None` where that can't be said:
-/// a missing member, a null whose place is not declared, values of different types, or that are not of the declared kind.
+/// Compares two values of a key by their places in the list: `Less` comes earlier. `None` if that can't be said: a
+/// missing member, a null whose place is not declared, values of different types or not of the declared kind.
 #[must_use]
 pub(super) fn compare(key: &SortKey, extent: Extent, left: Key<'_>, right: Key<'_>) -> Option<Ordering> {
     if let (Key::Raw(left), Key::Raw(right)) = (left, right)
@@ -276,7 +276,7 @@ pub(super) fn compare(key: &SortKey, extent: Extent, left: Key<'_>, right: Key<'
     Some(directed(key, ascending))
 }
 
-/// How values that compare like this stand in a list with a direction.
+/// Turns an ascending comparison into the direction of a key.
 pub(super) fn directed(key: &SortKey, ascending: Ordering) -> Ordering {
     match key.direction {
         Direction::Ascending => ascending,

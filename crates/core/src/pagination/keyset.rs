@@ -164,7 +164,7 @@ async fn read_flipped(up: &mut UpstreamPort, request: PageRequest, parts: Option
     page.map(mirror::turn_page)
 }
 
-/// A refusal that says where the page is in the whole list: never behind its end, where that was told.
+/// Returns a refusal that says where the page is in the whole list: never after its end, if a total was told.
 fn placed(refusal: Refusal, request: &PageRequest, total: Option<u64>) -> Refusal {
     let nearest = request.nearest();
     let nearest = match total {
@@ -178,7 +178,7 @@ fn placed(refusal: Refusal, request: &PageRequest, total: Option<u64>) -> Refusa
     }
 }
 
-/// Whether a page is believed to end deeper than the upstream answers, and less deep from the end.
+/// Returns whether a page is expected to end deeper than the upstream answers, and less deep from the end.
 fn is_too_deep(request: &PageRequest) -> bool {
     let Some(depth) = request.paging.max_depth else { return false };
     let Some(total) = request.target.hint.total else { return false };

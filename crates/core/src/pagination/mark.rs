@@ -7,7 +7,7 @@ use std::{fmt, sync::Arc};
 pub struct Mark(u64);
 
 impl Mark {
-    /// How many bits a mark has.
+    /// The number of bits of a mark.
     pub const BITS: u32 = 40;
 
     /// The lowest [`Mark::BITS`] bits of a number.
@@ -23,11 +23,11 @@ impl Mark {
     }
 }
 
-/// What makes marks: the core holds no key, so it is given the function.
+/// A function that makes marks. The core holds no key, so its caller supplies the function.
 #[derive(Clone)]
 pub struct Marker(Arc<Marking>);
 
-/// How marks are made.
+/// The signature of such a function.
 type Marking = dyn Fn(&[u8]) -> Mark + Send + Sync;
 
 impl Marker {

@@ -9,12 +9,12 @@
 //! - **verbatim**: the bytes of an item are the upstream's bytes;
 //! - **honest**: a page is as sure as it says.
 //!
-//! One rule keeps them, and `judge` holds it. For a page after an item *A*, an answer is used only if it *begins at or
-//! before* *A* (its first item does not come after *A*, or it was asked from the very start) and *reaches beyond* it (an
-//! item comes after *A*, or the answer ends the collection). The items after *A* are taken; if they are too few, the last
-//! one taken becomes the anchor, and the next answer is held to the same rule. Before *A*: the mirror image. Only keys
-//! decide; offsets, totals and links are beliefs that aim. An answer ends the collection only by evidence of the
-//! statement that made it: `judge::end` has that.
+//! A single rule keeps them, and `judge` holds it. For a page after an item *A*, an answer is used only if it *begins
+//! at or before* *A* (its first item does not come after *A*, or it was asked from the very start) and *reaches beyond*
+//! it (an item comes after *A*, or the answer ends the collection). The items after *A* are taken; if they are too few,
+//! the last one taken becomes the anchor, and the next answer is held to the same rule. Before *A*: the mirror image.
+//! Only keys decide; offsets, totals and links are estimates that help to aim. An answer ends the collection only by
+//! evidence of the statement that made it: `judge::end` has that.
 //!
 //! Callers describe a page by a [`resolver::PageRequest`] and get [`resolver::Step`]s: fetch these, serve this page, or
 //! refuse. A page is read by straight-line `async` functions that await nothing but answers (`port`), so that the place in

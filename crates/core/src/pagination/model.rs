@@ -1,6 +1,6 @@
 //! A small list for tests that can be filtered, flipped, sorted by its ids, counted and looked into, as endpoints do that.
 //!
-//! It compares what is stored; what it shows may be coarser.
+//! The list compares stored values; the values that it shows may be coarser.
 
 use std::{cmp::Ordering, collections::HashSet, sync::Arc};
 
@@ -25,7 +25,7 @@ use crate::json::Span;
 /// A stored value: a number or an instant as a decimal, a text; none is null.
 pub(super) type Stored = Option<Value>;
 
-/// What is stored, in order.
+/// A stored value, in its order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Value {
     Decimal(String),
@@ -47,7 +47,7 @@ impl Value {
         }
     }
 
-    /// What a filter is asked for, as this kind of value.
+    /// Returns a filter's value as a value of this kind.
     fn like(&self, asked: &KeyValue) -> Self {
         let text = |asked: &KeyValue| match asked {
             KeyValue::Number(digits) => digits.clone(),
@@ -90,7 +90,7 @@ pub(super) struct List {
     pub(super) ignores: bool,
     pub(super) learnt: Learnt,
     pub(super) asked: Vec<Fetch>,
-    /// What changes the list after each answer.
+    /// A change of the list after each answer.
     pub(super) change: Option<fn(&mut Self, u64)>,
     /// The rows that it changed or removed.
     pub(super) touched: HashSet<String>,
@@ -326,7 +326,7 @@ impl List {
         }
     }
 
-    /// One page; what was asked for it is in `asked`.
+    /// Reads a page; `asked` has its requests.
     pub(super) fn resolve(&mut self, request: PageRequest) -> Result<Page, Refusal> {
         self.asked.clear();
         let mut step = resolve(request);

@@ -1,7 +1,7 @@
-//! Whether an answer that the core did not ask for, a legacy client's own, could have been used: held against the order,
-//! the ids, the kinds and the sizes that are declared, with the very checks that answers of its own go through.
+//! A check of answers that the core did not ask for, those of legacy clients: could they have been used? They are held
+//! against the declared order, ids, kinds and sizes, by the same checks as the core's own answers.
 //!
-//! It says what a switch to cursors would meet, before the switch. What it says names places and fields, never values.
+//! The result predicts what a switch to cursors would meet. It names places and fields, never values.
 
 use std::{borrow::Cow, collections::HashSet};
 
@@ -29,14 +29,14 @@ pub enum Doubt {
     Size(String),
 }
 
-/// What the answer was asked for.
+/// The request of the answer.
 #[derive(Clone, Copy, Debug)]
 pub struct AskedFor {
-    /// Where it is believed to begin.
+    /// The expected offset of the first item.
     pub begins: Offset,
-    /// How many items; none where neither the request nor the dialect says it.
+    /// The number of items asked for; `None` if neither the request nor the dialect says it.
     pub size: Option<PageSize>,
-    /// It was asked for in the order that it is held against, or comes in it unasked.
+    /// The answer was requested in the order that it is held against, or comes in it by default.
     pub in_order: bool,
 }
 

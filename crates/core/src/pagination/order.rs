@@ -9,7 +9,7 @@ pub enum Direction {
     Descending,
 }
 
-/// Where the upstream puts nulls.
+/// The place of nulls in the upstream's order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Nulls {
     /// The route does not say: a null can't be placed, and a page that holds one can't be proven.
@@ -26,7 +26,7 @@ pub enum Nulls {
     Last,
 }
 
-/// How the values of a key compare.
+/// The comparison of a key's values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Taken from the value: numbers as numbers, date-times as instants, other strings by their UTF-8 bytes, false before
@@ -51,27 +51,28 @@ pub enum Kind {
     Opaque,
 }
 
-/// How coarsely a key is shown compared with how it is sorted.
+/// The precision with which a key is shown, where it is sorted by more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Grain {
     /// Whole days, of a key that is sorted by the time of the day too.
     Day,
-    /// So many digits behind the point: 0 whole numbers or seconds, 3 thousandths or milliseconds.
+    /// This number of digits after the point: 0 for whole numbers or seconds, 3 for thousandths or milliseconds.
     Digits(u8),
 }
 
-/// One key of an order.
+/// A key of an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SortKey {
     /// The field's name, as clients and the upstream's sort call it.
     pub name: String,
     /// Which way it runs.
     pub direction: Direction,
-    /// How its values compare.
+    /// The comparison of its values.
     pub kind: Kind,
-    /// Where nulls stand.
+    /// The place of nulls.
     pub nulls: Nulls,
-    /// How coarsely it is shown, where the route says so: items with equal values are then a run of ties in any order.
+    /// The precision with which the key is shown, if the route says that it is sorted by more. Items with equal values
+    /// are then a tie run in any order.
     pub grain: Option<Grain>,
 }
 
@@ -90,12 +91,12 @@ impl SortKey {
     }
 }
 
-/// Whether the upstream orders items whose strong keys are equal.
+/// The upstream's treatment of items whose strong keys are equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ties {
-    /// It may give them in any order, and in another one per query: they are used as whole runs only.
+    /// Ties come in any order, and in another one per query: they are used as whole runs only.
     Unordered,
-    /// It sorts them by the id.
+    /// Ties are sorted by the id.
     Ordered,
 }
 
@@ -183,16 +184,16 @@ impl Order {
         flipped
     }
 
-    /// Whether this order tells where an item of one answer stands in another: two answers can then be held against each
-    /// other. Of values that can only be told apart, two that are spelt differently may be equal to the upstream (`Smith`,
-    /// `smith`), so that nothing shows where a run of ties ends. They tell places only where the upstream sorts ties by the
-    /// id. Behind a key that is shown more coarsely than it is sorted they tell nothing, and nothing hangs on them.
+    /// Returns whether this order tells where an item of one answer stands in another, so that two answers can be
+    /// compared. Opaque values can only be told apart, and two that are spelt differently may be equal to the upstream
+    /// (`Smith`, `smith`): they tell places only where the upstream sorts ties by the id. After a key that is shown
+    /// more coarsely than it is sorted, they tell nothing and decide nothing.
     #[must_use]
     pub fn places_items(&self) -> bool {
         self.declared && (self.ties == Ties::Ordered || !self.ends_opaque())
     }
 
-    /// Whether the order ends with values that can only be told apart, and hangs on them.
+    /// Returns whether the order ends with values that can only be told apart, and depends on them.
     #[must_use]
     pub fn ends_opaque(&self) -> bool {
         match self.strong.split_last() {
@@ -201,7 +202,7 @@ impl Order {
         }
     }
 
-    /// How many key columns an answer holds for each item: the strong keys, then the id.
+    /// Returns the number of key columns that an answer has for each item: the strong keys, then the id.
     #[must_use]
     pub fn columns(&self) -> usize {
         self.strong.len() + 1

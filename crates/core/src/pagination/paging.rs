@@ -1,8 +1,8 @@
-//! What an upstream can be asked, and what of its answers can be believed: facts of its dialect.
+//! The requests that an upstream accepts, and the parts of its answers that can be believed: facts of its dialect.
 
 use super::limits::PAGES_IN_VAIN;
 
-/// How a place is named to the upstream.
+/// The way in which a place is named to the upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
     /// By offset and size: any window is one request.
@@ -13,7 +13,7 @@ pub enum Family {
     Token,
 }
 
-/// How an upstream's tokens work.
+/// The behaviour of an upstream's tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tokens {
     /// There are tokens that lead back.
@@ -22,7 +22,7 @@ pub struct Tokens {
     pub by_item: bool,
     /// A token works only once, or expires soon: a page of the upstream is never asked for again.
     pub single_use: bool,
-    /// Whether the answer says the end by having no token, or only by being empty.
+    /// The end is an empty answer. Otherwise it is an answer without a token.
     pub ends_empty: bool,
 }
 
@@ -36,7 +36,7 @@ pub enum Sizes {
         /// The cap.
         most: Option<u32>,
     },
-    /// One of these, ascending, never empty.
+    /// The sizes in this list, ascending, at least one.
     Listed(Vec<u32>),
     /// This one alone: it can't be asked for.
     Fixed(u32),
@@ -61,12 +61,12 @@ impl Sizes {
     }
 }
 
-/// What proves an end beside an answer shorter than a size seen to be honoured.
+/// The proof of an end, apart from an answer that is shorter than a size seen to be honoured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndEvidence {
-    /// Nothing else.
+    /// None.
     Unvouched,
-    /// What the answer says of `more` comes from the slice itself (limit + 1), not from a count.
+    /// The answer's `more` comes from the slice itself (limit + 1), not from a count.
     Flag,
     /// Every size up to the cap is always honoured.
     ShortPage,
@@ -81,14 +81,14 @@ pub struct Paging {
     pub(super) sizes: Sizes,
     /// offset + size may not pass this.
     pub max_depth: Option<u64>,
-    /// What proves an end.
+    /// The proof of an end.
     pub end: EndEvidence,
     /// Past the end the last page comes again.
     pub repeats_last_page: bool,
     /// Items are hidden after the limit: offsets are places in the list with them, and short or empty answers prove
     /// nothing.
     pub hidden: bool,
-    /// How tokens work, by [`Family::Token`].
+    /// The behaviour of tokens, for [`Family::Token`].
     pub tokens: Tokens,
 }
 
@@ -115,16 +115,16 @@ impl Paging {
     }
 }
 
-/// What was learnt of an upstream's route so far, in this process, from all of its clients: it aims, and proves nothing.
-/// Merging takes the newest `cap` and `filters_in_vain`, and of `run` the newest, or nearly what was known where that is
-/// more: long runs are seldom alone.
+/// The limits of a route's upstream that its pages have shown in this process, for all clients. They help to aim and
+/// prove nothing. Merging takes the newest `cap` and `filters_in_vain`. Of `run` it takes the newest, or nearly the
+/// known one if that is more: long runs are seldom alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Learnt {
     /// A cap that the upstream applies in silence, once it was seen: more was asked, and more was there.
     pub cap: Option<u32>,
-    /// How many items the longest run of equal strong keys has that the answers of a page showed; 0: not known.
+    /// The number of items of the longest run of equal strong keys in the answers of a page; 0 if it is not known.
     pub run: u32,
-    /// How many pages in a row a filter did not help with, or was given up for.
+    /// The number of pages in a row that a filter did not help with, or that did without it.
     pub filters_in_vain: u8,
 }
 
@@ -135,7 +135,7 @@ pub enum FutileFilter {
     InVain,
     /// The same, and the next pages do without.
     GivenUp,
-    /// It was not asked for.
+    /// The filter was not asked for.
     Spared,
 }
 

@@ -1,5 +1,5 @@
-//! What to ask so that a window is covered: one slice, or aligned pages of sizes that hold it, or a chain of answers
-//! that overlap.
+//! The requests that cover a window: one slice, or aligned pages of sizes that hold it, or a chain of answers that
+//! overlap.
 
 mod askable;
 
@@ -24,11 +24,11 @@ use super::{
 pub(super) struct Window {
     /// The first offset that must be seen.
     pub(super) from: u64,
-    /// One past the last offset that must be seen.
+    /// The offset after the last one that must be seen.
     pub(super) to: u64,
-    /// How many offsets before are welcome.
+    /// The number of offsets before the window that are welcome.
     pub(super) before: u64,
-    /// How many offsets behind are welcome.
+    /// The number of offsets after the window that are welcome.
     pub(super) behind: u64,
 }
 
@@ -77,15 +77,15 @@ pub(super) fn plan(paging: &Paging, cap: Option<u32>, window: Window, way: Way, 
     chain
 }
 
-/// Whether no offset lies between two slices.
+/// Returns whether no offset lies between two slices.
 fn meet(one: Slice, other: Slice) -> bool {
     let ((begins, ends), (other_begins, other_ends)) = (reach(one), reach(other));
     begins <= other_ends && other_begins <= ends
 }
 
-/// The request that tells most about where in a window a boundary is: one that holds all of it, if there is one, else
-/// one that shows both sides of the `nearest` place where it may be and most of what is before that, or behind; where no
-/// page does, one that has that edge. Without such a place, one that holds the middle.
+/// Returns the request that tells most about where in a window a boundary is: one that holds all of the window, if
+/// possible. Else it shows both sides of the `nearest` place where the boundary may be, and most of the window on that
+/// side; if no page shows both sides, it has that edge. Without such a place it holds the middle.
 #[must_use]
 pub(super) fn probe(paging: &Paging, cap: Option<u32>, window: Window, nearest: Option<(Side, u64)>) -> Slice {
     let sizes = Askable::new(paging, cap);
@@ -124,18 +124,18 @@ pub(super) fn size_within(paging: &Paging, most: u32) -> PageSize {
     PageSize(sizes.between(1, most).next_back().unwrap_or(sizes.least))
 }
 
-/// What shows whether a short answer was the end.
+/// The requests that show whether a short answer was the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Confirmation {
     /// A small request that holds the last item that came and the place after it: of an end fewer items come of it than a
     /// size that is honoured.
     pub(super) edge: Slice,
-    /// Where such a size was not seen yet: another request of that size before it, which should be filled.
+    /// If no such size has been seen filled yet: another request of that size before it, which should be filled.
     pub(super) filled: Option<Slice>,
 }
 
-/// What shows whether a short answer was the end, which must hold the offsets from `from` to its last item's, `last`.
-/// `None` where no page is like that.
+/// Returns the requests that show whether a short answer was the end. They hold the offsets from `from` to `last`, that
+/// of the answer's last item. `None` if no page does.
 #[must_use]
 pub(super) fn confirmation(
     paging: &Paging,
@@ -181,8 +181,8 @@ pub(super) fn confirmation(
     }
 }
 
-/// Two neighbouring pages with a seam right behind the item at `last`, for upstreams where no page shows both sides: of
-/// so many items before the seam and behind it, or as many as there are pages for.
+/// Returns two neighbouring pages that meet right after the item at `last`, for upstreams where no page shows both
+/// sides. They hold this many items before and after, or as many as there are pages for.
 #[must_use]
 pub(super) fn seam(paging: &Paging, cap: Option<u32>, last: u64, before: u64, behind: u64) -> Option<(Slice, Slice)> {
     let sizes = Askable::new(paging, cap);
@@ -202,7 +202,7 @@ pub(super) fn seam(paging: &Paging, cap: Option<u32>, last: u64, before: u64, be
     Some(pages)
 }
 
-/// The slice of the same size behind another.
+/// Returns the slice of the same size after another.
 #[must_use]
 pub(super) fn next(slice: Slice) -> Slice {
     match slice {
@@ -240,14 +240,14 @@ pub(super) fn within(paging: &Paging, fetch: Slice) -> Option<Slice> {
     (size >= 2).then_some(Slice::Offset { from, size: PageSize(size) })
 }
 
-/// Whether a slice covers all these offsets.
+/// Returns whether a slice covers all these offsets.
 #[must_use]
 pub(super) fn holds(slice: Slice, offsets: &Range<u64>) -> bool {
     let (begins, ends) = reach(slice);
     begins <= offsets.start && ends >= offsets.end
 }
 
-/// Whether a slice covers an offset and the next one.
+/// Returns whether a slice covers an offset and the next one.
 #[must_use]
 pub(super) fn shows_both_sides(slice: Slice, last: u64) -> bool {
     holds(slice, &(last..last.saturating_add(2)))

@@ -1,4 +1,4 @@
-//! What a route's `verify`, `unproven` and `short_pages` mean, the same for every strategy.
+//! The meaning of a route's `verify`, `unproven` and `short_pages`, the same for every strategy.
 //!
 //! | what happens | `verify = "always"` | `"when-cheap"` | `"never"` |
 //! | --- | --- | --- | --- |
@@ -18,22 +18,22 @@ mod tests;
 use super::request::{PageRequest, ShortPages, Verify, WhenUnproven};
 
 impl PageRequest {
-    /// Whether pages are what stands at their offset, and nothing is proven.
+    /// Returns whether pages are served by their offset, without a proof.
     pub(super) fn is_by_offset(&self) -> bool {
         self.verify == Verify::Never
     }
 
-    /// Whether proofs that take further requests are left out.
+    /// Returns whether proofs that need further requests are left out.
     pub(super) fn leaves_out_costly_proofs(&self) -> bool {
         self.verify == Verify::WhenCheap
     }
 
-    /// Whether a page that can't be proven is served, flagged.
+    /// Returns whether a page that can't be proven is served, flagged.
     pub(super) fn flags(&self) -> bool {
         self.unproven == WhenUnproven::Flag
     }
 
-    /// Whether a page that has this many items when its budget ends is served.
+    /// Returns whether a page that has this many items when its budget ends is served.
     pub(super) fn serves_short(&self, items: usize) -> bool {
         self.short_pages == ShortPages::Serve && items > 0
     }

@@ -14,7 +14,7 @@ use std::{
 
 use super::{answer::Answer, fetch::Fetch, page::Page, refusal::Refusal};
 
-/// One side of the mailbox; both sides are alike.
+/// A side of the mailbox; both sides are alike.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Port(Arc<Mutex<Mail>>);
 
@@ -59,7 +59,7 @@ pub(super) struct Task {
     asked: usize,
 }
 
-/// What a page needs next, or how it ended.
+/// The next need of a page, or its end.
 pub(super) enum Turn {
     Ask(Vec<Fetch>, Task),
     End(PageResult),

@@ -1,4 +1,4 @@
-//! Where a client stands in a collection.
+//! The place of a client in a collection.
 
 use super::{answer::Total, fetch::Token, key::KeyValue, mark::Mark, window::Offset};
 
@@ -30,9 +30,9 @@ pub struct Marks {
 }
 
 impl Marks {
-    /// How many items already served are marked.
+    /// The number of marked items that have been served.
     pub const BEHIND: usize = 3;
-    /// How many items seen and not yet served are marked.
+    /// The number of marked items that have been seen and not yet served.
     pub const AHEAD: usize = 2;
 }
 
@@ -57,7 +57,7 @@ pub enum Item {
     Marked(MarkedItem),
 }
 
-/// Where within a page of the upstream.
+/// A place within a page of the upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Within {
     /// At its first item in the direction of reading.
@@ -68,8 +68,8 @@ pub enum Within {
     Marks(Marks),
 }
 
-/// What tells whether an upstream's tokens go round in a circle: Brent's two numbers and one hash, over the ids at the
-/// ends of its pages. It begins anew when the direction changes.
+/// The state that detects whether an upstream's tokens go round in a circle: two numbers and a hash over the ids at the
+/// ends of its pages, by Brent's algorithm. It begins anew when the direction changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Loop {
     /// The hash is replaced after so many pages; 0: nothing was read in this direction yet.
@@ -90,9 +90,9 @@ pub struct TokenPlace {
     pub token_backward: bool,
     /// The client's page is read backward from the place.
     pub backward: bool,
-    /// Where within that page.
+    /// The place within that page.
     pub within: Within,
-    /// What tells a circle.
+    /// The state that detects a circle.
     pub circle: Loop,
 }
 
@@ -122,7 +122,7 @@ pub enum Position {
 }
 
 impl Position {
-    /// Whether a page from here is read backward.
+    /// Returns whether a page from here is read backward.
     #[must_use]
     pub fn is_backward(&self) -> bool {
         match self {
@@ -133,19 +133,19 @@ impl Position {
     }
 }
 
-/// What helps to aim, and never proves.
+/// An estimate that helps to aim and never proves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Hint {
     /// The believed offset of the boundary: of the first item after it.
     pub offset: Offset,
     /// The offset is counted from the end of the list: of the first item before the boundary, the last item being 0.
     pub from_end: bool,
-    /// How many items beside the boundary, on the anchor's side, share the anchor's strong keys, the anchor among them;
-    /// 0 where ties are ordered. A window must begin (or end) beyond all of them to show the run closed.
+    /// The number of items beside the boundary, on the anchor's side and including it, that share the anchor's strong
+    /// keys; 0 if ties are ordered. A window must begin (or end) beyond all of them to show the whole run.
     pub run: u32,
-    /// How many items on the anchor's side, the anchor among them, have its first strong key at its grain (without
-    /// strong keys: its id, so 1): where the boundary is in the list that is filtered by that key. 0: not known.
-    /// [`Hint::LONG_RUN`]: more than an answer holds.
+    /// The number of items on the anchor's side, including it, that have its first strong key at its grain (without
+    /// strong keys its id, so 1): the place of the boundary in the list filtered by that key. 0 if it is not known,
+    /// [`Hint::LONG_RUN`] if it is more than an answer holds.
     pub within: u32,
     /// The collection's total when the page was served.
     pub total: Option<u64>,
@@ -190,8 +190,8 @@ impl Hint {
 /// A position and what helps to aim at it: what a page cursor says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// Where.
+    /// The position.
     pub position: Position,
-    /// How to find it.
+    /// The estimate of its place.
     pub hint: Hint,
 }

@@ -7,12 +7,12 @@ use super::{unsorted::Unsorted, window::Offset};
 pub enum Refusal {
     /// The boundary is not where it is believed to be.
     PositionLost {
-        /// Where it was believed to be.
+        /// The expected offset of the page.
         nearest: Offset,
     },
     /// A run of equal keys is longer than an answer.
     TieRun {
-        /// Where it was met.
+        /// The offset at which the run was met.
         nearest: Offset,
     },
     /// The upstream answers no deeper than this.
@@ -27,7 +27,7 @@ pub enum Refusal {
     NoList,
     /// The item that the cursor names is gone or has changed, and its keys as they were served are not known.
     PivotGone {
-        /// Where it was believed to be.
+        /// The expected offset of the page.
         nearest: Offset,
     },
     /// The upstream does not know its token any more.

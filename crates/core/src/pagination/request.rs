@@ -13,7 +13,7 @@ use super::{
     window::Offset,
 };
 
-/// What becomes of a page that can't be proven. The table of `policy` says when.
+/// The treatment of a page that can't be proven. The table of `policy` says when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhenUnproven {
     /// The page is refused.
@@ -22,7 +22,7 @@ pub enum WhenUnproven {
     Flag,
 }
 
-/// What becomes of a page that is not full when its budget ends.
+/// The treatment of a page that is not full when its budget ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ShortPages {
     /// The page is refused.
@@ -38,7 +38,7 @@ pub enum Verify {
     Always,
     /// Proofs that need no further request are made; the rest is served flagged.
     WhenCheap,
-    /// Nothing is proven: pages are served by their offsets.
+    /// No proof: pages are served by their offsets.
     Never,
 }
 
@@ -104,7 +104,7 @@ impl Default for Budget {
     }
 }
 
-/// One page that is wanted.
+/// A page that is wanted.
 ///
 /// [`PageRequest::new`] makes a request with defaults, and a method for each further property changes one:
 ///

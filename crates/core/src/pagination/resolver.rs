@@ -18,7 +18,7 @@ use super::{
 
 pub use super::request::{Budget, Limit, PageRequest, ShortPages, Totals, Verify, WhenUnproven};
 
-/// What is to be done next.
+/// The next step of a page.
 #[derive(Debug)]
 pub enum Step {
     /// Fetch these, at once if you can, and give the answers in the same order to [`Pending::resume`].

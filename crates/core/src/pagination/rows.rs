@@ -19,7 +19,7 @@ pub(super) use fault::{
     contradiction, disordered_texts, disordered_ties, incomparable, is_plain_text, strange_anchor, twice, unkept,
 };
 
-/// How an item stands to an anchor.
+/// The place of an item relative to an anchor.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Relation {
     /// By the strong keys, as far as they tell runs apart.
@@ -28,7 +28,7 @@ pub(super) struct Relation {
     pub(super) whole: Ordering,
 }
 
-/// How an item stands to the one before it.
+/// The place of an item relative to the one before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
     /// In the same run of ties.
@@ -41,7 +41,7 @@ pub(super) enum Next {
     Earlier,
 }
 
-/// How an item stands to an anchor; `None` where they can't be compared.
+/// Compares an item with an anchor; `None` if they can't be compared.
 pub(super) fn relate(answer: &Answer, order: &Order, item: usize, anchor: &Anchor) -> Option<Relation> {
     let row = row(answer, order, item);
     if anchor.keys.len() != order.strong.len() {
@@ -62,7 +62,7 @@ pub(super) fn relate(answer: &Answer, order: &Order, item: usize, anchor: &Ancho
     Some(Relation { strong: Ordering::Equal, whole })
 }
 
-/// Whether an item has these strong keys.
+/// Returns whether an item has these strong keys.
 pub(super) fn has_keys(answer: &Answer, order: &Order, item: usize, keys: &[KeyValue]) -> bool {
     debug_assert_eq!(keys.len(), order.strong.len(), "one value for each strong key");
     order.strong.iter().zip(row(answer, order, item)).zip(keys).all(|((key, span), kept)| {
@@ -107,9 +107,9 @@ pub(super) fn row<'a>(answer: &'a Answer, order: &Order, item: usize) -> &'a [Sp
     &answer.keys[item * columns..(item + 1) * columns]
 }
 
-/// How the item `right` stands to `left`, the one before it; `None` where they can't be compared. Values that are shown
-/// more coarsely than they are sorted tell no more than that: what comes behind them is in one run, whatever its other
-/// keys. Without strong keys the id is the whole order.
+/// Compares the item `right` with `left`, the one before it; `None` if they can't be compared. After a value that is
+/// shown more coarsely than it is sorted, the other keys say nothing: the items are in one run. Without strong keys the
+/// id is the whole order.
 pub(super) fn follow(answer: &Answer, order: &Order, left: usize, right: usize) -> Option<Next> {
     let named = |ordering| match ordering {
         Ordering::Less => Next::Later,
@@ -132,7 +132,7 @@ pub(super) fn follow(answer: &Answer, order: &Order, left: usize, right: usize) 
     Some(Next::Tied)
 }
 
-/// How two items of one run are ordered here: by all strong keys, then the id.
+/// Compares two items of one run as the gateway orders them: by all strong keys, then the id.
 pub(super) fn compare_tied(answer: &Answer, order: &Order, left: usize, right: usize) -> Option<Ordering> {
     for ((key, left), right) in order.strong.iter().zip(row(answer, order, left)).zip(row(answer, order, right)) {
         if key.kind == Kind::Opaque {
@@ -157,7 +157,7 @@ pub(super) fn compare_strong(answer: &Answer, order: &Order, left: usize, right:
     }
 }
 
-/// Whether an item of an answer comes before the one that it follows.
+/// Returns whether an item of an answer comes before the one that it follows.
 pub(super) fn contradicts(answer: &Answer, order: &Order) -> bool {
     (1..answer.items.len()).any(|place| match follow(answer, order, place - 1, place) {
         Some(Next::Earlier) => true,
@@ -168,8 +168,8 @@ pub(super) fn contradicts(answer: &Answer, order: &Order) -> bool {
     })
 }
 
-/// Whether the ids are the whole order, are plain numbers, and each comes after the one before it: of most lists by id
-/// that is so, and nothing else about their order has to be looked at.
+/// Returns whether the ids are the whole order, are plain numbers, and each comes after the one before it. This holds
+/// for most lists by id, and nothing else about their order needs a look.
 pub(super) fn are_counted(answer: &Answer, order: &Order) -> bool {
     if !order.strong.is_empty() || !matches!(order.id.kind, Kind::Inferred | Kind::Number) {
         return false;
@@ -189,7 +189,7 @@ pub(super) fn compare_ids(answer: &Answer, order: &Order, left: usize, right: us
     key::compare(&order.id, Extent::Whole, Key::Raw(id(left)), Key::Raw(id(right)))
 }
 
-/// Whether two items have the first strong key in common; without strong keys none have.
+/// Returns whether two items share the first strong key; false without strong keys.
 pub(super) fn share_first_key(answer: &Answer, order: &Order, left: usize, right: usize) -> bool {
     let Some(key) = order.strong.first() else { return false };
     let first = |item| row(answer, order, item).first().copied().unwrap_or_default().of(&answer.body);
@@ -204,7 +204,7 @@ pub(super) fn opaque_at<'a>(order: &'a Order, anchor: &Anchor) -> Option<&'a Sor
     (last.kind == Kind::Opaque && !decided_before).then_some(last)
 }
 
-/// How an item stands to an anchor by the strong keys before the opaque one.
+/// Compares an item with an anchor by the strong keys before the opaque one.
 pub(super) fn relate_before_opaque(answer: &Answer, order: &Order, item: usize, anchor: &Anchor) -> Option<Ordering> {
     let before = order.strong.len().checked_sub(1)?;
     debug_assert_eq!(anchor.keys.len(), order.strong.len(), "an anchor has a value for each strong key");
@@ -217,14 +217,14 @@ pub(super) fn relate_before_opaque(answer: &Answer, order: &Order, item: usize, 
     Some(Ordering::Equal)
 }
 
-/// How the opaque value of an item stands to the anchor's; `None` where they differ, so that only their places tell.
+/// Compares the opaque value of an item with the anchor's; `None` if they differ, so that only their places tell.
 pub(super) fn relate_opaque(answer: &Answer, order: &Order, item: usize, anchor: &Anchor) -> Option<Ordering> {
     let (key, kept) = (order.strong.last()?, anchor.keys.last()?);
     let span = row(answer, order, item).get(order.strong.len() - 1)?;
     key::compare(key, Extent::Kept, Key::Raw(span.of(&answer.body)), Key::Kept(kept))
 }
 
-/// How an item stands to an anchor by the id.
+/// Compares an item with an anchor by the id.
 pub(super) fn relate_id(answer: &Answer, order: &Order, item: usize, anchor: &Anchor) -> Option<Ordering> {
     let id = row(answer, order, item).last()?.of(&answer.body);
     key::compare(&order.id, Extent::Whole, Key::Raw(id), Key::Kept(&anchor.id))
@@ -237,7 +237,7 @@ pub(super) fn opaque_value<'a>(answer: &'a Answer, order: &Order, item: usize) -
     Some(key::identity(key, span.of(&answer.body)))
 }
 
-/// Whether items that agree in this value may stand in any order, whatever their other keys.
+/// Returns whether items that agree in this value may stand in any order, whatever their other keys.
 fn is_coarse(key: &SortKey, value: &KeyValue) -> bool {
     key.grain.is_some() || value.is_cut(&key.kind)
 }
@@ -268,8 +268,8 @@ pub(super) fn check_alone(answer: &Answer, order: &Order) -> Result<(), Unsorted
     }
 }
 
-/// Whether a strong key of an item is a text so long that only its beginning is compared: the upstream sorts such items
-/// by the rest, so that those that look equal are a run of ties, whatever is said of ties.
+/// Returns whether a strong key of an item is a text so long that only its beginning is compared. The upstream sorts
+/// such items by the rest, so that those that look equal are a tie run, also where the upstream is said to order ties.
 pub(super) fn is_cut(answer: &Answer, order: &Order, item: usize) -> bool {
     order.strong.iter().zip(row(answer, order, item)).any(|(key, span)| is_long_text(key, span.of(&answer.body)))
 }

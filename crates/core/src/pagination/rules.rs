@@ -24,7 +24,7 @@ pub enum Rule {
     PivotsAreKnownAgain,
     /// Without a declared order the longest chain of marks decides, not the nearest mark.
     MarksAreChained,
-    /// What tells a circle of tokens begins anew when the direction changes.
+    /// The detection of a circle of tokens begins anew when the direction changes.
     LoopsBeginAnew,
 }
 
@@ -75,14 +75,14 @@ mod switch {
 #[cfg(any(test, feature = "rules"))]
 pub use switch::without;
 
-/// Whether a rule is kept.
+/// Returns whether a rule is kept.
 #[cfg(any(test, feature = "rules"))]
 #[must_use]
 pub(super) fn holds(rule: Rule) -> bool {
     switch::holds(rule)
 }
 
-/// Whether a rule is kept: always.
+/// Returns whether a rule is kept: always.
 #[cfg(not(any(test, feature = "rules")))]
 #[must_use]
 pub(super) const fn holds(_rule: Rule) -> bool {

@@ -73,7 +73,8 @@ pub(super) async fn read(up: &mut UpstreamPort, mut request: PageRequest) -> Res
     Ok(page)
 }
 
-/// Whether an item's resource is the pivot's own. An id that the client wrote has no type: it is compared as it is written.
+/// Returns whether an item's resource is the pivot's own. An id that the client wrote has no type: it is compared as it
+/// is written.
 fn is_the_item(request: &PageRequest, pivot: &Pivot, answer: &Answer, now: &Anchor) -> bool {
     let id = &request.order.id;
     let written = match &pivot.id {
@@ -88,7 +89,7 @@ fn is_the_item(request: &PageRequest, pivot: &Pivot, answer: &Answer, now: &Anch
     key::compare(id, Extent::Whole, Key::Kept(&now.id), Key::Kept(&pivot.id)).is_some_and(std::cmp::Ordering::is_eq)
 }
 
-/// Whether these are the keys with which the pivot was served.
+/// Returns whether these are the keys with which the pivot was served.
 fn is_known_again(request: &PageRequest, pivot: &Pivot, keys: &[KeyValue]) -> bool {
     if keys.len() != request.order.strong.len() {
         return false;

@@ -44,7 +44,7 @@ struct List {
     paging: Paging,
     /// The most rows that come, whatever is asked for.
     cap: u32,
-    /// What it says its total is.
+    /// The total that the answers state.
     total: Option<u64>,
     unproven: WhenUnproven,
     verify: Verify,

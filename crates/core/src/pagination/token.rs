@@ -6,11 +6,11 @@
 //! take one request a page; the item or the marks go along all the same, because tokens of many upstreams are offsets in
 //! disguise: what was served already and comes again is passed over.
 //!
-//! What a token skips does not show: an answer that begins after the last item served looks the same whether the token
-//! says "after that item" or is an offset, and an item before it is gone. So a page is `checked` where the order is
-//! declared and each of its sheets begins at or before the item that it goes on from, with the item that was seen right
-//! after that, or at the start of the list; or where the list is sorted by its ids, and the token is the item's. Any
-//! other page is `anchored`. The rest can be seen:
+//! An answer does not show what its token skipped: one that begins after the last item served looks the same whether
+//! the token says "after that item" or is an offset, and an item before it is gone. So a page is `checked` where the
+//! order is declared and each of its upstream pages begins at or before the item that it goes on from, with the item
+//! that was seen right after that, or at the start of the list; or where the list is sorted by its ids, and the token
+//! is the item's. Any other page is `anchored`. All other faults can be seen:
 //!
 //! - **keys** decide the place, and each item must come after the one before it, so that a list that goes round is
 //!   refused before it repeats anything. Items that the upstream does not order among themselves keep its own sequence;
@@ -76,15 +76,15 @@ struct Taken {
 struct Walk {
     request: PageRequest,
     way: Way,
-    /// Whether the declared order is relied on, and what the seams between sheets show.
+    /// The declared order is relied on or not, and the evidence at the boundaries of upstream pages.
     seams: Seams,
     /// The first token is an item's id, on the assumption that such upstreams continue their lists by ids.
     by_id: bool,
-    /// What was read and gone through, in the direction of reading.
+    /// The pages that were read and gone through, in the direction of reading.
     sheets: Vec<Sheet>,
-    /// What was read beyond that while the place was looked for; the nearest last.
+    /// The pages beyond those that were read while the place was looked for; the nearest last.
     ahead: Vec<Sheet>,
-    /// How many items of the last sheet are gone through.
+    /// The number of items of the last page that are gone through.
     consumed: usize,
     /// The last item gone by, and how many items before it, itself included, share its strong keys.
     anchor: Option<Anchor>,
@@ -93,12 +93,12 @@ struct Walk {
     trail: Vec<Mark>,
     /// The marks of the cursor.
     around: Around,
-    /// How far the sheets have come, and how many sheets in a row came no farther.
+    /// The farthest place that the pages reached, and the number of pages in a row that came no farther.
     reached: Option<Reached>,
     idle: u32,
     taken: Vec<Taken>,
     ids: HashSet<Vec<u8>>,
-    /// What tells a circle, before the last sheet and with it.
+    /// The state that detects a circle, before the last page and with it.
     circle_before: Loop,
     circle: Loop,
     requests: u32,
@@ -140,7 +140,7 @@ pub(super) async fn read(up: &mut UpstreamPort, request: PageRequest) -> Result<
     Ok(walk.page(false)?)
 }
 
-/// Where a page begins.
+/// The place at which a page begins.
 struct Begin {
     token: Option<Token>,
     token_way: Way,
@@ -150,7 +150,7 @@ struct Begin {
 }
 
 impl Begin {
-    /// Where a page begins; `None` where the upstream can't be asked for that.
+    /// Returns the place at which a page begins; `None` if the upstream can't be asked for it.
     fn of(request: &PageRequest) -> Option<Self> {
         let tokens = request.paging.tokens;
         let by_item = |id: &KeyValue, way: Way, within: Within| {
@@ -255,7 +255,7 @@ impl Walk {
         self.request.limit.max(1) as usize
     }
 
-    /// Whether the budget is spent, and what there is may be served all the same.
+    /// Returns whether the budget is spent and the items so far may be served all the same.
     fn may_be_cut_off(&self) -> bool {
         self.is_spent() && self.request.serves_short(self.taken.len())
     }
@@ -336,7 +336,7 @@ impl Walk {
         Ok(())
     }
 
-    /// Whether what can't be proven is served flagged.
+    /// Returns whether a page that can't be proven is served, flagged.
     fn may_flag(&self) -> bool {
         self.request.flags() || self.request.is_by_offset()
     }

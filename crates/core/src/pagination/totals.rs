@@ -1,4 +1,4 @@
-//! What is said about the size of the collection, by route; and where its last page is.
+//! The total of a collection, as its route wants it told, and the place of its last page.
 //!
 //! A total is told only by an answer to the whole list, by a count of its own, or by the walk's first page. What an answer
 //! to a filtered list says of its size is the filter's.
@@ -16,17 +16,17 @@ use super::{
     upstream::{CountBeside, Stop, UpstreamPort},
 };
 
-/// What is to be told, and what of it is known before the page is read.
+/// The wish of the route, and what is known of the total before the page is read.
 #[derive(Debug)]
 struct Teller {
     totals: Totals,
-    /// What the first page of the walk said.
+    /// The total that the first page of the walk told.
     first: Option<Total>,
     /// The flipped list is there to be read from its first item.
     flips: bool,
     /// There is a way to the last page: none leads there by token.
     has_last: bool,
-    /// How many items of the list can be read from its start, where it can't be read from its end.
+    /// The number of items that can be read from the start of the list, if it can't be read from its end.
     reach: Option<u64>,
 }
 

@@ -3,13 +3,13 @@
 /// Why an answer can't be used: the cause, and which items of it show that.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unsorted {
-    /// What kind of fault it is.
+    /// The kind of the fault.
     pub cause: Cause,
     /// Which items and fields show it, and what would help; for the operator. It names places and fields, never values.
     pub said: String,
 }
 
-/// What keeps items from being compared, or what the comparison contradicts.
+/// The reason why items can't be compared, or the property that they contradict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// An item is an array, a text or a number, and has no members.
@@ -30,7 +30,7 @@ pub enum Cause {
     Order,
     /// Items with equal keys are not in the order of their ids.
     Ties,
-    /// One id stands twice in an answer.
+    /// An id stands twice in an answer.
     Twice,
 }
 
@@ -49,7 +49,7 @@ impl Cause {
         Self::Twice,
     ];
 
-    /// Whether items that can be compared contradict the order.
+    /// Returns whether items that can be compared contradict the order.
     pub(super) fn is_disorder(self) -> bool {
         matches!(self, Self::Digits | Self::Text | Self::Order)
     }

@@ -62,27 +62,27 @@ impl From<Refusal> for Stop {
     }
 }
 
-/// What answers to the unfiltered list say, while a shorter way to a page is tried.
+/// The facts that answers to the unfiltered list state while a shorter way to a page is tried.
 #[derive(Debug)]
 pub(super) struct Noted {
     /// The order of the list.
     pub(super) order: Arc<Order>,
-    /// How long the list is, as its last answer said.
+    /// The length of the list, as its last answer stated it.
     pub(super) total: Option<u64>,
     /// An answer of the flipped list is in order neither way: no way proves anything then. In order the other way, the
     /// direction was ignored.
     pub(super) disordered: bool,
 }
 
-/// What a page asks its upstream by.
+/// The access of a page to its upstream.
 #[derive(Debug)]
 pub(super) struct UpstreamPort {
     port: Port,
-    /// How many requests the page took, but for counts.
+    /// The number of requests that the page took, without counts.
     pub(super) requests: u32,
-    /// Whether the first fetches go out with a count beside them.
+    /// A count that goes out beside the first fetches.
     count: Option<CountBeside>,
-    /// What came of that count.
+    /// The result of that count.
     pub(super) counted: Option<Option<Total>>,
     /// The list is read from its other end.
     pub(super) flipped: bool,
@@ -112,7 +112,7 @@ impl Passed {
     }
 }
 
-/// Whether a count goes out with the first fetches: not where one of their answers tells the total.
+/// The condition for a count beside the first fetches: none of their answers tells the total.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CountBeside {
     /// Answers to the whole list tell the total.
@@ -124,9 +124,9 @@ pub(super) struct CountBeside {
 /// The part of a list that is read.
 #[derive(Clone, Debug)]
 pub(super) struct PartOf {
-    /// What lets it through; none: the whole list.
+    /// The filter of the part; `None` for the whole list.
     pub(super) filter: Option<Arc<Filter>>,
-    /// It is sorted by the id alone.
+    /// The part is sorted by the id alone.
     pub(super) by_id: bool,
 }
 
@@ -219,7 +219,7 @@ impl UpstreamPort {
 }
 
 impl CountBeside {
-    /// Whether the answer to one of these says how long the whole list is.
+    /// Returns whether the answer to one of these tells the length of the whole list.
     fn will_be_told(self, fetches: &[Fetch]) -> bool {
         let lists_all = |fetch: &Fetch| match fetch {
             Fetch::Slice(_, Listing { filter, .. }) => filter.is_none(),

@@ -20,7 +20,7 @@ impl Offset {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PageNumber(pub u64);
 
-/// How many items an upstream is asked for; at least 1.
+/// The number of items that an upstream is asked for; at least 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PageSize(pub u32);
 
@@ -31,14 +31,14 @@ pub enum Slice {
     Offset {
         /// The first item asked for.
         from: Offset,
-        /// How many.
+        /// The number of items.
         size: PageSize,
     },
     /// The page `number` of pages of `size`.
     Page {
         /// Which page.
         number: PageNumber,
-        /// How large the pages are.
+        /// The size of the pages.
         size: PageSize,
     },
 }
@@ -53,7 +53,7 @@ impl Slice {
         }
     }
 
-    /// How many items are asked for.
+    /// Returns the number of items that are asked for.
     #[must_use]
     pub fn size(self) -> PageSize {
         match self {

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::dice::Dice;
 
-/// How a client goes through a list.
+/// The way of a client through a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Style {
     /// From the start to the end.
@@ -21,7 +21,7 @@ pub(crate) enum Style {
     Worker(u32),
 }
 
-/// Where a client goes next that goes any way it is offered.
+/// The next move of a client that takes any link that it is offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Click {
     Next,
@@ -34,7 +34,7 @@ pub(crate) enum Click {
     Earlier(u32),
 }
 
-/// What happens around one page.
+/// The events around a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Turn {
     /// Before it is asked for.
@@ -45,7 +45,7 @@ pub(crate) struct Turn {
     pub(crate) other: Option<u32>,
     /// The last row of the page is moved so many places on.
     pub(crate) moves_anchor: Option<i32>,
-    /// Where a client that wanders goes next.
+    /// The next move of a client that wanders.
     pub(crate) click: Click,
 }
 
@@ -67,13 +67,13 @@ pub(crate) struct Scenario {
     pub(crate) turns: Vec<Turn>,
     pub(crate) search_items: u32,
     pub(crate) search_budget: u32,
-    /// Nothing is learnt from one page to the next, as where each is served by another process.
+    /// A page learns nothing for the next one, as if each were served by another process.
     pub(crate) forgets: bool,
     /// Decides which rows a worker deletes, and which answers lag.
     pub(crate) salt: u64,
 }
 
-/// How often something happens to a list.
+/// The frequency of changes to a list.
 #[derive(Clone, Copy, Debug)]
 struct Weather {
     /// Before so many of a hundred pages something happens, up to so many times.
@@ -101,7 +101,7 @@ impl Weather {
         }
     }
 
-    /// What happens around a page; before the first one nothing does.
+    /// Draws the events around a page; before the first one there are none.
     fn turn(self, dice: &mut Dice, is_first: bool, tight: bool, shares: bool) -> Turn {
         let mut turn = Turn { click: Click::draw(dice), ..Turn::CALM };
         if shares && dice.chance(20) {
@@ -254,7 +254,7 @@ impl Scenario {
         self.turns.len() + (2 * rows + 100) as usize / least as usize
     }
 
-    /// Whether nothing happens to the list.
+    /// Returns whether the list does not change.
     pub(crate) fn is_still(&self) -> bool {
         let calm = |turn: &Turn| turn.before.is_empty() && turn.during.is_empty() && turn.moves_anchor.is_none();
         self.turns.iter().all(calm) && !matches!(self.style, Style::Worker(_))

@@ -12,7 +12,7 @@ use cursorgate_core::{
 use super::world::{Change, Row, State, World};
 use crate::dice::mix;
 
-/// What it says of the size of the list.
+/// The size of the list, as the upstream states it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Says {
     Nothing,
@@ -22,7 +22,7 @@ pub(crate) enum Says {
     RacedTotal,
 }
 
-/// What it answers past its end.
+/// The answer past the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Past {
     Empty,
@@ -31,7 +31,7 @@ pub(crate) enum Past {
     Repeat,
 }
 
-/// How an upstream behaves.
+/// The behaviour of an upstream.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Traits {
     pub(crate) family: Family,
@@ -41,12 +41,12 @@ pub(crate) struct Traits {
     pub(crate) says: Says,
     pub(crate) end: EndEvidence,
     pub(crate) past: Past,
-    /// It says which offset or page, and which size, it used.
+    /// Answers state the offset or page, and the size, that were used.
     pub(crate) echoes: bool,
     /// So many of a hundred rows are left out after the limit.
     pub(crate) hides: u32,
-    /// One answer can't show a page and what stands around it: seams are seen in two answers, between which two changes
-    /// could cancel out.
+    /// No answer can show a page with the items around it: page boundaries are seen in two answers, between which two
+    /// changes could cancel out.
     pub(crate) tight: bool,
     /// An answer may show the state before the one that the answer before it showed.
     pub(crate) lags: bool,
@@ -61,7 +61,7 @@ impl Traits {
     }
 }
 
-/// What one answer showed.
+/// The content of an answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Showing {
     pub(crate) state: State,
@@ -72,13 +72,13 @@ pub(crate) struct Showing {
 pub(crate) struct Upstream {
     pub(crate) traits: Traits,
     pub(crate) world: World,
-    /// What its answers have shown.
+    /// The content of the answers so far.
     pub(crate) shown: Vec<Showing>,
-    /// What happens before each of the coming answers.
+    /// The changes before each of the coming answers.
     pub(crate) during: Vec<Change>,
-    /// How much has happened.
+    /// The number of changes.
     pub(crate) changes: u64,
-    /// How many requests it has answered.
+    /// The number of requests that were answered.
     answers: u64,
     /// Decides which answers lag.
     salt: u64,

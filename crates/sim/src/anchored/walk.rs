@@ -22,7 +22,7 @@ use super::{
 };
 use crate::dice::mix;
 
-/// What came of a walk.
+/// The result of a walk.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) pages: u64,
@@ -47,7 +47,8 @@ pub(crate) fn walk(scenario: &Scenario, tells: bool) -> Outcome {
     walker.outcome
 }
 
-/// What a gateway knows after one of its clients' pages, as the product merges it: the newest cap, the longest run.
+/// Returns the knowledge of a gateway after one of its clients' pages, as the product merges it: the newest cap, the
+/// longest run.
 fn merged(known: Learnt, learnt: Learnt) -> Learnt {
     Learnt { run: known.run.max(learnt.run), ..learnt }
 }
@@ -56,7 +57,7 @@ struct Walker<'a> {
     scenario: &'a Scenario,
     upstream: Upstream,
     order: Arc<Order>,
-    /// What is known to the gateway that all clients share.
+    /// The knowledge of the gateway that all clients share.
     learnt: Learnt,
     outcome: Outcome,
     /// Cursors of earlier pages.
@@ -125,7 +126,7 @@ impl<'a> Walker<'a> {
         self.outcome.violation = Some(format!("it moves: not at the end after {longest} pages"));
     }
 
-    /// One page, as the core has it; none where it is refused.
+    /// Reads a page by the core; `None` if it is refused.
     fn page(&mut self, cursor: &Cursor, limit: u32) -> Option<Page> {
         self.upstream.shown.clear();
         let at_first = self.upstream.world.state.clone();

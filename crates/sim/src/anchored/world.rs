@@ -14,7 +14,7 @@ pub(crate) struct Row {
     edits: u32,
 }
 
-/// How rows are written.
+/// The way in which rows are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Look {
     /// With a number for an id.
@@ -56,12 +56,12 @@ impl Row {
         (start, end)
     }
 
-    /// Whether the row is known again after an edit.
+    /// Returns whether the row is known again after an edit.
     fn has_id(self, look: Look) -> bool {
         !(look == Look::Bare || (look == Look::Mixed && self.number.is_multiple_of(3)))
     }
 
-    /// Whether the row is hidden from whoever asks, where so many of a hundred are.
+    /// Returns whether the row is hidden, if this percentage of rows is.
     pub(crate) fn is_hidden(self, percent: u32) -> bool {
         percent > 0 && mix(0x1dea, u64::from(self.number)) % 100 < u64::from(percent)
     }
@@ -74,10 +74,10 @@ fn push(number: u32, body: &mut Vec<u8>) {
     body.push(b'0' + (number % 10) as u8);
 }
 
-/// What marks are made by: whoever knows the factor knows the row again.
+/// The factor of marks: it leads back from a mark to its row.
 const FACTOR: u64 = 0x5a_1b2c_3d4f;
 
-/// What makes marks here, of ids and of whole rows, by the first number that stands there.
+/// Returns the maker of marks, of ids and of whole rows, by the first number in them.
 pub(crate) fn marker() -> Marker {
     Marker::new(|bytes| {
         let digits = bytes.iter().skip_while(|byte| !byte.is_ascii_digit()).take_while(|byte| byte.is_ascii_digit());
@@ -97,7 +97,7 @@ pub(crate) fn marked(mark: Mark) -> u32 {
 /// The rows at a moment.
 pub(crate) type State = Arc<Vec<Row>>;
 
-/// What happens to a list. Places are shares of its length, in thousandths.
+/// A change of a list. Places are shares of its length, in thousandths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
     /// So many new rows at the head.
@@ -145,7 +145,7 @@ impl Change {
 }
 
 impl Change {
-    /// How many rows it brings.
+    /// Returns the number of rows that the change brings.
     pub(crate) fn arrivals(self) -> u32 {
         match self {
             Self::Head(count) | Self::Tail(count) | Self::Amid(_, count) | Self::Replace(count) => count,

@@ -1,4 +1,4 @@
-//! Where a page begins, as the simulator knows it: a target, and the place in the order that it means.
+//! The place at which a page begins, as the simulator knows it: a target, and the place in the order that it means.
 
 use std::rc::Rc;
 
@@ -19,7 +19,7 @@ use crate::keyed::{
 pub(crate) struct Aim {
     pub(crate) target: Target,
     pub(crate) bound: Bound,
-    /// What the first page of the walk told of the size of the collection, where the cursor still knows.
+    /// The size of the collection on the first page of the walk, if the cursor still has it.
     pub(crate) first_total: Option<Total>,
     /// The hint came from a page that saw where it stands; a cursor of an item has none.
     pub(crate) hinted: bool,
@@ -88,7 +88,7 @@ impl Aim {
 }
 
 impl Exchange<'_> {
-    /// What a target of this page means.
+    /// Returns the meaning of a target of this page.
     pub(crate) fn aim_at(&self, target: &Target) -> Result<Aim, Violation> {
         let edges = [self.rows.first(), self.rows.last()];
         let place_of = |anchor: &Anchor| {

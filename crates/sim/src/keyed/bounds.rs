@@ -1,7 +1,8 @@
-//! How sure pages are, how often they are refused and why, and how often they are deceived: as recorded, with some room.
+//! Recorded figures, with some room: the levels of pages, the number of refusals by cause, and the number of deceived
+//! pages.
 //!
-//! What a promise says holds of every page. That a core serves pages at all, and serves them `exact`, no promise says: a
-//! change that lowers levels, or refuses more, would pass unseen but for these numbers.
+//! A promise holds of every page. No promise says that a core serves pages at all, and serves them `exact`: a change
+//! that lowers levels, or refuses more, would pass unnoticed but for these numbers.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +14,7 @@ use crate::keyed::{
 /// The least number of walks of which bounds are asserted.
 const LEAST_WALKS: u64 = 20_000;
 
-/// What is recorded of a run.
+/// The recorded bounds of a run.
 #[derive(Debug)]
 pub(crate) struct Bounds {
     /// Of a hundred pages so many are `exact` at least, in worlds whose upstream does what its dialect says.
@@ -98,7 +99,7 @@ fn share(times: u64, of: u64, in_every: f64) -> f64 {
 }
 
 impl Tally {
-    /// What of a run is beyond its bounds; prints all that has one.
+    /// Returns the figures of a run that are beyond their bounds, and prints all that have one.
     pub(crate) fn beyond(&self, bounds: &Bounds) -> Vec<String> {
         let mut beyond = Vec::new();
         let mut hold = |holds: bool, said: String| {

@@ -4,7 +4,7 @@
 //! lie stands for something that an operator or a vendor says and that is not so. The core's own rules are switched off
 //! one at a time beside these, by their names.
 
-/// What is said of an upstream that is not so.
+/// An untrue statement about an upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lie {
     /// Every size is honoured, where sizes are capped in silence: any short answer ends the list.

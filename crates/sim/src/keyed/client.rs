@@ -1,8 +1,8 @@
-//! What a client wants, and what its route asks of the gateway, as plain data.
+//! The wishes of a client, and the demands of its route on the gateway, as plain data.
 
 use cursorgate_core::pagination::resolver::{ShortPages, Totals, Verify, WhenUnproven};
 
-/// How a client moves.
+/// The moves of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Style {
     /// From the start to the end; `looks_back`: each page is asked for again from the next one.
@@ -17,11 +17,11 @@ pub(crate) enum Style {
     Wander { choices: Vec<u32> },
 }
 
-/// What a client wants.
+/// The wishes of a client.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Client {
     pub(crate) style: Style,
-    /// One after the other, for ever.
+    /// The limits of its pages, in turn, for ever.
     pub(crate) limits: Vec<u32>,
     pub(crate) budget: u32,
     pub(crate) search_budget: u32,
@@ -29,7 +29,7 @@ pub(crate) struct Client {
     pub(crate) verify: Verify,
     pub(crate) short_pages: ShortPages,
     pub(crate) totals: Totals,
-    /// One page in so many begins with nothing learnt and nothing cached, as after a restart; 0: none.
+    /// Every so many pages, a page begins with nothing learnt and nothing cached, as after a restart; 0: never.
     pub(crate) forgets: u32,
     /// So many gateways answer, each with caches of its own.
     pub(crate) replicas: u32,
@@ -37,7 +37,7 @@ pub(crate) struct Client {
     pub(crate) crowded: bool,
     /// Cursors carry ids and fingerprints in place of keys.
     pub(crate) seeks: bool,
-    /// One cursor in so many is an item's, which carries nothing to aim by; 0: none.
+    /// Every so many cursors, a cursor is an item's, which carries no hint; 0: never.
     pub(crate) loses_hints: u32,
 }
 

@@ -1,4 +1,4 @@
-//! What a page may cost, and what its need is.
+//! The allowed cost of a page, and its need.
 
 use cursorgate_core::pagination::{
     paging::{EndEvidence, Family, Sizes},
@@ -16,7 +16,7 @@ use crate::keyed::{
 };
 
 impl Exchange<'_> {
-    /// One request a page where one can do; a search within its bound; a fixed size within its own.
+    /// Checks the cost: one request a page where one is enough, a search within its bound, a fixed size within its own.
     pub(crate) fn cost(&self) -> Kept {
         let plain = self.still && self.shape.is_orderly() && !self.traits.is_strange();
         let known = self.traits.declared_cap() == Some(self.traits.least_cap()) && self.traits.has_one_cap();
@@ -109,14 +109,14 @@ impl Exchange<'_> {
 }
 
 impl Traits {
-    /// Whether it does anything that no bound on requests allows for.
+    /// Returns whether the upstream does anything that no bound on requests allows for.
     pub(crate) fn is_strange(&self) -> bool {
         let odd_sizes = self.surplus > 0 || self.echoes == Echoes::Nonsense || self.hidden > 0;
         self.lags() || self.misleads() || self.lie.is_some() || odd_sizes || self.deceives()
     }
 }
 
-/// How far the boundary is from where it is believed to be.
+/// Returns the distance of the boundary from its hint.
 pub(crate) fn drift(traits: &Traits, aim: &Aim, bound: Bound, state: &Moment) -> u64 {
     let Some(place) = bound.place() else { return 0 };
     let rows = state.raw();
@@ -132,13 +132,13 @@ pub(crate) fn drift(traits: &Traits, aim: &Aim, bound: Bound, state: &Moment) ->
     }
 }
 
-/// How many further requests a search may take while nothing changes.
+/// Returns the number of further requests that a search may take while nothing changes.
 pub(crate) fn further(drift: u64, cap: u32) -> u64 {
     let ratio = (drift as f64 / f64::from(cap.max(1))).max(1.0);
     2 * ratio.log2().ceil() as u64 + 4
 }
 
-/// How many requests a page takes where its place is known and nothing changes, at most.
+/// Returns the largest number of requests of a page whose place is known, while nothing changes.
 pub(crate) fn cover(traits: &Traits, shape: &Shape, limit: u32) -> u64 {
     let cap = u64::from(traits.least_cap().min(traits.declared_cap().unwrap_or(u32::MAX))).max(1);
     let hidden = if traits.hidden > 0 { 3 } else { 1 };
@@ -161,7 +161,7 @@ pub(crate) fn cover(traits: &Traits, shape: &Shape, limit: u32) -> u64 {
     base * if silent { 2 } else { 1 } + u64::from(silent) + if shape.is_orderly() { 0 } else { 3 }
 }
 
-/// Whether a page can't be expected within its budget.
+/// Returns whether a page can't be expected within its budget.
 pub(crate) fn is_beyond_budget(scenario: &Scenario, aim: &Aim, bound: Bound, state: &Moment, limit: u32) -> bool {
     let Client { budget, search_budget, .. } = scenario.client;
     let drift = drift(&scenario.traits, aim, bound, state);

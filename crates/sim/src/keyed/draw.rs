@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// What is being drawn: all further choices depend on it.
+/// A scenario that is being drawn: all further choices depend on it.
 #[derive(Clone, Copy, Debug)]
 struct Draft {
     focus: Focus,
@@ -37,7 +37,7 @@ struct Draft {
     drift: Option<u32>,
     /// Hundreds of rows share one to three first keys.
     crowd: bool,
-    /// What the upstream does without a word.
+    /// The behaviour that the upstream does not declare.
     unsaid: Option<Unsaid>,
 }
 

@@ -1,4 +1,4 @@
-//! How many requests it takes to find a place again after a list has changed, however much: measured on lists of millions
+//! The number of requests that find a place again after a list has changed, however much: measured on lists of millions
 //! that are never held in memory.
 
 use std::{fmt::Write as _, sync::Arc};
@@ -21,21 +21,21 @@ use cursorgate_core::{
 
 use crate::keyed::cost::further;
 
-/// How many items there were when the cursor was made; it stands in their middle.
+/// The number of items when the cursor was made; it stands in their middle.
 const ROWS: u64 = 2_400_000;
 const ANCHOR: i64 = 1_200_000;
 const CAP: u32 = 100;
 const LIMIT: u32 = 20;
 const DRIFTS: [u64; 5] = [1, 10, 100, 10_000, 1_000_000];
 
-/// What happened to the list.
+/// The change of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Change {
     /// Items came before all others.
     Inserts,
     /// The first items went.
     Deletes,
-    /// Items came before all others, and as many went behind the place, so that the total tells nothing.
+    /// Items came before all others, and as many after the place left, so that the total tells nothing.
     Both,
 }
 
@@ -124,7 +124,7 @@ fn page(list: &List, forward: bool) -> Result<(Page, u64), String> {
     }
 }
 
-/// How many requests one page took, both ways, proven to be right.
+/// Returns the numbers of requests that a page took, both ways, proven to be right.
 fn measured(list: &List) -> [Result<u64, String>; 2] {
     [true, false].map(|forward| {
         let (page, requests) = page(list, forward)?;

@@ -1,4 +1,4 @@
-//! Nothing is lost on a page, and its ends are the list's.
+//! The promise that nothing is lost on a page, and that its ends are the list's.
 
 use std::rc::Rc;
 
@@ -13,7 +13,7 @@ use crate::keyed::{
 };
 
 impl Exchange<'_> {
-    /// Where a page says that there is more, or no more, it is so.
+    /// Checks that more items follow exactly where a page says so.
     pub(crate) fn ends(&self) -> Kept {
         let Self { page, rows, .. } = self;
         let forward = self.bound.is_forward();
@@ -61,7 +61,7 @@ impl Exchange<'_> {
             require(ahead.is_some() == least || ahead.is_some() == most || again, "ends", || {
                 format!("ahead {ahead:?}, in truth {most}")
             })?;
-            // A filtered list shows nothing of what is behind the place it begins at: there was something once.
+            // A filtered list shows nothing before its beginning: there was an item once.
             let seen = self.shown.iter().all(|showing| showing.plain);
             let exists = exists_behind(state, true);
             let right = behind.is_some() == exists || behind.is_some() == exists_behind(state, false);

@@ -42,7 +42,7 @@ impl Wanted {
         })
     }
 
-    /// Whether a row passes, given what is stored of it.
+    /// Returns whether a row with these stored values passes.
     pub(crate) fn passes(&self, stored: &[Stored; 3]) -> bool {
         match self {
             Self::All(parts) => parts.iter().all(|part| part.passes(stored)),
@@ -66,15 +66,15 @@ impl Wanted {
         }
     }
 
-    /// Whether it is a range of the first key that includes the value it names.
+    /// Returns whether the filter is a range of the first key that includes the value it names.
     pub(crate) fn is_inclusive(&self, shape: &Shape) -> bool {
         let inclusive = [Comparison::LessOrEqual, Comparison::GreaterOrEqual, Comparison::Equal];
         matches!(self, Self::Compare { column: 0, comparison, .. } if inclusive.contains(comparison))
             && !shape.strong.is_empty()
     }
 
-    /// Whether whatever could stand behind the last item shown (or `before` the first) passes: then the end of what passes
-    /// is the end of the list.
+    /// Returns whether every item that could stand after the last one shown (or `before` the first) passes: then the
+    /// end of the filtered list is the end of the list.
     pub(crate) fn lets_the_last_through(&self, shape: &Shape, before: bool, shown: Option<Place>) -> bool {
         let mut farthest = [Stored::Null, Stored::Null, Stored::Null];
         let mut place: Place = [0; 3];
@@ -95,7 +95,7 @@ impl Wanted {
     }
 }
 
-/// What is wrong with a listing, by what the route says that can be asked.
+/// Returns the fault of a listing, by the filters that the route declares.
 pub(crate) fn forbids(listing: &Listing, traits: &Traits, shape: &Shape) -> Option<String> {
     if listing.flipped && !traits.flips {
         return Some("asked for the flipped order, which the upstream has not".to_owned());

@@ -14,7 +14,8 @@ use cursorgate_core::pagination::{
 
 use crate::{dice::mix, keyed::client::Client};
 
-/// What all clients of a gateway have learnt, merged as `src/gateway/learning.rs` does: caps by view, all else together.
+/// The knowledge of all clients of a gateway, merged as `src/gateway/learning.rs` does: caps by view, all else
+/// together.
 #[derive(Debug, Default)]
 struct Learning {
     caps: BTreeMap<usize, u32>,
@@ -37,7 +38,7 @@ impl Learning {
     }
 }
 
-/// One gateway process.
+/// A gateway process.
 #[derive(Debug, Default)]
 pub(crate) struct Gateway {
     learning: Learning,
@@ -97,7 +98,7 @@ impl Gateway {
         }
     }
 
-    /// What was learnt for a view of the list.
+    /// Returns the knowledge about a view of the list.
     pub(crate) fn learnt(&self, view: usize) -> Learnt {
         self.learning.read(view)
     }

@@ -32,14 +32,14 @@ impl Upstream<'_> {
         }
     }
 
-    /// How many rows of a state, of now if none is given, pass.
+    /// Returns the number of rows that pass, of a state or, without one, of the current state.
     pub(crate) fn count_of(&self, wanted: Option<&Wanted>, state: Option<&State>) -> usize {
         let rows = state.unwrap_or(&self.world.state).raw();
         wanted.map_or(rows.len(), |wanted| rows.iter().filter(|row| wanted.passes(row.stored(&self.shape))).count())
     }
 
-    /// Whether a filtered list begins (or ends) with a whole run of the first key: its filter includes what it names, and
-    /// lets all of that run through, however it reads values.
+    /// Returns whether a filtered list begins (or ends) with a whole run of the first key: its filter includes the
+    /// value that it names, and lets all of that run through, however it reads values.
     pub(crate) fn begins_with_a_run(&self, state: &State, wanted: &Wanted, places: Option<(Place, Place)>) -> bool {
         let cut = |row: &&Rc<Row>| {
             let beside = places.is_some_and(|(least, most)| row.place[0] == least[0] || row.place[0] == most[0]);
@@ -106,7 +106,7 @@ impl Upstream<'_> {
     }
 }
 
-/// What was asked and answered, in words.
+/// Tells a request and its answer in words.
 pub(crate) fn told(
     asked: Asked,
     listing: &Listing,

@@ -28,7 +28,7 @@ const LEAST_WALKS: u64 = 20_000;
 
 macro_rules! features {
     ($($name:ident: $floor:literal, $said:literal;)*) => {
-        /// What a walk may meet.
+        /// A feature that a walk may meet.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(crate) enum Feature { $($name),* }
 
@@ -173,7 +173,7 @@ impl Met {
 }
 
 impl Met {
-    /// What the dialect does not know.
+    /// Records the behaviour that the dialect does not declare.
     fn unsaid(&mut self, scenario: &Scenario) {
         let Scenario { shape, traits, .. } = scenario;
         let first = shape.strong.first().map_or(u32::MAX, |column| column.width);
@@ -199,7 +199,7 @@ impl Met {
     }
 }
 
-/// How many walks met each feature.
+/// The number of walks that met each feature.
 #[derive(Clone, Debug)]
 pub(crate) struct Counted {
     walks: u64,

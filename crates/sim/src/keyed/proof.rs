@@ -9,7 +9,7 @@ use crate::keyed::{
     upstream::Showing,
 };
 
-/// What two neighbours of a page can be.
+/// A neighbour of a page.
 #[derive(Clone, Copy, Debug)]
 enum Edge {
     Start,
@@ -29,7 +29,7 @@ impl Runs<'_> {
         left[..self.keys] == right[..self.keys]
     }
 
-    /// Whether an answer shows the run of a place from there to its end.
+    /// Returns whether an answer shows the run of a place from there to its end.
     fn is_seen_behind(self, place: Place) -> bool {
         self.shown.iter().any(|showing| {
             let begins = showing.from_start || showing.places.is_some_and(|(least, _)| least <= place);
@@ -38,7 +38,7 @@ impl Runs<'_> {
         })
     }
 
-    /// Whether an answer shows it from its beginning to there.
+    /// Returns whether an answer shows the run of a place from its beginning to there.
     fn is_seen_before(self, place: Place) -> bool {
         self.shown.iter().any(|showing| {
             let ends = showing.to_end || showing.places.is_some_and(|(_, greatest)| greatest >= place);
@@ -49,10 +49,10 @@ impl Runs<'_> {
 }
 
 impl Edge {
-    /// Whether an answer shows all that there is between this and a later one. What an answer shows reaches from its
-    /// first item to its last; of a filtered list nothing is known before the first but the run that this belongs to,
-    /// where the filter includes its value, for nobody sees what the filter leaves out. A run of ties that was passed is
-    /// as good as its last item: one that came into it since shows where it ends as well as another.
+    /// Returns whether an answer shows everything between this edge and a later one. An answer shows the list from its
+    /// first item to its last. Of a filtered list nothing is known before the first item but the run that this edge
+    /// belongs to, if the filter includes its value: items that the filter leaves out are not seen. A tie run that was
+    /// passed is as good as its last item: an item that came into it since shows its end as well as another.
     fn seen_with(self, later: Self, showing: &Showing, runs: Option<Runs<'_>>) -> bool {
         let apart = |runs: Runs<'_>| match (self, later) {
             (Self::Row(place), Self::Row(later)) => !runs.are_one(place, later),

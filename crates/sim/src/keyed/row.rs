@@ -23,11 +23,11 @@ use crate::{
     },
 };
 
-/// Where a row stands in the declared order: the strong keys as shown, then the id, each turned in its direction. Two
+/// The place of a row in the declared order: the strong keys as shown, then the id, each turned in its direction. Two
 /// versions with the same place are the same row with the same keys.
 pub(crate) type Place = [i64; 3];
 
-/// How the upstream orders rows whose shown strong keys are equal.
+/// The upstream's order of rows whose shown strong keys are equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TieOrder {
     ById,
@@ -37,39 +37,39 @@ pub(crate) enum TieOrder {
     Shuffled,
 }
 
-/// What the order of a collection is, and how its keys look.
+/// The order of a collection, and the look of its keys.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Shape {
     /// At most two.
     pub(crate) strong: Vec<Column>,
     pub(crate) id: Column,
     pub(crate) ties: TieOrder,
-    /// What the order says of ties; only a lie says ordered where they are not.
+    /// The declared order of ties; only a lie declares an order that does not hold.
     pub(crate) declared: Ties,
     /// Equal values are spelt differently, and bodies hold blanks.
     pub(crate) varied: bool,
 }
 
-/// How a row is spoilt, so that it has no keys to be compared by.
+/// The damage of a row that has no keys to be compared by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Spoilt {
     /// The first key is missing.
     Missing,
-    /// It is an object.
+    /// The key is an object.
     Object,
-    /// It is of another type than all others.
+    /// The key is of another type than all others.
     OtherType,
-    /// It is null where no place of nulls is said.
+    /// The key is null where no place of nulls is declared.
     Null,
 }
 
-/// What decides where a row stands.
+/// The values that decide the place of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RowPlan {
     pub(crate) id: u32,
     /// An ordinal for each strong column; none is null.
     pub(crate) keys: [Option<i64>; 2],
-    /// What the grain of each strong column hides.
+    /// The part of each strong column that its grain hides.
     pub(crate) parts: [u32; 2],
     pub(crate) spoilt: Option<Spoilt>,
 }
@@ -81,7 +81,7 @@ pub(crate) struct Row {
     pub(crate) serial: u32,
     pub(crate) plan: RowPlan,
     pub(crate) place: Place,
-    /// What the upstream sorts by before ties.
+    /// The values by which the upstream sorts before ties.
     pub(crate) fine: [(i64, u32); 2],
     pub(crate) bytes: Vec<u8>,
     spans: [Span; 3],
@@ -96,7 +96,7 @@ impl Shape {
         Arc::new(Order::declared(strong, self.id.sort_key("id"), self.declared))
     }
 
-    /// Whether every two rows can be told apart in order by what the core sees: there are no runs to be closed.
+    /// Returns whether every two rows can be told apart in order by their shown values: no run has to be seen whole.
     pub(crate) fn is_orderly(&self) -> bool {
         let cut = self.strong.iter().any(|column| column.look == Look::LongText || column.unit.is_some());
         self.strong.is_empty() || (self.declared == Ties::Ordered && !cut)
@@ -106,8 +106,8 @@ impl Shape {
         self.strong.iter().any(|column| column.grain > 1)
     }
 
-    /// How many leading strong keys two rows of one run share: behind a key that is shown more coarsely than it is
-    /// sorted the order can't be seen.
+    /// Returns the number of leading strong keys that two rows of one run share: after a key that is shown more
+    /// coarsely than it is sorted, the order can't be seen.
     pub(crate) fn run_keys(&self) -> usize {
         let unseen = |column: &Column| {
             (column.said && column.unit.is_some()) || matches!(column.look, Look::LongText | Look::Opaque)
@@ -115,7 +115,7 @@ impl Shape {
         self.strong.iter().position(unseen).map_or(self.strong.len(), |index| index + 1)
     }
 
-    /// The column of a key: a strong one, or the id behind the last of them.
+    /// Returns the column of a key: a strong one, or the id after the last of them.
     pub(crate) fn column(&self, index: usize) -> Option<&Column> {
         if index == self.strong.len() { Some(&self.id) } else { self.strong.get(index) }
     }
@@ -164,13 +164,13 @@ impl Row {
         Self { serial, plan, place, fine, bytes: text.into_bytes(), spans, columns, stored: OnceCell::new() }
     }
 
-    /// Where the strong keys and the id stand in the bytes.
+    /// Returns the places of the strong keys and the id in the bytes.
     pub(crate) fn spans(&self) -> &[Span] {
         &self.spans[..self.columns]
     }
 
-    /// Whether it compares with itself and its like, though with no other row: nothing says of what type its first key
-    /// is to be, or it is the number that others have in strings.
+    /// Returns whether the row compares with itself and its like, though with no other row: the type of its first key
+    /// is not declared, or the key is the number that others have in strings.
     pub(crate) fn is_sound_alone(&self, shape: &Shape) -> bool {
         let fits = |column: &Column| column.inferred || column.look == Look::WholeInString;
         self.plan.spoilt == Some(Spoilt::OtherType) && shape.column(0).is_some_and(fits)
@@ -193,7 +193,7 @@ impl Row {
         anchor
     }
 
-    /// What the upstream holds of its keys.
+    /// Returns the stored values of its keys.
     pub(crate) fn stored(&self, shape: &Shape) -> &[Stored; 3] {
         self.stored.get_or_init(|| {
             let mut stored = [Stored::Null, Stored::Null, Stored::Null];
@@ -213,7 +213,7 @@ impl Row {
     }
 }
 
-/// How a row spells its keys.
+/// Returns the spelling of a row's keys.
 fn spelling(shape: &Shape, serial: u32, index: u64) -> u64 {
     if shape.varied { mix(u64::from(serial), index) >> 8 } else { 0 }
 }

@@ -14,30 +14,30 @@ use crate::keyed::{
     world::{Mutation, State},
 };
 
-/// How much may change.
+/// The amount of change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Regime {
-    /// What can be served must be: refusals without need are rare.
+    /// Every page that can be served must be: refusals without need are rare.
     InReach,
     /// Anything: refusals are fine, violations are not.
     Wild,
-    /// What the upstream does is not what its dialect says, and nothing but its answers tells: a page is refused or says
-    /// less than `exact` where they can't.
+    /// The upstream does not keep to its dialect, and only its answers show that: a page is refused or says less than
+    /// `exact` where they don't.
     Unsaid,
 }
 
-/// What a scenario is drawn for.
+/// The purpose of a scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Focus {
     /// To be one of all worlds.
     Any(Regime),
     /// A lie can do its harm.
     Lie(Lie),
-    /// It matters whether a rule is kept.
+    /// The scenario shows whether a rule is kept.
     Rule(Rule),
 }
 
-/// How pages are found.
+/// The way in which pages are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Mode {
     Offset,
@@ -56,7 +56,8 @@ pub(crate) struct Scenario {
     pub(crate) rows: Vec<RowPlan>,
     pub(crate) traits: Traits,
     pub(crate) client: Client,
-    /// What happens at each tick: one before each page, two with each answer (where counts and slices differ in time).
+    /// The changes at each tick: one tick before each page, two with each answer (where counts and slices differ in
+    /// time).
     pub(crate) plan: Vec<Vec<Mutation>>,
 }
 
@@ -67,18 +68,18 @@ impl Scenario {
         ((self.rows.len() + arrivals) as u64 * 2 + 8) * (1 + self.traits.other_caps.len() as u64)
     }
 
-    /// Whether every row has keys that can be compared.
+    /// Returns whether every row has keys that can be compared.
     pub(crate) fn rows_are_sound(&self) -> bool {
         self.rows.iter().all(|row| row.spoilt.is_none())
     }
 
-    /// Whether one id may be there twice.
+    /// Returns whether an id may exist twice.
     pub(crate) fn has_twins(&self) -> bool {
         self.plan.iter().flatten().any(|mutation| matches!(mutation, Mutation::Twin(..)))
     }
 
-    /// Whether pages are served by offset alone. Offsets of lists that hide rows count what nobody sees, so that they are
-    /// no such lists.
+    /// Returns whether pages are served by offset alone. Offsets of lists that hide rows count rows that nobody sees,
+    /// so pages of those lists are not.
     pub(crate) fn is_unverified(&self) -> bool {
         self.client.verify == Verify::Never && self.traits.hidden == 0
     }

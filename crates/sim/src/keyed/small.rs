@@ -18,7 +18,7 @@ use crate::keyed::{
     world::Mutation,
 };
 
-/// What is gone through, in words.
+/// The worlds that are covered, in words.
 pub(crate) const COVERED: &str = "all collections of up to 5 rows with up to 3 keys, limits 1 to 3, forward and back, \
     ties ordered and shuffled, by offset and page with much and little room and a silent cap, by page of a fixed size \
     with and without flips, by range filter inclusive and whole with and without flips; each as it stands, and with each \

@@ -1,4 +1,4 @@
-//! What the upstream holds of a key: what its filters compare with, finer than what it shows.
+//! The stored values of keys: filters compare with them, and they are finer than the shown ones.
 
 use std::cmp::Ordering;
 
@@ -45,7 +45,7 @@ impl Stored {
 }
 
 impl Column {
-    /// What is stored of an ordinal and the part of it that is not shown.
+    /// Returns the stored value of an ordinal and the part of it that is not shown.
     pub(crate) fn stored(&self, ordinal: Option<i64>, part: u32) -> Stored {
         let Some(ordinal) = ordinal else {
             return Stored::Null;
@@ -73,7 +73,8 @@ impl Column {
         }
     }
 
-    /// What an upstream that reads values in its own way makes of one. Only of what has steps can it be another value.
+    /// Returns a value as an upstream reads it that reads values in its own way. Only values with steps can be read as
+    /// others.
     pub(crate) fn misread(&self, value: Stored, reads: Reads) -> Stored {
         let (Stored::Number(number), Look::Datetime | Look::Whole) = (&value, self.look) else { return value };
         let Stored::Number(first) = self.stored(Some(0), 0) else { return value };

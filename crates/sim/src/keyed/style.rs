@@ -1,4 +1,4 @@
-//! How clients move through a list.
+//! The ways of clients through a list.
 
 use std::rc::Rc;
 

@@ -1,4 +1,4 @@
-//! What pages cost where nothing changes, in every mode: first, later and last pages, as measured.
+//! The measured cost of pages while nothing changes, in every mode: first, later and last pages.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ const EVERY: Comparisons =
     Comparisons { less: true, less_or_equal: true, greater: true, greater_or_equal: true, equal: true, nulls: true };
 const LEGS: Comparisons = Comparisons { less_or_equal: false, greater_or_equal: false, ..EVERY };
 
-/// What the pages of a walk may cost at most: the first, a later one on average and at worst, the last.
+/// The largest cost of the pages of a walk: the first, a later one on average and at worst, the last.
 #[derive(Clone, Copy, Debug)]
 struct Bound {
     first: u32,

@@ -1,4 +1,4 @@
-//! What came of many walks, in numbers.
+//! The results of many walks, in numbers.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -28,7 +28,7 @@ struct Counts {
     pages: u64,
     exact: u64,
     answers: u64,
-    /// How often, and the first seed of it, by cause and need.
+    /// The number of refusals and the first seed, by cause and need.
     refused: BTreeMap<(&'static str, Option<Need>), (u64, u64)>,
 }
 
@@ -110,13 +110,14 @@ impl Tally {
         self.classes.values().map(|counts| counts.refused(|_| true)).sum()
     }
 
-    /// How many pages of a mode were exact, and how many there were, where upstreams do what is said of them.
+    /// Returns the number of exact pages of a mode, and the number of all its pages, where upstreams keep to their
+    /// dialect.
     pub(crate) fn levels(&self, mode: Mode) -> (u64, u64) {
         let own = self.classes.iter().filter(|(class, _)| class.mode == mode && class.regime == Regime::InReach);
         own.fold((0, 0), |(exact, pages), (_, counts)| (exact + counts.exact, pages + counts.pages))
     }
 
-    /// How many walks of a regime there were, and how many were refused, by cause.
+    /// Returns the number of walks of a regime, and the number of refusals by cause.
     pub(crate) fn refused_by_cause(&self, regime: Regime) -> (u64, BTreeMap<&'static str, u64>) {
         let (mut walks, mut causes) = (0, BTreeMap::new());
         for (_, counts) in self.classes.iter().filter(|(class, _)| class.regime == regime) {
@@ -128,8 +129,8 @@ impl Tally {
         (walks, causes)
     }
 
-    /// How many checked pages were deceived, of how many: by changes within their requests, and by answers that are not
-    /// what their dialect makes of them.
+    /// Returns the number of checked pages that were deceived, and of all checked pages: by changes within their
+    /// requests, and by answers that their dialect does not describe.
     pub(crate) fn deceptions(&self) -> [(u64, u64); 2] {
         let plain = self.checked - self.checked_among_deceits;
         [(self.mistaken, plain), (self.deceived, self.checked_among_deceits)]

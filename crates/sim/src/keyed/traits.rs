@@ -1,4 +1,4 @@
-//! How a legacy API behaves, as plain data.
+//! The behaviour of a legacy API, as plain data.
 
 use std::sync::Arc;
 
@@ -16,11 +16,11 @@ pub(crate) enum Counts {
     Before,
     Together,
     After,
-    /// It counts once in so many queries, and tells that number until then.
+    /// The upstream counts once in so many queries, and tells that number until then.
     Cached(u32),
 }
 
-/// What it says of the size of the collection.
+/// The size of the collection, as answers state it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Says {
     Nothing,
@@ -28,7 +28,7 @@ pub(crate) enum Says {
     AtLeast,
 }
 
-/// Where its word on whether there is more comes from.
+/// The source of the statement that more items follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum More {
     Nothing,
@@ -36,7 +36,7 @@ pub(crate) enum More {
     Count,
 }
 
-/// What it answers past its end.
+/// The answer past the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Past {
     Empty,
@@ -45,28 +45,28 @@ pub(crate) enum Past {
     Repeat,
 }
 
-/// What it repeats of the offset or page and the size.
+/// The offset or page and the size that an answer repeats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Echoes {
     Nothing,
-    /// What it used.
+    /// The values that were used.
     Used,
-    /// What it was asked for, whatever it used.
+    /// The values that were asked for, whatever was used.
     Asked,
     /// Anything.
     Nonsense,
 }
 
-/// What it does with items that stand too deep.
+/// The treatment of items that stand too deep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Beyond {
     /// Its past-the-end status.
     Status,
-    /// It gives what is less deep, and its total tells of the rest.
+    /// The less deep items are given, and the total tells of the rest.
     Truncates,
 }
 
-/// How deep it answers.
+/// The depth of answers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Ceiling {
     pub(crate) at: u64,
@@ -79,33 +79,33 @@ pub(crate) struct Ceiling {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outage {
     Never,
-    /// One answer in so many.
+    /// Every so many answers, an answer fails.
     Often(u32),
     /// From one query on, for so many.
     While(u64, u64),
 }
 
-/// What cuts its answers short beside caps.
+/// The reason, apart from caps, why answers are cut short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cuts {
     Never,
     /// As many items come as fit so many bytes, and at least one.
     Bytes(u32),
-    /// One answer in so many gives half of the size, as where a query runs out of time.
+    /// Every so many answers, an answer has half of the size, as where a query runs out of time.
     Half(u32),
 }
 
-/// Whether it answers from earlier states.
+/// The age of the states that answers show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lag {
     Never,
-    /// One answer in four shows any state that there was.
+    /// Every fourth answer shows any earlier state.
     AnyState,
-    /// Every other request is answered by a replica that is so many states behind, from the first request on.
+    /// Every other request is answered by a replica that is so many states late, from the first request on.
     Replica(u32),
 }
 
-/// What its answers from the very start hold beside what stands there.
+/// The items that answers from the very start hold beside the first ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sticky {
     Nothing,
@@ -124,7 +124,7 @@ impl Sticky {
     }
 }
 
-/// How it understands the values that it filters by.
+/// The reading of the values in filters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reads {
     AsTold,
@@ -134,17 +134,17 @@ pub(crate) enum Reads {
     Shifted,
 }
 
-/// How it takes filters.
+/// The treatment of filters.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Filtering {
     pub(crate) reads: Reads,
-    /// What the dialect and the route say that can be asked.
+    /// The filters that the dialect and the route declare.
     pub(crate) filters: Arc<Filters>,
     /// Unknown parameters: the whole list comes whatever is asked for.
     pub(crate) ignored: bool,
 }
 
-/// How an upstream behaves.
+/// The behaviour of an upstream.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Traits {
     pub(crate) family: Family,
@@ -176,7 +176,7 @@ pub(crate) struct Traits {
     pub(crate) reorders: bool,
     /// So many items more than were asked for.
     pub(crate) surplus: u32,
-    /// One row in so many is dropped after the limit; 0: none.
+    /// Every so many rows, a row is dropped after the limit; 0: never.
     pub(crate) hidden: u32,
     /// The dialect does not know that.
     pub(crate) hidden_unsaid: bool,
@@ -269,12 +269,12 @@ impl Traits {
         self.all_caps().max().unwrap_or(1)
     }
 
-    /// Whether one cap applies to all requests, and nothing else cuts an answer.
+    /// Returns whether one cap applies to all requests, and nothing else cuts an answer.
     pub(crate) fn has_one_cap(&self) -> bool {
         self.all_caps().count() == 1 && self.cuts == Cuts::Never && self.sticky == Sticky::Nothing
     }
 
-    /// Whether each answer says itself of what size it is, or that there is more.
+    /// Returns whether each answer states its size, or that more items follow.
     pub(crate) fn tells_sizes(&self) -> bool {
         let flag = self.more == More::Slice && self.end == EndEvidence::Flag;
         flag || (self.echoes == Echoes::Used && self.end == EndEvidence::Unvouched)
@@ -284,12 +284,12 @@ impl Traits {
         self.lag != Lag::Never
     }
 
-    /// How it understands the values that it filters by.
+    /// Returns the reading of the values in filters.
     pub(crate) fn reads(&self) -> Reads {
         self.filtering.as_ref().map_or(Reads::AsTold, |filtering| filtering.reads)
     }
 
-    /// Whether the dialect says nothing of it that is untrue: that is a [`Lie`], and no world.
+    /// Returns whether the dialect states nothing untrue: that is a [`Lie`], and no world.
     pub(crate) fn is_as_declared(&self) -> bool {
         let honours = self.has_one_cap() && self.hidden == 0 && self.declared_cap() == Some(self.caps[0]);
         let vouched = self.end != EndEvidence::ShortPage || honours;
@@ -300,8 +300,9 @@ impl Traits {
         vouched && flagged && (!truncates || (counted && self.end == EndEvidence::Unvouched))
     }
 
-    /// Whether its answers are not what the dialect makes of them, and no one answer shows it: two readings that agree may
-    /// then be wrong together, so that `checked` pages are counted and bounded. What is `exact` is exact here too.
+    /// Returns whether the answers are not what the dialect makes of them, and no single answer shows it. Two readings
+    /// that agree may then be wrong together, so `checked` pages are counted and bounded. An `exact` page is exact here
+    /// too.
     pub(crate) fn deceives(&self) -> bool {
         let changes = self.caps.len() > 1 || self.filtered_cap.is_some();
         let hides = self.hidden > 0 && self.hidden_unsaid;
@@ -309,12 +310,12 @@ impl Traits {
         changes || hides || answers || self.reads() != Reads::AsTold || matches!(self.lag, Lag::Replica(_))
     }
 
-    /// Whether a past-the-end status may come of places where there are items.
+    /// Returns whether a past-the-end status may come for places where there are items.
     pub(crate) fn misleads(&self) -> bool {
         self.outage != Outage::Never || self.ceiling.is_some()
     }
 
-    /// What is wrong with a slice, by the dialect.
+    /// Returns the fault of a slice, by the dialect.
     pub(crate) fn forbids(&self, slice: Slice) -> Option<String> {
         let size = slice.size().0;
         let allowed = match &self.sizes {

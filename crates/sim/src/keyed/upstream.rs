@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-/// What one answer showed, in truth.
+/// The true content of an answer.
 #[derive(Debug)]
 pub(crate) struct Showing {
     /// The state that the slice was cut from.
@@ -29,17 +29,17 @@ pub(crate) struct Showing {
     pub(crate) items: u32,
     /// The least and the greatest place in it.
     pub(crate) places: Option<(Place, Place)>,
-    /// Nothing comes before it in its state, and it was asked so that this can be known.
+    /// No item precedes it in its state, and it was requested so that this can be known.
     pub(crate) from_start: bool,
-    /// Nothing comes after it in its state.
+    /// No item follows it in its state.
     pub(crate) to_end: bool,
-    /// It begins where an inclusive filter on the first key begins in the list, so that it shows the run of its first
-    /// item (of its last, where the list was flipped) from that run's own edge on.
+    /// The answer begins where an inclusive filter on the first key begins in the list, so that it shows the run of its
+    /// first item (of its last, if the list was flipped) from that run's own edge on.
     pub(crate) whole_run: bool,
     pub(crate) flipped: bool,
-    /// It is a slice of the whole list as it is declared.
+    /// The answer is a slice of the whole list as it is declared.
     pub(crate) plain: bool,
-    /// It said "past the end" where there are items, or left some out at the end.
+    /// The answer stated "past the end" where there are items, or left some out at the end.
     pub(crate) hoax: bool,
 }
 
@@ -57,26 +57,26 @@ pub(crate) struct Upstream<'a> {
     pub(crate) traits: &'a Traits,
     pub(crate) shape: Rc<Shape>,
     pub(crate) world: World,
-    /// What happens at each tick of the clock.
+    /// The changes at each tick of the clock.
     plan: &'a [Vec<Mutation>],
     pub(crate) ticks: usize,
     pub(crate) queries: u64,
-    /// Who asks: the client whose walk it is, or another principal.
+    /// The principal: the client whose walk it is, or another one.
     pub(crate) principal: usize,
     earlier: Vec<State>,
-    /// What it counted last, where it does not count each time.
+    /// The last count, if the upstream does not count each time.
     cached: Option<(u64, usize, State)>,
-    /// What the answers showed, since the record was begun.
+    /// The content of the answers since the record was begun.
     pub(crate) shown: Vec<Showing>,
     /// All states there were since then, with those that lag.
     pub(crate) passed: Vec<State>,
-    /// Where the item that was looked up stood.
+    /// The place of the item that was looked up.
     pub(crate) looked_up: Option<Place>,
-    /// How many changes came with the worst tick since the record was begun.
+    /// The number of changes at the worst tick since the record was begun.
     pub(crate) burst: u64,
-    /// What the core asked for against its dialect.
+    /// A request of the core against the dialect.
     pub(crate) fault: Option<String>,
-    /// What happened, in words, where somebody reads.
+    /// The events in words, if they are wanted.
     pub(crate) story: Option<Vec<String>>,
 }
 
@@ -155,7 +155,7 @@ impl<'a> Upstream<'a> {
         answers
     }
 
-    /// What is counted now; told for a while, where the upstream does not count each time.
+    /// Returns the count that is told now; it is kept for a while, if the upstream does not count each time.
     fn counted(&mut self) -> usize {
         let now = self.world.state.raw().len();
         let Counts::Cached(lasts) = self.traits.counts else { return now };
@@ -284,7 +284,7 @@ impl<'a> Upstream<'a> {
         }
     }
 
-    /// How many items an answer has that is cut neither by a depth nor by the end; `lengths` are those of its rows.
+    /// Returns the number of items of an answer that neither a depth nor the end cuts; `lengths` are those of its rows.
     fn fitting(&self, size: usize, at_the_start: bool, lengths: impl Iterator<Item = usize>, roll: u64) -> usize {
         let more = match self.traits.sticky {
             Sticky::More(count) if at_the_start => self.traits.surplus + count,
@@ -354,7 +354,7 @@ impl<'a> Upstream<'a> {
         before
     }
 
-    /// How deep the upstream answers, and whether this is deeper than it answers at all.
+    /// Returns the depth of answers, and whether this request is deeper than the upstream answers at all.
     fn depth(&self, asked: Asked) -> (usize, bool) {
         let Some(ceiling) = self.traits.ceiling else { return (usize::MAX, false) };
         let begins = asked.begins().0;
@@ -372,7 +372,7 @@ impl<'a> Upstream<'a> {
         }
     }
 
-    /// What a list says of itself.
+    /// Writes the facts that an answer states.
     fn annotate(&self, answer: &mut Answer, asked: Asked, cut: &Cut, roll: u64) {
         let &Cut { from, size, reached, length, counted } = cut;
         let counted = counted.saturating_add_signed(self.traits.off as isize);

@@ -16,7 +16,7 @@ use crate::{
     keyed::calendar::{DAY, civil},
 };
 
-/// How the ordinals of a column are shown.
+/// The look of a column's ordinals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Look {
     Whole,
@@ -39,7 +39,7 @@ pub(crate) enum Look {
     Opaque,
 }
 
-/// One column of keys.
+/// A column of keys.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Column {
     pub(crate) look: Look,
@@ -49,9 +49,9 @@ pub(crate) struct Column {
     pub(crate) nulls: Nulls,
     /// Ordinals are below this.
     pub(crate) width: u32,
-    /// How many stored values look the same: the upstream sorts more finely than it shows. 1: it does not.
+    /// The number of stored values that look the same: the upstream sorts more finely than it shows. 1: it does not.
     pub(crate) grain: u32,
-    /// How coarsely it is shown, where that is a step of its values: they are one such step apart.
+    /// The precision of its look, if that is a step of its values: they are one such step apart.
     pub(crate) unit: Option<Grain>,
     /// The route says so.
     pub(crate) said: bool,
@@ -59,7 +59,7 @@ pub(crate) struct Column {
 
 const LETTERS: [char; 8] = ['"', '/', '\\', 'a', 'é', '日', 'ﬁ', '🦀'];
 pub(crate) const RANKS: [&str; 6] = ["new", "open", "held", "äußerst", "closed", "archived"];
-/// What opaque values show instead of their ordinals is its multiple modulo 2^32, and the way back.
+/// The factor, modulo 2^32, from an ordinal to its opaque value, and the way back.
 const SCRAMBLE: u32 = 0x9e37_79b1;
 const UNSCRAMBLE: u32 = 0x0e8b_2f51;
 /// The first instant of the calendar: the day before a leap day.
@@ -90,7 +90,7 @@ impl Column {
         SortKey { name: name.to_owned(), direction, kind, nulls: self.nulls, grain }
     }
 
-    /// How many ordinals this look can show.
+    /// Returns the number of ordinals that this look can show.
     pub(crate) fn most(look: Look) -> u32 {
         match look {
             Look::Boolean => 2,
@@ -99,7 +99,7 @@ impl Column {
         }
     }
 
-    /// Whether the kind can be left to the core: it infers the same order from the values.
+    /// Returns whether the kind can be left to the core: it infers the same order from the values.
     pub(crate) fn can_be_inferred(look: Look) -> bool {
         !matches!(look, Look::WholeInString | Look::Uuid | Look::Rank | Look::Opaque)
     }
@@ -109,7 +109,7 @@ impl Column {
         !matches!(self.nulls, Nulls::None | Nulls::Unsaid)
     }
 
-    /// Where an ordinal (none for null) stands in the direction of the order.
+    /// Returns the place of an ordinal (none for null) in the direction of the order.
     pub(crate) fn rank(&self, ordinal: Option<i64>) -> i64 {
         let first = match (ordinal, self.nulls) {
             (Some(ordinal), _) => return if self.descending { -ordinal } else { ordinal },
@@ -165,7 +165,7 @@ impl Column {
         }
     }
 
-    /// What is written without quotes.
+    /// Writes a value without quotes.
     fn bare(&self, ordinal: i64, spelling: u64, out: &mut String) {
         let _ = match (self.look, spelling % 3) {
             (Look::Boolean, _) => write!(out, "{}", ordinal == 1),
@@ -184,7 +184,7 @@ impl Column {
         };
     }
 
-    /// What stands between the quotes.
+    /// Returns the text between the quotes.
     fn text(&self, ordinal: i64, part: u32, spelling: u64) -> String {
         match self.look {
             Look::Text => letters(ordinal, false),

@@ -32,14 +32,14 @@ use crate::{
     },
 };
 
-/// What came of a walk.
+/// The result of a walk.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) violation: Option<Violation>,
     pub(crate) pages: u64,
     pub(crate) answers: u64,
     pub(crate) mutations: u64,
-    /// How often time went on.
+    /// The number of ticks.
     pub(crate) ticks: usize,
     pub(crate) flagged: u64,
     pub(crate) exact: u64,
@@ -52,14 +52,14 @@ pub(crate) struct Outcome {
     pub(crate) deceived: u64,
     /// Pages at `exact` that are not so, in worlds in which that may be.
     pub(crate) deceived_at_exact: u64,
-    /// How many requests each page took.
+    /// The numbers of requests of the pages.
     pub(crate) costs: Vec<u32>,
     pub(crate) rows_read: u64,
     pub(crate) rows_served: u64,
     pub(crate) refusal: Option<Refusal>,
     /// Why it had to be refused; none where the world gave no reason.
     pub(crate) need: Option<Need>,
-    /// What the walk met.
+    /// The features that the walk met.
     pub(crate) met: Met,
     pub(crate) story: Vec<String>,
 }
@@ -78,7 +78,7 @@ impl Outcome {
 /// Why a walk stops before its end.
 pub(crate) enum Stop {
     Refused(Refusal, Option<Need>),
-    /// What comes after a page that was not proven is not promised anything.
+    /// The pages after one that was not proven, of which no promise speaks.
     Unproven,
     Violated(Violation),
 }
@@ -96,7 +96,7 @@ pub(crate) struct Served {
     pub(crate) next: Option<Aim>,
     pub(crate) previous: Option<Aim>,
     pub(crate) last: Option<Aim>,
-    /// It is held to all that it says.
+    /// The page is held to all that it says.
     pub(crate) certain: bool,
     pub(crate) limit: u32,
 }
@@ -109,11 +109,11 @@ pub(crate) struct Walk<'a> {
     paging: Arc<Paging>,
     gateways: Gateways,
     requests: u64,
-    /// How many rows there were when the walk began.
+    /// The number of rows when the walk began.
     pub(crate) first_rows: u64,
-    /// Where the other principals are in their walks.
+    /// The places of the other principals in their walks.
     others: Vec<Aim>,
-    /// What the last page was read from.
+    /// The state that the last page was read from.
     last_state: Option<State>,
     pub(crate) outcome: Outcome,
 }
@@ -193,7 +193,7 @@ impl Walk<'_> {
         if self.scenario.client.crowded { 0 } else { self.upstream.principal }
     }
 
-    /// Nothing has changed since the walk began.
+    /// Returns whether the list has not changed since the walk began.
     pub(crate) fn is_undisturbed(&self) -> bool {
         // Of two replicas each shows a list of its own.
         self.upstream.world.mutations == 0 && !matches!(self.scenario.traits.lag, Lag::Replica(_))
@@ -339,8 +339,8 @@ impl Walk<'_> {
         }
     }
 
-    /// What a refusal names as the nearest place must be one: within the list, and a page there, flagged, is not empty
-    /// unless the list is; or at its end, and leads back.
+    /// Checks that the nearest place in a refusal is one: it is within the list, and a page there, flagged, is not
+    /// empty unless the list is; or it is at the end, and leads back.
     fn ask_nearest(&mut self, refusal: &Refusal, limit: u32) -> Result<(), Stop> {
         let (Refusal::PositionLost { nearest } | Refusal::TieRun { nearest } | Refusal::PivotGone { nearest }) =
             refusal
@@ -359,7 +359,7 @@ impl Walk<'_> {
             return Ok(());
         }
         let most = self.upstream.passed.iter().map(|state| state.raw().len() as u64).max().unwrap_or(0);
-        // Where nothing tells how long the list is, an offset that was never looked at may lie behind it.
+        // If nothing tells the length of the list, an offset that was never looked at may lie after its end.
         let seen = self.upstream.shown.iter().any(|showing| showing.items > 0);
         // Pages of a size that is capped in silence stand before the place that they were asked for, and where no total
         // tells, the gateway counts by what it asked for all along: offsets are beliefs (DESIGN 7.1), and what is nearest
@@ -393,7 +393,7 @@ impl Walk<'_> {
     }
 }
 
-/// Whether a position names its item without saying which keys it had.
+/// Returns whether a position names its item without the keys that it had.
 fn is_bare(position: &Position) -> bool {
     matches!(position, Position::AfterPivot(pivot) | Position::BeforePivot(pivot) if pivot.fingerprint.is_none())
 }

@@ -18,7 +18,7 @@ pub(crate) struct Moment {
     seen: Option<Vec<Rc<Row>>>,
 }
 
-/// One moment of the collection, shared by all who look at it.
+/// A moment of the collection, shared by all who look at it.
 pub(crate) type State = Rc<Moment>;
 
 impl Moment {
@@ -32,18 +32,18 @@ impl Moment {
         &self.rows
     }
 
-    /// Whether a row with these keys and this id is there.
+    /// Returns whether a row with these keys and this id exists.
     pub(crate) fn holds(&self, place: Place) -> bool {
         self.rows().binary_search_by(|row| row.place.cmp(&place)).is_ok()
     }
 
-    /// How many rows stand before a place.
+    /// Returns the number of rows before a place.
     pub(crate) fn count_before(&self, place: Place) -> usize {
         self.rows().partition_point(|row| row.place < place)
     }
 }
 
-/// One change. Rows are chosen by a number modulo how many there are, so that a plan survives its shrinking.
+/// A change. Rows are chosen by a number modulo how many there are, so that a plan survives its shrinking.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Mutation {
     Insert(RowPlan),
@@ -72,7 +72,7 @@ pub(crate) enum Mutation {
 }
 
 impl Mutation {
-    /// How many rows it brings at most.
+    /// Returns the largest number of rows that the change brings.
     pub(crate) fn arrivals(&self) -> usize {
         match self {
             Self::Flood { count, .. } => *count as usize,
@@ -89,16 +89,16 @@ pub(crate) struct World {
     pub(crate) state: State,
     /// Every version that ever was, by its serial.
     pub(crate) registry: Vec<Rc<Row>>,
-    /// One row in so many is hidden; 0: none.
+    /// Every so many rows, a row is hidden; 0: none.
     hidden: u32,
     ids: HashSet<u32, std::hash::BuildHasherDefault<Spread>>,
     deleted: Vec<RowPlan>,
     pub(crate) mutations: u64,
-    /// How many rows came to places where they were not, so far.
+    /// The number of rows that came to places where they were not, so far.
     pub(crate) arrivals: u64,
     /// The row that the client's cursor names.
     pub(crate) anchor: Option<Place>,
-    /// What happened, in words, where somebody reads.
+    /// The events in words, if they are wanted.
     pub(crate) said: Option<Vec<String>>,
 }
 
@@ -321,7 +321,7 @@ impl World {
     }
 }
 
-/// Whether a row is hidden after the limit, where one in so many is.
+/// Returns whether a row is hidden after the limit, if every so many rows one is.
 pub(crate) fn is_hidden(row: &Row, one_in: u32) -> bool {
     one_in > 0 && mix(u64::from(row.plan.id), 77).is_multiple_of(u64::from(one_in))
 }

@@ -24,7 +24,7 @@ pub(crate) enum Truth {
     Mixed,
 }
 
-/// What the order says of the key.
+/// The declared type of the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Said {
     Nothing,
@@ -32,7 +32,7 @@ pub(crate) enum Said {
     Opaque,
 }
 
-/// How rows of equal keys come.
+/// The order of rows with equal keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tied {
     ById,
@@ -59,7 +59,7 @@ pub(crate) struct Row {
     pub(crate) key: String,
 }
 
-/// What happens to the list. Rows are chosen by a number modulo how many there are.
+/// A change of the list. Rows are chosen by a number modulo how many there are.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Change {
     Insert(Row),
@@ -79,7 +79,7 @@ pub(crate) struct Beside {
 pub(crate) struct Scenario {
     pub(crate) traits: Traits,
     pub(crate) rows: Vec<Row>,
-    /// What happens before each answer.
+    /// The change before each answer.
     pub(crate) plan: Vec<Option<Change>>,
     pub(crate) limit: u32,
     pub(crate) backward: bool,
@@ -119,12 +119,12 @@ impl Scenario {
         Self { rows: first, plan, limit, backward, turns, traits }
     }
 
-    /// Whether nothing happens to the list.
+    /// Returns whether the list does not change.
     pub(crate) fn is_at_rest(&self) -> bool {
         self.plan.iter().all(Option::is_none)
     }
 
-    /// Whether each page must be right whatever its level is.
+    /// Returns whether each page must be right whatever its level is.
     pub(crate) fn is_still(&self) -> bool {
         self.is_at_rest() && self.traits.tied == Tied::ById
     }
@@ -209,8 +209,9 @@ impl Traits {
         Order::declared(vec![key("name", kind, nulls)], key("id", Kind::Inferred, Nulls::None), ties)
     }
 
-    /// Whether clients go on from items too, whose cursors have no hint and are searched for. Where a list is sorted by ranks
-    /// or with nulls on the other side, each answer of a search is in order by itself, and only together they are not.
+    /// Returns whether clients go on from items too, whose cursors have no hint and are searched for. If a list is
+    /// sorted by ranks or with nulls on the other side, each answer of a search is in order by itself, and only
+    /// together they are not.
     pub(crate) fn is_searchable(&self) -> bool {
         !matches!(self.truth, Truth::Ranks | Truth::NullsElsewhere)
     }

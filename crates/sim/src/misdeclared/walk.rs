@@ -18,7 +18,7 @@ use super::{
 /// A page that is not what it says, of a list that changed.
 pub(crate) const DECEIVED: &str = "deceived";
 
-/// What came of a walk.
+/// The result of a walk.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     /// Each page's level, and how the walk ended where that was not at an end of the list.

@@ -1,6 +1,6 @@
 //! A text that is being written: groups of lines, each group on one line where it fits.
 
-/// How wide a group may be that stands on one line.
+/// The largest width of a group that stands on one line.
 const WIDTH: usize = 110;
 
 /// A word, or a group of lines with the character that opens it.
@@ -51,7 +51,7 @@ impl Page {
     }
 }
 
-/// How wide a line is where all of its groups stand on it.
+/// Returns the width of a line with all of its groups on it.
 fn width(line: &[Node]) -> usize {
     let own = |node: &Node| match node {
         Node::Word(word) => word.chars().count() + 1,

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::dice::{Dice, mix};
 
-/// Who goes through the list.
+/// The client that goes through the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Style {
     /// From the start to the end.
@@ -24,7 +24,7 @@ pub(crate) enum Style {
     Wander(Vec<Click>),
 }
 
-/// Where someone goes who wanders.
+/// The next move of a client that wanders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Click {
     /// To the next page; where there is none, to the previous one.
@@ -53,19 +53,19 @@ pub(crate) struct Scenario {
     pub(crate) shape: Shape,
     pub(crate) descending: bool,
     pub(crate) rows: Vec<Birth>,
-    /// What happens before each answer.
+    /// The changes before each answer.
     pub(crate) plan: Vec<Vec<Change>>,
     pub(crate) traits: Traits,
     pub(crate) style: Style,
-    /// One after the other, for ever.
+    /// The limits of its pages, in turn, for ever.
     pub(crate) limits: Vec<u32>,
     pub(crate) short_pages: ShortPages,
 }
 
-/// What can happen to the list, in percent of its changes; the rest are deletions.
+/// The kinds of changes, in percent of all; the rest are deletions.
 #[derive(Clone, Copy, Debug)]
 struct Churn {
-    /// How often something happens before an answer, in percent.
+    /// The frequency of a change before an answer, in percent.
     often: u32,
     inserts: u32,
     moves: u32,
@@ -73,7 +73,7 @@ struct Churn {
     at_head: u32,
 }
 
-/// How often someone who wanders clicks.
+/// The number of clicks of a client that wanders.
 const CLICKS: u32 = 25;
 /// Before so many answers something can happen.
 const TICKS: u32 = 200;
@@ -166,7 +166,7 @@ impl Scenario {
         }
     }
 
-    /// One limit for all pages, or one of three; who wanders mostly takes the first.
+    /// Draws one limit for all pages, or one of three; a client that wanders mostly takes the first.
     fn limits(dice: &mut Dice, wanders: bool) -> Vec<u32> {
         let limits: Vec<u32> = (0..dice.pick(&[1, 1, 3])).map(|_| dice.below(7) + 1).collect();
         if limits.len() == 1 {
@@ -177,7 +177,7 @@ impl Scenario {
         (0..pages).map(|_| one(dice)).collect()
     }
 
-    /// Whether anything happens to the list while it is read, and whether items get other places.
+    /// Returns whether anything happens to the list while it is read, and whether items get other places.
     pub(crate) fn is_changing(&self) -> bool {
         self.plan.iter().any(|due| !due.is_empty())
     }
@@ -190,7 +190,7 @@ impl Scenario {
         matches!(self.style, Style::Wander(_))
     }
 
-    /// What the dialect says.
+    /// Returns the facts that the dialect declares.
     pub(crate) fn paging(&self) -> Paging {
         let tokens = Tokens {
             backward: self.traits.backward,

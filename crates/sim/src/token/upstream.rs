@@ -13,7 +13,7 @@ use cursorgate_core::{
 
 use super::world::{Row, Seen, Shape, World};
 
-/// What a token says of its place.
+/// The place that a token names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     /// An offset in disguise: it drifts.
@@ -26,7 +26,7 @@ pub(crate) enum Place {
     Item,
 }
 
-/// How the end is said.
+/// The signal of the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ends {
     /// No token where nothing follows.
@@ -43,7 +43,7 @@ pub(crate) enum Ends {
 pub(crate) struct Traits {
     pub(crate) place: Place,
     pub(crate) sizes: Sizes,
-    /// It gives so many whatever is asked for.
+    /// The upstream gives so many items whatever is asked for.
     pub(crate) ignores_size: Option<u32>,
     pub(crate) ends: Ends,
     pub(crate) backward: bool,
@@ -56,27 +56,27 @@ pub(crate) struct Traits {
     pub(crate) lasts: Option<u64>,
     /// So many items of a hundred are dropped after the limit.
     pub(crate) hidden: u32,
-    /// What should lead to this offset or beyond leads back to the first.
+    /// A token that should lead to this offset or beyond leads back to the first.
     pub(crate) circle: Option<(u32, u32)>,
     pub(crate) total: bool,
 }
 
 impl Traits {
-    /// Whether tokens go on leading where they led, whatever happens to the list.
+    /// Returns whether tokens go on leading to the same place, whatever happens to the list.
     pub(crate) fn keeps_places(&self) -> bool {
         matches!(self.place, Place::Keys | Place::Snapshot)
     }
 }
 
-/// What an answer showed.
+/// The content of an answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Shown {
     pub(crate) items: Vec<Seen>,
     pub(crate) backward: bool,
     pub(crate) when: u64,
-    /// How much had changed when it was given.
+    /// The number of changes when it was given.
     pub(crate) changes: u64,
-    /// Nothing came before, or after it, when it was given.
+    /// No item came before, or after it, when it was given.
     pub(crate) at_start: bool,
     pub(crate) at_end: bool,
     pub(crate) gone: bool,
@@ -167,7 +167,7 @@ impl<'a> Upstream<'a> {
         (answer, shown)
     }
 
-    /// Whether a token leads nowhere: it is too old, or its item is not there.
+    /// Returns whether a token leads nowhere: it is too old, or its item does not exist.
     fn is_gone(&self, token: &Parsed, world: &World) -> bool {
         let stale = self.traits.lasts.is_some_and(|lasts| token.minted + lasts < world.now);
         let named = |row: &Row| u64::from(row.seen.id) == token.number;

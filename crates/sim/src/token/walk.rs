@@ -38,7 +38,7 @@ pub(crate) struct Outcome {
     pub(crate) unneeded: bool,
 }
 
-/// Where a client can go, and what is known of the place.
+/// A place that a client can go to, and what is known of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) target: Target,
@@ -48,11 +48,11 @@ pub(crate) struct Node {
     /// The last items gone by in the direction of reading, the nearest last, and the next that were seen.
     pub(crate) trail: Vec<Seen>,
     pub(crate) ahead: Vec<Seen>,
-    /// What was shown beyond it.
+    /// The items that were shown beyond it.
     pub(crate) pending: Vec<Seen>,
-    /// How many items the page had that handed it out.
+    /// The number of items of the page that handed it out.
     pub(crate) limit: u32,
-    /// What had changed when it was handed out, and by which page of the walk that was.
+    /// The number of changes when it was handed out, and the page of the walk that did so.
     pub(crate) changes: u64,
     pub(crate) by: u64,
     pub(crate) when: u64,
@@ -66,7 +66,7 @@ pub(crate) struct Node {
 struct Left {
     items: Vec<Seen>,
     limit: u32,
-    /// What had changed before it was asked for.
+    /// The number of changes before it was asked for.
     changes: u64,
 }
 
@@ -76,7 +76,7 @@ pub(crate) struct Visited {
     pub(crate) items: Vec<Seen>,
     pub(crate) shown: Vec<Shown>,
     pub(crate) since: u64,
-    /// What had changed before the first of its answers.
+    /// The number of changes before the first of its answers.
     pub(crate) changes: u64,
     pub(crate) losses: u64,
 }
@@ -187,7 +187,7 @@ impl Client<'_> {
         Ok(())
     }
 
-    /// One page, and where it leads; nothing where it is refused.
+    /// Reads a page and returns the places that it leads to; `None` if it is refused.
     #[expect(clippy::type_complexity, reason = "items, next and previous")]
     fn visit(&mut self, at: &Node, limit: u32) -> Result<Option<(Vec<Seen>, Option<Node>, Option<Node>)>, String> {
         self.tell(|| format!("asks for {limit} at {:?}, hint {}", at.target.position, at.target.hint.offset.0));
@@ -281,8 +281,8 @@ impl Client<'_> {
         }
     }
 
-    /// Whether a page was read past an item that was served long ago and stands elsewhere now, so that a walk back, which
-    /// goes through the list as it is, meets it in another place.
+    /// Returns whether a page was read past an item that was served long ago and stands elsewhere now, so that a walk
+    /// back, which goes through the list as it is, meets it in another place.
     fn passed_over(&self, at: &Node, visited: &Visited) -> bool {
         let mut shown = visited.shown.iter().flat_map(|shown| &shown.items);
         let last = shown.rfind(|item| at.trail.contains(item));

@@ -6,7 +6,7 @@ use cursorgate_core::pagination::order::{Direction, Kind, Nulls, Order, SortKey,
 
 use crate::dice::Dice;
 
-/// What is known of the order of the list.
+/// The known order of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
     /// By id.
@@ -15,9 +15,9 @@ pub(crate) enum Shape {
     Ordered,
     /// By a key, ties by something that is not shown.
     Loose,
-    /// Nothing.
+    /// No order.
     Undeclared,
-    /// Nothing, and the items have no ids.
+    /// No order, and no ids.
     Anonymous,
 }
 
@@ -26,7 +26,7 @@ impl Shape {
         !matches!(self, Self::Undeclared | Self::Anonymous)
     }
 
-    /// What the route declares.
+    /// Returns the order that the route declares.
     pub(crate) fn order(self, descending: bool) -> Arc<Order> {
         let direction = if descending { Direction::Descending } else { Direction::Ascending };
         let key = |name: &str| SortKey {
@@ -68,13 +68,13 @@ pub(crate) struct Row {
 pub(crate) struct Birth {
     /// Decides where it stands: its id, its key or its rank, whatever the list is sorted by.
     pub(crate) number: u32,
-    /// It comes before all others.
+    /// The item comes before all others.
     pub(crate) at_head: bool,
-    /// It is dropped from answers after the limit.
+    /// The item is dropped from answers after the limit.
     pub(crate) hidden: bool,
 }
 
-/// What happens to the list. Items are chosen by a number modulo how many there are.
+/// A change of the list. Items are chosen by a number modulo how many there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
     Insert(Birth),
@@ -83,7 +83,7 @@ pub(crate) enum Change {
     Move(u32, u32),
 }
 
-/// How many keys there are.
+/// The number of keys.
 pub(crate) const KEYS: u32 = 30;
 
 impl Birth {
@@ -97,10 +97,10 @@ pub(crate) struct World {
     shape: Shape,
     pub(crate) rows: Vec<Row>,
     pub(crate) now: u64,
-    /// How many items were deleted or moved, and how many changes there were at all.
+    /// The number of items that were deleted or moved, and the number of all changes.
     pub(crate) losses: u64,
     pub(crate) changes: u64,
-    /// How many items came to stand where none stood, the first ones among them.
+    /// The number of items that came to places where none stood, the first ones among them.
     pub(crate) arrivals: u64,
     next_id: u32,
 }
@@ -136,7 +136,7 @@ impl World {
         Some(row)
     }
 
-    /// What a worker that has read items does with them.
+    /// Deletes the items that a worker has read.
     pub(crate) fn delete(&mut self, items: &[Seen]) {
         let before = self.rows.len();
         self.rows.retain(|row| !items.contains(&row.seen));
@@ -144,7 +144,7 @@ impl World {
         self.changes += (before - self.rows.len()) as u64;
     }
 
-    /// Whether an item has been as it is since a time.
+    /// Returns whether an item has been as it is since a time.
     pub(crate) fn had(&self, item: Seen, since: u64) -> bool {
         self.rows.iter().any(|row| row.seen == item && row.since <= since)
     }

@@ -10,7 +10,7 @@ fn below(state: &mut u64, bound: usize) -> usize {
     usize::try_from(*state >> 33).unwrap() % bound
 }
 
-/// What a way says of a text: its signs, what is in strings, and whether it may be in a text.
+/// Returns the marks that a way makes of a text: its signs, the bytes in strings, and whether the text may be valid.
 fn marked(marker: Marker, text: &[u8]) -> (Vec<usize>, Vec<bool>, bool) {
     let (mut before, mut marks) = (Before::default(), Marks::new());
     let (mut signs, mut strings, mut is_sound) = (Vec::new(), Vec::new(), true);
@@ -134,12 +134,12 @@ fn every_two_bytes_and_every_telling_sequence_are_judged_as_the_standard_library
     }
     let mut random = 0x2545_f491_4f6c_dd1d;
     for sequence in sequences {
-        // Across the halves of a register, of blocks, and of windows, and behind other characters.
+        // Across the halves of a register, of blocks, and of windows, and after other characters.
         let edge = [0, 32, 64, 96, 128, WINDOW_BYTES][below(&mut random, 6)];
         let mut text = vec![b'x'; edge + 1 - edge.min(5) + below(&mut random, 6)];
         text.insert(0, b'"');
         text.extend_from_slice(&sequence);
-        // The block behind may be ASCII, or not.
+        // The next block may be ASCII, or not.
         text.extend_from_slice(&[b'x'; 70][..70 * below(&mut random, 2)]);
         text.extend_from_slice("x€x".as_bytes());
         let (_, _, is_sound) = marked(Marker::best(), &text);

@@ -1,6 +1,6 @@
 //! The shortest way through most elements: objects whose columns are members of theirs.
 //!
-//! It only passes what the longer way would pass with the same result, and leaves all else to that.
+//! The shortcut passes only texts that the longer way would pass with the same result, and leaves all others to it.
 
 use super::{Outline, Read};
 use crate::json::{Span, plan::Direct, tokens::Tokens};
@@ -90,7 +90,7 @@ impl Outline<'_, '_> {
         memchr::memchr(b'\\', &self.text[start..end]).is_none().then_some(())
     }
 
-    /// Behind a colon: reads a value that is no container, and what is behind it, which ends a member.
+    /// Reads a value after a colon that is no container, and the text after it, which ends a member.
     #[inline]
     fn read_value(&mut self) -> Option<Span> {
         let mut tokens = Tokens { bytes: self.text, at: self.at + 1 };

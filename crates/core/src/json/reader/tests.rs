@@ -1,4 +1,5 @@
-//! What counts as JSON where all of it is read: the verdict of serde_json's strict parser, and UTF-8, and nothing else.
+//! The definition of JSON where all of a text is read: the verdict of serde_json's strict parser, and UTF-8, and
+//! nothing else.
 
 use crate::json::{
     JsonError, Limits, Pointer, Shape,
@@ -147,7 +148,7 @@ const ACCEPTED: [&[u8]; 46] = [
     b"\xef\xbb\xbf[1]",
 ];
 
-/// What every parser must refuse.
+/// Texts that every parser must refuse.
 const REFUSED: [&[u8]; 70] = [
     b"",
     b" ",

@@ -1,10 +1,10 @@
-//! What must hold of every body, whatever is in it: for the tests, and for the fuzzer.
+//! Properties of every body, whatever it holds: for the tests, and for the fuzzer.
 
 use serde::de::IgnoredAny;
 
 use super::*;
 
-/// Whether serde_json takes this for JSON, and all of it is UTF-8.
+/// Returns whether serde_json accepts this as JSON, and all of it is UTF-8.
 pub fn serde_json_accepts(body: &[u8]) -> bool {
     let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     std::str::from_utf8(body).is_ok() && serde_json::from_slice::<IgnoredAny>(text).is_ok()
@@ -20,8 +20,8 @@ pub fn compare_verdicts(body: &[u8], shape: &Shape) {
     assert_eq!(is_json, serde_json_accepts(body), "{:?}", String::from_utf8_lossy(body));
 }
 
-/// Whether what is well-formed is found the same in every way, and what is not is accepted by the outline only where it
-/// can't break out of its place: then gives how many items that has.
+/// Checks that all ways find the same in a well-formed body, and that the outline accepts other bodies only if nothing
+/// can break out of its place. Returns the number of items of an accepted body.
 pub fn compare_ways(body: &[u8], shape: &Shape) -> Option<usize> {
     let limits = Limits::default();
     let plain = read_page(body, shape, limits);
@@ -66,7 +66,7 @@ pub fn compare_ways(body: &[u8], shape: &Shape) -> Option<usize> {
     Some(items.len())
 }
 
-/// Whether strings and brackets are closed within these bytes: told byte after byte, as simply as can be.
+/// Returns whether strings and brackets are closed within these bytes, decided byte after byte, in the simplest way.
 fn is_closed(bytes: &[u8]) -> bool {
     let mut open = Vec::new();
     let mut rest = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).iter();

@@ -97,7 +97,7 @@ fn look<'v>(value: &'v Value, pointer: &Pointer) -> Option<&'v Value> {
     })
 }
 
-/// Whether a span holds this value, and nothing around it.
+/// Asserts that a span holds this value and nothing around it.
 #[track_caller]
 fn assert_holds(body: &[u8], span: Span, expected: Option<&Value>) {
     let slice = span.of(body);

@@ -1,4 +1,4 @@
-//! What a scan finds, by example. What it accepts is tested beside the reader, random pages beside the model.
+//! The results of scans, by example. The reader's tests say which texts are accepted, the model has random pages.
 
 use super::*;
 
@@ -12,7 +12,7 @@ fn shape(items: &str, item: &str, columns: &[&str], facts: &[&str]) -> Shape {
     }
 }
 
-/// What was found, as text: items, columns and facts; `-` where absent.
+/// The result of a scan as text: items, columns and facts; `-` where absent.
 type Found = Result<(Option<Vec<String>>, Vec<String>, Vec<String>), JsonError>;
 
 fn scanned(body: &str, shape: &Shape) -> Found {
@@ -218,7 +218,7 @@ fn the_number_of_elements_is_bounded() {
     assert_eq!(scanned(3).unwrap().items.map(|items| items.len()), Some(2));
 }
 
-/// What stands in an item, and is not JSON, may leave as it came: it is in its place, and can't break out of it.
+/// Text in an item that is not JSON may leave as it came: it is in its place and can't break out of it.
 #[test]
 fn what_is_not_asked_for_is_not_read() {
     let shape = shape("/data", "", &["/id"], &["/total"]);

@@ -1,4 +1,4 @@
-//! What processors of x86-64 have: SSE2 all of them, AVX2 most.
+//! The instructions of x86-64: all processors have SSE2, most have AVX2.
 
 use std::arch::x86_64::*;
 
@@ -124,7 +124,7 @@ fn equal(low: __m256i, high: __m256i, byte: u8) -> u64 {
     bits(_mm256_cmpeq_epi8(low, all(byte))) | bits(_mm256_cmpeq_epi8(high, all(byte))) << 32
 }
 
-/// What is wrong with 32 bytes, the characters that end in them included; none is 0.
+/// Returns the faults of 32 bytes, those of characters that end in them included; 0 is no fault.
 ///
 /// This is Keiser's and Lemire's check ("Validating UTF-8 in less than one instruction per byte", 2021): all faults but
 /// one are seen in two neighbouring bytes, by three of their four halves. The one that is left is whether a third and a
@@ -156,7 +156,7 @@ fn high_halves(bytes: __m256i) -> __m256i {
     _mm256_and_si256(_mm256_srli_epi16(bytes, 4), all(0x0f))
 }
 
-/// What a table has for each byte below 16.
+/// Returns the entry of a table for each byte below 16.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn looked_up(table: &[u8; 32], bytes: __m256i) -> __m256i {

@@ -1,4 +1,4 @@
-//! What processors of AArch64 have: NEON, all of them that Linux runs on.
+//! The instructions of AArch64: all processors that Linux runs on have NEON.
 
 use std::arch::{aarch64::*, is_aarch64_feature_detected};
 
@@ -78,7 +78,7 @@ fn mark(blocks: &Blocks, previous: &[u8; 32], carried: &mut Before, marks: &mut 
     met
 }
 
-/// Whether no character that these bytes end in goes on behind them.
+/// Returns whether no character at the end of these bytes goes on in the next ones.
 #[inline]
 #[target_feature(enable = "neon")]
 fn is_plain(bytes: uint8x16_t) -> bool {
@@ -117,8 +117,8 @@ fn bits(quarters: Quarters) -> u64 {
     vgetq_lane_u64(vreinterpretq_u64_u8(vpaddq_u8(sums, sums)), 0)
 }
 
-/// What is wrong with 16 bytes, the characters that end in them included; none is 0. It is the check of the other
-/// architecture.
+/// Returns the faults of 16 bytes, those of characters that end in them included; 0 is no fault. It is the check of the
+/// other architecture.
 #[inline]
 #[target_feature(enable = "neon")]
 fn utf8_faults(previous: uint8x16_t, bytes: uint8x16_t) -> uint8x16_t {
@@ -137,7 +137,7 @@ fn utf8_faults(previous: uint8x16_t, bytes: uint8x16_t) -> uint8x16_t {
     veorq_u8(two, due)
 }
 
-/// What a table has for each byte, all of them below 16.
+/// Returns the entry of a table for each byte, all of which are below 16.
 #[inline]
 #[target_feature(enable = "neon")]
 fn looked_up(table: &[u8; 32], bytes: uint8x16_t) -> uint8x16_t {

@@ -27,7 +27,7 @@ pub(super) struct Still {
     pub(super) paging: Arc<Paging>,
     pub(super) filters: Option<Arc<Filters>>,
     says: Vec<Said>,
-    /// How many items share their strong keys.
+    /// The number of items that share their strong keys.
     run: u64,
     answers: Cell<u64>,
 }
@@ -54,7 +54,7 @@ impl Still {
         }
     }
 
-    /// Whether answers say how long the list is.
+    /// Returns whether answers tell the length of the list.
     pub(super) fn tells_total(&self) -> bool {
         self.says.contains(&Said::Total)
     }
@@ -124,7 +124,7 @@ impl Still {
         if self.paging.repeats_last_page && from >= count {
             from = count.saturating_sub(1) / u64::from(size) * u64::from(size);
         }
-        // What is echoed is what was asked for, also behind the end.
+        // The echo repeats the request, also after the end.
         let begins = from;
         let (from, to) = (from.min(count), from.saturating_add(u64::from(size)).min(count));
         let shown = match listing.flipped {

@@ -1,4 +1,4 @@
-//! What is computed from a few places and limits is what all of them take.
+//! The cost computed from a few places and limits is the cost of all of them.
 
 use std::sync::Arc;
 

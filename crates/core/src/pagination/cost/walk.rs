@@ -12,7 +12,7 @@ use crate::pagination::{
     resolver::{Limit, PageRequest, Step, resolve},
 };
 
-/// What is read, and in pages of which limit.
+/// A walk of pages of one limit over a list that does not change.
 pub(super) struct Walk<'a> {
     pub(super) shape: &'a Shape,
     pub(super) still: Still,
@@ -126,7 +126,7 @@ impl Walk<'_> {
         cost
     }
 
-    /// One page, of which the place matters and not what follows.
+    /// Reads a page whose place matters, and not the page after it.
     fn one(&self, target: Target, learnt: Learnt) -> Cost {
         match self.page(self.request(target, learnt)) {
             Ok(page) => Cost { inner: page.requests, ..Cost::default() },

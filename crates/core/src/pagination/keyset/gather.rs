@@ -1,4 +1,4 @@
-//! Pages put behind one another.
+//! Pages that are joined from the pages of parts.
 
 use std::{cmp::Ordering, collections::HashSet};
 
@@ -11,8 +11,8 @@ use crate::pagination::{
     window::Offset,
 };
 
-/// Whether a filtered list shows its anchor, or, where those are let through as well, one that is equal to it, so that
-/// nothing between the two can be missing. `None` where they can't be compared.
+/// Returns whether a filtered list shows its anchor, or, where the filter lets those through as well, an item equal to
+/// it, so that nothing between the two can be missing. `None` if they can't be compared.
 pub(super) fn shows(page: &Page, order: &Order, equals_too: bool, anchor: &Anchor) -> Option<bool> {
     let equals_too = equals_too && !order.strong.is_empty();
     for answer in page.answers.iter().filter(|answer| !answer.items.is_empty()) {
@@ -29,7 +29,7 @@ pub(super) fn shows(page: &Page, order: &Order, equals_too: bool, anchor: &Ancho
     Some(false)
 }
 
-/// Where a page of the whole list begins.
+/// Returns the place at which a page of the whole list begins.
 pub(super) fn boundary_of(page: &Page) -> Hint {
     let total = page.total.filter(|total| total.exact).map(|total| total.value);
     Hint { offset: Offset(page.offset), total, ..Hint::default() }
@@ -46,7 +46,7 @@ pub(super) fn after(anchor: &Anchor) -> Target {
     Target { position: Position::After(anchor.clone()), hint: Hint::default() }
 }
 
-/// Puts a page behind another. An item that the page has already was moved between two parts, and is passed over.
+/// Appends a page to another. An item that the page has already was moved between two parts, and is passed over.
 pub(super) fn append(page: &mut Page, later: Page, order: &Order) {
     page.lower(later.level());
     let mut had: HashSet<Vec<u8>> = page.items.iter().map(|place| id(&page.answers, order, *place)).collect();

@@ -27,34 +27,34 @@ use crate::pagination::{
 #[derive(Debug)]
 struct Reading {
     request: PageRequest,
-    /// How many requests were made before it.
+    /// The number of requests that were made before this reading.
     before: u32,
     /// The page was to be read from the whole list.
     is_of_the_whole: bool,
-    /// It is read from that without regard for runs.
+    /// The page is read from the whole list, without regard for runs.
     gave_up: bool,
-    /// The part that is read, and those behind it.
+    /// The part that is read, and those after it.
     part: Part,
     rest: VecDeque<Part>,
-    /// Of the part that is read only so many items are wanted, the last of which is this one: right behind it stands a
-    /// run that is too long for an answer.
+    /// The number of items that are wanted of the part that is read, and the last of them: right after it stands a run
+    /// that is too long for an answer.
     before_run: Option<(u32, Anchor)>,
     /// A run was met, or looked for.
     looked: bool,
-    /// How many answers were one run each, and not few items.
+    /// The number of answers that were one run each, of more than a few items.
     one_runs: u32,
     gathered: Gathered,
 }
 
-/// What the parts read so far gave.
+/// The page as far as the parts read so far gave it.
 #[derive(Debug)]
 struct Gathered {
     page: Option<Page>,
-    /// Where its first boundary is believed to be.
+    /// The expected place of its first boundary.
     boundary: Hint,
     /// The page begins in the whole list, where it is seen whether anything comes before.
     shows_before: bool,
-    /// How many items of the part that is read are believed to stand before the page's end.
+    /// The number of items of the part that is read that are expected before the page's end.
     reached: u32,
     /// The page is full, and an answer showed an item that comes after it.
     goes_on: bool,
@@ -72,7 +72,7 @@ impl Gathered {
     }
 }
 
-/// What comes after a part was read: the next part, or the page.
+/// The result of reading a part: the next part, or the page.
 type Next = Result<Option<Page>, Stop>;
 
 /// Reads a page from some parts of the list, the first of which holds the boundary; never none.
@@ -189,8 +189,8 @@ impl Reading {
         outcome
     }
 
-    /// What can't be read in parts is read from the whole list after all, where it was to be read from that, whatever runs
-    /// there are.
+    /// Reads the whole list after all, without regard for runs, if the page could not be read in parts and was to be
+    /// read from the whole list.
     fn refused(&mut self, up: &UpstreamPort, refusal: Refusal) -> Next {
         let flags = self.request.flags();
         let in_parts = self.part.filter.is_some() || (self.looked && flags);
@@ -253,7 +253,7 @@ impl Reading {
         self.gather(up, page)
     }
 
-    /// Puts what a part gave behind what there is, and goes on where that is not all.
+    /// Appends the page of a part, and goes on if more is needed.
     fn gather(&mut self, up: &UpstreamPort, part: Page) -> Next {
         let (is_whole, in_run) = (self.part.filter.is_none(), self.part.run.is_some());
         let part_next = part.next.clone();
@@ -294,7 +294,7 @@ impl Reading {
             if !has_more {
                 self.rest.clear();
             } else if last_of(page) != Some(&last) {
-                // Something came between: what stands behind the last item is not known any more.
+                // An item came between: the items after the last one are not known any more.
                 return self.lost(up);
             }
             return self.next_part(up, level);
@@ -322,7 +322,7 @@ impl Reading {
         Ok(None)
     }
 
-    /// Where the page before this one ends: a filter hides what comes before, and that was one item at least.
+    /// Returns the end of the page before this one: a filter hides what comes before, and that was at least one item.
     fn previous(&self, page: &Page) -> Option<Target> {
         if matches!(self.request.target.position, Position::Start | Position::At(Offset(0))) {
             return None;
@@ -336,7 +336,7 @@ impl Reading {
         }
     }
 
-    /// Whether a part that is read from its own start comes after what was read before it, as its filter says.
+    /// Returns whether a part that is read from its own start comes after the items read before it, as its filter says.
     fn is_behind_the_last(&self, page: &Page) -> bool {
         let asked = match &self.request.target.position {
             Position::After(anchor) => Some(anchor),
@@ -352,7 +352,7 @@ impl Reading {
         })
     }
 
-    /// Whether all that a part gave are of the run that was asked for, if it was one.
+    /// Returns whether all items of a part are of the run that was asked for, if it was a run.
     fn is_all_run(&self, page: &Page) -> bool {
         let Some(keys) = &self.part.run else { return true };
         let is_of_it = |answer, item| rows::has_keys(answer, &self.request.order, item, keys);
@@ -452,7 +452,7 @@ impl Reading {
         }
     }
 
-    /// Whether runs of the part that is read can be read by themselves.
+    /// Returns whether runs of the part that is read can be read by themselves.
     fn can_give_runs(&self) -> bool {
         let filters = self.request.filters.as_ref();
         self.part.run.is_none()

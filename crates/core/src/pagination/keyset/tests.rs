@@ -369,7 +369,7 @@ fn page_numbers_within_a_filter() {
     }
 }
 
-/// What an endpoint can do that gives runs by themselves.
+/// Filters of an endpoint that gives runs by themselves.
 fn runs_by_id(columns: usize) -> Option<Filters> {
     Some(Filters { columns: vec![ALL; columns], either: false, both: true, sorts_by_id: true })
 }
@@ -573,7 +573,7 @@ fn between_two_whole_numbers_there_may_be_others() {
     (list.cap, list.filters) = (20, Some(Filters { columns: vec![can; 2], ..runs_by_id(2).unwrap() }));
     let (mut target, mut served) = (Some(start()), Vec::new());
     while let Some(at) = target {
-        // A run that is longer than an answer may be refused; nothing behind it is left out.
+        // A run that is longer than an answer may be refused; no item after it is left out.
         let Ok(page) = list.page(at, 5) else { return };
         served.extend(ids(&page));
         target = page.next;

@@ -1,4 +1,4 @@
-//! Where a boundary is in the list that is filtered by the first key of its anchor.
+//! The place of a boundary in the list that is filtered by the first key of its anchor.
 
 use std::cmp::Ordering;
 
@@ -15,8 +15,8 @@ use crate::pagination::{
     rows,
 };
 
-/// How many items a filter lets through from the first key of the item at a place on, up to that item, and whether
-/// the answer shows where they begin.
+/// Returns the number of items that a filter lets through, from the first key of the item at a place on up to that
+/// item, and whether the answer shows where they begin.
 pub(super) fn count(answers: &[Answer], order: &Order, place: ItemPlace, side: Side) -> (u32, bool) {
     if order.strong.is_empty() {
         return (1, true);

@@ -14,7 +14,8 @@ use crate::pagination::{
     position::{Anchor, Position},
 };
 
-/// Whether the endpoint can give a run by itself, sorted by the id: needed only where the list does not sort it so.
+/// Returns whether the endpoint can give a run by itself, sorted by the id. It is needed only if the list does not sort
+/// ties by the id.
 pub(in crate::pagination) fn can_give_runs(order: &Order, filters: &Filters) -> bool {
     let strong = order.strong.len();
     order.ties == Ties::Unordered
@@ -74,7 +75,7 @@ pub(in crate::pagination) fn alternatives(order: &Order, filters: &Filters, anch
     Some(Filter::Or(alternatives))
 }
 
-/// What comes from a value of a key on, that value among it.
+/// Returns the filters for everything from a value of a key on, that value included.
 fn from_on(key: &SortKey, value: &KeyValue, column: usize, filters: &Filters) -> Option<Vec<Filter>> {
     let can = filters.columns[column];
     let null = |comparison| Filter::Compare { column, comparison, value: None };
@@ -136,7 +137,8 @@ fn equals(key: &SortKey, value: &KeyValue, column: usize, filters: &Filters) -> 
     })
 }
 
-/// What comes after a value of a key, in the sequence of the list: up to two parts. Nothing where it can't be asked for.
+/// Returns the filters for everything after a value of a key, in the order of the list: up to two parts. `None` if the
+/// endpoint can't be asked for that.
 fn beyond(key: &SortKey, value: &KeyValue, column: usize, filters: &Filters) -> Option<Vec<Filter>> {
     let can = filters.columns[column];
     let null = |comparison| Filter::Compare { column, comparison, value: None };

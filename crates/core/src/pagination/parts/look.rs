@@ -1,4 +1,4 @@
-//! Where a run begins that is too long for an answer, and what comes before it.
+//! A look at the boundary: the beginning of a run that is too long for an answer, and the items before it.
 
 use std::cmp::Ordering;
 
@@ -14,7 +14,7 @@ use crate::pagination::{
     window::Slice,
 };
 
-/// One answer as large as can be, at the boundary.
+/// A request at the boundary, as large as possible.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::pagination) struct Look(Slice);
 
@@ -25,12 +25,12 @@ pub(in crate::pagination) struct Found {
     pub(in crate::pagination) keys: Vec<KeyValue>,
     /// The anchor is, or was, one of it.
     pub(in crate::pagination) holds_anchor: bool,
-    /// How many items stand between the boundary and the run, and the last of them.
+    /// The number of items between the boundary and the run, and the last of them.
     pub(in crate::pagination) before: Option<(u32, Anchor)>,
 }
 
 impl Look {
-    /// Looks from the boundary on, which is believed to be behind so many items, of which some share its keys.
+    /// Plans a look from the boundary on. The boundary is expected after `before` items, `run` of which share its keys.
     pub(in crate::pagination) fn new(paging: &Paging, learnt: Learnt, before: u64, run: u32) -> Option<Self> {
         let most = plan::most(paging, learnt.cap);
         let from = before.saturating_sub(u64::from(run) + 2);
@@ -85,12 +85,12 @@ impl Look {
     }
 }
 
-/// Whether an answer was asked from the start, and does not say that it begins elsewhere.
+/// Returns whether an answer was asked from the start and does not say that it begins elsewhere.
 pub(in crate::pagination) fn begins_at_start(slice: Slice, answer: &Answer) -> bool {
     slice.begins().0 == 0 && answer.offset.unwrap_or(0) == 0 && answer.page.unwrap_or(0) == 0
 }
 
-/// How many items these are, and the one that comes last in the order.
+/// Returns the number of these items, and the one that comes last in the order.
 fn before(answer: &Answer, order: &Order, items: impl Iterator<Item = usize> + Clone) -> Option<(u32, Anchor)> {
     let count = u32::try_from(items.clone().count()).ok()?;
     let last = items.max_by(|left, right| {

@@ -1,5 +1,5 @@
-//! Which filters show what comes after an item: one that lets the item itself through where there is such a one, and
-//! where nulls stand behind it, another for them.
+//! Filters that show everything after an item: one that lets the item itself through, if there is one, and another for
+//! nulls where they stand after the values.
 
 use std::sync::Arc;
 
@@ -15,15 +15,15 @@ use crate::pagination::{
 /// A part of the list that one filter shows; parts follow one another in the order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::pagination) struct Part {
-    /// What lets it through; none: the whole list.
+    /// The filter of the part; `None` for the whole list.
     pub(in crate::pagination) filter: Option<Arc<Filter>>,
-    /// It is sorted by the id alone: a run of items that have these strong keys.
+    /// The part is a run of items with these strong keys, sorted by the id alone.
     pub(in crate::pagination) run: Option<Vec<KeyValue>>,
-    /// Where in it the page goes on.
+    /// The place in the part at which the page goes on.
     pub(in crate::pagination) position: Position,
-    /// How many items of the part are believed to stand before that.
+    /// The number of items of the part that are expected before that place.
     pub(in crate::pagination) before: u64,
-    /// How many items that a filter on the first key alone would let through are left out besides.
+    /// The number of items that are left out besides, which a filter on the first key alone would let through.
     pub(in crate::pagination) left_out: u64,
     /// The filter lets everything equal to the position's own keys through, as it compares with them.
     pub(in crate::pagination) inclusive: bool,
@@ -35,13 +35,13 @@ impl Part {
         Self { filter: None, run: None, position, before: 0, left_out: 0, inclusive: true }
     }
 
-    /// What passes a filter, from its first item on.
+    /// Returns the part that passes a filter, from its first item on.
     pub(in crate::pagination) fn from_its_start(filter: Filter) -> Self {
         Self { filter: Some(Arc::new(filter)), inclusive: false, ..Self::whole(Position::Start) }
     }
 }
 
-/// Where nulls stand among the values of a key, in the direction of the list.
+/// The place of nulls among the values of a key, in the direction of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::pagination) enum NullsStand {
     Nowhere,
@@ -59,7 +59,7 @@ pub(in crate::pagination) fn first_value(anchor: &Anchor) -> &KeyValue {
     anchor.keys.first().unwrap_or(&anchor.id)
 }
 
-/// Where nulls of a key stand; nothing where the route does not say.
+/// Returns the place of a key's nulls; `None` if the route does not say.
 pub(in crate::pagination) fn nulls_stand(key: &SortKey) -> Option<NullsStand> {
     let ascending = key.direction == Direction::Ascending;
     match key.nulls {
@@ -128,18 +128,18 @@ pub(in crate::pagination) fn parts_after(
     }
 }
 
-/// What a filter from a value on says of the value itself.
+/// The effect of a filter from a value on on the value itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::pagination) enum Lets {
-    /// It is let through, being compared with as equal.
+    /// The value passes: it is compared with as equal.
     Equal,
-    /// It is let through, being beyond another value, or by another comparison than what comes after it.
+    /// The value passes: it is beyond another value, or passes by another comparison than the items after it.
     Beyond,
-    /// It is not let through.
+    /// The value does not pass.
     NothingEqual,
 }
 
-/// What lets through everything from a value of a key on.
+/// Returns a filter that lets through everything from a value of a key on.
 pub(in crate::pagination) fn from_on(
     key: &SortKey,
     value: &KeyValue,
@@ -184,8 +184,8 @@ pub(in crate::pagination) fn from_on(
     }
 }
 
-/// How what comes from a value on is asked for, in the direction of the list: inclusively, exclusively; and whether the
-/// endpoint can be asked so.
+/// Returns the comparisons for everything from a value on in the direction of the list, inclusive and exclusive, and
+/// whether the endpoint has them.
 pub(in crate::pagination) fn comparisons(
     direction: Direction,
     can: Comparisons,

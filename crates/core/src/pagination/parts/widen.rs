@@ -13,7 +13,7 @@ use crate::pagination::{
     order::{Direction, Grain, Kind, SortKey},
 };
 
-/// What a value is, for filters.
+/// The nature of a value, for filters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Nature {
     Number,
@@ -27,17 +27,17 @@ pub(in crate::pagination) fn outwards_is_up(direction: Direction) -> bool {
     direction == Direction::Descending
 }
 
-/// Whether an endpoint can be asked for what comes from this value on and answer as the list is sorted. Not where only
-/// the upstream knows how values compare (`opaque`, text of no declared kind, which may follow a collation), where their
-/// sequence is not that of their spelling (`rank`), and not of two values, which divide nothing.
+/// Returns whether an endpoint can be asked for everything from this value on and answers as the list is sorted. It
+/// can't where only the upstream knows how values compare (`opaque`, and text of no declared kind, which may follow a
+/// collation), where their order is not that of their spelling (`rank`), and for booleans, which divide nothing.
 pub(in crate::pagination) fn can_be_filtered(key: &SortKey, value: &KeyValue) -> bool {
     nature(key, value).is_some()
 }
 
 /// A value moved outwards by the grain in which it is shown; nothing where it is shown as it is stored.
 ///
-/// The grain is the coarser of what the route declares and of what the value shows: serializers leave out zeros at the
-/// end. A number without digits behind its point, and a date, count as stored so unless the route says otherwise.
+/// The grain is the coarser of the declared one and the one that the value shows: serializers leave out zeros at the
+/// end. A number without digits after its point, and a date, count as stored so unless the route says otherwise.
 pub(in crate::pagination) fn widened(key: &SortKey, value: &KeyValue) -> Option<Widened> {
     let up = outwards_is_up(key.direction);
     match (nature(key, value)?, value) {
@@ -61,12 +61,12 @@ pub(in crate::pagination) fn widened(key: &SortKey, value: &KeyValue) -> Option<
     }
 }
 
-/// What became of a value.
+/// The bound of a filter, widened by the grain of its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::pagination) enum Widened {
-    /// It is stored as it is shown.
+    /// The value is stored as it is shown.
     AsShown,
-    /// It may be stored up to one grain away.
+    /// The value may be stored up to one grain away.
     To(KeyValue),
 }
 
@@ -90,7 +90,7 @@ pub(in crate::pagination) fn just_before(key: &SortKey, value: &KeyValue) -> Opt
     }
 }
 
-/// Whether a value is stored as it is shown, so that equality finds all that look like it and nothing else.
+/// Returns whether a value is stored as it is shown, so that equality finds all items that look like it and no others.
 pub(in crate::pagination) fn is_stored_as_shown(key: &SortKey, value: &KeyValue) -> bool {
     if key.grain.is_some() || value.is_cut(&key.kind) {
         return false;
@@ -131,7 +131,7 @@ fn nature(key: &SortKey, value: &KeyValue) -> Option<Nature> {
     }
 }
 
-/// Whether this is a UUID in lower case (RFC 9562, section 4): all collations agree with the bytes on these.
+/// Returns whether this is a UUID in lower case (RFC 9562, section 4): all collations agree with the bytes on these.
 fn is_uuid(text: &[u8]) -> bool {
     text.len() == 36
         && text.iter().enumerate().all(|(at, byte)| match at {

@@ -20,7 +20,7 @@ pub(super) struct Askable<'a> {
     pub(super) least: u32,
     /// The largest.
     pub(super) most: u32,
-    /// What is asked for may not reach behind this offset.
+    /// The offset beyond which no request may reach.
     depth: u64,
 }
 

@@ -1,4 +1,4 @@
-//! What is asked for, and what it holds.
+//! The requests of a plan, and the offsets that they hold.
 
 use super::*;
 use crate::pagination::{
@@ -81,7 +81,8 @@ fn a_confirmation_shows_the_last_item_and_the_place_behind_it() {
                     };
                     let (begins, ends) = reach(edge);
                     assert!(begins <= from && ends > last + 1, "{edge:?} for {from}..={last}");
-                    // If nothing is behind, the answer is shorter than a size that was seen to be honoured, or is now.
+                    // If no item comes after it, the answer is shorter than a size that was seen to be honoured, or is
+                    // now.
                     let shown = u32::try_from(last + 1 - begins).unwrap();
                     let is_shown = filled.is_some_and(|it| it.size() == edge.size() && reach(it).1 <= last + 1);
                     assert!(shown < edge.size().0 && (shown < honoured.max(2) || is_shown), "{edge:?}, {filled:?}");

@@ -1,4 +1,4 @@
-//! What is wrong with the items of an answer, said so that the sentence helps whoever declares the order.
+//! The faults of an answer's items, stated so that they help the operator who declares the order.
 
 use std::cmp::Ordering;
 
@@ -158,7 +158,7 @@ pub(in crate::pagination) fn disordered_texts(answer: &Answer, order: &Order) ->
     places.find_map(|place| fault(place).filter(|unsorted| unsorted.cause == Cause::Text))
 }
 
-/// Whether a raw value is a text that is no date-time.
+/// Returns whether a raw value is a text that is no date-time.
 pub(in crate::pagination) fn is_plain_text(raw: &[u8]) -> bool {
     matches!(KeyRef::of_strong(&Kind::Inferred, raw), Some(KeyRef::Text(text)) if !is_date_time(&text))
 }
@@ -193,7 +193,7 @@ fn deciding<'a>(answer: &Answer, order: &'a Order, place: usize) -> Option<(usiz
     columns.find(is_deciding).map(|(column, _)| column)
 }
 
-/// What helps where texts are not in the order of their bytes.
+/// Returns the advice for texts that are not in the order of their bytes.
 fn text_help(answer: &Answer, order: &Order, column: usize, is_id: bool) -> String {
     let name = if is_id { &order.id.name } else { &order.strong[column].name };
     if holds_digits(answer, order, column) {
@@ -211,13 +211,13 @@ fn text_help(answer: &Answer, order: &Order, column: usize, is_id: bool) -> Stri
     )
 }
 
-/// Whether a key of an item is a text that is no date-time.
+/// Returns whether a key of an item is a text that is no date-time.
 fn is_text(answer: &Answer, order: &Order, item: usize, column: usize) -> bool {
     let raw = row(answer, order, item).get(column).map_or(&b""[..], |span| span.of(&answer.body));
     if column < order.strong.len() { is_plain_text(raw) } else { raw.first() == Some(&b'"') }
 }
 
-/// Whether a key is a text of digits alone in all items, as ids often are that are stored as numbers.
+/// Returns whether a key is a text of digits alone in all items, as ids often are that are stored as numbers.
 fn holds_digits(answer: &Answer, order: &Order, column: usize) -> bool {
     let columns = order.columns();
     let mut values = answer.keys.iter().skip(column).step_by(columns).map(|span| span.of(&answer.body));

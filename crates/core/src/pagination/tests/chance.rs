@@ -12,7 +12,7 @@ use crate::pagination::{
 fn ties_that_come_alike_by_chance_are_no_upstream_that_ignores_its_parameter() {
     for family in [Family::Offset, Family::Page] {
         for hinted in [5, 11, 18, 26] {
-            // Forty rows that tie, then others: the place that is looked for is behind the run, its hint within.
+            // Forty rows that tie, then others: the place that is looked for is after the run, its hint within.
             let rows = (100..150).map(|id| (id.max(139).to_string(), id.to_string()));
             let mut list = List { cap: 4, ..List::new(family, rows) };
             (list.honoured, list.paging.sizes) = (4, Sizes::Free { least: 1, most: Some(4) });

@@ -30,7 +30,7 @@ fn capped(list: &List, slice: Slice, cap: u32) -> Answer {
     })
 }
 
-/// What is left of an answer of which only some of the items pass.
+/// The part of an answer that passes a condition.
 fn kept(mut answer: Answer, mut keep: impl FnMut(usize, &[u8]) -> bool) -> Answer {
     let columns = 2;
     let keep: Vec<bool> = (0..answer.items.len()).map(|item| keep(item, answer.item(item))).collect();

@@ -109,7 +109,7 @@ fn what_two_pages_do_not_hold_of_an_offset_is_not_nothing() {
 
 #[test]
 fn an_end_at_which_a_count_places_a_page_is_no_more_than_checked() {
-    // Nothing behind the first 58 rows is ever shown, a page holds 42 at most, and neither is said.
+    // No row after the first 58 is ever shown, a page holds 42 at most, and neither is said.
     let rows = (1_000..1_059).map(|rank| (rank.to_string(), rank.to_string()));
     let mut list = List { cap: 42, total: Some(59), ties: Ties::Ordered, ..List::new(Family::Page, rows) };
     list.paging = Paging::new(Family::Page, Sizes::Free { least: 1, most: Some(92) });
@@ -122,7 +122,7 @@ fn an_end_at_which_a_count_places_a_page_is_no_more_than_checked() {
     }
 }
 
-/// The place behind a row.
+/// The place after a row.
 fn after(row: u64) -> Target {
     let key = || KeyValue::Number((1_000 + row).to_string());
     let hint = Hint { offset: Offset(row + 1), ..Hint::default() };

@@ -44,7 +44,7 @@ fn where_the_flipped_list_does_not_show_a_boundary_it_is_looked_for_where_it_was
             keys: vec![KeyValue::Number((place - 1).to_string())],
             id: KeyValue::Number(all[place - 1].clone()),
         };
-        // All that came stands behind the place, or nearly all.
+        // All items that came stand after the place, or nearly all.
         let hint = Hint { offset: Offset(place as u64 / 30 * 30 + 3), total: Some(before), ..Hint::default() };
         let page = list.page(Target { position: Position::After(anchor), hint }, 1).unwrap();
         assert_eq!(ids(&page), all[place..=place], "{place} of {count}");

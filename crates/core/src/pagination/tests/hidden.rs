@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// What is left of an answer where rows are hidden after the limit: those of which the last digit is divisible by 3.
+/// The part of an answer that is left where rows are hidden after the limit: those whose last digit is divisible by 3.
 fn visible(list: &List, fetch: Slice) -> Answer {
     let mut answer = list.answer(fetch);
     let rows: Vec<[Span; 3]> = answer.items.iter().zip(answer.keys.chunks(2)).map(|(i, k)| [*i, k[0], k[1]]).collect();
@@ -59,7 +59,7 @@ fn a_count_of_another_time_moves_no_page_among_hidden_rows() {
     }
 }
 
-/// What is left of an answer of rows of which these alone are visible.
+/// The part of an answer that is left where only these rows are visible.
 fn only(list: &List, fetch: Slice, visible: impl Fn(u64) -> bool) -> Answer {
     let answer = list.answer(fetch);
     let number = |span: &Span| std::str::from_utf8(span.of(&answer.body)).unwrap().parse::<u64>().unwrap() - 1_000;

@@ -56,7 +56,7 @@ fn opaque_values_whose_ties_come_in_any_order_place_nothing() {
 
 #[test]
 fn rows_that_look_equal_at_a_coarse_grain_are_one_run() {
-    // The grain of any key makes runs, and all that stands behind it, too.
+    // The grain of any key makes runs, and so do all keys after it.
     for grains in [[true, false], [false, true]] {
         let keys = grains.map(|coarse| SortKey { grain: coarse.then_some(Grain::Digits(0)), ..key("rank") });
         let order = Order { strong: keys.to_vec(), id: key("id"), ties: Ties::Ordered, declared: true };

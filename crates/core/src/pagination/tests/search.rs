@@ -1,4 +1,4 @@
-//! How many requests it takes to find a boundary that is not where it was believed to be.
+//! The number of requests that find a boundary which is not where its hint says.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// What comes past the end.
+/// The answer past the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Past {
     Nothing,
@@ -251,8 +251,8 @@ fn an_upstream_that_ignores_its_parameter_is_said_to_be_stuck() {
     }
 }
 
-/// Where a page takes two requests, both are lost where the boundary was believed to be, but only one more where the
-/// difference of totals says that it is.
+/// If a page takes two requests, both are lost where the hint was wrong, but only one more where the difference of
+/// totals gives the place.
 #[test]
 fn a_boundary_is_found_within_the_bound_where_a_page_takes_two_requests() {
     const COUNT: u64 = 40;

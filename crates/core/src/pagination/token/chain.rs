@@ -13,14 +13,14 @@ pub(super) struct Around {
     pub(super) ahead: Vec<Mark>,
 }
 
-/// Where the place is among some items.
+/// The place among some items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sighting {
     /// After so many of them.
     At {
-        /// How many are gone by.
+        /// The number of items that are gone by.
         passed: usize,
-        /// How many marks were seen out of their order.
+        /// The number of marks that were seen out of their order.
         stragglers: u32,
     },
     /// None of the marks is here.
@@ -71,7 +71,7 @@ impl Around {
         Sighting::At { passed: 0, stragglers: u32::try_from(moved).unwrap_or(u32::MAX) }
     }
 
-    /// Whether what came after the last of some items went by with it, so that a page behind them may show more marks.
+    /// Returns whether the item after the last of these went by with it, so that the next page may show more marks.
     #[must_use]
     pub(super) fn goes_on_behind(&self, items: &[Mark]) -> bool {
         items.last().is_some_and(|last| self.passed.contains(last) && self.passed.last() != Some(last))
@@ -103,7 +103,7 @@ impl Around {
     }
 }
 
-/// One more item behind the others: `lengths[n]` is the longest chain of the first `n` marks so far.
+/// Appends an item: `lengths[n]` is the longest chain of the first `n` marks so far.
 fn extend<'a>(lengths: &mut [usize], marks: impl DoubleEndedIterator<Item = &'a Mark> + ExactSizeIterator, item: Mark) {
     for (place, mark) in marks.enumerate().rev() {
         if *mark == item {

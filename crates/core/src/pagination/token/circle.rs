@@ -1,4 +1,4 @@
-//! Whether tokens go round in a circle, told by a gateway that remembers nothing.
+//! The detection of tokens that go round in a circle, by a gateway that remembers nothing.
 //!
 //! Brent's algorithm ("An improved Monte Carlo factorization algorithm", 1980) keeps one page to compare with, replaces it
 //! after 1, 2, 4, 8… pages, and so meets every circle. Its three numbers travel in the cursor. What is compared are the
@@ -28,7 +28,7 @@ pub(super) fn count(circle: Loop, hash: u64) -> Option<Loop> {
 mod tests {
     use super::*;
 
-    /// How many pages are read until a list that goes back from page `end` to page `back` is refused.
+    /// Returns the number of pages that are read until a list that goes back from page `end` to page `back` is refused.
     fn met_after(back: u64, end: u64) -> u64 {
         let (mut circle, mut page) = (Loop::default(), 0);
         for read in 1.. {

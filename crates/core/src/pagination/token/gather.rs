@@ -21,12 +21,12 @@ use crate::pagination::{
     window::Offset,
 };
 
-/// How far the sheets have come.
+/// The farthest place that the pages reached.
 #[derive(Debug)]
 pub(super) struct Reached {
     /// The last item, where the order is declared.
     last: Option<Anchor>,
-    /// What tells the sheet from others, where keys don't.
+    /// The hash that tells the page from others, where keys don't.
     hash: Option<u64>,
 }
 
@@ -72,22 +72,23 @@ impl Walk {
         self.take(sheet, from)
     }
 
-    /// Whether nothing can lie between what was gone through and a sheet of which so many items had gone by: it begins
-    /// among those, or with the list, or after an item that its token names in a list that is sorted by that.
+    /// Returns whether nothing can lie between the items gone through and an upstream page of which `gone_by` items had
+    /// gone by: it begins among those, or with the list, or after an item that its token names in a list that is sorted
+    /// by that.
     pub(super) fn shows_seam(&self, sheet: &Sheet, gone_by: usize) -> bool {
         let order = &self.request.order;
         let by_id = self.tokens().by_item && order.strong.is_empty() && sheet.is_continued_by_ids(order);
         gone_by > 0 || sheet.asked.token.is_none() || by_id
     }
 
-    /// Whether the next sheet begins at the place beyond an anchor: if what was gone through does not reach to its ties, all
-    /// of those may be in the next.
+    /// Returns whether the next upstream page begins at the place beyond an anchor. If the pages gone through don't
+    /// reach to the anchor's ties, all of those may be in the next one.
     fn begins_at(&self, anchor: &Anchor) -> bool {
         let last = self.sheets.iter().rev().find(|sheet| !sheet.is_empty());
         last.is_none_or(|last| last.reaches(self.way, &self.request.order, anchor) != Some(Ordering::Less))
     }
 
-    /// How many items of the next sheet are known to have gone by.
+    /// Returns the number of items of the next upstream page that are known to have gone by.
     fn passed_by_marks(&mut self, sheet: &Sheet) -> usize {
         if let Some(passed) = self.place_farther_on(sheet) {
             // What was taken came before the place, and was served by an earlier page or put there since.
@@ -109,8 +110,8 @@ impl Walk {
         }
     }
 
-    /// Where the place of the cursor is in the next sheet, if the marks that it shows and those that were seen on the way
-    /// here say together that it is not where the page was begun: sheets may be too short to show enough of them.
+    /// Returns the place of the cursor in the next upstream page, if the marks on it and those seen on the way here say
+    /// together that the page was begun elsewhere: upstream pages may be too short to show enough marks.
     fn place_farther_on(&self, sheet: &Sheet) -> Option<usize> {
         let (order, marker) = (&self.request.order, self.request.marker_of_target());
         if self.taken.is_empty() || self.around.passed.is_empty() {
@@ -132,7 +133,7 @@ impl Walk {
         }
     }
 
-    /// Whether a sheet, of which so many items are gone by, leads no farther than those before it.
+    /// Returns whether an upstream page, of which `passed` items are gone by, leads no farther than those before it.
     fn stands_still(&self, sheet: &Sheet, passed: usize) -> bool {
         let Some(reached) = &self.reached else {
             return false;
@@ -190,14 +191,15 @@ impl Walk {
         Ok(())
     }
 
-    /// Whether an item was not served before, as far as ids and marks tell. Items without ids may well be alike.
+    /// Returns whether an item was not served before, as far as ids and marks tell. Items without ids may well be
+    /// alike.
     fn is_new(&mut self, sheet: &Sheet, index: usize) -> bool {
         let order = &self.request.order;
         let id = sheet.id(order, index);
         if id.is_empty() {
             return true;
         }
-        // Amid ties the item that the cursor names may come behind others that were put before it.
+        // Among ties, the item that the cursor names may come after others that were inserted before it.
         if let Position::Token(place) = &self.request.target.position
             && let (true, Within::Keys(anchor)) = (self.seams.are_keyed() && self.may_go_round(), &place.within)
             && rows::relate(&sheet.answer, order, index, anchor).is_some_and(|relation| relation.whole.is_eq())
@@ -209,8 +211,8 @@ impl Walk {
         !known && self.ids.insert(id.into_owned())
     }
 
-    /// How many of the last items that were just gone by are on the page already by keys that they have no more: they are
-    /// left to the next page, which begins before them, if there is one.
+    /// Returns the number of items, among the last ones gone by, that are on the page already under keys that they have
+    /// no more. They are left to the next page, which begins before them.
     fn moved_on(&self, sheet: &Sheet, had: usize, places: Range<usize>) -> usize {
         let (order, count) = (&self.request.order, sheet.len());
         let is_taken =
@@ -252,7 +254,7 @@ impl Walk {
         anchor(count - 1).map(Some)
     }
 
-    /// Whether the page has all that it can have.
+    /// Returns whether the page has all items that it can have.
     pub(super) fn is_full(&self) -> bool {
         let (taken, limit) = (self.taken.len(), self.limit());
         match self.request.paging.sizes {

@@ -26,9 +26,9 @@ pub(super) struct Seek {
     around: Option<Around>,
     /// The sheet was handed out as the one that begins at the place.
     aligned: bool,
-    /// How many items lay between where the token leads and the place when the cursor was made.
+    /// The number of items between where the token leads and the place when the cursor was made.
     depth: usize,
-    /// What was read in vain, in the direction of reading.
+    /// The pages that were read in vain, in the direction of reading.
     window: Vec<Sheet>,
     /// Which of these the token of the cursor led to.
     origin: usize,
@@ -36,10 +36,10 @@ pub(super) struct Seek {
     in_ties: bool,
     /// The anchor is not in view, and its ties go on beyond what was read.
     ties_go_on: bool,
-    /// Where the place is if the anchor is gone, or the next sheet shows no more marks: in which sheet, after so many items;
-    /// and whether that is amid ties.
+    /// The place if the anchor is gone, or if the next page shows no more marks: the page, the number of its items
+    /// before the place, and whether that is amid ties.
     unless_seen: Option<((usize, usize), bool)>,
-    /// How many items were looked at, onward and back.
+    /// The number of items that were looked at, onward and back.
     looked_at: [u32; 2],
 }
 
@@ -79,16 +79,16 @@ impl Seek {
         }
     }
 
-    /// How many items of a sheet come before the place as it was.
+    /// Returns the number of items of a page that came before the place when the cursor was made.
     fn believed(&self, sheet: usize, way: Way) -> usize {
         let sheet = &self.window[sheet];
         sheet.depth(way, self.depth.min(sheet.len()))
     }
 }
 
-/// What a look at sheets says of the place.
+/// The result of a look at pages for the place.
 enum Looked {
-    /// It is in the sheet with this index, after so many of its items.
+    /// The place is in the page with this index, after this many of its items.
     Found { sheet: usize, passed: usize },
     /// The sheet where this token leads comes next, or before, in the direction of reading.
     Ask(Token, Side),
@@ -161,8 +161,8 @@ impl Walk {
             }
             return Ok(Looked::Found { sheet: latest, passed: seek.believed(latest, self.way) });
         };
-        // What begins with the item that was next has lost nothing between; nor has what shows it behind others that come
-        // after the anchor, which are new.
+        // A page that begins with the item that was next has lost nothing between; nor has one that shows it after
+        // others that come after the anchor, which are new.
         let guessed = matches!(passed.basis, Basis::Guess { .. });
         let within = if guessed { sheet.len().min(1) } else { sheet.len() };
         let shows_next = (guessed || passed.count == 0) && self.shows_next(seek, latest, within);
@@ -207,8 +207,8 @@ impl Walk {
         }
     }
 
-    /// Whether a sheet shows, among the first of its items, the one that was next when the cursor was made, and no other sheet
-    /// one that comes before it and after the anchor.
+    /// Returns whether a page shows, among the first of its items, the one that was next when the cursor was made, and
+    /// no other page one that comes before it and after the anchor.
     fn shows_next(&self, seek: &Seek, latest: usize, within: usize) -> bool {
         let (Some(ahead), Some(anchor)) = (self.request.target.hint.ahead, &self.anchor) else { return false };
         let (order, marker, sheet) = (&self.request.order, self.request.marker_of_target(), &seek.window[latest]);
@@ -219,8 +219,8 @@ impl Walk {
         !others.any(|(_, other)| other.shows_between(self.way, order, anchor, &next))
     }
 
-    /// The place is in this sheet, unless the anchor is found in its run beyond it: what came before that since stands
-    /// before the place, and the anchor would be served once more behind it.
+    /// Records the place in this page, unless the anchor is found in its run beyond it: items that have come before the
+    /// anchor since then stand before the place, and the anchor would be served once more after it.
     fn found_by_keys(&mut self, seek: &mut Seek, sheet: usize, passed: Passed) -> Looked {
         if passed.basis == Basis::Sight {
             self.seams.leave_open(passed.amid_ties || !self.shows_seam(&seek.window[sheet], passed.count));
@@ -297,7 +297,7 @@ impl Walk {
         }
     }
 
-    /// Whether a sheet lies before another, as it should, or goes round.
+    /// Returns whether a page lies before another, as it should, or goes round.
     fn leads_back(&self, sheet: &Sheet, before: &Sheet) -> bool {
         if sheet.is_empty() || before.is_empty() {
             return true;

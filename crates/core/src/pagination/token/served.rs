@@ -19,7 +19,7 @@ struct Edge {
     token_way: Way,
     /// The direction in which the page beyond is read.
     way: Way,
-    /// How many items of the sheet lie between where the token leads and the place.
+    /// The number of items of the page between where the token leads and the place.
     depth: usize,
     within: Within,
     circle: Loop,
@@ -28,7 +28,7 @@ struct Edge {
     ahead: Option<Mark>,
 }
 
-/// How a place is reached: by a token that was handed out for it, or amid a sheet that is read again.
+/// The way to a place: a token that was handed out for it, or a place amid a page that is read again.
 struct Place<'a> {
     token: Option<Token>,
     token_way: Way,
@@ -83,7 +83,8 @@ impl Walk {
         Ok(page)
     }
 
-    /// Where the page beyond the last item begins; `None` at the end of what can be read in this direction.
+    /// Returns the place at which the page beyond the last item begins; `None` at the end of what can be read in this
+    /// direction.
     fn onward(&self) -> Result<Option<Edge>, Refusal> {
         let (Some(sheet), way) = (self.sheets.last(), self.way) else {
             return Ok(None);
@@ -115,8 +116,8 @@ impl Walk {
         Ok(Some(Edge { token, token_way, way, depth, within, circle, run: self.run, ahead }))
     }
 
-    /// Where the page before the first item (in the direction of reading) ends; `None` where nothing is there, or where
-    /// the upstream can't be asked for it.
+    /// Returns the place at which the page before the first item (in the direction of reading) ends; `None` if nothing
+    /// is there, or if the upstream can't be asked for it.
     fn back(&self) -> Result<Option<Edge>, Refusal> {
         let Some(Taken { sheet: number, index }) = self.taken.first().copied() else {
             return Ok(None);
@@ -181,7 +182,7 @@ impl Walk {
         (enough && !tokens.single_use).then(|| Place::amid(sheet, way, passed))
     }
 
-    /// The page before an empty one behind the end of the list.
+    /// Returns the place of the page before an empty one after the end of the list.
     fn back_from_the_end(&self) -> Option<Edge> {
         let (tokens, way) = (self.tokens(), Way::Backward);
         let (token, token_way, depth) = match self.sheets.last()? {

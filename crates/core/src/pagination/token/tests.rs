@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// One page of the upstream's: how it is asked for, and what it answers. Items are raw JSON: a key and an id, or an id.
+/// A page of the upstream: its request and its answer. Items are raw JSON: a key and an id, or an id.
 #[derive(Clone, Default)]
 struct Given {
     asked: (&'static str, bool),
@@ -304,7 +304,7 @@ fn a_page_that_lost_its_place_is_looked_for_in_the_page_before() {
 fn what_came_before_the_next_item_is_served_from_where_that_is_seen() {
     let mut list = Upstream::new(three_pages()).tokens(|tokens| tokens.backward = true);
     let next = list.page(&start(), 3).unwrap().next.unwrap();
-    // 3 is gone, something came before 4, and what lay before that stands behind it by the time it is asked for.
+    // 3 is gone, 3.5 came before 4, and the items before that stand after it by the time they are asked for.
     list.pages[1] = Given { previous: Some("p"), ..given("a", &["3.5", "4"], Some("b")) };
     list.pages.push(Given { asked: ("p", true), ..given("", &["4", "5"], Some("a")) });
     let page = list.page(&next, 1).unwrap();

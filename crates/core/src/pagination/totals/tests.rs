@@ -1,4 +1,4 @@
-//! What is said about the size of a collection whose pages are mostly read through filters.
+//! The totals of a collection whose pages are mostly read through filters.
 
 use crate::pagination::{
     answer::Total,

@@ -1,4 +1,4 @@
-//! Whether the keys of answers are of use at all.
+//! A watch over answers: are their keys of use at all?
 
 use std::sync::Arc;
 

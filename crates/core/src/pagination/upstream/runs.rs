@@ -24,7 +24,7 @@ use crate::pagination::{
 /// The list that follows a boundary near a run, cut at the run.
 #[derive(Debug)]
 pub(in crate::pagination) struct Beyond {
-    /// How many items stand between the boundary and the run, and the last of them.
+    /// The number of items between the boundary and the run, and the last of them.
     pub(in crate::pagination) before: Option<(u32, Anchor)>,
     /// The parts from the run on, or from the boundary on where that is in the run.
     pub(in crate::pagination) parts: Vec<Part>,
@@ -32,9 +32,9 @@ pub(in crate::pagination) struct Beyond {
 
 /// A run that fills an answer.
 enum Run {
-    /// It holds the boundary, or begins there.
+    /// The run holds the boundary, or begins there.
     Here(Beyond),
-    /// It stands somewhere else.
+    /// The run stands somewhere else.
     Elsewhere,
 }
 
@@ -47,11 +47,11 @@ pub(in crate::pagination) struct RunWatch {
     pub(in crate::pagination) learnt: Learnt,
     /// The item after which the part is read; none: it is read from its start.
     pub(in crate::pagination) anchor: Option<Anchor>,
-    /// How many items are believed to stand before the boundary in the part.
+    /// The number of items that are expected before the boundary in the part.
     pub(in crate::pagination) before: u64,
-    /// How many of them tie with the anchor.
+    /// The number of those that tie with the anchor.
     pub(in crate::pagination) tied: u32,
-    /// How many answers were one run each, and not few items.
+    /// The number of answers that were one run each, of more than a few items.
     pub(in crate::pagination) one_runs: u32,
     /// A look at the boundary may be the request with this number, at most.
     pub(in crate::pagination) last_request: u32,
@@ -89,7 +89,7 @@ pub(in crate::pagination) async fn look(up: &mut UpstreamPort) -> Result<Option<
 }
 
 impl RunWatch {
-    /// Whether a request can be made for a look at the boundary.
+    /// Returns whether a request can be made for a look at the boundary.
     pub(in crate::pagination) fn can_look(&self, up: &UpstreamPort) -> bool {
         self.look(up).is_some()
     }
@@ -129,7 +129,7 @@ impl RunWatch {
         self.parts_from(&keys, id).map(|parts| Run::Here(Beyond { before: None, parts }))
     }
 
-    /// What a look shows of a run.
+    /// Returns the list from the run on that a look shows.
     fn seen(&self, look: Look, answer: &Answer) -> Option<Beyond> {
         let found = look.find(answer, &self.order, self.anchor.as_ref())?;
         let id = self.anchor.as_ref().map(|anchor| &anchor.id).filter(|_| found.holds_anchor);

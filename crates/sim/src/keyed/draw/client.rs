@@ -1,4 +1,4 @@
-//! What clients and their routes want.
+//! The wishes of clients and their routes.
 
 use cursorgate_core::pagination::{
     resolver::{ShortPages, Totals, Verify, WhenUnproven},

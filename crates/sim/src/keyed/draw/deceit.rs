@@ -60,7 +60,7 @@ fn tell(lie: Lie, traits: &mut Traits, any: Sizes, limit: u32) {
     }
 }
 
-/// What must be so for a broken rule to show.
+/// Draws the properties that a broken rule needs to show.
 fn need(rule: Rule, dice: &mut Dice, traits: &mut Traits, any: Sizes, limit: u32) {
     let roomy = traits.caps[0].max(limit + 12);
     match rule {

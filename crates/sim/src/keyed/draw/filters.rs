@@ -1,4 +1,4 @@
-//! What endpoints can be filtered by.
+//! The filters of endpoints.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What happens to collections.
+//! The changes of collections.
 
 use cursorgate_core::pagination::rules::Rule;
 
@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-/// Where a collection changes most.
+/// The place at which a collection changes most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Habit {
     Anywhere,

@@ -1,4 +1,4 @@
-//! What lists are sorted by.
+//! The orders of lists.
 
 use cursorgate_core::pagination::{
     order::{Grain, Nulls, Ties},
@@ -74,7 +74,7 @@ pub(super) fn draw(dice: &mut Dice, draft: &Draft) -> Shape {
     );
     id.inferred = Column::can_be_inferred(id.look) && dice.chance(30);
     id.descending = dice.chance(25);
-    // What nobody says of ties behind a coarse key would be a contradiction.
+    // Undeclared ties after a coarse key would be a contradiction.
     let hidden_grain =
         coarse && strong.iter().any(|column| column.grain > 1 && !column.said && column.look != Look::LongText);
     let declared = if hidden_grain { Ties::Unordered } else { declared };
@@ -111,8 +111,8 @@ fn column(dice: &mut Dice, draft: &Draft, long_runs: bool, (index, last): (u32, 
     column
 }
 
-/// Makes a key be shown more coarsely than it is sorted. Only the last can be without anybody saying so: those behind
-/// it would contradict the order.
+/// Makes a key look coarser than it is sorted. Only the last key can be so without a declaration: the keys after it
+/// would contradict the order.
 fn coarsen(dice: &mut Dice, strong: &mut [Column], which: usize, draft: &Draft) {
     let last = which + 1 == strong.len();
     let column = &mut strong[which];

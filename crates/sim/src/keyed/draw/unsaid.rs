@@ -1,4 +1,4 @@
-//! What upstreams do that nobody says of them: neither their dialect nor their answers.
+//! The behaviour of upstreams that neither their dialect nor their answers declare.
 
 use cursorgate_core::pagination::paging::{EndEvidence, Sizes};
 
@@ -7,7 +7,7 @@ use crate::{
     keyed::traits::{Cuts, Lag, Reads, Says, Sticky, Traits},
 };
 
-/// One of them.
+/// A behaviour that is not declared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unsaid {
     /// The cap falls or rises, for a while or for good.
@@ -49,7 +49,7 @@ impl Unsaid {
         ])
     }
 
-    /// Whether it can only happen where there are range filters.
+    /// Returns whether it can only happen where there are range filters.
     pub(super) fn is_of_filters(self) -> bool {
         matches!(self, Self::CapByFilter | Self::FilterRead(_))
     }

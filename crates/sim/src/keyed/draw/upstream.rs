@@ -1,4 +1,4 @@
-//! How upstreams behave.
+//! The behaviour of upstreams.
 
 use cursorgate_core::pagination::{
     paging::{EndEvidence, Family, Sizes},
@@ -69,7 +69,7 @@ pub(super) fn draw(dice: &mut Dice, draft: &Draft, shape: &Shape) -> Traits {
     traits
 }
 
-/// What the dialect says of the sizes that can be asked for, and of how an end is told.
+/// Draws the declared sizes, and the declared evidence of an end.
 fn say_sizes(dice: &mut Dice, draft: &Draft, traits: &mut Traits, silent: bool) {
     let cap = traits.caps[0];
     if !silent && dice.chance(20) {
@@ -156,7 +156,7 @@ fn run_wild(dice: &mut Dice, traits: &mut Traits) {
     }
 }
 
-/// Whether a rule is about how ends are found.
+/// Returns whether a rule is about the ways in which ends are found.
 pub(super) fn is_about_ends(rule: Rule) -> bool {
     matches!(rule, Rule::CountsOnlyAim | Rule::StatusesOnlyAim | Rule::ShortProvesNothing)
 }

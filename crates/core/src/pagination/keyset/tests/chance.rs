@@ -12,7 +12,7 @@ use crate::pagination::{
     refusal::Refusal,
 };
 
-/// How many walks there are; every one is another world.
+/// The number of walks; each one is another world.
 const WALKS: u64 = 500;
 
 /// Numbers that follow from a seed.
@@ -52,7 +52,7 @@ fn kind_of(look: u64, inferred: bool) -> Kind {
     }
 }
 
-/// What the world is made of, so that rows can be added to it; kept in the list's name of its keys.
+/// Draws the cells of a row for this order; the names of its keys say which values they have.
 fn cells(order: &Order, dice: &mut Dice) -> Vec<Cell> {
     let cell = |key: &SortKey, dice: &mut Dice| {
         let mut parts = key.name.split(' ').map(|part| part.parse::<u64>().unwrap());
@@ -158,7 +158,7 @@ fn churn_once(list: &mut List, dice: &mut Dice) {
     }
 }
 
-/// How two rows stand to each other as they are shown.
+/// Compares two rows as they are shown.
 fn compare(order: &Order, left: &str, right: &str) -> Ordering {
     let strong = order.strong.iter().map(|key| (key, Extent::Kept)).chain([(&order.id, Extent::Whole)]);
     let columns = strong.zip(left.split('|').skip(1).zip(right.split('|').skip(1)));
@@ -180,7 +180,7 @@ fn shown(row: &Row) -> String {
 struct Walk {
     given: Vec<String>,
     pages: usize,
-    /// What was there all the time.
+    /// The rows that were there all the time.
     stayed: HashSet<String>,
 }
 

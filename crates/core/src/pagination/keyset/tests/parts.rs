@@ -9,7 +9,7 @@ use crate::pagination::{
 
 #[test]
 fn a_row_that_moves_from_one_part_to_the_next_is_on_the_page_once() {
-    // Values come first, nulls behind them, each in a part of its own; while the page is read, a row loses its value.
+    // Values come first and nulls after them, each in a part of its own; while the page is read, a row loses its value.
     for moved in 0..30 {
         let mut list = by(Kind::Number, Ascending, |row| if row < 20 { model::whole(row) } else { model::null() });
         list.order.strong[0].nulls = Nulls::Last;
@@ -62,7 +62,7 @@ fn nulls_behind_a_long_run_are_asked_for_only_where_the_endpoint_knows_nulls() {
 
 #[test]
 fn a_grain_that_is_coarser_than_the_digits_shown_is_what_a_filter_is_moved_by() {
-    // Stored to the microsecond, shown as whole seconds with three zeros behind the point.
+    // Stored to the microsecond, shown as whole seconds with three zeros after the point.
     for direction in [Ascending, Descending] {
         for limit in [1, 4] {
             let cell = |row: i64| {
