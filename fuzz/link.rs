@@ -1,7 +1,7 @@
 //! `Link` fields of an upstream: nothing panics, and what is found stands in the field.
 #![no_main]
 
-use cursorgate_fuzz::link_header::find_target;
+use cursorgate_link::find_target;
 use http::{HeaderMap, HeaderValue, header::LINK};
 use libfuzzer_sys::fuzz_target;
 

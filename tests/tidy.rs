@@ -121,7 +121,8 @@ fn rust_files(folder: &str) -> Vec<Source> {
 
 /// The files of the gateway and of its core, without what is compiled for tests alone, and without comments.
 fn code() -> Vec<Source> {
-    let all: Vec<Source> = ["src", "crates/core/src", "crates/cursor/src"].into_iter().flat_map(rust_files).collect();
+    let all: Vec<Source> =
+        ["src", "crates/core/src", "crates/cursor/src", "crates/link/src"].into_iter().flat_map(rust_files).collect();
     let mut for_tests: BTreeSet<String> = BTreeSet::new();
     for source in &all {
         let folder = source

@@ -1,11 +1,11 @@
 //! Places in a response: a JSON Pointer into its body, `header:NAME`, `link:REL`, `content-range:PART`.
 
 pub mod content_range;
-pub mod link_header;
 pub mod matching;
 
 use std::borrow::Cow;
 
+use cursorgate_link::find_target;
 use http::{HeaderMap, HeaderName};
 
 use super::template::text::{TemplateText, Variable};
@@ -16,7 +16,6 @@ use crate::{
 use content_range::ContentRange;
 use content_range::RangePart;
 use content_range::integer;
-use link_header::find_target;
 
 /// A place in a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
