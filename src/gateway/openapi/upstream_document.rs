@@ -9,7 +9,7 @@ use crate::{
         diagnostic::{Location, nearest},
         tree::{LocatedTree, Tree},
     },
-    json::{Pointer, pointer::Step},
+    json::{Pointer, pointer::PointerStep},
 };
 
 /// Maximum number of references in a row, and depth of nested alternatives, on the way to an item.
@@ -126,11 +126,11 @@ impl<'a> UpstreamDocument<'a> {
     }
 
     /// Returns the schema at the end of these steps.
-    fn walk(self, schema: &'a LocatedTree, steps: &[Step], depth: usize) -> Option<&'a LocatedTree> {
+    fn walk(self, schema: &'a LocatedTree, steps: &[PointerStep], depth: usize) -> Option<&'a LocatedTree> {
         let Some((step, rest)) = steps.split_first() else { return Some(schema) };
         let next = self.find(schema, depth, &|schema| match step {
-            Step::Member(name) => member(member(schema, "properties")?, name),
-            Step::Matching { .. } => member(schema, "items"),
+            PointerStep::Member(name) => member(member(schema, "properties")?, name),
+            PointerStep::Matching { .. } => member(schema, "items"),
         })?;
         self.walk(next, rest, depth)
     }

@@ -21,7 +21,7 @@ use crate::{
         routes::{list::List, route::Route, table::RouteMatch},
     },
     pagination::{
-        observed::{Doubt, judge},
+        observed::{AnswerFault, judge},
         order::Ties,
     },
     upstream::{
@@ -215,10 +215,10 @@ impl Observation {
             order = order.with_ties(Ties::Unordered);
         }
         judge(answer, request.asked, &order, list.dialect.paging()).map_err(|doubt| match doubt {
-            Doubt::Ids(detail) => ("ids", detail),
-            Doubt::Kinds(detail) => ("kinds", detail),
-            Doubt::Order(detail) => ("order", detail),
-            Doubt::Size(detail) => ("size", detail),
+            AnswerFault::Ids(detail) => ("ids", detail),
+            AnswerFault::Kinds(detail) => ("kinds", detail),
+            AnswerFault::Order(detail) => ("order", detail),
+            AnswerFault::Size(detail) => ("size", detail),
         })
     }
 

@@ -10,7 +10,7 @@ use crate::{
         settings::{DialectSettings, ListSettings, Mode},
     },
     pagination::{
-        cost::{Cost, Said, Shape},
+        cost::{Cost, CostShape, Said},
         mark::{Mark, Marker},
         paging::{Family, Paging, Sizes},
         position::{Hint, Position, Target},
@@ -53,7 +53,7 @@ pub type TieRunCost = (u32, u32);
 #[derive(Clone, Debug, Default)]
 pub struct Costs {
     pages: Vec<(Shapes, PageCosts)>,
-    runs: Vec<(Shape, u32, Option<TieRunCost>)>,
+    runs: Vec<(CostShape, u32, Option<TieRunCost>)>,
     /// The costs of the previous configuration, for reuse.
     before: Vec<(Shapes, PageCosts)>,
 }
@@ -61,8 +61,8 @@ pub struct Costs {
 /// The shapes of a route, and its largest page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Shapes {
-    whole: Shape,
-    listed: Shape,
+    whole: CostShape,
+    listed: CostShape,
     max: u32,
 }
 
@@ -145,8 +145,8 @@ impl Shapes {
         let says = says(&list.dialect, dialect.paging());
         let seeks = sorted.mode == Mode::Seek;
         Self {
-            whole: Shape::new(&request, seeks, says.clone()),
-            listed: Shape::new(&request.totals(Totals::Upstream), false, says),
+            whole: CostShape::new(&request, seeks, says.clone()),
+            listed: CostShape::new(&request.totals(Totals::Upstream), false, says),
             max: list.page_size.max,
         }
     }

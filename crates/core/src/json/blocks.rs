@@ -25,13 +25,13 @@ pub(super) type Words = [u64; WINDOW];
 const AT_ONCE: usize = 4;
 
 /// The marks of the bytes of a window.
-pub(super) struct Marks {
+pub(super) struct WindowMarks {
     pub(super) signs: Signs,
     /// Strings, from the opening quote to the last byte before the closing one.
     pub(super) strings: Words,
 }
 
-impl Marks {
+impl WindowMarks {
     /// Creates a window without marks.
     pub(super) const fn new() -> Self {
         Self { signs: Signs { places: [0; WINDOW_BYTES + AT_ONCE], count: 0 }, strings: [0; WINDOW] }
@@ -119,7 +119,7 @@ impl Before {
 
 /// Marks windows, and finds what must not be in them.
 #[derive(Clone, Copy)]
-pub(super) enum Marker {
+pub(super) enum WindowMarker {
     /// By vector instructions.
     #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     Vector(super::vector::Vector),
@@ -127,7 +127,7 @@ pub(super) enum Marker {
     Portable,
 }
 
-impl Marker {
+impl WindowMarker {
     /// The best there is on this processor.
     pub(super) fn best() -> Self {
         #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
@@ -143,7 +143,7 @@ impl Marker {
     }
 
     /// Marks a window and updates `before` for the next one.
-    fn mark(self, blocks: &Blocks, previous: &[u8; 32], before: &mut Before, marks: &mut Marks) -> Met {
+    fn mark(self, blocks: &Blocks, previous: &[u8; 32], before: &mut Before, marks: &mut WindowMarks) -> Met {
         marks.signs.count = 0;
         match self {
             #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
@@ -153,7 +153,7 @@ impl Marker {
     }
 
     /// Marks the window with this number and returns the state before the next one. `None` if the text can't be valid.
-    pub(super) fn judge(self, text: &[u8], window: usize, before: &mut Before, marks: &mut Marks) -> bool {
+    pub(super) fn judge(self, text: &[u8], window: usize, before: &mut Before, marks: &mut WindowMarks) -> bool {
         let begin = window * WINDOW_BYTES;
         let rest = text.get(begin..).unwrap_or_default();
         let previous = begin.checked_sub(32).and_then(|begin| text.get(begin..)?.first_chunk()).unwrap_or(&[b' '; 32]);
@@ -191,7 +191,7 @@ pub(super) const fn odd(mut bits: u64) -> u64 {
 }
 
 /// Returns whether the control characters of a window are whitespace outside of strings.
-pub(super) fn controls_are_blanks(text: &[u8], begin: usize, marks: &Marks) -> bool {
+pub(super) fn controls_are_blanks(text: &[u8], begin: usize, marks: &WindowMarks) -> bool {
     let blocks = text.get(begin..).unwrap_or_default().chunks(64);
     blocks.zip(&marks.strings).all(|(block, strings)| {
         let (mut controls, mut blanks) = (0_u64, 0_u64);

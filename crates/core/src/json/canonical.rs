@@ -3,7 +3,7 @@
 
 use super::{
     JsonError,
-    reader::{Read, Reader},
+    reader::{JsonReader, Read},
     scalar::{self, ScalarKind},
 };
 
@@ -31,14 +31,14 @@ pub fn canonical(value: &[u8], depth: u16) -> Result<Vec<u8>, CanonicalError> {
     if let Err(error) = std::str::from_utf8(value) {
         return Err(JsonError::Malformed { at: error.valid_up_to() }.into());
     }
-    let mut reader = Reader::new(value, depth);
+    let mut reader = JsonReader::new(value, depth);
     let mut out = Vec::with_capacity(value.len());
     push_value(&mut reader, &mut out)?;
     reader.end()?;
     Ok(out)
 }
 
-fn push_value(reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Result<(), CanonicalError> {
+fn push_value(reader: &mut JsonReader<'_>, out: &mut Vec<u8>) -> Result<(), CanonicalError> {
     match reader.byte() {
         b'{' => push_object(reader, out),
         b'[' => {
@@ -61,7 +61,7 @@ fn push_value(reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Result<(), Canonica
     }
 }
 
-fn push_object(reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Result<(), CanonicalError> {
+fn push_object(reader: &mut JsonReader<'_>, out: &mut Vec<u8>) -> Result<(), CanonicalError> {
     let mut members: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
     let mut more = reader.enter(b'}')?;
     while more {

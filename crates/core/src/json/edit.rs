@@ -2,7 +2,7 @@
 
 use super::{
     JsonError,
-    reader::{Read, Reader},
+    reader::{JsonReader, Read},
     write::push_text,
 };
 
@@ -55,7 +55,7 @@ pub fn add_edit(edits: &mut Edits, names: &[&str], edit: Edit) {
 /// # Errors
 /// [`JsonError::Malformed`] where `object` is no object, and [`JsonError::TooDeep`].
 pub fn edited(object: &[u8], edits: &[(String, Edit)]) -> Result<Vec<u8>, JsonError> {
-    let mut reader = Reader::new(object, u16::MAX);
+    let mut reader = JsonReader::new(object, u16::MAX);
     if reader.byte() != b'{' {
         return Err(JsonError::Malformed { at: reader.at() });
     }
@@ -66,7 +66,7 @@ pub fn edited(object: &[u8], edits: &[(String, Edit)]) -> Result<Vec<u8>, JsonEr
 }
 
 /// The object whose first byte is the next.
-fn edit_object(reader: &mut Reader<'_>, edits: &[(String, Edit)], out: &mut Vec<u8>) -> Result<(), JsonError> {
+fn edit_object(reader: &mut JsonReader<'_>, edits: &[(String, Edit)], out: &mut Vec<u8>) -> Result<(), JsonError> {
     let mut met = vec![false; edits.len()];
     out.push(b'{');
     let begins = out.len();
@@ -120,7 +120,7 @@ fn push_name(out: &mut Vec<u8>, begins: usize, quoted: &[u8]) {
 fn push_set(edit: &Edit, out: &mut Vec<u8>) -> Result<(), JsonError> {
     match edit {
         Edit::Set(value) => out.extend_from_slice(value),
-        Edit::Within(edits) => edit_object(&mut Reader::new(b"{}", 1), edits, out)?,
+        Edit::Within(edits) => edit_object(&mut JsonReader::new(b"{}", 1), edits, out)?,
         Edit::Remove => {}
     }
     Ok(())

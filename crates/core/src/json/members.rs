@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{
-    reader::{Read, Reader},
+    reader::{JsonReader, Read},
     scalar,
 };
 
@@ -18,7 +18,7 @@ const MOST: usize = 1_000;
 /// those given twice among them.
 #[must_use]
 pub fn members(value: &[u8]) -> Option<Vec<Member<'_>>> {
-    let mut reader = Reader::new(value, u16::MAX);
+    let mut reader = JsonReader::new(value, u16::MAX);
     if reader.byte() != b'{' || std::str::from_utf8(value).is_err() {
         return None;
     }
@@ -44,7 +44,7 @@ pub fn members(value: &[u8]) -> Option<Vec<Member<'_>>> {
 /// The raw elements of an array; nothing where `value` is no JSON array, or has more than 1,000 elements.
 #[must_use]
 pub fn elements(value: &[u8]) -> Option<Vec<&[u8]>> {
-    let mut reader = Reader::new(value, u16::MAX);
+    let mut reader = JsonReader::new(value, u16::MAX);
     if reader.byte() != b'[' {
         return None;
     }

@@ -15,11 +15,11 @@
 
 use super::{
     JsonError,
-    blocks::{Before, Marker, Marks, WINDOW_BYTES},
+    blocks::{Before, WINDOW_BYTES, WindowMarker, WindowMarks},
     name::{Name, Wanted},
     plan::Direct,
-    reader::{Elements, Read, Reader},
-    tokens::Tokens,
+    reader::{Elements, JsonReader, Read},
+    tokens::TokenReader,
 };
 
 mod elements;
@@ -28,8 +28,8 @@ mod elements;
 pub(super) struct Outline<'a, 'm> {
     text: &'a [u8],
     at: usize,
-    marker: Marker,
-    marks: &'m mut Marks,
+    marker: WindowMarker,
+    marks: &'m mut WindowMarks,
     /// The beginning of the marked window.
     begin: usize,
     /// The next sign of the window, but for those before the place here.
@@ -44,8 +44,8 @@ pub(super) struct Outline<'a, 'm> {
 
 impl<'a, 'm> Outline<'a, 'm> {
     /// Begins at the first token after a byte order mark, if there is one.
-    pub(super) fn new(marker: Marker, marks: &'m mut Marks, text: &'a [u8], depth: u16) -> Self {
-        let mut tokens = Tokens::new(text);
+    pub(super) fn new(marker: WindowMarker, marks: &'m mut WindowMarks, text: &'a [u8], depth: u16) -> Self {
+        let mut tokens = TokenReader::new(text);
         tokens.token();
         let mut before = Vec::with_capacity(text.len() / WINDOW_BYTES + 2);
         before.push(Before::default());
@@ -61,8 +61,8 @@ impl<'a, 'm> Outline<'a, 'm> {
         self.is_sound
     }
 
-    const fn tokens(&self) -> Tokens<'a> {
-        Tokens { bytes: self.text, at: self.at }
+    const fn tokens(&self) -> TokenReader<'a> {
+        TokenReader { bytes: self.text, at: self.at }
     }
 
     const fn malformed<T>(&self) -> Result<T, JsonError> {
@@ -267,7 +267,7 @@ impl<'a> Read<'a> for Outline<'a, '_> {
                     continue;
                 }
                 let Some(start) = self.name_start(end) else { return self.malformed() };
-                let mut tokens = Tokens { bytes: self.text, at: at + 1 };
+                let mut tokens = TokenReader { bytes: self.text, at: at + 1 };
                 tokens.token();
                 self.at = tokens.at;
                 return Ok(Some(Name::of(self.text, start, end + 1)));
@@ -303,7 +303,7 @@ impl<'a> Read<'a> for Outline<'a, '_> {
     fn read(&mut self) -> Result<(), JsonError> {
         let mut tokens = self.tokens();
         if matches!(tokens.byte(), b'{' | b'[') {
-            let mut reader = Reader::of_value(tokens, self.depth - self.open.len());
+            let mut reader = JsonReader::of_value(tokens, self.depth - self.open.len());
             reader.skip()?;
             self.at = reader.at();
             return Ok(());

@@ -4,20 +4,20 @@
 //! could matter where it stands.
 
 use super::name::{Name, Wanted};
-use super::pointer::{Pointer, Step};
+use super::pointer::{Pointer, PointerStep};
 use super::scan::Shape;
 
 /// A place in one of the trees, as an index into its plan.
-pub(super) type Place = usize;
+pub(super) type PlanPlace = usize;
 
 /// The body itself.
-pub(super) const BODY: Place = 0;
+pub(super) const BODY: PlanPlace = 0;
 /// An element of the items array.
-pub(super) const ELEMENT: Place = 1;
+pub(super) const ELEMENT: PlanPlace = 1;
 
 /// The use of a value's range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Target {
+pub(super) enum ValueUse {
     /// The part of an element that is served.
     Item,
     /// The column of this number, in an element.
@@ -30,8 +30,8 @@ pub(super) enum Target {
 pub(super) struct Plan<'a> {
     nodes: Vec<Node<'a>>,
     /// Each target, and the next one at the same place.
-    targets: Vec<(Target, Option<usize>)>,
-    items: Option<Place>,
+    targets: Vec<(ValueUse, Option<usize>)>,
+    items: Option<PlanPlace>,
     direct: Option<Direct<'a>>,
 }
 
@@ -48,7 +48,7 @@ impl<'a> Direct<'a> {
     fn of(shape: &'a Shape) -> Option<Self> {
         let mut direct = Self { names: Vec::with_capacity(shape.columns.len()), wanted: Wanted::default() };
         for column in &shape.columns {
-            let [Step::Member(name)] = column.steps.as_slice() else { return None };
+            let [PointerStep::Member(name)] = column.steps.as_slice() else { return None };
             // A name with a backslash is spelled otherwise.
             if name.contains('\\') {
                 return None;
@@ -63,9 +63,9 @@ impl<'a> Direct<'a> {
 /// A place, with the beginnings of two chains: the places one step further, and the uses of its value.
 #[derive(Default)]
 struct Node<'a> {
-    step: Option<&'a Step>,
-    first_child: Option<Place>,
-    next_sibling: Option<Place>,
+    step: Option<&'a PointerStep>,
+    first_child: Option<PlanPlace>,
+    next_sibling: Option<PlanPlace>,
     first_target: Option<usize>,
     /// The filter for the names of members that are wanted here.
     wanted: Wanted,
@@ -78,12 +78,12 @@ impl<'a> Plan<'a> {
         let mut plan = Self::with_capacity(pointers().map(|pointer| pointer.steps.len()).sum(), pointers().count());
         plan.items = Some(plan.grow(BODY, &shape.items));
         plan.direct = Direct::of(shape);
-        plan.want(ELEMENT, &shape.item, Target::Item);
+        plan.want(ELEMENT, &shape.item, ValueUse::Item);
         for (number, column) in shape.columns.iter().enumerate() {
-            plan.want(ELEMENT, column, Target::Column(number));
+            plan.want(ELEMENT, column, ValueUse::Column(number));
         }
         for (number, fact) in shape.facts.iter().enumerate() {
-            plan.want(BODY, fact, Target::Fact(number));
+            plan.want(BODY, fact, ValueUse::Fact(number));
         }
         plan
     }
@@ -92,14 +92,14 @@ impl<'a> Plan<'a> {
     pub(super) fn of_facts(facts: &'a [Pointer]) -> Self {
         let mut plan = Self::with_capacity(facts.iter().map(|pointer| pointer.steps.len()).sum(), facts.len());
         for (number, fact) in facts.iter().enumerate() {
-            plan.want(BODY, fact, Target::Fact(number));
+            plan.want(BODY, fact, ValueUse::Fact(number));
         }
         plan
     }
 
     /// Returns whether the items array is expected here.
     #[inline]
-    pub(super) fn is_items(&self, place: Place) -> bool {
+    pub(super) fn is_items(&self, place: PlanPlace) -> bool {
         self.items == Some(place)
     }
 
@@ -110,24 +110,24 @@ impl<'a> Plan<'a> {
 
     /// Returns whether a place below this one is wanted.
     #[inline]
-    pub(super) fn has_children(&self, place: Place) -> bool {
+    pub(super) fn has_children(&self, place: PlanPlace) -> bool {
         self.nodes[place].first_child.is_some()
     }
 
     /// Returns whether the value here is served as it came and has no other use.
     #[inline]
-    pub(super) fn is_served(&self, place: Place) -> bool {
-        self.targets(place).all(|target| target == Target::Item)
+    pub(super) fn is_served(&self, place: PlanPlace) -> bool {
+        self.targets(place).all(|target| target == ValueUse::Item)
     }
 
     /// Returns whether the value here is only read, and no place below it is wanted.
     #[inline]
-    pub(super) fn is_leaf(&self, place: Place) -> bool {
+    pub(super) fn is_leaf(&self, place: PlanPlace) -> bool {
         !self.has_children(place) && !self.is_items(place) && !self.is_served(place)
     }
 
     /// The places one step further.
-    pub(super) fn children(&self, place: Place) -> impl Iterator<Item = (Place, &'a Step)> {
+    pub(super) fn children(&self, place: PlanPlace) -> impl Iterator<Item = (PlanPlace, &'a PointerStep)> {
         let mut next = self.nodes[place].first_child;
         std::iter::from_fn(move || {
             let child = next?;
@@ -138,25 +138,25 @@ impl<'a> Plan<'a> {
 
     /// Returns the filter for the names of members that are wanted here.
     #[inline]
-    pub(super) fn wanted(&self, place: Place) -> &Wanted {
+    pub(super) fn wanted(&self, place: PlanPlace) -> &Wanted {
         &self.nodes[place].wanted
     }
 
     /// The place that a member of the object here leads to.
     #[inline]
-    pub(super) fn member(&self, place: Place, name: Name<'_>) -> Option<Place> {
-        let leads = |step: &Step| matches!(step, Step::Member(wanted) if name.is(wanted));
+    pub(super) fn member(&self, place: PlanPlace, name: Name<'_>) -> Option<PlanPlace> {
+        let leads = |step: &PointerStep| matches!(step, PointerStep::Member(wanted) if name.is(wanted));
         self.children(place).find(|(_, step)| leads(step)).map(|(child, _)| child)
     }
 
     /// The place that an element of the array here leads to by its number.
-    pub(super) fn element(&self, place: Place, index: usize) -> Option<Place> {
+    pub(super) fn element(&self, place: PlanPlace, index: usize) -> Option<PlanPlace> {
         self.children(place).find(|(_, step)| step.index() == Some(index)).map(|(child, _)| child)
     }
 
     /// Returns the uses of the value at this place.
     #[inline]
-    pub(super) fn targets(&self, place: Place) -> impl Iterator<Item = Target> {
+    pub(super) fn targets(&self, place: PlanPlace) -> impl Iterator<Item = ValueUse> {
         let mut next = self.nodes[place].first_target;
         std::iter::from_fn(move || {
             let (target, following) = self.targets[next?];
@@ -171,20 +171,20 @@ impl<'a> Plan<'a> {
         Self { nodes, targets: Vec::with_capacity(targets), items: None, direct: None }
     }
 
-    fn want(&mut self, root: Place, pointer: &'a Pointer, target: Target) {
+    fn want(&mut self, root: PlanPlace, pointer: &'a Pointer, target: ValueUse) {
         let place = self.grow(root, pointer);
         let first = self.nodes[place].first_target.replace(self.targets.len());
         self.targets.push((target, first));
     }
 
     /// The place a pointer leads to; steps that are not there yet are added.
-    fn grow(&mut self, root: Place, pointer: &'a Pointer) -> Place {
+    fn grow(&mut self, root: PlanPlace, pointer: &'a Pointer) -> PlanPlace {
         let mut place = root;
         for step in &pointer.steps {
             let known = self.children(place).find(|(_, known)| *known == step).map(|(child, _)| child);
             place = known.unwrap_or_else(|| {
                 let child = self.nodes.len();
-                if let Step::Member(name) = step {
+                if let PointerStep::Member(name) = step {
                     self.nodes[place].wanted.add(name);
                 }
                 let next_sibling = self.nodes[place].first_child.replace(child);

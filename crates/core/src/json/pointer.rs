@@ -14,12 +14,12 @@ const MAX_STEPS: usize = 64;
 /// A compiled JSON Pointer; the default is the whole body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pointer {
-    pub(crate) steps: Vec<Step>,
+    pub(crate) steps: Vec<PointerStep>,
 }
 
 /// A step of a pointer, decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum PointerStep {
     /// A member of an object, or where it is a number, an element of an array.
     Member(String),
     /// The first element of an array that is an object in which `member` is the string `value`.
@@ -61,13 +61,13 @@ impl Pointer {
         if steps.split('/').count() > MAX_STEPS {
             return Err(PointerError { message: format!("a pointer has at most {MAX_STEPS} steps") });
         }
-        let steps = steps.split('/').map(Step::parse).collect::<Result<_, _>>()?;
+        let steps = steps.split('/').map(PointerStep::parse).collect::<Result<_, _>>()?;
         Ok(Self { steps })
     }
 
     /// The steps from the whole body to the place.
     #[must_use]
-    pub fn steps(&self) -> &[Step] {
+    pub fn steps(&self) -> &[PointerStep] {
         &self.steps
     }
 
@@ -83,8 +83,8 @@ impl Pointer {
         self.steps
             .iter()
             .map(|step| match step {
-                Step::Member(name) => Some(name.as_str()),
-                Step::Matching { .. } => None,
+                PointerStep::Member(name) => Some(name.as_str()),
+                PointerStep::Matching { .. } => None,
             })
             .collect()
     }
@@ -104,15 +104,17 @@ impl fmt::Display for Pointer {
         let escaped = |text: &str| text.replace('~', "~0").replace('/', "~1");
         for step in &self.steps {
             match step {
-                Step::Member(name) => write!(formatter, "/{}", escaped(name))?,
-                Step::Matching { member, value } => write!(formatter, "/[{}={}]", escaped(member), escaped(value))?,
+                PointerStep::Member(name) => write!(formatter, "/{}", escaped(name))?,
+                PointerStep::Matching { member, value } => {
+                    write!(formatter, "/[{}={}]", escaped(member), escaped(value))?
+                }
             }
         }
         Ok(())
     }
 }
 
-impl Step {
+impl PointerStep {
     fn parse(text: &str) -> Result<Self, PointerError> {
         let Some(condition) = text.strip_prefix('[') else {
             return Ok(Self::Member(unescaped(text)?));

@@ -7,7 +7,7 @@ use super::{
     JsonError, Span,
     name::{Name, Wanted},
     plan::Direct,
-    tokens::Tokens,
+    tokens::TokenReader,
 };
 
 /// Elements that were found.
@@ -80,23 +80,23 @@ pub(super) trait Read<'a> {
 }
 
 /// A place in a JSON text, and the containers that are open there. It reads all that it passes.
-pub(super) struct Reader<'a> {
-    tokens: Tokens<'a>,
+pub(super) struct JsonReader<'a> {
+    tokens: TokenReader<'a>,
     /// The byte that closes each open container, outermost first.
     open: Vec<u8>,
     depth: usize,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> JsonReader<'a> {
     /// Begins at the first token after a byte order mark, if there is one. The text must be UTF-8.
     pub(super) fn new(bytes: &'a [u8], depth: u16) -> Self {
-        let mut tokens = Tokens::new(bytes);
+        let mut tokens = TokenReader::new(bytes);
         tokens.token();
         Self { tokens, open: Vec::with_capacity(32), depth: depth.into() }
     }
 
     /// Begins at a value in a text, which may be nested so many levels deep.
-    pub(super) const fn of_value(tokens: Tokens<'a>, depth: usize) -> Self {
+    pub(super) const fn of_value(tokens: TokenReader<'a>, depth: usize) -> Self {
         Self { tokens, open: Vec::new(), depth }
     }
 
@@ -145,7 +145,7 @@ impl<'a> Reader<'a> {
     }
 
     #[inline(always)]
-    fn open_container(&mut self, tokens: &mut Tokens<'a>, close: u8) -> Result<bool, JsonError> {
+    fn open_container(&mut self, tokens: &mut TokenReader<'a>, close: u8) -> Result<bool, JsonError> {
         if self.open.len() == self.depth {
             return Err(JsonError::TooDeep);
         }
@@ -159,7 +159,7 @@ impl<'a> Reader<'a> {
     }
 
     #[inline(always)]
-    fn go_on(&mut self, tokens: &mut Tokens<'a>) -> Result<bool, JsonError> {
+    fn go_on(&mut self, tokens: &mut TokenReader<'a>) -> Result<bool, JsonError> {
         let byte = tokens.token();
         if byte == b',' {
             tokens.at += 1;
@@ -175,7 +175,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-impl<'a> Read<'a> for Reader<'a> {
+impl<'a> Read<'a> for JsonReader<'a> {
     #[inline]
     fn at(&self) -> usize {
         self.tokens.at

@@ -4,13 +4,13 @@
 //! So its own recursion is as deep as the longest pointer, whatever the input. There are two readers: pages are read by
 //! their outline (`outline.rs`), and what that refuses is read once more in full, for what is wrong with it.
 
-use super::plan::{BODY, ELEMENT, Place, Plan, Target};
-use super::pointer::Step;
-use super::reader::{Elements, Read, Reader};
+use super::plan::{BODY, ELEMENT, Plan, PlanPlace, ValueUse};
+use super::pointer::PointerStep;
+use super::reader::{Elements, JsonReader, Read};
 use super::scalar::{self, ScalarKind};
 use super::{
     Pointer, Span,
-    blocks::{Marker, Marks},
+    blocks::{WindowMarker, WindowMarks},
     outline::Outline,
 };
 
@@ -54,7 +54,7 @@ pub struct PageSpans {
 }
 
 /// The result of a scan, or its fault.
-pub(super) type Found = Result<PageSpans, JsonError>;
+pub(super) type ScanResult = Result<PageSpans, JsonError>;
 
 /// Why a body can't be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +103,7 @@ impl std::error::Error for JsonError {}
 /// others.
 pub fn scan_page(body: &[u8], shape: &Shape, limits: Limits) -> Result<PageSpans, JsonError> {
     if u32::try_from(body.len()).is_ok()
-        && let Some(found) = outline_page(Marker::best(), body, shape, limits)
+        && let Some(found) = outline_page(WindowMarker::best(), body, shape, limits)
     {
         return Ok(found);
     }
@@ -112,12 +112,12 @@ pub fn scan_page(body: &[u8], shape: &Shape, limits: Limits) -> Result<PageSpans
 }
 
 /// The same by the outline, marked in one way. Nothing where the body has to be refused for whatever reason.
-pub(super) fn outline_page(marker: Marker, body: &[u8], shape: &Shape, limits: Limits) -> Option<PageSpans> {
+pub(super) fn outline_page(marker: WindowMarker, body: &[u8], shape: &Shape, limits: Limits) -> Option<PageSpans> {
     if !marker.judges_utf8() && std::str::from_utf8(body).is_err() {
         return None;
     }
     let plan = Plan::of_page(shape);
-    let mut marks = Marks::new();
+    let mut marks = WindowMarks::new();
     let reader = Outline::new(marker, &mut marks, body, limits.depth);
     let mut scan = Scan::new(reader, &plan, shape.columns.len(), shape.facts.len(), limits);
     scan.whole().ok()?;
@@ -125,7 +125,7 @@ pub(super) fn outline_page(marker: Marker, body: &[u8], shape: &Shape, limits: L
 }
 
 /// The same, with all of the body read and judged.
-pub(super) fn read_page(body: &[u8], shape: &Shape, limits: Limits) -> Found {
+pub(super) fn read_page(body: &[u8], shape: &Shape, limits: Limits) -> ScanResult {
     read(body, &Plan::of_page(shape), shape.columns.len(), shape.facts.len(), limits)
 }
 
@@ -145,14 +145,14 @@ pub(super) fn find(value: &[u8], pointer: &Pointer) -> Option<Span> {
     found.first().copied().filter(|span| !span.is_absent())
 }
 
-fn read(body: &[u8], plan: &Plan<'_>, columns: usize, facts: usize, limits: Limits) -> Found {
+fn read(body: &[u8], plan: &Plan<'_>, columns: usize, facts: usize, limits: Limits) -> ScanResult {
     if u32::try_from(body.len()).is_err() {
         return Err(JsonError::Malformed { at: u32::MAX as usize });
     }
     if let Err(error) = std::str::from_utf8(body) {
         return Err(JsonError::Malformed { at: error.valid_up_to() });
     }
-    let mut scan = Scan::new(Reader::new(body, limits.depth), plan, columns, facts, limits);
+    let mut scan = Scan::new(JsonReader::new(body, limits.depth), plan, columns, facts, limits);
     scan.whole()?;
     scan.finish()
 }
@@ -219,7 +219,7 @@ impl<'a, 'p, R: Read<'a>> Scan<'p, R> {
     }
 
     /// The value at a place, whose first byte is the next.
-    fn value(&mut self, place: Place) -> Result<(), JsonError> {
+    fn value(&mut self, place: PlanPlace) -> Result<(), JsonError> {
         let start = self.reader.at();
         let wanted_inside = self.plan.has_children(place);
         if wanted_inside && place != ELEMENT {
@@ -250,7 +250,7 @@ impl<'a, 'p, R: Read<'a>> Scan<'p, R> {
     }
 
     /// An object on the way to something.
-    fn object(&mut self, place: Place) -> Result<(), JsonError> {
+    fn object(&mut self, place: PlanPlace) -> Result<(), JsonError> {
         let wanted = self.plan.wanted(place);
         let mut more = self.reader.enter(b'}')?;
         while more && let Some(name) = self.reader.name_of(wanted)? {
@@ -266,7 +266,7 @@ impl<'a, 'p, R: Read<'a>> Scan<'p, R> {
 
     /// The value at a place that is a key or a fact, and no way to another.
     #[inline]
-    fn leaf(&mut self, place: Place) -> Result<(), JsonError> {
+    fn leaf(&mut self, place: PlanPlace) -> Result<(), JsonError> {
         let start = self.reader.at();
         self.reader.read()?;
         let span = self.reader.span_from(start);
@@ -277,7 +277,7 @@ impl<'a, 'p, R: Read<'a>> Scan<'p, R> {
     }
 
     /// An array on the way to something: elements by number as they pass, elements by a member in a second look.
-    fn array(&mut self, place: Place) -> Result<(), JsonError> {
+    fn array(&mut self, place: PlanPlace) -> Result<(), JsonError> {
         let start = self.reader.at();
         let mut more = self.reader.enter(b']')?;
         let mut index = 0;
@@ -291,7 +291,7 @@ impl<'a, 'p, R: Read<'a>> Scan<'p, R> {
         }
         let end = self.reader.at();
         for (child, step) in self.plan.children(place) {
-            let Step::Matching { member, value } = step else {
+            let PointerStep::Matching { member, value } = step else {
                 continue;
             };
             self.reader.return_to(start);
@@ -394,16 +394,16 @@ impl<'a, 'p, R: Read<'a>> Scan<'p, R> {
     }
 
     #[inline]
-    fn note(&mut self, target: Target, span: Span) {
+    fn note(&mut self, target: ValueUse, span: Span) {
         match target {
-            Target::Item => self.item = span,
-            Target::Column(number) => self.found.columns[self.row + number] = span,
-            Target::Fact(number) => self.found.facts[number] = span,
+            ValueUse::Item => self.item = span,
+            ValueUse::Column(number) => self.found.columns[self.row + number] = span,
+            ValueUse::Fact(number) => self.found.facts[number] = span,
         }
     }
 
     /// Takes back what was found below a place.
-    fn forget_below(&mut self, place: Place) {
+    fn forget_below(&mut self, place: PlanPlace) {
         for (child, _) in self.plan.children(place) {
             for target in self.plan.targets(child) {
                 self.note(target, Span::ABSENT);

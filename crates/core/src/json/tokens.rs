@@ -1,21 +1,21 @@
-//! Tokens of a JSON text, one after the other: RFC 8259 and nothing else.
+//! The tokens of a JSON text, one after the other: RFC 8259 and nothing else.
 
 use super::{JsonError, name::Name, strings::string_end};
 
 /// The bytes that may precede a text.
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// The byte that [`Tokens::byte`] returns at the end of the text; no token begins with it.
+/// The byte that [`TokenReader::byte`] returns at the end of the text; no token begins with it.
 const END: u8 = 0;
 
 /// A place in a JSON text. What steps over tokens is inlined, so that a loop of them keeps the place in registers.
 #[derive(Clone, Copy)]
-pub(super) struct Tokens<'a> {
+pub(super) struct TokenReader<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) at: usize,
 }
 
-impl<'a> Tokens<'a> {
+impl<'a> TokenReader<'a> {
     /// The beginning of a text, after a byte order mark if there is one.
     pub(super) fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: if bytes.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 } }

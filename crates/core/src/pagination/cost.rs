@@ -10,7 +10,7 @@ mod tests;
 mod walk;
 
 use still::Still;
-use walk::Walk;
+use walk::CostWalk;
 
 use super::{
     filter::Filters,
@@ -41,7 +41,7 @@ pub enum Said {
 
 /// The properties of a route that decide how many requests its pages take. Two routes of one shape cost the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shape {
+pub struct CostShape {
     paging: Paging,
     order: Order,
     flips: bool,
@@ -96,7 +96,7 @@ impl Cost {
     }
 }
 
-impl Shape {
+impl CostShape {
     /// Takes what matters of a request of the route; `says` is what the dialect reads of its answers.
     #[must_use]
     pub fn new(request: &PageRequest, seeks: bool, says: Vec<Said>) -> Self {
@@ -162,7 +162,7 @@ impl Shape {
         let over = |run| {
             let run = u64::from(run);
             let items = 4 * run + 2 * u64::from(limit);
-            Walk { shape: self, still: Still::new(self, items, run), limit }.over_runs(run)
+            CostWalk { shape: self, still: Still::new(self, items, run), limit }.over_runs(run)
         };
         let most = self.cap().saturating_mul(COUNTED_RUNS);
         let run = longest(most, |run| over(run).refusal.is_none());
@@ -206,7 +206,7 @@ impl Shape {
         };
         let mut cost = Cost::default();
         for items in lists {
-            let walk = Walk { shape: self, still: Still::new(self, items, 1), limit };
+            let walk = CostWalk { shape: self, still: Still::new(self, items, 1), limit };
             for place in walk.places(cap) {
                 cost = cost.and(walk.around(place));
                 if enough(&cost) {
@@ -216,7 +216,7 @@ impl Shape {
             cost = cost.and(walk.at_ends()).and(walk.by_token(cap));
         }
         // A list that one page holds.
-        cost.and(Walk { shape: self, still: Still::new(self, u64::from(limit), 1), limit }.at_ends())
+        cost.and(CostWalk { shape: self, still: Still::new(self, u64::from(limit), 1), limit }.at_ends())
     }
 }
 

@@ -67,7 +67,7 @@ pub(super) fn is_date_time(text: &[u8]) -> bool {
 
 /// The precision with which a date-time is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Unit {
+pub(super) enum TimeUnit {
     /// A date.
     Day,
     /// Hours and minutes.
@@ -77,27 +77,27 @@ pub(super) enum Unit {
 }
 
 /// The unit in which a date-time is shown; `None` where it is none.
-pub(super) fn unit_shown(text: &[u8]) -> Option<Unit> {
+pub(super) fn unit_shown(text: &[u8]) -> Option<TimeUnit> {
     Instant::parse(text)?;
     Some(match Layout::of(text) {
-        Layout { seconds: None, fraction: 0, .. } if text.len() <= DATE => Unit::Day,
-        Layout { seconds: None, .. } => Unit::Minute,
-        Layout { fraction, .. } => Unit::Fraction(u8::try_from(fraction).unwrap_or(u8::MAX)),
+        Layout { seconds: None, fraction: 0, .. } if text.len() <= DATE => TimeUnit::Day,
+        Layout { seconds: None, .. } => TimeUnit::Minute,
+        Layout { fraction, .. } => TimeUnit::Fraction(u8::try_from(fraction).unwrap_or(u8::MAX)),
     })
 }
 
 /// A date-time moved by one unit, in the layout, with the zone and the digits that it has. `None` where it is none,
 /// shows no such unit, or would leave the years from 0000 to 9999.
-pub(super) fn moved_instant(text: &[u8], unit: Unit, later: bool) -> Option<String> {
+pub(super) fn moved_instant(text: &[u8], unit: TimeUnit, later: bool) -> Option<String> {
     if unit > unit_shown(text)? {
         return None;
     }
     let layout = Layout::of(text);
     let mut moved = text.to_vec();
     let step = match unit {
-        Unit::Day => 86_400,
-        Unit::Minute => 60,
-        Unit::Fraction(digits) => {
+        TimeUnit::Day => 86_400,
+        TimeUnit::Minute => 60,
+        TimeUnit::Fraction(digits) => {
             let behind_second = layout.seconds.map_or(0, |at| at + 3);
             let carry = roll(moved.get_mut(behind_second..behind_second + usize::from(digits))?, later);
             i64::from(carry)
@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn a_date_time_moves_by_a_unit_and_keeps_its_looks() {
-        use Unit::{Day, Fraction, Minute};
+        use TimeUnit::{Day, Fraction, Minute};
         for (text, unit, earlier, later) in [
             ("2026-01-15", Day, "2026-01-14", "2026-01-16"),
             ("2028-02-28", Day, "2028-02-27", "2028-02-29"),

@@ -161,14 +161,14 @@ impl<'a> Scalar<'a> {
 
 /// An operand of a comparison.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Key<'a> {
+pub(super) enum Operand<'a> {
     /// A raw JSON value of an answer; empty where the member is missing.
     Raw(&'a [u8]),
     /// A value that an anchor carries.
     Kept(&'a KeyValue),
 }
 
-impl<'a> Key<'a> {
+impl<'a> Operand<'a> {
     fn scalar(self) -> Option<Scalar<'a>> {
         match self {
             Self::Raw(raw) => Scalar::read(raw),
@@ -239,8 +239,8 @@ pub(super) enum Extent {
 /// Compares two values of a key by their places in the list: `Less` comes earlier. `None` if that can't be said: a
 /// missing member, a null whose place is not declared, values of different types or not of the declared kind.
 #[must_use]
-pub(super) fn compare(key: &SortKey, extent: Extent, left: Key<'_>, right: Key<'_>) -> Option<Ordering> {
-    if let (Key::Raw(left), Key::Raw(right)) = (left, right)
+pub(super) fn compare(key: &SortKey, extent: Extent, left: Operand<'_>, right: Operand<'_>) -> Option<Ordering> {
+    if let (Operand::Raw(left), Operand::Raw(right)) = (left, right)
         && left == right
         && matches!(
             (&key.kind, left.first()),
@@ -339,7 +339,7 @@ mod tests {
 
     fn raw(kind: Kind, left: &str, right: &str) -> Option<Ordering> {
         let key = key(kind, Direction::Ascending, Nulls::Unsaid);
-        compare(&key, Extent::Kept, Key::Raw(left.as_bytes()), Key::Raw(right.as_bytes()))
+        compare(&key, Extent::Kept, Operand::Raw(left.as_bytes()), Operand::Raw(right.as_bytes()))
     }
 
     #[test]
@@ -432,7 +432,7 @@ mod tests {
             assert_eq!(raw(Kind::Inferred, &quoted(left), &quoted(right)), expected, "{left} {right}");
             let id = key(Kind::Inferred, Direction::Ascending, Nulls::None);
             let [left, right] = [quoted(left), quoted(right)];
-            let by_bytes = compare(&id, Extent::Whole, Key::Raw(left.as_bytes()), Key::Raw(right.as_bytes()));
+            let by_bytes = compare(&id, Extent::Whole, Operand::Raw(left.as_bytes()), Operand::Raw(right.as_bytes()));
             assert_eq!(by_bytes, Some(left.trim_matches('"').cmp(right.trim_matches('"'))), "an id: {left} {right}");
         }
     }
@@ -476,10 +476,10 @@ mod tests {
         ];
         for (nulls, direction, expected) in cases {
             let key = key(Kind::Inferred, direction, nulls);
-            let null = Key::Kept(&KeyValue::Null);
-            assert_eq!(compare(&key, Extent::Kept, null, Key::Raw(b"1")), expected);
-            assert_eq!(compare(&key, Extent::Kept, Key::Raw(b"1"), null), expected.map(Ordering::reverse));
-            let both = compare(&key, Extent::Kept, Key::Raw(b"null"), Key::Raw(b"null"));
+            let null = Operand::Kept(&KeyValue::Null);
+            assert_eq!(compare(&key, Extent::Kept, null, Operand::Raw(b"1")), expected);
+            assert_eq!(compare(&key, Extent::Kept, Operand::Raw(b"1"), null), expected.map(Ordering::reverse));
+            let both = compare(&key, Extent::Kept, Operand::Raw(b"null"), Operand::Raw(b"null"));
             assert_eq!(both, expected.map(|_| Ordering::Equal));
         }
     }

@@ -18,7 +18,7 @@ use super::{
 
 /// Why an answer could not have been used; the text is for the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Doubt {
+pub enum AnswerFault {
     /// An id is missing, is no text or number, or stands twice.
     Ids(String),
     /// A key can't be read or compared as it is declared.
@@ -44,8 +44,8 @@ pub struct AskedFor {
 ///
 /// # Errors
 ///
-/// The first [`Doubt`]: of ids, of kinds, of the order, of the size, in this sequence.
-pub fn judge(answer: Answer, asked: AskedFor, order: &Order, paging: &Paging) -> Result<(), Doubt> {
+/// The first [`AnswerFault`]: of ids, of kinds, of the order, of the size, in this sequence.
+pub fn judge(answer: Answer, asked: AskedFor, order: &Order, paging: &Paging) -> Result<(), AnswerFault> {
     if answer.standing != Standing::Listed {
         return Ok(());
     }
@@ -57,13 +57,13 @@ pub fn judge(answer: Answer, asked: AskedFor, order: &Order, paging: &Paging) ->
     if order.places_items() && asked.in_order {
         let slice = Slice::Offset { from: asked.begins, size: asked.size.unwrap_or(PageSize(u32::MAX)) };
         let belief = Belief { honoured: Honoured::default(), honoured_before: 0, witness: Witness::None };
-        Evidence::new(answer, slice, order, paging, belief).map_err(|unsorted| Doubt::Order(unsorted.said))?;
+        Evidence::new(answer, slice, order, paging, belief).map_err(|unsorted| AnswerFault::Order(unsorted.said))?;
     }
     size
 }
 
 /// With an order every item has an id; without one its bytes do as well, if no item has one.
-fn check_ids(answer: &Answer, order: &Order) -> Result<(), Doubt> {
+fn check_ids(answer: &Answer, order: &Order) -> Result<(), AnswerFault> {
     let mut seen: HashSet<Cow<'_, [u8]>> = HashSet::with_capacity(answer.items.len());
     let id = |item: usize| {
         let span = rows::row(answer, order, item).last().copied().unwrap_or_default();
@@ -82,17 +82,17 @@ fn check_ids(answer: &Answer, order: &Order) -> Result<(), Doubt> {
                 b"null" => "has an id that is null",
                 _ => "has an id that is no text or number",
             };
-            return Err(Doubt::Ids(format!("item {number} of {count} {said}")));
+            return Err(AnswerFault::Ids(format!("item {number} of {count} {said}")));
         }
         if !seen.insert(key::identity(&order.id, raw)) {
-            return Err(Doubt::Ids(format!("the id of item {number} of {count} stands twice in the answer")));
+            return Err(AnswerFault::Ids(format!("the id of item {number} of {count} stands twice in the answer")));
         }
     }
     Ok(())
 }
 
 /// Each key must be readable as what it is declared to be, and comparable with its neighbour's.
-fn check_kinds(answer: &Answer, order: &Order) -> Result<(), Doubt> {
+fn check_kinds(answer: &Answer, order: &Order) -> Result<(), AnswerFault> {
     let count = answer.items.len();
     for item in 0..count {
         for (key, span) in order.strong.iter().zip(rows::row(answer, order, item)) {
@@ -107,34 +107,36 @@ fn check_kinds(answer: &Answer, order: &Order) -> Result<(), Doubt> {
                 _ => None,
             };
             if let Some(wrong) = wrong {
-                return Err(Doubt::Kinds(format!("{} {wrong}, in item {} of {count}", key.name, item + 1)));
+                return Err(AnswerFault::Kinds(format!("{} {wrong}, in item {} of {count}", key.name, item + 1)));
             }
         }
     }
     if count == 1 {
-        rows::check_alone(answer, order).map_err(|unsorted| Doubt::Kinds(unsorted.said))?;
+        rows::check_alone(answer, order).map_err(|unsorted| AnswerFault::Kinds(unsorted.said))?;
     }
     for item in 1..count {
         if rows::follow(answer, order, item - 1, item).is_none() {
-            return Err(Doubt::Kinds(rows::incomparable(answer, order, item).said));
+            return Err(AnswerFault::Kinds(rows::incomparable(answer, order, item).said));
         }
     }
     Ok(())
 }
 
 /// More items than were asked for, or fewer though more follow: a size that is ignored, or capped in silence.
-fn check_size(answer: &Answer, asked: AskedFor, paging: &Paging) -> Result<(), Doubt> {
+fn check_size(answer: &Answer, asked: AskedFor, paging: &Paging) -> Result<(), AnswerFault> {
     let Some(PageSize(size)) = asked.size else { return Ok(()) };
     let count = answer.items.len() as u64;
     if count > u64::from(size) {
-        return Err(Doubt::Size(format!("{count} items came where {size} were asked for")));
+        return Err(AnswerFault::Size(format!("{count} items came where {size} were asked for")));
     }
     let reached = asked.begins.0.saturating_add(count);
     let counted = answer.total.is_some_and(|total| total.exact && total.value > reached);
     let more = answer.more == Some(true) || (answer.more.is_none() && counted);
     if count < u64::from(size) && more && !paging.hidden {
         let help = "say size.default and size.max in the dialect as they are, or hidden where items are left out";
-        return Err(Doubt::Size(format!("{count} items came where {size} were asked for, and more follow: {help}")));
+        return Err(AnswerFault::Size(format!(
+            "{count} items came where {size} were asked for, and more follow: {help}"
+        )));
     }
     Ok(())
 }
@@ -178,7 +180,7 @@ mod tests {
         answer
     }
 
-    fn judged(answer: Answer, order: &Order, size: Option<u32>) -> Result<(), Doubt> {
+    fn judged(answer: Answer, order: &Order, size: Option<u32>) -> Result<(), AnswerFault> {
         let paging = Paging::new(Family::Offset, Sizes::Free { least: 1, most: None });
         let asked = AskedFor { begins: Offset(0), size: size.map(PageSize), in_order: true };
         judge(answer, asked, order, &paging)
@@ -210,10 +212,10 @@ mod tests {
         for (rows, expected) in cases {
             let said = match judged(answer(rows), &order(), None) {
                 Ok(()) => None,
-                Err(Doubt::Ids(text)) => Some(format!("ids: {text}")),
-                Err(Doubt::Kinds(text)) => Some(format!("kinds: {text}")),
-                Err(Doubt::Order(text)) => Some(format!("order: {text}")),
-                Err(Doubt::Size(text)) => Some(format!("size: {text}")),
+                Err(AnswerFault::Ids(text)) => Some(format!("ids: {text}")),
+                Err(AnswerFault::Kinds(text)) => Some(format!("kinds: {text}")),
+                Err(AnswerFault::Order(text)) => Some(format!("order: {text}")),
+                Err(AnswerFault::Size(text)) => Some(format!("size: {text}")),
             };
             assert_eq!(said.as_deref(), expected, "{rows:?}");
         }
@@ -224,9 +226,9 @@ mod tests {
         let mut order = order();
         assert_eq!(judged(answer(&[&["\"x\"", "8"]]), &order, None), Ok(()));
         order.strong[0].kind = Kind::Number;
-        assert!(matches!(judged(answer(&[&["\"x\"", "8"]]), &order, None), Err(Doubt::Kinds(_))));
+        assert!(matches!(judged(answer(&[&["\"x\"", "8"]]), &order, None), Err(AnswerFault::Kinds(_))));
         order.id.kind = Kind::Number;
-        assert!(matches!(judged(answer(&[&["1", "\"x\""]]), &order, None), Err(Doubt::Kinds(_))));
+        assert!(matches!(judged(answer(&[&["1", "\"x\""]]), &order, None), Err(AnswerFault::Kinds(_))));
         assert_eq!(judged(answer(&[&["1", "8"]]), &order, None), Ok(()));
     }
 
@@ -235,8 +237,8 @@ mod tests {
         let loose = Order { strong: Vec::new(), declared: false, ..order() };
         assert_eq!(judged(answer(&[&["3"], &["1"]]), &loose, None), Ok(()));
         assert_eq!(judged(answer(&[&[""], &["null"]]), &loose, None), Ok(()));
-        assert!(matches!(judged(answer(&[&[""], &["1"]]), &loose, None), Err(Doubt::Ids(_))));
-        assert!(matches!(judged(answer(&[&["1"], &["1"]]), &loose, None), Err(Doubt::Ids(_))));
+        assert!(matches!(judged(answer(&[&[""], &["1"]]), &loose, None), Err(AnswerFault::Ids(_))));
+        assert!(matches!(judged(answer(&[&["1"], &["1"]]), &loose, None), Err(AnswerFault::Ids(_))));
     }
 
     #[test]
@@ -244,7 +246,10 @@ mod tests {
         let paging = Paging::new(Family::Offset, Sizes::Free { least: 1, most: None });
         let asked = AskedFor { begins: Offset(0), size: None, in_order: false };
         assert_eq!(judge(answer(&[&["2", "7"], &["1", "8"]]), asked, &order(), &paging), Ok(()));
-        assert!(matches!(judge(answer(&[&["2", "7"], &["", "8"]]), asked, &order(), &paging), Err(Doubt::Kinds(_))));
+        assert!(matches!(
+            judge(answer(&[&["2", "7"], &["", "8"]]), asked, &order(), &paging),
+            Err(AnswerFault::Kinds(_))
+        ));
     }
 
     #[test]

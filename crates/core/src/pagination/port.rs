@@ -60,14 +60,14 @@ pub(super) struct Task {
 }
 
 /// The next need of a page, or its end.
-pub(super) enum Turn {
+pub(super) enum TaskState {
     Ask(Vec<Fetch>, Task),
     End(PageResult),
 }
 
 impl Task {
     /// Reads a page as far as it gets without an answer.
-    pub(super) fn begin<F>(read: impl FnOnce(Port) -> F) -> Turn
+    pub(super) fn begin<F>(read: impl FnOnce(Port) -> F) -> TaskState
     where
         F: Future<Output = PageResult> + Send + 'static,
     {
@@ -76,23 +76,23 @@ impl Task {
     }
 
     /// Reads on with the answers to the fetches that were asked last.
-    pub(super) fn resume(self, answers: Vec<Answer>) -> Turn {
+    pub(super) fn resume(self, answers: Vec<Answer>) -> TaskState {
         debug_assert_eq!(answers.len(), self.asked, "one answer for each fetch");
         let before = self.port.replace(Mail::Answers(answers));
         debug_assert!(matches!(before, Mail::Empty), "the questions were taken out");
         self.poll()
     }
 
-    fn poll(mut self) -> Turn {
+    fn poll(mut self) -> TaskState {
         match self.reading.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(outcome) => Turn::End(outcome),
+            Poll::Ready(outcome) => TaskState::End(outcome),
             Poll::Pending => match self.port.replace(Mail::Empty) {
                 Mail::Questions(fetches) => {
                     self.asked = fetches.len();
-                    Turn::Ask(fetches, self)
+                    TaskState::Ask(fetches, self)
                 }
                 // A page awaits nothing but answers: a page that waits without a question is a bug of the core's.
-                Mail::Empty | Mail::Answers(_) => Turn::End(Err(Refusal::BudgetExceeded)),
+                Mail::Empty | Mail::Answers(_) => TaskState::End(Err(Refusal::BudgetExceeded)),
             },
         }
     }

@@ -10,7 +10,7 @@ use super::{
     answer::Answer,
     fetch::Fetch,
     page::{ItemPlace, Level, Page},
-    port::{Task, Turn},
+    port::{Task, TaskState},
     refusal::Refusal,
     totals,
     upstream::{Stop, UpstreamPort},
@@ -78,10 +78,10 @@ impl Pending {
     }
 }
 
-fn step(turn: Turn) -> Step {
+fn step(turn: TaskState) -> Step {
     match turn {
-        Turn::Ask(fetches, task) => Step::Fetch(fetches, Pending(task)),
-        Turn::End(Ok(page)) => Step::Serve(page),
-        Turn::End(Err(refusal)) => Step::Refuse(refusal),
+        TaskState::Ask(fetches, task) => Step::Fetch(fetches, Pending(task)),
+        TaskState::End(Ok(page)) => Step::Serve(page),
+        TaskState::End(Err(refusal)) => Step::Refuse(refusal),
     }
 }

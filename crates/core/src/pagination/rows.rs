@@ -7,7 +7,7 @@ use std::{borrow::Cow, cmp::Ordering};
 
 use super::{
     answer::Answer,
-    key::{self, Extent, Key, KeyValue},
+    key::{self, Extent, KeyValue, Operand},
     mark::{Mark, Marker},
     order::{Kind, Order, SortKey, Ties},
     position::Anchor,
@@ -30,7 +30,7 @@ pub(super) struct Relation {
 
 /// The place of an item relative to the one before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Next {
+pub(super) enum NextItem {
     /// In the same run of ties.
     Tied,
     /// In a run that comes later.
@@ -52,7 +52,7 @@ pub(super) fn relate(answer: &Answer, order: &Order, item: usize, anchor: &Ancho
         if coarse && key.kind == Kind::Opaque {
             continue;
         }
-        let ordering = key::compare(key, Extent::Kept, Key::Raw(span.of(&answer.body)), Key::Kept(kept))?;
+        let ordering = key::compare(key, Extent::Kept, Operand::Raw(span.of(&answer.body)), Operand::Kept(kept))?;
         if ordering != Ordering::Equal {
             return Some(Relation { strong: if coarse { Ordering::Equal } else { ordering }, whole: ordering });
         }
@@ -66,7 +66,8 @@ pub(super) fn relate(answer: &Answer, order: &Order, item: usize, anchor: &Ancho
 pub(super) fn has_keys(answer: &Answer, order: &Order, item: usize, keys: &[KeyValue]) -> bool {
     debug_assert_eq!(keys.len(), order.strong.len(), "one value for each strong key");
     order.strong.iter().zip(row(answer, order, item)).zip(keys).all(|((key, span), kept)| {
-        key::compare(key, Extent::Kept, Key::Raw(span.of(&answer.body)), Key::Kept(kept)) == Some(Ordering::Equal)
+        key::compare(key, Extent::Kept, Operand::Raw(span.of(&answer.body)), Operand::Kept(kept))
+            == Some(Ordering::Equal)
     })
 }
 
@@ -110,26 +111,26 @@ pub(super) fn row<'a>(answer: &'a Answer, order: &Order, item: usize) -> &'a [Sp
 /// Compares the item `right` with `left`, the one before it; `None` if they can't be compared. After a value that is
 /// shown more coarsely than it is sorted, the other keys say nothing: the items are in one run. Without strong keys the
 /// id is the whole order.
-pub(super) fn follow(answer: &Answer, order: &Order, left: usize, right: usize) -> Option<Next> {
+pub(super) fn follow(answer: &Answer, order: &Order, left: usize, right: usize) -> Option<NextItem> {
     let named = |ordering| match ordering {
-        Ordering::Less => Next::Later,
-        Ordering::Equal => Next::Tied,
-        Ordering::Greater => Next::Earlier,
+        Ordering::Less => NextItem::Later,
+        Ordering::Equal => NextItem::Tied,
+        Ordering::Greater => NextItem::Earlier,
     };
     if order.strong.is_empty() {
-        return compare_ids(answer, order, left, right).map(named).filter(|next| *next != Next::Tied);
+        return compare_ids(answer, order, left, right).map(named).filter(|next| *next != NextItem::Tied);
     }
     for ((key, left), right) in order.strong.iter().zip(row(answer, order, left)).zip(row(answer, order, right)) {
         let (left, right) = (left.of(&answer.body), right.of(&answer.body));
-        match key::compare(key, Extent::Kept, Key::Raw(left), Key::Raw(right)) {
+        match key::compare(key, Extent::Kept, Operand::Raw(left), Operand::Raw(right)) {
             Some(Ordering::Equal) if key.grain.is_some() || is_long_text(key, left) => break,
             Some(Ordering::Equal) => {}
             Some(ordering) => return Some(named(ordering)),
-            None if key.kind == Kind::Opaque && is_opaque(left) && is_opaque(right) => return Some(Next::Apart),
+            None if key.kind == Kind::Opaque && is_opaque(left) && is_opaque(right) => return Some(NextItem::Apart),
             None => return None,
         }
     }
-    Some(Next::Tied)
+    Some(NextItem::Tied)
 }
 
 /// Compares two items of one run as the gateway orders them: by all strong keys, then the id.
@@ -139,7 +140,7 @@ pub(super) fn compare_tied(answer: &Answer, order: &Order, left: usize, right: u
             continue;
         }
         let ordering =
-            key::compare(key, Extent::Kept, Key::Raw(left.of(&answer.body)), Key::Raw(right.of(&answer.body)))?;
+            key::compare(key, Extent::Kept, Operand::Raw(left.of(&answer.body)), Operand::Raw(right.of(&answer.body)))?;
         if ordering != Ordering::Equal {
             return Some(ordering);
         }
@@ -150,18 +151,18 @@ pub(super) fn compare_tied(answer: &Answer, order: &Order, left: usize, right: u
 /// Compares the strong keys of two items; without strong keys the id is the whole order.
 pub(super) fn compare_strong(answer: &Answer, order: &Order, left: usize, right: usize) -> Option<Ordering> {
     match follow(answer, order, left, right)? {
-        Next::Later => Some(Ordering::Less),
-        Next::Tied => Some(Ordering::Equal),
-        Next::Earlier => Some(Ordering::Greater),
-        Next::Apart => None,
+        NextItem::Later => Some(Ordering::Less),
+        NextItem::Tied => Some(Ordering::Equal),
+        NextItem::Earlier => Some(Ordering::Greater),
+        NextItem::Apart => None,
     }
 }
 
 /// Returns whether an item of an answer comes before the one that it follows.
 pub(super) fn contradicts(answer: &Answer, order: &Order) -> bool {
     (1..answer.items.len()).any(|place| match follow(answer, order, place - 1, place) {
-        Some(Next::Earlier) => true,
-        Some(Next::Tied) if order.ties == Ties::Ordered => {
+        Some(NextItem::Earlier) => true,
+        Some(NextItem::Tied) if order.ties == Ties::Ordered => {
             compare_ids(answer, order, place - 1, place) == Some(Ordering::Greater)
         }
         _ => false,
@@ -174,7 +175,7 @@ pub(super) fn are_counted(answer: &Answer, order: &Order) -> bool {
     if !order.strong.is_empty() || !matches!(order.id.kind, Kind::Inferred | Kind::Number) {
         return false;
     }
-    let mut ids = answer.keys.iter().map(|id| Key::Raw(id.of(&answer.body)).counted());
+    let mut ids = answer.keys.iter().map(|id| Operand::Raw(id.of(&answer.body)).counted());
     let Some(Some(mut before)) = ids.next() else { return false };
     ids.all(|id| {
         let follows = id.is_some_and(|id| key::directed(&order.id, before.cmp(&id)) == Ordering::Less);
@@ -186,14 +187,14 @@ pub(super) fn are_counted(answer: &Answer, order: &Order) -> bool {
 /// Compares the ids of two items.
 pub(super) fn compare_ids(answer: &Answer, order: &Order, left: usize, right: usize) -> Option<Ordering> {
     let id = |item| row(answer, order, item).last().copied().unwrap_or_default().of(&answer.body);
-    key::compare(&order.id, Extent::Whole, Key::Raw(id(left)), Key::Raw(id(right)))
+    key::compare(&order.id, Extent::Whole, Operand::Raw(id(left)), Operand::Raw(id(right)))
 }
 
 /// Returns whether two items share the first strong key; false without strong keys.
 pub(super) fn share_first_key(answer: &Answer, order: &Order, left: usize, right: usize) -> bool {
     let Some(key) = order.strong.first() else { return false };
     let first = |item| row(answer, order, item).first().copied().unwrap_or_default().of(&answer.body);
-    key::compare(key, Extent::Kept, Key::Raw(first(left)), Key::Raw(first(right))) == Some(Ordering::Equal)
+    key::compare(key, Extent::Kept, Operand::Raw(first(left)), Operand::Raw(first(right))) == Some(Ordering::Equal)
 }
 
 /// The opaque key, where it tells runs apart from the anchor's: only equality says where the anchor stands among items
@@ -209,7 +210,7 @@ pub(super) fn relate_before_opaque(answer: &Answer, order: &Order, item: usize, 
     let before = order.strong.len().checked_sub(1)?;
     debug_assert_eq!(anchor.keys.len(), order.strong.len(), "an anchor has a value for each strong key");
     for ((key, span), kept) in order.strong.iter().zip(row(answer, order, item)).zip(&anchor.keys).take(before) {
-        let ordering = key::compare(key, Extent::Kept, Key::Raw(span.of(&answer.body)), Key::Kept(kept))?;
+        let ordering = key::compare(key, Extent::Kept, Operand::Raw(span.of(&answer.body)), Operand::Kept(kept))?;
         if ordering != Ordering::Equal {
             return Some(ordering);
         }
@@ -221,13 +222,13 @@ pub(super) fn relate_before_opaque(answer: &Answer, order: &Order, item: usize, 
 pub(super) fn relate_opaque(answer: &Answer, order: &Order, item: usize, anchor: &Anchor) -> Option<Ordering> {
     let (key, kept) = (order.strong.last()?, anchor.keys.last()?);
     let span = row(answer, order, item).get(order.strong.len() - 1)?;
-    key::compare(key, Extent::Kept, Key::Raw(span.of(&answer.body)), Key::Kept(kept))
+    key::compare(key, Extent::Kept, Operand::Raw(span.of(&answer.body)), Operand::Kept(kept))
 }
 
 /// Compares an item with an anchor by the id.
 pub(super) fn relate_id(answer: &Answer, order: &Order, item: usize, anchor: &Anchor) -> Option<Ordering> {
     let id = row(answer, order, item).last()?.of(&answer.body);
-    key::compare(&order.id, Extent::Whole, Key::Raw(id), Key::Kept(&anchor.id))
+    key::compare(&order.id, Extent::Whole, Operand::Raw(id), Operand::Kept(&anchor.id))
 }
 
 /// The opaque value of an item in the one spelling by which it is known again.
@@ -257,7 +258,7 @@ pub(super) fn check_alone(answer: &Answer, order: &Order) -> Result<(), Unsorted
     let of_its_kind = |(key, span): (&SortKey, &Span), extent: Extent| {
         let raw = span.of(&answer.body);
         let kept = if extent == Extent::Whole { KeyValue::of_id(raw) } else { KeyValue::of_strong(&key.kind, raw) };
-        kept.is_some() && key::compare(key, extent, Key::Raw(raw), Key::Raw(raw)).is_some()
+        kept.is_some() && key::compare(key, extent, Operand::Raw(raw), Operand::Raw(raw)).is_some()
     };
     let row = row(answer, order, 0);
     let strong = order.strong.iter().zip(row).all(|column| of_its_kind(column, Extent::Kept));

@@ -14,7 +14,7 @@ use super::{
     fetch::Fetch,
     fingerprint::fingerprint,
     judge::draft::Ground,
-    key::{self, Extent, Key, KeyValue},
+    key::{self, Extent, KeyValue, Operand},
     keyset,
     page::{Level, Page, Unproven},
     position::{Anchor, Pivot, Position},
@@ -86,7 +86,8 @@ fn is_the_item(request: &PageRequest, pivot: &Pivot, answer: &Answer, now: &Anch
         let raw = rows::row(answer, &request.order, 0).last().copied().unwrap_or_default().of(&answer.body);
         return key::identity(id, raw) == written;
     }
-    key::compare(id, Extent::Whole, Key::Kept(&now.id), Key::Kept(&pivot.id)).is_some_and(std::cmp::Ordering::is_eq)
+    key::compare(id, Extent::Whole, Operand::Kept(&now.id), Operand::Kept(&pivot.id))
+        .is_some_and(std::cmp::Ordering::is_eq)
 }
 
 /// Returns whether these are the keys with which the pivot was served.

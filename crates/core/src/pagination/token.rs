@@ -65,7 +65,7 @@ use crate::json::write;
 
 /// An item of the page.
 #[derive(Clone, Copy, Debug)]
-struct Taken {
+struct TakenItem {
     sheet: usize,
     /// Its index in the sheet, in the list's order.
     index: usize,
@@ -73,7 +73,7 @@ struct Taken {
 
 /// A page under way.
 #[derive(Debug)]
-struct Walk {
+struct TokenPage {
     request: PageRequest,
     way: Way,
     /// The declared order is relied on or not, and the evidence at the boundaries of upstream pages.
@@ -96,7 +96,7 @@ struct Walk {
     /// The farthest place that the pages reached, and the number of pages in a row that came no farther.
     reached: Option<Reached>,
     idle: u32,
-    taken: Vec<Taken>,
+    taken: Vec<TakenItem>,
     ids: HashSet<Vec<u8>>,
     /// The state that detects a circle, before the last page and with it.
     circle_before: Loop,
@@ -117,7 +117,7 @@ struct Walk {
 pub(super) async fn read(up: &mut UpstreamPort, request: PageRequest) -> Result<Page, Stop> {
     let Some(begin) = Begin::of(&request) else { return Err(Refusal::Unsupported.into()) };
     let depth = usize::try_from(request.target.hint.offset.0).unwrap_or(usize::MAX);
-    let (mut walk, seek) = Walk::new(request, &begin);
+    let (mut walk, seek) = TokenPage::new(request, &begin);
     let Begin { token, token_way, .. } = begin;
     let first = walk.ask(up, token, token_way, depth).await?;
     debug_assert_eq!(walk.requests, 1, "the first page of the upstream is one request");
@@ -195,7 +195,7 @@ fn spelt(id: &KeyValue) -> Option<String> {
     }
 }
 
-impl Walk {
+impl TokenPage {
     fn new(request: PageRequest, begin: &Begin) -> (Self, Option<Seek>) {
         let hint = request.target.hint;
         let keyed = request.order.declared && !request.order.ends_opaque() && !request.is_by_offset();

@@ -91,19 +91,19 @@ pub(super) struct UpstreamPort {
     pub(super) keys: Option<KeyWatch>,
     pub(super) noted: Option<Noted>,
     pub(super) runs: Option<RunWatch>,
-    pub(super) beyond: Option<Passed>,
+    pub(super) beyond: Option<PageEnd>,
 }
 
 /// The last item of a page that is full: whether more follows is all that is asked.
 #[derive(Debug)]
-pub(super) struct Passed {
+pub(super) struct PageEnd {
     pub(super) last: Anchor,
     pub(super) order: Arc<Order>,
     /// An answer showed an item that comes after it.
     pub(super) was_seen: bool,
 }
 
-impl Passed {
+impl PageEnd {
     fn shows_more(&self, answer: &Answer) -> bool {
         (0..answer.items.len()).any(|item| {
             rows::relate(answer, &self.order, item, &self.last)

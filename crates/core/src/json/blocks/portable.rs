@@ -1,9 +1,9 @@
 //! Blocks marked by instructions that every processor has.
 
-use super::{Before, Blocks, Marks, Met, odd};
+use super::{Before, Blocks, Met, WindowMarks, odd};
 
 /// Marks a window. The text is known to be UTF-8.
-pub(super) fn mark(blocks: &Blocks, before: &mut Before, marks: &mut Marks) -> Met {
+pub(super) fn mark(blocks: &Blocks, before: &mut Before, marks: &mut WindowMarks) -> Met {
     let mut met = Met::default();
     for (index, block) in blocks.iter().enumerate() {
         let (quotes, backslashes) = (marked(block, |byte| byte == b'"'), marked(block, |byte| byte == b'\\'));

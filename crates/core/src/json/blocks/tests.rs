@@ -11,8 +11,8 @@ fn below(state: &mut u64, bound: usize) -> usize {
 }
 
 /// Returns the marks that a way makes of a text: its signs, the bytes in strings, and whether the text may be valid.
-fn marked(marker: Marker, text: &[u8]) -> (Vec<usize>, Vec<bool>, bool) {
-    let (mut before, mut marks) = (Before::default(), Marks::new());
+fn marked(marker: WindowMarker, text: &[u8]) -> (Vec<usize>, Vec<bool>, bool) {
+    let (mut before, mut marks) = (Before::default(), WindowMarks::new());
     let (mut signs, mut strings, mut is_sound) = (Vec::new(), Vec::new(), true);
     for window in 0..text.len().div_ceil(WINDOW_BYTES) {
         is_sound &= marker.judge(text, window, &mut before, &mut marks);
@@ -51,8 +51,8 @@ fn seen(text: &[u8]) -> (Vec<usize>, Vec<bool>, bool) {
 
 fn compare(text: &[u8]) -> bool {
     let expected = seen(text);
-    assert_eq!(marked(Marker::Portable, text), expected, "{:?}", String::from_utf8_lossy(text));
-    assert_eq!(marked(Marker::best(), text), expected, "{:?}", String::from_utf8_lossy(text));
+    assert_eq!(marked(WindowMarker::Portable, text), expected, "{:?}", String::from_utf8_lossy(text));
+    assert_eq!(marked(WindowMarker::best(), text), expected, "{:?}", String::from_utf8_lossy(text));
     expected.2
 }
 
@@ -142,7 +142,7 @@ fn every_two_bytes_and_every_telling_sequence_are_judged_as_the_standard_library
         // The next block may be ASCII, or not.
         text.extend_from_slice(&[b'x'; 70][..70 * below(&mut random, 2)]);
         text.extend_from_slice("x€x".as_bytes());
-        let (_, _, is_sound) = marked(Marker::best(), &text);
+        let (_, _, is_sound) = marked(WindowMarker::best(), &text);
         // A quote among them closes the string, outside of which the last characters are no text.
         assert_eq!(is_sound, seen(&text).2, "{sequence:x?} behind {edge}");
     }
@@ -153,6 +153,6 @@ fn every_character_is_utf8_at_every_place_of_a_block() {
     let all: String = ('\u{80}'..=char::MAX).step_by(37).collect();
     for shift in 0..64 {
         let text = format!("\"{}{all}\"", "x".repeat(shift));
-        assert!(marked(Marker::best(), text.as_bytes()).2, "behind {shift} bytes");
+        assert!(marked(WindowMarker::best(), text.as_bytes()).2, "behind {shift} bytes");
     }
 }

@@ -3,7 +3,7 @@
 //! The shortcut passes only texts that the longer way would pass with the same result, and leaves all others to it.
 
 use super::{Outline, Read};
-use crate::json::{Span, plan::Direct, tokens::Tokens};
+use crate::json::{Span, plan::Direct, tokens::TokenReader};
 
 impl Outline<'_, '_> {
     /// Passes an element, an object whose brace is the next byte, and adds its row. Nothing where it is not like most, or has
@@ -93,7 +93,7 @@ impl Outline<'_, '_> {
     /// Reads a value after a colon that is no container, and the text after it, which ends a member.
     #[inline]
     fn read_value(&mut self) -> Option<Span> {
-        let mut tokens = Tokens { bytes: self.text, at: self.at + 1 };
+        let mut tokens = TokenReader { bytes: self.text, at: self.at + 1 };
         tokens.token();
         self.at = tokens.at;
         let start = tokens.at;

@@ -25,8 +25,8 @@ pub fn compare_verdicts(body: &[u8], shape: &Shape) {
 pub fn compare_ways(body: &[u8], shape: &Shape) -> Option<usize> {
     let limits = Limits::default();
     let plain = read_page(body, shape, limits);
-    let outlined = outline_page(Marker::Portable, body, shape, limits);
-    assert_eq!(outline_page(Marker::best(), body, shape, limits), outlined, "{}", String::from_utf8_lossy(body));
+    let outlined = outline_page(WindowMarker::Portable, body, shape, limits);
+    assert_eq!(outline_page(WindowMarker::best(), body, shape, limits), outlined, "{}", String::from_utf8_lossy(body));
     assert_eq!(scan_page(body, shape, limits), outlined.clone().map_or_else(|| plain.clone(), Ok));
     if plain.is_ok() || serde_json_accepts(body) {
         assert_eq!(outlined, plain.ok(), "{}", String::from_utf8_lossy(body));
@@ -48,7 +48,7 @@ pub fn compare_ways(body: &[u8], shape: &Shape) -> Option<usize> {
     }
     other.extend_from_slice(&body[copied..]);
     if shape.item == Pointer::default() {
-        let again = outline_page(Marker::Portable, &other, shape, limits).expect("it is as closed as before");
+        let again = outline_page(WindowMarker::Portable, &other, shape, limits).expect("it is as closed as before");
         let again = again.items.unwrap_or_default();
         assert_eq!(again.len(), items.len());
         assert!(again.iter().all(|item| item.of(&other) == b"null"));

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::super::pointer::Step;
+use super::super::pointer::PointerStep;
 use super::compare::{compare_ways, serde_json_accepts};
 use super::*;
 
@@ -86,11 +86,11 @@ fn pointer(random: &mut Random, longest: usize) -> Pointer {
 
 fn look<'v>(value: &'v Value, pointer: &Pointer) -> Option<&'v Value> {
     pointer.steps.iter().try_fold(value, |value, step| match (step, value) {
-        (Step::Member(name), Value::Object(members)) => members.get(name),
-        (Step::Member(name), Value::Array(elements)) if !name.starts_with('0') || name == "0" => {
+        (PointerStep::Member(name), Value::Object(members)) => members.get(name),
+        (PointerStep::Member(name), Value::Array(elements)) if !name.starts_with('0') || name == "0" => {
             elements.get(name.parse::<usize>().ok()?)
         }
-        (Step::Matching { member, value: wanted }, Value::Array(elements)) => {
+        (PointerStep::Matching { member, value: wanted }, Value::Array(elements)) => {
             elements.iter().find(|element| element.get(member).and_then(Value::as_str) == Some(wanted))
         }
         _ => None,

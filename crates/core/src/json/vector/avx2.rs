@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::{FIRST_HIGH, FIRST_LOW, SECOND_HIGH, SIGNS};
-use crate::json::blocks::{Before, Blocks, Marks, Met};
+use crate::json::blocks::{Before, Blocks, Met, WindowMarks};
 
 /// The first of 16 bytes that is a quote, a backslash or a control character; 16 where none is.
 #[inline(always)]
@@ -47,7 +47,7 @@ impl Vector {
         blocks: &Blocks,
         previous: &[u8; 32],
         before: &mut Before,
-        marks: &mut Marks,
+        marks: &mut WindowMarks,
     ) -> Met {
         // SAFETY: the function may be called where there are these instructions, and `self` was only made where they are.
         unsafe { mark(blocks, previous, before, marks) }
@@ -55,7 +55,7 @@ impl Vector {
 }
 
 #[target_feature(enable = "avx2,bmi1,popcnt,pclmulqdq")]
-fn mark(blocks: &Blocks, previous: &[u8; 32], carried: &mut Before, marks: &mut Marks) -> Met {
+fn mark(blocks: &Blocks, previous: &[u8; 32], carried: &mut Before, marks: &mut WindowMarks) -> Met {
     let mut before = *carried;
     let mut met = Met::default();
     let mut faults = _mm256_setzero_si256();

@@ -3,7 +3,7 @@
 use std::arch::{aarch64::*, is_aarch64_feature_detected};
 
 use super::{FIRST_HIGH, FIRST_LOW, SECOND_HIGH, SIGNS};
-use crate::json::blocks::{Before, Blocks, Marks, Met, odd};
+use crate::json::blocks::{Before, Blocks, Met, WindowMarks, odd};
 
 /// That this processor has NEON.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +26,7 @@ impl Vector {
         blocks: &Blocks,
         previous: &[u8; 32],
         before: &mut Before,
-        marks: &mut Marks,
+        marks: &mut WindowMarks,
     ) -> Met {
         // SAFETY: the function may be called where there are these instructions, and `self` was only made where they are.
         unsafe { mark(blocks, previous, before, marks) }
@@ -34,7 +34,7 @@ impl Vector {
 }
 
 #[target_feature(enable = "neon")]
-fn mark(blocks: &Blocks, previous: &[u8; 32], carried: &mut Before, marks: &mut Marks) -> Met {
+fn mark(blocks: &Blocks, previous: &[u8; 32], carried: &mut Before, marks: &mut WindowMarks) -> Met {
     let mut before = *carried;
     let mut met = Met::default();
     let mut faults = vdupq_n_u8(0);

@@ -3,7 +3,7 @@
 
 use std::{cell::Cell, fmt::Write as _, ops::Range, sync::Arc};
 
-use super::{Said, Shape};
+use super::{CostShape, Said};
 use crate::{
     json::Span,
     pagination::{
@@ -33,7 +33,7 @@ pub(super) struct Still {
 }
 
 impl Still {
-    pub(super) fn new(shape: &Shape, items: u64, run: u64) -> Self {
+    pub(super) fn new(shape: &CostShape, items: u64, run: u64) -> Self {
         Self {
             items,
             order: Arc::new(shape.order.clone()),

@@ -35,12 +35,12 @@ fn fixed(size: u32) -> Paging {
 }
 
 /// Every limit, at every place of a list of every length that matters.
-fn everywhere(shape: &Shape, limit: u32) -> Cost {
+fn everywhere(shape: &CostShape, limit: u32) -> Cost {
     let cap = u64::from(shape.cap());
     let mut all = Cost::default();
     for limit in 1..=limit {
         for items in (5 * cap + u64::from(limit))..=(6 * cap + u64::from(limit)) {
-            let walk = Walk { shape, still: Still::new(shape, items, 1), limit };
+            let walk = CostWalk { shape, still: Still::new(shape, items, 1), limit };
             all = all.and(walk.at_ends());
             // No page leads on from the last item.
             all = (0..items - 1).map(|item| walk.around(item)).fold(all, Cost::and);
@@ -67,7 +67,7 @@ fn a_few_places_and_limits_stand_for_all_of_them() {
         ("slices", request(free(Family::Offset, 8)), vec![], 12),
         ("some sizes", request(Paging::new(Family::Page, Sizes::Listed(vec![3, 6]))), vec![Said::Total], 8),
     ] {
-        let shape = Shape::new(&request, false, says).without_budget();
+        let shape = CostShape::new(&request, false, says).without_budget();
         let (told, found) = (shape.cost(limit), everywhere(&shape, limit));
         assert_eq!(told.refusal, None, "{name}: {told:?}");
         let covers = told.first >= found.first && told.inner >= found.inner && told.most() >= found.most();
@@ -86,9 +86,9 @@ fn a_budget_that_a_page_needs_is_a_budget_that_fills_it() {
         (free(Family::Offset, 20), vec![]),
     ] {
         for limit in [20, 30, 45] {
-            let shape = Shape::new(&request(paging.clone()), false, says.clone());
+            let shape = CostShape::new(&request(paging.clone()), false, says.clone());
             let need = shape.without_budget().cost(limit).most();
-            let with = |budget| Shape { budget, search_budget: budget, ..shape.clone() }.cost(limit);
+            let with = |budget| CostShape { budget, search_budget: budget, ..shape.clone() }.cost(limit);
             assert_eq!(with(need).refusal, None, "{paging:?} {limit}: {need} requests");
             // Up to three requests only confirm an end: without them the page says less, or is not served.
             assert!(with(need.saturating_sub(4).max(1)).exceeds_budget(), "{paging:?} {limit}: {need} requests");
@@ -98,7 +98,7 @@ fn a_budget_that_a_page_needs_is_a_budget_that_fills_it() {
 
 #[test]
 fn pages_of_ten_at_a_time() {
-    let shape = Shape::new(&request(fixed(10)), false, vec![Said::Total]);
+    let shape = CostShape::new(&request(fixed(10)), false, vec![Said::Total]);
     assert!(shape.cost(30).exceeds_budget(), "pages of 30 go back in 9 requests");
     let largest = shape.largest(100, |cost| !cost.exceeds_budget());
     assert!((10..30).contains(&largest), "{largest}");
@@ -109,11 +109,11 @@ fn pages_of_ten_at_a_time() {
 
 #[test]
 fn a_slice_is_one_request_where_it_has_room_for_its_neighbours() {
-    let shape = Shape::new(&request(free(Family::Offset, 100)), false, vec![Said::Total]);
+    let shape = CostShape::new(&request(free(Family::Offset, 100)), false, vec![Said::Total]);
     assert_eq!(shape.largest(200, |cost| cost.inner <= 1), 98);
     assert_eq!(shape.largest(200, |cost| cost.first <= 1), 99);
     let unbounded = Paging::new(Family::Offset, Sizes::Free { least: 1, most: None });
-    let unbounded = Shape::new(&request(unbounded), false, vec![Said::Total]);
+    let unbounded = CostShape::new(&request(unbounded), false, vec![Said::Total]);
     assert_eq!(unbounded.cost(500).inner, 1);
     assert!(unbounded.cost(5_000).inner > 4, "no more than a thousand items are asked for at once");
 }
@@ -122,7 +122,7 @@ fn a_slice_is_one_request_where_it_has_room_for_its_neighbours() {
 fn tokens_of_as_many_items_as_the_page_take_one_request() {
     for tokens in [Tokens::default(), Tokens { backward: true, by_item: true, ..Tokens::default() }] {
         let paging = Paging { end: EndEvidence::Flag, tokens, ..free(Family::Token, 100) };
-        let shape = Shape::new(&request(paging), false, vec![Said::More]);
+        let shape = CostShape::new(&request(paging), false, vec![Said::More]);
         assert_eq!(shape.cost(100), Cost { first: 1, inner: 1, last: 1, refusal: None }, "{tokens:?}");
         assert!(shape.cost(500).most() > 4, "{tokens:?}");
     }
@@ -133,19 +133,19 @@ fn runs_of_equal_keys_walk_up_to_a_length() {
     let mut loose = request(free(Family::Offset, 50));
     let order = Arc::make_mut(&mut loose.order);
     (order.strong, order.ties) = (vec![key("score")], Ties::Unordered);
-    let shape = Shape::new(&loose, false, vec![Said::Total]);
+    let shape = CostShape::new(&loose, false, vec![Said::Total]);
     let (run, requests) = shape.longest_run(20).unwrap();
     assert!((40..=100).contains(&run), "{run}");
     assert!(requests > 1);
     Arc::make_mut(&mut loose.order).ties = Ties::Ordered;
-    assert_eq!(Shape::new(&loose, false, vec![Said::Total]).longest_run(20), None, "the upstream orders them");
+    assert_eq!(CostShape::new(&loose, false, vec![Said::Total]).longest_run(20), None, "the upstream orders them");
 }
 
 #[test]
 fn an_end_among_hidden_items_is_read_where_the_count_says_that_there_is_something() {
     let hidden = Paging { hidden: true, ..free(Family::Offset, 100) };
     // A cursor of an item remembers no size that was honoured: what is read near the end is read in small answers.
-    let shape = Shape::new(&request(hidden), false, vec![Said::Total]).without_budget();
+    let shape = CostShape::new(&request(hidden), false, vec![Said::Total]).without_budget();
     for limit in [20, 99, 100] {
         let cost = shape.cost(limit);
         assert!(cost.refusal.is_none() && cost.most() <= 8, "{limit}: {cost:?}");

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Cost, Shape, still::Still};
+use super::{Cost, CostShape, still::Still};
 use crate::pagination::{
     mark::Marker,
     page::Page,
@@ -13,13 +13,13 @@ use crate::pagination::{
 };
 
 /// A walk of pages of one limit over a list that does not change.
-pub(super) struct Walk<'a> {
-    pub(super) shape: &'a Shape,
+pub(super) struct CostWalk<'a> {
+    pub(super) shape: &'a CostShape,
     pub(super) still: Still,
     pub(super) limit: u32,
 }
 
-impl Walk<'_> {
+impl CostWalk<'_> {
     /// Items around which pages are read: at every place of the upstream's own pages that matters in the middle of the
     /// list, and near its end.
     pub(super) fn places(&self, cap: u64) -> Vec<u64> {

@@ -17,7 +17,7 @@ use crate::pagination::{
     paging::Paging,
     plan,
     position::Anchor,
-    rows::{self, Next},
+    rows::{self, NextItem},
     rules::{Rule, holds},
     unsorted::Unsorted,
     window::{Offset, Slice},
@@ -451,7 +451,7 @@ impl Evidence {
     pub(in crate::pagination) fn ties(&self, order: &Order, left: usize, right: usize) -> bool {
         // A run is arranged by the keys behind the one that decides, so its neighbours may look out of order.
         match rows::follow(&self.answer, order, self.item(left), self.item(right)) {
-            Some(next) => matches!(next, Next::Tied | Next::Apart),
+            Some(next) => matches!(next, NextItem::Tied | NextItem::Apart),
             None => false,
         }
     }

@@ -315,8 +315,8 @@ impl Sheet {
     }
 
     fn is(&self, order: &Order, index: usize, anchor: &Anchor) -> bool {
-        let id = key::Key::Raw(self.raw_id(order, index));
-        key::compare(&order.id, key::Extent::Whole, id, key::Key::Kept(&anchor.id)) == Some(Ordering::Equal)
+        let id = key::Operand::Raw(self.raw_id(order, index));
+        key::compare(&order.id, key::Extent::Whole, id, key::Operand::Kept(&anchor.id)) == Some(Ordering::Equal)
     }
 
     fn raw_id(&self, order: &Order, index: usize) -> &[u8] {

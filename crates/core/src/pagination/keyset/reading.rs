@@ -18,7 +18,7 @@ use crate::pagination::{
     request::{PageRequest, WhenUnproven},
     rows,
     rules::{self, Rule},
-    upstream::{self, Beyond, PartOf, Passed, RunWatch, Stop, UpstreamPort},
+    upstream::{self, Beyond, PageEnd, PartOf, RunWatch, Stop, UpstreamPort},
     window::Offset,
     windows,
 };
@@ -73,7 +73,7 @@ impl Gathered {
 }
 
 /// The result of reading a part: the next part, or the page.
-type Next = Result<Option<Page>, Stop>;
+type PartResult = Result<Option<Page>, Stop>;
 
 /// Reads a page from some parts of the list, the first of which holds the boundary; never none.
 ///
@@ -176,7 +176,7 @@ impl Reading {
         let ground = if is_whole { Ground::Whole } else { Ground::Filtered };
         up.part = Some(PartOf { filter: self.part.filter.clone(), by_id });
         up.runs = may_look.then(|| self.run_watch()).flatten();
-        up.beyond = self.is_full().then(|| page.and_then(last_of).cloned()).flatten().map(|last| Passed {
+        up.beyond = self.is_full().then(|| page.and_then(last_of).cloned()).flatten().map(|last| PageEnd {
             last,
             order: Arc::clone(&request.order),
             was_seen: false,
@@ -191,7 +191,7 @@ impl Reading {
 
     /// Reads the whole list after all, without regard for runs, if the page could not be read in parts and was to be
     /// read from the whole list.
-    fn refused(&mut self, up: &UpstreamPort, refusal: Refusal) -> Next {
+    fn refused(&mut self, up: &UpstreamPort, refusal: Refusal) -> PartResult {
         let flags = self.request.flags();
         let in_parts = self.part.filter.is_some() || (self.looked && flags);
         debug_assert!(up.requests >= self.before, "requests are only added");
@@ -208,7 +208,7 @@ impl Reading {
         Ok(None)
     }
 
-    fn lost(&mut self, up: &UpstreamPort) -> Next {
+    fn lost(&mut self, up: &UpstreamPort) -> PartResult {
         let nearest = self.request.target.hint.offset;
         self.refused(up, Refusal::PositionLost { nearest })
     }
@@ -218,7 +218,7 @@ impl Reading {
     }
 
     /// Takes what a part gave.
-    fn take(&mut self, up: &UpstreamPort, mut page: Page) -> Next {
+    fn take(&mut self, up: &UpstreamPort, mut page: Page) -> PartResult {
         let is_whole = self.part.filter.is_none();
         if page.unproven.is_some() || (is_whole && self.gathered.page.is_none() && self.rest.is_empty()) {
             return Ok(Some(self.aimed(page)));
@@ -254,7 +254,7 @@ impl Reading {
     }
 
     /// Appends the page of a part, and goes on if more is needed.
-    fn gather(&mut self, up: &UpstreamPort, part: Page) -> Next {
+    fn gather(&mut self, up: &UpstreamPort, part: Page) -> PartResult {
         let (is_whole, in_run) = (self.part.filter.is_none(), self.part.run.is_some());
         let part_next = part.next.clone();
         let has_more = part_next.is_some();
@@ -305,7 +305,7 @@ impl Reading {
         Ok(None)
     }
 
-    fn next_part(&mut self, up: &UpstreamPort, level: Level) -> Next {
+    fn next_part(&mut self, up: &UpstreamPort, level: Level) -> PartResult {
         let next = self.rest.pop_front();
         if let Some(page) = &mut self.gathered.page {
             page.lower(level);
@@ -360,7 +360,7 @@ impl Reading {
     }
 
     /// The page that was gathered, in terms of the whole list.
-    fn finish(&mut self, up: &UpstreamPort) -> Next {
+    fn finish(&mut self, up: &UpstreamPort) -> PartResult {
         let Some(mut page) = self.gathered.page.take() else { return self.lost(up) };
         if !self.gathered.shows_before {
             page.previous = self.previous(&page);
@@ -408,7 +408,7 @@ impl Reading {
     }
 
     /// A run is too long for an answer: looks where it begins, where the endpoint can give it by itself.
-    async fn too_long(&mut self, up: &mut UpstreamPort, refusal: Refusal) -> Next {
+    async fn too_long(&mut self, up: &mut UpstreamPort, refusal: Refusal) -> PartResult {
         if self.is_full() {
             // Whether there is more is all that was asked; a filter that is ignored shows what was read before.
             if !self.gathered.goes_on {

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use crate::pagination::{
     answer::Answer,
     direction::Side,
-    key::{self, Extent, Key, KeyValue},
+    key::{self, Extent, KeyValue, Operand},
     order::{Direction, Order, SortKey},
     page::ItemPlace,
     parts::{
@@ -27,7 +27,7 @@ pub(super) fn count(answers: &[Answer], order: &Order, place: ItemPlace, side: S
     let Some(value) = KeyValue::of_strong(&key.kind, raw(place)) else { return (0, false) };
     let bound = bound(key, &value, side);
     let passes = |item: usize| {
-        let ordering = key::compare(key, Extent::Kept, Key::Raw(raw(item)), Key::Kept(&bound));
+        let ordering = key::compare(key, Extent::Kept, Operand::Raw(raw(item)), Operand::Kept(&bound));
         ordering.is_some_and(|ordering| match side {
             Side::Before => ordering != Ordering::Less,
             Side::After => ordering != Ordering::Greater,

@@ -16,11 +16,11 @@ use crate::pagination::{
 
 /// A request at the boundary, as large as possible.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::pagination) struct Look(Slice);
+pub(in crate::pagination) struct BoundaryLook(Slice);
 
 /// A run that the end of an answer cuts.
 #[derive(Debug)]
-pub(in crate::pagination) struct Found {
+pub(in crate::pagination) struct FoundRun {
     /// Its strong keys.
     pub(in crate::pagination) keys: Vec<KeyValue>,
     /// The anchor is, or was, one of it.
@@ -29,7 +29,7 @@ pub(in crate::pagination) struct Found {
     pub(in crate::pagination) before: Option<(u32, Anchor)>,
 }
 
-impl Look {
+impl BoundaryLook {
     /// Plans a look from the boundary on. The boundary is expected after `before` items, `run` of which share its keys.
     pub(in crate::pagination) fn new(paging: &Paging, learnt: Learnt, before: u64, run: u32) -> Option<Self> {
         let most = plan::most(paging, learnt.cap);
@@ -46,7 +46,12 @@ impl Look {
 
     /// The run that is cut by the end of the answer, if all between the boundary and the run is there too. `None` where
     /// the answer shows no such thing.
-    pub(in crate::pagination) fn find(self, answer: &Answer, order: &Order, anchor: Option<&Anchor>) -> Option<Found> {
+    pub(in crate::pagination) fn find(
+        self,
+        answer: &Answer,
+        order: &Order,
+        anchor: Option<&Anchor>,
+    ) -> Option<FoundRun> {
         let count = answer.items.len();
         let last = count.checked_sub(1)?;
         let mut run = 0;
@@ -61,16 +66,16 @@ impl Look {
         let keys = answer.anchor(order, run)?.keys;
         let from_start = begins_at_start(self.0, answer);
         let Some(anchor) = anchor else {
-            return from_start.then(|| Found { keys, holds_anchor: false, before: before(answer, order, 0..run) });
+            return from_start.then(|| FoundRun { keys, holds_anchor: false, before: before(answer, order, 0..run) });
         };
         let first = rows::relate(answer, order, 0, anchor)?.strong;
         match rows::relate(answer, order, last, anchor)?.strong {
             Ordering::Less => None,
             Ordering::Greater if first == Ordering::Greater && !from_start => None,
-            Ordering::Equal => Some(Found { keys: anchor.keys.clone(), holds_anchor: true, before: None }),
+            Ordering::Equal => Some(FoundRun { keys: anchor.keys.clone(), holds_anchor: true, before: None }),
             // Where its beginning is not to be seen, it is read by itself too, and what comes after it.
             Ordering::Greater if first == Ordering::Equal && !from_start => {
-                Some(Found { keys: anchor.keys.clone(), holds_anchor: true, before: None })
+                Some(FoundRun { keys: anchor.keys.clone(), holds_anchor: true, before: None })
             }
             Ordering::Greater => {
                 let mut behind = Vec::new();
@@ -79,7 +84,7 @@ impl Look {
                         behind.push(item);
                     }
                 }
-                Some(Found { keys, holds_anchor: false, before: before(answer, order, behind.into_iter()) })
+                Some(FoundRun { keys, holds_anchor: false, before: before(answer, order, behind.into_iter()) })
             }
         }
     }

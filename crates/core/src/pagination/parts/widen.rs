@@ -8,7 +8,7 @@
 
 use crate::pagination::{
     decimal::{digits_behind_point, moved_decimal},
-    instant::{Instant, Unit, moved_instant, unit_shown},
+    instant::{Instant, TimeUnit, moved_instant, unit_shown},
     key::KeyValue,
     order::{Direction, Grain, Kind, SortKey},
 };
@@ -50,9 +50,9 @@ pub(in crate::pagination) fn widened(key: &SortKey, value: &KeyValue) -> Option<
         (Nature::Datetime, KeyValue::Text(text)) => {
             let shown = unit_shown(text)?;
             let unit = match key.grain {
-                Some(Grain::Day) => Unit::Day,
-                Some(Grain::Digits(digits)) => shown.min(Unit::Fraction(digits)),
-                None if shown == Unit::Day => return Some(Widened::AsShown),
+                Some(Grain::Day) => TimeUnit::Day,
+                Some(Grain::Digits(digits)) => shown.min(TimeUnit::Fraction(digits)),
+                None if shown == TimeUnit::Day => return Some(Widened::AsShown),
                 None => shown,
             };
             Some(Widened::To(KeyValue::Text(moved_instant(text, unit, up)?.into_bytes())))
@@ -101,7 +101,7 @@ pub(in crate::pagination) fn is_stored_as_shown(key: &SortKey, value: &KeyValue)
         (_, KeyValue::Number(digits)) => digits_behind_point(digits.as_bytes()) == Some(0),
         (Kind::NumberInString, KeyValue::Text(digits)) => digits_behind_point(digits) == Some(0),
         (Kind::Datetime | Kind::Inferred, KeyValue::Text(text)) => match unit_shown(text) {
-            Some(unit) => unit == Unit::Day,
+            Some(unit) => unit == TimeUnit::Day,
             None => key.kind == Kind::Inferred,
         },
         (_, KeyValue::Text(_)) => true,

@@ -2,13 +2,13 @@
 
 use std::cmp::Ordering;
 
-use super::{Next, follow, row};
+use super::{NextItem, follow, row};
 use crate::{
     json::Span,
     pagination::{
         answer::Answer,
         instant::is_date_time,
-        key::{self, Extent, Key, KeyRef, KeyValue},
+        key::{self, Extent, KeyRef, KeyValue, Operand},
         order::{Kind, Order, SortKey},
         position::Anchor,
         unsorted::{Cause, Unsorted},
@@ -150,9 +150,9 @@ fn absent(answer: &Answer, item: usize, name: &str, is_id: bool) -> Unsorted {
 /// Texts without a declared type that are not in the order of their bytes, or that can't be compared.
 pub(in crate::pagination) fn disordered_texts(answer: &Answer, order: &Order) -> Option<Unsorted> {
     let fault = |place: usize| match follow(answer, order, place - 1, place) {
-        Some(Next::Earlier) => Some(contradiction(answer, order, place)),
+        Some(NextItem::Earlier) => Some(contradiction(answer, order, place)),
         None => mixed_texts(answer, order, place),
-        Some(Next::Tied | Next::Later | Next::Apart) => None,
+        Some(NextItem::Tied | NextItem::Later | NextItem::Apart) => None,
     };
     let mut places = 1..answer.items.len();
     places.find_map(|place| fault(place).filter(|unsorted| unsorted.cause == Cause::Text))
@@ -187,7 +187,7 @@ fn deciding<'a>(answer: &Answer, order: &'a Order, place: usize) -> Option<(usiz
     let mut columns = keys.zip(before.iter().zip(row(answer, order, place)));
     let is_deciding = |((column, key), (left, right)): &((usize, &SortKey), (&Span, &Span))| {
         let extent = if *column == order.strong.len() { Extent::Whole } else { Extent::Kept };
-        let [left, right] = [left, right].map(|span| Key::Raw(span.of(&answer.body)));
+        let [left, right] = [left, right].map(|span| Operand::Raw(span.of(&answer.body)));
         key::compare(key, extent, left, right) == Some(Ordering::Greater)
     };
     columns.find(is_deciding).map(|(column, _)| column)

@@ -15,7 +15,7 @@ pub(super) struct Around {
 
 /// The place among some items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sighting {
+pub(super) enum PlaceAmid {
     /// After so many of them.
     At {
         /// The number of items that are gone by.
@@ -33,16 +33,16 @@ impl Around {
     /// The longest chain of marks that keep their order decides: the place is right after its last mark passed, or right
     /// before its first mark ahead. Where several places are as good, the one nearest to `hint`.
     #[must_use]
-    pub(super) fn find(&self, items: &[Mark], hint: usize) -> Sighting {
+    pub(super) fn find(&self, items: &[Mark], hint: usize) -> PlaceAmid {
         let behind = self.lengths_behind(items);
         let ahead = self.lengths_ahead(items);
         let best = behind.iter().zip(&ahead).map(|(behind, ahead)| behind + ahead).max().unwrap_or(0);
         let seen = self.passed.iter().chain(&self.ahead).filter(|mark| items.contains(mark)).count();
         if best == 0 {
-            return Sighting::Nowhere;
+            return PlaceAmid::Nowhere;
         }
         if best * 2 <= seen {
-            return Sighting::Disagreed;
+            return PlaceAmid::Disagreed;
         }
         let is_best = |place: &usize| behind[*place] + ahead[*place] == best;
         let nearest = |places: &mut dyn Iterator<Item = usize>| places.min_by_key(|place| place.abs_diff(hint));
@@ -52,23 +52,23 @@ impl Around {
             || nearest(&mut (0..items.len()).filter(is_best).filter(|at| self.ahead.contains(&items[*at])));
         let passed = after_one.or_else(before_one).unwrap_or(0);
         debug_assert!(passed <= items.len() && best <= seen, "a chain of {best} among {seen} marks");
-        Sighting::At { passed, stragglers: u32::try_from(seen.saturating_sub(best)).unwrap_or(u32::MAX) }
+        PlaceAmid::At { passed, stragglers: u32::try_from(seen.saturating_sub(best)).unwrap_or(u32::MAX) }
     }
 
     /// The same for a page that was handed out as the one that begins at the place. Items passed can be here only where
     /// the list moved on under its tokens; then the last of them come first. One that turns up farther on, without those
     /// that were beside it, was moved itself.
     #[must_use]
-    pub(super) fn find_from_start(&self, items: &[Mark]) -> Sighting {
-        if let Sighting::At { passed, stragglers } = self.find(items, 0) {
+    pub(super) fn find_from_start(&self, items: &[Mark]) -> PlaceAmid {
+        if let PlaceAmid::At { passed, stragglers } = self.find(items, 0) {
             let expected = self.passed.len().min(passed);
             let found = self.lengths_behind(&items[..passed]).last().copied().unwrap_or(0);
             if found * 2 > expected {
-                return Sighting::At { passed, stragglers };
+                return PlaceAmid::At { passed, stragglers };
             }
         }
         let moved = self.passed.iter().filter(|mark| items.contains(mark)).count();
-        Sighting::At { passed: 0, stragglers: u32::try_from(moved).unwrap_or(u32::MAX) }
+        PlaceAmid::At { passed: 0, stragglers: u32::try_from(moved).unwrap_or(u32::MAX) }
     }
 
     /// Returns whether the item after the last of these went by with it, so that the next page may show more marks.
@@ -123,8 +123,8 @@ mod tests {
         numbers.iter().copied().map(Mark::of).collect()
     }
 
-    fn at(passed: usize, stragglers: u32) -> Sighting {
-        Sighting::At { passed, stragglers }
+    fn at(passed: usize, stragglers: u32) -> PlaceAmid {
+        PlaceAmid::At { passed, stragglers }
     }
 
     #[test]
@@ -140,10 +140,10 @@ mod tests {
             (&[1, 2, 4, 5, 7, 8, 9, 3], 3, at(2, 1)),
             (&[1, 2, 4, 3, 5], 3, at(2, 1)),
             (&[5, 4, 1, 2, 3, 6], 3, at(5, 2)),
-            (&[4, 3], 0, Sighting::Disagreed),
-            (&[5, 4, 3, 2, 1], 0, Sighting::Disagreed),
-            (&[6, 7], 0, Sighting::Nowhere),
-            (&[], 0, Sighting::Nowhere),
+            (&[4, 3], 0, PlaceAmid::Disagreed),
+            (&[5, 4, 3, 2, 1], 0, PlaceAmid::Disagreed),
+            (&[6, 7], 0, PlaceAmid::Nowhere),
+            (&[], 0, PlaceAmid::Nowhere),
         ] {
             assert_eq!(around.find(&marks(items), hint), expected, "{items:?}");
         }

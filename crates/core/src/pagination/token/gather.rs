@@ -3,8 +3,8 @@
 use std::{cmp::Ordering, ops::Range};
 
 use super::{
-    Taken, Walk,
-    chain::{Around, Sighting},
+    TakenItem, TokenPage,
+    chain::{Around, PlaceAmid},
     circle,
 };
 use crate::pagination::{
@@ -30,7 +30,7 @@ pub(super) struct Reached {
     hash: Option<u64>,
 }
 
-impl Walk {
+impl TokenPage {
     /// Which of some ties were served can't be told: the page is refused, or served flagged.
     fn cut_by_ties(&mut self) -> Result<(), Refusal> {
         if !self.may_flag() {
@@ -102,11 +102,11 @@ impl Walk {
         }
         let around = Around { passed: self.trail.clone(), ahead: Vec::new() };
         match around.find_from_start(&sheet.marks(&self.request.order, &self.request.marker, self.way)) {
-            Sighting::At { passed, stragglers } => {
+            PlaceAmid::At { passed, stragglers } => {
                 self.stragglers = self.stragglers.max(stragglers);
                 passed
             }
-            Sighting::Nowhere | Sighting::Disagreed => 0,
+            PlaceAmid::Nowhere | PlaceAmid::Disagreed => 0,
         }
     }
 
@@ -128,8 +128,8 @@ impl Walk {
             self.around.find(&marks, gone_by)
         };
         match sighting {
-            Sighting::At { passed, .. } => passed.checked_sub(gone_by).filter(|passed| *passed > 0),
-            Sighting::Nowhere | Sighting::Disagreed => None,
+            PlaceAmid::At { passed, .. } => passed.checked_sub(gone_by).filter(|passed| *passed > 0),
+            PlaceAmid::Nowhere | PlaceAmid::Disagreed => None,
         }
     }
 
@@ -159,7 +159,7 @@ impl Walk {
         while place < count && (whole || self.taken.len() < self.limit()) {
             let index = self.way.index(place, count);
             if self.is_new(&sheet, index) {
-                self.taken.push(Taken { sheet: number, index });
+                self.taken.push(TakenItem { sheet: number, index });
             }
             place += 1;
         }

@@ -3,8 +3,8 @@
 use std::cmp::Ordering;
 
 use super::{
-    Walk,
-    chain::{Around, Sighting},
+    TokenPage,
+    chain::{Around, PlaceAmid},
 };
 use crate::pagination::{
     direction::{Side, Way},
@@ -94,7 +94,7 @@ enum Looked {
     Ask(Token, Side),
 }
 
-impl Walk {
+impl TokenPage {
     /// Finds the place in the sheet that its token leads to, or in those around it, and takes what the page needs of that
     /// sheet. What was read beyond it comes next.
     ///
@@ -260,7 +260,7 @@ impl Walk {
             false => around.find(&marks, seek.believed(latest, self.way)),
         };
         match sighting {
-            Sighting::At { passed: 0, .. }
+            PlaceAmid::At { passed: 0, .. }
                 if seek.aligned
                     && first == latest
                     && around.goes_on_behind(&marks)
@@ -270,7 +270,7 @@ impl Walk {
                 seek.unless_seen = Some(((first, 0), false));
                 return Ok(Looked::Ask(token, Side::After));
             }
-            Sighting::At { passed, stragglers } => {
+            PlaceAmid::At { passed, stragglers } => {
                 self.stragglers = stragglers;
                 let gone_by = sheets[0].len();
                 return Ok(match passed.checked_sub(gone_by) {
@@ -278,8 +278,8 @@ impl Walk {
                     _ => Looked::Found { sheet: first, passed },
                 });
             }
-            Sighting::Disagreed => return self.lost(seek, Unproven::Position),
-            Sighting::Nowhere => {}
+            PlaceAmid::Disagreed => return self.lost(seek, Unproven::Position),
+            PlaceAmid::Nowhere => {}
         }
         let bound = self.request.search_items;
         let lead =

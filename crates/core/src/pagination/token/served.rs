@@ -1,6 +1,6 @@
 //! The page made of what was taken: items, neighbours, and how sure it is.
 
-use super::{Taken, Walk};
+use super::{TakenItem, TokenPage};
 use crate::pagination::{
     direction::Way,
     fetch::Token,
@@ -14,7 +14,7 @@ use crate::pagination::{
 };
 
 /// A place at the edge of the page.
-struct Edge {
+struct NeighbourPage {
     token: Option<Token>,
     token_way: Way,
     /// The direction in which the page beyond is read.
@@ -29,7 +29,7 @@ struct Edge {
 }
 
 /// The way to a place: a token that was handed out for it, or a place amid a page that is read again.
-struct Place<'a> {
+struct PageEntry<'a> {
     token: Option<Token>,
     token_way: Way,
     depth: usize,
@@ -37,7 +37,7 @@ struct Place<'a> {
     beyond: Option<(&'a Sheet, usize)>,
 }
 
-impl<'a> Place<'a> {
+impl<'a> PageEntry<'a> {
     fn handed_out(token: Token, way: Way) -> Self {
         Self { token: Some(token), token_way: way, depth: 0, beyond: None }
     }
@@ -48,7 +48,7 @@ impl<'a> Place<'a> {
     }
 }
 
-impl Walk {
+impl TokenPage {
     /// The page as it stands; `short` where the budget ended before it was full.
     pub(super) fn page(&mut self, short: bool) -> Result<Page, Refusal> {
         let backward = self.way.is_backward();
@@ -85,7 +85,7 @@ impl Walk {
 
     /// Returns the place at which the page beyond the last item begins; `None` at the end of what can be read in this
     /// direction.
-    fn onward(&self) -> Result<Option<Edge>, Refusal> {
+    fn onward(&self) -> Result<Option<NeighbourPage>, Refusal> {
         let (Some(sheet), way) = (self.sheets.last(), self.way) else {
             return Ok(None);
         };
@@ -93,10 +93,10 @@ impl Walk {
         let item = rest.start.checked_sub(1).filter(|_| self.tokens().by_item && !rest.is_empty());
         let (place, circle) = if let Some(last) = item {
             let token = sheet.item_token(way.index(last, sheet.len())).ok_or(Refusal::Stuck)?;
-            (Some(Place::handed_out(token, way)), circle)
+            (Some(PageEntry::handed_out(token, way)), circle)
         } else if rest.is_empty() {
             match sheet.lead(way, self.tokens(), self.request.paging.end) {
-                Lead::Token(token) => (Some(Place::handed_out(token, way)), circle),
+                Lead::Token(token) => (Some(PageEntry::handed_out(token, way)), circle),
                 // What was read while the place was looked for may lie there.
                 Lead::Unknown => (self.ahead.last().and_then(|next| self.again(next, way, 0)), circle),
                 Lead::Edge => (None, circle),
@@ -105,7 +105,7 @@ impl Walk {
         } else {
             (self.again(sheet, way, rest.start), self.circle_before)
         };
-        let Some(Place { token, token_way, depth, beyond }) = place else {
+        let Some(PageEntry { token, token_way, depth, beyond }) = place else {
             return Ok(None);
         };
         let within = match &self.anchor {
@@ -113,19 +113,19 @@ impl Walk {
             _ => self.marked(way, &self.trail, beyond),
         };
         let ahead = self.next_beyond(way, beyond, &within);
-        Ok(Some(Edge { token, token_way, way, depth, within, circle, run: self.run, ahead }))
+        Ok(Some(NeighbourPage { token, token_way, way, depth, within, circle, run: self.run, ahead }))
     }
 
     /// Returns the place at which the page before the first item (in the direction of reading) ends; `None` if nothing
     /// is there, or if the upstream can't be asked for it.
-    fn back(&self) -> Result<Option<Edge>, Refusal> {
-        let Some(Taken { sheet: number, index }) = self.taken.first().copied() else {
+    fn back(&self) -> Result<Option<NeighbourPage>, Refusal> {
+        let Some(TakenItem { sheet: number, index }) = self.taken.first().copied() else {
             return Ok(None);
         };
         let (sheet, way) = (&self.sheets[number], self.way.reversed());
         // Read in the other direction, these items come first: the page's own, then those before it.
         let passed = way.index(index, sheet.len()) + 1;
-        let Some(Place { token, token_way, depth, beyond }) = self.way_back(number, passed)? else {
+        let Some(PageEntry { token, token_way, depth, beyond }) = self.way_back(number, passed)? else {
             return Ok(None);
         };
         let circle = if rules::holds(Rule::LoopsBeginAnew) { Loop::default() } else { self.circle };
@@ -142,12 +142,12 @@ impl Walk {
             (self.marked(way, &trail, beyond), 0)
         };
         let ahead = self.next_beyond(way, beyond, &within);
-        Ok(Some(Edge { token, token_way, way, depth, within, circle, run, ahead }))
+        Ok(Some(NeighbourPage { token, token_way, way, depth, within, circle, run, ahead }))
     }
 
     /// The place before so many items of a sheet, read in the other direction; `None` where nothing is there, or where
     /// the upstream can't be asked for it.
-    fn way_back(&self, number: usize, passed: usize) -> Result<Option<Place<'_>>, Refusal> {
+    fn way_back(&self, number: usize, passed: usize) -> Result<Option<PageEntry<'_>>, Refusal> {
         let (sheet, way, tokens) = (&self.sheets[number], self.way.reversed(), self.tokens());
         let before = sheet.len() - passed;
         if tokens.by_item {
@@ -156,7 +156,7 @@ impl Walk {
                 return Ok(None);
             }
             let token = sheet.item_token(way.index(passed - 1, sheet.len())).ok_or(Refusal::Stuck)?;
-            return Ok(Some(Place::handed_out(token, way)));
+            return Ok(Some(PageEntry::handed_out(token, way)));
         }
         if before > 0 {
             if tokens.single_use && way == Way::Forward {
@@ -166,7 +166,7 @@ impl Walk {
             return Ok(self.again(sheet, way, passed));
         }
         Ok(match sheet.lead(way, tokens, self.request.paging.end) {
-            Lead::Token(token) => Some(Place::handed_out(token, way)),
+            Lead::Token(token) => Some(PageEntry::handed_out(token, way)),
             Lead::Unknown => number.checked_sub(1).and_then(|number| self.again(&self.sheets[number], way, 0)),
             Lead::Edge => None,
             Lead::Broken => return Err(Refusal::Stuck),
@@ -175,15 +175,15 @@ impl Walk {
 
     /// A place in a sheet that is to be read again. Where tokens only lead on, a page back must be all in one sheet, or at
     /// the start.
-    fn again<'a>(&self, sheet: &'a Sheet, way: Way, passed: usize) -> Option<Place<'a>> {
+    fn again<'a>(&self, sheet: &'a Sheet, way: Way, passed: usize) -> Option<PageEntry<'a>> {
         let tokens = self.tokens();
         let alone = way.is_backward() && !tokens.backward;
         let enough = !alone || sheet.len() - passed >= self.limit() || sheet.asked.token.is_none();
-        (enough && !tokens.single_use).then(|| Place::amid(sheet, way, passed))
+        (enough && !tokens.single_use).then(|| PageEntry::amid(sheet, way, passed))
     }
 
     /// Returns the place of the page before an empty one after the end of the list.
-    fn back_from_the_end(&self) -> Option<Edge> {
+    fn back_from_the_end(&self) -> Option<NeighbourPage> {
         let (tokens, way) = (self.tokens(), Way::Backward);
         let (token, token_way, depth) = match self.sheets.last()? {
             _ if tokens.by_item => return None,
@@ -192,15 +192,15 @@ impl Walk {
                 Lead::Edge | Lead::Unknown | Lead::Broken => return None,
             },
             sheet => {
-                let Place { token, token_way, depth, .. } = self.again(sheet, way, 0)?;
+                let PageEntry { token, token_way, depth, .. } = self.again(sheet, way, 0)?;
                 (token, token_way, depth)
             }
         };
         let (within, circle) = (Within::Whole, Loop::default());
-        Some(Edge { token, token_way, way, depth, within, circle, run: 0, ahead: None })
+        Some(NeighbourPage { token, token_way, way, depth, within, circle, run: 0, ahead: None })
     }
 
-    fn target(&self, edge: Edge) -> Target {
+    fn target(&self, edge: NeighbourPage) -> Target {
         let place = TokenPlace {
             token: edge.token,
             token_backward: edge.token_way.is_backward(),
@@ -251,19 +251,19 @@ impl Walk {
         sheet.mark(&self.request.order, &self.request.marker, index)
     }
 
-    fn mark_of(&self, taken: Taken) -> Mark {
+    fn mark_of(&self, taken: TakenItem) -> Mark {
         self.mark(&self.sheets[taken.sheet], taken.index)
     }
 
     /// The first and the last of the items, which are in the list's order.
-    fn edges(&self, taken: &[Taken]) -> Result<Option<(Item, Item)>, Refusal> {
+    fn edges(&self, taken: &[TakenItem]) -> Result<Option<(Item, Item)>, Refusal> {
         let item = |number: usize| {
-            let Taken { sheet, index } = taken[number];
+            let TakenItem { sheet, index } = taken[number];
             if self.seams.are_keyed() {
                 let anchor = self.sheets[sheet].anchor(&self.request.order, index);
                 return anchor.map(Item::Keyed).map_err(Refusal::Unsorted);
             }
-            let marks = |some: &[Taken]| some.iter().map(|taken| self.mark_of(*taken)).collect();
+            let marks = |some: &[TakenItem]| some.iter().map(|taken| self.mark_of(*taken)).collect();
             let before = marks(&taken[number.saturating_sub(Marks::BEHIND)..number]);
             let after = marks(&taken[number + 1..(number + 1 + Marks::AHEAD).min(taken.len())]);
             // Of a list by token no offset is known, and no item has a cursor of its own.

@@ -12,7 +12,7 @@ use crate::pagination::{
     paging::{Learnt, Paging},
     parts::{
         legs,
-        look::{Look, begins_at_start},
+        look::{BoundaryLook, begins_at_start},
         range::Part,
     },
     plan,
@@ -31,7 +31,7 @@ pub(in crate::pagination) struct Beyond {
 }
 
 /// A run that fills an answer.
-enum Run {
+enum FilledRun {
     /// The run holds the boundary, or begins there.
     Here(Beyond),
     /// The run stands somewhere else.
@@ -69,8 +69,8 @@ pub(super) async fn watch(up: &mut UpstreamPort, first: Option<Slice>, answers: 
     let Some(run) = watch.run_among(first, answers) else { return Ok(()) };
     watch.looked = true;
     let seen = match run {
-        Run::Here(beyond) => Some(beyond),
-        Run::Elsewhere => look(up).await?,
+        FilledRun::Here(beyond) => Some(beyond),
+        FilledRun::Elsewhere => look(up).await?,
     };
     seen.map_or(Ok(()), |beyond| Err(Stop::Run(Box::new(beyond))))
 }
@@ -94,15 +94,15 @@ impl RunWatch {
         self.look(up).is_some()
     }
 
-    fn look(&self, up: &UpstreamPort) -> Option<Look> {
+    fn look(&self, up: &UpstreamPort) -> Option<BoundaryLook> {
         let tied = if self.anchor.is_some() { self.tied } else { 0 };
-        let look = Look::new(&self.paging, self.learnt, self.before, tied);
+        let look = BoundaryLook::new(&self.paging, self.learnt, self.before, tied);
         look.filter(|_| up.requests < self.last_request)
     }
 
     /// A run that fills the largest answer there can be, or one that filled answers before, as there may be a cap of
     /// which nothing is known.
-    fn run_among(&mut self, first: Option<Slice>, answers: &[Answer]) -> Option<Run> {
+    fn run_among(&mut self, first: Option<Slice>, answers: &[Answer]) -> Option<FilledRun> {
         let order = Arc::clone(&self.order);
         let order = order.as_ref();
         let longest = usize::try_from(plan::most(&self.paging, self.learnt.cap)).unwrap_or(usize::MAX);
@@ -124,13 +124,13 @@ impl RunWatch {
             None if at == 0 && first.is_some_and(|slice| begins_at_start(slice, answer)) => {
                 (answer.anchor(order, 0)?.keys, None)
             }
-            _ => return Some(Run::Elsewhere),
+            _ => return Some(FilledRun::Elsewhere),
         };
-        self.parts_from(&keys, id).map(|parts| Run::Here(Beyond { before: None, parts }))
+        self.parts_from(&keys, id).map(|parts| FilledRun::Here(Beyond { before: None, parts }))
     }
 
     /// Returns the list from the run on that a look shows.
-    fn seen(&self, look: Look, answer: &Answer) -> Option<Beyond> {
+    fn seen(&self, look: BoundaryLook, answer: &Answer) -> Option<Beyond> {
         let found = look.find(answer, &self.order, self.anchor.as_ref())?;
         let id = self.anchor.as_ref().map(|anchor| &anchor.id).filter(|_| found.holds_anchor);
         Some(Beyond { parts: self.parts_from(&found.keys, id)?, before: found.before })

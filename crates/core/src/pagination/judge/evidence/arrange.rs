@@ -5,7 +5,7 @@ use std::{borrow::Cow, cmp::Ordering, collections::HashMap, ops::Range};
 use super::Evidence;
 use crate::pagination::{
     order::Order,
-    rows::{self, Next},
+    rows::{self, NextItem},
     rules::{Rule, holds},
     unsorted::Unsorted,
 };
@@ -26,15 +26,15 @@ impl Evidence {
         let (mut group, mut apart) = (0, false);
         for place in 1..=count {
             let next = match place == count {
-                true => Next::Later,
+                true => NextItem::Later,
                 false => rows::follow(&self.answer, order, place - 1, place)
                     .ok_or_else(|| rows::incomparable(&self.answer, order, place))?,
             };
             match next {
-                Next::Tied => {}
-                Next::Apart => apart = true,
-                Next::Earlier => return Err(rows::contradiction(&self.answer, order, place)),
-                Next::Later => {
+                NextItem::Tied => {}
+                NextItem::Apart => apart = true,
+                NextItem::Earlier => return Err(rows::contradiction(&self.answer, order, place)),
+                NextItem::Later => {
                     if apart {
                         for run in self.opaque_runs(order, group..place) {
                             self.close_run(order, run)?;

@@ -5,7 +5,7 @@ use std::{cmp::Ordering, collections::HashSet};
 use super::{Cell, uuid};
 use crate::pagination::{
     filter::{Comparisons, Filters},
-    key::{self, Extent, Key},
+    key::{self, Extent, Operand},
     model::{self, ALL, EXCLUSIVE, INCLUSIVE, List, Row, end, mixed, start},
     order::{Direction, Kind, Nulls, Order, SortKey, Ties},
     paging::{EndEvidence, Family, Sizes},
@@ -163,7 +163,7 @@ fn compare(order: &Order, left: &str, right: &str) -> Ordering {
     let strong = order.strong.iter().map(|key| (key, Extent::Kept)).chain([(&order.id, Extent::Whole)]);
     let columns = strong.zip(left.split('|').skip(1).zip(right.split('|').skip(1)));
     for ((key, extent), (left, right)) in columns {
-        let ordering = key::compare(key, extent, Key::Raw(left.as_bytes()), Key::Raw(right.as_bytes()));
+        let ordering = key::compare(key, extent, Operand::Raw(left.as_bytes()), Operand::Raw(right.as_bytes()));
         match ordering.expect("they compare") {
             Ordering::Equal => {}
             ordering => return ordering,
