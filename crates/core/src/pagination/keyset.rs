@@ -66,7 +66,8 @@ async fn read_with_filters(up: &mut UpstreamPort, mut request: PageRequest) -> R
         return whole(up, request).await;
     }
     if request.filters.is_some() && request.learnt.filters_in_vain >= PAGES_IN_VAIN {
-        // A filter that is ignored, or compares otherwise than the list is sorted, only costs a request a page.
+        // A filter that is ignored, or compares otherwise than the list is sorted, only costs a request a page. Test:
+        // `filters_that_are_ignored_are_a_longer_way_and_no_wrong_one`.
         let vain = request.learnt.filters_in_vain;
         request.learnt.filters_in_vain =
             if vain < PAGES_IN_VAIN + PAGES_WITHOUT_FILTER { vain + 1 } else { PAGES_IN_VAIN - 1 };

@@ -252,8 +252,8 @@ fn is_long_text(key: &SortKey, raw: &[u8]) -> bool {
     raw.len() >= key::TEXT_KEPT && KeyValue::of_strong(&key.kind, raw).is_some_and(|value| value.is_cut(&key.kind))
 }
 
-/// A single item has no neighbour to be compared with: its keys must be readable and of their kinds all the same, as they
-/// are where they compare with themselves.
+/// A single item has no neighbour to be compared with: its keys must be readable and of their kinds all the same, as
+/// they are where they compare with themselves. Test: `an_item_alone_must_be_of_its_kind`.
 pub(super) fn check_alone(answer: &Answer, order: &Order) -> Result<(), Unsorted> {
     let of_its_kind = |(key, span): (&SortKey, &Span), extent: Extent| {
         let raw = span.of(&answer.body);
@@ -271,6 +271,7 @@ pub(super) fn check_alone(answer: &Answer, order: &Order) -> Result<(), Unsorted
 
 /// Returns whether a strong key of an item is a text so long that only its beginning is compared. The upstream sorts
 /// such items by the rest, so that those that look equal are a tie run, also where the upstream is said to order ties.
+/// Test: `long_texts_are_runs_of_ties_whatever_is_said_of_ties`.
 pub(super) fn is_cut(answer: &Answer, order: &Order, item: usize) -> bool {
     order.strong.iter().zip(row(answer, order, item)).any(|(key, span)| is_long_text(key, span.of(&answer.body)))
 }

@@ -40,7 +40,8 @@ pub(super) async fn read(up: &mut UpstreamPort, mut request: PageRequest) -> Res
         // The id is the whole order: there is nothing to look up.
         return go_on(up, request, Anchor { keys: Vec::new(), id: pivot.id }).await;
     }
-    // Without a fingerprint the item's place is wanted as it is now, which no cache knows.
+    // Without a fingerprint the item's place is wanted as it is now, which no cache knows. Test:
+    // `an_id_alone_means_where_the_item_is_now`.
     if let Some(keys) = request.pivot.clone().filter(|_| pivot.fingerprint.is_some())
         && is_known_again(&request, &pivot, &keys)
     {
@@ -48,7 +49,7 @@ pub(super) async fn read(up: &mut UpstreamPort, mut request: PageRequest) -> Res
     }
     let answer = up.fetch(vec![Fetch::Item(pivot.id.clone())]).await?.pop();
     if let Some(Answer { standing: Standing::Known(keys), .. }) = answer {
-        // Another request has looked the item up meanwhile.
+        // Another request has looked the item up meanwhile. Test: `keys_that_are_known_by_now_cost_no_request`.
         return match is_known_again(&request, &pivot, &keys) {
             true => go_on(up, request, Anchor { keys, id: pivot.id }).await,
             false => gone(up, request, &pivot, Some(Anchor { keys, id: pivot.id.clone() })).await,
@@ -74,7 +75,7 @@ pub(super) async fn read(up: &mut UpstreamPort, mut request: PageRequest) -> Res
 }
 
 /// Returns whether an item's resource is the pivot's own. An id that the client wrote has no type: it is compared as it
-/// is written.
+/// is written. Test: `what_an_items_resource_gives_of_another_item_is_not_its_place`.
 fn is_the_item(request: &PageRequest, pivot: &Pivot, answer: &Answer, now: &Anchor) -> bool {
     let id = &request.order.id;
     let written = match &pivot.id {

@@ -200,7 +200,8 @@ impl TokenPage {
         let hint = request.target.hint;
         let keyed = request.order.declared && !request.order.ends_opaque() && !request.is_by_offset();
         let depth = usize::try_from(hint.offset.0).unwrap_or(usize::MAX);
-        // What was marked with another key tells nothing of marks made with this one.
+        // What was marked with another key tells nothing of marks made with this one. Test:
+        // `marks_made_with_an_older_key_are_compared_with_that_key`.
         let known_again = request.target_marker.is_none();
         let circle = match &request.target.position {
             Position::Token(place) if known_again => place.circle,

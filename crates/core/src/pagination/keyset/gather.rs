@@ -46,7 +46,8 @@ pub(super) fn after(anchor: &Anchor) -> Target {
     Target { position: Position::After(anchor.clone()), hint: Hint::default() }
 }
 
-/// Appends a page to another. An item that the page has already was moved between two parts, and is passed over.
+/// Appends a page to another. An item that the page has already was moved between two parts, and is passed over. Test:
+/// `a_row_that_moves_from_one_part_to_the_next_is_on_the_page_once`.
 pub(super) fn append(page: &mut Page, later: Page, order: &Order) {
     page.lower(later.level());
     let mut had: HashSet<Vec<u8>> = page.items.iter().map(|place| id(&page.answers, order, *place)).collect();

@@ -234,6 +234,7 @@ impl Reading {
             let Some(shows) = shows else { return self.lost(up) };
             if !shows {
                 // Neither the anchor nor anything after it: the end of the list, or a filter that lets nothing through.
+                // Test: `an_empty_filtered_answer_is_no_end`.
                 let shows_nothing = page.items.is_empty() && is_after;
                 // A filter that lets the anchor's own value through, and shows neither the anchor nor an item with that
                 // value, may compare otherwise than the list is sorted: by the date alone, or in another time zone. Only
@@ -352,7 +353,8 @@ impl Reading {
         })
     }
 
-    /// Returns whether all items of a part are of the run that was asked for, if it was a run.
+    /// Returns whether all items of a part are of the run that was asked for, if it was a run. Test:
+    /// `a_run_is_held_against_the_keys_that_it_was_asked_for_by`.
     fn is_all_run(&self, page: &Page) -> bool {
         let Some(keys) = &self.part.run else { return true };
         let is_of_it = |answer, item| rows::has_keys(answer, &self.request.order, item, keys);

@@ -155,7 +155,8 @@ fn beyond(key: &SortKey, value: &KeyValue, column: usize, filters: &Filters) -> 
     } else if can_exclusive && widen::can_be_filtered(key, value) {
         (Some(exclusive), Some(value.clone()))
     } else {
-        // Which value comes next nothing says: not even between two whole numbers is nothing.
+        // Which value comes next nothing says: not even between two whole numbers is nothing. Test:
+        // `between_two_whole_numbers_there_may_be_others`.
         return None;
     };
     let mut filters: Vec<Filter> =

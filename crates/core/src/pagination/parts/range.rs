@@ -155,7 +155,8 @@ pub(in crate::pagination) fn from_on(
     // Ids are not cut, and are what they are.
     let is_cut = !is_id && value.is_cut(&key.kind);
     if is_cut && key.direction == Direction::Descending {
-        // What begins like the anchor comes after its beginning, so its beginning does not show the anchor.
+        // What begins like the anchor comes after its beginning, so its beginning does not show the anchor. Test:
+        // `long_texts_ascending_are_filtered_by_their_beginning`.
         return None;
     }
     let shown = match value {

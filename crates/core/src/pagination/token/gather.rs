@@ -62,7 +62,8 @@ impl TokenPage {
             _ => self.passed_by_marks(&sheet),
         };
         self.seams.leave_open(!self.shows_seam(&sheet, from));
-        // An item inserted just now may push one sheet back; a list that goes round does it again and again.
+        // An item inserted just now may push one sheet back; a list that goes round does it again and again. Test:
+        // `a_list_that_goes_round_is_refused_before_anything_comes_twice`.
         if !sheet.is_empty() {
             self.idle = if self.stands_still(&sheet, from) { self.idle + 1 } else { 0 };
         }
@@ -91,7 +92,8 @@ impl TokenPage {
     /// Returns the number of items of the next upstream page that are known to have gone by.
     fn passed_by_marks(&mut self, sheet: &Sheet) -> usize {
         if let Some(passed) = self.place_farther_on(sheet) {
-            // What was taken came before the place, and was served by an earlier page or put there since.
+            // What was taken came before the place, and was served by an earlier page or put there since. Test:
+            // `what_was_served_long_ago_is_passed_over_where_later_sheets_show_the_marks`.
             self.taken.clear();
             self.ids.clear();
             self.trail = if self.request.target_marker.is_none() { self.around.passed.clone() } else { Vec::new() };
@@ -199,7 +201,8 @@ impl TokenPage {
         if id.is_empty() {
             return true;
         }
-        // Among ties, the item that the cursor names may come after others that were inserted before it.
+        // Among ties, the item that the cursor names may come after others that were inserted before it. Test:
+        // `what_came_before_the_last_item_of_a_run_does_not_bring_it_again`.
         if let Position::Token(place) = &self.request.target.position
             && let (true, Within::Keys(anchor)) = (self.seams.are_keyed() && self.may_go_round(), &place.within)
             && rows::relate(&sheet.answer, order, index, anchor).is_some_and(|relation| relation.whole.is_eq())
@@ -212,7 +215,8 @@ impl TokenPage {
     }
 
     /// Returns the number of items, among the last ones gone by, that are on the page already under keys that they have
-    /// no more. They are left to the next page, which begins before them.
+    /// no more. They are left to the next page, which begins before them. Test:
+    /// `an_item_that_moved_on_while_its_page_was_read_is_on_the_next_page_too`.
     fn moved_on(&self, sheet: &Sheet, had: usize, places: Range<usize>) -> usize {
         let (order, count) = (&self.request.order, sheet.len());
         let is_taken =
@@ -278,7 +282,7 @@ impl TokenPage {
             }
             Lead::Token(token) => Ok(Some(token)),
             Lead::Edge => {
-                // A page that is not full has no next.
+                // A page that is not full has no next. Test: `the_end_is_the_upstreams_word`.
                 self.consumed = last.len();
                 Ok(None)
             }

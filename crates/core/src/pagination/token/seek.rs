@@ -162,7 +162,8 @@ impl TokenPage {
             return Ok(Looked::Found { sheet: latest, passed: seek.believed(latest, self.way) });
         };
         // A page that begins with the item that was next has lost nothing between; nor has one that shows it after
-        // others that come after the anchor, which are new.
+        // others that come after the anchor, which are new. Test:
+        // `what_came_before_the_next_item_is_served_from_where_that_is_seen`.
         let guessed = matches!(passed.basis, Basis::Guess { .. });
         let within = if guessed { sheet.len().min(1) } else { sheet.len() };
         let shows_next = (guessed || passed.count == 0) && self.shows_next(seek, latest, within);
@@ -208,7 +209,8 @@ impl TokenPage {
     }
 
     /// Returns whether a page shows, among the first of its items, the one that was next when the cursor was made, and
-    /// no other page one that comes before it and after the anchor.
+    /// no other page one that comes before it and after the anchor. Test:
+    /// `the_next_item_is_not_where_the_page_begins_if_another_sheet_shows_one_before_it`.
     fn shows_next(&self, seek: &Seek, latest: usize, within: usize) -> bool {
         let (Some(ahead), Some(anchor)) = (self.request.target.hint.ahead, &self.anchor) else { return false };
         let (order, marker, sheet) = (&self.request.order, self.request.marker_of_target(), &seek.window[latest]);
