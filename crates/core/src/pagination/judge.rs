@@ -16,4 +16,4 @@ pub(super) mod ledger;
 pub mod page;
 pub(super) mod seam;
 pub(super) mod seams;
-pub(super) mod sheet;
+pub(super) mod upstream_page;

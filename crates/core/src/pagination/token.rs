@@ -1,8 +1,8 @@
 //! Lists that the upstream pages by what it hands out: tokens, next-links, last items.
 //!
-//! A client's page is put together from the upstream's pages (*sheets*). Its cursor carries the token that leads to the
-//! sheet which holds the place, and the place within it: beyond an item, by its keys where the order is declared, else
-//! amid marks. Where a page ends with its sheet, that is the sheet's own token to the next, so that sizes which align
+//! A client's page is put together from the upstream's pages (*upstream pages*). Its cursor carries the token that leads to the
+//! upstream page which holds the place, and the place within it: beyond an item, by its keys where the order is declared, else
+//! amid marks. Where a page ends with its upstream page, that is the upstream page's own token to the next, so that sizes which align
 //! take one request a page; the item or the marks go along all the same, because tokens of many upstreams are offsets in
 //! disguise: what was served already and comes again is passed over.
 //!
@@ -16,15 +16,15 @@
 //!   refused before it repeats anything. Items that the upstream does not order among themselves keep its own sequence;
 //!   a page that begins amid such a run is `anchored` too.
 //! - **marks** decide where no order is declared ([`chain`]), and [`circle`] finds what goes round.
-//! - A sheet that no longer reaches back to the item of the cursor may have lost what came after it: the sheet before it
+//! - An upstream page that no longer reaches back to the item of the cursor may have lost what came after it: the upstream page before it
 //!   is read too, where tokens lead back; else the place is lost.
 //! - **Ends** are the upstream's word: no token, "there is no more", or for some only an empty page. An answer that says
 //!   there is more and has no token is a fault.
 //!
 //! Everything is done once, in the direction of reading: a page backward is the mirror image ([`Way`]).
 //!
-//! Upstreams that take a token once (`single_use`) are never asked for a sheet again: a client's page then ends where a
-//! sheet ends. It has the limit rounded down to whole sheets of a fixed size, at least one sheet, which may be more than
+//! Upstreams that take a token once (`single_use`) are never asked for an upstream page again: a client's page then ends where a
+//! upstream page ends. It has the limit rounded down to whole upstream pages of a fixed size, at least one upstream page, which may be more than
 //! the limit; and the page before it is only to be had by a token that leads back.
 
 mod chain;
@@ -48,7 +48,7 @@ use super::{
     fetch::{Fetch, Token, TokenFetch},
     judge::{
         seams::Seams,
-        sheet::{Asked, Sheet},
+        upstream_page::{Asked, UpstreamPage},
     },
     key::KeyValue,
     mark::Mark,
@@ -66,8 +66,8 @@ use crate::json::write;
 /// An item of the page.
 #[derive(Clone, Copy, Debug)]
 struct TakenItem {
-    sheet: usize,
-    /// Its index in the sheet, in the list's order.
+    upstream_page: usize,
+    /// Its index in the upstream page, in the list's order.
     index: usize,
 }
 
@@ -81,9 +81,9 @@ struct TokenPage {
     /// The first token is an item's id, on the assumption that such upstreams continue their lists by ids.
     by_id: bool,
     /// The pages that were read and gone through, in the direction of reading.
-    sheets: Vec<Sheet>,
+    upstream_pages: Vec<UpstreamPage>,
     /// The pages beyond those that were read while the place was looked for; the nearest last.
-    ahead: Vec<Sheet>,
+    ahead: Vec<UpstreamPage>,
     /// The number of items of the last page that are gone through.
     consumed: usize,
     /// The last item gone by, and how many items before it, itself included, share its strong keys.
@@ -125,7 +125,7 @@ pub(super) async fn read(up: &mut UpstreamPort, request: PageRequest) -> Result<
         Some(seek) => walk.find_place(up, seek, first).await?,
         None => walk.go_through(first)?,
     }
-    // Each turn takes a sheet that was read already, or spends budget.
+    // Each turn takes an upstream page that was read already, or spends budget.
     while !walk.is_full() {
         let next = match walk.ahead.pop() {
             Some(next) => next,
@@ -225,7 +225,7 @@ impl TokenPage {
             way: begin.way,
             seams: Seams::new(keyed),
             by_id: begin.by_id,
-            sheets: Vec::new(),
+            upstream_pages: Vec::new(),
             ahead: Vec::new(),
             consumed: 0,
             anchor,
@@ -266,14 +266,14 @@ impl TokenPage {
         self.requests >= allowed.max(1)
     }
 
-    /// Asks for the sheet that a token leads to. The place is so deep in it.
+    /// Asks for the upstream page that a token leads to. The place is so deep in it.
     async fn ask(
         &mut self,
         up: &mut UpstreamPort,
         token: Option<Token>,
         way: Way,
         depth: usize,
-    ) -> Result<Sheet, Stop> {
+    ) -> Result<UpstreamPage, Stop> {
         if self.is_spent() {
             return Err(Refusal::BudgetExceeded.into());
         }
@@ -292,16 +292,17 @@ impl TokenPage {
             "each item has a row of keys"
         );
         self.total = answer.total.or(self.total);
-        let sheet = Sheet { answer, asked };
-        if std::mem::take(&mut self.by_id) && !sheet.is_continued_by_ids(&self.request.order) {
+        let upstream_page = UpstreamPage { answer, asked };
+        if std::mem::take(&mut self.by_id) && !upstream_page.is_continued_by_ids(&self.request.order) {
             return Err(Refusal::Unsupported.into());
         }
         if self.seams.are_keyed()
-            && let Err(unsorted) = sheet.check(&self.request.order).and_then(|()| sheet.check_ids(&self.request.order))
+            && let Err(unsorted) =
+                upstream_page.check(&self.request.order).and_then(|()| upstream_page.check_ids(&self.request.order))
         {
             self.contradicted(unsorted)?;
         }
-        Ok(sheet)
+        Ok(upstream_page)
     }
 
     /// With which size: what is needed; more only where the place would not be within it.

@@ -77,13 +77,13 @@ pub(crate) fn check_refusal(
     let gone = shown.last().is_some_and(|shown| shown.gone);
     // Only who goes back to a place of before asks for a token twice.
     let forgets = traits.lasts.is_some() || traits.place == Place::Item || (traits.single_use && scenario.wanders());
-    // Of a sheet of which items are hidden too little may be left.
+    // Of an upstream page of which items are hidden too little may be left.
     let no_way_back = traits.single_use || (!traits.backward && (changed || limit > at.limit || traits.hidden > 0));
     let (cause, allowed, unneeded) = match refusal {
         Refusal::TokenGone => ("token gone", gone && forgets, false),
         // Of a list that grows with every answer, pages of one item may show the same one again and again.
         Refusal::Stuck => ("stuck", traits.circle.is_some() || (drifts && changes > 0), traits.circle.is_none()),
-        // In a circle what was served lies before the place too, so that a sheet may hold too little of a page.
+        // In a circle what was served lies before the place too, so that an upstream page may hold too little of a page.
         Refusal::Unsupported => ("no way back", at.backward && (no_way_back || traits.circle.is_some()), false),
         Refusal::PositionLost { .. } => ("position lost", changed || traits.circle.is_some(), traits.circle.is_none()),
         Refusal::TieRun { .. } => {
@@ -364,19 +364,19 @@ impl Visit<'_> {
             return Ok(());
         }
         // An item behind that turns up alone, without those that were beside it, is outvoted.
-        let sheets = self.visited.shown.iter().map(|shown| self.way(&shown.items));
+        let upstream_pages = self.visited.shown.iter().map(|shown| self.way(&shown.items));
         let marked = |items: &[Seen]| items.iter().filter(|item| self.at.trail.contains(item)).count();
-        let outvoted = sheets.filter(|items| marked(items) > 0).take(1).any(|items| {
+        let outvoted = upstream_pages.filter(|items| marked(items) > 0).take(1).any(|items| {
             let behind = items.iter().rposition(|item| self.at.trail.contains(item)).map_or(0, |place| place + 1);
             marked(&items) * 2 <= behind.min(self.at.trail.len())
         });
         // Or alone on a page behind others that show none: it may have been moved there as well as they.
-        let mut sheets =
+        let mut upstream_pages =
             self.visited.shown.iter().filter(|shown| !shown.items.is_empty()).map(|shown| marked(&shown.items));
-        let outvoted = outvoted || (sheets.next() == Some(0) && sheets.sum::<usize>() == 1);
+        let outvoted = outvoted || (upstream_pages.next() == Some(0) && upstream_pages.sum::<usize>() == 1);
         let place = match ahead {
             Some(ahead) if behind == 0 || outvoted => ahead,
-            // Or the place was found by the end of the sheet before.
+            // Or the place was found by the end of the upstream page before.
             None if outvoted || (behind == 0 && self.at.backward && !self.scenario.traits.backward) => return Ok(()),
             _ => behind,
         };

@@ -301,13 +301,13 @@ impl Client<'_> {
         let mut trail = if at.backward == backward { at.trail.clone() } else { Vec::new() };
         trail.extend(gone_by);
         trail.drain(..trail.len().saturating_sub(3));
-        let sheet = visited.shown.iter().map(|shown| way(&shown.items)).find_map(|items| {
+        let upstream_page = visited.shown.iter().map(|shown| way(&shown.items)).find_map(|items| {
             let place = items.iter().position(|item| Some(*item) == anchor)?;
             Some(items[place + 1..].iter().take(2).copied().collect())
         });
         let back_to = at.left.clone().filter(|_| at.backward != backward && !self.passed_over(at, visited));
         let left = left.cloned().filter(|_| at.backward == backward);
-        let (changes, by, ahead) = (visited.changes, self.outcome.pages, sheet.unwrap_or_default());
+        let (changes, by, ahead) = (visited.changes, self.outcome.pages, upstream_page.unwrap_or_default());
         let (pending, when) = (visit.pending(backward), visited.since);
         Some(Node { target, backward, anchor, trail, ahead, pending, limit, changes, by, when, left, back_to })
     }

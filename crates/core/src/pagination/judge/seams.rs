@@ -1,6 +1,6 @@
 //! How sure a page by token is: what the seams between the upstream's pages show.
 //!
-//! A page is `checked` where the order is declared and nothing can lie between what was gone through and each sheet that it
+//! A page is `checked` where the order is declared and nothing can lie between what was gone through and each upstream page that it
 //! goes on in. Tokens may be offsets in disguise: an answer that begins after the last item served looks the same whether
 //! the token says "after that item", or is an offset and an item before it is gone.
 
@@ -12,7 +12,7 @@ use crate::pagination::answer::Answer;
 pub(in crate::pagination) struct Seams {
     /// The declared order is relied on.
     keyed: bool,
-    /// Something may lie between two sheets.
+    /// Something may lie between two upstream pages.
     open: bool,
 }
 
@@ -32,7 +32,7 @@ impl Seams {
         self.keyed = false;
     }
 
-    /// Takes in whether something may lie between two sheets.
+    /// Takes in whether something may lie between two upstream pages.
     pub(in crate::pagination) fn leave_open(&mut self, open: bool) {
         self.open |= open;
     }

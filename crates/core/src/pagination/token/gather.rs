@@ -1,4 +1,4 @@
-//! Going through sheets, one after the other: what the page takes of each, and when it is full or stuck.
+//! Going through upstream pages, one after the other: what the page takes of each, and when it is full or stuck.
 
 use std::{cmp::Ordering, ops::Range};
 
@@ -10,7 +10,7 @@ use super::{
 use crate::pagination::{
     fetch::Token,
     judge::evidence,
-    judge::sheet::{Basis, Lead, Sheet},
+    judge::upstream_page::{Basis, Lead, UpstreamPage},
     limits::IDLE_PAGES,
     mark::Mark,
     page::Unproven,
@@ -40,11 +40,11 @@ impl TokenPage {
         Ok(())
     }
 
-    /// Goes through the next sheet: what comes at or before the last item gone by is passed over.
-    pub(super) fn go_through(&mut self, sheet: Sheet) -> Result<(), Refusal> {
+    /// Goes through the next upstream page: what comes at or before the last item gone by is passed over.
+    pub(super) fn go_through(&mut self, upstream_page: UpstreamPage) -> Result<(), Refusal> {
         let from = match &self.anchor {
             Some(anchor) if self.seams.are_keyed() => {
-                match sheet.passed(self.way, &self.request.order, anchor, self.run, self.begins_at(anchor)) {
+                match upstream_page.passed(self.way, &self.request.order, anchor, self.run, self.begins_at(anchor)) {
                     Some(passed) => {
                         if matches!(passed.basis, Basis::Guess { .. }) {
                             self.cut_by_ties()?;
@@ -53,45 +53,45 @@ impl TokenPage {
                         passed.count
                     }
                     None => {
-                        let strange = rows::strange_anchor(&sheet.answer, &self.request.order, anchor);
+                        let strange = rows::strange_anchor(&upstream_page.answer, &self.request.order, anchor);
                         self.contradicted(strange)?;
                         0
                     }
                 }
             }
-            _ => self.passed_by_marks(&sheet),
+            _ => self.passed_by_marks(&upstream_page),
         };
-        self.seams.leave_open(!self.shows_seam(&sheet, from));
-        // An item inserted just now may push one sheet back; a list that goes round does it again and again. Test:
+        self.seams.leave_open(!self.shows_seam(&upstream_page, from));
+        // An item inserted just now may push one upstream page back; a list that goes round does it again and again. Test:
         // `a_list_that_goes_round_is_refused_before_anything_comes_twice`.
-        if !sheet.is_empty() {
-            self.idle = if self.stands_still(&sheet, from) { self.idle + 1 } else { 0 };
+        if !upstream_page.is_empty() {
+            self.idle = if self.stands_still(&upstream_page, from) { self.idle + 1 } else { 0 };
         }
         if self.idle > IDLE_PAGES {
             return Err(Refusal::Stuck);
         }
-        self.take(sheet, from)
+        self.take(upstream_page, from)
     }
 
     /// Returns whether nothing can lie between the items gone through and an upstream page of which `gone_by` items had
     /// gone by: it begins among those, or with the list, or after an item that its token names in a list that is sorted
     /// by that.
-    pub(super) fn shows_seam(&self, sheet: &Sheet, gone_by: usize) -> bool {
+    pub(super) fn shows_seam(&self, upstream_page: &UpstreamPage, gone_by: usize) -> bool {
         let order = &self.request.order;
-        let by_id = self.tokens().by_item && order.strong.is_empty() && sheet.is_continued_by_ids(order);
-        gone_by > 0 || sheet.asked.token.is_none() || by_id
+        let by_id = self.tokens().by_item && order.strong.is_empty() && upstream_page.is_continued_by_ids(order);
+        gone_by > 0 || upstream_page.asked.token.is_none() || by_id
     }
 
     /// Returns whether the next upstream page begins at the place beyond an anchor. If the pages gone through don't
     /// reach to the anchor's ties, all of those may be in the next one.
     fn begins_at(&self, anchor: &Anchor) -> bool {
-        let last = self.sheets.iter().rev().find(|sheet| !sheet.is_empty());
+        let last = self.upstream_pages.iter().rev().find(|upstream_page| !upstream_page.is_empty());
         last.is_none_or(|last| last.reaches(self.way, &self.request.order, anchor) != Some(Ordering::Less))
     }
 
     /// Returns the number of items of the next upstream page that are known to have gone by.
-    fn passed_by_marks(&mut self, sheet: &Sheet) -> usize {
-        if let Some(passed) = self.place_farther_on(sheet) {
+    fn passed_by_marks(&mut self, upstream_page: &UpstreamPage) -> usize {
+        if let Some(passed) = self.place_farther_on(upstream_page) {
             // What was taken came before the place, and was served by an earlier page or put there since. Test:
             // `what_was_served_long_ago_is_passed_over_where_later_sheets_show_the_marks`.
             self.taken.clear();
@@ -103,7 +103,7 @@ impl TokenPage {
             return 0;
         }
         let around = Around { passed: self.trail.clone(), ahead: Vec::new() };
-        match around.find_from_start(&sheet.marks(&self.request.order, &self.request.marker, self.way)) {
+        match around.find_from_start(&upstream_page.marks(&self.request.order, &self.request.marker, self.way)) {
             PlaceAmid::At { passed, stragglers } => {
                 self.stragglers = self.stragglers.max(stragglers);
                 passed
@@ -114,14 +114,15 @@ impl TokenPage {
 
     /// Returns the place of the cursor in the next upstream page, if the marks on it and those seen on the way here say
     /// together that the page was begun elsewhere: upstream pages may be too short to show enough marks.
-    fn place_farther_on(&self, sheet: &Sheet) -> Option<usize> {
+    fn place_farther_on(&self, upstream_page: &UpstreamPage) -> Option<usize> {
         let (order, marker) = (&self.request.order, self.request.marker_of_target());
         if self.taken.is_empty() || self.around.passed.is_empty() {
             return None;
         }
-        let next = sheet.marks(order, marker, self.way);
+        let next = upstream_page.marks(order, marker, self.way);
         next.iter().find(|mark| self.around.passed.contains(mark))?;
-        let mut marks: Vec<Mark> = self.sheets.iter().flat_map(|sheet| sheet.marks(order, marker, self.way)).collect();
+        let mut marks: Vec<Mark> =
+            self.upstream_pages.iter().flat_map(|upstream_page| upstream_page.marks(order, marker, self.way)).collect();
         let gone_by = marks.len();
         marks.extend(next);
         let sighting = if self.around.ahead.is_empty() {
@@ -136,41 +137,46 @@ impl TokenPage {
     }
 
     /// Returns whether an upstream page, of which `passed` items are gone by, leads no farther than those before it.
-    fn stands_still(&self, sheet: &Sheet, passed: usize) -> bool {
+    fn stands_still(&self, upstream_page: &UpstreamPage, passed: usize) -> bool {
         let Some(reached) = &self.reached else {
             return false;
         };
         let order = &self.request.order;
-        let same = || Some(sheet.hash(order, &self.request.marker)) == reached.hash;
-        match reached.last.as_ref().filter(|_| self.seams.are_keyed()).map(|last| sheet.reaches(self.way, order, last))
+        let same = || Some(upstream_page.hash(order, &self.request.marker)) == reached.hash;
+        match reached
+            .last
+            .as_ref()
+            .filter(|_| self.seams.are_keyed())
+            .map(|last| upstream_page.reaches(self.way, order, last))
         {
             Some(Some(Ordering::Greater)) => false,
             Some(Some(Ordering::Less)) => true,
             Some(Some(Ordering::Equal)) if !self.may_go_round() => true,
             Some(_) => same(),
-            None => passed == sheet.len() || same(),
+            None => passed == upstream_page.len() || same(),
         }
     }
 
-    /// Takes what the page still needs from a sheet of which some items are gone by.
-    pub(super) fn take(&mut self, sheet: Sheet, from: usize) -> Result<(), Refusal> {
-        let (count, had) = (sheet.len(), self.taken.len());
-        let number = self.sheets.len();
+    /// Takes what the page still needs from an upstream page of which some items are gone by.
+    pub(super) fn take(&mut self, upstream_page: UpstreamPage, from: usize) -> Result<(), Refusal> {
+        let (count, had) = (upstream_page.len(), self.taken.len());
+        let number = self.upstream_pages.len();
         let whole = self.tokens().single_use;
         let mut place = from.min(count);
         while place < count && (whole || self.taken.len() < self.limit()) {
             let index = self.way.index(place, count);
-            if self.is_new(&sheet, index) {
-                self.taken.push(TakenItem { sheet: number, index });
+            if self.is_new(&upstream_page, index) {
+                self.taken.push(TakenItem { upstream_page: number, index });
             }
             place += 1;
         }
         if self.seams.are_keyed() && !whole {
-            place -= self.moved_on(&sheet, had, from.min(count)..place);
+            place -= self.moved_on(&upstream_page, had, from.min(count)..place);
         }
         if !self.seams.are_keyed() {
             let last = self.taken[had..].iter().rev().take(Marks::BEHIND).rev();
-            self.trail.extend(last.map(|taken| sheet.mark(&self.request.order, &self.request.marker, taken.index)));
+            self.trail
+                .extend(last.map(|taken| upstream_page.mark(&self.request.order, &self.request.marker, taken.index)));
             self.trail.drain(..self.trail.len().saturating_sub(Marks::BEHIND));
         }
         debug_assert!(from.min(count) <= place && place <= count, "items are gone through forward, within their page");
@@ -178,26 +184,26 @@ impl TokenPage {
         debug_assert!(self.trail.len() <= Marks::BEHIND, "a cursor carries at most {} marks", Marks::BEHIND);
         self.consumed = place;
         self.circle_before = self.circle;
-        let hash = self.may_go_round().then(|| sheet.hash(&self.request.order, &self.request.marker));
+        let hash = self.may_go_round().then(|| upstream_page.hash(&self.request.order, &self.request.marker));
         if let Some(hash) = hash
             && self.taken.len() > had
         {
             self.circle = circle::count(self.circle, hash).ok_or(Refusal::Stuck)?;
         }
         self.searching |= self.taken.is_empty() && count > 0;
-        let last = self.note_passed(&sheet, from.min(count)..place)?;
+        let last = self.note_passed(&upstream_page, from.min(count)..place)?;
         if count > 0 && self.idle == 0 {
             self.reached = Some(Reached { last, hash });
         }
-        self.sheets.push(sheet);
+        self.upstream_pages.push(upstream_page);
         Ok(())
     }
 
     /// Returns whether an item was not served before, as far as ids and marks tell. Items without ids may well be
     /// alike.
-    fn is_new(&mut self, sheet: &Sheet, index: usize) -> bool {
+    fn is_new(&mut self, upstream_page: &UpstreamPage, index: usize) -> bool {
         let order = &self.request.order;
-        let id = sheet.id(order, index);
+        let id = upstream_page.id(order, index);
         if id.is_empty() {
             return true;
         }
@@ -205,7 +211,7 @@ impl TokenPage {
         // `what_came_before_the_last_item_of_a_run_does_not_bring_it_again`.
         if let Position::Token(place) = &self.request.target.position
             && let (true, Within::Keys(anchor)) = (self.seams.are_keyed() && self.may_go_round(), &place.within)
-            && rows::relate(&sheet.answer, order, index, anchor).is_some_and(|relation| relation.whole.is_eq())
+            && rows::relate(&upstream_page.answer, order, index, anchor).is_some_and(|relation| relation.whole.is_eq())
         {
             return false;
         }
@@ -217,17 +223,17 @@ impl TokenPage {
     /// Returns the number of items, among the last ones gone by, that are on the page already under keys that they have
     /// no more. They are left to the next page, which begins before them. Test:
     /// `an_item_that_moved_on_while_its_page_was_read_is_on_the_next_page_too`.
-    fn moved_on(&self, sheet: &Sheet, had: usize, places: Range<usize>) -> usize {
-        let (order, count) = (&self.request.order, sheet.len());
+    fn moved_on(&self, upstream_page: &UpstreamPage, had: usize, places: Range<usize>) -> usize {
+        let (order, count) = (&self.request.order, upstream_page.len());
         let is_taken =
             |place: &usize| self.taken[had..].iter().any(|taken| taken.index == self.way.index(*place, count));
         let last = places.clone().rev().find(is_taken);
-        let anchor = last.and_then(|last| sheet.anchor(order, self.way.index(last, count)).ok());
+        let anchor = last.and_then(|last| upstream_page.anchor(order, self.way.index(last, count)).ok());
         let Some(anchor) = anchor.as_ref().or(self.anchor.as_ref()) else { return 0 };
         let is_moved = |place: &usize| {
             !is_taken(place)
-                && self.ids.contains(&*sheet.id(order, self.way.index(*place, count)))
-                && sheet.stands(self.way, order, *place, anchor) == Some(Ordering::Greater)
+                && self.ids.contains(&*upstream_page.id(order, self.way.index(*place, count)))
+                && upstream_page.stands(self.way, order, *place, anchor) == Some(Ordering::Greater)
         };
         places.rev().take_while(is_moved).count()
     }
@@ -237,16 +243,17 @@ impl TokenPage {
         !self.seams.are_keyed() || evidence::loose(&self.request.order)
     }
 
-    /// Remembers the last of the items that were just gone by; gives the sheet's last item, where the order is declared.
-    fn note_passed(&mut self, sheet: &Sheet, places: Range<usize>) -> Result<Option<Anchor>, Refusal> {
-        let (order, count) = (&self.request.order, sheet.len());
+    /// Remembers the last of the items that were just gone by; gives the upstream page's last item, where the order is declared.
+    fn note_passed(&mut self, upstream_page: &UpstreamPage, places: Range<usize>) -> Result<Option<Anchor>, Refusal> {
+        let (order, count) = (&self.request.order, upstream_page.len());
         if !self.seams.are_keyed() || count == 0 {
             return Ok(None);
         }
         let index = |place| self.way.index(place, count);
-        let anchor = |place| sheet.anchor(order, index(place)).map_err(Refusal::Unsorted);
+        let anchor = |place| upstream_page.anchor(order, index(place)).map_err(Refusal::Unsorted);
         if let Some(last) = places.clone().last() {
-            let ties = |place: usize| sheet.ties(order, index(place).min(index(last)), index(place).max(index(last)));
+            let ties =
+                |place: usize| upstream_page.ties(order, index(place).min(index(last)), index(place).max(index(last)));
             let tied = places.clone().rev().take_while(|place| *place == last || ties(*place)).count();
             let latest = anchor(last)?;
             let goes_on = tied == places.len() && self.anchor.as_ref().is_some_and(|old| old.keys == latest.keys);
@@ -267,13 +274,13 @@ impl TokenPage {
         }
     }
 
-    /// The token that leads to what follows the last sheet; `None` at the end of the list.
+    /// The token that leads to what follows the last upstream page; `None` at the end of the list.
     ///
     /// # Errors
     ///
     /// A [`Refusal`] where the upstream does not say how the list goes on, or leads back to where it was.
     pub(super) fn lead(&mut self) -> Result<Option<Token>, Refusal> {
-        let Some(last) = self.sheets.last() else {
+        let Some(last) = self.upstream_pages.last() else {
             return Err(Refusal::PositionLost { nearest: Offset(0) });
         };
         match last.lead(self.way, self.tokens(), self.request.paging.end) {

@@ -1,4 +1,4 @@
-//! Finding the place of a cursor in the sheet that its token leads to, and in those around it.
+//! Finding the place of a cursor in the upstream page that its token leads to, and in those around it.
 
 use std::cmp::Ordering;
 
@@ -9,7 +9,7 @@ use super::{
 use crate::pagination::{
     direction::{Side, Way},
     fetch::Token,
-    judge::sheet::{Basis, Lead, Passed, Sheet},
+    judge::upstream_page::{Basis, Lead, Passed, UpstreamPage},
     mark::Mark,
     page::Unproven,
     position::Loop,
@@ -24,12 +24,12 @@ use crate::pagination::{
 pub(super) struct Seek {
     /// Amid these marks; none: beyond the anchor.
     around: Option<Around>,
-    /// The sheet was handed out as the one that begins at the place.
+    /// The upstream page was handed out as the one that begins at the place.
     aligned: bool,
     /// The number of items between where the token leads and the place when the cursor was made.
     depth: usize,
     /// The pages that were read in vain, in the direction of reading.
-    window: Vec<Sheet>,
+    window: Vec<UpstreamPage>,
     /// Which of these the token of the cursor led to.
     origin: usize,
     /// The anchor is looked for among ties, some of which were served.
@@ -46,7 +46,7 @@ pub(super) struct Seek {
 impl Seek {
     #[must_use]
     pub(super) fn new(around: Option<Around>, depth: usize, same_way: bool) -> Self {
-        // Of a place amid marks there are marks ahead, if it is in a sheet that was read.
+        // Of a place amid marks there are marks ahead, if it is in an upstream page that was read.
         let aligned = around.as_ref().map_or(same_way && depth == 0, |around| around.ahead.is_empty());
         Self {
             around,
@@ -61,18 +61,18 @@ impl Seek {
         }
     }
 
-    /// Takes in a sheet that was read on this side, and gives its index.
-    fn put(&mut self, sheet: Sheet, side: Side) -> usize {
-        let items = u32::try_from(sheet.len()).unwrap_or(u32::MAX);
+    /// Takes in an upstream page that was read on this side, and gives its index.
+    fn put(&mut self, upstream_page: UpstreamPage, side: Side) -> usize {
+        let items = u32::try_from(upstream_page.len()).unwrap_or(u32::MAX);
         match side {
             Side::After => {
                 self.looked_at[0] = self.looked_at[0].saturating_add(items);
-                self.window.push(sheet);
+                self.window.push(upstream_page);
                 self.window.len() - 1
             }
             Side::Before => {
                 self.looked_at[1] = self.looked_at[1].saturating_add(items);
-                self.window.insert(0, sheet);
+                self.window.insert(0, upstream_page);
                 self.origin += 1;
                 0
             }
@@ -80,34 +80,39 @@ impl Seek {
     }
 
     /// Returns the number of items of a page that came before the place when the cursor was made.
-    fn believed(&self, sheet: usize, way: Way) -> usize {
-        let sheet = &self.window[sheet];
-        sheet.depth(way, self.depth.min(sheet.len()))
+    fn believed(&self, upstream_page: usize, way: Way) -> usize {
+        let upstream_page = &self.window[upstream_page];
+        upstream_page.depth(way, self.depth.min(upstream_page.len()))
     }
 }
 
 /// The result of a look at pages for the place.
 enum Looked {
     /// The place is in the page with this index, after this many of its items.
-    Found { sheet: usize, passed: usize },
-    /// The sheet where this token leads comes next, or before, in the direction of reading.
+    Found { upstream_page: usize, passed: usize },
+    /// The upstream page where this token leads comes next, or before, in the direction of reading.
     Ask(Token, Side),
 }
 
 impl TokenPage {
-    /// Finds the place in the sheet that its token leads to, or in those around it, and takes what the page needs of that
-    /// sheet. What was read beyond it comes next.
+    /// Finds the place in the upstream page that its token leads to, or in those around it, and takes what the page needs of that
+    /// upstream page. What was read beyond it comes next.
     ///
     /// # Errors
     ///
     /// [`Stop`] where the place can't be found.
-    pub(super) async fn find_place(&mut self, up: &mut UpstreamPort, mut seek: Seek, first: Sheet) -> Result<(), Stop> {
-        let (mut sheet, mut side) = (first, Side::After);
+    pub(super) async fn find_place(
+        &mut self,
+        up: &mut UpstreamPort,
+        mut seek: Seek,
+        first: UpstreamPage,
+    ) -> Result<(), Stop> {
+        let (mut upstream_page, mut side) = (first, Side::After);
         // Each turn spends budget.
         let (found, passed) = loop {
-            let latest = seek.put(sheet, side);
+            let latest = seek.put(upstream_page, side);
             match self.look_for_place(&mut seek, latest, side)? {
-                Looked::Found { sheet, passed } => break (sheet, passed),
+                Looked::Found { upstream_page, passed } => break (upstream_page, passed),
                 Looked::Ask(token, next) => {
                     if (side, next) == (Side::Before, Side::Before)
                         && let [latest, before, ..] = &seek.window[..]
@@ -117,7 +122,7 @@ impl TokenPage {
                     }
                     self.searching = true;
                     let way = if next == Side::After { self.way } else { self.way.reversed() };
-                    sheet = self.ask(up, Some(token), way, 0).await?;
+                    upstream_page = self.ask(up, Some(token), way, 0).await?;
                     side = next;
                 }
             }
@@ -129,14 +134,14 @@ impl TokenPage {
         }
         self.ahead = window.split_off(found + 1);
         self.ahead.reverse();
-        let Some(sheet) = window.pop() else {
+        let Some(upstream_page) = window.pop() else {
             return Err(Refusal::PositionLost { nearest: Offset(0) }.into());
         };
-        self.sheets = window;
-        Ok(self.take(sheet, passed)?)
+        self.upstream_pages = window;
+        Ok(self.take(upstream_page, passed)?)
     }
 
-    /// Looks for the place in the sheet that was read last.
+    /// Looks for the place in the upstream page that was read last.
     fn look_for_place(&mut self, seek: &mut Seek, latest: usize, side: Side) -> Result<Looked, Refusal> {
         match seek.around.take() {
             Some(around) => {
@@ -145,38 +150,39 @@ impl TokenPage {
                 looked
             }
             None if self.seams.are_keyed() => self.look_for_anchor(seek, latest, side),
-            None => Ok(Looked::Found { sheet: latest, passed: seek.believed(latest, self.way) }),
+            None => Ok(Looked::Found { upstream_page: latest, passed: seek.believed(latest, self.way) }),
         }
     }
 
     fn look_for_anchor(&mut self, seek: &mut Seek, latest: usize, side: Side) -> Result<Looked, Refusal> {
-        let sheet = &seek.window[latest];
+        let upstream_page = &seek.window[latest];
         let aligned = seek.aligned && latest == seek.origin;
         let order = &self.request.order;
-        let passed = self.anchor.as_ref().and_then(|anchor| sheet.passed(self.way, order, anchor, self.run, aligned));
+        let passed =
+            self.anchor.as_ref().and_then(|anchor| upstream_page.passed(self.way, order, anchor, self.run, aligned));
         let Some(passed) = passed else {
-            let strange = self.anchor.as_ref().map(|anchor| rows::strange_anchor(&sheet.answer, order, anchor));
+            let strange = self.anchor.as_ref().map(|anchor| rows::strange_anchor(&upstream_page.answer, order, anchor));
             if let Some(strange) = strange {
                 self.contradicted(strange)?;
             }
-            return Ok(Looked::Found { sheet: latest, passed: seek.believed(latest, self.way) });
+            return Ok(Looked::Found { upstream_page: latest, passed: seek.believed(latest, self.way) });
         };
         // A page that begins with the item that was next has lost nothing between; nor has one that shows it after
         // others that come after the anchor, which are new. Test:
         // `what_came_before_the_next_item_is_served_from_where_that_is_seen`.
         let guessed = matches!(passed.basis, Basis::Guess { .. });
-        let within = if guessed { sheet.len().min(1) } else { sheet.len() };
+        let within = if guessed { upstream_page.len().min(1) } else { upstream_page.len() };
         let shows_next = (guessed || passed.count == 0) && self.shows_next(seek, latest, within);
         if shows_next {
-            // Read against its token, the sheet may be the one before the anchor's: no answer showed the two together.
+            // Read against its token, the upstream page may be the one before the anchor's: no answer showed the two together.
             let together = seek.window[latest].asked.way == self.way;
             self.seams.leave_open(passed.amid_ties || guessed || !together);
-            return Ok(Looked::Found { sheet: latest, passed: 0 });
+            return Ok(Looked::Found { upstream_page: latest, passed: 0 });
         }
-        let first = seek.window.first().unwrap_or(sheet);
+        let first = seek.window.first().unwrap_or(upstream_page);
         let lead = first.lead(self.way.reversed(), self.tokens(), self.request.paging.end);
         let may_ask = !self.request.is_by_offset();
-        let onward = match sheet.lead(self.way, self.tokens(), self.request.paging.end) {
+        let onward = match upstream_page.lead(self.way, self.tokens(), self.request.paging.end) {
             Lead::Token(token) if side == Side::After && self.may_look_onward(seek) => Some(token),
             _ => None,
         };
@@ -185,7 +191,7 @@ impl TokenPage {
         }
         match (passed.basis, lead) {
             _ if seek.unless_seen.is_some() => Ok(self.found_by_keys(seek, latest, passed)),
-            // The anchor may be among the ties in the sheet before.
+            // The anchor may be among the ties in the upstream page before.
             (Basis::Guess { from_edge: true, .. }, Lead::Token(token)) if may_ask => {
                 seek.in_ties = true;
                 Ok(Looked::Ask(token, Side::Before))
@@ -202,7 +208,7 @@ impl TokenPage {
             (_, lead) if passed.count > 0 || seek.aligned || lead == Lead::Edge => {
                 Ok(self.found_by_keys(seek, latest, passed))
             }
-            // The sheet held the anchor, and does not reach back to it any more. What stood between may have moved out.
+            // The upstream page held the anchor, and does not reach back to it any more. What stood between may have moved out.
             (_, Lead::Token(token)) if may_ask => Ok(Looked::Ask(token, Side::Before)),
             _ => self.lost(seek, Unproven::Position),
         }
@@ -213,30 +219,31 @@ impl TokenPage {
     /// `the_next_item_is_not_where_the_page_begins_if_another_sheet_shows_one_before_it`.
     fn shows_next(&self, seek: &Seek, latest: usize, within: usize) -> bool {
         let (Some(ahead), Some(anchor)) = (self.request.target.hint.ahead, &self.anchor) else { return false };
-        let (order, marker, sheet) = (&self.request.order, self.request.marker_of_target(), &seek.window[latest]);
-        let index = |place| self.way.index(place, sheet.len());
-        let next = (0..within).map(index).find(|index| sheet.fingerprint(order, marker, *index) == ahead);
-        let Some(next) = next.and_then(|index| sheet.anchor(order, index).ok()) else { return false };
+        let (order, marker, upstream_page) =
+            (&self.request.order, self.request.marker_of_target(), &seek.window[latest]);
+        let index = |place| self.way.index(place, upstream_page.len());
+        let next = (0..within).map(index).find(|index| upstream_page.fingerprint(order, marker, *index) == ahead);
+        let Some(next) = next.and_then(|index| upstream_page.anchor(order, index).ok()) else { return false };
         let mut others = seek.window.iter().enumerate().filter(|(number, _)| *number != latest);
         !others.any(|(_, other)| other.shows_between(self.way, order, anchor, &next))
     }
 
     /// Records the place in this page, unless the anchor is found in its run beyond it: items that have come before the
     /// anchor since then stand before the place, and the anchor would be served once more after it.
-    fn found_by_keys(&mut self, seek: &mut Seek, sheet: usize, passed: Passed) -> Looked {
+    fn found_by_keys(&mut self, seek: &mut Seek, upstream_page: usize, passed: Passed) -> Looked {
         if passed.basis == Basis::Sight {
-            self.seams.leave_open(passed.amid_ties || !self.shows_seam(&seek.window[sheet], passed.count));
-            return Looked::Found { sheet, passed: passed.count };
+            self.seams.leave_open(passed.amid_ties || !self.shows_seam(&seek.window[upstream_page], passed.count));
+            return Looked::Found { upstream_page, passed: passed.count };
         }
         let amid_ties = passed.amid_ties || seek.ties_go_on;
-        let (place, amid_ties) = *seek.unless_seen.get_or_insert(((sheet, passed.count), amid_ties));
+        let (place, amid_ties) = *seek.unless_seen.get_or_insert(((upstream_page, passed.count), amid_ties));
         let onward = seek.window.last().map(|last| last.lead(self.way, self.tokens(), self.request.paging.end));
         let may_ask = self.may_look_onward(seek);
         if let Some(Lead::Token(token)) = onward.filter(|_| seek.ties_go_on && may_ask) {
             return Looked::Ask(token, Side::After);
         }
         self.seams.leave_open(amid_ties || !self.shows_seam(&seek.window[place.0], place.1));
-        Looked::Found { sheet: place.0, passed: place.1 }
+        Looked::Found { upstream_page: place.0, passed: place.1 }
     }
 
     fn may_look_onward(&self, seek: &Seek) -> bool {
@@ -253,10 +260,11 @@ impl TokenPage {
         side: Side,
     ) -> Result<Looked, Refusal> {
         let (order, marker) = (&self.request.order, self.request.marker_of_target());
-        // Sheets may be too short to show enough of the marks.
-        let first = seek.unless_seen.map_or(latest, |((sheet, _), _)| sheet);
-        let sheets = &seek.window[first..=latest];
-        let marks: Vec<Mark> = sheets.iter().flat_map(|sheet| sheet.marks(order, marker, self.way)).collect();
+        // Upstream pages may be too short to show enough of the marks.
+        let first = seek.unless_seen.map_or(latest, |((upstream_page, _), _)| upstream_page);
+        let upstream_pages = &seek.window[first..=latest];
+        let marks: Vec<Mark> =
+            upstream_pages.iter().flat_map(|upstream_page| upstream_page.marks(order, marker, self.way)).collect();
         let sighting = match seek.aligned {
             true => around.find_from_start(&marks),
             false => around.find(&marks, seek.believed(latest, self.way)),
@@ -267,25 +275,27 @@ impl TokenPage {
                     && first == latest
                     && around.goes_on_behind(&marks)
                     && self.may_look_onward(seek)
-                    && let Lead::Token(token) = sheets[0].lead(self.way, self.tokens(), self.request.paging.end) =>
+                    && let Lead::Token(token) =
+                        upstream_pages[0].lead(self.way, self.tokens(), self.request.paging.end) =>
             {
                 seek.unless_seen = Some(((first, 0), false));
                 return Ok(Looked::Ask(token, Side::After));
             }
             PlaceAmid::At { passed, stragglers } => {
                 self.stragglers = stragglers;
-                let gone_by = sheets[0].len();
+                let gone_by = upstream_pages[0].len();
                 return Ok(match passed.checked_sub(gone_by) {
-                    Some(passed @ 1..) if first < latest => Looked::Found { sheet: latest, passed },
-                    _ => Looked::Found { sheet: first, passed },
+                    Some(passed @ 1..) if first < latest => Looked::Found { upstream_page: latest, passed },
+                    _ => Looked::Found { upstream_page: first, passed },
                 });
             }
             PlaceAmid::Disagreed => return self.lost(seek, Unproven::Position),
             PlaceAmid::Nowhere => {}
         }
         let bound = self.request.search_items;
-        let lead =
-            |sheet: Option<&Sheet>, way| sheet.map(|sheet| sheet.lead(way, self.tokens(), self.request.paging.end));
+        let lead = |upstream_page: Option<&UpstreamPage>, way| {
+            upstream_page.map(|upstream_page| upstream_page.lead(way, self.tokens(), self.request.paging.end))
+        };
         // What was inserted before the place has moved it onward, what was deleted, back.
         if side == Side::After
             && seek.looked_at[0] < bound
@@ -300,16 +310,16 @@ impl TokenPage {
     }
 
     /// Returns whether a page lies before another, as it should, or goes round.
-    fn leads_back(&self, sheet: &Sheet, before: &Sheet) -> bool {
-        if sheet.is_empty() || before.is_empty() {
+    fn leads_back(&self, upstream_page: &UpstreamPage, before: &UpstreamPage) -> bool {
+        if upstream_page.is_empty() || before.is_empty() {
             return true;
         }
         let order = &self.request.order;
         let first = before.anchor(order, self.way.index(0, before.len())).ok().filter(|_| self.seams.are_keyed());
-        match first.and_then(|first| sheet.begins(self.way, order, &first)) {
+        match first.and_then(|first| upstream_page.begins(self.way, order, &first)) {
             Some(Ordering::Less) => true,
             Some(Ordering::Greater) => false,
-            _ => sheet.hash(order, &self.request.marker) != before.hash(order, &self.request.marker),
+            _ => upstream_page.hash(order, &self.request.marker) != before.hash(order, &self.request.marker),
         }
     }
 
@@ -323,6 +333,6 @@ impl TokenPage {
             });
         }
         self.flagged = Some(unproven);
-        Ok(Looked::Found { sheet: seek.origin, passed: seek.believed(seek.origin, self.way) })
+        Ok(Looked::Found { upstream_page: seek.origin, passed: seek.believed(seek.origin, self.way) })
     }
 }

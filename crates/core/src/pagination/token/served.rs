@@ -4,7 +4,7 @@ use super::{TakenItem, TokenPage};
 use crate::pagination::{
     direction::Way,
     fetch::Token,
-    judge::sheet::{Lead, Sheet},
+    judge::upstream_page::{Lead, UpstreamPage},
     mark::Mark,
     page::{ItemPlace, Page, Unfounded},
     position::{Hint, Item, Loop, MarkedItem, Marks, Position, Target, TokenPlace, Within},
@@ -33,8 +33,8 @@ struct PageEntry<'a> {
     token: Option<Token>,
     token_way: Way,
     depth: usize,
-    /// The sheet, and how many of its items come before the place.
-    beyond: Option<(&'a Sheet, usize)>,
+    /// The upstream page, and how many of its items come before the place.
+    beyond: Option<(&'a UpstreamPage, usize)>,
 }
 
 impl<'a> PageEntry<'a> {
@@ -42,9 +42,9 @@ impl<'a> PageEntry<'a> {
         Self { token: Some(token), token_way: way, depth: 0, beyond: None }
     }
 
-    fn amid(sheet: &'a Sheet, way: Way, passed: usize) -> Self {
-        let (token, token_way) = (sheet.asked.token.clone(), sheet.asked.way);
-        Self { token, token_way, depth: sheet.depth(way, passed), beyond: Some((sheet, passed)) }
+    fn amid(upstream_page: &'a UpstreamPage, way: Way, passed: usize) -> Self {
+        let (token, token_way) = (upstream_page.asked.token.clone(), upstream_page.asked.way);
+        Self { token, token_way, depth: upstream_page.depth(way, passed), beyond: Some((upstream_page, passed)) }
     }
 }
 
@@ -64,12 +64,15 @@ impl TokenPage {
             taken.reverse();
         }
         let edges = self.edges(&taken)?;
-        let offset = taken
-            .first()
-            .and_then(|first| Some(self.sheets[first.sheet].answer.offset?.saturating_add(first.index as u64)));
-        let items: Vec<ItemPlace> =
-            taken.iter().map(|taken| ItemPlace { answer: narrow(taken.sheet), item: narrow(taken.index) }).collect();
-        let answers = std::mem::take(&mut self.sheets).into_iter().map(|sheet| sheet.answer).collect();
+        let offset = taken.first().and_then(|first| {
+            Some(self.upstream_pages[first.upstream_page].answer.offset?.saturating_add(first.index as u64))
+        });
+        let items: Vec<ItemPlace> = taken
+            .iter()
+            .map(|taken| ItemPlace { answer: narrow(taken.upstream_page), item: narrow(taken.index) })
+            .collect();
+        let answers =
+            std::mem::take(&mut self.upstream_pages).into_iter().map(|upstream_page| upstream_page.answer).collect();
         let mut page = if self.flagged.is_some() || self.request.is_by_offset() {
             Page::unfounded(Unfounded::Positional, answers, items)
         } else {
@@ -86,16 +89,16 @@ impl TokenPage {
     /// Returns the place at which the page beyond the last item begins; `None` at the end of what can be read in this
     /// direction.
     fn onward(&self) -> Result<Option<NeighbourPage>, Refusal> {
-        let (Some(sheet), way) = (self.sheets.last(), self.way) else {
+        let (Some(upstream_page), way) = (self.upstream_pages.last(), self.way) else {
             return Ok(None);
         };
-        let (rest, circle) = (self.consumed..sheet.len(), self.circle);
+        let (rest, circle) = (self.consumed..upstream_page.len(), self.circle);
         let item = rest.start.checked_sub(1).filter(|_| self.tokens().by_item && !rest.is_empty());
         let (place, circle) = if let Some(last) = item {
-            let token = sheet.item_token(way.index(last, sheet.len())).ok_or(Refusal::Stuck)?;
+            let token = upstream_page.item_token(way.index(last, upstream_page.len())).ok_or(Refusal::Stuck)?;
             (Some(PageEntry::handed_out(token, way)), circle)
         } else if rest.is_empty() {
-            match sheet.lead(way, self.tokens(), self.request.paging.end) {
+            match upstream_page.lead(way, self.tokens(), self.request.paging.end) {
                 Lead::Token(token) => (Some(PageEntry::handed_out(token, way)), circle),
                 // What was read while the place was looked for may lie there.
                 Lead::Unknown => (self.ahead.last().and_then(|next| self.again(next, way, 0)), circle),
@@ -103,7 +106,7 @@ impl TokenPage {
                 Lead::Broken => return Err(Refusal::Stuck),
             }
         } else {
-            (self.again(sheet, way, rest.start), self.circle_before)
+            (self.again(upstream_page, way, rest.start), self.circle_before)
         };
         let Some(PageEntry { token, token_way, depth, beyond }) = place else {
             return Ok(None);
@@ -119,21 +122,22 @@ impl TokenPage {
     /// Returns the place at which the page before the first item (in the direction of reading) ends; `None` if nothing
     /// is there, or if the upstream can't be asked for it.
     fn back(&self) -> Result<Option<NeighbourPage>, Refusal> {
-        let Some(TakenItem { sheet: number, index }) = self.taken.first().copied() else {
+        let Some(TakenItem { upstream_page: number, index }) = self.taken.first().copied() else {
             return Ok(None);
         };
-        let (sheet, way) = (&self.sheets[number], self.way.reversed());
+        let (upstream_page, way) = (&self.upstream_pages[number], self.way.reversed());
         // Read in the other direction, these items come first: the page's own, then those before it.
-        let passed = way.index(index, sheet.len()) + 1;
+        let passed = way.index(index, upstream_page.len()) + 1;
         let Some(PageEntry { token, token_way, depth, beyond }) = self.way_back(number, passed)? else {
             return Ok(None);
         };
         let circle = if rules::holds(Rule::LoopsBeginAnew) { Loop::default() } else { self.circle };
         let (within, run) = if self.seams.are_keyed() {
             let order = &self.request.order;
-            let anchor = sheet.anchor(order, index).map_err(Refusal::Unsorted)?;
+            let anchor = upstream_page.anchor(order, index).map_err(Refusal::Unsorted)?;
             let tied = self.taken.iter().take_while(|taken| {
-                taken.sheet == number && sheet.ties(order, index.min(taken.index), index.max(taken.index))
+                taken.upstream_page == number
+                    && upstream_page.ties(order, index.min(taken.index), index.max(taken.index))
             });
             (Within::Keys(anchor), narrow(tied.count().max(1)))
         } else {
@@ -145,17 +149,17 @@ impl TokenPage {
         Ok(Some(NeighbourPage { token, token_way, way, depth, within, circle, run, ahead }))
     }
 
-    /// The place before so many items of a sheet, read in the other direction; `None` where nothing is there, or where
+    /// The place before so many items of an upstream page, read in the other direction; `None` where nothing is there, or where
     /// the upstream can't be asked for it.
     fn way_back(&self, number: usize, passed: usize) -> Result<Option<PageEntry<'_>>, Refusal> {
-        let (sheet, way, tokens) = (&self.sheets[number], self.way.reversed(), self.tokens());
-        let before = sheet.len() - passed;
+        let (upstream_page, way, tokens) = (&self.upstream_pages[number], self.way.reversed(), self.tokens());
+        let before = upstream_page.len() - passed;
         if tokens.by_item {
-            let at_the_start = sheet.asked.token.is_none() && before == 0;
+            let at_the_start = upstream_page.asked.token.is_none() && before == 0;
             if way.is_backward() && (at_the_start || !tokens.backward) {
                 return Ok(None);
             }
-            let token = sheet.item_token(way.index(passed - 1, sheet.len())).ok_or(Refusal::Stuck)?;
+            let token = upstream_page.item_token(way.index(passed - 1, upstream_page.len())).ok_or(Refusal::Stuck)?;
             return Ok(Some(PageEntry::handed_out(token, way)));
         }
         if before > 0 {
@@ -163,36 +167,37 @@ impl TokenPage {
                 // There is a next page, and what leads to it was used.
                 return Err(Refusal::Unsupported);
             }
-            return Ok(self.again(sheet, way, passed));
+            return Ok(self.again(upstream_page, way, passed));
         }
-        Ok(match sheet.lead(way, tokens, self.request.paging.end) {
+        Ok(match upstream_page.lead(way, tokens, self.request.paging.end) {
             Lead::Token(token) => Some(PageEntry::handed_out(token, way)),
-            Lead::Unknown => number.checked_sub(1).and_then(|number| self.again(&self.sheets[number], way, 0)),
+            Lead::Unknown => number.checked_sub(1).and_then(|number| self.again(&self.upstream_pages[number], way, 0)),
             Lead::Edge => None,
             Lead::Broken => return Err(Refusal::Stuck),
         })
     }
 
-    /// A place in a sheet that is to be read again. Where tokens only lead on, a page back must be all in one sheet, or at
+    /// A place in an upstream page that is to be read again. Where tokens only lead on, a page back must be all in one upstream page, or at
     /// the start.
-    fn again<'a>(&self, sheet: &'a Sheet, way: Way, passed: usize) -> Option<PageEntry<'a>> {
+    fn again<'a>(&self, upstream_page: &'a UpstreamPage, way: Way, passed: usize) -> Option<PageEntry<'a>> {
         let tokens = self.tokens();
         let alone = way.is_backward() && !tokens.backward;
-        let enough = !alone || sheet.len() - passed >= self.limit() || sheet.asked.token.is_none();
-        (enough && !tokens.single_use).then(|| PageEntry::amid(sheet, way, passed))
+        let enough = !alone || upstream_page.len() - passed >= self.limit() || upstream_page.asked.token.is_none();
+        (enough && !tokens.single_use).then(|| PageEntry::amid(upstream_page, way, passed))
     }
 
     /// Returns the place of the page before an empty one after the end of the list.
     fn back_from_the_end(&self) -> Option<NeighbourPage> {
         let (tokens, way) = (self.tokens(), Way::Backward);
-        let (token, token_way, depth) = match self.sheets.last()? {
+        let (token, token_way, depth) = match self.upstream_pages.last()? {
             _ if tokens.by_item => return None,
-            sheet if sheet.is_empty() => match sheet.lead(way, tokens, self.request.paging.end) {
+            upstream_page if upstream_page.is_empty() => match upstream_page.lead(way, tokens, self.request.paging.end)
+            {
                 Lead::Token(token) => (Some(token), way, 0),
                 Lead::Edge | Lead::Unknown | Lead::Broken => return None,
             },
-            sheet => {
-                let PageEntry { token, token_way, depth, .. } = self.again(sheet, way, 0)?;
+            upstream_page => {
+                let PageEntry { token, token_way, depth, .. } = self.again(upstream_page, way, 0)?;
                 (token, token_way, depth)
             }
         };
@@ -208,33 +213,34 @@ impl TokenPage {
             within: edge.within,
             circle: edge.circle,
         };
-        // Of a place in a sheet the hint's offset is how many items lie between where the token leads and the place.
+        // Of a place in an upstream page the hint's offset is how many items lie between where the token leads and the place.
         let run = if self.seams.are_keyed() && !self.request.order.strong.is_empty() { edge.run } else { 0 };
         let hint = Hint { offset: Offset(edge.depth as u64), run, ahead: edge.ahead, ..Hint::default() };
         Target { position: Position::Token(Box::new(place)), hint }
     }
 
-    /// The mark of the item that comes right after so many of a sheet, beyond an anchor; `None` where another sheet shows
+    /// The mark of the item that comes right after so many of an upstream page, beyond an anchor; `None` where another upstream page shows
     /// one between the two.
-    fn next_beyond(&self, way: Way, beyond: Option<(&Sheet, usize)>, within: &Within) -> Option<Mark> {
+    fn next_beyond(&self, way: Way, beyond: Option<(&UpstreamPage, usize)>, within: &Within) -> Option<Mark> {
         let Within::Keys(anchor) = within else { return None };
-        let (sheet, passed) = beyond.filter(|(sheet, passed)| self.seams.are_keyed() && *passed < sheet.len())?;
-        if passed == 0 && sheet.asked.way == way {
-            // Nothing of the sheet is gone by: it did not show the two together.
+        let (upstream_page, passed) =
+            beyond.filter(|(upstream_page, passed)| self.seams.are_keyed() && *passed < upstream_page.len())?;
+        if passed == 0 && upstream_page.asked.way == way {
+            // Nothing of the upstream page is gone by: it did not show the two together.
             return None;
         }
-        let (order, index) = (&self.request.order, way.index(passed, sheet.len()));
-        let next = sheet.anchor(order, index).ok()?;
-        let is_between = |sheet: &Sheet| sheet.shows_between(way, order, anchor, &next);
-        let between = self.sheets.iter().any(is_between);
-        (!between).then(|| sheet.fingerprint(order, &self.request.marker, index))
+        let (order, index) = (&self.request.order, way.index(passed, upstream_page.len()));
+        let next = upstream_page.anchor(order, index).ok()?;
+        let is_between = |upstream_page: &UpstreamPage| upstream_page.shows_between(way, order, anchor, &next);
+        let between = self.upstream_pages.iter().any(is_between);
+        (!between).then(|| upstream_page.fingerprint(order, &self.request.marker, index))
     }
 
-    /// The marks around a place: those gone by, the nearest last, and those of the sheet that it is in.
-    fn marked(&self, way: Way, trail: &[Mark], beyond: Option<(&Sheet, usize)>) -> Within {
-        let ahead: Vec<Mark> = beyond.map_or_else(Vec::new, |(sheet, passed)| {
-            let places = (passed..sheet.len()).take(Marks::AHEAD);
-            places.map(|place| self.mark(sheet, way.index(place, sheet.len()))).collect()
+    /// The marks around a place: those gone by, the nearest last, and those of the upstream page that it is in.
+    fn marked(&self, way: Way, trail: &[Mark], beyond: Option<(&UpstreamPage, usize)>) -> Within {
+        let ahead: Vec<Mark> = beyond.map_or_else(Vec::new, |(upstream_page, passed)| {
+            let places = (passed..upstream_page.len()).take(Marks::AHEAD);
+            places.map(|place| self.mark(upstream_page, way.index(place, upstream_page.len()))).collect()
         });
         if trail.is_empty() && ahead.is_empty() {
             return Within::Whole;
@@ -247,20 +253,20 @@ impl TokenPage {
         })
     }
 
-    fn mark(&self, sheet: &Sheet, index: usize) -> Mark {
-        sheet.mark(&self.request.order, &self.request.marker, index)
+    fn mark(&self, upstream_page: &UpstreamPage, index: usize) -> Mark {
+        upstream_page.mark(&self.request.order, &self.request.marker, index)
     }
 
     fn mark_of(&self, taken: TakenItem) -> Mark {
-        self.mark(&self.sheets[taken.sheet], taken.index)
+        self.mark(&self.upstream_pages[taken.upstream_page], taken.index)
     }
 
     /// The first and the last of the items, which are in the list's order.
     fn edges(&self, taken: &[TakenItem]) -> Result<Option<(Item, Item)>, Refusal> {
         let item = |number: usize| {
-            let TakenItem { sheet, index } = taken[number];
+            let TakenItem { upstream_page, index } = taken[number];
             if self.seams.are_keyed() {
-                let anchor = self.sheets[sheet].anchor(&self.request.order, index);
+                let anchor = self.upstream_pages[upstream_page].anchor(&self.request.order, index);
                 return anchor.map(Item::Keyed).map_err(Refusal::Unsorted);
             }
             let marks = |some: &[TakenItem]| some.iter().map(|taken| self.mark_of(*taken)).collect();

@@ -397,7 +397,7 @@ fn without_tokens_that_lead_back_a_previous_page_is_one_that_a_sheet_holds() {
     assert!(first.previous.is_none());
     let second = list.page(&first.next.unwrap(), 2).unwrap();
     assert_eq!(ids(&second), ["4", "5"]);
-    // Of two items before it one is in its sheet, the other in a sheet whose token is not known any more.
+    // Of two items before it one is in its upstream page, the other in an upstream page whose token is not known any more.
     assert!(second.previous.is_none());
     let third = list.page(&second.next.unwrap(), 2).unwrap();
     assert_eq!(ids(&third), ["6"]);
@@ -566,7 +566,7 @@ fn what_came_before_the_last_item_of_a_run_does_not_bring_it_again() {
     let mut list = Upstream::new(vec![tied("", &[("7", "31"), ("7", "32")], None)]).sorted_by_rank();
     let first = list.page(&start(), 1).unwrap();
     assert_eq!(ids(&first), ["731"]);
-    // The run has grown before the item that was served, which is on the next sheet, or on the one after that.
+    // The run has grown before the item that was served, which is on the next upstream page, or on the one after that.
     let next = first.next.unwrap();
     let ahead = tied("", &[("7", "35"), ("7", "33")], Some("a"));
     list.pages = vec![ahead.clone(), tied("a", &[("7", "31"), ("7", "32")], None)];

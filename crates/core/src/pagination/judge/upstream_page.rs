@@ -75,12 +75,12 @@ pub(in crate::pagination) enum Basis {
 
 /// One page of the upstream's.
 #[derive(Debug)]
-pub(in crate::pagination) struct Sheet {
+pub(in crate::pagination) struct UpstreamPage {
     pub(in crate::pagination) answer: Answer,
     pub(in crate::pagination) asked: Asked,
 }
 
-impl Sheet {
+impl UpstreamPage {
     #[must_use]
     pub(in crate::pagination) fn len(&self) -> usize {
         self.answer.items.len()
