@@ -163,7 +163,7 @@ fn key_ring(settings: &CursorKeySettings, diagnostics: &mut Diagnostics) -> Opti
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{config::Environment, pagination::paging::Learnt};
+    use crate::{config::Environment, pagination::paging::UpstreamProfile};
 
     /// A key, and no file.
     struct Key;
@@ -211,11 +211,11 @@ mod tests {
     #[test]
     fn what_was_learnt_outlives_a_reload_of_the_same_route() {
         let first = build("127.0.0.1:1", "", None).unwrap();
-        let learnt = Learnt { cap: Some(100), run: 7, filters_in_vain: 0 };
+        let profile = UpstreamProfile { cap: Some(100), run: 7, filters_in_vain: 0 };
         let learning = &first.routes[0].list.as_ref().unwrap().learning;
         let view = learning.view("/users", "", &http::HeaderMap::new(), &[]);
-        learning.add(view, learnt);
-        for (peer, known) in [("127.0.0.1:1", learnt), ("127.0.0.1:2", Learnt::default())] {
+        learning.add(view, profile);
+        for (peer, known) in [("127.0.0.1:1", profile), ("127.0.0.1:2", UpstreamProfile::default())] {
             let next = build(peer, "", Some(&first)).unwrap();
             assert_eq!(next.routes[0].list.as_ref().unwrap().learning.read(view), known, "{peer}");
         }

@@ -231,7 +231,7 @@ impl Exchange<'_> {
             .may_project(!forwarded.is_empty() || body.as_deref().is_some_and(|body| body != b"{}"))
             .pivot(pivot)
             .target_marker(self.made_by.cloned())
-            .learnt(list.learning.read(self.view()))
+            .profile(list.learning.read(self.view()))
             .budget(Budget::new(list.budgets.upstream_requests, list.budgets.search_requests))
             .search_items(list.budgets.search_items)
             .verify(list.verify)

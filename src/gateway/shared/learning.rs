@@ -1,6 +1,6 @@
 //! Limits learnt of an upstream. They are kept beside the snapshot and outlive reloads.
 //!
-//! Learnt limits only aim requests: proofs rest on the answers of each walk. Caps are kept per [`LearningScope`],
+//! UpstreamProfile limits only aim requests: proofs rest on the answers of each walk. Caps are kept per [`LearningScope`],
 //! because they differ by principal, path and filter. A scope whose slot is shared with another one may ask for too
 //! many items once.
 
@@ -11,7 +11,7 @@ use std::{
 
 use http::{HeaderMap, HeaderName};
 
-use crate::pagination::paging::Learnt;
+use crate::pagination::paging::UpstreamProfile;
 
 /// Number of slots for caps of a route's list.
 const VIEWS: usize = 256;
@@ -65,9 +65,9 @@ impl Learning {
 
     /// Returns the learnt limits.
     #[must_use]
-    pub fn read(&self, view: LearningScope) -> Learnt {
+    pub fn read(&self, view: LearningScope) -> UpstreamProfile {
         let cap = self.caps[view.0].load(Ordering::Relaxed);
-        Learnt {
+        UpstreamProfile {
             cap: (cap > 0).then_some(cap),
             run: self.run.load(Ordering::Relaxed),
             filters_in_vain: self.filters_in_vain.load(Ordering::Relaxed),
@@ -76,11 +76,11 @@ impl Learning {
 
     /// Adds what a page showed. Its cap replaces the known one, also if it found none; large tie groups are forgotten
     /// step by step.
-    pub fn add(&self, view: LearningScope, learnt: Learnt) {
-        self.caps[view.0].store(learnt.cap.unwrap_or(0), Ordering::Relaxed);
-        self.filters_in_vain.store(learnt.filters_in_vain, Ordering::Relaxed);
+    pub fn add(&self, view: LearningScope, profile: UpstreamProfile) {
+        self.caps[view.0].store(profile.cap.unwrap_or(0), Ordering::Relaxed);
+        self.filters_in_vain.store(profile.filters_in_vain, Ordering::Relaxed);
         let known = self.run.load(Ordering::Relaxed);
-        let run = learnt.run.max(known - known / FORGOTTEN);
+        let run = profile.run.max(known - known / FORGOTTEN);
         if run != known {
             // A concurrent update may be lost. The value is an estimate.
             self.run.store(run, Ordering::Relaxed);
@@ -107,18 +107,18 @@ mod tests {
             .collect();
         assert!(views.len() > 10, "{views:?}");
         assert_eq!(view("/a", "status=a", "free"), view("/a", "status=b", "free"), "values are of one view");
-        let (free, capped) = (view("/a", "", "free"), Learnt { cap: Some(10), ..Learnt::default() });
+        let (free, capped) = (view("/a", "", "free"), UpstreamProfile { cap: Some(10), ..UpstreamProfile::default() });
         learning.add(free, capped);
         assert_eq!(learning.read(free), capped);
-        learning.add(free, Learnt::default());
-        assert_eq!(learning.read(free), Learnt::default());
+        learning.add(free, UpstreamProfile::default());
+        assert_eq!(learning.read(free), UpstreamProfile::default());
     }
 
     #[test]
     fn long_runs_are_forgotten_step_by_step() {
         let learning = Learning::default();
         let runs = [40, 40, 3, 3, 0, 400, u32::MAX, 0].map(|run| {
-            learning.add(LearningScope(0), Learnt { run, ..Learnt::default() });
+            learning.add(LearningScope(0), UpstreamProfile { run, ..UpstreamProfile::default() });
             learning.read(LearningScope(1)).run
         });
         assert_eq!(runs, [40, 40, 35, 31, 28, 400, u32::MAX, u32::MAX - u32::MAX / 8]);

@@ -106,7 +106,7 @@ impl fmt::Display for Pointer {
             match step {
                 PointerStep::Member(name) => write!(formatter, "/{}", escaped(name))?,
                 PointerStep::Matching { member, value } => {
-                    write!(formatter, "/[{}={}]", escaped(member), escaped(value))?
+                    write!(formatter, "/[{}={}]", escaped(member), escaped(value))?;
                 }
             }
         }

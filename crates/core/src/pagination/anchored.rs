@@ -240,7 +240,7 @@ impl MarkReader {
         let at_start = matches!(request.target.position, Position::Start | Position::At(Offset(0)));
         let by_client = !unchecked && matches!(request.target.position, Position::At(Offset(1..)));
         Ok(Self {
-            sizes: Sizes::new(request.learnt, request.target.hint.honoured, at_start),
+            sizes: Sizes::new(request.profile, request.target.hint.honoured, at_start),
             page: Passed::new(Way::Forward, request.limit),
             hint,
             boundary: Boundary::Start,

@@ -65,11 +65,11 @@ async fn read_with_filters(up: &mut UpstreamPort, mut request: PageRequest) -> R
     if request.is_by_offset() {
         return whole(up, request).await;
     }
-    if request.filters.is_some() && request.learnt.filters_in_vain >= PAGES_IN_VAIN {
+    if request.filters.is_some() && request.profile.filters_in_vain >= PAGES_IN_VAIN {
         // A filter that is ignored, or compares otherwise than the list is sorted, only costs a request a page. Test:
         // `filters_that_are_ignored_are_a_longer_way_and_no_wrong_one`.
-        let vain = request.learnt.filters_in_vain;
-        request.learnt.filters_in_vain =
+        let vain = request.profile.filters_in_vain;
+        request.profile.filters_in_vain =
             if vain < PAGES_IN_VAIN + PAGES_WITHOUT_FILTER { vain + 1 } else { PAGES_IN_VAIN - 1 };
         if vain < PAGES_IN_VAIN + PAGES_WITHOUT_FILTER {
             return whole(up, PageRequest { filters: None, ..request }).await;
@@ -119,7 +119,7 @@ async fn read_at_once(up: &mut UpstreamPort, request: PageRequest, shortcut: Sho
     let refusal = match first {
         Ok(mut page) => {
             if is_filtered {
-                page.learnt.filters_in_vain = 0;
+                page.profile.filters_in_vain = 0;
             }
             return Ok(page);
         }
@@ -139,7 +139,7 @@ async fn read_at_once(up: &mut UpstreamPort, request: PageRequest, shortcut: Sho
         let total = noted.and_then(|noted| noted.total);
         return Err(placed(refusal, &request, total).into());
     }
-    let vain = request.learnt.filters_in_vain;
+    let vain = request.profile.filters_in_vain;
     let rest = PageRequest {
         // What is left for a page may be nothing where the place was searched for: then this is a search too.
         budget: request.budget.saturating_sub(spent).max(left.min(AFTER_FILTER_REQUESTS)),
@@ -148,7 +148,7 @@ async fn read_at_once(up: &mut UpstreamPort, request: PageRequest, shortcut: Sho
     };
     let mut page = whole(up, rest).await?;
     if is_filtered {
-        page.learnt.filters_in_vain = vain.saturating_add(1);
+        page.profile.filters_in_vain = vain.saturating_add(1);
     }
     Ok(page)
 }
@@ -191,7 +191,7 @@ fn is_too_deep(request: &PageRequest) -> bool {
 /// The parts in which everything after an anchor stands, where the endpoint can be asked for them.
 fn parts(request: &PageRequest, order: &Order, anchor: &Anchor) -> Option<Vec<Part>> {
     let (filters, hint) = (request.filters.as_ref()?, &request.target.hint);
-    if (hint.within == Hint::LONG_RUN || u64::from(hint.run) >= plan::most(&request.paging, request.learnt.cap))
+    if (hint.within == Hint::LONG_RUN || u64::from(hint.run) >= plan::most(&request.paging, request.profile.cap))
         && let Some(parts) = legs::parts_from_run(order, filters, &anchor.keys, Some(&anchor.id), hint.run)
     {
         return Some(parts);

@@ -1,7 +1,9 @@
-//! The limits of the core, in one table. Each one says what it bounds, why, and what was measured.
+//! The limits of the core, in one table. Each one says what it bounds and why; a value without a figure was chosen by that
+//! reasoning and not measured.
 //!
 //! Sizes of values in cursors are formats and stand with their types ([`super::mark::Mark::BITS`],
-//! [`super::key::TEXT_KEPT`], [`super::position::Marks`]). A limit is used by name at the loop that it bounds.
+//! [`super::key::TEXT_KEPT`], [`super::position::Marks`]). A limit is used by name at the loop that it bounds. The limits of
+//! `windows` and `anchored` stand in their files.
 
 /// Requests for a page that is where its hint says, unless the caller sets a budget. A page takes one request; twice the
 /// three that confirm an end, and two to spare.

@@ -14,7 +14,7 @@ use super::{
     mark::{Mark, Marker},
     order::{Direction, Kind, Nulls, Order, SortKey, Ties},
     page::Page,
-    paging::{EndEvidence, Family, Learnt, Paging, Sizes},
+    paging::{EndEvidence, Family, Paging, Sizes, UpstreamProfile},
     position::{Hint, Position, Target},
     refusal::Refusal,
     resolver::{Limit, PageRequest, Step, resolve},
@@ -88,7 +88,7 @@ pub(super) struct List {
     pub(super) totals: bool,
     /// Filters are ignored.
     pub(super) ignores: bool,
-    pub(super) learnt: Learnt,
+    pub(super) profile: UpstreamProfile,
     pub(super) asked: Vec<Fetch>,
     /// A change of the list after each answer.
     pub(super) change: Option<fn(&mut Self, u64)>,
@@ -153,7 +153,7 @@ impl List {
             cap: 100,
             totals: true,
             ignores: false,
-            learnt: Learnt::default(),
+            profile: UpstreamProfile::default(),
             asked: Vec::new(),
             change: None,
             touched: HashSet::new(),
@@ -315,7 +315,7 @@ impl List {
         PageRequest {
             flips: self.flips,
             filters: self.filters.clone().map(Arc::new),
-            learnt: self.learnt,
+            profile: self.profile,
             ..PageRequest::new(
                 target,
                 Limit::at_least_one(limit),
@@ -346,7 +346,7 @@ impl List {
                     pending.resume(answers)
                 }
                 Step::Serve(page) => {
-                    self.learnt = page.learnt;
+                    self.profile = page.profile;
                     assert_eq!(page.requests as usize, self.asked.len(), "{:?}", self.asked);
                     return Ok(*page);
                 }

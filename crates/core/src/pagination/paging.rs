@@ -119,7 +119,7 @@ impl Paging {
 /// prove nothing. Merging takes the newest `cap` and `filters_in_vain`. Of `run` it takes the newest, or nearly the
 /// known one if that is more: long runs are seldom alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Learnt {
+pub struct UpstreamProfile {
     /// A cap that the upstream applies in silence, once it was seen: more was asked, and more was there.
     pub cap: Option<u32>,
     /// The number of items of the longest run of equal strong keys in the answers of a page; 0 if it is not known.
@@ -139,7 +139,7 @@ pub enum FutileFilter {
     Spared,
 }
 
-impl Learnt {
+impl UpstreamProfile {
     /// Returns the use that the page made of its filter, if that did not help. `before` is what was known when the page was
     /// asked for.
     #[must_use]

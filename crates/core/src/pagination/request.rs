@@ -8,7 +8,7 @@ use super::{
     limits::{PAGE_REQUESTS, SEARCH_ITEMS, SEARCH_REQUESTS},
     mark::Marker,
     order::Order,
-    paging::{Learnt, Paging},
+    paging::{Paging, UpstreamProfile},
     position::{Position, Target},
     window::Offset,
 };
@@ -131,7 +131,7 @@ pub struct PageRequest {
     pub(super) pivot: Option<Vec<KeyValue>>,
     pub(super) marker: Marker,
     pub(super) target_marker: Option<Marker>,
-    pub(super) learnt: Learnt,
+    pub(super) profile: UpstreamProfile,
     /// At most `search_budget`, as in a [`Budget`].
     pub(super) budget: u32,
     pub(super) search_budget: u32,
@@ -176,7 +176,7 @@ impl PageRequest {
             pivot: None,
             marker,
             target_marker: None,
-            learnt: Learnt::default(),
+            profile: UpstreamProfile::default(),
             budget,
             search_budget,
             search_items: SEARCH_ITEMS,
@@ -200,7 +200,7 @@ impl PageRequest {
         /// The maker of the marks and fingerprints in the target, if the target's cursor was made with another key.
         target_marker: Option<Marker>;
         /// The limits of the upstream that earlier pages showed.
-        learnt: Learnt;
+        profile: UpstreamProfile;
         /// The number of items each way among which a place is searched for where no order is declared.
         search_items: u32;
         /// The proof that is demanded.

@@ -20,7 +20,7 @@ use super::{
     mark::{Mark, Marker},
     order::{Direction, Grain, Kind, Nulls, Order, SortKey, Ties},
     page::{Level, Page, Unproven},
-    paging::{EndEvidence, Family, Learnt, Paging, Sizes},
+    paging::{EndEvidence, Family, Paging, Sizes, UpstreamProfile},
     position::{Anchor, Hint, Item, Position, Target},
     refusal::Refusal,
     resolver::{Limit, PageRequest, ShortPages, Step, Verify, WhenUnproven, resolve},
@@ -52,7 +52,7 @@ struct List {
     /// The kind of the strong key, and whether the upstream is said to order ties.
     kind: Kind,
     ties: Ties,
-    learnt: Learnt,
+    profile: UpstreamProfile,
     /// The largest size that the walk has seen filled, where the cursor does not say.
     honoured: u32,
 }
@@ -71,7 +71,7 @@ impl List {
             short_pages: ShortPages::Refuse,
             kind: Kind::Inferred,
             ties: Ties::Unordered,
-            learnt: Learnt::default(),
+            profile: UpstreamProfile::default(),
             honoured: 0,
         }
     }
@@ -115,7 +115,7 @@ impl List {
         let order = Arc::new(Order { strong: vec![strong], id: key("id"), ties: self.ties, declared: true });
         let paging = Arc::new(self.paging.clone());
         let mut step = resolve(PageRequest {
-            learnt: self.learnt,
+            profile: self.profile,
             unproven: self.unproven,
             verify: self.verify,
             short_pages: self.short_pages,
@@ -131,7 +131,7 @@ impl List {
                     pending.resume(fetches.into_iter().map(|fetch| answer(self, slice(fetch))).collect())
                 }
                 Step::Serve(page) => {
-                    self.learnt = page.learnt;
+                    self.profile = page.profile;
                     return Ok(page);
                 }
                 Step::Refuse(refusal) => return Err(refusal),
@@ -375,7 +375,7 @@ fn what_is_refused_is_nearest_to_a_place_in_the_list() {
     for hinted in [21, 40, 105] {
         let rows = (0..14).map(|row| ((row / 4).to_string(), (100 + row).to_string()));
         let mut list = List { cap: 2, ..List::new(Family::Page, rows) };
-        (list.honoured, list.learnt.cap) = (2, Some(2));
+        (list.honoured, list.profile.cap) = (2, Some(2));
         let anchor = Anchor { keys: vec![KeyValue::Number("2".into())], id: KeyValue::Number("109".into()) };
         let hint = Hint { offset: Offset(hinted), run: 2, ..Hint::default() };
         match list.page(Target { position: Position::After(anchor), hint }, 1) {

@@ -185,7 +185,7 @@ impl Reader {
         let draft = Draft::new(Arc::clone(&request.order), &request.target, limit, ground, unverified);
         Self {
             ledger: Ledger::new(request.target.hint.honoured, request.paging.repeats_last_page),
-            sizes: Sizes::new(request.learnt, draft.is_at_start()),
+            sizes: Sizes::new(request.profile, draft.is_at_start()),
             ground,
             draft,
             effort: Effort::default(),

@@ -7,7 +7,7 @@ use cursorgate_core::pagination::{
     fetch::Fetch,
     order::{Direction, Kind, Nulls, Order, SortKey},
     page::Page,
-    paging::Learnt,
+    paging::UpstreamProfile,
     position::{Hint, Item, MarkedItem, Marks, Position, Target},
     refusal::Refusal,
     resolver::{Budget, Limit, PageRequest, Step, resolve},
@@ -49,8 +49,8 @@ pub(crate) fn walk(scenario: &Scenario, tells: bool) -> Outcome {
 
 /// Returns the knowledge of a gateway after one of its clients' pages, as the product merges it: the newest cap, the
 /// longest run.
-fn merged(known: Learnt, learnt: Learnt) -> Learnt {
-    Learnt { run: known.run.max(learnt.run), ..learnt }
+fn merged(known: UpstreamProfile, profile: UpstreamProfile) -> UpstreamProfile {
+    UpstreamProfile { run: known.run.max(profile.run), ..profile }
 }
 
 struct Walker<'a> {
@@ -58,7 +58,7 @@ struct Walker<'a> {
     upstream: Upstream,
     order: Arc<Order>,
     /// The knowledge of the gateway that all clients share.
-    learnt: Learnt,
+    profile: UpstreamProfile,
     outcome: Outcome,
     /// Cursors of earlier pages.
     kept: Vec<Cursor>,
@@ -80,7 +80,7 @@ impl<'a> Walker<'a> {
             scenario,
             upstream,
             order: Arc::new(Order::undeclared(id)),
-            learnt: Learnt::default(),
+            profile: UpstreamProfile::default(),
             outcome: Outcome::default(),
             kept: Vec::new(),
         }
@@ -149,7 +149,7 @@ impl<'a> Walker<'a> {
             self.outcome.unneeded = exchange.is_promised();
             return None;
         };
-        self.learnt = merged(self.learnt, page.learnt);
+        self.profile = merged(self.profile, page.profile);
         self.outcome.pages += 1;
         self.outcome.requests += u64::from(page.requests);
         self.outcome.stragglers += u64::from(page.stragglers);
@@ -177,7 +177,7 @@ impl<'a> Walker<'a> {
             step = match step {
                 Step::Fetch(fetches, pending) => pending.resume(self.answers(&fetches)),
                 Step::Serve(page) => {
-                    self.learnt = merged(self.learnt, page.learnt);
+                    self.profile = merged(self.profile, page.profile);
                     return;
                 }
                 Step::Refuse(_) => return,
@@ -188,7 +188,7 @@ impl<'a> Walker<'a> {
     fn request(&self, target: &Target, limit: u32) -> PageRequest {
         let (order, paging) = (Arc::clone(&self.order), Arc::new(self.scenario.traits.paging()));
         PageRequest::new(target.clone(), Limit::at_least_one(limit), order, paging, marker())
-            .learnt(if self.scenario.forgets { Learnt::default() } else { self.learnt })
+            .profile(if self.scenario.forgets { UpstreamProfile::default() } else { self.profile })
             .search_items(self.scenario.search_items)
             .budget(Budget::new(8, self.scenario.search_budget))
     }

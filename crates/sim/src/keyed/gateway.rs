@@ -8,7 +8,7 @@ use cursorgate_core::pagination::{
     key::KeyValue,
     mark::{Mark, Marker},
     page::Page,
-    paging::Learnt,
+    paging::UpstreamProfile,
     position::{Anchor, Item, Pivot, Position, Target},
 };
 
@@ -24,17 +24,17 @@ struct Learning {
 }
 
 impl Learning {
-    fn read(&self, view: usize) -> Learnt {
-        Learnt { cap: self.caps.get(&view).copied(), run: self.run, filters_in_vain: self.filters_in_vain }
+    fn read(&self, view: usize) -> UpstreamProfile {
+        UpstreamProfile { cap: self.caps.get(&view).copied(), run: self.run, filters_in_vain: self.filters_in_vain }
     }
 
-    fn add(&mut self, view: usize, learnt: Learnt) {
-        match learnt.cap {
+    fn add(&mut self, view: usize, profile: UpstreamProfile) {
+        match profile.cap {
             Some(cap) => self.caps.insert(view, cap),
             None => self.caps.remove(&view),
         };
-        self.filters_in_vain = learnt.filters_in_vain;
-        self.run = learnt.run.max(self.run - self.run / 8);
+        self.filters_in_vain = profile.filters_in_vain;
+        self.run = profile.run.max(self.run - self.run / 8);
     }
 }
 
@@ -99,13 +99,13 @@ impl Gateway {
     }
 
     /// Returns the knowledge about a view of the list.
-    pub(crate) fn learnt(&self, view: usize) -> Learnt {
+    pub(crate) fn profile(&self, view: usize) -> UpstreamProfile {
         self.learning.read(view)
     }
 
     /// Remembers what a page teaches.
     pub(crate) fn remember(&mut self, page: &Page, view: usize, seeks: bool) {
-        self.learning.add(view, page.learnt);
+        self.learning.add(view, page.profile);
         if !seeks {
             return;
         }

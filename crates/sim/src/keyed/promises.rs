@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use cursorgate_core::pagination::{
     page::{Level, Page, Unproven},
-    paging::{Family, Learnt},
+    paging::{Family, UpstreamProfile},
     position::{Item, Position},
     resolver::{Totals, Verify, WhenUnproven},
 };
@@ -43,7 +43,7 @@ pub(crate) struct Exchange<'a> {
     pub(crate) bound: Bound,
     pub(crate) limit: u32,
     pub(crate) client: &'a Client,
-    pub(crate) before: Learnt,
+    pub(crate) before: UpstreamProfile,
     pub(crate) page: &'a Page,
     /// The rows of the page's items.
     pub(crate) rows: &'a [Rc<Row>],
@@ -135,15 +135,15 @@ impl Exchange<'_> {
             format!("says {} requests, made {}", page.requests, self.answers)
         })?;
         require(page.items.len() <= self.limit as usize, "fullness", || format!("{} items", page.items.len()))?;
-        let learnt = page.learnt;
+        let profile = page.profile;
         let (before, now) = (self.aim.target.hint.honoured, page.honoured);
         let filled = now <= before || self.shown.iter().any(|showing| showing.items == now);
-        require(filled, "learnt", || format!("honoured was {before}, and no answer had as many as now: {now}"))?;
+        require(filled, "profile", || format!("honoured was {before}, and no answer had as many as now: {now}"))?;
         // A cap is a suspicion: a false one costs requests until the next first page, and must never be larger.
         let most = self.traits.greatest_cap() + self.traits.surplus + self.traits.sticky.count();
         let told = self.traits.echoes != Echoes::Nonsense;
-        require(!(self.undisturbed && told) || learnt.cap.is_none_or(|cap| cap <= most), "learnt", || {
-            format!("{learnt:?}, where the cap is {most}")
+        require(!(self.undisturbed && told) || profile.cap.is_none_or(|cap| cap <= most), "profile", || {
+            format!("{profile:?}, where the cap is {most}")
         })
     }
 

@@ -9,7 +9,7 @@ use std::{
 use cursorgate_core::pagination::{
     order::Order,
     page::{Level, Page},
-    paging::{Family, Learnt, Paging},
+    paging::{Family, Paging, UpstreamProfile},
     position::Position,
     refusal::Refusal,
     resolver::{Budget, Limit, PageRequest, Step, WhenUnproven, resolve},
@@ -273,7 +273,7 @@ impl Walk<'_> {
         limit: u32,
         unproven: WhenUnproven,
         number: u64,
-    ) -> Result<(Page, u32, Learnt, Bound), Stop> {
+    ) -> Result<(Page, u32, UpstreamProfile, Bound), Stop> {
         let client = &self.scenario.client;
         self.upstream.world.anchor = aim.bound.place();
         self.upstream.tick();
@@ -281,14 +281,14 @@ impl Walk<'_> {
         let gateway = self.gateways.choose(client, self.scenario.traits.salt, number);
         let pivot = gateway.pivot(&target);
         let view = self.view();
-        let learnt = self.gateways.now().learnt(view);
+        let profile = self.gateways.now().profile(view);
         self.upstream.begin_record();
-        self.upstream.tell(|| format!("  page {number}: {limit} of {target:?}, {learnt:?}, pivot {pivot:?}"));
+        self.upstream.tell(|| format!("  page {number}: {limit} of {target:?}, {profile:?}, pivot {pivot:?}"));
         let traits = &self.scenario.traits;
         let (order, paging) = (Arc::clone(&self.order), Arc::clone(&self.paging));
         let marker = self.gateways.marker.clone();
         let request = PageRequest::new(target, Limit::at_least_one(limit), order, paging, marker)
-            .learnt(learnt)
+            .profile(profile)
             .pivot(pivot)
             .budget(Budget::new(client.budget, client.search_budget))
             .unproven(unproven)
@@ -306,7 +306,7 @@ impl Walk<'_> {
             (Some(place), Bound::Before(_)) if is_bare(&aim.target.position) => Bound::Before(place),
             (_, bound) => bound,
         };
-        Ok((page, answers, learnt, bound))
+        Ok((page, answers, profile, bound))
     }
 
     /// The loop between the core and whoever fetches.

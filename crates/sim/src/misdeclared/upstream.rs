@@ -9,7 +9,7 @@ use cursorgate_core::{
         fetch::Fetch,
         mark::{Mark, Marker},
         page::Page,
-        paging::{Learnt, Paging, Sizes},
+        paging::{Paging, Sizes, UpstreamProfile},
         position::Target,
         refusal::Refusal,
         resolver::{Limit, PageRequest, Step, resolve},
@@ -90,7 +90,7 @@ impl<'a> Upstream<'a> {
         answer
     }
 
-    pub(crate) fn page(&mut self, target: &Target, limit: u32, learnt: Learnt) -> Result<Page, Refusal> {
+    pub(crate) fn page(&mut self, target: &Target, limit: u32, profile: UpstreamProfile) -> Result<Page, Refusal> {
         self.shown.clear();
         self.story.push(format!("  {limit} at {target:?}"));
         let paging =
@@ -99,7 +99,7 @@ impl<'a> Upstream<'a> {
         let (order, limit) = (Arc::new(self.scenario.traits.order()), Limit::at_least_one(limit));
         let request = PageRequest::new(target.clone(), limit, order, Arc::new(paging), marker)
             .flips(self.scenario.traits.flips)
-            .learnt(learnt);
+            .profile(profile);
         let mut step = resolve(request);
         loop {
             step = match step {

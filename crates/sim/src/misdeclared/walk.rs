@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use cursorgate_core::pagination::{
     page::{Level, Page},
-    paging::Learnt,
+    paging::UpstreamProfile,
     position::{Hint, Item, MarkedItem, Marks, Position, Target},
     refusal::Refusal,
 };
@@ -42,10 +42,10 @@ fn go(scenario: &Scenario, upstream: &mut Upstream<'_>, outcome: &mut Outcome) {
     let Scenario { limit, backward, .. } = *scenario;
     let (position, mut bound) = if backward { (Position::End, Bound::End) } else { (Position::Start, Bound::Start) };
     let mut target = Target { position, hint: Hint::default() };
-    let mut learnt = Learnt::default();
+    let mut profile = UpstreamProfile::default();
     let mut known: BTreeMap<u64, Row> = BTreeMap::new();
     for turn in &scenario.turns {
-        let page = upstream.page(&target, limit, learnt);
+        let page = upstream.page(&target, limit, profile);
         for state in &upstream.shown {
             known.extend(state.iter().map(|row| (row.id, row.clone())));
         }
@@ -59,7 +59,7 @@ fn go(scenario: &Scenario, upstream: &mut Upstream<'_>, outcome: &mut Outcome) {
                 return;
             }
         };
-        learnt = page.learnt;
+        profile = page.profile;
         let rows = rows(&page, &known);
         outcome.met.push(level(page.level()));
         if let Some(what) = fault(upstream, &page, &rows, &bound) {

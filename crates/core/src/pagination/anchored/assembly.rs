@@ -60,7 +60,7 @@ impl MarkReader {
         (page.unproven, page.short) = (self.findings.flagged, cut_off);
         page.drift = self.findings.drift.filter(|drift| *drift != 0);
         page.stragglers = self.findings.stragglers;
-        (page.learnt, page.honoured) = (self.sizes.known(), self.sizes.honoured.by_walk());
+        (page.profile, page.honoured) = (self.sizes.known(), self.sizes.honoured.by_walk());
         page
     }
 

@@ -128,7 +128,7 @@ impl MarkReader {
     /// It was the end that made an answer short, and no cap, unless answers were as long as that.
     fn unguess_cap(&mut self) {
         if self.sizes.guessed_cap && self.sizes.cap > Some(self.sizes.honoured.by_walk()) {
-            (self.sizes.cap, self.sizes.guessed_cap) = (self.request.learnt.cap, false);
+            (self.sizes.cap, self.sizes.guessed_cap) = (self.request.profile.cap, false);
         }
     }
 

@@ -3,7 +3,7 @@
 use super::super::{
     answer::Answer,
     judge::end::Honoured,
-    paging::{Learnt, Paging},
+    paging::{Paging, UpstreamProfile},
     window::Slice,
 };
 
@@ -11,7 +11,7 @@ use super::super::{
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sizes {
     /// What was learnt so far.
-    pub(super) learnt: Learnt,
+    pub(super) profile: UpstreamProfile,
     /// The sizes that this walk has seen honoured.
     pub(super) honoured: Honoured,
     /// The largest size that was honoured before this page.
@@ -26,10 +26,10 @@ pub(super) struct Sizes {
 
 impl Sizes {
     /// What was learnt before; the cap is forgotten where the page is the first, which is asked for in full every time.
-    pub(super) fn new(learnt: Learnt, honoured_before: u32, first_page: bool) -> Self {
-        let cap = learnt.cap.filter(|_| !first_page);
+    pub(super) fn new(profile: UpstreamProfile, honoured_before: u32, first_page: bool) -> Self {
+        let cap = profile.cap.filter(|_| !first_page);
         Self {
-            learnt,
+            profile,
             honoured: Honoured::before(honoured_before),
             honoured_before,
             cap,
@@ -43,14 +43,14 @@ impl Sizes {
         let count = u32::try_from(answer.items.len()).unwrap_or(u32::MAX);
         let asked = fetch.size().0;
         self.honoured.learn(answer, fetch, paging);
-        if self.learnt.cap.is_some_and(|cap| cap < count) {
-            self.learnt.cap = None;
+        if self.profile.cap.is_some_and(|cap| cap < count) {
+            self.profile.cap = None;
         }
         if let Some(size) = answer.size
             && (1..asked).contains(&size)
         {
             self.cap = Some(size);
-            self.learnt.cap = Some(size);
+            self.profile.cap = Some(size);
         }
     }
 
@@ -72,8 +72,8 @@ impl Sizes {
     }
 
     /// What is known of the upstream at the end of a page: a cap is a size that answers then fill.
-    pub(super) fn known(&self) -> Learnt {
-        let cap = if self.cap == Some(self.honoured.by_walk()) { self.cap } else { self.learnt.cap };
-        Learnt { cap, ..self.learnt }
+    pub(super) fn known(&self) -> UpstreamProfile {
+        let cap = if self.cap == Some(self.honoured.by_walk()) { self.cap } else { self.profile.cap };
+        UpstreamProfile { cap, ..self.profile }
     }
 }

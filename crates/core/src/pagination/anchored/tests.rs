@@ -11,7 +11,7 @@ use super::super::{
     mark::{Mark, Marker},
     order::{Direction, Kind, Nulls, Order, SortKey, Ties},
     page::{Level, Page, Unproven},
-    paging::{Family, Learnt, Paging, Sizes},
+    paging::{Family, Paging, Sizes, UpstreamProfile},
     position::{Anchor, Hint, Item, Marks, Position, Target},
     refusal::Refusal,
     resolver::{Limit, PageRequest, ShortPages, Step, Verify, WhenUnproven, resolve},
@@ -43,7 +43,7 @@ struct List {
     hides_each: Option<usize>,
     /// Before the second answer for a page so many items come to the head.
     arrivals: u32,
-    learnt: Learnt,
+    profile: UpstreamProfile,
     /// How many requests the last page took.
     requests: u32,
     /// How pages are asked for.
@@ -70,7 +70,7 @@ impl List {
             ignores: false,
             hides_each: None,
             arrivals: 0,
-            learnt: Learnt::default(),
+            profile: UpstreamProfile::default(),
             requests: 0,
             request,
         }
@@ -125,7 +125,7 @@ impl List {
     }
 
     fn page(&mut self, target: Target, limit: u32) -> Result<Box<Page>, Refusal> {
-        let mut step = resolve(PageRequest { target, limit, learnt: self.learnt, ..self.request.clone() });
+        let mut step = resolve(PageRequest { target, limit, profile: self.profile, ..self.request.clone() });
         self.requests = 0;
         loop {
             step = match step {
@@ -143,7 +143,7 @@ impl List {
                     pending.resume(answers)
                 }
                 Step::Serve(page) => {
-                    self.learnt = page.learnt;
+                    self.profile = page.profile;
                     return Ok(page);
                 }
                 Step::Refuse(refusal) => return Err(refusal),
@@ -385,7 +385,7 @@ fn a_place_behind_a_page_that_was_capped_in_silence_is_believed_where_it_is() {
                 assert_eq!(texts(&page), numbers(first..first + 10), "cap {cap}, total {total}");
                 target = page.next.unwrap();
                 assert_eq!(target.hint.offset.0, u64::from(first) + 10, "cap {cap}, total {total}");
-                list.learnt = Learnt::default();
+                list.profile = UpstreamProfile::default();
             }
         }
     }

@@ -6,7 +6,7 @@ use super::{Cost, CostShape, still::Still};
 use crate::pagination::{
     mark::Marker,
     page::Page,
-    paging::{Family, Learnt},
+    paging::{Family, UpstreamProfile},
     position::{Hint, Pivot, Position, Target},
     refusal::Refusal,
     resolver::{Limit, PageRequest, Step, resolve},
@@ -48,10 +48,10 @@ impl CostWalk<'_> {
     /// The first page and the next; the last and the one before it, where a link leads there.
     pub(super) fn at_ends(&self) -> Cost {
         let at = |position| Target { position, hint: Hint::default() };
-        let cost = self.from(&at(Position::Start), Learnt::default(), 2);
-        match self.page(self.request(at(Position::Start), Learnt::default())) {
+        let cost = self.from(&at(Position::Start), UpstreamProfile::default(), 2);
+        match self.page(self.request(at(Position::Start), UpstreamProfile::default())) {
             Ok(Page { last: Some(last), .. }) => {
-                let from_end = self.from(&last, Learnt::default(), 2);
+                let from_end = self.from(&last, UpstreamProfile::default(), 2);
                 cost.and(Cost { first: 0, inner: 0, last: from_end.most(), ..from_end })
             }
             _ => cost,
@@ -62,7 +62,10 @@ impl CostWalk<'_> {
     pub(super) fn over_runs(&self, run: u64) -> Cost {
         let pages = u32::try_from(run / u64::from(self.limit)).unwrap_or(u32::MAX).saturating_add(3);
         let targets = [self.still.after(run - 1), self.still.before(3 * run)];
-        let costs = targets.into_iter().flatten().map(|target| self.from(&self.sure(target), Learnt::default(), pages));
+        let costs = targets
+            .into_iter()
+            .flatten()
+            .map(|target| self.from(&self.sure(target), UpstreamProfile::default(), pages));
         costs.fold(Cost::default(), Cost::and)
     }
 
@@ -71,9 +74,9 @@ impl CostWalk<'_> {
         let targets = [self.still.after(item), self.still.before(item)];
         let costs = targets.into_iter().flatten().flat_map(|target| {
             // A cursor of an item says nothing of the sizes that its walk has seen filled.
-            let unsure = self.from(&target, Learnt::default(), 1);
+            let unsure = self.from(&target, UpstreamProfile::default(), 1);
             let unsure = Cost { first: 0, inner: 0, last: unsure.most(), ..unsure };
-            [self.from(&self.sure(target), Learnt::default(), 1), unsure]
+            [self.from(&self.sure(target), UpstreamProfile::default(), 1), unsure]
         });
         costs.fold(Cost::default(), Cost::and)
     }
@@ -93,31 +96,31 @@ impl CostWalk<'_> {
         for step in [1, 2, cap / 2, cap - 1] {
             let start = Target { position: Position::Start, hint: Hint::default() };
             let step = u32::try_from(step.max(1)).unwrap_or(1);
-            let first = self.page(PageRequest { limit: step, ..self.request(start, Learnt::default()) });
-            if let Ok(Page { next: Some(next), learnt, .. }) = first {
-                cost = cost.and(self.from(&next, learnt, 3));
+            let first = self.page(PageRequest { limit: step, ..self.request(start, UpstreamProfile::default()) });
+            if let Ok(Page { next: Some(next), profile, .. }) = first {
+                cost = cost.and(self.from(&next, profile, 3));
             }
         }
         cost
     }
 
     /// So many pages from a target on, and where that meets the end, one back.
-    fn from(&self, target: &Target, mut learnt: Learnt, pages: u32) -> Cost {
+    fn from(&self, target: &Target, mut profile: UpstreamProfile, pages: u32) -> Cost {
         let mut cost = Cost::default();
         let mut target = target.clone();
         let backward = target.position.is_backward();
         for _ in 0..pages {
             let at_start = matches!(target.position, Position::Start);
-            let page = match self.page(self.request(target, learnt)) {
+            let page = match self.page(self.request(target, profile)) {
                 Ok(page) => page,
                 Err(refusal) => return cost.and(Cost { refusal: Some(refusal), ..Cost::default() }),
             };
-            learnt = page.learnt;
+            profile = page.profile;
             let (onward, back) = if backward { (page.previous, page.next) } else { (page.next, page.previous) };
             let Some(further) = onward else {
                 let cost = cost.and(Cost { last: page.requests, ..Cost::default() });
                 // The way back begins at the end of the list, wherever that is in the upstream's pages.
-                return back.map_or_else(Cost::default, |back| self.one(back, learnt)).and(cost);
+                return back.map_or_else(Cost::default, |back| self.one(back, profile)).and(cost);
             };
             let (first, inner) = if at_start { (page.requests, 0) } else { (0, page.requests) };
             cost = cost.and(Cost { first, inner, ..Cost::default() });
@@ -127,14 +130,14 @@ impl CostWalk<'_> {
     }
 
     /// Reads a page whose place matters, and not the page after it.
-    fn one(&self, target: Target, learnt: Learnt) -> Cost {
-        match self.page(self.request(target, learnt)) {
+    fn one(&self, target: Target, profile: UpstreamProfile) -> Cost {
+        match self.page(self.request(target, profile)) {
             Ok(page) => Cost { inner: page.requests, ..Cost::default() },
             Err(refusal) => Cost { refusal: Some(refusal), ..Cost::default() },
         }
     }
 
-    fn request(&self, target: Target, learnt: Learnt) -> PageRequest {
+    fn request(&self, target: Target, profile: UpstreamProfile) -> PageRequest {
         let (shape, still) = (self.shape, &self.still);
         let target = if shape.seeks { by_id(target) } else { target };
         let marker = Marker::new(super::still::mark);
@@ -148,7 +151,7 @@ impl CostWalk<'_> {
         PageRequest {
             flips: shape.flips,
             filters: still.filters.clone(),
-            learnt,
+            profile,
             budget: shape.budget,
             search_budget: shape.search_budget,
             verify: shape.verify,

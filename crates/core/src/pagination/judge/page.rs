@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::json::Span;
 use crate::pagination::{
     answer::{Answer, Total},
-    paging::Learnt,
+    paging::UpstreamProfile,
     position::{Anchor, Item, Target},
     unsorted::Unsorted,
 };
@@ -88,7 +88,7 @@ pub struct Page {
     /// How far from its hint the boundary was found; none where there was no hint, or no drift.
     pub drift: Option<i64>,
     /// What is known of the upstream now.
-    pub learnt: Learnt,
+    pub profile: UpstreamProfile,
     /// The largest size that the walk has seen filled, this page included: what its cursors carry on.
     pub honoured: u32,
     /// How many upstream requests it took.
@@ -141,7 +141,7 @@ impl Page {
             lowered: None,
             short: false,
             drift: None,
-            learnt: Learnt::default(),
+            profile: UpstreamProfile::default(),
             honoured: 0,
             requests: 0,
             edges: None,

@@ -66,7 +66,7 @@ pub(super) fn append(page: &mut Page, later: Page, order: &Order) {
         (Some((first, _)), Some(last)) => Some((first, last)),
         (first, _) => first.or(later.edges),
     };
-    (page.next, page.learnt, page.honoured) = (later.next, later.learnt, later.honoured);
+    (page.next, page.profile, page.honoured) = (later.next, later.profile, later.honoured);
     page.short |= later.short;
     debug_assert!(page.items.iter().all(|place| (place.answer as usize) < page.answers.len()), "items are in answers");
     debug_assert_eq!(had.len(), page.items.len(), "no item comes twice");

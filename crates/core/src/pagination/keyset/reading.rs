@@ -126,7 +126,7 @@ impl Reading {
             // Of a filtered list no total is known. Where one answer can hold all of it up to the page's end, it is asked
             // for from its start: nothing can be cut there.
             Position::After(_) if !is_whole => {
-                let most = plan::most(&request.paging, request.learnt.cap);
+                let most = plan::most(&request.paging, request.profile.cap);
                 let run = if self.part.before.saturating_add(u64::from(request.limit) + 2) <= most {
                     u32::try_from(self.part.before).unwrap_or(u32::MAX)
                 } else if first && self.part.run.is_none() {
@@ -170,7 +170,7 @@ impl Reading {
             // Beside a run that is too long the page is searched for.
             budget: spend(if self.looked { request.search_budget } else { request.budget }),
             search_budget: spend(request.search_budget),
-            learnt: page.map_or(request.learnt, |page| page.learnt),
+            profile: page.map_or(request.profile, |page| page.profile),
             ..request.clone()
         };
         let ground = if is_whole { Ground::Whole } else { Ground::Filtered };
@@ -476,7 +476,7 @@ impl Reading {
             order: Arc::clone(&request.order),
             filters: Arc::clone(request.filters.as_ref()?),
             paging: Arc::clone(&request.paging),
-            learnt: request.learnt,
+            profile: request.profile,
             anchor,
             before,
             tied: request.target.hint.run,

@@ -7,7 +7,7 @@ use crate::pagination::{
     direction::Way,
     key::KeyValue,
     order::Order,
-    paging::{Learnt, Paging},
+    paging::{Paging, UpstreamProfile},
     plan::{self, Window},
     position::Anchor,
     rows,
@@ -31,11 +31,11 @@ pub(in crate::pagination) struct FoundRun {
 
 impl BoundaryLook {
     /// Plans a look from the boundary on. The boundary is expected after `before` items, `run` of which share its keys.
-    pub(in crate::pagination) fn new(paging: &Paging, learnt: Learnt, before: u64, run: u32) -> Option<Self> {
-        let most = plan::most(paging, learnt.cap);
+    pub(in crate::pagination) fn new(paging: &Paging, profile: UpstreamProfile, before: u64, run: u32) -> Option<Self> {
+        let most = plan::most(paging, profile.cap);
         let from = before.saturating_sub(u64::from(run) + 2);
         let window = Window { from, to: before.saturating_add(2), before: 0, behind: most };
-        let slice = *plan::plan(paging, learnt.cap, window, Way::Forward, 1).first()?;
+        let slice = *plan::plan(paging, profile.cap, window, Way::Forward, 1).first()?;
         plan::within(paging, slice).map(Self)
     }
 

@@ -95,7 +95,7 @@ fn what_two_pages_do_not_hold_of_an_offset_is_not_nothing() {
         let mut list = List { cap: 5, unproven: WhenUnproven::Flag, ..List::new(Family::Page, rows) };
         list.paging = Paging::new(Family::Page, Sizes::Free { least: 2, most: Some(most) });
         for offset in 1..60 {
-            list.learnt = Learnt::default();
+            list.profile = UpstreamProfile::default();
             let target = Target { position: Position::At(Offset(offset)), hint: Hint::default() };
             let said = |list: &List, fetch: Slice| {
                 let size = fetch.size().0.min(list.cap);

@@ -82,7 +82,7 @@ impl TokenPage {
         (page.total, page.offset) = (self.total, offset.unwrap_or(0));
         (page.unproven, page.short) = (self.flagged, short && taken.len() < self.limit());
         page.stragglers = self.stragglers;
-        (page.learnt, page.honoured) = (self.request.learnt, self.request.target.hint.honoured);
+        (page.profile, page.honoured) = (self.request.profile, self.request.target.hint.honoured);
         Ok(page)
     }
 

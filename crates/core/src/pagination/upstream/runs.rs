@@ -9,7 +9,7 @@ use crate::pagination::{
     key::KeyValue,
     limits::TELLING_RUN,
     order::Order,
-    paging::{Learnt, Paging},
+    paging::{Paging, UpstreamProfile},
     parts::{
         legs,
         look::{BoundaryLook, begins_at_start},
@@ -44,7 +44,7 @@ pub(in crate::pagination) struct RunWatch {
     pub(in crate::pagination) order: Arc<Order>,
     pub(in crate::pagination) filters: Arc<Filters>,
     pub(in crate::pagination) paging: Arc<Paging>,
-    pub(in crate::pagination) learnt: Learnt,
+    pub(in crate::pagination) profile: UpstreamProfile,
     /// The item after which the part is read; none: it is read from its start.
     pub(in crate::pagination) anchor: Option<Anchor>,
     /// The number of items that are expected before the boundary in the part.
@@ -96,7 +96,7 @@ impl RunWatch {
 
     fn look(&self, up: &UpstreamPort) -> Option<BoundaryLook> {
         let tied = if self.anchor.is_some() { self.tied } else { 0 };
-        let look = BoundaryLook::new(&self.paging, self.learnt, self.before, tied);
+        let look = BoundaryLook::new(&self.paging, self.profile, self.before, tied);
         look.filter(|_| up.requests < self.last_request)
     }
 
@@ -105,7 +105,7 @@ impl RunWatch {
     fn run_among(&mut self, first: Option<Slice>, answers: &[Answer]) -> Option<FilledRun> {
         let order = Arc::clone(&self.order);
         let order = order.as_ref();
-        let longest = usize::try_from(plan::most(&self.paging, self.learnt.cap)).unwrap_or(usize::MAX);
+        let longest = usize::try_from(plan::most(&self.paging, self.profile.cap)).unwrap_or(usize::MAX);
         let is_one_run = |answer: &&Answer| {
             let count = answer.items.len();
             count >= longest.clamp(2, TELLING_RUN)

@@ -65,7 +65,7 @@ impl Reader {
 
     /// The window around where the boundary is believed to be, with so much of a margin on both sides.
     pub(super) fn window(&self, margin: u64) -> Window {
-        aim::window(&self.draft, margin, self.sizes.learnt.run.max(self.request.learnt.run).into())
+        aim::window(&self.draft, margin, self.sizes.profile.run.max(self.request.profile.run).into())
     }
 
     /// Where to look next for a boundary that was looked for in vain.

@@ -171,8 +171,8 @@ impl Reader {
     /// An answer of fewer items than the cap that were asked for, with more after it: no cap made it short.
     pub(super) fn refute_cap(&mut self) {
         let Some(Doubt { short, .. }) = self.ending.doubted else { return };
-        if self.sizes.learnt.cap.is_some_and(|cap| short.slice.size().0 <= cap) {
-            (self.sizes.cap, self.sizes.learnt.cap) = (None, None);
+        if self.sizes.profile.cap.is_some_and(|cap| short.slice.size().0 <= cap) {
+            (self.sizes.cap, self.sizes.profile.cap) = (None, None);
         }
     }
 

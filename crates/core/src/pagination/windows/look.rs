@@ -178,7 +178,7 @@ impl Reader {
 
     /// Where the list is believed to end, and how long its runs of ties are.
     pub(super) fn note(&mut self, view: &Evidence) {
-        self.sizes.learnt.run = self.sizes.learnt.run.max(view.longest_run());
+        self.sizes.profile.run = self.sizes.profile.run.max(view.longest_run());
         if !view.is_empty() && !view.short() {
             // Where a page of another size than was asked for stands, nothing says.
             self.ending.seen_to = self.ending.seen_to.max(view.behind());

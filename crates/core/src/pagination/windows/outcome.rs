@@ -31,7 +31,7 @@ impl Reader {
         let verdict = Verdict {
             unproven: self.flagged,
             cut_off,
-            learnt: self.sizes.learnt,
+            profile: self.sizes.profile,
             honoured: self.ledger.honoured().by_walk(),
         };
         self.draft.finish(verdict).map(ControlFlow::Break).map_err(|unsorted| self.contradicted(unsorted))
@@ -47,7 +47,7 @@ impl Reader {
     /// neighbouring slices may hold it, of the whole list: whoever filters it has better ways.
     pub(super) fn tie_run(&mut self, cut: &Cut, seen: Option<(Slice, Box<Evidence>)>) -> Next {
         self.effort.searching = true;
-        if self.sizes.cap != self.sizes.learnt.cap && self.sizes.cap.is_some() && !self.sizes.uncapped {
+        if self.sizes.cap != self.sizes.profile.cap && self.sizes.cap.is_some() && !self.sizes.uncapped {
             (self.sizes.cap, self.sizes.uncapped) = (None, true);
             self.cut = Some(cut.clone());
             return Ok(Turn::Window);

@@ -3,14 +3,14 @@
 use crate::pagination::{
     answer::Answer,
     judge::ledger::Ledger,
-    paging::{Learnt, Paging},
+    paging::{Paging, UpstreamProfile},
     window::Slice,
 };
 
 /// What is known of sizes, and of the upstream at large, in the course of one page.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sizes {
-    pub(super) learnt: Learnt,
+    pub(super) profile: UpstreamProfile,
     /// The cap that is believed in.
     pub(super) cap: Option<u32>,
     /// The last answer with fewer items than were asked for: where it began, and how many it had.
@@ -22,10 +22,10 @@ pub(super) struct Sizes {
 impl Sizes {
     /// What was learnt before. The first page is asked for in full every
     /// time: a cap that was misread, or has been lifted, is forgotten.
-    pub(super) fn new(learnt: Learnt, is_first_page: bool) -> Self {
+    pub(super) fn new(profile: UpstreamProfile, is_first_page: bool) -> Self {
         Self {
-            learnt: Learnt { run: 0, ..learnt },
-            cap: learnt.cap.filter(|_| !is_first_page),
+            profile: UpstreamProfile { run: 0, ..profile },
+            cap: profile.cap.filter(|_| !is_first_page),
             last_short: None,
             uncapped: false,
         }
@@ -35,14 +35,14 @@ impl Sizes {
     pub(super) fn learn(&mut self, slice: Slice, answer: &Answer, paging: &Paging, ledger: &Ledger) {
         let count = u32::try_from(answer.items.len()).unwrap_or(u32::MAX);
         let asked = slice.size().0;
-        if self.learnt.cap.is_some_and(|cap| cap < count) {
-            self.learnt.cap = None;
+        if self.profile.cap.is_some_and(|cap| cap < count) {
+            self.profile.cap = None;
         }
         if let Some(size) = answer.size
             && (1..asked).contains(&size)
         {
             self.cap = Some(size);
-            self.learnt.cap = Some(size);
+            self.profile.cap = Some(size);
         }
         // Where the last page comes again past the end, what is short says nothing of a cap.
         let is_most = count >= ledger.honoured().by_page();
@@ -52,7 +52,7 @@ impl Sizes {
             // One answer may be short because the list ends, or because it was cut by bytes or by time. A cap gives the same
             // number twice, at different places.
             if self.last_short.is_some_and(|(other, same)| other != begins && same == count) {
-                self.learnt.cap = Some(count);
+                self.profile.cap = Some(count);
             }
             self.last_short = Some((begins, count));
         }

@@ -5,7 +5,7 @@ use crate::pagination::{
     answer::Total,
     direction::Way,
     page::{ItemPlace, Level, Page, Unproven},
-    paging::Learnt,
+    paging::UpstreamProfile,
     position::{Hint, Item, Position, Target},
     unsorted::Unsorted,
     window::Offset,
@@ -19,7 +19,7 @@ pub(in crate::pagination) struct Verdict {
     /// The budget ended before it was complete.
     pub(in crate::pagination) cut_off: bool,
     /// What is known of the upstream now.
-    pub(in crate::pagination) learnt: Learnt,
+    pub(in crate::pagination) profile: UpstreamProfile,
     /// The largest size that the walk has seen filled.
     pub(in crate::pagination) honoured: u32,
 }
@@ -81,7 +81,7 @@ impl Draft {
             unproven,
             short: verdict.cut_off && !self.is_full(),
             drift: self.drift,
-            learnt: verdict.learnt,
+            profile: verdict.profile,
             honoured: verdict.honoured,
             ..Page::new(level, answers, items)
         })
