@@ -22,7 +22,7 @@ use super::{
     page::Page,
     parts::{
         legs,
-        range::{self, Part},
+        range::{self, Lets, Part},
     },
     plan,
     position::{Anchor, Hint, Position},
@@ -206,7 +206,8 @@ fn parts(request: &PageRequest, order: &Order, anchor: &Anchor) -> Option<Vec<Pa
             filter: Some(Arc::new(filter)),
             before: u64::from(hint.run.max(1)),
             left_out: u64::from(left_out),
-            inclusive: false,
+            // The first alternative holds what shares all keys but the last with the anchor.
+            lets: Lets::EqualWithin(order.strong.len() - 1),
             ..Part::whole(Position::After(anchor.clone()))
         }]);
     }

@@ -63,6 +63,16 @@ impl Value {
     }
 }
 
+impl Value {
+    /// A whole number that is so much larger; of other values nothing changes.
+    fn shifted(self, by: i64) -> Self {
+        match self {
+            Self::Decimal(digits) if by != 0 => Self::Decimal((digits.parse::<i64>().unwrap() + by).to_string()),
+            other => other,
+        }
+    }
+}
+
 /// A row: the strong keys and the id, each as it is stored and as raw JSON.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Row {
@@ -88,6 +98,8 @@ pub(super) struct List {
     pub(super) totals: bool,
     /// Filters are ignored.
     pub(super) ignores: bool,
+    /// So much more than it is asked for a filter takes a whole number to be, as a time in another zone is.
+    pub(super) shift: i64,
     pub(super) profile: UpstreamProfile,
     pub(super) asked: Vec<Fetch>,
     /// A change of the list after each answer.
@@ -153,6 +165,7 @@ impl List {
             cap: 100,
             totals: true,
             ignores: false,
+            shift: 0,
             profile: UpstreamProfile::default(),
             asked: Vec::new(),
             change: None,
@@ -219,7 +232,7 @@ impl List {
             Filter::Compare { column, comparison, value } => {
                 let stored = &row.cells[*column].0;
                 let ordering = match (stored, value) {
-                    (Some(stored), Some(value)) => Some(stored.cmp(&stored.like(value))),
+                    (Some(stored), Some(value)) => Some(stored.cmp(&stored.like(value).shifted(self.shift))),
                     _ => None,
                 };
                 match comparison {

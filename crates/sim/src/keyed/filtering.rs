@@ -66,11 +66,13 @@ impl Wanted {
         }
     }
 
-    /// Returns whether the filter is a range of the first key that includes the value it names.
-    pub(crate) fn is_inclusive(&self, shape: &Shape) -> bool {
-        let inclusive = [Comparison::LessOrEqual, Comparison::GreaterOrEqual, Comparison::Equal];
-        matches!(self, Self::Compare { column: 0, comparison, .. } if inclusive.contains(comparison))
-            && !shape.strong.is_empty()
+    /// Returns whether the filter compares the first key, so that items with one value of it pass together.
+    pub(crate) fn compares_the_first_key(&self, shape: &Shape) -> bool {
+        match self {
+            Self::Any(any) => any.iter().any(|filter| filter.compares_the_first_key(shape)),
+            Self::Compare { column: 0, .. } => !shape.strong.is_empty(),
+            _ => false,
+        }
     }
 
     /// Returns whether every item that could stand after the last one shown (or `before` the first) passes: then the

@@ -13,7 +13,6 @@ use crate::{
         broken::Lie,
         filtering::Wanted,
         row::{Place, Row, TieOrder},
-        traits::Reads,
         upstream::Upstream,
         world::State,
     },
@@ -38,15 +37,14 @@ impl Upstream<'_> {
         wanted.map_or(rows.len(), |wanted| rows.iter().filter(|row| wanted.passes(row.stored(&self.shape))).count())
     }
 
-    /// Returns whether a filtered list begins (or ends) with a whole run of the first key: its filter includes the
-    /// value that it names, and lets all of that run through, however it reads values.
+    /// Returns whether a filtered list begins (or ends) with a whole run of the first key: its filter lets all of that run through,
+    /// however it reads values.
     pub(crate) fn begins_with_a_run(&self, state: &State, wanted: &Wanted, places: Option<(Place, Place)>) -> bool {
         let cut = |row: &&Rc<Row>| {
             let beside = places.is_some_and(|(least, most)| row.place[0] == least[0] || row.place[0] == most[0]);
             beside && !wanted.passes(row.stored(&self.shape))
         };
-        let read = self.traits.reads() == Reads::AsTold || !state.raw().iter().any(|row| cut(&row));
-        wanted.is_inclusive(&self.shape) && read
+        wanted.compares_the_first_key(&self.shape) && !state.raw().iter().any(|row| cut(&row))
     }
 
     /// Which ends of the whole list an answer shows that begins at the start, or reaches the end, of what it lists.

@@ -4,6 +4,7 @@ use std::{cmp::Ordering, collections::HashSet};
 
 use crate::pagination::{
     answer::Answer,
+    key::KeyValue,
     order::Order,
     page::{ItemPlace, Page},
     position::{Anchor, Hint, Item, Position, Target},
@@ -27,6 +28,15 @@ pub(super) fn shows(page: &Page, order: &Order, equals_too: bool, anchor: &Ancho
         }
     }
     Some(false)
+}
+
+/// Returns whether a page goes on, and its last item has that many first keys in common with the anchor, and a null after them only
+/// where the anchor has one.
+pub(super) fn is_within(page: &Page, anchor: &Anchor, keys: usize) -> bool {
+    let is_null = |anchor: &Anchor| anchor.keys.get(keys) == Some(&KeyValue::Null);
+    page.next.is_some()
+        && last_of(page)
+            .is_some_and(|last| last.keys.get(..keys) == anchor.keys.get(..keys) && is_null(last) == is_null(anchor))
 }
 
 /// Returns the place at which a page of the whole list begins.

@@ -3,7 +3,7 @@
 use std::{cmp::Ordering, collections::VecDeque, sync::Arc};
 
 use super::{
-    gather::{after, append, boundary_of, last_of, shows},
+    gather::{after, append, boundary_of, is_within, last_of, shows},
     within,
 };
 use crate::pagination::{
@@ -11,7 +11,10 @@ use crate::pagination::{
     judge::draft::Ground,
     order::{Order, Ties},
     page::{Level, Page},
-    parts::{legs, range::Part},
+    parts::{
+        legs,
+        range::{Lets, Part},
+    },
     plan,
     position::{Anchor, Hint, Item, Position, Target},
     refusal::Refusal,
@@ -224,34 +227,37 @@ impl Reading {
             return Ok(Some(self.aimed(page)));
         }
         if !is_whole {
-            let is_after = matches!(self.part.position, Position::After(_));
-            let shows = match &self.part.position {
-                Position::After(anchor) => {
-                    shows(&page, &self.request.order, self.part.inclusive && self.part.run.is_none(), anchor)
-                }
-                _ => Some(false),
-            };
-            let Some(shows) = shows else { return self.lost(up) };
-            if !shows {
-                // Neither the anchor nor anything after it: the end of the list, or a filter that lets nothing through.
-                // Test: `an_empty_filtered_answer_is_no_end`.
-                let shows_nothing = page.items.is_empty() && is_after;
-                // A filter that lets the anchor's own value through, and shows neither the anchor nor an item with that
-                // value, may compare otherwise than the list is sorted: by the date alone, or in another time zone. Only
-                // the whole list tells that from an anchor that was deleted.
-                let may_compare_otherwise =
-                    self.part.inclusive && is_after && self.part.run.is_none() && rules::holds(Rule::FiltersAreProven);
-                if shows_nothing || may_compare_otherwise {
-                    return self.lost(up);
-                }
-                page.lower(Level::Checked);
-            }
+            let Some(level) = self.shown_by(&page) else { return self.lost(up) };
+            page.lower(level);
             if !self.is_behind_the_last(&page) || !self.is_all_run(&page) {
                 return self.lost(up);
             }
             (page.total, page.last, page.drift) = (None, None, None);
         }
         self.gather(up, page)
+    }
+
+    /// Returns the level at which the answers to a filter prove that it shows all that follows the position; `None` where
+    /// the filter may compare otherwise than the list is sorted.
+    fn shown_by(&self, page: &Page) -> Option<Level> {
+        let Position::After(anchor) = &self.part.position else { return Some(Level::Checked) };
+        let lets = self.part.lets;
+        let has_equals = matches!(lets, Lets::Equal | Lets::EqualWithin(_));
+        let in_run = self.part.run.is_some();
+        if shows(page, &self.request.order, has_equals && !in_run, anchor)? {
+            return Some(match lets {
+                Lets::Apart => Level::Checked,
+                Lets::EqualWithin(keys) if !is_within(page, anchor, keys) => Level::Checked,
+                _ => Level::Exact,
+            });
+        }
+        // Neither the anchor nor anything after it: the end of the list, or a filter that lets nothing through.
+        let shows_nothing = page.items.is_empty();
+        // A filter that lets the anchor's own value through, and shows neither the anchor nor an item with that value, may
+        // compare by the date alone, or in another time zone. Only the whole list tells that from an anchor that was
+        // deleted (`a_filter_of_alternatives_that_shows_no_anchor_is_not_trusted`).
+        let may_compare_otherwise = has_equals && !in_run && rules::holds(Rule::FiltersAreProven);
+        (!shows_nothing && !may_compare_otherwise).then_some(Level::Checked)
     }
 
     /// Appends the page of a part, and goes on if more is needed.

@@ -25,19 +25,35 @@ pub(in crate::pagination) struct Part {
     pub(in crate::pagination) before: u64,
     /// The number of items that are left out besides, which a filter on the first key alone would let through.
     pub(in crate::pagination) left_out: u64,
-    /// The filter lets everything equal to the position's own keys through, as it compares with them.
-    pub(in crate::pagination) inclusive: bool,
+    /// The treatment of the position's own keys.
+    pub(in crate::pagination) lets: Lets,
+}
+
+/// The treatment that a filter gives to the keys that it is asked by, on which the proof by its answers depends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::pagination) enum Lets {
+    /// The same comparison lets them and all that follows through: an answer that shows them proves the filter, and an answer
+    /// that shows neither them nor the item that had them may come of a filter that compares otherwise than the list is
+    /// sorted.
+    Equal,
+    /// As `Equal`, but only of items that have so many first keys in common with the position, and no null where it has
+    /// none: other alternatives of the filter let the rest through, and nothing shows that these are understood.
+    EqualWithin(usize),
+    /// An alternative of its own lets them through, which proves nothing of what follows.
+    Apart,
+    /// The keys are left out.
+    Nothing,
 }
 
 impl Part {
     /// All of the list.
     pub(in crate::pagination) fn whole(position: Position) -> Self {
-        Self { filter: None, run: None, position, before: 0, left_out: 0, inclusive: true }
+        Self { filter: None, run: None, position, before: 0, left_out: 0, lets: Lets::Equal }
     }
 
     /// Returns the part that passes a filter, from its first item on.
     pub(in crate::pagination) fn from_its_start(filter: Filter) -> Self {
-        Self { filter: Some(Arc::new(filter)), inclusive: false, ..Self::whole(Position::Start) }
+        Self { filter: Some(Arc::new(filter)), lets: Lets::Nothing, ..Self::whole(Position::Start) }
     }
 }
 
@@ -87,18 +103,18 @@ pub(in crate::pagination) fn parts_after(
     let can = filters.columns.first().copied()?;
     let nulls = if order.strong.is_empty() { NullsStand::Nowhere } else { nulls_stand(key)? };
     let null = |comparison| Filter::Compare { column: 0, comparison, value: None };
-    let after = |filter: Filter, before: u64, inclusive: bool| Part {
+    let after = |filter: Filter, before: u64, lets: Lets| Part {
         filter: Some(Arc::new(filter)),
         run: None,
         position: Position::After(anchor.clone()),
         before,
         left_out: 0,
-        inclusive,
+        lets,
     };
     let within = if hint.within == Hint::LONG_RUN { 0 } else { hint.within };
     let believed = u64::from(within.max(hint.run).max(1));
     if *value == KeyValue::Null {
-        let here = after(null(Comparison::Null), believed, false);
+        let here = after(null(Comparison::Null), believed, Lets::Equal);
         return match nulls {
             _ if !can.nulls => None,
             NullsStand::Nowhere => None,
@@ -106,11 +122,10 @@ pub(in crate::pagination) fn parts_after(
             NullsStand::Before => Some(vec![here, Part::from_its_start(null(Comparison::NotNull))]),
         };
     }
-    let (from_here_on, lets_through) = from_on(key, value, 0, can, (filters.either, order.strong.is_empty()))?;
-    let before = if lets_through == Lets::NothingEqual { 0 } else { believed };
-    let inclusive = lets_through == Lets::Equal;
+    let (from_here_on, lets) = from_on(key, value, 0, can, (filters.either, order.strong.is_empty()))?;
+    let before = if lets == Lets::Nothing { 0 } else { believed };
     match nulls {
-        NullsStand::Nowhere | NullsStand::Before => Some(vec![after(from_here_on, before, inclusive)]),
+        NullsStand::Nowhere | NullsStand::Before => Some(vec![after(from_here_on, before, lets)]),
         NullsStand::Behind if !can.nulls => None,
         NullsStand::Behind if filters.either => {
             let either = match from_here_on {
@@ -120,23 +135,13 @@ pub(in crate::pagination) fn parts_after(
                 }
                 one => vec![one, null(Comparison::Null)],
             };
-            Some(vec![after(Filter::Or(either), before, false)])
+            let lets = if lets == Lets::Equal { Lets::EqualWithin(0) } else { lets };
+            Some(vec![after(Filter::Or(either), before, lets)])
         }
         NullsStand::Behind => {
-            Some(vec![after(from_here_on, before, inclusive), Part::from_its_start(null(Comparison::Null))])
+            Some(vec![after(from_here_on, before, lets), Part::from_its_start(null(Comparison::Null))])
         }
     }
-}
-
-/// The effect of a filter from a value on on the value itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::pagination) enum Lets {
-    /// The value passes: it is compared with as equal.
-    Equal,
-    /// The value passes: it is beyond another value, or passes by another comparison than the items after it.
-    Beyond,
-    /// The value does not pass.
-    NothingEqual,
 }
 
 /// Returns a filter that lets through everything from a value of a key on.
@@ -167,17 +172,17 @@ pub(in crate::pagination) fn from_on(
         if is_id || !rules::holds(Rule::FiltersAreProven) { Widened::AsShown } else { widen::widened(key, value)? };
     match widened {
         Widened::To(moved) if can_inclusive => Some((compare(inclusive, moved), Lets::Equal)),
-        Widened::To(moved) if can_exclusive => Some((compare(exclusive, moved), Lets::Beyond)),
+        Widened::To(moved) if can_exclusive => Some((compare(exclusive, moved), Lets::Equal)),
         Widened::AsShown if can_inclusive => Some((compare(inclusive, shown), Lets::Equal)),
         Widened::AsShown if can_exclusive => {
             if either && can.equal && !is_cut {
                 let alternatives = vec![compare(exclusive, shown.clone()), compare(Comparison::Equal, shown)];
-                return Some((Filter::Or(alternatives), Lets::Beyond));
+                return Some((Filter::Or(alternatives), Lets::Apart));
             }
             match widen::just_before(key, value) {
-                Some(before) => Some((compare(exclusive, before), Lets::Beyond)),
+                Some(before) => Some((compare(exclusive, before), Lets::Equal)),
                 // Only of the id is nothing lost that is equal to the anchor.
-                None if is_id => Some((compare(exclusive, shown), Lets::NothingEqual)),
+                None if is_id => Some((compare(exclusive, shown), Lets::Nothing)),
                 None => None,
             }
         }

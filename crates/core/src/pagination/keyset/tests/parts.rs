@@ -79,6 +79,31 @@ fn a_grain_that_is_coarser_than_the_digits_shown_is_what_a_filter_is_moved_by() 
 }
 
 #[test]
+fn a_filter_of_alternatives_that_shows_no_anchor_is_not_trusted() {
+    // Nulls stand last, so that they are an alternative of the filter, which takes a time to be in another zone.
+    let mut list = by(Kind::Number, Ascending, |row| if row < 50 { model::whole(row) } else { model::null() });
+    list.order.strong[0].nulls = Nulls::Last;
+    (list.filters, list.shift) = (Some(Filters { columns: vec![ALL; 2], either: true, ..Filters::default() }), 3);
+    walks_both_ways(&mut list, 7, "three more");
+}
+
+#[test]
+fn an_alternative_that_shows_the_anchor_proves_nothing_of_the_others() {
+    let mut list = by(Kind::Uuid, Ascending, uuid);
+    let can = filter_of_equal(EXCLUSIVE);
+    list.filters = Some(Filters { columns: vec![can; 2], either: true, ..Filters::default() });
+    let page = list.page(start(), 7).unwrap();
+    let page = list.page(page.next.unwrap(), 7).unwrap();
+    assert_eq!((page.level(), page.requests), (Level::Checked, 1));
+    // Nulls are asked for beside what comes after the anchor: no answer without a null shows that this is understood.
+    let mut list = by(Kind::Number, Ascending, |row| model::whole(row));
+    list.order.strong[0].nulls = Nulls::Last;
+    list.filters = Some(Filters { columns: vec![ALL; 2], either: true, ..Filters::default() });
+    let levels: Vec<Level> = list.walk(start(), 25).iter().map(Page::level).collect();
+    assert_eq!(levels, [Level::Exact, Level::Exact, Level::Checked]);
+}
+
+#[test]
 fn what_an_exclusive_filter_shows_without_its_anchor_is_checked() {
     let mut list = by(Kind::Uuid, Ascending, uuid);
     list.filters = Some(Filters { columns: vec![EXCLUSIVE; 2], either: true, ..Filters::default() });
