@@ -203,3 +203,18 @@ fn folders_hold_few_files() {
     let full: Vec<_> = folders.into_iter().filter(|(path, files)| path.len() > 1 && *files > MOST_FILES).collect();
     assert!(full.is_empty(), "{full:?}");
 }
+
+/// The modules of the core that the checker of pages may name: the types of the contract, and the comparison of two keys.
+const CONTRACT: [&str; 11] =
+    ["answer", "fetch", "filter", "fingerprint", "key", "order", "page", "paging", "position", "request", "window"];
+
+#[test]
+fn the_checker_of_pages_stands_alone() {
+    let (graph, checker) = (graph(), module("pagination/checker.rs"));
+    let importers = graph.iter().filter(|(path, imports)| path.len() > 1 && imports.contains(&checker));
+    assert_eq!(importers.map(|(path, _)| path.join("::")).collect::<Vec<_>>(), [""; 0], "name the checker");
+    let imports = graph[&checker].iter().filter(|path| path.len() > 1 && path[0] == "pagination");
+    let others: Vec<String> =
+        imports.filter(|path| !CONTRACT.contains(&path[1].as_str())).map(|path| path.join("::")).collect();
+    assert!(others.is_empty(), "the checker names {others:?}");
+}

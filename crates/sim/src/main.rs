@@ -29,6 +29,7 @@ mod broken;
 mod case;
 mod cli;
 mod dice;
+mod founded;
 mod keyed;
 mod misdeclared;
 mod regression;

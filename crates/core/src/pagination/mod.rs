@@ -35,6 +35,7 @@
 
 mod anchored;
 pub mod answer;
+pub mod checker;
 pub mod cost;
 mod decimal;
 mod direction;

@@ -20,7 +20,10 @@ use super::{
     upstream::Upstream,
     world::{World, marker},
 };
-use crate::dice::mix;
+use crate::{
+    dice::mix,
+    founded::{FOUNDED, Record},
+};
 
 /// The result of a walk.
 #[derive(Debug, Default)]
@@ -131,10 +134,16 @@ impl<'a> Walker<'a> {
         self.upstream.shown.clear();
         let at_first = self.upstream.world.state.clone();
         self.upstream.tell(|| format!("limit {limit} from {}", promises::told_target(Some(&cursor.target))));
-        let mut step = resolve(self.request(&cursor.target, limit));
+        let request = self.request(&cursor.target, limit);
+        let mut record = Record::begin(&request);
+        let mut step = resolve(request);
         let page = loop {
             step = match step {
-                Step::Fetch(fetches, pending) => pending.resume(self.answers(&fetches)),
+                Step::Fetch(fetches, pending) => {
+                    let answers = self.answers(&fetches);
+                    record.take(&fetches, &answers);
+                    pending.resume(answers)
+                }
                 Step::Serve(page) => break Some(page),
                 Step::Refuse(refusal) => {
                     self.upstream.tell(|| format!("refused: {refusal:?}"));
@@ -149,6 +158,10 @@ impl<'a> Walker<'a> {
             self.outcome.unneeded = exchange.is_promised();
             return None;
         };
+        if let Some(what) = record.unfounded(&page) {
+            self.outcome.violation = Some(format!("{FOUNDED}: {what}"));
+            return None;
+        }
         self.profile = merged(self.profile, page.profile);
         self.outcome.pages += 1;
         self.outcome.requests += u64::from(page.requests);

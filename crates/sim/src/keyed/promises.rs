@@ -16,7 +16,7 @@ use crate::keyed::{
     aim::{Aim, Bound},
     client::Client,
     row::{Place, Row, Shape, TieOrder},
-    traits::{Counts, Cuts, Echoes, Past, Reads, Says, Sticky, Traits},
+    traits::{Counts, Echoes, Past, Says, Sticky, Traits},
     upstream::Showing,
     values::Look,
     world::State,
@@ -55,6 +55,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) still: bool,
     /// Nothing has changed since the walk began, and the hint came with the page before.
     pub(crate) undisturbed: bool,
+    /// The checker follows the page's claim from its answers.
+    pub(crate) founded: bool,
     pub(crate) traits: &'a Traits,
     pub(crate) shape: &'a Shape,
 }
@@ -87,7 +89,6 @@ impl Exchange<'_> {
             return require(lowered && self.is_contradicted(), "G6 level", || "read by marks without a cause".into());
         }
         self.fullness()?;
-        self.order()?;
         if !self.is_beyond_knowing() {
             self.shows_what_it_says()?;
         }
@@ -96,8 +97,9 @@ impl Exchange<'_> {
         self.cost()
     }
 
-    /// What was proven is so, and nothing was skipped.
+    /// What was proven is so, in order, and nothing was skipped.
     fn shows_what_it_says(&self) -> Kept {
+        self.order()?;
         self.proof()?;
         if self.is_certain() {
             self.ends()?;
@@ -106,20 +108,14 @@ impl Exchange<'_> {
         Ok(())
     }
 
-    /// Whether the world is one in which exact pages may be deceived; they are counted, and their number has a bound.
+    /// Whether no answer of the page shows that it is not what it says: single answers deceive in this world, and the
+    /// checker follows the page's claim from them. Such pages are counted, and their number has a bound.
     ///
-    /// The two answers that confirm an end can be cut like the short one before them, down to what every upstream is taken
-    /// to give (two items), and between them a gap may hold nothing but hidden rows and the last one. A filter that rounds
-    /// what it is asked within the grain of one shown value leaves out rows that look like those it shows.
-    ///
-    /// Not of each such walk is it shown that the core could not know: by page, under a cap that changes within one page of
-    /// the client's (keyed:5423), and where a cut last page comes again (keyed:112450), the places of other answers may tell.
+    /// The two answers that confirm an end can be cut like the short one before them; between them a gap may hold nothing
+    /// but hidden rows; a filter that reads values in its own way leaves out rows that look like those it shows; and a row
+    /// that is pinned to the head is out of order by an opaque key, which nothing can compare.
     fn is_beyond_knowing(&self) -> bool {
-        let traits = self.traits;
-        let halved = matches!(traits.cuts, Cuts::Half(_)) || (traits.caps.len() > 1 && !traits.tells_sizes());
-        let cut = halved || (traits.cuts != Cuts::Never && traits.past == Past::Repeat);
-        let rounds = traits.reads() != Reads::AsTold && self.shape.is_coarse();
-        cut || rounds || (traits.hidden > 0 && traits.hidden_unsaid)
+        self.founded && self.traits.answers_deceive()
     }
 
     /// Whether such a page says `exact` of what is not so.

@@ -43,6 +43,9 @@ pub(crate) struct Tally {
     mistaken: u64,
     checked_among_deceits: u64,
     deceived: u64,
+    pub(crate) unclear: u64,
+    /// The seeds of walks with pages whose claims the checker does not follow.
+    pub(crate) unclear_seeds: Vec<u64>,
     /// The seeds of walks whose exact pages were deceived.
     pub(crate) deceived_at_exact: Vec<u64>,
     classes: BTreeMap<Class, Counts>,
@@ -64,6 +67,8 @@ impl Tally {
         self.mistaken += outcome.mistaken;
         self.checked_among_deceits += outcome.checked_among_deceits;
         self.deceived += outcome.deceived;
+        self.unclear += outcome.unclear;
+        self.unclear_seeds.extend((outcome.unclear > 0).then_some(seed));
         self.deceived_at_exact.extend((outcome.deceived_at_exact > 0).then_some(seed));
         let most = scenario.client.greatest_limit();
         let class = Class {
@@ -92,6 +97,8 @@ impl Tally {
         self.mistaken += other.mistaken;
         self.checked_among_deceits += other.checked_among_deceits;
         self.deceived += other.deceived;
+        self.unclear += other.unclear;
+        self.unclear_seeds.extend(&other.unclear_seeds);
         self.deceived_at_exact.extend(&other.deceived_at_exact);
         for (class, theirs) in &other.classes {
             let counts = self.classes.entry(*class).or_default();
@@ -108,6 +115,11 @@ impl Tally {
 
     pub(crate) fn refusals(&self) -> u64 {
         self.classes.values().map(|counts| counts.refused(|_| true)).sum()
+    }
+
+    /// Returns the number of pages.
+    pub(crate) fn pages(&self) -> u64 {
+        self.classes.values().map(|counts| counts.pages).sum()
     }
 
     /// Returns the number of exact pages of a mode, and the number of all its pages, where upstreams keep to their
@@ -191,7 +203,7 @@ impl fmt::Display for Class {
 impl fmt::Display for Tally {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { walks, mutations, flagged, checked, mistaken, checked_among_deceits, deceived, .. } = self;
-        let pages: u64 = self.classes.values().map(|counts| counts.pages).sum();
+        let pages = self.pages();
         writeln!(
             out,
             "keyed: {walks} walks, {mutations} mutations, {pages} pages ({checked} checked, {mistaken} of them mistaken, of \

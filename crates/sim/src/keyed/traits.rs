@@ -304,10 +304,15 @@ impl Traits {
     /// that agree may then be wrong together, so `checked` pages are counted and bounded. An `exact` page is exact here
     /// too.
     pub(crate) fn deceives(&self) -> bool {
-        let changes = self.caps.len() > 1 || self.filtered_cap.is_some();
+        let several = self.filtered_cap.is_some() || self.sticky != Sticky::Nothing || self.off != 0;
+        self.answers_deceive() || self.caps.len() > 1 || several || matches!(self.lag, Lag::Replica(_))
+    }
+
+    /// Whether single answers leave rows out, or show them out of place, and nothing in them tells.
+    pub(crate) fn answers_deceive(&self) -> bool {
+        let cut = self.cuts != Cuts::Never || (self.caps.len() > 1 && !self.tells_sizes());
         let hides = self.hidden > 0 && self.hidden_unsaid;
-        let answers = self.cuts != Cuts::Never || self.sticky != Sticky::Nothing || self.off != 0;
-        changes || hides || answers || self.reads() != Reads::AsTold || matches!(self.lag, Lag::Replica(_))
+        cut || hides || self.reads() != Reads::AsTold || matches!(self.sticky, Sticky::Pinned(_))
     }
 
     /// Returns whether a past-the-end status may come for places where there are items.

@@ -17,6 +17,7 @@ use cursorgate_core::pagination::{
 
 use crate::{
     dice::mix,
+    founded::{FOUNDED, Record, Verdict},
     keyed::{
         aim::{Aim, Bound},
         gateway::Gateways,
@@ -50,6 +51,8 @@ pub(crate) struct Outcome {
     /// Those of an upstream whose answers are not what its dialect makes of them, and how many of them are not so.
     pub(crate) checked_among_deceits: u64,
     pub(crate) deceived: u64,
+    /// Pages whose claim the checker does not follow.
+    pub(crate) unclear: u64,
     /// Pages at `exact` that are not so, in worlds in which that may be.
     pub(crate) deceived_at_exact: u64,
     /// The numbers of requests of the pages.
@@ -113,6 +116,8 @@ pub(crate) struct Walk<'a> {
     pub(crate) first_rows: u64,
     /// The places of the other principals in their walks.
     others: Vec<Aim>,
+    /// The checker follows the claim of the last page.
+    founded: bool,
     /// The state that the last page was read from.
     last_state: Option<State>,
     pub(crate) outcome: Outcome,
@@ -136,6 +141,7 @@ pub(crate) fn walk(scenario: &Scenario, telling: bool) -> Outcome {
         shape,
         upstream,
         others: scenario.traits.other_caps.iter().map(|_| Aim::start()).collect(),
+        founded: false,
         last_state: None,
         outcome: Outcome::default(),
     };
@@ -234,6 +240,7 @@ impl Walk<'_> {
             answers,
             still,
             undisturbed: self.is_undisturbed() && still && aim.hinted,
+            founded: self.founded,
             traits: &self.scenario.traits,
             shape: &self.shape,
         };
@@ -242,6 +249,7 @@ impl Walk<'_> {
             self.last_state = Some(Rc::clone(&self.upstream.passed[0]));
         }
         exchange.keeps_promises()?;
+        self.outcome.unclear += u64::from(!self.founded);
         if exchange.is_deceived_at_exact() {
             self.outcome.deceived_at_exact += 1;
             return Err(Stop::Unproven);
@@ -313,10 +321,21 @@ impl Walk<'_> {
     fn drive(&mut self, request: PageRequest, aim: &Aim, limit: u32) -> Result<(Page, u32), Stop> {
         let most = self.scenario.client.search_budget.max(self.scenario.client.budget);
         let mut answered = 0;
+        let mut record = Record::begin(&request);
         let mut step = resolve(request);
         loop {
             match step {
-                Step::Serve(page) => return Ok((*page, answered)),
+                Step::Serve(page) => {
+                    self.founded = match record.verdict(&page) {
+                        Verdict::Founded => true,
+                        Verdict::Unclear(said) => {
+                            self.upstream.tell(|| format!("  unclear: {said}"));
+                            false
+                        }
+                        Verdict::Unfounded(what) => return Err(Violation { promise: FOUNDED, what }.into()),
+                    };
+                    return Ok((*page, answered));
+                }
                 Step::Refuse(refusal) => {
                     let need = self.need(&refusal, aim, limit, answered)?;
                     self.upstream.tell(|| format!("  refused: {refusal:?}, needed: {need:?}"));
@@ -330,6 +349,7 @@ impl Walk<'_> {
                         return Err(Violation { promise: "requests", what }.into());
                     }
                     let answers = self.upstream.answer(&fetches);
+                    record.take(&fetches, &answers);
                     if let Some(what) = self.upstream.fault.take() {
                         return Err(Violation { promise: "dialect", what }.into());
                     }

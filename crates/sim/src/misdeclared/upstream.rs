@@ -18,7 +18,7 @@ use cursorgate_core::{
 };
 
 use super::scenario::{Change, Row, Scenario, Tied};
-use crate::dice::mix;
+use crate::{dice::mix, founded::Record};
 
 /// A list at work, and what its answers showed since the last page.
 pub(crate) struct Upstream<'a> {
@@ -28,12 +28,14 @@ pub(crate) struct Upstream<'a> {
     pub(crate) changes: u64,
     pub(crate) shown: Vec<Vec<Row>>,
     pub(crate) story: Vec<String>,
+    /// Why the last page's claim does not follow from its answers.
+    pub(crate) unfounded: Option<String>,
 }
 
 impl<'a> Upstream<'a> {
     pub(crate) fn new(scenario: &'a Scenario) -> Self {
         let (rows, shown, story) = (Vec::new(), Vec::new(), Vec::new());
-        let mut upstream = Self { scenario, rows, queries: 0, changes: 0, shown, story };
+        let mut upstream = Self { scenario, rows, queries: 0, changes: 0, shown, story, unfounded: None };
         scenario.rows.iter().for_each(|row| upstream.insert(row));
         upstream
     }
@@ -100,14 +102,19 @@ impl<'a> Upstream<'a> {
         let request = PageRequest::new(target.clone(), limit, order, Arc::new(paging), marker)
             .flips(self.scenario.traits.flips)
             .profile(profile);
+        let mut record = Record::begin(&request);
         let mut step = resolve(request);
         loop {
             step = match step {
                 Step::Fetch(fetches, pending) => {
-                    let answers = fetches.iter().map(|fetch| self.answer(fetch)).collect();
+                    let answers: Vec<Answer> = fetches.iter().map(|fetch| self.answer(fetch)).collect();
+                    record.take(&fetches, &answers);
                     pending.resume(answers)
                 }
-                Step::Serve(page) => return Ok(*page),
+                Step::Serve(page) => {
+                    self.unfounded = record.unfounded(&page);
+                    return Ok(*page);
+                }
                 Step::Refuse(refusal) => return Err(refusal),
             };
         }

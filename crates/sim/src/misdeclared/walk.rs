@@ -14,6 +14,7 @@ use super::{
     scenario::{Beside, Row, Scenario},
     upstream::Upstream,
 };
+use crate::founded::FOUNDED;
 
 /// A page that is not what it says, of a list that changed.
 pub(crate) const DECEIVED: &str = "deceived";
@@ -59,6 +60,10 @@ fn go(scenario: &Scenario, upstream: &mut Upstream<'_>, outcome: &mut Outcome) {
                 return;
             }
         };
+        if let Some(what) = upstream.unfounded.take() {
+            outcome.violation = Some(format!("{FOUNDED}: {what}"));
+            return;
+        }
         profile = page.profile;
         let rows = rows(&page, &known);
         outcome.met.push(level(page.level()));

@@ -19,7 +19,10 @@ use super::{
     upstream::{Place, Shown, Upstream},
     world::{Seen, Shape, World},
 };
-use crate::dice::mix;
+use crate::{
+    dice::mix,
+    founded::{FOUNDED, Record},
+};
 
 /// More pages than any list here has.
 const MOST_PAGES: usize = 300;
@@ -89,6 +92,8 @@ struct Client<'a> {
     paging: Arc<Paging>,
     leg: Leg,
     outcome: Outcome,
+    /// Why the last page's claim does not follow from its answers.
+    unfounded: Option<String>,
     tells: bool,
 }
 
@@ -101,6 +106,7 @@ pub(crate) fn walk(scenario: &Scenario, tells: bool) -> Outcome {
         paging: Arc::new(scenario.paging()),
         leg: Leg::default(),
         outcome: Outcome::default(),
+        unfounded: None,
         tells,
         scenario,
     };
@@ -222,6 +228,9 @@ impl Client<'_> {
             visited: &visited,
         };
         check(&visit, &mut self.leg)?;
+        if let Some(what) = self.unfounded.take() {
+            return Err(format!("{FOUNDED}: {what}"));
+        }
         if let Some(left) = &at.back_to
             && left.changes == self.world.changes
             && left.limit == limit
@@ -250,11 +259,13 @@ impl Client<'_> {
         let marker = Marker::new(|bytes| Mark::of(bytes.iter().fold(7, |hash, byte| mix(hash, u64::from(*byte)))));
         let (limit, order, paging) = (Limit::at_least_one(limit), Arc::clone(&self.order), Arc::clone(&self.paging));
         let request = PageRequest::new(at.target.clone(), limit, order, paging, marker);
-        let mut step = resolve(request.short_pages(self.scenario.short_pages));
+        let request = request.short_pages(self.scenario.short_pages);
+        let mut record = Record::begin(&request);
+        let mut step = resolve(request);
         loop {
             step = match step {
                 Step::Fetch(fetches, pending) => {
-                    let mut answers = Vec::new();
+                    let (mut answers, asked) = (Vec::new(), fetches.clone());
                     for fetch in fetches {
                         let Fetch::Token(fetch) = fetch else { panic!("{fetch:?} of a list by token") };
                         // Where no order is declared, short answers leave no mark within reach of what changes meanwhile.
@@ -273,9 +284,15 @@ impl Client<'_> {
                         shown.push(what);
                         answers.push(answer);
                     }
-                    pending.resume(answers)
+                    pending.resume({
+                        record.take(&asked, &answers);
+                        answers
+                    })
                 }
-                Step::Serve(page) => return Ok(page),
+                Step::Serve(page) => {
+                    self.unfounded = record.unfounded(&page);
+                    return Ok(page);
+                }
                 Step::Refuse(refusal) => return Err(refusal),
             }
         }

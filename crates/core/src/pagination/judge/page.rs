@@ -61,7 +61,7 @@ pub enum Unproven {
 }
 
 /// A page of items in order.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Page {
     /// The answers that the items are slices of.
     pub answers: Vec<Answer>,

@@ -1,0 +1,111 @@
+//! Every page is held against the core's own checker: its claim must follow from the questions and answers of its request.
+
+use cursorgate_core::pagination::{
+    answer::Answer,
+    checker::{Claim, Transcript, check},
+    fetch::Fetch,
+    page::Page,
+    resolver::PageRequest,
+};
+
+/// The promise that a page breaks whose claim does not follow.
+pub(crate) const FOUNDED: &str = "founded";
+
+/// The questions and answers of one page.
+pub(crate) struct Record(Transcript);
+
+/// The checker's verdict on a page.
+pub(crate) enum Verdict {
+    /// The claim of the page follows from its answers.
+    Founded,
+    /// The checker does not follow the argument. It knows fewer arguments than the core, so this is counted and bounded.
+    Unclear(String),
+    /// An item of the page is in no answer, or twice on the page: no argument can mend that.
+    Unfounded(String),
+}
+
+impl Record {
+    pub(crate) fn begin(request: &PageRequest) -> Self {
+        Self(Transcript::new(request.clone()))
+    }
+
+    pub(crate) fn take(&mut self, fetches: &[Fetch], answers: &[Answer]) {
+        self.0.record(fetches, answers);
+    }
+
+    pub(crate) fn verdict(&self, page: &Page) -> Verdict {
+        let Err(unfounded) = check(&self.0, page) else {
+            #[cfg(test)]
+            tests::plant(&self.0, page);
+            return Verdict::Founded;
+        };
+        let said = format!("{:?}, but {unfounded}", page.level());
+        match unfounded.claim {
+            Claim::Verbatim | Claim::Once => Verdict::Unfounded(said),
+            Claim::Order | Claim::Whole | Claim::Ends | Claim::Level => Verdict::Unclear(said),
+        }
+    }
+
+    /// Returns why the claim of a page does not follow, if it does not.
+    pub(crate) fn unfounded(&self, page: &Page) -> Option<String> {
+        match self.verdict(page) {
+            Verdict::Founded => None,
+            Verdict::Unclear(said) | Verdict::Unfounded(said) => Some(said),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use cursorgate_core::pagination::{
+        checker::{Transcript, check},
+        page::{Level, Page},
+    };
+
+    use crate::keyed;
+
+    /// Faults that are planted in true pages, and how many of a hundred of each the checker finds at least. Without its
+    /// next page, a page is false only where an answer shows no end.
+    const KINDS: [(&str, u64); 4] =
+        [("an item dropped", 95), ("two items swapped", 100), ("an item twice", 100), ("no next page", 95)];
+
+    thread_local! {
+        static PLANTED: RefCell<Option<[(u64, u64); KINDS.len()]>> = const { RefCell::new(None) };
+    }
+
+    pub(super) fn plant(transcript: &Transcript, page: &Page) {
+        let Some(mut counts) = PLANTED.take() else { return };
+        let count = page.items.len();
+        if page.level() >= Level::Checked && page.unproven.is_none() {
+            for (kind, (planted, rejected)) in counts.iter_mut().enumerate() {
+                let mut faulty = page.clone();
+                match kind {
+                    0 if count > 2 => drop(faulty.items.remove(count / 2)),
+                    1 if count > 1 => faulty.items.swap(0, 1),
+                    2 if count > 0 => faulty.items.insert(0, page.items[0]),
+                    3 if page.next.is_some() && !transcript.request.target().position.is_backward() => {
+                        faulty.next = None;
+                    }
+                    _ => continue,
+                }
+                *planted += 1;
+                *rejected += u64::from(check(transcript, &faulty).is_err());
+            }
+        }
+        PLANTED.set(Some(counts));
+    }
+
+    #[test]
+    fn faults_in_founded_pages_are_found() {
+        PLANTED.set(Some([(0, 0); KINDS.len()]));
+        for seed in 0..1_500 {
+            let _ = keyed::walk::walk(&keyed::scenario::Scenario::from_seed(seed), false);
+        }
+        for ((kind, least), (planted, rejected)) in KINDS.iter().zip(PLANTED.take().unwrap_or_default()) {
+            println!("{kind}: {rejected} of {planted} rejected");
+            assert!(planted > 100 && rejected * 100 >= least * planted, "{kind}: {rejected} of {planted} rejected");
+        }
+    }
+}
