@@ -118,35 +118,23 @@ impl Evidence {
         let columns = order.columns();
         answer.items.reverse();
         answer.keys = answer.keys.chunks(columns).rev().flatten().copied().collect();
-        let Self { answer, begins, from_start, ends, hides, asked_to, ends_checked, .. } =
-            Self::unchecked(answer, fetch, paging, belief);
-        let covers_to = 0;
-        let total = answer.total.filter(|total| total.exact).map_or(total, |total| total.value);
-        let covered = if hides { asked_to - begins } else { answer.items.len() as u64 };
-        let asked_to = total.saturating_sub(begins);
-        let begins = asked_to.saturating_sub(covered);
-        let usable = 0..answer.items.len();
-        let (from_start, ends) = (ends, from_start);
+        let view = Self::unchecked(answer, fetch, paging, belief);
+        let total = view.answer.total.filter(|total| total.exact).map_or(total, |total| total.value);
+        let covered = if view.hides { view.asked_to - view.begins } else { view.len() as u64 };
+        let asked_to = total.saturating_sub(view.begins);
         let mut view = Self {
-            slice: fetch,
-            answer,
-            begins,
+            begins: asked_to.saturating_sub(covered),
             asked_to,
-            covers_to,
-            from_start,
-            ends,
+            covers_to: 0,
+            from_start: view.ends,
+            ends: view.from_start,
             short: false,
             capped: false,
             // The end of the flipped list is the start of the list.
-            checked: ends_checked,
+            checked: view.ends_checked,
             ends_checked: false,
-            assumed: Assumed::default(),
             falls_short: false,
-            hides,
-            arrangement: None,
-            longest_run: 0,
-            sure: usable.clone(),
-            usable,
+            ..view
         };
         view.arrange(order)?;
         Ok(view)
@@ -168,7 +156,8 @@ impl Evidence {
         recounted: bool,
     ) -> Result<Self, Unsorted> {
         let behind = earlier.behind();
-        let Self { slice, mut answer, begins, asked_to, from_start, hides, .. } = earlier;
+        let Self { asked_to, from_start, hides, .. } = earlier;
+        let mut answer = earlier.answer;
         let counted = later.answer.total.or(answer.total).map_or(0, |total| total.value);
         let all_counted = counted
             <= match (hides, recounted) {
@@ -187,14 +176,10 @@ impl Evidence {
         }
         let usable = 0..answer.items.len();
         let short = later.short && !ends;
-        let (asked_to, covers_to) = (later.asked_to.max(asked_to), later.covers_to);
         let mut view = Self {
-            slice,
             answer,
-            begins,
-            asked_to,
-            covers_to,
-            from_start,
+            asked_to: later.asked_to.max(asked_to),
+            covers_to: later.covers_to,
             ends,
             short,
             capped: false,
@@ -202,11 +187,11 @@ impl Evidence {
             ends_checked: true,
             assumed: Assumed::default(),
             falls_short: later.falls_short,
-            hides,
             arrangement: None,
             longest_run: 0,
             sure: usable.clone(),
             usable,
+            ..earlier
         };
         view.arrange(order)?;
         Ok(view)
