@@ -8,10 +8,12 @@
 use std::{cell::RefCell, fmt::Write as _, hint::black_box, path::Path, sync::Arc};
 
 use cursorgate::{
-    config::{Environment, load_text},
+    config::{Environment, load_text, settings::ContentCoding},
     cursor::{self, ContextParts, CursorContext, ItemMint},
-    downstream::{EnvelopeTemplate, Facts, ItemCursors, LinkSet, render::output::Output, response::PageResponse},
-    gateway::{List, Live, Route, Snapshot},
+    downstream::{
+        Content, EnvelopeTemplate, Facts, ItemCursors, LinkSet, render::output::Output, response::PageResponse,
+    },
+    gateway::{List, Live, Route, Snapshot, compress},
     json::{Limits, Pointer, Shape, scan_page},
     pagination::{
         answer::Answer,
@@ -20,7 +22,7 @@ use cursorgate::{
         position::{Hint, Item, Position, Target},
         resolver::{Limit, PageRequest, Step, resolve},
     },
-    upstream::CompiledOrder,
+    upstream::{CompiledOrder, net::memory::Memory},
 };
 use divan::{Bencher, counter::BytesCount};
 use http::{HeaderMap, HeaderValue};
@@ -295,6 +297,17 @@ fn response(bencher: Bencher<'_, '_>, size: &str) {
         }
         .render()
     });
+}
+
+/// A body in a content coding.
+#[divan::bench(args = [ContentCoding::Zstd, ContentCoding::Brotli, ContentCoding::Gzip], consts = [0, 1, 2])]
+fn compressed<const SIZE: usize>(bencher: Bencher<'_, '_>, coding: &ContentCoding) {
+    let memory = Memory::new(1 << 30);
+    let body = Content::from(body(SIZES[SIZE]));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    bencher
+        .counter(BytesCount::new(body.len()))
+        .bench_local(|| runtime.block_on(compress(black_box(&body), *coding, &memory.share())));
 }
 
 /// A page cursor made, its context with it, as each request does at least twice.

@@ -20,20 +20,26 @@ PEERS = {
     "standard": "cursorgate, `standard`",
     "page-info": "cursorgate, `page-info`",
     "relay": "cursorgate, `relay`",
+    "zstd": "cursorgate, `standard`, zstd",
+    "br": "cursorgate, `standard`, Brotli",
+    "gzip": "cursorgate, `standard`, gzip",
     "nginx-lua": "nginx + Lua + cjson",
     "express": "Express",
 }
 
 
 # Ours that a quick run leaves out.
-BESIDE = ("forward", "page-info", "relay")
+BESIDE = ("forward", "page-info", "relay", "zstd", "br", "gzip")
+
+# What compression takes beside the page itself.
+CODED = (("zstd", "standard"), ("br", "standard"), ("gzip", "standard"))
 
 
 class Peer:
     """One way to the same items: a process, and the target that it is asked for."""
 
-    def __init__(self, name, process, target, envelope=None):
-        self.name, self.process, self.target, self.envelope = name, process, target, envelope
+    def __init__(self, name, process, target, envelope=None, coding=None):
+        self.name, self.process, self.target, self.envelope, self.coding = name, process, target, envelope, coding
 
     def url(self):
         return f"http://127.0.0.1:{self.process.port}{self.target}"
@@ -55,6 +61,9 @@ def start(sizes, every_peer):
         ]
         for envelope, parameter in ENVELOPES.items():
             peers.append(Peer(envelope, gateway, begin(gateway, f"/{size}-{envelope}", parameter, limit), envelope))
+        for coding in ("zstd", "br", "gzip"):
+            target = begin(gateway, f"/{size}-standard", "limit", limit)
+            peers.append(Peer(coding, gateway, target, "standard", coding))
         for name, process in (("nginx-lua", lua), ("express", express)):
             peers.append(Peer(name, process, begin(process, f"/{size}", "limit", limit), "standard"))
         for peer in peers:
@@ -76,6 +85,12 @@ def begin(process, path, parameter, limit):
 def check(peer, size, limit):
     """Every peer gives the same items, those that don't decode them byte for byte; and those that rewrite the same facts,
     links and header."""
+    if peer.coding:
+        # The same page without a coding is checked below.
+        status, headers, body = get(peer.url(), {"Accept-Encoding": peer.coding})
+        plain = int(get(peer.url())[1]["Content-Length"])
+        found = (status, headers["Content-Encoding"], 3 * len(body) < 2 * plain)
+        assert found == (200, peer.coding, True), (peer.name, size, found, len(body), plain)
     status, headers, body = get(peer.url())
     who = (peer.name, size, status, body[:300])
     assert status == 200, who
@@ -115,7 +130,8 @@ def without_cursor(link):
 def load(peer, seconds):
     """One round of wrk: CPU microseconds per request, requests per second, p50 and p99 in milliseconds. A round in which
     the machine gave nobody a chance is tried again."""
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "30s", "--latency", peer.url()]
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "30s", "--latency"]
+    command += ["-H", f"Accept-Encoding: {peer.coding}", peer.url()] if peer.coding else [peer.url()]
     for _ in range(3):
         before = peer.process.cpu_seconds()
         said = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
@@ -174,7 +190,7 @@ def reported(plan, measured):
         cpu = {name: [entry["cpu"] for entry in rounds] for name, rounds in peers.items()}
         for other in ("bare-pingora", "nginx", "nginx-lua", "express"):
             report.compared(f"page-{size}/{other}", cpu["standard"], cpu[other])
-        for ours, other in (("forward", "bare-pingora"), ("page-info", "standard"), ("relay", "standard")):
+        for ours, other in (("forward", "bare-pingora"), ("page-info", "standard"), ("relay", "standard"), *CODED):
             if ours in cpu:
                 report.compared(f"{ours}-{size}/{other}", cpu[ours], cpu[other])
     medians = {

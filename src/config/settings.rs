@@ -67,6 +67,28 @@ pub struct ServerSettings {
     pub idle_timeout: Duration,
     pub drain_delay: Duration,
     pub shutdown_timeout: Duration,
+    pub compression: CompressionSettings,
+}
+
+/// `server.compression` and `server.compression_size`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CompressionSettings {
+    /// In the order of preference; empty if responses are not compressed.
+    pub codings: Vec<ContentCoding>,
+    /// In bytes.
+    pub least: usize,
+}
+
+words! {
+    /// A content coding (RFC 9110 section 8.4.1).
+    pub enum ContentCoding {
+        /// RFC 8878, at level 1.
+        Zstd = "zstd",
+        /// RFC 7932, at quality 3.
+        Brotli = "br",
+        /// RFC 1952, at level 4.
+        Gzip = "gzip",
+    }
 }
 
 /// An address prefix, `10.20.0.0/16`.
@@ -170,6 +192,19 @@ pub struct UpstreamSettings {
     pub headers: Vec<(http::HeaderName, Secret)>,
     pub timeouts: Timeouts,
     pub connections: usize,
+    pub compression: UpstreamCompression,
+}
+
+words! {
+    /// The requests for which an upstream may compress its answers.
+    pub enum UpstreamCompression {
+        /// Those to an upstream with a peer on another machine: a host other than localhost and loopback addresses.
+        Remote = "remote",
+        /// All.
+        Always = "always",
+        /// None.
+        Never = "never",
+    }
 }
 
 /// `tls` of an upstream.

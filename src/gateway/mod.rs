@@ -34,5 +34,8 @@ pub use self::{
     lifecycle::{live::Live, snapshot::Snapshot},
     routes::{list::List, route::Route},
     server::listen::{Listening, Unready, certificate, companion, server},
-    session::context::{Gateway, RequestIds},
+    session::{
+        compress::compress,
+        context::{Gateway, RequestIds},
+    },
 };

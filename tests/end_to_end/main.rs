@@ -8,6 +8,7 @@ mod harness;
 mod batch;
 mod clients;
 mod command_line;
+mod compression;
 mod connections;
 mod conventions;
 mod cors;

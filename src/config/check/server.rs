@@ -7,7 +7,8 @@ use crate::config::{
     diagnostic::Location,
     keys::{ADMIN, CACHES, FILE, LISTENER, LISTENER_TLS, LOG, PIVOTS, SERVER},
     settings::{
-        AdminSettings, CacheSettings, ListenerSettings, ListenerTls, LogSettings, PivotCacheSettings, ServerSettings,
+        AdminSettings, CacheSettings, CompressionSettings, ListenerSettings, ListenerTls, LogSettings,
+        PivotCacheSettings, ServerSettings,
     },
     spanned::Spanned,
     syntax,
@@ -32,6 +33,10 @@ pub(super) fn server(server: &Spanned) -> ServerSettings {
         idle_timeout: SERVER.idle_timeout.read(server),
         drain_delay: SERVER.drain_delay.read(server),
         shutdown_timeout: SERVER.shutdown_timeout.read(server),
+        compression: CompressionSettings {
+            codings: SERVER.compression.read(server),
+            least: SERVER.compression_size.read(server),
+        },
     }
 }
 

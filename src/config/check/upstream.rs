@@ -59,6 +59,7 @@ fn upstream(name: &str, written: &Spanned, context: &mut Context<'_>) -> Upstrea
         headers: headers(written, context),
         timeouts: timeouts(written, context),
         connections: UPSTREAM.connections.read(written),
+        compression: UPSTREAM.compression.read(written),
     }
 }
 

@@ -9,11 +9,11 @@ use crate::config::{
     key::{
         Defaulted, Key,
         Literal::{Boolean, Text, Texts},
-        NamedTexts, count, duration, flag, header_names, named_texts, secret, size, sub_table, table, text, texts,
-        word,
+        NamedTexts, Word, count, duration, flag, header_names, list_of_words, named_texts, secret, size, sub_table,
+        table, text, texts, word,
     },
     schema::Schema,
-    settings::{LogFormat, LogLevel},
+    settings::{ContentCoding, LogFormat, LogLevel},
     spanned::Spanned,
     syntax,
 };
@@ -75,6 +75,15 @@ table! {
         /// The time that requests in flight have to finish after that. Kubernetes kills 30 s after SIGTERM: the two
         /// together must be shorter.
         shutdown_timeout: Defaulted<Duration> => duration("0s", "1h").default(Text("25s"));
+
+        /// The codings in which the gateway compresses its own responses: pages and problems. A client gets the one that its
+        /// Accept-Encoding prefers, of equal ones the first in this list. `[]` compresses nothing. Forwarded answers stay as
+        /// they are.
+        compression: Defaulted<Vec<ContentCoding>> =>
+            list_of_words(&Schema::Word(ContentCoding::WORDS)).default(Texts(&["zstd", "br", "gzip"]));
+
+        /// The smallest body that is compressed.
+        compression_size: Defaulted<usize> => size("0B", "1GiB").default(Text("1KiB"));
     }
 }
 

@@ -11,6 +11,7 @@ use crate::config::{
         NamedTexts, count, duration, sent_headers, sub_table, table, text, texts, word, words,
     },
     schema::Schema,
+    settings::UpstreamCompression,
     spanned::Spanned,
     syntax,
 };
@@ -56,6 +57,10 @@ table! {
         /// Requests that the upstream may have at a time, WebSockets among them. As many again wait for at most a second;
         /// beyond that they are answered with 503.
         connections: Defaulted<usize> => count(1, 100_000).default(Count(1_024));
+
+        /// The requests for pages in which the upstream is asked for gzip, which saves bytes between the two and takes time
+        /// of both. Forwarded requests carry the client's own Accept-Encoding.
+        compression: Defaulted<UpstreamCompression> => word().default(Text("remote"));
 
         /// Any key of a route, for the routes of this upstream.
         defaults: Key<Spanned> => sub_table(RouteKeys::KEYS).excerpt("dialect = \"offset-limit\"");

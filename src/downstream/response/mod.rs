@@ -1,6 +1,7 @@
 //! Responses of the gateway, and the upstream's headers in them.
 
 pub mod caching;
+pub mod coding;
 pub mod cors;
 pub mod etag;
 pub mod legacy;

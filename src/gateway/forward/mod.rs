@@ -102,7 +102,7 @@ async fn fail(
     if let Some(cross_origin) = cross_origin {
         cross_origin.apply(&mut response.headers);
     }
-    respond::write(session, response, held, outcome).await;
+    respond::write(session, response, &snapshot.server.compression, held, outcome).await;
     Ok(())
 }
 

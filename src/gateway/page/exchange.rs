@@ -43,13 +43,13 @@ use crate::{
         resolver::{Budget, Limit, PageRequest, Step, resolve},
     },
     upstream::{
-        self, Unaskable, UpstreamRequest,
+        Unaskable, UpstreamRequest,
         net::{
             error::FetchError,
             fetch::{Bounds, Fetcher},
             memory::MemoryShare,
         },
-        request::headers,
+        request::headers::{self, request_headers},
     },
 };
 
@@ -357,10 +357,11 @@ impl Exchange<'_> {
     fn request(self, ask: &UpstreamRequest, body: Option<&[u8]>) -> Result<RequestHeader, Failure> {
         let asked = self.context.asked;
         let origin = asked.client.origin(&asked.target);
-        let added = &self.context.route.upstream.headers;
-        let host = self.context.route.upstream.host_for(asked.target.authority.as_deref());
+        let upstream = &self.context.route.upstream;
+        let added = &upstream.headers;
+        let host = (upstream.host_for(asked.target.authority.as_deref()), &upstream.codings);
         let protected = &self.context.list.protected;
-        let mut headers = upstream::request_headers(host, &asked.headers, origin, protected, &ask.headers, added)?;
+        let mut headers = request_headers(host, &asked.headers, origin, protected, &ask.headers, added)?;
         if let Some(body) = body {
             headers.insert(CONTENT_LENGTH, body.len().into());
             headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));

@@ -12,11 +12,12 @@ use pingora::{tls::x509::X509, upstreams::peer::HttpPeer};
 use crate::{
     config::{
         Diagnostics,
-        settings::{Timeouts, UpstreamSettings, UpstreamTls},
+        settings::{Timeouts, UpstreamCompression, UpstreamSettings, UpstreamTls},
     },
     gateway::shared::slots::UpstreamSlots,
     upstream::net::{
         connection::IDLE,
+        fetch::ASKED_CODING,
         resolve::{PeerName, Peers},
     },
 };
@@ -36,6 +37,8 @@ pub struct Upstream {
     /// Headers added to every request.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     pub timeouts: Timeouts,
+    /// The `Accept-Encoding` of requests for pages.
+    pub codings: HeaderValue,
     /// The concurrent requests to the upstream.
     pub slots: Arc<UpstreamSlots>,
 }
@@ -82,6 +85,11 @@ impl Upstream {
             value.set_sensitive(true);
             headers.push((name.clone(), value));
         }
+        let compresses = match settings.compression {
+            UpstreamCompression::Remote => names.iter().any(|name| !name.is_loopback()),
+            UpstreamCompression::Always => true,
+            UpstreamCompression::Never => false,
+        };
         Some(Self {
             name: settings.name.clone(),
             peers: Peers::new(names, template(settings, diagnostics)?),
@@ -90,6 +98,7 @@ impl Upstream {
             ignores_case: settings.ignores_case,
             headers,
             timeouts: settings.timeouts,
+            codings: HeaderValue::from_static(if compresses { ASKED_CODING } else { "identity" }),
             slots: slots(settings, previous),
         })
     }

@@ -99,9 +99,11 @@ pub(crate) async fn answer(
             if let Some(cross_origin) = cross_origin {
                 cross_origin.apply(&mut response.headers);
             }
-            respond::write(session, response, held, outcome).await;
+            respond::write(session, response, &snapshot.server.compression, held, outcome).await;
         }
-        Dispatch::Preflight(response) => respond::write(session, response, held, outcome).await,
+        Dispatch::Preflight(response) => {
+            respond::write(session, response, &snapshot.server.compression, held, outcome).await;
+        }
         Dispatch::Forward(forwarded) => {
             // The future is large, so it is boxed here, where it is needed.
             return Box::pin(forward::forward(gateway, session, &forwarded, context)).await;

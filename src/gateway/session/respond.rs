@@ -6,8 +6,12 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
 use pingora::{Error, ErrorType, OrErr, http::ResponseHeader, proxy::Session};
 
-use super::pace::{LOOK, Pace};
+use super::{
+    compress::compress,
+    pace::{LOOK, Pace},
+};
 use crate::{
+    config::settings::CompressionSettings,
     downstream::{EnvelopeTemplate, Problem, Response},
     gateway::{lifecycle::snapshot::Snapshot, outcome::access_log::Outcome},
     upstream::net::memory::MemoryShare,
@@ -20,10 +24,24 @@ const PIECE: usize = 128 * 1024;
 /// has left.
 const PACED: Duration = Duration::from_secs(600);
 
-/// Writes a response. The connection stays open, also after 4xx; it has been marked for closing if the framing of the
+/// Writes a response, compressed if the client accepts that. The connection stays open, also after 4xx; it has been marked for closing if the framing of the
 /// request is in doubt. A failed write is logged as `client_gone` or `client_stalled`.
-pub(crate) async fn write(session: &mut Session, response: Response, held: &MemoryShare, outcome: &mut Outcome) {
+pub(crate) async fn write(
+    session: &mut Session,
+    mut response: Response,
+    settings: &CompressionSettings,
+    held: &MemoryShare,
+    outcome: &mut Outcome,
+) {
     outcome.status = response.status;
+    if let Some(coding) = response.negotiate(&session.req_header().headers, settings)
+        && let Some(compressed) = compress(&response.body, coding, held).await
+    {
+        // The body that was compressed is dropped, so its memory is free.
+        let keeps = compressed.capacity();
+        response.encode(coding, compressed);
+        held.keep(keeps);
+    }
     let without_body = session.req_header().method == Method::HEAD || response.body.is_empty();
     let written = async {
         let (mut head, ()) = http::Response::new(()).into_parts();
@@ -111,7 +129,8 @@ mod tests {
         session.set_write_timeout(Some(Duration::from_millis(50)));
         let mut outcome = Outcome::begin(String::new(), RouteMetrics::new(""));
         let held = Memory::new(1 << 20).share();
-        write(&mut session, Response::new(200, vec![b'x'; 10 * PIECE]), &held, &mut outcome).await;
+        let none = CompressionSettings { codings: Vec::new(), least: 0 };
+        write(&mut session, Response::new(200, vec![b'x'; 10 * PIECE]), &none, &held, &mut outcome).await;
         assert_eq!((outcome.status, outcome.code), (200, Some("client_stalled")));
         assert_eq!((outcome.bytes, session.body_bytes_sent()), (2 * PIECE, 2 * PIECE));
         drop(client);

@@ -24,6 +24,9 @@ use crate::config::settings::Timeouts;
 /// The initial reservation for a body of unknown length.
 const FIRST_RESERVE: usize = 16 * 1024;
 
+/// The bytes that are decoded before other tasks have their turn: less than a millisecond of work.
+const DECODED_PIECE: usize = 256 * 1024;
+
 /// Fetches complete answers.
 #[derive(Debug, Default)]
 pub struct Fetcher {
@@ -109,7 +112,7 @@ impl Fetcher {
         }
         let fetched = asked?;
         self.connections.release(connection).await;
-        decoded(fetched, bounds)
+        decoded(fetched, bounds).await
     }
 }
 
@@ -175,13 +178,24 @@ async fn read_body(
     }
 }
 
-/// Removes the content coding of an answer.
-fn decoded(mut fetched: Fetched, bounds: Bounds<'_>) -> Result<Fetched, FetchError> {
-    match decode(&fetched.headers, &fetched.body, bounds.answer_size, bounds.held) {
-        Ok(decoded) => {
-            if let Some(decoded) = decoded {
+/// Removes the content coding of an answer. Other tasks have their turn between the pieces.
+async fn decoded(mut fetched: Fetched, bounds: Bounds<'_>) -> Result<Fetched, FetchError> {
+    let whole = match Decoding::begin(&fetched.headers, &fetched.body, bounds.answer_size, bounds.held) {
+        Ok(None) => Ok(None),
+        Ok(Some(mut decoding)) => loop {
+            match decoding.step() {
+                Ok(true) => break Ok(Some(decoding.decoded)),
+                Ok(false) => tokio::task::yield_now().await,
+                Err(error) => break Err(error),
+            }
+        },
+        Err(error) => Err(error),
+    };
+    match whole {
+        Ok(whole) => {
+            if let Some(whole) = whole {
                 bounds.held.give(fetched.body.capacity());
-                fetched.body = decoded;
+                fetched.body = whole;
             }
             fetched.headers.remove(header::CONTENT_ENCODING);
         }
@@ -192,7 +206,11 @@ fn decoded(mut fetched: Fetched, bounds: Bounds<'_>) -> Result<Fetched, FetchErr
     Ok(fetched)
 }
 
-/// The content codings that are supported. Requests ask for none, but some upstreams send gzip anyway.
+/// The coding that upstreams are asked for: every server that compresses has it, and its window takes 32 KiB where that
+/// of zstd may take 8 MiB of an answer (RFC 9659).
+pub const ASKED_CODING: &str = "gzip";
+
+/// The content codings that are supported. Some upstreams send gzip unasked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Coding {
     Identity,
@@ -230,41 +248,60 @@ pub fn decode(
     most: usize,
     held: &MemoryShare,
 ) -> Result<Option<Vec<u8>>, FetchError> {
-    if body.is_empty() {
-        return Ok(None);
-    }
-    match Coding::of(headers)? {
-        Coding::Identity => Ok(None),
-        Coding::Gzip => gunzip(body, most, held).map(Some),
-    }
+    let Some(mut decoding) = Decoding::begin(headers, body, most, held)? else { return Ok(None) };
+    while !decoding.step()? {}
+    Ok(Some(decoding.decoded))
 }
 
-fn gunzip(body: &[u8], most: usize, held: &MemoryShare) -> Result<Vec<u8>, FetchError> {
-    let mut decoded = Vec::new();
-    let mut decoder = MultiGzDecoder::new(body);
-    held.reserve(&mut decoded, body.len().saturating_mul(4).min(most), most)?;
-    loop {
+/// The decoding of a gzip body, piece by piece.
+struct Decoding<'a> {
+    decoder: MultiGzDecoder<&'a [u8]>,
+    decoded: Vec<u8>,
+    most: usize,
+    held: &'a MemoryShare,
+}
+
+impl<'a> Decoding<'a> {
+    fn begin(
+        headers: &HeaderMap,
+        body: &'a [u8],
+        most: usize,
+        held: &'a MemoryShare,
+    ) -> Result<Option<Self>, FetchError> {
+        if body.is_empty() || Coding::of(headers)? == Coding::Identity {
+            return Ok(None);
+        }
+        let mut decoded = Vec::new();
+        held.reserve(&mut decoded, body.len().saturating_mul(4).min(most), most)?;
+        Ok(Some(Self { decoder: MultiGzDecoder::new(body), decoded, most, held }))
+    }
+
+    /// Decodes up to [`DECODED_PIECE`] bytes. Returns whether that was the end.
+    fn step(&mut self) -> Result<bool, FetchError> {
         // Reads up to the reserved capacity, so that the buffer does not grow beyond it.
-        let room = u64::try_from(decoded.capacity() - decoded.len()).unwrap_or(u64::MAX);
-        match decoder.by_ref().take(room).read_to_end(&mut decoded) {
-            Ok(_) if decoded.len() < decoded.capacity() => return Ok(decoded),
-            Ok(_) => {}
-            Err(error) => return Err(FetchError::Malformed(format!("gzip: {error}"))),
+        let room = (self.decoded.capacity() - self.decoded.len()).min(DECODED_PIECE);
+        let before = self.decoded.len();
+        let read = self.decoder.by_ref().take(room as u64).read_to_end(&mut self.decoded);
+        read.map_err(|error| FetchError::Malformed(format!("gzip: {error}")))?;
+        if self.decoded.len() < before + room {
+            return Ok(true);
+        }
+        if self.decoded.len() < self.decoded.capacity() {
+            return Ok(false);
         }
         // One further byte distinguishes a full buffer from the end.
         let mut next = [0; 1];
-        match decoder.read(&mut next) {
-            Ok(0) => return Ok(decoded),
-            Ok(_) if decoded.len() >= most => {
-                return Err(FetchError::TooLarge(format!("more than {most} bytes of gzip's content")));
-            }
-            Ok(_) => {
-                let more = FIRST_RESERVE.min(most - decoded.len());
-                held.reserve(&mut decoded, more, most)?;
-                decoded.push(next[0]);
-            }
-            Err(error) => return Err(FetchError::Malformed(format!("gzip: {error}"))),
+        let has_more = self.decoder.read(&mut next).map_err(|error| FetchError::Malformed(format!("gzip: {error}")))?;
+        if has_more == 0 {
+            return Ok(true);
         }
+        if self.decoded.len() >= self.most {
+            return Err(FetchError::TooLarge(format!("more than {} bytes of gzip's content", self.most)));
+        }
+        let more = FIRST_RESERVE.min(self.most - self.decoded.len());
+        self.held.reserve(&mut self.decoded, more, self.most)?;
+        self.decoded.push(next[0]);
+        Ok(false)
     }
 }
 

@@ -113,6 +113,16 @@ impl PeerName {
         self.host.parse::<IpAddr>().is_ok()
     }
 
+    /// Returns whether the host is this machine: a loopback address or a name of it (RFC 6761 section 6.3).
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        let name = self.host.trim_end_matches('.').to_ascii_lowercase();
+        match self.host.parse::<IpAddr>() {
+            Ok(address) => address.to_canonical().is_loopback(),
+            Err(_) => name == "localhost" || name.ends_with(".localhost"),
+        }
+    }
+
     /// Returns the address at an index, modulo the number of addresses. Expired addresses are used while the resolver
     /// is asked again, so that only the first requests wait for a name.
     async fn address(

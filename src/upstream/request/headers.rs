@@ -80,12 +80,12 @@ pub enum HeaderRefusal {
 
 /// Builds the headers of a request for a list, beginning with `Host`. `protected` are the headers of the principal and
 /// of cursor contexts; `dialect` is [`UpstreamRequest::headers`](crate::upstream::UpstreamRequest::headers), which
-/// replace the client's; `added` are the operator's, which replace both.
+/// replace the client's; `added` are the operator's, which replace both. `codings` is the value of `Accept-Encoding`.
 ///
 /// # Errors
 /// Where `Connection` would take a header away that decides whose view the answer is, or where it came from.
 pub fn request_headers(
-    host: HeaderValue,
+    (host, codings): (HeaderValue, &HeaderValue),
     client: &HeaderMap,
     origin: ClientOrigin<'_>,
     protected: &[HeaderName],
@@ -109,7 +109,7 @@ pub fn request_headers(
     }
     add_forwarding(&mut headers, origin);
     headers.append(VIA, via(origin.version));
-    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.insert(ACCEPT_ENCODING, codings.clone());
     // The gateway writes the client's answer itself. If the media type determines the list, cursors are bound to it.
     if !(protected.contains(&ACCEPT) && accepts_json(&headers)) {
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));

@@ -1,0 +1,201 @@
+//! Compression of responses: piece by piece, so that a large body takes no worker thread for long.
+//!
+//! A body is compressed as a whole before its head is written. So HEAD has the length that GET has, a body that does not
+//! shrink is sent as it is, and a slow reader holds the memory of the compressed body alone. Pingora's own compression
+//! does none of these, ignores weights, and counts no memory.
+
+use std::io::{self, Write};
+
+use brotli::CompressorWriter;
+use flate2::write::GzEncoder;
+use zstd::stream::write::Encoder as ZstdEncoder;
+
+use crate::{config::settings::ContentCoding, downstream::Content, upstream::net::memory::MemoryShare};
+
+/// The bytes that are compressed before other tasks have their turn: at most a millisecond of work.
+const PIECE: usize = 64 << 10;
+
+/// The memory of an encoder whose body has more than one piece, by measurement: zstd takes 1.1 MB, Brotli 1.4 MB. The
+/// encoder of a single piece lives as long as its task is polled, so there is one for each worker thread.
+const ENCODER: usize = 3 << 19;
+
+/// The largest window that is searched for repetitions, as a power of two.
+const WINDOW: u32 = 17;
+
+/// Levels that shrink lists of JSON objects to a sixth at 400 MB/s (zstd), 90 MB/s (Brotli) and 130 MB/s (gzip). Higher
+/// ones save at most a tenth of that for twice the time.
+const ZSTD_LEVEL: i32 = 1;
+const BROTLI_QUALITY: u32 = 3;
+const GZIP_LEVEL: u32 = 4;
+
+/// Compresses a body. Returns nothing if it does not shrink or no memory is left.
+pub async fn compress(body: &Content, coding: ContentCoding, held: &MemoryShare) -> Option<Vec<u8>> {
+    let length = body.len();
+    let state = if length > PIECE { ENCODER } else { 0 };
+    held.take(state).ok()?;
+    let compressed = match Encoder::new(coding, length, held) {
+        Ok(encoder) => compress_pieces(body, encoder).await,
+        Err(fault) => Err(fault),
+    };
+    held.give(state);
+    compressed.ok()
+}
+
+async fn compress_pieces(body: &Content, mut encoder: Encoder<'_>) -> io::Result<Vec<u8>> {
+    let mut is_first = true;
+    for part in body.clone().into_parts() {
+        for piece in part.chunks(PIECE) {
+            if !is_first {
+                tokio::task::yield_now().await;
+            }
+            is_first = false;
+            encoder.write_all(piece)?;
+        }
+    }
+    encoder.finish()
+}
+
+/// The buffer of a compressed body. It takes less than the body itself, and its memory is added to the share.
+struct CompressedBody<'a> {
+    bytes: Vec<u8>,
+    most: usize,
+    held: &'a MemoryShare,
+    /// A write failed. Brotli's encoder does not report a failure of its last one.
+    is_broken: bool,
+}
+
+impl Write for CompressedBody<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let shrinks = bytes.len() <= self.most - self.bytes.len();
+        if !shrinks || self.held.reserve(&mut self.bytes, bytes.len(), self.most).is_err() {
+            self.is_broken = true;
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+enum Encoder<'a> {
+    Zstd(ZstdEncoder<'static, CompressedBody<'a>>),
+    Brotli(Box<CompressorWriter<CompressedBody<'a>>>),
+    Gzip(GzEncoder<CompressedBody<'a>>),
+}
+
+impl<'a> Encoder<'a> {
+    /// Creates an encoder for a body of this length, whose output is shorter.
+    fn new(coding: ContentCoding, length: usize, held: &'a MemoryShare) -> io::Result<Self> {
+        let output = CompressedBody { bytes: Vec::new(), most: length.saturating_sub(1), held, is_broken: false };
+        Ok(match coding {
+            ContentCoding::Zstd => {
+                let mut encoder = ZstdEncoder::new(output, ZSTD_LEVEL)?;
+                // The encoder allocates for the length, and clients allocate for the window.
+                encoder.set_pledged_src_size(u64::try_from(length).ok())?;
+                encoder.window_log(WINDOW)?;
+                Self::Zstd(encoder)
+            }
+            ContentCoding::Brotli => {
+                let window = (usize::BITS - length.leading_zeros()).clamp(10, WINDOW);
+                Self::Brotli(Box::new(CompressorWriter::new(output, 4 << 10, BROTLI_QUALITY, window)))
+            }
+            ContentCoding::Gzip => Self::Gzip(GzEncoder::new(output, flate2::Compression::new(GZIP_LEVEL))),
+        })
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Zstd(encoder) => encoder.write_all(bytes),
+            Self::Brotli(encoder) => encoder.write_all(bytes),
+            Self::Gzip(encoder) => encoder.write_all(bytes),
+        }
+    }
+
+    fn finish(self) -> io::Result<Vec<u8>> {
+        let output = match self {
+            Self::Zstd(encoder) => encoder.finish()?,
+            Self::Brotli(encoder) => encoder.into_inner(),
+            Self::Gzip(encoder) => encoder.finish()?,
+        };
+        if output.is_broken { Err(io::ErrorKind::StorageFull.into()) } else { Ok(output.bytes) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::upstream::net::memory::Memory;
+
+    const ALL: [ContentCoding; 3] = [ContentCoding::Zstd, ContentCoding::Brotli, ContentCoding::Gzip];
+
+    /// Bytes without repetitions (xorshift64).
+    fn noise(count: usize) -> Vec<u8> {
+        let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+        let mut next = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state.to_le_bytes()[0]
+        };
+        (0..count).map(|_| next()).collect()
+    }
+
+    #[tokio::test]
+    async fn bodies_that_do_not_shrink_are_left_as_they_are() {
+        let memory = Memory::new(64 << 20);
+        for length in [0, 1, 2, 20, 1_000, PIECE, 3 * PIECE + 1] {
+            for coding in ALL {
+                let share = memory.share();
+                assert_eq!(compress(&noise(length).into(), coding, &share).await, None, "{coding:?} {length}");
+            }
+        }
+        assert_eq!(memory.held(), 0);
+    }
+
+    /// The tail of a body may be what makes it too long: Brotli's encoder writes it when it is closed.
+    #[tokio::test]
+    async fn no_end_is_lost() {
+        let memory = Memory::new(64 << 20);
+        for text in (1..80).map(|count| [b"abcdefgh".repeat(count), noise(200)].concat()) {
+            for coding in ALL {
+                let Some(coded) = compress(&text.clone().into(), coding, &memory.share()).await else { continue };
+                assert!(coded.len() < text.len());
+                let mut plain = Vec::new();
+                let coded = coded.as_slice();
+                match coding {
+                    ContentCoding::Zstd => zstd::stream::copy_decode(coded, &mut plain).unwrap(),
+                    ContentCoding::Brotli => {
+                        io::copy(&mut brotli::Decompressor::new(coded, 512), &mut plain).unwrap();
+                    }
+                    ContentCoding::Gzip => {
+                        io::copy(&mut flate2::read::GzDecoder::new(coded), &mut plain).unwrap();
+                    }
+                }
+                assert_eq!(plain, text, "{coding:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn without_memory_a_body_is_left_as_it_is() {
+        let text = b"{\"id\":1,\"name\":\"a user\"},".repeat(40_000);
+        let body = Content::around(text.clone(), 5, Bytes::from(text));
+        for coding in ALL {
+            let memory = Memory::new(8 << 20);
+            let other = memory.share();
+            other.take(5 << 20).unwrap();
+            let share = memory.share();
+            assert_eq!(compress(&body, coding, &share).await, None, "{coding:?}");
+            drop(other);
+            let compressed = compress(&body, coding, &share).await.unwrap();
+            assert!(compressed.len() * 10 < body.len(), "{coding:?}");
+            share.keep(compressed.capacity());
+            assert!(memory.held() < 256 << 10, "{coding:?}: {}", memory.held());
+        }
+    }
+}

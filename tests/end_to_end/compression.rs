@@ -1,0 +1,294 @@
+//! Compressed responses: negotiation, validators, and the bytes of items after decoding; compressed answers of upstreams.
+
+use std::io::{Read, Write};
+
+use crate::harness::{
+    gateway::Gateway,
+    http::Response,
+    list::{PLAIN, Setup, body, serve, users},
+    upstream::Upstream,
+};
+
+/// The codings by the gateway's preference.
+const CODINGS: [&str; 3] = ["zstd", "br", "gzip"];
+
+fn decoded(response: &Response) -> Vec<u8> {
+    let (mut plain, coded) = (Vec::new(), response.body.as_slice());
+    let read = match response.header("content-encoding") {
+        None => return coded.to_vec(),
+        Some("zstd") => zstd::stream::read::Decoder::new(coded).and_then(|mut decoder| decoder.read_to_end(&mut plain)),
+        Some("br") => brotli::Decompressor::new(coded, 4_096).read_to_end(&mut plain),
+        Some("gzip") => flate2::read::GzDecoder::new(coded).read_to_end(&mut plain),
+        Some(other) => panic!("{other} was not asked for"),
+    };
+    read.unwrap_or_else(|fault| panic!("{fault} in {:?}", response.headers));
+    plain
+}
+
+/// Compresses as the gateway does.
+fn coded(coding: &str, bytes: &[u8]) -> Vec<u8> {
+    match coding {
+        "zstd" => zstd::bulk::compress(bytes, 1).expect("memory takes all"),
+        "br" => {
+            let mut encoder = brotli::CompressorWriter::new(Vec::new(), 4_096, 3, 17);
+            encoder.write_all(bytes).expect("memory takes all");
+            encoder.into_inner()
+        }
+        _ => gzip(bytes),
+    }
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(4));
+    encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("memory takes all")
+}
+
+fn accept<'a>(coding: &'a str) -> [(&'static str, &'a str); 1] {
+    [("Accept-Encoding", coding)]
+}
+
+fn started(setup: &Setup) -> (Upstream, Gateway) {
+    let upstream = Upstream::start(serve(users(300)));
+    let gateway = Gateway::start(&setup.configuration(upstream.address));
+    (upstream, gateway)
+}
+
+const PAGE: &str = "/users?limit=100";
+
+#[test]
+fn a_page_has_the_coding_that_its_client_prefers() {
+    let (_upstream, gateway) = started(&PLAIN);
+    let plain = gateway.get(PAGE);
+    assert_eq!((plain.outcome().as_str(), plain.header("content-encoding")), ("200", None));
+    for (accepted, coding) in [
+        ("gzip, deflate, br, zstd", Some("zstd")),
+        ("gzip, deflate, br", Some("br")),
+        ("gzip, deflate", Some("gzip")),
+        ("gzip;q=1.0, br;q=0.5", Some("gzip")),
+        ("*", Some("zstd")),
+        ("zstd;q=0, *;q=0.1", Some("br")),
+        ("identity, gzip;q=0.5", None),
+        ("gzip;q=0", None),
+        ("deflate", None),
+        ("", None),
+        ("identity;q=0", None),
+    ] {
+        let page = gateway.send("GET", PAGE, &accept(accepted), b"");
+        assert_eq!((page.status, page.header("content-encoding")), (200, coding), "{accepted}");
+        assert!(decoded(&page) == plain.body, "{accepted}: other bytes");
+        assert_eq!(page.body.len() * 2 < plain.body.len(), coding.is_some(), "{accepted}");
+        assert_eq!(page.header("content-length"), Some(page.body.len().to_string().as_str()), "{accepted}");
+        assert_eq!(page.header("etag"), plain.header("etag"), "{accepted}");
+        assert_eq!(page.header("vary"), plain.header("vary"), "{accepted}");
+        assert!(page.header("vary").is_some_and(|vary| vary.contains("accept-encoding")), "{page:?}");
+    }
+}
+
+/// A walk in each coding has every item of the upstream, byte for byte, also where items are not copied on their way.
+#[test]
+fn items_are_the_upstreams_bytes_in_every_coding() {
+    let items = users(400).into_iter().zip(0..);
+    let items: Vec<String> = items
+        .map(|(user, number)| user.replace('}', &format!(",\"text\":\"{}\"}}", "té\\u00e9xt ".repeat(number * 5))))
+        .collect();
+    let upstream = Upstream::start(serve(items.clone()));
+    let gateway = Gateway::start(&PLAIN.configuration(upstream.address));
+    for coding in CODINGS {
+        let mut connection = gateway.connect();
+        let mut target = "/users?limit=150".to_owned();
+        for expected in items.chunks(150) {
+            let page = connection.request("GET", &target, &accept(coding), b"").expect("it is answered");
+            assert_eq!(page.header("content-encoding"), Some(coding), "{target}");
+            let begin = format!(r#"{{"data":[{}],""#, expected.join(","));
+            assert!(decoded(&page).starts_with(begin.as_bytes()), "{coding} {target}");
+            target = page.link("next").unwrap_or_default();
+        }
+        assert!(target.is_empty());
+    }
+}
+
+/// Row: F62
+#[test]
+fn head_is_get_without_the_body_in_every_coding() {
+    let (_upstream, gateway) = started(&PLAIN);
+    let shown = |response: &Response| {
+        let mut headers = response.headers.clone();
+        headers.retain(|(name, _)| !name.eq_ignore_ascii_case("date"));
+        headers
+    };
+    for coding in CODINGS {
+        let get = gateway.send("GET", PAGE, &accept(coding), b"");
+        let head = gateway.send("HEAD", PAGE, &accept(coding), b"");
+        assert!(head.body.is_empty());
+        assert_eq!(shown(&head), shown(&get));
+        assert_eq!(head.header("content-encoding"), Some(coding));
+    }
+}
+
+/// Row: F64
+#[test]
+fn a_validator_holds_across_codings() {
+    let (upstream, gateway) = started(&PLAIN);
+    let tag = gateway.send("GET", PAGE, &accept("gzip"), b"").header("etag").expect("pages have one").to_owned();
+    assert!(tag.starts_with("W/\""), "{tag}");
+    for accepted in ["zstd", "br", "gzip", "identity", ""] {
+        let same = gateway.send("GET", PAGE, &[accept(accepted)[0], ("If-None-Match", &tag)], b"");
+        assert_eq!((same.status, same.body.len()), (304, 0), "{accepted}");
+        assert_eq!((same.header("etag"), same.header("content-encoding")), (Some(tag.as_str()), None), "{accepted}");
+        assert!(same.header("vary").is_some_and(|vary| vary.contains("accept-encoding")), "{same:?}");
+        assert!(same.header("cache-control").is_some() && same.header("content-length").is_none(), "{same:?}");
+    }
+    upstream.answer(serve(users(301)));
+    let changed = gateway.send("GET", PAGE, &[accept("br")[0], ("If-None-Match", &tag)], b"");
+    assert_eq!((changed.status, changed.header("content-encoding")), (200, Some("br")));
+}
+
+#[test]
+fn small_bodies_stay_plain_unless_the_client_refuses_them() {
+    let (_upstream, gateway) = started(&PLAIN);
+    for (target, accepted, coding) in [
+        ("/users?limit=1", "gzip", None),
+        ("/users?limit=1", "gzip, identity;q=0", Some("gzip")),
+        ("/users?limit=1", "gzip, *;q=0", Some("gzip")),
+        ("/users?limit=nonsense", "br", None),
+        ("/users?limit=nonsense", "br, identity;q=0", Some("br")),
+    ] {
+        let response = gateway.send("GET", target, &accept(accepted), b"");
+        assert_eq!(response.header("content-encoding"), coding, "{target} {accepted}");
+        assert!(response.header("vary").is_some_and(|vary| vary.contains("accept-encoding")), "{response:?}");
+        assert!(serde_json::from_slice::<serde_json::Value>(&decoded(&response)).is_ok(), "{target} {accepted}");
+    }
+}
+
+#[test]
+fn operators_choose_codings_and_the_smallest_size() {
+    for (lines, accepted, coding) in [
+        ("compression = []", "zstd, br, gzip", None),
+        ("compression = [\"gzip\", \"zstd\"]", "zstd, br, gzip", Some("gzip")),
+        ("compression = [\"gzip\"]", "zstd, br", None),
+        ("compression_size = \"10MiB\"", "gzip", None),
+        ("compression_size = \"0B\"", "gzip", Some("gzip")),
+    ] {
+        let upstream = Upstream::start(serve(users(300)));
+        let text = format!("{}\n[server]\n{lines}\n", PLAIN.configuration(upstream.address));
+        let gateway = Gateway::start(&text);
+        let page = gateway.send("GET", PAGE, &accept(accepted), b"");
+        assert_eq!((page.status, page.header("content-encoding")), (200, coding), "{lines}");
+        let varies = page.header("vary").is_some_and(|vary| vary.contains("accept-encoding"));
+        assert_eq!(varies, !lines.contains("[]"), "{lines}: {page:?}");
+    }
+}
+
+/// Row: A43
+#[test]
+fn what_may_not_be_coded_is_not() {
+    let (upstream, gateway) = started(&PLAIN);
+    let cross = [accept("gzip")[0], ("Sec-Fetch-Site", "cross-site"), ("Cookie", "session=1")];
+    for (headers, coding) in [
+        (&cross[..1], Some("gzip")),
+        (&cross[..2], Some("gzip")),
+        (&cross[..], None),
+        (&[cross[0], cross[2], ("Sec-Fetch-Site", "same-origin")], Some("gzip")),
+        (&[cross[0], ("Cache-Control", "no-transform")], None),
+    ] {
+        let page = gateway.send("GET", PAGE, headers, b"");
+        assert_eq!((page.status, page.header("content-encoding")), (200, coding), "{headers:?}");
+    }
+    let items = users(300);
+    upstream.answer(move |exchange| {
+        let body = body(exchange, &items);
+        exchange.reply("200 OK", &[("Cache-Control", "max-age=5, no-transform")], body.as_bytes())
+    });
+    let page = gateway.send("GET", PAGE, &accept("gzip"), b"");
+    assert_eq!((page.status, page.header("content-encoding")), (200, None));
+    assert!(page.header("cache-control").is_some_and(|said| said.contains("no-transform")), "{page:?}");
+}
+
+/// Forwarded answers, and refusals that the gateway can't decode, have one coding: the upstream's.
+#[test]
+fn what_passes_through_keeps_its_bytes() {
+    let forwards =
+        Setup { more: "[routes.rest]\npath = \"/{*rest}\"\nupstream = \"legacy\"\naction = \"forward\"", ..PLAIN };
+    let (upstream, gateway) = started(&forwards);
+    let long = "text ".repeat(1_000).into_bytes();
+    for (target, coding, sent) in [
+        ("/files/a", Some("gzip"), gzip(&long)),
+        ("/files/a", Some("br"), long.clone()),
+        ("/files/a", None, long.clone()),
+        ("/users?limit=5", Some("br"), long.clone()),
+    ] {
+        let answer = sent.clone();
+        upstream.answer(move |exchange| {
+            let headers = coding.map(|coding| ("Content-Encoding", coding));
+            exchange.reply("404 Not Found", headers.as_slice(), &answer)
+        });
+        let response = gateway.send("GET", target, &accept("zstd, br, gzip"), b"");
+        assert_eq!((response.status, response.header("content-encoding")), (404, coding), "{target}");
+        assert!(response.body == sent, "{target} {coding:?}");
+    }
+    // A refusal that the gateway decoded is its own to compress.
+    upstream.answer(move |exchange| exchange.reply("404 Not Found", &[("Content-Encoding", "gzip")], &gzip(&long)));
+    let response = gateway.send("GET", "/users?limit=5", &accept("br"), b"");
+    assert_eq!((response.status, response.header("content-encoding")), (404, Some("br")));
+    assert!(decoded(&response) == "text ".repeat(1_000).into_bytes());
+}
+
+/// An upstream on another machine is asked for gzip; one on this machine only if the operator says so.
+#[test]
+fn upstreams_are_asked_for_gzip_by_a_key() {
+    for (key, asked) in [
+        ("", "identity"),
+        ("compression = \"remote\"", "identity"),
+        ("compression = \"never\"", "identity"),
+        ("compression = \"always\"", "gzip"),
+        ("compression = \"always\"\nheaders = { Accept-Encoding = \"identity\" }", "identity"),
+    ] {
+        let (upstream, gateway) = started(&Setup { upstream: key, ..PLAIN });
+        let page = gateway.send("GET", PAGE, &accept("br"), b"");
+        assert_eq!(page.status, 200);
+        for request in upstream.requests() {
+            assert_eq!(request.header("accept-encoding"), Some(asked), "{key}");
+        }
+    }
+}
+
+/// A page of 100 items by cursor has at most the bytes that the page by number has through the same compression, although
+/// it has cursors and links: the upstream writes each item's URL of its own in both.
+#[test]
+fn a_page_by_cursor_takes_no_more_bytes_than_the_page_by_number() {
+    let mut random = crate::harness::Numbers::new(7);
+    let items: Vec<String> = (1..=300)
+        .map(|id| {
+            let (name, token) = (random.below(40), random.draw());
+            format!(
+                r#"{{"id":{id},"name":"Person {name}","email":"person{name}@example.com","token":"{token:016x}","active":true}}"#
+            )
+        })
+        .collect();
+    let listed = items.clone();
+    let setup = Setup {
+        upstream: "compression = \"always\"",
+        route: "envelope = \"bare\"\nlegacy = { policy = \"passthrough\", unmarked = \"new\" }",
+        ..PLAIN
+    };
+    let upstream = Upstream::start(move |exchange| {
+        let plain = body(exchange, &listed);
+        let accepted = exchange.request.header("accept-encoding").unwrap_or_default().to_owned();
+        match CODINGS.into_iter().find(|coding| accepted.contains(coding)) {
+            None => exchange.reply("200 OK", &[], plain.as_bytes()),
+            Some(coding) => exchange.reply("200 OK", &[("Content-Encoding", coding)], &coded(coding, plain.as_bytes())),
+        }
+    });
+    let gateway = Gateway::start(&setup.configuration(upstream.address));
+    for coding in CODINGS {
+        let by_number = gateway.send("GET", "/users?offset=100&limit=100", &accept(coding), b"");
+        assert_eq!((by_number.status, by_number.header("content-encoding")), (200, Some(coding)));
+        let first = gateway.send("GET", PAGE, &accept(coding), b"");
+        let next = first.link("next").expect("there are 300 items");
+        let by_cursor = gateway.send("GET", &next, &accept(coding), b"");
+        assert_eq!((by_cursor.status, by_cursor.header("content-encoding")), (200, Some(coding)));
+        assert!(decoded(&by_cursor) == format!("[{}]", items[100..200].join(",")).into_bytes());
+        let (cursor, number) = (by_cursor.body.len(), by_number.body.len());
+        assert!(cursor <= number, "{coding}: {cursor} bytes by cursor, {number} by number");
+    }
+}
