@@ -43,7 +43,7 @@ pub(crate) struct Admin {
 pub(crate) fn service(address: SocketAddr, admin: Admin, front: Arc<Front>) -> Result<Listening<Admin>, Unready> {
     let mut service = Listening::new("admin", admin, front);
     service.threads = Some(1);
-    service.add("admin", address, None)?;
+    service.add("admin", address, (None, false))?;
     Ok(service)
 }
 

@@ -67,6 +67,7 @@ pub struct ServerSettings {
     pub idle_timeout: Duration,
     pub drain_delay: Duration,
     pub shutdown_timeout: Duration,
+    pub streams_per_connection: u32,
     pub compression: CompressionSettings,
 }
 
@@ -105,6 +106,7 @@ pub struct Network {
 pub struct ListenerSettings {
     pub name: String,
     pub address: SocketAddr,
+    pub http2: bool,
     pub tls: Option<ListenerTls>,
 }
 

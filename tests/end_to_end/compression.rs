@@ -43,7 +43,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("memory takes all")
 }
 
-fn accept<'a>(coding: &'a str) -> [(&'static str, &'a str); 1] {
+fn accept(coding: &str) -> [(&'static str, &str); 1] {
     [("Accept-Encoding", coding)]
 }
 

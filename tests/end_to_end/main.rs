@@ -18,6 +18,7 @@ mod dialects;
 mod envelopes;
 mod exchange;
 mod forwarding;
+mod http2;
 mod items;
 mod keyset;
 mod kinds;

@@ -9,6 +9,7 @@ use std::{
     io::{Read as _, Write as _},
     net::{Ipv4Addr, SocketAddr, TcpStream},
     path::Path,
+    process::Command,
 };
 
 use openssl::ssl::{SslConnector, SslMethod, SslVersion};
@@ -180,6 +181,42 @@ fn clients_get_the_certificate_and_a_version_that_holds() {
     let requests = served._upstream.requests();
     assert!(requests.iter().all(|request| request.header("x-forwarded-proto") == Some("https")), "{requests:?}");
     assert!(page.is_ok_and(|page| page.contains("\"next\":\"/users?")), "links begin with the path");
+}
+
+/// A client gets the protocol that it negotiates; without a negotiation, HTTP/1.1.
+#[test]
+fn clients_negotiate_their_protocol() {
+    let folder = Directory::new();
+    let root = Authority::new("root");
+    let (certificate, key) = root.issue(&["api.test"], ALWAYS).files(&folder, "api");
+    let ca = root.file(&folder, "ca.pem");
+    let served = listening(&certificate, &key);
+    let port = served.secure.port();
+    let url = format!("https://api.test:{port}/users?limit=5");
+    let resolve = format!("api.test:{port}:127.0.0.1");
+    let mut pages = Vec::new();
+    for (arguments, version) in [
+        (&["--http2"][..], "2"),
+        (&["--http1.1"], "1.1"),
+        (&["--http2", "--tls-max", "1.2"], "2"),
+        (&["--no-alpn"], "1.1"),
+    ] {
+        let output = Command::new("curl")
+            .args(["--silent", "--show-error", "--max-time", "60", "--write-out", "\n%{http_version}", "--resolve"])
+            .args([&resolve, "--cacert"])
+            .arg(&ca)
+            .args(arguments)
+            .arg(&url)
+            .output()
+            .expect("curl is installed");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let (page, spoken) = text.rsplit_once('\n').unwrap_or_else(|| panic!("{arguments:?}: {output:?}"));
+        assert_eq!(spoken, version, "{arguments:?}");
+        pages.push(page.to_owned());
+    }
+    assert!(pages[0].contains("\"data\":") && pages.iter().all(|page| *page == pages[0]), "{pages:?}");
+    let requests = served._upstream.requests();
+    assert!(requests.iter().all(|request| request.header("x-forwarded-proto") == Some("https")), "{requests:?}");
 }
 
 /// Handshakes that stall or are no TLS don't hinder other clients.

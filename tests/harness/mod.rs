@@ -4,6 +4,7 @@
 
 pub(crate) mod gateway;
 pub(crate) mod http;
+pub(crate) mod http2;
 pub(crate) mod list;
 pub(crate) mod rows;
 pub(crate) mod schema;

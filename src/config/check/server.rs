@@ -30,6 +30,7 @@ pub(super) fn server(server: &Spanned) -> ServerSettings {
         head_timeout: SERVER.head_timeout.read(server),
         connections: SERVER.connections.read(server),
         connections_per_address: SERVER.connections_per_address.read(server),
+        streams_per_connection: SERVER.streams_per_connection.read(server),
         idle_timeout: SERVER.idle_timeout.read(server),
         drain_delay: SERVER.drain_delay.read(server),
         shutdown_timeout: SERVER.shutdown_timeout.read(server),
@@ -56,11 +57,12 @@ pub(super) fn listeners(root: &Spanned, context: &mut Context<'_>) -> Vec<Listen
             continue;
         };
         check_free(address, written.at, &listeners, "a listener needs an address of its own", context);
-        listeners.push(ListenerSettings { name: name.value.clone(), address, tls });
+        let http2 = LISTENER.http2.read(listener);
+        listeners.push(ListenerSettings { name: name.value.clone(), address, http2, tls });
     }
     if table.members().is_empty() {
         let address = SocketAddr::from(([127, 0, 0, 1], 8080));
-        listeners.push(ListenerSettings { name: "public".into(), address, tls: None });
+        listeners.push(ListenerSettings { name: "public".into(), address, http2: LISTENER.http2.default(), tls: None });
     }
     listeners
 }

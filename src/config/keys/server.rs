@@ -8,7 +8,7 @@ use crate::config::{
     diagnostic::Located,
     key::{
         Defaulted, Key,
-        Literal::{Boolean, Text, Texts},
+        Literal::{Boolean, Count, Text, Texts},
         NamedTexts, Word, count, duration, flag, header_names, list_of_words, named_texts, secret, size, sub_table,
         table, text, texts, word,
     },
@@ -63,6 +63,10 @@ table! {
         /// limit. Default: half of `connections`.
         connections_per_address: Key<usize> => count(1, 1_000_000).example("5000");
 
+        /// The requests that a client may make at a time on one connection of HTTP/2. All but the first take a place among
+        /// `connections` and `connections_per_address`, as if each had a connection of its own.
+        streams_per_connection: Defaulted<u32> => count(1, 1_000).default(Count(100));
+
         /// The time that a connection may wait for its next request. After a load balancer, set it longer than the balancer
         /// keeps its connections.
         idle_timeout: Defaulted<Duration> => duration("1s", "1h").default(Text("75s"));
@@ -93,6 +97,10 @@ table! {
         /// An IP address with a port; names are not resolved. "0.0.0.0:8080" is every address of IPv4, "[::]:8080" every
         /// address.
         address: Key<String> => text(syntax::address).sample(r#""127.0.0.1:8080""#);
+
+        /// HTTP/2 in addition to HTTP/1.1: with TLS for clients that negotiate it (ALPN), without TLS for clients that begin with
+        /// it ("prior knowledge").
+        http2: Defaulted<bool> => flag().default(Boolean(true));
 
         /// TLS. Both files are PEM and are read at the start: a certificate that is renewed under the same name takes a
         /// restart.

@@ -115,7 +115,7 @@ async fn pass(
     seam(&context.outcome, "pass");
     let route = &forwarded.found.route;
     let (peers, timeouts) = (&route.upstream.peers, route.upstream.timeouts);
-    let request = request(session.as_downstream(), forwarded).map_err(RelayFault::Head)?;
+    let request = request(session.as_downstream_mut(), forwarded).map_err(RelayFault::Head)?;
     let connections = &gateway.fetcher.connections;
     let opened = connections.open(peers, &request.headers, timeouts, clock::instant()).await;
     context.outcome.counted.upstream_requests += 1;
@@ -173,7 +173,7 @@ fn repeats(session: &Session) -> bool {
 
 /// Builds the request head for the upstream: path, `Host`, provenance headers and the operator's headers. Hop-by-hop
 /// headers are removed.
-fn request(session: &ServerSession, forwarded: &Forwarded) -> pingora::Result<RequestHeader> {
+fn request(session: &mut ServerSession, forwarded: &Forwarded) -> pingora::Result<RequestHeader> {
     let Forwarded { found, target, client, successor } = forwarded;
     let mut request = session.req_header().clone();
     let query = target.query.as_deref().unwrap_or_default();
@@ -194,6 +194,10 @@ fn request(session: &ServerSession, forwarded: &Forwarded) -> pingora::Result<Re
     }
     for name in &dropped {
         request.remove_header(name);
+    }
+    if session.is_http2() && !session.is_body_empty() && !request.headers.contains_key(header::CONTENT_LENGTH) {
+        // The frames of HTTP/2 end a body without a length; HTTP/1.1 has chunks for that.
+        request.insert_header(header::TRANSFER_ENCODING, "chunked")?;
     }
     if successor.is_none() && is_web_socket(session) {
         request.insert_header(header::CONNECTION, "Upgrade")?;

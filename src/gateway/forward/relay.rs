@@ -106,7 +106,8 @@ pub(crate) async fn relay(
 ) -> Result<bool, RelayFault> {
     let upload = Upload::Sending(Patience::new(timeouts.whole));
     let mut relay = Relay { timeouts, upload, download: Download::Awaited(timeouts.first_byte), watches: true };
-    relay.send(session, connection, sent.unwrap_or_default()).await;
+    let ended = session.as_downstream_mut().is_body_done();
+    relay.send(connection, sent.unwrap_or_default(), ended).await;
     loop {
         let before = clock::instant();
         let heard = relay.hear(session, connection).await;
@@ -200,7 +201,9 @@ impl Relay {
                 return connection.send_body(&bytes).await.map(|()| true).map_err(RelayFault::Upstream);
             }
             Ok(body) => {
-                self.send(session, connection, body.unwrap_or_default()).await;
+                // Trailers of HTTP/2 follow the last part and are dropped: without a part the body has ended.
+                let ended = body.is_none() || session.as_downstream_mut().is_body_done();
+                self.send(connection, body.unwrap_or_default(), ended).await;
                 return Ok(true);
             }
             Err(error) => error,
@@ -213,18 +216,19 @@ impl Relay {
                 session.set_keepalive(None);
                 Ok(true)
             }
-            ErrorType::ConnectionClosed | ErrorType::ReadError => Err(RelayFault::Gone),
+            // Pingora's error of a stream that the client has reset.
+            ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::H2Error => Err(RelayFault::Gone),
             ErrorType::ReadTimedout => Err(RelayFault::Body("the request's body came too slowly")),
             _ => Err(RelayFault::Body("the request's body can't be read")),
         }
     }
 
     /// Relays a part of the request's body, and its end after the last part.
-    async fn send(&mut self, session: &mut Session, connection: &mut Connection, bytes: Bytes) {
+    async fn send(&mut self, connection: &mut Connection, bytes: Bytes, ended: bool) {
         let Upload::Sending(pace) = &mut self.upload else { return };
         pace.sent(bytes.len());
         let mut taken = if bytes.is_empty() { Ok(()) } else { connection.send_body(&bytes).await };
-        if taken.is_ok() && session.as_downstream_mut().is_body_done() {
+        if taken.is_ok() && ended {
             taken = connection.finish().await;
             self.upload = Upload::Sent;
         }

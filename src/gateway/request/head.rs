@@ -5,6 +5,7 @@
 //! second request in the body of the first. Heads with more than one reading are refused here.
 
 use http::Method;
+use pingora::http::RequestHeader;
 
 use super::target::{is_authority, split_target};
 use crate::downstream::{Code, Problem};
@@ -104,6 +105,36 @@ pub(crate) fn check(head: &[u8]) -> Result<Framing, Box<Problem>> {
     }
     check_host(&line, fields.host)?;
     fields.framing(line.is_old)
+}
+
+/// Checks a head of HTTP/2 by the rules for HTTP/1.1, in whose form the upstream gets it.
+///
+/// # Errors
+///
+/// Returns the errors of [`check`], and 431 `headers_too_large` beyond `most` bytes or 256 headers.
+pub(crate) fn check_parsed(request: &RequestHeader, most: usize) -> Result<(), Box<Problem>> {
+    if request.headers.len() > MOST_HEADERS {
+        let detail = format!("the request has more than {MOST_HEADERS} headers");
+        return Err(Box::new(Problem::new(Code::HeadersTooLarge, detail)));
+    }
+    let mut head = Vec::with_capacity(512);
+    head.extend_from_slice(request.method.as_str().as_bytes());
+    head.push(b' ');
+    head.extend_from_slice(request.raw_path());
+    head.extend_from_slice(b" HTTP/1.1\r\n");
+    // A value has no line ends: `http` accepts none.
+    for (name, value) in &request.headers {
+        head.extend_from_slice(name.as_str().as_bytes());
+        head.extend_from_slice(b": ");
+        head.extend_from_slice(value.as_bytes());
+        head.extend_from_slice(b"\r\n");
+    }
+    head.extend_from_slice(b"\r\n");
+    if head.len() > most {
+        let detail = format!("the request's head has more than {most} bytes");
+        return Err(Box::new(Problem::new(Code::HeadersTooLarge, detail)));
+    }
+    check(&head).map(drop)
 }
 
 /// A request line with one reading.

@@ -51,11 +51,13 @@ pub enum Dropped {
     HeadTimeout,
     /// The client closed in the middle of a head.
     HeadCut,
+    /// The client sent too many frames of HTTP/2 that ask for nothing.
+    Flood,
 }
 
 impl Dropped {
     /// All reasons, in the order of the metric.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Full,
         Self::FullForAddress,
         Self::Displaced,
@@ -63,6 +65,7 @@ impl Dropped {
         Self::HandshakeTimeout,
         Self::HeadTimeout,
         Self::HeadCut,
+        Self::Flood,
     ];
 
     /// Returns the reason's label.
@@ -76,6 +79,7 @@ impl Dropped {
             Self::HandshakeTimeout => "handshake_timeout",
             Self::HeadTimeout => "head_timeout",
             Self::HeadCut => "head_cut",
+            Self::Flood => "flood",
         }
     }
 }
@@ -128,6 +132,7 @@ const GONE: u64 = u64::MAX - 1;
 #[derive(Debug)]
 pub(crate) struct AdmittedConnection {
     id: u64,
+    is_proxy: bool,
     entry: Arc<ConnectionEntry>,
     admission: Arc<Admission>,
 }
@@ -230,7 +235,7 @@ impl Admission {
         let state = AtomicU64::new(self.now().saturating_add(millis(FIRST_BYTE_GRACE)));
         let entry = Arc::new(ConnectionEntry { address, state, gone: Notify::new(), closed: Notify::new() });
         table.open.insert(id, Arc::clone(&entry));
-        Ok((AdmittedConnection { id, entry, admission: Arc::clone(self) }, displaced))
+        Ok((AdmittedConnection { id, is_proxy, entry, admission: Arc::clone(self) }, displaced))
     }
 
     /// Displaces the connection that has been quiet for the longest time, of one address or of all. Checks each
@@ -288,6 +293,21 @@ impl AdmittedConnection {
         let state = &self.entry.state;
         let taken = state.fetch_update(Ordering::AcqRel, Ordering::Acquire, |state| (state != GONE).then_some(BUSY));
         taken.is_ok()
+    }
+
+    /// Takes a place for another request at a time on this connection. It is busy until it is dropped.
+    ///
+    /// # Errors
+    ///
+    /// Returns the limit that refuses it.
+    pub(crate) fn further(&self) -> Result<Self, Dropped> {
+        let entered = self.admission.try_enter(self.entry.address, self.is_proxy);
+        let (place, _) = entered.inspect_err(|reason| {
+            self.admission.count(*reason);
+            self.admission.tell();
+        })?;
+        place.begin();
+        Ok(place)
     }
 
     /// Marks the connection as idle.

@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use http::{HeaderMap, Method};
 use pingora::{
     apps::{HttpPersistentSettings, HttpServerApp},
-    protocols::{Stream, http::ServerSession},
+    protocols::{ALPN, Stream, http::ServerSession},
     server::ShutdownWatch,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufWriter};
@@ -15,6 +15,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufWriter};
 use super::{
     admission::{Admission, AdmittedConnection, Dropped},
     gate::Gated,
+    http2::Multiplexed,
 };
 use crate::{
     downstream::{Code, Problem, Response},
@@ -40,6 +41,9 @@ const REFUSING: Duration = Duration::from_secs(2);
 /// was written.
 const LINGERING: usize = 256 * 1024;
 
+/// The beginning of HTTP/2 (RFC 9113 section 3.4), up to the point at which it would be a whole head of HTTP/1.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
+
 /// The shared state of a server's connections.
 #[derive(Debug)]
 pub struct Front {
@@ -64,6 +68,8 @@ enum Awaited {
         problem: Box<Problem>,
         asked: Option<(Method, Vec<u8>)>,
     },
+    /// The client speaks HTTP/2 without TLS; these bytes of it have been read.
+    Preface(BytesMut),
     /// The connection ends without an answer, with the reason that is counted.
     Over(Option<Dropped>),
 }
@@ -93,26 +99,35 @@ impl Front {
     }
 
     /// Serves requests until the connection ends: by the client, by a refusal, by displacement, or because the server
-    /// stops.
+    /// stops. With `http2` the client may have negotiated HTTP/2 or begin with it.
     pub(crate) async fn serve<A: HttpServerApp + Send + Sync + 'static>(
         &self,
         app: &Arc<A>,
-        stream: Stream,
+        (stream, http2): (Stream, bool),
         place: &AdmittedConnection,
         shutdown: &mut ShutdownWatch,
     ) {
+        let multiplexed = Multiplexed { live: &self.live, ids: &self.ids, place };
+        if http2 && stream.selected_alpn_proto() == Some(ALPN::H2) {
+            return Box::pin(multiplexed.serve(app, stream, BytesMut::new(), shutdown)).await;
+        }
+        // A client that has negotiated HTTP/1.1 speaks it.
+        let knows_preface = http2 && stream.get_ssl_digest().is_none();
         let mut connection = Box::new(Gated::new(stream));
         let mut kept: Option<HttpPersistentSettings> = None;
         for _ in 0..REQUESTS_PER_CONNECTION {
             let io = connection.between_requests();
             let awaited = tokio::select! {
                 biased;
-                awaited = self.await_head(io, place, kept.is_none(), shutdown) => awaited,
+                awaited = self.await_head(io, place, (kept.is_none(), knows_preface), shutdown) => awaited,
                 () = place.displaced() => return,
             };
             let head = match awaited {
                 Awaited::Head(head) if place.begin() => head,
                 Awaited::Head(_) => return,
+                Awaited::Preface(prefix) => {
+                    return Box::pin(multiplexed.serve(app, connection.into_stream(), prefix, shutdown)).await;
+                }
                 Awaited::Refused { problem, asked } => {
                     // A client that does not read its refusal in time does not get it.
                     tokio::select! {
@@ -120,12 +135,7 @@ impl Front {
                         () = place.displaced() => return,
                     }
                 }
-                Awaited::Over(reason) => {
-                    if let Some(reason) = reason {
-                        place.admission().count(reason);
-                    }
-                    return;
-                }
+                Awaited::Over(reason) => return reason.into_iter().for_each(|reason| place.admission().count(reason)),
             };
             let surplus = connection.open(head.left);
             if head.has_surplus {
@@ -155,7 +165,7 @@ impl Front {
         &self,
         io: &mut BufWriter<Stream>,
         place: &AdmittedConnection,
-        is_first: bool,
+        (is_first, knows_preface): (bool, bool),
         shutdown: &mut ShutdownWatch,
     ) -> Awaited {
         let idle = self.live.pin().server.idle_timeout;
@@ -171,9 +181,10 @@ impl Front {
         if !came.is_ok_and(|count| count > 0) {
             return Awaited::Over(None);
         }
+        let takes_preface = is_first && knows_preface;
         let server = &self.live.pin().server;
         let mut reading = HeadScanner::default();
-        if let Some(all) = complete(&mut reading, &mut bytes, 0, server.head_size) {
+        if let Some(all) = complete(&mut reading, (&mut bytes, 0), server.head_size, takes_preface) {
             return all;
         }
         place.awaits_head();
@@ -186,7 +197,7 @@ impl Front {
                     Ok(count) if count > 0 => {}
                     _ => return Awaited::Over(Some(Dropped::HeadCut)),
                 }
-                if let Some(all) = complete(&mut reading, &mut bytes, scanned, server.head_size) {
+                if let Some(all) = complete(&mut reading, (&mut bytes, scanned), server.head_size, takes_preface) {
                     return all;
                 }
             }
@@ -218,7 +229,12 @@ impl Front {
 }
 
 /// Returns the head, the refusal, or nothing while the head is incomplete. `scanned` bytes have been examined before.
-fn complete(reading: &mut HeadScanner, bytes: &mut BytesMut, scanned: usize, head_size: usize) -> Option<Awaited> {
+fn complete(
+    reading: &mut HeadScanner,
+    (bytes, scanned): (&mut BytesMut, usize),
+    head_size: usize,
+    takes_preface: bool,
+) -> Option<Awaited> {
     let refused = |problem, bytes: &[u8]| {
         let asked = head::request_line(bytes).map(|(method, target)| {
             let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
@@ -226,6 +242,9 @@ fn complete(reading: &mut HeadScanner, bytes: &mut BytesMut, scanned: usize, hea
         });
         Some(Awaited::Refused { problem, asked })
     };
+    if takes_preface && bytes.starts_with(PREFACE) {
+        return Some(Awaited::Preface(std::mem::take(bytes)));
+    }
     let (start, end) = match reading.ends(bytes, scanned) {
         Ok(Some(ends)) => ends,
         Ok(None) if bytes.len() >= head_size => return refused(reading.too_large(head_size), bytes),

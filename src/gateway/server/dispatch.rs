@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use http::Method;
+use http::{Method, Version, header};
 use pingora::{protocols::http::ServerSession, proxy::Session};
 
 use crate::{
@@ -23,7 +23,10 @@ use crate::{
             context::{ListCall, note_paging},
             serve::{Served, serve},
         },
-        request::target::{self, RequestTarget},
+        request::{
+            head,
+            target::{self, RequestTarget},
+        },
         routes::{cross_origin::CrossOrigin, list::List, table::RouteMatch},
         runtime::{clock, futures::caught},
         session::{
@@ -40,6 +43,10 @@ use crate::{
 /// Memory that a forwarded request with a short answer is counted with: the amount that every request may take while
 /// any memory is left.
 const PASSING: usize = 128 << 10;
+
+/// The time in which a body without a byte ends, and the number of its parts.
+const EMPTY_BODY: Duration = Duration::from_secs(2);
+const MOST_EMPTY_PARTS: usize = 4;
 
 /// The way in which a request is answered.
 enum Dispatch {
@@ -159,7 +166,12 @@ fn read_head(
     let refused = |problem: &Problem, envelope: Option<&EnvelopeTemplate>, outcome: &mut Outcome| {
         Box::new(Dispatch::Respond(refuse(problem, envelope, snapshot, outcome)))
     };
-    let target = target::read(session.req_header()).map_err(|problem| refused(&problem, None, outcome))?;
+    let head = session.req_header();
+    if head.version == Version::HTTP_2 {
+        // Heads of HTTP/1 have been checked before they were parsed.
+        head::check_parsed(head, snapshot.server.head_size).map_err(|problem| refused(&problem, None, outcome))?;
+    }
+    let target = target::read(head).map_err(|problem| refused(&problem, None, outcome))?;
     let client = Client::of(session, snapshot);
     let Some(found) = snapshot.table.find(target.host.as_deref(), &target.normal_path) else {
         return Err(refused(&Problem::new(Code::RouteNotFound, "no route covers this path"), None, outcome));
@@ -193,7 +205,7 @@ async fn answer_list(
     let mut headers = head.headers.clone();
     let chosen = list.conventions.choose(&headers);
     list.conventions.take_from(&mut headers, chosen.convention);
-    if !by_post && !session.is_body_empty() {
+    if !by_post && !session.is_body_empty() && !ends_empty(session).await {
         session.set_keepalive(None);
         let problem = Problem::new(Code::RequestInvalid, "a request for a list has no body");
         return Dispatch::Respond(refuse(&problem, Some(&chosen.convention.envelope), snapshot, outcome));
@@ -231,6 +243,24 @@ async fn answer_list(
         }
         Some(Err(failure)) => Dispatch::Respond(fail(failure, call, outcome)),
     }
+}
+
+/// Returns whether the body of a request by HTTP/2 ends without a byte: some clients send its end in a frame of its own.
+async fn ends_empty(session: &mut ServerSession) -> bool {
+    if !session.is_http2() || session.req_header().headers.contains_key(header::CONTENT_LENGTH) {
+        return false;
+    }
+    let end = async {
+        for _ in 0..MOST_EMPTY_PARTS {
+            match session.read_request_body().await {
+                Ok(Some(part)) if part.is_empty() => {}
+                Ok(None) => return true,
+                _ => return false,
+            }
+        }
+        false
+    };
+    tokio::time::timeout(EMPTY_BODY, end).await.unwrap_or(false)
 }
 
 /// A request by POST before its page.

@@ -7,18 +7,11 @@
 use std::{
     io,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use async_trait::async_trait;
-use pingora::protocols::{
-    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream, TimingDigest,
-    UniqueID, UniqueIDType,
-    raw_connect::ProxyDigest,
-    tls::{SslDigest, TlsRef},
-};
+use pingora::protocols::{Shutdown, Stream};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufWriter, ReadBuf, Take};
 
 use crate::gateway::{request::head::Framing, session::context::Surplus};
@@ -43,6 +36,11 @@ impl Gated {
     /// Returns the connection between requests.
     pub(crate) fn between_requests(&mut self) -> &mut BufWriter<Stream> {
         self.io.get_mut()
+    }
+
+    /// Returns the connection itself, if all that was written has been sent.
+    pub(crate) fn into_stream(self) -> Stream {
+        self.io.into_inner().into_inner()
     }
 
     /// Opens the gate for a request with this framing.
@@ -123,50 +121,59 @@ impl Shutdown for Gated {
     }
 }
 
-impl UniqueID for Gated {
-    fn id(&self) -> UniqueIDType {
-        self.stream().id()
-    }
+/// Implements the traits of a connection by its method `stream`.
+macro_rules! delegate {
+    ($connection:ty) => {
+        impl pingora::protocols::UniqueID for $connection {
+            fn id(&self) -> pingora::protocols::UniqueIDType {
+                self.stream().id()
+            }
+        }
+
+        impl pingora::protocols::Ssl for $connection {
+            fn get_ssl(&self) -> Option<&pingora::protocols::tls::TlsRef> {
+                self.stream().get_ssl()
+            }
+
+            fn get_ssl_digest(&self) -> Option<std::sync::Arc<pingora::protocols::tls::SslDigest>> {
+                self.stream().get_ssl_digest()
+            }
+
+            fn selected_alpn_proto(&self) -> Option<pingora::protocols::ALPN> {
+                self.stream().selected_alpn_proto()
+            }
+        }
+
+        impl pingora::protocols::GetTimingDigest for $connection {
+            fn get_timing_digest(&self) -> Vec<Option<pingora::protocols::TimingDigest>> {
+                self.stream().get_timing_digest()
+            }
+
+            fn get_read_pending_time(&self) -> std::time::Duration {
+                self.stream().get_read_pending_time()
+            }
+
+            fn get_write_pending_time(&self) -> std::time::Duration {
+                self.stream().get_write_pending_time()
+            }
+        }
+
+        impl pingora::protocols::GetProxyDigest for $connection {
+            fn get_proxy_digest(&self) -> Option<std::sync::Arc<pingora::protocols::raw_connect::ProxyDigest>> {
+                self.stream().get_proxy_digest()
+            }
+        }
+
+        impl pingora::protocols::GetSocketDigest for $connection {
+            fn get_socket_digest(&self) -> Option<std::sync::Arc<pingora::protocols::SocketDigest>> {
+                self.stream().get_socket_digest()
+            }
+        }
+
+        impl pingora::protocols::Peek for $connection {}
+    };
 }
 
-impl Ssl for Gated {
-    fn get_ssl(&self) -> Option<&TlsRef> {
-        self.stream().get_ssl()
-    }
+pub(super) use delegate;
 
-    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
-        self.stream().get_ssl_digest()
-    }
-
-    fn selected_alpn_proto(&self) -> Option<ALPN> {
-        self.stream().selected_alpn_proto()
-    }
-}
-
-impl GetTimingDigest for Gated {
-    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
-        self.stream().get_timing_digest()
-    }
-
-    fn get_read_pending_time(&self) -> Duration {
-        self.stream().get_read_pending_time()
-    }
-
-    fn get_write_pending_time(&self) -> Duration {
-        self.stream().get_write_pending_time()
-    }
-}
-
-impl GetProxyDigest for Gated {
-    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        self.stream().get_proxy_digest()
-    }
-}
-
-impl GetSocketDigest for Gated {
-    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
-        self.stream().get_socket_digest()
-    }
-}
-
-impl Peek for Gated {}
+delegate!(Gated);

@@ -10,7 +10,7 @@ use pingora::{
     proxy::http_proxy,
     server::{ListenFds, Server, ShutdownWatch, configuration::ServerConf},
     services::Service,
-    tls::ssl::{SslAcceptor, SslFiletype, SslMethod},
+    tls::ssl::{AlpnError, SslAcceptor, SslFiletype, SslMethod, select_next_proto},
 };
 use tokio::net::{TcpListener, TcpStream};
 
@@ -25,6 +25,10 @@ use crate::{
 
 /// The length of the queue of connections that are not accepted yet.
 const BACKLOG: i32 = 4_096;
+
+/// The protocols that a listener with TLS offers, the preferred one first (RFC 7301 section 3.1).
+const ALPN_HTTP2: &[u8] = b"\x02h2\x08http/1.1";
+const ALPN_HTTP1: &[u8] = b"\x08http/1.1";
 
 /// The pause after the system refused a connection.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -68,10 +72,17 @@ pub fn server(settings: &Settings, gateway: Gateway, front: &Arc<Front>) -> Resu
     let mut server = Server::new_with_opt_and_conf(None, configuration(settings));
     let mut service = Listening::new("gateway", http_proxy(&server.configuration, gateway), Arc::clone(front));
     for listener in &settings.listeners {
-        service.add(&listener.name, listener.address, certificate(listener)?)?;
+        service.add(&listener.name, listener.address, (certificate(listener)?, listener.http2))?;
     }
     server.add_service(service);
     Ok(server)
+}
+
+/// The protocols of a listener.
+#[derive(Clone)]
+struct Protocols {
+    tls: Option<SslAcceptor>,
+    http2: bool,
 }
 
 /// A service that accepts clients on its listeners.
@@ -79,7 +90,7 @@ pub struct Listening<A> {
     name: &'static str,
     app: Arc<A>,
     front: Arc<Front>,
-    sockets: Vec<(std::net::TcpListener, Option<SslAcceptor>)>,
+    sockets: Vec<(std::net::TcpListener, Protocols)>,
     /// The number of threads; the server's if none is set.
     pub threads: Option<usize>,
 }
@@ -96,14 +107,19 @@ impl<A> Listening<A> {
     /// # Errors
     ///
     /// Returns [`Unready::Address`] if the address can't be bound.
-    pub fn add(&mut self, listener: &str, address: SocketAddr, tls: Option<SslAcceptor>) -> Result<(), Unready> {
+    pub fn add(
+        &mut self,
+        listener: &str,
+        address: SocketAddr,
+        (tls, http2): (Option<SslAcceptor>, bool),
+    ) -> Result<(), Unready> {
         let bound = std::net::TcpListener::bind(address).and_then(|socket| {
             socket.set_nonblocking(true)?;
             rustix::net::listen(&socket, BACKLOG)?;
             Ok(socket)
         });
         let socket = bound.map_err(|error| Unready::Address { listener: listener.to_owned(), address, error })?;
-        self.sockets.push((socket, tls));
+        self.sockets.push((socket, Protocols { tls, http2 }));
         Ok(())
     }
 }
@@ -112,11 +128,11 @@ impl<A> Listening<A> {
 impl<A: HttpServerApp + Send + Sync + 'static> Service for Listening<A> {
     async fn start_service(&mut self, _fds: Option<ListenFds>, shutdown: ShutdownWatch, _listeners_per_fd: usize) {
         let mut loops = tokio::task::JoinSet::new();
-        for (socket, tls) in self.sockets.drain(..) {
+        for (socket, protocols) in self.sockets.drain(..) {
             let (app, front, shutdown) = (Arc::clone(&self.app), Arc::clone(&self.front), shutdown.clone());
             loops.spawn(async move {
                 match TcpListener::from_std(socket) {
-                    Ok(socket) => accept(&socket, tls, &app, &front, shutdown).await,
+                    Ok(socket) => accept(&socket, &protocols, &app, &front, shutdown).await,
                     Err(error) => tracing::error!(%error, "a listener failed"),
                 }
             });
@@ -137,7 +153,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Service for Listening<A> {
 /// Accepts clients until the server stops.
 async fn accept<A: HttpServerApp + Send + Sync + 'static>(
     socket: &TcpListener,
-    tls: Option<SslAcceptor>,
+    protocols: &Protocols,
     app: &Arc<A>,
     front: &Arc<Front>,
     mut shutdown: ShutdownWatch,
@@ -160,10 +176,11 @@ async fn accept<A: HttpServerApp + Send + Sync + 'static>(
         };
         match front.enter(address.ip()).await {
             Ok(place) => {
-                let (tls, app, front, shutdown) = (tls.clone(), Arc::clone(app), Arc::clone(front), shutdown.clone());
-                tokio::spawn(async move { converse(stream, tls, &app, &front, &place, shutdown).await });
+                let (app, front, shutdown) = (Arc::clone(app), Arc::clone(front), shutdown.clone());
+                let protocols = protocols.clone();
+                tokio::spawn(async move { converse(stream, protocols, &app, &front, &place, shutdown).await });
             }
-            Err(refusal) if tls.is_none() => turn_away(&stream, &refusal),
+            Err(refusal) if protocols.tls.is_none() => turn_away(&stream, &refusal),
             Err(_) => {}
         }
     }
@@ -179,7 +196,7 @@ fn turn_away(stream: &TcpStream, refusal: &[u8]) {
 
 async fn converse<A: HttpServerApp + Send + Sync + 'static>(
     stream: TcpStream,
-    tls: Option<SslAcceptor>,
+    Protocols { tls, http2 }: Protocols,
     app: &Arc<A>,
     front: &Front,
     place: &AdmittedConnection,
@@ -210,7 +227,7 @@ async fn converse<A: HttpServerApp + Send + Sync + 'static>(
             }
         }
     };
-    front.serve(app, stream, place, &mut shutdown).await;
+    front.serve(app, (stream, http2), place, &mut shutdown).await;
 }
 
 /// Lets the system end connections whose other end is gone or acknowledges nothing: Pingora writes the last buffer of
@@ -245,6 +262,9 @@ pub fn certificate(listener: &ListenerSettings) -> Result<Option<SslAcceptor>, U
         tls.check_private_key()?;
         // A TLS record is read by one call instead of two.
         tls.set_read_ahead(true);
+        // A client that names neither protocol speaks HTTP/1.1.
+        let offered = if listener.http2 { ALPN_HTTP2 } else { ALPN_HTTP1 };
+        tls.set_alpn_select_callback(move |_, asked| select_next_proto(offered, asked).ok_or(AlpnError::NOACK));
         Ok(tls.build())
     });
     let acceptor = read.map_err(|error| Unready::Certificate {

@@ -6,4 +6,5 @@ pub(crate) mod dispatch;
 pub(crate) mod gate;
 pub(crate) mod handshakes;
 pub(crate) mod hooks;
+mod http2;
 pub(crate) mod listen;

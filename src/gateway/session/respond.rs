@@ -24,6 +24,9 @@ const PIECE: usize = 128 * 1024;
 /// has left.
 const PACED: Duration = Duration::from_secs(600);
 
+/// The time that a stream of HTTP/2 may take for a piece while other requests lack memory: 64 KiB/s, as for other clients.
+const STREAM_PATIENCE: Duration = Duration::from_secs(2);
+
 /// Writes a response, compressed if the client accepts that. The connection stays open, also after 4xx; it has been marked for closing if the framing of the
 /// request is in doubt. A failed write is logged as `client_gone` or `client_stalled`.
 pub(crate) async fn write(
@@ -50,7 +53,9 @@ pub(crate) async fn write(
         session.write_response_header(Box::new(ResponseHeader::from(head)), without_body).await?;
         let mut left = if without_body { 0 } else { response.body.len() };
         // A small body is written at once, whatever the pace.
-        let mut pace = if left > PIECE { Pace::begin(session.as_downstream()) } else { None };
+        // Streams of HTTP/2 share a socket, so its pace is not theirs.
+        let is_alone = !session.is_http2();
+        let mut pace = if left > PIECE && is_alone { Pace::begin(session.as_downstream()) } else { None };
         if pace.is_some() {
             session.set_write_timeout(Some(PACED));
         }
@@ -80,15 +85,23 @@ async fn write_piece(
     pace: &mut Option<Pace>,
     held: &MemoryShare,
 ) -> pingora::Result<()> {
+    let is_alone = !session.is_http2();
     let mut writing = pin!(session.write_response_body(Some(piece), is_last));
-    let Some(pace) = pace else { return writing.await };
+    if pace.is_none() && is_alone {
+        return writing.await;
+    }
+    let mut waited = Duration::ZERO;
     loop {
         tokio::select! {
             biased;
             written = &mut writing => return written,
-            () = tokio::time::sleep(LOOK) => {}
+            () = tokio::time::sleep(LOOK) => waited += LOOK,
         }
-        if pace.is_too_slow(held.is_short()) {
+        let is_too_slow = match pace {
+            Some(pace) => pace.is_too_slow(held.is_short()),
+            None => held.is_short() && waited >= STREAM_PATIENCE,
+        };
+        if is_too_slow {
             return Err(Error::explain(ErrorType::WriteTimedout, "the client takes too little"));
         }
     }

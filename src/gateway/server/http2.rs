@@ -1,0 +1,274 @@
+//! Connections of HTTP/2: many requests at a time, under the rules of HTTP/1.1.
+//!
+//! Pingora and `h2` read frames and heads. Here each stream takes a place among the connections, and memory for what
+//! waits to be sent; a head has the deadline of heads, and a client that floods is disconnected. The heads themselves are
+//! checked before their route is found (`request::head::check_parsed`).
+
+mod traffic;
+mod wire;
+
+use std::{future::poll_fn, sync::Arc, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use h2::Reason;
+use http::{HeaderValue, header};
+use pingora::{
+    BError,
+    apps::HttpServerApp,
+    protocols::{
+        Digest, Stream,
+        http::{
+            ServerSession,
+            v2::server::{self, H2Accept, H2Options, HttpSession},
+        },
+    },
+    server::ShutdownWatch,
+};
+
+use super::admission::{AdmittedConnection, Dropped};
+use crate::{
+    downstream::{Code, Problem},
+    gateway::{
+        lifecycle::live::Live,
+        outcome::access_log::Outcome,
+        runtime::clock,
+        session::{context::RequestIds, respond},
+    },
+    upstream::net::memory::MemoryShare,
+};
+use wire::{Watched, Wire};
+
+/// Maximum number of requests on one connection, so that its memory is returned now and then.
+const REQUESTS_PER_CONNECTION: u32 = 10_000;
+
+/// Maximum number of requests that `h2` or Pingora reject as malformed.
+const MALFORMED_REQUESTS: u32 = 32;
+
+/// The bytes of a body that wait to be sent on a stream, which also hold memory until the stream has ended.
+const SEND_BUFFER: usize = 32 << 10;
+
+/// The bytes of bodies that a client may send before they are read: of one stream, and of all.
+const RECEIVE_WINDOW: u32 = 64 << 10;
+const RECEIVE_WINDOW_OF_ALL: u32 = 256 << 10;
+
+/// The size by which the limit of `h2` exceeds `server.head_size`: heads in between are refused with a problem and logged.
+const HEAD_MARGIN: usize = 16 << 10;
+
+/// Maximum time for the last frames of a connection.
+const CLOSING: Duration = Duration::from_secs(2);
+
+type ServerConnection = h2::server::Connection<Stream, Bytes>;
+
+/// The place and the memory of an open stream.
+struct StreamHold {
+    /// The first stream has the place of its connection.
+    _place: Option<AdmittedConnection>,
+    _held: MemoryShare,
+}
+
+/// A connection and its requests.
+pub(super) struct Multiplexed<'a> {
+    pub live: &'a Live,
+    pub ids: &'a RequestIds,
+    pub place: &'a AdmittedConnection,
+}
+
+/// The reasons that a connection ends.
+enum ConnectionEnd {
+    /// The client, the network or another client's displacement ended it.
+    Over,
+    /// The client has nothing to ask for.
+    Idle,
+    /// The client breaks a limit.
+    Abused(Dropped),
+}
+
+impl Multiplexed<'_> {
+    /// Serves requests until the connection ends. `prefix` are the bytes that were read before.
+    pub(super) async fn serve<A: HttpServerApp + Send + Sync + 'static>(
+        &self,
+        app: &Arc<A>,
+        stream: Stream,
+        prefix: BytesMut,
+        shutdown: &mut ShutdownWatch,
+    ) {
+        let digest = Arc::new(Digest {
+            ssl_digest: stream.get_ssl_digest(),
+            timing_digest: stream.get_timing_digest(),
+            proxy_digest: stream.get_proxy_digest(),
+            socket_digest: stream.get_socket_digest(),
+        });
+        let watched = Watched::new();
+        let wire = Box::new(Wire::new(prefix, stream, Arc::clone(&watched)));
+        let (options, patience) = {
+            let server = &self.live.pin().server;
+            (options(server.streams_per_connection, server.head_size), server.head_timeout)
+        };
+        let greeted = tokio::select! {
+            greeted = tokio::time::timeout(patience, server::handshake(wire, Some(options))) => greeted,
+            () = self.place.displaced() => return,
+        };
+        let mut connection = match greeted {
+            Ok(Ok(connection)) => connection,
+            Ok(Err(_)) => return self.place.admission().count(Dropped::HeadCut),
+            Err(_) => return self.place.admission().count(Dropped::HeadTimeout),
+        };
+        let ending = self.accept(app, &mut connection, (&digest, &watched), shutdown).await;
+        match ending {
+            ConnectionEnd::Over => return,
+            ConnectionEnd::Idle => connection.graceful_shutdown(),
+            ConnectionEnd::Abused(reason) => {
+                self.place.admission().count(reason);
+                connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+            }
+        }
+        // A client that does not read the end does not get it.
+        let _ = tokio::time::timeout(CLOSING, poll_fn(|context| connection.poll_closed(context))).await;
+    }
+
+    /// Accepts requests until there is a reason to end. Each iteration follows a request, or a change that the client
+    /// pays for.
+    async fn accept<A: HttpServerApp + Send + Sync + 'static>(
+        &self,
+        app: &Arc<A>,
+        connection: &mut ServerConnection,
+        (digest, watched): (&Arc<Digest>, &Watched),
+        shutdown: &mut ShutdownWatch,
+    ) -> ConnectionEnd {
+        let mut streams: Vec<StreamHold> = Vec::new();
+        let (mut accepted, mut malformed) = (0_u32, 0_u32);
+        let (mut is_busy, mut is_stopping) = (false, false);
+        self.place.rest();
+        loop {
+            let (open, is_flooded) = {
+                let traffic = watched.traffic();
+                (traffic.open(), traffic.is_flooded())
+            };
+            if is_flooded {
+                return ConnectionEnd::Abused(Dropped::Flood);
+            }
+            streams.truncate(open);
+            if is_busy && open == 0 {
+                is_busy = false;
+                self.place.rest();
+            }
+            let session = tokio::select! {
+                biased;
+                _ = shutdown.wait_for(|stops| *stops), if !is_stopping => {
+                    is_stopping = true;
+                    connection.graceful_shutdown();
+                    continue;
+                }
+                () = watched.changed() => continue,
+                stream = HttpSession::from_h2_conn(connection, Arc::clone(digest)) => match stream {
+                    Ok(Some(H2Accept::Session(session))) => session,
+                    Ok(Some(H2Accept::Rejected)) if malformed < MALFORMED_REQUESTS => {
+                        malformed += 1;
+                        self.log_malformed();
+                        continue;
+                    }
+                    Ok(Some(H2Accept::Rejected)) => return ConnectionEnd::Abused(Dropped::Flood),
+                    Err(error) if is_calmed(&error) => return ConnectionEnd::Abused(Dropped::Flood),
+                    Ok(None) | Err(_) => return ConnectionEnd::Over,
+                },
+                end = self.late(watched, is_stopping) => return end,
+            };
+            is_busy = true;
+            if !self.place.begin() {
+                return ConnectionEnd::Over;
+            }
+            accepted += 1;
+            if accepted == REQUESTS_PER_CONNECTION {
+                is_stopping = true;
+                connection.graceful_shutdown();
+            }
+            streams.extend(self.begin(app, session, streams.is_empty(), shutdown));
+        }
+    }
+
+    /// Waits until another client has the place, a head is late, or no request has come for too long.
+    async fn late(&self, watched: &Watched, is_stopping: bool) -> ConnectionEnd {
+        let (open, incomplete_since) = {
+            let traffic = watched.traffic();
+            (traffic.open(), traffic.incomplete_since())
+        };
+        let (idle, patience) = {
+            let server = &self.live.pin().server;
+            (if is_stopping { CLOSING } else { server.idle_timeout }, server.head_timeout)
+        };
+        let left = incomplete_since.map(|since| (since + patience).saturating_duration_since(clock::instant()));
+        tokio::select! {
+            () = self.place.displaced() => ConnectionEnd::Over,
+            () = tokio::time::sleep(left.unwrap_or_default()), if left.is_some() => {
+                ConnectionEnd::Abused(Dropped::HeadTimeout)
+            }
+            () = tokio::time::sleep(idle), if open == 0 => ConnectionEnd::Idle,
+        }
+    }
+
+    /// Begins a request in a task of its own. Without a place or memory it is refused in a way that lets the client try
+    /// again (RFC 9113 section 8.7).
+    fn begin<A: HttpServerApp + Send + Sync + 'static>(
+        &self,
+        app: &Arc<A>,
+        mut session: HttpSession,
+        is_first: bool,
+        shutdown: &ShutdownWatch,
+    ) -> Option<StreamHold> {
+        let held = self.live.pin().memory.share();
+        let place = if is_first { Ok(None) } else { self.place.further().map(Some) };
+        let (Ok(place), Ok(())) = (place, held.take(SEND_BUFFER)) else {
+            session.shutdown_with_reason(Reason::REFUSED_STREAM);
+            return None;
+        };
+        as_http1(&mut session);
+        let (app, shutdown) = (Arc::clone(app), shutdown.clone());
+        tokio::spawn(async move { app.process_new_http(ServerSession::new_http2(session), &shutdown).await });
+        Some(StreamHold { _place: place, _held: held })
+    }
+
+    /// Logs and counts a request that was rejected before it could be read.
+    fn log_malformed(&self) {
+        let snapshot = self.live.pin();
+        let mut outcome = Outcome::begin(self.ids.next(), Arc::clone(&snapshot.metrics));
+        let problem = Problem::new(Code::RequestInvalid, "the head of the request is malformed");
+        let response = respond::refuse(&problem, None, &snapshot, &mut outcome);
+        (outcome.status, outcome.detail) = (response.status, Some(problem.detail));
+    }
+}
+
+/// Returns whether `h2` has ended a connection for its load: streams reset before they were accepted, heads in too many
+/// frames, or too many errors.
+fn is_calmed(error: &BError) -> bool {
+    let root: &(dyn std::error::Error + 'static) = error.root_cause();
+    let error = root.downcast_ref::<h2::Error>();
+    error.is_some_and(|error| error.is_library() && error.reason() == Some(Reason::ENHANCE_YOUR_CALM))
+}
+
+fn options(streams: u32, head_size: usize) -> H2Options {
+    let mut options = server::default_h2_options();
+    options
+        .max_concurrent_streams(streams)
+        .max_header_list_size(u32::try_from(head_size.saturating_add(HEAD_MARGIN)).unwrap_or(u32::MAX))
+        .max_send_buffer_size(SEND_BUFFER)
+        .initial_window_size(RECEIVE_WINDOW)
+        .initial_connection_window_size(RECEIVE_WINDOW_OF_ALL);
+    options
+}
+
+/// Writes the head as HTTP/1.1 has it: the authority as `Host` (RFC 9113 section 8.3.1), and all cookies in one line
+/// (section 8.2.3), because upstreams read the first line alone.
+fn as_http1(session: &mut HttpSession) {
+    let head = session.req_header_mut();
+    let host = head.uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+    if let Some(host) = host {
+        // Pingora has refused a `Host` that differs. The name is known, so that this can't fail.
+        let _ = head.insert_header(header::HOST, host);
+    }
+    let cookies: Vec<&[u8]> = head.headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if cookies.len() > 1
+        && let Ok(all) = HeaderValue::from_bytes(&cookies.join(&b"; "[..]))
+    {
+        let _ = head.insert_header(header::COOKIE, all);
+    }
+}

@@ -1,0 +1,142 @@
+//! A client's connection of HTTP/2 as Pingora sees it: with the bytes that were read to recognize it, and its traffic
+//! counted.
+
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, ready},
+};
+
+use async_trait::async_trait;
+use bytes::{Buf as _, BytesMut};
+use pingora::protocols::{Shutdown, Stream};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::Notify,
+};
+
+use super::traffic::Traffic;
+use crate::gateway::{runtime::clock, server::gate::delegate};
+
+/// The traffic of a connection, shared by its wire and its loop.
+#[derive(Debug)]
+pub(super) struct Watched {
+    traffic: Mutex<Traffic>,
+    changed: Notify,
+}
+
+impl Watched {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self { traffic: Mutex::new(Traffic::new(clock::instant())), changed: Notify::new() })
+    }
+
+    pub(super) fn traffic(&self) -> MutexGuard<'_, Traffic> {
+        // No code panics while it holds the lock.
+        self.traffic.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns when a stream has ended or begun, a head is incomplete or no longer, or the client floods.
+    pub(super) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    fn count(&self, count: impl FnOnce(&mut Traffic)) {
+        let mut traffic = self.traffic();
+        let state = |traffic: &Traffic| (traffic.open(), traffic.incomplete_since(), traffic.is_flooded());
+        let before = state(&traffic);
+        count(&mut traffic);
+        if state(&traffic) != before {
+            self.changed.notify_one();
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Wire {
+    /// The bytes that were read before.
+    prefix: BytesMut,
+    stream: Stream,
+    watched: Arc<Watched>,
+}
+
+impl Wire {
+    pub(super) fn new(prefix: BytesMut, stream: Stream, watched: Arc<Watched>) -> Self {
+        watched.count(|traffic| traffic.received(&prefix, clock::instant()));
+        Self { prefix, stream, watched }
+    }
+
+    fn stream(&self) -> &Stream {
+        &self.stream
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.prefix.is_empty() {
+            let count = self.prefix.len().min(buffer.remaining());
+            buffer.put_slice(&self.prefix[..count]);
+            self.prefix.advance(count);
+            return Poll::Ready(Ok(()));
+        }
+        if self.watched.traffic().is_flooded() {
+            // The loop ends the connection and reads no more of it.
+            return Poll::Pending;
+        }
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        self.watched.count(|traffic| traffic.received(&buffer.filled()[before..], clock::instant()));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let count = ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?;
+        self.watched.count(|traffic| traffic.sent(&bytes[..count]));
+        Poll::Ready(Ok(count))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let count = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, slices))?;
+        self.watched.count(|traffic| {
+            let mut left = count;
+            for slice in slices {
+                let sent = left.min(slice.len());
+                traffic.sent(&slice[..sent]);
+                left -= sent;
+            }
+        });
+        Poll::Ready(Ok(count))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+#[async_trait]
+impl Shutdown for Wire {
+    async fn shutdown(&mut self) {
+        // A client that is gone needs no shutdown.
+        let _ = self.stream.shutdown().await;
+    }
+}
+
+delegate!(Wire);
