@@ -1,5 +1,6 @@
 //! `cursorgate check`: explains a configuration, or reports its mistakes.
 
+mod links;
 mod review;
 
 use std::{fmt::Write as _, io, path::Path, time::Duration};
@@ -133,6 +134,11 @@ fn describe(
                 "clients",
                 &clients(list, |role| serving.conventions.own().parameters.name(role).map(str::to_owned)),
             );
+            if let Some(example) =
+                served.and_then(|_| links::example(settings, route, &serving.conventions.own().parameters))
+            {
+                line(out, "links", &example);
+            }
             if route.methods.post {
                 line(out, "bodies", &bodies(list, dialect.sends_bodies()));
             }

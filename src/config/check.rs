@@ -8,6 +8,7 @@ mod exposure;
 mod field;
 mod keyring;
 mod legacy;
+mod links;
 mod list;
 mod methods;
 mod mode;
@@ -82,6 +83,7 @@ pub(super) fn settings(root: &Spanned, context: &mut Context<'_>) -> Settings {
         exposure::check_peers(&upstream.peers, &listeners, admin.as_ref(), context);
     }
     let routes = route::routes(root, context);
+    links::check(&server, &routes, context);
     // Dialects and envelopes that no route names are read as well, so that their faults show before they are used.
     let (dialects, envelopes) = (FILE.dialects.table(root), FILE.envelopes.table(root));
     let mut finder = dialect::Dialects::new(&dialects, context);

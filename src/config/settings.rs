@@ -92,6 +92,15 @@ words! {
     }
 }
 
+impl ServerSettings {
+    /// The headers in which trusted proxies say the host that clients asked.
+    pub fn host_headers(&self) -> impl Iterator<Item = &http::HeaderName> {
+        let names = ["forwarded", "x-forwarded-host", "host"];
+        let vouched = self.forwarded_headers.iter().filter(move |name| names.contains(&name.as_str()));
+        vouched.filter(|_| !self.trusted_proxies.is_empty())
+    }
+}
+
 /// An address prefix, `10.20.0.0/16`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network {
@@ -289,6 +298,33 @@ pub struct RouteSettings {
     /// The list is not served: the upstream's answers are passed on, and read. `None` without a `list`.
     pub observe: Option<ObserveSettings>,
     pub openapi: Option<OpenApiSettings>,
+}
+
+/// The place that the host of a route's links comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkOrigin<'s> {
+    /// `public_url` of the route or the server.
+    PublicUrl(&'s str),
+    /// The hosts of the route, unless a trusted proxy names another.
+    Hosts(&'s [String]),
+    /// The word of trusted proxies. Links in answers to other clients are relative.
+    Proxies,
+    /// Links are relative.
+    Unknown,
+}
+
+impl RouteSettings {
+    /// The place that the host of the route's links comes from.
+    #[must_use]
+    pub fn link_origin<'s>(&'s self, server: &'s ServerSettings) -> LinkOrigin<'s> {
+        let public_url = self.public_url.as_deref().or(server.public_url.as_deref());
+        match (public_url, self.hosts.as_slice(), server.host_headers().next()) {
+            (Some(url), _, _) => LinkOrigin::PublicUrl(url),
+            (None, [_, ..], _) => LinkOrigin::Hosts(&self.hosts),
+            (None, [], Some(_)) => LinkOrigin::Proxies,
+            (None, [], None) => LinkOrigin::Unknown,
+        }
+    }
 }
 
 /// `observe` of a route.

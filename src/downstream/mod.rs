@@ -26,5 +26,6 @@ pub use request::{
         LegacyQuery, LegacySort, LinkTo, ListRequest, Parameters, RequestFilters, RequestKind, RequestedPosition,
     },
     preference::{PREFERENCE_APPLIED, Preferences},
+    public_address::{PublicAddress, RequestAddress},
 };
 pub use response::{Response, cors::CorsPolicy, legacy::LegacyDecision};

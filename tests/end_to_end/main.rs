@@ -25,6 +25,7 @@ mod kinds;
 mod legacy;
 mod levels;
 mod lifecycle;
+mod links;
 mod logs;
 mod migration;
 mod observe;

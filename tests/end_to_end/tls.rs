@@ -1,7 +1,7 @@
 //! TLS, in both directions, with certificates of an authority of the tests' own: what the gateway takes for its upstream,
 //! and what clients get.
 
-mod authority;
+pub(crate) mod authority;
 mod server;
 
 use std::{

@@ -21,9 +21,10 @@ use crate::config::{
 table! {
     /// `[server]`
     SERVER: ServerKeys {
-        /// The scheme and host that links begin with. Without it links begin with the path, because a client can write any
-        /// `Host`.
-        public_url: Key<String> => text(syntax::base_url).example(r#""https://api.example.com""#);
+        /// The scheme and host that links begin with. Without it links begin with the host that a trusted proxy says (see
+        /// `forwarded_headers`), else with the request's `Host` if the route has it in `hosts`, else with the path, because
+        /// a client can write any `Host`.
+        public_url: Key<String> => text(syntax::base_url).sample(r#""https://api.example.com""#);
 
         /// The beginning of `type` in problem documents; the code of the problem is appended.
         problem_types: Key<String> => text(syntax::uri).example(r#""https://docs.example.com/problems/""#);
@@ -35,7 +36,9 @@ table! {
         /// The headers in which trusted proxies say it: all that they write themselves. From clients, and from proxies that
         /// only pass them on, these headers are neither believed nor forwarded, nor are Forwarded, X-Forwarded-Host,
         /// X-Real-IP, True-Client-IP and the like. The upstream receives X-Forwarded-For, X-Forwarded-Host and
-        /// X-Forwarded-Proto from the gateway.
+        /// X-Forwarded-Proto from the gateway. Links begin with the scheme, host, port and prefix in X-Forwarded-Proto,
+        /// X-Forwarded-Host, X-Forwarded-Port and X-Forwarded-Prefix, or in Forwarded, of which the last value counts, as
+        /// far as they are listed here. List Host if the proxies check it.
         forwarded_headers: Defaulted<Vec<HeaderName>> => header_names(&Schema::Text(syntax::header_name))
             // Balancers and ingresses write these by themselves. They pass on the rest of the family as a client wrote it.
             .default(Texts(&["X-Forwarded-For", "X-Forwarded-Proto"]));

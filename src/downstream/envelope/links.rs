@@ -1,6 +1,9 @@
 //! Links: the URLs in a body, and the `Link` header (RFC 8288) with the same URLs.
 
-use crate::downstream::request::query::{self, LinkQuery};
+use crate::downstream::request::{
+    public_address::PublicAddress,
+    query::{self, LinkQuery},
+};
 
 /// The prefix of a request's links: an optional origin and the path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,25 +13,14 @@ pub struct LinkBase {
 }
 
 impl LinkBase {
-    /// Chooses the origin of links: `public_url` of the route or the server, else the request's `Host` if the route has
-    /// it in `hosts` (lower case, without port), else none.
-    ///
-    /// `scheme` is `http` or `https`; `path` is the path of the request target as it came.
+    /// Joins the public address of a route and the path of a request target as it came.
     #[must_use]
-    pub fn new(public_url: Option<&str>, scheme: &str, host: Option<&str>, hosts: &[String], path: &str) -> Self {
-        let origin = public_url.map_or_else(|| host.map_or(0, |host| host.len() + "https://".len()), str::len);
-        let mut prefix = String::with_capacity(origin + path.len() + 1);
-        if let Some(url) = public_url {
-            query::push_url(&mut prefix, url.trim_end_matches('/'));
-        } else if let Some(host) = host.filter(|host| !hosts.is_empty() && is_named(host, hosts)) {
-            prefix.push_str(scheme);
-            prefix.push_str("://");
-            // The host needs no encoding: it is a configured name and digits.
-            prefix.extend(host.chars().map(|letter| letter.to_ascii_lowercase()));
-        }
-        // Without an origin, a second slash at the start would turn the path into an authority.
-        let path =
-            if prefix.is_empty() { path.trim_start_matches('/') } else { path.strip_prefix('/').unwrap_or(path) };
+    pub fn new(address: &PublicAddress, path: &str) -> Self {
+        let start = address.as_str();
+        let mut prefix = String::with_capacity(start.len() + path.len() + 1);
+        prefix.push_str(start);
+        // Without a start, a second slash would turn the path into an authority.
+        let path = if start.is_empty() { path.trim_start_matches('/') } else { path.strip_prefix('/').unwrap_or(path) };
         prefix.push('/');
         query::push_path(&mut prefix, path);
         Self { prefix }
@@ -50,15 +42,6 @@ impl LinkBase {
         text.push_str(&self.prefix);
         LinkQuery::behind(text)
     }
-}
-
-/// Returns whether a `Host` is one of `hosts`, with any port.
-fn is_named(host: &str, hosts: &[String]) -> bool {
-    let (name, port) = match host.rsplit_once(':') {
-        Some((name, port)) if !port.contains(']') => (name, port),
-        _ => (host, ""),
-    };
-    port.bytes().all(|byte| byte.is_ascii_digit()) && hosts.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
 /// The links of a page, as complete encoded URLs.
@@ -121,40 +104,24 @@ fn fitting<'l>(links: impl Iterator<Item = (&'l str, &'l str)>, room: usize) -> 
 mod tests {
     use super::*;
 
-    fn strings(names: &[&str]) -> Vec<String> {
-        names.iter().map(|&name| name.to_owned()).collect()
-    }
-
     /// Row: A13
     #[test]
     fn links_begin_where_it_is_safe_to_begin() {
-        let hosts = strings(&["api.example.com", "[::1]"]);
-        let cases: [(Option<&str>, Option<&str>, &str, &str); 18] = [
-            (Some("https://[2001:db8::1]:8443/b[0]"), None, "/a", "https://[2001:db8::1]:8443/b%5B0%5D/a"),
-            (Some("https://x.example"), Some("evil.example"), "/a", "https://x.example/a"),
-            (Some("https://x.example/base/"), None, "/a/", "https://x.example/base/a/"),
-            (None, Some("api.example.com"), "/a", "https://api.example.com/a"),
-            (None, Some("API.example.com:8443"), "/a", "https://api.example.com:8443/a"),
-            (None, Some("[::1]:8080"), "/a", "https://[::1]:8080/a"),
-            (None, Some("[::1]"), "/a", "https://[::1]/a"),
-            (None, Some("evil.example"), "/a", "/a"),
-            (None, Some("api.example.com:80@evil.example"), "/a", "/a"),
-            (None, Some("api.example.com:80/x"), "/a", "/a"),
-            (None, Some("api.example.com.evil.example"), "/a", "/a"),
-            (None, None, "/a", "/a"),
-            (None, None, "//evil.example/a", "/evil.example/a"),
-            (Some("https://x.example"), None, "//a", "https://x.example//a"),
-            (None, None, "/\\evil", "/%5Cevil"),
-            (None, None, "/a,b;c/%2C/%zz/\u{e9}", "/a%2Cb;c/%2C/%25zz/%C3%A9"),
-            (None, None, "/a?b#c", "/a%3Fb%23c"),
-            (None, None, "", "/"),
-        ];
-        for (public_url, host, path, expected) in cases {
-            let base = LinkBase::new(public_url, "https", host, &hosts, path);
-            assert_eq!(base.url(""), expected, "{public_url:?} {host:?} {path}");
+        for (url, path, expected) in [
+            ("https://x.example", "/a", "https://x.example/a"),
+            ("https://x.example/base/", "/a/", "https://x.example/base/a/"),
+            ("https://x.example", "//a", "https://x.example//a"),
+            ("", "/a", "/a"),
+            ("", "//evil.example/a", "/evil.example/a"),
+            ("", "/\\evil", "/%5Cevil"),
+            ("", "/a,b;c/%2C/%zz/\u{e9}", "/a%2Cb;c/%2C/%25zz/%C3%A9"),
+            ("", "/a?b#c", "/a%3Fb%23c"),
+            ("", "", "/"),
+        ] {
+            let base = LinkBase::new(&PublicAddress::configured(url), path);
+            assert_eq!(base.url(""), expected, "{url:?} {path}");
             assert_eq!(base.url("b=1"), format!("{expected}?b=1"));
         }
-        assert_eq!(LinkBase::new(None, "http", Some("x"), &[], "/a").url(""), "/a");
     }
 
     fn set() -> LinkSet {
@@ -227,7 +194,7 @@ mod tests {
                 };
                 (0..length).map(|_| letter(random())).collect()
             };
-            let base = LinkBase::new(None, "https", None, &[], &text().replace(';', ""));
+            let base = LinkBase::new(&PublicAddress::default(), &text().replace(';', ""));
             let mut url = || {
                 let mut query = String::new();
                 query::push_linked(&mut query, &text());

@@ -4,5 +4,6 @@ pub mod body;
 pub mod filters;
 pub mod params;
 pub mod preference;
+pub mod public_address;
 pub mod query;
 pub mod sort;

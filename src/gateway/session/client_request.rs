@@ -5,11 +5,12 @@ use std::{
     time::Instant,
 };
 
-use http::{HeaderMap, Version};
+use http::{HeaderMap, Version, header::HOST};
 use pingora::{protocols::http::ServerSession, protocols::l4::socket::SocketAddr};
 
 use crate::{
-    downstream::{LinkBase, RequestBody},
+    config::settings::ServerSettings,
+    downstream::{LinkBase, PublicAddress, RequestAddress, RequestBody, request::public_address::said_scheme},
     gateway::{lifecycle::snapshot::Snapshot, request::target::RequestTarget, routes::route::Route},
     upstream::{ClientOrigin, request::headers},
 };
@@ -37,6 +38,8 @@ pub(crate) struct Client {
     /// `http` or `https`, as the client sees it.
     pub scheme: &'static str,
     pub version: Version,
+    /// The client is a trusted proxy.
+    pub is_proxy: bool,
 }
 
 impl Client {
@@ -51,14 +54,45 @@ impl Client {
         };
         let server = &snapshot.server;
         let headers = &session.req_header().headers;
-        for name in headers::unvouched(headers, &server.forwarded_headers, snapshot.trusts(address)) {
+        let is_proxy = snapshot.trusts(address);
+        for name in headers::unvouched(headers, &server.forwarded_headers, is_proxy) {
             session.req_header_mut().remove_header(&name);
         }
         let encrypted = session.digest().is_some_and(|digest| digest.ssl_digest.is_some());
         let head = session.req_header();
         let own = if encrypted { "https" } else { "http" };
-        let scheme = forwarded_scheme(&head.headers).unwrap_or(own);
-        Self { address, scheme, version: head.version }
+        let scheme = said_scheme(&head.headers).unwrap_or(own);
+        Self { address, scheme, version: head.version, is_proxy }
+    }
+
+    /// Returns the address with which links of the route begin: `public_url` of the route or the server, else that of
+    /// the request, as far as its word can be relied on.
+    #[must_use]
+    pub(crate) fn public_address(
+        &self,
+        target: &RequestTarget,
+        headers: &HeaderMap,
+        route: &Route,
+        snapshot: &Snapshot,
+    ) -> PublicAddress {
+        match route.public_url.as_deref().or(snapshot.server.public_url.as_deref()) {
+            Some(url) => PublicAddress::configured(url),
+            None => PublicAddress::of_request(self.address_of(target, headers, &snapshot.server), &route.hosts),
+        }
+    }
+
+    fn address_of<'r>(
+        &self,
+        target: &'r RequestTarget,
+        headers: &'r HeaderMap,
+        server: &ServerSettings,
+    ) -> RequestAddress<'r> {
+        RequestAddress {
+            scheme: self.scheme,
+            authority: target.authority.as_deref(),
+            of_proxy: self.is_proxy.then_some(headers),
+            vouched: self.is_proxy && server.forwarded_headers.contains(&HOST),
+        }
     }
 
     /// Returns the origin of the request for the headers of upstream requests.
@@ -73,13 +107,6 @@ impl Client {
     }
 }
 
-/// Returns the scheme that the nearest proxy was asked by: the last value, because each proxy appends its own.
-fn forwarded_scheme(headers: &HeaderMap) -> Option<&'static str> {
-    let last = headers.get_all("x-forwarded-proto").iter().next_back()?;
-    let nearest = last.to_str().ok()?.rsplit(',').next()?.trim();
-    ["https", "http"].into_iter().find(|scheme| scheme.eq_ignore_ascii_case(nearest))
-}
-
 impl ClientRequest {
     /// Returns the query as it came.
     #[must_use]
@@ -90,33 +117,7 @@ impl ClientRequest {
     /// Returns the prefix of the links of the answer.
     #[must_use]
     pub(crate) fn link_base(&self, route: &Route, snapshot: &Snapshot) -> LinkBase {
-        let public = route.public_url.as_deref().or(snapshot.server.public_url.as_deref());
-        let authority = self.target.authority.as_deref();
-        LinkBase::new(public, self.client.scheme, authority, &route.hosts, &self.target.path)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn of_several_schemes_the_nearest_proxys_counts() {
-        for (lines, scheme) in [
-            (&["https"][..], Some("https")),
-            (&["HTTP"], Some("http")),
-            (&["https, http"], Some("http")),
-            (&["http,https "], Some("https")),
-            (&["https", "http"], Some("http")),
-            (&["https", "ftp"], None),
-            (&[""], None),
-            (&[], None),
-        ] {
-            let mut headers = HeaderMap::new();
-            for line in lines {
-                headers.append("x-forwarded-proto", line.parse().unwrap());
-            }
-            assert_eq!(forwarded_scheme(&headers), scheme, "{lines:?}");
-        }
+        let address = self.client.public_address(&self.target, &self.headers, route, snapshot);
+        LinkBase::new(&address, &self.target.path)
     }
 }

@@ -130,7 +130,8 @@ pub fn unvouched(client: &HeaderMap, vouched: &[HeaderName], trusted: bool) -> V
     let is_unvouched = |name: &&HeaderName| {
         let folded = fold(name.as_str());
         let says_origin = is_forwarding(&folded) || vouched.iter().any(|known| fold(known.as_str()) == folded);
-        says_origin && !(trusted && vouched.contains(name))
+        // `Host` belongs to every request, whether a proxy vouches for it or not.
+        says_origin && *name != HOST && !(trusted && vouched.contains(name))
     };
     client.keys().filter(is_unvouched).cloned().collect()
 }

@@ -112,7 +112,7 @@ fn what_is_elsewhere_is_said_and_described_by_nothing() {
     let user = json!({ "properties": { "a": { "$ref": "https://elsewhere.example/a.json" }, "b": { "$ref": "#/components/schemas/B" } } });
     let text = people("3.1.0", &json!({ "type": "array", "items": user }), &json!({}));
     let (snapshot, said) = built(&route(BY_OPERATION, "response = { items = \"\" }"), &[("people.json", &text)]);
-    assert_eq!(said.matches("warning").count(), 2, "{said}");
+    assert_eq!(said.matches("warning: people.json").count(), 2, "{said}");
     assert!(said.contains("https://elsewhere.example/a.json") && said.contains("#/components/schemas/B"), "{said}");
     let document: Value = serde_json::from_str(&snapshot.unwrap().openapi.render(None)).unwrap();
     assert_eq!(document["components"]["schemas"]["UsersItem"], json!({ "properties": { "a": {}, "b": {} } }));

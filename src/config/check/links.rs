@@ -1,0 +1,37 @@
+//! Links of pages: whether clients can follow them as they come.
+
+use super::Context;
+use crate::config::settings::{LinkOrigin, RouteSettings, ServerSettings};
+
+/// Warns of relative links. Scripts of other origins resolve them against their own page, and many clients that are no
+/// browsers don't resolve them at all.
+pub(super) fn check(server: &ServerSettings, routes: &[RouteSettings], context: &mut Context<'_>) {
+    let is_relative = |route: &&RouteSettings| {
+        let serves_links = route.list.is_some() && route.observe.is_none() && route.methods.get;
+        serves_links && route.link_origin(server) == LinkOrigin::Unknown
+    };
+    let (shared, others): (Vec<&RouteSettings>, Vec<&RouteSettings>) =
+        routes.iter().filter(is_relative).partition(|route| route.cors.is_some());
+    let mut help = "server.public_url = \"https://api.example.com\" makes links absolute".to_owned();
+    if !server.trusted_proxies.is_empty() {
+        help.push_str("; so does \"X-Forwarded-Host\" in server.forwarded_headers, if your proxies write it");
+    }
+    for route in &shared {
+        let message = format!(
+            "links of routes.{} are relative ({}?cursor=…): scripts of other origins resolve them against their own page",
+            route.name.value, route.path.value
+        );
+        context.diagnostics.warning(route.path.at, message, help.clone());
+    }
+    if let Some(first) = others.first() {
+        let of = match others.len() {
+            1 => format!("routes.{}", first.name.value),
+            count => format!("{count} routes"),
+        };
+        let message = format!(
+            "links of {of} are relative ({}?cursor=…): clients such as Python's requests can't follow them",
+            first.path.value
+        );
+        context.diagnostics.warning(first.path.at, message, help);
+    }
+}
