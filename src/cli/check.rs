@@ -145,6 +145,9 @@ fn describe(
             line(out, "cursors", &cursors(list, &promise, by_host));
             if let Some(legacy) = legacy(&list.legacy, dialect.paging_names(), now) {
                 line(out, "legacy", &legacy);
+                if let Some((word, text)) = links::passed(settings, route, Some(serving)) {
+                    line(out, word, &text);
+                }
                 let others = review::catch_alls(route, settings);
                 if !others.is_empty() {
                     let text = "other requests below this path reach the same upstream, without this policy";
@@ -152,7 +155,13 @@ fn describe(
                 }
             }
         }
-        _ => line(out, "forwards", "everything, unchanged"),
+        _ => match links::passed(settings, route, None) {
+            Some((word, text)) => {
+                line(out, "forwards", "everything");
+                line(out, word, &text);
+            }
+            None => line(out, "forwards", "everything, unchanged"),
+        },
     }
     if let Some(settings) = &route.cors {
         line(out, "cors", &cors(settings));

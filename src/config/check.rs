@@ -83,7 +83,7 @@ pub(super) fn settings(root: &Spanned, context: &mut Context<'_>) -> Settings {
         exposure::check_peers(&upstream.peers, &listeners, admin.as_ref(), context);
     }
     let routes = route::routes(root, context);
-    links::check(&server, &routes, context);
+    links::check(&server, &routes, &upstreams, context);
     // Dialects and envelopes that no route names are read as well, so that their faults show before they are used.
     let (dialects, envelopes) = (FILE.dialects.table(root), FILE.envelopes.table(root));
     let mut finder = dialect::Dialects::new(&dialects, context);

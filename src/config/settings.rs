@@ -17,7 +17,7 @@ pub use dialect::{
     DialectSize, DialectSort, DialectTerms, EndWord, Quote, QuotedKind,
 };
 pub use envelope::{EnvelopeSettings, ErrorSettings};
-pub use legacy::{AfterSunset, KnownBy, LegacyClient, LegacyPolicy, LegacySettings, Unmarked};
+pub use legacy::{AfterSunset, KnownBy, LegacyClient, LegacyLinks, LegacyPolicy, LegacySettings, Unmarked};
 pub use list::{
     Budgets, CursorSettings, FieldSettings, ListSettings, Mode, OverMax, PageSizeSettings, ParameterSettings, Role,
     SortTerm,
@@ -293,6 +293,8 @@ pub struct RouteSettings {
     /// Without a final slash.
     pub public_url: Option<String>,
     pub cors: Option<CorsSettings>,
+    /// `legacy.links`; `None` for what the upstream's `host_header` suggests.
+    pub legacy_links: Option<Located<LegacyLinks>>,
     /// `None` for a route that only forwards.
     pub list: Option<Box<ListSettings>>,
     /// The list is not served: the upstream's answers are passed on, and read. `None` without a `list`.
@@ -314,6 +316,15 @@ pub enum LinkOrigin<'s> {
 }
 
 impl RouteSettings {
+    /// Whether links of its upstream to itself are rewritten in answers that pass through.
+    #[must_use]
+    pub fn rewrites_links(&self, upstream: &UpstreamSettings) -> bool {
+        match &self.legacy_links {
+            Some(links) => links.value == LegacyLinks::Rewrite,
+            None => upstream.host_header.is_some(),
+        }
+    }
+
     /// The place that the host of the route's links comes from.
     #[must_use]
     pub fn link_origin<'s>(&'s self, server: &'s ServerSettings) -> LinkOrigin<'s> {

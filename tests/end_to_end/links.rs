@@ -13,7 +13,7 @@ use crate::{
         list::{PLAIN, Setup, serve, users},
         upstream::Upstream,
     },
-    third_party::python,
+    third_party::{Kind, ThirdParty, python},
     tls::authority::{ALWAYS, Authority},
 };
 
@@ -237,5 +237,144 @@ fn strangers_say_no_host_of_links() {
         let page = gateway.send("GET", "/users?limit=5", &said, b"");
         assert_eq!(page.outcome(), "200", "{server}: {page:?}");
         assert!(page.link("next").is_some_and(|link| link.starts_with(expected)), "{server}: {page:?}");
+    }
+}
+
+/// Walks a list by number through the links of the upstream's own, and returns the ids.
+fn walk_old(url: &str, style: &str) -> Vec<u64> {
+    let mut walker = Command::new(python());
+    walker.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/end_to_end/walkers/old.py")).args([style, url]);
+    let output = walker.output().expect("python runs");
+    assert!(output.status.success(), "{style} {url}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("the walker prints JSON")
+}
+
+/// Returns an upstream that writes its links to the host by which it is asked, in `Link` and in the body.
+fn by_number() -> Upstream {
+    Upstream::start(move |exchange| {
+        let number =
+            |name, otherwise| exchange.request.parameter(name).and_then(|text| text.parse().ok()).unwrap_or(otherwise);
+        let (page, size): (usize, usize) = (number("page", 1), number("per_page", 10));
+        let host = exchange.request.header("host").unwrap_or_default().to_owned();
+        let path = exchange.request.path().to_owned();
+        let link = |page: usize| format!("<http://{host}{path}?page={page}&per_page={size}>");
+        let last = COUNT.div_ceil(size);
+        let mut links = vec![format!("<https://api.w.org/>; rel=\"https://api.w.org/\"")];
+        if page > 1 {
+            links.push(format!("{}; rel=\"prev\"", link(page - 1)));
+        }
+        if page < last {
+            links.push(format!("{}; rel=\"next\", {}; rel=\"last\"", link(page + 1), link(last)));
+        }
+        let escaped = path.replace('/', "\\/");
+        let items = ((page - 1) * size + 1..=(page * size).min(COUNT))
+            .map(|id| format!("{{\"id\": {id}, \"link\":\"http:\\/\\/{host}{escaped}\\/{id}\"}}"));
+        let body = format!("[{}]\n", items.collect::<Vec<_>>().join(" , "));
+        let total = COUNT.to_string();
+        let mut headers = vec![("Content-Type", "application/json; charset=UTF-8"), ("X-WP-Total", total.as_str())];
+        headers.extend(links.iter().map(|link| ("Link", link.as_str())));
+        exchange.reply("200 OK", &headers, body.as_bytes())
+    })
+}
+
+/// Old clients of WordPress and of an API like GitHub's walk by `Link`, whose targets the upstream writes to a host that
+/// they can't reach. The body, in which no dialect names links, stays as it is.
+#[test]
+fn old_clients_walk_by_the_links_of_an_upstream_that_has_another_host() {
+    for (dialect, path) in [("github", "/orgs/a/repos"), ("wordpress", "/wp-json/wp/v2/posts")] {
+        for (public_url, action) in [("", "dialect"), ("public_url = ", "dialect"), ("", "forward")] {
+            let upstream = by_number();
+            let proxy = proxy();
+            let public = format!("http://{}/shop", proxy.address);
+            let server =
+                if public_url.is_empty() { String::new() } else { format!("[server]\n{public_url}{public:?}\n") };
+            let route = match action {
+                "forward" => "action = \"forward\"".to_owned(),
+                _ => format!(
+                    "dialect = {dialect:?}\norder = [\"id\"]\nlegacy = {{ policy = \"passthrough\", unmarked = \"legacy\" }}"
+                ),
+            };
+            let gateway = Gateway::start(&format!(
+                "{server}[upstreams.old]\npeers = [\"{}\"]\nhost_header = \"old.internal\"\n\
+                 [routes.list]\npath = {path:?}\nupstream = \"old\"\n{route}\n",
+                upstream.address
+            ));
+            lead(&proxy, gateway.public, |_| Vec::new());
+            let base = if public_url.is_empty() { gateway.url("") } else { public };
+            let url = format!("{base}{path}?page=1&per_page=7");
+            assert_eq!(
+                walk_old(&url, "link"),
+                (1..=COUNT as u64).collect::<Vec<_>>(),
+                "{dialect} {action} {public_url}"
+            );
+            let target = format!("{path}?page=2&per_page=7");
+            let page = gateway.get(&target);
+            let direct = http::send(upstream.address, "GET", &target, &[("Host", "old.internal")], b"");
+            assert_eq!(page.text(), direct.text(), "{dialect} {action}");
+            assert!(upstream.requests().iter().all(|request| request.header("host") == Some("old.internal")));
+        }
+    }
+}
+
+/// Django writes absolute links into its bodies, to the host by which it is asked.
+#[test]
+fn old_clients_walk_by_the_links_in_djangos_bodies() {
+    let upstream = ThirdParty::start(Kind::Django);
+    let configuration = upstream
+        .configuration()
+        .replace("[upstreams.legacy]\n", "[upstreams.legacy]\nhost_header = \"people.internal\"\n");
+    let legacy = "[routes.users.legacy]\npolicy = \"passthrough\"\nunmarked = \"new\"\n";
+    let gateway = Gateway::start(&format!("{configuration}\n{legacy}"));
+    let walked = walk_old(&gateway.url("/v2/users?page=1&page_size=100&ordering=id"), "body");
+    assert_eq!(walked, (1..=1_003).collect::<Vec<u64>>());
+    // All but the two links is as it was, in pieces and in one.
+    let target = "page=3&page_size=100&ordering=id";
+    let page = gateway.get(&format!("/v2/users?{target}"));
+    let direct =
+        http::send(upstream.address, "GET", &format!("/api/users/?{target}"), &[("Host", "people.internal")], b"");
+    let own = format!("http://{}/v2/users?", gateway.public);
+    assert_eq!(page.text(), direct.text().replace("http://people.internal/api/users/?", &own));
+    assert_eq!(page.text().matches(&own).count(), 2, "{}", page.text());
+    // Old protocols have no chunks: the end of the connection ends the body.
+    let mut old = gateway.connect();
+    old.send(format!("GET /v2/users?{target} HTTP/1.0\r\n\r\n").as_bytes()).expect("it listens");
+    let old = old.response("GET").expect("an answer");
+    assert!(old.text().contains("\"next\":\""), "{old:?}");
+
+    let kept = format!("{configuration}\n{legacy}links = \"keep\"\n");
+    let gateway = Gateway::start(&kept);
+    let page = gateway.get(&format!("/v2/users?{target}"));
+    assert_eq!(page.body, direct.body, "byte for byte");
+}
+
+/// A redirect of the upstream to itself leads to the gateway, also below the path of the route; no other does.
+#[test]
+fn redirects_of_the_upstream_to_itself_lead_to_the_gateway() {
+    let upstream = Upstream::start(|exchange| {
+        let location = exchange.request.header("x-location").unwrap_or_default().to_owned();
+        exchange.reply("201 Created", &[("Location", location.as_str())], b"")
+    });
+    let gateway = Gateway::start(&format!(
+        "server.public_url = \"https://api.example.com\"\n\
+         [upstreams.old]\npeers = [\"{}\"]\nhost_header = \"old.internal\"\nbase_path = \"/v1\"\n\
+         [routes.mapped]\npath = \"/users/{{id}}\"\nupstream_path = \"/api/people/{{id}}/\"\nupstream = \"old\"\naction = \"forward\"\n\
+         [routes.kept]\npath = \"/kept/{{*rest}}\"\nupstream = \"old\"\naction = \"forward\"\nlegacy = {{ links = \"keep\" }}\n\
+         [routes.rest]\npath = \"/{{*rest}}\"\nupstream = \"old\"\naction = \"forward\"\n",
+        upstream.address
+    ));
+    let peer = format!("http://{}/v1/x", upstream.address);
+    for (path, location, expected) in [
+        ("/orders", "http://old.internal/v1/orders/7", "https://api.example.com/orders/7"),
+        ("/orders", peer.as_str(), "https://api.example.com/x"),
+        ("/orders", "http://old.internal/v2/orders/7", "http://old.internal/v2/orders/7"),
+        ("/orders", "https://elsewhere.example/v1/orders/7", "https://elsewhere.example/v1/orders/7"),
+        ("/orders", "/v1/orders/7", "/v1/orders/7"),
+        ("/users/5", "http://old.internal/v1/api/people/5/", "https://api.example.com/users/5"),
+        ("/users/5", "http://old.internal/v1/api/people/5/cards?a=b", "https://api.example.com/users/5/cards?a=b"),
+        ("/users/5", "http://old.internal/v1/login", "http://old.internal/v1/login"),
+        ("/kept/x", "http://old.internal/v1/kept/x", "http://old.internal/v1/kept/x"),
+    ] {
+        let answer = gateway.send("POST", path, &[("X-Location", location)], b"{}");
+        assert_eq!(answer.header("location"), Some(expected), "{path}: {location}");
     }
 }

@@ -1,9 +1,34 @@
 //! The links of a route, by an example.
 
 use crate::{
-    config::settings::{LinkOrigin, Role, RouteSettings, Settings},
+    config::settings::{LegacyPolicy, LinkOrigin, Role, RouteSettings, Settings},
     downstream::Parameters,
+    gateway::routes::list::List,
 };
+
+/// Describes the links of the upstream to itself in answers that pass through: the word of the line and its text;
+/// nothing if no answer passes, or the upstream knows itself by the name that clients use.
+pub(super) fn passed(
+    settings: &Settings,
+    route: &RouteSettings,
+    list: Option<&List>,
+) -> Option<(&'static str, String)> {
+    let upstream = &settings.upstreams[route.upstream];
+    let policy = list.and_then(|list| list.legacy.policy);
+    let passes = list.is_none() || route.observe.is_some() || policy == Some(LegacyPolicy::Passthrough);
+    if !passes || (upstream.host_header.is_none() && route.legacy_links.is_none()) {
+        return None;
+    }
+    let host = upstream.host_header.as_deref().unwrap_or("the peers");
+    if !route.rewrites_links(upstream) {
+        return Some(("keeps", format!("links to {host}, as the upstream writes them")));
+    }
+    let places = list.map(|list| list.dialect.link_places());
+    let mut names = vec!["Link".to_owned(), "Location".to_owned()];
+    names.extend(places.iter().flat_map(|places| &places.headers).map(ToString::to_string));
+    names.extend(places.iter().flat_map(|places| &places.pointers).map(ToString::to_string));
+    Some(("rewrites", format!("links to {host} in {}; others in bodies stay", names.join(", "))))
+}
 
 /// Returns an example of a link to a further page, and the place that its host comes from; nothing for a list whose
 /// cursors stand in bodies.

@@ -1,11 +1,39 @@
 //! Links of pages: whether clients can follow them as they come.
 
 use super::Context;
-use crate::config::settings::{LinkOrigin, RouteSettings, ServerSettings};
+use crate::config::settings::{LegacyPolicy, LinkOrigin, RouteSettings, ServerSettings, UpstreamSettings};
 
-/// Warns of relative links. Scripts of other origins resolve them against their own page, and many clients that are no
-/// browsers don't resolve them at all.
-pub(super) fn check(server: &ServerSettings, routes: &[RouteSettings], context: &mut Context<'_>) {
+/// Warns of links that clients can't follow: those of pages, and those that upstreams write to themselves.
+pub(super) fn check(
+    server: &ServerSettings,
+    routes: &[RouteSettings],
+    upstreams: &[UpstreamSettings],
+    context: &mut Context<'_>,
+) {
+    check_relative(server, routes, context);
+    for route in routes {
+        if let Some(upstream) = upstreams.get(route.upstream) {
+            check_kept(route, upstream, context);
+        }
+    }
+}
+
+/// Warns of links to a `host_header` in answers that pass through.
+fn check_kept(route: &RouteSettings, upstream: &UpstreamSettings, context: &mut Context<'_>) {
+    let policy = route.list.as_ref().and_then(|list| list.legacy.policy);
+    let passes = route.list.is_none() || route.observe.is_some() || policy == Some(LegacyPolicy::Passthrough);
+    if let (Some(host), Some(links), true) = (&upstream.host_header, &route.legacy_links, passes)
+        && !route.rewrites_links(upstream)
+    {
+        let message = format!("old clients are sent to {host}, by the links that the upstream writes");
+        let help = "links = \"rewrite\"; or leave out upstreams' host_header, if the upstream accepts the public name";
+        context.diagnostics.warning(links.at, message, help);
+    }
+}
+
+/// Warns of relative links of pages. Scripts of other origins resolve them against their own page, and many clients that
+/// are no browsers don't resolve them at all.
+fn check_relative(server: &ServerSettings, routes: &[RouteSettings], context: &mut Context<'_>) {
     let is_relative = |route: &&RouteSettings| {
         let serves_links = route.list.is_some() && route.observe.is_none() && route.methods.get;
         serves_links && route.link_origin(server) == LinkOrigin::Unknown

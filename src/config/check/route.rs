@@ -123,6 +123,7 @@ impl Route<'_> {
             upstream_path: ROUTE.upstream_path.located(&self.written),
             public_url: ROUTE.public_url.read(&self.written).map(|url| url.trim_end_matches('/').to_owned()),
             cors: cors::cors(&self.written, context),
+            legacy_links: ROUTE.legacy.find(&self.written).and_then(|legacy| LEGACY.links.located(legacy)),
             list,
             observe: self.observe(action?, context),
             openapi: self.openapi(known, context),

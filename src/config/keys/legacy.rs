@@ -7,7 +7,7 @@ use crate::config::{
         NamedTexts, count, day, named_texts, sub_table, table, text, word, words,
     },
     schema::Schema,
-    settings::{AfterSunset, LegacyPolicy, Unmarked},
+    settings::{AfterSunset, LegacyLinks, LegacyPolicy, Unmarked},
     spanned::Spanned,
     syntax,
 };
@@ -20,6 +20,11 @@ table! {
 
         /// The meaning of a request without any paging parameter. It must be written where the policy is passthrough.
         unmarked: Defaulted<Unmarked> => word().default(Text("new"));
+
+        /// The links in answers that pass through, also on routes that forward or observe: those in Link and Location, and
+        /// in legacy pages those in the places that the dialect names (`next_url`, `prev_url`). Default: "rewrite" if the
+        /// upstream has a `host_header`, because it then writes links to a host that clients may not reach.
+        links: Key<LegacyLinks> => word().example(r#""rewrite""#);
 
         /// The identification of clients that still send such requests, for /migration and /metrics of the admin listener.
         /// Without it they are counted by route alone.

@@ -60,6 +60,17 @@ words! {
 }
 
 words! {
+    /// The links in answers that pass through.
+    pub enum LegacyLinks {
+        /// Links to the upstream lead to the gateway: to the public address, or else to the `Host` that the client asked.
+        /// No other byte of a body changes. Bodies are asked for without compression where the dialect names links in them.
+        Rewrite = "rewrite",
+        /// They stay as the upstream wrote them.
+        Keep = "keep",
+    }
+}
+
+words! {
     /// The policy after the sunset.
     pub enum AfterSunset {
         /// The same: nothing changes on that day by itself.

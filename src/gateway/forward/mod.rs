@@ -1,6 +1,7 @@
 //! Requests that the upstream answers itself, passed on as they come: other methods, routes without a list, uploads,
 //! WebSockets, event streams, and legacy requests that pass through.
 
+pub(crate) mod links;
 pub(crate) mod passing;
 pub(crate) mod patience;
 pub(crate) mod relay;
@@ -22,6 +23,7 @@ use crate::{
     downstream::{Code, Problem},
     upstream::{net::error::FetchError, request::headers},
 };
+use links::AnswerLinks;
 use passing::PassedAnswer;
 use relay::RelayFault;
 use relay::relay;
@@ -115,7 +117,12 @@ async fn pass(
     seam(&context.outcome, "pass");
     let route = &forwarded.found.route;
     let (peers, timeouts) = (&route.upstream.peers, route.upstream.timeouts);
-    let request = request(session.as_downstream_mut(), forwarded).map_err(RelayFault::Head)?;
+    let asked = session.req_header();
+    let links = AnswerLinks::of(forwarded, &asked.method, &asked.headers, &context.snapshot);
+    let mut request = request(session.as_downstream_mut(), forwarded).map_err(RelayFault::Head)?;
+    if links.as_ref().is_some_and(|links| links.are_in_bodies()) {
+        request.insert_header(header::ACCEPT_ENCODING, "identity").map_err(RelayFault::Head)?;
+    }
     let connections = &gateway.fetcher.connections;
     let opened = connections.open(peers, &request.headers, timeouts, clock::instant()).await;
     context.outcome.counted.upstream_requests += 1;
@@ -133,6 +140,7 @@ async fn pass(
         surplus: &context.surplus,
         outcome: &mut context.outcome,
         observation: None,
+        links,
     };
     let mut sent = None;
     let passed = loop {

@@ -3,9 +3,11 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 
+use super::links::AnswerLinks;
 use crate::{
     downstream::response::{
         caching::{Varies, vary},
@@ -43,6 +45,8 @@ pub(crate) struct PassedAnswer<'a> {
     pub outcome: &'a mut Outcome,
     /// The copy of the body, on a route that observes.
     pub observation: Option<Box<observe::Observation>>,
+    /// The links of the upstream to itself, if they are to lead to the gateway.
+    pub links: Option<Box<AnswerLinks>>,
 }
 
 impl PassedAnswer<'_> {
@@ -57,6 +61,9 @@ impl PassedAnswer<'_> {
         self.observation = observe::begin(readers, self.asked, answer, (found, target), (self.memory, self.outcome));
         self.of_connection(answer);
         self.bound_retry(answer)?;
+        if let Some(links) = &mut self.links {
+            links.head(answer)?;
+        }
         answer.set_version(Version::HTTP_11);
         self.frame(answer, has_body)?;
         self.mark_legacy(answer)?;
@@ -70,10 +77,14 @@ impl PassedAnswer<'_> {
         }
     }
 
-    /// Copies a part of the body for the observation.
-    pub(crate) fn body(&mut self, bytes: &[u8]) {
+    /// Copies a part of the body for the observation, and returns it as the client gets it.
+    pub(crate) fn body(&mut self, bytes: Bytes, ends: bool) -> Bytes {
         if let Some(observation) = &mut self.observation {
-            observation.push(bytes);
+            observation.push(&bytes);
+        }
+        match &mut self.links {
+            Some(links) => links.body(bytes, ends),
+            None => bytes,
         }
     }
 

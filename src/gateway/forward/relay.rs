@@ -260,14 +260,14 @@ impl Relay {
                 if !ends && !is_short(&head.headers) {
                     passing.held.take(STREAMING).map_err(|full| RelayFault::Upstream(full.into()))?;
                 }
-                self.close_early(session, &head, passing);
                 passing.head(&mut head, !ends).map_err(RelayFault::Head)?;
+                self.close_early(session, &head, passing);
                 session.write_response_header(head, ends).await.map_err(|error| unread(&error))?;
             }
             AnswerPart::Body(bytes, ends) => {
                 let is_upgraded = matches!(self.download, Download::Upgraded(_));
                 self.received(bytes.len());
-                passing.body(&bytes);
+                let bytes = passing.body(bytes, ends);
                 if !bytes.is_empty() {
                     session.write_response_body(Some(bytes), false).await.map_err(|error| unread(&error))?;
                 }

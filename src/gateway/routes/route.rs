@@ -35,6 +35,8 @@ pub struct Route {
     pub(crate) upstream_path: Option<PathTemplate>,
     /// The prefix of links.
     pub public_url: Option<String>,
+    /// Links of the upstream to itself are rewritten in answers that pass through.
+    pub rewrites_links: bool,
     /// The cross-origin policy; none if the upstream decides.
     pub cors: Option<CorsPolicy>,
     /// The list; none if all requests are forwarded.
@@ -94,6 +96,7 @@ impl Route {
             upstream: upstream?,
             upstream_path,
             public_url: settings.public_url.clone(),
+            rewrites_links: asked.is_some_and(|upstream| settings.rewrites_links(upstream)),
             cors: settings.cors.as_ref().map(CorsPolicy::new),
             list,
             usual,

@@ -15,10 +15,13 @@ use crate::{
         settings::{Timeouts, UpstreamCompression, UpstreamSettings, UpstreamTls},
     },
     gateway::shared::slots::UpstreamSlots,
-    upstream::net::{
-        connection::IDLE,
-        fetch::ASKED_CODING,
-        resolve::{PeerName, Peers},
+    upstream::{
+        net::{
+            connection::IDLE,
+            fetch::ASKED_CODING,
+            resolve::{PeerName, Peers},
+        },
+        place::link_map::LinkMap,
     },
 };
 
@@ -30,6 +33,8 @@ pub struct Upstream {
     pub peers: Peers,
     /// The value of `Host`; the client's own if none is set.
     pub host: Option<HeaderValue>,
+    /// The authorities under which the upstream may write links to itself.
+    pub authorities: Vec<String>,
     /// The prefix of every path.
     pub base_path: String,
     /// Its paths are case-insensitive.
@@ -94,6 +99,12 @@ impl Upstream {
             name: settings.name.clone(),
             peers: Peers::new(names, template(settings, diagnostics)?),
             host,
+            authorities: settings
+                .host_header
+                .iter()
+                .chain(settings.peers.iter().map(|peer| &peer.value))
+                .map(|authority| LinkMap::authority(authority))
+                .collect(),
             base_path: settings.base_path.clone(),
             ignores_case: settings.ignores_case,
             headers,

@@ -81,6 +81,23 @@ impl Client {
         }
     }
 
+    /// Returns the address for links in answers that pass through: the public one, else the `Host` that the client asked,
+    /// which the upstream would repeat itself if it received it.
+    #[must_use]
+    pub(crate) fn asked_address(
+        &self,
+        target: &RequestTarget,
+        headers: &HeaderMap,
+        route: &Route,
+        snapshot: &Snapshot,
+    ) -> PublicAddress {
+        let public = self.public_address(target, headers, route, snapshot);
+        if public.has_host() {
+            return public;
+        }
+        PublicAddress::as_asked(self.address_of(target, headers, &snapshot.server))
+    }
+
     fn address_of<'r>(
         &self,
         target: &'r RequestTarget,

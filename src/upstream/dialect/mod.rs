@@ -19,7 +19,7 @@ use super::{
         sort::{CompiledOrder, SortTemplate, Unsortable},
         warnings,
     },
-    place::PlaceCompiler,
+    place::{PlaceCompiler, link_places::LinkPlaces},
     request::{
         query::{RequestExtras, RequestTemplate},
         resource::{CountTemplate, ItemTemplate},
@@ -67,6 +67,7 @@ pub struct Dialect {
     sort_names: Vec<String>,
     pub(crate) legacy: LegacyReader,
     declared: Arc<CompiledOrder>,
+    link_places: LinkPlaces,
 }
 
 /// The parts of a dialect that don't depend on a route.
@@ -155,6 +156,8 @@ impl Dialect {
         let fields = DialectFields::compile(list, &mut places);
         let style = parts.as_ref().and_then(|parts| parts.tokens);
         let reading = ResponseReader::compile(&settings.response, &settings.request, style, places);
+        let places = PlaceCompiler { collection: &list.collection, facts: Vec::new(), diagnostics };
+        let link_places = LinkPlaces::compile(&settings.response, places);
         let mode_is_sound = parts.as_ref().is_none_or(|parts| mode::check(list, parts.places, diagnostics));
         let (parts, fields, reading) = (parts?, fields?, reading?);
         if !mode_is_sound {
@@ -200,6 +203,7 @@ impl Dialect {
             sort_names,
             legacy,
             declared,
+            link_places,
         })
     }
 
@@ -207,6 +211,12 @@ impl Dialect {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Returns the places in which answers hold links to other pages.
+    #[must_use]
+    pub fn link_places(&self) -> &LinkPlaces {
+        &self.link_places
     }
 
     /// Returns the paging facts for the core.

@@ -1,6 +1,8 @@
 //! Places in a response: a JSON Pointer into its body, `header:NAME`, `link:REL`, `content-range:PART`.
 
 pub mod content_range;
+pub mod link_map;
+pub mod link_places;
 pub mod matching;
 
 use std::borrow::Cow;

@@ -5,4 +5,5 @@ pub mod error;
 pub mod failed;
 pub mod link;
 pub mod reading;
+pub mod rewriting;
 pub mod token;

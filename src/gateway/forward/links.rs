@@ -1,0 +1,130 @@
+//! Links in answers that pass through: those that the upstream writes to itself lead to the gateway.
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use pingora::http::ResponseHeader;
+
+use crate::{
+    downstream::LinkBase,
+    gateway::{lifecycle::snapshot::Snapshot, session::context::Forwarded},
+    upstream::{
+        place::{link_map::LinkMap, link_places::LinkPlaces},
+        response::rewriting::BodyRewriter,
+    },
+};
+
+/// Headers about the bytes of a body, which don't hold for a body that is rewritten.
+const OF_BYTES: [&str; 5] = ["accept-ranges", "content-digest", "content-md5", "digest", "repr-digest"];
+
+/// The links of one answer.
+#[derive(Debug)]
+pub(crate) struct AnswerLinks {
+    map: LinkMap,
+    /// The dialect's places, if the answer may be a page.
+    places: Option<LinkPlaces>,
+    /// The rewriter of the body, once its head has come.
+    body: Option<BodyRewriter>,
+}
+
+impl AnswerLinks {
+    /// Returns the links of the answer to a forwarded request; nothing if they stay as they are.
+    pub(crate) fn of(
+        forwarded: &Forwarded,
+        method: &Method,
+        headers: &HeaderMap,
+        snapshot: &Snapshot,
+    ) -> Option<Box<Self>> {
+        let Forwarded { found, target, client, successor } = forwarded;
+        let route = &found.route;
+        if !route.rewrites_links {
+            return None;
+        }
+        let address = client.asked_address(target, headers, route, snapshot);
+        let authorities = route.upstream.authorities.clone();
+        let map = match route.upstream_path {
+            // Only the path that was asked for, and those below it, can be told from each other's names.
+            Some(_) => LinkMap {
+                authorities,
+                from: route.target(&target.path, &found.parameters, ""),
+                to: LinkBase::new(&address, &target.path).url(""),
+            },
+            None => LinkMap { authorities, from: route.upstream.base_path.clone(), to: address.as_str().to_owned() },
+        };
+        let served = route.list.as_ref().filter(|_| successor.is_some());
+        let observed = route.observed.as_ref().map(|observed| &observed.list).filter(|_| *method == Method::GET);
+        let places = served.or(observed).map(|list| list.dialect.link_places().clone());
+        Some(Box::new(Self { map, places, body: None }))
+    }
+
+    /// Returns whether the body can have links, so that it must be asked for without a content coding.
+    pub(crate) fn are_in_bodies(&self) -> bool {
+        self.places.as_ref().is_some_and(|places| !places.pointers.is_empty())
+    }
+
+    /// Maps the links in the head of an answer and begins with its body.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a header can't be written.
+    pub(crate) fn head(&mut self, answer: &mut ResponseHeader) -> pingora::Result<()> {
+        let own = self.places.iter().flat_map(|places| &places.headers);
+        let whole: Vec<HeaderName> = own.cloned().chain([header::LOCATION]).collect();
+        for name in whole {
+            self.map_header(answer, &name, |map, value| map.mapped(value))?;
+        }
+        self.map_header(answer, &header::LINK, LinkMap::mapped_field)?;
+        if self.are_in_bodies() && is_plain_json(answer) {
+            let pointers = self.places.as_ref().map(|places| places.pointers.clone()).unwrap_or_default();
+            self.body = Some(BodyRewriter::new(pointers, self.map.clone()));
+            answer.remove_header(&header::CONTENT_LENGTH);
+            for name in OF_BYTES {
+                answer.remove_header(name);
+            }
+        }
+        Ok(())
+    }
+
+    /// Maps the links in a part of the body.
+    pub(crate) fn body(&mut self, bytes: bytes::Bytes, ends: bool) -> bytes::Bytes {
+        let Some(rewriter) = &mut self.body else { return bytes };
+        let mut written = rewriter.push(&bytes);
+        if ends {
+            written.extend(rewriter.finish());
+        }
+        written.into()
+    }
+
+    fn map_header(
+        &self,
+        answer: &mut ResponseHeader,
+        name: &HeaderName,
+        mapped: impl Fn(&LinkMap, &str) -> Option<String>,
+    ) -> pingora::Result<()> {
+        let lines: Vec<HeaderValue> = answer.headers.get_all(name).iter().cloned().collect();
+        let written = |line: &HeaderValue| {
+            let mapped = line.to_str().ok().and_then(|text| mapped(&self.map, text))?;
+            HeaderValue::try_from(mapped).ok()
+        };
+        let changed: Vec<Option<HeaderValue>> = lines.iter().map(written).collect();
+        if changed.iter().all(Option::is_none) {
+            return Ok(());
+        }
+        answer.remove_header(name);
+        for (line, changed) in lines.into_iter().zip(changed) {
+            answer.append_header(name.clone(), changed.unwrap_or(line))?;
+        }
+        Ok(())
+    }
+}
+
+/// Returns whether an answer has a JSON body without a content coding that is not a range of bytes.
+fn is_plain_json(answer: &ResponseHeader) -> bool {
+    let text = |name: HeaderName| {
+        let value = answer.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        value.trim().to_ascii_lowercase()
+    };
+    let media_type = text(header::CONTENT_TYPE);
+    let essence = media_type.split(';').next().unwrap_or_default().trim();
+    let is_json = essence == "application/json" || essence.ends_with("+json");
+    let is_part = answer.status == StatusCode::PARTIAL_CONTENT && text(header::CONTENT_RANGE).starts_with("bytes");
+    is_json && !is_part && matches!(text(header::CONTENT_ENCODING).as_str(), "" | "identity")
+}

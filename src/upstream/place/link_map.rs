@@ -1,0 +1,154 @@
+//! Links that an upstream writes to itself, mapped to the address by which clients reach the gateway.
+//!
+//! Only absolute links to a host of the upstream are mapped, and only if their path is one that the route leads to.
+//! All others stay as they are.
+
+use percent_encoding::percent_decode_str;
+
+/// A map of links for the answer to one request.
+#[derive(Clone, Debug)]
+pub struct LinkMap {
+    /// The authorities of the upstream: lower case, without usual ports.
+    pub authorities: Vec<String>,
+    /// The path of the upstream that the mapped path replaces: with all below it, or as a prefix of every path.
+    pub from: String,
+    /// The start of mapped links, which replaces scheme, authority and [`Self::from`].
+    pub to: String,
+}
+
+impl LinkMap {
+    /// Returns an authority as it is compared.
+    #[must_use]
+    pub fn authority(text: &str) -> String {
+        let text = text.to_ascii_lowercase();
+        let usual = [":80", ":443"].into_iter().find_map(|port| text.strip_suffix(port));
+        usual.map_or(text.clone(), str::to_owned)
+    }
+
+    /// Returns the link for clients; nothing if the link stays as it is.
+    #[must_use]
+    pub fn mapped(&self, link: &str) -> Option<String> {
+        let rest = link.trim();
+        let rest = without_scheme(rest)?.strip_prefix("//")?;
+        let (authority, target) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        if !self.authorities.contains(&Self::authority(authority)) {
+            return None;
+        }
+        let (path, query) = target.split_at(target.find(['?', '#']).unwrap_or(target.len()));
+        let below = self.below(path)?;
+        let to = if below.is_empty() { self.to.as_str() } else { self.to.trim_end_matches('/') };
+        Some([to, below, query].concat())
+    }
+
+    /// Returns the part of a path after [`Self::from`]: empty, or beginning with a slash.
+    fn below<'p>(&self, path: &'p str) -> Option<&'p str> {
+        let from = self.from.strip_suffix('/').unwrap_or(&self.from);
+        if let Some(below) = path.strip_prefix(from)
+            && (below.is_empty() || below.starts_with('/'))
+        {
+            // A final slash of the upstream's own is none of the client's path.
+            let is_same = below == "/" && self.from.ends_with('/');
+            return Some(if is_same { "" } else { below });
+        }
+        // The same path in another spelling.
+        let plain = |path: &str| percent_decode_str(path.trim_end_matches('/')).collect::<Vec<u8>>();
+        (plain(path) == plain(from)).then_some("")
+    }
+
+    /// Returns a `Link` field (RFC 8288 section 3) with its targets mapped; nothing if all stay as they are.
+    #[must_use]
+    pub fn mapped_field(&self, field: &str) -> Option<String> {
+        let mut out = String::with_capacity(field.len() + 64);
+        let (mut kept, mut is_quoted, mut is_escaped) = (0, false, false);
+        for (at, byte) in field.bytes().enumerate() {
+            match byte {
+                _ if is_escaped => is_escaped = false,
+                b'\\' => is_escaped = is_quoted,
+                b'"' => is_quoted = !is_quoted,
+                b'<' if !is_quoted && at >= kept => {
+                    let start = at + 1;
+                    let Some(length) = field[start..].find('>') else { break };
+                    if let Some(link) = self.mapped(&field[start..start + length]) {
+                        out.push_str(&field[kept..start]);
+                        out.push_str(&link);
+                        kept = start + length;
+                    }
+                }
+                _ => {}
+            }
+        }
+        let is_changed = kept > 0;
+        out.push_str(&field[kept..]);
+        is_changed.then_some(out)
+    }
+}
+
+/// Removes `http:` or `https:`.
+fn without_scheme(link: &str) -> Option<&str> {
+    if link.starts_with("//") {
+        return Some(link);
+    }
+    let (scheme, rest) = link.split_once(':')?;
+    ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)).then_some(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(from: &str, to: &str) -> LinkMap {
+        let authorities = ["people.internal", "10.0.0.1:8000"].map(LinkMap::authority).to_vec();
+        LinkMap { authorities, from: from.to_owned(), to: to.to_owned() }
+    }
+
+    #[test]
+    fn links_to_the_upstream_lead_to_the_gateway() {
+        let list = map("/api/users/", "https://api.example.com/v2/users");
+        let any = map("", "https://api.example.com");
+        let base = map("/v1", "/shop");
+        for (map, link, mapped) in [
+            (&list, "http://people.internal/api/users/?page=2", Some("https://api.example.com/v2/users?page=2")),
+            (
+                &list,
+                "https://PEOPLE.internal:443/api/users?page=2#x",
+                Some("https://api.example.com/v2/users?page=2#x"),
+            ),
+            (&list, "//10.0.0.1:8000/api/users/7/", Some("https://api.example.com/v2/users/7/")),
+            (&list, "http://people.internal/api/us%65rs/?page=2", Some("https://api.example.com/v2/users?page=2")),
+            (&list, "http://people.internal/api/usersx", None),
+            (&list, "http://people.internal/login", None),
+            (&any, "http://people.internal", Some("https://api.example.com")),
+            (&any, "http://people.internal?a", Some("https://api.example.com?a")),
+            (&any, "http://people.internal/a/b/?c", Some("https://api.example.com/a/b/?c")),
+            (&any, "http://people.internal.evil.example/a", None),
+            (&any, "http://people.internal@evil.example/a", None),
+            (&any, "http://evil.example/people.internal", None),
+            (&any, "http://people.internal:81/a", None),
+            (&any, "ftp://people.internal/a", None),
+            (&any, "/a?page=2", None),
+            (&any, "?page=2", None),
+            (&any, "", None),
+            (&base, "http://people.internal/v1/users", Some("/shop/users")),
+            (&base, "http://people.internal/v2/users", None),
+        ] {
+            assert_eq!(map.mapped(link).as_deref(), mapped, "{link}");
+        }
+    }
+
+    #[test]
+    fn targets_of_fields_are_mapped_and_all_else_keeps_its_bytes() {
+        let map = map("", "https://x.example");
+        for (field, mapped) in [
+            (
+                "<http://people.internal/a?page=2>; rel=\"next\" ,  </b>;rel=prev, <http://people.internal/c>; rel=last",
+                Some("<https://x.example/a?page=2>; rel=\"next\" ,  </b>;rel=prev, <https://x.example/c>; rel=last"),
+            ),
+            ("<http://other/a>; title=\"<http://people.internal/a>\"", None),
+            ("<http://other/a>; title=\"\\\"<http://people.internal/a>\"", None),
+            ("<http://people.internal/a", None),
+            ("", None),
+        ] {
+            assert_eq!(map.mapped_field(field).as_deref(), mapped, "{field}");
+        }
+    }
+}
