@@ -143,7 +143,7 @@ fn describe(
                 line(out, "bodies", &bodies(list, dialect.sends_bodies()));
             }
             line(out, "cursors", &cursors(list, &promise, by_host));
-            if let Some(legacy) = legacy(&list.legacy, dialect.paging_names(), now) {
+            if let Some(legacy) = legacy(&list.legacy, &names, now) {
                 line(out, "legacy", &legacy);
                 if let Some((word, text)) = links::passed(settings, route, Some(serving)) {
                     line(out, word, &text);

@@ -332,19 +332,19 @@ fn old_clients_walk_by_the_links_in_djangos_bodies() {
     let page = gateway.get(&format!("/v2/users?{target}"));
     let direct =
         http::send(upstream.address, "GET", &format!("/api/users/?{target}"), &[("Host", "people.internal")], b"");
-    let own = format!("http://{}/v2/users?", gateway.public);
-    assert_eq!(page.text(), direct.text().replace("http://people.internal/api/users/?", &own));
-    assert_eq!(page.text().matches(&own).count(), 2, "{}", page.text());
+    let own = "http://gateway.test/v2/users?";
+    assert!(page.text() == direct.text().replace("http://people.internal/api/users/?", own), "the items differ");
+    assert_eq!(page.text().matches(own).count(), 2);
     // Old protocols have no chunks: the end of the connection ends the body.
     let mut old = gateway.connect();
     old.send(format!("GET /v2/users?{target} HTTP/1.0\r\n\r\n").as_bytes()).expect("it listens");
     let old = old.response("GET").expect("an answer");
-    assert!(old.text().contains("\"next\":\""), "{old:?}");
+    assert!(old.text().contains("\"next\":\"") && old.text().ends_with('}'));
 
     let kept = format!("{configuration}\n{legacy}links = \"keep\"\n");
     let gateway = Gateway::start(&kept);
     let page = gateway.get(&format!("/v2/users?{target}"));
-    assert_eq!(page.body, direct.body, "byte for byte");
+    assert!(page.body == direct.body, "byte for byte");
 }
 
 /// A redirect of the upstream to itself leads to the gateway, also below the path of the route; no other does.

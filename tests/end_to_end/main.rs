@@ -23,6 +23,7 @@ mod items;
 mod keyset;
 mod kinds;
 mod legacy;
+mod legacy_bodies;
 mod levels;
 mod lifecycle;
 mod links;

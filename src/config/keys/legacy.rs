@@ -15,7 +15,8 @@ use crate::config::{
 table! {
     /// `legacy` of a route
     LEGACY: LegacyKeys {
-        /// The answer to a request by page or offset.
+        /// The answer to a request by page or offset: with the dialect's paging parameters in its query or, by POST, with
+        /// the dialect's paging members in its body.
         policy: Key<LegacyPolicy> => word().example(r#""passthrough""#);
 
         /// The meaning of a request without any paging parameter. It must be written where the policy is passthrough.

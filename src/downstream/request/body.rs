@@ -90,6 +90,12 @@ impl RequestBody {
         &self.bytes
     }
 
+    /// Returns the bytes as they came, without a copy.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
     /// Returns the raw values at some places.
     #[must_use]
     pub fn find(&self, places: &[Pointer]) -> Vec<Option<&[u8]>> {

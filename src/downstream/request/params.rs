@@ -95,6 +95,15 @@ pub struct ListRequest {
     pub self_query: String,
 }
 
+impl ListRequest {
+    /// Returns whether the request pages by members of its body as the upstream does.
+    #[must_use]
+    pub fn pages_in_body(&self) -> bool {
+        let RequestKind::Legacy { pairs, .. } = &self.kind else { return false };
+        self.filters.body.is_some() && pairs.iter().any(|(name, _)| name.starts_with('/'))
+    }
+}
+
 /// A query, split by the meaning of its parameters.
 #[derive(Default)]
 struct ParsedQuery<'q> {
@@ -251,7 +260,10 @@ impl Parameters {
         let mut sifted = self.sift(text);
         if let Some(body) = body {
             sifted.in_body = self.in_body.own(body)?;
-            self.in_body.check_reserved(body, self.legacy.policy, self.name(Role::Sort))?;
+            let paged = self.in_body.paged(body);
+            sifted.legacy = sifted.legacy.or_else(|| paged.first().map(|(place, _)| place.clone()));
+            sifted.paging.extend(paged);
+            self.in_body.check_sorting(body, self.name(Role::Sort))?;
         }
         let place = self.place(&sifted)?;
         let mut filters = self.write_filters(&sifted);
@@ -261,7 +273,7 @@ impl Parameters {
         let self_query = filters::public_query(text, &self.private);
         let kind = if let Some(parameter) = &sifted.legacy {
             RequestKind::Legacy { parameter: parameter.clone(), pairs: sifted.paging.clone() }
-        } else if !sifted.own.is_empty() || (body.is_some() && self.in_body.has_roles()) {
+        } else if !sifted.own.is_empty() || (body.is_some() && self.is_new_by_body(&sifted)) {
             RequestKind::Cursor
         } else {
             RequestKind::Unmarked
@@ -277,6 +289,14 @@ impl Parameters {
         let id_direction = sort.as_ref().map_or(self.id_direction, |sort| sort.id_direction);
         let sort = sort.map(|sort| sort.strong);
         Ok(ListRequest { kind, limit, limit_written, place, sort, id_direction, sort_written, filters, self_query })
+    }
+
+    /// Returns whether a body without paging members of the dialect belongs to a new client. If the client's parameters
+    /// stand in bodies, a body without any may be an old client's request for its first page.
+    fn is_new_by_body(&self, sifted: &ParsedQuery<'_>) -> bool {
+        let old_clients = self.legacy.policy.is_some() && self.legacy.unmarked == Unmarked::Legacy;
+        let may_be_old = old_clients && self.in_body.can_page() && sifted.in_body.is_empty();
+        self.in_body.has_roles() && !may_be_old
     }
 
     /// Returns the kind of a request by POST that the upstream answers, whatever its body contains, until the policy

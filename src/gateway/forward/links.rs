@@ -33,7 +33,7 @@ impl AnswerLinks {
         headers: &HeaderMap,
         snapshot: &Snapshot,
     ) -> Option<Box<Self>> {
-        let Forwarded { found, target, client, successor } = forwarded;
+        let Forwarded { found, target, client, successor, .. } = forwarded;
         let route = &found.route;
         if !route.rewrites_links {
             return None;

@@ -142,7 +142,7 @@ async fn pass(
         observation: None,
         links,
     };
-    let mut sent = None;
+    let mut sent = forwarded.body.clone();
     let passed = loop {
         let relayed = match connection.send(Box::new(request.clone())).await {
             Ok(()) => relay(session, &mut connection, timeouts, sent.take(), &mut passing).await,
@@ -182,7 +182,7 @@ fn repeats(session: &Session) -> bool {
 /// Builds the request head for the upstream: path, `Host`, provenance headers and the operator's headers. Hop-by-hop
 /// headers are removed.
 fn request(session: &mut ServerSession, forwarded: &Forwarded) -> pingora::Result<RequestHeader> {
-    let Forwarded { found, target, client, successor } = forwarded;
+    let Forwarded { found, target, client, successor, .. } = forwarded;
     let mut request = session.req_header().clone();
     let query = target.query.as_deref().unwrap_or_default();
     let path = found.route.target(&target.path, &found.parameters, query);

@@ -61,6 +61,10 @@ impl PageContext<'_> {
         if page.offset > 0 && self.sorted.mode == Mode::Token {
             return Ok(None);
         }
+        // A redirected request by POST repeats its body, and with it a page in there.
+        if self.request.pages_in_body() {
+            return Ok(None);
+        }
         let offset = Offset(page.offset);
         let location = self.link_to(&at(offset), &cursors.seal_offset(offset)?);
         let mut response = location.and_then(|location| legacy::redirect(&location));

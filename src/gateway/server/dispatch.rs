@@ -151,7 +151,7 @@ async fn decide(
     let Routed { found, target, client } = routed;
     match snapshot.guard.refusal(&snapshot.table, &found, &target, head) {
         Some(problem) => Dispatch::Respond(refuse(&problem, None, snapshot, outcome)),
-        None => Dispatch::Forward(Box::new(Forwarded { found, target, client, successor: None })),
+        None => Dispatch::Forward(Box::new(Forwarded { found, target, client, successor: None, body: None })),
     }
 }
 
@@ -223,7 +223,13 @@ async fn answer_list(
             PostRequest::Body(body) => asked.body = Some(body),
             PostRequest::Passes(successor) => {
                 let successor = Some(successor);
-                return Dispatch::Forward(Box::new(Forwarded { found, target: asked.target, client, successor }));
+                return Dispatch::Forward(Box::new(Forwarded {
+                    found,
+                    target: asked.target,
+                    client,
+                    successor,
+                    body: None,
+                }));
             }
         }
         // The time in which the client sent its body does not count as the page's.
@@ -239,7 +245,8 @@ async fn answer_list(
         Some(Ok(Served::Response(response))) => Dispatch::Respond(response),
         Some(Ok(Served::Forward)) => {
             let successor = Some(first_page(call));
-            Dispatch::Forward(Box::new(Forwarded { found, target: asked.target, client, successor }))
+            let body = asked.body.map(|body| body.into_bytes().into());
+            Dispatch::Forward(Box::new(Forwarded { found, target: asked.target, client, successor, body }))
         }
         Some(Err(failure)) => Dispatch::Respond(fail(failure, call, outcome)),
     }

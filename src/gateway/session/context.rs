@@ -8,6 +8,8 @@ use std::{
     },
 };
 
+use bytes::Bytes;
+
 use super::{client_request, observe};
 use crate::{
     gateway::{
@@ -67,6 +69,8 @@ pub(crate) struct Forwarded {
     pub(crate) client: client_request::Client,
     /// The link to the first page by cursor, if the request is a legacy request for a list.
     pub(crate) successor: Option<String>,
+    /// The body, if it was read before the request passed.
+    pub(crate) body: Option<Bytes>,
 }
 
 /// Ids of requests: a random prefix per process and a counter. Ids that clients send are not used.

@@ -7,7 +7,10 @@ use crate::{
     pagination::paging::{Family, Paging, Sizes},
     upstream::{
         request::query::RequestTemplate,
-        template::text::{QueryTemplate, TemplatePart, TemplateText, Variable, decode},
+        template::{
+            body::BodyTemplate,
+            text::{QueryTemplate, TemplatePart, TemplateText, Variable, decode},
+        },
     },
 };
 
@@ -86,11 +89,14 @@ impl LegacyReader {
             }
         }
         let names = parameters.iter().map(|known| known.name.clone()).collect();
+        // Members of bodies are named by their pointers. No parameter of a query is reserved for them.
+        let members = request.body.as_ref().map(BodyTemplate::members).unwrap_or_default();
+        parameters.extend(members.into_iter().map(|(name, value)| PagingParameter { name, value }));
         let paging = paging.clone();
         Some(Self { parameters, names, first_page: request.first_page, paging, default_size, assumed_size })
     }
 
-    /// Returns the decoded names of all paging parameters.
+    /// Returns the decoded names of all paging parameters of queries.
     pub(crate) fn names(&self) -> &[String] {
         &self.names
     }

@@ -98,7 +98,9 @@ impl BodyRewriter {
                     self.name(ended);
                     1
                 }
-                RewritingState::Value(_) | RewritingState::Between | RewritingState::Colon => self.token(piece[at], &mut out),
+                RewritingState::Value(_) | RewritingState::Between | RewritingState::Colon => {
+                    self.token(piece[at], &mut out)
+                }
             };
         }
         out

@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use super::text::{TemplateText, Variable};
+use super::text::{TemplatePart, TemplateText, Variable};
 use crate::{
     config::{
         diagnostic::{Diagnostics, Located, Location},
@@ -80,6 +80,14 @@ impl BodyTemplate {
         found
     }
 
+    /// Returns the members with variables as JSON Pointers, and the parts of their values. Elements of arrays and members
+    /// whose names hold variables are left out.
+    pub(crate) fn members(&self) -> Vec<(String, Vec<TemplatePart>)> {
+        let mut found = Vec::new();
+        collect_members(&self.members, "", &mut found);
+        found
+    }
+
     /// Returns whether several sets of values can be written: as elements of an array, or as joined texts.
     pub(crate) fn repeats(&self, joins: bool) -> bool {
         self.members.iter().all(|(name, node)| name.variables().next().is_none() && node.repeats(joins))
@@ -120,6 +128,19 @@ fn collect_places(members: &[(TemplateText, BodyNode)], above: &str, found: &mut
             (Some(_), _) => {}
             // The variable stands in a name, so any member here may be one of them.
             (None, _) => found.push(above.to_owned()),
+        }
+    }
+}
+
+fn collect_members(members: &[(TemplateText, BodyNode)], above: &str, found: &mut Vec<(String, Vec<TemplatePart>)>) {
+    for (name, node) in members {
+        let Some(name) = name.render(&|_| None) else { continue };
+        let here = format!("{above}/{}", name.replace('~', "~0").replace('/', "~1"));
+        match node {
+            BodyNode::Object(inner) => collect_members(inner, &here, found),
+            BodyNode::Value { variable, .. } => found.push((here, vec![TemplatePart::Variable(*variable)])),
+            BodyNode::Text(text) if node.uses_variables() => found.push((here, text.pieces().to_vec())),
+            BodyNode::Text(_) | BodyNode::Literal(_) | BodyNode::Array(_) => {}
         }
     }
 }

@@ -4,14 +4,14 @@ use super::{Parameters, RequestFilters};
 use crate::{
     config::{
         diagnostic::{Diagnostics, Located, Location},
-        settings::{EnvelopeSettings, LegacyPolicy, ListSettings, Role},
+        settings::{EnvelopeSettings, ListSettings, Role},
     },
     downstream::{
         problem::{Code, Problem, shown},
         request::{body::RequestBody, query},
     },
     json::{
-        Edit, Edits, Pointer, add_edit, canonical, edited,
+        Edit, Edits, JsonError, Pointer, Span, add_edit, canonical, edited,
         scalar::{self, ScalarKind},
     },
 };
@@ -25,6 +25,8 @@ pub(super) struct BodyPlaces {
     parents: Vec<Pointer>,
     /// The paging and sort members of the dialect that are not the client's own.
     paging: Vec<Pointer>,
+    /// The paging members of the dialect that are the client's own limit as well.
+    shared: Vec<Pointer>,
     sorting: Vec<Pointer>,
     /// The members that become query parameters of the upstream.
     query: Vec<(String, Pointer)>,
@@ -102,26 +104,24 @@ impl BodyPlaces {
         Ok(own)
     }
 
-    /// Refuses paging and sort members of the dialect that are not the client's own.
-    pub(super) fn check_reserved(
-        &self,
-        body: &RequestBody,
-        policy: Option<LegacyPolicy>,
-        sort: Option<&str>,
-    ) -> Result<(), Box<Problem>> {
-        let present = |places: &[Pointer]| {
-            let found = body.find(places);
-            let index = found.iter().position(|raw| raw.is_some_and(|raw| scalar::kind(raw) != ScalarKind::Null))?;
-            Some(places[index].to_string())
-        };
-        if let Some(place) = present(&self.paging) {
-            let (code, said) = match policy {
-                Some(LegacyPolicy::Reject) => (Code::LegacyRejected, "this list is no longer answered by"),
-                _ => (Code::ParameterInvalid, "this list is paged by cursor, and does not take"),
-            };
-            return refuse(code, format!("{said} `{place}`: start again at `restart`"), &place);
+    /// Returns the paging members of the dialect in a body, by their pointers, and their values as text: none without a
+    /// member that is not the client's own. Null counts as absent.
+    pub(super) fn paged(&self, body: &RequestBody) -> Vec<(String, String)> {
+        let own = present(body, &self.paging);
+        if own.is_empty() {
+            return own;
         }
-        if let Some(place) = present(&self.sorting) {
+        [own, present(body, &self.shared)].concat()
+    }
+
+    /// Returns whether a body can say a page by the dialect's members.
+    pub(super) fn can_page(&self) -> bool {
+        !self.paging.is_empty()
+    }
+
+    /// Refuses sort members of the dialect that are not the client's own.
+    pub(super) fn check_sorting(&self, body: &RequestBody, sort: Option<&str>) -> Result<(), Box<Problem>> {
+        if let Some((place, _)) = present(body, &self.sorting).into_iter().next() {
             let detail = match sort {
                 Some(own) => format!("`{place}` is not taken here: this list is sorted by `{own}`"),
                 None => format!("`{place}` is not taken here"),
@@ -135,8 +135,12 @@ impl BodyPlaces {
     pub(super) fn add_filters(&self, body: &RequestBody, filters: &mut RequestFilters) -> Result<(), Box<Problem>> {
         let unreadable = |_| Box::new(Problem::new(Code::BodyInvalid, "the body can't be read"));
         let left = edited(body.bytes(), &self.without_own).map_err(unreadable)?;
-        let counted = edited(body.bytes(), &self.counted).map_err(unreadable)?;
-        let spelling = canonical(&counted, u16::MAX).map_err(|_| unreadable(crate::json::JsonError::TooDeep))?;
+        let mut counted = edited(body.bytes(), &self.counted).map_err(unreadable)?;
+        if !self.paged(body).is_empty() {
+            // The page by cursor has the same filters: the cursors of a legacy page lead on without its members.
+            counted = self.without_page(counted).map_err(unreadable)?;
+        }
+        let spelling = canonical(&counted, u16::MAX).map_err(|_| unreadable(JsonError::TooDeep))?;
         // No name in a query is as long as this number, so no query equals a body.
         filters.canonical.extend_from_slice(&u64::MAX.to_le_bytes());
         filters.canonical.extend_from_slice(&spelling);
@@ -149,6 +153,41 @@ impl BodyPlaces {
         filters.body = Some(left);
         Ok(())
     }
+}
+
+impl BodyPlaces {
+    /// Removes the paging members of the dialect, and objects that held nothing else. An object of the client's own
+    /// parameters stays, empty, as it does in requests by cursor.
+    fn without_page(&self, mut body: Vec<u8>) -> Result<Vec<u8>, JsonError> {
+        for place in &self.paging {
+            let names = place.names().unwrap_or_default();
+            // The member itself, then what contained it, as long as that is empty.
+            for end in (1..=names.len()).rev() {
+                let is_whole = end == names.len();
+                let text = names[..end].iter().map(|name| format!("/{}", escaped(name))).collect::<String>();
+                let Ok(pointer) = Pointer::parse(&text) else { break };
+                let is_empty = |span: Span| span.of(&body).iter().all(|byte| b"{} \t\r\n".contains(byte));
+                if !is_whole && (self.parents.contains(&pointer) || !pointer.find(&body).is_some_and(is_empty)) {
+                    break;
+                }
+                let mut edits = Edits::new();
+                add_edit(&mut edits, &names[..end], Edit::Remove);
+                body = edited(&body, &edits)?;
+            }
+        }
+        Ok(body)
+    }
+}
+
+/// Returns the members at these places that are not null, as text.
+fn present(body: &RequestBody, places: &[Pointer]) -> Vec<(String, String)> {
+    let found = places.iter().zip(body.find(places));
+    let values = found.filter_map(|(place, raw)| {
+        let raw = raw.filter(|raw| scalar::kind(raw) != ScalarKind::Null)?;
+        let text = scalar::text(raw).map(std::borrow::Cow::into_owned).unwrap_or_else(|| raw.to_vec());
+        Some((place.to_string(), String::from_utf8_lossy(&text).into_owned()))
+    });
+    values.collect()
 }
 
 impl Parameters {
@@ -175,6 +214,11 @@ impl Parameters {
                 sound = false;
             }
         }
+        let is_limit = |place: &&Pointer| {
+            let mut limits = self.in_body.roles.iter().filter(|(role, _)| *role == Role::Limit);
+            limits.any(|(_, own)| own == *place)
+        };
+        self.in_body.shared = paging.iter().filter(is_limit).cloned().collect();
         let others = |places: Vec<Pointer>| -> Vec<Pointer> {
             let is_own = |place: &Pointer| self.in_body.roles.iter().any(|(_, own)| own == place);
             places.into_iter().filter(|place| !is_own(place)).collect()

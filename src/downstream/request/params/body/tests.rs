@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    config::settings::{LegacySettings, Unmarked},
+    config::settings::{LegacyPolicy, LegacySettings, Unmarked},
     downstream::request::params::{
         ListRequest, RequestKind, RequestedPosition,
         tests::{list, located, strings},
@@ -126,20 +126,39 @@ fn what_is_wrong_names_its_place() {
         (r#"{"payload":{"size":true}}"#, Code::LimitInvalid, "/payload/size"),
         (r#"{"payload":{"sort":["email"]}}"#, Code::SortInvalid, "/payload/sort"),
         (r#"{"payload":{"sort":"name"}}"#, Code::SortInvalid, "/payload/sort"),
-        (r#"{"payload":{"page":2}}"#, Code::ParameterInvalid, "/payload/page"),
-        (r#"{"payload":{"cursor":"theirs"}}"#, Code::ParameterInvalid, "/payload/cursor"),
         (r#"{"order":"name"}"#, Code::SortInvalid, "/order"),
     ] {
         assert_eq!(read(&known, "", body).unwrap_err(), (code, place.to_owned()), "{body}");
     }
     assert!(read(&known, "", r#"{"payload":{"page":null},"order":null}"#).is_ok(), "what is null is not there");
-    let reject = compile(|list| {
-        list.legacy = LegacySettings { policy: Some(LegacyPolicy::Reject), ..LegacySettings::default() }
-    });
-    let refused = read(&reject.unwrap(), "", r#"{"payload":{"page":2}}"#).unwrap_err();
-    assert_eq!(refused, (Code::LegacyRejected, "/payload/page".to_owned()));
     let empty = compile(|list| list.envelope.empty_cursor_is_first_page = true).unwrap();
     assert_eq!(read(&empty, "", r#"{"payload":{"after":""}}"#).unwrap().place, RequestedPosition::First);
+}
+
+/// The upstream's own paging members make a request an old client's, and leave no trace in its filters.
+#[test]
+fn old_requests_page_in_their_bodies() {
+    let known = parameters();
+    let new = read(&known, "", r#"{"x":1,"payload":{"size":5,"after":"c"}}"#).unwrap();
+    for (body, parameter, pairs, same) in [
+        (r#"{"x":1,"payload":{"page":2}}"#, "/payload/page", &[("/payload/page", "2")][..], true),
+        (r#"{"x":1,"payload":{"page":"2"}}"#, "/payload/page", &[("/payload/page", "2")], true),
+        (
+            r#"{"x":1,"payload":{"cursor":"t","page":[]}}"#,
+            "/payload/cursor",
+            &[("/payload/cursor", "t"), ("/payload/page", "[]")],
+            true,
+        ),
+        (r#"{"x":1,"payload":{"page":2,"y":1}}"#, "/payload/page", &[("/payload/page", "2")], false),
+    ] {
+        let request = read(&known, "", body).unwrap();
+        let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        assert_eq!(request.kind, RequestKind::Legacy { parameter: parameter.to_owned(), pairs }, "{body}");
+        assert!(request.pages_in_body());
+        assert_eq!(request.filters.canonical == new.filters.canonical, same, "{body}");
+    }
+    let conflict = read(&known, "", r#"{"payload":{"page":2,"after":"c"}}"#).unwrap_err();
+    assert_eq!(conflict, (Code::ParameterConflict, "/payload/page".to_owned()));
 }
 
 /// The kind of a request by POST follows from its query, before its body is read.

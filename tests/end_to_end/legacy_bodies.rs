@@ -1,0 +1,200 @@
+//! Old clients by POST, who write the number of a page into their body.
+
+use serde_json::{Value, json};
+
+use crate::harness::{
+    gateway::Gateway,
+    http::{self, Response},
+    upstream::Upstream,
+};
+
+const JSON: [(&str, &str); 1] = [("Content-Type", "application/json")];
+const COUNT: u64 = 23;
+
+/// Returns a search service: filters and the number of the page in the body, which it repeats.
+fn service() -> Upstream {
+    Upstream::start(|exchange| {
+        let bytes = exchange.body()?;
+        let asked: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        if asked["filters"]["lang"] != "en" {
+            return exchange.reply("422 Unprocessable Content", &[], b"");
+        }
+        let number = asked["page"]["number"].as_u64().unwrap_or(1);
+        let size = asked["page"]["size"].as_u64().unwrap_or(5);
+        let ids = ((number - 1) * size + 1)..=(number * size).min(COUNT);
+        let items: Vec<Value> = ids.map(|id| json!({ "id": id })).collect();
+        let body = json!({ "items": items, "total": COUNT, "asked": String::from_utf8_lossy(&bytes) });
+        exchange.reply("200 OK", &JSON, body.to_string().as_bytes())
+    })
+}
+
+fn started(legacy: &str, parameters: &str) -> (Upstream, Gateway) {
+    let upstream = service();
+    let configuration = format!(
+        r#"
+[upstreams.search]
+peers = ["{}"]
+
+[routes.search]
+path = "/search"
+methods = ["POST"]
+upstream = "search"
+dialect = "searching"
+order = ["id"]
+fields = {{ id = {{ type = "number", nulls = "none" }} }}
+{parameters}
+legacy = {{ {legacy} }}
+
+[dialects.searching.request]
+method = "POST"
+body = {{ page = {{ number = "{{page}}", size = "{{size}}" }} }}
+[dialects.searching.size]
+default = 5
+max = 10
+[dialects.searching.response]
+items = "/items"
+total = "/total"
+"#,
+        upstream.address
+    );
+    let gateway = Gateway::start(&configuration);
+    (upstream, gateway)
+}
+
+fn post(gateway: &Gateway, body: &Value) -> Response {
+    gateway.send("POST", "/search", &JSON, body.to_string().as_bytes())
+}
+
+fn ids(page: &Response, member: &str) -> Vec<u64> {
+    let body = page.json();
+    let items = body[member].as_array().unwrap_or_else(|| panic!("{page:?}"));
+    items.iter().filter_map(|item| item["id"].as_u64()).collect()
+}
+
+/// Walks as an old client does: by the number of the page, until a page has no items.
+fn walk(gateway: &Gateway, member: &str) -> Vec<u64> {
+    let mut walked = Vec::new();
+    for number in 1..=COUNT {
+        let page = post(gateway, &json!({ "filters": { "lang": "en" }, "page": { "number": number, "size": 4 } }));
+        assert_eq!(page.status, 200, "{page:?}");
+        let ids = ids(&page, member);
+        if ids.is_empty() {
+            return walked;
+        }
+        walked.extend(ids);
+    }
+    panic!("the walk doesn't end: {walked:?}");
+}
+
+/// Returns the legacy requests that `/migration` counts.
+fn counted(gateway: &Gateway) -> u64 {
+    let report = http::get(gateway.admin, "/migration").json();
+    report["routes"][0]["legacy"]["requests"].as_u64().unwrap_or_else(|| panic!("{report}"))
+}
+
+const IN_BODY: &str = "parameters = { limit = \"/limit\", cursor = \"/cursor\" }";
+const SHARED: &str = "parameters = { limit = \"/page/size\", cursor = \"/page/cursor\" }";
+
+#[test]
+fn old_clients_by_post_walk_on_where_they_pass_through() {
+    for parameters in ["", IN_BODY, SHARED] {
+        let (upstream, gateway) = started("policy = \"passthrough\", unmarked = \"new\"", parameters);
+        assert_eq!(walk(&gateway, "items"), (1..=COUNT).collect::<Vec<_>>(), "{parameters}");
+        let pages = upstream.count() as u64;
+        assert_eq!(counted(&gateway), pages, "{parameters}");
+        // Both bodies are as they were written.
+        let written = b" {\"page\" : {\"number\": 2}, \"filters\":{\"lang\":\"\\u0065n\"}}\n";
+        let passed = gateway.send("POST", "/search", &JSON, written);
+        let direct = http::send(upstream.address, "POST", "/search", &JSON, written);
+        assert_eq!(passed.body, direct.body, "{parameters}");
+        assert_eq!(passed.json()["asked"], String::from_utf8_lossy(written).as_ref());
+        let mut chunked = gateway.connect();
+        let head = "POST /search HTTP/1.1\r\nHost: gateway.test\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
+        chunked.send(head.as_bytes()).expect("it is read");
+        chunked
+            .send(format!("{:x}\r\n{}\r\n0\r\n\r\n", written.len(), String::from_utf8_lossy(written)).as_bytes())
+            .expect("it is read");
+        assert_eq!(chunked.response("POST").expect("an answer").body, direct.body, "{parameters}");
+        // A request without a page is a new client's.
+        let page = post(&gateway, &json!({ "filters": { "lang": "en" } }));
+        assert_eq!(ids(&page, "data").len(), 20, "{parameters}: {page:?}");
+    }
+}
+
+#[test]
+fn old_clients_by_post_walk_on_where_they_are_translated() {
+    for (parameters, continued) in [
+        ("", None),
+        (IN_BODY, Some(json!({ "filters": { "lang": "en" }, "limit": 4 }))),
+        (SHARED, Some(json!({ "filters": { "lang": "en" }, "page": { "size": 4 } }))),
+    ] {
+        let (_upstream, gateway) = started("policy = \"translate\"", parameters);
+        assert_eq!(walk(&gateway, "data"), (1..=COUNT).collect::<Vec<_>>(), "{parameters}");
+        assert_eq!(counted(&gateway), 7, "{parameters}");
+        // The cursor of an old client's page leads a new client on, with the same filters.
+        let old = post(&gateway, &json!({ "filters": { "lang": "en" }, "page": { "number": 2, "size": 4 } }));
+        let cursor = old.json()["pagination"]["nextCursor"].as_str().expect("a next page").to_owned();
+        let next = match continued {
+            Some(mut body) if parameters == IN_BODY => {
+                body["cursor"] = Value::from(cursor.as_str());
+                post(&gateway, &body)
+            }
+            Some(mut body) => {
+                body["page"]["cursor"] = Value::from(cursor.as_str());
+                post(&gateway, &body)
+            }
+            None => gateway.send(
+                "POST",
+                &format!("/search?limit=4&cursor={cursor}"),
+                &JSON,
+                json!({ "filters": { "lang": "en" } }).to_string().as_bytes(),
+            ),
+        };
+        assert_eq!(next.outcome(), "200", "{parameters}: {next:?}");
+        assert_eq!(ids(&next, "data"), [9, 10, 11, 12], "{parameters}");
+        for (body, outcome) in [
+            (json!({ "filters": { "lang": "en" }, "page": { "number": 0 } }), "400 page_invalid"),
+            (json!({ "filters": { "lang": "en" }, "page": { "number": [2] } }), "400 page_invalid"),
+            (json!({ "filters": { "lang": "en" }, "page": { "number": "2" } }), "200"),
+            (json!({ "filters": { "lang": "en" }, "page": { "number": null } }), "200"),
+        ] {
+            assert_eq!(post(&gateway, &body).outcome(), outcome, "{parameters}: {body}");
+        }
+        let both = format!("/search?cursor={cursor}");
+        if parameters.is_empty() {
+            let both = gateway.send("POST", &both, &JSON, br#"{"filters":{"lang":"en"},"page":{"number":2}}"#);
+            assert_eq!(both.outcome(), "400 parameter_conflict", "{both:?}");
+        }
+    }
+}
+
+#[test]
+fn old_clients_by_post_are_told_the_end() {
+    let old = json!({ "filters": { "lang": "en" }, "page": { "number": 2 } });
+    for (legacy, outcome) in [
+        ("policy = \"reject\"", "410 legacy_rejected"),
+        (
+            "policy = \"passthrough\", unmarked = \"new\", sunset = 2026-01-15, after_sunset = \"reject\"",
+            "410 legacy_rejected",
+        ),
+        ("documentation = \"https://docs.example.com/\"", "400 parameter_invalid"),
+        // No redirect leads a body to a cursor: the page itself is the answer.
+        ("policy = \"redirect\"", "200"),
+    ] {
+        let (upstream, gateway) = started(legacy, "");
+        let answer = post(&gateway, &old);
+        assert_eq!(answer.outcome(), outcome, "{legacy}: {answer:?}");
+        if answer.status != 200 {
+            assert_eq!(upstream.count(), 0, "{legacy}");
+            assert_eq!(answer.json()["parameter"], "/page/number", "{answer:?}");
+        }
+        assert_eq!(counted(&gateway), 1, "{legacy}");
+    }
+    // Where requests without a page are old ones, so is a body without one.
+    let (upstream, gateway) = started("policy = \"passthrough\", unmarked = \"legacy\"", IN_BODY);
+    let first = post(&gateway, &json!({ "filters": { "lang": "en" } }));
+    assert_eq!(ids(&first, "items"), [1, 2, 3, 4, 5], "{first:?}");
+    assert_eq!(upstream.count(), 1);
+    let page = post(&gateway, &json!({ "filters": { "lang": "en" }, "limit": 3 }));
+    assert_eq!(ids(&page, "data"), [1, 2, 3], "{page:?}");
+}
