@@ -42,6 +42,7 @@ upstream = "search"
 dialect = "searching"
 order = ["id"]
 fields = {{ id = {{ type = "number", nulls = "none" }} }}
+page_size = {{ default = 20, max = 40 }}
 {parameters}
 legacy = {{ {legacy} }}
 
@@ -50,7 +51,7 @@ method = "POST"
 body = {{ page = {{ number = "{{page}}", size = "{{size}}" }} }}
 [dialects.searching.size]
 default = 5
-max = 10
+max = 100
 [dialects.searching.response]
 items = "/items"
 total = "/total"

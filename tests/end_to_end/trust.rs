@@ -233,7 +233,7 @@ fn how_deep_a_page_by_number_may_begin_is_bounded() {
 fn files_that_others_can_read_or_write_are_named() {
     let folder = Directory::new();
     let (file, key) = (folder.file("cursorgate.toml"), folder.file("cursor.key"));
-    let text = "version = 1\n[cursor]\nsigning_key = 1\nkeys = { 1 = \"file:cursor.key\" }\n\
+    let text = "version = 1\nserver.public_url = \"https://api.example.com\"\n[cursor]\nsigning_key = 1\nkeys = { 1 = \"file:cursor.key\" }\n\
                 [upstreams.people]\npeers = [\"people.internal:8000\"]\n\
                 [routes.users]\npath = \"/users\"\nupstream = \"people\"\ndialect = \"offset-limit\"\norder = [\"id\"]\n";
     std::fs::write(&file, text).expect("a file of the test's");
