@@ -4,7 +4,7 @@
 //! [`LONGEST_LINK`]. All other bytes leave as they came. A body that is no JSON leaves unchanged from its fault on.
 
 use crate::{
-    json::{Pointer, pointer::Step, scalar, write::push_text},
+    json::{Pointer, pointer::PointerStep, scalar, write::push_text},
     upstream::place::link_map::LinkMap,
 };
 
@@ -209,7 +209,7 @@ impl BodyRewriter {
     }
 
     /// Returns the places of the innermost container that this step leads to.
-    fn step(&self, is_step: impl Fn(&Step) -> bool) -> Vec<usize> {
+    fn step(&self, is_step: impl Fn(&PointerStep) -> bool) -> Vec<usize> {
         let Some(container) = self.open.last() else { return Vec::new() };
         let leads = |place: &&usize| self.places[**place].steps().get(self.open.len() - 1).is_some_and(&is_step);
         container.places.iter().filter(leads).copied().collect()
@@ -217,7 +217,7 @@ impl BodyRewriter {
 
     fn member(&self, quoted: &[u8]) -> Vec<usize> {
         let name = scalar::text(quoted).unwrap_or_default();
-        self.step(|step| matches!(step, Step::Member(member) if member.as_bytes() == &*name))
+        self.step(|step| matches!(step, PointerStep::Member(member) if member.as_bytes() == &*name))
     }
 
     /// Returns the places that the next element of the innermost array leads to. A step that looks for an element by a
@@ -225,8 +225,8 @@ impl BodyRewriter {
     fn element(&self) -> Vec<usize> {
         let index = self.open.last().map_or(0, |container| container.index);
         self.step(|step| match step {
-            Step::Member(member) => member.parse() == Ok(index),
-            Step::Matching { .. } => true,
+            PointerStep::Member(member) => member.parse() == Ok(index),
+            PointerStep::Matching { .. } => true,
         })
     }
 
