@@ -1,4 +1,5 @@
-//! The table of the policy, row by row, for every strategy.
+//! The table of the policy, row by row, for every strategy. Of pages by token, `token::tests` has
+//! `items_that_contradict_the_order_are_refused_or_served_by_their_marks` and `a_spent_budget_ends_no_list`.
 
 use std::sync::Arc;
 
