@@ -148,7 +148,7 @@ impl PageDraft {
     #[must_use]
     pub fn size_held(&self, answers: &[Answer]) -> usize {
         let left_in = self.output.left_in().and_then(|answer| answers.get(answer));
-        self.own_size() + left_in.map_or(0, |answer| answer.body_capacity())
+        self.own_size() + left_in.map_or(0, Answer::body_capacity)
     }
 
     /// Completes the response with the answers of its page.

@@ -159,7 +159,7 @@ impl FilterTemplate {
         flipped: bool,
     ) -> Result<String, Unaskable> {
         let compared = |column: usize, comparison, value| {
-            let key = order.strong().get(column).unwrap_or(order.id());
+            let key = order.strong().get(column).unwrap_or_else(|| order.id());
             let falls = (key.direction == Direction::Descending) != flipped;
             Compared { field: fields.upstream_name(&key.name), key, comparison, falls, value }
         };
@@ -184,7 +184,7 @@ impl FilterTemplate {
     /// Describes a filter on the first key as it stands in the query before encoding, and how a client's filter in the
     /// same parameter stays in force.
     pub(crate) fn shown(&self, filters: &Filters, order: &Order, fields: &DialectFields) -> Option<String> {
-        let (key, can) = (order.strong().first().unwrap_or(order.id()), filters.columns.first()?);
+        let (key, can) = (order.strong().first().unwrap_or_else(|| order.id()), filters.columns.first()?);
         let rises = key.direction == Direction::Ascending;
         let comparison = match rises {
             true if can.greater_or_equal => Comparison::GreaterOrEqual,

@@ -79,7 +79,7 @@ impl Modes {
 
     /// Returns whether pages of this order can be found by filters, and whether these include the anchor.
     pub(crate) fn filter_shows(&self, order: &Order) -> Option<bool> {
-        let first = &order.strong().first().unwrap_or(order.id()).name;
+        let first = &order.strong().first().unwrap_or_else(|| order.id()).name;
         let usable = self.first_keys.iter().find(|(name, _)| name == first).filter(|_| order.places_items());
         usable.map(|(_, shows)| *shows)
     }
@@ -93,7 +93,7 @@ pub(crate) fn guarantee(list: &ListSettings, paging: &Paging, places: Places, so
 
 fn why(list: &ListSettings, places: Places, sorted: &CompiledOrder) -> String {
     let order = &sorted.order;
-    let first = order.strong().first().unwrap_or(order.id()).name.as_str();
+    let first = order.strong().first().unwrap_or_else(|| order.id()).name.as_str();
     let dialect = &list.dialect.name;
     let obstacle = keyset_obstacle(list, places, order.is_declared().then_some(first));
     let missing = |Obstacle { needs, help }: Obstacle| format!("filters would need {needs}: {help}");
@@ -163,7 +163,7 @@ fn level(list: &ListSettings, paging: &Paging, sorted: &CompiledOrder) -> (Level
         return checked(format!("{name} hides items after the limit, so that an end is only seen by asking twice"));
     }
     let by_filter = sorted.filters.is_some();
-    let first = &order.strong().first().unwrap_or(order.id()).name;
+    let first = &order.strong().first().unwrap_or_else(|| order.id()).name;
     if by_filter && !shows_its_end(list, first) {
         return checked(format!(
             "{name} filters {first} without its own value, so that no answer shows where it begins"

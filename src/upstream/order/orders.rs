@@ -102,7 +102,7 @@ impl Orders {
             return Ok(declared.clone());
         }
         if !self.modes.finds(&order) {
-            let first = order.strong().first().unwrap_or(order.id());
+            let first = order.strong().first().unwrap_or_else(|| order.id());
             return Err(Unsortable::Unplaced(first.name.clone()));
         }
         if self.sort.as_ref().is_some_and(SortTemplate::is_whole) {
@@ -122,7 +122,7 @@ impl Orders {
     /// Returns the declared order or its reverse, for an upstream whose sort names no field: the id is reversed with
     /// the other keys.
     fn turned(&self, declared: &CompiledOrder, order: Order) -> Result<CompiledOrder, Unsortable> {
-        let direction = order.strong().first().map_or(order.id().direction, |key| key.direction);
+        let direction = order.strong().first().map_or_else(|| order.id().direction, |key| key.direction);
         let order = order.with_id_direction(direction);
         let names = |order: &Order| order.strong().iter().map(|key| key.name.clone()).collect::<Vec<_>>();
         let is_declared = declared.asked > 0 && names(&order) == names(&declared.order) && runs_one_way(&order);
