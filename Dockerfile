@@ -3,8 +3,9 @@
 #   docker build -t cursorgate .
 #   docker run -p 8080:8080 -e CURSORGATE_KEY -v "$PWD/cursorgate.toml:/etc/cursorgate/cursorgate.toml:ro" cursorgate
 #
-# Inside a container listeners are at 0.0.0.0, and the admin listener, which the health check asks, at 127.0.0.1:
-# without [admin] in the configuration the container is never healthy.
+# Without a listener in the configuration, the gateway listens on 0.0.0.0:8080 in a container; CURSORGATE_LISTEN changes
+# the address of a listener that is at 127.0.0.1. The health check asks the admin listener, [admin] or
+# CURSORGATE_ADMIN=127.0.0.1:9180: without one the container is never healthy.
 
 FROM rust:1.95-bookworm AS build
 # zlib-ng is built with CMake, OpenSSL from source; Perl, make and a C compiler are in the image.

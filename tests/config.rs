@@ -5,11 +5,12 @@
 
 use std::{
     io,
+    net::SocketAddr,
     path::{Path, PathBuf},
 };
 
 use cursorgate::{
-    config::{self, Environment},
+    config::{self, Addresses, Environment},
     upstream::{Costs, Dialect},
 };
 
@@ -96,4 +97,50 @@ fn what_is_said_about_each_case_is_as_before() {
     assert!(faulty >= 20, "the cases of faults are read");
     let leftover: Vec<String> = names("txt").into_iter().filter(|name| !cases.contains(name)).collect();
     assert!(leftover.is_empty(), "reports without a case: {leftover:?}");
+}
+
+/// A container, with or without addresses from its environment.
+struct Container(Addresses);
+
+impl Environment for Container {
+    fn variable(&self, name: &str) -> Option<String> {
+        Cases.variable(name)
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        Cases.read(path)
+    }
+
+    fn addresses(&self) -> Addresses {
+        self.0
+    }
+
+    fn is_container(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn listeners_of_a_container_can_be_reached() {
+    let written = "[listeners.public]\naddress = \"127.0.0.1:8080\"\n[admin]\naddress = \"127.0.0.1:9180\"\n";
+    let chosen = Addresses {
+        listen: Some(SocketAddr::from(([10, 0, 0, 1], 80))),
+        admin: Some(SocketAddr::from(([10, 0, 0, 1], 81))),
+    };
+    for (listeners, addresses, listen, admin, warnings) in [
+        ("", Addresses::default(), "0.0.0.0:8080", None, 0),
+        (written, Addresses::default(), "127.0.0.1:8080", Some("127.0.0.1:9180"), 1),
+        ("", chosen, "10.0.0.1:80", Some("10.0.0.1:81"), 0),
+        (written, chosen, "10.0.0.1:80", Some("10.0.0.1:81"), 0),
+    ] {
+        let text = format!(
+            "version = 1\n{listeners}[upstreams.people]\npeers = [\"people.internal:8000\"]\n\
+             [routes.all]\npath = \"/{{*rest}}\"\nupstream = \"people\"\naction = \"forward\"\n"
+        );
+        let (settings, diagnostics) = config::load_text("container.toml", &text, &Container(addresses));
+        let settings = settings.expect("settings");
+        assert_eq!(diagnostics.counts(), (0, warnings), "{}", diagnostics.render(false));
+        assert_eq!(settings.listeners[0].address.to_string(), listen);
+        assert_eq!(settings.admin.map(|admin| admin.address.to_string()).as_deref(), admin);
+    }
 }

@@ -2,7 +2,9 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Addresses, ProcessEnvironment};
 
 /// Signed cursor pagination, one envelope and links in front of legacy page= and offset= APIs.
 ///
@@ -34,11 +36,14 @@ pub(super) enum Command {
     /// server.drain_delay no new connections are accepted, and the process exits after the last request, or after
     /// server.shutdown_timeout; each further SIGTERM ends one of these waits. SIGINT (Ctrl-C) stops at once.
     #[command(after_help = "EXAMPLES:\n  cursorgate run --config /etc/cursorgate/cursorgate.toml\n  \
+                            cursorgate run --listen 0.0.0.0:8080 --admin 0.0.0.0:9180\n  \
                             kill -HUP $(pidof cursorgate)     # reload")]
     Run {
         /// The configuration file. Relative paths in it are taken from its folder.
         #[arg(long, short, value_name = "PATH", default_value = "cursorgate.toml")]
         config: PathBuf,
+        #[command(flatten)]
+        addresses: AddressArguments,
     },
     /// Explain a configuration, or report all of its mistakes.
     ///
@@ -52,6 +57,8 @@ pub(super) enum Command {
         /// The configuration file.
         #[arg(long, short, value_name = "PATH", default_value = "cursorgate.toml")]
         config: PathBuf,
+        #[command(flatten)]
+        addresses: AddressArguments,
     },
     /// Describe the routes of a configuration to clients, as an OpenAPI 3.1 document in JSON.
     ///
@@ -130,7 +137,27 @@ pub(super) enum Command {
         /// The address of the admin listener, instead of a configuration.
         #[arg(long, value_name = "ADDRESS", conflicts_with = "config")]
         address: Option<SocketAddr>,
+        #[command(flatten)]
+        addresses: AddressArguments,
     },
+}
+
+/// Addresses that take the place of those in the configuration.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct AddressArguments {
+    /// The address that clients connect to, in place of that of the only listener.
+    #[arg(long, value_name = "ADDRESS", env = "CURSORGATE_LISTEN")]
+    listen: Option<SocketAddr>,
+    /// The address that operators connect to, in place of admin.address.
+    #[arg(long, value_name = "ADDRESS", env = "CURSORGATE_ADMIN")]
+    admin: Option<SocketAddr>,
+}
+
+impl AddressArguments {
+    /// Returns the environment of a configuration with these addresses.
+    pub(super) fn environment(self) -> ProcessEnvironment {
+        ProcessEnvironment { addresses: Addresses { listen: self.listen, admin: self.admin } }
+    }
 }
 
 /// A command about cursors.

@@ -30,8 +30,8 @@ use crate::{
 const DAY: u64 = 86_400;
 
 /// Prints the explanation of a configuration, or its mistakes; both, if only secrets are missing.
-pub(super) fn run(path: &Path) -> Result<(), Failure> {
-    let (settings, diagnostics) = config::load(path, &ProcessEnvironment);
+pub(super) fn run(path: &Path, environment: ProcessEnvironment) -> Result<(), Failure> {
+    let (settings, diagnostics) = config::load(path, &environment);
     if diagnostics.has_errors()
         && let Some(described) = described_without_secrets(path)
     {
@@ -72,13 +72,13 @@ struct AllSet;
 
 impl Environment for AllSet {
     fn variable(&self, name: &str) -> Option<String> {
-        ProcessEnvironment
+        ProcessEnvironment::default()
             .variable(name)
             .or_else(|| Some(format!("{name} is not set: 0123456789 abcdefghijklmnopqrstuvwxyz")))
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        ProcessEnvironment.read(path)
+        ProcessEnvironment::default().read(path)
     }
 }
 

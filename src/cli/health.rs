@@ -17,10 +17,10 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Asks a running gateway whether it is ready.
-pub(super) fn run(config: &Path, address: Option<SocketAddr>) -> Result<(), Failure> {
+pub(super) fn run(config: &Path, address: Option<SocketAddr>, environment: ProcessEnvironment) -> Result<(), Failure> {
     let address = match address {
         Some(address) => address,
-        None => configured(config)?,
+        None => configured(config, environment)?,
     };
     let status = ask(here(address)).map_err(|error| Failure::failed(format!("{address}: {error}")))?;
     match status {
@@ -32,8 +32,8 @@ pub(super) fn run(config: &Path, address: Option<SocketAddr>) -> Result<(), Fail
 
 /// Returns the admin listener of a configuration. Other faults of the file are ignored: the process may run with an earlier
 /// one.
-fn configured(path: &Path) -> Result<SocketAddr, Failure> {
-    let (admin, diagnostics) = config::load_admin(path, &ProcessEnvironment);
+fn configured(path: &Path, environment: ProcessEnvironment) -> Result<SocketAddr, Failure> {
+    let (admin, diagnostics) = config::load_admin(path, &environment);
     match admin {
         Some(admin) => Ok(admin.address),
         None if diagnostics.has_errors() => {

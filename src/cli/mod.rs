@@ -33,8 +33,8 @@ const MISTAKEN: u8 = 2;
 #[must_use]
 pub fn main() -> ExitCode {
     let done = match Arguments::parse().command {
-        Command::Run { config } => run::run(&config),
-        Command::Check { config } => check::run(&config),
+        Command::Run { config, addresses } => run::run(&config, addresses.environment()),
+        Command::Check { config, addresses } => check::run(&config, addresses.environment()),
         Command::Openapi { config, host } => openapi::run(&config, host.as_deref()),
         Command::Keygen => keygen::run(),
         Command::Cursor(CursorCommand::Inspect { config, token }) => cursor::inspect(config.as_deref(), &token),
@@ -42,7 +42,7 @@ pub fn main() -> ExitCode {
         Command::Reference { key } => reference::run(key.as_deref()),
         Command::Schema => report::output(&json_schema()),
         Command::Demo { listen } => demo::run(listen),
-        Command::Health { config, address } => health::run(&config, address),
+        Command::Health { config, address, addresses } => health::run(&config, address, addresses.environment()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -40,15 +40,15 @@ pub(super) struct Built {
 }
 
 /// Serves until a signal ends it.
-pub(super) fn run(path: &Path) -> Result<(), Failure> {
+pub(super) fn run(path: &Path, environment: ProcessEnvironment) -> Result<(), Failure> {
     let undumpable = forbid_dumps();
-    let built = read(path)?;
+    let built = read(path, environment)?;
     let vitals = Vitals::default();
     let log = logging::begin(built.settings.log, Arc::clone(vitals.log()))?;
     if let Err(error) = undumpable {
         tracing::warn!(%error, "memory dumps can't be forbidden: a dump of this process holds its keys");
     }
-    log.ends(serve_file(path, built, &vitals))
+    log.ends(serve_file((path, environment), built, &vitals))
 }
 
 /// Keeps the memory of this process, which holds keys, from core dumps and from other processes of the same user.
@@ -58,10 +58,15 @@ fn forbid_dumps() -> std::io::Result<()> {
     Ok(())
 }
 
-fn serve_file(path: &Path, Built { settings, snapshot, .. }: Built, vitals: &Vitals) -> Result<(), Failure> {
+fn serve_file(
+    (path, environment): (&Path, ProcessEnvironment),
+    Built { settings, snapshot, .. }: Built,
+    vitals: &Vitals,
+) -> Result<(), Failure> {
     let live = Arc::new(Live::new(snapshot));
     let fixed = Fixed::of(&settings);
-    let reloader = Reloader::new(path.to_owned(), Arc::clone(&live), fixed, Arc::clone(vitals.last_reload()));
+    let reloader =
+        Reloader::new((path.to_owned(), environment), Arc::clone(&live), fixed, Arc::clone(vitals.last_reload()));
     let clients = Admission::new(places(&settings.server));
     let ids = ids()?;
     let mut servers = servers(&settings, Arc::clone(&live), vitals, &clients, &ids)?;
@@ -123,8 +128,8 @@ pub(super) fn servers(
 }
 
 /// Reads and compiles a configuration. Prints diagnostics to standard error; fails if there are errors.
-pub(super) fn read(path: &Path) -> Result<Built, Failure> {
-    let (settings, diagnostics) = config::load(path, &ProcessEnvironment);
+pub(super) fn read(path: &Path, environment: ProcessEnvironment) -> Result<Built, Failure> {
+    let (settings, diagnostics) = config::load(path, &environment);
     compile(settings, diagnostics)
 }
 

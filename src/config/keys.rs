@@ -35,11 +35,12 @@ table! {
         /// The process as a whole.
         server: Key<Spanned> => sub_table(server::ServerKeys::KEYS).section();
 
-        /// The addresses at which clients connect. Without any there is one, `public`, at 127.0.0.1:8080.
+        /// The addresses at which clients connect. Without any there is one, `public`, at 127.0.0.1:8080, or in a container
+        /// at 0.0.0.0:8080. `--listen` or CURSORGATE_LISTEN takes the place of the address of the only one.
         listeners: Key<Spanned> =>
             named_tables(&Schema::Table(server::ListenerKeys::KEYS), "write [listeners.NAME]").named("public", "");
 
-        /// The address at which operators connect; without this table there is none. It answers GET /healthz, which
+        /// The address at which operators connect, or `--admin` or CURSORGATE_ADMIN; without any there is none. It answers GET /healthz, which
         /// `cursorgate health` asks, /metrics, /migration and /openapi.json.
         admin: Key<Spanned> => sub_table(server::AdminKeys::KEYS).section();
 

@@ -32,6 +32,7 @@ mod tests;
 
 use std::{
     io::{self, Read as _},
+    net::SocketAddr,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
@@ -63,6 +64,25 @@ pub trait Environment {
     fn permissions(&self, _path: &Path) -> Option<Permissions> {
         None
     }
+
+    /// Returns the addresses that take the place of those in the file.
+    fn addresses(&self) -> Addresses {
+        Addresses::default()
+    }
+
+    /// Returns whether the process runs in a container, whose loopback nobody else reaches.
+    fn is_container(&self) -> bool {
+        false
+    }
+}
+
+/// Addresses that take the place of those in a file, from the command line or the environment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Addresses {
+    /// The address of the only listener.
+    pub listen: Option<SocketAddr>,
+    /// The address of the admin listener.
+    pub admin: Option<SocketAddr>,
 }
 
 /// The permissions of a file.
@@ -92,7 +112,10 @@ impl Permissions {
 
 /// The environment and the files of this process.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct ProcessEnvironment;
+pub struct ProcessEnvironment {
+    /// The addresses of the command line.
+    pub addresses: Addresses,
+}
 
 impl Environment for ProcessEnvironment {
     fn variable(&self, name: &str) -> Option<String> {
@@ -113,6 +136,16 @@ impl Environment for ProcessEnvironment {
     fn permissions(&self, path: &Path) -> Option<Permissions> {
         let metadata = std::fs::metadata(path).ok()?;
         Some(Permissions { mode: metadata.mode(), owner: metadata.uid() })
+    }
+
+    fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    /// By the files that Docker and Podman put into each container, and the variable that Kubernetes sets.
+    fn is_container(&self) -> bool {
+        let has_file = ["/.dockerenv", "/run/.containerenv"].iter().any(|path| Path::new(path).exists());
+        has_file || std::env::var_os("KUBERNETES_SERVICE_HOST").is_some()
     }
 }
 

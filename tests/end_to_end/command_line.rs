@@ -89,7 +89,7 @@ fn five_mistakes_get_five_messages_with_their_lines() {
         let line = 1 + bad.lines().position(|line| line.contains(changed)).expect("it was put there");
         assert!(text.contains(&format!("cursorgate.toml:{line}:")), "line {line}, {changed}, in:\n{text}");
     }
-    assert_eq!(text.matches("cursorgate.toml:").count(), 5, "{text}");
+    assert_eq!(text.matches(" error: ").count(), 5, "{text}");
     assert!(text.contains("did you mean") && text.contains("drf-page"), "{text}");
 }
 
@@ -353,4 +353,35 @@ fn the_binary_has_no_switch_for_rules_of_the_core() {
     const MARK: &[u8] = b"cursorgate-core: its rules can be switched off";
     let binary = std::fs::read(binary()).expect("the binary is a file");
     assert!(!binary.windows(MARK.len()).any(|window| window == MARK));
+}
+
+/// The addresses of the environment take the place of those in the file, also after a reload.
+#[test]
+fn addresses_can_be_chosen_where_the_process_starts() {
+    let upstream = Upstream::start(serve(users(3)));
+    let gateway = Gateway::start_elsewhere(&PLAIN.configuration(upstream.address));
+    let size = |gateway: &Gateway| gateway.get("/users?limit=150").json()["pagination"]["pageSize"].as_u64();
+    assert_eq!(size(&gateway), Some(150));
+    gateway.rewrite_raw(&gateway.configuration().replace("max = 200", "max = 100"));
+    gateway.signal("HUP");
+    eventually("the new configuration is in force", || (size(&gateway) == Some(100)).then_some(()));
+    assert!(!gateway.log().iter().any(|line| line.contains("restart")), "{:?}", gateway.log());
+    let file = gateway.file("cursorgate.toml").display().to_string();
+    let health = run(&["health", "--config", &file, "--admin", &gateway.admin.to_string()]);
+    assert_eq!(health.status.code(), Some(0), "{}", said(&health));
+    assert_eq!(
+        run(&["health", "--config", &file]).status.code(),
+        Some(1),
+        "nothing listens at the address in the file"
+    );
+
+    let two = gateway.configuration().replacen(
+        "version = 1\n",
+        "version = 1\nlisteners.second = { address = \"127.0.0.1:8081\" }\n",
+        1,
+    );
+    gateway.rewrite_raw(&two);
+    let several = run(&["check", "--config", &file, "--listen", "127.0.0.1:9999"]);
+    assert_eq!(several.status.code(), Some(2), "{}", said(&several));
+    assert!(said(&several).contains("there are several"), "{}", said(&several));
 }

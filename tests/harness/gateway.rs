@@ -137,6 +137,17 @@ impl Gateway {
         Self::start_by(keys, configuration, || (command(), Stdio::piped()))
     }
 
+    /// Starts a gateway whose addresses are those of its environment, not those in the file.
+    pub(crate) fn start_elsewhere(configuration: &str) -> Self {
+        let nowhere = || SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+        let in_file = |_, _| whole(nowhere(), nowhere(), Keys::One, configuration);
+        Self::start_from(in_file, |public, admin| {
+            let mut command = command();
+            command.env("CURSORGATE_LISTEN", public.to_string()).env("CURSORGATE_ADMIN", admin.to_string());
+            (command, Stdio::piped())
+        })
+    }
+
     /// Starts a gateway whose standard error goes elsewhere.
     pub(crate) fn start_writing_to(standard_error: impl Fn() -> Stdio, keys: Keys, configuration: &str) -> Self {
         Self::start_by(keys, configuration, || (command(), standard_error()))
@@ -152,13 +163,21 @@ impl Gateway {
     }
 
     fn start_by(keys: Keys, configuration: &str, launch: impl Fn() -> (Command, Stdio)) -> Self {
+        Self::start_from(|public, admin| whole(public, admin, keys, configuration), |_, _| launch())
+    }
+
+    /// Starts a gateway with this file and command, both made for the addresses that it shall have.
+    fn start_from(
+        text: impl Fn(SocketAddr, SocketAddr) -> String,
+        launch: impl Fn(SocketAddr, SocketAddr) -> (Command, Stdio),
+    ) -> Self {
         for _ in 0..STARTS {
             let public = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
             let admin = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
             let directory = Directory::new();
             let file = directory.file("cursorgate.toml");
-            std::fs::write(&file, whole(public, admin, keys, configuration)).expect("a file in the test's directory");
-            let (mut command, standard_error) = launch();
+            std::fs::write(&file, text(public, admin)).expect("a file in the test's directory");
+            let (mut command, standard_error) = launch(public, admin);
             let mut child = command
                 .args(["run", "--config"])
                 .arg(&file)

@@ -29,6 +29,14 @@ pub(super) fn check(
     let table = FILE.listeners.table(root);
     for (name, written) in table.tables() {
         let listener = listeners.iter().find(|listener| listener.name == name.value);
+        let alone = listener.filter(|listener| listener.address.ip().is_loopback());
+        if let (Some(listener), Some(address), true) =
+            (alone, LISTENER.address.located(written), context.environment.is_container())
+        {
+            let message = format!("{} can't be reached from outside of this container", listener.address);
+            let help = format!("address = \"0.0.0.0:{0}\", or --listen 0.0.0.0:{0}", listener.address.port());
+            context.diagnostics.warning(address.at, message, help);
+        }
         let bare = listener.filter(|_| LISTENER.tls.find(written).is_none());
         let bare = bare.filter(|listener| !is_inside(listener.address.ip()));
         if let (Some(listener), Some(address)) = (bare, LISTENER.address.located(written))

@@ -44,7 +44,17 @@ pub(super) fn server(server: &Spanned) -> ServerSettings {
 pub(super) fn listeners(root: &Spanned, context: &mut Context<'_>) -> Vec<ListenerSettings> {
     let mut listeners: Vec<ListenerSettings> = Vec::new();
     let table = FILE.listeners.table(root);
+    let replaced = context.environment.addresses().listen;
+    if let (Some(_), Some((second, _))) = (replaced, table.tables().nth(1)) {
+        let help = "leave --listen and CURSORGATE_LISTEN out, or have one listener";
+        context.diagnostics.error(second.at, "--listen is the address of one listener, and there are several", help);
+    }
     for (name, listener) in table.tables() {
+        if let Some(address) = replaced {
+            let tls = LISTENER.tls.find(listener).and_then(|tls| listener_tls(tls, context));
+            listeners.push(ListenerSettings { name: name.value.clone(), address, tls });
+            continue;
+        }
         let Some(written) = LISTENER.address.located(listener) else {
             if LISTENER.address.find(listener).is_none() {
                 let message = format!("listeners.{} has no address", name.value);
@@ -61,7 +71,9 @@ pub(super) fn listeners(root: &Spanned, context: &mut Context<'_>) -> Vec<Listen
         listeners.push(ListenerSettings { name: name.value.clone(), address, http2, tls });
     }
     if table.members().is_empty() {
-        let address = SocketAddr::from(([127, 0, 0, 1], 8080));
+        // A container has a network of its own, from which nobody else reaches its loopback.
+        let ip = if context.environment.is_container() { [0, 0, 0, 0] } else { [127, 0, 0, 1] };
+        let address = replaced.unwrap_or_else(|| SocketAddr::from((ip, 8080)));
         listeners.push(ListenerSettings { name: "public".into(), address, http2: LISTENER.http2.default(), tls: None });
     }
     listeners
@@ -92,7 +104,15 @@ pub(super) fn admin(
     listeners: &[ListenerSettings],
     context: &mut Context<'_>,
 ) -> Option<AdminSettings> {
-    let admin = FILE.admin.read(root)?;
+    let replaced = context.environment.addresses().admin;
+    let Some(admin) = FILE.admin.read(root) else {
+        return replaced.map(|address| AdminSettings { address, hosts: Vec::new() });
+    };
+    let hosts = ADMIN.hosts.read(&admin).iter().map(|host| host.value.to_lowercase()).collect();
+    if let Some(address) = replaced {
+        check_free(address, admin.at, listeners, "the admin listener needs an address of its own", context);
+        return Some(AdminSettings { address, hosts });
+    }
     let Some(written) = ADMIN.address.located(&admin) else {
         if ADMIN.address.find(&admin).is_none() {
             context.missing(admin.at, "[admin] has no address", "address = \"127.0.0.1:9180\"");
@@ -101,7 +121,6 @@ pub(super) fn admin(
     };
     let address = written.value.parse::<SocketAddr>().ok()?;
     check_free(address, written.at, listeners, "the admin listener needs an address of its own", context);
-    let hosts = ADMIN.hosts.read(&admin).iter().map(|host| host.value.to_lowercase()).collect();
     Some(AdminSettings { address, hosts })
 }
 

@@ -24,6 +24,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Reloader {
     path: PathBuf,
+    environment: ProcessEnvironment,
     live: Arc<Live>,
     fixed: Fixed,
     last: Arc<LastReload>,
@@ -122,9 +123,14 @@ impl Fixed {
 impl Reloader {
     /// Creates a reloader of a file; `fixed` holds the settings that the process was started with.
     #[must_use]
-    pub(crate) fn new(path: PathBuf, live: Arc<Live>, fixed: Fixed, last: Arc<LastReload>) -> Self {
+    pub(crate) fn new(
+        (path, environment): (PathBuf, ProcessEnvironment),
+        live: Arc<Live>,
+        fixed: Fixed,
+        last: Arc<LastReload>,
+    ) -> Self {
         last.ended(true);
-        Self { path, live, fixed, last }
+        Self { path, environment, live, fixed, last }
     }
 
     /// Starts a thread that reloads on request.
@@ -150,7 +156,7 @@ impl Reloader {
     /// it succeeded.
     fn reload(&self) -> bool {
         let path = self.path.display();
-        let (settings, mut diagnostics) = config::load(&self.path, &ProcessEnvironment);
+        let (settings, mut diagnostics) = config::load(&self.path, &self.environment);
         let built = settings.as_ref().and_then(|settings| {
             Snapshot::build(settings, Some(&self.live.pin()), &mut diagnostics).map(|snapshot| (settings, snapshot))
         });

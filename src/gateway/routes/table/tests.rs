@@ -7,7 +7,7 @@ use crate::{
 
 /// The table of routes that only forward, and what is wrong with them.
 fn table(routes: &[(&str, &str, &[&str])]) -> Result<RouteTable, Vec<String>> {
-    let mut text = "version = 1\n[listeners.public]\naddress = \"127.0.0.1:0\"\n\
+    let mut text = "version = 1\n[listeners.public]\naddress = \"10.0.0.1:0\"\n\
                     [upstreams.people]\npeers = [\"127.0.0.1:1\"]\n"
         .to_owned();
     for (name, path, hosts) in routes {
@@ -15,7 +15,7 @@ fn table(routes: &[(&str, &str, &[&str])]) -> Result<RouteTable, Vec<String>> {
             "[routes.{name}]\npath = {path:?}\nhosts = {hosts:?}\nupstream = \"people\"\naction = \"forward\"\n"
         );
     }
-    let (settings, mut diagnostics) = load_text("a.toml", &text, &ProcessEnvironment);
+    let (settings, mut diagnostics) = load_text("a.toml", &text, &ProcessEnvironment::default());
     let snapshot = settings.and_then(|settings| Snapshot::build(&settings, None, &mut diagnostics));
     snapshot
         .map(|snapshot| snapshot.table)

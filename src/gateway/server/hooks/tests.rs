@@ -40,7 +40,7 @@ async fn a_panic_fails_one_request() {
          action = \"forward\"\n",
         upstream().await
     );
-    let (settings, mut diagnostics) = load_text("a.toml", &text, &ProcessEnvironment);
+    let (settings, mut diagnostics) = load_text("a.toml", &text, &ProcessEnvironment::default());
     let snapshot = Snapshot::build(&settings.unwrap(), None, &mut diagnostics).unwrap();
     let live = Arc::new(Live::new(snapshot));
     let vitals = Vitals::default();
