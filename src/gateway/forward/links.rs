@@ -69,7 +69,7 @@ impl AnswerLinks {
         let own = self.places.iter().flat_map(|places| &places.headers);
         let whole: Vec<HeaderName> = own.cloned().chain([header::LOCATION]).collect();
         for name in whole {
-            self.map_header(answer, &name, |map, value| map.mapped(value))?;
+            self.map_header(answer, &name, LinkMap::mapped)?;
         }
         self.map_header(answer, &header::LINK, LinkMap::mapped_field)?;
         if self.are_in_bodies() && is_plain_json(answer) {

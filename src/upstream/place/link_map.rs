@@ -21,8 +21,8 @@ impl LinkMap {
     #[must_use]
     pub fn authority(text: &str) -> String {
         let text = text.to_ascii_lowercase();
-        let usual = [":80", ":443"].into_iter().find_map(|port| text.strip_suffix(port));
-        usual.map_or(text.clone(), str::to_owned)
+        let without_usual = [":80", ":443"].into_iter().find_map(|port| text.strip_suffix(port));
+        without_usual.unwrap_or(&text).to_owned()
     }
 
     /// Returns the link for clients; nothing if the link stays as it is.

@@ -184,7 +184,7 @@ fn present(body: &RequestBody, places: &[Pointer]) -> Vec<(String, String)> {
     let found = places.iter().zip(body.find(places));
     let values = found.filter_map(|(place, raw)| {
         let raw = raw.filter(|raw| scalar::kind(raw) != ScalarKind::Null)?;
-        let text = scalar::text(raw).map(std::borrow::Cow::into_owned).unwrap_or_else(|| raw.to_vec());
+        let text = scalar::text(raw).map_or_else(|| raw.to_vec(), std::borrow::Cow::into_owned);
         Some((place.to_string(), String::from_utf8_lossy(&text).into_owned()))
     });
     values.collect()
