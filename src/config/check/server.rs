@@ -51,8 +51,8 @@ pub(super) fn listeners(root: &Spanned, context: &mut Context<'_>) -> Vec<Listen
     }
     for (name, listener) in table.tables() {
         if let Some(address) = replaced {
-            let tls = LISTENER.tls.find(listener).and_then(|tls| listener_tls(tls, context));
-            listeners.push(ListenerSettings { name: name.value.clone(), address, tls });
+            let (http2, tls) = protocols(listener, context);
+            listeners.push(ListenerSettings { name: name.value.clone(), address, http2, tls });
             continue;
         }
         let Some(written) = LISTENER.address.located(listener) else {
@@ -62,12 +62,11 @@ pub(super) fn listeners(root: &Spanned, context: &mut Context<'_>) -> Vec<Listen
             }
             continue;
         };
-        let tls = LISTENER.tls.find(listener).and_then(|tls| listener_tls(tls, context));
+        let (http2, tls) = protocols(listener, context);
         let Ok(address) = written.value.parse::<SocketAddr>() else {
             continue;
         };
         check_free(address, written.at, &listeners, "a listener needs an address of its own", context);
-        let http2 = LISTENER.http2.read(listener);
         listeners.push(ListenerSettings { name: name.value.clone(), address, http2, tls });
     }
     if table.members().is_empty() {
@@ -77,6 +76,12 @@ pub(super) fn listeners(root: &Spanned, context: &mut Context<'_>) -> Vec<Listen
         listeners.push(ListenerSettings { name: "public".into(), address, http2: LISTENER.http2.default(), tls: None });
     }
     listeners
+}
+
+/// Returns whether a listener speaks HTTP/2, and its TLS.
+fn protocols(listener: &Spanned, context: &mut Context<'_>) -> (bool, Option<ListenerTls>) {
+    let tls = LISTENER.tls.find(listener).and_then(|tls| listener_tls(tls, context));
+    (LISTENER.http2.read(listener), tls)
 }
 
 fn listener_tls(tls: &Spanned, context: &mut Context<'_>) -> Option<ListenerTls> {

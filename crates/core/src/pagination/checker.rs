@@ -480,7 +480,7 @@ impl<'a> Judge<'a> {
         };
         let coarse = strong.iter().zip(&row.keys).position(is_coarse).map(|column| column + 1);
         let loose = *ties == Ties::Unordered && !strong.is_empty();
-        coarse.unwrap_or(if loose { strong.len() } else { self.order.columns() })
+        coarse.unwrap_or_else(|| if loose { strong.len() } else { self.order.columns() })
     }
 }
 

@@ -297,7 +297,7 @@ impl<'a> Judge<'a> {
         let is_equal = |comparison| matches!(comparison, Comparison::Equal | Comparison::Null);
         while let Some((_, _, value)) = parts.iter().find(|(column, how, _)| *column == prefix.len() && is_equal(*how))
         {
-            prefix.push(Operand::Kept(*value));
+            prefix.push(Operand::Kept(value));
         }
         let with = |value: &'a KeyValue| [&prefix[..], &[Operand::Kept(value)]].concat();
         let (mut low, mut high) = (prefix_place(&prefix, true), prefix_place(&prefix, false));

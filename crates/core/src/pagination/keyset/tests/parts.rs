@@ -96,7 +96,7 @@ fn an_alternative_that_shows_the_anchor_proves_nothing_of_the_others() {
     let page = list.page(page.next.unwrap(), 7).unwrap();
     assert_eq!((page.level(), page.requests), (Level::Checked, 1));
     // Nulls are asked for beside what comes after the anchor: no answer without a null shows that this is understood.
-    let mut list = by(Kind::Number, Ascending, |row| model::whole(row));
+    let mut list = by(Kind::Number, Ascending, model::whole);
     list.order.strong[0].nulls = Nulls::Last;
     list.filters = Some(Filters { columns: vec![ALL; 2], either: true, ..Filters::default() });
     let levels: Vec<Level> = list.walk(start(), 25).iter().map(Page::level).collect();
