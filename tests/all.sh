@@ -10,7 +10,7 @@ MOST=3
 said=$(mktemp)
 trap 'rm -f "$said"' EXIT
 # The simulator apart from the gateway: built together, the gateway would get the core whose rules can be switched off.
-cargo test --locked --no-fail-fast --package cursorgate-core --package cursorgate-cursor --package cursorgate-mutants --package cursorgate-sim
+cargo test --locked --no-fail-fast --package cursorgate-core --package cursorgate-cursor --package cursorgate-link --package cursorgate-mutants --package cursorgate-sim
 cargo test --locked --no-fail-fast 2>&1 | tee "$said" && exit
 
 mapfile -t targets < <(sed -n 's/^    `\(.*\)`$/\1/p' "$said")

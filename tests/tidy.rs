@@ -48,13 +48,15 @@ const PURE: [&str; 5] = ["json", "pagination", "cursor", "downstream", "upstream
 const IMPURE: [&str; 3] = ["upstream/net/connection.rs", "upstream/net/fetch.rs", "upstream/net/resolve.rs"];
 
 /// Names that only the shell may use.
-const IO: [&str; 15] = [
+const IO: [&str; 17] = [
     "tokio",
     "pingora",
     "arc_swap",
     "tracing",
     "getrandom",
-    "rand::",
+    "use rand",
+    "(rand::",
+    " rand::",
     "async_trait",
     "std::fs",
     "std::env",

@@ -316,7 +316,7 @@ pub enum LinkOrigin<'s> {
 }
 
 impl RouteSettings {
-    /// Whether links of its upstream to itself are rewritten in answers that pass through.
+    /// Returns whether links of its upstream to itself are rewritten in answers that pass through.
     #[must_use]
     pub fn rewrites_links(&self, upstream: &UpstreamSettings) -> bool {
         match &self.legacy_links {

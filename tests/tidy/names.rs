@@ -8,7 +8,7 @@ use super::code;
 const KEPT: [&str; 7] = ["json", "pagination", "cursor", "upstream", "downstream", "gateway", "admin"];
 
 /// Names that a private type elsewhere has too. From `Asked` on: names of `windows`, `anchored` and the judge.
-const SHARED: [&str; 24] = [
+const SHARED: [&str; 23] = [
     "Failure", // of a request; of a command
     "List",    // a compiled route's; a model of the core's tests
     "Members", // of a located tree; of a tree that is read

@@ -2,7 +2,7 @@
 
 use cursorgate_core::pagination::{
     answer::Answer,
-    checker::{Claim, Transcript, check},
+    checker::{PageClaim, Transcript, check},
     fetch::Fetch,
     page::Page,
     resolver::PageRequest,
@@ -41,8 +41,8 @@ impl Record {
         };
         let said = format!("{:?}, but {unfounded}", page.level());
         match unfounded.claim {
-            Claim::Verbatim | Claim::Once => Verdict::Unfounded(said),
-            Claim::Order | Claim::Whole | Claim::Ends | Claim::Level => Verdict::Unclear(said),
+            PageClaim::Verbatim | PageClaim::Once => Verdict::Unfounded(said),
+            PageClaim::Order | PageClaim::Whole | PageClaim::Ends | PageClaim::Level => Verdict::Unclear(said),
         }
     }
 

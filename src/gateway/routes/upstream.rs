@@ -90,11 +90,7 @@ impl Upstream {
             value.set_sensitive(true);
             headers.push((name.clone(), value));
         }
-        let compresses = match settings.compression {
-            UpstreamCompression::Remote => names.iter().any(|name| !name.is_loopback()),
-            UpstreamCompression::Always => true,
-            UpstreamCompression::Never => false,
-        };
+        let codings = codings(settings.compression, &names);
         Some(Self {
             name: settings.name.clone(),
             peers: Peers::new(names, template(settings, diagnostics)?),
@@ -109,7 +105,7 @@ impl Upstream {
             ignores_case: settings.ignores_case,
             headers,
             timeouts: settings.timeouts,
-            codings: HeaderValue::from_static(if compresses { ASKED_CODING } else { "identity" }),
+            codings,
             slots: slots(settings, previous),
         })
     }
@@ -121,6 +117,16 @@ impl Upstream {
         let peer = || self.peers.names().first().and_then(|name| HeaderValue::from_str(name.text()).ok());
         self.host.clone().or_else(own).or_else(peer).unwrap_or(HeaderValue::from_static(""))
     }
+}
+
+/// Returns the `Accept-Encoding` of requests for pages.
+fn codings(compression: UpstreamCompression, peers: &[Arc<PeerName>]) -> HeaderValue {
+    let compresses = match compression {
+        UpstreamCompression::Remote => peers.iter().any(|name| !name.is_loopback()),
+        UpstreamCompression::Always => true,
+        UpstreamCompression::Never => false,
+    };
+    HeaderValue::from_static(if compresses { ASKED_CODING } else { "identity" })
 }
 
 /// Returns the name of a peer, with its resolved addresses, from the upstreams in force.

@@ -3,8 +3,8 @@
 //! The checker is written from the rules alone and shares no code with the strategies or the judge, which may not import
 //! it (`tests/tidy/layers.rs`). It compares single values by [`key::compare`] and believes the types of the contract.
 //!
-//! The checker knows fewer arguments than the core: a page that it calls [`Unfounded`] for another reason than
-//! [`Claim::Verbatim`] or [`Claim::Once`] may be right. The simulator counts these pages, about three in ten thousand, and
+//! The checker knows fewer arguments than the core: a page that it calls [`ClaimFault`] for another reason than
+//! [`PageClaim::Verbatim`] or [`PageClaim::Once`] may be right. The simulator counts these pages, about three in ten thousand, and
 //! bounds their number. A page that the checker follows, and that is wrong all the same, was deceived by its answers.
 //!
 //! **The rule.** Each answer shows every item between two places of the list: from a *low* place to a *high* one. It
@@ -62,7 +62,7 @@ impl Transcript {
 
 /// A part of what a page claims.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Claim {
+pub enum PageClaim {
     /// Each item is an item of an answer.
     Verbatim,
     /// No id stands twice on the page, and the page is not too long.
@@ -79,14 +79,14 @@ pub enum Claim {
 
 /// A claim that does not follow from the transcript, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unfounded {
+pub struct ClaimFault {
     /// The claim.
-    pub claim: Claim,
+    pub claim: PageClaim,
     /// A sentence. It names answers by their numbers, counted from 1, and no values.
     pub reason: String,
 }
 
-impl fmt::Display for Unfounded {
+impl fmt::Display for ClaimFault {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{:?}: {}", self.claim, self.reason)
     }
@@ -94,14 +94,14 @@ impl fmt::Display for Unfounded {
 
 /// The argument for a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub struct Argument {
     /// The level that the transcript bears out, at least that of the page.
     pub level: Level,
     /// The argument, a sentence in each line: the chain of answers, the ends, the level.
     pub lines: Vec<String>,
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for Argument {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.lines.iter().try_for_each(|line| writeln!(out, "{line}"))
     }
@@ -112,7 +112,7 @@ impl fmt::Display for Verdict {
 /// # Errors
 ///
 /// The first claim that does not follow.
-pub fn check(transcript: &Transcript, page: &Page) -> Result<Verdict, Unfounded> {
+pub fn check(transcript: &Transcript, page: &Page) -> Result<Argument, ClaimFault> {
     let backward = transcript.request.target.position.is_backward();
     let order = &transcript.request.order;
     let order = if backward { order.flipped() } else { Order::clone(order) };
@@ -129,29 +129,29 @@ pub fn check(transcript: &Transcript, page: &Page) -> Result<Verdict, Unfounded>
     let proven = page.level() >= Level::Checked && page.unproven.is_none();
     let shown: HashSet<(&[u8], Vec<&[u8]>)> = (0..count).flat_map(rows).map(Row::spelling).collect();
     if let Some(at) = items.iter().position(|item| !shown.contains(&item.clone().spelling())) {
-        return fault(Claim::Verbatim, format!("item {} of the page is in none of the answers", at + 1));
+        return fault(PageClaim::Verbatim, format!("item {} of the page is in none of the answers", at + 1));
     }
     let mut ids = HashSet::new();
     let mut told_apart = items.iter().filter(|item| proven || !item.has_no_id());
     if let Some(item) = told_apart.find(|item| !ids.insert(item.id.clone())) {
         let at = items.iter().position(|other| std::ptr::eq(other, item)).unwrap_or_default();
-        return fault(Claim::Once, format!("the id of item {} stands twice on the page", at + 1));
+        return fault(PageClaim::Once, format!("the id of item {} stands twice on the page", at + 1));
     }
     if items.len() > transcript.request.limit as usize && !transcript.request.paging.tokens.single_use {
         let said = format!("{} items are on a page of {}", items.len(), transcript.request.limit);
-        return fault(Claim::Once, said);
+        return fault(PageClaim::Once, said);
     }
     if !proven {
         let lines =
             vec![format!("Each of the {} items is one that an answer shows, and no id is there twice.", ids.len())];
-        return Ok(Verdict { level: page.level(), lines });
+        return Ok(Argument { level: page.level(), lines });
     }
     if backward {
         items.reverse();
     }
     let (ahead, behind) = if backward { (&page.previous, &page.next) } else { (&page.next, &page.previous) };
     let Some(anchor) = anchor_of(&transcript.request, &transcript.exchanges) else {
-        return fault(Claim::Level, "the keys of the place that was asked for are not known");
+        return fault(PageClaim::Level, "the keys of the place that was asked for are not known");
     };
     let in_reading = |number: usize| {
         let flipped = match &transcript.exchanges[number].0 {
@@ -170,8 +170,8 @@ pub fn check(transcript: &Transcript, page: &Page) -> Result<Verdict, Unfounded>
     judge.check(page, ahead.is_some(), behind.is_some())
 }
 
-fn fault<T>(claim: Claim, reason: impl Into<String>) -> Result<T, Unfounded> {
-    Err(Unfounded { claim, reason: reason.into() })
+fn fault<T>(claim: PageClaim, reason: impl Into<String>) -> Result<T, ClaimFault> {
+    Err(ClaimFault { claim, reason: reason.into() })
 }
 
 /// An item of an answer: its keys, its id as it is known again, its bytes.
@@ -207,21 +207,21 @@ impl<'a> Row<'a> {
 /// A place between items, in the direction of reading: right before, or right after, all items with these leading keys.
 /// Without keys: the start, or the end, of the list.
 #[derive(Clone, Debug)]
-struct Place<'a> {
+struct ListPlace<'a> {
     keys: Vec<Operand<'a>>,
     before: bool,
 }
 
-const START: Place<'static> = Place { keys: Vec::new(), before: true };
-const END: Place<'static> = Place { keys: Vec::new(), before: false };
+const START: ListPlace<'static> = ListPlace { keys: Vec::new(), before: true };
+const END: ListPlace<'static> = ListPlace { keys: Vec::new(), before: false };
 
 /// The stretch of the list that an answer, or joined neighbours, show: all items between two places.
 #[derive(Clone, Debug)]
-struct Shown<'a> {
+struct AnswerSpan<'a> {
     name: String,
     rows: Vec<Row<'a>>,
-    low: Place<'a>,
-    high: Place<'a>,
+    low: ListPlace<'a>,
+    high: ListPlace<'a>,
     level: Level,
     /// The reason why the level is not higher, or by which the list ends.
     because: &'static str,
@@ -234,20 +234,20 @@ struct Judge<'a> {
     backward: bool,
     /// In the direction of reading.
     items: &'a [Row<'a>],
-    anchor: Place<'a>,
+    anchor: ListPlace<'a>,
     /// The items of each answer, in the direction of reading.
     answers: Vec<Vec<Row<'a>>>,
 }
 
 impl<'a> Judge<'a> {
-    fn check(&self, page: &Page, more: bool, back: bool) -> Result<Verdict, Unfounded> {
+    fn check(&self, page: &Page, more: bool, back: bool) -> Result<Argument, ClaimFault> {
         self.check_order()?;
         self.check_neighbours(page, more, back)?;
         if self.is_by_token() {
             let said = "By token: the items are in order. The seams of its answers are not checked.";
             return match page.level() {
-                Level::Exact => fault(Claim::Level, "pages by token are checked at most"),
-                level => Ok(Verdict { level, lines: vec![said.to_owned()] }),
+                Level::Exact => fault(PageClaim::Level, "pages by token are checked at most"),
+                level => Ok(Argument { level, lines: vec![said.to_owned()] }),
             };
         }
         let goal = match self.items.last() {
@@ -264,7 +264,9 @@ impl<'a> Judge<'a> {
         for (from, goal) in &legs {
             let chain = match self.chain(&shown, from, goal, Level::Exact) {
                 Err(_) if page.level() == Level::Exact => match self.chain(&shown, from, goal, Level::Checked) {
-                    Ok(chain) => return fault(Claim::Level, format!("it is checked, not exact: {}", chain.join(" "))),
+                    Ok(chain) => {
+                        return fault(PageClaim::Level, format!("it is checked, not exact: {}", chain.join(" ")));
+                    }
                     Err(unfounded) => Err(unfounded),
                 },
                 Err(_) => {
@@ -278,11 +280,14 @@ impl<'a> Judge<'a> {
         if more && !page.short && !self.says_more() {
             let last = self.items.last().map_or_else(|| self.anchor.clone(), after);
             if self.chain(&shown, &last, &END, Level::Exact).is_ok() {
-                return fault(Claim::Ends, "there is more, it says, where an answer ends the list and none says so");
+                return fault(
+                    PageClaim::Ends,
+                    "there is more, it says, where an answer ends the list and none says so",
+                );
             }
         }
         lines.push(format!("The page is {level:?}."));
-        Ok(Verdict { level, lines })
+        Ok(Argument { level, lines })
     }
 
     fn is_by_token(&self) -> bool {
@@ -290,31 +295,34 @@ impl<'a> Judge<'a> {
     }
 
     /// Strictly ascending in the direction of reading, all after the anchor.
-    fn check_order(&self) -> Result<(), Unfounded> {
+    fn check_order(&self) -> Result<(), ClaimFault> {
         for (at, pair) in self.items.windows(2).enumerate() {
             // By token, ties come as the upstream gives them.
             let depth = if self.is_by_token() { self.run(&pair[0]) } else { self.order.columns() };
             let known = self.compare(&pair[0].keys, &pair[1].keys, depth);
             if !known.is_some_and(|known| known.is_lt() || (known.is_eq() && depth < self.order.columns())) {
-                return fault(Claim::Order, format!("items {} and {} in reading are not in order", at + 1, at + 2));
+                return fault(PageClaim::Order, format!("items {} and {} in reading are not in order", at + 1, at + 2));
             }
         }
         match self.items.first() {
             Some(first) if !self.is_after(first, &self.anchor) => {
-                fault(Claim::Order, "the first item that is read does not come after the place that was asked for")
+                fault(PageClaim::Order, "the first item that is read does not come after the place that was asked for")
             }
             _ => Ok(()),
         }
     }
 
     /// Checks the claims about the pages before and after, as far as this page has to bear them out.
-    fn check_neighbours(&self, page: &Page, more: bool, back: bool) -> Result<(), Unfounded> {
+    fn check_neighbours(&self, page: &Page, more: bool, back: bool) -> Result<(), ClaimFault> {
         let request = &self.transcript.request;
         if back && is_start(&self.anchor) && !self.items.is_empty() && !self.is_by_token() {
-            return fault(Claim::Ends, "the page begins where the list does, and leads to a page before");
+            return fault(PageClaim::Ends, "the page begins where the list does, and leads to a page before");
         }
         if more && self.items.len() < request.limit as usize && !page.short && !request.paging.tokens.single_use {
-            return fault(Claim::Ends, format!("there is more, and {} of {} items", self.items.len(), request.limit));
+            return fault(
+                PageClaim::Ends,
+                format!("there is more, and {} of {} items", self.items.len(), request.limit),
+            );
         }
         let listed = self.listed();
         let ends = [page.next.as_ref().zip(listed.last()), page.previous.as_ref().zip(listed.first())];
@@ -325,7 +333,7 @@ impl<'a> Judge<'a> {
                 _ => continue,
             };
             if key::identity_of(&self.order.id, id).as_ref() != Some(&item.id) {
-                return fault(Claim::Whole, "a page beside it begins at another item than this one ends with");
+                return fault(PageClaim::Whole, "a page beside it begins at another item than this one ends with");
             }
         }
         Ok(())
@@ -355,16 +363,16 @@ impl<'a> Judge<'a> {
     /// Leads from one place to another by answers each of which begins at or before the place reached and goes beyond it.
     fn chain(
         &self,
-        shown: &[Shown<'a>],
-        from: &Place<'a>,
-        goal: &Place<'a>,
+        shown: &[AnswerSpan<'a>],
+        from: &ListPlace<'a>,
+        goal: &ListPlace<'a>,
         least: Level,
-    ) -> Result<Vec<String>, Unfounded> {
+    ) -> Result<Vec<String>, ClaimFault> {
         let (mut at, mut lines) = (from.clone(), Vec::new());
         while self.order_of(&at, goal).is_none_or(Ordering::is_lt) {
             let usable = shown.iter().filter(|shown| shown.level >= least);
             let steps = usable.filter_map(|shown| self.step(shown, &at).map(|(to, missing)| (shown, to, missing)));
-            let farther = |to: &Place<'a>, than: &Place<'a>| self.order_of(than, to) == Some(Ordering::Less);
+            let farther = |to: &ListPlace<'a>, than: &ListPlace<'a>| self.order_of(than, to) == Some(Ordering::Less);
             let best = steps.reduce(|best, step| if farther(&step.1, &best.1) { step } else { best });
             let place = match self.items.iter().rposition(|item| !self.is_after(item, &at)) {
                 _ if is_start(&at) => "the start of the list".to_owned(),
@@ -379,18 +387,18 @@ impl<'a> Judge<'a> {
                 }
                 Some((shown, ..)) => {
                     let claim = if self.items.last().is_none_or(|last| !self.is_after(last, &at)) {
-                        Claim::Ends
+                        PageClaim::Ends
                     } else {
-                        Claim::Whole
+                        PageClaim::Whole
                     };
                     return fault(claim, format!("{} shows an item after {place} that is not on the page", shown.name));
                 }
                 None if is_end(goal) && self.items.last().is_none_or(|last| !self.is_after(last, &at)) => {
-                    return fault(Claim::Ends, format!("no answer ends the list after {place}"));
+                    return fault(PageClaim::Ends, format!("no answer ends the list after {place}"));
                 }
                 None => {
                     let said = format!("no answer begins at or before {place} and reaches beyond it");
-                    return fault(Claim::Whole, said);
+                    return fault(PageClaim::Whole, said);
                 }
             }
         }
@@ -399,7 +407,7 @@ impl<'a> Judge<'a> {
 
     /// Returns the place to which an answer leads on from another: the end of its stretch, or the first item that is not on
     /// the page.
-    fn step(&self, shown: &Shown<'a>, at: &Place<'a>) -> Option<(Place<'a>, bool)> {
+    fn step(&self, shown: &AnswerSpan<'a>, at: &ListPlace<'a>) -> Option<(ListPlace<'a>, bool)> {
         if self.order_of(&shown.low, at)?.is_gt() || self.order_of(at, &shown.high)?.is_ge() {
             return None;
         }
@@ -409,16 +417,16 @@ impl<'a> Judge<'a> {
         let missing = shown.rows.iter().filter(within).filter(|row| self.items.iter().all(|item| item.id != row.id));
         let first = missing.reduce(|first, row| if self.is_after(first, &after(row)) { row } else { first });
         Some(match first {
-            Some(row) => (Place { keys: row.keys.clone(), before: true }, true),
+            Some(row) => (ListPlace { keys: row.keys.clone(), before: true }, true),
             None => (shown.high.clone(), false),
         })
     }
 
-    fn is_after(&self, row: &Row<'a>, place: &Place<'a>) -> bool {
+    fn is_after(&self, row: &Row<'a>, place: &ListPlace<'a>) -> bool {
         self.order_of(place, &after(row)) == Some(Ordering::Less)
     }
 
-    fn order_of(&self, left: &Place<'a>, right: &Place<'a>) -> Option<Ordering> {
+    fn order_of(&self, left: &ListPlace<'a>, right: &ListPlace<'a>) -> Option<Ordering> {
         let depth = left.keys.len().min(right.keys.len());
         let known = self.compare(&left.keys, &right.keys, depth)?;
         Some(known.then_with(|| match left.keys.len().cmp(&right.keys.len()) {
@@ -484,21 +492,21 @@ impl<'a> Judge<'a> {
     }
 }
 
-fn after<'a>(row: &Row<'a>) -> Place<'a> {
-    Place { keys: row.keys.clone(), before: false }
+fn after<'a>(row: &Row<'a>) -> ListPlace<'a> {
+    ListPlace { keys: row.keys.clone(), before: false }
 }
 
-fn is_start(place: &Place<'_>) -> bool {
+fn is_start(place: &ListPlace<'_>) -> bool {
     place.keys.is_empty() && place.before
 }
 
-fn is_end(place: &Place<'_>) -> bool {
+fn is_end(place: &ListPlace<'_>) -> bool {
     place.keys.is_empty() && !place.before
 }
 
 /// The place that was asked for.
-fn anchor_of<'a>(request: &'a PageRequest, exchanges: &'a [(Fetch, Answer)]) -> Option<Place<'a>> {
-    let place = |keys: &'a [KeyValue], id: &'a KeyValue| Place {
+fn anchor_of<'a>(request: &'a PageRequest, exchanges: &'a [(Fetch, Answer)]) -> Option<ListPlace<'a>> {
+    let place = |keys: &'a [KeyValue], id: &'a KeyValue| ListPlace {
         keys: keys.iter().chain([id]).map(Operand::Kept).collect(),
         before: false,
     };

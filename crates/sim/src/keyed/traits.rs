@@ -308,7 +308,7 @@ impl Traits {
         self.answers_deceive() || self.caps.len() > 1 || several || matches!(self.lag, Lag::Replica(_))
     }
 
-    /// Whether single answers leave rows out, or show them out of place, and nothing in them tells.
+    /// Returns whether single answers leave rows out, or show them out of place, and nothing in them tells.
     pub(crate) fn answers_deceive(&self) -> bool {
         let cut = self.cuts != Cuts::Never || (self.caps.len() > 1 && !self.tells_sizes());
         let hides = self.hidden > 0 && self.hidden_unsaid;

@@ -13,15 +13,15 @@ use super::{
         paging::{EndEvidence, Sizes},
         window::Slice,
     },
-    END, Judge, Place, Row, START, Shown, after,
+    AnswerSpan, END, Judge, ListPlace, Row, START, after,
 };
 
 /// A place that an answer shows up to, at which level, and why.
-type Reach<'a> = (Place<'a>, Level, &'static str);
+type Reach<'a> = (ListPlace<'a>, Level, &'static str);
 
 impl<'a> Judge<'a> {
     /// Returns the stretches that each answer shows, and those that neighbours show together.
-    pub(super) fn shown(&self) -> Vec<Shown<'a>> {
+    pub(super) fn shown(&self) -> Vec<AnswerSpan<'a>> {
         let mut shown = Vec::new();
         for (number, (fetch, answer)) in self.transcript.exchanges.iter().enumerate() {
             if answer.standing != Standing::Listed {
@@ -52,7 +52,7 @@ impl<'a> Judge<'a> {
         listing: &'a Listing,
         from_start: bool,
         level: Level,
-        shown: &mut Vec<Shown<'a>>,
+        shown: &mut Vec<AnswerSpan<'a>>,
     ) {
         let reversed = listing.flipped != self.backward;
         let in_reading = numbers.iter().copied();
@@ -96,10 +96,10 @@ impl<'a> Judge<'a> {
         name: &str,
         rows: &[Row<'a>],
         (low, high): (Option<Reach<'a>>, Option<Reach<'a>>),
-        (least, most): (Place<'a>, Place<'a>),
+        (least, most): (ListPlace<'a>, ListPlace<'a>),
         level: Level,
         by_id: bool,
-        shown: &mut Vec<Shown<'a>>,
+        shown: &mut Vec<AnswerSpan<'a>>,
     ) {
         let run = |row: &Row<'a>| if by_id { self.order.columns() } else { self.run(row) };
         if !self.is_sorted(rows) {
@@ -107,12 +107,12 @@ impl<'a> Judge<'a> {
         }
         let own_low = rows.first().map(|row| {
             let keys = row.keys[..run(row)].to_vec();
-            (Place { keys, before: false }, Level::Exact, "")
+            (ListPlace { keys, before: false }, Level::Exact, "")
         });
         let own_high = rows.last().map(|row| {
             let keys = row.keys[..run(row)].to_vec();
             let before = keys.len() < self.order.columns();
-            (Place { keys, before }, Level::Exact, "")
+            (ListPlace { keys, before }, Level::Exact, "")
         });
         let low = low.and_then(|low| self.trusted(low, rows.first()));
         for (low, low_level, why_low) in own_low.into_iter().chain(low) {
@@ -122,7 +122,7 @@ impl<'a> Judge<'a> {
                 let low = if self.order_of(&low, &least) == Some(Ordering::Less) { &least } else { &low };
                 let high = if self.order_of(&most, high) == Some(Ordering::Less) { &most } else { high };
                 let (name, rows) = (name.to_owned(), rows.to_vec());
-                shown.push(Shown { name, rows, low: low.clone(), high: high.clone(), level, because });
+                shown.push(AnswerSpan { name, rows, low: low.clone(), high: high.clone(), level, because });
             }
         }
     }
@@ -132,9 +132,9 @@ impl<'a> Judge<'a> {
     /// its value out never shows that.
     fn trusted(
         &self,
-        (low, level, because): (Place<'a>, Level, &'static str),
+        (low, level, because): (ListPlace<'a>, Level, &'static str),
         first: Option<&Row<'a>>,
-    ) -> Option<(Place<'a>, Level, &'static str)> {
+    ) -> Option<(ListPlace<'a>, Level, &'static str)> {
         if low.keys.is_empty() {
             return Some((low, level, because));
         }
@@ -144,7 +144,7 @@ impl<'a> Judge<'a> {
                 && self.compare(&first.keys, &self.anchor.keys, depth).is_some_and(Ordering::is_le)
         });
         match shows {
-            Some(first) => Some((Place { keys: first.keys[..depth].to_vec(), before: true }, level, because)),
+            Some(first) => Some((ListPlace { keys: first.keys[..depth].to_vec(), before: true }, level, because)),
             // It lets the anchor's value through, and does not show it.
             None if low.before && self.order_of(&low, &self.anchor) != Some(Ordering::Greater) => None,
             None => Some((low, level.min(Level::Checked), ", by a filter that leaves its own value out")),
@@ -237,7 +237,7 @@ impl<'a> Judge<'a> {
         let rows = &self.answers[number];
         let last = if reversed { rows.first()? } else { rows.last()? };
         let run = self.run(last);
-        let last = Place { keys: last.keys[..run].to_vec(), before: reversed && run < self.order.columns() };
+        let last = ListPlace { keys: last.keys[..run].to_vec(), before: reversed && run < self.order.columns() };
         let nothing_after = |other: usize| {
             let beyond = |row: &Row<'a>| match reversed {
                 true => self.order_of(&after(row), &last) == Some(Ordering::Less),
@@ -275,7 +275,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Returns the places between which a filter lets items through; `None` where the filter is no range.
-    fn limits(&self, filter: &'a Filter) -> Option<(Place<'a>, Place<'a>)> {
+    fn limits(&self, filter: &'a Filter) -> Option<(ListPlace<'a>, ListPlace<'a>)> {
         if let Filter::Or(parts) = filter {
             let mut ranges = parts.iter().map(|part| self.limits(part)).collect::<Option<Vec<_>>>()?;
             ranges.sort_by(|left, right| self.order_of(&left.0, &right.0).unwrap_or(Ordering::Equal));
@@ -308,18 +308,21 @@ impl<'a> Judge<'a> {
             }
             if let Some(first) = self.nulls_first(column) {
                 // A comparison lets no null through.
-                *(if first { &mut low } else { &mut high }) = Place { keys: with(&NULL), before: !first };
+                *(if first { &mut low } else { &mut high }) = ListPlace { keys: with(&NULL), before: !first };
             }
             let upward = key.direction == Direction::Ascending;
             match how {
                 Comparison::NotNull => {}
                 Comparison::Greater | Comparison::GreaterOrEqual if upward => {
-                    low = Place { keys: with(value), before: how == Comparison::GreaterOrEqual };
+                    low = ListPlace { keys: with(value), before: how == Comparison::GreaterOrEqual };
                 }
                 Comparison::Less | Comparison::LessOrEqual if !upward => {
-                    low = Place { keys: with(value), before: how == Comparison::LessOrEqual };
+                    low = ListPlace { keys: with(value), before: how == Comparison::LessOrEqual };
                 }
-                _ => high = Place { keys: with(value), before: matches!(how, Comparison::Less | Comparison::Greater) },
+                _ => {
+                    high =
+                        ListPlace { keys: with(value), before: matches!(how, Comparison::Less | Comparison::Greater) }
+                }
             }
         }
         // A block of nulls begins or ends where the list does.
@@ -332,7 +335,7 @@ impl<'a> Judge<'a> {
         Some((low, high))
     }
 
-    fn is_null(&self, place: &Place<'a>) -> bool {
+    fn is_null(&self, place: &ListPlace<'a>) -> bool {
         matches!(place.keys.last(), Some(Operand::Kept(KeyValue::Null)))
     }
 
@@ -358,6 +361,6 @@ fn is_equality(filter: &Filter) -> bool {
 
 static NULL: KeyValue = KeyValue::Null;
 
-fn prefix_place<'a>(keys: &[Operand<'a>], before: bool) -> Place<'a> {
-    Place { keys: keys.to_vec(), before }
+fn prefix_place<'a>(keys: &[Operand<'a>], before: bool) -> ListPlace<'a> {
+    ListPlace { keys: keys.to_vec(), before }
 }
