@@ -248,8 +248,11 @@ impl<'a> Judge<'a> {
         let later = || self.slices().filter(move |(other, _, its, _)| *other != number && *its == listing);
         let behind =
             later().any(|(other, slice, ..)| slice.begins().0 >= begins + asked as u64 && nothing_after(other));
+        // The smallest page that holds the last item may begin before this answer does.
         let beside = later().any(|(other, slice, _, answer)| {
-            slice.begins().0 >= begins && !answer.items.is_empty() && nothing_after(other)
+            let count = answer.items.len();
+            let is_short = count < slice.size().0 as usize && count < honoured;
+            count > 0 && (slice.begins().0 >= begins || is_short) && nothing_after(other)
         });
         if behind && beside && count < asked {
             return Some((Level::Exact, ", for two further answers find nothing after it"));
