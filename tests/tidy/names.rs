@@ -10,7 +10,6 @@ const KEPT: [&str; 7] = ["json", "pagination", "cursor", "upstream", "downstream
 /// Names that a private type elsewhere has too. From `Asked` on: names of `windows`, `anchored` and the judge.
 const SHARED: [&str; 23] = [
     "Failure", // of a request; of a command
-    "List",    // a compiled route's; a model of the core's tests
     "Members", // of a located tree; of a tree that is read
     "Order",   // declared; while its settings are checked
     "Route",   // compiled; while its settings are checked
