@@ -8,12 +8,11 @@ use super::code;
 const KEPT: [&str; 7] = ["json", "pagination", "cursor", "upstream", "downstream", "gateway", "admin"];
 
 /// Names that a private type elsewhere has too. From `Asked` on: names of `windows`, `anchored` and the judge.
-const SHARED: [&str; 23] = [
+const SHARED: [&str; 22] = [
     "Failure", // of a request; of a command
     "Members", // of a located tree; of a tree that is read
     "Order",   // declared; while its settings are checked
     "Route",   // compiled; while its settings are checked
-    "Value",   // of a located tree; a model of the core's tests
     "Vector",  // of one instruction set and of another
     "Asked", "Boundary", "Edge", "Effort", "Halt", "Line", "Next", "Passed", "Progress", "Reader", "Seam", "Seams",
     "Search", "Sizes", "Stand", "Standing", "Turn",
