@@ -73,9 +73,12 @@ pub(super) fn has_keys(answer: &Answer, order: &Order, item: usize, keys: &[KeyV
 
 /// The names of an item: its anchor, its id, its mark. Each is defined here alone.
 impl Answer {
-    /// Returns an item as an anchor; `None` if no cursor can hold its keys.
+    /// Returns an item as an anchor; `None` if the answer has no such item, or no cursor can hold its keys.
     #[must_use]
     pub fn anchor(&self, order: &Order, item: usize) -> Option<Anchor> {
+        if item >= self.items.len() {
+            return None;
+        }
         let (id, strong) = row(self, order, item).split_last()?;
         let keys = strong.iter().zip(&order.strong);
         let keys = keys.map(|(span, key)| KeyValue::of_strong(&key.kind, span.of(&self.body)));
