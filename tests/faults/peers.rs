@@ -71,7 +71,7 @@ fn a_peer_that_refuses_is_passed_over_and_comes_back() {
     let failures = metric(&gateway, "cursorgate_upstream_connect_failures_total");
     assert!((1..=MOST_TRIES).contains(&failures), "{failures} of 80 requests tried it");
     assert_eq!(metric(&gateway, "cursorgate_upstream_peers_resting"), 1);
-    assert_eq!(told(&gateway, "can't be reached"), 1, "{:?}", gateway.log());
+    assert_eq!(told(&gateway, "peer can't be reached"), 1, "{:?}", gateway.log());
 
     let back = Upstream::start_at(sick, serve(users(60)));
     eventually("it is asked again", || {
