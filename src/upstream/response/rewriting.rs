@@ -1,7 +1,7 @@
 //! Bodies on their way to legacy clients, in which the links at known places are mapped to the gateway's address.
 //!
 //! A body is rewritten while it streams: between two pieces nothing is kept but the string that may be a link, up to
-//! [`LONGEST_LINK`]. All other bytes leave as they came. A body that is no JSON leaves unchanged from its fault on.
+//! `LONGEST_LINK`. All other bytes leave as they came. A body that is no JSON leaves unchanged from its fault on.
 
 use crate::{
     json::{Pointer, pointer::PointerStep, scalar, write::push_text},

@@ -1,7 +1,7 @@
 //! An independent checker of pages: whether the claim of a page follows from its questions and answers.
 //!
 //! The checker is written from the rules alone and shares no code with the strategies or the judge, which may not import
-//! it (`tests/tidy/layers.rs`). It compares single values by [`key::compare`] and believes the types of the contract.
+//! it (`tests/tidy/layers.rs`). It compares single values by `key::compare` and believes the types of the contract.
 //!
 //! The checker knows fewer arguments than the core: a page that it calls [`ClaimFault`] for another reason than
 //! [`PageClaim::Verbatim`] or [`PageClaim::Once`] may be right. The simulator counts these pages, about three in ten thousand, and

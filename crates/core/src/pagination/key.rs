@@ -35,7 +35,7 @@ pub enum KeyValue {
 
 impl KeyValue {
     /// Reads a raw JSON value as the value of a strong key; `None` for what can't be a key: a missing member, an object,
-    /// an array, a string that is no Unicode, and a spelling beyond [`SPELLING_KEPT`] of a key that compares as a whole.
+    /// an array, a string that is no Unicode, and a spelling beyond `SPELLING_KEPT` of a key that compares as a whole.
     #[must_use]
     pub fn of_strong(kind: &Kind, raw: &[u8]) -> Option<Self> {
         KeyRef::of_strong(kind, raw).map(KeyRef::into_owned)

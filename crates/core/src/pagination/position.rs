@@ -145,7 +145,7 @@ pub struct Hint {
     pub run: u32,
     /// The number of items on the anchor's side, including it, that have its first strong key at its grain (without
     /// strong keys its id, so 1): the place of the boundary in the list filtered by that key. 0 if it is not known,
-    /// [`Hint::LONG_RUN`] if it is more than an answer holds.
+    /// `LONG_RUN` if it is more than an answer holds.
     pub within: u32,
     /// The collection's total when the page was served.
     pub total: Option<u64>,
