@@ -22,7 +22,6 @@ mod seam;
 mod search;
 mod searching;
 mod sightings;
-mod sizes;
 mod tail;
 mod view;
 
@@ -32,21 +31,21 @@ use self::{
     seam::Seam,
     search::Search,
     sightings::{Decision, Found, Sightings},
-    sizes::Sizes,
     tail::Tail,
     view::View,
 };
 use super::{
-    answer::{Answer, Standing, Total},
+    answer::{Answer, Total},
     direction::Way,
-    halt,
-    judge::end::{Belief, Witness},
+    judge::end::Witness,
     key,
     mark::Mark,
     page::{Page, Unproven},
+    paging::UpstreamProfile,
     position::{Anchor, Hint, Marks, Pivot, Position},
     refusal::Refusal,
     request::PageRequest,
+    slices::{self, Asked, Asker, Look, Sizes, Taken},
     upstream::{Stop, UpstreamPort},
     window::{Offset, Slice},
 };
@@ -64,6 +63,15 @@ enum Boundary {
     Marks(Sightings),
 }
 
+/// Why nothing of an answer is taken.
+#[derive(Debug)]
+enum Obstacle {
+    /// The boundary, which is no marks', is not in it.
+    Missed(Box<View>),
+    /// The marks that were seen decide nothing yet.
+    Unsettled,
+}
+
 /// What came of an answer.
 #[derive(Debug)]
 enum Progress {
@@ -75,32 +83,14 @@ enum Progress {
     Unsettled,
 }
 
-/// What is done next.
-#[derive(Debug)]
-enum Turn {
-    /// Ask for the window around the boundary.
-    Window,
-    /// Ask for these slices: a chain of answers, each proven by the marks of what was read before.
-    Ask(Vec<Slice>),
-    /// Look at answers; `confirming`: they were asked for to confirm an end.
-    Look { pairs: Vec<(Slice, Answer)>, confirming: bool },
-    /// Look for marks that are not where they are believed to be.
-    Search,
-    /// See a seam that no single answer shows.
-    Seam(Box<Seam>),
-    /// Serve the page as it stands: complete, or cut off by the budget.
-    Serve { cut_off: bool },
-}
-
-/// Why a procedure ends before its end.
-type Halt = halt::Halt<Turn>;
-
-/// What is done next, or why the page ends here.
+type Turn = slices::Turn<(Slice, Answer), Box<Seam>>;
+type Halt = slices::Halt<Turn>;
 type Next = Result<Turn, Halt>;
 
 /// A page under way.
 #[derive(Debug)]
-struct MarkReader {
+struct MarkReader<'p> {
+    asker: Asker<'p>,
     request: PageRequest,
     hint: Hint,
     boundary: Boundary,
@@ -109,7 +99,7 @@ struct MarkReader {
     /// Marks of what was served, by earlier pages or by this one, and may stand ahead.
     served: Vec<Mark>,
     search: Option<Search>,
-    sizes: Sizes,
+    caps: Caps,
     effort: Effort,
     counts: Counts,
     findings: Findings,
@@ -128,9 +118,6 @@ struct Stand {
 /// What was asked and tried.
 #[derive(Clone, Copy, Debug, Default)]
 struct Effort {
-    requests: u32,
-    /// The place had to be searched for.
-    searched: bool,
     /// The search is over, and what decides is looked at once more, by so many requests so far.
     closer: u32,
     /// How often the page was begun anew, as the place that its reading had got to could not be found again.
@@ -141,12 +128,28 @@ struct Effort {
     misses: u32,
 }
 
+/// What is suspected of a cap.
+#[derive(Clone, Copy, Debug, Default)]
+struct Caps {
+    /// A short answer of a search was taken for capped.
+    guessed: bool,
+    /// How many items a short answer had, until more come from behind it: then that number is a silent cap.
+    suspected: Option<u32>,
+}
+
+impl Caps {
+    /// More came from behind the answer that was suspected: its number is a cap.
+    fn confirm(&mut self, sizes: &mut Sizes) {
+        if let Some(cap) = self.suspected.take() {
+            sizes.cap = Some(cap.max(2));
+        }
+    }
+}
+
 /// What answers count.
 #[derive(Clone, Copy, Debug)]
 struct Counts {
     total: Option<Total>,
-    /// The greatest total that an answer of this request told.
-    total_seen: Option<u64>,
     /// Nothing came from this offset on, when an end was confirmed.
     nothing_from: u64,
 }
@@ -180,36 +183,88 @@ pub(super) async fn read(up: &mut UpstreamPort, request: PageRequest) -> Result<
 pub(super) async fn read_from(
     up: &mut UpstreamPort,
     request: PageRequest,
-    came: Vec<(Slice, Answer)>,
+    pairs: Vec<(Slice, Answer)>,
 ) -> Result<Page, Stop> {
-    let mut reader = MarkReader::new(request)?;
+    let mut reader = MarkReader::new(up, request)?;
     reader.set_out();
-    let mut turn = Turn::Window;
-    if !came.is_empty() {
-        reader.stand.aimed = reader.stand.offset;
-        reader.effort.requests = u32::try_from(came.len()).unwrap_or(u32::MAX);
-        reader.learn(&came, false)?;
-        turn = Turn::Look { pairs: came, confirming: false };
+    if pairs.is_empty() {
+        return slices::read(reader, Turn::Window).await;
     }
-    // Each turn that asks spends budget, and between two of those no turn comes twice.
-    loop {
-        let next = match turn {
-            Turn::Window => reader.next_window(),
-            Turn::Ask(slices) => reader.ask(up, slices).await.map(|pairs| Turn::Look { pairs, confirming: false }),
-            Turn::Look { pairs, confirming } => reader.look(up, pairs, confirming).await,
-            Turn::Search => reader.look_elsewhere(up).await,
-            Turn::Seam(seam) => reader.read_seam(up, *seam).await,
-            Turn::Serve { cut_off } => return Ok(reader.serve(cut_off)?),
+    reader.stand.aimed = reader.stand.offset;
+    reader.asker.adopt(&pairs, &reader.request.paging)?;
+    slices::read(reader, Turn::Look(Look { answers: pairs, confirming: false })).await
+}
+
+impl slices::Reader for MarkReader<'_> {
+    type Answer = (Slice, Answer);
+    type Progress = usize;
+    type Obstacle = Obstacle;
+    type Seam = Box<Seam>;
+
+    fn request(&self) -> &PageRequest {
+        &self.request
+    }
+
+    fn count(&self) -> usize {
+        self.page.count()
+    }
+
+    fn is_full_and_goes_on(&self) -> bool {
+        let said = match (self.page.way(), self.page.views.last()) {
+            (Way::Backward, _) => self.stand.offset > 0,
+            (Way::Forward, Some(view)) => {
+                let counted = view.answer.total.is_some_and(|total| total.value > view.reaches());
+                view.answer.more == Some(true) || counted
+            }
+            (Way::Forward, None) => false,
         };
-        turn = match next {
-            Ok(turn) | Err(Halt::Instead(turn)) => turn,
-            Err(Halt::Stop(stop)) => return Err(stop),
-        };
+        said && self.page.need() == 0
+    }
+
+    fn locate(&mut self) -> Next {
+        self.next_window()
+    }
+
+    async fn ask(&mut self, asked: Vec<Asked>) -> Next {
+        let pairs = self.send(asked.into_iter().map(|asked| asked.slice).collect()).await?;
+        Ok(Turn::Look(Look { answers: pairs, confirming: false }))
+    }
+
+    fn take(&mut self, (slice, answer): (Slice, Answer), _: bool, confirming: bool) -> Taken<usize, Obstacle> {
+        let view = self.view(slice, answer, confirming);
+        match self.read(view) {
+            Progress::Used(_) if self.page.is_done() => Taken::All,
+            Progress::Used(items) => Taken::Some(items),
+            Progress::Missed(view) => Taken::None(Obstacle::Missed(view)),
+            Progress::Unsettled => Taken::None(Obstacle::Unsettled),
+        }
+    }
+
+    async fn search(&mut self, obstacle: Obstacle, confirming: bool) -> Next {
+        match obstacle {
+            Obstacle::Missed(view) => self.missed(*view, confirming).await,
+            Obstacle::Unsettled => self.unsettled().await,
+        }
+    }
+
+    async fn go_on(&mut self, passed: Option<usize>, confirming: bool) -> Next {
+        match passed {
+            Some(items) => self.read_on(items, confirming).await,
+            None => Err(self.lost()),
+        }
+    }
+
+    async fn seam(&mut self, seam: Box<Seam>) -> Next {
+        self.read_seam(*seam).await
+    }
+
+    fn serve(&mut self, cut_off: bool) -> Result<Page, Halt> {
+        self.finish(cut_off)
     }
 }
 
-impl MarkReader {
-    fn new(mut request: PageRequest) -> Result<Self, Refusal> {
+impl<'p> MarkReader<'p> {
+    fn new(up: &'p mut UpstreamPort, mut request: PageRequest) -> Result<Self, Refusal> {
         request.limit = request.limit.max(1);
         request.filters = None;
         let believed = |offset: u64| Offset(offset).believed().0;
@@ -240,15 +295,16 @@ impl MarkReader {
         let at_start = matches!(request.target.position, Position::Start | Position::At(Offset(0)));
         let by_client = !unchecked && matches!(request.target.position, Position::At(Offset(1..)));
         Ok(Self {
-            sizes: Sizes::new(request.profile, request.target.hint.honoured, at_start),
+            asker: Asker::new(up, &request, at_start),
             page: Passed::new(Way::Forward, request.limit),
             hint,
             boundary: Boundary::Start,
             stand: Stand::default(),
             served: Vec::new(),
             search: None,
+            caps: Caps::default(),
             effort: Effort::default(),
-            counts: Counts { total: None, total_seen: None, nothing_from: u64::MAX },
+            counts: Counts { total: None, nothing_from: u64::MAX },
             findings: Findings {
                 by_offset: by_client,
                 flagged: by_client.then_some(Unproven::Position),
@@ -276,35 +332,12 @@ fn by_marks(request: &PageRequest) -> Position {
     marked.unwrap_or_else(|| position.clone())
 }
 
-impl MarkReader {
-    /// Takes in what answers teach whatever becomes of them.
-    ///
-    /// # Errors
-    ///
-    /// [`Refusal::NoList`] and [`Refusal::TooDeep`], by what the first of them says of its place; of a place that is
-    /// `searched` for it says where to look.
-    fn learn(&mut self, pairs: &[(Slice, Answer)], searched: bool) -> Result<(), Refusal> {
-        for (fetch, answer) in pairs {
-            self.sizes.learn(*fetch, answer, &self.request.paging);
-            self.counts.total_seen = self.counts.total_seen.max(answer.total.map(|total| total.value));
-        }
-        // Further answers are speculation: where they are needed, they are asked for again and come first.
-        if let Some((fetch, answer)) = pairs.first()
-            && answer.standing == Standing::PastEnd
-        {
-            let begins = fetch.begins().0;
-            if begins == 0 {
-                return Err(Refusal::NoList);
-            }
-            let looks_around = searched || matches!(self.boundary, Boundary::Tail(_));
-            let total = answer.total.map(|total| total.value).or(self.counts.total_seen);
-            // A count that another statement made may be off by what changed while the page was read.
-            let slack = if self.page.is_empty() { 0 } else { u64::from(fetch.size().0) };
-            if !looks_around && total.is_some_and(|total| total > begins.saturating_add(slack)) {
-                return Err(Refusal::TooDeep);
-            }
-        }
-        Ok(())
+impl MarkReader<'_> {
+    /// What is known of the upstream at the end of a page: a cap is a size that answers then fill.
+    fn profile(&self) -> UpstreamProfile {
+        let Sizes { profile, cap, .. } = self.asker.sizes;
+        let cap = if cap == Some(self.asker.ledger.honoured().by_walk()) { cap } else { profile.cap };
+        UpstreamProfile { cap, ..profile }
     }
 
     /// Stands where the page begins, with nothing read.
@@ -333,30 +366,10 @@ impl MarkReader {
         (self.search, self.effort.closer, self.effort.misses) = (None, 0, 0);
     }
 
-    /// Looks at answers in turn. The first must show the boundary, each further one the place where the reading has got to
-    /// by then. What fails there was speculation, and is asked again.
-    async fn look(&mut self, up: &mut UpstreamPort, pairs: Vec<(Slice, Answer)>, confirming: bool) -> Next {
-        let mut passed = None;
-        for (fetch, answer) in pairs {
-            let view = self.view(fetch, answer, confirming);
-            match self.read(view) {
-                Progress::Used(_) if self.page.is_done() => return Ok(Turn::Serve { cut_off: false }),
-                Progress::Used(items) => passed = Some(items),
-                Progress::Missed(_) | Progress::Unsettled if passed.is_some() => break,
-                Progress::Missed(view) => return self.missed(up, *view, confirming).await,
-                Progress::Unsettled => return self.unsettled(up).await,
-            }
-        }
-        match passed {
-            Some(items) => self.go_on(up, items, confirming).await,
-            None => Err(self.lost()),
-        }
-    }
-
     fn view(&self, fetch: Slice, answer: Answer, confirming: bool) -> View {
-        let Sizes { honoured, honoured_before, cap, .. } = self.sizes;
         let witness = if confirming { Witness::Same } else { Witness::None };
-        View::new(answer, fetch, &self.request.paging, cap, Belief { honoured, honoured_before, witness })
+        let belief = self.asker.ledger.belief(witness);
+        View::new(answer, fetch, &self.request.paging, self.asker.sizes.cap, belief)
     }
 
     /// Uses an answer, if it shows the boundary.

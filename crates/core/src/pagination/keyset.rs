@@ -54,7 +54,7 @@ pub(super) async fn read(up: &mut UpstreamPort, request: PageRequest) -> Result<
     let (rest, outcome) = (unfiltered, read_with_filters(up, request).await);
     let (Some(mut rest), Err(Stop::Unaskable)) = (rest, &outcome) else { return outcome };
     let spent = up.requests - before;
-    (up.flipped, up.part, up.noted, up.runs, up.beyond) = (false, None, None, None, None);
+    up.reset();
     rest.budget = rest.budget.saturating_sub(spent).max(1);
     rest.search_budget = rest.search_budget.saturating_sub(spent).max(1);
     read_with_filters(up, rest).await

@@ -46,7 +46,7 @@ pub(super) async fn read(up: &mut UpstreamPort, mut request: PageRequest) -> Res
         return Err(Refusal::Unsorted(why).into());
     }
     (request.budget, request.search_budget) = (request.budget.saturating_sub(spent).clamp(1, left), left);
-    (up.flipped, up.part, up.noted, up.runs, up.beyond) = (false, None, None, None, None);
+    up.reset();
     let mut page = anchored::read_from(up, request, came).await?;
     page.lowered = Some(why);
     Ok(page)

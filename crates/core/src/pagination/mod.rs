@@ -25,10 +25,13 @@
 //!   part of the list);
 //! - what follows from answers: `rows` (comparison), `judge` (evidence, ends, and the pages that rest on them);
 //! - `upstream`: everything that a page asks goes through it, and is counted there;
-//! - strategies: `windows` (slices of a list whose order is declared), `keyset` (filters and the flipped list, and the whole
-//!   list where these prove nothing), `seek` (keys that are looked up), `anchored` (no declared order; `lowered` turns to it
-//!   where an order is of no use), `token` (continuations of the upstream). `read` chooses one; `policy` says what a route's
-//!   `verify`, `unproven` and `short_pages` mean for all of them; `totals` says how long the list is;
+//! - `slices`: the procedure of every page that is read from slices (locate the place, take, confirm the end, search), its
+//!   requests and budget, and what they teach of sizes;
+//! - strategies: `windows` (slices of a list whose order is declared, by keys), `keyset` (filters and the flipped
+//!   list, and the whole list where these prove nothing), `seek` (keys that are looked up), `anchored` (slices of a
+//!   list without a declared order, by marks; `lowered` turns to it where an order is of no use), `token`
+//!   (continuations of the upstream). `read` chooses one; `policy` says what a route's `verify`, `unproven` and
+//!   `short_pages` mean for all of them; `totals` says how long the list is;
 //! - [`resolver`] (the loop), [`page`] and [`refusal`] (how it ends; [`unsorted`]: why items can't be compared).
 //!
 //! [`observed`] compares answers to the requests of others with the same declarations, before a route serves them.
@@ -42,7 +45,6 @@ mod direction;
 pub mod fetch;
 pub mod filter;
 pub mod fingerprint;
-mod halt;
 mod instant;
 mod judge;
 pub mod key;
@@ -66,6 +68,7 @@ pub mod resolver;
 mod rows;
 pub mod rules;
 mod seek;
+mod slices;
 mod token;
 mod totals;
 pub mod unsorted;

@@ -7,7 +7,7 @@
 //! | items contradict the order | `unproven` decides | `unproven` decides | |
 //! | only further requests show an end or a seam | they are made | the page is flagged `seam`; without a declared order only a full page is | |
 //! | the budget ends before the page is full | `short_pages` decides | `short_pages` decides | `short_pages` decides |
-//! | the budget ends with the page full, before it is known what follows | as a short page; `anchored` pages are served with a next page | the same | the same |
+//! | the budget ends with the page full, before it is seen what follows | served where an answer says that there is more; else as a short page | the same | the same |
 //!
 //! `unproven = "refuse"` refuses the page; `"flag"` serves what stands at its offset, flagged with the reason.
 //! `short_pages = "refuse"` refuses it; `"serve"` serves the items that there are, at least one, with a next page.

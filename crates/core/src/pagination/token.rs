@@ -73,7 +73,8 @@ struct TakenItem {
 
 /// A page under way.
 #[derive(Debug)]
-struct TokenPage {
+struct TokenPage<'p> {
+    up: &'p mut UpstreamPort,
     request: PageRequest,
     way: Way,
     /// The declared order is relied on or not, and the evidence at the boundaries of upstream pages.
@@ -101,7 +102,6 @@ struct TokenPage {
     /// The state that detects a circle, before the last page and with it.
     circle_before: Loop,
     circle: Loop,
-    requests: u32,
     /// More requests than usual are made, because the list moved.
     searching: bool,
     flagged: Option<Unproven>,
@@ -117,12 +117,12 @@ struct TokenPage {
 pub(super) async fn read(up: &mut UpstreamPort, request: PageRequest) -> Result<Page, Stop> {
     let Some(begin) = Begin::of(&request) else { return Err(Refusal::Unsupported.into()) };
     let depth = usize::try_from(request.target.hint.offset.0).unwrap_or(usize::MAX);
-    let (mut walk, seek) = TokenPage::new(request, &begin);
+    let (mut walk, seek) = TokenPage::new(up, request, &begin);
     let Begin { token, token_way, .. } = begin;
-    let first = walk.ask(up, token, token_way, depth).await?;
-    debug_assert_eq!(walk.requests, 1, "the first page of the upstream is one request");
+    let first = walk.ask(token, token_way, depth).await?;
+    debug_assert_eq!(walk.up.requests, 1, "the first page of the upstream is one request");
     match seek {
-        Some(seek) => walk.find_place(up, seek, first).await?,
+        Some(seek) => walk.find_place(seek, first).await?,
         None => walk.go_through(first)?,
     }
     // Each turn takes an upstream page that was read already, or spends budget.
@@ -132,7 +132,7 @@ pub(super) async fn read(up: &mut UpstreamPort, request: PageRequest) -> Result<
             None => match walk.lead()? {
                 None => break,
                 Some(_) if walk.may_be_cut_off() => return Ok(walk.page(true)?),
-                Some(token) => walk.ask(up, Some(token), walk.way, 0).await?,
+                Some(token) => walk.ask(Some(token), walk.way, 0).await?,
             },
         };
         walk.go_through(next)?;
@@ -195,8 +195,8 @@ fn spelt(id: &KeyValue) -> Option<String> {
     }
 }
 
-impl TokenPage {
-    fn new(request: PageRequest, begin: &Begin) -> (Self, Option<Seek>) {
+impl<'p> TokenPage<'p> {
+    fn new(up: &'p mut UpstreamPort, request: PageRequest, begin: &Begin) -> (Self, Option<Seek>) {
         let hint = request.target.hint;
         let keyed = request.order.declared && !request.order.ends_opaque() && !request.is_by_offset();
         let depth = usize::try_from(hint.offset.0).unwrap_or(usize::MAX);
@@ -222,6 +222,7 @@ impl TokenPage {
             Within::Marks(_) => Some(Seek::new(Some(around.clone()), depth, begin.way == begin.token_way)),
         };
         let walk = Self {
+            up,
             way: begin.way,
             seams: Seams::new(keyed),
             by_id: begin.by_id,
@@ -238,7 +239,6 @@ impl TokenPage {
             ids: HashSet::new(),
             circle_before: circle,
             circle,
-            requests: 0,
             searching: false,
             flagged: None,
             stragglers: 0,
@@ -263,24 +263,17 @@ impl TokenPage {
 
     fn is_spent(&self) -> bool {
         let allowed = if self.searching { self.request.search_budget } else { self.request.budget };
-        self.requests >= allowed.max(1)
+        self.up.requests >= allowed.max(1)
     }
 
     /// Asks for the upstream page that a token leads to. The place is so deep in it.
-    async fn ask(
-        &mut self,
-        up: &mut UpstreamPort,
-        token: Option<Token>,
-        way: Way,
-        depth: usize,
-    ) -> Result<UpstreamPage, Stop> {
+    async fn ask(&mut self, token: Option<Token>, way: Way, depth: usize) -> Result<UpstreamPage, Stop> {
         if self.is_spent() {
             return Err(Refusal::BudgetExceeded.into());
         }
         let asked = Asked { token: token.clone(), way, size: self.size(way, depth) };
         let fetch = TokenFetch { token, backward: way.is_backward(), size: PageSize(asked.size) };
-        let answer = up.fetch(vec![Fetch::Token(fetch)]).await?.pop();
-        self.requests += 1;
+        let answer = self.up.fetch(vec![Fetch::Token(fetch)]).await?.pop();
         let Some(answer) = answer else { return Err(Refusal::PositionLost { nearest: Offset(0) }.into()) };
         if answer.standing != Standing::Listed {
             // Of the very start nothing can be gone; and what a status says to be past the end was promised by a token.

@@ -146,6 +146,11 @@ impl UpstreamPort {
         }
     }
 
+    /// Reads the whole list from its start again, and watches answers for nothing but keys.
+    pub(super) fn reset(&mut self) {
+        (self.flipped, self.part, self.noted, self.runs, self.beyond) = (false, None, None, None, None);
+    }
+
     /// Sends a count with the next fetches, unless their answers tell it.
     pub(super) fn count_beside(&mut self, beside: CountBeside) {
         self.count = Some(beside);

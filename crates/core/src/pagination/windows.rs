@@ -16,49 +16,30 @@ mod look;
 mod miss;
 mod outcome;
 mod seam;
-mod sizes;
 mod witness;
 
-use std::{ops::ControlFlow, sync::Arc};
+use std::sync::Arc;
 
 use bracket::Bracket;
-use confirm::EndChecks;
+use confirm::{EndChecks, Short};
 use hidden::Edge;
-use look::Look;
-use seam::Seam;
-use sizes::Sizes;
+use look::{Obstacle, look_at};
+use seam::{Held, Seam};
 use witness::Witnesses;
 
 use super::{
-    direction::Side,
-    halt,
     judge::{
         draft::{Cut, Draft, Ground},
         evidence::Evidence,
-        ledger::Ledger,
     },
     page::{Page, Unproven},
     position::Position,
     request::PageRequest,
+    slices::{self, Asked, Asker, Look, Taken},
+    unsorted::Unsorted,
     upstream::{Stop, UpstreamPort},
     window::Slice,
 };
-
-/// A slice that is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Asked {
-    slice: Slice,
-    /// It is one of the flipped list, which is believed to have so many items.
-    flipped: Option<u64>,
-    /// The boundary is taken to be at this edge of the answer, though nothing shows that.
-    assumed: Option<Side>,
-}
-
-impl From<Slice> for Asked {
-    fn from(slice: Slice) -> Self {
-        Self { slice, flipped: None, assumed: None }
-    }
-}
 
 /// An answer that lies before the boundary.
 #[derive(Debug)]
@@ -69,39 +50,17 @@ struct Missed {
     bracket: Bracket,
 }
 
-/// What is done next.
-#[derive(Debug)]
-enum Turn {
-    /// Ask for the window around the boundary.
-    Window,
-    /// Ask for these slices: a chain of answers, each proven against the last item of the one before.
-    Ask(Vec<Asked>),
-    /// Look at answers.
-    Look(Look),
-    /// Read slices that show a seam together.
-    Seam(Seam),
-    /// Serve the page as it stands: complete, or cut off by the budget.
-    Serve { cut_off: bool },
-}
-
-/// Why a procedure ends before its end.
-type Halt = halt::Halt<Turn>;
-
-/// What is done next, or why the page ends here.
+type Turn = slices::Turn<(Asked, Result<Evidence, Unsorted>), Seam>;
+type Halt = slices::Halt<Turn>;
 type Next = Result<Turn, Halt>;
 
 /// A page under way.
 #[derive(Debug)]
-struct Reader {
+struct KeyReader<'p> {
+    asker: Asker<'p>,
     request: PageRequest,
     ground: Ground,
     draft: Draft,
-    /// What the answers show beside their items.
-    ledger: Ledger,
-    effort: Effort,
-    sizes: Sizes,
-    /// How often a past-the-end status came from before the end that a count tells.
-    ceilings: u32,
     search: Search,
     /// What the answers of a search say of the order between them.
     witnesses: Witnesses,
@@ -111,14 +70,6 @@ struct Reader {
     cut: Option<Cut>,
     /// Why the page is served by offset alone.
     flagged: Option<Unproven>,
-}
-
-/// How many requests the page took, and how many it may take.
-#[derive(Clone, Copy, Debug, Default)]
-struct Effort {
-    requests: u32,
-    /// The boundary had to be searched for: the page may take as many requests as a search.
-    searching: bool,
 }
 
 /// Where the boundary was looked for in vain since the last progress.
@@ -148,6 +99,8 @@ struct Seams {
     one_size: bool,
     /// What the page took items from last.
     taken_from: Option<Slice>,
+    /// A cap that was only suspected made a run of ties seem too long, and was doubted.
+    uncapped: bool,
 }
 
 /// Reads a page.
@@ -156,40 +109,80 @@ struct Seams {
 ///
 /// [`Stop`] where no page can be served so.
 pub(super) async fn read(up: &mut UpstreamPort, request: PageRequest, ground: Ground) -> Result<Page, Stop> {
-    let mut reader = Reader::new(request, ground);
-    let mut turn = Turn::Window;
-    // Each turn that asks spends budget, and between two of those no turn comes twice.
-    loop {
-        let next = match turn {
-            Turn::Window => reader.next_window(),
-            Turn::Ask(asked) => reader.ask_window(up, asked).await,
-            Turn::Look(look) => reader.look(up, look).await,
-            Turn::Seam(seam) => reader.read_seam(up, seam).await,
-            Turn::Serve { cut_off } => match reader.serve(cut_off) {
-                Ok(ControlFlow::Break(page)) => return Ok(page),
-                Ok(ControlFlow::Continue(turn)) => Ok(turn),
-                Err(halt) => Err(halt),
-            },
-        };
-        turn = match next {
-            Ok(turn) | Err(Halt::Instead(turn)) => turn,
-            Err(Halt::Stop(stop)) => return Err(stop),
-        };
+    slices::read(KeyReader::new(up, request, ground), Turn::Window).await
+}
+
+impl slices::Reader for KeyReader<'_> {
+    type Answer = (Asked, Result<Evidence, Unsorted>);
+    type Progress = Option<Short>;
+    type Obstacle = Obstacle;
+    type Seam = Seam;
+
+    fn request(&self) -> &PageRequest {
+        &self.request
+    }
+
+    fn count(&self) -> usize {
+        // Short of the end, nothing of what is read up to it can be served.
+        if self.draft.seeks_the_end() { 0 } else { self.draft.len() }
+    }
+
+    fn is_full_and_goes_on(&self) -> bool {
+        self.goes_on_as_told()
+    }
+
+    fn locate(&mut self) -> Next {
+        self.next_window()
+    }
+
+    async fn ask(&mut self, asked: Vec<Asked>) -> Next {
+        self.ask_window(asked).await
+    }
+
+    fn take(
+        &mut self,
+        (asked, view): Self::Answer,
+        is_first: bool,
+        confirming: bool,
+    ) -> Taken<Option<Short>, Obstacle> {
+        self.take_from(asked, view, is_first, confirming)
+    }
+
+    async fn search(&mut self, obstacle: Obstacle, _: bool) -> Next {
+        self.overcome(obstacle).await
+    }
+
+    async fn go_on(&mut self, unended: Option<Option<Short>>, _: bool) -> Next {
+        match unended.flatten().filter(|short| self.may_doubt(short)) {
+            Some(short) => {
+                let from = self.draft.offset().saturating_sub(1);
+                self.doubt(short, from, Held::Taken).await
+            }
+            None => Ok(Turn::Window),
+        }
+    }
+
+    async fn seam(&mut self, seam: Seam) -> Next {
+        self.read_seam(seam).await
+    }
+
+    fn serve(&mut self, cut_off: bool) -> Result<Page, Halt> {
+        self.finish(cut_off)
     }
 }
 
-impl Reader {
-    fn new(request: PageRequest, ground: Ground) -> Self {
+impl<'p> KeyReader<'p> {
+    fn new(up: &'p mut UpstreamPort, request: PageRequest, ground: Ground) -> Self {
         let unverified = request.is_by_offset();
         let limit = request.limit.max(1);
         let draft = Draft::new(Arc::clone(&request.order), &request.target, limit, ground, unverified);
+        let mut asker = Asker::new(up, &request, draft.is_at_start());
+        // The runs of this page are counted anew.
+        asker.sizes.profile.run = 0;
         Self {
-            ledger: Ledger::new(request.target.hint.honoured, request.paging.repeats_last_page),
-            sizes: Sizes::new(request.profile, draft.is_at_start()),
+            asker,
             ground,
             draft,
-            effort: Effort::default(),
-            ceilings: 0,
             search: Search::default(),
             witnesses: Witnesses::default(),
             ending: EndChecks::default(),

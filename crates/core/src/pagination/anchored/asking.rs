@@ -3,21 +3,18 @@
 
 use std::collections::HashSet;
 
-use super::{Boundary, Halt, MarkReader, Next, Page, Turn, UpstreamPort, seam::Seam, view::View};
+use super::{Boundary, Halt, Look, MarkReader, Next, Page, Turn, seam::Seam, view::View};
 use crate::pagination::{
     answer::Answer,
     direction::Way,
     page::Unproven,
     paging::{Family, Sizes as Askable},
-    plan::{self, Window},
+    plan::{self, MARGIN, Window},
     position::Position,
     refusal::Refusal,
+    slices::{Asked, Reader as _},
     window::{Offset, Slice},
 };
-
-/// By how many items a window is wider than the page needs on either side, where the upstream gives them in the same
-/// answer: changes that move the boundary by no more cost nothing.
-pub(super) const MARGIN: u64 = 10;
 
 /// So often do answers from different places have the same items before they are taken to come from anywhere: an end may
 /// come again.
@@ -27,15 +24,15 @@ const ALIKE: u32 = 2;
 /// the marks of the cursor that it came with, and of the one that it is left with.
 const BESIDE: u64 = 2;
 
-impl MarkReader {
+impl MarkReader<'_> {
     /// Says what should show the boundary.
     pub(super) fn next_window(&mut self) -> Next {
         self.stand.aimed = self.stand.offset;
         let way = self.page.way();
         let window = self.window();
-        let left = self.left().max(1);
+        let left = self.asker.left().max(1);
         let paging = &self.request.paging;
-        let mut fetches = plan::plan(paging, self.sizes.cap, window, way, left as usize);
+        let mut fetches = plan::plan(paging, self.asker.sizes.cap, window, way, left);
         if let (Boundary::Marks(sightings), Some(last)) = (&self.boundary, self.stand.offset.checked_sub(1))
             && fetches.first().is_some_and(|fetch| !plan::shows_both_sides(*fetch, last))
         {
@@ -45,7 +42,7 @@ impl MarkReader {
                     Way::Forward => Window { from: self.stand.offset, before: 0, ..window },
                     Way::Backward => Window { to: self.stand.offset, behind: 0, ..window },
                 };
-                fetches = plan::plan(paging, self.sizes.cap, ahead, way, left as usize);
+                fetches = plan::plan(paging, self.asker.sizes.cap, ahead, way, left);
             } else if !self.page.views.is_empty() {
                 return self.look_beyond(way);
             }
@@ -54,7 +51,7 @@ impl MarkReader {
             // Pages of one size never overlap: each further one would have to be asked for again.
             fetches.truncate(1);
         }
-        Ok(Turn::Ask(fetches))
+        Ok(Turn::Ask(fetches.into_iter().map(Asked::from).collect()))
     }
 
     /// The window of believed offsets to ask for: what marks the boundary, the items needed, and one beyond.
@@ -86,7 +83,7 @@ impl MarkReader {
     }
 
     /// An answer was used, and the page is not complete.
-    pub(super) async fn go_on(&mut self, up: &mut UpstreamPort, passed: usize, confirming: bool) -> Next {
+    pub(super) async fn read_on(&mut self, passed: usize, confirming: bool) -> Next {
         let way = self.page.way();
         let Some(view) = self.page.views.last() else { return Err(self.lost()) };
         if self.request.is_by_offset() {
@@ -99,15 +96,15 @@ impl MarkReader {
             return Ok(Turn::Window);
         }
         if passed > 0 && way == Way::Forward {
-            self.sizes.confirm();
+            self.caps.confirm(&mut self.asker.sizes);
         }
         if way == Way::Forward && view.short && !matches!(self.boundary, Boundary::At(_)) {
             if passed == 0 && confirming {
                 return self.look_beyond(way);
             }
-            self.sizes.suspect(u32::try_from(view.len()).ok());
+            self.caps.suspected = u32::try_from(view.len()).ok();
             let last = view.reaches().saturating_sub(1);
-            return self.confirm(up, last).await;
+            return self.confirm(last).await;
         }
         if passed == 0
             && let [.., before, last] = self.page.views.as_slice()
@@ -127,32 +124,32 @@ impl MarkReader {
 
     /// A small request that shows the item at an offset and the place after it.
     pub(super) fn small_at_the_end(&self, last: u64) -> Option<Slice> {
-        let honoured = self.sizes.honoured.by_walk();
-        let confirmation = plan::confirmation(&self.request.paging, self.sizes.cap, honoured, last, last)?;
+        let honoured = self.asker.ledger.honoured().by_walk();
+        let confirmation = plan::confirmation(&self.request.paging, self.asker.sizes.cap, honoured, last, last)?;
         confirmation.filled.is_none().then_some(confirmation.edge)
     }
 
     /// Asks whether a short answer was the end: by a small request at its end whose size is known to be honoured, and at once
     /// by one after all that was asked for, which sees beyond items that are hidden, unless the answer says itself that
     /// nothing follows; or by reading on and reading again where no page can show that.
-    async fn confirm(&mut self, up: &mut UpstreamPort, last: u64) -> Next {
+    async fn confirm(&mut self, last: u64) -> Next {
         match (self.small_at_the_end(last), self.page.views.last()) {
-            (Some(small), Some(view)) if self.left() > 1 => {
+            (Some(small), Some(view)) if self.asker.left() > 1 => {
                 let counted = view.answer.total.is_some_and(|total| total.exact && total.value <= view.reaches());
                 let beyond = plan::within(&self.request.paging, plan::next(view.fetch))
                     .filter(|beyond| beyond.begins().0 < self.counts.nothing_from)
                     .filter(|_| !counted && view.answer.more != Some(false));
                 let fetches = [Some(small), beyond].into_iter().flatten().collect();
-                self.confirm_by(up, fetches).await
+                self.confirm_by(fetches).await
             }
-            (Some(small), _) => self.confirm_by(up, vec![small]).await,
+            (Some(small), _) => self.confirm_by(vec![small]).await,
             (None, _) => self.look_beyond(Way::Forward),
         }
     }
 
     /// Asks for a slice that confirms an end, and for what may lie beyond.
-    pub(super) async fn confirm_by(&mut self, up: &mut UpstreamPort, slices: Vec<Slice>) -> Next {
-        let mut pairs = self.ask(up, slices).await?;
+    pub(super) async fn confirm_by(&mut self, slices: Vec<Slice>) -> Next {
+        let mut pairs = self.send(slices).await?;
         let others = pairs.split_off(pairs.len().min(1));
         for (fetch, beyond) in others {
             if self.shows_more(&beyond) {
@@ -160,7 +157,7 @@ impl MarkReader {
             }
             self.counts.nothing_from = self.counts.nothing_from.min(fetch.begins().0);
         }
-        Ok(Turn::Look { pairs, confirming: true })
+        Ok(Turn::Look(Look { answers: pairs, confirming: true }))
     }
 
     /// Whether an answer from beyond the last one holds an item that this has not: where the last page comes again past the
@@ -186,92 +183,42 @@ impl MarkReader {
     }
 
     /// What was asked for does not hold a boundary that is no marks'.
-    pub(super) async fn missed(&mut self, up: &mut UpstreamPort, view: View, confirming: bool) -> Next {
+    pub(super) async fn missed(&mut self, view: View, confirming: bool) -> Next {
         self.effort.misses += 1;
         match &self.boundary {
-            Boundary::Tail(_) => self.missed_tail(up, view, confirming).await,
+            Boundary::Tail(_) => self.missed_tail(view, confirming).await,
             // Nothing came of the very start, and a count says that there is something: asked again, the list decides.
-            Boundary::Start if self.effort.misses == 1 => self.confirm_by(up, vec![view.fetch]).await,
+            Boundary::Start if self.effort.misses == 1 => self.confirm_by(vec![view.fetch]).await,
             // A silent cap ended the answer before its offset.
             Boundary::At(offset) if self.effort.misses == 1 => {
                 let window =
                     Window { from: *offset, to: offset.saturating_add(self.page.need() + 1), before: 0, behind: 0 };
-                self.sizes.cap = u32::try_from(view.len()).ok().map(|count| count.max(2));
-                let fetches = plan::plan(&self.request.paging, self.sizes.cap, window, Way::Forward, 1);
-                Ok(Turn::Ask(fetches))
+                self.asker.sizes.cap = u32::try_from(view.len()).ok().map(|count| count.max(2));
+                let fetches = plan::plan(&self.request.paging, self.asker.sizes.cap, window, Way::Forward, 1);
+                Ok(Turn::Ask(fetches.into_iter().map(Asked::from).collect()))
             }
             _ => Err(self.lost()),
         }
     }
 
-    /// How many requests are left.
-    pub(super) fn left(&self) -> u32 {
-        let searching = self.effort.searched || matches!(self.boundary, Boundary::Tail(_));
-        let budget = if searching { self.request.search_budget.max(self.request.budget) } else { self.request.budget };
-        budget.saturating_sub(self.effort.requests)
-    }
-
-    /// Asks for slices of the list, as many as the budget has left.
-    pub(super) async fn ask(
-        &mut self,
-        up: &mut UpstreamPort,
-        slices: Vec<Slice>,
-    ) -> Result<Vec<(Slice, Answer)>, Halt> {
-        let pairs = self.send(up, slices).await?;
-        self.learn(&pairs, false)?;
-        Ok(pairs)
-    }
-
-    /// Asks for a slice in which a place is searched for.
-    pub(super) async fn probe(&mut self, up: &mut UpstreamPort, slice: Slice) -> Result<Option<(Slice, Answer)>, Halt> {
-        let mut pairs = self.send(up, vec![slice]).await?;
-        self.learn(&pairs, true)?;
-        Ok(pairs.pop())
-    }
-
-    async fn send(&mut self, up: &mut UpstreamPort, mut slices: Vec<Slice>) -> Result<Vec<(Slice, Answer)>, Halt> {
-        slices.truncate(self.left() as usize);
-        if slices.is_empty() {
-            return Err(self.spent());
+    /// Asks for slices of the list.
+    pub(super) async fn send(&mut self, slices: Vec<Slice>) -> Result<Vec<(Slice, Answer)>, Halt> {
+        let asked = slices.into_iter().map(Asked::from).collect();
+        match self.asker.send(asked, &self.request.paging, |_| true).await {
+            Ok(pairs) => Ok(pairs.into_iter().map(|(asked, answer)| (asked.slice, answer)).collect()),
+            Err(why) => Err(self.unasked(why)),
         }
-        slices = slices.iter().map_while(|slice| plan::within(&self.request.paging, *slice)).collect();
-        if slices.is_empty() {
-            return Err(self.too_deep());
-        }
-        self.effort.requests += u32::try_from(slices.len()).unwrap_or(u32::MAX);
-        let asked: Vec<(Slice, bool)> = slices.iter().map(|slice| (*slice, false)).collect();
-        let answers = up.slices(&asked).await?;
-        Ok(slices.into_iter().zip(answers).collect())
-    }
-
-    /// The budget is spent before it is known what follows, or before the page is full.
-    pub(super) fn spent(&mut self) -> Halt {
-        let full = self.page.need() == 0;
-        if full || self.request.serves_short(self.page.count()) {
-            self.page.more = Some(true);
-            return Halt::Instead(Turn::Serve { cut_off: !full });
-        }
-        Refusal::BudgetExceeded.into()
-    }
-
-    /// The upstream does not answer so deep: a page that it does answer is served all the same.
-    fn too_deep(&mut self) -> Halt {
-        if self.page.need() == 0 {
-            self.page.more = Some(true);
-            return Halt::Instead(Turn::Serve { cut_off: false });
-        }
-        Refusal::TooDeep.into()
     }
 
     /// The place can't be found: it is refused, or served by its offset and flagged, as the route says.
     pub(super) fn lost(&mut self) -> Halt {
-        if self.page.has_items() && self.effort.restarts == 0 && self.left() > 0 {
+        if self.page.has_items() && self.effort.restarts == 0 && self.asker.left() > 0 {
             // What was read last is gone since: nothing is served yet, so the page can begin anew.
             self.effort.restarts += 1;
             self.set_out();
             return Halt::Instead(Turn::Window);
         }
-        let nearest = Offset(match self.counts.total_seen {
+        let nearest = Offset(match self.asker.ledger.total() {
             Some(total) if total <= self.stand.nearest => total.saturating_sub(u64::from(self.request.limit)),
             _ => self.stand.nearest,
         });
@@ -289,11 +236,11 @@ impl MarkReader {
     }
 
     /// Serves the page as it stands.
-    pub(super) fn serve(&mut self, cut_off: bool) -> Result<Page, Refusal> {
+    pub(super) fn finish(&mut self, cut_off: bool) -> Result<Page, Halt> {
         if self.findings.flagged.is_some() && !self.page.has_items() && !self.findings.by_offset {
             // What is served instead of a place that can't be found must not end the list: nothing shows that it does.
-            return Err(Refusal::PositionLost { nearest: Offset(self.stand.nearest) });
+            return Err(Refusal::PositionLost { nearest: Offset(self.stand.nearest) }.into());
         }
-        Ok(self.finish(cut_off))
+        Ok(self.assemble(cut_off))
     }
 }

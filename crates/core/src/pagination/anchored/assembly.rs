@@ -12,9 +12,12 @@ use crate::pagination::{
     window::Offset,
 };
 
-impl MarkReader {
+impl MarkReader<'_> {
     /// Serves the page as it stands.
-    pub(super) fn finish(&mut self, cut_off: bool) -> Page {
+    pub(super) fn assemble(&mut self, cut_off: bool) -> Page {
+        if cut_off {
+            self.page.more = Some(true);
+        }
         let items = self.page.items();
         let told = self.counts.total;
         let counted = told.filter(|total| total.exact).map(|total| total.value);
@@ -57,10 +60,10 @@ impl MarkReader {
             Page::unfounded(if by_offset { Unfounded::Positional } else { Unfounded::Anchored }, answers, items);
         (page.next, page.previous, page.edges) = (next, previous, edges);
         (page.total, page.offset) = (told, offset);
-        (page.unproven, page.short) = (self.findings.flagged, cut_off);
+        (page.unproven, page.short) = (self.findings.flagged, cut_off && self.page.need() > 0);
         page.drift = self.findings.drift.filter(|drift| *drift != 0);
         page.stragglers = self.findings.stragglers;
-        (page.profile, page.honoured) = (self.sizes.known(), self.sizes.honoured.by_walk());
+        (page.profile, page.honoured) = (self.profile(), self.asker.ledger.honoured().by_walk());
         page
     }
 

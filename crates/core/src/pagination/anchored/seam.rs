@@ -1,7 +1,7 @@
 //! Seams that no single answer shows: what lies beyond an answer counts only if that answer, read again after it, is the
 //! same, so that nothing moved across the seam in between.
 
-use super::{Boundary, MarkReader, Next, Progress, Turn, UpstreamPort, line::Line, passed::Recognised, view::View};
+use super::{Boundary, MarkReader, Next, Progress, Turn, line::Line, passed::Recognised, view::View};
 use crate::pagination::{
     direction::Way,
     mark::Mark,
@@ -59,18 +59,18 @@ fn beyond(fetch: Slice, begins: u64, reaches: u64, toward: Way) -> Option<Slice>
     })
 }
 
-impl MarkReader {
+impl MarkReader<'_> {
     /// Reads a seam: after what lies beyond it the earlier answer is read again, and both count only if it is the same.
-    pub(super) async fn read_seam(&mut self, up: &mut UpstreamPort, mut seam: Seam) -> Next {
+    pub(super) async fn read_seam(&mut self, mut seam: Seam) -> Next {
         // Bounded by what is said of the list's length, by EMPTY_ENOUGH, and by the budget.
         let found = loop {
-            let Some((fetch, answer)) = self.ask(up, vec![seam.beyond]).await?.pop() else { return Err(self.lost()) };
+            let Some((fetch, answer)) = self.send(vec![seam.beyond]).await?.pop() else { return Err(self.lost()) };
             let mut view = self.view(fetch, answer, false);
-            if seam.toward == Way::Forward && self.sizes.suspected().is_some() && !view.is_empty() {
+            if seam.toward == Way::Forward && self.caps.suspected.is_some() && !view.is_empty() {
                 let (order, marker) = (&self.request.order, self.request.marker_of_target());
                 if view.marks(order, marker) != seam.marks {
                     // It was a cap that made the earlier answer short, and under it this page is another page.
-                    self.sizes.confirm();
+                    self.caps.confirm(&mut self.asker.sizes);
                     view = self.view(fetch, view.answer, false);
                 }
             }
@@ -86,9 +86,9 @@ impl MarkReader {
         };
         if self.request.leaves_out_costly_proofs() {
             self.findings.flagged = Some(Unproven::Seam);
-            return self.sewn(up, &seam, found, None).await;
+            return self.sewn(&seam, found, None).await;
         }
-        let Some((fetch, again)) = self.ask(up, vec![seam.earlier]).await?.pop() else { return Err(self.lost()) };
+        let Some((fetch, again)) = self.send(vec![seam.earlier]).await?.pop() else { return Err(self.lost()) };
         let view = self.view(fetch, again, false);
         let (order, marker) = (&self.request.order, self.request.marker_of_target());
         let total = view.answer.total.map(|total| total.value);
@@ -96,7 +96,7 @@ impl MarkReader {
         let beyond = view.reaches();
         let more_is_said = found.is_none() && seam.toward == Way::Forward && total.is_some_and(|total| total > beyond);
         if view.marks(order, marker) == seam.marks && counts_agree && (!more_is_said || self.request.paging.hidden) {
-            return self.sewn(up, &seam, found, Some(view)).await;
+            return self.sewn(&seam, found, Some(view)).await;
         }
         self.effort.misses += 1;
         if self.effort.misses >= TRIES {
@@ -104,9 +104,9 @@ impl MarkReader {
         }
         match self.read(view) {
             Progress::Used(_) if self.page.is_done() => Ok(Turn::Serve { cut_off: false }),
-            Progress::Used(passed) => self.go_on(up, passed, false).await,
-            Progress::Missed(view) => self.missed(up, *view, false).await,
-            Progress::Unsettled => self.unsettled(up).await,
+            Progress::Used(passed) => self.read_on(passed, false).await,
+            Progress::Missed(view) => self.missed(*view, false).await,
+            Progress::Unsettled => self.unsettled().await,
         }
     }
 
@@ -114,7 +114,7 @@ impl MarkReader {
     fn may_go_on(&self, seam: &Seam, view: &View) -> bool {
         match seam.toward {
             Way::Backward => view.begins > 0,
-            Way::Forward => match self.counts.total_seen {
+            Way::Forward => match self.asker.ledger.total() {
                 Some(total) => total > view.reaches(),
                 None => seam.empty + 1 < EMPTY_ENOUGH,
             },
@@ -122,10 +122,9 @@ impl MarkReader {
     }
 
     /// What lies beyond a seam is known.
-    async fn sewn(&mut self, up: &mut UpstreamPort, seam: &Seam, found: Option<View>, again: Option<View>) -> Next {
+    async fn sewn(&mut self, seam: &Seam, found: Option<View>, again: Option<View>) -> Next {
         let (order, marker) = (&self.request.order, self.request.marker_of_target());
         let hidden = self.request.paging.hidden;
-        let asked = u64::from(seam.beyond.size().0);
         let repeated = found.as_ref().is_some_and(|view| !hidden && view.marks(order, marker) == seam.marks);
         let mut found = found;
         if repeated {
@@ -144,7 +143,7 @@ impl MarkReader {
             found = None;
         }
         let passed = match (found, again, &self.boundary) {
-            (Some(view), _, Boundary::Tail(_)) if !view.ends => return self.missed_tail(up, view, false).await,
+            (Some(view), _, Boundary::Tail(_)) if !view.ends => return self.missed_tail(view, false).await,
             (Some(view), _, Boundary::Tail(_)) => {
                 let cut = view.len();
                 self.take(view, cut, Recognised::default())
@@ -154,22 +153,7 @@ impl MarkReader {
                     Boundary::Marks(sightings) => sightings.line().clone(),
                     _ => Line::default(),
                 };
-                // Where items are hidden, the two may overlap; and they must where a silent cap may leave a gap.
-                let marks = view.marks(order, marker);
-                let mut known = (0..marks.len()).filter(|place| seam.marks.contains(&marks[*place]));
-                let cut = match seam.toward {
-                    Way::Forward => known.next_back().map_or(0, |last| last + 1),
-                    Way::Backward => match known.next() {
-                        None if hidden && view.reaches() < view.begins.saturating_add(asked) => return Err(self.lost()),
-                        first => first.unwrap_or(view.len()),
-                    },
-                };
-                // What an answer before the earlier one showed, and the page has already, may stand between the two.
-                let is_served = |mark: &&Mark| line.served().contains(*mark);
-                let cut = match seam.toward {
-                    Way::Forward => cut + marks[cut..].iter().take_while(is_served).count(),
-                    Way::Backward => cut - marks[..cut].iter().rev().take_while(is_served).count(),
-                };
+                let Some(cut) = self.cut_beyond(seam, &view, &line) else { return Err(self.lost()) };
                 self.take(view, cut, Recognised { line, ..Recognised::default() })
             }
             (None, Some(mut view), Boundary::Tail(_)) => {
@@ -183,6 +167,29 @@ impl MarkReader {
                 return Ok(Turn::Serve { cut_off: false });
             }
         };
-        if self.page.is_done() { Ok(Turn::Serve { cut_off: false }) } else { self.go_on(up, passed, false).await }
+        if self.page.is_done() { Ok(Turn::Serve { cut_off: false }) } else { self.read_on(passed, false).await }
+    }
+
+    /// Returns the place in an answer from beyond a seam at which the items not yet read begin; `None` where a silent cap may
+    /// have left a gap.
+    fn cut_beyond(&self, seam: &Seam, view: &View, line: &Line) -> Option<usize> {
+        let (order, marker) = (&self.request.order, self.request.marker_of_target());
+        // Where items are hidden, the two answers may overlap; and they must where a silent cap may leave a gap.
+        let marks = view.marks(order, marker);
+        let covers_all = view.reaches() >= view.begins.saturating_add(u64::from(seam.beyond.size().0));
+        let mut known = (0..marks.len()).filter(|place| seam.marks.contains(&marks[*place]));
+        let cut = match seam.toward {
+            Way::Forward => known.next_back().map_or(0, |last| last + 1),
+            Way::Backward => match known.next() {
+                None if self.request.paging.hidden && !covers_all => return None,
+                first => first.unwrap_or(view.len()),
+            },
+        };
+        // Items that an answer before the earlier one showed, and the page has already, may stand between the two.
+        let is_served = |mark: &&Mark| line.served().contains(*mark);
+        Some(match seam.toward {
+            Way::Forward => cut + marks[cut..].iter().take_while(is_served).count(),
+            Way::Backward => cut - marks[..cut].iter().rev().take_while(is_served).count(),
+        })
     }
 }

@@ -1,23 +1,22 @@
 //! The steps of a search for marks that are not where they are believed to be.
 
 use super::{
-    Boundary, Halt, MarkReader, Next, Progress, Turn, UpstreamPort,
-    asking::MARGIN,
+    Boundary, Halt, MarkReader, Next, Progress, Turn,
     search::{Covered, Probe, Search},
     sightings::Beside,
-    sizes::Sizes,
     view::View,
 };
 use crate::pagination::{
     direction::Way,
     paging::{Family, Sizes as Askable},
-    plan::{self, Window},
+    plan::{self, MARGIN, Window},
     refusal::Refusal,
+    slices::{Reader as _, Unasked},
     window::Slice,
 };
 
 /// So many requests are kept back from a search, for the page that it finds.
-const RESERVE: u32 = 4;
+const RESERVE: usize = 4;
 
 /// So many requests look at what decides once more, at most.
 const CLOSER: u32 = 8;
@@ -25,20 +24,20 @@ const CLOSER: u32 = 8;
 /// No upstream caps its answers at less: what is shorter is the end.
 const LEAST_CAP: u32 = 5;
 
-impl MarkReader {
+impl MarkReader<'_> {
     /// The marks that were seen decide nothing: looks for them elsewhere.
-    pub(super) async fn unsettled(&mut self, up: &mut UpstreamPort) -> Next {
+    pub(super) async fn unsettled(&mut self) -> Next {
         let Boundary::Marks(sightings) = &self.boundary else { return Err(self.lost()) };
         let Some(view) = sightings.last() else { return Err(self.lost()) };
         if let Some(cap) = self.cap_of(view, self.stand.offset) {
             let is_elsewhere = view.fetch.begins().0 > 0 || self.request.paging.family == Family::Offset;
-            (self.sizes.cap, self.sizes.guessed_cap) = (Some(cap), true);
+            (self.asker.sizes.cap, self.caps.guessed) = (Some(cap), true);
             if is_elsewhere {
                 return Ok(Turn::Window);
             }
         }
         if self.effort.closer > 0 {
-            return self.look_beside(up).await;
+            return self.look_beside().await;
         }
         if sightings.is_fresh() && self.request.paging.hidden && self.effort.misses == 0 {
             // What was read last may have nothing but hidden items beside it.
@@ -66,24 +65,24 @@ impl MarkReader {
             search.point(self.stand.offset.saturating_add(now).saturating_sub(then).min(now));
         }
         self.search = Some(search);
-        self.effort.searched = true;
+        self.asker.searching = true;
         if end.ends {
             self.unguess_cap();
         }
-        Ok(Turn::Search)
+        self.look_elsewhere().await
     }
 
     /// Looks at one window of the search, and says what comes next; `None`: the next window.
-    async fn look_at(&mut self, up: &mut UpstreamPort, probe: Probe, slice: Slice) -> Result<Option<Turn>, Halt> {
+    async fn look_at(&mut self, probe: Probe, slice: Slice) -> Result<Option<Turn>, Halt> {
         let mut slice = slice;
         // Under each cap another slice is asked for: caps only fall.
         loop {
-            let Some((fetch, answer)) = self.probe(up, slice).await? else { return Err(self.lost()) };
+            let Some((fetch, answer)) = self.send(vec![slice]).await?.pop() else { return Err(self.lost()) };
             let view = self.view(fetch, answer, false);
             let (covered, cap) = (self.covered(&view), self.cap_of(&view, probe.new));
             match self.read(view) {
                 Progress::Used(_) if self.page.is_done() => return Ok(Some(Turn::Serve { cut_off: false })),
-                Progress::Used(passed) => return self.go_on(up, passed, false).await.map(Some),
+                Progress::Used(passed) => return self.read_on(passed, false).await.map(Some),
                 Progress::Missed(_) | Progress::Unsettled => {}
             }
             if let Boundary::Marks(sightings) = &self.boundary
@@ -93,7 +92,7 @@ impl MarkReader {
                 return Err(Refusal::Stuck.into());
             }
             if cap.is_some() {
-                (self.sizes.cap, self.sizes.guessed_cap) = (cap, true);
+                (self.asker.sizes.cap, self.caps.guessed) = (cap, true);
             } else if covered.ends {
                 self.unguess_cap();
             }
@@ -116,9 +115,9 @@ impl MarkReader {
     /// under a cap a page that is not the first is another one, of another size. It must be asked for again.
     fn cap_of(&self, view: &View, offset: u64) -> Option<u32> {
         let count = u32::try_from(view.len()).ok()?;
-        let Sizes { honoured, cap, .. } = self.sizes;
+        let (honoured, cap) = (self.asker.ledger.honoured(), self.asker.sizes.cap);
         let least = honoured.by_walk().max(LEAST_CAP);
-        let is_new = cap.is_none_or(|cap| cap > count) && count >= least && !self.sizes.guessed_cap;
+        let is_new = cap.is_none_or(|cap| cap > count) && count >= least && !self.caps.guessed;
         let falls_short = self.request.paging.family == Family::Page || view.reaches() <= offset;
         let counted = view.answer.total.is_some_and(|total| total.value == view.reaches());
         let is_fixed = counted || matches!(self.request.paging.sizes, Askable::Fixed(_));
@@ -127,8 +126,8 @@ impl MarkReader {
 
     /// It was the end that made an answer short, and no cap, unless answers were as long as that.
     fn unguess_cap(&mut self) {
-        if self.sizes.guessed_cap && self.sizes.cap > Some(self.sizes.honoured.by_walk()) {
-            (self.sizes.cap, self.sizes.guessed_cap) = (self.request.profile.cap, false);
+        if self.caps.guessed && self.asker.sizes.cap > Some(self.asker.ledger.honoured().by_walk()) {
+            (self.asker.sizes.cap, self.caps.guessed) = (self.request.profile.cap, false);
         }
     }
 
@@ -139,13 +138,13 @@ impl MarkReader {
     }
 
     /// Looks at one window after the other; where there is none left, what was seen decides.
-    pub(super) async fn look_elsewhere(&mut self, up: &mut UpstreamPort) -> Next {
-        while self.left() > RESERVE
+    async fn look_elsewhere(&mut self) -> Next {
+        while self.asker.left() > RESERVE
             && let Some(probe) = self.search.as_mut().and_then(Search::next)
         {
             match self.slice_of(probe) {
                 Some(slice) => {
-                    if let Some(turn) = self.look_at(up, probe, slice).await? {
+                    if let Some(turn) = self.look_at(probe, slice).await? {
                         return Ok(turn);
                     }
                 }
@@ -156,7 +155,7 @@ impl MarkReader {
                 }
             }
         }
-        let left = self.left();
+        let left = self.asker.left();
         let Boundary::Marks(sightings) = &mut self.boundary else { return Err(self.lost()) };
         match sightings.decide() {
             Some(decision) if left > 0 => {
@@ -165,14 +164,14 @@ impl MarkReader {
                 sightings.look_closer();
                 Ok(Turn::Window)
             }
-            None if self.left() > RESERVE => Err(self.lost()),
-            _ => Err(self.spent()),
+            None if self.asker.left() > RESERVE => Err(self.lost()),
+            _ => Err(self.unasked(Unasked::Spent)),
         }
     }
 
     /// All that is in reach was looked at, and what decides is looked at once more: with what stands beside it, for there
     /// may be marks that were not seen because the list changed meanwhile. Then what was seen decides.
-    async fn look_beside(&mut self, up: &mut UpstreamPort) -> Next {
+    async fn look_beside(&mut self) -> Next {
         let Boundary::Marks(sightings) = &self.boundary else { return Err(self.lost()) };
         let (decision, beside) = (sightings.decide(), sightings.beside());
         if let Beside::Ask(way, edge, items) = beside
@@ -187,7 +186,7 @@ impl MarkReader {
             };
             if let Some(slice) = self.slice_showing(window, way, new) {
                 self.effort.closer += 1;
-                return Ok(Turn::Ask(vec![slice]));
+                return Ok(Turn::Ask(vec![slice.into()]));
             }
         }
         // Where the last page comes again, nothing tells how the answers lie to each other.
@@ -195,11 +194,7 @@ impl MarkReader {
         match decision.filter(|decision| !decision.open || seen) {
             Some(decision) => {
                 let passed = self.find(&decision);
-                if self.page.is_done() {
-                    Ok(Turn::Serve { cut_off: false })
-                } else {
-                    self.go_on(up, passed, false).await
-                }
+                if self.page.is_done() { Ok(Turn::Serve { cut_off: false }) } else { self.read_on(passed, false).await }
             }
             None => Err(self.lost()),
         }
@@ -212,7 +207,7 @@ impl MarkReader {
     /// The one request that shows most of a window, and what is new in it.
     fn slice_showing(&self, window: Window, way: Way, new: u64) -> Option<Slice> {
         let paging = &self.request.paging;
-        let plan = |window| plan::plan(paging, self.sizes.cap, window, way, 1).into_iter().next();
+        let plan = |window| plan::plan(paging, self.asker.sizes.cap, window, way, 1).into_iter().next();
         let shows = |slice: &Slice| (plan::reach(*slice).0..plan::reach(*slice).1).contains(&new);
         let unread = match way {
             Way::Forward => Window { from: new, ..window },

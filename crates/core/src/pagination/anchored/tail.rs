@@ -1,7 +1,7 @@
 //! Where the end of a list is looked for: at a total, further on where there is more, between what is there and what is
 //! not.
 
-use super::{Boundary, MarkReader, Next, Turn, UpstreamPort, seam::Seam, view::View};
+use super::{Boundary, MarkReader, Next, Turn, seam::Seam, view::View};
 use crate::pagination::direction::Way;
 use crate::pagination::{answer::Total, plan::Window};
 
@@ -74,15 +74,15 @@ impl Tail {
     }
 }
 
-impl MarkReader {
+impl MarkReader<'_> {
     /// An answer does not show the end of the list.
-    pub(super) async fn missed_tail(&mut self, up: &mut UpstreamPort, view: View, confirming: bool) -> Next {
-        self.effort.searched = true;
+    pub(super) async fn missed_tail(&mut self, view: View, confirming: bool) -> Next {
+        self.asker.searching = true;
         let Boundary::Tail(tail) = &mut self.boundary else { return Err(self.lost()) };
         let count = u32::try_from(view.len()).ok();
-        if confirming && count.is_some() && count == self.sizes.suspected() && count < Some(view.fetch.size().0) {
+        if confirming && count.is_some() && count == self.caps.suspected && count < Some(view.fetch.size().0) {
             // As many once more: that is a cap, and under it a page is another page.
-            self.sizes.confirm();
+            self.caps.confirm(&mut self.asker.sizes);
             *tail = Tail::new(tail.aim);
             return Ok(Turn::Window);
         }
@@ -92,14 +92,14 @@ impl MarkReader {
             total => tail.saw(view.begins, to, total),
         };
         if confirming && !view.is_empty() {
-            self.sizes.confirm();
+            self.caps.confirm(&mut self.asker.sizes);
         }
         if view.short && !view.is_empty() {
-            self.sizes.suspect(u32::try_from(view.len()).ok());
+            self.caps.suspected = u32::try_from(view.len()).ok();
             let last = view.reaches() - 1;
             let small = self.small_at_the_end(last).filter(|_| !confirming);
             if let Some(small) = small {
-                return self.confirm_by(up, vec![small]).await;
+                return self.confirm_by(vec![small]).await;
             }
         }
         let is_something = !view.is_empty() || view.from_start;

@@ -379,6 +379,8 @@ fn a_place_behind_a_page_that_was_capped_in_silence_is_believed_where_it_is() {
     for total in [false, true] {
         for cap in [8, 10, 13, 20] {
             let mut list = List { total, ..List::numbered(Family::Page, 0..60) }.capped_in_silence(Family::Page, cap);
+            // Every page meets the cap anew, and must see what follows it.
+            list.request.budget = 12;
             let mut target = amid(&[7, 8, 9], &[10, 11], 10);
             for first in (10..50).step_by(10) {
                 let page = list.page(target, 10).unwrap();

@@ -64,7 +64,7 @@ impl Ledger {
     }
 
     /// What is believed of sizes when an answer is judged.
-    pub(super) fn belief(&self, witness: Witness) -> Belief {
+    pub(in crate::pagination) fn belief(&self, witness: Witness) -> Belief {
         Belief { honoured: self.honoured, honoured_before: self.honoured_before, witness }
     }
 }

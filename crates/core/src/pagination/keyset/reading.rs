@@ -142,13 +142,8 @@ impl Reading {
             _ if is_whole && first => request.target.hint,
             _ => Hint { offset: Offset(self.part.before), ..Hint::default() },
         };
-        // One request is kept for a look at a run.
         let may_look = !self.looked && self.can_give_runs();
         let spent = up.requests - self.before;
-        let spend = |budget: u32| match budget.saturating_sub(spent) {
-            left if may_look && left > 1 => left - 1,
-            left => left,
-        };
         // A run that is too long is first read by itself, where that can be done.
         let unproven = if is_whole && !may_look { request.unproven } else { WhenUnproven::Refuse };
         let before_run = self.before_run.as_ref().map_or(u32::MAX, |(count, _)| *count);
@@ -171,8 +166,8 @@ impl Reading {
             filters: None,
             unproven,
             // Beside a run that is too long the page is searched for.
-            budget: spend(if self.looked { request.search_budget } else { request.budget }),
-            search_budget: spend(request.search_budget),
+            budget: if self.looked { request.search_budget } else { request.budget }.saturating_sub(spent),
+            search_budget: request.search_budget.saturating_sub(spent),
             profile: page.map_or(request.profile, |page| page.profile),
             ..request.clone()
         };

@@ -30,7 +30,7 @@ pub(super) struct Reached {
     hash: Option<u64>,
 }
 
-impl TokenPage {
+impl TokenPage<'_> {
     /// Which of some ties were served can't be told: the page is refused, or served flagged.
     fn cut_by_ties(&mut self) -> Result<(), Refusal> {
         if !self.may_flag() {

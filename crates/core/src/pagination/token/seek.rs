@@ -15,7 +15,7 @@ use crate::pagination::{
     position::Loop,
     refusal::Refusal,
     rows,
-    upstream::{Stop, UpstreamPort},
+    upstream::Stop,
     window::Offset,
 };
 
@@ -94,19 +94,14 @@ enum Looked {
     Ask(Token, Side),
 }
 
-impl TokenPage {
+impl TokenPage<'_> {
     /// Finds the place in the upstream page that its token leads to, or in those around it, and takes what the page needs of that
     /// upstream page. What was read beyond it comes next.
     ///
     /// # Errors
     ///
     /// [`Stop`] where the place can't be found.
-    pub(super) async fn find_place(
-        &mut self,
-        up: &mut UpstreamPort,
-        mut seek: Seek,
-        first: UpstreamPage,
-    ) -> Result<(), Stop> {
+    pub(super) async fn find_place(&mut self, mut seek: Seek, first: UpstreamPage) -> Result<(), Stop> {
         let (mut upstream_page, mut side) = (first, Side::After);
         // Each turn spends budget.
         let (found, passed) = loop {
@@ -122,7 +117,7 @@ impl TokenPage {
                     }
                     self.searching = true;
                     let way = if next == Side::After { self.way } else { self.way.reversed() };
-                    upstream_page = self.ask(up, Some(token), way, 0).await?;
+                    upstream_page = self.ask(Some(token), way, 0).await?;
                     side = next;
                 }
             }
@@ -249,7 +244,7 @@ impl TokenPage {
     fn may_look_onward(&self, seek: &Seek) -> bool {
         !self.request.is_by_offset()
             && seek.looked_at[0] < self.request.search_items
-            && self.requests + 1 < self.request.search_budget
+            && self.up.requests + 1 < self.request.search_budget
     }
 
     fn look_for_marks(

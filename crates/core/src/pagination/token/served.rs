@@ -48,7 +48,7 @@ impl<'a> PageEntry<'a> {
     }
 }
 
-impl TokenPage {
+impl TokenPage<'_> {
     /// The page as it stands; `short` where the budget ended before it was full.
     pub(super) fn page(&mut self, short: bool) -> Result<Page, Refusal> {
         let backward = self.way.is_backward();

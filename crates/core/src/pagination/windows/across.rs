@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use super::{
-    Asked, Next, Reader, Turn,
+    Asked, KeyReader, Next, Turn,
     seam::{Held, Seam},
 };
 use crate::pagination::{
@@ -19,7 +19,7 @@ use crate::pagination::{
 /// The flipped list is read so often for one boundary: its total may move meanwhile.
 const FLIPS: u32 = 2;
 
-impl Reader {
+impl KeyReader<'_> {
     /// The offsets on both sides of the boundary that must be seen together, which none of these slices holds.
     pub(super) fn across(&mut self, seam: &Range<u64>, window: Window, slices: Vec<Slice>) -> Next {
         // It only ever falls, so that the way round ends.
@@ -27,7 +27,7 @@ impl Reader {
             self.draft.believe(offset);
             return Ok(Turn::Window);
         }
-        if self.is_full_and_goes_on() {
+        if self.goes_on_as_told() {
             return Ok(self.served_and_goes_on());
         }
         if let Some(fetches) = self.flipped(seam, window) {
@@ -37,11 +37,11 @@ impl Reader {
         let paging = &self.request.paging;
         let forward = self.draft.way() == Way::Forward;
         // Where the last page comes again, only pages of one size tell whether there is another.
-        let wide = if self.ledger.repeats() || self.seams.one_size { 1 } else { self.draft.need() + 1 };
+        let wide = if self.asker.ledger.repeats() || self.seams.one_size { 1 } else { self.draft.need() + 1 };
         let (before, behind) = if forward { (1, wide) } else { (wide, 1) };
         let pair = match seam.end - seam.start {
-            2 => plan::seam(paging, self.sizes.cap, seam.start, before, behind),
-            _ => plan::pair(paging, self.sizes.cap, seam),
+            2 => plan::seam(paging, self.asker.sizes.cap, seam.start, before, behind),
+            _ => plan::pair(paging, self.asker.sizes.cap, seam),
         };
         let Some((earlier, later)) = pair else {
             return Ok(Turn::Ask(slices.into_iter().map(Asked::from).collect()));
@@ -77,12 +77,12 @@ impl Reader {
 
     /// Whether the list may end at an offset, as far as is told.
     fn may_end_at(&self, offset: u64) -> bool {
-        self.ledger.total().or_else(|| self.draft.hint().total).is_none_or(|total| total == offset)
+        self.asker.ledger.total().or_else(|| self.draft.hint().total).is_none_or(|total| total == offset)
     }
 
     /// The slice of the flipped list that shows the boundary, and the first of those of the list that fill the page then.
     fn flipped(&self, seam: &Range<u64>, window: Window) -> Option<Vec<Asked>> {
-        let total = self.ledger.total().or_else(|| self.draft.hint().total)?;
+        let total = self.asker.ledger.total().or_else(|| self.draft.hint().total)?;
         if !self.request.flips || self.seams.flips >= FLIPS || seam.start >= total {
             return None;
         }
@@ -90,7 +90,7 @@ impl Reader {
         let way = self.draft.way();
         let (before, behind) = if way == Way::Forward { (wish, 0) } else { (0, wish) };
         let flipped = Window { from: total.saturating_sub(seam.end), to: total - seam.start, before, behind };
-        let slice = plan::holding(paging, self.sizes.cap, flipped)?;
+        let slice = plan::holding(paging, self.asker.sizes.cap, flipped)?;
         let (begins, ends) = plan::reach(slice);
         let shown = total.saturating_sub(ends)..total.saturating_sub(begins);
         let rest = match way {
@@ -99,14 +99,14 @@ impl Reader {
         };
         let mut fetches = vec![Asked { flipped: Some(total), ..slice.into() }];
         if rest.from + 1 < rest.to && shown.end < total {
-            fetches.extend(plan::plan(paging, self.sizes.cap, rest, way, 1).into_iter().map(Asked::from));
+            fetches.extend(plan::plan(paging, self.asker.sizes.cap, rest, way, 1).into_iter().map(Asked::from));
         }
         Some(fetches)
     }
 
     /// Whether nothing is missing but whether there is more, and that is said: by a count, or by the offset that the page
     /// begins at.
-    pub(super) fn is_full_and_goes_on(&self) -> bool {
+    pub(super) fn goes_on_as_told(&self) -> bool {
         let said = match (self.draft.way(), self.draft.last_view()) {
             (Way::Backward, _) => self.draft.offset() > 0,
             (Way::Forward, Some(view)) => {

@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use super::{
-    Asked, Bracket, Look, Next, Reader, Turn,
+    Asked, Bracket, KeyReader, Look, Next, Turn,
     seam::{Held, Seam},
 };
 use crate::pagination::{
@@ -19,7 +19,6 @@ use crate::pagination::{
     plan::{self, Confirmation},
     position::Anchor,
     rows,
-    upstream::UpstreamPort,
     window::{Offset, Slice},
 };
 
@@ -65,9 +64,11 @@ pub(super) struct EndChecks {
     pub(super) seen: Option<u64>,
     /// As far as items were seen.
     pub(super) seen_to: u64,
+    /// The last answer with fewer items than were asked for: where it began, and how many it had.
+    pub(super) last_short: Option<(u64, u32)>,
 }
 
-impl Reader {
+impl KeyReader<'_> {
     /// Whether it may be asked once more if a short answer was the end.
     pub(super) fn may_doubt(&self, short: &Short) -> bool {
         let most = |doubt: Doubt| if doubt.short.last == short.last { DOUBTS_OF_ONE_PLACE } else { DOUBTS };
@@ -76,14 +77,14 @@ impl Reader {
 
     /// Asks whether a short answer was the end. The answer must hold what comes `from` an offset on: the boundary, and the
     /// last run of unordered ties, which is not closed yet.
-    pub(super) async fn doubt(&mut self, up: &mut UpstreamPort, short: Short, from: u64, held: Held) -> Next {
+    pub(super) async fn doubt(&mut self, short: Short, from: u64, held: Held) -> Next {
         let Short { slice, last, .. } = short;
         let times = self.ending.doubted.map_or(0, |doubt| doubt.times);
         self.ending.doubted = Some(Doubt { short, times: times + 1 });
         let confirmation = plan::confirmation(
             &self.request.paging,
-            self.sizes.cap,
-            self.ledger.honoured().size_now(),
+            self.asker.sizes.cap,
+            self.asker.ledger.honoured().size_now(),
             from.min(last),
             last,
         );
@@ -95,43 +96,37 @@ impl Reader {
                     Held::Here(view) => Some(&**view),
                 };
                 let last = view.and_then(|view| view.anchor(&self.request.order, view.len().checked_sub(1)?));
-                self.confirm(up, confirmation, slice, last).await
+                self.confirm(confirmation, slice, last).await
             }
             None => Ok(Turn::Seam(read_on(slice, held, last))),
         }
     }
 
     /// Asks once more for the very start, of which nothing came although a count says that there is something.
-    pub(super) async fn doubt_nothing(&mut self, up: &mut UpstreamPort, slice: Slice) -> Next {
+    pub(super) async fn doubt_nothing(&mut self, slice: Slice) -> Next {
         let short = Short { slice, count: 0, last: 0 };
         if !self.may_doubt(&short) {
             return Err(self.lost());
         }
         let times = self.ending.doubted.map_or(0, |doubt| doubt.times);
         self.ending.doubted = Some(Doubt { short, times: times + 1 });
-        self.confirm(up, Confirmation { edge: slice, filled: None }, slice, None).await
+        self.confirm(Confirmation { edge: slice, filled: None }, slice, None).await
     }
 
     /// Asks for what confirms that a short slice ends the list: at its edge, beyond it, and where a size should be filled.
     /// `last` is the last item that came; none where nothing came, or its keys can't be kept.
-    async fn confirm(
-        &mut self,
-        up: &mut UpstreamPort,
-        confirmation: Confirmation,
-        short: Slice,
-        last: Option<Anchor>,
-    ) -> Next {
+    async fn confirm(&mut self, confirmation: Confirmation, short: Slice, last: Option<Anchor>) -> Next {
         // Deeper than the upstream answers nothing can be asked: what is there can't be reached anyway.
-        let beyond = plan::within(&self.request.paging, plan::next(short)).filter(|_| self.requests_left() > 1);
+        let beyond = plan::within(&self.request.paging, plan::next(short)).filter(|_| self.asker.left() > 1);
         let fetches = [Some(confirmation.edge), beyond, confirmation.filled];
         let fetches = fetches.into_iter().flatten().map(Asked::from).collect();
-        let mut answers = self.ask(up, fetches).await?.into_iter();
+        let mut answers = self.ask(fetches).await?.into_iter();
         let Some((asked, edge)) = answers.next() else { return Err(self.lost()) };
         let beyond = answers.next().filter(|_| beyond.is_some());
         let from_beyond = beyond.as_ref().map(|(_, answer)| answer);
-        match confirmation::confirm((asked.slice, edge), from_beyond, last.as_ref(), self.terms(), &self.ledger) {
+        match confirmation::confirm((asked.slice, edge), from_beyond, last.as_ref(), self.terms(), &self.asker.ledger) {
             Confirmed::Edge(view) => {
-                Ok(Turn::Look(Look { views: vec![(asked, view.map(|view| *view))], confirming: true }))
+                Ok(Turn::Look(Look { answers: vec![(asked, view.map(|view| *view))], confirming: true }))
             }
             Confirmed::MoreBeyond(first) => {
                 let from = beyond.map_or(asked, |(asked, _)| asked).slice;
@@ -148,7 +143,7 @@ impl Reader {
         if self.ending.doubted.is_some_and(|doubt| doubt.times > 1) {
             return self.go_on_among_hidden();
         }
-        (self.cut, self.effort.searching) = (None, true);
+        (self.cut, self.asker.searching) = (None, true);
         Turn::Window
     }
 
@@ -162,7 +157,7 @@ impl Reader {
 
     /// Reads on among items that are hidden, of which this upstream's dialect does not know.
     pub(super) fn go_on_among_hidden(&mut self) -> Turn {
-        (self.cut, self.effort.searching) = (None, true);
+        (self.cut, self.asker.searching) = (None, true);
         Arc::make_mut(&mut self.request.paging).hidden = true;
         self.search.bracket = Bracket::default();
         Turn::Window
@@ -171,8 +166,8 @@ impl Reader {
     /// An answer of fewer items than the cap that were asked for, with more after it: no cap made it short.
     pub(super) fn refute_cap(&mut self) {
         let Some(Doubt { short, .. }) = self.ending.doubted else { return };
-        if self.sizes.profile.cap.is_some_and(|cap| short.slice.size().0 <= cap) {
-            (self.sizes.cap, self.sizes.profile.cap) = (None, None);
+        if self.asker.sizes.profile.cap.is_some_and(|cap| short.slice.size().0 <= cap) {
+            (self.asker.sizes.cap, self.asker.sizes.profile.cap) = (None, None);
         }
     }
 
@@ -182,12 +177,12 @@ impl Reader {
         let Some(Doubt { short, .. }) = self.ending.doubted else { return Turn::Window };
         self.ending.beyond = first;
         let count = u32::try_from(short.count).unwrap_or(u32::MAX);
-        self.ledger.fell_to(count);
-        (self.cut, self.effort.searching) = (None, true);
+        self.asker.ledger.fell_to(count);
+        (self.cut, self.asker.searching) = (None, true);
         self.refute_cap();
         let is_paged = matches!(short.slice, Slice::Page { .. });
-        if is_paged && count >= 2 && self.sizes.cap.is_none_or(|cap| cap > count) {
-            self.sizes.cap = Some(count);
+        if is_paged && count >= 2 && self.asker.sizes.cap.is_none_or(|cap| cap > count) {
+            self.asker.sizes.cap = Some(count);
             return Turn::Window;
         }
         let (after, before) = (short.last + 1, beyond.begins().0);

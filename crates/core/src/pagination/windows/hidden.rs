@@ -5,7 +5,7 @@
 //! of neighbouring slices shows it, the first of which is read again behind the others: `checked`. Its slices are no
 //! larger than sizes that were seen to be honoured, so that nothing is between them.
 
-use super::{Missed, Next, Reader, Turn, seam::Seam};
+use super::{KeyReader, Missed, Next, Turn, seam::Seam};
 use crate::pagination::{
     direction::{Side, Way},
     judge::draft::Cut,
@@ -25,7 +25,7 @@ pub(super) struct Edge {
     to: u64,
 }
 
-impl Reader {
+impl KeyReader<'_> {
     /// The boundary is not in an answer that may hide what is beside it.
     pub(super) fn missed_among_hidden(&mut self, view: Box<Evidence>, slice: Slice, side: Side) -> Next {
         // Pages of one size are neighbours whatever the cap.
@@ -53,7 +53,7 @@ impl Reader {
             _ => {}
         }
         if let Some(edge) = self.search.edge
-            && self.ledger.total().map_or(view.is_empty(), |total| edge.to >= total)
+            && self.asker.ledger.total().map_or(view.is_empty(), |total| edge.to >= total)
         {
             return Ok(self.read_chain(edge.slice, edge.to));
         }
@@ -65,7 +65,7 @@ impl Reader {
             let missed = Missed { slice, view, bracket: before };
             match self.search.last_missed.take() {
                 // The last page comes again: nothing is behind the one that came first.
-                Some(last) if self.ledger.repeats() && self.is_repeated(&last, &missed) => {
+                Some(last) if self.asker.ledger.repeats() && self.is_repeated(&last, &missed) => {
                     let near = if last.slice.begins() < missed.slice.begins() { last } else { missed };
                     let to = near.view.behind();
                     return Ok(self.read_chain(near.slice, to));
@@ -74,14 +74,14 @@ impl Reader {
             }
         }
         if matches!(slice, Slice::Offset { .. }) {
-            self.sizes.cap = Some(self.trusted_size().0);
+            self.asker.sizes.cap = Some(self.trusted_size().0);
         }
         if is_first { self.shifted() } else { Ok(Turn::Window) }
     }
 
     /// A run of ties goes on behind an answer, or what is behind it is hidden.
     pub(super) fn cut_among_hidden(&mut self, cut: &Cut, slice: Slice) -> Next {
-        self.effort.searching = true;
+        self.asker.searching = true;
         self.seams.torn += 1;
         if self.seams.torn > TORN {
             return self.tie_run(cut, None);
@@ -94,18 +94,18 @@ impl Reader {
         };
         // Where no total tells how far, farther each time.
         let farther = u64::from(self.trusted_size().0) << self.seams.torn;
-        let to = self.ledger.total().unwrap_or_else(|| plan::reach(edge).0 + farther);
+        let to = self.asker.ledger.total().unwrap_or_else(|| plan::reach(edge).0 + farther);
         Ok(self.read_chain(edge, to))
     }
 
     /// The largest size that is surely honoured.
     fn trusted_size(&self) -> PageSize {
-        plan::size_within(&self.request.paging, self.ledger.honoured().size())
+        plan::size_within(&self.request.paging, self.asker.ledger.honoured().size())
     }
 
     /// On which side of an empty answer the boundary is: where the search was going, but not behind the total.
     fn side_of_nothing(&self, view: &Evidence) -> Side {
-        let is_behind = match self.ledger.total() {
+        let is_behind = match self.asker.ledger.total() {
             Some(total) => view.begins() >= total,
             None => self.search.edge.is_none(),
         };
@@ -133,11 +133,11 @@ impl Reader {
         };
         let mut last = plan::next(edge);
         let mut between = vec![last];
-        while reached(last) < to && between.len() + 2 < self.requests_left() {
+        while reached(last) < to && between.len() + 2 < self.asker.left() {
             last = plan::next(last);
             between.push(last);
         }
-        if !self.ledger.repeats()
+        if !self.asker.ledger.repeats()
             && let Some(Slice::Offset { size, .. }) = between.last_mut()
             && let Ok(most) = u32::try_from(plan::most(&self.request.paging, None))
         {

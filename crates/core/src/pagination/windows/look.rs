@@ -1,22 +1,20 @@
 //! What answers give: to the page, and to what is known of the upstream.
 
 use super::{
-    Asked, Bracket, Next, Reader, Turn,
+    Asked, Bracket, KeyReader, Look, Next, Turn,
     confirm::{Doubt, Short},
     seam::Held,
 };
 use crate::pagination::{
-    answer::{Answer, Standing},
+    answer::Answer,
     direction::{Side, Way},
     judge::confirmation::ListTerms,
     judge::draft::Ground,
     judge::draft::{Cut, Progress},
     judge::evidence::Evidence,
     paging::{EndEvidence, Family},
-    refusal::Refusal,
-    rules::{Rule, holds},
+    slices::Taken,
     unsorted::Unsorted,
-    upstream::UpstreamPort,
     window::Slice,
 };
 
@@ -26,114 +24,85 @@ const OVERTAKEN: u64 = 2;
 /// So often is a boundary of which an answer tells nothing looked for beside that answer.
 const APART: u32 = 4;
 
-/// So many places that a count says to be in the list are asked for in vain before they are taken to stand deeper than the
-/// upstream answers. A count of rows that nobody is shown looks the same, until halving has come down to what is shown.
-const CEILINGS: u32 = 6;
-
-/// Answers that are looked at.
+/// Why nothing of an answer is taken.
 #[derive(Debug)]
-pub(super) struct Look {
-    /// What was asked for, and what came: in the order of asking.
-    pub(super) views: Vec<(Asked, Result<Evidence, Unsorted>)>,
-    /// They were asked for to confirm an end.
-    pub(super) confirming: bool,
+pub(super) enum Obstacle {
+    /// Its items contradict the order, or can't be compared.
+    Unsorted(Unsorted),
+    /// It is short, and may stand elsewhere than it was asked for.
+    Misplaced(Short, Box<Evidence>),
+    /// It makes an end of the list the boundary, and no item on the other side confirms that.
+    Unwitnessed(Asked, Box<Evidence>, Side),
+    /// A run of ties beside the boundary is cut by an edge of it.
+    Cut(Cut, Option<Short>, Slice, Box<Evidence>),
+    /// The boundary is not in it, but on this side of it.
+    Missed(Asked, Box<Evidence>, Side),
+    /// The boundary has no place among its items.
+    Apart(Asked, Box<Evidence>, Option<Side>),
 }
 
-impl Look {
-    /// One answer.
-    pub(super) fn at(asked: Asked, view: Evidence) -> Turn {
-        Turn::Look(Self { views: vec![(asked, Ok(view))], confirming: false })
-    }
+/// One answer that is looked at again.
+pub(super) fn look_at(asked: Asked, view: Evidence) -> Turn {
+    Turn::Look(Look { answers: vec![(asked, Ok(view))], confirming: false })
 }
 
-impl Reader {
-    /// Takes in what answers teach whatever becomes of them.
-    ///
-    /// # Errors
-    ///
-    /// [`Refusal::NoList`] and [`Refusal::TooDeep`], by what the first of them says of its place.
-    pub(super) fn learn(&mut self, pairs: &[(Asked, Answer)]) -> Result<(), Refusal> {
-        for (Asked { slice, .. }, answer) in pairs {
-            self.ledger.enter(*slice, answer, &self.request.paging);
-            self.sizes.learn(*slice, answer, &self.request.paging, &self.ledger);
+impl KeyReader<'_> {
+    /// Takes from an answer what it proves of the boundary, or of the last item taken before it.
+    pub(super) fn take_from(
+        &mut self,
+        asked: Asked,
+        view: Result<Evidence, Unsorted>,
+        is_first: bool,
+        confirming: bool,
+    ) -> Taken<Option<Short>, Obstacle> {
+        let mut view = match view {
+            Ok(view) => view,
+            // Out of order by itself, whatever it is needed for: no change to the list explains that.
+            Err(unsorted) if unsorted.cause.is_disorder() => return Taken::Alarm(Obstacle::Unsorted(unsorted)),
+            Err(unsorted) => return Taken::None(Obstacle::Unsorted(unsorted)),
+        };
+        if self.request.leaves_out_costly_proofs() {
+            self.assume_end_of(&mut view);
         }
-        // Further answers are speculation: where they are needed, they are asked for again and come first.
-        if let Some((Asked { slice, .. }, answer)) = pairs.first()
-            && answer.standing == Standing::PastEnd
-            && holds(Rule::StatusesOnlyAim)
-        {
-            let begins = slice.begins().0;
-            if begins == 0 {
-                return Err(Refusal::NoList);
-            }
-            self.ceilings += u32::from(self.ledger.total().is_some_and(|total| total > begins));
-            if self.ceilings > CEILINGS {
-                return Err(Refusal::TooDeep);
-            }
+        self.suspect(&view, confirming);
+        self.note(&view);
+        let (short, way) = (Short::of(&view, asked.slice), self.draft.way());
+        if self.may_be_repeated(&view) {
+            return Taken::Alarm(Obstacle::Missed(asked, Box::new(view), Side::Before));
         }
-        Ok(())
+        if !confirming && let Some(short) = self.misplaced(&view, asked) {
+            return Taken::None(Obstacle::Misplaced(short, Box::new(view)));
+        }
+        if is_first && let Some(side) = self.unwitnessed_edge(&view) {
+            return Taken::None(Obstacle::Unwitnessed(asked, Box::new(view), side));
+        }
+        match self.draft.take(view) {
+            Ok(Progress::Done) => Taken::All,
+            Ok(Progress::More) => {
+                self.progressed();
+                self.seams.taken_from = Some(asked.slice).filter(|_| asked.flipped.is_none());
+                Taken::Some(short.filter(|_| way == Way::Forward))
+            }
+            Ok(Progress::Cut(cut, view)) => Taken::None(Obstacle::Cut(cut, short, asked.slice, view)),
+            Ok(Progress::Missed(view, side)) => Taken::None(Obstacle::Missed(asked, view, side)),
+            Ok(Progress::Apart(view, side)) => Taken::None(Obstacle::Apart(asked, view, side)),
+            Err(unsorted) => Taken::None(Obstacle::Unsorted(unsorted)),
+        }
     }
 
-    /// Looks at answers in turn. The first must prove the boundary, each further one the last item taken before it. What
-    /// fails there was speculation, and is asked again from where the page stands.
-    pub(super) async fn look(&mut self, up: &mut UpstreamPort, look: Look) -> Next {
-        let Look { views, confirming } = look;
-        let mut used_any = false;
-        let mut unended = None;
-        for (fetch, view) in views {
-            let mut view = match view {
-                Ok(view) => view,
-                // Out of order by itself, whatever it is needed for: no change to the list explains that.
-                Err(unsorted) if !used_any || unsorted.cause.is_disorder() => return Err(self.contradicted(unsorted)),
-                Err(_) => break,
-            };
-            if self.request.leaves_out_costly_proofs() {
-                self.assume_end_of(&mut view);
+    /// Says where to look after an answer of which nothing was taken.
+    pub(super) async fn overcome(&mut self, obstacle: Obstacle) -> Next {
+        match obstacle {
+            Obstacle::Unsorted(unsorted) => Err(self.contradicted(unsorted)),
+            Obstacle::Misplaced(short, view) => self.doubt(short, short.last, Held::Here(view)).await,
+            Obstacle::Unwitnessed(asked, view, side) => self.witness(asked, *view, side).await,
+            Obstacle::Cut(cut, short, slice, view) => self.cut(cut, short, (slice, view)).await,
+            Obstacle::Missed(asked, view, side) => self.missed(view, asked, side).await,
+            Obstacle::Apart(asked, view, Some(side)) if self.ground == Ground::Whole && self.seams.apart < APART => {
+                self.seams.apart += 1;
+                self.missed(view, asked, side).await
             }
-            self.suspect(&view, confirming);
-            self.note(&view);
-            let (short, way) = (Short::of(&view, fetch.slice), self.draft.way());
-            if self.may_be_repeated(&view) {
-                return self.missed(up, Box::new(view), fetch, Side::Before).await;
-            }
-            if !confirming && let Some(short) = self.misplaced(&view, fetch) {
-                if used_any {
-                    break;
-                }
-                return self.doubt(up, short, short.last, Held::Here(Box::new(view))).await;
-            }
-            if !used_any && let Some(side) = self.unwitnessed_edge(&view) {
-                return self.witness(up, fetch, view, side).await;
-            }
-            let progress = match self.draft.take(view) {
-                Ok(progress) => progress,
-                Err(_) if used_any => break,
-                Err(unsorted) => return Err(self.contradicted(unsorted)),
-            };
-            match progress {
-                Progress::Done => return Ok(Turn::Serve { cut_off: false }),
-                Progress::More => {
-                    used_any = true;
-                    self.progressed();
-                    self.seams.taken_from = Some(fetch.slice).filter(|_| fetch.flipped.is_none());
-                    unended = short.filter(|_| way == Way::Forward);
-                }
-                Progress::Cut(..) | Progress::Missed(..) | Progress::Apart(..) if used_any => break,
-                Progress::Cut(cut, view) => return self.cut(up, cut, short, (fetch.slice, view)).await,
-                Progress::Missed(view, side) => return self.missed(up, view, fetch, side).await,
-                Progress::Apart(view, Some(side)) if self.ground == Ground::Whole && self.seams.apart < APART => {
-                    self.seams.apart += 1;
-                    return self.missed(up, view, fetch, side).await;
-                }
-                Progress::Apart(..) => return Err(self.lost()),
-            }
-        }
-        match unended {
-            Some(short) if self.may_doubt(&short) => {
-                let from = self.draft.offset().saturating_sub(1);
-                self.doubt(up, short, from, Held::Taken).await
-            }
-            _ => Ok(Turn::Window),
+            Obstacle::Apart(..) => Err(self.lost()),
         }
     }
 
@@ -173,12 +142,12 @@ impl Reader {
             Some(_) => view.begins() == 0 && !view.is_from_start(),
             None => self.search.bracket.leaves_room_before(view.begins()),
         };
-        room && view.ends() && self.ledger.repeats() && self.draft.seeks_the_end() && self.draft.len() == 0
+        room && view.ends() && self.asker.ledger.repeats() && self.draft.seeks_the_end() && self.draft.len() == 0
     }
 
     /// Where the list is believed to end, and how long its runs of ties are.
     pub(super) fn note(&mut self, view: &Evidence) {
-        self.sizes.profile.run = self.sizes.profile.run.max(view.longest_run());
+        self.asker.sizes.profile.run = self.asker.sizes.profile.run.max(view.longest_run());
         if !view.is_empty() && !view.short() {
             // Where a page of another size than was asked for stands, nothing says.
             self.ending.seen_to = self.ending.seen_to.max(view.behind());
@@ -196,14 +165,14 @@ impl Reader {
         // A count that a change has overtaken is off by a little.
         let counted = view.answer().total.is_none_or(|total| total.value > view.behind() + OVERTAKEN);
         if view.capped() && counted && !confirming {
-            self.sizes.cap = capped(view.len().max(self.ledger.honoured().by_page() as usize));
+            self.asker.sizes.cap = capped(view.len().max(self.asker.ledger.honoured().by_page() as usize));
         }
         if let Some(Doubt { short, .. }) =
             self.ending.doubted.filter(|it| confirming && view.behind() > it.short.last + 1)
         {
             self.refute_cap();
-            self.sizes.cap = capped(short.count.max(self.ledger.honoured().by_page() as usize));
-            self.ledger.fell_to(u32::try_from(short.count).unwrap_or(u32::MAX));
+            self.asker.sizes.cap = capped(short.count.max(self.asker.ledger.honoured().by_page() as usize));
+            self.asker.ledger.fell_to(u32::try_from(short.count).unwrap_or(u32::MAX));
         }
     }
 
@@ -214,8 +183,8 @@ impl Reader {
     pub(super) fn view(&self, answer: Answer, asked: Asked) -> Result<Evidence, Unsorted> {
         let Asked { slice, flipped, assumed } = asked;
         let mut view = match flipped {
-            Some(total) => Evidence::of_flipped(slice, answer, total, self.terms(), &self.ledger)?,
-            None => Evidence::of(slice, answer, self.terms(), &self.ledger)?,
+            Some(total) => Evidence::of_flipped(slice, answer, total, self.terms(), &self.asker.ledger)?,
+            None => Evidence::of(slice, answer, self.terms(), &self.asker.ledger)?,
         };
         if let Some(side) = assumed.filter(|_| !self.draft.is_unchecked()) {
             view.assume_edge(side);
@@ -229,13 +198,7 @@ impl Reader {
     }
 
     /// A run of ties is cut by an edge of the answer. Where that is short, it may be the end, which closes its last run.
-    async fn cut(
-        &mut self,
-        up: &mut UpstreamPort,
-        cut: Cut,
-        short: Option<Short>,
-        seen: (Slice, Box<Evidence>),
-    ) -> Next {
+    async fn cut(&mut self, cut: Cut, short: Option<Short>, seen: (Slice, Box<Evidence>)) -> Next {
         if cut.right && self.request.paging.hidden {
             return self.cut_among_hidden(&cut, seen.0);
         }
@@ -243,8 +206,8 @@ impl Reader {
             && !cut.left
             && let Some(short) = short.filter(|short| self.may_doubt(short))
         {
-            (self.cut, self.effort.searching) = (None, true);
-            return self.doubt(up, short, cut.needed.start, Held::Here(seen.1)).await;
+            (self.cut, self.asker.searching) = (None, true);
+            return self.doubt(short, cut.needed.start, Held::Here(seen.1)).await;
         }
         if self.cut.as_ref() == Some(&cut) {
             return self.tie_run(&cut, Some(seen));
@@ -257,7 +220,7 @@ impl Reader {
         if self.cut.as_ref() == Some(&cut) {
             return self.tie_run(&cut, None);
         }
-        self.effort.searching = true;
+        self.asker.searching = true;
         self.search.bracket = Bracket::default();
         self.cut = Some(cut);
         Ok(Turn::Window)

@@ -1,45 +1,38 @@
 //! An answer that does not hold the boundary: what it says of where to look.
 
-use super::{Asked, Bracket, Missed, Next, Reader, Turn, confirm::Short, seam::Held};
+use super::{Asked, Bracket, KeyReader, Missed, Next, Turn, confirm::Short, seam::Held};
 use crate::pagination::{
     direction::Side,
     judge::evidence::Evidence,
     page::Unproven,
     plan,
     refusal::Refusal,
-    upstream::UpstreamPort,
     window::{Offset, PageNumber, Slice},
 };
 
-impl Reader {
+impl KeyReader<'_> {
     /// The boundary is not in the answer that was asked for it.
-    pub(super) async fn missed(
-        &mut self,
-        up: &mut UpstreamPort,
-        view: Box<Evidence>,
-        asked: Asked,
-        side: Side,
-    ) -> Next {
+    pub(super) async fn missed(&mut self, view: Box<Evidence>, asked: Asked, side: Side) -> Next {
         let slice = asked.slice;
         if view.is_empty() && view.is_from_start() && !self.request.paging.hidden {
-            return self.doubt_nothing(up, slice).await;
+            return self.doubt_nothing(slice).await;
         }
         if self.request.paging.hidden && (self.draft.can_be_searched_for() || self.draft.is_at_start()) {
-            self.effort.searching = true;
+            self.asker.searching = true;
             return self.missed_among_hidden(view, slice, side);
         }
         if !self.draft.can_be_searched_for() {
             return self.missed_by_offset(&view);
         }
         let first = !self.search.bracket.has_begun();
-        (self.effort.searching, self.cut) = (true, None);
+        (self.asker.searching, self.cut) = (true, None);
         if side == Side::After
             && let Some(short) = Short::of(&view, slice).filter(|short| self.may_doubt(short))
         {
             // The end, or a silent cap. What lies behind tells.
-            return self.doubt(up, short, short.last, Held::Here(view)).await;
+            return self.doubt(short, short.last, Held::Here(view)).await;
         }
-        if first && asked.flipped.is_some_and(|total| self.ledger.total() != Some(total)) {
+        if first && asked.flipped.is_some_and(|total| self.asker.ledger.total() != Some(total)) {
             // Counted from the end as it was. Had the list changed before the boundary alone, it would be here: so it is
             // looked for where it was, and not from here on.
             let mut bracket = self.search.bracket;
@@ -54,7 +47,7 @@ impl Reader {
             && let Some(contradicted) = self.contradicts(asked, &view)
         {
             if self.is_contradictory() {
-                return Err(self.read_again(up, contradicted).await);
+                return Err(self.read_again(contradicted).await);
             }
             self.search.bracket = Bracket::default();
         }
@@ -64,7 +57,7 @@ impl Reader {
         if side == Side::After && asked.flipped.is_none() {
             let missed = Missed { slice, view, bracket: before };
             match self.search.last_missed.take() {
-                Some(last) if self.is_repeated(&last, &missed) => return self.repeated(up, last, missed).await,
+                Some(last) if self.is_repeated(&last, &missed) => return self.repeated(last, missed).await,
                 _ => self.search.last_missed = Some(missed),
             }
         }
@@ -77,7 +70,7 @@ impl Reader {
             return Ok(Turn::Window);
         };
         self.draft.believe(offset);
-        let window = self.window(plan::most(&self.request.paging, self.sizes.cap));
+        let window = self.window(plan::most(&self.request.paging, self.asker.sizes.cap));
         // The total may have changed on both sides: further answers around the wrong place would be lost once more.
         self.around(window, 1)
     }
@@ -85,7 +78,7 @@ impl Reader {
     /// Where the boundary is if all that changed since the cursor was made changed on one side of it: by as much as the
     /// total did. The end is where the total is.
     fn shift(&mut self) -> Option<u64> {
-        let total = self.ledger.total()?;
+        let total = self.asker.ledger.total()?;
         if self.draft.seeks_the_end() && self.draft.len() == 0 {
             return Some(total);
         }
@@ -103,11 +96,11 @@ impl Reader {
         let cap = u32::try_from(view.len()).unwrap_or(u32::MAX).max(2);
         self.seams.torn += 1;
         if !view.is_empty() && self.seams.torn <= 2 {
-            self.sizes.cap = Some(self.sizes.cap.map_or(cap, |known| known.min(cap)));
+            self.asker.sizes.cap = Some(self.asker.sizes.cap.map_or(cap, |known| known.min(cap)));
             return Ok(Turn::Window);
         }
         let by_offset = self.request.is_by_offset() || super::asks_by_offset(&self.request);
-        let counted_in = self.ledger.total().is_some_and(|total| total > self.draft.offset());
+        let counted_in = self.asker.ledger.total().is_some_and(|total| total > self.draft.offset());
         if by_offset && !counted_in && self.flagged.is_none_or(|reason| reason == Unproven::Position) {
             // Whoever asks by offset, behind the end too, is shown what is there. An empty page leads back to the end of the
             // list: where a count says that the offset is before it, a walk back would begin anew for ever.
@@ -120,28 +113,28 @@ impl Reader {
     /// Whether the same items came from two places.
     pub(super) fn is_repeated(&self, last: &Missed, missed: &Missed) -> bool {
         let (one, other) = (&last.view, &missed.view);
-        let same = (one.same_items(other) && (self.ledger.repeats() || !one.is_loose_run(&self.request.order)))
-            || (self.ledger.repeats() && one.ends_like(other));
+        let same = (one.same_items(other) && (self.asker.ledger.repeats() || !one.is_loose_run(&self.request.order)))
+            || (self.asker.ledger.repeats() && one.ends_like(other));
         last.slice.begins() != missed.slice.begins() && !one.is_empty() && same
     }
 
     /// The same items came from two places: the last page comes again past the end, or the upstream ignores what it is
     /// asked, which its start tells.
-    async fn repeated(&mut self, up: &mut UpstreamPort, one: Missed, other: Missed) -> Next {
+    async fn repeated(&mut self, one: Missed, other: Missed) -> Next {
         let near = if one.slice.begins() < other.slice.begins() { one } else { other };
-        if self.ledger.repeats() {
+        if self.asker.ledger.repeats() {
             return Ok(self.ends_before(near));
         }
         let start = match near.slice {
             Slice::Offset { size, .. } => Slice::Offset { from: Offset(0), size },
             Slice::Page { size, .. } => Slice::Page { number: PageNumber(0), size },
         };
-        let start = self.ask(up, vec![start.into()]).await?.pop();
+        let start = self.ask(vec![start.into()]).await?.pop();
         let start = start.and_then(|(asked, start)| self.view(start, asked).ok());
         if start.is_some_and(|start| near.view.same_items(&start) && !start.ends()) {
             return Err(Refusal::Stuck.into());
         }
-        self.ledger.came_again();
+        self.asker.ledger.came_again();
         Ok(self.ends_before(near))
     }
 

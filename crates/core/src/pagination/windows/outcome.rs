@@ -1,9 +1,7 @@
 //! How a page ends: served, flagged, or refused.
 
-use std::ops::ControlFlow;
-
 use super::{
-    Halt, Next, Reader, Turn, asks_by_offset,
+    Halt, KeyReader, Next, Turn, asks_by_offset,
     seam::{Held, Seam},
 };
 use crate::pagination::{
@@ -21,9 +19,9 @@ use crate::pagination::{
 /// another part of it each time.
 const PAIRS: u32 = 2;
 
-impl Reader {
+impl KeyReader<'_> {
     /// Serves the page as it stands: complete, or `cut_off` by the budget.
-    pub(super) fn serve(&mut self, cut_off: bool) -> Result<ControlFlow<Page, Turn>, Halt> {
+    pub(super) fn finish(&mut self, cut_off: bool) -> Result<Page, Halt> {
         if self.draft.is_nothing_by_offset() && !asks_by_offset(&self.request) && self.flagged.is_some() {
             // What is served instead of a place that can't be found must not end the list: nothing shows that it does.
             return Err(Refusal::PositionLost { nearest: self.nearest() }.into());
@@ -31,10 +29,10 @@ impl Reader {
         let verdict = Verdict {
             unproven: self.flagged,
             cut_off,
-            profile: self.sizes.profile,
-            honoured: self.ledger.honoured().by_walk(),
+            profile: self.asker.sizes.profile,
+            honoured: self.asker.ledger.honoured().by_walk(),
         };
-        self.draft.finish(verdict).map(ControlFlow::Break).map_err(|unsorted| self.contradicted(unsorted))
+        self.draft.finish(verdict).map_err(|unsorted| self.contradicted(unsorted))
     }
 
     /// The place of the page can't be found.
@@ -46,16 +44,19 @@ impl Reader {
     /// A run of ties is longer than an answer can be. A cap that is no more than suspected may have made it seem so; two
     /// neighbouring slices may hold it, of the whole list: whoever filters it has better ways.
     pub(super) fn tie_run(&mut self, cut: &Cut, seen: Option<(Slice, Box<Evidence>)>) -> Next {
-        self.effort.searching = true;
-        if self.sizes.cap != self.sizes.profile.cap && self.sizes.cap.is_some() && !self.sizes.uncapped {
-            (self.sizes.cap, self.sizes.uncapped) = (None, true);
+        self.asker.searching = true;
+        if self.asker.sizes.cap != self.asker.sizes.profile.cap
+            && self.asker.sizes.cap.is_some()
+            && !self.seams.uncapped
+        {
+            (self.asker.sizes.cap, self.seams.uncapped) = (None, true);
             self.cut = Some(cut.clone());
             return Ok(Turn::Window);
         }
         if self.seams.torn < PAIRS
             && self.ground == Ground::Whole
             && !self.request.paging.hidden
-            && let Some((earlier, later)) = plan::pair(&self.request.paging, self.sizes.cap, &cut.needed)
+            && let Some((earlier, later)) = plan::pair(&self.request.paging, self.asker.sizes.cap, &cut.needed)
         {
             self.seams.torn += 1;
             return Ok(Turn::Seam(match seen {
@@ -64,7 +65,7 @@ impl Reader {
                 _ => Seam::new(earlier, vec![later]),
             }));
         }
-        if self.ledger.total().is_some_and(|total| total >= cut.needed.end)
+        if self.asker.ledger.total().is_some_and(|total| total >= cut.needed.end)
             && cut.right
             && self.ending.doubted.is_some()
         {
@@ -105,7 +106,7 @@ impl Reader {
     /// unless items were seen there.
     fn nearest(&self) -> Offset {
         let nearest = self.draft.nearest();
-        let end = match (self.ledger.total(), self.ending.seen) {
+        let end = match (self.asker.ledger.total(), self.ending.seen) {
             (Some(total), _) => Some(total),
             (None, Some(end)) => Some(if self.ending.seen_to > 0 { end.min(self.ending.seen_to) } else { end }),
             (None, None) => None,

@@ -3,9 +3,14 @@
 //! They count only if that one is the same the second time, so that nothing moved across the seams in between. Such a
 //! page is `checked`, and no more.
 
-use super::{Asked, Look, Next, Reader, Turn};
+use super::{Asked, KeyReader, Next, Turn, look_at};
 use crate::pagination::{
-    direction::Side, judge::draft::Progress, judge::evidence::Evidence, judge::seam::Unjoined, upstream::UpstreamPort,
+    direction::Side,
+    judge::draft::Progress,
+    judge::evidence::Evidence,
+    judge::seam::Unjoined,
+    plan,
+    slices::{Reader as _, Unasked},
     window::Slice,
 };
 
@@ -42,14 +47,14 @@ impl Seam {
     }
 }
 
-impl Reader {
+impl KeyReader<'_> {
     /// Reads a seam. A slice is judged by what was asked for in the end: a declared depth may have cut it.
-    pub(super) async fn read_seam(&mut self, up: &mut UpstreamPort, seam: Seam) -> Next {
+    pub(super) async fn read_seam(&mut self, seam: Seam) -> Next {
         let Seam { mut twice, held, mut between } = seam;
         let held = match held {
             Some(held) => held,
             None => {
-                let Some((asked, first)) = self.ask(up, vec![twice.into()]).await?.pop() else {
+                let Some((asked, first)) = self.ask(vec![twice.into()]).await?.pop() else {
                     return Err(self.lost());
                 };
                 twice = asked.slice;
@@ -59,13 +64,16 @@ impl Reader {
                 }
             }
         };
-        between.truncate(self.requests_left().saturating_sub(1).max(1));
-        let middle = self.ask(up, between.iter().copied().map(Asked::from).collect()).await?;
+        if between.iter().any(|slice| plan::within(&self.request.paging, *slice).is_none()) {
+            return Err(self.unasked(Unasked::TooDeep));
+        }
+        between.truncate(self.asker.left().saturating_sub(1).max(1));
+        let middle = self.ask(between.iter().copied().map(Asked::from).collect()).await?;
         if middle.len() < between.len() {
             // The budget did not allow for all of them.
             return self.again();
         }
-        let Some((asked, again)) = self.ask(up, vec![twice.into()]).await?.pop() else { return self.again() };
+        let Some((asked, again)) = self.ask(vec![twice.into()]).await?.pop() else { return self.again() };
         let twice = asked.slice;
         let Ok(again) = self.view(again, twice.into()) else { return self.again() };
         self.note(&again);
@@ -77,7 +85,7 @@ impl Reader {
             Held::Here(first) => Some(&**first),
         };
         let Some(first) = first else { return self.torn(twice, again) };
-        match Evidence::joined(first, middle.ok(), again, &self.request.order, &self.ledger) {
+        match Evidence::joined(first, middle.ok(), again, &self.request.order, &self.asker.ledger) {
             // Two answers agree on an end that a third one has disproved.
             Ok(joined) if self.ends_before_more(&joined) => Ok(self.go_on_among_hidden()),
             Ok(joined) => self.take_joined(joined, twice),
@@ -96,12 +104,12 @@ impl Reader {
 
     /// Something moved between the two readings: the second is looked at by itself.
     fn torn(&mut self, twice: Slice, again: Evidence) -> Next {
-        self.effort.searching = true;
+        self.asker.searching = true;
         self.seams.torn += 1;
         if self.seams.torn > TRIES {
             return Err(self.lost());
         }
-        Ok(Look::at(twice.into(), again))
+        Ok(look_at(twice.into(), again))
     }
 
     fn take_joined(&mut self, joined: Evidence, twice: Slice) -> Next {
@@ -120,7 +128,7 @@ impl Reader {
             Ok(Progress::Cut(cut, _)) => self.widen(cut),
             Ok(Progress::Missed(view, _)) if !self.draft.can_be_searched_for() => self.missed_by_offset(&view),
             Ok(Progress::Missed(view, side)) => {
-                self.effort.searching = true;
+                self.asker.searching = true;
                 self.seams.torn += 1;
                 if self.seams.torn > TRIES {
                     return Err(self.lost());
@@ -136,7 +144,7 @@ impl Reader {
 
     /// Asks once more: what moved between two answers may have settled.
     fn again(&mut self) -> Next {
-        self.effort.searching = true;
+        self.asker.searching = true;
         self.seams.torn += 1;
         if self.seams.torn <= TRIES { Ok(Turn::Window) } else { Err(self.lost()) }
     }

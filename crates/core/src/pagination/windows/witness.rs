@@ -11,7 +11,7 @@
 
 use std::cmp::Ordering;
 
-use super::{Asked, Bracket, Halt, Look, Next, Reader, Turn};
+use super::{Asked, Bracket, Halt, KeyReader, Next, Turn, look_at};
 use crate::pagination::{
     direction::Side,
     judge::evidence::Evidence,
@@ -19,7 +19,6 @@ use crate::pagination::{
     position::Anchor,
     rows,
     unsorted::Cause,
-    upstream::UpstreamPort,
 };
 
 /// So many contradictions within one page are taken for changes to the list, before its order is taken to be another one.
@@ -59,7 +58,7 @@ pub(super) struct Contradicted {
     later: Sighting,
 }
 
-impl Reader {
+impl KeyReader<'_> {
     /// Takes in an answer of a search; the earlier answer that it contradicts. Only strong keys count: ties come in any
     /// order.
     pub(super) fn contradicts(&mut self, asked: Asked, view: &Evidence) -> Option<Contradicted> {
@@ -94,11 +93,11 @@ impl Reader {
 
     /// Reads the earlier of two answers again that contradict each other, where contradictions are too many for changes.
     /// The list is not in its order if the answer that came before the contradiction comes after it too.
-    pub(super) async fn read_again(&mut self, up: &mut UpstreamPort, contradicted: Contradicted) -> Halt {
-        if self.requests_left() == 0 {
+    pub(super) async fn read_again(&mut self, contradicted: Contradicted) -> Halt {
+        if self.asker.left() == 0 {
             return self.lost();
         }
-        let pairs = match self.ask(up, vec![contradicted.earlier.asked]).await {
+        let pairs = match self.ask(vec![contradicted.earlier.asked]).await {
             Ok(pairs) => pairs,
             Err(halt) => return halt,
         };
@@ -153,10 +152,10 @@ impl Reader {
     }
 
     /// Asks for items all over the list, at once, where an end of it would be the boundary's place.
-    pub(super) async fn witness(&mut self, up: &mut UpstreamPort, asked: Asked, view: Evidence, side: Side) -> Next {
+    pub(super) async fn witness(&mut self, asked: Asked, view: Evidence, side: Side) -> Next {
         self.witnesses.confirmed = true;
         let behind = view.behind();
-        let places: [u64; PLACES] = match (side, self.ledger.total().filter(|total| *total > behind)) {
+        let places: [u64; PLACES] = match (side, self.asker.ledger.total().filter(|total| *total > behind)) {
             (Side::After, _) => [1, 2, 3, 0].map(|quarter| view.begins() / 4 * quarter),
             (Side::Before, Some(total)) => [1, 2, 3, 4].map(|quarter| behind + (total - behind - 1) / 4 * quarter),
             (Side::Before, None) => [2, 16, 128, 1_024].map(|times| behind.saturating_mul(times)),
@@ -166,14 +165,14 @@ impl Reader {
         for place in places {
             // Of a short list one answer holds several of these places.
             let is_held = slices.iter().any(|held| plan::holds(held.slice, &(place..place + 1)));
-            let slice = plan::holding(&self.request.paging, self.sizes.cap, around(place)).filter(|_| !is_held);
+            let slice = plan::holding(&self.request.paging, self.asker.sizes.cap, around(place)).filter(|_| !is_held);
             slices.extend(slice.and_then(|slice| plan::within(&self.request.paging, slice)).map(Asked::from));
         }
-        slices.truncate(self.requests_left());
+        slices.truncate(self.asker.left());
         if slices.is_empty() {
-            return Ok(Look::at(asked, view));
+            return Ok(look_at(asked, view));
         }
-        let pairs = self.ask(up, slices).await?;
+        let pairs = self.ask(slices).await?;
         // All of these items must stand where the boundary says that they do.
         let views = self.views(pairs);
         let mut contradiction = None;
@@ -186,18 +185,18 @@ impl Reader {
             }
         }
         let Some(contradiction) = contradiction else {
-            return Ok(Look::at(asked, view));
+            return Ok(look_at(asked, view));
         };
         self.witnesses.contradictions += 1;
         if self.is_contradictory() {
             let sightings = self.sighting(asked, &view).zip(self.sighting(contradiction.0, &contradiction.1));
             return match sightings {
-                Some((earlier, later)) => Err(self.read_again(up, Contradicted { earlier, later }).await),
+                Some((earlier, later)) => Err(self.read_again(Contradicted { earlier, later }).await),
                 None => Err(self.lost()),
             };
         }
         self.witnesses.confirmed = false;
-        (self.search.bracket, self.effort.searching) = (Bracket::default(), true);
+        (self.search.bracket, self.asker.searching) = (Bracket::default(), true);
         self.draft.believe(contradiction.1.begins());
         Ok(Turn::Window)
     }

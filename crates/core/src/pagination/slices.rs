@@ -1,0 +1,173 @@
+//! A page that is read from slices of a list, whatever tells its place: keys (`windows`) or marks (`anchored`).
+//!
+//! The window around the place is asked for. An answer that shows the place gives its items to the page; its last item is
+//! the place from which the page goes on. Where an answer does not show the place, the place is searched for; a short
+//! answer is confirmed to be the end; and where no answer shows both sides of the place, neighbouring slices are read
+//! together.
+
+mod asker;
+mod sizes;
+
+pub(super) use {
+    asker::{Asked, Asker, Unasked},
+    sizes::Sizes,
+};
+
+use std::fmt::Debug;
+
+use super::{page::Page, refusal::Refusal, request::PageRequest, upstream::Stop};
+
+/// Answers that are looked at in turn.
+#[derive(Debug)]
+pub(super) struct Look<A> {
+    /// In the order of asking.
+    pub(super) answers: Vec<A>,
+    /// They were asked for to confirm an end.
+    pub(super) confirming: bool,
+}
+
+/// The use of an answer to a page.
+#[derive(Debug)]
+pub(super) enum Taken<T, O> {
+    /// The page is complete.
+    All,
+    /// Some of it was taken, and more is needed.
+    Some(T),
+    /// It does not show the place, which matters only if the answer was asked for that: else it was speculation.
+    None(O),
+    /// It shows what matters whatever it was asked for.
+    Alarm(O),
+}
+
+/// What is done next.
+#[derive(Debug)]
+pub(super) enum Turn<A, S> {
+    /// Ask for the window around the place.
+    Window,
+    /// Ask for these slices: a chain of answers, each proven by the one before.
+    Ask(Vec<Asked>),
+    /// Look at answers.
+    Look(Look<A>),
+    /// Read slices that show a seam together.
+    Seam(S),
+    /// Serve the page as it stands: complete, or cut off by the budget.
+    Serve {
+        /// The budget ended before the page was complete.
+        cut_off: bool,
+    },
+}
+
+/// Why a procedure ends before its end.
+#[derive(Debug)]
+pub(super) enum Halt<T> {
+    /// This turn is taken instead.
+    Instead(T),
+    /// The page ends here.
+    Stop(Stop),
+}
+
+impl<T> From<Stop> for Halt<T> {
+    fn from(stop: Stop) -> Self {
+        Self::Stop(stop)
+    }
+}
+
+impl<T> From<Refusal> for Halt<T> {
+    fn from(refusal: Refusal) -> Self {
+        Self::Stop(refusal.into())
+    }
+}
+
+type TurnOf<R> = Turn<<R as Reader>::Answer, <R as Reader>::Seam>;
+
+/// What is done next, or why the page ends here.
+type Next<R> = Result<TurnOf<R>, Halt<TurnOf<R>>>;
+
+/// A page under way. Each procedure ends with the [`Turn`] that comes next.
+pub(super) trait Reader: Sized {
+    /// An answer, as it is looked at.
+    type Answer: Debug;
+    /// What is known of the place after some of an answer was taken.
+    type Progress;
+    /// Why nothing of an answer is taken.
+    type Obstacle;
+    /// Slices that show a seam together.
+    type Seam: Debug;
+
+    /// Returns the page that is wanted.
+    fn request(&self) -> &PageRequest;
+    /// Returns the number of items that the page has.
+    fn count(&self) -> usize;
+    /// Returns whether the page is full and is said to go on: by a count, by the answer, or by the offset of its start.
+    fn is_full_and_goes_on(&self) -> bool;
+    /// Says which slices should show the place.
+    fn locate(&mut self) -> Next<Self>;
+    /// Asks for slices that should show the place.
+    async fn ask(&mut self, asked: Vec<Asked>) -> Next<Self>;
+    /// Takes from an answer what it proves; `is_first`: it was asked for to show the place.
+    fn take(&mut self, answer: Self::Answer, is_first: bool, confirming: bool)
+    -> Taken<Self::Progress, Self::Obstacle>;
+    /// Searches for a place that the answer which was asked for it does not show.
+    async fn search(&mut self, obstacle: Self::Obstacle, confirming: bool) -> Next<Self>;
+    /// Goes on after the last answer of which some was taken: confirms the end, or asks for more.
+    async fn go_on(&mut self, progress: Option<Self::Progress>, confirming: bool) -> Next<Self>;
+    /// Reads slices that show a seam together.
+    async fn seam(&mut self, seam: Self::Seam) -> Next<Self>;
+    /// Makes the page.
+    fn serve(&mut self, cut_off: bool) -> Result<Page, Halt<TurnOf<Self>>>;
+
+    /// Nothing more can be asked: the page is served as it stands, with a next page, or refused.
+    fn unasked(&self, why: Unasked) -> Halt<TurnOf<Self>> {
+        let (refusal, is_spent) = match why {
+            Unasked::Spent => (Refusal::BudgetExceeded, true),
+            Unasked::TooDeep => (Refusal::TooDeep, false),
+            Unasked::Stop(stop) => return Halt::Stop(stop),
+        };
+        match self.is_full_and_goes_on() || (is_spent && self.request().serves_short(self.count())) {
+            true => Halt::Instead(Turn::Serve { cut_off: true }),
+            false => refusal.into(),
+        }
+    }
+}
+
+/// Reads a page, beginning with this turn.
+///
+/// # Errors
+///
+/// [`Stop`] where no page can be served so.
+pub(super) async fn read<R: Reader>(mut reader: R, first: TurnOf<R>) -> Result<Page, Stop> {
+    let mut turn = first;
+    // Each turn that asks spends budget, and between two of those no turn comes twice.
+    loop {
+        let next = match turn {
+            Turn::Window => reader.locate(),
+            Turn::Ask(asked) => reader.ask(asked).await,
+            Turn::Look(look) => take_in_turn(&mut reader, look).await,
+            Turn::Seam(seam) => reader.seam(seam).await,
+            Turn::Serve { cut_off } => match reader.serve(cut_off) {
+                Ok(page) => return Ok(page),
+                Err(halt) => Err(halt),
+            },
+        };
+        turn = match next {
+            Ok(turn) | Err(Halt::Instead(turn)) => turn,
+            Err(Halt::Stop(stop)) => return Err(stop),
+        };
+    }
+}
+
+/// Takes from answers in turn. The first must show the place, each further one the place to which the page has got by then.
+/// What fails there was speculation, and is asked again from where the page stands.
+async fn take_in_turn<R: Reader>(reader: &mut R, look: Look<R::Answer>) -> Next<R> {
+    let Look { answers, confirming } = look;
+    let mut progress = None;
+    for answer in answers {
+        match reader.take(answer, progress.is_none(), confirming) {
+            Taken::All => return Ok(Turn::Serve { cut_off: false }),
+            Taken::Some(more) => progress = Some(more),
+            Taken::None(_) if progress.is_some() => break,
+            Taken::None(obstacle) | Taken::Alarm(obstacle) => return reader.search(obstacle, confirming).await,
+        }
+    }
+    reader.go_on(progress, confirming).await
+}

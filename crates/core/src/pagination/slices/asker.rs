@@ -1,0 +1,168 @@
+//! The requests of a page that is read from slices: how many may still be made, and what their answers teach, whatever
+//! becomes of them.
+
+use super::sizes::Sizes;
+use crate::pagination::{
+    answer::{Answer, Standing},
+    direction::Side,
+    judge::ledger::Ledger,
+    paging::Paging,
+    plan,
+    refusal::Refusal,
+    request::PageRequest,
+    rules::{Rule, holds},
+    upstream::{Stop, UpstreamPort},
+    window::Slice,
+};
+
+/// The number of places in the list, as a count tells, that are asked for in vain before they are taken to stand deeper
+/// than the upstream answers. A count of rows that nobody is shown looks the same, until halving has come down to the rows
+/// that are shown.
+const CEILINGS: u32 = 6;
+
+/// A slice that is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::pagination) struct Asked {
+    pub(in crate::pagination) slice: Slice,
+    /// It is one of the flipped list, which is believed to have so many items.
+    pub(in crate::pagination) flipped: Option<u64>,
+    /// The boundary is taken to be at this edge of the answer, though nothing shows that.
+    pub(in crate::pagination) assumed: Option<Side>,
+}
+
+impl From<Slice> for Asked {
+    fn from(slice: Slice) -> Self {
+        Self { slice, flipped: None, assumed: None }
+    }
+}
+
+/// Why slices have no answers.
+#[derive(Debug)]
+pub(in crate::pagination) enum Unasked {
+    /// The budget is spent.
+    Spent,
+    /// They stand deeper than the upstream answers.
+    TooDeep,
+    /// The page ends here.
+    Stop(Stop),
+}
+
+impl From<Stop> for Unasked {
+    fn from(stop: Stop) -> Self {
+        Self::Stop(stop)
+    }
+}
+
+impl From<Refusal> for Unasked {
+    fn from(refusal: Refusal) -> Self {
+        Self::Stop(refusal.into())
+    }
+}
+
+/// The requests of one page.
+#[derive(Debug)]
+pub(in crate::pagination) struct Asker<'p> {
+    up: &'p mut UpstreamPort,
+    /// The number of requests made before this page was begun.
+    before: u32,
+    budget: u32,
+    search_budget: u32,
+    /// The place of the page has to be searched for: the page may take as many requests as a search.
+    pub(in crate::pagination) searching: bool,
+    pub(in crate::pagination) sizes: Sizes,
+    /// What the answers show beside their items.
+    pub(in crate::pagination) ledger: Ledger,
+    /// How often a past-the-end status came from before the end that a count tells.
+    ceilings: u32,
+}
+
+impl<'p> Asker<'p> {
+    /// Begins with what the request knows of sizes; `is_first_page`: nothing comes before the page.
+    pub(in crate::pagination) fn new(up: &'p mut UpstreamPort, request: &PageRequest, is_first_page: bool) -> Self {
+        Self {
+            before: up.requests,
+            budget: request.budget,
+            search_budget: request.search_budget.max(request.budget),
+            searching: false,
+            sizes: Sizes::new(request.profile, is_first_page),
+            ledger: Ledger::new(request.target.hint.honoured, request.paging.repeats_last_page),
+            ceilings: 0,
+            up,
+        }
+    }
+
+    /// Takes in slices that came before this page was begun, as if they had been asked for here.
+    ///
+    /// # Errors
+    ///
+    /// As [`Asker::send`].
+    pub(in crate::pagination) fn adopt(&mut self, pairs: &[(Slice, Answer)], paging: &Paging) -> Result<(), Refusal> {
+        self.before -= u32::try_from(pairs.len()).unwrap_or(u32::MAX).min(self.before);
+        self.learn(pairs.iter().map(|(slice, answer)| (*slice, answer)), paging)
+    }
+
+    /// Returns how many requests may still be made.
+    pub(in crate::pagination) fn left(&self) -> usize {
+        let budget = if self.searching { self.search_budget } else { self.budget };
+        budget.saturating_sub(self.up.requests - self.before) as usize
+    }
+
+    /// Asks for slices, as many as the budget has left, cut at the depth that the upstream answers where what is left of
+    /// them `is_of_use`. Slices after one that is too deep are left out.
+    ///
+    /// # Errors
+    ///
+    /// [`Unasked::Spent`] and [`Unasked::TooDeep`] where not even the first can be asked for; else [`Refusal::NoList`] and
+    /// [`Refusal::TooDeep`], by what the first answer says of its place.
+    pub(in crate::pagination) async fn send(
+        &mut self,
+        mut asked: Vec<Asked>,
+        paging: &Paging,
+        is_of_use: impl Fn(Slice) -> bool,
+    ) -> Result<Vec<(Asked, Answer)>, Unasked> {
+        asked.truncate(self.left());
+        if asked.is_empty() {
+            // A plan without a request would go on for ever.
+            return Err(Unasked::Spent);
+        }
+        let shallow = |asked: &Asked| {
+            let slice = plan::within(paging, asked.slice)?;
+            (slice == asked.slice || is_of_use(slice)).then_some(Asked { slice, ..*asked })
+        };
+        asked = asked.iter().map_while(shallow).collect();
+        if asked.is_empty() {
+            return Err(Unasked::TooDeep);
+        }
+        let slices: Vec<(Slice, bool)> = asked.iter().map(|asked| (asked.slice, asked.flipped.is_some())).collect();
+        let answers = self.up.slices(&slices).await?;
+        self.learn(slices.iter().map(|(slice, _)| *slice).zip(&answers), paging)?;
+        Ok(asked.into_iter().zip(answers).collect())
+    }
+
+    fn learn<'a>(
+        &mut self,
+        pairs: impl Iterator<Item = (Slice, &'a Answer)> + Clone,
+        paging: &Paging,
+    ) -> Result<(), Refusal> {
+        for (slice, answer) in pairs.clone() {
+            self.ledger.enter(slice, answer, paging);
+            self.sizes.learn(slice, answer);
+        }
+        // Further answers are speculation: where they are needed, they are asked for again and come first.
+        let mut pairs = pairs;
+        if let Some((slice, answer)) = pairs.next()
+            && answer.standing == Standing::PastEnd
+            && holds(Rule::StatusesOnlyAim)
+        {
+            let begins = slice.begins().0;
+            if begins == 0 {
+                return Err(Refusal::NoList);
+            }
+            self.ceilings += u32::from(self.ledger.total().is_some_and(|total| total > begins));
+            if self.ceilings > CEILINGS {
+                return Err(Refusal::TooDeep);
+            }
+        }
+        Ok(())
+    }
+}
