@@ -5,12 +5,12 @@
 //! further answer of a page is held to the same rule, by the marks of what was read last. Where the marks are not where
 //! they are believed to be, they are searched for in growing windows (`search`).
 //!
-//! What never moved is neither skipped nor repeated as long as of the marks that are still there, and within reach, more
-//! stood still than moved. Nothing more can be known of a list that is sorted in a way that nobody says.
+//! Items that never moved are neither skipped nor repeated as long as of the marks that are still there, and within
+//! reach, more stood still than moved. More cannot be known of a list whose order is not declared.
 //!
-//! Nothing bounds the length of a walk, and nothing needs to: a page goes on from where the majority of its neighbours
-//! stands, so that only what was put, or moved, ahead of the reader comes in its way, and a list that grows ahead of its
-//! reader faster than it is read has no end in any order. A count of what was served would end the walk of a reader who
+//! The length of a walk has no bound, and needs none: a page goes on from where the majority of its neighbours stands,
+//! so that only items that were put, or moved, ahead of the reader come in its way, and a list that grows ahead of its
+//! reader faster than it is read has no end in any order. A count of served items would end the walk of a reader who
 //! deletes what it reads from a list that is filled up again.
 
 mod asking;
@@ -50,12 +50,12 @@ use super::{
     window::{Offset, Slice},
 };
 
-/// What an answer must show before anything of it is taken.
+/// The landmark that an answer must show before anything of it is taken.
 #[derive(Debug)]
 enum Boundary {
     /// The very start.
     Start,
-    /// This offset, whatever is there.
+    /// This offset, whatever item is there.
     At(u64),
     /// The end of the list.
     Tail(Tail),
@@ -63,21 +63,21 @@ enum Boundary {
     Marks(Sightings),
 }
 
-/// Why nothing of an answer is taken.
+/// The reason why nothing of an answer is taken.
 #[derive(Debug)]
 enum Obstacle {
-    /// The boundary, which is no marks', is not in it.
+    /// The boundary, which is not known by marks, is not in the answer.
     Missed(Box<View>),
     /// The marks that were seen decide nothing yet.
     Unsettled,
 }
 
-/// What came of an answer.
+/// The use of an answer.
 #[derive(Debug)]
 enum Progress {
-    /// It was used, and so many items of it were passed.
+    /// The answer was used, and so many items of it were passed.
     Used(usize),
-    /// The boundary is not in it.
+    /// The boundary is not in the answer.
     Missed(Box<View>),
     /// The marks that were seen decide nothing yet.
     Unsettled,
@@ -105,35 +105,36 @@ struct MarkReader<'p> {
     findings: Findings,
 }
 
-/// Where the page is believed to be.
+/// The believed place of the page.
 #[derive(Clone, Copy, Debug, Default)]
 struct Stand {
-    /// Where the boundary is believed to be, and where it was when the last window was asked for.
+    /// The believed offset of the boundary, and the one for which the last window was asked.
     offset: u64,
     aimed: u64,
-    /// Where the page begins if it can only be served by offset.
+    /// The offset of the page if it can only be served by offset.
     nearest: u64,
 }
 
-/// What was asked and tried.
+/// The attempts of a page.
 #[derive(Clone, Copy, Debug, Default)]
 struct Effort {
     /// The search is over, and what decides is looked at once more, by so many requests so far.
     closer: u32,
-    /// How often the page was begun anew, as the place that its reading had got to could not be found again.
+    /// The number of times that the page was begun anew, as the place that its reading had got to could not be found
+    /// again.
     restarts: u32,
-    /// How many answers in a row had the items of the one before them, though they were asked for elsewhere.
+    /// The number of answers in a row with the items of the one before them, though they were asked for elsewhere.
     alike: u32,
     /// Answers in vain since the last progress.
     misses: u32,
 }
 
-/// What is suspected of a cap.
+/// The suspicions of a cap.
 #[derive(Clone, Copy, Debug, Default)]
 struct Caps {
     /// A short answer of a search was taken for capped.
     guessed: bool,
-    /// How many items a short answer had, until more come from behind it: then that number is a silent cap.
+    /// The number of items of a short answer. If more come after it, that number is a silent cap.
     suspected: Option<u32>,
 }
 
@@ -146,23 +147,23 @@ impl Caps {
     }
 }
 
-/// What answers count.
+/// The counts of answers.
 #[derive(Clone, Copy, Debug)]
 struct Counts {
     total: Option<Total>,
-    /// Nothing came from this offset on, when an end was confirmed.
+    /// The offset from which on no item came when an end was confirmed.
     nothing_from: u64,
 }
 
-/// What the page says beside its items.
+/// The findings that the page tells beside its items.
 #[derive(Clone, Copy, Debug, Default)]
 struct Findings {
-    /// How far from its hint the cursor's place was found, once it was.
+    /// The distance from its hint at which the cursor's place was found, once it was.
     drift: Option<i64>,
     stragglers: u32,
     /// The client itself asks by offset.
     by_offset: bool,
-    /// Why the page is served by offset alone.
+    /// The reason why the page is served by offset alone.
     flagged: Option<Unproven>,
 }
 
@@ -333,7 +334,7 @@ fn by_marks(request: &PageRequest) -> Position {
 }
 
 impl MarkReader<'_> {
-    /// What is known of the upstream at the end of a page: a cap is a size that answers then fill.
+    /// Returns the profile of the upstream at the end of a page: a cap is a size that answers then fill.
     fn profile(&self) -> UpstreamProfile {
         let Sizes { profile, cap, .. } = self.asker.sizes;
         let cap = if cap == Some(self.asker.ledger.honoured().by_walk()) { cap } else { profile.cap };

@@ -20,9 +20,9 @@ use super::{page::Page, refusal::Refusal, request::PageRequest, upstream::Stop};
 /// Answers that are looked at in turn.
 #[derive(Debug)]
 pub(super) struct Look<A> {
-    /// In the order of asking.
+    /// The answers, in the order of asking.
     pub(super) answers: Vec<A>,
-    /// They were asked for to confirm an end.
+    /// The answers were asked for to confirm an end.
     pub(super) confirming: bool,
 }
 
@@ -31,15 +31,16 @@ pub(super) struct Look<A> {
 pub(super) enum Taken<T, O> {
     /// The page is complete.
     All,
-    /// Some of it was taken, and more is needed.
+    /// Some of the answer was taken, and more is needed.
     Some(T),
-    /// It does not show the place, which matters only if the answer was asked for that: else it was speculation.
+    /// The answer does not show the place. That matters only if the answer was asked for to show it: else it was
+    /// speculation.
     None(O),
-    /// It shows what matters whatever it was asked for.
+    /// The answer shows a fault that matters whatever it was asked for.
     Alarm(O),
 }
 
-/// What is done next.
+/// The next turn of a page.
 #[derive(Debug)]
 pub(super) enum Turn<A, S> {
     /// Ask for the window around the place.
@@ -60,7 +61,7 @@ pub(super) enum Turn<A, S> {
 /// Why a procedure ends before its end.
 #[derive(Debug)]
 pub(super) enum Halt<T> {
-    /// This turn is taken instead.
+    /// The page goes on with this turn.
     Instead(T),
     /// The page ends here.
     Stop(Stop),
@@ -80,16 +81,16 @@ impl<T> From<Refusal> for Halt<T> {
 
 type TurnOf<R> = Turn<<R as Reader>::Answer, <R as Reader>::Seam>;
 
-/// What is done next, or why the page ends here.
+/// The next turn of a page, or why the page ends here.
 type Next<R> = Result<TurnOf<R>, Halt<TurnOf<R>>>;
 
 /// A page under way. Each procedure ends with the [`Turn`] that comes next.
 pub(super) trait Reader: Sized {
     /// An answer, as it is looked at.
     type Answer: Debug;
-    /// What is known of the place after some of an answer was taken.
+    /// The knowledge of the place after some of an answer was taken.
     type Progress;
-    /// Why nothing of an answer is taken.
+    /// The reason why nothing of an answer is taken.
     type Obstacle;
     /// Slices that show a seam together.
     type Seam: Debug;
@@ -116,7 +117,8 @@ pub(super) trait Reader: Sized {
     /// Makes the page.
     fn serve(&mut self, cut_off: bool) -> Result<Page, Halt<TurnOf<Self>>>;
 
-    /// Nothing more can be asked: the page is served as it stands, with a next page, or refused.
+    /// Returns the end of a page that can ask for no more: the page is served as it stands, with a next page, or
+    /// refused.
     fn unasked(&self, why: Unasked) -> Halt<TurnOf<Self>> {
         let (refusal, is_spent) = match why {
             Unasked::Spent => (Refusal::BudgetExceeded, true),
@@ -156,8 +158,8 @@ pub(super) async fn read<R: Reader>(mut reader: R, first: TurnOf<R>) -> Result<P
     }
 }
 
-/// Takes from answers in turn. The first must show the place, each further one the place to which the page has got by then.
-/// What fails there was speculation, and is asked again from where the page stands.
+/// Takes from answers in turn. The first must show the place, each further one the place to which the page has got by
+/// then. A further answer that does not is speculation in vain, and is asked for again from where the page stands.
 async fn take_in_turn<R: Reader>(reader: &mut R, look: Look<R::Answer>) -> Next<R> {
     let Look { answers, confirming } = look;
     let mut progress = None;

@@ -1,10 +1,10 @@
-//! A page of a list with a declared order, from slices of it: ask for the window around the boundary, look, ask again.
+//! A page of a list with a declared order, read from slices: the landmark is a boundary that keys tell.
 //!
-//! A boundary that is where it is believed to be costs one request. Where it is not, `bracket` says where to look next;
-//! where no slice shows both sides of it, `across` reads the flipped list, or `seam` reads two slices and one of them
+//! A boundary that is where it is believed to be costs one request. Elsewhere, `bracket` aims the search; where no
+//! slice shows both sides of the boundary, `across` reads the flipped list, or `seam` reads two slices and one of them
 //! again.
 //!
-//! [`read`] is the loop. Each procedure that it calls ends with the [`Turn`] that comes next.
+//! The loop stands in `slices`. Each procedure ends with the [`Turn`] that comes next.
 
 mod across;
 mod aim;
@@ -46,7 +46,7 @@ use super::{
 struct Missed {
     slice: Slice,
     view: Box<Evidence>,
-    /// What was believed without it.
+    /// The bracket before this answer.
     bracket: Bracket,
 }
 
@@ -62,42 +62,42 @@ struct KeyReader<'p> {
     ground: Ground,
     draft: Draft,
     search: Search,
-    /// What the answers of a search say of the order between them.
+    /// The evidence of a search about the order of the answers.
     witnesses: Witnesses,
     ending: EndChecks,
     seams: Seams,
-    /// A run of ties that the last answer cut.
+    /// The run of ties that the last answer cut.
     cut: Option<Cut>,
-    /// Why the page is served by offset alone.
+    /// The reason why the page is served by offset alone.
     flagged: Option<Unproven>,
 }
 
-/// Where the boundary was looked for in vain since the last progress.
+/// The search for a boundary since the last progress.
 #[derive(Debug, Default)]
 struct Search {
     bracket: Bracket,
-    /// The difference of totals was aimed by.
+    /// The offset predicted by the change of the total has been tried.
     shifted: bool,
-    /// What was found last to lie before the boundary.
+    /// The last answer that was found to lie before the boundary.
     last_missed: Option<Missed>,
-    /// Where items are hidden: what was found to lie before the boundary, and how far nothing more was found.
+    /// The slice before the boundary, and how far after it no item was found, where items are hidden.
     edge: Option<Edge>,
 }
 
-/// What was tried since the last progress to see both sides of a boundary that no single answer shows.
+/// The attempts since the last progress to see both sides of a boundary that no single answer shows.
 #[derive(Clone, Copy, Debug, Default)]
 struct Seams {
-    /// How often the flipped list was read in vain.
+    /// The number of vain readings of the flipped list.
     flips: u32,
-    /// How often slices were read in vain.
+    /// The number of vain readings of neighbouring slices.
     torn: u32,
-    /// How often an answer told nothing of the boundary.
+    /// The number of answers that told neither side of the boundary.
     apart: u32,
-    /// What was asked for last to be taken without a proof of where it stands.
+    /// The slice asked for last whose edge is taken to be the boundary without a proof.
     assumed: Option<Slice>,
     /// Only pages of one size are joined: those of different sizes did not fit.
     one_size: bool,
-    /// What the page took items from last.
+    /// The slice that the page took items from last.
     taken_from: Option<Slice>,
     /// A cap that was only suspected made a run of ties seem too long, and was doubted.
     uncapped: bool,
@@ -193,7 +193,7 @@ impl<'p> KeyReader<'p> {
         }
     }
 
-    /// The page has come on: what was looked for is found.
+    /// Forgets the search: the page has taken items, so the boundary was found.
     fn progressed(&mut self) {
         self.search = Search { shifted: true, ..Search::default() };
         self.cut = None;
@@ -201,7 +201,7 @@ impl<'p> KeyReader<'p> {
     }
 }
 
-/// Whether the client itself asks by offset, other than the start.
+/// Returns whether the client itself asks by offset, other than the start.
 fn asks_by_offset(request: &PageRequest) -> bool {
     matches!(request.target.position, Position::At(offset) if offset.0 > 0)
 }

@@ -1,5 +1,5 @@
-//! What to ask next: the window around the boundary, and what lies behind a short answer. And what becomes of a page that
-//! can't be completed.
+//! The next request: for the window around the boundary, and for the list after a short answer. And the end of a page
+//! that cannot be completed.
 
 use std::collections::HashSet;
 
@@ -16,8 +16,8 @@ use crate::pagination::{
     window::{Offset, Slice},
 };
 
-/// So often do answers from different places have the same items before they are taken to come from anywhere: an end may
-/// come again.
+/// The number of answers from different places that may have the same items before the upstream is taken to ignore the
+/// place: an end may come again.
 const ALIKE: u32 = 2;
 
 /// An answer shows so many items of those already served, and so many of those to come, where that costs nothing more:
@@ -25,7 +25,7 @@ const ALIKE: u32 = 2;
 const BESIDE: u64 = 2;
 
 impl MarkReader<'_> {
-    /// Says what should show the boundary.
+    /// Asks for the slices that should show the boundary.
     pub(super) fn next_window(&mut self) -> Next {
         self.stand.aimed = self.stand.offset;
         let way = self.page.way();
@@ -54,7 +54,7 @@ impl MarkReader<'_> {
         Ok(Turn::Ask(fetches.into_iter().map(Asked::from).collect()))
     }
 
-    /// The window of believed offsets to ask for: what marks the boundary, the items needed, and one beyond.
+    /// Returns the window of believed offsets to ask for: the marks of the boundary, the items needed, and one beyond.
     fn window(&self) -> Window {
         let need = self.page.need();
         let margin = if self.request.paging.family == Family::Page { 0 } else { MARGIN };
@@ -160,8 +160,8 @@ impl MarkReader<'_> {
         Ok(Turn::Look(Look { answers: pairs, confirming: true }))
     }
 
-    /// Whether an answer from beyond the last one holds an item that this has not: where the last page comes again past the
-    /// end, it holds none.
+    /// Returns whether an answer from beyond the last one holds an item that this has not: where the last page comes
+    /// again past the end, it holds none.
     fn shows_more(&self, beyond: &Answer) -> bool {
         let Some(view) = self.page.views.last() else { return false };
         let known: HashSet<&[u8]> = (0..view.len()).map(|place| view.answer.item(place)).collect();
@@ -182,7 +182,7 @@ impl MarkReader<'_> {
         }
     }
 
-    /// What was asked for does not hold a boundary that is no marks'.
+    /// Says where to look after an answer without a boundary that is not known by marks.
     pub(super) async fn missed(&mut self, view: View, confirming: bool) -> Next {
         self.effort.misses += 1;
         match &self.boundary {

@@ -15,16 +15,16 @@ use crate::pagination::direction::Way;
 pub(super) struct Line {
     /// The marks, in the direction of reading.
     pub(super) marks: Vec<Mark>,
-    /// How many of them were served.
+    /// The number of marks that were served.
     pub(super) behind: usize,
 }
 
-/// One of a line's marks, seen in an answer.
+/// The sighting of one of a line's marks in an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sight {
-    /// Which.
+    /// The number of the mark in its line.
     pub(super) rank: usize,
-    /// At which place of the answer.
+    /// The place of the item in the answer.
     pub(super) place: usize,
 }
 
@@ -44,7 +44,7 @@ impl Line {
         Self { marks: served, behind }
     }
 
-    /// These marks where they are of both sides, else those of the other line.
+    /// Returns these marks where they are of both sides, else those of the other line.
     pub(super) fn or(self, other: Self) -> Self {
         let (mut own, mut others) = (self.marks, other.marks);
         let (ahead, others_ahead) = (own.split_off(self.behind), others.split_off(other.behind));
@@ -54,17 +54,17 @@ impl Line {
         Self { marks, behind }
     }
 
-    /// Those served already.
+    /// Returns the marks of items served already.
     pub(super) fn served(&self) -> &[Mark] {
         &self.marks[..self.behind]
     }
 
-    /// Whether the first item not served is marked.
+    /// Returns whether the first item not served is marked.
     pub(super) fn leads_on(&self) -> bool {
         self.behind < self.marks.len()
     }
 
-    /// Which offset a mark had when the boundary was at this one.
+    /// Returns the offset that a mark had when the boundary was at this one.
     fn expected(&self, rank: usize, boundary: u64, way: Way) -> Option<u64> {
         let (rank, behind) = (rank as u64, self.behind as u64);
         match way {
@@ -73,14 +73,14 @@ impl Line {
         }
     }
 
-    /// Whether a mark stands right where it is believed to.
+    /// Returns whether a mark stands right where it is believed to.
     pub(super) fn is_in_place(&self, rank: usize, at: u64, boundary: u64, way: Way) -> bool {
         self.expected(rank, boundary, way) == Some(at)
     }
 
-    /// Which marks are seen in an answer, and where.
+    /// Returns the marks that are seen in an answer, and their places.
     ///
-    /// Where all stand as they are believed to, nothing else is looked at. A mark that several items have (only items
+    /// If all stand as they are believed to, no other item is looked at. A mark that several items have (only items
     /// without ids are like that, or lists that show an item twice) counts where it stands among the others as it did
     /// when the cursor was made, and nowhere else.
     pub(super) fn sight(&self, view: &View, boundary: u64, way: Way, order: &Order, marker: &Marker) -> Vec<Sight> {
@@ -116,8 +116,8 @@ impl Line {
         (0..self.marks.len()).filter_map(sight).collect()
     }
 
-    /// By how much the marks must be shifted so that most of them stand where an item has them; of several such shifts
-    /// the least.
+    /// Returns the shift of the marks with which most of them stand where an item has them; of several such shifts the
+    /// least.
     fn shift(&self, view: &View, boundary: u64, way: Way, marks: &[Mark]) -> Option<i128> {
         let expected = |rank: usize| self.expected(rank, boundary, way).map(i128::from);
         let begins = i128::from(view.begins);

@@ -1,4 +1,4 @@
-//! What was read for a page so far: the items that were passed, which of them are taken, and their neighbours.
+//! The reading of a page so far: the items that were passed, which of them are taken, and their neighbours.
 
 use std::{collections::HashSet, ops::Range};
 
@@ -22,20 +22,20 @@ pub(super) struct Spot {
     pub(super) place: usize,
 }
 
-/// What was read for a page so far. Sequences are in the direction of reading.
+/// The reading of a page so far. Sequences are in the direction of reading.
 #[derive(Debug)]
 pub(super) struct Passed {
     way: Way,
     limit: usize,
     /// The answers that were used.
     pub(super) views: Vec<View>,
-    /// What was passed, and whether it is taken.
+    /// The items that were passed, and whether each is taken.
     spots: Vec<(Spot, bool)>,
     /// Right before what was first passed, in the answer that showed it.
     lead: Vec<Spot>,
     /// The list around the place that the reading has got to, as the answers show it: the latest one where it shows anything.
     stands: Vec<Spot>,
-    /// So much of that stands before the place.
+    /// The number of items of `stands` before the place.
     end: usize,
     taken: usize,
     /// Whether there is more in the direction of reading, as far as that is known.
@@ -44,7 +44,7 @@ pub(super) struct Passed {
     closed: bool,
 }
 
-/// What is known again in an answer.
+/// The items that are known again in an answer.
 #[derive(Debug, Default)]
 pub(super) struct Recognised {
     /// The marks of what was served that the answer shows, and where.
@@ -54,7 +54,7 @@ pub(super) struct Recognised {
 }
 
 impl Passed {
-    /// Nothing yet, of a page of `limit` items.
+    /// Begins a page of `limit` items.
     pub(super) fn new(way: Way, limit: u32) -> Self {
         Self {
             way,
@@ -75,27 +75,27 @@ impl Passed {
         self.way
     }
 
-    /// Whether an item is taken.
+    /// Returns whether an item is taken.
     pub(super) fn has_items(&self) -> bool {
         self.taken > 0
     }
 
-    /// How many items are taken.
+    /// Returns how many items are taken.
     pub(super) fn count(&self) -> usize {
         self.taken
     }
 
-    /// How many more items are needed.
+    /// Returns how many more items are needed.
     pub(super) fn need(&self) -> u64 {
         (self.limit - self.taken) as u64
     }
 
-    /// Whether the page has all the items it can have, and what follows is known.
+    /// Returns whether the page has all the items it can have, and whether more follows is known.
     pub(super) fn is_done(&self) -> bool {
         self.more == Some(false) || (self.more == Some(true) && self.taken == self.limit)
     }
 
-    /// Whether nothing was passed yet.
+    /// Returns whether no item was passed yet.
     pub(super) fn is_empty(&self) -> bool {
         self.spots.is_empty()
     }
@@ -103,12 +103,12 @@ impl Passed {
     /// Puts an answer over what those before it showed of the list: the boundary is right before its item `cut`, as the
     /// list goes. Gives the marks of what is on the page no longer.
     ///
-    /// What it shows stands where it shows it. Of what stood before the boundary, and it does not show, only that is left
-    /// which may lie before the first or behind the last of its items that were known: between them it is gone, or was
-    /// moved, or others were put before it. Its mark would say, once those around it are gone, that the boundary is where
-    /// nobody has read yet. What was taken and stands beyond the boundary now, as others were put before it, or it was
-    /// moved there, is on the page no longer: it is read again where it stands. What is not shown at all stays, for it may
-    /// be its neighbours that were moved.
+    /// Items stand where the answer shows them. Of the items that stood before the boundary, and that it does not show,
+    /// only those are left which may lie before the first or after the last of its items that were known: between them
+    /// an item is gone, or was moved, or others were put before it. Its mark would say, once those around it are gone,
+    /// that the boundary is at a place that was never read. An item that was taken and stands beyond the boundary now,
+    /// as others were put before it, or it was moved there, is on the page no longer: it is read again where it stands.
+    /// An item that is not shown at all stays, for its neighbours may be the ones that were moved.
     pub(super) fn see(&mut self, view: View, cut: usize, order: &Order, marker: &Marker) -> Vec<Mark> {
         let (count, index) = (view.len(), self.views.len());
         let cut = cut.min(count);
@@ -214,7 +214,7 @@ impl Passed {
         }
     }
 
-    /// Nothing comes behind what was read.
+    /// Takes in that no item comes after what was read.
     pub(super) fn end(&mut self) {
         self.more = Some(false);
     }
@@ -228,14 +228,14 @@ impl Passed {
         items
     }
 
-    /// Whether there is something on the side that the page was not read towards: before it, or behind it where it is
-    /// read backward.
+    /// Returns whether there is something on the side that the page was not read towards: before it, or after it where
+    /// it is read backward.
     pub(super) fn follows_something(&self) -> bool {
         !self.closed || self.spots.first().is_some_and(|(_, taken)| !taken)
     }
 
-    /// What was read in the direction of reading, and how much of it comes before the first item taken: by the answers that
-    /// showed that, whatever later ones say.
+    /// Returns the items that were read, in the direction of reading, and how many of them come before the first item
+    /// taken: by the answers that showed them, whatever later ones say.
     pub(super) fn read(&self) -> (Vec<Spot>, usize) {
         let first = self.spots.iter().position(|(_, taken)| *taken).unwrap_or(0);
         let spots = self.spots.iter().map(|(spot, _)| *spot);

@@ -1,4 +1,4 @@
-//! Where a page begins, by the marks that were seen again.
+//! The place at which a page begins, by the marks that were seen again.
 //!
 //! The items that a cursor marks stood side by side when it was made, so whatever stands between two of them now was put
 //! there since. Whoever of them has not moved still says where the boundary is: it lies anywhere between the first and
@@ -13,22 +13,22 @@ use super::super::rules::{self, Rule};
 /// A mark that was seen again. Both numbers count in the direction of reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Seen {
-    /// Which of the cursor's marks: those already served come first.
+    /// The number of the mark in the cursor: those already served come first.
     pub(super) rank: usize,
-    /// Where it stands.
+    /// The place of the marked item.
     pub(super) at: i64,
 }
 
-/// Where a page begins.
+/// The place at which a page begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     /// Right before what stands here.
     pub(super) cut: i64,
-    /// How many marks the longest chain has that keeps its order.
+    /// The number of marks of the longest chain that keeps its order.
     pub(super) chain: usize,
 }
 
-/// What a set of marks says, taken to have stood still.
+/// The claim of a set of marks, taken to have stood still.
 #[derive(Clone, Copy, Debug)]
 struct Chain {
     size: usize,
@@ -73,7 +73,7 @@ pub(super) fn decide(seen: &[Seen], behind: usize) -> Option<Place> {
 /// The most marks that are looked at: a cursor has five.
 const MOST: usize = 8;
 
-/// What marks that an answer does not show could be up to.
+/// The possible places of marks that an answer does not show.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Unseen {
     /// Some may stand before what it shows, in the direction of reading.
@@ -84,9 +84,9 @@ pub(super) struct Unseen {
     pub(super) alone: bool,
 }
 
-/// Whether a page that begins at `cut` does no harm wherever the marks are that were not seen, of so many at all: gone,
-/// or, as far as that can be, beyond what was looked at, where any majority that they make with some of those that were
-/// seen may be the one that stood still.
+/// Returns whether a page that begins at `cut` does no harm wherever the marks are that were not seen, of so many at
+/// all: gone, or, as far as that can be, beyond what was looked at, where any majority that they make with some of
+/// those that were seen may be the one that stood still.
 pub(super) fn is_certain(seen: &[Seen], behind: usize, marks: usize, cut: i64, unseen: Unseen) -> bool {
     let mut seen: Vec<Seen> = seen.iter().copied().take(MOST).collect();
     seen.sort_by_key(|seen| seen.at);
@@ -116,8 +116,8 @@ pub(super) fn is_certain(seen: &[Seen], behind: usize, marks: usize, cut: i64, u
     })
 }
 
-/// Whether a page that begins at `cut` skips or repeats what stood still, if the marks that did are these: some of those
-/// that were seen, the last of those before what was looked at, the first of those behind it.
+/// Returns whether a page that begins at `cut` skips or repeats an item that stood still, if the marks that did are
+/// these: some of those that were seen, the last of those before what was looked at, the first of those after it.
 fn harms(seen: &[Seen], still: &[Seen], beyond: (Option<usize>, Option<usize>), behind: usize, cut: i64) -> bool {
     let (before, after) = beyond;
     // Marks were put between no others: what is served again is known, and what moved is nobody's loss.

@@ -11,7 +11,8 @@ use crate::pagination::{
     window::{Offset, PageNumber, PageSize, Slice},
 };
 
-/// Where items are hidden and nothing says how many there are, so many empty answers in a row are taken for the end.
+/// The number of empty answers in a row that are taken for the end, where items are hidden and no count says how many
+/// there are.
 const EMPTY_ENOUGH: u32 = 2;
 
 /// After so many vain readings of a seam, the list changes too fast for it.
@@ -22,10 +23,10 @@ const TRIES: u32 = 3;
 pub(super) struct Seam {
     toward: Way,
     earlier: Slice,
-    /// What the earlier answer showed.
+    /// The marks that the earlier answer showed.
     marks: Vec<Mark>,
     total: Option<u64>,
-    /// What is asked beyond it.
+    /// The slice that is asked for beyond it.
     beyond: Slice,
     empty: u32,
 }
@@ -44,7 +45,7 @@ impl Seam {
     }
 }
 
-/// What is asked for right beyond an answer.
+/// Returns the slice right beyond an answer.
 fn beyond(fetch: Slice, begins: u64, reaches: u64, toward: Way) -> Option<Slice> {
     Some(match (fetch, toward) {
         (Slice::Page { number, size }, Way::Forward) => Slice::Page { number: PageNumber(number.0 + 1), size },
@@ -110,7 +111,7 @@ impl MarkReader<'_> {
         }
     }
 
-    /// Whether something may lie beyond an empty answer, where items are hidden.
+    /// Returns whether something may lie beyond an empty answer, where items are hidden.
     fn may_go_on(&self, seam: &Seam, view: &View) -> bool {
         match seam.toward {
             Way::Backward => view.begins > 0,
@@ -121,7 +122,7 @@ impl MarkReader<'_> {
         }
     }
 
-    /// What lies beyond a seam is known.
+    /// Goes on when it is known what lies beyond a seam.
     async fn sewn(&mut self, seam: &Seam, found: Option<View>, again: Option<View>) -> Next {
         let (order, marker) = (&self.request.order, self.request.marker_of_target());
         let hidden = self.request.paging.hidden;

@@ -1,5 +1,5 @@
-//! Where to look for marks that are not where they are believed to be: in growing windows on both sides, first around the
-//! hint, then also where the difference between the total now and the total then points.
+//! The search for marks that are not where they are believed to be: in growing windows on both sides, first around the
+//! hint, then also where the change of the total points.
 
 use super::super::plan::Window;
 use crate::pagination::direction::Way;
@@ -7,7 +7,8 @@ use crate::pagination::direction::Way;
 /// The first windows of a search have so many items; each pair of them has twice as many as the one before.
 const FIRST: u64 = 100;
 
-/// By how many items a window overlaps what was read beside it: the marks of a cursor stand in one answer then.
+/// The number of items by which a window overlaps the part that was read beside it: the marks of a cursor stand in one
+/// answer then.
 const OVERLAP: u64 = 5;
 
 /// A stretch of the list that was read around an aim.
@@ -16,7 +17,7 @@ struct Area {
     aim: u64,
     from: u64,
     to: u64,
-    /// Nothing more comes on this side.
+    /// No more items come on this side.
     left_done: bool,
     right_done: bool,
 }
@@ -24,42 +25,42 @@ struct Area {
 /// The next request of a search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Probe {
-    /// What is to be covered.
+    /// The window to cover.
     pub(super) window: Window,
     /// From which end on.
     pub(super) way: Way,
     /// An offset that was not seen yet.
     pub(super) new: u64,
     area: usize,
-    /// Which side of its area it extends; none of an area's first.
+    /// The side of its area that it extends; none of the first of an area.
     side: Option<Way>,
 }
 
-/// What an answer showed of the list.
+/// The part of the list that an answer showed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Covered {
     /// The believed offsets that the answer covers.
     pub(super) from: u64,
     pub(super) to: u64,
-    /// It is the end of the list, or lies behind it: nothing is looked for further right.
+    /// The answer is the end of the list, or lies after it: the search goes no further right.
     pub(super) ends: bool,
-    /// It begins the list.
+    /// The answer begins the list.
     pub(super) starts: bool,
 }
 
 /// A search under way.
 #[derive(Debug)]
 pub(super) struct Search {
-    /// So far it looks each way.
+    /// The number of items that are looked at each way.
     bound: u64,
     areas: Vec<Area>,
-    /// Whose turn it is.
+    /// The area whose turn it is.
     turn: usize,
-    /// Where the difference of totals points, until it was looked at.
+    /// The offset to which the change of the total points, until it was looked at.
     pointed: Option<u64>,
-    /// At and behind this nothing is believed to be.
+    /// The offset at which, and after which, no item is believed to be.
     end: u64,
-    /// How often it went left from behind the end without finding anything.
+    /// The number of strides to the left from after the end that found no item.
     strides: u32,
     probes: u32,
 }
@@ -89,7 +90,7 @@ impl Search {
         self.cover(probe.area, probe.side, covered);
     }
 
-    /// Nothing more can be asked for on that side.
+    /// Takes in that no more can be asked for on that side.
     pub(super) fn give_up(&mut self, probe: Probe) {
         match probe.side {
             Some(Way::Backward) => self.areas[probe.area].left_done = true,

@@ -15,10 +15,10 @@ use crate::pagination::{
     window::Slice,
 };
 
-/// So many requests are kept back from a search, for the page that it finds.
+/// The number of requests that are kept back from a search, for the page that it finds.
 const RESERVE: usize = 4;
 
-/// So many requests look at what decides once more, at most.
+/// The most requests that look once more at the marks that decide.
 const CLOSER: u32 = 8;
 
 /// No upstream caps its answers at less: what is shorter is the end.
@@ -124,14 +124,14 @@ impl MarkReader<'_> {
         (falls_short && view.short && !view.is_empty() && is_new && !is_fixed).then_some(count)
     }
 
-    /// It was the end that made an answer short, and no cap, unless answers were as long as that.
+    /// Drops a guessed cap: the end made an answer short, unless answers were as long as the cap.
     fn unguess_cap(&mut self) {
         if self.caps.guessed && self.asker.sizes.cap > Some(self.asker.ledger.honoured().by_walk()) {
             (self.asker.sizes.cap, self.caps.guessed) = (self.request.profile.cap, false);
         }
     }
 
-    /// What an answer tells a search.
+    /// Returns the part of the list that an answer covers, for a search.
     fn covered(&self, view: &View) -> Covered {
         let nothing = view.is_empty() && !self.request.paging.hidden;
         Covered { from: view.begins, to: view.reaches(), ends: view.ends || nothing, starts: view.from_start }

@@ -1,7 +1,7 @@
-//! In which answers a boundary's marks were seen, and what those say of its place.
+//! The answers in which a boundary's marks were seen, and their evidence of its place.
 //!
-//! One answer decides, where it shows enough: what it shows is known to stand so. Only where all that is in reach was looked
-//! at, and no answer shows enough, they are taken together, by the offsets at which they are believed to lie.
+//! One answer decides if it shows enough: its items are known to stand so. Only if all that is in reach was looked at,
+//! and no answer shows enough, they are taken together, by the offsets at which they are believed to lie.
 
 use super::{
     super::{mark::Marker, order::Order},
@@ -17,9 +17,9 @@ use crate::pagination::direction::Way;
 pub(super) struct Sightings {
     line: Line,
     way: Way,
-    /// Where the boundary is believed to be.
+    /// The believed offset of the boundary.
     boundary: u64,
-    /// It was read in this request: a mark that stands where it did a moment ago has not moved.
+    /// The place was read in this request: a mark that stands where it did a moment ago has not moved.
     fresh: bool,
     /// The answers, and the marks that each shows.
     views: Vec<(View, Vec<Sight>)>,
@@ -36,38 +36,38 @@ struct Stretch {
     right: Edge,
 }
 
-/// What is known of what lies beyond one side of a stretch.
+/// The knowledge of the list beyond one side of a stretch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Edge {
-    /// There may be more.
+    /// There may be more items.
     Open,
-    /// Nothing is there.
+    /// No item is there.
     Reached,
-    /// What was asked for there lies elsewhere.
+    /// The slice that was asked for there lies elsewhere.
     Unreachable,
 }
 
-/// Where the boundary was found.
+/// The place at which the boundary was found.
 #[derive(Debug)]
 pub(super) struct Found {
     /// The answer that shows it.
     pub(super) view: View,
-    /// It is right before this item of the answer, as the list goes.
+    /// The item of the answer that the boundary is right before, as the list goes.
     pub(super) cut: usize,
-    /// How many marks were out of their order.
+    /// The number of marks that were out of their order.
     pub(super) stragglers: u32,
     /// The marks that were seen again.
     pub(super) recognised: Recognised,
 }
 
-/// What is known of what stands right beside the marks that were looked at once more.
+/// The knowledge of the items right beside the marks that were looked at once more.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Beside {
-    /// It was seen.
+    /// They were seen.
     Seen,
-    /// On this side, from this offset on, so many items are to be seen.
+    /// So many items are to be seen on this side, from this offset on.
     Ask(Way, u64, u64),
-    /// It can't be seen.
+    /// They cannot be seen.
     Unreachable,
 }
 
@@ -83,7 +83,7 @@ pub(super) struct Decision {
 }
 
 impl Sightings {
-    /// Nothing is seen yet.
+    /// Begins with no answer.
     pub(super) fn new(line: Line, way: Way, boundary: u64, fresh: bool) -> Self {
         Self { line, way, boundary, fresh, views: Vec::new(), closer: None }
     }
@@ -93,7 +93,7 @@ impl Sightings {
         &self.line
     }
 
-    /// Whether the place was read in this request, and does not come from a cursor.
+    /// Returns whether the place was read in this request, and does not come from a cursor.
     pub(super) fn is_fresh(&self) -> bool {
         self.fresh
     }
@@ -108,8 +108,8 @@ impl Sightings {
         self.views.iter().rev().map(|(view, _)| view).find(|view| !view.is_empty())
     }
 
-    /// Whether the upstream ignores where its answers are asked to begin: what was asked for behind the first of them is
-    /// that one again, which does not end the list.
+    /// Returns whether the upstream ignores where its answers are asked to begin: the answer asked for after the first
+    /// of them is that one again, which does not end the list.
     pub(super) fn begin_anywhere(&self) -> bool {
         let views = || self.views.iter().map(|(view, _)| view).filter(|view| !view.is_empty());
         let start = views().find(|view| view.fetch.begins().0 == 0 && !view.ends && !view.short);
@@ -127,14 +127,14 @@ impl Sightings {
         self.decide_by(last).filter(|decision| self.is_settled(last, decision))
     }
 
-    /// What decides is looked at once more.
+    /// Takes in that the marks that decide are looked at once more.
     pub(super) fn look_closer(&mut self) {
         self.closer = Some(self.views.len());
     }
 
-    /// What all answers say together, where all that is in reach was looked at: of each mark the last one that showed it, in
-    /// the order in which they are believed to lie. Where what decides was looked at once more, that must show the place, and
-    /// of what it covers nothing counts that was seen before.
+    /// Returns the decision of all answers together, where all that is in reach was looked at: of each mark the last
+    /// one that showed it counts, in the order in which they are believed to lie. If the marks that decide were looked
+    /// at once more, those answers must show the place, and of the part that they cover no earlier sighting counts.
     pub(super) fn decide(&self) -> Option<Decision> {
         let (stretch, since) = (self.stretch(), self.closer.unwrap_or(0));
         let is_stale = |index: usize, at: u64| {
@@ -161,7 +161,7 @@ impl Sightings {
         beside.max_by_key(|decision| (!decision.open, self.goes_on(decision), decision.view))
     }
 
-    /// What was looked at once more.
+    /// Returns the stretch that was looked at once more.
     fn stretch(&self) -> Option<Stretch> {
         let mut views = self.views.get(self.closer?..)?.iter().map(|(view, _)| view);
         let first = views.next()?;
@@ -190,8 +190,8 @@ impl Sightings {
         Some(stretch)
     }
 
-    /// What must still be looked at once more: beside marks that were seen there may be others, or those that came between
-    /// them since.
+    /// Returns the side that must still be looked at once more: beside marks that were seen there may be others, or
+    /// those that came between them since.
     pub(super) fn beside(&self) -> Beside {
         let (Some(stretch), Some(since)) = (self.stretch(), self.closer) else { return Beside::Unreachable };
         let items = self.line.marks.len() as u64;
@@ -210,7 +210,7 @@ impl Sightings {
         }
     }
 
-    /// Where the place is believed to be that was decided for.
+    /// Returns the believed offset of the place that was decided for.
     pub(super) fn offset(&self, decision: &Decision) -> u64 {
         let (view, cut) = (&self.views[decision.view].0, decision.cut);
         // Where items are hidden, those behind the last one that is shown are not known.
@@ -232,13 +232,13 @@ impl Sightings {
         Found { view, cut: decision.cut, stragglers, recognised: Recognised { served, line: self.line } }
     }
 
-    /// Which marks one answer shows, and where in it.
+    /// Returns the marks that one answer shows, and their places in it.
     fn seen_in(&self, index: usize) -> Vec<Seen> {
         let seen = |sight: &Sight| Seen { rank: sight.rank, at: self.along(sight.place as u64) };
         self.views[index].1.iter().map(seen).collect()
     }
 
-    /// What one answer says.
+    /// Returns the decision of one answer.
     fn decide_by(&self, index: usize) -> Option<Decision> {
         let view = &self.views[index].0;
         let seen = self.seen_in(index);
@@ -262,7 +262,7 @@ impl Sightings {
         Decision { place, view, cut, open: at_edge && at_cut > Some(self.line.behind) }
     }
 
-    /// Whether the answer shows something beyond the place.
+    /// Returns whether the answer shows something beyond the place.
     fn goes_on(&self, decision: &Decision) -> bool {
         match self.way {
             Way::Forward => decision.cut < self.views[decision.view].0.len(),
@@ -276,12 +276,13 @@ impl Sightings {
         if self.way == Way::Forward { place } else { -place }
     }
 
-    /// Whether a decision stands without a look at more of the list.
+    /// Returns whether a decision stands without a look at more of the list.
     ///
-    /// It does when all marks are seen, or one alone that was read a moment ago, where it is believed to be, right beside
-    /// the boundary; and when those that are missing could not change it, wherever they are. Else, where no other answer
-    /// shows them, two neighbours will do that stand side by side: with those missing that others could stand beside, or
-    /// where they are believed to be. That is what is left where the others were deleted; both together have not moved.
+    /// A decision stands when all marks are seen, or one alone that was read a moment ago, where it is believed to be,
+    /// right beside the boundary; and when those that are missing could not change it, wherever they are. Else, if no
+    /// other answer shows them, two neighbours will do that stand side by side: with those missing that others could
+    /// stand beside, or where they are believed to be. That is what is left where the others were deleted; both
+    /// together have not moved.
     fn is_settled(&self, index: usize, decision: &Decision) -> bool {
         let (view, sights) = &self.views[index];
         let (all, behind) = (self.line.marks.len(), self.line.behind);

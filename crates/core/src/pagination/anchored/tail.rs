@@ -1,23 +1,24 @@
-//! Where the end of a list is looked for: at a total, further on where there is more, between what is there and what is
-//! not.
+//! The search for the end of a list: at a total, further on where there is more, between the last item that is there
+//! and the first offset that is empty.
 
 use super::{Boundary, MarkReader, Next, Turn, seam::Seam, view::View};
 use crate::pagination::direction::Way;
 use crate::pagination::{answer::Total, plan::Window};
 
-/// What is wished for around the last page.
+/// The number of items wished for around the last page.
 const MARGIN: u64 = 2;
 
-/// Where nothing says how long the list is, it is looked for so many items further on, and then twice as many.
+/// The distance by which the end is looked for further on where no count says how long the list is; each time twice as
+/// far.
 const STRIDE: u64 = 100;
 
-/// What is known of where a list ends.
+/// The knowledge of where a list ends.
 #[derive(Debug, Default)]
 pub(super) struct Tail {
     aim: u64,
     /// Something was there up to here.
     low: u64,
-    /// Nothing was here.
+    /// The offset at which no item was.
     high: Option<u64>,
     strides: u32,
     /// The seam behind the last answer that something was in.
@@ -25,7 +26,7 @@ pub(super) struct Tail {
 }
 
 impl Tail {
-    /// It is believed to end at this offset.
+    /// Begins with the offset at which the list is believed to end.
     pub(super) fn new(aim: u64) -> Self {
         Self { aim, ..Self::default() }
     }

@@ -1,4 +1,4 @@
-//! One answer of a list without a declared order: where it is believed to stand, and what its items are known again by.
+//! One answer of a list without a declared order: the place where it is believed to stand, and the marks of its items.
 
 use std::{borrow::Cow, sync::OnceLock};
 
@@ -16,17 +16,17 @@ use super::super::{
 pub(super) struct View {
     /// The answer.
     pub(super) answer: Answer,
-    /// What was asked.
+    /// The slice that was asked for.
     pub(super) fetch: Slice,
-    /// Where it is believed to begin.
+    /// The offset at which it is believed to begin.
     pub(super) begins: u64,
-    /// It was asked from the very start, so that nothing comes before it.
+    /// Nothing comes before it: it was asked from the very start.
     pub(super) from_start: bool,
-    /// It ends the collection, by its own evidence.
+    /// The answer ends the collection, by its own evidence.
     pub(super) ends: bool,
-    /// It has fewer items than were asked for, and that proves nothing: either a silent cap or the end.
+    /// The answer has fewer items than were asked for, and that proves nothing: either a silent cap or the end.
     pub(super) short: bool,
-    /// How many places of the list it covers: more than it has items where some are hidden.
+    /// The number of places of the list that it covers: more than it has items where some are hidden.
     pub(super) span: u64,
     marks: OnceLock<Vec<Mark>>,
 }
@@ -54,27 +54,27 @@ impl View {
         Self { answer, fetch, begins, from_start, ends, short, span, marks: OnceLock::new() }
     }
 
-    /// Whether another answer has the very same items.
+    /// Returns whether another answer has the very same items.
     pub(super) fn same_items(&self, other: &Self) -> bool {
         self.len() == other.len() && (0..self.len()).all(|place| self.answer.item(place) == other.answer.item(place))
     }
 
-    /// How many items there are.
+    /// Returns the number of items.
     pub(super) fn len(&self) -> usize {
         self.answer.items.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no items.
     pub(super) fn is_empty(&self) -> bool {
         self.answer.items.is_empty()
     }
 
-    /// Where the answer ends: one past the last offset that it covers.
+    /// Returns the end of the answer: one past the last offset that it covers.
     pub(super) fn reaches(&self) -> u64 {
         self.begins.saturating_add(self.span)
     }
 
-    /// Where the item at a place is believed to stand. Where items are hidden, they are taken to stand evenly.
+    /// Returns the believed offset of the item at a place. Hidden items are taken to stand evenly.
     pub(super) fn offset_of(&self, place: usize) -> u64 {
         let (place, count) = (place as u64, self.len() as u64);
         if self.span == count || count == 0 {
@@ -118,9 +118,9 @@ impl View {
     }
 }
 
-/// Where an answer is believed to begin: where it says so itself, else where it was asked to; a page, by the size that it
-/// says it used, or that is believed to be the most. Where the last page comes again past the end, a total tells which
-/// page that is.
+/// Returns the offset at which an answer is believed to begin: the one that it says itself, else the one that was asked
+/// for; of a page, by the size that it says it used, or that is believed to be the most. Where the last page comes
+/// again past the end, a total tells which page that is.
 fn believed_begin(answer: &Answer, fetch: Slice, paging: &Paging, cap: Option<u32>) -> u64 {
     let capped = cap
         .filter(|cap| answer.items.len() <= *cap as usize)

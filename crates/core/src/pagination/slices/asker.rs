@@ -24,9 +24,9 @@ const CEILINGS: u32 = 6;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::pagination) struct Asked {
     pub(in crate::pagination) slice: Slice,
-    /// It is one of the flipped list, which is believed to have so many items.
+    /// The number of items that the flipped list is believed to have, if the slice is one of that list.
     pub(in crate::pagination) flipped: Option<u64>,
-    /// The boundary is taken to be at this edge of the answer, though nothing shows that.
+    /// The edge of the answer at which the boundary is taken to be, though no answer shows that.
     pub(in crate::pagination) assumed: Option<Side>,
 }
 
@@ -70,9 +70,9 @@ pub(in crate::pagination) struct Asker<'p> {
     /// The place of the page has to be searched for: the page may take as many requests as a search.
     pub(in crate::pagination) searching: bool,
     pub(in crate::pagination) sizes: Sizes,
-    /// What the answers show beside their items.
+    /// The sizes and counts that the answers show.
     pub(in crate::pagination) ledger: Ledger,
-    /// How often a past-the-end status came from before the end that a count tells.
+    /// The number of past-the-end statuses that came from before the end that a count tells.
     ceilings: u32,
 }
 

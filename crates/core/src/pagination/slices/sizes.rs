@@ -2,7 +2,7 @@
 
 use crate::pagination::{answer::Answer, paging::UpstreamProfile, window::Slice};
 
-/// What is known of sizes, and of the upstream at large, in the course of one page.
+/// The sizes that are believed in, and the knowledge of the upstream at large, in the course of one page.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::pagination) struct Sizes {
     pub(in crate::pagination) profile: UpstreamProfile,

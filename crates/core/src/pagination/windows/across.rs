@@ -1,8 +1,9 @@
-//! Boundaries of which no slice of the list shows both sides: with pages of one fixed size, every multiple of it.
+//! Boundaries that no slice of the list shows from both sides: with pages of one fixed size, every multiple of it.
 //!
-//! Three ways across, the best first. The flipped list has its seams elsewhere, unless the size divides the total: one
-//! answer shows the boundary, `exact`. Two neighbouring slices, one of them read again behind the other: `checked`. And
-//! where the route wants only proofs that cost nothing, the boundary is taken to be where it is believed to be.
+//! There are three ways across, the best first. The flipped list has its seams elsewhere, unless the size divides the
+//! total: one answer shows the boundary, `exact`. Two neighbouring slices show it, one of them read again after the
+//! other: `checked`. And where the route wants only proofs that cost nothing, the boundary is taken to be where it is
+//! believed to be.
 
 use std::ops::Range;
 
@@ -16,11 +17,12 @@ use crate::pagination::{
     window::Slice,
 };
 
-/// The flipped list is read so often for one boundary: its total may move meanwhile.
+/// The most readings of the flipped list for one boundary: its total may move meanwhile.
 const FLIPS: u32 = 2;
 
 impl KeyReader<'_> {
-    /// The offsets on both sides of the boundary that must be seen together, which none of these slices holds.
+    /// Asks for the offsets on both sides of the boundary that must be seen together, and that none of these slices
+    /// holds.
     pub(super) fn across(&mut self, seam: &Range<u64>, window: Window, slices: Vec<Slice>) -> Next {
         // It only ever falls, so that the way round ends.
         if let Some(offset) = self.offset_by_count() {
@@ -64,8 +66,8 @@ impl KeyReader<'_> {
         Ok(Turn::Seam(Seam::new(wanted, between)))
     }
 
-    /// Where the boundary of a page that is read backward stands if the last answer, which came from behind the end that it
-    /// counts itself, is the last page once more.
+    /// Returns the offset of the boundary of a page that is read backward if the last answer, which came from after the
+    /// end that it counts itself, is the last page once more.
     fn offset_by_count(&self) -> Option<u64> {
         let leftward = self.draft.way() == Way::Backward && !self.search.bracket.has_begun();
         let view = self.draft.last_view().filter(|_| leftward)?;
@@ -75,12 +77,13 @@ impl KeyReader<'_> {
         Some(counted).filter(|counted| view.begins() >= total && *counted < offset)
     }
 
-    /// Whether the list may end at an offset, as far as is told.
+    /// Returns whether the list may end at an offset, as far as counts tell.
     fn may_end_at(&self, offset: u64) -> bool {
         self.asker.ledger.total().or_else(|| self.draft.hint().total).is_none_or(|total| total == offset)
     }
 
-    /// The slice of the flipped list that shows the boundary, and the first of those of the list that fill the page then.
+    /// Returns the slice of the flipped list that shows the boundary, and the first of the slices of the list that then
+    /// fill the page.
     fn flipped(&self, seam: &Range<u64>, window: Window) -> Option<Vec<Asked>> {
         let total = self.asker.ledger.total().or_else(|| self.draft.hint().total)?;
         if !self.request.flips || self.seams.flips >= FLIPS || seam.start >= total {
@@ -104,8 +107,8 @@ impl KeyReader<'_> {
         Some(fetches)
     }
 
-    /// Whether nothing is missing but whether there is more, and that is said: by a count, or by the offset that the page
-    /// begins at.
+    /// Returns whether the page lacks only a proof that more follows, and a count, a flag or the offset at which the
+    /// page begins says so.
     pub(super) fn goes_on_as_told(&self) -> bool {
         let said = match (self.draft.way(), self.draft.last_view()) {
             (Way::Backward, _) => self.draft.offset() > 0,
@@ -118,7 +121,7 @@ impl KeyReader<'_> {
         said && !self.search.bracket.has_begun() && self.draft.is_full() && !self.draft.seeks_the_end()
     }
 
-    /// A full page is served as one that is not the last, as is told.
+    /// Serves a full page as one that is not the last, as its answers say.
     pub(super) fn served_and_goes_on(&mut self) -> Turn {
         self.draft.goes_on();
         Turn::Serve { cut_off: false }

@@ -1,4 +1,4 @@
-//! Where the next answer should lie: the window around the boundary.
+//! The window around the boundary in which the next answer should lie.
 
 use std::ops::Range;
 
@@ -11,15 +11,15 @@ use crate::pagination::{
     plan::{MARGIN, Window},
 };
 
-/// Where ties are unordered, and nothing is known of how long runs are, an answer is asked to hold so many items at
-/// least: it must reach past whole runs.
+/// The least number of items that an answer is asked to hold where ties are unordered and the length of runs is not
+/// known: it must reach past whole runs.
 const LOOSE_LEAST: u64 = 100;
 
-/// Where even that cuts a run, this many are wished for on the side where it goes on.
+/// The number of items wished for on the side where a run goes on, where even [`LOOSE_LEAST`] cuts it.
 const LOOSE_MOST: u64 = 1_000;
 
-/// The window of believed offsets to ask for: the anchor (or its whole run), the items needed, and one beyond; with
-/// so much of a margin on both sides. Runs of ties are believed to have up to `run` items; 0: that is not known.
+/// Returns the window of believed offsets to ask for: the anchor (or its whole run), the items needed, and one beyond;
+/// with so much of a margin on both sides. Runs of ties are believed to have up to `run` items; 0: that is not known.
 pub(super) fn window(draft: &Draft, margin: u64, run: u64) -> Window {
     let loose = is_loose(draft);
     let margin = if loose { margin.max(MARGIN) } else { margin };
@@ -54,7 +54,7 @@ pub(super) fn window(draft: &Draft, margin: u64, run: u64) -> Window {
     window
 }
 
-/// The window in which a run should be seen closed that an answer cut.
+/// Returns the window that should show the whole of a run that an answer cut.
 pub(super) fn window_of_run(draft: &Draft, cut: &Cut) -> Window {
     let Cut { needed, left, right } = cut;
     let ahead = draft.need() + 1;
@@ -70,7 +70,7 @@ pub(super) fn window_of_run(draft: &Draft, cut: &Cut) -> Window {
     }
 }
 
-/// How many offsets before the boundary and behind it an answer must hold that fills the page.
+/// Returns how many offsets before the boundary and after it an answer must hold that fills the page.
 pub(super) fn sides(draft: &Draft) -> (u64, u64) {
     match draft.boundary() {
         Boundary::Before { .. } => (draft.need() + 1, beside(draft)),
@@ -79,7 +79,8 @@ pub(super) fn sides(draft: &Draft) -> (u64, u64) {
     }
 }
 
-/// How many offsets an answer must hold on the anchor's side: the anchor's, or those of its whole run and one more.
+/// Returns how many offsets an answer must hold on the anchor's side: the anchor's, or those of its whole run and one
+/// more.
 fn beside(draft: &Draft) -> u64 {
     let passed = matches!(draft.boundary(), Boundary::After { whole: true, .. } | Boundary::Before { whole: true, .. });
     if is_loose(draft) && !passed { draft.tied().max(1) + 1 } else { 1 }
@@ -93,8 +94,8 @@ fn is_loose(draft: &Draft) -> bool {
         }
 }
 
-/// Where what an answer must show together is believed to be: the two neighbours of the boundary, or the run of ties
-/// around it and its neighbours.
+/// Returns the offsets that an answer must show together: the two neighbours of the boundary, or the run of ties around
+/// it and its neighbours.
 pub(super) fn seam(draft: &Draft) -> Option<Range<u64>> {
     let offset = Some(draft.offset()).filter(|offset| *offset > 0)?;
     match draft.boundary() {

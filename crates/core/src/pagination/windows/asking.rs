@@ -1,4 +1,5 @@
-//! What is asked next: the window around the boundary, the run of ties that was cut, or where a search learns most.
+//! The next request: for the window around the boundary, for the run of ties that was cut, or for the slice from which
+//! a search learns most.
 
 use super::{Asked, Halt, KeyReader, Look, Next, Turn, aim, bracket::Aim};
 use crate::pagination::{
@@ -10,16 +11,16 @@ use crate::pagination::{
     window::Slice,
 };
 
-/// Where a search looks next.
+/// The next place that a search looks at.
 enum LookAt {
-    /// Around where the boundary is believed to be.
+    /// The window around the place where the boundary is believed to be.
     Around(Window),
-    /// Where most can be learnt.
+    /// The slice from which most can be learnt.
     Probe(Slice),
 }
 
 impl KeyReader<'_> {
-    /// Says what should show the boundary.
+    /// Asks for the slices that should show the boundary.
     pub(super) fn next_window(&mut self) -> Next {
         if let Some(cut) = self.cut.take() {
             let window = aim::window_of_run(&self.draft, &cut);
@@ -42,7 +43,7 @@ impl KeyReader<'_> {
         self.around(window, self.asker.left())
     }
 
-    /// A window around where the boundary is believed to be, in so many requests at most.
+    /// Asks for a window around the place where the boundary is believed to be, in so many requests at most.
     pub(super) fn around(&mut self, window: Window, most: usize) -> Next {
         let left = self.asker.left().min(most);
         let mut slices = plan::plan(&self.request.paging, self.asker.sizes.cap, window, self.draft.way(), left);
@@ -61,12 +62,13 @@ impl KeyReader<'_> {
         Ok(Turn::Ask(slices.into_iter().map(Asked::from).collect()))
     }
 
-    /// The window around where the boundary is believed to be, with so much of a margin on both sides.
+    /// Returns the window around the place where the boundary is believed to be, with so much of a margin on both
+    /// sides.
     pub(super) fn window(&self, margin: u64) -> Window {
         aim::window(&self.draft, margin, self.asker.sizes.profile.run.max(self.request.profile.run).into())
     }
 
-    /// Where to look next for a boundary that was looked for in vain.
+    /// Returns the next place to look for a boundary that was looked for in vain.
     fn aim(&mut self) -> LookAt {
         let widest = plan::most(&self.request.paging, self.asker.sizes.cap);
         // An answer should fill the page where it finds the boundary, if that leaves it half its items to search with.

@@ -1,52 +1,53 @@
-//! Where a boundary is that is not where it was believed to be: brackets, galloping, halving.
+//! The search for a boundary that is not where it was believed to be: brackets, galloping, halving.
 //!
-//! Everything here is a belief: an answer that shows the boundary proves it, wherever it was found. So when the
-//! collection moves under a search, what no longer fits is dropped, and the search goes on.
+//! All of this is belief: an answer that shows the boundary proves it, wherever it was found. So when the collection
+//! moves under a search, limits that no longer fit are dropped, and the search goes on.
 
 use crate::pagination::direction::Side;
 
-/// What the answers that did not hold a boundary say of where it is.
+/// The limits that answers without the boundary set to its place.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Bracket {
-    /// It is believed to be at this offset or behind it.
+    /// The least offset at which the boundary is believed to be.
     low: Option<u64>,
-    /// It is believed to be at this offset or before it.
+    /// The greatest offset at which the boundary is believed to be.
     high: Option<u64>,
-    /// On which side of the first answer it was: the search gallops that way.
+    /// The side of the first answer on which the boundary was: the search gallops that way.
     side: Option<Side>,
-    /// How many strides were taken.
+    /// The number of strides taken.
     strides: u32,
 }
 
-/// Where the next answer should lie.
+/// The aim of the next request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Aim {
     /// The boundary is believed to be right here.
     At(u64),
-    /// The answer should tell whether it is at one of these offsets, the last included, or on which side of them.
+    /// The answer should tell whether the boundary is at one of these offsets, the last included, or on which side of
+    /// them.
     Among {
         /// The first of them.
         first: u64,
         /// The last of them.
         last: u64,
-        /// Where one answer can't tell of all: the side that it should begin from.
+        /// The side that the answer should begin from where it cannot tell of all of them.
         nearest: Option<Side>,
     },
 }
 
 impl Bracket {
-    /// Whether any answer was looked at in vain.
+    /// Returns whether any answer was looked at in vain.
     pub(super) fn has_begun(&self) -> bool {
         self.side.is_some()
     }
 
-    /// On which side of the first answer it was.
+    /// Returns the side of the first answer on which the boundary was.
     pub(super) fn side(&self) -> Option<Side> {
         self.side
     }
 
-    /// The boundary is on this side of an answer between these offsets, which was not looked at because of where the
-    /// boundary was believed to be.
+    /// Takes in that the boundary is on this side of an answer between these offsets, which was not asked for because
+    /// the boundary was believed to be there.
     pub(super) fn bound(&mut self, side: Side, begins: u64, behind: u64) {
         match side {
             Side::After => {
@@ -60,7 +61,7 @@ impl Bracket {
         }
     }
 
-    /// The boundary is on this side of an answer between these offsets.
+    /// Takes in that the boundary is on this side of an answer between these offsets.
     pub(super) fn missed(&mut self, side: Side, begins: u64, behind: u64) {
         let before = (self.low, self.high);
         self.bound(side, begins, behind);
@@ -70,8 +71,8 @@ impl Bracket {
         }
     }
 
-    /// The boundary is the end of the list, and an answer that was asked for between these offsets ends there. It stands
-    /// where it was asked for only if the list is known to go on up to it.
+    /// Takes in that the boundary is the end of the list, and that an answer which was asked for between these offsets
+    /// ends there. The answer stands where it was asked for only if the list is known to go on up to it.
     pub(super) fn ends_with(&mut self, begins: u64, behind: u64) {
         if self.low.is_some_and(|low| low >= begins) {
             (self.low, self.high) = (Some(behind), Some(behind));
@@ -80,23 +81,23 @@ impl Bracket {
         }
     }
 
-    /// Whether the boundary is believed to be behind some offset that is before this one.
+    /// Returns whether the boundary is believed to be after some offset that is before this one.
     pub(super) fn leaves_room_before(&self, offset: u64) -> bool {
         self.low.is_some_and(|low| low < offset)
     }
 
-    /// Whether the boundary may be at an offset.
+    /// Returns whether the boundary may be at an offset.
     pub(super) fn allows(&self, offset: u64) -> bool {
         self.low.is_none_or(|low| low <= offset) && self.high.is_none_or(|high| offset <= high)
     }
 
-    /// Whether answers on both sides say that the boundary is at this offset.
+    /// Returns whether answers on both sides say that the boundary is at this offset.
     pub(super) fn is_at(&self, offset: u64) -> bool {
         self.low == Some(offset) && self.high == Some(offset)
     }
 
-    /// Where to look next, with answers of `size` items each of which tells whether the boundary is at one of `reach`
-    /// offsets and the next. It is not behind `total`, unless answers were.
+    /// Returns the next aim, with answers of `size` items each of which tells whether the boundary is at one of `reach`
+    /// offsets and the next. The boundary is not after `total`, unless answers were.
     pub(super) fn aim(&mut self, size: u64, reach: u64, total: Option<u64>) -> Aim {
         let total = total.filter(|total| self.low.is_some_and(|low| low <= *total));
         let high = [self.high, total].into_iter().flatten().min();

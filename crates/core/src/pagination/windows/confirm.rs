@@ -1,10 +1,10 @@
-//! Whether a short answer is the end of the list, or was made short by a cap, by what is hidden, or by a limit of bytes or
-//! time.
+//! The confirmation of ends: a short answer is the end of the list, or was made short by a cap, by hidden items, or by
+//! a limit of bytes or time.
 //!
 //! Shortness alone ends nothing. Two requests at once tell: one from the last item that came on, of a size that this
 //! page's answers have just shown, which a cap or a cut lets through; and one after all that was asked for, which sees
-//! beyond items that are hidden. Where neither finds more, that is the end, whatever a count says. Where no page shows
-//! what follows the last item, the next page is read, and the short one again.
+//! beyond items that are hidden. If neither finds more, that is the end, whatever a count says. If no page shows the
+//! place after the last item, the next page is read, and the short one again.
 
 use std::sync::Arc;
 
@@ -22,13 +22,13 @@ use crate::pagination::{
     window::{Offset, Slice},
 };
 
-/// So often is it asked for one page whether a short answer was the end, as the list changes.
+/// The most confirmations of an end for one page, as the list changes.
 const DOUBTS: u32 = 10;
 
-/// So often, where the answer ended at the same place each time.
+/// The most confirmations of an end at one and the same place.
 const DOUBTS_OF_ONE_PLACE: u32 = 4;
 
-/// An answer with fewer items than were asked for, and nothing that says why.
+/// An answer with fewer items than were asked for, and no reason given.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Short {
     pub(super) slice: Slice,
@@ -38,44 +38,44 @@ pub(super) struct Short {
 }
 
 impl Short {
-    /// An answer that is short without ending the list.
+    /// Returns an answer that is short without ending the list.
     pub(super) fn of(view: &Evidence, slice: Slice) -> Option<Self> {
         let last = view.behind().checked_sub(1)?;
         view.short().then_some(Self { slice, count: view.len(), last })
     }
 }
 
-/// A short answer that was asked about: whether it was the end.
+/// A short answer that was doubted: it may be the end or not.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Doubt {
     pub(super) short: Short,
-    /// How often, for this page.
+    /// The number of doubts for this page.
     pub(super) times: u32,
 }
 
-/// What answers say of the end of the list.
+/// The knowledge of the end of the list.
 #[derive(Debug, Default)]
 pub(super) struct EndChecks {
-    /// The short answer that was doubted last: where more came from behind it, its size is a silent cap.
+    /// The short answer that was doubted last: if more came after it, its size is a silent cap.
     pub(super) doubted: Option<Doubt>,
     /// An item that came from beyond what seemed to be the end: no two answers end the list before it.
     beyond: Option<Anchor>,
-    /// Where the list ended, as the last answer that was short of what was asked for made believe.
+    /// The offset at which the last answer that was short of its request made the list end.
     pub(super) seen: Option<u64>,
-    /// As far as items were seen.
+    /// The offset up to which items were seen.
     pub(super) seen_to: u64,
-    /// The last answer with fewer items than were asked for: where it began, and how many it had.
+    /// The place and the number of items of the last answer with fewer items than were asked for.
     pub(super) last_short: Option<(u64, u32)>,
 }
 
 impl KeyReader<'_> {
-    /// Whether it may be asked once more if a short answer was the end.
+    /// Returns whether the end that a short answer shows may be confirmed once more.
     pub(super) fn may_doubt(&self, short: &Short) -> bool {
         let most = |doubt: Doubt| if doubt.short.last == short.last { DOUBTS_OF_ONE_PLACE } else { DOUBTS };
         self.ending.doubted.is_none_or(|doubt| doubt.times < most(doubt))
     }
 
-    /// Asks whether a short answer was the end. The answer must hold what comes `from` an offset on: the boundary, and the
+    /// Asks whether a short answer was the end. The answer must hold the offsets on from `from`: the boundary, and the
     /// last run of unordered ties, which is not closed yet.
     pub(super) async fn doubt(&mut self, short: Short, from: u64, held: Held) -> Next {
         let Short { slice, last, .. } = short;
@@ -102,7 +102,7 @@ impl KeyReader<'_> {
         }
     }
 
-    /// Asks once more for the very start, of which nothing came although a count says that there is something.
+    /// Asks once more for the very start, which came empty although a count says that there is something.
     pub(super) async fn doubt_nothing(&mut self, slice: Slice) -> Next {
         let short = Short { slice, count: 0, last: 0 };
         if !self.may_doubt(&short) {
@@ -113,8 +113,9 @@ impl KeyReader<'_> {
         self.confirm(Confirmation { edge: slice, filled: None }, slice, None).await
     }
 
-    /// Asks for what confirms that a short slice ends the list: at its edge, beyond it, and where a size should be filled.
-    /// `last` is the last item that came; none where nothing came, or its keys can't be kept.
+    /// Asks for the slices that confirm that a short slice ends the list: at its edge, beyond it, and where a size
+    /// should be filled. `last` is the last item that came; none if the slice was empty, or the keys of the item cannot
+    /// be kept.
     async fn confirm(&mut self, confirmation: Confirmation, short: Slice, last: Option<Anchor>) -> Next {
         // Deeper than the upstream answers nothing can be asked: what is there can't be reached anyway.
         let beyond = plan::within(&self.request.paging, plan::next(short)).filter(|_| self.asker.left() > 1);
@@ -136,8 +137,9 @@ impl KeyReader<'_> {
         }
     }
 
-    /// A place that was seen to be the last shows other items when it is asked for again: the list has changed. If that
-    /// comes about once more, places count items that are hidden, of which this upstream's dialect does not know.
+    /// Goes on after a place that was seen to be the last shows other items when it is asked for again: the list has
+    /// changed. If that comes about once more, places count items that are hidden, of which the dialect of this
+    /// upstream does not know.
     fn goes_on_elsewhere(&mut self) -> Turn {
         self.refute_cap();
         if self.ending.doubted.is_some_and(|doubt| doubt.times > 1) {
@@ -147,7 +149,7 @@ impl KeyReader<'_> {
         Turn::Window
     }
 
-    /// Whether a view ends the list before an item that came from beyond: what lies between is hidden.
+    /// Returns whether a view ends the list before an item that came from beyond: items are hidden in between.
     pub(super) fn ends_before_more(&self, view: &Evidence) -> bool {
         let Some(more) = self.ending.beyond.as_ref().filter(|_| view.ends()) else { return false };
         let order = &self.request.order;
@@ -155,7 +157,7 @@ impl KeyReader<'_> {
         view.len().checked_sub(1).is_none_or(|last| stands(last).is_none_or(|relation| relation.strong.is_lt()))
     }
 
-    /// Reads on among items that are hidden, of which this upstream's dialect does not know.
+    /// Reads on among items that are hidden, of which the dialect of this upstream does not know.
     pub(super) fn go_on_among_hidden(&mut self) -> Turn {
         (self.cut, self.asker.searching) = (None, true);
         Arc::make_mut(&mut self.request.paging).hidden = true;
@@ -163,7 +165,7 @@ impl KeyReader<'_> {
         Turn::Window
     }
 
-    /// An answer of fewer items than the cap that were asked for, with more after it: no cap made it short.
+    /// Drops a cap that did not make an answer short: fewer items than the cap were asked for, and more follow.
     pub(super) fn refute_cap(&mut self) {
         let Some(Doubt { short, .. }) = self.ending.doubted else { return };
         if self.asker.sizes.profile.cap.is_some_and(|cap| short.slice.size().0 <= cap) {
@@ -171,8 +173,9 @@ impl KeyReader<'_> {
         }
     }
 
-    /// Nothing follows the last item where it is believed to stand, and yet there is more farther on: items are hidden in
-    /// between, the list has changed, or under a silent cap a page is another page, of another size.
+    /// Goes on after an end that is none: more items come from farther on, though none follows the last item where it
+    /// is believed to stand. Items are hidden in between, the list has changed, or under a silent cap a page is another
+    /// page, of another size.
     fn goes_on_beyond(&mut self, beyond: Slice, first: Option<Anchor>) -> Turn {
         let Some(Doubt { short, .. }) = self.ending.doubted else { return Turn::Window };
         self.ending.beyond = first;
@@ -192,7 +195,8 @@ impl KeyReader<'_> {
     }
 }
 
-/// Reads what follows an answer whose last item is at the offset `last`, and then that answer again.
+/// Returns the seam after an answer whose last item is at the offset `last`: the slice after it, and then that answer
+/// again.
 fn read_on(slice: Slice, held: Held, last: u64) -> Seam {
     let later = match slice {
         Slice::Page { .. } => plan::next(slice),

@@ -1,9 +1,9 @@
-//! Items that are hidden after the limit: an answer with few items, or none, says nothing of what is behind it.
+//! Items that are hidden after the limit: an answer with few items, or none, says nothing of the list after it.
 //!
-//! Offsets count what is hidden. An empty answer moves a search on in the direction it was going, up to the total. Where
-//! what is hidden separates a boundary's two sides farther than an answer reaches, or hides the end, nothing but a chain
-//! of neighbouring slices shows it, the first of which is read again behind the others: `checked`. Its slices are no
-//! larger than sizes that were seen to be honoured, so that nothing is between them.
+//! Offsets count hidden items. An empty answer moves a search on in the direction it was going, up to the total. Where
+//! hidden items separate the two sides of a boundary farther than an answer reaches, or hide the end, only a chain of
+//! neighbouring slices shows it, the first of which is read again after the others: `checked`. Its slices are no larger
+//! than sizes that were seen to be honoured, so that no item is between them.
 
 use super::{KeyReader, Missed, Next, Turn, seam::Seam};
 use crate::pagination::{
@@ -14,19 +14,19 @@ use crate::pagination::{
     window::{Offset, PageSize, Slice},
 };
 
-/// So often is a run of ties looked at that is cut by what is hidden.
+/// The most looks at a run of ties that hidden items cut.
 const TORN: u32 = 6;
 
 /// A slice that lies before the boundary.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Edge {
     slice: Slice,
-    /// Nothing was found from its end on up to here.
+    /// The offset up to which no item was found after the slice.
     to: u64,
 }
 
 impl KeyReader<'_> {
-    /// The boundary is not in an answer that may hide what is beside it.
+    /// Says where to look after an answer without the boundary that may hide the items beside it.
     pub(super) fn missed_among_hidden(&mut self, view: Box<Evidence>, slice: Slice, side: Side) -> Next {
         // Pages of one size are neighbours whatever the cap.
         let trusted = matches!(slice, Slice::Page { .. }) || slice.size() <= self.trusted_size();
@@ -79,7 +79,7 @@ impl KeyReader<'_> {
         if is_first { self.shifted() } else { Ok(Turn::Window) }
     }
 
-    /// A run of ties goes on behind an answer, or what is behind it is hidden.
+    /// Reads a run of ties that goes on after an answer, or the part of it that is hidden there.
     pub(super) fn cut_among_hidden(&mut self, cut: &Cut, slice: Slice) -> Next {
         self.asker.searching = true;
         self.seams.torn += 1;
@@ -98,12 +98,13 @@ impl KeyReader<'_> {
         Ok(self.read_chain(edge, to))
     }
 
-    /// The largest size that is surely honoured.
+    /// Returns the largest size that is surely honoured.
     fn trusted_size(&self) -> PageSize {
         plan::size_within(&self.request.paging, self.asker.ledger.honoured().size())
     }
 
-    /// On which side of an empty answer the boundary is: where the search was going, but not behind the total.
+    /// Returns the side of an empty answer on which the boundary is: where the search was going, but not after the
+    /// total.
     fn side_of_nothing(&self, view: &Evidence) -> Side {
         let is_behind = match self.asker.ledger.total() {
             Some(total) => view.begins() >= total,

@@ -1,4 +1,4 @@
-//! What answers give: to the page, and to what is known of the upstream.
+//! The use of answers: to the page, and to the knowledge of the upstream.
 
 use super::{
     Asked, Bracket, KeyReader, Look, Next, Turn,
@@ -18,30 +18,30 @@ use crate::pagination::{
     window::Slice,
 };
 
-/// A count may say so much more than there is, where the list changed between the count and the slice.
+/// The number of items by which a count may be too high because the list changed between the count and the slice.
 const OVERTAKEN: u64 = 2;
 
-/// So often is a boundary of which an answer tells nothing looked for beside that answer.
+/// The most looks beside an answer that does not tell on which side of it the boundary is.
 const APART: u32 = 4;
 
-/// Why nothing of an answer is taken.
+/// The reason why nothing of an answer is taken.
 #[derive(Debug)]
 pub(super) enum Obstacle {
-    /// Its items contradict the order, or can't be compared.
+    /// The items contradict the order, or cannot be compared.
     Unsorted(Unsorted),
-    /// It is short, and may stand elsewhere than it was asked for.
+    /// The answer is short, and may stand elsewhere than it was asked for.
     Misplaced(Short, Box<Evidence>),
-    /// It makes an end of the list the boundary, and no item on the other side confirms that.
+    /// The answer makes an end of the list the boundary, and no item on the other side confirms that.
     Unwitnessed(Asked, Box<Evidence>, Side),
-    /// A run of ties beside the boundary is cut by an edge of it.
+    /// The answer cuts a run of ties beside the boundary.
     Cut(Cut, Option<Short>, Slice, Box<Evidence>),
-    /// The boundary is not in it, but on this side of it.
+    /// The boundary is not in the answer, but on this side of it.
     Missed(Asked, Box<Evidence>, Side),
-    /// The boundary has no place among its items.
+    /// The boundary has no place among the items of the answer.
     Apart(Asked, Box<Evidence>, Option<Side>),
 }
 
-/// One answer that is looked at again.
+/// Returns the turn that looks at one answer.
 pub(super) fn look_at(asked: Asked, view: Evidence) -> Turn {
     Turn::Look(Look { answers: vec![(asked, Ok(view))], confirming: false })
 }
@@ -106,8 +106,8 @@ impl KeyReader<'_> {
         }
     }
 
-    /// Whether a total makes pages the end of the list, and they show nothing of what they were asked for: where a cap
-    /// fell, they are other pages, from before the boundary, and the total says nothing of what follows them.
+    /// Returns whether a total makes pages the end of the list that do not show the place they were asked for: where a
+    /// cap fell, they are other pages, from before the boundary, and the total says nothing of the items after them.
     pub(super) fn is_another_place(&self, view: &Evidence) -> bool {
         let paging = &self.request.paging;
         let by_count = view.answer().more.is_none() && view.answer().total.is_some();
@@ -115,7 +115,7 @@ impl KeyReader<'_> {
         view.ends() && !view.is_from_start() && by_count && believed && self.draft.is_behind(view)
     }
 
-    /// Such a page as one that is to be confirmed.
+    /// Returns such a page as a short answer that is to be confirmed.
     fn misplaced(&self, view: &Evidence, asked: Asked) -> Option<Short> {
         let is_short = view.len() < asked.slice.size().0 as usize && asked.flipped.is_none();
         let last = view.behind().checked_sub(1).filter(|_| is_short && self.is_another_place(view))?;
@@ -123,7 +123,8 @@ impl KeyReader<'_> {
         self.may_doubt(&short).then_some(short)
     }
 
-    /// Where no request is spent on it, a short answer is taken to be the end, and so is nothing behind an item that came.
+    /// Takes a short answer to be the end, and an empty one after an item that came too, where no request is spent on
+    /// that.
     fn assume_end_of(&self, view: &mut Evidence) {
         let came = self.draft.last_view().is_some() || self.search.bracket.is_at(view.begins());
         let more =
@@ -135,8 +136,8 @@ impl KeyReader<'_> {
         }
     }
 
-    /// Whether an answer may be the last page that comes again, asked for from behind the end while the end is searched
-    /// for: it would be taken for a place where it is not.
+    /// Returns whether an answer may be the last page that comes again, asked for from after the end while the end is
+    /// searched for: it would be taken for a place where it is not.
     fn may_be_repeated(&self, view: &Evidence) -> bool {
         let room = match view.answer().total {
             Some(_) => view.begins() == 0 && !view.is_from_start(),
@@ -145,7 +146,7 @@ impl KeyReader<'_> {
         room && view.ends() && self.asker.ledger.repeats() && self.draft.seeks_the_end() && self.draft.len() == 0
     }
 
-    /// Where the list is believed to end, and how long its runs of ties are.
+    /// Notes the offset at which the list is believed to end, and how long its runs of ties are.
     pub(super) fn note(&mut self, view: &Evidence) {
         self.asker.sizes.profile.run = self.asker.sizes.profile.run.max(view.longest_run());
         if !view.is_empty() && !view.short() {
@@ -159,7 +160,7 @@ impl KeyReader<'_> {
         }
     }
 
-    /// A cap that is applied in silence: an answer is short although there is more, as it says or as is seen.
+    /// Suspects a cap that is applied in silence: an answer is short although there is more, as it says or as is seen.
     fn suspect(&mut self, view: &Evidence, confirming: bool) {
         let capped = |count: usize| u32::try_from(count.max(2)).ok();
         // A count that a change has overtaken is off by a little.
@@ -192,12 +193,13 @@ impl KeyReader<'_> {
         Ok(view)
     }
 
-    /// The list that evidence is of.
+    /// Returns the list that evidence is of.
     pub(super) fn terms(&self) -> ListTerms<'_> {
         ListTerms { order: &self.request.order, paging: &self.request.paging, unchecked: self.draft.is_unchecked() }
     }
 
-    /// A run of ties is cut by an edge of the answer. Where that is short, it may be the end, which closes its last run.
+    /// Goes on after an answer whose edge cuts a run of ties. If the answer is short, it may be the end, which closes
+    /// its last run.
     async fn cut(&mut self, cut: Cut, short: Option<Short>, seen: (Slice, Box<Evidence>)) -> Next {
         if cut.right && self.request.paging.hidden {
             return self.cut_among_hidden(&cut, seen.0);

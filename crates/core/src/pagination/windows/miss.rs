@@ -1,4 +1,4 @@
-//! An answer that does not hold the boundary: what it says of where to look.
+//! Answers without the boundary, and where they say to look.
 
 use super::{Asked, Bracket, KeyReader, Missed, Next, Turn, confirm::Short, seam::Held};
 use crate::pagination::{
@@ -11,7 +11,7 @@ use crate::pagination::{
 };
 
 impl KeyReader<'_> {
-    /// The boundary is not in the answer that was asked for it.
+    /// Says where to look after an answer without the boundary.
     pub(super) async fn missed(&mut self, view: Box<Evidence>, asked: Asked, side: Side) -> Next {
         let slice = asked.slice;
         if view.is_empty() && view.is_from_start() && !self.request.paging.hidden {
@@ -64,7 +64,8 @@ impl KeyReader<'_> {
         if first { self.shifted() } else { Ok(Turn::Window) }
     }
 
-    /// Where the difference of totals says, if that may be, or else where the search goes on.
+    /// Asks for the window that the change of the total predicts, if the bracket allows that, or else goes on with the
+    /// search.
     pub(super) fn shifted(&mut self) -> Next {
         let Some(offset) = self.shift().filter(|offset| self.search.bracket.allows(*offset)) else {
             return Ok(Turn::Window);
@@ -75,8 +76,8 @@ impl KeyReader<'_> {
         self.around(window, 1)
     }
 
-    /// Where the boundary is if all that changed since the cursor was made changed on one side of it: by as much as the
-    /// total did. The end is where the total is.
+    /// Returns the offset of the boundary if all changes since the cursor was made are on one side of it: it moved by
+    /// as much as the total did. The end is where the total is.
     fn shift(&mut self) -> Option<u64> {
         let total = self.asker.ledger.total()?;
         if self.draft.seeks_the_end() && self.draft.len() == 0 {
@@ -90,8 +91,8 @@ impl KeyReader<'_> {
         hint.offset.0.saturating_add(total).checked_sub(before)
     }
 
-    /// Nothing is at an offset that was asked for, as far as the answer goes. Under a silent cap a page is another page, of
-    /// another size.
+    /// Goes on after an answer that has nothing at the offset that was asked for. Under a silent cap a page is another
+    /// page, of another size.
     pub(super) fn missed_by_offset(&mut self, view: &Evidence) -> Next {
         let cap = u32::try_from(view.len()).unwrap_or(u32::MAX).max(2);
         self.seams.torn += 1;
@@ -110,7 +111,7 @@ impl KeyReader<'_> {
         Err(self.lost())
     }
 
-    /// Whether the same items came from two places.
+    /// Returns whether the same items came from two places.
     pub(super) fn is_repeated(&self, last: &Missed, missed: &Missed) -> bool {
         let (one, other) = (&last.view, &missed.view);
         let same = (one.same_items(other) && (self.asker.ledger.repeats() || !one.is_loose_run(&self.request.order)))
@@ -118,8 +119,8 @@ impl KeyReader<'_> {
         last.slice.begins() != missed.slice.begins() && !one.is_empty() && same
     }
 
-    /// The same items came from two places: the last page comes again past the end, or the upstream ignores what it is
-    /// asked, which its start tells.
+    /// Goes on after the same items came from two places: the last page comes again past the end, or the upstream
+    /// ignores the offset, which its start tells.
     async fn repeated(&mut self, one: Missed, other: Missed) -> Next {
         let near = if one.slice.begins() < other.slice.begins() { one } else { other };
         if self.asker.ledger.repeats() {
@@ -138,7 +139,7 @@ impl KeyReader<'_> {
         Ok(self.ends_before(near))
     }
 
-    /// An answer showed the end of the list, though perhaps not in its place: what comes before it tells.
+    /// Looks before an answer that showed the end of the list, though perhaps not in its place.
     fn ends_before(&mut self, near: Missed) -> Turn {
         self.search.bracket = near.bracket;
         self.search.bracket.ends_with(near.view.begins(), near.view.behind());

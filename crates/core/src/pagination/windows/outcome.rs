@@ -1,4 +1,4 @@
-//! How a page ends: served, flagged, or refused.
+//! The ends of a page: served, flagged, or refused.
 
 use super::{
     Halt, KeyReader, Next, Turn, asks_by_offset,
@@ -15,7 +15,7 @@ use crate::pagination::{
     window::{Offset, Slice},
 };
 
-/// Two slices are read so often for one run of ties that no single one holds: an upstream that shuffles it may show
+/// The most readings of two slices for one run of ties that no single one holds: an upstream that shuffles it may show
 /// another part of it each time.
 const PAIRS: u32 = 2;
 
@@ -35,14 +35,14 @@ impl KeyReader<'_> {
         self.draft.finish(verdict).map_err(|unsorted| self.contradicted(unsorted))
     }
 
-    /// The place of the page can't be found.
+    /// Ends a page whose place cannot be found.
     pub(super) fn lost(&mut self) -> Halt {
         let nearest = self.nearest();
         self.flag(Unproven::Position, false, Refusal::PositionLost { nearest })
     }
 
-    /// A run of ties is longer than an answer can be. A cap that is no more than suspected may have made it seem so; two
-    /// neighbouring slices may hold it, of the whole list: whoever filters it has better ways.
+    /// Ends a page beside a run of ties that is longer than an answer can be. A suspected cap may have made it seem so;
+    /// two neighbouring slices of the whole list may hold it: a filtered list has better ways.
     pub(super) fn tie_run(&mut self, cut: &Cut, seen: Option<(Slice, Box<Evidence>)>) -> Next {
         self.asker.searching = true;
         if self.asker.sizes.cap != self.asker.sizes.profile.cap
@@ -79,7 +79,7 @@ impl KeyReader<'_> {
         Err(self.flag(Unproven::TieRun, true, Refusal::TieRun { nearest }))
     }
 
-    /// Items contradict the declared order, or can't be compared.
+    /// Ends a page whose items contradict the declared order, or cannot be compared.
     pub(super) fn contradicted(&mut self, unsorted: Unsorted) -> Halt {
         if unsorted.cause == Cause::Text {
             // A page by marks is worth more than one by its offset.
@@ -88,7 +88,7 @@ impl KeyReader<'_> {
         self.flag(Unproven::Order, true, Refusal::Unsorted(unsorted))
     }
 
-    /// What can't be proven is refused, or served by its offset and flagged, as the route says.
+    /// Refuses a page that cannot be proven, or begins it again by its offset and flagged, as the route says.
     fn flag(&mut self, reason: Unproven, unchecked: bool, refusal: Refusal) -> Halt {
         if !self.request.flags() || self.draft.is_unchecked() {
             return refusal.into();
@@ -101,9 +101,9 @@ impl KeyReader<'_> {
         Halt::Instead(Turn::Window)
     }
 
-    /// Where a page begins that is served by offset instead: where the cursor's place is believed to be, and never behind
-    /// the end that a total tells, or an answer. Where the end was met, but not where it is, that place may be behind it,
-    /// unless items were seen there.
+    /// Returns the offset of a page that is served by offset instead: the place where the cursor's place is believed to
+    /// be, never after the end that a total or an answer tells. If the end was met, but not its place, that place may
+    /// be after it, unless items were seen there.
     fn nearest(&self) -> Offset {
         let nearest = self.draft.nearest();
         let end = match (self.asker.ledger.total(), self.ending.seen) {

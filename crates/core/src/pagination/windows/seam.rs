@@ -14,14 +14,14 @@ use crate::pagination::{
     window::Slice,
 };
 
-/// A seam is read so often before its place is given up.
+/// The most readings of a seam before its place is given up.
 const TRIES: u32 = 6;
 
 /// A slice that is read twice, and the neighbours of it that are read in between.
 #[derive(Debug)]
 pub(super) struct Seam {
     twice: Slice,
-    /// What the slice showed, where it was read already.
+    /// The first answer to the slice, if it was read already.
     held: Option<Held>,
     between: Vec<Slice>,
 }
@@ -29,26 +29,26 @@ pub(super) struct Seam {
 /// An answer as it was read first.
 #[derive(Debug)]
 pub(super) enum Held {
-    /// It is the last that the page took items from.
+    /// The answer is the last that the page took items from.
     Taken,
-    /// It is here.
+    /// The answer is here.
     Here(Box<Evidence>),
 }
 
 impl Seam {
-    /// A slice, its neighbours, and the slice again.
+    /// Returns the seam of a slice, its neighbours, and the slice again.
     pub(super) fn new(twice: Slice, between: Vec<Slice>) -> Self {
         Self { twice, held: None, between }
     }
 
-    /// The neighbours of a slice whose answer is there already, and the slice again.
+    /// Returns the seam of a slice whose answer is there already: its neighbours, and the slice again.
     pub(super) fn beside(twice: Slice, held: Held, between: Vec<Slice>) -> Self {
         Self { twice, held: Some(held), between }
     }
 }
 
 impl KeyReader<'_> {
-    /// Reads a seam. A slice is judged by what was asked for in the end: a declared depth may have cut it.
+    /// Reads a seam. A slice is judged by the size asked for in the end: a declared depth may have cut it.
     pub(super) async fn read_seam(&mut self, seam: Seam) -> Next {
         let Seam { mut twice, held, mut between } = seam;
         let held = match held {
@@ -102,7 +102,7 @@ impl KeyReader<'_> {
         }
     }
 
-    /// Something moved between the two readings: the second is looked at by itself.
+    /// Looks at the second reading by itself: the list changed between the two.
     fn torn(&mut self, twice: Slice, again: Evidence) -> Next {
         self.asker.searching = true;
         self.seams.torn += 1;
@@ -142,7 +142,7 @@ impl KeyReader<'_> {
         }
     }
 
-    /// Asks once more: what moved between two answers may have settled.
+    /// Asks once more: changes between two answers may have settled.
     fn again(&mut self) -> Next {
         self.asker.searching = true;
         self.seams.torn += 1;

@@ -21,27 +21,28 @@ use crate::pagination::{
     unsorted::Cause,
 };
 
-/// So many contradictions within one page are taken for changes to the list, before its order is taken to be another one.
+/// The number of contradictions within one page that are taken for changes to the list, before its order is taken to be
+/// another one.
 const CHANGES: u32 = 2;
 
-/// In how many places items are looked at to confirm an end.
+/// The number of places at which items are looked at to confirm an end.
 const PLACES: usize = 4;
 
-/// How many items on each side of such a place are welcome in the answer from there.
+/// The number of items on each side of such a place that are welcome in the answer from there.
 const BESIDE: u64 = 10;
 
-/// What the answers of a page say of the order between them.
+/// The evidence of the answers of a page about the order between them.
 #[derive(Debug, Default)]
 pub(super) struct Witnesses {
-    /// The answers that a search was told by. The budget of requests bounds them.
+    /// The answers of a search. The budget of requests bounds them.
     sightings: Vec<Sighting>,
-    /// How often two answers contradicted each other.
+    /// The number of contradictions between two answers.
     contradictions: u32,
     /// An end was confirmed.
     confirmed: bool,
 }
 
-/// Where an answer is believed to lie, and its first and last item.
+/// The place where an answer is believed to lie, and its first and last item.
 #[derive(Clone, Debug)]
 pub(super) struct Sighting {
     asked: Asked,
@@ -59,8 +60,8 @@ pub(super) struct Contradicted {
 }
 
 impl KeyReader<'_> {
-    /// Takes in an answer of a search; the earlier answer that it contradicts. Only strong keys count: ties come in any
-    /// order.
+    /// Takes in an answer of a search, and returns the earlier answer that it contradicts. Only strong keys count: ties
+    /// come in any order.
     pub(super) fn contradicts(&mut self, asked: Asked, view: &Evidence) -> Option<Contradicted> {
         let sighting = self.sighting(asked, view)?;
         let order = &self.request.order;
@@ -91,8 +92,8 @@ impl KeyReader<'_> {
         Some(Sighting { asked, begins: view.begins(), behind: view.behind(), first, last })
     }
 
-    /// Reads the earlier of two answers again that contradict each other, where contradictions are too many for changes.
-    /// The list is not in its order if the answer that came before the contradiction comes after it too.
+    /// Reads the earlier of two answers again that contradict each other, where contradictions are too many for
+    /// changes. The list is not in its order if the answer that came before the contradiction comes after it too.
     pub(super) async fn read_again(&mut self, contradicted: Contradicted) -> Halt {
         if self.asker.left() == 0 {
             return self.lost();
@@ -113,9 +114,9 @@ impl KeyReader<'_> {
         self.lost()
     }
 
-    /// Whether an answer shows the same as before, and all of it stands on the other side of the later answer than its keys
-    /// say. By the places that were asked for: what answers say of themselves may be nonsense, and an upstream that gives
-    /// its last page again, or always its first, shows the same items at two places.
+    /// Returns whether an answer shows the same as before, and all of it stands on the other side of the later answer
+    /// than its keys say. The places that were asked for count: the offsets that answers name may be nonsense, and an
+    /// upstream that gives its last page again, or always its first, shows the same items at two places.
     fn is_reversed(&self, contradicted: &Contradicted, asked: Asked, view: &Evidence) -> bool {
         let Contradicted { earlier, later } = contradicted;
         let Some(again) = self.sighting(asked, view) else { return false };
@@ -136,12 +137,13 @@ impl KeyReader<'_> {
         }
     }
 
-    /// Whether contradictions are too many for changes.
+    /// Returns whether contradictions are too many for changes.
     pub(super) fn is_contradictory(&self) -> bool {
         self.witnesses.contradictions > CHANGES
     }
 
-    /// Which end of the list an answer would make the boundary, if that was searched for, or nothing said where it is.
+    /// Returns the end of the list that an answer would make the boundary, if the boundary was searched for, or had no
+    /// hint.
     pub(super) fn unwitnessed_edge(&self, view: &Evidence) -> Option<Side> {
         let aimless = self.search.bracket.has_begun() || self.draft.hint().offset.0 == 0;
         let is_all = view.is_from_start() && view.ends();
