@@ -193,7 +193,7 @@ pub(super) async fn read_from(
     }
     reader.stand.aimed = reader.stand.offset;
     reader.asker.adopt(&pairs, &reader.request.paging)?;
-    slices::read(reader, Turn::Look(Look { answers: pairs, confirming: false })).await
+    slices::read(reader, Turn::Look(Look { answers: pairs, witness: Witness::None })).await
 }
 
 impl slices::Reader for MarkReader<'_> {
@@ -228,11 +228,11 @@ impl slices::Reader for MarkReader<'_> {
 
     async fn ask(&mut self, asked: Vec<Asked>) -> Next {
         let pairs = self.send(asked.into_iter().map(|asked| asked.slice).collect()).await?;
-        Ok(Turn::Look(Look { answers: pairs, confirming: false }))
+        Ok(Turn::Look(Look { answers: pairs, witness: Witness::None }))
     }
 
-    fn take(&mut self, (slice, answer): (Slice, Answer), _: bool, confirming: bool) -> Taken<usize, Obstacle> {
-        let view = self.view(slice, answer, confirming);
+    fn take(&mut self, (slice, answer): (Slice, Answer), _: bool, witness: Witness) -> Taken<usize, Obstacle> {
+        let view = self.view(slice, answer, witness);
         match self.read(view) {
             Progress::Used(_) if self.page.is_done() => Taken::All,
             Progress::Used(items) => Taken::Some(items),
@@ -367,8 +367,7 @@ impl MarkReader<'_> {
         (self.search, self.effort.closer, self.effort.misses) = (None, 0, 0);
     }
 
-    fn view(&self, fetch: Slice, answer: Answer, confirming: bool) -> View {
-        let witness = if confirming { Witness::Same } else { Witness::None };
+    fn view(&self, fetch: Slice, answer: Answer, witness: Witness) -> View {
         let belief = self.asker.ledger.belief(witness);
         View::new(answer, fetch, &self.request.paging, self.asker.sizes.cap, belief)
     }

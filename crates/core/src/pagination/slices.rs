@@ -15,15 +15,15 @@ pub(super) use {
 
 use std::fmt::Debug;
 
-use super::{page::Page, refusal::Refusal, request::PageRequest, upstream::Stop};
+use super::{judge::end::Witness, page::Page, refusal::Refusal, request::PageRequest, upstream::Stop};
 
 /// Answers that are looked at in turn.
 #[derive(Debug)]
 pub(super) struct Look<A> {
     /// The answers, in the order of asking.
     pub(super) answers: Vec<A>,
-    /// The answers were asked for to confirm an end.
-    pub(super) confirming: bool,
+    /// The evidence that other answers give of an end, where these were asked for to confirm it.
+    pub(super) witness: Witness,
 }
 
 /// The use of an answer to a page.
@@ -106,7 +106,7 @@ pub(super) trait Reader: Sized {
     /// Asks for slices that should show the place.
     async fn ask(&mut self, asked: Vec<Asked>) -> Next<Self>;
     /// Takes from an answer what it proves; `is_first`: it was asked for to show the place.
-    fn take(&mut self, answer: Self::Answer, is_first: bool, confirming: bool)
+    fn take(&mut self, answer: Self::Answer, is_first: bool, witness: Witness)
     -> Taken<Self::Progress, Self::Obstacle>;
     /// Searches for a place that the answer which was asked for it does not show.
     async fn search(&mut self, obstacle: Self::Obstacle, confirming: bool) -> Next<Self>;
@@ -161,10 +161,11 @@ pub(super) async fn read<R: Reader>(mut reader: R, first: TurnOf<R>) -> Result<P
 /// Takes from answers in turn. The first must show the place, each further one the place to which the page has got by
 /// then. A further answer that does not is speculation in vain, and is asked for again from where the page stands.
 async fn take_in_turn<R: Reader>(reader: &mut R, look: Look<R::Answer>) -> Next<R> {
-    let Look { answers, confirming } = look;
+    let Look { answers, witness } = look;
+    let confirming = witness != Witness::None;
     let mut progress = None;
     for answer in answers {
-        match reader.take(answer, progress.is_none(), confirming) {
+        match reader.take(answer, progress.is_none(), witness) {
             Taken::All => return Ok(Turn::Serve { cut_off: false }),
             Taken::Some(more) => progress = Some(more),
             Taken::None(_) if progress.is_some() => break,

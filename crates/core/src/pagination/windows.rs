@@ -30,6 +30,7 @@ use witness::Witnesses;
 use super::{
     judge::{
         draft::{Cut, Draft, Ground},
+        end::Witness,
         evidence::Evidence,
     },
     page::{Page, Unproven},
@@ -143,9 +144,9 @@ impl slices::Reader for KeyReader<'_> {
         &mut self,
         (asked, view): Self::Answer,
         is_first: bool,
-        confirming: bool,
+        witness: Witness,
     ) -> Taken<Option<Short>, Obstacle> {
-        self.take_from(asked, view, is_first, confirming)
+        self.take_from(asked, view, is_first, witness != Witness::None)
     }
 
     async fn search(&mut self, obstacle: Obstacle, _: bool) -> Next {

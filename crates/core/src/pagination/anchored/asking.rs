@@ -7,6 +7,7 @@ use super::{Boundary, Halt, Look, MarkReader, Next, Page, Turn, seam::Seam, view
 use crate::pagination::{
     answer::Answer,
     direction::Way,
+    judge::end::Witness,
     page::Unproven,
     paging::{Family, Sizes as Askable},
     plan::{self, MARGIN, Window},
@@ -147,17 +148,28 @@ impl MarkReader<'_> {
         }
     }
 
-    /// Asks for a slice that confirms an end, and for what may lie beyond.
+    /// Asks for a slice that confirms an end, and for slices that may lie beyond it.
     pub(super) async fn confirm_by(&mut self, slices: Vec<Slice>) -> Next {
         let mut pairs = self.send(slices).await?;
         let others = pairs.split_off(pairs.len().min(1));
+        let mut witness = Witness::Same;
         for (fetch, beyond) in others {
             if self.shows_more(&beyond) {
                 return self.look_beyond(Way::Forward);
             }
             self.counts.nothing_from = self.counts.nothing_from.min(fetch.begins().0);
+            // Two readings that agree on the last item, with none beyond, overrule a count of more.
+            if pairs.iter().all(|(_, edge)| self.ends_like_the_last(edge)) {
+                witness = Witness::SameAndNothingBeyond;
+            }
         }
-        Ok(Turn::Look(Look { answers: pairs, confirming: true }))
+        Ok(Turn::Look(Look { answers: pairs, witness }))
+    }
+
+    /// Returns whether an answer ends with the same item as the last one that was used.
+    fn ends_like_the_last(&self, edge: &Answer) -> bool {
+        let last = |answer: &Answer| answer.items.len().checked_sub(1).map(|last| answer.item(last).to_vec());
+        self.page.views.last().is_some_and(|view| last(&view.answer) == last(edge))
     }
 
     /// Returns whether an answer from beyond the last one holds an item that this has not: where the last page comes

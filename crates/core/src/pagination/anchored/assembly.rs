@@ -5,6 +5,7 @@ use super::{
     passed::{Spot, nearest},
 };
 use crate::pagination::{
+    answer::Total,
     direction::Way,
     mark::Mark,
     page::{ItemPlace, Page, Unfounded},
@@ -19,7 +20,7 @@ impl MarkReader<'_> {
             self.page.more = Some(true);
         }
         let items = self.page.items();
-        let told = self.counts.total;
+        let told = self.total();
         let counted = told.filter(|total| total.exact).map(|total| total.value);
         let hint = |offset: u64| Hint { offset: Offset(offset), total: counted, ..Hint::default() };
         let ((stands, end), (read, first)) = (self.page.stands(), self.page.read());
@@ -65,6 +66,13 @@ impl MarkReader<'_> {
         page.stragglers = self.findings.stragglers;
         (page.profile, page.honoured) = (self.profile(), self.asker.ledger.honoured().by_walk());
         page
+    }
+
+    /// Returns the total as it was told last: no exact one where the list was seen to end before it.
+    fn total(&self) -> Option<Total> {
+        let is_end = self.page.more == Some(false) && self.page.way() == Way::Forward;
+        let end = Some(self.stand.offset).filter(|_| is_end && !self.request.paging.hidden && !self.page.is_empty());
+        self.counts.total.map(|total| Total { exact: total.exact && end.is_none_or(|end| total.value <= end), ..total })
     }
 
     /// The marks around a place in the list, in the list's order: of the side that counts as served, whichever way the page

@@ -4,6 +4,7 @@
 use super::{Boundary, MarkReader, Next, Progress, Turn, line::Line, passed::Recognised, view::View};
 use crate::pagination::{
     direction::Way,
+    judge::end::Witness,
     mark::Mark,
     page::Unproven,
     refusal::Refusal,
@@ -66,13 +67,13 @@ impl MarkReader<'_> {
         // Bounded by what is said of the list's length, by EMPTY_ENOUGH, and by the budget.
         let found = loop {
             let Some((fetch, answer)) = self.send(vec![seam.beyond]).await?.pop() else { return Err(self.lost()) };
-            let mut view = self.view(fetch, answer, false);
+            let mut view = self.view(fetch, answer, Witness::None);
             if seam.toward == Way::Forward && self.caps.suspected.is_some() && !view.is_empty() {
                 let (order, marker) = (&self.request.order, self.request.marker_of_target());
                 if view.marks(order, marker) != seam.marks {
                     // It was a cap that made the earlier answer short, and under it this page is another page.
                     self.caps.confirm(&mut self.asker.sizes);
-                    view = self.view(fetch, view.answer, false);
+                    view = self.view(fetch, view.answer, Witness::None);
                 }
             }
             if view.is_empty()
@@ -90,7 +91,7 @@ impl MarkReader<'_> {
             return self.sewn(&seam, found, None).await;
         }
         let Some((fetch, again)) = self.send(vec![seam.earlier]).await?.pop() else { return Err(self.lost()) };
-        let view = self.view(fetch, again, false);
+        let view = self.view(fetch, again, Witness::None);
         let (order, marker) = (&self.request.order, self.request.marker_of_target());
         let total = view.answer.total.map(|total| total.value);
         let counts_agree = total.is_none() || seam.total.is_none() || total == seam.total;

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::pagination::{
     direction::Way,
+    judge::end::Witness,
     paging::{Family, Sizes as Askable},
     plan::{self, MARGIN, Window},
     refusal::Refusal,
@@ -78,7 +79,7 @@ impl MarkReader<'_> {
         // Under each cap another slice is asked for: caps only fall.
         loop {
             let Some((fetch, answer)) = self.send(vec![slice]).await?.pop() else { return Err(self.lost()) };
-            let view = self.view(fetch, answer, false);
+            let view = self.view(fetch, answer, Witness::None);
             let (covered, cap) = (self.covered(&view), self.cap_of(&view, probe.new));
             match self.read(view) {
                 Progress::Used(_) if self.page.is_done() => return Ok(Some(Turn::Serve { cut_off: false })),

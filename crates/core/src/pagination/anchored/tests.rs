@@ -37,6 +37,8 @@ struct List {
     items: Vec<(Option<String>, String)>,
     cap: u32,
     total: bool,
+    /// By so many items the total is too high.
+    overcount: u64,
     /// Whatever is asked for, the first items come.
     ignores: bool,
     /// Every so many items are left out of an answer after the limit, and nothing says so.
@@ -67,6 +69,7 @@ impl List {
             items,
             cap: 100,
             total: true,
+            overcount: 0,
             ignores: false,
             hides_each: None,
             arrivals: 0,
@@ -120,7 +123,7 @@ impl List {
             items.push(Span { start: if key.is_absent() { rest.start } else { key.start }, end: rest.end });
             keys.push(key);
         }
-        let total = self.total.then_some(Total { value: self.items.len() as u64, exact: true });
+        let total = self.total.then_some(Total { value: self.items.len() as u64 + self.overcount, exact: true });
         Answer { body, items, keys, total, ..Answer::default() }
     }
 
@@ -187,6 +190,19 @@ fn who_deletes_what_it_reads_goes_on() {
                 assert_eq!(pages.concat(), numbers(0..400), "{family:?}, limit {limit}");
                 assert!(list.items.is_empty());
             }
+        }
+    }
+}
+
+#[test]
+fn a_count_that_is_too_high_for_good_keeps_no_walk_from_its_end() {
+    for limit in [1, 7, 20, 50] {
+        for overcount in [1, 30] {
+            let mut list = List { overcount, ..List::numbered(Family::Offset, 0..60) };
+            let mut told = None;
+            let pages = list.walk(limit, |_, page| told = page.total.map(|total| total.exact));
+            assert_eq!(pages.concat(), numbers(0..60), "limit {limit}, {overcount} too many");
+            assert_ne!(told, Some(true), "limit {limit}, {overcount} too many");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The next request: for the window around the boundary, for the run of ties that was cut, or for the slice from which
 //! a search learns most.
 
-use super::{Asked, Halt, KeyReader, Look, Next, Turn, aim, bracket::Aim};
+use super::{Asked, Halt, KeyReader, Look, Next, Turn, Witness, aim, bracket::Aim};
 use crate::pagination::{
     answer::Answer,
     direction::{Side, Way},
@@ -94,7 +94,7 @@ impl KeyReader<'_> {
         let forward = self.draft.way() == Way::Forward && self.draft.can_be_searched_for();
         let reached = if forward { self.draft.offset() } else { 0 };
         let pairs = self.send(asked, |shallow| plan::reach(shallow).1 > reached).await?;
-        Ok(Turn::Look(Look { answers: self.views(pairs), confirming: false }))
+        Ok(Turn::Look(Look { answers: self.views(pairs), witness: Witness::None }))
     }
 
     /// Asks for slices, wherever they lie.

@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use super::{
-    Asked, Bracket, KeyReader, Look, Next, Turn,
+    Asked, Bracket, KeyReader, Look, Next, Turn, Witness,
     seam::{Held, Seam},
 };
 use crate::pagination::{
@@ -127,7 +127,7 @@ impl KeyReader<'_> {
         let from_beyond = beyond.as_ref().map(|(_, answer)| answer);
         match confirmation::confirm((asked.slice, edge), from_beyond, last.as_ref(), self.terms(), &self.asker.ledger) {
             Confirmed::Edge(view) => {
-                Ok(Turn::Look(Look { answers: vec![(asked, view.map(|view| *view))], confirming: true }))
+                Ok(Turn::Look(Look { answers: vec![(asked, view.map(|view| *view))], witness: Witness::Same }))
             }
             Confirmed::MoreBeyond(first) => {
                 let from = beyond.map_or(asked, |(asked, _)| asked).slice;

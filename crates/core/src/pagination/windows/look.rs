@@ -1,7 +1,7 @@
 //! The use of answers: to the page, and to the knowledge of the upstream.
 
 use super::{
-    Asked, Bracket, KeyReader, Look, Next, Turn,
+    Asked, Bracket, KeyReader, Look, Next, Turn, Witness,
     confirm::{Doubt, Short},
     seam::Held,
 };
@@ -43,7 +43,7 @@ pub(super) enum Obstacle {
 
 /// Returns the turn that looks at one answer.
 pub(super) fn look_at(asked: Asked, view: Evidence) -> Turn {
-    Turn::Look(Look { answers: vec![(asked, Ok(view))], confirming: false })
+    Turn::Look(Look { answers: vec![(asked, Ok(view))], witness: Witness::None })
 }
 
 impl KeyReader<'_> {
