@@ -45,7 +45,7 @@ use super::{
     position::{Anchor, Hint, Marks, Pivot, Position},
     refusal::Refusal,
     request::PageRequest,
-    slices::{self, Asked, Asker, Look, Sizes, Taken},
+    slices::{self, AskedSlice, Asker, Look, Sizes, Taken},
     upstream::{Stop, UpstreamPort},
     window::{Offset, Slice},
 };
@@ -65,7 +65,7 @@ enum Boundary {
 
 /// The reason why nothing of an answer is taken.
 #[derive(Debug)]
-enum Obstacle {
+enum Untaken {
     /// The boundary, which is not known by marks, is not in the answer.
     Missed(Box<View>),
     /// The marks that were seen decide nothing yet.
@@ -196,10 +196,10 @@ pub(super) async fn read_from(
     slices::read(reader, Turn::Look(Look { answers: pairs, witness: Witness::None })).await
 }
 
-impl slices::Reader for MarkReader<'_> {
+impl slices::SliceReader for MarkReader<'_> {
     type Answer = (Slice, Answer);
     type Progress = usize;
-    type Obstacle = Obstacle;
+    type Untaken = Untaken;
     type Seam = Box<Seam>;
 
     fn request(&self) -> &PageRequest {
@@ -226,25 +226,25 @@ impl slices::Reader for MarkReader<'_> {
         self.next_window()
     }
 
-    async fn ask(&mut self, asked: Vec<Asked>) -> Next {
+    async fn ask(&mut self, asked: Vec<AskedSlice>) -> Next {
         let pairs = self.send(asked.into_iter().map(|asked| asked.slice).collect()).await?;
         Ok(Turn::Look(Look { answers: pairs, witness: Witness::None }))
     }
 
-    fn take(&mut self, (slice, answer): (Slice, Answer), _: bool, witness: Witness) -> Taken<usize, Obstacle> {
+    fn take(&mut self, (slice, answer): (Slice, Answer), _: bool, witness: Witness) -> Taken<usize, Untaken> {
         let view = self.view(slice, answer, witness);
         match self.read(view) {
             Progress::Used(_) if self.page.is_done() => Taken::All,
             Progress::Used(items) => Taken::Some(items),
-            Progress::Missed(view) => Taken::None(Obstacle::Missed(view)),
-            Progress::Unsettled => Taken::None(Obstacle::Unsettled),
+            Progress::Missed(view) => Taken::None(Untaken::Missed(view)),
+            Progress::Unsettled => Taken::None(Untaken::Unsettled),
         }
     }
 
-    async fn search(&mut self, obstacle: Obstacle, confirming: bool) -> Next {
-        match obstacle {
-            Obstacle::Missed(view) => self.missed(*view, confirming).await,
-            Obstacle::Unsettled => self.unsettled().await,
+    async fn search(&mut self, untaken: Untaken, confirming: bool) -> Next {
+        match untaken {
+            Untaken::Missed(view) => self.missed(*view, confirming).await,
+            Untaken::Unsettled => self.unsettled().await,
         }
     }
 

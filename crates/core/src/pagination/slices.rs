@@ -9,7 +9,7 @@ mod asker;
 mod sizes;
 
 pub(super) use {
-    asker::{Asked, Asker, Unasked},
+    asker::{AskedSlice, Asker, Unasked},
     sizes::Sizes,
 };
 
@@ -46,7 +46,7 @@ pub(super) enum Turn<A, S> {
     /// Ask for the window around the place.
     Window,
     /// Ask for these slices: a chain of answers, each proven by the one before.
-    Ask(Vec<Asked>),
+    Ask(Vec<AskedSlice>),
     /// Look at answers.
     Look(Look<A>),
     /// Read slices that show a seam together.
@@ -79,19 +79,19 @@ impl<T> From<Refusal> for Halt<T> {
     }
 }
 
-type TurnOf<R> = Turn<<R as Reader>::Answer, <R as Reader>::Seam>;
+type TurnOf<R> = Turn<<R as SliceReader>::Answer, <R as SliceReader>::Seam>;
 
 /// The next turn of a page, or why the page ends here.
 type Next<R> = Result<TurnOf<R>, Halt<TurnOf<R>>>;
 
 /// A page under way. Each procedure ends with the [`Turn`] that comes next.
-pub(super) trait Reader: Sized {
+pub(super) trait SliceReader: Sized {
     /// An answer, as it is looked at.
     type Answer: Debug;
     /// The knowledge of the place after some of an answer was taken.
     type Progress;
     /// The reason why nothing of an answer is taken.
-    type Obstacle;
+    type Untaken;
     /// Slices that show a seam together.
     type Seam: Debug;
 
@@ -104,12 +104,11 @@ pub(super) trait Reader: Sized {
     /// Says which slices should show the place.
     fn locate(&mut self) -> Next<Self>;
     /// Asks for slices that should show the place.
-    async fn ask(&mut self, asked: Vec<Asked>) -> Next<Self>;
+    async fn ask(&mut self, asked: Vec<AskedSlice>) -> Next<Self>;
     /// Takes from an answer what it proves; `is_first`: it was asked for to show the place.
-    fn take(&mut self, answer: Self::Answer, is_first: bool, witness: Witness)
-    -> Taken<Self::Progress, Self::Obstacle>;
+    fn take(&mut self, answer: Self::Answer, is_first: bool, witness: Witness) -> Taken<Self::Progress, Self::Untaken>;
     /// Searches for a place that the answer which was asked for it does not show.
-    async fn search(&mut self, obstacle: Self::Obstacle, confirming: bool) -> Next<Self>;
+    async fn search(&mut self, untaken: Self::Untaken, confirming: bool) -> Next<Self>;
     /// Goes on after the last answer of which some was taken: confirms the end, or asks for more.
     async fn go_on(&mut self, progress: Option<Self::Progress>, confirming: bool) -> Next<Self>;
     /// Reads slices that show a seam together.
@@ -137,7 +136,7 @@ pub(super) trait Reader: Sized {
 /// # Errors
 ///
 /// [`Stop`] where no page can be served so.
-pub(super) async fn read<R: Reader>(mut reader: R, first: TurnOf<R>) -> Result<Page, Stop> {
+pub(super) async fn read<R: SliceReader>(mut reader: R, first: TurnOf<R>) -> Result<Page, Stop> {
     let mut turn = first;
     // Each turn that asks spends budget, and between two of those no turn comes twice.
     loop {
@@ -160,7 +159,7 @@ pub(super) async fn read<R: Reader>(mut reader: R, first: TurnOf<R>) -> Result<P
 
 /// Takes from answers in turn. The first must show the place, each further one the place to which the page has got by
 /// then. A further answer that does not is speculation in vain, and is asked for again from where the page stands.
-async fn take_in_turn<R: Reader>(reader: &mut R, look: Look<R::Answer>) -> Next<R> {
+async fn take_in_turn<R: SliceReader>(reader: &mut R, look: Look<R::Answer>) -> Next<R> {
     let Look { answers, witness } = look;
     let confirming = witness != Witness::None;
     let mut progress = None;
@@ -169,7 +168,7 @@ async fn take_in_turn<R: Reader>(reader: &mut R, look: Look<R::Answer>) -> Next<
             Taken::All => return Ok(Turn::Serve { cut_off: false }),
             Taken::Some(more) => progress = Some(more),
             Taken::None(_) if progress.is_some() => break,
-            Taken::None(obstacle) | Taken::Alarm(obstacle) => return reader.search(obstacle, confirming).await,
+            Taken::None(untaken) | Taken::Alarm(untaken) => return reader.search(untaken, confirming).await,
         }
     }
     reader.go_on(progress, confirming).await

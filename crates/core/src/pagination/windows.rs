@@ -23,7 +23,7 @@ use std::sync::Arc;
 use bracket::Bracket;
 use confirm::{EndChecks, Short};
 use hidden::Edge;
-use look::{Obstacle, look_at};
+use look::{Untaken, look_at};
 use seam::{Held, Seam};
 use witness::Witnesses;
 
@@ -36,7 +36,7 @@ use super::{
     page::{Page, Unproven},
     position::Position,
     request::PageRequest,
-    slices::{self, Asked, Asker, Look, Taken},
+    slices::{self, AskedSlice, Asker, Look, Taken},
     unsorted::Unsorted,
     upstream::{Stop, UpstreamPort},
     window::Slice,
@@ -51,7 +51,7 @@ struct Missed {
     bracket: Bracket,
 }
 
-type Turn = slices::Turn<(Asked, Result<Evidence, Unsorted>), Seam>;
+type Turn = slices::Turn<(AskedSlice, Result<Evidence, Unsorted>), Seam>;
 type Halt = slices::Halt<Turn>;
 type Next = Result<Turn, Halt>;
 
@@ -113,10 +113,10 @@ pub(super) async fn read(up: &mut UpstreamPort, request: PageRequest, ground: Gr
     slices::read(KeyReader::new(up, request, ground), Turn::Window).await
 }
 
-impl slices::Reader for KeyReader<'_> {
-    type Answer = (Asked, Result<Evidence, Unsorted>);
+impl slices::SliceReader for KeyReader<'_> {
+    type Answer = (AskedSlice, Result<Evidence, Unsorted>);
     type Progress = Option<Short>;
-    type Obstacle = Obstacle;
+    type Untaken = Untaken;
     type Seam = Seam;
 
     fn request(&self) -> &PageRequest {
@@ -136,21 +136,16 @@ impl slices::Reader for KeyReader<'_> {
         self.next_window()
     }
 
-    async fn ask(&mut self, asked: Vec<Asked>) -> Next {
+    async fn ask(&mut self, asked: Vec<AskedSlice>) -> Next {
         self.ask_window(asked).await
     }
 
-    fn take(
-        &mut self,
-        (asked, view): Self::Answer,
-        is_first: bool,
-        witness: Witness,
-    ) -> Taken<Option<Short>, Obstacle> {
+    fn take(&mut self, (asked, view): Self::Answer, is_first: bool, witness: Witness) -> Taken<Option<Short>, Untaken> {
         self.take_from(asked, view, is_first, witness != Witness::None)
     }
 
-    async fn search(&mut self, obstacle: Obstacle, _: bool) -> Next {
-        self.overcome(obstacle).await
+    async fn search(&mut self, untaken: Untaken, _: bool) -> Next {
+        self.overcome(untaken).await
     }
 
     async fn go_on(&mut self, unended: Option<Option<Short>>, _: bool) -> Next {

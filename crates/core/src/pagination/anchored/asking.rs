@@ -13,7 +13,7 @@ use crate::pagination::{
     plan::{self, MARGIN, Window},
     position::Position,
     refusal::Refusal,
-    slices::{Asked, Reader as _},
+    slices::{AskedSlice, SliceReader as _},
     window::{Offset, Slice},
 };
 
@@ -52,7 +52,7 @@ impl MarkReader<'_> {
             // Pages of one size never overlap: each further one would have to be asked for again.
             fetches.truncate(1);
         }
-        Ok(Turn::Ask(fetches.into_iter().map(Asked::from).collect()))
+        Ok(Turn::Ask(fetches.into_iter().map(AskedSlice::from).collect()))
     }
 
     /// Returns the window of believed offsets to ask for: the marks of the boundary, the items needed, and one beyond.
@@ -207,7 +207,7 @@ impl MarkReader<'_> {
                     Window { from: *offset, to: offset.saturating_add(self.page.need() + 1), before: 0, behind: 0 };
                 self.asker.sizes.cap = u32::try_from(view.len()).ok().map(|count| count.max(2));
                 let fetches = plan::plan(&self.request.paging, self.asker.sizes.cap, window, Way::Forward, 1);
-                Ok(Turn::Ask(fetches.into_iter().map(Asked::from).collect()))
+                Ok(Turn::Ask(fetches.into_iter().map(AskedSlice::from).collect()))
             }
             _ => Err(self.lost()),
         }
@@ -215,7 +215,7 @@ impl MarkReader<'_> {
 
     /// Asks for slices of the list.
     pub(super) async fn send(&mut self, slices: Vec<Slice>) -> Result<Vec<(Slice, Answer)>, Halt> {
-        let asked = slices.into_iter().map(Asked::from).collect();
+        let asked = slices.into_iter().map(AskedSlice::from).collect();
         match self.asker.send(asked, &self.request.paging, |_| true).await {
             Ok(pairs) => Ok(pairs.into_iter().map(|(asked, answer)| (asked.slice, answer)).collect()),
             Err(why) => Err(self.unasked(why)),

@@ -12,7 +12,7 @@ use crate::pagination::{
     paging::{Family, Sizes as Askable},
     plan::{self, MARGIN, Window},
     refusal::Refusal,
-    slices::{Reader as _, Unasked},
+    slices::{SliceReader as _, Unasked},
     window::Slice,
 };
 

@@ -22,7 +22,7 @@ const CEILINGS: u32 = 6;
 
 /// A slice that is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::pagination) struct Asked {
+pub(in crate::pagination) struct AskedSlice {
     pub(in crate::pagination) slice: Slice,
     /// The number of items that the flipped list is believed to have, if the slice is one of that list.
     pub(in crate::pagination) flipped: Option<u64>,
@@ -30,7 +30,7 @@ pub(in crate::pagination) struct Asked {
     pub(in crate::pagination) assumed: Option<Side>,
 }
 
-impl From<Slice> for Asked {
+impl From<Slice> for AskedSlice {
     fn from(slice: Slice) -> Self {
         Self { slice, flipped: None, assumed: None }
     }
@@ -116,18 +116,18 @@ impl<'p> Asker<'p> {
     /// [`Refusal::TooDeep`], by what the first answer says of its place.
     pub(in crate::pagination) async fn send(
         &mut self,
-        mut asked: Vec<Asked>,
+        mut asked: Vec<AskedSlice>,
         paging: &Paging,
         is_of_use: impl Fn(Slice) -> bool,
-    ) -> Result<Vec<(Asked, Answer)>, Unasked> {
+    ) -> Result<Vec<(AskedSlice, Answer)>, Unasked> {
         asked.truncate(self.left());
         if asked.is_empty() {
             // A plan without a request would go on for ever.
             return Err(Unasked::Spent);
         }
-        let shallow = |asked: &Asked| {
+        let shallow = |asked: &AskedSlice| {
             let slice = plan::within(paging, asked.slice)?;
-            (slice == asked.slice || is_of_use(slice)).then_some(Asked { slice, ..*asked })
+            (slice == asked.slice || is_of_use(slice)).then_some(AskedSlice { slice, ..*asked })
         };
         asked = asked.iter().map_while(shallow).collect();
         if asked.is_empty() {

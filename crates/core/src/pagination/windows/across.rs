@@ -8,7 +8,7 @@
 use std::ops::Range;
 
 use super::{
-    Asked, KeyReader, Next, Turn,
+    AskedSlice, KeyReader, Next, Turn,
     seam::{Held, Seam},
 };
 use crate::pagination::{
@@ -46,14 +46,14 @@ impl KeyReader<'_> {
             _ => plan::pair(paging, self.asker.sizes.cap, seam),
         };
         let Some((earlier, later)) = pair else {
-            return Ok(Turn::Ask(slices.into_iter().map(Asked::from).collect()));
+            return Ok(Turn::Ask(slices.into_iter().map(AskedSlice::from).collect()));
         };
         let (wanted, other, side) =
             if forward { (later, earlier, Side::Before) } else { (earlier, later, Side::After) };
         // What was no use so once, as the last page came again perhaps, is read twice after all.
         if self.request.leaves_out_costly_proofs() && self.seams.assumed != Some(wanted) {
             self.seams.assumed = Some(wanted);
-            return Ok(Turn::Ask(vec![Asked { assumed: Some(side), ..wanted.into() }]));
+            return Ok(Turn::Ask(vec![AskedSlice { assumed: Some(side), ..wanted.into() }]));
         }
         if self.seams.taken_from == Some(other) {
             return Ok(Turn::Seam(Seam::beside(other, Held::Taken, vec![wanted])));
@@ -84,7 +84,7 @@ impl KeyReader<'_> {
 
     /// Returns the slice of the flipped list that shows the boundary, and the first of the slices of the list that then
     /// fill the page.
-    fn flipped(&self, seam: &Range<u64>, window: Window) -> Option<Vec<Asked>> {
+    fn flipped(&self, seam: &Range<u64>, window: Window) -> Option<Vec<AskedSlice>> {
         let total = self.asker.ledger.total().or_else(|| self.draft.hint().total)?;
         if !self.request.flips || self.seams.flips >= FLIPS || seam.start >= total {
             return None;
@@ -100,9 +100,9 @@ impl KeyReader<'_> {
             Way::Forward => Window { from: shown.end.saturating_sub(1), ..window },
             Way::Backward => Window { to: shown.start + 1, ..window },
         };
-        let mut fetches = vec![Asked { flipped: Some(total), ..slice.into() }];
+        let mut fetches = vec![AskedSlice { flipped: Some(total), ..slice.into() }];
         if rest.from + 1 < rest.to && shown.end < total {
-            fetches.extend(plan::plan(paging, self.asker.sizes.cap, rest, way, 1).into_iter().map(Asked::from));
+            fetches.extend(plan::plan(paging, self.asker.sizes.cap, rest, way, 1).into_iter().map(AskedSlice::from));
         }
         Some(fetches)
     }

@@ -1,13 +1,13 @@
 //! The next request: for the window around the boundary, for the run of ties that was cut, or for the slice from which
 //! a search learns most.
 
-use super::{Asked, Halt, KeyReader, Look, Next, Turn, Witness, aim, bracket::Aim};
+use super::{AskedSlice, Halt, KeyReader, Look, Next, Turn, Witness, aim, bracket::Aim};
 use crate::pagination::{
     answer::Answer,
     direction::{Side, Way},
     paging::Family,
     plan::{self, Window},
-    slices::Reader as _,
+    slices::SliceReader as _,
     window::Slice,
 };
 
@@ -59,7 +59,7 @@ impl KeyReader<'_> {
         {
             return self.across(&seam, window, slices);
         }
-        Ok(Turn::Ask(slices.into_iter().map(Asked::from).collect()))
+        Ok(Turn::Ask(slices.into_iter().map(AskedSlice::from).collect()))
     }
 
     /// Returns the window around the place where the boundary is believed to be, with so much of a margin on both
@@ -89,7 +89,7 @@ impl KeyReader<'_> {
     }
 
     /// Asks for the window around the boundary.
-    pub(super) async fn ask_window(&mut self, asked: Vec<Asked>) -> Next {
+    pub(super) async fn ask_window(&mut self, asked: Vec<AskedSlice>) -> Next {
         // A slice that ends at the depth which the upstream answers must reach beyond where the page stands.
         let forward = self.draft.way() == Way::Forward && self.draft.can_be_searched_for();
         let reached = if forward { self.draft.offset() } else { 0 };
@@ -98,20 +98,20 @@ impl KeyReader<'_> {
     }
 
     /// Asks for slices, wherever they lie.
-    pub(super) async fn ask(&mut self, asked: Vec<Asked>) -> Result<Vec<(Asked, Answer)>, Halt> {
+    pub(super) async fn ask(&mut self, asked: Vec<AskedSlice>) -> Result<Vec<(AskedSlice, Answer)>, Halt> {
         self.send(asked, |_| true).await
     }
 
     async fn send(
         &mut self,
-        asked: Vec<Asked>,
+        asked: Vec<AskedSlice>,
         is_of_use: impl Fn(Slice) -> bool,
-    ) -> Result<Vec<(Asked, Answer)>, Halt> {
+    ) -> Result<Vec<(AskedSlice, Answer)>, Halt> {
         let pairs = match self.asker.send(asked, &self.request.paging, is_of_use).await {
             Ok(pairs) => pairs,
             Err(why) => return Err(self.unasked(why)),
         };
-        for (Asked { slice, .. }, answer) in &pairs {
+        for (AskedSlice { slice, .. }, answer) in &pairs {
             self.compare_short(*slice, answer);
         }
         Ok(pairs)

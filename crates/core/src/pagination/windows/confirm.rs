@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use super::{
-    Asked, Bracket, KeyReader, Look, Next, Turn, Witness,
+    AskedSlice, Bracket, KeyReader, Look, Next, Turn, Witness,
     seam::{Held, Seam},
 };
 use crate::pagination::{
@@ -120,7 +120,7 @@ impl KeyReader<'_> {
         // Deeper than the upstream answers nothing can be asked: what is there can't be reached anyway.
         let beyond = plan::within(&self.request.paging, plan::next(short)).filter(|_| self.asker.left() > 1);
         let fetches = [Some(confirmation.edge), beyond, confirmation.filled];
-        let fetches = fetches.into_iter().flatten().map(Asked::from).collect();
+        let fetches = fetches.into_iter().flatten().map(AskedSlice::from).collect();
         let mut answers = self.ask(fetches).await?.into_iter();
         let Some((asked, edge)) = answers.next() else { return Err(self.lost()) };
         let beyond = answers.next().filter(|_| beyond.is_some());

@@ -1,7 +1,7 @@
 //! The use of answers: to the page, and to the knowledge of the upstream.
 
 use super::{
-    Asked, Bracket, KeyReader, Look, Next, Turn, Witness,
+    AskedSlice, Bracket, KeyReader, Look, Next, Turn, Witness,
     confirm::{Doubt, Short},
     seam::Held,
 };
@@ -26,23 +26,23 @@ const APART: u32 = 4;
 
 /// The reason why nothing of an answer is taken.
 #[derive(Debug)]
-pub(super) enum Obstacle {
+pub(super) enum Untaken {
     /// The items contradict the order, or cannot be compared.
     Unsorted(Unsorted),
     /// The answer is short, and may stand elsewhere than it was asked for.
     Misplaced(Short, Box<Evidence>),
     /// The answer makes an end of the list the boundary, and no item on the other side confirms that.
-    Unwitnessed(Asked, Box<Evidence>, Side),
+    Unwitnessed(AskedSlice, Box<Evidence>, Side),
     /// The answer cuts a run of ties beside the boundary.
     Cut(Cut, Option<Short>, Slice, Box<Evidence>),
     /// The boundary is not in the answer, but on this side of it.
-    Missed(Asked, Box<Evidence>, Side),
+    Missed(AskedSlice, Box<Evidence>, Side),
     /// The boundary has no place among the items of the answer.
-    Apart(Asked, Box<Evidence>, Option<Side>),
+    Apart(AskedSlice, Box<Evidence>, Option<Side>),
 }
 
 /// Returns the turn that looks at one answer.
-pub(super) fn look_at(asked: Asked, view: Evidence) -> Turn {
+pub(super) fn look_at(asked: AskedSlice, view: Evidence) -> Turn {
     Turn::Look(Look { answers: vec![(asked, Ok(view))], witness: Witness::None })
 }
 
@@ -50,16 +50,16 @@ impl KeyReader<'_> {
     /// Takes from an answer what it proves of the boundary, or of the last item taken before it.
     pub(super) fn take_from(
         &mut self,
-        asked: Asked,
+        asked: AskedSlice,
         view: Result<Evidence, Unsorted>,
         is_first: bool,
         confirming: bool,
-    ) -> Taken<Option<Short>, Obstacle> {
+    ) -> Taken<Option<Short>, Untaken> {
         let mut view = match view {
             Ok(view) => view,
             // Out of order by itself, whatever it is needed for: no change to the list explains that.
-            Err(unsorted) if unsorted.cause.is_disorder() => return Taken::Alarm(Obstacle::Unsorted(unsorted)),
-            Err(unsorted) => return Taken::None(Obstacle::Unsorted(unsorted)),
+            Err(unsorted) if unsorted.cause.is_disorder() => return Taken::Alarm(Untaken::Unsorted(unsorted)),
+            Err(unsorted) => return Taken::None(Untaken::Unsorted(unsorted)),
         };
         if self.request.leaves_out_costly_proofs() {
             self.assume_end_of(&mut view);
@@ -68,13 +68,13 @@ impl KeyReader<'_> {
         self.note(&view);
         let (short, way) = (Short::of(&view, asked.slice), self.draft.way());
         if self.may_be_repeated(&view) {
-            return Taken::Alarm(Obstacle::Missed(asked, Box::new(view), Side::Before));
+            return Taken::Alarm(Untaken::Missed(asked, Box::new(view), Side::Before));
         }
         if !confirming && let Some(short) = self.misplaced(&view, asked) {
-            return Taken::None(Obstacle::Misplaced(short, Box::new(view)));
+            return Taken::None(Untaken::Misplaced(short, Box::new(view)));
         }
         if is_first && let Some(side) = self.unwitnessed_edge(&view) {
-            return Taken::None(Obstacle::Unwitnessed(asked, Box::new(view), side));
+            return Taken::None(Untaken::Unwitnessed(asked, Box::new(view), side));
         }
         match self.draft.take(view) {
             Ok(Progress::Done) => Taken::All,
@@ -83,26 +83,26 @@ impl KeyReader<'_> {
                 self.seams.taken_from = Some(asked.slice).filter(|_| asked.flipped.is_none());
                 Taken::Some(short.filter(|_| way == Way::Forward))
             }
-            Ok(Progress::Cut(cut, view)) => Taken::None(Obstacle::Cut(cut, short, asked.slice, view)),
-            Ok(Progress::Missed(view, side)) => Taken::None(Obstacle::Missed(asked, view, side)),
-            Ok(Progress::Apart(view, side)) => Taken::None(Obstacle::Apart(asked, view, side)),
-            Err(unsorted) => Taken::None(Obstacle::Unsorted(unsorted)),
+            Ok(Progress::Cut(cut, view)) => Taken::None(Untaken::Cut(cut, short, asked.slice, view)),
+            Ok(Progress::Missed(view, side)) => Taken::None(Untaken::Missed(asked, view, side)),
+            Ok(Progress::Apart(view, side)) => Taken::None(Untaken::Apart(asked, view, side)),
+            Err(unsorted) => Taken::None(Untaken::Unsorted(unsorted)),
         }
     }
 
     /// Says where to look after an answer of which nothing was taken.
-    pub(super) async fn overcome(&mut self, obstacle: Obstacle) -> Next {
-        match obstacle {
-            Obstacle::Unsorted(unsorted) => Err(self.contradicted(unsorted)),
-            Obstacle::Misplaced(short, view) => self.doubt(short, short.last, Held::Here(view)).await,
-            Obstacle::Unwitnessed(asked, view, side) => self.witness(asked, *view, side).await,
-            Obstacle::Cut(cut, short, slice, view) => self.cut(cut, short, (slice, view)).await,
-            Obstacle::Missed(asked, view, side) => self.missed(view, asked, side).await,
-            Obstacle::Apart(asked, view, Some(side)) if self.ground == Ground::Whole && self.seams.apart < APART => {
+    pub(super) async fn overcome(&mut self, untaken: Untaken) -> Next {
+        match untaken {
+            Untaken::Unsorted(unsorted) => Err(self.contradicted(unsorted)),
+            Untaken::Misplaced(short, view) => self.doubt(short, short.last, Held::Here(view)).await,
+            Untaken::Unwitnessed(asked, view, side) => self.witness(asked, *view, side).await,
+            Untaken::Cut(cut, short, slice, view) => self.cut(cut, short, (slice, view)).await,
+            Untaken::Missed(asked, view, side) => self.missed(view, asked, side).await,
+            Untaken::Apart(asked, view, Some(side)) if self.ground == Ground::Whole && self.seams.apart < APART => {
                 self.seams.apart += 1;
                 self.missed(view, asked, side).await
             }
-            Obstacle::Apart(..) => Err(self.lost()),
+            Untaken::Apart(..) => Err(self.lost()),
         }
     }
 
@@ -116,7 +116,7 @@ impl KeyReader<'_> {
     }
 
     /// Returns such a page as a short answer that is to be confirmed.
-    fn misplaced(&self, view: &Evidence, asked: Asked) -> Option<Short> {
+    fn misplaced(&self, view: &Evidence, asked: AskedSlice) -> Option<Short> {
         let is_short = view.len() < asked.slice.size().0 as usize && asked.flipped.is_none();
         let last = view.behind().checked_sub(1).filter(|_| is_short && self.is_another_place(view))?;
         let short = Short { slice: asked.slice, count: view.len(), last };
@@ -177,12 +177,12 @@ impl KeyReader<'_> {
         }
     }
 
-    pub(super) fn views(&self, pairs: Vec<(Asked, Answer)>) -> Vec<(Asked, Result<Evidence, Unsorted>)> {
+    pub(super) fn views(&self, pairs: Vec<(AskedSlice, Answer)>) -> Vec<(AskedSlice, Result<Evidence, Unsorted>)> {
         pairs.into_iter().map(|(asked, answer)| (asked, self.view(answer, asked))).collect()
     }
 
-    pub(super) fn view(&self, answer: Answer, asked: Asked) -> Result<Evidence, Unsorted> {
-        let Asked { slice, flipped, assumed } = asked;
+    pub(super) fn view(&self, answer: Answer, asked: AskedSlice) -> Result<Evidence, Unsorted> {
+        let AskedSlice { slice, flipped, assumed } = asked;
         let mut view = match flipped {
             Some(total) => Evidence::of_flipped(slice, answer, total, self.terms(), &self.asker.ledger)?,
             None => Evidence::of(slice, answer, self.terms(), &self.asker.ledger)?,

@@ -1,6 +1,6 @@
 //! Answers without the boundary, and where they say to look.
 
-use super::{Asked, Bracket, KeyReader, Missed, Next, Turn, confirm::Short, seam::Held};
+use super::{AskedSlice, Bracket, KeyReader, Missed, Next, Turn, confirm::Short, seam::Held};
 use crate::pagination::{
     direction::Side,
     judge::evidence::Evidence,
@@ -12,7 +12,7 @@ use crate::pagination::{
 
 impl KeyReader<'_> {
     /// Says where to look after an answer without the boundary.
-    pub(super) async fn missed(&mut self, view: Box<Evidence>, asked: Asked, side: Side) -> Next {
+    pub(super) async fn missed(&mut self, view: Box<Evidence>, asked: AskedSlice, side: Side) -> Next {
         let slice = asked.slice;
         if view.is_empty() && view.is_from_start() && !self.request.paging.hidden {
             return self.doubt_nothing(slice).await;

@@ -3,14 +3,14 @@
 //! They count only if that one is the same the second time, so that nothing moved across the seams in between. Such a
 //! page is `checked`, and no more.
 
-use super::{Asked, KeyReader, Next, Turn, look_at};
+use super::{AskedSlice, KeyReader, Next, Turn, look_at};
 use crate::pagination::{
     direction::Side,
     judge::draft::Progress,
     judge::evidence::Evidence,
     judge::seam::Unjoined,
     plan,
-    slices::{Reader as _, Unasked},
+    slices::{SliceReader as _, Unasked},
     window::Slice,
 };
 
@@ -68,7 +68,7 @@ impl KeyReader<'_> {
             return Err(self.unasked(Unasked::TooDeep));
         }
         between.truncate(self.asker.left().saturating_sub(1).max(1));
-        let middle = self.ask(between.iter().copied().map(Asked::from).collect()).await?;
+        let middle = self.ask(between.iter().copied().map(AskedSlice::from).collect()).await?;
         if middle.len() < between.len() {
             // The budget did not allow for all of them.
             return self.again();

@@ -11,7 +11,7 @@
 
 use std::cmp::Ordering;
 
-use super::{Asked, Bracket, Halt, KeyReader, Next, Turn, look_at};
+use super::{AskedSlice, Bracket, Halt, KeyReader, Next, Turn, look_at};
 use crate::pagination::{
     direction::Side,
     judge::evidence::Evidence,
@@ -45,7 +45,7 @@ pub(super) struct Witnesses {
 /// The place where an answer is believed to lie, and its first and last item.
 #[derive(Clone, Debug)]
 pub(super) struct Sighting {
-    asked: Asked,
+    asked: AskedSlice,
     begins: u64,
     behind: u64,
     first: Anchor,
@@ -62,7 +62,7 @@ pub(super) struct Contradicted {
 impl KeyReader<'_> {
     /// Takes in an answer of a search, and returns the earlier answer that it contradicts. Only strong keys count: ties
     /// come in any order.
-    pub(super) fn contradicts(&mut self, asked: Asked, view: &Evidence) -> Option<Contradicted> {
+    pub(super) fn contradicts(&mut self, asked: AskedSlice, view: &Evidence) -> Option<Contradicted> {
         let sighting = self.sighting(asked, view)?;
         let order = &self.request.order;
         let stands = |place: usize, other: &Anchor| {
@@ -83,7 +83,7 @@ impl KeyReader<'_> {
         contradicted
     }
 
-    fn sighting(&self, asked: Asked, view: &Evidence) -> Option<Sighting> {
+    fn sighting(&self, asked: AskedSlice, view: &Evidence) -> Option<Sighting> {
         if view.is_empty() {
             return None;
         }
@@ -117,7 +117,7 @@ impl KeyReader<'_> {
     /// Returns whether an answer shows the same as before, and all of it stands on the other side of the later answer
     /// than its keys say. The places that were asked for count: the offsets that answers name may be nonsense, and an
     /// upstream that gives its last page again, or always its first, shows the same items at two places.
-    fn is_reversed(&self, contradicted: &Contradicted, asked: Asked, view: &Evidence) -> bool {
+    fn is_reversed(&self, contradicted: &Contradicted, asked: AskedSlice, view: &Evidence) -> bool {
         let Contradicted { earlier, later } = contradicted;
         let Some(again) = self.sighting(asked, view) else { return false };
         if again.first != earlier.first || again.last != earlier.last {
@@ -154,7 +154,7 @@ impl KeyReader<'_> {
     }
 
     /// Asks for items all over the list, at once, where an end of it would be the boundary's place.
-    pub(super) async fn witness(&mut self, asked: Asked, view: Evidence, side: Side) -> Next {
+    pub(super) async fn witness(&mut self, asked: AskedSlice, view: Evidence, side: Side) -> Next {
         self.witnesses.confirmed = true;
         let behind = view.behind();
         let places: [u64; PLACES] = match (side, self.asker.ledger.total().filter(|total| *total > behind)) {
@@ -163,12 +163,12 @@ impl KeyReader<'_> {
             (Side::Before, None) => [2, 16, 128, 1_024].map(|times| behind.saturating_mul(times)),
         };
         let around = |from: u64| Window { from, to: from + 1, before: BESIDE, behind: BESIDE };
-        let mut slices: Vec<Asked> = Vec::with_capacity(PLACES);
+        let mut slices: Vec<AskedSlice> = Vec::with_capacity(PLACES);
         for place in places {
             // Of a short list one answer holds several of these places.
             let is_held = slices.iter().any(|held| plan::holds(held.slice, &(place..place + 1)));
             let slice = plan::holding(&self.request.paging, self.asker.sizes.cap, around(place)).filter(|_| !is_held);
-            slices.extend(slice.and_then(|slice| plan::within(&self.request.paging, slice)).map(Asked::from));
+            slices.extend(slice.and_then(|slice| plan::within(&self.request.paging, slice)).map(AskedSlice::from));
         }
         slices.truncate(self.asker.left());
         if slices.is_empty() {
