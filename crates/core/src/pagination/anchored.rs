@@ -139,7 +139,7 @@ struct Caps {
 }
 
 impl Caps {
-    /// More came from behind the answer that was suspected: its number is a cap.
+    /// More items came after the suspected answer: its number is a cap.
     fn confirm(&mut self, sizes: &mut Sizes) {
         if let Some(cap) = self.suspected.take() {
             sizes.cap = Some(cap.max(2));
@@ -280,15 +280,15 @@ impl<'p> MarkReader<'p> {
         let by_offset = match &request.target.position {
             Position::Start | Position::End | Position::At(_) => None,
             Position::AfterMarks(_) | Position::BeforeMarks(_) if !unchecked => None,
-            // Of these nothing is used but the hint.
+            // Only the hint of these is used.
             _ if unchecked && backward => Some(hint.offset.0.saturating_sub(u64::from(request.limit))),
             _ if unchecked => Some(hint.offset.0),
-            // What a token leads to says nothing of a place in a list that is read by marks.
+            // A token names no place in a list that is read by marks.
             _ => return Err(Refusal::Unsupported),
         };
         if let Some(offset) = by_offset {
             if backward {
-                // What lies before the start is not there to be read.
+                // No item before the start can be read.
                 request.limit = u32::try_from(hint.offset.0).unwrap_or(u32::MAX).clamp(1, request.limit);
             }
             request.target.position = Position::At(Offset(offset));
@@ -316,7 +316,7 @@ impl<'p> MarkReader<'p> {
     }
 }
 
-/// A place that keys tell, by the mark of its item: the item is known again by its id, wherever it stands.
+/// Returns a place that keys tell, by the mark of its item: the item is recognised by its id, wherever it is.
 fn by_marks(request: &PageRequest) -> Position {
     let mark = |id| {
         let id = key::identity_of(&request.order.id, id)?;
@@ -341,7 +341,7 @@ impl MarkReader<'_> {
         UpstreamProfile { cap, ..profile }
     }
 
-    /// Stands where the page begins, with nothing read.
+    /// Moves to the place where the page begins, with no item read.
     fn set_out(&mut self) {
         let position = &self.request.target.position;
         let backward = position.is_backward();
@@ -404,7 +404,8 @@ impl MarkReader<'_> {
         Progress::Used(self.take(view, cut, Recognised::default()))
     }
 
-    /// Reads on from where the marks decide that the page begins, and gives how many items were passed.
+    /// Reads on from the place where the page begins, by the decision of the marks, and returns the number of items
+    /// passed.
     fn find(&mut self, decision: &Decision) -> usize {
         let Boundary::Marks(sightings) = &mut self.boundary else { return 0 };
         let marked = sightings.line().served().to_vec();
@@ -441,7 +442,7 @@ impl MarkReader<'_> {
         }
         let left_out = page.see(view, cut, order, marker);
         known.retain(|mark| !left_out.contains(mark));
-        // Items without ids may look the same: of several it is the one that was found among the marks.
+        // Items without ids may look the same: of several, the one that was found among the marks counts.
         let is_known = |view: &View, place: usize| {
             let marks = view.marks(order, marker);
             let alike = || marks.iter().filter(|mark| **mark == marks[place]).count() > 1;

@@ -1,8 +1,8 @@
 //! The judge of pages: what answers show, and what follows from it.
 //!
-//! The guarantee rests on this module alone. *Evidence* is built here, from a question and its answer, and its fields can't
-//! be set elsewhere. A page of level `exact` or `checked` is built here, from evidence, by [`draft`]. Strategies choose what
-//! to ask and hand evidence over; nothing that they believe can make a page better than it is.
+//! The guarantee rests on this module alone. *Evidence* is built here, from a question and its answer, and its fields
+//! can't be set elsewhere. A page of level `exact` or `checked` is built here, from evidence, by [`draft`]. Strategies
+//! choose the questions and pass the evidence on; no estimate of theirs can make a page better than its evidence.
 //!
 //! The rule: for a page after an item *A*, an answer counts only if it begins at or before *A* and reaches beyond it. The
 //! items after *A* are taken; if they are too few, the last one taken becomes the anchor, and the next answer is held to

@@ -38,7 +38,7 @@ impl MarkReader<'_> {
             && fetches.first().is_some_and(|fetch| !plan::shows_both_sides(*fetch, last))
         {
             if sightings.line().leads_on() {
-                // No answer shows both sides, but the first item not served is marked: it is known again by that.
+                // No answer shows both sides, but the first item not served is marked, and recognised by its mark.
                 let ahead = match way {
                     Way::Forward => Window { from: self.stand.offset, before: 0, ..window },
                     Way::Backward => Window { to: self.stand.offset, behind: 0, ..window },
@@ -113,7 +113,7 @@ impl MarkReader<'_> {
             && !last.is_empty()
             && last.same_items(before)
         {
-            // Wherever they are asked to begin, the same items come.
+            // The same items come, whatever place is asked for.
             self.effort.alike += 1;
             if self.effort.alike > ALIKE {
                 return Err(Refusal::Stuck.into());
@@ -123,7 +123,7 @@ impl MarkReader<'_> {
         if no_further { self.look_beyond(way) } else { Ok(Turn::Window) }
     }
 
-    /// A small request that shows the item at an offset and the place after it.
+    /// Returns a small request that shows the item at an offset and the place after it.
     pub(super) fn small_at_the_end(&self, last: u64) -> Option<Slice> {
         let honoured = self.asker.ledger.honoured().by_walk();
         let confirmation = plan::confirmation(&self.request.paging, self.asker.sizes.cap, honoured, last, last)?;
@@ -194,7 +194,7 @@ impl MarkReader<'_> {
         }
     }
 
-    /// Says where to look after an answer without a boundary that is not known by marks.
+    /// Returns the next turn after an answer without a boundary that is not known by marks.
     pub(super) async fn missed(&mut self, view: View, confirming: bool) -> Next {
         self.effort.misses += 1;
         match &self.boundary {
@@ -222,7 +222,8 @@ impl MarkReader<'_> {
         }
     }
 
-    /// The place can't be found: it is refused, or served by its offset and flagged, as the route says.
+    /// Ends a page whose place can't be found: it is refused, or served by its offset and flagged, as the route
+    /// decides.
     pub(super) fn lost(&mut self) -> Halt {
         if self.page.has_items() && self.effort.restarts == 0 && self.asker.left() > 0 {
             // What was read last is gone since: nothing is served yet, so the page can begin anew.
@@ -250,7 +251,8 @@ impl MarkReader<'_> {
     /// Serves the page as it stands.
     pub(super) fn finish(&mut self, cut_off: bool) -> Result<Page, Halt> {
         if self.findings.flagged.is_some() && !self.page.has_items() && !self.findings.by_offset {
-            // What is served instead of a place that can't be found must not end the list: nothing shows that it does.
+            // A page that is served instead of a place that can't be found must not end the list: no answer shows that
+            // it does.
             return Err(Refusal::PositionLost { nearest: Offset(self.stand.nearest) }.into());
         }
         Ok(self.assemble(cut_off))

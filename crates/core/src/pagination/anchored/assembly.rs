@@ -1,4 +1,4 @@
-//! The page made of what was read: items, the marks around its two ends, and how sure it is.
+//! The page made of the items read, with the marks around its two ends, and its level.
 
 use super::{
     MarkReader,
@@ -39,7 +39,7 @@ impl MarkReader<'_> {
         };
         let list_end = Target { position: Position::End, hint: hint(self.stand.offset) };
         let list_start = Target { position: Position::Start, hint: Hint::default() };
-        // Where the reading has got to, and where it began.
+        // The place that the reading has reached, and the place at which it began.
         let onward = (self.page.more == Some(true)).then(|| place((stands, end), !forward, self.stand.offset));
         let back = self.page.follows_something().then(|| match self.page.began() {
             Some(offset) => place((&read, first), forward, offset),
@@ -75,12 +75,12 @@ impl MarkReader<'_> {
         self.counts.total.map(|total| Total { exact: total.exact && end.is_none_or(|end| total.value <= end), ..total })
     }
 
-    /// The marks around a place in the list, in the list's order: of the side that counts as served, whichever way the page
-    /// was read, one more than of the other.
+    /// Returns the marks around a place in the list, in the list's order: of the side that counts as served, in either
+    /// direction of reading, one more than of the other.
     fn marks(&self, stands: &[Spot], at: usize, backward: bool) -> Marks {
         let backwards = stands[..at].iter().rev();
         let forward = self.page.way() == Way::Forward;
-        // What was read twice, as it was moved meanwhile, was served.
+        // Items that were read twice, because they were moved meanwhile, were served.
         let (mut before, after) = match (forward, backward) {
             (true, false) => {
                 let before = self.nearest(backwards, Marks::BEHIND, &[]);
@@ -105,7 +105,7 @@ impl MarkReader<'_> {
         Marks { before, after }
     }
 
-    /// The marks of the first items of a sequence.
+    /// Returns the marks of the first items of a sequence.
     fn nearest<'a>(&self, spots: impl Iterator<Item = &'a Spot>, most: usize, other: &[Mark]) -> Vec<Mark> {
         let (order, marker) = (&self.request.order, &self.request.marker);
         let mark = |spot: &'a Spot| {
@@ -115,8 +115,8 @@ impl MarkReader<'_> {
         nearest(spots.map(mark), most, other)
     }
 
-    /// An item as an item cursor names it: by its neighbours as the latest answer shows them, if it shows the item, or by
-    /// those that were read with it.
+    /// Returns an item as an item cursor names it: by its neighbours as the latest answer shows them, if it shows the
+    /// item, or by those that were read with it.
     fn marked(&self, read: &[Spot], item: Spot) -> MarkedItem {
         let view = &self.page.views[item.view];
         let mark = view.mark_with(&self.request.order, &self.request.marker, item.place);
@@ -137,7 +137,7 @@ impl MarkReader<'_> {
         }
     }
 
-    /// A marked item between others, in the list's order.
+    /// Returns a marked item between others, in the list's order.
     fn between(&self, item: Mark, offset: Offset, before: &[Spot], after: &[Spot]) -> MarkedItem {
         let mut before = self.nearest(before.iter().rev(), Marks::AHEAD, &[item]);
         before.reverse();

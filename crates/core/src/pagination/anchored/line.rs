@@ -1,4 +1,4 @@
-//! The marks around a boundary as a reader comes to them, and where they are seen again in an answer.
+//! The marks around a boundary in the direction of reading, and their places in an answer.
 
 use super::{
     super::{
@@ -29,7 +29,7 @@ pub(super) struct Sight {
 }
 
 impl Line {
-    /// The marks of a position, as they are met when reading this way. A cursor has at most so many that are looked at.
+    /// Returns the marks of a position, in the direction of reading. At most so many marks of a cursor are looked at.
     pub(super) fn new(marks: &Marks, way: Way) -> Self {
         let (mut served, mut ahead) = match way {
             Way::Forward => (marks.before.clone(), marks.after.clone()),

@@ -16,7 +16,7 @@ use crate::pagination::direction::Way;
 /// An item of an answer that was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Spot {
-    /// Index into [`Passed::views`].
+    /// The index into [`Passed::views`].
     pub(super) view: usize,
     /// The answer's item.
     pub(super) place: usize,
@@ -31,14 +31,15 @@ pub(super) struct Passed {
     pub(super) views: Vec<View>,
     /// The items that were passed, and whether each is taken.
     spots: Vec<(Spot, bool)>,
-    /// Right before what was first passed, in the answer that showed it.
+    /// The place right before the first item passed, in the answer that showed it.
     lead: Vec<Spot>,
-    /// The list around the place that the reading has got to, as the answers show it: the latest one where it shows anything.
+    /// The list around the place that the reading has reached, as the answers show it: the latest answer where it shows
+    /// anything.
     stands: Vec<Spot>,
     /// The number of items of `stands` before the place.
     end: usize,
     taken: usize,
-    /// Whether there is more in the direction of reading, as far as that is known.
+    /// The list goes on in the direction of reading, or does not, as far as that is known.
     pub(super) more: Option<bool>,
     /// The boundary is the very start, or the very end where the page is read backward.
     closed: bool,
@@ -47,7 +48,7 @@ pub(super) struct Passed {
 /// The items that are known again in an answer.
 #[derive(Debug, Default)]
 pub(super) struct Recognised {
-    /// The marks of what was served that the answer shows, and where.
+    /// The marks of served items that the answer shows, with their places.
     pub(super) served: Vec<(Mark, usize)>,
     /// The marks that still stand beside the boundary, if nothing more of it is read.
     pub(super) line: Line,
@@ -70,7 +71,7 @@ impl Passed {
         }
     }
 
-    /// The direction of reading.
+    /// Returns the direction of reading.
     pub(super) fn way(&self) -> Way {
         self.way
     }
@@ -206,7 +207,7 @@ impl Passed {
         steps
     }
 
-    /// The place of an answer's item that is met after so many others.
+    /// Returns the place of an answer's item that is met after so many others.
     fn place(&self, step: usize, count: usize) -> usize {
         match self.way {
             Way::Forward => step,
@@ -214,12 +215,12 @@ impl Passed {
         }
     }
 
-    /// Takes in that no item comes after what was read.
+    /// Marks that no item comes after those read.
     pub(super) fn end(&mut self) {
         self.more = Some(false);
     }
 
-    /// The taken items, in the order of the list.
+    /// Returns the taken items, in the order of the list.
     pub(super) fn items(&self) -> Vec<Spot> {
         let mut items: Vec<Spot> = self.spots.iter().filter(|(_, taken)| *taken).map(|(spot, _)| *spot).collect();
         if self.way == Way::Backward {
@@ -228,7 +229,7 @@ impl Passed {
         items
     }
 
-    /// Returns whether there is something on the side that the page was not read towards: before it, or after it where
+    /// Returns whether there is an item on the side away from the direction of reading: before the page, or after it if
     /// it is read backward.
     pub(super) fn follows_something(&self) -> bool {
         !self.closed || self.spots.first().is_some_and(|(_, taken)| !taken)
@@ -243,18 +244,19 @@ impl Passed {
         (all.collect(), self.lead.len() + first)
     }
 
-    /// The list around the place where the page ends in the direction of reading, and how much of it stands before that.
+    /// Returns the list around the place where the page ends in the direction of reading, and the number of its items
+    /// before that place.
     pub(super) fn stands(&self) -> (&[Spot], usize) {
         (&self.stands, self.end)
     }
 
-    /// The offset of the boundary right before the first item taken.
+    /// Returns the offset of the boundary right before the first item taken.
     pub(super) fn began(&self) -> Option<u64> {
         let (spot, _) = self.spots.iter().find(|(_, taken)| *taken)?;
         Some(self.offset_of(*spot, self.way == Way::Backward))
     }
 
-    /// The marks around the place where the reading has got to.
+    /// Returns the marks around the place that the reading has reached.
     pub(super) fn line(&self, order: &Order, marker: &Marker) -> Line {
         let mark = |spot: &Spot| {
             let view = &self.views[spot.view];
@@ -267,13 +269,13 @@ impl Passed {
         Line { marks, behind }
     }
 
-    /// The offset of the boundary that the reading has got to, by the last item passed.
+    /// Returns the offset of the boundary that the reading has reached, by the last item passed.
     pub(super) fn reached(&self) -> Option<u64> {
         let (spot, _) = self.spots.last()?;
         Some(self.offset_of(*spot, self.way == Way::Forward))
     }
 
-    /// The offset right before an item, or right behind it, as the list goes.
+    /// Returns the offset right before an item, or right after it, in the order of the list.
     fn offset_of(&self, spot: Spot, behind: bool) -> u64 {
         self.views[spot.view].offset_of(spot.place + usize::from(behind))
     }
@@ -356,14 +358,14 @@ mod tests {
             (3, &[(0, "abc", 2), (3, "def", 0)], "cde", "cde|f"),
             // `d` is not between `c` and `x`: others were put before it, or it is gone.
             (3, &[(0, "abcd", 2), (2, "cxy", 1)], "cdx", "bcx|y"),
-            // It stands behind what was put before it: there it is read again, and not on this page.
+            // `d` is after the item that was put before it: it is read again there, and not on this page.
             (3, &[(0, "abcd", 2), (2, "cxyd", 1)], "cxy", "cxy|d"),
             (4, &[(0, "abcd", 2), (2, "cxyd", 1)], "cxyd", "xyd|"),
             // `b` was moved between `c` and `d`, which stay.
             (3, &[(0, "abcd", 2), (2, "cbdx", 3)], "cdx", "bdx|"),
-            // What stands behind the last item of an answer is not contradicted by it.
+            // The items after the last item of an answer are not contradicted by it.
             (3, &[(0, "abcd", 1), (0, "abc", 3)], "bcd", "bcd|"),
-            // Items that look the same say nothing of each other.
+            // Items that look the same prove nothing about each other.
             (4, &[(0, "zzz", 1), (3, "zzz", 0)], "zzzz", "zzz|z"),
         ] {
             assert_eq!(read(limit, answers), (items.to_owned(), line.to_owned()), "{answers:?}");

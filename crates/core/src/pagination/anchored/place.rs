@@ -1,12 +1,12 @@
 //! The place at which a page begins, by the marks that were seen again.
 //!
-//! The items that a cursor marks stood side by side when it was made, so whatever stands between two of them now was put
-//! there since. Whoever of them has not moved still says where the boundary is: it lies anywhere between the first and
-//! the last of them, before those that were not served yet, for those that were are known and not served again. Who has
-//! moved can't be told; but as long as fewer have moved than stood still, every set of marks that could be the ones that
-//! stood still, a majority in its order, must agree. The place is one with which all of them do. Two majorities have a
-//! mark in common, so that there is one but where an item behind the boundary was carried past one ahead of it, and the
-//! majority hangs on which of the two it was.
+//! The items that a cursor marks were side by side when it was made, so any item between two of them now was put there
+//! since. Each of them that has not moved still shows where the boundary is: anywhere between the first and the last of
+//! them, before those that were not served yet, because those that were served are known and not served again. Which of
+//! them moved is unknown; but as long as fewer have moved than stood still, every set of marks that may have stood
+//! still, a majority in its order, must agree. The place is one on which all of these sets do. Two majorities have a
+//! mark in common, so that there is such a place, unless an item after the boundary was carried past one ahead of it,
+//! and the majority depends on which of the two it was.
 
 use super::super::rules::{self, Rule};
 
@@ -22,25 +22,25 @@ pub(super) struct Seen {
 /// The place at which a page begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
-    /// Right before what stands here.
+    /// The page begins right before the item here.
     pub(super) cut: i64,
     /// The number of marks of the longest chain that keeps its order.
     pub(super) chain: usize,
 }
 
-/// The claim of a set of marks, taken to have stood still.
+/// The claim of a set of marks, assumed to have stood still.
 #[derive(Clone, Copy, Debug)]
 struct Chain {
     size: usize,
-    /// Right behind its last mark served, or right before its first one not served.
+    /// The place right after its last mark served, or right before its first one not served.
     cut: i64,
-    /// The first and the last cut that do it no harm.
+    /// The first and the last place at which a page can begin without harm to it.
     least: i64,
     most: i64,
 }
 
-/// Decides by the marks that were seen, at most [`MOST`], of which those below `behind` were served already. `None`
-/// where none was, or where no majority of them agrees.
+/// Decides by the marks that were seen, at most [`MOST`], of which those below `behind` were served already. `None` if
+/// none was seen, or no majority of them agrees.
 pub(super) fn decide(seen: &[Seen], behind: usize) -> Option<Place> {
     let mut seen: Vec<Seen> = seen.iter().copied().take(MOST).collect();
     seen.sort_by_key(|seen| seen.at);
@@ -50,7 +50,7 @@ pub(super) fn decide(seen: &[Seen], behind: usize) -> Option<Place> {
     }
     let chains: Vec<Chain> = (1..1_u32 << seen.len()).filter_map(|set| chain(&seen, set, behind)).collect();
     let longest = chains.iter().map(|chain| chain.size).max()?;
-    // Nothing stands between the marks that were seen. Else something was put there, or one of them has moved.
+    // No item is between the marks that were seen. Else an item was put there, or one of them has moved.
     let unbroken = last - first + 1 == i64::try_from(seen.len()).unwrap_or(i64::MAX);
     let place = |cut| Some(Place { cut, chain: longest });
     // The last of the chains is all of them, where that is one.
@@ -63,7 +63,7 @@ pub(super) fn decide(seen: &[Seen], behind: usize) -> Option<Place> {
             let cut = chains.iter().filter(|chain| chain.size == longest).map(|chain| chain.cut).min()?;
             place(cut.clamp(least, most))
         }
-        // Nothing stands between them: whoever has moved, only the marks themselves are in question, and those that were
+        // No item is between them: whichever has moved, only the marks themselves are in question, and those that were
         // served are known.
         _ if unbroken => place(seen.iter().find(|seen| seen.rank >= behind).map_or(last + 1, |seen| seen.at)),
         _ => None,
@@ -78,9 +78,9 @@ const MOST: usize = 8;
 pub(super) struct Unseen {
     /// Some may stand before what it shows, in the direction of reading.
     pub(super) before: bool,
-    /// Some may stand behind it.
+    /// Some may be after it.
     pub(super) behind: bool,
-    /// They may be the ones that stood still, and all that is seen may have moved.
+    /// The unseen marks may be those that stood still, and all that are seen may have moved.
     pub(super) alone: bool,
 }
 
@@ -91,7 +91,7 @@ pub(super) fn is_certain(seen: &[Seen], behind: usize, marks: usize, cut: i64, u
     let mut seen: Vec<Seen> = seen.iter().copied().take(MOST).collect();
     seen.sort_by_key(|seen| seen.at);
     let missing: Vec<usize> = (0..marks.min(MOST)).filter(|rank| seen.iter().all(|seen| seen.rank != *rank)).collect();
-    // Each is gone, or before what was looked at, or behind it.
+    // Each mark is gone, or before the part that was looked at, or after it.
     let ways = 3_u32.pow(u32::try_from(missing.len()).unwrap_or(0));
     let ranks = |way: u32, side: u32| -> Vec<usize> {
         let places = (0..).zip(&missing);
@@ -162,7 +162,7 @@ fn chain(seen: &[Seen], set: u32, behind: usize) -> Option<Chain> {
     Some(Chain { size, cut: served.map_or(most, |at| at + 1), least: first.at, most })
 }
 
-/// The mistake that the majority guards against: the mark nearest to the boundary has the only say.
+/// A mistake that the majority guards against: the mark nearest to the boundary alone decides.
 fn newest(seen: &[Seen], behind: usize) -> Option<Place> {
     let served = seen.iter().filter(|seen| seen.rank < behind).max_by_key(|seen| seen.rank);
     let ahead = seen.iter().min_by_key(|seen| seen.rank);
@@ -265,7 +265,7 @@ mod tests {
         }
     }
 
-    /// What stood still is neither skipped nor repeated.
+    /// Items that stood still are neither skipped nor repeated.
     fn check_harmless(before: &[char], after: &[char], stays: &dyn Fn(char) -> bool) {
         assert!(!before.iter().any(|&item| "deT".contains(item) && stays(item)), "skipped: {before:?}|{after:?}");
         assert!(!after.contains(&'S'), "repeated: {before:?}|{after:?}");

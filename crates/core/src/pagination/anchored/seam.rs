@@ -1,5 +1,5 @@
-//! Seams that no single answer shows: what lies beyond an answer counts only if that answer, read again after it, is the
-//! same, so that nothing moved across the seam in between.
+//! Seams that no single answer shows: the items beyond an answer count only if that answer, read again after them, is
+//! the same, so that no item moved across the seam in between.
 
 use super::{Boundary, MarkReader, Next, Progress, Turn, line::Line, passed::Recognised, view::View};
 use crate::pagination::{
@@ -123,7 +123,7 @@ impl MarkReader<'_> {
         }
     }
 
-    /// Goes on when it is known what lies beyond a seam.
+    /// Goes on when the items beyond a seam are known.
     async fn sewn(&mut self, seam: &Seam, found: Option<View>, again: Option<View>) -> Next {
         let (order, marker) = (&self.request.order, self.request.marker_of_target());
         let hidden = self.request.paging.hidden;

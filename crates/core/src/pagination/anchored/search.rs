@@ -192,7 +192,7 @@ impl Search {
         }
         let (from, to) = (area.from, area.to);
         if side == Some(Way::Backward) && covered.ends && covered.to < from {
-            // All that was read so far lies behind the end, where the last items come again.
+            // All that was read so far is after the end, where the last items come again.
             return;
         }
         match side {

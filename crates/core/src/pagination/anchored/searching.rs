@@ -112,8 +112,9 @@ impl MarkReader<'_> {
         }
     }
 
-    /// The silent cap that a short answer shows that ends before the offset that it was asked for; and any short page, for
-    /// under a cap a page that is not the first is another one, of another size. It must be asked for again.
+    /// Returns the silent cap that a short answer shows that ends before the offset that it was asked for; and that any
+    /// short page shows, because under a cap a page that is not the first is another one, of another size. It must be
+    /// asked for again.
     fn cap_of(&self, view: &View, offset: u64) -> Option<u32> {
         let count = u32::try_from(view.len()).ok()?;
         let (honoured, cap) = (self.asker.ledger.honoured(), self.asker.sizes.cap);
@@ -170,8 +171,9 @@ impl MarkReader<'_> {
         }
     }
 
-    /// All that is in reach was looked at, and what decides is looked at once more: with what stands beside it, for there
-    /// may be marks that were not seen because the list changed meanwhile. Then what was seen decides.
+    /// Goes on after a look at all the list within reach, with a second look at the deciding marks and their
+    /// neighbours: there may be marks that were not seen because the list changed meanwhile. Then the marks that were
+    /// seen decide.
     async fn look_beside(&mut self) -> Next {
         let Boundary::Marks(sightings) = &self.boundary else { return Err(self.lost()) };
         let (decision, beside) = (sightings.decide(), sightings.beside());
@@ -205,7 +207,7 @@ impl MarkReader<'_> {
         self.slice_showing(probe.window, probe.way, probe.new)
     }
 
-    /// The one request that shows most of a window, and what is new in it.
+    /// Returns the request that shows most of a window, and the new part in it.
     fn slice_showing(&self, window: Window, way: Way, new: u64) -> Option<Slice> {
         let paging = &self.request.paging;
         let plan = |window| plan::plan(paging, self.asker.sizes.cap, window, way, 1).into_iter().next();

@@ -1,7 +1,7 @@
 //! The answers in which a boundary's marks were seen, and their evidence of its place.
 //!
-//! One answer decides if it shows enough: its items are known to stand so. Only if all that is in reach was looked at,
-//! and no answer shows enough, they are taken together, by the offsets at which they are believed to lie.
+//! A single answer decides if it shows enough, because its items are known to be in that order. Only if all the list
+//! within reach was looked at, and no answer shows enough, are the answers taken together, by their expected offsets.
 
 use super::{
     super::{mark::Marker, order::Order},
@@ -17,13 +17,13 @@ use crate::pagination::direction::Way;
 pub(super) struct Sightings {
     line: Line,
     way: Way,
-    /// The believed offset of the boundary.
+    /// The expected offset of the boundary.
     boundary: u64,
-    /// The place was read in this request: a mark that stands where it did a moment ago has not moved.
+    /// The place was read in this request: a mark that is where it was a moment ago has not moved.
     fresh: bool,
     /// The answers, and the marks that each shows.
     views: Vec<(View, Vec<Sight>)>,
-    /// From this answer on, what decides is looked at once more.
+    /// From this answer on, the deciding marks are looked at once more.
     closer: Option<usize>,
 }
 
@@ -43,7 +43,7 @@ enum Edge {
     Open,
     /// No item is there.
     Reached,
-    /// The slice that was asked for there lies elsewhere.
+    /// The slice that was asked for there is elsewhere.
     Unreachable,
 }
 
@@ -77,8 +77,8 @@ pub(super) struct Decision {
     place: Place,
     view: usize,
     cut: usize,
-    /// Something that was not served may stand right before the page: it begins with its answer, and the mark there is not
-    /// the next one.
+    /// An item that was not served may be right before the page: the page begins with its answer, and the mark there is
+    /// not the next one.
     pub(super) open: bool,
 }
 
@@ -98,18 +98,18 @@ impl Sightings {
         self.fresh
     }
 
-    /// The last answer that was looked at.
+    /// Returns the last answer that was looked at.
     pub(super) fn last(&self) -> Option<&View> {
         self.views.last().map(|(view, _)| view)
     }
 
-    /// The last of them that has any items.
+    /// Returns the last answer that has any items.
     pub(super) fn last_with_items(&self) -> Option<&View> {
         self.views.iter().rev().map(|(view, _)| view).find(|view| !view.is_empty())
     }
 
-    /// Returns whether the upstream ignores where its answers are asked to begin: the answer asked for after the first
-    /// of them is that one again, which does not end the list.
+    /// Returns whether the upstream ignores the place that its answers are asked for: the second answer is the first
+    /// one again, which does not end the list.
     pub(super) fn begin_anywhere(&self) -> bool {
         let views = || self.views.iter().map(|(view, _)| view).filter(|view| !view.is_empty());
         let start = views().find(|view| view.fetch.begins().0 == 0 && !view.ends && !view.short);
@@ -119,7 +119,8 @@ impl Sightings {
         })
     }
 
-    /// Looks at an answer, and says where the page begins if that stands without a look at more of the list.
+    /// Looks at an answer. Returns the place at which the page begins, if that is certain without a look at more of the
+    /// list.
     pub(super) fn look(&mut self, view: View, order: &Order, marker: &Marker) -> Option<Decision> {
         let sights = self.line.sight(&view, self.boundary, self.way, order, marker);
         self.views.push((view, sights));
@@ -127,14 +128,14 @@ impl Sightings {
         self.decide_by(last).filter(|decision| self.is_settled(last, decision))
     }
 
-    /// Takes in that the marks that decide are looked at once more.
+    /// Marks that the deciding marks are looked at once more.
     pub(super) fn look_closer(&mut self) {
         self.closer = Some(self.views.len());
     }
 
-    /// Returns the decision of all answers together, where all that is in reach was looked at: of each mark the last
-    /// one that showed it counts, in the order in which they are believed to lie. If the marks that decide were looked
-    /// at once more, those answers must show the place, and of the part that they cover no earlier sighting counts.
+    /// Returns the decision of all answers together, after a look at all the list within reach: of each mark the last
+    /// answer that showed it counts, in their expected order. If the deciding marks were looked at once more, those
+    /// answers must show the place, and in the part that they cover no earlier sighting counts.
     pub(super) fn decide(&self) -> Option<Decision> {
         let (stretch, since) = (self.stretch(), self.closer.unwrap_or(0));
         let is_stale = |index: usize, at: u64| {
@@ -210,19 +211,19 @@ impl Sightings {
         }
     }
 
-    /// Returns the believed offset of the place that was decided for.
+    /// Returns the expected offset of the place that was decided for.
     pub(super) fn offset(&self, decision: &Decision) -> u64 {
         let (view, cut) = (&self.views[decision.view].0, decision.cut);
-        // Where items are hidden, those behind the last one that is shown are not known.
+        // Where items are hidden, the items after the last one shown are not known.
         let behind = cut.checked_sub(1).map(|last| view.offset_of(last).saturating_add(1));
         behind.unwrap_or(u64::MAX).min(view.offset_of(cut))
     }
 
-    /// The answer in which a decision was made.
+    /// Returns the answer in which a decision was made.
     pub(super) fn find(mut self, decision: &Decision) -> Found {
         let is_ahead = |sight: &Sight| sight.rank >= self.line.behind;
         if self.views.iter().any(|(_, sights)| sights.iter().any(is_ahead)) {
-            // What was to come next is no longer what it was.
+            // The next items are no longer those that the cursor marks.
             self.line.marks.truncate(self.line.behind);
         }
         let (view, sights) = self.views.swap_remove(decision.view);
@@ -252,7 +253,8 @@ impl Sightings {
         Some(self.decision(place, index, cut, at_cut))
     }
 
-    /// A place right before the item `cut` of an answer, and behind it, in the direction of reading, a mark.
+    /// Returns a place right before the item `cut` of an answer, with a mark right after it, in the direction of
+    /// reading.
     fn decision(&self, place: Place, view: usize, cut: usize, at_cut: Option<usize>) -> Decision {
         let answer = &self.views[view].0;
         let at_edge = match self.way {
@@ -262,7 +264,7 @@ impl Sightings {
         Decision { place, view, cut, open: at_edge && at_cut > Some(self.line.behind) }
     }
 
-    /// Returns whether the answer shows something beyond the place.
+    /// Returns whether the answer shows an item beyond the place.
     fn goes_on(&self, decision: &Decision) -> bool {
         match self.way {
             Way::Forward => decision.cut < self.views[decision.view].0.len(),
@@ -270,7 +272,7 @@ impl Sightings {
         }
     }
 
-    /// A place in the list, or in an answer, as it is met in the direction of reading.
+    /// Returns a place in the list, or in an answer, in the direction of reading.
     fn along(&self, place: u64) -> i64 {
         let place = i64::try_from(place).unwrap_or(i64::MAX / 2);
         if self.way == Way::Forward { place } else { -place }
@@ -278,11 +280,11 @@ impl Sightings {
 
     /// Returns whether a decision stands without a look at more of the list.
     ///
-    /// A decision stands when all marks are seen, or one alone that was read a moment ago, where it is believed to be,
-    /// right beside the boundary; and when those that are missing could not change it, wherever they are. Else, if no
-    /// other answer shows them, two neighbours will do that stand side by side: with those missing that others could
-    /// stand beside, or where they are believed to be. That is what is left where the others were deleted; both
-    /// together have not moved.
+    /// A decision is certain when all marks are seen, or a single one that was read a moment ago, at its expected
+    /// place, right beside the boundary; and when the missing marks could not change it, wherever they are. Else, if no
+    /// other answer shows those, two neighbours side by side are enough, if the missing marks were beside others, or
+    /// are where they are expected: that is the rest after the others were deleted, and the two together have not
+    /// moved.
     fn is_settled(&self, index: usize, decision: &Decision) -> bool {
         let (view, sights) = &self.views[index];
         let (all, behind) = (self.line.marks.len(), self.line.behind);

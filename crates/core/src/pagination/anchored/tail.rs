@@ -12,32 +12,32 @@ const MARGIN: u64 = 2;
 /// far.
 const STRIDE: u64 = 100;
 
-/// The knowledge of where a list ends.
+/// The knowledge of the end of a list.
 #[derive(Debug, Default)]
 pub(super) struct Tail {
     aim: u64,
-    /// Something was there up to here.
+    /// An item was there up to here.
     low: u64,
     /// The offset at which no item was.
     high: Option<u64>,
     strides: u32,
-    /// The seam behind the last answer that something was in.
+    /// The seam after the last answer that had any items.
     seam: Option<Box<Seam>>,
 }
 
 impl Tail {
-    /// Begins with the offset at which the list is believed to end.
+    /// Begins with the offset at which the list is expected to end.
     pub(super) fn new(aim: u64) -> Self {
         Self { aim, ..Self::default() }
     }
 
-    /// The window that would show it, and so many items before.
+    /// Returns the window that would show the end, and so many items before it.
     pub(super) fn window(&self, need: u64) -> Window {
         let from = self.aim.saturating_sub(need + 1);
         Window { from, to: self.aim.saturating_add(1), before: MARGIN, behind: MARGIN }
     }
 
-    /// Takes in an answer that does not show the end, of a list some of whose items are hidden and that is so long.
+    /// Adds an answer that does not show the end, of a list with hidden items and of this length.
     fn saw_some(&mut self, view: &View, total: u64) -> bool {
         let aim = match view.reaches() < total {
             true => total,
@@ -47,7 +47,7 @@ impl Tail {
         std::mem::replace(&mut self.aim, aim) != aim
     }
 
-    /// Takes in an answer that does not show the end, and aims anew. `false` where there is nothing new to look at.
+    /// Adds an answer that does not show the end, and aims anew. `false` if no new place is left to look at.
     fn saw(&mut self, from: u64, to: u64, total: Option<Total>) -> bool {
         if from == to {
             self.high = Some(self.high.map_or(from, |high| high.min(from)));
@@ -76,13 +76,13 @@ impl Tail {
 }
 
 impl MarkReader<'_> {
-    /// An answer does not show the end of the list.
+    /// Goes on after an answer that does not show the end of the list.
     pub(super) async fn missed_tail(&mut self, view: View, confirming: bool) -> Next {
         self.asker.searching = true;
         let Boundary::Tail(tail) = &mut self.boundary else { return Err(self.lost()) };
         let count = u32::try_from(view.len()).ok();
         if confirming && count.is_some() && count == self.caps.suspected && count < Some(view.fetch.size().0) {
-            // As many once more: that is a cap, and under it a page is another page.
+            // The same number of items once more is a cap, and under it a page is another page.
             self.caps.confirm(&mut self.asker.sizes);
             *tail = Tail::new(tail.aim);
             return Ok(Turn::Window);
@@ -107,7 +107,7 @@ impl MarkReader<'_> {
         let seam = Seam::new(&view, Way::Forward, &self.request).filter(|_| is_something);
         let Boundary::Tail(tail) = &mut self.boundary else { return Err(self.lost()) };
         tail.seam = seam.or_else(|| tail.seam.take());
-        // Where the last page comes again, nothing lies behind what is short but that.
+        // Where the last page comes again, only that follows a short answer.
         let repeats = view.short && self.request.paging.repeats_last_page;
         if moved && !repeats {
             return Ok(Turn::Window);

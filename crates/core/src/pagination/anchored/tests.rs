@@ -46,9 +46,9 @@ struct List {
     /// Before the second answer for a page so many items come to the head.
     arrivals: u32,
     profile: UpstreamProfile,
-    /// How many requests the last page took.
+    /// The number of requests that the last page took.
     requests: u32,
-    /// How pages are asked for.
+    /// The requests that pages are asked with.
     request: PageRequest,
 }
 

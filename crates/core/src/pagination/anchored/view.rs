@@ -1,4 +1,4 @@
-//! One answer of a list without a declared order: the place where it is believed to stand, and the marks of its items.
+//! An answer of a list without a declared order: its expected place, and the marks of its items.
 
 use std::{borrow::Cow, sync::OnceLock};
 
@@ -14,13 +14,12 @@ use super::super::{
 /// An answer, read.
 #[derive(Debug)]
 pub(super) struct View {
-    /// The answer.
     pub(super) answer: Answer,
     /// The slice that was asked for.
     pub(super) fetch: Slice,
-    /// The offset at which it is believed to begin.
+    /// The expected offset of its first item.
     pub(super) begins: u64,
-    /// Nothing comes before it: it was asked from the very start.
+    /// No item comes before it: it was asked from the very start.
     pub(super) from_start: bool,
     /// The answer ends the collection, by its own evidence.
     pub(super) ends: bool,
@@ -74,7 +73,7 @@ impl View {
         self.begins.saturating_add(self.span)
     }
 
-    /// Returns the believed offset of the item at a place. Hidden items are taken to stand evenly.
+    /// Returns the expected offset of the item at a place. Hidden items are expected to be spread evenly.
     pub(super) fn offset_of(&self, place: usize) -> u64 {
         let (place, count) = (place as u64, self.len() as u64);
         if self.span == count || count == 0 {
@@ -83,7 +82,7 @@ impl View {
         self.begins.saturating_add(place.saturating_mul(self.span) / count)
     }
 
-    /// The first item that is believed to stand at an offset or behind it.
+    /// Returns the first item that is expected at an offset or after it.
     pub(super) fn place_at(&self, offset: u64) -> usize {
         let from = offset.saturating_sub(self.begins);
         let (span, count) = (self.span.max(1), self.len() as u64);
@@ -91,12 +90,12 @@ impl View {
         usize::try_from(place.min(count)).unwrap_or(0)
     }
 
-    /// The id of an item, in the one spelling by which it is known again; `None` where it has none.
+    /// Returns the id of an item, in the spelling by which ids are compared; `None` if it has none.
     pub(super) fn id(&self, order: &Order, place: usize) -> Option<Cow<'_, [u8]>> {
         self.answer.identity(order, place)
     }
 
-    /// The mark of an item: of its id, else of its bytes.
+    /// Returns the mark of an item: of its id, else of its bytes.
     pub(super) fn mark(&self, order: &Order, marker: &Marker, place: usize) -> Mark {
         if let Some(marks) = self.marks.get() {
             return marks[place];
@@ -104,7 +103,7 @@ impl View {
         self.mark_with(order, marker, place)
     }
 
-    /// The mark that a marker makes of an item, whichever made those that are known already.
+    /// Returns the mark that a marker makes of an item, whichever marker made the marks that are known already.
     pub(super) fn mark_with(&self, order: &Order, marker: &Marker, place: usize) -> Mark {
         match self.id(order, place) {
             Some(id) => marker.mark(&id),
@@ -112,15 +111,15 @@ impl View {
         }
     }
 
-    /// The marks of all items.
+    /// Returns the marks of all items.
     pub(super) fn marks(&self, order: &Order, marker: &Marker) -> &[Mark] {
         self.marks.get_or_init(|| (0..self.len()).map(|place| self.mark_with(order, marker, place)).collect())
     }
 }
 
-/// Returns the offset at which an answer is believed to begin: the one that it says itself, else the one that was asked
-/// for; of a page, by the size that it says it used, or that is believed to be the most. Where the last page comes
-/// again past the end, a total tells which page that is.
+/// Returns the expected offset of an answer's first item: the one that the answer names, else the one that was asked
+/// for; for a page, by the size that it names, or that is expected to be the largest. Where the last page comes again
+/// past the end, a total tells which page that is.
 fn believed_begin(answer: &Answer, fetch: Slice, paging: &Paging, cap: Option<u32>) -> u64 {
     let capped = cap
         .filter(|cap| answer.items.len() <= *cap as usize)

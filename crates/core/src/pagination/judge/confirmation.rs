@@ -1,4 +1,4 @@
-//! Whether a short answer is the end of the list: what its edge, asked for again, and a request beyond it show.
+//! The check of a short answer: its edge, asked for again, and a request beyond it show whether it ends the list.
 
 use std::cmp::Ordering;
 
@@ -11,13 +11,14 @@ use crate::pagination::{
     answer::Answer, order::Order, paging::Paging, position::Anchor, rows, unsorted::Unsorted, window::Slice,
 };
 
-/// What the answers to a confirmation show.
+/// The result of a confirmation.
 #[derive(Debug)]
 pub(in crate::pagination) enum Confirmed {
     /// The edge, which ends the list or does not.
     Edge(Result<Box<Evidence>, Unsorted>),
-    /// The edge ends the list, and yet something comes from beyond it: items are hidden in between, the list has changed,
-    /// or under a silent cap a page is another page, of another size. The first of it, where its keys can be kept.
+    /// The edge ends the list, and yet an item comes from beyond it: items are hidden in between, the list has changed,
+    /// or under a silent cap a page is another page, of another size. With the first such item, if its keys can be
+    /// kept.
     MoreBeyond(Option<Anchor>),
     /// The list ends before the last item that came: it has changed, or its places count items that are hidden.
     Before,
@@ -26,9 +27,8 @@ pub(in crate::pagination) enum Confirmed {
 /// The list that evidence is of.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::pagination) struct ListTerms<'a> {
-    /// Its order.
     pub(in crate::pagination) order: &'a Order,
-    /// What its upstream can be asked.
+    /// The requests that its upstream accepts.
     pub(in crate::pagination) paging: &'a Paging,
     /// Answers are taken as they came, by offset alone.
     pub(in crate::pagination) unchecked: bool,
@@ -49,8 +49,8 @@ impl Evidence {
         Self::witnessed(slice, answer, terms, ledger, Witness::None)
     }
 
-    /// Makes evidence of an answer of the flipped list, which is believed to have `total` items: what it shows of the
-    /// flipped list's start is the end of the list, and the other way round.
+    /// Makes evidence of an answer of the flipped list, which is expected to have `total` items: the start of the
+    /// flipped list is the end of the list, and the other way round.
     ///
     /// # Errors
     ///
@@ -82,8 +82,8 @@ impl Evidence {
     }
 }
 
-/// Judges the answer from the edge of a short answer whose last item was `last` (none: nothing came, or its keys can't be
-/// kept), and the answer from beyond all that had been asked for.
+/// Judges the answer from the edge of a short answer whose last item was `last` (`None`: it had no items, or its keys
+/// can't be kept), and the answer from beyond all that had been asked for.
 pub(in crate::pagination) fn confirm(
     (slice, edge): (Slice, Answer),
     beyond: Option<&Answer>,
@@ -92,7 +92,7 @@ pub(in crate::pagination) fn confirm(
     ledger: &Ledger,
 ) -> Confirmed {
     let witness = match compared_with(&edge, last, terms.order) {
-        // It goes on: a cap, or a limit of bytes or time, made the answer short.
+        // The list goes on: a cap, or a limit of bytes or time, made the answer short.
         Ordering::Greater => Witness::None,
         Ordering::Equal if beyond.is_some() => Witness::SameAndNothingBeyond,
         Ordering::Equal => Witness::Same,
@@ -107,7 +107,7 @@ pub(in crate::pagination) fn confirm(
     }
 }
 
-/// How the last item of an answer stands to the last one of the short answer; no item comes before any.
+/// Compares the last item of an answer with the last one of the short answer; no item comes before any.
 fn compared_with(edge: &Answer, last: Option<&Anchor>, order: &Order) -> Ordering {
     let items = 0..edge.items.len();
     match last {
@@ -121,8 +121,8 @@ fn compared_with(edge: &Answer, last: Option<&Anchor>, order: &Order) -> Orderin
     }
 }
 
-/// Whether an answer holds an item that comes after the last one of a view. Where the last page comes again past the
-/// end, its items do not.
+/// Returns whether an answer holds an item that comes after the last one of a view. Where the last page comes again
+/// past the end, its items do not.
 fn shows_more(view: &Evidence, beyond: &Answer, ListTerms { order, unchecked, .. }: ListTerms<'_>) -> bool {
     let items = 0..beyond.items.len();
     if unchecked {
@@ -135,7 +135,7 @@ fn shows_more(view: &Evidence, beyond: &Answer, ListTerms { order, unchecked, ..
     let holds_last = items.clone().any(|item| stands(item).is_some_and(|relation| relation.whole.is_eq()));
     items.clone().any(|item| match stands(item) {
         None => true,
-        // A run of ties comes in any order: among items that were seen before, another of it says nothing.
+        // A run of ties comes in any order: among items that were seen before, another item of the run proves nothing.
         Some(relation) if relation.strong.is_eq() && loose(order) => !holds_last,
         Some(relation) => relation.whole.is_gt(),
     })

@@ -1,4 +1,4 @@
-//! What a page has so far: the boundary that the next answer must prove, the items taken, what is known of both sides.
+//! The page under way: the boundary that the next answer must prove, the items taken, and the knowledge of both sides.
 
 mod assembly;
 mod take;
@@ -16,33 +16,33 @@ use crate::pagination::{
 
 pub(in crate::pagination) use assembly::Verdict;
 
-/// From what slices are cut.
+/// The list that slices are cut from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::pagination) enum Ground {
-    /// The whole list: what is asked from the very start begins at its start.
+    /// The whole list: an answer from the very start begins at its start.
     Whole,
-    /// What passes a filter that should let the anchor through: its start is the boundary's only where the first item
-    /// does not come after the anchor; where it does, the filter is trusted, and the page `checked`. Nothing at all proves
-    /// nothing: the position is lost, and whoever chose the filter goes back to the whole list.
+    /// The items that pass a filter, which should let the anchor through. The start of such a list is the boundary's
+    /// only if the first item does not come after the anchor; if it does, the filter is trusted, and the page
+    /// `checked`. An empty answer proves nothing: the position is lost, and the strategy goes back to the whole list.
     Filtered,
 }
 
-/// What an answer must prove before anything of it is taken.
+/// The place that an answer must show before any of its items is taken.
 #[derive(Clone, Debug)]
 pub(in crate::pagination) enum Boundary {
     /// The page begins with the first item.
     Start,
-    /// The page goes on right after this item; `whole`: after all that tie with it.
+    /// The page goes on right after this item; `whole`: after all items that tie with it.
     After { anchor: Anchor, whole: bool },
-    /// The page goes back from right before this item; `whole`: before all that tie with it.
+    /// The page goes back from right before this item; `whole`: before all items that tie with it.
     Before { anchor: Anchor, whole: bool },
-    /// The page begins at this offset, whatever is there.
+    /// The page begins at this offset, whatever item is there.
     At(u64),
     /// The page is the end of the list.
     Tail,
 }
 
-/// What came of an answer.
+/// The use of an answer to the page.
 #[derive(Debug)]
 pub(in crate::pagination) enum Progress {
     /// The page is complete.
@@ -51,25 +51,26 @@ pub(in crate::pagination) enum Progress {
     More,
     /// The boundary was seen, but a run of ties beside it is cut by an edge of the answer.
     Cut(Cut, Box<Evidence>),
-    /// The boundary is not in it, but on this side of it.
+    /// The boundary is not in the answer, but on this side of it.
     Missed(Box<Evidence>, Side),
-    /// The boundary has no place among its items. If there is one beside them, it is on this side, as far as is believed.
+    /// The boundary has no place among the answer's items. The side is the one on which it is expected beside them, if
+    /// it can be there.
     Apart(Box<Evidence>, Option<Side>),
 }
 
 /// A run of ties that is cut by an edge of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::pagination) struct Cut {
-    /// The offsets that one answer must hold so that the run may be seen closed; they are known to be needed, and may
-    /// not be enough.
+    /// The offsets that one answer must hold to show the run closed. They are known to be needed, and may not be
+    /// enough.
     pub(in crate::pagination) needed: Range<u64>,
-    /// It goes on before them.
+    /// The run goes on before them.
     pub(in crate::pagination) left: bool,
-    /// It goes on behind them.
+    /// The run goes on after them.
     pub(in crate::pagination) right: bool,
 }
 
-/// An item taken: in which view, at which place of its arrangement.
+/// An item taken, by its view and its place in the view's arrangement.
 #[derive(Clone, Copy, Debug)]
 struct Taken {
     view: usize,
@@ -83,12 +84,12 @@ pub(in crate::pagination) struct Draft {
     ground: Ground,
     limit: usize,
     boundary: Boundary,
-    /// Where the boundary is believed to be, and how many items beside it tie with the anchor.
+    /// The expected offset of the boundary, and the number of items beside it that tie with the anchor.
     offset: u64,
     run: u64,
-    /// Where the page begins if it can only be served by offset.
+    /// The offset at which the page begins if it can only be served by offset.
     nearest: u64,
-    /// Everything up to the end is taken, of which the last `limit` are kept.
+    /// All items up to the end are taken, of which the last `limit` are kept.
     to_the_end: bool,
     /// Answers are taken as they came, by offset alone.
     unchecked: bool,
@@ -96,16 +97,16 @@ pub(in crate::pagination) struct Draft {
     taken: Vec<Taken>,
     more_before: Option<bool>,
     more_behind: Option<bool>,
-    /// Something that the page rests on was seen in two answers only, or is trusted.
+    /// A fact that the page rests on was seen in two answers only, or is trusted.
     checked: bool,
-    /// Something that the page rests on is not shown at all.
+    /// A fact that the page rests on is not shown at all.
     assumed: bool,
     drift: Option<i64>,
     total: Option<Total>,
-    /// Where the list was seen to end, whatever it counts.
+    /// The offset at which the list was seen to end, whatever the counts.
     ended_at: Option<u64>,
     hint: Hint,
-    /// How many empty answers were passed over behind the offset that is asked for.
+    /// The number of empty answers that were passed over after the offset that is asked for.
     skipped: u32,
 }
 
@@ -133,7 +134,7 @@ impl Draft {
             Position::End => (Boundary::Tail, hint.total.unwrap_or(hint.offset.0)),
             Position::After(anchor) => (Boundary::After { anchor: anchor.clone(), whole: false }, hint.offset.0),
             Position::Before(anchor) => (Boundary::Before { anchor: anchor.clone(), whole: false }, hint.offset.0),
-            // Of these nothing is known here but the hint.
+            // Only the hint of these is known here.
             Position::AfterPivot(_)
             | Position::BeforePivot(_)
             | Position::AfterMarks(_)
@@ -175,70 +176,70 @@ impl Draft {
         *self = Self::new(Arc::clone(&self.order), &target, limit, self.ground, unchecked);
     }
 
-    /// Whether answers are taken as they came.
+    /// Returns whether answers are taken as they came.
     pub(in crate::pagination) fn is_unchecked(&self) -> bool {
         self.unchecked
     }
 
-    /// Whether the page begins with the first item, and nothing of it is there yet.
+    /// Returns whether the page begins with the first item, and has none yet.
     pub(in crate::pagination) fn is_at_start(&self) -> bool {
         matches!(self.boundary, Boundary::Start)
     }
 
-    /// The believed offset of the boundary.
+    /// Returns the expected offset of the boundary.
     pub(in crate::pagination) fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// Believes the boundary of an item, or the end, to be elsewhere.
+    /// Expects the boundary of an item, or the end, at another offset.
     pub(in crate::pagination) fn believe(&mut self, offset: u64) {
         if self.can_be_searched_for() {
             self.offset = Offset(offset).believed().0;
         }
     }
 
-    /// Whether the boundary is one that can stand anywhere: beside an item, or at the end.
+    /// Returns whether the boundary can stand anywhere: beside an item, or at the end.
     pub(in crate::pagination) fn can_be_searched_for(&self) -> bool {
         matches!(self.boundary, Boundary::After { .. } | Boundary::Before { .. } | Boundary::Tail)
     }
 
-    /// What the target said that helps to aim.
+    /// Returns the hint of the target.
     pub(in crate::pagination) fn hint(&self) -> Hint {
         self.hint
     }
 
-    /// How many items the page has.
+    /// Returns the number of items that the page has.
     pub(in crate::pagination) fn len(&self) -> usize {
         self.taken.len()
     }
 
-    /// The answer that items were taken from last.
+    /// Returns the answer that items were taken from last.
     pub(in crate::pagination) fn last_view(&self) -> Option<&Evidence> {
         self.views.last()
     }
 
-    /// The offset at which a page that can't be proven would begin, wherever the reading has got to since.
+    /// Returns the offset at which a page that can't be proven would begin, however far it has been read since.
     pub(in crate::pagination) fn nearest(&self) -> u64 {
         self.nearest
     }
 
-    /// Whether everything up to the end is being read, so that nothing short of it can be served.
+    /// Returns whether all items up to the end are being read, so that no page short of the end can be served.
     pub(in crate::pagination) fn seeks_the_end(&self) -> bool {
         self.to_the_end
     }
 
-    /// Whether the page is asked for by an offset at which nothing was found.
+    /// Returns whether the page is asked for by an offset at which no item was found.
     pub(in crate::pagination) fn is_nothing_by_offset(&self) -> bool {
         matches!(self.boundary, Boundary::At(_)) && self.taken.is_empty()
     }
 
-    /// Whether the list was seen to hold nothing at all, whatever it counts.
+    /// Returns whether the list was seen to be empty, whatever the counts.
     pub(in crate::pagination) fn is_nothing(&self) -> bool {
         self.taken.is_empty() && self.more_before == Some(false) && self.more_behind == Some(false)
     }
 
-    /// Says that there is more in the direction of reading, as a count does: what proves no end may say that there is
-    /// none.
+    /// Marks that more items follow in the direction of reading, as a count shows. Answers that prove no end may still
+    /// claim one.
     pub(in crate::pagination) fn goes_on(&mut self) {
         match self.way() {
             Way::Forward => self.more_behind = Some(true),
@@ -246,17 +247,17 @@ impl Draft {
         }
     }
 
-    /// Says that nothing is at the offset that was asked for, nor behind it.
+    /// Marks that no item is at the offset that was asked for, nor after it.
     pub(in crate::pagination) fn end_here(&mut self) {
         self.more_behind = Some(false);
     }
 
-    /// Whether the page has all the items it can have.
+    /// Returns whether the page has all the items it can have.
     pub(in crate::pagination) fn is_full(&self) -> bool {
         self.taken.len() >= self.limit
     }
 
-    /// Which way a chain of answers grows.
+    /// Returns the direction in which a chain of answers grows.
     pub(in crate::pagination) fn way(&self) -> Way {
         match self.boundary {
             Boundary::Before { .. } => Way::Backward,
@@ -264,22 +265,22 @@ impl Draft {
         }
     }
 
-    /// How many more items the page needs.
+    /// Returns the number of items that the page still needs.
     pub(in crate::pagination) fn need(&self) -> u64 {
         if self.to_the_end { self.limit as u64 } else { (self.limit - self.taken.len()) as u64 }
     }
 
-    /// What the next answer must prove.
+    /// Returns the place that the next answer must prove.
     pub(in crate::pagination) fn boundary(&self) -> &Boundary {
         &self.boundary
     }
 
-    /// How many items beside the boundary are believed to tie with its anchor.
+    /// Returns the number of items beside the boundary that are expected to tie with its anchor.
     pub(in crate::pagination) fn tied(&self) -> u64 {
         self.run
     }
 
-    /// The order of the list.
+    /// Returns the order of the list.
     pub(in crate::pagination) fn order(&self) -> &Order {
         &self.order
     }

@@ -1,4 +1,4 @@
-//! Whether an answer ends the collection: only the evidence of its own statement counts.
+//! The end of the list: only the evidence of the same statement counts.
 
 #[cfg(test)]
 mod tests;
@@ -10,31 +10,33 @@ use crate::pagination::{
     window::Slice,
 };
 
-/// Every upstream is taken to give two items where two are asked for and are there: no answer has to show that first.
+/// A size that no answer has to show: every upstream is expected to give two items where two are asked for and are
+/// there.
 const HONOURED_UNSEEN: u32 = 2;
 
-/// What the answers of one walk show of the sizes that its upstream honours.
+/// The sizes that the answers of one walk show to be honoured.
 ///
-/// What other walks have seen does not count: caps differ by principal, by filter, by parameter and by day.
+/// Answers of other walks do not count: caps differ by principal, by filter, by parameter and by day.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::pagination) struct Honoured {
     /// The largest size that an answer of the walk filled, this page included; what its cursors carry on.
     by_walk: u32,
-    /// The most items that one answer of this page had, whatever was asked for: so many the upstream gives at this time.
+    /// The most items that one answer of this page had, whatever was asked for: the upstream gives so many at this
+    /// time.
     by_page: u32,
 }
 
 impl Honoured {
-    /// What a walk has seen before this page.
+    /// Returns the state before this page, of a walk that has seen this size filled.
     pub(in crate::pagination) fn before(by_walk: u32) -> Self {
         Self { by_walk, by_page: 0 }
     }
 
-    /// Takes in an answer. One that is neither filled nor short, as it has more items than were asked for, shows nothing.
+    /// Adds an answer. An answer with more items than were asked for is neither filled nor short, and shows nothing.
     pub(in crate::pagination) fn learn(&mut self, answer: &Answer, fetch: Slice, paging: &Paging) {
         let count = u32::try_from(answer.items.len()).unwrap_or(u32::MAX);
         let asked = fetch.size().0;
-        // Where items are hidden, the upstream looks at no fewer than come.
+        // Where items are hidden, the upstream looks at no fewer rows than come.
         let filled = count == answer.size.unwrap_or(asked).min(asked) || (paging.hidden && count <= asked);
         if filled {
             self.by_walk = self.by_walk.max(count);
@@ -44,82 +46,83 @@ impl Honoured {
         }
     }
 
-    /// More came after an answer of `count` items than it gave: larger sizes are not honoured any more.
+    /// Lowers the sizes to `count`: an answer of that many items was followed by more, so larger sizes are not honoured
+    /// any more.
     pub(in crate::pagination) fn fell_to(&mut self, count: u32) {
         self.by_walk = self.by_walk.min(count);
         self.by_page = self.by_page.min(count);
     }
 
-    /// The largest size that an answer of the walk filled, this page included.
+    /// Returns the largest size that an answer of the walk filled, this page included.
     pub(in crate::pagination) fn by_walk(self) -> u32 {
         self.by_walk
     }
 
-    /// The most items that one answer of this page had.
+    /// Returns the most items that one answer of this page had.
     pub(in crate::pagination) fn by_page(self) -> u32 {
         self.by_page
     }
 
-    /// The largest size that counts as honoured throughout the walk.
+    /// Returns the largest size that counts as honoured throughout the walk.
     pub(in crate::pagination) fn size(self) -> u32 {
         self.by_walk.max(HONOURED_UNSEEN)
     }
 
-    /// The largest size that counts as honoured at this time.
+    /// Returns the largest size that counts as honoured at this time.
     pub(in crate::pagination) fn size_now(self) -> u32 {
         self.by_page.max(HONOURED_UNSEEN)
     }
 }
 
-/// What other answers of the same page say of an end that an answer may show.
+/// The evidence that other answers of the same page give of an end that an answer may show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::pagination) enum Witness {
-    /// None was asked.
+    /// No other answer was asked for.
     None,
-    /// An answer ended at the same item before.
+    /// An earlier answer ended at the same item.
     Same,
-    /// Besides, a request after all that was asked for there found nothing.
+    /// Besides, a request after all that was asked for there brought no item.
     SameAndNothingBeyond,
 }
 
-/// What is believed of sizes when an answer is judged.
+/// The knowledge of sizes with which an answer is judged.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::pagination) struct Belief {
-    /// What this walk has seen, this answer included.
+    /// The sizes that this walk has seen honoured, this answer included.
     pub(in crate::pagination) honoured: Honoured,
     /// The largest size that was honoured in all requests before this one.
     pub(in crate::pagination) honoured_before: u32,
-    /// What was seen of the same end before.
+    /// The earlier evidence of the same end.
     pub(in crate::pagination) witness: Witness,
 }
 
-/// What an answer says about the end.
+/// The statement of an answer about the end.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::pagination) struct End {
-    /// It ends the collection.
+    /// The answer ends the collection.
     pub(in crate::pagination) ends: bool,
-    /// It has fewer items than were asked for, and that proves nothing.
+    /// The answer has fewer items than were asked for, and that proves nothing.
     pub(in crate::pagination) short: bool,
-    /// So it seems that its size was capped: it is said that there is more.
+    /// The size of the answer seems to be capped: it is short, and claims that there is more.
     pub(in crate::pagination) capped: bool,
     /// No single answer proves the end: two agree on it, or an answer and a count.
     pub(in crate::pagination) checked: bool,
 }
 
 impl End {
-    /// Whether an answer ends the collection.
+    /// Returns whether an answer ends the collection.
     ///
     /// A flag that the dialect marks as coming from the slice proves the end, and so does a short answer where the dialect
     /// vouches that sizes are honoured. Any other short answer needs a second witness, because caps differ and change, rows
     /// are hidden after the limit, and answers are cut by bytes and by time:
     ///
-    /// - a statement in the same answer that nothing follows (an exact total, a flag, a missing link), against a size that
+    /// - a claim in the same answer that no item follows (an exact total, a flag, a missing link), against a size that
     ///   the walk has seen honoured;
-    /// - an exact total of just the items that came from the very start: `checked`, for a cap that the walk has not met may
-    ///   let through as many as a stale count tells of. Elsewhere in the list this would not do: under a silent cap a page
-    ///   stands before the place that it is believed to have;
-    /// - or the answers to a confirmation ([`Witness`]). They overrule a count that says more, which makes the end
-    ///   `checked`: counts of rows that nobody is shown are everyday. They don't overrule a flag of the slice.
+    /// - an exact total of just the items that came from the very start: `checked`, because a cap that the walk has not
+    ///   met may let through as many as a stale count tells of. Elsewhere in the list this would not do: under a silent
+    ///   cap a page stands before its expected place;
+    /// - or the answers to a confirmation ([`Witness`]). They overrule a count of more, which makes the end `checked`:
+    ///   counts of rows that no client is shown are common. They don't overrule a flag of the slice.
     ///
     /// Totals, a past-the-end status, and an empty answer that was not asked from the start never end anything alone.
     pub(in crate::pagination) fn judge(
@@ -146,7 +149,7 @@ impl End {
             return Self::proven(true);
         }
         if paging.hidden {
-            // How many were hidden, nobody tells.
+            // The number of hidden items is unknown.
             return Self::proven(false);
         }
         let used = answer.size.unwrap_or(u32::MAX).min(fetch.size().0);

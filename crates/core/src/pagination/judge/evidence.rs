@@ -1,4 +1,5 @@
-//! What one answer proves: that it is sorted as declared, where a boundary stands in it, whether it ends the collection.
+//! The evidence of one answer: its items are sorted as declared or not, a boundary stands among them or not, and it
+//! ends the collection or not.
 //!
 //! Ties that the upstream does not order are used as whole runs only: an answer must reach past a run of equal strong
 //! keys on both sides before any item of it counts, because the same items may come in another order in the next answer.
@@ -27,48 +28,50 @@ pub(in crate::pagination) use stand::Unplaced;
 
 /// An answer, checked against the order and arranged by it.
 ///
-/// Places in the arrangement are counted from 0; the item at place *p* is believed to stand at offset `begins + p`.
+/// Places in the arrangement are counted from 0; the item at place *p* is expected at offset `begins + p`.
 #[derive(Debug)]
 pub(in crate::pagination) struct Evidence {
-    /// What was asked for.
+    /// The question.
     pub(super) slice: Slice,
-    /// The answer.
     pub(super) answer: Answer,
-    /// Where it is believed to begin.
+    /// The expected offset of its first item.
     pub(super) begins: u64,
-    /// One past the last offset that was asked for.
+    /// The end of the offsets that were asked for.
     pub(super) asked_to: u64,
-    /// Where items are hidden: it surely covers all up to here.
+    /// The end of the offsets that it covers for certain, where items are hidden.
     covers_to: u64,
-    /// Nothing comes before it: it was asked from the very start, or it ends the flipped list.
+    /// No item comes before it: it was asked from the very start, or it ends the flipped list.
     pub(super) from_start: bool,
-    /// It ends the collection, by its own evidence.
+    /// The answer ends the collection, by its own evidence.
     pub(super) ends: bool,
-    /// It has fewer items than were asked for, and that proves nothing: either a silent cap or the end.
+    /// The answer has fewer items than were asked for, and that proves nothing: the cause is either a silent cap or the
+    /// end.
     pub(super) short: bool,
-    /// So it seems that its size was capped: it is said that there is more.
+    /// The size of the answer seems to be capped: it is short, and claims that there is more.
     pub(super) capped: bool,
-    /// Its seam was seen in two answers that agree, not in one.
+    /// The seam of the answer was seen in two answers that agree, not in one.
     pub(super) checked: bool,
-    /// So was its end, or a count tells of it.
+    /// The end of the answer was seen in two answers that agree, or in a count.
     pub(super) ends_checked: bool,
-    /// Nothing shows it, but these edges of it are taken to be at the boundary, or to be the end.
+    /// The edges of the answer that are assumed to be at the boundary, or to be the end, without evidence.
     pub(super) assumed: Assumed,
-    /// It is the page that was asked for, of a smaller size than was asked for, and so stands before that place.
+    /// The answer is the page that was asked for, of a smaller size than was asked for, and so stands before that
+    /// place.
     pub(super) falls_short: bool,
-    /// Of the offsets that it covers, more than it has items, the rest is hidden.
+    /// The answer covers more offsets than it has items; the rest is hidden.
     pub(super) hides: bool,
-    /// The items by place, where that is not the upstream's own sequence.
+    /// The items by place, if that is not the upstream's own sequence.
     arrangement: Option<Vec<u32>>,
-    /// How many items the longest run of equal strong keys has, as far as it is in view; 0 where that was not looked at.
+    /// The number of items of the longest run of equal strong keys, as far as it is in view; 0 if runs were not looked
+    /// at.
     pub(super) longest_run: u32,
     /// The places that can be used: all of them, or those in runs that are seen closed.
     pub(super) usable: Range<usize>,
-    /// Those of them that could be used if nothing was assumed.
+    /// The places among them that could be used without assumptions.
     sure: Range<usize>,
 }
 
-/// Edges of an answer of which something is taken to be so that nothing shows.
+/// The edges of an answer that are assumed to be at a boundary, without evidence.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::pagination) struct Assumed {
     pub(in crate::pagination) left: bool,
@@ -76,7 +79,7 @@ pub(in crate::pagination) struct Assumed {
 }
 
 impl Assumed {
-    /// Whether anything is.
+    /// Returns whether an edge is assumed.
     pub(in crate::pagination) fn any(self) -> bool {
         self.left || self.right
     }
@@ -100,9 +103,8 @@ impl Evidence {
         Ok(view)
     }
 
-    /// Checks and arranges an answer of the flipped list, turned round: what it shows of the flipped list's start is the
-    /// end of the list, and the other way round. `total` is what the list is believed to have where the answer does not
-    /// say.
+    /// Checks and arranges an answer of the flipped list, turned round: the start of the flipped list is the end of the
+    /// list, and the other way round. `total` is the expected length of the list, for an answer that has none.
     ///
     /// # Errors
     ///
@@ -140,10 +142,10 @@ impl Evidence {
         Ok(view)
     }
 
-    /// Joins two neighbouring answers that no single answer could replace: one was read again after the other and was the
-    /// same, so nothing moved across the seam in between. Nothing in the later answer, or the last page that
-    /// `comes_again`, is the end, unless a count says otherwise: one that was `recounted` meanwhile may be off
-    /// by what changed, though never by more than was asked for.
+    /// Joins two neighbouring answers that no single answer could replace: one was read again after the other and was
+    /// the same, so no item moved across the seam in between. A later answer that is empty, or the last page that
+    /// `comes_again`, is the end, unless a count contradicts it: a list that was `recounted` meanwhile may differ from
+    /// its count by the changes, though never by more items than were asked for.
     ///
     /// # Errors
     ///
@@ -166,7 +168,7 @@ impl Evidence {
                 (false, false) => behind,
             };
         let nothing_behind = later.is_empty() || comes_again;
-        // A count of fewer than come is of another time, and says nothing of what is hidden.
+        // A count of fewer items than come is of another time, and shows nothing of hidden items.
         let counts_all = later.answer.total.is_some_and(|total| total.exact && total.value >= later.shown_to());
         let covered = hides && counts_all && all_counted;
         let shown = !answer.items.is_empty() || from_start;
@@ -201,15 +203,15 @@ impl Evidence {
     #[must_use]
     pub(in crate::pagination) fn unchecked(answer: Answer, fetch: Slice, paging: &Paging, belief: Belief) -> Self {
         let (begins, counted) = believed_begin(&answer, fetch, paging, belief);
-        // What is asked from the very start begins there, whatever the answer says.
+        // An answer from the very start begins there, whatever it claims.
         let from_start = fetch.begins().0 == 0;
         let End { ends, short, capped, checked } = End::judge(&answer, fetch, begins, from_start, paging, belief);
-        // A count that places an answer says itself that nothing is behind it: that is no second witness.
+        // A count that places an answer implies by itself that no item follows: that is no second witness.
         let ends_checked = checked || (ends && counted);
         let usable = 0..answer.items.len();
         let used = answer.size.unwrap_or(u32::MAX).min(fetch.size().0);
         let asked_to = begins.saturating_add(u64::from(if paging.hidden { used } else { fetch.size().0 }));
-        // No dialect says a least size that its upstream would not honour.
+        // A dialect declares no least size that its upstream would not honour.
         let honoured = belief.honoured.size();
         let sure = used.min(honoured.max(plan::size_within(paging, honoured).0));
         let covers_to = match fetch {
@@ -240,7 +242,7 @@ impl Evidence {
         }
     }
 
-    /// Takes an edge of the answer to be at the boundary, though nothing shows that.
+    /// Assumes an edge of the answer to be at the boundary, without evidence.
     pub(in crate::pagination) fn assume_edge(&mut self, side: Side) {
         if !self.assumed.any() {
             self.sure = self.usable.clone();
@@ -251,88 +253,89 @@ impl Evidence {
         }
     }
 
-    /// Takes the answer to end the collection, though nothing shows that.
+    /// Assumes the answer to end the collection, without evidence.
     pub(in crate::pagination) fn assume_end(&mut self) {
         (self.ends, self.short) = (true, false);
         self.assume_edge(Side::After);
     }
 
-    /// Takes an empty answer to be the end, right at the boundary, though nothing shows that.
+    /// Assumes an empty answer to be the end, right at the boundary, without evidence.
     pub(in crate::pagination) fn assume_nothing_beyond(&mut self) {
         debug_assert!(self.assumed.any(), "a page that rests on it is not proven");
         self.ends = true;
     }
 
-    /// The answer.
+    /// Returns the answer.
     pub(in crate::pagination) fn answer(&self) -> &Answer {
         &self.answer
     }
 
-    /// The offset at which it is believed to begin.
+    /// Returns the expected offset of its first item.
     pub(in crate::pagination) fn begins(&self) -> u64 {
         self.begins
     }
 
-    /// Whether nothing comes before it.
+    /// Returns whether no item comes before it.
     pub(in crate::pagination) fn is_from_start(&self) -> bool {
         self.from_start
     }
 
-    /// Whether it ends the collection, by its own evidence.
+    /// Returns whether it ends the collection, by its own evidence.
     pub(in crate::pagination) fn ends(&self) -> bool {
         self.ends
     }
 
-    /// Whether it has fewer items than were asked for, and that proves nothing.
+    /// Returns whether it has fewer items than were asked for, and that proves nothing.
     pub(in crate::pagination) fn short(&self) -> bool {
         self.short
     }
 
-    /// Whether its size seems to be capped: it is short, and says that there is more.
+    /// Returns whether its size seems to be capped: it is short, and claims that there is more.
     pub(in crate::pagination) fn capped(&self) -> bool {
         self.capped
     }
 
-    /// The edges of it that are assumed to be at the boundary.
+    /// Returns the edges of it that are assumed to be at the boundary.
     pub(in crate::pagination) fn assumed(&self) -> Assumed {
         self.assumed
     }
 
-    /// The number of items of the longest run of equal strong keys, as far as it is in view; 0 where that was not looked at.
+    /// Returns the number of items of the longest run of equal strong keys, as far as it is in view; 0 if runs were not
+    /// looked at.
     pub(in crate::pagination) fn longest_run(&self) -> u32 {
         self.longest_run
     }
 
-    /// Whether the items at these places are there by assumption.
+    /// Returns whether the items at these places are there by assumption.
     pub(in crate::pagination) fn assumes(&self, mut places: impl Iterator<Item = usize>) -> bool {
         self.assumed.any() && places.any(|place| !self.sure.contains(&place))
     }
 
-    /// How many items there are.
+    /// Returns the number of items.
     #[must_use]
     pub(in crate::pagination) fn len(&self) -> usize {
         self.answer.items.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no items.
     #[must_use]
     pub(in crate::pagination) fn is_empty(&self) -> bool {
         self.answer.items.is_empty()
     }
 
-    /// The offset behind what it shows.
+    /// Returns the offset after all that it shows.
     #[must_use]
     pub(in crate::pagination) fn behind(&self) -> u64 {
         if self.hides { self.asked_to.max(self.begins) } else { self.begins.saturating_add(self.len() as u64) }
     }
 
-    /// At least so far the list goes, as far as anything came.
+    /// Returns the least length of the list, as far as the items show.
     fn shown_to(&self) -> u64 {
         if self.is_empty() { 0 } else { self.begins.saturating_add(self.len() as u64) }
     }
 
-    /// The offset at which the item at a place is believed to stand, or behind the item before it. What is hidden may be
-    /// anywhere: where a total says how far it goes, it is taken to be spread evenly.
+    /// Returns the expected offset of the item at a place, or the offset after the item before it. Hidden items may be
+    /// anywhere: if a total bounds them, they are expected to be spread evenly.
     #[must_use]
     pub(in crate::pagination) fn offset(&self, place: usize) -> u64 {
         let (place, count) = (place as u64, self.len() as u64);
@@ -346,31 +349,32 @@ impl Evidence {
         }
     }
 
-    /// The last offset at which the item at a place can stand.
+    /// Returns the last offset at which the item at a place can be.
     #[must_use]
     pub(in crate::pagination) fn latest_offset(&self, place: usize) -> u64 {
         self.behind().saturating_sub((self.len() - place) as u64)
     }
 
-    /// The answer's item at a place.
+    /// Returns the answer's item at a place.
     #[must_use]
     pub(in crate::pagination) fn item(&self, place: usize) -> usize {
         self.arrangement.as_ref().map_or(place, |arrangement| arrangement[place] as usize)
     }
 
-    /// The item at a place as an anchor; `None` where no cursor can hold its keys.
+    /// Returns the item at a place as an anchor; `None` if no cursor can hold its keys.
     #[must_use]
     pub(in crate::pagination) fn anchor(&self, order: &Order, place: usize) -> Option<Anchor> {
         self.answer.anchor(order, self.item(place))
     }
 
-    /// The id of the item at a place, in the spelling by which it is known again, where it has one.
+    /// Returns the id of the item at a place, in the spelling by which ids are compared; `None` if it has none.
     #[must_use]
     pub(in crate::pagination) fn id(&self, order: &Order, place: usize) -> Option<Cow<'_, [u8]>> {
         self.answer.identity(order, self.item(place))
     }
 
-    /// How many items up to a place, itself included, are in one run with it; 0 where ties are ordered.
+    /// Returns the number of items up to a place, itself included, that are in one run with it; 0 where ties are
+    /// ordered.
     #[must_use]
     pub(in crate::pagination) fn run_through(&self, order: &Order, place: usize) -> u32 {
         if !self.is_loose(order, place) {
@@ -379,7 +383,8 @@ impl Evidence {
         count((0..place).rev().take_while(|other| self.ties(order, *other, *other + 1)))
     }
 
-    /// How many items from a place on, itself included, are in one run with it; 0 where ties are ordered.
+    /// Returns the number of items from a place on, itself included, that are in one run with it; 0 where ties are
+    /// ordered.
     #[must_use]
     pub(in crate::pagination) fn run_from(&self, order: &Order, place: usize) -> u32 {
         if !self.is_loose(order, place) {
@@ -388,28 +393,28 @@ impl Evidence {
         count((place + 1..self.len()).take_while(|other| self.ties(order, *other - 1, *other)))
     }
 
-    /// How many items up to a place, itself included, share its first strong key.
+    /// Returns the number of items up to a place, itself included, that share its first strong key.
     #[must_use]
     pub(in crate::pagination) fn within_through(&self, order: &Order, place: usize) -> u32 {
         count((0..place).rev().take_while(|other| self.share_first_key(order, *other, place)))
     }
 
-    /// How many items from a place on, itself included, share its first strong key.
+    /// Returns the number of items from a place on, itself included, that share its first strong key.
     #[must_use]
     pub(in crate::pagination) fn within_from(&self, order: &Order, place: usize) -> u32 {
         count((place + 1..self.len()).take_while(|other| self.share_first_key(order, place, *other)))
     }
 
-    /// Whether this answer has the very items of another, in the same order but for ties.
+    /// Returns whether this answer has the very items of another, in the same order but for ties.
     #[must_use]
     pub(in crate::pagination) fn same_items(&self, other: &Self) -> bool {
         self.len() == other.len()
             && (0..self.len()).all(|place| self.answer.item(self.item(place)) == other.answer.item(other.item(place)))
     }
 
-    /// Whether another answer, asked for behind this one, is the end of the list once more. Where ties are shuffled, a part
-    /// of a run may come twice by chance: only what lies before another run can't come again behind it, or what a count
-    /// knows of no more.
+    /// Returns whether another answer, asked for after this one, is the end of the list once more. Where ties are
+    /// shuffled, a part of a run may come twice by chance: only items before another run can't come again after it, nor
+    /// can those that a count leaves no room for.
     #[must_use]
     pub(in crate::pagination) fn comes_again(&self, order: &Order, later: &Self) -> bool {
         let Some(before) = later.len().checked_sub(self.len()).filter(|_| !self.is_empty()) else { return false };
@@ -418,30 +423,31 @@ impl Evidence {
         (0..self.len()).all(same) && (self.ends || counted_out || !self.is_loose_run(order))
     }
 
-    /// Whether all of it is one run of ties that come in any order: a part of such a run may come twice by chance.
+    /// Returns whether all of it is one run of ties that come in any order: a part of such a run may come twice by
+    /// chance.
     #[must_use]
     pub(in crate::pagination) fn is_loose_run(&self, order: &Order) -> bool {
         !self.is_empty() && self.is_loose(order, 0) && (1..self.len()).all(|place| self.ties(order, place - 1, place))
     }
 
-    /// Whether this answer ends with the same item as another.
+    /// Returns whether this answer ends with the same item as another.
     #[must_use]
     pub(in crate::pagination) fn ends_like(&self, other: &Self) -> bool {
         let last = |view: &Self| view.answer.items.last().map(|span| span.of(&view.answer.body).to_vec());
         last(self).is_some() && last(self) == last(other)
     }
 
-    /// Whether the items at two neighbouring places are in one run, or may be.
+    /// Returns whether the items at two neighbouring places are in one run, or may be.
     #[must_use]
     pub(in crate::pagination) fn ties(&self, order: &Order, left: usize, right: usize) -> bool {
-        // A run is arranged by the keys behind the one that decides, so its neighbours may look out of order.
+        // A run is arranged by the keys after the deciding one, so its neighbours may look out of order.
         match rows::follow(&self.answer, order, self.item(left), self.item(right)) {
             Some(next) => matches!(next, NextItem::Tied | NextItem::Apart),
             None => false,
         }
     }
 
-    /// Whether the upstream may give the ties of the item at a place in any order.
+    /// Returns whether the upstream may give the ties of the item at a place in any order.
     fn is_loose(&self, order: &Order, place: usize) -> bool {
         loose(order) || (holds(Rule::RunsAreClosed) && rows::is_cut(&self.answer, order, self.item(place)))
     }
@@ -451,7 +457,7 @@ impl Evidence {
     }
 }
 
-/// Whether ties are used as whole runs.
+/// Returns whether ties are used as whole runs.
 #[must_use]
 pub(in crate::pagination) fn loose(order: &Order) -> bool {
     let coarse = |key: &SortKey| key.grain.is_some();
@@ -460,21 +466,22 @@ pub(in crate::pagination) fn loose(order: &Order) -> bool {
         && (order.ties == Ties::Unordered || order.strong.iter().any(coarse))
 }
 
-/// Whether ties with an anchor are used as whole runs: always, or because its text may have been cut.
+/// Returns whether ties with an anchor are used as whole runs: always, or because its text may have been cut.
 pub(in crate::pagination) fn loose_at(order: &Order, anchor: &Anchor) -> bool {
     let cut = || order.strong.iter().zip(&anchor.keys).any(|(key, value)| value.is_cut(&key.kind));
     loose(order) || (holds(Rule::RunsAreClosed) && cut())
 }
 
-/// So many neighbours, and the item itself.
+/// Returns the number of these neighbours and the item itself.
 fn count(neighbours: impl Iterator<Item = usize>) -> u32 {
     u32::try_from(neighbours.count() + 1).unwrap_or(u32::MAX)
 }
 
-/// Where an answer is believed to begin: where it says so itself; else, of a page the size that was used counts: where
-/// fewer items came than were asked for, as many as were honoured in requests before, and the answer says that there is
-/// more, that number is the size. An answer that says it begins behind the place asked for is not believed. Beside it,
-/// whether a count says that a page was cut short in silence, and so places it.
+/// Returns the expected beginning of an answer. That is the place that the answer names; else, for a page, the size
+/// that was used counts: if fewer items came than were asked for, as many as were honoured in requests before, and the
+/// answer claims that there is more, that number is the size. An answer that names a beginning after the place asked
+/// for is not believed. The second value is whether a count shows that a page was cut short in silence, and so places
+/// it.
 fn believed_begin(answer: &Answer, fetch: Slice, paging: &Paging, belief: Belief) -> (u64, bool) {
     let (begins, ends) = plan::reach(fetch);
     let asked = fetch.size().0;
@@ -491,8 +498,8 @@ fn believed_begin(answer: &Answer, fetch: Slice, paging: &Paging, belief: Belief
     };
     let count = answer.items.len() as u64;
     // Where the last page comes again, it ends where the list does. So does a page that reaches farther than there are
-    // items: one that was cut short in silence is a page of another size, before the place that was asked for. Where
-    // items are hidden, few of them say nothing.
+    // items: a page that was cut short in silence is a page of another size, before the place that was asked for. Where
+    // items are hidden, a small number of them shows nothing.
     let is_cut = matches!(fetch, Slice::Page { .. }) && !paging.hidden && (1..u64::from(asked)).contains(&count);
     let is_last =
         |total: u64| (paging.repeats_last_page && total <= begins) || (is_cut && total < begins.saturating_add(count));

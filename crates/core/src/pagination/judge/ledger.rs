@@ -1,9 +1,10 @@
-//! What the answers of one page show beside their items: the sizes that are honoured, and whether counts agree.
+//! The facts that the answers of one page show beside their items: the sizes that are honoured, and whether counts
+//! agree.
 
 use super::end::{Belief, Honoured, Witness};
 use crate::pagination::{answer::Answer, paging::Paging, window::Slice};
 
-/// What the answers of a page show. Each answer is entered before its evidence is made.
+/// The facts that the answers of a page show. Each answer is entered before its evidence is made.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::pagination) struct Ledger {
     honoured: Honoured,
@@ -11,9 +12,9 @@ pub(in crate::pagination) struct Ledger {
     honoured_before: u32,
     /// The exact total that was told last.
     total: Option<u64>,
-    /// It was another than the one before.
+    /// The last total differs from the one before.
     recounted: bool,
-    /// Past the end the last page comes again, as its dialect says or as was seen.
+    /// Past the end the last page comes again, as its dialect declares or as was seen.
     repeats: bool,
 }
 
@@ -43,27 +44,27 @@ impl Ledger {
         self.repeats = true;
     }
 
-    /// The sizes that are honoured.
+    /// Returns the sizes that are honoured.
     pub(in crate::pagination) fn honoured(&self) -> Honoured {
         self.honoured
     }
 
-    /// The exact total that was told last.
+    /// Returns the exact total that was told last.
     pub(in crate::pagination) fn total(&self) -> Option<u64> {
         self.total
     }
 
-    /// Whether the last page comes again past the end.
+    /// Returns whether the last page comes again past the end.
     pub(in crate::pagination) fn repeats(&self) -> bool {
         self.repeats
     }
 
-    /// Whether the last total was another than the one before: counts may be off by what changed meanwhile.
+    /// Returns whether the last total differs from the one before: counts may be off by the changes in between.
     pub(super) fn recounted(&self) -> bool {
         self.recounted
     }
 
-    /// What is believed of sizes when an answer is judged.
+    /// Returns the knowledge of sizes with which an answer is judged.
     pub(in crate::pagination) fn belief(&self, witness: Witness) -> Belief {
         Belief { honoured: self.honoured, honoured_before: self.honoured_before, witness }
     }

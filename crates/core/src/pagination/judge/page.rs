@@ -1,4 +1,4 @@
-//! What the core hands to the envelope.
+//! The result of the core, for the envelope.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use crate::pagination::{
     unsorted::Unsorted,
 };
 
-/// Where an item of a page stands: in which answer, at which place in it.
+/// The place of an item of a page: an answer, and the item's place in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ItemPlace {
     /// Index into [`Page::answers`].
@@ -19,33 +19,33 @@ pub struct ItemPlace {
     pub item: u32,
 }
 
-/// Items of a page that stand in an answer as they would be written: one after the other, with nothing but a comma between.
+/// Items of a page that stand in an answer as they would be written: one after the other, separated by a comma alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
-    /// How many items; at least one.
+    /// The number of items; at least one.
     pub items: usize,
     /// Index into [`Page::answers`].
     pub answer: usize,
-    /// Where they are in that answer's body.
+    /// The bytes of that answer's body in which they are.
     pub range: Range<usize>,
 }
 
-/// How sure a page is.
+/// The strength of a page's proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// By offset alone.
+    /// The page is read by offset alone.
     Positional,
-    /// By marks of the items around: what keeps its place relative to its neighbours is neither skipped nor repeated
-    /// while a mark is left within reach. Or by a token of the upstream's: of what its answers show nothing is skipped, and
-    /// what the token leads past they don't show.
+    /// The page is read by marks of the items around: an item that keeps its place relative to its neighbours is
+    /// neither skipped nor repeated while a mark is left within reach. Or it is read by a token of the upstream's: no
+    /// item that its answers show is skipped; items that the token leads past are not shown.
     Anchored,
-    /// As exact, but something could only be seen in two answers.
+    /// As exact, but a fact could only be seen in two answers.
     Checked,
-    /// None skipped, none repeated, however much the collection changes.
+    /// No item is skipped and none repeated, however much the collection changes.
     Exact,
 }
 
-/// Why a page that is served flagged is not proven.
+/// The reason for which a page that is served flagged is not proven.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unproven {
     /// Its place was not in the answers.
@@ -67,51 +67,51 @@ pub struct Page {
     pub answers: Vec<Answer>,
     /// The items, in order; at most the limit.
     pub items: Vec<ItemPlace>,
-    /// Where the next page begins; none at the end of the collection.
+    /// The place at which the next page begins; `None` at the end of the collection.
     pub next: Option<Target>,
-    /// Where the previous page ends; none at the start.
+    /// The place at which the previous page ends; `None` at the start.
     pub previous: Option<Target>,
-    /// The last page, where the list is not empty and its total is exact, or it can be read from its end.
+    /// The last page, if the list is not empty and its total is exact, or if the list can be read from its end.
     pub last: Option<Target>,
-    /// The size of the collection as of the last answer, or as the route wants it told.
+    /// The size of the collection as of the last answer, or as the route wants it to be told.
     pub total: Option<Total>,
-    /// The offset at which the first item is believed to stand.
+    /// The expected offset of the first item.
     pub offset: u64,
-    /// How sure it is: set by the judge, and only ever lowered elsewhere.
+    /// The strength of the proof: set by the judge, and only ever lowered elsewhere.
     pub(super) level: Level,
-    /// Why it is not sure.
+    /// The reason for which the page is not proven.
     pub unproven: Option<Unproven>,
-    /// Why the declared order was of no use, so that the page was read by marks.
+    /// The reason for which the declared order was of no use, so that the page was read by marks.
     pub lowered: Option<Unsorted>,
     /// The budget ended before the page was full, and the route serves short pages.
     pub short: bool,
-    /// How far from its hint the boundary was found; none where there was no hint, or no drift.
+    /// The distance of the boundary from its hint; `None` if there was no hint, or no distance.
     pub drift: Option<i64>,
-    /// What is known of the upstream now.
+    /// The knowledge of the upstream now.
     pub profile: UpstreamProfile,
-    /// The largest size that the walk has seen filled, this page included: what its cursors carry on.
+    /// The largest size that the walk has seen filled, this page included. Its cursors carry it on.
     pub honoured: u32,
-    /// How many upstream requests it took.
+    /// The number of upstream requests that it took.
     pub requests: u32,
-    /// The first and the last item; none on an empty page, or where the keys can't be read.
+    /// The first and the last item; `None` on an empty page, or if the keys can't be read.
     pub edges: Option<(Item, Item)>,
-    /// How many marks were out of their order, and outvoted by the others.
+    /// The number of marks that were out of their order, and outvoted by the others.
     pub stragglers: u32,
-    /// The item whose keys were looked up for this page, as they are now; whoever remembers pivots remembers it.
+    /// The item whose keys were looked up for this page, as they are now, for a memory of pivots.
     pub looked_up: Option<Anchor>,
 }
 
 /// A level that needs no evidence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::pagination) enum Unfounded {
-    /// By offset alone.
+    /// The page is read by offset alone.
     Positional,
-    /// By marks, or by a token.
+    /// The page is read by marks, or by a token.
     Anchored,
 }
 
 impl Page {
-    /// Makes a page of items that no evidence is needed for, with no neighbours.
+    /// Makes a page of items that need no evidence, with no neighbours.
     pub(in crate::pagination) fn unfounded(level: Unfounded, answers: Vec<Answer>, items: Vec<ItemPlace>) -> Self {
         let level = match level {
             Unfounded::Positional => Level::Positional,
@@ -150,24 +150,24 @@ impl Page {
         }
     }
 
-    /// How sure it is.
+    /// Returns the strength of the page's proof.
     #[must_use]
     pub fn level(&self) -> Level {
         self.level
     }
 
-    /// Makes it at most as sure as this.
+    /// Lowers the page to at most this level.
     pub(in crate::pagination) fn lower(&mut self, level: Level) {
         self.level = self.level.min(level);
     }
-    /// The bytes of the item at `index`, as the upstream sent them.
+    /// Returns the bytes of the item at `index`, as the upstream sent them.
     #[must_use]
     pub fn item(&self, index: usize) -> &[u8] {
         let place = self.items[index];
         self.answers[place.answer as usize].item(place.item as usize)
     }
 
-    /// The longest run that begins with the item at `index`.
+    /// Returns the longest run that begins with the item at `index`.
     #[must_use]
     pub fn run(&self, index: usize) -> Run {
         let first = self.items[index];

@@ -1,17 +1,17 @@
 //! Neighbouring slices, one of which is read again after the others.
 //!
-//! They count only if that one is the same the second time, so that nothing moved across the seams in between. What rests
-//! on them is `checked`, and no more.
+//! They count only if that slice is the same the second time, so that no item moved across the seams in between. A page
+//! that rests on them is `checked` at most.
 
 use super::{evidence::Evidence, ledger::Ledger};
 use crate::pagination::{order::Order, window::Slice};
 
-/// Why slices can't be joined.
+/// The reason for which slices can't be joined.
 #[derive(Debug)]
 pub(in crate::pagination) enum Unjoined {
-    /// The slice that was read twice shows something else the second time.
+    /// The slice that was read twice differs the second time.
     Changed(Box<Evidence>),
-    /// They don't fit together.
+    /// The slices don't fit together.
     Apart,
 }
 
@@ -42,20 +42,20 @@ fn join_all(mut parts: Vec<Evidence>, again: Evidence, order: &Order, ledger: &L
     if let Some(end) = parts.iter().position(|part| part.ends)
         && parts[end + 1..].iter().all(Evidence::is_empty)
     {
-        // Behind the end nothing was to be expected, wherever it was asked for.
+        // After the end no item was to be expected, at whatever place it was asked for.
         parts.truncate(end + 1);
     }
     let totals = parts.iter().filter_map(|part| part.answer.total).filter(|total| total.exact);
     if totals.clone().zip(totals.skip(1)).any(|(one, other)| one.value != other.value) {
-        // The list changed between the answers, or they come from replicas of which one lags: two readings of one slice
-        // that agree say nothing of what stood between.
+        // The list changed between the answers, or they come from replicas of which one lags: two equal readings of one
+        // slice prove nothing about the items in between.
         return None;
     }
     let mut steps = Vec::with_capacity(parts.len());
     for pair in parts.windows(2) {
         let [earlier, later] = pair else { continue };
-        // Only of pages of one size does the same once more say that there is no other. Of one place it says nothing:
-        // an answer that says falsely where it begins leads back to itself.
+        // Only of pages of one size does an equal page show that there is no other. Of one place it shows nothing: an
+        // answer that names a false beginning leads back to itself.
         let elsewhere = earlier.slice.begins() < later.slice.begins();
         let same_size = earlier.slice.size() == later.slice.size();
         let comes_again = ledger.repeats() && elsewhere && same_size && earlier.comes_again(order, later);
@@ -70,11 +70,11 @@ fn join_all(mut parts: Vec<Evidence>, again: Evidence, order: &Order, ledger: &L
     parts.zip(steps).try_fold(first, join)
 }
 
-/// Whether nothing is between two slices.
+/// Returns whether no item is between two slices.
 ///
-/// Under a silent cap pages of one size are neighbours, and only they; but an answer that a limit of bytes or time has
-/// cut leaves a gap before the next page. So the earlier one has all that was asked for, or as many as the later one,
-/// or says which size it used.
+/// Under a silent cap only pages of one size are neighbours; but an answer that was cut by a limit of bytes or time
+/// leaves a gap before the next page. So the earlier one has all that was asked for, or as many as the later one, or
+/// names the size that it used.
 fn are_neighbours(earlier: &Evidence, later: &Evidence, ledger: &Ledger) -> bool {
     let filled = |part: &Evidence| part.len() == part.slice.size().0 as usize;
     let is_whole = |part: &Evidence| {
@@ -85,7 +85,7 @@ fn are_neighbours(earlier: &Evidence, later: &Evidence, ledger: &Ledger) -> bool
     let adjoining = match later.slice {
         Slice::Offset { from, .. } => from.0 == earlier.behind(),
         Slice::Page { .. } if earlier.slice.size() == later.slice.size() => {
-            // Of an empty page there is nothing to be neighbour to: that a list ends there, two readings say.
+            // An empty page has no item to be neighbour to: two readings show that a list ends there.
             is_whole(earlier) || earlier.len() == later.len() || later.is_empty()
         }
         Slice::Page { .. } => filled(earlier) && in_place,

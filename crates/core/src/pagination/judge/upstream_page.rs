@@ -1,4 +1,4 @@
-//! One page of the upstream's: what it proves of its order, where a place is in it, and where its tokens lead.
+//! A page of the upstream's: the proof of its order, the place of an anchor in it, and its tokens.
 
 use std::{borrow::Cow, cmp::Ordering, collections::HashSet, sync::Arc};
 
@@ -19,61 +19,61 @@ use crate::{
     },
 };
 
-/// How a page of the upstream's was asked for.
+/// The request for a page of the upstream's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::pagination) struct Asked {
-    /// By this token; none: the first page.
+    /// The token; `None` for the first page.
     pub(in crate::pagination) token: Option<Token>,
     /// The token leads back.
     pub(in crate::pagination) way: Way,
-    /// With this size.
+    /// The size.
     pub(in crate::pagination) size: u32,
 }
 
-/// Where the list goes on beyond a page.
+/// The continuation of the list beyond a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::pagination) enum Lead {
-    /// Where this token leads.
+    /// The list goes on at this token.
     Token(Token),
-    /// Nowhere: the list is at its end, or at its start.
+    /// The list does not go on: it is at its end, or at its start.
     Edge,
     /// The upstream has no token for this direction.
     Unknown,
-    /// The answer says that there is more, and not where.
+    /// The answer claims that there is more, and has no token for it.
     Broken,
 }
 
-/// How many items of a page come before a place.
+/// The items of a page that come before a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::pagination) struct Passed {
-    /// So many, in the direction of reading.
+    /// The number of them, in the direction of reading.
     pub(in crate::pagination) count: usize,
-    /// How that is known.
+    /// The basis of that number.
     pub(in crate::pagination) basis: Basis,
-    /// What comes next ties with the anchor, and the upstream does not order ties.
+    /// The next item ties with the anchor, and the upstream does not order ties.
     pub(in crate::pagination) amid_ties: bool,
 }
 
-/// How the number of items that come before a place is known.
+/// The basis for the number of items that come before a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::pagination) enum Basis {
     /// Keys decide.
     Keys,
     /// The anchor itself is in view, amid ties that the upstream does not order.
     Sight,
-    /// The anchor alone was served of its ties, and is not in view: it is gone, or stands beyond this page, which the ties
+    /// The anchor alone was served of its ties, and is not in view: it is gone, or is beyond this page, which the ties
     /// go on from.
     Unseen,
-    /// Some of the ties in view were served, and which ones can't be told.
+    /// Some of the ties in view were served, and it is not known which ones.
     Guess {
         /// The ties begin with the page: there may be more of them before it.
         from_edge: bool,
-        /// They end with it: there may be more behind it.
+        /// The ties end with the page: there may be more of them after it.
         to_edge: bool,
     },
 }
 
-/// One page of the upstream's.
+/// A page of the upstream's.
 #[derive(Debug)]
 pub(in crate::pagination) struct UpstreamPage {
     pub(in crate::pagination) answer: Answer,
@@ -91,7 +91,8 @@ impl UpstreamPage {
         self.answer.items.is_empty()
     }
 
-    /// How many items lie between where the token leads and a place before which so many are read in a direction.
+    /// Returns the number of items between the place of the token and a place before which so many items are read in a
+    /// direction.
     #[must_use]
     pub(in crate::pagination) fn depth(&self, way: Way, passed: usize) -> usize {
         if self.asked.way == way { passed } else { self.len() - passed }
@@ -126,7 +127,7 @@ impl UpstreamPage {
         Ok(())
     }
 
-    /// Where the list goes on in a direction.
+    /// Returns the continuation of the list in a direction.
     #[must_use]
     pub(in crate::pagination) fn lead(&self, way: Way, tokens: Tokens, end: EndEvidence) -> Lead {
         let asked_so = self.asked.way == way;
@@ -149,14 +150,14 @@ impl UpstreamPage {
         match token {
             Some(token) => Lead::Token(token.clone()),
             None if way.is_backward() && !tokens.backward => Lead::Unknown,
-            // An empty page does not say where it is.
+            // An empty page has no place.
             None if !asked_so && self.is_empty() => Lead::Unknown,
             None if asked_so && self.answer.more == Some(true) => Lead::Broken,
             None => Lead::Edge,
         }
     }
 
-    /// What continues the list from an item, where the dialect pages by item.
+    /// Returns the token that continues the list from an item, if the dialect pages by item.
     #[must_use]
     pub(in crate::pagination) fn item_token(&self, index: usize) -> Option<Token> {
         let raw = self.answer.item_tokens.get(index)?.of(&self.answer.body);
@@ -164,7 +165,7 @@ impl UpstreamPage {
         Some(Token(Arc::from(text)))
     }
 
-    /// Whether what continues the list from each item is its id.
+    /// Returns whether each item's token is its id.
     #[must_use]
     pub(in crate::pagination) fn is_continued_by_ids(&self, order: &Order) -> bool {
         (0..self.len()).all(|index| {
@@ -173,33 +174,33 @@ impl UpstreamPage {
         })
     }
 
-    /// The id of an item, in the spelling by which it is known again; empty where it has none.
+    /// Returns the id of an item, in the spelling by which ids are compared; empty if it has none.
     #[must_use]
     pub(in crate::pagination) fn id(&self, order: &Order, index: usize) -> Cow<'_, [u8]> {
         self.answer.identity(order, index).unwrap_or_default()
     }
 
-    /// The mark of an item: of its id, or of its bytes where it has none.
+    /// Returns the mark of an item: of its id, or of its bytes if it has none.
     #[must_use]
     pub(in crate::pagination) fn mark(&self, order: &Order, marker: &Marker, index: usize) -> Mark {
         self.answer.mark(order, marker, index)
     }
 
-    /// The mark of an item as it is: of its keys and its id.
+    /// Returns the mark of an item as it is: of its keys and its id.
     #[must_use]
     pub(in crate::pagination) fn fingerprint(&self, order: &Order, marker: &Marker, index: usize) -> Mark {
         let row = rows::row(&self.answer, order, index).iter().map(|span| span.of(&self.answer.body));
         marker.mark(&row.collect::<Vec<_>>().join(&b','))
     }
 
-    /// The marks of all items, in the direction of reading.
+    /// Returns the marks of all items, in the direction of reading.
     #[must_use]
     pub(in crate::pagination) fn marks(&self, order: &Order, marker: &Marker, way: Way) -> Vec<Mark> {
         (0..self.len()).map(|place| self.mark(order, marker, way.index(place, self.len()))).collect()
     }
 
-    /// What tells this page from another: its first and its last item, by their ids, and by their keys where there are
-    /// any; of items without ids all of them.
+    /// Returns a hash that differs from other pages': of the first and the last item, by their ids, and by their keys
+    /// if there are any; of all items if they have no ids.
     #[must_use]
     pub(in crate::pagination) fn hash(&self, order: &Order, marker: &Marker) -> u64 {
         let ends = [0, self.len().saturating_sub(1)];
@@ -212,7 +213,7 @@ impl UpstreamPage {
         marker.mark(&told).number()
     }
 
-    /// An item as an anchor.
+    /// Returns an item as an anchor.
     ///
     /// # Errors
     ///
@@ -221,26 +222,26 @@ impl UpstreamPage {
         self.answer.anchor(order, index).ok_or_else(|| rows::unkept(&self.answer, order, index))
     }
 
-    /// Whether two items of this page have equal strong keys.
+    /// Returns whether two items of this page have equal strong keys.
     #[must_use]
     pub(in crate::pagination) fn ties(&self, order: &Order, left: usize, right: usize) -> bool {
         !order.strong.is_empty() && rows::compare_strong(&self.answer, order, left, right) == Some(Ordering::Equal)
     }
 
-    /// How the item that is read last stands to an anchor, in the direction of reading; by the strong keys alone where
-    /// ties are unordered. `None` where that can't be said.
+    /// Compares the item that is read last with an anchor, in the direction of reading; by the strong keys alone where
+    /// ties are unordered. `None` if they can't be compared.
     #[must_use]
     pub(in crate::pagination) fn reaches(&self, way: Way, order: &Order, anchor: &Anchor) -> Option<Ordering> {
         self.stands(way, order, self.len().checked_sub(1)?, anchor)
     }
 
-    /// The same of the item that is read first.
+    /// Compares the item that is read first in the same way.
     #[must_use]
     pub(in crate::pagination) fn begins(&self, way: Way, order: &Order, anchor: &Anchor) -> Option<Ordering> {
         if self.is_empty() { None } else { self.stands(way, order, 0, anchor) }
     }
 
-    /// Whether an item is read after one anchor and before another, as far as that can be said.
+    /// Returns whether an item is read after one anchor and before another, as far as they can be compared.
     #[must_use]
     pub(in crate::pagination) fn shows_between(&self, way: Way, order: &Order, one: &Anchor, other: &Anchor) -> bool {
         let stands = |place: usize, anchor: &Anchor| self.stands(way, order, place, anchor);
@@ -248,7 +249,7 @@ impl UpstreamPage {
             .any(|place| stands(place, one) == Some(Ordering::Greater) && stands(place, other) == Some(Ordering::Less))
     }
 
-    /// How an item stands to an anchor, in the direction of reading.
+    /// Compares an item with an anchor, in the direction of reading.
     #[must_use]
     pub(in crate::pagination) fn stands(
         &self,
@@ -261,10 +262,10 @@ impl UpstreamPage {
         Some(way.read(if evidence::loose_at(order, anchor) { relation.strong } else { relation.whole }))
     }
 
-    /// How many of the items come before the place right beyond an anchor. Keys decide; amid ties that the upstream does
-    /// not order, its own sequence does: the place is beyond the anchor itself. Where that is not to be seen, the number
-    /// of the run's items that were served (`run`), or that this page was handed out as the one that begins at the place
-    /// (`aligned`). `None` where an item can't be compared.
+    /// Returns the number of items that come before the place right beyond an anchor. Keys decide; among ties that the
+    /// upstream does not order, its own sequence decides: the place is beyond the anchor itself. If the anchor is not
+    /// in view, the number of the run's items that were served decides (`run`), or the fact that this page was handed
+    /// out as the one that begins at the place (`aligned`). `None` if an item can't be compared.
     #[must_use]
     pub(in crate::pagination) fn passed(
         &self,
@@ -282,8 +283,8 @@ impl UpstreamPage {
         let from = self.partition(|index| Some(relation(index)? == Ordering::Less))?;
         let to = self.partition(|index| Some(relation(index)? != Ordering::Greater))?;
         let (before, through) = if way.is_backward() { (self.len() - to, self.len() - from) } else { (from, to) };
-        // Ties that the upstream does not order may come in another sequence each time: more of them in view than were
-        // served are served ones and others, wherever the anchor stands among them.
+        // Ties that the upstream does not order may come in another sequence each time: if more of them are in view
+        // than were served, they are served ones and others, wherever the anchor is among them.
         let more_than_served = loose && through - before > run as usize;
         let known = |count, basis| Some(Passed { count, basis, amid_ties: count < through || more_than_served });
         if from == to || !loose {
@@ -301,7 +302,7 @@ impl UpstreamPage {
         known(served, Basis::Guess { from_edge: before == 0, to_edge: through == self.len() })
     }
 
-    /// The items whose ids stand twice in this answer contradict that it shows one state.
+    /// Checks that no id comes twice in this answer: such items show that it is not of one state.
     ///
     /// # Errors
     ///
@@ -323,7 +324,7 @@ impl UpstreamPage {
         rows::row(&self.answer, order, index).last().copied().unwrap_or(Span::ABSENT).of(&self.answer.body)
     }
 
-    /// The first index of which something is not so that is so of all items before it.
+    /// Returns the first index for which a condition fails that holds for all items before it.
     fn partition(&self, holds: impl Fn(usize) -> Option<bool>) -> Option<usize> {
         let (mut low, mut high) = (0, self.len());
         while low < high {

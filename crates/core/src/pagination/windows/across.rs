@@ -58,7 +58,8 @@ impl KeyReader<'_> {
         if self.seams.taken_from == Some(other) {
             return Ok(Turn::Seam(Seam::beside(other, Held::Taken, vec![wanted])));
         }
-        // Where nothing says whether there is more behind a page that just fills the client's, that is read too.
+        // If no answer shows whether there is more after a page that just fills the client's, the next page is read
+        // too.
         let mut between = vec![other];
         if forward && self.draft.need() >= u64::from(wanted.size().0) && self.may_end_at(plan::reach(wanted).1) {
             between.push(plan::next(wanted));

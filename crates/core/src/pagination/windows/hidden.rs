@@ -64,7 +64,7 @@ impl KeyReader<'_> {
         if side == Side::After && !view.is_empty() && trusted {
             let missed = Missed { slice, view, bracket: before };
             match self.search.last_missed.take() {
-                // The last page comes again: nothing is behind the one that came first.
+                // The last page comes again: no item is after the one that came first.
                 Some(last) if self.asker.ledger.repeats() && self.is_repeated(&last, &missed) => {
                     let near = if last.slice.begins() < missed.slice.begins() { last } else { missed };
                     let to = near.view.behind();

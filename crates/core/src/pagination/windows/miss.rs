@@ -29,7 +29,7 @@ impl KeyReader<'_> {
         if side == Side::After
             && let Some(short) = Short::of(&view, slice).filter(|short| self.may_doubt(short))
         {
-            // The end, or a silent cap. What lies behind tells.
+            // The answer is the end, or cut by a silent cap. The items after it decide.
             return self.doubt(short, short.last, Held::Here(view)).await;
         }
         if first && asked.flipped.is_some_and(|total| self.asker.ledger.total() != Some(total)) {
@@ -103,8 +103,8 @@ impl KeyReader<'_> {
         let by_offset = self.request.is_by_offset() || super::asks_by_offset(&self.request);
         let counted_in = self.asker.ledger.total().is_some_and(|total| total > self.draft.offset());
         if by_offset && !counted_in && self.flagged.is_none_or(|reason| reason == Unproven::Position) {
-            // Whoever asks by offset, behind the end too, is shown what is there. An empty page leads back to the end of the
-            // list: where a count says that the offset is before it, a walk back would begin anew for ever.
+            // A client that asks by offset, after the end too, gets the items there. An empty page leads back to the end of
+            // the list: if the offset is before the end by a count, a walk back would begin anew for ever.
             self.draft.end_here();
             return Ok(Turn::Serve { cut_off: false });
         }

@@ -1,4 +1,4 @@
-//! The page made of what was collected: items, neighbours, and how sure it is.
+//! The page made of the items taken, with its neighbours and its level.
 
 use super::{Draft, Taken};
 use crate::pagination::{
@@ -11,21 +11,21 @@ use crate::pagination::{
     window::Offset,
 };
 
-/// How a page is served.
+/// The way in which a page is served.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::pagination) struct Verdict {
-    /// Why it is not proven.
+    /// The reason for which it is not proven.
     pub(in crate::pagination) unproven: Option<Unproven>,
     /// The budget ended before it was complete.
     pub(in crate::pagination) cut_off: bool,
-    /// What is known of the upstream now.
+    /// The knowledge of the upstream now.
     pub(in crate::pagination) profile: UpstreamProfile,
     /// The largest size that the walk has seen filled.
     pub(in crate::pagination) honoured: u32,
 }
 
 impl Draft {
-    /// The page as it stands.
+    /// Makes the page of the items taken.
     ///
     /// # Errors
     ///
@@ -47,7 +47,7 @@ impl Draft {
         let last = self.taken.last().map(|last| self.after(*last, counted)).transpose()?;
         let start = Target { position: Position::Start, hint: self.carried() };
         let back = || match counted {
-            // Where offsets alone count, the end may be believed behind the page, and a walk back would begin there again.
+            // If offsets alone count, the end may be expected after the page, and a walk back would begin there again.
             Some(total) if self.unchecked && self.offset > 0 => self.ending_at(self.offset.min(total), counted),
             _ => end.clone(),
         };
@@ -87,7 +87,7 @@ impl Draft {
         })
     }
 
-    /// The position right before an item.
+    /// Returns the position right before an item.
     fn before(&self, taken: Taken, total: Option<u64>) -> Result<Target, Unsorted> {
         let offset = self.offset_of(taken);
         if self.unchecked {
@@ -99,7 +99,7 @@ impl Draft {
         Ok(Target { position, hint: Hint { offset: Offset(offset), run, within, total, ..self.carried() } })
     }
 
-    /// The position right after an item.
+    /// Returns the position right after an item.
     fn after(&self, taken: Taken, total: Option<u64>) -> Result<Target, Unsorted> {
         let offset = Offset(self.offset_of(taken).saturating_add(1));
         if self.unchecked {
@@ -111,13 +111,13 @@ impl Draft {
         Ok(Target { position, hint: Hint { offset, run, within, total, ..self.carried() } })
     }
 
-    /// The page before an offset, whatever is there.
+    /// Returns the position of the page before an offset, whatever items are there.
     fn ending_at(&self, offset: u64, total: Option<u64>) -> Target {
         let offset = Offset(offset.saturating_sub(self.limit as u64));
         Target { position: Position::At(offset), hint: Hint { offset, total, ..self.carried() } }
     }
 
-    /// What every hint of a walk carries on.
+    /// Returns the facts that every hint of a walk carries on.
     fn carried(&self) -> Hint {
         Hint { first_total: self.hint.first_total, ..Hint::default() }
     }
@@ -127,7 +127,7 @@ impl Draft {
     }
 }
 
-/// The anchor of an edge.
+/// Returns the anchor of an edge.
 fn edge(target: Option<&Target>) -> Option<Item> {
     match &target?.position {
         Position::After(anchor) | Position::Before(anchor) => Some(Item::Keyed(anchor.clone())),

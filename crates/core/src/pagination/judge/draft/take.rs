@@ -1,4 +1,4 @@
-//! What an answer gives to a page: it proves the boundary, and then its items count, or it says where to look.
+//! The use of an answer: it proves the boundary, and then its items count, or it shows where to look.
 
 use std::{borrow::Cow, collections::HashSet};
 
@@ -12,25 +12,25 @@ use crate::pagination::{
     unsorted::Unsorted,
 };
 
-/// Where a boundary stands among the items of a view.
+/// The place of a boundary among the items of a view.
 #[derive(Clone, Copy, Debug)]
 struct Standing {
-    /// So many items come before it.
+    /// The number of items that come before it.
     place: usize,
-    /// What must be seen on both sides of: the boundary, or the whole run of ties around it.
+    /// The places that must be seen on both sides of: the boundary, or the whole run of ties around it.
     low: usize,
     high: usize,
 }
 
 impl Draft {
-    /// Takes what an answer proves to belong to the page.
+    /// Takes the items that an answer proves to belong to the page.
     ///
     /// # Errors
     ///
     /// [`Unsorted`] where the answer can't be compared with the boundary, or holds an id twice.
     pub(in crate::pagination) fn take(&mut self, view: Evidence) -> Result<Progress, Unsorted> {
         if self.ground == Ground::Whole {
-            // Nothing that came disproves what an empty answer says.
+            // An empty answer's claim is not contradicted by items.
             let seen = if view.is_empty() { 0 } else { view.behind() };
             self.total = view.answer.total.or(self.total).filter(|total| total.value >= seen || !total.exact);
         }
@@ -50,7 +50,7 @@ impl Draft {
         }
     }
 
-    /// Takes what comes after an anchor, or before it, if the answer shows both sides of it.
+    /// Takes the items after an anchor, or before it, if the answer shows both sides of it.
     fn take_beside(
         &mut self,
         mut view: Evidence,
@@ -100,7 +100,7 @@ impl Draft {
             });
         }
         if self.ground == Ground::Filtered && at.high == 0 {
-            // That nothing passes the filter between the anchor and the first item is trusted, not seen.
+            // No item is taken to pass the filter between the anchor and the first item: that is trusted, not seen.
             view.checked = true;
         }
         // Only the end of the list closes the anchor's own run.
@@ -125,8 +125,8 @@ impl Draft {
         }
     }
 
-    /// Which edge of the list an answer would make the boundary of the page's first items: the one beyond which the anchor
-    /// stands, of whose run it shows nothing.
+    /// Returns the edge of the list that an answer would make the boundary of the page's first items: the edge beyond
+    /// which the anchor is, if the answer shows none of its run.
     pub(in crate::pagination) fn leans_on_an_edge(&self, view: &Evidence) -> Option<Side> {
         let (Boundary::After { anchor, .. } | Boundary::Before { anchor, .. }) = &self.boundary else { return None };
         if !self.views.is_empty() || self.unchecked || self.ground == Ground::Filtered {
@@ -140,15 +140,15 @@ impl Draft {
         }
     }
 
-    /// Whether all items of an answer come before the anchor of the boundary, and none ties with it.
+    /// Returns whether all items of an answer come before the anchor of the boundary, and none ties with it.
     pub(in crate::pagination) fn is_behind(&self, view: &Evidence) -> bool {
         matches!(self.boundary, Boundary::After { .. } | Boundary::Before { .. })
             && !view.is_empty()
             && self.stands_beyond(view, Side::After)
     }
 
-    /// Whether all items of an answer come before the anchor, where the end is the boundary's place, or after it, where
-    /// the start is.
+    /// Returns whether all items of an answer come before the anchor (`Side::After`) or after it (`Side::Before`), so
+    /// that the edge on that side would be the boundary's place.
     pub(in crate::pagination) fn stands_beyond(&self, view: &Evidence, side: Side) -> bool {
         let (Boundary::After { anchor, .. } | Boundary::Before { anchor, .. }) = &self.boundary else { return true };
         match (view.stand(&self.order, anchor), side) {
@@ -158,8 +158,8 @@ impl Draft {
         }
     }
 
-    /// On which side of an answer an anchor is of which nothing in it tells, if it can only be beyond these edges: where
-    /// both are open, on that on which it is believed to be.
+    /// Returns the side of an answer on which an anchor is that its items don't place, if it can only be beyond these
+    /// edges: if both are open, the side on which it is expected.
     fn side_beyond(&self, view: &Evidence, forward: bool, left: bool, right: bool) -> Option<Side> {
         let believed = self.offset.saturating_sub(u64::from(forward));
         match (left, right) {
@@ -171,7 +171,7 @@ impl Draft {
         }
     }
 
-    /// Where the boundary is, if keys need not decide, or a further answer of the page need not prove it.
+    /// Returns the place of the boundary, if keys need not decide, or a further answer of the page need not prove it.
     fn unproven_place(&self, view: &Evidence, anchor: &Anchor, forward: bool) -> Option<usize> {
         if !holds(Rule::KeysDecide)
             && let Some(place) =
@@ -186,9 +186,9 @@ impl Draft {
         None
     }
 
-    /// Takes what is at an offset, whatever is there.
+    /// Takes the items from an offset on, whatever they are.
     fn take_at(&mut self, mut view: Evidence, offset: u64) -> Result<Progress, Unsorted> {
-        // What an offset cuts is nothing that an answer cuts.
+        // A run that an offset cuts is not cut by the answer.
         view.usable.start = 0;
         if self.more_before.is_none() {
             self.more_before = Some(offset > 0);
@@ -212,14 +212,14 @@ impl Draft {
                 self.more_behind = Some(false);
                 return Ok(Progress::Done);
             }
-            // What is there is hidden: what comes behind it is taken instead.
+            // The items there are hidden: those after them are taken instead.
             (self.boundary, self.offset) = (Boundary::At(view.behind()), view.behind());
             return Ok(Progress::More);
         }
         self.take_forward(view, place)
     }
 
-    /// Takes everything up to the end, if the answer ends the list or comes close to that.
+    /// Takes all items up to the end, if the answer ends the list or comes close to that.
     fn take_tail(&mut self, view: Evidence) -> Result<Progress, Unsorted> {
         if (view.ends && (!view.is_empty() || view.from_start)) || self.is_near_the_end(&view) {
             return self.take_forward(view, 0);
@@ -238,7 +238,7 @@ impl Draft {
 
     fn take_forward(&mut self, view: Evidence, first: usize) -> Result<Progress, Unsorted> {
         if self.to_the_end && !self.views.is_empty() && !view.ends && !self.is_near_the_end(&view) {
-            // The end is not where it was believed to be: it is searched for, not walked to.
+            // The end is not where it was expected: it is searched for, not walked to.
             (self.boundary, self.more_before) = (Boundary::Tail, None);
             self.views.clear();
             self.taken.clear();
@@ -262,7 +262,8 @@ impl Draft {
             self.more_before = if candidates.start == 0 && view.from_start {
                 Some(false)
             } else {
-                // Where a count says that it begins at the very start, though it was asked for elsewhere, that is looked at.
+                // An answer that was asked for elsewhere, and begins at the very start by a count, is not believed yet:
+                // the start is read.
                 Some(true).filter(|_| candidates.start > 0 || view.begins > 0)
             };
         }
@@ -271,7 +272,7 @@ impl Draft {
         }
         self.more_behind = more_behind;
         if done_here && view.ends_checked && !view.hides {
-            // Two answers agree that the list ends here: a count of more is of rows that nobody is shown.
+            // Two answers agree that the list ends here: a larger count includes rows that no client is shown.
             self.ended_at = Some(view.behind());
         }
         self.checked |= view.checked || (view.ends_checked && (done_here || self.leans_on_the_end(&view, passed)));
@@ -289,8 +290,8 @@ impl Draft {
         Ok(if done_here || full { Progress::Done } else { Progress::More })
     }
 
-    /// Whether the items before a place count only because the view ends the list: ties that come in any order are used
-    /// as whole runs, and the last run is closed by the end.
+    /// Returns whether the items before a place count only because the view ends the list: ties that come in any order
+    /// are used as whole runs, and the last run is closed by the end.
     fn leans_on_the_end(&self, view: &Evidence, passed: usize) -> bool {
         let Some(last) = passed.checked_sub(1) else { return false };
         last + view.run_from(&self.order, last) as usize == view.len()
@@ -307,7 +308,7 @@ impl Draft {
             return Ok(Progress::Cut(self.cut_backward(&view, end), Box::new(view)));
         }
         self.more_before = more_before;
-        // Where all items come before the anchor, only the end shows that none stands between.
+        // If all items come before the anchor, only the end shows that none is between them and the anchor.
         self.checked |= view.checked || (view.ends_checked && (end == view.len() || self.leans_on_the_end(&view, end)));
         self.assumed |= view.assumes(accepted.iter().copied());
         let index = self.views.len();
@@ -320,8 +321,8 @@ impl Draft {
         Ok(if done_here || full { Progress::Done } else { Progress::More })
     }
 
-    /// The boundary is proven, and the run behind it goes on behind the view. What ties with the anchor is all passed, so
-    /// that nothing of it need be seen again.
+    /// Returns the run that goes on after the view, the boundary being proven. All ties of the anchor are passed, so
+    /// that none of them need be seen again.
     fn cut_forward(&mut self, view: &Evidence, first: usize) -> Cut {
         let begins = view.offset(first);
         if let Boundary::After { whole, .. } = &mut self.boundary
@@ -334,7 +335,7 @@ impl Draft {
         Cut { needed: begins.saturating_sub(1)..view.behind() + 1, left, right: !view.ends }
     }
 
-    /// The mirror image.
+    /// Returns the run that goes on before the view: the mirror image.
     fn cut_backward(&mut self, view: &Evidence, end: usize) -> Cut {
         let ends = view.offset(end);
         if let Boundary::Before { whole, .. } = &mut self.boundary
@@ -346,7 +347,7 @@ impl Draft {
         Cut { needed: view.begins.saturating_sub(1)..ends + 1, left: true, right: false }
     }
 
-    /// Of what was taken up to the end keeps the last `limit`; where that is too little, the page goes on backward.
+    /// Keeps the last `limit` of the items taken up to the end; if they are too few, the page goes on backward.
     fn trim(&mut self, at_the_end: bool) -> Result<Progress, Unsorted> {
         let surplus = self.taken.len().saturating_sub(self.limit);
         if surplus > 0 {
@@ -367,20 +368,20 @@ impl Draft {
         }
     }
 
-    /// Of the places in this sequence the first `need` that can be taken, and the last place looked at. An id that the
-    /// page has already is an item that was moved between two answers: it is passed over.
+    /// Returns the first `need` of these places that can be taken, and the last place looked at. An id that the page
+    /// has already is an item that was moved between two answers: it is passed over.
     fn accept(
         &self,
         view: &Evidence,
         places: impl Iterator<Item = usize> + Clone,
         need: usize,
     ) -> Result<(Vec<usize>, Option<usize>), Unsorted> {
-        // Of what is read up to the end the last items are kept: there it is the earlier one that gives way.
+        // Of a list read up to the end the last items are kept: there the earlier item gives way.
         let taken = self.taken.iter().filter(|_| !self.to_the_end);
         if taken.clone().next().is_none() {
-            // Nothing was had before: where no two of these are the same, as nearly always, all are taken.
+            // No item was taken before: if no two of these are the same, as nearly always, all are taken.
             let fitting: Vec<usize> = places.clone().take(need).collect();
-            // Where the ids are the whole order, each was seen to come after the one before it.
+            // If the ids are the whole order, each was seen to come after the one before it.
             if self.order.strong.is_empty() && self.order.declared && !self.unchecked {
                 let last = fitting.last().copied();
                 return Ok((fitting, last));
@@ -415,14 +416,14 @@ impl Draft {
         Ok((accepted, looked_at))
     }
 
-    /// Drops what was taken and stands farther on, too, by now.
+    /// Drops the items that were taken and are farther on, too, by now.
     fn give_way(&mut self, view: usize, places: &[usize]) {
         let Self { views, order, taken, .. } = self;
         let here: HashSet<Cow<'_, [u8]>> = places.iter().filter_map(|place| views[view].id(order, *place)).collect();
         taken.retain(|earlier| views[earlier.view].id(order, earlier.place).is_none_or(|id| !here.contains(&id)));
     }
 
-    /// Moves the boundary behind the item before `passed`.
+    /// Moves the boundary after the item before `passed`.
     fn advance(&mut self, view: &Evidence, passed: usize) -> Result<(), Unsorted> {
         self.offset = view.offset(passed);
         if self.unchecked {
@@ -448,7 +449,7 @@ impl Draft {
         Ok(())
     }
 
-    /// How far from its hint the boundary of the cursor was found.
+    /// Notes the distance of the cursor's boundary from its hint.
     fn note_drift(&mut self, view: &Evidence, place: usize) {
         if self.views.is_empty() && self.hint.offset.0 > 0 {
             let [found, hinted] =
@@ -457,7 +458,7 @@ impl Draft {
         }
     }
 
-    /// The item at a place as an anchor.
+    /// Returns the item at a place as an anchor.
     pub(super) fn anchor(&self, view: &Evidence, place: usize) -> Result<Anchor, Unsorted> {
         view.anchor(&self.order, place).ok_or_else(|| rows::unkept(&view.answer, &self.order, view.item(place)))
     }

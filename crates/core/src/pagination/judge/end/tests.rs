@@ -1,4 +1,4 @@
-//! Which answers end a list, by what they say and by what else was seen; and which of them show a size to be honoured.
+//! The answers that end a list, by their claims and by earlier evidence; and those that show a size to be honoured.
 
 use super::*;
 use crate::{
@@ -43,7 +43,7 @@ fn at_least(value: u64) -> Option<Total> {
     Some(Total { value, exact: false })
 }
 
-/// Whether it ends the list, exactly or checked, is short, or is as full as it can be.
+/// Returns the verdict on an answer: it ends the list, exactly or checked, is short, or is as full as it can be.
 fn judged(change: impl FnOnce(&mut Case)) -> &'static str {
     let mut case = five_of_twenty();
     change(&mut case);
@@ -115,7 +115,7 @@ fn what_an_answer_says_counts_against_a_size_that_the_walk_has_seen() {
         };
         assert_eq!(judged(says), expected, "{total:?}, {by_walk} seen");
     }
-    // From the very start a total of just what came will do.
+    // From the very start a total of just the items that came is enough.
     for (from, total, expected) in [
         (0, exactly(5), "checked"),
         (0, at_least(5), "short"),
@@ -178,9 +178,9 @@ fn a_size_is_honoured_where_as_many_came_as_were_asked_for() {
         (5, None, false, 0, 5),
         (5, Some(5), false, 5, 5),
         (5, Some(8), false, 0, 5),
-        // More than were asked for show nothing of any size.
+        // An answer with more items than were asked for shows no size.
         (25, None, false, 0, 0),
-        // Where items are hidden, the upstream looked at so many at least.
+        // Where items are hidden, the upstream looked at so many rows at least.
         (5, None, true, 5, 5),
         (25, None, true, 0, 0),
     ] {

@@ -1,4 +1,4 @@
-//! The order of an answer: checked, and made whole where the upstream leaves it open.
+//! The order of an answer: checked, and completed where the upstream leaves it open.
 
 use std::{borrow::Cow, cmp::Ordering, collections::HashMap, ops::Range};
 
@@ -11,7 +11,8 @@ use crate::pagination::{
 };
 
 impl Evidence {
-    /// Checks that strong keys never fall back, puts each run of equal ones in id order, and finds what can be used.
+    /// Checks that strong keys never fall back, puts each run of equal keys in id order, and finds the places that can
+    /// be used.
     pub(super) fn arrange(&mut self, order: &Order) -> Result<(), Unsorted> {
         let count = self.len();
         if count == 0 {
@@ -49,9 +50,10 @@ impl Evidence {
         Ok(())
     }
 
-    /// The runs of equal opaque values among items whose other strong keys are equal, as far as they can be told apart. In
-    /// a sorted list all that stands between two equal values is equal to them, however it is spelt: `Smith`, `smith`,
-    /// `Smith` is one run where the upstream sorts without regard to case. What is next to it may be of the same run.
+    /// Returns the runs of equal opaque values among items whose other strong keys are equal, as far as they can be
+    /// told apart. In a sorted list all items between two equal values are equal to them, however they are spelt:
+    /// `Smith`, `smith`, `Smith` is one run where the upstream sorts without regard to case. The items next to a run
+    /// may belong to it.
     pub(super) fn opaque_runs(&self, order: &Order, group: Range<usize>) -> Vec<Range<usize>> {
         let value = |place: usize| rows::opaque_value(&self.answer, order, self.item(place));
         let last: HashMap<Option<Cow<'_, [u8]>>, usize> = group.clone().map(|place| (value(place), place)).collect();
@@ -67,7 +69,8 @@ impl Evidence {
         runs
     }
 
-    /// A run of equal strong keys: puts it in order, and leaves it out of what can be used where an edge may cut it.
+    /// Puts a run of equal strong keys in order, and leaves it out of the places that can be used if an edge may cut
+    /// it.
     fn close_run(&mut self, order: &Order, run: Range<usize>) -> Result<(), Unsorted> {
         let Range { start, end } = run;
         self.longest_run = self.longest_run.max(u32::try_from(end - start).unwrap_or(u32::MAX));

@@ -1,4 +1,4 @@
-//! Where an anchor stands among the items of an answer. It need not be there itself.
+//! The place of an anchor among the items of an answer, which need not hold the anchor itself.
 
 use std::{cmp::Ordering, ops::Range};
 
@@ -10,36 +10,36 @@ use crate::pagination::{
     rows::{self, Relation},
 };
 
-/// Where an anchor stands among the items of an answer, by place.
+/// The place of an anchor among the items of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::pagination) struct Stand {
-    /// The items that tie with it: what is before them comes before it, what is behind them after it.
+    /// The items that tie with it: those before them come before it, those after them come after it.
     pub(in crate::pagination) run: Range<usize>,
-    /// How many items come before it.
+    /// The number of items that come before it.
     pub(in crate::pagination) before: usize,
-    /// How many come before it or are it.
+    /// The number of items that come before it or are it.
     pub(in crate::pagination) through: usize,
     /// The items that tie with it count only if all of them are seen.
     pub(in crate::pagination) loose: bool,
 }
 
-/// Why an anchor has no place among items.
+/// The reason for which an anchor has no place among items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::pagination) enum Unplaced {
     /// Its keys can't be compared with theirs.
     Incomparable,
-    /// They have its keys but for the opaque one, none has that, and so nothing tells on which side of them it stands: as
-    /// far as these edges of the answer, behind which there may be more of them.
+    /// The items have its keys but for the opaque one, and none has that, so its side can't be told. With the edges of
+    /// the answer beyond which there may be more such items.
     Apart { left: bool, right: bool },
 }
 
 impl Evidence {
-    /// Where an anchor stands.
+    /// Returns the place of an anchor.
     pub(in crate::pagination) fn stand(&self, order: &Order, anchor: &Anchor) -> Result<Stand, Unplaced> {
         let run = match rows::opaque_at(order, anchor) {
             Some(_) if anchor.keys.len() != order.strong.len() => return Err(Unplaced::Incomparable),
             Some(_) => return self.stand_opaque(order, anchor),
-            // Without strong keys nothing tells runs apart.
+            // Without strong keys runs can't be told apart.
             None if order.strong.is_empty() => 0..self.len(),
             None => {
                 let by_run = |place| self.relate(order, place, anchor).map(|relation| relation.strong);
@@ -51,15 +51,15 @@ impl Evidence {
         Ok(Stand { run, before, through, loose: loose_at(order, anchor) })
     }
 
-    /// Where an anchor stands that only equality places, in a list whose ties are sorted by the id. Among the items that
-    /// surely are equal to it the id tells. Those beside them may be equal to it too, spelt otherwise: where such an item
-    /// would stand on the other side of the anchor if it were, nothing tells where the anchor is.
+    /// Returns the place of an anchor that only equality places, in a list whose ties are sorted by the id. Among the
+    /// items that are equal to it for certain the id decides. Those beside them may be equal to it too, in another
+    /// spelling: if such an item would then be on the other side of the anchor, the place is unknown.
     fn stand_opaque(&self, order: &Order, anchor: &Anchor) -> Result<Stand, Unplaced> {
         let before = |place| rows::relate_before_opaque(&self.answer, order, self.item(place), anchor);
         let tied = self.between(0..self.len(), before).ok_or(Unplaced::Incomparable)?;
         let value = |place: usize| rows::relate_opaque(&self.answer, order, self.item(place), anchor);
         let Some(equal) = tied.clone().find(|place| value(*place) == Some(Ordering::Equal)) else {
-            // Nulls have a place of their own, so that without an equal value all may still be said.
+            // Nulls have a place of their own, so that all items may be placed without an equal value.
             let left = tied.start == 0 && !self.from_start;
             let right = tied.end == self.len() && !self.ends;
             let run = self.between(tied, value).ok_or(Unplaced::Apart { left, right })?;
@@ -90,15 +90,15 @@ impl Evidence {
         let place = |before, through| Ok(Stand { run: run.clone(), before, through, loose: false });
         match (ahead, behind) {
             (Some(Ordering::Greater), _) | (_, Some(Ordering::Less)) => Err(unknown),
-            // The item itself, spelt otherwise by now.
+            // The item is the anchor itself, in another spelling.
             (Some(Ordering::Equal), _) => place(at - 1, at),
             (_, Some(Ordering::Equal)) => place(at, at + 1),
             _ => place(at, at),
         }
     }
 
-    /// The places whose items stand equal to an anchor, among `places`, which are sorted by how they stand to it. `None`
-    /// where one can't be compared.
+    /// Returns the places whose items are equal to an anchor, among `places`, which are sorted by their relation to it.
+    /// `None` if an item can't be compared.
     fn between(&self, places: Range<usize>, stands: impl Fn(usize) -> Option<Ordering>) -> Option<Range<usize>> {
         let partition = |mut low: usize, mut high: usize, before: &dyn Fn(Ordering) -> bool| {
             while low < high {
@@ -121,7 +121,8 @@ impl Evidence {
     }
 }
 
-/// Whether ids compare as the upstream sorts them wherever its texts do not compare by their bytes: as numbers do.
+/// Returns whether ids compare as the upstream sorts them, as numbers do, even if its texts do not compare by their
+/// bytes.
 fn compares_ids(order: &Order, anchor: &Anchor) -> bool {
     match order.id.kind {
         Kind::Number | Kind::NumberInString | Kind::Uuid => true,
